@@ -1,0 +1,184 @@
+//! The check: every checksum, and every invariant, recomputed from nothing.
+
+use super::{
+    engine::Engine,
+    read::{GraphRead, sealed::Source},
+};
+use crate::{
+    error::Result,
+    graph::{Digest, Direction, EdgeKey, LabelId, LogIndex, NameKind, NodeId},
+};
+use rustc_hash::FxHashMap;
+
+/// What [`Database::check`](super::Database::check) found.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct CheckReport {
+    /// Ranges of the file, or parts of the log, that do not verify.
+    pub damage: Vec<String>,
+    /// Invariants that do not hold; at most [`CheckReport::MAX_ERRORS`] are listed.
+    pub errors: Vec<String>,
+    /// How many invariants do not hold.
+    pub error_count: u64,
+    /// Nodes that were read.
+    pub nodes: u64,
+    /// Edges that were read.
+    pub edges: u64,
+    /// Vectors that were read.
+    pub vectors: u64,
+    /// The digest, recomputed from what was read.
+    pub digest: Digest,
+    /// The log index that was checked.
+    pub log_index: LogIndex,
+}
+
+impl CheckReport {
+    /// How many errors are listed at most.
+    pub const MAX_ERRORS: usize = 100;
+
+    /// Whether nothing is wrong.
+    pub fn is_clean(&self) -> bool {
+        self.damage.is_empty() && self.error_count == 0
+    }
+
+    fn error(&mut self, what: impl std::fmt::Display) {
+        self.error_count += 1;
+        if self.errors.len() < Self::MAX_ERRORS {
+            self.errors.push(what.to_string());
+        }
+    }
+
+    fn expect<T: PartialEq + std::fmt::Display>(&mut self, what: impl std::fmt::Display, stored: T, found: T) {
+        if stored != found {
+            self.error(format_args!("{what}: {stored} recorded, {found} found"));
+        }
+    }
+}
+
+impl Engine {
+    pub(super) fn check(&self) -> Result<CheckReport> {
+        let mut report = CheckReport::default();
+        report.damage.extend(self.damage.iter().map(ToString::to_string));
+        for damage in self.store.verify() {
+            report.damage.push(format!("{} bytes at {}: {}", damage.len, damage.offset, damage.what));
+        }
+        // What cannot be read is in the list already, or goes there now: the rest is checked all the same.
+        if let Err(e) = self.check_graph(&mut report) {
+            report.damage.push(e.to_string());
+        }
+        Ok(report)
+    }
+
+    fn check_graph(&self, report: &mut CheckReport) -> Result<()> {
+        let view = self.view();
+        let reading = view.reading();
+        report.log_index = view.index;
+        let mut labels: FxHashMap<LabelId, u64> = FxHashMap::default();
+        let mut types: FxHashMap<u32, u64> = FxHashMap::default();
+        let (mut incoming, mut greatest) = (0u64, 0u64);
+        for id in view.nodes() {
+            let id = id?;
+            let Some(node) = reading.node(id)? else { continue };
+            node.validate()?;
+            report.nodes += 1;
+            greatest = greatest.max(id.0);
+            report.digest += Digest::of_node(node.as_bytes());
+            if node.id() != id {
+                report.error(format_args!("the record of node {id} is that of node {}", node.id()));
+            }
+            if let Some(key) = node.key()
+                && reading.node_by_key(key)? != Some(id)
+            {
+                report.error(format_args!("key '{key}' of node {id} does not lead to it"));
+            }
+            for label in node.labels() {
+                *labels.entry(label).or_default() += 1;
+                if view.label_name(label).is_none() {
+                    report.error(format_args!("label {label} of node {id} has no name"));
+                }
+            }
+            for prop in node.props()?.iter() {
+                let (key, _) = prop?;
+                if view.propkey_name(key).is_none() {
+                    report.error(format_args!("property key {key} of node {id} has no name"));
+                }
+            }
+            for (ty, src) in reading.edges_at(id, Direction::In, None)? {
+                incoming += 1;
+                if !reading.edge_exists(EdgeKey { src, ty, dst: id })? {
+                    report.error(format_args!("an edge of type {ty} from node {src} is known at its end {id} only"));
+                }
+            }
+            for key in reading.vector_keys(id)? {
+                let Some(vector) = reading.vector(id, key)? else { continue };
+                report.vectors += 1;
+                report.digest += Digest::of_vector(id, key, vector.as_bytes());
+                if self.names.dimension(key) != Some(vector.len() as u32) {
+                    report.error(format_args!("a vector of node {id} has another length than its property key says"));
+                }
+            }
+        }
+        for edge in view.edges() {
+            let edge = edge?;
+            report.edges += 1;
+            *types.entry(edge.ty.0).or_default() += 1;
+            let Some(props) = reading.edge(edge)? else {
+                report.error(format_args!("{edge:?} is listed but does not exist"));
+                continue;
+            };
+            props.validate()?;
+            report.digest += Digest::of_edge(edge, props.as_bytes());
+            for end in [edge.src, edge.dst] {
+                if !reading.node_exists(end)? {
+                    report.error(format_args!("{edge:?} has no node {end} at its end"));
+                }
+            }
+            if view.etype_name(edge.ty).is_none() {
+                report.error(format_args!("edge type {} has no name", edge.ty));
+            }
+        }
+        // Each incoming edge was found among the outgoing ones; if there are as many, each outgoing one is incoming.
+        report.expect("edges by their destination and by their source", incoming, report.edges);
+        report.expect("number of nodes", view.count_nodes(), report.nodes);
+        report.expect("number of edges", view.count_edges(), report.edges);
+        report.expect("number of vectors", view.count_vectors(), report.vectors);
+        self.check_names(&view, report, &labels, &types)?;
+        if greatest >= self.next_node.load(std::sync::atomic::Ordering::Relaxed) {
+            report.error(format_args!("node {greatest} lies beyond the next node id to be given out"));
+        }
+        report.expect("state digest", view.digest(), report.digest);
+        Ok(())
+    }
+
+    fn check_names(
+        &self,
+        view: &super::View,
+        report: &mut CheckReport,
+        labels: &FxHashMap<LabelId, u64>,
+        types: &FxHashMap<u32, u64>,
+    ) -> Result<()> {
+        for kind in NameKind::ALL {
+            for (id, name) in view.list_names(kind) {
+                report.digest += Digest::of_name(kind, id, &name);
+            }
+        }
+        for (label, name) in view.labels() {
+            let found = labels.get(&label).copied().unwrap_or(0);
+            report.expect(format_args!("nodes with label '{name}'"), view.count_nodes_by_label(label), found);
+            let mut indexed = 0;
+            for id in view.nodes_with_label(label)? {
+                let id: NodeId = id?;
+                indexed += 1;
+                if !view.node_has_label(id, label)? {
+                    report.error(format_args!("node {id} is listed under label '{name}' and does not carry it"));
+                }
+            }
+            report.expect(format_args!("nodes in the index of label '{name}'"), indexed, found);
+        }
+        for (ty, name) in view.etypes() {
+            let found = types.get(&ty.0).copied().unwrap_or(0);
+            report.expect(format_args!("edges of type '{name}'"), view.count_edges_by_type(ty), found);
+        }
+        Ok(())
+    }
+}

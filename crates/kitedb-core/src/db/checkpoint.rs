@@ -1,0 +1,279 @@
+//! Checkpoints and compaction: moving what the log holds into runs, and runs into fewer runs. Commits and reads
+//! go on meanwhile; the commit lock is held only to freeze the delta and to exchange the levels.
+
+use super::engine::{Commit, Engine};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    graph::{EdgeKey, LabelId, LogIndex, NodeId, NodeRecord, PropKeyId},
+    state::{Delta, Levels},
+    store::{
+        CheckpointMark, EntryKind, HistoryEntry, LogLink, Manifest, Pace, Run, RunBounds, TableBounds, merge,
+        plan_merge,
+    },
+};
+use std::sync::{Arc, atomic::Ordering};
+
+impl Engine {
+    /// Writes every commit so far to the file and lets go of the log behind it.
+    pub(super) fn checkpoint(&self) -> Result<()> {
+        let _one_at_a_time = self.checkpointing.lock();
+        // A checkpoint that failed left its delta frozen: it comes first.
+        let result = self.write_frozen().and_then(|()| {
+            self.freeze()?;
+            self.write_frozen()
+        });
+        self.checkpointed.notify_all();
+        result
+    }
+
+    /// Ends the active delta and begins another one over it, if it holds anything.
+    fn freeze(&self) -> Result<()> {
+        let mut commit = self.commit.lock();
+        let Commit { appender, last, frozen_at_bytes, .. } = &mut *commit;
+        let levels = self.levels.load_full();
+        if levels.active.is_empty() {
+            return Ok(());
+        }
+        if let Some(appender) = appender {
+            *frozen_at_bytes = appender.written_bytes();
+        }
+        let [types, labels] = levels.active.all_counts(last.0);
+        let next = Arc::new(Delta::new(*last, *levels.active.info(*last), &types, &labels));
+        let frozen = levels.active.clone();
+        self.exchange_levels(Levels { active: next.clone(), frozen: Some(frozen.clone()), runs: levels.runs.clone() });
+        frozen.freeze(next);
+        Ok(())
+    }
+
+    /// Writes the frozen delta, if there is one, as a new run.
+    fn write_frozen(&self) -> Result<()> {
+        let levels = self.levels.load_full();
+        let Some(frozen) = levels.frozen.clone() else { return Ok(()) };
+        let through = frozen.last();
+        let sync = self.commit.lock().appender.as_ref().map(|a| a.group_sync().clone());
+        if let Some(sync) = sync {
+            self.sync_through(&sync, through)?;
+        }
+        let mut pace = |_bytes: u64| Ok(());
+        let run = self.write_run(&levels, &frozen, through, &mut pace)?;
+        self.counters.bytes_checkpointed.fetch_add(run.bytes(), Ordering::Relaxed);
+        self.publish_checkpoint(&frozen, through, run)?;
+        self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
+        if self.options.auto_compaction {
+            self.jobs.ask_for_compaction();
+        }
+        Ok(())
+    }
+
+    fn publish_checkpoint(&self, frozen: &Delta, through: LogIndex, run: Arc<Run>) -> Result<()> {
+        let _publishing = self.publishing.lock();
+        let (history, link) = {
+            let commit = self.commit.lock();
+            let history = commit.history.iter().filter(|h| h.first <= through).copied().collect();
+            (history, commit.appender.as_ref().map(|a| self.open_link(a.identity().log_id)))
+        };
+        let mut runs = self.store.runs().to_vec();
+        runs.push(run);
+        let manifest = self.manifest_of(frozen, through, history);
+        self.store.publish(manifest, runs, link.unwrap_or_else(LogLink::default))?;
+        let mut commit = self.commit.lock();
+        let active = self.levels.load().active.clone();
+        self.exchange_levels(Levels { active, frozen: None, runs: self.store.runs() });
+        match &mut commit.appender {
+            Some(appender) => appender.release_through(through).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    fn manifest_of(&self, frozen: &Delta, through: LogIndex, history: Vec<HistoryEntry>) -> Manifest {
+        let info = frozen.info(through);
+        let pairs = |counts: Vec<u64>| -> Vec<(u32, u64)> {
+            counts.into_iter().enumerate().filter(|(_, n)| *n > 0).map(|(id, n)| (id as u32, n)).collect()
+        };
+        let [types, labels] = frozen.all_counts(through.0).map(pairs);
+        Manifest {
+            runs: Vec::new(),
+            checkpoint: CheckpointMark {
+                log_index: through,
+                epoch: info.epoch,
+                digest: info.digest,
+                commit_ms: info.commit_ms,
+            },
+            history,
+            next_node_id: self.next_node.load(Ordering::Relaxed),
+            node_count: info.totals.nodes,
+            edge_count: info.totals.edges,
+            vector_count: info.totals.vectors,
+            type_counts: types,
+            label_counts: labels,
+        }
+    }
+
+    /// Writes a delta as of `through` as a run over the current ones.
+    fn write_run(&self, levels: &Levels, delta: &Delta, through: LogIndex, pace: &mut Pace<'_>) -> Result<Arc<Run>> {
+        let changes = Changes::gather(levels, delta, through)?;
+        let names = self.names.defined_in(delta.base(), through);
+        let mut bounds = changes.bounds();
+        for (_, _, _, name) in &names {
+            bounds.names += 1;
+            bounds.name_bytes += name.len() as u64;
+        }
+        // The writer borrows its pace for as long as it lives; give it one of its own.
+        let mut forward = |bytes: u64| pace(bytes);
+        let mut writer = self.store.begin_run(&bounds, &mut forward)?;
+        for (kind, id, dimension, name) in &names {
+            writer.name(*kind, *id, *dimension, name)?;
+        }
+        for (_, record) in &changes.nodes {
+            writer.node(record)?;
+        }
+        for (edge, kind, props) in &changes.edges {
+            writer.out_edge(*edge, *kind, props)?;
+        }
+        let mut incoming: Vec<(EdgeKey, EntryKind)> = changes.edges.iter().map(|(e, k, _)| (*e, *k)).collect();
+        incoming.sort_unstable_by_key(|(e, _)| (e.dst, e.ty, e.src));
+        for (edge, kind) in incoming {
+            writer.in_edge(edge, kind)?;
+        }
+        for (label, node, kind) in &changes.members {
+            writer.label_member(*label, *node, *kind)?;
+        }
+        for (node, key, vector) in &changes.vectors {
+            writer.vector(*node, *key, *vector)?;
+        }
+        writer.finish()
+    }
+
+    /// Merges what the size tiers ask for, once. Returns whether there was anything to merge.
+    pub(super) fn compact_once(&self) -> Result<bool> {
+        let _one_at_a_time = self.compacting.lock();
+        let sizes: Vec<u64> = self.store.runs().iter().map(|run| run.bytes()).collect();
+        match plan_merge(&sizes, self.options.max_runs) {
+            Some(range) => self.merge_runs(range.start, range.len()).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Merges all runs into one.
+    pub(super) fn compact_fully(&self) -> Result<()> {
+        let _one_at_a_time = self.compacting.lock();
+        let count = self.store.runs().len();
+        if count > 1 { self.merge_runs(0, count) } else { Ok(()) }
+    }
+
+    fn merge_runs(&self, start: usize, count: usize) -> Result<()> {
+        let chosen = self.store.runs()[start..start + count].to_vec();
+        let mut pace = |bytes: u64| self.jobs.pace(&*self.env.host, bytes);
+        let merged = merge(&self.store, &chosen, start == 0, &mut pace)?;
+        self.counters.bytes_compacted.fetch_add(merged.bytes(), Ordering::Relaxed);
+        let _publishing = self.publishing.lock();
+        // Checkpoints may have added newer runs meanwhile; those below have not moved.
+        let (manifest, current) = self.store.snapshot();
+        let mut runs = current.to_vec();
+        let same = runs.get(start..start + count).is_some_and(|now| now.iter().zip(&chosen).all(|(a, b)| Arc::ptr_eq(a, b)));
+        if !same {
+            return Err(Error::new(ErrorCode::Internal, "runs moved during a merge"));
+        }
+        runs.splice(start..start + count, [merged]);
+        self.store.publish((*manifest).clone(), runs, self.store.log_link())?;
+        let _commit = self.commit.lock();
+        let now = self.levels.load_full();
+        let next = Levels { active: now.active.clone(), frozen: now.frozen.clone(), runs: self.store.runs() };
+        self.exchange_levels(next);
+        self.counters.compactions.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// What a delta changes, in the order in which a run wants it.
+struct Changes<'a> {
+    nodes: Vec<(NodeId, &'a [u8])>,
+    edges: Vec<(EdgeKey, EntryKind, &'a [u8])>,
+    members: Vec<(LabelId, NodeId, EntryKind)>,
+    vectors: Vec<(NodeId, PropKeyId, Option<&'a [u8]>)>,
+}
+
+impl<'a> Changes<'a> {
+    fn gather(levels: &Levels, delta: &'a Delta, through: LogIndex) -> Result<Self> {
+        let at = through.0;
+        let (mut nodes, mut members) = (Vec::new(), Vec::new());
+        for (id, state, below) in delta.changed_nodes(at) {
+            if state.dead && !below {
+                continue;
+            }
+            nodes.push((id, &*state.record));
+            let new: Vec<LabelId> = NodeRecord::parse(&state.record)?.labels().collect();
+            let old: Vec<LabelId> = if below { stored_labels(levels, id)? } else { Vec::new() };
+            members.extend(new.iter().filter(|l| !old.contains(l)).map(|l| (*l, id, EntryKind::Add)));
+            members.extend(old.iter().filter(|l| !new.contains(l)).map(|l| (*l, id, EntryKind::Remove)));
+        }
+        nodes.sort_unstable_by_key(|(id, _)| *id);
+        members.sort_unstable_by_key(|(label, id, _)| (*label, *id));
+        let mut edges = Vec::new();
+        for (edge, state, below) in delta.changed_edges(at) {
+            let kind = match (&state.props, below) {
+                (Some(_), false) => EntryKind::Add,
+                (Some(_), true) => EntryKind::Replace,
+                (None, true) => EntryKind::Remove,
+                (None, false) => continue,
+            };
+            edges.push((edge, kind, state.props.as_ref().and_then(Option::as_deref).unwrap_or_default()));
+        }
+        edges.sort_unstable_by_key(|(edge, _, _)| *edge);
+        let mut vectors: Vec<_> =
+            delta.changed_vectors(at).map(|(node, key, bytes)| (node, key, bytes.as_deref())).collect();
+        if levels.runs.is_empty() {
+            vectors.retain(|(_, _, bytes)| bytes.is_some());
+        }
+        vectors.sort_unstable_by_key(|(node, key, _)| (*node, *key));
+        Ok(Self { nodes, edges, members, vectors })
+    }
+
+    fn bounds(&self) -> RunBounds {
+        let mut bounds = RunBounds::default();
+        for (id, record) in &self.nodes {
+            bounds.nodes.add(id.0, record.len() as u64);
+            bounds.max_node_id = bounds.max_node_id.max(id.0);
+        }
+        let add = |table: &mut TableBounds, id: u64| {
+            // Rows are counted as if each entry had its own where the order does not tell: more is allowed.
+            if table.rows > 0 && table.last == id {
+                table.items += 1;
+            } else {
+                table.add(id, 1);
+            }
+        };
+        for (edge, _, props) in &self.edges {
+            add(&mut bounds.out_edges, edge.src.0);
+            if !props.is_empty() {
+                bounds.edge_props.add(0, props.len() as u64);
+            }
+            bounds.max_node_id = bounds.max_node_id.max(edge.src.0).max(edge.dst.0);
+            bounds.max_type_id = bounds.max_type_id.max(edge.ty.0);
+        }
+        let mut ends: Vec<u64> = self.edges.iter().map(|(e, _, _)| e.dst.0).collect();
+        ends.sort_unstable();
+        for id in ends {
+            add(&mut bounds.in_edges, id);
+        }
+        for (label, node, _) in &self.members {
+            add(&mut bounds.labels, label.0.into());
+            bounds.max_node_id = bounds.max_node_id.max(node.0);
+        }
+        for (node, _, bytes) in &self.vectors {
+            bounds.vectors.add(node.0, TableBounds::VECTOR_ENTRY + bytes.map_or(0, |b| b.len() as u64));
+            bounds.max_node_id = bounds.max_node_id.max(node.0);
+        }
+        bounds
+    }
+}
+
+/// A node's labels as the runs have them.
+fn stored_labels(levels: &Levels, id: NodeId) -> Result<Vec<LabelId>> {
+    for run in levels.runs.iter().rev() {
+        if let Some(record) = run.node(id)? {
+            return Ok(if record.is_dead() { Vec::new() } else { record.labels().collect() });
+        }
+    }
+    Ok(Vec::new())
+}

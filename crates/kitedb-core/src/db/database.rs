@@ -1,0 +1,197 @@
+//! The handle that callers hold.
+
+use super::{
+    bulk::BulkLoader, check::CheckReport, engine::Engine, options::OpenOptions, options::SyncMode, stats::Stats,
+    transaction::Transaction, view::View,
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    graph::{LogIndex, Token},
+    io::Env,
+};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// An open database. Cheap to clone; send it to any thread.
+///
+/// ```
+/// use kitedb_core::{Database, GraphRead, OpenOptions};
+/// # fn main() -> kitedb_core::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("social.kitedb");
+/// let db = Database::open(&path, OpenOptions::new())?;
+/// db.transaction(|tx| {
+///     let alice = tx.create_node(Some("alice"))?;
+///     let bob = tx.create_node(Some("bob"))?;
+///     tx.set_node_prop(alice, "age", 42)?;
+///     tx.add_edge(alice, "KNOWS", bob)
+/// })?;
+/// let view = db.snapshot()?;
+/// let alice = view.node_by_key("alice")?.expect("just created");
+/// assert_eq!(view.out_neighbors(alice, None)?.count(), 1);
+/// db.close()
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Database {
+    handle: Arc<Handle>,
+}
+
+/// One open; the engine under it may be shared with others.
+#[derive(Debug)]
+struct Handle {
+    engine: Arc<Engine>,
+    closed: AtomicBool,
+}
+
+impl Handle {
+    fn close(&self) -> Result<()> {
+        if self.closed.swap(true, Ordering::AcqRel) { Ok(()) } else { Engine::release(&self.engine) }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Err(e) = self.close() {
+            tracing::warn!(path = %self.engine.path.display(), "closing a dropped database failed: {e}");
+        }
+    }
+}
+
+impl Database {
+    /// Opens the database at `path`, making it if it is missing and the options allow that.
+    ///
+    /// In one process all opens of a file share one engine; asking for another sync mode then is an error. Only
+    /// one process can open a file for writing; any number can open it read-only beside it.
+    pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
+        Self::open_in(Env::real(), path, options)
+    }
+
+    /// As [`Database::open`], on a disk and host of the caller's: for simulations.
+    pub fn open_in(env: Env, path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
+        let engine = Engine::open(env, path.as_ref(), options)?;
+        Ok(Self { handle: Arc::new(Handle { engine, closed: AtomicBool::new(false) }) })
+    }
+
+    fn engine(&self) -> Result<&Arc<Engine>> {
+        if self.handle.closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorCode::Closed, "Database is closed"));
+        }
+        self.handle.engine.check_usable()?;
+        Ok(&self.handle.engine)
+    }
+
+    /// Closes this handle and its clones. The last open of a file makes a checkpoint, so that the database at
+    /// rest is one file. Without a commit since it was opened, closing writes nothing.
+    pub fn close(self) -> Result<()> {
+        self.handle.close()
+    }
+
+    /// Begins a write transaction.
+    pub fn begin(&self) -> Result<Transaction> {
+        let engine = self.engine()?;
+        engine.require_writable()?;
+        let (levels, snapshot) = engine.current();
+        Ok(Transaction::new(engine.clone(), levels, snapshot))
+    }
+
+    /// A read-only snapshot of the last published state.
+    pub fn snapshot(&self) -> Result<View> {
+        Ok(self.engine()?.view())
+    }
+
+    /// Runs `f` in a transaction and commits it if `f` succeeds.
+    pub fn transaction<T>(&self, mut f: impl FnMut(&mut Transaction) -> Result<T>) -> Result<T> {
+        self.attempt(&mut f)
+    }
+
+    /// As [`Database::transaction`], running `f` again, on a new snapshot, when another transaction committed
+    /// first; at most `attempts` times in all.
+    pub fn transaction_with_retry<T>(
+        &self,
+        attempts: u32,
+        mut f: impl FnMut(&mut Transaction) -> Result<T>,
+    ) -> Result<T> {
+        let mut left = attempts.max(1);
+        loop {
+            left -= 1;
+            match self.attempt(&mut f) {
+                Err(e) if e.is_conflict() && left > 0 => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn attempt<T>(&self, f: &mut impl FnMut(&mut Transaction) -> Result<T>) -> Result<T> {
+        let mut tx = self.begin()?;
+        let value = f(&mut tx)?;
+        tx.commit()?;
+        Ok(value)
+    }
+
+    /// Begins a bulk load: transactions of `elements_per_commit` elements each, committed one after the other.
+    pub fn begin_bulk(&self, elements_per_commit: usize) -> Result<BulkLoader> {
+        BulkLoader::new(self.clone(), elements_per_commit)
+    }
+
+    /// Writes what is only in the log to the file. Commits and reads go on meanwhile.
+    pub fn checkpoint(&self) -> Result<()> {
+        let engine = self.engine()?;
+        engine.require_writable()?;
+        engine.checkpoint()
+    }
+
+    /// Merges all runs of the file into one, after a checkpoint. Commits and reads go on meanwhile.
+    pub fn compact(&self) -> Result<()> {
+        self.checkpoint()?;
+        self.engine()?.compact_fully()
+    }
+
+    /// Merges runs where the size tiers ask for it, one merge at most. Returns whether there was one to do.
+    pub fn compact_step(&self) -> Result<bool> {
+        let engine = self.engine()?;
+        engine.require_writable()?;
+        engine.compact_once()
+    }
+
+    /// Makes every commit so far durable, whatever the sync mode.
+    pub fn sync(&self) -> Result<()> {
+        self.engine()?.sync()
+    }
+
+    /// Reads everything and verifies every checksum and every invariant.
+    pub fn check(&self) -> Result<CheckReport> {
+        self.engine()?.check()
+    }
+
+    /// Counts and sizes.
+    pub fn stats(&self) -> Result<Stats> {
+        self.engine()?.stats()
+    }
+
+    /// What names the last published commit; `None` before the first.
+    pub fn last_commit_token(&self) -> Option<Token> {
+        let token = self.handle.engine.view().token();
+        (token.log_index > LogIndex(0)).then_some(token)
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.handle.engine.path
+    }
+
+    /// Whether the database was opened for reading only.
+    pub fn is_read_only(&self) -> bool {
+        self.handle.engine.options.read_only
+    }
+
+    /// When commits are on the disk.
+    pub fn sync_mode(&self) -> SyncMode {
+        self.handle.engine.options.sync_mode
+    }
+}

@@ -1,0 +1,349 @@
+//! Opening: one engine per file, recovery of what the log holds beyond the file.
+
+use super::{
+    commit::define_run_names,
+    engine::{Commit, Counters, Engine},
+    jobs::Jobs,
+    options::OpenOptions,
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    graph::{Digest, Epoch, LogIndex, Mutations},
+    io::{Env, FileIdentity, LockKind, OpenMode},
+    log::{FrameRef, LogIdentity, LogOptions, Recovered, RecoveryStart, recover},
+    state::{CommitInfo, Delta, Levels, Names, Overlay, Pins, Reading, Totals},
+    store::{CheckpointMark, HistoryEntry, LogLink, Manifest, Store, WRITER_LOCK},
+};
+use arc_swap::ArcSwap;
+use parking_lot::{Condvar, Mutex};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, LazyLock, Weak,
+        atomic::{AtomicBool, AtomicU64},
+    },
+};
+
+/// Every engine of this process that is open for writing.
+static ENGINES: LazyLock<Mutex<HashMap<FileIdentity, Weak<Engine>>>> = LazyLock::new(Mutex::default);
+
+/// A read-only open beside a writer starts over if the writer makes a checkpoint meanwhile; so often at most.
+const ATTEMPTS: usize = 20;
+
+/// Takes an engine that closes out of the list.
+pub(super) fn forget(engine: &Arc<Engine>) {
+    ENGINES.lock().retain(|_, other| other.strong_count() > 0 && !std::ptr::eq(other.as_ptr(), Arc::as_ptr(engine)));
+}
+
+impl Engine {
+    /// The engine of the file at `path`.
+    pub(super) fn open(env: Env, path: &Path, options: OpenOptions) -> Result<Arc<Self>> {
+        options.validate()?;
+        let path = checked_path(&env, path)?;
+        if options.read_only {
+            return Self::open_read_only(env, path, options);
+        }
+        let mut engines = ENGINES.lock();
+        if let Ok(identity) = env.disk.identity(&path)
+            && let Some(engine) = engines.get(&identity).and_then(Weak::upgrade)
+            && !engine.env.host.forked()
+        {
+            return engine.share(&options);
+        }
+        let store = match Store::open(&env, &path, true) {
+            Ok(store) => store,
+            Err(e) if e.code() == ErrorCode::NotFound && options.create_if_missing => {
+                Store::create(&env, &path, env.host.random(), empty_manifest(&env))?
+            }
+            Err(e) => return Err(e),
+        };
+        let io = |e| Error::io("lock", &path, e);
+        if !store.file().try_lock(WRITER_LOCK..WRITER_LOCK + 1, LockKind::Exclusive).map_err(io)? {
+            let what = format_args!("{} is open for writing in another process", path.display());
+            return Err(Error::new(ErrorCode::Locked, what));
+        }
+        let identity = store.file().identity().map_err(io)?;
+        // Between the open and the lock another process may have replaced the file or published to it.
+        if env.disk.identity(&path).map_err(io)? != identity {
+            let what = format_args!("{} was replaced while it was being opened: open it again", path.display());
+            return Err(Error::new(ErrorCode::Locked, what));
+        }
+        drop(store);
+        let store = Store::open(&env, &path, true)?;
+        if !store.file().try_lock(WRITER_LOCK..WRITER_LOCK + 1, LockKind::Exclusive).map_err(io)? {
+            let what = format_args!("{} is open for writing in another process", path.display());
+            return Err(Error::new(ErrorCode::Locked, what));
+        }
+        let engine = Arc::new(Self::assemble(env, path, options, store)?);
+        engine.recover_for_writing()?;
+        engine.jobs.attach(&engine);
+        engines.retain(|_, other| other.strong_count() > 0);
+        engines.insert(identity, Arc::downgrade(&engine));
+        Ok(engine)
+    }
+
+    /// Another open of a file that this process has open already.
+    fn share(self: Arc<Self>, options: &OpenOptions) -> Result<Arc<Self>> {
+        let mut opens = self.opens.lock();
+        if *opens == 0 {
+            let what = format_args!("{} is being closed: open it again", self.path.display());
+            return Err(Error::new(ErrorCode::Locked, what));
+        }
+        if self.options.sync_mode != options.sync_mode {
+            let what = format_args!(
+                "{} is open in this process with sync mode {:?}: open it with the same one, or close it first",
+                self.path.display(),
+                self.options.sync_mode
+            );
+            return Err(Error::new(ErrorCode::InvalidOption, what));
+        }
+        *opens += 1;
+        drop(opens);
+        Ok(self)
+    }
+
+    fn open_read_only(env: Env, path: PathBuf, options: OpenOptions) -> Result<Arc<Self>> {
+        for attempt in 1.. {
+            let store = Store::open(&env, &path, false)?;
+            let mut engine = Self::assemble(env.clone(), path.clone(), options.clone(), store)?;
+            match engine.recover_for_reading() {
+                // The writer may have let go of the segment that was to be read next.
+                Ok(Some(_)) if attempt < ATTEMPTS && engine.superseded()? => {}
+                Ok(damage) => {
+                    engine.damage = damage;
+                    return Ok(Arc::new(engine));
+                }
+                Err(_) if attempt < ATTEMPTS && engine.superseded()? => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Err(Error::new(ErrorCode::Internal, "unreachable: the loop returns"))
+    }
+
+    /// Whether the file's header has moved on since this engine read it.
+    fn superseded(&self) -> Result<bool> {
+        Ok(Store::open(&self.env, &self.path, false)?.generation() != self.store.generation())
+    }
+
+    /// An engine that shows the file's checkpoint and nothing beyond.
+    fn assemble(env: Env, path: PathBuf, options: OpenOptions, store: Store) -> Result<Self> {
+        let (manifest, runs) = store.snapshot();
+        let CheckpointMark { log_index, epoch, digest, commit_ms } = manifest.checkpoint;
+        let names = Names::default();
+        for run in runs.iter() {
+            define_run_names(&names, run.names()?, LogIndex(0))?;
+        }
+        let totals =
+            Totals { nodes: manifest.node_count, edges: manifest.edge_count, vectors: manifest.vector_count };
+        let info = CommitInfo { epoch, commit_ms, digest, totals };
+        let active = Delta::new(log_index, info, &dense(&manifest.type_counts)?, &dense(&manifest.label_counts)?);
+        let levels = Levels { active: Arc::new(active), frozen: None, runs };
+        let last = manifest.history.last();
+        let commit = Commit {
+            appender: None,
+            last: log_index,
+            digest,
+            epoch: last.map_or(Epoch(1), |h| h.epoch),
+            writer_id: last.map_or_else(|| env.host.random(), |h| h.writer_id),
+            history: manifest.history.clone(),
+            frozen_at_bytes: 0,
+        };
+        let jobs = Jobs::new(options.background && !options.read_only);
+        Ok(Self {
+            wal_dir: wal_dir(&path),
+            names: Arc::new(names),
+            next_node: AtomicU64::new(manifest.next_node_id.max(1)),
+            commit: Mutex::new(commit),
+            levels: ArcSwap::from_pointee(levels),
+            pins: Pins::default(),
+            published: AtomicU64::new(log_index.0),
+            checkpointing: Mutex::new(()),
+            compacting: Mutex::new(()),
+            publishing: Mutex::new(()),
+            checkpointed: Condvar::new(),
+            jobs,
+            closed: AtomicBool::new(false),
+            opens: Mutex::new(1),
+            damage: None,
+            counters: Counters::default(),
+            env,
+            path,
+            options,
+            store,
+        })
+    }
+
+    /// Reads the log that the file names, if it names one, and goes on in it.
+    fn recover_for_writing(&self) -> Result<()> {
+        let link = self.store.log_link();
+        if !link.open {
+            return Ok(());
+        }
+        let recovered = self.replay(&link, None, OpenMode::ReadWrite)?;
+        let boot = self.env.host.boot_id();
+        let same_boot = boot.is_some_and(|boot| boot == link.boot_id);
+        // After the end of a machine frames may be gone that someone has seen: their numbers must not come again
+        // under the same epoch and writer.
+        let new_epoch = (!same_boot || recovered.control().sync_failed())
+            .then(|| (Epoch(recovered.epoch.0.max(1) + 1), self.env.host.random()));
+        let mut commit = self.commit.lock();
+        merge_history(&mut commit.history, &recovered, new_epoch);
+        let (last, digest) = (recovered.last, recovered.digest);
+        let options = LogOptions { segment_max_bytes: self.options.segment_max_bytes };
+        let appender = recovered.resume(&self.env, options, new_epoch)?;
+        if !same_boot {
+            self.store.mark_log(self.open_link(link.id))?;
+        }
+        commit.last = last;
+        commit.digest = digest;
+        commit.epoch = appender.epoch();
+        commit.writer_id = commit.history.last().map_or(commit.writer_id, |h| h.writer_id);
+        commit.appender = Some(appender);
+        drop(commit);
+        self.publish(last);
+        Ok(())
+    }
+
+    /// Reads the log as far as it can be read. Returns what could not be.
+    fn recover_for_reading(&mut self) -> Result<Option<Error>> {
+        let link = self.store.log_link();
+        if !link.open {
+            return Ok(None);
+        }
+        let io = |e| Error::io("lock", &self.path, e);
+        let range = WRITER_LOCK..WRITER_LOCK + 1;
+        let idle = self.store.file().try_lock(range.clone(), LockKind::Shared).map_err(io)?;
+        let limit = if idle {
+            self.store.file().unlock(range).map_err(io)?;
+            None
+        } else {
+            match crate::log::Control::open(&*self.env.disk, &self.wal_dir, OpenMode::Read) {
+                Ok(control) => control.map(|c| c.published()),
+                Err(_) => None,
+            }
+        };
+        match self.replay(&link, limit, OpenMode::Read) {
+            Ok(recovered) => {
+                self.publish(recovered.last);
+                Ok(recovered.damage)
+            }
+            Err(e) if matches!(e.code(), ErrorCode::LogMismatch | ErrorCode::Corrupt | ErrorCode::NotFound) => {
+                let reached = self.levels.load().active.last();
+                self.publish(reached);
+                Ok(Some(e))
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Folds every frame of the log beyond the file into the delta.
+    fn replay(&self, link: &LogLink, limit: Option<LogIndex>, mode: OpenMode) -> Result<Recovered> {
+        let mark = self.store.manifest().checkpoint;
+        let start = RecoveryStart {
+            identity: LogIdentity { log_id: link.id, file_id: self.store.file_id() },
+            index: mark.log_index,
+            epoch: mark.epoch,
+            digest: mark.digest,
+            limit,
+        };
+        recover(&self.env, &self.wal_dir, start, mode, &mut |frame| self.fold(frame))
+    }
+
+    /// Applies one frame: the same steps as a commit, without validation and without an append.
+    fn fold(&self, frame: &FrameRef<'_>) -> Result<()> {
+        let levels = self.levels.load();
+        let before = LogIndex(frame.header.log_index.0 - 1);
+        let base = Reading::new(&levels, before, None);
+        let mut overlay = Overlay::default();
+        let context = |e: Error| {
+            Error::corrupt(format_args!("the frame with log index {} cannot be applied: {e}", frame.header.log_index))
+        };
+        for mutation in Mutations::new(frame.payload) {
+            overlay.apply(&base, &mutation.map_err(context)?).map_err(context)?;
+        }
+        let mut digest = levels.active.info(before).digest + overlay.digest_change();
+        for (kind, id, name) in &overlay.names {
+            if self.names.id(*kind, name, before).is_none() {
+                digest += Digest::of_name(*kind, *id, name);
+            }
+        }
+        if digest != frame.header.digest {
+            let what = format_args!(
+                "the state after log index {} has the digest {digest}; its frame says {}",
+                frame.header.log_index, frame.header.digest
+            );
+            return Err(Error::corrupt(what));
+        }
+        let info = CommitInfo {
+            epoch: frame.header.epoch,
+            commit_ms: frame.header.commit_ms,
+            digest,
+            totals: overlay.totals_after(levels.active.info(before).totals),
+        };
+        self.apply(&levels, overlay, frame.header.log_index, info)
+    }
+}
+
+/// `path`, if a database file may be there.
+fn checked_path(env: &Env, path: &Path) -> Result<PathBuf> {
+    if path.as_os_str().is_empty() {
+        return Err(Error::invalid("the database path is empty"));
+    }
+    if env.disk.is_dir(path) {
+        let what = format_args!("{} is a folder: give the path of a file", path.display());
+        return Err(Error::invalid(what));
+    }
+    Ok(path.to_owned())
+}
+
+/// The folder of the private log of the database at `path`.
+fn wal_dir(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push("-wal");
+    path.with_file_name(name)
+}
+
+fn empty_manifest(_env: &Env) -> Manifest {
+    Manifest {
+        checkpoint: CheckpointMark { epoch: Epoch(1), ..CheckpointMark::default() },
+        next_node_id: 1,
+        ..Manifest::default()
+    }
+}
+
+/// Counts by id, from pairs.
+fn dense(pairs: &[(u32, u64)]) -> Result<Vec<u64>> {
+    let mut counts = Vec::new();
+    for &(id, count) in pairs {
+        // Ids are given out one by one, so a sparse list means damage.
+        if id as usize > pairs.len() + 1_000_000 {
+            return Err(Error::corrupt(format_args!("a count has the impossible id {id}")));
+        }
+        if counts.len() <= id as usize {
+            counts.resize(id as usize + 1, 0);
+        }
+        counts[id as usize] = count;
+    }
+    Ok(counts)
+}
+
+fn merge_history(history: &mut Vec<HistoryEntry>, recovered: &Recovered, new_epoch: Option<(Epoch, [u8; 16])>) {
+    let found = recovered.history.iter().map(|&(epoch, writer_id, first)| HistoryEntry { epoch, writer_id, first });
+    let new = new_epoch.map(|(epoch, writer_id)| HistoryEntry { epoch, writer_id, first: LogIndex(recovered.last.0 + 1) });
+    for entry in found.chain(new) {
+        if history.last().is_none_or(|last| (last.epoch, last.writer_id) != (entry.epoch, entry.writer_id)) {
+            history.push(entry);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_lies_beside_the_file() {
+        assert_eq!(wal_dir(Path::new("/a/b.kitedb")), Path::new("/a/b.kitedb-wal"));
+    }
+}

@@ -1,0 +1,304 @@
+//! What can be read, from a [`View`](super::View) and from within a [`Transaction`](super::Transaction) alike.
+
+use super::name::{NameId, NameRef};
+use crate::{
+    error::{Error, Result},
+    graph::{Direction, EdgeKey, EdgeTypeId, LabelId, NameKind, NodeId, PropKeyId, PropList, Value, ValueRef},
+    state::{Names, Neighbors, Reading},
+};
+
+/// Some items, and where to go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T, C = T> {
+    /// The items, ascending.
+    pub items: Vec<T>,
+    /// What to give as `after` for the next page; `None` if this is the last one.
+    pub next: Option<C>,
+}
+
+pub(crate) mod sealed {
+    use super::{NameKind, Names, Reading};
+
+    /// What a reader brings. Not for use outside.
+    pub trait Source {
+        fn reading(&self) -> Reading<'_>;
+        fn names(&self) -> &Names;
+        fn find_name(&self, kind: NameKind, name: &str) -> Option<u32>;
+        fn list_names(&self, kind: NameKind) -> Vec<(u32, std::sync::Arc<str>)>;
+    }
+}
+
+fn owned(props: PropList<'_>) -> Result<Vec<(PropKeyId, Value)>> {
+    props.iter().map(|p| p.map(|(key, value)| (key, value.to_value()))).collect()
+}
+
+fn resolve<'n, S: sealed::Source + ?Sized, I: NameId>(source: &S, name: impl Into<NameRef<'n, I>>) -> Option<I> {
+    match name.into() {
+        NameRef::Id(id) => Some(id),
+        NameRef::Name(name) => source.find_name(I::KIND, name).map(I::from_number),
+    }
+}
+
+/// Reads of one consistent state. A name that is not in use finds nothing.
+pub trait GraphRead: sealed::Source {
+    /// Whether a node exists.
+    fn node_exists(&self, id: NodeId) -> Result<bool> {
+        self.reading().node_exists(id)
+    }
+
+    /// The node that has `key`.
+    #[inline]
+    fn node_by_key(&self, key: &str) -> Result<Option<NodeId>> {
+        self.reading().node_by_key(key)
+    }
+
+    /// A node's key, if the node exists and has one.
+    fn node_key(&self, id: NodeId) -> Result<Option<String>> {
+        Ok(self.reading().node(id)?.and_then(|n| n.key().map(str::to_owned)))
+    }
+
+    /// A node's properties, by key id; `None` if the node does not exist.
+    fn node_props(&self, id: NodeId) -> Result<Option<Vec<(PropKeyId, Value)>>> {
+        self.reading().node(id)?.map(|n| owned(n.props()?)).transpose()
+    }
+
+    /// One property of a node.
+    fn node_prop<'n>(&self, id: NodeId, key: impl Into<NameRef<'n, PropKeyId>>) -> Result<Option<Value>> {
+        let Some(key) = resolve(self, key) else { return Ok(None) };
+        Ok(self.node_prop_ref(id, key)?.map(ValueRef::to_value))
+    }
+
+    /// One property of a node, without a copy.
+    #[inline]
+    fn node_prop_ref(&self, id: NodeId, key: PropKeyId) -> Result<Option<ValueRef<'_>>> {
+        match self.reading().node(id)? {
+            Some(node) => node.props()?.get(key),
+            None => Ok(None),
+        }
+    }
+
+    /// A node's labels, ascending; none if the node does not exist.
+    fn node_labels(&self, id: NodeId) -> Result<Vec<LabelId>> {
+        Ok(self.reading().node(id)?.map(|n| n.labels().collect()).unwrap_or_default())
+    }
+
+    /// Whether a node carries a label.
+    fn node_has_label<'n>(&self, id: NodeId, label: impl Into<NameRef<'n, LabelId>>) -> Result<bool> {
+        let Some(label) = resolve(self, label) else { return Ok(false) };
+        Ok(self.reading().node(id)?.is_some_and(|n| n.has_label(label)))
+    }
+
+    /// Whether an edge exists.
+    #[inline]
+    fn edge_exists<'n>(&self, src: NodeId, ty: impl Into<NameRef<'n, EdgeTypeId>>, dst: NodeId) -> Result<bool> {
+        let Some(ty) = resolve(self, ty) else { return Ok(false) };
+        self.reading().edge_exists(EdgeKey { src, ty, dst })
+    }
+
+    /// An edge's properties, by key id; `None` if the edge does not exist.
+    fn edge_props<'n>(
+        &self,
+        src: NodeId,
+        ty: impl Into<NameRef<'n, EdgeTypeId>>,
+        dst: NodeId,
+    ) -> Result<Option<Vec<(PropKeyId, Value)>>> {
+        let Some(ty) = resolve(self, ty) else { return Ok(None) };
+        self.reading().edge(EdgeKey { src, ty, dst })?.map(owned).transpose()
+    }
+
+    /// One property of an edge.
+    fn edge_prop<'n, 'k>(
+        &self,
+        src: NodeId,
+        ty: impl Into<NameRef<'n, EdgeTypeId>>,
+        dst: NodeId,
+        key: impl Into<NameRef<'k, PropKeyId>>,
+    ) -> Result<Option<Value>> {
+        let (Some(ty), Some(key)) = (resolve(self, ty), resolve(self, key)) else { return Ok(None) };
+        let Some(props) = self.reading().edge(EdgeKey { src, ty, dst })? else { return Ok(None) };
+        Ok(props.get(key)?.map(ValueRef::to_value))
+    }
+
+    /// The nodes that edges of a node lead to (of one type if one is given), in no particular order.
+    #[inline]
+    fn out_neighbors(&self, id: NodeId, ty: Option<EdgeTypeId>) -> Result<impl Iterator<Item = NodeId>> {
+        Ok(self.reading().edges_at(id, Direction::Out, ty)?.nodes())
+    }
+
+    /// The nodes that edges to a node come from (of one type if one is given), in no particular order.
+    #[inline]
+    fn in_neighbors(&self, id: NodeId, ty: Option<EdgeTypeId>) -> Result<impl Iterator<Item = NodeId>> {
+        Ok(self.reading().edges_at(id, Direction::In, ty)?.nodes())
+    }
+
+    /// As [`GraphRead::out_neighbors`], with each edge's type.
+    fn out_edges(&self, id: NodeId, ty: Option<EdgeTypeId>) -> Result<Neighbors<'_>> {
+        self.reading().edges_at(id, Direction::Out, ty)
+    }
+
+    /// As [`GraphRead::in_neighbors`], with each edge's type.
+    fn in_edges(&self, id: NodeId, ty: Option<EdgeTypeId>) -> Result<Neighbors<'_>> {
+        self.reading().edges_at(id, Direction::In, ty)
+    }
+
+    /// How many edges lead from a node (of one type if one is given).
+    fn out_degree(&self, id: NodeId, ty: Option<EdgeTypeId>) -> Result<u64> {
+        Ok(self.reading().edges_at(id, Direction::Out, ty)?.degree())
+    }
+
+    /// How many edges lead to a node (of one type if one is given).
+    fn in_degree(&self, id: NodeId, ty: Option<EdgeTypeId>) -> Result<u64> {
+        Ok(self.reading().edges_at(id, Direction::In, ty)?.degree())
+    }
+
+    /// A node's vector under a property key, exactly as it was stored.
+    fn node_vector<'n>(&self, id: NodeId, key: impl Into<NameRef<'n, PropKeyId>>) -> Result<Option<Vec<f32>>> {
+        let Some(key) = resolve(self, key) else { return Ok(None) };
+        Ok(self.reading().vector(id, key)?.map(|v| v.to_vec()))
+    }
+
+    /// Every node, ascending.
+    fn nodes(&self) -> impl Iterator<Item = Result<NodeId>> {
+        self.reading().nodes(NodeId(0))
+    }
+
+    /// Every node with a label, ascending; from the label's index, not by a scan of the nodes.
+    fn nodes_with_label<'n>(
+        &self,
+        label: impl Into<NameRef<'n, LabelId>>,
+    ) -> Result<impl Iterator<Item = Result<NodeId>>> {
+        let scan = resolve(self, label).map(|label| self.reading().label(label, NodeId(0))).transpose()?;
+        Ok(scan.into_iter().flatten())
+    }
+
+    /// Every edge, ascending by source, type and destination.
+    fn edges(&self) -> impl Iterator<Item = Result<EdgeKey>> {
+        self.reading().edges(None)
+    }
+
+    /// Up to `limit` nodes after `after`, ascending. The cursor holds across commits and checkpoints.
+    fn nodes_page(&self, after: Option<NodeId>, limit: usize) -> Result<Page<NodeId>> {
+        page(self.reading().nodes(following(after)), limit, |id| *id)
+    }
+
+    /// Up to `limit` nodes with a label after `after`, ascending.
+    fn label_page<'n>(
+        &self,
+        label: impl Into<NameRef<'n, LabelId>>,
+        after: Option<NodeId>,
+        limit: usize,
+    ) -> Result<Page<NodeId>> {
+        match resolve(self, label) {
+            Some(label) => page(self.reading().label(label, following(after))?, limit, |id| *id),
+            None => Ok(Page { items: Vec::new(), next: None }),
+        }
+    }
+
+    /// Up to `limit` edges after `after`, ascending by source, type and destination.
+    fn edges_page(&self, after: Option<EdgeKey>, limit: usize) -> Result<Page<EdgeKey>> {
+        page(self.reading().edges(after), limit, |edge| *edge)
+    }
+
+    /// Up to `limit` edges at a node after `after`, ascending by type and other end.
+    fn neighbors_page(
+        &self,
+        id: NodeId,
+        direction: Direction,
+        ty: Option<EdgeTypeId>,
+        after: Option<(EdgeTypeId, NodeId)>,
+        limit: usize,
+    ) -> Result<Page<(EdgeTypeId, NodeId)>> {
+        positive(limit)?;
+        let mut items = self.reading().edges_at(id, direction, ty)?.page(after, limit + 1);
+        let more = items.len() > limit;
+        items.truncate(limit);
+        Ok(Page { next: items.last().copied().filter(|_| more), items })
+    }
+
+    /// How many nodes there are. Constant time, as all counts.
+    fn count_nodes(&self) -> u64 {
+        self.reading().totals()[0]
+    }
+
+    /// How many edges there are.
+    fn count_edges(&self) -> u64 {
+        self.reading().totals()[1]
+    }
+
+    /// How many vectors there are.
+    fn count_vectors(&self) -> u64 {
+        self.reading().totals()[2]
+    }
+
+    /// How many edges of a type there are.
+    fn count_edges_by_type<'n>(&self, ty: impl Into<NameRef<'n, EdgeTypeId>>) -> u64 {
+        resolve(self, ty).map_or(0, |ty| self.reading().count_type(ty))
+    }
+
+    /// How many nodes carry a label.
+    fn count_nodes_by_label<'n>(&self, label: impl Into<NameRef<'n, LabelId>>) -> u64 {
+        resolve(self, label).map_or(0, |label| self.reading().count_label(label))
+    }
+
+    /// The id of a label.
+    fn label_id(&self, name: &str) -> Option<LabelId> {
+        resolve(self, name)
+    }
+
+    /// The id of an edge type.
+    fn etype_id(&self, name: &str) -> Option<EdgeTypeId> {
+        resolve(self, name)
+    }
+
+    /// The id of a property key.
+    fn propkey_id(&self, name: &str) -> Option<PropKeyId> {
+        resolve(self, name)
+    }
+
+    /// The name of a label.
+    fn label_name(&self, id: LabelId) -> Option<String> {
+        self.names().name(NameKind::Label, id.0).map(|n| n.to_string())
+    }
+
+    /// The name of an edge type.
+    fn etype_name(&self, id: EdgeTypeId) -> Option<String> {
+        self.names().name(NameKind::EdgeType, id.0).map(|n| n.to_string())
+    }
+
+    /// The name of a property key.
+    fn propkey_name(&self, id: PropKeyId) -> Option<String> {
+        self.names().name(NameKind::PropKey, id.0).map(|n| n.to_string())
+    }
+
+    /// Every label in use, by id.
+    fn labels(&self) -> Vec<(LabelId, String)> {
+        self.list_names(NameKind::Label).into_iter().map(|(id, name)| (LabelId(id), name.to_string())).collect()
+    }
+
+    /// Every edge type in use, by id.
+    fn etypes(&self) -> Vec<(EdgeTypeId, String)> {
+        self.list_names(NameKind::EdgeType).into_iter().map(|(id, name)| (EdgeTypeId(id), name.to_string())).collect()
+    }
+
+    /// Every property key in use, by id.
+    fn propkeys(&self) -> Vec<(PropKeyId, String)> {
+        self.list_names(NameKind::PropKey).into_iter().map(|(id, name)| (PropKeyId(id), name.to_string())).collect()
+    }
+}
+
+impl<S: sealed::Source> GraphRead for S {}
+
+fn following(after: Option<NodeId>) -> NodeId {
+    NodeId(after.map_or(0, |id| id.0.saturating_add(1)))
+}
+
+fn positive(limit: usize) -> Result<()> {
+    if limit == 0 { Err(Error::invalid("limit is 0: a page holds at least one item")) } else { Ok(()) }
+}
+
+fn page<T, C>(mut items: impl Iterator<Item = Result<T>>, limit: usize, cursor: fn(&T) -> C) -> Result<Page<T, C>> {
+    positive(limit)?;
+    let taken: Vec<T> = items.by_ref().take(limit).collect::<Result<_>>()?;
+    let more = taken.len() == limit && items.next().transpose()?.is_some();
+    Ok(Page { next: taken.last().map(cursor).filter(|_| more), items: taken })
+}

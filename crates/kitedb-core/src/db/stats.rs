@@ -1,0 +1,101 @@
+//! Counts and sizes.
+
+use super::{engine::Engine, read::GraphRead};
+use crate::{
+    error::Result,
+    graph::{Digest, LogIndex, Token},
+};
+use std::sync::atomic::Ordering;
+
+/// Counts and sizes of a database; bytes unless a name says otherwise.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Nodes.
+    pub nodes: u64,
+    /// Edges.
+    pub edges: u64,
+    /// Vectors.
+    pub vectors: u64,
+    /// Labels in use, with how many nodes carry each.
+    pub labels: Vec<(String, u64)>,
+    /// Edge types in use, with how many edges each has.
+    pub edge_types: Vec<(String, u64)>,
+    /// Property keys in use.
+    pub property_keys: Vec<String>,
+    /// What names the last published commit.
+    pub token: Token,
+    /// The state digest at that commit.
+    pub digest: Digest,
+    /// The last log index that is in the file's runs.
+    pub checkpoint_index: LogIndex,
+    /// The file's generation: it grows with every change of its header.
+    pub generation: u64,
+    /// The sizes of the runs, oldest first.
+    pub runs: Vec<u64>,
+    /// The database file.
+    pub file_bytes: u64,
+    /// Room in the file that will be used again.
+    pub free_bytes: u64,
+    /// The log on disk.
+    pub log_bytes: u64,
+    /// What is held in memory of the log since the last checkpoint, roughly.
+    pub delta_bytes: u64,
+    /// Bytes of log written since the open, zeros written ahead included.
+    pub bytes_logged: u64,
+    /// Bytes of runs written by checkpoints since the open.
+    pub bytes_checkpointed: u64,
+    /// Bytes of runs written by merges since the open.
+    pub bytes_compacted: u64,
+    /// Checkpoints since the open.
+    pub checkpoints: u64,
+    /// Merges since the open.
+    pub compactions: u64,
+    /// Commits that failed at the log since the open.
+    pub append_failures: u64,
+    /// For how many ms the oldest snapshot that someone still holds has not been current.
+    pub oldest_pin_ms: Option<u64>,
+    /// What the last failure in the background was, until the work succeeds.
+    pub background_error: Option<String>,
+    /// What a read-only open could not read.
+    pub damage: Option<String>,
+}
+
+impl Engine {
+    pub(super) fn stats(&self) -> Result<Stats> {
+        let view = self.view();
+        let (log_bytes, bytes_logged) = {
+            let commit = self.commit.lock();
+            commit.appender.as_ref().map_or((0, 0), |a| (a.disk_bytes(), a.written_bytes()))
+        };
+        let store = self.store.stats()?;
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let levels = &view.levels;
+        Ok(Stats {
+            nodes: view.count_nodes(),
+            edges: view.count_edges(),
+            vectors: view.count_vectors(),
+            labels: view.labels().into_iter().map(|(id, name)| (name, view.count_nodes_by_label(id))).collect(),
+            edge_types: view.etypes().into_iter().map(|(id, name)| (name, view.count_edges_by_type(id))).collect(),
+            property_keys: view.propkeys().into_iter().map(|(_, name)| name).collect(),
+            token: view.token(),
+            digest: view.digest(),
+            checkpoint_index: self.store.manifest().checkpoint.log_index,
+            generation: store.generation,
+            runs: levels.runs.iter().map(|run| run.bytes()).collect(),
+            file_bytes: store.file_len,
+            free_bytes: store.free + store.quarantined,
+            log_bytes,
+            delta_bytes: levels.deltas().map(|d| d.memory_bytes()).sum(),
+            bytes_logged,
+            bytes_checkpointed: count(&self.counters.bytes_checkpointed),
+            bytes_compacted: count(&self.counters.bytes_compacted),
+            checkpoints: count(&self.counters.checkpoints),
+            compactions: count(&self.counters.compactions),
+            append_failures: count(&self.counters.append_failures),
+            oldest_pin_ms: self.pins.oldest().map(|since| self.env.host.now_ms().saturating_sub(since)),
+            background_error: self.jobs.last_error(),
+            damage: self.damage.as_ref().map(ToString::to_string),
+        })
+    }
+}

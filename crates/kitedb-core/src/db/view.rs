@@ -1,0 +1,53 @@
+//! A read-only snapshot.
+
+use super::read::sealed;
+use crate::{
+    graph::{Digest, LogIndex, NameKind, Token},
+    state::{Levels, Names, Reading},
+};
+use std::sync::Arc;
+
+/// One published state. It never changes, blocks no writer and is blocked by none; while it lives, so does the
+/// space in the file that it can see. Read it through [`GraphRead`](super::GraphRead).
+#[derive(Debug, Clone)]
+pub struct View {
+    pub(super) levels: Arc<Levels>,
+    pub(super) index: LogIndex,
+    pub(super) names: Arc<Names>,
+}
+
+impl View {
+    /// The last commit that this view shows.
+    pub fn token(&self) -> Token {
+        Token { epoch: self.levels.info(self.index).epoch, log_index: self.index }
+    }
+
+    /// The state digest: equal for two databases exactly if they hold the same graph.
+    pub fn digest(&self) -> Digest {
+        self.levels.info(self.index).digest
+    }
+
+    /// When the last commit that this view shows was made, ms since 1970; 0 before the first.
+    pub fn commit_ms(&self) -> u64 {
+        self.levels.info(self.index).commit_ms
+    }
+}
+
+impl sealed::Source for View {
+    #[inline]
+    fn reading(&self) -> Reading<'_> {
+        Reading::new(&self.levels, self.index, None)
+    }
+
+    fn names(&self) -> &Names {
+        &self.names
+    }
+
+    fn find_name(&self, kind: NameKind, name: &str) -> Option<u32> {
+        self.names.id(kind, name, self.index)
+    }
+
+    fn list_names(&self, kind: NameKind) -> Vec<(u32, Arc<str>)> {
+        self.names.list(kind, self.index)
+    }
+}

@@ -1,0 +1,185 @@
+//! One error type in three parts: what the caller should do ([`ErrorKind`]), a stable machine-readable
+//! [`ErrorCode`], and a message that says what was wrong and with what.
+
+use std::{fmt, io, path::Path};
+
+/// The result of every fallible operation of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What the caller should do about an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Run the transaction again: another one committed first.
+    RetryTransaction,
+    /// Nothing is wrong with the call; try it later (disk full, file locked, a limit in force).
+    RetryLater,
+    /// This handle is of no more use: open the database again.
+    Reopen,
+    /// The stored data is damaged or lost: restore it, or reseed this replica.
+    Reseed,
+    /// Another writer leads now: stop writing here.
+    Fenced,
+    /// The call or its input is wrong: fix it.
+    Input,
+    /// A defect of KiteDB: report it.
+    Bug,
+}
+
+impl ErrorKind {
+    /// The stable text form that bindings expose as `error.kind`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RetryTransaction => "retry_transaction",
+            Self::RetryLater => "retry_later",
+            Self::Reopen => "reopen",
+            Self::Reseed => "reseed",
+            Self::Fenced => "fenced",
+            Self::Input => "input",
+            Self::Bug => "bug",
+        }
+    }
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal => $kind:ident,)*) => {
+        /// A stable, machine-readable reason. Codes are only ever added.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum ErrorCode { $($(#[$doc])* $name,)* }
+
+        impl ErrorCode {
+            /// The stable text form that bindings expose as `error.code`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// What a caller should do about an error of this code.
+            pub fn kind(self) -> ErrorKind {
+                match self { $(Self::$name => ErrorKind::$kind,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// Another transaction that committed first wrote what this one touches.
+    Conflict = "CONFLICT" => RetryTransaction,
+    /// The node does not exist.
+    NodeNotFound = "NODE_NOT_FOUND" => Input,
+    /// The edge does not exist.
+    EdgeNotFound = "EDGE_NOT_FOUND" => Input,
+    /// The edge exists already.
+    EdgeExists = "EDGE_EXISTS" => Input,
+    /// The node id is taken.
+    NodeExists = "NODE_EXISTS" => Input,
+    /// A node with this key exists already.
+    DuplicateKey = "DUPLICATE_KEY" => Input,
+    /// No name with that id, or no such name.
+    UnknownName = "UNKNOWN_NAME" => Input,
+    /// The vector's length differs from the first one stored under its property key.
+    VectorDimension = "VECTOR_DIMENSION" => Input,
+    /// An argument is outside what the call accepts.
+    InvalidArgument = "INVALID_ARGUMENT" => Input,
+    /// An option, or a combination of options, is not valid.
+    InvalidOption = "INVALID_OPTION" => Input,
+    /// The transaction is larger than one frame can be.
+    TransactionTooLarge = "TRANSACTION_TOO_LARGE" => Input,
+    /// The database or transaction was opened for reading only.
+    ReadOnly = "READ_ONLY" => Input,
+    /// The file does not exist.
+    NotFound = "NOT_FOUND" => Input,
+    /// The file is not a KiteDB database, or of a newer format.
+    NotADatabase = "NOT_A_DATABASE" => Input,
+    /// The handle was used in a child process after a fork.
+    Forked = "FORKED" => Reopen,
+    /// The database is closed.
+    Closed = "CLOSED" => Reopen,
+    /// A sync failed: the outcome of the commits that waited for it is unknown.
+    SyncFailed = "SYNC_FAILED" => Reopen,
+    /// An earlier failure made this handle unusable for writes.
+    Poisoned = "POISONED" => Reopen,
+    /// Another process or handle holds the database.
+    Locked = "LOCKED" => RetryLater,
+    /// The disk has no space left.
+    DiskFull = "DISK_FULL" => RetryLater,
+    /// The operating system refused an operation on a file.
+    Io = "IO" => RetryLater,
+    /// Stored bytes do not verify.
+    Corrupt = "CORRUPT" => Reseed,
+    /// The log that the database needs is missing or belongs to another database.
+    LogMismatch = "LOG_MISMATCH" => Reseed,
+    /// Another primary took over.
+    StalePrimary = "STALE_PRIMARY" => Fenced,
+    /// An invariant does not hold.
+    Internal = "INTERNAL" => Bug,
+}
+
+/// What went wrong, as one value. See the [module documentation](self).
+#[derive(thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    code: ErrorCode,
+    message: Box<str>,
+    #[source]
+    source: Option<Box<io::Error>>,
+}
+
+impl Error {
+    /// An error of `code` whose `message` says what was wrong and what to do.
+    pub fn new(code: ErrorCode, message: impl fmt::Display) -> Self {
+        Self { code, message: message.to_string().into(), source: None }
+    }
+
+    /// An input/output failure of `action` (a verb phrase such as "write to") on `path`.
+    pub fn io(action: &str, path: &Path, source: io::Error) -> Self {
+        let code = match source.kind() {
+            io::ErrorKind::NotFound => ErrorCode::NotFound,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorCode::DiskFull,
+            _ => ErrorCode::Io,
+        };
+        Self {
+            code,
+            message: format!("cannot {action} {}: {source}", path.display()).into(),
+            source: Some(Box::new(source)),
+        }
+    }
+
+    /// Stored bytes that do not verify: `what` names the place and the fault.
+    pub fn corrupt(what: impl fmt::Display) -> Self {
+        Self::new(ErrorCode::Corrupt, what)
+    }
+
+    /// An argument outside what a call accepts.
+    pub fn invalid(what: impl fmt::Display) -> Self {
+        Self::new(ErrorCode::InvalidArgument, what)
+    }
+
+    /// What the caller should do.
+    pub fn kind(&self) -> ErrorKind {
+        self.code.kind()
+    }
+
+    /// The stable machine-readable reason.
+    pub fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// Whether running the transaction again may succeed.
+    pub fn is_conflict(&self) -> bool {
+        self.code == ErrorCode::Conflict
+    }
+
+    /// The same error with `context` put before its message.
+    #[must_use]
+    pub fn context(mut self, context: impl fmt::Display) -> Self {
+        self.message = format!("{context}: {}", self.message).into();
+        self
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): {}", self.code.as_str(), self.kind().as_str(), self.message)
+    }
+}

@@ -1,0 +1,24 @@
+//! Floor 1: the model. Ids, values, names, records in their one binary form, mutations, and the digest.
+
+pub mod codec;
+mod digest;
+mod id;
+mod mutation;
+mod names;
+mod props;
+mod record;
+mod value;
+
+pub use digest::Digest;
+pub use id::{Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, MAX_NODE_ID, NodeId, PropKeyId, Token};
+pub use mutation::{Mutation, Mutations};
+pub use names::{NameKind, NameTable};
+pub use props::{PropList, PropListBuf};
+pub use record::{NodeRecord, NodeRecordBuf};
+pub use value::{Value, ValueRef, VectorRef};
+
+/// The seed-free 64-bit hash of a node key: XXH3, the same on every machine, because runs store it.
+#[inline]
+pub fn key_hash(key: &str) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(key.as_bytes())
+}

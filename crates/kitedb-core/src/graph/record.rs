@@ -1,0 +1,144 @@
+//! A node's record: its id, key, labels and properties as one canonical run of bytes. The same bytes lie in
+//! the delta and in runs, and are what the digest hashes.
+//!
+//! Layout: id (varint), flags (bit 0: has a key; bit 1: dead), [key: varint length, UTF-8],
+//! label count (varint), label ids ascending (varints), properties to the end ([`PropList`]).
+//! A dead record is a tombstone: it keeps its key, so that the key's release can be found, and nothing else.
+
+use super::{
+    codec::{Reader, put_varint},
+    id::{LabelId, NodeId},
+    props::PropList,
+};
+use crate::error::{Error, Result};
+
+const HAS_KEY: u8 = 1;
+const DEAD: u8 = 2;
+
+/// A node's record, borrowed from where it is stored.
+#[derive(Debug, Clone, Copy)]
+pub struct NodeRecord<'a> {
+    bytes: &'a [u8],
+    id: NodeId,
+    key: Option<&'a str>,
+    dead: bool,
+    label_count: u32,
+    /// From the first label id on.
+    tail: &'a [u8],
+}
+
+impl<'a> NodeRecord<'a> {
+    /// Reads a record; labels and properties are read when asked for.
+    #[inline]
+    pub fn parse(bytes: &'a [u8]) -> Result<Self> {
+        let mut reader = Reader::new(bytes);
+        let id = NodeId(reader.varint()?);
+        let flags = reader.u8()?;
+        if flags & !(HAS_KEY | DEAD) != 0 {
+            return Err(Error::corrupt(format_args!("node record {id} has unknown flags {flags:#x}")));
+        }
+        let key = if flags & HAS_KEY != 0 { Some(reader.text()?) } else { None };
+        let dead = flags & DEAD != 0;
+        let label_count = if dead { 0 } else { reader.varint32()? };
+        Ok(Self { bytes, id, key, dead, label_count, tail: reader.rest() })
+    }
+
+    /// The record's canonical bytes.
+    pub fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The node.
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// Its key, if it has one. A dead record names the key that was released.
+    pub fn key(&self) -> Option<&'a str> {
+        self.key
+    }
+
+    /// Whether the node is deleted.
+    pub fn is_dead(&self) -> bool {
+        self.dead
+    }
+
+    /// Its labels, ascending.
+    pub fn labels(&self) -> impl Iterator<Item = LabelId> + use<'a> {
+        let mut reader = Reader::new(self.tail);
+        (0..self.label_count).map_while(move |_| reader.varint32().ok().map(LabelId))
+    }
+
+    /// Whether it carries `label`.
+    pub fn has_label(&self, label: LabelId) -> bool {
+        self.labels().any(|l| l == label)
+    }
+
+    /// Its properties.
+    #[inline]
+    pub fn props(&self) -> Result<PropList<'a>> {
+        let mut reader = Reader::new(self.tail);
+        for _ in 0..self.label_count {
+            reader.varint()?;
+        }
+        Ok(PropList::from_bytes(reader.rest()))
+    }
+
+    /// Checks that the bytes are canonical to the end.
+    pub fn validate(&self) -> Result<()> {
+        let mut last = 0;
+        let mut labels = 0;
+        for label in self.labels() {
+            if label.0 <= last {
+                return Err(Error::corrupt(format_args!("labels of node {} are not ascending", self.id)));
+            }
+            last = label.0;
+            labels += 1;
+        }
+        if labels != self.label_count {
+            return Err(Error::corrupt(format_args!("labels of node {} end early", self.id)));
+        }
+        if self.dead && !self.tail.is_empty() {
+            return Err(Error::corrupt(format_args!("the tombstone of node {} carries data", self.id)));
+        }
+        self.props()?.validate()
+    }
+}
+
+/// Builds canonical record bytes.
+#[derive(Debug, Default, Clone)]
+pub struct NodeRecordBuf(Vec<u8>);
+
+impl NodeRecordBuf {
+    /// A live node's record. `labels` must be ascending without repeats, which the caller's set guarantees.
+    pub fn live(id: NodeId, key: Option<&str>, labels: &[LabelId], props: PropList<'_>) -> Self {
+        let mut out = Self::head(id, key, 0, labels.len() * 2 + props.as_bytes().len());
+        put_varint(&mut out, labels.len() as u64);
+        for label in labels {
+            put_varint(&mut out, label.0.into());
+        }
+        out.extend_from_slice(props.as_bytes());
+        Self(out)
+    }
+
+    /// A tombstone.
+    pub fn dead(id: NodeId, key: Option<&str>) -> Self {
+        Self(Self::head(id, key, DEAD, 0))
+    }
+
+    fn head(id: NodeId, key: Option<&str>, flags: u8, more: usize) -> Vec<u8> {
+        let mut out = Vec::with_capacity(16 + key.map_or(0, str::len) + more);
+        put_varint(&mut out, id.0);
+        out.push(flags | if key.is_some() { HAS_KEY } else { 0 });
+        if let Some(key) = key {
+            put_varint(&mut out, key.len() as u64);
+            out.extend_from_slice(key.as_bytes());
+        }
+        out
+    }
+
+    /// The bytes.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}

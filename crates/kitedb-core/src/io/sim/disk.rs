@@ -1,0 +1,257 @@
+//! The simulated disk as tests hold it.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+
+use super::{Crash, FaultPlan, SimHost, file::SimFile, state::State};
+use crate::io::{Disk, DiskFile, Env, FileIdentity, OpenMode};
+
+/// A file system in memory that loses, tears and refuses what a real one may. See the [module](super).
+///
+/// A clone is another handle to the same disk. Everything that happens follows from the seed and the order of calls.
+#[derive(Debug, Clone)]
+pub struct SimDisk {
+    pub(super) state: Arc<Mutex<State>>,
+    pub(super) process: Arc<Process>,
+}
+
+#[derive(Debug)]
+pub(super) struct Process {
+    id: u64,
+    dead: AtomicBool,
+}
+
+impl Process {
+    fn new(id: u64) -> Arc<Self> {
+        Arc::new(Self { id, dead: AtomicBool::new(false) })
+    }
+
+    pub(super) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+}
+
+impl SimDisk {
+    /// An empty disk with one folder, `/`. Relative paths start there too.
+    pub fn new(seed: u64) -> Self {
+        Self { state: Arc::new(Mutex::new(State::new(seed))), process: Process::new(0) }
+    }
+
+    /// This disk and a host, as the engine takes them.
+    pub fn env(&self, host: &SimHost) -> Env {
+        Env { disk: Arc::new(self.clone()), host: Arc::new(host.clone()) }
+    }
+
+    /// How many operations that change something (writes, lengths, syncs, names) were called since the start, or
+    /// since the restart that made this disk.
+    pub fn ops(&self) -> u64 {
+        self.state.lock().ops
+    }
+
+    /// Begins to record operations.
+    pub fn start_trace(&self) {
+        self.state.lock().trace.get_or_insert_default();
+    }
+
+    /// The operations recorded, one line each. Empty without [`SimDisk::start_trace`].
+    pub fn trace(&self) -> Vec<String> {
+        self.state.lock().trace.clone().unwrap_or_default()
+    }
+
+    /// Lets the machine crash in the midst of operation number `op`: the next one is number `ops() + 1`. That
+    /// operation is done in part, and it and all calls after it fail.
+    pub fn crash_at(&self, op: u64) {
+        self.state.lock().crash_at = Some(op);
+    }
+
+    /// Whether the machine crashed.
+    pub fn crashed(&self) -> bool {
+        self.state.lock().dead
+    }
+
+    /// The disk as it is found after a crash, which happens now if it did not yet. Handles and files opened before
+    /// stay dead. Operations are counted from 0 again; faults and a crash ordered but not reached are forgotten. May be
+    /// called again, for another outcome of the same crash.
+    #[must_use]
+    pub fn restart(&self, crash: Crash) -> Self {
+        let state = self.state.lock().restarted(crash);
+        Self { state: Arc::new(Mutex::new(state)), process: Process::new(0) }
+    }
+
+    /// A handle for another process on the same machine, which [`SimDisk::kill`] ends alone.
+    #[must_use]
+    pub fn process(&self) -> Self {
+        let mut state = self.state.lock();
+        let id = state.next_process;
+        state.next_process += 1;
+        drop(state);
+        Self { state: Arc::clone(&self.state), process: Process::new(id) }
+    }
+
+    /// Kills the process of this handle and its clones: its locks are gone, its calls fail; the others go on. (Its
+    /// threads can still store to words they mapped: stop them first.)
+    pub fn kill(&self) {
+        let mut state = self.state.lock();
+        self.process.dead.store(true, Ordering::Relaxed);
+        let id = self.process.id;
+        let held: Vec<u64> = state.open.iter().filter(|(_, open)| open.1 == id).map(|(holder, _)| *holder).collect();
+        for holder in held {
+            state.closed(holder);
+        }
+    }
+
+    /// Orders a failure.
+    pub fn fail(&self, plan: FaultPlan) {
+        self.state.lock().faults.push(plan);
+    }
+
+    /// Takes back all failures ordered.
+    pub fn clear_faults(&self) {
+        self.state.lock().faults.clear();
+    }
+
+    /// Limits the bytes that all files together may hold. Beyond it writes (perhaps done in part) and lengths fail
+    /// with `StorageFull`.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.state.lock().capacity = bytes;
+    }
+
+    /// The bytes that all files together hold.
+    pub fn used(&self) -> u64 {
+        self.state.lock().tree.used()
+    }
+
+    /// Every change that touched a range which was mapped at that time, which no engine may do.
+    pub fn violations(&self) -> Vec<String> {
+        self.state.lock().violations.clone()
+    }
+
+    /// Flips the bits `xor` of one byte, durable and cached; mappings made before do not show it.
+    pub fn corrupt(&self, path: impl AsRef<Path>, offset: u64, xor: u8) -> io::Result<()> {
+        let mut state = self.state.lock();
+        let inode = state.tree.find(path.as_ref())?;
+        let flipped = state.tree.contents(inode)?.corrupt(usize::try_from(offset).unwrap_or(usize::MAX), xor);
+        if flipped { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+
+    /// A file's bytes as readers see them (after a crash: saw them last). No operation of the engine.
+    pub fn read(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+        let mut state = self.state.lock();
+        let inode = state.tree.find(path.as_ref())?;
+        Ok(state.tree.contents(inode)?.bytes().to_vec())
+    }
+
+    /// Puts a new, durable file with these bytes at a path, in place of any other, with the folders it needs. Makes
+    /// the other names in those folders durable too. No operation of the engine.
+    pub fn write(&self, path: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
+        let path = path.as_ref();
+        let tree = &mut self.state.lock().tree;
+        let mut folders: Vec<&Path> = path.ancestors().skip(1).collect();
+        folders.reverse();
+        for folder in &folders {
+            if tree.find(folder).is_err() {
+                tree.create(folder, true)?;
+            }
+        }
+        if tree.find(path).is_ok() {
+            tree.remove(path, false)?;
+        }
+        let inode = tree.create(path, false)?;
+        let contents = tree.contents(inode)?;
+        contents.write(0, bytes);
+        contents.sync();
+        for folder in folders {
+            let inode = tree.find(folder)?;
+            tree.sync(inode, usize::MAX)?;
+        }
+        Ok(())
+    }
+
+    /// Copies a file as it is now, as [`SimDisk::write`] would put it there.
+    pub fn copy(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
+        self.write(to, &self.read(from)?)
+    }
+
+    /// The paths of all files, sorted.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        let state = self.state.lock();
+        let (mut files, mut open) = (Vec::new(), vec![PathBuf::from("/")]);
+        while let Some(path) = open.pop() {
+            match state.tree.find(&path).and_then(|inode| state.tree.names(inode)) {
+                Ok(names) => open.extend(names.iter().map(|name| path.join(name))),
+                Err(_) => files.push(path),
+            }
+        }
+        files.sort();
+        files
+    }
+}
+
+impl Disk for SimDisk {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = self.live()?;
+        let inode = if mode == OpenMode::CreateNew {
+            state.change_names(path, || format!("create {}", path.display()), |tree| tree.create(path, false))?
+        } else {
+            state.tree.find(path)?
+        };
+        state.tree.contents(inode)?;
+        let holder = state.opened(inode, self.process.id);
+        drop(state);
+        Ok(Arc::new(SimFile { disk: self.clone(), inode, holder, path: path.to_owned(), mode }))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.live()?.change_names(path, || format!("remove {}", path.display()), |tree| tree.remove(path, false))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let what = || format!("rename {} to {}", from.display(), to.display());
+        self.live()?.change_names(to, what, |tree| tree.rename(from, to))
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.live()?.change_names(
+            path,
+            || format!("create_dir {}", path.display()),
+            |tree| match tree.find(path) {
+                Ok(there) if tree.is_folder(there) => Ok(()),
+                _ => tree.create(path, true).map(drop),
+            },
+        )
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.live()?.change_names(path, || format!("remove_dir {}", path.display()), |tree| tree.remove(path, true))
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.live()?.sync_dir(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        let state = self.live()?;
+        state.tree.names(state.tree.find(path)?)
+    }
+
+    fn identity(&self, path: &Path) -> io::Result<FileIdentity> {
+        let state = self.live()?;
+        Ok(state.identity(state.tree.find(path)?))
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        self.live().is_ok_and(|state| state.tree.find(path).is_ok_and(|inode| state.tree.is_folder(inode)))
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,95 @@
+//! Failures that a test orders from a simulated disk.
+
+use std::{io, path::Path};
+
+/// Which operations of a simulated disk a [`FaultPlan`] counts and fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultOn {
+    /// `write_at` and `set_len`.
+    Write,
+    /// `sync_data` and `sync_dir`.
+    Sync,
+    /// What changes names: create, rename, remove, `create_dir`, `remove_dir`.
+    Name,
+    /// All of these.
+    Any,
+    /// `read_at` and `map`, which are not counted as operations.
+    Read,
+}
+
+/// An order to fail an operation to come.
+///
+/// A write that fails may have been done in part. A sync that fails may have made any part durable, and the rest
+/// never will be: a later sync succeeds without it, though readers see it until the next power loss.
+#[derive(Debug, Clone)]
+pub struct FaultPlan {
+    on: FaultOn,
+    left: u64,
+    kind: io::ErrorKind,
+    forever: bool,
+    path: Option<String>,
+}
+
+impl FaultPlan {
+    /// Fails the `nth` operation of that sort from now, counted from 1, with an error of `kind`.
+    pub fn new(on: FaultOn, nth: u64, kind: io::ErrorKind) -> Self {
+        Self { on, left: nth.max(1), kind, forever: false, path: None }
+    }
+
+    /// Fails every such operation after it too.
+    #[must_use]
+    pub fn forever(self) -> Self {
+        Self { forever: true, ..self }
+    }
+
+    /// Counts and fails only operations on paths that contain `part`.
+    #[must_use]
+    pub fn on_path(self, part: impl Into<String>) -> Self {
+        Self { path: Some(part.into()), ..self }
+    }
+
+    fn concerns(&self, on: FaultOn, path: &Path) -> bool {
+        (self.on == on || (self.on == FaultOn::Any && on != FaultOn::Read))
+            && self.path.as_ref().is_none_or(|part| path.to_string_lossy().contains(part.as_str()))
+    }
+}
+
+/// Counts one operation in every plan; the kind of error it fails with, if any.
+pub(super) fn hit(plans: &mut Vec<FaultPlan>, on: FaultOn, path: &Path) -> Option<io::ErrorKind> {
+    let mut kind = None;
+    plans.retain_mut(|plan| {
+        if !plan.concerns(on, path) {
+            return true;
+        }
+        plan.left = plan.left.saturating_sub(1);
+        if plan.left > 0 {
+            return true;
+        }
+        kind = Some(plan.kind);
+        plan.forever
+    });
+    kind
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_count_only_what_concerns_them() {
+        let table = [
+            (FaultPlan::new(FaultOn::Write, 2, io::ErrorKind::Other), vec![false, true, false]),
+            (FaultPlan::new(FaultOn::Any, 2, io::ErrorKind::Other).forever(), vec![false, true, true]),
+            (FaultPlan::new(FaultOn::Write, 1, io::ErrorKind::Other).on_path("seg"), vec![true, false, false]),
+            (FaultPlan::new(FaultOn::Write, 1, io::ErrorKind::Other).on_path("none").forever(), vec![false; 3]),
+            (FaultPlan::new(FaultOn::Sync, 1, io::ErrorKind::Other), vec![false; 3]),
+        ];
+        for (plan, expected) in table {
+            let mut plans = vec![plan.clone()];
+            assert_eq!(hit(&mut plans, FaultOn::Read, Path::new("/segment")), None);
+            let hits: Vec<bool> =
+                (0..3).map(|_| hit(&mut plans, FaultOn::Write, Path::new("/segment")).is_some()).collect();
+            assert_eq!(hits, expected, "{plan:?}");
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! The folders of a simulated disk: names, what they lead to, and which of that is durable.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Component, Path},
+};
+
+use super::{Loss, contents::Contents, locks::Locks, rng::Rng};
+
+pub(super) type Inode = u64;
+pub(super) const ROOT: Inode = 1;
+
+/// Files and folders by number, with the root folder at [`ROOT`].
+#[derive(Debug)]
+pub(super) struct Tree {
+    nodes: BTreeMap<Inode, Node>,
+    next: Inode,
+}
+
+#[derive(Debug)]
+struct Node {
+    /// How many names lead here, as a reader sees it.
+    links: u32,
+    /// How many open files there are of it.
+    opens: u32,
+    /// How many changes of names that are not durable yet speak of it: undoing one of them brings it back.
+    pins: u32,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    File { contents: Contents, locks: Locks },
+    Folder(Folder),
+}
+
+#[derive(Debug, Clone, Default)]
+struct Folder {
+    names: BTreeMap<String, Inode>,
+    /// Changes since the last sync, in order. Each is durable whole or not at all.
+    pending: Vec<Vec<Edit>>,
+}
+
+#[derive(Debug, Clone)]
+struct Edit {
+    name: String,
+    old: Option<Inode>,
+    new: Option<Inode>,
+}
+
+impl Tree {
+    pub(super) fn new() -> Self {
+        let root = Node { links: 1, opens: 0, pins: 0, kind: Kind::Folder(Folder::default()) };
+        Self { nodes: BTreeMap::from([(ROOT, root)]), next: ROOT + 1 }
+    }
+
+    pub(super) fn contents(&mut self, inode: Inode) -> io::Result<&mut Contents> {
+        match self.nodes.get_mut(&inode).map(|node| &mut node.kind) {
+            Some(Kind::File { contents, .. }) => Ok(contents),
+            Some(Kind::Folder(_)) => Err(io::ErrorKind::IsADirectory.into()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    pub(super) fn locks(&mut self, inode: Inode) -> io::Result<&mut Locks> {
+        match self.nodes.get_mut(&inode).map(|node| &mut node.kind) {
+            Some(Kind::File { locks, .. }) => Ok(locks),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    pub(super) fn find(&self, path: &Path) -> io::Result<Inode> {
+        let mut at = ROOT;
+        for name in names_of(path) {
+            at = *self.folder(at)?.names.get(&name).ok_or(io::ErrorKind::NotFound)?;
+        }
+        Ok(at)
+    }
+
+    pub(super) fn is_folder(&self, inode: Inode) -> bool {
+        self.folder(inode).is_ok()
+    }
+
+    pub(super) fn names(&self, folder: Inode) -> io::Result<Vec<String>> {
+        Ok(self.folder(folder)?.names.keys().cloned().collect())
+    }
+
+    /// Creates an empty file or folder. The name must be free.
+    pub(super) fn create(&mut self, path: &Path, folder: bool) -> io::Result<Inode> {
+        let (parent, name) = self.locate(path)?;
+        if self.folder(parent)?.names.contains_key(&name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let kind = if folder {
+            Kind::Folder(Folder::default())
+        } else {
+            Kind::File { contents: Contents::default(), locks: Locks::default() }
+        };
+        let inode = self.next;
+        self.next += 1;
+        self.nodes.insert(inode, Node { links: 0, opens: 0, pins: 0, kind });
+        self.edit(parent, vec![(name, Some(inode))])?;
+        Ok(inode)
+    }
+
+    /// Removes a file, or an empty folder.
+    pub(super) fn remove(&mut self, path: &Path, folder: bool) -> io::Result<()> {
+        let (parent, name) = self.locate(path)?;
+        let inode = *self.folder(parent)?.names.get(&name).ok_or(io::ErrorKind::NotFound)?;
+        match (self.folder(inode), folder) {
+            (Ok(found), true) if !found.names.is_empty() => Err(io::ErrorKind::DirectoryNotEmpty.into()),
+            (Ok(_), false) => Err(io::ErrorKind::IsADirectory.into()),
+            (Err(_), true) => Err(io::ErrorKind::NotADirectory.into()),
+            _ => self.edit(parent, vec![(name, None)]),
+        }
+    }
+
+    /// Moves a file onto another name. Within one folder that is one change; between two folders it is one change in
+    /// each, durable by itself, the new name first.
+    pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        let (source, old_name) = self.locate(from)?;
+        let (target, new_name) = self.locate(to)?;
+        let inode = *self.folder(source)?.names.get(&old_name).ok_or(io::ErrorKind::NotFound)?;
+        let replaced = self.folder(target)?.names.get(&new_name).copied();
+        if replaced == Some(inode) {
+            return Ok(());
+        }
+        if replaced.is_some_and(|there| self.is_folder(there) || self.is_folder(inode)) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        if self.is_folder(inode) && names_of(to).starts_with(&names_of(from)) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        if source == target {
+            self.edit(source, vec![(old_name, None), (new_name, Some(inode))])
+        } else {
+            self.edit(target, vec![(new_name, Some(inode))])?;
+            self.edit(source, vec![(old_name, None)])
+        }
+    }
+
+    /// Makes the first `keep` changes of a folder durable (all, if there are fewer).
+    pub(super) fn sync(&mut self, folder: Inode, keep: usize) -> io::Result<()> {
+        let pending = &mut self.folder_mut(folder)?.pending;
+        let settled: Vec<Vec<Edit>> = pending.drain(..keep.min(pending.len())).collect();
+        for inode in settled.iter().flatten().flat_map(|edit| [edit.old, edit.new]).flatten() {
+            self.adjust(inode, |node| node.pins -= 1);
+        }
+        Ok(())
+    }
+
+    /// How many changes of a folder are not durable.
+    pub(super) fn pending(&self, folder: Inode) -> io::Result<usize> {
+        Ok(self.folder(folder)?.pending.len())
+    }
+
+    pub(super) fn opened(&mut self, inode: Inode) {
+        self.adjust(inode, |node| node.opens += 1);
+    }
+
+    pub(super) fn closed(&mut self, inode: Inode, holder: u64) {
+        if let Ok(locks) = self.locks(inode) {
+            locks.release(holder);
+        }
+        self.adjust(inode, |node| node.opens = node.opens.saturating_sub(1));
+    }
+
+    /// The bytes in files that have a name or are open.
+    pub(super) fn used(&self) -> u64 {
+        let live = self.nodes.values().filter(|node| node.links + node.opens > 0);
+        live.map(|node| match &node.kind {
+            Kind::File { contents, .. } => contents.len() as u64,
+            Kind::Folder(_) => 0,
+        })
+        .sum()
+    }
+
+    pub(super) fn each_file(&mut self, mut visit: impl FnMut(&mut Contents)) {
+        for node in self.nodes.values_mut() {
+            if let Kind::File { contents, .. } = &mut node.kind {
+                visit(contents);
+            }
+        }
+    }
+
+    /// The tree after the process died: nothing is open or locked, all else is as it was.
+    pub(super) fn killed(&self) -> Self {
+        let nodes = self.nodes.iter().filter(|(_, node)| node.links + node.pins > 0).map(|(inode, node)| {
+            let kind = match &node.kind {
+                Kind::File { contents, .. } => {
+                    Kind::File { contents: contents.clone().killed(), locks: Locks::default() }
+                }
+                Kind::Folder(folder) => Kind::Folder(folder.clone()),
+            };
+            (*inode, Node { links: node.links, opens: 0, pins: node.pins, kind })
+        });
+        Self { nodes: nodes.collect(), next: self.next }
+    }
+
+    /// The tree after a power loss: of each folder a prefix of its changes, of each file what luck leaves.
+    pub(super) fn powered_off(&self, loss: Loss, rng: &mut Rng) -> Self {
+        let mut left = Self { nodes: BTreeMap::new(), next: self.next };
+        let mut open = vec![ROOT];
+        while let Some(inode) = open.pop() {
+            // A cross-folder rename whose two halves differ in luck can leave two names of one file.
+            if let Some(again) = left.nodes.get_mut(&inode) {
+                again.links += 1;
+                continue;
+            }
+            let kind = match self.nodes.get(&inode).map(|node| &node.kind) {
+                Some(Kind::Folder(folder)) => {
+                    let names = folder.powered_off(loss, rng);
+                    open.extend(names.values().copied());
+                    Kind::Folder(Folder { names, pending: Vec::new() })
+                }
+                Some(Kind::File { contents, .. }) => {
+                    Kind::File { contents: contents.clone().powered_off(loss, rng), locks: Locks::default() }
+                }
+                None => continue,
+            };
+            left.nodes.insert(inode, Node { links: 1, opens: 0, pins: 0, kind });
+        }
+        left
+    }
+
+    fn folder(&self, inode: Inode) -> io::Result<&Folder> {
+        match self.nodes.get(&inode).map(|node| &node.kind) {
+            Some(Kind::Folder(folder)) => Ok(folder),
+            Some(Kind::File { .. }) => Err(io::ErrorKind::NotADirectory.into()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn folder_mut(&mut self, inode: Inode) -> io::Result<&mut Folder> {
+        match self.nodes.get_mut(&inode).map(|node| &mut node.kind) {
+            Some(Kind::Folder(folder)) => Ok(folder),
+            Some(Kind::File { .. }) => Err(io::ErrorKind::NotADirectory.into()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// The folder that a path's last name is in, and that name.
+    fn locate(&self, path: &Path) -> io::Result<(Inode, String)> {
+        let mut names = names_of(path);
+        let name = names.pop().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut parent = ROOT;
+        for name in names {
+            parent = *self.folder(parent)?.names.get(&name).ok_or(io::ErrorKind::NotFound)?;
+        }
+        self.folder(parent)?;
+        Ok((parent, name))
+    }
+
+    /// Changes names of a folder, as one step.
+    fn edit(&mut self, folder: Inode, changes: Vec<(String, Option<Inode>)>) -> io::Result<()> {
+        let names = &mut self.folder_mut(folder)?.names;
+        let mut edits = Vec::new();
+        for (name, new) in changes {
+            let old = match new {
+                Some(inode) => names.insert(name.clone(), inode),
+                None => names.remove(&name),
+            };
+            edits.push(Edit { name, old, new });
+        }
+        for edit in &edits {
+            if let Some(inode) = edit.new {
+                self.adjust(inode, |node| (node.links, node.pins) = (node.links + 1, node.pins + 1));
+            }
+        }
+        for edit in &edits {
+            if let Some(inode) = edit.old {
+                self.adjust(inode, |node| (node.links, node.pins) = (node.links - 1, node.pins + 1));
+            }
+        }
+        self.folder_mut(folder)?.pending.push(edits);
+        Ok(())
+    }
+
+    /// Changes what keeps a file or folder alive, and forgets it when nothing does.
+    fn adjust(&mut self, inode: Inode, change: impl FnOnce(&mut Node)) {
+        if let Some(node) = self.nodes.get_mut(&inode) {
+            change(node);
+            if node.links + node.opens + node.pins == 0 {
+                self.nodes.remove(&inode);
+            }
+        }
+    }
+}
+
+impl Folder {
+    fn powered_off(&self, loss: Loss, rng: &mut Rng) -> BTreeMap<String, Inode> {
+        let kept = match loss {
+            Loss::Random => rng.below(self.pending.len() + 1),
+            Loss::LoseAllUnsynced => 0,
+            Loss::KeepAll => self.pending.len(),
+        };
+        let mut names = self.names.clone();
+        for edit in self.pending[kept..].iter().rev().flat_map(|edits| edits.iter().rev()) {
+            match edit.old {
+                Some(inode) => names.insert(edit.name.clone(), inode),
+                None => names.remove(&edit.name),
+            };
+        }
+        names
+    }
+}
+
+/// A path's names from the root down. There is no working folder: a relative path starts at the root too.
+fn names_of(path: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => names.push(name.to_string_lossy().into_owned()),
+            Component::ParentDir => {
+                names.pop();
+            }
+            Component::Prefix(_) | Component::RootDir | Component::CurDir => {}
+        }
+    }
+    names
+}

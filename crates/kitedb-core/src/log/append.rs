@@ -1,0 +1,272 @@
+//! The appender: puts one frame after the other into segments, under the commit lock.
+
+use super::{
+    Control, FrameHeader, GroupSync, LogIdentity, WriterId, frame, mark,
+    segment::{self, Segment, SegmentHeader},
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    graph::{Digest, Epoch, LogIndex},
+    io::Env,
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// What the caller reserves before a payload, so that a frame is completed and written without a copy.
+pub const FRAME_PREFIX: usize = mark::MARK_LEN + frame::HEADER_LEN;
+
+/// The first stretch of zeros in a new segment; later ones are [`FILL_AHEAD`].
+const FIRST_FILL: u64 = 256 << 10;
+const FILL_AHEAD: u64 = 1 << 20;
+
+/// How a log is laid out.
+#[derive(Debug, Clone, Copy)]
+pub struct LogOptions {
+    /// A segment that would grow beyond this many bytes is left for a new one.
+    pub segment_max_bytes: u64,
+}
+
+/// A segment that is no longer written.
+#[derive(Debug, Clone)]
+pub struct SegmentInfo {
+    /// Its number.
+    pub seq: u64,
+    /// Its file.
+    pub path: PathBuf,
+    /// The index of its first frame.
+    pub first: LogIndex,
+    /// The index of its last frame; below `first` if it has none.
+    pub last: LogIndex,
+    /// Its bytes on disk.
+    pub bytes: u64,
+}
+
+/// The writing end of a log. One exists per log; it is used under the commit lock.
+#[derive(Debug)]
+pub struct Appender {
+    env: Env,
+    dir: PathBuf,
+    options: LogOptions,
+    control: Arc<Control>,
+    sync: Arc<GroupSync>,
+    segment: Segment,
+    older: Vec<SegmentInfo>,
+    last: LogIndex,
+    digest: Digest,
+    /// The durable index that the last mark in this log claims.
+    marked: LogIndex,
+    /// Up to where bytes of a failed append may lie.
+    junk_end: u64,
+    /// Bytes written to the log by this appender.
+    written_bytes: u64,
+}
+
+impl Appender {
+    /// Begins a log's next segment in `epoch`; `last` and `digest` say what comes before it.
+    pub fn begin_segment(
+        env: &Env,
+        dir: &Path,
+        options: LogOptions,
+        control: Arc<Control>,
+        older: Vec<SegmentInfo>,
+        start: (Epoch, WriterId, LogIndex, Digest),
+    ) -> Result<Self> {
+        let (epoch, writer_id, last, digest) = start;
+        let seq = older.last().map_or(1, |s| s.seq + 1);
+        let header =
+            SegmentHeader { log: control.identity(), epoch, writer_id, first: LogIndex(last.0 + 1), digest_before: digest };
+        let segment = Segment::create(&*env.disk, dir, seq, header, FIRST_FILL)?;
+        Ok(Self::resume(env, dir, options, control, older, segment, last, digest))
+    }
+
+    /// Goes on in `segment`, whose frames up to `last` are durable.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a log, used once by recovery")]
+    pub(super) fn resume(
+        env: &Env,
+        dir: &Path,
+        options: LogOptions,
+        control: Arc<Control>,
+        older: Vec<SegmentInfo>,
+        segment: Segment,
+        last: LogIndex,
+        digest: Digest,
+    ) -> Self {
+        let sync = Arc::new(GroupSync::new(env.host.clone(), segment.file.clone(), &segment.path, last));
+        control.begin_session(env.host.process_id(), last);
+        Self {
+            env: env.clone(),
+            dir: dir.to_owned(),
+            options,
+            control,
+            sync,
+            segment,
+            older,
+            last,
+            digest,
+            marked: LogIndex(0),
+            junk_end: 0,
+            written_bytes: 0,
+        }
+    }
+
+    /// What waiters for durability share.
+    pub fn group_sync(&self) -> &Arc<GroupSync> {
+        &self.sync
+    }
+
+    /// The control file.
+    pub fn control(&self) -> &Arc<Control> {
+        &self.control
+    }
+
+    /// Which log this is.
+    pub fn identity(&self) -> LogIdentity {
+        self.control.identity()
+    }
+
+    /// The index of the last frame.
+    pub fn last(&self) -> LogIndex {
+        self.last
+    }
+
+    /// The epoch of the next frame.
+    pub fn epoch(&self) -> Epoch {
+        self.segment.header.epoch
+    }
+
+    /// The state digest after the last frame.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Bytes that this appender has written, marks and zeros ahead included.
+    pub fn written_bytes(&self) -> u64 {
+        self.written_bytes
+    }
+
+    /// Bytes of the log on disk.
+    pub fn disk_bytes(&self) -> u64 {
+        self.older.iter().map(|s| s.bytes).sum::<u64>() + self.segment.filled.max(self.segment.end)
+    }
+
+    /// Completes the frame whose payload starts at [`FRAME_PREFIX`] in `buffer` and appends it. On error nothing
+    /// has happened, unless the error is [`ErrorCode::Poisoned`].
+    pub fn append(&mut self, buffer: &mut Vec<u8>, commit_ms: u64, digest: Digest) -> Result<FrameHeader> {
+        if self.sync.has_failed() {
+            return Err(Error::new(
+                ErrorCode::Poisoned,
+                "an earlier failure of the log made this handle unusable for writes: reopen the database",
+            ));
+        }
+        let header = FrameHeader { epoch: self.epoch(), log_index: LogIndex(self.last.0 + 1), commit_ms, digest };
+        header.seal(buffer, mark::MARK_LEN)?;
+        if self.segment.end + buffer.len() as u64 > self.options.segment_max_bytes && self.last >= self.segment.header.first {
+            self.rotate()?;
+        }
+        let durable = self.sync.durable();
+        let from = if durable > self.marked {
+            buffer[..mark::MARK_LEN].copy_from_slice(&mark::encode(durable, &self.control.salt()));
+            0
+        } else {
+            mark::MARK_LEN
+        };
+        let at = self.segment.end;
+        let end = at + (buffer.len() - from) as u64;
+        if end < self.junk_end {
+            buffer.resize(buffer.len() + (self.junk_end - end) as usize, 0);
+        }
+        if end > self.segment.filled && end < self.options.segment_max_bytes {
+            self.segment.filled = self.segment.filled.max(at);
+            let fill = FILL_AHEAD.min(self.options.segment_max_bytes - self.segment.filled).max(end - self.segment.filled);
+            self.segment.fill_ahead(fill).map_err(|e| Error::io("extend", &self.segment.path, e))?;
+            self.written_bytes += fill;
+        }
+        if let Err(e) = self.segment.file.write_at(&buffer[from..], at) {
+            return Err(self.undo(at, end, e));
+        }
+        self.segment.end = end;
+        self.segment.filled = self.segment.filled.max(end);
+        self.junk_end = 0;
+        self.written_bytes += (buffer.len() - from) as u64;
+        if from == 0 {
+            self.marked = durable;
+        }
+        self.last = header.log_index;
+        self.digest = digest;
+        self.sync.set_written(self.last);
+        Ok(header)
+    }
+
+    /// Makes sure that the bytes of a failed append can never be read as a frame.
+    fn undo(&mut self, at: u64, end: u64, cause: std::io::Error) -> Error {
+        self.junk_end = self.junk_end.max(end);
+        let cause = Error::io("append to", &self.segment.path, cause);
+        // Enough zeros that neither a mark nor a frame header survives at this place.
+        match self.segment.file.write_at(&[0; FRAME_PREFIX], at) {
+            Ok(()) => cause,
+            Err(_) => {
+                self.sync.fail();
+                self.control.set_sync_failed(true);
+                Error::new(
+                    ErrorCode::Poisoned,
+                    format_args!("{cause}; it could not be undone, so whether this commit survives is unknown: reopen the database and look"),
+                )
+            }
+        }
+    }
+
+    fn rotate(&mut self) -> Result<()> {
+        self.sync_segment()?;
+        let old = &self.segment;
+        let info = SegmentInfo {
+            seq: old.seq,
+            path: old.path.clone(),
+            first: old.header.first,
+            last: self.last,
+            bytes: old.filled.max(old.end),
+        };
+        let header =
+            SegmentHeader { first: LogIndex(self.last.0 + 1), digest_before: self.digest, ..old.header };
+        self.segment = Segment::create(&*self.env.disk, &self.dir, info.seq + 1, header, FIRST_FILL)?;
+        self.written_bytes += self.segment.filled;
+        self.older.push(info);
+        self.junk_end = 0;
+        self.sync.rotate(self.segment.file.clone(), &self.segment.path, self.last);
+        Ok(())
+    }
+
+    fn sync_segment(&self) -> Result<()> {
+        self.segment.file.sync_data().map_err(|e| {
+            self.sync.fail();
+            self.control.set_sync_failed(true);
+            GroupSync::failure(Some(Error::io("sync", &self.segment.path, e)))
+        })
+    }
+
+    /// Lets go of whole segments whose frames are all at or below `index`. The segment being written stays.
+    /// Returns how many were removed.
+    pub fn release_through(&mut self, index: LogIndex) -> Result<usize> {
+        let gone = self.older.iter().take_while(|s| s.last <= index).count();
+        for (removed, info) in self.older[..gone].iter().enumerate() {
+            if let Err(e) = self.env.disk.remove(&info.path) {
+                let error = Error::io("remove log segment", &info.path, e);
+                self.older.drain(..removed);
+                return Err(error);
+            }
+        }
+        self.older.drain(..gone);
+        Ok(gone)
+    }
+
+    /// The segments that are no longer written, oldest first.
+    pub fn older_segments(&self) -> &[SegmentInfo] {
+        &self.older
+    }
+}
+
+/// The file of segment `seq` in `dir`.
+pub(super) fn segment_path(dir: &Path, seq: u64) -> PathBuf {
+    segment::path(dir, seq)
+}

@@ -1,0 +1,442 @@
+//! Recovery: reads a log from a checkpoint to its tail, gives each frame to the fold, and decides what the
+//! first place that does not verify is: an unsynced tail, which is cut, or damage to durable frames, which is
+//! an error and never a silent cut.
+
+use super::{
+    Appender, Control, FrameRef, LogIdentity, LogOptions, SegmentInfo, WriterId,
+    append::segment_path,
+    mark,
+    segment::{self, SEGMENT_HEADER_LEN, Segment, SegmentHeader},
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    graph::{Digest, Epoch, LogIndex},
+    io::{Env, OpenMode},
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Where recovery begins: the state that the database file holds.
+#[derive(Debug, Clone, Copy)]
+pub struct RecoveryStart {
+    /// The log that the file names.
+    pub identity: LogIdentity,
+    /// The last frame folded into the file.
+    pub index: LogIndex,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The digest after it.
+    pub digest: Digest,
+    /// Read nothing beyond this index: set for a reader beside a living writer.
+    pub limit: Option<LogIndex>,
+}
+
+/// A log read back.
+#[derive(Debug)]
+pub struct Recovered {
+    control: Arc<Control>,
+    dir: PathBuf,
+    segments: Vec<Found>,
+    /// The index of the last frame that counts.
+    pub last: LogIndex,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The digest after it.
+    pub digest: Digest,
+    /// (epoch, writer id, first index) of every segment that was read, in order.
+    pub history: Vec<(Epoch, WriterId, LogIndex)>,
+    /// Durable frames that cannot be read, if any: everything from there on is missing.
+    pub damage: Option<Error>,
+    /// Bytes of frames folded.
+    pub frame_bytes: u64,
+    tail: Option<Tail>,
+    last_marked: LogIndex,
+}
+
+#[derive(Debug)]
+struct Found {
+    seq: u64,
+    path: PathBuf,
+    header: SegmentHeader,
+    bytes: u64,
+    last: LogIndex,
+}
+
+/// The end of the last segment that counts.
+#[derive(Debug)]
+struct Tail {
+    /// Position in `segments`.
+    at: usize,
+    /// Where its last frame ends.
+    end: u64,
+    /// Whether anything but zeros follows there, or in later segments.
+    dirty: bool,
+    /// Frames above the last mark: where the first of them begins, if they are in this segment.
+    unmarked: Option<(u64, LogIndex, Digest)>,
+}
+
+/// Reads the log in `dir` from `start` on and calls `fold` with each frame in order. Writes nothing.
+pub fn recover(
+    env: &Env,
+    dir: &Path,
+    start: RecoveryStart,
+    mode: OpenMode,
+    fold: &mut dyn FnMut(&FrameRef<'_>) -> Result<()>,
+) -> Result<Recovered> {
+    let missing = |what: &str| {
+        Error::new(
+            ErrorCode::LogMismatch,
+            format_args!(
+                "commits after log index {} are not in the database file: they should be in {}, {what}; put that log \
+                 back, or open read-only to read the state at index {}",
+                start.index,
+                dir.display(),
+                start.index
+            ),
+        )
+    };
+    let control = Control::open(&*env.disk, dir, mode)?.ok_or_else(|| missing("which does not exist"))?;
+    control.expect(start.identity).map_err(|_| missing("but the log there is another one"))?;
+    let (segments, headless) = find_segments(env, dir, start.identity)?;
+    let first = segments
+        .iter()
+        .rposition(|s| s.header.first.0 <= start.index.0 + 1)
+        .ok_or_else(|| missing("but its first segments are gone"))?;
+    let mut walk = Walk {
+        salt: control.salt(),
+        last: start.index,
+        epoch: start.epoch,
+        digest: start.digest,
+        limit: start.limit.unwrap_or(LogIndex(u64::MAX)),
+        last_marked: LogIndex(0),
+        unmarked: None,
+        frame_bytes: 0,
+        fold,
+    };
+    let mut recovered = Recovered {
+        control: Arc::new(control),
+        dir: dir.to_owned(),
+        history: Vec::new(),
+        last: start.index,
+        epoch: start.epoch,
+        digest: start.digest,
+        damage: None,
+        frame_bytes: 0,
+        tail: None,
+        last_marked: LogIndex(0),
+        segments,
+    };
+    for at in first..recovered.segments.len() {
+        let found = &recovered.segments[at];
+        let bytes = read_file(env, &found.path)?;
+        // Frames at or beyond the first of the next segment are void: a new epoch or a repair began there.
+        let bound = recovered.segments.get(at + 1).map(|s| s.header.first);
+        recovered.history.push((found.header.epoch, found.header.writer_id, found.header.first));
+        let stop = walk.segment(&found.header, &bytes, bound);
+        let (end, fault) = match stop {
+            Ok(end) => (end, None),
+            Err((end, fault)) => (end, Some(fault)),
+        };
+        let expected = LogIndex(walk.last.0 + 1);
+        if fault.is_none() && bound == Some(expected) {
+            walk.unmarked = None;
+            recovered.segments[at].last = walk.last;
+            continue;
+        }
+        let later = recovered.segments[at + 1..].iter().any(|s| s.header.first > expected);
+        let claim = claimed(env, &bytes, end, &recovered.segments[at + 1..], &walk.salt)?;
+        let claimed = claim.is_some_and(|claim| claim >= expected) && walk.last < walk.limit;
+        if let Some(fault) = fault {
+            recovered.damage = Some(fault.context(format_args!("{} at byte {end}", found.path.display())));
+        } else if claimed || later {
+            recovered.damage = Some(Error::corrupt(format_args!(
+                "the log is damaged in {} at byte {end}: the frame with log index {expected} does not verify, although \
+                 frames up to {} were durable; restore the log from a copy, or open read-only to read the state at \
+                 index {}",
+                found.path.display(),
+                claim.unwrap_or(expected).max(expected),
+                walk.last
+            )));
+        }
+        let dirty = bytes.get(end as usize..).is_some_and(|rest| rest.iter().any(|&b| b != 0))
+            || at + 1 < recovered.segments.len();
+        recovered.segments[at].last = walk.last;
+        recovered.tail = Some(Tail { at, end, dirty, unmarked: walk.unmarked });
+        break;
+    }
+    recovered.last = walk.last;
+    recovered.epoch = walk.epoch;
+    recovered.digest = walk.digest;
+    recovered.frame_bytes = walk.frame_bytes;
+    recovered.last_marked = walk.last_marked;
+    if let (Some(tail), false) = (&mut recovered.tail, headless.is_empty()) {
+        tail.dirty = true;
+    }
+    Ok(recovered)
+}
+
+impl Recovered {
+    /// The control file.
+    pub fn control(&self) -> &Arc<Control> {
+        &self.control
+    }
+
+    /// Makes the cut real and hands over an appender. With `new_epoch`, or after a failed sync, it begins a new
+    /// segment; else it goes on where the last frame ends. Everything recovered is durable afterwards.
+    pub fn resume(self, env: &Env, options: LogOptions, new_epoch: Option<(Epoch, WriterId)>) -> Result<Appender> {
+        if let Some(damage) = self.damage {
+            return Err(damage);
+        }
+        let tail = self.tail.ok_or_else(|| Error::new(ErrorCode::Internal, "recovery ended without a tail"))?;
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |e| Error::io("repair log segment", &path, e)
+        };
+        for (seq, path) in segment_files(env, &self.dir)? {
+            if seq > self.segments[tail.at].seq {
+                env.disk.remove(&path).map_err(io(&path))?;
+            }
+        }
+        let last = &self.segments[tail.at];
+        let file = env.disk.open(&last.path, OpenMode::ReadWrite).map_err(io(&last.path))?;
+        let mut older: Vec<SegmentInfo> = self.segments[..tail.at].iter().map(Found::info).collect();
+        let end = if self.control.sync_failed()
+            && let Some((from, before, digest)) = tail.unmarked
+        {
+            // A failed sync may have dropped these frames from the disk while the cache still shows them: write
+            // them again, to another file, and sync that.
+            let mut frames = vec![0; (tail.end - from) as usize];
+            file.read_exact_at(&mut frames, from).map_err(io(&last.path))?;
+            let header = SegmentHeader { first: LogIndex(before.0 + 1), digest_before: digest, ..last.header };
+            let mut copy = Segment::create(&*env.disk, &self.dir, last.seq + 1, header, frames.len() as u64)?;
+            copy.file.write_at(&frames, copy.end).map_err(io(&copy.path))?;
+            copy.file.sync_data().map_err(io(&copy.path))?;
+            copy.end += frames.len() as u64;
+            older.push(SegmentInfo { last: before, ..last.info() });
+            older.push(SegmentInfo {
+                seq: copy.seq,
+                path: copy.path.clone(),
+                first: header.first,
+                last: self.last,
+                bytes: copy.end,
+            });
+            None
+        } else {
+            if tail.dirty {
+                file.set_len(tail.end).map_err(io(&last.path))?;
+            }
+            file.sync_data().map_err(io(&last.path))?;
+            Some(tail.end)
+        };
+        env.disk.sync_dir(&self.dir).map_err(io(&self.dir))?;
+        self.control.set_sync_failed(false);
+        let digest = self.digest;
+        let (epoch, writer_id) = new_epoch.unwrap_or((last.header.epoch, last.header.writer_id));
+        self.control.set_fence(epoch)?;
+        match end {
+            Some(end) if new_epoch.is_none() => {
+                let filled = file.len().map_err(io(&last.path))?;
+                let segment =
+                    Segment { seq: last.seq, header: last.header, file, path: last.path.clone(), end, filled };
+                Ok(Appender::resume(env, &self.dir, options, self.control, older, segment, self.last, digest))
+            }
+            end => {
+                if end.is_some() {
+                    older.push(last.info());
+                }
+                let start = (epoch, writer_id, self.last, digest);
+                Appender::begin_segment(env, &self.dir, options, self.control, older, start)
+            }
+        }
+    }
+}
+
+impl Found {
+    fn info(&self) -> SegmentInfo {
+        SegmentInfo {
+            seq: self.seq,
+            path: self.path.clone(),
+            first: self.header.first,
+            last: self.last,
+            bytes: self.bytes,
+        }
+    }
+}
+
+/// Walks frames and folds them.
+struct Walk<'a> {
+    salt: super::Salt,
+    last: LogIndex,
+    epoch: Epoch,
+    digest: Digest,
+    limit: LogIndex,
+    last_marked: LogIndex,
+    unmarked: Option<(u64, LogIndex, Digest)>,
+    frame_bytes: u64,
+    fold: &'a mut dyn FnMut(&FrameRef<'_>) -> Result<()>,
+}
+
+impl Walk<'_> {
+    /// Walks one segment to the place where no further frame verifies, and returns it. An error is a frame that
+    /// verifies and yet cannot be folded.
+    fn segment(
+        &mut self,
+        header: &SegmentHeader,
+        bytes: &[u8],
+        bound: Option<LogIndex>,
+    ) -> Result<u64, (u64, Error)> {
+        let mut at = SEGMENT_HEADER_LEN;
+        if header.first <= self.last {
+            at = self.skip_folded(header, bytes);
+        }
+        while let Some(rest) = bytes.get(at..) {
+            if let Some(durable) = mark::parse(rest, &self.salt) {
+                self.last_marked = self.last_marked.max(durable);
+                if self.unmarked.is_some_and(|(_, before, _)| before < durable) {
+                    self.unmarked = None;
+                }
+                at += mark::MARK_LEN;
+                continue;
+            }
+            let expected = LogIndex(self.last.0 + 1);
+            if bound.is_some_and(|bound| expected >= bound) || expected > self.limit {
+                break;
+            }
+            let Some(frame) = FrameRef::parse(rest) else { break };
+            if frame.header.log_index != expected || frame.header.epoch != header.epoch {
+                break;
+            }
+            (self.fold)(&frame).map_err(|e| (at as u64, e))?;
+            if expected > self.last_marked && self.unmarked.is_none() {
+                self.unmarked = Some((at as u64, self.last, self.digest));
+            }
+            self.last = expected;
+            self.epoch = frame.header.epoch;
+            self.digest = frame.header.digest;
+            self.frame_bytes += frame.bytes.len() as u64;
+            at += frame.bytes.len();
+        }
+        Ok(at as u64)
+    }
+
+    /// Where the first frame that is not folded yet may begin. What lies before it is in the database file
+    /// already, so damage there does not matter: the place is then sought.
+    fn skip_folded(&mut self, header: &SegmentHeader, bytes: &[u8]) -> usize {
+        let (mut at, mut next) = (SEGMENT_HEADER_LEN, header.first);
+        while next <= self.last {
+            let Some(rest) = bytes.get(at..) else { break };
+            if let Some(durable) = mark::parse(rest, &self.salt) {
+                self.last_marked = self.last_marked.max(durable);
+                at += mark::MARK_LEN;
+                continue;
+            }
+            match FrameRef::parse_unverified(rest) {
+                Some(frame) if frame.header.log_index == next => {
+                    at += frame.bytes.len();
+                    next = LogIndex(next.0 + 1);
+                }
+                _ => return self.seek(bytes, at),
+            }
+        }
+        at
+    }
+
+    fn seek(&self, bytes: &[u8], from: usize) -> usize {
+        let wanted = LogIndex(self.last.0 + 1);
+        (from..bytes.len())
+            .step_by(8)
+            .find(|&at| {
+                FrameRef::parse_unverified(&bytes[at..]).is_some_and(|f| f.header.log_index == wanted)
+                    && FrameRef::parse(&bytes[at..]).is_some()
+            })
+            .unwrap_or(from)
+    }
+}
+
+/// The greatest index that a mark after `end`, or in a later segment, claims durable.
+fn claimed(env: &Env, bytes: &[u8], end: u64, later: &[Found], salt: &super::Salt) -> Result<Option<LogIndex>> {
+    let mut claim = bytes.get(end as usize..).and_then(|rest| mark::greatest(rest, salt));
+    for found in later {
+        claim = claim.max(mark::greatest(&read_file(env, &found.path)?, salt));
+    }
+    Ok(claim)
+}
+
+fn segment_files(env: &Env, dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let names = env.disk.list(dir).map_err(|e| Error::io("list", dir, e))?;
+    let mut files: Vec<(u64, PathBuf)> =
+        names.iter().filter_map(|name| segment::parse_name(name)).map(|seq| (seq, segment_path(dir, seq))).collect();
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// The segments in order, and the files among them whose header does not verify. Only the last file may be such
+/// a one: its making was cut short, so it holds no frame.
+fn find_segments(env: &Env, dir: &Path, identity: LogIdentity) -> Result<(Vec<Found>, Vec<PathBuf>)> {
+    let files = segment_files(env, dir)?;
+    let (mut segments, mut headless) = (Vec::new(), Vec::new());
+    for (seq, path) in files {
+        let io = |e| Error::io("read log segment", &path, e);
+        let file = env.disk.open(&path, OpenMode::Read).map_err(io)?;
+        let bytes = file.len().map_err(io)?;
+        let mut head = vec![0; SEGMENT_HEADER_LEN.min(bytes as usize)];
+        file.read_exact_at(&mut head, 0).map_err(io)?;
+        match SegmentHeader::parse(&head) {
+            Some(header) if header.log == identity => {
+                let last = LogIndex(header.first.0 - 1);
+                segments.push(Found { seq, path: path.clone(), header, bytes, last });
+            }
+            Some(_) => {
+                return Err(Error::new(
+                    ErrorCode::LogMismatch,
+                    format_args!("{} belongs to another log: move it away", path.display()),
+                ));
+            }
+            None => headless.push(path.clone()),
+        }
+    }
+    if let (Some(bad), Some(last)) = (headless.first(), segments.last())
+        && *bad < last.path
+    {
+        return Err(Error::corrupt(format_args!(
+            "the header of log segment {} does not verify; restore it from a copy, or open read-only",
+            bad.display()
+        )));
+    }
+    for pair in segments.windows(2) {
+        // Where a repair or a new epoch begins anew at the same index, the earlier segment is void from there on.
+        if pair[1].header.first < pair[0].header.first {
+            return Err(Error::corrupt(format_args!("log segment {} is out of order", pair[1].path.display())));
+        }
+    }
+    Ok((segments, headless))
+}
+
+fn read_file(env: &Env, path: &Path) -> Result<Vec<u8>> {
+    let io = |e| Error::io("read log segment", path, e);
+    let file = env.disk.open(path, OpenMode::Read).map_err(io)?;
+    let mut bytes = vec![0; file.len().map_err(io)? as usize];
+    file.read_exact_at(&mut bytes, 0).map_err(io)?;
+    Ok(bytes)
+}
+
+/// Whether the folder holds a log of the database `file_id` with frames beyond `last`, or one of another
+/// database: then it must not be removed.
+pub fn reaches_beyond(env: &Env, dir: &Path, file_id: [u8; 16], last: LogIndex) -> Result<bool> {
+    for (_, path) in segment_files(env, dir)? {
+        let bytes = read_file(env, &path)?;
+        let Some(header) = SegmentHeader::parse(&bytes) else { continue };
+        let beyond = || {
+            (SEGMENT_HEADER_LEN..bytes.len()).step_by(8).any(|at| {
+                FrameRef::parse_unverified(&bytes[at..]).is_some_and(|f| f.header.log_index > last)
+                    && FrameRef::parse(&bytes[at..]).is_some()
+            })
+        };
+        if header.log.file_id != file_id || beyond() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

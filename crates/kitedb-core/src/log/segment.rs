@@ -1,0 +1,132 @@
+//! A segment: one file of the log. Its header says which log it belongs to, who wrote it and with which frame
+//! it begins; frames and marks follow. There is no manifest of segments: the headers are the truth.
+
+use crate::{
+    error::{Error, Result},
+    graph::{Digest, Epoch, LogIndex, codec::Reader},
+    io::{Disk, DiskFile, OpenMode},
+    log::{LogIdentity, WriterId},
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Where the first frame or mark of a segment begins.
+pub const SEGMENT_HEADER_LEN: usize = 512;
+const MAGIC: &[u8; 8] = b"KITELOG\x01";
+const USED: usize = 128;
+/// Zeros are written ahead in pieces of this size: larger ones make every later append cost more
+/// (large folios in the page cache), smaller ones make the filling itself slow.
+const FILL_PIECE: usize = 64 << 10;
+
+/// What a segment says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentHeader {
+    /// Which log and database it belongs to.
+    pub log: LogIdentity,
+    /// The epoch of its frames.
+    pub epoch: Epoch,
+    /// Who wrote it, within the epoch.
+    pub writer_id: WriterId,
+    /// The index of its first frame.
+    pub first: LogIndex,
+    /// The state digest before its first frame.
+    pub digest_before: Digest,
+}
+
+impl SegmentHeader {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(SEGMENT_HEADER_LEN);
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&self.log.log_id);
+        out.extend_from_slice(&self.log.file_id);
+        out.extend_from_slice(&self.epoch.0.to_le_bytes());
+        out.extend_from_slice(&self.writer_id);
+        out.extend_from_slice(&self.first.0.to_le_bytes());
+        out.extend_from_slice(&self.digest_before.to_le_bytes());
+        out.resize(USED - 4, 0);
+        out.extend_from_slice(&crc32fast::hash(&out).to_le_bytes());
+        out.resize(SEGMENT_HEADER_LEN, 0);
+        out
+    }
+
+    /// Reads a header: `None` if none verifies.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let used = bytes.get(..USED)?;
+        let (body, crc) = used.split_last_chunk::<4>()?;
+        let mut r = Reader::new(body);
+        if r.take(8).ok()? != MAGIC || u32::from_le_bytes(*crc) != crc32fast::hash(body) {
+            return None;
+        }
+        Some(Self {
+            log: LogIdentity { log_id: r.array().ok()?, file_id: r.array().ok()? },
+            epoch: Epoch(r.u64().ok()?),
+            writer_id: r.array().ok()?,
+            first: LogIndex(r.u64().ok()?),
+            digest_before: Digest::from_le_bytes(r.array().ok()?),
+        })
+    }
+}
+
+/// The path of segment number `seq`.
+pub fn path(dir: &Path, seq: u64) -> PathBuf {
+    dir.join(format!("segment-{seq:020}.klog"))
+}
+
+/// The number in a segment's file name.
+pub fn parse_name(name: &str) -> Option<u64> {
+    name.strip_prefix("segment-")?.strip_suffix(".klog")?.parse().ok()
+}
+
+/// A segment open for appending.
+#[derive(Debug)]
+pub struct Segment {
+    /// Its number: segments are ordered by it.
+    pub seq: u64,
+    /// Its header.
+    pub header: SegmentHeader,
+    /// Its file.
+    pub file: Arc<dyn DiskFile>,
+    /// Where its file is.
+    pub path: PathBuf,
+    /// Where the next write goes.
+    pub end: u64,
+    /// Up to where zeros have been written ahead.
+    pub filled: u64,
+}
+
+impl Segment {
+    /// Creates segment `seq`, its header and a first stretch of zeros, all durable with its folder entry.
+    pub fn create(disk: &dyn Disk, dir: &Path, seq: u64, header: SegmentHeader, ahead: u64) -> Result<Self> {
+        let path = path(dir, seq);
+        let attempt = || {
+            let file = disk.open(&path, OpenMode::CreateNew)?;
+            file.write_at(&header.encode(), 0)?;
+            let end = SEGMENT_HEADER_LEN as u64;
+            let mut segment = Self { seq, header, file, path: path.clone(), end, filled: end };
+            segment.fill_ahead(ahead)?;
+            segment.file.sync_data()?;
+            disk.sync_dir(dir)?;
+            Ok(segment)
+        };
+        attempt().map_err(|e| {
+            // A half-made segment has no frame; recovery would remove it as well.
+            let _ = disk.remove(&path);
+            Error::io("create log segment", &path, e)
+        })
+    }
+
+    /// Writes zeros from `filled` to `filled + bytes`, so that appends move no metadata.
+    pub fn fill_ahead(&mut self, bytes: u64) -> std::io::Result<()> {
+        let zeros = [0u8; FILL_PIECE];
+        let goal = self.filled.max(self.end) + bytes;
+        while self.filled < goal {
+            // The first piece goes up to a multiple of the piece, the others are whole.
+            let piece = (FILL_PIECE as u64 - self.filled % FILL_PIECE as u64).min(goal - self.filled);
+            self.file.write_at(&zeros[..piece as usize], self.filled)?;
+            self.filled += piece;
+        }
+        Ok(())
+    }
+}

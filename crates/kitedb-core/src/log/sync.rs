@@ -1,0 +1,155 @@
+//! Group sync: committers that wait for durability share one `fdatasync` without being asked to. The first to
+//! come leads; who comes while it syncs waits for the next one, which covers all of them.
+
+use crate::{
+    error::{Error, ErrorCode, Result},
+    graph::LogIndex,
+    io::{DiskFile, Host},
+};
+use parking_lot::{Condvar, Mutex};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+/// Shared by the appender, which says what is written, and by all who wait for it to be durable.
+#[derive(Debug)]
+pub struct GroupSync {
+    host: Arc<dyn Host>,
+    /// The file that holds what is not durable yet: rotation syncs a segment before it leaves it.
+    file: Mutex<(Arc<dyn DiskFile>, Arc<Path>)>,
+    written: AtomicU64,
+    durable: AtomicU64,
+    failed: AtomicBool,
+    state: Mutex<State>,
+    synced: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    leading: bool,
+    /// How many committers wait, the leader included.
+    waiting: u64,
+    /// How many frames the last sync covered: what the next leader may expect.
+    last_batch: u64,
+    last_sync_ns: u64,
+}
+
+impl GroupSync {
+    /// For a log whose frames up to `durable` are durable and whose next ones go to `file`.
+    pub fn new(host: Arc<dyn Host>, file: Arc<dyn DiskFile>, path: &Path, durable: LogIndex) -> Self {
+        Self {
+            host,
+            file: Mutex::new((file, path.into())),
+            written: AtomicU64::new(durable.0),
+            durable: AtomicU64::new(durable.0),
+            failed: AtomicBool::new(false),
+            state: Mutex::default(),
+            synced: Condvar::new(),
+        }
+    }
+
+    /// How far the log is durable.
+    pub fn durable(&self) -> LogIndex {
+        LogIndex(self.durable.load(Ordering::Acquire))
+    }
+
+    /// How far the log is written.
+    pub fn written(&self) -> LogIndex {
+        LogIndex(self.written.load(Ordering::Acquire))
+    }
+
+    /// Whether a sync failed: then nothing more may be written or acknowledged.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Called by the appender after a write.
+    pub(super) fn set_written(&self, index: LogIndex) {
+        self.written.store(index.0, Ordering::Release);
+    }
+
+    /// Called by the appender when it rotates, after it has synced all that is written.
+    pub(super) fn rotate(&self, file: Arc<dyn DiskFile>, path: &Path, durable: LogIndex) {
+        *self.file.lock() = (file, path.into());
+        self.durable.fetch_max(durable.0, Ordering::AcqRel);
+    }
+
+    pub(super) fn fail(&self) {
+        self.failed.store(true, Ordering::Release);
+    }
+
+    /// Returns once everything up to `index` is durable. `on_durable` is called by whoever synced, with the new
+    /// durable index, before any waiter returns.
+    pub fn sync_through(&self, index: LogIndex, on_durable: &dyn Fn(LogIndex)) -> Result<()> {
+        let mut state = self.state.lock();
+        state.waiting += 1;
+        let result = loop {
+            if self.durable() >= index {
+                break Ok(());
+            }
+            if self.has_failed() {
+                break Err(Self::failure(None));
+            }
+            if state.leading {
+                self.synced.wait(&mut state);
+                continue;
+            }
+            state.leading = true;
+            let (expected, patience) = (state.last_batch.max(state.waiting), state.last_sync_ns / 4);
+            drop(state);
+            self.gather(expected, patience);
+            let started = self.host.monotonic_ns();
+            let before = self.durable();
+            let synced = self.sync_once(on_durable);
+            state = self.state.lock();
+            state.leading = false;
+            if let Ok(now) = synced {
+                state.last_batch = now.0 - before.0;
+                state.last_sync_ns = self.host.monotonic_ns() - started;
+            }
+            self.synced.notify_all();
+            if let Err(e) = synced {
+                break Err(e);
+            }
+        };
+        state.waiting -= 1;
+        result
+    }
+
+    /// Gives committers that shared the last sync a moment to join this one: up to a quarter of a sync.
+    fn gather(&self, expected: u64, patience_ns: u64) {
+        if expected <= 1 {
+            return;
+        }
+        let start = self.host.monotonic_ns();
+        let goal = self.durable().0 + expected;
+        while self.written().0 < goal && self.host.monotonic_ns() - start < patience_ns {
+            std::thread::yield_now();
+        }
+    }
+
+    fn sync_once(&self, on_durable: &dyn Fn(LogIndex)) -> Result<LogIndex> {
+        // The index first, then the file: what was written before is in this file, or was synced by a rotation.
+        let target = self.written();
+        let (file, path) = self.file.lock().clone();
+        if let Err(e) = file.sync_data() {
+            self.fail();
+            return Err(Self::failure(Some(Error::io("sync", &path, e))));
+        }
+        self.durable.fetch_max(target.0, Ordering::AcqRel);
+        on_durable(target);
+        Ok(target)
+    }
+
+    pub(super) fn failure(cause: Option<Error>) -> Error {
+        let cause = cause.map_or_else(|| "an earlier sync of the log failed".to_owned(), |e| e.to_string());
+        Error::new(
+            ErrorCode::SyncFailed,
+            format_args!("{cause}; whether this commit survives is unknown: reopen the database and look"),
+        )
+    }
+}

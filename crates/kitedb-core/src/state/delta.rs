@@ -1,0 +1,594 @@
+//! The delta: what the log holds beyond the last checkpoint, in memory.
+//!
+//! Append-only slots and version chains, found through hash tables that readers never wait for. One thread
+//! writes at a time (under the commit lock); a reader ignores versions above its view's index. Memory grows
+//! with the log since the checkpoint and is let go as a whole, so nothing is ever collected piecemeal.
+
+use super::{
+    slots::{SlotTable, hash_edge, hash_id},
+    versions::{Arena, Cell, Head},
+};
+use crate::graph::{Digest, Direction, EdgeKey, Epoch, LabelId, LogIndex, NodeId, PropKeyId, key_hash};
+use parking_lot::Mutex;
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+};
+
+/// Totals after a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Nodes.
+    pub nodes: u64,
+    /// Edges.
+    pub edges: u64,
+    /// Vectors.
+    pub vectors: u64,
+}
+
+/// What a commit left behind beside its changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommitInfo {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// When it was committed, ms since 1970.
+    pub commit_ms: u64,
+    /// The digest after it.
+    pub digest: Digest,
+    /// The totals after it.
+    pub totals: Totals,
+}
+
+/// A node's record as a version holds it.
+#[derive(Debug, Clone)]
+pub struct NodeState {
+    /// The record: live, or a tombstone.
+    pub record: Arc<[u8]>,
+    /// Whether it is a tombstone.
+    pub dead: bool,
+    /// Whether the node existed before the commit that wrote this version.
+    pub existed: bool,
+}
+
+/// An edge as a version holds it.
+#[derive(Debug, Clone)]
+pub struct EdgeState {
+    /// Its properties; `None` if the edge does not exist.
+    pub props: Option<Props>,
+    /// Whether the edge existed before the commit that wrote this version.
+    pub existed: bool,
+}
+
+/// An edge's properties; most edges have none, and then nothing is allocated.
+pub type Props = Option<Arc<[u8]>>;
+
+/// A vector's little-endian bytes; `None` if it was removed.
+pub type VectorState = Option<Arc<[u8]>>;
+
+#[derive(Debug)]
+pub(super) struct NodeSlot {
+    pub(super) id: u64,
+    pub(super) record: Head,
+    /// The first slot, plus one, of the node's chains of touched edges and vectors.
+    chains: [AtomicU32; 2],
+    vectors: AtomicU32,
+    /// Whether the node's edges below this delta may be hidden by it.
+    removals: [AtomicBool; 2],
+    /// The last commit that relied on the node being there.
+    guard: AtomicU64,
+}
+
+#[derive(Debug)]
+pub(super) struct EdgeSlot {
+    pub(super) edge: EdgeKey,
+    next: [u32; 2],
+    pub(super) state: Cell<EdgeState>,
+}
+
+#[derive(Debug)]
+struct KeySlot {
+    key: Box<str>,
+    /// The node that holds the key; 0 = released.
+    holder: Cell<u64>,
+}
+
+#[derive(Debug)]
+pub(super) struct VectorSlot {
+    pub(super) node: NodeId,
+    pub(super) key: PropKeyId,
+    next: u32,
+    state: Cell<VectorState>,
+}
+
+#[derive(Debug)]
+struct LabelLink {
+    node: u32,
+    next: u32,
+}
+
+#[derive(Debug, Default)]
+struct Counter {
+    start: u64,
+    head: Head,
+}
+
+#[derive(Debug, Default)]
+struct Sorted {
+    covered: usize,
+    ids: Arc<Vec<u64>>,
+}
+
+/// See the [module documentation](self).
+#[derive(Debug)]
+pub struct Delta {
+    base: LogIndex,
+    start: CommitInfo,
+    nodes: boxcar::Vec<NodeSlot>,
+    node_table: SlotTable,
+    records: Arena<NodeState>,
+    edges: boxcar::Vec<EdgeSlot>,
+    edge_table: SlotTable,
+    edge_states: Arena<EdgeState>,
+    keys: boxcar::Vec<KeySlot>,
+    key_table: SlotTable,
+    key_holders: Arena<u64>,
+    vectors: boxcar::Vec<VectorSlot>,
+    vector_table: SlotTable,
+    vector_states: Arena<VectorState>,
+    label_heads: boxcar::Vec<AtomicU32>,
+    label_links: boxcar::Vec<LabelLink>,
+    type_counts: boxcar::Vec<Counter>,
+    label_counts: boxcar::Vec<Counter>,
+    counts: Arena<u64>,
+    commits: boxcar::Vec<CommitInfo>,
+    /// The ids of touched nodes in order, as far as someone asked for them.
+    sorted: Mutex<Sorted>,
+    bytes: AtomicU64,
+    /// The delta that follows, once this one is frozen: transactions that began before still check against both.
+    next: OnceLock<Arc<Delta>>,
+}
+
+fn side(direction: Direction) -> usize {
+    match direction {
+        Direction::Out => 0,
+        Direction::In => 1,
+    }
+}
+
+impl Delta {
+    /// An empty delta over a state with log index `base`.
+    pub fn new(base: LogIndex, start: CommitInfo, type_counts: &[u64], label_counts: &[u64]) -> Self {
+        let counters = |starts: &[u64]| -> boxcar::Vec<Counter> {
+            starts.iter().map(|&start| Counter { start, head: Head::default() }).collect()
+        };
+        Self {
+            base,
+            start,
+            nodes: boxcar::Vec::new(),
+            node_table: SlotTable::default(),
+            records: Arena::new(),
+            edges: boxcar::Vec::new(),
+            edge_table: SlotTable::default(),
+            edge_states: Arena::new(),
+            keys: boxcar::Vec::new(),
+            key_table: SlotTable::default(),
+            key_holders: Arena::new(),
+            vectors: boxcar::Vec::new(),
+            vector_table: SlotTable::default(),
+            vector_states: Arena::new(),
+            label_heads: boxcar::Vec::new(),
+            label_links: boxcar::Vec::new(),
+            type_counts: counters(type_counts),
+            label_counts: counters(label_counts),
+            counts: Arena::new(),
+            commits: boxcar::Vec::new(),
+            sorted: Mutex::default(),
+            bytes: AtomicU64::new(0),
+            next: OnceLock::new(),
+        }
+    }
+
+    /// The log index below this delta.
+    pub fn base(&self) -> LogIndex {
+        self.base
+    }
+
+    /// The log index of the last commit in it.
+    pub fn last(&self) -> LogIndex {
+        LogIndex(self.base.0 + self.commits.count() as u64)
+    }
+
+    /// Whether nothing was committed into it.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.commits.is_empty()
+    }
+
+    /// A rough count of the bytes of memory that it holds.
+    pub fn memory_bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// The delta that follows this frozen one.
+    pub fn next(&self) -> Option<&Arc<Delta>> {
+        self.next.get()
+    }
+
+    /// Ends this delta: later commits go to `next`. Only under the commit lock, once.
+    pub fn freeze(&self, next: Arc<Delta>) {
+        let _ = self.next.set(next);
+    }
+
+    /// What the commit with log index `at` left behind; for the base, what was there before.
+    pub fn info(&self, at: LogIndex) -> &CommitInfo {
+        let Some(nth) = at.0.checked_sub(self.base.0 + 1) else { return &self.start };
+        self.commits.get(nth as usize).unwrap_or(&self.start)
+    }
+
+    // ---- reading -------------------------------------------------------------------------------------------
+
+    #[inline]
+    fn node_slot(&self, id: NodeId) -> Option<(u32, &NodeSlot)> {
+        let mut found = None;
+        let slot = self.node_table.find(hash_id(id.0), |slot| {
+            found = self.nodes.get(slot as usize).filter(|s| s.id == id.0);
+            found.is_some()
+        })?;
+        Some((slot, found?))
+    }
+
+    /// The node's record as of `at`: `None` if this delta does not decide.
+    #[inline]
+    pub fn node(&self, id: NodeId, at: u64) -> Option<&NodeState> {
+        self.node_slot(id)?.1.record.at(&self.records, at)
+    }
+
+    /// Who holds `key` as of `at`: `None` if this delta does not decide, `Some(0)` if nobody does any more.
+    #[inline]
+    pub fn key(&self, hash: u64, key: &str, at: u64) -> Option<u64> {
+        self.key_slot(hash, key)?.holder.at(&self.key_holders, at).copied()
+    }
+
+    #[inline]
+    fn key_slot(&self, hash: u64, key: &str) -> Option<&KeySlot> {
+        let mut found = None;
+        self.key_table.find(hash, |slot| {
+            found = self.keys.get(slot as usize).filter(|s| *s.key == *key);
+            found.is_some()
+        })?;
+        found
+    }
+
+    #[inline]
+    fn edge_slot(&self, edge: EdgeKey) -> Option<&EdgeSlot> {
+        let mut found = None;
+        self.edge_table.find(hash_edge(edge.src.0, edge.ty.0, edge.dst.0), |slot| {
+            found = self.edges.get(slot as usize).filter(|s| s.edge == edge);
+            found.is_some()
+        })?;
+        found
+    }
+
+    /// The edge as of `at`: `None` if this delta does not decide.
+    #[inline]
+    pub fn edge(&self, edge: EdgeKey, at: u64) -> Option<&EdgeState> {
+        self.edge_slot(edge)?.state.at(&self.edge_states, at)
+    }
+
+    /// Whether edges of `node` below this delta may be hidden by it.
+    #[inline]
+    pub fn hides_edges(&self, node: NodeId, direction: Direction) -> bool {
+        self.node_slot(node).is_some_and(|(_, s)| s.removals[side(direction)].load(Ordering::Acquire))
+    }
+
+    /// The touched edges of `node` as of `at`: each with its state and whether it was visible below this delta.
+    #[inline]
+    pub fn edges_of(&self, node: NodeId, direction: Direction, at: u64) -> TouchedEdges<'_> {
+        let next = self.node_slot(node).map_or(0, |(_, s)| s.chains[side(direction)].load(Ordering::Acquire));
+        TouchedEdges { delta: self, side: side(direction), next, at }
+    }
+
+    /// The vector as of `at`: `None` if this delta does not decide.
+    pub fn vector(&self, node: NodeId, key: PropKeyId, at: u64) -> Option<&VectorState> {
+        self.vector_slot(node, key)?.state.at(&self.vector_states, at)
+    }
+
+    fn vector_slot(&self, node: NodeId, key: PropKeyId) -> Option<&VectorSlot> {
+        let mut found = None;
+        self.vector_table.find(hash_edge(node.0, key.0, 0), |slot| {
+            found = self.vectors.get(slot as usize).filter(|s| s.node == node && s.key == key);
+            found.is_some()
+        })?;
+        found
+    }
+
+    /// The property keys under which this delta says something of a vector of `node`.
+    pub fn vector_keys_of(&self, node: NodeId) -> Vec<PropKeyId> {
+        let mut next = self.node_slot(node).map_or(0, |(_, s)| s.vectors.load(Ordering::Acquire));
+        let mut keys = Vec::new();
+        while let Some(slot) = (next as usize).checked_sub(1).and_then(|i| self.vectors.get(i)) {
+            keys.push(slot.key);
+            next = slot.next;
+        }
+        keys
+    }
+
+    /// The nodes that got `label` in this delta at some time, in no order, perhaps more than once.
+    pub fn label_candidates(&self, label: LabelId) -> impl Iterator<Item = NodeId> {
+        let mut next = self.label_heads.get(label.0 as usize).map_or(0, |h| h.load(Ordering::Acquire));
+        std::iter::from_fn(move || {
+            let link = self.label_links.get((next as usize).checked_sub(1)?)?;
+            next = link.next;
+            Some(NodeId(self.nodes.get(link.node as usize)?.id))
+        })
+    }
+
+    /// The ids of all touched nodes (also those of which only edges were touched), ascending.
+    pub fn sorted_nodes(&self) -> Arc<Vec<u64>> {
+        let mut sorted = self.sorted.lock();
+        let count = self.nodes.count();
+        if sorted.covered < count {
+            let mut ids = Vec::with_capacity(count);
+            ids.extend_from_slice(&sorted.ids);
+            ids.extend((sorted.covered..count).filter_map(|i| Some(self.nodes.get(i)?.id)));
+            // Merges the new ones into the sorted ones: the standard sort finds the runs.
+            ids.sort();
+            *sorted = Sorted { covered: count, ids: Arc::new(ids) };
+        }
+        sorted.ids.clone()
+    }
+
+    /// How many edges of a type there are as of `at`.
+    pub fn count_type(&self, ty: u32, at: u64) -> u64 {
+        self.count(&self.type_counts, ty, at)
+    }
+
+    /// How many nodes carry a label as of `at`.
+    pub fn count_label(&self, label: u32, at: u64) -> u64 {
+        self.count(&self.label_counts, label, at)
+    }
+
+    fn count(&self, counters: &boxcar::Vec<Counter>, id: u32, at: u64) -> u64 {
+        counters.get(id as usize).map_or(0, |c| c.head.at(&self.counts, at).copied().unwrap_or(c.start))
+    }
+
+    /// The counts of every type and of every label as of `at`, by id.
+    pub fn all_counts(&self, at: u64) -> [Vec<u64>; 2] {
+        [&self.type_counts, &self.label_counts]
+            .map(|counters| (0..counters.count() as u32).map(|id| self.count(counters, id, at)).collect())
+    }
+
+    // ---- what a checkpoint reads ---------------------------------------------------------------------------
+
+    /// Every touched edge.
+    pub(super) fn edge_slots(&self) -> impl Iterator<Item = &EdgeSlot> {
+        self.edges.iter().map(|(_, slot)| slot)
+    }
+
+    /// Every node with a record as of `at`, in no order; the flag says whether the node was there below.
+    pub fn changed_nodes(&self, at: u64) -> impl Iterator<Item = (NodeId, &NodeState, bool)> {
+        self.nodes.iter().filter_map(move |(_, slot)| {
+            let state = slot.record.at(&self.records, at)?;
+            let below = slot.record.oldest(&self.records)?.existed;
+            Some((NodeId(slot.id), state, below))
+        })
+    }
+
+    /// Every touched edge as of `at`, in no order; the flag says whether it was there below.
+    pub fn changed_edges(&self, at: u64) -> impl Iterator<Item = (EdgeKey, &EdgeState, bool)> {
+        self.edge_slots().filter_map(move |slot| {
+            Some((slot.edge, slot.state.at(&self.edge_states, at)?, slot.state.first().existed))
+        })
+    }
+
+    /// Every touched vector as of `at`, in no order.
+    pub fn changed_vectors(&self, at: u64) -> impl Iterator<Item = (NodeId, PropKeyId, &VectorState)> {
+        self.vectors.iter().filter_map(move |(_, s)| Some((s.node, s.key, s.state.at(&self.vector_states, at)?)))
+    }
+
+    // ---- validation: what was committed after a snapshot ---------------------------------------------------
+
+    /// Whether the node's record was written after `snapshot`.
+    pub fn node_written_after(&self, id: NodeId, snapshot: u64) -> bool {
+        self.node_slot(id)
+            .and_then(|(_, s)| s.record.newest(&self.records))
+            .is_some_and(|(version, _)| version > snapshot)
+    }
+
+    /// Whether the node was deleted after `snapshot`.
+    pub fn node_deleted_after(&self, id: NodeId, snapshot: u64) -> bool {
+        self.node_slot(id)
+            .and_then(|(_, s)| s.record.newest(&self.records))
+            .is_some_and(|(version, state)| version > snapshot && state.dead)
+    }
+
+    /// Whether something that relies on the node being there was committed after `snapshot`.
+    pub fn node_relied_on_after(&self, id: NodeId, snapshot: u64) -> bool {
+        self.node_slot(id).is_some_and(|(_, s)| s.guard.load(Ordering::Acquire) > snapshot)
+    }
+
+    /// Whether the key was claimed or released after `snapshot`.
+    pub fn key_written_after(&self, key: &str, snapshot: u64) -> bool {
+        self.key_slot(key_hash(key), key).is_some_and(|s| s.holder.newest_version(&self.key_holders) > snapshot)
+    }
+
+    /// Whether the edge was written after `snapshot`.
+    pub fn edge_written_after(&self, edge: EdgeKey, snapshot: u64) -> bool {
+        self.edge_slot(edge).is_some_and(|s| s.state.newest_version(&self.edge_states) > snapshot)
+    }
+
+    /// Whether the vector was written after `snapshot`.
+    pub fn vector_written_after(&self, node: NodeId, key: PropKeyId, snapshot: u64) -> bool {
+        self.vector_slot(node, key).is_some_and(|s| s.state.newest_version(&self.vector_states) > snapshot)
+    }
+
+    // ---- writing, under the commit lock --------------------------------------------------------------------
+
+    fn touch_node(&self, id: NodeId) -> (u32, &NodeSlot) {
+        if let Some(found) = self.node_slot(id) {
+            return found;
+        }
+        let slot = self.nodes.push(NodeSlot {
+            id: id.0,
+            record: Head::default(),
+            chains: Default::default(),
+            vectors: AtomicU32::new(0),
+            removals: Default::default(),
+            guard: AtomicU64::new(0),
+        });
+        self.node_table.insert(hash_id(id.0), slot as u32);
+        self.grow_by(96);
+        (slot as u32, &self.nodes[slot])
+    }
+
+    fn grow_by(&self, bytes: usize) {
+        self.bytes.store(self.bytes.load(Ordering::Relaxed) + bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Writes a node's record. `labels` are those that the record has now.
+    pub fn put_node(&self, id: NodeId, version: u64, state: NodeState, labels: impl Iterator<Item = LabelId>) {
+        self.grow_by(64 + state.record.len());
+        let (number, slot) = self.touch_node(id);
+        for label in labels {
+            while self.label_heads.count() <= label.0 as usize {
+                self.label_heads.push(AtomicU32::new(0));
+            }
+            let head = &self.label_heads[label.0 as usize];
+            let next = head.load(Ordering::Relaxed);
+            // Rewriting the same node again and again must not grow the chain each time.
+            if next == 0 || self.label_links[next as usize - 1].node != number {
+                let link = self.label_links.push(LabelLink { node: number, next });
+                head.store(link as u32 + 1, Ordering::Release);
+            }
+        }
+        slot.record.push(&self.records, version, state);
+    }
+
+    /// Notes that a commit relies on the node being there.
+    pub fn guard_node(&self, id: NodeId, version: u64) {
+        self.touch_node(id).1.guard.store(version, Ordering::Release);
+    }
+
+    /// Claims a key for a node, or releases it.
+    pub fn put_key(&self, key: Box<str>, version: u64, holder: Option<NodeId>) {
+        let holder = holder.map_or(0, |id| id.0);
+        let hash = key_hash(&key);
+        if let Some(slot) = self.key_slot(hash, &key) {
+            slot.holder.push(&self.key_holders, version, holder);
+            return;
+        }
+        self.grow_by(72 + key.len());
+        let slot = self.keys.push(KeySlot { key, holder: Cell::new(version, holder) });
+        self.key_table.insert(hash, slot as u32);
+    }
+
+    /// Writes an edge and relies on both its ends.
+    pub fn put_edge(&self, edge: EdgeKey, version: u64, state: EdgeState) {
+        self.grow_by(state.props.as_ref().map_or(0, |p| p.as_ref().map_or(0, |p| p.len() + 16)));
+        let exists = state.props.is_some();
+        let existed = state.existed;
+        let below = match self.edge_slot(edge) {
+            Some(slot) => {
+                slot.state.push(&self.edge_states, version, state);
+                if !exists && slot.state.first().existed {
+                    self.mark_removal(edge);
+                }
+                return self.rely_on_ends(edge, version, exists && !existed);
+            }
+            None => existed,
+        };
+        let ends = [edge.src, edge.dst].map(|id| self.touch_node(id).1);
+        let next = [0, 1].map(|s| ends[s].chains[s].load(Ordering::Relaxed));
+        let slot = self.edges.push(EdgeSlot { edge, next, state: Cell::new(version, state) });
+        self.edge_table.insert(hash_edge(edge.src.0, edge.ty.0, edge.dst.0), slot as u32);
+        self.grow_by(104);
+        for (side, end) in ends.iter().enumerate() {
+            if exists && !below {
+                end.guard.store(version, Ordering::Release);
+            }
+            if !exists && below {
+                end.removals[side].store(true, Ordering::Release);
+            }
+            end.chains[side].store(slot as u32 + 1, Ordering::Release);
+        }
+    }
+
+    fn rely_on_ends(&self, edge: EdgeKey, version: u64, added: bool) {
+        if added {
+            self.guard_node(edge.src, version);
+            self.guard_node(edge.dst, version);
+        }
+    }
+
+    fn mark_removal(&self, edge: EdgeKey) {
+        self.touch_node(edge.src).1.removals[0].store(true, Ordering::Release);
+        self.touch_node(edge.dst).1.removals[1].store(true, Ordering::Release);
+    }
+
+    /// Writes a vector and relies on its node.
+    pub fn put_vector(&self, node: NodeId, key: PropKeyId, version: u64, state: VectorState) {
+        self.grow_by(72 + state.as_ref().map_or(0, |s| s.len()));
+        if state.is_some() {
+            self.guard_node(node, version);
+        }
+        if let Some(slot) = self.vector_slot(node, key) {
+            slot.state.push(&self.vector_states, version, state);
+            return;
+        }
+        let (_, end) = self.touch_node(node);
+        let next = end.vectors.load(Ordering::Relaxed);
+        let slot = self.vectors.push(VectorSlot { node, key, next, state: Cell::new(version, state) });
+        self.vector_table.insert(hash_edge(node.0, key.0, 0), slot as u32);
+        end.vectors.store(slot as u32 + 1, Ordering::Release);
+    }
+
+    /// Changes the count of a type's edges.
+    pub fn add_to_type(&self, ty: u32, version: u64, change: i64) {
+        self.add_to(&self.type_counts, ty, version, change);
+    }
+
+    /// Changes the count of a label's nodes.
+    pub fn add_to_label(&self, label: u32, version: u64, change: i64) {
+        self.add_to(&self.label_counts, label, version, change);
+    }
+
+    fn add_to(&self, counters: &boxcar::Vec<Counter>, id: u32, version: u64, change: i64) {
+        while counters.count() <= id as usize {
+            counters.push(Counter::default());
+        }
+        let now = self.count(counters, id, u64::MAX).wrapping_add_signed(change);
+        counters[id as usize].head.push(&self.counts, version, now);
+    }
+
+    /// Ends a commit.
+    pub fn push_commit(&self, info: CommitInfo) {
+        self.commits.push(info);
+        self.grow_by(64);
+    }
+}
+
+/// The edges of one node that a delta touched.
+#[derive(Debug, Clone)]
+pub struct TouchedEdges<'a> {
+    delta: &'a Delta,
+    side: usize,
+    next: u32,
+    at: u64,
+}
+
+impl<'a> Iterator for TouchedEdges<'a> {
+    /// The edge, its state, and whether it was visible below the delta.
+    type Item = (EdgeKey, &'a EdgeState, bool);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.next != 0 {
+            let slot = self.delta.edges.get(self.next as usize - 1)?;
+            self.next = slot.next[self.side];
+            if let Some(state) = slot.state.at(&self.delta.edge_states, self.at) {
+                return Some((slot.edge, state, slot.state.first().existed));
+            }
+        }
+        None
+    }
+}

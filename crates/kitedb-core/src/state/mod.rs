@@ -1,0 +1,20 @@
+//! Floor 3: the state. What the log holds beyond the last checkpoint lies in a [`Delta`] in memory, over the
+//! immutable runs of the file; [`Levels`] is one such stack. A [`Reading`] looks at it as of one log index,
+//! with a transaction's own [`Overlay`] on top if there is one.
+
+mod delta;
+mod levels;
+mod names;
+mod neighbors;
+mod overlay;
+mod reading;
+mod scan;
+mod slots;
+mod versions;
+
+pub use delta::{CommitInfo, Delta, Totals};
+pub use levels::{Levels, Pins};
+pub use names::Names;
+pub use neighbors::Neighbors;
+pub use overlay::Overlay;
+pub use reading::Reading;

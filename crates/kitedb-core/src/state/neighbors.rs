@@ -1,0 +1,302 @@
+//! The edges at one node: row by row from the runs, then what the deltas and the overlay add.
+//!
+//! An entry of a level says `Add` exactly if the edge is not visible below it, so no edge is met twice. An edge
+//! is passed over if a newer level removes it; whether any may do so is found out once, before the first edge.
+
+use super::{
+    delta::{Delta, TouchedEdges},
+    reading::Reading,
+};
+use crate::{
+    error::Result,
+    graph::{Direction, EdgeKey, EdgeTypeId, NodeId},
+    store::{EntryKind, Ints, Row},
+};
+use std::ops::Range;
+
+/// The edges at one node: type and other end of each, in no particular order.
+#[derive(Debug, Clone)]
+pub struct Neighbors<'a> {
+    reading: Reading<'a>,
+    node: NodeId,
+    direction: Direction,
+    ty: Option<EdgeTypeId>,
+    /// Whether some level may remove edges of this node from those below it.
+    hiding: bool,
+    row: Row<'a>,
+    range: Range<usize>,
+    /// The run that `row` is of.
+    run: usize,
+    /// Runs after it that have edges of this node: bit n = run n.
+    rows: u64,
+    deltas: [Option<TouchedEdges<'a>>; 2],
+    own: &'a [u32],
+}
+
+/// More runs than this are merged before anything else is done.
+pub const MAX_READABLE_RUNS: usize = 63;
+
+impl<'a> Neighbors<'a> {
+    #[inline]
+    pub(super) fn new(
+        reading: Reading<'a>,
+        node: NodeId,
+        direction: Direction,
+        ty: Option<EdgeTypeId>,
+    ) -> Result<Self> {
+        let levels = reading.levels;
+        let mut hiding = false;
+        let mut rows = 0u64;
+        let mut first = None;
+        for (at, run) in levels.runs.iter().enumerate() {
+            let row = run.row(direction, node)?;
+            if row.is_empty() {
+                continue;
+            }
+            if at > 0 && run.has_removals() {
+                hiding |= row.iter().any(|e| e.kind == EntryKind::Remove);
+            }
+            match first {
+                None => first = Some((at, row)),
+                Some(_) => rows |= 1 << at,
+            }
+        }
+        let touched = |delta: Option<&'a Delta>, hiding: &mut bool| {
+            let delta = delta.filter(|d| !d.is_empty())?;
+            *hiding |= delta.hides_edges(node, direction);
+            Some(delta.edges_of(node, direction, reading.at))
+        };
+        let deltas =
+            [touched(levels.frozen.as_deref(), &mut hiding), touched(Some(&levels.active), &mut hiding)];
+        let own = reading.overlay.map_or(&[][..], |o| o.edges_of(node, direction));
+        hiding |= !own.is_empty();
+        let (run, row) = first.unwrap_or((0, Row::EMPTY));
+        let range = within(&row, ty);
+        Ok(Self { reading, node, direction, ty, hiding, row, range, run, rows, deltas, own })
+    }
+
+    /// Goes on with the next run that has edges of this node.
+    fn next_row(&mut self) -> bool {
+        if self.rows == 0 {
+            return false;
+        }
+        self.run = self.rows.trailing_zeros() as usize;
+        self.rows &= self.rows - 1;
+        // Verified when this iterator was made, so it cannot fail now.
+        self.row = self.reading.levels.runs[self.run].row(self.direction, self.node).unwrap_or(Row::EMPTY);
+        self.range = within(&self.row, self.ty);
+        true
+    }
+
+    fn edge(&self, ty: EdgeTypeId, other: NodeId) -> EdgeKey {
+        match self.direction {
+            Direction::Out => EdgeKey::new(self.node, ty, other),
+            Direction::In => EdgeKey::new(other, ty, self.node),
+        }
+    }
+
+    /// Whether a level newer than run `run` removes the edge.
+    fn hidden_over_run(&self, run: usize, ty: EdgeTypeId, other: NodeId) -> bool {
+        let newer = self.reading.levels.runs.get(run + 1..).unwrap_or_default();
+        let by_run = newer.iter().filter(|r| r.has_removals()).any(|r| {
+            // Verified as above.
+            let row = r.row(self.direction, self.node).unwrap_or(Row::EMPTY);
+            row.find(ty, other).is_some_and(|at| row.kind(at) == Some(EntryKind::Remove))
+        });
+        by_run || self.hidden_by_delta(0, self.edge(ty, other))
+    }
+
+    /// Whether the delta number `from` (0 = frozen, 1 = active) or a newer level removes the edge.
+    fn hidden_by_delta(&self, from: usize, edge: EdgeKey) -> bool {
+        let levels = self.reading.levels;
+        let deltas = [levels.frozen.as_deref(), Some(&*levels.active)];
+        deltas[from.min(2)..].iter().flatten().any(|delta| {
+            delta.edge(edge, self.reading.at).is_some_and(|state| state.props.is_none())
+        }) || self.reading.overlay.and_then(|o| o.edge(edge)).is_some_and(|change| change.props.is_none())
+    }
+
+    fn wanted(&self, ty: EdgeTypeId) -> bool {
+        self.ty.is_none_or(|wanted| wanted == ty)
+    }
+
+    /// The next edge that a delta or the overlay adds.
+    #[inline]
+    fn next_added(&mut self) -> Option<(EdgeTypeId, NodeId)> {
+        for number in 0..2 {
+            while let Some((edge, state, below)) = self.deltas[number].as_mut().and_then(Iterator::next) {
+                if !below
+                    && state.props.is_some()
+                    && self.wanted(edge.ty)
+                    && !(self.hiding && self.hidden_by_delta(number + 1, edge))
+                {
+                    return Some((edge.ty, edge.ends(self.direction).1));
+                }
+            }
+        }
+        while let Some((&at, rest)) = self.own.split_first() {
+            self.own = rest;
+            let change = self.reading.overlay.and_then(|o| o.edge_at(at))?;
+            if !change.existed && change.props.is_some() && self.wanted(change.edge.ty) {
+                return Some((change.edge.ty, change.edge.ends(self.direction).1));
+            }
+        }
+        None
+    }
+
+    /// Whether every entry of the current row's range counts, without a look at each.
+    fn plain(&self) -> bool {
+        self.run == 0 && !self.hiding
+    }
+
+    /// How many edges are left.
+    pub fn degree(mut self) -> u64 {
+        let mut count = 0;
+        loop {
+            if self.plain() {
+                count += self.range.len() as u64;
+            } else {
+                count += self.range.clone().filter(|&i| self.visible(i).is_some()).count() as u64;
+            }
+            if !self.next_row() {
+                break;
+            }
+        }
+        while self.next_added().is_some() {
+            count += 1;
+        }
+        count
+    }
+
+    #[inline]
+    fn visible(&self, i: usize) -> Option<(EdgeTypeId, NodeId)> {
+        let entry = self.row.get(i)?;
+        let there = entry.kind == EntryKind::Add && !(self.hiding && self.hidden_over_run(self.run, entry.ty, entry.other));
+        there.then_some((entry.ty, entry.other))
+    }
+
+    /// Only the other ends: what most traversals need, without a look at the types.
+    pub fn nodes(self) -> NeighborNodes<'a> {
+        NeighborNodes(self)
+    }
+
+    /// Up to `limit` edges after `after` in the order (type, other end).
+    pub fn page(
+        mut self,
+        after: Option<(EdgeTypeId, NodeId)>,
+        limit: usize,
+    ) -> Vec<(EdgeTypeId, NodeId)> {
+        let mut found: Vec<(EdgeTypeId, NodeId)> = Vec::new();
+        loop {
+            // Rows are sorted: seek the cursor, then take no more than the page can hold.
+            let start = match after {
+                None => self.range.start,
+                Some(after) => {
+                    let (mut low, mut high) = (self.range.start, self.range.end);
+                    while low < high {
+                        let mid = low + (high - low) / 2;
+                        let passed = self.row.get(mid).is_some_and(|e| (e.ty, e.other) <= after);
+                        if passed { low = mid + 1 } else { high = mid }
+                    }
+                    low
+                }
+            };
+            found.extend((start..self.range.end).filter_map(|i| self.visible(i)).take(limit));
+            if !self.next_row() {
+                break;
+            }
+        }
+        while let Some(edge) = self.next_added() {
+            if after.is_none_or(|after| edge > after) {
+                found.push(edge);
+                if found.len() > 4 * limit + 1024 {
+                    keep_smallest(&mut found, limit);
+                }
+            }
+        }
+        keep_smallest(&mut found, limit);
+        found.sort_unstable();
+        found
+    }
+}
+
+fn keep_smallest<T: Ord>(items: &mut Vec<T>, limit: usize) {
+    if items.len() > limit {
+        items.select_nth_unstable(limit);
+        items.truncate(limit);
+    }
+}
+
+#[inline]
+fn within(row: &Row<'_>, ty: Option<EdgeTypeId>) -> Range<usize> {
+    match ty {
+        None => 0..row.len(),
+        Some(ty) => row.type_range(ty),
+    }
+}
+
+impl Iterator for Neighbors<'_> {
+    type Item = (EdgeTypeId, NodeId);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            while let Some(i) = self.range.next() {
+                if let Some(edge) = self.visible(i) {
+                    return Some(edge);
+                }
+            }
+            if !self.next_row() {
+                return self.next_added();
+            }
+        }
+    }
+}
+
+/// See [`Neighbors::nodes`].
+#[derive(Debug, Clone)]
+pub struct NeighborNodes<'a>(Neighbors<'a>);
+
+impl Iterator for NeighborNodes<'_> {
+    type Item = NodeId;
+
+    #[inline]
+    fn next(&mut self) -> Option<NodeId> {
+        let inner = &mut self.0;
+        if inner.plain()
+            && let Some(i) = inner.range.next()
+        {
+            return inner.row.others().get(i).map(NodeId);
+        }
+        inner.next().map(|(_, node)| node)
+    }
+
+    #[inline]
+    fn fold<B, F: FnMut(B, NodeId) -> B>(self, init: B, mut f: F) -> B {
+        let mut inner = self.0;
+        let mut acc = init;
+        loop {
+            if inner.plain() {
+                let range = inner.range.clone();
+                acc = match inner.row.others() {
+                    Ints::U32(all) => {
+                        all.get(range).unwrap_or_default().iter().fold(acc, |acc, &id| f(acc, NodeId(id.into())))
+                    }
+                    Ints::U64(all) => all.get(range).unwrap_or_default().iter().fold(acc, |acc, &id| f(acc, NodeId(id))),
+                };
+            } else {
+                for i in inner.range.clone() {
+                    if let Some((_, node)) = inner.visible(i) {
+                        acc = f(acc, node);
+                    }
+                }
+            }
+            if !inner.next_row() {
+                break;
+            }
+        }
+        while let Some((_, node)) = inner.next_added() {
+            acc = f(acc, node);
+        }
+        acc
+    }
+}

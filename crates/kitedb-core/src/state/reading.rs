@@ -1,0 +1,219 @@
+//! Reading one state: a stack of levels as of one log index, under a transaction's own changes if there are
+//! any. The newest level that says something decides.
+
+use super::{
+    levels::Levels,
+    neighbors::Neighbors,
+    overlay::Overlay,
+    scan::{EdgeScan, LabelScan, NodeScan},
+};
+use crate::{
+    error::Result,
+    graph::{
+        Direction, EdgeKey, EdgeTypeId, LabelId, LogIndex, NodeId, NodeRecord, PropKeyId, PropList, VectorRef, key_hash,
+    },
+    store::EntryKind,
+};
+
+/// See the [module documentation](self).
+#[derive(Debug, Clone, Copy)]
+pub struct Reading<'a> {
+    pub(super) levels: &'a Levels,
+    pub(super) at: u64,
+    pub(super) overlay: Option<&'a Overlay>,
+}
+
+impl<'a> Reading<'a> {
+    /// Reads `levels` as of `at`.
+    #[inline]
+    pub fn new(levels: &'a Levels, at: LogIndex, overlay: Option<&'a Overlay>) -> Self {
+        Self { levels, at: at.0, overlay }
+    }
+
+    /// The same state under `overlay`.
+    pub fn over<'b>(&self, overlay: &'b Overlay) -> Reading<'b>
+    where
+        'a: 'b,
+    {
+        Reading { levels: self.levels, at: self.at, overlay: Some(overlay) }
+    }
+
+    /// The record of a node that exists.
+    #[inline]
+    pub fn node(&self, id: NodeId) -> Result<Option<NodeRecord<'a>>> {
+        if let Some(change) = self.overlay.and_then(|o| o.node(id)) {
+            return if change.dead { Ok(None) } else { NodeRecord::parse(&change.record).map(Some) };
+        }
+        for delta in self.levels.deltas() {
+            if let Some(state) = delta.node(id, self.at) {
+                return if state.dead { Ok(None) } else { NodeRecord::parse(&state.record).map(Some) };
+            }
+        }
+        for run in self.levels.runs.iter().rev() {
+            if let Some(record) = run.node(id)? {
+                return Ok((!record.is_dead()).then_some(record));
+            }
+        }
+        Ok(None)
+    }
+
+    /// As [`Reading::node`], where a newer record may be at hand.
+    pub fn record<'b>(&self, held: Option<&'b [u8]>, id: NodeId) -> Result<Option<NodeRecord<'b>>>
+    where
+        'a: 'b,
+    {
+        match held {
+            Some(bytes) => Ok(Some(NodeRecord::parse(bytes)?).filter(|r| !r.is_dead())),
+            None => self.node(id),
+        }
+    }
+
+    /// Whether a node exists.
+    #[inline]
+    pub fn node_exists(&self, id: NodeId) -> Result<bool> {
+        self.node(id).map(|n| n.is_some())
+    }
+
+    /// The node that holds `key`.
+    #[inline]
+    pub fn node_by_key(&self, key: &str) -> Result<Option<NodeId>> {
+        if let Some(holder) = self.overlay.and_then(|o| o.key(key)) {
+            return Ok(holder);
+        }
+        let hash = key_hash(key);
+        for delta in self.levels.deltas() {
+            if let Some(holder) = delta.key(hash, key, self.at) {
+                return Ok((holder != 0).then_some(NodeId(holder)));
+            }
+        }
+        for run in self.levels.runs.iter().rev() {
+            if let Some(record) = run.key(hash, key)? {
+                return Ok((!record.is_dead()).then(|| record.id()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The properties of an edge that exists.
+    pub fn edge(&self, edge: EdgeKey) -> Result<Option<PropList<'a>>> {
+        if let Some(change) = self.overlay.and_then(|o| o.edge(edge)) {
+            return Ok(change.props.as_ref().map(|p| PropList::from_bytes(p.as_deref().unwrap_or_default())));
+        }
+        for delta in self.levels.deltas() {
+            if let Some(state) = delta.edge(edge, self.at) {
+                return Ok(state.props.as_ref().map(|p| PropList::from_bytes(p.as_deref().unwrap_or_default())));
+            }
+        }
+        for run in self.levels.runs.iter().rev() {
+            let row = run.row(Direction::Out, edge.src)?;
+            if let Some(at) = row.find(edge.ty, edge.dst) {
+                return match row.kind(at) {
+                    Some(EntryKind::Remove) => Ok(None),
+                    _ => run.edge_props(&row, at).map(Some),
+                };
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether an edge exists.
+    #[inline]
+    pub fn edge_exists(&self, edge: EdgeKey) -> Result<bool> {
+        if let Some(change) = self.overlay.and_then(|o| o.edge(edge)) {
+            return Ok(change.props.is_some());
+        }
+        for delta in self.levels.deltas() {
+            if let Some(state) = delta.edge(edge, self.at) {
+                return Ok(state.props.is_some());
+            }
+        }
+        for run in self.levels.runs.iter().rev() {
+            let row = run.row(Direction::Out, edge.src)?;
+            if let Some(at) = row.find(edge.ty, edge.dst) {
+                return Ok(row.kind(at) != Some(EntryKind::Remove));
+            }
+        }
+        Ok(false)
+    }
+
+    /// The edges at a node, seen from `direction`: each one's type and other end, in no particular order.
+    #[inline]
+    pub fn edges_at(&self, id: NodeId, direction: Direction, ty: Option<EdgeTypeId>) -> Result<Neighbors<'a>> {
+        Neighbors::new(*self, id, direction, ty)
+    }
+
+    /// A vector.
+    pub fn vector(&self, node: NodeId, key: PropKeyId) -> Result<Option<VectorRef<'a>>> {
+        if let Some(bytes) = self.overlay.and_then(|o| o.vector(node, key)) {
+            return Ok(bytes.map(|b| VectorRef::from_bytes(b)));
+        }
+        for delta in self.levels.deltas() {
+            if let Some(state) = delta.vector(node, key, self.at) {
+                return Ok(state.as_deref().map(VectorRef::from_bytes));
+            }
+        }
+        for run in self.levels.runs.iter().rev() {
+            if let Some(vector) = run.vector(node, key)? {
+                return Ok(vector);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The property keys under which a node has a vector, ascending.
+    pub fn vector_keys(&self, node: NodeId) -> Result<Vec<PropKeyId>> {
+        let mut keys: Vec<PropKeyId> = self.overlay.iter().flat_map(|o| o.vector_keys_of(node)).collect();
+        for delta in self.levels.deltas() {
+            keys.extend(delta.vector_keys_of(node));
+        }
+        for run in self.levels.runs.iter() {
+            for item in run.vectors_of(node)? {
+                keys.push(item?.0);
+            }
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        let mut present = Vec::with_capacity(keys.len());
+        for key in keys {
+            if self.vector(node, key)?.is_some() {
+                present.push(key);
+            }
+        }
+        Ok(present)
+    }
+
+    /// The nodes from `from` on, ascending.
+    pub fn nodes(&self, from: NodeId) -> NodeScan<'a> {
+        NodeScan::new(*self, from)
+    }
+
+    /// The nodes with `label` from `from` on, ascending.
+    pub fn label(&self, label: LabelId, from: NodeId) -> Result<LabelScan<'a>> {
+        LabelScan::new(*self, label, from)
+    }
+
+    /// The edges after `after`, ascending by source, type and destination.
+    pub fn edges(&self, after: Option<EdgeKey>) -> EdgeScan<'a> {
+        EdgeScan::new(*self, after)
+    }
+
+    /// How many nodes, edges and vectors there are.
+    pub fn totals(&self) -> [u64; 3] {
+        let totals = self.levels.info(LogIndex(self.at)).totals;
+        let change = self.overlay.map_or([0; 3], Overlay::totals);
+        [(totals.nodes, change[0]), (totals.edges, change[1]), (totals.vectors, change[2])]
+            .map(|(total, change)| total.wrapping_add_signed(change))
+    }
+
+    /// How many edges of a type there are.
+    pub fn count_type(&self, ty: EdgeTypeId) -> u64 {
+        let stored = self.levels.delta_of(LogIndex(self.at)).count_type(ty.0, self.at);
+        stored.wrapping_add_signed(self.overlay.map_or(0, |o| o.type_count(ty)))
+    }
+
+    /// How many nodes carry a label.
+    pub fn count_label(&self, label: LabelId) -> u64 {
+        let stored = self.levels.delta_of(LogIndex(self.at)).count_label(label.0, self.at);
+        stored.wrapping_add_signed(self.overlay.map_or(0, |o| o.label_count(label)))
+    }
+}

@@ -1,0 +1,333 @@
+//! The open `.kitedb` file.
+
+use super::{
+    Damage, READER_LOCK_BASE,
+    bounds::RunBounds,
+    create,
+    device::Device,
+    header::{LogLink, ManifestPlace, Slot, choose, read_slots, write_slot},
+    manifest::Manifest,
+    run::Run,
+    run_writer::RunWriter,
+    section_writer::Pace,
+    space::{Extent, FIRST, Lease, Space},
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    io::{DiskFile, Env, LockKind, OpenMode},
+};
+use parking_lot::{Mutex, RwLock};
+use std::{path::Path, sync::Arc};
+
+/// An open database file: what its header names, and the right to name something newer.
+#[derive(Debug)]
+pub struct Store {
+    device: Arc<Device>,
+    space: Arc<Space>,
+    file_id: [u8; 16],
+    writable: bool,
+    current: RwLock<Current>,
+    publishing: Mutex<Publishing>,
+}
+
+/// What the header that counts says.
+#[derive(Debug, Clone)]
+struct Current {
+    generation: u64,
+    slot: usize,
+    manifest: Arc<Manifest>,
+    place: ManifestPlace,
+    lease: Arc<Lease>,
+    runs: Arc<Vec<Arc<Run>>>,
+    log: LogLink,
+}
+
+#[derive(Debug)]
+struct Publishing {
+    /// Never used before, not even by an attempt that failed: its slot may be in the file.
+    next_generation: u64,
+    /// Whether the header that counts is known to be durable.
+    durable: bool,
+}
+
+/// How full the file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Its length.
+    pub file_len: u64,
+    /// Bytes that can be written at once.
+    pub free: u64,
+    /// Bytes that can be written once no foreign reader looks at them.
+    pub quarantined: u64,
+    /// The generation of the header.
+    pub generation: u64,
+    /// How many runs there are.
+    pub runs: usize,
+    /// Bytes of all runs.
+    pub run_bytes: u64,
+}
+
+impl Store {
+    /// Creates a database file without runs. `manifest.runs` is ignored.
+    pub fn create(env: &Env, path: &Path, file_id: [u8; 16], manifest: Manifest) -> Result<Self> {
+        create::create(env, path, file_id, manifest)
+    }
+
+    /// Opens a database file. Writes nothing. Opened for reading only, the store pins the generation it shows
+    /// for as long as it, or one of its runs, lives.
+    pub fn open(env: &Env, path: &Path, writable: bool) -> Result<Self> {
+        let mode = if writable { OpenMode::ReadWrite } else { OpenMode::Read };
+        let file = env.disk.open(path, mode).map_err(|error| Error::io("open", path, error))?;
+        Self::from_file(file, path, writable)
+    }
+
+    pub(super) fn from_file(file: Arc<dyn DiskFile>, path: &Path, writable: bool) -> Result<Self> {
+        let device = Arc::new(Device::new(file, path));
+        let (number, slot) =
+            if writable { choose(read_slots(&device)?, &device)? } else { pin_newest_generation(&device)? };
+        let manifest = read_manifest(&device, &slot.manifest)?;
+        let live = live_extents(&manifest, &slot.manifest);
+        let file_len = device.len()?;
+        if let Some(damage) = misplaced(&live, file_len).first() {
+            let Damage { offset, len, what } = damage;
+            return Err(Error::corrupt(format_args!("{}: {what} ({len} bytes at {offset})", path.display())));
+        }
+        let extents = live.iter().map(|(_, offset, len)| Extent::holding(*offset, *len)).collect();
+        let space = Space::new(device.clone(), file_len, extents, slot.generation);
+        let open = |meta| Run::open(&space, &device, meta, slot.generation);
+        let runs = manifest.runs.iter().map(open).collect::<Result<Vec<_>>>()?;
+        let lease = space.adopt(Extent::holding(slot.manifest.offset, slot.manifest.len), slot.generation);
+        let current = Current {
+            generation: slot.generation,
+            slot: number,
+            manifest: Arc::new(manifest),
+            place: slot.manifest,
+            lease: Arc::new(lease),
+            runs: Arc::new(runs),
+            log: slot.log,
+        };
+        let publishing = Publishing { next_generation: slot.generation + 1, durable: false };
+        let (current, publishing) = (RwLock::new(current), Mutex::new(publishing));
+        Ok(Self { device, space, file_id: slot.file_id, writable, current, publishing })
+    }
+
+    /// The file itself, for locks.
+    pub fn file(&self) -> &Arc<dyn DiskFile> {
+        &self.device.file
+    }
+
+    /// The file's identity.
+    pub fn file_id(&self) -> [u8; 16] {
+        self.file_id
+    }
+
+    /// The published manifest.
+    pub fn manifest(&self) -> Arc<Manifest> {
+        self.current.read().manifest.clone()
+    }
+
+    /// The published runs, oldest first.
+    pub fn runs(&self) -> Arc<Vec<Arc<Run>>> {
+        self.current.read().runs.clone()
+    }
+
+    /// Manifest and runs of one moment.
+    pub fn snapshot(&self) -> (Arc<Manifest>, Arc<Vec<Arc<Run>>>) {
+        let current = self.current.read();
+        (current.manifest.clone(), current.runs.clone())
+    }
+
+    /// What the header says of the log.
+    pub fn log_link(&self) -> LogLink {
+        self.current.read().log
+    }
+
+    /// The generation of the header.
+    pub fn generation(&self) -> u64 {
+        self.current.read().generation
+    }
+
+    /// Begins a run within `bounds`. `pace` is called after each piece that is written.
+    pub fn begin_run<'a>(&self, bounds: &RunBounds, pace: &'a mut Pace<'a>) -> Result<RunWriter<'a>> {
+        self.settle(&mut self.publishing.lock())?;
+        Ok(RunWriter::new(self.space.clone(), bounds, pace))
+    }
+
+    /// Makes `runs` (oldest first), `manifest` and `log` the database. After an error nothing has changed for
+    /// readers of this store; which of both states the file shows after a crash is then open.
+    pub fn publish(&self, mut manifest: Manifest, runs: Vec<Arc<Run>>, log: LogLink) -> Result<()> {
+        let mut publishing = self.publishing.lock();
+        self.settle(&mut publishing)?;
+        manifest.runs = runs.iter().map(|run| run.meta().clone()).collect();
+        let bytes = manifest.encode();
+        let mark = self.device.mark();
+        let lease = self.space.allocate(bytes.len() as u64)?;
+        let offset = lease.extent().offset;
+        self.device.write(&bytes, offset)?;
+        // The slot must not reach the disk before what it names.
+        self.device.sync(mark)?;
+        let place = ManifestPlace { offset, len: bytes.len() as u64, crc: crc32fast::hash(&bytes) };
+        let (manifest, lease, runs) = (Arc::new(manifest), Arc::new(lease), Arc::new(runs));
+        self.name(&mut publishing, |current| Current { manifest, place, lease, runs, log, ..current })?;
+        // The file is published; that it stays longer than it must is no failure.
+        let _ = self.space.shrink();
+        Ok(())
+    }
+
+    /// Changes only what the header says of the log.
+    pub fn mark_log(&self, log: LogLink) -> Result<()> {
+        let mut publishing = self.publishing.lock();
+        self.settle(&mut publishing)?;
+        self.name(&mut publishing, |current| Current { log, ..current })
+    }
+
+    /// Writes the slot that does not count, syncs it, and makes it the one that counts.
+    fn name(&self, publishing: &mut Publishing, change: impl FnOnce(Current) -> Current) -> Result<()> {
+        let now = self.current.read().clone();
+        let generation = publishing.next_generation;
+        publishing.next_generation += 1;
+        let slot = 1 - now.slot;
+        let next = Current { generation, slot, ..change(now) };
+        // Before the write: even if it fails, a reader may find the slot in the file.
+        next.runs.iter().for_each(|run| run.named_by(generation));
+        next.lease.named_by(generation);
+        let written = Slot { generation, file_id: self.file_id, manifest: next.place, log: next.log };
+        let mark = self.device.mark();
+        write_slot(&self.device, slot, &written)?;
+        self.device.sync(mark)?;
+        self.space.set_durable(generation);
+        let before = std::mem::replace(&mut *self.current.write(), next);
+        // Outside the lock: these may be the last references to runs.
+        drop(before);
+        Ok(())
+    }
+
+    /// Before the first change: makes sure that what the header names is durable. A writer that was killed
+    /// may have left it in the page cache, and the other slot is all there is after a loss of power.
+    fn settle(&self, publishing: &mut Publishing) -> Result<()> {
+        if !self.writable {
+            let what = format_args!("{} is open for reading only", self.device.path.display());
+            return Err(Error::new(ErrorCode::ReadOnly, what));
+        }
+        if !publishing.durable {
+            self.device.sync(self.device.mark())?;
+            self.space.set_durable(self.generation());
+            publishing.durable = true;
+        }
+        Ok(())
+    }
+
+    /// The file's length.
+    pub fn file_len(&self) -> Result<u64> {
+        self.device.len()
+    }
+
+    /// Bytes inside the file that hold nothing, whether or not a foreign reader still looks at them.
+    pub fn free_bytes(&self) -> u64 {
+        let (free, quarantined) = self.space.unused();
+        free + quarantined
+    }
+
+    /// How full the file is.
+    pub fn stats(&self) -> Result<StoreStats> {
+        let (free, quarantined) = self.space.unused();
+        let current = self.current.read().clone();
+        let run_bytes = current.runs.iter().map(|run| run.bytes()).sum();
+        let (generation, runs) = (current.generation, current.runs.len());
+        Ok(StoreStats { file_len: self.device.len()?, free, quarantined, generation, runs, run_bytes })
+    }
+
+    /// Reads the whole database file and returns every range that does not verify.
+    pub fn verify(&self) -> Vec<Damage> {
+        let current = self.current.read().clone();
+        let mut damage = Vec::new();
+        let mut add = |offset, len, what: String| damage.push(Damage { offset, len, what });
+        match read_slots(&self.device) {
+            Ok(slots) => {
+                for (number, slot) in slots.into_iter().enumerate() {
+                    if let Err(fault) = slot {
+                        add(number as u64 * 4096, 512, format!("header slot {number}: {fault:?}"));
+                    }
+                }
+            }
+            Err(error) => add(0, FIRST, error.to_string()),
+        }
+        if let Err(error) = read_manifest(&self.device, &current.place) {
+            add(current.place.offset, current.place.len, error.to_string());
+        }
+        match self.device.len() {
+            Ok(len) => damage.extend(misplaced(&live_extents(&current.manifest, &current.place), len)),
+            Err(error) => add(0, 0, error.to_string()),
+        }
+        current.runs.iter().for_each(|run| run.verify(&mut damage));
+        damage
+    }
+}
+
+/// Finds the slot that counts and locks its generation against reuse of what it names.
+fn pin_newest_generation(device: &Device) -> Result<(usize, Slot)> {
+    for _ in 0..10_000 {
+        let (_, seen) = choose(read_slots(device)?, device)?;
+        let byte = READER_LOCK_BASE + seen.generation;
+        let locked = device.file.try_lock(byte..byte + 1, LockKind::Shared);
+        if locked.map_err(|error| device.error("lock a generation of", error))? {
+            // Published and freed before the lock was there: the lock protects nothing.
+            let (number, now) = choose(read_slots(device)?, device)?;
+            if now.generation == seen.generation {
+                return Ok((number, now));
+            }
+            device.file.unlock(byte..byte + 1).map_err(|error| device.error("unlock a generation of", error))?;
+        }
+        // The writer holds the range for a moment while it asks.
+        std::thread::yield_now();
+    }
+    let what = format_args!("{} changes too fast to be opened", device.path.display());
+    Err(Error::new(ErrorCode::Locked, what))
+}
+
+fn read_manifest(device: &Device, place: &ManifestPlace) -> Result<Manifest> {
+    let damaged = || {
+        Error::corrupt(format_args!(
+            "the manifest at offset {} of {} does not match its checksum",
+            place.offset,
+            device.path.display()
+        ))
+    };
+    // Before the allocation: a length is not believed that the file cannot hold.
+    if place.offset + place.len > device.len()? {
+        return Err(damaged());
+    }
+    let mut bytes = vec![0; place.len as usize];
+    device.file.read_exact_at(&mut bytes, place.offset).map_err(|error| device.error("read", error))?;
+    if crc32fast::hash(&bytes) != place.crc {
+        return Err(damaged());
+    }
+    Manifest::decode(&bytes)
+}
+
+/// What a manifest says is in use, itself included: name, offset, bytes.
+fn live_extents(manifest: &Manifest, place: &ManifestPlace) -> Vec<(String, u64, u64)> {
+    let sections = manifest.runs.iter().flat_map(|run| &run.sections);
+    let mut live: Vec<_> = sections.map(|meta| (meta.id.to_string(), meta.offset, meta.stored_len())).collect();
+    live.push(("the manifest".to_owned(), place.offset, place.len));
+    live.sort_by_key(|(_, offset, _)| *offset);
+    live
+}
+
+/// What of `live`, ascending, overlaps with what stands before it, or reaches past the end.
+fn misplaced(live: &[(String, u64, u64)], file_len: u64) -> Vec<Damage> {
+    let mut free_from = FIRST;
+    let mut damage = Vec::new();
+    for (name, offset, len) in live {
+        let fault = match () {
+            () if *offset < free_from => "overlaps with what lies before it",
+            () if offset + len > file_len => "reaches past the end of the file",
+            () => "",
+        };
+        if !fault.is_empty() {
+            damage.push(Damage { offset: *offset, len: *len, what: format!("{name} {fault}") });
+        }
+        free_from = free_from.max(Extent::holding(*offset, *len).end());
+    }
+    damage
+}

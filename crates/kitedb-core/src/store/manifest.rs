@@ -1,0 +1,127 @@
+//! The manifest: everything about the database that changes with a checkpoint or a merge.
+
+use super::meta::RunMeta;
+use crate::{
+    error::{Error, Result},
+    graph::{
+        Digest, Epoch, LogIndex,
+        codec::{Reader, put_varint},
+    },
+};
+
+const VERSION: u8 = 1;
+
+/// The place in the log up to which the runs hold everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CheckpointMark {
+    /// The last frame in it.
+    pub log_index: LogIndex,
+    /// That frame's epoch.
+    pub epoch: Epoch,
+    /// The state's digest after it.
+    pub digest: Digest,
+    /// When it was committed, in milliseconds since 1970.
+    pub commit_ms: u64,
+}
+
+/// Who led from which frame on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryEntry {
+    /// The epoch's number.
+    pub epoch: Epoch,
+    /// Its writer.
+    pub writer_id: [u8; 16],
+    /// Its first frame.
+    pub first: LogIndex,
+}
+
+/// See the [module documentation](self).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Manifest {
+    /// The runs, oldest first. [`super::Store::publish`] fills this in.
+    pub runs: Vec<RunMeta>,
+    /// What the runs hold.
+    pub checkpoint: CheckpointMark,
+    /// Every epoch up to the checkpoint, ascending.
+    pub history: Vec<HistoryEntry>,
+    /// The next node id to give out.
+    pub next_node_id: u64,
+    /// Live nodes.
+    pub node_count: u64,
+    /// Edges.
+    pub edge_count: u64,
+    /// Vectors.
+    pub vector_count: u64,
+    /// Edges of each type.
+    pub type_counts: Vec<(u32, u64)>,
+    /// Nodes with each label.
+    pub label_counts: Vec<(u32, u64)>,
+}
+
+impl Manifest {
+    /// The binary form.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        let mark = &self.checkpoint;
+        for number in [mark.log_index.0, mark.epoch.0, mark.commit_ms] {
+            put_varint(&mut out, number);
+        }
+        out.extend_from_slice(&mark.digest.to_le_bytes());
+        for number in [self.next_node_id, self.node_count, self.edge_count, self.vector_count] {
+            put_varint(&mut out, number);
+        }
+        put_varint(&mut out, self.history.len() as u64);
+        for entry in &self.history {
+            put_varint(&mut out, entry.epoch.0);
+            out.extend_from_slice(&entry.writer_id);
+            put_varint(&mut out, entry.first.0);
+        }
+        for counts in [&self.type_counts, &self.label_counts] {
+            put_varint(&mut out, counts.len() as u64);
+            for &(id, count) in counts {
+                put_varint(&mut out, id.into());
+                put_varint(&mut out, count);
+            }
+        }
+        put_varint(&mut out, self.runs.len() as u64);
+        for run in &self.runs {
+            run.encode(&mut out);
+        }
+        out
+    }
+
+    /// Reads the binary form. Lists grow as their items are read: a damaged length allocates nothing.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let r = &mut Reader::new(bytes);
+        match r.u8()? {
+            VERSION => {}
+            other => return Err(Error::corrupt(format_args!("the manifest has the unknown version {other}"))),
+        }
+        let (log_index, epoch, commit_ms) = (LogIndex(r.varint()?), Epoch(r.varint()?), r.varint()?);
+        let digest = Digest::from_le_bytes(r.array()?);
+        let mut manifest = Self {
+            checkpoint: CheckpointMark { log_index, epoch, digest, commit_ms },
+            next_node_id: r.varint()?,
+            node_count: r.varint()?,
+            edge_count: r.varint()?,
+            vector_count: r.varint()?,
+            ..Self::default()
+        };
+        for _ in 0..r.varint()? {
+            let (epoch, writer_id, first) = (Epoch(r.varint()?), r.array()?, LogIndex(r.varint()?));
+            manifest.history.push(HistoryEntry { epoch, writer_id, first });
+        }
+        for counts in [&mut manifest.type_counts, &mut manifest.label_counts] {
+            for _ in 0..r.varint()? {
+                counts.push((r.varint32()?, r.varint()?));
+            }
+        }
+        for _ in 0..r.varint()? {
+            manifest.runs.push(RunMeta::decode(r)?);
+        }
+        match r.is_empty() {
+            true => Ok(manifest),
+            false => Err(Error::corrupt("the manifest is longer than what it announces")),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Floor 2: the `.kitedb` file. Two header slots name a manifest, the manifest names immutable *runs*, a run
+//! is sections of bytes with a CRC per block. Writing a run never touches what a published header needs;
+//! publishing is one write of the slot that does not count, and one sync.
+//!
+//! From the bottom: [`space`] gives out and takes back extents; [`section`] and [`section_writer`] are checked
+//! bytes; [`column`] and [`row`] are typed views of them; [`table`] and [`table_writer`] map keys to ranges;
+//! [`parts`] are the two kinds of table contents; [`keys`] is the hash index of node keys; [`run`],
+//! [`run_writer`], [`scan`] and [`merge`] put them together; [`header`], [`manifest`] and [`file`] are the file.
+
+#[cfg(target_endian = "big")]
+compile_error!("KiteDB maps little-endian numbers straight from its file");
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("KiteDB maps files that a 32-bit address space cannot hold");
+
+mod bounds;
+mod column;
+mod create;
+mod device;
+mod file;
+mod header;
+mod keys;
+mod manifest;
+mod merge;
+mod meta;
+mod parts;
+mod row;
+mod run;
+mod run_writer;
+mod scan;
+mod section;
+mod section_writer;
+mod space;
+mod table;
+mod table_writer;
+#[cfg(test)]
+mod tests;
+mod tiers;
+mod vectors;
+
+pub use bounds::{RunBounds, TableBounds};
+pub use column::{Ints, IntsIter};
+pub use file::{Store, StoreStats};
+pub use header::{LogKind, LogLink};
+pub use manifest::{CheckpointMark, HistoryEntry, Manifest};
+pub use merge::merge;
+pub use meta::{Part, RunMeta, SectionId, SectionMeta, TableKind, TableMeta};
+pub use row::{EntryKind, Members, Row, RowEntry};
+pub use run::{Run, RunCounts, RunName};
+pub use run_writer::RunWriter;
+pub use scan::{LabelScan, NodeScan, RowScan, VectorScan};
+pub use section_writer::Pace;
+pub use tiers::{DEFAULT_MAX_RUNS, plan_merge};
+pub use vectors::VectorEntries;
+
+/// The byte of the file whose lock the one writer holds (taken by the floor above).
+pub const WRITER_LOCK: u64 = (1 << 62) - 1;
+/// The byte of the file whose lock says that generation 0 is being read; that of generation g is g further on.
+pub const READER_LOCK_BASE: u64 = 1 << 62;
+
+/// A range of the file that does not verify.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Where it starts in the file.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub len: u64,
+    /// What lies there, and what is wrong with it.
+    pub what: String,
+}

@@ -1,0 +1,180 @@
+//! Checked bytes: a section is data, zeros up to a multiple of 8, and a CRC-32 per block of 16 KiB. The CRCs
+//! are covered by one more in the manifest. A block is verified when it is first touched.
+
+use super::{Damage, device::Device, meta::SectionMeta, space::Lease};
+use crate::{
+    error::{Error, Result},
+    io::Mapping,
+};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+/// What one CRC covers.
+pub(super) const BLOCK: usize = 16 * 1024;
+
+/// A section, mapped for reading.
+pub(super) struct Section {
+    map: Mapping,
+    /// Bytes of data.
+    len: usize,
+    /// Blocks that were not verified yet. Once 0, reads go straight through.
+    unverified: AtomicUsize,
+    /// A bit for each verified block.
+    verified: Box<[AtomicU64]>,
+    crcs_verified: AtomicBool,
+    meta: SectionMeta,
+    // Dropped after the mapping: the space is nobody's only once nothing maps it.
+    lease: Lease,
+}
+
+impl Section {
+    /// Maps the section that `meta` describes. The caller has checked that it lies inside the file.
+    pub fn open(device: &Device, meta: SectionMeta, lease: Lease) -> Result<Self> {
+        let map = device
+            .file
+            .map(meta.offset, meta.stored_len() as usize)
+            .map_err(|error| device.error(&format!("map {} of", meta.id), error))?;
+        let blocks = meta.blocks() as usize;
+        Ok(Self {
+            map,
+            len: meta.len as usize,
+            unverified: AtomicUsize::new(blocks),
+            verified: (0..blocks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
+            crcs_verified: AtomicBool::new(false),
+            meta,
+            lease,
+        })
+    }
+
+    /// Bytes of data.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn meta(&self) -> &SectionMeta {
+        &self.meta
+    }
+
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// The bytes from `start` to `end`, verified.
+    #[inline(always)]
+    pub fn slice(&self, start: usize, end: usize) -> Result<&[u8]> {
+        if start > end || end > self.len {
+            return Err(self.outside(start, end));
+        }
+        if self.unverified.load(Ordering::Relaxed) != 0 {
+            self.touch(start, end)?;
+        }
+        match self.map.get(start..end) {
+            Some(bytes) => Ok(bytes),
+            None => Err(self.outside(start, end)),
+        }
+    }
+
+    /// The `N` bytes from `start` on, verified.
+    #[inline(always)]
+    pub fn array<const N: usize>(&self, start: usize) -> Result<&[u8; N]> {
+        match self.slice(start, start.saturating_add(N))?.first_chunk() {
+            Some(bytes) => Ok(bytes),
+            None => Err(self.outside(start, start)),
+        }
+    }
+
+    fn touch(&self, start: usize, end: usize) -> Result<()> {
+        for block in start / BLOCK..end.div_ceil(BLOCK) {
+            let bit = 1 << (block % 64);
+            if self.verified.get(block / 64).is_none_or(|word| word.load(Ordering::Relaxed) & bit == 0) {
+                self.check(block)?;
+            }
+        }
+        Ok(())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn check(&self, block: usize) -> Result<()> {
+        if !self.crcs_verified.load(Ordering::Relaxed) {
+            if crc32fast::hash(self.crcs()) != self.meta.crc {
+                return Err(self.damaged(self.padded(), self.crcs().len(), "the checksums"));
+            }
+            self.crcs_verified.store(true, Ordering::Relaxed);
+        }
+        let (bytes, stored) = self.block(block);
+        if stored != Some(crc32fast::hash(bytes)) {
+            return Err(self.damaged(block * BLOCK, bytes.len(), "a block"));
+        }
+        let bit = 1 << (block % 64);
+        if let Some(word) = self.verified.get(block / 64)
+            && word.fetch_or(bit, Ordering::Relaxed) & bit == 0
+        {
+            self.unverified.fetch_sub(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Reads every block, verified before or not, and adds the ranges that do not verify.
+    pub fn verify(&self, damage: &mut Vec<Damage>) {
+        let mut add = |start: usize, len: usize, what: &str| {
+            let what = format!("{}: {what} does not match its checksum", self.meta.id);
+            damage.push(Damage { offset: self.meta.offset + start as u64, len: len as u64, what });
+        };
+        if crc32fast::hash(self.crcs()) != self.meta.crc {
+            add(self.padded(), self.crcs().len(), "the table of checksums");
+        }
+        for block in 0..self.meta.blocks() as usize {
+            let (bytes, stored) = self.block(block);
+            if stored != Some(crc32fast::hash(bytes)) {
+                add(block * BLOCK, bytes.len(), "a block");
+            }
+        }
+    }
+
+    fn padded(&self) -> usize {
+        self.meta.padded() as usize
+    }
+
+    fn crcs(&self) -> &[u8] {
+        self.map.get(self.padded()..).unwrap_or_default()
+    }
+
+    fn block(&self, block: usize) -> (&[u8], Option<u32>) {
+        let end = ((block + 1) * BLOCK).min(self.padded());
+        let stored = self.crcs().get(block * 4..).and_then(|rest| rest.first_chunk()).map(|b| u32::from_le_bytes(*b));
+        (self.map.get(block * BLOCK..end).unwrap_or_default(), stored)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn damaged(&self, start: usize, len: usize, what: &str) -> Error {
+        Error::corrupt(format_args!(
+            "{what} of {} at offset {} of the database file ({len} bytes) does not match its checksum",
+            self.meta.id,
+            self.meta.offset + start as u64,
+        ))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn outside(&self, start: usize, end: usize) -> Error {
+        Error::corrupt(format_args!(
+            "{} at offset {} of the database file has {} bytes; {start}..{end} was asked for",
+            self.meta.id, self.meta.offset, self.len,
+        ))
+    }
+
+    /// What is stored contradicts itself although the checksums hold.
+    #[cold]
+    #[inline(never)]
+    pub fn inconsistent(&self, what: &str) -> Error {
+        Error::corrupt(format_args!("{} at offset {} of the database file: {what}", self.meta.id, self.meta.offset))
+    }
+}
+
+impl std::fmt::Debug for Section {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.meta.fmt(f)
+    }
+}

@@ -1,0 +1,176 @@
+//! The one shape that all contents of a run share: ascending 64-bit keys, each with a row, which is a range
+//! of a payload.
+//!
+//! *Dense*: offsets for every key from the first to the last; a key without a row has an empty range.
+//! *Sparse*: the keys, and an index that splits them by their high bits into buckets of a few keys.
+
+use super::{
+    column::Column,
+    meta::{Part, SectionId, TableKind, TableMeta},
+    section::Section,
+};
+use crate::error::{Error, Result};
+
+/// The directory of a table.
+#[derive(Debug)]
+pub(super) struct Table {
+    first: u64,
+    /// Last key minus first.
+    span: u64,
+    directory: Directory,
+    offsets: Column,
+    meta: TableMeta,
+}
+
+#[derive(Debug)]
+enum Directory {
+    Dense,
+    Sparse { keys: Column, buckets: Column, base: u64, shift: u32 },
+}
+
+/// The sections of a run that no table has taken yet.
+pub(super) struct Pool(pub Vec<Section>);
+
+impl Pool {
+    pub fn take(&mut self, table: TableKind, part: Part) -> Option<Section> {
+        let at = self.0.iter().position(|section| section.meta().id == SectionId { table, part })?;
+        Some(self.0.swap_remove(at))
+    }
+
+    pub fn need(&mut self, table: TableKind, part: Part) -> Result<Section> {
+        self.take(table, part)
+            .ok_or_else(|| Error::corrupt(format_args!("the manifest lacks {} of a run", SectionId { table, part })))
+    }
+}
+
+impl Table {
+    pub fn open(meta: &TableMeta, pool: &mut Pool) -> Result<Self> {
+        let offsets = Column::new(pool.need(meta.kind, Part::Offsets)?)?;
+        let span = meta.last - meta.first;
+        let (directory, entries) = match meta.sparse {
+            None => (Directory::Dense, span + 1),
+            Some((base, shift)) => {
+                let keys = Column::new(pool.need(meta.kind, Part::Keys)?)?;
+                let buckets = Column::new(pool.need(meta.kind, Part::Buckets)?)?;
+                // Lookups rely on this: they compute places in these columns from keys.
+                if keys.len() != meta.rows || buckets.len() < ((meta.last - base) >> shift).saturating_add(2) {
+                    return Err(keys.section().inconsistent("its length contradicts the manifest"));
+                }
+                (Directory::Sparse { keys, buckets, base, shift }, meta.rows)
+            }
+        };
+        if entries.checked_add(1) != Some(offsets.len()) {
+            return Err(offsets.section().inconsistent("its length contradicts the manifest"));
+        }
+        Ok(Self { first: meta.first, span, directory, offsets, meta: meta.clone() })
+    }
+
+    pub fn meta(&self) -> &TableMeta {
+        &self.meta
+    }
+
+    /// The range of the payload that is the row of `key`.
+    #[inline(always)]
+    pub fn find(&self, key: u64) -> Result<Option<(u64, u64)>> {
+        let at = key.wrapping_sub(self.first);
+        if at > self.span {
+            return Ok(None);
+        }
+        let (start, end) = match self.directory {
+            Directory::Dense => self.offsets.pair(at)?,
+            Directory::Sparse { .. } => match self.find_sparse(key)? {
+                Some(row) => self.offsets.pair(row)?,
+                None => return Ok(None),
+            },
+        };
+        Ok((start != end).then_some((start, end)))
+    }
+
+    fn find_sparse(&self, key: u64) -> Result<Option<u64>> {
+        let row = self.row_from(key)?;
+        Ok(row.filter(|(_, found)| *found == key).map(|(row, _)| row))
+    }
+
+    /// In a sparse table, the first row whose key is not less than `key` if that lies in the same bucket,
+    /// else the first row of the next bucket. Only for `key` between first and last.
+    fn row_from(&self, key: u64) -> Result<Option<(u64, u64)>> {
+        let Directory::Sparse { keys, buckets, base, shift } = &self.directory else { return Ok(None) };
+        let relative = key - base;
+        let (start, end) = buckets.pair(relative >> shift)?;
+        let found = keys.slice(start, end)?;
+        let at = found.lower_bound(relative);
+        Ok(Some((start + at as u64, found.get(at).map_or(u64::MAX, |relative| relative.saturating_add(*base)))))
+    }
+
+    /// Rows from `key` on.
+    pub fn scan(&self, key: u64) -> TableScan<'_> {
+        let row = match (&self.directory, key.checked_sub(self.first)) {
+            (_, None) => Ok(0),
+            (_, Some(at)) if at > self.span => Ok(u64::MAX),
+            (Directory::Dense, Some(at)) => Ok(at),
+            (Directory::Sparse { .. }, Some(_)) => self.row_from(key).map(|found| found.map_or(0, |(row, _)| row)),
+        };
+        match row {
+            Ok(row) => TableScan { table: self, row, failed: None },
+            Err(error) => TableScan { table: self, row: u64::MAX, failed: Some(error) },
+        }
+    }
+
+    pub fn sections(&self) -> impl Iterator<Item = &Section> {
+        let more = match &self.directory {
+            Directory::Dense => None,
+            Directory::Sparse { keys, buckets, .. } => Some([keys.section(), buckets.section()]),
+        };
+        std::iter::once(self.offsets.section()).chain(more.into_iter().flatten())
+    }
+}
+
+/// Rows in ascending order of their keys: key, start and end in the payload.
+#[derive(Debug)]
+pub(super) struct TableScan<'a> {
+    table: &'a Table,
+    row: u64,
+    failed: Option<Error>,
+}
+
+impl TableScan<'_> {
+    fn step(&mut self) -> Result<Option<(u64, u64, u64)>> {
+        let table = self.table;
+        loop {
+            let row = self.row;
+            let key = match &table.directory {
+                Directory::Dense if row > table.span => return Ok(None),
+                Directory::Dense => table.first + row,
+                Directory::Sparse { keys, base, .. } => {
+                    if row >= table.meta.rows {
+                        return Ok(None);
+                    }
+                    keys.slice(row, row + 1)?.get(0).unwrap_or_default().saturating_add(*base)
+                }
+            };
+            let (start, end) = table.offsets.pair(row)?;
+            self.row += 1;
+            if start != end {
+                return Ok(Some((key, start, end)));
+            }
+        }
+    }
+}
+
+impl Iterator for TableScan<'_> {
+    type Item = Result<(u64, u64, u64)>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(error) = self.failed.take() {
+            return Some(Err(error));
+        }
+        match self.step() {
+            Ok(row) => row.map(Ok),
+            Err(error) => {
+                self.row = u64::MAX;
+                Some(Err(error))
+            }
+        }
+    }
+}
