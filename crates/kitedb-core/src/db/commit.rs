@@ -30,8 +30,9 @@ impl Engine {
         }
         let change = overlay.digest_change();
         let mut commit = self.commit.lock();
-        self.check_usable()?;
         self.wait_for_room(&mut commit);
+        // Under the lock, which is not given up from here on: the log ends only after this.
+        self.check_usable()?;
         self.validate(&commit, &overlay, &levels, snapshot)?;
         // Dropped before the changes are applied, so that a superseded state goes as soon as it can.
         drop(levels);
@@ -215,7 +216,11 @@ impl Engine {
     /// Ends the log with everything in the file: after that the database is one file.
     pub(super) fn close_log(&self) -> Result<()> {
         let poisoned = match &self.commit.lock().appender {
-            None => return Ok(()),
+            None => {
+                // A close that was cut short may have left its log behind. If it does not go, no harm is done.
+                let _ = self.clear_stale_log(self.store.manifest().checkpoint.log_index);
+                return Ok(());
+            }
             Some(appender) => appender.group_sync().has_failed(),
         };
         if poisoned {

@@ -109,10 +109,13 @@ impl Engine {
     }
 
     /// The current levels and the last published index. The levels come first: what they rest on is published.
+    /// A checkpoint and a commit may come in between; then these levels end before what is published by now.
     #[inline]
     pub(super) fn current(&self) -> (Arc<Levels>, LogIndex) {
         let levels = self.levels.load_full();
-        (levels, LogIndex(self.published.load(Ordering::Acquire)))
+        let published = LogIndex(self.published.load(Ordering::Acquire));
+        let index = published.min(levels.active.last());
+        (levels, index)
     }
 
     pub(super) fn view(&self) -> View {

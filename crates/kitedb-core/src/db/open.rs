@@ -192,9 +192,8 @@ impl Engine {
         let (last, digest) = (recovered.last, recovered.digest);
         let options = LogOptions { segment_max_bytes: self.options.segment_max_bytes };
         let appender = recovered.resume(&self.env, options, new_epoch)?;
-        if !same_boot {
-            self.store.mark_log(self.open_link(link.id))?;
-        }
+        // Also where nothing changes in it: a crash may have torn the header slot that did not count.
+        self.store.mark_log(self.open_link(link.id))?;
         commit.last = last;
         commit.digest = digest;
         commit.epoch = appender.epoch();

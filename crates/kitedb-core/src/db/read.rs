@@ -120,15 +120,25 @@ pub trait GraphRead: sealed::Source {
     }
 
     /// The nodes that edges of a node lead to (of one type if one is given), in no particular order.
-    #[inline]
     fn out_neighbors(&self, id: NodeId, ty: Option<EdgeTypeId>) -> Result<impl Iterator<Item = NodeId>> {
-        Ok(self.reading().edges_at(id, Direction::Out, ty)?.nodes())
+        Ok(self.out_edges(id, ty)?.map(|(_, node)| node))
     }
 
     /// The nodes that edges to a node come from (of one type if one is given), in no particular order.
-    #[inline]
     fn in_neighbors(&self, id: NodeId, ty: Option<EdgeTypeId>) -> Result<impl Iterator<Item = NodeId>> {
-        Ok(self.reading().edges_at(id, Direction::In, ty)?.nodes())
+        Ok(self.in_edges(id, ty)?.map(|(_, node)| node))
+    }
+
+    /// Calls `f` with each neighbour of a node, in no particular order: the fastest way to traverse.
+    #[inline]
+    fn for_each_neighbor(
+        &self,
+        id: NodeId,
+        direction: Direction,
+        ty: Option<EdgeTypeId>,
+        f: impl FnMut(NodeId),
+    ) -> Result<()> {
+        self.reading().visit_neighbors(id, direction, ty, f)
     }
 
     /// As [`GraphRead::out_neighbors`], with each edge's type.

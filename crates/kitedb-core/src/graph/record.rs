@@ -20,7 +20,8 @@ const DEAD: u8 = 2;
 pub struct NodeRecord<'a> {
     bytes: &'a [u8],
     id: NodeId,
-    key: Option<&'a str>,
+    /// Its text is checked when it is asked for: most readers of a record do not ask.
+    key: Option<&'a [u8]>,
     dead: bool,
     label_count: u32,
     /// From the first label id on.
@@ -37,7 +38,7 @@ impl<'a> NodeRecord<'a> {
         if flags & !(HAS_KEY | DEAD) != 0 {
             return Err(Error::corrupt(format_args!("node record {id} has unknown flags {flags:#x}")));
         }
-        let key = if flags & HAS_KEY != 0 { Some(reader.text()?) } else { None };
+        let key = if flags & HAS_KEY != 0 { Some(reader.bytes()?) } else { None };
         let dead = flags & DEAD != 0;
         let label_count = if dead { 0 } else { reader.varint32()? };
         Ok(Self { bytes, id, key, dead, label_count, tail: reader.rest() })
@@ -55,7 +56,13 @@ impl<'a> NodeRecord<'a> {
 
     /// Its key, if it has one. A dead record names the key that was released.
     pub fn key(&self) -> Option<&'a str> {
-        self.key
+        self.key.and_then(|key| std::str::from_utf8(key).ok())
+    }
+
+    /// Whether its key is `key`.
+    #[inline]
+    pub fn has_key(&self, key: &str) -> bool {
+        self.key == Some(key.as_bytes())
     }
 
     /// Whether the node is deleted.
@@ -86,6 +93,9 @@ impl<'a> NodeRecord<'a> {
 
     /// Checks that the bytes are canonical to the end.
     pub fn validate(&self) -> Result<()> {
+        if self.key.is_some_and(|key| std::str::from_utf8(key).is_err()) {
+            return Err(Error::corrupt(format_args!("the key of node {} is not UTF-8", self.id)));
+        }
         let mut last = 0;
         let mut labels = 0;
         for label in self.labels() {

@@ -275,17 +275,23 @@ impl Delta {
         self.edge_slot(edge)?.state.at(&self.edge_states, at)
     }
 
-    /// Whether edges of `node` below this delta may be hidden by it.
+    /// The first of the touched edges of `node`, for [`Delta::edge_of`] (0 = none), and whether edges of it below
+    /// this delta may be hidden.
     #[inline]
-    pub fn hides_edges(&self, node: NodeId, direction: Direction) -> bool {
-        self.node_slot(node).is_some_and(|(_, s)| s.removals[side(direction)].load(Ordering::Acquire))
+    pub fn first_edge_of(&self, node: NodeId, direction: Direction) -> (u32, bool) {
+        let side = side(direction);
+        self.node_slot(node).map_or((0, false), |(_, slot)| {
+            (slot.chains[side].load(Ordering::Acquire), slot.removals[side].load(Ordering::Acquire))
+        })
     }
 
-    /// The touched edges of `node` as of `at`: each with its state and whether it was visible below this delta.
+    /// A touched edge, its state as of `at` with whether it was visible below this delta (`None` if it was touched
+    /// only later), and the next one of the same node.
     #[inline]
-    pub fn edges_of(&self, node: NodeId, direction: Direction, at: u64) -> TouchedEdges<'_> {
-        let next = self.node_slot(node).map_or(0, |(_, s)| s.chains[side(direction)].load(Ordering::Acquire));
-        TouchedEdges { delta: self, side: side(direction), next, at }
+    pub fn edge_of(&self, number: u32, direction: Direction, at: u64) -> Option<TouchedEdge<'_>> {
+        let slot = self.edges.get((number as usize).checked_sub(1)?)?;
+        let state = slot.state.at(&self.edge_states, at).map(|state| (state, slot.state.first().existed));
+        Some((slot.edge, state, slot.next[side(direction)]))
     }
 
     /// The vector as of `at`: `None` if this delta does not decide.
@@ -567,28 +573,5 @@ impl Delta {
     }
 }
 
-/// The edges of one node that a delta touched.
-#[derive(Debug, Clone)]
-pub struct TouchedEdges<'a> {
-    delta: &'a Delta,
-    side: usize,
-    next: u32,
-    at: u64,
-}
-
-impl<'a> Iterator for TouchedEdges<'a> {
-    /// The edge, its state, and whether it was visible below the delta.
-    type Item = (EdgeKey, &'a EdgeState, bool);
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        while self.next != 0 {
-            let slot = self.delta.edges.get(self.next as usize - 1)?;
-            self.next = slot.next[self.side];
-            if let Some(state) = slot.state.at(&self.delta.edge_states, self.at) {
-                return Some((slot.edge, state, slot.state.first().existed));
-            }
-        }
-        None
-    }
-}
+/// See [`Delta::edge_of`].
+pub type TouchedEdge<'a> = (EdgeKey, Option<(&'a EdgeState, bool)>, u32);

@@ -20,7 +20,7 @@ pub struct Levels {
 impl Levels {
     /// The deltas, newest first.
     #[inline]
-    pub fn deltas(&self) -> impl Iterator<Item = &Delta> {
+    pub fn deltas(&self) -> impl Iterator<Item = &Delta> + use<'_> {
         [Some(&*self.active), self.frozen.as_deref()].into_iter().flatten().filter(|d| !d.is_empty())
     }
 

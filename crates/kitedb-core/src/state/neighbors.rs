@@ -4,7 +4,6 @@
 //! is passed over if a newer level removes it; whether any may do so is found out once, before the first edge.
 
 use super::{
-    delta::{Delta, TouchedEdges},
     reading::Reading,
 };
 use crate::{
@@ -17,19 +16,20 @@ use std::ops::Range;
 /// The edges at one node: type and other end of each, in no particular order.
 #[derive(Debug, Clone)]
 pub struct Neighbors<'a> {
-    reading: Reading<'a>,
-    node: NodeId,
-    direction: Direction,
-    ty: Option<EdgeTypeId>,
-    /// Whether some level may remove edges of this node from those below it.
-    hiding: bool,
     row: Row<'a>,
     range: Range<usize>,
+    reading: Reading<'a>,
+    node: NodeId,
+    ty: Option<EdgeTypeId>,
+    direction: Direction,
+    /// Whether some level may remove edges of this node from those below it.
+    hiding: bool,
     /// The run that `row` is of.
-    run: usize,
+    run: u32,
     /// Runs after it that have edges of this node: bit n = run n.
     rows: u64,
-    deltas: [Option<TouchedEdges<'a>>; 2],
+    /// The next edge touched by the frozen and by the active delta.
+    touched: [u32; 2],
     own: &'a [u32],
 }
 
@@ -45,34 +45,44 @@ impl<'a> Neighbors<'a> {
         ty: Option<EdgeTypeId>,
     ) -> Result<Self> {
         let levels = reading.levels;
-        let mut hiding = false;
-        let mut rows = 0u64;
-        let mut first = None;
-        for (at, run) in levels.runs.iter().enumerate() {
+        let mut found = Self {
+            row: Row::EMPTY,
+            range: 0..0,
+            reading,
+            node,
+            ty,
+            direction,
+            hiding: false,
+            run: 0,
+            rows: 0,
+            touched: [0; 2],
+            own: &[],
+        };
+        if let Some(run) = levels.runs.first() {
+            found.row = run.row(direction, node)?;
+            found.range = within(&found.row, ty);
+        }
+        for (at, run) in levels.runs.iter().enumerate().skip(1) {
             let row = run.row(direction, node)?;
-            if row.is_empty() {
-                continue;
-            }
-            if at > 0 && run.has_removals() {
-                hiding |= row.iter().any(|e| e.kind == EntryKind::Remove);
-            }
-            match first {
-                None => first = Some((at, row)),
-                Some(_) => rows |= 1 << at,
+            if !row.is_empty() {
+                found.rows |= 1 << at;
+                found.hiding |= run.has_removals() && row.iter().any(|e| e.kind == EntryKind::Remove);
             }
         }
-        let touched = |delta: Option<&'a Delta>, hiding: &mut bool| {
-            let delta = delta.filter(|d| !d.is_empty())?;
-            *hiding |= delta.hides_edges(node, direction);
-            Some(delta.edges_of(node, direction, reading.at))
-        };
-        let deltas =
-            [touched(levels.frozen.as_deref(), &mut hiding), touched(Some(&levels.active), &mut hiding)];
-        let own = reading.overlay.map_or(&[][..], |o| o.edges_of(node, direction));
-        hiding |= !own.is_empty();
-        let (run, row) = first.unwrap_or((0, Row::EMPTY));
-        let range = within(&row, ty);
-        Ok(Self { reading, node, direction, ty, hiding, row, range, run, rows, deltas, own })
+        for (at, delta) in [levels.frozen.as_ref(), Some(&levels.active)].into_iter().enumerate() {
+            if let Some(delta) = delta
+                && !delta.is_empty()
+            {
+                let (first, removals) = delta.first_edge_of(node, direction);
+                found.touched[at] = first;
+                found.hiding |= removals;
+            }
+        }
+        if let Some(overlay) = reading.overlay {
+            found.own = overlay.edges_of(node, direction);
+            found.hiding |= !found.own.is_empty();
+        }
+        Ok(found)
     }
 
     /// Goes on with the next run that has edges of this node.
@@ -80,10 +90,13 @@ impl<'a> Neighbors<'a> {
         if self.rows == 0 {
             return false;
         }
-        self.run = self.rows.trailing_zeros() as usize;
+        self.run = self.rows.trailing_zeros();
         self.rows &= self.rows - 1;
         // Verified when this iterator was made, so it cannot fail now.
-        self.row = self.reading.levels.runs[self.run].row(self.direction, self.node).unwrap_or(Row::EMPTY);
+        self.row = match self.reading.levels.runs.get(self.run as usize) {
+            Some(run) => run.row(self.direction, self.node).unwrap_or(Row::EMPTY),
+            None => Row::EMPTY,
+        };
         self.range = within(&self.row, self.ty);
         true
     }
@@ -96,8 +109,8 @@ impl<'a> Neighbors<'a> {
     }
 
     /// Whether a level newer than run `run` removes the edge.
-    fn hidden_over_run(&self, run: usize, ty: EdgeTypeId, other: NodeId) -> bool {
-        let newer = self.reading.levels.runs.get(run + 1..).unwrap_or_default();
+    fn hidden_over_run(&self, run: u32, ty: EdgeTypeId, other: NodeId) -> bool {
+        let newer = self.reading.levels.runs.get(run as usize + 1..).unwrap_or_default();
         let by_run = newer.iter().filter(|r| r.has_removals()).any(|r| {
             // Verified as above.
             let row = r.row(self.direction, self.node).unwrap_or(Row::EMPTY);
@@ -122,8 +135,13 @@ impl<'a> Neighbors<'a> {
     /// The next edge that a delta or the overlay adds.
     #[inline]
     fn next_added(&mut self) -> Option<(EdgeTypeId, NodeId)> {
-        for number in 0..2 {
-            while let Some((edge, state, below)) = self.deltas[number].as_mut().and_then(Iterator::next) {
+        let levels = self.reading.levels;
+        for (number, delta) in [levels.frozen.as_deref(), Some(&*levels.active)].into_iter().enumerate() {
+            let Some(delta) = delta else { continue };
+            while self.touched[number] != 0 {
+                let (edge, state, next) = delta.edge_of(self.touched[number], self.direction, self.reading.at)?;
+                self.touched[number] = next;
+                let Some((state, below)) = state else { continue };
                 if !below
                     && state.props.is_some()
                     && self.wanted(edge.ty)
@@ -172,11 +190,6 @@ impl<'a> Neighbors<'a> {
         let entry = self.row.get(i)?;
         let there = entry.kind == EntryKind::Add && !(self.hiding && self.hidden_over_run(self.run, entry.ty, entry.other));
         there.then_some((entry.ty, entry.other))
-    }
-
-    /// Only the other ends: what most traversals need, without a look at the types.
-    pub fn nodes(self) -> NeighborNodes<'a> {
-        NeighborNodes(self)
     }
 
     /// Up to `limit` edges after `after` in the order (type, other end).
@@ -252,51 +265,61 @@ impl Iterator for Neighbors<'_> {
     }
 }
 
-/// See [`Neighbors::nodes`].
-#[derive(Debug, Clone)]
-pub struct NeighborNodes<'a>(Neighbors<'a>);
-
-impl Iterator for NeighborNodes<'_> {
-    type Item = NodeId;
-
-    #[inline]
-    fn next(&mut self) -> Option<NodeId> {
-        let inner = &mut self.0;
-        if inner.plain()
-            && let Some(i) = inner.range.next()
-        {
-            return inner.row.others().get(i).map(NodeId);
-        }
-        inner.next().map(|(_, node)| node)
+/// Calls `f` with the other end of each edge at `node`, in no particular order: what [`Neighbors`] gives, without
+/// an iterator's state, for the traversals that are counted in nanoseconds.
+#[inline]
+pub(super) fn visit(
+    reading: Reading<'_>,
+    node: NodeId,
+    direction: Direction,
+    ty: Option<EdgeTypeId>,
+    mut f: impl FnMut(NodeId),
+) -> Result<()> {
+    let levels = reading.levels;
+    let mut touched = [0; 2];
+    let mut hiding = reading.overlay.is_some_and(|o| !o.edges_of(node, direction).is_empty());
+    if !levels.active.is_empty() {
+        (touched[1], hiding) = with(levels.active.first_edge_of(node, direction), hiding);
     }
-
-    #[inline]
-    fn fold<B, F: FnMut(B, NodeId) -> B>(self, init: B, mut f: F) -> B {
-        let mut inner = self.0;
-        let mut acc = init;
-        loop {
-            if inner.plain() {
-                let range = inner.range.clone();
-                acc = match inner.row.others() {
-                    Ints::U32(all) => {
-                        all.get(range).unwrap_or_default().iter().fold(acc, |acc, &id| f(acc, NodeId(id.into())))
-                    }
-                    Ints::U64(all) => all.get(range).unwrap_or_default().iter().fold(acc, |acc, &id| f(acc, NodeId(id))),
-                };
-            } else {
-                for i in inner.range.clone() {
-                    if let Some((_, node)) = inner.visible(i) {
-                        acc = f(acc, node);
-                    }
-                }
-            }
-            if !inner.next_row() {
-                break;
-            }
-        }
-        while let Some((_, node)) = inner.next_added() {
-            acc = f(acc, node);
-        }
-        acc
+    if let Some(frozen) = &levels.frozen {
+        (touched[0], hiding) = with(frozen.first_edge_of(node, direction), hiding);
     }
+    for run in levels.runs.get(1..).unwrap_or_default().iter().filter(|run| run.has_removals()) {
+        hiding |= run.row(direction, node)?.iter().any(|entry| entry.kind == EntryKind::Remove);
+    }
+    if hiding {
+        Neighbors::new(reading, node, direction, ty)?.for_each(|(_, other)| f(other));
+        return Ok(());
+    }
+    for run in levels.runs.iter() {
+        let row = run.row(direction, node)?;
+        if row.is_empty() {
+            continue;
+        }
+        let range = within(&row, ty);
+        if run.has_replacements() {
+            range.filter_map(|at| row.get(at)).filter(|e| e.kind == EntryKind::Add).for_each(|e| f(e.other));
+            continue;
+        }
+        match row.others() {
+            Ints::U32(all) => all.get(range).unwrap_or_default().iter().for_each(|&id| f(NodeId(id.into()))),
+            Ints::U64(all) => all.get(range).unwrap_or_default().iter().for_each(|&id| f(NodeId(id))),
+        }
+    }
+    for (at, delta) in [levels.frozen.as_deref(), Some(&*levels.active)].into_iter().enumerate() {
+        let Some(delta) = delta else { continue };
+        while touched[at] != 0 {
+            let Some((edge, state, next)) = delta.edge_of(touched[at], direction, reading.at) else { break };
+            touched[at] = next;
+            if state.is_some_and(|(state, below)| !below && state.props.is_some()) && ty.is_none_or(|t| t == edge.ty) {
+                f(edge.ends(direction).1);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[inline]
+fn with((first, removals): (u32, bool), hiding: bool) -> (u32, bool) {
+    (first, hiding || removals)
 }

@@ -71,7 +71,22 @@ impl<'a> Reading<'a> {
     /// Whether a node exists.
     #[inline]
     pub fn node_exists(&self, id: NodeId) -> Result<bool> {
-        self.node(id).map(|n| n.is_some())
+        if let Some(change) = self.overlay.and_then(|o| o.node(id)) {
+            return Ok(!change.dead);
+        }
+        for delta in self.levels.deltas() {
+            if let Some(state) = delta.node(id, self.at) {
+                return Ok(!state.dead);
+            }
+        }
+        let Some((oldest, newer)) = self.levels.runs.split_first() else { return Ok(false) };
+        for run in newer.iter().rev() {
+            if let Some(record) = run.node(id)? {
+                return Ok(!record.is_dead());
+            }
+        }
+        // The oldest run has no tombstones: that there is a record is enough.
+        oldest.has_record(id)
     }
 
     /// The node that holds `key`.
@@ -140,6 +155,18 @@ impl<'a> Reading<'a> {
     #[inline]
     pub fn edges_at(&self, id: NodeId, direction: Direction, ty: Option<EdgeTypeId>) -> Result<Neighbors<'a>> {
         Neighbors::new(*self, id, direction, ty)
+    }
+
+    /// Calls `f` with the other end of each edge at a node, seen from `direction`, in no particular order.
+    #[inline]
+    pub fn visit_neighbors(
+        &self,
+        id: NodeId,
+        direction: Direction,
+        ty: Option<EdgeTypeId>,
+        f: impl FnMut(NodeId),
+    ) -> Result<()> {
+        super::neighbors::visit(*self, id, direction, ty, f)
     }
 
     /// A vector.

@@ -74,22 +74,22 @@ impl RunBounds {
     pub fn of_merge<'a>(runs: impl IntoIterator<Item = &'a RunMeta>) -> Self {
         let mut sum = Self::default();
         for run in runs {
-            let table = |kind, part| {
+            let table = |kind| {
                 run.table(kind).map_or_else(TableBounds::default, |table| TableBounds {
                     rows: table.rows,
-                    items: run.items(kind, part),
+                    items: table.items,
                     first: table.first,
                     last: table.last,
                 })
             };
             sum.names += run.names;
-            sum.name_bytes += run.items(TableKind::Names, Part::Payload);
-            sum.nodes.join(table(TableKind::Nodes, Part::Payload));
-            sum.out_edges.join(table(TableKind::Out, Part::Payload));
-            sum.in_edges.join(table(TableKind::In, Part::Payload));
-            sum.edge_props.join(table(TableKind::EdgeProps, Part::Payload));
-            sum.labels.join(table(TableKind::Labels, Part::Payload));
-            sum.vectors.join(table(TableKind::Vectors, Part::Payload));
+            sum.name_bytes += run.section(TableKind::Names, Part::Payload).map_or(0, |section| section.len);
+            sum.nodes.join(table(TableKind::Nodes));
+            sum.out_edges.join(table(TableKind::Out));
+            sum.in_edges.join(table(TableKind::In));
+            sum.edge_props.join(table(TableKind::EdgeProps));
+            sum.labels.join(table(TableKind::Labels));
+            sum.vectors.join(table(TableKind::Vectors));
             sum.max_node_id = sum.max_node_id.max(run.max_node_id);
             sum.max_type_id = sum.max_type_id.max(run.max_type_id);
         }

@@ -331,3 +331,11 @@ fn misplaced(live: &[(String, u64, u64)], file_len: u64) -> Vec<Damage> {
     }
     damage
 }
+
+#[cfg(test)]
+impl Store {
+    /// Bytes of the file that are neither free nor in quarantine.
+    pub(super) fn space_in_use(&self) -> u64 {
+        self.space.in_use()
+    }
+}

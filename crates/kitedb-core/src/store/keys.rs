@@ -18,8 +18,8 @@ use crate::{
 
 const TAG_BITS: u32 = 24;
 const TAG: u64 = (1 << TAG_BITS) - 1;
-/// Slots that are filled in memory at once: 64 MiB of them.
-const WINDOW: u64 = 8 << 20;
+/// Slots that are filled in memory at once: 64 MiB of them. Tests see many windows.
+const WINDOW: u64 = if cfg!(test) { 32 } else { 8 << 20 };
 const ID: SectionId = SectionId { table: TableKind::Nodes, part: Part::Hash };
 
 /// The hash index of a run's node keys.
@@ -58,7 +58,7 @@ impl KeyIndex {
             }
             if slot & TAG == hash & TAG {
                 let record = record_at(nodes, ((slot >> TAG_BITS) as usize).wrapping_sub(1))?;
-                if record.key() == Some(key) {
+                if record.has_key(key) {
                     if !record.is_dead() {
                         return Ok(Some(record));
                     }
@@ -72,10 +72,6 @@ impl KeyIndex {
 
     /// Indexes the records of `nodes`, `keyed` of which have a key. Reads them once for each window of slots.
     pub fn build(sink: &mut Sink<'_>, nodes: &Blob, keyed: u64) -> Result<Option<Self>> {
-        Self::build_in_windows(sink, nodes, keyed, WINDOW)
-    }
-
-    fn build_in_windows(sink: &mut Sink<'_>, nodes: &Blob, keyed: u64, size: u64) -> Result<Option<Self>> {
         if keyed == 0 {
             return Ok(None);
         }
@@ -90,7 +86,7 @@ impl KeyIndex {
         let mut overflow = Vec::new();
         let mut start = 0;
         while start < capacity {
-            let mut window = vec![0; size.min(capacity - start) as usize];
+            let mut window = vec![0; WINDOW.min(capacity - start) as usize];
             for slot in std::mem::take(&mut overflow) {
                 place(&mut window, 0, slot, &mut overflow);
             }

@@ -37,12 +37,10 @@ pub enum Part {
     Buckets = 1,
     /// Where each row begins.
     Offsets = 2,
-    /// Rows: bytes, or ids.
+    /// Rows: bytes, or ids with codes.
     Payload = 3,
-    /// Beside each id of the payload: type and kind.
-    Codes = 4,
     /// Hash slots that lead from node keys to records.
-    Hash = 5,
+    Hash = 4,
 }
 
 /// A section's place in its run.
@@ -106,6 +104,10 @@ pub struct TableMeta {
     pub last: u64,
     /// How many keys have a row.
     pub rows: u64,
+    /// The sum over all rows: bytes, or entries.
+    pub items: u64,
+    /// Bytes of an entry's code; 0 where rows are bytes.
+    pub code_width: u8,
     /// For a sparse table, what its stored keys are relative to, and how many low bits keys of one bucket
     /// differ in.
     pub sparse: Option<(u64, u32)>,
@@ -145,11 +147,6 @@ impl RunMeta {
         self.sections.iter().find(|section| section.id == SectionId { table, part })
     }
 
-    /// How many elements a section has.
-    pub fn items(&self, table: TableKind, part: Part) -> u64 {
-        self.section(table, part).map_or(0, |section| section.len / u64::from(section.width.max(1)))
-    }
-
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         let numbers = [self.max_node_id, self.max_type_id.into(), self.keyed, self.key_capacity, self.names];
         out.push(u8::from(self.removals) | u8::from(self.replaces) << 1);
@@ -157,7 +154,8 @@ impl RunMeta {
         put_varint(out, self.tables.len() as u64);
         for table in &self.tables {
             out.push(table.kind as u8);
-            [table.first, table.last, table.rows].into_iter().for_each(|number| put_varint(out, number));
+            [table.first, table.last, table.rows, table.items].into_iter().for_each(|number| put_varint(out, number));
+            out.push(table.code_width);
             out.push(table.sparse.map_or(u8::MAX, |(_, shift)| shift as u8));
             put_varint(out, table.sparse.map_or(0, |(base, _)| base));
         }
@@ -197,7 +195,8 @@ impl RunMeta {
 
 fn decode_table(r: &mut Reader<'_>) -> Result<TableMeta> {
     let kind = table_kind(r.u8()?)?;
-    let (first, last, rows, shift, base) = (r.varint()?, r.varint()?, r.varint()?, r.u8()?, r.varint()?);
+    let (first, last, rows, items) = (r.varint()?, r.varint()?, r.varint()?, r.varint()?);
+    let (code_width, shift, base) = (r.u8()?, r.u8()?, r.varint()?);
     let sparse = (shift != u8::MAX).then_some((base, u32::from(shift)));
     if first > last
         || last == u64::MAX
@@ -206,14 +205,14 @@ fn decode_table(r: &mut Reader<'_>) -> Result<TableMeta> {
     {
         return Err(Error::corrupt(format_args!("table {kind:?} has impossible bounds")));
     }
-    Ok(TableMeta { kind, first, last, rows, sparse })
+    Ok(TableMeta { kind, first, last, rows, items, code_width, sparse })
 }
 
 fn decode_section(r: &mut Reader<'_>) -> Result<SectionMeta> {
     let id = SectionId { table: table_kind(r.u8()?)?, part: part(r.u8()?)? };
     let meta = SectionMeta { id, width: r.u8()?, offset: r.varint()?, len: r.varint()?, crc: r.u32()? };
-    let fits = meta.offset <= LIMIT && meta.len <= LIMIT && meta.len > 0 && meta.offset % ALIGN == 0;
-    if !fits || !matches!(meta.width, 1 | 2 | 4 | 8) || meta.len % u64::from(meta.width) != 0 {
+    let fits = meta.offset <= LIMIT && meta.len <= LIMIT && meta.len > 0 && meta.offset.is_multiple_of(ALIGN);
+    if !fits || !matches!(meta.width, 1 | 2 | 4 | 8) || !meta.len.is_multiple_of(meta.width.into()) {
         return Err(Error::corrupt(format_args!("{id} has an impossible place or length")));
     }
     Ok(meta)
@@ -228,8 +227,8 @@ fn table_kind(byte: u8) -> Result<TableKind> {
 }
 
 fn part(byte: u8) -> Result<Part> {
-    use Part::{Buckets, Codes, Hash, Keys, Offsets, Payload};
-    [Keys, Buckets, Offsets, Payload, Codes, Hash]
+    use Part::{Buckets, Hash, Keys, Offsets, Payload};
+    [Keys, Buckets, Offsets, Payload, Hash]
         .into_iter()
         .find(|part| *part as u8 == byte)
         .ok_or_else(|| Error::corrupt(format_args!("unknown section {byte}")))

@@ -2,10 +2,10 @@
 //! is sections of bytes with a CRC per block. Writing a run never touches what a published header needs;
 //! publishing is one write of the slot that does not count, and one sync.
 //!
-//! From the bottom: [`space`] gives out and takes back extents; [`section`] and [`section_writer`] are checked
-//! bytes; [`column`] and [`row`] are typed views of them; [`table`] and [`table_writer`] map keys to ranges;
-//! [`parts`] are the two kinds of table contents; [`keys`] is the hash index of node keys; [`run`],
-//! [`run_writer`], [`scan`] and [`merge`] put them together; [`header`], [`manifest`] and [`file`] are the file.
+//! From the bottom: `space` gives out and takes back extents; `section` and `section_writer` are checked
+//! bytes; `column` and `row` are typed views of them; `table` and `table_writer` map keys to ranges;
+//! `parts` are the two kinds of table contents; `keys` is the hash index of node keys; `run`,
+//! `run_writer`, `scan` and `merge` put them together; `header`, `manifest` and `file` are the file.
 
 #[cfg(target_endian = "big")]
 compile_error!("KiteDB maps little-endian numbers straight from its file");

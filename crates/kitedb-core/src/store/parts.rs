@@ -2,15 +2,14 @@
 
 use super::{
     bounds::TableBounds,
-    column::Column,
     meta::{Part, RunMeta, SectionId, TableKind},
-    row::{CodeColumn, MAX_TYPE, Row, impossible},
+    row::{MAX_TYPE, Row, RowLayout, code_width, impossible},
     section::Section,
     section_writer::{SectionWriter, Sink},
     table::{Pool, Table, TableScan},
-    table_writer::{ColumnWriter, TableWriter},
+    table_writer::TableWriter,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A table whose rows are bytes.
 #[derive(Debug)]
@@ -84,27 +83,35 @@ impl BlobWriter {
     }
 
     pub fn finish(self, sink: &mut Sink<'_>) -> Result<Option<Blob>> {
-        let table = self.table.finish(sink, self.payload.len())?;
+        let len = self.payload.len();
+        let table = self.table.finish(sink, len, (len, 0))?;
         let payload = self.payload.finish(sink)?;
         Ok(table.zip(payload).map(|(table, payload)| Blob { table, payload }))
     }
 }
 
-/// A table whose rows are ids, each with a code beside it.
+/// A table whose rows are ids, each with a code. A row is its ids, then its codes, then zeros up to a whole
+/// number of ids: mostly one line of cache. Offsets count in ids; a row's length follows from its size, since
+/// what is added to make it whole is less than an id with its code.
 #[derive(Debug)]
 pub(super) struct Lists {
     pub table: Table,
-    others: Column,
-    codes: CodeColumn,
+    payload: Section,
+    layout: RowLayout,
 }
 
 impl Lists {
     pub fn open(meta: &RunMeta, kind: TableKind, pool: &mut Pool) -> Result<Option<Self>> {
         let Some(table) = meta.table(kind) else { return Ok(None) };
-        let table = Table::open(table, pool)?;
-        let others = Column::new(pool.need(kind, Part::Payload)?)?;
-        let codes = CodeColumn::new(pool.need(kind, Part::Codes)?)?;
-        Ok(Some(Self { table, others, codes }))
+        let (table, payload) = (Table::open(table, pool)?, pool.need(kind, Part::Payload)?);
+        Self::new(table, payload).map(Some)
+    }
+
+    fn new(table: Table, payload: Section) -> Result<Self> {
+        match RowLayout::new(payload.meta().width, table.meta().code_width) {
+            Some(layout) => Ok(Self { table, payload, layout }),
+            None => Err(payload.inconsistent("its ids or codes have an impossible width")),
+        }
     }
 
     #[inline(always)]
@@ -117,20 +124,21 @@ impl Lists {
 
     #[inline(always)]
     fn row(&self, start: u64, end: u64) -> Result<Row<'_>> {
-        self.codes.row(self.others.slice(start, end)?, start)
+        let id = self.layout.id_width();
+        // Saturating: a damaged number must meet the bounds check, not wrap round it.
+        let bytes = self.payload.slice((start as usize).saturating_mul(id), (end as usize).saturating_mul(id))?;
+        match self.layout.row(bytes, start) {
+            Some(row) => Ok(row),
+            None => Err(self.payload.inconsistent("a row is not aligned")),
+        }
     }
 
     pub fn scan(&self, key: u64) -> ListScan<'_> {
         ListScan { lists: self, rows: self.table.scan(key) }
     }
 
-    /// How many entries there are in all rows.
-    pub fn items(&self) -> u64 {
-        self.others.len()
-    }
-
     pub fn sections(&self) -> impl Iterator<Item = &Section> {
-        self.table.sections().chain([self.others.section(), self.codes.section()])
+        self.table.sections().chain([&self.payload])
     }
 }
 
@@ -153,12 +161,16 @@ impl<'a> Iterator for ListScan<'a> {
 /// [`Lists`] being written.
 pub(super) struct ListWriter {
     table: TableWriter,
-    others: ColumnWriter,
-    codes: SectionWriter,
-    width: u8,
+    payload: SectionWriter,
+    wide: bool,
+    code_width: u8,
     max_type: u32,
     /// Key, type and other end of the last entry.
     last: Option<(u64, u32, u64)>,
+    /// The number of the first entry of the row.
+    first: u64,
+    /// The codes of the row: all that a row needs memory for.
+    codes: Vec<u8>,
     items: u64,
 }
 
@@ -175,23 +187,28 @@ impl ListWriter {
             return Ok(None);
         }
         if max_type > MAX_TYPE {
-            return Err(crate::error::Error::invalid(format_args!("edge type id {max_type} exceeds {MAX_TYPE}")));
+            return Err(Error::invalid(format_args!("edge type id {max_type} exceeds {MAX_TYPE}")));
         }
-        let width = match max_type {
-            0..=0x3f => 1,
-            0x40..=0x3fff => 2,
-            _ => 4,
-        };
-        let id = |part| SectionId { table: kind, part };
+        let wide = max_other > u32::MAX.into();
+        let id_width = if wide { 8 } else { 4 };
+        let units = Self::units(bounds, max_type);
+        let id = SectionId { table: kind, part: Part::Payload };
         Ok(Some(Self {
-            table: TableWriter::new(sink, kind, bounds, bounds.items)?,
-            others: ColumnWriter::new(sink, id(Part::Payload), bounds.items, max_other)?,
-            codes: SectionWriter::new(sink, id(Part::Codes), width, bounds.items.saturating_mul(width.into()))?,
-            width,
+            table: TableWriter::new(sink, kind, bounds, units)?,
+            payload: SectionWriter::new(sink, id, id_width, units.saturating_mul(id_width.into()))?,
+            wide,
+            code_width: code_width(max_type),
             max_type,
             last: None,
+            first: 0,
+            codes: Vec::new(),
             items: 0,
         }))
+    }
+
+    /// The number of the last entry at most: rows count in ids, codes included.
+    pub fn units(bounds: TableBounds, max_type: u32) -> u64 {
+        bounds.items + (bounds.items * u64::from(code_width(max_type))).div_ceil(4) + bounds.rows
     }
 
     /// Adds an entry; returns its number. `code` is made by [`super::row::code`].
@@ -204,26 +221,44 @@ impl ListWriter {
             Some(last) if last.0 == key => {
                 return Err(impossible(format_args!("entry {entry:?} of a run follows {last:?}")));
             }
-            _ => self.table.begin(sink, key, self.items)?,
+            _ => {
+                self.end_row(sink)?;
+                self.table.begin(sink, key, self.first)?;
+            }
         }
-        if ty > self.max_type {
-            return Err(impossible(format_args!("edge type {ty} exceeds the bound {}", self.max_type)));
+        if ty > self.max_type || (!self.wide && other > u32::MAX.into()) {
+            return Err(impossible(format_args!("entry {entry:?} exceeds the bounds of its run")));
         }
-        self.others.push(sink, other)?;
-        match self.width {
-            1 => self.codes.push(sink, &[code as u8])?,
-            2 => self.codes.push(sink, &(code as u16).to_le_bytes())?,
-            _ => self.codes.push(sink, &code.to_le_bytes())?,
+        if self.wide {
+            self.payload.push(sink, &other.to_le_bytes())?;
+        } else {
+            self.payload.push(sink, &(other as u32).to_le_bytes())?;
+        }
+        let at = (self.codes.len() / usize::from(self.code_width)) as u64;
+        match self.code_width {
+            1 => self.codes.push(code as u8),
+            2 => self.codes.extend_from_slice(&(code as u16).to_le_bytes()),
+            _ => self.codes.extend_from_slice(&code.to_le_bytes()),
         }
         self.last = Some(entry);
         self.items += 1;
-        Ok(self.items - 1)
+        Ok(self.first + at)
     }
 
-    pub fn finish(self, sink: &mut Sink<'_>) -> Result<Option<Lists>> {
-        let table = self.table.finish(sink, self.items)?;
-        let (others, codes) = (self.others.finish(sink)?, self.codes.finish(sink)?);
-        let (Some(table), Some(others), Some(codes)) = (table, others, codes) else { return Ok(None) };
-        Ok(Some(Lists { table, others: Column::new(others)?, codes: CodeColumn::new(codes)? }))
+    fn end_row(&mut self, sink: &mut Sink<'_>) -> Result<()> {
+        let id_width = if self.wide { 8 } else { 4 };
+        self.codes.resize(self.codes.len().next_multiple_of(id_width), 0);
+        self.payload.push(sink, &self.codes)?;
+        self.codes.clear();
+        self.first = self.payload.len() / id_width as u64;
+        Ok(())
+    }
+
+    pub fn finish(mut self, sink: &mut Sink<'_>) -> Result<Option<Lists>> {
+        self.end_row(sink)?;
+        let shape = (self.items, self.code_width);
+        let table = self.table.finish(sink, self.first, shape)?;
+        let payload = self.payload.finish(sink)?;
+        table.zip(payload).map(|(table, payload)| Lists::new(table, payload)).transpose()
     }
 }

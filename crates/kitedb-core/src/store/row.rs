@@ -1,8 +1,8 @@
 //! One node's edges, or one label's members, in one run.
 
-use super::{column::Ints, section::Section};
+use super::column::Ints;
 use crate::{
-    error::{Error, Result},
+    error::Error,
     graph::{EdgeTypeId, NodeId},
 };
 use std::ops::Range;
@@ -47,44 +47,77 @@ enum Codes<'a> {
     U32(&'a [u32]),
 }
 
-/// A section of codes.
-#[derive(Debug)]
-pub(super) struct CodeColumn {
-    section: Section,
-    width: u8,
+/// The width of codes of types up to `max_type`.
+pub(super) fn code_width(max_type: u32) -> u8 {
+    match max_type {
+        0..=0x3f => 1,
+        0x40..=0x3fff => 2,
+        _ => 4,
+    }
 }
 
-impl CodeColumn {
-    pub fn new(section: Section) -> Result<Self> {
-        match section.meta().width {
-            width @ (1 | 2 | 4) => Ok(Self { section, width }),
-            _ => Err(section.inconsistent("its codes are not 8, 16 or 32 bits wide")),
-        }
-    }
+/// How wide the ids and codes of a table's rows are.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum RowLayout {
+    U32U8,
+    U32U16,
+    U32U32,
+    U64U8,
+    U64U16,
+    U64U32,
+}
 
-    pub fn section(&self) -> &Section {
-        &self.section
+impl RowLayout {
+    pub fn new(id_width: u8, code_width: u8) -> Option<Self> {
+        Some(match (id_width, code_width) {
+            (4, 1) => Self::U32U8,
+            (4, 2) => Self::U32U16,
+            (4, 4) => Self::U32U32,
+            (8, 1) => Self::U64U8,
+            (8, 2) => Self::U64U16,
+            (8, 4) => Self::U64U32,
+            _ => return None,
+        })
     }
 
     #[inline(always)]
-    fn slice(&self, start: usize, end: usize) -> Result<Codes<'_>> {
-        match self.width {
-            1 => self.section.slice(start, end).map(Codes::U8),
-            2 => bytemuck::try_cast_slice(self.section.slice(start.saturating_mul(2), end.saturating_mul(2))?)
-                .map(Codes::U16)
-                .map_err(|_| self.section.inconsistent("not aligned")),
-            _ => bytemuck::try_cast_slice(self.section.slice(start.saturating_mul(4), end.saturating_mul(4))?)
-                .map(Codes::U32)
-                .map_err(|_| self.section.inconsistent("not aligned")),
+    pub fn id_width(self) -> usize {
+        match self {
+            Self::U32U8 | Self::U32U16 | Self::U32U32 => 4,
+            Self::U64U8 | Self::U64U16 | Self::U64U32 => 8,
         }
     }
 
-    /// The row whose entries are `others`, the first of them number `first` of the table.
+    /// The row that `bytes` (see [`super::parts::Lists`]) hold, the first of its entries number `first`.
     #[inline(always)]
-    pub fn row<'a>(&'a self, others: Ints<'a>, first: u64) -> Result<Row<'a>> {
-        let start = first as usize;
-        Ok(Row { others, codes: self.slice(start, start + others.len())?, first })
+    pub fn row(self, bytes: &[u8], first: u64) -> Option<Row<'_>> {
+        let (others, codes) = match self {
+            Self::U32U8 => split::<4, 1>(bytes)?,
+            Self::U32U16 => split::<4, 2>(bytes)?,
+            Self::U32U32 => split::<4, 4>(bytes)?,
+            Self::U64U8 => split::<8, 1>(bytes)?,
+            Self::U64U16 => split::<8, 2>(bytes)?,
+            Self::U64U32 => split::<8, 4>(bytes)?,
+        };
+        let others = match self.id_width() {
+            4 => Ints::U32(bytemuck::try_cast_slice(others).ok()?),
+            _ => Ints::U64(bytemuck::try_cast_slice(others).ok()?),
+        };
+        let codes = match self {
+            Self::U32U8 | Self::U64U8 => Codes::U8(codes),
+            Self::U32U16 | Self::U64U16 => Codes::U16(bytemuck::try_cast_slice(codes).ok()?),
+            Self::U32U32 | Self::U64U32 => Codes::U32(bytemuck::try_cast_slice(codes).ok()?),
+        };
+        Some(Row { others, codes, first })
     }
+}
+
+/// Ids and codes, without what follows them.
+#[inline(always)]
+fn split<const ID: usize, const CODE: usize>(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let len = bytes.len() / (ID + CODE);
+    let (others, rest) = bytes.split_at_checked(len * ID)?;
+    Some((others, rest.get(..len * CODE)?))
 }
 
 /// One entry of a [`Row`].
@@ -103,7 +136,7 @@ pub struct RowEntry {
 pub struct Row<'a> {
     others: Ints<'a>,
     codes: Codes<'a>,
-    /// The number of the first entry in its table.
+    /// The number of the first entry in its table; numbers of rows do not overlap, but are not dense.
     first: u64,
 }
 
@@ -174,6 +207,11 @@ impl<'a> Row<'a> {
     /// Where the entry with that type and other end stands.
     #[inline]
     pub fn find(&self, ty: EdgeTypeId, other: NodeId) -> Option<usize> {
+        if let (Codes::U8(codes), Ints::U32(others)) = (self.codes, self.others)
+            && codes.len() <= SHORT
+        {
+            return find_short(codes, others, ty.0, other.0);
+        }
         let range = self.type_range(ty);
         let others = self.others.slice(range.clone());
         let at = others.lower_bound(other.0);
@@ -193,10 +231,25 @@ impl<'a> Row<'a> {
     }
 }
 
+/// Up to this length, looking at all entries without branching is faster than looking at a few.
+const SHORT: usize = 16;
+
+/// The commonest shape by far. Nothing in the loop branches on what is read, so that the processor can run
+/// ahead into the next lookup while this one waits for memory.
+#[inline]
+fn find_short(codes: &[u8], others: &[u32], ty: u32, other: u64) -> Option<usize> {
+    let mut found = usize::MAX;
+    for (at, (&code, &here)) in codes.iter().zip(others).enumerate() {
+        let same = (u32::from(code >> 2) == ty) & (u64::from(here) == other);
+        found = if same { at } else { found };
+    }
+    (found != usize::MAX).then_some(found)
+}
+
 /// Where codes from `low` to `high` stand in codes that ascend by type.
 #[inline]
 fn type_range<T: Ord + Copy>(codes: &[T], low: T, high: T) -> Range<usize> {
-    if codes.len() <= 16 {
+    if codes.len() <= SHORT {
         let (mut start, mut end) = (0, 0);
         for &code in codes {
             start += usize::from(code < low);

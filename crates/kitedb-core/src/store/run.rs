@@ -96,6 +96,15 @@ impl Run {
         }
     }
 
+    /// Whether this run has a record of the node, live or dead.
+    #[inline]
+    pub fn has_record(&self, id: NodeId) -> Result<bool> {
+        match &self.nodes {
+            Some(nodes) => Ok(nodes.table.find(id.0)?.is_some()),
+            None => Ok(false),
+        }
+    }
+
     /// The live record with that key, else a dead one. `hash` is [`crate::graph::key_hash`] of `key`.
     #[inline]
     pub fn key(&self, hash: u64, key: &str) -> Result<Option<NodeRecord<'_>>> {
@@ -221,16 +230,17 @@ impl Run {
     /// How much it holds.
     pub fn counts(&self) -> RunCounts {
         let rows = |kind| self.meta.table(kind).map_or(0, |table| table.rows);
+        let items = |kind| self.meta.table(kind).map_or(0, |table| table.items);
         RunCounts {
             names: self.meta.names,
             nodes: rows(TableKind::Nodes),
             keyed: self.meta.keyed,
             out_rows: rows(TableKind::Out),
             in_rows: rows(TableKind::In),
-            edges: self.out.as_ref().map_or(0, Lists::items),
+            edges: items(TableKind::Out),
             edge_props: rows(TableKind::EdgeProps),
             labels: rows(TableKind::Labels),
-            label_members: self.labels.as_ref().map_or(0, Lists::items),
+            label_members: items(TableKind::Labels),
             vectors: rows(TableKind::Vectors),
         }
     }

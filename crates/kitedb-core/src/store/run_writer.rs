@@ -31,7 +31,7 @@ pub struct RunWriter<'a> {
 enum Stage {
     Names(Option<SectionWriter>),
     Nodes(Option<BlobWriter>),
-    Out(Option<ListWriter>, Option<BlobWriter>),
+    Out(Option<Box<ListWriter>>, Option<Box<BlobWriter>>),
     In(Option<ListWriter>),
     Labels(Option<ListWriter>),
     Vectors(Option<BlobWriter>, Option<(NodeId, PropKeyId)>),
@@ -195,16 +195,16 @@ impl<'a> RunWriter<'a> {
                     run.keys = KeyIndex::build(sink, nodes, run.meta.keyed)?;
                     run.meta.key_capacity = run.keys.as_ref().map_or(0, |keys| keys.capacity);
                 }
-                let edges = bounds.out_edges.items;
+                let edges = ListWriter::units(bounds.out_edges, bounds.max_type_id);
                 let props = TableBounds { first: 0, last: edges.saturating_sub(1), ..bounds.edge_props };
-                Stage::Out(
-                    ListWriter::new(sink, TableKind::Out, bounds.out_edges, bounds.max_node_id, bounds.max_type_id)?,
-                    BlobWriter::new(sink, TableKind::EdgeProps, props)?,
-                )
+                let (max_node_id, max_type_id) = (bounds.max_node_id, bounds.max_type_id);
+                let edges = ListWriter::new(sink, TableKind::Out, bounds.out_edges, max_node_id, max_type_id)?;
+                let props = BlobWriter::new(sink, TableKind::EdgeProps, props)?;
+                Stage::Out(edges.map(Box::new), props.map(Box::new))
             }
             Stage::Out(writer, props) => {
-                run.out = finish_lists(writer, sink)?;
-                run.edge_props = finish_blob(props, sink)?;
+                run.out = finish_lists(writer.map(|writer| *writer), sink)?;
+                run.edge_props = finish_blob(props.map(|props| *props), sink)?;
                 let (max_node_id, max_type_id) = (bounds.max_node_id, bounds.max_type_id);
                 Stage::In(ListWriter::new(sink, TableKind::In, bounds.in_edges, max_node_id, max_type_id)?)
             }

@@ -142,6 +142,12 @@ impl Space {
         (state.free.values().sum(), state.quarantine.iter().map(|(_, extent)| extent.len).sum())
     }
 
+    #[cfg(test)]
+    pub fn in_use(&self) -> u64 {
+        let (free, quarantined) = self.unused();
+        self.state.lock().end - FIRST - free - quarantined
+    }
+
     fn give_back(&self, extent: Extent, named_by: u64) {
         if extent.len == 0 {
             return;

@@ -25,7 +25,17 @@ pub(super) struct Table {
 #[derive(Debug)]
 enum Directory {
     Dense,
-    Sparse { keys: Column, buckets: Column, base: u64, shift: u32 },
+    Sparse(Box<Sparse>),
+}
+
+#[derive(Debug)]
+struct Sparse {
+    keys: Column,
+    buckets: Column,
+    /// What keys are relative to.
+    base: u64,
+    /// How many low bits the keys of one bucket differ in.
+    shift: u32,
 }
 
 /// The sections of a run that no table has taken yet.
@@ -56,7 +66,7 @@ impl Table {
                 if keys.len() != meta.rows || buckets.len() < ((meta.last - base) >> shift).saturating_add(2) {
                     return Err(keys.section().inconsistent("its length contradicts the manifest"));
                 }
-                (Directory::Sparse { keys, buckets, base, shift }, meta.rows)
+                (Directory::Sparse(Box::new(Sparse { keys, buckets, base, shift })), meta.rows)
             }
         };
         if entries.checked_add(1) != Some(offsets.len()) {
@@ -78,7 +88,7 @@ impl Table {
         }
         let (start, end) = match self.directory {
             Directory::Dense => self.offsets.pair(at)?,
-            Directory::Sparse { .. } => match self.find_sparse(key)? {
+            Directory::Sparse(_) => match self.find_sparse(key)? {
                 Some(row) => self.offsets.pair(row)?,
                 None => return Ok(None),
             },
@@ -94,7 +104,8 @@ impl Table {
     /// In a sparse table, the first row whose key is not less than `key` if that lies in the same bucket,
     /// else the first row of the next bucket. Only for `key` between first and last.
     fn row_from(&self, key: u64) -> Result<Option<(u64, u64)>> {
-        let Directory::Sparse { keys, buckets, base, shift } = &self.directory else { return Ok(None) };
+        let Directory::Sparse(sparse) = &self.directory else { return Ok(None) };
+        let Sparse { keys, buckets, base, shift } = &**sparse;
         let relative = key - base;
         let (start, end) = buckets.pair(relative >> shift)?;
         let found = keys.slice(start, end)?;
@@ -108,7 +119,7 @@ impl Table {
             (_, None) => Ok(0),
             (_, Some(at)) if at > self.span => Ok(u64::MAX),
             (Directory::Dense, Some(at)) => Ok(at),
-            (Directory::Sparse { .. }, Some(_)) => self.row_from(key).map(|found| found.map_or(0, |(row, _)| row)),
+            (Directory::Sparse(_), Some(_)) => self.row_from(key).map(|found| found.map_or(0, |(row, _)| row)),
         };
         match row {
             Ok(row) => TableScan { table: self, row, failed: None },
@@ -119,7 +130,7 @@ impl Table {
     pub fn sections(&self) -> impl Iterator<Item = &Section> {
         let more = match &self.directory {
             Directory::Dense => None,
-            Directory::Sparse { keys, buckets, .. } => Some([keys.section(), buckets.section()]),
+            Directory::Sparse(sparse) => Some([sparse.keys.section(), sparse.buckets.section()]),
         };
         std::iter::once(self.offsets.section()).chain(more.into_iter().flatten())
     }
@@ -141,11 +152,11 @@ impl TableScan<'_> {
             let key = match &table.directory {
                 Directory::Dense if row > table.span => return Ok(None),
                 Directory::Dense => table.first + row,
-                Directory::Sparse { keys, base, .. } => {
+                Directory::Sparse(sparse) => {
                     if row >= table.meta.rows {
                         return Ok(None);
                     }
-                    keys.slice(row, row + 1)?.get(0).unwrap_or_default().saturating_add(*base)
+                    sparse.keys.slice(row, row + 1)?.get(0).unwrap_or_default().saturating_add(sparse.base)
                 }
             };
             let (start, end) = table.offsets.pair(row)?;

@@ -130,8 +130,9 @@ impl TableWriter {
         )
     }
 
-    /// Ends the last row at `position`. `None` if no row was written.
-    pub fn finish(mut self, sink: &mut Sink<'_>, position: u64) -> Result<Option<Table>> {
+    /// Ends the last row at `position`; `shape`: how many items there are, and the width of their codes. `None`
+    /// if no row was written.
+    pub fn finish(mut self, sink: &mut Sink<'_>, position: u64, shape: (u64, u8)) -> Result<Option<Table>> {
         let Some((first, last)) = self.keys else { return Ok(None) };
         self.offsets.push(sink, position)?;
         let mut pool = Pool(Vec::new());
@@ -145,7 +146,8 @@ impl TableWriter {
                 Some((self.bounds.first, sparse.shift))
             }
         };
-        let meta = TableMeta { kind: self.kind, first, last, rows: self.rows, sparse };
+        let (items, code_width) = shape;
+        let meta = TableMeta { kind: self.kind, first, last, rows: self.rows, items, code_width, sparse };
         Table::open(&meta, &mut pool).map(Some)
     }
 }

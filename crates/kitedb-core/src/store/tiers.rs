@@ -32,21 +32,21 @@ mod tests {
 
     #[test]
     fn runs_are_merged_when_the_newer_ones_outweigh_half_of_one() {
-        let cases: [(&[u64], usize, Option<Range<usize>>); 11] = [
+        let cases: [(&[u64], usize, Option<usize>); 11] = [
             (&[], 7, None),
             (&[5], 7, None),
             (&[10, 5], 7, None),
-            (&[10, 6], 7, Some(0..2)),
-            (&[100, 10, 6], 7, Some(1..3)),
+            (&[10, 6], 7, Some(0)),
+            (&[100, 10, 6], 7, Some(1)),
             (&[100, 10, 5], 7, None),
-            (&[20, 10, 5], 7, Some(0..3)),
+            (&[20, 10, 5], 7, Some(0)),
             (&[100, 20, 0], 7, None),
-            (&[64, 16, 4, 1], 3, Some(2..4)),
-            (&[64, 16, 4, 1], 1, Some(0..4)),
+            (&[64, 16, 4, 1], 3, Some(2)),
+            (&[64, 16, 4, 1], 1, Some(0)),
             (&[u64::MAX, u64::MAX, 1], 7, None),
         ];
         for (sizes, max, expected) in cases {
-            assert_eq!(plan_merge(sizes, max), expected, "{sizes:?} {max}");
+            assert_eq!(plan_merge(sizes, max), expected.map(|start| start..sizes.len()), "{sizes:?} {max}");
         }
     }
 

@@ -1,0 +1,180 @@
+//! The command line: what can be asked, and the help that explains it.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  the operation failed
+  2  the command line is wrong
+  3  check found damage";
+
+const FORMATS: &str = "\
+Formats (UTF-8; the whole of it in docs/import.md):
+  edgelist  SRC DST [TYPE], separated by blanks; lines that begin with # or % are comments.
+            With --weighted, or as KONECT writes it: SRC DST [WEIGHT [TIMESTAMP]].
+  csv       the header decides. With columns src,dst[,type]: edges. With a column key (or id) and perhaps
+            labels (separated by ;): nodes. Other columns are properties: integer, float, true/false, else
+            text; an empty cell is an absent property.
+  jsonl     one object per line:
+            {\"type\":\"node\",\"key\":\"ada\",\"labels\":[\"Person\"],\"props\":{\"born\":1815}}
+            {\"type\":\"edge\",\"src\":\"ada\",\"dst\":\"charles\",\"label\":\"KNOWS\",\"props\":{\"since\":1833}}
+
+Nodes and edges that exist are updated, and the nodes an edge names are created if they do not exist: running the
+same import again is safe. Each batch is one transaction. A bad line stops the import with its number and leaves
+what earlier batches brought; --skip-bad counts bad lines and goes on.";
+
+/// Keep a graph in one file.
+#[derive(Parser)]
+#[command(name = "kitedb", version, after_help = EXIT_CODES, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Show the engine at work on a real graph, through a crash and back
+    #[command(after_help = EXIT_CODES)]
+    Demo(DemoArgs),
+    /// Bring nodes and edges from a file into a database, which is created if it does not exist
+    #[command(after_help = FORMATS)]
+    Import(ImportArgs),
+    /// Show what a database holds and what it takes up
+    Stats(DatabaseArgs),
+    /// Verify every checksum and every invariant of a database
+    #[command(after_help = EXIT_CODES)]
+    Check(DatabaseArgs),
+    /// Show one node
+    Get(GetArgs),
+    /// List the nodes to which a node has edges
+    Neighbors(NeighborsArgs),
+    /// The child that the demo kills
+    #[command(hide = true)]
+    DemoWriter(DemoWriterArgs),
+}
+
+#[derive(Args)]
+pub struct DatabaseArgs {
+    /// The database file
+    #[arg(value_name = "DB")]
+    pub database: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct GetArgs {
+    #[command(flatten)]
+    pub common: DatabaseArgs,
+    /// The node's key
+    pub key: String,
+    /// Take KEY as a node's number (nodes without a key have nothing else)
+    #[arg(long)]
+    pub id: bool,
+}
+
+#[derive(Args)]
+pub struct NeighborsArgs {
+    #[command(flatten)]
+    pub node: GetArgs,
+    /// Follow only edges of this type
+    #[arg(long = "type", value_name = "TYPE")]
+    pub edge_type: Option<String>,
+    /// Follow edges backwards: the nodes that have edges to this one
+    #[arg(long = "in")]
+    pub incoming: bool,
+    /// Stop after this many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
+}
+
+#[derive(Args)]
+pub struct ImportArgs {
+    /// The database file
+    #[arg(value_name = "DB")]
+    pub database: PathBuf,
+    /// The file to read, or - for standard input
+    pub file: PathBuf,
+    /// The format of FILE; guessed from its name if not given
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// The type of edges that name none
+    #[arg(long = "type", value_name = "TYPE", default_value = "LINK", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub edge_type: String,
+    /// A label for every node that the import brings
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub label: Option<String>,
+    /// Count bad lines and go on instead of stopping at the first
+    #[arg(long)]
+    pub skip_bad: bool,
+    /// edgelist: the third field is a weight, the fourth a timestamp
+    #[arg(long)]
+    pub weighted: bool,
+    /// csv: what separates the columns [default: a comma; a tab for *.tsv]
+    #[arg(long, value_name = "CHAR", value_parser = delimiter)]
+    pub delimiter: Option<u8>,
+    /// How many nodes and edges make one transaction
+    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub batch: u32,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Edgelist,
+    Csv,
+    Jsonl,
+}
+
+#[derive(Args)]
+pub struct DemoArgs {
+    /// The folder for the database, created if it does not exist [default: a new one among the temporary files]
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// Print one JSON document at the end instead of the tour
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct DemoWriterArgs {
+    #[arg(value_name = "DB")]
+    pub database: PathBuf,
+    /// The number of the first transaction
+    #[arg(long)]
+    pub from: u64,
+}
+
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),
+        b"\\t" | b"tab" => Ok(b'\t'),
+        _ => Err("give one ASCII character, or \\t".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_delimiter_is_one_ascii_character() {
+        for (text, want) in [(",", Some(b',')), (";", Some(b';')), ("\\t", Some(b'\t')), ("tab", Some(b'\t'))] {
+            assert_eq!(delimiter(text).ok(), want, "{text}");
+        }
+        for bad in ["", ",,", "é", "\"", "\n"] {
+            assert!(delimiter(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! `kitedb check`: is every byte and every invariant in order?
+
+use super::write_json;
+use crate::{
+    cli::DatabaseArgs,
+    failure::{EXIT_DAMAGE, Failure, Outcome},
+    render::{
+        number::{count, duration},
+        style::{BAD, DIM, GOOD, Styled, clean},
+        table::Table,
+    },
+};
+use kitedb_core::{CheckReport, Database, Error, ErrorKind, OpenOptions};
+use serde_json::json;
+use std::{io::Write, path::Path, time::Instant};
+
+pub fn run(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
+    let started = Instant::now();
+    match examine(&args.database) {
+        Ok(report) => {
+            if args.json {
+                write_json(out, &document(&report))?;
+            } else {
+                show(&report, started, out)?;
+            }
+            out.flush()?;
+            if report.is_clean() { Ok(()) } else { Err(Failure::shown(EXIT_DAMAGE)) }
+        }
+        // Damage so great that the database does not open is still damage found.
+        Err(error) if error.kind() == ErrorKind::Reseed => {
+            if args.json {
+                write_json(out, &json!({ "clean": false, "damage": [error.to_string()] }))?;
+                out.flush()?;
+            }
+            Err(Failure::from(error).exit(EXIT_DAMAGE).hint("the database does not open: restore it from a copy"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn examine(path: &Path) -> Result<CheckReport, Error> {
+    Database::open(path, OpenOptions::new().read_only(true))?.check()
+}
+
+fn document(report: &CheckReport) -> serde_json::Value {
+    json!({
+        "clean": report.is_clean(),
+        "nodes": report.nodes,
+        "edges": report.edges,
+        "vectors": report.vectors,
+        "log_index": report.log_index.0,
+        "digest": report.digest.to_string(),
+        "damage": report.damage,
+        "errors": report.errors,
+        "error_count": report.error_count,
+    })
+}
+
+fn show(report: &CheckReport, started: Instant, out: &mut dyn Write) -> Outcome {
+    let faults = report.damage.len() as u64 + report.error_count;
+    if report.is_clean() {
+        writeln!(out, "{} in {}", Styled(GOOD, "clean"), duration(started.elapsed()))?;
+    } else {
+        writeln!(out, "{}", Styled(BAD, format!("damaged: {} found", count(faults))))?;
+    }
+    for line in report.damage.iter().chain(&report.errors) {
+        writeln!(out, "  {}", clean(line))?;
+    }
+    let unseen = report.error_count - report.errors.len() as u64;
+    if unseen > 0 {
+        writeln!(out, "  {}", Styled(DIM, format!("and {} more", count(unseen))))?;
+    }
+    let mut table = Table::fields(2);
+    if report.is_clean() {
+        table.field("nodes", count(report.nodes)).field("edges", count(report.edges)).field("digest", report.digest);
+    } else {
+        // Reading ends where it cannot go on: these are no totals.
+        table.field("nodes read", count(report.nodes)).field("edges read", count(report.edges));
+    }
+    Ok(table.write(out)?)
+}

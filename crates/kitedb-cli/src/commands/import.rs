@@ -1,0 +1,225 @@
+//! `kitedb import`: from a file into a database, batch by batch.
+
+use super::write_json;
+use crate::{
+    cli::{Format, ImportArgs},
+    failure::{Failure, Outcome},
+    import::{
+        Item, csv, edgelist, jsonl,
+        progress::{self, Metered},
+        sink::{Counts, Sink},
+    },
+    render::{
+        number::{count, counted, duration, rate},
+        style::{DIM, Styled, TITLE, clean},
+        table::{Left, Right, Table},
+    },
+};
+use indicatif::ProgressBar;
+use kitedb_core::{Database, ErrorKind, OpenOptions};
+use serde_json::json;
+use std::{
+    fs::File,
+    io::{self, BufReader, Read, Write},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// So many bad lines are shown; the rest is only counted.
+const SHOWN: usize = 10;
+
+/// How much log an import lets grow before it goes into the file: what is only in the log takes up some fifteen
+/// times as much memory.
+const LOG_BYTES: u64 = 16 << 20;
+
+struct Report {
+    counts: Counts,
+    skipped: u64,
+    bad_lines: Vec<(u64, String)>,
+    last_line: u64,
+    time: Duration,
+}
+
+pub fn run(args: &ImportArgs, out: &mut dyn Write) -> Outcome {
+    let format = args.format.or_else(|| guess(&args.file)).ok_or_else(|| {
+        Failure::usage(format_args!("cannot tell the format of {} by its name", args.file.display()))
+            .hint("pass --format edgelist, csv or jsonl")
+    })?;
+    let (input, bar) = open(&args.file)?;
+    let database = Database::open(&args.database, OpenOptions::new().checkpoint_log_bytes(LOG_BYTES))?;
+    let report = read(args, format, input, &bar, &database)?;
+    database.close()?;
+    bar.finish_and_clear();
+    if args.json { show_json(args, format, &report, out) } else { show(args, &report, out) }
+}
+
+fn read(args: &ImportArgs, format: Format, input: Input, bar: &ProgressBar, database: &Database) -> Outcome<Report> {
+    let started = Instant::now();
+    let mut report =
+        Report { counts: Counts::default(), skipped: 0, bad_lines: vec![], last_line: 0, time: Duration::ZERO };
+    let mut sink = Sink::new(database, args.batch as usize, &args.edge_type, args.label.as_deref())?;
+    let mut kept_to = 0;
+    let mut visit = |item: Item<'_>| {
+        report.last_line = item.line;
+        let what = match item.element {
+            Ok(element) => match sink.put(&element) {
+                Ok(false) => return Ok(()),
+                Ok(true) => {
+                    kept_to = item.line;
+                    bar.set_message(counted(sink.counts().elements(), "element", "elements"));
+                    return Ok(());
+                }
+                // What the engine will not take is as bad as what cannot be read.
+                Err(error) if error.kind() == ErrorKind::Input => error.to_string(),
+                Err(error) => return Err(error.into()),
+            },
+            Err(what) => what,
+        };
+        if !args.skip_bad {
+            bar.finish_and_clear();
+            return Err(bad_line(args, item.line, &what, kept_to));
+        }
+        report.skipped += 1;
+        if report.bad_lines.len() < SHOWN {
+            report.bad_lines.push((item.line, what));
+        }
+        Ok(())
+    };
+    let failed = |error: &io::Error| Failure::reading(&args.file, error);
+    let input = Metered::new(input, bar.clone());
+    match format {
+        Format::Edgelist => edgelist::read(buffered(input), args.weighted, failed, &mut visit)?,
+        Format::Jsonl => jsonl::read(buffered(input), failed, &mut visit)?,
+        Format::Csv => csv::read(buffered(input), delimiter(args), failed, &mut visit)?,
+    }
+    report.counts = sink.finish()?;
+    report.time = started.elapsed();
+    Ok(report)
+}
+
+fn bad_line(args: &ImportArgs, line: u64, what: &str, kept_to: u64) -> Failure {
+    let kept = match kept_to {
+        0 => "nothing was imported".to_owned(),
+        line => format!("everything up to line {} is imported, nothing after it", count(line)),
+    };
+    Failure::new(format_args!("{}, line {line}: {}", source(args), clean(what)))
+        .hint(format_args!("{kept}; correct the line and run the import again, or pass --skip-bad"))
+}
+
+/// How the input is called.
+fn source(args: &ImportArgs) -> String {
+    if args.file == Path::new("-") { "standard input".to_owned() } else { clean(&args.file.display().to_string()) }
+}
+
+type Input = Box<dyn Read>;
+
+fn open(path: &Path) -> Outcome<(Input, ProgressBar)> {
+    if path == Path::new("-") {
+        return Ok((Box::new(io::stdin()), progress::bar(None)));
+    }
+    let failed = |error| Failure::reading(path, &error);
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(Failure::new(format_args!("cannot read {}: it is a folder", path.display())));
+    }
+    Ok((Box::new(file), progress::bar(metadata.is_file().then_some(metadata.len()))))
+}
+
+fn buffered(input: Metered<Input>) -> BufReader<Metered<Input>> {
+    BufReader::with_capacity(256 << 10, input)
+}
+
+/// The format that a file's name stands for.
+fn guess(path: &Path) -> Option<Format> {
+    let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+    match extension.as_str() {
+        "csv" | "tsv" => Some(Format::Csv),
+        "jsonl" | "ndjson" => Some(Format::Jsonl),
+        "txt" | "el" | "edges" | "edgelist" => Some(Format::Edgelist),
+        _ if path.file_stem().is_some_and(|stem| stem == "out") => Some(Format::Edgelist),
+        _ => None,
+    }
+}
+
+fn delimiter(args: &ImportArgs) -> u8 {
+    let tabs = args.file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tsv"));
+    args.delimiter.unwrap_or(if tabs { b'\t' } else { b',' })
+}
+
+fn show_json(args: &ImportArgs, format: Format, report: &Report, out: &mut dyn Write) -> Outcome {
+    let counts = &report.counts;
+    let bad: Vec<_> = report.bad_lines.iter().map(|(line, what)| json!({ "line": line, "error": what })).collect();
+    let format = match format {
+        Format::Edgelist => "edgelist",
+        Format::Csv => "csv",
+        Format::Jsonl => "jsonl",
+    };
+    write_json(
+        out,
+        &json!({
+            "database": args.database.display().to_string(),
+            "file": args.file.display().to_string(),
+            "format": format,
+            "lines": report.last_line,
+            "nodes_created": counts.nodes_created,
+            "nodes_updated": counts.nodes_updated,
+            "edges_created": counts.edges_created,
+            "edges_existing": counts.edges_existing,
+            "skipped": report.skipped,
+            "bad_lines": bad,
+            "batches": counts.batches,
+            "token": counts.token.map(|token| token.to_string()),
+            "seconds": report.time.as_secs_f64(),
+        }),
+    )
+}
+
+fn show(args: &ImportArgs, report: &Report, out: &mut dyn Write) -> Outcome {
+    let counts = &report.counts;
+    let (file, database) = (source(args), clean(&args.database.display().to_string()));
+    let per_second = counted(rate(counts.elements(), report.time), "element", "elements");
+    let title = Styled(TITLE, format!("{file} → {database}"));
+    let time = Styled(DIM, format!("{}, {per_second}/s", duration(report.time)));
+    writeln!(out, "{title}  {time}")?;
+    let mut table = Table::new(2, [("", Left, DIM), ("", Right, crate::render::style::PLAIN), ("", Left, DIM)]);
+    let already =
+        |number: u64| if number == 0 { String::new() } else { format!("and {} there already", count(number)) };
+    table.row(["nodes".into(), count(counts.nodes_created), already(counts.nodes_updated)]);
+    table.row(["edges".into(), count(counts.edges_created), already(counts.edges_existing)]);
+    let token = counts.token.map(|token| format!("the last is {token}")).unwrap_or_default();
+    table.row(["commits".into(), count(counts.batches), token]);
+    if report.skipped > 0 {
+        table.row(["bad lines".into(), count(report.skipped), "skipped".into()]);
+    }
+    table.write(out)?;
+    for (line, what) in &report.bad_lines {
+        writeln!(out, "  {} {}", Styled(DIM, format!("line {line}:")), clean(what))?;
+    }
+    let unseen = report.skipped - report.bad_lines.len() as u64;
+    if unseen > 0 {
+        writeln!(out, "  {}", Styled(DIM, format!("and {} more", count(unseen))))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_the_format() {
+        for (name, want) in [
+            ("people.csv", Some(Format::Csv)),
+            ("a/b.TSV", Some(Format::Csv)),
+            ("graph.jsonl", Some(Format::Jsonl)),
+            ("graph.ndjson", Some(Format::Jsonl)),
+            ("soc-Epinions1.txt", Some(Format::Edgelist)),
+            ("out.ego-facebook", Some(Format::Edgelist)),
+            ("graph", None),
+            ("-", None),
+        ] {
+            assert_eq!(guess(Path::new(name)), want, "{name}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! One module per command, and what those that read have in common.
+
+pub mod check;
+pub mod demo;
+pub mod get;
+pub mod import;
+pub mod neighbors;
+pub mod stats;
+
+use crate::{
+    cli::GetArgs,
+    failure::{Failure, Outcome},
+    render::style::clean,
+};
+use kitedb_core::{Database, GraphRead, NodeId, OpenOptions, PropKeyId, Result, Value, View};
+use serde::Serialize;
+use std::{io::Write, path::Path};
+
+/// Opens a database so that a process that writes to it is not disturbed.
+fn open_to_read(path: &Path) -> Outcome<Database> {
+    Ok(Database::open(path, OpenOptions::new().read_only(true))?)
+}
+
+/// Writes one JSON document on one line.
+fn write_json(out: &mut dyn Write, document: &impl Serialize) -> Outcome {
+    serde_json::to_writer(&mut *out, document)?;
+    Ok(writeln!(out)?)
+}
+
+/// The node that the arguments name.
+fn find_node(view: &View, args: &GetArgs) -> Outcome<NodeId> {
+    let shown = clean(&args.key);
+    if args.id {
+        let id = args.key.parse().map_err(|_| Failure::usage(format_args!("`{shown}` is not a node's number")))?;
+        return match view.node_exists(NodeId(id))? {
+            true => Ok(NodeId(id)),
+            false => Err(Failure::new(format_args!("there is no node {id}"))),
+        };
+    }
+    match view.node_by_key(&args.key)? {
+        Some(node) => Ok(node),
+        None => Err(Failure::new(format_args!("there is no node with the key `{shown}`"))
+            .hint("keys are case-sensitive; pass --id to look a node up by its number")),
+    }
+}
+
+fn label_names(view: &View, node: NodeId) -> Result<Vec<String>> {
+    Ok(view.node_labels(node)?.into_iter().filter_map(|label| view.label_name(label)).collect())
+}
+
+/// Properties under their names, in the order of the names.
+fn named(view: &View, props: Option<Vec<(PropKeyId, Value)>>) -> Vec<(String, Value)> {
+    let props = props.unwrap_or_default().into_iter();
+    let mut named: Vec<_> = props.filter_map(|(key, value)| Some((view.propkey_name(key)?, value))).collect();
+    named.sort_by(|a, b| a.0.cmp(&b.0));
+    named
+}
+
+/// How a node is called on a terminal: by its key, or by its number.
+fn node_name(key: Option<&str>, node: NodeId) -> String {
+    key.map_or_else(|| format!("#{node}"), clean)
+}

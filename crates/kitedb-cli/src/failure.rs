@@ -1,0 +1,147 @@
+//! How a command fails: a message, a hint, an exit code.
+
+use anstyle::{AnsiColor, Style};
+use kitedb_core::{Error, ErrorCode, ErrorKind};
+use std::{fmt, io, io::Write, panic::PanicHookInfo, path::Path};
+
+/// What every command returns.
+pub type Outcome<T = ()> = Result<T, Failure>;
+
+pub const EXIT_FAILED: u8 = 1;
+pub const EXIT_USAGE: u8 = 2;
+pub const EXIT_DAMAGE: u8 = 3;
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const HINT: Style = Style::new().dimmed();
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    hint: Option<String>,
+    exit: u8,
+    /// Whoever read our output went away: nothing is left to say, and nothing went wrong.
+    silent: bool,
+}
+
+impl Failure {
+    pub fn new(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), hint: None, exit: EXIT_FAILED, silent: false }
+    }
+
+    /// The command line asks for something that makes no sense.
+    pub fn usage(message: impl fmt::Display) -> Self {
+        Self { exit: EXIT_USAGE, ..Self::new(message) }
+    }
+
+    /// Ends with `exit` after the command has shown for itself what is wrong.
+    pub fn shown(exit: u8) -> Self {
+        Self { exit, silent: true, ..Self::new("") }
+    }
+
+    /// An input file that cannot be read.
+    pub fn reading(path: &Path, error: &io::Error) -> Self {
+        Self::new(format_args!("cannot read {}: {error}", path.display()))
+    }
+
+    #[must_use]
+    pub fn hint(self, hint: impl fmt::Display) -> Self {
+        Self { hint: Some(hint.to_string()), ..self }
+    }
+
+    #[must_use]
+    pub fn exit(self, exit: u8) -> Self {
+        Self { exit, ..self }
+    }
+
+    /// Prints the failure to standard error and gives the exit code.
+    pub fn report(&self) -> u8 {
+        if !self.silent {
+            print(&self.message, self.hint.as_deref());
+        }
+        self.exit
+    }
+}
+
+/// Prints what a panic would have said as one more error: a user has no use for a backtrace.
+pub fn report_panic(info: &PanicHookInfo<'_>) {
+    let what = info.payload();
+    let what = what.downcast_ref::<&str>().copied().or_else(|| what.downcast_ref::<String>().map(String::as_str));
+    let place = info.location().map(|at| format!(" at {at}")).unwrap_or_default();
+    print(&format!("{}{place}", what.unwrap_or("unknown failure")), Some(REPORT));
+}
+
+fn print(message: &str, hint: Option<&str>) {
+    let mut err = anstream::stderr().lock();
+    // With standard error gone there is nobody left to tell.
+    let _ = writeln!(err, "{ERROR}error:{ERROR:#} {message}");
+    if let Some(hint) = hint {
+        let _ = writeln!(err, "{HINT}hint: {hint}{HINT:#}");
+    }
+}
+
+const REPORT: &str = concat!("this is a defect of KiteDB: please report it at ", env!("CARGO_PKG_REPOSITORY"));
+
+fn hint_for(error: &Error) -> Option<&'static str> {
+    Some(match error.code() {
+        ErrorCode::NotFound => "check the path; `kitedb import DB FILE` creates a database",
+        ErrorCode::NotADatabase => "the first argument is the path of a KiteDB database",
+        ErrorCode::Locked => "another process writes to it; stats, check, get and neighbors work beside a writer",
+        ErrorCode::DiskFull => "free some space and run the command again; what was committed is kept",
+        ErrorCode::ReadOnly => "check the permissions of the file and of its folder",
+        _ => match error.kind() {
+            ErrorKind::Reseed => "`kitedb check DB` lists what is damaged; restore the file from a copy",
+            ErrorKind::Reopen | ErrorKind::RetryTransaction => "run the command again",
+            ErrorKind::Bug => REPORT,
+            _ => return None,
+        },
+    })
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { hint: hint_for(&error).map(str::to_owned), ..Self::new(&error) }
+    }
+}
+
+/// A failed write to standard output.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::shown(0);
+        }
+        Self::new(format_args!("cannot write the output: {error}"))
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        io::Error::from(error).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_goes_away_is_no_failure() {
+        let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert!(failure.silent);
+        assert_eq!(failure.exit, 0);
+    }
+
+    #[test]
+    fn errors_of_the_engine_come_with_a_hint() {
+        for (code, phrase) in [
+            (ErrorCode::NotFound, "check the path"),
+            (ErrorCode::Locked, "another process"),
+            (ErrorCode::Corrupt, "kitedb check"),
+            (ErrorCode::Internal, "report"),
+        ] {
+            let failure = Failure::from(Error::new(code, "what"));
+            assert!(failure.hint.unwrap().contains(phrase), "{code:?}");
+            assert_eq!(failure.exit, EXIT_FAILED);
+        }
+    }
+}

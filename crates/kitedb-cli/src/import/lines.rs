@@ -1,0 +1,73 @@
+//! Lines of text in bounded memory, numbered from 1.
+
+use super::{MAX_LINE, too_long};
+use std::io::{self, BufRead, Read};
+
+/// Calls `each` with every line of `reader`: its number, and its text without line end and byte order mark,
+/// or what keeps it from being text.
+pub fn each<E>(
+    mut reader: impl BufRead,
+    failed: impl Fn(&io::Error) -> E,
+    mut each: impl FnMut(u64, Result<&str, String>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut buffer = Vec::new();
+    for number in 1.. {
+        buffer.clear();
+        let read = (&mut reader).take(MAX_LINE as u64).read_until(b'\n', &mut buffer).map_err(|e| failed(&e))?;
+        if read == 0 {
+            break;
+        }
+        if buffer.pop_if(|last| *last == b'\n').is_none() && read == MAX_LINE {
+            buffer = Vec::new();
+            reader.skip_until(b'\n').map_err(|e| failed(&e))?;
+            each(number, Err(too_long()))?;
+            continue;
+        }
+        let text = buffer.strip_suffix(b"\r").unwrap_or(&buffer);
+        let text = if number == 1 { text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text) } else { text };
+        each(number, std::str::from_utf8(text).map_err(|_| "not UTF-8 text".to_owned()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(bytes: &[u8]) -> Vec<(u64, Result<String, String>)> {
+        let mut all = Vec::new();
+        each(
+            bytes,
+            |e| e.to_string(),
+            |number, text| {
+                all.push((number, text.map(str::to_owned)));
+                Ok(())
+            },
+        )
+        .unwrap();
+        all
+    }
+
+    #[test]
+    fn lines_lose_their_ends_and_the_byte_order_mark() {
+        let all = lines(b"\xef\xbb\xbfone\r\n\ntwo\nlast");
+        let text: Vec<_> = all.iter().map(|(n, t)| (*n, t.as_deref().unwrap())).collect();
+        assert_eq!(text, [(1, "one"), (2, ""), (3, "two"), (4, "last")]);
+    }
+
+    #[test]
+    fn a_line_that_is_no_text_is_reported_and_the_next_one_read() {
+        let all = lines(b"\xff\xfe\nok\n");
+        assert!(all[0].1.as_ref().unwrap_err().contains("UTF-8"));
+        assert_eq!(all[1].1.as_deref(), Ok("ok"));
+    }
+
+    #[test]
+    fn a_line_without_end_is_cut_off_and_the_next_one_read() {
+        let mut bytes = vec![b'x'; MAX_LINE + 10];
+        bytes.extend_from_slice(b"\nok\n");
+        let all = lines(&bytes);
+        assert!(all[0].1.as_ref().unwrap_err().contains("16 MiB"));
+        assert_eq!((all[1].0, all[1].1.as_deref()), (2, Ok("ok")));
+    }
+}

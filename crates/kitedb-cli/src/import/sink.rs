@@ -1,0 +1,129 @@
+//! Where imported elements go: batches, each one transaction and so one frame of the log.
+
+use super::{Element, Props};
+use kitedb_core::{
+    BulkLoader, Database, GraphRead, LabelId, NewNode, NodeId, PropKeyId, Result, Token, Transaction, Value,
+};
+
+/// What an import did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub nodes_created: u64,
+    pub nodes_updated: u64,
+    pub edges_created: u64,
+    /// Edges that existed already: duplicates in the file, or of an earlier import.
+    pub edges_existing: u64,
+    pub batches: u64,
+    /// The commit of the last batch.
+    pub token: Option<Token>,
+}
+
+impl Counts {
+    /// Every node and edge there is in the count.
+    pub fn elements(&self) -> u64 {
+        self.nodes_created + self.nodes_updated + self.edges_created + self.edges_existing
+    }
+}
+
+/// Writes elements to a database, batch by batch. Dropped, it gives up the batch that is not full yet.
+pub struct Sink<'a> {
+    loader: BulkLoader,
+    edge_type: &'a str,
+    label: Option<&'a str>,
+    pending: bool,
+    counts: Counts,
+}
+
+impl<'a> Sink<'a> {
+    /// A sink of transactions of `batch` elements. Edges without a type get `edge_type`; every node gets `label`.
+    pub fn new(database: &Database, batch: usize, edge_type: &'a str, label: Option<&'a str>) -> Result<Self> {
+        let loader = database.begin_bulk(batch)?;
+        Ok(Self { loader, edge_type, label, pending: false, counts: Counts::default() })
+    }
+
+    /// Writes one element. Returns whether it completed a batch, which then is committed.
+    pub fn put(&mut self, element: &Element<'_>) -> Result<bool> {
+        write(&mut self.loader, element, self.edge_type, self.label, &mut self.counts)?;
+        let token = self.loader.step()?;
+        self.pending = token.is_none();
+        self.committed(token);
+        Ok(token.is_some())
+    }
+
+    /// What was written so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Commits the last batch.
+    pub fn finish(mut self) -> Result<Counts> {
+        if self.pending {
+            let token = self.loader.flush()?;
+            self.committed(Some(token));
+        }
+        Ok(self.counts)
+    }
+
+    fn committed(&mut self, token: Option<Token>) {
+        self.counts.batches += u64::from(token.is_some());
+        self.counts.token = token.or(self.counts.token);
+    }
+}
+
+fn write(
+    transaction: &mut Transaction,
+    element: &Element<'_>,
+    edge_type: &str,
+    label: Option<&str>,
+    counts: &mut Counts,
+) -> Result<()> {
+    match element {
+        Element::Node { key, labels, props } => {
+            let labels = labels.iter().map(AsRef::as_ref).chain(label);
+            let labels = labels.map(|label| transaction.label_id_or_create(label)).collect::<Result<Vec<_>>>()?;
+            if transaction.node_by_key(key)?.is_none() {
+                let props = resolve(transaction, props, |value| value)?;
+                let new = NewNode { key: Some(key), labels: &labels, props: &props, ..NewNode::default() };
+                transaction.create_node_with(new)?;
+                counts.nodes_created += 1;
+                return Ok(());
+            }
+            let props = resolve(transaction, props, Some)?;
+            let (node, _) = transaction.upsert_node(key, &props)?;
+            for label in labels {
+                transaction.add_node_label(node, label)?;
+            }
+            counts.nodes_updated += 1;
+        }
+        Element::Edge { src, dst, ty, props } => {
+            let props = resolve(transaction, props, Some)?;
+            let label = label.map(|label| transaction.label_id_or_create(label)).transpose()?;
+            let src = end(transaction, src, label, counts)?;
+            let dst = end(transaction, dst, label, counts)?;
+            let ty = ty.as_deref().unwrap_or(edge_type);
+            let created = transaction.upsert_edge_with_props(src, ty, dst, &props)?;
+            *(if created { &mut counts.edges_created } else { &mut counts.edges_existing }) += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Properties by the ids of their names, each value in the form that the call wants.
+fn resolve<V>(
+    transaction: &mut Transaction,
+    props: &Props<'_>,
+    form: impl Fn(Value) -> V,
+) -> Result<Vec<(PropKeyId, V)>> {
+    props.iter().map(|(name, value)| Ok((transaction.propkey_id_or_create(name)?, form(value.clone())))).collect()
+}
+
+/// The node at the end of an edge, created if it does not exist yet.
+fn end(transaction: &mut Transaction, key: &str, label: Option<LabelId>, counts: &mut Counts) -> Result<NodeId> {
+    if let Some(node) = transaction.node_by_key(key)? {
+        return Ok(node);
+    }
+    let new = NewNode { key: Some(key), labels: label.as_slice(), ..NewNode::default() };
+    let node = transaction.create_node_with(new)?;
+    counts.nodes_created += 1;
+    Ok(node)
+}

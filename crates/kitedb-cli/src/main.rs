@@ -1,0 +1,43 @@
+//! The `kitedb` command: arguments in, one command run, an exit code out.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command is for")]
+#![allow(clippy::disallowed_methods, reason = "a command runs on the real clock")]
+
+mod cli;
+mod commands;
+mod failure;
+mod import;
+mod render;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use failure::{EXIT_FAILED, Outcome};
+use std::{
+    io::{self, BufWriter, Write},
+    panic::{self, AssertUnwindSafe},
+    process::ExitCode,
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    panic::set_hook(Box::new(failure::report_panic));
+    let code = panic::catch_unwind(AssertUnwindSafe(|| match run(cli) {
+        Ok(()) => 0,
+        Err(failure) => failure.report(),
+    }));
+    ExitCode::from(code.unwrap_or(EXIT_FAILED))
+}
+
+fn run(cli: Cli) -> Outcome {
+    // Colour codes are always written; this stream takes them out unless a terminal shows them.
+    let mut out = BufWriter::new(anstream::AutoStream::auto(io::stdout().lock()));
+    match cli.command {
+        Command::Demo(args) => commands::demo::run(&args, &mut out),
+        Command::DemoWriter(args) => commands::demo::writer::run(&args, &mut out),
+        Command::Import(args) => commands::import::run(&args, &mut out),
+        Command::Stats(args) => commands::stats::run(&args, &mut out),
+        Command::Check(args) => commands::check::run(&args, &mut out),
+        Command::Get(args) => commands::get::run(&args, &mut out),
+        Command::Neighbors(args) => commands::neighbors::run(&args, &mut out),
+    }?;
+    Ok(out.flush()?)
+}

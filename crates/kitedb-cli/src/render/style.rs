@@ -1,0 +1,53 @@
+//! The few styles there are, and text that carries one.
+
+use anstyle::{AnsiColor, Style};
+use std::fmt::{self, Display};
+
+pub const TITLE: Style = Style::new().bold();
+pub const DIM: Style = Style::new().dimmed();
+pub const ACCENT: Style = AnsiColor::Cyan.on_default();
+pub const GOOD: Style = AnsiColor::Green.on_default();
+pub const BAD: Style = AnsiColor::Red.on_default().bold();
+pub const PLAIN: Style = Style::new();
+
+/// A value shown in a style.
+pub struct Styled<T>(pub Style, pub T);
+
+impl<T: Display> Display for Styled<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}{:#}", self.0, self.1, self.0)
+    }
+}
+
+/// Text out of a database or a file, made safe to show: control characters could otherwise steer the terminal.
+pub fn clean(text: &str) -> String {
+    if !text.chars().any(is_hostile) {
+        return text.to_owned();
+    }
+    text.chars().flat_map(|c| if is_hostile(c) { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+/// Control characters, and those that turn the direction of text around.
+fn is_hostile(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_cannot_steer_the_terminal() {
+        for (text, want) in
+            [("plain é 漢", "plain é 漢"), ("a\nb", "a\\nb"), ("\x1b[31m", "\\u{1b}[31m"), ("\u{202e}x", "\\u{202e}x")]
+        {
+            assert_eq!(clean(text), want);
+        }
+    }
+
+    #[test]
+    fn a_style_ends_where_its_text_ends() {
+        assert_eq!(Styled(GOOD, "ok").to_string(), "\x1b[32mok\x1b[0m");
+        assert_eq!(Styled(PLAIN, "ok").to_string(), "ok");
+    }
+}

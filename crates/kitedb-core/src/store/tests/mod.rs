@@ -1,0 +1,36 @@
+//! The store against a naive model, on the simulated disk.
+
+mod crashes;
+mod damage;
+mod model;
+mod reading;
+mod space;
+
+use super::*;
+use crate::{
+    error::{ErrorCode, Result},
+    io::{
+        Env,
+        sim::{SimDisk, SimHost},
+    },
+};
+use std::{path::Path, sync::Arc};
+
+const PATH: &str = "/db.kitedb";
+
+fn env(disk: &SimDisk) -> Env {
+    disk.env(&SimHost::new(1))
+}
+
+fn create(disk: &SimDisk) -> Store {
+    Store::create(&env(disk), Path::new(PATH), [7; 16], Manifest::default()).unwrap()
+}
+
+fn open(disk: &SimDisk, writable: bool) -> Result<Store> {
+    Store::open(&env(disk), Path::new(PATH), writable)
+}
+
+fn publish(store: &Store, runs: Vec<Arc<Run>>) -> Result<()> {
+    let manifest = store.manifest();
+    store.publish(Manifest { next_node_id: manifest.next_node_id + 1, ..(*manifest).clone() }, runs, store.log_link())
+}

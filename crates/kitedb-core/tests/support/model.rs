@@ -1,0 +1,313 @@
+//! The naive model: ordered maps, and the rules of the data model written down as plainly as they can be.
+
+use kitedb_core::{
+    Digest, EdgeKey, EdgeTypeId, ErrorCode, GraphRead, LabelId, NodeId, PropKeyId,
+    graph::{MAX_NODE_ID, NameKind, NodeRecordBuf, PropList, PropListBuf},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub const LABELS: [&str; 3] = ["Person", "City", "Großraum"];
+pub const TYPES: [&str; 3] = ["KNOWS", "LIVES_IN", "likes"];
+pub const PROPS: [&str; 4] = ["name", "age", "blob", "δ"];
+/// Property keys of vectors, each with its dimension.
+pub const VECTORS: [(&str, usize); 2] = [("embedding", 3), ("face", 5)];
+
+/// A value's canonical bytes: equal exactly if the values are, bit for bit.
+pub type Bytes = Vec<u8>;
+/// By position in [`PROPS`].
+pub type Props = BTreeMap<usize, Bytes>;
+/// Source, position in [`TYPES`], destination.
+pub type Edge = (u64, usize, u64);
+pub type Outcome<T> = Result<T, ErrorCode>;
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Node {
+    pub key: Option<String>,
+    /// Positions in [`LABELS`].
+    pub labels: BTreeSet<usize>,
+    pub props: Props,
+}
+
+/// A graph.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Model {
+    pub nodes: BTreeMap<u64, Node>,
+    pub edges: BTreeMap<Edge, Props>,
+    /// By node and position in [`VECTORS`]; the floats' bits.
+    pub vectors: BTreeMap<(u64, usize), Vec<u32>>,
+    pub keys: BTreeMap<String, u64>,
+    /// Positions in [`VECTORS`] whose dimension is fixed.
+    pub fixed: BTreeSet<usize>,
+    /// Every id that a committed node ever had.
+    pub ever: BTreeSet<u64>,
+}
+
+/// What a transaction wrote and what it relies on.
+#[derive(Debug, Clone, Default)]
+pub struct Writes {
+    pub nodes: BTreeSet<u64>,
+    pub keys: BTreeSet<String>,
+    pub edges: BTreeSet<Edge>,
+    pub vectors: BTreeSet<(u64, usize)>,
+    /// Nodes that were there before and were deleted, even if they were created again later.
+    pub deleted: BTreeSet<u64>,
+}
+
+/// A model that a transaction changes.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    pub before: Model,
+    pub now: Model,
+    pub writes: Writes,
+}
+
+/// What a commit did, as others that were open then see it.
+#[derive(Debug, Clone, Default)]
+pub struct Committed {
+    writes: Writes,
+    /// Nodes that edges or vectors were attached to.
+    relied: BTreeSet<u64>,
+    /// Nodes that were gone afterwards.
+    gone: BTreeSet<u64>,
+}
+
+impl Draft {
+    pub fn new(model: &Model) -> Self {
+        Self { before: model.clone(), now: model.clone(), writes: Writes::default() }
+    }
+
+    /// Whether a node can be created, and if not, why.
+    pub fn may_create(&self, id: Option<u64>, key: Option<&str>) -> Outcome<()> {
+        if key == Some("") || id.is_some_and(|id| id == 0 || id > MAX_NODE_ID) {
+            return Err(ErrorCode::InvalidArgument);
+        }
+        if id.is_some_and(|id| self.now.nodes.contains_key(&id)) {
+            return Err(ErrorCode::NodeExists);
+        }
+        if key.is_some_and(|key| self.now.keys.contains_key(key)) {
+            return Err(ErrorCode::DuplicateKey);
+        }
+        Ok(())
+    }
+
+    pub fn create(&mut self, id: u64, node: Node) {
+        if let Some(key) = &node.key {
+            assert!(self.now.keys.insert(key.clone(), id).is_none());
+            self.writes.keys.insert(key.clone());
+        }
+        assert!(self.now.nodes.insert(id, node).is_none());
+        self.now.ever.insert(id);
+        self.writes.nodes.insert(id);
+    }
+
+    pub fn delete_node(&mut self, id: u64) -> Outcome<()> {
+        let node = self.now.nodes.remove(&id).ok_or(ErrorCode::NodeNotFound)?;
+        if let Some(key) = node.key {
+            self.now.keys.remove(&key);
+            self.writes.keys.insert(key);
+        }
+        let edges: Vec<Edge> = self.now.edges.keys().filter(|e| e.0 == id || e.2 == id).copied().collect();
+        for edge in edges {
+            self.now.edges.remove(&edge);
+            self.writes.edges.insert(edge);
+        }
+        for vector in 0..VECTORS.len() {
+            if self.now.vectors.remove(&(id, vector)).is_some() {
+                self.writes.vectors.insert((id, vector));
+            }
+        }
+        self.writes.nodes.insert(id);
+        if self.before.nodes.contains_key(&id) {
+            self.writes.deleted.insert(id);
+        }
+        Ok(())
+    }
+
+    /// Sets or removes a property; whether there was one.
+    pub fn change_prop(&mut self, id: u64, prop: usize, value: Option<Bytes>) -> Outcome<bool> {
+        let node = self.now.nodes.get_mut(&id).ok_or(ErrorCode::NodeNotFound)?;
+        let setting = value.is_some();
+        let was = replace(&mut node.props, prop, value);
+        if setting || was {
+            self.writes.nodes.insert(id);
+        }
+        Ok(was)
+    }
+
+    /// Adds or removes a label; whether that changed anything.
+    pub fn change_label(&mut self, id: u64, label: usize, add: bool) -> Outcome<bool> {
+        let node = self.now.nodes.get_mut(&id).ok_or(ErrorCode::NodeNotFound)?;
+        let changed = if add { node.labels.insert(label) } else { node.labels.remove(&label) };
+        if changed {
+            self.writes.nodes.insert(id);
+        }
+        Ok(changed)
+    }
+
+    pub fn add_edge(&mut self, edge: Edge, props: Props) -> Outcome<()> {
+        if !self.now.nodes.contains_key(&edge.0) || !self.now.nodes.contains_key(&edge.2) {
+            return Err(ErrorCode::NodeNotFound);
+        }
+        if self.now.edges.contains_key(&edge) {
+            return Err(ErrorCode::EdgeExists);
+        }
+        self.now.edges.insert(edge, props);
+        self.writes.edges.insert(edge);
+        Ok(())
+    }
+
+    pub fn delete_edge(&mut self, edge: Edge) -> Outcome<()> {
+        self.now.edges.remove(&edge).ok_or(ErrorCode::EdgeNotFound)?;
+        self.writes.edges.insert(edge);
+        Ok(())
+    }
+
+    /// Sets or removes an edge's property; whether there was one.
+    pub fn change_edge_prop(&mut self, edge: Edge, prop: usize, value: Option<Bytes>) -> Outcome<bool> {
+        let props = self.now.edges.get_mut(&edge).ok_or(ErrorCode::EdgeNotFound)?;
+        let setting = value.is_some();
+        let was = replace(props, prop, value);
+        if setting || was {
+            self.writes.edges.insert(edge);
+        }
+        Ok(was)
+    }
+
+    /// Sets or removes a vector; whether there was one.
+    pub fn change_vector(&mut self, id: u64, vector: usize, floats: Option<&[f32]>) -> Outcome<bool> {
+        if !self.now.nodes.contains_key(&id) {
+            return Err(ErrorCode::NodeNotFound);
+        }
+        let was = match floats {
+            Some(floats) if floats.iter().any(|f| !f.is_finite()) || floats.iter().all(|f| *f == 0.0) => {
+                return Err(ErrorCode::InvalidArgument);
+            }
+            Some(floats) if floats.len() != VECTORS[vector].1 && self.now.fixed.contains(&vector) => {
+                return Err(ErrorCode::VectorDimension);
+            }
+            Some(floats) => {
+                self.now.fixed.insert(vector);
+                let bits = floats.iter().map(|f| f.to_bits()).collect();
+                self.now.vectors.insert((id, vector), bits).is_some()
+            }
+            None => self.now.vectors.remove(&(id, vector)).is_some(),
+        };
+        if floats.is_some() || was {
+            self.writes.vectors.insert((id, vector));
+        }
+        Ok(was)
+    }
+
+    /// Whether one of the transactions that committed since this one began is in its way.
+    pub fn conflicts_with(&self, committed: &[Committed]) -> bool {
+        let mine = &self.writes;
+        let edges = mine.edges.iter().filter(|e| self.now.edges.contains_key(e)).flat_map(|e| [e.0, e.2]);
+        let vectors = mine.vectors.iter().filter(|v| self.now.vectors.contains_key(v)).map(|v| v.0);
+        let relied: BTreeSet<u64> = edges.chain(vectors).collect();
+        committed.iter().any(|other| {
+            !mine.nodes.is_disjoint(&other.writes.nodes)
+                || !mine.keys.is_disjoint(&other.writes.keys)
+                || !mine.edges.is_disjoint(&other.writes.edges)
+                || !mine.vectors.is_disjoint(&other.writes.vectors)
+                || !relied.is_disjoint(&other.gone)
+                || !mine.deleted.is_disjoint(&other.relied)
+        })
+    }
+
+    /// Whether committing this leaves a frame.
+    pub fn wrote(&self) -> bool {
+        let Writes { nodes, edges, vectors, .. } = &self.writes;
+        !(nodes.is_empty() && edges.is_empty() && vectors.is_empty())
+    }
+
+    /// Puts what was written into `model`, which may be newer than what this draft began with.
+    pub fn commit_to(&self, model: &mut Model) -> Committed {
+        fn copy<K: Ord + Clone, V: Clone>(keys: &BTreeSet<K>, from: &BTreeMap<K, V>, to: &mut BTreeMap<K, V>) {
+            for key in keys {
+                match from.get(key) {
+                    Some(value) => drop(to.insert(key.clone(), value.clone())),
+                    None => drop(to.remove(key)),
+                }
+            }
+        }
+        let (before, now, all) = (&self.before, &self.now, &self.writes);
+        copy(&all.nodes, &now.nodes, &mut model.nodes);
+        copy(&all.keys, &now.keys, &mut model.keys);
+        copy(&all.edges, &now.edges, &mut model.edges);
+        copy(&all.vectors, &now.vectors, &mut model.vectors);
+        model.fixed.extend(&now.fixed);
+        model.ever.extend(&now.ever);
+        // What came and went within the transaction, nobody else ever sees.
+        let mut writes = all.clone();
+        writes.nodes.retain(|id| before.nodes.contains_key(id) || now.nodes.contains_key(id));
+        writes.edges.retain(|edge| before.edges.contains_key(edge) || now.edges.contains_key(edge));
+        writes.vectors.retain(|v| before.vectors.contains_key(v) || now.vectors.contains_key(v));
+        let added = writes.edges.iter().filter(|e| now.edges.contains_key(e) && !before.edges.contains_key(e));
+        let attached = writes.vectors.iter().filter(|v| now.vectors.contains_key(v)).map(|v| v.0);
+        let relied = added.flat_map(|e| [e.0, e.2]).chain(attached).collect();
+        let gone = writes.nodes.iter().filter(|id| !now.nodes.contains_key(id)).copied().collect();
+        Committed { writes, relied, gone }
+    }
+}
+
+fn replace(props: &mut Props, prop: usize, value: Option<Bytes>) -> bool {
+    match value {
+        Some(value) => props.insert(prop, value).is_some(),
+        None => props.remove(&prop).is_some(),
+    }
+}
+
+impl Model {
+    /// The digest of this graph under the names, and their ids, that `read` shows.
+    pub fn digest(&self, read: &impl GraphRead) -> Digest {
+        let mut sum = Digest::default();
+        for (id, name) in read.labels() {
+            sum += Digest::of_name(NameKind::Label, id.0, &name);
+        }
+        for (id, name) in read.etypes() {
+            sum += Digest::of_name(NameKind::EdgeType, id.0, &name);
+        }
+        for (id, name) in read.propkeys() {
+            sum += Digest::of_name(NameKind::PropKey, id.0, &name);
+        }
+        for (&id, node) in &self.nodes {
+            let mut labels: Vec<LabelId> = node.labels.iter().map(|l| label_id(read, *l)).collect();
+            labels.sort_unstable();
+            let props = prop_list(read, &node.props);
+            let record = NodeRecordBuf::live(NodeId(id), node.key.as_deref(), &labels, props.as_list());
+            sum += Digest::of_node(&record.into_bytes());
+        }
+        for (&edge, props) in &self.edges {
+            sum += Digest::of_edge(edge_key(read, edge), prop_list(read, props).as_list().as_bytes());
+        }
+        for (&(id, vector), bits) in &self.vectors {
+            let bytes: Vec<u8> = bits.iter().flat_map(|b| b.to_le_bytes()).collect();
+            sum += Digest::of_vector(NodeId(id), prop_id(read, VECTORS[vector].0), &bytes);
+        }
+        sum
+    }
+}
+
+fn prop_list(read: &impl GraphRead, props: &Props) -> PropListBuf {
+    let mut list = PropListBuf::from_list(PropList::default());
+    for (&prop, value) in props {
+        list.replace(prop_id(read, PROPS[prop]), Some(value)).unwrap();
+    }
+    list
+}
+
+pub fn label_id(read: &impl GraphRead, label: usize) -> LabelId {
+    read.label_id(LABELS[label]).unwrap_or_else(|| panic!("label {} is in use and has no id", LABELS[label]))
+}
+
+pub fn prop_id(read: &impl GraphRead, name: &str) -> PropKeyId {
+    read.propkey_id(name).unwrap_or_else(|| panic!("property key {name} is in use and has no id"))
+}
+
+pub fn type_id(read: &impl GraphRead, ty: usize) -> EdgeTypeId {
+    read.etype_id(TYPES[ty]).unwrap_or_else(|| panic!("edge type {} is in use and has no id", TYPES[ty]))
+}
+
+pub fn edge_key(read: &impl GraphRead, (src, ty, dst): Edge) -> EdgeKey {
+    EdgeKey { src: NodeId(src), ty: type_id(read, ty), dst: NodeId(dst) }
+}
