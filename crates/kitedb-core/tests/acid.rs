@@ -60,11 +60,13 @@ fn commit<T>(db: &Database, f: impl FnMut(&mut Transaction) -> Result<T>) -> T {
 fn run(write: impl Fn(usize, i64) + Sync, read: impl Fn() + Sync) {
     let writing = AtomicBool::new(true);
     let turn = AtomicI64::new(1);
+    let start = Barrier::new(THREADS + 2);
     thread::scope(|scope| {
         let writers: Vec<_> = (0..THREADS)
             .map(|thread| {
-                let (write, turn) = (&write, &turn);
+                let (write, turn, start) = (&write, &turn, &start);
                 scope.spawn(move || {
+                    start.wait();
                     for _ in 0..TRANSACTIONS {
                         write(thread, turn.fetch_add(1, Ordering::Relaxed));
                     }
@@ -72,10 +74,14 @@ fn run(write: impl Fn(usize, i64) + Sync, read: impl Fn() + Sync) {
             })
             .collect();
         for _ in 0..2 {
-            let (read, writing) = (&read, &writing);
+            let (read, writing, start) = (&read, &writing, &start);
             scope.spawn(move || {
-                while writing.load(Ordering::Relaxed) {
+                start.wait();
+                loop {
                     read();
+                    if !writing.load(Ordering::Relaxed) {
+                        return;
+                    }
                 }
             });
         }
@@ -112,7 +118,9 @@ fn atomicity_a_commit_is_seen_whole() {
                 Ok(())
             });
         },
-        || drop(whole(&|| b.db.snapshot().unwrap())),
+        || {
+            whole(&|| b.db.snapshot().unwrap());
+        },
     );
     assert_eq!(whole(&|| b.db.snapshot().unwrap()), 1 + (THREADS * TRANSACTIONS) as u64);
     assert_clean(&b.db);

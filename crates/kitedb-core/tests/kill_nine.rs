@@ -156,16 +156,20 @@ fn kill_again_and_again(mode: &str, closes: bool) {
             assert!(acknowledged.token.is_none());
             continue;
         }
-        reopen(&path, mode, round, &acknowledged);
+        reopen(&path, mode, round, &mut acknowledged);
     }
     println!("{mode}: {} rounds, the last token {:?}", rounds(), acknowledged.token);
 }
 
-fn reopen(path: &Path, mode: &str, round: u64, acknowledged: &Acknowledged) {
+fn reopen(path: &Path, mode: &str, round: u64, acknowledged: &mut Acknowledged) {
     // Looking at what a crash left behind changes nothing of it.
     let reader = Database::open(path, OpenOptions::new().read_only(true)).unwrap();
     verify(&reader, acknowledged);
     let seen = dump(&reader.snapshot().unwrap());
+    // The next child goes on from what is there, also from what this one did not live to acknowledge.
+    for writer in 0..8 {
+        acknowledged.items.insert(writer, counter(&reader, writer));
+    }
     drop(reader);
     if round % 3 == 0 {
         // The next child recovers what this one left.

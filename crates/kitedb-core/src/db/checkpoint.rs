@@ -5,7 +5,7 @@ use super::engine::{Commit, Engine};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{EdgeKey, LabelId, LogIndex, NodeId, NodeRecord, PropKeyId},
-    state::{Delta, Levels},
+    state::{Delta, Levels, MAX_READABLE_RUNS},
     store::{
         CheckpointMark, EntryKind, HistoryEntry, LogLink, Manifest, Pace, Run, RunBounds, TableBounds, merge,
         plan_merge,
@@ -21,6 +21,10 @@ impl Engine {
         let result = self.write_frozen().and_then(|()| {
             self.freeze()?;
             self.write_frozen()
+        });
+        // Reads can look into so many runs and no more, compaction or not.
+        let result = result.and_then(|()| {
+            if self.store.runs().len() >= MAX_READABLE_RUNS { self.compact_fully() } else { Ok(()) }
         });
         self.checkpointed.notify_all();
         result
@@ -210,14 +214,14 @@ impl<'a> Changes<'a> {
         nodes.sort_unstable_by_key(|(id, _)| *id);
         members.sort_unstable_by_key(|(label, id, _)| (*label, *id));
         let mut edges = Vec::new();
-        for (edge, state, below) in delta.changed_edges(at) {
-            let kind = match (&state.props, below) {
+        for (edge, props, below) in delta.changed_edges(at) {
+            let kind = match (props, below) {
                 (Some(_), false) => EntryKind::Add,
                 (Some(_), true) => EntryKind::Replace,
                 (None, true) => EntryKind::Remove,
                 (None, false) => continue,
             };
-            edges.push((edge, kind, state.props.as_ref().and_then(Option::as_deref).unwrap_or_default()));
+            edges.push((edge, kind, props.unwrap_or_default()));
         }
         edges.sort_unstable_by_key(|(edge, _, _)| *edge);
         let mut vectors: Vec<_> =

@@ -19,6 +19,9 @@ use std::sync::{Arc, atomic::Ordering};
 /// as what begins a checkpoint; then they wait for it.
 const BACKLOG: u64 = 3;
 
+/// A checkpoint begins, too, when the delta takes this many times as much memory as the log that begins one.
+const MEMORY: u64 = 4;
+
 impl Engine {
     /// Commits a transaction: validate, append, apply, publish; in [`SyncMode::Full`], sync before publishing.
     pub(super) fn commit(&self, tx: Transaction) -> Result<Token> {
@@ -33,6 +36,10 @@ impl Engine {
         self.wait_for_room(&mut commit);
         // Under the lock, which is not given up from here on: the log ends only after this.
         self.check_usable()?;
+        if let Some(appender) = &commit.appender {
+            // First: a conflict with a commit whose outcome is unknown would tell the caller to try again.
+            appender.require_sound()?;
+        }
         self.validate(&commit, &overlay, &levels, snapshot)?;
         // Dropped before the changes are applied, so that a superseded state goes as soon as it can.
         drop(levels);
@@ -66,7 +73,7 @@ impl Engine {
     /// Publishes an applied commit, and waits for its sync where the mode asks for that.
     fn finish(&self, commit: MutexGuard<'_, Commit>, token: Token) -> Result<Token> {
         let Some(appender) = &commit.appender else { return Err(no_log()) };
-        let due = appender.written_bytes() - commit.frozen_at_bytes > self.options.checkpoint_log_bytes;
+        let due = self.checkpoint_is_due(appender, &commit);
         if self.options.sync_mode == SyncMode::Full {
             let sync = appender.group_sync().clone();
             let control = appender.control().clone();
@@ -82,6 +89,13 @@ impl Engine {
             self.jobs.ask_for_checkpoint();
         }
         Ok(token)
+    }
+
+    /// Whether the log since the last freeze, or what is held of it in memory, is long enough for a checkpoint.
+    fn checkpoint_is_due(&self, appender: &Appender, commit: &Commit) -> bool {
+        let limit = self.options.checkpoint_log_bytes;
+        appender.written_bytes() - commit.frozen_at_bytes > limit
+            || self.levels.load().active.memory_bytes() > limit.saturating_mul(MEMORY)
     }
 
     fn sync_and_publish(&self, sync: &GroupSync, control: &Control, index: LogIndex) -> Result<()> {
@@ -160,11 +174,14 @@ impl Engine {
         }
         loop {
             let Some(appender) = &commit.appender else { return };
-            let backlog = appender.written_bytes() - commit.frozen_at_bytes;
-            let busy = self.levels.load().frozen.is_some();
-            if !busy || backlog < self.options.checkpoint_log_bytes.saturating_mul(BACKLOG) || self.jobs.failing() {
+            let limit = self.options.checkpoint_log_bytes;
+            let levels = self.levels.load();
+            let room = appender.written_bytes() - commit.frozen_at_bytes < limit.saturating_mul(BACKLOG)
+                && levels.active.memory_bytes() < limit.saturating_mul(MEMORY * BACKLOG);
+            if room || levels.frozen.is_none() || self.jobs.failing() {
                 return;
             }
+            drop(levels);
             self.checkpointed.wait_for(commit, std::time::Duration::from_millis(100));
         }
     }
@@ -172,7 +189,7 @@ impl Engine {
     /// Makes the log, with the first commit since the file was clean.
     fn start_log(&self, commit: &mut Commit) -> Result<()> {
         let disk = &*self.env.disk;
-        self.clear_stale_log(commit.last)?;
+        self.clear_stale_log(commit)?;
         let io = |e| Error::io("create log folder", &self.wal_dir, e);
         disk.create_dir(&self.wal_dir).map_err(io)?;
         let identity = LogIdentity { log_id: self.env.host.random(), file_id: self.store.file_id() };
@@ -184,7 +201,9 @@ impl Engine {
         if let Some(parent) = dir.parent() {
             disk.sync_dir(parent).map_err(io)?;
         }
+        commit.named_in_doubt = true;
         self.store.mark_log(self.open_link(identity.log_id))?;
+        commit.named_in_doubt = false;
         let entry = HistoryEntry { epoch, writer_id: commit.writer_id, first: LogIndex(commit.last.0 + 1) };
         if commit.history.last().is_none_or(|last| last.epoch != epoch) {
             commit.history.push(entry);
@@ -195,7 +214,13 @@ impl Engine {
     }
 
     /// Removes what an earlier log left behind, unless it holds commits that this file does not.
-    fn clear_stale_log(&self, last: LogIndex) -> Result<()> {
+    fn clear_stale_log(&self, commit: &mut Commit) -> Result<()> {
+        let last = commit.last;
+        if commit.named_in_doubt {
+            // An attempt to begin a log failed at the header: it must not name what is about to be removed.
+            self.store.mark_log(self.store.log_link())?;
+            commit.named_in_doubt = false;
+        }
         if !self.env.disk.is_dir(&self.wal_dir) {
             return Ok(());
         }
@@ -215,14 +240,14 @@ impl Engine {
 
     /// Ends the log with everything in the file: after that the database is one file.
     pub(super) fn close_log(&self) -> Result<()> {
-        let poisoned = match &self.commit.lock().appender {
-            None => {
-                // A close that was cut short may have left its log behind. If it does not go, no harm is done.
-                let _ = self.clear_stale_log(self.store.manifest().checkpoint.log_index);
-                return Ok(());
-            }
-            Some(appender) => appender.group_sync().has_failed(),
+        let mut commit = self.commit.lock();
+        let Some(appender) = &commit.appender else {
+            // A close that was cut short may have left its log behind. If it does not go, no harm is done.
+            let _ = self.clear_stale_log(&mut commit);
+            return Ok(());
         };
+        let poisoned = appender.group_sync().has_failed();
+        drop(commit);
         if poisoned {
             let what = "the log failed earlier: it is kept for recovery, open the database again";
             return Err(Error::new(ErrorCode::Poisoned, what));

@@ -83,6 +83,8 @@ pub(super) struct Commit {
     pub history: Vec<HistoryEntry>,
     /// Log bytes at the last freeze: what came since counts towards the next checkpoint.
     pub frozen_at_bytes: u64,
+    /// Whether the header in the file may name a log that this engine did not get to use.
+    pub named_in_doubt: bool,
 }
 
 impl Engine {
@@ -181,7 +183,16 @@ impl Engine {
         }
         engine.jobs.stop();
         let result = if engine.options.read_only { Ok(()) } else { engine.close_log() };
+        if engine.is_viewed() {
+            engine.store.pin_for_views();
+        }
         let _ = engine.store.file().unlock(WRITER_LOCK..WRITER_LOCK + 1);
         result
+    }
+
+    /// Whether someone still holds a view or a transaction.
+    fn is_viewed(&self) -> bool {
+        // One reference is the engine's, one is this function's.
+        Arc::strong_count(&self.levels.load_full()) > 2 || self.pins.oldest().is_some()
     }
 }

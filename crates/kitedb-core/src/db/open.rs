@@ -59,10 +59,7 @@ impl Engine {
             Err(e) => return Err(e),
         };
         let io = |e| Error::io("lock", &path, e);
-        if !store.file().try_lock(WRITER_LOCK..WRITER_LOCK + 1, LockKind::Exclusive).map_err(io)? {
-            let what = format_args!("{} is open for writing in another process", path.display());
-            return Err(Error::new(ErrorCode::Locked, what));
-        }
+        lock_for_writing(&store, &path)?;
         let identity = store.file().identity().map_err(io)?;
         // Between the open and the lock another process may have replaced the file or published to it.
         if env.disk.identity(&path).map_err(io)? != identity {
@@ -71,10 +68,7 @@ impl Engine {
         }
         drop(store);
         let store = Store::open(&env, &path, true)?;
-        if !store.file().try_lock(WRITER_LOCK..WRITER_LOCK + 1, LockKind::Exclusive).map_err(io)? {
-            let what = format_args!("{} is open for writing in another process", path.display());
-            return Err(Error::new(ErrorCode::Locked, what));
-        }
+        lock_for_writing(&store, &path)?;
         let engine = Arc::new(Self::assemble(env, path, options, store)?);
         engine.recover_for_writing()?;
         engine.jobs.attach(&engine);
@@ -148,6 +142,7 @@ impl Engine {
             writer_id: last.map_or_else(|| env.host.random(), |h| h.writer_id),
             history: manifest.history.clone(),
             frozen_at_bytes: 0,
+            named_in_doubt: false,
         };
         let jobs = Jobs::new(options.background && !options.read_only);
         Ok(Self {
@@ -282,6 +277,25 @@ impl Engine {
         };
         self.apply(&levels, overlay, frame.header.log_index, info)
     }
+}
+
+/// Takes the writer's lock. A reader that looks for a writer holds a part of it for a moment: that is waited for.
+fn lock_for_writing(store: &Store, path: &Path) -> Result<()> {
+    let io = |e| Error::io("lock", path, e);
+    let byte = || WRITER_LOCK..WRITER_LOCK + 1;
+    for _ in 0..10_000 {
+        if store.file().try_lock(byte(), LockKind::Exclusive).map_err(io)? {
+            return Ok(());
+        }
+        // Shared with whoever holds it now? Then no writer does.
+        if !store.file().try_lock(byte(), LockKind::Shared).map_err(io)? {
+            break;
+        }
+        store.file().unlock(byte()).map_err(io)?;
+        std::thread::yield_now();
+    }
+    let what = format_args!("{} is open for writing in another process", path.display());
+    Err(Error::new(ErrorCode::Locked, what))
 }
 
 /// `path`, if a database file may be there.

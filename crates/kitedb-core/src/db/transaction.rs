@@ -8,11 +8,11 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{
-        EdgeKey, EdgeTypeId, LabelId, LogIndex, MAX_NODE_ID, Mutation, NameKind, NodeId, PropKeyId, PropListBuf, Token,
+        EdgeKey, EdgeTypeId, LabelId, LogIndex, Mutation, NameKind, NodeId, PropKeyId, PropListBuf, Token,
         Value, VectorRef, codec::put_varint,
     },
     log::{FRAME_PREFIX, MAX_PAYLOAD},
-    state::{Levels, Names, Overlay, Reading},
+    state::{self, Levels, Names, Overlay, Reading},
 };
 use std::sync::{Arc, atomic::Ordering};
 
@@ -53,14 +53,19 @@ impl Transaction {
     }
 
     fn apply(&mut self, mutation: &Mutation<'_>) -> Result<()> {
-        if self.buffer.len() > FRAME_PREFIX + MAX_PAYLOAD {
-            let what = "frame payload too large: this transaction exceeds 64 MiB of log; split it, or use a bulk loader";
-            return Err(Error::new(ErrorCode::TransactionTooLarge, what));
-        }
+        self.check_size()?;
         let base = Reading::new(&self.levels, self.snapshot, None);
         self.overlay.apply(&base, mutation)?;
         mutation.encode(&mut self.buffer);
         Ok(())
+    }
+
+    fn check_size(&self) -> Result<()> {
+        if self.buffer.len() <= FRAME_PREFIX + MAX_PAYLOAD {
+            return Ok(());
+        }
+        let what = "frame payload too large: this transaction exceeds 64 MiB of log; split it, or use a bulk loader";
+        Err(Error::new(ErrorCode::TransactionTooLarge, what))
     }
 
     // ---- names ---------------------------------------------------------------------------------------------
@@ -138,23 +143,33 @@ impl Transaction {
             }
         }
         let props = self.encode_props(node.props)?;
-        let id = match node.id {
-            Some(id) if id.0 > MAX_NODE_ID || id.0 == 0 => {
-                return Err(Error::invalid(format_args!("node id {id} is not between 1 and {MAX_NODE_ID}")));
-            }
-            Some(id) => id,
-            None => self.engine.allocate_node_id()?,
-        };
-        self.apply(&Mutation::CreateNode { id, key: node.key, labels: &labels, props: props.as_list() })?;
-        if node.id.is_some() {
+        let mutation = |id| Mutation::CreateNode { id, key: node.key, labels: &labels, props: props.as_list() };
+        if let Some(id) = node.id {
+            self.apply(&mutation(id))?;
             self.engine.next_node.fetch_max(id.0.saturating_add(1), Ordering::Relaxed);
+            return Ok(id);
         }
+        let id = self.engine.allocate_node_id()?;
+        self.check_size()?;
+        let base = Reading::new(&self.levels, self.snapshot, None);
+        self.overlay.create_node(&base, id, node.key, &labels, props.as_list())?;
+        mutation(id).encode(&mut self.buffer);
         Ok(id)
     }
 
     /// Creates many nodes: all of them, or none.
     pub fn create_nodes_batch(&mut self, nodes: &[NewNode<'_>]) -> Result<Vec<NodeId>> {
-        nodes.iter().map(|node| self.create_node_with(*node)).collect()
+        let mut created = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            match self.create_node_with(*node) {
+                Ok(id) => created.push(id),
+                Err(e) => {
+                    created.into_iter().try_for_each(|id| self.delete_node(id))?;
+                    return Err(e);
+                }
+            }
+        }
+        Ok(created)
     }
 
     /// Sets properties of the node with `key` (`None` removes one), creating the node if there is none. Returns
@@ -265,14 +280,27 @@ impl Transaction {
         self.apply(&Mutation::AddEdge { edge: EdgeKey { src, ty, dst }, props: props.as_list() })
     }
 
-    /// Adds many edges. On error none that follows the offending one was added: roll back.
+    /// Adds many edges: all of them, or none.
     pub fn add_edges_batch(&mut self, edges: &[EdgeKey]) -> Result<()> {
-        edges.iter().try_for_each(|e| self.add_edge(e.src, e.ty, e.dst))
+        self.add_all(edges.iter().map(|edge| (*edge, [].as_slice())))
     }
 
-    /// Adds many edges with properties. On error none that follows the offending one was added: roll back.
+    /// Adds many edges with properties: all of them, or none.
     pub fn add_edges_with_props_batch(&mut self, edges: &[(EdgeKey, &[(PropKeyId, Value)])]) -> Result<()> {
-        edges.iter().try_for_each(|(e, props)| self.add_edge_with_props(e.src, e.ty, e.dst, props))
+        self.add_all(edges.iter().copied())
+    }
+
+    fn add_all<'p>(
+        &mut self,
+        edges: impl Iterator<Item = (EdgeKey, &'p [(PropKeyId, Value)])> + Clone,
+    ) -> Result<()> {
+        for (at, (edge, props)) in edges.clone().enumerate() {
+            if let Err(e) = self.add_edge_with_props(edge.src, edge.ty, edge.dst, props) {
+                edges.take(at).try_for_each(|(edge, _)| self.apply(&Mutation::RemoveEdge { edge }))?;
+                return Err(e);
+            }
+        }
+        Ok(())
     }
 
     /// Sets properties of an edge (`None` removes one), adding the edge if it is not there. Returns whether it
@@ -409,6 +437,11 @@ impl Transaction {
 
     // ---- helpers -------------------------------------------------------------------------------------------
 
+    /// Whether the transaction has used a name, so that its commit leaves it defined.
+    fn uses(&self, kind: NameKind, id: u32) -> bool {
+        self.known[kind as usize - 1].get(id as usize) == Some(&true)
+    }
+
     fn lookup<'n, I: NameId>(&self, name: impl Into<NameRef<'n, I>>) -> Option<I> {
         match name.into() {
             NameRef::Id(id) => Some(id),
@@ -453,11 +486,20 @@ impl sealed::Source for Transaction {
     }
 
     fn find_name(&self, kind: NameKind, name: &str) -> Option<u32> {
-        let own = self.overlay.names.iter().find(|(k, _, n)| *k == kind && **n == *name).map(|(_, id, _)| *id);
-        own.or_else(|| self.engine.names.id(kind, name, self.snapshot))
+        // A name that it uses, the transaction sees, even if another one defined it after the snapshot.
+        let own = || self.engine.names.any_id(kind, name).filter(|id| self.uses(kind, *id));
+        self.engine.names.id(kind, name, self.snapshot).or_else(own)
     }
 
     fn list_names(&self, kind: NameKind) -> Vec<(u32, Arc<str>)> {
-        self.engine.names.list(kind, self.snapshot)
+        let mut names = self.engine.names.list(kind, self.snapshot);
+        for id in (0..self.known[kind as usize - 1].len() as u32).filter(|id| self.uses(kind, *id)) {
+            if let (Err(at), Some(name)) =
+                (names.binary_search_by_key(&id, |named| named.0), self.engine.names.name(kind, id))
+            {
+                names.insert(at, (id, name));
+            }
+        }
+        names
     }
 }

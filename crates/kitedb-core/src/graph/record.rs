@@ -115,40 +115,35 @@ impl<'a> NodeRecord<'a> {
     }
 }
 
-/// Builds canonical record bytes.
+/// Builds canonical record bytes, one record after the other in the same memory.
 #[derive(Debug, Default, Clone)]
 pub struct NodeRecordBuf(Vec<u8>);
 
 impl NodeRecordBuf {
-    /// A live node's record. `labels` must be ascending without repeats, which the caller's set guarantees.
-    pub fn live(id: NodeId, key: Option<&str>, labels: &[LabelId], props: PropList<'_>) -> Self {
-        let mut out = Self::head(id, key, 0, labels.len() * 2 + props.as_bytes().len());
-        put_varint(&mut out, labels.len() as u64);
+    /// A live node's record. `labels` must be ascending without repeats, which the caller sees to.
+    pub fn live(&mut self, id: NodeId, key: Option<&str>, labels: &[LabelId], props: PropList<'_>) -> &[u8] {
+        self.head(id, key, 0);
+        put_varint(&mut self.0, labels.len() as u64);
         for label in labels {
-            put_varint(&mut out, label.0.into());
+            put_varint(&mut self.0, label.0.into());
         }
-        out.extend_from_slice(props.as_bytes());
-        Self(out)
+        self.0.extend_from_slice(props.as_bytes());
+        &self.0
     }
 
     /// A tombstone.
-    pub fn dead(id: NodeId, key: Option<&str>) -> Self {
-        Self(Self::head(id, key, DEAD, 0))
+    pub fn dead(&mut self, id: NodeId, key: Option<&str>) -> &[u8] {
+        self.head(id, key, DEAD);
+        &self.0
     }
 
-    fn head(id: NodeId, key: Option<&str>, flags: u8, more: usize) -> Vec<u8> {
-        let mut out = Vec::with_capacity(16 + key.map_or(0, str::len) + more);
-        put_varint(&mut out, id.0);
-        out.push(flags | if key.is_some() { HAS_KEY } else { 0 });
+    fn head(&mut self, id: NodeId, key: Option<&str>, flags: u8) {
+        self.0.clear();
+        put_varint(&mut self.0, id.0);
+        self.0.push(flags | if key.is_some() { HAS_KEY } else { 0 });
         if let Some(key) = key {
-            put_varint(&mut out, key.len() as u64);
-            out.extend_from_slice(key.as_bytes());
+            put_varint(&mut self.0, key.len() as u64);
+            self.0.extend_from_slice(key.as_bytes());
         }
-        out
-    }
-
-    /// The bytes.
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.0
     }
 }

@@ -52,6 +52,21 @@ impl SharedWords {
         Self::mapped(MmapMut::map_anon((words * size_of::<AtomicU64>()).max(1))?.into(), words)
     }
 
+    /// Private words, all zero, for data structures in memory. Large ones lie in huge pages where the system has
+    /// them: random accesses then cost no walk of the page tables.
+    pub fn zeroed(words: usize) -> Self {
+        const LARGE: usize = (2 << 20) / size_of::<AtomicU64>();
+        if words < LARGE {
+            return Self::in_memory(words);
+        }
+        let mapped = MmapMut::map_anon(words * size_of::<AtomicU64>()).and_then(|map| {
+            #[cfg(target_os = "linux")]
+            let _ = map.advise(memmap2::Advice::HugePage);
+            Self::mapped(map.into(), words)
+        });
+        mapped.unwrap_or_else(|_| Self::in_memory(words))
+    }
+
     /// Words on the heap, all zero: what simulated files are mapped to.
     pub(super) fn in_memory(words: usize) -> Self {
         let memory: Arc<[AtomicU64]> = (0..words + PAGE_WORDS).map(|_| AtomicU64::new(0)).collect();

@@ -28,6 +28,12 @@ pub struct LogOptions {
     pub segment_max_bytes: u64,
 }
 
+impl LogOptions {
+    fn first_fill(self) -> u64 {
+        FIRST_FILL.min(self.segment_max_bytes)
+    }
+}
+
 /// A segment that is no longer written.
 #[derive(Debug, Clone)]
 pub struct SegmentInfo {
@@ -59,6 +65,8 @@ pub struct Appender {
     marked: LogIndex,
     /// Up to where bytes of a failed append may lie.
     junk_end: u64,
+    /// Whether the next segment may lie there, from a rotation that failed.
+    half_made: bool,
     /// Bytes written to the log by this appender.
     written_bytes: u64,
 }
@@ -77,7 +85,7 @@ impl Appender {
         let seq = older.last().map_or(1, |s| s.seq + 1);
         let header =
             SegmentHeader { log: control.identity(), epoch, writer_id, first: LogIndex(last.0 + 1), digest_before: digest };
-        let segment = Segment::create(&*env.disk, dir, seq, header, FIRST_FILL)?;
+        let segment = Segment::create(&*env.disk, dir, seq, header, &[], options.first_fill())?;
         Ok(Self::resume(env, dir, options, control, older, segment, last, digest))
     }
 
@@ -107,6 +115,7 @@ impl Appender {
             digest,
             marked: LogIndex(0),
             junk_end: 0,
+            half_made: false,
             written_bytes: 0,
         }
     }
@@ -151,14 +160,25 @@ impl Appender {
         self.older.iter().map(|s| s.bytes).sum::<u64>() + self.segment.filled.max(self.segment.end)
     }
 
+    /// Fails once the log has failed in a way that only recovery can mend.
+    #[inline]
+    pub fn require_sound(&self) -> Result<()> {
+        if !self.sync.has_failed() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::Poisoned,
+            "an earlier failure of the log made this handle unusable for writes: reopen the database",
+        ))
+    }
+
     /// Completes the frame whose payload starts at [`FRAME_PREFIX`] in `buffer` and appends it. On error nothing
     /// has happened, unless the error is [`ErrorCode::Poisoned`].
     pub fn append(&mut self, buffer: &mut Vec<u8>, commit_ms: u64, digest: Digest) -> Result<FrameHeader> {
-        if self.sync.has_failed() {
-            return Err(Error::new(
-                ErrorCode::Poisoned,
-                "an earlier failure of the log made this handle unusable for writes: reopen the database",
-            ));
+        self.require_sound()?;
+        if self.half_made {
+            segment::discard(&*self.env.disk, &self.dir, self.segment.seq + 1)?;
+            self.half_made = false;
         }
         let header = FrameHeader { epoch: self.epoch(), log_index: LogIndex(self.last.0 + 1), commit_ms, digest };
         header.seal(buffer, mark::MARK_LEN)?;
@@ -229,7 +249,9 @@ impl Appender {
         };
         let header =
             SegmentHeader { first: LogIndex(self.last.0 + 1), digest_before: self.digest, ..old.header };
-        self.segment = Segment::create(&*self.env.disk, &self.dir, info.seq + 1, header, FIRST_FILL)?;
+        self.half_made = true;
+        self.segment = Segment::create(&*self.env.disk, &self.dir, info.seq + 1, header, &[], self.options.first_fill())?;
+        self.half_made = false;
         self.written_bytes += self.segment.filled;
         self.older.push(info);
         self.junk_end = 0;

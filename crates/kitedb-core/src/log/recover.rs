@@ -103,7 +103,15 @@ pub fn recover(
     let first = segments
         .iter()
         .rposition(|s| s.header.first.0 <= start.index.0 + 1)
-        .ok_or_else(|| missing("but its first segments are gone"))?;
+        .ok_or_else(|| match headless.first() {
+            Some(path) => Error::corrupt(format_args!(
+                "the header of log segment {} does not verify, so that the commits after log index {} cannot be read; \
+                 restore the log from a copy, or open read-only to read the state at that index",
+                path.display(),
+                start.index
+            )),
+            None => missing("but its first segments are gone"),
+        })?;
     let mut walk = Walk {
         salt: control.salt(),
         last: start.index,
@@ -146,7 +154,10 @@ pub fn recover(
             continue;
         }
         let later = recovered.segments[at + 1..].iter().any(|s| s.header.first > expected);
-        let claim = claimed(env, &bytes, end, &recovered.segments[at + 1..], &walk.salt)?;
+        let mut claim = claimed(env, &bytes, end, &recovered.segments[at + 1..], &walk.salt)?;
+        for path in &headless {
+            claim = claim.max(headless_claim(&read_file(env, path)?, &walk.salt));
+        }
         let claimed = claim.is_some_and(|claim| claim >= expected) && walk.last < walk.limit;
         if let Some(fault) = fault {
             recovered.damage = Some(fault.context(format_args!("{} at byte {end}", found.path.display())));
@@ -210,10 +221,7 @@ impl Recovered {
             let mut frames = vec![0; (tail.end - from) as usize];
             file.read_exact_at(&mut frames, from).map_err(io(&last.path))?;
             let header = SegmentHeader { first: LogIndex(before.0 + 1), digest_before: digest, ..last.header };
-            let mut copy = Segment::create(&*env.disk, &self.dir, last.seq + 1, header, frames.len() as u64)?;
-            copy.file.write_at(&frames, copy.end).map_err(io(&copy.path))?;
-            copy.file.sync_data().map_err(io(&copy.path))?;
-            copy.end += frames.len() as u64;
+            let copy = Segment::create(&*env.disk, &self.dir, last.seq + 1, header, &frames, 0)?;
             older.push(SegmentInfo { last: before, ..last.info() });
             older.push(SegmentInfo {
                 seq: copy.seq,
@@ -227,7 +235,15 @@ impl Recovered {
             if tail.dirty {
                 file.set_len(tail.end).map_err(io(&last.path))?;
             }
-            file.sync_data().map_err(io(&last.path))?;
+            if last.last < last.header.first {
+                // Perhaps its making failed at the sync: then the header is in the cache and never on the disk.
+                file.write_at(&last.header.encode(), 0).map_err(io(&last.path))?;
+            }
+            if let Err(e) = file.sync_data() {
+                // The next recovery must not take a sync that succeeds for one of these frames.
+                self.control.set_sync_failed(true);
+                return Err(io(&last.path)(e));
+            }
             Some(tail.end)
         };
         env.disk.sync_dir(&self.dir).map_err(io(&self.dir))?;
@@ -293,10 +309,7 @@ impl Walk<'_> {
         }
         while let Some(rest) = bytes.get(at..) {
             if let Some(durable) = mark::parse(rest, &self.salt) {
-                self.last_marked = self.last_marked.max(durable);
-                if self.unmarked.is_some_and(|(_, before, _)| before < durable) {
-                    self.unmarked = None;
-                }
+                self.marked(bytes, at, durable);
                 at += mark::MARK_LEN;
                 continue;
             }
@@ -319,6 +332,24 @@ impl Walk<'_> {
             at += frame.bytes.len();
         }
         Ok(at as u64)
+    }
+
+    /// Takes note of the mark at `here`. Frames may have been written before it that it does not claim.
+    fn marked(&mut self, bytes: &[u8], here: usize, durable: LogIndex) {
+        self.last_marked = self.last_marked.max(durable);
+        while let Some((at, before, _)) = self.unmarked
+            && before < durable
+        {
+            self.unmarked = None;
+            let Some(frame) = bytes.get(at as usize..).and_then(FrameRef::parse_unverified) else { return };
+            let mut next = at as usize + frame.bytes.len();
+            while bytes.get(next..here).is_some_and(|rest| mark::parse(rest, &self.salt).is_some()) {
+                next += mark::MARK_LEN;
+            }
+            if next < here {
+                self.unmarked = Some((next as u64, frame.header.log_index, frame.header.digest));
+            }
+        }
     }
 
     /// Where the first frame that is not folded yet may begin. What lies before it is in the database file
@@ -364,6 +395,15 @@ fn claimed(env: &Env, bytes: &[u8], end: u64, later: &[Found], salt: &super::Sal
     Ok(claim)
 }
 
+/// What a segment whose header does not verify claims durable. One whose making was cut short has no frame beyond
+/// those of the segment before it, because a header is durable before the first append; so any other frame says
+/// that the header was damaged later.
+fn headless_claim(bytes: &[u8], salt: &super::Salt) -> Option<LogIndex> {
+    let places = (SEGMENT_HEADER_LEN..bytes.len()).step_by(8);
+    let frames = places.filter_map(|at| FrameRef::parse(&bytes[at..])).map(|frame| frame.header.log_index);
+    frames.max().max(mark::greatest(bytes, salt))
+}
+
 fn segment_files(env: &Env, dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let names = env.disk.list(dir).map_err(|e| Error::io("list", dir, e))?;
     let mut files: Vec<(u64, PathBuf)> =
@@ -372,8 +412,7 @@ fn segment_files(env: &Env, dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
     Ok(files)
 }
 
-/// The segments in order, and the files among them whose header does not verify. Only the last file may be such
-/// a one: its making was cut short, so it holds no frame.
+/// The segments in order, and the files among them whose header does not verify.
 fn find_segments(env: &Env, dir: &Path, identity: LogIdentity) -> Result<(Vec<Found>, Vec<PathBuf>)> {
     let files = segment_files(env, dir)?;
     let (mut segments, mut headless) = (Vec::new(), Vec::new());
@@ -396,14 +435,6 @@ fn find_segments(env: &Env, dir: &Path, identity: LogIdentity) -> Result<(Vec<Fo
             }
             None => headless.push(path.clone()),
         }
-    }
-    if let (Some(bad), Some(last)) = (headless.first(), segments.last())
-        && *bad < last.path
-    {
-        return Err(Error::corrupt(format_args!(
-            "the header of log segment {} does not verify; restore it from a copy, or open read-only",
-            bad.display()
-        )));
     }
     for pair in segments.windows(2) {
         // Where a repair or a new epoch begins anew at the same index, the earlier segment is void from there on.

@@ -36,7 +36,8 @@ pub struct SegmentHeader {
 }
 
 impl SegmentHeader {
-    fn encode(&self) -> Vec<u8> {
+    /// Its bytes.
+    pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(SEGMENT_HEADER_LEN);
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&self.log.log_id);
@@ -79,6 +80,17 @@ pub fn parse_name(name: &str) -> Option<u64> {
     name.strip_prefix("segment-")?.strip_suffix(".klog")?.parse().ok()
 }
 
+/// Makes sure that a segment whose making failed does not come back, not even after a loss of power: with its
+/// header it would make later frames of the segment before it void.
+pub fn discard(disk: &dyn Disk, dir: &Path, seq: u64) -> Result<()> {
+    let path = path(dir, seq);
+    match disk.remove(&path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+        _ => disk.sync_dir(dir),
+    }
+    .map_err(|e| Error::io("remove log segment", &path, e))
+}
+
 /// A segment open for appending.
 #[derive(Debug)]
 pub struct Segment {
@@ -97,13 +109,27 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Creates segment `seq`, its header and a first stretch of zeros, all durable with its folder entry.
-    pub fn create(disk: &dyn Disk, dir: &Path, seq: u64, header: SegmentHeader, ahead: u64) -> Result<Self> {
+    /// Creates segment `seq` with `frames`, its header and a first stretch of zeros, all durable with its folder
+    /// entry. The header, which makes earlier segments void from its first frame on, is written only once the
+    /// frames are durable.
+    pub fn create(
+        disk: &dyn Disk,
+        dir: &Path,
+        seq: u64,
+        header: SegmentHeader,
+        frames: &[u8],
+        ahead: u64,
+    ) -> Result<Self> {
         let path = path(dir, seq);
         let attempt = || {
             let file = disk.open(&path, OpenMode::CreateNew)?;
+            let start = SEGMENT_HEADER_LEN as u64;
+            if !frames.is_empty() {
+                file.write_at(frames, start)?;
+                file.sync_data()?;
+            }
             file.write_at(&header.encode(), 0)?;
-            let end = SEGMENT_HEADER_LEN as u64;
+            let end = start + frames.len() as u64;
             let mut segment = Self { seq, header, file, path: path.clone(), end, filled: end };
             segment.fill_ahead(ahead)?;
             segment.file.sync_data()?;
@@ -111,7 +137,7 @@ impl Segment {
             Ok(segment)
         };
         attempt().map_err(|e| {
-            // A half-made segment has no frame; recovery would remove it as well.
+            // Recovery would remove a headless one as well; with a header, see [`discard`].
             let _ = disk.remove(&path);
             Error::io("create log segment", &path, e)
         })

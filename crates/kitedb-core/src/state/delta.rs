@@ -5,14 +5,16 @@
 //! with the log since the checkpoint and is let go as a whole, so nothing is ever collected piecemeal.
 
 use super::{
+    arena::WordArena,
+    elements::{EdgeSlot, NodeSlot, WORDS},
     slots::{SlotTable, hash_edge, hash_id},
     versions::{Arena, Cell, Head},
 };
-use crate::graph::{Digest, Direction, EdgeKey, Epoch, LabelId, LogIndex, NodeId, PropKeyId, key_hash};
+use crate::graph::{Digest, Direction, EdgeKey, Epoch, LabelId, LogIndex, NodeId, NodeRecord, PropKeyId};
 use parking_lot::Mutex;
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 /// Totals after a commit.
@@ -50,14 +52,8 @@ pub struct NodeState {
     pub existed: bool,
 }
 
-/// An edge as a version holds it.
-#[derive(Debug, Clone)]
-pub struct EdgeState {
-    /// Its properties; `None` if the edge does not exist.
-    pub props: Option<Props>,
-    /// Whether the edge existed before the commit that wrote this version.
-    pub existed: bool,
-}
+/// An edge's properties as read: `None` if the edge does not exist, empty if it has none.
+pub type EdgeProps<'a> = Option<&'a [u8]>;
 
 /// An edge's properties; most edges have none, and then nothing is allocated.
 pub type Props = Option<Arc<[u8]>>;
@@ -66,30 +62,16 @@ pub type Props = Option<Arc<[u8]>>;
 pub type VectorState = Option<Arc<[u8]>>;
 
 #[derive(Debug)]
-pub(super) struct NodeSlot {
-    pub(super) id: u64,
-    pub(super) record: Head,
-    /// The first slot, plus one, of the node's chains of touched edges and vectors.
-    chains: [AtomicU32; 2],
-    vectors: AtomicU32,
-    /// Whether the node's edges below this delta may be hidden by it.
-    removals: [AtomicBool; 2],
-    /// The last commit that relied on the node being there.
-    guard: AtomicU64,
-}
-
-#[derive(Debug)]
-pub(super) struct EdgeSlot {
-    pub(super) edge: EdgeKey,
-    next: [u32; 2],
-    pub(super) state: Cell<EdgeState>,
-}
-
-#[derive(Debug)]
 struct KeySlot {
-    key: Box<str>,
+    /// A record that has the key.
+    record: Arc<[u8]>,
     /// The node that holds the key; 0 = released.
     holder: Cell<u64>,
+}
+
+/// Whether a record's key is `key`.
+pub fn record_has_key(record: &[u8], key: &str) -> bool {
+    NodeRecord::parse(record).is_ok_and(|record| record.has_key(key))
 }
 
 #[derive(Debug)]
@@ -109,7 +91,7 @@ struct LabelLink {
 #[derive(Debug, Default)]
 struct Counter {
     start: u64,
-    head: Head,
+    head: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -123,12 +105,14 @@ struct Sorted {
 pub struct Delta {
     base: LogIndex,
     start: CommitInfo,
-    nodes: boxcar::Vec<NodeSlot>,
+    nodes: WordArena<WORDS>,
     node_table: SlotTable,
     records: Arena<NodeState>,
-    edges: boxcar::Vec<EdgeSlot>,
+    edges: WordArena<WORDS>,
     edge_table: SlotTable,
-    edge_states: Arena<EdgeState>,
+    /// Later versions of edges: most have none.
+    edge_states: Arena<Option<Props>>,
+    edge_props: boxcar::Vec<Arc<[u8]>>,
     keys: boxcar::Vec<KeySlot>,
     key_table: SlotTable,
     key_holders: Arena<u64>,
@@ -148,28 +132,22 @@ pub struct Delta {
     next: OnceLock<Arc<Delta>>,
 }
 
-fn side(direction: Direction) -> usize {
-    match direction {
-        Direction::Out => 0,
-        Direction::In => 1,
-    }
-}
-
 impl Delta {
     /// An empty delta over a state with log index `base`.
     pub fn new(base: LogIndex, start: CommitInfo, type_counts: &[u64], label_counts: &[u64]) -> Self {
         let counters = |starts: &[u64]| -> boxcar::Vec<Counter> {
-            starts.iter().map(|&start| Counter { start, head: Head::default() }).collect()
+            starts.iter().map(|&start| Counter { start, head: AtomicU64::new(0) }).collect()
         };
         Self {
             base,
             start,
-            nodes: boxcar::Vec::new(),
+            nodes: WordArena::default(),
             node_table: SlotTable::default(),
             records: Arena::new(),
-            edges: boxcar::Vec::new(),
+            edges: WordArena::default(),
             edge_table: SlotTable::default(),
             edge_states: Arena::new(),
+            edge_props: boxcar::Vec::new(),
             keys: boxcar::Vec::new(),
             key_table: SlotTable::default(),
             key_holders: Arena::new(),
@@ -228,10 +206,10 @@ impl Delta {
     // ---- reading -------------------------------------------------------------------------------------------
 
     #[inline]
-    fn node_slot(&self, id: NodeId) -> Option<(u32, &NodeSlot)> {
+    fn node_slot(&self, id: NodeId) -> Option<(u32, NodeSlot<'_>)> {
         let mut found = None;
         let slot = self.node_table.find(hash_id(id.0), |slot| {
-            found = self.nodes.get(slot as usize).filter(|s| s.id == id.0);
+            found = self.nodes.get(slot).map(NodeSlot).filter(|s| s.id() == id.0);
             found.is_some()
         })?;
         Some((slot, found?))
@@ -240,7 +218,18 @@ impl Delta {
     /// The node's record as of `at`: `None` if this delta does not decide.
     #[inline]
     pub fn node(&self, id: NodeId, at: u64) -> Option<&NodeState> {
-        self.node_slot(id)?.1.record.at(&self.records, at)
+        self.node_slot(id)?.1.record().at(&self.records, at)
+    }
+
+    /// Whether the node exists as of `at`: `None` if this delta does not decide.
+    #[inline]
+    pub fn node_exists(&self, id: NodeId, at: u64) -> Option<bool> {
+        let (_, slot) = self.node_slot(id)?;
+        match slot.live_since().load(Ordering::Acquire) {
+            NodeSlot::UNWRITTEN => None,
+            since if since != 0 && since <= at => Some(true),
+            _ => slot.record().at(&self.records, at).map(|state| !state.dead),
+        }
     }
 
     /// Who holds `key` as of `at`: `None` if this delta does not decide, `Some(0)` if nobody does any more.
@@ -253,17 +242,17 @@ impl Delta {
     fn key_slot(&self, hash: u64, key: &str) -> Option<&KeySlot> {
         let mut found = None;
         self.key_table.find(hash, |slot| {
-            found = self.keys.get(slot as usize).filter(|s| *s.key == *key);
+            found = self.keys.get(slot as usize).filter(|s| record_has_key(&s.record, key));
             found.is_some()
         })?;
         found
     }
 
     #[inline]
-    fn edge_slot(&self, edge: EdgeKey) -> Option<&EdgeSlot> {
+    fn edge_slot(&self, edge: EdgeKey) -> Option<EdgeSlot<'_>> {
         let mut found = None;
         self.edge_table.find(hash_edge(edge.src.0, edge.ty.0, edge.dst.0), |slot| {
-            found = self.edges.get(slot as usize).filter(|s| s.edge == edge);
+            found = self.edges.get(slot).map(EdgeSlot).filter(|s| s.edge() == edge);
             found.is_some()
         })?;
         found
@@ -271,27 +260,53 @@ impl Delta {
 
     /// The edge as of `at`: `None` if this delta does not decide.
     #[inline]
-    pub fn edge(&self, edge: EdgeKey, at: u64) -> Option<&EdgeState> {
-        self.edge_slot(edge)?.state.at(&self.edge_states, at)
+    pub fn edge(&self, edge: EdgeKey, at: u64) -> Option<EdgeProps<'_>> {
+        self.edge_at(self.edge_slot(edge)?, at)
+    }
+
+    #[inline]
+    fn edge_at<'a>(&'a self, slot: EdgeSlot<'a>, at: u64) -> Option<EdgeProps<'a>> {
+        if let Some(later) = slot.later().at(&self.edge_states, at) {
+            return Some(later.as_ref().map(|props| props.as_deref().unwrap_or_default()));
+        }
+        if slot.version() > at {
+            return None;
+        }
+        let props = || match (slot.props() as usize).checked_sub(1).and_then(|number| self.edge_props.get(number)) {
+            Some(props) => &props[..],
+            None => &[],
+        };
+        Some(slot.exists().then(props))
     }
 
     /// The first of the touched edges of `node`, for [`Delta::edge_of`] (0 = none), and whether edges of it below
     /// this delta may be hidden.
     #[inline]
     pub fn first_edge_of(&self, node: NodeId, direction: Direction) -> (u32, bool) {
-        let side = side(direction);
         self.node_slot(node).map_or((0, false), |(_, slot)| {
-            (slot.chains[side].load(Ordering::Acquire), slot.removals[side].load(Ordering::Acquire))
+            (slot.first_edge(direction).load(Ordering::Acquire) as u32, slot.hides(direction))
         })
     }
 
-    /// A touched edge, its state as of `at` with whether it was visible below this delta (`None` if it was touched
-    /// only later), and the next one of the same node.
+    /// A touched edge, its properties as of `at` with whether it was visible below this delta (`None` if it was
+    /// touched only later), and the next one of the same node.
     #[inline]
     pub fn edge_of(&self, number: u32, direction: Direction, at: u64) -> Option<TouchedEdge<'_>> {
-        let slot = self.edges.get((number as usize).checked_sub(1)?)?;
-        let state = slot.state.at(&self.edge_states, at).map(|state| (state, slot.state.first().existed));
-        Some((slot.edge, state, slot.next[side(direction)]))
+        let slot = EdgeSlot(self.edges.get(number.checked_sub(1)?)?);
+        let state = self.edge_at(slot, at).map(|props| (props, slot.below()));
+        Some((slot.edge(), state, slot.next(direction)))
+    }
+
+    /// See [`super::Reading::warm`].
+    pub fn warm(&self, edges: &[EdgeKey]) {
+        let mut slots = Vec::with_capacity(edges.len() * 2);
+        for edge in edges {
+            slots.extend([edge.src, edge.dst].map(|id| self.node_table.peek(hash_id(id.0))));
+            std::hint::black_box(self.edge_table.peek(hash_edge(edge.src.0, edge.ty.0, edge.dst.0)));
+        }
+        for slot in slots.into_iter().flatten() {
+            std::hint::black_box(self.nodes.get(slot).map(|slot| NodeSlot(slot).id()));
+        }
     }
 
     /// The vector as of `at`: `None` if this delta does not decide.
@@ -310,7 +325,7 @@ impl Delta {
 
     /// The property keys under which this delta says something of a vector of `node`.
     pub fn vector_keys_of(&self, node: NodeId) -> Vec<PropKeyId> {
-        let mut next = self.node_slot(node).map_or(0, |(_, s)| s.vectors.load(Ordering::Acquire));
+        let mut next = self.node_slot(node).map_or(0, |(_, s)| s.first_vector().load(Ordering::Acquire) as u32);
         let mut keys = Vec::new();
         while let Some(slot) = (next as usize).checked_sub(1).and_then(|i| self.vectors.get(i)) {
             keys.push(slot.key);
@@ -325,18 +340,18 @@ impl Delta {
         std::iter::from_fn(move || {
             let link = self.label_links.get((next as usize).checked_sub(1)?)?;
             next = link.next;
-            Some(NodeId(self.nodes.get(link.node as usize)?.id))
+            Some(NodeId(NodeSlot(self.nodes.get(link.node)?).id()))
         })
     }
 
     /// The ids of all touched nodes (also those of which only edges were touched), ascending.
     pub fn sorted_nodes(&self) -> Arc<Vec<u64>> {
         let mut sorted = self.sorted.lock();
-        let count = self.nodes.count();
+        let count = self.nodes.len() as usize;
         if sorted.covered < count {
             let mut ids = Vec::with_capacity(count);
             ids.extend_from_slice(&sorted.ids);
-            ids.extend((sorted.covered..count).filter_map(|i| Some(self.nodes.get(i)?.id)));
+            ids.extend((sorted.covered..count).filter_map(|i| Some(NodeSlot(self.nodes.get(i as u32)?).id())));
             // Merges the new ones into the sorted ones: the standard sort finds the runs.
             ids.sort();
             *sorted = Sorted { covered: count, ids: Arc::new(ids) };
@@ -355,7 +370,7 @@ impl Delta {
     }
 
     fn count(&self, counters: &boxcar::Vec<Counter>, id: u32, at: u64) -> u64 {
-        counters.get(id as usize).map_or(0, |c| c.head.at(&self.counts, at).copied().unwrap_or(c.start))
+        counters.get(id as usize).map_or(0, |c| Head(&c.head).at(&self.counts, at).copied().unwrap_or(c.start))
     }
 
     /// The counts of every type and of every label as of `at`, by id.
@@ -366,25 +381,18 @@ impl Delta {
 
     // ---- what a checkpoint reads ---------------------------------------------------------------------------
 
-    /// Every touched edge.
-    pub(super) fn edge_slots(&self) -> impl Iterator<Item = &EdgeSlot> {
-        self.edges.iter().map(|(_, slot)| slot)
-    }
-
     /// Every node with a record as of `at`, in no order; the flag says whether the node was there below.
     pub fn changed_nodes(&self, at: u64) -> impl Iterator<Item = (NodeId, &NodeState, bool)> {
-        self.nodes.iter().filter_map(move |(_, slot)| {
-            let state = slot.record.at(&self.records, at)?;
-            let below = slot.record.oldest(&self.records)?.existed;
-            Some((NodeId(slot.id), state, below))
+        self.nodes.iter().map(NodeSlot).filter_map(move |slot| {
+            let state = slot.record().at(&self.records, at)?;
+            let below = slot.record().oldest(&self.records)?.existed;
+            Some((NodeId(slot.id()), state, below))
         })
     }
 
     /// Every touched edge as of `at`, in no order; the flag says whether it was there below.
-    pub fn changed_edges(&self, at: u64) -> impl Iterator<Item = (EdgeKey, &EdgeState, bool)> {
-        self.edge_slots().filter_map(move |slot| {
-            Some((slot.edge, slot.state.at(&self.edge_states, at)?, slot.state.first().existed))
-        })
+    pub fn changed_edges(&self, at: u64) -> impl Iterator<Item = (EdgeKey, EdgeProps<'_>, bool)> {
+        self.edges.iter().map(EdgeSlot).filter_map(move |slot| Some((slot.edge(), self.edge_at(slot, at)?, slot.below())))
     }
 
     /// Every touched vector as of `at`, in no order.
@@ -397,30 +405,32 @@ impl Delta {
     /// Whether the node's record was written after `snapshot`.
     pub fn node_written_after(&self, id: NodeId, snapshot: u64) -> bool {
         self.node_slot(id)
-            .and_then(|(_, s)| s.record.newest(&self.records))
+            .and_then(|(_, s)| s.record().newest(&self.records))
             .is_some_and(|(version, _)| version > snapshot)
     }
 
-    /// Whether the node was deleted after `snapshot`.
+    /// Whether the node was deleted after `snapshot`, even if it was created anew since.
     pub fn node_deleted_after(&self, id: NodeId, snapshot: u64) -> bool {
-        self.node_slot(id)
-            .and_then(|(_, s)| s.record.newest(&self.records))
-            .is_some_and(|(version, state)| version > snapshot && state.dead)
+        self.node_slot(id).is_some_and(|(_, s)| s.record().any_after(&self.records, snapshot, |state| state.dead))
     }
 
     /// Whether something that relies on the node being there was committed after `snapshot`.
     pub fn node_relied_on_after(&self, id: NodeId, snapshot: u64) -> bool {
-        self.node_slot(id).is_some_and(|(_, s)| s.guard.load(Ordering::Acquire) > snapshot)
+        self.node_slot(id).is_some_and(|(_, s)| s.guard().load(Ordering::Acquire) > snapshot)
     }
 
-    /// Whether the key was claimed or released after `snapshot`.
-    pub fn key_written_after(&self, key: &str, snapshot: u64) -> bool {
-        self.key_slot(key_hash(key), key).is_some_and(|s| s.holder.newest_version(&self.key_holders) > snapshot)
+    /// Whether the key that `record` has was claimed or released after `snapshot`.
+    pub fn key_written_after(&self, hash: u64, record: &[u8], snapshot: u64) -> bool {
+        let key = NodeRecord::parse(record).ok().and_then(|record| record.key());
+        let slot = key.and_then(|key| self.key_slot(hash, key));
+        slot.is_some_and(|s| s.holder.newest_version(&self.key_holders) > snapshot)
     }
 
     /// Whether the edge was written after `snapshot`.
     pub fn edge_written_after(&self, edge: EdgeKey, snapshot: u64) -> bool {
-        self.edge_slot(edge).is_some_and(|s| s.state.newest_version(&self.edge_states) > snapshot)
+        self.edge_slot(edge).is_some_and(|s| {
+            s.later().newest(&self.edge_states).map_or(s.version(), |(version, _)| version) > snapshot
+        })
     }
 
     /// Whether the vector was written after `snapshot`.
@@ -430,32 +440,25 @@ impl Delta {
 
     // ---- writing, under the commit lock --------------------------------------------------------------------
 
-    fn touch_node(&self, id: NodeId) -> (u32, &NodeSlot) {
+    fn touch_node(&self, id: NodeId) -> (u32, NodeSlot<'_>) {
         if let Some(found) = self.node_slot(id) {
             return found;
         }
-        let slot = self.nodes.push(NodeSlot {
-            id: id.0,
-            record: Head::default(),
-            chains: Default::default(),
-            vectors: AtomicU32::new(0),
-            removals: Default::default(),
-            guard: AtomicU64::new(0),
-        });
-        self.node_table.insert(hash_id(id.0), slot as u32);
-        self.grow_by(96);
-        (slot as u32, &self.nodes[slot])
+        let (number, words) = self.nodes.push(NodeSlot::fresh(id));
+        self.node_table.insert(hash_id(id.0), number);
+        self.grow_by(80);
+        (number, NodeSlot(words))
     }
 
     fn grow_by(&self, bytes: usize) {
         self.bytes.store(self.bytes.load(Ordering::Relaxed) + bytes as u64, Ordering::Relaxed);
     }
 
-    /// Writes a node's record. `labels` are those that the record has now.
-    pub fn put_node(&self, id: NodeId, version: u64, state: NodeState, labels: impl Iterator<Item = LabelId>) {
+    /// Writes a node's record.
+    pub fn put_node(&self, id: NodeId, version: u64, state: NodeState) {
         self.grow_by(64 + state.record.len());
         let (number, slot) = self.touch_node(id);
-        for label in labels {
+        for label in NodeRecord::parse(&state.record).iter().flat_map(NodeRecord::labels) {
             while self.label_heads.count() <= label.0 as usize {
                 self.label_heads.push(AtomicU32::new(0));
             }
@@ -467,68 +470,62 @@ impl Delta {
                 head.store(link as u32 + 1, Ordering::Release);
             }
         }
-        slot.record.push(&self.records, version, state);
+        let since = slot.live_since().load(Ordering::Relaxed);
+        let since = if state.dead { 0 } else { since.min(version) };
+        slot.record().push(&self.records, version, state);
+        slot.live_since().store(since, Ordering::Release);
     }
 
     /// Notes that a commit relies on the node being there.
     pub fn guard_node(&self, id: NodeId, version: u64) {
-        self.touch_node(id).1.guard.store(version, Ordering::Release);
+        self.touch_node(id).1.guard().store(version, Ordering::Release);
     }
 
-    /// Claims a key for a node, or releases it.
-    pub fn put_key(&self, key: Box<str>, version: u64, holder: Option<NodeId>) {
+    /// Claims the key that `record` has for a node, or releases it.
+    pub fn put_key(&self, hash: u64, record: Arc<[u8]>, version: u64, holder: Option<NodeId>) {
         let holder = holder.map_or(0, |id| id.0);
-        let hash = key_hash(&key);
-        if let Some(slot) = self.key_slot(hash, &key) {
+        let key = NodeRecord::parse(&record).ok().and_then(|record| record.key());
+        if let Some(slot) = key.and_then(|key| self.key_slot(hash, key)) {
             slot.holder.push(&self.key_holders, version, holder);
             return;
         }
-        self.grow_by(72 + key.len());
-        let slot = self.keys.push(KeySlot { key, holder: Cell::new(version, holder) });
+        self.grow_by(72);
+        let slot = self.keys.push(KeySlot { record, holder: Cell::new(version, holder) });
         self.key_table.insert(hash, slot as u32);
     }
 
-    /// Writes an edge and relies on both its ends.
-    pub fn put_edge(&self, edge: EdgeKey, version: u64, state: EdgeState) {
-        self.grow_by(state.props.as_ref().map_or(0, |p| p.as_ref().map_or(0, |p| p.len() + 16)));
-        let exists = state.props.is_some();
-        let existed = state.existed;
+    /// Writes an edge: `props` as it is now (`None`: it is not there), `existed` before this commit. An edge that is
+    /// added relies on both its ends.
+    pub fn put_edge(&self, edge: EdgeKey, version: u64, props: Option<Props>, existed: bool) {
+        self.grow_by(props.iter().flatten().map(|props| props.len() + 32).sum());
+        let exists = props.is_some();
+        let ends = [(edge.src, Direction::Out), (edge.dst, Direction::In)]
+            .map(|(id, direction)| (self.touch_node(id).1, direction));
         let below = match self.edge_slot(edge) {
             Some(slot) => {
-                slot.state.push(&self.edge_states, version, state);
-                if !exists && slot.state.first().existed {
-                    self.mark_removal(edge);
-                }
-                return self.rely_on_ends(edge, version, exists && !existed);
+                slot.later().push(&self.edge_states, version, props);
+                slot.below()
             }
-            None => existed,
+            None => {
+                let next = ends.map(|(end, direction)| end.first_edge(direction).load(Ordering::Relaxed) as u32);
+                let props = props.flatten().map_or(0, |props| self.edge_props.push(props) as u32 + 1);
+                let (number, _) = self.edges.push(EdgeSlot::fresh(edge, version, next, exists, existed, props));
+                self.edge_table.insert(hash_edge(edge.src.0, edge.ty.0, edge.dst.0), number);
+                self.grow_by(80);
+                for (end, direction) in ends {
+                    end.first_edge(direction).store(u64::from(number) + 1, Ordering::Release);
+                }
+                existed
+            }
         };
-        let ends = [edge.src, edge.dst].map(|id| self.touch_node(id).1);
-        let next = [0, 1].map(|s| ends[s].chains[s].load(Ordering::Relaxed));
-        let slot = self.edges.push(EdgeSlot { edge, next, state: Cell::new(version, state) });
-        self.edge_table.insert(hash_edge(edge.src.0, edge.ty.0, edge.dst.0), slot as u32);
-        self.grow_by(104);
-        for (side, end) in ends.iter().enumerate() {
-            if exists && !below {
-                end.guard.store(version, Ordering::Release);
+        for (end, direction) in ends {
+            if exists && !existed {
+                end.guard().store(version, Ordering::Release);
             }
             if !exists && below {
-                end.removals[side].store(true, Ordering::Release);
+                end.set_hides(direction);
             }
-            end.chains[side].store(slot as u32 + 1, Ordering::Release);
         }
-    }
-
-    fn rely_on_ends(&self, edge: EdgeKey, version: u64, added: bool) {
-        if added {
-            self.guard_node(edge.src, version);
-            self.guard_node(edge.dst, version);
-        }
-    }
-
-    fn mark_removal(&self, edge: EdgeKey) {
-        self.touch_node(edge.src).1.removals[0].store(true, Ordering::Release);
-        self.touch_node(edge.dst).1.removals[1].store(true, Ordering::Release);
     }
 
     /// Writes a vector and relies on its node.
@@ -542,10 +539,10 @@ impl Delta {
             return;
         }
         let (_, end) = self.touch_node(node);
-        let next = end.vectors.load(Ordering::Relaxed);
+        let next = end.first_vector().load(Ordering::Relaxed) as u32;
         let slot = self.vectors.push(VectorSlot { node, key, next, state: Cell::new(version, state) });
         self.vector_table.insert(hash_edge(node.0, key.0, 0), slot as u32);
-        end.vectors.store(slot as u32 + 1, Ordering::Release);
+        end.first_vector().store(slot as u64 + 1, Ordering::Release);
     }
 
     /// Changes the count of a type's edges.
@@ -563,7 +560,7 @@ impl Delta {
             counters.push(Counter::default());
         }
         let now = self.count(counters, id, u64::MAX).wrapping_add_signed(change);
-        counters[id as usize].head.push(&self.counts, version, now);
+        Head(&counters[id as usize].head).push(&self.counts, version, now);
     }
 
     /// Ends a commit.
@@ -574,4 +571,4 @@ impl Delta {
 }
 
 /// See [`Delta::edge_of`].
-pub type TouchedEdge<'a> = (EdgeKey, Option<(&'a EdgeState, bool)>, u32);
+pub type TouchedEdge<'a> = (EdgeKey, Option<(EdgeProps<'a>, bool)>, u32);

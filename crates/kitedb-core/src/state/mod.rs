@@ -2,7 +2,10 @@
 //! immutable runs of the file; [`Levels`] is one such stack. A [`Reading`] looks at it as of one log index,
 //! with a transaction's own [`Overlay`] on top if there is one.
 
+mod arena;
 mod delta;
+mod elements;
+mod indexed;
 mod levels;
 mod names;
 mod neighbors;
@@ -15,6 +18,6 @@ mod versions;
 pub use delta::{CommitInfo, Delta, Totals};
 pub use levels::{Levels, Pins};
 pub use names::Names;
-pub use neighbors::Neighbors;
-pub use overlay::Overlay;
+pub use neighbors::{MAX_READABLE_RUNS, Neighbors};
+pub use overlay::{Overlay, WARM};
 pub use reading::Reading;

@@ -64,6 +64,11 @@ impl Names {
         Some(id)
     }
 
+    /// The id of `name`, whether or not a frame has defined it.
+    pub fn any_id(&self, kind: NameKind, name: &str) -> Option<u32> {
+        self.0.read().tables[at(kind)].id(name)
+    }
+
     /// The name of `id`, whether or not a frame has defined it.
     pub fn name(&self, kind: NameKind, id: u32) -> Option<Arc<str>> {
         self.0.read().tables[at(kind)].name(id).cloned()

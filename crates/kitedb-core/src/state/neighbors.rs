@@ -124,7 +124,7 @@ impl<'a> Neighbors<'a> {
         let levels = self.reading.levels;
         let deltas = [levels.frozen.as_deref(), Some(&*levels.active)];
         deltas[from.min(2)..].iter().flatten().any(|delta| {
-            delta.edge(edge, self.reading.at).is_some_and(|state| state.props.is_none())
+            delta.edge(edge, self.reading.at).is_some_and(|props| props.is_none())
         }) || self.reading.overlay.and_then(|o| o.edge(edge)).is_some_and(|change| change.props.is_none())
     }
 
@@ -141,9 +141,9 @@ impl<'a> Neighbors<'a> {
             while self.touched[number] != 0 {
                 let (edge, state, next) = delta.edge_of(self.touched[number], self.direction, self.reading.at)?;
                 self.touched[number] = next;
-                let Some((state, below)) = state else { continue };
+                let Some((props, below)) = state else { continue };
                 if !below
-                    && state.props.is_some()
+                    && props.is_some()
                     && self.wanted(edge.ty)
                     && !(self.hiding && self.hidden_by_delta(number + 1, edge))
                 {
@@ -311,7 +311,7 @@ pub(super) fn visit(
         while touched[at] != 0 {
             let Some((edge, state, next)) = delta.edge_of(touched[at], direction, reading.at) else { break };
             touched[at] = next;
-            if state.is_some_and(|(state, below)| !below && state.props.is_some()) && ty.is_none_or(|t| t == edge.ty) {
+            if state.is_some_and(|(props, below)| !below && props.is_some()) && ty.is_none_or(|t| t == edge.ty) {
                 f(edge.ends(direction).1);
             }
         }

@@ -2,22 +2,30 @@
 //! serves a caller's transaction and a frame read back from a log, so that both leave the same state.
 
 use super::{
-    delta::{CommitInfo, Delta, EdgeState, NodeState, Props, Totals},
+    delta::{CommitInfo, Delta, NodeState, Props, Totals, record_has_key},
+    indexed::{Hashed, Indexed},
     reading::Reading,
+    slots::{hash_edge, hash_id},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{
         Digest, Direction, EdgeKey, EdgeTypeId, LabelId, MAX_NODE_ID, Mutation, NameKind, NodeId, NodeRecord,
-        NodeRecordBuf, PropKeyId, PropList, PropListBuf, codec::Reader,
+        NodeRecordBuf, PropKeyId, PropList, PropListBuf, codec::Reader, key_hash,
     },
 };
 use rustc_hash::FxHashMap;
 use std::{cell::OnceCell, sync::Arc};
 
+/// How many edges are looked up ahead: few enough that what they touch stays in the first cache levels and in the
+/// translation buffer.
+pub const WARM: usize = 64;
+
 /// A node that the transaction wrote.
 #[derive(Debug, Clone)]
 pub struct NodeChange {
+    /// Which node.
+    pub id: NodeId,
     /// Whether it was there before the transaction.
     pub existed: bool,
     before: Digest,
@@ -25,6 +33,8 @@ pub struct NodeChange {
     pub record: Arc<[u8]>,
     /// Whether it is deleted now.
     pub dead: bool,
+    /// Whether the transaction deleted it, and what was attached to it, even if it created it anew since.
+    cascaded: bool,
 }
 
 /// An edge that the transaction wrote.
@@ -39,6 +49,44 @@ pub struct EdgeChange {
     pub props: Option<Props>,
 }
 
+/// A key that the transaction claimed or released.
+#[derive(Debug)]
+struct KeyChange {
+    hash: u64,
+    /// A record that has the key.
+    record: Arc<[u8]>,
+    /// Who holds the key now.
+    holder: Option<NodeId>,
+}
+
+impl KeyChange {
+    fn is(&self, hash: u64, key: &str) -> bool {
+        self.hash == hash && record_has_key(&self.record, key)
+    }
+}
+
+impl Hashed for NodeChange {
+    fn hash(&self) -> u64 {
+        hash_id(self.id.0)
+    }
+}
+
+impl Hashed for EdgeChange {
+    fn hash(&self) -> u64 {
+        hash_of(self.edge)
+    }
+}
+
+impl Hashed for KeyChange {
+    fn hash(&self) -> u64 {
+        self.hash
+    }
+}
+
+fn hash_of(edge: EdgeKey) -> u64 {
+    hash_edge(edge.src.0, edge.ty.0, edge.dst.0)
+}
+
 #[derive(Debug, Clone)]
 struct VectorChange {
     before: Option<Digest>,
@@ -48,12 +96,11 @@ struct VectorChange {
 /// See the [module documentation](self).
 #[derive(Debug, Default)]
 pub struct Overlay {
-    nodes: FxHashMap<NodeId, NodeChange>,
-    edges: Vec<EdgeChange>,
-    edge_index: FxHashMap<EdgeKey, u32>,
+    nodes: Indexed<NodeChange>,
+    edges: Indexed<EdgeChange>,
     /// Positions in `edges` by the node at either end; made when first asked for, kept up to date from then on.
     adjacency: OnceCell<[FxHashMap<NodeId, Vec<u32>>; 2]>,
-    keys: FxHashMap<Box<str>, Option<NodeId>>,
+    keys: Indexed<KeyChange>,
     vectors: FxHashMap<(NodeId, PropKeyId), VectorChange>,
     label_counts: FxHashMap<u32, i64>,
     type_counts: FxHashMap<u32, i64>,
@@ -64,6 +111,8 @@ pub struct Overlay {
     pub dimensions: Vec<(PropKeyId, u32)>,
     /// The greatest node id that the transaction created.
     pub greatest_id: u64,
+    /// Where records are put together.
+    scratch: NodeRecordBuf,
 }
 
 #[cold]
@@ -80,27 +129,49 @@ fn no_edge(edge: EdgeKey) -> Error {
 impl Overlay {
     /// Whether nothing was changed (names apart).
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty() && self.edges.is_empty() && self.vectors.is_empty()
+        self.nodes.items().is_empty() && self.edges.items().is_empty() && self.vectors.is_empty()
+    }
+
+    #[inline]
+    fn find_node(&self, id: NodeId) -> Option<usize> {
+        self.nodes.find(hash_id(id.0), |change| change.id == id)
+    }
+
+    #[inline]
+    fn find_edge(&self, edge: EdgeKey) -> Option<usize> {
+        self.edges.find(hash_of(edge), |change| change.edge == edge)
     }
 
     /// The node as the transaction left it: `None` if it did not touch it.
     #[inline]
     pub fn node(&self, id: NodeId) -> Option<&NodeChange> {
-        if self.nodes.is_empty() { None } else { self.nodes.get(&id) }
+        self.nodes.items().get(self.find_node(id)?)
     }
 
     /// Who holds `key` for the transaction: `None` if it did not touch the key.
-    pub fn key(&self, key: &str) -> Option<Option<NodeId>> {
-        if self.keys.is_empty() { None } else { self.keys.get(key).copied() }
+    pub fn key(&self, hash: u64, key: &str) -> Option<Option<NodeId>> {
+        let at = self.keys.find(hash, |change| change.is(hash, key))?;
+        Some(self.keys.items().get(at)?.holder)
+    }
+
+    /// Makes room for so many more nodes and edges.
+    pub fn reserve(&mut self, nodes: usize, edges: usize) {
+        self.nodes.reserve(nodes);
+        self.keys.reserve(nodes);
+        self.edges.reserve(edges);
+    }
+
+    fn put_key(&mut self, hash: u64, key: &str, record: &Arc<[u8]>, holder: Option<NodeId>) {
+        match self.keys.find(hash, |change| change.is(hash, key)) {
+            Some(at) => self.keys.item_mut(at).holder = holder,
+            None => drop(self.keys.push(KeyChange { hash, record: record.clone(), holder })),
+        }
     }
 
     /// The edge as the transaction left it: `None` if it did not touch it.
     #[inline]
     pub fn edge(&self, edge: EdgeKey) -> Option<&EdgeChange> {
-        if self.edges.is_empty() {
-            return None;
-        }
-        self.edges.get(*self.edge_index.get(&edge)? as usize)
+        self.edges.items().get(self.find_edge(edge)?)
     }
 
     /// The vector as the transaction left it: `None` if it did not touch it.
@@ -115,12 +186,12 @@ impl Overlay {
 
     /// The positions of touched edges at `node`, for [`Overlay::edge_at`].
     pub fn edges_of(&self, node: NodeId, direction: Direction) -> &[u32] {
-        if self.edges.is_empty() {
+        if self.edges.items().is_empty() {
             return &[];
         }
         let adjacency = self.adjacency.get_or_init(|| {
             let mut adjacency = <[FxHashMap<NodeId, Vec<u32>>; 2]>::default();
-            for (at, change) in self.edges.iter().enumerate() {
+            for (at, change) in self.edges.items().iter().enumerate() {
                 link(&mut adjacency, change.edge, at as u32);
             }
             adjacency
@@ -130,12 +201,12 @@ impl Overlay {
 
     /// The touched edge at a position.
     pub fn edge_at(&self, at: u32) -> Option<&EdgeChange> {
-        self.edges.get(at as usize)
+        self.edges.items().get(at as usize)
     }
 
     /// Every node touched, and every source of a touched edge, in no order, perhaps more than once.
     pub fn touched_nodes(&self) -> impl Iterator<Item = NodeId> {
-        self.nodes.keys().copied().chain(self.edges.iter().map(|e| e.edge.src))
+        self.nodes.items().iter().map(|n| n.id).chain(self.edges.items().iter().map(|e| e.edge.src))
     }
 
     /// The change of the number of nodes, edges and vectors.
@@ -161,7 +232,15 @@ impl Overlay {
         match *mutation {
             Mutation::DefineName { kind, id, name } => self.names.push((kind, id, name.into())),
             Mutation::DefineVector { key, dimension } => self.dimensions.push((key, dimension)),
-            Mutation::CreateNode { id, key, labels, props } => self.create_node(base, id, key, labels, props)?,
+            Mutation::CreateNode { id, key, labels, props } => {
+                if id.0 == 0 || id.0 > MAX_NODE_ID {
+                    return Err(Error::invalid(format_args!("node id {id} is not between 1 and {MAX_NODE_ID}")));
+                }
+                if base.over(self).node_exists(id)? {
+                    return Err(Error::new(ErrorCode::NodeExists, format_args!("node {id} exists already")));
+                }
+                self.create_node(base, id, key, labels, props)?;
+            }
             Mutation::DeleteNode { id } => self.delete_node(base, id)?,
             Mutation::SetNodeProp { id, key, value } => self.change_prop(base, id, key, Some(value))?,
             Mutation::RemoveNodeProp { id, key } => self.change_prop(base, id, key, None)?,
@@ -188,7 +267,8 @@ impl Overlay {
         Ok(())
     }
 
-    fn create_node(
+    /// Creates a node whose id nobody has.
+    pub fn create_node(
         &mut self,
         base: &Reading<'_>,
         id: NodeId,
@@ -196,14 +276,9 @@ impl Overlay {
         labels: &[u8],
         props: PropList<'_>,
     ) -> Result<()> {
-        if id.0 == 0 || id.0 > MAX_NODE_ID {
-            return Err(Error::invalid(format_args!("node id {id} is not between 1 and {MAX_NODE_ID}")));
-        }
-        if base.over(self).node(id)?.is_some() {
-            return Err(Error::new(ErrorCode::NodeExists, format_args!("node {id} exists already")));
-        }
+        let hash = key.map_or(0, key_hash);
         if let Some(key) = key
-            && let Some(holder) = base.over(self).node_by_key(key)?
+            && let Some(holder) = base.over(self).node_by_hashed_key(hash, key)?
         {
             let what = format_args!("key '{key}' belongs to node {holder} already: keys are unique");
             return Err(Error::new(ErrorCode::DuplicateKey, what));
@@ -216,11 +291,16 @@ impl Overlay {
         for label in &label_ids {
             *self.label_counts.entry(label.0).or_default() += 1;
         }
-        let record = NodeRecordBuf::live(id, key, &label_ids, props).into_bytes().into();
-        let (existed, before) = self.nodes.get(&id).map_or((false, Digest::default()), |c| (c.existed, c.before));
-        self.nodes.insert(id, NodeChange { existed, before, record, dead: false });
+        let record: Arc<[u8]> = self.scratch.live(id, key, &label_ids, props).into();
         if let Some(key) = key {
-            self.keys.insert(key.into(), Some(id));
+            self.put_key(hash, key, &record, Some(id));
+        }
+        match self.find_node(id) {
+            Some(at) => {
+                let change = self.nodes.item_mut(at);
+                (change.record, change.dead) = (record, false);
+            }
+            None => drop(self.nodes.push(NodeChange { id, existed: false, before: Digest::default(), record, dead: false, cascaded: false })),
         }
         self.totals[0] += 1;
         self.greatest_id = self.greatest_id.max(id.0);
@@ -228,30 +308,38 @@ impl Overlay {
     }
 
     /// Puts a node's record in place of the one it has.
-    fn replace_record(&mut self, old: &NodeRecord<'_>, new: NodeRecordBuf, dead: bool) {
+    fn replace_record(&mut self, old: &NodeRecord<'_>, record: Arc<[u8]>, dead: bool) {
         let id = old.id();
-        let record: Arc<[u8]> = new.into_bytes().into();
-        match self.nodes.get_mut(&id) {
-            Some(change) => (change.record, change.dead) = (record, dead),
+        match self.find_node(id) {
+            Some(at) => {
+                let change = self.nodes.item_mut(at);
+                (change.record, change.dead) = (record, dead);
+                change.cascaded |= dead;
+            }
             None => {
                 let before = Digest::of_node(old.as_bytes());
-                self.nodes.insert(id, NodeChange { existed: true, before, record, dead });
+                drop(self.nodes.push(NodeChange { id, existed: true, before, record, dead, cascaded: dead }));
             }
         }
     }
 
+    fn held(&self, id: NodeId) -> Option<Arc<[u8]>> {
+        self.node(id).map(|change| change.record.clone())
+    }
+
     fn change_prop(&mut self, base: &Reading<'_>, id: NodeId, key: PropKeyId, value: Option<&[u8]>) -> Result<()> {
-        let held = self.nodes.get(&id).map(|c| c.record.clone());
+        let held = self.held(id);
         let old = base.record(held.as_deref(), id)?.ok_or_else(|| no_node(id))?;
         let mut props = PropListBuf::from_list(old.props()?);
         props.replace(key, value)?;
         let labels: Vec<LabelId> = old.labels().collect();
-        self.replace_record(&old, NodeRecordBuf::live(id, old.key(), &labels, props.as_list()), false);
+        let record = self.scratch.live(id, old.key(), &labels, props.as_list()).into();
+        self.replace_record(&old, record, false);
         Ok(())
     }
 
     fn change_label(&mut self, base: &Reading<'_>, id: NodeId, label: LabelId, add: bool) -> Result<()> {
-        let held = self.nodes.get(&id).map(|c| c.record.clone());
+        let held = self.held(id);
         let old = base.record(held.as_deref(), id)?.ok_or_else(|| no_node(id))?;
         let mut labels: Vec<LabelId> = old.labels().collect();
         match (labels.binary_search(&label), add) {
@@ -259,14 +347,14 @@ impl Overlay {
             (Ok(at), false) => drop(labels.remove(at)),
             _ => return Ok(()),
         }
-        let new = NodeRecordBuf::live(id, old.key(), &labels, old.props()?);
-        self.replace_record(&old, new, false);
+        let record = self.scratch.live(id, old.key(), &labels, old.props()?).into();
+        self.replace_record(&old, record, false);
         *self.label_counts.entry(label.0).or_default() += if add { 1 } else { -1 };
         Ok(())
     }
 
     fn delete_node(&mut self, base: &Reading<'_>, id: NodeId) -> Result<()> {
-        let held = self.nodes.get(&id).map(|c| c.record.clone());
+        let held = self.held(id);
         let old = base.record(held.as_deref(), id)?.ok_or_else(|| no_node(id))?;
         let mut edges: Vec<EdgeKey> = Vec::new();
         let over = base.over(self);
@@ -283,10 +371,11 @@ impl Overlay {
         for label in old.labels() {
             *self.label_counts.entry(label.0).or_default() -= 1;
         }
+        let record: Arc<[u8]> = self.scratch.dead(id, old.key()).into();
         if let Some(key) = old.key() {
-            self.keys.insert(key.into(), None);
+            self.put_key(key_hash(key), key, &record, None);
         }
-        self.replace_record(&old, NodeRecordBuf::dead(id, old.key()), true);
+        self.replace_record(&old, record, true);
         self.totals[0] -= 1;
         Ok(())
     }
@@ -298,9 +387,9 @@ impl Overlay {
             }
         }
         let props = (!props.is_empty()).then(|| props.as_bytes().into());
-        let touched = self.edge_index.get(&edge).copied();
+        let touched = self.find_edge(edge);
         let there = match touched {
-            Some(at) => self.edges[at as usize].props.is_some(),
+            Some(at) => self.edges.items()[at].props.is_some(),
             None => base.edge_exists(edge)?,
         };
         if there {
@@ -309,8 +398,10 @@ impl Overlay {
             return Err(Error::new(ErrorCode::EdgeExists, what));
         }
         match touched {
-            Some(at) => self.edges[at as usize].props = Some(props),
-            None => self.push_edge(EdgeChange { edge, existed: false, before: Digest::default(), props: Some(props) }),
+            Some(at) => self.edges.item_mut(at).props = Some(props),
+            None => {
+                self.push_edge(EdgeChange { edge, existed: false, before: Digest::default(), props: Some(props) });
+            }
         }
         self.count_edge(edge, 1);
         Ok(())
@@ -321,31 +412,30 @@ impl Overlay {
         *self.type_counts.entry(edge.ty.0).or_default() += change;
     }
 
-    fn push_edge(&mut self, change: EdgeChange) {
-        let at = self.edges.len() as u32;
-        self.edge_index.insert(change.edge, at);
+    fn push_edge(&mut self, change: EdgeChange) -> usize {
+        let edge = change.edge;
+        let at = self.edges.push(change);
         if let Some(adjacency) = self.adjacency.get_mut() {
-            link(adjacency, change.edge, at);
+            link(adjacency, edge, at as u32);
         }
-        self.edges.push(change);
+        at
     }
 
     /// The position of an edge that is there, taking note of it first if need be.
     fn present_edge(&mut self, base: &Reading<'_>, edge: EdgeKey) -> Result<usize> {
-        if let Some(&at) = self.edge_index.get(&edge) {
-            let present = self.edges[at as usize].props.is_some();
-            return if present { Ok(at as usize) } else { Err(no_edge(edge)) };
+        if let Some(at) = self.find_edge(edge) {
+            let present = self.edges.items()[at].props.is_some();
+            return if present { Ok(at) } else { Err(no_edge(edge)) };
         }
         let props = base.edge(edge)?.ok_or_else(|| no_edge(edge))?.as_bytes();
         let before = Digest::of_edge(edge, props);
         let props = Some((!props.is_empty()).then(|| props.into()));
-        self.push_edge(EdgeChange { edge, existed: true, before, props });
-        Ok(self.edges.len() - 1)
+        Ok(self.push_edge(EdgeChange { edge, existed: true, before, props }))
     }
 
     fn remove_edge(&mut self, base: &Reading<'_>, edge: EdgeKey) -> Result<()> {
         let at = self.present_edge(base, edge)?;
-        self.edges[at].props = None;
+        self.edges.item_mut(at).props = None;
         self.count_edge(edge, -1);
         Ok(())
     }
@@ -358,11 +448,11 @@ impl Overlay {
         value: Option<&[u8]>,
     ) -> Result<()> {
         let at = self.present_edge(base, edge)?;
-        let held = self.edges[at].props.as_ref().and_then(Option::as_deref).unwrap_or_default();
+        let held = self.edges.items()[at].props.as_ref().and_then(Option::as_deref).unwrap_or_default();
         let mut props = PropListBuf::from_list(PropList::from_bytes(held));
         props.replace(key, value)?;
         let bytes = props.as_list().as_bytes();
-        self.edges[at].props = Some((!bytes.is_empty()).then(|| bytes.into()));
+        self.edges.item_mut(at).props = Some((!bytes.is_empty()).then(|| bytes.into()));
         Ok(())
     }
 
@@ -383,13 +473,13 @@ impl Overlay {
     /// What the transaction adds to the digest, names apart.
     pub fn digest_change(&self) -> Digest {
         let mut sum = Digest::default();
-        for change in self.nodes.values() {
+        for change in self.nodes.items() {
             sum -= change.before;
             if !change.dead {
                 sum += Digest::of_node(&change.record);
             }
         }
-        for change in &self.edges {
+        for change in self.edges.items() {
             sum -= change.before;
             if let Some(props) = &change.props {
                 sum += Digest::of_edge(change.edge, props.as_deref().unwrap_or_default());
@@ -410,20 +500,21 @@ impl Overlay {
         let conflict = |what: std::fmt::Arguments<'_>| {
             Err(Error::new(ErrorCode::Conflict, format_args!("{what} was changed by a transaction that committed first")))
         };
-        for (&id, change) in &self.nodes {
+        for change in self.nodes.items() {
+            let id = change.id;
             if delta.node_written_after(id, snapshot) {
                 return conflict(format_args!("node {id}"));
             }
-            if change.dead && delta.node_relied_on_after(id, snapshot) {
+            if change.cascaded && delta.node_relied_on_after(id, snapshot) {
                 return conflict(format_args!("node {id}, or what is attached to it,"));
             }
         }
-        for key in self.keys.keys() {
-            if delta.key_written_after(key, snapshot) {
-                return conflict(format_args!("key '{key}'"));
+        for change in self.keys.items() {
+            if delta.key_written_after(change.hash, &change.record, snapshot) {
+                return conflict(format_args!("a key"));
             }
         }
-        for change in &self.edges {
+        for change in self.edges.items() {
             let EdgeKey { src, dst, .. } = change.edge;
             if delta.edge_written_after(change.edge, snapshot) {
                 return conflict(format_args!("an edge from node {src} to node {dst}"));
@@ -444,23 +535,21 @@ impl Overlay {
 
     /// Writes the changes into `delta` as the commit with log index `version`. Only under the commit lock.
     pub fn install(self, delta: &Delta, version: u64, info: CommitInfo) {
-        for (id, change) in self.nodes {
-            if change.dead && !change.existed {
-                continue;
-            }
-            let state = NodeState { record: change.record.clone(), dead: change.dead, existed: change.existed };
-            match NodeRecord::parse(&change.record) {
-                Ok(record) => delta.put_node(id, version, state, record.labels()),
-                Err(_) => delta.put_node(id, version, state, std::iter::empty()),
+        for NodeChange { id, existed, record, dead, .. } in self.nodes.into_items() {
+            if existed || !dead {
+                delta.put_node(id, version, NodeState { record, dead, existed });
             }
         }
-        for (key, holder) in self.keys {
-            delta.put_key(key, version, holder);
+        for KeyChange { hash, record, holder } in self.keys.into_items() {
+            delta.put_key(hash, record, version, holder);
         }
-        for change in self.edges {
+        let keys: Vec<EdgeKey> = self.edges.items().iter().map(|change| change.edge).collect();
+        for (at, change) in self.edges.into_items().into_iter().enumerate() {
+            if at % WARM == 0 && keys.len() > WARM / 4 {
+                delta.warm(&keys[at..keys.len().min(at + WARM)]);
+            }
             if change.existed || change.props.is_some() {
-                let state = EdgeState { props: change.props, existed: change.existed };
-                delta.put_edge(change.edge, version, state);
+                delta.put_edge(change.edge, version, change.props, change.existed);
             }
         }
         for ((node, key), change) in self.vectors {

@@ -75,8 +75,8 @@ impl<'a> Reading<'a> {
             return Ok(!change.dead);
         }
         for delta in self.levels.deltas() {
-            if let Some(state) = delta.node(id, self.at) {
-                return Ok(!state.dead);
+            if let Some(exists) = delta.node_exists(id, self.at) {
+                return Ok(exists);
             }
         }
         let Some((oldest, newer)) = self.levels.runs.split_first() else { return Ok(false) };
@@ -92,19 +92,33 @@ impl<'a> Reading<'a> {
     /// The node that holds `key`.
     #[inline]
     pub fn node_by_key(&self, key: &str) -> Result<Option<NodeId>> {
-        if let Some(holder) = self.overlay.and_then(|o| o.key(key)) {
+        self.node_by_hashed_key(key_hash(key), key)
+    }
+
+    /// As [`Reading::node_by_key`], the key's hash being known.
+    #[inline]
+    pub fn node_by_hashed_key(&self, hash: u64, key: &str) -> Result<Option<NodeId>> {
+        if let Some(holder) = self.overlay.and_then(|o| o.key(hash, key)) {
             return Ok(holder);
         }
-        let hash = key_hash(key);
         for delta in self.levels.deltas() {
             if let Some(holder) = delta.key(hash, key, self.at) {
                 return Ok((holder != 0).then_some(NodeId(holder)));
             }
         }
-        for run in self.levels.runs.iter().rev() {
-            if let Some(record) = run.key(hash, key)? {
-                return Ok((!record.is_dead()).then(|| record.id()));
+        for (at, run) in self.levels.runs.iter().enumerate().rev() {
+            let Some(record) = run.key(hash, key)? else { continue };
+            if record.is_dead() {
+                return Ok(None);
             }
+            // A node that was created anew under its old id released the key without a tombstone: a newer run
+            // that has the node, but not under this key, says so.
+            for newer in self.levels.runs.get(at + 1..).unwrap_or_default() {
+                if newer.has_record(record.id())? {
+                    return Ok(None);
+                }
+            }
+            return Ok(Some(record.id()));
         }
         Ok(None)
     }
@@ -115,8 +129,8 @@ impl<'a> Reading<'a> {
             return Ok(change.props.as_ref().map(|p| PropList::from_bytes(p.as_deref().unwrap_or_default())));
         }
         for delta in self.levels.deltas() {
-            if let Some(state) = delta.edge(edge, self.at) {
-                return Ok(state.props.as_ref().map(|p| PropList::from_bytes(p.as_deref().unwrap_or_default())));
+            if let Some(props) = delta.edge(edge, self.at) {
+                return Ok(props.map(PropList::from_bytes));
             }
         }
         for run in self.levels.runs.iter().rev() {
@@ -138,8 +152,8 @@ impl<'a> Reading<'a> {
             return Ok(change.props.is_some());
         }
         for delta in self.levels.deltas() {
-            if let Some(state) = delta.edge(edge, self.at) {
-                return Ok(state.props.is_some());
+            if let Some(props) = delta.edge(edge, self.at) {
+                return Ok(props.is_some());
             }
         }
         for run in self.levels.runs.iter().rev() {
@@ -167,6 +181,22 @@ impl<'a> Reading<'a> {
         f: impl FnMut(NodeId),
     ) -> Result<()> {
         super::neighbors::visit(*self, id, direction, ty, f)
+    }
+
+    /// Brings what adding these edges will look at into the processor's caches: tight loops of independent loads
+    /// overlap, where the same loads one edge after the other would each be waited for.
+    pub fn warm(&self, edges: &[EdgeKey]) {
+        for delta in self.levels.deltas() {
+            delta.warm(edges);
+        }
+        for run in self.levels.runs.iter() {
+            for edge in edges {
+                let _ = std::hint::black_box((run.has_record(edge.src), run.has_record(edge.dst)));
+            }
+            for edge in edges {
+                let _ = std::hint::black_box(run.row(Direction::Out, edge.src).map(|row| row.kind(0)));
+            }
+        }
     }
 
     /// A vector.

@@ -4,6 +4,7 @@
 //! readers may go on in the old one. That is enough because what it points to carries versions: whatever a
 //! reader's view may see was in the table before the view was taken.
 
+use crate::io::SharedWords;
 use std::sync::{
     OnceLock,
     atomic::{AtomicU32, AtomicU64, Ordering},
@@ -15,7 +16,7 @@ const FIRST_LOG2: u32 = 6;
 #[derive(Debug, Default)]
 pub struct SlotTable {
     /// Table number `n` has 2^(n + FIRST_LOG2) entries.
-    tables: [OnceLock<Box<[AtomicU64]>>; 27],
+    tables: [OnceLock<SharedWords>; 27],
     current: AtomicU32,
     len: AtomicU32,
 }
@@ -44,6 +45,15 @@ impl SlotTable {
         }
     }
 
+    /// The slot at the place where `hash` would be looked for first, whosever it is.
+    #[inline]
+    pub fn peek(&self, hash: u64) -> Option<u32> {
+        let current = self.current.load(Ordering::Acquire);
+        let table = self.tables.get(current as usize)?.get()?;
+        let at = (hash >> (64 - FIRST_LOG2 - current)) as usize;
+        (table.get(at & (table.len() - 1))?.load(Ordering::Relaxed) as u32).checked_sub(1)
+    }
+
     /// Adds a slot that [`SlotTable::find`] does not find. Only one thread at a time may call this.
     pub fn insert(&self, hash: u64, slot: u32) {
         let len = self.len.load(Ordering::Relaxed);
@@ -66,7 +76,7 @@ impl SlotTable {
     }
 
     fn table(&self, number: u32) -> &[AtomicU64] {
-        self.tables[number as usize].get_or_init(|| (0..1u64 << (number + FIRST_LOG2)).map(|_| AtomicU64::new(0)).collect())
+        self.tables[number as usize].get_or_init(|| SharedWords::zeroed(1 << (number + FIRST_LOG2)))
     }
 
     fn place(table: &[AtomicU64], number: u32, entry: u64) {

@@ -2,7 +2,7 @@
 //! Written by one thread (under the commit lock), read by any without waiting. Nothing is ever removed: a delta
 //! lives only until its checkpoint, and goes as a whole.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One value since log index `version`.
 #[derive(Debug)]
@@ -15,50 +15,65 @@ pub struct Version<T> {
 /// Where versions lie.
 pub type Arena<T> = boxcar::Vec<Version<T>>;
 
-/// The newest version of something, if it has one.
-#[derive(Debug, Default)]
-pub struct Head(AtomicU32);
+/// The word that leads to the newest version of something: its number in the arena plus one; 0 = there is none.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'h>(pub &'h AtomicU64);
 
-impl Head {
+impl Head<'_> {
     /// The value as of log index `at`.
     #[inline]
-    pub fn at<'a, T>(&self, arena: &'a Arena<T>, at: u64) -> Option<&'a T> {
+    pub fn at<'a, T>(self, arena: &'a Arena<T>, at: u64) -> Option<&'a T> {
         let mut next = self.0.load(Ordering::Acquire);
         while next != 0 {
             let version = arena.get(next as usize - 1)?;
             if version.version <= at {
                 return Some(&version.value);
             }
-            next = version.older;
+            next = version.older.into();
         }
         None
     }
 
     /// The newest value and the log index that wrote it.
     #[inline]
-    pub fn newest<'a, T>(&self, arena: &'a Arena<T>) -> Option<(u64, &'a T)> {
+    pub fn newest<'a, T>(self, arena: &'a Arena<T>) -> Option<(u64, &'a T)> {
         let next = self.0.load(Ordering::Acquire);
         let version = arena.get((next as usize).checked_sub(1)?)?;
         Some((version.version, &version.value))
     }
 
+    /// Whether a value that was written after log index `at` is such a one.
+    pub fn any_after<T>(self, arena: &Arena<T>, at: u64, is: impl Fn(&T) -> bool) -> bool {
+        let mut next = self.0.load(Ordering::Acquire);
+        while let Some(version) = (next as usize).checked_sub(1).and_then(|i| arena.get(i)) {
+            if version.version <= at {
+                return false;
+            }
+            if is(&version.value) {
+                return true;
+            }
+            next = version.older.into();
+        }
+        false
+    }
+
     /// The oldest value.
-    pub fn oldest<'a, T>(&self, arena: &'a Arena<T>) -> Option<&'a T> {
+    pub fn oldest<'a, T>(self, arena: &'a Arena<T>) -> Option<&'a T> {
         let mut next = self.0.load(Ordering::Acquire);
         let mut value = None;
         while next != 0 {
             let version = arena.get(next as usize - 1)?;
             value = Some(&version.value);
-            next = version.older;
+            next = version.older.into();
         }
         value
     }
 
     /// Adds a version. Only under the commit lock.
-    pub fn push<T>(&self, arena: &Arena<T>, version: u64, value: T) {
-        let older = self.0.load(Ordering::Relaxed);
+    pub fn push<T>(self, arena: &Arena<T>, version: u64, value: T) {
+        let older = self.0.load(Ordering::Relaxed) as u32;
         let at = arena.push(Version { version, older, value });
-        self.0.store(at as u32 + 1, Ordering::Release);
+        self.0.store(at as u64 + 1, Ordering::Release);
     }
 }
 
@@ -66,20 +81,20 @@ impl Head {
 #[derive(Debug)]
 pub struct Cell<T> {
     version: u64,
-    later: Head,
+    later: AtomicU64,
     value: T,
 }
 
 impl<T> Cell<T> {
     /// A chain that begins with `value` at log index `version`.
     pub fn new(version: u64, value: T) -> Self {
-        Self { version, later: Head::default(), value }
+        Self { version, later: AtomicU64::new(0), value }
     }
 
     /// The value as of log index `at`.
     #[inline]
     pub fn at<'a>(&'a self, arena: &'a Arena<T>, at: u64) -> Option<&'a T> {
-        if let Some(later) = self.later.at(arena, at) {
+        if let Some(later) = Head(&self.later).at(arena, at) {
             return Some(later);
         }
         (self.version <= at).then_some(&self.value)
@@ -88,7 +103,7 @@ impl<T> Cell<T> {
     /// The log index of the newest version.
     #[inline]
     pub fn newest_version(&self, arena: &Arena<T>) -> u64 {
-        self.later.newest(arena).map_or(self.version, |(version, _)| version)
+        Head(&self.later).newest(arena).map_or(self.version, |(version, _)| version)
     }
 
     /// The first value.
@@ -98,6 +113,6 @@ impl<T> Cell<T> {
 
     /// Adds a version. Only under the commit lock.
     pub fn push(&self, arena: &Arena<T>, version: u64, value: T) {
-        self.later.push(arena, version, value);
+        Head(&self.later).push(arena, version, value);
     }
 }

@@ -202,19 +202,33 @@ impl Store {
         Ok(())
     }
 
-    /// Before the first change: makes sure that what the header names is durable. A writer that was killed
-    /// may have left it in the page cache, and the other slot is all there is after a loss of power.
+    /// Before the first change: makes sure that what the header names is durable. A writer that was killed, or
+    /// whose sync failed, may have left it in the page cache, and the other slot is all there is after a loss of
+    /// power. It is written again, because after a failed sync a mere sync would not bring it to the disk.
     fn settle(&self, publishing: &mut Publishing) -> Result<()> {
         if !self.writable {
             let what = format_args!("{} is open for reading only", self.device.path.display());
             return Err(Error::new(ErrorCode::ReadOnly, what));
         }
         if !publishing.durable {
-            self.device.sync(self.device.mark())?;
-            self.space.set_durable(self.generation());
+            let now = self.current.read().clone();
+            let slot = Slot { generation: now.generation, file_id: self.file_id, manifest: now.place, log: now.log };
+            let mark = self.device.mark();
+            write_slot(&self.device, now.slot, &slot)?;
+            self.device.sync(mark)?;
+            self.space.set_durable(now.generation);
             publishing.durable = true;
         }
         Ok(())
+    }
+
+    /// Called by a writer that closes while views of its runs live on: from now on they are foreign readers to
+    /// whoever opens the file next, and pin every generation until the last of them, and with it this open file,
+    /// is gone.
+    pub fn pin_for_views(&self) {
+        if let Err(error) = self.device.file.try_lock(READER_LOCK_BASE..READER_LOCK_BASE + 1, LockKind::Shared) {
+            tracing::warn!("views of {} that outlive its close are not protected: {error}", self.device.path.display());
+        }
     }
 
     /// The file's length.

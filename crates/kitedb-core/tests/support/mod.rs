@@ -5,6 +5,7 @@
 pub mod compare;
 pub mod model;
 pub mod ops;
+pub mod script;
 pub mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

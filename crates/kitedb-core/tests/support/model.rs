@@ -2,7 +2,7 @@
 
 use kitedb_core::{
     Digest, EdgeKey, EdgeTypeId, ErrorCode, GraphRead, LabelId, NodeId, PropKeyId,
-    graph::{MAX_NODE_ID, NameKind, NodeRecordBuf, PropList, PropListBuf},
+    graph::{MAX_NODE_ID, NameKind, codec::put_varint},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,6 +59,8 @@ pub struct Draft {
     pub before: Model,
     pub now: Model,
     pub writes: Writes,
+    /// A batch failed: nodes came and went under ids that the model does not know.
+    pub batch_failed: bool,
 }
 
 /// What a commit did, as others that were open then see it.
@@ -73,7 +75,7 @@ pub struct Committed {
 
 impl Draft {
     pub fn new(model: &Model) -> Self {
-        Self { before: model.clone(), now: model.clone(), writes: Writes::default() }
+        Self { before: model.clone(), now: model.clone(), writes: Writes::default(), batch_failed: false }
     }
 
     /// Whether a node can be created, and if not, why.
@@ -273,12 +275,20 @@ impl Model {
         for (&id, node) in &self.nodes {
             let mut labels: Vec<LabelId> = node.labels.iter().map(|l| label_id(read, *l)).collect();
             labels.sort_unstable();
-            let props = prop_list(read, &node.props);
-            let record = NodeRecordBuf::live(NodeId(id), node.key.as_deref(), &labels, props.as_list());
-            sum += Digest::of_node(&record.into_bytes());
+            let mut record = Vec::new();
+            put_varint(&mut record, id);
+            record.push(node.key.is_some().into());
+            if let Some(key) = &node.key {
+                put_varint(&mut record, key.len() as u64);
+                record.extend(key.as_bytes());
+            }
+            put_varint(&mut record, labels.len() as u64);
+            labels.iter().for_each(|label| put_varint(&mut record, label.0.into()));
+            record.extend(prop_list(read, &node.props));
+            sum += Digest::of_node(&record);
         }
         for (&edge, props) in &self.edges {
-            sum += Digest::of_edge(edge_key(read, edge), prop_list(read, props).as_list().as_bytes());
+            sum += Digest::of_edge(edge_key(read, edge), &prop_list(read, props));
         }
         for (&(id, vector), bits) in &self.vectors {
             let bytes: Vec<u8> = bits.iter().flat_map(|b| b.to_le_bytes()).collect();
@@ -288,12 +298,16 @@ impl Model {
     }
 }
 
-fn prop_list(read: &impl GraphRead, props: &Props) -> PropListBuf {
-    let mut list = PropListBuf::from_list(PropList::default());
-    for (&prop, value) in props {
-        list.replace(prop_id(read, PROPS[prop]), Some(value)).unwrap();
+/// The canonical bytes of properties: key ids ascending, each followed by its value.
+fn prop_list(read: &impl GraphRead, props: &Props) -> Bytes {
+    let mut pairs: Vec<_> = props.iter().map(|(p, value)| (prop_id(read, PROPS[*p]), value)).collect();
+    pairs.sort_unstable();
+    let mut bytes = Vec::new();
+    for (key, value) in pairs {
+        put_varint(&mut bytes, key.0.into());
+        bytes.extend(value);
     }
-    list
+    bytes
 }
 
 pub fn label_id(read: &impl GraphRead, label: usize) -> LabelId {

@@ -268,7 +268,10 @@ fn create_batch(op: Op, tx: &mut Transaction, draft: &mut Draft) {
             }
         }
         // A key that was taken and released again counts as written.
-        Err(_) => draft.writes.keys.extend(keys[0].clone().filter(|k| !draft.now.keys.contains_key(k))),
+        Err(_) => {
+            draft.writes.keys.extend(keys[0].clone().filter(|k| !draft.now.keys.contains_key(k)));
+            draft.batch_failed = true;
+        }
     }
 }
 
