@@ -138,7 +138,11 @@ fn atomicity_a_rollback_leaves_nothing() {
             tx.add_node_label(person, "Person").unwrap();
             tx.set_node_prop(people[thread], "version", -1).unwrap();
             tx.add_edge(people[thread], "NEVER", person).unwrap();
-            if n % 2 == 0 { tx.rollback() } else { drop(tx) }
+            if n % 2 == 0 {
+                tx.rollback()
+            } else {
+                drop(tx)
+            }
             commit(&b.db, |tx| tx.set_node_prop(people[thread], "version", n));
         },
         || {

@@ -37,8 +37,7 @@ fn keys(db: &Database) -> Vec<String> {
 }
 
 fn entries(dir: &Path) -> Vec<String> {
-    let mut names: Vec<_> =
-        fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort_unstable();
     names
 }
@@ -181,7 +180,8 @@ fn a_read_only_open_needs_no_permission_to_write_and_writes_nothing() {
         let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         files.iter().for_each(|file| mode(file, 0o444));
         mode(dir.path(), 0o555);
-        let before: Vec<_> = files.iter().map(|f| (fs::read(f).unwrap(), fs::metadata(f).unwrap().modified().unwrap())).collect();
+        let before: Vec<_> =
+            files.iter().map(|f| (fs::read(f).unwrap(), fs::metadata(f).unwrap().modified().unwrap())).collect();
         let db = Database::open(path, read_only()).unwrap();
         assert_eq!(keys(&db), ["in a run", "in the log"]);
         assert_clean(&db);
@@ -201,7 +201,8 @@ fn a_read_only_open_needs_no_permission_to_write_and_writes_nothing() {
         if unsafe { libc::geteuid() } != 0 {
             assert_eq!(code(Database::open(path, quiet())), ErrorCode::Io);
         }
-        let after: Vec<_> = files.iter().map(|f| (fs::read(f).unwrap(), fs::metadata(f).unwrap().modified().unwrap())).collect();
+        let after: Vec<_> =
+            files.iter().map(|f| (fs::read(f).unwrap(), fs::metadata(f).unwrap().modified().unwrap())).collect();
         assert!(after == before);
         mode(dir.path(), 0o755);
     }
@@ -353,7 +354,11 @@ fn child_that_churns() {
                     tx.set_node_prop(id, "round", turns)?;
                     tx.set_node_prop(id, "filler", vec![turns as u8; 100])?;
                     // Every other round the circle is taken apart.
-                    if turns % 2 == 0 { tx.add_edge(id, "NEXT", next)? } else if turns > 1 { tx.delete_edge(id, "NEXT", next)? }
+                    if turns % 2 == 0 {
+                        tx.add_edge(id, "NEXT", next)?
+                    } else if turns > 1 {
+                        tx.delete_edge(id, "NEXT", next)?
+                    }
                 }
                 Ok(())
             })
@@ -710,7 +715,11 @@ fn the_file_stays_bounded_under_a_million_updates() {
                     0 => {
                         let key = tx.node_key(id)?;
                         tx.delete_node(id)?;
-                        tx.create_node_with(kitedb_core::NewNode { id: Some(id), key: key.as_deref(), ..Default::default() })?;
+                        tx.create_node_with(kitedb_core::NewNode {
+                            id: Some(id),
+                            key: key.as_deref(),
+                            ..Default::default()
+                        })?;
                         tx.add_edge(id, "SELF", id)?;
                     }
                     1 => tx.delete_edge(id, "SELF", id).and_then(|()| tx.add_edge(id, "SELF", id))?,
@@ -744,6 +753,71 @@ fn the_file_stays_bounded_under_a_million_updates() {
     let db = Database::open(&path, read_only()).unwrap();
     assert_eq!((db.snapshot().unwrap().count_nodes(), db.snapshot().unwrap().count_edges()), (NODES, NODES));
     assert_clean(&db);
+}
+
+/// Each session leaves a run, and nobody stays long enough to merge them in the background.
+#[test]
+fn sessions_that_commit_a_little_leave_few_runs() {
+    let (_dir, path) = scratch();
+    for (options, limit) in [(OpenOptions::new().sync_mode(SyncMode::Off), 7), (quiet().max_runs(2), 2)] {
+        let _ = fs::remove_file(&path);
+        for n in 0..80 {
+            let db = Database::open(&path, options.clone()).unwrap();
+            add_to_hub(&db, n);
+            db.close().unwrap();
+            let db = Database::open(&path, read_only()).unwrap();
+            let stats = db.stats().unwrap();
+            assert!(stats.runs.len() <= limit, "{stats:?}");
+        }
+        assert_hub(&Database::open(&path, read_only()).unwrap(), 80);
+    }
+}
+
+/// A reader can look into a certain number of runs at once; no option makes there be more.
+#[test]
+fn a_node_with_edges_in_very_many_runs_reads_right() {
+    let (_dir, path) = scratch();
+    let db = Database::open(&path, quiet().auto_compaction(false)).unwrap();
+    for n in 0..150 {
+        add_to_hub(&db, n);
+        db.checkpoint().unwrap();
+        let view = db.snapshot().unwrap();
+        let hub = view.node_by_key("hub").unwrap().unwrap();
+        assert_eq!(view.out_neighbors(hub, None).unwrap().count() as u64, n + 1);
+        if n % 10 == 0 {
+            assert_hub(&db, n + 1);
+        }
+    }
+    db.compact().unwrap();
+    assert_hub(&db, 150);
+}
+
+fn add_to_hub(db: &Database, n: u64) {
+    db.transaction(|tx| {
+        let (hub, _) = tx.upsert_node("hub", &[])?;
+        let id = tx.create_node(Some(&format!("{n}")))?;
+        tx.add_edge(hub, "E", id)?;
+        // Every third one loses its edge to the next, which brings it back.
+        if n % 3 == 1 {
+            let before = tx.node_by_key(&format!("{}", n - 1))?.unwrap();
+            tx.delete_edge(hub, "E", before)?;
+            tx.add_edge(hub, "E", before)?;
+        }
+        tx.set_edge_prop(hub, "E", id, "n", n as i64)
+    })
+    .unwrap();
+}
+
+fn assert_hub(db: &Database, count: u64) {
+    let view = db.snapshot().unwrap();
+    let hub = view.node_by_key("hub").unwrap().unwrap();
+    assert_eq!(view.out_degree(hub, None).unwrap(), count);
+    let mut found: Vec<_> = view.out_neighbors(hub, None).unwrap().collect();
+    found.sort_unstable();
+    let mut expected: Vec<_> = (0..count).map(|n| view.node_by_key(&format!("{n}")).unwrap().unwrap()).collect();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    assert_clean(db);
 }
 
 fn tx_propkey(db: &Database) -> kitedb_core::PropKeyId {

@@ -52,7 +52,11 @@ impl Bank {
             tx.set_node_prop(id, "balance", balance)?;
             tx.set_node_prop(id, "twin", balance)?;
             // A label tells who is in debt.
-            if balance < 0 { tx.add_node_label(id, "Debtor")? } else { tx.remove_node_label(id, "Debtor")? };
+            if balance < 0 {
+                tx.add_node_label(id, "Debtor")?
+            } else {
+                tx.remove_node_label(id, "Debtor")?
+            };
         }
         // "PAID" and its counterpart come and go together, and a receipt with them.
         let receipt = format!("receipt {from} {to}");
@@ -133,11 +137,8 @@ impl Drop for Alarm<'_> {
 /// Writers, readers, checkpoints and merges all at once, until every writer has done its share.
 fn run_bank(mode: SyncMode, transfers: u64) {
     let dir = tempfile::tempdir().unwrap();
-    let options = OpenOptions::new()
-        .sync_mode(mode)
-        .checkpoint_log_bytes(32 << 10)
-        .segment_max_bytes(256 << 10)
-        .max_runs(2);
+    let options =
+        OpenOptions::new().sync_mode(mode).checkpoint_log_bytes(32 << 10).segment_max_bytes(256 << 10).max_runs(2);
     let bank = Bank::open(Database::open(dir.path().join("bank.kitedb"), options.clone()).unwrap());
     let first = bank.db.snapshot().unwrap();
     let first_dump = dump(&first);
@@ -147,8 +148,7 @@ fn run_bank(mode: SyncMode, transfers: u64) {
     let turns = [const { AtomicU64::new(0) }; 3];
     let failed = AtomicBool::new(false);
     let enough = |done| {
-        failed.load(Ordering::Relaxed)
-            || done >= transfers && turns.iter().all(|t| t.load(Ordering::Relaxed) >= 16)
+        failed.load(Ordering::Relaxed) || done >= transfers && turns.iter().all(|t| t.load(Ordering::Relaxed) >= 16)
     };
     let (bank, turns, failed, enough) = (&bank, &turns, &failed, &enough);
     thread::scope(|scope| {
@@ -248,7 +248,11 @@ fn write_round(db: &Database, round: i64) {
             tx.set_node_prop(id, "round", round)?;
             tx.set_node_prop(id, "text", "x".repeat(100 + round as usize))?;
             tx.set_node_vector(id, "vector", &[round as f32 + 1.0, n as f32])?;
-            if (n + round) % 2 == 0 { tx.add_node_label(id, "Even")? } else { tx.remove_node_label(id, "Even")? };
+            if (n + round) % 2 == 0 {
+                tx.add_node_label(id, "Even")?
+            } else {
+                tx.remove_node_label(id, "Even")?
+            };
             let (other, _) = tx.upsert_node(&format!("node {}", (n + 1) % 20), &[])?;
             if tx.edge_exists(id, "NEXT", other)? {
                 tx.delete_edge(id, "NEXT", other)?;
@@ -322,9 +326,7 @@ fn a_snapshot_outlives_its_database_and_the_next_one_on_the_file() {
         db.compact().unwrap();
     }
     let late = db.snapshot().unwrap();
-    let integers = |view: &View| -> Vec<i64> {
-        view.nodes().map(|id| integer(view, id.unwrap(), "round")).collect()
-    };
+    let integers = |view: &View| -> Vec<i64> { view.nodes().map(|id| integer(view, id.unwrap(), "round")).collect() };
     assert!(integers(&old).iter().all(|round| *round == 0), "{:?}", integers(&old));
     assert!(integers(&newer).iter().all(|round| *round == 1));
     assert!(integers(&late).iter().all(|round| *round == 11));

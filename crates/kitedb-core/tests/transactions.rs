@@ -44,13 +44,8 @@ impl Bench {
 
     /// `look` at the state in memory, after a crash, in a run, in a merged run, and after a clean close.
     fn everywhere(&mut self, look: impl Fn(&Database)) {
-        let steps: [fn(&mut Self); 5] = [
-            |_| {},
-            |b| b.crash(),
-            |b| b.db.checkpoint().unwrap(),
-            |b| b.db.compact().unwrap(),
-            |b| b.reopen(),
-        ];
+        let steps: [fn(&mut Self); 5] =
+            [|_| {}, |b| b.crash(), |b| b.db.checkpoint().unwrap(), |b| b.db.compact().unwrap(), |b| b.reopen()];
         for step in steps {
             step(self);
             look(&self.db);
@@ -676,7 +671,8 @@ fn what_two_transactions_write_decides_whether_they_conflict() {
             for (one, two) in [(first, second), (second, first)] {
                 let b = bench();
                 let nodes = b.write(|tx| {
-                    let [a, c, d] = [tx.create_node(Some("a"))?, tx.create_node(Some("b"))?, tx.create_node(Some("c"))?];
+                    let [a, c, d] =
+                        [tx.create_node(Some("a"))?, tx.create_node(Some("b"))?, tx.create_node(Some("c"))?];
                     tx.add_edge(a, "E", c)?;
                     tx.set_node_vector(a, "v", &[1.0, 2.0])?;
                     tx.set_node_vector(d, "w", &[1.0])?;
@@ -1026,9 +1022,8 @@ fn a_transaction_larger_than_a_frame_is_refused_and_the_next_one_is_not() {
     let (before, token) = (dump(&b.db.snapshot().unwrap()), b.db.last_commit_token());
     let one_value = b.db.transaction(|tx| tx.set_node_prop(id, "large", vec![1u8; (64 << 20) + 1]));
     assert_eq!(code(one_value), ErrorCode::TransactionTooLarge);
-    let many_values = b.db.transaction(|tx| {
-        (0..200).try_for_each(|n| tx.set_node_prop(id, "large", vec![n as u8; 1 << 20]))
-    });
+    let many_values =
+        b.db.transaction(|tx| (0..200).try_for_each(|n| tx.set_node_prop(id, "large", vec![n as u8; 1 << 20])));
     assert_eq!(code(many_values), ErrorCode::TransactionTooLarge);
     assert_eq!(dump(&b.db.snapshot().unwrap()), before);
     assert_eq!(b.db.last_commit_token(), token);

@@ -22,10 +22,6 @@ impl Engine {
             self.freeze()?;
             self.write_frozen()
         });
-        // Reads can look into so many runs and no more, compaction or not.
-        let result = result.and_then(|()| {
-            if self.store.runs().len() >= MAX_READABLE_RUNS { self.compact_fully() } else { Ok(()) }
-        });
         self.checkpointed.notify_all();
         result
     }
@@ -53,6 +49,10 @@ impl Engine {
     fn write_frozen(&self) -> Result<()> {
         let levels = self.levels.load_full();
         let Some(frozen) = levels.frozen.clone() else { return Ok(()) };
+        // Reads can look into so many runs and no more: what compaction has left undone comes first.
+        if self.store.runs().len() >= MAX_READABLE_RUNS {
+            self.compact_fully()?;
+        }
         let through = frozen.last();
         let sync = self.commit.lock().appender.as_ref().map(|a| a.group_sync().clone());
         if let Some(sync) = sync {

@@ -189,7 +189,7 @@ impl Engine {
     /// Makes the log, with the first commit since the file was clean.
     fn start_log(&self, commit: &mut Commit) -> Result<()> {
         let disk = &*self.env.disk;
-        self.clear_stale_log(commit)?;
+        self.clear_stale_log(commit.last)?;
         let io = |e| Error::io("create log folder", &self.wal_dir, e);
         disk.create_dir(&self.wal_dir).map_err(io)?;
         let identity = LogIdentity { log_id: self.env.host.random(), file_id: self.store.file_id() };
@@ -201,9 +201,7 @@ impl Engine {
         if let Some(parent) = dir.parent() {
             disk.sync_dir(parent).map_err(io)?;
         }
-        commit.named_in_doubt = true;
         self.store.mark_log(self.open_link(identity.log_id))?;
-        commit.named_in_doubt = false;
         let entry = HistoryEntry { epoch, writer_id: commit.writer_id, first: LogIndex(commit.last.0 + 1) };
         if commit.history.last().is_none_or(|last| last.epoch != epoch) {
             commit.history.push(entry);
@@ -214,13 +212,7 @@ impl Engine {
     }
 
     /// Removes what an earlier log left behind, unless it holds commits that this file does not.
-    fn clear_stale_log(&self, commit: &mut Commit) -> Result<()> {
-        let last = commit.last;
-        if commit.named_in_doubt {
-            // An attempt to begin a log failed at the header: it must not name what is about to be removed.
-            self.store.mark_log(self.store.log_link())?;
-            commit.named_in_doubt = false;
-        }
+    fn clear_stale_log(&self, last: LogIndex) -> Result<()> {
         if !self.env.disk.is_dir(&self.wal_dir) {
             return Ok(());
         }
@@ -235,15 +227,18 @@ impl Engine {
                 ),
             ));
         }
+        // A close or a first commit that failed may have left a header on the disk that names this log: what is
+        // not named must be durable before it goes.
+        self.store.mark_log(self.store.log_link())?;
         remove(&*self.env.disk, &self.wal_dir)
     }
 
     /// Ends the log with everything in the file: after that the database is one file.
     pub(super) fn close_log(&self) -> Result<()> {
-        let mut commit = self.commit.lock();
+        let commit = self.commit.lock();
         let Some(appender) = &commit.appender else {
             // A close that was cut short may have left its log behind. If it does not go, no harm is done.
-            let _ = self.clear_stale_log(&mut commit);
+            let _ = self.clear_stale_log(commit.last);
             return Ok(());
         };
         let poisoned = appender.group_sync().has_failed();
@@ -253,6 +248,14 @@ impl Engine {
             return Err(Error::new(ErrorCode::Poisoned, what));
         }
         self.checkpoint()?;
+        // The threads that merge have ended. Who opens, commits a little and closes, again and again, must not
+        // pile up runs; the data are safe whether or not it succeeds.
+        if self.options.auto_compaction
+            && self.store.runs().len() > self.options.max_runs
+            && let Err(e) = self.compact_once()
+        {
+            tracing::warn!(path = %self.path.display(), "merging runs before a close failed: {e}");
+        }
         let mut commit = self.commit.lock();
         let link = crate::store::LogLink {
             kind: LogKind::None,

@@ -83,8 +83,6 @@ pub(super) struct Commit {
     pub history: Vec<HistoryEntry>,
     /// Log bytes at the last freeze: what came since counts towards the next checkpoint.
     pub frozen_at_bytes: u64,
-    /// Whether the header in the file may name a log that this engine did not get to use.
-    pub named_in_doubt: bool,
 }
 
 impl Engine {

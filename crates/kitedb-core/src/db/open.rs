@@ -142,7 +142,6 @@ impl Engine {
             writer_id: last.map_or_else(|| env.host.random(), |h| h.writer_id),
             history: manifest.history.clone(),
             frozen_at_bytes: 0,
-            named_in_doubt: false,
         };
         let jobs = Jobs::new(options.background && !options.read_only);
         Ok(Self {

@@ -160,6 +160,7 @@ impl Transaction {
     /// Creates many nodes: all of them, or none.
     pub fn create_nodes_batch(&mut self, nodes: &[NewNode<'_>]) -> Result<Vec<NodeId>> {
         let mut created = Vec::with_capacity(nodes.len());
+        self.overlay.reserve(nodes.len(), 0);
         for node in nodes {
             match self.create_node_with(*node) {
                 Ok(id) => created.push(id),
@@ -282,22 +283,25 @@ impl Transaction {
 
     /// Adds many edges: all of them, or none.
     pub fn add_edges_batch(&mut self, edges: &[EdgeKey]) -> Result<()> {
-        self.add_all(edges.iter().map(|edge| (*edge, [].as_slice())))
+        self.add_all(edges, |edge| (*edge, &[]))
     }
 
     /// Adds many edges with properties: all of them, or none.
     pub fn add_edges_with_props_batch(&mut self, edges: &[(EdgeKey, &[(PropKeyId, Value)])]) -> Result<()> {
-        self.add_all(edges.iter().copied())
+        self.add_all(edges, |edge| *edge)
     }
 
-    fn add_all<'p>(
-        &mut self,
-        edges: impl Iterator<Item = (EdgeKey, &'p [(PropKeyId, Value)])> + Clone,
-    ) -> Result<()> {
-        for (at, (edge, props)) in edges.clone().enumerate() {
-            if let Err(e) = self.add_edge_with_props(edge.src, edge.ty, edge.dst, props) {
-                edges.take(at).try_for_each(|(edge, _)| self.apply(&Mutation::RemoveEdge { edge }))?;
-                return Err(e);
+    fn add_all<'e, E>(&mut self, edges: &'e [E], parts: fn(&'e E) -> (EdgeKey, &'e [(PropKeyId, Value)])) -> Result<()> {
+        self.overlay.reserve(0, edges.len());
+        for (nth, chunk) in edges.chunks(state::WARM).enumerate() {
+            let keys: Vec<EdgeKey> = chunk.iter().map(|edge| parts(edge).0).collect();
+            Reading::new(&self.levels, self.snapshot, None).warm(&keys);
+            for (at, (edge, props)) in chunk.iter().map(parts).enumerate() {
+                if let Err(e) = self.add_edge_with_props(edge.src, edge.ty, edge.dst, props) {
+                    let mut added = edges[..nth * state::WARM + at].iter().map(|edge| parts(edge).0);
+                    added.try_for_each(|edge| self.apply(&Mutation::RemoveEdge { edge }))?;
+                    return Err(e);
+                }
             }
         }
         Ok(())

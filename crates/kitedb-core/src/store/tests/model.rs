@@ -187,17 +187,17 @@ impl Visible {
                     let key = format!("key {}", id % 1000 + chance.below(2) * 1000);
                     let free = !self.nodes.values().any(|taken| *taken == key);
                     let record = if before.nodes.contains_key(&id) && chance.below(2) == 0 {
-                        NodeRecordBuf::dead(NodeId(id), self.nodes.remove(&id).as_deref())
+                        NodeRecordBuf::default().dead(NodeId(id), self.nodes.remove(&id).as_deref()).to_vec()
                     } else if let Some(key) = self.nodes.get(&id) {
-                        NodeRecordBuf::live(NodeId(id), Some(key), &[LabelId(3)], PropListBuf::default().as_list())
+                        NodeRecordBuf::default().live(NodeId(id), Some(key), &[LabelId(3)], PropListBuf::default().as_list()).to_vec()
                     } else if free {
                         self.nodes.insert(id, key.clone());
                         let props = PropListBuf::from_pairs(&[(PropKeyId(1), Value::I64(edit as i64))]);
-                        NodeRecordBuf::live(NodeId(id), Some(&key), &[], props.as_list())
+                        NodeRecordBuf::default().live(NodeId(id), Some(&key), &[], props.as_list()).to_vec()
                     } else {
                         continue;
                     };
-                    run.nodes.insert(id, record.into_bytes());
+                    run.nodes.insert(id, record);
                 }
                 2..=5 => {
                     let other = chance.pick(&palette.ids);

@@ -116,8 +116,8 @@ fn keys_whose_fingerprints_collide_are_told_apart() {
     let store = create(&disk);
     let mut contents = Contents::default();
     for (id, key) in [(1, &a), (2, &b)] {
-        let record = NodeRecordBuf::live(NodeId(id), Some(key), &[], PropList::default());
-        contents.nodes.insert(id, record.into_bytes());
+        let record = NodeRecordBuf::default().live(NodeId(id), Some(key), &[], PropList::default()).to_vec();
+        contents.nodes.insert(id, record);
     }
     let run = contents.write(&store).unwrap();
     for (id, key) in [(1, &a), (2, &b)] {
@@ -134,8 +134,8 @@ fn large_sections_stream_in_pieces_and_are_paced() {
     let mut contents = Contents::default();
     for id in 1..=3000u64 {
         let props = crate::graph::PropListBuf::from_pairs(&[(PropKeyId(1), "p".repeat((id % 4000) as usize).into())]);
-        let record = NodeRecordBuf::live(NodeId(id), None, &[], props.as_list());
-        contents.nodes.insert(id, record.into_bytes());
+        let record = NodeRecordBuf::default().live(NodeId(id), None, &[], props.as_list()).to_vec();
+        contents.nodes.insert(id, record);
     }
     let mut written = 0;
     let mut pace = |bytes| {
@@ -152,7 +152,7 @@ fn large_sections_stream_in_pieces_and_are_paced() {
 fn a_run_outside_its_bounds_or_order_is_refused() {
     let disk = SimDisk::new(3);
     let store = create(&disk);
-    let record = |id| NodeRecordBuf::live(NodeId(id), None, &[], PropList::default()).into_bytes();
+    let record = |id| NodeRecordBuf::default().live(NodeId(id), None, &[], PropList::default()).to_vec();
     let mut bounds = RunBounds::default();
     bounds.nodes.add(5, 10);
     bounds.nodes.add(7, 10);
