@@ -255,7 +255,7 @@ fn what_was_acknowledged_survives_any_failure_of_the_disk() {
 fn small(seed: u64, mode: SyncMode, count: u64) -> (SimDisk, SimHost, Database) {
     let (disk, host) = (SimDisk::new(seed), SimHost::new(seed));
     let db = Database::open_in(disk.env(&host), "/graph.kitedb", stepped(mode)).unwrap();
-    (0..count).for_each(|_| drop(db.transaction(|tx| tx.create_node(None)).unwrap()));
+    (0..count).for_each(|_| assert!(db.transaction(|tx| tx.create_node(None)).is_ok()));
     (disk, host, db)
 }
 
@@ -293,7 +293,12 @@ fn a_failed_rotation_leaves_nothing_that_comes_back() {
     for seed in 0..300 {
         let (disk, host, db) = small(seed, SyncMode::Full, 10);
         // The next segment cannot be made; a smaller commit still fits into this one.
-        disk.fail(FaultPlan::new(FaultOn::Sync, 1 + seed % 2, ErrorKind::Other).on_path("segment-00000000000000000002"));
+        let plan = match seed % 2 {
+            0 => FaultPlan::new(FaultOn::Sync, 1, ErrorKind::Other).on_path("segment-00000000000000000002"),
+            // The old segment, the new one, and then their folder.
+            _ => FaultPlan::new(FaultOn::Sync, 3, ErrorKind::Other).on_path("-wal"),
+        };
+        disk.fail(plan);
         let name = "x".repeat(7000);
         let refused = db.transaction(|tx| tx.create_node(Some(&name)));
         hit += u64::from(refused.is_err());

@@ -171,7 +171,7 @@ fn reopen(path: &Path, mode: &str, round: u64, acknowledged: &mut Acknowledged) 
         acknowledged.items.insert(writer, counter(&reader, writer));
     }
     drop(reader);
-    if round % 3 == 0 {
+    if round.is_multiple_of(3) {
         // The next child recovers what this one left.
         return;
     }

@@ -173,3 +173,84 @@ fn the_real_disk_agrees_with_the_model() {
         assert_eq!(names, ["graph.kitedb"], "at rest, the database is one file");
     });
 }
+
+/// A node created anew under its old id with another key left its old key in the older runs, where it was found.
+#[test]
+fn a_node_created_anew_under_its_id_does_not_keep_its_old_key() {
+    let world = World::simulated(1, stepped(SyncMode::Full));
+    let (db, id) = (world.db(), NodeId(7));
+    let create = |key| NewNode { id: Some(id), key: Some(key), ..NewNode::default() };
+    db.transaction(|tx| tx.create_node_with(create("old"))).unwrap();
+    db.checkpoint().unwrap();
+    let again = |tx: &mut kitedb_core::Transaction| {
+        tx.delete_node(id)?;
+        tx.create_node_with(create("new"))
+    };
+    db.transaction(again).unwrap();
+    for _ in 0..2 {
+        db.checkpoint().unwrap();
+        let view = db.snapshot().unwrap();
+        assert_eq!(view.node_by_key("old").unwrap(), None);
+        assert_eq!(view.node_by_key("new").unwrap(), Some(id));
+        db.transaction(|tx| tx.create_node(Some("old")).and_then(|other| tx.delete_node(other))).unwrap();
+        assert!(db.check().unwrap().is_clean());
+        db.compact().unwrap();
+    }
+}
+
+/// A view that outlived its database was no reader to the next one, which wrote over what it showed.
+#[test]
+fn a_view_outlives_the_database_it_came_from() {
+    let mut world = World::simulated(2, stepped(SyncMode::Full));
+    let step = |world: &mut World, kind| world.step(&Step { kind, slot: 7, ops: vec![Rng::new(3).op(); 3] });
+    for _ in 0..20 {
+        for kind in [0, 0, 15, 19, 21, 18, 22] {
+            step(&mut world, kind);
+        }
+    }
+    world.finish();
+}
+
+/// A transaction read nothing under a name that another one had defined after its snapshot, not even its own write.
+#[test]
+fn a_transaction_reads_what_it_wrote_under_a_name_that_is_new_since_its_snapshot() {
+    let world = World::simulated(4, stepped(SyncMode::Full));
+    let id = world.db().transaction(|tx| tx.create_node(None)).unwrap();
+    let mut tx = world.db().begin().unwrap();
+    let other = world.db().transaction(|tx| {
+        let other = tx.create_node(None)?;
+        tx.set_node_prop(other, "age", 1)?;
+        tx.add_node_label(other, "Person")?;
+        Ok(other)
+    });
+    tx.set_node_prop(id, "age", 2).unwrap();
+    tx.add_node_label(id, "Person").unwrap();
+    assert_eq!(tx.node_prop(id, "age").unwrap(), Some(2.into()));
+    assert!(tx.node_has_label(id, "Person").unwrap());
+    assert_eq!(tx.labels().len(), 1);
+    assert!(!tx.node_exists(other.unwrap()).unwrap());
+    tx.commit().unwrap();
+}
+
+/// What is attached to a node, and the deletion of that node, exclude each other, also where the node was created
+/// anew under its id: an edge used to survive on the new node, or the new node to get an edge meant for the old one.
+#[test]
+fn a_deletion_excludes_what_is_attached_meanwhile_even_if_the_node_is_created_anew() {
+    let world = World::simulated(5, stepped(SyncMode::Full));
+    let (db, id) = (world.db(), NodeId(7));
+    let new = NewNode { id: Some(id), ..NewNode::default() };
+    let other = db.transaction(|tx| tx.create_node_with(new).and_then(|_| tx.create_node(None))).unwrap();
+
+    let mut deletes = db.begin().unwrap();
+    deletes.delete_node(id).unwrap();
+    deletes.create_node_with(new).unwrap();
+    db.transaction(|tx| tx.add_edge(id, "KNOWS", other)).unwrap();
+    assert!(deletes.commit().unwrap_err().is_conflict());
+
+    let mut attaches = db.begin().unwrap();
+    attaches.add_edge(other, "KNOWS", id).unwrap();
+    db.transaction(|tx| tx.delete_node(id)).unwrap();
+    db.transaction(|tx| tx.create_node_with(new)).unwrap();
+    assert!(attaches.commit().unwrap_err().is_conflict());
+    assert_eq!(db.snapshot().unwrap().count_edges(), 0);
+}

@@ -182,7 +182,7 @@ fn run_bank(mode: SyncMode, transfers: u64) {
                 })
             })
             .collect();
-        for reader in 0..2 {
+        for (reader, turns) in turns[..2].iter().enumerate() {
             let writing = &writing;
             scope.spawn(move || {
                 let _alarm = Alarm(failed);
@@ -197,7 +197,7 @@ fn run_bank(mode: SyncMode, transfers: u64) {
                     }
                     assert_eq!(dump(&before), before_dump, "a snapshot never changes");
                     (before_dump, before) = (dump(&view), view);
-                    turns[reader].fetch_add(1, Ordering::Relaxed);
+                    turns.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }

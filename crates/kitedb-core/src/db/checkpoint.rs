@@ -49,10 +49,7 @@ impl Engine {
     fn write_frozen(&self) -> Result<()> {
         let levels = self.levels.load_full();
         let Some(frozen) = levels.frozen.clone() else { return Ok(()) };
-        // Reads can look into so many runs and no more: what compaction has left undone comes first.
-        if self.store.runs().len() >= MAX_READABLE_RUNS {
-            self.compact_fully()?;
-        }
+        self.make_room_for_a_run()?;
         let through = frozen.last();
         let sync = self.commit.lock().appender.as_ref().map(|a| a.group_sync().clone());
         if let Some(sync) = sync {
@@ -67,6 +64,21 @@ impl Engine {
             self.jobs.ask_for_compaction();
         }
         Ok(())
+    }
+
+    /// Every read looks into every run: where merging in the background lags behind, checkpoints, and in the end
+    /// committers, wait for it.
+    fn make_room_for_a_run(&self) -> Result<()> {
+        let runs = || self.store.runs().len();
+        if self.options.auto_compaction
+            && self.jobs.running()
+            && runs() >= 2 * self.options.max_runs
+            && let Err(e) = self.compact_once()
+        {
+            tracing::warn!(path = %self.path.display(), "merging runs before a checkpoint failed: {e}");
+        }
+        // So many runs, and no more, can be looked into at once.
+        if runs() >= MAX_READABLE_RUNS { self.compact_fully() } else { Ok(()) }
     }
 
     fn publish_checkpoint(&self, frozen: &Delta, through: LogIndex, run: Arc<Run>) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use super::{
     jobs::Jobs,
+    open::Place,
     options::OpenOptions,
     view::View,
 };
@@ -18,7 +19,7 @@ use parking_lot::{Condvar, Mutex};
 use std::{
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -52,6 +53,8 @@ pub(crate) struct Engine {
     pub(super) closed: AtomicBool,
     /// How many opens share this engine.
     pub(super) opens: Mutex<usize>,
+    /// Where other opens in this process find it.
+    pub(super) place: Place,
     /// What a read-only open could not read.
     pub(super) damage: Option<Error>,
     pub(super) counters: Counters,
@@ -65,8 +68,6 @@ pub(super) struct Counters {
     pub bytes_checkpointed: AtomicU64,
     pub bytes_compacted: AtomicU64,
     pub append_failures: AtomicU64,
-    /// Log bytes written by appenders of earlier logs.
-    pub bytes_logged: AtomicU64,
 }
 
 /// What the commit lock guards.
@@ -168,17 +169,19 @@ impl Engine {
 
     /// Ends one open; the last one closes the engine.
     pub(super) fn release(engine: &Arc<Self>) -> Result<()> {
+        if engine.env.host.forked() {
+            // The parent goes on with the log and the locks: touch nothing.
+            return Ok(());
+        }
+        let mut place = engine.place.lock();
         let mut opens = engine.opens.lock();
         *opens = opens.saturating_sub(1);
         if *opens > 0 {
             return Ok(());
         }
+        drop(opens);
         engine.closed.store(true, Ordering::Release);
-        super::open::forget(engine);
-        if engine.env.host.forked() {
-            // The parent goes on with the log and the locks: touch nothing.
-            return Ok(());
-        }
+        *place = Weak::new();
         engine.jobs.stop();
         let result = if engine.options.read_only { Ok(()) } else { engine.close_log() };
         if engine.is_viewed() {

@@ -21,20 +21,25 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, LazyLock, Weak,
-        atomic::{AtomicBool, AtomicU64},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-/// Every engine of this process that is open for writing.
-static ENGINES: LazyLock<Mutex<HashMap<FileIdentity, Weak<Engine>>>> = LazyLock::new(Mutex::default);
+/// The place of a file's engine in this process. Its lock is held while the file is opened and closed, so that an
+/// open waits for a close in progress and two opens make one engine.
+pub(super) type Place = Arc<Mutex<Weak<Engine>>>;
+
+/// The place of every file that is open for writing in this process.
+static PLACES: LazyLock<Mutex<HashMap<FileIdentity, Place>>> = LazyLock::new(Mutex::default);
+
+fn place_of(identity: FileIdentity) -> Place {
+    let mut places = PLACES.lock();
+    places.retain(|_, place| Arc::strong_count(place) > 1);
+    places.entry(identity).or_default().clone()
+}
 
 /// A read-only open beside a writer starts over if the writer makes a checkpoint meanwhile; so often at most.
 const ATTEMPTS: usize = 20;
-
-/// Takes an engine that closes out of the list.
-pub(super) fn forget(engine: &Arc<Engine>) {
-    ENGINES.lock().retain(|_, other| other.strong_count() > 0 && !std::ptr::eq(other.as_ptr(), Arc::as_ptr(engine)));
-}
 
 impl Engine {
     /// The engine of the file at `path`.
@@ -44,46 +49,34 @@ impl Engine {
         if options.read_only {
             return Self::open_read_only(env, path, options);
         }
-        let mut engines = ENGINES.lock();
-        if let Ok(identity) = env.disk.identity(&path)
-            && let Some(engine) = engines.get(&identity).and_then(Weak::upgrade)
+        let identity = identity_of(&env, &path, options.create_if_missing)?;
+        let place = place_of(identity);
+        let mut current = place.lock();
+        if let Some(engine) = current.upgrade()
             && !engine.env.host.forked()
+            && !engine.closed.load(Ordering::Acquire)
         {
             return engine.share(&options);
         }
-        let store = match Store::open(&env, &path, true) {
-            Ok(store) => store,
-            Err(e) if e.code() == ErrorCode::NotFound && options.create_if_missing => {
-                Store::create(&env, &path, env.host.random(), empty_manifest(&env))?
-            }
-            Err(e) => return Err(e),
-        };
-        let io = |e| Error::io("lock", &path, e);
+        // Opened again once the lock is held: another process may have published to it until then.
+        lock_for_writing(&Store::open(&env, &path, true)?, &path)?;
+        let store = Store::open(&env, &path, true)?;
         lock_for_writing(&store, &path)?;
-        let identity = store.file().identity().map_err(io)?;
-        // Between the open and the lock another process may have replaced the file or published to it.
-        if env.disk.identity(&path).map_err(io)? != identity {
+        if store.file().identity().map_err(|e| Error::io("look at", &path, e))? != identity {
             let what = format_args!("{} was replaced while it was being opened: open it again", path.display());
             return Err(Error::new(ErrorCode::Locked, what));
         }
-        drop(store);
-        let store = Store::open(&env, &path, true)?;
-        lock_for_writing(&store, &path)?;
-        let engine = Arc::new(Self::assemble(env, path, options, store)?);
+        let mut engine = Self::assemble(env, path, options, store)?;
+        engine.place = place.clone();
+        let engine = Arc::new(engine);
         engine.recover_for_writing()?;
         engine.jobs.attach(&engine);
-        engines.retain(|_, other| other.strong_count() > 0);
-        engines.insert(identity, Arc::downgrade(&engine));
+        *current = Arc::downgrade(&engine);
         Ok(engine)
     }
 
     /// Another open of a file that this process has open already.
     fn share(self: Arc<Self>, options: &OpenOptions) -> Result<Arc<Self>> {
-        let mut opens = self.opens.lock();
-        if *opens == 0 {
-            let what = format_args!("{} is being closed: open it again", self.path.display());
-            return Err(Error::new(ErrorCode::Locked, what));
-        }
         if self.options.sync_mode != options.sync_mode {
             let what = format_args!(
                 "{} is open in this process with sync mode {:?}: open it with the same one, or close it first",
@@ -92,8 +85,7 @@ impl Engine {
             );
             return Err(Error::new(ErrorCode::InvalidOption, what));
         }
-        *opens += 1;
-        drop(opens);
+        *self.opens.lock() += 1;
         Ok(self)
     }
 
@@ -159,6 +151,7 @@ impl Engine {
             jobs,
             closed: AtomicBool::new(false),
             opens: Mutex::new(1),
+            place: Place::default(),
             damage: None,
             counters: Counters::default(),
             env,
@@ -297,6 +290,20 @@ fn lock_for_writing(store: &Store, path: &Path) -> Result<()> {
     Err(Error::new(ErrorCode::Locked, what))
 }
 
+/// Which file `path` leads to, made if need be.
+fn identity_of(env: &Env, path: &Path, create: bool) -> Result<FileIdentity> {
+    let io = |e| Error::io("open", path, e);
+    match env.disk.identity(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && create => {}
+        found => return found.map_err(io),
+    }
+    if let Err(e) = Store::create(env, path, env.host.random(), empty_manifest()) {
+        // Somebody else may have made it at the same moment.
+        return env.disk.identity(path).map_err(|_| e);
+    }
+    env.disk.identity(path).map_err(io)
+}
+
 /// `path`, if a database file may be there.
 fn checked_path(env: &Env, path: &Path) -> Result<PathBuf> {
     if path.as_os_str().is_empty() {
@@ -316,7 +323,7 @@ fn wal_dir(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn empty_manifest(_env: &Env) -> Manifest {
+fn empty_manifest() -> Manifest {
     Manifest {
         checkpoint: CheckpointMark { epoch: Epoch(1), ..CheckpointMark::default() },
         next_node_id: 1,

@@ -77,7 +77,7 @@ impl OpenOptions {
         /// The most runs that a read may have to look into once compaction has caught up (default 7, 2 to 32).
         max_runs: usize,
         /// Whether threads do the background work (default true). Without them checkpoints, merges and the
-        /// syncs of [`SyncMode::Normal`] happen only when called for.
+        /// syncs of [`SyncMode::Normal`] happen only when called for, and at close.
         background: bool,
         /// Bytes beyond which a log segment is left for a new one (default 64 MiB; at least 4 KiB).
         segment_max_bytes: u64,

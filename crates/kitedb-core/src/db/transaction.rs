@@ -29,6 +29,9 @@ pub struct NewNode<'a> {
     pub props: &'a [(PropKeyId, Value)],
 }
 
+/// An edge to be added, with its properties.
+type NewEdge<'a> = (EdgeKey, &'a [(PropKeyId, Value)]);
+
 /// Changes that become visible and durable together, at [`Transaction::commit`]; dropped, it leaves no trace.
 ///
 /// It reads the state as of its beginning under its own writes, may be sent between threads, and costs others
@@ -291,7 +294,7 @@ impl Transaction {
         self.add_all(edges, |edge| *edge)
     }
 
-    fn add_all<'e, E>(&mut self, edges: &'e [E], parts: fn(&'e E) -> (EdgeKey, &'e [(PropKeyId, Value)])) -> Result<()> {
+    fn add_all<'e, E>(&mut self, edges: &'e [E], parts: fn(&'e E) -> NewEdge<'e>) -> Result<()> {
         self.overlay.reserve(0, edges.len());
         for (nth, chunk) in edges.chunks(state::WARM).enumerate() {
             let keys: Vec<EdgeKey> = chunk.iter().map(|edge| parts(edge).0).collect();

@@ -145,11 +145,6 @@ impl Appender {
         self.segment.header.epoch
     }
 
-    /// The state digest after the last frame.
-    pub fn digest(&self) -> Digest {
-        self.digest
-    }
-
     /// Bytes that this appender has written, marks and zeros ahead included.
     pub fn written_bytes(&self) -> u64 {
         self.written_bytes
@@ -282,13 +277,50 @@ impl Appender {
         Ok(gone)
     }
 
-    /// The segments that are no longer written, oldest first.
-    pub fn older_segments(&self) -> &[SegmentInfo] {
-        &self.older
-    }
 }
 
 /// The file of segment `seq` in `dir`.
 pub(super) fn segment_path(dir: &Path, seq: u64) -> PathBuf {
     segment::path(dir, seq)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        io::{
+            Disk, OpenMode,
+            sim::{SimDisk, SimHost},
+        },
+        log::{RecoveryStart, recover},
+    };
+
+    /// A frame that was written while a sync ran used to count as claimed by the mark of that sync, so that it was
+    /// not copied after the next one failed.
+    #[test]
+    fn frames_that_no_mark_claims_are_copied_after_a_failed_sync() {
+        let (disk, host) = (SimDisk::new(1), SimHost::new(1));
+        let (env, dir) = (disk.env(&host), Path::new("/wal"));
+        disk.create_dir(dir).unwrap();
+        let identity = LogIdentity { log_id: [1; 16], file_id: [2; 16] };
+        let control = Arc::new(Control::create(&disk, dir, identity, [3; 16], Epoch(1)).unwrap());
+        let options = LogOptions { segment_max_bytes: 1 << 20 };
+        let begin = (Epoch(1), [4; 16], LogIndex(0), Digest::default());
+        let mut log = Appender::begin_segment(&env, dir, options, control.clone(), Vec::new(), begin).unwrap();
+        let append = |log: &mut Appender| log.append(&mut vec![0; FRAME_PREFIX + 20], 0, Digest::default()).unwrap();
+        append(&mut log);
+        append(&mut log);
+        // The sync covered the first frame only; the next write begins with its mark.
+        log.sync.rotate(log.segment.file.clone(), &log.segment.path, LogIndex(1));
+        append(&mut log);
+        control.set_sync_failed(true);
+        drop(log);
+
+        let start =
+            RecoveryStart { identity, index: LogIndex(0), epoch: Epoch(1), digest: Digest::default(), limit: None };
+        let recovered = recover(&env, dir, start, OpenMode::ReadWrite, &mut |_| Ok(())).unwrap();
+        let log = recovered.resume(&env, options, None).unwrap();
+        let ranges: Vec<(u64, u64)> = log.older.iter().map(|s| (s.first.0, s.last.0)).collect();
+        assert_eq!(ranges, [(1, 1), (2, 3)]);
+    }
 }

@@ -22,7 +22,7 @@ pub struct Head<'h>(pub &'h AtomicU64);
 impl Head<'_> {
     /// The value as of log index `at`.
     #[inline]
-    pub fn at<'a, T>(self, arena: &'a Arena<T>, at: u64) -> Option<&'a T> {
+    pub fn at<T>(self, arena: &Arena<T>, at: u64) -> Option<&T> {
         let mut next = self.0.load(Ordering::Acquire);
         while next != 0 {
             let version = arena.get(next as usize - 1)?;
@@ -36,7 +36,7 @@ impl Head<'_> {
 
     /// The newest value and the log index that wrote it.
     #[inline]
-    pub fn newest<'a, T>(self, arena: &'a Arena<T>) -> Option<(u64, &'a T)> {
+    pub fn newest<T>(self, arena: &Arena<T>) -> Option<(u64, &T)> {
         let next = self.0.load(Ordering::Acquire);
         let version = arena.get((next as usize).checked_sub(1)?)?;
         Some((version.version, &version.value))
@@ -58,7 +58,7 @@ impl Head<'_> {
     }
 
     /// The oldest value.
-    pub fn oldest<'a, T>(self, arena: &'a Arena<T>) -> Option<&'a T> {
+    pub fn oldest<T>(self, arena: &Arena<T>) -> Option<&T> {
         let mut next = self.0.load(Ordering::Acquire);
         let mut value = None;
         while next != 0 {
@@ -104,11 +104,6 @@ impl<T> Cell<T> {
     #[inline]
     pub fn newest_version(&self, arena: &Arena<T>) -> u64 {
         Head(&self.later).newest(arena).map_or(self.version, |(version, _)| version)
-    }
-
-    /// The first value.
-    pub fn first(&self) -> &T {
-        &self.value
     }
 
     /// Adds a version. Only under the commit lock.
