@@ -30,3 +30,8 @@ pub use graph::{
     Digest, Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, NodeId, PropKeyId, Token, Value, ValueRef,
     VectorRef,
 };
+
+/// The code in the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -424,6 +424,8 @@ fn a_reader_beside_a_writer_in_another_process_sees_one_state_and_keeps_it() {
 }
 
 /// A reader looks for a writer by a lock; for that moment it must not itself be taken for one.
+/// Nor may it take the log of the next session, which has the same names, for the end of the one that it reads:
+/// it then showed the state without that session's last commits.
 #[test]
 fn readers_that_come_and_go_are_never_taken_for_a_writer() {
     let (_dir, path) = scratch();
@@ -458,6 +460,26 @@ fn readers_that_come_and_go_are_never_taken_for_a_writer() {
             db.close().unwrap();
         }
         writing.store(false, Ordering::Relaxed);
+    });
+}
+
+/// Until a process that is being started becomes another program, it has copies of all open files, locks included:
+/// a lock that ended only with its file was still held for that while.
+#[test]
+fn processes_that_are_started_meanwhile_hold_no_lock() {
+    let (_dir, path) = scratch();
+    let opening = AtomicBool::new(true);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while opening.load(Ordering::Relaxed) {
+                    assert!(std::process::Command::new("true").status().unwrap().success());
+                }
+            });
+        }
+        let results: Vec<_> = (0..300).map(|_| Database::open(&path, quiet()).and_then(Database::close)).collect();
+        opening.store(false, Ordering::Relaxed);
+        results.into_iter().for_each(|result| result.unwrap());
     });
 }
 

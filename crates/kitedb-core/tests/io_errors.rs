@@ -1,6 +1,6 @@
 //! Disks that refuse: a write, a sync, a name or the room for more. A commit that failed has not happened, one whose
 //! outcome is unknown happened whole or not at all, and whatever was acknowledged stays.
-#![allow(missing_docs, clippy::print_stderr)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod support;
 
@@ -72,7 +72,11 @@ impl Faulty {
         if rng.one_in(4) {
             plan = plan.on_path(["-wal", "graph.kitedb", "segment", "control"][rng.below(4) as usize]);
         }
-        if rng.one_in(5) {
+        if rng.one_in(6) {
+            let op = 1 + rng.below(12);
+            self.log.push(format!("a crash {op} operations from now"));
+            self.disk.crash_at(self.disk.ops() + op);
+        } else if rng.one_in(5) {
             let room = rng.below(100_000);
             self.log.push(format!("room for {room} bytes"));
             self.disk.set_capacity(Some(self.disk.used() + room));
@@ -85,6 +89,8 @@ impl Faulty {
     fn repair(&mut self) {
         self.log.push("repaired".to_owned());
         self.disk.clear_faults();
+        // A number that is past: it never comes.
+        self.disk.crash_at(0);
         self.disk.set_capacity(None);
     }
 
@@ -115,9 +121,9 @@ impl Faulty {
                 }
             }
             Err(e) => {
-                let before = self.poisoned;
+                let certain = self.poisoned;
                 self.failed("commit", &e);
-                if self.poisoned && !before {
+                if !certain && (self.poisoned || self.disk.crashed()) && self.unknown.is_none() {
                     self.unknown = Some(draft.now);
                 }
             }
@@ -153,27 +159,32 @@ impl Faulty {
         self.expect_last();
     }
 
+    fn open(&self) -> Result<Database, Error> {
+        Database::open_in(self.env.clone(), "/graph.kitedb", self.options.clone())
+    }
+
+    /// Ends the process or the machine. Returns how many states must be left.
+    fn crash(&mut self, rng: &mut Rng) -> usize {
+        let crash = [
+            Crash::Kill,
+            Crash::PowerLoss(Loss::Random),
+            Crash::PowerLoss(Loss::LoseAllUnsynced),
+            Crash::PowerLoss(Loss::KeepAll),
+        ][rng.below(4) as usize];
+        self.log.push(format!("{crash:?}"));
+        self.disk = self.disk.restart(crash);
+        self.host = self.host.restart(crash);
+        self.env = self.disk.env(&self.host);
+        if crash == Crash::Kill { self.states.len() } else { self.durable }
+    }
+
     /// Ends the process in some way and opens the database again.
     fn reopen(&mut self, rng: &mut Rng) {
         let db = self.db.take().unwrap();
         let mut least = self.states.len();
-        if rng.one_in(3) {
-            let crash = [
-                Crash::Kill,
-                Crash::PowerLoss(Loss::Random),
-                Crash::PowerLoss(Loss::LoseAllUnsynced),
-                Crash::PowerLoss(Loss::KeepAll),
-            ][rng.below(4) as usize];
-            self.log.push(format!("{crash:?}"));
-            let disk = self.disk.restart(crash);
-            self.host = self.host.restart(crash);
-            drop(db);
-            self.disk = disk;
-            if crash != Crash::Kill {
-                least = self.durable;
-            }
-        } else {
-            match db.close() {
+        let mut ended = Some(db);
+        if !self.disk.crashed() && !rng.one_in(3) {
+            match ended.take().unwrap().close() {
                 Ok(()) => {
                     assert!(!self.poisoned, "closed without a word after a failure that leaves the log unusable");
                     self.durable = self.states.len();
@@ -182,13 +193,19 @@ impl Faulty {
                 Err(e) => self.failed("close", &e),
             }
         }
-        self.env = self.disk.env(&self.host);
-        let opened = match Database::open_in(self.env.clone(), "/graph.kitedb", self.options.clone()) {
+        if self.disk.crashed() || ended.is_some() {
+            least = least.min(self.crash(rng));
+        }
+        drop(ended);
+        let opened = match self.open() {
             Ok(db) => db,
             Err(e) => {
                 self.failed("open", &e);
                 self.repair();
-                Database::open_in(self.env.clone(), "/graph.kitedb", self.options.clone()).unwrap()
+                if self.disk.crashed() {
+                    least = least.min(self.crash(rng));
+                }
+                self.open().unwrap()
             }
         };
         self.log.push("open".to_owned());
@@ -214,12 +231,12 @@ impl Faulty {
                 13 | 14 => self.repair(),
                 _ => self.reopen(rng),
             }
-            if self.poisoned && rng.one_in(3) {
+            if (self.poisoned || self.disk.crashed()) && rng.one_in(3) {
                 self.reopen(rng);
             }
         }
         self.repair();
-        if self.poisoned {
+        if self.poisoned || self.disk.crashed() {
             self.reopen(rng);
         }
         // Once the disk is well again, all goes on.

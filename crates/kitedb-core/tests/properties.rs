@@ -1,6 +1,6 @@
 //! The database does what the model does: random operations with commits, rollbacks, checkpoints, merges, reopens
 //! and views held for long, all compared in full.
-#![allow(missing_docs, clippy::print_stderr)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod support;
 
@@ -18,8 +18,11 @@ use support::{
 const MODES: [SyncMode; 3] = [SyncMode::Full, SyncMode::Normal, SyncMode::Off];
 
 fn any_step() -> impl Strategy<Value = Step> {
-    (any::<u8>(), any::<u8>(), prop::collection::vec(any_op(), 1..8))
-        .prop_map(|(kind, slot, ops)| Step { kind, slot, ops })
+    (any::<u8>(), any::<u8>(), prop::collection::vec(any_op(), 1..8)).prop_map(|(kind, slot, ops)| Step {
+        kind,
+        slot,
+        ops,
+    })
 }
 
 /// Shrinks to few operations when something fails.
@@ -28,12 +31,8 @@ fn random_steps_agree_with_the_model() {
     let seed = asked_seed().unwrap_or(1);
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let config = Config {
-        cases: cases(150) as u32,
-        failure_persistence: None,
-        max_shrink_iters: 4000,
-        ..Config::default()
-    };
+    let config =
+        Config { cases: cases(150) as u32, failure_persistence: None, max_shrink_iters: 4000, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let steps = prop::collection::vec(any_step(), 1..60);
     let result = runner.run(&(0usize..3, steps), |(mode, steps)| {

@@ -14,14 +14,11 @@ use crate::harness::table::{Table, number};
 pub fn run(report: &mut Report, dir: &Path) -> Res<()> {
     let graph = Graph::b(report.quick());
     println!("(b): {} nodes, {} edges; loading", graph.nodes, graph.edges.len());
-    let nodes = graph.nodes.to_string();
     let mut table = Table::new(&["resident MB", "before open", "after open", "after touching 1 %"]);
     for store in stores() {
         let path = dir.join(format!("{}.kitedb", store.name()));
         store.load(&path, &graph, 10_000)?;
-        let path_text = path.to_str().ok_or("a path that is no text")?;
-        let sizes = os::child(&["resident", store.name(), path_text, "--count", &nodes])?;
-        let [before, open, touched] = sizes[..] else { return Err("the child printed something else".into()) };
+        let [before, open, touched] = of_fresh_process(store.name(), &path, graph.nodes)?;
         table.row(vec![store.name().into(), number(before), number(open), number(touched)]);
         report.figure(format!("{}: resident after open (b)", store.name()), open, "MB");
         report.figure(format!("{}: resident after touching 1 % of the nodes (b)", store.name()), touched, "MB");
@@ -33,6 +30,13 @@ pub fn run(report: &mut Report, dir: &Path) -> Res<()> {
     }
     table.print("memory of a fresh process, pages of mapped files included");
     Ok(())
+}
+
+/// Resident megabytes of a new process before it opens a loaded graph, after, and after touching 1 % of the nodes.
+pub fn of_fresh_process(name: &str, path: &Path, nodes: u32) -> Res<[f64; 3]> {
+    let path = path.to_str().ok_or("a path that is no text")?;
+    let sizes = os::child(&["resident", name, path, "--count", &nodes.to_string()])?;
+    sizes.try_into().map_err(|sizes| format!("the child printed {sizes:?}").into())
 }
 
 /// In the child: prints its resident megabytes before it opens, after, and after touching 1 % of the nodes.

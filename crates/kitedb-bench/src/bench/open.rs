@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::memory;
 use crate::Res;
 use crate::engines::{GraphStore, stores};
 use crate::harness::graph::{Graph, key};
@@ -57,11 +58,17 @@ pub fn run(report: &mut Report, dir: &Path) -> Res<()> {
             "(b)" => {
                 report.target("open (b) after a clean close, ms", open_ms[0])?;
                 report.target("open (b) / open (a)", open_ms[0] / opens_of_a[0])?;
-                let mut sizes = Vec::new();
+                let (mut sizes, mut after_open, mut touched) = (Vec::new(), Vec::new(), Vec::new());
                 for store in &stores {
-                    sizes.push(os::size_on_disk(&path(store.as_ref()))?.0 as f64 / 1e6);
+                    let path = path(store.as_ref());
+                    sizes.push(os::size_on_disk(&path)?.0 as f64 / 1e6);
+                    let resident = memory::of_fresh_process(store.name(), &path, graph.nodes)?;
+                    after_open.push(resident[1]);
+                    touched.push(resident[2]);
                 }
                 show(report, "bytes on disk (b), MB", "MB", &sizes);
+                show(report, "resident after open (b), MB", "MB", &after_open);
+                show(report, "resident after touching 1 % of the nodes (b), MB", "MB", &touched);
                 report.target("bytes on disk (b), MB", sizes[0])?;
             }
             "100k / 200k" if whole.len() > 1 => {

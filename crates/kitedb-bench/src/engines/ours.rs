@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use kitedb_core::{
-    Database, EdgeKey, EdgeTypeId, GraphRead, NewNode, NodeId, OpenOptions, PropKeyId, SyncMode, Value, ValueRef, View,
+    Database, Direction, EdgeKey, EdgeTypeId, GraphRead, NewNode, NodeId, OpenOptions, PropKeyId, SyncMode, Value,
+    ValueRef, View,
 };
 
 use super::{Batch, Commit, GraphStore, Opened, Reads, Sync, touch};
@@ -162,13 +163,12 @@ impl Reads for Reader {
     }
 
     fn hop(&self, id: u64, mut f: impl FnMut(u64)) -> Res<()> {
-        self.view.out_neighbors(NodeId(id), None)?.for_each(|n| f(n.0));
-        Ok(())
+        Ok(self.view.for_each_neighbor(NodeId(id), Direction::Out, None, |n| f(n.0))?)
     }
 
     fn hop_type(&self, id: u64, ty: u8, mut f: impl FnMut(u64)) -> Res<()> {
-        self.view.out_neighbors(NodeId(id), Some(self.types[ty as usize]))?.for_each(|n| f(n.0));
-        Ok(())
+        let ty = Some(self.types[ty as usize]);
+        Ok(self.view.for_each_neighbor(NodeId(id), Direction::Out, ty, |n| f(n.0))?)
     }
 
     fn exists(&self, src: u64, ty: u8, dst: u64) -> Res<bool> {

@@ -58,10 +58,7 @@ impl Engine {
         {
             return engine.share(&options);
         }
-        // Opened again once the lock is held: another process may have published to it until then.
-        lock_for_writing(&Store::open(&env, &path, true)?, &path)?;
-        let store = Store::open(&env, &path, true)?;
-        lock_for_writing(&store, &path)?;
+        let store = open_for_writing(&env, &path)?;
         if store.file().identity().map_err(|e| Error::io("look at", &path, e))? != identity {
             let what = format_args!("{} was replaced while it was being opened: open it again", path.display());
             return Err(Error::new(ErrorCode::Locked, what));
@@ -69,7 +66,7 @@ impl Engine {
         let mut engine = Self::assemble(env, path, options, store)?;
         engine.place = place.clone();
         let engine = Arc::new(engine);
-        engine.recover_for_writing()?;
+        engine.recover_for_writing().inspect_err(|_| drop(engine.store.file().unlock(WRITER_LOCK..WRITER_LOCK + 1)))?;
         engine.jobs.attach(&engine);
         *current = Arc::downgrade(&engine);
         Ok(engine)
@@ -269,6 +266,21 @@ impl Engine {
         };
         self.apply(&levels, overlay, frame.header.log_index, info)
     }
+}
+
+/// Opens the file as it is once the writer's lock is held.
+fn open_for_writing(env: &Env, path: &Path) -> Result<Store> {
+    for _ in 0..ATTEMPTS {
+        let store = Store::open(env, path, true)?;
+        lock_for_writing(&store, path)?;
+        // Another process may have published to it until then.
+        if Store::open(env, path, true)?.generation() == store.generation() {
+            return Ok(store);
+        }
+        // Not left to the end of the open file: a process that is being started holds a copy of it for a while.
+        store.file().unlock(WRITER_LOCK..WRITER_LOCK + 1).map_err(|e| Error::io("unlock", path, e))?;
+    }
+    Err(Error::new(ErrorCode::Locked, format_args!("{} changes too fast to be opened", path.display())))
 }
 
 /// Takes the writer's lock. A reader that looks for a writer holds a part of it for a moment: that is waited for.

@@ -1,6 +1,9 @@
 //! How a database is opened.
 
-use crate::error::{Error, ErrorCode, Result};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    store::DEFAULT_MAX_RUNS,
+};
 
 /// When a commit is on the disk. In every mode it survives the death of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,7 +42,7 @@ impl Default for OpenOptions {
             checkpoint_log_bytes: 64 << 20,
             auto_checkpoint: true,
             auto_compaction: true,
-            max_runs: 7,
+            max_runs: DEFAULT_MAX_RUNS,
             background: true,
             segment_max_bytes: 64 << 20,
         }

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 
 /// One change of the graph, borrowed from a payload.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[allow(missing_docs, reason = "each variant's text says what its fields are")]
 pub enum Mutation<'a> {
     /// Gives `name` to `id`; doing so again with the same name changes nothing.
     DefineName { kind: NameKind, id: u32, name: &'a str },

@@ -41,9 +41,7 @@ pub struct SegmentInfo {
     pub seq: u64,
     /// Its file.
     pub path: PathBuf,
-    /// The index of its first frame.
-    pub first: LogIndex,
-    /// The index of its last frame; below `first` if it has none.
+    /// The index of its last frame; that of the segment before it if it has none.
     pub last: LogIndex,
     /// Its bytes on disk.
     pub bytes: u64,
@@ -214,12 +212,13 @@ impl Appender {
         Ok(header)
     }
 
-    /// Makes sure that the bytes of a failed append can never be read as a frame.
+    /// Makes sure that the bytes of a failed append can never be read as a frame, not even after a loss of power
+    /// that keeps them and takes what was written over them.
     fn undo(&mut self, at: u64, end: u64, cause: std::io::Error) -> Error {
         self.junk_end = self.junk_end.max(end);
         let cause = Error::io("append to", &self.segment.path, cause);
         // Enough zeros that neither a mark nor a frame header survives at this place.
-        match self.segment.file.write_at(&[0; FRAME_PREFIX], at) {
+        match self.segment.file.write_at(&[0; FRAME_PREFIX], at).and_then(|()| self.segment.file.sync_data()) {
             Ok(()) => cause,
             Err(_) => {
                 self.sync.fail();
@@ -238,7 +237,6 @@ impl Appender {
         let info = SegmentInfo {
             seq: old.seq,
             path: old.path.clone(),
-            first: old.header.first,
             last: self.last,
             bytes: old.filled.max(old.end),
         };
@@ -320,7 +318,7 @@ mod tests {
             RecoveryStart { identity, index: LogIndex(0), epoch: Epoch(1), digest: Digest::default(), limit: None };
         let recovered = recover(&env, dir, start, OpenMode::ReadWrite, &mut |_| Ok(())).unwrap();
         let log = recovered.resume(&env, options, None).unwrap();
-        let ranges: Vec<(u64, u64)> = log.older.iter().map(|s| (s.first.0, s.last.0)).collect();
-        assert_eq!(ranges, [(1, 1), (2, 3)]);
+        let ends: Vec<u64> = log.older.iter().map(|s| s.last.0).collect();
+        assert_eq!(ends, [1, 3]);
     }
 }

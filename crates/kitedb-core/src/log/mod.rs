@@ -40,11 +40,14 @@ pub struct LogIdentity {
 /// Removes a log: its segments, its control file and its folder. What is not ours stays, and the folder with it.
 pub fn remove(disk: &dyn Disk, dir: &Path) -> Result<()> {
     let io = |e| Error::io("remove log", dir, e);
-    let names = match disk.list(dir) {
+    let mut names = match disk.list(dir) {
         Ok(names) => names,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(io(e)),
     };
+    // The control file, then segments from the oldest on: who reads meanwhile finds the beginning missing, and
+    // never takes a part of the log for all of it.
+    names.sort_unstable();
     let mut others = false;
     for name in names {
         if name == control::CONTROL_NAME || segment::parse_name(&name).is_some() {

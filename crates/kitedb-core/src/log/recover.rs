@@ -139,6 +139,10 @@ pub fn recover(
     for at in first..recovered.segments.len() {
         let found = &recovered.segments[at];
         let bytes = read_file(env, &found.path)?;
+        if SegmentHeader::parse(&bytes) != Some(found.header) {
+            // A writer closed this log and began another one under the same names.
+            return Err(missing("but another log took the place of the one there"));
+        }
         // Frames at or beyond the first of the next segment are void: a new epoch or a repair began there.
         let bound = recovered.segments.get(at + 1).map(|s| s.header.first);
         recovered.history.push((found.header.epoch, found.header.writer_id, found.header.first));
@@ -155,8 +159,9 @@ pub fn recover(
         }
         let later = recovered.segments[at + 1..].iter().any(|s| s.header.first > expected);
         let mut claim = claimed(env, &bytes, end, &recovered.segments[at + 1..], &walk.salt)?;
+        // A segment without a header is one whose making was cut short, unless a mark in it says otherwise.
         for path in &headless {
-            claim = claim.max(headless_claim(&read_file(env, path)?, &walk.salt));
+            claim = claim.max(mark::greatest(&read_file(env, path)?, &walk.salt));
         }
         let claimed = claim.is_some_and(|claim| claim >= expected) && walk.last < walk.limit;
         if let Some(fault) = fault {
@@ -169,6 +174,11 @@ pub fn recover(
                 found.path.display(),
                 claim.unwrap_or(expected).max(expected),
                 walk.last
+            )));
+        } else if start.limit.is_some_and(|limit| walk.last < limit) {
+            recovered.damage = Some(Error::corrupt(format_args!(
+                "the log ends in {} at byte {end}, before the frame with log index {expected} that its writer has published",
+                found.path.display()
             )));
         }
         let dirty = bytes.get(end as usize..).is_some_and(|rest| rest.iter().any(|&b| b != 0))
@@ -226,7 +236,6 @@ impl Recovered {
             older.push(SegmentInfo {
                 seq: copy.seq,
                 path: copy.path.clone(),
-                first: header.first,
                 last: self.last,
                 bytes: copy.end,
             });
@@ -274,7 +283,6 @@ impl Found {
         SegmentInfo {
             seq: self.seq,
             path: self.path.clone(),
-            first: self.header.first,
             last: self.last,
             bytes: self.bytes,
         }
@@ -393,15 +401,6 @@ fn claimed(env: &Env, bytes: &[u8], end: u64, later: &[Found], salt: &super::Sal
         claim = claim.max(mark::greatest(&read_file(env, &found.path)?, salt));
     }
     Ok(claim)
-}
-
-/// What a segment whose header does not verify claims durable. One whose making was cut short has no frame beyond
-/// those of the segment before it, because a header is durable before the first append; so any other frame says
-/// that the header was damaged later.
-fn headless_claim(bytes: &[u8], salt: &super::Salt) -> Option<LogIndex> {
-    let places = (SEGMENT_HEADER_LEN..bytes.len()).step_by(8);
-    let frames = places.filter_map(|at| FrameRef::parse(&bytes[at..])).map(|frame| frame.header.log_index);
-    frames.max().max(mark::greatest(bytes, salt))
 }
 
 fn segment_files(env: &Env, dir: &Path) -> Result<Vec<(u64, PathBuf)>> {

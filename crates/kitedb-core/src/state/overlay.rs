@@ -318,7 +318,7 @@ impl Overlay {
             }
             None => {
                 let before = Digest::of_node(old.as_bytes());
-                drop(self.nodes.push(NodeChange { id, existed: true, before, record, dead, cascaded: dead }));
+                self.nodes.push(NodeChange { id, existed: true, before, record, dead, cascaded: dead });
             }
         }
     }

@@ -231,17 +231,6 @@ impl Store {
         }
     }
 
-    /// The file's length.
-    pub fn file_len(&self) -> Result<u64> {
-        self.device.len()
-    }
-
-    /// Bytes inside the file that hold nothing, whether or not a foreign reader still looks at them.
-    pub fn free_bytes(&self) -> u64 {
-        let (free, quarantined) = self.space.unused();
-        free + quarantined
-    }
-
     /// How full the file is.
     pub fn stats(&self) -> Result<StoreStats> {
         let (free, quarantined) = self.space.unused();
@@ -348,6 +337,11 @@ fn misplaced(live: &[(String, u64, u64)], file_len: u64) -> Vec<Damage> {
 
 #[cfg(test)]
 impl Store {
+    /// The file's length.
+    pub(super) fn file_len(&self) -> Result<u64> {
+        self.device.len()
+    }
+
     /// Bytes of the file that are neither free nor in quarantine.
     pub(super) fn space_in_use(&self) -> u64 {
         self.space.in_use()

@@ -38,19 +38,15 @@ mod tiers;
 mod vectors;
 
 pub use bounds::{RunBounds, TableBounds};
-pub use column::{Ints, IntsIter};
-pub use file::{Store, StoreStats};
+pub use column::Ints;
+pub use file::Store;
 pub use header::{LogKind, LogLink};
 pub use manifest::{CheckpointMark, HistoryEntry, Manifest};
 pub use merge::merge;
-pub use meta::{Part, RunMeta, SectionId, SectionMeta, TableKind, TableMeta};
-pub use row::{EntryKind, Members, Row, RowEntry};
-pub use run::{Run, RunCounts, RunName};
-pub use run_writer::RunWriter;
-pub use scan::{LabelScan, NodeScan, RowScan, VectorScan};
+pub use row::{EntryKind, Row};
+pub use run::Run;
 pub use section_writer::Pace;
 pub use tiers::{DEFAULT_MAX_RUNS, plan_merge};
-pub use vectors::VectorEntries;
 
 /// The byte of the file whose lock the one writer holds (taken by the floor above).
 pub const WRITER_LOCK: u64 = (1 << 62) - 1;

@@ -124,9 +124,9 @@ impl Lists {
 
     #[inline(always)]
     fn row(&self, start: u64, end: u64) -> Result<Row<'_>> {
-        let id = self.layout.id_width();
-        // Saturating: a damaged number must meet the bounds check, not wrap round it.
-        let bytes = self.payload.slice((start as usize).saturating_mul(id), (end as usize).saturating_mul(id))?;
+        let shift = self.layout.id_shift();
+        // A damaged number may wrap round here; what comes out is checked against the section all the same.
+        let bytes = self.payload.slice((start as usize) << shift, (end as usize) << shift)?;
         match self.layout.row(bytes, start) {
             Some(row) => Ok(row),
             None => Err(self.payload.inconsistent("a row is not aligned")),

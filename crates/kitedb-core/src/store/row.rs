@@ -88,36 +88,35 @@ impl RowLayout {
         }
     }
 
+    /// The width of an id, as a power of two.
+    #[inline(always)]
+    pub fn id_shift(self) -> u32 {
+        match self {
+            Self::U32U8 | Self::U32U16 | Self::U32U32 => 2,
+            Self::U64U8 | Self::U64U16 | Self::U64U32 => 3,
+        }
+    }
+
+    #[inline(always)]
+    fn entry_width(self) -> usize {
+        match self {
+            Self::U32U8 => 5,
+            Self::U32U16 => 6,
+            Self::U32U32 => 8,
+            Self::U64U8 => 9,
+            Self::U64U16 => 10,
+            Self::U64U32 => 12,
+        }
+    }
+
     /// The row that `bytes` (see [`super::parts::Lists`]) hold, the first of its entries number `first`.
     #[inline(always)]
     pub fn row(self, bytes: &[u8], first: u64) -> Option<Row<'_>> {
-        let (others, codes) = match self {
-            Self::U32U8 => split::<4, 1>(bytes)?,
-            Self::U32U16 => split::<4, 2>(bytes)?,
-            Self::U32U32 => split::<4, 4>(bytes)?,
-            Self::U64U8 => split::<8, 1>(bytes)?,
-            Self::U64U16 => split::<8, 2>(bytes)?,
-            Self::U64U32 => split::<8, 4>(bytes)?,
-        };
-        let others = match self.id_width() {
-            4 => Ints::U32(bytemuck::try_cast_slice(others).ok()?),
-            _ => Ints::U64(bytemuck::try_cast_slice(others).ok()?),
-        };
-        let codes = match self {
-            Self::U32U8 | Self::U64U8 => Codes::U8(codes),
-            Self::U32U16 | Self::U64U16 => Codes::U16(bytemuck::try_cast_slice(codes).ok()?),
-            Self::U32U32 | Self::U64U32 => Codes::U32(bytemuck::try_cast_slice(codes).ok()?),
-        };
-        Some(Row { others, codes, first })
+        let aligned = bytes.as_ptr().addr() & (self.id_width() - 1) == 0;
+        // One division by a constant for the commonest shape.
+        let len = if let Self::U32U8 = self { bytes.len() / 5 } else { bytes.len() / self.entry_width() };
+        aligned.then_some(Row { bytes, layout: self, len, first })
     }
-}
-
-/// Ids and codes, without what follows them.
-#[inline(always)]
-fn split<const ID: usize, const CODE: usize>(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let len = bytes.len() / (ID + CODE);
-    let (others, rest) = bytes.split_at_checked(len * ID)?;
-    Some((others, rest.get(..len * CODE)?))
 }
 
 /// One entry of a [`Row`].
@@ -134,31 +133,46 @@ pub struct RowEntry {
 /// The edges of one node in one run, ascending by type, then other end.
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a> {
-    others: Ints<'a>,
-    codes: Codes<'a>,
+    /// Ids, then codes, then less than one entry: typed where it is read, so that a row that is only passed on
+    /// costs no more than a slice.
+    bytes: &'a [u8],
+    layout: RowLayout,
+    len: usize,
     /// The number of the first entry in its table; numbers of rows do not overlap, but are not dense.
     first: u64,
 }
 
 impl<'a> Row<'a> {
     /// The row of a node that a run says nothing of.
-    pub const EMPTY: Row<'static> = Row { others: Ints::EMPTY, codes: Codes::U8(&[]), first: 0 };
+    pub const EMPTY: Row<'static> = Row { bytes: &[], layout: RowLayout::U32U8, len: 0, first: 0 };
 
     /// How many entries there are.
     #[inline]
     pub fn len(&self) -> usize {
-        self.others.len()
+        self.len
     }
 
     /// Whether there are none.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.others.is_empty()
+        self.len == 0
+    }
+
+    #[inline(always)]
+    fn codes(&self) -> Codes<'a> {
+        let at = self.len * self.layout.id_width();
+        let codes = |width: usize| self.bytes.get(at..at + self.len * width).unwrap_or_default();
+        // Aligned as ids are, and ids are at least as wide.
+        match self.layout {
+            RowLayout::U32U8 | RowLayout::U64U8 => Codes::U8(codes(1)),
+            RowLayout::U32U16 | RowLayout::U64U16 => Codes::U16(bytemuck::try_cast_slice(codes(2)).unwrap_or_default()),
+            RowLayout::U32U32 | RowLayout::U64U32 => Codes::U32(bytemuck::try_cast_slice(codes(4)).unwrap_or_default()),
+        }
     }
 
     #[inline(always)]
     fn code(&self, at: usize) -> Option<u32> {
-        match self.codes {
+        match self.codes() {
             Codes::U8(codes) => codes.get(at).map(|&code| code.into()),
             Codes::U16(codes) => codes.get(at).map(|&code| code.into()),
             Codes::U32(codes) => codes.get(at).copied(),
@@ -168,7 +182,7 @@ impl<'a> Row<'a> {
     /// The entry at `at`.
     #[inline]
     pub fn get(&self, at: usize) -> Option<RowEntry> {
-        let (code, other) = (self.code(at)?, self.others.get(at)?);
+        let (code, other) = (self.code(at)?, self.others().get(at)?);
         Some(RowEntry { ty: EdgeTypeId(code >> 2), kind: EntryKind::from_code(code), other: NodeId(other) })
     }
 
@@ -182,7 +196,7 @@ impl<'a> Row<'a> {
     #[inline]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = RowEntry> + use<'a> {
         let row = *self;
-        self.others.iter().enumerate().map(move |(at, other)| {
+        self.others().iter().enumerate().map(move |(at, other)| {
             let code = row.code(at).unwrap_or_default();
             RowEntry { ty: EdgeTypeId(code >> 2), kind: EntryKind::from_code(code), other: NodeId(other) }
         })
@@ -194,7 +208,7 @@ impl<'a> Row<'a> {
         if ty.0 > MAX_TYPE {
             return 0..0;
         }
-        match self.codes {
+        match self.codes() {
             // One type more than fits the width: no entry can have it, and the comparison stays narrow.
             Codes::U8(_) if ty.0 > u32::from(u8::MAX >> 2) => 0..0,
             Codes::U16(_) if ty.0 > u32::from(u16::MAX >> 2) => 0..0,
@@ -207,13 +221,13 @@ impl<'a> Row<'a> {
     /// Where the entry with that type and other end stands.
     #[inline]
     pub fn find(&self, ty: EdgeTypeId, other: NodeId) -> Option<usize> {
-        if let (Codes::U8(codes), Ints::U32(others)) = (self.codes, self.others)
+        if let (Codes::U8(codes), Ints::U32(others)) = (self.codes(), self.others())
             && codes.len() <= SHORT
         {
             return find_short(codes, others, ty.0, other.0);
         }
         let range = self.type_range(ty);
-        let others = self.others.slice(range.clone());
+        let others = self.others().slice(range.clone());
         let at = others.lower_bound(other.0);
         (others.get(at) == Some(other.0)).then_some(range.start + at)
     }
@@ -221,7 +235,11 @@ impl<'a> Row<'a> {
     /// The other ends, in the order of the entries.
     #[inline]
     pub fn others(&self) -> Ints<'a> {
-        self.others
+        let ids = self.bytes.get(..self.len * self.layout.id_width()).unwrap_or_default();
+        match self.layout.id_width() {
+            4 => Ints::U32(bytemuck::try_cast_slice(ids).unwrap_or_default()),
+            _ => Ints::U64(bytemuck::try_cast_slice(ids).unwrap_or_default()),
+        }
     }
 
     /// The number of the entry at `at` in its table: what its properties are found by.
@@ -280,7 +298,7 @@ impl<'a> Members<'a> {
 
     /// The nodes.
     pub fn ids(&self) -> Ints<'a> {
-        self.0.others
+        self.0.others()
     }
 
     /// The entry at `at`: [`EntryKind::Add`] or [`EntryKind::Remove`].
@@ -297,7 +315,7 @@ impl<'a> Members<'a> {
     /// The place of the first node that is not less than `id`.
     #[inline]
     pub fn seek(&self, id: NodeId) -> usize {
-        self.0.others.lower_bound(id.0)
+        self.0.others().lower_bound(id.0)
     }
 
     /// What this run says of one node.

@@ -62,7 +62,7 @@ impl Section {
     /// The bytes from `start` to `end`, verified.
     #[inline(always)]
     pub fn slice(&self, start: usize, end: usize) -> Result<&[u8]> {
-        if start > end || end > self.len {
+        if end > self.len {
             return Err(self.outside(start, end));
         }
         if self.unverified.load(Ordering::Relaxed) != 0 {

@@ -53,7 +53,8 @@ fn compare_nodes(read: &impl GraphRead, model: &Model) {
         let found = read.node_by_key(&key).unwrap().map(|id| id.0);
         assert_eq!(found, model.keys.get(&key).copied(), "node with key {key}");
     }
-    let ids: BTreeSet<u64> = model.nodes.keys().chain(&CHOSEN).chain(&model.ever).chain(&[0, u64::MAX]).copied().collect();
+    let ids: BTreeSet<u64> =
+        model.nodes.keys().chain(&CHOSEN).chain(&model.ever).chain(&[0, u64::MAX]).copied().collect();
     for id in ids {
         let (expected, node) = (model.nodes.get(&id), NodeId(id));
         assert_eq!(read.node_exists(node).unwrap(), expected.is_some(), "node {id} exists");
@@ -82,9 +83,9 @@ fn compare_nodes(read: &impl GraphRead, model: &Model) {
 fn compare_edges(read: &impl GraphRead, model: &Model) {
     for &src in model.nodes.keys() {
         for &dst in model.nodes.keys() {
-            for ty in 0..TYPES.len() {
+            for (ty, name) in TYPES.into_iter().enumerate() {
                 let edge: Edge = (src, ty, dst);
-                let found = read.edge_exists(NodeId(src), TYPES[ty], NodeId(dst)).unwrap();
+                let found = read.edge_exists(NodeId(src), name, NodeId(dst)).unwrap();
                 assert_eq!(found, model.edges.contains_key(&edge), "edge {edge:?} exists");
             }
         }

@@ -86,7 +86,7 @@ fn pick(draft: &Draft, n: u8) -> u64 {
 fn pick_edge(draft: &Draft, op: Op) -> Edge {
     let edges = &draft.now.edges;
     match edges.keys().nth(usize::from(op.b) % edges.len().max(1)) {
-        Some(edge) if op.d % 3 > 0 => *edge,
+        Some(edge) if !op.d.is_multiple_of(3) => *edge,
         _ => (pick(draft, op.a), usize::from(op.b) % TYPES.len(), pick(draft, op.c)),
     }
 }
@@ -319,7 +319,7 @@ fn set_vector(op: Op, node: u64, tx: &mut Transaction, draft: &mut Draft) {
 fn recreate(id: u64, n: u8, tx: &mut Transaction, draft: &mut Draft) {
     let deleted = outcome(tx.delete_node(NodeId(id)));
     assert_eq!(deleted, draft.delete_node(id), "delete node {id}");
-    let key = (n % 3 > 0).then(|| key_name(n));
+    let key = (!n.is_multiple_of(3)).then(|| key_name(n));
     if deleted.is_ok() && draft.may_create(Some(id), key.as_deref()).is_ok() {
         tx.create_node_with(NewNode { id: Some(NodeId(id)), key: key.as_deref(), ..NewNode::default() }).unwrap();
         assert!(tx.node_labels(NodeId(id)).unwrap().is_empty());

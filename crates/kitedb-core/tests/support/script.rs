@@ -28,10 +28,42 @@ enum Action {
 use Action::{Checkpoint, Commit, Compact, CompactStep, Reopen, Sync};
 
 const SCRIPT: [Action; 36] = [
-    Commit(4), Commit(1), Commit(12), Sync, Commit(3), Commit(25), Checkpoint, Commit(5), Commit(2), Checkpoint,
-    Commit(20), Commit(20), Commit(1), CompactStep, Commit(6), Reopen, Commit(3), Checkpoint, Commit(1), Sync,
-    Commit(9), Commit(30), Commit(2), Reopen, Reopen, Commit(8), Checkpoint, Commit(4), Compact, Commit(15), Sync,
-    Commit(2), Commit(1), Checkpoint, Commit(3), Reopen,
+    Commit(4),
+    Commit(1),
+    Commit(12),
+    Sync,
+    Commit(3),
+    Commit(25),
+    Checkpoint,
+    Commit(5),
+    Commit(2),
+    Checkpoint,
+    Commit(20),
+    Commit(20),
+    Commit(1),
+    CompactStep,
+    Commit(6),
+    Reopen,
+    Commit(3),
+    Checkpoint,
+    Commit(1),
+    Sync,
+    Commit(9),
+    Commit(30),
+    Commit(2),
+    Reopen,
+    Reopen,
+    Commit(8),
+    Checkpoint,
+    Commit(4),
+    Compact,
+    Commit(15),
+    Sync,
+    Commit(2),
+    Commit(1),
+    Checkpoint,
+    Commit(3),
+    Reopen,
 ];
 
 /// How far the workload came, and what it had been told by then.
@@ -62,8 +94,14 @@ pub fn run(seed: u64, mode: SyncMode, crash_at: Option<u64>) -> Run {
     if let Some(op) = crash_at {
         disk.crash_at(op);
     }
-    let mut run =
-        Run { mode, disk: disk.clone(), host: host.clone(), states: vec![Model::default()], acknowledged: 0, durable: 0 };
+    let mut run = Run {
+        mode,
+        disk: disk.clone(),
+        host: host.clone(),
+        states: vec![Model::default()],
+        acknowledged: 0,
+        durable: 0,
+    };
     if let Err(e) = run.play(&mut Rng::new(seed)) {
         assert!(disk.crashed(), "failed without a crash: {e:?}");
     }

@@ -60,7 +60,12 @@ pub struct World {
 
 /// Options under which nothing happens by itself.
 pub fn stepped(mode: SyncMode) -> OpenOptions {
-    OpenOptions::new().sync_mode(mode).background(false).auto_checkpoint(false).auto_compaction(false).segment_max_bytes(8192)
+    OpenOptions::new()
+        .sync_mode(mode)
+        .background(false)
+        .auto_checkpoint(false)
+        .auto_compaction(false)
+        .segment_max_bytes(8192)
 }
 
 impl World {
@@ -125,7 +130,7 @@ impl World {
             10..=14 => self.interleaved(step),
             15 | 16 => self.db().checkpoint().unwrap(),
             17 => drop(self.db().compact_step().unwrap()),
-            18 if step.slot % 2 == 0 => self.db().compact().unwrap(),
+            18 if step.slot.is_multiple_of(2) => self.db().compact().unwrap(),
             18 => self.db().sync().unwrap(),
             19 | 20 => self.hold_view(step),
             21 => {
@@ -201,7 +206,7 @@ impl World {
     /// Holds the current view, to be compared again later, and remembers where some of its pages end.
     fn hold_view(&mut self, step: &Step) {
         let view = self.db().snapshot().unwrap();
-        if step.slot % 2 == 0 {
+        if step.slot.is_multiple_of(2) {
             self.cursors.nodes.extend(view.nodes_page(None, 1 + usize::from(step.slot) % 5).unwrap().next);
             self.cursors.edges.extend(view.edges_page(None, 1 + usize::from(step.slot) % 9).unwrap().next);
             let few = self.cursors.nodes.len().saturating_sub(4);

@@ -6,7 +6,11 @@ mod model;
 mod reading;
 mod space;
 
-use super::*;
+use super::{
+    meta::{Part, SectionMeta},
+    row::RowEntry,
+    *,
+};
 use crate::{
     error::{ErrorCode, Result},
     io::{

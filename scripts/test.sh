@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Sets up and runs everything that must hold before a change is merged. From nothing: Rust (with rustfmt and
+# clippy), Python 3.11 and a network for the crates.
+#
+#     scripts/test.sh              # all of it
+#     scripts/test.sh lint unit    # only these steps, in this order
+#
+# Steps: lint, unit, docs, scripts, demo, bench.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
+
+scratch="$(mktemp -d)"
+trap 'rm -rf "$scratch"' EXIT
+
+heading() {
+    printf '\n==== %s\n' "$*"
+}
+
+lint() {
+    heading 'format'
+    cargo fmt --all --check
+    heading 'clippy'
+    cargo clippy --workspace --all-targets -- -D warnings
+}
+
+unit() {
+    # Documentation tests, the README among them, are part of it.
+    heading 'tests'
+    cargo test --workspace
+}
+
+docs() {
+    heading 'documentation'
+    RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
+}
+
+scripts() {
+    heading 'scripts'
+    python3 -m doctest scripts/debian-packages.py
+}
+
+demo() {
+    heading 'demo'
+    cargo run --release -p kitedb-cli -- demo --dir "$scratch/demo"
+}
+
+bench() {
+    heading 'benchmarks, without peers: that they run, not what they measure'
+    cargo build --release -p kitedb-bench
+    local what
+    for what in commit group-commit read open checkpoint load memory; do
+        heading "kitedb-bench $what --quick"
+        cargo run --release -p kitedb-bench -- "$what" --quick --dir "$scratch/bench" --json "$scratch/$what.json"
+        python3 -m json.tool "$scratch/$what.json" >/dev/null
+    done
+}
+
+steps=("$@")
+if [ ${#steps[@]} -eq 0 ]; then
+    steps=(lint unit docs scripts demo bench)
+fi
+for step in "${steps[@]}"; do
+    case "$step" in
+        lint | unit | docs | scripts | demo | bench) "$step" ;;
+        *)
+            printf 'no step %s: lint, unit, docs, scripts, demo, bench\n' "$step" >&2
+            exit 2
+            ;;
+    esac
+done
+printf '\n==== all passed: %s\n' "${steps[*]}"
