@@ -186,7 +186,8 @@ impl Engine {
         // Checkpoints may have added newer runs meanwhile; those below have not moved.
         let (manifest, current) = self.store.snapshot();
         let mut runs = current.to_vec();
-        let same = runs.get(start..start + count).is_some_and(|now| now.iter().zip(&chosen).all(|(a, b)| Arc::ptr_eq(a, b)));
+        let same =
+            runs.get(start..start + count).is_some_and(|now| now.iter().zip(&chosen).all(|(a, b)| Arc::ptr_eq(a, b)));
         if !same {
             return Err(Error::new(ErrorCode::Internal, "runs moved during a merge"));
         }

@@ -123,7 +123,8 @@ impl Engine {
         }
         for (key, dimension) in &overlay.dimensions {
             if self.names.dimension(*key).is_some_and(|d| d != *dimension) {
-                let what = format_args!("the length of vectors under property key {key} was fixed by another transaction");
+                let what =
+                    format_args!("the length of vectors under property key {key} was fixed by another transaction");
                 return Err(Error::new(ErrorCode::Conflict, what));
             }
         }
@@ -282,7 +283,11 @@ fn no_log() -> Error {
 }
 
 /// Which kinds of names there are: used by recovery to list a run's names.
-pub(super) fn define_run_names(engine_names: &crate::state::Names, names: Vec<(NameKind, u32, u32, String)>, at: LogIndex) -> Result<()> {
+pub(super) fn define_run_names(
+    engine_names: &crate::state::Names,
+    names: Vec<(NameKind, u32, u32, String)>,
+    at: LogIndex,
+) -> Result<()> {
     for (kind, id, dimension, name) in names {
         engine_names.define(kind, id, &name, at)?;
         if dimension != 0 {

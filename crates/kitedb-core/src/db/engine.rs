@@ -1,11 +1,6 @@
 //! What all handles to one file share.
 
-use super::{
-    jobs::Jobs,
-    open::Place,
-    options::OpenOptions,
-    view::View,
-};
+use super::{jobs::Jobs, open::Place, options::OpenOptions, view::View};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, MAX_NODE_ID, NodeId},

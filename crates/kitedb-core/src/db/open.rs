@@ -117,8 +117,7 @@ impl Engine {
         for run in runs.iter() {
             define_run_names(&names, run.names()?, LogIndex(0))?;
         }
-        let totals =
-            Totals { nodes: manifest.node_count, edges: manifest.edge_count, vectors: manifest.vector_count };
+        let totals = Totals { nodes: manifest.node_count, edges: manifest.edge_count, vectors: manifest.vector_count };
         let info = CommitInfo { epoch, commit_ms, digest, totals };
         let active = Delta::new(log_index, info, &dense(&manifest.type_counts)?, &dense(&manifest.label_counts)?);
         let levels = Levels { active: Arc::new(active), frozen: None, runs };
@@ -361,7 +360,8 @@ fn dense(pairs: &[(u32, u64)]) -> Result<Vec<u64>> {
 
 fn merge_history(history: &mut Vec<HistoryEntry>, recovered: &Recovered, new_epoch: Option<(Epoch, [u8; 16])>) {
     let found = recovered.history.iter().map(|&(epoch, writer_id, first)| HistoryEntry { epoch, writer_id, first });
-    let new = new_epoch.map(|(epoch, writer_id)| HistoryEntry { epoch, writer_id, first: LogIndex(recovered.last.0 + 1) });
+    let new =
+        new_epoch.map(|(epoch, writer_id)| HistoryEntry { epoch, writer_id, first: LogIndex(recovered.last.0 + 1) });
     for entry in found.chain(new) {
         if history.last().is_none_or(|last| (last.epoch, last.writer_id) != (entry.epoch, entry.writer_id)) {
             history.push(entry);

@@ -8,8 +8,8 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{
-        EdgeKey, EdgeTypeId, LabelId, LogIndex, Mutation, NameKind, NodeId, PropKeyId, PropListBuf, Token,
-        Value, VectorRef, codec::put_varint,
+        EdgeKey, EdgeTypeId, LabelId, LogIndex, Mutation, NameKind, NodeId, PropKeyId, PropListBuf, Token, Value,
+        VectorRef, codec::put_varint,
     },
     log::{FRAME_PREFIX, MAX_PAYLOAD},
     state::{self, Levels, Names, Overlay, Reading},

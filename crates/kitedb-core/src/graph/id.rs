@@ -111,7 +111,9 @@ impl FromStr for Token {
         let token = Self {
             epoch: Epoch(number(parts.next().unwrap_or_default(), "epoch")?),
             log_index: LogIndex(number(
-                parts.next().ok_or_else(|| Error::invalid(format_args!("invalid token '{text}' (log_index missing)")))?,
+                parts
+                    .next()
+                    .ok_or_else(|| Error::invalid(format_args!("invalid token '{text}' (log_index missing)")))?,
                 "log_index",
             )?),
         };

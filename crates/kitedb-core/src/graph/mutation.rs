@@ -114,9 +114,7 @@ impl<'a> Mutation<'a> {
     /// Reads one mutation.
     pub fn decode(r: &mut Reader<'a>) -> Result<Self> {
         Ok(match r.u8()? {
-            DEFINE_NAME => {
-                Self::DefineName { kind: NameKind::from_byte(r.u8()?)?, id: name_id(r)?, name: r.text()? }
-            }
+            DEFINE_NAME => Self::DefineName { kind: NameKind::from_byte(r.u8()?)?, id: name_id(r)?, name: r.text()? },
             DEFINE_VECTOR => Self::DefineVector { key: PropKeyId(name_id(r)?), dimension: r.varint32()? },
             op @ (CREATE_NODE | CREATE_NODE_UNKEYED) => {
                 let id = node_id(r)?;
@@ -134,9 +132,7 @@ impl<'a> Mutation<'a> {
                 Self::CreateNode { id, key, labels, props: prop_list(r)? }
             }
             DELETE_NODE => Self::DeleteNode { id: node_id(r)? },
-            SET_NODE_PROP => {
-                Self::SetNodeProp { id: node_id(r)?, key: PropKeyId(name_id(r)?), value: value_bytes(r)? }
-            }
+            SET_NODE_PROP => Self::SetNodeProp { id: node_id(r)?, key: PropKeyId(name_id(r)?), value: value_bytes(r)? },
             REMOVE_NODE_PROP => Self::RemoveNodeProp { id: node_id(r)?, key: PropKeyId(name_id(r)?) },
             ADD_LABEL => Self::AddLabel { id: node_id(r)?, label: LabelId(name_id(r)?) },
             REMOVE_LABEL => Self::RemoveLabel { id: node_id(r)?, label: LabelId(name_id(r)?) },

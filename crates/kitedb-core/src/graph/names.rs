@@ -72,7 +72,11 @@ impl NameTable {
         match (self.id(name), self.name(id)) {
             (Some(found), _) if found == id => return Ok(false),
             (None, None) => {}
-            _ => return Err(Error::corrupt(format_args!("name '{name}' with id {id} contradicts an earlier definition"))),
+            _ => {
+                return Err(Error::corrupt(format_args!(
+                    "name '{name}' with id {id} contradicts an earlier definition"
+                )));
+            }
         }
         // Ids are given out one by one; a jump means damage, and must not become a huge allocation.
         if id == 0 || id as usize > self.by_id.len() + 1_000_000 {

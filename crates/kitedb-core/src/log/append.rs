@@ -81,8 +81,13 @@ impl Appender {
     ) -> Result<Self> {
         let (epoch, writer_id, last, digest) = start;
         let seq = older.last().map_or(1, |s| s.seq + 1);
-        let header =
-            SegmentHeader { log: control.identity(), epoch, writer_id, first: LogIndex(last.0 + 1), digest_before: digest };
+        let header = SegmentHeader {
+            log: control.identity(),
+            epoch,
+            writer_id,
+            first: LogIndex(last.0 + 1),
+            digest_before: digest,
+        };
         let segment = Segment::create(&*env.disk, dir, seq, header, &[], options.first_fill())?;
         Ok(Self::resume(env, dir, options, control, older, segment, last, digest))
     }
@@ -175,7 +180,9 @@ impl Appender {
         }
         let header = FrameHeader { epoch: self.epoch(), log_index: LogIndex(self.last.0 + 1), commit_ms, digest };
         header.seal(buffer, mark::MARK_LEN)?;
-        if self.segment.end + buffer.len() as u64 > self.options.segment_max_bytes && self.last >= self.segment.header.first {
+        if self.segment.end + buffer.len() as u64 > self.options.segment_max_bytes
+            && self.last >= self.segment.header.first
+        {
             self.rotate()?;
         }
         let durable = self.sync.durable();
@@ -192,7 +199,8 @@ impl Appender {
         }
         if end > self.segment.filled && end < self.options.segment_max_bytes {
             self.segment.filled = self.segment.filled.max(at);
-            let fill = FILL_AHEAD.min(self.options.segment_max_bytes - self.segment.filled).max(end - self.segment.filled);
+            let fill =
+                FILL_AHEAD.min(self.options.segment_max_bytes - self.segment.filled).max(end - self.segment.filled);
             self.segment.fill_ahead(fill).map_err(|e| Error::io("extend", &self.segment.path, e))?;
             self.written_bytes += fill;
         }
@@ -225,7 +233,9 @@ impl Appender {
                 self.control.set_sync_failed(true);
                 Error::new(
                     ErrorCode::Poisoned,
-                    format_args!("{cause}; it could not be undone, so whether this commit survives is unknown: reopen the database and look"),
+                    format_args!(
+                        "{cause}; it could not be undone, so whether this commit survives is unknown: reopen the database and look"
+                    ),
                 )
             }
         }
@@ -234,16 +244,12 @@ impl Appender {
     fn rotate(&mut self) -> Result<()> {
         self.sync_segment()?;
         let old = &self.segment;
-        let info = SegmentInfo {
-            seq: old.seq,
-            path: old.path.clone(),
-            last: self.last,
-            bytes: old.filled.max(old.end),
-        };
-        let header =
-            SegmentHeader { first: LogIndex(self.last.0 + 1), digest_before: self.digest, ..old.header };
+        let info =
+            SegmentInfo { seq: old.seq, path: old.path.clone(), last: self.last, bytes: old.filled.max(old.end) };
+        let header = SegmentHeader { first: LogIndex(self.last.0 + 1), digest_before: self.digest, ..old.header };
         self.half_made = true;
-        self.segment = Segment::create(&*self.env.disk, &self.dir, info.seq + 1, header, &[], self.options.first_fill())?;
+        self.segment =
+            Segment::create(&*self.env.disk, &self.dir, info.seq + 1, header, &[], self.options.first_fill())?;
         self.half_made = false;
         self.written_bytes += self.segment.filled;
         self.older.push(info);
@@ -274,7 +280,6 @@ impl Appender {
         self.older.drain(..gone);
         Ok(gone)
     }
-
 }
 
 /// The file of segment `seq` in `dir`.

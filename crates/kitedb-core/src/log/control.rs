@@ -175,7 +175,10 @@ impl Control {
         }
         Err(Error::new(
             ErrorCode::LogMismatch,
-            format_args!("the log in {} belongs to another database or copy", self.path.parent().unwrap_or(&self.path).display()),
+            format_args!(
+                "the log in {} belongs to another database or copy",
+                self.path.parent().unwrap_or(&self.path).display()
+            ),
         ))
     }
 }

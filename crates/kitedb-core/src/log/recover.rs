@@ -100,10 +100,8 @@ pub fn recover(
     let control = Control::open(&*env.disk, dir, mode)?.ok_or_else(|| missing("which does not exist"))?;
     control.expect(start.identity).map_err(|_| missing("but the log there is another one"))?;
     let (segments, headless) = find_segments(env, dir, start.identity)?;
-    let first = segments
-        .iter()
-        .rposition(|s| s.header.first.0 <= start.index.0 + 1)
-        .ok_or_else(|| match headless.first() {
+    let first =
+        segments.iter().rposition(|s| s.header.first.0 <= start.index.0 + 1).ok_or_else(|| match headless.first() {
             Some(path) => Error::corrupt(format_args!(
                 "the header of log segment {} does not verify, so that the commits after log index {} cannot be read; \
                  restore the log from a copy, or open read-only to read the state at that index",
@@ -232,13 +230,10 @@ impl Recovered {
             file.read_exact_at(&mut frames, from).map_err(io(&last.path))?;
             let header = SegmentHeader { first: LogIndex(before.0 + 1), digest_before: digest, ..last.header };
             let copy = Segment::create(&*env.disk, &self.dir, last.seq + 1, header, &frames, 0)?;
+            // They are void here from now on, as is what may follow them; it must not look like commits some day.
+            file.set_len(from).and_then(|()| file.sync_data()).map_err(io(&last.path))?;
             older.push(SegmentInfo { last: before, ..last.info() });
-            older.push(SegmentInfo {
-                seq: copy.seq,
-                path: copy.path.clone(),
-                last: self.last,
-                bytes: copy.end,
-            });
+            older.push(SegmentInfo { seq: copy.seq, path: copy.path.clone(), last: self.last, bytes: copy.end });
             None
         } else {
             if tail.dirty {
@@ -280,12 +275,7 @@ impl Recovered {
 
 impl Found {
     fn info(&self) -> SegmentInfo {
-        SegmentInfo {
-            seq: self.seq,
-            path: self.path.clone(),
-            last: self.last,
-            bytes: self.bytes,
-        }
+        SegmentInfo { seq: self.seq, path: self.path.clone(), last: self.last, bytes: self.bytes }
     }
 }
 
@@ -305,12 +295,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Walks one segment to the place where no further frame verifies, and returns it. An error is a frame that
     /// verifies and yet cannot be folded.
-    fn segment(
-        &mut self,
-        header: &SegmentHeader,
-        bytes: &[u8],
-        bound: Option<LogIndex>,
-    ) -> Result<u64, (u64, Error)> {
+    fn segment(&mut self, header: &SegmentHeader, bytes: &[u8], bound: Option<LogIndex>) -> Result<u64, (u64, Error)> {
         let mut at = SEGMENT_HEADER_LEN;
         if header.first <= self.last {
             at = self.skip_folded(header, bytes);

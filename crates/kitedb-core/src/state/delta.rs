@@ -392,7 +392,10 @@ impl Delta {
 
     /// Every touched edge as of `at`, in no order; the flag says whether it was there below.
     pub fn changed_edges(&self, at: u64) -> impl Iterator<Item = (EdgeKey, EdgeProps<'_>, bool)> {
-        self.edges.iter().map(EdgeSlot).filter_map(move |slot| Some((slot.edge(), self.edge_at(slot, at)?, slot.below())))
+        self.edges
+            .iter()
+            .map(EdgeSlot)
+            .filter_map(move |slot| Some((slot.edge(), self.edge_at(slot, at)?, slot.below())))
     }
 
     /// Every touched vector as of `at`, in no order.
@@ -428,9 +431,8 @@ impl Delta {
 
     /// Whether the edge was written after `snapshot`.
     pub fn edge_written_after(&self, edge: EdgeKey, snapshot: u64) -> bool {
-        self.edge_slot(edge).is_some_and(|s| {
-            s.later().newest(&self.edge_states).map_or(s.version(), |(version, _)| version) > snapshot
-        })
+        self.edge_slot(edge)
+            .is_some_and(|s| s.later().newest(&self.edge_states).map_or(s.version(), |(version, _)| version) > snapshot)
     }
 
     /// Whether the vector was written after `snapshot`.

@@ -38,7 +38,10 @@ impl Names {
     pub fn id_or_create(&self, kind: NameKind, name: &str) -> Result<(u32, bool)> {
         if name.is_empty() || name.len() > 4096 {
             let noun = kind.noun();
-            return Err(Error::invalid(format_args!("a name of a {noun} has 1 to 4096 bytes; this one has {}", name.len())));
+            return Err(Error::invalid(format_args!(
+                "a name of a {noun} has 1 to 4096 bytes; this one has {}",
+                name.len()
+            )));
         }
         let found = |inner: &Inner| {
             let id = inner.tables[at(kind)].id(name)?;
@@ -79,7 +82,10 @@ impl Names {
         let inner = self.0.read();
         if inner.tables[at(kind)].name(id).is_none() {
             let noun = kind.noun();
-            return Err(Error::new(ErrorCode::UnknownName, format_args!("no {noun} has the id {id}: define its name first")));
+            return Err(Error::new(
+                ErrorCode::UnknownName,
+                format_args!("no {noun} has the id {id}: define its name first"),
+            ));
         }
         Ok(inner.defined_at(kind, id).is_some())
     }

@@ -3,9 +3,7 @@
 //! An entry of a level says `Add` exactly if the edge is not visible below it, so no edge is met twice. An edge
 //! is passed over if a newer level removes it; whether any may do so is found out once, before the first edge.
 
-use super::{
-    reading::Reading,
-};
+use super::reading::Reading;
 use crate::{
     error::Result,
     graph::{Direction, EdgeKey, EdgeTypeId, NodeId},
@@ -123,9 +121,11 @@ impl<'a> Neighbors<'a> {
     fn hidden_by_delta(&self, from: usize, edge: EdgeKey) -> bool {
         let levels = self.reading.levels;
         let deltas = [levels.frozen.as_deref(), Some(&*levels.active)];
-        deltas[from.min(2)..].iter().flatten().any(|delta| {
-            delta.edge(edge, self.reading.at).is_some_and(|props| props.is_none())
-        }) || self.reading.overlay.and_then(|o| o.edge(edge)).is_some_and(|change| change.props.is_none())
+        deltas[from.min(2)..]
+            .iter()
+            .flatten()
+            .any(|delta| delta.edge(edge, self.reading.at).is_some_and(|props| props.is_none()))
+            || self.reading.overlay.and_then(|o| o.edge(edge)).is_some_and(|change| change.props.is_none())
     }
 
     fn wanted(&self, ty: EdgeTypeId) -> bool {
@@ -188,16 +188,13 @@ impl<'a> Neighbors<'a> {
     #[inline]
     fn visible(&self, i: usize) -> Option<(EdgeTypeId, NodeId)> {
         let entry = self.row.get(i)?;
-        let there = entry.kind == EntryKind::Add && !(self.hiding && self.hidden_over_run(self.run, entry.ty, entry.other));
+        let there =
+            entry.kind == EntryKind::Add && !(self.hiding && self.hidden_over_run(self.run, entry.ty, entry.other));
         there.then_some((entry.ty, entry.other))
     }
 
     /// Up to `limit` edges after `after` in the order (type, other end).
-    pub fn page(
-        mut self,
-        after: Option<(EdgeTypeId, NodeId)>,
-        limit: usize,
-    ) -> Vec<(EdgeTypeId, NodeId)> {
+    pub fn page(mut self, after: Option<(EdgeTypeId, NodeId)>, limit: usize) -> Vec<(EdgeTypeId, NodeId)> {
         let mut found: Vec<(EdgeTypeId, NodeId)> = Vec::new();
         loop {
             // Rows are sorted: seek the cursor, then take no more than the page can hold.

@@ -300,7 +300,14 @@ impl Overlay {
                 let change = self.nodes.item_mut(at);
                 (change.record, change.dead) = (record, false);
             }
-            None => drop(self.nodes.push(NodeChange { id, existed: false, before: Digest::default(), record, dead: false, cascaded: false })),
+            None => drop(self.nodes.push(NodeChange {
+                id,
+                existed: false,
+                before: Digest::default(),
+                record,
+                dead: false,
+                cascaded: false,
+            })),
         }
         self.totals[0] += 1;
         self.greatest_id = self.greatest_id.max(id.0);
@@ -498,7 +505,10 @@ impl Overlay {
     /// after `snapshot`.
     pub fn validate(&self, delta: &Delta, snapshot: u64) -> Result<()> {
         let conflict = |what: std::fmt::Arguments<'_>| {
-            Err(Error::new(ErrorCode::Conflict, format_args!("{what} was changed by a transaction that committed first")))
+            Err(Error::new(
+                ErrorCode::Conflict,
+                format_args!("{what} was changed by a transaction that committed first"),
+            ))
         };
         for change in self.nodes.items() {
             let id = change.id;
@@ -519,7 +529,9 @@ impl Overlay {
             if delta.edge_written_after(change.edge, snapshot) {
                 return conflict(format_args!("an edge from node {src} to node {dst}"));
             }
-            if change.props.is_some() && (delta.node_deleted_after(src, snapshot) || delta.node_deleted_after(dst, snapshot)) {
+            if change.props.is_some()
+                && (delta.node_deleted_after(src, snapshot) || delta.node_deleted_after(dst, snapshot))
+            {
                 return conflict(format_args!("an end of an edge from node {src} to node {dst}"));
             }
         }

@@ -189,7 +189,9 @@ impl Visible {
                     let record = if before.nodes.contains_key(&id) && chance.below(2) == 0 {
                         NodeRecordBuf::default().dead(NodeId(id), self.nodes.remove(&id).as_deref()).to_vec()
                     } else if let Some(key) = self.nodes.get(&id) {
-                        NodeRecordBuf::default().live(NodeId(id), Some(key), &[LabelId(3)], PropListBuf::default().as_list()).to_vec()
+                        NodeRecordBuf::default()
+                            .live(NodeId(id), Some(key), &[LabelId(3)], PropListBuf::default().as_list())
+                            .to_vec()
                     } else if free {
                         self.nodes.insert(id, key.clone());
                         let props = PropListBuf::from_pairs(&[(PropKeyId(1), Value::I64(edit as i64))]);
