@@ -179,7 +179,7 @@ impl Engine {
 
     fn merge_runs(&self, start: usize, count: usize) -> Result<()> {
         let chosen = self.store.runs()[start..start + count].to_vec();
-        let mut pace = |bytes: u64| self.jobs.pace(&*self.env.host, bytes);
+        let mut pace = |bytes: u64| self.jobs.pace(bytes);
         let merged = merge(&self.store, &chosen, start == 0, &mut pace)?;
         self.counters.bytes_compacted.fetch_add(merged.bytes(), Ordering::Relaxed);
         let _publishing = self.publishing.lock();

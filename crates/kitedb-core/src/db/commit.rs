@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{Digest, LogIndex, NameKind, Token},
+    graph::{Digest, Epoch, LogIndex, Token},
     log::{Appender, Control, GroupSync, LogIdentity, LogOptions, remove},
     state::{CommitInfo, Levels, Overlay},
     store::{HistoryEntry, LogKind},
@@ -49,7 +49,7 @@ impl Engine {
         let digest = commit.digest + change + self.new_names(&overlay, commit.last);
         let header = {
             let Commit { appender: Some(appender), .. } = &mut *commit else { return Err(no_log()) };
-            check_fence(appender)?;
+            check_fence(appender.control(), appender.epoch())?;
             let appended = appender.append(&mut buffer, self.env.host.now_ms(), digest);
             appended.inspect_err(|_| {
                 self.counters.append_failures.fetch_add(1, Ordering::Relaxed);
@@ -79,10 +79,11 @@ impl Engine {
             let control = appender.control().clone();
             drop(commit);
             self.sync_and_publish(&sync, &control, token.log_index)?;
+            check_fence(&control, token.epoch)?;
         } else {
             self.publish(token.log_index);
             appender.control().set_published(token.log_index);
-            check_fence(appender)?;
+            check_fence(appender.control(), appender.epoch())?;
             drop(commit);
         }
         if due && self.options.auto_checkpoint {
@@ -269,8 +270,9 @@ impl Engine {
     }
 }
 
-fn check_fence(appender: &Appender) -> Result<()> {
-    let (mine, allowed) = (appender.epoch(), appender.control().fence());
+/// Fails if another writer has taken the log over from the one of epoch `mine`.
+fn check_fence(control: &Control, mine: Epoch) -> Result<()> {
+    let allowed = control.fence();
     if allowed == mine {
         return Ok(());
     }
@@ -280,19 +282,4 @@ fn check_fence(appender: &Appender) -> Result<()> {
 
 fn no_log() -> Error {
     Error::new(ErrorCode::Internal, "the log is missing in the middle of a commit")
-}
-
-/// Which kinds of names there are: used by recovery to list a run's names.
-pub(super) fn define_run_names(
-    engine_names: &crate::state::Names,
-    names: Vec<(NameKind, u32, u32, String)>,
-    at: LogIndex,
-) -> Result<()> {
-    for (kind, id, dimension, name) in names {
-        engine_names.define(kind, id, &name, at)?;
-        if dimension != 0 {
-            engine_names.define_dimension(crate::graph::PropKeyId(id), dimension, at)?;
-        }
-    }
-    Ok(())
 }

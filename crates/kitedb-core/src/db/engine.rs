@@ -20,6 +20,9 @@ use std::{
 };
 
 /// The engine of one open file.
+///
+/// Locks are taken in this order: `place`, `opens`; `checkpointing`, `compacting`, `publishing`, `commit`. A
+/// committer holds only `commit`; a reader holds none.
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(super) env: Env,

@@ -1,7 +1,7 @@
 //! Background work: threads that merely run what can also be called step by step.
 
 use super::{engine::Engine, options::SyncMode};
-use crate::{error::Result, io::Host};
+use crate::error::Result;
 use parking_lot::{Condvar, Mutex};
 use std::{
     sync::{
@@ -123,7 +123,7 @@ impl Jobs {
     }
 
     /// Called by a merge after each piece it wrote: gives way to committers and readers on the same disk.
-    pub fn pace(&self, _host: &dyn Host, bytes: u64) -> Result<()> {
+    pub fn pace(&self, bytes: u64) -> Result<()> {
         const PIECE: u64 = 4 << 20;
         if self.enabled && self.burst.fetch_add(bytes, Ordering::Relaxed) + bytes >= PIECE {
             self.burst.store(0, Ordering::Relaxed);

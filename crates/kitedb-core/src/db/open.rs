@@ -1,14 +1,13 @@
 //! Opening: one engine per file, recovery of what the log holds beyond the file.
 
 use super::{
-    commit::define_run_names,
     engine::{Commit, Counters, Engine},
     jobs::Jobs,
     options::OpenOptions,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{Digest, Epoch, LogIndex, Mutations},
+    graph::{Digest, Epoch, LogIndex, Mutations, NameKind, PropKeyId},
     io::{Env, FileIdentity, LockKind, OpenMode},
     log::{FrameRef, LogIdentity, LogOptions, Recovered, RecoveryStart, recover},
     state::{CommitInfo, Delta, Levels, Names, Overlay, Pins, Reading, Totals},
@@ -115,7 +114,7 @@ impl Engine {
         let CheckpointMark { log_index, epoch, digest, commit_ms } = manifest.checkpoint;
         let names = Names::default();
         for run in runs.iter() {
-            define_run_names(&names, run.names()?, LogIndex(0))?;
+            define_run_names(&names, run.names()?)?;
         }
         let totals = Totals { nodes: manifest.node_count, edges: manifest.edge_count, vectors: manifest.vector_count };
         let info = CommitInfo { epoch, commit_ms, digest, totals };
@@ -367,6 +366,17 @@ fn merge_history(history: &mut Vec<HistoryEntry>, recovered: &Recovered, new_epo
             history.push(entry);
         }
     }
+}
+
+/// Takes note of the names that a run defines; they count as defined from the beginning.
+fn define_run_names(names_in_use: &Names, names: Vec<(NameKind, u32, u32, String)>) -> Result<()> {
+    for (kind, id, dimension, name) in names {
+        names_in_use.define(kind, id, &name, LogIndex(0))?;
+        if dimension != 0 {
+            names_in_use.define_dimension(PropKeyId(id), dimension, LogIndex(0))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

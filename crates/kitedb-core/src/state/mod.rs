@@ -1,6 +1,10 @@
 //! Floor 3: the state. What the log holds beyond the last checkpoint lies in a [`Delta`] in memory, over the
 //! immutable runs of the file; [`Levels`] is one such stack. A [`Reading`] looks at it as of one log index,
 //! with a transaction's own [`Overlay`] on top if there is one.
+//!
+//! Words used throughout: a delta or overlay has *touched* what it has a slot for; something *existed* if it was
+//! there before the commit that wrote a version, and is there *below* a delta if it existed before the first one;
+//! a level *hides* an edge that is there below it and removed in it.
 
 mod arena;
 mod delta;
