@@ -330,3 +330,62 @@ fn a_failed_rotation_leaves_nothing_that_comes_back() {
     }
     assert!(hit > 100, "{hit}");
 }
+
+/// A commit whose write failed was there after a loss of power that kept that write and took what had been written
+/// over it.
+#[test]
+fn a_commit_whose_write_failed_does_not_come_back() {
+    for seed in 0..500 {
+        let (disk, host, db) = small(seed, SyncMode::Full, 1);
+        disk.fail(FaultPlan::new(FaultOn::Write, 1, ErrorKind::Other).on_path("segment"));
+        let refused = db.transaction(|tx| tx.create_node(Some(&"x".repeat(600))));
+        assert_eq!(refused.unwrap_err().code(), ErrorCode::Io);
+        let crash = Crash::PowerLoss(Loss::Random);
+        let (disk, host) = (disk.restart(crash), host.restart(crash));
+        drop(db);
+        let db = Database::open_in(disk.env(&host), "/graph.kitedb", stepped(SyncMode::Full)).unwrap();
+        assert_eq!(db.snapshot().unwrap().count_nodes(), 1, "seed {seed}");
+    }
+}
+
+/// A first commit, or a close, that failed at the header left one that named a log; the next attempt removed that log,
+/// and if it failed as well, the file could not be opened any more.
+#[test]
+fn failures_one_after_the_other_never_leave_a_file_that_names_a_log_that_is_gone() {
+    for closes in [false, true] {
+        for first in 1..24 {
+            for second in 1..12 {
+                let crashes = [None, Some(Crash::Kill), Some(Crash::PowerLoss(Loss::LoseAllUnsynced))];
+                for crash in crashes {
+                    let (disk, host, mut db) = small(first * 100 + second, SyncMode::Full, u64::from(closes));
+                    let mut nodes = u64::from(closes);
+                    disk.fail(FaultPlan::new(FaultOn::Any, first, ErrorKind::Other));
+                    if closes {
+                        let _may_fail = db.close();
+                        disk.clear_faults();
+                        db = Database::open_in(disk.env(&host), "/graph.kitedb", stepped(SyncMode::Full)).unwrap();
+                    } else {
+                        nodes += u64::from(db.transaction(|tx| tx.create_node(None)).is_ok());
+                        disk.clear_faults();
+                    }
+                    disk.fail(FaultPlan::new(FaultOn::Any, second, ErrorKind::Other).forever());
+                    let last = db.transaction(|tx| tx.create_node(None));
+                    nodes += u64::from(last.is_ok());
+                    let _may_fail = crash.is_none().then(|| db.clone().close());
+                    disk.clear_faults();
+                    let (disk, host) = match crash {
+                        Some(crash) => (disk.restart(crash), host.restart(crash)),
+                        None => (disk, host),
+                    };
+                    drop(db);
+                    let what = format!("closes {closes}, {first}, {second}, {crash:?}");
+                    let db = Database::open_in(disk.env(&host), "/graph.kitedb", stepped(SyncMode::Full));
+                    let db = db.unwrap_or_else(|e| panic!("{what}: {e:?}"));
+                    let found = db.snapshot().unwrap().count_nodes();
+                    assert!((nodes..=nodes + 2).contains(&found), "{what}: {found} nodes, not {nodes}");
+                    db.transaction(|tx| tx.create_node(None)).unwrap_or_else(|e| panic!("{what}: {e:?}"));
+                }
+            }
+        }
+    }
+}
