@@ -38,7 +38,7 @@ fn place_of(identity: FileIdentity) -> Place {
 }
 
 /// A read-only open beside a writer starts over if the writer makes a checkpoint meanwhile; so often at most.
-const ATTEMPTS: usize = 20;
+const ATTEMPTS: usize = 200;
 
 impl Engine {
     /// The engine of the file at `path`.

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex},
-    io::{Env, OpenMode},
+    io::{DiskFile, Env, OpenMode},
 };
 use std::{
     path::{Path, PathBuf},
@@ -59,6 +59,8 @@ pub struct Recovered {
 struct Found {
     seq: u64,
     path: PathBuf,
+    /// Open from the moment it was found: a writer in another process may let go of it before it is read.
+    file: Arc<dyn DiskFile>,
     header: SegmentHeader,
     bytes: u64,
     last: LogIndex,
@@ -136,7 +138,7 @@ pub fn recover(
     };
     for at in first..recovered.segments.len() {
         let found = &recovered.segments[at];
-        let bytes = read_file(env, &found.path)?;
+        let bytes = read_all(&*found.file, &found.path)?;
         if SegmentHeader::parse(&bytes) != Some(found.header) {
             // A writer closed this log and began another one under the same names.
             return Err(missing("but another log took the place of the one there"));
@@ -156,7 +158,7 @@ pub fn recover(
             continue;
         }
         let later = recovered.segments[at + 1..].iter().any(|s| s.header.first > expected);
-        let mut claim = claimed(env, &bytes, end, &recovered.segments[at + 1..], &walk.salt)?;
+        let mut claim = claimed(&bytes, end, &recovered.segments[at + 1..], &walk.salt)?;
         // A segment without a header is one whose making was cut short, unless a mark in it says otherwise.
         for path in &headless {
             claim = claim.max(mark::greatest(&read_file(env, path)?, &walk.salt));
@@ -380,10 +382,10 @@ impl Walk<'_> {
 }
 
 /// The greatest index that a mark after `end`, or in a later segment, claims durable.
-fn claimed(env: &Env, bytes: &[u8], end: u64, later: &[Found], salt: &super::Salt) -> Result<Option<LogIndex>> {
+fn claimed(bytes: &[u8], end: u64, later: &[Found], salt: &super::Salt) -> Result<Option<LogIndex>> {
     let mut claim = bytes.get(end as usize..).and_then(|rest| mark::greatest(rest, salt));
     for found in later {
-        claim = claim.max(mark::greatest(&read_file(env, &found.path)?, salt));
+        claim = claim.max(mark::greatest(&read_all(&*found.file, &found.path)?, salt));
     }
     Ok(claim)
 }
@@ -409,7 +411,7 @@ fn find_segments(env: &Env, dir: &Path, identity: LogIdentity) -> Result<(Vec<Fo
         match SegmentHeader::parse(&head) {
             Some(header) if header.log == identity => {
                 let last = LogIndex(header.first.0 - 1);
-                segments.push(Found { seq, path: path.clone(), header, bytes, last });
+                segments.push(Found { seq, path: path.clone(), file, header, bytes, last });
             }
             Some(_) => {
                 return Err(Error::new(
@@ -431,7 +433,11 @@ fn find_segments(env: &Env, dir: &Path, identity: LogIdentity) -> Result<(Vec<Fo
 
 fn read_file(env: &Env, path: &Path) -> Result<Vec<u8>> {
     let io = |e| Error::io("read log segment", path, e);
-    let file = env.disk.open(path, OpenMode::Read).map_err(io)?;
+    read_all(&*env.disk.open(path, OpenMode::Read).map_err(io)?, path)
+}
+
+fn read_all(file: &dyn DiskFile, path: &Path) -> Result<Vec<u8>> {
+    let io = |e| Error::io("read log segment", path, e);
     let mut bytes = vec![0; file.len().map_err(io)? as usize];
     file.read_exact_at(&mut bytes, 0).map_err(io)?;
     Ok(bytes)
