@@ -49,10 +49,7 @@ pub struct Recovered {
     pub history: Vec<(Epoch, WriterId, LogIndex)>,
     /// Durable frames that cannot be read, if any: everything from there on is missing.
     pub damage: Option<Error>,
-    /// Bytes of frames folded.
-    pub frame_bytes: u64,
     tail: Option<Tail>,
-    last_marked: LogIndex,
 }
 
 #[derive(Debug)]
@@ -120,7 +117,6 @@ pub fn recover(
         limit: start.limit.unwrap_or(LogIndex(u64::MAX)),
         last_marked: LogIndex(0),
         unmarked: None,
-        frame_bytes: 0,
         fold,
     };
     let mut recovered = Recovered {
@@ -131,9 +127,7 @@ pub fn recover(
         epoch: start.epoch,
         digest: start.digest,
         damage: None,
-        frame_bytes: 0,
         tail: None,
-        last_marked: LogIndex(0),
         segments,
     };
     for at in first..recovered.segments.len() {
@@ -190,8 +184,6 @@ pub fn recover(
     recovered.last = walk.last;
     recovered.epoch = walk.epoch;
     recovered.digest = walk.digest;
-    recovered.frame_bytes = walk.frame_bytes;
-    recovered.last_marked = walk.last_marked;
     if let (Some(tail), false) = (&mut recovered.tail, headless.is_empty()) {
         tail.dirty = true;
     }
@@ -290,7 +282,6 @@ struct Walk<'a> {
     limit: LogIndex,
     last_marked: LogIndex,
     unmarked: Option<(u64, LogIndex, Digest)>,
-    frame_bytes: u64,
     fold: &'a mut dyn FnMut(&FrameRef<'_>) -> Result<()>,
 }
 
@@ -323,7 +314,6 @@ impl Walk<'_> {
             self.last = expected;
             self.epoch = frame.header.epoch;
             self.digest = frame.header.digest;
-            self.frame_bytes += frame.bytes.len() as u64;
             at += frame.bytes.len();
         }
         Ok(at as u64)
