@@ -109,6 +109,20 @@ codes! {
     Corrupt = "CORRUPT" => Reseed,
     /// The log that the database needs is missing or belongs to another database.
     LogMismatch = "LOG_MISMATCH" => Reseed,
+    /// This replica is not on its source's history, or what it needs is gone.
+    NeedsReseed = "NEEDS_RESEED" => Reseed,
+    /// The call is for a primary.
+    NotPrimary = "NOT_PRIMARY" => Input,
+    /// The call is for a replica.
+    NotReplica = "NOT_REPLICA" => Input,
+    /// A replica takes writes only from its source.
+    ReplicaReadOnly = "REPLICA_READ_ONLY" => Input,
+    /// The source of a replica cannot be read, or has not got there yet.
+    SourceUnavailable = "SOURCE_UNAVAILABLE" => RetryLater,
+    /// A report of progress is of another epoch than the primary's.
+    EpochMismatch = "EPOCH_MISMATCH" => Input,
+    /// A replication cursor cannot be read.
+    InvalidCursor = "INVALID_CURSOR" => Input,
     /// Another primary took over.
     StalePrimary = "STALE_PRIMARY" => Fenced,
     /// An invariant does not hold.

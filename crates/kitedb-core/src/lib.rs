@@ -10,26 +10,45 @@
 //! | 2 | `log` | frames, segments, sync marks, group sync, recovery of the tail |
 //! | 2 | `store` | the `.kitedb` file: header slots, runs, merging, checksums |
 //! | 3 | `state` | the delta in memory over the runs, and how a state is read |
-//! | 4 | `db` | [`Database`], [`Transaction`], [`View`], commits, checkpoints, recovery |
+//! | 4 | `db` | [`Transaction`], [`View`], commits, checkpoints, recovery |
+//! | 5 | `replication` | what primaries and replicas do: pages, bootstrap, retention, promotion |
+//! | 6 | `database` | [`Database`], the handle |
+//! | 7 | `metrics` | [`Metrics`] and [`HealthCheck`]: figures for operators |
 
 pub mod error;
 pub mod graph;
 pub mod io;
 
+mod database;
 mod db;
 mod log;
+mod metrics;
+mod replication;
 mod state;
 mod store;
 
+pub use database::{BulkLoader, Database};
 pub use db::{
-    BulkLoader, CheckReport, Database, GraphRead, NameId, NameRef, NewNode, OpenOptions, Page, Stats, SyncMode,
-    Transaction, View,
+    CheckReport, GraphRead, Latency, LatencyBucket, NameId, NameRef, NewNode, OpenOptions, Page, ReplicationRole,
+    Stats, SyncMode, Transaction, View,
 };
 pub use error::{Error, ErrorCode, ErrorKind, Result};
 pub use graph::{
     Digest, Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, NodeId, PropKeyId, Token, Value, ValueRef,
     VectorRef,
 };
+pub use metrics::{
+    CacheLayerMetrics, CacheMetrics, Check, DataMetrics, EngineMetrics, HealthCheck, MemoryMetrics, Metrics,
+    MvccMetrics, PrimaryMetrics, ReplicaLagMetrics, ReplicaMetrics, ReplicationMetrics, collect_metrics_single_file,
+    health_check_single_file,
+};
+pub use replication::{
+    FollowerOptions, HoldState, PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus,
+    ReplicaState, RetentionOutcome, TokenWait,
+};
+
+/// [`OpenOptions`], under the name that earlier versions gave it.
+pub type SingleFileOpenOptions = OpenOptions;
 
 /// The code in the README compiles and runs.
 #[cfg(doctest)]

@@ -56,9 +56,9 @@ impl CheckReport {
 }
 
 impl Engine {
-    pub(super) fn check(&self) -> Result<CheckReport> {
+    pub(crate) fn check(&self) -> Result<CheckReport> {
         let mut report = CheckReport::default();
-        report.damage.extend(self.damage.iter().map(ToString::to_string));
+        report.damage.extend(self.damage.lock().iter().map(ToString::to_string));
         for damage in self.store.verify() {
             report.damage.push(format!("{} bytes at {}: {}", damage.len, damage.offset, damage.what));
         }
@@ -113,7 +113,7 @@ impl Engine {
                 let Some(vector) = reading.vector(id, key)? else { continue };
                 report.vectors += 1;
                 report.digest += Digest::of_vector(id, key, vector.as_bytes());
-                if self.names.dimension(key) != Some(vector.len() as u32) {
+                if view.levels.names.dimension(key) != Some(vector.len() as u32) {
                     report.error(format_args!("a vector of node {id} has another length than its property key says"));
                 }
             }

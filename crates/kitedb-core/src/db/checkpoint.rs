@@ -6,16 +6,13 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{EdgeKey, LabelId, LogIndex, NodeId, NodeRecord, PropKeyId},
     state::{Delta, Levels, MAX_READABLE_RUNS},
-    store::{
-        CheckpointMark, EntryKind, HistoryEntry, LogLink, Manifest, Pace, Run, RunBounds, TableBounds, merge,
-        plan_merge,
-    },
+    store::{CheckpointMark, EntryKind, HistoryEntry, Manifest, Pace, Run, RunBounds, TableBounds, merge, plan_merge},
 };
 use std::sync::{Arc, atomic::Ordering};
 
 impl Engine {
     /// Writes every commit so far to the file and lets go of the log behind it.
-    pub(super) fn checkpoint(&self) -> Result<()> {
+    pub(crate) fn checkpoint(&self) -> Result<()> {
         let _one_at_a_time = self.checkpointing.lock();
         // A checkpoint that failed left its delta frozen: it comes first.
         let result = self.write_frozen().and_then(|()| {
@@ -40,7 +37,7 @@ impl Engine {
         let [types, labels] = levels.active.all_counts(last.0);
         let next = Arc::new(Delta::new(*last, *levels.active.info(*last), &types, &labels));
         let frozen = levels.active.clone();
-        self.exchange_levels(Levels { active: next.clone(), frozen: Some(frozen.clone()), runs: levels.runs.clone() });
+        self.exchange_levels(Levels { active: next.clone(), frozen: Some(frozen.clone()), ..levels.same() });
         frozen.freeze(next);
         Ok(())
     }
@@ -51,6 +48,9 @@ impl Engine {
         let Some(frozen) = levels.frozen.clone() else { return Ok(()) };
         self.make_room_for_a_run()?;
         let through = frozen.last();
+        // Whoever fences this log after that look finds every frame up to `through` in it; a frame that came too
+        // late for a fence must not get into the file.
+        self.require_unfenced_through(through)?;
         let sync = self.commit.lock().appender.as_ref().map(|a| a.group_sync().clone());
         if let Some(sync) = sync {
             self.sync_through(&sync, through)?;
@@ -59,7 +59,7 @@ impl Engine {
         let run = self.write_run(&levels, &frozen, through, &mut pace)?;
         self.counters.bytes_checkpointed.fetch_add(run.bytes(), Ordering::Relaxed);
         self.publish_checkpoint(&frozen, through, run)?;
-        self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
+        self.note_checkpoint(&frozen);
         if self.options.auto_compaction {
             self.jobs.ask_for_compaction();
         }
@@ -83,21 +83,18 @@ impl Engine {
 
     fn publish_checkpoint(&self, frozen: &Delta, through: LogIndex, run: Arc<Run>) -> Result<()> {
         let _publishing = self.publishing.lock();
-        let (history, link) = {
-            let commit = self.commit.lock();
-            let history = commit.history.iter().filter(|h| h.first <= through).copied().collect();
-            (history, commit.appender.as_ref().map(|a| self.open_link(a.identity().log_id)))
-        };
+        let history = self.commit.lock().history.iter().filter(|h| h.first <= through).copied().collect();
         let mut runs = self.store.runs().to_vec();
         runs.push(run);
         let manifest = self.manifest_of(frozen, through, history);
-        self.store.publish(manifest, runs, link.unwrap_or_else(LogLink::default))?;
+        self.store.publish(manifest, runs, self.store.log_link())?;
         let mut commit = self.commit.lock();
-        let active = self.levels.load().active.clone();
-        self.exchange_levels(Levels { active, frozen: None, runs: self.store.runs() });
+        let now = self.levels.load_full();
+        self.exchange_levels(Levels { frozen: None, runs: self.store.runs(), ..now.same() });
         match &mut commit.appender {
-            Some(appender) => appender.release_through(through).map(drop),
-            None => Ok(()),
+            // A sidecar is cut by retention.
+            Some(appender) if self.sidecar.is_none() => appender.release_through(through).map(drop),
+            _ => Ok(()),
         }
     }
 
@@ -128,7 +125,7 @@ impl Engine {
     /// Writes a delta as of `through` as a run over the current ones.
     fn write_run(&self, levels: &Levels, delta: &Delta, through: LogIndex, pace: &mut Pace<'_>) -> Result<Arc<Run>> {
         let changes = Changes::gather(levels, delta, through)?;
-        let names = self.names.defined_in(delta.base(), through);
+        let names = levels.names.defined_in(delta.base(), through);
         let mut bounds = changes.bounds();
         for (_, _, _, name) in &names {
             bounds.names += 1;
@@ -161,7 +158,7 @@ impl Engine {
     }
 
     /// Merges what the size tiers ask for, once. Returns whether there was anything to merge.
-    pub(super) fn compact_once(&self) -> Result<bool> {
+    pub(crate) fn compact_once(&self) -> Result<bool> {
         let _one_at_a_time = self.compacting.lock();
         let sizes: Vec<u64> = self.store.runs().iter().map(|run| run.bytes()).collect();
         match plan_merge(&sizes, self.options.max_runs) {
@@ -171,7 +168,7 @@ impl Engine {
     }
 
     /// Merges all runs into one.
-    pub(super) fn compact_fully(&self) -> Result<()> {
+    pub(crate) fn compact_fully(&self) -> Result<()> {
         let _one_at_a_time = self.compacting.lock();
         let count = self.store.runs().len();
         if count > 1 { self.merge_runs(0, count) } else { Ok(()) }
@@ -195,8 +192,7 @@ impl Engine {
         self.store.publish((*manifest).clone(), runs, self.store.log_link())?;
         let _commit = self.commit.lock();
         let now = self.levels.load_full();
-        let next = Levels { active: now.active.clone(), frozen: now.frozen.clone(), runs: self.store.runs() };
-        self.exchange_levels(next);
+        self.exchange_levels(Levels { runs: self.store.runs(), ..now.same() });
         self.counters.compactions.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }

@@ -2,15 +2,16 @@
 
 use super::{
     engine::{Commit, Engine},
-    options::SyncMode,
+    options::{ReplicationRole, SyncMode},
     transaction::Transaction,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, Token},
-    log::{Appender, Control, GroupSync, LogIdentity, LogOptions, remove},
-    state::{CommitInfo, Levels, Overlay},
-    store::{HistoryEntry, LogKind},
+    io::OpenMode,
+    log::{Appender, Control, GroupSync, LogIdentity, LogOptions, RecoveryStart, WriterId, recover},
+    state::{CommitInfo, Levels, Names, Overlay},
+    store::{HistoryEntry, LogKind, LogLink},
 };
 use parking_lot::MutexGuard;
 use std::sync::{Arc, atomic::Ordering};
@@ -25,7 +26,7 @@ const MEMORY: u64 = 4;
 impl Engine {
     /// Commits a transaction: validate, append, apply, publish; in [`SyncMode::Full`], sync before publishing.
     pub(super) fn commit(&self, tx: Transaction) -> Result<Token> {
-        let Transaction { levels, snapshot, overlay, mut buffer, .. } = tx;
+        let Transaction { levels, snapshot, overlay, mut buffer, lease, .. } = tx;
         self.check_usable()?;
         if overlay.is_empty() && overlay.names.is_empty() {
             let info = levels.info(snapshot);
@@ -40,23 +41,27 @@ impl Engine {
             // First: a conflict with a commit whose outcome is unknown would tell the caller to try again.
             appender.require_sound()?;
         }
+        self.require_lead(&commit, Epoch(lease.load(Ordering::Acquire)))?;
         self.validate(&commit, &overlay, &levels, snapshot)?;
         // Dropped before the changes are applied, so that a superseded state goes as soon as it can.
         drop(levels);
         if commit.appender.is_none() {
-            self.start_log(&mut commit)?;
+            let (epoch, writer_id) = (commit.epoch, commit.writer_id);
+            self.start_log(&mut commit, epoch, writer_id)?;
         }
-        let digest = commit.digest + change + self.new_names(&overlay, commit.last);
+        let current = self.levels.load();
+        let digest = commit.digest + change + new_names(&current.names, &overlay, commit.last);
         let header = {
             let Commit { appender: Some(appender), .. } = &mut *commit else { return Err(no_log()) };
-            check_fence(appender.control(), appender.epoch())?;
-            let appended = appender.append(&mut buffer, self.env.host.now_ms(), digest);
+            self.counters.append_attempts.fetch_add(1, Ordering::Relaxed);
+            let appended = check_fence(appender.control(), appender.epoch())
+                .and_then(|()| self.fail_for_testing())
+                .and_then(|()| appender.append(&mut buffer, self.env.host.now_ms(), digest));
             appended.inspect_err(|_| {
                 self.counters.append_failures.fetch_add(1, Ordering::Relaxed);
             })?
         };
         let token = header.token();
-        let current = self.levels.load();
         let info = CommitInfo {
             epoch: header.epoch,
             commit_ms: header.commit_ms,
@@ -70,7 +75,8 @@ impl Engine {
         self.finish(commit, token)
     }
 
-    /// Publishes an applied commit, and waits for its sync where the mode asks for that.
+    /// Publishes an applied commit, and waits for its sync where the mode asks for that. Only what no fence made void
+    /// is published: the fence is looked at again once the frame is where a promoter would find it.
     fn finish(&self, commit: MutexGuard<'_, Commit>, token: Token) -> Result<Token> {
         let Some(appender) = &commit.appender else { return Err(no_log()) };
         let due = self.checkpoint_is_due(appender, &commit);
@@ -78,12 +84,12 @@ impl Engine {
             let sync = appender.group_sync().clone();
             let control = appender.control().clone();
             drop(commit);
-            self.sync_and_publish(&sync, &control, token.log_index)?;
-            check_fence(&control, token.epoch)?;
+            self.sync_and_publish(&sync, &control, token.log_index, token.epoch)?;
+            require_kept(&control, token)?;
         } else {
+            require_kept(appender.control(), token)?;
             self.publish(token.log_index);
             appender.control().set_published(token.log_index);
-            check_fence(appender.control(), appender.epoch())?;
             drop(commit);
         }
         if due && self.options.auto_checkpoint {
@@ -92,27 +98,101 @@ impl Engine {
         Ok(token)
     }
 
+    /// Fails unless a handle that leads epoch `lease` may commit.
+    fn require_lead(&self, commit: &Commit, lease: Epoch) -> Result<()> {
+        if lease != commit.epoch {
+            return Err(Error::new(
+                ErrorCode::StalePrimary,
+                format_args!(
+                    "stale primary: this handle leads epoch {lease} and is fenced for writes, another one promoted \
+                     itself to epoch {}; open the database again",
+                    commit.epoch
+                ),
+            ));
+        }
+        if self.fenced.load(Ordering::Acquire) {
+            return Err(self.fenced_error());
+        }
+        Ok(())
+    }
+
+    /// Fails if a handle that leads epoch `lease` is fenced.
+    pub(crate) fn require_leading(&self, lease: Epoch) -> Result<()> {
+        self.require_lead(&self.commit.lock(), lease)?;
+        match &self.sidecar {
+            Some(control) => check_fence(control, lease),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn fenced_error(&self) -> Error {
+        let leads = self.sidecar.as_ref().map_or(Epoch(0), |control| control.fence());
+        Error::new(
+            ErrorCode::StalePrimary,
+            format_args!(
+                "stale primary: {} is fenced for writes at epoch {}, because another node was promoted to epoch {leads} \
+                 or this one was a replica; follow the new primary as a replica, or promote this node to lead again",
+                self.path.display(),
+                self.epoch()
+            ),
+        )
+    }
+
+    fn fail_for_testing(&self) -> Result<()> {
+        match self.options.fail_after_append {
+            Some(limit) if self.role() == ReplicationRole::Primary => {
+                if self.counters.appends_for_testing.fetch_add(1, Ordering::Relaxed) < limit {
+                    return Ok(());
+                }
+                let what = "replication append failed: replication_fail_after_append_for_testing asked for it";
+                Err(Error::new(ErrorCode::Io, what))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Fails if a fence made frames up to `index` of this node's epoch void.
+    pub(super) fn require_unfenced_through(&self, index: LogIndex) -> Result<()> {
+        match &self.sidecar {
+            Some(control) if self.role() == ReplicationRole::Primary && !self.fenced.load(Ordering::Acquire) => {
+                require_kept(control, Token { epoch: self.epoch(), log_index: index })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the log since the last freeze, or what is held of it in memory, is long enough for a checkpoint.
-    fn checkpoint_is_due(&self, appender: &Appender, commit: &Commit) -> bool {
+    pub(super) fn checkpoint_is_due(&self, appender: &Appender, commit: &Commit) -> bool {
         let limit = self.options.checkpoint_log_bytes;
         appender.written_bytes() - commit.frozen_at_bytes > limit
             || self.levels.load().active.memory_bytes() > limit.saturating_mul(MEMORY)
     }
 
-    fn sync_and_publish(&self, sync: &GroupSync, control: &Control, index: LogIndex) -> Result<()> {
+    fn sync_and_publish(&self, sync: &GroupSync, control: &Control, index: LogIndex, epoch: Epoch) -> Result<()> {
         sync.sync_through(index, &|durable| {
+            self.latencies.sync.record(sync.last_sync_ns());
             control.set_durable(durable);
-            control.set_published(durable);
-            self.publish(durable);
+            if control.fence() == epoch || self.role() != ReplicationRole::Primary {
+                control.set_published(durable);
+                self.publish(durable);
+            } else if let Some((ended, last)) = control.end()
+                && ended == epoch
+            {
+                control.set_published(durable.min(last));
+                self.publish(durable.min(last));
+            }
         })
-        .inspect_err(|_| control.set_sync_failed(true))
+        .inspect_err(|e| {
+            control.set_sync_failed(true);
+            self.note_log_failure(e);
+        })
     }
 
     /// Syncs the log through `index`; what is durable is published too.
     pub(super) fn sync_through(&self, sync: &GroupSync, index: LogIndex) -> Result<()> {
         let control = self.commit.lock().appender.as_ref().map(|a| a.control().clone());
         match control {
-            Some(control) => self.sync_and_publish(sync, &control, index),
+            Some(control) => self.sync_and_publish(sync, &control, index, self.epoch()),
             None => Ok(()),
         }
     }
@@ -122,8 +202,9 @@ impl Engine {
         if commit.last == snapshot {
             return Ok(());
         }
+        let names = &levels.names;
         for (key, dimension) in &overlay.dimensions {
-            if self.names.dimension(*key).is_some_and(|d| d != *dimension) {
+            if names.dimension(*key).is_some_and(|d| d != *dimension) {
                 let what =
                     format_args!("the length of vectors under property key {key} was fixed by another transaction");
                 return Err(Error::new(ErrorCode::Conflict, what));
@@ -145,24 +226,13 @@ impl Engine {
         }
     }
 
-    /// What the names that the transaction is the first to define add to the digest.
-    fn new_names(&self, overlay: &Overlay, before: LogIndex) -> Digest {
-        let mut sum = Digest::default();
-        for (kind, id, name) in &overlay.names {
-            if self.names.id(*kind, name, before).is_none() {
-                sum += Digest::of_name(*kind, *id, name);
-            }
-        }
-        sum
-    }
-
     /// Writes a logged commit into the active delta. Used by commits and by recovery alike.
     pub(super) fn apply(&self, levels: &Levels, overlay: Overlay, index: LogIndex, info: CommitInfo) -> Result<()> {
         for (kind, id, name) in &overlay.names {
-            self.names.define(*kind, *id, name, index)?;
+            levels.names.define(*kind, *id, name, index)?;
         }
         for (key, dimension) in &overlay.dimensions {
-            self.names.define_dimension(*key, *dimension, index)?;
+            levels.names.define_dimension(*key, *dimension, index)?;
         }
         self.next_node.fetch_max(overlay.greatest_id + 1, Ordering::Relaxed);
         overlay.install(&levels.active, index.0, info);
@@ -170,7 +240,7 @@ impl Engine {
     }
 
     /// Waits, with the commit lock given up meanwhile, while a checkpoint is too far behind.
-    fn wait_for_room(&self, commit: &mut MutexGuard<'_, Commit>) {
+    pub(super) fn wait_for_room(&self, commit: &mut MutexGuard<'_, Commit>) {
         if !self.jobs.running() || !self.options.auto_checkpoint {
             return;
         }
@@ -188,43 +258,102 @@ impl Engine {
         }
     }
 
-    /// Makes the log, with the first commit since the file was clean.
-    fn start_log(&self, commit: &mut Commit) -> Result<()> {
+    /// Makes the log, or goes on in the one that the sidecar has, with the first commit since the file was clean.
+    pub(super) fn start_log(&self, commit: &mut Commit, epoch: Epoch, writer_id: WriterId) -> Result<()> {
         let disk = &*self.env.disk;
-        self.clear_stale_log(commit.last)?;
-        let io = |e| Error::io("create log folder", &self.wal_dir, e);
-        disk.create_dir(&self.wal_dir).map_err(io)?;
-        let identity = LogIdentity { log_id: self.env.host.random(), file_id: self.store.file_id() };
-        let (dir, epoch) = (&self.wal_dir, commit.epoch);
-        let control = Control::create(disk, dir, identity, self.env.host.random(), epoch)?;
-        let options = LogOptions { segment_max_bytes: self.options.segment_max_bytes };
-        let start = (epoch, commit.writer_id, commit.last, commit.digest);
-        let appender = Appender::begin_segment(&self.env, dir, options, Arc::new(control), Vec::new(), start)?;
-        if let Some(parent) = dir.parent() {
-            disk.sync_dir(parent).map_err(io)?;
-        }
-        self.store.mark_log(self.open_link(identity.log_id))?;
-        let entry = HistoryEntry { epoch, writer_id: commit.writer_id, first: LogIndex(commit.last.0 + 1) };
-        if commit.history.last().is_none_or(|last| last.epoch != epoch) {
-            commit.history.push(entry);
-        }
+        let options = self.log_options();
+        let link = self.store.log_link();
+        let appender = match self.continued_log(commit, &link)? {
+            Some(mut appender) => {
+                if (appender.epoch(), appender.writer_id()) != (epoch, writer_id) {
+                    appender.begin_epoch(epoch, writer_id)?;
+                }
+                appender
+            }
+            None => {
+                self.clear_stale_log(commit.last)?;
+                let io = |e| Error::io("create log folder", &self.log_dir, e);
+                // A sidecar's control file outlives its logs, but no log has the id of one before it.
+                let log = LogIdentity { log_id: self.env.host.random(), file_id: self.store.file_id() };
+                let control = match &self.sidecar {
+                    Some(control) => control.clone(),
+                    None => {
+                        disk.create_dir(&self.log_dir).map_err(io)?;
+                        Arc::new(Control::create(disk, &self.log_dir, log, self.env.host.random(), epoch)?)
+                    }
+                };
+                let start = (epoch, writer_id, commit.last, commit.digest);
+                let made = Appender::begin_segment(&self.env, &self.log_dir, options, log, control, Vec::new(), start)?;
+                made.control().set_current_log(log.log_id);
+                if let Some(parent) = self.log_dir.parent() {
+                    disk.sync_dir(parent).map_err(io)?;
+                }
+                made
+            }
+        };
+        self.store.mark_log(self.open_link(appender.identity().log_id))?;
+        commit.note_epoch(epoch, writer_id);
         commit.frozen_at_bytes = 0;
         commit.appender = Some(appender);
         Ok(())
     }
 
+    /// The log in the sidecar, if it ends where this file does.
+    fn continued_log(&self, commit: &Commit, link: &LogLink) -> Result<Option<Appender>> {
+        if self.sidecar.is_none() || link.kind != LogKind::Sidecar {
+            return Ok(None);
+        }
+        let start = RecoveryStart {
+            log: LogIdentity { log_id: link.id, file_id: self.store.file_id() },
+            index: commit.last,
+            epoch: commit.epoch,
+            digest: commit.digest,
+            limit: None,
+        };
+        let mut beyond = false;
+        let recovered =
+            recover(&self.env, &self.log_dir, self.sidecar.clone(), start, OpenMode::ReadWrite, &mut |_| {
+                beyond = true;
+                Ok(())
+            });
+        match recovered {
+            Ok(recovered) if !beyond && recovered.ends_at(commit.last) => {
+                recovered.resume(&self.env, self.log_options(), None).map(Some)
+            }
+            Ok(recovered) if beyond => Err(Error::new(
+                ErrorCode::LogMismatch,
+                format_args!(
+                    "{} holds commits after log index {} that {} does not have: open the database again",
+                    self.log_dir.display(),
+                    commit.last,
+                    self.path.display()
+                ),
+            )
+            .context(format_args!("the log ends at {}", recovered.last))),
+            // It ends before the file does, or is gone: what it held is in the file.
+            Ok(_) => Ok(None),
+            Err(e) if matches!(e.code(), ErrorCode::LogMismatch | ErrorCode::Corrupt) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    pub(super) fn log_options(&self) -> LogOptions {
+        LogOptions { segment_max_bytes: self.options.segment_max_bytes }
+    }
+
     /// Removes what an earlier log left behind, unless it holds commits that this file does not.
     fn clear_stale_log(&self, last: LogIndex) -> Result<()> {
-        if !self.env.disk.is_dir(&self.wal_dir) {
+        if !self.env.disk.is_dir(&self.log_dir) {
             return Ok(());
         }
-        if crate::log::reaches_beyond(&self.env, &self.wal_dir, self.store.file_id(), last)? {
+        let log_id = (self.sidecar.is_some()).then(|| self.store.log_link().id);
+        if crate::log::reaches_beyond(&self.env, &self.log_dir, self.store.file_id(), log_id, last)? {
             return Err(Error::new(
                 ErrorCode::LogMismatch,
                 format_args!(
                     "{} holds commits after log index {last} that {} does not have and does not name; if the file was \
                      restored from a copy, move that folder away",
-                    self.wal_dir.display(),
+                    self.log_dir.display(),
                     self.path.display()
                 ),
             ));
@@ -232,15 +361,21 @@ impl Engine {
         // A close or a first commit that failed may have left a header on the disk that names this log: what is
         // not named must be durable before it goes.
         self.store.mark_log(self.store.log_link())?;
-        remove(&*self.env.disk, &self.wal_dir)
+        self.remove_log()
+    }
+
+    pub(super) fn remove_log(&self) -> Result<()> {
+        crate::log::remove(&*self.env.disk, &self.log_dir, self.sidecar.is_some())
     }
 
     /// Ends the log with everything in the file: after that the database is one file.
     pub(super) fn close_log(&self) -> Result<()> {
         let commit = self.commit.lock();
         let Some(appender) = &commit.appender else {
-            // A close that was cut short may have left its log behind. If it does not go, no harm is done.
-            let _ = self.clear_stale_log(commit.last);
+            if self.sidecar.is_none() {
+                // A close that was cut short may have left its log behind. If it does not go, no harm is done.
+                let _ = self.clear_stale_log(commit.last);
+            }
             return Ok(());
         };
         let poisoned = appender.group_sync().has_failed();
@@ -249,7 +384,11 @@ impl Engine {
             let what = "the log failed earlier: it is kept for recovery, open the database again";
             return Err(Error::new(ErrorCode::Poisoned, what));
         }
-        self.checkpoint()?;
+        match self.checkpoint() {
+            // What a fence made void stays in the log: the next open cuts it off.
+            Err(e) if e.code() == ErrorCode::StalePrimary => return Ok(()),
+            result => result?,
+        }
         // The threads that merge have ended. Who opens, commits a little and closes, again and again, must not
         // pile up runs; the data are safe whether or not it succeeds.
         if self.options.auto_compaction
@@ -259,15 +398,38 @@ impl Engine {
             tracing::warn!(path = %self.path.display(), "merging runs before a close failed: {e}");
         }
         let mut commit = self.commit.lock();
-        let link = crate::store::LogLink {
-            kind: LogKind::None,
-            clean_tail: Some((commit.last, commit.digest)),
-            ..Default::default()
-        };
-        self.store.mark_log(link)?;
-        commit.appender = None;
-        remove(&*self.env.disk, &self.wal_dir)
+        let Some(appender) = commit.appender.take() else { return Ok(()) };
+        let clean_tail = Some((commit.last, commit.digest));
+        if self.sidecar.is_some() {
+            let id = appender.identity().log_id;
+            appender.control().sync()?;
+            return self.store.mark_log(LogLink { id, kind: LogKind::Sidecar, clean_tail, ..Default::default() });
+        }
+        drop(appender);
+        self.store.mark_log(LogLink { clean_tail, ..Default::default() })?;
+        self.remove_log()
     }
+}
+
+impl Commit {
+    /// Takes note that frames from the next one on are of this epoch and writer.
+    pub(super) fn note_epoch(&mut self, epoch: Epoch, writer_id: WriterId) {
+        (self.epoch, self.writer_id) = (epoch, writer_id);
+        if self.history.last().is_none_or(|last| (last.epoch, last.writer_id) != (epoch, writer_id)) {
+            self.history.push(HistoryEntry { epoch, writer_id, first: LogIndex(self.last.0 + 1) });
+        }
+    }
+}
+
+/// What the names that a transaction is the first to define add to the digest.
+pub(super) fn new_names(names: &Names, overlay: &Overlay, before: LogIndex) -> Digest {
+    let mut sum = Digest::default();
+    for (kind, id, name) in &overlay.names {
+        if names.id(*kind, name, before).is_none() {
+            sum += Digest::of_name(*kind, *id, name);
+        }
+    }
+    sum
 }
 
 /// Fails if another writer has taken the log over from the one of epoch `mine`.
@@ -280,6 +442,22 @@ fn check_fence(control: &Control, mine: Epoch) -> Result<()> {
     Err(Error::new(ErrorCode::StalePrimary, what))
 }
 
-fn no_log() -> Error {
+/// Fails unless the frame that `token` names counts, though its writer may have been fenced meanwhile.
+pub(super) fn require_kept(control: &Control, token: Token) -> Result<()> {
+    if control.fence() == token.epoch {
+        return Ok(());
+    }
+    // The promoter reads the log's end now; that takes it a moment.
+    for _ in 0..100 {
+        match control.end() {
+            Some((epoch, last)) if epoch == token.epoch && token.log_index <= last => return Ok(()),
+            Some((epoch, _)) if epoch >= token.epoch => break,
+            _ => std::thread::sleep(std::time::Duration::from_millis(10)),
+        }
+    }
+    check_fence(control, token.epoch).map_err(|e| e.context(format_args!("commit {token} does not count")))
+}
+
+pub(super) fn no_log() -> Error {
     Error::new(ErrorCode::Internal, "the log is missing in the middle of a commit")
 }

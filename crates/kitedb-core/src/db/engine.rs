@@ -1,12 +1,18 @@
 //! What all handles to one file share.
 
-use super::{jobs::Jobs, open::Place, options::OpenOptions, view::View};
+use super::{
+    jobs::Jobs,
+    latency::Latencies,
+    options::{OpenOptions, ReplicationRole},
+    signal::Signal,
+    view::View,
+};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, MAX_NODE_ID, NodeId},
     io::Env,
-    log::{Appender, WriterId},
-    state::{Levels, Names, Pins},
+    log::{Appender, Control, WriterId},
+    state::{Held, Holder, Levels, Pins},
     store::{HistoryEntry, LogKind, LogLink, Store, WRITER_LOCK},
 };
 use arc_swap::ArcSwap;
@@ -14,24 +20,31 @@ use parking_lot::{Condvar, Mutex};
 use std::{
     path::PathBuf,
     sync::{
-        Arc, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
 };
 
 /// The engine of one open file.
 ///
-/// Locks are taken in this order: `place`, `opens`; `checkpointing`, `compacting`, `publishing`, `commit`. A
+/// Locks are taken in this order: `checkpointing`, `compacting`, `publishing`, `commit`. A
 /// committer holds only `commit`; a reader holds none.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    pub(super) env: Env,
-    pub(super) path: PathBuf,
-    /// Where the private log lies while the database is open and written.
-    pub(super) wal_dir: PathBuf,
-    pub(super) options: OpenOptions,
-    pub(super) store: Store,
-    pub(super) names: Arc<Names>,
+    pub(crate) env: Env,
+    pub(crate) path: PathBuf,
+    /// Where the log lies: in the private folder while the database is open and written, or in the sidecar.
+    pub(crate) log_dir: PathBuf,
+    pub(crate) options: OpenOptions,
+    pub(crate) store: Store,
+    /// A [`ReplicationRole`], as a number: a promoted replica becomes a primary.
+    pub(super) role: AtomicU8,
+    /// The control file of the sidecar; `None` without one.
+    pub(crate) sidecar: Option<Arc<Control>>,
+    /// The epoch in which commits are made: a handle of another one is fenced.
+    pub(super) epoch: AtomicU64,
+    /// Whether commits wait for a promotion: another node took over, or this one was its replica.
+    pub(super) fenced: AtomicBool,
     pub(super) next_node: AtomicU64,
     /// The commit lock, and what only its holder may touch.
     pub(super) commit: Mutex<Commit>,
@@ -39,6 +52,8 @@ pub(crate) struct Engine {
     pub(super) pins: Pins,
     /// The last log index that readers may see.
     pub(super) published: AtomicU64,
+    /// Wakes who waits for something to be published.
+    pub(crate) signal: Signal,
     /// Held while a checkpoint is made.
     pub(super) checkpointing: Mutex<()>,
     /// Held while runs are merged.
@@ -48,14 +63,15 @@ pub(crate) struct Engine {
     /// Signalled when a checkpoint has ended: committers may wait for room.
     pub(super) checkpointed: Condvar,
     pub(super) jobs: Jobs,
-    pub(super) closed: AtomicBool,
-    /// How many opens share this engine.
-    pub(super) opens: Mutex<usize>,
-    /// Where other opens in this process find it.
-    pub(super) place: Place,
-    /// What a read-only open could not read.
-    pub(super) damage: Option<Error>,
+    pub(crate) closed: AtomicBool,
+    /// What could not be read, by a read-only open or of a replica's log.
+    pub(crate) damage: Mutex<Option<Error>>,
     pub(super) counters: Counters,
+    pub(super) latencies: Latencies,
+    /// Which states views and transactions hold.
+    pub(super) held: Arc<Held>,
+    /// Whether the log is known to have failed. What counts is what the log says, under the commit lock.
+    pub(super) log_failed: AtomicBool,
 }
 
 /// What is counted for [`super::Stats`].
@@ -65,7 +81,12 @@ pub(super) struct Counters {
     pub compactions: AtomicU64,
     pub bytes_checkpointed: AtomicU64,
     pub bytes_compacted: AtomicU64,
+    pub append_attempts: AtomicU64,
     pub append_failures: AtomicU64,
+    /// Versions and elements of deltas that went with checkpoints.
+    pub versions_pruned: AtomicU64,
+    pub elements_pruned: AtomicU64,
+    pub appends_for_testing: AtomicU64,
 }
 
 /// What the commit lock guards.
@@ -87,7 +108,7 @@ pub(super) struct Commit {
 impl Engine {
     /// Fails where the handle is of no use: after a fork, or closed.
     #[inline]
-    pub(super) fn check_usable(&self) -> Result<()> {
+    pub(crate) fn check_usable(&self) -> Result<()> {
         if self.env.host.forked() {
             return Err(Error::new(
                 ErrorCode::Forked,
@@ -100,32 +121,71 @@ impl Engine {
         Ok(())
     }
 
-    pub(super) fn require_writable(&self) -> Result<()> {
+    pub(crate) fn require_writable(&self) -> Result<()> {
         if self.options.read_only {
             return Err(Error::new(ErrorCode::ReadOnly, "Database is read-only: open it without read_only to write"));
         }
         Ok(())
     }
 
+    /// Fails where a user's transaction may not write.
+    pub(crate) fn require_writer(&self) -> Result<()> {
+        self.require_writable()?;
+        if self.role() == ReplicationRole::Replica {
+            return Err(Error::new(
+                ErrorCode::ReplicaReadOnly,
+                "this database is a replica and takes writes only from its source: write to the primary, or promote \
+                 this replica",
+            ));
+        }
+        Ok(())
+    }
+
+    /// What part the database plays now.
+    #[inline]
+    pub(crate) fn role(&self) -> ReplicationRole {
+        match self.role.load(Ordering::Acquire) {
+            0 => ReplicationRole::Disabled,
+            1 => ReplicationRole::Primary,
+            _ => ReplicationRole::Replica,
+        }
+    }
+
+    pub(super) fn set_role(&self, role: ReplicationRole) {
+        self.role.store(role as u8, Ordering::Release);
+    }
+
+    /// The epoch in which commits are made.
+    pub(crate) fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::Acquire))
+    }
+
+    /// The last published commit.
+    pub(crate) fn published(&self) -> LogIndex {
+        LogIndex(self.published.load(Ordering::Acquire))
+    }
+
     /// The current levels and the last published index. The levels come first: what they rest on is published.
     /// A checkpoint and a commit may come in between; then these levels end before what is published by now.
     #[inline]
-    pub(super) fn current(&self) -> (Arc<Levels>, LogIndex) {
+    pub(crate) fn current(&self) -> (Arc<Levels>, LogIndex) {
         let levels = self.levels.load_full();
         let published = LogIndex(self.published.load(Ordering::Acquire));
         let index = published.min(levels.active.last());
         (levels, index)
     }
 
-    pub(super) fn view(&self) -> View {
+    pub(crate) fn view(&self) -> View {
         let (levels, index) = self.current();
-        View { levels, index, names: self.names.clone() }
+        let _hold = self.held.hold(index, Holder::View);
+        View { levels, index, _hold }
     }
 
     /// Lets readers see commits up to `index`.
     #[inline]
     pub(super) fn publish(&self, index: LogIndex) {
-        self.published.fetch_max(index.0, Ordering::AcqRel);
+        self.published.fetch_max(index.0, Ordering::SeqCst);
+        self.signal.notify();
     }
 
     /// Puts `levels` in place of the current ones.
@@ -148,15 +208,21 @@ impl Engine {
     pub(super) fn open_link(&self, log_id: [u8; 16]) -> LogLink {
         LogLink {
             id: log_id,
-            kind: LogKind::Private,
+            kind: if self.sidecar.is_some() { LogKind::Sidecar } else { LogKind::Private },
             open: true,
             boot_id: self.env.host.boot_id().unwrap_or_default(),
             clean_tail: None,
         }
     }
 
+    /// The last commit that is known to be durable.
+    pub(crate) fn durable(&self) -> LogIndex {
+        let in_file = self.store.manifest().checkpoint.log_index;
+        self.sidecar.as_ref().map_or(in_file, |control| control.durable().max(in_file))
+    }
+
     /// Makes every commit so far durable.
-    pub(super) fn sync(&self) -> Result<()> {
+    pub(crate) fn sync(&self) -> Result<()> {
         let (last, sync) = {
             let commit = self.commit.lock();
             let Some(appender) = &commit.appender else { return Ok(()) };
@@ -165,28 +231,29 @@ impl Engine {
         self.sync_through(&sync, last)
     }
 
-    /// Ends one open; the last one closes the engine.
-    pub(super) fn release(engine: &Arc<Self>) -> Result<()> {
-        if engine.env.host.forked() {
+    /// Closes the engine: no handle uses it any more.
+    pub(crate) fn close(&self) -> Result<()> {
+        if self.env.host.forked() {
             // The parent goes on with the log and the locks: touch nothing.
             return Ok(());
         }
-        let mut place = engine.place.lock();
-        let mut opens = engine.opens.lock();
-        *opens = opens.saturating_sub(1);
-        if *opens > 0 {
-            return Ok(());
+        self.closed.store(true, Ordering::Release);
+        self.signal.notify_all();
+        self.jobs.stop();
+        let result = if self.options.read_only { Ok(()) } else { self.close_log() };
+        if self.is_viewed() {
+            self.store.pin_for_views();
         }
-        drop(opens);
-        engine.closed.store(true, Ordering::Release);
-        *place = Weak::new();
-        engine.jobs.stop();
-        let result = if engine.options.read_only { Ok(()) } else { engine.close_log() };
-        if engine.is_viewed() {
-            engine.store.pin_for_views();
-        }
-        let _ = engine.store.file().unlock(WRITER_LOCK..WRITER_LOCK + 1);
+        self.unlock();
         result
+    }
+
+    /// Gives the writer's locks back.
+    pub(super) fn unlock(&self) {
+        if let Some(control) = self.sidecar.as_ref().filter(|_| !self.options.read_only) {
+            control.unlock_writer();
+        }
+        let _ = self.store.file().unlock(WRITER_LOCK..WRITER_LOCK + 1);
     }
 
     /// Whether someone still holds a view or a transaction.

@@ -2,6 +2,7 @@
 
 use super::{engine::Engine, options::SyncMode};
 use crate::error::Result;
+use arc_swap::ArcSwapOption;
 use parking_lot::{Condvar, Mutex};
 use std::{
     sync::{
@@ -23,6 +24,8 @@ pub(super) struct Jobs {
     wake: Condvar,
     checkpoint_asked: AtomicBool,
     failing: AtomicBool,
+    /// What the last background failure was, until the work succeeds.
+    last_error: ArcSwapOption<String>,
     /// Bytes written by a merge since it last gave way.
     burst: AtomicU64,
 }
@@ -31,7 +34,6 @@ pub(super) struct Jobs {
 struct State {
     stop: bool,
     compaction_due: bool,
-    last_error: Option<String>,
     engine: Weak<Engine>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -51,6 +53,7 @@ impl Jobs {
             wake: Condvar::new(),
             checkpoint_asked: AtomicBool::new(false),
             failing: AtomicBool::new(false),
+            last_error: ArcSwapOption::empty(),
             burst: AtomicU64::new(0),
         }
     }
@@ -74,9 +77,9 @@ impl Jobs {
         self.failing.load(Ordering::Acquire)
     }
 
-    /// What the last background failure was.
+    /// What the last background failure was, until the work succeeds. Takes no lock.
     pub fn last_error(&self) -> Option<String> {
-        self.state.lock().last_error.clone()
+        self.last_error.load().as_deref().cloned()
     }
 
     /// Asks for a checkpoint soon. Cheap if one was asked for already.
@@ -159,12 +162,12 @@ impl Jobs {
         match result {
             Ok(_) => {
                 self.failing.store(false, Ordering::Release);
-                state.last_error = None;
+                self.last_error.store(None);
             }
             Err(e) => {
                 tracing::warn!("background work of a database failed and will be tried again: {e}");
                 self.failing.store(true, Ordering::Release);
-                state.last_error = Some(e.to_string());
+                self.last_error.store(Some(Arc::new(e.to_string())));
                 if !state.stop {
                     self.wake.wait_for(&mut state, RETRY);
                 }
@@ -197,7 +200,10 @@ fn start(state: &mut State, engine: &Arc<Engine>, job: Job, name: &str) {
     });
     match spawned {
         Ok(thread) => state.threads.push(thread),
-        Err(e) => state.last_error = Some(format!("cannot start a background thread: {e}")),
+        Err(e) => {
+            let what = format!("cannot start a background thread: {e}");
+            engine.jobs.last_error.store(Some(Arc::new(what)));
+        }
     }
 }
 

@@ -1,25 +1,33 @@
 //! Floor 4: the database. Opening and recovery, transactions and the commit pipeline, checkpoints, checks.
 
-mod bulk;
 mod check;
 mod checkpoint;
 mod commit;
-mod database;
 mod engine;
+mod figures;
+mod follow;
+mod histogram;
 mod jobs;
+mod latency;
 mod name;
 mod open;
 mod options;
+mod promote;
 mod read;
+mod signal;
 mod stats;
 mod transaction;
 mod view;
 
-pub use bulk::BulkLoader;
 pub use check::CheckReport;
-pub use database::Database;
+pub(crate) use engine::Engine;
+pub(crate) use figures::Figures;
+pub use histogram::{Latency, LatencyBucket};
 pub use name::{NameId, NameRef};
-pub use options::{OpenOptions, SyncMode};
+pub(crate) use open::{checked_path, identity_of};
+pub use options::{OpenOptions, ReplicationRole, SyncMode};
+pub(crate) use options::{RetentionOptions, default_sidecar};
+pub(crate) use promote::FenceLock;
 pub use read::{GraphRead, Page};
 pub use stats::Stats;
 pub use transaction::{NewNode, Transaction};

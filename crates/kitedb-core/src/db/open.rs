@@ -1,91 +1,60 @@
 //! Opening: one engine per file, recovery of what the log holds beyond the file.
 
 use super::{
+    commit::new_names,
     engine::{Commit, Counters, Engine},
     jobs::Jobs,
-    options::OpenOptions,
+    latency::Latencies,
+    options::{OpenOptions, ReplicationRole},
+    signal::Signal,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{Digest, Epoch, LogIndex, Mutations, NameKind, PropKeyId},
+    graph::{Epoch, LogIndex, Mutations, NameKind, PropKeyId},
     io::{Env, FileIdentity, LockKind, OpenMode},
-    log::{FrameRef, LogIdentity, LogOptions, Recovered, RecoveryStart, recover},
+    log::{Control, FrameRef, LogIdentity, Recovered, RecoveryStart, recover, writers},
     state::{CommitInfo, Delta, Levels, Names, Overlay, Pins, Reading, Totals},
-    store::{CheckpointMark, HistoryEntry, LogLink, Manifest, Store, WRITER_LOCK},
+    store::{CheckpointMark, HistoryEntry, LogKind, LogLink, Manifest, Run, Store, WRITER_LOCK},
 };
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
 use std::{
-    collections::HashMap,
     path::{Path, PathBuf},
     sync::{
-        Arc, LazyLock, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
 };
-
-/// The place of a file's engine in this process. Its lock is held while the file is opened and closed, so that an
-/// open waits for a close in progress and two opens make one engine.
-pub(super) type Place = Arc<Mutex<Weak<Engine>>>;
-
-/// The place of every file that is open for writing in this process.
-static PLACES: LazyLock<Mutex<HashMap<FileIdentity, Place>>> = LazyLock::new(Mutex::default);
-
-fn place_of(identity: FileIdentity) -> Place {
-    let mut places = PLACES.lock();
-    places.retain(|_, place| Arc::strong_count(place) > 1);
-    places.entry(identity).or_default().clone()
-}
 
 /// A read-only open beside a writer starts over if the writer makes a checkpoint meanwhile; so often at most.
 const ATTEMPTS: usize = 200;
 
 impl Engine {
-    /// The engine of the file at `path`.
-    pub(super) fn open(env: Env, path: &Path, options: OpenOptions) -> Result<Arc<Self>> {
-        options.validate()?;
-        let path = checked_path(&env, path)?;
-        if options.read_only {
-            return Self::open_read_only(env, path, options);
-        }
-        let identity = identity_of(&env, &path, options.create_if_missing)?;
-        let place = place_of(identity);
-        let mut current = place.lock();
-        if let Some(engine) = current.upgrade()
-            && !engine.env.host.forked()
-            && !engine.closed.load(Ordering::Acquire)
-        {
-            return engine.share(&options);
-        }
-        let store = open_for_writing(&env, &path)?;
+    /// The engine of the file `identity` at `path`, for writing.
+    pub(crate) fn open_for_writing(
+        env: Env,
+        path: PathBuf,
+        options: OpenOptions,
+        identity: FileIdentity,
+    ) -> Result<Arc<Self>> {
+        let store = open_for_writing(&env, &path, options.role)?;
         if store.file().identity().map_err(|e| Error::io("look at", &path, e))? != identity {
             let what = format_args!("{} was replaced while it was being opened: open it again", path.display());
             return Err(Error::new(ErrorCode::Locked, what));
         }
         let mut engine = Self::assemble(env, path, options, store)?;
-        engine.place = place.clone();
+        let recovered = engine.open_sidecar().and_then(|()| engine.recover_for_writing());
+        if let Err(e) = recovered {
+            engine.unlock();
+            return Err(e);
+        }
         let engine = Arc::new(engine);
-        engine.recover_for_writing().inspect_err(|_| drop(engine.store.file().unlock(WRITER_LOCK..WRITER_LOCK + 1)))?;
         engine.jobs.attach(&engine);
-        *current = Arc::downgrade(&engine);
         Ok(engine)
     }
 
-    /// Another open of a file that this process has open already.
-    fn share(self: Arc<Self>, options: &OpenOptions) -> Result<Arc<Self>> {
-        if self.options.sync_mode != options.sync_mode {
-            let what = format_args!(
-                "{} is open in this process with sync mode {:?}: open it with the same one, or close it first",
-                self.path.display(),
-                self.options.sync_mode
-            );
-            return Err(Error::new(ErrorCode::InvalidOption, what));
-        }
-        *self.opens.lock() += 1;
-        Ok(self)
-    }
-
-    fn open_read_only(env: Env, path: PathBuf, options: OpenOptions) -> Result<Arc<Self>> {
+    /// An engine of its own that shows the file at `path` as it is now.
+    pub(crate) fn open_read_only(env: Env, path: PathBuf, options: OpenOptions) -> Result<Arc<Self>> {
         for attempt in 1.. {
             let store = Store::open(&env, &path, false)?;
             let mut engine = Self::assemble(env.clone(), path.clone(), options.clone(), store)?;
@@ -93,7 +62,7 @@ impl Engine {
                 // The writer may have let go of the segment that was to be read next.
                 Ok(Some(_)) if attempt < ATTEMPTS && engine.superseded()? => {}
                 Ok(damage) => {
-                    engine.damage = damage;
+                    *engine.damage.get_mut() = damage;
                     return Ok(Arc::new(engine));
                 }
                 Err(_) if attempt < ATTEMPTS && engine.superseded()? => {}
@@ -111,15 +80,8 @@ impl Engine {
     /// An engine that shows the file's checkpoint and nothing beyond.
     fn assemble(env: Env, path: PathBuf, options: OpenOptions, store: Store) -> Result<Self> {
         let (manifest, runs) = store.snapshot();
-        let CheckpointMark { log_index, epoch, digest, commit_ms } = manifest.checkpoint;
-        let names = Names::default();
-        for run in runs.iter() {
-            define_run_names(&names, run.names()?)?;
-        }
-        let totals = Totals { nodes: manifest.node_count, edges: manifest.edge_count, vectors: manifest.vector_count };
-        let info = CommitInfo { epoch, commit_ms, digest, totals };
-        let active = Delta::new(log_index, info, &dense(&manifest.type_counts)?, &dense(&manifest.label_counts)?);
-        let levels = Levels { active: Arc::new(active), frozen: None, runs };
+        let CheckpointMark { log_index, digest, .. } = manifest.checkpoint;
+        let levels = Self::levels_of(&manifest, runs)?;
         let last = manifest.history.last();
         let commit = Commit {
             appender: None,
@@ -131,24 +93,33 @@ impl Engine {
             frozen_at_bytes: 0,
         };
         let jobs = Jobs::new(options.background && !options.read_only);
+        let log_dir = match options.role {
+            ReplicationRole::Disabled => wal_dir(&path),
+            _ => options.sidecar_dir(&path),
+        };
         Ok(Self {
-            wal_dir: wal_dir(&path),
-            names: Arc::new(names),
+            log_dir,
+            role: AtomicU8::new(options.role as u8),
+            sidecar: None,
+            epoch: AtomicU64::new(commit.epoch.0),
+            fenced: AtomicBool::new(false),
             next_node: AtomicU64::new(manifest.next_node_id.max(1)),
             commit: Mutex::new(commit),
             levels: ArcSwap::from_pointee(levels),
             pins: Pins::default(),
             published: AtomicU64::new(log_index.0),
+            signal: Signal::default(),
             checkpointing: Mutex::new(()),
             compacting: Mutex::new(()),
             publishing: Mutex::new(()),
             checkpointed: Condvar::new(),
             jobs,
             closed: AtomicBool::new(false),
-            opens: Mutex::new(1),
-            place: Place::default(),
-            damage: None,
+            damage: Mutex::new(None),
             counters: Counters::default(),
+            latencies: Latencies::default(),
+            held: Arc::default(),
+            log_failed: AtomicBool::new(false),
             env,
             path,
             options,
@@ -156,26 +127,82 @@ impl Engine {
         })
     }
 
+    /// The state that a manifest and its runs hold.
+    pub(super) fn levels_of(manifest: &Manifest, runs: Arc<Vec<Arc<Run>>>) -> Result<Levels> {
+        let CheckpointMark { log_index, epoch, digest, commit_ms } = manifest.checkpoint;
+        let names = Names::default();
+        for run in runs.iter() {
+            define_run_names(&names, run.names()?)?;
+        }
+        let totals = Totals { nodes: manifest.node_count, edges: manifest.edge_count, vectors: manifest.vector_count };
+        let info = CommitInfo { epoch, commit_ms, digest, totals };
+        let active = Delta::new(log_index, info, &dense(&manifest.type_counts)?, &dense(&manifest.label_counts)?);
+        Ok(Levels { active: Arc::new(active), frozen: None, runs, names: Arc::new(names) })
+    }
+
     /// Reads the log that the file names, if it names one, and goes on in it.
     fn recover_for_writing(&self) -> Result<()> {
         let link = self.store.log_link();
-        if !link.open {
-            return Ok(());
+        let moved = match (link.kind, &self.sidecar) {
+            (LogKind::Private, Some(_)) => Some(wal_dir(&self.path)),
+            (LogKind::Sidecar, None) => Some(self.options.sidecar_dir(&self.path)),
+            _ => None,
+        };
+        match moved {
+            // The log is where another role keeps it: take what it holds into the file, and begin anew.
+            Some(dir) if link.open => {
+                self.recover_from(&link, &dir, None)?;
+                self.checkpoint()?;
+                let mut commit = self.commit.lock();
+                commit.appender = None;
+                self.store
+                    .mark_log(LogLink { clean_tail: Some((commit.last, commit.digest)), ..LogLink::default() })?;
+                if self.sidecar.is_some() {
+                    crate::log::remove(&*self.env.disk, &dir, false)?;
+                }
+            }
+            Some(_) => {}
+            None if link.open => self.recover_from(&link, &self.log_dir, self.sidecar.clone())?,
+            None => {}
         }
-        let recovered = self.replay(&link, None, OpenMode::ReadWrite)?;
+        self.take_up_sidecar()
+    }
+
+    /// Folds the log in `dir` and goes on in it.
+    fn recover_from(&self, link: &LogLink, dir: &Path, control: Option<Arc<Control>>) -> Result<()> {
+        let recovered = match self.replay(link, dir, control, None, OpenMode::ReadWrite) {
+            Ok(recovered) if recovered.damage.is_none() => recovered,
+            // A replica always opens, as far as its log goes, so that it can be reseeded.
+            Ok(Recovered { damage: Some(damage), .. }) | Err(damage) if self.role() == ReplicationRole::Replica => {
+                self.fail_replica(damage);
+                return Ok(());
+            }
+            Ok(recovered) => return Err(recovered.damage.unwrap_or_else(super::commit::no_log)),
+            Err(e) => return Err(e),
+        };
         let boot = self.env.host.boot_id();
         let same_boot = boot.is_some_and(|boot| boot == link.boot_id);
+        let control = recovered.control().clone();
         // After the end of a machine frames may be gone that someone has seen: their numbers must not come again
-        // under the same epoch and writer.
-        let new_epoch = (!same_boot || recovered.control().sync_failed())
-            .then(|| (Epoch(recovered.epoch.0.max(1) + 1), self.env.host.random()));
+        // under the same epoch and writer. A replica has its frames from their one writer.
+        let replica = control.is_replica() || self.role() == ReplicationRole::Replica;
+        let lost = (!same_boot || control.sync_failed()) && !replica && control.fence_owner() == [0; 16];
+        let epoch = recovered.epoch.max(control.fence());
+        let new_epoch = if lost {
+            Some((Epoch(epoch.0.max(1) + 1), self.env.host.random()))
+        } else if control.fence() > recovered.epoch && control.fence_owner() == [0; 16] && !replica {
+            // A promotion ended before it had begun its epoch: complete it.
+            Some((control.fence(), self.env.host.random()))
+        } else {
+            None
+        };
         let mut commit = self.commit.lock();
-        merge_history(&mut commit.history, &recovered, new_epoch);
+        merge_history(&mut commit.history, &recovered.history, recovered.last, new_epoch);
         let (last, digest) = (recovered.last, recovered.digest);
-        let options = LogOptions { segment_max_bytes: self.options.segment_max_bytes };
-        let appender = recovered.resume(&self.env, options, new_epoch)?;
+        let appender = recovered.resume(&self.env, self.log_options(), new_epoch)?;
+        control.set_current_log(link.id);
         // Also where nothing changes in it: a crash may have torn the header slot that did not count.
-        self.store.mark_log(self.open_link(link.id))?;
+        self.store.mark_log(LogLink { kind: link.kind, ..self.open_link(link.id) })?;
         commit.last = last;
         commit.digest = digest;
         commit.epoch = appender.epoch();
@@ -186,12 +213,104 @@ impl Engine {
         Ok(())
     }
 
+    /// Opens the sidecar, if the role has one, and takes its lock.
+    fn open_sidecar(&mut self) -> Result<()> {
+        if self.role() == ReplicationRole::Disabled {
+            return Ok(());
+        }
+        let (disk, dir, file_id) = (&*self.env.disk, self.log_dir.clone(), self.store.file_id());
+        let control = match Control::open(disk, &dir, OpenMode::ReadWrite)? {
+            Some(control) => control,
+            None => {
+                let io = |e| Error::io("create replication sidecar", &dir, e);
+                disk.create_dir(&dir).map_err(io)?;
+                let log = LogIdentity { log_id: self.env.host.random(), file_id };
+                let commit = self.commit.get_mut();
+                let link = self.store.log_link();
+                if link.kind == LogKind::Sidecar && !link.open && self.options.role == ReplicationRole::Primary {
+                    // Its fence went with the old sidecar: who may have taken over cannot be told.
+                    (commit.epoch, commit.writer_id) = (Epoch(commit.epoch.0 + 1), self.env.host.random());
+                }
+                let control = Control::create(disk, &dir, log, self.env.host.random(), commit.epoch)?;
+                control.set_replica(self.options.role == ReplicationRole::Replica);
+                disk.sync_dir(&dir).map_err(io)?;
+                if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
+                    disk.sync_dir(parent).map_err(io)?;
+                }
+                control
+            }
+        };
+        control.expect(file_id).map_err(|e| e.context("replication sidecar"))?;
+        if !control.lock_writer()? {
+            let what = format_args!(
+                "primary sidecar lock is held by another process (process id {}): {}",
+                control.writer_pid(),
+                dir.display()
+            );
+            return Err(Error::new(ErrorCode::Locked, what));
+        }
+        self.sidecar = Some(Arc::new(control));
+        Ok(())
+    }
+
+    /// After recovery: finds out who led last, and whether this node may lead.
+    fn take_up_sidecar(&self) -> Result<()> {
+        let Some(control) = &self.sidecar else {
+            self.epoch.store(self.commit.lock().epoch.0, Ordering::Release);
+            return Ok(());
+        };
+        let link = self.store.log_link();
+        let mut commit = self.commit.lock();
+        if commit.appender.is_none() && link.kind == LogKind::Sidecar && !link.open {
+            let log = LogIdentity { log_id: link.id, file_id: self.store.file_id() };
+            let found = writers(&self.env, &self.log_dir, log).unwrap_or_default();
+            let last = commit.last;
+            merge_history(&mut commit.history, &found, last, None);
+            if let Some(leader) = commit.history.last().copied()
+                && leader.epoch >= commit.epoch
+            {
+                (commit.epoch, commit.writer_id) = (leader.epoch, leader.writer_id);
+            }
+            control.set_current_log(link.id);
+        }
+        match self.role() {
+            ReplicationRole::Replica => control.set_replica(true),
+            _ if control.is_replica() || control.fence_owner() != [0; 16] => {
+                self.fenced.store(true, Ordering::Release);
+            }
+            _ if control.fence() > commit.epoch => {
+                // A promotion ended before it had begun its epoch: complete it with the first commit.
+                (commit.epoch, commit.writer_id) = (control.fence(), self.env.host.random());
+            }
+            _ if control.fence() < commit.epoch => control.set_fence(commit.epoch)?,
+            _ => {}
+        }
+        control.begin_session(self.env.host.process_id(), commit.last);
+        self.epoch.store(commit.epoch.0, Ordering::Release);
+        Ok(())
+    }
+
+    /// This replica's log or state is of no more use: nothing is appended until it is reseeded.
+    pub(super) fn fail_replica(&self, damage: Error) {
+        if let Some(control) = &self.sidecar {
+            control.set_needs_reseed(true);
+            control.set_last_error(Some(&damage.to_string()));
+        }
+        let reached = self.levels.load().active.last();
+        self.publish(reached);
+        *self.damage.lock() = Some(damage);
+    }
+
     /// Reads the log as far as it can be read. Returns what could not be.
     fn recover_for_reading(&mut self) -> Result<Option<Error>> {
         let link = self.store.log_link();
         if !link.open {
             return Ok(None);
         }
+        let dir = match link.kind {
+            LogKind::Sidecar => self.options.sidecar_dir(&self.path),
+            _ => wal_dir(&self.path),
+        };
         let io = |e| Error::io("lock", &self.path, e);
         let range = WRITER_LOCK..WRITER_LOCK + 1;
         let idle = self.store.file().try_lock(range.clone(), LockKind::Shared).map_err(io)?;
@@ -199,12 +318,12 @@ impl Engine {
             self.store.file().unlock(range).map_err(io)?;
             None
         } else {
-            match crate::log::Control::open(&*self.env.disk, &self.wal_dir, OpenMode::Read) {
+            match Control::open(&*self.env.disk, &dir, OpenMode::Read) {
                 Ok(control) => control.map(|c| c.published()),
                 Err(_) => None,
             }
         };
-        match self.replay(&link, limit, OpenMode::Read) {
+        match self.replay(&link, &dir, None, limit, OpenMode::Read) {
             Ok(recovered) => {
                 self.publish(recovered.last);
                 Ok(recovered.damage)
@@ -219,20 +338,27 @@ impl Engine {
     }
 
     /// Folds every frame of the log beyond the file into the delta.
-    fn replay(&self, link: &LogLink, limit: Option<LogIndex>, mode: OpenMode) -> Result<Recovered> {
+    fn replay(
+        &self,
+        link: &LogLink,
+        dir: &Path,
+        control: Option<Arc<Control>>,
+        limit: Option<LogIndex>,
+        mode: OpenMode,
+    ) -> Result<Recovered> {
         let mark = self.store.manifest().checkpoint;
         let start = RecoveryStart {
-            identity: LogIdentity { log_id: link.id, file_id: self.store.file_id() },
+            log: LogIdentity { log_id: link.id, file_id: self.store.file_id() },
             index: mark.log_index,
             epoch: mark.epoch,
             digest: mark.digest,
             limit,
         };
-        recover(&self.env, &self.wal_dir, start, mode, &mut |frame| self.fold(frame))
+        recover(&self.env, dir, control, start, mode, &mut |frame| self.fold(frame))
     }
 
     /// Applies one frame: the same steps as a commit, without validation and without an append.
-    fn fold(&self, frame: &FrameRef<'_>) -> Result<()> {
+    pub(super) fn fold(&self, frame: &FrameRef<'_>) -> Result<()> {
         let levels = self.levels.load();
         let before = LogIndex(frame.header.log_index.0 - 1);
         let base = Reading::new(&levels, before, None);
@@ -244,11 +370,7 @@ impl Engine {
             overlay.apply(&base, &mutation.map_err(context)?).map_err(context)?;
         }
         let mut digest = levels.active.info(before).digest + overlay.digest_change();
-        for (kind, id, name) in &overlay.names {
-            if self.names.id(*kind, name, before).is_none() {
-                digest += Digest::of_name(*kind, *id, name);
-            }
-        }
+        digest += new_names(&levels.names, &overlay, before);
         if digest != frame.header.digest {
             let what = format_args!(
                 "the state after log index {} has the digest {digest}; its frame says {}",
@@ -267,10 +389,10 @@ impl Engine {
 }
 
 /// Opens the file as it is once the writer's lock is held.
-fn open_for_writing(env: &Env, path: &Path) -> Result<Store> {
+fn open_for_writing(env: &Env, path: &Path, role: ReplicationRole) -> Result<Store> {
     for _ in 0..ATTEMPTS {
         let store = Store::open(env, path, true)?;
-        lock_for_writing(&store, path)?;
+        lock_for_writing(&store, path, role)?;
         // Another process may have published to it until then.
         if Store::open(env, path, true)?.generation() == store.generation() {
             return Ok(store);
@@ -282,7 +404,7 @@ fn open_for_writing(env: &Env, path: &Path) -> Result<Store> {
 }
 
 /// Takes the writer's lock. A reader that looks for a writer holds a part of it for a moment: that is waited for.
-fn lock_for_writing(store: &Store, path: &Path) -> Result<()> {
+fn lock_for_writing(store: &Store, path: &Path, role: ReplicationRole) -> Result<()> {
     let io = |e| Error::io("lock", path, e);
     let byte = || WRITER_LOCK..WRITER_LOCK + 1;
     for _ in 0..10_000 {
@@ -296,12 +418,16 @@ fn lock_for_writing(store: &Store, path: &Path) -> Result<()> {
         store.file().unlock(byte()).map_err(io)?;
         std::thread::yield_now();
     }
-    let what = format_args!("{} is open for writing in another process", path.display());
+    let lock = match role {
+        ReplicationRole::Primary => "primary sidecar lock is held by another process: ",
+        _ => "",
+    };
+    let what = format_args!("{lock}{} is open for writing in another process", path.display());
     Err(Error::new(ErrorCode::Locked, what))
 }
 
 /// Which file `path` leads to, made if need be.
-fn identity_of(env: &Env, path: &Path, create: bool) -> Result<FileIdentity> {
+pub(crate) fn identity_of(env: &Env, path: &Path, create: bool) -> Result<FileIdentity> {
     let io = |e| Error::io("open", path, e);
     match env.disk.identity(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && create => {}
@@ -315,7 +441,7 @@ fn identity_of(env: &Env, path: &Path, create: bool) -> Result<FileIdentity> {
 }
 
 /// `path`, if a database file may be there.
-fn checked_path(env: &Env, path: &Path) -> Result<PathBuf> {
+pub(crate) fn checked_path(env: &Env, path: &Path) -> Result<PathBuf> {
     if path.as_os_str().is_empty() {
         return Err(Error::invalid("the database path is empty"));
     }
@@ -357,12 +483,20 @@ fn dense(pairs: &[(u32, u64)]) -> Result<Vec<u64>> {
     Ok(counts)
 }
 
-fn merge_history(history: &mut Vec<HistoryEntry>, recovered: &Recovered, new_epoch: Option<(Epoch, [u8; 16])>) {
-    let found = recovered.history.iter().map(|&(epoch, writer_id, first)| HistoryEntry { epoch, writer_id, first });
-    let new =
-        new_epoch.map(|(epoch, writer_id)| HistoryEntry { epoch, writer_id, first: LogIndex(recovered.last.0 + 1) });
+/// Adds what the headers of segments say: (epoch, writer, first index), ascending.
+fn merge_history(
+    history: &mut Vec<HistoryEntry>,
+    found: &[(Epoch, [u8; 16], LogIndex)],
+    last: LogIndex,
+    new_epoch: Option<(Epoch, [u8; 16])>,
+) {
+    let found = found.iter().map(|&(epoch, writer_id, first)| HistoryEntry { epoch, writer_id, first });
+    let new = new_epoch.map(|(epoch, writer_id)| HistoryEntry { epoch, writer_id, first: LogIndex(last.0 + 1) });
     for entry in found.chain(new) {
-        if history.last().is_none_or(|last| (last.epoch, last.writer_id) != (entry.epoch, entry.writer_id)) {
+        let later = history.last().is_none_or(|last| {
+            entry.first >= last.first && (last.epoch, last.writer_id) != (entry.epoch, entry.writer_id)
+        });
+        if later {
             history.push(entry);
         }
     }

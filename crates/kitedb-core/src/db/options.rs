@@ -4,6 +4,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     store::DEFAULT_MAX_RUNS,
 };
+use std::path::{Path, PathBuf};
 
 /// When a commit is on the disk. In every mode it survives the death of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,6 +16,63 @@ pub enum SyncMode {
     Normal,
     /// At the next checkpoint, and at close.
     Off,
+}
+
+/// What part a database plays in replication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReplicationRole {
+    /// None: the log is kept only as long as recovery needs it.
+    #[default]
+    Disabled,
+    /// It takes writes and keeps its log in a sidecar, from which replicas pull.
+    Primary,
+    /// It takes writes only from its source's log. It keeps that log in a sidecar of its own.
+    Replica,
+}
+
+impl ReplicationRole {
+    /// The text form used in status, metrics and every language: `disabled`, `primary` or `replica`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Primary => "primary",
+            Self::Replica => "replica",
+        }
+    }
+}
+
+impl std::str::FromStr for ReplicationRole {
+    type Err = Error;
+
+    /// Reads the text form, exactly.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "disabled" => Ok(Self::Disabled),
+            "primary" => Ok(Self::Primary),
+            "replica" => Ok(Self::Replica),
+            other => {
+                let what = format_args!("Invalid replication_role '{other}': give disabled, primary or replica");
+                Err(Error::new(ErrorCode::InvalidOption, what))
+            }
+        }
+    }
+}
+
+/// What a primary (and a replica, for the replicas that follow it) keeps of its log beyond what recovery needs. A
+/// segment goes only as a whole, and only if nothing here asks for a frame in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RetentionOptions {
+    pub min_entries: u64,
+    pub min_ms: Option<u64>,
+    pub max_bytes: Option<u64>,
+    pub max_lag_ms: Option<u64>,
+    pub interval_ms: Option<u64>,
+}
+
+impl Default for RetentionOptions {
+    fn default() -> Self {
+        Self { min_entries: 1024, min_ms: None, max_bytes: None, max_lag_ms: None, interval_ms: None }
+    }
 }
 
 /// Options of [`Database::open`](crate::Database::open), built by value.
@@ -30,6 +88,12 @@ pub struct OpenOptions {
     pub(crate) max_runs: usize,
     pub(crate) background: bool,
     pub(crate) segment_max_bytes: u64,
+    pub(crate) role: ReplicationRole,
+    pub(crate) sidecar_path: Option<PathBuf>,
+    pub(crate) source_db_path: Option<PathBuf>,
+    pub(crate) source_sidecar_path: Option<PathBuf>,
+    pub(crate) retention: RetentionOptions,
+    pub(crate) fail_after_append: Option<u64>,
 }
 
 impl Default for OpenOptions {
@@ -45,6 +109,12 @@ impl Default for OpenOptions {
             max_runs: DEFAULT_MAX_RUNS,
             background: true,
             segment_max_bytes: 64 << 20,
+            role: ReplicationRole::Disabled,
+            sidecar_path: None,
+            source_db_path: None,
+            source_sidecar_path: None,
+            retention: RetentionOptions::default(),
+            fail_after_append: None,
         }
     }
 }
@@ -86,11 +156,107 @@ impl OpenOptions {
         segment_max_bytes: u64,
     }
 
+    /// What part the database plays in replication (default [`ReplicationRole::Disabled`]).
+    #[must_use]
+    pub fn replication_role(mut self, role: ReplicationRole) -> Self {
+        self.role = role;
+        self
+    }
+
+    /// The folder of this database's own replication log (default: `<file name>.replication` beside the file).
+    #[must_use]
+    pub fn replication_sidecar_path(mut self, path: impl Into<PathBuf>) -> Self {
+        self.sidecar_path = Some(path.into());
+        self
+    }
+
+    /// The database file that a replica follows. A replica needs it.
+    #[must_use]
+    pub fn replication_source_db_path(mut self, path: impl Into<PathBuf>) -> Self {
+        self.source_db_path = Some(path.into());
+        self
+    }
+
+    /// The folder of the source's replication log (default: `<file name>.replication` beside the source's file).
+    #[must_use]
+    pub fn replication_source_sidecar_path(mut self, path: impl Into<PathBuf>) -> Self {
+        self.source_sidecar_path = Some(path.into());
+        self
+    }
+
+    /// Bytes beyond which a segment of the replication log is left for a new one (default 64 MiB; 0 counts as 1, and
+    /// with 1 every frame has a segment of its own).
+    #[must_use]
+    pub fn replication_segment_max_bytes(mut self, bytes: u64) -> Self {
+        self.segment_max_bytes = bytes.max(1);
+        self
+    }
+
+    /// How many of the newest frames the log keeps (default 1024).
+    #[must_use]
+    pub fn replication_retention_min_entries(mut self, frames: u64) -> Self {
+        self.retention.min_entries = frames;
+        self
+    }
+
+    /// For how long the log keeps a frame, in ms since its commit (default: no such rule).
+    #[must_use]
+    pub fn replication_retention_min_ms(mut self, ms: u64) -> Self {
+        self.retention.min_ms = Some(ms);
+        self
+    }
+
+    /// The most bytes that the log may take for the sake of replicas and windows; beyond them the slowest replica
+    /// is let go. What recovery needs is kept all the same (default: no limit).
+    #[must_use]
+    pub fn replication_retention_max_bytes(mut self, bytes: u64) -> Self {
+        self.retention.max_bytes = Some(bytes);
+        self
+    }
+
+    /// A replica whose next frame is older than this many ms no longer holds the log (default: no limit).
+    #[must_use]
+    pub fn replication_retention_max_lag_ms(mut self, ms: u64) -> Self {
+        self.retention.max_lag_ms = Some(ms);
+        self
+    }
+
+    /// Runs retention by itself every so many ms (default: only when called for; a replica also does so after each
+    /// of its checkpoints).
+    #[must_use]
+    pub fn replication_retention_interval_ms(mut self, ms: u64) -> Self {
+        self.retention.interval_ms = Some(ms);
+        self
+    }
+
+    /// Lets every append to the log fail once so many have succeeded (0: the first one fails), for tests.
+    #[must_use]
+    pub fn replication_fail_after_append_for_testing(mut self, appends: u64) -> Self {
+        self.fail_after_append = Some(appends);
+        self
+    }
+
+    /// The folder of the replication log of the database at `path`.
+    pub(crate) fn sidecar_dir(&self, path: &Path) -> PathBuf {
+        self.sidecar_path.clone().unwrap_or_else(|| default_sidecar(path))
+    }
+
     pub(crate) fn validate(&self) -> Result<()> {
         let check = |ok: bool, what: &str| if ok { Ok(()) } else { Err(Error::new(ErrorCode::InvalidOption, what)) };
         check((2..=32).contains(&self.max_runs), "max_runs is not between 2 and 32")?;
         check(self.sync_interval_ms > 0, "sync_interval_ms is 0: give at least 1 ms, or choose SyncMode::Full")?;
-        check(self.segment_max_bytes >= 4096, "segment_max_bytes is below 4096")?;
+        check(
+            self.segment_max_bytes >= 4096 || self.role != ReplicationRole::Disabled,
+            "segment_max_bytes is below 4096",
+        )?;
+        check(self.retention.interval_ms != Some(0), "replication_retention_interval_ms is 0: give at least 1 ms")?;
         check(self.checkpoint_log_bytes >= 4096, "checkpoint_log_bytes is below 4096")
     }
+}
+
+/// Where the replication log of the database at `path` lies if nothing else is said.
+pub(crate) fn default_sidecar(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".replication");
+    path.with_file_name(name)
 }

@@ -62,7 +62,7 @@ pub struct Stats {
 }
 
 impl Engine {
-    pub(super) fn stats(&self) -> Result<Stats> {
+    pub(crate) fn stats(&self) -> Result<Stats> {
         let view = self.view();
         let (log_bytes, bytes_logged) = {
             let commit = self.commit.lock();
@@ -95,7 +95,7 @@ impl Engine {
             append_failures: count(&self.counters.append_failures),
             oldest_pin_ms: self.pins.oldest().map(|since| self.env.host.now_ms().saturating_sub(since)),
             background_error: self.jobs.last_error(),
-            damage: self.damage.as_ref().map(ToString::to_string),
+            damage: self.damage.lock().as_ref().map(ToString::to_string),
         })
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     engine::Engine,
     name::{NameId, NameRef},
+    options::ReplicationRole,
     read::{GraphRead, sealed},
 };
 use crate::{
@@ -12,9 +13,12 @@ use crate::{
         VectorRef, codec::put_varint,
     },
     log::{FRAME_PREFIX, MAX_PAYLOAD},
-    state::{self, Levels, Names, Overlay, Reading},
+    state::{self, Hold, Holder, Levels, Names, Overlay, Reading},
 };
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 /// A node to be created.
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,15 +48,20 @@ pub struct Transaction {
     pub(super) overlay: Overlay,
     /// The frame to be: room for its head, then the mutations.
     pub(super) buffer: Vec<u8>,
+    /// The epoch that the handle leads for which this writes.
+    pub(super) lease: Arc<AtomicU64>,
     /// Names that need no definition from this transaction (any more): by kind and id.
     known: [Vec<bool>; 3],
+    _hold: Hold,
 }
 
 impl Transaction {
-    pub(super) fn new(engine: Arc<Engine>, levels: Arc<Levels>, snapshot: LogIndex) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, lease: Arc<AtomicU64>) -> Self {
+        let (levels, snapshot) = engine.current();
+        let _hold = engine.held.hold(snapshot, Holder::Transaction);
         let mut buffer = Vec::with_capacity(FRAME_PREFIX + 160);
         buffer.resize(FRAME_PREFIX, 0);
-        Self { engine, levels, snapshot, overlay: Overlay::default(), buffer, known: Default::default() }
+        Self { engine, levels, snapshot, overlay: Overlay::default(), buffer, lease, known: Default::default(), _hold }
     }
 
     fn apply(&mut self, mutation: &Mutation<'_>) -> Result<()> {
@@ -61,6 +70,11 @@ impl Transaction {
         self.overlay.apply(&base, mutation)?;
         mutation.encode(&mut self.buffer);
         Ok(())
+    }
+
+    /// The bytes of its frame so far.
+    pub(crate) fn log_bytes(&self) -> usize {
+        self.buffer.len()
     }
 
     fn check_size(&self) -> Result<()> {
@@ -81,9 +95,9 @@ impl Transaction {
                 if self.known[slot].get(id.number() as usize) == Some(&true) {
                     return Ok(id);
                 }
-                (id.number(), self.engine.names.is_defined(kind, id.number())?)
+                (id.number(), self.levels.names.is_defined(kind, id.number())?)
             }
-            NameRef::Name(name) => self.engine.names.id_or_create(kind, name)?,
+            NameRef::Name(name) => self.levels.names.id_or_create(kind, name)?,
         };
         let known = &mut self.known[slot];
         if known.len() <= number as usize {
@@ -92,7 +106,7 @@ impl Transaction {
         if !known[number as usize] {
             known[number as usize] = true;
             if !defined {
-                let name = self.engine.names.name(kind, number).unwrap_or_default();
+                let name = self.levels.names.name(kind, number).unwrap_or_default();
                 self.apply(&Mutation::DefineName { kind, id: number, name: &name })?;
             }
         }
@@ -394,7 +408,7 @@ impl Transaction {
         }
         let key = self.name(key)?;
         let own = self.overlay.dimensions.iter().find(|(k, _)| *k == key).map(|(_, d)| *d);
-        match own.or_else(|| self.engine.names.dimension(key)) {
+        match own.or_else(|| self.levels.names.dimension(key)) {
             Some(dimension) if dimension as usize != vector.len() => {
                 let name = self.propkey_name(key).unwrap_or_default();
                 let what = format_args!(
@@ -431,18 +445,24 @@ impl Transaction {
     /// has happened, run it again. [`ErrorCode::SyncFailed`]: whether it survives is unknown; reopen and look.
     pub fn commit(self) -> Result<Token> {
         let engine = self.engine.clone();
-        engine.commit(self)
+        engine.measured_commit(self)
     }
 
-    /// As [`Transaction::commit`]; the token is `None` where nothing replicates.
+    /// As [`Transaction::commit`]; the token is `None` unless this database is a primary.
     pub fn commit_with_token(self) -> Result<Option<Token>> {
-        self.commit().map(|_| None)
+        let primary = self.engine.role() == ReplicationRole::Primary;
+        self.commit().map(|token| primary.then_some(token))
     }
 
     /// Gives the changes up, as dropping does.
     pub fn rollback(self) {}
 
     // ---- helpers -------------------------------------------------------------------------------------------
+
+    /// Whether a commit would change nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.overlay.is_empty() && self.overlay.names.is_empty()
+    }
 
     /// Whether the transaction has used a name, so that its commit leaves it defined.
     fn uses(&self, kind: NameKind, id: u32) -> bool {
@@ -489,20 +509,20 @@ impl sealed::Source for Transaction {
     }
 
     fn names(&self) -> &Names {
-        &self.engine.names
+        &self.levels.names
     }
 
     fn find_name(&self, kind: NameKind, name: &str) -> Option<u32> {
         // A name that it uses, the transaction sees, even if another one defined it after the snapshot.
-        let own = || self.engine.names.any_id(kind, name).filter(|id| self.uses(kind, *id));
-        self.engine.names.id(kind, name, self.snapshot).or_else(own)
+        let own = || self.levels.names.any_id(kind, name).filter(|id| self.uses(kind, *id));
+        self.levels.names.id(kind, name, self.snapshot).or_else(own)
     }
 
     fn list_names(&self, kind: NameKind) -> Vec<(u32, Arc<str>)> {
-        let mut names = self.engine.names.list(kind, self.snapshot);
+        let mut names = self.levels.names.list(kind, self.snapshot);
         for id in (0..self.known[kind as usize - 1].len() as u32).filter(|id| self.uses(kind, *id)) {
             if let (Err(at), Some(name)) =
-                (names.binary_search_by_key(&id, |named| named.0), self.engine.names.name(kind, id))
+                (names.binary_search_by_key(&id, |named| named.0), self.levels.names.name(kind, id))
             {
                 names.insert(at, (id, name));
             }

@@ -3,7 +3,7 @@
 use super::read::sealed;
 use crate::{
     graph::{Digest, LogIndex, NameKind, Token},
-    state::{Levels, Names, Reading},
+    state::{Hold, Levels, Names, Reading},
 };
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub struct View {
     pub(super) levels: Arc<Levels>,
     pub(super) index: LogIndex,
-    pub(super) names: Arc<Names>,
+    pub(super) _hold: Hold,
 }
 
 impl View {
@@ -40,14 +40,14 @@ impl sealed::Source for View {
     }
 
     fn names(&self) -> &Names {
-        &self.names
+        &self.levels.names
     }
 
     fn find_name(&self, kind: NameKind, name: &str) -> Option<u32> {
-        self.names.id(kind, name, self.index)
+        self.levels.names.id(kind, name, self.index)
     }
 
     fn list_names(&self, kind: NameKind) -> Vec<(u32, Arc<str>)> {
-        self.names.list(kind, self.index)
+        self.levels.names.list(kind, self.index)
     }
 }

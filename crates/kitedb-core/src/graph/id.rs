@@ -124,7 +124,8 @@ impl FromStr for Token {
     }
 }
 
-fn number(text: &str, what: &str) -> Result<u64> {
+/// Reads a part of a token or a cursor: one or more ASCII digits that fit 64 bits.
+pub(crate) fn number(text: &str, what: &str) -> Result<u64> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         return Err(Error::invalid(format_args!("invalid {what} '{text}': give decimal digits")));
     }

@@ -10,6 +10,7 @@ mod record;
 mod value;
 
 pub use digest::Digest;
+pub(crate) use id::number as parse_number;
 pub use id::{Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, MAX_NODE_ID, NodeId, PropKeyId, Token};
 pub use mutation::{Mutation, Mutations};
 pub use names::{NameKind, NameTable};

@@ -7,12 +7,18 @@ use std::{
     ops::Deref,
     ptr::NonNull,
     slice,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use memmap2::{MmapMut, MmapRaw};
 
 const PAGE_WORDS: usize = 512;
+/// How long a wait lasts at most where the kernel does not know how to wait.
+const POLL: Duration = Duration::from_millis(100);
 
 /// Atomic words shared with whoever else maps them, page-aligned. A clone is another handle to the same words.
 #[derive(Clone)]
@@ -81,12 +87,85 @@ impl SharedWords {
         Self { len: words.min(self.len), ..self.clone() }
     }
 
+    /// Sleeps until word `at` is woken ([`SharedWords::wake`]) or `timeout` has passed; not at all if the word does not
+    /// hold `seen`. May return early, so call it in a loop that looks at the word again.
+    ///
+    /// Whoever changes the word must wake it afterwards. Between the last look at the word and the sleep only its low
+    /// 32 bits are compared: a change of the high bits alone can be missed there, and is met when the timeout ends.
+    pub fn wait(&self, at: usize, seen: u64, timeout: Option<Duration>) {
+        let Some(word) = self.get(at) else { return };
+        if word.load(Ordering::Acquire) != seen {
+            return;
+        }
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if sleep::on(word, seen, timeout) {
+            return;
+        }
+        poll(word, seen, timeout);
+    }
+
+    /// Wakes all who wait on word `at`, in every process that maps it.
+    pub fn wake(&self, at: usize) {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if let Some(word) = self.get(at) {
+            sleep::end(word);
+        }
+        // Elsewhere those who wait look again by themselves.
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let _ = at;
+    }
+
     /// Whether another handle to the same words lives.
     pub(super) fn is_shared(&self) -> bool {
         match &self.owner {
             Owner::Mapping(mapping) => Arc::strong_count(mapping) > 1,
             Owner::Memory(memory) => Arc::strong_count(memory) > 1,
         }
+    }
+}
+
+/// Looks at `word` again and again, for `timeout` or some tenths of a second.
+fn poll(word: &AtomicU64, seen: u64, timeout: Option<Duration>) {
+    // Not for ever: a wake that comes without a change of the word is met by returning early.
+    let mut left = timeout.unwrap_or(POLL).min(POLL);
+    let mut step = Duration::from_millis(1);
+    while word.load(Ordering::Acquire) == seen && !left.is_zero() {
+        let nap = step.min(left);
+        std::thread::sleep(nap);
+        left -= nap;
+        step = (step * 2).min(Duration::from_millis(10));
+    }
+}
+
+/// Sleeping in the kernel, on the address of a word's low half. The futex is not a private one: the kernel tells it by
+/// the file and the place in it, so that it is the same one in every process and mapping.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod sleep {
+    use super::{AtomicU64, Duration};
+    use rustix::{
+        io::Errno,
+        thread::futex::{Flags, Timespec, wait, wake},
+    };
+    use std::{ptr::from_ref, sync::atomic::AtomicU32};
+
+    fn low_half(word: &AtomicU64) -> &AtomicU32 {
+        // SAFETY: the first 4 of a word's 8 bytes are its low half (the crate is built for little-endian machines only)
+        // and more than aligned for an `AtomicU32`; they live as long as `word`. This program only takes their
+        // address: the one access of that size is the kernel's, an atomic load.
+        unsafe { &*from_ref(word).cast::<AtomicU32>() }
+    }
+
+    /// Whether the kernel could do it.
+    pub(super) fn on(word: &AtomicU64, seen: u64, timeout: Option<Duration>) -> bool {
+        // What exceeds the kernel's seconds is as good as no end.
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        let slept = wait(low_half(word), Flags::empty(), seen as u32, timeout.as_ref());
+        matches!(slept, Ok(()) | Err(Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT))
+    }
+
+    pub(super) fn end(word: &AtomicU64) {
+        // Where the kernel cannot do it, nobody sleeps there.
+        let _ = wake(low_half(word), Flags::empty(), i32::MAX as u32);
     }
 }
 
@@ -109,7 +188,7 @@ impl fmt::Debug for SharedWords {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
+    use std::{fs::File, thread};
 
     use super::*;
 
@@ -131,5 +210,96 @@ mod tests {
     fn more_words_than_the_mapping_holds_are_refused() {
         let mapping = MmapMut::map_anon(4096).unwrap();
         assert!(SharedWords::mapped(mapping.into(), 513).is_err());
+    }
+
+    fn file_of_words() -> (tempfile::TempDir, impl Fn() -> SharedWords) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("words");
+        std::fs::write(&path, [0; 4096]).unwrap();
+        (dir, move || {
+            let file = File::options().read(true).write(true).open(&path).unwrap();
+            SharedWords::mapped(memmap2::MmapOptions::new().len(4096).map_raw(&file).unwrap(), 512).unwrap()
+        })
+    }
+
+    /// Counts word 3 up together with another thread, each of which waits for its turn. A lost wake would hang it.
+    fn take_turns(mine: &SharedWords, theirs: &SharedWords) {
+        const TURNS: u64 = 2000;
+        let count = |words: &SharedWords, parity: u64| {
+            for turn in (0..TURNS).filter(|turn| turn % 2 == parity) {
+                loop {
+                    let now = words[3].load(Ordering::Acquire);
+                    if now == turn {
+                        break;
+                    }
+                    words.wait(3, now, None);
+                }
+                words[3].store(turn + 1, Ordering::Release);
+                words.wake(3);
+            }
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| count(theirs, 1));
+            count(mine, 0);
+        });
+        assert_eq!(mine[3].load(Ordering::Acquire), TURNS);
+    }
+
+    #[test]
+    fn threads_wake_each_other_over_words_in_memory_and_in_mappings() {
+        for words in [SharedWords::in_memory(4), SharedWords::anonymous(4).unwrap(), file_of_words().1()] {
+            take_turns(&words, &words.clone());
+        }
+    }
+
+    #[test]
+    fn a_wake_reaches_those_who_wait_in_another_mapping_of_the_file() {
+        let (_dir, map) = file_of_words();
+        let (a, b) = (map(), map());
+        assert_ne!(a.as_ptr(), b.as_ptr());
+        take_turns(&a, &b);
+    }
+
+    #[test]
+    fn one_wake_ends_every_wait() {
+        let words = SharedWords::in_memory(1);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    while words[0].load(Ordering::Acquire) == 0 {
+                        words.wait(0, 0, None);
+                    }
+                });
+            }
+            thread::sleep(Duration::from_millis(10));
+            words[0].store(1, Ordering::Release);
+            words.wake(0);
+        });
+    }
+
+    #[test]
+    fn a_wait_ends_at_once_where_the_word_has_changed_and_else_with_its_timeout() {
+        let words = SharedWords::in_memory(2);
+        words[0].store(1 << 32, Ordering::Release);
+        // Also if the low halves are equal, and where there is no such word.
+        words.wait(0, 0, None);
+        words.wait(2, 0, None);
+        words.wake(2);
+        words.wait(1, 0, Some(Duration::from_millis(1)));
+        words.wait(1, 0, Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn polling_sees_a_change_and_ends() {
+        let word = AtomicU64::new(0);
+        poll(&word, 1, None);
+        poll(&word, 0, Some(Duration::from_millis(3)));
+        poll(&word, 0, None);
+        thread::scope(|scope| {
+            scope.spawn(|| word.store(1, Ordering::Release));
+            while word.load(Ordering::Acquire) == 0 {
+                poll(&word, 0, None);
+            }
+        });
     }
 }

@@ -16,6 +16,8 @@ use std::{
 
 /// What the caller reserves before a payload, so that a frame is completed and written without a copy.
 pub const FRAME_PREFIX: usize = mark::MARK_LEN + frame::HEADER_LEN;
+/// What the caller reserves before whole frames.
+pub const FRAMES_PREFIX: usize = mark::MARK_LEN;
 
 /// The first stretch of zeros in a new segment; later ones are [`FILL_AHEAD`].
 const FIRST_FILL: u64 = 256 << 10;
@@ -41,7 +43,9 @@ pub struct SegmentInfo {
     pub seq: u64,
     /// Its file.
     pub path: PathBuf,
-    /// The index of its last frame; that of the segment before it if it has none.
+    /// What it says of itself.
+    pub header: SegmentHeader,
+    /// The index of its last frame that counts; that of the segment before it if it has none.
     pub last: LogIndex,
     /// Its bytes on disk.
     pub bytes: u64,
@@ -70,24 +74,20 @@ pub struct Appender {
 }
 
 impl Appender {
-    /// Begins a log's next segment in `epoch`; `last` and `digest` say what comes before it.
+    /// Begins the next segment of `log` in an epoch of a writer; an index and a digest say what comes before it.
     pub fn begin_segment(
         env: &Env,
         dir: &Path,
         options: LogOptions,
+        log: LogIdentity,
         control: Arc<Control>,
         older: Vec<SegmentInfo>,
         start: (Epoch, WriterId, LogIndex, Digest),
     ) -> Result<Self> {
         let (epoch, writer_id, last, digest) = start;
         let seq = older.last().map_or(1, |s| s.seq + 1);
-        let header = SegmentHeader {
-            log: control.identity(),
-            epoch,
-            writer_id,
-            first: LogIndex(last.0 + 1),
-            digest_before: digest,
-        };
+        let first = LogIndex(last.0 + 1);
+        let header = SegmentHeader { log, epoch, writer_id, first, digest_before: digest, begun_ms: env.host.now_ms() };
         let segment = Segment::create(&*env.disk, dir, seq, header, &[], options.first_fill())?;
         Ok(Self::resume(env, dir, options, control, older, segment, last, digest))
     }
@@ -135,7 +135,22 @@ impl Appender {
 
     /// Which log this is.
     pub fn identity(&self) -> LogIdentity {
-        self.control.identity()
+        self.segment.header.log
+    }
+
+    /// The state digest after the last frame.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Every segment, oldest first; the last one is being written.
+    pub fn segments(&self) -> impl DoubleEndedIterator<Item = SegmentInfo> + '_ {
+        self.older.iter().cloned().chain([self.current()])
+    }
+
+    fn current(&self) -> SegmentInfo {
+        let Segment { seq, header, path, end, filled, .. } = &self.segment;
+        SegmentInfo { seq: *seq, path: path.clone(), header: *header, last: self.last, bytes: *filled.max(end) }
     }
 
     /// The index of the last frame.
@@ -146,6 +161,11 @@ impl Appender {
     /// The epoch of the next frame.
     pub fn epoch(&self) -> Epoch {
         self.segment.header.epoch
+    }
+
+    /// Who writes that epoch.
+    pub fn writer_id(&self) -> WriterId {
+        self.segment.header.writer_id
     }
 
     /// Bytes that this appender has written, marks and zeros ahead included.
@@ -174,17 +194,58 @@ impl Appender {
     /// has happened, unless the error is [`ErrorCode::Poisoned`].
     pub fn append(&mut self, buffer: &mut Vec<u8>, commit_ms: u64, digest: Digest) -> Result<FrameHeader> {
         self.require_sound()?;
+        let header = FrameHeader { epoch: self.epoch(), log_index: LogIndex(self.last.0 + 1), commit_ms, digest };
+        header.seal(buffer, mark::MARK_LEN)?;
+        self.make_room((buffer.len() - mark::MARK_LEN) as u64)?;
+        self.put(buffer, header.log_index, digest)?;
+        Ok(header)
+    }
+
+    /// Appends frames as another node wrote them, in one write. Their bytes begin [`FRAMES_PREFIX`] into `buffer`,
+    /// all are of this appender's epoch, and the last one is `last`. They may make the segment longer than its
+    /// limit: see [`Appender::room`]. On error nothing has happened, unless it is [`ErrorCode::Poisoned`].
+    pub fn append_verbatim(&mut self, buffer: &mut Vec<u8>, last: &FrameHeader) -> Result<()> {
+        self.require_sound()?;
+        self.make_room((buffer.len() - mark::MARK_LEN) as u64)?;
+        self.put(buffer, last.log_index, last.digest)
+    }
+
+    /// How many bytes more the segment that is being written should take.
+    pub fn room(&self) -> u64 {
+        if self.last < self.segment.header.first {
+            // An empty segment takes at least one frame, however long.
+            return self.options.segment_max_bytes.saturating_sub(self.segment.end).max(1);
+        }
+        self.options.segment_max_bytes.saturating_sub(self.segment.end + mark::MARK_LEN as u64)
+    }
+
+    /// Begins a segment of another epoch; all before it is durable then.
+    pub fn begin_epoch(&mut self, epoch: Epoch, writer_id: WriterId) -> Result<()> {
+        self.require_sound()?;
+        self.discard_half_made()?;
+        self.rotate(epoch, writer_id)
+    }
+
+    fn discard_half_made(&mut self) -> Result<()> {
         if self.half_made {
             segment::discard(&*self.env.disk, &self.dir, self.segment.seq + 1)?;
             self.half_made = false;
         }
-        let header = FrameHeader { epoch: self.epoch(), log_index: LogIndex(self.last.0 + 1), commit_ms, digest };
-        header.seal(buffer, mark::MARK_LEN)?;
-        if self.segment.end + buffer.len() as u64 > self.options.segment_max_bytes
-            && self.last >= self.segment.header.first
-        {
-            self.rotate()?;
+        Ok(())
+    }
+
+    /// Rotates if `bytes` more would not fit.
+    fn make_room(&mut self, bytes: u64) -> Result<()> {
+        self.discard_half_made()?;
+        let SegmentHeader { epoch, writer_id, first, .. } = self.segment.header;
+        if self.segment.end + mark::MARK_LEN as u64 + bytes > self.options.segment_max_bytes && self.last >= first {
+            self.rotate(epoch, writer_id)?;
         }
+        Ok(())
+    }
+
+    /// Writes `buffer`: room for a mark, then frames up to `last`.
+    fn put(&mut self, buffer: &mut Vec<u8>, last: LogIndex, digest: Digest) -> Result<()> {
         let durable = self.sync.durable();
         let from = if durable > self.marked {
             buffer[..mark::MARK_LEN].copy_from_slice(&mark::encode(durable, &self.control.salt()));
@@ -214,10 +275,10 @@ impl Appender {
         if from == 0 {
             self.marked = durable;
         }
-        self.last = header.log_index;
+        self.last = last;
         self.digest = digest;
         self.sync.set_written(self.last);
-        Ok(header)
+        Ok(())
     }
 
     /// Makes sure that the bytes of a failed append can never be read as a frame, not even after a loss of power
@@ -241,12 +302,17 @@ impl Appender {
         }
     }
 
-    fn rotate(&mut self) -> Result<()> {
+    fn rotate(&mut self, epoch: Epoch, writer_id: WriterId) -> Result<()> {
         self.sync_segment()?;
-        let old = &self.segment;
-        let info =
-            SegmentInfo { seq: old.seq, path: old.path.clone(), last: self.last, bytes: old.filled.max(old.end) };
-        let header = SegmentHeader { first: LogIndex(self.last.0 + 1), digest_before: self.digest, ..old.header };
+        let info = self.current();
+        let header = SegmentHeader {
+            epoch,
+            writer_id,
+            first: LogIndex(self.last.0 + 1),
+            digest_before: self.digest,
+            begun_ms: self.env.host.now_ms(),
+            ..info.header
+        };
         self.half_made = true;
         self.segment =
             Segment::create(&*self.env.disk, &self.dir, info.seq + 1, header, &[], self.options.first_fill())?;
@@ -266,6 +332,16 @@ impl Appender {
         })
     }
 
+    /// Takes note that these segments, which hold no frame beyond `folded`, are being removed.
+    pub fn forget(&mut self, seqs: &[u64], folded: LogIndex) -> Result<()> {
+        let needed = |s: &SegmentInfo| seqs.contains(&s.seq) && s.last > folded;
+        if seqs.contains(&self.segment.seq) || self.older.iter().any(needed) {
+            return Err(Error::new(ErrorCode::Internal, "a log segment that recovery needs was to be removed"));
+        }
+        self.older.retain(|s| !seqs.contains(&s.seq));
+        Ok(())
+    }
+
     /// Lets go of whole segments whose frames are all at or below `index`. The segment being written stays.
     /// Returns how many were removed.
     pub fn release_through(&mut self, index: LogIndex) -> Result<usize> {
@@ -283,7 +359,7 @@ impl Appender {
 }
 
 /// The file of segment `seq` in `dir`.
-pub(super) fn segment_path(dir: &Path, seq: u64) -> PathBuf {
+pub fn segment_path(dir: &Path, seq: u64) -> PathBuf {
     segment::path(dir, seq)
 }
 
@@ -309,7 +385,8 @@ mod tests {
         let control = Arc::new(Control::create(&disk, dir, identity, [3; 16], Epoch(1)).unwrap());
         let options = LogOptions { segment_max_bytes: 1 << 20 };
         let begin = (Epoch(1), [4; 16], LogIndex(0), Digest::default());
-        let mut log = Appender::begin_segment(&env, dir, options, control.clone(), Vec::new(), begin).unwrap();
+        let mut log =
+            Appender::begin_segment(&env, dir, options, identity, control.clone(), Vec::new(), begin).unwrap();
         let append = |log: &mut Appender| log.append(&mut vec![0; FRAME_PREFIX + 20], 0, Digest::default()).unwrap();
         append(&mut log);
         append(&mut log);
@@ -319,9 +396,14 @@ mod tests {
         control.set_sync_failed(true);
         drop(log);
 
-        let start =
-            RecoveryStart { identity, index: LogIndex(0), epoch: Epoch(1), digest: Digest::default(), limit: None };
-        let recovered = recover(&env, dir, start, OpenMode::ReadWrite, &mut |_| Ok(())).unwrap();
+        let start = RecoveryStart {
+            log: identity,
+            index: LogIndex(0),
+            epoch: Epoch(1),
+            digest: Digest::default(),
+            limit: None,
+        };
+        let recovered = recover(&env, dir, None, start, OpenMode::ReadWrite, &mut |_| Ok(())).unwrap();
         let log = recovered.resume(&env, options, None).unwrap();
         let ends: Vec<u64> = log.older.iter().map(|s| s.last.0).collect();
         assert_eq!(ends, [1, 3]);

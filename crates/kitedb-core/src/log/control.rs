@@ -4,8 +4,8 @@
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
-    io::{Disk, DiskFile, OpenMode, SharedWords},
-    log::{LogIdentity, Salt},
+    io::{Disk, DiskFile, LockKind, OpenMode, SharedWords},
+    log::{LogIdentity, Salt, WriterId},
 };
 use std::{
     path::{Path, PathBuf},
@@ -13,6 +13,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 /// The name of the control file in a log's folder.
@@ -26,8 +27,25 @@ const PUBLISHED: usize = 17;
 const DURABLE: usize = 18;
 const FLAGS: usize = 19;
 const WRITER_PID: usize = 20;
+const FENCE_OWNER: usize = 21;
+const END_EPOCH: usize = 23;
+const END_INDEX: usize = 24;
+const SLEEPERS: usize = 25;
+const CHECKPOINT_ASKED: usize = 26;
+const CHECKPOINT_DONE: usize = 27;
+const ERROR_HEAD: usize = 28;
+const CURRENT_LOG: usize = 29;
+const PROMOTION: usize = 31;
+const ERROR_TEXT: usize = 64;
 
 const SYNC_FAILED: u64 = 1;
+const REPLICA: u64 = 2;
+const NEEDS_RESEED: u64 = 4;
+
+/// The byte of the control file whose lock is held by the one writer of the log.
+const WRITER_LOCK: u64 = 1 << 62;
+/// The byte whose lock is held while the fence is moved.
+const FENCE_LOCK: u64 = WRITER_LOCK + 1;
 
 /// The words: shared, or for a reader without permission to write, as they were when it looked.
 #[derive(Debug)]
@@ -65,7 +83,9 @@ impl Control {
         file.write_at(&bytes, 0).map_err(io)?;
         file.sync_data().map_err(io)?;
         let words = Words::Shared(file.map_words(WORDS).map_err(io)?);
-        Ok(Self { words, file, path, identity, salt })
+        let control = Self { words, file, path, identity, salt };
+        control.set_current_log(identity.log_id);
+        Ok(control)
     }
 
     /// Maps the control file of an existing log (for [`OpenMode::Read`], reads it once); `None` if it is not there.
@@ -100,6 +120,16 @@ impl Control {
         self.identity
     }
 
+    /// The log whose segments count now: a database that is reseeded begins another one beside the same control file.
+    pub fn current_log(&self) -> LogIdentity {
+        LogIdentity { log_id: self.load_id(CURRENT_LOG), ..self.identity }
+    }
+
+    /// Says whose segments count from now on.
+    pub fn set_current_log(&self, log_id: [u8; 16]) {
+        self.store_id(CURRENT_LOG, log_id);
+    }
+
     /// What this log's sync marks carry.
     pub fn salt(&self) -> Salt {
         self.salt
@@ -119,21 +149,156 @@ impl Control {
         Epoch(self.word(FENCE).load(Ordering::SeqCst))
     }
 
-    /// Moves the fence to the epoch that this writer begins.
+    /// Moves the fence to the epoch that the writer of this log begins.
     pub fn set_fence(&self, epoch: Epoch) -> Result<()> {
         self.word(FENCE).store(epoch.0, Ordering::SeqCst);
+        self.store_id(FENCE_OWNER, [0; 16]);
         self.sync()
+    }
+
+    /// Moves the fence from `from` to the next epoch on behalf of `owner`, who begins that epoch in another log
+    /// (zeros: in this one). From here on no commit of `from` begins to be acknowledged; [`Control::set_end`] says
+    /// which of those under way count. Call it under [`Control::lock_fence`].
+    pub fn raise_fence(&self, from: Epoch, to: Epoch, owner: WriterId) -> Result<()> {
+        self.store_id(FENCE_OWNER, owner);
+        let raised = self.word(FENCE).compare_exchange(from.0, to.0, Ordering::SeqCst, Ordering::SeqCst);
+        match raised {
+            Ok(_) => self.sync(),
+            Err(now) => Err(Error::new(
+                ErrorCode::StalePrimary,
+                format_args!("stale primary: epoch {from} was to be fenced, but epoch {now} leads already"),
+            )),
+        }
+    }
+
+    /// Who moved the fence: zeros for the writer of this log.
+    pub fn fence_owner(&self) -> WriterId {
+        self.load_id(FENCE_OWNER)
+    }
+
+    /// The last epoch that was ended by a fence, and its last frame: what comes after that in the epoch is void.
+    pub fn end(&self) -> Option<(Epoch, LogIndex)> {
+        let epoch = self.word(END_EPOCH).load(Ordering::SeqCst);
+        (epoch != 0).then(|| (Epoch(epoch), LogIndex(self.word(END_INDEX).load(Ordering::SeqCst))))
+    }
+
+    /// Records that `epoch` ends with frame `last`, durably.
+    pub fn set_end(&self, epoch: Epoch, last: LogIndex) -> Result<()> {
+        self.word(END_EPOCH).store(0, Ordering::SeqCst);
+        self.word(END_INDEX).store(last.0, Ordering::SeqCst);
+        self.word(END_EPOCH).store(epoch.0, Ordering::SeqCst);
+        self.sync()
+    }
+
+    /// The promotion that the replica whose log this is has begun; zeros: none.
+    pub fn promotion(&self) -> WriterId {
+        self.load_id(PROMOTION)
+    }
+
+    /// Remembers the promotion that this replica begins, so that it can complete it after a crash.
+    pub fn set_promotion(&self, id: WriterId) {
+        self.store_id(PROMOTION, id);
+    }
+
+    fn store_id(&self, at: usize, id: [u8; 16]) {
+        let id = u128::from_le_bytes(id);
+        self.word(at).store(id as u64, Ordering::SeqCst);
+        self.word(at + 1).store((id >> 64) as u64, Ordering::SeqCst);
+    }
+
+    fn load_id(&self, at: usize) -> [u8; 16] {
+        let (low, high) = (self.word(at).load(Ordering::SeqCst), self.word(at + 1).load(Ordering::SeqCst));
+        (u128::from(low) | u128::from(high) << 64).to_le_bytes()
+    }
+
+    /// Takes the lock of the log's one writer: `false` if another open of the control file holds it.
+    pub fn lock_writer(&self) -> Result<bool> {
+        self.lock(WRITER_LOCK, LockKind::Exclusive)
+    }
+
+    /// Gives the writer's lock back.
+    pub fn unlock_writer(&self) {
+        let _ = self.file.unlock(WRITER_LOCK..WRITER_LOCK + 1);
+    }
+
+    /// Whether another open of the control file holds the writer's lock.
+    pub fn writer_lives(&self) -> Result<bool> {
+        let free = self.lock(WRITER_LOCK, LockKind::Shared)?;
+        if free {
+            self.unlock_writer();
+        }
+        Ok(!free)
+    }
+
+    /// The process that took the writer's lock last.
+    pub fn writer_pid(&self) -> u64 {
+        self.word(WRITER_PID).load(Ordering::Acquire)
+    }
+
+    /// Takes the lock under which the fence is moved: `false` if someone else holds it.
+    pub fn lock_fence(&self) -> Result<bool> {
+        self.lock(FENCE_LOCK, LockKind::Exclusive)
+    }
+
+    /// Gives the fence's lock back.
+    pub fn unlock_fence(&self) {
+        let _ = self.file.unlock(FENCE_LOCK..FENCE_LOCK + 1);
+    }
+
+    fn lock(&self, byte: u64, kind: LockKind) -> Result<bool> {
+        self.file.try_lock(byte..byte + 1, kind).map_err(|e| Error::io("lock", &self.path, e))
     }
 
     /// How far frames may be read while a writer lives.
     pub fn published(&self) -> LogIndex {
-        LogIndex(self.word(PUBLISHED).load(Ordering::Acquire))
+        if let Words::Seen(words) = &self.words {
+            // Not mapped: look again.
+            let mut word = [0u8; 8];
+            if self.file.read_exact_at(&mut word, PUBLISHED as u64 * 8).is_ok() {
+                words[PUBLISHED].store(u64::from_le_bytes(word), Ordering::Release);
+            }
+        }
+        LogIndex(self.word(PUBLISHED).load(Ordering::SeqCst))
     }
 
-    /// Announces that frames up to `index` may be read.
+    /// Announces that frames up to `index` may be read, and wakes who waits for that in any process.
     #[inline]
     pub fn set_published(&self, index: LogIndex) {
-        self.word(PUBLISHED).fetch_max(index.0, Ordering::Release);
+        self.word(PUBLISHED).fetch_max(index.0, Ordering::SeqCst);
+        if self.word(SLEEPERS).load(Ordering::SeqCst) != 0 {
+            self.wake_sleepers();
+        }
+    }
+
+    #[cold]
+    fn wake_sleepers(&self) {
+        // Who still waits says so again. A sleeper that died costs one wake.
+        self.word(SLEEPERS).store(0, Ordering::SeqCst);
+        if let Words::Shared(words) = &self.words {
+            words.wake(PUBLISHED);
+        }
+    }
+
+    /// Sleeps until more than `seen` is published, or `timeout` has passed. May return early.
+    pub fn wait_published(&self, seen: LogIndex, timeout: Duration) {
+        let Words::Shared(words) = &self.words else {
+            return std::thread::sleep(timeout.min(Duration::from_millis(10)));
+        };
+        words[SLEEPERS].store(1, Ordering::SeqCst);
+        let now = words[PUBLISHED].load(Ordering::SeqCst);
+        if now <= seen.0 {
+            words.wait(PUBLISHED, now, Some(timeout));
+        }
+    }
+
+    /// Wakes all who wait in [`Control::wait_published`], in every process, though nothing was published.
+    pub fn wake_all(&self) {
+        self.wake_sleepers();
+    }
+
+    /// How far frames are durable here.
+    pub fn durable(&self) -> LogIndex {
+        LogIndex(self.word(DURABLE).load(Ordering::Acquire))
     }
 
     /// Announces that frames up to `index` are durable here.
@@ -150,15 +315,109 @@ impl Control {
 
     /// Whether a sync of this log failed and the log has not been repaired since.
     pub fn sync_failed(&self) -> bool {
-        self.word(FLAGS).load(Ordering::Acquire) & SYNC_FAILED != 0
+        self.flag(SYNC_FAILED)
     }
 
     /// Remembers, beyond this process, that a sync failed (or that the log was repaired after one).
     pub fn set_sync_failed(&self, failed: bool) {
-        if failed {
-            self.word(FLAGS).fetch_or(SYNC_FAILED, Ordering::AcqRel);
+        self.set_flag(SYNC_FAILED, failed);
+    }
+
+    /// Whether this log is a replica's.
+    pub fn is_replica(&self) -> bool {
+        self.flag(REPLICA)
+    }
+
+    /// Says whose log this is.
+    pub fn set_replica(&self, replica: bool) {
+        self.set_flag(REPLICA, replica);
+    }
+
+    /// Whether the replica whose log this is must be reseeded.
+    pub fn needs_reseed(&self) -> bool {
+        self.flag(NEEDS_RESEED)
+    }
+
+    /// Remembers, beyond this process, whether this replica must be reseeded.
+    pub fn set_needs_reseed(&self, needed: bool) {
+        self.set_flag(NEEDS_RESEED, needed);
+    }
+
+    fn flag(&self, flag: u64) -> bool {
+        self.word(FLAGS).load(Ordering::Acquire) & flag != 0
+    }
+
+    fn set_flag(&self, flag: u64, on: bool) {
+        if on {
+            self.word(FLAGS).fetch_or(flag, Ordering::AcqRel);
         } else {
-            self.word(FLAGS).fetch_and(!SYNC_FAILED, Ordering::AcqRel);
+            self.word(FLAGS).fetch_and(!flag, Ordering::AcqRel);
+        }
+    }
+
+    /// What the replica whose log this is met last, if that was a failure.
+    pub fn last_error(&self) -> Option<String> {
+        let head = self.word(ERROR_HEAD).load(Ordering::Acquire);
+        let (len, crc) = ((head & 0xFFFF_FFFF) as usize, (head >> 32) as u32);
+        let words = (ERROR_TEXT..WORDS).take(len.div_ceil(8));
+        let mut text: Vec<u8> = words.flat_map(|at| self.word(at).load(Ordering::Acquire).to_le_bytes()).collect();
+        text.truncate(len);
+        // A text that is being written, or was torn, does not verify.
+        if len == 0 || crc32fast::hash(&text) != crc {
+            return None;
+        }
+        String::from_utf8(text).ok()
+    }
+
+    /// Remembers, beyond this process, what a replica met last. Long texts are cut.
+    pub fn set_last_error(&self, text: Option<&str>) {
+        let Some(text) = text else { return self.word(ERROR_HEAD).store(0, Ordering::Release) };
+        let text = &text[..text.floor_char_boundary((WORDS - ERROR_TEXT) * 8)];
+        for (at, bytes) in text.as_bytes().chunks(8).enumerate() {
+            let mut word = [0; 8];
+            word[..bytes.len()].copy_from_slice(bytes);
+            self.word(ERROR_TEXT + at).store(u64::from_le_bytes(word), Ordering::Release);
+        }
+        let head = text.len() as u64 | u64::from(crc32fast::hash(text.as_bytes())) << 32;
+        self.word(ERROR_HEAD).store(head, Ordering::Release);
+    }
+
+    /// Asks the writer of this log, in whatever process, for a checkpoint. Returns what [`Control::checkpoints_done`]
+    /// will have reached once it is made.
+    pub fn ask_for_checkpoint(&self) -> u64 {
+        let asked = self.word(CHECKPOINT_ASKED).fetch_add(1, Ordering::SeqCst) + 1;
+        if let Words::Shared(words) = &self.words {
+            words.wake(CHECKPOINT_ASKED);
+        }
+        asked
+    }
+
+    /// How many checkpoints have been asked for.
+    pub fn checkpoints_asked(&self) -> u64 {
+        self.word(CHECKPOINT_ASKED).load(Ordering::SeqCst)
+    }
+
+    /// How many of the checkpoints asked for have been made.
+    pub fn checkpoints_done(&self) -> u64 {
+        self.word(CHECKPOINT_DONE).load(Ordering::SeqCst)
+    }
+
+    /// Says that the first `asked` checkpoints asked for have been made.
+    pub fn set_checkpoints_done(&self, asked: u64) {
+        self.word(CHECKPOINT_DONE).fetch_max(asked, Ordering::SeqCst);
+    }
+
+    /// Sleeps until more checkpoints than `seen` have been asked for, or `timeout` has passed. May return early.
+    pub fn wait_for_request(&self, seen: u64, timeout: Option<Duration>) {
+        if let Words::Shared(words) = &self.words {
+            words.wait(CHECKPOINT_ASKED, seen, timeout);
+        }
+    }
+
+    /// Wakes who waits in [`Control::wait_for_request`].
+    pub fn wake_request(&self) {
+        if let Words::Shared(words) = &self.words {
+            words.wake(CHECKPOINT_ASKED);
         }
     }
 
@@ -168,9 +427,9 @@ impl Control {
         self.file.sync_data().map_err(|e| Error::io("sync", &self.path, e))
     }
 
-    /// Fails unless this is the log that the database names.
-    pub fn expect(&self, identity: LogIdentity) -> Result<()> {
-        if self.identity == identity {
+    /// Fails unless this is a log of the database `file_id`.
+    pub fn expect(&self, file_id: [u8; 16]) -> Result<()> {
+        if self.identity.file_id == file_id {
             return Ok(());
         }
         Err(Error::new(

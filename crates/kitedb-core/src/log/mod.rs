@@ -7,14 +7,17 @@ mod append;
 mod control;
 mod frame;
 mod mark;
+mod reader;
 mod recover;
 mod segment;
 mod sync;
 
-pub use append::{Appender, FRAME_PREFIX, LogOptions, SegmentInfo};
+pub use append::{Appender, FRAME_PREFIX, FRAMES_PREFIX, LogOptions, SegmentInfo, segment_path};
 pub use control::Control;
 pub use frame::{FrameHeader, FrameRef, MAX_PAYLOAD};
-pub use recover::{Recovered, RecoveryStart, reaches_beyond, recover};
+pub use reader::{Chunk, FramePlace, LogPage, LogReader, PageLimits, Position};
+pub use recover::{Recovered, RecoveryStart, reaches_beyond, recover, writers};
+pub use segment::SegmentHeader;
 pub use sync::GroupSync;
 
 use crate::{
@@ -37,8 +40,9 @@ pub struct LogIdentity {
     pub file_id: [u8; 16],
 }
 
-/// Removes a log: its segments, its control file and its folder. What is not ours stays, and the folder with it.
-pub fn remove(disk: &dyn Disk, dir: &Path) -> Result<()> {
+/// Removes a log: its segments and, unless they are to be kept, its control file and its folder. What is not ours
+/// stays, and the folder with it.
+pub fn remove(disk: &dyn Disk, dir: &Path, keep_control: bool) -> Result<()> {
     let io = |e| Error::io("remove log", dir, e);
     let mut names = match disk.list(dir) {
         Ok(names) => names,
@@ -50,7 +54,7 @@ pub fn remove(disk: &dyn Disk, dir: &Path) -> Result<()> {
     names.sort_unstable();
     let mut others = false;
     for name in names {
-        if name == control::CONTROL_NAME || segment::parse_name(&name).is_some() {
+        if (name == control::CONTROL_NAME && !keep_control) || segment::parse_name(&name).is_some() {
             disk.remove(&dir.join(name)).map_err(io)?;
         } else {
             others = true;

@@ -22,7 +22,7 @@ use std::{
 #[derive(Debug, Clone, Copy)]
 pub struct RecoveryStart {
     /// The log that the file names.
-    pub identity: LogIdentity,
+    pub log: LogIdentity,
     /// The last frame folded into the file.
     pub index: LogIndex,
     /// Its epoch.
@@ -50,6 +50,7 @@ pub struct Recovered {
     /// Durable frames that cannot be read, if any: everything from there on is missing.
     pub damage: Option<Error>,
     tail: Option<Tail>,
+    gap: bool,
 }
 
 #[derive(Debug)]
@@ -76,10 +77,12 @@ struct Tail {
     unmarked: Option<(u64, LogIndex, Digest)>,
 }
 
-/// Reads the log in `dir` from `start` on and calls `fold` with each frame in order. Writes nothing.
+/// Reads the log in `dir` from `start` on and calls `fold` with each frame in order. Writes nothing. `control` is its
+/// control file, if that is open already.
 pub fn recover(
     env: &Env,
     dir: &Path,
+    control: Option<Arc<Control>>,
     start: RecoveryStart,
     mode: OpenMode,
     fold: &mut dyn FnMut(&FrameRef<'_>) -> Result<()>,
@@ -96,9 +99,15 @@ pub fn recover(
             ),
         )
     };
-    let control = Control::open(&*env.disk, dir, mode)?.ok_or_else(|| missing("which does not exist"))?;
-    control.expect(start.identity).map_err(|_| missing("but the log there is another one"))?;
-    let (segments, headless) = find_segments(env, dir, start.identity)?;
+    let control = match control {
+        Some(control) => control,
+        None => {
+            let found = Control::open(&*env.disk, dir, mode)?;
+            Arc::new(found.ok_or_else(|| missing("which does not exist"))?)
+        }
+    };
+    control.expect(start.log.file_id).map_err(|_| missing("but the log there is another one"))?;
+    let (mut segments, headless) = find_segments(env, dir, start.log)?;
     let first =
         segments.iter().rposition(|s| s.header.first.0 <= start.index.0 + 1).ok_or_else(|| match headless.first() {
             Some(path) => Error::corrupt(format_args!(
@@ -109,18 +118,23 @@ pub fn recover(
             )),
             None => missing("but its first segments are gone"),
         })?;
+    for at in 0..first {
+        segments[at].last = LogIndex(segments[at + 1].header.first.0 - 1);
+    }
     let mut walk = Walk {
         salt: control.salt(),
+        end: control.end(),
         last: start.index,
         epoch: start.epoch,
         digest: start.digest,
         limit: start.limit.unwrap_or(LogIndex(u64::MAX)),
         last_marked: LogIndex(0),
         unmarked: None,
+        gap: false,
         fold,
     };
     let mut recovered = Recovered {
-        control: Arc::new(control),
+        control,
         dir: dir.to_owned(),
         history: Vec::new(),
         last: start.index,
@@ -128,6 +142,7 @@ pub fn recover(
         digest: start.digest,
         damage: None,
         tail: None,
+        gap: false,
         segments,
     };
     for at in first..recovered.segments.len() {
@@ -157,7 +172,9 @@ pub fn recover(
         for path in &headless {
             claim = claim.max(mark::greatest(&read_file(env, path)?, &walk.salt));
         }
-        let claimed = claim.is_some_and(|claim| claim >= expected) && walk.last < walk.limit;
+        // What comes after a fenced epoch's end is void, durable or not.
+        let void = walk.is_void(found.header.epoch, expected);
+        let claimed = claim.is_some_and(|claim| claim >= expected) && walk.last < walk.limit && !void;
         if let Some(fault) = fault {
             recovered.damage = Some(fault.context(format_args!("{} at byte {end}", found.path.display())));
         } else if claimed || later {
@@ -181,6 +198,7 @@ pub fn recover(
         recovered.tail = Some(Tail { at, end, dirty, unmarked: walk.unmarked });
         break;
     }
+    recovered.gap = walk.gap;
     recovered.last = walk.last;
     recovered.epoch = walk.epoch;
     recovered.digest = walk.digest;
@@ -191,6 +209,11 @@ pub fn recover(
 }
 
 impl Recovered {
+    /// Whether the log goes on right after `index`.
+    pub fn ends_at(&self, index: LogIndex) -> bool {
+        self.damage.is_none() && self.tail.is_some() && self.last == index && !self.gap
+    }
+
     /// The control file.
     pub fn control(&self) -> &Arc<Control> {
         &self.control
@@ -227,7 +250,8 @@ impl Recovered {
             // They are void here from now on, as is what may follow them; it must not look like commits some day.
             file.set_len(from).and_then(|()| file.sync_data()).map_err(io(&last.path))?;
             older.push(SegmentInfo { last: before, ..last.info() });
-            older.push(SegmentInfo { seq: copy.seq, path: copy.path.clone(), last: self.last, bytes: copy.end });
+            let (path, header) = (copy.path.clone(), copy.header);
+            older.push(SegmentInfo { seq: copy.seq, path, header, last: self.last, bytes: copy.end });
             None
         } else {
             if tail.dirty {
@@ -248,7 +272,10 @@ impl Recovered {
         self.control.set_sync_failed(false);
         let digest = self.digest;
         let (epoch, writer_id) = new_epoch.unwrap_or((last.header.epoch, last.header.writer_id));
-        self.control.set_fence(epoch)?;
+        if self.control.fence_owner() == [0; 16] {
+            // No other node has taken over.
+            self.control.set_fence(epoch)?;
+        }
         match end {
             Some(end) if new_epoch.is_none() => {
                 let filled = file.len().map_err(io(&last.path))?;
@@ -261,7 +288,7 @@ impl Recovered {
                     older.push(last.info());
                 }
                 let start = (epoch, writer_id, self.last, digest);
-                Appender::begin_segment(env, &self.dir, options, self.control, older, start)
+                Appender::begin_segment(env, &self.dir, options, last.header.log, self.control, older, start)
             }
         }
     }
@@ -269,7 +296,7 @@ impl Recovered {
 
 impl Found {
     fn info(&self) -> SegmentInfo {
-        SegmentInfo { seq: self.seq, path: self.path.clone(), last: self.last, bytes: self.bytes }
+        SegmentInfo { seq: self.seq, path: self.path.clone(), header: self.header, last: self.last, bytes: self.bytes }
     }
 }
 
@@ -280,12 +307,20 @@ struct Walk<'a> {
     epoch: Epoch,
     digest: Digest,
     limit: LogIndex,
+    /// Where a fence ended an epoch.
+    end: Option<(Epoch, LogIndex)>,
     last_marked: LogIndex,
     unmarked: Option<(u64, LogIndex, Digest)>,
+    /// Whether frames that the database file holds are missing here, up to the end.
+    gap: bool,
     fold: &'a mut dyn FnMut(&FrameRef<'_>) -> Result<()>,
 }
 
 impl Walk<'_> {
+    fn is_void(&self, epoch: Epoch, index: LogIndex) -> bool {
+        self.end.is_some_and(|(ended, last)| ended == epoch && index > last)
+    }
+
     /// Walks one segment to the place where no further frame verifies, and returns it. An error is a frame that
     /// verifies and yet cannot be folded.
     fn segment(&mut self, header: &SegmentHeader, bytes: &[u8], bound: Option<LogIndex>) -> Result<u64, (u64, Error)> {
@@ -300,7 +335,8 @@ impl Walk<'_> {
                 continue;
             }
             let expected = LogIndex(self.last.0 + 1);
-            if bound.is_some_and(|bound| expected >= bound) || expected > self.limit {
+            let void = self.is_void(header.epoch, expected);
+            if bound.is_some_and(|bound| expected >= bound) || expected > self.limit || void {
                 break;
             }
             let Some(frame) = FrameRef::parse(rest) else { break };
@@ -342,7 +378,10 @@ impl Walk<'_> {
     fn skip_folded(&mut self, header: &SegmentHeader, bytes: &[u8]) -> usize {
         let (mut at, mut next) = (SEGMENT_HEADER_LEN, header.first);
         while next <= self.last {
-            let Some(rest) = bytes.get(at..) else { break };
+            let Some(rest) = bytes.get(at..) else {
+                self.gap = true;
+                break;
+            };
             if let Some(durable) = mark::parse(rest, &self.salt) {
                 self.last_marked = self.last_marked.max(durable);
                 at += mark::MARK_LEN;
@@ -353,21 +392,22 @@ impl Walk<'_> {
                     at += frame.bytes.len();
                     next = LogIndex(next.0 + 1);
                 }
-                _ => return self.seek(bytes, at),
+                _ => {
+                    let found = self.seek(bytes, at);
+                    self.gap = found.is_none();
+                    return found.unwrap_or(at);
+                }
             }
         }
         at
     }
 
-    fn seek(&self, bytes: &[u8], from: usize) -> usize {
+    fn seek(&self, bytes: &[u8], from: usize) -> Option<usize> {
         let wanted = LogIndex(self.last.0 + 1);
-        (from..bytes.len())
-            .step_by(8)
-            .find(|&at| {
-                FrameRef::parse_unverified(&bytes[at..]).is_some_and(|f| f.header.log_index == wanted)
-                    && FrameRef::parse(&bytes[at..]).is_some()
-            })
-            .unwrap_or(from)
+        (from..bytes.len()).step_by(8).find(|&at| {
+            FrameRef::parse_unverified(&bytes[at..]).is_some_and(|f| f.header.log_index == wanted)
+                && FrameRef::parse(&bytes[at..]).is_some()
+        })
     }
 }
 
@@ -388,8 +428,8 @@ fn segment_files(env: &Env, dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
     Ok(files)
 }
 
-/// The segments in order, and the files among them whose header does not verify.
-fn find_segments(env: &Env, dir: &Path, identity: LogIdentity) -> Result<(Vec<Found>, Vec<PathBuf>)> {
+/// The segments of `log` in order, and the files beside them whose header does not verify.
+fn find_segments(env: &Env, dir: &Path, log: LogIdentity) -> Result<(Vec<Found>, Vec<PathBuf>)> {
     let files = segment_files(env, dir)?;
     let (mut segments, mut headless) = (Vec::new(), Vec::new());
     for (seq, path) in files {
@@ -399,10 +439,12 @@ fn find_segments(env: &Env, dir: &Path, identity: LogIdentity) -> Result<(Vec<Fo
         let mut head = vec![0; SEGMENT_HEADER_LEN.min(bytes as usize)];
         file.read_exact_at(&mut head, 0).map_err(io)?;
         match SegmentHeader::parse(&head) {
-            Some(header) if header.log == identity => {
+            Some(header) if header.log == log => {
                 let last = LogIndex(header.first.0 - 1);
                 segments.push(Found { seq, path: path.clone(), file, header, bytes, last });
             }
+            // Of a log that this database had before it was reseeded.
+            Some(header) if header.log.file_id == log.file_id => {}
             Some(_) => {
                 return Err(Error::new(
                     ErrorCode::LogMismatch,
@@ -433,9 +475,21 @@ fn read_all(file: &dyn DiskFile, path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Who wrote the log from which frame on, by the headers of its segments.
+pub fn writers(env: &Env, dir: &Path, log: LogIdentity) -> Result<Vec<(Epoch, WriterId, LogIndex)>> {
+    let (segments, _) = find_segments(env, dir, log)?;
+    Ok(segments.iter().map(|s| (s.header.epoch, s.header.writer_id, s.header.first)).collect())
+}
+
 /// Whether the folder holds a log of the database `file_id` with frames beyond `last`, or one of another
-/// database: then it must not be removed.
-pub fn reaches_beyond(env: &Env, dir: &Path, file_id: [u8; 16], last: LogIndex) -> Result<bool> {
+/// database: then it must not be removed. Given a log id, logs of that database with another one do not matter.
+pub fn reaches_beyond(
+    env: &Env,
+    dir: &Path,
+    file_id: [u8; 16],
+    log_id: Option<[u8; 16]>,
+    last: LogIndex,
+) -> Result<bool> {
     for (_, path) in segment_files(env, dir)? {
         let bytes = read_file(env, &path)?;
         let Some(header) = SegmentHeader::parse(&bytes) else { continue };
@@ -445,6 +499,9 @@ pub fn reaches_beyond(env: &Env, dir: &Path, file_id: [u8; 16], last: LogIndex) 
                     && FrameRef::parse(&bytes[at..]).is_some()
             })
         };
+        if header.log.file_id == file_id && log_id.is_some_and(|id| id != header.log.log_id) {
+            continue;
+        }
         if header.log.file_id != file_id || beyond() {
             return Ok(true);
         }

@@ -33,6 +33,8 @@ pub struct SegmentHeader {
     pub first: LogIndex,
     /// The state digest before its first frame.
     pub digest_before: Digest,
+    /// When it was begun, ms since 1970: no frame of an earlier segment was committed later (on this clock).
+    pub begun_ms: u64,
 }
 
 impl SegmentHeader {
@@ -46,6 +48,7 @@ impl SegmentHeader {
         out.extend_from_slice(&self.writer_id);
         out.extend_from_slice(&self.first.0.to_le_bytes());
         out.extend_from_slice(&self.digest_before.to_le_bytes());
+        out.extend_from_slice(&self.begun_ms.to_le_bytes());
         out.resize(USED - 4, 0);
         out.extend_from_slice(&crc32fast::hash(&out).to_le_bytes());
         out.resize(SEGMENT_HEADER_LEN, 0);
@@ -66,6 +69,7 @@ impl SegmentHeader {
             writer_id: r.array().ok()?,
             first: LogIndex(r.u64().ok()?),
             digest_before: Digest::from_le_bytes(r.array().ok()?),
+            begun_ms: r.u64().ok()?,
         })
     }
 }

@@ -24,6 +24,8 @@ pub struct GroupSync {
     written: AtomicU64,
     durable: AtomicU64,
     failed: AtomicBool,
+    /// How long the last sync took.
+    last_sync_ns: AtomicU64,
     state: Mutex<State>,
     synced: Condvar,
 }
@@ -35,7 +37,6 @@ struct State {
     waiting: u64,
     /// How many frames the last sync covered: what the next leader may expect.
     last_batch: u64,
-    last_sync_ns: u64,
 }
 
 impl GroupSync {
@@ -47,6 +48,7 @@ impl GroupSync {
             written: AtomicU64::new(durable.0),
             durable: AtomicU64::new(durable.0),
             failed: AtomicBool::new(false),
+            last_sync_ns: AtomicU64::new(0),
             state: Mutex::default(),
             synced: Condvar::new(),
         }
@@ -60,6 +62,11 @@ impl GroupSync {
     /// How far the log is written.
     pub fn written(&self) -> LogIndex {
         LogIndex(self.written.load(Ordering::Acquire))
+    }
+
+    /// How long the last sync took, in ns. Of use to `on_durable` of [`GroupSync::sync_through`].
+    pub fn last_sync_ns(&self) -> u64 {
+        self.last_sync_ns.load(Ordering::Relaxed)
     }
 
     /// Whether a sync failed: then nothing more may be written or acknowledged.
@@ -99,17 +106,15 @@ impl GroupSync {
                 continue;
             }
             state.leading = true;
-            let (expected, patience) = (state.last_batch.max(state.waiting), state.last_sync_ns / 4);
+            let (expected, patience) = (state.last_batch.max(state.waiting), self.last_sync_ns() / 4);
             drop(state);
             self.gather(expected, patience);
-            let started = self.host.monotonic_ns();
             let before = self.durable();
             let synced = self.sync_once(on_durable);
             state = self.state.lock();
             state.leading = false;
             if let Ok(now) = synced {
                 state.last_batch = now.0 - before.0;
-                state.last_sync_ns = self.host.monotonic_ns() - started;
             }
             self.synced.notify_all();
             if let Err(e) = synced {
@@ -136,10 +141,12 @@ impl GroupSync {
         // The index first, then the file: what was written before is in this file, or was synced by a rotation.
         let target = self.written();
         let (file, path) = self.file.lock().clone();
+        let started = self.host.monotonic_ns();
         if let Err(e) = file.sync_data() {
             self.fail();
             return Err(Self::failure(Some(Error::io("sync", &path, e))));
         }
+        self.last_sync_ns.store(self.host.monotonic_ns() - started, Ordering::Relaxed);
         self.durable.fetch_max(target.0, Ordering::AcqRel);
         on_durable(target);
         Ok(target)

@@ -100,6 +100,38 @@ struct Sorted {
     ids: Arc<Vec<u64>>,
 }
 
+/// What a delta adds to and takes from what lies below it. Something that was added and removed again in the same
+/// delta counts as neither.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeltaFigures {
+    /// Nodes that are not there below.
+    pub nodes_created: u64,
+    /// Nodes below that are gone.
+    pub nodes_deleted: u64,
+    /// Edges that are not there below.
+    pub edges_added: u64,
+    /// Edges below that are gone.
+    pub edges_deleted: u64,
+    /// The greatest id of a node whose record it holds, be it a tombstone.
+    pub greatest_node: u64,
+    /// Elements (nodes, edges, vectors, keys) that it touched.
+    pub elements: u64,
+    /// Versions that it holds of nodes, edges and vectors.
+    pub versions: u64,
+    /// A rough count of the bytes of memory that it holds.
+    pub bytes: u64,
+}
+
+/// The first five of [`DeltaFigures`], as the writer keeps them.
+#[derive(Debug, Default)]
+struct Tally {
+    nodes_created: AtomicU64,
+    nodes_deleted: AtomicU64,
+    edges_added: AtomicU64,
+    edges_deleted: AtomicU64,
+    greatest_node: AtomicU64,
+}
+
 /// See the [module documentation](self).
 #[derive(Debug)]
 pub struct Delta {
@@ -128,6 +160,7 @@ pub struct Delta {
     /// The ids of touched nodes in order, as far as someone asked for them.
     sorted: Mutex<Sorted>,
     bytes: AtomicU64,
+    tally: Tally,
     /// The delta that follows, once this one is frozen: transactions that began before still check against both.
     next: OnceLock<Arc<Delta>>,
 }
@@ -162,6 +195,7 @@ impl Delta {
             commits: boxcar::Vec::new(),
             sorted: Mutex::default(),
             bytes: AtomicU64::new(0),
+            tally: Tally::default(),
             next: OnceLock::new(),
         }
     }
@@ -185,6 +219,26 @@ impl Delta {
     /// A rough count of the bytes of memory that it holds.
     pub fn memory_bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// What it holds, and how much. Cheap; while a commit is being applied, the figures may be those of a part of it.
+    pub fn figures(&self) -> DeltaFigures {
+        let Tally { nodes_created, nodes_deleted, edges_added, edges_deleted, greatest_node } = &self.tally;
+        let tally = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let touched = [self.nodes.len(), self.edges.len()].map(u64::from);
+        let also_touched = [self.vectors.count(), self.keys.count()].map(|count| count as u64);
+        let versions =
+            [self.records.count(), self.edge_states.count(), self.vectors.count(), self.vector_states.count()];
+        DeltaFigures {
+            nodes_created: tally(nodes_created),
+            nodes_deleted: tally(nodes_deleted),
+            edges_added: tally(edges_added),
+            edges_deleted: tally(edges_deleted),
+            greatest_node: tally(greatest_node),
+            elements: touched.iter().chain(&also_touched).sum(),
+            versions: versions.iter().map(|count| *count as u64).sum::<u64>() + u64::from(self.edges.len()),
+            bytes: self.memory_bytes(),
+        }
     }
 
     /// The delta that follows this frozen one.
@@ -456,6 +510,16 @@ impl Delta {
         self.bytes.store(self.bytes.load(Ordering::Relaxed) + bytes as u64, Ordering::Relaxed);
     }
 
+    /// Tells what came of an element that `was` there before this commit and `is` there after it.
+    #[inline]
+    fn tally_change(added: &AtomicU64, removed: &AtomicU64, below: bool, was: bool, is: bool) {
+        let (count, more) = if below { (removed, was) } else { (added, is) };
+        if was != is {
+            let now = count.load(Ordering::Relaxed);
+            count.store(if more { now + 1 } else { now.saturating_sub(1) }, Ordering::Relaxed);
+        }
+    }
+
     /// Writes a node's record.
     pub fn put_node(&self, id: NodeId, version: u64, state: NodeState) {
         self.grow_by(64 + state.record.len());
@@ -472,6 +536,12 @@ impl Delta {
                 head.store(link as u32 + 1, Ordering::Release);
             }
         }
+        if state.existed && slot.record().is_empty() {
+            slot.set_below();
+        }
+        let Tally { nodes_created, nodes_deleted, greatest_node, .. } = &self.tally;
+        Self::tally_change(nodes_created, nodes_deleted, slot.below(), state.existed, !state.dead);
+        greatest_node.store(greatest_node.load(Ordering::Relaxed).max(id.0), Ordering::Relaxed);
         let since = slot.live_since().load(Ordering::Relaxed);
         let since = if state.dead { 0 } else { since.min(version) };
         slot.record().push(&self.records, version, state);
@@ -520,6 +590,7 @@ impl Delta {
                 existed
             }
         };
+        Self::tally_change(&self.tally.edges_added, &self.tally.edges_deleted, below, existed, exists);
         for (end, direction) in ends {
             if exists && !existed {
                 end.guard().store(version, Ordering::Release);

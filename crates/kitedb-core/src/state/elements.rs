@@ -11,7 +11,7 @@ pub const WORDS: usize = 8;
 ///
 /// Words: id; live since (see [`NodeSlot::live_since`]); guard (the last commit that relied on the node being
 /// there); head of its record's versions; first touched outgoing edge plus one; first incoming one; first vector
-/// plus one; bits: 0 and 1 = outgoing and incoming edges below this delta may be hidden.
+/// plus one; bits: 0 and 1 = outgoing and incoming edges below this delta may be hidden, 2 = there below this delta.
 #[derive(Debug, Clone, Copy)]
 pub struct NodeSlot<'a>(pub &'a [AtomicU64; WORDS]);
 
@@ -71,6 +71,16 @@ impl<'a> NodeSlot<'a> {
     /// Notes that an edge of it below this delta is hidden.
     pub fn set_hides(self, direction: Direction) {
         self.0[7].fetch_or(1 << (direction as u64), Ordering::AcqRel);
+    }
+
+    /// Whether it is there below this delta; known once its record was written.
+    pub fn below(self) -> bool {
+        self.0[7].load(Ordering::Relaxed) & 4 != 0
+    }
+
+    /// Notes that it is there below this delta.
+    pub fn set_below(self) {
+        self.0[7].fetch_or(4, Ordering::AcqRel);
     }
 }
 

@@ -1,7 +1,10 @@
 //! One stack of state: deltas over runs. A view holds the stack that was current when it was taken, so nothing
 //! in it goes away under a reader.
 
-use super::delta::{CommitInfo, Delta};
+use super::{
+    delta::{CommitInfo, Delta},
+    names::Names,
+};
 use crate::{graph::LogIndex, store::Run};
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
@@ -15,9 +18,21 @@ pub struct Levels {
     pub frozen: Option<Arc<Delta>>,
     /// The file's runs, oldest first.
     pub runs: Arc<Vec<Arc<Run>>>,
+    /// The names in use: the same from one stack to the next, until a replica is reseeded.
+    pub names: Arc<Names>,
 }
 
 impl Levels {
+    /// The same stack once more.
+    pub fn same(&self) -> Self {
+        Self {
+            active: self.active.clone(),
+            frozen: self.frozen.clone(),
+            runs: self.runs.clone(),
+            names: self.names.clone(),
+        }
+    }
+
     /// The deltas, newest first.
     #[inline]
     pub fn deltas(&self) -> impl Iterator<Item = &Delta> + use<'_> {

@@ -9,6 +9,7 @@
 mod arena;
 mod delta;
 mod elements;
+mod held;
 mod indexed;
 mod levels;
 mod names;
@@ -19,7 +20,8 @@ mod scan;
 mod slots;
 mod versions;
 
-pub use delta::{CommitInfo, Delta, Totals};
+pub use delta::{CommitInfo, Delta, DeltaFigures, Totals};
+pub use held::{Held, HeldSummary, Hold, Holder};
 pub use levels::{Levels, Pins};
 pub use names::Names;
 pub use neighbors::{MAX_READABLE_RUNS, Neighbors};

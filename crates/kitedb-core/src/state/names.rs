@@ -8,11 +8,18 @@ use crate::{
 };
 use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 /// See the [module documentation](self).
 #[derive(Debug, Default)]
-pub struct Names(RwLock<Inner>);
+pub struct Names {
+    inner: RwLock<Inner>,
+    /// How many names of each kind frames have defined: for who must not wait.
+    counts: [AtomicU64; 3],
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -47,10 +54,10 @@ impl Names {
             let id = inner.tables[at(kind)].id(name)?;
             Some((id, inner.defined_at(kind, id).is_some()))
         };
-        if let Some(found) = found(&self.0.read()) {
+        if let Some(found) = found(&self.inner.read()) {
             return Ok(found);
         }
-        let mut inner = self.0.write();
+        let mut inner = self.inner.write();
         if let Some(found) = found(&inner) {
             return Ok(found);
         }
@@ -61,7 +68,7 @@ impl Names {
 
     /// The id of `name`, if it is defined as of `index`.
     pub fn id(&self, kind: NameKind, name: &str, index: LogIndex) -> Option<u32> {
-        let inner = self.0.read();
+        let inner = self.inner.read();
         let id = inner.tables[at(kind)].id(name)?;
         inner.defined_at(kind, id).filter(|&d| d <= index.0)?;
         Some(id)
@@ -69,17 +76,17 @@ impl Names {
 
     /// The id of `name`, whether or not a frame has defined it.
     pub fn any_id(&self, kind: NameKind, name: &str) -> Option<u32> {
-        self.0.read().tables[at(kind)].id(name)
+        self.inner.read().tables[at(kind)].id(name)
     }
 
     /// The name of `id`, whether or not a frame has defined it.
     pub fn name(&self, kind: NameKind, id: u32) -> Option<Arc<str>> {
-        self.0.read().tables[at(kind)].name(id).cloned()
+        self.inner.read().tables[at(kind)].name(id).cloned()
     }
 
     /// Whether a frame has defined `id`; an error if no name has that id.
     pub fn is_defined(&self, kind: NameKind, id: u32) -> Result<bool> {
-        let inner = self.0.read();
+        let inner = self.inner.read();
         if inner.tables[at(kind)].name(id).is_none() {
             let noun = kind.noun();
             return Err(Error::new(
@@ -92,14 +99,19 @@ impl Names {
 
     /// Every name of a kind that is defined as of `index`, by id.
     pub fn list(&self, kind: NameKind, index: LogIndex) -> Vec<(u32, Arc<str>)> {
-        let inner = self.0.read();
+        let inner = self.inner.read();
         let defined = |id| inner.defined_at(kind, id).is_some_and(|d| d <= index.0);
         inner.tables[at(kind)].iter().filter(|(id, _)| defined(*id)).map(|(id, name)| (id, name.clone())).collect()
     }
 
+    /// How many names of a kind frames have defined. Takes no lock.
+    pub fn count(&self, kind: NameKind) -> u64 {
+        self.counts[at(kind)].load(Ordering::Relaxed)
+    }
+
     /// Takes note that the frame with log index `index` defines a name. Returns whether it is the first one to.
     pub fn define(&self, kind: NameKind, id: u32, name: &str, index: LogIndex) -> Result<bool> {
-        let mut inner = self.0.write();
+        let mut inner = self.inner.write();
         inner.tables[at(kind)].define(id, name)?;
         if inner.defined_at(kind, id).is_some() {
             return Ok(false);
@@ -109,17 +121,18 @@ impl Names {
             defined.resize(id as usize + 1, 0);
         }
         defined[id as usize] = index.0 + 1;
+        self.counts[at(kind)].fetch_add(1, Ordering::Relaxed);
         Ok(true)
     }
 
     /// The fixed length of vectors under `key`.
     pub fn dimension(&self, key: PropKeyId) -> Option<u32> {
-        self.0.read().dimensions.get(&key.0).map(|&(dimension, _)| dimension)
+        self.inner.read().dimensions.get(&key.0).map(|&(dimension, _)| dimension)
     }
 
     /// Takes note that the frame with log index `index` fixes the length of vectors under `key`.
     pub fn define_dimension(&self, key: PropKeyId, dimension: u32, index: LogIndex) -> Result<()> {
-        let mut inner = self.0.write();
+        let mut inner = self.inner.write();
         let &mut (found, _) = inner.dimensions.entry(key.0).or_insert((dimension, index.0));
         if found == dimension {
             return Ok(());
@@ -129,7 +142,7 @@ impl Names {
 
     /// What frames in `(after, through]` defined: kind, id, vector length or 0, name.
     pub fn defined_in(&self, after: LogIndex, through: LogIndex) -> Vec<(NameKind, u32, u32, Arc<str>)> {
-        let inner = self.0.read();
+        let inner = self.inner.read();
         let new = |index: Option<u64>| index.is_some_and(|i| i > after.0 && i <= through.0);
         let mut out = Vec::new();
         for kind in NameKind::ALL {

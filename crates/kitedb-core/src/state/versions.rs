@@ -34,6 +34,12 @@ impl Head<'_> {
         None
     }
 
+    /// Whether there is no version.
+    #[inline]
+    pub fn is_empty(self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
+
     /// The newest value and the log index that wrote it.
     #[inline]
     pub fn newest<T>(self, arena: &Arena<T>) -> Option<(u64, &T)> {

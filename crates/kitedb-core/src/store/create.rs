@@ -2,7 +2,7 @@
 
 use super::{
     file::Store,
-    header::{LogLink, ManifestPlace, Slot, write_slot},
+    header::{ManifestPlace, fresh_slots, write_slot},
     manifest::Manifest,
     space::FIRST,
 };
@@ -84,9 +84,8 @@ fn write_draft(
     let mark = device.mark();
     file.set_len(0).map_err(|error| device.error("empty", error))?;
     device.write(&bytes, FIRST)?;
-    for (number, generation) in [(0, 1), (1, 2)] {
-        let slot = Slot { generation, file_id, manifest: place, log: LogLink::default() };
-        write_slot(&device, number, &slot)?;
+    for (number, slot) in fresh_slots(file_id, place).iter().enumerate() {
+        write_slot(&device, number, slot)?;
     }
     device.sync(mark)?;
     env.disk.rename(draft, path).map_err(|error| Error::io("create", path, error))?;

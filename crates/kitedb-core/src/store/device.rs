@@ -50,6 +50,11 @@ impl Device {
         ))
     }
 
+    /// Reads exactly `buf.len()` bytes.
+    pub fn read(&self, buf: &mut [u8], offset: u64) -> Result<()> {
+        self.file.read_exact_at(buf, offset).map_err(|error| self.error("read", error))
+    }
+
     pub fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
         self.file.write_at(bytes, offset).map_err(|error| self.error("write to", error))
     }

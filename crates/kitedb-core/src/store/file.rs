@@ -6,6 +6,7 @@ use super::{
     create,
     device::Device,
     header::{LogLink, ManifestPlace, Slot, choose, read_slots, write_slot},
+    image::StoreImage,
     manifest::Manifest,
     run::Run,
     run_writer::RunWriter,
@@ -17,7 +18,13 @@ use crate::{
     io::{DiskFile, Env, LockKind, OpenMode},
 };
 use parking_lot::{Mutex, RwLock};
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 /// An open database file: what its header names, and the right to name something newer.
 #[derive(Debug)]
@@ -27,6 +34,8 @@ pub struct Store {
     file_id: [u8; 16],
     writable: bool,
     current: RwLock<Current>,
+    /// As in `current`: for who must not wait.
+    generation: AtomicU64,
     publishing: Mutex<Publishing>,
 }
 
@@ -86,7 +95,7 @@ impl Store {
         let (number, slot) =
             if writable { choose(read_slots(&device)?, &device)? } else { pin_newest_generation(&device)? };
         let manifest = read_manifest(&device, &slot.manifest)?;
-        let live = live_extents(&manifest, &slot.manifest);
+        let live = live_extents(&manifest, Some(&slot.manifest));
         let file_len = device.len()?;
         if let Some(damage) = misplaced(&live, file_len).first() {
             let Damage { offset, len, what } = damage;
@@ -107,8 +116,9 @@ impl Store {
             log: slot.log,
         };
         let publishing = Publishing { next_generation: slot.generation + 1, durable: false };
+        let generation = AtomicU64::new(slot.generation);
         let (current, publishing) = (RwLock::new(current), Mutex::new(publishing));
-        Ok(Self { device, space, file_id: slot.file_id, writable, current, publishing })
+        Ok(Self { device, space, file_id: slot.file_id, writable, current, generation, publishing })
     }
 
     /// The file itself, for locks.
@@ -142,15 +152,28 @@ impl Store {
         self.current.read().log
     }
 
-    /// The generation of the header.
+    /// The generation of the header. Takes no lock.
     pub fn generation(&self) -> u64 {
-        self.current.read().generation
+        self.generation.load(Ordering::Acquire)
     }
 
     /// Begins a run within `bounds`. `pace` is called after each piece that is written.
     pub fn begin_run<'a>(&self, bounds: &RunBounds, pace: &'a mut Pace<'a>) -> Result<RunWriter<'a>> {
+        Ok(RunWriter::new(self.space_to_write()?, bounds, pace))
+    }
+
+    /// The file's space, once something may be written to it.
+    pub(super) fn space_to_write(&self) -> Result<Arc<Space>> {
         self.settle(&mut self.publishing.lock())?;
-        Ok(RunWriter::new(self.space.clone(), bounds, pace))
+        Ok(self.space.clone())
+    }
+
+    /// What the header names now, to be copied. While the image lives its space is not reused: let go of it before
+    /// the store is closed.
+    #[allow(dead_code, reason = "a bootstrap or an export, on a floor above, calls it")]
+    pub fn image(&self) -> StoreImage {
+        let Current { manifest, place, lease, runs, .. } = self.current.read().clone();
+        StoreImage::new(self.device.clone(), self.file_id, manifest, place, (lease, runs))
     }
 
     /// Makes `runs` (oldest first), `manifest` and `log` the database. After an error nothing has changed for
@@ -197,6 +220,7 @@ impl Store {
         self.device.sync(mark)?;
         self.space.set_durable(generation);
         let before = std::mem::replace(&mut *self.current.write(), next);
+        self.generation.store(generation, Ordering::Release);
         // Outside the lock: these may be the last references to runs.
         drop(before);
         Ok(())
@@ -259,7 +283,7 @@ impl Store {
             add(current.place.offset, current.place.len, error.to_string());
         }
         match self.device.len() {
-            Ok(len) => damage.extend(misplaced(&live_extents(&current.manifest, &current.place), len)),
+            Ok(len) => damage.extend(misplaced(&live_extents(&current.manifest, Some(&current.place)), len)),
             Err(error) => add(0, 0, error.to_string()),
         }
         current.runs.iter().for_each(|run| run.verify(&mut damage));
@@ -301,24 +325,24 @@ fn read_manifest(device: &Device, place: &ManifestPlace) -> Result<Manifest> {
         return Err(damaged());
     }
     let mut bytes = vec![0; place.len as usize];
-    device.file.read_exact_at(&mut bytes, place.offset).map_err(|error| device.error("read", error))?;
+    device.read(&mut bytes, place.offset)?;
     if crc32fast::hash(&bytes) != place.crc {
         return Err(damaged());
     }
     Manifest::decode(&bytes)
 }
 
-/// What a manifest says is in use, itself included: name, offset, bytes.
-fn live_extents(manifest: &Manifest, place: &ManifestPlace) -> Vec<(String, u64, u64)> {
+/// What a manifest says is in use, itself included if its place is known: name, offset, bytes; ascending.
+pub(super) fn live_extents(manifest: &Manifest, place: Option<&ManifestPlace>) -> Vec<(String, u64, u64)> {
     let sections = manifest.runs.iter().flat_map(|run| &run.sections);
     let mut live: Vec<_> = sections.map(|meta| (meta.id.to_string(), meta.offset, meta.stored_len())).collect();
-    live.push(("the manifest".to_owned(), place.offset, place.len));
+    live.extend(place.map(|place| ("the manifest".to_owned(), place.offset, place.len)));
     live.sort_by_key(|(_, offset, _)| *offset);
     live
 }
 
 /// What of `live`, ascending, overlaps with what stands before it, or reaches past the end.
-fn misplaced(live: &[(String, u64, u64)], file_len: u64) -> Vec<Damage> {
+pub(super) fn misplaced(live: &[(String, u64, u64)], file_len: u64) -> Vec<Damage> {
     let mut free_from = FIRST;
     let mut damage = Vec::new();
     for (name, offset, len) in live {

@@ -133,6 +133,11 @@ impl Slot {
     }
 }
 
+/// Both slots of a file that is complete in itself: without a log, and new to every reader.
+pub(super) fn fresh_slots(file_id: [u8; 16], manifest: ManifestPlace) -> [Slot; 2] {
+    [1, 2].map(|generation| Slot { generation, file_id, manifest, log: LogLink::default() })
+}
+
 /// Reads both slots.
 pub(super) fn read_slots(device: &Device) -> Result<[Result<Slot, SlotFault>; 2]> {
     let read = |slot: usize| {

@@ -5,7 +5,8 @@
 //! From the bottom: `space` gives out and takes back extents; `section` and `section_writer` are checked
 //! bytes; `column` and `row` are typed views of them; `table` and `table_writer` map keys to ranges;
 //! `parts` are the two kinds of table contents; `keys` is the hash index of node keys; `run`,
-//! `run_writer`, `scan` and `merge` put them together; `header`, `manifest` and `file` are the file.
+//! `run_writer`, `scan` and `merge` put them together; `header`, `manifest` and `file` are the file; `image` is
+//! what another file copies of it, and `import`, which notes in an `import_record` how far it came, copies it.
 
 #[cfg(target_endian = "big")]
 compile_error!("KiteDB maps little-endian numbers straight from its file");
@@ -18,6 +19,9 @@ mod create;
 mod device;
 mod file;
 mod header;
+mod image;
+mod import;
+mod import_record;
 mod keys;
 mod manifest;
 mod merge;
@@ -41,6 +45,8 @@ pub use bounds::{RunBounds, TableBounds};
 pub use column::Ints;
 pub use file::Store;
 pub use header::{LogKind, LogLink};
+#[allow(unused_imports, reason = "a bootstrap or an export, on a floor above, names them")]
+pub use image::{Image, StoreImage};
 pub use manifest::{CheckpointMark, HistoryEntry, Manifest};
 pub use merge::merge;
 pub use row::{EntryKind, Row};

@@ -4,7 +4,7 @@ use super::{
     Damage,
     device::Device,
     keys::{KeyIndex, entry_record},
-    meta::{Part, RunMeta, TableKind},
+    meta::{Part, RunMeta, SectionMeta, TableKind},
     parts::{Blob, Lists},
     row::{Members, Row},
     scan::{LabelScan, NodeScan, RowScan, VectorScan},
@@ -64,11 +64,17 @@ pub struct Run {
 impl Run {
     /// Maps the run that the manifest of `generation` describes as `meta`, and whose extents are inside the file.
     pub(super) fn open(space: &Arc<Space>, device: &Device, meta: &RunMeta, generation: u64) -> Result<Arc<Self>> {
-        let mut pool = Pool(Vec::with_capacity(meta.sections.len()));
-        for section in &meta.sections {
+        let open = |section: &SectionMeta| {
             let lease = space.adopt(Extent::holding(section.offset, section.stored_len()), generation);
-            pool.0.push(Section::open(device, section.clone(), lease)?);
-        }
+            Section::open(device, section.clone(), lease)
+        };
+        Self::assemble(meta, meta.sections.iter().map(open).collect::<Result<_>>()?)
+    }
+
+    /// The run that `meta` describes, made of its sections, wherever they lie now.
+    pub(super) fn assemble(meta: &RunMeta, sections: Vec<Section>) -> Result<Arc<Self>> {
+        let places = sections.iter().map(|section| section.meta().clone()).collect();
+        let mut pool = Pool(sections);
         let run = Self {
             names: pool.take(TableKind::Names, Part::Payload),
             nodes: Blob::open(meta, TableKind::Nodes, &mut pool)?,
@@ -78,7 +84,7 @@ impl Run {
             edge_props: Blob::open(meta, TableKind::EdgeProps, &mut pool)?,
             labels: Lists::open(meta, TableKind::Labels, &mut pool)?,
             vectors: Blob::open(meta, TableKind::Vectors, &mut pool)?,
-            meta: meta.clone(),
+            meta: RunMeta { sections: places, ..meta.clone() },
         };
         match pool.0.first() {
             None => Ok(Arc::new(run)),

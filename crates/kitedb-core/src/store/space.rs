@@ -107,6 +107,19 @@ impl Space {
         Ok(Lease { space: self.clone(), extent: Extent { offset, len }, named_by: AtomicU64::new(0) })
     }
 
+    /// Leases the extent at `offset` that holds `bytes` bytes, if nobody needs any of it. It must begin inside the
+    /// file as it is, and may reach past the end.
+    pub fn allocate_at(self: &Arc<Self>, offset: u64, bytes: u64) -> Option<Lease> {
+        let len = bytes.max(1).checked_next_multiple_of(ALIGN)?;
+        let possible = offset.is_multiple_of(ALIGN) && offset.checked_add(len).is_some_and(|end| end < 1 << 60);
+        let mut state = self.state.lock();
+        // After an open the place is in quarantine with everything else that the manifest does not name.
+        let taken =
+            possible && (state.take_at(offset, len) || state.release(&self.device) && state.take_at(offset, len));
+        drop(state);
+        taken.then(|| Lease { space: self.clone(), extent: Extent { offset, len }, named_by: AtomicU64::new(0) })
+    }
+
     /// The header of `generation` is durable.
     pub fn set_durable(&self, generation: u64) {
         let mut state = self.state.lock();
@@ -169,6 +182,26 @@ impl State {
             self.free.insert(offset + len, found - len);
         }
         Some(offset)
+    }
+
+    /// Takes `len` bytes at `offset`, if they are free or lie behind what is free at the end.
+    fn take_at(&mut self, offset: u64, len: u64) -> bool {
+        let Some((start, end)) = self.free.range(..=offset).next_back().map(|(start, len)| (*start, start + len))
+        else {
+            return false;
+        };
+        if offset >= end || (offset + len > end && end < self.end) {
+            return false;
+        }
+        self.free.remove(&start);
+        if start < offset {
+            self.free.insert(start, offset - start);
+        }
+        if offset + len < end {
+            self.free.insert(offset + len, end - (offset + len));
+        }
+        self.end = self.end.max(offset + len);
+        true
     }
 
     /// `len` bytes at the end, beginning with what is free there.

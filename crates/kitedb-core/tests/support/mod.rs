@@ -3,6 +3,7 @@
 #![allow(dead_code, missing_docs, clippy::print_stderr)]
 
 pub mod compare;
+pub mod gate;
 pub mod model;
 pub mod ops;
 pub mod script;

@@ -2,6 +2,8 @@
 
 mod crashes;
 mod damage;
+mod image;
+mod import;
 mod model;
 mod reading;
 mod space;
@@ -9,6 +11,7 @@ mod space;
 use super::{
     meta::{Part, SectionMeta},
     row::RowEntry,
+    section::BLOCK,
     *,
 };
 use crate::{

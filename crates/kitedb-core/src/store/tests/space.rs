@@ -1,11 +1,19 @@
 //! Space is reused, but never under a reader.
 
 use super::{
+    super::{
+        device::Device,
+        space::{ALIGN, Extent, FIRST, Lease, Space},
+    },
     model::{Chance, Contents, Palette, Visible},
     *,
 };
-use crate::io::sim::{FaultOn, FaultPlan};
-use std::io::ErrorKind;
+use crate::io::{
+    Disk, OpenMode,
+    sim::{FaultOn, FaultPlan},
+};
+use proptest::prelude::*;
+use std::{collections::BTreeSet, io::ErrorKind};
 
 fn contents(seed: u64) -> Contents {
     let mut chance = Chance(seed);
@@ -117,4 +125,54 @@ fn opening_writes_nothing_and_creating_refuses_what_exists() {
     assert!(again.is_err());
     assert_eq!(open(&disk, true).unwrap().file_id(), [7; 16]);
     assert_eq!(disk.paths().iter().filter(|path| path.to_string_lossy().contains("creating")).count(), 0);
+}
+
+proptest! {
+    /// Against a set of the pages in use.
+    #[test]
+    fn an_extent_at_a_place_is_leased_exactly_if_all_of_it_is_free(
+        live in 0u64..30, steps in proptest::collection::vec((0u8..4, 0u64..40, 1u64..12), 0..60),
+    ) {
+        let disk = SimDisk::new(1);
+        let file = disk.open(Path::new(PATH), OpenMode::CreateNew).unwrap();
+        let extent = Extent { offset: FIRST + 2 * ALIGN, len: live * ALIGN };
+        let live = if live == 0 { Vec::new() } else { vec![extent] };
+        let space = Space::new(Arc::new(Device::new(file, Path::new(PATH))), 20 * ALIGN, live.clone(), 5);
+        // As after an open: all else is in quarantine, and nobody pins it.
+        space.set_durable(5);
+        let pages = |extent: Extent| extent.offset / ALIGN..extent.end() / ALIGN;
+        let mut used: BTreeSet<u64> = live.into_iter().flat_map(pages).collect();
+        let mut end = used.last().map_or(20, |last| 20.max(last + 1));
+        let mut leases = Vec::new();
+        for (step, at, len) in steps {
+            let bytes = len * ALIGN - at;
+            let lease = match step {
+                0 if !leases.is_empty() => {
+                    let lease: Lease = leases.swap_remove(at as usize % leases.len());
+                    used.retain(|page| !pages(lease.extent()).contains(page));
+                    continue;
+                }
+                0 | 1 => space.allocate(bytes).unwrap(),
+                _ => {
+                    let free = at >= FIRST / ALIGN && at < end && (at..at + len).all(|page| !used.contains(&page));
+                    let lease = space.allocate_at(at * ALIGN, bytes);
+                    prop_assert_eq!(lease.is_some(), free, "{} {}", at, len);
+                    match lease {
+                        Some(lease) => lease,
+                        None => continue,
+                    }
+                }
+            };
+            prop_assert_eq!(lease.extent().len, len * ALIGN);
+            for page in pages(lease.extent()) {
+                prop_assert!(used.insert(page));
+                end = end.max(page + 1);
+            }
+            leases.push(lease);
+        }
+        prop_assert_eq!(space.in_use(), used.len() as u64 * ALIGN);
+        for (offset, bytes) in [(1, 1), (FIRST + 1, 1), (1 << 62, 1), (FIRST, 1 << 60), (FIRST, u64::MAX)] {
+            prop_assert!(space.allocate_at(offset, bytes).is_none());
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! Bulk loading: transactions of a fixed number of elements, one after the other.
 
-use super::{Database, Transaction};
+use super::Database;
 use crate::{
+    db::Transaction,
     error::{Error, Result},
     graph::Token,
 };
@@ -30,7 +31,7 @@ impl BulkLoader {
     pub fn step(&mut self) -> Result<Option<Token>> {
         self.elements += 1;
         // A batch of large elements must not outgrow a frame.
-        if self.elements < self.elements_per_commit && self.tx.buffer.len() < 16 << 20 {
+        if self.elements < self.elements_per_commit && self.tx.log_bytes() < 16 << 20 {
             return Ok(None);
         }
         self.flush().map(Some)

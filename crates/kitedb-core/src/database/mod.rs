@@ -1,19 +1,23 @@
-//! The handle that callers hold.
+//! Floor 6: the handle that callers hold, and what all handles to one file in a process share.
 
-use super::{
-    bulk::BulkLoader, check::CheckReport, engine::Engine, options::OpenOptions, options::SyncMode, stats::Stats,
-    transaction::Transaction, view::View,
-};
+mod bulk;
+mod node;
+mod replication;
+
+pub use bulk::BulkLoader;
+
 use crate::{
+    db::{CheckReport, Engine, OpenOptions, Stats, SyncMode, Transaction, View},
     error::{Error, ErrorCode, Result},
     graph::{LogIndex, Token},
     io::Env,
 };
+use node::Node;
 use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -42,23 +46,25 @@ pub struct Database {
     handle: Arc<Handle>,
 }
 
-/// One open; the engine under it may be shared with others.
+/// One open; the node under it may be shared with others.
 #[derive(Debug)]
 struct Handle {
-    engine: Arc<Engine>,
+    node: Arc<Node>,
+    /// The epoch that this handle leads: another handle's promotion fences it.
+    lease: Arc<AtomicU64>,
     closed: AtomicBool,
 }
 
 impl Handle {
     fn close(&self) -> Result<()> {
-        if self.closed.swap(true, Ordering::AcqRel) { Ok(()) } else { Engine::release(&self.engine) }
+        if self.closed.swap(true, Ordering::AcqRel) { Ok(()) } else { Node::release(&self.node) }
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
         if let Err(e) = self.close() {
-            tracing::warn!(path = %self.engine.path.display(), "closing a dropped database failed: {e}");
+            tracing::warn!(path = %self.node.engine.path.display(), "closing a dropped database failed: {e}");
         }
     }
 }
@@ -66,24 +72,39 @@ impl Drop for Handle {
 impl Database {
     /// Opens the database at `path`, making it if it is missing and the options allow that.
     ///
-    /// In one process all opens of a file share one engine; asking for another sync mode then is an error. Only
-    /// one process can open a file for writing; any number can open it read-only beside it.
+    /// In one process all opens of a file share one engine; asking for another sync mode or replication role then is
+    /// an error. Only one process can open a file for writing; any number can open it read-only beside it.
     pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         Self::open_in(Env::real(), path, options)
     }
 
     /// As [`Database::open`], on a disk and host of the caller's: for simulations.
     pub fn open_in(env: Env, path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
-        let engine = Engine::open(env, path.as_ref(), options)?;
-        Ok(Self { handle: Arc::new(Handle { engine, closed: AtomicBool::new(false) }) })
+        Self::open_with_source_in(env.clone(), env, path, options)
     }
 
-    fn engine(&self) -> Result<&Arc<Engine>> {
+    /// As [`Database::open_in`], with the paths of a replica's source on another disk.
+    pub fn open_with_source_in(
+        env: Env,
+        source_env: Env,
+        path: impl AsRef<Path>,
+        options: OpenOptions,
+    ) -> Result<Self> {
+        let node = Node::open(env, source_env, path.as_ref(), options)?;
+        let lease = Arc::new(AtomicU64::new(node.engine.epoch().0));
+        Ok(Self { handle: Arc::new(Handle { node, lease, closed: AtomicBool::new(false) }) })
+    }
+
+    fn node(&self) -> Result<&Arc<Node>> {
         if self.handle.closed.load(Ordering::Acquire) {
             return Err(Error::new(ErrorCode::Closed, "Database is closed"));
         }
-        self.handle.engine.check_usable()?;
-        Ok(&self.handle.engine)
+        self.handle.node.engine.check_usable()?;
+        Ok(&self.handle.node)
+    }
+
+    pub(crate) fn engine(&self) -> Result<&Arc<Engine>> {
+        Ok(&self.node()?.engine)
     }
 
     /// Closes this handle and its clones. The last open of a file makes a checkpoint, so that the database at
@@ -95,9 +116,8 @@ impl Database {
     /// Begins a write transaction.
     pub fn begin(&self) -> Result<Transaction> {
         let engine = self.engine()?;
-        engine.require_writable()?;
-        let (levels, snapshot) = engine.current();
-        Ok(Transaction::new(engine.clone(), levels, snapshot))
+        engine.require_writer()?;
+        Ok(Transaction::new(engine.clone(), self.handle.lease.clone()))
     }
 
     /// A read-only snapshot of the last published state.
@@ -176,22 +196,22 @@ impl Database {
 
     /// What names the last published commit; `None` before the first.
     pub fn last_commit_token(&self) -> Option<Token> {
-        let token = self.handle.engine.view().token();
+        let token = self.handle.node.engine.view().token();
         (token.log_index > LogIndex(0)).then_some(token)
     }
 
     /// Where the file is.
     pub fn path(&self) -> &Path {
-        &self.handle.engine.path
+        &self.handle.node.engine.path
     }
 
     /// Whether the database was opened for reading only.
     pub fn is_read_only(&self) -> bool {
-        self.handle.engine.options.read_only
+        self.handle.node.engine.options.read_only
     }
 
     /// When commits are on the disk.
     pub fn sync_mode(&self) -> SyncMode {
-        self.handle.engine.options.sync_mode
+        self.handle.node.engine.options.sync_mode
     }
 }

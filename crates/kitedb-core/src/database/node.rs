@@ -1,0 +1,277 @@
+//! What all opens of one file in this process share: its engine, and its part in replication.
+
+use crate::{
+    db::{Engine, OpenOptions, ReplicationRole, checked_path, default_sidecar, identity_of},
+    error::{Error, ErrorCode, Result},
+    io::{Env, FileIdentity},
+    log::Control,
+    replication::{Checkpointer, Follower, Leader, LocalSource, MAX_ID, Replica, SourcePaths},
+};
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, LazyLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+/// The place of a file's node in this process. Its lock is held while the file is opened and closed, so that an open
+/// waits for a close in progress and two opens make one node.
+type Place = Arc<Mutex<Weak<Node>>>;
+
+/// The place of every file that is open for writing in this process.
+static PLACES: LazyLock<Mutex<HashMap<FileIdentity, Place>>> = LazyLock::new(Mutex::default);
+
+fn place_of(identity: FileIdentity) -> Place {
+    let mut places = PLACES.lock();
+    places.retain(|_, place| Arc::strong_count(place) > 1);
+    places.entry(identity).or_default().clone()
+}
+
+/// See the [module documentation](self). Locks are taken in this order: `place`, `opens`, then the engine's.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub engine: Arc<Engine>,
+    /// The log that others follow: of a node with a sidecar.
+    pub leader: Option<Arc<Leader>>,
+    /// Of a node that was opened as a replica.
+    pub replica: Option<Arc<Replica>>,
+    pub follower: Mutex<Option<Follower>>,
+    /// Where the source's paths are.
+    source_env: Env,
+    opens: Mutex<usize>,
+    place: Place,
+    keeper: Mutex<Option<JoinHandle<()>>>,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Node {
+    /// The node of the file at `path`.
+    pub fn open(env: Env, source_env: Env, path: &Path, options: OpenOptions) -> Result<Arc<Self>> {
+        options.validate()?;
+        let path = checked_path(&env, path)?;
+        if options.read_only {
+            let engine = Engine::open_read_only(env, path, options)?;
+            return Self::assemble(engine, source_env, Place::default());
+        }
+        let source = match options.role {
+            ReplicationRole::Replica => Some(checked_source(&env, &source_env, &path, &options)?),
+            _ => None,
+        };
+        let identity = identity_of(&env, &path, options.create_if_missing)?;
+        let place = place_of(identity);
+        let mut current = place.lock();
+        if let Some(node) = current.upgrade()
+            && !node.engine.env.host.forked()
+            && !node.engine.closed.load(Ordering::Acquire)
+        {
+            return node.share(&options);
+        }
+        let engine = Engine::open_for_writing(env, path, options, identity)?;
+        let node = Self::assemble(engine.clone(), source_env, place.clone()).and_then(|node| match source {
+            Some(paths) => node.with_replica(paths),
+            None => Ok(node),
+        });
+        let node = node.inspect_err(|_| drop(engine.close()))?;
+        node.start_keeper();
+        *current = Arc::downgrade(&node);
+        Ok(node)
+    }
+
+    fn assemble(engine: Arc<Engine>, source_env: Env, place: Place) -> Result<Arc<Self>> {
+        let leader = match &engine.sidecar {
+            Some(control) => Some(Arc::new(Leader::new(&engine, control.clone())?)),
+            None => None,
+        };
+        Ok(Arc::new(Self {
+            engine,
+            leader,
+            replica: None,
+            follower: Mutex::new(None),
+            source_env,
+            opens: Mutex::new(1),
+            place,
+            keeper: Mutex::new(None),
+            stopping: Arc::default(),
+        }))
+    }
+
+    fn with_replica(self: Arc<Self>, paths: SourcePaths) -> Result<Arc<Self>> {
+        let (Some(control), Some(leader)) = (self.engine.sidecar.clone(), self.leader.clone()) else {
+            return Ok(self);
+        };
+        let source = Arc::new(self.source(&paths));
+        let id = replica_id(&self.engine.log_dir);
+        let replica = Arc::new(Replica::new(&self.engine, control, leader, id, paths, source));
+        let mut node = self;
+        if let Some(node) = Arc::get_mut(&mut node) {
+            node.replica = Some(replica);
+        }
+        Ok(node)
+    }
+
+    /// A source on paths.
+    pub fn source(&self, paths: &SourcePaths) -> LocalSource {
+        let env = self.source_env.clone();
+        let checkpointer: Checkpointer = Arc::new(move |path| checkpoint_here(&env, path));
+        LocalSource::new(self.source_env.clone(), paths.db.clone(), paths.sidecar.clone(), checkpointer)
+    }
+
+    /// Checks paths to follow another source.
+    pub fn checked_paths(&self, db: PathBuf, sidecar: Option<PathBuf>) -> Result<SourcePaths> {
+        let mut options = self.engine.options.clone().replication_source_db_path(db);
+        options.source_sidecar_path = sidecar;
+        checked_source(&self.engine.env, &self.source_env, &self.engine.path, &options)
+    }
+
+    /// Another open of a file that this process has open already.
+    fn share(self: Arc<Self>, options: &OpenOptions) -> Result<Arc<Self>> {
+        let (engine, path) = (&self.engine, self.engine.path.display());
+        let what = if engine.options.sync_mode != options.sync_mode {
+            format!("with sync mode {:?}", engine.options.sync_mode)
+        } else if engine.options.role != options.role && engine.role() != options.role {
+            format!("in {} role", engine.role().as_str())
+        } else if options.role != ReplicationRole::Disabled && options.sidecar_dir(&engine.path) != engine.log_dir {
+            format!("with the sidecar {}", engine.log_dir.display())
+        } else {
+            *self.opens.lock() += 1;
+            return Ok(self);
+        };
+        let what = format_args!("{path} is open in this process {what}: open it the same way, or close it first");
+        Err(Error::new(ErrorCode::InvalidOption, what))
+    }
+
+    /// Ends one open; the last one closes the engine.
+    pub fn release(node: &Arc<Self>) -> Result<()> {
+        if node.engine.env.host.forked() {
+            // The parent goes on with the log and the locks: touch nothing.
+            return Ok(());
+        }
+        let mut place = node.place.lock();
+        let mut opens = node.opens.lock();
+        *opens = opens.saturating_sub(1);
+        if *opens > 0 {
+            return Ok(());
+        }
+        drop(opens);
+        *place = Weak::new();
+        node.stopping.store(true, Ordering::Release);
+        drop(node.follower.lock().take());
+        if let Some(control) = &node.engine.sidecar {
+            control.wake_request();
+        }
+        if let Some(keeper) = node.keeper.lock().take()
+            && keeper.thread().id() != std::thread::current().id()
+        {
+            let _ = keeper.join();
+        }
+        node.engine.close()
+    }
+
+    /// One thread that makes the checkpoints that other processes ask for, and runs retention if that is asked for.
+    fn start_keeper(self: &Arc<Self>) {
+        let (Some(control), true) = (self.engine.sidecar.clone(), self.engine.options.background) else { return };
+        let (node, stopping) = (Arc::downgrade(self), self.stopping.clone());
+        let interval = self.engine.options.retention.interval_ms.map(Duration::from_millis);
+        let spawned = std::thread::Builder::new().name("kitedb-keeper".to_owned()).spawn(move || {
+            let mut done = control.checkpoints_done();
+            while !stopping.load(Ordering::Acquire) {
+                let asked = control.checkpoints_asked();
+                if asked == done {
+                    control.wait_for_request(asked, interval);
+                }
+                let Some(node) = node.upgrade().filter(|_| !stopping.load(Ordering::Acquire)) else { return };
+                node.keep(&control, &mut done, interval.is_some());
+            }
+        });
+        match spawned {
+            Ok(thread) => *self.keeper.lock() = Some(thread),
+            Err(e) => tracing::warn!("cannot start a thread for retention and requests of replicas: {e}"),
+        }
+    }
+
+    fn keep(&self, control: &Control, done: &mut u64, retain: bool) {
+        let asked = control.checkpoints_asked();
+        if asked != *done {
+            match self.engine.checkpoint() {
+                Ok(()) => control.set_checkpoints_done(asked),
+                Err(e) => tracing::warn!("a checkpoint that a replica asked for failed: {e}"),
+            }
+            *done = asked;
+        } else if let Some(leader) = self.leader.as_ref().filter(|_| retain)
+            && let Err(e) = leader.run_retention()
+        {
+            tracing::warn!("retention failed: {e}");
+        }
+    }
+}
+
+/// Makes a checkpoint of the database at `path` if this process has it open for writing.
+fn checkpoint_here(env: &Env, path: &Path) -> Option<Result<()>> {
+    let identity = env.disk.identity(path).ok()?;
+    let place = PLACES.lock().get(&identity)?.clone();
+    let node = place.lock().upgrade()?;
+    if node.engine.closed.load(Ordering::Acquire) {
+        return None;
+    }
+    Some(node.engine.checkpoint())
+}
+
+/// The id under which the replica with that sidecar reports: the sidecar's absolute path.
+fn replica_id(sidecar: &Path) -> String {
+    let path = std::path::absolute(sidecar).unwrap_or_else(|_| sidecar.to_owned());
+    let path = path.canonicalize().unwrap_or(path).to_string_lossy().into_owned();
+    if path.len() <= MAX_ID {
+        return path;
+    }
+    // The end of a path tells more than its beginning; the hash tells it from others with the same end.
+    let hash = format!("{:016x}:", xxhash_rust::xxh3::xxh3_64(path.as_bytes()));
+    let mut from = path.len() - (MAX_ID - hash.len());
+    while !path.is_char_boundary(from) {
+        from += 1;
+    }
+    hash + &path[from..]
+}
+
+/// The source that the options name, if a replica can follow it.
+fn checked_source(env: &Env, source_env: &Env, path: &Path, options: &OpenOptions) -> Result<SourcePaths> {
+    let invalid = |what: std::fmt::Arguments<'_>| Error::new(ErrorCode::InvalidOption, what);
+    let Some(db) = &options.source_db_path else {
+        return Err(invalid(format_args!(
+            "source db path of a replica is not configured: give replication_source_db_path"
+        )));
+    };
+    let shown = db.display();
+    if source_env.disk.is_dir(db) {
+        return Err(invalid(format_args!("source db path must be a file: {shown} is a folder")));
+    }
+    let source = match source_env.disk.identity(db) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            return Err(invalid(format_args!("source db path does not exist: {shown}")));
+        }
+        found => found.map_err(|e| Error::io("look at", db, e))?,
+    };
+    if env.disk.identity(path).is_ok_and(|own| own == source) {
+        return Err(invalid(format_args!("source db path must differ from the replica's own: {shown}")));
+    }
+    let sidecar = options.source_sidecar_path.clone().unwrap_or_else(|| default_sidecar(db));
+    let shown = sidecar.display();
+    if let Ok(found) = source_env.disk.identity(&sidecar) {
+        if !source_env.disk.is_dir(&sidecar) {
+            return Err(invalid(format_args!("source sidecar path must be a directory: {shown} is a file")));
+        }
+        if env.disk.identity(&options.sidecar_dir(path)).is_ok_and(|own| own == found) {
+            return Err(invalid(format_args!("source sidecar path must differ from the replica's own: {shown}")));
+        }
+    }
+    if std::path::absolute(&sidecar).ok() == std::path::absolute(options.sidecar_dir(path)).ok()
+        && Arc::ptr_eq(&env.disk, &source_env.disk)
+    {
+        return Err(invalid(format_args!("source sidecar path must differ from the replica's own: {shown}")));
+    }
+    Ok(SourcePaths { db: db.clone(), sidecar })
+}

@@ -1,0 +1,177 @@
+//! Replication, as callers see it: each call finds the node's part in it, and does nothing else.
+
+use super::{Database, node::Node};
+use crate::{
+    db::ReplicationRole,
+    error::{Error, ErrorCode, Result},
+    graph::{Epoch, LogIndex, Token},
+    replication::{
+        Follower, FollowerOptions, Leader, PrimaryReplicationStatus, Promotion, Replica, ReplicaReplicationStatus,
+        RetentionOutcome, TokenWait, wait_for_token,
+    },
+};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+impl Node {
+    fn as_primary(&self) -> Result<&Arc<Leader>> {
+        match &self.leader {
+            Some(leader) if self.engine.role() == ReplicationRole::Primary => Ok(leader),
+            _ => Err(Error::new(
+                ErrorCode::NotPrimary,
+                format_args!("{} is not opened in primary role", self.engine.path.display()),
+            )),
+        }
+    }
+
+    fn as_replica(&self) -> Result<&Arc<Replica>> {
+        match &self.replica {
+            Some(replica) if self.engine.role() == ReplicationRole::Replica => Ok(replica),
+            _ if self.engine.options.read_only => {
+                Err(Error::new(ErrorCode::ReadOnly, "Database is read-only: open it without read_only to replicate"))
+            }
+            _ => Err(Error::new(
+                ErrorCode::NotReplica,
+                format_args!("{} is not opened in replica role", self.engine.path.display()),
+            )),
+        }
+    }
+}
+
+impl Database {
+    /// What part this database plays in replication now: a promoted replica is a primary.
+    pub fn replication_role(&self) -> ReplicationRole {
+        self.handle.node.engine.role()
+    }
+
+    fn lease(&self) -> Epoch {
+        Epoch(self.handle.lease.load(Ordering::Acquire))
+    }
+
+    /// What the primary knows of itself and its replicas; `None` if this is none.
+    pub fn primary_replication_status(&self) -> Result<Option<PrimaryReplicationStatus>> {
+        match self.node()?.as_primary() {
+            Ok(leader) => leader.status(self.lease()).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Takes in how far a replica is that cannot report itself. The log is kept for it from there on.
+    ///
+    /// # Errors
+    /// [`ErrorCode::EpochMismatch`] if `epoch` is not the primary's; [`ErrorCode::StalePrimary`] if it is fenced.
+    pub fn primary_report_replica_progress(&self, replica_id: &str, epoch: u64, applied_log_index: u64) -> Result<()> {
+        let node = self.node()?;
+        let leader = node.as_primary()?;
+        node.engine.require_leading(self.lease())?;
+        leader.report(self.lease(), replica_id, Epoch(epoch), LogIndex(applied_log_index))
+    }
+
+    /// Forgets a replica, so that the log is no longer kept for it. Returns whether it was known.
+    pub fn primary_remove_replica(&self, replica_id: &str) -> Result<bool> {
+        self.node()?.as_primary()?.remove(replica_id)
+    }
+
+    /// Lets go of the segments of the log that neither windows, nor replicas, nor recovery ask for.
+    pub fn primary_run_retention(&self) -> Result<RetentionOutcome> {
+        let node = self.node()?;
+        let leader = node.as_primary()?;
+        node.engine.require_leading(self.lease())?;
+        leader.run_retention()
+    }
+
+    /// Begins the next epoch. From then on every other handle to this log is fenced: its commits fail with
+    /// [`ErrorCode::StalePrimary`]; this one goes on in the new epoch. Returns that.
+    pub fn primary_promote_to_next_epoch(&self) -> Result<u64> {
+        let node = self.node()?;
+        node.as_primary()?;
+        node.engine.promote_in_place(&self.handle.lease).map(|epoch| epoch.0)
+    }
+
+    /// Replaces this replica's graph by a snapshot of its source's, and catches up to what the source had published
+    /// when the call began. The source goes on at full rate. A crash leaves the old graph or the new one; an
+    /// interrupted copy resumes with the next call.
+    pub fn replica_bootstrap_from_snapshot(&self) -> Result<()> {
+        self.node()?.as_replica()?.bootstrap()
+    }
+
+    /// The same as [`Database::replica_bootstrap_from_snapshot`], for a replica that needs a reseed.
+    pub fn replica_reseed_from_snapshot(&self) -> Result<()> {
+        self.replica_bootstrap_from_snapshot()
+    }
+
+    /// Pulls and applies up to `max_frames` frames (0 counts as 1). Returns how many; 0: there is nothing new.
+    ///
+    /// # Errors
+    /// What was applied before an error stays. [`ErrorCode::NeedsReseed`]: do not try again, reseed.
+    pub fn replica_catch_up_once(&self, max_frames: usize) -> Result<usize> {
+        self.node()?.as_replica()?.catch_up_once(max_frames)
+    }
+
+    /// What the replica knows of itself; `None` if this is none.
+    pub fn replica_replication_status(&self) -> Result<Option<ReplicaReplicationStatus>> {
+        match self.node()?.as_replica() {
+            Ok(replica) => Ok(Some(replica.status())),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Makes this replica the primary of the next epoch, on its own files: fences its source, takes everything that
+    /// was acknowledged there, and begins to take writes. With `force`, also where the source cannot be fenced or
+    /// read to its end: then what only the source had is lost, and [`Promotion::last_kept`] says what is not.
+    pub fn replica_promote(&self, force: bool) -> Result<Promotion> {
+        let node = self.node()?;
+        let replica = node.as_replica()?;
+        let follower = node.follower.lock().take();
+        drop(follower);
+        let promotion = replica.promote(force)?;
+        self.handle.lease.store(promotion.epoch, Ordering::Release);
+        Ok(promotion)
+    }
+
+    /// Follows the database at `source_db_path` from now on (its sidecar by default lies beside it). What this
+    /// replica holds must be on that one's history; else the next catch-up says that it needs a reseed.
+    pub fn replica_repoint(
+        &self,
+        source_db_path: impl Into<PathBuf>,
+        source_sidecar_path: Option<PathBuf>,
+    ) -> Result<()> {
+        let node = self.node()?;
+        let replica = node.as_replica()?;
+        let paths = node.checked_paths(source_db_path.into(), source_sidecar_path)?;
+        let source = Arc::new(node.source(&paths));
+        replica.repoint(paths, source)
+    }
+
+    /// Follows the source in the background, until [`Database::stop_follower`], a promotion, or close. Failures show
+    /// in [`Database::replica_replication_status`] and are tried again.
+    pub fn start_follower(&self, options: FollowerOptions) -> Result<()> {
+        let node = self.node()?;
+        let replica = node.as_replica()?;
+        let mut follower = node.follower.lock();
+        *follower = None;
+        *follower = Some(Follower::start(replica, options)?);
+        Ok(())
+    }
+
+    /// Ends the background follower, if there is one, after what it is doing.
+    pub fn stop_follower(&self) -> Result<()> {
+        let node = self.node()?;
+        let follower = node.follower.lock().take();
+        drop(follower);
+        Ok(())
+    }
+
+    /// Waits until this node shows the commit that `token` names, for at most `timeout_ms`. `false`: it does not.
+    pub fn wait_for_token(&self, token: Token, timeout_ms: u64) -> Result<bool> {
+        Ok(self.wait_for_token_outcome(token, timeout_ms)? == TokenWait::Reached)
+    }
+
+    /// As [`Database::wait_for_token`], saying why it was not reached.
+    pub fn wait_for_token_outcome(&self, token: Token, timeout_ms: u64) -> Result<TokenWait> {
+        wait_for_token(self.engine()?, token, Duration::from_millis(timeout_ms))
+    }
+}

@@ -1,0 +1,211 @@
+//! A replica's way of committing: frames come as another node wrote them, go into this node's log verbatim, and are
+//! folded by the code that recovers a log.
+
+use super::{
+    commit::no_log,
+    engine::{Commit, Engine},
+    options::SyncMode,
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    graph::LogIndex,
+    log::{Chunk, FRAMES_PREFIX, FramePlace, FrameRef, WriterId},
+    store::{Image, LogKind, LogLink, Store},
+};
+use crate::{graph::Epoch, state::Levels, store::HistoryEntry};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
+
+impl Engine {
+    /// Appends and applies the frames of `chunk`, which must go on where this node ends: verifies them, appends
+    /// them in as few writes as segments allow, syncs in [`SyncMode::Full`], folds them, publishes them. Returns
+    /// how many were applied. After an error, what was applied before it stays.
+    pub(crate) fn follow(&self, chunk: Chunk) -> Result<usize> {
+        self.check_usable()?;
+        self.require_writable()?;
+        let mut commit = self.commit.lock();
+        self.wait_for_room(&mut commit);
+        self.check_usable()?;
+        if self.damage.lock().is_some() {
+            let what = "needs reseed: this replica's own log or state is damaged; reseed it from a snapshot";
+            return Err(Error::new(ErrorCode::NeedsReseed, what));
+        }
+        let verified = verify(&chunk, commit.last);
+        let count = verified.as_ref().map_or_else(|(count, _)| *count, |()| chunk.frames.len());
+        let applied = self.append_and_fold(&mut commit, chunk, count)?;
+        let due = commit.appender.as_ref().is_some_and(|appender| self.checkpoint_is_due(appender, &commit));
+        drop(commit);
+        if due && self.options.auto_checkpoint {
+            self.jobs.ask_for_checkpoint();
+        }
+        match verified {
+            Err((_, fault)) => Err(fault.context(format_args!("{applied} frames applied, then"))),
+            Ok(()) => Ok(applied),
+        }
+    }
+
+    fn append_and_fold(&self, commit: &mut Commit, mut chunk: Chunk, count: usize) -> Result<usize> {
+        if count == 0 {
+            return Ok(0);
+        }
+        self.require_appender(commit, chunk.epoch, chunk.writer_id)?;
+        let mut done = 0;
+        while done < count {
+            let Some(appender) = &mut commit.appender else { return Err(no_log()) };
+            let (piece, mut bytes) = next_piece(&mut chunk, done, count, appender.room());
+            let Some(last) = piece.last().copied() else { break };
+            appender.append_verbatim(&mut bytes, &last.header)?;
+            if self.options.sync_mode == SyncMode::Full {
+                let (sync, control) = (appender.group_sync().clone(), appender.control().clone());
+                sync.sync_through(last.header.log_index, &|durable| {
+                    self.latencies.sync.record(sync.last_sync_ns());
+                    control.set_durable(durable);
+                })
+                .inspect_err(|_| control.set_sync_failed(true))?;
+            }
+            let base = piece[0].at;
+            for place in piece {
+                let from = place.at - base + FRAMES_PREFIX;
+                let folded = FrameRef::parse_unverified(&bytes[from..from + place.len])
+                    .ok_or_else(|| Error::corrupt("a frame that verified cannot be read"))
+                    .and_then(|frame| self.fold(&frame));
+                if let Err(e) = folded {
+                    // The frame is in the log and can never be applied: the two graphs differ.
+                    self.publish_followed(commit);
+                    let e = Error::new(ErrorCode::NeedsReseed, format_args!("needs reseed: {e}"));
+                    let damage = Error::new(e.code(), &e);
+                    self.fail_replica(damage);
+                    return Err(e);
+                }
+                commit.last = place.header.log_index;
+                commit.digest = place.header.digest;
+                done += 1;
+            }
+            self.publish_followed(commit);
+        }
+        Ok(done)
+    }
+
+    fn publish_followed(&self, commit: &Commit) {
+        if let Some(appender) = &commit.appender {
+            appender.control().set_published(commit.last);
+        }
+        self.publish(commit.last);
+    }
+
+    /// Makes sure that there is a segment of that epoch and writer to append to.
+    fn require_appender(&self, commit: &mut Commit, epoch: Epoch, writer_id: WriterId) -> Result<()> {
+        if commit.appender.is_none() {
+            self.start_log(commit, epoch, writer_id)?;
+        }
+        let Some(appender) = &mut commit.appender else { return Err(no_log()) };
+        if (appender.epoch(), appender.writer_id()) != (epoch, writer_id) {
+            appender.begin_epoch(epoch, writer_id)?;
+        }
+        commit.note_epoch(epoch, writer_id);
+        self.epoch.store(epoch.0, Ordering::Release);
+        Ok(())
+    }
+
+    /// Takes over the graph that `image` holds in place of this one; what this replica had, and its log, go. A crash
+    /// at any point leaves the one or the other. `record` remembers how far an interrupted copy came.
+    pub(crate) fn adopt(
+        &self,
+        image: &dyn Image,
+        record: &Path,
+        pace: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<()> {
+        self.check_usable()?;
+        self.require_writable()?;
+        let _no_checkpoint = self.checkpointing.lock();
+        let _no_merge = self.compacting.lock();
+        let (manifest, runs) = self.store.import(&self.env, image, record, pace)?;
+        let levels = Self::levels_of(&manifest, Arc::new(runs.clone()))?;
+        let _publishing = self.publishing.lock();
+        let mut commit = self.commit.lock();
+        self.check_usable()?;
+        let mark = manifest.checkpoint;
+        let link = LogLink {
+            id: self.env.host.random(),
+            kind: LogKind::Sidecar,
+            clean_tail: Some((mark.log_index, mark.digest)),
+            ..LogLink::default()
+        };
+        let (history, next_node) = (manifest.history.clone(), manifest.next_node_id.max(1));
+        self.store.publish(manifest, runs, link)?;
+        // This was the one step that counts: from here on the file holds the new graph, and the old log, which has
+        // another id, is garbage.
+        commit.appender = None;
+        commit.last = mark.log_index;
+        commit.digest = mark.digest;
+        let led: HistoryEntry = history.last().copied().unwrap_or(HistoryEntry {
+            epoch: mark.epoch,
+            writer_id: [0; 16],
+            first: LogIndex(1),
+        });
+        (commit.epoch, commit.writer_id) = (led.epoch, led.writer_id);
+        commit.history = history;
+        commit.frozen_at_bytes = 0;
+        self.epoch.store(led.epoch.0, Ordering::Release);
+        self.next_node.store(next_node, Ordering::Release);
+        self.exchange_levels(Levels { runs: self.store.runs(), ..levels });
+        self.published.store(mark.log_index.0, Ordering::SeqCst);
+        *self.damage.lock() = None;
+        if let Some(control) = &self.sidecar {
+            control.set_current_log(link.id);
+            control.set_sync_failed(false);
+            control.begin_session(self.env.host.process_id(), mark.log_index);
+            control.set_needs_reseed(false);
+            control.set_last_error(None);
+        }
+        if let Err(e) = self.remove_log() {
+            tracing::warn!("the log of before a reseed was not removed: {e}; it will be with the next frame");
+        }
+        drop(commit);
+        if let Err(e) = Store::forget_import(&self.env, record) {
+            tracing::warn!("what a bootstrap remembers of its copy was not removed: {e}");
+        }
+        self.signal.notify_all();
+        Ok(())
+    }
+}
+
+/// Checks that each frame verifies and goes on where the one before it ended. On failure: how many do.
+fn verify(chunk: &Chunk, last: LogIndex) -> Result<(), (usize, Error)> {
+    for (at, place) in chunk.frames.iter().enumerate() {
+        let expected = LogIndex(last.0 + 1 + at as u64);
+        let bytes = chunk.bytes.get(place.at..place.at + place.len).unwrap_or_default();
+        match FrameRef::parse(bytes) {
+            None => {
+                let what = format_args!("the frame with log index {expected} does not verify (CRC mismatch)");
+                return Err((at, Error::corrupt(what)));
+            }
+            Some(frame) if frame.header.log_index != expected || frame.header.epoch != chunk.epoch => {
+                let what = format_args!(
+                    "missing log range: the frame with log index {expected} was to come next, but {} came",
+                    frame.header.token()
+                );
+                return Err((at, Error::corrupt(what)));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The next frames that fit into `room` bytes (one in any case), of those from `done` to `count`, with their bytes.
+fn next_piece(chunk: &mut Chunk, done: usize, count: usize, room: u64) -> (Vec<FramePlace>, Vec<u8>) {
+    let from = chunk.frames[done].at;
+    let fits = |place: &&FramePlace| (place.at + place.len - from) as u64 <= room;
+    let take = chunk.frames[done..count].iter().take_while(fits).count().max(1);
+    let piece = chunk.frames[done..done + take].to_vec();
+    let end = chunk.frames[done + take - 1].at + chunk.frames[done + take - 1].len;
+    if done == 0 && take == chunk.frames.len() {
+        return (piece, std::mem::take(&mut chunk.bytes));
+    }
+    let mut bytes = vec![0; FRAMES_PREFIX];
+    bytes.extend_from_slice(&chunk.bytes[from..end]);
+    (piece, bytes)
+}

@@ -1,0 +1,515 @@
+//! Reading a log that someone else may be writing, in this process or another: pages of whole frames after a
+//! position, for replicas and for export. Nothing is written, and no lock is held.
+//!
+//! A place is found by bisection: frames verify themselves, so a segment needs no index. A read that goes on where
+//! the last one ended seeks nothing.
+
+use super::{
+    Control, FrameHeader, FrameRef, LogIdentity, WriterId,
+    append::{FRAMES_PREFIX, segment_path},
+    frame::{HEADER_LEN, MAX_PAYLOAD, padded_len},
+    mark,
+    segment::{self, SEGMENT_HEADER_LEN, SegmentHeader},
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    graph::{Digest, Epoch, LogIndex},
+    io::{DiskFile, Env, OpenMode},
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Bytes that are read at once where nothing tells how many are needed.
+const PIECE: usize = 64 << 10;
+
+/// What a page may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct PageLimits {
+    /// The most frames.
+    pub max_frames: usize,
+    /// The most bytes of frames; one frame is given all the same, however long.
+    pub max_bytes: usize,
+    /// No frame beyond this index.
+    pub through: LogIndex,
+}
+
+/// Where a frame lies in a [`Chunk`].
+#[derive(Debug, Clone, Copy)]
+pub struct FramePlace {
+    /// What it says of itself.
+    pub header: FrameHeader,
+    /// Where it begins in the chunk's bytes.
+    pub at: usize,
+    /// Its bytes, padding included.
+    pub len: usize,
+    /// Where it begins in its segment.
+    pub segment_offset: u64,
+}
+
+/// Frames of one segment that follow each other.
+#[derive(Debug, Clone)]
+pub struct Chunk {
+    /// The number of the segment.
+    pub segment: u64,
+    /// The epoch of its frames.
+    pub epoch: Epoch,
+    /// Who wrote them.
+    pub writer_id: WriterId,
+    /// Where each frame lies in `bytes`.
+    pub frames: Vec<FramePlace>,
+    /// [`FRAMES_PREFIX`] bytes of room, then the frames, end to end, as they were written. Not verified.
+    pub bytes: Vec<u8>,
+}
+
+/// Frames after a position.
+#[derive(Debug, Default)]
+pub struct LogPage {
+    /// In order; one for each stretch of a segment.
+    pub chunks: Vec<Chunk>,
+    /// Why the next frame, which should be there, could not be read.
+    pub fault: Option<Error>,
+}
+
+impl LogPage {
+    /// How many frames it holds.
+    pub fn frame_count(&self) -> usize {
+        self.chunks.iter().map(|c| c.frames.len()).sum()
+    }
+
+    /// The last frame.
+    pub fn last(&self) -> Option<&FramePlace> {
+        self.chunks.last().and_then(|c| c.frames.last())
+    }
+}
+
+/// What a log knows of one index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Position {
+    /// It has that frame.
+    At {
+        /// The frame's epoch.
+        epoch: Epoch,
+        /// Who wrote it.
+        writer_id: WriterId,
+        /// The state digest after it.
+        digest: Digest,
+    },
+    /// It begins right after that frame.
+    Before {
+        /// The state digest there.
+        digest: Digest,
+    },
+    /// It begins later: what follows the frame is gone.
+    BelowFloor,
+    /// It ends before.
+    Beyond,
+}
+
+/// See the [module documentation](self).
+#[derive(Debug)]
+pub struct LogReader {
+    env: Env,
+    dir: PathBuf,
+    control: Arc<Control>,
+    log: LogIdentity,
+    segments: Vec<OpenSegment>,
+    /// Where the frame after the last one that was read begins: segment, its index, offset.
+    hint: Option<(u64, LogIndex, u64)>,
+    refreshes: u64,
+}
+
+#[derive(Debug, Clone)]
+struct OpenSegment {
+    seq: u64,
+    path: PathBuf,
+    header: SegmentHeader,
+    file: Arc<dyn DiskFile>,
+}
+
+impl LogReader {
+    /// Opens the log in `dir`.
+    pub fn open(env: &Env, dir: &Path) -> Result<Self> {
+        let control = match Control::open(&*env.disk, dir, OpenMode::ReadWrite) {
+            Err(_) => Control::open(&*env.disk, dir, OpenMode::Read)?,
+            found => found?,
+        };
+        let control = control.ok_or_else(|| {
+            let what =
+                format_args!("there is no replication log in {}: is its database open as a primary?", dir.display());
+            Error::new(ErrorCode::SourceUnavailable, what)
+        })?;
+        Self::with_control(env, dir, Arc::new(control))
+    }
+
+    /// Opens the log in `dir` whose control file is open already.
+    pub fn with_control(env: &Env, dir: &Path, control: Arc<Control>) -> Result<Self> {
+        let log = control.current_log();
+        let mut reader = Self {
+            env: env.clone(),
+            dir: dir.to_owned(),
+            control,
+            log,
+            segments: Vec::new(),
+            hint: None,
+            refreshes: 0,
+        };
+        reader.refresh()?;
+        Ok(reader)
+    }
+
+    /// The control file.
+    pub fn control(&self) -> &Arc<Control> {
+        &self.control
+    }
+
+    /// The first frame of the first segment; `None` if there is no segment.
+    pub fn floor(&self) -> Option<LogIndex> {
+        self.segments.first().map(|s| s.header.first)
+    }
+
+    /// How often it has looked which segments there are.
+    pub fn refreshes(&self) -> u64 {
+        self.refreshes
+    }
+
+    /// The files of the segments, oldest first.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.segments.iter().map(|s| s.path.as_path())
+    }
+
+    /// The number, header and bytes of each segment, oldest first.
+    pub fn segments(&self) -> impl ExactSizeIterator<Item = (u64, SegmentHeader, u64)> + '_ {
+        self.segments.iter().map(|s| (s.seq, s.header, s.file.len().unwrap_or(0)))
+    }
+
+    /// When frame `index` was committed, ms since 1970; `None` if it is not there.
+    pub fn commit_ms(&mut self, index: LogIndex) -> Result<Option<u64>> {
+        let Some(segment) = self.segments.iter().rfind(|s| s.header.first <= index).cloned() else { return Ok(None) };
+        Ok(self.seek(&segment, index)?.map(|(_, header)| header.commit_ms))
+    }
+
+    /// Looks which segments there are.
+    pub fn refresh(&mut self) -> Result<()> {
+        self.refreshes += 1;
+        let log = self.control.current_log();
+        if log != self.log {
+            (self.log, self.hint) = (log, None);
+            self.segments.clear();
+        }
+        let names = self.env.disk.list(&self.dir).map_err(|e| Error::io("list", &self.dir, e))?;
+        let mut seqs: Vec<u64> = names.iter().filter_map(|name| segment::parse_name(name)).collect();
+        seqs.sort_unstable();
+        let mut segments = Vec::with_capacity(seqs.len());
+        for seq in seqs {
+            let known = self.segments.binary_search_by_key(&seq, |s| s.seq).ok().map(|at| self.segments[at].clone());
+            segments.extend(match known {
+                Some(known) => Some(known),
+                None => self.open_segment(seq)?,
+            });
+        }
+        self.segments = segments;
+        Ok(())
+    }
+
+    fn open_segment(&self, seq: u64) -> Result<Option<OpenSegment>> {
+        let path = segment_path(&self.dir, seq);
+        let io = |e| Error::io("read log segment", &path, e);
+        let file = match self.env.disk.open(&path, OpenMode::Read) {
+            // Let go of since the list was made.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(io)?,
+        };
+        let mut head = [0; SEGMENT_HEADER_LEN];
+        let read = file.read_at(&mut head, 0).map_err(io)?;
+        Ok(match SegmentHeader::parse(&head[..read]) {
+            Some(header) if header.log == self.log => Some(OpenSegment { seq, path, header, file }),
+            // Of another log, or still being made.
+            _ => None,
+        })
+    }
+
+    /// Whether a fence made what follows `after` in `epoch` void.
+    fn last_valid(&self, epoch: Epoch) -> LogIndex {
+        match self.control.end() {
+            Some((ended, last)) if ended == epoch => last,
+            _ => LogIndex(u64::MAX),
+        }
+    }
+
+    /// What this log knows of `index`.
+    pub fn position(&mut self, index: LogIndex) -> Result<Position> {
+        self.refresh()?;
+        let Some(at) = self.segments.iter().rposition(|s| s.header.first <= index) else {
+            let before = self.segments.first().filter(|s| s.header.first.0 == index.0 + 1);
+            return Ok(match before {
+                Some(first) => Position::Before { digest: first.header.digest_before },
+                None if self.segments.is_empty() => Position::Beyond,
+                None => Position::BelowFloor,
+            });
+        };
+        let segment = self.segments[at].clone();
+        if index > self.last_valid(segment.header.epoch) {
+            return Ok(Position::Beyond);
+        }
+        let Some((_, frame)) = self.seek(&segment, index)? else { return Ok(Position::Beyond) };
+        let SegmentHeader { epoch, writer_id, .. } = segment.header;
+        Ok(Position::At { epoch, writer_id, digest: frame.digest })
+    }
+
+    /// Reads frames after `after`. An error that ends a page early is in it, beside the frames before.
+    pub fn read(&mut self, after: LogIndex, limits: PageLimits) -> Result<LogPage> {
+        let mut page = LogPage::default();
+        let (mut next, mut frames, mut bytes) = (LogIndex(after.0 + 1), limits.max_frames.max(1), limits.max_bytes);
+        let mut refreshed = false;
+        while next <= limits.through && frames > 0 && (bytes > 0 || page.chunks.is_empty()) {
+            let found = self.segments.iter().rposition(|s| s.header.first <= next);
+            let chunk = match found {
+                Some(at) => {
+                    let bound = self.segments.get(at + 1).map_or(LogIndex(u64::MAX), |s| s.header.first);
+                    let segment = self.segments[at].clone();
+                    let valid = self.last_valid(segment.header.epoch);
+                    if next > valid && bound == LogIndex(u64::MAX) {
+                        break;
+                    }
+                    let through = limits.through.min(LogIndex(bound.0 - 1)).min(valid);
+                    let first = page.chunks.is_empty();
+                    self.read_segment(&segment, next, through, (frames, bytes, first))
+                }
+                None => Ok(None),
+            };
+            match chunk {
+                Ok(Some((chunk, full))) => {
+                    frames -= chunk.frames.len();
+                    bytes = bytes.saturating_sub(chunk.bytes.len() - FRAMES_PREFIX);
+                    next = LogIndex(chunk.frames.last().map_or(next.0, |f| f.header.log_index.0 + 1));
+                    if !chunk.frames.is_empty() {
+                        page.chunks.push(chunk);
+                    }
+                    refreshed = false;
+                    if full {
+                        break;
+                    }
+                }
+                // The writer may have begun another segment, or let go of this one.
+                _ if !refreshed => {
+                    self.refresh()?;
+                    self.hint = None;
+                    refreshed = true;
+                }
+                Err(e) => {
+                    page.fault = Some(e);
+                    break;
+                }
+                Ok(None) => {
+                    page.fault = Some(self.missing(next, found));
+                    break;
+                }
+            }
+        }
+        Ok(page)
+    }
+
+    fn missing(&self, index: LogIndex, segment: Option<usize>) -> Error {
+        let dir = self.dir.display();
+        match (segment, self.floor()) {
+            (Some(at), _) if at + 1 < self.segments.len() => Error::new(
+                ErrorCode::NeedsReseed,
+                format_args!(
+                    "needs reseed: missing log range, the frame with log index {index} is not in {} and later ones are",
+                    self.segments[at].path.display()
+                ),
+            ),
+            (Some(at), _) => Error::corrupt(format_args!(
+                "the frame with log index {index} does not verify, or is not there, in log segment {} (CRC mismatch, \
+                 truncated or removed)",
+                self.segments[at].path.display()
+            )),
+            (None, Some(floor)) => Error::new(
+                ErrorCode::NeedsReseed,
+                format_args!("needs reseed: log index {index} is below retained floor {floor} of {dir}"),
+            ),
+            (None, None) => Error::new(
+                ErrorCode::NeedsReseed,
+                format_args!("needs reseed: the frame with log index {index} is gone, {dir} holds no segment"),
+            ),
+        }
+    }
+
+    /// Frames of one segment from `next` on, within the limits: frames, bytes, and whether a first frame is given
+    /// however long it is. The flag: a limit ended them. `None` if the first one is not there.
+    fn read_segment(
+        &mut self,
+        segment: &OpenSegment,
+        next: LogIndex,
+        through: LogIndex,
+        (max_frames, max_bytes, first_page): (usize, usize, bool),
+    ) -> Result<Option<(Chunk, bool)>> {
+        let offset = match self.hint {
+            Some((seq, index, offset)) if seq == segment.seq && index == next => offset,
+            _ if next == segment.header.first => SEGMENT_HEADER_LEN as u64,
+            _ => match self.seek(segment, next)? {
+                Some((offset, _)) => offset,
+                None => return Ok(None),
+            },
+        };
+        let SegmentHeader { epoch, writer_id, .. } = segment.header;
+        let mut chunk =
+            Chunk { segment: segment.seq, epoch, writer_id, frames: Vec::new(), bytes: vec![0; FRAMES_PREFIX] };
+        let mut walk = Walk::new(segment, offset);
+        let (mut expected, mut full) = (next, false);
+        while expected <= through {
+            if chunk.frames.len() == max_frames {
+                full = true;
+                break;
+            }
+            let Some((at, frame)) = walk.next(&self.control.salt(), false)? else { break };
+            if frame.header.log_index != expected || frame.header.epoch != epoch {
+                break;
+            }
+            let len = frame.bytes.len();
+            let alone = first_page && chunk.frames.is_empty();
+            if chunk.bytes.len() - FRAMES_PREFIX + len > max_bytes && !alone {
+                full = true;
+                break;
+            }
+            let place = FramePlace { header: frame.header, at: chunk.bytes.len(), len, segment_offset: at };
+            chunk.bytes.extend_from_slice(frame.bytes);
+            chunk.frames.push(place);
+            self.hint = Some((segment.seq, LogIndex(expected.0 + 1), at + len as u64));
+            expected = LogIndex(expected.0 + 1);
+        }
+        Ok((full || !chunk.frames.is_empty()).then_some((chunk, full)))
+    }
+
+    /// Where frame `index` begins in a segment, and its header.
+    fn seek(&self, segment: &OpenSegment, index: LogIndex) -> Result<Option<(u64, FrameHeader)>> {
+        let io = |e| Error::io("read log segment", &segment.path, e);
+        let len = segment.file.len().map_err(io)?;
+        // `low` is where a frame at or before the one sought begins; `high` is beyond it.
+        let (mut low, mut high) = (SEGMENT_HEADER_LEN as u64, len);
+        while high.saturating_sub(low) > 4 * PIECE as u64 {
+            let middle = (low + (high - low) / 2) & !7;
+            match self.probe(segment, middle, high)? {
+                Some((at, found)) if found <= index => low = at,
+                _ => high = middle,
+            }
+        }
+        for start in [low, SEGMENT_HEADER_LEN as u64] {
+            let mut walk = Walk::new(segment, start);
+            while let Some((at, frame)) = walk.next(&self.control.salt(), true)? {
+                if frame.header.log_index == index && frame.header.epoch == segment.header.epoch {
+                    return Ok(Some((at, frame.header)));
+                }
+                if frame.header.log_index > index {
+                    break;
+                }
+            }
+            // Else what looked like a frame was a value that holds one: begin at the beginning.
+        }
+        Ok(None)
+    }
+
+    /// The first frame that begins within a piece at `from`.
+    fn probe(&self, segment: &OpenSegment, from: u64, end: u64) -> Result<Option<(u64, LogIndex)>> {
+        let io = |e| Error::io("read log segment", &segment.path, e);
+        let mut bytes = vec![0; PIECE.min((end - from) as usize)];
+        let read = segment.file.read_at(&mut bytes, from).map_err(io)?;
+        for at in (0..read.saturating_sub(HEADER_LEN)).step_by(8) {
+            let here = from + at as u64;
+            let Some(len) = claimed_len(&bytes[at..read]) else { continue };
+            let parsed = if at + len <= read {
+                FrameRef::parse(&bytes[at..read]).map(|f| f.header)
+            } else {
+                let mut whole = vec![0; len];
+                match segment.file.read_exact_at(&mut whole, here) {
+                    Ok(()) => FrameRef::parse(&whole).map(|f| f.header),
+                    Err(_) => None,
+                }
+            };
+            match parsed {
+                Some(header) if header.epoch == segment.header.epoch && header.log_index >= segment.header.first => {
+                    return Ok(Some((here, header.log_index)));
+                }
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The length of the frame that `bytes` begin with, if they look like one.
+fn claimed_len(bytes: &[u8]) -> Option<usize> {
+    let payload = u32::from_le_bytes(*bytes.get(4..8)?.first_chunk()?) as usize;
+    let flags = bytes.get(32..40)?;
+    (payload <= MAX_PAYLOAD && bytes[..4] != [0; 4] && flags == [0; 8]).then(|| padded_len(payload))
+}
+
+/// Walks the frames of a segment, piece by piece.
+struct Walk<'a> {
+    segment: &'a OpenSegment,
+    /// Where `buffer` begins in the segment.
+    base: u64,
+    buffer: Vec<u8>,
+    at: usize,
+    piece: usize,
+    /// Whether the buffer reaches the end of the file.
+    ended: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn new(segment: &'a OpenSegment, base: u64) -> Self {
+        Self { segment, base, buffer: Vec::new(), at: 0, piece: PIECE, ended: false }
+    }
+
+    /// The next frame and its offset; `None` where none is. The content is not verified unless asked for.
+    fn next(&mut self, salt: &super::Salt, verify: bool) -> Result<Option<(u64, FrameRef<'_>)>> {
+        loop {
+            let rest = &self.buffer[self.at.min(self.buffer.len())..];
+            if mark::parse(rest, salt).is_some() {
+                self.at += mark::MARK_LEN;
+                continue;
+            }
+            let len = if rest.len() < HEADER_LEN { None } else { claimed_len(rest) };
+            match len {
+                Some(len) if len <= rest.len() => break,
+                None if rest.len() >= HEADER_LEN => return Ok(None),
+                _ if self.ended => return Ok(None),
+                needed => self.fill(needed.unwrap_or(0))?,
+            }
+        }
+        let (start, at) = (self.at, self.base + self.at as u64);
+        let rest = &self.buffer[start..];
+        let frame = if verify { FrameRef::parse(rest) } else { FrameRef::parse_unverified(rest) };
+        if let Some(frame) = &frame {
+            self.at += frame.bytes.len();
+        }
+        Ok(frame.map(|frame| (at, frame)))
+    }
+
+    /// Reads on from the current place: a piece, or `needed` bytes if that is more.
+    fn fill(&mut self, needed: usize) -> Result<()> {
+        let io = |e| Error::io("read log segment", &self.segment.path, e);
+        self.base += self.at as u64;
+        self.at = 0;
+        let left = self.segment.file.len().map_err(io)?.saturating_sub(self.base);
+        let wanted = self.piece.max(needed).min(usize::try_from(left).unwrap_or(usize::MAX));
+        self.ended = wanted as u64 == left;
+        // A poll of the tail reads little, a replica that is far behind reads much at once.
+        self.piece = (2 * self.piece).min(1 << 20);
+        self.buffer.resize(wanted, 0);
+        let mut done = 0;
+        while done < wanted {
+            match self.segment.file.read_at(&mut self.buffer[done..], self.base + done as u64).map_err(io)? {
+                0 => break,
+                n => done += n,
+            }
+        }
+        self.buffer.truncate(done);
+        if done < wanted {
+            self.ended = true;
+        }
+        Ok(())
+    }
+}

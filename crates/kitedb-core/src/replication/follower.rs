@@ -1,0 +1,91 @@
+//! The background follower: one thread that pulls whenever its source has more, backs off where it fails, and says so.
+
+use super::{
+    replica::Replica,
+    status::{FollowerOptions, ReplicaState},
+};
+use crate::error::{Error, ErrorCode, Result};
+use parking_lot::{Condvar, Mutex};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+/// See the [module documentation](self).
+#[derive(Debug)]
+pub struct Follower {
+    replica: Arc<Replica>,
+    stop: Arc<(Mutex<bool>, Condvar)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Follower {
+    /// Starts following.
+    pub fn start(replica: &Arc<Replica>, options: FollowerOptions) -> Result<Self> {
+        if options.max_frames == 0 || options.poll_ms == 0 || options.backoff_ms == 0 {
+            let what = "max_frames, poll_ms and backoff_ms of a follower are at least 1";
+            return Err(Error::new(ErrorCode::InvalidOption, what));
+        }
+        let stop = Arc::new((Mutex::new(false), Condvar::new()));
+        let (worker, stopped) = (replica.clone(), stop.clone());
+        let spawned = std::thread::Builder::new().name("kitedb-follower".to_owned()).spawn(move || {
+            worker.following.store(true, Ordering::Release);
+            follow(&worker, options, &stopped);
+            worker.following.store(false, Ordering::Release);
+        });
+        let thread =
+            spawned.map_err(|e| Error::new(ErrorCode::Io, format_args!("cannot start a follower thread: {e}")))?;
+        Ok(Self { replica: replica.clone(), stop, thread: Some(thread) })
+    }
+
+    /// Ends the thread, after what it is doing.
+    pub fn stop(&mut self) {
+        *self.stop.0.lock() = true;
+        self.stop.1.notify_all();
+        self.replica.source().wake();
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn follow(replica: &Replica, options: FollowerOptions, (stop, wake): &(Mutex<bool>, Condvar)) {
+    let mut failures = 0u32;
+    let pause = |ms: u64| {
+        let mut stopped = stop.lock();
+        if !*stopped {
+            wake.wait_for(&mut stopped, Duration::from_millis(ms));
+        }
+    };
+    while !*stop.lock() {
+        match replica.catch_up_once(options.max_frames) {
+            Ok(0) => {
+                failures = 0;
+                let seen = replica.engine().published();
+                // Short enough that a stop is noticed even where the source cannot be woken.
+                replica.source().wait(seen, Duration::from_millis(options.poll_ms));
+            }
+            Ok(_) => failures = 0,
+            // It goes on with whatever ends that state: a reseed, or another source.
+            Err(e) if matches!(e.code(), ErrorCode::Closed | ErrorCode::Forked | ErrorCode::NotReplica) => return,
+            Err(_) => {
+                let wait = options.backoff_ms.saturating_mul(1 << failures.min(20)).min(options.backoff_max_ms);
+                failures = failures.saturating_add(1);
+                let seen = replica.state();
+                pause(wait.max(1));
+                if seen == ReplicaState::NeedsReseed && replica.state() != seen {
+                    failures = 0;
+                }
+            }
+        }
+    }
+}

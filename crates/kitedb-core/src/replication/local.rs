@@ -1,0 +1,311 @@
+//! A source on paths of this machine: its file, and the sidecar with its log.
+
+use super::{
+    registry::{Progress, Registry},
+    source::{At, Fenced, Pulled, Snapshot, Source},
+};
+use crate::{
+    db::FenceLock,
+    error::{Error, ErrorCode, Result},
+    graph::{Digest, Epoch, LogIndex},
+    io::{Env, OpenMode},
+    log::{Control, FrameRef, LogReader, PageLimits, Position, WriterId},
+    store::{CheckpointMark, Image, Store, StoreImage},
+};
+use parking_lot::Mutex;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+/// Makes a checkpoint of the database at a path, if this process has it open for writing.
+pub type Checkpointer = Arc<dyn Fn(&Path) -> Option<Result<()>> + Send + Sync>;
+
+/// See the [module documentation](self).
+pub struct LocalSource {
+    env: Env,
+    db_path: PathBuf,
+    sidecar: PathBuf,
+    checkpointer: Checkpointer,
+    open: Mutex<Option<Open>>,
+}
+
+struct Open {
+    reader: LogReader,
+    registry: Option<Registry>,
+    /// The position that is known to be on this log's history.
+    verified: Option<LogIndex>,
+}
+
+/// The store pins its generation.
+struct LocalSnapshot {
+    image: StoreImage,
+    _store: Store,
+}
+
+impl Snapshot for LocalSnapshot {
+    fn checkpoint(&self) -> CheckpointMark {
+        self.image.manifest().checkpoint
+    }
+
+    fn image(&self) -> &dyn Image {
+        &self.image
+    }
+}
+
+impl std::fmt::Debug for LocalSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocalSource").field("db_path", &self.db_path).field("sidecar", &self.sidecar).finish()
+    }
+}
+
+impl LocalSource {
+    /// The source at these paths. They are looked at with the first request.
+    pub fn new(env: Env, db_path: PathBuf, sidecar: PathBuf, checkpointer: Checkpointer) -> Self {
+        Self { env, db_path, sidecar, checkpointer, open: Mutex::new(None) }
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
+        let mut open = self.open.lock();
+        let open = match &mut *open {
+            Some(open) => open,
+            none => {
+                let reader = LogReader::open(&self.env, &self.sidecar)?;
+                let registry = Registry::open(&self.env, &self.sidecar).unwrap_or_default();
+                none.insert(Open { reader, registry, verified: None })
+            }
+        };
+        f(open)
+    }
+
+    fn control(&self) -> Result<Arc<Control>> {
+        self.with(|open| Ok(open.reader.control().clone()))
+    }
+
+    /// Asks whoever has the source open for a checkpoint, and waits for it.
+    fn ask_for_checkpoint(&self) -> Result<()> {
+        if let Some(made) = (self.checkpointer)(&self.db_path) {
+            return made;
+        }
+        let control = self.control()?;
+        if !control.writer_lives()? {
+            return Ok(());
+        }
+        let asked = control.ask_for_checkpoint();
+        for _ in 0..1000 {
+            if control.checkpoints_done() >= asked {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let what = "the source's process did not make the checkpoint that was asked for: is it stopped?";
+        Err(Error::new(ErrorCode::SourceUnavailable, what))
+    }
+}
+
+impl Open {
+    /// Fails unless `at` is on this log's history.
+    fn verify(&mut self, at: &At) -> Result<()> {
+        let control = self.reader.control().clone();
+        let head = control.published();
+        let off = |what: &dyn std::fmt::Display| {
+            Error::new(
+                ErrorCode::NeedsReseed,
+                format_args!("needs reseed: this replica is at {}:{}, {what}", at.epoch, at.index),
+            )
+        };
+        match self.reader.position(at.index)? {
+            Position::At { epoch, writer_id, digest } => {
+                if epoch != at.epoch || (writer_id != at.writer_id && at.writer_id != [0; 16]) {
+                    let what = format_args!("but its source has another history: epoch {epoch} there");
+                    return Err(off(&what));
+                }
+                if digest != at.digest {
+                    return Err(off(&"where its source holds another graph (the state digests differ)"));
+                }
+            }
+            Position::Before { digest } if digest != at.digest => {
+                return Err(off(&"where its source holds another graph (the state digests differ)"));
+            }
+            Position::Before { .. } => {}
+            Position::BelowFloor => {
+                let floor = self.reader.floor().unwrap_or_default();
+                let what =
+                    format_args!("below retained floor {floor} of its source: log index {} is gone", at.index.0 + 1);
+                return Err(off(&what));
+            }
+            Position::Beyond if at.index <= head && at.index.0 > 0 && self.reader.floor().is_some() => {
+                return Err(off(&"where its source's log has a gap"));
+            }
+            Position::Beyond if at.index > head && !control.is_replica() && control.writer_lives()? => {
+                let what = format_args!("ahead of its source, which has only {head} and lost what came after");
+                return Err(off(&what));
+            }
+            Position::Beyond if self.reader.floor().is_none() && at.index < head => {
+                return Err(off(&"and its source kept no log of what came after"));
+            }
+            Position::Beyond => {}
+        }
+        Ok(())
+    }
+}
+
+impl Source for LocalSource {
+    fn head(&self) -> Result<LogIndex> {
+        Ok(self.control()?.published())
+    }
+
+    fn page(&self, at: &At, limits: PageLimits) -> Result<Pulled> {
+        let pulled = self.with(|open| {
+            let control = open.reader.control().clone();
+            let head = control.published();
+            let fenced_end = control.end().filter(|(epoch, _)| epoch.0 + 1 == control.fence().0).map(|(_, last)| last);
+            // What a fence ended is complete, whatever its writer had published.
+            let through = limits.through.min(head.max(fenced_end.unwrap_or_default()));
+            if open.verified != Some(at.index) || head < at.index {
+                open.verify(at)?;
+            }
+            let looks = open.reader.refreshes();
+            let page = open.reader.read(at.index, PageLimits { through, ..limits })?;
+            if open.reader.refreshes() != looks {
+                // Another segment may have taken the place of what this replica holds.
+                open.verify(at)?;
+            }
+            open.verified = Some(page.last().map_or(at.index, |last| last.header.log_index));
+            Ok(Pulled { page, head: head.max(fenced_end.unwrap_or_default()) })
+        });
+        if pulled.is_err() {
+            // Its files may have been replaced: look at them anew.
+            *self.open.lock() = None;
+        }
+        pulled
+    }
+
+    fn page_unattributed(&self, at: &At, limits: PageLimits) -> Result<Pulled> {
+        self.with(|open| {
+            let head = open.reader.control().published();
+            let through = limits.through.min(head);
+            open.reader.refresh()?;
+            if let Position::BelowFloor = open.reader.position(at.index)? {
+                let what = format_args!("needs reseed: log index {} is below retained floor", at.index.0 + 1);
+                return Err(Error::new(ErrorCode::NeedsReseed, what));
+            }
+            let page = open.reader.read(at.index, PageLimits { through, ..limits })?;
+            Ok(Pulled { page, head })
+        })
+    }
+
+    fn snapshot(&self, fresh: bool) -> Result<Box<dyn Snapshot>> {
+        if fresh {
+            self.ask_for_checkpoint()?;
+        }
+        let store = Store::open(&self.env, &self.db_path, false)?;
+        Ok(Box::new(LocalSnapshot { image: store.image(), _store: store }))
+    }
+
+    fn report(&self, progress: &Progress) -> Result<()> {
+        self.with(|open| {
+            if open.registry.is_none() {
+                open.registry = Registry::open(&self.env, &self.sidecar)?;
+            }
+            let stamped = Progress { reported_at_ms: self.env.host.now_ms(), ..progress.clone() };
+            open.registry.as_ref().map_or(Ok(()), |registry| registry.report(&stamped))
+        })
+    }
+
+    fn fence(&self, owner: WriterId) -> Result<Fenced> {
+        *self.open.lock() = None;
+        self.with(|open| {
+            let control = open.reader.control().clone();
+            if control.is_replica() {
+                let what = "the source is itself a replica: fencing it would not stop its primary; follow the primary \
+                            and promote then, or force the promotion";
+                return Err(Error::new(ErrorCode::SourceUnavailable, what));
+            }
+            let _fence = FenceLock::take(&control)?;
+            let (leads, by) = (control.fence(), control.fence_owner());
+            let (ended, next) = match control.end() {
+                // Fenced already, by this promotion when it was cut short.
+                Some((ended, last)) if by == owner => return Ok(Fenced { ended, last, next: leads }),
+                Some((ended, _)) if by != [0; 16] && ended.0 + 1 == leads.0 => {
+                    return Err(Error::new(
+                        ErrorCode::StalePrimary,
+                        format_args!(
+                            "stale primary: the source was fenced by another promotion, to epoch {leads}; follow that \
+                             primary, or force this promotion if it never came up"
+                        ),
+                    ));
+                }
+                // Fenced by a promotion that died before it had fixed the end: complete it as one's own.
+                _ if by != [0; 16] => (Epoch(leads.0 - 1), leads),
+                _ => (leads, Epoch(leads.0 + 1)),
+            };
+            if ended == leads {
+                control.raise_fence(ended, next, owner)?;
+            } else {
+                control.set_fence(ended)?;
+                control.raise_fence(ended, next, owner)?;
+            }
+            let last = self.last_frame(open)?;
+            control.set_end(ended, last)?;
+            Ok(Fenced { ended, last, next })
+        })
+    }
+
+    fn wait(&self, seen: LogIndex, timeout: Duration) {
+        // Not under the lock: others may ask meanwhile.
+        match self.control() {
+            Ok(control) => control.wait_published(seen, timeout),
+            Err(_) => std::thread::sleep(timeout),
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(open) = &*self.open.lock() {
+            open.reader.control().wake_all();
+        }
+    }
+}
+
+impl LocalSource {
+    /// The last frame that is in the log, published or not; it and all before it are durable then.
+    fn last_frame(&self, open: &mut Open) -> Result<LogIndex> {
+        let mut last = open.reader.control().published();
+        open.reader.refresh()?;
+        loop {
+            let limits = PageLimits { max_frames: 4096, max_bytes: 4 << 20, through: LogIndex(u64::MAX) };
+            let page = open.reader.read(last, limits)?;
+            let mut valid = 0;
+            for chunk in &page.chunks {
+                let whole = |place: &&crate::log::FramePlace| {
+                    FrameRef::parse(&chunk.bytes[place.at..place.at + place.len]).is_some()
+                };
+                let here = chunk.frames.iter().take_while(whole).count();
+                valid += here;
+                if here < chunk.frames.len() {
+                    break;
+                }
+            }
+            last.0 += valid as u64;
+            if valid == 0 || valid < page.frame_count() {
+                break;
+            }
+        }
+        for path in open.reader.paths() {
+            let io = |e| Error::io("sync", path, e);
+            match self.env.disk.open(path, OpenMode::ReadWrite) {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                file => file.and_then(|file| file.sync_data()).map_err(io)?,
+            }
+        }
+        Ok(last)
+    }
+}
+
+impl At {
+    /// Before the first frame.
+    pub fn start() -> Self {
+        Self { epoch: Epoch(0), writer_id: [0; 16], index: LogIndex(0), digest: Digest::default() }
+    }
+}

@@ -1,0 +1,28 @@
+//! Floor 5: replication. A primary's log lies in a sidecar; replicas pull frames from it, keep them verbatim in a log
+//! of their own, and fold them. Copy frames, apply frames: there is no other mechanism.
+//!
+//! `registry` holds what replicas report; `retention` decides what of a log may go; `primary` is a log that others
+//! follow; `source` is where frames and snapshots come from, `local` one on paths of this machine; `replica` pulls,
+//! bootstraps and takes over; `follower` does so in the background; `wait` waits for tokens.
+
+mod follower;
+mod local;
+mod primary;
+mod registry;
+mod replica;
+mod retention;
+mod source;
+mod status;
+mod wait;
+
+pub(crate) use follower::Follower;
+pub(crate) use local::{Checkpointer, LocalSource};
+pub(crate) use primary::Leader;
+pub(crate) use registry::MAX_ID;
+pub(crate) use replica::{Replica, SourcePaths};
+pub(crate) use wait::wait_for_token;
+
+pub use status::{
+    FollowerOptions, HoldState, PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus,
+    ReplicaState, RetentionOutcome, TokenWait,
+};

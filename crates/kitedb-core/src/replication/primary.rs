@@ -1,0 +1,216 @@
+//! A log that others follow: what they reported, how far behind they are, and what may go. A primary has one, and so
+//! has a replica, for the replicas that follow it.
+
+use super::{
+    registry::{Progress, Registry},
+    retention::{self, Holds, Kept},
+    status::{HoldState, PrimaryReplicationStatus, ReplicaLag, RetentionOutcome},
+};
+use crate::{
+    db::Engine,
+    error::{Error, ErrorCode, Result},
+    graph::{Epoch, LogIndex},
+    log::{Control, LogReader},
+};
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// See the [module documentation](self).
+#[derive(Debug)]
+pub struct Leader {
+    engine: Arc<Engine>,
+    control: Arc<Control>,
+    /// `None`: the database is open for reading only, and its sidecar has none.
+    registry: Option<Registry>,
+    reader: Mutex<LogReader>,
+    /// Held while retention runs.
+    pruning: Mutex<()>,
+}
+
+/// A replica's report, and what the log says of it.
+struct Standing {
+    progress: Progress,
+    /// When the first frame that it misses was committed.
+    missing_since: Option<u64>,
+    lag_bytes: u64,
+    lost: bool,
+}
+
+impl Leader {
+    /// Of an engine with a sidecar. One that is open for reading only says what it saw when it was opened.
+    pub fn new(engine: &Arc<Engine>, control: Arc<Control>) -> Result<Self> {
+        let registry = match engine.options.read_only {
+            true => Registry::look(&engine.env, &engine.log_dir)?,
+            false => Some(Registry::create(&engine.env, &engine.log_dir)?),
+        };
+        let reader = Mutex::new(LogReader::with_control(&engine.env, &engine.log_dir, control.clone())?);
+        Ok(Self { engine: engine.clone(), control, registry, reader, pruning: Mutex::new(()) })
+    }
+
+    /// What a primary says of itself. `epoch` is the one that the asking handle leads.
+    pub fn status(&self, epoch: Epoch) -> Result<PrimaryReplicationStatus> {
+        let view = self.engine.view();
+        let token = view.token();
+        let head = token.log_index;
+        let (standings, segments, log_bytes) = self.standings(head)?;
+        let appends = self.engine.appends();
+        Ok(PrimaryReplicationStatus {
+            role: self.engine.role(),
+            epoch: epoch.0,
+            head_log_index: head.0,
+            retained_floor: floor_of(&segments, head),
+            replica_lags: standings.iter().map(|s| self.lag_of(s, head)).collect(),
+            sidecar_path: self.engine.log_dir.clone(),
+            last_token: (head.0 > 0).then_some(token),
+            append_attempts: appends.0,
+            append_failures: appends.1,
+            append_successes: appends.0 - appends.1,
+            digest: view.digest(),
+            durable_log_index: self.control.durable().0,
+            log_bytes,
+            segments: segments.len() as u64,
+            fenced: self.engine.is_fenced() || self.control.fence() > epoch,
+            process_id: writer_of(&self.engine, &self.control)?,
+        })
+    }
+
+    fn registry(&self) -> Result<&Registry> {
+        self.engine.require_writable()?;
+        let missing = || Error::new(ErrorCode::Internal, "the registry of replicas is missing");
+        self.registry.as_ref().ok_or_else(missing)
+    }
+
+    fn lag_of(&self, standing: &Standing, head: LogIndex) -> ReplicaLag {
+        let Standing { progress, missing_since, lag_bytes, lost } = standing;
+        let now = self.engine.env.host.now_ms();
+        let hold = if *lost {
+            HoldState::Lost
+        } else if retention::let_go(&self.engine.options.retention, now, *missing_since) {
+            HoldState::AtRisk
+        } else {
+            HoldState::Held
+        };
+        ReplicaLag {
+            replica_id: progress.replica_id.clone(),
+            epoch: progress.epoch.0,
+            applied_log_index: progress.applied.0,
+            durable_log_index: progress.durable.0,
+            lag_frames: head.0.saturating_sub(progress.applied.0),
+            lag_bytes: *lag_bytes,
+            lag_ms: missing_since.map_or(0, |since| now.saturating_sub(since)),
+            hold,
+            reported_at_ms: progress.reported_at_ms,
+        }
+    }
+
+    /// Every report with what the log says of it, the segments, and the bytes of the log.
+    fn standings(&self, head: LogIndex) -> Result<(Vec<Standing>, Vec<Kept>, u64)> {
+        let mut reader = self.reader.lock();
+        reader.refresh()?;
+        let segments = kept(&reader, head);
+        let floor = segments.first().map_or(LogIndex(head.0 + 1), |s| s.first);
+        let mut standings = Vec::new();
+        for progress in self.registry.iter().flat_map(Registry::reports) {
+            let next = LogIndex(progress.applied.0.min(progress.durable.0) + 1);
+            let shown = LogIndex(progress.applied.0 + 1);
+            let missing_since = if shown <= head { reader.commit_ms(shown.max(floor))? } else { None };
+            let lag_bytes = segments.iter().map(|s| s.bytes_beyond(progress.applied)).sum();
+            standings.push(Standing { lost: next < floor && next <= head, progress, missing_since, lag_bytes });
+        }
+        let log_bytes = segments.iter().map(|s| s.bytes).sum();
+        Ok((standings, segments, log_bytes))
+    }
+
+    /// Takes in what an operator says of a replica.
+    pub fn report(&self, epoch: Epoch, replica_id: &str, reported: Epoch, applied: LogIndex) -> Result<()> {
+        if reported != epoch {
+            return Err(Error::new(
+                ErrorCode::EpochMismatch,
+                format_args!("epoch mismatch: the report says epoch {reported}, this primary leads epoch {epoch}"),
+            ));
+        }
+        let head = self.engine.published();
+        if applied > head {
+            return Err(Error::invalid(format_args!(
+                "a replica cannot have applied log index {applied}: this primary's last commit is {head}"
+            )));
+        }
+        let now = self.engine.env.host.now_ms();
+        let replica_id = replica_id.to_owned();
+        self.registry()?.report(&Progress {
+            replica_id,
+            epoch: reported,
+            applied,
+            durable: applied,
+            reported_at_ms: now,
+        })
+    }
+
+    /// Forgets a replica.
+    pub fn remove(&self, replica_id: &str) -> Result<bool> {
+        self.registry()?.remove(replica_id)
+    }
+
+    /// Lets go of what nobody asks for. Makes a checkpoint first if recovery is what holds it.
+    pub fn run_retention(&self) -> Result<RetentionOutcome> {
+        let _one_at_a_time = self.pruning.lock();
+        let head = self.engine.published();
+        let (standings, segments, _) = self.standings(head)?;
+        let replicas: Vec<_> = standings.iter().map(|s| (s.progress.durable, s.missing_since)).collect();
+        let holds = Holds { head, now_ms: self.engine.env.host.now_ms(), replicas: &replicas };
+        let unwanted = &segments[..retention::plan(&segments, &holds, &self.engine.options.retention)];
+        let mut pruned = 0;
+        if let Some(last) = unwanted.last() {
+            if last.last > self.engine.checkpoint_index() {
+                self.engine.checkpoint()?;
+            }
+            let folded = self.engine.checkpoint_index();
+            let goes = unwanted.iter().take_while(|s| s.last <= folded).count();
+            let seqs: Vec<u64> = self.reader.lock().segments().take(goes).map(|(seq, _, _)| seq).collect();
+            pruned = self.engine.remove_segments(&seqs)?;
+        }
+        let mut reader = self.reader.lock();
+        reader.refresh()?;
+        let retained_floor = floor_of(&kept(&reader, head), head);
+        Ok(RetentionOutcome { pruned_segments: pruned as u64, retained_floor })
+    }
+}
+
+/// The process that has a log open for writing: this one, unless it only reads; else the one that lives, if one does.
+pub(super) fn writer_of(engine: &Engine, control: &Control) -> Result<Option<u64>> {
+    if !engine.options.read_only {
+        return Ok(Some(engine.env.host.process_id().into()));
+    }
+    Ok(control.writer_lives()?.then(|| control.writer_pid()))
+}
+
+impl Kept {
+    /// The bytes of its frames after `index`, taking all for equally long.
+    fn bytes_beyond(&self, index: LogIndex) -> u64 {
+        let frames = (self.last.0 + 1).saturating_sub(self.first.0);
+        let beyond = (self.last.0.saturating_sub(index.0)).min(frames);
+        if frames == 0 { 0 } else { (u128::from(self.bytes) * u128::from(beyond) / u128::from(frames)) as u64 }
+    }
+}
+
+fn kept(reader: &LogReader, head: LogIndex) -> Vec<Kept> {
+    let segments: Vec<_> = reader.segments().collect();
+    let next = |at: usize| segments.get(at + 1).map(|(_, header, _)| header);
+    let kept = |(at, (_, header, bytes)): (usize, &(u64, crate::log::SegmentHeader, u64))| Kept {
+        first: header.first,
+        last: next(at).map_or(head, |next| LogIndex(next.first.0 - 1)),
+        bytes: *bytes,
+        left_ms: next(at).map_or(u64::MAX, |next| next.begun_ms),
+    };
+    segments.iter().enumerate().map(kept).collect()
+}
+
+/// The first frame that is still there; 0 if the log has all from the first one on.
+fn floor_of(segments: &[Kept], head: LogIndex) -> u64 {
+    match segments.first() {
+        Some(first) if first.first.0 > 1 => first.first.0,
+        Some(_) => 0,
+        None if head.0 == 0 => 0,
+        None => head.0 + 1,
+    }
+}

@@ -1,0 +1,404 @@
+//! A replica: pulls frames from its source, bootstraps from its snapshots, and takes over.
+
+use super::{
+    primary::Leader,
+    registry::Progress,
+    source::{At, Source},
+    status::{Promotion, ReplicaReplicationStatus, ReplicaState},
+};
+use crate::{
+    db::{Engine, ReplicationRole},
+    error::{Error, ErrorCode, Result},
+    graph::{Epoch, LogIndex},
+    log::{Control, PageLimits},
+};
+use parking_lot::{Mutex, RwLock};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    },
+};
+
+/// Bytes of frames that are pulled at once, roughly.
+const PAGE_BYTES: usize = 4 << 20;
+/// Where an interrupted copy is remembered, in the replica's sidecar.
+const RECORD: &str = "bootstrap.progress";
+
+/// Where a source is, as the options say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourcePaths {
+    /// Its file.
+    pub db: PathBuf,
+    /// Its log.
+    pub sidecar: PathBuf,
+}
+
+/// See the [module documentation](self).
+#[derive(Debug)]
+pub struct Replica {
+    engine: Arc<Engine>,
+    control: Arc<Control>,
+    /// For the replicas that follow this one.
+    leader: Arc<Leader>,
+    id: String,
+    source: RwLock<(SourcePaths, Arc<dyn Source>)>,
+    /// Held by whoever pulls, copies or promotes.
+    working: Mutex<Work>,
+    state: AtomicU8,
+    since_ms: AtomicU64,
+    source_head: AtomicU64,
+    pub(super) following: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    /// Checkpoints there were when retention last ran.
+    checkpoints: u64,
+}
+
+const STATES: [ReplicaState; 7] = [
+    ReplicaState::Bootstrapping,
+    ReplicaState::Following,
+    ReplicaState::Behind,
+    ReplicaState::Stalled,
+    ReplicaState::NeedsReseed,
+    ReplicaState::Promoted,
+    ReplicaState::Closed,
+];
+
+impl Replica {
+    /// A replica that reports to its source as `id`.
+    pub fn new(
+        engine: &Arc<Engine>,
+        control: Arc<Control>,
+        leader: Arc<Leader>,
+        id: String,
+        paths: SourcePaths,
+        source: Arc<dyn Source>,
+    ) -> Self {
+        let replica = Self {
+            engine: engine.clone(),
+            control,
+            leader,
+            id,
+            source: RwLock::new((paths, source)),
+            working: Mutex::default(),
+            state: AtomicU8::new(u8::MAX),
+            since_ms: AtomicU64::new(0),
+            source_head: AtomicU64::new(0),
+            following: AtomicBool::new(false),
+        };
+        let first = match (replica.control.needs_reseed(), replica.control.last_error()) {
+            (true, _) => ReplicaState::NeedsReseed,
+            (false, Some(_)) => ReplicaState::Stalled,
+            (false, None) => ReplicaState::Behind,
+        };
+        replica.enter(first);
+        replica
+    }
+
+    pub(super) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    pub(super) fn source(&self) -> Arc<dyn Source> {
+        self.source.read().1.clone()
+    }
+
+    /// What the replica is doing.
+    pub fn state(&self) -> ReplicaState {
+        STATES.get(usize::from(self.state.load(Ordering::Acquire))).copied().unwrap_or(ReplicaState::Behind)
+    }
+
+    /// Enters a state, noting since when it is in it.
+    pub fn enter(&self, state: ReplicaState) {
+        let number = STATES.iter().position(|s| *s == state).unwrap_or(0) as u8;
+        if self.state.swap(number, Ordering::AcqRel) != number {
+            self.since_ms.store(self.engine.env.host.now_ms(), Ordering::Release);
+            self.engine.signal.notify_all();
+        }
+    }
+
+    /// Fails once this replica has taken over.
+    fn require_replica(&self) -> Result<()> {
+        self.engine.check_usable()?;
+        self.engine.require_writable()?;
+        match self.engine.role() {
+            ReplicationRole::Replica => Ok(()),
+            _ => Err(Error::new(ErrorCode::NotReplica, "this database was promoted: it is not opened in replica role")),
+        }
+    }
+
+    /// Applies up to `max_frames` frames (at least one is asked for) that the source has beyond this node. Returns how
+    /// many were applied.
+    pub fn catch_up_once(&self, max_frames: usize) -> Result<usize> {
+        let mut work = self.working.lock();
+        self.require_replica()?;
+        let result = self.pull(max_frames.max(1), LogIndex(u64::MAX));
+        self.settle(&mut work, result)
+    }
+
+    /// Notes how an attempt ended.
+    fn settle(&self, work: &mut Work, result: Result<usize>) -> Result<usize> {
+        self.report();
+        match &result {
+            Ok(_) => {
+                self.control.set_last_error(None);
+                self.control.set_needs_reseed(false);
+                let behind = self.engine.published().0 < self.source_head.load(Ordering::Acquire);
+                self.enter(if behind { ReplicaState::Behind } else { ReplicaState::Following });
+            }
+            Err(e) => self.note_failure(e),
+        }
+        // Its own log would grow for ever: it is cut after each checkpoint.
+        let checkpoints = self.engine.checkpoints();
+        if work.checkpoints != checkpoints {
+            work.checkpoints = checkpoints;
+            if let Err(e) = self.leader.run_retention() {
+                tracing::warn!("a replica's log could not be cut: {e}");
+            }
+        }
+        result
+    }
+
+    fn note_failure(&self, e: &Error) {
+        if e.code() == ErrorCode::Closed {
+            return;
+        }
+        self.control.set_last_error(Some(&e.to_string()));
+        if e.code() == ErrorCode::NeedsReseed {
+            self.control.set_needs_reseed(true);
+        }
+        let state = if self.control.needs_reseed() { ReplicaState::NeedsReseed } else { ReplicaState::Stalled };
+        self.enter(state);
+        tracing::warn!(code = e.code().as_str(), "a replica could not catch up: {e}");
+    }
+
+    /// Pulls and applies frames, up to so many and up to an index.
+    fn pull(&self, max_frames: usize, through: LogIndex) -> Result<usize> {
+        let source = self.source();
+        let mut applied = 0;
+        while applied < max_frames {
+            let (epoch, writer_id, index, digest) = self.engine.position();
+            let at = At { epoch, writer_id, index, digest };
+            let limits = PageLimits { max_frames: max_frames - applied, max_bytes: PAGE_BYTES, through };
+            let pulled = source.page(&at, limits)?;
+            self.source_head.store(pulled.head.0, Ordering::Release);
+            let before = applied;
+            for chunk in pulled.page.chunks {
+                applied += self.engine.follow(chunk)?;
+            }
+            // What could be applied is; then the rest is reported.
+            if let Some(fault) = pulled.page.fault {
+                return Err(fault);
+            }
+            if applied == before {
+                break;
+            }
+        }
+        Ok(applied)
+    }
+
+    /// Tells the source how far this node is. A failure only keeps more of the source's log.
+    fn report(&self) {
+        let view = self.engine.view();
+        let token = view.token();
+        let durable = match self.engine.options.sync_mode {
+            crate::db::SyncMode::Full => token.log_index,
+            _ => self.engine.durable().min(token.log_index),
+        };
+        let progress = Progress {
+            replica_id: self.id.clone(),
+            epoch: token.epoch,
+            applied: token.log_index,
+            durable,
+            reported_at_ms: 0,
+        };
+        if let Err(e) = self.source().report(&progress) {
+            tracing::debug!("a replica could not report its progress: {e}");
+        }
+    }
+
+    /// Replaces this replica's graph by a snapshot of its source's, and catches up to what the source had published
+    /// when this began. The source is not stopped or slowed. A crash leaves the old graph or the new one; a copy
+    /// that was interrupted resumes.
+    pub fn bootstrap(&self) -> Result<()> {
+        let mut work = self.working.lock();
+        self.require_replica()?;
+        let before = self.state();
+        self.enter(ReplicaState::Bootstrapping);
+        let result = self.copy_and_catch_up();
+        if let Err(e) = &result {
+            self.note_failure(e);
+            if e.code() != ErrorCode::NeedsReseed && before == ReplicaState::NeedsReseed {
+                self.enter(before);
+            }
+            return result;
+        }
+        self.settle(&mut work, Ok(0)).map(drop)
+    }
+
+    fn copy_and_catch_up(&self) -> Result<()> {
+        let source = self.source();
+        let head = source.head()?;
+        self.source_head.store(head.0, Ordering::Release);
+        let mut snapshot = source.snapshot(false)?;
+        // First the log is kept from the snapshot on, then the snapshot is looked at again: what follows it cannot be
+        // let go any more. Where it was already, or is damaged, a newer snapshot passes over that.
+        for fresh in [false, true] {
+            if fresh {
+                snapshot = source.snapshot(true)?;
+            }
+            let mark = snapshot.checkpoint();
+            source.report(&Progress {
+                replica_id: self.id.clone(),
+                epoch: mark.epoch,
+                applied: mark.log_index,
+                durable: mark.log_index,
+                reported_at_ms: 0,
+            })?;
+            match self.log_is_whole(&*source, mark.log_index, mark.digest, head) {
+                Ok(()) => break,
+                Err(e) if fresh => return Err(e),
+                Err(e) => {
+                    tracing::info!("the source's log after its checkpoint cannot be read, asking for a new one: {e}")
+                }
+            }
+        }
+        let record = self.engine.log_dir.join(RECORD);
+        self.engine.adopt(snapshot.image(), &record, &mut |_| self.engine.check_usable())?;
+        drop(snapshot);
+        while self.engine.published() < head {
+            if self.pull(usize::MAX, head)? == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether every frame after a snapshot up to `head` can be read.
+    fn log_is_whole(
+        &self,
+        source: &dyn Source,
+        index: LogIndex,
+        digest: crate::graph::Digest,
+        head: LogIndex,
+    ) -> Result<()> {
+        let mut at = At { index, digest, ..At::start() };
+        while at.index < head {
+            let limits = PageLimits { max_frames: usize::MAX, max_bytes: PAGE_BYTES, through: head };
+            let page = source.page_unattributed(&at, limits)?.page;
+            for chunk in &page.chunks {
+                for place in &chunk.frames {
+                    let bytes = &chunk.bytes[place.at..place.at + place.len];
+                    if crate::log::FrameRef::parse(bytes).is_none() {
+                        let index = place.header.log_index;
+                        return Err(Error::corrupt(format_args!("the frame with log index {index} does not verify")));
+                    }
+                }
+            }
+            let Some(last) = page.last().map(|last| last.header) else {
+                return page.fault.map_or_else(|| Ok(()), Err);
+            };
+            at.index = last.log_index;
+            at.digest = last.digest;
+        }
+        Ok(())
+    }
+
+    /// Takes over: fences the source, takes everything that it acknowledged, and begins the next epoch on this
+    /// node's own files. With `force`, also where the source cannot be fenced or read to its end.
+    pub fn promote(&self, force: bool) -> Result<Promotion> {
+        let mut work = self.working.lock();
+        self.require_replica()?;
+        if self.control.needs_reseed() && !force {
+            let what = "needs reseed: this replica is not on its source's history, so it cannot take over from it; \
+                        reseed it, or force the promotion and lose what only the source has";
+            return Err(Error::new(ErrorCode::NeedsReseed, what));
+        }
+        let fenced = self.fence_and_drain();
+        let (next, source_fenced) = match fenced {
+            Ok(next) => (next, true),
+            Err(e) if force => {
+                tracing::warn!("a promotion is forced although its source could not be fenced: {e}");
+                (Epoch(self.engine.epoch().0.max(self.control.fence().0) + 1), false)
+            }
+            Err(e) => return Err(e),
+        };
+        let last_kept = self.engine.promote_replica(next)?;
+        self.control.set_needs_reseed(false);
+        self.control.set_last_error(None);
+        self.control.set_promotion([0; 16]);
+        self.enter(ReplicaState::Promoted);
+        work.checkpoints = self.engine.checkpoints();
+        Ok(Promotion { epoch: next.0, last_kept, source_fenced })
+    }
+
+    fn fence_and_drain(&self) -> Result<Epoch> {
+        let source = self.source();
+        // Before anything is fenced: is this replica on that history at all?
+        self.pull(1, LogIndex(u64::MAX))?;
+        let mut owner = self.control.promotion();
+        if owner == [0; 16] {
+            // Remembered, so that a promotion that is cut short can be completed.
+            owner = self.engine.env.host.random();
+            self.control.set_promotion(owner);
+            self.control.sync()?;
+        }
+        let fenced = source.fence(owner)?;
+        while self.engine.published() < fenced.last {
+            if self.pull(usize::MAX, fenced.last)? == 0 {
+                return Err(Error::new(
+                    ErrorCode::SourceUnavailable,
+                    format_args!(
+                        "the source was fenced at log index {}, but its log can be read up to {} only; try again, or \
+                         force the promotion",
+                        fenced.last,
+                        self.engine.published()
+                    ),
+                ));
+            }
+        }
+        Ok(fenced.next.max(Epoch(self.engine.epoch().0 + 1)))
+    }
+
+    /// Follows another source from now on; what this node holds must be on its history.
+    pub fn repoint(&self, paths: SourcePaths, source: Arc<dyn Source>) -> Result<()> {
+        self.require_replica()?;
+        let _idle = self.working.lock();
+        let old = std::mem::replace(&mut *self.source.write(), (paths, source));
+        old.1.wake();
+        self.enter(ReplicaState::Behind);
+        Ok(())
+    }
+
+    /// What the replica says of itself.
+    pub fn status(&self) -> ReplicaReplicationStatus {
+        let view = self.engine.view();
+        let token = view.token();
+        let at_start = token.log_index.0 == 0;
+        let (paths, _) = &*self.source.read();
+        let head = self.source_head.load(Ordering::Acquire).max(token.log_index.0);
+        ReplicaReplicationStatus {
+            role: ReplicationRole::Replica,
+            source_db_path: Some(paths.db.clone()),
+            source_sidecar_path: Some(paths.sidecar.clone()),
+            applied_epoch: if at_start { 0 } else { token.epoch.0 },
+            applied_log_index: token.log_index.0,
+            last_error: self.control.last_error(),
+            needs_reseed: self.control.needs_reseed(),
+            state: if self.engine.check_usable().is_err() { ReplicaState::Closed } else { self.state() },
+            state_since_ms: self.since_ms.load(Ordering::Acquire),
+            sidecar_path: self.engine.log_dir.clone(),
+            replica_id: self.id.clone(),
+            source_head_log_index: head,
+            lag_frames: head - token.log_index.0,
+            durable_log_index: self.engine.durable().0.min(token.log_index.0),
+            digest: view.digest(),
+            follower_running: self.following.load(Ordering::Acquire),
+            process_id: Some(self.engine.env.host.process_id().into()),
+        }
+    }
+}

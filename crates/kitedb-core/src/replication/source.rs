@@ -1,0 +1,72 @@
+//! Where a replica gets its frames and snapshots from. One trait: local paths implement it here, a network can.
+
+use super::registry::Progress;
+use crate::{
+    error::Result,
+    graph::{Digest, Epoch, LogIndex},
+    log::{LogPage, PageLimits, WriterId},
+    store::{CheckpointMark, Image},
+};
+use std::{fmt, time::Duration};
+
+/// Where a replica is in the history that it follows. Every request carries it: a number alone identifies nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct At {
+    /// The epoch of its last frame.
+    pub epoch: Epoch,
+    /// Who wrote that epoch.
+    pub writer_id: WriterId,
+    /// Its last frame; 0 before the first.
+    pub index: LogIndex,
+    /// The state digest after it.
+    pub digest: Digest,
+}
+
+/// What a source answers to a request for frames.
+#[derive(Debug)]
+pub struct Pulled {
+    /// Frames after the position, perhaps none.
+    pub page: LogPage,
+    /// The last frame that the source has published.
+    pub head: LogIndex,
+}
+
+/// A fenced source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fenced {
+    /// The epoch that ended.
+    pub ended: Epoch,
+    /// Its last frame: everything that was acknowledged is at or below it.
+    pub last: LogIndex,
+    /// The epoch that may follow.
+    pub next: Epoch,
+}
+
+/// An image of the source's database at one checkpoint, which stays readable while this lives.
+pub trait Snapshot: Send + Sync {
+    /// What it holds.
+    fn checkpoint(&self) -> CheckpointMark;
+    /// Its contents.
+    fn image(&self) -> &dyn Image;
+}
+
+/// See the [module documentation](self).
+pub trait Source: Send + Sync + fmt::Debug {
+    /// The last frame that is published.
+    fn head(&self) -> Result<LogIndex>;
+    /// Frames after `at`, within `limits`. [`crate::ErrorCode::NeedsReseed`] if `at` is not on this source's
+    /// history, or what follows it is gone.
+    fn page(&self, at: &At, limits: PageLimits) -> Result<Pulled>;
+    /// As [`Source::page`], for a position of which only index and digest are known.
+    fn page_unattributed(&self, at: &At, limits: PageLimits) -> Result<Pulled>;
+    /// Pins a snapshot, after a new checkpoint if `fresh`.
+    fn snapshot(&self, fresh: bool) -> Result<Box<dyn Snapshot>>;
+    /// Takes in how far a replica is: the log is kept for it from there on.
+    fn report(&self, progress: &Progress) -> Result<()>;
+    /// Ends the epoch that the source leads, on behalf of `owner`, who begins the next one.
+    fn fence(&self, owner: WriterId) -> Result<Fenced>;
+    /// Sleeps until more than `seen` is published, where that can be known, or `timeout` has passed.
+    fn wait(&self, seen: LogIndex, timeout: Duration);
+    /// Ends the waits under way.
+    fn wake(&self);
+}

@@ -1,0 +1,238 @@
+//! What a node says of itself. Status, metrics, errors and every language use the same words.
+
+use crate::{
+    db::ReplicationRole,
+    graph::{Digest, Token},
+};
+use std::{fmt, path::PathBuf};
+
+/// How the log serves a replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldState {
+    /// What the replica needs next is kept for it.
+    Held,
+    /// It is still there, but nothing keeps it: the replica lags beyond the lag objective or the byte cap.
+    AtRisk,
+    /// What the replica needs next is gone: it must be reseeded.
+    Lost,
+}
+
+impl HoldState {
+    /// The text form: `held`, `at_risk` or `lost`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::AtRisk => "at_risk",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// Where a replica was when it last reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReplicaLag {
+    /// The replica's stable id: for one on local paths, the canonical path of its sidecar.
+    pub replica_id: String,
+    /// The epoch of the last frame that it applied.
+    pub epoch: u64,
+    /// The last frame that it applied.
+    pub applied_log_index: u64,
+    /// The last frame that is durable there: what it needs next begins after it.
+    pub durable_log_index: u64,
+    /// Frames between it and the head.
+    pub lag_frames: u64,
+    /// Bytes of log between it and the head, roughly: whole segments are counted in proportion.
+    pub lag_bytes: u64,
+    /// For how many ms the oldest frame that it misses has been committed; 0 if it misses none.
+    pub lag_ms: u64,
+    /// How the log serves it.
+    pub hold: HoldState,
+    /// When it last reported, ms since 1970.
+    pub reported_at_ms: u64,
+}
+
+/// See [`Database::primary_replication_status`](crate::Database::primary_replication_status).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PrimaryReplicationStatus {
+    /// Always [`ReplicationRole::Primary`].
+    pub role: ReplicationRole,
+    /// The epoch in which this handle commits.
+    pub epoch: u64,
+    /// The last published commit.
+    pub head_log_index: u64,
+    /// The first frame that is still there; 0 if none was ever let go.
+    pub retained_floor: u64,
+    /// Every replica that reported, by id.
+    pub replica_lags: Vec<ReplicaLag>,
+    /// The folder of the log.
+    pub sidecar_path: PathBuf,
+    /// The last commit in the log.
+    pub last_token: Option<Token>,
+    /// Appends tried since the open.
+    pub append_attempts: u64,
+    /// Appends that failed since the open.
+    pub append_failures: u64,
+    /// Appends done since the open.
+    pub append_successes: u64,
+    /// The state digest at the head.
+    pub digest: Digest,
+    /// The last commit that is durable.
+    pub durable_log_index: u64,
+    /// Bytes of log on the disk.
+    pub log_bytes: u64,
+    /// Segments on the disk.
+    pub segments: u64,
+    /// Whether another node took over: then no commit is acknowledged here any more.
+    pub fenced: bool,
+    /// The process that has it open for writing; `None` if none has.
+    pub process_id: Option<u64>,
+}
+
+/// What a replica is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplicaState {
+    /// It copies a snapshot of its source.
+    Bootstrapping,
+    /// It has everything that its source had published at the last look.
+    Following,
+    /// Its source has more.
+    Behind,
+    /// The last attempt failed; it will be tried again.
+    Stalled,
+    /// It is not on its source's history, or what it needs is gone: reseed it.
+    NeedsReseed,
+    /// It took over and is a primary now.
+    Promoted,
+    /// It was closed: no process pulls for it.
+    Closed,
+}
+
+impl ReplicaState {
+    /// The text form: `bootstrapping`, `following`, `behind`, `stalled`, `needs_reseed`, `promoted` or `closed`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bootstrapping => "bootstrapping",
+            Self::Following => "following",
+            Self::Behind => "behind",
+            Self::Stalled => "stalled",
+            Self::NeedsReseed => "needs_reseed",
+            Self::Promoted => "promoted",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+impl fmt::Display for ReplicaState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// See [`Database::replica_replication_status`](crate::Database::replica_replication_status).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReplicaReplicationStatus {
+    /// Always [`ReplicationRole::Replica`].
+    pub role: ReplicationRole,
+    /// The database file that it follows.
+    pub source_db_path: Option<PathBuf>,
+    /// The folder of its source's log.
+    pub source_sidecar_path: Option<PathBuf>,
+    /// The epoch of the last frame that it applied; 0 before the first.
+    pub applied_epoch: u64,
+    /// The last frame that it applied; 0 before the first.
+    pub applied_log_index: u64,
+    /// What the last failure was, until a later attempt succeeds. Survives a restart.
+    pub last_error: Option<String>,
+    /// Whether it must be reseeded. Survives a restart.
+    pub needs_reseed: bool,
+    /// What it is doing.
+    pub state: ReplicaState,
+    /// Since when it has been in that state, ms since 1970.
+    pub state_since_ms: u64,
+    /// The folder of its own log.
+    pub sidecar_path: PathBuf,
+    /// The id under which it reports to its source.
+    pub replica_id: String,
+    /// The last commit that its source had published at the last look.
+    pub source_head_log_index: u64,
+    /// Frames between it and that.
+    pub lag_frames: u64,
+    /// The last frame that is durable here.
+    pub durable_log_index: u64,
+    /// The state digest at the last applied frame.
+    pub digest: Digest,
+    /// Whether a background follower is at work in this process.
+    pub follower_running: bool,
+    /// The process that has it open for writing; `None` if none has.
+    pub process_id: Option<u64>,
+}
+
+/// What a retention run did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct RetentionOutcome {
+    /// How many segments it removed.
+    pub pruned_segments: u64,
+    /// The first frame that is still there; 0 if none was ever let go.
+    pub retained_floor: u64,
+}
+
+/// What came of waiting for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenWait {
+    /// The commit is on this node's history, and readers here see it.
+    Reached,
+    /// It is not here yet.
+    TimedOut,
+    /// It is off this node's history: another writer took over before it got here, so the write is gone.
+    EpochChanged,
+    /// This node will not reach it before it is reseeded.
+    NeedsReseed,
+}
+
+impl TokenWait {
+    /// The text form: `reached`, `timed_out`, `epoch_changed` or `needs_reseed`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reached => "reached",
+            Self::TimedOut => "timed_out",
+            Self::EpochChanged => "epoch_changed",
+            Self::NeedsReseed => "needs_reseed",
+        }
+    }
+}
+
+/// What a promotion of a replica did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Promotion {
+    /// The epoch that this node leads now.
+    pub epoch: u64,
+    /// The last commit of the history before it that this node keeps.
+    pub last_kept: Token,
+    /// Whether the old source was fenced. If not, commits that it acknowledged after [`Promotion::last_kept`] are
+    /// lost.
+    pub source_fenced: bool,
+}
+
+/// How a background follower works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FollowerOptions {
+    /// The most frames pulled at once (default 4096).
+    pub max_frames: usize,
+    /// The longest time in ms between two looks at the source where it cannot wake the follower (default 100).
+    pub poll_ms: u64,
+    /// After a failure, the first wait in ms; it doubles with every further one (default 50).
+    pub backoff_ms: u64,
+    /// The longest wait in ms after a failure (default 5000).
+    pub backoff_max_ms: u64,
+}
+
+impl Default for FollowerOptions {
+    fn default() -> Self {
+        Self { max_frames: 4096, poll_ms: 100, backoff_ms: 50, backoff_max_ms: 5000 }
+    }
+}

@@ -1,0 +1,85 @@
+//! How one node reaches the disks of all: paths begin with the number of a machine.
+
+use kitedb_core::io::{Disk, DiskFile, FileIdentity, OpenMode, sim::SimDisk};
+use std::{
+    io,
+    path::{Component, Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+/// The database of node `at`.
+pub fn path_of(at: usize) -> PathBuf {
+    PathBuf::from(format!("/{at}/graph.kitedb"))
+}
+
+/// The log of node `at`.
+pub fn sidecar_of(at: usize) -> PathBuf {
+    PathBuf::from(format!("/{at}/graph.kitedb.replication"))
+}
+
+/// A node's handles to the disks of all machines: a process of its own on each, so that one route can be cut.
+#[derive(Debug, Clone)]
+pub struct Network(Arc<Mutex<Vec<SimDisk>>>);
+
+impl Network {
+    pub fn new(machines: &[SimDisk]) -> Self {
+        Self(Arc::new(Mutex::new(machines.iter().map(SimDisk::process).collect())))
+    }
+
+    /// Ends the route to machine `to`: what was opened through it fails from now on.
+    pub fn cut(&self, to: usize) {
+        self.0.lock().unwrap()[to].kill();
+    }
+
+    /// Begins another route to machine `to`, whose disk that is.
+    pub fn connect(&self, to: usize, machine: &SimDisk) {
+        self.0.lock().unwrap()[to] = machine.process();
+    }
+
+    fn route(&self, path: &Path) -> io::Result<SimDisk> {
+        let machine = path.components().find_map(|part| match part {
+            Component::Normal(name) => name.to_str()?.parse::<usize>().ok(),
+            _ => None,
+        });
+        let routes = self.0.lock().unwrap();
+        machine.and_then(|to| routes.get(to)).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Disk for Network {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        self.route(path)?.open(path, mode)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.route(path)?.remove(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.route(from)?.rename(from, to)
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.route(path)?.create_dir(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.route(path)?.remove_dir(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.route(path)?.sync_dir(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.route(path)?.list(path)
+    }
+
+    fn identity(&self, path: &Path) -> io::Result<FileIdentity> {
+        self.route(path)?.identity(path)
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        self.route(path).is_ok_and(|disk| disk.is_dir(path))
+    }
+}
