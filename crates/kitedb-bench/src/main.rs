@@ -38,6 +38,15 @@ struct Args {
     dir: Option<PathBuf>,
 }
 
+#[derive(clap::Args)]
+struct RoundArgs {
+    #[command(flatten)]
+    args: Args,
+    /// How many rounds [default: as many as the benchmark needs]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+}
+
 #[derive(Subcommand)]
 enum What {
     /// One keyed node per transaction; batches; with a reader beside
@@ -54,6 +63,16 @@ enum What {
     Load(Args),
     /// Resident memory after opening graph (b)
     Memory(Args),
+    /// The same commits on a primary and on a database that plays no part in replication
+    ReplicationOverhead(RoundArgs),
+    /// A replica that catches up, beside the rate of its own primary
+    Catchup(RoundArgs),
+    /// A replica that copies a primary under full load, beside a plain copy
+    Bootstrap(Args),
+    /// Pages from the start and from the end of a long log
+    LogPaging(Args),
+    /// One primary and five replicas through lag, promotions, cuts of the log and reseeds
+    Soak(RoundArgs),
     /// Run by the benchmarks in a process of its own
     #[command(hide = true)]
     Child {
@@ -84,6 +103,19 @@ fn dispatch(what: What) -> Res<()> {
         What::Checkpoint(args) => bench::run("checkpoint", bench::checkpoint::run, &args),
         What::Load(args) => bench::run("load", bench::load::run, &args),
         What::Memory(args) => bench::run("memory", bench::memory::run, &args),
+        What::ReplicationOverhead(RoundArgs { args, rounds }) => bench::run(
+            "replication-overhead",
+            |report, dir| bench::replication_overhead::run(report, dir, rounds.map(|n| n as usize)),
+            &args,
+        ),
+        What::Catchup(RoundArgs { args, rounds }) => {
+            bench::run("catchup", |report, dir| bench::catchup::run(report, dir, rounds.map(|n| n as usize)), &args)
+        }
+        What::Bootstrap(args) => bench::run("bootstrap", bench::bootstrap::run, &args),
+        What::LogPaging(args) => bench::run("log-paging", bench::log_paging::run, &args),
+        What::Soak(RoundArgs { args, rounds }) => {
+            bench::run("soak", |report, dir| bench::soak::run(report, dir, rounds.map(|n| n as usize)), &args)
+        }
         What::Child { task, engine, path, count } => child(&task, &engine, &path, count),
     }
 }

@@ -9,7 +9,8 @@ pub type Outcome<T = ()> = Result<T, Failure>;
 
 pub const EXIT_FAILED: u8 = 1;
 pub const EXIT_USAGE: u8 = 2;
-pub const EXIT_DAMAGE: u8 = 3;
+/// What was looked at is not in order.
+pub const EXIT_FAULT: u8 = 3;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = Style::new().dimmed();
@@ -89,6 +90,14 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         ErrorCode::Locked => "another process writes to it; stats, check, get and neighbors work beside a writer",
         ErrorCode::DiskFull => "free some space and run the command again; what was committed is kept",
         ErrorCode::ReadOnly => "check the permissions of the file and of its folder",
+        ErrorCode::NeedsReseed => "`kitedb replica reseed DB --source-db SOURCE` copies the source anew",
+        ErrorCode::StalePrimary => {
+            "another node leads now: write there, and let this one follow it (`kitedb replica follow`)"
+        }
+        ErrorCode::SourceUnavailable => {
+            "check --source-db and --source-sidecar, and that the source was opened as a primary"
+        }
+        ErrorCode::ReplicaReadOnly => "write to its primary; `kitedb replica promote` makes this one take writes",
         _ => match error.kind() {
             ErrorKind::Reseed => "`kitedb check DB` lists what is damaged; restore the file from a copy",
             ErrorKind::Reopen | ErrorKind::RetryTransaction => "run the command again",

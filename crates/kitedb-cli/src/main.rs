@@ -38,6 +38,9 @@ fn run(cli: Cli) -> Outcome {
         Command::Check(args) => commands::check::run(&args, &mut out),
         Command::Get(args) => commands::get::run(&args, &mut out),
         Command::Neighbors(args) => commands::neighbors::run(&args, &mut out),
+        Command::Primary(command) => commands::primary::run(&command, &mut out),
+        Command::Replica(command) => commands::replica::run(&command, &mut out),
+        Command::Verify(args) => commands::verify::run(&args, &mut out),
     }?;
     Ok(out.flush()?)
 }

@@ -27,9 +27,9 @@ mod replication;
 mod state;
 mod store;
 
-pub use database::{BulkLoader, Database};
+pub use database::{BulkLoader, Database, compare};
 pub use db::{
-    CheckReport, GraphRead, Latency, LatencyBucket, NameId, NameRef, NewNode, OpenOptions, Page, ReplicationRole,
+    CheckReport, Difference, Element, GraphRead, Latency, LatencyBucket, NameId, NameRef, NewNode, OpenOptions, Page, ReplicationRole,
     Stats, SyncMode, Transaction, View,
 };
 pub use error::{Error, ErrorCode, ErrorKind, Result};
@@ -43,12 +43,24 @@ pub use metrics::{
     health_check_single_file,
 };
 pub use replication::{
-    FollowerOptions, HoldState, PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus,
+    ComparedState, Comparison, Cursor, FollowerOptions, HoldState, Parting, PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus,
     ReplicaState, RetentionOutcome, TokenWait,
 };
 
 /// [`OpenOptions`], under the name that earlier versions gave it.
 pub type SingleFileOpenOptions = OpenOptions;
+/// [`Database`], under the name that earlier versions gave it.
+pub type SingleFileDB = Database;
+
+/// [`Database::open`], under the name that earlier versions gave it.
+pub fn open_single_file(path: impl AsRef<std::path::Path>, options: SingleFileOpenOptions) -> Result<SingleFileDB> {
+    Database::open(path, options)
+}
+
+/// [`Database::close`], under the name that earlier versions gave it.
+pub fn close_single_file(db: SingleFileDB) -> Result<()> {
+    db.close()
+}
 
 /// The code in the README compiles and runs.
 #[cfg(doctest)]

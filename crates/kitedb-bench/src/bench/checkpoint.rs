@@ -167,7 +167,7 @@ fn beside_commits(report: &mut Report, dir: &Path) -> Res<()> {
 }
 
 /// Commits one node after the other while `job` runs in a thread; the seconds it ran, and the bytes written that were not the commits' own.
-fn commits_while(
+pub(super) fn commits_while(
     db: &Database,
     next: &mut u64,
     samples: &mut Samples,

@@ -6,9 +6,10 @@ use std::path::Path;
 use kitedb_peer::core::single_file::{
     SingleFileDB, SingleFileOpenOptions, SyncMode, close_single_file, open_single_file,
 };
+use kitedb_peer::replication::types::ReplicationRole;
 use kitedb_peer::types::PropValue;
 
-use super::{Batch, Commit, GraphStore, Opened, Reads, Sync, touch};
+use super::{Batch, Commit, CommitAndBatch, GraphStore, Opened, Pair, Primary, Reads, Role, Sync, touch};
 use crate::Res;
 use crate::harness::graph::{Edge, Graph, PROPERTY, TYPES, key};
 use crate::harness::stats::seconds;
@@ -44,6 +45,68 @@ impl Kitedb {
     /// A new one in `dir`.
     pub fn create(dir: &Path, sync: Sync) -> Res<Self> {
         Ok(Self { db: open_single_file(dir.join(format!("old-{sync}.kitedb")), options(sync, 4 * LOG))?, sync })
+    }
+}
+
+impl Kitedb {
+    /// A page of a primary's log as JSON.
+    pub fn export(&self, cursor: &str, max_frames: usize, max_bytes: usize) -> Res<()> {
+        let page = self.db.primary_export_log_transport_json(Some(cursor), max_frames, max_bytes, true)?;
+        std::hint::black_box(page);
+        Ok(())
+    }
+}
+
+/// As many as a benchmark makes: none is let go meanwhile.
+const FRAMES_KEPT: u64 = 10_000_000;
+
+impl Primary for Kitedb {
+    const NAME: &'static str = "kitedb 0.2.18";
+
+    fn create_as(dir: &Path, sync: Sync, role: Role) -> Res<Self> {
+        let options = options(sync, 4 * LOG).auto_checkpoint(false).replication_retention_min_entries(FRAMES_KEPT);
+        let (name, role) = match role {
+            Role::Disabled => ("old-alone", ReplicationRole::Disabled),
+            Role::Primary => ("old-primary", ReplicationRole::Primary),
+        };
+        Ok(Self { db: open_single_file(dir.join(format!("{name}.kitedb")), options.replication_role(role))?, sync })
+    }
+}
+
+/// A primary and a replica.
+pub struct KitedbPair {
+    primary: Kitedb,
+    replica: SingleFileDB,
+}
+
+impl KitedbPair {
+    /// Both empty, in `dir`.
+    pub fn create(dir: &Path, sync: Sync) -> Res<Self> {
+        let primary = Kitedb::create_as(dir, sync, Role::Primary)?;
+        let options = options(sync, 4 * LOG)
+            .auto_checkpoint(false)
+            .replication_role(ReplicationRole::Replica)
+            .replication_source_db_path(dir.join("old-primary.kitedb"));
+        Ok(Self { primary, replica: open_single_file(dir.join("old-replica.kitedb"), options)? })
+    }
+}
+
+impl Pair for KitedbPair {
+    fn primary(&mut self) -> &mut dyn CommitAndBatch {
+        &mut self.primary
+    }
+
+    fn bootstrap(&mut self) -> Res<()> {
+        Ok(self.replica.replica_bootstrap_from_snapshot()?)
+    }
+
+    fn pull(&mut self, max_frames: usize) -> Res<usize> {
+        Ok(self.replica.replica_catch_up_once(max_frames)?)
+    }
+
+    /// It has no digest, and in its faster modes its replica is not told of the last frames: nothing is compared.
+    fn compare(&self) -> Res<()> {
+        Ok(())
     }
 }
 

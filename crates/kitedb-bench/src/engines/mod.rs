@@ -56,6 +56,59 @@ pub trait Batch {
     fn edges(&mut self, edges: &[Edge], properties: &[String]) -> Res<()>;
 }
 
+/// An engine whose database can be a primary, or play no part in replication.
+pub trait Primary: Commit + Batch + Sized {
+    /// Its name in tables and figures.
+    const NAME: &'static str;
+    /// A new database in `dir`. Nothing happens to it in the background that `commit` does not cause.
+    fn create_as(dir: &Path, sync: Sync, role: Role) -> Res<Self>;
+}
+
+/// The part that a database plays.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// None: replication is off.
+    Disabled,
+    /// Others may follow its log.
+    Primary,
+}
+
+/// A primary and a replica of it, both open in this process.
+pub trait Pair {
+    /// The primary.
+    fn primary(&mut self) -> &mut dyn CommitAndBatch;
+    /// Replaces what the replica holds by a snapshot of the primary.
+    fn bootstrap(&mut self) -> Res<()>;
+    /// Lets the replica pull once, at most `max_frames`. Returns how many it applied.
+    fn pull(&mut self, max_frames: usize) -> Res<usize>;
+    /// Fails unless the replica shows what the primary shows, as far as the engine can tell.
+    fn compare(&self) -> Res<()>;
+}
+
+/// What a primary can do.
+pub trait CommitAndBatch: Commit + Batch {}
+
+impl<T: Commit + Batch> CommitAndBatch for T {}
+
+/// Makes a [`Pair`] in a folder.
+pub type NewPair = fn(&Path, Sync) -> Res<Box<dyn Pair>>;
+
+/// The engines that have replicas, by name: ours first.
+pub fn pairs() -> Vec<(&'static str, NewPair)> {
+    let ours: NewPair = |dir, sync| Ok(Box::new(ours::OursPair::create(dir, sync)?));
+    std::iter::once((ours::Ours::NAME, ours)).chain(peer_pairs()).collect()
+}
+
+#[cfg(feature = "peers")]
+fn peer_pairs() -> Vec<(&'static str, NewPair)> {
+    vec![(kitedb_0_2::Kitedb::NAME, |dir, sync| Ok(Box::new(kitedb_0_2::KitedbPair::create(dir, sync)?)))]
+}
+
+#[cfg(not(feature = "peers"))]
+fn peer_pairs() -> Vec<(&'static str, NewPair)> {
+    Vec::new()
+}
+
 /// A graph that can be read. Ids are those of the [`Graph`]; an engine that numbers otherwise cannot take part.
 pub trait Reads {
     /// The id of the node with this key.

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use kitedb_core::{
-    Database, Direction, EdgeKey, EdgeTypeId, GraphRead, NewNode, NodeId, OpenOptions, PropKeyId, SyncMode, Value,
-    ValueRef, View,
+    Database, Direction, EdgeKey, EdgeTypeId, GraphRead, NewNode, NodeId, OpenOptions, PropKeyId, ReplicationRole,
+    SyncMode, Value, ValueRef, View,
 };
 
-use super::{Batch, Commit, GraphStore, Opened, Reads, Sync, touch};
+use super::{Batch, Commit, CommitAndBatch, GraphStore, Opened, Pair, Primary, Reads, Role, Sync, touch};
 use crate::Res;
 use crate::harness::graph::{Edge, Graph, PROPERTY, TYPES, key};
 use crate::harness::stats::seconds;
@@ -33,6 +33,69 @@ impl Ours {
     pub fn create(dir: &Path, sync: Sync) -> Res<Self> {
         Ok(Self { db: Database::open(dir.join(format!("ours-{sync}.kitedb")), options(sync))?, sync })
     }
+}
+
+impl Primary for Ours {
+    const NAME: &'static str = "ours";
+
+    fn create_as(dir: &Path, sync: Sync, role: Role) -> Res<Self> {
+        let (name, role) = match role {
+            Role::Disabled => ("alone", ReplicationRole::Disabled),
+            Role::Primary => ("primary", ReplicationRole::Primary),
+        };
+        let options = options(sync).auto_checkpoint(false).replication_role(role);
+        Ok(Self { db: Database::open(dir.join(format!("{name}-{sync}.kitedb")), options)?, sync })
+    }
+}
+
+/// A primary and a replica, checkpointed only when told to.
+pub struct OursPair {
+    primary: Ours,
+    replica: Database,
+}
+
+impl OursPair {
+    /// Both empty, in `dir`.
+    pub fn create(dir: &Path, sync: Sync) -> Res<Self> {
+        let primary = Ours::create_as(dir, sync, Role::Primary)?;
+        let replica =
+            open_replica(&dir.join("replica.kitedb"), primary.db.path(), options(sync).auto_checkpoint(false))?;
+        Ok(Self { primary, replica })
+    }
+}
+
+impl Pair for OursPair {
+    fn primary(&mut self) -> &mut dyn CommitAndBatch {
+        &mut self.primary
+    }
+
+    fn bootstrap(&mut self) -> Res<()> {
+        Ok(self.replica.replica_bootstrap_from_snapshot()?)
+    }
+
+    fn pull(&mut self, max_frames: usize) -> Res<usize> {
+        Ok(self.replica.replica_catch_up_once(max_frames)?)
+    }
+
+    fn compare(&self) -> Res<()> {
+        equal(&self.primary.db, &self.replica)
+    }
+}
+
+/// Opens `path` as a replica of the primary at `source`.
+pub fn open_replica(path: &Path, source: &Path, options: OpenOptions) -> Res<Database> {
+    let options = options.replication_role(ReplicationRole::Replica).replication_source_db_path(source);
+    Ok(Database::open(path, options)?)
+}
+
+/// Fails unless both show the same commit and the same graph.
+pub fn equal(a: &Database, b: &Database) -> Res<()> {
+    let (a, b) = (a.snapshot()?, b.snapshot()?);
+    if (a.token(), a.digest()) == (b.token(), b.digest()) {
+        return Ok(());
+    }
+    let state = |view: &View| format!("{} with digest {}", view.token(), view.digest());
+    Err(format!("two nodes differ: one is at {}, the other at {}", state(&a), state(&b)).into())
 }
 
 impl Commit for Ours {

@@ -3,20 +3,20 @@
 use super::write_json;
 use crate::{
     cli::DatabaseArgs,
-    failure::{EXIT_DAMAGE, Failure, Outcome},
+    failure::{EXIT_FAULT, Failure, Outcome},
     render::{
         number::{count, duration},
         style::{BAD, DIM, GOOD, Styled, clean},
         table::Table,
     },
 };
-use kitedb_core::{CheckReport, Database, Error, ErrorKind, OpenOptions};
+use kitedb_core::{CheckReport, Database, Error, ErrorKind, ReplicationRole};
 use serde_json::json;
-use std::{io::Write, path::Path, time::Instant};
+use std::{io::Write, time::Instant};
 
 pub fn run(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
     let started = Instant::now();
-    match examine(&args.database) {
+    match examine(args) {
         Ok(report) => {
             if args.json {
                 write_json(out, &document(&report))?;
@@ -24,7 +24,7 @@ pub fn run(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
                 show(&report, started, out)?;
             }
             out.flush()?;
-            if report.is_clean() { Ok(()) } else { Err(Failure::shown(EXIT_DAMAGE)) }
+            if report.is_clean() { Ok(()) } else { Err(Failure::shown(EXIT_FAULT)) }
         }
         // Damage so great that the database does not open is still damage found.
         Err(error) if error.kind() == ErrorKind::Reseed => {
@@ -32,14 +32,14 @@ pub fn run(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
                 write_json(out, &json!({ "clean": false, "damage": [error.to_string()] }))?;
                 out.flush()?;
             }
-            Err(Failure::from(error).exit(EXIT_DAMAGE).hint("the database does not open: restore it from a copy"))
+            Err(Failure::from(error).exit(EXIT_FAULT).hint("the database does not open: restore it from a copy"))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-fn examine(path: &Path) -> Result<CheckReport, Error> {
-    Database::open(path, OpenOptions::new().read_only(true))?.check()
+fn examine(args: &DatabaseArgs) -> Result<CheckReport, Error> {
+    Database::open(&args.database, args.options(ReplicationRole::Disabled).read_only(true))?.check()
 }
 
 fn document(report: &CheckReport) -> serde_json::Value {

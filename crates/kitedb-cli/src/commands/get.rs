@@ -25,7 +25,7 @@ struct Node {
 }
 
 pub fn run(args: &GetArgs, out: &mut dyn Write) -> Outcome {
-    let database = open_to_read(&args.common.database)?;
+    let database = open_to_read(&args.common)?;
     let view = database.snapshot()?;
     let node = read(&view, find_node(&view, args)?)?;
     if args.common.json {

@@ -2,7 +2,7 @@
 
 use super::write_json;
 use crate::{
-    cli::{Format, ImportArgs},
+    cli::{DatabaseArgs, Format, ImportArgs},
     failure::{Failure, Outcome},
     import::{
         Item, csv, edgelist, jsonl,
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 use indicatif::ProgressBar;
-use kitedb_core::{Database, ErrorKind, OpenOptions};
+use kitedb_core::{Database, ErrorCode, ErrorKind, ReplicationRole};
 use serde_json::json;
 use std::{
     fs::File,
@@ -46,11 +46,11 @@ pub fn run(args: &ImportArgs, out: &mut dyn Write) -> Outcome {
             .hint("pass --format edgelist, csv or jsonl")
     })?;
     let (input, bar) = open(&args.file)?;
-    let database = Database::open(&args.database, OpenOptions::new().checkpoint_log_bytes(LOG_BYTES))?;
+    let database = open_database(args)?;
     let report = read(args, format, input, &bar, &database)?;
     database.close()?;
     bar.finish_and_clear();
-    if args.json { show_json(args, format, &report, out) } else { show(args, &report, out) }
+    if args.common.json { show_json(args, format, &report, out) } else { show(args, &report, out) }
 }
 
 fn read(args: &ImportArgs, format: Format, input: Input, bar: &ProgressBar, database: &Database) -> Outcome<Report> {
@@ -111,6 +111,33 @@ fn source(args: &ImportArgs) -> String {
     if args.file == Path::new("-") { "standard input".to_owned() } else { clean(&args.file.display().to_string()) }
 }
 
+/// Opens the database in the role that it had last, unless one is asked for: a primary whose commits went past its
+/// log would be lost to its replicas.
+fn open_database(args: &ImportArgs) -> Outcome<Database> {
+    let role = match args.role {
+        Some(role) => role.into(),
+        None => last_role(&args.common)?,
+    };
+    let options = args.log.apply(args.common.options(role)).create_if_missing(true);
+    Ok(Database::open(&args.common.database, options.checkpoint_log_bytes(LOG_BYTES))?)
+}
+
+fn last_role(args: &DatabaseArgs) -> Outcome<ReplicationRole> {
+    let database = match Database::open(&args.database, args.options(ReplicationRole::Primary).read_only(true)) {
+        Err(error) if error.code() == ErrorCode::NotFound => return Ok(ReplicationRole::Disabled),
+        opened => opened?,
+    };
+    if database.replica_replication_status()?.is_some() {
+        let shown = clean(&args.database.display().to_string());
+        return Err(Failure::new(format_args!("{shown} is a replica and takes writes only from its source"))
+            .hint("write to its primary; `kitedb replica promote` makes this one take writes"));
+    }
+    Ok(match database.primary_replication_status()? {
+        Some(_) => ReplicationRole::Primary,
+        None => ReplicationRole::Disabled,
+    })
+}
+
 type Input = Box<dyn Read>;
 
 fn open(path: &Path) -> Outcome<(Input, ProgressBar)> {
@@ -158,7 +185,7 @@ fn show_json(args: &ImportArgs, format: Format, report: &Report, out: &mut dyn W
     write_json(
         out,
         &json!({
-            "database": args.database.display().to_string(),
+            "database": args.common.database.display().to_string(),
             "file": args.file.display().to_string(),
             "format": format,
             "lines": report.last_line,
@@ -177,7 +204,7 @@ fn show_json(args: &ImportArgs, format: Format, report: &Report, out: &mut dyn W
 
 fn show(args: &ImportArgs, report: &Report, out: &mut dyn Write) -> Outcome {
     let counts = &report.counts;
-    let (file, database) = (source(args), clean(&args.database.display().to_string()));
+    let (file, database) = (source(args), clean(&args.common.database.display().to_string()));
     let per_second = counted(rate(counts.elements(), report.time), "element", "elements");
     let title = Styled(TITLE, format!("{file} → {database}"));
     let time = Styled(DIM, format!("{}, {per_second}/s", duration(report.time)));

@@ -5,20 +5,42 @@ pub mod demo;
 pub mod get;
 pub mod import;
 pub mod neighbors;
+pub mod primary;
+pub mod replica;
 pub mod stats;
+pub mod verify;
 
 use crate::{
-    cli::GetArgs,
-    failure::{Failure, Outcome},
+    cli::{DatabaseArgs, GetArgs},
+    failure::{EXIT_FAULT, Failure, Outcome},
     render::style::clean,
 };
-use kitedb_core::{Database, GraphRead, NodeId, OpenOptions, PropKeyId, Result, Value, View};
+use kitedb_core::{
+    Database, ErrorCode, GraphRead, NodeId, OpenOptions, PropKeyId, ReplicationRole, Result, Value, View,
+};
 use serde::Serialize;
 use std::{io::Write, path::Path};
 
 /// Opens a database so that a process that writes to it is not disturbed.
-fn open_to_read(path: &Path) -> Outcome<Database> {
-    Ok(Database::open(path, OpenOptions::new().read_only(true))?)
+fn open_to_read(args: &DatabaseArgs) -> Outcome<Database> {
+    Ok(Database::open(&args.database, args.options(ReplicationRole::Disabled).read_only(true))?)
+}
+
+/// Opens a primary or a replica for writing.
+fn open_node(path: &Path, options: OpenOptions) -> Outcome<Database> {
+    Database::open(path, options).map_err(|error| match error.code() {
+        ErrorCode::Locked => Failure::from(error).hint(
+            "stop that process first (`kitedb replica follow` ends cleanly on SIGTERM), or let it do this itself; \
+             status, verify and check work beside it",
+        ),
+        _ => error.into(),
+    })
+}
+
+/// Ends with the exit code of a fault if there is one, after the command has shown it.
+fn fault_if(fault: bool, out: &mut dyn Write) -> Outcome {
+    out.flush()?;
+    if fault { Err(Failure::shown(EXIT_FAULT)) } else { Ok(()) }
 }
 
 /// Writes one JSON document on one line.

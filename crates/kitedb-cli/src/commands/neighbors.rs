@@ -26,7 +26,7 @@ struct Neighbor {
 }
 
 pub fn run(args: &NeighborsArgs, out: &mut dyn Write) -> Outcome {
-    let database = open_to_read(&args.node.common.database)?;
+    let database = open_to_read(&args.node.common)?;
     let view = database.snapshot()?;
     let node = find_node(&view, &args.node)?;
     let direction = if args.incoming { Direction::In } else { Direction::Out };

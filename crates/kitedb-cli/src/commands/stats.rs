@@ -18,7 +18,7 @@ use std::io::{self, Write};
 const SHOWN: usize = 20;
 
 pub fn run(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
-    let stats = open_to_read(&args.database)?.stats()?;
+    let stats = open_to_read(args)?.stats()?;
     if args.json { write_json(out, &document(&stats)) } else { Ok(show(args, &stats, out)?) }
 }
 

@@ -5,6 +5,7 @@ mod node;
 mod replication;
 
 pub use bulk::BulkLoader;
+pub use replication::compare;
 
 use crate::{
     db::{CheckReport, Engine, OpenOptions, Stats, SyncMode, Transaction, View},

@@ -5,7 +5,10 @@ use crate::{
     error::{Error, ErrorCode, Result},
     io::{Env, FileIdentity},
     log::Control,
-    replication::{Checkpointer, Follower, Leader, LocalSource, MAX_ID, Replica, SourcePaths},
+    replication::{
+        Checkpointer, Follower, Leader, LocalSource, MAX_ID, Replica, ReplicaReplicationStatus, SourcePaths,
+        look_at_replica,
+    },
 };
 use parking_lot::Mutex;
 use std::{
@@ -119,6 +122,19 @@ impl Node {
         let env = self.source_env.clone();
         let checkpointer: Checkpointer = Arc::new(move |path| checkpoint_here(&env, path));
         LocalSource::new(self.source_env.clone(), paths.db.clone(), paths.sidecar.clone(), checkpointer)
+    }
+
+    /// The status of a replica that is open for reading only.
+    pub fn look_at_replica(&self) -> Result<Option<ReplicaReplicationStatus>> {
+        let Engine { options, log_dir, sidecar: Some(control), .. } = &*self.engine else { return Ok(None) };
+        if !options.read_only || self.engine.role() != ReplicationRole::Replica {
+            return Ok(None);
+        }
+        let source = options.source_db_path.clone().map(|db| SourcePaths {
+            sidecar: options.source_sidecar_path.clone().unwrap_or_else(|| default_sidecar(&db)),
+            db,
+        });
+        look_at_replica(&self.engine, control, replica_id(log_dir), source, &self.source_env).map(Some)
     }
 
     /// Checks paths to follow another source.

@@ -6,8 +6,8 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Token},
     replication::{
-        Follower, FollowerOptions, Leader, PrimaryReplicationStatus, Promotion, Replica, ReplicaReplicationStatus,
-        RetentionOutcome, TokenWait, wait_for_token,
+        self, Comparison, Follower, FollowerOptions, Leader, PrimaryReplicationStatus, Promotion, Replica,
+        ReplicaReplicationStatus, RetentionOutcome, TokenWait, wait_for_token,
     },
 };
 use std::{
@@ -17,9 +17,14 @@ use std::{
 };
 
 impl Node {
+    /// What a primary's status is made from, in a read-only open, too.
+    fn leader(&self) -> Option<&Arc<Leader>> {
+        self.leader.as_ref().filter(|_| self.engine.role() == ReplicationRole::Primary)
+    }
+
     fn as_primary(&self) -> Result<&Arc<Leader>> {
-        match &self.leader {
-            Some(leader) if self.engine.role() == ReplicationRole::Primary => Ok(leader),
+        match self.leader() {
+            Some(leader) => self.engine.require_writable().map(|()| leader),
             _ => Err(Error::new(
                 ErrorCode::NotPrimary,
                 format_args!("{} is not opened in primary role", self.engine.path.display()),
@@ -51,12 +56,10 @@ impl Database {
         Epoch(self.handle.lease.load(Ordering::Acquire))
     }
 
-    /// What the primary knows of itself and its replicas; `None` if this is none.
+    /// What the primary knows of itself and its replicas; `None` if this is none. A read-only open in a replication
+    /// role says what was so when it was opened, beside whatever process has the database open for writing.
     pub fn primary_replication_status(&self) -> Result<Option<PrimaryReplicationStatus>> {
-        match self.node()?.as_primary() {
-            Ok(leader) => leader.status(self.lease()).map(Some),
-            Err(_) => Ok(None),
-        }
+        self.node()?.leader().map(|leader| leader.status(self.lease())).transpose()
     }
 
     /// Takes in how far a replica is that cannot report itself. The log is kept for it from there on.
@@ -81,6 +84,34 @@ impl Database {
         let leader = node.as_primary()?;
         node.engine.require_leading(self.lease())?;
         leader.run_retention()
+    }
+
+    /// What a copy of this database at a new checkpoint needs to be known of, as JSON: its length and CRC-32C, the place
+    /// in the log where it stands, and the cursor from which pages of
+    /// [`Database::primary_export_log_transport_json`] go on. With `include_data` the copy itself too, in base64: the
+    /// bytes of a database file that opens like any other. Commits go on meanwhile.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidArgument`] if the copy is to be included and has more than 32 MiB.
+    pub fn primary_export_snapshot_transport_json(&self, include_data: bool) -> Result<String> {
+        self.node()?.as_primary()?.export_snapshot(include_data)
+    }
+
+    /// A page of the log as JSON: the frames after `cursor` (`None` or blank: from the oldest one on), at most
+    /// `max_frames` of them with at most `max_bytes`, each verified and as the log holds it. Where the frames that
+    /// should come next are gone, or the cursor is not on this log's history, the page's `gap` says so.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidCursor`]; [`ErrorCode::InvalidArgument`] if a limit is 0 or the first frame alone is larger
+    /// than `max_bytes`; [`ErrorCode::Corrupt`] if the first frame does not verify (a later one ends the page).
+    pub fn primary_export_log_transport_json(
+        &self,
+        cursor: Option<&str>,
+        max_frames: usize,
+        max_bytes: usize,
+        include_payload: bool,
+    ) -> Result<String> {
+        self.node()?.as_primary()?.export_log(cursor, max_frames, max_bytes, include_payload)
     }
 
     /// Begins the next epoch. From then on every other handle to this log is fenced: its commits fail with
@@ -111,11 +142,13 @@ impl Database {
         self.node()?.as_replica()?.catch_up_once(max_frames)
     }
 
-    /// What the replica knows of itself; `None` if this is none.
+    /// What the replica knows of itself; `None` if this is none. A read-only open in a replication role says what was
+    /// so when it was opened, beside whatever process follows; it knows the lag only if the source's path is given.
     pub fn replica_replication_status(&self) -> Result<Option<ReplicaReplicationStatus>> {
-        match self.node()?.as_replica() {
+        let node = self.node()?;
+        match node.as_replica() {
             Ok(replica) => Ok(Some(replica.status())),
-            Err(_) => Ok(None),
+            Err(_) => node.look_at_replica(),
         }
     }
 
@@ -174,4 +207,29 @@ impl Database {
     pub fn wait_for_token_outcome(&self, token: Token, timeout_ms: u64) -> Result<TokenWait> {
         wait_for_token(self.engine()?, token, Duration::from_millis(timeout_ms))
     }
+}
+
+/// Compares two databases, each as it is now: on the same history, one may be ahead of the other.
+///
+/// ```
+/// use kitedb_core::{Database, OpenOptions, compare};
+/// # fn main() -> kitedb_core::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// let open = |name| Database::open(dir.path().join(name), OpenOptions::new());
+/// let (a, b) = (open("a.kitedb")?, open("b.kitedb")?);
+/// assert_eq!(compare(&a, &b)?.equal, Some(true));
+/// for db in [&a, &b] {
+///     db.transaction(|tx| tx.create_node(Some("ada")))?;
+/// }
+/// b.transaction(|tx| tx.create_node(Some("charles")))?;
+/// let found = compare(&a, &b)?;
+/// assert_eq!((found.equal, found.lead()), (Some(true), -1));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// Those of reading either of them.
+pub fn compare(a: &Database, b: &Database) -> Result<Comparison> {
+    replication::compare(a.engine()?, b.engine()?)
 }

@@ -172,7 +172,9 @@ impl Engine {
         sync.sync_through(index, &|durable| {
             self.latencies.sync.record(sync.last_sync_ns());
             control.set_durable(durable);
-            if control.fence() == epoch || self.role() != ReplicationRole::Primary {
+            if self.role() == ReplicationRole::Replica {
+                // What is appended is published once it is folded.
+            } else if control.fence() == epoch || self.role() == ReplicationRole::Disabled {
                 control.set_published(durable);
                 self.publish(durable);
             } else if let Some((ended, last)) = control.end()
@@ -285,6 +287,10 @@ impl Engine {
                 let start = (epoch, writer_id, commit.last, commit.digest);
                 let made = Appender::begin_segment(&self.env, &self.log_dir, options, log, control, Vec::new(), start)?;
                 made.control().set_current_log(log.log_id);
+                if self.sidecar.is_some() {
+                    // Who takes over from this node after a loss of power must find what was acknowledged.
+                    made.control().sync()?;
+                }
                 if let Some(parent) = self.log_dir.parent() {
                     disk.sync_dir(parent).map_err(io)?;
                 }
@@ -371,6 +377,10 @@ impl Engine {
     /// Ends the log with everything in the file: after that the database is one file.
     pub(super) fn close_log(&self) -> Result<()> {
         let commit = self.commit.lock();
+        if self.damage.lock().is_some() {
+            // A replica that needs a reseed: its log is kept as evidence until then.
+            return Ok(());
+        }
         let Some(appender) = &commit.appender else {
             if self.sidecar.is_none() {
                 // A close that was cut short may have left its log behind. If it does not go, no harm is done.

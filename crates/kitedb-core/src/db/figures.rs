@@ -1,5 +1,6 @@
-//! What the engine can say of itself without waiting and without making anyone wait: nothing here takes a lock that
-//! a commit, a checkpoint or a reader takes.
+//! What the engine can say of itself without waiting and without making anyone wait. The one lock taken here is
+//! that of `damage`, which nobody holds for longer than a look; all else is atomics, published by whoever commits
+//! or checkpoints.
 
 use super::{engine::Engine, histogram::Latency};
 use crate::{

@@ -102,6 +102,11 @@ impl Engine {
         }
         let Some(appender) = &mut commit.appender else { return Err(no_log()) };
         if (appender.epoch(), appender.writer_id()) != (epoch, writer_id) {
+            if appender.control().end().is_some_and(|(ended, _)| ended == epoch) {
+                // Another writer's epoch of the same number, from a forced promotion: the end was not that one's.
+                appender.control().clear_end();
+                appender.control().sync()?;
+            }
             appender.begin_epoch(epoch, writer_id)?;
         }
         commit.note_epoch(epoch, writer_id);
@@ -153,12 +158,16 @@ impl Engine {
         self.exchange_levels(Levels { runs: self.store.runs(), ..levels });
         self.published.store(mark.log_index.0, Ordering::SeqCst);
         *self.damage.lock() = None;
+        self.log_failed.store(false, Ordering::Release);
         if let Some(control) = &self.sidecar {
             control.set_current_log(link.id);
             control.set_sync_failed(false);
+            control.clear_end();
             control.begin_session(self.env.host.process_id(), mark.log_index);
             control.set_needs_reseed(false);
             control.set_last_error(None);
+            // Else a loss of power may bring back that log's end, or its id. If it fails, the next frame's log syncs it.
+            let _ = control.sync();
         }
         if let Err(e) = self.remove_log() {
             tracing::warn!("the log of before a reseed was not removed: {e}; it will be with the next frame");

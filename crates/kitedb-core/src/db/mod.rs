@@ -3,6 +3,7 @@
 mod check;
 mod checkpoint;
 mod commit;
+mod difference;
 mod engine;
 mod figures;
 mod follow;
@@ -20,6 +21,8 @@ mod transaction;
 mod view;
 
 pub use check::CheckReport;
+pub(crate) use difference::Differences;
+pub use difference::{Difference, Element};
 pub(crate) use engine::Engine;
 pub(crate) use figures::Figures;
 pub use histogram::{Latency, LatencyBucket};

@@ -6,13 +6,14 @@ use super::{
     jobs::Jobs,
     latency::Latencies,
     options::{OpenOptions, ReplicationRole},
+    promote::FenceLock,
     signal::Signal,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Mutations, NameKind, PropKeyId},
     io::{Env, FileIdentity, LockKind, OpenMode},
-    log::{Control, FrameRef, LogIdentity, Recovered, RecoveryStart, recover, writers},
+    log::{Control, FrameRef, LogIdentity, LogReader, Recovered, RecoveryStart, recover, writers},
     state::{CommitInfo, Delta, Levels, Names, Overlay, Pins, Reading, Totals},
     store::{CheckpointMark, HistoryEntry, LogKind, LogLink, Manifest, Run, Store, WRITER_LOCK},
 };
@@ -37,7 +38,7 @@ impl Engine {
         options: OpenOptions,
         identity: FileIdentity,
     ) -> Result<Arc<Self>> {
-        let store = open_for_writing(&env, &path, options.role)?;
+        let store = open_for_writing(&env, &path, &options)?;
         if store.file().identity().map_err(|e| Error::io("look at", &path, e))? != identity {
             let what = format_args!("{} was replaced while it was being opened: open it again", path.display());
             return Err(Error::new(ErrorCode::Locked, what));
@@ -63,6 +64,7 @@ impl Engine {
                 Ok(Some(_)) if attempt < ATTEMPTS && engine.superseded()? => {}
                 Ok(damage) => {
                     *engine.damage.get_mut() = damage;
+                    engine.look_at_sidecar()?;
                     return Ok(Arc::new(engine));
                 }
                 Err(_) if attempt < ATTEMPTS && engine.superseded()? => {}
@@ -142,6 +144,8 @@ impl Engine {
 
     /// Reads the log that the file names, if it names one, and goes on in it.
     fn recover_for_writing(&self) -> Result<()> {
+        // Recovery looks at the fence and sets it: meanwhile nobody else may move it.
+        let _fence = self.sidecar.as_deref().map(FenceLock::take).transpose()?;
         let link = self.store.log_link();
         let moved = match (link.kind, &self.sidecar) {
             (LogKind::Private, Some(_)) => Some(wal_dir(&self.path)),
@@ -151,7 +155,10 @@ impl Engine {
         match moved {
             // The log is where another role keeps it: take what it holds into the file, and begin anew.
             Some(dir) if link.open => {
-                self.recover_from(&link, &dir, None)?;
+                let control = Control::open(&*self.env.disk, &dir, OpenMode::ReadWrite)?.map(Arc::new);
+                let moved_fence = control.clone();
+                let _fence = moved_fence.as_deref().map(FenceLock::take).transpose()?;
+                self.recover_from(&link, &dir, control)?;
                 self.checkpoint()?;
                 let mut commit = self.commit.lock();
                 commit.appender = None;
@@ -186,7 +193,8 @@ impl Engine {
         // After the end of a machine frames may be gone that someone has seen: their numbers must not come again
         // under the same epoch and writer. A replica has its frames from their one writer.
         let replica = control.is_replica() || self.role() == ReplicationRole::Replica;
-        let lost = (!same_boot || control.sync_failed()) && !replica && control.fence_owner() == [0; 16];
+        let seen = control.published() > recovered.last;
+        let lost = (!same_boot || control.sync_failed() || seen) && !replica && control.fence_owner() == [0; 16];
         let epoch = recovered.epoch.max(control.fence());
         let new_epoch = if lost {
             Some((Epoch(epoch.0.max(1) + 1), self.env.host.random()))
@@ -200,6 +208,10 @@ impl Engine {
         merge_history(&mut commit.history, &recovered.history, recovered.last, new_epoch);
         let (last, digest) = (recovered.last, recovered.digest);
         let appender = recovered.resume(&self.env, self.log_options(), new_epoch)?;
+        if control.fence_owner() == [0; 16] {
+            // No other node has taken over.
+            control.set_fence(appender.epoch())?;
+        }
         control.set_current_log(link.id);
         // Also where nothing changes in it: a crash may have torn the header slot that did not count.
         self.store.mark_log(LogLink { kind: link.kind, ..self.open_link(link.id) })?;
@@ -233,6 +245,7 @@ impl Engine {
                 }
                 let control = Control::create(disk, &dir, log, self.env.host.random(), commit.epoch)?;
                 control.set_replica(self.options.role == ReplicationRole::Replica);
+                control.sync()?;
                 disk.sync_dir(&dir).map_err(io)?;
                 if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
                     disk.sync_dir(parent).map_err(io)?;
@@ -261,20 +274,29 @@ impl Engine {
         };
         let link = self.store.log_link();
         let mut commit = self.commit.lock();
-        if commit.appender.is_none() && link.kind == LogKind::Sidecar && !link.open {
-            let log = LogIdentity { log_id: link.id, file_id: self.store.file_id() };
-            let found = writers(&self.env, &self.log_dir, log).unwrap_or_default();
-            let last = commit.last;
-            merge_history(&mut commit.history, &found, last, None);
-            if let Some(leader) = commit.history.last().copied()
-                && leader.epoch >= commit.epoch
-            {
-                (commit.epoch, commit.writer_id) = (leader.epoch, leader.writer_id);
+        if commit.appender.is_none() && !link.open {
+            if link.kind == LogKind::Sidecar {
+                let log = LogIdentity { log_id: link.id, file_id: self.store.file_id() };
+                let found = writers(&self.env, &self.log_dir, log).unwrap_or_default();
+                let last = commit.last;
+                merge_history(&mut commit.history, &found, last, None);
+                if let Some(leader) = commit.history.last().copied()
+                    && leader.epoch >= commit.epoch
+                {
+                    (commit.epoch, commit.writer_id) = (leader.epoch, leader.writer_id);
+                }
             }
+            // A log that the file does not name ended before commits that were made in another role: nobody must take
+            // it for the one that goes on.
             control.set_current_log(link.id);
         }
         match self.role() {
-            ReplicationRole::Replica => control.set_replica(true),
+            ReplicationRole::Replica if control.is_replica() => {}
+            // Durable before the first frame of another writer is in this log: who forgets it would go on as that writer.
+            ReplicationRole::Replica => {
+                control.set_replica(true);
+                control.sync()?;
+            }
             _ if control.is_replica() || control.fence_owner() != [0; 16] => {
                 self.fenced.store(true, Ordering::Release);
             }
@@ -287,6 +309,36 @@ impl Engine {
         }
         control.begin_session(self.env.host.process_id(), commit.last);
         self.epoch.store(commit.epoch.0, Ordering::Release);
+        Ok(())
+    }
+
+    /// A reader of the log that the file names; `None` if it names none, or that is not there.
+    pub(crate) fn read_log(&self) -> Result<Option<LogReader>> {
+        let dir = match self.store.log_link().kind {
+            LogKind::None => return Ok(None),
+            LogKind::Private => wal_dir(&self.path),
+            LogKind::Sidecar => self.options.sidecar_dir(&self.path),
+        };
+        let control = match Control::open(&*self.env.disk, &dir, OpenMode::Read)? {
+            Some(control) if control.expect(self.store.file_id()).is_ok() => Arc::new(control),
+            _ => return Ok(None),
+        };
+        LogReader::with_control(&self.env, &dir, control).map(Some)
+    }
+
+    /// For a reader in a replication role: what the sidecar says of this node's part, and of who leads.
+    fn look_at_sidecar(&mut self) -> Result<()> {
+        if self.role() == ReplicationRole::Disabled {
+            return Ok(());
+        }
+        let Some(control) = Control::open(&*self.env.disk, &self.log_dir, OpenMode::Read)? else { return Ok(()) };
+        control.expect(self.store.file_id()).map_err(|e| e.context("replication sidecar"))?;
+        self.set_role(if control.is_replica() { ReplicationRole::Replica } else { ReplicationRole::Primary });
+        let fenced = control.fence_owner() != [0; 16];
+        self.fenced.store(fenced, Ordering::Release);
+        let leads = control.fence().0;
+        self.epoch.store(if fenced { leads.saturating_sub(1) } else { leads }, Ordering::Release);
+        self.sidecar = Some(Arc::new(control));
         Ok(())
     }
 
@@ -389,10 +441,10 @@ impl Engine {
 }
 
 /// Opens the file as it is once the writer's lock is held.
-fn open_for_writing(env: &Env, path: &Path, role: ReplicationRole) -> Result<Store> {
+fn open_for_writing(env: &Env, path: &Path, options: &OpenOptions) -> Result<Store> {
     for _ in 0..ATTEMPTS {
         let store = Store::open(env, path, true)?;
-        lock_for_writing(&store, path, role)?;
+        lock_for_writing(env, &store, path, options)?;
         // Another process may have published to it until then.
         if Store::open(env, path, true)?.generation() == store.generation() {
             return Ok(store);
@@ -404,7 +456,7 @@ fn open_for_writing(env: &Env, path: &Path, role: ReplicationRole) -> Result<Sto
 }
 
 /// Takes the writer's lock. A reader that looks for a writer holds a part of it for a moment: that is waited for.
-fn lock_for_writing(store: &Store, path: &Path, role: ReplicationRole) -> Result<()> {
+fn lock_for_writing(env: &Env, store: &Store, path: &Path, options: &OpenOptions) -> Result<()> {
     let io = |e| Error::io("lock", path, e);
     let byte = || WRITER_LOCK..WRITER_LOCK + 1;
     for _ in 0..10_000 {
@@ -418,12 +470,22 @@ fn lock_for_writing(store: &Store, path: &Path, role: ReplicationRole) -> Result
         store.file().unlock(byte()).map_err(io)?;
         std::thread::yield_now();
     }
-    let lock = match role {
+    let lock = match options.role {
         ReplicationRole::Primary => "primary sidecar lock is held by another process: ",
         _ => "",
     };
-    let what = format_args!("{lock}{} is open for writing in another process", path.display());
+    let whose = writer_of(env, path, options).map(|id| format!(" (process id {id})")).unwrap_or_default();
+    let what = format_args!("{lock}{} is open for writing in another process{whose}", path.display());
     Err(Error::new(ErrorCode::Locked, what))
+}
+
+/// The process that has the database at `path` open for writing, as far as a log says it. One that has not written
+/// yet has no private log.
+fn writer_of(env: &Env, path: &Path, options: &OpenOptions) -> Option<u64> {
+    let control = |dir: &Path| Control::open(&*env.disk, dir, OpenMode::Read).ok().flatten();
+    let sidecar = control(&options.sidecar_dir(path)).filter(|control| control.writer_lives().unwrap_or(false));
+    let id = sidecar.or_else(|| control(&wal_dir(path)))?.writer_pid();
+    (id != 0).then_some(id)
 }
 
 /// Which file `path` leads to, made if need be.

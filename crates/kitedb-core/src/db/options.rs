@@ -133,7 +133,7 @@ impl OpenOptions {
 
     setters! {
         /// Reads only: needs no permission to write, and works beside a process that writes. Shows the state as
-        /// of the open.
+        /// of the open; in a replication role, the replication status as of the open, too.
         read_only: bool,
         /// Makes the file if there is none (default true).
         create_if_missing: bool,

@@ -33,23 +33,27 @@ impl Engine {
                 ),
             ));
         }
-        let next = {
-            let _fence = FenceLock::take(&control)?;
-            let (current, epoch, last) = (control.fence(), commit.epoch, commit.last);
-            let fenced_at_open = self.fenced.load(Ordering::Acquire);
-            if !fenced_at_open && current != epoch && control.fence_owner() != [0; 16] {
-                return Err(self.fenced_error());
-            }
-            // Everything that this node holds is part of the new epoch's past, so it must not be lost.
-            self.sync_appended(&commit)?;
-            let next = Epoch(current.max(epoch).0 + 1);
+        let _fence = FenceLock::take(&control)?;
+        let (current, epoch, last) = (control.fence(), commit.epoch, commit.last);
+        let fenced_at_open = self.is_fenced();
+        if !fenced_at_open && current != epoch && control.fence_owner() != [0; 16] {
+            return Err(self.fenced_error());
+        }
+        // Everything that this node holds is part of the new epoch's past, so it must not be lost.
+        self.sync_appended(&commit)?;
+        let next = Epoch(current.max(epoch).0 + 1);
+        if current == epoch {
+            control.raise_fence(epoch, next, [0; 16])?;
+            control.set_end(epoch, last)?;
+        }
+        if let Err(e) = self.begin_epoch(&mut commit, &control, next) {
             if current == epoch {
-                control.raise_fence(epoch, next, [0; 16])?;
-                control.set_end(epoch, last)?;
+                // Nothing was committed since: the old epoch goes on.
+                control.clear_end();
+                control.set_fence(epoch)?;
             }
-            next
-        };
-        self.begin_epoch(&mut commit, &control, next)?;
+            return Err(e);
+        }
         lease.store(next.0, Ordering::Release);
         Ok(next)
     }
@@ -66,6 +70,7 @@ impl Engine {
             let what = "needs reseed: this replica's own log or state is damaged, so it cannot take over";
             return Err(Error::new(ErrorCode::NeedsReseed, what));
         }
+        let _fence = FenceLock::take(&control)?;
         self.sync_appended(&commit)?;
         let kept = Token { epoch: self.epoch_of(&commit, commit.last), log_index: commit.last };
         self.begin_epoch(&mut commit, &control, epoch)?;
@@ -78,10 +83,12 @@ impl Engine {
             Some(appender) => appender.begin_epoch(epoch, writer_id)?,
             None => self.start_log(commit, epoch, writer_id)?,
         }
-        // The segment is durable: now the fence lets this writer, and no other, commit.
-        control.set_replica(false);
-        control.set_fence(epoch)?;
+        // The segment is durable, and leads from now on: the fence lets its writer, and no other, commit.
         commit.note_epoch(epoch, writer_id);
+        control.set_replica(false);
+        if let Err(e) = control.set_fence(epoch) {
+            tracing::warn!("the fence of a new epoch may not be on the disk yet; the epoch's segment is: {e}");
+        }
         self.set_role(ReplicationRole::Primary);
         self.epoch.store(epoch.0, Ordering::Release);
         self.fenced.store(false, Ordering::Release);
@@ -113,7 +120,7 @@ pub(crate) struct FenceLock<'a>(&'a Control);
 impl<'a> FenceLock<'a> {
     /// Waits a while for whoever moves the fence now.
     pub fn take(control: &'a Control) -> Result<Self> {
-        for _ in 0..200 {
+        for _ in 0..1000 {
             if control.lock_fence()? {
                 return Ok(Self(control));
             }

@@ -34,6 +34,7 @@ impl Signal {
     /// Returns once `done` holds, or `timeout` has passed. `done` is asked at first and whenever the event is raised,
     /// with no lock held, so it may take those under which the event is raised.
     pub fn wait_until(&self, timeout: Duration, mut done: impl FnMut() -> bool) -> bool {
+        #[expect(clippy::disallowed_methods, reason = "a thread sleeps by the clock of the real machine")]
         let deadline = Instant::now().checked_add(timeout);
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let reached = loop {

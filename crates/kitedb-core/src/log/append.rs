@@ -138,16 +138,6 @@ impl Appender {
         self.segment.header.log
     }
 
-    /// The state digest after the last frame.
-    pub fn digest(&self) -> Digest {
-        self.digest
-    }
-
-    /// Every segment, oldest first; the last one is being written.
-    pub fn segments(&self) -> impl DoubleEndedIterator<Item = SegmentInfo> + '_ {
-        self.older.iter().cloned().chain([self.current()])
-    }
-
     fn current(&self) -> SegmentInfo {
         let Segment { seq, header, path, end, filled, .. } = &self.segment;
         SegmentInfo { seq: *seq, path: path.clone(), header: *header, last: self.last, bytes: *filled.max(end) }

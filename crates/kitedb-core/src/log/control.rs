@@ -1,4 +1,4 @@
-//! The control file of a log: created once, never renamed, replaced or truncated, and mapped by every process
+//! The control file of a log: created once, from then on never renamed, replaced or truncated, and mapped by every process
 //! concerned. It holds what must be seen at once across handles and processes: the fence word and the tails.
 
 use crate::{
@@ -8,6 +8,7 @@ use crate::{
     log::{LogIdentity, Salt, WriterId},
 };
 use std::{
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -18,6 +19,8 @@ use std::{
 
 /// The name of the control file in a log's folder.
 pub const CONTROL_NAME: &str = "control";
+/// Its name while it is being made.
+pub const CONTROL_DRAFT: &str = "control.creating";
 const MAGIC: u64 = u64::from_le_bytes(*b"KITECTL\x01");
 const WORDS: usize = 512;
 
@@ -79,9 +82,14 @@ impl Control {
         bytes.extend_from_slice(&epoch.0.to_le_bytes());
         bytes.resize(WORDS * 8, 0);
         let io = |e| Error::io("create log control file", &path, e);
-        let file = disk.open(&path, OpenMode::CreateNew).map_err(io)?;
+        // Under another name until it is whole: one whose making was cut short would be there for good.
+        let draft = dir.join(CONTROL_DRAFT);
+        let made = disk.remove(&draft).or_else(|e| if e.kind() == ErrorKind::NotFound { Ok(()) } else { Err(e) });
+        let made = made.and_then(|()| disk.open(&draft, OpenMode::CreateNew));
+        let file = made.map_err(io)?;
         file.write_at(&bytes, 0).map_err(io)?;
         file.sync_data().map_err(io)?;
+        disk.rename(&draft, &path).map_err(io)?;
         let words = Words::Shared(file.map_words(WORDS).map_err(io)?);
         let control = Self { words, file, path, identity, salt };
         control.set_current_log(identity.log_id);
@@ -94,7 +102,7 @@ impl Control {
         let io = |e| Error::io("open log control file", &path, e);
         let file = match disk.open(&path, mode) {
             Ok(file) => file,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(io(e)),
         };
         let mut head = [0u8; WORDS * 8];
@@ -113,11 +121,6 @@ impl Control {
             _ => Words::Shared(file.map_words(WORDS).map_err(io)?),
         };
         Ok(Some(Self { words, file, path, identity, salt }))
-    }
-
-    /// Which log this is, and of which database.
-    pub fn identity(&self) -> LogIdentity {
-        self.identity
     }
 
     /// The log whose segments count now: a database that is reseeded begins another one beside the same control file.
@@ -149,7 +152,8 @@ impl Control {
         Epoch(self.word(FENCE).load(Ordering::SeqCst))
     }
 
-    /// Moves the fence to the epoch that the writer of this log begins.
+    /// Moves the fence to the epoch that the writer of this log begins. Call it under [`Control::lock_fence`], where
+    /// another node may fence this log.
     pub fn set_fence(&self, epoch: Epoch) -> Result<()> {
         self.word(FENCE).store(epoch.0, Ordering::SeqCst);
         self.store_id(FENCE_OWNER, [0; 16]);
@@ -171,6 +175,12 @@ impl Control {
         }
     }
 
+    /// Says who moved the fence, in place of a promotion that died. Call it under [`Control::lock_fence`].
+    pub fn set_fence_owner(&self, owner: WriterId) -> Result<()> {
+        self.store_id(FENCE_OWNER, owner);
+        self.sync()
+    }
+
     /// Who moved the fence: zeros for the writer of this log.
     pub fn fence_owner(&self) -> WriterId {
         self.load_id(FENCE_OWNER)
@@ -188,6 +198,19 @@ impl Control {
         self.word(END_INDEX).store(last.0, Ordering::SeqCst);
         self.word(END_EPOCH).store(epoch.0, Ordering::SeqCst);
         self.sync()
+    }
+
+    /// Forgets an end that was set: this log follows a history now in which that epoch is another one, or has none.
+    pub fn clear_end(&self) {
+        self.word(END_EPOCH).store(0, Ordering::SeqCst);
+    }
+
+    /// Whether the control file at its path is still this one.
+    pub fn is_current(&self, disk: &dyn Disk) -> bool {
+        match (disk.identity(&self.path), self.file.identity()) {
+            (Ok(there), Ok(here)) => there == here,
+            _ => false,
+        }
     }
 
     /// The promotion that the replica whose log this is has begun; zeros: none.

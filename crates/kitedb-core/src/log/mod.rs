@@ -54,7 +54,8 @@ pub fn remove(disk: &dyn Disk, dir: &Path, keep_control: bool) -> Result<()> {
     names.sort_unstable();
     let mut others = false;
     for name in names {
-        if (name == control::CONTROL_NAME && !keep_control) || segment::parse_name(&name).is_some() {
+        let control = name == control::CONTROL_NAME || name == control::CONTROL_DRAFT;
+        if (control && !keep_control) || segment::parse_name(&name).is_some() {
             disk.remove(&dir.join(name)).map_err(io)?;
         } else {
             others = true;

@@ -1,8 +1,10 @@
 //! Reading a log that someone else may be writing, in this process or another: pages of whole frames after a
 //! position, for replicas and for export. Nothing is written, and no lock is held.
 //!
-//! A place is found by bisection: frames verify themselves, so a segment needs no index. A read that goes on where
-//! the last one ended seeks nothing.
+//! A place is found through an index of each segment, made of the headers passed on the way from the segment's first
+//! frame: a value in a frame may hold bytes that look like frames, so no place counts that was not reached that way.
+//! Only where damage cuts the way is a frame sought by its looks. A read that goes on where the last one ended seeks
+//! nothing.
 
 use super::{
     Control, FrameHeader, FrameRef, LogIdentity, WriterId,
@@ -16,6 +18,7 @@ use crate::{
     graph::{Digest, Epoch, LogIndex},
     io::{DiskFile, Env, OpenMode},
 };
+use parking_lot::Mutex;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -114,18 +117,56 @@ pub struct LogReader {
     dir: PathBuf,
     control: Arc<Control>,
     log: LogIdentity,
-    segments: Vec<OpenSegment>,
-    /// Where the frame after the last one that was read begins: segment, its index, offset.
-    hint: Option<(u64, LogIndex, u64)>,
+    segments: Vec<Arc<OpenSegment>>,
+    hint: Option<Hint>,
     refreshes: u64,
 }
 
-#[derive(Debug, Clone)]
+/// Where the frame after the last one that was read begins.
+#[derive(Debug, Clone, Copy)]
+struct Hint {
+    segment: u64,
+    index: LogIndex,
+    offset: u64,
+    /// Whether that place was reached from the segment's first frame.
+    reached: bool,
+}
+
+#[derive(Debug)]
 struct OpenSegment {
     seq: u64,
     path: PathBuf,
     header: SegmentHeader,
     file: Arc<dyn DiskFile>,
+    places: Mutex<Places>,
+}
+
+/// Where some frames of a segment begin, reached one from the other.
+#[derive(Debug, Default)]
+struct Places {
+    /// Ascending, about one for each [`PIECE`].
+    some: Vec<(LogIndex, u64)>,
+    /// The last one reached.
+    last: Option<(LogIndex, u64)>,
+}
+
+impl Places {
+    /// The place nearest before that of `index`, or at it.
+    fn before(&self, index: LogIndex) -> Option<(LogIndex, u64)> {
+        let last = self.last.filter(|last| last.0 <= index);
+        last.or_else(|| self.some[..self.some.partition_point(|place| place.0 <= index)].last().copied())
+    }
+
+    /// Takes note of a frame that was reached from the one before it.
+    fn reached(&mut self, index: LogIndex, offset: u64) {
+        if self.last.is_some_and(|last| last.0 >= index) {
+            return;
+        }
+        if self.some.last().is_none_or(|place| place.1 + PIECE as u64 <= offset) {
+            self.some.push((index, offset));
+        }
+        self.last = Some((index, offset));
+    }
 }
 
 impl LogReader {
@@ -184,10 +225,21 @@ impl LogReader {
         self.segments.iter().map(|s| (s.seq, s.header, s.file.len().unwrap_or(0)))
     }
 
+    /// The header of each segment, oldest first.
+    pub fn headers(&self) -> impl Iterator<Item = &SegmentHeader> {
+        self.segments.iter().map(|s| &s.header)
+    }
+
+    /// If the segment that held `index` is gone, though later ones are there: the first frame after the gap.
+    pub fn after_gap(&self, index: LogIndex) -> Option<LogIndex> {
+        let at = self.segments.iter().rposition(|s| s.header.first <= index)?;
+        self.gap_after(at).then(|| self.segments[at + 1].header.first)
+    }
+
     /// When frame `index` was committed, ms since 1970; `None` if it is not there.
     pub fn commit_ms(&mut self, index: LogIndex) -> Result<Option<u64>> {
         let Some(segment) = self.segments.iter().rfind(|s| s.header.first <= index).cloned() else { return Ok(None) };
-        Ok(self.seek(&segment, index)?.map(|(_, header)| header.commit_ms))
+        Ok(self.seek(&segment, index)?.map(|found| found.header.commit_ms))
     }
 
     /// Looks which segments there are.
@@ -206,7 +258,7 @@ impl LogReader {
             let known = self.segments.binary_search_by_key(&seq, |s| s.seq).ok().map(|at| self.segments[at].clone());
             segments.extend(match known {
                 Some(known) => Some(known),
-                None => self.open_segment(seq)?,
+                None => self.open_segment(seq)?.map(Arc::new),
             });
         }
         self.segments = segments;
@@ -224,7 +276,9 @@ impl LogReader {
         let mut head = [0; SEGMENT_HEADER_LEN];
         let read = file.read_at(&mut head, 0).map_err(io)?;
         Ok(match SegmentHeader::parse(&head[..read]) {
-            Some(header) if header.log == self.log => Some(OpenSegment { seq, path, header, file }),
+            Some(header) if header.log == self.log => {
+                Some(OpenSegment { seq, path, header, file, places: Mutex::default() })
+            }
             // Of another log, or still being made.
             _ => None,
         })
@@ -253,9 +307,9 @@ impl LogReader {
         if index > self.last_valid(segment.header.epoch) {
             return Ok(Position::Beyond);
         }
-        let Some((_, frame)) = self.seek(&segment, index)? else { return Ok(Position::Beyond) };
+        let Some(found) = self.seek(&segment, index)? else { return Ok(Position::Beyond) };
         let SegmentHeader { epoch, writer_id, .. } = segment.header;
-        Ok(Position::At { epoch, writer_id, digest: frame.digest })
+        Ok(Position::At { epoch, writer_id, digest: found.header.digest })
     }
 
     /// Reads frames after `after`. An error that ends a page early is in it, beside the frames before.
@@ -271,7 +325,13 @@ impl LogReader {
                     let segment = self.segments[at].clone();
                     let valid = self.last_valid(segment.header.epoch);
                     if next > valid && bound == LogIndex(u64::MAX) {
-                        break;
+                        if refreshed {
+                            break;
+                        }
+                        // The epoch after this one may have begun since the last look.
+                        self.refresh()?;
+                        refreshed = true;
+                        continue;
                     }
                     let through = limits.through.min(LogIndex(bound.0 - 1)).min(valid);
                     let first = page.chunks.is_empty();
@@ -311,19 +371,33 @@ impl LogReader {
         Ok(page)
     }
 
+    /// Whether the segment after the one at this place is gone, though later ones are there.
+    fn gap_after(&self, at: usize) -> bool {
+        self.segments.get(at + 1).is_some_and(|next| next.seq != self.segments[at].seq + 1)
+    }
+
     fn missing(&self, index: LogIndex, segment: Option<usize>) -> Error {
         let dir = self.dir.display();
         match (segment, self.floor()) {
+            (Some(at), _) if self.gap_after(at) => Error::new(
+                ErrorCode::NeedsReseed,
+                format_args!(
+                    "needs reseed: missing log range, the frame with log index {index} is not in {} and the next segment \
+                     is gone",
+                    self.segments[at].path.display()
+                ),
+            ),
             (Some(at), _) if at + 1 < self.segments.len() => Error::new(
                 ErrorCode::NeedsReseed,
                 format_args!(
-                    "needs reseed: missing log range, the frame with log index {index} is not in {} and later ones are",
+                    "needs reseed: the frame with log index {index} does not verify in {} (CRC mismatch, or replication \
+                     frame truncated), and later ones are there",
                     self.segments[at].path.display()
                 ),
             ),
             (Some(at), _) => Error::corrupt(format_args!(
                 "the frame with log index {index} does not verify, or is not there, in log segment {} (CRC mismatch, \
-                 truncated or removed)",
+                 replication frame truncated or removed)",
                 self.segments[at].path.display()
             )),
             (None, Some(floor)) => Error::new(
@@ -346,19 +420,22 @@ impl LogReader {
         through: LogIndex,
         (max_frames, max_bytes, first_page): (usize, usize, bool),
     ) -> Result<Option<(Chunk, bool)>> {
-        let offset = match self.hint {
-            Some((seq, index, offset)) if seq == segment.seq && index == next => offset,
-            _ if next == segment.header.first => SEGMENT_HEADER_LEN as u64,
+        let (offset, reached) = match self.hint {
+            Some(hint) if hint.segment == segment.seq && hint.index == next => (hint.offset, hint.reached),
+            _ if next == segment.header.first => (SEGMENT_HEADER_LEN as u64, true),
             _ => match self.seek(segment, next)? {
-                Some((offset, _)) => offset,
+                Some(found) => (found.offset, found.reached),
                 None => return Ok(None),
             },
         };
+        // What is not published yet may still be written anew, elsewhere.
+        let settled = if reached { self.control.published() } else { LogIndex(0) };
         let SegmentHeader { epoch, writer_id, .. } = segment.header;
         let mut chunk =
             Chunk { segment: segment.seq, epoch, writer_id, frames: Vec::new(), bytes: vec![0; FRAMES_PREFIX] };
         let mut walk = Walk::new(segment, offset);
         let (mut expected, mut full) = (next, false);
+        let mut places = segment.places.lock();
         while expected <= through {
             if chunk.frames.len() == max_frames {
                 full = true;
@@ -377,67 +454,90 @@ impl LogReader {
             let place = FramePlace { header: frame.header, at: chunk.bytes.len(), len, segment_offset: at };
             chunk.bytes.extend_from_slice(frame.bytes);
             chunk.frames.push(place);
-            self.hint = Some((segment.seq, LogIndex(expected.0 + 1), at + len as u64));
+            if expected <= settled {
+                places.reached(expected, at);
+            }
             expected = LogIndex(expected.0 + 1);
+            self.hint = Some(Hint { segment: segment.seq, index: expected, offset: at + len as u64, reached });
         }
         Ok((full || !chunk.frames.is_empty()).then_some((chunk, full)))
     }
 
     /// Where frame `index` begins in a segment, and its header.
-    fn seek(&self, segment: &OpenSegment, index: LogIndex) -> Result<Option<(u64, FrameHeader)>> {
-        let io = |e| Error::io("read log segment", &segment.path, e);
-        let len = segment.file.len().map_err(io)?;
-        // `low` is where a frame at or before the one sought begins; `high` is beyond it.
-        let (mut low, mut high) = (SEGMENT_HEADER_LEN as u64, len);
-        while high.saturating_sub(low) > 4 * PIECE as u64 {
-            let middle = (low + (high - low) / 2) & !7;
-            match self.probe(segment, middle, high)? {
-                Some((at, found)) if found <= index => low = at,
-                _ => high = middle,
-            }
+    fn seek(&self, segment: &OpenSegment, index: LogIndex) -> Result<Option<FoundFrame>> {
+        match self.reach(segment, index)? {
+            Ok(found) => Ok(found),
+            Err(DamageOnTheWay) => self.seek_by_looks(segment, index),
         }
-        for start in [low, SEGMENT_HEADER_LEN as u64] {
-            let mut walk = Walk::new(segment, start);
-            while let Some((at, frame)) = walk.next(&self.control.salt(), true)? {
-                if frame.header.log_index == index && frame.header.epoch == segment.header.epoch {
-                    return Ok(Some((at, frame.header)));
-                }
-                if frame.header.log_index > index {
-                    break;
-                }
-            }
-            // Else what looked like a frame was a value that holds one: begin at the beginning.
-        }
-        Ok(None)
     }
 
-    /// The first frame that begins within a piece at `from`.
-    fn probe(&self, segment: &OpenSegment, from: u64, end: u64) -> Result<Option<(u64, LogIndex)>> {
+    /// As [`LogReader::seek`], walking from the nearest place that is known.
+    fn reach(&self, segment: &OpenSegment, index: LogIndex) -> Result<Result<Option<FoundFrame>, DamageOnTheWay>> {
+        let start = (segment.header.first, SEGMENT_HEADER_LEN as u64);
+        let settled = self.control.published();
+        let mut places = segment.places.lock();
+        let mut place = places.before(index).unwrap_or(start);
+        loop {
+            let mut walk = Walk::new(segment, place.1);
+            let mut expected = place.0;
+            while let Some((offset, frame)) = walk.next(&self.control.salt(), false)? {
+                if frame.header.log_index != expected || frame.header.epoch != segment.header.epoch {
+                    break;
+                }
+                if expected <= settled {
+                    places.reached(expected, offset);
+                }
+                if expected == index {
+                    let found = FoundFrame { offset, header: frame.header, reached: true };
+                    return Ok(Ok(FrameRef::parse(frame.bytes).map(|_| found)));
+                }
+                expected.0 += 1;
+            }
+            if expected == place.0 && place != start {
+                // Cut off and written anew since the place was noted, after the source's machine lost its power.
+                *places = Places::default();
+                place = start;
+                continue;
+            }
+            return Ok(if expected > settled { Ok(None) } else { Err(DamageOnTheWay) });
+        }
+    }
+
+    /// As [`LogReader::seek`], looking at each place where a frame may begin: frames verify themselves.
+    fn seek_by_looks(&self, segment: &OpenSegment, index: LogIndex) -> Result<Option<FoundFrame>> {
         let io = |e| Error::io("read log segment", &segment.path, e);
-        let mut bytes = vec![0; PIECE.min((end - from) as usize)];
-        let read = segment.file.read_at(&mut bytes, from).map_err(io)?;
-        for at in (0..read.saturating_sub(HEADER_LEN)).step_by(8) {
-            let here = from + at as u64;
-            let Some(len) = claimed_len(&bytes[at..read]) else { continue };
-            let parsed = if at + len <= read {
-                FrameRef::parse(&bytes[at..read]).map(|f| f.header)
-            } else {
-                let mut whole = vec![0; len];
-                match segment.file.read_exact_at(&mut whole, here) {
-                    Ok(()) => FrameRef::parse(&whole).map(|f| f.header),
-                    Err(_) => None,
+        let start = segment.places.lock().before(index).map_or(SEGMENT_HEADER_LEN as u64, |place| place.1);
+        let mut bytes = vec![0; segment.file.len().map_err(io)?.saturating_sub(start) as usize];
+        segment.file.read_exact_at(&mut bytes, start).map_err(io)?;
+        let of_this_segment =
+            |f: &FrameRef<'_>| f.header.epoch == segment.header.epoch && f.header.log_index >= segment.header.first;
+        let mut at = 0;
+        while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= HEADER_LEN) {
+            let looks = FrameRef::parse_unverified(rest).filter(of_this_segment);
+            match looks.and_then(|_| FrameRef::parse(rest)) {
+                Some(frame) if frame.header.log_index == index => {
+                    return Ok(Some(FoundFrame { offset: start + at as u64, header: frame.header, reached: false }));
                 }
-            };
-            match parsed {
-                Some(header) if header.epoch == segment.header.epoch && header.log_index >= segment.header.first => {
-                    return Ok(Some((here, header.log_index)));
-                }
-                _ => {}
+                Some(frame) => at += frame.bytes.len(),
+                None => at += 8,
             }
         }
         Ok(None)
     }
 }
+
+/// A frame that was sought.
+#[derive(Debug, Clone, Copy)]
+struct FoundFrame {
+    /// Where it begins in its segment.
+    offset: u64,
+    header: FrameHeader,
+    /// Whether it was reached from the segment's first frame.
+    reached: bool,
+}
+
+/// The frames before the one sought do not lead to it.
+struct DamageOnTheWay;
 
 /// The length of the frame that `bytes` begin with, if they look like one.
 fn claimed_len(bytes: &[u8]) -> Option<usize> {

@@ -272,10 +272,6 @@ impl Recovered {
         self.control.set_sync_failed(false);
         let digest = self.digest;
         let (epoch, writer_id) = new_epoch.unwrap_or((last.header.epoch, last.header.writer_id));
-        if self.control.fence_owner() == [0; 16] {
-            // No other node has taken over.
-            self.control.set_fence(epoch)?;
-        }
         match end {
             Some(end) if new_epoch.is_none() => {
                 let filled = file.len().map_err(io(&last.path))?;

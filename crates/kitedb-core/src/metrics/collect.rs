@@ -163,8 +163,9 @@ pub struct EngineMetrics {
     pub bytes_checkpointed: u64,
     /// Bytes of runs written by merges.
     pub bytes_compacted: u64,
-    /// How long commits took that succeeded and changed something, waiting for their turn and for the disk included.
-    /// Where a commit does not wait for the disk (not [`SyncMode::Full`](crate::SyncMode::Full)), one in 16 is measured.
+    /// How long commits took that succeeded and changed something, waiting for their turn and for the disk
+    /// included. Where a commit does not wait for the disk (not [`SyncMode::Full`](crate::SyncMode::Full)), one in
+    /// 16 is measured.
     pub commit_latency: Latency,
     /// How long the disk took for each sync of the log that succeeded. Commits that wait at the same time share one.
     pub sync_latency: Latency,

@@ -243,6 +243,7 @@ pub(super) mod tests {
             log_bytes: 4096,
             segments: 2,
             fenced: false,
+            process_id: Some(1),
         }
     }
 
@@ -264,6 +265,7 @@ pub(super) mod tests {
             durable_log_index: 89,
             digest: Digest::default(),
             follower_running: true,
+            process_id: Some(1),
         }
     }
 

@@ -9,8 +9,8 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex},
     io::{Env, OpenMode},
-    log::{Control, FrameRef, LogReader, PageLimits, Position, WriterId},
-    store::{CheckpointMark, Image, Store, StoreImage},
+    log::{Control, FrameRef, LogIdentity, LogReader, PageLimits, Position, RecoveryStart, WriterId, recover},
+    store::{CheckpointMark, Image, LogKind, Store, StoreImage},
 };
 use parking_lot::Mutex;
 use std::{
@@ -68,6 +68,10 @@ impl LocalSource {
 
     fn with<T>(&self, f: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
         let mut open = self.open.lock();
+        if open.as_ref().is_some_and(|open| !open.reader.control().is_current(&*self.env.disk)) {
+            // The sidecar was removed, or another one was put in its place.
+            *open = None;
+        }
         let open = match &mut *open {
             Some(open) => open,
             none => {
@@ -225,10 +229,11 @@ impl Source for LocalSource {
             }
             let _fence = FenceLock::take(&control)?;
             let (leads, by) = (control.fence(), control.fence_owner());
-            let (ended, next) = match control.end() {
+            // The end of an epoch before that may be on record still.
+            let (ended, next) = match control.end().filter(|(ended, _)| by != [0; 16] && ended.0 + 1 == leads.0) {
                 // Fenced already, by this promotion when it was cut short.
                 Some((ended, last)) if by == owner => return Ok(Fenced { ended, last, next: leads }),
-                Some((ended, _)) if by != [0; 16] && ended.0 + 1 == leads.0 => {
+                Some(_) => {
                     return Err(Error::new(
                         ErrorCode::StalePrimary,
                         format_args!(
@@ -238,16 +243,18 @@ impl Source for LocalSource {
                     ));
                 }
                 // Fenced by a promotion that died before it had fixed the end: complete it as one's own.
-                _ if by != [0; 16] => (Epoch(leads.0 - 1), leads),
-                _ => (leads, Epoch(leads.0 + 1)),
+                None if by != [0; 16] => {
+                    control.set_fence_owner(owner)?;
+                    (Epoch(leads.0 - 1), leads)
+                }
+                None => {
+                    let next = Epoch(leads.0 + 1);
+                    control.raise_fence(leads, next, owner)?;
+                    (leads, next)
+                }
             };
-            if ended == leads {
-                control.raise_fence(ended, next, owner)?;
-            } else {
-                control.set_fence(ended)?;
-                control.raise_fence(ended, next, owner)?;
-            }
-            let last = self.last_frame(open)?;
+            let last = if control.writer_lives()? { last_frame(open)? } else { self.recovered_end(&control)? };
+            self.sync_segments(open)?;
             control.set_end(ended, last)?;
             Ok(Fenced { ended, last, next })
         })
@@ -269,29 +276,27 @@ impl Source for LocalSource {
 }
 
 impl LocalSource {
-    /// The last frame that is in the log, published or not; it and all before it are durable then.
-    fn last_frame(&self, open: &mut Open) -> Result<LogIndex> {
-        let mut last = open.reader.control().published();
-        open.reader.refresh()?;
-        loop {
-            let limits = PageLimits { max_frames: 4096, max_bytes: 4 << 20, through: LogIndex(u64::MAX) };
-            let page = open.reader.read(last, limits)?;
-            let mut valid = 0;
-            for chunk in &page.chunks {
-                let whole = |place: &&crate::log::FramePlace| {
-                    FrameRef::parse(&chunk.bytes[place.at..place.at + place.len]).is_some()
-                };
-                let here = chunk.frames.iter().take_while(whole).count();
-                valid += here;
-                if here < chunk.frames.len() {
-                    break;
-                }
-            }
-            last.0 += valid as u64;
-            if valid == 0 || valid < page.frame_count() {
-                break;
-            }
+    /// The last frame of a log whose writer is gone, as its own recovery will find it: after a loss of power what the
+    /// writer had published tells nothing.
+    fn recovered_end(&self, control: &Arc<Control>) -> Result<LogIndex> {
+        let store = Store::open(&self.env, &self.db_path, false)?;
+        let (link, mark) = (store.log_link(), store.manifest().checkpoint);
+        if link.kind == LogKind::Private && link.open {
+            let what = "the source was opened without a part in replication since: its log is not that of its last commits";
+            return Err(Error::new(ErrorCode::SourceUnavailable, what));
         }
+        if !link.open {
+            return Ok(mark.log_index);
+        }
+        let log = LogIdentity { log_id: link.id, file_id: store.file_id() };
+        let CheckpointMark { log_index: index, epoch, digest, .. } = mark;
+        let start = RecoveryStart { log, index, epoch, digest, limit: None };
+        let control = Some(control.clone());
+        let recovered = recover(&self.env, &self.sidecar, control, start, OpenMode::Read, &mut |_| Ok(()))?;
+        recovered.damage.map_or(Ok(recovered.last), Err)
+    }
+
+    fn sync_segments(&self, open: &Open) -> Result<()> {
         for path in open.reader.paths() {
             let io = |e| Error::io("sync", path, e);
             match self.env.disk.open(path, OpenMode::ReadWrite) {
@@ -299,7 +304,31 @@ impl LocalSource {
                 file => file.and_then(|file| file.sync_data()).map_err(io)?,
             }
         }
-        Ok(last)
+        Ok(())
+    }
+}
+
+/// The last frame in a log that its writer has open, published or not.
+fn last_frame(open: &mut Open) -> Result<LogIndex> {
+    let mut last = open.reader.control().published();
+    open.reader.refresh()?;
+    loop {
+        let limits = PageLimits { max_frames: 4096, max_bytes: 4 << 20, through: LogIndex(u64::MAX) };
+        let page = open.reader.read(last, limits)?;
+        let mut valid = 0;
+        for chunk in &page.chunks {
+            let whole =
+                |place: &&crate::log::FramePlace| FrameRef::parse(&chunk.bytes[place.at..place.at + place.len]).is_some();
+            let here = chunk.frames.iter().take_while(whole).count();
+            valid += here;
+            if here < chunk.frames.len() {
+                break;
+            }
+        }
+        last.0 += valid as u64;
+        if valid == 0 || valid < page.frame_count() {
+            return Ok(last);
+        }
     }
 }
 

@@ -3,25 +3,35 @@
 //!
 //! `registry` holds what replicas report; `retention` decides what of a log may go; `primary` is a log that others
 //! follow; `source` is where frames and snapshots come from, `local` one on paths of this machine; `replica` pulls,
-//! bootstraps and takes over; `follower` does so in the background; `wait` waits for tokens.
+//! bootstraps and takes over; `follower` does so in the background; `wait` waits for tokens; `look` tells of a replica
+//! to who only reads; `compare` tells where two databases differ; `transport` and `cursor` are for hosts that carry
+//! pages themselves.
 
+mod compare;
+mod cursor;
 mod follower;
 mod local;
+mod look;
 mod primary;
 mod registry;
 mod replica;
 mod retention;
 mod source;
 mod status;
+mod transport;
 mod wait;
 
 pub(crate) use follower::Follower;
+pub(crate) use look::look_at_replica;
 pub(crate) use local::{Checkpointer, LocalSource};
 pub(crate) use primary::Leader;
 pub(crate) use registry::MAX_ID;
 pub(crate) use replica::{Replica, SourcePaths};
 pub(crate) use wait::wait_for_token;
 
+pub(crate) use compare::compare;
+pub use compare::{ComparedState, Comparison, Parting};
+pub use cursor::Cursor;
 pub use status::{
     FollowerOptions, HoldState, PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus,
     ReplicaState, RetentionOutcome, TokenWait,

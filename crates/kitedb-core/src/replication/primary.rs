@@ -18,11 +18,13 @@ use std::sync::Arc;
 /// See the [module documentation](self).
 #[derive(Debug)]
 pub struct Leader {
-    engine: Arc<Engine>,
+    pub(super) engine: Arc<Engine>,
     control: Arc<Control>,
     /// `None`: the database is open for reading only, and its sidecar has none.
     registry: Option<Registry>,
     reader: Mutex<LogReader>,
+    /// For exported pages: it remembers where the last one ended.
+    pub(super) pages: Mutex<LogReader>,
     /// Held while retention runs.
     pruning: Mutex<()>,
 }
@@ -43,8 +45,9 @@ impl Leader {
             true => Registry::look(&engine.env, &engine.log_dir)?,
             false => Some(Registry::create(&engine.env, &engine.log_dir)?),
         };
-        let reader = Mutex::new(LogReader::with_control(&engine.env, &engine.log_dir, control.clone())?);
-        Ok(Self { engine: engine.clone(), control, registry, reader, pruning: Mutex::new(()) })
+        let reader = || LogReader::with_control(&engine.env, &engine.log_dir, control.clone()).map(Mutex::new);
+        let (reader, pages) = (reader()?, reader()?);
+        Ok(Self { engine: engine.clone(), control, registry, reader, pages, pruning: Mutex::new(()) })
     }
 
     /// What a primary says of itself. `epoch` is the one that the asking handle leads.
@@ -58,7 +61,7 @@ impl Leader {
             role: self.engine.role(),
             epoch: epoch.0,
             head_log_index: head.0,
-            retained_floor: floor_of(&segments, head),
+            retained_floor: floor_of(segments.first().map(|s| s.first), head),
             replica_lags: standings.iter().map(|s| self.lag_of(s, head)).collect(),
             sidecar_path: self.engine.log_dir.clone(),
             last_token: (head.0 > 0).then_some(token),
@@ -171,7 +174,7 @@ impl Leader {
         }
         let mut reader = self.reader.lock();
         reader.refresh()?;
-        let retained_floor = floor_of(&kept(&reader, head), head);
+        let retained_floor = floor_of(reader.floor(), head);
         Ok(RetentionOutcome { pruned_segments: pruned as u64, retained_floor })
     }
 }
@@ -206,9 +209,9 @@ fn kept(reader: &LogReader, head: LogIndex) -> Vec<Kept> {
 }
 
 /// The first frame that is still there; 0 if the log has all from the first one on.
-fn floor_of(segments: &[Kept], head: LogIndex) -> u64 {
-    match segments.first() {
-        Some(first) if first.first.0 > 1 => first.first.0,
+pub(super) fn floor_of(first: Option<LogIndex>, head: LogIndex) -> u64 {
+    match first {
+        Some(first) if first.0 > 1 => first.0,
         Some(_) => 0,
         None if head.0 == 0 => 0,
         None => head.0 + 1,

@@ -370,7 +370,8 @@ impl Replica {
         let _idle = self.working.lock();
         let old = std::mem::replace(&mut *self.source.write(), (paths, source));
         old.1.wake();
-        self.enter(ReplicaState::Behind);
+        // The next pull will tell whether the new source can go on from here.
+        self.enter(if self.control.needs_reseed() { ReplicaState::NeedsReseed } else { ReplicaState::Behind });
         Ok(())
     }
 

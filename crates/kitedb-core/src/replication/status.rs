@@ -150,13 +150,14 @@ pub struct ReplicaReplicationStatus {
     pub needs_reseed: bool,
     /// What it is doing.
     pub state: ReplicaState,
-    /// Since when it has been in that state, ms since 1970.
+    /// Since when it has been in that state, ms since 1970; 0 where that is not known: in a read-only open.
     pub state_since_ms: u64,
     /// The folder of its own log.
     pub sidecar_path: PathBuf,
     /// The id under which it reports to its source.
     pub replica_id: String,
-    /// The last commit that its source had published at the last look.
+    /// The last commit that its source had published at the last look; in a read-only open 0 if the source is not
+    /// named or cannot be looked at.
     pub source_head_log_index: u64,
     /// Frames between it and that.
     pub lag_frames: u64,

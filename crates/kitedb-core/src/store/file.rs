@@ -170,7 +170,6 @@ impl Store {
 
     /// What the header names now, to be copied. While the image lives its space is not reused: let go of it before
     /// the store is closed.
-    #[allow(dead_code, reason = "a bootstrap or an export, on a floor above, calls it")]
     pub fn image(&self) -> StoreImage {
         let Current { manifest, place, lease, runs, .. } = self.current.read().clone();
         StoreImage::new(self.device.clone(), self.file_id, manifest, place, (lease, runs))

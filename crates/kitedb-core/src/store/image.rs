@@ -22,7 +22,6 @@ pub trait Image: Send + Sync {
 
 /// The [`Image`] of an open file, and its bytes as a file of its own. Made by [`super::Store::image`].
 #[derive(Debug)]
-#[allow(dead_code, reason = "a bootstrap or an export, on a floor above, uses it")]
 pub struct StoreImage {
     device: Arc<Device>,
     manifest: Arc<Manifest>,
@@ -48,20 +47,17 @@ impl StoreImage {
     }
 
     /// The manifest.
-    #[allow(dead_code, reason = "an export, on a floor above, calls it")]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
     /// The length in bytes of the image as a database file of its own.
-    #[allow(dead_code, reason = "an export, on a floor above, calls it")]
     pub fn image_len(&self) -> u64 {
         self.live.last().map_or(0, |(offset, len)| (offset + len).next_multiple_of(ALIGN))
     }
 
     /// Reads exactly `buf.len()` bytes at `offset` of the image as a database file of its own: with this file's id,
     /// without a log, what counts at the same places, and zeros elsewhere. Nothing is verified on the way.
-    #[allow(dead_code, reason = "an export, on a floor above, calls it")]
     pub fn read_image(&self, buf: &mut [u8], offset: u64) -> Result<()> {
         let end = offset.checked_add(buf.len() as u64).filter(|end| *end <= self.image_len()).ok_or_else(|| {
             let (want, len) = (buf.len(), self.image_len());

@@ -43,7 +43,6 @@ impl Store {
     ///
     /// [`ErrorCode::Corrupt`](crate::ErrorCode::Corrupt) names the place in the image that does not verify. After
     /// any error the space is free again, nothing of this database has changed, and the same call goes on.
-    #[allow(dead_code, reason = "a replica's bootstrap, on a floor above, calls it")]
     pub fn import(
         &self,
         env: &Env,
@@ -66,7 +65,6 @@ impl Store {
     }
 
     /// Removes the record of an import, once its runs are published or it is given up.
-    #[allow(dead_code, reason = "a replica's bootstrap, on a floor above, calls it")]
     pub fn forget_import(env: &Env, record: &Path) -> Result<()> {
         match env.disk.remove(record) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", record, error)),

@@ -45,7 +45,6 @@ pub use bounds::{RunBounds, TableBounds};
 pub use column::Ints;
 pub use file::Store;
 pub use header::{LogKind, LogLink};
-#[allow(unused_imports, reason = "a bootstrap or an export, on a floor above, names them")]
 pub use image::{Image, StoreImage};
 pub use manifest::{CheckpointMark, HistoryEntry, Manifest};
 pub use merge::merge;

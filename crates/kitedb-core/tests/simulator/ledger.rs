@@ -2,7 +2,7 @@
 //! knows the graph after it, as the naive model has it.
 
 use crate::support::model::Model;
-use kitedb_core::{Digest, GraphRead, Token, View};
+use kitedb_core::{Digest, Token, View};
 use std::{collections::HashMap, rc::Rc};
 
 /// The number of a frame in the [`Ledger`].

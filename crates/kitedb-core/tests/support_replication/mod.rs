@@ -12,7 +12,7 @@ use crate::support::{
     world::stepped,
 };
 use kitedb_core::{
-    Database, Digest, Error, ErrorCode, OpenOptions, PrimaryReplicationStatus, ReplicaReplicationStatus, ReplicaState,
+    Database, Digest, Error, ErrorCode, ErrorKind, OpenOptions, PrimaryReplicationStatus, ReplicaReplicationStatus, ReplicaState,
     ReplicationRole, Result, SyncMode, Token,
     io::{
         Disk, Env,
@@ -125,12 +125,14 @@ impl Machine {
 pub struct Graph {
     /// The state at each log index.
     pub states: Vec<Model>,
+    /// The digest at each log index, as the primary says.
+    pub digests: Vec<Digest>,
     rng: Rng,
 }
 
 impl Graph {
     pub fn new(seed: u64) -> Self {
-        Self { states: vec![Model::default()], rng: Rng::new(seed) }
+        Self { states: vec![Model::default()], digests: vec![Digest::default()], rng: Rng::new(seed) }
     }
 
     /// The last log index.
@@ -149,6 +151,7 @@ impl Graph {
         draft.create(node.0, Node::default());
         let token = tx.commit()?;
         self.states.push(draft.now);
+        self.digests.push(digest(db));
         assert_eq!(token.log_index.0, self.head());
         Ok(token)
     }
@@ -165,6 +168,7 @@ impl Graph {
     /// The commits after `index` are gone.
     pub fn cut(&mut self, index: u64) {
         self.states.truncate(index as usize + 1);
+        self.digests.truncate(index as usize + 1);
     }
 
     /// `db` shows one of the states, element by element; returns its log index.
@@ -241,4 +245,19 @@ pub fn expect_error<T: std::fmt::Debug>(result: Result<T>, code: ErrorCode, phra
     assert_eq!(error.code(), code, "{error:?}");
     assert!(error.to_string().contains(phrase), "{error:?} does not say '{phrase}'");
     error
+}
+
+/// A commit of one node, whatever else is there.
+pub fn write(db: &Database) -> Result<Token> {
+    let mut tx = db.begin()?;
+    tx.create_node(None)?;
+    tx.commit()
+}
+
+/// Another node leads: commits fail, and say so.
+#[track_caller]
+pub fn expect_fenced(db: &Database) {
+    let error = expect_error(write(db), ErrorCode::StalePrimary, "stale primary");
+    assert_eq!(error.kind(), ErrorKind::Fenced);
+    assert!(error.to_string().contains("fenced for writes") || error.to_string().contains("epoch"), "{error}");
 }

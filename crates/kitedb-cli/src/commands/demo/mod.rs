@@ -1,7 +1,9 @@
-//! `kitedb demo`: a real graph, a few questions to it, and a crash.
+//! `kitedb demo`: a real graph, a few questions to it, crashes, and the life of a primary with its replicas.
 
+mod cluster;
 mod crash;
 mod lockfile;
+mod process;
 mod tour;
 pub mod writer;
 
@@ -22,7 +24,6 @@ use std::{
     env, fs, io,
     io::Write,
     path::{Path, PathBuf},
-    process,
     time::{Duration, Instant},
 };
 
@@ -64,6 +65,7 @@ pub fn run(args: &DemoArgs, out: &mut dyn Write) -> Outcome {
         crashes.push(crash);
     }
     crash::conclude(&crashes, show)?;
+    let cluster = cluster::Cluster::play(&file, show)?;
 
     section(show, "Look around")?;
     let shell = file.display().to_string();
@@ -71,11 +73,22 @@ pub fn run(args: &DemoArgs, out: &mut dyn Write) -> Outcome {
         let rest = if command == "neighbors" { format!(" '{}' --in", tour.favourite()) } else { String::new() };
         writeln!(show, "  {}", Styled(ACCENT, format!("kitedb {command} {shell}{rest}")))?;
     }
+    let leader = cluster::replicas(&file)[0].display().to_string();
+    for command in [format!("primary status {leader}"), format!("verify {leader} {shell}")] {
+        writeln!(show, "  {}", Styled(ACCENT, format!("kitedb {command}")))?;
+    }
     if args.json {
         let crashes: Vec<_> = crashes.iter().map(crash::Crash::json).collect();
         write_json(
             out,
-            &json!({ "database": shell, "source": lock.origin, "graph": tour.json(), "crashes": crashes, "ok": true }),
+            &json!({
+                "database": shell,
+                "source": lock.origin,
+                "graph": tour.json(),
+                "crashes": crashes,
+                "replication": cluster.json(),
+                "ok": true,
+            }),
         )?;
     }
     Ok(())
@@ -99,11 +112,12 @@ fn section(out: &mut dyn Write, title: &str) -> io::Result<()> {
 
 /// The first name in the folder that is not taken: a demo never writes over anything.
 fn new_file(dir: Option<&Path>) -> Outcome<PathBuf> {
-    let own = env::temp_dir().join(format!("kitedb-demo-{}", process::id()));
+    let own = env::temp_dir().join(format!("kitedb-demo-{}", std::process::id()));
     let dir = dir.unwrap_or(&own);
     fs::create_dir_all(dir)
         .map_err(|e| Failure::new(format_args!("cannot create the folder {}: {e}", dir.display())))?;
     let names = std::iter::once("demo.kitedb".to_owned()).chain((2..).map(|n| format!("demo-{n}.kitedb")));
-    let free = names.map(|name| dir.join(name)).find(|path| !path.exists());
+    let taken = |path: &PathBuf| path.exists() || cluster::replicas(path).iter().any(|replica| replica.exists());
+    let free = names.map(|name| dir.join(name)).find(|path| !taken(path));
     free.ok_or_else(|| Failure::new(format_args!("no name is free in {}", dir.display())))
 }

@@ -485,6 +485,17 @@ fn a_manifest_from_outside_is_not_believed() {
 }
 
 #[test]
+fn a_file_too_long_for_a_record_is_begun_anew() {
+    let source = Source::large(14);
+    let (disk, store) = replica(14, &small(14));
+    disk.write(RECORD, &vec![7; (16 << 20) + 1]).unwrap();
+    import(&disk, &store, &Watched::failing(&source.store, 20)).unwrap_err();
+    assert!(disk.read(RECORD).unwrap().len() < 4096);
+    adopt(&disk, &store, &source.store.image()).unwrap();
+    source.assert_shown_by(&store);
+}
+
+#[test]
 fn a_store_open_for_reading_imports_nothing() {
     let source = Source::large(14);
     let (disk, store) = replica(14, &small(14));
@@ -493,79 +504,4 @@ fn a_store_open_for_reading_imports_nothing() {
     let refused = import(&disk, &reader, &source.store.image()).unwrap_err();
     assert_eq!(refused.code(), ErrorCode::ReadOnly);
     assert_eq!(disk.paths(), vec![Path::new(PATH).to_owned()]);
-}
-
-#[test]
-#[ignore]
-fn bench_import() {
-    use std::os::unix::fs::FileExt;
-    use std::time::Instant;
-    let env = Env::real();
-    let dir = Path::new("/dev/shm/store-bench");
-    let src = dir.join("src.kitedb");
-    if !src.exists() {
-        let store = Store::create(&env, &src, [7; 16], Manifest::default()).unwrap();
-        let mut bounds = RunBounds::default();
-        let n = 300_000u64;
-        for id in 1..=n {
-            bounds.nodes.add(id, 5000);
-        }
-        bounds.max_node_id = n;
-        let mut pace = |_| Ok(());
-        let mut w = store.begin_run(&bounds, &mut pace).unwrap();
-        let mut c = Chance(1);
-        let bytes: Vec<u8> = (0..5000).map(|_| c.next() as u8).collect();
-        for id in 1..=n {
-            let mut b = bytes[..4900].to_vec();
-            b[..8].copy_from_slice(&c.next().to_le_bytes());
-            let props = PropListBuf::from_pairs(&[(PropKeyId(1), crate::Value::Bytes(b))]);
-            w.node(&NodeRecordBuf::default().live(NodeId(id), None, &[], props.as_list()).to_vec()).unwrap();
-        }
-        let run = w.finish().unwrap();
-        publish(&store, vec![run]).unwrap();
-    }
-    let source = Store::open(&env, &src, false).unwrap();
-    let image = source.image();
-    let len = image.image_len();
-    println!("{} MB", len / 1000000);
-    for rep in 0..6 {
-        for kind in [0, 1] {
-            let dst = dir.join("dst.kitedb");
-            let rec = dir.join("dst.rec");
-            let _ = std::fs::remove_file(&dst);
-            let _ = std::fs::remove_file(&rec);
-            std::process::Command::new("sync").status().unwrap();
-            std::thread::sleep(std::time::Duration::from_millis(100));
-            if kind == 0 {
-                let a = std::fs::File::open(&src).unwrap();
-                let t = Instant::now();
-                let b = std::fs::File::create(&dst).unwrap();
-                let mut buf = vec![0; 1 << 20];
-                let mut at = 0;
-                while at < len {
-                    let n = a.read_at(&mut buf, at).unwrap();
-                    if n == 0 {
-                        break;
-                    }
-                    b.write_all_at(&buf[..n], at).unwrap();
-                    at += n as u64;
-                }
-                b.sync_data().unwrap();
-                println!("{rep} plain  {:.0} MB/s", len as f64 / t.elapsed().as_secs_f64() / 1e6);
-            } else {
-                let store = Store::create(&env, &dst, [8; 16], Manifest::default()).unwrap();
-                let t = Instant::now();
-                let (m, runs) = store.import(&env, &image, &rec, &mut |_| Ok(())).unwrap();
-                println!("{rep} import {:.0} MB/s", len as f64 / t.elapsed().as_secs_f64() / 1e6);
-                let t = Instant::now();
-                store.publish(m, runs, LogLink::default()).unwrap();
-                println!("{rep} publish {:?}", t.elapsed());
-                drop(store);
-                if rep == 0 {
-                    let s = Store::open(&env, &dst, true).unwrap();
-                    assert_eq!(s.verify(), vec![]);
-                }
-            }
-        }
-    }
 }

@@ -1,14 +1,21 @@
 //! The command line: what can be asked, and the help that explains it.
 
+mod replication;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+
+pub use replication::{
+    FollowArgs, LogArgs, PrimaryArgs, PrimaryCommand, RemoveArgs, ReplicaArgs, ReplicaCommand, ReplicaPromoteArgs,
+    ReplicaStatusArgs, RetentionArgs, Role,
+};
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  the operation failed
   2  the command line is wrong
-  3  check found damage";
+  3  what was looked at is not in order: check found damage, verify a difference, status a fault";
 
 const FORMATS: &str = "\
 Formats (UTF-8; the whole of it in docs/import.md):
@@ -35,7 +42,7 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Show the engine at work on a real graph, through a crash and back
+    /// Show the engine at work on a real graph: through crashes, and through the life of a primary and its replicas
     #[command(after_help = EXIT_CODES)]
     Demo(DemoArgs),
     /// Bring nodes and edges from a file into a database, which is created if it does not exist
@@ -50,6 +57,15 @@ pub enum Command {
     Get(GetArgs),
     /// List the nodes to which a node has edges
     Neighbors(NeighborsArgs),
+    /// Look after a primary, whose log replicas follow
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Primary(PrimaryCommand),
+    /// Look after a replica: copy a primary, follow it, take over from it
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Replica(ReplicaCommand),
+    /// Compare two databases: their digests at an index that both have reached, and what differs if they differ
+    #[command(after_help = EXIT_CODES)]
+    Verify(VerifyArgs),
     /// The child that the demo kills
     #[command(hide = true)]
     DemoWriter(DemoWriterArgs),
@@ -60,6 +76,28 @@ pub struct DatabaseArgs {
     /// The database file
     #[arg(value_name = "DB")]
     pub database: PathBuf,
+    /// The folder of its replication log [default: <DB>.replication]
+    #[arg(long, value_name = "DIR")]
+    pub sidecar: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct VerifyArgs {
+    /// The first database
+    #[arg(value_name = "A")]
+    pub a: PathBuf,
+    /// The second database
+    #[arg(value_name = "B")]
+    pub b: PathBuf,
+    /// The folder of the first one's replication log [default: <A>.replication]
+    #[arg(long, value_name = "DIR")]
+    pub sidecar_a: Option<PathBuf>,
+    /// The folder of the second one's replication log [default: <B>.replication]
+    #[arg(long, value_name = "DIR")]
+    pub sidecar_b: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -93,9 +131,8 @@ pub struct NeighborsArgs {
 
 #[derive(Args)]
 pub struct ImportArgs {
-    /// The database file
-    #[arg(value_name = "DB")]
-    pub database: PathBuf,
+    #[command(flatten)]
+    pub common: DatabaseArgs,
     /// The file to read, or - for standard input
     pub file: PathBuf,
     /// The format of FILE; guessed from its name if not given
@@ -119,9 +156,11 @@ pub struct ImportArgs {
     /// How many nodes and edges make one transaction
     #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub batch: u32,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    /// Whether replicas can follow it [default: as it was last time; disabled for a new one]
+    #[arg(long, value_enum)]
+    pub role: Option<Role>,
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -143,11 +182,10 @@ pub struct DemoArgs {
 
 #[derive(Args)]
 pub struct DemoWriterArgs {
-    #[arg(value_name = "DB")]
-    pub database: PathBuf,
-    /// The number of the first transaction
-    #[arg(long)]
-    pub from: u64,
+    #[command(flatten)]
+    pub common: DatabaseArgs,
+    #[arg(long, value_enum)]
+    pub role: Role,
 }
 
 fn delimiter(text: &str) -> Result<u8, String> {

@@ -1,0 +1,265 @@
+//! Arguments of the commands about primaries and replicas. The flags have the names of the open options.
+
+use super::DatabaseArgs;
+use clap::{Args, Subcommand, ValueEnum};
+use kitedb_core::{OpenOptions, ReplicationRole, SyncMode};
+use std::path::PathBuf;
+
+#[derive(Subcommand)]
+pub enum PrimaryCommand {
+    /// Show a primary: epoch, head, log, and how far each replica is; works beside the process that writes
+    Status(DatabaseArgs),
+    /// Let go of the segments of the log that neither windows, nor replicas, nor recovery ask for
+    Retention(RetentionArgs),
+    /// Begin the next epoch: whoever else has this log open is fenced
+    Promote(PrimaryArgs),
+    /// Forget a replica, so that the log is no longer kept for it
+    Remove(RemoveArgs),
+}
+
+#[derive(Subcommand)]
+pub enum ReplicaCommand {
+    /// Copy the source's graph into a new replica and catch up; the source goes on meanwhile
+    Bootstrap(ReplicaArgs),
+    /// Follow the source until SIGINT or SIGTERM, printing a line whenever the state changes
+    Follow(FollowArgs),
+    /// Show a replica: where it is, what it does, what went wrong; works beside the process that follows
+    Status(ReplicaStatusArgs),
+    /// Copy the source's graph anew: for a replica that needs a reseed
+    Reseed(ReplicaArgs),
+    /// Make this replica the primary of the next epoch, after fencing its source and taking all that it acknowledged
+    Promote(ReplicaPromoteArgs),
+}
+
+/// A database that is opened for writing in a replication role.
+#[derive(Args)]
+pub struct PrimaryArgs {
+    #[command(flatten)]
+    pub common: DatabaseArgs,
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+#[derive(Args)]
+pub struct RetentionArgs {
+    #[command(flatten)]
+    pub node: PrimaryArgs,
+    #[command(flatten)]
+    pub windows: WindowArgs,
+}
+
+#[derive(Args)]
+pub struct RemoveArgs {
+    #[command(flatten)]
+    pub node: PrimaryArgs,
+    /// The replica's id, as `kitedb primary status` shows it
+    pub replica: String,
+}
+
+#[derive(Args)]
+pub struct ReplicaArgs {
+    #[command(flatten)]
+    pub common: DatabaseArgs,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub log: LogArgs,
+    #[command(flatten)]
+    pub windows: WindowArgs,
+}
+
+#[derive(Args)]
+pub struct FollowArgs {
+    #[command(flatten)]
+    pub node: ReplicaArgs,
+    /// Catch up with what the source has now, and end
+    #[arg(long)]
+    pub once: bool,
+    /// How many frames are pulled at once
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_frames: u32,
+    /// The longest time between two looks at a source that cannot wake this process
+    #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    pub poll_ms: u64,
+}
+
+#[derive(Args)]
+pub struct ReplicaStatusArgs {
+    #[command(flatten)]
+    pub common: DatabaseArgs,
+    /// The database file that it follows: with it, the lag is shown
+    #[arg(long, value_name = "DB")]
+    pub source_db: Option<PathBuf>,
+    /// The folder of the source's log [default: <SOURCE_DB>.replication]
+    #[arg(long, value_name = "DIR", requires = "source_db")]
+    pub source_sidecar: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct ReplicaPromoteArgs {
+    #[command(flatten)]
+    pub common: DatabaseArgs,
+    /// The database file that it follows
+    #[arg(long, value_name = "DB", required_unless_present = "force")]
+    pub source_db: Option<PathBuf>,
+    /// The folder of the source's log [default: <SOURCE_DB>.replication]
+    #[arg(long, value_name = "DIR", requires = "source_db")]
+    pub source_sidecar: Option<PathBuf>,
+    /// Take over even if the source cannot be fenced or read to its end, or is gone (then leave out --source-db): what
+    /// only the source has is lost
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Where a replica gets its frames from.
+#[derive(Args)]
+pub struct SourceArgs {
+    /// The database file to follow
+    #[arg(long, value_name = "DB")]
+    pub source_db: PathBuf,
+    /// The folder of the source's log [default: <SOURCE_DB>.replication]
+    #[arg(long, value_name = "DIR")]
+    pub source_sidecar: Option<PathBuf>,
+}
+
+/// How a node writes its own log.
+#[derive(Args)]
+pub struct LogArgs {
+    /// When a commit, or a frame that was pulled, is on the disk
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = Sync::Full)]
+    pub sync_mode: Sync,
+    /// Bytes beyond which a segment of the log is left for a new one [default: 64 MiB]
+    #[arg(long, value_name = "BYTES")]
+    pub segment_max_bytes: Option<u64>,
+}
+
+/// What a log keeps beyond what recovery and replicas need.
+#[derive(Args)]
+pub struct WindowArgs {
+    /// Keep this many of the newest frames [default: 1024]
+    #[arg(long, value_name = "FRAMES")]
+    pub retention_min_entries: Option<u64>,
+    /// Keep each frame for this long [default: no such rule]
+    #[arg(long, value_name = "MS")]
+    pub retention_min_ms: Option<u64>,
+    /// Let go of the slowest replica beyond this many bytes of log [default: never]
+    #[arg(long, value_name = "BYTES")]
+    pub retention_max_bytes: Option<u64>,
+    /// Keep nothing for a replica whose next frame is older than this [default: no limit]
+    #[arg(long, value_name = "MS")]
+    pub retention_max_lag_ms: Option<u64>,
+}
+
+/// See [`SyncMode`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Sync {
+    /// At once: it survives the death of the machine
+    Full,
+    /// Within a second
+    Normal,
+    /// At the next checkpoint
+    Off,
+}
+
+/// What part a database is to play that is written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Replicas can follow it
+    Primary,
+    /// Nobody follows it
+    Disabled,
+}
+
+impl From<Role> for ReplicationRole {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Primary => Self::Primary,
+            Role::Disabled => Self::Disabled,
+        }
+    }
+}
+
+impl LogArgs {
+    pub fn apply(&self, mut options: OpenOptions) -> OpenOptions {
+        options = options.sync_mode(match self.sync_mode {
+            Sync::Full => SyncMode::Full,
+            Sync::Normal => SyncMode::Normal,
+            Sync::Off => SyncMode::Off,
+        });
+        match self.segment_max_bytes {
+            Some(bytes) => options.replication_segment_max_bytes(bytes),
+            None => options,
+        }
+    }
+}
+
+impl WindowArgs {
+    pub fn apply(&self, mut options: OpenOptions) -> OpenOptions {
+        if let Some(frames) = self.retention_min_entries {
+            options = options.replication_retention_min_entries(frames);
+        }
+        if let Some(ms) = self.retention_min_ms {
+            options = options.replication_retention_min_ms(ms);
+        }
+        if let Some(bytes) = self.retention_max_bytes {
+            options = options.replication_retention_max_bytes(bytes);
+        }
+        if let Some(ms) = self.retention_max_lag_ms {
+            options = options.replication_retention_max_lag_ms(ms);
+        }
+        options
+    }
+}
+
+impl DatabaseArgs {
+    /// Options that open it in `role`, with its log where the arguments say.
+    pub fn options(&self, role: ReplicationRole) -> OpenOptions {
+        let options = OpenOptions::new().replication_role(role).create_if_missing(false);
+        match &self.sidecar {
+            Some(dir) => options.replication_sidecar_path(dir),
+            None => options,
+        }
+    }
+}
+
+impl PrimaryArgs {
+    pub fn options(&self) -> OpenOptions {
+        self.log.apply(self.common.options(ReplicationRole::Primary))
+    }
+}
+
+impl ReplicaArgs {
+    pub fn options(&self) -> OpenOptions {
+        let options = self.common.options(ReplicationRole::Replica);
+        let options = following(options, Some(&self.source.source_db), self.source.source_sidecar.as_ref());
+        self.windows.apply(self.log.apply(options))
+    }
+}
+
+impl ReplicaPromoteArgs {
+    /// In the role of a replica; without a source, in that of a primary, which is fenced until it is promoted.
+    pub fn options(&self) -> OpenOptions {
+        let role = if self.source_db.is_some() { ReplicationRole::Replica } else { ReplicationRole::Primary };
+        let options = self.log.apply(self.common.options(role));
+        following(options, self.source_db.as_ref(), self.source_sidecar.as_ref())
+    }
+}
+
+impl ReplicaStatusArgs {
+    pub fn options(&self) -> OpenOptions {
+        let options = self.common.options(ReplicationRole::Replica).read_only(true);
+        following(options, self.source_db.as_ref(), self.source_sidecar.as_ref())
+    }
+}
+
+fn following(mut options: OpenOptions, db: Option<&PathBuf>, sidecar: Option<&PathBuf>) -> OpenOptions {
+    if let Some(db) = db {
+        options = options.replication_source_db_path(db);
+    }
+    match sidecar {
+        Some(dir) => options.replication_source_sidecar_path(dir),
+        None => options,
+    }
+}

@@ -1,0 +1,199 @@
+//! `kitedb primary`: a node whose log replicas follow.
+
+use super::{fault_if, open_node, write_json};
+use crate::{
+    cli::{DatabaseArgs, PrimaryArgs, PrimaryCommand, RemoveArgs, RetentionArgs},
+    failure::{Failure, Outcome},
+    render::{
+        number::{bytes, count, counted, duration},
+        style::{BAD, DIM, PLAIN, Styled, TITLE, clean},
+        table::{Left, Right, Table},
+    },
+};
+use kitedb_core::{Database, HoldState, OpenOptions, PrimaryReplicationStatus, ReplicaLag, ReplicationRole, Token};
+use serde_json::{Value as Json, json};
+use std::{
+    io::{self, Write},
+    time::{Duration, SystemTime},
+};
+
+pub fn run(command: &PrimaryCommand, out: &mut dyn Write) -> Outcome {
+    match command {
+        PrimaryCommand::Status(args) => status(args, out),
+        PrimaryCommand::Retention(args) => retention(args, out),
+        PrimaryCommand::Promote(args) => promote(args, out),
+        PrimaryCommand::Remove(args) => remove(args, out),
+    }
+}
+
+/// What the primary's files say, whoever has them open.
+pub fn look(args: &DatabaseArgs) -> Outcome<(PrimaryReplicationStatus, Option<String>)> {
+    let database = Database::open(&args.database, args.options(ReplicationRole::Primary).read_only(true))?;
+    let shown = args.database.display();
+    match (database.primary_replication_status()?, database.replication_role()) {
+        (Some(status), _) => Ok((status, database.stats()?.damage)),
+        (None, ReplicationRole::Replica) => Err(Failure::new(format_args!("{shown} is a replica, not a primary"))
+            .hint(format_args!(
+                "`kitedb replica status {shown}` shows it; `kitedb replica promote` makes it a primary"
+            ))),
+        _ => Err(Failure::new(format_args!("{shown} has no replication log: it was never opened as a primary"))
+            .hint("its log lies beside it, in the folder <DB>.replication, or where --sidecar says")),
+    }
+}
+
+fn status(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
+    let (status, damage) = look(args)?;
+    if args.json {
+        let mut document = document(&status);
+        document["damage"] = json!(damage);
+        write_json(out, &document)?;
+    } else {
+        show(args, &status, damage.as_deref(), out)?;
+    }
+    fault_if(status.fenced || damage.is_some(), out)
+}
+
+fn document(status: &PrimaryReplicationStatus) -> Json {
+    json!({
+        "role": status.role.as_str(),
+        "epoch": status.epoch,
+        "head_log_index": status.head_log_index,
+        "retained_floor": status.retained_floor,
+        "replica_lags": status.replica_lags.iter().map(lag_document).collect::<Vec<_>>(),
+        "sidecar_path": status.sidecar_path.display().to_string(),
+        "last_token": status.last_token.map(|token| token.to_string()),
+        "digest": status.digest.to_string(),
+        "durable_log_index": status.durable_log_index,
+        "log_bytes": status.log_bytes,
+        "segments": status.segments,
+        "fenced": status.fenced,
+        "process_id": status.process_id,
+    })
+}
+
+fn lag_document(lag: &ReplicaLag) -> Json {
+    json!({
+        "replica_id": lag.replica_id,
+        "epoch": lag.epoch,
+        "applied_log_index": lag.applied_log_index,
+        "durable_log_index": lag.durable_log_index,
+        "lag_frames": lag.lag_frames,
+        "lag_bytes": lag.lag_bytes,
+        "lag_ms": lag.lag_ms,
+        "hold": lag.hold.as_str(),
+        "reported_at_ms": lag.reported_at_ms,
+    })
+}
+
+fn show(
+    args: &DatabaseArgs,
+    status: &PrimaryReplicationStatus,
+    damage: Option<&str>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let name = clean(&args.database.display().to_string());
+    writeln!(out, "{}{}", Styled(TITLE, name), Styled(DIM, format!("  primary, epoch {}", status.epoch)))?;
+    if let Some(damage) = damage {
+        writeln!(out, "  {} {}", Styled(BAD, "damaged:"), clean(damage))?;
+    }
+    if status.fenced {
+        writeln!(out, "  {} another node took over; writes here are refused", Styled(BAD, "fenced:"))?;
+    }
+    let mut table = Table::fields(2);
+    let head = status.last_token.map_or_else(|| "no commit yet".to_owned(), |token| token.to_string());
+    let pending = status.head_log_index.saturating_sub(status.durable_log_index);
+    let pending = if pending > 0 { format!(", {} not synced yet", count(pending)) } else { String::new() };
+    let floor = if status.retained_floor == 0 { "the first commit".to_owned() } else { count(status.retained_floor) };
+    let segments = counted(status.segments, "segment", "segments");
+    table.field("head", head + &pending);
+    table.field("digest", status.digest);
+    table.field("log", format!("{segments}, {}, from {floor} on", bytes(status.log_bytes)));
+    table.field("process", status.process_id.map_or_else(|| "none".to_owned(), |id| id.to_string()));
+    table.write(out)?;
+    show_replicas(&status.replica_lags, out)
+}
+
+fn show_replicas(lags: &[ReplicaLag], out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\n{}", Styled(TITLE, "replicas"))?;
+    if lags.is_empty() {
+        return writeln!(out, "  {}", Styled(DIM, "none has reported"));
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+    let mut table = Table::new(
+        2,
+        [
+            ("replica", Left, PLAIN),
+            ("applied", Right, PLAIN),
+            ("behind", Right, PLAIN),
+            ("bytes", Right, PLAIN),
+            ("for", Right, PLAIN),
+            ("log", Left, PLAIN),
+            ("reported", Right, DIM),
+        ],
+    );
+    for lag in lags {
+        let time = |ms: u64| duration(Duration::from_millis(ms));
+        table.row([
+            clean(&lag.replica_id),
+            format!("{}:{}", lag.epoch, lag.applied_log_index),
+            count(lag.lag_frames),
+            if lag.lag_frames > 0 { bytes(lag.lag_bytes) } else { String::new() },
+            if lag.lag_frames > 0 { time(lag.lag_ms) } else { String::new() },
+            match lag.hold {
+                HoldState::Held => "held".to_owned(),
+                HoldState::AtRisk => Styled(BAD, "at risk").to_string(),
+                HoldState::Lost => Styled(BAD, "lost").to_string(),
+            },
+            format!("{} ago", time(now.saturating_sub(lag.reported_at_ms))),
+        ]);
+    }
+    table.write(out)
+}
+
+/// Opens what must be a primary already: a command that looks after one never makes one.
+fn open(args: &PrimaryArgs, options: OpenOptions) -> Outcome<Database> {
+    look(&args.common)?;
+    open_node(&args.common.database, options)
+}
+
+fn retention(args: &RetentionArgs, out: &mut dyn Write) -> Outcome {
+    let common = &args.node.common;
+    let database = open(&args.node, args.windows.apply(args.node.options()))?;
+    let outcome = database.primary_run_retention()?;
+    database.close()?;
+    let (pruned, floor) = (outcome.pruned_segments, outcome.retained_floor);
+    if common.json {
+        return write_json(out, &json!({ "pruned_segments": pruned, "retained_floor": floor }));
+    }
+    let floor = if floor == 0 { "the first commit".to_owned() } else { format!("log index {}", count(floor)) };
+    Ok(writeln!(out, "{} let go, the log begins with {floor}", counted(pruned, "segment", "segments"))?)
+}
+
+fn promote(args: &PrimaryArgs, out: &mut dyn Write) -> Outcome {
+    let database = open(args, args.options())?;
+    let last: Option<Token> = database.last_commit_token();
+    let epoch = database.primary_promote_to_next_epoch()?;
+    database.close()?;
+    if args.common.json {
+        let last_token = last.map(|token| token.to_string());
+        return write_json(out, &json!({ "role": "primary", "epoch": epoch, "last_token": last_token }));
+    }
+    let after = last.map(|token| format!(", after {token}")).unwrap_or_default();
+    let name = clean(&args.common.database.display().to_string());
+    Ok(writeln!(out, "{name} leads epoch {epoch}{after}; every other handle to its log is fenced")?)
+}
+
+fn remove(args: &RemoveArgs, out: &mut dyn Write) -> Outcome {
+    let database = open(&args.node, args.node.options())?;
+    let removed = database.primary_remove_replica(&args.replica)?;
+    database.close()?;
+    if args.node.common.json {
+        return write_json(out, &json!({ "removed": removed }));
+    }
+    let name = clean(&args.replica);
+    if !removed {
+        return Err(Failure::new(format_args!("no replica has reported as {name}"))
+            .hint("`kitedb primary status` lists those that have"));
+    }
+    Ok(writeln!(out, "{name} is forgotten: the log is no longer kept for it")?)
+}

@@ -1,0 +1,113 @@
+//! `kitedb replica follow`: a process that does nothing but keep a replica up with its source, and says how that goes.
+
+use super::status::{document, require_replica, shown};
+use crate::{
+    cli::FollowArgs,
+    commands::{fault_if, open_node, write_json},
+    failure::{EXIT_FAILED, EXIT_FAULT, Failure, Outcome},
+    render::{number::counted, style::clean},
+};
+use kitedb_core::{Database, ErrorCode, FollowerOptions, ReplicaReplicationStatus, ReplicaState};
+use std::{
+    io::Write,
+    process,
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
+    time::{Duration, SystemTime},
+};
+
+/// How often the state is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A replica that is behind for less than this is not worth a line: under steady writes it always is, for a moment.
+const BEHIND_FOR: Duration = Duration::from_secs(1);
+
+pub fn run(args: &FollowArgs, out: &mut dyn Write) -> Outcome {
+    let stopped = signals()?;
+    let database = open_node(&args.node.common.database, args.node.options())?;
+    let mut told = Told { json: args.node.common.json, last: None };
+    if args.once {
+        return catch_up(&database, args, &mut told, out);
+    }
+    let options =
+        FollowerOptions { max_frames: args.max_frames as usize, poll_ms: args.poll_ms, ..FollowerOptions::default() };
+    database.start_follower(options)?;
+    loop {
+        told.tell(&require_replica(&database)?, out)?;
+        match stopped.recv_timeout(LOOK) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    database.stop_follower()?;
+    let mut status = require_replica(&database)?;
+    database.close()?;
+    status.state = ReplicaState::Closed;
+    told.tell(&status, out)?;
+    fault_if(status.needs_reseed, out)
+}
+
+/// Takes over what the source has now, and ends.
+fn catch_up(database: &Database, args: &FollowArgs, told: &mut Told, out: &mut dyn Write) -> Outcome {
+    loop {
+        match database.replica_catch_up_once(args.max_frames as usize) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) => {
+                let exit = if error.code() == ErrorCode::NeedsReseed { EXIT_FAULT } else { EXIT_FAILED };
+                return Err(Failure::from(error).exit(exit));
+            }
+        }
+    }
+    told.tell(&require_replica(database)?, out)
+}
+
+/// What comes with the first SIGINT, SIGTERM or SIGHUP; a second one ends the process where it is.
+fn signals() -> Outcome<Receiver<()>> {
+    let (sender, receiver) = mpsc::channel();
+    let mut asked = false;
+    let handler = move || {
+        if std::mem::replace(&mut asked, true) {
+            // Whatever it is doing, the replica is as after a crash: whole.
+            process::exit(130);
+        }
+        let _ = sender.send(());
+    };
+    ctrlc::set_handler(handler).map_err(|e| Failure::new(format_args!("cannot listen to signals: {e}")))?;
+    Ok(receiver)
+}
+
+/// What has been said last.
+struct Told {
+    json: bool,
+    last: Option<(ReplicaState, Option<String>)>,
+}
+
+impl Told {
+    /// Prints a line if the state is another one than last time.
+    fn tell(&mut self, status: &ReplicaReplicationStatus, out: &mut dyn Write) -> Outcome {
+        let now = (status.state, status.last_error.clone());
+        let passing = status.state == ReplicaState::Behind && since(status) < BEHIND_FOR;
+        if passing || self.last.as_ref() == Some(&now) {
+            return Ok(());
+        }
+        self.last = Some(now);
+        if self.json {
+            write_json(out, &document(status))?;
+        } else {
+            let at = format!("{}:{}", status.applied_epoch, status.applied_log_index);
+            let more = match (&status.last_error, status.state) {
+                (Some(error), _) => format!(": {}", clean(error)),
+                (None, ReplicaState::Behind) => format!(", {} to go", counted(status.lag_frames, "commit", "commits")),
+                (None, _) => String::new(),
+            };
+            writeln!(out, "{} at {at}{more}", shown(status.state))?;
+        }
+        Ok(out.flush()?)
+    }
+}
+
+/// For how long it has been in its state.
+fn since(status: &ReplicaReplicationStatus) -> Duration {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(Duration::from_millis(status.state_since_ms))
+}

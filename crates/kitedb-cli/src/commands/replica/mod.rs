@@ -1,0 +1,100 @@
+//! `kitedb replica`: a node that follows another one.
+
+mod follow;
+mod status;
+
+use super::{open_node, write_json};
+use crate::{
+    cli::{ReplicaArgs, ReplicaCommand, ReplicaPromoteArgs},
+    failure::Outcome,
+    render::{
+        number::{counted, duration},
+        style::{BAD, DIM, GOOD, Styled, clean},
+        table::Table,
+    },
+};
+use kitedb_core::{Database, GraphRead, ReplicationRole};
+use serde_json::json;
+use status::require_replica;
+use std::{io::Write, time::Instant};
+
+pub fn run(command: &ReplicaCommand, out: &mut dyn Write) -> Outcome {
+    match command {
+        ReplicaCommand::Bootstrap(args) => copy(args, true, out),
+        ReplicaCommand::Reseed(args) => copy(args, false, out),
+        ReplicaCommand::Follow(args) => follow::run(args, out),
+        ReplicaCommand::Status(args) => status::run(args, out),
+        ReplicaCommand::Promote(args) => promote(args, out),
+    }
+}
+
+/// Bootstraps, or reseeds what is there.
+fn copy(args: &ReplicaArgs, create: bool, out: &mut dyn Write) -> Outcome {
+    let started = Instant::now();
+    let database = open_node(&args.common.database, args.options().create_if_missing(create))?;
+    match create {
+        true => database.replica_bootstrap_from_snapshot()?,
+        false => database.replica_reseed_from_snapshot()?,
+    }
+    let status = require_replica(&database)?;
+    let view = database.snapshot()?;
+    let (token, nodes, edges, digest) = (view.token(), view.count_nodes(), view.count_edges(), view.digest());
+    drop(view);
+    database.close()?;
+    let time = started.elapsed();
+    if args.common.json {
+        return write_json(
+            out,
+            &json!({
+                "token": token.to_string(),
+                "nodes": nodes,
+                "edges": edges,
+                "digest": digest.to_string(),
+                "needs_reseed": status.needs_reseed,
+                "last_error": status.last_error,
+                "seconds": time.as_secs_f64(),
+            }),
+        );
+    }
+    let what = [counted(nodes, "node", "nodes"), counted(edges, "edge", "edges")].join(" and ");
+    let (name, source) = (&args.common.database.display(), args.source.source_db.display());
+    writeln!(out, "{}", clean(&format!("{name} holds {source} as of {token}")))?;
+    let mut table = Table::fields(2);
+    table.field("graph", what).field("digest", digest).field("time", duration(time));
+    Ok(table.write(out)?)
+}
+
+fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
+    let database = &args.common.database;
+    // A command that promotes a replica does not make one, nor promote a primary.
+    let mut look = args.common.options(ReplicationRole::Replica).read_only(true);
+    if let Some(source) = &args.source_db {
+        look = look.replication_source_db_path(source);
+    }
+    require_replica(&Database::open(database, look)?)?;
+    let database = open_node(database, args.options())?;
+    let (epoch, kept, fenced) = if args.source_db.is_some() {
+        let promotion = database.replica_promote(args.force)?;
+        (promotion.epoch, promotion.last_kept, promotion.source_fenced)
+    } else {
+        let kept = database.last_commit_token().unwrap_or_default();
+        (database.primary_promote_to_next_epoch()?, kept, false)
+    };
+    database.close()?;
+    if args.common.json {
+        return write_json(
+            out,
+            &json!({ "role": "primary", "epoch": epoch, "last_kept": kept.to_string(), "source_fenced": fenced }),
+        );
+    }
+    let name = args.common.database.display();
+    let source = args.source_db.as_ref().map_or_else(|| "its source".to_owned(), |path| path.display().to_string());
+    writeln!(out, "{}", Styled(GOOD, clean(&format!("{name} leads epoch {epoch}, after {kept}"))))?;
+    let (style, what) = match fenced {
+        true => (DIM, format!("{source} is fenced; nothing that it acknowledged is lost")),
+        false => {
+            (BAD, format!("{source} was not fenced: let it not write again; what it acknowledged after {kept} is lost"))
+        }
+    };
+    Ok(writeln!(out, "  {}", Styled(style, clean(&what)))?)
+}

@@ -1,0 +1,113 @@
+//! `kitedb replica status`: what a replica's files say, beside the process that follows or without one.
+
+use crate::{
+    cli::ReplicaStatusArgs,
+    commands::{fault_if, write_json},
+    failure::{Failure, Outcome},
+    render::{
+        number::{count, counted},
+        style::{BAD, DIM, GOOD, Styled, TITLE, clean},
+        table::Table,
+    },
+};
+use kitedb_core::{Database, ReplicaReplicationStatus, ReplicaState};
+use serde_json::{Value as Json, json};
+use std::io::{self, Write};
+
+pub fn run(args: &ReplicaStatusArgs, out: &mut dyn Write) -> Outcome {
+    let (status, damage) = look(args)?;
+    if args.common.json {
+        let mut document = document(&status);
+        document["damage"] = json!(damage);
+        write_json(out, &document)?;
+    } else {
+        show(args, &status, damage.as_deref(), out)?;
+    }
+    fault_if(status.needs_reseed || status.last_error.is_some() || damage.is_some(), out)
+}
+
+fn look(args: &ReplicaStatusArgs) -> Outcome<(ReplicaReplicationStatus, Option<String>)> {
+    let database = Database::open(&args.common.database, args.options())?;
+    let status = require_replica(&database)?;
+    Ok((status, database.stats()?.damage))
+}
+
+/// The status of a database that was opened, or looked at, as a replica; a failure if it is none.
+pub fn require_replica(database: &Database) -> Outcome<ReplicaReplicationStatus> {
+    let shown = clean(&database.path().display().to_string());
+    if let Some(status) = database.replica_replication_status()? {
+        return Ok(status);
+    }
+    Err(match database.primary_replication_status()? {
+        Some(_) => Failure::new(format_args!("{shown} is a primary, not a replica"))
+            .hint(format_args!("`kitedb primary status {shown}` shows it")),
+        None => Failure::new(format_args!("{shown} has no replication log: it was never opened as a replica"))
+            .hint("its log lies beside it, in the folder <DB>.replication, or where --sidecar says"),
+    })
+}
+
+/// What is known of the source: its head, and how many frames the replica misses of it.
+fn lag(status: &ReplicaReplicationStatus) -> Option<(u64, u64)> {
+    (status.source_head_log_index > 0).then_some((status.source_head_log_index, status.lag_frames))
+}
+
+pub fn document(status: &ReplicaReplicationStatus) -> Json {
+    let lag = lag(status);
+    let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    json!({
+        "role": status.role.as_str(),
+        "state": status.state.as_str(),
+        "source_db_path": path(&status.source_db_path),
+        "source_sidecar_path": path(&status.source_sidecar_path),
+        "applied_epoch": status.applied_epoch,
+        "applied_log_index": status.applied_log_index,
+        "durable_log_index": status.durable_log_index,
+        "source_head_log_index": lag.map(|(head, _)| head),
+        "lag_frames": lag.map(|(_, frames)| frames),
+        "last_error": status.last_error,
+        "needs_reseed": status.needs_reseed,
+        "replica_id": status.replica_id,
+        "sidecar_path": status.sidecar_path.display().to_string(),
+        "digest": status.digest.to_string(),
+        "process_id": status.process_id,
+    })
+}
+
+/// A state, in the colour that it deserves.
+pub fn shown(state: ReplicaState) -> Styled<&'static str> {
+    let style = match state {
+        ReplicaState::Following => GOOD,
+        ReplicaState::Stalled | ReplicaState::NeedsReseed => BAD,
+        _ => DIM,
+    };
+    Styled(style, state.as_str())
+}
+
+fn show(
+    args: &ReplicaStatusArgs,
+    status: &ReplicaReplicationStatus,
+    damage: Option<&str>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let name = clean(&args.common.database.display().to_string());
+    writeln!(out, "{}{}{}", Styled(TITLE, name), Styled(DIM, "  replica, "), shown(status.state))?;
+    for (what, error) in [("damaged:", damage), ("last error:", status.last_error.as_deref())] {
+        if let Some(error) = error {
+            writeln!(out, "  {} {}", Styled(BAD, what), clean(error))?;
+        }
+    }
+    let mut table = Table::fields(2);
+    let behind = lag(status).map(|(head, frames)| match frames {
+        0 => ", all that its source has".to_owned(),
+        _ => format!(", {} behind its source, which is at {}", counted(frames, "commit", "commits"), count(head)),
+    });
+    let applied = format!("{}:{}", status.applied_epoch, status.applied_log_index);
+    table.field("applied", applied + &behind.unwrap_or_default());
+    table.field("digest", status.digest);
+    if let Some(source) = &status.source_db_path {
+        table.field("source", clean(&source.display().to_string()));
+    }
+    table.field("reports as", clean(&status.replica_id));
+    table.field("process", status.process_id.map_or_else(|| "none".to_owned(), |id| id.to_string()));
+    table.write(out)
+}

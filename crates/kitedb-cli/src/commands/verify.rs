@@ -1,0 +1,147 @@
+//! `kitedb verify`: do two databases hold the same graph?
+
+use super::{fault_if, write_json};
+use crate::{
+    cli::{DatabaseArgs, VerifyArgs},
+    failure::Outcome,
+    render::{
+        number::{count, counted},
+        style::{BAD, DIM, GOOD, PLAIN, Styled, clean},
+        table::{Left, Right, Table},
+    },
+};
+use kitedb_core::{ComparedState, Comparison, Database, Difference, Element, Parting, ReplicationRole, compare};
+use serde_json::{Value as Json, json};
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+/// So many differences are shown to people; JSON has more.
+const SHOWN: usize = 20;
+
+pub fn run(args: &VerifyArgs, out: &mut dyn Write) -> Outcome {
+    let (a, b) = (open(&args.a, args.sidecar_a.as_ref())?, open(&args.b, args.sidecar_b.as_ref())?);
+    let found = compare(&a, &b)?;
+    if args.json {
+        write_json(out, &document(args, &found))?
+    } else {
+        show(args, &found, out)?
+    }
+    fault_if(found.equal != Some(true), out)
+}
+
+fn open(path: &Path, sidecar: Option<&PathBuf>) -> Outcome<Database> {
+    let args = DatabaseArgs { database: path.to_owned(), sidecar: sidecar.cloned(), json: false };
+    Ok(Database::open(path, args.options(ReplicationRole::Disabled).read_only(true))?)
+}
+
+fn document(args: &VerifyArgs, found: &Comparison) -> Json {
+    let side = |path: &Path, state: &ComparedState| {
+        json!({
+            "path": path.display().to_string(),
+            "token": state.token.to_string(),
+            "digest": state.digest.to_string(),
+            "digest_at_log_index": state.digest_at_index.map(|digest| digest.to_string()),
+            "nodes": state.nodes,
+            "edges": state.edges,
+            "vectors": state.vectors,
+        })
+    };
+    let (parted_at, parted_by) = match found.parted {
+        Some(Parting::At(index)) => (Some(index.0), Some(index.0)),
+        Some(Parting::AtOrBefore(index)) => (None, Some(index.0)),
+        None => (None, None),
+    };
+    json!({
+        "equal": found.equal,
+        "log_index": found.log_index.0,
+        "lead": found.lead(),
+        "a": side(&args.a, &found.a),
+        "b": side(&args.b, &found.b),
+        "parted_at": parted_at,
+        "parted_at_or_before": parted_by,
+        "difference_count": found.difference_count,
+        "differences": found.differences.iter().map(difference).collect::<Vec<_>>(),
+    })
+}
+
+fn difference(difference: &Difference) -> Json {
+    let mut document = match &difference.element {
+        Element::Name { kind, id, name } => json!({ "element": "name", "kind": kind, "id": id, "name": name }),
+        Element::Node { id, key } => json!({ "element": "node", "id": id.0, "key": key }),
+        Element::Edge { edge, edge_type } => {
+            json!({ "element": "edge", "src": edge.src.0, "type": edge_type, "dst": edge.dst.0 })
+        }
+        Element::Vector { node, property } => json!({ "element": "vector", "node": node.0, "property": property }),
+        other => json!({ "element": other.to_string() }),
+    };
+    document["in_a"] = json!(difference.in_a);
+    document["in_b"] = json!(difference.in_b);
+    document["parts"] = json!(difference.parts);
+    document
+}
+
+fn show(args: &VerifyArgs, found: &Comparison, out: &mut dyn Write) -> io::Result<()> {
+    let at = count(found.log_index.0);
+    match (found.equal, found.lead()) {
+        (Some(true), 0) => writeln!(out, "{} at log index {at}", Styled(GOOD, "equal"))?,
+        (Some(true), lead) => {
+            let (ahead, frames) = (if lead > 0 { &args.a } else { &args.b }, lead.unsigned_abs());
+            let ahead = clean(&ahead.display().to_string());
+            let frames = counted(frames, "commit", "commits");
+            writeln!(out, "{} at log index {at}; {ahead} is {frames} ahead", Styled(GOOD, "equal"))?;
+        }
+        (Some(false), _) => {
+            let parted = match found.parted {
+                Some(Parting::At(index)) => format!("; they part with the commit at log index {}", count(index.0)),
+                Some(Parting::AtOrBefore(index)) => {
+                    format!("; they parted at or before log index {}, where a log begins", count(index.0))
+                }
+                None => String::new(),
+            };
+            writeln!(out, "{} at log index {at}{parted}", Styled(BAD, "different"))?;
+        }
+        (None, _) if found.log_index.0 == 0 => {
+            writeln!(out, "{}: one of them holds no commit yet", Styled(BAD, "not comparable"))?;
+        }
+        (None, _) => {
+            let what = "the one that is ahead has no log back to there; let the other one catch up and verify again";
+            writeln!(out, "{} at log index {at}: {what}", Styled(BAD, "not comparable"))?;
+        }
+    }
+    let mut table = Table::new(
+        2,
+        [
+            ("", Left, PLAIN),
+            ("last commit", Right, PLAIN),
+            ("nodes", Right, PLAIN),
+            ("edges", Right, PLAIN),
+            ("vectors", Right, PLAIN),
+            ("digest there", Left, PLAIN),
+        ],
+    );
+    for (path, state) in [(&args.a, &found.a), (&args.b, &found.b)] {
+        table.row([
+            clean(&path.display().to_string()),
+            state.token.to_string(),
+            count(state.nodes),
+            count(state.edges),
+            count(state.vectors),
+            state.digest_at_index.map_or_else(|| "?".to_owned(), |digest| digest.to_string()),
+        ]);
+    }
+    table.write(out)?;
+    for difference in found.differences.iter().take(SHOWN) {
+        let what = match (difference.in_a, difference.in_b) {
+            (true, false) => format!("only in {}", args.a.display()),
+            (false, true) => format!("only in {}", args.b.display()),
+            _ => difference.parts.join(", "),
+        };
+        writeln!(out, "  {}: {}", clean(&difference.element.to_string()), Styled(DIM, clean(&what)))?;
+    }
+    match found.difference_count.saturating_sub(SHOWN as u64) {
+        0 => Ok(()),
+        more => writeln!(out, "  {}", Styled(DIM, format!("and {} more", count(more)))),
+    }
+}

@@ -1,0 +1,64 @@
+//! A replica as it looks to who only reads its files: what they and its control words say, beside a process that
+//! follows or without one.
+
+use super::{
+    primary::writer_of,
+    replica::SourcePaths,
+    status::{ReplicaReplicationStatus, ReplicaState},
+};
+use crate::{
+    db::{Engine, ReplicationRole},
+    error::Result,
+    io::{Env, OpenMode},
+    log::Control,
+};
+
+/// The status of the replica that `engine` has open for reading only, whose control words are `control`. Its lag is
+/// known only if its source is named and there to be looked at.
+pub fn look_at_replica(
+    engine: &Engine,
+    control: &Control,
+    replica_id: String,
+    source: Option<SourcePaths>,
+    source_env: &Env,
+) -> Result<ReplicaReplicationStatus> {
+    let view = engine.view();
+    let token = view.token();
+    let applied = token.log_index.0;
+    let head = source.as_ref().and_then(|paths| published(source_env, paths)).unwrap_or_default();
+    let process_id = writer_of(engine, control)?;
+    let last_error = control.last_error();
+    let state = match (&last_error, process_id) {
+        _ if control.needs_reseed() => ReplicaState::NeedsReseed,
+        (_, None) => ReplicaState::Closed,
+        (Some(_), _) => ReplicaState::Stalled,
+        _ if head > applied => ReplicaState::Behind,
+        _ => ReplicaState::Following,
+    };
+    let (source_db_path, source_sidecar_path) = source.map(|paths| (paths.db, paths.sidecar)).unzip();
+    Ok(ReplicaReplicationStatus {
+        role: ReplicationRole::Replica,
+        source_db_path,
+        source_sidecar_path,
+        applied_epoch: if applied == 0 { 0 } else { token.epoch.0 },
+        applied_log_index: applied,
+        last_error,
+        needs_reseed: control.needs_reseed(),
+        state,
+        state_since_ms: 0,
+        sidecar_path: engine.log_dir.clone(),
+        replica_id,
+        source_head_log_index: head,
+        lag_frames: head.saturating_sub(applied),
+        durable_log_index: engine.durable().0.min(applied),
+        digest: view.digest(),
+        follower_running: false,
+        process_id,
+    })
+}
+
+/// The last commit that the source has published, if it can be looked at.
+fn published(env: &Env, source: &SourcePaths) -> Option<u64> {
+    let control = Control::open(&*env.disk, &source.sidecar, OpenMode::Read).ok()??;
+    Some(control.published().0)
+}

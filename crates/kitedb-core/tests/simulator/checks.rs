@@ -1,0 +1,270 @@
+//! What must hold after every step, and that in the end all nodes come together again.
+
+use super::{
+    ledger::{GENESIS, Id},
+    network::path_of,
+    world::{End, Fenced, Part, World},
+};
+use crate::support::compare::{Cursors, compare_view};
+use kitedb_core::{ErrorCode, ReplicaState, ReplicationRole, SyncMode, TokenWait};
+
+impl World {
+    /// Which frame node `n` shows.
+    pub fn shown(&mut self, n: usize) -> Id {
+        let view = self.nodes[n].db().snapshot().unwrap();
+        self.ledger.find(&view)
+    }
+
+    /// After an open: nothing that was acknowledged is gone, as far as the mode promised, and nothing else came.
+    pub fn expect_survival(&mut self, n: usize, end: End) {
+        let shown = self.shown(n);
+        let node = &self.nodes[n];
+        let least = if end == End::PowerLost { node.durable } else { node.tip };
+        let pulled = node.reach.is_some_and(|reach| self.ledger.holds(reach, shown));
+        let kept = self.ledger.holds(shown, least) || node.damaged || (node.replacing && pulled);
+        let name = |id| self.ledger.name(id);
+        let what = format!(
+            "node {n} after {end:?}: shows {}, last was {}, must hold {}",
+            name(shown),
+            name(self.line(n)),
+            name(least)
+        );
+        assert!(kept, "lost: {what}");
+        assert!(pulled || self.ledger.holds(self.line(n), shown), "from nowhere: {what}");
+        self.note(format!("  {what}"));
+        let node = &mut self.nodes[n];
+        node.tip = shown;
+        if !node.damaged {
+            // What a recovery has shown is durable.
+            node.durable = shown;
+        } else if !self.ledger.holds(shown, node.durable) {
+            node.durable = GENESIS;
+        }
+        (node.pending, node.reach, node.replacing) = (None, None, false);
+        if self.rng.one_in(2) {
+            self.check(n);
+        }
+    }
+
+    fn check(&mut self, n: usize) {
+        let node = &self.nodes[n];
+        if node.sick || node.damaged {
+            return;
+        }
+        let report = node.db().check().unwrap();
+        assert!(report.is_clean(), "node {n}: {report:#?}");
+    }
+
+    /// Element by element.
+    fn compare(&self, n: usize) {
+        let view = self.nodes[n].db().snapshot().unwrap();
+        compare_view(&view, &self.ledger.get(self.nodes[n].tip).model, &Cursors::default());
+    }
+
+    /// After every step.
+    pub fn expect_invariants(&mut self) {
+        for n in 0..self.nodes.len() {
+            assert_eq!(self.nodes[n].machine.violations(), Vec::<String>::new(), "node {n}");
+            if self.nodes[n].is_open() {
+                self.expect_status(n);
+            }
+        }
+        let n = self.rng.below(self.nodes.len() as u64) as usize;
+        if self.nodes[n].is_open() {
+            self.expect_waits(n);
+            if self.rng.one_in(24) {
+                self.compare(n);
+            }
+            if self.rng.one_in(24) {
+                self.check(n);
+            }
+        }
+    }
+
+    /// What a node shows and says of itself is what is known of it.
+    fn expect_status(&mut self, n: usize) {
+        let shown = self.shown(n);
+        let (ledger, node) = (&self.ledger, &mut self.nodes[n]);
+        assert_eq!(ledger.name(shown), ledger.name(node.tip), "node {n} shows another commit than before");
+        assert_eq!(shown, node.tip, "node {n} shows another history than before");
+        let (db, index) = (node.db.as_ref().unwrap(), ledger.get(shown).index);
+        let claimed = match node.part {
+            Part::Primary => {
+                assert_eq!(db.replication_role(), ReplicationRole::Primary);
+                // A damaged or sick disk may not be readable.
+                let Ok(status) = db.primary_replication_status() else {
+                    assert!(node.sick || node.damaged || node.machine.crashed(), "node {n} has no status");
+                    return;
+                };
+                let status = status.unwrap();
+                assert_eq!(status.head_log_index, index);
+                assert!(status.retained_floor <= index + 1, "{status:?}");
+                assert!(status.fenced || node.fenced != Fenced::Yes, "node {n} does not say that it is fenced");
+                status.durable_log_index
+            }
+            Part::Replica(_) => {
+                let status = db.replica_replication_status().unwrap().unwrap();
+                assert_eq!(status.applied_log_index, index);
+                assert_eq!(status.needs_reseed, status.state == ReplicaState::NeedsReseed, "{status:?}");
+                status.durable_log_index
+            }
+        };
+        // What the node claims to be durable, it must keep from now on.
+        let claimed = if node.mode == SyncMode::Full { index } else { claimed.min(index) };
+        let durable = ledger.at(shown, claimed).unwrap();
+        if !ledger.holds(durable, node.durable) && ledger.holds(shown, node.durable) {
+            return;
+        }
+        node.durable = durable;
+    }
+
+    /// Waiting for a token says `Reached` exactly of the commits that the node shows.
+    fn expect_waits(&mut self, n: usize) {
+        let node = &self.nodes[n];
+        let mut asked = self.rng.below(self.nodes.len() as u64) as usize;
+        if self.nodes[asked].tip == GENESIS {
+            asked = n;
+        }
+        let index = self.rng.below(self.ledger.get(self.nodes[asked].tip).index + 1);
+        let Some(token) = self.ledger.at(self.nodes[asked].tip, index).and_then(|id| self.ledger.get(id).token) else {
+            return;
+        };
+        let here = self.ledger.at(node.tip, index).and_then(|id| self.ledger.get(id).token);
+        let outcome = node.db().wait_for_token_outcome(token, 0).unwrap();
+        let holds = here == Some(token);
+        assert_eq!(outcome == TokenWait::Reached, holds, "node {n} says {outcome:?} of {token}, it shows {here:?}");
+        assert!(outcome != TokenWait::EpochChanged || here.is_none_or(|here| here.epoch != token.epoch));
+    }
+
+    /// After a pull that went well: a replica that says that it follows misses nothing that its source has published.
+    pub fn expect_caught_up(&mut self, n: usize, pulled: usize) {
+        let status = self.nodes[n].db().replica_replication_status().unwrap().unwrap();
+        assert!(!status.needs_reseed && status.last_error.is_none(), "{status:?}");
+        let source = self.nodes[n].source().unwrap();
+        if !self.nodes[source].is_open() {
+            return;
+        }
+        let (here, there) = (self.nodes[n].tip, self.nodes[source].tip);
+        let behind = self.ledger.get(here).index < self.ledger.get(there).index;
+        assert!(!behind || status.state == ReplicaState::Behind, "node {n} misses commits of node {source}: {status:?}");
+        assert!(!behind || pulled > 0, "node {n} does not get what node {source} has: {status:?}");
+        let diverged = !self.ledger.holds(here, there) && !self.ledger.holds(there, here);
+        let unseen = self.nodes[source].source().is_some() && !behind;
+        assert!(!diverged || unseen, "node {n} does not notice that it is off the history of node {source}");
+        let ahead = here != there && self.ledger.holds(here, there);
+        let lost = ahead && self.nodes[source].leads() && self.nodes[source].fenced == Fenced::No;
+        assert!(!lost, "node {n} does not notice that node {source} lost what it holds");
+    }
+
+    /// Whether node `n` may ask for a reseed from its source.
+    pub fn may_need_reseed(&self, n: usize) -> bool {
+        let (node, source) = (&self.nodes[n], &self.nodes[self.nodes[n].source().unwrap()]);
+        if node.damaged || !source.is_sound() || !source.leads() {
+            return true;
+        }
+        let floor = source.db().primary_replication_status().unwrap().unwrap().retained_floor;
+        let (here, there) = (node.tip, source.tip);
+        !self.ledger.holds(there, here) || self.ledger.get(here).index + 1 < floor
+    }
+
+    /// Repairs everything and lets the cluster come together again: one leads, all others follow, all are alike.
+    pub fn settle(&mut self) {
+        self.note("settle");
+        for n in 0..self.nodes.len() {
+            self.repair(n);
+            self.nodes[n].paused = false;
+            self.heal_routes(n);
+        }
+        for n in 0..self.nodes.len() {
+            // What failed or was damaged goes on only after a restart, and not everywhere.
+            let node = &self.nodes[n];
+            if node.is_open() && (node.poisoned || node.damaged || node.fenced != Fenced::No) {
+                self.close(n);
+            }
+            if !self.nodes[n].is_open() && !self.open_again(n) && self.nodes[n].lost {
+                let other = (n + 1) % self.nodes.len();
+                self.renew(n, other);
+            }
+        }
+        let leader = self.settle_leader();
+        for n in (0..self.nodes.len()).filter(|n| *n != leader) {
+            self.follow_and_compare(n, leader);
+        }
+        // They go on together.
+        self.commit(leader, 3);
+        for n in (0..self.nodes.len()).filter(|n| *n != leader) {
+            assert!(self.pull(n, 10).is_ok());
+            assert_eq!(self.nodes[n].tip, self.nodes[leader].tip, "node {n} follows");
+        }
+        self.expect_invariants();
+    }
+
+    /// Finds who may lead, or makes one.
+    fn settle_leader(&mut self) -> usize {
+        let epoch = |world: &Self, n: usize| world.ledger.get(world.nodes[n].tip).index;
+        let all = || 0..self.nodes.len();
+        let leads = |n: &usize| self.nodes[*n].leads() && self.nodes[*n].is_sound() && self.nodes[*n].fenced == Fenced::No;
+        if let Some(leader) = all().filter(leads).max_by_key(|n| epoch(self, *n)) {
+            return leader;
+        }
+        let replica = |n: &usize| self.nodes[*n].is_sound() && self.nodes[*n].source().is_some();
+        let mut replicas: Vec<usize> = all().filter(replica).collect();
+        replicas.sort_by_key(|n| std::cmp::Reverse(epoch(self, *n)));
+        for force in [false, true] {
+            for n in &replicas {
+                if self.promote_replica(*n, force) {
+                    return *n;
+                }
+            }
+        }
+        let fenced = (0..self.nodes.len()).find(|n| self.nodes[*n].leads() && self.nodes[*n].is_sound());
+        if let Some(n) = fenced {
+            self.promote_in_place(n);
+            assert_eq!(self.nodes[n].fenced, Fenced::No);
+            return n;
+        }
+        // Those whose source is gone for good cannot be opened as replicas. They can lead.
+        let stranded = (0..self.nodes.len()).find(|n| !self.nodes[*n].is_open() && self.nodes[*n].tip != GENESIS);
+        if let Some(n) = stranded {
+            self.reopen_as(n, Part::Primary);
+            self.promote_in_place(n);
+            return n;
+        }
+        // Nobody is left: begin anew.
+        self.note("begin anew");
+        self.renew(0, 1);
+        self.nodes[0].part = Part::Primary;
+        self.ledger.forced_from = 1;
+        assert!(self.open_again(0));
+        0
+    }
+
+    fn follow_and_compare(&mut self, n: usize, leader: usize) {
+        if !self.nodes[n].is_open() && self.nodes[n].lost {
+            self.renew(n, leader);
+        }
+        if self.nodes[n].is_open() && self.nodes[n].source().is_some() {
+            self.repoint(n, leader);
+        } else {
+            self.reopen_as(n, Part::Replica(leader));
+        }
+        assert!(self.nodes[n].is_open(), "node {n} cannot be opened though nothing is wrong any more");
+        for _ in 0..50 {
+            let error = match self.pull(n, 40) {
+                Ok(0) => break,
+                Ok(_) => continue,
+                Err(code) => code,
+            };
+            assert!(
+                matches!(error, ErrorCode::NeedsReseed | ErrorCode::Corrupt | ErrorCode::Poisoned | ErrorCode::SyncFailed),
+                "node {n} cannot follow: {error:?}"
+            );
+            assert!(self.bootstrap(n), "node {n} cannot be reseeded from {}", path_of(leader).display());
+        }
+        assert_eq!(self.nodes[n].tip, self.nodes[leader].tip, "node {n} has caught up with node {leader}");
+        let status = self.nodes[n].db().replica_replication_status().unwrap().unwrap();
+        assert_eq!((status.state, status.needs_reseed), (ReplicaState::Following, false), "{status:?}");
+        self.check(n);
+        self.compare(n);
+    }
+}

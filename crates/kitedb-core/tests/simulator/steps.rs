@@ -1,0 +1,666 @@
+//! What happens to the cluster, one step at a time, and what each step may lead to.
+
+use super::{
+    ledger::GENESIS,
+    network::{path_of, sidecar_of},
+    world::{End, Fenced, Part, World},
+};
+use crate::support::{model::Draft, model::Node as ModelNode, ops};
+use kitedb_core::{
+    Error, ErrorCode, NewNode, NodeId, PrimaryReplicationStatus, Transaction, Value,
+    io::sim::{Crash, FaultOn, FaultPlan},
+};
+use std::io::ErrorKind;
+
+/// The node that every commit marks as its own.
+const MARKED: u64 = 4242;
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Commit,
+    Pull,
+    Bootstrap,
+    Maintain,
+    Retain,
+    PromoteInPlace,
+    TakeOver,
+    Repoint,
+    Report,
+    SecondHandle,
+    Hold,
+    Failure,
+    Repair,
+    Damage,
+    End,
+    Close,
+    Open,
+    OpenAsOther,
+    Pause,
+    Cut,
+    Heal,
+    Renew,
+    Wait,
+}
+
+/// How often each kind of step comes, relative to the others.
+const KINDS: [(u64, Kind); 23] = [
+    (24, Kind::Commit),
+    (24, Kind::Pull),
+    (4, Kind::Bootstrap),
+    (5, Kind::Maintain),
+    (4, Kind::Retain),
+    (1, Kind::PromoteInPlace),
+    (3, Kind::TakeOver),
+    (3, Kind::Repoint),
+    (2, Kind::Report),
+    (1, Kind::SecondHandle),
+    (1, Kind::Hold),
+    (4, Kind::Failure),
+    (5, Kind::Repair),
+    (1, Kind::Damage),
+    (3, Kind::End),
+    (2, Kind::Close),
+    (12, Kind::Open),
+    (1, Kind::OpenAsOther),
+    (1, Kind::Pause),
+    (1, Kind::Cut),
+    (3, Kind::Heal),
+    (1, Kind::Renew),
+    (6, Kind::Wait),
+];
+
+impl World {
+    /// One step of some kind by, or to, some node that can take it.
+    pub fn step(&mut self) {
+        let total = KINDS.iter().map(|(weight, _)| weight).sum();
+        let mut at = self.rng.below(total);
+        let chosen = KINDS.iter().find(|(weight, _)| at.checked_sub(*weight).map(|rest| at = rest).is_none());
+        let kind = chosen.map_or(Kind::Wait, |(_, kind)| *kind);
+        let fits = |n: &usize| {
+            let node = &self.nodes[*n];
+            let acts = node.is_open() && !node.paused;
+            match kind {
+                // One that is fenced mostly knows better.
+                Kind::Commit => acts && node.leads() && (node.fenced != Fenced::Yes || self.marks % 4 == 0),
+                Kind::Retain | Kind::PromoteInPlace | Kind::Report | Kind::SecondHandle | Kind::Hold => acts && node.leads(),
+                Kind::Pull | Kind::Bootstrap | Kind::TakeOver | Kind::Repoint => acts && node.source().is_some(),
+                Kind::Maintain => acts,
+                Kind::Close => acts && (node.poisoned || node.fenced != Fenced::No || self.marks % 4 == 0),
+                Kind::Open => !node.is_open(),
+                Kind::Repair => node.sick,
+                Kind::Heal => !node.cut.is_empty(),
+                Kind::Renew => node.source().is_some() || node.lost,
+                _ => true,
+            }
+        };
+        let able: Vec<usize> = (0..self.nodes.len()).filter(fits).collect();
+        let n = if able.is_empty() { return } else { self.rng.pick(&able) };
+        let other = (n + 1 + self.rng.below(self.nodes.len() as u64 - 1) as usize) % self.nodes.len();
+        match kind {
+            Kind::Commit => self.some_commits(n),
+            Kind::Pull => {
+                let most = self.rng.pick(&[1, 2, 7, 1000]);
+                let _may_fail = self.pull(n, most);
+            }
+            Kind::Bootstrap => drop(self.bootstrap(n)),
+            Kind::Maintain => self.maintain(n),
+            Kind::Retain => self.retain(n),
+            Kind::PromoteInPlace => self.promote_in_place(n),
+            Kind::TakeOver => {
+                let force = self.rng.one_in(4);
+                self.promote_replica(n, force);
+            }
+            Kind::Repoint => self.repoint(n, other),
+            Kind::Report => self.report(n, other),
+            Kind::SecondHandle => self.open_second(n),
+            Kind::Hold => self.hold(n),
+            Kind::Failure => self.order_failure(n),
+            Kind::Repair => self.repair(n),
+            Kind::Damage => self.damage(n),
+            Kind::End => self.end(n),
+            Kind::Close => self.close(n),
+            Kind::Open => drop(self.open_again(n)),
+            Kind::OpenAsOther => self.reopen_as_other(n, other),
+            Kind::Pause => self.nodes[n].paused = !self.nodes[n].paused,
+            Kind::Cut => self.cut(n, other),
+            Kind::Heal => self.heal_routes(n),
+            Kind::Renew if self.leads_to(other, n) => {}
+            Kind::Renew => self.renew(n, other),
+            Kind::Wait => self.clock.advance_ms(1 << (n + other)),
+        }
+        self.bury_the_dead();
+        self.expect_invariants();
+    }
+
+    /// Finds out what is left of machines that crashed in the midst of a step.
+    fn bury_the_dead(&mut self) {
+        for n in 0..self.nodes.len() {
+            if self.nodes[n].machine.crashed() {
+                let (crash, end) = self.any_crash();
+                self.note(format!("  n{n} crashed: {crash:?}"));
+                self.crash(n, crash);
+                self.nodes[n].ended = self.nodes[n].ended.max(end);
+            }
+        }
+    }
+
+    fn some_commits(&mut self, n: usize) {
+        for _ in 0..1 + self.rng.below(4) {
+            let ops = if self.rng.one_in(10) { 30 } else { 1 + self.rng.below(5) };
+            self.commit(n, ops);
+        }
+    }
+
+    /// A transaction of so many random operations.
+    pub fn commit(&mut self, n: usize, count: u64) {
+        if let Some((tx, draft)) = self.nodes[n].held.take() {
+            return self.finish(n, tx, draft, (false, true));
+        }
+        let second = self.nodes[n].second.is_some() && self.rng.one_in(3);
+        let (tx, draft) = self.begin(n, count, second);
+        self.finish(n, tx, draft, (second, false));
+    }
+
+    fn begin(&mut self, n: usize, count: u64, second: bool) -> (Transaction, Draft) {
+        let node = &self.nodes[n];
+        let db = if second { node.second.as_ref().unwrap() } else { node.db() };
+        let mut tx = db.begin().unwrap();
+        let mut draft = Draft::new(&self.ledger.get(node.tip).model);
+        for _ in 0..count {
+            ops::apply(self.rng.op(), &mut tx, &mut draft);
+        }
+        // Unlike every other commit, so that each state can be told from all others.
+        self.marks += 1;
+        if draft.may_create(Some(MARKED), None).is_ok() {
+            tx.create_node_with(NewNode { id: Some(NodeId(MARKED)), ..NewNode::default() }).unwrap();
+            draft.create(MARKED, ModelNode::default());
+        }
+        let mark = Value::I64(self.marks);
+        tx.set_node_prop(NodeId(MARKED), "age", mark.clone()).unwrap();
+        draft.change_prop(MARKED, 1, Some(ops::encoded(&mark))).unwrap();
+        (tx, draft)
+    }
+
+    fn finish(&mut self, n: usize, tx: Transaction, draft: Draft, (second, held): (bool, bool)) {
+        let parent = self.nodes[n].tip;
+        let mut model = (*self.ledger.get(parent).model).clone();
+        draft.commit_to(&mut model);
+        let before = self.ledger.get(parent).token;
+        let result = tx.commit_with_token();
+        let stale_handle = second && self.nodes[n].second_fenced;
+        match result {
+            Ok(token) => {
+                let token = token.unwrap();
+                let id = self.ledger.tried(parent, model);
+                self.note(format!("n{n} commits {token}"));
+                assert!(self.nodes[n].fenced != Fenced::Yes && !stale_handle, "a fenced primary acknowledged {token}");
+                assert!(!self.nodes[n].poisoned, "acknowledged {token} after a failure that leaves the log unusable");
+                assert_eq!(token.log_index.0, self.ledger.get(id).index, "a commit is one frame");
+                assert!(before.is_none_or(|before| before < token), "{token} after {before:?}");
+                let node = &mut self.nodes[n];
+                (node.tip, node.fenced) = (id, Fenced::No);
+                assert_eq!(self.shown(n), id, "what was acknowledged is shown");
+            }
+            Err(e) => {
+                self.note(format!("n{n} does not commit: {e:?}"));
+                let node = &mut self.nodes[n];
+                match e.code() {
+                    ErrorCode::Conflict => assert!(held, "a conflict with nobody: {e:?}"),
+                    ErrorCode::StalePrimary => assert!(node.fenced != Fenced::No || stale_handle, "{e:?}"),
+                    _ => {
+                        let known = node.poisoned;
+                        node.failed("commit", &e);
+                        // Whether it is in the log will be seen.
+                        if !known && (node.poisoned || node.machine.crashed()) {
+                            node.pending = Some(self.ledger.tried(parent, model));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Begins a transaction that is committed some steps later, perhaps by a primary that was fenced meanwhile.
+    fn hold(&mut self, n: usize) {
+        if self.nodes[n].held.is_none() {
+            self.note(format!("n{n} begins a transaction and is slow"));
+            let count = 1 + self.rng.below(3);
+            let held = self.begin(n, count, false);
+            self.nodes[n].held = Some(held);
+        }
+    }
+
+    fn open_second(&mut self, n: usize) {
+        if self.nodes[n].second.is_some() {
+            return;
+        }
+        self.note(format!("n{n} opens a second handle"));
+        match self.nodes[n].database() {
+            Ok(db) => {
+                self.nodes[n].second = Some(db);
+                self.nodes[n].second_fenced = false;
+            }
+            Err(e) => self.nodes[n].failed("a second open", &e),
+        }
+    }
+
+    /// Lets a replica pull, and checks what came of it.
+    pub fn pull(&mut self, n: usize, most: usize) -> Result<usize, ErrorCode> {
+        let source = self.nodes[n].source().unwrap();
+        let line = self.line(source);
+        self.nodes[n].reach = Some(line);
+        let before = self.nodes[n].tip;
+        let result = self.nodes[n].db().replica_catch_up_once(most);
+        let shown = self.shown(n);
+        self.note(format!("n{n} pulls from n{source}: {result:?}, now {}", self.ledger.name(shown)));
+        assert!(self.ledger.holds(shown, before), "a pull took {} away", self.ledger.name(before));
+        assert!(shown == before || self.ledger.holds(line, shown), "pulled what n{source} does not have");
+        self.nodes[n].tip = shown;
+        let outcome = match result {
+            Ok(pulled) => {
+                assert!(pulled <= most.max(1));
+                assert_eq!(pulled as u64, self.ledger.get(shown).index - self.ledger.get(before).index);
+                self.expect_caught_up(n, pulled);
+                Ok(pulled)
+            }
+            Err(e) => {
+                match e.code() {
+                    ErrorCode::NeedsReseed => {
+                        assert!(self.may_need_reseed(n), "node {n} asks for a reseed without a reason: {e}");
+                        let status = self.nodes[n].db().replica_replication_status().unwrap().unwrap();
+                        assert!(status.needs_reseed && status.last_error.is_some(), "{status:?}");
+                    }
+                    _ => self.source_failed(n, "pull", &e),
+                }
+                Err(e.code())
+            }
+        };
+        self.forget_reach(n);
+        outcome
+    }
+
+    /// An error of a replica must come from its own disk, or from its source.
+    fn source_failed(&mut self, n: usize, what: &str, e: &Error) {
+        let source = self.nodes[n].source().unwrap();
+        let reachable = self.reaches(n, source);
+        let there = &self.nodes[source];
+        let excused = !reachable || there.sick || there.damaged || there.machine.crashed() || !there.is_open();
+        let node = &mut self.nodes[n];
+        if matches!(e.code(), ErrorCode::SyncFailed | ErrorCode::Poisoned) || !excused {
+            node.failed(what, e);
+        }
+    }
+
+    fn forget_reach(&mut self, n: usize) {
+        let node = &mut self.nodes[n];
+        if !node.machine.crashed() && !node.poisoned {
+            (node.reach, node.replacing) = (None, false);
+        }
+    }
+
+    /// Replaces a replica's graph by its source's. Returns whether it could.
+    pub fn bootstrap(&mut self, n: usize) -> bool {
+        let source = self.nodes[n].source().unwrap();
+        let (line, head, before) = (self.line(source), self.nodes[source].tip, self.nodes[n].tip);
+        (self.nodes[n].reach, self.nodes[n].replacing) = (Some(line), true);
+        let result = match self.rng.below(2) {
+            0 => self.nodes[n].db().replica_bootstrap_from_snapshot(),
+            _ => self.nodes[n].db().replica_reseed_from_snapshot(),
+        };
+        let shown = self.shown(n);
+        self.note(format!("n{n} bootstraps from n{source}: {result:?}, now {}", self.ledger.name(shown)));
+        assert!(shown == before || self.ledger.holds(line, shown), "copied what n{source} does not have");
+        let adopted = shown != before || result.is_ok();
+        let node = &mut self.nodes[n];
+        node.tip = shown;
+        if adopted {
+            // Another graph: what was durable of the old one does not matter any more.
+            (node.durable, node.pending) = (GENESIS, None);
+        }
+        match result {
+            Ok(()) => {
+                (node.damaged, node.poisoned) = (false, false);
+                let whole = !self.nodes[source].is_open() || self.ledger.holds(shown, head);
+                assert!(whole, "a bootstrap ended before what n{source} had when it began");
+                self.expect_caught_up(n, 1);
+            }
+            Err(ref e) => self.source_failed(n, "bootstrap", e),
+        }
+        self.forget_reach(n);
+        result.is_ok()
+    }
+
+    fn maintain(&mut self, n: usize) {
+        let db = self.nodes[n].db();
+        let (what, result) = match self.rng.below(8) {
+            0..=3 => ("checkpoint", db.checkpoint()),
+            4 => ("compact_step", db.compact_step().map(drop)),
+            5 => ("compact", db.compact()),
+            6 => ("collect_metrics", db.collect_metrics().map(drop)),
+            _ => ("sync", db.sync()),
+        };
+        self.note(format!("n{n} {what}: {result:?}"));
+        let node = &mut self.nodes[n];
+        match result {
+            Ok(()) if matches!(what, "checkpoint" | "compact" | "sync") => node.durable = node.tip,
+            Ok(()) => {}
+            Err(e) if e.code() == ErrorCode::StalePrimary => assert!(node.fenced != Fenced::No, "{e:?}"),
+            Err(e) => node.failed(what, &e),
+        }
+    }
+
+    fn status(&self, n: usize) -> Option<PrimaryReplicationStatus> {
+        self.nodes[n].db().primary_replication_status().ok().flatten()
+    }
+
+    fn retain(&mut self, n: usize) {
+        let before = self.status(n);
+        let result = self.nodes[n].db().primary_run_retention();
+        self.note(format!("n{n} retains: {result:?}"));
+        let outcome = match result {
+            Ok(outcome) => outcome,
+            Err(e) if e.code() == ErrorCode::StalePrimary => {
+                return assert!(self.nodes[n].fenced != Fenced::No, "{e:?}");
+            }
+            Err(e) => return self.nodes[n].failed("retention", &e),
+        };
+        let (Some(before), Some(after)) = (before, self.status(n)) else { return };
+        assert_eq!(outcome.retained_floor, after.retained_floor);
+        assert_eq!(before.segments - after.segments, outcome.pruned_segments);
+        if !self.nodes[n].caps {
+            // Without a cap nobody loses what was kept for it.
+            for (old, new) in before.replica_lags.iter().zip(&after.replica_lags) {
+                use kitedb_core::HoldState::Lost;
+                assert!(old.hold == Lost || new.hold != Lost, "retention took {new:?} what it needs");
+            }
+        }
+    }
+
+    pub fn promote_in_place(&mut self, n: usize) {
+        if self.nodes[n].second.is_some() && self.rng.one_in(3) && !self.nodes[n].second_fenced {
+            let node = &mut self.nodes[n];
+            std::mem::swap(&mut node.db, &mut node.second);
+            node.held = None;
+        }
+        let before = self.status(n).map_or(0, |status| status.epoch);
+        let result = self.nodes[n].db().primary_promote_to_next_epoch();
+        self.note(format!("n{n} promotes itself: {result:?}"));
+        let node = &mut self.nodes[n];
+        match result {
+            Ok(epoch) => {
+                assert!(epoch > before);
+                if node.fenced != Fenced::No {
+                    self.ledger.forced_from = self.ledger.forced_from.min(epoch);
+                }
+                node.fenced = Fenced::No;
+                node.durable = node.tip;
+                node.second_fenced = true;
+            }
+            Err(e) if e.code() == ErrorCode::StalePrimary => assert!(node.fenced != Fenced::No, "{e:?}"),
+            Err(e) => {
+                node.fenced = node.fenced.max(Fenced::Perhaps);
+                node.failed("promotion", &e);
+            }
+        }
+    }
+
+    /// Lets a replica take over. Returns whether it did.
+    pub fn promote_replica(&mut self, n: usize, force: bool) -> bool {
+        let s = self.nodes[n].source().unwrap();
+        let (line, before) = (self.line(s), self.nodes[n].tip);
+        self.nodes[n].reach = Some(line);
+        // What the source acknowledged and still has, whatever is found of it.
+        let there = &self.nodes[s];
+        let kept = if there.is_open() || there.ended != End::PowerLost { there.tip } else { there.durable };
+        let certain = !there.damaged && there.source().is_none();
+        let result = self.nodes[n].db().replica_promote(force);
+        let shown = self.shown(n);
+        self.note(format!("n{n} takes over from n{s}, force {force}: {result:?}, now {}", self.ledger.name(shown)));
+        assert!(self.ledger.holds(shown, before));
+        assert!(shown == before || self.ledger.holds(line, shown), "pulled what n{s} does not have");
+        self.nodes[n].tip = shown;
+        let promoted = match result {
+            Ok(promotion) => {
+                let token = self.ledger.get(shown).token;
+                assert!(token.is_none_or(|token| token == promotion.last_kept && token.epoch.0 < promotion.epoch));
+                let node = &mut self.nodes[n];
+                (node.part, node.fenced, node.durable) = (Part::Primary, Fenced::No, shown);
+                node.second_fenced = true;
+                if promotion.source_fenced {
+                    self.nodes[s].fenced = Fenced::Yes;
+                    let whole = !certain || self.ledger.holds(shown, kept);
+                    assert!(whole, "the promotion lost {} of n{s}", self.ledger.name(kept));
+                } else {
+                    assert!(force);
+                    let there = &mut self.nodes[s];
+                    there.fenced = there.fenced.max(Fenced::Perhaps);
+                    self.ledger.forced_from = self.ledger.forced_from.min(promotion.epoch);
+                }
+                true
+            }
+            Err(e) => {
+                let there = &self.nodes[s];
+                let healthy = self.nodes[n].is_sound() && there.is_sound() && self.reaches(n, s) && certain;
+                let free = there.fenced == Fenced::No;
+                match e.code() {
+                    ErrorCode::NeedsReseed => assert!(self.may_need_reseed(n) || self.needs_reseed(n), "{e:?}"),
+                    _ if force => self.nodes[n].failed("forced promotion", &e),
+                    _ => assert!(!(healthy && free), "{e:?}"),
+                }
+                if matches!(e.code(), ErrorCode::SyncFailed | ErrorCode::Poisoned) {
+                    self.nodes[n].failed("promotion", &e);
+                }
+                let there = &mut self.nodes[s];
+                there.fenced = there.fenced.max(Fenced::Perhaps);
+                false
+            }
+        };
+        self.forget_reach(n);
+        promoted
+    }
+
+    fn needs_reseed(&self, n: usize) -> bool {
+        self.nodes[n].db().replica_replication_status().unwrap().is_some_and(|status| status.needs_reseed)
+    }
+
+    /// Whether node `n` gets its frames, over however many others, from node `from`.
+    fn leads_to(&self, n: usize, from: usize) -> bool {
+        let mut at = n;
+        for _ in 0..self.nodes.len() {
+            if at == from {
+                return true;
+            }
+            match self.nodes[at].source() {
+                Some(source) => at = source,
+                None => return false,
+            }
+        }
+        true
+    }
+
+    pub fn repoint(&mut self, n: usize, to: usize) {
+        if self.leads_to(to, n) {
+            return;
+        }
+        let sidecar = self.rng.one_in(2).then(|| sidecar_of(to));
+        let result = self.nodes[n].db().replica_repoint(path_of(to), sidecar);
+        self.note(format!("n{n} follows n{to} from now on: {result:?}"));
+        match result {
+            Ok(()) => self.nodes[n].part = Part::Replica(to),
+            Err(e) => assert!(!self.reaches(n, to) || self.nodes[to].machine.crashed(), "{e:?}"),
+        }
+    }
+
+    fn report(&mut self, n: usize, other: usize) {
+        let id = sidecar_of(other).display().to_string();
+        let db = self.nodes[n].db();
+        if self.rng.one_in(3) {
+            let result = db.primary_remove_replica(&id);
+            self.note(format!("n{n} forgets n{other}: {result:?}"));
+            if let Err(e) = result {
+                self.nodes[n].failed("removal", &e);
+            }
+            return;
+        }
+        let Some(status) = self.status(n) else { return };
+        let epoch = status.epoch + self.rng.below(5) / 4;
+        let applied = self.rng.below(status.head_log_index + 2);
+        let result = self.nodes[n].db().primary_report_replica_progress(&id, epoch, applied);
+        self.note(format!("n{n} is told that n{other} is at {epoch}:{applied}: {result:?}"));
+        match result {
+            Ok(()) => assert!(epoch == status.epoch && applied <= status.head_log_index),
+            Err(e) if e.code() == ErrorCode::StalePrimary => assert!(self.nodes[n].fenced != Fenced::No),
+            Err(e) if e.code() == ErrorCode::EpochMismatch => assert!(epoch != status.epoch),
+            Err(e) if e.code() == ErrorCode::InvalidArgument => assert!(applied > status.head_log_index),
+            Err(e) => self.nodes[n].failed("report", &e),
+        }
+    }
+
+    /// Orders a failure of node `n`'s disk, now or a few operations from now.
+    fn order_failure(&mut self, n: usize) {
+        let on = self.rng.pick(&[FaultOn::Write, FaultOn::Write, FaultOn::Sync, FaultOn::Name, FaultOn::Any, FaultOn::Read]);
+        let kind = self.rng.pick(&[ErrorKind::Other, ErrorKind::StorageFull, ErrorKind::PermissionDenied]);
+        let nth = 1 + if self.rng.one_in(3) { self.rng.below(20) } else { self.rng.below(4) };
+        let mut plan = FaultPlan::new(on, nth, kind);
+        if self.rng.one_in(5) {
+            plan = plan.forever();
+        }
+        if self.rng.one_in(3) {
+            plan = plan.on_path(self.rng.pick(&["segment", "control", "replicas", "kitedb.replication", "bootstrap"]));
+        }
+        let (op, room) = (1 + self.rng.below(60), self.rng.below(60_000));
+        let choice = self.rng.below(6);
+        let machine = &self.nodes[n].machine;
+        let what = match choice {
+            0..=2 => {
+                machine.crash_at(machine.ops() + op);
+                format!("n{n} will crash in {op} operations")
+            }
+            3 => {
+                machine.set_capacity(Some(machine.used() + room));
+                self.nodes[n].sick = true;
+                format!("n{n} has room for {room} bytes")
+            }
+            _ => {
+                machine.fail(plan.clone());
+                self.nodes[n].sick = true;
+                format!("n{n} {plan:?}")
+            }
+        };
+        self.note(what);
+    }
+
+    pub fn repair(&mut self, n: usize) {
+        let node = &mut self.nodes[n];
+        node.machine.clear_faults();
+        node.machine.set_capacity(None);
+        // A number that is past: it never comes.
+        node.machine.crash_at(0);
+        node.sick = false;
+        self.note(format!("repair n{n}"));
+    }
+
+    /// Flips a bit somewhere in node `n`'s log.
+    fn damage(&mut self, n: usize) {
+        let machine = self.nodes[n].machine.clone();
+        let segments: Vec<_> = machine.paths().into_iter().filter(|p| p.to_string_lossy().ends_with(".klog")).collect();
+        if segments.is_empty() || self.rng.one_in(2) {
+            return;
+        }
+        let path = &segments[self.rng.below(segments.len() as u64) as usize];
+        let bytes = machine.read(path).unwrap();
+        let used = bytes.iter().rposition(|byte| *byte != 0).map_or(1, |last| last + 1);
+        let offset = self.rng.below(used as u64);
+        let bit = 1 << self.rng.below(8);
+        self.note(format!("damage {} at {offset}", path.display()));
+        if machine.corrupt(path, offset, bit).is_ok() {
+            self.nodes[n].damaged = true;
+        }
+    }
+
+    /// Ends the process or the machine of node `n`.
+    fn end(&mut self, n: usize) {
+        if self.nodes[n].is_open() && self.rng.one_in(2) {
+            self.note(format!("kill n{n}"));
+            self.kill(n);
+        } else {
+            let (crash, end) = self.any_crash();
+            let crash = if crash == Crash::Kill { Crash::PowerLoss(kitedb_core::io::sim::Loss::Random) } else { crash };
+            self.note(format!("n{n}: {crash:?}"));
+            self.crash(n, crash);
+            self.nodes[n].ended = self.nodes[n].ended.max(end).max(End::PowerLost);
+        }
+    }
+
+    /// Closes node `n` in good order, or as far as that goes.
+    pub fn close(&mut self, n: usize) {
+        let node = &mut self.nodes[n];
+        (node.held, node.second) = (None, None);
+        let result = node.db.take().unwrap().close();
+        let what = format!("close n{n}: {result:?}");
+        match result {
+            Ok(()) => {
+                assert!(!node.poisoned || node.damaged, "closed without a word after a failure that leaves the log unusable");
+                node.ended = End::Closed;
+                if node.fenced == Fenced::No && !node.damaged {
+                    node.durable = node.tip;
+                }
+            }
+            Err(e) => {
+                node.ended = End::Killed;
+                node.failed("close", &e);
+            }
+        }
+        self.note(what);
+    }
+
+    /// Opens node `n` as what it was.
+    pub fn open_again(&mut self, n: usize) -> bool {
+        self.note(format!("open n{n} as {:?}", self.nodes[n].part));
+        self.open(n)
+    }
+
+    /// Closes node `n` if it is open, and opens it in another part.
+    pub fn reopen_as(&mut self, n: usize, part: Part) {
+        if self.nodes[n].is_open() {
+            self.close(n);
+        }
+        self.bury_the_dead();
+        let node = &mut self.nodes[n];
+        if node.part != part {
+            match part {
+                // A replica's files do not make a primary: that takes a promotion.
+                Part::Primary => node.fenced = Fenced::Yes,
+                Part::Replica(_) => node.fenced = Fenced::No,
+            }
+            node.part = part;
+        }
+        self.open_again(n);
+    }
+
+    fn reopen_as_other(&mut self, n: usize, other: usize) {
+        // An empty one would begin a history of its own.
+        if self.nodes[n].lost || self.nodes[n].tip == GENESIS {
+            return;
+        }
+        let part = match self.nodes[n].part {
+            Part::Replica(_) if self.rng.one_in(3) => Part::Primary,
+            _ if self.leads_to(other, n) => return,
+            _ => Part::Replica(other),
+        };
+        self.reopen_as(n, part);
+    }
+
+    fn cut(&mut self, n: usize, other: usize) {
+        self.note(format!("n{n} does not reach n{other}"));
+        self.nodes[n].network.cut(other);
+        self.nodes[n].cut.push(other);
+    }
+
+    pub fn heal_routes(&mut self, n: usize) {
+        for to in std::mem::take(&mut self.nodes[n].cut) {
+            let machine = self.nodes[to].machine.clone();
+            self.nodes[n].network.connect(to, &machine);
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! The cluster: machines with a disk each, the database on each of them, and what is expected of it.
+
+use super::{
+    ledger::{GENESIS, Id, Ledger},
+    network::{Network, path_of},
+};
+use crate::support::{Rng, model::Draft};
+use kitedb_core::{
+    Database, Error, ErrorCode, OpenOptions, ReplicationRole, SyncMode, Transaction,
+    io::{
+        Disk, Env,
+        sim::{Crash, Loss, SimDisk, SimHost},
+    },
+};
+use std::{path::Path, sync::Arc};
+
+/// What a node is opened as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Primary,
+    /// A replica of that node.
+    Replica(usize),
+}
+
+/// Whether another node took over from a primary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fenced {
+    No,
+    /// A promotion that failed may have come that far.
+    Perhaps,
+    Yes,
+}
+
+#[derive(Debug)]
+pub struct Node {
+    pub at: usize,
+    /// The machine's disk: it outlives processes.
+    pub machine: SimDisk,
+    /// The process that has the database open, or will.
+    pub disk: SimDisk,
+    pub host: SimHost,
+    pub network: Network,
+    pub part: Part,
+    pub mode: SyncMode,
+    options: OpenOptions,
+    /// Whether its retention lets go of what replicas need.
+    pub caps: bool,
+    pub db: Option<Database>,
+    /// Another handle, which a promotion by the first one fences.
+    pub second: Option<Database>,
+    pub second_fenced: bool,
+    /// A transaction that was begun some steps ago.
+    pub held: Option<(Transaction, Draft)>,
+    /// What it showed last.
+    pub tip: Id,
+    /// What a loss of power must leave of that.
+    pub durable: Id,
+    /// A commit on top of `tip` whose outcome is unknown.
+    pub pending: Option<Id>,
+    /// Where its log may have got to without it being shown: what it pulled when it was cut short.
+    pub reach: Option<Id>,
+    /// A copy of another graph in place of its own was cut short.
+    pub replacing: bool,
+    pub fenced: Fenced,
+    /// Failures were ordered from its disk and not taken back.
+    pub sick: bool,
+    /// Bytes of its log were damaged.
+    pub damaged: bool,
+    /// It needs what was damaged and cannot be opened.
+    pub lost: bool,
+    /// Its log failed: nothing more is committed until it is opened again.
+    pub poisoned: bool,
+    pub paused: bool,
+    /// Routes that are cut.
+    pub cut: Vec<usize>,
+    /// How its last process ended, at worst.
+    pub ended: End,
+    /// Operations of its disk that are in the trace of the world.
+    traced: usize,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum End {
+    Closed,
+    Killed,
+    PowerLost,
+}
+
+pub struct World {
+    pub rng: Rng,
+    pub clock: SimHost,
+    pub nodes: Vec<Node>,
+    pub ledger: Ledger,
+    pub trace: Vec<String>,
+    /// Makes each commit unlike every other.
+    pub marks: i64,
+}
+
+const MODES: [SyncMode; 3] = [SyncMode::Full, SyncMode::Normal, SyncMode::Off];
+
+impl Rng {
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize]
+    }
+}
+
+impl World {
+    /// A primary, node 0, and one to five replicas. Nothing is open yet.
+    pub fn new(seed: u64) -> Self {
+        let (mut rng, clock) = (Rng::new(seed), SimHost::new(seed));
+        let count = 2 + rng.below(5) as usize;
+        let machines: Vec<SimDisk> = (0..count).map(|_| SimDisk::new(rng.next())).collect();
+        let alike = (!rng.one_in(3)).then(|| rng.pick(&MODES));
+        let nodes = (0..count).map(|at| {
+            let mode = alike.unwrap_or_else(|| rng.pick(&MODES));
+            let mut options = OpenOptions::new()
+                .sync_mode(mode)
+                .background(false)
+                .auto_checkpoint(false)
+                .auto_compaction(false)
+                .replication_segment_max_bytes(rng.pick(&[1, 700, 4096, 4096, 20_000]))
+                .replication_retention_min_entries(rng.pick(&[0, 0, 2, 10, 1024]));
+            if rng.one_in(4) {
+                options = options.replication_retention_min_ms(rng.pick(&[50, 1000, 10_000]));
+            }
+            let (few_bytes, little_lag) = (rng.one_in(6), rng.one_in(6));
+            if few_bytes {
+                options = options.replication_retention_max_bytes(rng.pick(&[0, 5_000, 40_000]));
+            }
+            if little_lag {
+                options = options.replication_retention_max_lag_ms(rng.pick(&[100, 5_000]));
+            }
+            let part = match at {
+                0 => Part::Primary,
+                _ if rng.one_in(4) => Part::Replica(rng.below(at as u64) as usize),
+                _ => Part::Replica(0),
+            };
+            Node {
+                at,
+                machine: machines[at].clone(),
+                disk: machines[at].process(),
+                host: clock.machine(),
+                network: Network::new(&machines),
+                part,
+                mode,
+                options,
+                caps: few_bytes || little_lag,
+                db: None,
+                second: None,
+                second_fenced: false,
+                held: None,
+                tip: GENESIS,
+                durable: GENESIS,
+                pending: None,
+                reach: None,
+                replacing: false,
+                fenced: Fenced::No,
+                sick: false,
+                damaged: false,
+                lost: false,
+                poisoned: false,
+                paused: false,
+                cut: Vec::new(),
+                ended: End::Closed,
+                traced: 0,
+            }
+        });
+        let nodes: Vec<Node> = nodes.collect();
+        nodes.iter().for_each(Node::make_folder);
+        let (ledger, trace) = (Ledger::new(), Vec::new());
+        Self { rng, clock, nodes, ledger, trace, marks: 0 }
+    }
+
+    pub fn note(&mut self, what: impl Into<String>) {
+        if std::env::var_os("KITEDB_OPS").is_some() {
+            // What the disks did until now.
+            for node in &mut self.nodes {
+                let done = node.machine.trace();
+                let new = done.iter().skip(if node.traced > done.len() { 0 } else { node.traced });
+                self.trace.extend(new.map(|op| format!("    disk {}: {op}", node.at)));
+                node.traced = done.len();
+                node.machine.start_trace();
+            }
+        }
+        self.trace.push(what.into());
+    }
+
+    /// The end of what node `n` may hold: its tip, or a commit on top of it whose outcome is unknown.
+    pub fn line(&self, n: usize) -> Id {
+        self.nodes[n].pending.unwrap_or(self.nodes[n].tip)
+    }
+
+    /// Everything from the first open on.
+    pub fn run(&mut self) {
+        for n in 0..self.nodes.len() {
+            assert!(self.open(n));
+        }
+        for _ in 0..60 + self.rng.below(140) {
+            self.step();
+        }
+        self.settle();
+    }
+
+    /// Opens node `n` and checks that it holds what it must. Returns whether it could be opened.
+    pub fn open(&mut self, n: usize) -> bool {
+        let source = self.nodes[n].source();
+        let source_is_there = source.is_none_or(|s| self.reaches(n, s) && !self.nodes[s].sick);
+        let result = self.nodes[n].database();
+        let node = &mut self.nodes[n];
+        match result {
+            Ok(db) => {
+                node.db = Some(db);
+                node.poisoned = false;
+                let end = std::mem::replace(&mut node.ended, End::Closed);
+                self.expect_survival(n, end);
+                true
+            }
+            Err(e) => {
+                let damage = matches!(e.code(), ErrorCode::Corrupt | ErrorCode::LogMismatch);
+                // A replica opens whatever its log is like, so that it can be reseeded.
+                node.lost = damage && node.damaged && source.is_none();
+                let excused = node.lost || node.sick || node.machine.crashed() || !source_is_there;
+                assert!(excused, "node {n} cannot be opened after {:?}: {e:?}", node.ended);
+                self.note(format!("  n{n} cannot be opened: {e:?}"));
+                false
+            }
+        }
+    }
+
+    /// Whether node `n` can look at the disk of node `s`, on which there is a database.
+    pub fn reaches(&self, n: usize, s: usize) -> bool {
+        let (node, source) = (&self.nodes[n], &self.nodes[s]);
+        !node.cut.contains(&s) && source.machine.identity(&path_of(s)).is_ok()
+    }
+
+    /// Ends the process of node `n` without a word.
+    pub fn kill(&mut self, n: usize) {
+        let node = &mut self.nodes[n];
+        node.abandon();
+        node.disk.kill();
+        node.disk = node.machine.process();
+        node.host = node.host.restart(Crash::Kill);
+        node.ended = node.ended.max(End::Killed);
+    }
+
+    /// Ends the machine of node `n`, or finds out what is left of it where it ended already.
+    pub fn crash(&mut self, n: usize, crash: Crash) {
+        self.nodes[n].abandon();
+        let machine = self.nodes[n].machine.restart(crash);
+        machine.set_capacity(None);
+        self.replace_machine(n, machine);
+        self.nodes[n].host = self.nodes[n].host.restart(crash);
+        self.nodes[n].sick = false;
+    }
+
+    fn replace_machine(&mut self, n: usize, machine: SimDisk) {
+        for node in &mut self.nodes {
+            if !node.cut.contains(&n) {
+                node.network.connect(n, &machine);
+            }
+        }
+        let node = &mut self.nodes[n];
+        node.disk = machine.process();
+        node.machine = machine;
+    }
+
+    /// Puts an empty machine in the place of node `n`'s.
+    pub fn renew(&mut self, n: usize, source: usize) {
+        self.note(format!("renew n{n}"));
+        self.nodes[n].abandon();
+        let machine = SimDisk::new(self.rng.next());
+        self.replace_machine(n, machine);
+        let node = &mut self.nodes[n];
+        node.host = node.host.restart(Crash::PowerLoss(Loss::LoseAllUnsynced));
+        node.part = Part::Replica(source);
+        (node.tip, node.durable, node.pending, node.reach) = (GENESIS, GENESIS, None, None);
+        (node.replacing, node.sick, node.damaged, node.lost, node.poisoned) = (false, false, false, false, false);
+        (node.fenced, node.ended) = (Fenced::No, End::Closed);
+        node.make_folder();
+    }
+
+    /// A crash of some kind.
+    pub fn any_crash(&mut self) -> (Crash, End) {
+        let crash = self.rng.pick(&[
+            Crash::Kill,
+            Crash::PowerLoss(Loss::Random),
+            Crash::PowerLoss(Loss::Random),
+            Crash::PowerLoss(Loss::LoseAllUnsynced),
+            Crash::PowerLoss(Loss::KeepAll),
+        ]);
+        (crash, if crash == Crash::Kill { End::Killed } else { End::PowerLost })
+    }
+}
+
+impl Node {
+    pub fn source(&self) -> Option<usize> {
+        match self.part {
+            Part::Primary => None,
+            Part::Replica(source) => Some(source),
+        }
+    }
+
+    /// A handle of its process.
+    pub fn database(&self) -> Result<Database, Error> {
+        let role = if self.source().is_some() { ReplicationRole::Replica } else { ReplicationRole::Primary };
+        let mut options = self.options.clone().replication_role(role);
+        if let Some(source) = self.source() {
+            options = options.replication_source_db_path(path_of(source));
+        }
+        let here = Env { disk: Arc::new(self.disk.clone()), host: Arc::new(self.host.clone()) };
+        let there = Env { disk: Arc::new(self.network.clone()), host: Arc::new(self.host.clone()) };
+        Database::open_with_source_in(here, there, path_of(self.at), options)
+    }
+
+    pub fn db(&self) -> &Database {
+        self.db.as_ref().unwrap()
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.db.is_some()
+    }
+
+    /// Whether it takes writes, as far as it knows.
+    pub fn leads(&self) -> bool {
+        self.is_open() && self.part == Part::Primary
+    }
+
+    /// Whether nothing is known that would excuse a failure of its own.
+    pub fn is_sound(&self) -> bool {
+        self.is_open() && !self.sick && !self.damaged && !self.poisoned && !self.machine.crashed()
+    }
+
+    fn make_folder(&self) {
+        let folder = path_of(self.at);
+        let folder = folder.parent().unwrap();
+        self.machine.create_dir(folder).unwrap();
+        self.machine.sync_dir(Path::new("/")).unwrap();
+    }
+
+    /// Lets go of the handles of a process that is no more: they touch nothing, like those of a forked child.
+    fn abandon(&mut self) {
+        self.host.set_forked(true);
+        (self.held, self.second, self.db) = (None, None, None);
+        self.paused = false;
+    }
+
+    /// Takes note of a failure, which something must excuse.
+    pub fn failed(&mut self, what: &str, e: &Error) {
+        let excused = self.sick || self.poisoned || self.machine.crashed() || self.damaged;
+        assert!(excused, "{what} on node {} failed: {e:?}", self.at);
+        self.poisoned |= matches!(e.code(), ErrorCode::SyncFailed | ErrorCode::Poisoned);
+    }
+}
