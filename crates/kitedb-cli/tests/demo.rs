@@ -32,6 +32,9 @@ fn demo_survives_its_crashes_and_leaves_a_clean_database() {
     let run = folder.run(&["demo", "--dir", "shown"]).ok();
     assert!(run.out.contains("none lost"), "{run:?}");
     assert!(run.out.contains("log 0.4.2"), "{run:?}");
+    for part in ["has caught up", "Every acknowledged commit is there", "stale primary", "needs reseed"] {
+        assert!(run.out.contains(part), "{part}: {run:?}");
+    }
     assert!(!run.out.contains('\x1b') && run.err.is_empty(), "{run:?}");
 
     let log = folder.run(&["neighbors", "shown/demo.kitedb", "log 0.4.2", "--in", "--json"]).json();
@@ -39,6 +42,14 @@ fn demo_survives_its_crashes_and_leaves_a_clean_database() {
     let app = folder.run(&["neighbors", "shown/demo.kitedb", "app 0.1.0", "--json"]).json();
     assert_eq!(app["neighbors"][1]["props"], json!({ "requirement": "rand 0.9.1" }));
     assert_eq!(folder.run(&["check", "shown/demo.kitedb", "--json"]).json()["clean"], true);
+
+    let leader = folder.run(&["primary", "status", "shown/demo-a.kitedb", "--json"]).json();
+    assert_eq!((&leader["epoch"], &leader["process_id"]), (&json!(2), &json!(null)));
+    for replica in ["shown/demo.kitedb", "shown/demo-b.kitedb"] {
+        let found = folder.run(&["verify", "shown/demo-a.kitedb", replica, "--json"]).json();
+        assert_eq!((&found["equal"], &found["lead"]), (&json!(true), &json!(0)), "{replica}");
+        assert_eq!(folder.run(&["replica", "status", replica, "--json"]).json()["state"], "closed");
+    }
 }
 
 #[test]
@@ -53,6 +64,15 @@ fn demo_without_a_lock_file_shows_the_built_in_one_and_speaks_json() {
         assert!(crash["acknowledged"].as_u64().unwrap() >= 1);
         assert_eq!(crash["lost"], 0);
     }
+    let replication = &document["replication"];
+    assert_eq!(replication["bootstraps"].as_array().unwrap().len(), 2);
+    assert!(replication["lag"]["frames"].as_u64() >= Some(1), "{replication}");
+    assert_eq!((&replication["promotion"]["epoch"], &replication["promotion"]["lost"]), (&json!(2), &json!(0)));
+    assert!(replication["fenced"].as_str().unwrap().contains("stale primary"), "{replication}");
+    assert!(replication["reseed"]["error"].as_str().unwrap().contains("needs reseed"), "{replication}");
+    let members = replication["members"].as_array().unwrap();
+    assert_eq!(members.len(), 3);
+    assert!(members.iter().all(|member| member["digest"] == members[0]["digest"]), "{replication}");
 }
 
 #[test]

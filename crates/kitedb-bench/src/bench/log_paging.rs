@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use kitedb_core::Database;
+use kitedb_core::{Database, NodeId, ReplicationRole};
 
 use crate::Res;
-use crate::engines::ours::{Ours, equal, open_replica, options};
-use crate::engines::{Commit, Primary, Role, Sync};
+use crate::engines::Sync;
+use crate::engines::ours::{commit_node, equal, open_replica, options};
+use crate::harness::graph::PROPERTY;
 use crate::harness::json::Report;
 use crate::harness::stats::Samples;
 use crate::harness::table::{Table, number};
@@ -15,29 +16,72 @@ use crate::harness::table::{Table, number};
 const PAGE: usize = 256;
 const PAGE_BYTES: usize = 1 << 20;
 
+/// Nodes that the log's commits change over and over: the graph does not grow, so that applying a page costs the same
+/// everywhere.
+const NODES: u64 = 1_000;
+
 /// The subcommand.
 pub fn run(report: &mut Report, dir: &Path) -> Res<()> {
-    let (frames, pages) = if report.quick() { (100_000, 50) } else { (1_000_000, 400) };
-    let mut ours = Ours::create_as(dir, Sync::Normal, Role::Primary)?;
-    for i in 0..frames {
-        ours.commit(i)?;
-    }
+    let (frames, pages, opens) = if report.quick() { (100_000, 50, 5) } else { (1_000_000, 400, 20) };
+    let path = dir.join("primary.kitedb");
+    let primary = open_primary(&path)?;
+    write_log(&primary, frames)?;
     let mut table = Table::new(&["", "start µs", "middle µs", "end µs", "end / start"]);
-    let title = format!("a page of {PAGE} frames of a log of {frames}: medians of {pages}");
-    let export = |cursor: &str| {
-        let page = ours.db.primary_export_log_transport_json(Some(cursor), PAGE, PAGE_BYTES, true)?;
-        if page.contains(&format!("\"frame_count\":{PAGE},")) { Ok(()) } else { Err("a page is not full".into()) }
-    };
-    let times = at_three_places(frames, pages, export)?;
+    let times = at_three_places(frames, pages, |cursor| export(&primary, cursor))?;
     let ratio = row(report, &mut table, "ours: exported as JSON", times);
     report.target("page exported as JSON: end / start of the log", ratio)?;
-    let times = pulled(&ours.db, dir, frames, pages)?;
+    primary.close()?;
+    let times = first_after_open(&path, frames, opens)?;
+    let ratio = row(report, &mut table, "ours: exported as JSON, the first one after an open", times);
+    report.target("page exported as JSON, the first one after an open: end / start of the log", ratio)?;
+    let primary = open_primary(&path)?;
+    let times = pulled(&primary, dir, frames, pages)?;
     let ratio = row(report, &mut table, "ours: pulled and applied by a replica", times);
     report.target("page pulled by a replica: end / start of the log", ratio)?;
     #[cfg(feature = "peers")]
     peer(report, dir, &mut table)?;
-    table.print(&title);
+    table.print(&format!("a page of {PAGE} frames of a log of {frames}: medians"));
     Ok(())
+}
+
+fn open_primary(path: &Path) -> Res<Database> {
+    let options = options(Sync::Normal).auto_checkpoint(false).replication_role(ReplicationRole::Primary);
+    Ok(Database::open(path, options)?)
+}
+
+/// Makes a log of so many frames.
+fn write_log(db: &Database, frames: u64) -> Res<()> {
+    for i in 0..NODES {
+        commit_node(db, i)?;
+    }
+    let value = "0123456789".repeat(8);
+    for i in NODES..frames {
+        let mut tx = db.begin()?;
+        tx.set_node_prop(NodeId(i % NODES + 1), PROPERTY, value.as_str())?;
+        tx.commit()?;
+    }
+    Ok(())
+}
+
+fn export(db: &Database, cursor: &str) -> Res<()> {
+    let page = db.primary_export_log_transport_json(Some(cursor), PAGE, PAGE_BYTES, true)?;
+    if page.contains(&format!("\"frame_count\":{PAGE},")) { Ok(()) } else { Err("a page is not full".into()) }
+}
+
+/// Median µs of one page exported by a primary that was just opened: from the start, the middle and the end.
+fn first_after_open(path: &Path, frames: u64, opens: usize) -> Res<[f64; 3]> {
+    let mut samples = [Samples::default(), Samples::default(), Samples::default()];
+    let last = frames - PAGE as u64;
+    for n in 0..opens {
+        for turn in 0..3 {
+            let place = if n.is_multiple_of(2) { turn } else { 2 - turn };
+            let primary = open_primary(path)?;
+            let cursor = format!("1:0:0:{}", [1, last / 2, last][place]);
+            samples[place].time(|| export(&primary, &cursor))?;
+            primary.close()?;
+        }
+    }
+    Ok(samples.map(|s| s.summary().p50))
 }
 
 /// Median µs of `export` after a cursor near the start, the middle and the end, in turn; no two calls after the same.
@@ -97,6 +141,7 @@ fn row(report: &mut Report, table: &mut Table, name: &str, [start, middle, end]:
 #[cfg(feature = "peers")]
 fn peer(report: &mut Report, dir: &Path, table: &mut Table) -> Res<()> {
     use crate::engines::kitedb_0_2::Kitedb;
+    use crate::engines::{Commit, Primary, Role};
     const FRAMES: u64 = 50_000;
     let mut peer = Kitedb::create_as(dir, Sync::Normal, Role::Primary)?;
     for i in 0..FRAMES {

@@ -120,6 +120,7 @@ pub const TARGETS: &[Target] = &[
     at_most("bootstrap", "commit p95: during a bootstrap / beside the plain copy", 1.25),
     // "The same time, within noise."
     at_most("log-paging", "page exported as JSON: end / start of the log", 1.25),
+    at_most("log-paging", "page exported as JSON, the first one after an open: end / start of the log", 1.25),
     at_most("log-paging", "page pulled by a replica: end / start of the log", 1.25),
     at_most("soak", "divergences of five replicas from their primary", 0.0),
 ];

@@ -60,7 +60,7 @@ impl Table {
     pub fn write(&mut self, out: &mut dyn Write) -> io::Result<()> {
         for row in &self.rows {
             for (column, cell) in self.columns.iter_mut().zip(row) {
-                column.width = column.width.max(cell.width());
+                column.width = column.width.max(visible_width(cell));
             }
         }
         if std::mem::take(&mut self.head_is_due) {
@@ -76,12 +76,17 @@ impl Table {
     }
 }
 
+/// The columns that a text takes up on a terminal: styles in it take none.
+fn visible_width(text: &str) -> usize {
+    if text.contains('\x1b') { anstream::adapter::strip_str(text).to_string().width() } else { text.width() }
+}
+
 fn write_line(out: &mut dyn Write, indent: usize, cells: &[(&Column, &str, Style)]) -> io::Result<()> {
     write!(out, "{:indent$}", "")?;
     let last = cells.iter().rposition(|(_, text, _)| !text.is_empty()).unwrap_or(0);
     let mut gap = 0;
     for (at, (column, text, style)) in cells.iter().enumerate().take(last + 1) {
-        let pad = column.width - text.width();
+        let pad = column.width - visible_width(text);
         match column.align {
             Left => write!(out, "{:gap$}{style}{text}{style:#}", "")?,
             Right => write!(out, "{:before$}{style}{text}{style:#}", "", before = gap + pad)?,
@@ -110,6 +115,13 @@ mod tests {
         table.row(["漢字".into(), "1".into(), "x".into()]).row(["abcdef".into(), "1,000,000".into(), String::new()]);
         let plain = anstream::adapter::strip_str(&text(&mut table)).to_string();
         assert_eq!(plain, "  name        count\n  漢字            1  x\n  abcdef  1,000,000\n");
+    }
+
+    #[test]
+    fn a_style_within_a_cell_takes_no_room() {
+        let mut table = Table::new(0, [("", Left, PLAIN), ("", Left, PLAIN)]);
+        table.row([crate::render::style::Styled(DIM, "ab").to_string(), "1".into()]).row(["abc".into(), "2".into()]);
+        assert_eq!(anstream::adapter::strip_str(&text(&mut table)).to_string(), "ab   1\nabc  2\n");
     }
 
     #[test]

@@ -177,12 +177,14 @@ impl Node {
         *place = Weak::new();
         node.stopping.store(true, Ordering::Release);
         drop(node.follower.lock().take());
-        if let Some(control) = &node.engine.sidecar {
-            control.wake_request();
-        }
         if let Some(keeper) = node.keeper.lock().take()
             && keeper.thread().id() != std::thread::current().id()
         {
+            while !keeper.is_finished() {
+                // Again and again: it may have been about to sleep.
+                node.engine.sidecar.iter().for_each(|control| control.wake_request());
+                std::thread::sleep(Duration::from_micros(100));
+            }
             let _ = keeper.join();
         }
         node.engine.close()

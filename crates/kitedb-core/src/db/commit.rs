@@ -42,24 +42,29 @@ impl Engine {
             appender.require_sound()?;
         }
         self.require_lead(&commit, Epoch(lease.load(Ordering::Acquire)))?;
+        if let Some(control) = commit.appender.as_ref().map(Appender::control).or(self.sidecar.as_ref()) {
+            // So would one with a commit that a fence made void, for ever.
+            check_fence(control, commit.epoch)?;
+        }
         self.validate(&commit, &overlay, &levels, snapshot)?;
         // Dropped before the changes are applied, so that a superseded state goes as soon as it can.
         drop(levels);
+        self.counters.append_attempts.fetch_add(1, Ordering::Relaxed);
+        let count_failure = |_: &Error| {
+            self.counters.append_failures.fetch_add(1, Ordering::Relaxed);
+        };
         if commit.appender.is_none() {
             let (epoch, writer_id) = (commit.epoch, commit.writer_id);
-            self.start_log(&mut commit, epoch, writer_id)?;
+            self.start_log(&mut commit, epoch, writer_id).inspect_err(count_failure)?;
         }
         let current = self.levels.load();
         let digest = commit.digest + change + new_names(&current.names, &overlay, commit.last);
         let header = {
             let Commit { appender: Some(appender), .. } = &mut *commit else { return Err(no_log()) };
-            self.counters.append_attempts.fetch_add(1, Ordering::Relaxed);
-            let appended = check_fence(appender.control(), appender.epoch())
-                .and_then(|()| self.fail_for_testing())
+            let appended = self
+                .fail_for_testing()
                 .and_then(|()| appender.append(&mut buffer, self.env.host.now_ms(), digest));
-            appended.inspect_err(|_| {
-                self.counters.append_failures.fetch_add(1, Ordering::Relaxed);
-            })?
+            appended.inspect_err(count_failure)?
         };
         let token = header.token();
         let info = CommitInfo {
@@ -85,7 +90,12 @@ impl Engine {
             let control = appender.control().clone();
             drop(commit);
             self.sync_and_publish(&sync, &control, token.log_index, token.epoch)?;
-            require_kept(&control, token)?;
+            require_kept(&control, token).or_else(|e| if self.is_in_the_past(token) { Ok(()) } else { Err(e) })?;
+            if self.published() < token.log_index {
+                // A fence was moved during the sync, and only now its end said that this frame counts.
+                self.publish(token.log_index);
+                control.set_published(token.log_index);
+            }
         } else {
             require_kept(appender.control(), token)?;
             self.publish(token.log_index);
@@ -96,6 +106,14 @@ impl Engine {
             self.jobs.ask_for_checkpoint();
         }
         Ok(token)
+    }
+
+    /// Whether this node itself went on from that commit to a later epoch, as a handle does that promotes itself while
+    /// the commits of others are synced. The log remembers the last end only.
+    #[cold]
+    fn is_in_the_past(&self, token: Token) -> bool {
+        let commit = self.commit.lock();
+        commit.history.iter().find(|h| h.epoch > token.epoch).is_some_and(|next| token.log_index < next.first)
     }
 
     /// Fails unless a handle that leads epoch `lease` may commit.
@@ -344,7 +362,7 @@ impl Engine {
     }
 
     pub(super) fn log_options(&self) -> LogOptions {
-        LogOptions { segment_max_bytes: self.options.segment_max_bytes }
+        LogOptions { segment_max_bytes: self.options.segment_limit() }
     }
 
     /// Removes what an earlier log left behind, unless it holds commits that this file does not.
@@ -454,6 +472,9 @@ fn check_fence(control: &Control, mine: Epoch) -> Result<()> {
 
 /// Fails unless the frame that `token` names counts, though its writer may have been fenced meanwhile.
 pub(super) fn require_kept(control: &Control, token: Token) -> Result<()> {
+    // The frame is where others can read it before the fence is looked at, as the promoter moves the fence before it
+    // reads: one of both sees what the other did.
+    std::sync::atomic::fence(Ordering::SeqCst);
     if control.fence() == token.epoch {
         return Ok(());
     }

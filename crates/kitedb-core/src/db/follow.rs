@@ -28,10 +28,7 @@ impl Engine {
         let mut commit = self.commit.lock();
         self.wait_for_room(&mut commit);
         self.check_usable()?;
-        if self.damage.lock().is_some() {
-            let what = "needs reseed: this replica's own log or state is damaged; reseed it from a snapshot";
-            return Err(Error::new(ErrorCode::NeedsReseed, what));
-        }
+        self.require_undamaged()?;
         let verified = verify(&chunk, commit.last);
         let count = verified.as_ref().map_or_else(|(count, _)| *count, |()| chunk.frames.len());
         let applied = self.append_and_fold(&mut commit, chunk, count)?;
@@ -46,11 +43,20 @@ impl Engine {
         }
     }
 
+    /// Fails if this replica's own log or state is of no more use.
+    pub(crate) fn require_undamaged(&self) -> Result<()> {
+        if self.damage.lock().is_some() {
+            let what = "needs reseed: this replica's own log or state is damaged; reseed it from a snapshot";
+            return Err(Error::new(ErrorCode::NeedsReseed, what));
+        }
+        Ok(())
+    }
+
     fn append_and_fold(&self, commit: &mut Commit, mut chunk: Chunk, count: usize) -> Result<usize> {
         if count == 0 {
             return Ok(0);
         }
-        self.require_appender(commit, chunk.epoch, chunk.writer_id)?;
+        self.require_appender(commit, chunk.epoch, chunk.writer_id, LogIndex(commit.last.0 + count as u64))?;
         let mut done = 0;
         while done < count {
             let Some(appender) = &mut commit.appender else { return Err(no_log()) };
@@ -95,18 +101,19 @@ impl Engine {
         self.publish(commit.last);
     }
 
-    /// Makes sure that there is a segment of that epoch and writer to append to.
-    fn require_appender(&self, commit: &mut Commit, epoch: Epoch, writer_id: WriterId) -> Result<()> {
+    /// Makes sure that there is a segment of that epoch and writer to append to, in which frames up to `last` count.
+    fn require_appender(&self, commit: &mut Commit, epoch: Epoch, writer_id: WriterId, last: LogIndex) -> Result<()> {
         if commit.appender.is_none() {
             self.start_log(commit, epoch, writer_id)?;
         }
         let Some(appender) = &mut commit.appender else { return Err(no_log()) };
+        if appender.control().end().is_some_and(|(ended, end)| ended == epoch && end < last) {
+            // Where that epoch ended here is not where it ended on the history that this node follows: that of
+            // another writer, by a forced promotion, or of a replica that kept more than this node when it led.
+            appender.control().clear_end();
+            appender.control().sync()?;
+        }
         if (appender.epoch(), appender.writer_id()) != (epoch, writer_id) {
-            if appender.control().end().is_some_and(|(ended, _)| ended == epoch) {
-                // Another writer's epoch of the same number, from a forced promotion: the end was not that one's.
-                appender.control().clear_end();
-                appender.control().sync()?;
-            }
             appender.begin_epoch(epoch, writer_id)?;
         }
         commit.note_epoch(epoch, writer_id);
@@ -163,7 +170,7 @@ impl Engine {
             control.set_current_log(link.id);
             control.set_sync_failed(false);
             control.clear_end();
-            control.begin_session(self.env.host.process_id(), mark.log_index);
+            control.begin_session(&*self.env.host, mark.log_index);
             control.set_needs_reseed(false);
             control.set_last_error(None);
             // Else a loss of power may bring back that log's end, or its id. If it fails, the next frame's log syncs it.

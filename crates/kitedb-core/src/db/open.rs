@@ -180,8 +180,15 @@ impl Engine {
         let recovered = match self.replay(link, dir, control, None, OpenMode::ReadWrite) {
             Ok(recovered) if recovered.damage.is_none() => recovered,
             // A replica always opens, as far as its log goes, so that it can be reseeded.
-            Ok(Recovered { damage: Some(damage), .. }) | Err(damage) if self.role() == ReplicationRole::Replica => {
-                self.fail_replica(damage);
+            Ok(Recovered { damage: Some(damage), history, .. }) if self.role() == ReplicationRole::Replica => {
+                self.go_on_damaged(damage, &history);
+                return Ok(());
+            }
+            Err(damage)
+                if self.role() == ReplicationRole::Replica
+                    && matches!(damage.code(), ErrorCode::Corrupt | ErrorCode::LogMismatch | ErrorCode::NotFound) =>
+            {
+                self.go_on_damaged(damage, &[]);
                 return Ok(());
             }
             Ok(recovered) => return Err(recovered.damage.unwrap_or_else(super::commit::no_log)),
@@ -277,8 +284,24 @@ impl Engine {
         if commit.appender.is_none() && !link.open {
             if link.kind == LogKind::Sidecar {
                 let log = LogIdentity { log_id: link.id, file_id: self.store.file_id() };
-                let found = writers(&self.env, &self.log_dir, log).unwrap_or_default();
                 let last = commit.last;
+                if self.role() == ReplicationRole::Primary
+                    && control.current_log() == log
+                    && control.published() > last
+                {
+                    return Err(Error::new(
+                        ErrorCode::LogMismatch,
+                        format_args!(
+                            "{} holds commits up to log index {} and {} only those up to log index {last}: was it \
+                             restored from an older copy? Put the newer file back, or move that folder away to go on \
+                             without the commits after log index {last}",
+                            self.log_dir.display(),
+                            control.published(),
+                            self.path.display()
+                        ),
+                    ));
+                }
+                let found = writers(&self.env, &self.log_dir, log).unwrap_or_default();
                 merge_history(&mut commit.history, &found, last, None);
                 if let Some(leader) = commit.history.last().copied()
                     && leader.epoch >= commit.epoch
@@ -288,7 +311,12 @@ impl Engine {
             }
             // A log that the file does not name ended before commits that were made in another role: nobody must take
             // it for the one that goes on.
-            control.set_current_log(link.id);
+            if control.current_log().log_id != link.id {
+                // Nor for one that ended where an epoch of the log before it did.
+                control.clear_end();
+                control.set_current_log(link.id);
+                control.sync()?;
+            }
         }
         match self.role() {
             ReplicationRole::Replica if control.is_replica() => {}
@@ -307,7 +335,7 @@ impl Engine {
             _ if control.fence() < commit.epoch => control.set_fence(commit.epoch)?,
             _ => {}
         }
-        control.begin_session(self.env.host.process_id(), commit.last);
+        control.begin_session(&*self.env.host, commit.last);
         self.epoch.store(commit.epoch.0, Ordering::Release);
         Ok(())
     }
@@ -340,6 +368,19 @@ impl Engine {
         self.epoch.store(if fenced { leads.saturating_sub(1) } else { leads }, Ordering::Release);
         self.sidecar = Some(Arc::new(control));
         Ok(())
+    }
+
+    /// A replica shows what could be folded of its log.
+    fn go_on_damaged(&self, damage: Error, history: &[(Epoch, [u8; 16], LogIndex)]) {
+        let levels = self.levels.load();
+        let mut commit = self.commit.lock();
+        commit.last = levels.active.last();
+        commit.digest = levels.active.info(commit.last).digest;
+        let reached = commit.last;
+        let folded: Vec<_> = history.iter().filter(|(_, _, first)| *first <= reached).copied().collect();
+        merge_history(&mut commit.history, &folded, reached, None);
+        drop(commit);
+        self.fail_replica(damage);
     }
 
     /// This replica's log or state is of no more use: nothing is appended until it is reseeded.

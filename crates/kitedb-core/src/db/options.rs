@@ -88,6 +88,7 @@ pub struct OpenOptions {
     pub(crate) max_runs: usize,
     pub(crate) background: bool,
     pub(crate) segment_max_bytes: u64,
+    pub(crate) replication_segment_max_bytes: Option<u64>,
     pub(crate) role: ReplicationRole,
     pub(crate) sidecar_path: Option<PathBuf>,
     pub(crate) source_db_path: Option<PathBuf>,
@@ -109,6 +110,7 @@ impl Default for OpenOptions {
             max_runs: DEFAULT_MAX_RUNS,
             background: true,
             segment_max_bytes: 64 << 20,
+            replication_segment_max_bytes: None,
             role: ReplicationRole::Disabled,
             sidecar_path: None,
             source_db_path: None,
@@ -184,11 +186,11 @@ impl OpenOptions {
         self
     }
 
-    /// Bytes beyond which a segment of the replication log is left for a new one (default 64 MiB; 0 counts as 1, and
-    /// with 1 every frame has a segment of its own).
+    /// Bytes beyond which a segment of the replication log is left for a new one (default: as
+    /// [`OpenOptions::segment_max_bytes`]; 0 counts as 1, and with 1 every frame has a segment of its own).
     #[must_use]
     pub fn replication_segment_max_bytes(mut self, bytes: u64) -> Self {
-        self.segment_max_bytes = bytes.max(1);
+        self.replication_segment_max_bytes = Some(bytes.max(1));
         self
     }
 
@@ -236,6 +238,14 @@ impl OpenOptions {
         self
     }
 
+    /// The limit of the segments that this role writes.
+    pub(crate) fn segment_limit(&self) -> u64 {
+        match self.role {
+            ReplicationRole::Disabled => self.segment_max_bytes,
+            _ => self.replication_segment_max_bytes.unwrap_or(self.segment_max_bytes),
+        }
+    }
+
     /// The folder of the replication log of the database at `path`.
     pub(crate) fn sidecar_dir(&self, path: &Path) -> PathBuf {
         self.sidecar_path.clone().unwrap_or_else(|| default_sidecar(path))
@@ -245,10 +255,7 @@ impl OpenOptions {
         let check = |ok: bool, what: &str| if ok { Ok(()) } else { Err(Error::new(ErrorCode::InvalidOption, what)) };
         check((2..=32).contains(&self.max_runs), "max_runs is not between 2 and 32")?;
         check(self.sync_interval_ms > 0, "sync_interval_ms is 0: give at least 1 ms, or choose SyncMode::Full")?;
-        check(
-            self.segment_max_bytes >= 4096 || self.role != ReplicationRole::Disabled,
-            "segment_max_bytes is below 4096",
-        )?;
+        check(self.segment_max_bytes >= 4096, "segment_max_bytes is below 4096")?;
         check(self.retention.interval_ms != Some(0), "replication_retention_interval_ms is 0: give at least 1 ms")?;
         check(self.checkpoint_log_bytes >= 4096, "checkpoint_log_bytes is below 4096")
     }

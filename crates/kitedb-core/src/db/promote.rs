@@ -46,7 +46,7 @@ impl Engine {
             control.raise_fence(epoch, next, [0; 16])?;
             control.set_end(epoch, last)?;
         }
-        if let Err(e) = self.begin_epoch(&mut commit, &control, next) {
+        if let Err(e) = self.begin_epoch(&mut commit, &control, next, self.env.host.random()) {
             if current == epoch {
                 // Nothing was committed since: the old epoch goes on.
                 control.clear_end();
@@ -58,9 +58,9 @@ impl Engine {
         Ok(next)
     }
 
-    /// Makes this replica the primary of epoch `epoch` on its own files, from its next frame on. Returns its last
-    /// frame.
-    pub(crate) fn promote_replica(&self, epoch: Epoch) -> Result<Token> {
+    /// Makes this replica the primary of epoch `epoch` on its own files, from its next frame on, as `writer_id`.
+    /// Returns its last frame.
+    pub(crate) fn promote_replica(&self, epoch: Epoch, writer_id: WriterId) -> Result<Token> {
         self.check_usable()?;
         self.require_writable()?;
         let Some(control) = self.sidecar.clone() else { return Err(no_log()) };
@@ -73,19 +73,31 @@ impl Engine {
         let _fence = FenceLock::take(&control)?;
         self.sync_appended(&commit)?;
         let kept = Token { epoch: self.epoch_of(&commit, commit.last), log_index: commit.last };
-        self.begin_epoch(&mut commit, &control, epoch)?;
+        self.begin_epoch(&mut commit, &control, epoch, writer_id)?;
         Ok(kept)
     }
 
-    fn begin_epoch(&self, commit: &mut Commit, control: &Control, epoch: Epoch) -> Result<()> {
-        let writer_id = self.env.host.random();
-        match &mut commit.appender {
-            Some(appender) => appender.begin_epoch(epoch, writer_id)?,
-            None => self.start_log(commit, epoch, writer_id)?,
+    fn begin_epoch(&self, commit: &mut Commit, control: &Control, epoch: Epoch, writer_id: WriterId) -> Result<()> {
+        let (replica, fence, owner) = (control.is_replica(), control.fence(), control.fence_owner());
+        // Durable before the segment is: a node that has an epoch, and does not know that it leads, would be fenced. The
+        // fence first: one that was no replica any more would lead the epoch that it followed.
+        let leads = control.set_fence(epoch).and_then(|()| {
+            control.set_replica(false);
+            control.sync()
+        });
+        let begun = leads.and_then(|()| match &mut commit.appender {
+            Some(appender) => appender.begin_epoch(epoch, writer_id),
+            None => self.start_log(commit, epoch, writer_id),
+        });
+        if let Err(e) = begun {
+            control.set_replica(replica);
+            if let Err(e) = control.restore_fence(fence, owner) {
+                tracing::warn!("the fence of an epoch that could not begin may be on the disk: {e}");
+            }
+            return Err(e);
         }
         // The segment is durable, and leads from now on: the fence lets its writer, and no other, commit.
         commit.note_epoch(epoch, writer_id);
-        control.set_replica(false);
         if let Err(e) = control.set_fence(epoch) {
             tracing::warn!("the fence of a new epoch may not be on the disk yet; the epoch's segment is: {e}");
         }
@@ -142,6 +154,14 @@ impl Engine {
     pub(crate) fn epoch_at(&self, index: LogIndex) -> Option<Epoch> {
         let commit = self.commit.lock();
         commit.history.iter().rev().find(|h| h.first <= index).map(|h| h.epoch)
+    }
+
+    /// Whether a promotion that this node began under that id is not past: either no epoch of its came to this node's
+    /// history yet, or nobody else's came after.
+    pub(crate) fn may_go_on_as(&self, writer_id: WriterId) -> bool {
+        let commit = self.commit.lock();
+        let led = commit.history.iter().rposition(|h| h.writer_id == writer_id);
+        led.is_none_or(|at| at + 1 == commit.history.len())
     }
 
     /// Where this node is in its history: epoch and writer of its last frame, its index, and the digest after it.

@@ -105,7 +105,7 @@ impl Appender {
         digest: Digest,
     ) -> Self {
         let sync = Arc::new(GroupSync::new(env.host.clone(), segment.file.clone(), &segment.path, last));
-        control.begin_session(env.host.process_id(), last);
+        control.begin_session(&*env.host, last);
         Self {
             env: env.clone(),
             dir: dir.to_owned(),

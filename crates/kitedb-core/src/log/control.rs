@@ -4,7 +4,7 @@
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
-    io::{Disk, DiskFile, LockKind, OpenMode, SharedWords},
+    io::{Disk, DiskFile, Host, LockKind, OpenMode, SharedWords},
     log::{LogIdentity, Salt, WriterId},
 };
 use std::{
@@ -39,6 +39,10 @@ const CHECKPOINT_DONE: usize = 27;
 const ERROR_HEAD: usize = 28;
 const CURRENT_LOG: usize = 29;
 const PROMOTION: usize = 31;
+const END_CHECK: usize = 33;
+const SESSION: usize = 34;
+/// The epoch to which the owner in words 21 and 22 has moved the fence: where another one leads, those say nothing.
+const FENCE_OWNED: usize = 33;
 const ERROR_TEXT: usize = 64;
 
 const SYNC_FAILED: u64 = 1;
@@ -155,6 +159,10 @@ impl Control {
     /// Moves the fence to the epoch that the writer of this log begins. Call it under [`Control::lock_fence`], where
     /// another node may fence this log.
     pub fn set_fence(&self, epoch: Epoch) -> Result<()> {
+        if self.fence_owner() == [0; 16] {
+            // What a promotion may have left that died before it moved the fence.
+            self.word(FENCE_OWNED).store(0, Ordering::SeqCst);
+        }
         self.word(FENCE).store(epoch.0, Ordering::SeqCst);
         self.store_id(FENCE_OWNER, [0; 16]);
         self.sync()
@@ -164,8 +172,13 @@ impl Control {
     /// (zeros: in this one). From here on no commit of `from` begins to be acknowledged; [`Control::set_end`] says
     /// which of those under way count. Call it under [`Control::lock_fence`].
     pub fn raise_fence(&self, from: Epoch, to: Epoch, owner: WriterId) -> Result<()> {
+        // In this order: whoever dies in between has either moved the fence as its owner or not at all.
+        self.word(FENCE_OWNED).store(0, Ordering::SeqCst);
         self.store_id(FENCE_OWNER, owner);
+        self.word(FENCE_OWNED).store(to.0, Ordering::SeqCst);
         let raised = self.word(FENCE).compare_exchange(from.0, to.0, Ordering::SeqCst, Ordering::SeqCst);
+        // Before the log is read for its end: see who looks at the fence after an append.
+        std::sync::atomic::fence(Ordering::SeqCst);
         match raised {
             Ok(_) => self.sync(),
             Err(now) => Err(Error::new(
@@ -181,21 +194,38 @@ impl Control {
         self.sync()
     }
 
+    /// Puts the fence back to where it was before an epoch that could not begin.
+    pub fn restore_fence(&self, epoch: Epoch, owner: WriterId) -> Result<()> {
+        self.store_id(FENCE_OWNER, owner);
+        self.word(FENCE).store(epoch.0, Ordering::SeqCst);
+        self.sync()
+    }
+
     /// Who moved the fence: zeros for the writer of this log.
     pub fn fence_owner(&self) -> WriterId {
-        self.load_id(FENCE_OWNER)
+        let owned = Epoch(self.word(FENCE_OWNED).load(Ordering::SeqCst));
+        if owned == self.fence() { self.load_id(FENCE_OWNER) } else { [0; 16] }
     }
 
     /// The last epoch that was ended by a fence, and its last frame: what comes after that in the epoch is void.
     pub fn end(&self) -> Option<(Epoch, LogIndex)> {
-        let epoch = self.word(END_EPOCH).load(Ordering::SeqCst);
-        (epoch != 0).then(|| (Epoch(epoch), LogIndex(self.word(END_INDEX).load(Ordering::SeqCst))))
+        loop {
+            let epoch = self.word(END_EPOCH).load(Ordering::SeqCst);
+            let index = self.word(END_INDEX).load(Ordering::SeqCst);
+            let check = self.word(END_CHECK).load(Ordering::SeqCst);
+            // Unless it was changed meanwhile, they belong together; after a loss of power they may not.
+            if self.word(END_EPOCH).load(Ordering::SeqCst) == epoch {
+                let end = (Epoch(epoch), LogIndex(index));
+                return (epoch != 0 && check == end_check(end)).then_some(end);
+            }
+        }
     }
 
     /// Records that `epoch` ends with frame `last`, durably.
     pub fn set_end(&self, epoch: Epoch, last: LogIndex) -> Result<()> {
         self.word(END_EPOCH).store(0, Ordering::SeqCst);
         self.word(END_INDEX).store(last.0, Ordering::SeqCst);
+        self.word(END_CHECK).store(end_check((epoch, last)), Ordering::SeqCst);
         self.word(END_EPOCH).store(epoch.0, Ordering::SeqCst);
         self.sync()
     }
@@ -330,10 +360,17 @@ impl Control {
     }
 
     /// Records a new session's writer and tail.
-    pub fn begin_session(&self, process_id: u32, tail: LogIndex) {
-        self.word(WRITER_PID).store(process_id.into(), Ordering::Release);
+    pub fn begin_session(&self, host: &dyn Host, tail: LogIndex) {
+        self.word(WRITER_PID).store(host.process_id().into(), Ordering::Release);
+        let [session, _] = bytemuck::must_cast::<[u8; 16], [u64; 2]>(host.random());
+        self.word(SESSION).store(session, Ordering::Release);
         self.word(PUBLISHED).store(tail.0, Ordering::Release);
         self.word(DURABLE).store(tail.0, Ordering::Release);
+    }
+
+    /// Names the session of the log's writer: with another one, the end of the log may be another one as well.
+    pub fn session(&self) -> u64 {
+        self.word(SESSION).load(Ordering::Acquire)
     }
 
     /// Whether a sync of this log failed and the log has not been repaired since.
@@ -463,4 +500,12 @@ impl Control {
             ),
         ))
     }
+}
+
+/// What tells an end from words of two.
+fn end_check((epoch, last): (Epoch, LogIndex)) -> u64 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&epoch.0.to_le_bytes());
+    hasher.update(&last.0.to_le_bytes());
+    u64::from(hasher.finalize()) | 1 << 32
 }

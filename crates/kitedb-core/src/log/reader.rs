@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex},
-    io::{DiskFile, Env, OpenMode},
+    io::{DiskFile, Env, FileIdentity, OpenMode},
 };
 use parking_lot::Mutex;
 use std::{
@@ -106,8 +106,8 @@ pub enum Position {
     },
     /// It begins later: what follows the frame is gone.
     BelowFloor,
-    /// It ends before.
-    Beyond,
+    /// It ends before. Whose frame that would be, if it were there: the epoch that it ends in, and who wrote that.
+    Beyond(Option<(Epoch, WriterId)>),
 }
 
 /// See the [module documentation](self).
@@ -138,6 +138,8 @@ struct OpenSegment {
     path: PathBuf,
     header: SegmentHeader,
     file: Arc<dyn DiskFile>,
+    /// Which file it was when it was opened.
+    identity: FileIdentity,
     places: Mutex<Places>,
 }
 
@@ -256,6 +258,9 @@ impl LogReader {
         let mut segments = Vec::with_capacity(seqs.len());
         for seq in seqs {
             let known = self.segments.binary_search_by_key(&seq, |s| s.seq).ok().map(|at| self.segments[at].clone());
+            // The newest one may be that of a rotation that failed, and another one be in its place by now.
+            let newest = self.segments.last().is_some_and(|s| s.seq == seq);
+            let known = known.filter(|s| !newest || self.env.disk.identity(&s.path).is_ok_and(|now| now == s.identity));
             segments.extend(match known {
                 Some(known) => Some(known),
                 None => self.open_segment(seq)?.map(Arc::new),
@@ -275,9 +280,10 @@ impl LogReader {
         };
         let mut head = [0; SEGMENT_HEADER_LEN];
         let read = file.read_at(&mut head, 0).map_err(io)?;
+        let identity = file.identity().map_err(io)?;
         Ok(match SegmentHeader::parse(&head[..read]) {
             Some(header) if header.log == self.log => {
-                Some(OpenSegment { seq, path, header, file, places: Mutex::default() })
+                Some(OpenSegment { seq, path, header, file, identity, places: Mutex::default() })
             }
             // Of another log, or still being made.
             _ => None,
@@ -299,16 +305,17 @@ impl LogReader {
             let before = self.segments.first().filter(|s| s.header.first.0 == index.0 + 1);
             return Ok(match before {
                 Some(first) => Position::Before { digest: first.header.digest_before },
-                None if self.segments.is_empty() => Position::Beyond,
+                None if self.segments.is_empty() => Position::Beyond(None),
                 None => Position::BelowFloor,
             });
         };
         let segment = self.segments[at].clone();
-        if index > self.last_valid(segment.header.epoch) {
-            return Ok(Position::Beyond);
-        }
-        let Some(found) = self.seek(&segment, index)? else { return Ok(Position::Beyond) };
         let SegmentHeader { epoch, writer_id, .. } = segment.header;
+        let beyond = Position::Beyond(Some((epoch, writer_id)));
+        if index > self.last_valid(epoch) {
+            return Ok(beyond);
+        }
+        let Some(found) = self.seek(&segment, index)? else { return Ok(beyond) };
         Ok(Position::At { epoch, writer_id, digest: found.header.digest })
     }
 
@@ -335,7 +342,13 @@ impl LogReader {
                     }
                     let through = limits.through.min(LogIndex(bound.0 - 1)).min(valid);
                     let first = page.chunks.is_empty();
-                    self.read_segment(&segment, next, through, (frames, bytes, first))
+                    if self.is_gone(&segment) {
+                        // It can still be read, but what it holds is not kept any more.
+                        self.segments.remove(at);
+                        Ok(None)
+                    } else {
+                        self.read_segment(&segment, next, through, (frames, bytes, first))
+                    }
                 }
                 None => Ok(None),
             };
@@ -363,12 +376,18 @@ impl LogReader {
                     break;
                 }
                 Ok(None) => {
+                    let found = self.segments.iter().rposition(|s| s.header.first <= next);
                     page.fault = Some(self.missing(next, found));
                     break;
                 }
             }
         }
         Ok(page)
+    }
+
+    /// Whether the file of a segment was removed or replaced since it was opened.
+    fn is_gone(&self, segment: &OpenSegment) -> bool {
+        self.env.disk.identity(&segment.path).ok() != Some(segment.identity)
     }
 
     /// Whether the segment after the one at this place is gone, though later ones are there.

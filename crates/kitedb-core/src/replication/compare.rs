@@ -155,7 +155,7 @@ impl Past {
         let Some(log) = &mut self.log else { return Ok(None) };
         Ok(match log.position(index)? {
             Position::At { digest, .. } | Position::Before { digest } => Some(digest),
-            Position::BelowFloor | Position::Beyond => None,
+            Position::BelowFloor | Position::Beyond(_) => None,
         })
     }
 

@@ -43,10 +43,14 @@ impl Follower {
     pub fn stop(&mut self) {
         *self.stop.0.lock() = true;
         self.stop.1.notify_all();
-        self.replica.source().wake();
         if let Some(thread) = self.thread.take()
             && thread.thread().id() != std::thread::current().id()
         {
+            while !thread.is_finished() {
+                // Again and again: it may have been about to sleep.
+                self.replica.source().wake();
+                std::thread::sleep(Duration::from_micros(100));
+            }
             let _ = thread.join();
         }
     }

@@ -34,8 +34,8 @@ pub struct LocalSource {
 struct Open {
     reader: LogReader,
     registry: Option<Registry>,
-    /// The position that is known to be on this log's history.
-    verified: Option<LogIndex>,
+    /// The position that is known to be on this log's history, and in which session of its writer.
+    verified: Option<(LogIndex, u64)>,
 }
 
 /// The store pins its generation.
@@ -90,7 +90,8 @@ impl LocalSource {
     /// Asks whoever has the source open for a checkpoint, and waits for it.
     fn ask_for_checkpoint(&self) -> Result<()> {
         if let Some(made) = (self.checkpointer)(&self.db_path) {
-            return made;
+            let failed = |e| format!("the source could not make the checkpoint that was asked for: {e}");
+            return made.map_err(|e| Error::new(ErrorCode::SourceUnavailable, failed(e)));
         }
         let control = self.control()?;
         if !control.writer_lives()? {
@@ -109,8 +110,8 @@ impl LocalSource {
 }
 
 impl Open {
-    /// Fails unless `at` is on this log's history.
-    fn verify(&mut self, at: &At) -> Result<()> {
+    /// Fails if `at` is not on this log's history. Whether it is there: what lies beyond its end, it cannot tell.
+    fn verify(&mut self, at: &At) -> Result<bool> {
         let control = self.reader.control().clone();
         let head = control.published();
         let off = |what: &dyn std::fmt::Display| {
@@ -139,19 +140,26 @@ impl Open {
                     format_args!("below retained floor {floor} of its source: log index {} is gone", at.index.0 + 1);
                 return Err(off(&what));
             }
-            Position::Beyond if at.index <= head && at.index.0 > 0 && self.reader.floor().is_some() => {
+            Position::Beyond(Some((epoch, writer_id)))
+                if epoch > at.epoch
+                    || (epoch == at.epoch && writer_id != at.writer_id && at.writer_id != [0; 16]) =>
+            {
+                let what = format_args!("but its source has another history: epoch {epoch} began before that there");
+                return Err(off(&what));
+            }
+            Position::Beyond(_) if at.index <= head && at.index.0 > 0 && self.reader.floor().is_some() => {
                 return Err(off(&"where its source's log has a gap"));
             }
-            Position::Beyond if at.index > head && !control.is_replica() && control.writer_lives()? => {
+            Position::Beyond(_) if at.index > head && !control.is_replica() && control.writer_lives()? => {
                 let what = format_args!("ahead of its source, which has only {head} and lost what came after");
                 return Err(off(&what));
             }
-            Position::Beyond if self.reader.floor().is_none() && at.index < head => {
+            Position::Beyond(_) if self.reader.floor().is_none() && at.index < head => {
                 return Err(off(&"and its source kept no log of what came after"));
             }
-            Position::Beyond => {}
+            Position::Beyond(_) => return Ok(false),
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -167,19 +175,22 @@ impl Source for LocalSource {
             let fenced_end = control.end().filter(|(epoch, _)| epoch.0 + 1 == control.fence().0).map(|(_, last)| last);
             // What a fence ended is complete, whatever its writer had published.
             let through = limits.through.min(head.max(fenced_end.unwrap_or_default()));
-            if open.verified != Some(at.index) || head < at.index {
-                open.verify(at)?;
+            let session = control.session();
+            let mut verified = open.verified == Some((at.index, session)) && head >= at.index;
+            if !verified {
+                verified = open.verify(at)?;
             }
             let looks = open.reader.refreshes();
             let page = open.reader.read(at.index, PageLimits { through, ..limits })?;
             if open.reader.refreshes() != looks {
                 // Another segment may have taken the place of what this replica holds.
-                open.verify(at)?;
+                verified = open.verify(at)?;
             }
-            open.verified = Some(page.last().map_or(at.index, |last| last.header.log_index));
+            let known = page.last().map(|last| last.header.log_index).or(verified.then_some(at.index));
+            open.verified = known.map(|index| (index, session));
             Ok(Pulled { page, head: head.max(fenced_end.unwrap_or_default()) })
         });
-        if pulled.is_err() {
+        if pulled.as_ref().map_or(true, |pulled| pulled.page.fault.is_some()) {
             // Its files may have been replaced: look at them anew.
             *self.open.lock() = None;
         }
@@ -258,6 +269,10 @@ impl Source for LocalSource {
             control.set_end(ended, last)?;
             Ok(Fenced { ended, last, next })
         })
+    }
+
+    fn is_fenced_by(&self, owner: WriterId) -> Result<bool> {
+        Ok(self.control()?.fence_owner() == owner)
     }
 
     fn wait(&self, seen: LogIndex, timeout: Duration) {

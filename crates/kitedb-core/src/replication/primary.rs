@@ -35,7 +35,8 @@ struct Standing {
     /// When the first frame that it misses was committed.
     missing_since: Option<u64>,
     lag_bytes: u64,
-    lost: bool,
+    /// After which frame it asks for all of them; `None`: what it needs next is gone, so it asks for none.
+    held: Option<LogIndex>,
 }
 
 impl Leader {
@@ -57,12 +58,15 @@ impl Leader {
         let head = token.log_index;
         let (standings, segments, log_bytes) = self.standings(head)?;
         let appends = self.engine.appends();
+        // What the byte cap lets go of with the next run of retention.
+        let over = retention::beyond_cap(&segments, &self.engine.options.retention);
+        let capped = segments.get(over).map_or(LogIndex(0), |s| s.first);
         Ok(PrimaryReplicationStatus {
             role: self.engine.role(),
             epoch: epoch.0,
             head_log_index: head.0,
             retained_floor: floor_of(segments.first().map(|s| s.first), head),
-            replica_lags: standings.iter().map(|s| self.lag_of(s, head)).collect(),
+            replica_lags: standings.iter().map(|s| self.lag_of(s, head, capped)).collect(),
             sidecar_path: self.engine.log_dir.clone(),
             last_token: (head.0 > 0).then_some(token),
             append_attempts: appends.0,
@@ -83,15 +87,15 @@ impl Leader {
         self.registry.as_ref().ok_or_else(missing)
     }
 
-    fn lag_of(&self, standing: &Standing, head: LogIndex) -> ReplicaLag {
-        let Standing { progress, missing_since, lag_bytes, lost } = standing;
+    /// `capped`: what comes before it, the byte cap lets go of.
+    fn lag_of(&self, standing: &Standing, head: LogIndex, capped: LogIndex) -> ReplicaLag {
+        let Standing { progress, missing_since, lag_bytes, held } = standing;
         let now = self.engine.env.host.now_ms();
-        let hold = if *lost {
-            HoldState::Lost
-        } else if retention::let_go(&self.engine.options.retention, now, *missing_since) {
-            HoldState::AtRisk
-        } else {
-            HoldState::Held
+        let hold = match held {
+            None => HoldState::Lost,
+            Some(_) if retention::let_go(&self.engine.options.retention, now, *missing_since) => HoldState::AtRisk,
+            Some(held) if *held < head && held.0 + 1 < capped.0 => HoldState::AtRisk,
+            Some(_) => HoldState::Held,
         };
         ReplicaLag {
             replica_id: progress.replica_id.clone(),
@@ -114,11 +118,13 @@ impl Leader {
         let floor = segments.first().map_or(LogIndex(head.0 + 1), |s| s.first);
         let mut standings = Vec::new();
         for progress in self.registry.iter().flat_map(Registry::reports) {
-            let next = LogIndex(progress.applied.0.min(progress.durable.0) + 1);
+            let served = |at: &LogIndex| at.0 + 1 >= floor.0 || *at >= head;
+            // What it may still lose is held for it, too, as long as that is there.
+            let held = [progress.durable.min(progress.applied), progress.applied].into_iter().find(served);
             let shown = LogIndex(progress.applied.0 + 1);
             let missing_since = if shown <= head { reader.commit_ms(shown.max(floor))? } else { None };
             let lag_bytes = segments.iter().map(|s| s.bytes_beyond(progress.applied)).sum();
-            standings.push(Standing { lost: next < floor && next <= head, progress, missing_since, lag_bytes });
+            standings.push(Standing { held, progress, missing_since, lag_bytes });
         }
         let log_bytes = segments.iter().map(|s| s.bytes).sum();
         Ok((standings, segments, log_bytes))
@@ -159,7 +165,7 @@ impl Leader {
         let _one_at_a_time = self.pruning.lock();
         let head = self.engine.published();
         let (standings, segments, _) = self.standings(head)?;
-        let replicas: Vec<_> = standings.iter().map(|s| (s.progress.durable, s.missing_since)).collect();
+        let replicas: Vec<_> = standings.iter().filter_map(|s| Some((s.held?, s.missing_since))).collect();
         let holds = Holds { head, now_ms: self.engine.env.host.now_ms(), replicas: &replicas };
         let unwanted = &segments[..retention::plan(&segments, &holds, &self.engine.options.retention)];
         let mut pruned = 0;

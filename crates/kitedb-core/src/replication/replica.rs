@@ -10,7 +10,7 @@ use crate::{
     db::{Engine, ReplicationRole},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
-    log::{Control, PageLimits},
+    log::{Control, PageLimits, WriterId},
 };
 use parking_lot::{Mutex, RwLock};
 use std::{
@@ -178,6 +178,8 @@ impl Replica {
 
     /// Pulls and applies frames, up to so many and up to an index.
     fn pull(&self, max_frames: usize, through: LogIndex) -> Result<usize> {
+        // Also where there is nothing to pull: it must not look as if it followed.
+        self.engine.require_undamaged()?;
         let source = self.source();
         let mut applied = 0;
         while applied < max_frames {
@@ -227,14 +229,10 @@ impl Replica {
     pub fn bootstrap(&self) -> Result<()> {
         let mut work = self.working.lock();
         self.require_replica()?;
-        let before = self.state();
         self.enter(ReplicaState::Bootstrapping);
         let result = self.copy_and_catch_up();
         if let Err(e) = &result {
             self.note_failure(e);
-            if e.code() != ErrorCode::NeedsReseed && before == ReplicaState::NeedsReseed {
-                self.enter(before);
-            }
             return result;
         }
         self.settle(&mut work, Ok(0)).map(drop)
@@ -319,34 +317,42 @@ impl Replica {
             return Err(Error::new(ErrorCode::NeedsReseed, what));
         }
         let fenced = self.fence_and_drain();
-        let (next, source_fenced) = match fenced {
-            Ok(next) => (next, true),
+        let (next, owner, source_fenced) = match fenced {
+            Ok((next, owner)) => (next, owner, true),
             Err(e) if force => {
                 tracing::warn!("a promotion is forced although its source could not be fenced: {e}");
-                (Epoch(self.engine.epoch().0.max(self.control.fence().0) + 1), false)
+                self.take_what_is_left();
+                let next = Epoch(self.engine.epoch().0.max(self.control.fence().0) + 1);
+                (next, self.engine.env.host.random(), false)
             }
             Err(e) => return Err(e),
         };
-        let last_kept = self.engine.promote_replica(next)?;
+        let last_kept = self.engine.promote_replica(next, owner)?;
         self.control.set_needs_reseed(false);
         self.control.set_last_error(None);
-        self.control.set_promotion([0; 16]);
         self.enter(ReplicaState::Promoted);
         work.checkpoints = self.engine.checkpoints();
         Ok(Promotion { epoch: next.0, last_kept, source_fenced })
     }
 
-    fn fence_and_drain(&self) -> Result<Epoch> {
+    /// Takes what the source has published by now, as far as that can be read.
+    fn take_what_is_left(&self) {
+        let Ok(head) = self.source().head() else { return };
+        while self.engine.published() < head && matches!(self.pull(usize::MAX, head), Ok(1..)) {}
+    }
+
+    /// Returns the next epoch, and who writes it.
+    fn fence_and_drain(&self) -> Result<(Epoch, WriterId)> {
         let source = self.source();
-        // Before anything is fenced: is this replica on that history at all?
-        self.pull(1, LogIndex(u64::MAX))?;
         let mut owner = self.control.promotion();
-        if owner == [0; 16] {
-            // Remembered, so that a promotion that is cut short can be completed.
+        // An attempt that was cut short goes on, also one that was done before anybody learned of it. Else this is
+        // another promotion, and the first question is whether this replica is on that history at all.
+        if owner == [0; 16] || !source.is_fenced_by(owner)? || !self.engine.may_go_on_as(owner) {
+            self.pull(1, LogIndex(u64::MAX))?;
             owner = self.engine.env.host.random();
             self.control.set_promotion(owner);
-            self.control.sync()?;
         }
+        self.control.sync()?;
         let fenced = source.fence(owner)?;
         while self.engine.published() < fenced.last {
             if self.pull(usize::MAX, fenced.last)? == 0 {
@@ -361,7 +367,18 @@ impl Replica {
                 ));
             }
         }
-        Ok(fenced.next.max(Epoch(self.engine.epoch().0 + 1)))
+        // Ahead of its source, a replica cannot be compared with it before the epoch has ended.
+        let epoch = self.engine.epoch_at(fenced.last).filter(|epoch| *epoch > fenced.ended && fenced.last.0 > 0);
+        if let Some(epoch) = epoch {
+            let what = format_args!(
+                "needs reseed: the source's epoch {} goes on to log index {}, this replica has epoch {epoch} there: it \
+                 cannot take over from it; reseed it, or force the promotion and lose what only the source has",
+                fenced.ended, fenced.last
+            );
+            return Err(Error::new(ErrorCode::NeedsReseed, what));
+        }
+        // Not an epoch that this node led before, also if it was reseeded from where that had not begun.
+        Ok((fenced.next.max(Epoch(self.engine.epoch().0.max(self.control.fence().0) + 1)), owner))
     }
 
     /// Follows another source from now on; what this node holds must be on its history.

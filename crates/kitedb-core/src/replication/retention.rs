@@ -23,8 +23,8 @@ pub struct Holds<'a> {
     pub head: LogIndex,
     /// Now, ms since 1970.
     pub now_ms: u64,
-    /// For each replica: the last frame that is durable there, and since when it has been missing its next one, ms
-    /// since 1970 (`None`: it misses none).
+    /// For each replica that the log can still serve: the frame after which it asks for all of it, and since when it
+    /// has been missing its next one, ms since 1970 (`None`: it misses none).
     pub replicas: &'a [(LogIndex, Option<u64>)],
 }
 
@@ -44,20 +44,26 @@ pub fn plan(segments: &[Kept], holds: &Holds<'_>, options: &RetentionOptions) ->
         .replicas
         .iter()
         .filter(|(_, missing_since)| !let_go(options, holds.now_ms, *missing_since))
-        .map(|(durable, _)| LogIndex(durable.0 + 1))
+        .map(|(held, _)| LogIndex(held.0 + 1))
         .min();
     let floor = slowest.map_or(window, |slowest| slowest.min(window));
     let young = |s: &Kept| options.min_ms.is_some_and(|window| s.left_ms.saturating_add(window) > holds.now_ms);
     let closed = &segments[..segments.len().saturating_sub(1)];
     let wanted = closed.iter().take_while(|s| s.last < floor && !young(s)).count();
-    let Some(cap) = options.max_bytes else { return wanted };
+    wanted.max(beyond_cap(segments, options))
+}
+
+/// How many of the oldest segments the byte cap lets go of, whoever asks for them.
+pub fn beyond_cap(segments: &[Kept], options: &RetentionOptions) -> usize {
+    let Some(cap) = options.max_bytes else { return 0 };
     let mut total: u64 = segments.iter().map(|s| s.bytes).sum();
+    let closed = &segments[..segments.len().saturating_sub(1)];
     let over = closed.iter().take_while(|s| {
         let over = total > cap;
         total -= s.bytes;
         over
     });
-    wanted.max(over.count())
+    over.count()
 }
 
 #[cfg(test)]

@@ -214,11 +214,14 @@ impl Leader {
                 start = start.with_missing_segment(next);
                 page = reader.read(start.after, limits)?;
             }
-            let wanted = LogIndex(start.after.0 + 1);
-            let let_go = page.chunks.is_empty() && reader.floor().is_none_or(|floor| floor > wanted);
-            match &page.fault {
-                Some(_) if let_go && attempt < ATTEMPTS => {}
-                _ => return Ok(Served { page, start, head }),
+            let floor = reader.floor();
+            // Retention let go of what was to come next, or of all that there was up to the head.
+            let overtaken = match &page.fault {
+                Some(_) => page.chunks.is_empty() && floor.is_none_or(|floor| floor.0 > start.after.0 + 1),
+                None => floor.is_some_and(|floor| floor.0 > head.0 + 1),
+            };
+            if !overtaken || attempt == ATTEMPTS {
+                return Ok(Served { page, start, head });
             }
         }
     }

@@ -28,7 +28,7 @@ use std::{io, path::Path, sync::Arc};
 /// What is read, verified and written at once: whole blocks, which stay in the processor's cache meanwhile.
 pub(super) const PIECE: usize = if cfg!(test) { 2 * BLOCK } else { 1 << 20 };
 /// What may wait for a sync.
-const SYNC_EVERY: u64 = if cfg!(test) { 2 * PIECE as u64 } else { 4 << 20 };
+const SYNC_EVERY: u64 = if cfg!(test) { 2 * PIECE as u64 } else { 16 << 20 };
 /// What may be copied again after the process or the machine died.
 pub(super) const NOTE_EVERY: u64 = if cfg!(test) { 4 * PIECE as u64 } else { 64 << 20 };
 

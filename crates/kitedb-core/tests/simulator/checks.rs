@@ -20,7 +20,7 @@ impl World {
         let shown = self.shown(n);
         let node = &self.nodes[n];
         let least = if end == End::PowerLost { node.durable } else { node.tip };
-        let pulled = node.reach.is_some_and(|reach| self.ledger.holds(reach, shown));
+        let pulled = node.reach.iter().any(|line| self.ledger.holds(*line, shown));
         let kept = self.ledger.holds(shown, least) || node.damaged || (node.replacing && pulled);
         let name = |id| self.ledger.name(id);
         let what = format!(
@@ -31,7 +31,9 @@ impl World {
         );
         assert!(kept, "lost: {what}");
         assert!(pulled || self.ledger.holds(self.line(n), shown), "from nowhere: {what}");
-        self.note(format!("  {what}"));
+        let status = self.nodes[n].db().replica_replication_status().unwrap();
+        let error = status.and_then(|status| status.last_error).map_or_else(String::new, |e| format!(", {e}"));
+        self.note(format!("  {what}{error}"));
         let node = &mut self.nodes[n];
         node.tip = shown;
         if !node.damaged {
@@ -40,7 +42,8 @@ impl World {
         } else if !self.ledger.holds(shown, node.durable) {
             node.durable = GENESIS;
         }
-        (node.pending, node.reach, node.replacing) = (None, None, false);
+        (node.pending, node.replacing) = (None, false);
+        node.reach.clear();
         if self.rng.one_in(2) {
             self.check(n);
         }
@@ -149,7 +152,7 @@ impl World {
         assert!(!behind || status.state == ReplicaState::Behind, "node {n} misses commits of node {source}: {status:?}");
         assert!(!behind || pulled > 0, "node {n} does not get what node {source} has: {status:?}");
         let diverged = !self.ledger.holds(here, there) && !self.ledger.holds(there, here);
-        let unseen = self.nodes[source].source().is_some() && !behind;
+        let unseen = (self.nodes[source].source().is_some() || self.nodes[source].fenced != Fenced::No) && !behind;
         assert!(!diverged || unseen, "node {n} does not notice that it is off the history of node {source}");
         let ahead = here != there && self.ledger.holds(here, there);
         let lost = ahead && self.nodes[source].leads() && self.nodes[source].fenced == Fenced::No;
@@ -224,11 +227,14 @@ impl World {
             return n;
         }
         // Those whose source is gone for good cannot be opened as replicas. They can lead.
-        let stranded = (0..self.nodes.len()).find(|n| !self.nodes[*n].is_open() && self.nodes[*n].tip != GENESIS);
-        if let Some(n) = stranded {
+        let stranded = |n: &usize| !self.nodes[*n].is_open() && self.nodes[*n].tip != GENESIS;
+        let stranded: Vec<usize> = (0..self.nodes.len()).filter(stranded).collect();
+        for n in stranded {
             self.reopen_as(n, Part::Primary);
-            self.promote_in_place(n);
-            return n;
+            if self.nodes[n].is_open() {
+                self.promote_in_place(n);
+                return n;
+            }
         }
         // Nobody is left: begin anew.
         self.note("begin anew");

@@ -194,7 +194,7 @@ impl World {
                 let id = self.ledger.tried(parent, model);
                 self.note(format!("n{n} commits {token}"));
                 assert!(self.nodes[n].fenced != Fenced::Yes && !stale_handle, "a fenced primary acknowledged {token}");
-                assert!(!self.nodes[n].poisoned, "acknowledged {token} after a failure that leaves the log unusable");
+                assert!(self.nodes[n].pending.is_none(), "acknowledged {token} after a failure that leaves the log unusable");
                 assert_eq!(token.log_index.0, self.ledger.get(id).index, "a commit is one frame");
                 assert!(before.is_none_or(|before| before < token), "{token} after {before:?}");
                 let node = &mut self.nodes[n];
@@ -247,14 +247,13 @@ impl World {
     /// Lets a replica pull, and checks what came of it.
     pub fn pull(&mut self, n: usize, most: usize) -> Result<usize, ErrorCode> {
         let source = self.nodes[n].source().unwrap();
-        let line = self.line(source);
-        self.nodes[n].reach = Some(line);
+        self.reach_for(n, source);
         let before = self.nodes[n].tip;
         let result = self.nodes[n].db().replica_catch_up_once(most);
         let shown = self.shown(n);
         self.note(format!("n{n} pulls from n{source}: {result:?}, now {}", self.ledger.name(shown)));
         assert!(self.ledger.holds(shown, before), "a pull took {} away", self.ledger.name(before));
-        assert!(shown == before || self.ledger.holds(line, shown), "pulled what n{source} does not have");
+        assert!(shown == before || self.may_hold(source, shown), "pulled what n{source} does not have");
         self.nodes[n].tip = shown;
         let outcome = match result {
             Ok(pulled) => {
@@ -294,22 +293,24 @@ impl World {
     fn forget_reach(&mut self, n: usize) {
         let node = &mut self.nodes[n];
         if !node.machine.crashed() && !node.poisoned {
-            (node.reach, node.replacing) = (None, false);
+            node.reach.clear();
+            node.replacing = false;
         }
     }
 
     /// Replaces a replica's graph by its source's. Returns whether it could.
     pub fn bootstrap(&mut self, n: usize) -> bool {
         let source = self.nodes[n].source().unwrap();
-        let (line, head, before) = (self.line(source), self.nodes[source].tip, self.nodes[n].tip);
-        (self.nodes[n].reach, self.nodes[n].replacing) = (Some(line), true);
+        let (head, before) = (self.nodes[source].tip, self.nodes[n].tip);
+        self.reach_for(n, source);
+        self.nodes[n].replacing = true;
         let result = match self.rng.below(2) {
             0 => self.nodes[n].db().replica_bootstrap_from_snapshot(),
             _ => self.nodes[n].db().replica_reseed_from_snapshot(),
         };
         let shown = self.shown(n);
         self.note(format!("n{n} bootstraps from n{source}: {result:?}, now {}", self.ledger.name(shown)));
-        assert!(shown == before || self.ledger.holds(line, shown), "copied what n{source} does not have");
+        assert!(shown == before || self.may_hold(source, shown), "copied what n{source} does not have");
         let adopted = shown != before || result.is_ok();
         let node = &mut self.nodes[n];
         node.tip = shown;
@@ -320,7 +321,8 @@ impl World {
         match result {
             Ok(()) => {
                 (node.damaged, node.poisoned) = (false, false);
-                let whole = !self.nodes[source].is_open() || self.ledger.holds(shown, head);
+                let there = &self.nodes[source];
+                let whole = !there.is_open() || there.damaged || self.ledger.holds(shown, head);
                 assert!(whole, "a bootstrap ended before what n{source} had when it began");
                 self.expect_caught_up(n, 1);
             }
@@ -398,7 +400,10 @@ impl World {
             }
             Err(e) if e.code() == ErrorCode::StalePrimary => assert!(node.fenced != Fenced::No, "{e:?}"),
             Err(e) => {
-                node.fenced = node.fenced.max(Fenced::Perhaps);
+                if node.fenced != Fenced::No {
+                    self.ledger.forced_from = self.ledger.forced_from.min(before + 1);
+                }
+                node.fenced = Fenced::Perhaps;
                 node.failed("promotion", &e);
             }
         }
@@ -407,8 +412,8 @@ impl World {
     /// Lets a replica take over. Returns whether it did.
     pub fn promote_replica(&mut self, n: usize, force: bool) -> bool {
         let s = self.nodes[n].source().unwrap();
-        let (line, before) = (self.line(s), self.nodes[n].tip);
-        self.nodes[n].reach = Some(line);
+        let before = self.nodes[n].tip;
+        self.reach_for(n, s);
         // What the source acknowledged and still has, whatever is found of it.
         let there = &self.nodes[s];
         let kept = if there.is_open() || there.ended != End::PowerLost { there.tip } else { there.durable };
@@ -417,7 +422,7 @@ impl World {
         let shown = self.shown(n);
         self.note(format!("n{n} takes over from n{s}, force {force}: {result:?}, now {}", self.ledger.name(shown)));
         assert!(self.ledger.holds(shown, before));
-        assert!(shown == before || self.ledger.holds(line, shown), "pulled what n{s} does not have");
+        assert!(shown == before || self.may_hold(s, shown), "pulled what n{s} does not have");
         self.nodes[n].tip = shown;
         let promoted = match result {
             Ok(promotion) => {
@@ -452,6 +457,11 @@ impl World {
                 }
                 let there = &mut self.nodes[s];
                 there.fenced = there.fenced.max(Fenced::Perhaps);
+                self.nodes[n].promoting = true;
+                if force {
+                    let epoch = self.ledger.get(shown).token.map_or(0, |token| token.epoch.0);
+                    self.ledger.forced_from = self.ledger.forced_from.min(epoch + 1);
+                }
                 false
             }
         };
@@ -538,12 +548,12 @@ impl World {
             }
             3 => {
                 machine.set_capacity(Some(machine.used() + room));
-                self.nodes[n].sick = true;
+                (self.nodes[n].sick, self.nodes[n].troubled) = (true, true);
                 format!("n{n} has room for {room} bytes")
             }
             _ => {
                 machine.fail(plan.clone());
-                self.nodes[n].sick = true;
+                (self.nodes[n].sick, self.nodes[n].troubled) = (true, true);
                 format!("n{n} {plan:?}")
             }
         };
@@ -600,7 +610,7 @@ impl World {
         let what = format!("close n{n}: {result:?}");
         match result {
             Ok(()) => {
-                assert!(!node.poisoned || node.damaged, "closed without a word after a failure that leaves the log unusable");
+                assert!(node.pending.is_none(), "closed without a word after a failure that leaves the log unusable");
                 node.ended = End::Closed;
                 if node.fenced == Fenced::No && !node.damaged {
                     node.durable = node.tip;
@@ -627,15 +637,20 @@ impl World {
         }
         self.bury_the_dead();
         let node = &mut self.nodes[n];
+        let before = (node.part, node.fenced);
         if node.part != part {
-            match part {
-                // A replica's files do not make a primary: that takes a promotion.
-                Part::Primary => node.fenced = Fenced::Yes,
-                Part::Replica(_) => node.fenced = Fenced::No,
-            }
+            // A replica's files do not make a primary: that takes a promotion.
+            node.fenced = match part {
+                Part::Primary if node.promoting => Fenced::Perhaps,
+                Part::Primary => Fenced::Yes,
+                Part::Replica(_) => Fenced::No,
+            };
             node.part = part;
         }
-        self.open_again(n);
+        if !self.open_again(n) && before.0 != part {
+            let node = &mut self.nodes[n];
+            (node.part, node.fenced) = (before.0, before.1.max(Fenced::Perhaps));
+        }
     }
 
     fn reopen_as_other(&mut self, n: usize, other: usize) {

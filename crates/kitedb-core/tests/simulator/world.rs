@@ -57,13 +57,18 @@ pub struct Node {
     pub durable: Id,
     /// A commit on top of `tip` whose outcome is unknown.
     pub pending: Option<Id>,
-    /// Where its log may have got to without it being shown: what it pulled when it was cut short.
-    pub reach: Option<Id>,
+    /// The lines that its log may go on in without showing it: those of sources whose frames it pulled when it was
+    /// cut short.
+    pub reach: Vec<Id>,
     /// A copy of another graph in place of its own was cut short.
     pub replacing: bool,
     pub fenced: Fenced,
+    /// A promotion of this replica failed, perhaps in its last step.
+    pub promoting: bool,
     /// Failures were ordered from its disk and not taken back.
     pub sick: bool,
+    /// Such failures were ordered since it was opened.
+    pub troubled: bool,
     /// Bytes of its log were damaged.
     pub damaged: bool,
     /// It needs what was damaged and cannot be opened.
@@ -153,10 +158,12 @@ impl World {
                 tip: GENESIS,
                 durable: GENESIS,
                 pending: None,
-                reach: None,
+                reach: Vec::new(),
                 replacing: false,
                 fenced: Fenced::No,
+                promoting: false,
                 sick: false,
+                troubled: false,
                 damaged: false,
                 lost: false,
                 poisoned: false,
@@ -191,6 +198,18 @@ impl World {
         self.nodes[n].pending.unwrap_or(self.nodes[n].tip)
     }
 
+    /// Whether the log of node `n` may hold a frame.
+    pub fn may_hold(&self, n: usize, id: Id) -> bool {
+        self.ledger.holds(self.line(n), id) || self.nodes[n].reach.iter().any(|line| self.ledger.holds(*line, id))
+    }
+
+    /// Node `n` begins to take frames from node `source`.
+    pub fn reach_for(&mut self, n: usize, source: usize) {
+        let mut lines = self.nodes[source].reach.clone();
+        lines.push(self.line(source));
+        self.nodes[n].reach.extend(lines);
+    }
+
     /// Everything from the first open on.
     pub fn run(&mut self) {
         for n in 0..self.nodes.len() {
@@ -211,7 +230,8 @@ impl World {
         match result {
             Ok(db) => {
                 node.db = Some(db);
-                node.poisoned = false;
+                (node.poisoned, node.troubled) = (false, node.sick);
+                node.promoting &= source.is_none();
                 let end = std::mem::replace(&mut node.ended, End::Closed);
                 self.expect_survival(n, end);
                 true
@@ -274,9 +294,10 @@ impl World {
         let node = &mut self.nodes[n];
         node.host = node.host.restart(Crash::PowerLoss(Loss::LoseAllUnsynced));
         node.part = Part::Replica(source);
-        (node.tip, node.durable, node.pending, node.reach) = (GENESIS, GENESIS, None, None);
+        (node.tip, node.durable, node.pending) = (GENESIS, GENESIS, None);
+        node.reach.clear();
         (node.replacing, node.sick, node.damaged, node.lost, node.poisoned) = (false, false, false, false, false);
-        (node.fenced, node.ended) = (Fenced::No, End::Closed);
+        (node.fenced, node.promoting, node.ended) = (Fenced::No, false, End::Closed);
         node.make_folder();
     }
 
@@ -347,8 +368,9 @@ impl Node {
 
     /// Takes note of a failure, which something must excuse.
     pub fn failed(&mut self, what: &str, e: &Error) {
-        let excused = self.sick || self.poisoned || self.machine.crashed() || self.damaged;
+        let stuck = matches!(e.code(), ErrorCode::SyncFailed | ErrorCode::Poisoned);
+        let excused = self.sick || self.machine.crashed() || self.damaged || (stuck && self.troubled);
         assert!(excused, "{what} on node {} failed: {e:?}", self.at);
-        self.poisoned |= matches!(e.code(), ErrorCode::SyncFailed | ErrorCode::Poisoned);
+        self.poisoned |= stuck;
     }
 }

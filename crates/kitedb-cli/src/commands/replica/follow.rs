@@ -4,10 +4,10 @@ use super::status::{document, require_replica, shown};
 use crate::{
     cli::FollowArgs,
     commands::{fault_if, open_node, write_json},
-    failure::{EXIT_FAILED, EXIT_FAULT, Failure, Outcome},
+    failure::{EXIT_FAULT, Failure, Outcome},
     render::{number::counted, style::clean},
 };
-use kitedb_core::{Database, ErrorCode, FollowerOptions, ReplicaReplicationStatus, ReplicaState};
+use kitedb_core::{Database, ErrorKind, FollowerOptions, ReplicaReplicationStatus, ReplicaState};
 use std::{
     io::Write,
     process,
@@ -52,10 +52,13 @@ fn catch_up(database: &Database, args: &FollowArgs, told: &mut Told, out: &mut d
         match database.replica_catch_up_once(args.max_frames as usize) {
             Ok(0) => break,
             Ok(_) => {}
-            Err(error) => {
-                let exit = if error.code() == ErrorCode::NeedsReseed { EXIT_FAULT } else { EXIT_FAILED };
-                return Err(Failure::from(error).exit(exit));
+            Err(error) if error.kind() == ErrorKind::Reseed => {
+                let (own, source) = (args.node.common.database.display(), args.node.source.source_db.display());
+                return Err(Failure::from(error)
+                    .exit(EXIT_FAULT)
+                    .hint(format_args!("`kitedb replica reseed {own} --source-db {source}` copies the source anew")));
             }
+            Err(error) => return Err(error.into()),
         }
     }
     told.tell(&require_replica(database)?, out)

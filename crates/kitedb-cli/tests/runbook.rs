@@ -1,0 +1,147 @@
+//! The operator's runbook says what is so: each of its commands is run, in order, in one shell, and what it shows is
+//! what comes out.
+#![allow(clippy::disallowed_methods, reason = "a test of processes waits on the real clock")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod support;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::{
+    fs,
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+use support::Folder;
+
+/// It takes seconds; a command that waits for ever is a failure like any other.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+const RUNBOOK: &str = include_str!("../../../docs/runbook.md");
+
+/// A piece of the runbook that is run.
+#[derive(Debug)]
+struct Step {
+    /// Where it begins in the runbook.
+    line: usize,
+    script: String,
+    /// Lines that its output holds, in this order.
+    expected: Vec<String>,
+}
+
+/// The commands, those of the scenes between them (in comments) included, and the output shown after them.
+fn steps() -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    let mut lines = RUNBOOK.lines().enumerate();
+    while let Some((at, line)) = lines.next() {
+        let mut body = |end: &str| -> Vec<String> {
+            let indent = line.len() - line.trim_start().len();
+            let inside = lines.by_ref().map(|(_, line)| line).take_while(|line| line.trim() != end);
+            inside.map(|line| line.get(indent..).unwrap_or_default().to_owned()).collect()
+        };
+        match line.trim() {
+            "```sh" => steps.push(Step { line: at + 1, script: body("```").join("\n"), expected: Vec::new() }),
+            "```text" => steps.last_mut().unwrap().expected = body("```"),
+            scene if scene.starts_with("<!-- scene") => {
+                steps.push(Step { line: at + 1, script: body("-->").join("\n"), expected: Vec::new() });
+            }
+            _ => {}
+        }
+    }
+    steps
+}
+
+/// Whether a line of output is as shown: `…` stands for anything, and blanks for any blanks.
+fn is_like(line: &str, shown: &str) -> bool {
+    let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (line, shown) = (squeeze(line), squeeze(shown));
+    let mut rest = line.as_str();
+    for (at, part) in shown.split('…').map(str::trim).enumerate() {
+        let found = if at == 0 { rest.starts_with(part).then_some(0) } else { rest.find(part) };
+        match found {
+            Some(found) => rest = &rest[found + part.len()..],
+            None => return false,
+        }
+    }
+    shown.ends_with('…') || rest.is_empty()
+}
+
+/// Waits for the shell, which has a process group of its own, and ends what it leaves. `None`: it did not come to an end.
+fn finish(mut bash: Child) -> Option<ExitStatus> {
+    let deadline = Instant::now() + PATIENCE;
+    let status = loop {
+        match bash.try_wait().unwrap() {
+            None if Instant::now() < deadline => sleep(Duration::from_millis(20)),
+            status => break status,
+        }
+    };
+    let group = Pid::from_raw(bash.id().cast_signed()).unwrap();
+    let _ = kill_process_group(group, Signal::KILL);
+    let _ = bash.wait();
+    status
+}
+
+#[test]
+fn every_command_does_what_the_runbook_says() {
+    let folder = Folder::new();
+    let steps = steps();
+    assert!(steps.len() > 30, "the runbook has {} steps: are they still found?", steps.len());
+    let mut script = String::from("set -euo pipefail\n");
+    for step in &steps {
+        script += &format!("echo '@@ {}'\n{}\n", step.line, step.script);
+    }
+    let bin = Path::new(env!("CARGO_BIN_EXE_kitedb")).parent().unwrap().to_owned();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
+    let file = folder.file("runbook.sh", script);
+    let all = fs::File::create(folder.path().join("output")).unwrap();
+    let mut bash = Command::new("bash");
+    bash.arg(file).current_dir(folder.path()).env("PATH", path).process_group(0);
+    bash.stdin(Stdio::null()).stdout(all.try_clone().unwrap()).stderr(all);
+    let status = finish(bash.spawn().unwrap());
+    let output = fs::read_to_string(folder.path().join("output")).unwrap();
+    assert!(status.is_some_and(|status| status.success()), "{status:?}\n{output}");
+
+    for step in &steps {
+        let marker = format!("@@ {}\n", step.line);
+        let said = output.split_once(&marker).unwrap().1;
+        let said = said.split("\n@@ ").next().unwrap();
+        let mut lines = said.lines();
+        for shown in step.expected.iter().filter(|line| !line.trim().is_empty()) {
+            let found = lines.any(|line| is_like(line, shown));
+            assert!(found, "line {} of the runbook shows\n{shown}\nbut what came is\n{said}", step.line);
+        }
+    }
+}
+
+#[test]
+fn what_the_checklist_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let checklist = RUNBOOK.split_once("```sh checklist\n").unwrap().1.split_once("```").unwrap().0;
+    let words: Vec<&str> = checklist.split_whitespace().collect();
+    let targets: Vec<&str> = words.windows(2).filter(|pair| pair[0] == "--test").map(|pair| pair[1]).collect();
+    assert!(targets.len() >= 5, "{targets:?}");
+    for target in targets {
+        let file = root.join("crates/kitedb-core/tests").join(format!("{target}.rs"));
+        let folder = root.join("crates/kitedb-core/tests").join(target).join("main.rs");
+        assert!(file.exists() || folder.exists(), "there is no test target {target}");
+    }
+    for script in words.iter().filter(|word| word.starts_with("scripts/")) {
+        assert!(root.join(script).exists(), "there is no {script}");
+    }
+}
+
+#[test]
+fn shown_lines_stand_for_what_differs() {
+    for (line, shown, want) in [
+        ("  head     1:20", "head 1:20", true),
+        ("clean in 12 ms", "clean in …", true),
+        ("log  3 segments, 12 KiB, from 7 on", "log … segments, …, from 7 on", true),
+        ("/x/a.kitedb.replication  1:40  0  held  3 ms ago", "…/a.kitedb.replication  1:40  0  … held  …", true),
+        ("head 1:200", "head 1:20", false),
+        ("a head 1:20", "head 1:20", false),
+    ] {
+        assert_eq!(is_like(line, shown), want, "{line} / {shown}");
+    }
+}
