@@ -39,7 +39,7 @@ docs() {
 
 scripts() {
     heading 'scripts'
-    python3 -m doctest scripts/debian-packages.py
+    python3 -m doctest scripts/debian-packages.py scripts/replication-gate-table.py
 }
 
 demo() {
@@ -51,11 +51,14 @@ bench() {
     heading 'benchmarks, without peers: that they run, not what they measure'
     cargo build --release -p kitedb-bench
     local what
-    for what in commit group-commit read open checkpoint load memory; do
+    for what in commit group-commit read open checkpoint load memory \
+        replication-overhead catchup bootstrap log-paging soak; do
         heading "kitedb-bench $what --quick"
         cargo run --release -p kitedb-bench -- "$what" --quick --dir "$scratch/bench" --json "$scratch/$what.json"
         python3 -m json.tool "$scratch/$what.json" >/dev/null
     done
+    heading 'the gate of replication: that it runs; short rounds miss bounds'
+    QUICK=1 ATTEMPTS=1 BENCH_DIR="$scratch/bench" scripts/replication-perf-gate.sh || [ $? -eq 1 ]
 }
 
 steps=("$@")

@@ -24,7 +24,8 @@ fn edges(from: u64, to: u64) -> String {
 /// Writes edges to a primary, a commit each, in small segments.
 fn write(folder: &Folder, db: &str, from: u64, to: u64) -> Run {
     let args = ["import", db, "-", "--format", "edgelist", "--role", "primary", "--batch", "1", "--json"];
-    folder.run_with_input(&[&args[..], &["--segment-max-bytes", "1024", "--sync-mode", "off"]].concat(), &edges(from, to))
+    folder
+        .run_with_input(&[&args[..], &["--segment-max-bytes", "1024", "--sync-mode", "off"]].concat(), &edges(from, to))
 }
 
 fn replica(folder: &Folder, action: &str, db: &str, source: &str) -> Run {
@@ -317,7 +318,9 @@ fn retention_leaves_what_replicas_need_and_a_replica_can_be_removed() {
     let folder = pair();
     write(&folder, "a.kitedb", 11, 60).ok();
     let retain = |rest: &[&str]| {
-        folder.run(&[&["primary", "retention", "a.kitedb", "--retention-min-entries", "0", "--json"], rest].concat()).json()
+        folder
+            .run(&[&["primary", "retention", "a.kitedb", "--retention-min-entries", "0", "--json"], rest].concat())
+            .json()
     };
     let outcome = retain(&[]);
     assert!(outcome["retained_floor"].as_u64() <= Some(11), "{outcome}");
@@ -432,7 +435,10 @@ fn verify_tells_equal_ahead_different_and_unknown_apart() {
     assert_eq!((&found["log_index"], &found["lead"]), (&json!(10), &json!(0)));
     assert_eq!((&found["differences"], &found["difference_count"]), (&json!([]), &json!(0)));
     assert_eq!((&found["a"]["path"], &found["a"]["token"]), (&json!("a.kitedb"), &json!("1:10")));
-    assert_eq!((&found["b"]["nodes"], &found["b"]["edges"], &found["b"]["vectors"]), (&json!(11), &json!(10), &json!(0)));
+    assert_eq!(
+        (&found["b"]["nodes"], &found["b"]["edges"], &found["b"]["vectors"]),
+        (&json!(11), &json!(10), &json!(0))
+    );
     assert_eq!(found["a"]["digest"], found["b"]["digest"]);
 
     write(&folder, "a.kitedb", 11, 15).ok();
@@ -453,9 +459,22 @@ fn verify_tells_equal_ahead_different_and_unknown_apart() {
     let differences = found["differences"].as_array().unwrap();
     assert_eq!(found["difference_count"], differences.len());
     let has = |want: Json| differences.contains(&want);
-    assert!(has(json!({ "element": "name", "kind": "edge type", "id": 2, "name": "OTHER", "in_a": false, "in_b": true, "parts": [] })), "{found}");
-    assert!(has(json!({ "element": "node", "id": 12, "key": "n12", "in_a": true, "in_b": true, "parts": ["key"] })), "{found}");
-    assert!(has(json!({ "element": "edge", "src": 12, "type": "OTHER", "dst": 13, "in_a": false, "in_b": true, "parts": [] })), "{found}");
+    assert!(
+        has(
+            json!({ "element": "name", "kind": "edge type", "id": 2, "name": "OTHER", "in_a": false, "in_b": true, "parts": [] })
+        ),
+        "{found}"
+    );
+    assert!(
+        has(json!({ "element": "node", "id": 12, "key": "n12", "in_a": true, "in_b": true, "parts": ["key"] })),
+        "{found}"
+    );
+    assert!(
+        has(
+            json!({ "element": "edge", "src": 12, "type": "OTHER", "dst": 13, "in_a": false, "in_b": true, "parts": [] })
+        ),
+        "{found}"
+    );
     let shown = folder.run(&["verify", "a.kitedb", "b.kitedb"]);
     assert!(shown.code == 3 && shown.out.contains("they part with the commit at log index 11"), "{shown:?}");
     assert!(shown.out.contains("only in b.kitedb"), "{shown:?}");
@@ -481,7 +500,8 @@ fn sidecars_may_lie_elsewhere() {
     folder.run(&[&["replica", "bootstrap", "b.kitedb", "--sidecar", "log-b"], &source[..]].concat()).ok();
     folder.file("h.txt", edges(6, 7));
     folder.run(&["import", "a.kitedb", "h.txt", "--sidecar", "log-a"]).ok();
-    let caught_up = folder.run(&[&["replica", "follow", "b.kitedb", "--sidecar", "log-b", "--once"], &source[..]].concat());
+    let caught_up =
+        folder.run(&[&["replica", "follow", "b.kitedb", "--sidecar", "log-b", "--once"], &source[..]].concat());
     assert!(caught_up.ok().out.contains("following at 1:2"));
     let status = folder.run(&["primary", "status", "a.kitedb", "--sidecar", "log-a", "--json"]).json();
     assert_eq!((&status["sidecar_path"], &status["head_log_index"]), (&json!("log-a"), &json!(2)));

@@ -18,6 +18,9 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
+/// After so many failures no further seed is begun.
+const ENOUGH: u64 = 20;
+
 fn simulate(seed: u64) {
     let mut world = World::new(seed);
     let run = catch_unwind(AssertUnwindSafe(|| world.run()));
@@ -43,6 +46,7 @@ fn a_cluster_survives_whatever_happens_to_it() {
             scope.spawn(|| {
                 while let seed = next.fetch_add(1, Ordering::Relaxed)
                     && seed < first + count
+                    && failed.load(Ordering::Relaxed) < ENOUGH
                 {
                     if catch_unwind(|| simulate(seed)).is_err() {
                         failed.fetch_add(1, Ordering::Relaxed);

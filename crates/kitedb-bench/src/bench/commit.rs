@@ -8,7 +8,7 @@ use kitedb_core::GraphRead;
 
 use crate::Res;
 use crate::engines::ours::Ours;
-use crate::engines::{Batch, Commit, Sync};
+use crate::engines::{Batch, Commit, Primary, Role, Sync};
 use crate::floors::write::Append;
 use crate::harness::graph::{Edge, key};
 use crate::harness::json::Report;
@@ -32,34 +32,34 @@ pub fn run(report: &mut Report, dir: &Path) -> Res<()> {
         vec![
             Box::new(Append::filled(&at, false)?),
             Box::new(Append::growing(&at, false)?),
-            Box::new(Ours::create(&at, Sync::Off)?),
-            Box::new(Ours::create(&at, Sync::Normal)?),
+            Box::new(Ours::create_as(&at, Sync::Off, Role::Primary)?),
+            Box::new(Ours::create_as(&at, Sync::Normal, Role::Primary)?),
         ],
         fast,
     )?;
     show(report, "off and normal, beside the floor", &near);
-    report.target("Normal p50: ours (default role) / floor write", near[3].1.p50 / near[0].1.p50)?;
+    report.target("Normal p50: ours (primary) / floor write", near[3].1.p50 / near[0].1.p50)?;
     let at = sub("near-full")?;
     let near = race(
         vec![
             Box::new(Append::filled(&at, true)?),
             Box::new(Append::growing(&at, true)?),
-            Box::new(Ours::create(&at, Sync::Full)?),
+            Box::new(Ours::create_as(&at, Sync::Full, Role::Primary)?),
         ],
         synced,
     )?;
     show(report, "full, beside the floor", &near);
-    report.target("Full p50: ours (default role) / floor fdatasync", near[2].1.p50 / near[0].1.p50)?;
+    report.target("Full p50: ours (primary) / floor fdatasync", near[2].1.p50 / near[0].1.p50)?;
 
     #[cfg(feature = "peers")]
     {
         let all = race(everyone(&sub("all")?, false)?, fast)?;
         show(report, "off and normal, all in turn", &all);
-        let name = "Normal p50, all engines in turn: ours (default role) / floor write";
+        let name = "Normal p50, all engines in turn: ours (primary) / floor write";
         report.target(name, p50(&all, "ours, normal") / all[0].1.p50)?;
         let all = race(everyone(&sub("all-full")?, true)?, synced)?;
         show(report, "full, all in turn", &all);
-        let name = "Full p50, all engines in turn: ours (default role) / floor fdatasync";
+        let name = "Full p50, all engines in turn: ours (primary) / floor fdatasync";
         report.target(name, p50(&all, "ours, full") / all[0].1.p50)?;
     }
     with_reader(report, &sub("reader")?, fast)?;
@@ -71,7 +71,7 @@ fn everyone(dir: &Path, full: bool) -> Res<Vec<Side>> {
     use crate::engines::{fjall::Fjall, kitedb_0_2::Kitedb, overgraph::Overgraph, redb::Redb, sqlite::Sqlite};
     let mut sides: Vec<Side> = vec![Box::new(Append::filled(dir, full)?), Box::new(Append::growing(dir, full)?)];
     for sync in if full { &[Sync::Full][..] } else { &[Sync::Off, Sync::Normal] } {
-        sides.push(Box::new(Ours::create(dir, *sync)?));
+        sides.push(Box::new(Ours::create_as(dir, *sync, Role::Primary)?));
         sides.push(Box::new(Kitedb::create(dir, *sync)?));
     }
     let sync = if full { Sync::Full } else { Sync::Normal };

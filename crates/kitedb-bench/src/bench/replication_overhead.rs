@@ -89,6 +89,9 @@ fn engine<E: Primary>(
     }
     let of = |f: &dyn Fn(&[Summary; 2]) -> f64| median(&all.iter().map(f).collect::<Vec<_>>());
     let ratios = [of(&|[a, b]| b.p50 / a.p50), of(&|[a, b]| b.p95 / a.p95), of(&|[a, b]| b.rate / a.rate)];
+    for (ratio, figure) in ratios.iter().zip(["p50", "p95", "rate"]) {
+        report.figure(format!("{size} commits: {}, {sync}: {figure} on / off", E::NAME), *ratio, "ratio");
+    }
     for (side, role) in ["no role", "primary"].into_iter().enumerate() {
         let figures = [of(&|s| s[side].p50), of(&|s| s[side].p95), of(&|s| s[side].rate)];
         let name = format!("{}, {sync}, {role}", E::NAME);

@@ -186,6 +186,9 @@ pub struct DemoWriterArgs {
     pub common: DatabaseArgs,
     #[arg(long, value_enum)]
     pub role: Role,
+    /// End after so many
+    #[arg(long)]
+    pub commits: Option<u64>,
 }
 
 fn delimiter(text: &str) -> Result<u8, String> {

@@ -84,13 +84,17 @@ impl Differences {
     /// Compares all that two states hold: names, nodes, vectors, edges.
     pub fn between(a: &View, b: &View, limit: usize) -> Result<Self> {
         let mut found = Self { limit, ..Self::default() };
-        found.names(a, b);
+        found.names(a, b)?;
         found.nodes(a, b)?;
         found.edges(a, b)?;
         Ok(found)
     }
 
-    fn note(&mut self, (in_a, in_b): (bool, bool), describe: impl FnOnce() -> Result<(Element, Vec<String>)>) -> Result<()> {
+    fn note(
+        &mut self,
+        (in_a, in_b): (bool, bool),
+        describe: impl FnOnce() -> Result<(Element, Vec<String>)>,
+    ) -> Result<()> {
         self.count += 1;
         if self.listed.len() < self.limit {
             let (element, parts) = describe()?;
@@ -99,7 +103,7 @@ impl Differences {
         Ok(())
     }
 
-    fn names(&mut self, a: &View, b: &View) {
+    fn names(&mut self, a: &View, b: &View) -> Result<()> {
         for kind in NameKind::ALL {
             let (a, b) = (BTreeMap::from_iter(a.list_names(kind)), BTreeMap::from_iter(b.list_names(kind)));
             let ids = a.keys().chain(b.keys().filter(|id| !a.contains_key(id)));
@@ -109,10 +113,10 @@ impl Differences {
                 let element = Element::Name { kind: kind.noun(), id: *id, name: name.to_string() };
                 let sides = (names.0.is_some(), names.1.is_some());
                 let parts = if sides == (true, true) { vec!["name".to_owned()] } else { Vec::new() };
-                // Infallible: nothing is read.
-                let _ = self.note(sides, || Ok((element, parts)));
+                self.note(sides, || Ok((element, parts)))?;
             }
         }
+        Ok(())
     }
 
     fn nodes(&mut self, a: &View, b: &View) -> Result<()> {

@@ -216,8 +216,8 @@ impl Engine {
         let (last, digest) = (recovered.last, recovered.digest);
         let appender = recovered.resume(&self.env, self.log_options(), new_epoch)?;
         if control.fence_owner() == [0; 16] {
-            // No other node has taken over.
-            control.set_fence(appender.epoch())?;
+            // No other node has taken over. A replica may have led a later epoch once, which must not come again.
+            control.set_fence(appender.epoch().max(control.fence()))?;
         }
         control.set_current_log(link.id);
         // Also where nothing changes in it: a crash may have torn the header slot that did not count.

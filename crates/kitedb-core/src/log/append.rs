@@ -22,6 +22,9 @@ pub const FRAMES_PREFIX: usize = mark::MARK_LEN;
 /// The first stretch of zeros in a new segment; later ones are [`FILL_AHEAD`].
 const FIRST_FILL: u64 = 256 << 10;
 const FILL_AHEAD: u64 = 1 << 20;
+/// So many bytes after a mark, the next write begins with another one, whether or not more is durable: marks are the
+/// ways into a segment.
+const MARK_EVERY: u64 = 64 << 10;
 
 /// How a log is laid out.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +68,8 @@ pub struct Appender {
     digest: Digest,
     /// The durable index that the last mark in this log claims.
     marked: LogIndex,
+    /// Where the last mark of the segment that is being written begins, as far as this appender knows.
+    mark_at: u64,
     /// Up to where bytes of a failed append may lie.
     junk_end: u64,
     /// Whether the next segment may lie there, from a rotation that failed.
@@ -117,6 +122,7 @@ impl Appender {
             last,
             digest,
             marked: LogIndex(0),
+            mark_at: 0,
             junk_end: 0,
             half_made: false,
             written_bytes: 0,
@@ -237,7 +243,7 @@ impl Appender {
     /// Writes `buffer`: room for a mark, then frames up to `last`.
     fn put(&mut self, buffer: &mut Vec<u8>, last: LogIndex, digest: Digest) -> Result<()> {
         let durable = self.sync.durable();
-        let from = if durable > self.marked {
+        let from = if durable > self.marked || self.segment.end >= self.mark_at + MARK_EVERY {
             buffer[..mark::MARK_LEN].copy_from_slice(&mark::encode(durable, &self.control.salt()));
             0
         } else {
@@ -263,7 +269,7 @@ impl Appender {
         self.junk_end = 0;
         self.written_bytes += (buffer.len() - from) as u64;
         if from == 0 {
-            self.marked = durable;
+            (self.marked, self.mark_at) = (durable, at);
         }
         self.last = last;
         self.digest = digest;
@@ -309,6 +315,7 @@ impl Appender {
         self.half_made = false;
         self.written_bytes += self.segment.filled;
         self.older.push(info);
+        self.mark_at = 0;
         self.junk_end = 0;
         self.sync.rotate(self.segment.file.clone(), &self.segment.path, self.last);
         Ok(())

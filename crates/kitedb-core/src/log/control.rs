@@ -42,7 +42,7 @@ const PROMOTION: usize = 31;
 const END_CHECK: usize = 33;
 const SESSION: usize = 34;
 /// The epoch to which the owner in words 21 and 22 has moved the fence: where another one leads, those say nothing.
-const FENCE_OWNED: usize = 33;
+const FENCE_OWNED: usize = 35;
 const ERROR_TEXT: usize = 64;
 
 const SYNC_FAILED: u64 = 1;
@@ -197,6 +197,7 @@ impl Control {
     /// Puts the fence back to where it was before an epoch that could not begin.
     pub fn restore_fence(&self, epoch: Epoch, owner: WriterId) -> Result<()> {
         self.store_id(FENCE_OWNER, owner);
+        self.word(FENCE_OWNED).store(if owner == [0; 16] { 0 } else { epoch.0 }, Ordering::SeqCst);
         self.word(FENCE).store(epoch.0, Ordering::SeqCst);
         self.sync()
     }

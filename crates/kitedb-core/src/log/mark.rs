@@ -25,6 +25,12 @@ pub fn encode(durable: LogIndex, salt: &Salt) -> [u8; MARK_LEN] {
     out
 }
 
+/// Whether `bytes`, of which there are enough, may be a mark: a look that costs little.
+#[inline]
+pub fn looks_like_one(bytes: &[u8]) -> bool {
+    bytes[4..8] == TAG.to_le_bytes()
+}
+
 /// Reads the mark at the start of `bytes`, if a valid one of this log is there.
 pub fn parse(bytes: &[u8], salt: &Salt) -> Option<LogIndex> {
     let bytes: &[u8; MARK_LEN] = bytes.first_chunk()?;

@@ -9,6 +9,7 @@ mod frame;
 mod mark;
 mod reader;
 mod recover;
+mod seek;
 mod segment;
 mod sync;
 

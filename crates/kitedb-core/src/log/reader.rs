@@ -1,31 +1,24 @@
 //! Reading a log that someone else may be writing, in this process or another: pages of whole frames after a
 //! position, for replicas and for export. Nothing is written, and no lock is held.
 //!
-//! A place is found through an index of each segment, made of the headers passed on the way from the segment's first
-//! frame: a value in a frame may hold bytes that look like frames, so no place counts that was not reached that way.
-//! Only where damage cuts the way is a frame sought by its looks. A read that goes on where the last one ended seeks
-//! nothing.
+//! Where a frame is, `seek` finds out. A read that goes on where the last one ended seeks nothing.
 
 use super::{
-    Control, FrameHeader, FrameRef, LogIdentity, WriterId,
+    Control, FrameHeader, LogIdentity, WriterId,
     append::{FRAMES_PREFIX, segment_path},
-    frame::{HEADER_LEN, MAX_PAYLOAD, padded_len},
-    mark,
+    seek::{FoundFrame, OpenSegment, PIECE, Walk},
     segment::{self, SEGMENT_HEADER_LEN, SegmentHeader},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex},
-    io::{DiskFile, Env, FileIdentity, OpenMode},
+    io::{Env, OpenMode},
 };
 use parking_lot::Mutex;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-
-/// Bytes that are read at once where nothing tells how many are needed.
-const PIECE: usize = 64 << 10;
 
 /// What a page may hold.
 #[derive(Debug, Clone, Copy)]
@@ -128,47 +121,8 @@ struct Hint {
     segment: u64,
     index: LogIndex,
     offset: u64,
-    /// Whether that place was reached from the segment's first frame.
+    /// As [`FoundFrame::reached`].
     reached: bool,
-}
-
-#[derive(Debug)]
-struct OpenSegment {
-    seq: u64,
-    path: PathBuf,
-    header: SegmentHeader,
-    file: Arc<dyn DiskFile>,
-    /// Which file it was when it was opened.
-    identity: FileIdentity,
-    places: Mutex<Places>,
-}
-
-/// Where some frames of a segment begin, reached one from the other.
-#[derive(Debug, Default)]
-struct Places {
-    /// Ascending, about one for each [`PIECE`].
-    some: Vec<(LogIndex, u64)>,
-    /// The last one reached.
-    last: Option<(LogIndex, u64)>,
-}
-
-impl Places {
-    /// The place nearest before that of `index`, or at it.
-    fn before(&self, index: LogIndex) -> Option<(LogIndex, u64)> {
-        let last = self.last.filter(|last| last.0 <= index);
-        last.or_else(|| self.some[..self.some.partition_point(|place| place.0 <= index)].last().copied())
-    }
-
-    /// Takes note of a frame that was reached from the one before it.
-    fn reached(&mut self, index: LogIndex, offset: u64) {
-        if self.last.is_some_and(|last| last.0 >= index) {
-            return;
-        }
-        if self.some.last().is_none_or(|place| place.1 + PIECE as u64 <= offset) {
-            self.some.push((index, offset));
-        }
-        self.last = Some((index, offset));
-    }
 }
 
 impl LogReader {
@@ -455,6 +409,7 @@ impl LogReader {
         let mut walk = Walk::new(segment, offset);
         let (mut expected, mut full) = (next, false);
         let mut places = segment.places.lock();
+        let mut due = offset;
         while expected <= through {
             if chunk.frames.len() == max_frames {
                 full = true;
@@ -473,8 +428,9 @@ impl LogReader {
             let place = FramePlace { header: frame.header, at: chunk.bytes.len(), len, segment_offset: at };
             chunk.bytes.extend_from_slice(frame.bytes);
             chunk.frames.push(place);
-            if expected <= settled {
-                places.reached(expected, at);
+            if at >= due && expected <= settled {
+                places.note(expected, at);
+                due = at + PIECE as u64;
             }
             expected = LogIndex(expected.0 + 1);
             self.hint = Some(Hint { segment: segment.seq, index: expected, offset: at + len as u64, reached });
@@ -482,153 +438,7 @@ impl LogReader {
         Ok((full || !chunk.frames.is_empty()).then_some((chunk, full)))
     }
 
-    /// Where frame `index` begins in a segment, and its header.
     fn seek(&self, segment: &OpenSegment, index: LogIndex) -> Result<Option<FoundFrame>> {
-        match self.reach(segment, index)? {
-            Ok(found) => Ok(found),
-            Err(DamageOnTheWay) => self.seek_by_looks(segment, index),
-        }
-    }
-
-    /// As [`LogReader::seek`], walking from the nearest place that is known.
-    fn reach(&self, segment: &OpenSegment, index: LogIndex) -> Result<Result<Option<FoundFrame>, DamageOnTheWay>> {
-        let start = (segment.header.first, SEGMENT_HEADER_LEN as u64);
-        let settled = self.control.published();
-        let mut places = segment.places.lock();
-        let mut place = places.before(index).unwrap_or(start);
-        loop {
-            let mut walk = Walk::new(segment, place.1);
-            let mut expected = place.0;
-            while let Some((offset, frame)) = walk.next(&self.control.salt(), false)? {
-                if frame.header.log_index != expected || frame.header.epoch != segment.header.epoch {
-                    break;
-                }
-                if expected <= settled {
-                    places.reached(expected, offset);
-                }
-                if expected == index {
-                    let found = FoundFrame { offset, header: frame.header, reached: true };
-                    return Ok(Ok(FrameRef::parse(frame.bytes).map(|_| found)));
-                }
-                expected.0 += 1;
-            }
-            if expected == place.0 && place != start {
-                // Cut off and written anew since the place was noted, after the source's machine lost its power.
-                *places = Places::default();
-                place = start;
-                continue;
-            }
-            return Ok(if expected > settled { Ok(None) } else { Err(DamageOnTheWay) });
-        }
-    }
-
-    /// As [`LogReader::seek`], looking at each place where a frame may begin: frames verify themselves.
-    fn seek_by_looks(&self, segment: &OpenSegment, index: LogIndex) -> Result<Option<FoundFrame>> {
-        let io = |e| Error::io("read log segment", &segment.path, e);
-        let start = segment.places.lock().before(index).map_or(SEGMENT_HEADER_LEN as u64, |place| place.1);
-        let mut bytes = vec![0; segment.file.len().map_err(io)?.saturating_sub(start) as usize];
-        segment.file.read_exact_at(&mut bytes, start).map_err(io)?;
-        let of_this_segment =
-            |f: &FrameRef<'_>| f.header.epoch == segment.header.epoch && f.header.log_index >= segment.header.first;
-        let mut at = 0;
-        while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= HEADER_LEN) {
-            let looks = FrameRef::parse_unverified(rest).filter(of_this_segment);
-            match looks.and_then(|_| FrameRef::parse(rest)) {
-                Some(frame) if frame.header.log_index == index => {
-                    return Ok(Some(FoundFrame { offset: start + at as u64, header: frame.header, reached: false }));
-                }
-                Some(frame) => at += frame.bytes.len(),
-                None => at += 8,
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// A frame that was sought.
-#[derive(Debug, Clone, Copy)]
-struct FoundFrame {
-    /// Where it begins in its segment.
-    offset: u64,
-    header: FrameHeader,
-    /// Whether it was reached from the segment's first frame.
-    reached: bool,
-}
-
-/// The frames before the one sought do not lead to it.
-struct DamageOnTheWay;
-
-/// The length of the frame that `bytes` begin with, if they look like one.
-fn claimed_len(bytes: &[u8]) -> Option<usize> {
-    let payload = u32::from_le_bytes(*bytes.get(4..8)?.first_chunk()?) as usize;
-    let flags = bytes.get(32..40)?;
-    (payload <= MAX_PAYLOAD && bytes[..4] != [0; 4] && flags == [0; 8]).then(|| padded_len(payload))
-}
-
-/// Walks the frames of a segment, piece by piece.
-struct Walk<'a> {
-    segment: &'a OpenSegment,
-    /// Where `buffer` begins in the segment.
-    base: u64,
-    buffer: Vec<u8>,
-    at: usize,
-    piece: usize,
-    /// Whether the buffer reaches the end of the file.
-    ended: bool,
-}
-
-impl<'a> Walk<'a> {
-    fn new(segment: &'a OpenSegment, base: u64) -> Self {
-        Self { segment, base, buffer: Vec::new(), at: 0, piece: PIECE, ended: false }
-    }
-
-    /// The next frame and its offset; `None` where none is. The content is not verified unless asked for.
-    fn next(&mut self, salt: &super::Salt, verify: bool) -> Result<Option<(u64, FrameRef<'_>)>> {
-        loop {
-            let rest = &self.buffer[self.at.min(self.buffer.len())..];
-            if mark::parse(rest, salt).is_some() {
-                self.at += mark::MARK_LEN;
-                continue;
-            }
-            let len = if rest.len() < HEADER_LEN { None } else { claimed_len(rest) };
-            match len {
-                Some(len) if len <= rest.len() => break,
-                None if rest.len() >= HEADER_LEN => return Ok(None),
-                _ if self.ended => return Ok(None),
-                needed => self.fill(needed.unwrap_or(0))?,
-            }
-        }
-        let (start, at) = (self.at, self.base + self.at as u64);
-        let rest = &self.buffer[start..];
-        let frame = if verify { FrameRef::parse(rest) } else { FrameRef::parse_unverified(rest) };
-        if let Some(frame) = &frame {
-            self.at += frame.bytes.len();
-        }
-        Ok(frame.map(|frame| (at, frame)))
-    }
-
-    /// Reads on from the current place: a piece, or `needed` bytes if that is more.
-    fn fill(&mut self, needed: usize) -> Result<()> {
-        let io = |e| Error::io("read log segment", &self.segment.path, e);
-        self.base += self.at as u64;
-        self.at = 0;
-        let left = self.segment.file.len().map_err(io)?.saturating_sub(self.base);
-        let wanted = self.piece.max(needed).min(usize::try_from(left).unwrap_or(usize::MAX));
-        self.ended = wanted as u64 == left;
-        // A poll of the tail reads little, a replica that is far behind reads much at once.
-        self.piece = (2 * self.piece).min(1 << 20);
-        self.buffer.resize(wanted, 0);
-        let mut done = 0;
-        while done < wanted {
-            match self.segment.file.read_at(&mut self.buffer[done..], self.base + done as u64).map_err(io)? {
-                0 => break,
-                n => done += n,
-            }
-        }
-        self.buffer.truncate(done);
-        if done < wanted {
-            self.ended = true;
-        }
-        Ok(())
+        segment.seek(index, &self.control.salt(), self.control.published())
     }
 }

@@ -220,13 +220,11 @@ impl Source for LocalSource {
     }
 
     fn report(&self, progress: &Progress) -> Result<()> {
-        self.with(|open| {
-            if open.registry.is_none() {
-                open.registry = Registry::open(&self.env, &self.sidecar)?;
-            }
-            let stamped = Progress { reported_at_ms: self.env.host.now_ms(), ..progress.clone() };
-            open.registry.as_ref().map_or(Ok(()), |registry| registry.report(&stamped))
-        })
+        self.tell(progress, Registry::report)
+    }
+
+    fn reserve(&self, progress: &Progress) -> Result<()> {
+        self.tell(progress, Registry::reserve)
     }
 
     fn fence(&self, owner: WriterId) -> Result<Fenced> {
@@ -291,6 +289,17 @@ impl Source for LocalSource {
 }
 
 impl LocalSource {
+    /// Hands progress to the registry beside the log, if there is one.
+    fn tell(&self, progress: &Progress, how: fn(&Registry, &Progress) -> Result<()>) -> Result<()> {
+        self.with(|open| {
+            if open.registry.is_none() {
+                open.registry = Registry::open(&self.env, &self.sidecar)?;
+            }
+            let stamped = Progress { reported_at_ms: self.env.host.now_ms(), ..progress.clone() };
+            open.registry.as_ref().map_or(Ok(()), |registry| how(registry, &stamped))
+        })
+    }
+
     /// The last frame of a log whose writer is gone, as its own recovery will find it: after a loss of power what the
     /// writer had published tells nothing.
     fn recovered_end(&self, control: &Arc<Control>) -> Result<LogIndex> {

@@ -164,24 +164,35 @@ impl Leader {
     pub fn run_retention(&self) -> Result<RetentionOutcome> {
         let _one_at_a_time = self.pruning.lock();
         let head = self.engine.published();
-        let (standings, segments, _) = self.standings(head)?;
-        let replicas: Vec<_> = standings.iter().filter_map(|s| Some((s.held?, s.missing_since))).collect();
-        let holds = Holds { head, now_ms: self.engine.env.host.now_ms(), replicas: &replicas };
-        let unwanted = &segments[..retention::plan(&segments, &holds, &self.engine.options.retention)];
         let mut pruned = 0;
-        if let Some(last) = unwanted.last() {
+        if let Some(last) = self.unwanted(head)?.last() {
             if last.last > self.engine.checkpoint_index() {
                 self.engine.checkpoint()?;
             }
-            let folded = self.engine.checkpoint_index();
-            let goes = unwanted.iter().take_while(|s| s.last <= folded).count();
-            let seqs: Vec<u64> = self.reader.lock().segments().take(goes).map(|(seq, _, _)| seq).collect();
-            pruned = self.engine.remove_segments(&seqs)?;
+            // Looked at again: a replica may have begun a bootstrap meanwhile, or begins one now and waits.
+            pruned = self.registry()?.locked(|| self.let_go(head))??;
         }
         let mut reader = self.reader.lock();
         reader.refresh()?;
         let retained_floor = floor_of(reader.floor(), head);
         Ok(RetentionOutcome { pruned_segments: pruned as u64, retained_floor })
+    }
+
+    /// The segments that neither windows nor replicas ask for, oldest first.
+    fn unwanted(&self, head: LogIndex) -> Result<Vec<Kept>> {
+        let (standings, mut segments, _) = self.standings(head)?;
+        let replicas: Vec<_> = standings.iter().filter_map(|s| Some((s.held?, s.missing_since))).collect();
+        let holds = Holds { head, now_ms: self.engine.env.host.now_ms(), replicas: &replicas };
+        segments.truncate(retention::plan(&segments, &holds, &self.engine.options.retention));
+        Ok(segments)
+    }
+
+    /// Removes unwanted segments that recovery does not need. Returns how many went.
+    fn let_go(&self, head: LogIndex) -> Result<usize> {
+        let (unwanted, folded) = (self.unwanted(head)?, self.engine.checkpoint_index());
+        let goes = unwanted.iter().take_while(|s| s.last <= folded).count();
+        let seqs: Vec<u64> = self.reader.lock().segments().take(goes).map(|(seq, _, _)| seq).collect();
+        self.engine.remove_segments(&seqs)
     }
 }
 

@@ -116,16 +116,31 @@ impl Registry {
 
     /// Takes a report in, in place of the last one of the same replica.
     pub fn report(&self, progress: &Progress) -> Result<()> {
-        let id = &progress.replica_id;
+        let slot = self.slot_of(&progress.replica_id)?;
+        let _one_at_a_time = self.claiming.lock();
+        self.write(slot, progress);
+        Ok(())
+    }
+
+    /// As [`Registry::report`], and whoever was letting go of the log by earlier reports has ended: what is there
+    /// afterwards is kept.
+    pub fn reserve(&self, progress: &Progress) -> Result<()> {
+        let slot = self.slot_of(&progress.replica_id)?;
+        self.locked(|| self.write(slot, progress))
+    }
+
+    fn slot_of(&self, id: &str) -> Result<usize> {
         if id.is_empty() || id.len() > MAX_ID {
             let what = format_args!("a replica id has 1 to {MAX_ID} bytes; this one has {}", id.len());
             return Err(Error::invalid(what));
         }
-        let slot = match self.find(id) {
-            Some(slot) => slot,
-            None => self.claim(id)?,
-        };
-        let _one_at_a_time = self.claiming.lock();
+        match self.find(id) {
+            Some(slot) => Ok(slot),
+            None => self.claim(id),
+        }
+    }
+
+    fn write(&self, slot: usize, progress: &Progress) {
         let word = |at: usize| &self.words[slot * SLOT + at];
         word(SEQUENCE).fetch_or(1, Ordering::SeqCst);
         word(EPOCH).store(progress.epoch.0, Ordering::SeqCst);
@@ -133,7 +148,6 @@ impl Registry {
         word(DURABLE).store(progress.durable.0, Ordering::SeqCst);
         word(REPORTED).store(progress.reported_at_ms, Ordering::SeqCst);
         word(SEQUENCE).fetch_add(1, Ordering::SeqCst);
-        Ok(())
     }
 
     /// Forgets a replica: the log is no longer kept for it. Returns whether it was known.
@@ -211,11 +225,11 @@ impl Registry {
         })?
     }
 
-    /// Runs `change` while nobody else, in any process, takes or frees a slot.
-    fn locked<T>(&self, change: impl FnOnce() -> T) -> Result<T> {
+    /// Runs `change` while nobody else, in any process, takes or frees a slot, reserves, or lets go of the log.
+    pub fn locked<T>(&self, change: impl FnOnce() -> T) -> Result<T> {
         let io = |e| Error::io("lock", &self.path, e);
         let _in_this_process = self.claiming.lock();
-        for _ in 0..1000 {
+        for _ in 0..10_000 {
             if self.file.try_lock(LOCK..LOCK + 1, LockKind::Exclusive).map_err(io)? {
                 let changed = change();
                 self.file.unlock(LOCK..LOCK + 1).map_err(io)?;

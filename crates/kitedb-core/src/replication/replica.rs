@@ -250,7 +250,7 @@ impl Replica {
                 snapshot = source.snapshot(true)?;
             }
             let mark = snapshot.checkpoint();
-            source.report(&Progress {
+            source.reserve(&Progress {
                 replica_id: self.id.clone(),
                 epoch: mark.epoch,
                 applied: mark.log_index,
@@ -276,7 +276,7 @@ impl Replica {
         Ok(())
     }
 
-    /// Whether every frame after a snapshot up to `head` can be read.
+    /// Whether the log goes on after a snapshot, and every frame up to `head` can be read.
     fn log_is_whole(
         &self,
         source: &dyn Source,
@@ -285,7 +285,7 @@ impl Replica {
         head: LogIndex,
     ) -> Result<()> {
         let mut at = At { index, digest, ..At::start() };
-        while at.index < head {
+        loop {
             let limits = PageLimits { max_frames: usize::MAX, max_bytes: PAGE_BYTES, through: head };
             let page = source.page_unattributed(&at, limits)?.page;
             for chunk in &page.chunks {
@@ -300,10 +300,11 @@ impl Replica {
             let Some(last) = page.last().map(|last| last.header) else {
                 return page.fault.map_or_else(|| Ok(()), Err);
             };
-            at.index = last.log_index;
-            at.digest = last.digest;
+            (at.index, at.digest) = (last.log_index, last.digest);
+            if at.index >= head {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Takes over: fences the source, takes everything that it acknowledged, and begins the next epoch on this

@@ -65,6 +65,8 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn report(&self, progress: &Progress) -> Result<()>;
     /// Ends the epoch that the source leads, on behalf of `owner`, who begins the next one.
     fn fence(&self, owner: WriterId) -> Result<Fenced>;
+    /// As [`Source::report`], and what of the log after that position is there when this returns will be kept.
+    fn reserve(&self, progress: &Progress) -> Result<()>;
     /// Whether it was `owner` who ended the epoch that led last, perhaps without living to see where.
     fn is_fenced_by(&self, owner: WriterId) -> Result<bool>;
     /// Sleeps until more than `seen` is published, where that can be known, or `timeout` has passed.

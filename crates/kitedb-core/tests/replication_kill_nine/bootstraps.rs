@@ -29,7 +29,8 @@ fn kill_in_the_midst(mode: SyncMode) {
         assert_ne!(compare(&replica, &source).unwrap().equal, Some(false));
         drop(source);
         replica.replica_bootstrap_from_snapshot().unwrap();
-        stage.ledger.note_all(primary.said());
+        // What comes next is kept for it from the first moment on.
+        replica.replica_catch_up_once(1000).unwrap();
         stage.ledger.note_all(primary.kill_nine());
         let primary = stage.primary("primary");
         stage.ledger.expect_all(&primary);

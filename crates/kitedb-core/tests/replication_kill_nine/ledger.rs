@@ -77,7 +77,10 @@ impl Ledger {
                 let (writer, n, token): (usize, i64, Token) =
                     (writer.parse().unwrap(), n.parse().unwrap(), token.parse().unwrap());
                 let before = self.items.insert(writer, n);
-                assert!(before.is_none_or(|before| before < n), "writer {writer}: {n} was acknowledged after {before:?}");
+                assert!(
+                    before.is_none_or(|before| before < n),
+                    "writer {writer}: {n} was acknowledged after {before:?}"
+                );
                 self.expect_within_limit(token, "was acknowledged");
                 self.tokens.push(token);
                 Ok(None)

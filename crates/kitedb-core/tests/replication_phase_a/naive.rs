@@ -28,6 +28,8 @@ pub struct RawSegment {
     pub digest_before: u128,
     pub begun_ms: u64,
     pub frames: Vec<RawFrame>,
+    /// Where its marks begin, and the index that each claims durable.
+    pub marks: Vec<(usize, u64)>,
     /// Where its last frame or mark ends.
     pub end: usize,
     pub len: usize,
@@ -105,9 +107,11 @@ impl RawSegment {
         assert_eq!(&bytes[..8], b"KITELOG\x01");
         assert_eq!(u32_at(bytes, 124), crc32fast::hash(&bytes[..124]), "the header's CRC");
         let number = digits.parse().unwrap();
-        let (mut at, mut frames) = (SEGMENT_HEADER, Vec::new());
+        let (mut at, mut frames, mut marks) = (SEGMENT_HEADER, Vec::new(), Vec::new());
         while let Some((mark, whole)) = whole(bytes, at) {
-            if !mark {
+            if mark {
+                marks.push((at, u64_at(whole, 8)));
+            } else {
                 frames.push(RawFrame { segment: number, offset: at as u64, ..RawFrame::parse(whole) });
             }
             at += whole.len();
@@ -122,6 +126,7 @@ impl RawSegment {
             digest_before: u128_at(bytes, 72),
             begun_ms: u64_at(bytes, 88),
             frames,
+            marks,
             end: at,
             len: bytes.len(),
         }

@@ -129,6 +129,41 @@ fn commit(db: &Database, payload: usize) -> u64 {
     tx.commit().unwrap().log_index.0
 }
 
+/// Who seeks a frame finds his way in by marks.
+#[test]
+fn a_mark_is_never_far_and_claims_only_what_is_durable() {
+    for mode in MODES {
+        let machine = Machine::new("primary", 1, mode);
+        let options = machine.options(ReplicationRole::Primary).replication_segment_max_bytes(1 << 20);
+        let db = machine.open(options).unwrap();
+        for n in 1..=400 {
+            commit(&db, 10_000);
+            if n % 100 == 0 {
+                db.sync().unwrap();
+            }
+        }
+        let segments = segments(&machine);
+        assert!(segments.len() > 3);
+        for segment in &segments {
+            let ways_in = [SEGMENT_HEADER].into_iter().chain(segment.marks.iter().map(|mark| mark.0)).chain([segment.end]);
+            let ways_in: Vec<usize> = ways_in.collect();
+            assert!(ways_in.windows(2).all(|pair| pair[1] - pair[0] < (64 << 10) + 12_000), "{ways_in:?}");
+            for (at, claimed) in &segment.marks {
+                let before = segment.frames.iter().take_while(|frame| frame.offset < *at as u64).last();
+                let written = before.map_or(segment.first - 1, |frame| frame.index);
+                assert!(*claimed <= written, "a mark after frame {written} claims {claimed}");
+            }
+            assert!(segment.marks.is_sorted_by_key(|mark| mark.1));
+        }
+        if mode == SyncMode::Off {
+            let claims = |claimed: u64| segments.iter().flat_map(|s| &s.marks).any(|mark| mark.1 == claimed);
+            assert!(claims(100) && claims(300));
+            let last = segments.last().unwrap();
+            assert!(last.marks.last().unwrap().1 < last.frames.last().unwrap().index);
+        }
+    }
+}
+
 #[test]
 fn a_frame_is_a_header_a_payload_and_padding_and_is_never_split() {
     let machine = Machine::new("primary", 1, SyncMode::Full);

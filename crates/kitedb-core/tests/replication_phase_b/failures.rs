@@ -20,7 +20,9 @@ fn an_append_that_is_made_to_fail_leaves_everything_as_it_was() {
             let options = machine.options(ReplicationRole::Primary);
             let db = machine.open(options.replication_fail_after_append_for_testing(allowed)).unwrap();
             let mut graph = Graph::new(allowed);
-            (0..allowed).for_each(|_| drop(graph.commit(&db)));
+            for index in 1..=allowed {
+                assert_eq!(graph.commit(&db), token(1, index));
+            }
             let before = graph.clone();
             for failure in 1..=3 {
                 let error = expect_error(graph.try_commit(&db), ErrorCode::Io, "replication append");

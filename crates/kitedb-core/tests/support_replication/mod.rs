@@ -160,9 +160,15 @@ impl Graph {
         self.try_commit(db).unwrap()
     }
 
+    /// A commit, and from now on other ones than a copy of this graph makes.
+    pub fn commit_apart(&mut self, db: &Database) -> Token {
+        self.rng = Rng::new(self.rng.next());
+        self.commit(db)
+    }
+
     /// So many commits; returns the last one's token.
     pub fn grow(&mut self, db: &Database, commits: u64) -> Token {
-        (0..commits).map(|_| self.commit(db)).last().unwrap()
+        (0..commits).fold(Token::default(), |_, _| self.commit(db))
     }
 
     /// The commits after `index` are gone.

@@ -273,8 +273,8 @@ impl Cluster {
 
     fn fenced(&mut self, show: &mut dyn Write) -> Outcome {
         say(show, &["It is started again, and knows nothing of what has happened."])?;
-        let args = ["demo-writer".as_ref(), self.old.path(), "--role".as_ref(), "primary".as_ref()];
-        let output = run(&args)?;
+        let [role, primary, commits, one] = ["--role", "primary", "--commits", "1"].map(OsStr::new);
+        let output = run(&["demo-writer".as_ref(), self.old.path(), role, primary, commits, one])?;
         let said = String::from_utf8_lossy(&output.stderr);
         let error = said.lines().find(|line| line.contains("stale primary")).unwrap_or_default();
         if output.status.success() || error.is_empty() || !output.stdout.is_empty() {

@@ -29,7 +29,8 @@ pub fn run(args: &DemoWriterArgs, out: &mut dyn Write) -> Outcome {
     let options = options.checkpoint_log_bytes(LOG_BYTES).replication_segment_max_bytes(LOG_BYTES);
     let database = Database::open(&args.common.database, options)?;
     let first = 1 + database.snapshot()?.count_nodes_by_label(WRITE);
-    for number in first.. {
+    let last = args.commits.map_or(u64::MAX, |commits| first + commits - 1);
+    for number in first..=last {
         let mut transaction = database.begin()?;
         write(&mut transaction, number)?;
         let token = transaction.commit()?;

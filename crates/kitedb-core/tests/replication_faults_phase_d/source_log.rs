@@ -1,0 +1,248 @@
+//! The source's log is damaged, cut short, or lacks a segment.
+
+use crate::support_replication::{
+    Graph, Machine, catch_up, expect_error, expect_following, expect_needs_reseed, primary_status, replica_status,
+};
+use kitedb_core::{
+    Database, ErrorCode, ErrorKind, ReplicaState, ReplicationRole, SyncMode,
+    io::{Disk, sim::Crash},
+};
+use std::path::Path;
+
+/// A primary with ten frames, one in each segment, and a replica that has three of them.
+struct Scene {
+    a: Machine,
+    b: Machine,
+    primary: Database,
+    replica: Database,
+    graph: Graph,
+}
+
+fn scene() -> Scene {
+    let (a, b) = (Machine::new("primary", 1, SyncMode::Full), Machine::new("replica", 2, SyncMode::Full));
+    let options = a.options(ReplicationRole::Primary).replication_segment_max_bytes(1);
+    let (primary, mut graph) = (a.open(options).unwrap(), Graph::new(1));
+    graph.grow(&primary, 10);
+    let replica = b.replica_of(&a);
+    assert_eq!(replica.replica_catch_up_once(3).unwrap(), 3);
+    Scene { a, b, primary, replica, graph }
+}
+
+/// Cuts a file to `len` bytes, as somebody outside would.
+fn cut(machine: &Machine, path: &Path, len: usize) {
+    let bytes = machine.disk.read(path).unwrap();
+    machine.disk.write(path, &bytes[..len.min(bytes.len())]).unwrap();
+}
+
+/// The replica was told, says so, keeps what it has, and is well after a reseed.
+#[track_caller]
+fn expect_told_and_mended(scene: Scene, shown: u64) {
+    let Scene { a, b, primary, replica, mut graph } = scene;
+    let status = replica_status(&replica);
+    assert!(status.last_error.is_some(), "{status:?}");
+    assert!(matches!(status.state, ReplicaState::Stalled | ReplicaState::NeedsReseed), "{status:?}");
+    assert_eq!(graph.expect(&replica), shown);
+    assert!(replica.check().unwrap().is_clean());
+    // It survives a reopen.
+    let error = status.last_error.clone();
+    replica.close().unwrap();
+    let replica = b.replica_of(&a);
+    assert_eq!(replica_status(&replica).last_error, error);
+    assert_eq!(replica_status(&replica).needs_reseed, status.needs_reseed);
+    assert_eq!(graph.expect(&replica), shown);
+
+    replica.replica_reseed_from_snapshot().unwrap();
+    graph.expect_all(&replica);
+    expect_following(&replica, &primary);
+    graph.grow(&primary, 2);
+    assert_eq!(catch_up(&replica), 2);
+    graph.expect_all(&replica);
+    expect_following(&replica, &primary);
+}
+
+#[test]
+fn a_frame_in_a_middle_segment_does_not_verify() {
+    let scene = scene();
+    scene.a.damage(&scene.a.segments()[6], 1 << 20);
+    // What comes before it is applied, then the rest is reported.
+    let error = scene.replica.replica_catch_up_once(100).unwrap_err();
+    assert!(matches!(error.code(), ErrorCode::Corrupt | ErrorCode::NeedsReseed), "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Reseed);
+    assert!(error.to_string().contains("CRC mismatch") || error.to_string().contains("verify"), "{error}");
+    assert_eq!(replica_status(&scene.replica).applied_log_index, 6);
+    for _ in 0..3 {
+        scene.replica.replica_catch_up_once(100).unwrap_err();
+    }
+    expect_told_and_mended(scene, 6);
+}
+
+#[test]
+fn a_frame_in_the_active_segment_does_not_verify() {
+    let (a, b) = (Machine::new("primary", 1, SyncMode::Full), Machine::new("replica", 2, SyncMode::Full));
+    let options = a.options(ReplicationRole::Primary).replication_segment_max_bytes(1 << 20);
+    let (primary, mut graph) = (a.open(options).unwrap(), Graph::new(2));
+    graph.grow(&primary, 10);
+    let replica = b.replica_of(&a);
+    assert_eq!(replica.replica_catch_up_once(3).unwrap(), 3);
+    let segment = a.segments().remove(0);
+    a.damage(&segment, 1 << 20);
+    let error = replica.replica_catch_up_once(100).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Reseed, "{error:?}");
+    assert_eq!(replica_status(&replica).applied_log_index, 9);
+    expect_told_and_mended(Scene { a, b, primary, replica, graph }, 9);
+}
+
+/// Every byte of a segment, one after the other: told, or of no consequence; never another graph.
+#[test]
+fn no_damaged_byte_goes_unnoticed() {
+    let (a, b) = (Machine::new("primary", 1, SyncMode::Full), Machine::new("replica", 2, SyncMode::Full));
+    let options = a.options(ReplicationRole::Primary).replication_segment_max_bytes(1 << 20);
+    let (primary, mut graph) = (a.open(options).unwrap(), Graph::new(3));
+    graph.grow(&primary, 4);
+    let segment = a.segments().remove(0);
+    let used = a.disk.read(&segment).unwrap().iter().rposition(|b| *b != 0).unwrap() as u64 + 1;
+    let (mut told, mut shown) = (0, [0; 5]);
+    for at in 0..used {
+        a.disk.corrupt(&segment, at, 0x04).unwrap();
+        let replica = Machine::new("other", 3 + at, SyncMode::Off).replica_of(&a);
+        let result = replica.replica_catch_up_once(100);
+        told += u64::from(result.is_err());
+        let index = graph.expect(&replica);
+        shown[index as usize] += 1;
+        // Never caught up while a frame is missing.
+        assert!(result.is_err() || index == 4, "byte {at}: {index} shown, and nothing said");
+        primary.primary_remove_replica(&replica_status(&replica).replica_id).unwrap();
+        a.disk.corrupt(&segment, at, 0x04).unwrap();
+    }
+    assert!(told > used / 2, "{told} of {used}");
+    assert!(shown[1] > 0 && shown[2] > 0 && shown[3] > 0, "{shown:?}");
+    let replica = b.replica_of(&a);
+    catch_up(&replica);
+    graph.expect_all(&replica);
+}
+
+#[test]
+fn a_segment_was_cut_short() {
+    for (segment, keep) in [(5, 600), (5, 512), (5, 100), (5, 0), (9, 600), (9, 0)] {
+        let scene = scene();
+        cut(&scene.a, &scene.a.segments()[segment], keep);
+        let error = scene.replica.replica_catch_up_once(100).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Reseed, "{segment} cut to {keep}: {error:?}");
+        expect_told_and_mended(scene, segment as u64);
+    }
+}
+
+/// R30: the segment with the next frame is gone, and later ones are there.
+#[test]
+fn the_segment_with_the_next_frame_is_missing() {
+    for reopened in [false, true] {
+        let mut scene = scene();
+        scene.a.disk.remove(&scene.a.segments()[3]).unwrap();
+        if reopened {
+            scene.replica.close().unwrap();
+            scene.replica = scene.b.replica_of(&scene.a);
+        }
+        for _ in 0..3 {
+            expect_error(scene.replica.replica_catch_up_once(100), ErrorCode::NeedsReseed, "needs reseed");
+            expect_needs_reseed(&scene.replica);
+        }
+        expect_told_and_mended(scene, 3);
+    }
+}
+
+#[test]
+fn a_segment_further_on_is_missing() {
+    let scene = scene();
+    scene.a.disk.remove(&scene.a.segments()[7]).unwrap();
+    expect_error(scene.replica.replica_catch_up_once(100), ErrorCode::NeedsReseed, "needs reseed");
+    // Everything before it was applied.
+    expect_needs_reseed(&scene.replica);
+    expect_told_and_mended(scene, 7);
+}
+
+#[test]
+fn the_newest_segment_is_missing() {
+    let scene = scene();
+    scene.a.disk.remove(scene.a.segments().last().unwrap()).unwrap();
+    let error = scene.replica.replica_catch_up_once(100).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Reseed, "{error:?}");
+    assert_eq!(replica_status(&scene.replica).applied_log_index, 9);
+    expect_told_and_mended(scene, 9);
+}
+
+#[test]
+fn every_segment_is_missing() {
+    let scene = scene();
+    scene.a.segments().iter().for_each(|path| scene.a.disk.remove(path).unwrap());
+    expect_error(scene.replica.replica_catch_up_once(100), ErrorCode::NeedsReseed, "needs reseed");
+    expect_told_and_mended(scene, 3);
+}
+
+/// What is behind a replica cannot hurt it.
+#[test]
+fn damage_to_segments_that_it_has_does_not_matter() {
+    let scene = scene();
+    let segments = scene.a.segments();
+    scene.a.damage(&segments[0], 1 << 20);
+    cut(&scene.a, &segments[1], 40);
+    assert_eq!(catch_up(&scene.replica), 7);
+    scene.graph.expect_all(&scene.replica);
+    expect_following(&scene.replica, &scene.primary);
+}
+
+/// A replica that follows is not hurt, either, by what is put in the place of segments that it has.
+#[test]
+fn the_primary_itself_goes_on_after_damage_to_what_it_has_folded() {
+    let Scene { a, primary, mut graph, .. } = scene();
+    primary.checkpoint().unwrap();
+    a.damage(&a.segments()[4], 1 << 20);
+    graph.grow(&primary, 2);
+    graph.expect_all(&primary);
+    let a = a.restart(Crash::Kill);
+    drop(primary);
+    let primary = a.primary();
+    graph.expect_all(&primary);
+    graph.grow(&primary, 1);
+}
+
+/// Recovery of the primary needs a damaged frame: it does not open for writing, it says why, and it can be read.
+#[test]
+fn a_primary_whose_recovery_needs_a_damaged_frame_can_be_read_and_its_replica_takes_over() {
+    let Scene { a, b, primary, replica, mut graph } = scene();
+    catch_up(&replica);
+    replica.close().unwrap();
+    let a = a.restart(Crash::Kill);
+    drop(primary);
+    a.damage(&a.segments()[4], 1 << 20);
+    let error = expect_error(a.try_primary(), ErrorCode::Corrupt, "log index 5");
+    assert!(error.to_string().contains("segment"), "{error}");
+    let reader = a.open(a.options(ReplicationRole::Primary).read_only(true)).unwrap();
+    assert_eq!(graph.expect(&reader), 4);
+
+    // The replica has everything.
+    let replica = b.replica_of(&a);
+    graph.expect_all(&replica);
+    let promotion = replica.replica_promote(false).or_else(|_| replica.replica_promote(true)).unwrap();
+    assert_eq!(promotion.last_kept.log_index.0, 10);
+    graph.grow(&replica, 2);
+    graph.expect_all(&replica);
+}
+
+#[test]
+fn the_floor_outran_the_replica() {
+    let (a, b) = (Machine::new("primary", 1, SyncMode::Full), Machine::new("replica", 2, SyncMode::Full));
+    let options = a.options(ReplicationRole::Primary).replication_segment_max_bytes(1);
+    let (primary, mut graph) = (a.open(options.replication_retention_min_entries(2)).unwrap(), Graph::new(4));
+    graph.grow(&primary, 3);
+    let replica = b.replica_of(&a);
+    catch_up(&replica);
+    primary.primary_remove_replica(&replica_status(&replica).replica_id).unwrap();
+    graph.grow(&primary, 7);
+    let floor = primary.primary_run_retention().unwrap().retained_floor;
+    assert_eq!(floor, 8);
+    let error = expect_error(replica.replica_catch_up_once(100), ErrorCode::NeedsReseed, "below retained floor");
+    assert!(error.to_string().contains("needs reseed") && error.to_string().contains("8"), "{error}");
+    expect_needs_reseed(&replica);
+    assert_eq!(primary_status(&primary).retained_floor, 8);
+    expect_told_and_mended(Scene { a, b, primary, replica, graph }, 3);
+}
