@@ -215,7 +215,7 @@ impl Node {
     fn keep(&self, control: &Control, done: &mut u64, retain: bool) {
         let asked = control.checkpoints_asked();
         if asked != *done {
-            match self.engine.checkpoint() {
+            match self.engine.checkpoint_to_be_copied() {
                 Ok(()) => control.set_checkpoints_done(asked),
                 Err(e) => tracing::warn!("a checkpoint that a replica asked for failed: {e}"),
             }
@@ -236,7 +236,7 @@ fn checkpoint_here(env: &Env, path: &Path) -> Option<Result<()>> {
     if node.engine.closed.load(Ordering::Acquire) {
         return None;
     }
-    Some(node.engine.checkpoint())
+    Some(node.engine.checkpoint_to_be_copied())
 }
 
 /// The id under which the replica with that sidecar reports: the sidecar's absolute path.

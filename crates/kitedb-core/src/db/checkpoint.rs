@@ -5,6 +5,7 @@ use super::engine::{Commit, Engine};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{EdgeKey, LabelId, LogIndex, NodeId, NodeRecord, PropKeyId},
+    log::Appender,
     state::{Delta, Levels, MAX_READABLE_RUNS},
     store::{CheckpointMark, EntryKind, HistoryEntry, Manifest, Pace, Run, RunBounds, TableBounds, merge, plan_merge},
 };
@@ -13,10 +14,20 @@ use std::sync::{Arc, atomic::Ordering};
 impl Engine {
     /// Writes every commit so far to the file and lets go of the log behind it.
     pub(crate) fn checkpoint(&self) -> Result<()> {
+        self.checkpoint_and(|_| Ok(()))
+    }
+
+    /// The same, and the log goes on in a new segment right after what is in the file then: who copies the file can
+    /// follow from there, whatever became of the segment before.
+    pub(crate) fn checkpoint_to_be_copied(&self) -> Result<()> {
+        self.checkpoint_and(Appender::leave_segment)
+    }
+
+    fn checkpoint_and(&self, begin: impl FnOnce(&mut Appender) -> Result<()>) -> Result<()> {
         let _one_at_a_time = self.checkpointing.lock();
         // A checkpoint that failed left its delta frozen: it comes first.
         let result = self.write_frozen().and_then(|()| {
-            self.freeze()?;
+            self.freeze(begin)?;
             self.write_frozen()
         });
         self.checkpointed.notify_all();
@@ -24,9 +35,10 @@ impl Engine {
     }
 
     /// Ends the active delta and begins another one over it, if it holds anything.
-    fn freeze(&self) -> Result<()> {
+    fn freeze(&self, begin: impl FnOnce(&mut Appender) -> Result<()>) -> Result<()> {
         let mut commit = self.commit.lock();
         let Commit { appender, last, frozen_at_bytes, .. } = &mut *commit;
+        appender.as_mut().map_or(Ok(()), begin)?;
         let levels = self.levels.load_full();
         if levels.active.is_empty() {
             return Ok(());

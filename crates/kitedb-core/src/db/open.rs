@@ -146,7 +146,7 @@ impl Engine {
     fn recover_for_writing(&self) -> Result<()> {
         // Recovery looks at the fence and sets it: meanwhile nobody else may move it.
         let _fence = self.sidecar.as_deref().map(FenceLock::take).transpose()?;
-        let link = self.store.log_link();
+        let (link, damage) = (self.store.log_link(), self.damage.lock().take());
         let moved = match (link.kind, &self.sidecar) {
             (LogKind::Private, Some(_)) => Some(wal_dir(&self.path)),
             (LogKind::Sidecar, None) => Some(self.options.sidecar_dir(&self.path)),
@@ -169,6 +169,7 @@ impl Engine {
                 }
             }
             Some(_) => {}
+            None if damage.is_some() => damage.into_iter().for_each(|damage| self.go_on_damaged(damage, &[])),
             None if link.open => self.recover_from(&link, &self.log_dir, self.sidecar.clone())?,
             None => {}
         }
@@ -238,14 +239,32 @@ impl Engine {
             return Ok(());
         }
         let (disk, dir, file_id) = (&*self.env.disk, self.log_dir.clone(), self.store.file_id());
-        let control = match Control::open(disk, &dir, OpenMode::ReadWrite)? {
+        let link = self.store.log_link();
+        // Without it nobody can tell who leads, nor where the log ends.
+        let needed = link.kind == LogKind::Sidecar && link.open;
+        let found = Control::open(disk, &dir, OpenMode::ReadWrite).and_then(|found| match found {
+            None if needed => Err(no_control(&dir, self.store.manifest().checkpoint.log_index)),
+            found => Ok(found),
+        });
+        let found = match found {
+            // A replica always opens, so that it can be reseeded.
+            Err(e)
+                if self.options.role == ReplicationRole::Replica
+                    && matches!(e.code(), ErrorCode::Corrupt | ErrorCode::LogMismatch) =>
+            {
+                Control::remove(disk, &dir)?;
+                *self.damage.get_mut() = needed.then_some(e);
+                None
+            }
+            found => found?,
+        };
+        let control = match found {
             Some(control) => control,
             None => {
                 let io = |e| Error::io("create replication sidecar", &dir, e);
                 disk.create_dir(&dir).map_err(io)?;
                 let log = LogIdentity { log_id: self.env.host.random(), file_id };
                 let commit = self.commit.get_mut();
-                let link = self.store.log_link();
                 if link.kind == LogKind::Sidecar && !link.open && self.options.role == ReplicationRole::Primary {
                     // Its fence went with the old sidecar: who may have taken over cannot be told.
                     (commit.epoch, commit.writer_id) = (Epoch(commit.epoch.0 + 1), self.env.host.random());
@@ -359,7 +378,12 @@ impl Engine {
         if self.role() == ReplicationRole::Disabled {
             return Ok(());
         }
-        let Some(control) = Control::open(&*self.env.disk, &self.log_dir, OpenMode::Read)? else { return Ok(()) };
+        let control = match Control::open(&*self.env.disk, &self.log_dir, OpenMode::Read) {
+            // Damage there locks nobody out of what the file holds.
+            Err(e) if e.code() == ErrorCode::Corrupt => None,
+            found => found?,
+        };
+        let Some(control) = control else { return Ok(()) };
         control.expect(self.store.file_id()).map_err(|e| e.context("replication sidecar"))?;
         self.set_role(if control.is_replica() { ReplicationRole::Replica } else { ReplicationRole::Primary });
         let fenced = control.fence_owner() != [0; 16];
@@ -553,6 +577,17 @@ pub(crate) fn checked_path(env: &Env, path: &Path) -> Result<PathBuf> {
         return Err(Error::invalid(what));
     }
     Ok(path.to_owned())
+}
+
+fn no_control(dir: &Path, index: LogIndex) -> Error {
+    Error::new(
+        ErrorCode::LogMismatch,
+        format_args!(
+            "commits after log index {index} are not in the database file: they should be in {}, which has no control \
+             file; put that back, or open read-only to read the state at index {index}",
+            dir.display()
+        ),
+    )
 }
 
 /// The folder of the private log of the database at `path`.

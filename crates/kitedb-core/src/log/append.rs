@@ -222,6 +222,12 @@ impl Appender {
         self.rotate(epoch, writer_id)
     }
 
+    /// Goes on in a new segment, unless this one is empty; all before it is durable then.
+    pub fn leave_segment(&mut self) -> Result<()> {
+        let SegmentHeader { epoch, writer_id, first, .. } = self.segment.header;
+        if self.last < first { Ok(()) } else { self.begin_epoch(epoch, writer_id) }
+    }
+
     fn discard_half_made(&mut self) -> Result<()> {
         if self.half_made {
             segment::discard(&*self.env.disk, &self.dir, self.segment.seq + 1)?;

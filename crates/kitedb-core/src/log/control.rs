@@ -100,6 +100,15 @@ impl Control {
         Ok(control)
     }
 
+    /// Removes the control file in `dir`, if there is one.
+    pub fn remove(disk: &dyn Disk, dir: &Path) -> Result<()> {
+        let path = dir.join(CONTROL_NAME);
+        match disk.remove(&path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io("remove log control file", &path, e)),
+            _ => Ok(()),
+        }
+    }
+
     /// Maps the control file of an existing log (for [`OpenMode::Read`], reads it once); `None` if it is not there.
     pub fn open(disk: &dyn Disk, dir: &Path, mode: OpenMode) -> Result<Option<Self>> {
         let path = dir.join(CONTROL_NAME);
@@ -110,9 +119,12 @@ impl Control {
             Err(e) => return Err(io(e)),
         };
         let mut head = [0u8; WORDS * 8];
-        file.read_exact_at(&mut head, 0).map_err(io)?;
+        let short = match file.read_exact_at(&mut head, 0) {
+            Err(e) if e.kind() == ErrorKind::UnexpectedEof => true,
+            read => read.map(|()| false).map_err(io)?,
+        };
         let (fixed, crc) = head[..72].split_at(64);
-        if fixed[..8] != MAGIC.to_le_bytes() || crc != u64::from(crc32fast::hash(fixed)).to_le_bytes() {
+        if short || fixed[..8] != MAGIC.to_le_bytes() || crc != u64::from(crc32fast::hash(fixed)).to_le_bytes() {
             return Err(Error::corrupt(format_args!("the log control file {} does not verify", path.display())));
         }
         let part = |at: usize| -> [u8; 16] { std::array::from_fn(|i| fixed[at + i]) };

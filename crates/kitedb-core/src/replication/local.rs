@@ -176,15 +176,19 @@ impl Source for LocalSource {
             // What a fence ended is complete, whatever its writer had published.
             let through = limits.through.min(head.max(fenced_end.unwrap_or_default()));
             let session = control.session();
+            let verify = |open: &mut Open| match open.verify(at) {
+                Err(_) if self.holds(at) => Ok(true),
+                result => result,
+            };
             let mut verified = open.verified == Some((at.index, session)) && head >= at.index;
             if !verified {
-                verified = open.verify(at)?;
+                verified = verify(open)?;
             }
             let looks = open.reader.refreshes();
             let page = open.reader.read(at.index, PageLimits { through, ..limits })?;
             if open.reader.refreshes() != looks {
                 // Another segment may have taken the place of what this replica holds.
-                verified = open.verify(at)?;
+                verified = verify(open)?;
             }
             let known = page.last().map(|last| last.header.log_index).or(verified.then_some(at.index));
             open.verified = known.map(|index| (index, session));
@@ -289,10 +293,20 @@ impl Source for LocalSource {
 }
 
 impl LocalSource {
+    /// Whether the source's file is at that very position: then its log need not have it.
+    fn holds(&self, at: &At) -> bool {
+        let Ok(store) = Store::open(&self.env, &self.db_path, false) else { return false };
+        let manifest = store.manifest();
+        let CheckpointMark { log_index, digest, .. } = manifest.checkpoint;
+        let led = manifest.history.iter().rev().find(|h| h.first <= at.index);
+        (log_index, digest) == (at.index, at.digest)
+            && led.is_some_and(|led| (led.epoch, led.writer_id) == (at.epoch, at.writer_id))
+    }
+
     /// Hands progress to the registry beside the log, if there is one.
     fn tell(&self, progress: &Progress, how: fn(&Registry, &Progress) -> Result<()>) -> Result<()> {
         self.with(|open| {
-            if open.registry.is_none() {
+            if !open.registry.as_ref().is_some_and(|registry| registry.is_current(&self.env)) {
                 open.registry = Registry::open(&self.env, &self.sidecar)?;
             }
             let stamped = Progress { reported_at_ms: self.env.host.now_ms(), ..progress.clone() };

@@ -114,6 +114,14 @@ impl Registry {
         Ok(sound.then(|| Self { words, file, path, claiming: Mutex::new(()) }))
     }
 
+    /// Whether the registry at its path is still this one.
+    pub fn is_current(&self, env: &Env) -> bool {
+        match (env.disk.identity(&self.path), self.file.identity()) {
+            (Ok(there), Ok(here)) => there == here,
+            _ => false,
+        }
+    }
+
     /// Takes a report in, in place of the last one of the same replica.
     pub fn report(&self, progress: &Progress) -> Result<()> {
         let slot = self.slot_of(&progress.replica_id)?;

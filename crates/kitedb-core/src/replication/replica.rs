@@ -243,6 +243,13 @@ impl Replica {
         let head = source.head()?;
         self.source_head.store(head.0, Ordering::Release);
         let mut snapshot = source.snapshot(false)?;
+        if snapshot.checkpoint().log_index < self.engine.published().min(head) {
+            // So that readers here do not see the graph go back, if that can be helped.
+            match source.snapshot(true) {
+                Ok(newer) => snapshot = newer,
+                Err(e) => tracing::info!("a bootstrap takes the source's last checkpoint, not a new one: {e}"),
+            }
+        }
         // First the log is kept from the snapshot on, then the snapshot is looked at again: what follows it cannot be
         // let go any more. Where it was already, or is damaged, a newer snapshot passes over that.
         for fresh in [false, true] {

@@ -129,7 +129,7 @@ fn a_control_file_that_is_gone_is_an_error_where_recovery_needs_it() {
     let a = a.restart(Crash::Kill);
     drop(primary);
     a.disk.remove(&a.sidecar().join("control")).unwrap();
-    let error = a.try_primary().unwrap_err();
+    let error = a.try_primary().map(drop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Reseed, "{error:?}");
     // What it holds is still there, and nothing was overwritten by the attempt.
     assert!(!a.segments().is_empty());
@@ -179,7 +179,7 @@ fn a_sidecar_of_another_database_is_refused() {
     strange.grow(&stranger, 2);
     stranger.close().unwrap();
     let options = a.options(ReplicationRole::Primary).replication_sidecar_path(other.sidecar());
-    let error = a.open(options).unwrap_err();
+    let error = a.open(options).map(drop).unwrap_err();
     assert_eq!(error.code(), ErrorCode::LogMismatch, "{error:?}");
     // Nothing of it was touched.
     let stranger = other.primary();

@@ -6,7 +6,7 @@ use crate::{
     stage::Part,
     support_process::{Random, tell},
 };
-use kitedb_core::{Database, ErrorCode, FollowerOptions, Result};
+use kitedb_core::{Database, Error, ErrorCode, FollowerOptions, Result};
 use std::{path::Path, thread, time::Duration};
 
 /// A primary that commits for ever, or until it is fenced.
@@ -50,15 +50,21 @@ fn write(db: &Database, writer: usize, commits: i64) -> Result<()> {
                 tell_state(db);
             }
             Err(e) => {
-                for e in [e, commit_item(db, writer, n).unwrap_err(), commit_item(db, writer, n + 1).unwrap_err()] {
-                    assert_eq!(e.code(), ErrorCode::StalePrimary, "{e}");
-                    assert!(e.to_string().contains("stale primary"), "{e}");
-                }
-                return commit_item(db, writer, n).map(drop);
+                expect_stale(&e);
+                // And so it stays.
+                expect_stale(&commit_item(db, writer, n).unwrap_err());
+                expect_stale(&commit_item(db, writer, n + 1).unwrap_err());
+                return Err(e);
             }
         }
     }
     Ok(())
+}
+
+#[track_caller]
+fn expect_stale(e: &Error) {
+    assert_eq!(e.code(), ErrorCode::StalePrimary, "{e}");
+    assert!(e.to_string().contains("stale primary"), "{e}");
 }
 
 /// A primary with a handle for each writer, which fence each other all the time.
@@ -86,19 +92,18 @@ fn handles() {
 
 /// Commits until the handle is fenced; returns the commit that was refused, if it was one.
 fn write_and_promote(handle: &Database, writer: usize, first: i64, random: &mut Random) -> Option<i64> {
-    let stale = |e: kitedb_core::Error| assert_eq!(e.code(), ErrorCode::StalePrimary, "{e}");
     for n in first.. {
         match commit_item(handle, writer, n) {
             Ok(token) => tell(format_args!("ack {writer} {n} {token}")),
             Err(e) => {
-                stale(e);
+                expect_stale(&e);
                 return Some(n);
             }
         }
         if random.below(20) == 0
             && let Err(e) = handle.primary_promote_to_next_epoch()
         {
-            stale(e);
+            expect_stale(&e);
             return None;
         }
     }

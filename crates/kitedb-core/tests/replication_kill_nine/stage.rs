@@ -142,15 +142,18 @@ impl Stage {
 
     pub fn start_primary(&mut self, name: &str) -> Actor {
         let (writers, commits) = (1 + self.random.below(3) as usize, self.choose(&["0", "0", "25"]));
+        self.ledger.lives += 1;
         self.part(name, "", writers, &[commits]).start("primary")
     }
 
     pub fn start_handles(&mut self, name: &str) -> Actor {
+        self.ledger.lives += 1;
         self.part(name, "", 3, &[]).start("handles")
     }
 
     pub fn start_pair(&mut self, primary: &str, replica: &str) -> Actor {
         let (writers, replica) = (1 + self.random.below(3) as usize, self.folder.text(replica));
+        self.ledger.lives += 1;
         self.part(primary, "", writers, &[&replica]).start("pair")
     }
 
@@ -163,6 +166,7 @@ impl Stage {
     }
 
     pub fn start_promoter(&mut self, name: &str, source: &str, writers: usize, gate: &str) -> Actor {
+        self.ledger.lives += i64::from(writers > 0);
         self.part(name, source, writers, &[gate]).start("promoter")
     }
 
