@@ -29,8 +29,8 @@ mod store;
 
 pub use database::{BulkLoader, Database, compare};
 pub use db::{
-    CheckReport, Difference, Element, GraphRead, Latency, LatencyBucket, NameId, NameRef, NewNode, OpenOptions, Page, ReplicationRole,
-    Stats, SyncMode, Transaction, View,
+    CheckReport, Difference, Element, GraphRead, Latency, LatencyBucket, NameId, NameRef, NewNode, OpenOptions, Page,
+    ReplicationRole, Stats, SyncMode, Transaction, View,
 };
 pub use error::{Error, ErrorCode, ErrorKind, Result};
 pub use graph::{
@@ -43,8 +43,8 @@ pub use metrics::{
     health_check_single_file,
 };
 pub use replication::{
-    ComparedState, Comparison, Cursor, FollowerOptions, HoldState, Parting, PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus,
-    ReplicaState, RetentionOutcome, TokenWait,
+    ComparedState, Comparison, Cursor, FollowerOptions, HoldState, Parting, PrimaryReplicationStatus, Promotion,
+    ReplicaLag, ReplicaReplicationStatus, ReplicaState, RetentionOutcome, TokenWait,
 };
 
 /// [`OpenOptions`], under the name that earlier versions gave it.

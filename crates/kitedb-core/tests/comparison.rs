@@ -1,5 +1,5 @@
 //! `compare`: equal or not at an index that both have reached, where histories part, and which elements differ.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod support;
 mod support_process;

@@ -304,9 +304,7 @@ impl Engine {
             if link.kind == LogKind::Sidecar {
                 let log = LogIdentity { log_id: link.id, file_id: self.store.file_id() };
                 let last = commit.last;
-                if self.role() == ReplicationRole::Primary
-                    && control.current_log() == log
-                    && control.published() > last
+                if self.role() == ReplicationRole::Primary && control.current_log() == log && control.published() > last
                 {
                     return Err(Error::new(
                         ErrorCode::LogMismatch,

@@ -157,11 +157,12 @@ impl Engine {
     }
 
     /// Whether a promotion that this node began under that id is not past: either no epoch of its came to this node's
-    /// history yet, or nobody else's came after.
+    /// history yet, or nobody else's came after, and nobody took over from this node.
     pub(crate) fn may_go_on_as(&self, writer_id: WriterId) -> bool {
         let commit = self.commit.lock();
         let led = commit.history.iter().rposition(|h| h.writer_id == writer_id);
-        led.is_none_or(|at| at + 1 == commit.history.len())
+        let fenced = self.sidecar.as_ref().is_some_and(|control| control.fence_owner() != [0; 16]);
+        led.is_none_or(|at| at + 1 == commit.history.len() && !fenced)
     }
 
     /// Where this node is in its history: epoch and writer of its last frame, its index, and the digest after it.

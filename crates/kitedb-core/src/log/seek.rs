@@ -53,6 +53,14 @@ pub(super) struct FoundFrame {
 /// A frame, and where it begins.
 type Place = (LogIndex, u64);
 
+/// Where a walk ended.
+enum Walked {
+    /// At the frame sought, if it verifies.
+    To(Option<FoundFrame>),
+    /// Where this frame should begin.
+    Off(LogIndex),
+}
+
 impl Places {
     /// Takes note of a published frame that was reached.
     pub fn note(&mut self, index: LogIndex, offset: u64) {
@@ -89,31 +97,50 @@ impl OpenSegment {
     /// published, so that they stay where they are.
     pub fn seek(&self, index: LogIndex, salt: &Salt, settled: LogIndex) -> Result<Option<FoundFrame>> {
         let mut places = self.places.lock();
-        loop {
-            let known = places.before(index);
-            let (low, limit) = self.approach(index, &mut places, salt, settled)?;
-            let (mut walk, mut expected, mut due) = (Walk::new(self, low.1), low.0, low.1);
-            while let Some((offset, frame)) = walk.next(salt, false)? {
-                if frame.header.log_index != expected || frame.header.epoch != self.header.epoch {
-                    break;
-                }
-                if offset >= due && expected <= settled {
-                    places.note(expected, offset);
-                    due = offset + PIECE as u64;
-                }
-                if expected == index {
-                    let found = FoundFrame { offset, header: frame.header, reached: true };
-                    return Ok(FrameRef::parse(frame.bytes).map(|_| found));
-                }
-                expected.0 += 1;
-            }
-            if expected == low.0 && Some(low) == known {
-                // Cut off and written anew since it was noted, after the source's machine lost its power.
-                *places = Places::default();
-                continue;
-            }
-            return if expected > settled { Ok(None) } else { self.seek_by_looks(index, low.1, limit) };
+        let (low, limit) = self.approach(index, &mut places, salt, settled)?;
+        match self.walk(low, index, &mut places, salt, settled)? {
+            Walked::To(found) => return Ok(found),
+            Walked::Off(expected) if expected > settled => return Ok(None),
+            Walked::Off(_) => {}
         }
+        if low != self.start() {
+            // What was there was cut off and written anew since the place was noted. Or it is no place at all: a value
+            // may hold a copy of a log, marks and all. The way from the first frame is the right one.
+            let mut anew = Places::default();
+            if let Walked::To(found) = self.walk(self.start(), index, &mut anew, salt, settled)? {
+                *places = anew;
+                return Ok(found);
+            }
+        }
+        self.seek_by_looks(index, low.1, limit)
+    }
+
+    /// Walks from a place to frame `index`, which is there only if it verifies.
+    fn walk(
+        &self,
+        from: Place,
+        index: LogIndex,
+        places: &mut Places,
+        salt: &Salt,
+        settled: LogIndex,
+    ) -> Result<Walked> {
+        let (mut expected, mut due) = from;
+        let mut walk = Walk::new(self, due);
+        while let Some((offset, frame)) = walk.next(salt, false)? {
+            if frame.header.log_index != expected || frame.header.epoch != self.header.epoch {
+                break;
+            }
+            if offset >= due && expected <= settled {
+                places.note(expected, offset);
+                due = offset + PIECE as u64;
+            }
+            if expected == index {
+                let found = FoundFrame { offset, header: frame.header, reached: true };
+                return Ok(Walked::To(FrameRef::parse(frame.bytes).map(|_| found)));
+            }
+            expected.0 += 1;
+        }
+        Ok(Walked::Off(expected))
     }
 
     /// The nearest place from which frame `index` can be reached, and an offset beyond which it does not begin.
@@ -125,7 +152,7 @@ impl OpenSegment {
         };
         let mut high = limit;
         while high.saturating_sub(low.1) > 2 * PIECE as u64 {
-            let middle = low.1 + (high - low.1) / 2 & !7;
+            let middle = (low.1 + (high - low.1) / 2) & !7;
             match self.after_a_mark(middle, high, salt)? {
                 Some(found) => {
                     if found.0 <= settled {

@@ -141,8 +141,7 @@ impl Open {
                 return Err(off(&what));
             }
             Position::Beyond(Some((epoch, writer_id)))
-                if epoch > at.epoch
-                    || (epoch == at.epoch && writer_id != at.writer_id && at.writer_id != [0; 16]) =>
+                if epoch > at.epoch || (epoch == at.epoch && writer_id != at.writer_id && at.writer_id != [0; 16]) =>
             {
                 let what = format_args!("but its source has another history: epoch {epoch} began before that there");
                 return Err(off(&what));
@@ -320,7 +319,8 @@ impl LocalSource {
         let store = Store::open(&self.env, &self.db_path, false)?;
         let (link, mark) = (store.log_link(), store.manifest().checkpoint);
         if link.kind == LogKind::Private && link.open {
-            let what = "the source was opened without a part in replication since: its log is not that of its last commits";
+            let what =
+                "the source was opened without a part in replication since: its log is not that of its last commits";
             return Err(Error::new(ErrorCode::SourceUnavailable, what));
         }
         if !link.open {
@@ -355,8 +355,9 @@ fn last_frame(open: &mut Open) -> Result<LogIndex> {
         let page = open.reader.read(last, limits)?;
         let mut valid = 0;
         for chunk in &page.chunks {
-            let whole =
-                |place: &&crate::log::FramePlace| FrameRef::parse(&chunk.bytes[place.at..place.at + place.len]).is_some();
+            let whole = |place: &&crate::log::FramePlace| {
+                FrameRef::parse(&chunk.bytes[place.at..place.at + place.len]).is_some()
+            };
             let here = chunk.frames.iter().take_while(whole).count();
             valid += here;
             if here < chunk.frames.len() {

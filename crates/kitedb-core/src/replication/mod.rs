@@ -22,8 +22,8 @@ mod transport;
 mod wait;
 
 pub(crate) use follower::Follower;
-pub(crate) use look::look_at_replica;
 pub(crate) use local::{Checkpointer, LocalSource};
+pub(crate) use look::look_at_replica;
 pub(crate) use primary::Leader;
 pub(crate) use registry::MAX_ID;
 pub(crate) use replica::{Replica, SourcePaths};

@@ -350,7 +350,10 @@ fn to_json(value: &impl Serialize) -> Result<String> {
 mod tests {
     use super::*;
 
-    fn start(segments: &[(u64, u64)], head: u64, cursor: &str) -> (u64, Option<(GapReason, Option<u64>, Option<u64>)>) {
+    /// The frame after which a page begins; why frames are missing before it, the first of them, and the last.
+    type Found = (u64, Option<(GapReason, Option<u64>, Option<u64>)>);
+
+    fn start(segments: &[(u64, u64)], head: u64, cursor: &str) -> Found {
         let segments: Vec<_> = segments.iter().map(|(first, epoch)| (LogIndex(*first), Epoch(*epoch))).collect();
         let cursor = (!cursor.is_empty()).then(|| cursor.parse().unwrap());
         let start = Outline { segments: &segments, head: LogIndex(head) }.start(cursor);

@@ -112,7 +112,9 @@ fn a_failure_is_remembered_over_a_reopen() {
 /// primary and replica agree, whatever became of it.
 #[test]
 fn a_sync_that_fails_on_the_primary_parts_nobody() {
-    for crash in [None, Some(Crash::Kill), Some(Crash::PowerLoss(Loss::LoseAllUnsynced)), Some(Crash::PowerLoss(Loss::Random))] {
+    for crash in
+        [None, Some(Crash::Kill), Some(Crash::PowerLoss(Loss::LoseAllUnsynced)), Some(Crash::PowerLoss(Loss::Random))]
+    {
         for pulled_before_the_reopen in [false, true] {
             let (mut a, b) = machines(SyncMode::Full);
             let (primary, mut graph) = (a.primary(), Graph::new(4));

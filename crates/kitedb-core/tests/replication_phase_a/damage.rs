@@ -53,7 +53,11 @@ fn a_damaged_frame_ends_the_page_before_it_and_no_page_begins_with_it() {
                 }
                 expect_refused(&db, &format!("1:0:0:{}", frame.index));
                 // Who has it already is not troubled by it.
-                assert!(page(&db, &frame.end().to_string()).raw() == all[at + 1..], "byte {part} of frame {}", frame.index);
+                assert!(
+                    page(&db, &frame.end().to_string()).raw() == all[at + 1..],
+                    "byte {part} of frame {}",
+                    frame.index
+                );
                 let far = all.len() - 1;
                 assert!(page(&db, &all[far - 1].end().to_string()).raw() == all[far..]);
             }

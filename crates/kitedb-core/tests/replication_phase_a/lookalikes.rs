@@ -68,6 +68,46 @@ fn a_log_that_holds_copies_of_its_own_frames_is_read_right() {
     expect_found(&machine, db);
 }
 
+/// The files of the log themselves, marks and all: what is found in a copy is what is in the log, and nothing is lost.
+#[test]
+fn a_log_that_holds_copies_of_its_own_segments_is_read_to_its_end() {
+    let machine = Machine::new("primary", 1, SyncMode::Off);
+    let mut db = machine.open(options()).unwrap();
+    for round in 0..4 {
+        for n in 0..2000u64 {
+            commit(&db, &n.to_le_bytes());
+        }
+        let copy = machine.disk.read(&machine.segments()[0]).unwrap();
+        for shift in 0..8 {
+            commit(&db, &[&vec![0xEE; shift][..], &copy[..copy.len().min(2 << 20)]].concat());
+        }
+        if round % 2 == 0 {
+            db.close().unwrap();
+            db = machine.open(options()).unwrap();
+        }
+    }
+    let essence =
+        |frames: Vec<RawFrame>| frames.into_iter().map(|frame| (frame.index, frame.bytes)).collect::<Vec<_>>();
+    let all = essence(frames(&segments(&machine)));
+    let mut rng = Rng::new(1);
+    for fresh in [false, true] {
+        if fresh {
+            db.close().unwrap();
+            db = machine.open(options()).unwrap();
+        }
+        for _ in 0..100 {
+            let at = rng.below(all.len() as u64) as usize;
+            let page = essence(page_of(&db, &format!("1:0:0:{}", at + 1), 3, usize::MAX).raw());
+            assert!(!page.is_empty() && all[at..].starts_with(&page), "at {}", at + 1);
+        }
+        assert!(essence(follow(&db, "", 50, usize::MAX)) == all);
+    }
+    let other = Machine::new("replica", 2, SyncMode::Off);
+    let replica = other.replica_of(&machine);
+    assert_eq!(catch_up(&replica), all.len());
+    assert_eq!(replica.snapshot().unwrap().digest(), db.snapshot().unwrap().digest());
+}
+
 /// A frame with these numbers that verifies.
 fn forged(epoch: u64, index: u64, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0; FRAME_HEADER];

@@ -40,33 +40,41 @@ fn expect_rest(db: &Database, cursor: &str, expected: &[RawFrame]) {
 
 #[test]
 fn pages_of_any_size_from_any_cursor_hold_what_the_segments_hold() {
-    for_seeds("replication_phase_a", "pages::pages_of_any_size_from_any_cursor_hold_what_the_segments_hold", 12, |seed| {
-        let (machine, db, graph) = grown(seed);
-        let all = frames(&segments(&machine));
-        assert_eq!(all.len() as u64, graph.head());
-        let largest = all.iter().map(|frame| frame.bytes.len()).max().unwrap();
-        let mut rng = Rng::new(seed);
-        for (max_frames, max_bytes) in [(1, usize::MAX), (2, largest), (usize::MAX, largest), (7, 3 * largest)] {
-            assert!(follow(&db, "", max_frames, max_bytes) == all, "{max_frames} frames, {max_bytes} bytes");
-        }
-        for (at, frame) in all.iter().enumerate() {
-            if !rng.one_in(4) {
-                continue;
+    for_seeds(
+        "replication_phase_a",
+        "pages::pages_of_any_size_from_any_cursor_hold_what_the_segments_hold",
+        12,
+        |seed| {
+            let (machine, db, graph) = grown(seed);
+            let all = frames(&segments(&machine));
+            assert_eq!(all.len() as u64, graph.head());
+            let largest = all.iter().map(|frame| frame.bytes.len()).max().unwrap();
+            let mut rng = Rng::new(seed);
+            for (max_frames, max_bytes) in [(1, usize::MAX), (2, largest), (usize::MAX, largest), (7, 3 * largest)] {
+                assert!(follow(&db, "", max_frames, max_bytes) == all, "{max_frames} frames, {max_bytes} bytes");
             }
-            let RawFrame { epoch, index, segment, .. } = *frame;
-            // After the frame, whether the cursor names its first byte, its end, or a place in some other log.
-            for after in [frame.start().to_string(), frame.end().to_string(), format!("{epoch}:999:88:{index}")] {
-                expect_rest(&db, &after, &all[at + 1..]);
+            for (at, frame) in all.iter().enumerate() {
+                if !rng.one_in(4) {
+                    continue;
+                }
+                let RawFrame { epoch, index, segment, .. } = *frame;
+                // After the frame, whether the cursor names its first byte, its end, or a place in some other log.
+                for after in [frame.start().to_string(), frame.end().to_string(), format!("{epoch}:999:88:{index}")] {
+                    expect_rest(&db, &after, &all[at + 1..]);
+                }
+                // Before it.
+                for before in [format!("{epoch}:0:0:{index}"), format!("{epoch}:{segment}:0:{index}")] {
+                    expect_rest(&db, &before, &all[at..]);
+                }
+                let few = 1 + rng.below(5) as usize;
+                assert!(
+                    page_of(&db, &frame.end().to_string(), few, usize::MAX).raw()
+                        == all[at + 1..].iter().take(few).cloned().collect::<Vec<_>>()
+                );
             }
-            // Before it.
-            for before in [format!("{epoch}:0:0:{index}"), format!("{epoch}:{segment}:0:{index}")] {
-                expect_rest(&db, &before, &all[at..]);
-            }
-            let few = 1 + rng.below(5) as usize;
-            assert!(page_of(&db, &frame.end().to_string(), few, usize::MAX).raw() == all[at + 1..].iter().take(few).cloned().collect::<Vec<_>>());
-        }
-        machine.expect_no_violations();
-    });
+            machine.expect_no_violations();
+        },
+    );
 }
 
 #[test]
@@ -116,8 +124,16 @@ fn a_page_holds_no_more_bytes_than_asked_for_and_says_when_they_are_too_few() {
     // Whether payloads are asked for or not.
     let one = db.primary_export_log_transport_json(None, 9, 1, false);
     expect_error(one, ErrorCode::InvalidArgument, "max_bytes");
-    expect_error(db.primary_export_log_transport_json(None, 0, 1, true), ErrorCode::InvalidArgument, "max_frames must be > 0");
-    expect_error(db.primary_export_log_transport_json(None, 1, 0, true), ErrorCode::InvalidArgument, "max_bytes must be > 0");
+    expect_error(
+        db.primary_export_log_transport_json(None, 0, 1, true),
+        ErrorCode::InvalidArgument,
+        "max_frames must be > 0",
+    );
+    expect_error(
+        db.primary_export_log_transport_json(None, 1, 0, true),
+        ErrorCode::InvalidArgument,
+        "max_bytes must be > 0",
+    );
 }
 
 #[test]
@@ -133,7 +149,8 @@ fn without_payloads_a_page_is_the_same_but_for_them() {
     assert_eq!(with, without);
     let mut keys: Vec<_> = with.as_object().unwrap().keys().map(String::as_str).collect();
     keys.sort_unstable();
-    let expected = "cursor eof epoch frame_count frames gap head_log_index next_cursor retained_floor total_bytes version";
+    let expected =
+        "cursor eof epoch frame_count frames gap head_log_index next_cursor retained_floor total_bytes version";
     assert_eq!(keys, expected.split(' ').collect::<Vec<_>>());
 }
 
@@ -163,24 +180,49 @@ fn a_cursor_of_an_older_epoch_goes_on_and_one_that_is_off_the_history_is_told() 
     graph.grow(&db, 4);
     assert_eq!((page(&db, "").epoch, graph.head()), (3, 8));
     let off = Some(("off_history", None, None));
-    for (cursor, gap, indexes) in [
-        ("1:1:900:4", None, 5..=8),
-        ("1:0:0:5", None, 5..=8),
-        ("3:0:0:5", None, 5..=8),
-        ("3:2:900:6", None, 7..=8),
-        ("3:2:900:8", None, 9..=8),
+    for (cursor, gap, first) in [
+        ("1:1:900:4", None, 5),
+        ("1:0:0:5", None, 5),
+        ("3:0:0:5", None, 5),
+        ("3:2:900:6", None, 7),
+        ("3:2:900:8", None, 9),
         // Frame 6 of epoch 1 never was, or was made void; frame 3 of epoch 3 neither; frame 9 is yet to come.
-        ("1:1:900:6", off, 5..=8),
-        ("2:1:900:5", off, 5..=8),
-        ("3:1:900:3", off, 5..=8),
-        ("3:2:900:9", off, 9..=8),
-        ("4:2:900:8", off, 9..=8),
+        ("1:1:900:6", off, 5),
+        ("2:1:900:5", off, 5),
+        ("3:1:900:3", off, 5),
+        ("3:2:900:9", off, 9),
+        ("4:2:900:8", off, 9),
     ] {
         let page = page(&db, cursor);
         assert_eq!(page.gap(), gap, "{cursor}");
-        assert_eq!(page.indexes(), indexes.collect::<Vec<_>>(), "{cursor}");
+        assert_eq!(page.indexes(), (first..=8).collect::<Vec<_>>(), "{cursor}");
         assert!(page.eof);
     }
+}
+
+/// What a fenced primary exports ends with its epoch; the new one's log goes on from there.
+#[test]
+fn a_consumer_can_go_on_at_the_node_that_took_over() {
+    let (a, b) = (Machine::new("primary", 1, SyncMode::Full), Machine::new("replica", 2, SyncMode::Full));
+    let (old, mut graph) = (a.primary(), Graph::new(1));
+    graph.grow(&old, 20);
+    let new = b.replica_of(&a);
+    assert_eq!(new.replica_promote(false).unwrap().epoch, 2);
+    let at_old = page(&old, "");
+    assert_eq!((at_old.indexes().len(), at_old.head_log_index, at_old.eof), (20, 20, true));
+    assert_eq!(code(graph.clone().try_commit(&old)), ErrorCode::StalePrimary);
+    graph.grow(&new, 3);
+    // The new node keeps the same frames elsewhere; the cursor's index says where to go on.
+    for frame in at_old.raw() {
+        let rest = page(&new, &frame.end().to_string());
+        assert_eq!(rest.gap, None);
+        assert_eq!(rest.indexes(), (frame.index + 1..=23).collect::<Vec<_>>());
+    }
+    assert_eq!(
+        page(&new, "").raw().into_iter().take(20).map(|frame| frame.bytes).collect::<Vec<_>>(),
+        at_old.raw().into_iter().map(|frame| frame.bytes).collect::<Vec<_>>()
+    );
+    assert_eq!(page(&old, "").indexes().len(), 20);
 }
 
 #[test]

@@ -145,7 +145,8 @@ fn a_mark_is_never_far_and_claims_only_what_is_durable() {
         let segments = segments(&machine);
         assert!(segments.len() > 3);
         for segment in &segments {
-            let ways_in = [SEGMENT_HEADER].into_iter().chain(segment.marks.iter().map(|mark| mark.0)).chain([segment.end]);
+            let ways_in =
+                [SEGMENT_HEADER].into_iter().chain(segment.marks.iter().map(|mark| mark.0)).chain([segment.end]);
             let ways_in: Vec<usize> = ways_in.collect();
             assert!(ways_in.windows(2).all(|pair| pair[1] - pair[0] < (64 << 10) + 12_000), "{ways_in:?}");
             for (at, claimed) in &segment.marks {

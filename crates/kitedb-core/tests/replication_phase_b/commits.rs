@@ -64,7 +64,13 @@ fn a_transaction_without_changes_is_no_commit() {
     let mut tx = db.begin().unwrap();
     tx.create_node(Some("k")).unwrap();
     tx.rollback();
-    assert!(db.transaction(|tx| { tx.create_node(Some("k"))?; tx.create_node(Some("k")) }).is_err());
+    assert!(
+        db.transaction(|tx| {
+            tx.create_node(Some("k"))?;
+            tx.create_node(Some("k"))
+        })
+        .is_err()
+    );
     assert_eq!(commit(&db).unwrap(), token(1, 2));
     assert_eq!((primary_status(&db).append_attempts, primary_status(&db).append_successes), (2, 2));
 }
@@ -103,7 +109,8 @@ fn a_promotion_raises_the_epoch_and_not_the_index() {
 #[test]
 fn the_status_is_that_of_the_log() {
     for_seeds("replication_phase_b", "commits::the_status_is_that_of_the_log", 6, |seed| {
-        let (a, b) = (Machine::new("primary", seed, MODES[seed as usize % 3]), Machine::new("replica", 9, SyncMode::Full));
+        let (a, b) =
+            (Machine::new("primary", seed, MODES[seed as usize % 3]), Machine::new("replica", 9, SyncMode::Full));
         let (db, mut graph) = (a.primary(), Graph::new(seed));
         let empty = primary_status(&db);
         assert_eq!((empty.role, empty.epoch, empty.head_log_index), (ReplicationRole::Primary, 1, 0));
@@ -114,7 +121,10 @@ fn the_status_is_that_of_the_log() {
             let last = graph.grow(&db, 5);
             let status = primary_status(&db);
             assert_eq!((status.epoch, status.head_log_index, status.last_token), (1, 5 * round, Some(last)));
-            assert_eq!((status.append_attempts, status.append_failures, status.append_successes), (5 * round, 0, 5 * round));
+            assert_eq!(
+                (status.append_attempts, status.append_failures, status.append_successes),
+                (5 * round, 0, 5 * round)
+            );
             assert_eq!(status.digest, graph.digests[5 * round as usize]);
             assert_eq!((status.retained_floor, status.fenced), (0, false));
             assert_eq!(status.segments, a.segments().len() as u64);
@@ -131,7 +141,10 @@ fn the_status_is_that_of_the_log() {
             }
             catch_up(&replica);
             let lags = primary_status(&db).replica_lags;
-            assert_eq!((lags.len(), lags[0].epoch, lags[0].applied_log_index, lags[0].lag_frames), (1, 1, 5 * round, 0));
+            assert_eq!(
+                (lags.len(), lags[0].epoch, lags[0].applied_log_index, lags[0].lag_frames),
+                (1, 1, 5 * round, 0)
+            );
         }
         // Counters are those of this open.
         db.close().unwrap();

@@ -61,8 +61,11 @@ fn a_report_must_be_of_the_epoch_and_not_beyond_the_head() {
     db.primary_report_replica_progress("a", 1, 3).unwrap();
     expect_error(db.primary_report_replica_progress("a", 2, 1), ErrorCode::EpochMismatch, "epoch mismatch");
     expect_error(db.primary_report_replica_progress("a", 1, 4), ErrorCode::InvalidArgument, "last commit is 3");
-    let lags: Vec<_> =
-        primary_status(&db).replica_lags.into_iter().map(|lag| (lag.replica_id, lag.epoch, lag.applied_log_index)).collect();
+    let lags: Vec<_> = primary_status(&db)
+        .replica_lags
+        .into_iter()
+        .map(|lag| (lag.replica_id, lag.epoch, lag.applied_log_index))
+        .collect();
     assert_eq!(lags, [("a".to_owned(), 1, 3), ("b".to_owned(), 1, 2)]);
     assert!(db.primary_remove_replica("b").unwrap());
     assert!(!db.primary_remove_replica("b").unwrap());

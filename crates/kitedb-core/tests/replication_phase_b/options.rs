@@ -4,10 +4,7 @@ use crate::{
     support_process::code,
     support_replication::{Graph, Machine, expect_error},
 };
-use kitedb_core::{
-    ErrorCode, OpenOptions, ReplicationRole, SingleFileOpenOptions, SyncMode,
-    io::Disk,
-};
+use kitedb_core::{ErrorCode, OpenOptions, ReplicationRole, SingleFileOpenOptions, SyncMode, io::Disk};
 
 fn machine() -> (Machine, Graph) {
     let machine = Machine::new("primary", 1, SyncMode::Full);
@@ -45,7 +42,11 @@ fn a_replica_needs_a_source_that_is_another_database() {
                 continue;
             }
             expect_error(probe.open(options.clone()), ErrorCode::InvalidOption, phrase);
-            assert_eq!(machine.disk.paths().contains(&probe.db()), there, "nothing is made for options that are refused");
+            assert_eq!(
+                machine.disk.paths().contains(&probe.db()),
+                there,
+                "nothing is made for options that are refused"
+            );
             if there {
                 machine.disk.remove(&probe.db()).unwrap();
             }
@@ -57,11 +58,9 @@ fn a_replica_needs_a_source_that_is_another_database() {
 fn paths_are_compared_as_files_on_a_real_disk_too() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
-    let primary = kitedb_core::Database::open(
-        path("a.kitedb"),
-        OpenOptions::new().replication_role(ReplicationRole::Primary),
-    )
-    .unwrap();
+    let primary =
+        kitedb_core::Database::open(path("a.kitedb"), OpenOptions::new().replication_role(ReplicationRole::Primary))
+            .unwrap();
     primary.transaction(|tx| tx.create_node(None)).unwrap();
     std::os::unix::fs::symlink(path("a.kitedb"), path("link.kitedb")).unwrap();
     std::os::unix::fs::symlink(path("a.kitedb.replication"), path("link.replication")).unwrap();
@@ -72,7 +71,8 @@ fn paths_are_compared_as_files_on_a_real_disk_too() {
         ErrorCode::InvalidOption,
         "source db path must differ",
     );
-    let options = replica.replication_source_db_path(path("a.kitedb")).replication_sidecar_path(path("link.replication"));
+    let options =
+        replica.replication_source_db_path(path("a.kitedb")).replication_sidecar_path(path("link.replication"));
     expect_error(
         kitedb_core::Database::open(path("b.kitedb"), options.clone()),
         ErrorCode::InvalidOption,

@@ -1,6 +1,10 @@
 //! What of its log a primary keeps: all of it until it is told otherwise.
 
-use crate::support_replication::{Graph, Machine, folder::{Folder, commit_item, eventually, primary_options}, primary_status};
+use crate::support_replication::{
+    Graph, Machine,
+    folder::{Folder, commit_item, eventually, primary_options},
+    primary_status,
+};
 use kitedb_core::{Database, ReplicationRole, SyncMode};
 
 #[test]

@@ -69,7 +69,8 @@ fn a_sidecar_removed_from_a_database_that_was_killed_is_missed() {
         let log = files(&machine, &machine.sidecar());
         remove(&machine, &machine.sidecar());
         for role in [ReplicationRole::Primary, ReplicationRole::Disabled] {
-            let error = expect_error(machine.open(machine.options(role)), ErrorCode::LogMismatch, "commits after log index 3");
+            let error =
+                expect_error(machine.open(machine.options(role)), ErrorCode::LogMismatch, "commits after log index 3");
             assert!(error.to_string().contains("primary.kitedb.replication"), "where they should be: {error}");
         }
         // Older data can be read.

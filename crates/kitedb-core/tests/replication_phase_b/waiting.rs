@@ -7,11 +7,7 @@ use crate::{
     token,
 };
 use kitedb_core::{ErrorCode, ReplicationRole, SyncMode, TokenWait};
-use std::{
-    sync::mpsc,
-    thread,
-    time::Duration,
-};
+use std::{sync::mpsc, thread, time::Duration};
 
 #[test]
 fn what_was_committed_is_reached_also_after_a_reopen_and_a_promotion() {

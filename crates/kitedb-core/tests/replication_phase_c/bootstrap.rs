@@ -1,12 +1,12 @@
 //! A bootstrap: what it takes over, what it leaves, and what it says.
 
 use crate::support_replication::{
-    Graph, MODES, Machine, catch_up, digest, expect_error, expect_following, expect_needs_reseed, primary_status,
-    replica_status,
+    Graph, MODES, Machine, catch_up, counted::Meter, digest, expect_error, expect_following, expect_needs_reseed,
+    primary_status, replica_status,
 };
 use kitedb_core::{
-    ErrorCode, GraphRead, ReplicaState, ReplicationRole, SyncMode,
-    io::sim::{FaultOn, FaultPlan},
+    Database, ErrorCode, GraphRead, ReplicaState, ReplicationRole, SyncMode,
+    io::sim::{Crash, FaultOn, FaultPlan, Loss},
 };
 use std::io::ErrorKind;
 
@@ -292,6 +292,49 @@ fn one_that_fails_says_so_and_leaves_the_old_graph_until_it_succeeds() {
     replica.replica_bootstrap_from_snapshot().unwrap();
     graph.expect_all(&replica);
     expect_following(&replica, &primary);
+}
+
+/// What an interrupted copy had brought is not copied again, neither in the same process nor after its death.
+#[test]
+fn one_that_is_interrupted_resumes() {
+    for crash in [None, Some(Crash::Kill), Some(Crash::PowerLoss(Loss::LoseAllUnsynced))] {
+        let (a, mut b) = machines(SyncMode::Off);
+        let (primary, mut graph) = (a.primary(), Graph::new(16));
+        graph.grow(&primary, 3);
+        for n in 0..12u8 {
+            primary
+                .transaction(|tx| {
+                    let node = tx.create_node(None)?;
+                    tx.set_node_prop(node, "blob", vec![n; 1 << 20])
+                })
+                .unwrap();
+            if n % 2 == 1 {
+                // Runs of several sections each.
+                primary.checkpoint().unwrap();
+            }
+        }
+        let meter = Meter::new("primary.kitedb");
+        let open = |b: &Machine| Database::open_with_source_in(b.env(), meter.env(&a.env()), b.db(), b.following(&a));
+        let mut replica = open(&b).unwrap();
+        meter.restart(8 << 20);
+        expect_error(replica.replica_bootstrap_from_snapshot(), ErrorCode::Io, "cannot");
+        if let Some(crash) = crash {
+            b = b.restart(crash);
+            drop(replica);
+            replica = open(&b).unwrap();
+        }
+        meter.restart(u64::MAX);
+        replica.replica_bootstrap_from_snapshot().unwrap();
+        let resumed = meter.read();
+        assert_eq!(digest(&replica), digest(&primary));
+        assert!(replica.check().unwrap().is_clean());
+
+        meter.restart(u64::MAX);
+        replica.replica_reseed_from_snapshot().unwrap();
+        let whole = meter.read();
+        assert!(whole > 12 << 20 && resumed < whole - (4 << 20), "{crash:?}: {resumed} of {whole} bytes were read");
+        b.expect_no_violations();
+    }
 }
 
 /// The signal to reseed goes with a reseed, and with nothing less.

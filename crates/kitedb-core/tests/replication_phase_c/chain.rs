@@ -1,8 +1,6 @@
 //! Replicas that follow a replica.
 
-use crate::support_replication::{
-    Graph, MODES, Machine, catch_up, expect_error, expect_needs_reseed, replica_status,
-};
+use crate::support_replication::{Graph, MODES, Machine, catch_up, expect_error, expect_needs_reseed, replica_status};
 use kitedb_core::{
     ErrorCode, ReplicaState, ReplicationRole, SyncMode,
     io::sim::{Crash, Loss},

@@ -90,9 +90,7 @@ fn where_its_source_is_gone_it_says_so_and_goes_on_when_it_is_back() {
 #[test]
 fn after_a_reseed_it_goes_on_by_itself() {
     let folder = Folder::new();
-    let options = primary_options(SyncMode::Full)
-        .replication_segment_max_bytes(1)
-        .replication_retention_min_entries(0);
+    let options = primary_options(SyncMode::Full).replication_segment_max_bytes(1).replication_retention_min_entries(0);
     let primary = Database::open(folder.path("primary"), options).unwrap();
     for n in 1..=6 {
         commit_item(&primary, "w", n).unwrap();
@@ -176,7 +174,8 @@ fn dropping_the_last_handle_ends_it() {
     commit_item(&primary, "w", 1).unwrap();
     let replica = folder.replica("replica", "primary", SyncMode::Off);
     replica.start_follower(only_woken()).unwrap();
-    let second = Database::open(folder.path("replica"), replica_options(SyncMode::Off, &folder.path("primary"))).unwrap();
+    let second =
+        Database::open(folder.path("replica"), replica_options(SyncMode::Off, &folder.path("primary"))).unwrap();
     drop(replica);
     // Another handle of the same process still follows.
     let token = commit_item(&primary, "w", 2).unwrap();

@@ -2,9 +2,7 @@
 
 use crate::{
     support_process::{code, dump},
-    support_replication::{
-        Graph, Machine, catch_up, expect_error, primary_status, replica_status,
-    },
+    support_replication::{Graph, Machine, catch_up, expect_error, primary_status, replica_status},
 };
 use kitedb_core::{
     Database, ErrorCode, ErrorKind, FollowerOptions, HoldState, ReplicaState, ReplicationRole, Result, SyncMode, Token,

@@ -2,7 +2,7 @@
 
 use crate::support_replication::{
     Graph, Machine, catch_up,
-    folder::{Folder, commit_item},
+    folder::{Folder, commit_item, commit_items},
     replica_status,
 };
 use kitedb_core::{
@@ -63,7 +63,7 @@ fn a_bootstrap_reaches_tokens_too() {
     let folder = Folder::new();
     let primary = folder.primary("primary", SyncMode::Off);
     let replica = folder.replica("replica", "primary", SyncMode::Off);
-    let last = (1..=20).map(|n| commit_item(&primary, "w", n).unwrap()).last().unwrap();
+    let last = commit_items(&primary, "w", 20);
     primary.checkpoint().unwrap();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| replica.wait_for_token_outcome(last, 60_000).unwrap());

@@ -1,8 +1,8 @@
 //! What becomes of a primary that another node took over from.
 
 use crate::support_replication::{
-    Graph, MODES, Machine, catch_up, digest, expect_error, expect_fenced, expect_following, expect_needs_reseed, primary_status,
-    replica_status,
+    Graph, MODES, Machine, catch_up, digest, expect_error, expect_fenced, expect_following, expect_needs_reseed,
+    primary_status, replica_status,
 };
 use kitedb_core::{
     Database, ErrorCode, ReplicationRole, SyncMode, TokenWait,

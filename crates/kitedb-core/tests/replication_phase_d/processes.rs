@@ -4,7 +4,10 @@ use crate::{
     support_process::{Child, Random, assert_clean, child_args, dump, hear, mode_of, tell},
     support_replication::{
         MODES, catch_up, expect_error, expect_fenced,
-        folder::{Folder, commit_item, commit_items, last_item, mode_name, primary_options, replica_options, sidecar_of, signal},
+        folder::{
+            Folder, commit_item, commit_items, last_item, mode_name, primary_options, replica_options, sidecar_of,
+            signal,
+        },
         primary_status, replica_status, write,
     },
 };

@@ -151,8 +151,7 @@ fn what_a_replica_may_still_lose_is_kept_for_it() {
 #[test]
 fn the_window_of_time_is_kept() {
     let a = machine();
-    let (primary, mut graph) =
-        (a.open(options(&a, 0).replication_retention_min_ms(1_000)).unwrap(), Graph::new(6));
+    let (primary, mut graph) = (a.open(options(&a, 0).replication_retention_min_ms(1_000)).unwrap(), Graph::new(6));
     graph.grow(&primary, 3);
     a.host.advance_ms(600);
     graph.grow(&primary, 3);

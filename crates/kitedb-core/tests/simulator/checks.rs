@@ -149,7 +149,10 @@ impl World {
         }
         let (here, there) = (self.nodes[n].tip, self.nodes[source].tip);
         let behind = self.ledger.get(here).index < self.ledger.get(there).index;
-        assert!(!behind || status.state == ReplicaState::Behind, "node {n} misses commits of node {source}: {status:?}");
+        assert!(
+            !behind || status.state == ReplicaState::Behind,
+            "node {n} misses commits of node {source}: {status:?}"
+        );
         assert!(!behind || pulled > 0, "node {n} does not get what node {source} has: {status:?}");
         let diverged = !self.ledger.holds(here, there) && !self.ledger.holds(there, here);
         let unseen = (self.nodes[source].source().is_some() || self.nodes[source].fenced != Fenced::No) && !behind;
@@ -206,7 +209,8 @@ impl World {
     fn settle_leader(&mut self) -> usize {
         let epoch = |world: &Self, n: usize| world.ledger.get(world.nodes[n].tip).index;
         let all = || 0..self.nodes.len();
-        let leads = |n: &usize| self.nodes[*n].leads() && self.nodes[*n].is_sound() && self.nodes[*n].fenced == Fenced::No;
+        let leads =
+            |n: &usize| self.nodes[*n].leads() && self.nodes[*n].is_sound() && self.nodes[*n].fenced == Fenced::No;
         if let Some(leader) = all().filter(leads).max_by_key(|n| epoch(self, *n)) {
             return leader;
         }
@@ -262,7 +266,10 @@ impl World {
                 Err(code) => code,
             };
             assert!(
-                matches!(error, ErrorCode::NeedsReseed | ErrorCode::Corrupt | ErrorCode::Poisoned | ErrorCode::SyncFailed),
+                matches!(
+                    error,
+                    ErrorCode::NeedsReseed | ErrorCode::Corrupt | ErrorCode::Poisoned | ErrorCode::SyncFailed
+                ),
                 "node {n} cannot follow: {error:?}"
             );
             assert!(self.bootstrap(n), "node {n} cannot be reseeded from {}", path_of(leader).display());

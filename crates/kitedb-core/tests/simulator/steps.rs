@@ -82,7 +82,9 @@ impl World {
             match kind {
                 // One that is fenced mostly knows better.
                 Kind::Commit => acts && node.leads() && (node.fenced != Fenced::Yes || self.marks % 4 == 0),
-                Kind::Retain | Kind::PromoteInPlace | Kind::Report | Kind::SecondHandle | Kind::Hold => acts && node.leads(),
+                Kind::Retain | Kind::PromoteInPlace | Kind::Report | Kind::SecondHandle | Kind::Hold => {
+                    acts && node.leads()
+                }
                 Kind::Pull | Kind::Bootstrap | Kind::TakeOver | Kind::Repoint => acts && node.source().is_some(),
                 Kind::Maintain => acts,
                 Kind::Close => acts && (node.poisoned || node.fenced != Fenced::No || self.marks % 4 == 0),
@@ -194,7 +196,10 @@ impl World {
                 let id = self.ledger.tried(parent, model);
                 self.note(format!("n{n} commits {token}"));
                 assert!(self.nodes[n].fenced != Fenced::Yes && !stale_handle, "a fenced primary acknowledged {token}");
-                assert!(self.nodes[n].pending.is_none(), "acknowledged {token} after a failure that leaves the log unusable");
+                assert!(
+                    self.nodes[n].pending.is_none(),
+                    "acknowledged {token} after a failure that leaves the log unusable"
+                );
                 assert_eq!(token.log_index.0, self.ledger.get(id).index, "a commit is one frame");
                 assert!(before.is_none_or(|before| before < token), "{token} after {before:?}");
                 let node = &mut self.nodes[n];
@@ -292,9 +297,8 @@ impl World {
 
     fn forget_reach(&mut self, n: usize) {
         let node = &mut self.nodes[n];
-        if !node.machine.crashed() && !node.poisoned {
+        if !node.machine.crashed() && !node.poisoned && !node.replacing {
             node.reach.clear();
-            node.replacing = false;
         }
     }
 
@@ -320,7 +324,7 @@ impl World {
         }
         match result {
             Ok(()) => {
-                (node.damaged, node.poisoned) = (false, false);
+                (node.damaged, node.poisoned, node.replacing) = (false, false, false);
                 let there = &self.nodes[source];
                 let whole = !there.is_open() || there.damaged || self.ledger.holds(shown, head);
                 assert!(whole, "a bootstrap ended before what n{source} had when it began");
@@ -328,7 +332,10 @@ impl World {
             }
             Err(ref e) => self.source_failed(n, "bootstrap", e),
         }
-        self.forget_reach(n);
+        // After a failure the file may hold the one graph or the other: that is seen when it is opened again.
+        if result.is_ok() {
+            self.forget_reach(n);
+        }
         result.is_ok()
     }
 
@@ -528,7 +535,8 @@ impl World {
 
     /// Orders a failure of node `n`'s disk, now or a few operations from now.
     fn order_failure(&mut self, n: usize) {
-        let on = self.rng.pick(&[FaultOn::Write, FaultOn::Write, FaultOn::Sync, FaultOn::Name, FaultOn::Any, FaultOn::Read]);
+        let on =
+            self.rng.pick(&[FaultOn::Write, FaultOn::Write, FaultOn::Sync, FaultOn::Name, FaultOn::Any, FaultOn::Read]);
         let kind = self.rng.pick(&[ErrorKind::Other, ErrorKind::StorageFull, ErrorKind::PermissionDenied]);
         let nth = 1 + if self.rng.one_in(3) { self.rng.below(20) } else { self.rng.below(4) };
         let mut plan = FaultPlan::new(on, nth, kind);

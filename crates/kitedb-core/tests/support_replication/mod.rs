@@ -2,6 +2,7 @@
 //! the model beside it.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub mod counted;
 pub mod folder;
 
 use crate::support::{
@@ -12,8 +13,8 @@ use crate::support::{
     world::stepped,
 };
 use kitedb_core::{
-    Database, Digest, Error, ErrorCode, ErrorKind, OpenOptions, PrimaryReplicationStatus, ReplicaReplicationStatus, ReplicaState,
-    ReplicationRole, Result, SyncMode, Token,
+    Database, Digest, Error, ErrorCode, ErrorKind, OpenOptions, PrimaryReplicationStatus, ReplicaReplicationStatus,
+    ReplicaState, ReplicationRole, Result, SyncMode, Token,
     io::{
         Disk, Env,
         sim::{Crash, Loss, SimDisk, SimHost},

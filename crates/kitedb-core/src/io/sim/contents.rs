@@ -12,6 +12,8 @@ use crate::io::{Mapping, SharedWords};
 const SECTOR: usize = 512;
 /// Words are stored one by one, and reach the disk so.
 const WORD: usize = size_of::<u64>();
+/// What a system writes back of a mapping.
+const PAGE: usize = 4096;
 
 /// The bytes of a file, with a journal of changes since the last sync that can be undone. The durable image is
 /// never stored: it is what remains of the bytes when the journal is undone and a part of it done again.
@@ -211,11 +213,13 @@ impl Contents {
     /// Takes stores to mapped words over into the bytes, as a change like any other.
     fn pull_words(&mut self) {
         let Some(words) = self.words.clone() else { return };
+        let count = words.len().min(self.bytes.len() / WORD);
+        let whole = self.pages_written_back(&words, count);
         let mut changed: Option<(usize, Vec<u8>)> = None;
-        for (i, word) in words.iter().enumerate().take(self.bytes.len() / WORD) {
+        for (i, word) in words.iter().enumerate().take(count) {
             let at = i * WORD;
             let now = word.load(Ordering::Acquire).to_ne_bytes();
-            if self.bytes[at..at + WORD] != now {
+            if whole.contains(&(at / PAGE)) || self.bytes[at..at + WORD] != now {
                 changed.get_or_insert((at, Vec::new())).1.extend(now);
             } else if let Some((at, data)) = changed.take() {
                 self.record_write(at, &data, WORD);
@@ -224,6 +228,17 @@ impl Contents {
         if let Some((at, data)) = changed {
             self.record_write(at, &data, WORD);
         }
+    }
+
+    /// The mapped pages that a failed sync lost something of and that were stored to since: a page is written back whole,
+    /// so that it comes back.
+    fn pages_written_back(&self, words: &SharedWords, count: usize) -> Vec<usize> {
+        let lost = self.journal.iter().filter(|change| change.fate == Fate::Lost);
+        let mut pages: Vec<usize> = lost.flat_map(|c| c.at / PAGE..=(c.at + c.old.len()) / PAGE).collect();
+        pages.dedup();
+        let differs = |i: usize| self.bytes[i * WORD..][..WORD] != words[i].load(Ordering::Acquire).to_ne_bytes();
+        pages.retain(|page| (page * PAGE / WORD..((page + 1) * PAGE / WORD).min(count)).any(differs));
+        pages
     }
 
     /// Shows a change of the bytes to whoever has the words mapped.
@@ -393,6 +408,20 @@ mod tests {
             lost |= image.bytes()[0] == b'a';
         }
         assert!(lost);
+    }
+
+    #[test]
+    fn a_page_of_words_that_a_failed_sync_lost_comes_back_with_the_next_store() {
+        for seed in 0..20 {
+            let mut contents = synced(&[0; 64]);
+            let words = contents.map_words(8).unwrap();
+            words[1].store(7, Ordering::Relaxed);
+            contents.sync_failed(&mut Rng::new(seed));
+            words[2].store(9, Ordering::Relaxed);
+            contents.sync();
+            let image = contents.powered_off(Loss::LoseAllUnsynced, &mut Rng::new(seed)).bytes().to_vec();
+            assert_eq!((image[8], image[16]), (7, 9));
+        }
     }
 
     #[test]
