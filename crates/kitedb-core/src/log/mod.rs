@@ -5,6 +5,7 @@
 
 mod append;
 mod control;
+mod files;
 mod frame;
 mod mark;
 mod reader;

@@ -6,6 +6,7 @@
 use super::{
     Control, FrameHeader, LogIdentity, WriterId,
     append::{FRAMES_PREFIX, segment_path},
+    files::OpenFiles,
     seek::{FoundFrame, OpenSegment, PIECE, Walk},
     segment::{self, SEGMENT_HEADER_LEN, SegmentHeader},
 };
@@ -17,7 +18,7 @@ use crate::{
 use parking_lot::Mutex;
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 /// What a page may hold.
@@ -110,6 +111,7 @@ pub struct LogReader {
     dir: PathBuf,
     control: Arc<Control>,
     log: LogIdentity,
+    files: Arc<OpenFiles>,
     segments: Vec<Arc<OpenSegment>>,
     hint: Option<Hint>,
     refreshes: u64,
@@ -148,6 +150,7 @@ impl LogReader {
             dir: dir.to_owned(),
             control,
             log,
+            files: OpenFiles::new(env.disk.clone()),
             segments: Vec::new(),
             hint: None,
             refreshes: 0,
@@ -178,7 +181,11 @@ impl LogReader {
 
     /// The number, header and bytes of each segment, oldest first.
     pub fn segments(&self) -> impl ExactSizeIterator<Item = (u64, SegmentHeader, u64)> + '_ {
-        self.segments.iter().map(|s| (s.seq, s.header, s.file.len().unwrap_or(0)))
+        let last = self.segments.len().saturating_sub(1);
+        self.segments.iter().enumerate().map(move |(at, s)| {
+            let bytes = || s.file.len().unwrap_or(0);
+            (s.seq, s.header, if at < last { *s.sealed.get_or_init(bytes) } else { bytes() })
+        })
     }
 
     /// The header of each segment, oldest first.
@@ -214,7 +221,8 @@ impl LogReader {
             let known = self.segments.binary_search_by_key(&seq, |s| s.seq).ok().map(|at| self.segments[at].clone());
             // The newest one may be that of a rotation that failed, and another one be in its place by now.
             let newest = self.segments.last().is_some_and(|s| s.seq == seq);
-            let known = known.filter(|s| !newest || self.env.disk.identity(&s.path).is_ok_and(|now| now == s.identity));
+            let known =
+                known.filter(|s| !newest || self.env.disk.identity(&s.path).is_ok_and(|now| now == s.file.identity()));
             segments.extend(match known {
                 Some(known) => Some(known),
                 None => self.open_segment(seq)?.map(Arc::new),
@@ -227,17 +235,16 @@ impl LogReader {
     fn open_segment(&self, seq: u64) -> Result<Option<OpenSegment>> {
         let path = segment_path(&self.dir, seq);
         let io = |e| Error::io("read log segment", &path, e);
-        let file = match self.env.disk.open(&path, OpenMode::Read) {
+        let file = match self.files.open(&path) {
             // Let go of since the list was made.
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             file => file.map_err(io)?,
         };
         let mut head = [0; SEGMENT_HEADER_LEN];
-        let read = file.read_at(&mut head, 0).map_err(io)?;
-        let identity = file.identity().map_err(io)?;
+        let read = file.get().and_then(|file| file.read_at(&mut head, 0)).map_err(io)?;
         Ok(match SegmentHeader::parse(&head[..read]) {
             Some(header) if header.log == self.log => {
-                Some(OpenSegment { seq, path, header, file, identity, places: Mutex::default() })
+                Some(OpenSegment { seq, path, header, file, sealed: OnceLock::new(), places: Mutex::default() })
             }
             // Of another log, or still being made.
             _ => None,
@@ -341,7 +348,7 @@ impl LogReader {
 
     /// Whether the file of a segment was removed or replaced since it was opened.
     fn is_gone(&self, segment: &OpenSegment) -> bool {
-        self.env.disk.identity(&segment.path).ok() != Some(segment.identity)
+        self.env.disk.identity(&segment.path).ok() != Some(segment.file.identity())
     }
 
     /// Whether the segment after the one at this place is gone, though later ones are there.

@@ -58,7 +58,7 @@ struct Found {
     seq: u64,
     path: PathBuf,
     /// Open from the moment it was found: a writer in another process may let go of it before it is read.
-    file: Arc<dyn DiskFile>,
+    file: Option<Arc<dyn DiskFile>>,
     header: SegmentHeader,
     bytes: u64,
     last: LogIndex,
@@ -107,7 +107,7 @@ pub fn recover(
         }
     };
     control.expect(start.log.file_id).map_err(|_| missing("but the log there is another one"))?;
-    let (mut segments, headless) = find_segments(env, dir, start.log)?;
+    let (mut segments, headless) = find_segments(env, dir, start.log, LogIndex(start.index.0 + 1))?;
     let first =
         segments.iter().rposition(|s| s.header.first.0 <= start.index.0 + 1).ok_or_else(|| match headless.first() {
             Some(path) => Error::corrupt(format_args!(
@@ -147,7 +147,7 @@ pub fn recover(
     };
     for at in first..recovered.segments.len() {
         let found = &recovered.segments[at];
-        let bytes = read_all(&*found.file, &found.path)?;
+        let bytes = found.read(env)?;
         if SegmentHeader::parse(&bytes) != Some(found.header) {
             // A writer closed this log and began another one under the same names.
             return Err(missing("but another log took the place of the one there"));
@@ -167,7 +167,7 @@ pub fn recover(
             continue;
         }
         let later = recovered.segments[at + 1..].iter().any(|s| s.header.first > expected);
-        let mut claim = claimed(&bytes, end, &recovered.segments[at + 1..], &walk.salt)?;
+        let mut claim = claimed(env, &bytes, end, &recovered.segments[at + 1..], &walk.salt)?;
         // A segment without a header is one whose making was cut short, unless a mark in it says otherwise.
         for path in &headless {
             claim = claim.max(mark::greatest(&read_file(env, path)?, &walk.salt));
@@ -291,6 +291,13 @@ impl Recovered {
 }
 
 impl Found {
+    fn read(&self, env: &Env) -> Result<Vec<u8>> {
+        match &self.file {
+            Some(file) => read_all(&**file, &self.path),
+            None => read_file(env, &self.path),
+        }
+    }
+
     fn info(&self) -> SegmentInfo {
         SegmentInfo { seq: self.seq, path: self.path.clone(), header: self.header, last: self.last, bytes: self.bytes }
     }
@@ -408,10 +415,10 @@ impl Walk<'_> {
 }
 
 /// The greatest index that a mark after `end`, or in a later segment, claims durable.
-fn claimed(bytes: &[u8], end: u64, later: &[Found], salt: &super::Salt) -> Result<Option<LogIndex>> {
+fn claimed(env: &Env, bytes: &[u8], end: u64, later: &[Found], salt: &super::Salt) -> Result<Option<LogIndex>> {
     let mut claim = bytes.get(end as usize..).and_then(|rest| mark::greatest(rest, salt));
     for found in later {
-        claim = claim.max(mark::greatest(&read_all(&*found.file, &found.path)?, salt));
+        claim = claim.max(mark::greatest(&found.read(env)?, salt));
     }
     Ok(claim)
 }
@@ -424,11 +431,14 @@ fn segment_files(env: &Env, dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
     Ok(files)
 }
 
-/// The segments of `log` in order, and the files beside them whose header does not verify.
-fn find_segments(env: &Env, dir: &Path, log: LogIdentity) -> Result<(Vec<Found>, Vec<PathBuf>)> {
+/// The segments of `log` in order, and the files beside them whose header does not verify. Those that may hold frames
+/// from `from` on are held open.
+fn find_segments(env: &Env, dir: &Path, log: LogIdentity, from: LogIndex) -> Result<(Vec<Found>, Vec<PathBuf>)> {
     let files = segment_files(env, dir)?;
     let (mut segments, mut headless) = (Vec::new(), Vec::new());
-    for (seq, path) in files {
+    let mut needed = true;
+    // From the newest on: a sidecar may have more segments than a process may have files open.
+    for (seq, path) in files.into_iter().rev() {
         let io = |e| Error::io("read log segment", &path, e);
         let file = env.disk.open(&path, OpenMode::Read).map_err(io)?;
         let bytes = file.len().map_err(io)?;
@@ -437,7 +447,8 @@ fn find_segments(env: &Env, dir: &Path, log: LogIdentity) -> Result<(Vec<Found>,
         match SegmentHeader::parse(&head) {
             Some(header) if header.log == log => {
                 let last = LogIndex(header.first.0 - 1);
-                segments.push(Found { seq, path: path.clone(), file, header, bytes, last });
+                segments.push(Found { seq, path: path.clone(), file: needed.then_some(file), header, bytes, last });
+                needed &= header.first > from;
             }
             // Of a log that this database had before it was reseeded.
             Some(header) if header.log.file_id == log.file_id => {}
@@ -450,6 +461,8 @@ fn find_segments(env: &Env, dir: &Path, log: LogIdentity) -> Result<(Vec<Found>,
             None => headless.push(path.clone()),
         }
     }
+    segments.reverse();
+    headless.reverse();
     for pair in segments.windows(2) {
         // Where a repair or a new epoch begins anew at the same index, the earlier segment is void from there on.
         if pair[1].header.first < pair[0].header.first {
@@ -473,7 +486,7 @@ fn read_all(file: &dyn DiskFile, path: &Path) -> Result<Vec<u8>> {
 
 /// Who wrote the log from which frame on, by the headers of its segments.
 pub fn writers(env: &Env, dir: &Path, log: LogIdentity) -> Result<Vec<(Epoch, WriterId, LogIndex)>> {
-    let (segments, _) = find_segments(env, dir, log)?;
+    let (segments, _) = find_segments(env, dir, log, LogIndex(u64::MAX))?;
     Ok(segments.iter().map(|s| (s.header.epoch, s.header.writer_id, s.header.first)).collect())
 }
 

@@ -7,6 +7,7 @@
 
 use super::{
     FrameHeader, FrameRef, Salt,
+    files::SegmentFile,
     frame::{HEADER_LEN, MAX_PAYLOAD, padded_len},
     mark::{self, MARK_LEN},
     segment::{SEGMENT_HEADER_LEN, SegmentHeader},
@@ -14,10 +15,9 @@ use super::{
 use crate::{
     error::{Error, Result},
     graph::LogIndex,
-    io::{DiskFile, FileIdentity},
 };
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::OnceLock};
 
 /// Bytes that are read at once where nothing tells how many are needed.
 pub(super) const PIECE: usize = 64 << 10;
@@ -30,9 +30,9 @@ pub(super) struct OpenSegment {
     pub seq: u64,
     pub path: PathBuf,
     pub header: SegmentHeader,
-    pub file: Arc<dyn DiskFile>,
-    /// Which file it was when it was opened.
-    pub identity: FileIdentity,
+    pub file: SegmentFile,
+    /// Its bytes, once it is no longer written.
+    pub sealed: OnceLock<u64>,
     pub places: Mutex<Places>,
 }
 
@@ -175,7 +175,7 @@ impl OpenSegment {
         let mut buffer = vec![0; SMALL_PIECE + MARK_LEN];
         let mut base = from;
         while base < to {
-            let read = read_up_to(&*self.file, &mut buffer, base).map_err(|e| self.error(e))?;
+            let read = read_up_to(&self.file, &mut buffer, base).map_err(|e| self.error(e))?;
             let here = SMALL_PIECE.min((to - base) as usize);
             for at in (0..here).step_by(8) {
                 let Some(bytes) = buffer[..read].get(at..at + MARK_LEN) else { return Ok(None) };
@@ -196,7 +196,7 @@ impl OpenSegment {
     /// themselves.
     fn seek_by_looks(&self, index: LogIndex, from: u64, to: u64) -> Result<Option<FoundFrame>> {
         let mut bytes = vec![0; to.saturating_sub(from) as usize];
-        let read = read_up_to(&*self.file, &mut bytes, from).map_err(|e| self.error(e))?;
+        let read = read_up_to(&self.file, &mut bytes, from).map_err(|e| self.error(e))?;
         bytes.truncate(read);
         let mut at = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= HEADER_LEN) {
@@ -214,7 +214,8 @@ impl OpenSegment {
 }
 
 /// Reads as many bytes as there are, up to the length of `buffer`.
-fn read_up_to(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
+fn read_up_to(file: &SegmentFile, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
+    let file = file.get()?;
     let mut done = 0;
     while done < buffer.len() {
         match file.read_at(&mut buffer[done..], offset + done as u64)? {
@@ -285,7 +286,7 @@ impl<'a> Walk<'a> {
         // A poll of the tail reads little, a replica that is far behind reads much at once.
         self.piece = (2 * self.piece).min(1 << 20);
         self.buffer.resize(wanted, 0);
-        let read = read_up_to(&*segment.file, &mut self.buffer, self.base).map_err(|e| segment.error(e))?;
+        let read = read_up_to(&segment.file, &mut self.buffer, self.base).map_err(|e| segment.error(e))?;
         self.buffer.truncate(read);
         self.ended |= read < wanted;
         Ok(())

@@ -79,8 +79,8 @@ fn kill_again_and_again(mode: SyncMode) {
             }
             1 => {
                 following.take().unwrap().kill_nine(&mut stage);
-                let again = start_replica(&mut stage);
-                stage.hear_state(&again.actor);
+                let mut again = start_replica(&mut stage);
+                again.shown = Some(stage.hear_state(&again.actor));
                 stage.pause(10_000);
                 stage.ledger.note_all(primary.kill_nine());
                 following = Some(again);
