@@ -22,7 +22,11 @@ const LARGE_LOG: usize = 1 << 30;
 const LARGE: usize = 500_000;
 
 fn options(sync: Sync, log: usize) -> SingleFileOpenOptions {
-    SingleFileOpenOptions::new().wal_size(log).sync_mode(match sync {
+    default_options(sync).wal_size(log)
+}
+
+fn default_options(sync: Sync) -> SingleFileOpenOptions {
+    SingleFileOpenOptions::new().sync_mode(match sync {
         Sync::Off => SyncMode::Off,
         Sync::Normal => SyncMode::Normal,
         Sync::Full => SyncMode::Full,
@@ -73,7 +77,7 @@ impl Primary for Kitedb {
     }
 }
 
-/// A primary and a replica.
+/// A primary and a replica. Its bootstrap works only where both logs have the default size.
 pub struct KitedbPair {
     primary: Kitedb,
     replica: SingleFileDB,
@@ -82,11 +86,13 @@ pub struct KitedbPair {
 impl KitedbPair {
     /// Both empty, in `dir`.
     pub fn create(dir: &Path, sync: Sync) -> Res<Self> {
-        let primary = Kitedb::create_as(dir, sync, Role::Primary)?;
-        let options = options(sync, 4 * LOG)
-            .auto_checkpoint(false)
-            .replication_role(ReplicationRole::Replica)
-            .replication_source_db_path(dir.join("old-primary.kitedb"));
+        let source = dir.join("old-source.kitedb");
+        let options = default_options(sync)
+            .replication_role(ReplicationRole::Primary)
+            .replication_retention_min_entries(FRAMES_KEPT);
+        let primary = Kitedb { db: open_single_file(&source, options)?, sync };
+        let options =
+            default_options(sync).replication_role(ReplicationRole::Replica).replication_source_db_path(&source);
         Ok(Self { primary, replica: open_single_file(dir.join("old-replica.kitedb"), options)? })
     }
 }

@@ -329,8 +329,10 @@ impl Engine {
             // A log that the file does not name ended before commits that were made in another role: nobody must take
             // it for the one that goes on.
             if control.current_log().log_id != link.id {
-                // Nor for one that ended where an epoch of the log before it did.
-                control.clear_end();
+                if control.fence_owner() == [0; 16] {
+                    // Nor for one that ended where an epoch of the log before it did. What another node fenced has ended.
+                    control.clear_end();
+                }
                 control.set_current_log(link.id);
                 control.sync()?;
             }
