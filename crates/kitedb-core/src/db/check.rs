@@ -10,7 +10,7 @@ use crate::{
 };
 use rustc_hash::FxHashMap;
 
-/// What [`Database::check`](super::Database::check) found.
+/// What [`Database::check`](crate::Database::check) found.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct CheckReport {
