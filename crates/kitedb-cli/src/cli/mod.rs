@@ -76,7 +76,7 @@ pub struct DatabaseArgs {
     /// The database file
     #[arg(value_name = "DB")]
     pub database: PathBuf,
-    /// The folder of its replication log [default: <DB>.replication]
+    /// The folder of its replication log [default: DB.replication]
     #[arg(long, value_name = "DIR")]
     pub sidecar: Option<PathBuf>,
     /// Print JSON
@@ -92,10 +92,10 @@ pub struct VerifyArgs {
     /// The second database
     #[arg(value_name = "B")]
     pub b: PathBuf,
-    /// The folder of the first one's replication log [default: <A>.replication]
+    /// The folder of the first one's replication log [default: A.replication]
     #[arg(long, value_name = "DIR")]
     pub sidecar_a: Option<PathBuf>,
-    /// The folder of the second one's replication log [default: <B>.replication]
+    /// The folder of the second one's replication log [default: B.replication]
     #[arg(long, value_name = "DIR")]
     pub sidecar_b: Option<PathBuf>,
     /// Print JSON
