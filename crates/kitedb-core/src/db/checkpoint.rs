@@ -63,10 +63,14 @@ impl Engine {
         // Whoever fences this log after that look finds every frame up to `through` in it; a frame that came too
         // late for a fence must not get into the file.
         self.require_unfenced_through(through)?;
-        let sync = self.commit.lock().appender.as_ref().map(|a| a.group_sync().clone());
-        if let Some(sync) = sync {
+        let log = self.commit.lock().appender.as_ref().map(|a| (a.group_sync().clone(), a.control().clone()));
+        if let Some((sync, control)) = log {
             self.sync_through(&sync, through)?;
+            // A fence that was moved since then counts all of these, and may not have said so yet. No view may show
+            // less than what the file holds from here on.
+            control.set_published(through);
         }
+        self.publish(through);
         let mut pace = |_bytes: u64| Ok(());
         let run = self.write_run(&levels, &frozen, through, &mut pace)?;
         self.counters.bytes_checkpointed.fetch_add(run.bytes(), Ordering::Relaxed);

@@ -62,8 +62,10 @@ pub struct Ledger {
     items: BTreeMap<usize, i64>,
     /// Every acknowledged commit.
     tokens: Vec<Token>,
-    /// Every state that any node has shown: epoch and digest at a log index.
-    states: BTreeMap<LogIndex, (Token, String)>,
+    /// Every state that any node has shown: epoch and digest at a log index, and who was the first to show it.
+    states: BTreeMap<LogIndex, (Token, String, String)>,
+    /// Who is speaking: told where two contradict each other.
+    pub scene: String,
     /// How many processes have written since everything was last accounted for: each of them may have died between a
     /// commit and its acknowledgement.
     pub lives: i64,
@@ -112,9 +114,10 @@ impl Ledger {
 
     fn note_state(&mut self, token: Token, digest: &str) {
         self.expect_within_limit(token, "was shown");
-        let state = (token, digest.to_owned());
-        let known = self.states.entry(token.log_index).or_insert_with(|| state.clone());
-        assert_eq!(*known, state, "two states at one log index");
+        let (known, shown, who) =
+            self.states.entry(token.log_index).or_insert_with(|| (token, digest.to_owned(), self.scene.clone()));
+        let first = (*known, shown.as_str());
+        assert_eq!(first, (token, digest), "two states at one log index, of {who} and of {}", self.scene);
     }
 
     /// How many commits were acknowledged.

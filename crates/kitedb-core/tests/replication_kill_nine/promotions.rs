@@ -24,13 +24,14 @@ fn a_promotion_that_is_killed_is_completed_by_another_attempt() {
         let mut stage = Stage::new(mode, 3);
         let (mut old, mut new) = ("a", "b");
         for round in 0..stage.rounds {
+            stage.ledger.scene = format!("the primary of round {round}");
             let primary = stage.start_primary(old);
             let commits = 1 + stage.some_commits();
             stage.hear(&primary, commits);
             stage.pause(10_000);
             let primary = match round % 3 {
                 0 => {
-                    primary.signal(Signal::STOP);
+                    stage.stop(&primary, old);
                     Some(primary)
                 }
                 1 => Some(primary),
@@ -61,9 +62,11 @@ fn a_promotion_that_is_killed_is_completed_by_another_attempt() {
             // The first one that was done said what was kept of the old primary's commits.
             let (_, kept) = said.iter().find_map(|line| won(line)).unwrap();
             conclude(&mut stage, primary, kept);
+            stage.ledger.scene = format!("the promoters of round {round}: {said:?}");
             stage.ledger.note_all(said);
             stage.hear(&promoter, 5);
             stage.ledger.note_all(promoter.kill_nine());
+            stage.ledger.scene = format!("who looks after round {round}");
             stage.expect_taken_over(new, old, false);
             (old, new) = (new, old);
         }
@@ -92,7 +95,7 @@ fn of_several_replicas_that_race_exactly_one_leads() {
             let commits = 1 + stage.some_commits();
             stage.hear(&primary, commits);
             if stage.once_in(2) {
-                primary.signal(Signal::STOP);
+                stage.stop(&primary, old);
             }
             let gate = stage.folder.text(&format!("gate {round}"));
             let mut racers: Vec<Actor> =

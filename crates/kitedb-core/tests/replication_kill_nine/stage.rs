@@ -7,6 +7,7 @@ use crate::{
     support_process::{Random, dump, mode_of},
 };
 use kitedb_core::{Database, OpenOptions, ReplicaState, ReplicationRole, SyncMode, Token};
+use rustix::process::Signal;
 use std::{fs, path::Path, thread, time::Duration};
 
 /// What a child process is told.
@@ -146,6 +147,19 @@ impl Stage {
         self.part(name, "", writers, &[commits]).start("primary")
     }
 
+    /// SIGSTOP, but not at the moment in which it moves the fence of its own log: who is stopped there must be ended
+    /// before another node can take over, as the runbook says.
+    pub fn stop(&self, primary: &Actor, name: &str) {
+        loop {
+            primary.signal(Signal::STOP);
+            if !fence_is_locked(&sidecar_of(&self.folder.path(name)).join("control")) {
+                return;
+            }
+            primary.signal(Signal::CONT);
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     pub fn start_handles(&mut self, name: &str) -> Actor {
         self.ledger.lives += 1;
         self.part(name, "", 3, &[]).start("handles")
@@ -263,6 +277,21 @@ impl Stage {
 pub fn won(line: &str) -> Option<(u64, Token)> {
     let (epoch, kept) = line.strip_prefix("won ")?.split_once(' ')?;
     Some((epoch.parse().unwrap(), kept.parse().unwrap()))
+}
+
+/// Whether a process holds the lock under which the fence in this control file is moved.
+fn fence_is_locked(control: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    const FENCE_LOCK: u64 = (1 << 62) + 1;
+    let Ok(file) = fs::metadata(control) else { return false };
+    // Each line: number, kind, mode, access, process, device:inode, first byte, last byte.
+    fs::read_to_string("/proc/locks").unwrap().lines().any(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [.., "WRITE", _, place, first, last] = words.as_slice() else { return false };
+        place.rsplit(':').next() == Some(&file.ino().to_string())
+            && first.parse().is_ok_and(|first: u64| first <= FENCE_LOCK)
+            && last.parse().map_or(*last == "EOF", |last: u64| last >= FENCE_LOCK)
+    })
 }
 
 /// Whether a file takes at least so many bytes on its disk.

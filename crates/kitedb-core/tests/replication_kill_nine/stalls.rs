@@ -38,7 +38,7 @@ fn take_over_from(mode: SyncMode) {
             _ => Old::Restarted,
         };
         match what {
-            Old::Stalled | Old::Pruned => primary.signal(Signal::STOP),
+            Old::Stalled | Old::Pruned => stage.stop(&primary, old),
             Old::GoesOn => {}
             Old::Restarted => {
                 stage.ledger.note_all(primary.kill_nine());

@@ -1,17 +1,23 @@
 //! Promotions that race, with each other and with commits in flight: exactly one writer, and nothing acknowledged lost.
 
-use crate::support_replication::{
-    MODES, catch_up, expect_fenced,
-    folder::{Folder, commit_item, commit_items, eventually, last_item, primary_options},
-    primary_status, replica_status, write,
+use crate::{
+    support::gate::{At, Gate},
+    support_replication::{
+        MODES, catch_up, expect_fenced,
+        folder::{
+            Folder, commit_item, commit_items, eventually, last_item, primary_options, replica_options, sidecar_of,
+        },
+        primary_status, replica_status, write,
+    },
 };
-use kitedb_core::{Database, ErrorCode, Result, SyncMode, Token};
+use kitedb_core::{Database, ErrorCode, GraphRead, Result, SyncMode, Token};
 use std::{
     sync::{
-        Barrier,
+        Arc, Barrier,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 /// Runs each of `racers` in a thread of its own, all from the same moment.
@@ -260,4 +266,49 @@ fn handles_that_come_and_go_find_one_leader() {
     catch_up(&replica);
     assert_eq!(replica_status(&replica).digest, primary_status(&leader).digest);
     assert_eq!(replica_status(&replica).applied_epoch, 39);
+}
+
+/// A checkpoint that looks at the fence just before another node moves it writes frames that this node has not
+/// published, because it does not know yet that they count. It used to show the digest of those under the index of
+/// what was published.
+#[test]
+fn a_checkpoint_beside_a_promotion_shows_what_it_has_written() {
+    let folder = Folder::new();
+    let (old, new) = (Arc::new(Gate::default()), Arc::new(Gate::default()));
+    let options = primary_options(SyncMode::Full).background(false);
+    let primary = Database::open_in(old.env(), folder.path("old"), options).unwrap();
+    primary.transaction(|tx| tx.create_node(None)).unwrap();
+    let replica = Database::open_in(
+        new.env(),
+        folder.path("new"),
+        replica_options(SyncMode::Full, &folder.path("old")).background(false),
+    )
+    .unwrap();
+    replica.replica_bootstrap_from_snapshot().unwrap();
+    let before = primary.snapshot().unwrap();
+    thread::scope(|scope| {
+        // A commit waits for the disk, and a checkpoint that begins then waits with it.
+        old.shut(At::Sync, ".klog");
+        let commit = scope.spawn(|| commit_item(&primary, "a", 1));
+        old.wait_for_someone();
+        let checkpoint = scope.spawn(|| primary.checkpoint());
+        thread::sleep(Duration::from_millis(100));
+        // Another node has moved the fence, and waits for the disk before it says where the epoch ends.
+        let logs = sidecar_of(&folder.path("old")).read_dir().unwrap().map(|entry| entry.unwrap().path());
+        let log = logs.filter(|path| path.extension().is_some_and(|x| x == "klog")).max().unwrap();
+        new.shut(At::Sync, log.to_str().unwrap().to_owned().leak());
+        let promotion = scope.spawn(|| replica.replica_promote(false));
+        new.wait_for_someone();
+        old.open();
+        let checkpoint = checkpoint.join().unwrap();
+        let view = primary.snapshot().unwrap();
+        new.open();
+        checkpoint.unwrap();
+        assert_eq!(view.token().log_index.0, before.token().log_index.0 + 1);
+        assert_eq!(view.count_nodes(), before.count_nodes() + 2);
+        let token = commit.join().unwrap().unwrap();
+        let promotion = promotion.join().unwrap().unwrap();
+        assert_eq!((promotion.last_kept, view.token()), (token, token));
+        assert_eq!(replica.snapshot().unwrap().digest(), view.digest());
+    });
 }
