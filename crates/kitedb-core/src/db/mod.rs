@@ -15,6 +15,7 @@ mod open;
 mod options;
 mod promote;
 mod read;
+mod sidecar;
 mod signal;
 mod stats;
 mod transaction;

@@ -138,7 +138,11 @@ impl<'a> FenceLock<'a> {
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
-        let what = "another promotion is under way on this log and does not end: try again, or end its process";
+        let what = format_args!(
+            "another promotion is under way on this log, or the process that opened the database last (process id {}) \
+             is stopped while it opens it: try again, or end that process",
+            control.writer_pid()
+        );
         Err(Error::new(ErrorCode::Locked, what))
     }
 }
