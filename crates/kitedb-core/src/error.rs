@@ -130,13 +130,13 @@ codes! {
 }
 
 /// What went wrong, as one value. See the [module documentation](self).
-#[derive(thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
     code: ErrorCode,
     message: Box<str>,
     #[source]
-    source: Option<Box<io::Error>>,
+    source: Option<Arc<io::Error>>,
 }
 
 impl Error {
@@ -155,7 +155,7 @@ impl Error {
         Self {
             code,
             message: format!("cannot {action} {}: {source}", path.display()).into(),
-            source: Some(Box::new(source)),
+            source: Some(Arc::new(source)),
         }
     }
 

@@ -27,7 +27,7 @@ mod replication;
 mod state;
 mod store;
 
-pub use database::{BulkLoader, Database, compare};
+pub use database::{BulkLoader, Database, WeakDatabase, compare};
 pub use db::{
     CheckReport, Difference, Element, GraphRead, Latency, LatencyBucket, NameId, NameRef, NewNode, OpenOptions, Page,
     ReplicationRole, Stats, SyncMode, Transaction, View,

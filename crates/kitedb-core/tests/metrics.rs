@@ -187,6 +187,24 @@ fn who_holds_what_is_told() {
 }
 
 #[test]
+fn counters_tell_since_when_they_count() {
+    let (disk, host, options, db) = stepped(OpenOptions::new());
+    let opened = db.collect_metrics().unwrap();
+    assert_eq!(opened.opened_at_ms, opened.collected_at_ms);
+    host.advance_ms(2000);
+    commit(&db);
+    let other = Database::open_in(disk.env(&host), "/graph.kitedb", options.clone()).unwrap();
+    let later = other.collect_metrics().unwrap();
+    assert_eq!((later.opened_at_ms, later.collected_at_ms), (opened.opened_at_ms, opened.opened_at_ms + 2000));
+    assert_eq!(later.engine.append_attempts, 1, "both handles share one engine and its counters");
+    // Who opens it anew counts anew.
+    db.close().unwrap();
+    other.close().unwrap();
+    let again = Database::open_in(disk.env(&host), "/graph.kitedb", options).unwrap().collect_metrics().unwrap();
+    assert_eq!((again.opened_at_ms, again.engine.append_attempts), (opened.opened_at_ms + 2000, 0));
+}
+
+#[test]
 fn there_is_no_cache() {
     let (.., db) = stepped(OpenOptions::new());
     let cache = db.collect_metrics().unwrap().cache;

@@ -3,9 +3,11 @@
 mod bulk;
 mod node;
 mod replication;
+mod weak;
 
 pub use bulk::BulkLoader;
 pub use replication::compare;
+pub use weak::WeakDatabase;
 
 use crate::{
     db::{CheckReport, Engine, OpenOptions, Stats, SyncMode, Transaction, View},

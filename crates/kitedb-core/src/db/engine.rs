@@ -66,6 +66,8 @@ pub(crate) struct Engine {
     pub(crate) closed: AtomicBool,
     /// What could not be read, by a read-only open or of a replica's log.
     pub(crate) damage: Mutex<Option<Error>>,
+    /// When it was opened, ms since 1970: counters and latencies are since then.
+    pub(super) opened_at_ms: u64,
     pub(super) counters: Counters,
     pub(super) latencies: Latencies,
     /// Which states views and transactions hold.

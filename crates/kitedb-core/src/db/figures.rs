@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct Figures {
     pub path: String,
     pub now_ms: u64,
+    pub opened_at_ms: u64,
     pub read_only: bool,
     /// The last published commit.
     pub head: Token,
@@ -72,6 +73,7 @@ impl Engine {
         Figures {
             path: self.path.to_string_lossy().into_owned(),
             now_ms: self.env.host.now_ms(),
+            opened_at_ms: self.opened_at_ms,
             read_only: self.options.read_only,
             head: Token { epoch: info.epoch, log_index: index },
             digest: info.digest,

@@ -32,13 +32,14 @@ impl Engine {
         let verified = verify(&chunk, commit.last);
         let count = verified.as_ref().map_or_else(|(count, _)| *count, |()| chunk.frames.len());
         let applied = self.append_and_fold(&mut commit, chunk, count)?;
+        let reached = commit.last;
         let due = commit.appender.as_ref().is_some_and(|appender| self.checkpoint_is_due(appender, &commit));
         drop(commit);
         if due && self.options.auto_checkpoint {
             self.jobs.ask_for_checkpoint();
         }
         match verified {
-            Err((_, fault)) => Err(fault.context(format_args!("{applied} frames applied, then"))),
+            Err((_, fault)) => Err(fault.context(format_args!("after the frame with log index {reached}"))),
             Ok(()) => Ok(applied),
         }
     }

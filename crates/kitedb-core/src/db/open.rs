@@ -118,6 +118,7 @@ impl Engine {
             jobs,
             closed: AtomicBool::new(false),
             damage: Mutex::new(None),
+            opened_at_ms: env.host.now_ms(),
             counters: Counters::default(),
             latencies: Latencies::default(),
             held: Arc::default(),
@@ -450,7 +451,9 @@ pub(super) fn merge_history(
     let new = new_epoch.map(|(epoch, writer_id)| HistoryEntry { epoch, writer_id, first: LogIndex(last.0 + 1) });
     for entry in found.chain(new) {
         let later = history.last().is_none_or(|last| {
-            entry.first >= last.first && (last.epoch, last.writer_id) != (entry.epoch, entry.writer_id)
+            // Of several epochs with the same first index all but the last one stayed empty.
+            let new = (last.epoch, last.writer_id) != (entry.epoch, entry.writer_id);
+            new && entry.first >= last.first && entry.epoch >= last.epoch
         });
         if later {
             history.push(entry);
@@ -472,6 +475,21 @@ fn define_run_names(names_in_use: &Names, names: Vec<(NameKind, u32, u32, String
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_segments_say_again_is_not_added_to_a_history_again() {
+        let segments: Vec<_> = [(1, 1), (2, 5), (3, 5), (4, 9)]
+            .map(|(epoch, first)| (Epoch(epoch), [epoch as u8; 16], LogIndex(first)))
+            .into();
+        let mut history = Vec::new();
+        merge_history(&mut history, &segments[..3], LogIndex(8), None);
+        let epochs = |history: &[HistoryEntry]| history.iter().map(|h| h.epoch.0).collect::<Vec<_>>();
+        assert_eq!(epochs(&history), [1, 2, 3]);
+        merge_history(&mut history, &segments, LogIndex(8), None);
+        assert_eq!(epochs(&history), [1, 2, 3, 4]);
+        merge_history(&mut history, &segments, LogIndex(8), Some((Epoch(5), [5; 16])));
+        assert_eq!((epochs(&history), history[4].first), (vec![1, 2, 3, 4, 5], LogIndex(9)));
+    }
 
     #[test]
     fn the_log_lies_beside_the_file() {

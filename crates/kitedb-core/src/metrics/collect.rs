@@ -33,6 +33,8 @@ pub struct Metrics {
     pub memory: MemoryMetrics,
     /// What it has done.
     pub engine: EngineMetrics,
+    /// When the engine was opened, ms since 1970: what counts from the open on counts from then.
+    pub opened_at_ms: u64,
     /// When this was collected, ms since 1970.
     pub collected_at_ms: u64,
 }
@@ -228,6 +230,7 @@ fn metrics(figures: Figures, replication: ReplicationMetrics) -> Metrics {
         mvcc: Some(mvcc(&figures)),
         replication,
         memory: memory(&figures),
+        opened_at_ms: figures.opened_at_ms,
         collected_at_ms: figures.now_ms,
         is_single_file: true,
         read_only: figures.read_only,

@@ -23,16 +23,16 @@ fn look(engine: &Engine, token: Token) -> Option<TokenWait> {
     if token.log_index.0 == 0 {
         return Some(TokenWait::Reached);
     }
-    let published = engine.published();
-    let epoch = engine.epoch_at(token.log_index);
+    // In this order: an epoch begins only once all before it is published.
+    let (leads, published) = (engine.epoch(), engine.published());
     if token.log_index <= published {
         // An index of before this node's own history can be of any epoch up to the next one that is known.
-        return Some(match epoch {
+        return Some(match engine.epoch_at(token.log_index) {
             Some(epoch) if epoch != token.epoch => TokenWait::EpochChanged,
             _ => TokenWait::Reached,
         });
     }
-    if engine.epoch() > token.epoch {
+    if leads > token.epoch {
         // A later epoch has begun at or before it: what comes with that index will be another commit.
         return Some(TokenWait::EpochChanged);
     }

@@ -8,7 +8,6 @@ mod support_process;
 #[path = "../support_replication/mod.rs"]
 mod support_replication;
 
-mod counting;
 mod damage;
 mod lookalikes;
 mod naive;

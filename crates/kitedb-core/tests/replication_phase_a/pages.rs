@@ -1,10 +1,9 @@
 //! Pages of a log: every frame once, in order, byte by byte, wherever a page begins and however long it may be.
 
 use crate::{
-    counting::Counting,
     naive::{Page, RawFrame, follow, page, page_of},
     segments::{frames, segments},
-    support::{Rng, for_seeds},
+    support::{Rng, for_seeds, meter::Meter},
     support_process::code,
     support_replication::{Graph, MODES, Machine, expect_error, folder::Folder, primary_status},
 };
@@ -273,8 +272,8 @@ fn any_place_of_a_large_log_is_found() {
     let machine = Machine::new("primary", 1, SyncMode::Off);
     let options = OpenOptions::new().sync_mode(SyncMode::Off).background(false).auto_checkpoint(false);
     let options = options.replication_role(ReplicationRole::Primary);
-    let counting = Counting::new(&machine.disk);
-    let open = || Database::open_in(counting.env(&machine.host), machine.db(), options.clone()).unwrap();
+    let meter = Meter::new(".klog");
+    let open = || Database::open_in(meter.env(&machine.env()), machine.db(), options.clone()).unwrap();
     let db = open();
     for n in 1..=30_000 {
         commit_small(&db, n);
@@ -291,10 +290,10 @@ fn any_place_of_a_large_log_is_found() {
         for round in 0..300 {
             let index = 1 + rng.below(30_000);
             let (few, at) = (1 + rng.below(3) as usize, index as usize - 1);
-            counting.take();
+            meter.take();
             let page = page_of(&db, &format!("1:0:0:{index}"), few, usize::MAX);
             assert!(page.raw() == all[at..].iter().take(few).cloned().collect::<Vec<_>>(), "at {index}");
-            let read = counting.take();
+            let read = meter.take();
             assert!(read < 700 << 10, "a page at {index} of 30,000 frames reads {read} bytes");
             all_read += read;
             if round == 150 {
@@ -305,9 +304,9 @@ fn any_place_of_a_large_log_is_found() {
         // Places are remembered.
         assert!(all_read < 300 * (200 << 10), "{all_read} bytes read for 300 pages");
         // Page by page, each byte is read about once.
-        counting.take();
+        meter.take();
         assert!(follow(&db, "", 100, usize::MAX) == all);
-        let read = counting.take();
+        let read = meter.take();
         assert!(read < 300 * (70 << 10) + 2 * log_bytes, "{read} bytes read of a log of {log_bytes}");
         db.close().unwrap();
     }

@@ -1,8 +1,11 @@
 //! A bootstrap: what it takes over, what it leaves, and what it says.
 
-use crate::support_replication::{
-    Graph, MODES, Machine, catch_up, counted::Meter, digest, expect_error, expect_following, expect_needs_reseed,
-    primary_status, replica_status,
+use crate::{
+    support::meter::Meter,
+    support_replication::{
+        Graph, MODES, Machine, catch_up, digest, expect_error, expect_following, expect_needs_reseed, primary_status,
+        replica_status,
+    },
 };
 use kitedb_core::{
     Database, ErrorCode, GraphRead, ReplicaState, ReplicationRole, SyncMode,

@@ -4,7 +4,9 @@
 
 pub mod compare;
 pub mod gate;
+pub mod meter;
 pub mod model;
+pub mod observed;
 pub mod ops;
 pub mod script;
 pub mod world;

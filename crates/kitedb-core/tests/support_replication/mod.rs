@@ -2,7 +2,6 @@
 //! the model beside it.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
-pub mod counted;
 pub mod folder;
 
 use crate::support::{

@@ -1,54 +1,54 @@
-//! A disk that counts what is read of segments.
+//! A disk that tells somebody of every read, write and sync, who may stop it or let it fail.
 
-use kitedb_core::io::{
-    Disk, DiskFile, Env, FileIdentity, LockKind, Mapping, OpenMode, SharedWords,
-    sim::{SimDisk, SimHost},
-};
+use kitedb_core::io::{Disk, DiskFile, Env, FileIdentity, LockKind, Mapping, OpenMode, SharedWords};
 use std::{
+    fmt::Debug,
     io,
     ops::Range,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
-#[derive(Debug)]
-pub struct Counting {
-    disk: SimDisk,
-    read: Arc<AtomicU64>,
+/// What is done with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// So many bytes were read.
+    Read(usize),
+    /// Something is about to be written.
+    Write,
+    /// It is about to be synced.
+    Sync,
+}
+
+/// Who is told.
+pub trait Observer: Debug + Send + Sync + 'static {
+    /// An error becomes that of the operation.
+    fn see(&self, operation: Operation, path: &Path) -> io::Result<()>;
+}
+
+/// The same disk and host, with an observer.
+pub fn observed(env: &Env, observer: Arc<dyn Observer>) -> Env {
+    Env { disk: Arc::new(ObservedDisk(env.disk.clone(), observer)), host: env.host.clone() }
 }
 
 #[derive(Debug)]
-struct CountedFile(Arc<dyn DiskFile>, Arc<AtomicU64>);
+struct ObservedDisk(Arc<dyn Disk>, Arc<dyn Observer>);
 
-impl Counting {
-    pub fn new(disk: &SimDisk) -> Self {
-        Self { disk: disk.clone(), read: Arc::default() }
-    }
+#[derive(Debug)]
+struct ObservedFile(Arc<dyn DiskFile>, Arc<dyn Observer>, PathBuf);
 
-    pub fn env(&self, host: &SimHost) -> Env {
-        let disk = Self { disk: self.disk.clone(), read: self.read.clone() };
-        Env { disk: Arc::new(disk), host: Arc::new(host.clone()) }
-    }
-
-    /// Bytes of segments read since this was asked last.
-    pub fn take(&self) -> u64 {
-        self.read.swap(0, Ordering::Relaxed)
-    }
-}
-
-impl DiskFile for CountedFile {
+impl DiskFile for ObservedFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let read = self.0.read_at(buf, offset)?;
-        self.1.fetch_add(read as u64, Ordering::Relaxed);
+        self.1.see(Operation::Read(read), &self.2)?;
         Ok(read)
     }
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        self.1.see(Operation::Write, &self.2)?;
         self.0.write_at(buf, offset)
     }
     fn sync_data(&self) -> io::Result<()> {
+        self.1.see(Operation::Sync, &self.2)?;
         self.0.sync_data()
     }
     fn len(&self) -> io::Result<u64> {
@@ -74,34 +74,33 @@ impl DiskFile for CountedFile {
     }
 }
 
-impl Disk for Counting {
+impl Disk for ObservedDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        let file = self.disk.open(path, mode)?;
-        let segment = path.extension().is_some_and(|extension| extension == "klog");
-        Ok(if segment { Arc::new(CountedFile(file, self.read.clone())) } else { file })
+        let file = self.0.open(path, mode)?;
+        Ok(Arc::new(ObservedFile(file, self.1.clone(), path.to_owned())))
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.disk.remove(path)
+        self.0.remove(path)
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.disk.rename(from, to)
+        self.0.rename(from, to)
     }
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        self.disk.create_dir(path)
+        self.0.create_dir(path)
     }
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.disk.remove_dir(path)
+        self.0.remove_dir(path)
     }
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.disk.sync_dir(path)
+        self.0.sync_dir(path)
     }
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        self.disk.list(path)
+        self.0.list(path)
     }
     fn identity(&self, path: &Path) -> io::Result<FileIdentity> {
-        self.disk.identity(path)
+        self.0.identity(path)
     }
     fn is_dir(&self, path: &Path) -> bool {
-        self.disk.is_dir(path)
+        self.0.is_dir(path)
     }
 }
