@@ -154,10 +154,10 @@ impl Drop for FenceLock<'_> {
 }
 
 impl Engine {
-    /// The epoch of the frame with that index, as far as this node's history goes back. Takes the commit lock.
-    pub(crate) fn epoch_at(&self, index: LogIndex) -> Option<Epoch> {
+    /// Who wrote the frame with that index, as far as this node's history goes back. Takes the commit lock.
+    pub(crate) fn writer_at(&self, index: LogIndex) -> Option<(Epoch, WriterId)> {
         let commit = self.commit.lock();
-        commit.history.iter().rev().find(|h| h.first <= index).map(|h| h.epoch)
+        commit.history.iter().rev().find(|h| h.first <= index).map(|h| (h.epoch, h.writer_id))
     }
 
     /// Whether a promotion that this node began under that id is not past: either no epoch of its came to this node's

@@ -315,15 +315,20 @@ impl Control {
         self.file.try_lock(byte..byte + 1, kind).map_err(|e| Error::io("lock", &self.path, e))
     }
 
-    /// How far frames may be read while a writer lives.
-    pub fn published(&self) -> LogIndex {
-        if let Words::Seen(words) = &self.words {
-            // Not mapped: look again.
-            let mut word = [0u8; 8];
-            if self.file.read_exact_at(&mut word, PUBLISHED as u64 * 8).is_ok() {
-                words[PUBLISHED].store(u64::from_le_bytes(word), Ordering::Release);
+    /// Where the words are not mapped, because this may not write to them: reads them anew, as far as that goes.
+    fn look_again(&self) {
+        let Words::Seen(words) = &self.words else { return };
+        let mut bytes = [0; WORDS * 8];
+        if self.file.read_exact_at(&mut bytes, 0).is_ok() {
+            for (word, bytes) in words.iter().zip(bytes.as_chunks::<8>().0) {
+                word.store(u64::from_le_bytes(*bytes), Ordering::Release);
             }
         }
+    }
+
+    /// How far frames may be read while a writer lives.
+    pub fn published(&self) -> LogIndex {
+        self.look_again();
         LogIndex(self.word(PUBLISHED).load(Ordering::SeqCst))
     }
 
@@ -521,4 +526,30 @@ fn end_check((epoch, last): (Epoch, LogIndex)) -> u64 {
     hasher.update(&epoch.0.to_le_bytes());
     hasher.update(&last.0.to_le_bytes());
     u64::from(hasher.finalize()) | 1 << 32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::sim::SimDisk;
+
+    /// As a replica sees its source's log on a disk that it may not write to.
+    #[test]
+    fn who_may_only_read_sees_what_changes() {
+        let (disk, dir) = (SimDisk::new(1), Path::new("/log"));
+        disk.create_dir(dir).unwrap();
+        let log = LogIdentity { log_id: [1; 16], file_id: [2; 16] };
+        let writer = Control::create(&disk, dir, log, [3; 16], Epoch(1)).unwrap();
+        let reader = Control::open(&disk, dir, OpenMode::Read).unwrap().unwrap();
+        writer.set_current_log([4; 16]);
+        writer.raise_fence(Epoch(1), Epoch(2), [5; 16]).unwrap();
+        writer.set_end(Epoch(1), LogIndex(7)).unwrap();
+        writer.set_published(LogIndex(7));
+        assert_eq!(reader.published(), LogIndex(7));
+        assert_eq!(reader.current_log().log_id, [4; 16]);
+        assert_eq!(
+            (reader.fence(), reader.fence_owner(), reader.end()),
+            (Epoch(2), [5; 16], Some((Epoch(1), LogIndex(7))))
+        );
+    }
 }

@@ -285,6 +285,8 @@ impl LogReader {
         let mut page = LogPage::default();
         let (mut next, mut frames, mut bytes) = (LogIndex(after.0 + 1), limits.max_frames.max(1), limits.max_bytes);
         let mut refreshed = false;
+        // Before any look which segments there are: what is published by then is in one of them.
+        let published = self.control.published();
         while next <= limits.through && frames > 0 && (bytes > 0 || page.chunks.is_empty()) {
             let found = self.segments.iter().rposition(|s| s.header.first <= next);
             let chunk = match found {
@@ -294,6 +296,10 @@ impl LogReader {
                     let valid = self.last_valid(segment.header.epoch);
                     if next > valid && bound == LogIndex(u64::MAX) {
                         if refreshed {
+                            if next <= published {
+                                // It is in no segment that can be told from one that was never made.
+                                page.fault = Some(self.missing(next, Some(at)));
+                            }
                             break;
                         }
                         // The epoch after this one may have begun since the last look.

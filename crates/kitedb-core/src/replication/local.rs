@@ -214,6 +214,15 @@ impl Source for LocalSource {
         })
     }
 
+    fn writer_at(&self, index: LogIndex) -> Result<Option<(Epoch, WriterId)>> {
+        self.with(|open| {
+            Ok(match open.reader.position(index)? {
+                Position::At { epoch, writer_id, .. } => Some((epoch, writer_id)),
+                _ => None,
+            })
+        })
+    }
+
     fn snapshot(&self, fresh: bool) -> Result<Box<dyn Snapshot>> {
         if fresh {
             self.ask_for_checkpoint()?;

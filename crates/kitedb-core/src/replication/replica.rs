@@ -197,10 +197,32 @@ impl Replica {
                 return Err(fault);
             }
             if applied == before {
+                if index > pulled.head {
+                    self.require_common(&*source, pulled.head)?;
+                }
                 break;
             }
         }
         Ok(applied)
+    }
+
+    /// Fails if the frame with that index, which both have, is one of another history at the source than here.
+    fn require_common(&self, source: &dyn Source, index: LogIndex) -> Result<()> {
+        let (Some((here, writer)), true) = (self.engine.writer_at(index), index.0 > 0) else { return Ok(()) };
+        match source.writer_at(index)? {
+            Some((there, other)) if there != here || (other != writer && writer != [0; 16]) => {
+                Err(self.off_history(index, there, here))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn off_history(&self, index: LogIndex, there: Epoch, here: Epoch) -> Error {
+        let what = format_args!(
+            "needs reseed: the source has another history: log index {index} is of its epoch {there} there, and of epoch \
+             {here} of another writer here; reseed this replica, or force the promotion and lose what only the source has"
+        );
+        Error::new(ErrorCode::NeedsReseed, what)
     }
 
     /// Tells the source how far this node is. A failure only keeps more of the source's log.
@@ -376,14 +398,10 @@ impl Replica {
             }
         }
         // Ahead of its source, a replica cannot be compared with it before the epoch has ended.
-        let epoch = self.engine.epoch_at(fenced.last).filter(|epoch| *epoch > fenced.ended && fenced.last.0 > 0);
-        if let Some(epoch) = epoch {
-            let what = format_args!(
-                "needs reseed: the source's epoch {} goes on to log index {}, this replica has epoch {epoch} there: it \
-                 cannot take over from it; reseed it, or force the promotion and lose what only the source has",
-                fenced.ended, fenced.last
-            );
-            return Err(Error::new(ErrorCode::NeedsReseed, what));
+        self.require_common(&*source, fenced.last)?;
+        let epoch = self.engine.writer_at(fenced.last).map(|(epoch, _)| epoch);
+        if let Some(epoch) = epoch.filter(|epoch| *epoch > fenced.ended && fenced.last.0 > 0) {
+            return Err(self.off_history(fenced.last, fenced.ended, epoch));
         }
         // Not an epoch that this node led before, also if it was reseeded from where that had not begun.
         Ok((fenced.next.max(Epoch(self.engine.epoch().0.max(self.control.fence().0) + 1)), owner))

@@ -59,6 +59,8 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn page(&self, at: &At, limits: PageLimits) -> Result<Pulled>;
     /// As [`Source::page`], for a position of which only index and digest are known.
     fn page_unattributed(&self, at: &At, limits: PageLimits) -> Result<Pulled>;
+    /// Who wrote the frame with that index: its epoch, and the writer. `None` where its log does not tell.
+    fn writer_at(&self, index: LogIndex) -> Result<Option<(Epoch, WriterId)>>;
     /// Pins a snapshot, after a new checkpoint if `fresh`.
     fn snapshot(&self, fresh: bool) -> Result<Box<dyn Snapshot>>;
     /// Takes in how far a replica is: the log is kept for it from there on.

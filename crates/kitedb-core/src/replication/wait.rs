@@ -27,8 +27,8 @@ fn look(engine: &Engine, token: Token) -> Option<TokenWait> {
     let (leads, published) = (engine.epoch(), engine.published());
     if token.log_index <= published {
         // An index of before this node's own history can be of any epoch up to the next one that is known.
-        return Some(match engine.epoch_at(token.log_index) {
-            Some(epoch) if epoch != token.epoch => TokenWait::EpochChanged,
+        return Some(match engine.writer_at(token.log_index) {
+            Some((epoch, _)) if epoch != token.epoch => TokenWait::EpochChanged,
             _ => TokenWait::Reached,
         });
     }
