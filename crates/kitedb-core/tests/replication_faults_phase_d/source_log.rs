@@ -247,3 +247,19 @@ fn the_floor_outran_the_replica() {
     assert_eq!(primary_status(&primary).retained_floor, 8);
     expect_told_and_mended(Scene { a, b, primary, replica, graph }, 3);
 }
+
+/// The header of the segment in which an epoch began: pulls used to return nothing, in silence, as if that epoch had
+/// not begun.
+#[test]
+fn the_header_of_the_first_segment_of_an_epoch_is_damaged() {
+    let (a, b) = (Machine::new("primary", 1, SyncMode::Full), Machine::new("replica", 2, SyncMode::Full));
+    let (primary, mut graph) = (a.primary(), Graph::new(5));
+    graph.grow(&primary, 5);
+    let replica = b.replica_of(&a);
+    primary.primary_promote_to_next_epoch().unwrap();
+    graph.grow(&primary, 3);
+    a.disk.corrupt(a.segments().last().unwrap(), 20, 0x10).unwrap();
+    let error = replica.replica_catch_up_once(100).and_then(|_| replica.replica_catch_up_once(100)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Reseed, "{error:?}");
+    expect_told_and_mended(Scene { a, b, primary, replica, graph }, 5);
+}

@@ -323,3 +323,32 @@ fn paths_that_cannot_be_followed_are_refused() {
     }
     assert_eq!(replica_status(&replica).source_db_path, Some(near.db()));
 }
+
+/// Two forced promotions begin the same epoch, each as a writer of its own. A node that is ahead of such a source used
+/// to take over from it, and what only that had was lost.
+#[test]
+fn not_from_a_source_of_the_same_epoch_and_another_writer() {
+    for ahead in [4, 9] {
+        let (a, b) = machines(SyncMode::Full);
+        let c = Machine::new("other", 3, SyncMode::Full);
+        let (old, mut graph) = (a.primary(), Graph::new(3));
+        graph.grow(&old, 6);
+        let (one, other) = (b.replica_of(&a), c.replica_of(&a));
+        assert_eq!((catch_up(&one), catch_up(&other)), (6, 6));
+        let mut parted = graph.clone();
+        assert_eq!(one.replica_promote(false).unwrap().epoch, 2);
+        assert_eq!(other.replica_promote(true).unwrap().epoch, 2);
+        graph.grow(&one, 4);
+        parted.grow(&other, ahead);
+        other.close().unwrap();
+        let other = c.replica_of(&b);
+        let what = "needs reseed";
+        expect_error(other.replica_catch_up_once(10), ErrorCode::NeedsReseed, what);
+        expect_error(other.replica_promote(false), ErrorCode::NeedsReseed, what);
+        // The source goes on.
+        graph.commit(&one);
+        other.replica_reseed_from_snapshot().unwrap();
+        graph.expect_all(&other);
+        expect_following(&other, &one);
+    }
+}
