@@ -1,7 +1,7 @@
 //! One error type in three parts: what the caller should do ([`ErrorKind`]), a stable machine-readable
 //! [`ErrorCode`], and a message that says what was wrong and with what.
 
-use std::{fmt, io, path::Path};
+use std::{fmt, io, path::Path, sync::Arc};
 
 /// The result of every fallible operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
