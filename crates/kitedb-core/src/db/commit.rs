@@ -112,7 +112,9 @@ impl Engine {
     #[cold]
     fn is_in_the_past(&self, token: Token) -> bool {
         let commit = self.commit.lock();
-        commit.history.iter().find(|h| h.epoch > token.epoch).is_some_and(|next| token.log_index < next.first)
+        // What came right after that epoch here.
+        let next = commit.history.iter().rev().take_while(|h| h.epoch != token.epoch).last();
+        next.is_some_and(|next| next.epoch > token.epoch && token.log_index < next.first)
     }
 
     /// Fails unless a handle that leads epoch `lease` may commit.

@@ -147,6 +147,7 @@ impl Engine {
             ..LogLink::default()
         };
         let (history, next_node) = (manifest.history.clone(), manifest.next_node_id.max(1));
+        self.leave_history(&commit)?;
         self.store.publish(manifest, runs, link)?;
         // This was the one step that counts: from here on the file holds the new graph, and the old log, which has
         // another id, is garbage.
@@ -186,6 +187,17 @@ impl Engine {
         }
         self.signal.notify_all();
         Ok(())
+    }
+    /// Remembers what no other history will tell: that a promotion of this node is past, and which epochs have been.
+    fn leave_history(&self, commit: &Commit) -> Result<()> {
+        let Some(control) = &self.sidecar else { return Ok(()) };
+        if commit.history.iter().any(|h| h.writer_id == control.promotion()) {
+            control.set_promotion([0; 16]);
+        }
+        if control.fence_owner() == [0; 16] && control.fence() < self.epoch() {
+            return control.set_fence(self.epoch());
+        }
+        control.sync()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Mutations, NameKind, PropKeyId},
     io::{Env, FileIdentity, LockKind, OpenMode},
-    log::{Control, FrameRef, LogIdentity, LogReader, Recovered, RecoveryStart, recover},
+    log::{Control, FrameRef, LogIdentity, LogReader, Recovered, RecoveryStart, WriterId, recover},
     state::{CommitInfo, Delta, Levels, Names, Overlay, Pins, Reading, Totals},
     store::{CheckpointMark, HistoryEntry, LogKind, LogLink, Manifest, Run, Store, WRITER_LOCK},
 };
@@ -203,7 +203,8 @@ impl Engine {
         // under the same epoch and writer. A replica has its frames from their one writer.
         let replica = control.is_replica() || self.role() == ReplicationRole::Replica;
         let seen = control.published() > recovered.last;
-        let lost = (!same_boot || control.sync_failed() || seen) && !replica && control.fence_owner() == [0; 16];
+        let certain = same_boot && !control.sync_failed() && !seen && recovered.is_whole();
+        let lost = !certain && !replica && control.fence_owner() == [0; 16];
         let epoch = recovered.epoch.max(control.fence());
         let new_epoch = if lost {
             Some((Epoch(epoch.0.max(1) + 1), self.env.host.random()))
@@ -440,24 +441,34 @@ fn dense(pairs: &[(u32, u64)]) -> Result<Vec<u64>> {
     Ok(counts)
 }
 
-/// Adds what the headers of segments say: (epoch, writer, first index), ascending.
+/// Adds what the headers of segments say: (epoch, writer, first index), in the order in which these were written. That
+/// order counts: a node that lost an epoch it led may have followed an older one then.
 pub(super) fn merge_history(
     history: &mut Vec<HistoryEntry>,
-    found: &[(Epoch, [u8; 16], LogIndex)],
+    found: &[(Epoch, WriterId, LogIndex)],
     last: LogIndex,
-    new_epoch: Option<(Epoch, [u8; 16])>,
+    new_epoch: Option<(Epoch, WriterId)>,
 ) {
-    let found = found.iter().map(|&(epoch, writer_id, first)| HistoryEntry { epoch, writer_id, first });
-    let new = new_epoch.map(|(epoch, writer_id)| HistoryEntry { epoch, writer_id, first: LogIndex(last.0 + 1) });
-    for entry in found.chain(new) {
-        let later = history.last().is_none_or(|last| {
-            // Of several epochs with the same first index all but the last one stayed empty.
-            let new = (last.epoch, last.writer_id) != (entry.epoch, entry.writer_id);
-            new && entry.first >= last.first && entry.epoch >= last.epoch
-        });
-        if later {
-            history.push(entry);
+    let mut begun: Vec<HistoryEntry> = Vec::new();
+    for &(epoch, writer_id, first) in found {
+        let entry = HistoryEntry { epoch, writer_id, first };
+        if begun.last().is_none_or(|last| !last.goes_on_as(&entry)) {
+            begun.push(entry);
         }
+    }
+    // What is not known goes before what comes after it in the log.
+    let mut place = history.len();
+    for (nth, entry) in begun.into_iter().enumerate().rev() {
+        let known = history.iter().rposition(|h| *h == entry);
+        // The oldest segment may have been begun in the middle of an epoch.
+        let within = || place.checked_sub(1).filter(|at| nth == 0 && history[*at].goes_on_as(&entry));
+        match known.or_else(within) {
+            Some(at) => place = place.min(at),
+            None => history.insert(place, entry),
+        }
+    }
+    if let Some((epoch, writer_id)) = new_epoch {
+        history.push(HistoryEntry { epoch, writer_id, first: LogIndex(last.0 + 1) });
     }
 }
 
@@ -489,6 +500,38 @@ mod tests {
         assert_eq!(epochs(&history), [1, 2, 3, 4]);
         merge_history(&mut history, &segments, LogIndex(8), Some((Epoch(5), [5; 16])));
         assert_eq!((epochs(&history), history[4].first), (vec![1, 2, 3, 4, 5], LogIndex(9)));
+        // Of a log that was cut in the middle of an epoch.
+        merge_history(
+            &mut history,
+            &[(Epoch(4), [4; 16], LogIndex(10)), (Epoch(5), [5; 16], LogIndex(9))],
+            LogIndex(9),
+            None,
+        );
+        assert_eq!(epochs(&history), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_history_can_go_back_to_an_older_epoch() {
+        // It led an epoch in which nothing came, and followed an older one then: another's, and its own source's.
+        for followed in [2, 1] {
+            let entry = |epoch: u64, first| HistoryEntry {
+                epoch: Epoch(epoch),
+                writer_id: [epoch as u8; 16],
+                first: LogIndex(first),
+            };
+            let whole = [entry(1, 1), entry(3, 5), entry(followed, 5)];
+            let segments = [(1, 1), (1, 3), (3, 5), (followed, 5), (followed, 8)]
+                .map(|(epoch, first)| (Epoch(epoch), [epoch as u8; 16], LogIndex(first)));
+            for known in [vec![], vec![whole[0]], vec![whole[0], whole[2]], whole.to_vec()] {
+                let mut history = known;
+                for _ in 0..2 {
+                    merge_history(&mut history, &segments, LogIndex(9), None);
+                    assert_eq!(history, whole);
+                }
+                merge_history(&mut history, &segments[4..], LogIndex(9), None);
+                assert_eq!(history, whole);
+            }
+        }
     }
 
     #[test]

@@ -214,6 +214,13 @@ impl Recovered {
         self.damage.is_none() && self.tail.is_some() && self.last == index && !self.gap
     }
 
+    /// Whether the log has everything up to its end, and in the epoch that it ends in: a segment may be damaged that
+    /// held nothing but what is in the file already.
+    pub fn is_whole(&self) -> bool {
+        let ends_in = self.tail.as_ref().map(|tail| self.segments[tail.at].header.epoch);
+        !self.gap && ends_in.is_none_or(|epoch| epoch >= self.epoch)
+    }
+
     /// The control file.
     pub fn control(&self) -> &Arc<Control> {
         &self.control

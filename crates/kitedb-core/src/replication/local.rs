@@ -253,7 +253,11 @@ impl Source for LocalSource {
             // The end of an epoch before that may be on record still.
             let (ended, next) = match control.end().filter(|(ended, _)| by != [0; 16] && ended.0 + 1 == leads.0) {
                 // Fenced already, by this promotion when it was cut short.
-                Some((ended, last)) if by == owner => return Ok(Fenced { ended, last, next: leads }),
+                Some((ended, last)) if by == owner => {
+                    // What it wrote may not be on the disk yet.
+                    control.sync()?;
+                    return Ok(Fenced { ended, last, next: leads });
+                }
                 Some(_) => {
                     return Err(Error::new(
                         ErrorCode::StalePrimary,

@@ -35,6 +35,13 @@ pub struct HistoryEntry {
     pub first: LogIndex,
 }
 
+impl HistoryEntry {
+    /// Whether `later` is the same writer's, in the same epoch.
+    pub fn goes_on_as(&self, later: &Self) -> bool {
+        (self.epoch, self.writer_id) == (later.epoch, later.writer_id) && self.first <= later.first
+    }
+}
+
 /// See the [module documentation](self).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Manifest {
