@@ -194,7 +194,7 @@ impl Engine {
         if commit.history.iter().any(|h| h.writer_id == control.promotion()) {
             control.set_promotion([0; 16]);
         }
-        if control.fence_owner() == [0; 16] && control.fence() < self.epoch() {
+        if control.is_replica() && control.fence() < self.epoch() {
             return control.set_fence(self.epoch());
         }
         control.sync()

@@ -1,7 +1,7 @@
-//! The replica's own files are damaged: it opens all the same, read-only as ever, says so, and can be reseeded.
+//! A node's own files are damaged. A replica opens all the same, read-only as ever, says so, and can be reseeded.
 
 use crate::support_replication::{
-    CRASHES, Graph, Machine, catch_up, expect_error, expect_following, expect_needs_reseed, replica_status,
+    CRASHES, Graph, MODES, Machine, catch_up, expect_error, expect_following, expect_needs_reseed, replica_status,
 };
 use kitedb_core::{
     Database, ErrorCode, ErrorKind, FollowerOptions, ReplicationRole, SyncMode,
@@ -227,4 +227,25 @@ fn a_damaged_replica_opens_read_only_at_the_last_good_index() {
     assert!(!reader.check().unwrap().is_clean(), "it says what is missing");
     let reader = scene.b.open(scene.b.options(ReplicationRole::Disabled).read_only(true)).unwrap();
     assert!((4..=6).contains(&scene.graph.expect(&reader)));
+}
+
+/// What its frames did is in the file, so that nothing is lost; but the log ends in an older epoch then, in which no
+/// commit counts any more.
+#[test]
+fn a_primary_whose_last_segment_has_lost_its_header_begins_another_epoch() {
+    for mode in MODES {
+        let machine = Machine::new("primary", 1, mode);
+        let (primary, mut graph) = (machine.primary(), Graph::new(6));
+        graph.grow(&primary, 4);
+        primary.primary_promote_to_next_epoch().unwrap();
+        graph.grow(&primary, 3);
+        primary.checkpoint().unwrap();
+        let machine = machine.restart(Crash::Kill);
+        drop(primary);
+        machine.disk.corrupt(machine.segments().last().unwrap(), 20, 0x10).unwrap();
+        let primary = machine.primary();
+        assert_eq!(graph.expect(&primary), 7);
+        assert_eq!(graph.commit(&primary).to_string(), "3:8");
+        graph.expect_all(&primary);
+    }
 }

@@ -352,3 +352,30 @@ fn not_from_a_source_of_the_same_epoch_and_another_writer() {
         expect_following(&other, &one);
     }
 }
+
+/// A node that led, followed others and is then made anew from the old source, which it had fenced itself: it used to
+/// take its own promotion for one that was cut short, and began an epoch that another node led already.
+#[test]
+fn a_promotion_that_is_past_is_not_taken_up_after_a_reseed() {
+    let (a, b) = machines(SyncMode::Full);
+    let c = Machine::new("other", 3, SyncMode::Full);
+    let (old, mut graph) = (a.primary(), Graph::new(4));
+    graph.grow(&old, 3);
+    let first = b.replica_of(&a);
+    assert_eq!(first.replica_promote(false).unwrap().epoch, 2);
+    graph.grow(&first, 3);
+    let second = c.replica_of(&b);
+    assert_eq!(second.replica_promote(false).unwrap().epoch, 3);
+    graph.grow(&second, 2);
+    assert_eq!(second.primary_promote_to_next_epoch().unwrap(), 4);
+    graph.grow(&second, 2);
+    first.close().unwrap();
+    let first = b.replica_of(&c);
+    assert_eq!(catch_up(&first), 4);
+    first.close().unwrap();
+    let first = b.replica_of(&a);
+    first.replica_reseed_from_snapshot().unwrap();
+    expect_error(first.replica_promote(false), ErrorCode::StalePrimary, "fenced by another promotion");
+    // By force it goes, in an epoch that it has never heard of.
+    assert_eq!(first.replica_promote(true).unwrap().epoch, 5);
+}
