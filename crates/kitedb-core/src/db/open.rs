@@ -456,16 +456,22 @@ pub(super) fn merge_history(
             begun.push(entry);
         }
     }
-    // What is not known goes before what comes after it in the log.
-    let mut place = history.len();
-    for (nth, entry) in begun.into_iter().enumerate().rev() {
-        let known = history.iter().rposition(|h| *h == entry);
-        // The oldest segment may have been begun in the middle of an epoch.
-        let within = || place.checked_sub(1).filter(|at| nth == 0 && history[*at].goes_on_as(&entry));
-        match known.or_else(within) {
-            Some(at) => place = place.min(at),
-            None => history.insert(place, entry),
+    let mut next = 0;
+    for (nth, entry) in begun.into_iter().enumerate() {
+        // Segments may be gone: the oldest one that is left, and one after such a gap, begin in the middle of an epoch.
+        let known = match nth {
+            0 => history.iter().rposition(|h| h.goes_on_as(&entry)),
+            _ => history[next..].iter().position(|h| h.goes_on_as(&entry)).map(|at| next + at),
+        };
+        if let Some(at) = known {
+            next = at + 1;
+            continue;
         }
+        while history.get(next).is_some_and(|h| h.first < entry.first) {
+            next += 1;
+        }
+        history.insert(next, entry);
+        next += 1;
     }
     if let Some((epoch, writer_id)) = new_epoch {
         history.push(HistoryEntry { epoch, writer_id, first: LogIndex(last.0 + 1) });
@@ -511,6 +517,21 @@ mod tests {
     }
 
     #[test]
+    fn what_the_file_knows_of_a_segment_that_is_gone_stays() {
+        let entry = |epoch: u64, first| HistoryEntry {
+            epoch: Epoch(epoch),
+            writer_id: [epoch as u8; 16],
+            first: LogIndex(first),
+        };
+        let segment = |epoch: u64, first| (Epoch(epoch), [epoch as u8; 16], LogIndex(first));
+        let mut history = vec![entry(1, 1), entry(2, 16)];
+        merge_history(&mut history, &[segment(1, 10), segment(2, 18)], LogIndex(27), None);
+        assert_eq!(history, [entry(1, 1), entry(2, 16)]);
+        merge_history(&mut history, &[segment(1, 10), segment(3, 20)], LogIndex(27), None);
+        assert_eq!(history, [entry(1, 1), entry(2, 16), entry(3, 20)]);
+    }
+
+    #[test]
     fn a_history_can_go_back_to_an_older_epoch() {
         // It led an epoch in which nothing came, and followed an older one then: another's, and its own source's.
         for followed in [2, 1] {
@@ -530,6 +551,9 @@ mod tests {
                 }
                 merge_history(&mut history, &segments[4..], LogIndex(9), None);
                 assert_eq!(history, whole);
+                let later = (Epoch(7), [7; 16], LogIndex(9));
+                merge_history(&mut history, &[segments[4], later], LogIndex(9), None);
+                assert_eq!((&history[..3], history[3].epoch), (&whole[..], Epoch(7)));
             }
         }
     }
