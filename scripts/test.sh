@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Sets up and runs everything that must hold before a change is merged. From nothing: Rust (with rustfmt and
-# clippy), Python 3.11 and a network for the crates.
+# clippy), Python 3.11 with venv, and a network for the crates and packages; promtool, which the step telemetry installs
+# where it is root on Debian.
 #
 #     scripts/test.sh              # all of it
 #     scripts/test.sh lint unit    # only these steps, in this order
 #
-# Steps: lint, unit, docs, scripts, demo, bench.
+# Steps: lint, unit, docs, scripts, telemetry, demo, bench.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -42,6 +43,11 @@ scripts() {
     python3 -m doctest scripts/debian-packages.py scripts/replication-gate-table.py
 }
 
+telemetry() {
+    heading 'telemetry, as others read it'
+    scripts/telemetry-check.sh
+}
+
 demo() {
     heading 'demo'
     cargo run --release -p kitedb-cli -- demo --dir "$scratch/demo"
@@ -52,7 +58,7 @@ bench() {
     cargo build --release -p kitedb-bench
     local what
     for what in commit group-commit read open checkpoint load memory \
-        replication-overhead catchup bootstrap log-paging soak; do
+        replication-overhead catchup bootstrap log-paging soak telemetry; do
         heading "kitedb-bench $what --quick"
         cargo run --release -p kitedb-bench -- "$what" --quick --dir "$scratch/bench" --json "$scratch/$what.json"
         python3 -m json.tool "$scratch/$what.json" >/dev/null
@@ -63,13 +69,13 @@ bench() {
 
 steps=("$@")
 if [ ${#steps[@]} -eq 0 ]; then
-    steps=(lint unit docs scripts demo bench)
+    steps=(lint unit docs scripts telemetry demo bench)
 fi
 for step in "${steps[@]}"; do
     case "$step" in
-        lint | unit | docs | scripts | demo | bench) "$step" ;;
+        lint | unit | docs | scripts | telemetry | demo | bench) "$step" ;;
         *)
-            printf 'no step %s: lint, unit, docs, scripts, demo, bench\n' "$step" >&2
+            printf 'no step %s: lint, unit, docs, scripts, telemetry, demo, bench\n' "$step" >&2
             exit 2
             ;;
     esac

@@ -73,6 +73,8 @@ enum What {
     LogPaging(Args),
     /// One primary and five replicas through lag, promotions, cuts of the log and reseeds
     Soak(RoundArgs),
+    /// Collecting and rendering metrics, and commits beside that
+    Telemetry(RoundArgs),
     /// Run by the benchmarks in a process of its own
     #[command(hide = true)]
     Child {
@@ -115,6 +117,9 @@ fn dispatch(what: What) -> Res<()> {
         What::LogPaging(args) => bench::run("log-paging", bench::log_paging::run, &args),
         What::Soak(RoundArgs { args, rounds }) => {
             bench::run("soak", |report, dir| bench::soak::run(report, dir, rounds.map(|n| n as usize)), &args)
+        }
+        What::Telemetry(RoundArgs { args, rounds }) => {
+            bench::run("telemetry", |report, dir| bench::telemetry::run(report, dir, rounds.map(|n| n as usize)), &args)
         }
         What::Child { task, engine, path, count } => child(&task, &engine, &path, count),
     }

@@ -55,6 +55,11 @@ impl Failure {
         Self { exit, ..self }
     }
 
+    /// What went wrong.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Prints the failure to standard error and gives the exit code.
     pub fn report(&self) -> u8 {
         if !self.silent {

@@ -41,6 +41,9 @@ fn run(cli: Cli) -> Outcome {
         Command::Primary(command) => commands::primary::run(&command, &mut out),
         Command::Replica(command) => commands::replica::run(&command, &mut out),
         Command::Verify(args) => commands::verify::run(&args, &mut out),
+        Command::Metrics(args) => commands::metrics::run(&args),
+        Command::BreakerStore(args) => commands::breaker_store::run(&args, &mut out),
+        Command::Push(args) => commands::push::run(&args, &mut out),
     }?;
     Ok(out.flush()?)
 }

@@ -121,6 +121,8 @@ pub const TARGETS: &[Target] = &[
     // "The same time, within noise."
     at_most("log-paging", "page exported as JSON: end / start of the log", 1.25),
     at_most("log-paging", "page pulled by a replica: end / start of the log", 1.25),
+    at_least("telemetry", "one-node commits/s, off: observed each 100 ms / not", 0.99),
+    at_least("telemetry", "one-node commits/s, normal: observed each 100 ms / not", 0.99),
     at_most("soak", "divergences of five replicas from their primary", 0.0),
 ];
 

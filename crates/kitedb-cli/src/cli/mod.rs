@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and the help that explains it.
 
 mod replication;
+mod telemetry;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ pub use replication::{
     FollowArgs, LogArgs, PrimaryArgs, PrimaryCommand, RemoveArgs, ReplicaArgs, ReplicaCommand, ReplicaPromoteArgs,
     ReplicaStatusArgs, RetentionArgs, Role,
 };
+pub use telemetry::{LookArgs, MetricsArgs, MetricsFormat, PushArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -31,6 +33,11 @@ Formats (UTF-8; the whole of it in docs/import.md):
 Nodes and edges that exist are updated, and the nodes an edge names are created if they do not exist: running the
 same import again is safe. Each batch is one transaction. A bad line stops the import with its number and leaves
 what earlier batches brought; --skip-bad counts bad lines and goes on.";
+
+const BREAKER_STORE: &str = "\
+The URL that it prints is what pushes take as circuit_breaker_state_url; every path is the same store. It speaks plain
+HTTP and asks nobody who they are: keep it on a network that you trust, or behind a proxy with TLS.
+What it answers is in docs/telemetry.md.";
 
 /// Keep a graph in one file.
 #[derive(Parser)]
@@ -66,9 +73,31 @@ pub enum Command {
     /// Compare two databases: their digests at an index that both have reached, and what differs if they differ
     #[command(after_help = EXIT_CODES)]
     Verify(VerifyArgs),
+    /// Print a database's metrics, for Prometheus or as OTLP; works beside the process that writes
+    #[command(after_help = telemetry::METRICS_HELP)]
+    Metrics(MetricsArgs),
+    /// Push a database's metrics to an OTLP collector; works beside the process that writes
+    #[command(after_help = telemetry::PUSH_HELP)]
+    Push(Box<PushArgs>),
+    /// Keep breaker states for pushes from several machines: a small HTTP server, until SIGINT or SIGTERM
+    #[command(after_help = BREAKER_STORE)]
+    BreakerStore(BreakerStoreArgs),
     /// The child that the demo kills
     #[command(hide = true)]
     DemoWriter(DemoWriterArgs),
+}
+
+#[derive(Args)]
+pub struct BreakerStoreArgs {
+    /// Where to listen; port 0 takes one that is free
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:4319")]
+    pub listen: String,
+    /// Keep the states in this file, too, so that they outlive this process [default: in memory only]
+    #[arg(long, value_name = "PATH")]
+    pub file: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Args)]

@@ -254,7 +254,7 @@ impl ReplicaStatusArgs {
     }
 }
 
-fn following(mut options: OpenOptions, db: Option<&PathBuf>, sidecar: Option<&PathBuf>) -> OpenOptions {
+pub(super) fn following(mut options: OpenOptions, db: Option<&PathBuf>, sidecar: Option<&PathBuf>) -> OpenOptions {
     if let Some(db) = db {
         options = options.replication_source_db_path(db);
     }

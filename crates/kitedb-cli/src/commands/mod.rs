@@ -1,11 +1,14 @@
 //! One module per command, and what those that read have in common.
 
+pub mod breaker_store;
 pub mod check;
 pub mod demo;
 pub mod get;
 pub mod import;
+pub mod metrics;
 pub mod neighbors;
 pub mod primary;
+pub mod push;
 pub mod replica;
 pub mod stats;
 pub mod verify;
@@ -19,7 +22,12 @@ use kitedb_core::{
     Database, ErrorCode, GraphRead, NodeId, OpenOptions, PropKeyId, ReplicationRole, Result, Value, View,
 };
 use serde::Serialize;
-use std::{io::Write, path::Path};
+use std::{
+    io::Write,
+    path::Path,
+    process,
+    sync::mpsc::{self, Receiver},
+};
 
 /// Opens a database so that a process that writes to it is not disturbed.
 fn open_to_read(args: &DatabaseArgs) -> Outcome<Database> {
@@ -41,6 +49,21 @@ fn open_node(path: &Path, options: OpenOptions) -> Outcome<Database> {
 fn fault_if(fault: bool, out: &mut dyn Write) -> Outcome {
     out.flush()?;
     if fault { Err(Failure::shown(EXIT_FAULT)) } else { Ok(()) }
+}
+
+/// What comes with the first SIGINT, SIGTERM or SIGHUP; a second one ends the process where it is.
+fn signals() -> Outcome<Receiver<()>> {
+    let (sender, receiver) = mpsc::channel();
+    let mut asked = false;
+    let handler = move || {
+        if std::mem::replace(&mut asked, true) {
+            // Whatever it is doing, files are as after a crash: whole.
+            process::exit(130);
+        }
+        let _ = sender.send(());
+    };
+    ctrlc::set_handler(handler).map_err(|e| Failure::new(format_args!("cannot listen to signals: {e}")))?;
+    Ok(receiver)
 }
 
 /// Writes one JSON document on one line.

@@ -32,6 +32,9 @@ impl Folder {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kitedb"));
         command.args(args).current_dir(self.path()).stdin(Stdio::null());
         command.env_remove("CLICOLOR_FORCE").env_remove("NO_COLOR");
+        std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"OTEL_")).for_each(|(name, _)| {
+            command.env_remove(name);
+        });
         command
     }
 
@@ -55,7 +58,7 @@ pub struct Run {
 }
 
 impl Run {
-    fn of(output: Output) -> Self {
+    pub fn of(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap(),
             out: String::from_utf8(output.stdout).unwrap(),

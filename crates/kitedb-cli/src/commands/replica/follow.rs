@@ -3,15 +3,14 @@
 use super::status::{document, require_replica, shown};
 use crate::{
     cli::FollowArgs,
-    commands::{fault_if, open_node, write_json},
+    commands::{fault_if, open_node, signals, write_json},
     failure::{EXIT_FAULT, Failure, Outcome},
     render::{number::counted, style::clean},
 };
 use kitedb_core::{Database, ErrorKind, FollowerOptions, ReplicaReplicationStatus, ReplicaState};
 use std::{
     io::Write,
-    process,
-    sync::mpsc::{self, Receiver, RecvTimeoutError},
+    sync::mpsc::RecvTimeoutError,
     time::{Duration, SystemTime},
 };
 
@@ -62,21 +61,6 @@ fn catch_up(database: &Database, args: &FollowArgs, told: &mut Told, out: &mut d
         }
     }
     told.tell(&require_replica(database)?, out)
-}
-
-/// What comes with the first SIGINT, SIGTERM or SIGHUP; a second one ends the process where it is.
-fn signals() -> Outcome<Receiver<()>> {
-    let (sender, receiver) = mpsc::channel();
-    let mut asked = false;
-    let handler = move || {
-        if std::mem::replace(&mut asked, true) {
-            // Whatever it is doing, the replica is as after a crash: whole.
-            process::exit(130);
-        }
-        let _ = sender.send(());
-    };
-    ctrlc::set_handler(handler).map_err(|e| Failure::new(format_args!("cannot listen to signals: {e}")))?;
-    Ok(receiver)
 }
 
 /// What has been said last.

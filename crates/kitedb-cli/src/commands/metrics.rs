@@ -1,0 +1,88 @@
+//! `kitedb metrics`: the metrics of a database on standard output, in one of their forms.
+
+use crate::{
+    cli::{LookArgs, MetricsArgs, MetricsFormat},
+    failure::Outcome,
+};
+use kitedb_core::{Database, Metrics};
+use kitedb_telemetry::{
+    OtlpEnvironment, OtlpResource, PrometheusFormat, PrometheusOptions,
+    render_replication_metrics_otel_json_with_resource, render_replication_metrics_otel_protobuf_with_resource,
+    render_replication_metrics_prometheus_with_options,
+};
+use std::io::{self, Write};
+
+pub fn run(args: &MetricsArgs) -> Outcome {
+    let metrics = look(&args.look)?.collect_metrics()?;
+    let document = match args.format {
+        MetricsFormat::Prometheus => prometheus(args, &metrics, PrometheusFormat::Text),
+        MetricsFormat::Openmetrics => prometheus(args, &metrics, PrometheusFormat::OpenMetrics),
+        MetricsFormat::OtlpJson => {
+            let json = render_replication_metrics_otel_json_with_resource(&metrics, &resource(args)?);
+            format!("{json}\n").into_bytes()
+        }
+        MetricsFormat::OtlpProtobuf => {
+            render_replication_metrics_otel_protobuf_with_resource(&metrics, &resource(args)?)
+        }
+    };
+    // Every byte as it is: what other commands write to takes out what looks like colours.
+    let mut out = io::stdout().lock();
+    out.write_all(&document)?;
+    Ok(out.flush()?)
+}
+
+/// The database, open beside whatever process writes to it. What it shows is of this moment.
+pub fn look(args: &LookArgs) -> Outcome<Database> {
+    Ok(Database::open(&args.database, args.options())?)
+}
+
+fn prometheus(args: &MetricsArgs, metrics: &Metrics, format: PrometheusFormat) -> Vec<u8> {
+    let database = args.look.database_label.clone();
+    let options = PrometheusOptions { database, format, names: args.names.into(), ..PrometheusOptions::default() };
+    render_replication_metrics_prometheus_with_options(metrics, &options).into_bytes()
+}
+
+fn resource(args: &MetricsArgs) -> Outcome<OtlpResource> {
+    let mut resource = OtlpEnvironment::read()?.options.resource;
+    identify(&args.look, &mut resource);
+    Ok(resource)
+}
+
+/// Says what the database is called, and who says it: runs of this command for one database on one machine are one
+/// instance, so that each does not begin series of its own.
+pub fn identify(args: &LookArgs, resource: &mut OtlpResource) {
+    args.name_in(resource);
+    let host = rustix::system::uname();
+    let path = args.database.canonicalize().unwrap_or_else(|_| args.database.clone());
+    let instance = || instance_of(&[host.nodename().to_bytes(), path.as_os_str().as_encoded_bytes()]);
+    resource.service_instance_id.get_or_insert_with(instance);
+}
+
+/// A UUID (version 8: of our own making) that tells nothing of what it is made from.
+fn instance_of(parts: &[&[u8]]) -> String {
+    // FNV-1a, 128 bits; a byte that no text holds ends each part.
+    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+    let bytes = parts.iter().flat_map(|part| part.iter().chain(&[0xff]));
+    let hash = bytes.fold(OFFSET, |hash, byte| (hash ^ u128::from(*byte)).wrapping_mul(PRIME));
+    let hash = hash & !(0xf << 76) & !(0x3 << 62) | 0x8 << 76 | 0x2 << 62;
+    let hex = format!("{hash:032x}");
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_is_a_uuid_that_is_the_same_each_time() {
+        let id = instance_of(&[b"host", b"/data/a.kitedb"]);
+        assert_eq!(id, instance_of(&[b"host", b"/data/a.kitedb"]));
+        for other in [instance_of(&[b"host", b"/data/b.kitedb"]), instance_of(&[b"host/data", b"/a.kitedb"])] {
+            assert_ne!(id, other);
+        }
+        let groups: Vec<_> = id.split('-').map(str::len).collect();
+        assert_eq!(groups, [8, 4, 4, 4, 12]);
+        assert_eq!((&id[14..15], "89ab".contains(&id[19..20])), ("8", true), "{id}");
+    }
+}

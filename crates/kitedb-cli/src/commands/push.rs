@@ -1,0 +1,182 @@
+//! `kitedb push`: the metrics of a database to an OTLP collector, once or on a cadence.
+
+use super::{
+    metrics::{identify, look},
+    signals, write_json,
+};
+use crate::{
+    cli::PushArgs,
+    failure::{EXIT_FAILED, Failure, Outcome},
+    render::{number::counted, style::clean},
+};
+use kitedb_telemetry::{
+    ExporterHealth, OtlpEnvironment, OtlpHttpExportResult, OtlpHttpPushOptions, OtlpPusher, OtlpTransport,
+    TelemetryError,
+};
+use serde_json::json;
+use std::{
+    fs,
+    io::Write,
+    sync::mpsc::RecvTimeoutError,
+    time::{Duration, Instant},
+};
+
+pub fn run(args: &PushArgs, out: &mut dyn Write) -> Outcome {
+    let environment = OtlpEnvironment::read()?;
+    if environment.sdk_disabled {
+        return disabled(args, out);
+    }
+    let transport = args.protocol.map(OtlpTransport::from).or(environment.transport);
+    let transport = transport.unwrap_or(OtlpTransport::HttpProtobuf);
+    let endpoint = args.endpoint.clone().unwrap_or_else(|| environment.endpoint(transport));
+    let pusher = OtlpPusher::new(transport, &endpoint, &options(args, &environment)?)?;
+    match args.every {
+        None => {
+            let push = push(args, &pusher);
+            tell(args, &push, out)?;
+            push.map(|_| ())
+        }
+        Some(every) => again_and_again(args, &pusher, every, out),
+    }
+}
+
+/// What the variables and then the flags say.
+fn options(args: &PushArgs, environment: &OtlpEnvironment) -> Outcome<OtlpHttpPushOptions> {
+    let token = args.options.bearer_token_file.as_ref().map(|path| {
+        let token = fs::read_to_string(path).map_err(|e| Failure::reading(path, &e))?;
+        match token.trim() {
+            "" => Err(Failure::new(format_args!("{} holds no token", path.display()))),
+            token => Ok(token.to_owned()),
+        }
+    });
+    let mut options = environment.options.clone();
+    args.options.apply(&mut options, token.transpose()?);
+    identify(&args.look, &mut options.resource);
+    Ok(options)
+}
+
+fn disabled(args: &PushArgs, out: &mut dyn Write) -> Outcome {
+    if args.json {
+        return write_json(out, &json!({ "delivered": false, "disabled": true }));
+    }
+    Ok(writeln!(out, "nothing is pushed: OTEL_SDK_DISABLED is set")?)
+}
+
+/// What the collector took.
+struct Delivery {
+    points: u64,
+    shown: String,
+    result: OtlpHttpExportResult,
+}
+
+/// Looks at the database anew, because a read-only open shows one moment, and pushes what it sees.
+fn push(args: &PushArgs, pusher: &OtlpPusher) -> Outcome<Delivery> {
+    let database = look(&args.look)?;
+    let health = ExporterHealth::of(&database.path().to_string_lossy());
+    let before = health.read().exported_points;
+    let result = pusher.push(&database)?;
+    let points = health.read().exported_points.saturating_sub(before);
+    Ok(Delivery { points, shown: pusher.shown().to_owned(), result })
+}
+
+fn tell(args: &PushArgs, push: &Outcome<Delivery>, out: &mut dyn Write) -> Outcome {
+    let Ok(Delivery { points, shown, result }) = push else { return Ok(()) };
+    let OtlpHttpExportResult { status_code, rejected_data_points, partial_error, attempts, .. } = result;
+    if args.json {
+        return write_json(
+            out,
+            &json!({
+                "delivered": true,
+                "endpoint": shown,
+                "data_points": points,
+                "rejected_data_points": rejected_data_points,
+                "partial_error": partial_error,
+                "status_code": status_code,
+                "attempts": attempts,
+            }),
+        );
+    }
+    let tried = if *attempts > 1 { format!(", at attempt {attempts}") } else { String::new() };
+    let points = counted(*points, "data point", "data points");
+    writeln!(out, "{} took {points}{tried}", clean(shown))?;
+    if *rejected_data_points > 0 {
+        let refused = counted(*rejected_data_points, "data point", "data points");
+        writeln!(out, "  it refused {refused}: {}", clean(partial_error.as_deref().unwrap_or("it does not say why")))?;
+    } else if let Some(warning) = partial_error {
+        writeln!(out, "  it says: {}", clean(warning))?;
+    }
+    Ok(())
+}
+
+/// Pushes at each moment of the cadence until a signal comes, and says so whenever the outcome is another one.
+fn again_and_again(args: &PushArgs, pusher: &OtlpPusher, every: Duration, out: &mut dyn Write) -> Outcome {
+    let stopped = signals()?;
+    // A path that is wrong is not to be found out again and again.
+    drop(look(&args.look)?);
+    let mut due = Instant::now();
+    let (mut delivered, mut failed) = (0u64, 0u64);
+    // What was said last: that it works, or why it does not.
+    let mut told: Option<Option<String>> = None;
+    loop {
+        let push = push(args, pusher);
+        let now = push.as_ref().err().map(|failure| failure.message().to_owned());
+        match &now {
+            None => delivered += 1,
+            Some(_) => failed += 1,
+        }
+        if told.as_ref() != Some(&now) {
+            tell(args, &push, out)?;
+            out.flush()?;
+            if let Err(failure) = &push {
+                failure.report();
+            }
+            told = Some(now);
+        }
+        due = next(due, every, Instant::now());
+        match stopped.recv_timeout(due.saturating_duration_since(Instant::now())) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    let well = told == Some(None);
+    if args.json {
+        write_json(out, &json!({ "pushes_delivered": delivered, "pushes_failed": failed }))?;
+    } else {
+        writeln!(out, "{} delivered, {failed} failed", counted(delivered, "push", "pushes"))?;
+    }
+    out.flush()?;
+    if well { Ok(()) } else { Err(Failure::shown(EXIT_FAILED)) }
+}
+
+/// The first moment of the cadence after `now`. What was missed is not made up for.
+fn next(due: Instant, every: Duration, now: Instant) -> Instant {
+    let passed = now.saturating_duration_since(due).as_nanos() / every.as_nanos().max(1);
+    let ahead = u64::try_from(every.as_nanos().saturating_mul(passed + 1)).unwrap_or(u64::MAX);
+    due.checked_add(Duration::from_nanos(ahead)).unwrap_or(now)
+}
+
+impl From<TelemetryError> for Failure {
+    fn from(error: TelemetryError) -> Self {
+        let hint = match error {
+            TelemetryError::Database(error) => return error.into(),
+            TelemetryError::InvalidOption(_) => return Self::usage(error),
+            TelemetryError::Rejected { status: 401 | 403, .. } => {
+                "it asks for authorization: --bearer-token-file, or OTEL_EXPORTER_OTLP_HEADERS"
+            }
+            TelemetryError::Rejected { status: 404 | 405, .. } => {
+                "over HTTP the endpoint is used as it is: most collectors want http://HOST:4318/v1/metrics"
+            }
+            TelemetryError::CircuitOpen { .. } | TelemetryError::ProbeInFlight { .. } => {
+                "the collector failed before; the breaker lets pushes pass again by itself"
+            }
+            TelemetryError::Transport { retryable: false, .. } => {
+                "if a private authority signed the collector's certificate: name its own with --ca-cert-pem-path"
+            }
+            TelemetryError::Transport { .. } | TelemetryError::DeadlineExceeded { .. } => {
+                "check --endpoint and --protocol: collectors listen on 4318 for HTTP, on 4317 for gRPC"
+            }
+            _ => return Self::new(error),
+        };
+        Self::new(error).hint(hint)
+    }
+}

@@ -1,0 +1,80 @@
+//! What the engine has done since the open, in every role.
+
+use super::{
+    Family, Kind, Point, Since, Unit, Value,
+    contract::{counter, gauge},
+    latency::Histogram,
+};
+
+pub(super) const FAMILIES: &[Family] = &[
+    Family {
+        otlp: "kitedb.commit.duration",
+        kind: Kind::Histogram(Since::Open),
+        help: "How long commits took that succeeded and changed something. Where commits do not wait for the disk, one \
+               in 16 is measured. Buckets round times up, by an eighth at most.",
+        points: |source| histogram(Histogram::of(&source.metrics.engine.commit_latency)),
+        ..gauge("kitedb_commit_duration_seconds", Unit::Seconds)
+    },
+    Family {
+        otlp: "kitedb.log.sync.duration",
+        kind: Kind::Histogram(Since::Open),
+        help: "How long the disk took for each sync of the log that succeeded. Buckets round times up, by an eighth at \
+               most.",
+        points: |source| histogram(Histogram::of(&source.metrics.engine.sync_latency)),
+        ..gauge("kitedb_log_sync_duration_seconds", Unit::Seconds)
+    },
+    Family {
+        otlp: "kitedb.log.append_attempts",
+        help: "Appends to the log that were tried, in any role.",
+        points: |source| vec![source.metrics.engine.append_attempts.into()],
+        ..counter("kitedb_log_append_attempts_total", Unit::Append, Since::Open)
+    },
+    Family {
+        otlp: "kitedb.log.append_failures",
+        help: "Appends to the log that failed, in any role.",
+        points: |source| vec![source.metrics.engine.append_failures.into()],
+        ..counter("kitedb_log_append_failures_total", Unit::Append, Since::Open)
+    },
+    Family {
+        otlp: "kitedb.log.failed",
+        help: "Whether the log failed (1): no commit succeeds until the database is reopened.",
+        writer_only: true,
+        points: |source| vec![source.metrics.engine.log_failed.into()],
+        ..gauge("kitedb_log_failed", Unit::Flag)
+    },
+    Family {
+        otlp: "kitedb.checkpoints",
+        help: "Checkpoints that were made.",
+        points: |source| vec![source.metrics.engine.checkpoints.into()],
+        ..counter("kitedb_checkpoints_total", Unit::Checkpoint, Since::Open)
+    },
+    Family {
+        otlp: "kitedb.checkpoint.written",
+        help: "Bytes that checkpoints wrote.",
+        points: |source| vec![source.metrics.engine.bytes_checkpointed.into()],
+        ..counter("kitedb_checkpoint_written_bytes_total", Unit::Bytes, Since::Open)
+    },
+    Family {
+        otlp: "kitedb.compactions",
+        help: "Merges of runs that were made.",
+        points: |source| vec![source.metrics.engine.compactions.into()],
+        ..counter("kitedb_compactions_total", Unit::Compaction, Since::Open)
+    },
+    Family {
+        otlp: "kitedb.compaction.written",
+        help: "Bytes that merges of runs wrote.",
+        points: |source| vec![source.metrics.engine.bytes_compacted.into()],
+        ..counter("kitedb_compaction_written_bytes_total", Unit::Bytes, Since::Open)
+    },
+    Family {
+        otlp: "kitedb.background_error_present",
+        help: "Whether the last work in the background (a checkpoint, a merge, retention) failed (1).",
+        writer_only: true,
+        points: |source| vec![source.metrics.engine.background_error.is_some().into()],
+        ..gauge("kitedb_background_error_present", Unit::Flag)
+    },
+];
+
+fn histogram(histogram: Histogram) -> Vec<Point> {
+    vec![Point { labels: Vec::new(), value: Value::Histogram(histogram) }]
+}
