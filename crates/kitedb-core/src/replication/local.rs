@@ -184,7 +184,12 @@ impl Source for LocalSource {
                 verified = verify(open)?;
             }
             let looks = open.reader.refreshes();
-            let page = open.reader.read(at.index, PageLimits { through, ..limits })?;
+            let mut page = open.reader.read(at.index, PageLimits { through, ..limits })?;
+            if let Some(end) = fenced_end.filter(|end| *end > head) {
+                // A loss of power took what the fence had counted.
+                let what = format_args!("the source was fenced at log index {end}: follow the node that took over");
+                page.fault = page.fault.map(|fault| fault.context(what));
+            }
             if open.reader.refreshes() != looks {
                 // Another segment may have taken the place of what this replica holds.
                 verified = verify(open)?;

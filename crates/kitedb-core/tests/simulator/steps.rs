@@ -289,6 +289,8 @@ impl World {
         let reachable = self.reaches(n, source);
         let there = &self.nodes[source];
         let excused = !reachable || there.sick || there.damaged || there.machine.crashed() || !there.is_open();
+        // Of what a fence counted, an old primary may have lost the end.
+        let excused = excused || (there.fenced != Fenced::No && e.code() == ErrorCode::Corrupt);
         let node = &mut self.nodes[n];
         if matches!(e.code(), ErrorCode::SyncFailed | ErrorCode::Poisoned) || !excused {
             node.failed(what, e);
