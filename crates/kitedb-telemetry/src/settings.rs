@@ -16,6 +16,8 @@ use url::Url;
 /// What a push does, whatever it is called with from there on.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
+    /// Whether a connection stays for the next attempt and the next push.
+    pub keep_connections: bool,
     pub transport: OtlpTransport,
     pub endpoint: Endpoint,
     /// Bounded so that adding it to a clock cannot overflow.
@@ -114,6 +116,7 @@ impl Settings {
         secrets.extend(options.circuit_breaker_state_lease_id.clone());
         secrets.extend(endpoint.basic_authorization().map(|basic| basic.replace("Basic ", "")));
         Ok(Self {
+            keep_connections: true,
             transport,
             timeout: Duration::from_millis(options.timeout_ms).min(LONGEST),
             attempt_timeout: (options.attempt_timeout_ms > 0)

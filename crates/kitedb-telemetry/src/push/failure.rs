@@ -65,9 +65,12 @@ impl Failure {
     pub fn into_error(self, endpoint: &str, attempts: u32, deadline: Option<Duration>) -> TelemetryError {
         let retryable = self.is_retryable();
         let endpoint = endpoint.to_owned();
+        let phrase = |grpc| if grpc { "gRPC transport error" } else { "OTLP collector transport error" };
         match (self, deadline) {
-            (Self::Late { cause, .. }, Some(within)) => {
+            (Self::Late { grpc, cause }, Some(within)) => {
                 let timeout_ms = millis(within);
+                // No answer is a transport error, whatever else it is: who looks for its phrase finds it.
+                let cause = format!("{}: {cause}", phrase(grpc));
                 TelemetryError::DeadlineExceeded { endpoint, timeout_ms, attempts, cause }
             }
             (Self::Http { status, body, .. }, _) => {
@@ -77,8 +80,7 @@ impl Failure {
                 TelemetryError::RejectedGrpc { endpoint, code, message, retryable, attempts }
             }
             (Self::Transport { grpc, cause, .. } | Self::Late { grpc, cause }, _) => {
-                let phrase = if grpc { "gRPC transport error" } else { "OTLP collector transport error" };
-                TelemetryError::Transport { phrase, endpoint, cause, retryable, attempts }
+                TelemetryError::Transport { phrase: phrase(grpc), endpoint, cause, retryable, attempts }
             }
         }
     }

@@ -33,7 +33,7 @@ macro_rules! functions {
         /// # Errors
         /// As [`OtlpPusher::new`] and [`OtlpPusher::push`].
         pub fn $full(db: &Database, endpoint: &str, options: &OtlpHttpPushOptions) -> Result<OtlpHttpExportResult> {
-            OtlpPusher::new(OtlpTransport::$transport, endpoint, options)?.push(db)
+            OtlpPusher::with(once(OtlpTransport::$transport, endpoint, options)?)?.push(db)
         }
 
         #[doc = concat!("Pushes metrics that were rendered beforehand as ", $of, ".")]
@@ -85,6 +85,11 @@ fn short(timeout_ms: u64, bearer_token: Option<&str>) -> OtlpHttpPushOptions {
     OtlpHttpPushOptions { timeout_ms, bearer_token: bearer_token.map(str::to_owned), ..OtlpHttpPushOptions::default() }
 }
 
+/// Nobody will use the connection again: each attempt has one of its own.
+fn once(transport: OtlpTransport, endpoint: &str, options: &OtlpHttpPushOptions) -> Result<Settings> {
+    Ok(Settings { keep_connections: false, ..Settings::check(transport, endpoint, options)? })
+}
+
 /// A payload that cannot be sent is refused before TLS files are looked at.
 fn push_payload(
     transport: OtlpTransport,
@@ -92,7 +97,7 @@ fn push_payload(
     endpoint: &str,
     options: &OtlpHttpPushOptions,
 ) -> Result<OtlpHttpExportResult> {
-    let settings = Settings::check(transport, endpoint, options)?;
+    let settings = once(transport, endpoint, options)?;
     let payload = Payload::new(&settings, payload)?;
     OtlpPusher::with(settings)?.send(payload)
 }

@@ -118,8 +118,8 @@ impl GrpcSender {
 
     fn failure(&self, status: &Status, request: &ExportMetricsServiceRequest) -> Failure {
         // Statuses that came over the wire have no cause: this one was made on this side, of an error.
-        if status.source().is_some() {
-            return self.transport(status);
+        if let Some(cause) = status.source() {
+            return self.transport(cause);
         }
         let message = quote(&self.secrets.hide(status.message()));
         if is_long_answer(status) && request.encoded_len() <= REPLY_LIMIT {

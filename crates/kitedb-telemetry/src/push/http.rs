@@ -6,7 +6,7 @@ use crate::{
     options::OtlpTransport,
     push::{
         failure::{Failure, causes, is_permanent},
-        reply::{Accepted, REPLY_LIMIT, inflate, quote, refusal},
+        reply::{Accepted, REPLY_LIMIT, inflate, is_partial_success, quote, refusal},
         secrets::Secrets,
         tls::TlsMaterial,
     },
@@ -16,22 +16,29 @@ use crate::{
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue,
-    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
+    header::{ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
 };
 use reqwest::{Client, Response, redirect::Policy as Redirects};
+use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 /// So much of a refusal is read.
 const REFUSAL_LIMIT: usize = 64 << 10;
 
+/// So long a connection is kept that nobody uses. Collectors and balancers often close theirs after 60 s, which is also
+/// the usual interval of an exporter: a request that meets such an end is lost.
+const LONGEST_IDLE: Duration = Duration::from_secs(30);
+
 const PROTOBUF: &str = "application/x-protobuf";
 
-/// Posts to one collector. Connections are kept for the next attempt and the next push.
+/// Posts to one collector. Unless it is for one push only, connections are kept for the next attempt and the next push.
 pub(crate) struct HttpSender {
     client: Client,
     url: Url,
     headers: HeaderMap,
+    /// Whether that is what it posts.
+    protobuf: bool,
     secrets: Secrets,
 }
 
@@ -44,10 +51,14 @@ impl HttpSender {
         if settings.gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
+        if !settings.keep_connections {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         Ok(Self {
             client: client(tls, true)?,
             url: settings.endpoint.url().clone(),
             headers,
+            protobuf: settings.transport == OtlpTransport::HttpProtobuf,
             secrets: settings.secrets.clone(),
         })
     }
@@ -62,7 +73,8 @@ impl HttpSender {
         let status = response.status().as_u16();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let (verdict, outcome) = classify_http(status, retry_after, clock::now_ms());
-        let protobuf = has(&response, CONTENT_TYPE, PROTOBUF);
+        let labelled = response.headers().contains_key(CONTENT_TYPE);
+        let mut protobuf = has(&response, CONTENT_TYPE, PROTOBUF);
         let mut body = Vec::new();
         if verdict == Verdict::Success {
             match timeout_at(until, read(&mut response, REPLY_LIMIT, &mut body)).await {
@@ -72,6 +84,8 @@ impl HttpSender {
                 Err(_) => return Err(late("the answer did not end")),
             }
             let body = decoded(&response, body).map_err(unreadable)?;
+            // Some collectors answer in the form in which they were asked, and do not say so.
+            protobuf |= !labelled && self.protobuf && is_partial_success(&body);
             return Ok(Accepted::http(status, protobuf, &body).without(&self.secrets));
         }
         // The status has decided. What the body says is for people: some of it will do, and it is not worth all the
@@ -103,6 +117,7 @@ pub(crate) fn client(tls: &TlsMaterial, with_identity: bool) -> Result<Client> {
         .referer(false)
         .redirect(Redirects::none())
         .retry(reqwest::retry::never())
+        .pool_idle_timeout(LONGEST_IDLE)
         .user_agent(concat!("kitedb-telemetry/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| TelemetryError::Resources(format!("no HTTP client can be made: {}", error.without_url())))

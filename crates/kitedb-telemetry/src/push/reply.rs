@@ -63,6 +63,11 @@ fn protobuf_partial_success(body: &[u8]) -> (u64, Option<String>) {
     partial_success(ExportMetricsServiceResponse::decode(body).unwrap_or_default().partial_success)
 }
 
+/// Whether a body without a content type tells in protobuf of points that were not taken.
+pub(crate) fn is_partial_success(body: &[u8]) -> bool {
+    ExportMetricsServiceResponse::decode(body).is_ok_and(|reply| reply.partial_success.is_some())
+}
+
 /// Read leniently: collectors write 64-bit integers both as strings and as numbers.
 fn json_partial_success(body: &[u8]) -> (u64, Option<String>) {
     let reply: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();

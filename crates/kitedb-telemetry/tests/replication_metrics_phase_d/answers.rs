@@ -4,10 +4,17 @@ use crate::{
     pushing::{attempts, guarded, patient, payload, push},
     servers::http_collector::{HttpCollector, Step},
 };
-use kitedb_telemetry::{OtlpHttpExportResult, OtlpHttpPushOptions, OtlpTransport, TelemetryError};
+use kitedb_telemetry::{
+    OtlpHttpExportResult, OtlpHttpPushOptions, OtlpTransport, TelemetryError,
+    push_replication_metrics_otel_json_payload_with_options,
+};
 use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsPartialSuccess, ExportMetricsServiceResponse};
 use prost::Message as _;
-use std::io::Read as _;
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    thread,
+};
 
 const MIB: usize = 1 << 20;
 
@@ -97,6 +104,8 @@ fn partial_success_is_told_and_never_sent_again() {
     for (headers, body) in [
         ("content-type: application/x-protobuf\r\n", body.clone()),
         ("content-type: application/x-protobuf\r\ncontent-encoding: gzip\r\n", gzip(&body)),
+        // What has no type is taken for what was sent.
+        ("", body),
     ] {
         let collector = HttpCollector::start(vec![Step::answer(200, headers, body)]);
         let result = push(OtlpTransport::HttpProtobuf, &collector.endpoint(), &attempts(3)).unwrap();
@@ -168,7 +177,7 @@ fn a_refusal_that_is_cut_off_is_the_refusal_still() {
 
 #[test]
 fn nobody_there_and_unknown_names_are_told_apart() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for transport in crate::pushing::TRANSPORTS {
         let phrase =
             if transport == OtlpTransport::Grpc { "gRPC transport error" } else { "OTLP collector transport error" };
@@ -200,4 +209,32 @@ fn a_request_over_64_mib_never_reaches_the_network() {
     assert_eq!((error.code(), error.is_retryable()), ("INVALID_PAYLOAD", false), "{error}");
     assert_eq!(collector.connections(), 0);
     pusher.push_payload(&payload(OtlpTransport::HttpJson)).unwrap();
+}
+
+/// A server that reads one request of each connection, and leaves the connection open: as long as connections were kept
+/// for the next attempt, that waited there until its time was over.
+#[test]
+fn each_attempt_of_a_single_push_has_a_connection_of_its_own() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}/v1/metrics", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let answers =
+            ["HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"];
+        answers.map(|answer| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"{\"resourceMetrics\":[]}") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                request.push(byte[0]);
+            }
+            stream.write_all(answer.as_bytes()).unwrap();
+            stream
+        })
+    });
+    let options = OtlpHttpPushOptions { retry_max_attempts: 2, ..OtlpHttpPushOptions::default() };
+    let payload = r#"{"resourceMetrics":[]}"#;
+    let result = push_replication_metrics_otel_json_payload_with_options(payload, &endpoint, &options).unwrap();
+    assert_eq!((result.status_code, result.attempts), (200, 2));
+    server.join().unwrap();
 }

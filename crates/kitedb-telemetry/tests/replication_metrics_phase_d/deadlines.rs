@@ -17,6 +17,7 @@ fn hurried(retry_max_attempts: u32) -> OtlpHttpPushOptions {
 fn assert_late(error: &TelemetryError, case: &str) {
     let TelemetryError::DeadlineExceeded { timeout_ms, attempts, .. } = error else { panic!("{case}: {error:?}") };
     assert_eq!((*timeout_ms, *attempts, error.is_retryable()), (400, 1, true), "{case}");
+    assert!(error.to_string().contains("transport error: "), "{case}: the phrase of the contract: {error}");
 }
 
 #[test]
