@@ -243,6 +243,19 @@ impl Control {
         self.sync()
     }
 
+    /// Writes the fence and the end that it set once more, as they are. A sync of them may have failed, and the next one
+    /// succeed without having written them. Call it under [`Control::lock_fence`].
+    pub fn confirm_fence(&self) -> Result<()> {
+        // By writing to the file: that counts as a change even where the bytes are the same.
+        for at in [FENCE_OWNER, FENCE_OWNER + 1, FENCE_OWNED, FENCE, END_INDEX, END_CHECK, END_EPOCH] {
+            let bytes = self.word(at).load(Ordering::SeqCst).to_le_bytes();
+            self.file
+                .write_at(&bytes, at as u64 * 8)
+                .map_err(|e| Error::io("write log control file", &self.path, e))?;
+        }
+        self.sync()
+    }
+
     /// Forgets an end that was set: this log follows a history now in which that epoch is another one, or has none.
     pub fn clear_end(&self) {
         self.word(END_EPOCH).store(0, Ordering::SeqCst);

@@ -260,7 +260,7 @@ impl Source for LocalSource {
                 // Fenced already, by this promotion when it was cut short.
                 Some((ended, last)) if by == owner => {
                     // What it wrote may not be on the disk yet.
-                    control.sync()?;
+                    control.confirm_fence()?;
                     return Ok(Fenced { ended, last, next: leads });
                 }
                 Some(_) => {
