@@ -1,6 +1,7 @@
 //! What can go wrong with a push, sorted by what the caller should do.
 
 use kitedb_core::ErrorKind;
+use std::{error::Error, io};
 
 /// The result of everything here that can fail.
 pub type Result<T, E = TelemetryError> = std::result::Result<T, E>;
@@ -145,5 +146,31 @@ impl TelemetryError {
             Self::Rejected { status, .. } => Some(*status),
             _ => None,
         }
+    }
+}
+
+/// The chain of causes below an error in words, without saying anything twice. The first one only names a library.
+pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut said: Vec<String> = Vec::new();
+    each_cause(error, &mut |cause| {
+        let text = cause.to_string();
+        if !said.iter().any(|earlier| earlier.contains(&text)) {
+            said.push(text);
+        }
+    });
+    said.join(": ")
+}
+
+/// Shows an error and what caused it, from the outside inwards.
+pub(crate) fn each_cause(error: &(dyn Error + 'static), look: &mut dyn FnMut(&(dyn Error + 'static))) {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        look(cause);
+        // An I/O error that wraps another one skips it in its own chain.
+        let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match wrapped {
+            Some(inner) => Some(inner as &(dyn Error + 'static)),
+            None => cause.source(),
+        };
     }
 }

@@ -1,11 +1,11 @@
 //! What an attempt failed with, and which error a push fails with when it was the last one.
 
 use crate::{
-    error::TelemetryError,
+    error::{TelemetryError, each_cause},
     health::DropReason,
     retry::{Outcome, Verdict},
 };
-use std::{error::Error, io, time::Duration};
+use std::{error::Error, time::Duration};
 
 /// An attempt that did not succeed. Texts are cut and hold no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,18 +102,6 @@ pub(crate) fn drop_reason(error: &TelemetryError) -> Option<DropReason> {
     })
 }
 
-/// The chain of causes below an error in words, without saying anything twice. The first one only names a library.
-pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
-    let mut said: Vec<String> = Vec::new();
-    each_cause(error, &mut |cause| {
-        let text = cause.to_string();
-        if !said.iter().any(|earlier| earlier.contains(&text)) {
-            said.push(text);
-        }
-    });
-    said.join(": ")
-}
-
 /// Whether it cannot help to try again: this side and the collector do not trust each other, or speak another
 /// language. Nothing but a change of configuration mends that.
 pub(crate) fn is_permanent(error: &(dyn Error + 'static)) -> bool {
@@ -145,22 +133,11 @@ pub(crate) fn is_permanent(error: &(dyn Error + 'static)) -> bool {
     permanent
 }
 
-fn each_cause(error: &(dyn Error + 'static), look: &mut dyn FnMut(&(dyn Error + 'static))) {
-    let mut next = Some(error);
-    while let Some(cause) = next {
-        look(cause);
-        // An I/O error that wraps another one skips it in its own chain.
-        let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        next = match wrapped {
-            Some(inner) => Some(inner as &(dyn Error + 'static)),
-            None => cause.source(),
-        };
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::causes;
+    use std::io;
 
     #[test]
     fn a_certificate_that_is_not_trusted_is_found_under_io_errors_and_is_permanent() {

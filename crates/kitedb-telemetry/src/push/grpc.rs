@@ -1,9 +1,9 @@
 //! One attempt over gRPC.
 
 use crate::{
-    error::{Result, TelemetryError},
+    error::{Result, TelemetryError, causes},
     push::{
-        failure::{Failure, causes, is_permanent},
+        failure::{Failure, is_permanent},
         reply::{Accepted, REPLY_LIMIT, REQUEST_LIMIT, quote},
         secrets::Secrets,
         tls::TlsMaterial,

@@ -2,10 +2,10 @@
 
 use crate::{
     clock,
-    error::{Result, TelemetryError},
+    error::{Result, TelemetryError, causes},
     options::OtlpTransport,
     push::{
-        failure::{Failure, causes, is_permanent},
+        failure::{Failure, is_permanent},
         reply::{Accepted, REPLY_LIMIT, inflate, is_partial_success, quote, refusal},
         secrets::Secrets,
         tls::TlsMaterial,

@@ -18,6 +18,7 @@ use super::{
     document::{Document, Entry},
 };
 use crate::endpoint;
+use crate::error::causes;
 use reqwest::{
     Client, Method, RequestBuilder, Response, StatusCode,
     header::{CONNECTION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue},
@@ -208,7 +209,7 @@ impl HttpStore {
         }
         let tag = response.headers().get(ETAG).filter(|tag| !tag.is_empty()).cloned();
         let mut body = Vec::new();
-        while !missing && let Some(part) = response.chunk().await.map_err(|e| self.failed(causes(e)))? {
+        while !missing && let Some(part) = response.chunk().await.map_err(|e| self.failed(causes(&e.without_url())))? {
             if body.len() + part.len() > MAX_REPLY_BYTES {
                 return Err(self.failed("its answer is longer than 4 MiB"));
             }
@@ -218,7 +219,7 @@ impl HttpStore {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, StoreError> {
-        request.send().await.map_err(|e| self.failed(causes(e)))
+        request.send().await.map_err(|e| self.failed(causes(&e.without_url())))
     }
 
     async fn within<T>(
@@ -235,17 +236,4 @@ impl HttpStore {
     fn failed(&self, what: impl std::fmt::Display) -> StoreError {
         StoreError::new(format_args!("breaker store at {}: {what}", self.shown))
     }
-}
-
-/// The whole chain of causes, without the URL, which may hold a secret.
-fn causes(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
