@@ -4,13 +4,21 @@
 
 mod mapping;
 mod real;
+mod resolve;
 pub mod sim;
+mod stamp;
 mod words;
 
-use std::{fmt, io, ops::Range, path::Path, sync::Arc};
+use std::{
+    fmt, io,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 pub use mapping::Mapping;
 pub use real::{RealDisk, SystemHost};
+pub use stamp::{Access, Stamp};
 pub use words::SharedWords;
 
 /// How a file is opened.
@@ -72,6 +80,12 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn unlock(&self, range: Range<u64>) -> io::Result<()>;
     /// Which file this is.
     fn identity(&self) -> io::Result<FileIdentity>;
+    /// What tells this file from a copy of it.
+    fn stamp(&self) -> io::Result<Stamp>;
+    /// How many names lead to this file (its hard links); 0 where it was removed.
+    fn links(&self) -> io::Result<u64>;
+    /// Who may use this file.
+    fn access(&self) -> io::Result<Access>;
 
     /// Reads exactly `buf.len()` bytes at `offset`, or fails with `UnexpectedEof`.
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
@@ -106,6 +120,18 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn identity(&self, path: &Path) -> io::Result<FileIdentity>;
     /// Whether the path leads to a folder (`false` too where it leads to nothing).
     fn is_dir(&self, path: &Path) -> bool;
+    /// `path` made absolute with every symbolic link followed, also one that leads to nothing yet (then: where its
+    /// target would be). The path need not exist, but its folder must (`NotFound` otherwise). A loop of links is an
+    /// error. So is (`InvalidInput`) a path that ends in `/`, `.` or `..` and leads to no folder.
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf>;
+    /// This disk, but `folder` (absolute, resolved, existing) and all that lies under it are reached through a handle
+    /// to what that folder is now, whatever takes its place or name later, and wherever the process's working folder
+    /// goes. Anchors add up: the one with the longest path counts, and the same folder anchored again keeps its handle.
+    /// A file under an anchor is never opened through a symbolic link.
+    ///
+    /// What is created through it under `folder` gets the permissions and, made by root, the owner of `like` (a folder
+    /// with x where there is r).
+    fn anchor(&self, folder: &Path, like: Option<Access>) -> io::Result<Arc<dyn Disk>>;
 }
 
 /// What a process gets from its machine beside files.

@@ -1,6 +1,6 @@
 //! How one node reaches the disks of all: paths begin with the number of a machine.
 
-use kitedb_core::io::{Disk, DiskFile, FileIdentity, OpenMode, sim::SimDisk};
+use kitedb_core::io::{Access, Disk, DiskFile, FileIdentity, OpenMode, sim::SimDisk};
 use std::{
     io,
     path::{Component, Path, PathBuf},
@@ -81,5 +81,16 @@ impl Disk for Network {
 
     fn is_dir(&self, path: &Path) -> bool {
         self.route(path).is_ok_and(|disk| disk.is_dir(path))
+    }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        self.route(path)?.resolve(path)
+    }
+
+    // Nothing on these machines changes its name while a process runs, and a route that was cut comes back: so that a
+    // path serves as well as a handle.
+    fn anchor(&self, folder: &Path, like: Option<Access>) -> io::Result<Arc<dyn Disk>> {
+        self.route(folder)?.anchor(folder, like)?;
+        Ok(Arc::new(self.clone()))
     }
 }

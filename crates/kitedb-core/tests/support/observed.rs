@@ -1,6 +1,6 @@
 //! A disk that tells somebody of every read, write and sync, who may stop it or let it fail.
 
-use kitedb_core::io::{Disk, DiskFile, Env, FileIdentity, LockKind, Mapping, OpenMode, SharedWords};
+use kitedb_core::io::{Access, Disk, DiskFile, Env, FileIdentity, LockKind, Mapping, OpenMode, SharedWords, Stamp};
 use std::{
     fmt::Debug,
     io,
@@ -72,6 +72,15 @@ impl DiskFile for ObservedFile {
     fn identity(&self) -> io::Result<FileIdentity> {
         self.0.identity()
     }
+    fn stamp(&self) -> io::Result<Stamp> {
+        self.0.stamp()
+    }
+    fn links(&self) -> io::Result<u64> {
+        self.0.links()
+    }
+    fn access(&self) -> io::Result<Access> {
+        self.0.access()
+    }
 }
 
 impl Disk for ObservedDisk {
@@ -102,5 +111,11 @@ impl Disk for ObservedDisk {
     }
     fn is_dir(&self, path: &Path) -> bool {
         self.0.is_dir(path)
+    }
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        self.0.resolve(path)
+    }
+    fn anchor(&self, folder: &Path, like: Option<Access>) -> io::Result<Arc<dyn Disk>> {
+        Ok(Arc::new(Self(self.0.anchor(folder, like)?, self.1.clone())))
     }
 }

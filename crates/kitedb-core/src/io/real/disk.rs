@@ -2,29 +2,39 @@
 #![allow(unsafe_code)]
 
 use std::{
+    env,
     fs::{self, File, OpenOptions},
     io,
     ops::Range,
     os::unix::fs::{FileExt, MetadataExt},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
 use memmap2::MmapOptions;
 
-use super::lock;
-use crate::io::{Disk, DiskFile, FileIdentity, LockKind, Mapping, OpenMode, SharedWords};
+use super::{access, anchored::AnchoredDisk, lock, stamp};
+use crate::io::{
+    Access, Disk, DiskFile, FileIdentity, LockKind, Mapping, OpenMode, SharedWords, Stamp,
+    resolve::{Ground, Place, resolve},
+};
 
 /// The file systems of this machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
 
+/// A file of this machine.
 #[derive(Debug)]
-struct RealFile {
+pub(super) struct RealFile {
     file: File,
+    writable: bool,
 }
 
 impl RealFile {
+    pub(super) fn new(file: File, mode: OpenMode) -> Self {
+        Self { file, writable: mode != OpenMode::Read }
+    }
+
     /// Fails where a range reaches past the end: touching a page mapped there would kill the process (`SIGBUS`).
     fn must_hold(&self, offset: u64, len: usize) -> io::Result<()> {
         let end = offset.checked_add(len as u64).ok_or(io::ErrorKind::InvalidInput)?;
@@ -91,6 +101,18 @@ impl DiskFile for RealFile {
     fn identity(&self) -> io::Result<FileIdentity> {
         Ok(identity_of(&self.file.metadata()?))
     }
+
+    fn stamp(&self) -> io::Result<Stamp> {
+        stamp::of(&self.file, self.writable)
+    }
+
+    fn links(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.nlink())
+    }
+
+    fn access(&self) -> io::Result<Access> {
+        access::of(&self.file)
+    }
 }
 
 impl Disk for RealDisk {
@@ -101,7 +123,7 @@ impl Disk for RealDisk {
             OpenMode::ReadWrite => options.read(true).write(true),
             OpenMode::CreateNew => options.read(true).write(true).create_new(true),
         };
-        Ok(Arc::new(RealFile { file: options.open(path)? }))
+        Ok(Arc::new(RealFile::new(options.open(path)?, mode)))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -124,12 +146,7 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        match File::open(folder(path))?.sync_all() {
-            // What file systems answer that cannot sync a folder (some network and FUSE ones): they keep entries
-            // durable in their own way or not at all, and refusing to run on them helps nobody.
-            Err(e) if matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
-            done => done,
-        }
+        sync_folder(&File::open(folder(path))?)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
@@ -150,6 +167,48 @@ impl Disk for RealDisk {
     fn is_dir(&self, path: &Path) -> bool {
         folder(path).is_dir()
     }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        resolve(self, &absolute(path)?)
+    }
+
+    fn anchor(&self, folder: &Path, like: Option<Access>) -> io::Result<Arc<dyn Disk>> {
+        Ok(Arc::new(AnchoredDisk::default().with(folder, like)?))
+    }
+}
+
+impl Ground for RealDisk {
+    fn look(&self, place: &Path) -> io::Result<Place> {
+        let kind = match fs::symlink_metadata(place) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Place::Nothing),
+            found => found?.file_type(),
+        };
+        Ok(if kind.is_symlink() {
+            Place::Link(fs::read_link(place)?)
+        } else if kind.is_dir() {
+            Place::Folder
+        } else {
+            Place::File
+        })
+    }
+}
+
+/// A path from the root on; a relative one starts at the working folder of this moment.
+pub(super) fn absolute(path: &Path) -> io::Result<PathBuf> {
+    if path.as_os_str().is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "an empty path names no file"));
+    }
+    if path.is_absolute() { Ok(path.to_owned()) } else { Ok(env::current_dir()?.join(path)) }
+}
+
+/// Makes the names in an open folder durable.
+pub(super) fn sync_folder(folder: &File) -> io::Result<()> {
+    match folder.sync_all() {
+        // What file systems answer that cannot sync a folder (some network and FUSE ones): they keep entries
+        // durable in their own way or not at all, and refusing to run on them helps nobody.
+        Err(e) if matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        done => done,
+    }
 }
 
 /// The parent of a bare file name is the empty path, by which the system knows no folder.
@@ -167,7 +226,7 @@ mod tests {
 
     use super::*;
 
-    fn scratch() -> (tempfile::TempDir, std::path::PathBuf) {
+    fn scratch() -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         (dir, path)

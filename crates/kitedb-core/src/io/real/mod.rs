@@ -1,8 +1,11 @@
 //! The machine itself: its file systems, byte locks, clocks and chance.
 
+mod access;
+mod anchored;
 mod disk;
 mod host;
 mod lock;
+mod stamp;
 
 pub use disk::RealDisk;
 pub use host::SystemHost;

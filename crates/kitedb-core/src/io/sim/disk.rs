@@ -12,7 +12,10 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{Crash, FaultPlan, SimHost, file::SimFile, state::State};
-use crate::io::{Disk, DiskFile, Env, FileIdentity, OpenMode};
+use crate::io::{
+    Access, Disk, DiskFile, Env, FileIdentity, OpenMode,
+    resolve::{Ground, Place, resolve},
+};
 
 /// A file system in memory that loses, tears and refuses what a real one may. See the [module](super).
 ///
@@ -249,6 +252,27 @@ impl Disk for SimDisk {
 
     fn is_dir(&self, path: &Path) -> bool {
         self.live().is_ok_and(|state| state.tree.find(path).is_ok_and(|inode| state.tree.is_folder(inode)))
+    }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        resolve(self, &Path::new("/").join(path))
+    }
+
+    fn anchor(&self, folder: &Path, _like: Option<Access>) -> io::Result<Arc<dyn Disk>> {
+        self.list(folder)?;
+        Ok(Arc::new(self.clone()))
+    }
+}
+
+impl Ground for SimDisk {
+    fn look(&self, place: &Path) -> io::Result<Place> {
+        let state = self.live()?;
+        match state.tree.find(place) {
+            Ok(inode) if state.tree.is_folder(inode) => Ok(Place::Folder),
+            Ok(_) => Ok(Place::File),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Place::Nothing),
+            Err(e) => Err(e),
+        }
     }
 }
 

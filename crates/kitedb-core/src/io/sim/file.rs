@@ -9,7 +9,7 @@ use super::{
     state::{State, crashed},
     tree::Inode,
 };
-use crate::io::{DiskFile, FileIdentity, LockKind, Mapping, OpenMode, SharedWords};
+use crate::io::{Access, DiskFile, FileIdentity, LockKind, Mapping, OpenMode, SharedWords, Stamp};
 
 #[derive(Debug)]
 pub(super) struct SimFile {
@@ -94,6 +94,22 @@ impl DiskFile for SimFile {
 
     fn identity(&self) -> io::Result<FileIdentity> {
         Ok(self.disk.live()?.identity(self.inode))
+    }
+
+    fn stamp(&self) -> io::Result<Stamp> {
+        drop(self.disk.live()?);
+        // Numbers are never given twice, and so can stand for times and generations.
+        let generation = (self.mode != OpenMode::Read).then_some(self.inode);
+        Ok(Stamp { inode: self.inode, birth_ns: Some(self.inode), generation, stable: true })
+    }
+
+    fn links(&self) -> io::Result<u64> {
+        Ok(self.disk.live()?.tree.links(self.inode))
+    }
+
+    fn access(&self) -> io::Result<Access> {
+        drop(self.disk.live()?);
+        Ok(Access { mode: 0o644, uid: 0, gid: 0 })
     }
 }
 

@@ -78,6 +78,11 @@ impl Tree {
         Ok(at)
     }
 
+    /// How many names lead to a file.
+    pub(super) fn links(&self, inode: Inode) -> u64 {
+        self.nodes.get(&inode).map_or(0, |node| u64::from(node.links))
+    }
+
     pub(super) fn is_folder(&self, inode: Inode) -> bool {
         self.folder(inode).is_ok()
     }
