@@ -9,3 +9,6 @@ mod stamp;
 
 pub use disk::RealDisk;
 pub use host::SystemHost;
+
+#[cfg(test)]
+mod tests;
