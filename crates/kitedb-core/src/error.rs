@@ -83,6 +83,14 @@ codes! {
     InvalidArgument = "INVALID_ARGUMENT" => Input,
     /// An option, or a combination of options, is not valid.
     InvalidOption = "INVALID_OPTION" => Input,
+    /// The file plays another part in replication than the open asked for.
+    RoleMismatch = "ROLE_MISMATCH" => Input,
+    /// A bootstrap or reseed would replace a graph that is no replica's.
+    WouldOverwrite = "WOULD_OVERWRITE" => Input,
+    /// The files of a primary were copied or restored: before it writes, its operator says what it is.
+    FilesMoved = "FILES_MOVED" => Input,
+    /// The file has more than one hard link, so that its log cannot be told by its name.
+    HardLinked = "HARD_LINKED" => Input,
     /// The transaction is larger than one frame can be.
     TransactionTooLarge = "TRANSACTION_TOO_LARGE" => Input,
     /// The database or transaction was opened for reading only.

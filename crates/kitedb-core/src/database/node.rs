@@ -1,13 +1,13 @@
 //! What all opens of one file in this process share: its engine, and its part in replication.
 
 use crate::{
-    db::{Engine, OpenOptions, ReplicationRole, checked_path, default_sidecar, identity_of},
+    db::{Engine, OpenOptions, ReplicationRole, default_sidecar, identity_of, is_absent, resolved},
     error::{Error, ErrorCode, Result},
     io::{Env, FileIdentity},
     log::Control,
     replication::{
-        Checkpointer, Follower, Leader, LocalSource, MAX_ID, Replica, ReplicaReplicationStatus, SourcePaths,
-        look_at_replica,
+        Checkpointer, Follower, Leader, LocalSource, MAX_ID, Replica, ReplicaReplicationStatus, Source, SourcePaths,
+        Unnamed, look_at_replica, not_configured, remember, remembered,
     },
 };
 use parking_lot::Mutex;
@@ -56,15 +56,12 @@ impl Node {
     /// The node of the file at `path`.
     pub fn open(env: Env, source_env: Env, path: &Path, options: OpenOptions) -> Result<Arc<Self>> {
         options.validate()?;
-        let path = checked_path(&env, path)?;
+        let path = resolved(&env, path)?;
         if options.read_only {
-            let engine = Engine::open_read_only(env, path, options)?;
+            let engine = Engine::open_read_only(env, path, options, None)?;
             return Self::assemble(engine, source_env, Place::default());
         }
-        let source = match options.role {
-            ReplicationRole::Replica => Some(checked_source(&env, &source_env, &path, &options)?),
-            _ => None,
-        };
+        let given = given_source(&env, &source_env, &path, &options)?;
         let identity = identity_of(&env, &path, options.create_if_missing)?;
         let place = place_of(identity);
         let mut current = place.lock();
@@ -72,14 +69,18 @@ impl Node {
             && !node.engine.env.host.forked()
             && !node.engine.closed.load(Ordering::Acquire)
         {
-            return node.share(&options);
+            return node.share(&options, given.as_ref().map(|given| &given.paths));
         }
-        let engine = Engine::open_for_writing(env, path, options, identity)?;
-        let node = Self::assemble(engine.clone(), source_env, place.clone()).and_then(|node| match source {
-            Some(paths) => node.with_replica(paths),
-            None => Ok(node),
-        });
-        let node = node.inspect_err(|_| drop(engine.close()))?;
+        let engine = match Engine::open_for_writing(env.clone(), path.clone(), options.clone(), identity, false) {
+            // A primary that was copied reads, until its operator says what it is.
+            Err(e) if e.code() == ErrorCode::FilesMoved => {
+                let engine = Engine::open_read_only(env, path, options.read_only(true), Some(e))?;
+                return Self::assemble(engine, source_env, Place::default());
+            }
+            engine => engine?,
+        };
+        let node = Self::assemble(engine.clone(), source_env, place.clone()).and_then(|node| node.as_opened(given));
+        let node = node.inspect_err(|_| engine.give_up())?;
         node.start_keeper();
         *current = Arc::downgrade(&node);
         Ok(node)
@@ -103,11 +104,33 @@ impl Node {
         }))
     }
 
-    fn with_replica(self: Arc<Self>, paths: SourcePaths) -> Result<Arc<Self>> {
+    /// With what a replica follows: the source that was given, or the one that it followed last.
+    fn as_opened(self: Arc<Self>, given: Option<GivenSource>) -> Result<Arc<Self>> {
         let (Some(control), Some(leader)) = (self.engine.sidecar.clone(), self.leader.clone()) else {
             return Ok(self);
         };
-        let source = Arc::new(self.source(&paths));
+        if self.engine.role() != ReplicationRole::Replica {
+            return Ok(self);
+        }
+        let known = remembered(&self.engine.env, &self.engine.log_dir);
+        let paths = match given {
+            // A source that is away is a state; one that never was there is a mistake.
+            Some(GivenSource { paths, missing: true }) if known.as_ref().is_none_or(|known| known.db != paths.db) => {
+                return Err(no_such_source(&paths.db));
+            }
+            Some(GivenSource { paths, .. }) => Some(paths),
+            None => known,
+        };
+        if paths.is_none() && self.engine.options.role == Some(ReplicationRole::Replica) {
+            return Err(not_configured());
+        }
+        if let Some(paths) = paths.as_ref().filter(|_| !self.engine.is_foreign()) {
+            remember(&self.engine, paths)?;
+        }
+        let source: Arc<dyn Source> = match &paths {
+            Some(paths) => Arc::new(self.source(paths)),
+            None => Arc::new(Unnamed),
+        };
         let id = replica_id(&self.engine.log_dir);
         let replica = Arc::new(Replica::new(&self.engine, control, leader, id, paths, source));
         let mut node = self;
@@ -121,7 +144,7 @@ impl Node {
     pub fn source(&self, paths: &SourcePaths) -> LocalSource {
         let env = self.source_env.clone();
         let checkpointer: Checkpointer = Arc::new(move |path| checkpoint_here(&env, path));
-        LocalSource::new(self.source_env.clone(), paths.db.clone(), paths.sidecar.clone(), checkpointer)
+        LocalSource::new(self.source_env.clone(), paths.clone(), checkpointer)
     }
 
     /// The status of a replica that is open for reading only.
@@ -130,29 +153,39 @@ impl Node {
         if !options.read_only || self.engine.role() != ReplicationRole::Replica {
             return Ok(None);
         }
-        let source = options.source_db_path.clone().map(|db| SourcePaths {
-            sidecar: options.source_sidecar_path.clone().unwrap_or_else(|| default_sidecar(&db)),
-            db,
-        });
+        let given = options.source_db_path.clone();
+        let given = given.map(|db| SourcePaths { db, sidecar: options.source_sidecar_path.clone() });
+        let source = given.or_else(|| remembered(&self.engine.env, log_dir));
         look_at_replica(&self.engine, control, replica_id(log_dir), source, &self.source_env).map(Some)
     }
 
     /// Checks paths to follow another source.
     pub fn checked_paths(&self, db: PathBuf, sidecar: Option<PathBuf>) -> Result<SourcePaths> {
-        let mut options = self.engine.options.clone().replication_source_db_path(db);
-        options.source_sidecar_path = sidecar;
-        checked_source(&self.engine.env, &self.source_env, &self.engine.path, &options)
+        let paths = SourcePaths { db, sidecar };
+        let given = checked_source(&self.engine.env, &self.source_env, &self.engine.path, &self.engine.log_dir, paths)?;
+        if given.missing { Err(no_such_source(&given.paths.db)) } else { Ok(given.paths) }
     }
 
     /// Another open of a file that this process has open already.
-    fn share(self: Arc<Self>, options: &OpenOptions) -> Result<Arc<Self>> {
+    fn share(self: Arc<Self>, options: &OpenOptions, source: Option<&SourcePaths>) -> Result<Arc<Self>> {
         let (engine, path) = (&self.engine, self.engine.path.display());
+        let other_sidecar = || match &options.sidecar_path {
+            Some(dir) if engine.sidecar.is_some() => {
+                engine.env.disk.resolve(dir).ok().as_ref() != Some(&engine.log_dir)
+            }
+            _ => false,
+        };
+        let follows = self.replica.as_ref().and_then(|replica| replica.paths());
         let what = if engine.options.sync_mode != options.sync_mode {
             format!("with sync mode {:?}", engine.options.sync_mode)
-        } else if engine.options.role != options.role && engine.role() != options.role {
+        } else if options.role.is_some_and(|role| role != engine.role() && engine.options.role != Some(role)) {
             format!("in {} role", engine.role().as_str())
-        } else if options.role != ReplicationRole::Disabled && options.sidecar_dir(&engine.path) != engine.log_dir {
+        } else if other_sidecar() {
             format!("with the sidecar {}", engine.log_dir.display())
+        } else if let (Some(source), Some(follows)) = (source, &follows)
+            && source.db != follows.db
+        {
+            format!("following {}, which replica_repoint changes,", follows.db.display())
         } else {
             *self.opens.lock() += 1;
             return Ok(self);
@@ -255,41 +288,74 @@ fn replica_id(sidecar: &Path) -> String {
     hash + &path[from..]
 }
 
-/// The source that the options name, if a replica can follow it.
-fn checked_source(env: &Env, source_env: &Env, path: &Path, options: &OpenOptions) -> Result<SourcePaths> {
-    let invalid = |what: std::fmt::Arguments<'_>| Error::new(ErrorCode::InvalidOption, what);
-    let Some(db) = &options.source_db_path else {
-        return Err(invalid(format_args!(
-            "source db path of a replica is not configured: give replication_source_db_path"
-        )));
+/// A source that a caller named.
+struct GivenSource {
+    paths: SourcePaths,
+    /// Whether there is no such file now.
+    missing: bool,
+}
+
+fn no_such_source(db: &Path) -> Error {
+    Error::new(ErrorCode::InvalidOption, format_args!("source db path does not exist: {}", db.display()))
+}
+
+/// The source that the options of an open name, if they name one and ask for a replica. A file that is to be made for one
+/// must be able to follow it.
+fn given_source(env: &Env, source_env: &Env, path: &Path, options: &OpenOptions) -> Result<Option<GivenSource>> {
+    let asked = options.role == Some(ReplicationRole::Replica);
+    if options.role.is_some() && !asked {
+        return Ok(None);
+    }
+    let is_new = is_absent(env, path);
+    let Some(db) = options.source_db_path.clone() else {
+        return if asked && is_new { Err(not_configured()) } else { Ok(None) };
     };
+    let own = options.sidecar_path.clone().unwrap_or_else(|| default_sidecar(path));
+    let own = env.disk.resolve(&own).unwrap_or(own);
+    let paths = SourcePaths { db, sidecar: options.source_sidecar_path.clone() };
+    let given = checked_source(env, source_env, path, &own, paths)?;
+    if given.missing && is_new { Err(no_such_source(&given.paths.db)) } else { Ok(Some(given)) }
+}
+
+/// The source at `paths`, resolved, if the database at `path` with the sidecar `own` can follow it.
+fn checked_source(env: &Env, source_env: &Env, path: &Path, own: &Path, paths: SourcePaths) -> Result<GivenSource> {
+    let invalid = |what: std::fmt::Arguments<'_>| Error::new(ErrorCode::InvalidOption, what);
+    let SourcePaths { db, sidecar } = paths;
     let shown = db.display();
-    if source_env.disk.is_dir(db) {
+    if source_env.disk.is_dir(&db) {
         return Err(invalid(format_args!("source db path must be a file: {shown} is a folder")));
     }
-    let source = match source_env.disk.identity(db) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            return Err(invalid(format_args!("source db path does not exist: {shown}")));
-        }
-        found => found.map_err(|e| Error::io("look at", db, e))?,
+    let not_found = |e: &std::io::Error| e.kind() == std::io::ErrorKind::NotFound;
+    let resolve = |path: &Path| match source_env.disk.resolve(path) {
+        // Its folder is away: then nothing leads there that could be followed now.
+        Err(e) if not_found(&e) => std::path::absolute(path),
+        resolved => resolved,
     };
-    if env.disk.identity(path).is_ok_and(|own| own == source) {
-        return Err(invalid(format_args!("source db path must differ from the replica's own: {shown}")));
-    }
-    let sidecar = options.source_sidecar_path.clone().unwrap_or_else(|| default_sidecar(db));
-    let shown = sidecar.display();
-    if let Ok(found) = source_env.disk.identity(&sidecar) {
-        if !source_env.disk.is_dir(&sidecar) {
+    let resolved = resolve(&db).map_err(|e| Error::io("look at", &db, e))?;
+    let missing = match source_env.disk.identity(&resolved) {
+        Err(e) if not_found(&e) => true,
+        found => {
+            let found = found.map_err(|e| Error::io("look at", &db, e))?;
+            if env.disk.identity(path).is_ok_and(|own| own == found) {
+                return Err(invalid(format_args!("source db path must differ from the replica's own: {shown}")));
+            }
+            false
+        }
+    };
+    let sidecar = sidecar.map(|dir| resolve(&dir).map_err(|e| Error::io("look at", &dir, e))).transpose()?;
+    let paths = SourcePaths { db: resolved, sidecar };
+    let dir = paths.sidecar_shown();
+    let shown = dir.display();
+    if let Ok(found) = source_env.disk.identity(&dir) {
+        if !source_env.disk.is_dir(&dir) {
             return Err(invalid(format_args!("source sidecar path must be a directory: {shown} is a file")));
         }
-        if env.disk.identity(&options.sidecar_dir(path)).is_ok_and(|own| own == found) {
+        if env.disk.identity(own).is_ok_and(|own| own == found) {
             return Err(invalid(format_args!("source sidecar path must differ from the replica's own: {shown}")));
         }
     }
-    if std::path::absolute(&sidecar).ok() == std::path::absolute(options.sidecar_dir(path)).ok()
-        && Arc::ptr_eq(&env.disk, &source_env.disk)
-    {
+    if dir == own && Arc::ptr_eq(&env.disk, &source_env.disk) {
         return Err(invalid(format_args!("source sidecar path must differ from the replica's own: {shown}")));
     }
-    Ok(SourcePaths { db: db.clone(), sidecar })
+    Ok(GivenSource { paths, missing })
 }

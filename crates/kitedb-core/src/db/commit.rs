@@ -2,6 +2,7 @@
 
 use super::{
     engine::{Commit, Engine},
+    open::anchored,
     options::{ReplicationRole, SyncMode},
     transaction::Transaction,
 };
@@ -11,7 +12,7 @@ use crate::{
     io::OpenMode,
     log::{Appender, Control, GroupSync, LogIdentity, LogOptions, RecoveryStart, WriterId, recover},
     state::{CommitInfo, Levels, Names, Overlay},
-    store::{HistoryEntry, LogKind, LogLink},
+    store::{HistoryEntry, LogKind, LogLink, Part},
 };
 use parking_lot::MutexGuard;
 use std::sync::{Arc, atomic::Ordering};
@@ -282,6 +283,7 @@ impl Engine {
     /// Makes the log, or goes on in the one that the sidecar has, with the first commit since the file was clean.
     pub(super) fn start_log(&self, commit: &mut Commit, epoch: Epoch, writer_id: WriterId) -> Result<()> {
         let disk = &*self.env.disk;
+        let mut env = self.env.clone();
         let options = self.log_options();
         let link = self.store.log_link();
         let appender = match self.continued_log(commit, &link)? {
@@ -300,11 +302,15 @@ impl Engine {
                     Some(control) => control.clone(),
                     None => {
                         disk.create_dir(&self.log_dir).map_err(io)?;
-                        Arc::new(Control::create(disk, &self.log_dir, log, self.env.host.random(), epoch)?)
+                        // The log goes on in this very folder, whatever takes its name.
+                        env = anchored(&env, &self.log_dir, self.access()?).map_err(io)?;
+                        let control = Control::create(&*env.disk, &self.log_dir, log, self.env.host.random(), epoch)?;
+                        control.set_stamps(&**self.store.file())?;
+                        Arc::new(control)
                     }
                 };
                 let start = (epoch, writer_id, commit.last, commit.digest);
-                let made = Appender::begin_segment(&self.env, &self.log_dir, options, log, control, Vec::new(), start)?;
+                let made = Appender::begin_segment(&env, &self.log_dir, options, log, control, Vec::new(), start)?;
                 made.control().set_current_log(log.log_id);
                 if self.sidecar.is_some() {
                     // Who takes over from this node after a loss of power must find what was acknowledged.
@@ -316,7 +322,7 @@ impl Engine {
                 made
             }
         };
-        self.store.mark_log(self.open_link(appender.identity().log_id))?;
+        self.store.mark_log(self.open_link(epoch, appender.identity().log_id))?;
         commit.note_epoch(epoch, writer_id);
         commit.frozen_at_bytes = 0;
         commit.appender = Some(appender);
@@ -363,7 +369,7 @@ impl Engine {
     }
 
     pub(super) fn log_options(&self) -> LogOptions {
-        LogOptions { segment_max_bytes: self.options.segment_limit() }
+        LogOptions { segment_max_bytes: self.options.segment_limit(self.role()) }
     }
 
     /// Removes what an earlier log left behind, unless it holds commits that this file does not.
@@ -390,7 +396,7 @@ impl Engine {
     }
 
     pub(super) fn remove_log(&self) -> Result<()> {
-        crate::log::remove(&*self.env.disk, &self.log_dir, self.sidecar.is_some())
+        crate::log::remove(&self.env, &self.log_dir, self.store.file_id(), self.sidecar.is_some())
     }
 
     /// Ends the log with everything in the file: after that the database is one file.
@@ -430,13 +436,15 @@ impl Engine {
         let Some(appender) = commit.appender.take() else { return Ok(()) };
         let clean_tail = Some((commit.last, commit.digest));
         if self.sidecar.is_some() {
-            let id = appender.identity().log_id;
             appender.control().sync()?;
-            return self.store.mark_log(LogLink { id, kind: LogKind::Sidecar, clean_tail, ..Default::default() });
+            let open = self.open_link(commit.epoch, appender.identity().log_id);
+            return self.store.mark_log(LogLink { open: false, boot_id: [0; 16], clean_tail, ..open });
         }
+        let ours = appender.control().is_current(&*self.env.disk);
         drop(appender);
-        self.store.mark_log(LogLink { clean_tail, ..Default::default() })?;
-        self.remove_log()
+        self.store.mark_log(LogLink { clean_tail, part: Part::StandAlone, ..LogLink::default() })?;
+        // What took the place of the log since is not ours.
+        if ours { self.remove_log() } else { Ok(()) }
     }
 }
 

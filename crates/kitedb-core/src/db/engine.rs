@@ -11,7 +11,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, MAX_NODE_ID, NodeId},
     io::Env,
-    log::{Appender, Control, WriterId},
+    log::{Appender, Control, Moved, WriterId},
     state::{Held, Holder, Levels, Pins},
     store::{HistoryEntry, LogKind, LogLink, Store, WRITER_LOCK},
 };
@@ -41,6 +41,14 @@ pub(crate) struct Engine {
     pub(super) role: AtomicU8,
     /// The control file of the sidecar; `None` without one.
     pub(crate) sidecar: Option<Arc<Control>>,
+    /// Whether this open made the sidecar.
+    pub(super) made_sidecar: bool,
+    /// Why a file that is opened as a replica, and is none, does not follow.
+    pub(super) foreign: Mutex<Option<Error>>,
+    /// Why this open only reads, although its caller asked for more.
+    pub(crate) refused: Option<Error>,
+    /// How the files differ from those that the log remembers: a reader's look at a primary that was copied.
+    pub(crate) moved: Moved,
     /// The epoch in which commits are made: a handle of another one is fenced.
     pub(super) epoch: AtomicU64,
     /// Whether commits wait for a promotion: another node took over, or this one was its replica.
@@ -124,6 +132,9 @@ impl Engine {
     }
 
     pub(crate) fn require_writable(&self) -> Result<()> {
+        if let Some(refused) = &self.refused {
+            return Err(refused.clone());
+        }
         if self.options.read_only {
             return Err(Error::new(ErrorCode::ReadOnly, "Database is read-only: open it without read_only to write"));
         }
@@ -207,13 +218,15 @@ impl Engine {
     }
 
     /// What the header should say of the log while it is open.
-    pub(super) fn open_link(&self, log_id: [u8; 16]) -> LogLink {
+    pub(super) fn open_link(&self, epoch: Epoch, log_id: [u8; 16]) -> LogLink {
         LogLink {
             id: log_id,
             kind: if self.sidecar.is_some() { LogKind::Sidecar } else { LogKind::Private },
             open: true,
             boot_id: self.env.host.boot_id().unwrap_or_default(),
             clean_tail: None,
+            part: self.part(epoch),
+            hint: self.hint(),
         }
     }
 
@@ -243,11 +256,25 @@ impl Engine {
         self.signal.notify_all();
         self.jobs.stop();
         let result = if self.options.read_only { Ok(()) } else { self.close_log() };
+        if self.made_sidecar && self.is_foreign() {
+            self.unmake_sidecar();
+        }
         if self.is_viewed() {
             self.store.pin_for_views();
         }
         self.unlock();
         result
+    }
+
+    /// Closes what could not be opened as a whole. What the open made for a part that the file does not have goes.
+    pub(crate) fn give_up(&self) {
+        let unused = self.published() == LogIndex(0);
+        if let Err(e) = self.close() {
+            tracing::warn!("closing what could not be opened failed: {e}");
+        }
+        if self.made_sidecar && unused && !self.options.read_only {
+            self.unmake_sidecar();
+        }
     }
 
     /// Gives the writer's locks back.

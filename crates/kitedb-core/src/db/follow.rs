@@ -5,12 +5,13 @@ use super::{
     commit::no_log,
     engine::{Commit, Engine},
     options::SyncMode,
+    role::would_overwrite,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
     log::{Chunk, FRAMES_PREFIX, FramePlace, FrameRef, WriterId},
-    store::{Image, LogKind, LogLink, Store},
+    store::{Image, LogKind, LogLink, Part, Store},
 };
 use crate::{graph::Epoch, state::Levels, store::HistoryEntry};
 use std::{
@@ -46,6 +47,9 @@ impl Engine {
 
     /// Fails if this replica's own log or state is of no more use.
     pub(crate) fn require_undamaged(&self) -> Result<()> {
+        if let Some(foreign) = &*self.foreign.lock() {
+            return Err(foreign.clone());
+        }
         if self.damage.lock().is_some() {
             let what = "needs reseed: this replica's own log or state is damaged; reseed it from a snapshot";
             return Err(Error::new(ErrorCode::NeedsReseed, what));
@@ -122,6 +126,14 @@ impl Engine {
         Ok(())
     }
 
+    /// Fails if this file's graph is no replica's and nobody asked for its end.
+    pub(crate) fn require_replaceable(&self) -> Result<()> {
+        match self.is_foreign() && !self.options.overwrite {
+            true => Err(would_overwrite(&self.path, &self.view())),
+            false => Ok(()),
+        }
+    }
+
     /// Takes over the graph that `image` holds in place of this one; what this replica had, and its log, go. A crash
     /// at any point leaves the one or the other. `record` remembers how far an interrupted copy came.
     pub(crate) fn adopt(
@@ -132,6 +144,7 @@ impl Engine {
     ) -> Result<()> {
         self.check_usable()?;
         self.require_writable()?;
+        self.require_replaceable()?;
         let _no_checkpoint = self.checkpointing.lock();
         let _no_merge = self.compacting.lock();
         let (manifest, runs) = self.store.import(&self.env, image, record, pace)?;
@@ -144,11 +157,18 @@ impl Engine {
             id: self.env.host.random(),
             kind: LogKind::Sidecar,
             clean_tail: Some((mark.log_index, mark.digest)),
+            part: Part::Follows(mark.epoch),
+            hint: self.hint(),
             ..LogLink::default()
         };
         let (history, next_node) = (manifest.history.clone(), manifest.next_node_id.max(1));
         self.leave_history(&commit)?;
-        self.store.publish(manifest, runs, link)?;
+        if let Some(control) = self.sidecar.as_ref().filter(|control| !control.is_replica()) {
+            // Durable before the file is a replica's: who forgets it would go on as the writer that it copies.
+            control.set_replica(true);
+            control.sync()?;
+        }
+        self.store.publish(manifest, runs, link.clone())?;
         // This was the one step that counts: from here on the file holds the new graph, and the old log, which has
         // another id, is garbage.
         commit.appender = None;
@@ -167,6 +187,7 @@ impl Engine {
         self.exchange_levels(Levels { runs: self.store.runs(), ..levels });
         self.published.store(mark.log_index.0, Ordering::SeqCst);
         *self.damage.lock() = None;
+        *self.foreign.lock() = None;
         self.log_failed.store(false, Ordering::Release);
         if let Some(control) = &self.sidecar {
             control.set_current_log(link.id);

@@ -6,16 +6,19 @@ use super::{
     jobs::Jobs,
     latency::Latencies,
     options::{OpenOptions, ReplicationRole},
+    place::folder_of,
+    places::Places,
     promote::FenceLock,
+    role::{foreign, mismatch, opening},
     signal::Signal,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Mutations, NameKind, PropKeyId},
-    io::{Env, FileIdentity, LockKind, OpenMode},
-    log::{Control, FrameRef, LogIdentity, LogReader, Recovered, RecoveryStart, WriterId, recover},
+    io::{Access, DiskFile, Env, FileIdentity, LockKind, OpenMode},
+    log::{Control, FrameRef, LogIdentity, LogReader, Moved, Recovered, RecoveryStart, WriterId, recover},
     state::{CommitInfo, Delta, Levels, Names, Overlay, Pins, Reading, Totals},
-    store::{CheckpointMark, HistoryEntry, LogKind, LogLink, Manifest, Run, Store, WRITER_LOCK},
+    store::{CheckpointMark, HistoryEntry, LogKind, LogLink, Manifest, Part, Run, Store, WRITER_LOCK},
 };
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
@@ -31,20 +34,56 @@ use std::{
 const ATTEMPTS: usize = 200;
 
 impl Engine {
-    /// The engine of the file `identity` at `path`, for writing.
+    /// The engine of the file `identity` at the resolved `path`, for writing. With `accept_moved`, also of a primary whose
+    /// files are copies: its caller begins a new epoch at once.
     pub(crate) fn open_for_writing(
         env: Env,
         path: PathBuf,
         options: OpenOptions,
         identity: FileIdentity,
+        accept_moved: bool,
     ) -> Result<Arc<Self>> {
         let store = open_for_writing(&env, &path, &options)?;
-        if store.file().identity().map_err(|e| Error::io("look at", &path, e))? != identity {
+        let file = store.file().clone();
+        let opened = Self::open_locked(env, path, options, identity, store, accept_moved);
+        // Not left to the end of the open file: a process that is being started holds a copy of it for a while.
+        opened.inspect_err(|_| drop(file.unlock(WRITER_LOCK..WRITER_LOCK + 1)))
+    }
+
+    fn open_locked(
+        env: Env,
+        path: PathBuf,
+        options: OpenOptions,
+        identity: FileIdentity,
+        store: Store,
+        accept_moved: bool,
+    ) -> Result<Arc<Self>> {
+        let io = |e| Error::io("look at", &path, e);
+        require_one_name(&path, &options, &**store.file())?;
+        let like = store.file().access().map_err(io)?;
+        let env = anchored(&env, folder_of(&path), like).map_err(io)?;
+        let found = env.disk.identity(&path).map_err(io)?;
+        if store.file().identity().map_err(io)? != identity || found != identity {
             let what = format_args!("{} was replaced while it was being opened: open it again", path.display());
             return Err(Error::new(ErrorCode::Locked, what));
         }
-        let mut engine = Self::assemble(env, path, options, store)?;
-        let recovered = engine.open_sidecar().and_then(|()| engine.recover_for_writing());
+        let places = Places::of(&env, &path, &options, &store)?;
+        let standing = places.standing(&env, &store)?;
+        let (last, asked) = (store.manifest().checkpoint.log_index, options.role.unwrap_or_default());
+        let opening =
+            opening(options.role, standing, options.overwrite).ok_or_else(|| mismatch(&path, asked, standing, last))?;
+        if opening.role == ReplicationRole::Primary && !accept_moved {
+            places.require_own(&path, standing, &store.log_link())?;
+        }
+        let log_dir = places.dir_for(opening.role).to_owned();
+        let mut engine = Self::assemble(env, path, options, store, opening.role, log_dir)?;
+        if opening.foreign {
+            *engine.foreign.get_mut() = Some(foreign(&engine.path, standing, last));
+        }
+        let recovered = engine
+            .open_sidecar(&places, standing, accept_moved)
+            .and_then(|()| engine.recover_for_writing(&places))
+            .and_then(|()| engine.say_in_header());
         if let Err(e) = recovered {
             engine.unlock();
             return Err(e);
@@ -54,17 +93,31 @@ impl Engine {
         Ok(engine)
     }
 
-    /// An engine of its own that shows the file at `path` as it is now.
-    pub(crate) fn open_read_only(env: Env, path: PathBuf, options: OpenOptions) -> Result<Arc<Self>> {
+    /// An engine of its own that shows the file at the resolved `path` as it is now. With `refused`, why it does not
+    /// write although its caller asked for that.
+    pub(crate) fn open_read_only(
+        env: Env,
+        path: PathBuf,
+        options: OpenOptions,
+        refused: Option<Error>,
+    ) -> Result<Arc<Self>> {
         for attempt in 1.. {
             let store = Store::open(&env, &path, false)?;
-            let mut engine = Self::assemble(env.clone(), path.clone(), options.clone(), store)?;
-            match engine.recover_for_reading() {
+            let like = store.file().access().map_err(|e| Error::io("look at", &path, e))?;
+            let env = anchored(&env, folder_of(&path), like).map_err(|e| Error::io("look at", &path, e))?;
+            let places = Places::of(&env, &path, &options, &store)?;
+            let standing = places.standing(&env, &store)?;
+            let opening = opening(None, standing, false);
+            let role = opening.map_or(ReplicationRole::Disabled, |opening| opening.role);
+            let log_dir = places.dir_named(&store.log_link()).to_owned();
+            let mut engine = Self::assemble(env, path.clone(), options.clone(), store, role, log_dir)?;
+            engine.refused = refused.clone();
+            match engine.recover_for_reading(&places) {
                 // The writer may have let go of the segment that was to be read next.
                 Ok(Some(_)) if attempt < ATTEMPTS && engine.superseded()? => {}
                 Ok(damage) => {
                     *engine.damage.get_mut() = damage;
-                    engine.look_at_sidecar()?;
+                    engine.look_at_sidecar(&places)?;
                     return Ok(Arc::new(engine));
                 }
                 Err(_) if attempt < ATTEMPTS && engine.superseded()? => {}
@@ -80,7 +133,14 @@ impl Engine {
     }
 
     /// An engine that shows the file's checkpoint and nothing beyond.
-    fn assemble(env: Env, path: PathBuf, options: OpenOptions, store: Store) -> Result<Self> {
+    fn assemble(
+        env: Env,
+        path: PathBuf,
+        options: OpenOptions,
+        store: Store,
+        role: ReplicationRole,
+        log_dir: PathBuf,
+    ) -> Result<Self> {
         let (manifest, runs) = store.snapshot();
         let CheckpointMark { log_index, digest, .. } = manifest.checkpoint;
         let levels = Self::levels_of(&manifest, runs)?;
@@ -95,14 +155,14 @@ impl Engine {
             frozen_at_bytes: 0,
         };
         let jobs = Jobs::new(options.background && !options.read_only);
-        let log_dir = match options.role {
-            ReplicationRole::Disabled => wal_dir(&path),
-            _ => options.sidecar_dir(&path),
-        };
         Ok(Self {
             log_dir,
-            role: AtomicU8::new(options.role as u8),
+            role: AtomicU8::new(role as u8),
             sidecar: None,
+            made_sidecar: false,
+            foreign: Mutex::new(None),
+            refused: None,
+            moved: Moved::default(),
             epoch: AtomicU64::new(commit.epoch.0),
             fenced: AtomicBool::new(false),
             next_node: AtomicU64::new(manifest.next_node_id.max(1)),
@@ -144,35 +204,34 @@ impl Engine {
     }
 
     /// Reads the log that the file names, if it names one, and goes on in it.
-    fn recover_for_writing(&self) -> Result<()> {
+    fn recover_for_writing(&self, places: &Places) -> Result<()> {
         // Recovery looks at the fence and sets it: meanwhile nobody else may move it.
         let _fence = self.sidecar.as_deref().map(FenceLock::take).transpose()?;
         let (link, damage) = (self.store.log_link(), self.damage.lock().take());
-        let moved = match (link.kind, &self.sidecar) {
-            (LogKind::Private, Some(_)) => Some(wal_dir(&self.path)),
-            (LogKind::Sidecar, None) => Some(self.options.sidecar_dir(&self.path)),
-            _ => None,
-        };
-        match moved {
-            // The log is where another role keeps it: take what it holds into the file, and begin anew.
-            Some(dir) if link.open => {
-                let control = Control::open(&*self.env.disk, &dir, OpenMode::ReadWrite)?.map(Arc::new);
+        match (link.kind, &self.sidecar) {
+            // The log of a stand-alone file that becomes a primary: take what it holds into the file, and begin anew.
+            (LogKind::Private, Some(_)) if link.open => {
+                let dir = places.private_log(&self.path, &link)?;
+                let control = Control::open(&*self.env.disk, dir, OpenMode::ReadWrite)?.map(Arc::new);
                 let moved_fence = control.clone();
                 let _fence = moved_fence.as_deref().map(FenceLock::take).transpose()?;
-                self.recover_from(&link, &dir, control)?;
+                self.recover_from(&link, dir, control)?;
                 self.checkpoint()?;
                 let mut commit = self.commit.lock();
                 commit.appender = None;
-                self.store
-                    .mark_log(LogLink { clean_tail: Some((commit.last, commit.digest)), ..LogLink::default() })?;
-                if self.sidecar.is_some() {
-                    crate::log::remove(&*self.env.disk, &dir, false)?;
-                }
+                let clean_tail = Some((commit.last, commit.digest));
+                self.store.mark_log(LogLink { clean_tail, part: Part::StandAlone, ..LogLink::default() })?;
+                crate::log::remove(&self.env, dir, self.store.file_id(), false)?;
             }
-            Some(_) => {}
-            None if damage.is_some() => damage.into_iter().for_each(|damage| self.go_on_damaged(damage, &[])),
-            None if link.open => self.recover_from(&link, &self.log_dir, self.sidecar.clone())?,
-            None => {}
+            (LogKind::Private, None) if link.open => {
+                let dir = places.private_log(&self.path, &link)?;
+                self.recover_from(&link, dir, None)?;
+            }
+            _ if damage.is_some() => damage.into_iter().for_each(|damage| self.go_on_damaged(damage, &[])),
+            (LogKind::Sidecar, Some(control)) if link.open => {
+                self.recover_from(&link, &self.log_dir, Some(control.clone()))?;
+            }
+            _ => {}
         }
         self.take_up_sidecar()
     }
@@ -224,7 +283,7 @@ impl Engine {
         }
         control.set_current_log(link.id);
         // Also where nothing changes in it: a crash may have torn the header slot that did not count.
-        self.store.mark_log(LogLink { kind: link.kind, ..self.open_link(link.id) })?;
+        self.store.mark_log(LogLink { kind: link.kind, ..self.open_link(appender.epoch(), link.id) })?;
         commit.last = last;
         commit.digest = digest;
         commit.epoch = appender.epoch();
@@ -237,28 +296,29 @@ impl Engine {
 
     /// A reader of the log that the file names; `None` if it names none, or that is not there.
     pub(crate) fn read_log(&self) -> Result<Option<LogReader>> {
-        let dir = match self.store.log_link().kind {
-            LogKind::None => return Ok(None),
-            LogKind::Private => wal_dir(&self.path),
-            LogKind::Sidecar => self.options.sidecar_dir(&self.path),
-        };
-        let control = match Control::open(&*self.env.disk, &dir, OpenMode::Read)? {
+        if self.store.log_link().kind == LogKind::None {
+            return Ok(None);
+        }
+        let dir = &self.log_dir;
+        let control = match Control::open(&*self.env.disk, dir, OpenMode::Read)? {
             Some(control) if control.expect(self.store.file_id()).is_ok() => Arc::new(control),
             _ => return Ok(None),
         };
-        LogReader::with_control(&self.env, &dir, control).map(Some)
+        LogReader::with_control(&self.env, dir, control).map(Some)
     }
 
     /// Reads the log as far as it can be read. Returns what could not be.
-    fn recover_for_reading(&mut self) -> Result<Option<Error>> {
+    fn recover_for_reading(&mut self, places: &Places) -> Result<Option<Error>> {
         let link = self.store.log_link();
         if !link.open {
             return Ok(None);
         }
-        let dir = match link.kind {
-            LogKind::Sidecar => self.options.sidecar_dir(&self.path),
-            _ => wal_dir(&self.path),
-        };
+        if let Some(gone) = places.gone(&self.path, &link) {
+            let reached = self.levels.load().active.last();
+            self.publish(reached);
+            return Ok(Some(gone));
+        }
+        let dir = self.log_dir.clone();
         let io = |e| Error::io("lock", &self.path, e);
         let range = WRITER_LOCK..WRITER_LOCK + 1;
         let idle = self.store.file().try_lock(range.clone(), LockKind::Shared).map_err(io)?;
@@ -366,22 +426,44 @@ fn lock_for_writing(env: &Env, store: &Store, path: &Path, options: &OpenOptions
         store.file().unlock(byte()).map_err(io)?;
         std::thread::yield_now();
     }
-    let lock = match options.role {
-        ReplicationRole::Primary => "primary sidecar lock is held by another process: ",
+    let link = store.log_link();
+    let lock = match link.kind {
+        LogKind::Sidecar => "primary sidecar lock is held by another process: ",
+        _ if options.role == Some(ReplicationRole::Primary) => "primary sidecar lock is held by another process: ",
         _ => "",
     };
-    let whose = writer_of(env, path, options).map(|id| format!(" (process id {id})")).unwrap_or_default();
+    let whose = writer_of(env, path, options, store).map(|id| format!(" (process id {id})")).unwrap_or_default();
     let what = format_args!("{lock}{} is open for writing in another process{whose}", path.display());
     Err(Error::new(ErrorCode::Locked, what))
 }
 
 /// The process that has the database at `path` open for writing, as far as a log says it. One that has not written
 /// yet has no private log.
-fn writer_of(env: &Env, path: &Path, options: &OpenOptions) -> Option<u64> {
+fn writer_of(env: &Env, path: &Path, options: &OpenOptions, store: &Store) -> Option<u64> {
+    let places = Places::of(env, path, options, store).ok()?;
     let control = |dir: &Path| Control::open(&*env.disk, dir, OpenMode::Read).ok().flatten();
-    let sidecar = control(&options.sidecar_dir(path)).filter(|control| control.writer_lives().unwrap_or(false));
-    let id = sidecar.or_else(|| control(&wal_dir(path)))?.writer_pid();
+    let sidecar = control(places.sidecar.dir()).filter(|control| control.writer_lives().unwrap_or(false));
+    let id = sidecar.or_else(|| control(places.private.dir()))?.writer_pid();
     (id != 0).then_some(id)
+}
+
+/// Fails where the file has more names than one: under another name another log would be looked for.
+fn require_one_name(path: &Path, options: &OpenOptions, file: &dyn DiskFile) -> Result<()> {
+    let links = file.links().map_err(|e| Error::io("look at", path, e))?;
+    if links <= 1 || options.hard_links {
+        return Ok(());
+    }
+    let what = format_args!(
+        "{} has {links} hard links, and the log of a database is found by its name: remove the others (`cp` them to \
+         keep copies), or open it with accept_hard_links",
+        path.display()
+    );
+    Err(Error::new(ErrorCode::HardLinked, what))
+}
+
+/// `env` with `folder` held by a handle.
+pub(super) fn anchored(env: &Env, folder: &Path, like: Access) -> std::io::Result<Env> {
+    Ok(Env { disk: env.disk.anchor(folder, Some(like))?, host: env.host.clone() })
 }
 
 /// Which file `path` leads to, made if need be.
@@ -396,25 +478,6 @@ pub(crate) fn identity_of(env: &Env, path: &Path, create: bool) -> Result<FileId
         return env.disk.identity(path).map_err(|_| e);
     }
     env.disk.identity(path).map_err(io)
-}
-
-/// `path`, if a database file may be there.
-pub(crate) fn checked_path(env: &Env, path: &Path) -> Result<PathBuf> {
-    if path.as_os_str().is_empty() {
-        return Err(Error::invalid("the database path is empty"));
-    }
-    if env.disk.is_dir(path) {
-        let what = format_args!("{} is a folder: give the path of a file", path.display());
-        return Err(Error::invalid(what));
-    }
-    Ok(path.to_owned())
-}
-
-/// The folder of the private log of the database at `path`.
-fn wal_dir(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push("-wal");
-    path.with_file_name(name)
 }
 
 fn empty_manifest() -> Manifest {
@@ -556,10 +619,5 @@ mod tests {
                 assert_eq!((&history[..3], history[3].epoch), (&whole[..], Epoch(7)));
             }
         }
-    }
-
-    #[test]
-    fn the_log_lies_beside_the_file() {
-        assert_eq!(wal_dir(Path::new("/a/b.kitedb")), Path::new("/a/b.kitedb-wal"));
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     store::DEFAULT_MAX_RUNS,
 };
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// When a commit is on the disk. In every mode it survives the death of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -89,10 +89,13 @@ pub struct OpenOptions {
     pub(crate) background: bool,
     pub(crate) segment_max_bytes: u64,
     pub(crate) replication_segment_max_bytes: Option<u64>,
-    pub(crate) role: ReplicationRole,
+    /// `None`: the part that the file has.
+    pub(crate) role: Option<ReplicationRole>,
     pub(crate) sidecar_path: Option<PathBuf>,
     pub(crate) source_db_path: Option<PathBuf>,
     pub(crate) source_sidecar_path: Option<PathBuf>,
+    pub(crate) overwrite: bool,
+    pub(crate) hard_links: bool,
     pub(crate) retention: RetentionOptions,
     pub(crate) fail_after_append: Option<u64>,
 }
@@ -111,10 +114,12 @@ impl Default for OpenOptions {
             background: true,
             segment_max_bytes: 64 << 20,
             replication_segment_max_bytes: None,
-            role: ReplicationRole::Disabled,
+            role: None,
             sidecar_path: None,
             source_db_path: None,
             source_sidecar_path: None,
+            overwrite: false,
+            hard_links: false,
             retention: RetentionOptions::default(),
             fail_after_append: None,
         }
@@ -158,31 +163,50 @@ impl OpenOptions {
         segment_max_bytes: u64,
     }
 
-    /// What part the database plays in replication (default [`ReplicationRole::Disabled`]).
+    /// What part the database is to play in replication (default: the one that its file has; none for a new one). A role
+    /// cannot contradict the file: see [`crate::ErrorCode::RoleMismatch`].
     #[must_use]
     pub fn replication_role(mut self, role: ReplicationRole) -> Self {
-        self.role = role;
+        self.role = Some(role);
         self
     }
 
-    /// The folder of this database's own replication log (default: `<file name>.replication` beside the file).
+    /// The folder of this database's own replication log (default: where it was last; for a new one
+    /// `<file name>.replication` beside the file). Of a database that has a log already, the folder is where that log is.
     #[must_use]
     pub fn replication_sidecar_path(mut self, path: impl Into<PathBuf>) -> Self {
         self.sidecar_path = Some(path.into());
         self
     }
 
-    /// The database file that a replica follows. A replica needs it.
+    /// The database file that a replica follows (default: the one that it followed last).
     #[must_use]
     pub fn replication_source_db_path(mut self, path: impl Into<PathBuf>) -> Self {
         self.source_db_path = Some(path.into());
         self
     }
 
-    /// The folder of the source's replication log (default: `<file name>.replication` beside the source's file).
+    /// Where to look for the source's replication log (default: where the source's file says, then `<file name>.replication`
+    /// beside it).
     #[must_use]
     pub fn replication_source_sidecar_path(mut self, path: impl Into<PathBuf>) -> Self {
         self.source_sidecar_path = Some(path.into());
+        self
+    }
+
+    /// Lets a bootstrap or a reseed replace a graph that is no replica's: that of a stand-alone database, or of a primary
+    /// that leads (default false).
+    #[must_use]
+    pub fn replication_overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+
+    /// Opens a file for writing though it has more than one hard link (default false). Under each of its names another
+    /// log would be looked for.
+    #[must_use]
+    pub fn accept_hard_links(mut self, accept: bool) -> Self {
+        self.hard_links = accept;
         self
     }
 
@@ -238,17 +262,12 @@ impl OpenOptions {
         self
     }
 
-    /// The limit of the segments that this role writes.
-    pub(crate) fn segment_limit(&self) -> u64 {
-        match self.role {
+    /// The limit of the segments of a log of that role.
+    pub(crate) fn segment_limit(&self, role: ReplicationRole) -> u64 {
+        match role {
             ReplicationRole::Disabled => self.segment_max_bytes,
             _ => self.replication_segment_max_bytes.unwrap_or(self.segment_max_bytes),
         }
-    }
-
-    /// The folder of the replication log of the database at `path`.
-    pub(crate) fn sidecar_dir(&self, path: &Path) -> PathBuf {
-        self.sidecar_path.clone().unwrap_or_else(|| default_sidecar(path))
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
@@ -259,11 +278,4 @@ impl OpenOptions {
         check(self.retention.interval_ms != Some(0), "replication_retention_interval_ms is 0: give at least 1 ms")?;
         check(self.checkpoint_log_bytes >= 4096, "checkpoint_log_bytes is below 4096")
     }
-}
-
-/// Where the replication log of the database at `path` lies if nothing else is said.
-pub(crate) fn default_sidecar(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".replication");
-    path.with_file_name(name)
 }

@@ -1,76 +1,142 @@
 //! What a sidecar says when a database is opened: who led last, and whether this node may lead.
 
-use super::{engine::Engine, open::merge_history, options::ReplicationRole};
+use super::{
+    engine::Engine,
+    open::{anchored, merge_history},
+    options::ReplicationRole,
+    place::{LogPlace, folder_of, is_absent, log_is_gone},
+    places::Places,
+    role::Standing,
+};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
-    io::OpenMode,
+    io::{Access, OpenMode},
     log::{Control, LogIdentity, writers},
-    store::LogKind,
+    store::{Hint, LogKind, LogLink, Part},
 };
-use std::{
-    path::Path,
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
+
+/// What the floors above keep in a sidecar beside the log.
+const BESIDE: [&str; 4] = ["replicas", "source", "source.creating", "bootstrap.progress"];
 
 impl Engine {
-    /// Opens the sidecar, if the role has one, and takes its lock.
-    pub(super) fn open_sidecar(&mut self) -> Result<()> {
-        if self.role() == ReplicationRole::Disabled {
-            return Ok(());
+    /// Opens the sidecar, if the role has one, and takes its lock. One is made where the file never had a log, and for a
+    /// replica, which can be reseeded.
+    pub(super) fn open_sidecar(&mut self, places: &Places, standing: Standing, accept_moved: bool) -> Result<()> {
+        let role = self.role();
+        if role == ReplicationRole::Disabled {
+            return self.hold_log_dir();
         }
-        let (disk, dir, file_id) = (&*self.env.disk, self.log_dir.clone(), self.store.file_id());
         let link = self.store.log_link();
+        if Hint::to(&self.log_dir, folder_of(&self.path)).is_none() {
+            let what = format_args!(
+                "the path of the replication sidecar {} is longer than a file can remember ({} bytes): choose a \
+                 shorter one, or one under the file's folder",
+                self.log_dir.display(),
+                Hint::MAX
+            );
+            return Err(Error::new(ErrorCode::InvalidOption, what));
+        }
+        self.hold_log_dir()?;
         // Without it nobody can tell who leads, nor where the log ends.
         let needed = link.kind == LogKind::Sidecar && link.open;
-        let found = Control::open(disk, &dir, OpenMode::ReadWrite).and_then(|found| match found {
-            None if needed => Err(no_control(&dir, self.store.manifest().checkpoint.log_index)),
-            found => Ok(found),
-        });
-        let found = match found {
-            // A replica always opens, so that it can be reseeded.
-            Err(e)
-                if self.options.role == ReplicationRole::Replica
-                    && matches!(e.code(), ErrorCode::Corrupt | ErrorCode::LogMismatch) =>
-            {
-                Control::remove(disk, &dir)?;
+        let damage = match &places.sidecar {
+            LogPlace::Here(_) | LogPlace::Moved(..) => None,
+            LogPlace::Damaged(_, e) => Some(e.clone()),
+            LogPlace::Missing(dir) | LogPlace::Copied(dir) if needed => Some(log_is_gone(&self.path, dir, &link)),
+            LogPlace::Missing(_) | LogPlace::Copied(_) => None,
+        };
+        let control = match (&places.sidecar, damage) {
+            // A replica always opens, so that it can be reseeded. What it was to follow, its folder tells still.
+            (_, Some(e)) if role == ReplicationRole::Replica => {
+                Control::remove(&*self.env.disk, &self.log_dir)?;
                 *self.damage.get_mut() = needed.then_some(e);
-                None
+                self.make_sidecar(link.kind, standing)?
             }
-            found => found?,
-        };
-        let control = match found {
-            Some(control) => control,
-            None => {
-                let io = |e| Error::io("create replication sidecar", &dir, e);
-                disk.create_dir(&dir).map_err(io)?;
-                let log = LogIdentity { log_id: self.env.host.random(), file_id };
-                let commit = self.commit.get_mut();
-                if link.kind == LogKind::Sidecar && !link.open && self.options.role == ReplicationRole::Primary {
-                    // Its fence went with the old sidecar: who may have taken over cannot be told.
-                    (commit.epoch, commit.writer_id) = (Epoch(commit.epoch.0 + 1), self.env.host.random());
-                }
-                let control = Control::create(disk, &dir, log, self.env.host.random(), commit.epoch)?;
-                control.set_replica(self.options.role == ReplicationRole::Replica);
-                control.sync()?;
-                disk.sync_dir(&dir).map_err(io)?;
-                if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
-                    disk.sync_dir(parent).map_err(io)?;
-                }
-                control
+            (_, Some(e)) => return Err(e),
+            (LogPlace::Here(_) | LogPlace::Moved(..), None) => {
+                let found = Control::open(&*self.env.disk, &self.log_dir, OpenMode::ReadWrite)?;
+                found.ok_or_else(|| log_is_gone(&self.path, &self.log_dir, &link))?
             }
+            _ => self.make_sidecar(link.kind, standing)?,
         };
-        control.expect(file_id).map_err(|e| e.context("replication sidecar"))?;
+        control.expect(self.store.file_id()).map_err(|e| e.context("replication sidecar"))?;
         if !control.lock_writer()? {
             let what = format_args!(
                 "primary sidecar lock is held by another process (process id {}): {}",
                 control.writer_pid(),
-                dir.display()
+                self.log_dir.display()
             );
             return Err(Error::new(ErrorCode::Locked, what));
         }
+        let moved = control.moved(&**self.store.file())?;
+        if matches!(standing, Standing::Unused(_)) && role == ReplicationRole::Primary && control.is_replica() {
+            // It was to be a replica, and never was one.
+            control.set_replica(false);
+        }
+        if moved.log && role == ReplicationRole::Replica {
+            // A copy of another replica, which reports under its own id: this one needs one, too.
+            control.set_registration(self.env.host.random());
+        }
+        // A primary that moved gets its stamps with the epoch that it begins.
+        if !accept_moved && (moved.any() || !control.has_stamps()) {
+            control.set_stamps(&**self.store.file())?;
+        }
         self.sidecar = Some(Arc::new(control));
         Ok(())
+    }
+
+    /// Holds the folder of the log by a handle, if it is there.
+    fn hold_log_dir(&mut self) -> Result<()> {
+        let like = self.access()?;
+        let io = |e| Error::io("look at", &self.log_dir, e);
+        // Where it lies apart from the file, also the folder in which it is made.
+        for dir in [folder_of(&self.log_dir), &self.log_dir] {
+            if !is_absent(&self.env, dir) {
+                self.env = anchored(&self.env, dir, like).map_err(io)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whose permissions everything beside the file gets.
+    pub(super) fn access(&self) -> Result<Access> {
+        self.store.file().access().map_err(|e| Error::io("look at", &self.path, e))
+    }
+
+    fn make_sidecar(&mut self, kind: LogKind, standing: Standing) -> Result<Control> {
+        let (dir, role) = (self.log_dir.clone(), self.role());
+        let io = |e| Error::io("create replication sidecar", &dir, e);
+        self.env.disk.create_dir(&dir).map_err(io)?;
+        self.hold_log_dir()?;
+        let log = LogIdentity { log_id: self.env.host.random(), file_id: self.store.file_id() };
+        let commit = self.commit.get_mut();
+        if kind == LogKind::Sidecar && role == ReplicationRole::Primary && !matches!(standing, Standing::Unused(_)) {
+            // Its fence went with the old sidecar: who may have taken over cannot be told.
+            (commit.epoch, commit.writer_id) = (Epoch(commit.epoch.0 + 1), self.env.host.random());
+        }
+        let disk = &*self.env.disk;
+        let control = Control::create(disk, &dir, log, self.env.host.random(), commit.epoch)?;
+        control.set_replica(role == ReplicationRole::Replica);
+        control.sync()?;
+        disk.sync_dir(&dir).map_err(io)?;
+        disk.sync_dir(folder_of(&dir)).map_err(io)?;
+        self.made_sidecar = true;
+        Ok(control)
+    }
+
+    /// Leaves nothing of a sidecar that this open made for a part that the file does not have.
+    pub(super) fn unmake_sidecar(&self) {
+        let gone = |name: &&str| match self.env.disk.remove(&self.log_dir.join(name)) {
+            Err(e) => e.kind() == std::io::ErrorKind::NotFound,
+            Ok(()) => true,
+        };
+        let emptied = BESIDE.iter().all(|name| gone(&name));
+        let removed = crate::log::remove(&self.env, &self.log_dir, self.store.file_id(), false);
+        if let (false, _) | (_, Err(_)) = (emptied, removed) {
+            tracing::warn!(sidecar = %self.log_dir.display(), "a sidecar that nobody needs was not removed");
+        }
     }
 
     /// After recovery: finds out who led last, and whether this node may lead.
@@ -119,7 +185,7 @@ impl Engine {
             }
         }
         match self.role() {
-            ReplicationRole::Replica if control.is_replica() => {}
+            ReplicationRole::Replica if control.is_replica() || self.is_foreign() => {}
             // Durable before the first frame of another writer is in this log: who forgets it would go on as that writer.
             ReplicationRole::Replica => {
                 control.set_replica(true);
@@ -140,18 +206,67 @@ impl Engine {
         Ok(())
     }
 
-    /// For a reader in a replication role: what the sidecar says of this node's part, and of who leads.
-    pub(super) fn look_at_sidecar(&mut self) -> Result<()> {
-        if self.role() == ReplicationRole::Disabled {
+    /// Brings what the header says of this file's part up to date, and of where its log is. A file without a log is not
+    /// touched.
+    pub(super) fn say_in_header(&self) -> Result<()> {
+        let link = self.store.log_link();
+        if self.sidecar.is_none() || link.kind != LogKind::Sidecar || self.is_foreign() {
             return Ok(());
         }
-        let control = match Control::open(&*self.env.disk, &self.log_dir, OpenMode::Read) {
+        let (part, hint) = (self.part(self.commit.lock().epoch), self.hint());
+        if (link.part, &link.hint) == (part, &hint) {
+            Ok(())
+        } else {
+            self.store.mark_log(LogLink { part, hint, ..link })
+        }
+    }
+
+    /// What part this file plays, whatever it is opened as: `epoch` is the one that it leads or follows.
+    pub(super) fn part(&self, epoch: Epoch) -> Part {
+        let Some(control) = &self.sidecar else { return Part::StandAlone };
+        let promotion = control.fence_owner();
+        match () {
+            () if control.is_replica() => Part::Follows(epoch),
+            () if promotion != [0; 16] => Part::Fenced { led: epoch, by: control.fence(), promotion },
+            () => Part::Leads(epoch),
+        }
+    }
+
+    pub(super) fn hint(&self) -> Hint {
+        // One that is too long was refused at the open.
+        Hint::to(&self.log_dir, folder_of(&self.path)).unwrap_or_default()
+    }
+
+    /// Whether it is opened as a replica and is none.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.foreign.lock().is_some()
+    }
+
+    /// Why it does not follow, if it is opened as a replica and is none.
+    pub(crate) fn foreign_reason(&self) -> Option<String> {
+        self.foreign.lock().as_ref().map(ToString::to_string)
+    }
+
+    /// For a reader: what the sidecar says of this node's part, and of who leads.
+    pub(super) fn look_at_sidecar(&mut self, places: &Places) -> Result<()> {
+        let found = match &places.sidecar {
+            LogPlace::Here(dir) | LogPlace::Moved(dir, _) => Control::open(&*self.env.disk, dir, OpenMode::Read),
+            _ => return Ok(()),
+        };
+        let control = match found {
             // Damage there locks nobody out of what the file holds.
-            Err(e) if e.code() == ErrorCode::Corrupt => None,
+            Err(e) if e.code() == ErrorCode::Corrupt => return Ok(()),
             found => found?,
         };
         let Some(control) = control else { return Ok(()) };
-        control.expect(self.store.file_id()).map_err(|e| e.context("replication sidecar"))?;
+        let link = self.store.log_link();
+        let unused = link.kind == LogKind::None && self.store.manifest().checkpoint.log_index == LogIndex(0);
+        if link.kind != LogKind::Sidecar && !unused {
+            // Of before the commits that this file made without a part in replication.
+            return Ok(());
+        }
+        self.log_dir = places.sidecar.dir().to_owned();
+        self.moved = control.moved(&**self.store.file())?;
         self.set_role(if control.is_replica() { ReplicationRole::Replica } else { ReplicationRole::Primary });
         let fenced = control.fence_owner() != [0; 16];
         self.fenced.store(fenced, Ordering::Release);
@@ -184,15 +299,4 @@ impl Engine {
         self.publish(reached);
         *self.damage.lock() = Some(damage);
     }
-}
-
-fn no_control(dir: &Path, index: LogIndex) -> Error {
-    Error::new(
-        ErrorCode::LogMismatch,
-        format_args!(
-            "commits after log index {index} are not in the database file: they should be in {}, which has no control \
-             file; put that back, or open read-only to read the state at index {index}",
-            dir.display()
-        ),
-    )
 }

@@ -315,9 +315,9 @@ impl Appender {
             begun_ms: self.env.host.now_ms(),
             ..info.header
         };
+        let made = Segment::make(&*self.env.disk, &self.dir, info.seq + 1)?;
         self.half_made = true;
-        self.segment =
-            Segment::create(&*self.env.disk, &self.dir, info.seq + 1, header, &[], self.options.first_fill())?;
+        self.segment = Segment::begin(&*self.env.disk, made, info.seq + 1, header, &[], self.options.first_fill())?;
         self.half_made = false;
         self.written_bytes += self.segment.filled;
         self.older.push(info);

@@ -154,8 +154,23 @@ impl Control {
         self.salt
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file itself.
+    pub(super) fn file(&self) -> &dyn DiskFile {
+        &*self.file
+    }
+
+    /// Of which log, and of which database file, it was made.
+    pub fn identity(&self) -> LogIdentity {
+        self.identity
+    }
+
     #[inline]
-    fn word(&self, at: usize) -> &AtomicU64 {
+    pub(super) fn word(&self, at: usize) -> &AtomicU64 {
         match &self.words {
             Words::Shared(words) => &words[at],
             Words::Seen(words) => &words[at],
@@ -279,13 +294,13 @@ impl Control {
         self.store_id(PROMOTION, id);
     }
 
-    fn store_id(&self, at: usize, id: [u8; 16]) {
+    pub(super) fn store_id(&self, at: usize, id: [u8; 16]) {
         let id = u128::from_le_bytes(id);
         self.word(at).store(id as u64, Ordering::SeqCst);
         self.word(at + 1).store((id >> 64) as u64, Ordering::SeqCst);
     }
 
-    fn load_id(&self, at: usize) -> [u8; 16] {
+    pub(super) fn load_id(&self, at: usize) -> [u8; 16] {
         let (low, high) = (self.word(at).load(Ordering::SeqCst), self.word(at + 1).load(Ordering::SeqCst));
         (u128::from(low) | u128::from(high) << 64).to_le_bytes()
     }

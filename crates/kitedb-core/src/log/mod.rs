@@ -12,19 +12,21 @@ mod reader;
 mod recover;
 mod seek;
 mod segment;
+mod stamps;
 mod sync;
 
 pub use append::{Appender, FRAME_PREFIX, FRAMES_PREFIX, LogOptions, SegmentInfo, segment_path};
 pub use control::Control;
 pub use frame::{FrameHeader, FrameRef, MAX_PAYLOAD};
 pub use reader::{Chunk, FramePlace, LogPage, LogReader, PageLimits, Position};
-pub use recover::{Recovered, RecoveryStart, reaches_beyond, recover, writers};
+pub use recover::{Recovered, RecoveryStart, holds_segments_of, reaches_beyond, recover, writers};
 pub use segment::SegmentHeader;
+pub use stamps::Moved;
 pub use sync::GroupSync;
 
 use crate::{
     error::{Error, Result},
-    io::Disk,
+    io::{Env, OpenMode},
 };
 use std::path::Path;
 
@@ -42,23 +44,38 @@ pub struct LogIdentity {
     pub file_id: [u8; 16],
 }
 
-/// Removes a log: its segments and, unless they are to be kept, its control file and its folder. What is not ours
-/// stays, and the folder with it.
-pub fn remove(disk: &dyn Disk, dir: &Path, keep_control: bool) -> Result<()> {
+/// Removes the log of the database `file_id` in `dir`: its segments and, unless they are to be kept, its control file and
+/// its folder. What is not of that database stays, and the folder with it.
+pub fn remove(env: &Env, dir: &Path, file_id: [u8; 16], keep_control: bool) -> Result<()> {
+    let disk = &*env.disk;
     let io = |e| Error::io("remove log", dir, e);
     let mut names = match disk.list(dir) {
         Ok(names) => names,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(io(e)),
     };
+    // Where the control file is ours, so is a segment whose making was cut short before it had a header.
+    let folder_is_ours = match Control::open(disk, dir, OpenMode::Read) {
+        Ok(Some(control)) => control.identity().file_id == file_id,
+        _ => false,
+    };
     // The control file, then segments from the oldest on: who reads meanwhile finds the beginning missing, and
     // never takes a part of the log for all of it.
     names.sort_unstable();
     let mut others = false;
     for name in names {
-        let control = name == control::CONTROL_NAME || name == control::CONTROL_DRAFT;
-        if (control && !keep_control) || segment::parse_name(&name).is_some() {
-            disk.remove(&dir.join(name)).map_err(io)?;
+        let path = dir.join(&name);
+        let ours = if name == control::CONTROL_DRAFT {
+            !keep_control
+        } else if name == control::CONTROL_NAME {
+            !keep_control && folder_is_ours
+        } else if segment::parse_name(&name).is_some() {
+            recover::file_id_of(env, &path).map_err(io)?.map_or(folder_is_ours, |id| id == file_id)
+        } else {
+            false
+        };
+        if ours {
+            disk.remove(&path).map_err(io)?;
         } else {
             others = true;
         }

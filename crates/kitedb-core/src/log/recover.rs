@@ -497,6 +497,21 @@ pub fn writers(env: &Env, dir: &Path, log: LogIdentity) -> Result<Vec<(Epoch, Wr
     Ok(segments.iter().map(|s| (s.header.epoch, s.header.writer_id, s.header.first)).collect())
 }
 
+/// Whether the folder holds a segment of a log of the database `file_id`, as far as it can be read.
+pub fn holds_segments_of(env: &Env, dir: &Path, file_id: [u8; 16]) -> bool {
+    let of_it = |path: &Path| file_id_of(env, path).is_ok_and(|id| id == Some(file_id));
+    segment_files(env, dir).unwrap_or_default().iter().any(|(_, path)| of_it(path))
+}
+
+/// Of which database file the segment at `path` is. `None`: it has no header, or none that verifies.
+pub(super) fn file_id_of(env: &Env, path: &Path) -> std::io::Result<Option<[u8; 16]>> {
+    let mut head = [0; SEGMENT_HEADER_LEN];
+    match env.disk.open(path, OpenMode::Read)?.read_exact_at(&mut head, 0) {
+        Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
+        read => read.map(|()| SegmentHeader::parse(&head).map(|header| header.log.file_id)),
+    }
+}
+
 /// Whether the folder holds a log of the database `file_id` with frames beyond `last`, or one of another
 /// database: then it must not be removed. Given a log id, logs of that database with another one do not matter.
 pub fn reaches_beyond(

@@ -124,9 +124,28 @@ impl Segment {
         frames: &[u8],
         ahead: u64,
     ) -> Result<Self> {
+        Self::begin(disk, Self::make(disk, dir, seq)?, seq, header, frames, ahead)
+    }
+
+    /// Makes the file of segment `seq`. What is there under its name already is not ours, and stays.
+    pub fn make(disk: &dyn Disk, dir: &Path, seq: u64) -> Result<(PathBuf, Arc<dyn DiskFile>)> {
         let path = path(dir, seq);
+        match disk.open(&path, OpenMode::CreateNew) {
+            Ok(file) => Ok((path, file)),
+            Err(e) => Err(Error::io("create log segment", &path, e)),
+        }
+    }
+
+    /// Fills the file that [`Segment::make`] made; removes it where that fails.
+    pub fn begin(
+        disk: &dyn Disk,
+        (path, file): (PathBuf, Arc<dyn DiskFile>),
+        seq: u64,
+        header: SegmentHeader,
+        frames: &[u8],
+        ahead: u64,
+    ) -> Result<Self> {
         let attempt = || {
-            let file = disk.open(&path, OpenMode::CreateNew)?;
             let start = SEGMENT_HEADER_LEN as u64;
             if !frames.is_empty() {
                 file.write_at(frames, start)?;
@@ -137,7 +156,7 @@ impl Segment {
             let mut segment = Self { seq, header, file, path: path.clone(), end, filled: end };
             segment.fill_ahead(ahead)?;
             segment.file.sync_data()?;
-            disk.sync_dir(dir)?;
+            disk.sync_dir(path.parent().unwrap_or(Path::new("/")))?;
             Ok(segment)
         };
         attempt().map_err(|e| {

@@ -1,7 +1,9 @@
 //! A source on paths of this machine: its file, and the sidecar with its log.
 
 use super::{
+    located::locate,
     registry::{Progress, Registry},
+    replica::SourcePaths,
     source::{At, Fenced, Pulled, Snapshot, Source},
 };
 use crate::{
@@ -25,13 +27,14 @@ pub type Checkpointer = Arc<dyn Fn(&Path) -> Option<Result<()>> + Send + Sync>;
 /// See the [module documentation](self).
 pub struct LocalSource {
     env: Env,
-    db_path: PathBuf,
-    sidecar: PathBuf,
+    paths: SourcePaths,
     checkpointer: Checkpointer,
     open: Mutex<Option<Open>>,
 }
 
 struct Open {
+    /// Where the log is.
+    dir: PathBuf,
     reader: LogReader,
     registry: Option<Registry>,
     /// The position that is known to be on this log's history, and in which session of its writer.
@@ -56,14 +59,14 @@ impl Snapshot for LocalSnapshot {
 
 impl std::fmt::Debug for LocalSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LocalSource").field("db_path", &self.db_path).field("sidecar", &self.sidecar).finish()
+        f.debug_struct("LocalSource").field("paths", &self.paths).finish_non_exhaustive()
     }
 }
 
 impl LocalSource {
     /// The source at these paths. They are looked at with the first request.
-    pub fn new(env: Env, db_path: PathBuf, sidecar: PathBuf, checkpointer: Checkpointer) -> Self {
-        Self { env, db_path, sidecar, checkpointer, open: Mutex::new(None) }
+    pub fn new(env: Env, paths: SourcePaths, checkpointer: Checkpointer) -> Self {
+        Self { env, paths, checkpointer, open: Mutex::new(None) }
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
@@ -75,9 +78,10 @@ impl LocalSource {
         let open = match &mut *open {
             Some(open) => open,
             none => {
-                let reader = LogReader::open(&self.env, &self.sidecar)?;
-                let registry = Registry::open(&self.env, &self.sidecar).unwrap_or_default();
-                none.insert(Open { reader, registry, verified: None })
+                let dir = locate(&self.env, &self.paths)?.dir();
+                let reader = LogReader::open(&self.env, &dir)?;
+                let registry = Registry::open(&self.env, &dir).unwrap_or_default();
+                none.insert(Open { dir, reader, registry, verified: None })
             }
         };
         f(open)
@@ -89,7 +93,7 @@ impl LocalSource {
 
     /// Asks whoever has the source open for a checkpoint, and waits for it.
     fn ask_for_checkpoint(&self) -> Result<()> {
-        if let Some(made) = (self.checkpointer)(&self.db_path) {
+        if let Some(made) = (self.checkpointer)(&self.paths.db) {
             let failed = |e| format!("the source could not make the checkpoint that was asked for: {e}");
             return made.map_err(|e| Error::new(ErrorCode::SourceUnavailable, failed(e)));
         }
@@ -232,7 +236,7 @@ impl Source for LocalSource {
         if fresh {
             self.ask_for_checkpoint()?;
         }
-        let store = Store::open(&self.env, &self.db_path, false)?;
+        let store = Store::open(&self.env, &self.paths.db, false)?;
         Ok(Box::new(LocalSnapshot { image: store.image(), _store: store }))
     }
 
@@ -283,7 +287,8 @@ impl Source for LocalSource {
                     (leads, next)
                 }
             };
-            let last = if control.writer_lives()? { last_frame(open)? } else { self.recovered_end(&control)? };
+            let last =
+                if control.writer_lives()? { last_frame(open)? } else { self.recovered_end(&open.dir, &control)? };
             self.sync_segments(open)?;
             control.set_end(ended, last)?;
             Ok(Fenced { ended, last, next })
@@ -312,7 +317,7 @@ impl Source for LocalSource {
 impl LocalSource {
     /// Whether the source's file is at that very position: then its log need not have it.
     fn holds(&self, at: &At) -> bool {
-        let Ok(store) = Store::open(&self.env, &self.db_path, false) else { return false };
+        let Ok(store) = Store::open(&self.env, &self.paths.db, false) else { return false };
         let manifest = store.manifest();
         let CheckpointMark { log_index, digest, .. } = manifest.checkpoint;
         let led = manifest.history.iter().rev().find(|h| h.first <= at.index);
@@ -324,7 +329,7 @@ impl LocalSource {
     fn tell(&self, progress: &Progress, how: fn(&Registry, &Progress) -> Result<()>) -> Result<()> {
         self.with(|open| {
             if !open.registry.as_ref().is_some_and(|registry| registry.is_current(&self.env)) {
-                open.registry = Registry::open(&self.env, &self.sidecar)?;
+                open.registry = Registry::open(&self.env, &open.dir)?;
             }
             let stamped = Progress { reported_at_ms: self.env.host.now_ms(), ..progress.clone() };
             open.registry.as_ref().map_or(Ok(()), |registry| how(registry, &stamped))
@@ -333,8 +338,8 @@ impl LocalSource {
 
     /// The last frame of a log whose writer is gone, as its own recovery will find it: after a loss of power what the
     /// writer had published tells nothing.
-    fn recovered_end(&self, control: &Arc<Control>) -> Result<LogIndex> {
-        let store = Store::open(&self.env, &self.db_path, false)?;
+    fn recovered_end(&self, dir: &Path, control: &Arc<Control>) -> Result<LogIndex> {
+        let store = Store::open(&self.env, &self.paths.db, false)?;
         let (link, mark) = (store.log_link(), store.manifest().checkpoint);
         if link.kind == LogKind::Private && link.open {
             let what =
@@ -348,7 +353,7 @@ impl LocalSource {
         let CheckpointMark { log_index: index, epoch, digest, .. } = mark;
         let start = RecoveryStart { log, index, epoch, digest, limit: None };
         let control = Some(control.clone());
-        let recovered = recover(&self.env, &self.sidecar, control, start, OpenMode::Read, &mut |_| Ok(()))?;
+        let recovered = recover(&self.env, dir, control, start, OpenMode::Read, &mut |_| Ok(()))?;
         recovered.damage.map_or(Ok(recovered.last), Err)
     }
 

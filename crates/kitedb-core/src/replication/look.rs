@@ -2,6 +2,7 @@
 //! follows or without one.
 
 use super::{
+    located::locate,
     primary::writer_of,
     replica::SourcePaths,
     status::{ReplicaReplicationStatus, ReplicaState},
@@ -35,7 +36,7 @@ pub fn look_at_replica(
         _ if head > applied => ReplicaState::Behind,
         _ => ReplicaState::Following,
     };
-    let (source_db_path, source_sidecar_path) = source.map(|paths| (paths.db, paths.sidecar)).unzip();
+    let (source_db_path, source_sidecar_path) = source.map(|paths| (paths.db.clone(), paths.sidecar_shown())).unzip();
     Ok(ReplicaReplicationStatus {
         role: ReplicationRole::Replica,
         source_db_path,
@@ -59,6 +60,7 @@ pub fn look_at_replica(
 
 /// The last commit that the source has published, if it can be looked at.
 fn published(env: &Env, source: &SourcePaths) -> Option<u64> {
-    let control = Control::open(&*env.disk, &source.sidecar, OpenMode::Read).ok()??;
+    let dir = locate(env, source).ok()?.dir();
+    let control = Control::open(&*env.disk, &dir, OpenMode::Read).ok()??;
     Some(control.published().0)
 }

@@ -2,7 +2,8 @@
 //! of their own, and fold them. Copy frames, apply frames: there is no other mechanism.
 //!
 //! `registry` holds what replicas report; `retention` decides what of a log may go; `primary` is a log that others
-//! follow; `source` is where frames and snapshots come from, `local` one on paths of this machine; `replica` pulls,
+//! follow; `source` is where frames and snapshots come from, `local` one on paths of this machine,
+//! `located` where its log is, `remembered` which one it was, `unnamed` none; `replica` pulls,
 //! bootstraps and takes over; `follower` does so in the background; `wait` waits for tokens; `look` tells of a replica
 //! to who only reads; `compare` tells where two databases differ; `transport` and `cursor` are for hosts that carry
 //! pages themselves.
@@ -11,14 +12,17 @@ mod compare;
 mod cursor;
 mod follower;
 mod local;
+mod located;
 mod look;
 mod primary;
 mod registry;
+mod remembered;
 mod replica;
 mod retention;
 mod source;
 mod status;
 mod transport;
+mod unnamed;
 mod wait;
 
 pub(crate) use follower::Follower;
@@ -26,7 +30,10 @@ pub(crate) use local::{Checkpointer, LocalSource};
 pub(crate) use look::look_at_replica;
 pub(crate) use primary::Leader;
 pub(crate) use registry::MAX_ID;
+pub(crate) use remembered::{remember, remembered};
 pub(crate) use replica::{Replica, SourcePaths};
+pub(crate) use source::Source;
+pub(crate) use unnamed::{Unnamed, not_configured};
 pub(crate) use wait::wait_for_token;
 
 pub(crate) use compare::compare;

@@ -3,11 +3,12 @@
 use super::{
     primary::Leader,
     registry::Progress,
+    remembered::remember,
     source::{At, Source},
     status::{Promotion, ReplicaReplicationStatus, ReplicaState},
 };
 use crate::{
-    db::{Engine, ReplicationRole},
+    db::{Engine, ReplicationRole, default_sidecar},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     log::{Control, PageLimits, WriterId},
@@ -31,8 +32,15 @@ const RECORD: &str = "bootstrap.progress";
 pub struct SourcePaths {
     /// Its file.
     pub db: PathBuf,
-    /// Its log.
-    pub sidecar: PathBuf,
+    /// Where to look for its log first. Where it is, its file says.
+    pub sidecar: Option<PathBuf>,
+}
+
+impl SourcePaths {
+    /// Where its log is if its file says nothing else.
+    pub fn sidecar_shown(&self) -> PathBuf {
+        self.sidecar.clone().unwrap_or_else(|| default_sidecar(&self.db))
+    }
 }
 
 /// See the [module documentation](self).
@@ -43,7 +51,8 @@ pub struct Replica {
     /// For the replicas that follow this one.
     leader: Arc<Leader>,
     id: String,
-    source: RwLock<(SourcePaths, Arc<dyn Source>)>,
+    /// Where it is, if that is known.
+    source: RwLock<(Option<SourcePaths>, Arc<dyn Source>)>,
     /// Held by whoever pulls, copies or promotes.
     working: Mutex<Work>,
     state: AtomicU8,
@@ -75,7 +84,7 @@ impl Replica {
         control: Arc<Control>,
         leader: Arc<Leader>,
         id: String,
-        paths: SourcePaths,
+        paths: Option<SourcePaths>,
         source: Arc<dyn Source>,
     ) -> Self {
         let replica = Self {
@@ -91,6 +100,7 @@ impl Replica {
             following: AtomicBool::new(false),
         };
         let first = match (replica.control.needs_reseed(), replica.control.last_error()) {
+            _ if engine.is_foreign() => ReplicaState::NeedsReseed,
             (true, _) => ReplicaState::NeedsReseed,
             (false, Some(_)) => ReplicaState::Stalled,
             (false, None) => ReplicaState::Behind,
@@ -251,6 +261,7 @@ impl Replica {
     pub fn bootstrap(&self) -> Result<()> {
         let mut work = self.working.lock();
         self.require_replica()?;
+        self.engine.require_replaceable()?;
         self.enter(ReplicaState::Bootstrapping);
         let result = self.copy_and_catch_up();
         if let Err(e) = &result {
@@ -411,11 +422,17 @@ impl Replica {
     pub fn repoint(&self, paths: SourcePaths, source: Arc<dyn Source>) -> Result<()> {
         self.require_replica()?;
         let _idle = self.working.lock();
-        let old = std::mem::replace(&mut *self.source.write(), (paths, source));
+        remember(&self.engine, &paths)?;
+        let old = std::mem::replace(&mut *self.source.write(), (Some(paths), source));
         old.1.wake();
         // The next pull will tell whether the new source can go on from here.
         self.enter(if self.control.needs_reseed() { ReplicaState::NeedsReseed } else { ReplicaState::Behind });
         Ok(())
+    }
+
+    /// Where the source is, if that is known.
+    pub fn paths(&self) -> Option<SourcePaths> {
+        self.source.read().0.clone()
     }
 
     /// What the replica says of itself.
@@ -427,12 +444,12 @@ impl Replica {
         let head = self.source_head.load(Ordering::Acquire).max(token.log_index.0);
         ReplicaReplicationStatus {
             role: ReplicationRole::Replica,
-            source_db_path: Some(paths.db.clone()),
-            source_sidecar_path: Some(paths.sidecar.clone()),
+            source_db_path: paths.as_ref().map(|paths| paths.db.clone()),
+            source_sidecar_path: paths.as_ref().map(SourcePaths::sidecar_shown),
             applied_epoch: if at_start { 0 } else { token.epoch.0 },
             applied_log_index: token.log_index.0,
-            last_error: self.control.last_error(),
-            needs_reseed: self.control.needs_reseed(),
+            last_error: self.engine.foreign_reason().or_else(|| self.control.last_error()),
+            needs_reseed: self.control.needs_reseed() || self.engine.is_foreign(),
             state: if self.engine.check_usable().is_err() { ReplicaState::Closed } else { self.state() },
             state_since_ms: self.since_ms.load(Ordering::Acquire),
             sidecar_path: self.engine.log_dir.clone(),

@@ -5,9 +5,10 @@ use super::{
     bounds::RunBounds,
     create,
     device::Device,
-    header::{LogLink, ManifestPlace, Slot, choose, read_slots, write_slot},
+    header::{ManifestPlace, Slot, choose, read_slots, write_slot},
     image::StoreImage,
-    manifest::Manifest,
+    link::LogLink,
+    manifest::{HistoryEntry, Manifest},
     run::Run,
     run_writer::RunWriter,
     section_writer::Pace,
@@ -37,6 +38,17 @@ pub struct Store {
     /// As in `current`: for who must not wait.
     generation: AtomicU64,
     publishing: Mutex<Publishing>,
+}
+
+/// What a header says of its file, for who looks at it without opening it.
+#[derive(Debug)]
+pub struct Peek {
+    /// The file's identity.
+    pub file_id: [u8; 16],
+    /// What it knows of its log.
+    pub log: LogLink,
+    /// The file itself.
+    pub file: Arc<dyn DiskFile>,
 }
 
 /// What the header that counts says.
@@ -88,6 +100,26 @@ impl Store {
         let mode = if writable { OpenMode::ReadWrite } else { OpenMode::Read };
         let file = env.disk.open(path, mode).map_err(|error| Error::io("open", path, error))?;
         Self::from_file(file, path, writable)
+    }
+
+    /// What the header of the file at `path` says now, without its contents.
+    pub fn peek(env: &Env, path: &Path) -> Result<Peek> {
+        let file = env.disk.open(path, OpenMode::Read).map_err(|error| Error::io("open", path, error))?;
+        let device = Device::new(file, path);
+        let (_, slot) = choose(read_slots(&device)?, &device)?;
+        Ok(Peek { file_id: slot.file_id, log: slot.log, file: device.file })
+    }
+
+    /// Makes this file another one: with a new id, `history` and no log. Whoever has it open sees what he saw.
+    pub fn renew(&self, file_id: [u8; 16], history: Vec<HistoryEntry>, log: LogLink) -> Result<()> {
+        let (manifest, runs) = self.snapshot();
+        self.publish(Manifest { history, ..(*manifest).clone() }, runs.to_vec(), log.clone())?;
+        let mut publishing = self.publishing.lock();
+        // Both slots, the one that counts last: a file whose slots named two ids would change with a damaged one.
+        for _ in 0..2 {
+            self.name_as(&mut publishing, file_id, |current| Current { log: log.clone(), ..current })?;
+        }
+        Ok(())
     }
 
     pub(super) fn from_file(file: Arc<dyn DiskFile>, path: &Path, writable: bool) -> Result<Self> {
@@ -149,7 +181,7 @@ impl Store {
 
     /// What the header says of the log.
     pub fn log_link(&self) -> LogLink {
-        self.current.read().log
+        self.current.read().log.clone()
     }
 
     /// The generation of the header. Takes no lock.
@@ -205,6 +237,15 @@ impl Store {
 
     /// Writes the slot that does not count, syncs it, and makes it the one that counts.
     fn name(&self, publishing: &mut Publishing, change: impl FnOnce(Current) -> Current) -> Result<()> {
+        self.name_as(publishing, self.file_id, change)
+    }
+
+    fn name_as(
+        &self,
+        publishing: &mut Publishing,
+        file_id: [u8; 16],
+        change: impl FnOnce(Current) -> Current,
+    ) -> Result<()> {
         let now = self.current.read().clone();
         let generation = publishing.next_generation;
         publishing.next_generation += 1;
@@ -213,7 +254,7 @@ impl Store {
         // Before the write: even if it fails, a reader may find the slot in the file.
         next.runs.iter().for_each(|run| run.named_by(generation));
         next.lease.named_by(generation);
-        let written = Slot { generation, file_id: self.file_id, manifest: next.place, log: next.log };
+        let written = Slot { generation, file_id, manifest: next.place, log: next.log.clone() };
         let mark = self.device.mark();
         write_slot(&self.device, slot, &written)?;
         self.device.sync(mark)?;
@@ -235,11 +276,12 @@ impl Store {
         }
         if !publishing.durable {
             let now = self.current.read().clone();
-            let slot = Slot { generation: now.generation, file_id: self.file_id, manifest: now.place, log: now.log };
+            let (number, generation) = (now.slot, now.generation);
+            let slot = Slot { generation, file_id: self.file_id, manifest: now.place, log: now.log };
             let mark = self.device.mark();
-            write_slot(&self.device, now.slot, &slot)?;
+            write_slot(&self.device, number, &slot)?;
             self.device.sync(mark)?;
-            self.space.set_durable(now.generation);
+            self.space.set_durable(generation);
             publishing.durable = true;
         }
         Ok(())

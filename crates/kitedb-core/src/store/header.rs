@@ -1,13 +1,13 @@
 //! The two header slots. The valid one with the greater generation counts; publishing writes the other.
 //!
 //! Layout of a slot (512 bytes, so that it lies in one sector): magic (8), format (4), generation (8),
-//! file id (16), manifest: offset (8), length (8), CRC-32 (4); the log: id (16), kind (1), open (1), boot id (16),
-//! clean tail: known (1), index (8), digest (16); zeros; CRC-32 of all before (4).
+//! file id (16), manifest: offset (8), length (8), CRC-32 (4); what is said of the log (see [`super::link`]); zeros;
+//! CRC-32 of all before (4).
 
-use super::{device::Device, space::ALIGN};
+use super::{device::Device, link::LogLink, space::ALIGN};
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{Digest, LogIndex, codec::Reader},
+    graph::codec::Reader,
 };
 
 const MAGIC: [u8; 8] = *b"KiteDB\x1a\n";
@@ -15,34 +15,6 @@ const FORMAT: u32 = 3;
 const SLOT: usize = 512;
 /// So many generations never pass; lock bytes stay within what operating systems can lock.
 const MAX_GENERATION: u64 = 1 << 60;
-
-/// Where a database's log is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[repr(u8)]
-pub enum LogKind {
-    /// There is none: the file is complete in itself.
-    #[default]
-    None = 0,
-    /// In the folder `<file>-wal`.
-    Private = 1,
-    /// In the replication sidecar.
-    Sidecar = 2,
-}
-
-/// What the file knows of its log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct LogLink {
-    /// The log's identity.
-    pub id: [u8; 16],
-    /// Where it is.
-    pub kind: LogKind,
-    /// Whether commits may have been appended since the last clean close.
-    pub open: bool,
-    /// The boot of the machine that opened it.
-    pub boot_id: [u8; 16],
-    /// After a clean close, the last index and the state's digest at it.
-    pub clean_tail: Option<(LogIndex, Digest)>,
-}
 
 /// Where a manifest is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +25,7 @@ pub(super) struct ManifestPlace {
 }
 
 /// A header slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Slot {
     pub generation: u64,
     pub file_id: [u8; 16],
@@ -79,13 +51,7 @@ impl Slot {
         out.extend_from_slice(&self.manifest.offset.to_le_bytes());
         out.extend_from_slice(&self.manifest.len.to_le_bytes());
         out.extend_from_slice(&self.manifest.crc.to_le_bytes());
-        out.extend_from_slice(&self.log.id);
-        out.extend_from_slice(&[self.log.kind as u8, self.log.open.into()]);
-        out.extend_from_slice(&self.log.boot_id);
-        let (index, digest) = self.log.clean_tail.unwrap_or_default();
-        out.push(self.log.clean_tail.is_some().into());
-        out.extend_from_slice(&index.0.to_le_bytes());
-        out.extend_from_slice(&digest.to_le_bytes());
+        self.log.encode(&mut out);
         out.resize(SLOT - 4, 0);
         out.extend_from_slice(&crc32fast::hash(&out).to_le_bytes());
         let mut slot = [0; SLOT];
@@ -113,22 +79,11 @@ impl Slot {
         let generation = r.u64()?;
         let file_id = r.array()?;
         let manifest = ManifestPlace { offset: r.u64()?, len: r.u64()?, crc: r.u32()? };
-        let id = r.array()?;
-        let kind = match r.u8()? {
-            0 => LogKind::None,
-            1 => LogKind::Private,
-            2 => LogKind::Sidecar,
-            kind => return Err(Error::corrupt(format_args!("unknown kind of log {kind}"))),
-        };
-        let open = r.u8()? != 0;
-        let boot_id = r.array()?;
-        let known = r.u8()? != 0;
-        let tail = (LogIndex(r.u64()?), Digest::from_le_bytes(r.array()?));
+        let log = LogLink::decode(&mut r)?;
         let limit = 1 << 56;
         if generation == 0 || generation > MAX_GENERATION || manifest.offset > limit || manifest.len > limit {
             return Err(Error::corrupt("a header slot has impossible numbers"));
         }
-        let log = LogLink { id, kind, open, boot_id, clean_tail: known.then_some(tail) };
         Ok(Self { generation, file_id, manifest, log })
     }
 }

@@ -5,7 +5,7 @@
 //! From the bottom: `space` gives out and takes back extents; `section` and `section_writer` are checked
 //! bytes; `column` and `row` are typed views of them; `table` and `table_writer` map keys to ranges;
 //! `parts` are the two kinds of table contents; `keys` is the hash index of node keys; `run`,
-//! `run_writer`, `scan` and `merge` put them together; `header`, `manifest` and `file` are the file; `image` is
+//! `run_writer`, `scan` and `merge` put them together; `link`, `header`, `manifest` and `file` are the file; `image` is
 //! what another file copies of it, and `import`, which notes in an `import_record` how far it came, copies it.
 
 #[cfg(target_endian = "big")]
@@ -23,6 +23,7 @@ mod image;
 mod import;
 mod import_record;
 mod keys;
+mod link;
 mod manifest;
 mod merge;
 mod meta;
@@ -43,9 +44,9 @@ mod vectors;
 
 pub use bounds::{RunBounds, TableBounds};
 pub use column::Ints;
-pub use file::Store;
-pub use header::{LogKind, LogLink};
+pub use file::{Peek, Store};
 pub use image::{Image, StoreImage};
+pub use link::{Hint, LogKind, LogLink, Part};
 pub use manifest::{CheckpointMark, HistoryEntry, Manifest};
 pub use merge::merge;
 pub use row::{EntryKind, Row};

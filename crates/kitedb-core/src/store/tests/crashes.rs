@@ -18,7 +18,11 @@ fn work(disk: &SimDisk, contents: &[Contents], acknowledged: &mut usize) -> Resu
         }
         runs.push(run.write(&store)?);
         let log = LogLink { id: [number as u8; 16], ..LogLink::default() };
-        store.publish(Manifest { next_node_id: number as u64 + 1, ..Manifest::default() }, runs.clone(), log)?;
+        store.publish(
+            Manifest { next_node_id: number as u64 + 1, ..Manifest::default() },
+            runs.clone(),
+            log.clone(),
+        )?;
         *acknowledged = number + 2;
         store.mark_log(LogLink { open: true, ..log })?;
     }

@@ -1,0 +1,282 @@
+//! Where a file and its log are. A path is resolved once, when the database is opened. Where the log is, the header says
+//! as a hint; the ids in the log's control file, and what that remembers of its files, decide whether it is the one.
+
+use crate::{
+    error::{Error, ErrorCode, Result},
+    io::{DiskFile, Env, OpenMode},
+    log::{Control, LogIdentity, Moved, holds_segments_of},
+    store::{LogKind, LogLink},
+};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+/// `path` made absolute, every link followed, if a database file may be there.
+pub(crate) fn resolved(env: &Env, path: &Path) -> Result<PathBuf> {
+    if path.as_os_str().is_empty() {
+        return Err(Error::invalid("the database path is empty"));
+    }
+    if env.disk.is_dir(path) {
+        let what = format_args!("{} is a folder: give the path of a file", path.display());
+        return Err(Error::invalid(what));
+    }
+    env.disk.resolve(path).map_err(|e| Error::io("open", path, e))
+}
+
+/// The folder that a resolved path lies in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
+}
+
+/// Where the replication log of the database at `path` lies if nothing else is said.
+pub(crate) fn default_sidecar(path: &Path) -> PathBuf {
+    with_suffix(path, ".replication")
+}
+
+/// The folder of the private log of the database at `path`.
+pub(super) fn wal_dir(path: &Path) -> PathBuf {
+    with_suffix(path, "-wal")
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+/// A file whose log is looked for.
+pub(crate) struct Search<'a> {
+    pub env: &'a Env,
+    /// Where the file is, resolved.
+    pub path: &'a Path,
+    pub file: &'a dyn DiskFile,
+    pub file_id: [u8; 16],
+    pub link: &'a LogLink,
+    /// Where its caller says that the sidecar is.
+    pub given: Option<&'a Path>,
+    /// Whether that is a hint only: the ids decide, also where they are found in another place.
+    pub given_is_hint: bool,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(crate) enum LogPlace {
+    /// The log is here.
+    Here(PathBuf),
+    /// The log is here; but it, or the file, is a copy of what was there.
+    Moved(PathBuf, Moved),
+    /// The log is here, and its control file is gone or damaged.
+    Damaged(PathBuf, Error),
+    /// There is none. One that is to be made, or that is put back, belongs here.
+    Missing(PathBuf),
+    /// There is none here; what the file names is the log of the file that it was copied from.
+    Copied(PathBuf),
+}
+
+impl LogPlace {
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        match self {
+            Self::Here(dir) | Self::Moved(dir, _) | Self::Damaged(dir, _) | Self::Missing(dir) | Self::Copied(dir) => {
+                dir
+            }
+        }
+    }
+}
+
+/// How a folder relates to the file.
+enum Candidate {
+    /// Nothing of the file's is there.
+    Empty,
+    /// The log of another database.
+    Foreign,
+    Fits(Moved),
+    Damaged(Error),
+}
+
+impl Search<'_> {
+    /// Looks for the replication log.
+    pub fn sidecar(&self) -> Result<LogPlace> {
+        let default = default_sidecar(self.path);
+        let given = self.given.map(|dir| self.resolve(dir)).transpose()?;
+        let hint = self.hint(LogKind::Sidecar);
+        let named = self.link.kind == LogKind::Sidecar;
+        // A file that names no log takes what is where it is to be, and nothing else.
+        let places = if named { vec![given.clone(), hint.clone(), Some(default.clone())] } else { vec![given.clone()] };
+        let mut places: Vec<PathBuf> = places.into_iter().flatten().collect();
+        if places.is_empty() {
+            places.push(default.clone());
+        }
+        let (mut fits, mut damaged, mut another) = (Vec::new(), None, None);
+        let mut copied = false;
+        for dir in self.distinct(places) {
+            let said = given.as_ref() == Some(&dir) || dir == default;
+            match self.look_at(&dir)? {
+                Candidate::Empty => {}
+                Candidate::Foreign => another = another.or(Some(dir)),
+                // The file is a copy, and this the log of what it was copied from: nothing but a hint led here.
+                Candidate::Fits(moved) if moved.file && !moved.log && !said => copied = true,
+                Candidate::Fits(moved) => fits.push((dir, moved)),
+                Candidate::Damaged(e) => damaged = damaged.or(Some((dir, e))),
+            }
+        }
+        if let [(one, _), (other, _), ..] = &fits[..] {
+            return Err(self.mismatch(format_args!(
+                "both {} and {} hold the log of {}: move the one away that is a copy",
+                one.display(),
+                other.display(),
+                self.path.display()
+            )));
+        }
+        let own = given.clone().unwrap_or_else(|| default.clone());
+        let should = given.clone().or(hint).unwrap_or(default);
+        if let Some((dir, moved)) = fits.pop() {
+            if let Some(given) = given.filter(|given| *given != dir && !self.given_is_hint && !self.same(given, &dir)) {
+                return Err(self.mismatch(format_args!(
+                    "the log of {} is in {}, and not in {}, which was given as its sidecar: leave that option out, or \
+                     move the folder there",
+                    self.path.display(),
+                    dir.display(),
+                    given.display()
+                )));
+            }
+            return Ok(if moved.any() { LogPlace::Moved(dir, moved) } else { LogPlace::Here(dir) });
+        }
+        if let Some((dir, e)) = damaged {
+            return Ok(LogPlace::Damaged(dir, e));
+        }
+        if let Some(dir) = another.filter(|dir| *dir == should) {
+            return Err(self.mismatch(format_args!(
+                "the replication sidecar {} belongs to another database or copy than {}: give another place, or move \
+                 that folder away",
+                dir.display(),
+                self.path.display()
+            )));
+        }
+        Ok(if copied { LogPlace::Copied(own) } else { LogPlace::Missing(should) })
+    }
+
+    /// Looks for the private log that the header names.
+    pub fn private(&self) -> Result<LogPlace> {
+        let default = wal_dir(self.path);
+        let places: Vec<PathBuf> = [Some(default.clone()), self.hint(LogKind::Private)].into_iter().flatten().collect();
+        let (mut fits, mut copied) = (Vec::new(), false);
+        for dir in self.distinct(places) {
+            match self.look_at(&dir) {
+                // A log that was left under the file's old name; not that of the file from which this one was copied.
+                Ok(Candidate::Fits(moved)) if dir != default && moved.file => copied = true,
+                Ok(Candidate::Fits(_)) if self.is_named(&dir)? => fits.push(dir),
+                Ok(Candidate::Damaged(e)) => return Ok(LogPlace::Damaged(dir, e)),
+                Ok(_) => {}
+                Err(e) => return Ok(LogPlace::Damaged(dir, e)),
+            }
+        }
+        match (fits.pop(), fits.pop()) {
+            (Some(one), Some(other)) => Err(self.mismatch(format_args!(
+                "both {} and {} hold the log of {}: move the one away that is a copy",
+                other.display(),
+                one.display(),
+                self.path.display()
+            ))),
+            (Some(dir), None) => Ok(LogPlace::Here(dir)),
+            _ if copied => Ok(LogPlace::Copied(default)),
+            _ => Ok(LogPlace::Missing(default)),
+        }
+    }
+
+    /// Whether the log in `dir` is the very one that the header names: a stand-alone file has one log after another.
+    fn is_named(&self, dir: &Path) -> Result<bool> {
+        let control = Control::open(&*self.env.disk, dir, OpenMode::Read)?;
+        let named = LogIdentity { log_id: self.link.id, file_id: self.file_id };
+        Ok(control.is_some_and(|control| control.identity() == named || control.current_log() == named))
+    }
+
+    fn look_at(&self, dir: &Path) -> Result<Candidate> {
+        match Control::open(&*self.env.disk, dir, OpenMode::Read) {
+            Ok(Some(control)) if control.identity().file_id == self.file_id => {
+                Ok(Candidate::Fits(control.moved(self.file)?))
+            }
+            Ok(Some(_)) => Ok(Candidate::Foreign),
+            Ok(None) if self.link.kind == LogKind::None => Ok(Candidate::Empty),
+            Ok(None) if holds_segments_of(self.env, dir, self.file_id) => {
+                let what = format_args!("the log in {} has no control file: put that back", dir.display());
+                Ok(Candidate::Damaged(Error::new(ErrorCode::LogMismatch, what)))
+            }
+            Ok(None) => Ok(Candidate::Empty),
+            Err(e) if e.code() == ErrorCode::Corrupt => Ok(Candidate::Damaged(e)),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn hint(&self, kind: LogKind) -> Option<PathBuf> {
+        self.link.hint.from(folder_of(self.path)).filter(|_| self.link.kind == kind)
+    }
+
+    /// A path that is given, resolved like that of the file.
+    fn resolve(&self, dir: &Path) -> Result<PathBuf> {
+        self.env.disk.resolve(dir).map_err(|e| Error::io("look for replication sidecar", dir, e))
+    }
+
+    /// Each folder once, whatever its name.
+    fn distinct(&self, places: Vec<PathBuf>) -> Vec<PathBuf> {
+        let mut distinct: Vec<PathBuf> = Vec::new();
+        for dir in places {
+            if !distinct.iter().any(|known| *known == dir || self.same(known, &dir)) {
+                distinct.push(dir);
+            }
+        }
+        distinct
+    }
+
+    fn same(&self, a: &Path, b: &Path) -> bool {
+        let identity = |path| self.env.disk.identity(path).ok();
+        identity(a).zip(identity(b)).is_some_and(|(a, b)| a == b)
+    }
+
+    fn mismatch(&self, what: std::fmt::Arguments<'_>) -> Error {
+        Error::new(ErrorCode::LogMismatch, what)
+    }
+}
+
+/// The error of a log that a file had and that is not there.
+pub(super) fn log_is_gone(path: &Path, dir: &Path, link: &LogLink) -> Error {
+    let (shown, dir) = (path.display(), dir.display());
+    let what = match link.clean_tail {
+        Some((index, _)) if !link.open => format!(
+            "the log of {shown} should be in {dir}, and is not there. The file holds every commit up to log index \
+             {index}; who may have taken over from it, only the log knows. Put the log back, say where it is \
+             (replication_sidecar_path, --sidecar), or, if it is lost, let it lead anew (`kitedb role DB primary \
+             --moved`) or stand alone (`kitedb role DB detach`)"
+        ),
+        _ => format!(
+            "commits of {shown} are only in its log, which should be in {dir} and is not there: put it back, say where \
+             it is (replication_sidecar_path, --sidecar), or open read-only to read what the file holds"
+        ),
+    };
+    Error::new(ErrorCode::LogMismatch, what)
+}
+
+/// The error of a write to a primary whose files are not those that its log remembers.
+pub(super) fn files_moved(path: &Path, place: &LogPlace) -> Error {
+    let how = match place {
+        LogPlace::Moved(_, Moved { log: true, file: true }) => "its files and its log are copies",
+        LogPlace::Moved(_, Moved { log: true, .. }) => "its log is a copy",
+        LogPlace::Copied(_) => "it is a copy of another file, whose log is where that one left it",
+        _ => "its file is another one than the log was written for",
+    };
+    Error::new(
+        ErrorCode::FilesMoved,
+        format_args!(
+            "{} is a primary that was copied or restored: {how}. It reads. Where the original is gone for good, let this \
+             one lead in its place (`kitedb role DB primary --moved`, Database::confirm_moved); else make it a database \
+             of its own (`kitedb role DB detach`, Database::detach)",
+            path.display()
+        ),
+    )
+}
+
+/// Whether nothing is at `path`.
+pub(crate) fn is_absent(env: &Env, path: &Path) -> bool {
+    env.disk.identity(path).is_err_and(|e| e.kind() == ErrorKind::NotFound)
+}

@@ -1,0 +1,133 @@
+//! Where the two logs are that a file may have, and what follows from that for an open.
+
+use super::{
+    options::{OpenOptions, ReplicationRole},
+    place::{LogPlace, Search, files_moved, log_is_gone, wal_dir},
+    role::Standing,
+};
+use crate::{
+    error::{Error, Result},
+    graph::{Epoch, LogIndex},
+    io::{Env, OpenMode},
+    log::Control,
+    store::{LogKind, LogLink, Part, Store},
+};
+use std::path::Path;
+
+/// See the [module documentation](self).
+pub(super) struct Places {
+    pub sidecar: LogPlace,
+    /// Of a file that has no part in replication; looked for only where the header names it.
+    pub private: LogPlace,
+}
+
+impl Places {
+    /// Looks for the logs of the open file `store` at `path`.
+    pub fn of(env: &Env, path: &Path, options: &OpenOptions, store: &Store) -> Result<Self> {
+        let link = store.log_link();
+        let search = Search {
+            env,
+            path,
+            file: &**store.file(),
+            file_id: store.file_id(),
+            link: &link,
+            given: options.sidecar_path.as_deref(),
+            given_is_hint: false,
+        };
+        let stand_alone = link.kind != LogKind::Sidecar;
+        let sidecar = match search.sidecar() {
+            // It is none of this file's business unless it is to have a part in replication.
+            Err(_) if stand_alone && options.role.is_none_or(|role| role == ReplicationRole::Disabled) => {
+                LogPlace::Missing(super::place::default_sidecar(path))
+            }
+            found => found?,
+        };
+        let named = link.kind == LogKind::Private && link.open;
+        let private = if named { search.private()? } else { LogPlace::Missing(wal_dir(path)) };
+        Ok(Self { sidecar, private })
+    }
+
+    /// The control file of the sidecar, to be looked at.
+    fn control(&self, env: &Env) -> Result<Option<Control>> {
+        match &self.sidecar {
+            LogPlace::Here(dir) | LogPlace::Moved(dir, _) => Control::open(&*env.disk, dir, OpenMode::Read),
+            _ => Ok(None),
+        }
+    }
+
+    /// What the file is.
+    pub fn standing(&self, env: &Env, store: &Store) -> Result<Standing> {
+        let (link, manifest) = (store.log_link(), store.manifest());
+        let unused = manifest.checkpoint.log_index == LogIndex(0) && !link.open;
+        let control = self.control(env)?;
+        let fenced = control.as_ref().is_some_and(|control| control.fence_owner() != [0; 16]);
+        if link.kind != LogKind::Sidecar {
+            // A sidecar beside a file that does not name it is of before the file's first commit.
+            return Ok(match unused {
+                true if fenced => Standing::Fenced,
+                true => Standing::Unused(None),
+                false => Standing::StandAlone,
+            });
+        }
+        let led = manifest.history.last().map_or(Epoch(1), |led| led.epoch);
+        let standing = match (&control, link.part) {
+            (Some(control), _) if control.is_replica() => Standing::Replica,
+            (Some(_), _) if fenced => Standing::Fenced,
+            (Some(control), _) => Standing::Leads(control.fence().max(led)),
+            (None, Part::Follows(_)) => Standing::Replica,
+            (None, Part::Fenced { .. }) => Standing::Fenced,
+            (None, Part::Leads(epoch)) => Standing::Leads(epoch.max(led)),
+            (None, Part::Unsaid | Part::StandAlone) => Standing::Leads(led),
+        };
+        Ok(match standing {
+            Standing::Replica if unused => Standing::Unused(Some(ReplicationRole::Replica)),
+            Standing::Leads(_) if unused => Standing::Unused(Some(ReplicationRole::Primary)),
+            standing => standing,
+        })
+    }
+
+    /// Fails unless the log of a primary is there, and is its own.
+    pub fn require_own(&self, path: &Path, standing: Standing, link: &LogLink) -> Result<()> {
+        if matches!(standing, Standing::Unused(_) | Standing::StandAlone) {
+            return Ok(());
+        }
+        match &self.sidecar {
+            LogPlace::Here(_) | LogPlace::Damaged(..) => Ok(()),
+            place @ (LogPlace::Moved(..) | LogPlace::Copied(_)) => Err(files_moved(path, place)),
+            LogPlace::Missing(dir) => Err(log_is_gone(path, dir, link)),
+        }
+    }
+
+    /// The folder in which an engine of that role keeps its log.
+    pub fn dir_for(&self, role: ReplicationRole) -> &Path {
+        match role {
+            ReplicationRole::Disabled => self.private.dir(),
+            _ => self.sidecar.dir(),
+        }
+    }
+
+    /// The folder of the log that the header names.
+    pub fn dir_named(&self, link: &LogLink) -> &Path {
+        match link.kind {
+            LogKind::Private => self.private.dir(),
+            LogKind::None | LogKind::Sidecar => self.sidecar.dir(),
+        }
+    }
+
+    /// The folder of the private log that the header names, which must be there.
+    pub fn private_log(&self, path: &Path, link: &LogLink) -> Result<&Path> {
+        match &self.private {
+            LogPlace::Here(dir) | LogPlace::Moved(dir, _) | LogPlace::Damaged(dir, _) => Ok(dir),
+            LogPlace::Missing(dir) | LogPlace::Copied(dir) => Err(log_is_gone(path, dir, link)),
+        }
+    }
+
+    /// Why the log that the header names cannot be read, if it is not there, or is that of another file.
+    pub fn gone(&self, path: &Path, link: &LogLink) -> Option<Error> {
+        let place = if link.kind == LogKind::Private { &self.private } else { &self.sidecar };
+        match place {
+            LogPlace::Missing(dir) | LogPlace::Copied(dir) => Some(log_is_gone(path, dir, link)),
+            LogPlace::Here(_) | LogPlace::Moved(..) | LogPlace::Damaged(..) => None,
+        }
+    }
+}

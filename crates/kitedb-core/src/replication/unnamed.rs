@@ -1,0 +1,69 @@
+//! The source of a replica that nobody has named one for: every request says so.
+
+use super::{
+    registry::Progress,
+    source::{At, Fenced, Pulled, Snapshot, Source},
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    graph::{Epoch, LogIndex},
+    log::{PageLimits, WriterId},
+};
+use std::time::Duration;
+
+/// See the [module documentation](self).
+#[derive(Debug)]
+pub struct Unnamed;
+
+/// The error of a replica without a source.
+pub fn not_configured() -> Error {
+    Error::new(
+        ErrorCode::InvalidOption,
+        "source db path of a replica is not configured: give replication_source_db_path (--source-db) once, it is \
+         remembered",
+    )
+}
+
+impl Source for Unnamed {
+    fn head(&self) -> Result<LogIndex> {
+        Err(not_configured())
+    }
+
+    fn page(&self, _: &At, _: PageLimits) -> Result<Pulled> {
+        Err(not_configured())
+    }
+
+    fn page_unattributed(&self, _: &At, _: PageLimits) -> Result<Pulled> {
+        Err(not_configured())
+    }
+
+    fn writer_at(&self, _: LogIndex) -> Result<Option<(Epoch, WriterId)>> {
+        Err(not_configured())
+    }
+
+    fn snapshot(&self, _: bool) -> Result<Box<dyn Snapshot>> {
+        Err(not_configured())
+    }
+
+    fn report(&self, _: &Progress) -> Result<()> {
+        Err(not_configured())
+    }
+
+    fn fence(&self, _: WriterId) -> Result<Fenced> {
+        Err(not_configured())
+    }
+
+    fn reserve(&self, _: &Progress) -> Result<()> {
+        Err(not_configured())
+    }
+
+    fn is_fenced_by(&self, _: WriterId) -> Result<bool> {
+        Err(not_configured())
+    }
+
+    fn wait(&self, _: LogIndex, timeout: Duration) {
+        std::thread::sleep(timeout);
+    }
+
+    fn wake(&self) {}
+}
