@@ -2,6 +2,7 @@
 
 use kitedb_core::io::{Access, Disk, DiskFile, FileIdentity, OpenMode, sim::SimDisk};
 use std::{
+    collections::BTreeMap,
     io,
     path::{Component, Path, PathBuf},
     sync::{Arc, Mutex},
@@ -19,31 +20,41 @@ pub fn sidecar_of(at: usize) -> PathBuf {
 
 /// A node's handles to the disks of all machines: a process of its own on each, so that one route can be cut.
 #[derive(Debug, Clone)]
-pub struct Network(Arc<Mutex<Vec<SimDisk>>>);
+pub struct Network {
+    routes: Arc<Mutex<Vec<SimDisk>>>,
+    /// The anchors on each machine. They outlive a route that is cut, as handles on a network file system do.
+    anchors: BTreeMap<usize, SimDisk>,
+}
 
 impl Network {
     pub fn new(machines: &[SimDisk]) -> Self {
-        Self(Arc::new(Mutex::new(machines.iter().map(SimDisk::process).collect())))
+        let routes = machines.iter().map(SimDisk::process).collect();
+        Self { routes: Arc::new(Mutex::new(routes)), anchors: BTreeMap::new() }
     }
 
     /// Ends the route to machine `to`: what was opened through it fails from now on.
     pub fn cut(&self, to: usize) {
-        self.0.lock().unwrap()[to].kill();
+        self.routes.lock().unwrap()[to].kill();
     }
 
     /// Begins another route to machine `to`, whose disk that is.
     pub fn connect(&self, to: usize, machine: &SimDisk) {
-        self.0.lock().unwrap()[to] = machine.process();
+        self.routes.lock().unwrap()[to] = machine.process();
     }
 
     fn route(&self, path: &Path) -> io::Result<SimDisk> {
-        let machine = path.components().find_map(|part| match part {
-            Component::Normal(name) => name.to_str()?.parse::<usize>().ok(),
-            _ => None,
-        });
-        let routes = self.0.lock().unwrap();
-        machine.and_then(|to| routes.get(to)).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+        let machine = machine_of(path)?;
+        let route = self.routes.lock().unwrap().get(machine).cloned().ok_or(io::ErrorKind::NotFound)?;
+        Ok(self.anchors.get(&machine).map_or(route.clone(), |anchored| route.with_anchors_of(anchored)))
     }
+}
+
+fn machine_of(path: &Path) -> io::Result<usize> {
+    let machine = path.components().find_map(|part| match part {
+        Component::Normal(name) => name.to_str()?.parse::<usize>().ok(),
+        _ => None,
+    });
+    machine.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 impl Disk for Network {
@@ -87,10 +98,9 @@ impl Disk for Network {
         self.route(path)?.resolve(path)
     }
 
-    // Nothing on these machines changes its name while a process runs, and a route that was cut comes back: so that a
-    // path serves as well as a handle.
-    fn anchor(&self, folder: &Path, like: Option<Access>) -> io::Result<Arc<dyn Disk>> {
-        self.route(folder)?.anchor(folder, like)?;
-        Ok(Arc::new(self.clone()))
+    fn anchor(&self, folder: &Path, _like: Option<Access>) -> io::Result<Arc<dyn Disk>> {
+        let mut anchored = self.clone();
+        anchored.anchors.insert(machine_of(folder)?, self.route(folder)?.anchored(folder)?);
+        Ok(Arc::new(anchored))
     }
 }

@@ -148,6 +148,10 @@ fn an_anchor_holds_its_folder_when_another_takes_its_place() {
     fs::remove_dir_all(&data).unwrap();
     assert_eq!(disk.resolve(&data.join("wal/../file")).unwrap(), data.join("file"));
     assert_eq!(disk.resolve(&data.join("none/file")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    // Nothing can be made in a held folder that was removed.
+    fs::remove_dir_all(dir.join("data.old")).unwrap();
+    assert_eq!(disk.open(&data.join("new"), OpenMode::CreateNew).unwrap_err().kind(), io::ErrorKind::NotFound);
+    assert!(disk.list(&data).unwrap_or_default().is_empty());
 }
 
 #[test]

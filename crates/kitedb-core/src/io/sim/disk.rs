@@ -11,7 +11,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{Crash, FaultPlan, SimHost, file::SimFile, state::State};
+use super::{Crash, FaultPlan, SimHost, anchors::Anchors, file::SimFile, links, state::State};
 use crate::io::{
     Access, Disk, DiskFile, Env, FileIdentity, OpenMode,
     resolve::{Ground, Place, resolve},
@@ -24,6 +24,8 @@ use crate::io::{
 pub struct SimDisk {
     pub(super) state: Arc<Mutex<State>>,
     pub(super) process: Arc<Process>,
+    /// The folders that this handle reaches through what they were when it was made.
+    pub(super) anchors: Anchors,
 }
 
 #[derive(Debug)]
@@ -45,7 +47,7 @@ impl Process {
 impl SimDisk {
     /// An empty disk with one folder, `/`. Relative paths start there too.
     pub fn new(seed: u64) -> Self {
-        Self { state: Arc::new(Mutex::new(State::new(seed))), process: Process::new(0) }
+        Self { state: Arc::new(Mutex::new(State::new(seed))), process: Process::new(0), anchors: Anchors::default() }
     }
 
     /// This disk and a host, as the engine takes them.
@@ -86,7 +88,7 @@ impl SimDisk {
     #[must_use]
     pub fn restart(&self, crash: Crash) -> Self {
         let state = self.state.lock().restarted(crash);
-        Self { state: Arc::new(Mutex::new(state)), process: Process::new(0) }
+        Self { state: Arc::new(Mutex::new(state)), process: Process::new(0), anchors: Anchors::default() }
     }
 
     /// A handle for another process on the same machine, which [`SimDisk::kill`] ends alone.
@@ -96,7 +98,7 @@ impl SimDisk {
         let id = state.next_process;
         state.next_process += 1;
         drop(state);
-        Self { state: Arc::clone(&self.state), process: Process::new(id) }
+        Self { state: Arc::clone(&self.state), process: Process::new(id), anchors: Anchors::default() }
     }
 
     /// Kills the process of this handle and its clones: its locks are gone, its calls fail; the others go on. (Its
@@ -157,39 +159,26 @@ impl SimDisk {
     pub fn write(&self, path: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
         let path = path.as_ref();
         let tree = &mut self.state.lock().tree;
-        let mut folders: Vec<&Path> = path.ancestors().skip(1).collect();
-        folders.reverse();
-        for folder in &folders {
-            if tree.find(folder).is_err() {
-                tree.create(folder, true)?;
-            }
-        }
-        if tree.find(path).is_ok() {
+        links::make_folders(tree, path)?;
+        if tree.find_itself(path).is_ok() {
             tree.remove(path, false)?;
         }
         let inode = tree.create(path, false)?;
         let contents = tree.contents(inode)?;
         contents.write(0, bytes);
         contents.sync();
-        for folder in folders {
-            let inode = tree.find(folder)?;
-            tree.sync(inode, usize::MAX)?;
-        }
-        Ok(())
+        links::settle(tree, path)
     }
 
-    /// Copies a file as it is now, as [`SimDisk::write`] would put it there.
-    pub fn copy(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
-        self.write(to, &self.read(from)?)
-    }
-
-    /// The paths of all files, sorted.
+    /// The paths of all files (not of symbolic links), sorted.
     pub fn paths(&self) -> Vec<PathBuf> {
         let state = self.state.lock();
         let (mut files, mut open) = (Vec::new(), vec![PathBuf::from("/")]);
         while let Some(path) = open.pop() {
-            match state.tree.find(&path).and_then(|inode| state.tree.names(inode)) {
+            let Ok(inode) = state.tree.find_itself(path.as_path()) else { continue };
+            match state.tree.names(inode) {
                 Ok(names) => open.extend(names.iter().map(|name| path.join(name))),
+                Err(_) if state.tree.target(inode).is_some() => {}
                 Err(_) => files.push(path),
             }
         }
@@ -200,11 +189,14 @@ impl SimDisk {
 
 impl Disk for SimDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        let start = self.anchors.start(path)?;
         let mut state = self.live()?;
         let inode = if mode == OpenMode::CreateNew {
-            state.change_names(path, || format!("create {}", path.display()), |tree| tree.create(path, false))?
+            state.change_names(path, || format!("create {}", path.display()), |tree| tree.create(start, false))?
+        } else if self.anchors.hold(path) {
+            state.tree.find_itself(start)?
         } else {
-            state.tree.find(path)?
+            state.tree.find(start)?
         };
         state.tree.contents(inode)?;
         let holder = state.opened(inode, self.process.id);
@@ -213,66 +205,86 @@ impl Disk for SimDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.live()?.change_names(path, || format!("remove {}", path.display()), |tree| tree.remove(path, false))
+        let start = self.anchors.start(path)?;
+        self.live()?.change_names(path, || format!("remove {}", path.display()), |tree| tree.remove(start, false))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let (source, target) = (self.anchors.start(from)?, self.anchors.start(to)?);
         let what = || format!("rename {} to {}", from.display(), to.display());
-        self.live()?.change_names(to, what, |tree| tree.rename(from, to))
+        self.live()?.change_names(to, what, |tree| tree.rename(source, target))
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
+        let start = self.anchors.start(path)?;
         self.live()?.change_names(
             path,
             || format!("create_dir {}", path.display()),
-            |tree| match tree.find(path) {
+            |tree| match tree.find(start) {
                 Ok(there) if tree.is_folder(there) => Ok(()),
-                _ => tree.create(path, true).map(drop),
+                _ => tree.create(start, true).map(drop),
             },
         )
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.live()?.change_names(path, || format!("remove_dir {}", path.display()), |tree| tree.remove(path, true))
+        let start = self.anchors.start(path)?;
+        self.live()?.change_names(path, || format!("remove_dir {}", path.display()), |tree| tree.remove(start, true))
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.live()?.sync_dir(path)
+        let start = self.anchors.start(path)?;
+        let mut state = self.live()?;
+        let folder = state.tree.find(start)?;
+        state.sync_dir(folder, path)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        let start = self.anchors.start(path)?;
         let state = self.live()?;
-        state.tree.names(state.tree.find(path)?)
+        state.tree.names(state.tree.find(start)?)
     }
 
     fn identity(&self, path: &Path) -> io::Result<FileIdentity> {
+        let start = self.anchors.start(path)?;
         let state = self.live()?;
-        Ok(state.identity(state.tree.find(path)?))
+        Ok(state.identity(state.tree.find(start)?))
     }
 
     fn is_dir(&self, path: &Path) -> bool {
-        self.live().is_ok_and(|state| state.tree.find(path).is_ok_and(|inode| state.tree.is_folder(inode)))
+        let Ok(start) = self.anchors.start(path) else { return false };
+        self.live().is_ok_and(|state| state.tree.find(start).is_ok_and(|inode| state.tree.is_folder(inode)))
     }
 
     fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        if path.as_os_str().is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "an empty path names no file"));
+        }
         resolve(self, &Path::new("/").join(path))
     }
 
     fn anchor(&self, folder: &Path, _like: Option<Access>) -> io::Result<Arc<dyn Disk>> {
-        self.list(folder)?;
-        Ok(Arc::new(self.clone()))
+        Ok(Arc::new(self.anchored(folder)?))
     }
 }
 
 impl Ground for SimDisk {
     fn look(&self, place: &Path) -> io::Result<Place> {
+        let start = self.anchors.start(place)?;
         let state = self.live()?;
-        match state.tree.find(place) {
-            Ok(inode) if state.tree.is_folder(inode) => Ok(Place::Folder),
-            Ok(_) => Ok(Place::File),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Place::Nothing),
-            Err(e) => Err(e),
-        }
+        let inode = match state.tree.find_itself(start) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Place::Nothing),
+            found => found?,
+        };
+        Ok(match state.tree.target(inode) {
+            Some(target) => Place::Link(target.to_owned()),
+            None if state.tree.is_folder(inode) => Place::Folder,
+            None => Place::File,
+        })
+    }
+
+    fn known<'a>(&self, path: &'a Path) -> &'a Path {
+        self.anchors.longest(path)
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A [`SimDisk`] is a strict POSIX file system in memory. Written bytes are durable after a sync of their file, and
 //! names (creations, renames, removals) after a sync of their folder. Until then a power loss may take any of
-//! the writes, in any order and torn at sectors of 512 bytes, and the last of the names. It counts the operations that change something, can crash
+//! the writes, in any order and torn at sectors of 512 bytes, and the last of the names. Files and folders can be
+//! linked, copied and moved, also while a process has them open or anchored. The disk counts the operations that change something, can crash
 //! at any of them, fail, run full, damage bytes, and it notes when a change touches a range that is still mapped.
 //!
 //! ```
@@ -22,15 +23,18 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod anchors;
 mod contents;
 mod disk;
 mod faults;
 mod file;
 mod host;
+mod links;
 mod locks;
 mod rng;
 mod state;
 mod tree;
+mod walk;
 
 pub use disk::SimDisk;
 pub use faults::{FaultOn, FaultPlan};

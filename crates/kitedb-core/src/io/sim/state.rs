@@ -188,8 +188,7 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn sync_dir(&mut self, path: &Path) -> io::Result<()> {
-        let folder = self.tree.find(path)?;
+    pub(super) fn sync_dir(&mut self, folder: Inode, path: &Path) -> io::Result<()> {
         let pending = self.tree.pending(folder)?;
         let verdict = self.begin(FaultOn::Sync, path, || format!("sync_dir {}", path.display()))?;
         match verdict {

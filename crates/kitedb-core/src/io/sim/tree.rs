@@ -3,10 +3,16 @@
 use std::{
     collections::BTreeMap,
     io,
-    path::{Component, Path},
+    path::{Path, PathBuf},
 };
 
-use super::{Loss, contents::Contents, locks::Locks, rng::Rng};
+use super::{
+    Loss,
+    contents::Contents,
+    locks::Locks,
+    rng::Rng,
+    walk::{Entry, Start},
+};
 
 pub(super) type Inode = u64;
 pub(super) const ROOT: Inode = 1;
@@ -31,8 +37,13 @@ struct Node {
 
 #[derive(Debug)]
 enum Kind {
-    File { contents: Contents, locks: Locks },
+    File {
+        contents: Contents,
+        locks: Locks,
+    },
     Folder(Folder),
+    /// A symbolic link, and what it says.
+    Link(PathBuf),
 }
 
 #[derive(Debug, Clone, Default)]
@@ -59,6 +70,7 @@ impl Tree {
         match self.nodes.get_mut(&inode).map(|node| &mut node.kind) {
             Some(Kind::File { contents, .. }) => Ok(contents),
             Some(Kind::Folder(_)) => Err(io::ErrorKind::IsADirectory.into()),
+            Some(Kind::Link(_)) => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a symbolic link")),
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -70,12 +82,26 @@ impl Tree {
         }
     }
 
-    pub(super) fn find(&self, path: &Path) -> io::Result<Inode> {
-        let mut at = ROOT;
-        for name in names_of(path) {
-            at = *self.folder(at)?.names.get(&name).ok_or(io::ErrorKind::NotFound)?;
+    /// What bears a name in a folder.
+    pub(super) fn name(&self, folder: Inode, name: &str) -> io::Result<Option<Inode>> {
+        Ok(self.folder(folder)?.names.get(name).copied())
+    }
+
+    /// What a symbolic link says; `None` for anything else.
+    pub(super) fn target(&self, inode: Inode) -> Option<&Path> {
+        match &self.nodes.get(&inode)?.kind {
+            Kind::Link(target) => Some(target),
+            Kind::File { .. } | Kind::Folder(_) => None,
         }
-        Ok(at)
+    }
+
+    /// The folder that a folder lies in; the root for the root itself.
+    pub(super) fn parent(&self, inode: Inode) -> Inode {
+        let holds = |node: &Node| match &node.kind {
+            Kind::Folder(folder) => folder.names.values().any(|child| *child == inode),
+            Kind::File { .. } | Kind::Link(_) => false,
+        };
+        self.nodes.iter().find(|(_, node)| holds(node)).map_or(ROOT, |(parent, _)| *parent)
     }
 
     /// How many names lead to a file.
@@ -92,16 +118,43 @@ impl Tree {
     }
 
     /// Creates an empty file or folder. The name must be free.
-    pub(super) fn create(&mut self, path: &Path, folder: bool) -> io::Result<Inode> {
-        let (parent, name) = self.locate(path)?;
-        if self.folder(parent)?.names.contains_key(&name) {
-            return Err(io::ErrorKind::AlreadyExists.into());
+    pub(super) fn create<'a>(&mut self, path: impl Into<Start<'a>>, folder: bool) -> io::Result<Inode> {
+        let entry = self.free(path)?;
+        self.put(
+            entry,
+            if folder {
+                Kind::Folder(Folder::default())
+            } else {
+                Kind::File { contents: Contents::default(), locks: Locks::default() }
+            },
+        )
+    }
+
+    /// Creates a symbolic link. The name must be free.
+    pub(super) fn symlink(&mut self, target: &Path, at: &Path) -> io::Result<()> {
+        let entry = self.free(at)?;
+        self.put(entry, Kind::Link(target.to_owned())).map(drop)
+    }
+
+    /// Gives a file one more name. The name must be free.
+    pub(super) fn hard_link(&mut self, inode: Inode, at: &Path) -> io::Result<()> {
+        let (parent, name) = self.free(at)?;
+        if self.is_folder(inode) {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "a folder has one name"));
         }
-        let kind = if folder {
-            Kind::Folder(Folder::default())
-        } else {
-            Kind::File { contents: Contents::default(), locks: Locks::default() }
-        };
+        self.edit(parent, vec![(name, Some(inode))])
+    }
+
+    /// Where a path ends, if nothing bears that name.
+    fn free<'a>(&self, path: impl Into<Start<'a>>) -> io::Result<Entry> {
+        let (parent, name) = self.locate(path)?;
+        match self.name(parent, &name)? {
+            Some(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            None => Ok((parent, name)),
+        }
+    }
+
+    fn put(&mut self, (parent, name): Entry, kind: Kind) -> io::Result<Inode> {
         let inode = self.next;
         self.next += 1;
         self.nodes.insert(inode, Node { links: 0, opens: 0, pins: 0, kind });
@@ -109,8 +162,8 @@ impl Tree {
         Ok(inode)
     }
 
-    /// Removes a file, or an empty folder.
-    pub(super) fn remove(&mut self, path: &Path, folder: bool) -> io::Result<()> {
+    /// Removes a file or a link, or an empty folder.
+    pub(super) fn remove<'a>(&mut self, path: impl Into<Start<'a>>, folder: bool) -> io::Result<()> {
         let (parent, name) = self.locate(path)?;
         let inode = *self.folder(parent)?.names.get(&name).ok_or(io::ErrorKind::NotFound)?;
         match (self.folder(inode), folder) {
@@ -121,9 +174,9 @@ impl Tree {
         }
     }
 
-    /// Moves a file onto another name. Within one folder that is one change; between two folders it is one change in
-    /// each, durable by itself, the new name first.
-    pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+    /// Moves a file or a folder onto another name. Within one folder that is one change; between two folders it is one
+    /// change in each, durable by itself, the new name first.
+    pub(super) fn rename<'a, 'b>(&mut self, from: impl Into<Start<'a>>, to: impl Into<Start<'b>>) -> io::Result<()> {
         let (source, old_name) = self.locate(from)?;
         let (target, new_name) = self.locate(to)?;
         let inode = *self.folder(source)?.names.get(&old_name).ok_or(io::ErrorKind::NotFound)?;
@@ -134,7 +187,7 @@ impl Tree {
         if replaced.is_some_and(|there| self.is_folder(there) || self.is_folder(inode)) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        if self.is_folder(inode) && names_of(to).starts_with(&names_of(from)) {
+        if self.is_folder(inode) && self.lies_in(target, inode) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         if source == target {
@@ -176,7 +229,7 @@ impl Tree {
         let live = self.nodes.values().filter(|node| node.links + node.opens > 0);
         live.map(|node| match &node.kind {
             Kind::File { contents, .. } => contents.len() as u64,
-            Kind::Folder(_) => 0,
+            Kind::Folder(_) | Kind::Link(_) => 0,
         })
         .sum()
     }
@@ -197,6 +250,7 @@ impl Tree {
                     Kind::File { contents: contents.clone().killed(), locks: Locks::default() }
                 }
                 Kind::Folder(folder) => Kind::Folder(folder.clone()),
+                Kind::Link(target) => Kind::Link(target.clone()),
             };
             (*inode, Node { links: node.links, opens: 0, pins: node.pins, kind })
         });
@@ -206,9 +260,13 @@ impl Tree {
     /// The tree after a power loss: of each folder a prefix of its changes, of each file what luck leaves.
     pub(super) fn powered_off(&self, loss: Loss, rng: &mut Rng) -> Self {
         let mut left = Self { nodes: BTreeMap::new(), next: self.next };
-        let mut open = vec![ROOT];
-        while let Some(inode) = open.pop() {
-            // A cross-folder rename whose two halves differ in luck can leave two names of one file.
+        let mut open = vec![(ROOT, String::new(), ROOT)];
+        while let Some((parent, name, inode)) = open.pop() {
+            // A cross-folder rename whose two halves differ in luck can leave two names of one file. A folder has one.
+            if left.is_folder(inode) {
+                left.folder_mut(parent).ok().and_then(|parent| parent.names.remove(&name));
+                continue;
+            }
             if let Some(again) = left.nodes.get_mut(&inode) {
                 again.links += 1;
                 continue;
@@ -216,9 +274,10 @@ impl Tree {
             let kind = match self.nodes.get(&inode).map(|node| &node.kind) {
                 Some(Kind::Folder(folder)) => {
                     let names = folder.powered_off(loss, rng);
-                    open.extend(names.values().copied());
+                    open.extend(names.iter().map(|(name, child)| (inode, name.clone(), *child)));
                     Kind::Folder(Folder { names, pending: Vec::new() })
                 }
+                Some(Kind::Link(target)) => Kind::Link(target.clone()),
                 Some(Kind::File { contents, .. }) => {
                     Kind::File { contents: contents.clone().powered_off(loss, rng), locks: Locks::default() }
                 }
@@ -232,7 +291,7 @@ impl Tree {
     fn folder(&self, inode: Inode) -> io::Result<&Folder> {
         match self.nodes.get(&inode).map(|node| &node.kind) {
             Some(Kind::Folder(folder)) => Ok(folder),
-            Some(Kind::File { .. }) => Err(io::ErrorKind::NotADirectory.into()),
+            Some(Kind::File { .. } | Kind::Link(_)) => Err(io::ErrorKind::NotADirectory.into()),
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -240,21 +299,9 @@ impl Tree {
     fn folder_mut(&mut self, inode: Inode) -> io::Result<&mut Folder> {
         match self.nodes.get_mut(&inode).map(|node| &mut node.kind) {
             Some(Kind::Folder(folder)) => Ok(folder),
-            Some(Kind::File { .. }) => Err(io::ErrorKind::NotADirectory.into()),
+            Some(Kind::File { .. } | Kind::Link(_)) => Err(io::ErrorKind::NotADirectory.into()),
             None => Err(io::ErrorKind::NotFound.into()),
         }
-    }
-
-    /// The folder that a path's last name is in, and that name.
-    fn locate(&self, path: &Path) -> io::Result<(Inode, String)> {
-        let mut names = names_of(path);
-        let name = names.pop().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut parent = ROOT;
-        for name in names {
-            parent = *self.folder(parent)?.names.get(&name).ok_or(io::ErrorKind::NotFound)?;
-        }
-        self.folder(parent)?;
-        Ok((parent, name))
     }
 
     /// Changes names of a folder, as one step.
@@ -309,19 +356,4 @@ impl Folder {
         }
         names
     }
-}
-
-/// A path's names from the root down. There is no working folder: a relative path starts at the root too.
-fn names_of(path: &Path) -> Vec<String> {
-    let mut names = Vec::new();
-    for component in path.components() {
-        match component {
-            Component::Normal(name) => names.push(name.to_string_lossy().into_owned()),
-            Component::ParentDir => {
-                names.pop();
-            }
-            Component::Prefix(_) | Component::RootDir | Component::CurDir => {}
-        }
-    }
-    names
 }
