@@ -1,0 +1,484 @@
+//! What goes wrong at a shell: another name, a forgotten option, swapped arguments, a restored copy, a folder exchanged
+//! under a process, an account without permission. `docs/attacks.md` is the list of them. A test that is ignored shows
+//! a fault that is not mended yet; its reason says which.
+#![allow(clippy::disallowed_methods, reason = "a test of processes waits on the real clock")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+
+mod support;
+
+use serde_json::{Value as Json, json};
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
+    path::Path,
+    process::{Child, ChildStdin, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+use support::{Folder, Run};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An account that nobody works under.
+const NOBODY: u32 = 65534;
+
+/// Asks again until what is asked for is so.
+#[track_caller]
+fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !so() {
+        assert!(Instant::now() < deadline, "never {what}");
+        sleep(Duration::from_millis(10));
+    }
+}
+
+/// Imports edges, a commit each; `more` are further arguments.
+fn import(folder: &Folder, db: &str, edges: &str, more: &[&str]) -> Run {
+    // From a file: a command that refuses does not wait for its input.
+    folder.file("edges.txt", edges);
+    let args = ["import", db, "edges.txt", "--format", "edgelist", "--batch", "1", "--json"];
+    folder.run(&[&args[..], more].concat())
+}
+
+fn replica(folder: &Folder, action: &str, db: &str, source: &str) -> Run {
+    folder.run(&["replica", action, db, "--source-db", source, "--json"])
+}
+
+fn catch_up(folder: &Folder, db: &str, source: &str) -> Run {
+    folder.run(&["replica", "follow", db, "--source-db", source, "--once", "--json"])
+}
+
+fn knows(folder: &Folder, db: &str, key: &str) -> bool {
+    folder.run(&["get", db, key]).code == 0
+}
+
+/// A primary `p` with one commit, and its replica `r`.
+fn pair() -> Folder {
+    let folder = Folder::new();
+    import(&folder, "p.kitedb", "a b K\n", &["--role", "primary"]).ok();
+    replica(&folder, "bootstrap", "r.kitedb", "p.kitedb").ok();
+    folder
+}
+
+/// A primary `p` that is fenced, and `r`, which took over.
+fn failed_over() -> Folder {
+    let folder = pair();
+    replica(&folder, "promote", "r.kitedb", "p.kitedb").ok();
+    import(&folder, "r.kitedb", "new primary K\n", &[]).ok();
+    folder
+}
+
+/// A process that imports what it is fed, a commit for each line.
+struct Feed {
+    process: Child,
+    input: Option<ChildStdin>,
+}
+
+impl Feed {
+    fn start(folder: &Folder, db: &str, more: &[&str]) -> Self {
+        let args = ["import", db, "-", "--format", "edgelist", "--batch", "1"];
+        let mut process = folder
+            .command(&[&args[..], more].concat())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let input = process.stdin.take();
+        Self { process, input }
+    }
+
+    /// Feeds lines, and waits until the database shows its log index.
+    fn feed(&mut self, folder: &Folder, db: &str, edges: &str, token: &str) {
+        self.input.as_mut().unwrap().write_all(edges.as_bytes()).unwrap();
+        until("the commits are there", || {
+            let stats = folder.run(&["stats", db, "--json"]).out;
+            serde_json::from_str::<Json>(&stats).is_ok_and(|stats| stats["token"] == token)
+        });
+    }
+
+    /// SIGKILL.
+    fn kill_nine(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// No more input comes, so that it ends in an orderly way.
+    fn end(mut self) -> Option<i32> {
+        drop(self.input.take());
+        self.process.wait().unwrap().code()
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        let _ = (self.process.kill(), self.process.wait());
+    }
+}
+
+fn lines(prefix: &str, count: u32) -> String {
+    (1..=count).map(|n| format!("{prefix}{n} {prefix}to{n} K\n")).collect()
+}
+
+/// As `cp -a`.
+fn copy(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
+}
+
+/// The files in `folder`, by name, with their bytes.
+fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut all: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
+        .collect();
+    all.sort();
+    all
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut all: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    all.sort();
+    all
+}
+
+fn segments(folder: &Folder, db: &str) -> usize {
+    let log = folder.path().join(format!("{db}.replication"));
+    names(&log).iter().filter(|name| name.starts_with("segment-")).count()
+}
+
+#[test]
+#[ignore = "issue 9: a fenced primary commits when it is told not to replicate"]
+fn a_fenced_primary_takes_no_import_whatever_role_is_said() {
+    let folder = failed_over();
+    for role in [&[][..], &["--role", "primary"], &["--role", "disabled"]] {
+        let run = import(&folder, "p.kitedb", "old fork K\n", role);
+        assert_eq!(run.code, 1, "{role:?}: {run:?}");
+        assert!(!knows(&folder, "p.kitedb", "fork"), "{role:?}");
+    }
+    // It follows who took over, and nothing has to be thrown away.
+    assert_eq!(catch_up(&folder, "p.kitedb", "r.kitedb").json()["applied_epoch"], 2);
+}
+
+#[test]
+#[ignore = "issue 9: a fenced primary commits through a symbolic link"]
+fn a_fenced_primary_takes_no_import_through_a_link() {
+    let folder = failed_over();
+    symlink("p.kitedb", folder.path().join("current.kitedb")).unwrap();
+    for role in [&[][..], &["--role", "primary"], &["--role", "disabled"]] {
+        let run = import(&folder, "current.kitedb", "old bylink K\n", role);
+        assert_eq!(run.code, 1, "{role:?}: {run:?}");
+    }
+    assert!(!folder.path().join("current.kitedb.replication").exists());
+    let status = folder.run(&["primary", "status", "current.kitedb", "--json"]);
+    assert_eq!(status.code, 3, "{status:?}");
+}
+
+#[test]
+#[ignore = "issue 9: a bootstrap with its arguments swapped overwrites the primary"]
+fn a_bootstrap_with_its_arguments_swapped_is_refused() {
+    let folder = pair();
+    import(&folder, "p.kitedb", "only here K\n", &[]).ok();
+    for action in ["bootstrap", "reseed", "follow"] {
+        let run = replica(&folder, action, "p.kitedb", "r.kitedb");
+        assert_eq!(run.code, 1, "{action}: {run:?}");
+        assert!(run.err.contains("p.kitedb") && run.err.contains("primary"), "{action}: {run:?}");
+        assert!(knows(&folder, "p.kitedb", "only"), "{action}");
+    }
+    assert_eq!(import(&folder, "p.kitedb", "goes on K\n", &[]).json()["token"], "1:3");
+}
+
+#[test]
+#[ignore = "issue 9: a bootstrap overwrites any database"]
+fn a_bootstrap_over_a_database_of_its_own_wants_to_be_told() {
+    let folder = pair();
+    import(&folder, "mine.kitedb", "my only-copy K\n", &[]).ok();
+    for action in ["bootstrap", "reseed"] {
+        let run = replica(&folder, action, "mine.kitedb", "p.kitedb");
+        assert_eq!(run.code, 1, "{action}: {run:?}");
+        assert!(run.err.contains("--overwrite") && run.err.contains("1:1"), "{action}: {run:?}");
+        assert!(knows(&folder, "mine.kitedb", "only-copy"), "{action}");
+    }
+    folder.run(&["replica", "bootstrap", "mine.kitedb", "--source-db", "p.kitedb", "--overwrite"]).ok();
+    assert!(knows(&folder, "mine.kitedb", "a") && !knows(&folder, "mine.kitedb", "only-copy"));
+}
+
+#[test]
+#[ignore = "issue 9: a refused bootstrap leaves a file and a sidecar"]
+fn a_refused_bootstrap_leaves_nothing() {
+    let folder = Folder::new();
+    import(&folder, "plain.kitedb", "a b K\n", &[]).ok();
+    folder.file("text.kitedb", "no database at all");
+    for source in ["nowhere.kitedb", "text.kitedb", "plain.kitedb"] {
+        let before = names(folder.path());
+        let run = replica(&folder, "bootstrap", "new.kitedb", source);
+        assert_eq!(run.code, 1, "{source}: {run:?}");
+        assert_eq!(names(folder.path()), before, "{source}");
+    }
+}
+
+#[test]
+#[ignore = "issue 9: commits of a primary that is told not to replicate pass beside its log"]
+fn a_primary_that_is_told_not_to_replicate_takes_no_import() {
+    let folder = pair();
+    let run = import(&folder, "p.kitedb", "c d K\n", &["--role", "disabled"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.err.contains("primary"), "{run:?}");
+    assert_eq!(import(&folder, "p.kitedb", "c d K\n", &[]).json()["token"], "1:2");
+    catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+    assert!(knows(&folder, "r.kitedb", "c"));
+}
+
+#[test]
+#[ignore = "issue 9: a replica ahead of a restored primary says that it follows"]
+fn a_replica_ahead_of_a_restored_primary_says_so() {
+    let folder = pair();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("saved")).unwrap();
+    for name in ["p.kitedb", "p.kitedb.replication"] {
+        copy(&at(name), &at("saved").join(name));
+    }
+    import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+    catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+    fs::remove_file(at("p.kitedb")).unwrap();
+    fs::remove_dir_all(at("p.kitedb.replication")).unwrap();
+    for name in ["p.kitedb", "p.kitedb.replication"] {
+        copy(&at("saved").join(name), &at(name));
+    }
+    // No process has it open.
+    let run = catch_up(&folder, "r.kitedb", "p.kitedb");
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.err.contains("needs reseed"), "{run:?}");
+    let status = folder.run(&["replica", "status", "r.kitedb", "--source-db", "p.kitedb", "--json"]);
+    assert_eq!(status.code, 3, "{status:?}");
+    // And the restored primary does not lead by itself.
+    let run = import(&folder, "p.kitedb", "other d K\n", &[]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.err.contains("kitedb role p.kitedb"), "{run:?}");
+    folder.run(&["role", "p.kitedb", "primary", "--moved"]).ok();
+    assert_eq!(import(&folder, "p.kitedb", "other d K\n", &[]).json()["token"], "2:2");
+}
+
+/// A copy for analysis.
+#[test]
+#[ignore = "issue 9: there is no `kitedb role`"]
+fn a_copy_is_made_a_database_of_its_own() {
+    let folder = pair();
+    let at = |name: &str| folder.path().join(name);
+    for suffix in ["", ".replication"] {
+        copy(&at(&format!("r.kitedb{suffix}")), &at(&format!("copied.kitedb{suffix}")));
+    }
+    assert_eq!(import(&folder, "copied.kitedb", "c d K\n", &[]).code, 1);
+    folder.run(&["role", "copied.kitedb", "detach"]).ok();
+    import(&folder, "copied.kitedb", "c d K\n", &[]).ok();
+    assert!(knows(&folder, "copied.kitedb", "c") && !at("copied.kitedb.replication").exists());
+    assert!(folder.run(&["role", "copied.kitedb"]).ok().out.contains("disabled"));
+    assert!(folder.run(&["role", "p.kitedb"]).ok().out.contains("primary"));
+    assert!(folder.run(&["role", "r.kitedb"]).ok().out.contains("replica"));
+}
+
+#[test]
+#[ignore = "issue 9: a sidecar that lies elsewhere is forgotten, and commits pass beside it"]
+fn a_sidecar_elsewhere_is_said_once() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path().join("side")).unwrap();
+    import(&folder, "p.kitedb", "a b K\n", &["--role", "primary", "--sidecar", "side/p"]).ok();
+    replica(&folder, "bootstrap", "r.kitedb", "p.kitedb").ok();
+    assert_eq!(import(&folder, "p.kitedb", "x y K\n", &[]).json()["token"], "1:2");
+    catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+    assert!(knows(&folder, "r.kitedb", "x"));
+    assert_eq!(folder.run(&["verify", "p.kitedb", "r.kitedb", "--json"]).json()["equal"], true);
+    assert!(!folder.path().join("p.kitedb.replication").exists());
+}
+
+#[test]
+#[ignore = "issue 9: commits through a link pass beside the replication log"]
+fn an_import_through_a_link_reaches_the_replicas() {
+    let folder = pair();
+    fs::create_dir(folder.path().join("links")).unwrap();
+    symlink("../p.kitedb", folder.path().join("links/p.kitedb")).unwrap();
+    assert_eq!(import(&folder, "links/p.kitedb", "x y K\n", &[]).json()["token"], "1:2");
+    catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+    assert!(knows(&folder, "r.kitedb", "x"));
+    assert_eq!(names(&folder.path().join("links")), ["p.kitedb"]);
+}
+
+#[test]
+#[ignore = "issue 9: the log of a database that is opened through a link lies beside the link"]
+fn what_was_imported_through_a_link_is_found_after_a_kill() {
+    let folder = Folder::new();
+    import(&folder, "d.kitedb", "a b K\n", &[]).ok();
+    fs::create_dir(folder.path().join("links")).unwrap();
+    symlink("../d.kitedb", folder.path().join("links/l.kitedb")).unwrap();
+    let mut feed = Feed::start(&folder, "links/l.kitedb", &[]);
+    feed.feed(&folder, "links/l.kitedb", "c d K\nd e K\n", "1:3");
+    feed.kill_nine();
+    assert!(knows(&folder, "d.kitedb", "e"));
+    assert_eq!(import(&folder, "d.kitedb", "q r K\n", &[]).json()["token"], "1:4");
+}
+
+#[test]
+#[ignore = "issue 9: a close removes the log of the database that lies under its path now"]
+fn a_process_does_not_remove_the_log_of_a_database_that_was_put_in_its_place() {
+    let folder = Folder::new();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("data")).unwrap();
+    fs::create_dir(at("other")).unwrap();
+    // Its commits are only in its log.
+    let mut other = Feed::start(&folder, "other/p.kitedb", &[]);
+    other.feed(&folder, "other/p.kitedb", &lines("x", 50), "1:50");
+    other.kill_nine();
+    let before = contents(&at("other/p.kitedb-wal"));
+    assert!(!before.is_empty());
+
+    let mut running = Feed::start(&folder, "data/p.kitedb", &[]);
+    running.feed(&folder, "data/p.kitedb", &lines("y", 3), "1:3");
+    fs::rename(at("data"), at("data.old")).unwrap();
+    fs::rename(at("other"), at("data")).unwrap();
+    running.end();
+
+    assert!(at("data/p.kitedb-wal").exists() && contents(&at("data/p.kitedb-wal")) == before);
+    assert_eq!(folder.run(&["stats", "data/p.kitedb", "--json"]).json()["token"], "1:50");
+    assert_eq!(folder.run(&["stats", "data.old/p.kitedb", "--json"]).json()["token"], "1:3");
+}
+
+const SMALL: [&str; 4] = ["--segment-max-bytes", "4096", "--retention-min-entries", "5"];
+
+#[test]
+#[ignore = "issue 9: a replica that follows once at a time never lets go of its log"]
+fn a_replica_that_follows_once_at_a_time_cuts_its_log() {
+    let folder = Folder::new();
+    import(&folder, "p.kitedb", "a b K\n", &["--role", "primary"]).ok();
+    folder.run(&[&["replica", "bootstrap", "r.kitedb", "--source-db", "p.kitedb"], &SMALL[..]].concat()).ok();
+    for round in 0..4 {
+        let options = ["--sync-mode", "off", "--segment-max-bytes", "4096"];
+        import(&folder, "p.kitedb", &lines(&format!("r{round}-"), 200), &options).ok();
+        let follow = ["replica", "follow", "r.kitedb", "--source-db", "p.kitedb", "--once"];
+        folder.run(&[&follow[..], &SMALL].concat()).ok();
+    }
+    let left = segments(&folder, "r.kitedb");
+    assert!(left <= 10, "{left} segments");
+    // An operator can ask for it, too.
+    folder.run(&[&["primary", "retention", "r.kitedb"], &SMALL[..]].concat()).ok();
+}
+
+#[test]
+#[ignore = "issue 9: a demoted primary keeps its log for those that followed it once"]
+fn a_demoted_primary_forgets_who_followed_it() {
+    let folder = pair();
+    replica(&folder, "bootstrap", "c.kitedb", "p.kitedb").ok();
+    replica(&folder, "promote", "r.kitedb", "p.kitedb").ok();
+    let follow = |db: &str| {
+        let args = ["replica", "follow", db, "--source-db", "r.kitedb", "--once"];
+        folder.run(&[&args[..], &SMALL].concat()).ok();
+    };
+    for round in 0..4 {
+        let options = ["--sync-mode", "off", "--segment-max-bytes", "4096"];
+        import(&folder, "r.kitedb", &lines(&format!("r{round}-"), 200), &options).ok();
+        follow("p.kitedb");
+    }
+    let left = segments(&folder, "p.kitedb");
+    assert!(left <= 10, "{left} segments");
+    let shown = folder.run(&["replica", "status", "p.kitedb", "--json"]).json();
+    assert_eq!(shown["segments"], json!(left));
+    assert!(shown["log_bytes"].as_u64() > Some(0), "{shown}");
+}
+
+#[test]
+#[ignore = "issue 9: retention and removal want the primary stopped"]
+fn a_replica_is_removed_while_the_primary_runs() {
+    let folder = pair();
+    let mut running = Feed::start(&folder, "p.kitedb", &["--segment-max-bytes", "4096"]);
+    running.feed(&folder, "p.kitedb", &lines("x", 200), "1:201");
+    let id = folder.run(&["primary", "status", "p.kitedb", "--json"]).json()["replica_lags"][0]["replica_id"].clone();
+    let before = segments(&folder, "p.kitedb");
+    folder.run(&["primary", "remove", "p.kitedb", id.as_str().unwrap()]).ok();
+    folder.run(&[&["primary", "retention", "p.kitedb"], &SMALL[..]].concat()).ok();
+    assert!(segments(&folder, "p.kitedb") < before);
+    running.feed(&folder, "p.kitedb", "q r K\n", "1:202");
+    assert_eq!(running.end(), Some(0));
+    assert_eq!(folder.run(&["check", "p.kitedb", "--json"]).json()["clean"], true);
+}
+
+/// Once its source is remembered, nobody has to say it again.
+#[test]
+#[ignore = "issue 9: a replica does not remember its source"]
+fn a_replica_is_told_its_source_once() {
+    let folder = pair();
+    import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+    let status = folder.run(&["replica", "status", "r.kitedb", "--json"]).json();
+    assert_eq!((&status["lag_frames"], &status["source_head_log_index"]), (&json!(1), &json!(2)), "{status}");
+    assert_eq!(folder.run(&["replica", "follow", "r.kitedb", "--once", "--json"]).json()["applied_log_index"], 2);
+    assert_eq!(folder.run(&["replica", "promote", "r.kitedb", "--json"]).json()["source_fenced"], true);
+}
+
+/// A folder in which another account can work, with a copy of the command; `None`, said aloud, if this is not root.
+fn shared_folder() -> Option<Folder> {
+    let folder = Folder::new();
+    if fs::metadata(folder.path()).unwrap().uid() != 0 {
+        println!("skipped: only root can work as somebody else");
+        return None;
+    }
+    if Command::new("su").arg("--version").output().is_err() {
+        println!("skipped: there is no su");
+        return None;
+    }
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let command = folder.path().join("kb");
+    fs::copy(env!("CARGO_BIN_EXE_kitedb"), &command).unwrap();
+    fs::set_permissions(&command, fs::Permissions::from_mode(0o755)).unwrap();
+    Some(folder)
+}
+
+fn as_nobody(folder: &Folder, line: &str) -> Run {
+    let mut command = Command::new("su");
+    command.args(["nobody", "-s", "/bin/sh", "-c", line]).current_dir(folder.path());
+    Run::of(command.output().unwrap())
+}
+
+#[test]
+#[ignore = "issue 9: the log of a private database can be read by everybody"]
+fn the_log_of_a_private_database_cannot_be_read_by_others() {
+    let Some(folder) = shared_folder() else { return };
+    import(&folder, "q.kitedb", "a b K\n", &[]).ok();
+    fs::set_permissions(folder.path().join("q.kitedb"), fs::Permissions::from_mode(0o600)).unwrap();
+    let mut feed = Feed::start(&folder, "q.kitedb", &[]);
+    feed.feed(&folder, "q.kitedb", "secret key K\n", "1:2");
+    assert_ne!(as_nobody(&folder, "cat q.kitedb >/dev/null").code, 0);
+    assert_ne!(as_nobody(&folder, "cat q.kitedb-wal/segment-* >/dev/null").code, 0);
+    assert_eq!(feed.end(), Some(0));
+}
+
+#[test]
+#[ignore = "issue 9: what root makes beside the file belongs to root"]
+fn maintenance_by_root_does_not_lock_the_owner_out() {
+    let Some(folder) = shared_folder() else { return };
+    let import = |edges: &str| format!("echo '{edges}' | ./kb import p.kitedb - --format edgelist");
+    as_nobody(&folder, &format!("{} --role primary", import("a b K"))).ok();
+    folder.run(&["primary", "promote", "p.kitedb"]).ok();
+    as_nobody(&folder, &import("c d K")).ok();
+    assert!(knows(&folder, "p.kitedb", "c"));
+}
+
+#[test]
+#[ignore = "issue 9: a follower that cannot register looks healthy, and loses its place"]
+fn a_follower_that_may_not_register_says_so() {
+    let Some(folder) = shared_folder() else { return };
+    import(&folder, "p.kitedb", "a b K\n", &["--role", "primary"]).ok();
+    let own = folder.path().join("n");
+    fs::create_dir(&own).unwrap();
+    chown(&own, Some(NOBODY), Some(NOBODY)).unwrap();
+    // Refused, unless it is meant.
+    let run = as_nobody(&folder, "./kb replica bootstrap n/n.kitedb --source-db p.kitedb");
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.err.contains("--unregistered"), "{run:?}");
+    as_nobody(&folder, "./kb replica bootstrap n/n.kitedb --source-db p.kitedb --unregistered").ok();
+    let run = as_nobody(&folder, "./kb replica follow n/n.kitedb --source-db p.kitedb --once");
+    assert_ne!(run.code, 0, "{run:?}");
+    let status = as_nobody(&folder, "./kb replica status n/n.kitedb --source-db p.kitedb");
+    assert_eq!(status.code, 3, "{status:?}");
+    assert!(status.out.contains("regist"), "{status:?}");
+}

@@ -1,0 +1,316 @@
+//! Fences and promotions: one flipped bit gives no lead back, a promotion asks for no more than it needs, and no error
+//! denies a commit that counts.
+
+use crate::{
+    stage::{Stage, add, has, primary, replica_of},
+    support::observed::{Observer, Operation, observed},
+    support_replication::{
+        Graph, Machine, catch_up, expect_fenced, expect_following, folder::eventually, primary_status, replica_status,
+        write,
+    },
+};
+use kitedb_core::{
+    Database, ErrorCode, ErrorKind, FollowerOptions, SyncMode,
+    io::{
+        Env,
+        sim::{FaultOn, FaultPlan},
+    },
+};
+use parking_lot::{Condvar, Mutex};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+fn machines(mode: SyncMode) -> (Machine, Machine) {
+    (Machine::new("primary", 1, mode), Machine::new("replica", 2, mode))
+}
+
+/// The files of a primary that was fenced and closed.
+fn fenced_files() -> Vec<(PathBuf, Vec<u8>)> {
+    let (a, b) = machines(SyncMode::Full);
+    let (old, mut graph) = (a.primary(), Graph::new(1));
+    graph.grow(&old, 3);
+    let new = b.replica_of(&a);
+    catch_up(&new);
+    old.close().unwrap();
+    new.replica_promote(false).unwrap();
+    new.close().unwrap();
+    a.disk.paths().into_iter().map(|path| (path.clone(), a.disk.read(&path).unwrap())).collect()
+}
+
+/// A machine with these files, one bit of the control file flipped.
+fn with_flipped_bit(files: &[(PathBuf, Vec<u8>)], word: u64, bit: u64) -> Machine {
+    let machine = Machine::new("primary", 1, SyncMode::Full);
+    machine.disk.env(&machine.host).disk.create_dir(&machine.sidecar()).unwrap();
+    for (path, bytes) in files {
+        machine.disk.write(path, bytes).unwrap();
+    }
+    machine.disk.corrupt(machine.sidecar().join("control"), word * 8 + bit / 8, 1 << (bit % 8)).unwrap();
+    machine
+}
+
+/// The words of the control file, those that say who may write bit for bit, and one bit of each byte of the others.
+#[test]
+#[ignore = "issue 9: a flipped bit of the control file gives a fenced primary the lead back"]
+fn a_flipped_bit_does_not_take_a_fence_away() {
+    let files = fenced_files();
+    let all = (0..64).map(|bit| (16, bit)).chain((21..25).flat_map(|word| (0..64).map(move |bit| (word, bit))));
+    let some = (0..64).flat_map(|word| (0..8).map(move |byte| (word, byte * 8 + (word + byte) % 8)));
+    let mut leading = Vec::new();
+    for (word, bit) in all.chain(some) {
+        let a = with_flipped_bit(&files, word, bit);
+        let Ok(old) = a.try_primary() else { continue };
+        if let Ok(token) = write(&old) {
+            leading.push((word, bit, token.to_string()));
+        }
+    }
+    assert!(leading.is_empty(), "{} flipped bits un-fence: {leading:?}", leading.len());
+}
+
+/// Damage to who may write is an error that says so, not a guess.
+#[test]
+#[ignore = "issue 9: damage to the fence is not told"]
+fn damage_to_the_fence_is_told() {
+    let files = fenced_files();
+    for bit in [0, 1, 7, 32, 63] {
+        let a = with_flipped_bit(&files, 16, bit);
+        let error = a.try_primary().and_then(|old| write(&old)).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Corrupt, "bit {bit}: {error:?}");
+        assert!(error.to_string().contains("control"), "bit {bit}: {error:?}");
+    }
+}
+
+/// What the two sides of a slow fence have come to.
+#[derive(Debug, Default)]
+struct Progress {
+    state: Mutex<(bool, bool, bool)>,
+    moved: Condvar,
+}
+
+impl Progress {
+    /// Changes what has happened, and tells who waits.
+    fn now(&self, change: impl FnOnce(&mut (bool, bool, bool))) {
+        change(&mut self.state.lock());
+        self.moved.notify_all();
+    }
+
+    /// Waits until it has happened; gives up after a minute.
+    fn wait(&self, happened: impl Fn(&(bool, bool, bool)) -> bool) {
+        let mut state = self.state.lock();
+        for _ in 0..600 {
+            if happened(&state) {
+                return;
+            }
+            self.moved.wait_for(&mut state, Duration::from_millis(100));
+        }
+        panic!("the fence and the commit did not come as far as they should: {state:?}");
+    }
+}
+
+/// (the commit is appended, the fence is moved, the committer has its answer)
+#[derive(Debug)]
+struct Committer(Arc<Progress>);
+#[derive(Debug)]
+struct Promoter(Arc<Progress>);
+
+fn is_sync_of_a_segment(operation: Operation, path: &Path) -> bool {
+    operation == Operation::Sync && path.extension().is_some_and(|kind| kind == "klog")
+}
+
+impl Observer for Committer {
+    fn see(&self, operation: Operation, path: &Path) -> io::Result<()> {
+        if is_sync_of_a_segment(operation, path) && thread::current().name() == Some("committer") {
+            self.0.now(|state| state.0 = true);
+            self.0.wait(|state| state.1);
+        }
+        Ok(())
+    }
+}
+
+impl Observer for Promoter {
+    fn see(&self, operation: Operation, path: &Path) -> io::Result<()> {
+        if is_sync_of_a_segment(operation, path) && self.0.state.lock().0 {
+            self.0.now(|state| state.1 = true);
+            self.0.wait(|state| state.2);
+        }
+        Ok(())
+    }
+}
+
+/// A commit is appended before a fence moves, and the promoter's sync of the source's log takes longer than the
+/// committer waits. The commit counts: it must not be told that it does not.
+#[test]
+#[ignore = "issue 9: a commit beside a slow fence is refused as void, and counts"]
+fn a_commit_beside_a_slow_fence_is_not_said_to_be_void_if_it_counts() {
+    let stage = Stage::new();
+    let progress = Arc::new(Progress::default());
+    let (p, r) = (stage.path("p.kitedb"), stage.path("r.kitedb"));
+    let committing = observed(&Env::real(), Arc::new(Committer(progress.clone())));
+    let old = Database::open_in(committing, &p, primary()).unwrap();
+    add(&old, "first").unwrap();
+    let promoting = observed(&Env::real(), Arc::new(Promoter(progress.clone())));
+    let new = Database::open_with_source_in(Env::real(), promoting, &r, replica_of(&p)).unwrap();
+    new.replica_bootstrap_from_snapshot().unwrap();
+    let answer = thread::scope(|scope| {
+        let committer = thread::Builder::new().name("committer".into()).spawn_scoped(scope, || {
+            let answer = add(&old, "beside");
+            progress.now(|state| state.2 = true);
+            answer
+        });
+        progress.wait(|state| state.0);
+        let promoted = new.replica_promote(false);
+        // A promoter that syncs nothing has let nobody wait.
+        progress.now(|state| state.1 = true);
+        promoted.unwrap();
+        committer.unwrap().join().unwrap()
+    });
+    let counts = has(&new, "beside");
+    match answer {
+        Ok(token) => assert!(counts, "{token} is acknowledged and gone"),
+        Err(e) if counts => assert_eq!(e.code().as_str(), "OUTCOME_UNKNOWN", "it counts, and is refused: {e:?}"),
+        Err(e) => assert!(["OUTCOME_UNKNOWN", "STALE_PRIMARY"].contains(&e.code().as_str()), "{e:?}"),
+    }
+    assert_eq!(add(&old, "after").unwrap_err().code(), ErrorCode::StalePrimary);
+}
+
+/// A sync that fails leaves it open whether the commit counts.
+#[test]
+#[ignore = "issue 9: after a failed sync the error does not say that the outcome is unknown"]
+fn the_outcome_of_a_commit_whose_sync_failed_is_unknown() {
+    let (a, _) = machines(SyncMode::Full);
+    let (db, mut graph) = (a.primary(), Graph::new(2));
+    graph.grow(&db, 2);
+    a.disk.fail(FaultPlan::new(FaultOn::Sync, 1, io::ErrorKind::Other).on_path(".klog"));
+    let error = write(&db).unwrap_err();
+    assert_eq!(error.code().as_str(), "OUTCOME_UNKNOWN", "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Reopen);
+}
+
+/// The replica looks before it fences: a promotion that its own disk has no room for takes nobody's lead.
+#[test]
+#[ignore = "issue 9: a replica whose disk is full fences its source, and nobody leads"]
+fn a_replica_without_room_does_not_fence_its_source() {
+    let (a, b) = machines(SyncMode::Full);
+    let (old, mut graph) = (a.primary(), Graph::new(3));
+    graph.grow(&old, 3);
+    let replica = b.replica_of(&a);
+    catch_up(&replica);
+    b.disk.set_capacity(Some(b.disk.used()));
+    let error = replica.replica_promote(false).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::DiskFull, "{error:?}");
+    assert!(!primary_status(&old).fenced);
+    graph.commit(&old);
+    b.disk.set_capacity(None);
+    catch_up(&replica);
+    expect_following(&replica, &old);
+}
+
+/// The frames that the replica has not pulled are damaged at the source: found before the fence, not after it.
+#[test]
+#[ignore = "issue 9: a replica fences a source whose frames it cannot read, and nobody leads"]
+fn a_replica_that_cannot_read_what_it_lacks_does_not_fence_its_source() {
+    let (a, b) = machines(SyncMode::Full);
+    let (old, mut graph) = (a.primary(), Graph::new(4));
+    graph.grow(&old, 2);
+    let replica = b.replica_of(&a);
+    catch_up(&replica);
+    graph.grow(&old, 100);
+    let segments = a.segments();
+    assert!(segments.len() > 3);
+    a.damage(&segments[1], usize::MAX);
+    replica.replica_promote(false).unwrap_err();
+    assert!(!primary_status(&old).fenced);
+    graph.commit(&old);
+}
+
+/// A promoter that comes to nothing after its fence: the source says so, and can take the lead back.
+#[test]
+fn a_source_takes_the_lead_back_from_a_promotion_that_failed() {
+    let (a, b) = machines(SyncMode::Full);
+    let (old, mut graph) = (a.primary(), Graph::new(5));
+    graph.grow(&old, 3);
+    let replica = b.replica_of(&a);
+    catch_up(&replica);
+    b.disk.fail(FaultPlan::new(FaultOn::Sync, 1, io::ErrorKind::Other).forever());
+    replica.replica_promote(false).unwrap_err();
+    b.disk.clear_faults();
+    if primary_status(&old).fenced {
+        assert_eq!(write(&old).unwrap_err().kind(), ErrorKind::Fenced);
+        old.primary_promote_to_next_epoch().unwrap();
+    }
+    graph.commit(&old);
+    graph.expect_all(&old);
+}
+
+/// Its runs are not needed, and its disk need not sync any more: a promotion is what one does with a dying disk.
+#[test]
+#[ignore = "issue 9: a promotion wants to sync the disk of the source"]
+fn a_promotion_does_not_need_the_sources_disk_to_sync() {
+    for mode in [SyncMode::Full, SyncMode::Normal] {
+        let (a, b) = machines(mode);
+        let (old, mut graph) = (a.primary(), Graph::new(6));
+        graph.grow(&old, 3);
+        let replica = b.replica_of(&a);
+        catch_up(&replica);
+        graph.commit(&old);
+        a.disk.fail(FaultPlan::new(FaultOn::Sync, 1, io::ErrorKind::Other).forever().on_path(".klog"));
+        let promotion = replica.replica_promote(false).unwrap();
+        assert!(promotion.source_fenced);
+        assert_eq!(promotion.last_kept.log_index.0, graph.head());
+        graph.commit(&replica);
+        graph.expect_all(&replica);
+        expect_fenced(&old);
+    }
+}
+
+#[test]
+#[ignore = "issue 9: a promotion reads the file of its source"]
+fn a_promotion_does_not_need_the_sources_runs() {
+    let (a, b) = machines(SyncMode::Full);
+    let (old, mut graph) = (a.primary(), Graph::new(7));
+    graph.grow(&old, 3);
+    old.checkpoint().unwrap();
+    let replica = b.replica_of(&a);
+    replica.replica_bootstrap_from_snapshot().unwrap();
+    graph.grow(&old, 2);
+    drop(old);
+    let bytes = a.disk.read(a.db()).unwrap();
+    a.disk.write(a.db(), &[&bytes[..8192], &vec![0x55; bytes.len() - 8192]].concat()).unwrap();
+    let promotion = replica.replica_promote(false).unwrap();
+    assert_eq!((promotion.last_kept.log_index.0, promotion.source_fenced), (5, true));
+    graph.commit(&replica);
+    graph.expect_all(&replica);
+}
+
+/// A promotion that was refused leaves the follower at work.
+#[test]
+#[ignore = "issue 9: a promotion that fails ends the follower"]
+fn a_promotion_that_fails_lets_the_follower_go_on() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let between = stage.replica("between.kitedb", &source);
+    // A replica that follows a replica cannot fence it.
+    let path = stage.replica("r.kitedb", &between);
+    let db = Database::open(path, replica_of(&between)).unwrap();
+    db.start_follower(FollowerOptions::default()).unwrap();
+    eventually("the replica follows", || replica_status(&db).applied_log_index == 2);
+    db.replica_promote(false).unwrap_err();
+    assert!(replica_status(&db).follower_running);
+}
+
+/// The same promoter asks twice, because the first answer was lost: it leads the one epoch.
+#[test]
+fn a_promotion_that_is_asked_for_twice_is_one() {
+    let (a, b) = machines(SyncMode::Full);
+    let (old, mut graph) = (a.primary(), Graph::new(8));
+    graph.grow(&old, 3);
+    let replica = b.replica_of(&a);
+    assert_eq!(replica.replica_promote(false).unwrap().epoch, 2);
+    assert_eq!(replica.replica_promote(false).unwrap_err().code(), ErrorCode::NotReplica);
+    assert_eq!(graph.commit(&replica).to_string(), "2:4");
+    expect_fenced(&old);
+}

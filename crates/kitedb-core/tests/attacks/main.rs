@@ -1,0 +1,22 @@
+//! What attackers and tired operators do: other names, forgotten options, copied folders, swapped arguments, planted
+//! links, flipped bits. `docs/attacks.md` is the list of them. A test that is ignored shows a fault that is not mended
+//! yet; its reason says which.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
+
+#[path = "../support/mod.rs"]
+mod support;
+#[path = "../support_process/mod.rs"]
+mod support_process;
+#[path = "../support_replication/mod.rs"]
+mod support_replication;
+
+mod coming;
+mod stage;
+
+mod copies;
+mod destruction;
+mod fences;
+mod followers;
+mod identity;
+mod modes;
+mod roles;
