@@ -40,6 +40,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Neighbors(args) => commands::neighbors::run(&args, &mut out),
         Command::Primary(command) => commands::primary::run(&command, &mut out),
         Command::Replica(command) => commands::replica::run(&command, &mut out),
+        Command::Role(args) => commands::role::run(&args, &mut out),
         Command::Verify(args) => commands::verify::run(&args, &mut out),
         Command::Metrics(args) => commands::metrics::run(&args),
         Command::BreakerStore(args) => commands::breaker_store::run(&args, &mut out),

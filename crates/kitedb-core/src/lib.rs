@@ -29,7 +29,7 @@ mod store;
 
 pub use database::{BulkLoader, Database, WeakDatabase, compare};
 pub use db::{
-    CheckReport, Difference, Element, GraphRead, Latency, LatencyBucket, NameId, NameRef, NewNode, OpenOptions, Page,
+    CheckReport, Detached, Difference, Element, GraphRead, Latency, LatencyBucket, NameId, NameRef, NewNode, OpenOptions, Page,
     ReplicationRole, Stats, SyncMode, Transaction, View,
 };
 pub use error::{Error, ErrorCode, ErrorKind, Result};

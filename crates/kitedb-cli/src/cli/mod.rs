@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 pub use replication::{
-    FollowArgs, LogArgs, PrimaryArgs, PrimaryCommand, RemoveArgs, ReplicaArgs, ReplicaCommand, ReplicaPromoteArgs,
+    CopyArgs, FollowArgs, LogArgs, PrimaryArgs, PrimaryCommand, RemoveArgs, ReplicaArgs, ReplicaCommand, ReplicaPromoteArgs,
     ReplicaStatusArgs, RetentionArgs, Role,
 };
 pub use telemetry::{LookArgs, MetricsArgs, MetricsFormat, PushArgs};
@@ -70,6 +70,8 @@ pub enum Command {
     /// Look after a replica: copy a primary, follow it, take over from it
     #[command(subcommand, after_help = EXIT_CODES)]
     Replica(ReplicaCommand),
+    /// Show what part a database plays in replication, or say what a copy of one is
+    Role(RoleArgs),
     /// Compare two databases: their digests at an index that both have reached, and what differs if they differ
     #[command(after_help = EXIT_CODES)]
     Verify(VerifyArgs),
@@ -105,12 +107,34 @@ pub struct DatabaseArgs {
     /// The database file
     #[arg(value_name = "DB")]
     pub database: PathBuf,
-    /// The folder of its replication log [default: DB.replication]
+    /// The folder of its replication log [default: where the file says that it is; for a new one DB.replication]
     #[arg(long, value_name = "DIR")]
     pub sidecar: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args)]
+pub struct RoleArgs {
+    #[command(flatten)]
+    pub common: DatabaseArgs,
+    #[command(subcommand)]
+    pub command: Option<RoleCommand>,
+}
+
+#[derive(Subcommand)]
+pub enum RoleCommand {
+    /// Make an independent database of it, with an identity and a history of its own: for a copy that is analysed, or a
+    /// node that leaves its cluster for good
+    Detach,
+    /// Let a primary lead whose files were copied or restored
+    Primary {
+        /// The files are where this primary lives now: it begins a new epoch, and the one that it was copied from must
+        /// not write again
+        #[arg(long)]
+        moved: bool,
+    },
 }
 
 #[derive(Args)]
@@ -121,10 +145,10 @@ pub struct VerifyArgs {
     /// The second database
     #[arg(value_name = "B")]
     pub b: PathBuf,
-    /// The folder of the first one's replication log [default: A.replication]
+    /// The folder of the first one's replication log [default: where A says]
     #[arg(long, value_name = "DIR")]
     pub sidecar_a: Option<PathBuf>,
-    /// The folder of the second one's replication log [default: B.replication]
+    /// The folder of the second one's replication log [default: where B says]
     #[arg(long, value_name = "DIR")]
     pub sidecar_b: Option<PathBuf>,
     /// Print JSON

@@ -20,13 +20,13 @@ pub enum PrimaryCommand {
 #[derive(Subcommand)]
 pub enum ReplicaCommand {
     /// Copy the source's graph into a new replica and catch up; the source goes on meanwhile
-    Bootstrap(ReplicaArgs),
+    Bootstrap(CopyArgs),
     /// Follow the source until SIGINT or SIGTERM, printing a line whenever the state changes
     Follow(FollowArgs),
     /// Show a replica: where it is, what it does, what went wrong; works beside the process that follows
     Status(ReplicaStatusArgs),
     /// Copy the source's graph anew: for a replica that needs a reseed
-    Reseed(ReplicaArgs),
+    Reseed(CopyArgs),
     /// Make this replica the primary of the next epoch, after fencing its source and taking all that it acknowledged
     Promote(ReplicaPromoteArgs),
 }
@@ -69,6 +69,15 @@ pub struct ReplicaArgs {
 }
 
 #[derive(Args)]
+pub struct CopyArgs {
+    #[command(flatten)]
+    pub node: ReplicaArgs,
+    /// Replace what DB holds, although it is no replica: its own graph is lost
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+#[derive(Args)]
 pub struct FollowArgs {
     #[command(flatten)]
     pub node: ReplicaArgs,
@@ -87,10 +96,10 @@ pub struct FollowArgs {
 pub struct ReplicaStatusArgs {
     #[command(flatten)]
     pub common: DatabaseArgs,
-    /// The database file that it follows: with it, the lag is shown
+    /// The database file that it follows [default: the one that it followed last]
     #[arg(long, value_name = "DB")]
     pub source_db: Option<PathBuf>,
-    /// The folder of the source's log [default: <SOURCE_DB>.replication]
+    /// Where to look first for the source's log [default: where the source's file says]
     #[arg(long, value_name = "DIR", requires = "source_db")]
     pub source_sidecar: Option<PathBuf>,
 }
@@ -99,14 +108,13 @@ pub struct ReplicaStatusArgs {
 pub struct ReplicaPromoteArgs {
     #[command(flatten)]
     pub common: DatabaseArgs,
-    /// The database file that it follows
-    #[arg(long, value_name = "DB", required_unless_present = "force")]
+    /// The database file that it follows [default: the one that it followed last]
+    #[arg(long, value_name = "DB")]
     pub source_db: Option<PathBuf>,
-    /// The folder of the source's log [default: <SOURCE_DB>.replication]
+    /// Where to look first for the source's log [default: where the source's file says]
     #[arg(long, value_name = "DIR", requires = "source_db")]
     pub source_sidecar: Option<PathBuf>,
-    /// Take over even if the source cannot be fenced or read to its end, or is gone (then leave out --source-db): what
-    /// only the source has is lost
+    /// Take over even if the source cannot be fenced or read to its end, or is gone: what only the source has is lost
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
@@ -116,11 +124,11 @@ pub struct ReplicaPromoteArgs {
 /// Where a replica gets its frames from.
 #[derive(Args)]
 pub struct SourceArgs {
-    /// The database file to follow
+    /// The database file to follow [default: the one that it followed last]
     #[arg(long, value_name = "DB")]
-    pub source_db: PathBuf,
-    /// The folder of the source's log [default: <SOURCE_DB>.replication]
-    #[arg(long, value_name = "DIR")]
+    pub source_db: Option<PathBuf>,
+    /// Where to look first for the source's log [default: where the source's file says]
+    #[arg(long, value_name = "DIR", requires = "source_db")]
     pub source_sidecar: Option<PathBuf>,
 }
 
@@ -214,9 +222,9 @@ impl WindowArgs {
 }
 
 impl DatabaseArgs {
-    /// Options that open it in `role`, with its log where the arguments say.
-    pub fn options(&self, role: ReplicationRole) -> OpenOptions {
-        let options = OpenOptions::new().replication_role(role).create_if_missing(false);
+    /// Options that open it as what it is, with its log where it says, or where the arguments do.
+    pub fn options(&self) -> OpenOptions {
+        let options = OpenOptions::new().create_if_missing(false);
         match &self.sidecar {
             Some(dir) => options.replication_sidecar_path(dir),
             None => options,
@@ -226,30 +234,35 @@ impl DatabaseArgs {
 
 impl PrimaryArgs {
     pub fn options(&self) -> OpenOptions {
-        self.log.apply(self.common.options(ReplicationRole::Primary))
+        self.log.apply(self.common.options().replication_role(ReplicationRole::Primary))
     }
 }
 
 impl ReplicaArgs {
     pub fn options(&self) -> OpenOptions {
-        let options = self.common.options(ReplicationRole::Replica);
-        let options = following(options, Some(&self.source.source_db), self.source.source_sidecar.as_ref());
+        let options = self.common.options().replication_role(ReplicationRole::Replica);
+        let options = following(options, self.source.source_db.as_ref(), self.source.source_sidecar.as_ref());
         self.windows.apply(self.log.apply(options))
     }
 }
 
-impl ReplicaPromoteArgs {
-    /// In the role of a replica; without a source, in that of a primary, which is fenced until it is promoted.
+impl CopyArgs {
     pub fn options(&self) -> OpenOptions {
-        let role = if self.source_db.is_some() { ReplicationRole::Replica } else { ReplicationRole::Primary };
-        let options = self.log.apply(self.common.options(role));
+        self.node.options().replication_overwrite(self.overwrite)
+    }
+}
+
+impl ReplicaPromoteArgs {
+    /// In the role of a replica.
+    pub fn options(&self) -> OpenOptions {
+        let options = self.log.apply(self.common.options().replication_role(ReplicationRole::Replica));
         following(options, self.source_db.as_ref(), self.source_sidecar.as_ref())
     }
 }
 
 impl ReplicaStatusArgs {
     pub fn options(&self) -> OpenOptions {
-        let options = self.common.options(ReplicationRole::Replica).read_only(true);
+        let options = self.common.options().read_only(true);
         following(options, self.source_db.as_ref(), self.source_sidecar.as_ref())
     }
 }

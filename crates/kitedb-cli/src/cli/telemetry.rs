@@ -1,7 +1,7 @@
 //! Arguments of the commands that bring metrics out. The flags have the names of the push options.
 
 use clap::{Args, ValueEnum};
-use kitedb_core::{OpenOptions, ReplicationRole};
+use kitedb_core::OpenOptions;
 use kitedb_telemetry::{
     DatabaseLabel, OtlpAdaptiveRetryMode, OtlpHttpPushOptions, OtlpResource, OtlpTransport, PrometheusNames,
 };
@@ -236,8 +236,7 @@ impl From<Names> for PrometheusNames {
 impl LookArgs {
     /// Read-only, in whatever role it has.
     pub fn options(&self) -> OpenOptions {
-        let role = if self.source_db.is_some() { ReplicationRole::Replica } else { ReplicationRole::Primary };
-        let options = OpenOptions::new().replication_role(role).create_if_missing(false).read_only(true);
+        let options = OpenOptions::new().create_if_missing(false).read_only(true);
         let options = match &self.sidecar {
             Some(dir) => options.replication_sidecar_path(dir),
             None => options,

@@ -10,7 +10,7 @@ use crate::{
         table::Table,
     },
 };
-use kitedb_core::{CheckReport, Database, Error, ErrorKind, ReplicationRole};
+use kitedb_core::{CheckReport, Database, Error, ErrorKind};
 use serde_json::json;
 use std::{io::Write, time::Instant};
 
@@ -39,7 +39,7 @@ pub fn run(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
 }
 
 fn examine(args: &DatabaseArgs) -> Result<CheckReport, Error> {
-    Database::open(&args.database, args.options(ReplicationRole::Disabled).read_only(true))?.check()
+    Database::open(&args.database, args.options().read_only(true))?.check()
 }
 
 fn document(report: &CheckReport) -> serde_json::Value {

@@ -2,7 +2,7 @@
 
 use super::write_json;
 use crate::{
-    cli::{DatabaseArgs, Format, ImportArgs},
+    cli::{Format, ImportArgs},
     failure::{Failure, Outcome},
     import::{
         Item, csv, edgelist, jsonl,
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 use indicatif::ProgressBar;
-use kitedb_core::{Database, ErrorCode, ErrorKind, ReplicationRole};
+use kitedb_core::{Database, ErrorKind, ReplicationRole};
 use serde_json::json;
 use std::{
     fs::File,
@@ -111,31 +111,21 @@ fn source(args: &ImportArgs) -> String {
     if args.file == Path::new("-") { "standard input".to_owned() } else { clean(&args.file.display().to_string()) }
 }
 
-/// Opens the database in the role that it had last, unless one is asked for: a primary whose commits went past its
-/// log would be lost to its replicas.
+/// Opens the database in the role that it has, unless one is asked for.
 fn open_database(args: &ImportArgs) -> Outcome<Database> {
-    let role = match args.role {
-        Some(role) => role.into(),
-        None => last_role(&args.common)?,
-    };
-    let options = args.log.apply(args.common.options(role)).create_if_missing(true);
-    Ok(Database::open(&args.common.database, options.checkpoint_log_bytes(LOG_BYTES))?)
-}
-
-fn last_role(args: &DatabaseArgs) -> Outcome<ReplicationRole> {
-    let database = match Database::open(&args.database, args.options(ReplicationRole::Primary).read_only(true)) {
-        Err(error) if error.code() == ErrorCode::NotFound => return Ok(ReplicationRole::Disabled),
-        opened => opened?,
-    };
-    if database.replica_replication_status()?.is_some() {
-        let shown = clean(&args.database.display().to_string());
+    let mut options = args.log.apply(args.common.options()).create_if_missing(true);
+    if let Some(role) = args.role {
+        options = options.replication_role(role.into());
+    }
+    let database = Database::open(&args.common.database, options.checkpoint_log_bytes(LOG_BYTES))?;
+    if database.replication_role() == ReplicationRole::Replica {
+        let shown = clean(&args.common.database.display().to_string());
         return Err(Failure::new(format_args!("{shown} is a replica and takes writes only from its source"))
             .hint("write to its primary; `kitedb replica promote` makes this one take writes"));
     }
-    Ok(match database.primary_replication_status()? {
-        Some(_) => ReplicationRole::Primary,
-        None => ReplicationRole::Disabled,
-    })
+    // Before anything is read: whoever may not write learns it now, not after the first batch.
+    drop(database.begin()?);
+    Ok(database)
 }
 
 type Input = Box<dyn Read>;

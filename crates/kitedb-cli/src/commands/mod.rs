@@ -10,6 +10,7 @@ pub mod neighbors;
 pub mod primary;
 pub mod push;
 pub mod replica;
+pub mod role;
 pub mod stats;
 pub mod verify;
 
@@ -19,7 +20,7 @@ use crate::{
     render::style::clean,
 };
 use kitedb_core::{
-    Database, ErrorCode, GraphRead, NodeId, OpenOptions, PropKeyId, ReplicationRole, Result, Value, View,
+    Database, ErrorCode, GraphRead, NodeId, OpenOptions, PropKeyId, Result, Value, View,
 };
 use serde::Serialize;
 use std::{
@@ -31,7 +32,7 @@ use std::{
 
 /// Opens a database so that a process that writes to it is not disturbed.
 fn open_to_read(args: &DatabaseArgs) -> Outcome<Database> {
-    Ok(Database::open(&args.database, args.options(ReplicationRole::Disabled).read_only(true))?)
+    Ok(Database::open(&args.database, args.options().read_only(true))?)
 }
 
 /// Opens a primary or a replica for writing.

@@ -10,7 +10,7 @@ use crate::{
         table::{Left, Right, Table},
     },
 };
-use kitedb_core::{ComparedState, Comparison, Database, Difference, Element, Parting, ReplicationRole, compare};
+use kitedb_core::{ComparedState, Comparison, Database, Difference, Element, Parting, compare};
 use serde_json::{Value as Json, json};
 use std::{
     io::{self, Write},
@@ -33,7 +33,7 @@ pub fn run(args: &VerifyArgs, out: &mut dyn Write) -> Outcome {
 
 fn open(path: &Path, sidecar: Option<&PathBuf>) -> Outcome<Database> {
     let args = DatabaseArgs { database: path.to_owned(), sidecar: sidecar.cloned(), json: false };
-    Ok(Database::open(path, args.options(ReplicationRole::Disabled).read_only(true))?)
+    Ok(Database::open(path, args.options().read_only(true))?)
 }
 
 fn document(args: &VerifyArgs, found: &Comparison) -> Json {

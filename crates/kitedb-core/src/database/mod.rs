@@ -1,5 +1,6 @@
 //! Floor 6: the handle that callers hold, and what all handles to one file in a process share.
 
+mod acts;
 mod bulk;
 mod node;
 mod replication;
@@ -10,7 +11,7 @@ pub use replication::compare;
 pub use weak::WeakDatabase;
 
 use crate::{
-    db::{CheckReport, Engine, OpenOptions, Stats, SyncMode, Transaction, View},
+    db::{CheckReport, Engine, OpenOptions, ReplicationRole, Stats, SyncMode, Transaction, View},
     error::{Error, ErrorCode, Result},
     graph::{LogIndex, Token},
     io::Env,
@@ -211,6 +212,13 @@ impl Database {
     /// Whether the database was opened for reading only.
     pub fn is_read_only(&self) -> bool {
         self.handle.node.engine.options.read_only
+    }
+
+    /// Whether this is a primary whose files were copied or restored since its log was written: it reads, and its operator
+    /// has to say what it is before it writes ([`Database::confirm_moved`], [`Database::detach`]).
+    pub fn is_copied(&self) -> bool {
+        let engine = &self.handle.node.engine;
+        engine.refused.is_some() || (engine.moved.any() && engine.role() == ReplicationRole::Primary)
     }
 
     /// When commits are on the disk.

@@ -3,6 +3,7 @@
 mod check;
 mod checkpoint;
 mod commit;
+mod detach;
 mod difference;
 mod engine;
 mod figures;
@@ -25,6 +26,8 @@ mod transaction;
 mod view;
 
 pub use check::CheckReport;
+pub use detach::Detached;
+pub(crate) use detach::{confirm_moved, detach, env_of};
 pub(crate) use difference::Differences;
 pub use difference::{Difference, Element};
 pub(crate) use engine::Engine;

@@ -397,7 +397,7 @@ impl Engine {
 }
 
 /// Opens the file as it is once the writer's lock is held.
-fn open_for_writing(env: &Env, path: &Path, options: &OpenOptions) -> Result<Store> {
+pub(super) fn open_for_writing(env: &Env, path: &Path, options: &OpenOptions) -> Result<Store> {
     for _ in 0..ATTEMPTS {
         let store = Store::open(env, path, true)?;
         lock_for_writing(env, &store, path, options)?;

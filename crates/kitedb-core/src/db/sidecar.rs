@@ -11,11 +11,14 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
-    io::{Access, OpenMode},
+    io::{Access, Env, OpenMode},
     log::{Control, LogIdentity, writers},
     store::{Hint, LogKind, LogLink, Part},
 };
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
 
 /// What the floors above keep in a sidecar beside the log.
 const BESIDE: [&str; 4] = ["replicas", "source", "source.creating", "bootstrap.progress"];
@@ -128,14 +131,8 @@ impl Engine {
 
     /// Leaves nothing of a sidecar that this open made for a part that the file does not have.
     pub(super) fn unmake_sidecar(&self) {
-        let gone = |name: &&str| match self.env.disk.remove(&self.log_dir.join(name)) {
-            Err(e) => e.kind() == std::io::ErrorKind::NotFound,
-            Ok(()) => true,
-        };
-        let emptied = BESIDE.iter().all(|name| gone(&name));
-        let removed = crate::log::remove(&self.env, &self.log_dir, self.store.file_id(), false);
-        if let (false, _) | (_, Err(_)) = (emptied, removed) {
-            tracing::warn!(sidecar = %self.log_dir.display(), "a sidecar that nobody needs was not removed");
+        if let Err(e) = remove_sidecar(&self.env, &self.log_dir, self.store.file_id()) {
+            tracing::warn!(sidecar = %self.log_dir.display(), "a sidecar that nobody needs was not removed: {e}");
         }
     }
 
@@ -299,4 +296,20 @@ impl Engine {
         self.publish(reached);
         *self.damage.lock() = Some(damage);
     }
+}
+
+/// Removes the sidecar `dir` of the database `file_id`, with all that lies in it. What is not of that database stays.
+pub(super) fn remove_sidecar(env: &Env, dir: &Path, file_id: [u8; 16]) -> Result<()> {
+    match Control::open(&*env.disk, dir, OpenMode::Read) {
+        Ok(Some(control)) => control.expect(file_id)?,
+        _ => return Ok(()),
+    }
+    for name in BESIDE {
+        let path = dir.join(name);
+        match env.disk.remove(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("remove", &path, e)),
+            _ => {}
+        }
+    }
+    crate::log::remove(env, dir, file_id, false)
 }

@@ -84,7 +84,7 @@ impl Control {
     pub fn moved(&self, file: &dyn DiskFile) -> Result<Moved> {
         let Some(known) = self.stamps() else { return Ok(Moved::default()) };
         let now = self.look(file)?;
-        let (log, other) = (differs(&known.0, &now.0), differs(&known.1, &now.1));
+        let (log, other) = (!known.0.fits(&now.0), !known.1.fits(&now.1));
         let moved = Moved { log: log && now.0.stable, file: other && now.1.stable };
         if (log || other) && !moved.any() {
             tracing::warn!(
@@ -111,12 +111,6 @@ impl Control {
     pub fn set_registration(&self, id: [u8; 16]) {
         self.store_id(REGISTRATION, id);
     }
-}
-
-/// Whether both say something, and not the same.
-fn differs(a: &Stamp, b: &Stamp) -> bool {
-    let other = |a: Option<u64>, b: Option<u64>| a.zip(b).is_some_and(|(a, b)| a != b);
-    a.inode != b.inode || other(a.birth_ns, b.birth_ns) || other(a.generation, b.generation)
 }
 
 fn check(words: &[u64; 7]) -> u64 {

@@ -113,13 +113,9 @@ impl Store {
     /// Makes this file another one: with a new id, `history` and no log. Whoever has it open sees what he saw.
     pub fn renew(&self, file_id: [u8; 16], history: Vec<HistoryEntry>, log: LogLink) -> Result<()> {
         let (manifest, runs) = self.snapshot();
-        self.publish(Manifest { history, ..(*manifest).clone() }, runs.to_vec(), log.clone())?;
-        let mut publishing = self.publishing.lock();
-        // Both slots, the one that counts last: a file whose slots named two ids would change with a damaged one.
-        for _ in 0..2 {
-            self.name_as(&mut publishing, file_id, |current| Current { log: log.clone(), ..current })?;
-        }
-        Ok(())
+        self.publish_as(file_id, Manifest { history, ..(*manifest).clone() }, runs.to_vec(), log)?;
+        // The other slot, too: a file whose slots named two ids would be another one with one of them damaged.
+        self.name_as(&mut self.publishing.lock(), file_id, |current| current)
     }
 
     pub(super) fn from_file(file: Arc<dyn DiskFile>, path: &Path, writable: bool) -> Result<Self> {
@@ -209,7 +205,17 @@ impl Store {
 
     /// Makes `runs` (oldest first), `manifest` and `log` the database. After an error nothing has changed for
     /// readers of this store; which of both states the file shows after a crash is then open.
-    pub fn publish(&self, mut manifest: Manifest, runs: Vec<Arc<Run>>, log: LogLink) -> Result<()> {
+    pub fn publish(&self, manifest: Manifest, runs: Vec<Arc<Run>>, log: LogLink) -> Result<()> {
+        self.publish_as(self.file_id, manifest, runs, log)
+    }
+
+    fn publish_as(
+        &self,
+        file_id: [u8; 16],
+        mut manifest: Manifest,
+        runs: Vec<Arc<Run>>,
+        log: LogLink,
+    ) -> Result<()> {
         let mut publishing = self.publishing.lock();
         self.settle(&mut publishing)?;
         manifest.runs = runs.iter().map(|run| run.meta().clone()).collect();
@@ -222,7 +228,7 @@ impl Store {
         self.device.sync(mark)?;
         let place = ManifestPlace { offset, len: bytes.len() as u64, crc: crc32fast::hash(&bytes) };
         let (manifest, lease, runs) = (Arc::new(manifest), Arc::new(lease), Arc::new(runs));
-        self.name(&mut publishing, |current| Current { manifest, place, lease, runs, log, ..current })?;
+        self.name_as(&mut publishing, file_id, |current| Current { manifest, place, lease, runs, log, ..current })?;
         // The file is published; that it stays longer than it must is no failure.
         let _ = self.space.shrink();
         Ok(())

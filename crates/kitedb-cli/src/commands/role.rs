@@ -1,0 +1,69 @@
+//! `kitedb role`: what part a database plays in replication, and what an operator says of a copy.
+
+use super::{clean, write_json};
+use crate::{
+    cli::{RoleArgs, RoleCommand},
+    failure::{Failure, Outcome},
+    render::style::{DIM, GOOD, Styled},
+};
+use kitedb_core::{Database, OpenOptions, io::Env};
+use serde_json::json;
+use std::io::Write;
+
+pub fn run(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
+    match &args.command {
+        None => show(args, out),
+        Some(RoleCommand::Detach) => detach(args, out),
+        Some(RoleCommand::Primary { moved: true }) => confirm_moved(args, out),
+        Some(RoleCommand::Primary { moved: false }) => Err(Failure::usage(
+            "a database becomes a primary when it is opened as one, for example by `kitedb import --role primary`",
+        )
+        .hint("`--moved` says that a copied or restored primary leads in place of the one it was copied from")),
+    }
+}
+
+fn options(args: &RoleArgs) -> OpenOptions {
+    args.common.options().create_if_missing(false)
+}
+
+fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
+    let database = Database::open(&args.common.database, options(args).read_only(true))?;
+    let role = database.replication_role().as_str();
+    let moved = database.is_copied();
+    let name = clean(&args.common.database.display().to_string());
+    if args.common.json {
+        return write_json(out, &json!({ "role": role, "copied": moved }));
+    }
+    let copied = if moved { ", copied or restored: `kitedb role DB primary --moved` or `detach` says what it is" } else { "" };
+    Ok(writeln!(out, "{name}{}", Styled(DIM, format!("  {role}{copied}")))?)
+}
+
+fn detach(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
+    let detached = Database::detach_in(Env::real(), &args.common.database, options(args))?;
+    let last = detached.last_token.map(|token| token.to_string());
+    let former = detached.former_sidecar.map(|dir| dir.display().to_string());
+    if args.common.json {
+        let document = json!({ "role": "disabled", "last_token": last, "missing": detached.missing, "former_sidecar": former });
+        return write_json(out, &document);
+    }
+    let name = clean(&args.common.database.display().to_string());
+    let holds = last.map_or_else(|| "without a commit".to_owned(), |token| format!("as of {token}"));
+    writeln!(out, "{}", Styled(GOOD, format!("{name} is a database of its own, {holds}")))?;
+    if let Some(missing) = detached.missing {
+        writeln!(out, "  what was only in a log is not in it: {}", clean(&missing))?;
+    }
+    if let Some(former) = former {
+        writeln!(out, "{}", Styled(DIM, format!("  the log of what it was stays in {}", clean(&former))))?;
+    }
+    Ok(())
+}
+
+fn confirm_moved(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
+    let epoch = Database::confirm_moved_in(Env::real(), &args.common.database, options(args))?;
+    if args.common.json {
+        return write_json(out, &json!({ "role": "primary", "epoch": epoch }));
+    }
+    let name = clean(&args.common.database.display().to_string());
+    writeln!(out, "{}", Styled(GOOD, format!("{name} leads epoch {epoch}")))?;
+    Ok(writeln!(out, "{}", Styled(DIM, "  the one that it was copied from must not write again"))?)
+}

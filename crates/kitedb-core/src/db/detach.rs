@@ -1,0 +1,122 @@
+//! What an operator says of a file that nobody has open: that it is a database of its own, or that it leads in place of
+//! the one that it was copied from.
+
+use super::{
+    engine::Engine,
+    open::{anchored, open_for_writing},
+    options::{OpenOptions, ReplicationRole},
+    place::{LogPlace, folder_of},
+    places::Places,
+    sidecar::remove_sidecar,
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    graph::{Epoch, LogIndex, Token},
+    io::{Env, FileIdentity},
+    log::Moved,
+    store::{HistoryEntry, LogLink, Part, Store, WRITER_LOCK},
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::AtomicU64,
+};
+
+/// What [`Database::detach`](crate::Database::detach) made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Detached {
+    /// The last commit that it holds; `None`: it holds none.
+    pub last_token: Option<Token>,
+    /// Commits of the database that it was may be missing: they were only in a log that could not be read. This says why.
+    pub missing: Option<String>,
+    /// A log of the database that it was which is another file's, or cannot be told: it stays where it is, here.
+    pub former_sidecar: Option<PathBuf>,
+}
+
+/// Makes the file at the resolved `path` a stand-alone database with a file id and a history of its own.
+pub(crate) fn detach(env: &Env, path: &Path, options: OpenOptions, identity: FileIdentity) -> Result<Detached> {
+    let options = OpenOptions { role: None, read_only: false, ..options };
+    let look = Store::open(env, path, false)?;
+    let (link, places) = (look.log_link(), Places::of(env, path, &options, &look)?);
+    drop(look);
+    let mut missing = places.gone(path, &link).filter(|_| link.open);
+    if link.open && missing.is_none() {
+        // What its log holds goes into the file first, by the same recovery as ever.
+        let engine = Engine::open_for_writing(env.clone(), path.to_owned(), options.clone(), identity, true)?;
+        missing = engine.damage.lock().clone();
+        let folded = if missing.is_some() { Ok(()) } else { engine.checkpoint() };
+        folded.and(engine.close())?;
+    }
+    let store = open_for_writing(env, path, &options)?;
+    let renewed = renew(env, &store);
+    let _ = store.file().unlock(WRITER_LOCK..WRITER_LOCK + 1);
+    let mark = renewed?;
+    let former_sidecar = match &places.sidecar {
+        // Its own, or its own copy: what it held is in the file, and no file of that id is here any more.
+        LogPlace::Here(dir) | LogPlace::Moved(dir, Moved { log: true, .. }) => {
+            remove_sidecar(env, dir, store.file_id()).err().map(|e| {
+                tracing::warn!("the log of a database that was detached was not removed: {e}");
+                dir.clone()
+            })
+        }
+        LogPlace::Moved(dir, _) | LogPlace::Damaged(dir, _) => Some(dir.clone()),
+        LogPlace::Missing(_) | LogPlace::Copied(_) => None,
+    };
+    let last_token = (mark.log_index > LogIndex(0)).then_some(mark);
+    Ok(Detached { last_token, missing: missing.map(|e| e.to_string()), former_sidecar })
+}
+
+fn renew(env: &Env, store: &Store) -> Result<Token> {
+    let manifest = store.manifest();
+    let mark = manifest.checkpoint;
+    let led = manifest.history.last().map_or(mark.epoch, |led| led.epoch.max(mark.epoch));
+    // All that it holds counts as written by the writer that goes on from here: nobody else's history has that one.
+    let history = vec![HistoryEntry { epoch: led, writer_id: env.host.random(), first: LogIndex(1) }];
+    let clean_tail = Some((mark.log_index, mark.digest));
+    let link = LogLink { clean_tail, part: Part::StandAlone, ..LogLink::default() };
+    store.renew(env.host.random(), history, link)?;
+    Ok(Token { epoch: mark.epoch, log_index: mark.log_index })
+}
+
+/// Lets the primary at the resolved `path`, which was copied or restored, lead in place of the one that it was copied
+/// from: with a new epoch and a new writer. Returns that epoch.
+pub(crate) fn confirm_moved(env: &Env, path: &Path, options: OpenOptions, identity: FileIdentity) -> Result<Epoch> {
+    let options = OpenOptions { role: None, read_only: false, ..options };
+    let look = Store::open(env, path, false)?;
+    let places = Places::of(env, path, &options, &look)?;
+    let standing = places.standing(env, &look)?;
+    if places.require_own(path, standing, &look.log_link()).is_ok() {
+        let what = format_args!(
+            "{} is no primary that was copied or restored: as far as can be told, its files are those that its log was \
+             written for",
+            path.display()
+        );
+        return Err(Error::invalid(what));
+    }
+    drop(look);
+    let engine = Engine::open_for_writing(env.clone(), path.to_owned(), options, identity, true)?;
+    let led = lead_anew(&engine);
+    led.and_then(|epoch| engine.close().map(|()| epoch))
+}
+
+fn lead_anew(engine: &Engine) -> Result<Epoch> {
+    if engine.role() != ReplicationRole::Primary {
+        let what = format_args!("{} is not opened in primary role: it is a replica", engine.path.display());
+        return Err(Error::new(ErrorCode::NotPrimary, what));
+    }
+    let lease = AtomicU64::new(engine.epoch().0);
+    let epoch = engine.promote_in_place(&lease)?;
+    if let Some(control) = &engine.sidecar {
+        // Last: who is cut short before it says so once more.
+        control.set_stamps(&**engine.store.file())?;
+    }
+    engine.say_in_header()?;
+    Ok(epoch)
+}
+
+/// `env` with the folder of the file at `path` held by a handle.
+pub(crate) fn env_of(env: &Env, path: &Path) -> Result<Env> {
+    let io = |e| Error::io("open", path, e);
+    let like = env.disk.open(path, crate::io::OpenMode::Read).and_then(|file| file.access()).map_err(io)?;
+    anchored(env, folder_of(path), like).map_err(io)
+}
