@@ -97,10 +97,10 @@ impl DiskFile for SimFile {
     }
 
     fn stamp(&self) -> io::Result<Stamp> {
-        drop(self.disk.live()?);
+        let stable = self.disk.live()?.stable_stamps;
         // Numbers are never given twice, and so can stand for times and generations.
         let generation = (self.mode != OpenMode::Read).then_some(self.inode);
-        Ok(Stamp { inode: self.inode, birth_ns: Some(self.inode), generation, stable: true })
+        Ok(Stamp { inode: self.inode, birth_ns: Some(self.inode), generation, stable })
     }
 
     fn links(&self) -> io::Result<u64> {

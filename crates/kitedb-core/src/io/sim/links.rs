@@ -53,6 +53,24 @@ impl SimDisk {
         tree.rename(from.as_ref(), to.as_ref())
     }
 
+    /// Puts bytes into a file that is there, durable, as a block copy or `rsync --inplace` puts an older state back: the
+    /// file keeps its stamp.
+    pub fn overwrite(&self, path: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
+        let tree = &mut self.state.lock().tree;
+        let inode = tree.find(path.as_ref())?;
+        let contents = tree.contents(inode)?;
+        contents.set_len(bytes.len());
+        contents.write(0, bytes);
+        contents.sync();
+        Ok(())
+    }
+
+    /// Says whether stamps are those of a file system that keeps them ([`Stamp::stable`](crate::io::Stamp::stable)); at
+    /// first they are.
+    pub fn set_stable_stamps(&self, stable: bool) {
+        self.state.lock().stable_stamps = stable;
+    }
+
     /// This handle, but a folder and all in it is reached through what it is now, as [`Disk::anchor`](crate::io::Disk::anchor)
     /// says. Permissions are not simulated.
     pub fn anchored(&self, folder: impl AsRef<Path>) -> io::Result<Self> {
@@ -269,6 +287,22 @@ mod tests {
         disk.write("/f", b"1").unwrap();
         assert_eq!(open(&disk, "/g", OpenMode::ReadWrite).stamp().unwrap(), writable);
         assert!(!open(&disk, "/f", OpenMode::ReadWrite).stamp().unwrap().fits(&writable));
+    }
+
+    #[test]
+    fn a_file_that_is_put_back_in_place_keeps_its_stamp() {
+        let disk = SimDisk::new(1);
+        disk.write("/f", b"older").unwrap();
+        let file = open(&disk, "/f", OpenMode::ReadWrite);
+        let before = file.stamp().unwrap();
+        file.write_at(b"newer state", 0).unwrap();
+        disk.overwrite("/f", b"older").unwrap();
+        assert_eq!(file.stamp().unwrap(), before);
+        assert_eq!(disk.overwrite("/g", b"").unwrap_err().kind(), io::ErrorKind::NotFound);
+        disk.set_stable_stamps(false);
+        let found = disk.restart(LOST);
+        assert_eq!(found.read("/f").unwrap(), b"older");
+        assert!(!open(&found, "/f", OpenMode::ReadWrite).stamp().unwrap().stable);
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub(super) struct State {
     pub(super) faults: Vec<FaultPlan>,
     pub(super) capacity: Option<u64>,
     pub(super) violations: Vec<String>,
+    pub(super) stable_stamps: bool,
     /// Every open file: its number, what it is a file of, and the process that opened it.
     pub(super) open: BTreeMap<u64, (Inode, u64)>,
     next_open: u64,
@@ -55,6 +56,7 @@ impl State {
             faults: Vec::new(),
             capacity: None,
             violations: Vec::new(),
+            stable_stamps: true,
             open: BTreeMap::new(),
             next_open: 0,
             next_process: 1,
@@ -75,6 +77,7 @@ impl State {
             rng,
             capacity: self.capacity,
             violations: self.violations.clone(),
+            stable_stamps: self.stable_stamps,
             trace: self.trace.as_ref().map(|_| Vec::new()),
             ..Self::new(0)
         }
