@@ -1,7 +1,7 @@
 //! What all opens of one file in this process share: its engine, and its part in replication.
 
 use crate::{
-    db::{Engine, OpenOptions, ReplicationRole, default_sidecar, identity_of, is_absent, resolved},
+    db::{Engine, OpenOptions, ReplicationRole, default_sidecar, identity_of, is_absent, resolved, revive},
     error::{Error, ErrorCode, Result},
     io::{Env, FileIdentity},
     log::Control,
@@ -70,6 +70,10 @@ impl Node {
             return Self::assemble(engine, source_env, Place::default());
         }
         let given = given_source(&env, &source_env, &path, &options)?;
+        if options.role == Some(ReplicationRole::Replica) {
+            revive(&env, &path, &options)?;
+        }
+        let is_new = is_absent(&env, &path);
         let identity = identity_of(&env, &path, options.create_if_missing)?;
         let place = place_of(identity);
         let mut current = place.lock();
@@ -89,6 +93,8 @@ impl Node {
         };
         let node = Self::assemble(engine.clone(), source_env, place.clone()).and_then(|node| node.as_opened(given));
         let node = node.inspect_err(|_| engine.give_up())?;
+        // Until it holds something: a bootstrap that is refused leaves nothing.
+        engine.made_file.store(is_new && engine.role() == ReplicationRole::Replica, Ordering::Release);
         node.start_keeper();
         *current = Arc::downgrade(&node);
         Ok(node)
@@ -120,7 +126,7 @@ impl Node {
         if self.engine.role() != ReplicationRole::Replica {
             return Ok(self);
         }
-        let known = remembered(&self.engine.env, &self.engine.log_dir);
+        let known = remembered(&self.engine);
         let paths = match given {
             // A source that is away is a state; one that never was there is a mistake.
             Some(GivenSource { paths, missing: true }) if known.as_ref().is_none_or(|known| known.db != paths.db) => {
@@ -163,7 +169,7 @@ impl Node {
         }
         let given = options.source_db_path.clone();
         let given = given.map(|db| SourcePaths { db, sidecar: options.source_sidecar_path.clone() });
-        let source = given.or_else(|| remembered(&self.engine.env, log_dir));
+        let source = given.or_else(|| remembered(&self.engine));
         look_at_replica(&self.engine, control, replica_id(log_dir), source, &self.source_env).map(Some)
     }
 

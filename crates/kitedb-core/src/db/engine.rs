@@ -45,6 +45,10 @@ pub(crate) struct Engine {
     pub(super) made_sidecar: bool,
     /// Why a file that is opened as a replica, and is none, does not follow.
     pub(super) foreign: Mutex<Option<Error>>,
+    /// Whether it is a primary that was fenced, opened as a replica, and not known to be on its source's history yet.
+    pub(super) on_trial: AtomicBool,
+    /// Whether this open made the file.
+    pub(crate) made_file: AtomicBool,
     /// Why this open only reads, although its caller asked for more.
     pub(crate) refused: Option<Error>,
     /// How the files differ from those that the log remembers: a reader's look at a primary that was copied.
@@ -258,6 +262,9 @@ impl Engine {
         let result = if self.options.read_only { Ok(()) } else { self.close_log() };
         if self.made_sidecar && self.is_foreign() {
             self.unmake_sidecar();
+        }
+        if self.made_file.load(Ordering::Acquire) && self.published() == LogIndex(0) {
+            self.unmake_file();
         }
         if self.is_viewed() {
             self.store.pin_for_views();

@@ -128,7 +128,8 @@ impl Engine {
 
     /// Fails if this file's graph is no replica's and nobody asked for its end.
     pub(crate) fn require_replaceable(&self) -> Result<()> {
-        match self.is_foreign() && !self.options.overwrite {
+        let its_own = self.is_foreign() || self.on_trial.load(Ordering::Acquire);
+        match its_own && !self.options.overwrite {
             true => Err(would_overwrite(&self.path, &self.view())),
             false => Ok(()),
         }
@@ -188,6 +189,7 @@ impl Engine {
         self.published.store(mark.log_index.0, Ordering::SeqCst);
         *self.damage.lock() = None;
         *self.foreign.lock() = None;
+        self.on_trial.store(false, Ordering::Release);
         self.log_failed.store(false, Ordering::Release);
         if let Some(control) = &self.sidecar {
             control.set_current_log(link.id);

@@ -69,7 +69,7 @@ impl Engine {
         }
         let places = Places::of(&env, &path, &options, &store)?;
         let standing = places.standing(&env, &store)?;
-        let (last, asked) = (store.manifest().checkpoint.log_index, options.role.unwrap_or_default());
+        let (last, asked) = (places.last(&env, &store)?, options.role.unwrap_or_default());
         let opening =
             opening(options.role, standing, options.overwrite).ok_or_else(|| mismatch(&path, asked, standing, last))?;
         if opening.role == ReplicationRole::Primary && !accept_moved {
@@ -161,6 +161,8 @@ impl Engine {
             sidecar: None,
             made_sidecar: false,
             foreign: Mutex::new(None),
+            on_trial: AtomicBool::new(false),
+            made_file: AtomicBool::new(false),
             refused: None,
             moved: Moved::default(),
             epoch: AtomicU64::new(commit.epoch.0),
@@ -480,7 +482,7 @@ pub(crate) fn identity_of(env: &Env, path: &Path, create: bool) -> Result<FileId
     env.disk.identity(path).map_err(io)
 }
 
-fn empty_manifest() -> Manifest {
+pub(super) fn empty_manifest() -> Manifest {
     Manifest {
         checkpoint: CheckpointMark { epoch: Epoch(1), ..CheckpointMark::default() },
         next_node_id: 1,

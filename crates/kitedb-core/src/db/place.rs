@@ -3,6 +3,7 @@
 
 use crate::{
     error::{Error, ErrorCode, Result},
+    graph::LogIndex,
     io::{DiskFile, Env, OpenMode},
     log::{Control, LogIdentity, Moved, holds_segments_of},
     store::{LogKind, LogLink},
@@ -165,7 +166,7 @@ impl Search<'_> {
         for dir in self.distinct(places) {
             match self.look_at(&dir) {
                 // A log that was left under the file's old name; not that of the file from which this one was copied.
-                Ok(Candidate::Fits(moved)) if dir != default && moved.file => copied = true,
+                Ok(Candidate::Fits(moved)) if dir != default && moved.file && !moved.log => copied = true,
                 Ok(Candidate::Fits(_)) if self.is_named(&dir)? => fits.push(dir),
                 Ok(Candidate::Damaged(e)) => return Ok(LogPlace::Damaged(dir, e)),
                 Ok(_) => {}
@@ -240,7 +241,7 @@ impl Search<'_> {
 }
 
 /// The error of a log that a file had and that is not there.
-pub(super) fn log_is_gone(path: &Path, dir: &Path, link: &LogLink) -> Error {
+pub(super) fn log_is_gone(path: &Path, dir: &Path, link: &LogLink, in_file: LogIndex) -> Error {
     let (shown, dir) = (path.display(), dir.display());
     let what = match link.clean_tail {
         Some((index, _)) if !link.open => format!(
@@ -250,8 +251,9 @@ pub(super) fn log_is_gone(path: &Path, dir: &Path, link: &LogLink) -> Error {
              --moved`) or stand alone (`kitedb role DB detach`)"
         ),
         _ => format!(
-            "commits of {shown} are only in its log, which should be in {dir} and is not there: put it back, say where \
-             it is (replication_sidecar_path, --sidecar), or open read-only to read what the file holds"
+            "commits after log index {in_file} of {shown} are only in its log, which should be in {dir} and is not there: \
+             put it back, say where it is (replication_sidecar_path, --sidecar), or open read-only to read the state at \
+             log index {in_file}"
         ),
     };
     Error::new(ErrorCode::LogMismatch, what)

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    graph::{Epoch, LogIndex},
+    graph::{Epoch, LogIndex, Token},
     io::{Env, OpenMode},
     log::Control,
     store::{LogKind, LogLink, Part, Store},
@@ -17,6 +17,8 @@ use std::path::Path;
 /// See the [module documentation](self).
 pub(super) struct Places {
     pub sidecar: LogPlace,
+    /// The last commit that the file holds.
+    in_file: LogIndex,
     /// Of a file that has no part in replication; looked for only where the header names it.
     pub private: LogPlace,
 }
@@ -40,11 +42,13 @@ impl Places {
             Err(_) if stand_alone && options.role.is_none_or(|role| role == ReplicationRole::Disabled) => {
                 LogPlace::Missing(super::place::default_sidecar(path))
             }
+            // What a reader does not find, he misses only where the header says that commits are there.
+            Err(e) if options.read_only => LogPlace::Damaged(super::place::default_sidecar(path), e),
             found => found?,
         };
         let named = link.kind == LogKind::Private && link.open;
         let private = if named { search.private()? } else { LogPlace::Missing(wal_dir(path)) };
-        Ok(Self { sidecar, private })
+        Ok(Self { sidecar, private, in_file: store.manifest().checkpoint.log_index })
     }
 
     /// The control file of the sidecar, to be looked at.
@@ -86,6 +90,19 @@ impl Places {
         })
     }
 
+    /// The last commit, as far as it can be told without reading the log.
+    pub fn last(&self, env: &Env, store: &Store) -> Result<Token> {
+        let (link, manifest) = (store.log_link(), store.manifest());
+        let led = manifest.history.last().map_or(manifest.checkpoint.epoch, |led| led.epoch);
+        let in_file = link.clean_tail.map_or(manifest.checkpoint.log_index, |(index, _)| index);
+        let named = link.kind == LogKind::Sidecar && link.open;
+        let in_log = self.control(env)?.filter(|_| named).map(|control| (control.fence(), control.published()));
+        Ok(match in_log {
+            Some((epoch, index)) if index > in_file => Token { epoch, log_index: index },
+            _ => Token { epoch: led, log_index: in_file },
+        })
+    }
+
     /// Fails unless the log of a primary is there, and is its own.
     pub fn require_own(&self, path: &Path, standing: Standing, link: &LogLink) -> Result<()> {
         if matches!(standing, Standing::Unused(_) | Standing::StandAlone) {
@@ -94,7 +111,7 @@ impl Places {
         match &self.sidecar {
             LogPlace::Here(_) | LogPlace::Damaged(..) => Ok(()),
             place @ (LogPlace::Moved(..) | LogPlace::Copied(_)) => Err(files_moved(path, place)),
-            LogPlace::Missing(dir) => Err(log_is_gone(path, dir, link)),
+            LogPlace::Missing(dir) => Err(log_is_gone(path, dir, link, self.in_file)),
         }
     }
 
@@ -118,7 +135,7 @@ impl Places {
     pub fn private_log(&self, path: &Path, link: &LogLink) -> Result<&Path> {
         match &self.private {
             LogPlace::Here(dir) | LogPlace::Moved(dir, _) | LogPlace::Damaged(dir, _) => Ok(dir),
-            LogPlace::Missing(dir) | LogPlace::Copied(dir) => Err(log_is_gone(path, dir, link)),
+            LogPlace::Missing(dir) | LogPlace::Copied(dir) => Err(log_is_gone(path, dir, link, self.in_file)),
         }
     }
 
@@ -126,8 +143,9 @@ impl Places {
     pub fn gone(&self, path: &Path, link: &LogLink) -> Option<Error> {
         let place = if link.kind == LogKind::Private { &self.private } else { &self.sidecar };
         match place {
-            LogPlace::Missing(dir) | LogPlace::Copied(dir) => Some(log_is_gone(path, dir, link)),
-            LogPlace::Here(_) | LogPlace::Moved(..) | LogPlace::Damaged(..) => None,
+            LogPlace::Missing(dir) | LogPlace::Copied(dir) => Some(log_is_gone(path, dir, link, self.in_file)),
+            LogPlace::Damaged(_, e) => Some(e.clone()),
+            LogPlace::Here(_) | LogPlace::Moved(..) => None,
         }
     }
 }

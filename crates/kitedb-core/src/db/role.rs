@@ -3,7 +3,7 @@
 use super::{options::ReplicationRole, read::GraphRead, view::View};
 use crate::{
     error::{Error, ErrorCode},
-    graph::{Epoch, LogIndex},
+    graph::{Epoch, Token},
 };
 use std::path::Path;
 
@@ -50,17 +50,17 @@ pub(crate) fn opening(asked: Option<ReplicationRole>, standing: Standing, overwr
 }
 
 /// Why an open was refused that asked for `asked`.
-pub(crate) fn mismatch(path: &Path, asked: ReplicationRole, standing: Standing, last: LogIndex) -> Error {
+pub(crate) fn mismatch(path: &Path, asked: ReplicationRole, standing: Standing, last: Token) -> Error {
     let shown = path.display();
     let what = match (standing, asked) {
         (Standing::Leads(epoch), ReplicationRole::Replica) => format!(
-            "{shown} is a primary that leads epoch {epoch}, and is not opened as a replica: its commits up to log index \
-             {last} would be given up. To let another node lead, promote that one, which fences this one; to replace \
+            "{shown} is a primary that leads epoch {epoch}, and is not opened as a replica: its commits up to {last} \
+             would be given up. To let another node lead, promote that one, which fences this one; to replace \
              this graph by another one's, ask for that by name (replication_overwrite, --overwrite)"
         ),
         (Standing::Leads(epoch), _) => format!(
-            "{shown} is a primary that leads epoch {epoch}, and is not opened without a part in replication: commits \
-             would go past its log, and its replicas would miss them. Open it without a role, or detach it for good \
+            "{shown} is a primary that leads epoch {epoch}, and is not opened without a part in replication: the \
+             commits after {last} would go past its log, and its replicas would miss them. Open it without a role, or detach it for good \
              (Database::detach, `kitedb role DB detach`)"
         ),
         (Standing::Fenced, _) => format!(
@@ -78,12 +78,12 @@ pub(crate) fn mismatch(path: &Path, asked: ReplicationRole, standing: Standing, 
 }
 
 /// Why a file that is opened as a replica, and is none, does not follow.
-pub(crate) fn foreign(path: &Path, standing: Standing, last: LogIndex) -> Error {
+pub(crate) fn foreign(path: &Path, standing: Standing, last: Token) -> Error {
     let what = if standing == Standing::StandAlone { "a stand-alone database" } else { "a primary that leads" };
     Error::new(
         ErrorCode::NeedsReseed,
         format_args!(
-            "needs reseed: {} is {what}, opened as a replica; its own graph, as of log index {last}, goes only when a \
+            "needs reseed: {} is {what}, opened as a replica; its own graph, as of {last}, goes only when a \
              bootstrap is told to overwrite it",
             path.display()
         ),
@@ -108,6 +108,7 @@ pub(crate) fn would_overwrite(path: &Path, view: &View) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::LogIndex;
 
     #[test]
     fn each_kind_of_file_opens_as_the_table_says() {
@@ -136,12 +137,13 @@ mod tests {
     #[test]
     fn a_refusal_says_what_would_be_given_up_and_what_to_do() {
         for (standing, asked, phrases) in [
-            (Standing::Leads(Epoch(3)), ReplicationRole::Replica, ["epoch 3", "log index 7", "--overwrite"]),
+            (Standing::Leads(Epoch(3)), ReplicationRole::Replica, ["epoch 3", "3:7", "--overwrite"]),
             (Standing::Leads(Epoch(3)), ReplicationRole::Disabled, ["epoch 3", "past its log", "detach"]),
             (Standing::Fenced, ReplicationRole::Disabled, ["took over", "follow", "detach"]),
             (Standing::Replica, ReplicationRole::Disabled, ["a replica", "promote", "detach"]),
         ] {
-            let error = mismatch(Path::new("/a.kitedb"), asked, standing, LogIndex(7));
+            let last = Token { epoch: Epoch(3), log_index: LogIndex(7) };
+            let error = mismatch(Path::new("/a.kitedb"), asked, standing, last);
             assert_eq!(error.code(), ErrorCode::RoleMismatch);
             for phrase in phrases.into_iter().chain(["/a.kitedb"]) {
                 assert!(error.to_string().contains(phrase), "{phrase}: {error}");

@@ -47,7 +47,7 @@ impl Engine {
         let damage = match &places.sidecar {
             LogPlace::Here(_) | LogPlace::Moved(..) => None,
             LogPlace::Damaged(_, e) => Some(e.clone()),
-            LogPlace::Missing(dir) | LogPlace::Copied(dir) if needed => Some(log_is_gone(&self.path, dir, &link)),
+            LogPlace::Missing(_) | LogPlace::Copied(_) if needed => places.gone(&self.path, &link),
             LogPlace::Missing(_) | LogPlace::Copied(_) => None,
         };
         let control = match (&places.sidecar, damage) {
@@ -60,7 +60,8 @@ impl Engine {
             (_, Some(e)) => return Err(e),
             (LogPlace::Here(_) | LogPlace::Moved(..), None) => {
                 let found = Control::open(&*self.env.disk, &self.log_dir, OpenMode::ReadWrite)?;
-                found.ok_or_else(|| log_is_gone(&self.path, &self.log_dir, &link))?
+                let in_file = self.store.manifest().checkpoint.log_index;
+                found.ok_or_else(|| log_is_gone(&self.path, &self.log_dir, &link, in_file))?
             }
             _ => self.make_sidecar(link.kind, standing)?,
         };
@@ -136,6 +137,15 @@ impl Engine {
         }
     }
 
+    /// Leaves nothing of a file that was made for a bootstrap which was refused.
+    pub(super) fn unmake_file(&self) {
+        self.unmake_sidecar();
+        let removed = self.env.disk.remove(&self.path).and_then(|()| self.env.disk.sync_dir(folder_of(&self.path)));
+        if let Err(e) = removed {
+            tracing::warn!(path = %self.path.display(), "a file that nobody needs was not removed: {e}");
+        }
+    }
+
     /// After recovery: finds out who led last, and whether this node may lead.
     pub(super) fn take_up_sidecar(&self) -> Result<()> {
         let Some(control) = &self.sidecar else {
@@ -183,6 +193,10 @@ impl Engine {
         }
         match self.role() {
             ReplicationRole::Replica if control.is_replica() || self.is_foreign() => {}
+            // Another node took over from it. It is a replica of that one again once it is known to be on its history.
+            ReplicationRole::Replica if control.fence_owner() != [0; 16] && commit.last > LogIndex(0) => {
+                self.on_trial.store(true, Ordering::Release);
+            }
             // Durable before the first frame of another writer is in this log: who forgets it would go on as that writer.
             ReplicationRole::Replica => {
                 control.set_replica(true);
@@ -232,6 +246,20 @@ impl Engine {
     pub(super) fn hint(&self) -> Hint {
         // One that is too long was refused at the open.
         Hint::to(&self.log_dir, folder_of(&self.path)).unwrap_or_default()
+    }
+
+    /// A primary that was fenced is found to be on its source's history: from here on it is a replica.
+    pub(crate) fn pass_trial(&self) -> Result<()> {
+        if !self.on_trial.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        if let Some(control) = &self.sidecar {
+            // Durable before the first frame of another writer is in this log.
+            control.set_replica(true);
+            control.sync()?;
+        }
+        self.on_trial.store(false, Ordering::Release);
+        self.say_in_header()
     }
 
     /// Whether it is opened as a replica and is none.

@@ -81,7 +81,11 @@ pub fn remove(env: &Env, dir: &Path, file_id: [u8; 16], keep_control: bool) -> R
         }
     }
     if !others {
-        disk.remove_dir(dir).map_err(io)?;
+        match disk.remove_dir(dir) {
+            // Another folder took its name: the one that was ours is empty, wherever it is.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            removed => removed.map_err(io)?,
+        }
         if let Some(parent) = dir.parent() {
             disk.sync_dir(parent).map_err(io)?;
         }

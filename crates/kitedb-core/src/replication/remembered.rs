@@ -6,9 +6,9 @@
 
 use super::replica::SourcePaths;
 use crate::{
-    db::Engine,
+    db::{Engine, folder_of},
     error::{Error, Result},
-    io::{Env, OpenMode},
+    io::OpenMode,
 };
 use std::{
     ffi::OsString,
@@ -24,9 +24,13 @@ const MAX_LEN: u64 = 64 << 10;
 
 /// Remembers that the replica `engine` follows the source at `paths`, durably.
 pub fn remember(engine: &Engine, paths: &SourcePaths) -> Result<()> {
-    if remembered(&engine.env, &engine.log_dir).as_ref() == Some(paths) {
+    if remembered(engine).as_ref() == Some(paths) {
         return Ok(());
     }
+    // As seen from the folder of the replica's file, so that a folder with both can move.
+    let folder = folder_of(&engine.path);
+    let seen = |path: &Path| path.strip_prefix(folder).unwrap_or(path).to_owned();
+    let paths = &SourcePaths { db: seen(&paths.db), sidecar: paths.sidecar.as_deref().map(seen) };
     let (disk, dir) = (&*engine.env.disk, &engine.log_dir);
     let (path, draft) = (dir.join(NAME), dir.join(DRAFT));
     let write = || {
@@ -43,14 +47,17 @@ pub fn remember(engine: &Engine, paths: &SourcePaths) -> Result<()> {
     write().map_err(|e| Error::io("remember the source in", &path, e))
 }
 
-/// The source that the replica with the sidecar `dir` followed last. `None`: it never followed one, or the file that says
-/// so is damaged; then it has to be named again.
-pub fn remembered(env: &Env, dir: &Path) -> Option<SourcePaths> {
-    let file = env.disk.open(&dir.join(NAME), OpenMode::Read).ok()?;
+/// The source that the replica `engine` followed last. `None`: it never followed one, or the file that says so is damaged;
+/// then it has to be named again.
+pub fn remembered(engine: &Engine) -> Option<SourcePaths> {
+    let file = engine.env.disk.open(&engine.log_dir.join(NAME), OpenMode::Read).ok()?;
     let len = file.len().ok().filter(|len| *len <= MAX_LEN)?;
     let mut bytes = vec![0; usize::try_from(len).ok()?];
     file.read_exact_at(&mut bytes, 0).ok()?;
-    decode(std::str::from_utf8(&bytes).ok()?)
+    let paths = decode(std::str::from_utf8(&bytes).ok()?)?;
+    // Joined to an absolute path, a folder does not matter.
+    let from_here = |path: &Path| folder_of(&engine.path).join(path);
+    Some(SourcePaths { db: from_here(&paths.db), sidecar: paths.sidecar.as_deref().map(from_here) })
 }
 
 fn encode(paths: &SourcePaths) -> String {

@@ -197,6 +197,7 @@ impl Replica {
             let at = At { epoch, writer_id, index, digest };
             let limits = PageLimits { max_frames: max_frames - applied, max_bytes: PAGE_BYTES, through };
             let pulled = source.page(&at, limits)?;
+            self.engine.pass_trial()?;
             self.source_head.store(pulled.head.0, Ordering::Release);
             let before = applied;
             for chunk in pulled.page.chunks {
@@ -265,9 +266,15 @@ impl Replica {
         self.enter(ReplicaState::Bootstrapping);
         let result = self.copy_and_catch_up();
         if let Err(e) = &result {
+            // What is there of a copy that can go on stays.
+            let record = self.engine.log_dir.join(RECORD);
+            if self.engine.env.disk.identity(&record).is_ok() {
+                self.engine.made_file.store(false, Ordering::Release);
+            }
             self.note_failure(e);
             return result;
         }
+        self.engine.made_file.store(false, Ordering::Release);
         self.settle(&mut work, Ok(0)).map(drop)
     }
 

@@ -118,13 +118,13 @@ fn a_file_older_than_its_log_is_refused_as_a_primary() {
         catch_up(&replica);
         db.close().unwrap();
         let newest = a.disk.read(a.db()).unwrap();
-        a.disk.write(a.db(), &backup).unwrap();
+        a.disk.overwrite(a.db(), &backup).unwrap();
         let error = expect_error(a.try_primary(), ErrorCode::LogMismatch, "log index 4");
         assert!(error.to_string().contains("primary.kitedb.replication"), "{error}");
         assert_eq!(graph.expect(&read_only(&a)), 4);
         // The replica is not led astray meanwhile.
         graph.expect_all(&replica);
-        a.disk.write(a.db(), &newest).unwrap();
+        a.disk.overwrite(a.db(), &newest).unwrap();
         let db = a.primary();
         graph.expect_all(&db);
         graph.grow(&db, 2);

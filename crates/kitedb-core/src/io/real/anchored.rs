@@ -189,6 +189,14 @@ impl Disk for AnchoredDisk {
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
         match self.spot(path)? {
+            // A folder cannot be removed through itself: by its name, if that leads to it still.
+            Some(spot) if spot.is_anchor() => {
+                let others = Self { anchors: self.anchors.iter().filter(|a| a.folder != path).cloned().collect() };
+                if others.identity(path)? != self.identity(path)? {
+                    return Err(io::ErrorKind::NotFound.into());
+                }
+                others.remove_dir(path)
+            }
             Some(spot) => Ok(fs::unlinkat(&spot, spot.path, AtFlags::REMOVEDIR)?),
             None => RealDisk.remove_dir(path),
         }

@@ -39,6 +39,13 @@ impl Anchors {
         Ok(start)
     }
 
+    /// These without the one at `path`; `None` if that is no anchor.
+    pub(super) fn without(&self, path: &Path) -> Option<Self> {
+        let path = relative(path);
+        let others: Arc<[_]> = self.0.iter().filter(|(anchor, _)| anchor != path).cloned().collect();
+        (others.len() < self.0.len()).then_some(Self(others))
+    }
+
     /// Whether a path lies under an anchor.
     pub(super) fn hold(&self, path: &Path) -> bool {
         self.0.iter().any(|(anchor, _)| relative(path).starts_with(anchor))

@@ -228,7 +228,16 @@ impl Disk for SimDisk {
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        let start = self.anchors.start(path)?;
+        let mut start = self.anchors.start(path)?;
+        // A folder cannot be removed through itself: by its name, if that leads to it still.
+        let others = self.anchors.without(path);
+        if let Some(others) = &others {
+            let held = start.at;
+            start = others.start(path)?;
+            if self.live()?.tree.find(start)? != held {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+        }
         self.live()?.change_names(path, || format!("remove_dir {}", path.display()), |tree| tree.remove(start, true))
     }
 
