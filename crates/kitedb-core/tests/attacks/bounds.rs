@@ -194,7 +194,7 @@ fn a_hub_is_deleted_as_a_whole() {
     let hub = db
         .transaction(|tx| {
             let (hub, ty) = (tx.create_node(Some("hub"))?, tx.etype_id_or_create("T")?);
-            for n in 0..100_000 {
+            for n in 0..20_000 {
                 let leaf = tx.create_node(None)?;
                 if n % 2 == 0 { tx.add_edge(leaf, ty, hub)? } else { tx.add_edge(hub, ty, leaf)? }
             }
