@@ -13,10 +13,13 @@ mod support_replication;
 mod coming;
 mod stage;
 
+mod bounds;
 mod copies;
+mod damage;
 mod destruction;
 mod fences;
 mod followers;
 mod identity;
 mod modes;
+mod replay;
 mod roles;
