@@ -29,8 +29,8 @@ mod store;
 
 pub use database::{BulkLoader, Database, WeakDatabase, compare};
 pub use db::{
-    CheckReport, Detached, Difference, Element, GraphRead, Latency, LatencyBucket, NameId, NameRef, NewNode, OpenOptions, Page,
-    ReplicationRole, Stats, SyncMode, Transaction, View,
+    CheckReport, Detached, Difference, Element, GraphRead, Latency, LatencyBucket, NameId, NameRef, NewNode,
+    OpenOptions, Page, ReplicationRole, Stats, SyncMode, Transaction, View,
 };
 pub use error::{Error, ErrorCode, ErrorKind, Result};
 pub use graph::{

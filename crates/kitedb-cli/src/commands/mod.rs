@@ -19,9 +19,7 @@ use crate::{
     failure::{EXIT_FAULT, Failure, Outcome},
     render::style::clean,
 };
-use kitedb_core::{
-    Database, ErrorCode, GraphRead, NodeId, OpenOptions, PropKeyId, Result, Value, View,
-};
+use kitedb_core::{Database, ErrorCode, GraphRead, NodeId, OpenOptions, PropKeyId, Result, Value, View};
 use serde::Serialize;
 use std::{
     io::Write,

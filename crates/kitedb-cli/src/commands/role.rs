@@ -34,7 +34,8 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
     if args.common.json {
         return write_json(out, &json!({ "role": role, "copied": moved }));
     }
-    let copied = if moved { ", copied or restored: `kitedb role DB primary --moved` or `detach` says what it is" } else { "" };
+    let copied =
+        if moved { ", copied or restored: `kitedb role DB primary --moved` or `detach` says what it is" } else { "" };
     Ok(writeln!(out, "{name}{}", Styled(DIM, format!("  {role}{copied}")))?)
 }
 
@@ -43,7 +44,8 @@ fn detach(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
     let last = detached.last_token.map(|token| token.to_string());
     let former = detached.former_sidecar.map(|dir| dir.display().to_string());
     if args.common.json {
-        let document = json!({ "role": "disabled", "last_token": last, "missing": detached.missing, "former_sidecar": former });
+        let document =
+            json!({ "role": "disabled", "last_token": last, "missing": detached.missing, "former_sidecar": former });
         return write_json(out, &document);
     }
     let name = clean(&args.common.database.display().to_string());

@@ -38,9 +38,7 @@ fn place_of(identity: FileIdentity) -> Place {
 /// Whether this process has that file open for writing.
 pub(super) fn open_here(identity: FileIdentity) -> bool {
     let place = PLACES.lock().get(&identity).cloned();
-    place.is_some_and(|place| {
-        place.lock().upgrade().is_some_and(|node| !node.engine.closed.load(Ordering::Acquire))
-    })
+    place.is_some_and(|place| place.lock().upgrade().is_some_and(|node| !node.engine.closed.load(Ordering::Acquire)))
 }
 
 /// See the [module documentation](self). Locks are taken in this order: `place`, `opens`, then the engine's.

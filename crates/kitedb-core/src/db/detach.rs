@@ -60,7 +60,7 @@ pub(crate) fn detach(env: &Env, path: &Path, options: OpenOptions, identity: Fil
             })
         }
         LogPlace::Moved(dir, _) | LogPlace::Damaged(dir, _) => Some(dir.clone()),
-        LogPlace::Missing(_) | LogPlace::Copied(_) => None,
+        LogPlace::Missing(_) | LogPlace::Copied(_) | LogPlace::Another(_) => None,
     };
     let last_token = (mark.log_index > LogIndex(0)).then_some(mark);
     Ok(Detached { last_token, missing: missing.map(|e| e.to_string()), former_sidecar })
@@ -104,8 +104,11 @@ fn lead_anew(engine: &Engine) -> Result<Epoch> {
         let what = format_args!("{} is not opened in primary role: it is a replica", engine.path.display());
         return Err(Error::new(ErrorCode::NotPrimary, what));
     }
-    let lease = AtomicU64::new(engine.epoch().0);
-    let epoch = engine.promote_in_place(&lease)?;
+    // A log that was lost is made anew with an epoch of its own.
+    let epoch = match engine.made_sidecar {
+        true => engine.epoch(),
+        false => engine.promote_in_place(&AtomicU64::new(engine.epoch().0))?,
+    };
     if let Some(control) = &engine.sidecar {
         // Last: who is cut short before it says so once more.
         control.set_stamps(&**engine.store.file())?;

@@ -71,6 +71,8 @@ pub(crate) enum LogPlace {
     Damaged(PathBuf, Error),
     /// There is none. One that is to be made, or that is put back, belongs here.
     Missing(PathBuf),
+    /// Another log is here, and the one that the file names is not.
+    Another(PathBuf),
     /// There is none here; what the file names is the log of the file that it was copied from.
     Copied(PathBuf),
 }
@@ -79,9 +81,12 @@ impl LogPlace {
     /// The folder.
     pub fn dir(&self) -> &Path {
         match self {
-            Self::Here(dir) | Self::Moved(dir, _) | Self::Damaged(dir, _) | Self::Missing(dir) | Self::Copied(dir) => {
-                dir
-            }
+            Self::Here(dir)
+            | Self::Moved(dir, _)
+            | Self::Damaged(dir, _)
+            | Self::Missing(dir)
+            | Self::Another(dir)
+            | Self::Copied(dir) => dir,
         }
     }
 }
@@ -162,14 +167,15 @@ impl Search<'_> {
     pub fn private(&self) -> Result<LogPlace> {
         let default = wal_dir(self.path);
         let places: Vec<PathBuf> = [Some(default.clone()), self.hint(LogKind::Private)].into_iter().flatten().collect();
-        let (mut fits, mut copied) = (Vec::new(), false);
+        let (mut fits, mut copied, mut another) = (Vec::new(), false, None);
         for dir in self.distinct(places) {
             match self.look_at(&dir) {
                 // A log that was left under the file's old name; not that of the file from which this one was copied.
                 Ok(Candidate::Fits(moved)) if dir != default && moved.file && !moved.log => copied = true,
                 Ok(Candidate::Fits(_)) if self.is_named(&dir)? => fits.push(dir),
                 Ok(Candidate::Damaged(e)) => return Ok(LogPlace::Damaged(dir, e)),
-                Ok(_) => {}
+                Ok(Candidate::Empty) => {}
+                Ok(Candidate::Fits(_) | Candidate::Foreign) => another = Some(dir),
                 Err(e) => return Ok(LogPlace::Damaged(dir, e)),
             }
         }
@@ -181,8 +187,11 @@ impl Search<'_> {
                 self.path.display()
             ))),
             (Some(dir), None) => Ok(LogPlace::Here(dir)),
-            _ if copied => Ok(LogPlace::Copied(default)),
-            _ => Ok(LogPlace::Missing(default)),
+            _ => Ok(match another {
+                Some(dir) => LogPlace::Another(dir),
+                None if copied => LogPlace::Copied(default),
+                None => LogPlace::Missing(default),
+            }),
         }
     }
 
@@ -241,17 +250,18 @@ impl Search<'_> {
 }
 
 /// The error of a log that a file had and that is not there.
-pub(super) fn log_is_gone(path: &Path, dir: &Path, link: &LogLink, in_file: LogIndex) -> Error {
-    let (shown, dir) = (path.display(), dir.display());
+pub(super) fn log_is_gone(path: &Path, place: &LogPlace, link: &LogLink, in_file: LogIndex) -> Error {
+    let (shown, dir) = (path.display(), place.dir().display());
+    let there = if let LogPlace::Another(_) = place { "the log there is another one" } else { "it is not there" };
     let what = match link.clean_tail {
         Some((index, _)) if !link.open => format!(
-            "the log of {shown} should be in {dir}, and is not there. The file holds every commit up to log index \
+            "the log of {shown} should be in {dir}, and {there}. The file holds every commit up to log index \
              {index}; who may have taken over from it, only the log knows. Put the log back, say where it is \
              (replication_sidecar_path, --sidecar), or, if it is lost, let it lead anew (`kitedb role DB primary \
              --moved`) or stand alone (`kitedb role DB detach`)"
         ),
         _ => format!(
-            "commits after log index {in_file} of {shown} are only in its log, which should be in {dir} and is not there: \
+            "commits after log index {in_file} of {shown} are only in its log, which should be in {dir}, and {there}: \
              put it back, say where it is (replication_sidecar_path, --sidecar), or open read-only to read the state at \
              log index {in_file}"
         ),

@@ -111,7 +111,7 @@ impl Places {
         match &self.sidecar {
             LogPlace::Here(_) | LogPlace::Damaged(..) => Ok(()),
             place @ (LogPlace::Moved(..) | LogPlace::Copied(_)) => Err(files_moved(path, place)),
-            LogPlace::Missing(dir) => Err(log_is_gone(path, dir, link, self.in_file)),
+            place => Err(log_is_gone(path, place, link, self.in_file)),
         }
     }
 
@@ -135,7 +135,7 @@ impl Places {
     pub fn private_log(&self, path: &Path, link: &LogLink) -> Result<&Path> {
         match &self.private {
             LogPlace::Here(dir) | LogPlace::Moved(dir, _) | LogPlace::Damaged(dir, _) => Ok(dir),
-            LogPlace::Missing(dir) | LogPlace::Copied(dir) => Err(log_is_gone(path, dir, link, self.in_file)),
+            place => Err(log_is_gone(path, place, link, self.in_file)),
         }
     }
 
@@ -143,9 +143,9 @@ impl Places {
     pub fn gone(&self, path: &Path, link: &LogLink) -> Option<Error> {
         let place = if link.kind == LogKind::Private { &self.private } else { &self.sidecar };
         match place {
-            LogPlace::Missing(dir) | LogPlace::Copied(dir) => Some(log_is_gone(path, dir, link, self.in_file)),
             LogPlace::Damaged(_, e) => Some(e.clone()),
             LogPlace::Here(_) | LogPlace::Moved(..) => None,
+            place => Some(log_is_gone(path, place, link, self.in_file)),
         }
     }
 }

@@ -28,10 +28,11 @@ impl Engine {
     /// replica, which can be reseeded.
     pub(super) fn open_sidecar(&mut self, places: &Places, standing: Standing, accept_moved: bool) -> Result<()> {
         let role = self.role();
-        if role == ReplicationRole::Disabled {
-            return self.hold_log_dir();
-        }
         let link = self.store.log_link();
+        if role == ReplicationRole::Disabled {
+            // One that is not named is cleared away by the first commit, which makes another.
+            return if link.kind == LogKind::Private && link.open { self.hold_log_dir() } else { Ok(()) };
+        }
         if Hint::to(&self.log_dir, folder_of(&self.path)).is_none() {
             let what = format_args!(
                 "the path of the replication sidecar {} is longer than a file can remember ({} bytes): choose a \
@@ -47,8 +48,8 @@ impl Engine {
         let damage = match &places.sidecar {
             LogPlace::Here(_) | LogPlace::Moved(..) => None,
             LogPlace::Damaged(_, e) => Some(e.clone()),
-            LogPlace::Missing(_) | LogPlace::Copied(_) if needed => places.gone(&self.path, &link),
-            LogPlace::Missing(_) | LogPlace::Copied(_) => None,
+            _ if needed => places.gone(&self.path, &link),
+            LogPlace::Missing(_) | LogPlace::Copied(_) | LogPlace::Another(_) => None,
         };
         let control = match (&places.sidecar, damage) {
             // A replica always opens, so that it can be reseeded. What it was to follow, its folder tells still.
@@ -61,7 +62,7 @@ impl Engine {
             (LogPlace::Here(_) | LogPlace::Moved(..), None) => {
                 let found = Control::open(&*self.env.disk, &self.log_dir, OpenMode::ReadWrite)?;
                 let in_file = self.store.manifest().checkpoint.log_index;
-                found.ok_or_else(|| log_is_gone(&self.path, &self.log_dir, &link, in_file))?
+                found.ok_or_else(|| log_is_gone(&self.path, &places.sidecar, &link, in_file))?
             }
             _ => self.make_sidecar(link.kind, standing)?,
         };
@@ -75,7 +76,8 @@ impl Engine {
             return Err(Error::new(ErrorCode::Locked, what));
         }
         let moved = control.moved(&**self.store.file())?;
-        if matches!(standing, Standing::Unused(_)) && role == ReplicationRole::Primary && control.is_replica() {
+        let never_was = matches!(standing, Standing::Unused(_) | Standing::StandAlone);
+        if never_was && role == ReplicationRole::Primary && control.is_replica() {
             // It was to be a replica, and never was one.
             control.set_replica(false);
         }

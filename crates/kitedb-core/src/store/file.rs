@@ -209,13 +209,7 @@ impl Store {
         self.publish_as(self.file_id, manifest, runs, log)
     }
 
-    fn publish_as(
-        &self,
-        file_id: [u8; 16],
-        mut manifest: Manifest,
-        runs: Vec<Arc<Run>>,
-        log: LogLink,
-    ) -> Result<()> {
+    fn publish_as(&self, file_id: [u8; 16], mut manifest: Manifest, runs: Vec<Arc<Run>>, log: LogLink) -> Result<()> {
         let mut publishing = self.publishing.lock();
         self.settle(&mut publishing)?;
         manifest.runs = runs.iter().map(|run| run.meta().clone()).collect();

@@ -290,15 +290,16 @@ fn opening_and_closing_writes_no_frame() {
     assert_eq!(frames(&segments(&machine)), before);
 }
 
-/// A log that was left while another role went on without it is not the one that goes on.
+/// A primary that was made a database of its own, and led again, is another one to who followed it.
 #[test]
-fn a_log_that_another_role_went_on_without_counts_no_more() {
+fn the_log_of_what_was_detached_counts_no_more() {
     let (a, b) = (Machine::new("primary", 1, SyncMode::Full), Machine::new("replica", 2, SyncMode::Full));
     let (primary, mut graph) = (a.primary(), Graph::new(1));
     graph.grow(&primary, 6);
     let replica = b.replica_of(&a);
     catch_up(&replica);
     primary.close().unwrap();
+    kitedb_core::Database::detach_in(a.env(), a.db(), a.options(ReplicationRole::Primary)).unwrap();
     let alone = a.open(a.options(ReplicationRole::Disabled)).unwrap();
     graph.grow(&alone, 2);
     alone.close().unwrap();

@@ -113,7 +113,7 @@ fn options_of_another_role_are_taken_without_complaint() {
             .replication_fail_after_append_for_testing(100)
     };
     let mut graph = Graph::new(1);
-    for role in [ReplicationRole::Primary, ReplicationRole::Disabled] {
+    for role in [ReplicationRole::Disabled, ReplicationRole::Primary] {
         let db = machine.open(options(role)).unwrap();
         graph.grow(&db, 3);
         graph.expect_all(&db);

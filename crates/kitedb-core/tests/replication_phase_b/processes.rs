@@ -95,7 +95,8 @@ fn a_process_that_is_killed_gives_its_lock_back_and_what_it_acknowledged_stays()
         assert_eq!((status.epoch, status.head_log_index, status.fenced), (2, 21, false));
         assert_eq!(commit(&db).unwrap().to_string(), "2:22");
         db.close().unwrap();
-        let db = Database::open(folder.path("primary"), OpenOptions::new().replication_role(ReplicationRole::Disabled));
+        // Nothing said, it is what it was.
+        let db = Database::open(folder.path("primary"), OpenOptions::new());
         assert_eq!(commit(&db.unwrap()).unwrap().to_string(), "2:23");
     }
 }

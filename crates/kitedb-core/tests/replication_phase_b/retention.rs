@@ -41,10 +41,8 @@ fn it_goes_when_asked_for_and_the_floor_says_what_is_there() {
     assert_eq!((outcome.pruned_segments, outcome.retained_floor), (1, 4));
     graph.expect_all(&db);
     // Nothing that recovery needs went.
-    for role in [ReplicationRole::Primary, ReplicationRole::Disabled] {
-        let killed = machine.restart(kitedb_core::io::sim::Crash::Kill);
-        graph.expect_all(&killed.open(killed.options(role)).unwrap());
-    }
+    let killed = machine.restart(kitedb_core::io::sim::Crash::Kill);
+    graph.expect_all(&killed.primary());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The same database in one role after another: every commit stays, and indexes go on.
 
 use crate::{
+    support::world::stepped,
     support_process::code,
     support_replication::{CRASHES, Graph, MODES, Machine, catch_up, primary_status, replica_status},
 };
@@ -48,72 +49,81 @@ fn through_roles(mode: SyncMode) {
     for (seed, end) in (1..).zip(ends) {
         for first in [ReplicationRole::Disabled, ReplicationRole::Primary] {
             for second in ROLES {
-                'roles: for third in ROLES {
-                    let what = format!("{mode:?}, {end:?}: {first:?}, {second:?}, {third:?}");
-                    let source = Machine::new("source", 50, SyncMode::Full);
-                    let (of_source, mut at_source) = (source.primary(), Graph::new(50));
-                    at_source.grow(&of_source, 30);
-                    let mut machine = Machine::new("node", seed, mode);
-                    let mut graph = Graph::new(seed);
-                    let mut followed = false;
-                    for (nth, role) in [first, second, third].into_iter().enumerate() {
-                        let db = open(&machine, &source, role);
-                        if nth > 0 {
-                            settle(&db, &mut graph, keeps_all(mode, end));
-                        }
-                        if role == ReplicationRole::Replica && graph.head() == 0 {
-                            // It lost all that it had, so it may follow anyone.
-                            continue 'roles;
-                        }
-                        let fenced = role == ReplicationRole::Primary && primary_status(&db).fenced;
-                        match role {
-                            ReplicationRole::Replica => {
-                                // What it holds is no part of its source's history.
-                                assert_eq!(code(db.replica_catch_up_once(5)), ErrorCode::NeedsReseed, "{what}");
-                                assert!(replica_status(&db).needs_reseed);
-                                assert_eq!(code(db.begin()), ErrorCode::ReplicaReadOnly);
-                                followed = true;
-                            }
-                            // Who was a replica leads only once he is promoted.
-                            ReplicationRole::Primary if followed => {
-                                assert!(fenced, "{what}");
-                                assert_eq!(code(graph.try_commit(&db)), ErrorCode::StalePrimary, "{what}");
-                                db.primary_promote_to_next_epoch().unwrap();
-                                graph.grow(&db, 4);
-                            }
-                            _ => {
-                                assert!(!fenced, "{what}");
-                                graph.grow(&db, 4);
-                                if nth == 1 {
-                                    db.checkpoint().unwrap();
-                                    graph.grow(&db, 2);
-                                }
-                            }
-                        }
-                        graph.expect(&db);
-                        match end {
-                            End::Close => db.close().unwrap(),
-                            End::Crash(crash) => {
-                                machine.expect_no_violations();
-                                machine = machine.restart(crash);
-                                drop(db);
-                            }
-                        }
-                    }
-                    let db = open(&machine, &source, third);
-                    settle(&db, &mut graph, keeps_all(mode, end));
-                    // Whatever it holds, it can be made a copy of its source.
-                    if third == ReplicationRole::Replica {
-                        db.replica_reseed_from_snapshot().unwrap();
-                        catch_up(&db);
-                        at_source.expect_all(&db);
-                    }
-                    db.close().unwrap();
-                    machine.expect_no_violations();
+                for third in ROLES {
+                    through(
+                        &format!("{mode:?}, {end:?}: {first:?}, {second:?}, {third:?}"),
+                        seed,
+                        mode,
+                        end,
+                        [first, second, third],
+                    );
                 }
             }
         }
     }
+}
+
+fn through(what: &str, seed: u64, mode: SyncMode, end: End, roles: [ReplicationRole; 3]) {
+    let source = Machine::new("source", 50, SyncMode::Full);
+    let (of_source, mut at_source) = (source.primary(), Graph::new(50));
+    at_source.grow(&of_source, 30);
+    let mut machine = Machine::new("node", seed, mode);
+    let mut graph = Graph::new(seed);
+    // What the file is by now: a primary once a commit was made as one.
+    let mut leads = false;
+    for (nth, role) in roles.into_iter().enumerate() {
+        if leads && role != ReplicationRole::Primary {
+            let refused = match role {
+                ReplicationRole::Replica => machine.try_replica_of(&source),
+                role => machine.open(machine.options(role)),
+            };
+            assert_eq!(code(refused), ErrorCode::RoleMismatch, "{what}");
+            continue;
+        }
+        let db = open(&machine, &source, role);
+        if nth > 0 {
+            settle(&db, &mut graph, keeps_all(mode, end));
+        }
+        if nth > 0 && graph.head() == 0 {
+            // It lost all that it had, so it may be anything.
+            return;
+        }
+        if role == ReplicationRole::Replica {
+            // What it holds is no part of its source's history, and stays.
+            assert_eq!(code(db.replica_catch_up_once(5)), ErrorCode::NeedsReseed, "{what}");
+            assert!(replica_status(&db).needs_reseed);
+            assert_eq!(code(db.begin()), ErrorCode::ReplicaReadOnly);
+            assert_eq!(code(db.replica_reseed_from_snapshot()), ErrorCode::WouldOverwrite, "{what}");
+        } else {
+            assert!(role == ReplicationRole::Disabled || !primary_status(&db).fenced, "{what}");
+            graph.grow(&db, 4);
+            leads |= role == ReplicationRole::Primary;
+            if nth == 1 {
+                db.checkpoint().unwrap();
+                graph.grow(&db, 2);
+            }
+        }
+        graph.expect(&db);
+        match end {
+            End::Close => db.close().unwrap(),
+            End::Crash(crash) => {
+                machine.expect_no_violations();
+                machine = machine.restart(crash);
+                drop(db);
+            }
+        }
+    }
+    // Nothing said, it is what it was; whatever it holds, it can be made a copy of another one, if that is asked for.
+    let db = machine.open(stepped(mode)).unwrap();
+    settle(&db, &mut graph, keeps_all(mode, end));
+    assert!(graph.head() == 0 || (db.replication_role() == ReplicationRole::Primary) == leads, "{what}");
+    db.close().unwrap();
+    let db = machine.open_replica_of(&source, machine.following(&source).replication_overwrite(true)).unwrap();
+    db.replica_reseed_from_snapshot().unwrap();
+    catch_up(&db);
+    at_source.expect_all(&db);
+    db.close().unwrap();
+    machine.expect_no_violations();
 }
 
 #[test]
@@ -142,11 +152,13 @@ fn a_role_leaves_its_log_where_it_belongs() {
     db.close().unwrap();
     let with_sidecar = paths();
     assert!(with_sidecar.iter().all(|p| p == "/node.kitedb" || p.starts_with("/node.kitedb.replication/")));
+    Database::detach_in(machine.env(), machine.db(), machine.options(ReplicationRole::Disabled)).unwrap();
+    assert_eq!(paths(), ["/node.kitedb"]);
     let db = machine.open(machine.options(ReplicationRole::Disabled)).unwrap();
     graph.grow(&db, 3);
     assert!(paths().iter().any(|p| p.starts_with("/node.kitedb-wal/")));
     db.close().unwrap();
-    assert!(!paths().iter().any(|p| p.starts_with("/node.kitedb-wal")));
+    assert_eq!(paths(), ["/node.kitedb"]);
     let db = machine.primary();
     graph.expect_all(&db);
     graph.grow(&db, 3);

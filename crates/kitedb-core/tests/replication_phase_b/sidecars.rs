@@ -41,10 +41,16 @@ fn a_sidecar_removed_from_a_closed_database_takes_no_commit_with_it() {
         catch_up(&replica);
         db.close().unwrap();
         remove(&a, &a.sidecar());
+        // With the sidecar went its fence: who may have taken over cannot be told.
+        let error = expect_error(a.try_primary(), ErrorCode::LogMismatch, "primary.kitedb.replication");
+        assert!(error.to_string().contains("--moved"), "what to do: {error}");
+        assert!(!a.disk.is_dir(&a.sidecar()), "no empty log is made for a file that had one");
+        graph.expect_all(&read_only(&a));
+        // If it is lost for good, another epoch begins.
+        assert_eq!(Database::confirm_moved_in(a.env(), a.db(), a.options(ReplicationRole::Primary)).unwrap(), 2);
         let db = a.primary();
         graph.expect_all(&db);
         let status = primary_status(&db);
-        // With the sidecar went its fence: who may have taken over cannot be told, so another epoch begins.
         assert_eq!((status.head_log_index, status.retained_floor, status.epoch), (6, 7, 2));
         let last = graph.commit(&db);
         assert_eq!((last.epoch.0, last.log_index.0), (2, 7));
@@ -69,8 +75,12 @@ fn a_sidecar_removed_from_a_database_that_was_killed_is_missed() {
         let log = files(&machine, &machine.sidecar());
         remove(&machine, &machine.sidecar());
         for role in [ReplicationRole::Primary, ReplicationRole::Disabled] {
-            let error =
-                expect_error(machine.open(machine.options(role)), ErrorCode::LogMismatch, "commits after log index 3");
+            let refused = machine.open(machine.options(role));
+            if role == ReplicationRole::Disabled {
+                expect_error(refused, ErrorCode::RoleMismatch, "a primary that leads");
+                continue;
+            }
+            let error = expect_error(refused, ErrorCode::LogMismatch, "commits after log index 3");
             assert!(error.to_string().contains("primary.kitedb.replication"), "where they should be: {error}");
         }
         // Older data can be read.
@@ -79,10 +89,16 @@ fn a_sidecar_removed_from_a_database_that_was_killed_is_missed() {
         if machine.disk.is_dir(&machine.sidecar()) {
             remove(&machine, &machine.sidecar());
         }
+        machine.disk.create_dir(&machine.sidecar()).unwrap();
         for (path, bytes) in &log {
             machine.disk.write(path, bytes).unwrap();
         }
+        // What was put back is a copy.
         graph.expect_all(&machine.primary());
+        Database::confirm_moved_in(machine.env(), machine.db(), machine.options(ReplicationRole::Primary)).unwrap();
+        let db = machine.primary();
+        graph.expect_all(&db);
+        graph.commit(&db);
     }
 }
 
@@ -101,6 +117,7 @@ fn a_sidecar_of_another_database_is_refused() {
     // It is not touched either.
     put_back(&b, &b.sidecar(), &files(&a, &a.sidecar()));
     other.expect_all(&b.primary());
+    assert!(b.primary().is_copied(), "what was put back is a copy");
 }
 
 /// A backup of the file alone, put back: the log knows better.
@@ -148,6 +165,7 @@ fn a_sidecar_older_than_its_file_takes_no_commit_with_it() {
         catch_up(&replica);
         db.close().unwrap();
         put_back(&a, &a.sidecar(), &old);
+        Database::confirm_moved_in(a.env(), a.db(), a.options(ReplicationRole::Primary)).unwrap();
         let db = a.primary();
         graph.expect_all(&db);
         graph.grow(&db, 3);
@@ -159,7 +177,7 @@ fn a_sidecar_older_than_its_file_takes_no_commit_with_it() {
     }
 }
 
-/// A copy of the file is another database as soon as it is written to; the log stays with the original.
+/// A copy of the file reads, and becomes another database once its operator says so; the log stays with the original.
 #[test]
 fn a_copied_file_does_not_take_the_originals_log() {
     let machine = Machine::new("primary", 1, SyncMode::Full);
@@ -170,6 +188,10 @@ fn a_copied_file_does_not_take_the_originals_log() {
     let copy = Database::open_in(machine.env(), "/copy.kitedb", machine.options(ReplicationRole::Primary)).unwrap();
     let mut of_copy = graph.clone();
     of_copy.expect_all(&copy);
+    expect_error(copy.begin(), ErrorCode::FilesMoved, "detach");
+    drop(copy);
+    Database::detach_in(machine.env(), "/copy.kitedb", machine.options(ReplicationRole::Primary)).unwrap();
+    let copy = Database::open_in(machine.env(), "/copy.kitedb", machine.options(ReplicationRole::Primary)).unwrap();
     of_copy.grow(&copy, 3);
     let db = machine.primary();
     graph.grow(&db, 2);

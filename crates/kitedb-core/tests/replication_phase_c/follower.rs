@@ -161,8 +161,8 @@ fn close_ends_it() {
         expect_error(other.replica_catch_up_once(1), ErrorCode::Closed, "closed");
         expect_error(other.start_follower(only_woken()), ErrorCode::Closed, "closed");
         drop(other);
-        // Nothing of it is left: the file can be opened in another role.
-        let options = primary_options(SyncMode::Off).replication_role(ReplicationRole::Disabled);
+        // Nothing of it is left: the file can be opened otherwise.
+        let options = primary_options(SyncMode::Full);
         Database::open(folder.path("replica"), options).unwrap();
     }
 }
@@ -181,7 +181,7 @@ fn dropping_the_last_handle_ends_it() {
     let token = commit_item(&primary, "w", 2).unwrap();
     assert!(second.wait_for_token(token, 30_000).unwrap());
     drop(second);
-    let options = primary_options(SyncMode::Off).replication_role(ReplicationRole::Disabled);
+    let options = primary_options(SyncMode::Full);
     Database::open(folder.path("replica"), options).unwrap();
 }
 
