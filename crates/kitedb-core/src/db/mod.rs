@@ -31,7 +31,7 @@ pub use name::{NameId, NameRef};
 pub(crate) use open::{checked_path, identity_of};
 pub use options::{OpenOptions, ReplicationRole, SyncMode};
 pub(crate) use options::{RetentionOptions, default_sidecar};
-pub(crate) use promote::FenceLock;
+pub(crate) use promote::HeldFence;
 pub use read::{GraphRead, Page};
 pub use stats::Stats;
 pub use transaction::{NewNode, Transaction};

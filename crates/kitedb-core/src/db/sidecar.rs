@@ -1,6 +1,6 @@
 //! What a sidecar says when a database is opened: who led last, and whether this node may lead.
 
-use super::{engine::Engine, open::merge_history, options::ReplicationRole};
+use super::{engine::Engine, open::merge_history, options::ReplicationRole, promote::FenceLock};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
@@ -25,6 +25,10 @@ impl Engine {
         let needed = link.kind == LogKind::Sidecar && link.open;
         let found = Control::open(disk, &dir, OpenMode::ReadWrite).and_then(|found| match found {
             None if needed => Err(no_control(&dir, self.store.manifest().checkpoint.log_index)),
+            Some(control) if control.expect(file_id).is_ok() => {
+                FenceLock::take(&control).and_then(|_fence| control.settle_fence())?;
+                Ok(Some(control))
+            }
             found => Ok(found),
         });
         let found = match found {
@@ -51,8 +55,7 @@ impl Engine {
                     (commit.epoch, commit.writer_id) = (Epoch(commit.epoch.0 + 1), self.env.host.random());
                 }
                 let control = Control::create(disk, &dir, log, self.env.host.random(), commit.epoch)?;
-                control.set_replica(self.options.role == ReplicationRole::Replica);
-                control.sync()?;
+                control.set_replica(self.options.role == ReplicationRole::Replica)?;
                 disk.sync_dir(&dir).map_err(io)?;
                 if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
                     disk.sync_dir(parent).map_err(io)?;
@@ -110,33 +113,30 @@ impl Engine {
             // A log that the file does not name ended before commits that were made in another role: nobody must take
             // it for the one that goes on.
             if control.current_log().log_id != link.id {
-                if control.fence_owner() == [0; 16] {
+                if control.fence()?.moved_by.is_none() {
                     // Nor for one that ended where an epoch of the log before it did. What another node fenced has ended.
-                    control.clear_end();
+                    control.clear_end()?;
                 }
                 control.set_current_log(link.id);
                 control.sync()?;
             }
         }
+        let fence = control.fence()?;
         match self.role() {
-            ReplicationRole::Replica if control.is_replica() => {}
             // Durable before the first frame of another writer is in this log: who forgets it would go on as that writer.
-            ReplicationRole::Replica => {
-                control.set_replica(true);
-                control.sync()?;
-            }
-            _ if control.is_replica() || control.fence_owner() != [0; 16] => {
+            ReplicationRole::Replica => control.set_replica(true)?,
+            _ if fence.follows || fence.moved_by.is_some() => {
                 self.fenced.store(true, Ordering::Release);
             }
-            _ if control.fence() > commit.epoch => {
+            _ if fence.epoch > commit.epoch => {
                 // A promotion ended before it had begun its epoch: complete it with the first commit.
-                (commit.epoch, commit.writer_id) = (control.fence(), self.env.host.random());
+                (commit.epoch, commit.writer_id) = (fence.epoch, self.env.host.random());
             }
-            _ if control.fence() < commit.epoch => control.set_fence(commit.epoch)?,
+            _ if fence.epoch < commit.epoch => control.set_fence(commit.epoch)?,
             _ => {}
         }
         control.begin_session(&*self.env.host, commit.last);
-        self.epoch.store(commit.epoch.0, Ordering::Release);
+        self.epoch.store(self.known_epoch(&commit, control).0, Ordering::Release);
         Ok(())
     }
 
@@ -152,10 +152,14 @@ impl Engine {
         };
         let Some(control) = control else { return Ok(()) };
         control.expect(self.store.file_id()).map_err(|e| e.context("replication sidecar"))?;
-        self.set_role(if control.is_replica() { ReplicationRole::Replica } else { ReplicationRole::Primary });
-        let fenced = control.fence_owner() != [0; 16];
+        let fence = match control.fence() {
+            Err(e) if e.code() == ErrorCode::Corrupt => return Ok(()),
+            fence => fence?,
+        };
+        self.set_role(if fence.follows { ReplicationRole::Replica } else { ReplicationRole::Primary });
+        let fenced = fence.moved_by.is_some();
         self.fenced.store(fenced, Ordering::Release);
-        let leads = control.fence().0;
+        let leads = fence.epoch.0;
         self.epoch.store(if fenced { leads.saturating_sub(1) } else { leads }, Ordering::Release);
         self.sidecar = Some(Arc::new(control));
         Ok(())

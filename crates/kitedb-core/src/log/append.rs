@@ -164,6 +164,11 @@ impl Appender {
         self.segment.header.writer_id
     }
 
+    /// Whether `writer_id` began the epoch of the next frame, and nothing was appended in it yet.
+    pub fn is_unused_by(&self, writer_id: WriterId) -> bool {
+        self.segment.header.writer_id == writer_id && self.last < self.segment.header.first
+    }
+
     /// Bytes that this appender has written, marks and zeros ahead included.
     pub fn written_bytes(&self) -> u64 {
         self.written_bytes
@@ -331,7 +336,12 @@ impl Appender {
         self.segment.file.sync_data().map_err(|e| {
             self.sync.fail();
             self.control.set_sync_failed(true);
-            GroupSync::failure(Some(Error::io("sync", &self.segment.path, e)))
+            let cause = Error::io("sync", &self.segment.path, e);
+            let what = format_args!(
+                "{cause}; nothing was appended, and whether what was before survives is unknown: reopen the database \
+                 and look"
+            );
+            Error::new(ErrorCode::SyncFailed, what)
         })
     }
 

@@ -90,6 +90,14 @@ impl Store {
         Self::from_file(file, path, writable)
     }
 
+    /// What the header of the file at `path` says: whose it is, and of its log. Neither the manifest nor a run is read.
+    pub fn peek(env: &Env, path: &Path) -> Result<([u8; 16], LogLink)> {
+        let file = env.disk.open(path, OpenMode::Read).map_err(|error| Error::io("open", path, error))?;
+        let device = Device::new(file, path);
+        let (_, slot) = choose(read_slots(&device)?, &device)?;
+        Ok((slot.file_id, slot.log))
+    }
+
     pub(super) fn from_file(file: Arc<dyn DiskFile>, path: &Path, writable: bool) -> Result<Self> {
         let device = Arc::new(Device::new(file, path));
         let (number, slot) =
