@@ -473,6 +473,6 @@ mod tests {
         assert_eq!(reader.published(), LogIndex(7));
         assert_eq!(reader.current_log().log_id, [4; 16]);
         assert_eq!(reader.fence().unwrap(), fence);
-        assert_eq!(reader.put_fence(&fence).unwrap_err().code(), crate::ErrorCode::Io);
+        assert_eq!(reader.put_fence(&fence).unwrap_err().code(), ErrorCode::Io);
     }
 }

@@ -4,9 +4,7 @@ use crate::{
     support::gate::{At, Gate},
     support_replication::{
         MODES, catch_up, expect_fenced,
-        folder::{
-            Folder, commit_item, commit_items, eventually, last_item, primary_options, replica_options,
-        },
+        folder::{Folder, commit_item, commit_items, eventually, last_item, primary_options, replica_options},
         primary_status, replica_status, write,
     },
 };
