@@ -192,7 +192,7 @@ impl Appender {
     }
 
     /// Completes the frame whose payload starts at [`FRAME_PREFIX`] in `buffer` and appends it. On error nothing
-    /// has happened, unless the error is [`ErrorCode::Poisoned`].
+    /// has happened, unless the error is [`ErrorCode::OutcomeUnknown`].
     pub fn append(&mut self, buffer: &mut Vec<u8>, commit_ms: u64, digest: Digest) -> Result<FrameHeader> {
         self.require_sound()?;
         let header = FrameHeader { epoch: self.epoch(), log_index: LogIndex(self.last.0 + 1), commit_ms, digest };
@@ -204,7 +204,7 @@ impl Appender {
 
     /// Appends frames as another node wrote them, in one write. Their bytes begin [`FRAMES_PREFIX`] into `buffer`,
     /// all are of this appender's epoch, and the last one is `last`. They may make the segment longer than its
-    /// limit: see [`Appender::room`]. On error nothing has happened, unless it is [`ErrorCode::Poisoned`].
+    /// limit: see [`Appender::room`]. On error nothing has happened, unless it is [`ErrorCode::OutcomeUnknown`].
     pub fn append_verbatim(&mut self, buffer: &mut Vec<u8>, last: &FrameHeader) -> Result<()> {
         self.require_sound()?;
         self.make_room((buffer.len() - mark::MARK_LEN) as u64)?;
@@ -300,7 +300,7 @@ impl Appender {
                 self.sync.fail();
                 self.control.set_sync_failed(true);
                 Error::new(
-                    ErrorCode::Poisoned,
+                    ErrorCode::OutcomeUnknown,
                     format_args!(
                         "{cause}; it could not be undone, so whether this commit survives is unknown: reopen the database and look"
                     ),

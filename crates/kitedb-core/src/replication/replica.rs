@@ -429,6 +429,8 @@ impl Replica {
                 return Err(self.cut_off("has published commits up to", head));
             }
             if source.head()?.0.saturating_sub(here.0) <= CLOSE_FRAMES {
+                // The source keeps what comes next until it is here.
+                self.report();
                 return Ok(());
             }
         }

@@ -288,7 +288,7 @@ impl World {
         // Of what a fence counted, an old primary may have lost the end.
         let excused = excused || (there.fenced != Fenced::No && e.code() == ErrorCode::Corrupt);
         let node = &mut self.nodes[n];
-        if matches!(e.code(), ErrorCode::SyncFailed | ErrorCode::Poisoned) || !excused {
+        if matches!(e.code(), ErrorCode::SyncFailed | ErrorCode::Poisoned | ErrorCode::OutcomeUnknown) || !excused {
             node.failed(what, e);
         }
     }
@@ -461,7 +461,7 @@ impl World {
                     _ if force => self.nodes[n].failed("forced promotion", &e),
                     _ => assert!(!(healthy && free), "{e:?}"),
                 }
-                if matches!(e.code(), ErrorCode::SyncFailed | ErrorCode::Poisoned) {
+                if matches!(e.code(), ErrorCode::SyncFailed | ErrorCode::Poisoned | ErrorCode::OutcomeUnknown) {
                     self.nodes[n].failed("promotion", &e);
                 }
                 let there = &mut self.nodes[s];
