@@ -99,6 +99,9 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         ErrorCode::StalePrimary => {
             "another node leads now: write there, and let this one follow it (`kitedb replica follow`)"
         }
+        ErrorCode::OutcomeUnknown => {
+            "look whether it is there (`kitedb get`), here and on the node that leads, before you run the command again"
+        }
         ErrorCode::SourceUnavailable => {
             "check --source-db and --source-sidecar, and that the source was opened as a primary"
         }

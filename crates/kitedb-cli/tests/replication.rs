@@ -120,6 +120,7 @@ fn a_primary_tells_what_it_is_and_who_follows() {
         ("sidecar_path", json!("a.kitedb.replication")),
         ("digest", digest),
         ("fenced", json!(false)),
+        ("fence", json!(null)),
         ("process_id", json!(null)),
         ("damage", json!(null)),
     ] {
@@ -371,7 +372,10 @@ fn a_promoted_replica_leads_and_its_source_is_fenced() {
     write(&folder, "a.kitedb", 11, 12).ok();
     // What it has not pulled yet is taken over.
     let promotion = replica(&folder, "promote", "b.kitedb", "a.kitedb").json();
-    assert_eq!(promotion, json!({ "role": "primary", "epoch": 2, "last_kept": "1:12", "source_fenced": true }));
+    assert_eq!(
+        promotion,
+        json!({ "role": "primary", "epoch": 2, "last_kept": "1:12", "source_fenced": true, "fence_synced": true })
+    );
     assert_eq!(write(&folder, "b.kitedb", 13, 13).json()["token"], "2:13");
 
     let refused = write(&folder, "a.kitedb", 13, 13);
@@ -410,7 +414,8 @@ fn a_promotion_without_its_source_is_forced_or_none() {
     let run = replica(&folder, "promote", "b.kitedb", "a.kitedb");
     assert_eq!(run.code, 1, "{run:?}");
     let run = folder.run(&["replica", "promote", "b.kitedb", "--force", "--json"]);
-    let want = json!({ "role": "primary", "epoch": 2, "last_kept": "1:10", "source_fenced": false });
+    let want =
+        json!({ "role": "primary", "epoch": 2, "last_kept": "1:10", "source_fenced": false, "fence_synced": false });
     assert_eq!(run.json(), want);
     assert_eq!(write(&folder, "b.kitedb", 11, 11).json()["token"], "2:11");
 }

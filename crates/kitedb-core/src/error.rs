@@ -103,7 +103,7 @@ codes! {
     Forked = "FORKED" => Reopen,
     /// The database is closed.
     Closed = "CLOSED" => Reopen,
-    /// A sync failed: the outcome of the commits that waited for it is unknown.
+    /// A sync failed: what was committed since the last one may not survive the death of the machine.
     SyncFailed = "SYNC_FAILED" => Reopen,
     /// An earlier failure made this handle unusable for writes.
     Poisoned = "POISONED" => Reopen,
@@ -133,6 +133,9 @@ codes! {
     InvalidCursor = "INVALID_CURSOR" => Input,
     /// Another primary took over.
     StalePrimary = "STALE_PRIMARY" => Fenced,
+    /// Whether the commit counts is not known here: a sync of it failed, or the promotion of another node did not say in
+    /// time which commits it keeps. Look for it before making it again.
+    OutcomeUnknown = "OUTCOME_UNKNOWN" => Reopen,
     /// An invariant does not hold.
     Internal = "INTERNAL" => Bug,
 }

@@ -43,8 +43,8 @@ pub use metrics::{
     health_check_single_file,
 };
 pub use replication::{
-    ComparedState, Comparison, Cursor, FollowerOptions, HoldState, Parting, PrimaryReplicationStatus, Promotion,
-    ReplicaLag, ReplicaReplicationStatus, ReplicaState, RetentionOutcome, TokenWait,
+    ComparedState, Comparison, Cursor, FenceStatus, FollowerOptions, HoldState, Parting, PrimaryReplicationStatus,
+    Promotion, ReplicaLag, ReplicaReplicationStatus, ReplicaState, RetentionOutcome, TokenWait,
 };
 
 /// [`OpenOptions`], under the name that earlier versions gave it.

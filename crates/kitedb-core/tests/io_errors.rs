@@ -98,7 +98,7 @@ impl Faulty {
     fn failed(&mut self, what: &str, e: &Error) {
         self.log.push(format!("{what} failed: {e:?}"));
         match e.code() {
-            ErrorCode::SyncFailed | ErrorCode::Poisoned => self.poisoned = true,
+            ErrorCode::SyncFailed | ErrorCode::Poisoned | ErrorCode::OutcomeUnknown => self.poisoned = true,
             ErrorCode::Io | ErrorCode::DiskFull => {}
             _ => panic!("{what} failed with {e:?}"),
         }

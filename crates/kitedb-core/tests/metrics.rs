@@ -260,7 +260,7 @@ fn failed_appends_and_a_failed_log_show() {
     assert_eq!(counts(), (3, 1));
 
     disk.fail(FaultPlan::new(FaultOn::Sync, 1, io::ErrorKind::Other).on_path("segment"));
-    assert_eq!(commit().unwrap_err().code(), ErrorCode::SyncFailed);
+    assert_eq!(commit().unwrap_err().code(), ErrorCode::OutcomeUnknown);
     let health = db.health_check().unwrap();
     assert!(!health.healthy);
     let log = health.check("log").unwrap();

@@ -1110,6 +1110,7 @@ fn the_codes_and_kinds_of_errors_are_stable() {
         (Corrupt, "CORRUPT", "reseed"),
         (LogMismatch, "LOG_MISMATCH", "reseed"),
         (StalePrimary, "STALE_PRIMARY", "fenced"),
+        (OutcomeUnknown, "OUTCOME_UNKNOWN", "reopen"),
         (Internal, "INTERNAL", "bug"),
     ];
     for (code, text, kind) in table {

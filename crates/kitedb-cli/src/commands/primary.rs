@@ -10,7 +10,9 @@ use crate::{
         table::{Left, Right, Table},
     },
 };
-use kitedb_core::{Database, HoldState, OpenOptions, PrimaryReplicationStatus, ReplicaLag, ReplicationRole, Token};
+use kitedb_core::{
+    Database, FenceStatus, HoldState, OpenOptions, PrimaryReplicationStatus, ReplicaLag, ReplicationRole, Token,
+};
 use serde_json::{Value as Json, json};
 use std::{
     io::{self, Write},
@@ -67,8 +69,14 @@ fn document(status: &PrimaryReplicationStatus) -> Json {
         "log_bytes": status.log_bytes,
         "segments": status.segments,
         "fenced": status.fenced,
+        "fence": fence_document(status.fence.as_ref()),
         "process_id": status.process_id,
     })
+}
+
+/// The promotion that moved a fence.
+pub fn fence_document(fence: Option<&FenceStatus>) -> Json {
+    fence.map_or(Json::Null, |fence| json!({ "epoch": fence.epoch, "promoter": fence.promoter, "ended": fence.ended }))
 }
 
 fn lag_document(lag: &ReplicaLag) -> Json {
@@ -97,7 +105,14 @@ fn show(
         writeln!(out, "  {} {}", Styled(BAD, "damaged:"), clean(damage))?;
     }
     if status.fenced {
-        writeln!(out, "  {} another node took over; writes here are refused", Styled(BAD, "fenced:"))?;
+        let what = match &status.fence {
+            Some(FenceStatus { ended: None, promoter, .. }) => format!(
+                "promotion {promoter} was begun and not completed; complete it (`kitedb replica promote`), or take the \
+                 lead back (`kitedb primary promote`)"
+            ),
+            _ => "another node took over; writes here are refused".to_owned(),
+        };
+        writeln!(out, "  {} {what}", Styled(BAD, "fenced:"))?;
     }
     let mut table = Table::fields(2);
     let head = status.last_token.map_or_else(|| "no commit yet".to_owned(), |token| token.to_string());
@@ -107,6 +122,10 @@ fn show(
     let segments = counted(status.segments, "segment", "segments");
     table.field("head", head + &pending);
     table.field("digest", status.digest);
+    if let Some(FenceStatus { epoch, promoter, ended, .. }) = &status.fence {
+        let ended = ended.map_or_else(String::new, |last| format!(", after commit {}", count(last)));
+        table.field("fence", format!("epoch {epoch}, by promotion {promoter}{ended}"));
+    }
     table.field("log", format!("{segments}, {}, from {floor} on", bytes(status.log_bytes)));
     table.field("process", status.process_id.map_or_else(|| "none".to_owned(), |id| id.to_string()));
     table.write(out)?;

@@ -218,7 +218,7 @@ impl Database {
     /// has to say what it is before it writes ([`Database::confirm_moved`], [`Database::detach`]).
     pub fn is_copied(&self) -> bool {
         let engine = &self.handle.node.engine;
-        engine.refused.is_some() || (engine.moved.any() && engine.role() == ReplicationRole::Primary)
+        engine.refused.is_some() || (engine.displaced.any() && engine.role() == ReplicationRole::Primary)
     }
 
     /// When commits are on the disk.

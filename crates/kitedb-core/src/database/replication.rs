@@ -155,12 +155,29 @@ impl Database {
     /// Makes this replica the primary of the next epoch, on its own files: fences its source, takes everything that
     /// was acknowledged there, and begins to take writes. With `force`, also where the source cannot be fenced or
     /// read to its end: then what only the source had is lost, and [`Promotion::last_kept`] says what is not.
+    ///
+    /// It can be called again after a failure or a crash. A background follower ends with it; if the promotion fails, it
+    /// is started again.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StalePrimary`]: another replica took over from the source, or the source took the lead back.
     pub fn replica_promote(&self, force: bool) -> Result<Promotion> {
         let node = self.node()?;
         let replica = node.as_replica()?;
-        let follower = node.follower.lock().take();
-        drop(follower);
-        let promotion = replica.promote(force)?;
+        // Held throughout: nobody starts another one meanwhile.
+        let mut follower = node.follower.lock();
+        let followed = follower.take().map(|follower| follower.options());
+        let promotion = match replica.promote(force) {
+            Ok(promotion) => promotion,
+            Err(e) => {
+                if let Some(options) = followed {
+                    *follower = Some(Follower::start(replica, options).map_err(|failed| {
+                        e.clone().context(format_args!("the follower could not be started again ({failed})"))
+                    })?);
+                }
+                return Err(e);
+            }
+        };
         self.handle.lease.store(promotion.epoch, Ordering::Release);
         Ok(promotion)
     }

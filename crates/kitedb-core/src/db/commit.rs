@@ -10,12 +10,15 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, Token},
     io::OpenMode,
-    log::{Appender, Control, GroupSync, LogIdentity, LogOptions, RecoveryStart, WriterId, recover},
+    log::{Appender, Control, Fence, GroupSync, LogIdentity, LogOptions, RecoveryStart, WriterId, recover},
     state::{CommitInfo, Levels, Names, Overlay},
     store::{HistoryEntry, LogKind, LogLink, Part},
 };
 use parking_lot::MutexGuard;
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
 
 /// While a checkpoint runs, committers may go on until the log since the last freeze is this many times as long
 /// as what begins a checkpoint; then they wait for it.
@@ -45,7 +48,9 @@ impl Engine {
         self.require_lead(&commit, Epoch(lease.load(Ordering::Acquire)))?;
         if let Some(control) = commit.appender.as_ref().map(Appender::control).or(self.sidecar.as_ref()) {
             // So would one with a commit that a fence made void, for ever.
-            check_fence(control, commit.epoch)?;
+            if !control.allows(commit.epoch) {
+                require_unfenced(control, commit.epoch)?;
+            }
         }
         self.validate(&commit, &overlay, &levels, snapshot)?;
         // Dropped before the changes are applied, so that a superseded state goes as soon as it can.
@@ -89,18 +94,19 @@ impl Engine {
             let sync = appender.group_sync().clone();
             let control = appender.control().clone();
             drop(commit);
-            self.sync_and_publish(&sync, &control, token.log_index, token.epoch)?;
-            require_kept(&control, token).or_else(|e| if self.is_in_the_past(token) { Ok(()) } else { Err(e) })?;
-            if self.published() < token.log_index {
-                // A fence was moved during the sync, and only now its end said that this frame counts.
-                self.publish(token.log_index);
-                control.set_published(token.log_index);
+            self.sync_and_publish(&sync, &control, token.log_index, token.epoch).map_err(outcome_unknown)?;
+            if !is_unfenced(&control, token.epoch) {
+                self.publish_if_kept(&control, token)?;
             }
-        } else {
-            require_kept(appender.control(), token)?;
+        } else if is_unfenced(appender.control(), token.epoch) {
             self.publish(token.log_index);
             appender.control().set_published(token.log_index);
             drop(commit);
+        } else {
+            let control = appender.control().clone();
+            // Given up while the promotion is waited for, which takes as long as that needs.
+            drop(commit);
+            self.publish_if_kept(&control, token)?;
         }
         if due && self.options.auto_checkpoint {
             self.jobs.ask_for_checkpoint();
@@ -108,14 +114,67 @@ impl Engine {
         Ok(token)
     }
 
-    /// Whether this node itself went on from that commit to a later epoch, as a handle does that promotes itself while
-    /// the commits of others are synced. The log remembers the last end only.
+    /// Waits until the fence that was moved meanwhile says whether a commit counts, and publishes it if it does.
     #[cold]
-    fn is_in_the_past(&self, token: Token) -> bool {
+    fn publish_if_kept(&self, control: &Control, token: Token) -> Result<()> {
+        match self.await_verdict(control, token)? {
+            Verdict::Kept => {}
+            Verdict::Void => return Err(void(control, token)),
+            Verdict::Past => match self.is_in_the_past(token) {
+                Some(true) => {}
+                Some(false) => return Err(void(control, token)),
+                None => return Err(self.unknown(token, "its epoch was ended more than once meanwhile")),
+            },
+        }
+        self.publish(token.log_index);
+        control.set_published(token.log_index);
+        Ok(())
+    }
+
+    /// What the fence says of a commit that was appended before this look at it.
+    fn await_verdict(&self, control: &Control, token: Token) -> Result<Verdict> {
+        let patience = Duration::from_millis(self.options.fence_wait_ms);
+        #[expect(clippy::disallowed_methods, reason = "a thread sleeps by the clock of the real machine")]
+        let began = Instant::now();
+        loop {
+            let mark = control.fence_mark();
+            let fence = control.fence().map_err(|e| self.unknown(token, &e.to_string()))?;
+            if let Some(verdict) = Verdict::of(&fence, token) {
+                return Ok(verdict);
+            }
+            let left = patience.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                let by = fence.moved_by.map_or_else(String::new, |by| format!(" by promotion {}", id_text(&by)));
+                let why = format!(
+                    "epoch {} was fenced{by}, which did not say within {} ms where it ends",
+                    token.epoch, self.options.fence_wait_ms
+                );
+                return Err(self.unknown(token, &why));
+            }
+            // Woken when the fence changes. Not for too long: whoever changes it may die before it wakes anybody.
+            control.wait_fence(mark, left.min(Duration::from_millis(100)));
+        }
+    }
+
+    fn unknown(&self, token: Token, why: &str) -> Error {
+        Error::new(
+            ErrorCode::OutcomeUnknown,
+            format_args!(
+                "stale primary: {why}; whether commit {token} counts is unknown: look whether the node that leads now has \
+                 it (wait for that token there), or, if none took over, promote {} to take the lead back, and look here",
+                self.path.display()
+            ),
+        )
+    }
+
+    /// Whether this node itself went on from that commit to a later epoch, as a handle does that promotes itself while
+    /// the commits of others are synced, and whether that one is part of it. The log remembers the last end only.
+    /// `None`: it did not go on.
+    fn is_in_the_past(&self, token: Token) -> Option<bool> {
         let commit = self.commit.lock();
         // What came right after that epoch here.
         let next = commit.history.iter().rev().take_while(|h| h.epoch != token.epoch).last();
-        next.is_some_and(|next| next.epoch > token.epoch && token.log_index < next.first)
+        next.filter(|next| next.epoch > token.epoch).map(|next| token.log_index < next.first)
     }
 
     /// Fails unless a handle that leads epoch `lease` may commit.
@@ -138,15 +197,17 @@ impl Engine {
 
     /// Fails if a handle that leads epoch `lease` is fenced.
     pub(crate) fn require_leading(&self, lease: Epoch) -> Result<()> {
-        self.require_lead(&self.commit.lock(), lease)?;
+        let commit = self.commit.lock();
+        self.require_lead(&commit, lease)?;
         match &self.sidecar {
-            Some(control) => check_fence(control, lease),
-            None => Ok(()),
+            Some(control) if !control.allows(lease) => require_unfenced(control, lease),
+            _ => Ok(()),
         }
     }
 
     pub(super) fn fenced_error(&self) -> Error {
-        let leads = self.sidecar.as_ref().map_or(Epoch(0), |control| control.fence());
+        let fence = self.sidecar.as_ref().and_then(|control| control.fence().ok());
+        let leads = fence.map_or(Epoch(0), |fence| fence.epoch);
         Error::new(
             ErrorCode::StalePrimary,
             format_args!(
@@ -175,7 +236,14 @@ impl Engine {
     pub(super) fn require_unfenced_through(&self, index: LogIndex) -> Result<()> {
         match &self.sidecar {
             Some(control) if self.role() == ReplicationRole::Primary && !self.fenced.load(Ordering::Acquire) => {
-                require_kept(control, Token { epoch: self.epoch(), log_index: index })
+                let token = Token { epoch: self.epoch(), log_index: index };
+                if is_unfenced(control, token.epoch) {
+                    return Ok(());
+                }
+                match self.await_verdict(control, token)? {
+                    Verdict::Kept => Ok(()),
+                    Verdict::Void | Verdict::Past => Err(void(control, token)),
+                }
             }
             _ => Ok(()),
         }
@@ -194,14 +262,14 @@ impl Engine {
             control.set_durable(durable);
             if self.role() == ReplicationRole::Replica {
                 // What is appended is published once it is folded.
-            } else if control.fence() == epoch || self.role() == ReplicationRole::Disabled {
+            } else if control.allows(epoch) || self.role() == ReplicationRole::Disabled {
                 control.set_published(durable);
                 self.publish(durable);
-            } else if let Some((ended, last)) = control.end()
-                && ended == epoch
+            } else if let Ok(Fence { ended: Some(end), .. }) = control.fence()
+                && end.epoch == epoch
             {
-                control.set_published(durable.min(last));
-                self.publish(durable.min(last));
+                control.set_published(durable.min(end.last));
+                self.publish(durable.min(end.last));
             }
         })
         .inspect_err(|e| {
@@ -276,7 +344,7 @@ impl Engine {
                 return;
             }
             drop(levels);
-            self.checkpointed.wait_for(commit, std::time::Duration::from_millis(100));
+            self.checkpointed.wait_for(commit, Duration::from_millis(100));
         }
     }
 
@@ -421,7 +489,7 @@ impl Engine {
         }
         match self.checkpoint() {
             // What a fence made void stays in the log: the next open cuts it off.
-            Err(e) if e.code() == ErrorCode::StalePrimary => return Ok(()),
+            Err(e) if matches!(e.code(), ErrorCode::StalePrimary | ErrorCode::OutcomeUnknown) => return Ok(()),
             result => result?,
         }
         // The threads that merge have ended. Who opens, commits a little and closes, again and again, must not
@@ -469,33 +537,75 @@ pub(super) fn new_names(names: &Names, overlay: &Overlay, before: LogIndex) -> D
     sum
 }
 
-/// Fails if another writer has taken the log over from the one of epoch `mine`.
-fn check_fence(control: &Control, mine: Epoch) -> Result<()> {
-    let allowed = control.fence();
-    if allowed == mine {
+/// What the fence says of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// It counts.
+    Kept,
+    /// It does not.
+    Void,
+    /// A later epoch was ended already: this node's history tells.
+    Past,
+}
+
+impl Verdict {
+    /// `None`: it does not say so yet.
+    fn of(fence: &Fence, token: Token) -> Option<Self> {
+        match fence.ended {
+            // The word was damaged, or put back.
+            _ if fence.epoch == token.epoch && fence.moved_by.is_none() => Some(Self::Kept),
+            Some(end) if end.epoch == token.epoch && token.log_index <= end.last => Some(Self::Kept),
+            Some(end) if end.epoch == token.epoch => Some(Self::Void),
+            Some(end) if end.epoch > token.epoch => Some(Self::Past),
+            _ => None,
+        }
+    }
+}
+
+/// Whether the fence still lets epoch `mine` commit. Its frame is where others can read it before the fence is looked
+/// at, as the promoter moves the fence before it reads: one of both sees what the other did. Upholds I27.
+fn is_unfenced(control: &Control, mine: Epoch) -> bool {
+    std::sync::atomic::fence(Ordering::SeqCst);
+    control.allows(mine)
+}
+
+/// Fails if another writer has taken the log over from the one of epoch `mine`: asked under the commit lock, where the
+/// word that committers compare says so.
+#[cold]
+fn require_unfenced(control: &Control, mine: Epoch) -> Result<()> {
+    let fence = control.fence()?;
+    if fence.epoch == mine && fence.moved_by.is_none() && !fence.follows {
+        // Only the word was damaged. If someone moves the fence right now, he mends it.
+        if control.lock_fence()? {
+            let mended = control.settle_fence();
+            control.unlock_fence();
+            mended?;
+        }
         return Ok(());
     }
-    let what = format_args!("stale primary: epoch {mine} is fenced for writes, epoch {allowed} leads");
+    let leads = fence.epoch;
+    let what = format_args!("stale primary: epoch {mine} is fenced for writes, epoch {leads} leads");
     Err(Error::new(ErrorCode::StalePrimary, what))
 }
 
-/// Fails unless the frame that `token` names counts, though its writer may have been fenced meanwhile.
-pub(super) fn require_kept(control: &Control, token: Token) -> Result<()> {
-    // The frame is where others can read it before the fence is looked at, as the promoter moves the fence before it
-    // reads: one of both sees what the other did.
-    std::sync::atomic::fence(Ordering::SeqCst);
-    if control.fence() == token.epoch {
-        return Ok(());
-    }
-    // The promoter reads the log's end now; that takes it a moment.
-    for _ in 0..100 {
-        match control.end() {
-            Some((epoch, last)) if epoch == token.epoch && token.log_index <= last => return Ok(()),
-            Some((epoch, _)) if epoch >= token.epoch => break,
-            _ => std::thread::sleep(std::time::Duration::from_millis(10)),
-        }
-    }
-    check_fence(control, token.epoch).map_err(|e| e.context(format_args!("commit {token} does not count")))
+/// The error of a commit that a fence made void.
+fn void(control: &Control, token: Token) -> Error {
+    let leads = control.fence().map_or_else(|_| "another".to_owned(), |fence| fence.epoch.to_string());
+    let what = format_args!(
+        "commit {token} does not count: stale primary: epoch {} is fenced for writes, epoch {leads} leads",
+        token.epoch
+    );
+    Error::new(ErrorCode::StalePrimary, what)
+}
+
+/// The error of a commit whose sync failed.
+fn outcome_unknown(e: Error) -> Error {
+    if e.code() == ErrorCode::SyncFailed { Error::new(ErrorCode::OutcomeUnknown, e) } else { e }
+}
+
+/// The text of an id.
+fn id_text(id: &WriterId) -> String {
+    format!("{:032x}", u128::from_be_bytes(*id))
 }
 
 pub(super) fn no_log() -> Error {

@@ -13,7 +13,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Token},
     io::{Env, FileIdentity},
-    log::Moved,
+    log::Displaced,
     store::{HistoryEntry, LogLink, Part, Store, WRITER_LOCK},
 };
 use std::{
@@ -53,7 +53,7 @@ pub(crate) fn detach(env: &Env, path: &Path, options: OpenOptions, identity: Fil
     let mark = renewed?;
     let former_sidecar = match &places.sidecar {
         // Its own, or its own copy: what it held is in the file, and no file of that id is here any more.
-        LogPlace::Here(dir) | LogPlace::Moved(dir, Moved { log: true, .. }) => {
+        LogPlace::Here(dir) | LogPlace::Moved(dir, Displaced { log: true, .. }) => {
             remove_sidecar(env, dir, store.file_id()).err().map(|e| {
                 tracing::warn!("the log of a database that was detached was not removed: {e}");
                 dir.clone()

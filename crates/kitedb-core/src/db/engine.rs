@@ -11,7 +11,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, MAX_NODE_ID, NodeId},
     io::Env,
-    log::{Appender, Control, Moved, WriterId},
+    log::{Appender, Control, Displaced, WriterId},
     state::{Held, Holder, Levels, Pins},
     store::{HistoryEntry, LogKind, LogLink, Store, WRITER_LOCK},
 };
@@ -52,7 +52,7 @@ pub(crate) struct Engine {
     /// Why this open only reads, although its caller asked for more.
     pub(crate) refused: Option<Error>,
     /// How the files differ from those that the log remembers: a reader's look at a primary that was copied.
-    pub(crate) moved: Moved,
+    pub(crate) displaced: Displaced,
     /// The epoch in which commits are made: a handle of another one is fenced.
     pub(super) epoch: AtomicU64,
     /// Whether commits wait for a promotion: another node took over, or this one was its replica.

@@ -110,7 +110,7 @@ impl Engine {
 
     /// Takes note of an error that means that the log failed. The log itself can be asked under the commit lock only.
     pub(super) fn note_log_failure(&self, error: &Error) {
-        if matches!(error.code(), ErrorCode::Poisoned | ErrorCode::SyncFailed) {
+        if matches!(error.code(), ErrorCode::Poisoned | ErrorCode::SyncFailed | ErrorCode::OutcomeUnknown) {
             self.log_failed.store(true, Ordering::Release);
         }
     }

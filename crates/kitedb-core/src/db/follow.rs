@@ -112,11 +112,10 @@ impl Engine {
             self.start_log(commit, epoch, writer_id)?;
         }
         let Some(appender) = &mut commit.appender else { return Err(no_log()) };
-        if appender.control().end().is_some_and(|(ended, end)| ended == epoch && end < last) {
+        if appender.control().fence()?.ended.is_some_and(|end| end.epoch == epoch && end.last < last) {
             // Where that epoch ended here is not where it ended on the history that this node follows: that of
             // another writer, by a forced promotion, or of a replica that kept more than this node when it led.
-            appender.control().clear_end();
-            appender.control().sync()?;
+            appender.control().clear_end()?;
         }
         if (appender.epoch(), appender.writer_id()) != (epoch, writer_id) {
             appender.begin_epoch(epoch, writer_id)?;
@@ -166,8 +165,7 @@ impl Engine {
         self.leave_history(&commit)?;
         if let Some(control) = self.sidecar.as_ref().filter(|control| !control.is_replica()) {
             // Durable before the file is a replica's: who forgets it would go on as the writer that it copies.
-            control.set_replica(true);
-            control.sync()?;
+            control.set_replica(true)?;
         }
         self.store.publish(manifest, runs, link.clone())?;
         // This was the one step that counts: from here on the file holds the new graph, and the old log, which has
@@ -194,7 +192,9 @@ impl Engine {
         if let Some(control) = &self.sidecar {
             control.set_current_log(link.id);
             control.set_sync_failed(false);
-            control.clear_end();
+            if let Err(e) = control.clear_end() {
+                tracing::warn!("the end of an epoch of before a reseed may come back after a loss of power: {e}");
+            }
             control.begin_session(&*self.env.host, mark.log_index);
             control.set_needs_reseed(false);
             control.set_last_error(None);
@@ -217,7 +217,8 @@ impl Engine {
         if commit.history.iter().any(|h| h.writer_id == control.promotion()) {
             control.set_promotion([0; 16]);
         }
-        if control.is_replica() && control.fence() < self.epoch() {
+        let fence = control.fence()?;
+        if fence.follows && fence.epoch < self.epoch() {
             return control.set_fence(self.epoch());
         }
         control.sync()

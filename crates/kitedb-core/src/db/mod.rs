@@ -39,7 +39,7 @@ pub(crate) use open::identity_of;
 pub(crate) use options::RetentionOptions;
 pub use options::{OpenOptions, ReplicationRole, SyncMode};
 pub(crate) use place::{LogPlace, Search, default_sidecar, folder_of, is_absent, resolved};
-pub(crate) use promote::FenceLock;
+pub(crate) use promote::HeldFence;
 pub use read::{GraphRead, Page};
 pub(crate) use revive::revive;
 pub use stats::Stats;

@@ -16,7 +16,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Mutations, NameKind, PropKeyId},
     io::{Access, DiskFile, Env, FileIdentity, LockKind, OpenMode},
-    log::{Control, FrameRef, LogIdentity, LogReader, Moved, Recovered, RecoveryStart, WriterId, recover},
+    log::{Control, Displaced, FrameRef, LogIdentity, LogReader, Recovered, RecoveryStart, WriterId, recover},
     state::{CommitInfo, Delta, Levels, Names, Overlay, Pins, Reading, Totals},
     store::{CheckpointMark, HistoryEntry, LogKind, LogLink, Manifest, Part, Run, Store, WRITER_LOCK},
 };
@@ -164,7 +164,7 @@ impl Engine {
             on_trial: AtomicBool::new(false),
             made_file: AtomicBool::new(false),
             refused: None,
-            moved: Moved::default(),
+            displaced: Displaced::default(),
             epoch: AtomicU64::new(commit.epoch.0),
             fenced: AtomicBool::new(false),
             next_node: AtomicU64::new(manifest.next_node_id.max(1)),
@@ -262,16 +262,17 @@ impl Engine {
         let control = recovered.control().clone();
         // After the end of a machine frames may be gone that someone has seen: their numbers must not come again
         // under the same epoch and writer. A replica has its frames from their one writer.
-        let replica = control.is_replica() || self.role() == ReplicationRole::Replica;
+        let fence = control.fence()?;
+        let replica = fence.follows || self.role() == ReplicationRole::Replica;
         let seen = control.published() > recovered.last;
         let certain = same_boot && !control.sync_failed() && !seen && recovered.is_whole();
-        let lost = !certain && !replica && control.fence_owner() == [0; 16];
-        let epoch = recovered.epoch.max(control.fence());
+        let lost = !certain && !replica && fence.moved_by.is_none();
+        let epoch = recovered.epoch.max(fence.epoch);
         let new_epoch = if lost {
             Some((Epoch(epoch.0.max(1) + 1), self.env.host.random()))
-        } else if control.fence() > recovered.epoch && control.fence_owner() == [0; 16] && !replica {
+        } else if fence.epoch > recovered.epoch && fence.moved_by.is_none() && !replica {
             // A promotion ended before it had begun its epoch: complete it.
-            Some((control.fence(), self.env.host.random()))
+            Some((fence.epoch, self.env.host.random()))
         } else {
             None
         };
@@ -279,9 +280,11 @@ impl Engine {
         merge_history(&mut commit.history, &recovered.history, recovered.last, new_epoch);
         let (last, digest) = (recovered.last, recovered.digest);
         let appender = recovered.resume(&self.env, self.log_options(), new_epoch)?;
-        if control.fence_owner() == [0; 16] {
+        if fence.moved_by.is_none() {
             // No other node has taken over. A replica may have led a later epoch once, which must not come again.
-            control.set_fence(appender.epoch().max(control.fence()))?;
+            let begun =
+                if replica && appender.is_unused_by(control.promotion()) { fence.epoch } else { appender.epoch() };
+            control.set_fence(begun.max(fence.epoch))?;
         }
         control.set_current_log(link.id);
         // Also where nothing changes in it: a crash may have torn the header slot that did not count.

@@ -98,6 +98,7 @@ pub struct OpenOptions {
     pub(crate) hard_links: bool,
     pub(crate) retention: RetentionOptions,
     pub(crate) fail_after_append: Option<u64>,
+    pub(crate) fence_wait_ms: u64,
 }
 
 impl Default for OpenOptions {
@@ -122,6 +123,7 @@ impl Default for OpenOptions {
             hard_links: false,
             retention: RetentionOptions::default(),
             fail_after_append: None,
+            fence_wait_ms: 5000,
         }
     }
 }
@@ -262,6 +264,15 @@ impl OpenOptions {
         self
     }
 
+    /// For how many ms a commit waits that a promotion of another node met, until that has said which commits it keeps
+    /// (default 5000, at least 1). After that the commit fails with
+    /// [`ErrorCode::OutcomeUnknown`](crate::ErrorCode::OutcomeUnknown).
+    #[must_use]
+    pub fn fence_wait_ms(mut self, ms: u64) -> Self {
+        self.fence_wait_ms = ms;
+        self
+    }
+
     /// The limit of the segments of a log of that role.
     pub(crate) fn segment_limit(&self, role: ReplicationRole) -> u64 {
         match role {
@@ -276,6 +287,7 @@ impl OpenOptions {
         check(self.sync_interval_ms > 0, "sync_interval_ms is 0: give at least 1 ms, or choose SyncMode::Full")?;
         check(self.segment_max_bytes >= 4096, "segment_max_bytes is below 4096")?;
         check(self.retention.interval_ms != Some(0), "replication_retention_interval_ms is 0: give at least 1 ms")?;
+        check(self.fence_wait_ms > 0, "fence_wait_ms is 0: give at least 1 ms")?;
         check(self.checkpoint_log_bytes >= 4096, "checkpoint_log_bytes is below 4096")
     }
 }

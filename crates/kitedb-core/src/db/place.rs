@@ -5,7 +5,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
     io::{DiskFile, Env, OpenMode},
-    log::{Control, LogIdentity, Moved, holds_segments_of},
+    log::{Control, Displaced, LogIdentity, holds_segments_of},
     store::{LogKind, LogLink},
 };
 use std::{
@@ -66,7 +66,7 @@ pub(crate) enum LogPlace {
     /// The log is here.
     Here(PathBuf),
     /// The log is here; but it, or the file, is a copy of what was there.
-    Moved(PathBuf, Moved),
+    Moved(PathBuf, Displaced),
     /// The log is here, and its control file is gone or damaged.
     Damaged(PathBuf, Error),
     /// There is none. One that is to be made, or that is put back, belongs here.
@@ -97,7 +97,7 @@ enum Candidate {
     Empty,
     /// The log of another database.
     Foreign,
-    Fits(Moved),
+    Fits(Displaced),
     Damaged(Error),
 }
 
@@ -205,7 +205,7 @@ impl Search<'_> {
     fn look_at(&self, dir: &Path) -> Result<Candidate> {
         match Control::open(&*self.env.disk, dir, OpenMode::Read) {
             Ok(Some(control)) if control.identity().file_id == self.file_id => {
-                Ok(Candidate::Fits(control.moved(self.file)?))
+                Ok(Candidate::Fits(control.displaced(self.file)?))
             }
             Ok(Some(_)) => Ok(Candidate::Foreign),
             Ok(None) if self.link.kind == LogKind::None => Ok(Candidate::Empty),
@@ -272,8 +272,8 @@ pub(super) fn log_is_gone(path: &Path, place: &LogPlace, link: &LogLink, in_file
 /// The error of a write to a primary whose files are not those that its log remembers.
 pub(super) fn files_moved(path: &Path, place: &LogPlace) -> Error {
     let how = match place {
-        LogPlace::Moved(_, Moved { log: true, file: true }) => "its files and its log are copies",
-        LogPlace::Moved(_, Moved { log: true, .. }) => "its log is a copy",
+        LogPlace::Moved(_, Displaced { log: true, file: true }) => "its files and its log are copies",
+        LogPlace::Moved(_, Displaced { log: true, .. }) => "its log is a copy",
         LogPlace::Copied(_) => "it is a copy of another file, whose log is where that one left it",
         _ => "its file is another one than the log was written for",
     };

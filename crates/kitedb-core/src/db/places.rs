@@ -6,7 +6,7 @@ use super::{
     role::Standing,
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Token},
     io::{Env, OpenMode},
     log::Control,
@@ -64,7 +64,12 @@ impl Places {
         let (link, manifest) = (store.log_link(), store.manifest());
         let unused = manifest.checkpoint.log_index == LogIndex(0) && !link.open;
         let control = self.control(env)?;
-        let fenced = control.as_ref().is_some_and(|control| control.fence_owner() != [0; 16]);
+        let fence = match control.as_ref().map(Control::fence).transpose() {
+            // Damage there locks nobody out of reading; who opens for writing is told of it by the sidecar itself.
+            Err(e) if e.code() == ErrorCode::Corrupt => None,
+            fence => fence?,
+        };
+        let fenced = fence.is_some_and(|fence| fence.moved_by.is_some());
         if link.kind != LogKind::Sidecar {
             // A sidecar beside a file that does not name it is of before the file's first commit.
             return Ok(match unused {
@@ -74,10 +79,10 @@ impl Places {
             });
         }
         let led = manifest.history.last().map_or(Epoch(1), |led| led.epoch);
-        let standing = match (&control, link.part) {
-            (Some(control), _) if control.is_replica() => Standing::Replica,
+        let standing = match (&fence, link.part) {
+            (Some(fence), _) if fence.follows => Standing::Replica,
             (Some(_), _) if fenced => Standing::Fenced,
-            (Some(control), _) => Standing::Leads(control.fence().max(led)),
+            (Some(fence), _) => Standing::Leads(fence.epoch.max(led)),
             (None, Part::Follows(_)) => Standing::Replica,
             (None, Part::Fenced { .. }) => Standing::Fenced,
             (None, Part::Leads(epoch)) => Standing::Leads(epoch.max(led)),
@@ -96,11 +101,8 @@ impl Places {
         let led = manifest.history.last().map_or(manifest.checkpoint.epoch, |led| led.epoch);
         let in_file = link.clean_tail.map_or(manifest.checkpoint.log_index, |(index, _)| index);
         let named = link.kind == LogKind::Sidecar && link.open;
-        let in_log = self.control(env)?.filter(|_| named).map(|control| (control.fence(), control.published()));
-        Ok(match in_log {
-            Some((epoch, index)) if index > in_file => Token { epoch, log_index: index },
-            _ => Token { epoch: led, log_index: in_file },
-        })
+        let in_log = self.control(env)?.filter(|_| named).map(|control| control.published());
+        Ok(Token { epoch: led, log_index: in_log.unwrap_or(in_file).max(in_file) })
     }
 
     /// Fails unless the log of a primary is there, and is its own.

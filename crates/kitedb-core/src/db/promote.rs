@@ -8,9 +8,18 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, Token},
-    log::{Control, WriterId, segment_path},
+    io::OpenMode,
+    log::{Control, EpochEnd, Stored, WriterId, segment_path},
 };
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// What a promotion writes to see that there is room for it, in the sidecar.
+const PROBE: &str = "promotion.probe";
+/// As much as a new segment takes at first, and the frames that a replica may lag behind when it fences its source.
+const PROBE_BYTES: u64 = 1 << 20;
 
 impl Engine {
     /// Begins the next epoch on behalf of the handle that leads epoch `lease`; every other handle is fenced. The
@@ -34,33 +43,54 @@ impl Engine {
             ));
         }
         let _fence = FenceLock::take(&control)?;
-        let (current, epoch, last) = (control.fence(), commit.epoch, commit.last);
-        let fenced_at_open = self.is_fenced();
-        if !fenced_at_open && current != epoch && control.fence_owner() != [0; 16] {
+        let before = control.settle_fence()?;
+        if !self.is_fenced() && before.moved_by.is_some() && !before.is_ending() {
             return Err(self.fenced_error());
         }
         // Everything that this node holds is part of the new epoch's past, so it must not be lost.
         self.sync_appended(&commit)?;
-        let next = Epoch(current.max(epoch).0 + 1);
-        if current == epoch {
-            control.raise_fence(epoch, next, [0; 16])?;
-            control.set_end(epoch, last)?;
-        }
-        if let Err(e) = self.begin_epoch(&mut commit, &control, next, self.env.host.random()) {
-            if current == epoch {
-                // Nothing was committed since: the old epoch goes on.
-                control.clear_end();
-                control.set_fence(epoch)?;
+        let last = commit.last;
+        let ended = if before.is_ending() {
+            // A promotion died before it had said where the epoch ends. This node takes the lead back, with all it has.
+            Some(EpochEnd { epoch: Epoch(before.epoch.0.saturating_sub(1)), last })
+        } else if before.epoch == commit.epoch {
+            Some(EpochEnd { epoch: commit.epoch, last })
+        } else {
+            before.ended
+        };
+        let next = Epoch(before.epoch.max(commit.epoch).0 + 1);
+        let writer_id = self.env.host.random();
+        // Durable before the segment is: a node that has an epoch, and does not know that it leads, would be fenced.
+        let begun = control.put_fence(&before.begun(next, ended)).and_then(Stored::durable).and_then(|()| {
+            match &mut commit.appender {
+                Some(appender) => appender.begin_epoch(next, writer_id),
+                None => self.start_log(&mut commit, next, writer_id),
+            }
+        });
+        if let Err(e) = begun {
+            // Nothing was committed since: what was so goes on.
+            if !control.put_fence(&before).is_ok_and(|stored| stored.is_durable()) {
+                tracing::warn!("the fence of an epoch that could not begin may be on the disk");
             }
             return Err(e);
         }
+        // The segment is durable, and leads from now on: the fence lets its writer, and no other, commit.
+        self.lead(&mut commit, next, writer_id);
         lease.store(next.0, Ordering::Release);
         Ok(next)
     }
 
     /// Makes this replica the primary of epoch `epoch` on its own files, from its next frame on, as `writer_id`.
-    /// Returns its last frame.
-    pub(crate) fn promote_replica(&self, epoch: Epoch, writer_id: WriterId) -> Result<Token> {
+    /// Returns its last frame. All that it holds, and the epoch's segment, are durable here before `confirm` is called,
+    /// which says at the source where the epoch before ended; nothing is committed in the new epoch before that. If it
+    /// fails, this node is a replica still, with an epoch begun in its log that nobody committed to: another promotion
+    /// of the same id goes on in it, and frames of another epoch begin a segment after it.
+    pub(crate) fn promote_replica(
+        &self,
+        epoch: Epoch,
+        writer_id: WriterId,
+        confirm: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Token> {
         self.check_usable()?;
         self.require_writable()?;
         let Some(control) = self.sidecar.clone() else { return Err(no_log()) };
@@ -71,41 +101,82 @@ impl Engine {
             return Err(Error::new(ErrorCode::NeedsReseed, what));
         }
         let _fence = FenceLock::take(&control)?;
+        let before = control.settle_fence()?;
         self.sync_appended(&commit)?;
         let kept = Token { epoch: self.epoch_of(&commit, commit.last), log_index: commit.last };
-        self.begin_epoch(&mut commit, &control, epoch, writer_id)?;
+        let (was, known) = ((commit.epoch, commit.writer_id), commit.history.len());
+        let begun = match &mut commit.appender {
+            Some(appender) if appender.epoch() == epoch && appender.is_unused_by(writer_id) => Ok(()),
+            Some(appender) => appender.begin_epoch(epoch, writer_id),
+            None => self.start_log(&mut commit, epoch, writer_id),
+        };
+        if let Err(e) = begun.and_then(|()| confirm()) {
+            (commit.epoch, commit.writer_id) = was;
+            commit.history.truncate(known);
+            return Err(e);
+        }
+        // From here on nobody else leads. Should a crash take this away, the promotion can be called again.
+        if !control.put_fence(&before.begun(epoch, before.ended))?.is_durable() {
+            tracing::warn!("after a loss of power this node may be a replica again: promote it again then");
+        }
+        self.lead(&mut commit, epoch, writer_id);
         Ok(kept)
     }
 
-    fn begin_epoch(&self, commit: &mut Commit, control: &Control, epoch: Epoch, writer_id: WriterId) -> Result<()> {
-        let (replica, fence, owner) = (control.is_replica(), control.fence(), control.fence_owner());
-        // Durable before the segment is: a node that has an epoch, and does not know that it leads, would be fenced. The
-        // fence first: one that was no replica any more would lead the epoch that it followed.
-        let leads = control.set_fence(epoch).and_then(|()| {
-            control.set_replica(false);
-            control.sync()
-        });
-        let begun = leads.and_then(|()| match &mut commit.appender {
-            Some(appender) => appender.begin_epoch(epoch, writer_id),
-            None => self.start_log(commit, epoch, writer_id),
-        });
-        if let Err(e) = begun {
-            control.set_replica(replica);
-            if let Err(e) = control.restore_fence(fence, owner) {
-                tracing::warn!("the fence of an epoch that could not begin may be on the disk: {e}");
-            }
-            return Err(e);
-        }
-        // The segment is durable, and leads from now on: the fence lets its writer, and no other, commit.
+    fn lead(&self, commit: &mut Commit, epoch: Epoch, writer_id: WriterId) {
         commit.note_epoch(epoch, writer_id);
-        if let Err(e) = control.set_fence(epoch) {
-            tracing::warn!("the fence of a new epoch may not be on the disk yet; the epoch's segment is: {e}");
-        }
         self.set_role(ReplicationRole::Primary);
         self.epoch.store(epoch.0, Ordering::Release);
         self.fenced.store(false, Ordering::Release);
         self.signal.notify_all();
-        Ok(())
+    }
+
+    /// The epoch that this node knows to lead: of a replica, not one that a promotion began here and never led.
+    pub(super) fn known_epoch(&self, commit: &Commit, control: &Control) -> Epoch {
+        match commit.history.last() {
+            Some(begun)
+                if self.role() == ReplicationRole::Replica
+                    && begun.writer_id == control.promotion()
+                    && begun.first > commit.last =>
+            {
+                self.epoch_of(commit, commit.last)
+            }
+            _ => commit.epoch,
+        }
+    }
+
+    /// Whether this replica began an epoch under that id, and followed nobody since.
+    pub(crate) fn has_begun_as(&self, writer_id: WriterId) -> bool {
+        let commit = self.commit.lock();
+        match &commit.appender {
+            Some(appender) => appender.is_unused_by(writer_id),
+            None => commit.history.last().is_some_and(|h| h.writer_id == writer_id && h.first > commit.last),
+        }
+    }
+
+    /// Fails unless the disk has room for the segment of another epoch, and what a promotion takes besides: before
+    /// anything is fenced for it.
+    pub(crate) fn require_room_for_epoch(&self) -> Result<()> {
+        let disk = &*self.env.disk;
+        let path = self.log_dir.join(PROBE);
+        let bytes = self.options.segment_limit(self.role()).min(PROBE_BYTES);
+        let remove = || match disk.remove(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        };
+        let write = || {
+            let file = disk.open(&path, OpenMode::CreateNew)?;
+            let piece = vec![0; bytes.min(64 << 10) as usize];
+            for at in (0..bytes).step_by(piece.len().max(1)) {
+                file.write_at(&piece, at)?;
+            }
+            file.sync_data()
+        };
+        let written = remove().and_then(|()| write());
+        let removed = remove();
+        written
+            .and(removed)
+            .map_err(|e| Error::io("make room for another epoch in", &self.log_dir, e).context("nothing was fenced"))
     }
 
     fn sync_appended(&self, commit: &Commit) -> Result<()> {
@@ -132,18 +203,46 @@ pub(crate) struct FenceLock<'a>(&'a Control);
 impl<'a> FenceLock<'a> {
     /// Waits a while for whoever moves the fence now.
     pub fn take(control: &'a Control) -> Result<Self> {
-        for _ in 0..1000 {
-            if control.lock_fence()? {
-                return Ok(Self(control));
-            }
-            std::thread::sleep(std::time::Duration::from_millis(10));
+        lock_fence(control)?;
+        Ok(Self(control))
+    }
+}
+
+fn lock_fence(control: &Control) -> Result<()> {
+    for _ in 0..1000 {
+        if control.lock_fence()? {
+            return Ok(());
         }
-        let what = format_args!(
-            "another promotion is under way on this log, or the process that opened the database last (process id {}) \
-             is stopped while it opens it: try again, or end that process",
-            control.writer_pid()
-        );
-        Err(Error::new(ErrorCode::Locked, what))
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let what = format_args!(
+        "another promotion is under way on this log, or the process that opened the database last (process id {}) is \
+         stopped while it opens it: try again, or end that process",
+        control.writer_pid()
+    );
+    Err(Error::new(ErrorCode::Locked, what))
+}
+
+/// As [`FenceLock`], of a control file that this keeps open.
+#[derive(Debug)]
+pub(crate) struct HeldFence(Arc<Control>);
+
+impl HeldFence {
+    /// Waits a while for whoever moves the fence now.
+    pub fn take(control: Arc<Control>) -> Result<Self> {
+        lock_fence(&control)?;
+        Ok(Self(control))
+    }
+
+    /// The control file.
+    pub fn control(&self) -> &Control {
+        &self.0
+    }
+}
+
+impl Drop for HeldFence {
+    fn drop(&mut self) {
+        self.0.unlock_fence();
     }
 }
 
@@ -165,7 +264,8 @@ impl Engine {
     pub(crate) fn may_go_on_as(&self, writer_id: WriterId) -> bool {
         let commit = self.commit.lock();
         let led = commit.history.iter().rposition(|h| h.writer_id == writer_id);
-        let fenced = self.sidecar.as_ref().is_some_and(|control| control.fence_owner() != [0; 16]);
+        let fence = self.sidecar.as_ref().map(|control| control.fence());
+        let fenced = fence.is_some_and(|fence| fence.map_or(true, |fence| fence.moved_by.is_some()));
         led.is_none_or(|at| at + 1 == commit.history.len() && !fenced)
     }
 

@@ -6,13 +6,14 @@ use super::{
     options::ReplicationRole,
     place::{LogPlace, folder_of, is_absent, log_is_gone},
     places::Places,
+    promote::FenceLock,
     role::Standing,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{Access, Env, OpenMode},
-    log::{Control, LogIdentity, writers},
+    log::{Control, Fence, LogIdentity, writers},
     store::{Hint, LogKind, LogLink, Part},
 };
 use std::{
@@ -59,11 +60,14 @@ impl Engine {
                 self.make_sidecar(link.kind, standing)?
             }
             (_, Some(e)) => return Err(e),
-            (LogPlace::Here(_) | LogPlace::Moved(..), None) => {
-                let found = Control::open(&*self.env.disk, &self.log_dir, OpenMode::ReadWrite)?;
-                let in_file = self.store.manifest().checkpoint.log_index;
-                found.ok_or_else(|| log_is_gone(&self.path, &places.sidecar, &link, in_file))?
-            }
+            (LogPlace::Here(_) | LogPlace::Moved(..), None) => match self.settled_control(places, &link) {
+                Err(e) if role == ReplicationRole::Replica && e.code() == ErrorCode::Corrupt => {
+                    Control::remove(&*self.env.disk, &self.log_dir)?;
+                    *self.damage.get_mut() = needed.then_some(e);
+                    self.make_sidecar(link.kind, standing)?
+                }
+                control => control?,
+            },
             _ => self.make_sidecar(link.kind, standing)?,
         };
         control.expect(self.store.file_id()).map_err(|e| e.context("replication sidecar"))?;
@@ -75,11 +79,11 @@ impl Engine {
             );
             return Err(Error::new(ErrorCode::Locked, what));
         }
-        let moved = control.moved(&**self.store.file())?;
+        let moved = control.displaced(&**self.store.file())?;
         let never_was = matches!(standing, Standing::Unused(_) | Standing::StandAlone);
         if never_was && role == ReplicationRole::Primary && control.is_replica() {
             // It was to be a replica, and never was one.
-            control.set_replica(false);
+            control.set_replica(false)?;
         }
         if moved.log && role == ReplicationRole::Replica {
             // A copy of another replica, which reports under its own id: this one needs one, too.
@@ -91,6 +95,16 @@ impl Engine {
         }
         self.sidecar = Some(Arc::new(control));
         Ok(())
+    }
+
+    /// The control file that is there, its fence as it is read.
+    fn settled_control(&self, places: &Places, link: &LogLink) -> Result<Control> {
+        let found = Control::open(&*self.env.disk, &self.log_dir, OpenMode::ReadWrite)?;
+        let in_file = self.store.manifest().checkpoint.log_index;
+        let control = found.ok_or_else(|| log_is_gone(&self.path, &places.sidecar, link, in_file))?;
+        control.expect(self.store.file_id()).map_err(|e| e.context("replication sidecar"))?;
+        FenceLock::take(&control).and_then(|_fence| control.settle_fence())?;
+        Ok(control)
     }
 
     /// Holds the folder of the log by a handle, if it is there.
@@ -124,8 +138,7 @@ impl Engine {
         }
         let disk = &*self.env.disk;
         let control = Control::create(disk, &dir, log, self.env.host.random(), commit.epoch)?;
-        control.set_replica(role == ReplicationRole::Replica);
-        control.sync()?;
+        control.set_replica(role == ReplicationRole::Replica)?;
         disk.sync_dir(&dir).map_err(io)?;
         disk.sync_dir(folder_of(&dir)).map_err(io)?;
         self.made_sidecar = true;
@@ -185,37 +198,35 @@ impl Engine {
             // A log that the file does not name ended before commits that were made in another role: nobody must take
             // it for the one that goes on.
             if control.current_log().log_id != link.id {
-                if control.fence_owner() == [0; 16] {
+                if control.fence()?.moved_by.is_none() {
                     // Nor for one that ended where an epoch of the log before it did. What another node fenced has ended.
-                    control.clear_end();
+                    control.clear_end()?;
                 }
                 control.set_current_log(link.id);
                 control.sync()?;
             }
         }
+        let fence = control.fence()?;
         match self.role() {
-            ReplicationRole::Replica if control.is_replica() || self.is_foreign() => {}
+            ReplicationRole::Replica if fence.follows || self.is_foreign() => {}
             // Another node took over from it. It is a replica of that one again once it is known to be on its history.
-            ReplicationRole::Replica if control.fence_owner() != [0; 16] && commit.last > LogIndex(0) => {
+            ReplicationRole::Replica if fence.moved_by.is_some() && commit.last > LogIndex(0) => {
                 self.on_trial.store(true, Ordering::Release);
             }
             // Durable before the first frame of another writer is in this log: who forgets it would go on as that writer.
-            ReplicationRole::Replica => {
-                control.set_replica(true);
-                control.sync()?;
-            }
-            _ if control.is_replica() || control.fence_owner() != [0; 16] => {
+            ReplicationRole::Replica => control.set_replica(true)?,
+            _ if fence.follows || fence.moved_by.is_some() => {
                 self.fenced.store(true, Ordering::Release);
             }
-            _ if control.fence() > commit.epoch => {
+            _ if fence.epoch > commit.epoch => {
                 // A promotion ended before it had begun its epoch: complete it with the first commit.
-                (commit.epoch, commit.writer_id) = (control.fence(), self.env.host.random());
+                (commit.epoch, commit.writer_id) = (fence.epoch, self.env.host.random());
             }
-            _ if control.fence() < commit.epoch => control.set_fence(commit.epoch)?,
+            _ if fence.epoch < commit.epoch => control.set_fence(commit.epoch)?,
             _ => {}
         }
         control.begin_session(&*self.env.host, commit.last);
-        self.epoch.store(commit.epoch.0, Ordering::Release);
+        self.epoch.store(self.known_epoch(&commit, control).0, Ordering::Release);
         Ok(())
     }
 
@@ -237,11 +248,12 @@ impl Engine {
     /// What part this file plays, whatever it is opened as: `epoch` is the one that it leads or follows.
     pub(super) fn part(&self, epoch: Epoch) -> Part {
         let Some(control) = &self.sidecar else { return Part::StandAlone };
-        let promotion = control.fence_owner();
-        match () {
-            () if control.is_replica() => Part::Follows(epoch),
-            () if promotion != [0; 16] => Part::Fenced { led: epoch, by: control.fence(), promotion },
-            () => Part::Leads(epoch),
+        match control.fence() {
+            Ok(Fence { follows: true, .. }) => Part::Follows(epoch),
+            Ok(Fence { moved_by: Some(promotion), epoch: by, .. }) => Part::Fenced { led: epoch, by, promotion },
+            Ok(_) => Part::Leads(epoch),
+            // What the header says stays.
+            Err(_) => self.store.log_link().part,
         }
     }
 
@@ -257,8 +269,7 @@ impl Engine {
         }
         if let Some(control) = &self.sidecar {
             // Durable before the first frame of another writer is in this log.
-            control.set_replica(true);
-            control.sync()?;
+            control.set_replica(true)?;
         }
         self.on_trial.store(false, Ordering::Release);
         self.say_in_header()
@@ -293,11 +304,15 @@ impl Engine {
             return Ok(());
         }
         self.log_dir = places.sidecar.dir().to_owned();
-        self.moved = control.moved(&**self.store.file())?;
-        self.set_role(if control.is_replica() { ReplicationRole::Replica } else { ReplicationRole::Primary });
-        let fenced = control.fence_owner() != [0; 16];
+        self.displaced = control.displaced(&**self.store.file())?;
+        let fence = match control.fence() {
+            Err(e) if e.code() == ErrorCode::Corrupt => return Ok(()),
+            fence => fence?,
+        };
+        self.set_role(if fence.follows { ReplicationRole::Replica } else { ReplicationRole::Primary });
+        let fenced = fence.moved_by.is_some();
         self.fenced.store(fenced, Ordering::Release);
-        let leads = control.fence().0;
+        let leads = fence.epoch.0;
         self.epoch.store(if fenced { leads.saturating_sub(1) } else { leads }, Ordering::Release);
         self.sidecar = Some(Arc::new(control));
         Ok(())

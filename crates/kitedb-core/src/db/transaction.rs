@@ -442,7 +442,9 @@ impl Transaction {
     ///
     /// # Errors
     /// [`ErrorCode::Conflict`] if something it writes was changed by a transaction that committed first: nothing
-    /// has happened, run it again. [`ErrorCode::SyncFailed`]: whether it survives is unknown; reopen and look.
+    /// has happened, run it again. [`ErrorCode::OutcomeUnknown`]: a sync failed, or the promotion of another node has not
+    /// said yet which commits it keeps; whether this one counts is unknown, so look before you run it again.
+    /// [`ErrorCode::StalePrimary`]: it does not count, another node leads.
     pub fn commit(self) -> Result<Token> {
         let engine = self.engine.clone();
         engine.measured_commit(self)

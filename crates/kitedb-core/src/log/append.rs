@@ -164,6 +164,11 @@ impl Appender {
         self.segment.header.writer_id
     }
 
+    /// Whether `writer_id` began the epoch of the next frame, and nothing was appended in it yet.
+    pub fn is_unused_by(&self, writer_id: WriterId) -> bool {
+        self.segment.header.writer_id == writer_id && self.last < self.segment.header.first
+    }
+
     /// Bytes that this appender has written, marks and zeros ahead included.
     pub fn written_bytes(&self) -> u64 {
         self.written_bytes
@@ -187,7 +192,7 @@ impl Appender {
     }
 
     /// Completes the frame whose payload starts at [`FRAME_PREFIX`] in `buffer` and appends it. On error nothing
-    /// has happened, unless the error is [`ErrorCode::Poisoned`].
+    /// has happened, unless the error is [`ErrorCode::OutcomeUnknown`].
     pub fn append(&mut self, buffer: &mut Vec<u8>, commit_ms: u64, digest: Digest) -> Result<FrameHeader> {
         self.require_sound()?;
         let header = FrameHeader { epoch: self.epoch(), log_index: LogIndex(self.last.0 + 1), commit_ms, digest };
@@ -199,7 +204,7 @@ impl Appender {
 
     /// Appends frames as another node wrote them, in one write. Their bytes begin [`FRAMES_PREFIX`] into `buffer`,
     /// all are of this appender's epoch, and the last one is `last`. They may make the segment longer than its
-    /// limit: see [`Appender::room`]. On error nothing has happened, unless it is [`ErrorCode::Poisoned`].
+    /// limit: see [`Appender::room`]. On error nothing has happened, unless it is [`ErrorCode::OutcomeUnknown`].
     pub fn append_verbatim(&mut self, buffer: &mut Vec<u8>, last: &FrameHeader) -> Result<()> {
         self.require_sound()?;
         self.make_room((buffer.len() - mark::MARK_LEN) as u64)?;
@@ -295,7 +300,7 @@ impl Appender {
                 self.sync.fail();
                 self.control.set_sync_failed(true);
                 Error::new(
-                    ErrorCode::Poisoned,
+                    ErrorCode::OutcomeUnknown,
                     format_args!(
                         "{cause}; it could not be undone, so whether this commit survives is unknown: reopen the database and look"
                     ),
@@ -331,7 +336,12 @@ impl Appender {
         self.segment.file.sync_data().map_err(|e| {
             self.sync.fail();
             self.control.set_sync_failed(true);
-            GroupSync::failure(Some(Error::io("sync", &self.segment.path, e)))
+            let cause = Error::io("sync", &self.segment.path, e);
+            let what = format_args!(
+                "{cause}; nothing was appended, and whether what was before survives is unknown: reopen the database \
+                 and look"
+            );
+            Error::new(ErrorCode::SyncFailed, what)
         })
     }
 

@@ -5,7 +5,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{Disk, DiskFile, Host, LockKind, OpenMode, SharedWords},
-    log::{LogIdentity, Salt, WriterId},
+    log::{Fence, LogIdentity, Salt, WriterId, fence},
 };
 use std::{
     io::ErrorKind,
@@ -24,29 +24,22 @@ pub const CONTROL_DRAFT: &str = "control.creating";
 const MAGIC: u64 = u64::from_le_bytes(*b"KITECTL\x01");
 const WORDS: usize = 512;
 
-// Words 0 to 7 are written once and covered by the CRC in word 8.
-const FENCE: usize = 16;
+// Words 0 to 7 are written once and covered by the CRC in word 8. Words 16 and 36 to 47 are the fence's: see `fence`.
+// Words 21 to 24, 33 and 35, and bit 1 of word 19, were, before it had two copies.
 const PUBLISHED: usize = 17;
 const DURABLE: usize = 18;
 const FLAGS: usize = 19;
 const WRITER_PID: usize = 20;
-const FENCE_OWNER: usize = 21;
-const END_EPOCH: usize = 23;
-const END_INDEX: usize = 24;
 const SLEEPERS: usize = 25;
 const CHECKPOINT_ASKED: usize = 26;
 const CHECKPOINT_DONE: usize = 27;
 const ERROR_HEAD: usize = 28;
 const CURRENT_LOG: usize = 29;
 const PROMOTION: usize = 31;
-const END_CHECK: usize = 33;
 const SESSION: usize = 34;
-/// The epoch to which the owner in words 21 and 22 has moved the fence: where another one leads, those say nothing.
-const FENCE_OWNED: usize = 35;
 const ERROR_TEXT: usize = 64;
 
 const SYNC_FAILED: u64 = 1;
-const REPLICA: u64 = 2;
 const NEEDS_RESEED: u64 = 4;
 
 /// The byte of the control file whose lock is held by the one writer of the log.
@@ -82,9 +75,10 @@ impl Control {
         bytes.extend_from_slice(&salt);
         let crc = u64::from(crc32fast::hash(&bytes));
         bytes.extend_from_slice(&crc.to_le_bytes());
-        bytes.resize(FENCE * 8, 0);
-        bytes.extend_from_slice(&epoch.0.to_le_bytes());
         bytes.resize(WORDS * 8, 0);
+        for (at, word) in fence::words_of(&Fence::new(epoch)) {
+            bytes[at * 8..][..8].copy_from_slice(&word.to_le_bytes());
+        }
         let io = |e| Error::io("create log control file", &path, e);
         // Under another name until it is whole: one whose making was cut short would be there for good.
         let draft = dir.join(CONTROL_DRAFT);
@@ -154,14 +148,14 @@ impl Control {
         self.salt
     }
 
-    /// Where it is.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The file itself.
     pub(super) fn file(&self) -> &dyn DiskFile {
         &*self.file
+    }
+
+    /// The folder of the log.
+    pub fn dir(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
     }
 
     /// Of which log, and of which database file, it was made.
@@ -177,103 +171,39 @@ impl Control {
         }
     }
 
-    /// The epoch that may write; a writer of an older one is fenced.
-    #[inline]
-    pub fn fence(&self) -> Epoch {
-        Epoch(self.word(FENCE).load(Ordering::SeqCst))
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// Moves the fence to the epoch that the writer of this log begins. Call it under [`Control::lock_fence`], where
-    /// another node may fence this log.
-    pub fn set_fence(&self, epoch: Epoch) -> Result<()> {
-        if self.fence_owner() == [0; 16] {
-            // What a promotion may have left that died before it moved the fence.
-            self.word(FENCE_OWNED).store(0, Ordering::SeqCst);
-        }
-        self.word(FENCE).store(epoch.0, Ordering::SeqCst);
-        self.store_id(FENCE_OWNER, [0; 16]);
-        self.sync()
-    }
-
-    /// Moves the fence from `from` to the next epoch on behalf of `owner`, who begins that epoch in another log
-    /// (zeros: in this one). From here on no commit of `from` begins to be acknowledged; [`Control::set_end`] says
-    /// which of those under way count. Call it under [`Control::lock_fence`].
-    pub fn raise_fence(&self, from: Epoch, to: Epoch, owner: WriterId) -> Result<()> {
-        // In this order: whoever dies in between has either moved the fence as its owner or not at all.
-        self.word(FENCE_OWNED).store(0, Ordering::SeqCst);
-        self.store_id(FENCE_OWNER, owner);
-        self.word(FENCE_OWNED).store(to.0, Ordering::SeqCst);
-        let raised = self.word(FENCE).compare_exchange(from.0, to.0, Ordering::SeqCst, Ordering::SeqCst);
-        // Before the log is read for its end: see who looks at the fence after an append.
-        std::sync::atomic::fence(Ordering::SeqCst);
-        match raised {
-            Ok(_) => self.sync(),
-            Err(now) => Err(Error::new(
-                ErrorCode::StalePrimary,
-                format_args!("stale primary: epoch {from} was to be fenced, but epoch {now} leads already"),
-            )),
-        }
-    }
-
-    /// Says who moved the fence, in place of a promotion that died. Call it under [`Control::lock_fence`].
-    pub fn set_fence_owner(&self, owner: WriterId) -> Result<()> {
-        self.store_id(FENCE_OWNER, owner);
-        self.sync()
-    }
-
-    /// Puts the fence back to where it was before an epoch that could not begin.
-    pub fn restore_fence(&self, epoch: Epoch, owner: WriterId) -> Result<()> {
-        self.store_id(FENCE_OWNER, owner);
-        self.word(FENCE_OWNED).store(if owner == [0; 16] { 0 } else { epoch.0 }, Ordering::SeqCst);
-        self.word(FENCE).store(epoch.0, Ordering::SeqCst);
-        self.sync()
-    }
-
-    /// Who moved the fence: zeros for the writer of this log.
-    pub fn fence_owner(&self) -> WriterId {
-        let owned = Epoch(self.word(FENCE_OWNED).load(Ordering::SeqCst));
-        if owned == self.fence() { self.load_id(FENCE_OWNER) } else { [0; 16] }
-    }
-
-    /// The last epoch that was ended by a fence, and its last frame: what comes after that in the epoch is void.
-    pub fn end(&self) -> Option<(Epoch, LogIndex)> {
-        loop {
-            let epoch = self.word(END_EPOCH).load(Ordering::SeqCst);
-            let index = self.word(END_INDEX).load(Ordering::SeqCst);
-            let check = self.word(END_CHECK).load(Ordering::SeqCst);
-            // Unless it was changed meanwhile, they belong together; after a loss of power they may not.
-            if self.word(END_EPOCH).load(Ordering::SeqCst) == epoch {
-                let end = (Epoch(epoch), LogIndex(index));
-                return (epoch != 0 && check == end_check(end)).then_some(end);
+    /// Fails if the words are not mapped, because this may not write to them.
+    pub fn require_mapped(&self) -> Result<()> {
+        match &self.words {
+            Words::Shared(_) => Ok(()),
+            Words::Seen(_) => {
+                let denied = std::io::Error::from(ErrorKind::PermissionDenied);
+                Err(Error::io("write to the log control file", &self.path, denied))
             }
         }
     }
 
-    /// Records that `epoch` ends with frame `last`, durably.
-    pub fn set_end(&self, epoch: Epoch, last: LogIndex) -> Result<()> {
-        self.word(END_EPOCH).store(0, Ordering::SeqCst);
-        self.word(END_INDEX).store(last.0, Ordering::SeqCst);
-        self.word(END_CHECK).store(end_check((epoch, last)), Ordering::SeqCst);
-        self.word(END_EPOCH).store(epoch.0, Ordering::SeqCst);
-        self.sync()
+    /// Writes bytes from word `at` on to the file.
+    pub(super) fn write_words(&self, at: usize, bytes: &[u8]) -> Result<()> {
+        self.file.write_at(bytes, at as u64 * 8).map_err(|e| Error::io("write log control file", &self.path, e))
     }
 
-    /// Writes the fence and the end that it set once more, as they are. A sync of them may have failed, and the next one
-    /// succeed without having written them. Call it under [`Control::lock_fence`].
-    pub fn confirm_fence(&self) -> Result<()> {
-        // By writing to the file: that counts as a change even where the bytes are the same.
-        for at in [FENCE_OWNER, FENCE_OWNER + 1, FENCE_OWNED, FENCE, END_INDEX, END_CHECK, END_EPOCH] {
-            let bytes = self.word(at).load(Ordering::SeqCst).to_le_bytes();
-            self.file
-                .write_at(&bytes, at as u64 * 8)
-                .map_err(|e| Error::io("write log control file", &self.path, e))?;
+    /// Wakes who sleeps on a word, in every process.
+    pub(super) fn wake_word(&self, at: usize) {
+        if let Words::Shared(words) = &self.words {
+            words.wake(at);
         }
-        self.sync()
     }
 
-    /// Forgets an end that was set: this log follows a history now in which that epoch is another one, or has none.
-    pub fn clear_end(&self) {
-        self.word(END_EPOCH).store(0, Ordering::SeqCst);
+    /// Sleeps until a word is woken or `timeout` has passed; not at all if it does not hold `seen`. May return early.
+    pub(super) fn wait_word(&self, at: usize, seen: u64, timeout: Duration) {
+        match &self.words {
+            Words::Shared(words) => words.wait(at, seen, Some(timeout)),
+            Words::Seen(_) => std::thread::sleep(timeout.min(Duration::from_millis(10))),
+        }
     }
 
     /// Whether the control file at its path is still this one.
@@ -344,7 +274,7 @@ impl Control {
     }
 
     /// Where the words are not mapped, because this may not write to them: reads them anew, as far as that goes.
-    fn look_again(&self) {
+    pub(super) fn look_again(&self) {
         let Words::Seen(words) = &self.words else { return };
         let mut bytes = [0; WORDS * 8];
         if self.file.read_exact_at(&mut bytes, 0).is_ok() {
@@ -427,16 +357,6 @@ impl Control {
     /// Remembers, beyond this process, that a sync failed (or that the log was repaired after one).
     pub fn set_sync_failed(&self, failed: bool) {
         self.set_flag(SYNC_FAILED, failed);
-    }
-
-    /// Whether this log is a replica's.
-    pub fn is_replica(&self) -> bool {
-        self.flag(REPLICA)
-    }
-
-    /// Says whose log this is.
-    pub fn set_replica(&self, replica: bool) {
-        self.set_flag(REPLICA, replica);
     }
 
     /// Whether the replica whose log this is must be reseeded.
@@ -548,14 +468,6 @@ impl Control {
     }
 }
 
-/// What tells an end from words of two.
-fn end_check((epoch, last): (Epoch, LogIndex)) -> u64 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&epoch.0.to_le_bytes());
-    hasher.update(&last.0.to_le_bytes());
-    u64::from(hasher.finalize()) | 1 << 32
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -570,14 +482,12 @@ mod tests {
         let writer = Control::create(&disk, dir, log, [3; 16], Epoch(1)).unwrap();
         let reader = Control::open(&disk, dir, OpenMode::Read).unwrap().unwrap();
         writer.set_current_log([4; 16]);
-        writer.raise_fence(Epoch(1), Epoch(2), [5; 16]).unwrap();
-        writer.set_end(Epoch(1), LogIndex(7)).unwrap();
+        let fence = Fence::new(Epoch(1)).raised([5; 16]).completed(LogIndex(7));
+        writer.put_fence(&fence).unwrap().durable().unwrap();
         writer.set_published(LogIndex(7));
         assert_eq!(reader.published(), LogIndex(7));
         assert_eq!(reader.current_log().log_id, [4; 16]);
-        assert_eq!(
-            (reader.fence(), reader.fence_owner(), reader.end()),
-            (Epoch(2), [5; 16], Some((Epoch(1), LogIndex(7))))
-        );
+        assert_eq!(reader.fence().unwrap(), fence);
+        assert_eq!(reader.put_fence(&fence).unwrap_err().code(), ErrorCode::Io);
     }
 }

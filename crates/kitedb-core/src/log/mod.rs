@@ -5,6 +5,7 @@
 
 mod append;
 mod control;
+mod fence;
 mod files;
 mod frame;
 mod mark;
@@ -17,11 +18,12 @@ mod sync;
 
 pub use append::{Appender, FRAME_PREFIX, FRAMES_PREFIX, LogOptions, SegmentInfo, segment_path};
 pub use control::Control;
+pub use fence::{EpochEnd, Fence, Moved, Stored};
 pub use frame::{FrameHeader, FrameRef, MAX_PAYLOAD};
 pub use reader::{Chunk, FramePlace, LogPage, LogReader, PageLimits, Position};
-pub use recover::{Recovered, RecoveryStart, holds_segments_of, reaches_beyond, recover, writers};
+pub use recover::{Recovered, RecoveryStart, end_of_log, holds_segments_of, reaches_beyond, recover, writers};
 pub use segment::SegmentHeader;
-pub use stamps::Moved;
+pub use stamps::Displaced;
 pub use sync::GroupSync;
 
 use crate::{

@@ -174,11 +174,6 @@ impl LogReader {
         self.refreshes
     }
 
-    /// The files of the segments, oldest first.
-    pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.segments.iter().map(|s| s.path.as_path())
-    }
-
     /// The number, header and bytes of each segment, oldest first.
     pub fn segments(&self) -> impl ExactSizeIterator<Item = (u64, SegmentHeader, u64)> + '_ {
         let last = self.segments.len().saturating_sub(1);
@@ -252,11 +247,11 @@ impl LogReader {
     }
 
     /// Whether a fence made what follows `after` in `epoch` void.
-    fn last_valid(&self, epoch: Epoch) -> LogIndex {
-        match self.control.end() {
-            Some((ended, last)) if ended == epoch => last,
+    fn last_valid(&self, epoch: Epoch) -> Result<LogIndex> {
+        Ok(match self.control.fence()?.ended {
+            Some(end) if end.epoch == epoch => end.last,
             _ => LogIndex(u64::MAX),
-        }
+        })
     }
 
     /// What this log knows of `index`.
@@ -273,7 +268,7 @@ impl LogReader {
         let segment = self.segments[at].clone();
         let SegmentHeader { epoch, writer_id, .. } = segment.header;
         let beyond = Position::Beyond(Some((epoch, writer_id)));
-        if index > self.last_valid(epoch) {
+        if index > self.last_valid(epoch)? {
             return Ok(beyond);
         }
         let Some(found) = self.seek(&segment, index)? else { return Ok(beyond) };
@@ -293,7 +288,7 @@ impl LogReader {
                 Some(at) => {
                     let bound = self.segments.get(at + 1).map_or(LogIndex(u64::MAX), |s| s.header.first);
                     let segment = self.segments[at].clone();
-                    let valid = self.last_valid(segment.header.epoch);
+                    let valid = self.last_valid(segment.header.epoch)?;
                     if next > valid && bound == LogIndex(u64::MAX) {
                         if refreshed {
                             if next <= published {

@@ -3,7 +3,7 @@
 //! an error and never a silent cut.
 
 use super::{
-    Appender, Control, FrameRef, LogIdentity, LogOptions, SegmentInfo, WriterId,
+    Appender, Control, EpochEnd, FrameRef, LogIdentity, LogOptions, SegmentInfo, WriterId,
     append::segment_path,
     mark,
     segment::{self, SEGMENT_HEADER_LEN, Segment, SegmentHeader},
@@ -103,7 +103,12 @@ pub fn recover(
         Some(control) => control,
         None => {
             let found = Control::open(&*env.disk, dir, mode)?;
-            Arc::new(found.ok_or_else(|| missing("which does not exist"))?)
+            let found = found.ok_or_else(|| missing("which does not exist"))?;
+            if mode != OpenMode::Read {
+                // The log of a database without a part in replication: nobody else moves its fence.
+                found.settle_fence()?;
+            }
+            Arc::new(found)
         }
     };
     control.expect(start.log.file_id).map_err(|_| missing("but the log there is another one"))?;
@@ -123,7 +128,7 @@ pub fn recover(
     }
     let mut walk = Walk {
         salt: control.salt(),
-        end: control.end(),
+        end: control.fence()?.ended,
         last: start.index,
         epoch: start.epoch,
         digest: start.digest,
@@ -318,7 +323,7 @@ struct Walk<'a> {
     digest: Digest,
     limit: LogIndex,
     /// Where a fence ended an epoch.
-    end: Option<(Epoch, LogIndex)>,
+    end: Option<EpochEnd>,
     last_marked: LogIndex,
     unmarked: Option<(u64, LogIndex, Digest)>,
     /// Whether frames that the database file holds are missing here, up to the end.
@@ -328,7 +333,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn is_void(&self, epoch: Epoch, index: LogIndex) -> bool {
-        self.end.is_some_and(|(ended, last)| ended == epoch && index > last)
+        self.end.is_some_and(|end| end.epoch == epoch && index > end.last)
     }
 
     /// Walks one segment to the place where no further frame verifies, and returns it. An error is a frame that
@@ -510,6 +515,18 @@ pub(super) fn file_id_of(env: &Env, path: &Path) -> std::io::Result<Option<[u8; 
         Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
         read => read.map(|()| SegmentHeader::parse(&head).map(|header| header.log.file_id)),
     }
+}
+
+/// The last frame of a log whose writer is gone, as the recovery of its database will find it. Its segments alone tell:
+/// all before the last one is durable (I10), so that only in that one frames may be that do not count. `None` if it
+/// has no segment.
+pub fn end_of_log(env: &Env, dir: &Path, control: &Arc<Control>, log: LogIdentity) -> Result<Option<LogIndex>> {
+    let (segments, _) = find_segments(env, dir, log, LogIndex(u64::MAX))?;
+    let Some(last) = segments.last().map(|s| s.header) else { return Ok(None) };
+    let index = LogIndex(last.first.0.saturating_sub(1));
+    let start = RecoveryStart { log, index, epoch: last.epoch, digest: last.digest_before, limit: None };
+    let recovered = recover(env, dir, Some(control.clone()), start, OpenMode::Read, &mut |_| Ok(()))?;
+    recovered.damage.map_or(Ok(Some(recovered.last)), Err)
 }
 
 /// Whether the folder holds a log of the database `file_id` with frames beyond `last`, or one of another

@@ -21,14 +21,14 @@ type Stamps = (Stamp, Stamp);
 
 /// How the files that are there differ from those that a log remembers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Moved {
+pub struct Displaced {
     /// The log is a copy.
     pub log: bool,
     /// The database file is another one, or a copy.
     pub file: bool,
 }
 
-impl Moved {
+impl Displaced {
     /// Whether anything differs.
     pub fn any(self) -> bool {
         self.log || self.file
@@ -81,11 +81,11 @@ impl Control {
 
     /// How this control file and the database file `file` differ from what the log remembers. Nothing differs where it
     /// remembers nothing, or where the file system's word proves nothing.
-    pub fn moved(&self, file: &dyn DiskFile) -> Result<Moved> {
-        let Some(known) = self.stamps() else { return Ok(Moved::default()) };
+    pub fn displaced(&self, file: &dyn DiskFile) -> Result<Displaced> {
+        let Some(known) = self.stamps() else { return Ok(Displaced::default()) };
         let now = self.look(file)?;
         let (log, other) = (!known.0.fits(&now.0), !known.1.fits(&now.1));
-        let moved = Moved { log: log && now.0.stable, file: other && now.1.stable };
+        let moved = Displaced { log: log && now.0.stable, file: other && now.1.stable };
         if (log || other) && !moved.any() {
             tracing::warn!(
                 log = %self.path().display(),
@@ -136,23 +136,23 @@ mod tests {
         let file = RealDisk.open(&path("file"), OpenMode::CreateNew).unwrap();
         let control = Control::create(&RealDisk, &path("log"), log, [3; 16], Epoch(1)).unwrap();
         assert!(!control.has_stamps());
-        assert!(!control.moved(&*file).unwrap().any());
+        assert!(!control.displaced(&*file).unwrap().any());
         control.set_stamps(&*file).unwrap();
         assert!(control.has_stamps());
-        assert!(!control.moved(&*file).unwrap().any());
+        assert!(!control.displaced(&*file).unwrap().any());
 
         std::fs::create_dir(path("copy")).unwrap();
         std::fs::copy(path("log/control"), path("copy/control")).unwrap();
         std::fs::copy(path("file"), path("copied")).unwrap();
         let copied = RealDisk.open(&path("copied"), OpenMode::ReadWrite).unwrap();
         let copy = Control::open(&RealDisk, &path("copy"), OpenMode::ReadWrite).unwrap().unwrap();
-        assert_eq!(copy.moved(&*copied).unwrap(), Moved { log: true, file: true });
-        assert_eq!(copy.moved(&*file).unwrap(), Moved { log: true, file: false });
-        assert_eq!(control.moved(&*copied).unwrap(), Moved { log: false, file: true });
+        assert_eq!(copy.displaced(&*copied).unwrap(), Displaced { log: true, file: true });
+        assert_eq!(copy.displaced(&*file).unwrap(), Displaced { log: true, file: false });
+        assert_eq!(control.displaced(&*copied).unwrap(), Displaced { log: false, file: true });
 
         std::fs::rename(path("log"), path("elsewhere")).unwrap();
         let renamed = Control::open(&RealDisk, &path("elsewhere"), OpenMode::Read).unwrap().unwrap();
-        assert!(!renamed.moved(&*file).unwrap().any());
+        assert!(!renamed.displaced(&*file).unwrap().any());
         assert_eq!(renamed.registration(), None);
         control.set_registration([7; 16]);
         assert_eq!(control.registration(), Some([7; 16]));

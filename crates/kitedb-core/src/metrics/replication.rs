@@ -228,6 +228,7 @@ pub(super) mod tests {
 
     pub fn primary(replica_lags: Vec<ReplicaLag>) -> PrimaryReplicationStatus {
         PrimaryReplicationStatus {
+            fence: None,
             role: ReplicationRole::Primary,
             epoch: 3,
             head_log_index: 100,
@@ -249,6 +250,7 @@ pub(super) mod tests {
 
     pub fn replica(state: ReplicaState) -> ReplicaReplicationStatus {
         ReplicaReplicationStatus {
+            promotion: None,
             role: ReplicationRole::Replica,
             source_db_path: Some("/data/a.kitedb".into()),
             source_sidecar_path: None,

@@ -16,6 +16,7 @@ use std::{
 #[derive(Debug)]
 pub struct Follower {
     replica: Arc<Replica>,
+    options: FollowerOptions,
     stop: Arc<(Mutex<bool>, Condvar)>,
     thread: Option<JoinHandle<()>>,
 }
@@ -36,7 +37,12 @@ impl Follower {
         });
         let thread =
             spawned.map_err(|e| Error::new(ErrorCode::Io, format_args!("cannot start a follower thread: {e}")))?;
-        Ok(Self { replica: replica.clone(), stop, thread: Some(thread) })
+        Ok(Self { replica: replica.clone(), options, stop, thread: Some(thread) })
+    }
+
+    /// How it works.
+    pub fn options(&self) -> FollowerOptions {
+        self.options
     }
 
     /// Ends the thread, after what it is doing.

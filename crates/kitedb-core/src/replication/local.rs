@@ -4,15 +4,15 @@ use super::{
     located::locate,
     registry::{Progress, Registry},
     replica::SourcePaths,
-    source::{At, Fenced, Pulled, Snapshot, Source},
+    source::{At, Fenced, Fencing, Pulled, Snapshot, Source},
 };
 use crate::{
-    db::FenceLock,
+    db::{HeldFence, LogPlace},
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex},
-    io::{Env, OpenMode},
-    log::{Control, FrameRef, LogIdentity, LogReader, PageLimits, Position, RecoveryStart, WriterId, recover},
-    store::{CheckpointMark, Image, LogKind, Store, StoreImage},
+    io::Env,
+    log::{Control, Fence, FrameRef, LogIdentity, LogReader, Moved, PageLimits, Position, WriterId, end_of_log},
+    store::{CheckpointMark, Image, LogKind, LogLink, Peek, Store, StoreImage},
 };
 use parking_lot::Mutex;
 use std::{
@@ -30,6 +30,8 @@ pub struct LocalSource {
     paths: SourcePaths,
     checkpointer: Checkpointer,
     open: Mutex<Option<Open>>,
+    /// The end of the epoch that a promotion of this process is taking in, before it is said at the source.
+    draining: Arc<Mutex<Option<LogIndex>>>,
 }
 
 struct Open {
@@ -66,7 +68,7 @@ impl std::fmt::Debug for LocalSource {
 impl LocalSource {
     /// The source at these paths. They are looked at with the first request.
     pub fn new(env: Env, paths: SourcePaths, checkpointer: Checkpointer) -> Self {
-        Self { env, paths, checkpointer, open: Mutex::new(None) }
+        Self { env, paths, checkpointer, open: Mutex::new(None), draining: Arc::default() }
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
@@ -78,7 +80,7 @@ impl LocalSource {
         let open = match &mut *open {
             Some(open) => open,
             none => {
-                let dir = locate(&self.env, &self.paths)?.dir();
+                let dir = locate(&self.env, &self.paths)?.dir().to_owned();
                 let reader = LogReader::open(&self.env, &dir)?;
                 let registry = Registry::open(&self.env, &dir).unwrap_or_default();
                 none.insert(Open { dir, reader, registry, verified: None })
@@ -175,7 +177,7 @@ impl Source for LocalSource {
         let pulled = self.with(|open| {
             let control = open.reader.control().clone();
             let head = control.published();
-            let fenced_end = control.end().filter(|(epoch, _)| epoch.0 + 1 == control.fence().0).map(|(_, last)| last);
+            let fenced_end = (*self.draining.lock()).or(control.fence()?.end_before());
             // What a fence ended is complete, whatever its writer had published.
             let through = limits.through.min(head.max(fenced_end.unwrap_or_default()));
             let session = control.session();
@@ -197,6 +199,13 @@ impl Source for LocalSource {
             if open.reader.refreshes() != looks {
                 // Another segment may have taken the place of what this replica holds.
                 verified = verify(open)?;
+            }
+            if page.chunks.is_empty() && page.fault.is_none() {
+                // Before a replica says that it follows.
+                self.require_told_by_file(&control)?;
+                if at.index > head {
+                    self.require_not_ahead(at, &control)?;
+                }
             }
             let known = page.last().map(|last| last.header.log_index).or(verified.then_some(at.index));
             open.verified = known.map(|index| (index, session));
@@ -248,55 +257,53 @@ impl Source for LocalSource {
         self.tell(progress, Registry::reserve)
     }
 
-    fn fence(&self, owner: WriterId) -> Result<Fenced> {
+    fn fence(&self, owner: WriterId) -> Result<Box<dyn Fencing>> {
         *self.open.lock() = None;
-        self.with(|open| {
-            let control = open.reader.control().clone();
-            if control.is_replica() {
-                let what = "the source is itself a replica: fencing it would not stop its primary; follow the primary \
-                            and promote then, or force the promotion";
-                return Err(Error::new(ErrorCode::SourceUnavailable, what));
+        self.require_own_files()?;
+        let control = self.control()?;
+        let refuse_replica = |fence: &Fence| {
+            if !fence.follows {
+                return Ok(());
             }
-            let _fence = FenceLock::take(&control)?;
-            let (leads, by) = (control.fence(), control.fence_owner());
-            // The end of an epoch before that may be on record still.
-            let (ended, next) = match control.end().filter(|(ended, _)| by != [0; 16] && ended.0 + 1 == leads.0) {
-                // Fenced already, by this promotion when it was cut short.
-                Some((ended, last)) if by == owner => {
-                    // What it wrote may not be on the disk yet.
-                    control.confirm_fence()?;
-                    return Ok(Fenced { ended, last, next: leads });
-                }
-                Some(_) => {
-                    return Err(Error::new(
-                        ErrorCode::StalePrimary,
-                        format_args!(
-                            "stale primary: the source was fenced by another promotion, to epoch {leads}; follow that \
-                             primary, or force this promotion if it never came up"
-                        ),
-                    ));
-                }
-                // Fenced by a promotion that died before it had fixed the end: complete it as one's own.
-                None if by != [0; 16] => {
-                    control.set_fence_owner(owner)?;
-                    (Epoch(leads.0 - 1), leads)
-                }
-                None => {
-                    let next = Epoch(leads.0 + 1);
-                    control.raise_fence(leads, next, owner)?;
-                    (leads, next)
-                }
-            };
-            let last =
-                if control.writer_lives()? { last_frame(open)? } else { self.recovered_end(&open.dir, &control)? };
-            self.sync_segments(open)?;
-            control.set_end(ended, last)?;
-            Ok(Fenced { ended, last, next })
-        })
+            let what = "the source is itself a replica: fencing it would not stop its primary; follow the primary and \
+                        promote then, or force the promotion";
+            Err(Error::new(ErrorCode::SourceUnavailable, what))
+        };
+        refuse_replica(&control.fence()?)?;
+        control.require_mapped()?;
+        // Its log can be read to the end: else nothing is fenced.
+        self.log_end()?;
+        let lock = HeldFence::take(control)?;
+        let now = lock.control().fence()?;
+        refuse_replica(&now)?;
+        let raised = match now.moved() {
+            Some(Moved { by, .. }) if by == owner => now,
+            Some(Moved { ended: Some(_), epoch, .. }) => {
+                return Err(Error::new(
+                    ErrorCode::StalePrimary,
+                    format_args!(
+                        "stale primary: the source was fenced by another promotion, to epoch {epoch}; follow that \
+                         primary, or force this promotion if it never came up"
+                    ),
+                ));
+            }
+            // Of a promotion that died before it had fixed the end: complete it as one's own.
+            Some(_) => now.taken_over(owner),
+            None => now.raised(owner),
+        };
+        let synced = lock.control().put_fence(&raised)?.is_durable();
+        // A committer that appended before the fence moved is found by this reading; one that appends later sees the fence
+        // before it publishes. Upholds I27.
+        let last = match raised.end_before() {
+            Some(last) => last,
+            None => self.log_end()?,
+        };
+        *self.draining.lock() = Some(last);
+        Ok(Box::new(LocalFencing { lock, raised, last, synced, draining: self.draining.clone() }))
     }
 
-    fn is_fenced_by(&self, owner: WriterId) -> Result<bool> {
-        Ok(self.control()?.fence_owner() == owner)
+    fn moved(&self) -> Result<Option<Moved>> {
+        Ok(self.control()?.fence()?.moved())
     }
 
     fn wait(&self, seen: LogIndex, timeout: Duration) {
@@ -336,36 +343,136 @@ impl LocalSource {
         })
     }
 
-    /// The last frame of a log whose writer is gone, as its own recovery will find it: after a loss of power what the
-    /// writer had published tells nothing.
-    fn recovered_end(&self, dir: &Path, control: &Arc<Control>) -> Result<LogIndex> {
-        let store = Store::open(&self.env, &self.paths.db, false)?;
-        let (link, mark) = (store.log_link(), store.manifest().checkpoint);
-        if link.kind == LogKind::Private && link.open {
-            let what =
-                "the source was opened without a part in replication since: its log is not that of its last commits";
-            return Err(Error::new(ErrorCode::SourceUnavailable, what));
-        }
-        if !link.open {
-            return Ok(mark.log_index);
-        }
-        let log = LogIdentity { log_id: link.id, file_id: store.file_id() };
-        let CheckpointMark { log_index: index, epoch, digest, .. } = mark;
-        let start = RecoveryStart { log, index, epoch, digest, limit: None };
-        let control = Some(control.clone());
-        let recovered = recover(&self.env, dir, control, start, OpenMode::Read, &mut |_| Ok(()))?;
-        recovered.damage.map_or(Ok(recovered.last), Err)
+    /// Fails if the source's files are copies: what is fenced must be the primary itself.
+    fn require_own_files(&self) -> Result<()> {
+        let LogPlace::Moved(dir, _) = locate(&self.env, &self.paths)? else { return Ok(()) };
+        let what = format_args!(
+            "the source {} was copied or restored, with its log in {}: nobody takes over from it before its operator says \
+             what it is (`kitedb role DB primary --moved`), or the promotion is forced",
+            self.paths.db.display(),
+            dir.display()
+        );
+        Err(Error::new(ErrorCode::FilesMoved, what))
     }
 
-    fn sync_segments(&self, open: &Open) -> Result<()> {
-        for path in open.reader.paths() {
-            let io = |e| Error::io("sync", path, e);
-            match self.env.disk.open(path, OpenMode::ReadWrite) {
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-                file => file.and_then(|file| file.sync_data()).map_err(io)?,
-            }
+    /// Fails if the source's file tells of commits that are not in the log that is here, or of another log: a replica that
+    /// has all of this one would say that it follows. Also where no process has the source open.
+    fn require_told_by_file(&self, control: &Control) -> Result<()> {
+        // A file that cannot be read tells nothing; its log does.
+        let Ok(Peek { file_id, log: link, .. }) = Store::peek(&self.env, &self.paths.db) else { return Ok(()) };
+        let shown = self.paths.db.display();
+        let off = |what: std::fmt::Arguments<'_>| Err(Error::new(ErrorCode::SourceUnavailable, what));
+        if file_id != control.identity().file_id {
+            return off(format_args!("the log that was found for the source {shown} is that of another database"));
         }
-        Ok(())
+        let published = control.published();
+        match (link.kind, link.clean_tail) {
+            (LogKind::Sidecar, Some((last, _))) if !link.open && last > published => off(format_args!(
+                "the source {shown} holds commits up to log index {last}, and its log ends at {published}: that is an \
+                 older one"
+            )),
+            (LogKind::Private, _) | (LogKind::None, Some(_)) => {
+                off(format_args!("the source {shown} went on without its log: its last commits are not in it"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Fails if this replica is ahead of a source that no process has open: of what it has, the source lost a part.
+    fn require_not_ahead(&self, at: &At, control: &Arc<Control>) -> Result<()> {
+        let fence = control.fence()?;
+        if fence.follows || fence.moved_by.is_some() || control.writer_lives()? {
+            return Ok(());
+        }
+        let end = self.recovered_end(control)?;
+        if at.index <= end {
+            return Ok(());
+        }
+        let what = format_args!(
+            "needs reseed: this replica is at {}:{}, ahead of its source, which has only {end} and lost what came after (was \
+             it restored from an older copy?); reseed this replica, or force its promotion to keep what it has",
+            at.epoch, at.index
+        );
+        Err(Error::new(ErrorCode::NeedsReseed, what))
+    }
+
+    /// The last frame of the source's log, whether or not a process writes it.
+    fn log_end(&self) -> Result<LogIndex> {
+        let control = self.control()?;
+        if control.writer_lives()? { self.with(last_frame) } else { self.recovered_end(&control) }
+    }
+
+    /// The last frame of a log whose writer is gone, as its own recovery will find it: after a loss of power what the
+    /// writer had published tells nothing. Of the source's file only the header is read, and not even that is needed.
+    fn recovered_end(&self, control: &Arc<Control>) -> Result<LogIndex> {
+        let dir = control.dir();
+        let peeked = Store::peek(&self.env, &self.paths.db).map(|peek| (peek.file_id, peek.log));
+        let log = match peeked {
+            Ok((_, link)) if link.kind == LogKind::Private && link.open => {
+                let what = "the source was opened without a part in replication since: its log is not that of its last commits";
+                return Err(Error::new(ErrorCode::SourceUnavailable, what));
+            }
+            Ok((_, LogLink { open: false, clean_tail: Some((last, _)), .. })) => return Ok(last),
+            // It was never written to: what it holds came with it.
+            Ok((_, LogLink { open: false, .. })) => {
+                let held = Store::open(&self.env, &self.paths.db, false);
+                return Ok(held.map_or(control.published(), |held| held.manifest().checkpoint.log_index));
+            }
+            Ok((file_id, link)) => LogIdentity { log_id: link.id, file_id },
+            Err(e) => {
+                tracing::warn!("the source's file cannot be read, its log alone is asked for its end: {e}");
+                control.current_log()
+            }
+        };
+        let end = end_of_log(&self.env, dir, control, log)?;
+        end.ok_or_else(|| {
+            let what = format_args!("the segments of the source's log are gone from {}", dir.display());
+            Error::new(ErrorCode::LogMismatch, what)
+        })
+    }
+}
+
+/// The fence of a local source, held until its end is known. See [`Fencing`].
+#[derive(Debug)]
+struct LocalFencing {
+    lock: HeldFence,
+    /// The fence as this promotion left it.
+    raised: Fence,
+    last: LogIndex,
+    /// Whether it was durable then.
+    synced: bool,
+    draining: Arc<Mutex<Option<LogIndex>>>,
+}
+
+impl Fencing for LocalFencing {
+    fn fenced(&self) -> Fenced {
+        Fenced { ended: Epoch(self.raised.epoch.0.saturating_sub(1)), last: self.last, next: self.raised.epoch }
+    }
+
+    fn complete(&self) -> Result<bool> {
+        let control = self.lock.control();
+        let now = control.fence()?;
+        if now != self.raised {
+            let what = format_args!(
+                "stale primary: the fence of the source was moved by somebody else, to epoch {}: this replica does not take \
+                 over",
+                now.epoch
+            );
+            return Err(Error::new(ErrorCode::StalePrimary, what));
+        }
+        let completed = self.raised.completed(self.last);
+        let mut durable = control.put_fence(&completed)?.is_durable();
+        if durable && !self.synced {
+            // What was lost then comes back only if it is written once more.
+            durable = control.put_fence(&completed)?.is_durable();
+        }
+        Ok(durable)
+    }
+}
+
+impl Drop for LocalFencing {
+    fn drop(&mut self) {
+        *self.draining.lock() = None;
     }
 }
 

@@ -5,27 +5,18 @@ use crate::{
     db::{LogPlace, Search, resolved},
     error::{Error, ErrorCode, Result},
     io::Env,
-    store::{Peek, Store},
+    store::Store,
 };
-use std::path::PathBuf;
-
-/// Where the log of a source is, and what its file says.
-#[derive(Debug)]
-pub(super) struct Located {
-    /// What the file says; `None`: it is too damaged to say anything.
-    pub file: Option<Peek>,
-    pub place: LogPlace,
-}
 
 /// Looks for the log of the source at `paths`.
-pub(super) fn locate(env: &Env, paths: &SourcePaths) -> Result<Located> {
+pub(super) fn locate(env: &Env, paths: &SourcePaths) -> Result<LogPlace> {
     let away = |e: Error| Error::new(ErrorCode::SourceUnavailable, format_args!("the source cannot be looked at: {e}"));
     let path = resolved(env, &paths.db).map_err(away)?;
     let file = match Store::peek(env, &path) {
         Ok(file) => file,
         // A promotion needs its log and control file only, and they say whose they are.
         Err(e) if matches!(e.code(), ErrorCode::Corrupt | ErrorCode::NotADatabase) => {
-            return Ok(Located { file: None, place: LogPlace::Here(paths.sidecar_shown()) });
+            return Ok(LogPlace::Here(paths.sidecar_shown()));
         }
         Err(e) => return Err(away(e)),
     };
@@ -38,13 +29,5 @@ pub(super) fn locate(env: &Env, paths: &SourcePaths) -> Result<Located> {
         given: paths.sidecar.as_deref(),
         given_is_hint: true,
     };
-    let place = search.sidecar()?;
-    Ok(Located { file: Some(file), place })
-}
-
-impl Located {
-    /// The folder of the log.
-    pub fn dir(&self) -> PathBuf {
-        self.place.dir().to_owned()
-    }
+    search.sidecar()
 }

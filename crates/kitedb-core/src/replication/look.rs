@@ -5,7 +5,7 @@ use super::{
     located::locate,
     primary::writer_of,
     replica::SourcePaths,
-    status::{ReplicaReplicationStatus, ReplicaState},
+    status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
 };
 use crate::{
     db::{Engine, ReplicationRole},
@@ -26,7 +26,10 @@ pub fn look_at_replica(
     let view = engine.view();
     let token = view.token();
     let applied = token.log_index.0;
-    let head = source.as_ref().and_then(|paths| published(source_env, paths)).unwrap_or_default();
+    let there = source.as_ref().and_then(|paths| look_at_source(source_env, paths));
+    let head = there.as_ref().map_or(0, |there| there.published().0);
+    let moved = there.and_then(|there| there.fence().ok()?.moved());
+    let promotion = moved.filter(|moved| moved.by == control.promotion()).map(FenceStatus::of);
     let process_id = writer_of(engine, control)?;
     let last_error = control.last_error();
     let state = match (&last_error, process_id) {
@@ -47,6 +50,7 @@ pub fn look_at_replica(
         needs_reseed: control.needs_reseed(),
         state,
         state_since_ms: 0,
+        promotion,
         sidecar_path: engine.log_dir.clone(),
         replica_id,
         source_head_log_index: head,
@@ -58,9 +62,8 @@ pub fn look_at_replica(
     })
 }
 
-/// The last commit that the source has published, if it can be looked at.
-fn published(env: &Env, source: &SourcePaths) -> Option<u64> {
-    let dir = locate(env, source).ok()?.dir();
-    let control = Control::open(&*env.disk, &dir, OpenMode::Read).ok()??;
-    Some(control.published().0)
+/// The control file of the source, if it can be looked at.
+fn look_at_source(env: &Env, source: &SourcePaths) -> Option<Control> {
+    let place = locate(env, source).ok()?;
+    Control::open(&*env.disk, place.dir(), OpenMode::Read).ok()?
 }

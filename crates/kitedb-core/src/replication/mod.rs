@@ -40,6 +40,6 @@ pub(crate) use compare::compare;
 pub use compare::{ComparedState, Comparison, Parting};
 pub use cursor::Cursor;
 pub use status::{
-    FollowerOptions, HoldState, PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus,
+    FenceStatus, FollowerOptions, HoldState, PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus,
     ReplicaState, RetentionOutcome, TokenWait,
 };

@@ -4,7 +4,7 @@
 use super::{
     registry::{Progress, Registry},
     retention::{self, Holds, Kept},
-    status::{HoldState, PrimaryReplicationStatus, ReplicaLag, RetentionOutcome},
+    status::{FenceStatus, HoldState, PrimaryReplicationStatus, ReplicaLag, RetentionOutcome},
 };
 use crate::{
     db::Engine,
@@ -57,7 +57,7 @@ impl Leader {
         let token = view.token();
         let head = token.log_index;
         let (standings, segments, log_bytes) = self.standings(head)?;
-        let appends = self.engine.appends();
+        let (appends, fence) = (self.engine.appends(), self.control.fence()?);
         // What the byte cap lets go of with the next run of retention.
         let over = retention::beyond_cap(&segments, &self.engine.options.retention);
         let capped = segments.get(over).map_or(LogIndex(0), |s| s.first);
@@ -76,7 +76,8 @@ impl Leader {
             durable_log_index: self.control.durable().0,
             log_bytes,
             segments: segments.len() as u64,
-            fenced: self.engine.is_fenced() || self.control.fence() > epoch,
+            fenced: self.engine.is_fenced() || fence.epoch > epoch,
+            fence: fence.moved().map(FenceStatus::of),
             process_id: writer_of(&self.engine, &self.control)?,
         })
     }

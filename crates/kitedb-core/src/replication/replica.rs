@@ -4,8 +4,8 @@ use super::{
     primary::Leader,
     registry::Progress,
     remembered::remember,
-    source::{At, Source},
-    status::{Promotion, ReplicaReplicationStatus, ReplicaState},
+    source::{At, Fenced, Source},
+    status::{FenceStatus, Promotion, ReplicaReplicationStatus, ReplicaState},
 };
 use crate::{
     db::{Engine, ReplicationRole, default_sidecar},
@@ -24,6 +24,10 @@ use std::{
 
 /// Bytes of frames that are pulled at once, roughly.
 const PAGE_BYTES: usize = 4 << 20;
+/// A promotion fences its source once no more frames than this are missing.
+const CLOSE_FRAMES: u64 = 1024;
+/// So often it pulls to come that close.
+const CLOSE_ROUNDS: usize = 64;
 /// Where an interrupted copy is remembered, in the replica's sidecar.
 const RECORD: &str = "bootstrap.progress";
 
@@ -364,23 +368,22 @@ impl Replica {
                         reseed it, or force the promotion and lose what only the source has";
             return Err(Error::new(ErrorCode::NeedsReseed, what));
         }
-        let fenced = self.fence_and_drain();
-        let (next, owner, source_fenced) = match fenced {
-            Ok((next, owner)) => (next, owner, true),
+        let promotion = match self.take_over() {
+            Ok(promotion) => promotion,
             Err(e) if force => {
                 tracing::warn!("a promotion is forced although its source could not be fenced: {e}");
                 self.take_what_is_left();
-                let next = Epoch(self.engine.epoch().0.max(self.control.fence().0) + 1);
-                (next, self.engine.env.host.random(), false)
+                let epoch = self.epoch_after(Epoch(0))?;
+                let last_kept = self.engine.promote_replica(epoch, self.engine.env.host.random(), &mut || Ok(()))?;
+                Promotion { epoch: epoch.0, last_kept, source_fenced: false, fence_synced: false }
             }
             Err(e) => return Err(e),
         };
-        let last_kept = self.engine.promote_replica(next, owner)?;
         self.control.set_needs_reseed(false);
         self.control.set_last_error(None);
         self.enter(ReplicaState::Promoted);
         work.checkpoints = self.engine.checkpoints();
-        Ok(Promotion { epoch: next.0, last_kept, source_fenced })
+        Ok(promotion)
     }
 
     /// Takes what the source has published by now, as far as that can be read.
@@ -389,40 +392,102 @@ impl Replica {
         while self.engine.published() < head && matches!(self.pull(usize::MAX, head), Ok(1..)) {}
     }
 
-    /// Returns the next epoch, and who writes it.
-    fn fence_and_drain(&self) -> Result<(Epoch, WriterId)> {
+    /// The steps of a promotion, in their order. A crash, or a failure, before the fence leaves everything as it was; one
+    /// after it leaves a source that is fenced, and a replica: the promotion can be called again, by this replica or
+    /// another one, or the source takes the lead back.
+    fn take_over(&self) -> Result<Promotion> {
         let source = self.source();
-        let mut owner = self.control.promotion();
-        // An attempt that was cut short goes on, also one that was done before anybody learned of it. Else this is
-        // another promotion, and the first question is whether this replica is on that history at all.
-        if owner == [0; 16] || !source.is_fenced_by(owner)? || !self.engine.may_go_on_as(owner) {
-            self.pull(1, LogIndex(u64::MAX))?;
-            owner = self.engine.env.host.random();
-            self.control.set_promotion(owner);
-        }
+        let owner = self.control.promotion();
+        let owner = if self.may_go_on(&*source, owner)? { owner } else { self.engine.env.host.random() };
+        self.come_close(&*source)?;
+        self.engine.require_room_for_epoch()?;
+        // Durable before the fence is moved, so that this replica knows it for its own after a crash.
+        self.control.set_promotion(owner);
         self.control.sync()?;
-        let fenced = source.fence(owner)?;
+        let fencing = source.fence(owner)?;
+        let fenced = fencing.fenced();
+        self.drain(&*source, &fenced)?;
+        let epoch = self.epoch_after(fenced.next)?;
+        let mut fence_synced = false;
+        let last_kept = self.engine.promote_replica(epoch, owner, &mut || {
+            fence_synced = fencing.complete()?;
+            Ok(())
+        })?;
+        Ok(Promotion { epoch: epoch.0, last_kept, source_fenced: true, fence_synced })
+    }
+
+    /// Whether a promotion of this replica, which was cut short, goes on: also one that was done before anybody learned of
+    /// it. If not, this is another one.
+    fn may_go_on(&self, source: &dyn Source, owner: WriterId) -> Result<bool> {
+        if owner == [0; 16] {
+            return Ok(false);
+        }
+        if source.moved()?.is_some_and(|moved| moved.by == owner) {
+            return Ok(self.engine.may_go_on_as(owner));
+        }
+        if !self.engine.has_begun_as(owner) {
+            return Ok(false);
+        }
+        // It had begun its epoch here, and never came to say so there.
+        self.control.set_promotion([0; 16]);
+        self.control.sync()?;
+        let what = "stale primary: this replica's promotion was cut short, and meanwhile its source took the lead back, or \
+                    another replica took over from it: this one follows on; promote it again if it is to lead all the same";
+        Err(Error::new(ErrorCode::StalePrimary, what))
+    }
+
+    /// Pulls until little is missing, so that commits at the source do not wait long between the fence and the epoch's
+    /// end; all that it has published can be read then. Fails where this replica is not on the source's history.
+    fn come_close(&self, source: &dyn Source) -> Result<()> {
+        for _ in 0..CLOSE_ROUNDS {
+            let head = source.head()?;
+            let pulled = self.pull(usize::MAX, head)?;
+            let here = self.engine.published();
+            if here < head && pulled == 0 {
+                return Err(self.cut_off("has published commits up to", head));
+            }
+            if source.head()?.0.saturating_sub(here.0) <= CLOSE_FRAMES {
+                // The source keeps what comes next until it is here.
+                self.report();
+                return Ok(());
+            }
+        }
+        tracing::warn!("a source commits as fast as its replica pulls: its last commits wait for the promotion");
+        Ok(())
+    }
+
+    /// Pulls everything up to where the source's epoch ends.
+    fn drain(&self, source: &dyn Source, fenced: &Fenced) -> Result<()> {
         while self.engine.published() < fenced.last {
             if self.pull(usize::MAX, fenced.last)? == 0 {
-                return Err(Error::new(
-                    ErrorCode::SourceUnavailable,
-                    format_args!(
-                        "the source was fenced at log index {}, but its log can be read up to {} only; try again, or \
-                         force the promotion",
-                        fenced.last,
-                        self.engine.published()
-                    ),
-                ));
+                return Err(self.cut_off("was fenced at", fenced.last));
             }
         }
         // Ahead of its source, a replica cannot be compared with it before the epoch has ended.
-        self.require_common(&*source, fenced.last)?;
+        self.require_common(source, fenced.last)?;
         let epoch = self.engine.writer_at(fenced.last).map(|(epoch, _)| epoch);
-        if let Some(epoch) = epoch.filter(|epoch| *epoch > fenced.ended && fenced.last.0 > 0) {
-            return Err(self.off_history(fenced.last, fenced.ended, epoch));
+        match epoch.filter(|epoch| *epoch > fenced.ended && fenced.last.0 > 0) {
+            Some(epoch) => Err(self.off_history(fenced.last, fenced.ended, epoch)),
+            None => Ok(()),
         }
-        // Not an epoch that this node led before, also if it was reseeded from where that had not begun.
-        Ok((fenced.next.max(Epoch(self.engine.epoch().0.max(self.control.fence().0) + 1)), owner))
+    }
+
+    fn cut_off(&self, what: &str, index: LogIndex) -> Error {
+        Error::new(
+            ErrorCode::SourceUnavailable,
+            format_args!(
+                "the source {what} log index {index}, but its log can be read up to {} only; try again, or force the \
+                 promotion",
+                self.engine.published()
+            ),
+        )
+    }
+
+    /// The epoch that a promotion begins, `next` or later: not one that this node led or followed before, also if it was
+    /// reseeded from where that had not begun.
+    fn epoch_after(&self, next: Epoch) -> Result<Epoch> {
+        let known = self.engine.epoch().max(self.control.fence()?.epoch);
+        Ok(next.max(Epoch(known.0 + 1)))
     }
 
     /// Follows another source from now on; what this node holds must be on its history.
@@ -442,11 +507,18 @@ impl Replica {
         self.source.read().0.clone()
     }
 
+    /// The promotion of this replica that fenced its source, and did not end.
+    fn promotion_under_way(&self) -> Option<FenceStatus> {
+        let moved = self.source().moved().ok().flatten()?;
+        (moved.by == self.control.promotion()).then(|| FenceStatus::of(moved))
+    }
+
     /// What the replica says of itself.
     pub fn status(&self) -> ReplicaReplicationStatus {
         let view = self.engine.view();
         let token = view.token();
         let at_start = token.log_index.0 == 0;
+        let promotion = self.promotion_under_way();
         let (paths, _) = &*self.source.read();
         let head = self.source_head.load(Ordering::Acquire).max(token.log_index.0);
         ReplicaReplicationStatus {
@@ -459,6 +531,7 @@ impl Replica {
             needs_reseed: self.control.needs_reseed() || self.engine.is_foreign(),
             state: if self.engine.check_usable().is_err() { ReplicaState::Closed } else { self.state() },
             state_since_ms: self.since_ms.load(Ordering::Acquire),
+            promotion,
             sidecar_path: self.engine.log_dir.clone(),
             replica_id: self.id.clone(),
             source_head_log_index: head,

@@ -4,7 +4,7 @@ use super::registry::Progress;
 use crate::{
     error::Result,
     graph::{Digest, Epoch, LogIndex},
-    log::{LogPage, PageLimits, WriterId},
+    log::{LogPage, Moved, PageLimits, WriterId},
     store::{CheckpointMark, Image},
 };
 use std::{fmt, time::Duration};
@@ -42,6 +42,17 @@ pub struct Fenced {
     pub next: Epoch,
 }
 
+/// A source that is being fenced: nobody else moves its fence while this lives. If it ends without
+/// [`Fencing::complete`], the source is fenced, and where its epoch ends is not known: the next promotion fixes that anew,
+/// or the source takes the lead back.
+pub trait Fencing: Send + fmt::Debug {
+    /// What ends where. Frames up to there can be pulled, published or not.
+    fn fenced(&self) -> Fenced;
+    /// Says at the source where its epoch ended: from then on commits up to there are acknowledged, and no other ones.
+    /// Returns whether the fence is durable there. [`crate::ErrorCode::StalePrimary`] if another one moved it meanwhile.
+    fn complete(&self) -> Result<bool>;
+}
+
 /// An image of the source's database at one checkpoint, which stays readable while this lives.
 pub trait Snapshot: Send + Sync {
     /// What it holds.
@@ -65,12 +76,13 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn snapshot(&self, fresh: bool) -> Result<Box<dyn Snapshot>>;
     /// Takes in how far a replica is: the log is kept for it from there on.
     fn report(&self, progress: &Progress) -> Result<()>;
-    /// Ends the epoch that the source leads, on behalf of `owner`, who begins the next one.
-    fn fence(&self, owner: WriterId) -> Result<Fenced>;
+    /// Ends the epoch that the source leads, on behalf of `owner`, who begins the next one. It can be called again, by the
+    /// same owner or another one, as long as it was not completed.
+    fn fence(&self, owner: WriterId) -> Result<Box<dyn Fencing>>;
     /// As [`Source::report`], and what of the log after that position is there when this returns will be kept.
     fn reserve(&self, progress: &Progress) -> Result<()>;
-    /// Whether it was `owner` who ended the epoch that led last, perhaps without living to see where.
-    fn is_fenced_by(&self, owner: WriterId) -> Result<bool>;
+    /// The promotion that fenced the source last, which may not have been completed; `None` if it leads.
+    fn moved(&self) -> Result<Option<Moved>>;
     /// Sleeps until more than `seen` is published, where that can be known, or `timeout` has passed.
     fn wait(&self, seen: LogIndex, timeout: Duration);
     /// Ends the waits under way.

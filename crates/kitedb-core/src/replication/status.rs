@@ -3,6 +3,7 @@
 use crate::{
     db::ReplicationRole,
     graph::{Digest, Token},
+    log::Moved,
 };
 use std::{fmt, path::PathBuf};
 
@@ -52,6 +53,27 @@ pub struct ReplicaLag {
     pub reported_at_ms: u64,
 }
 
+/// A fence that the promotion of another node moved: what it wrote in the log of the node that led before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FenceStatus {
+    /// The epoch that the promotion begins.
+    pub epoch: u64,
+    /// The id of the promotion, in hexadecimal digits.
+    pub promoter: String,
+    /// The last commit of the epoch before. `None`: the promotion is under way, or was cut short. The same replica, or
+    /// another one, can complete it; the node itself takes the lead back with
+    /// [`Database::primary_promote_to_next_epoch`](crate::Database::primary_promote_to_next_epoch).
+    pub ended: Option<u64>,
+}
+
+impl FenceStatus {
+    pub(super) fn of(moved: Moved) -> Self {
+        let promoter = format!("{:032x}", u128::from_be_bytes(moved.by));
+        Self { epoch: moved.epoch.0, promoter, ended: moved.ended.map(|last| last.0) }
+    }
+}
+
 /// See [`Database::primary_replication_status`](crate::Database::primary_replication_status).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -86,6 +108,8 @@ pub struct PrimaryReplicationStatus {
     pub segments: u64,
     /// Whether another node took over: then no commit is acknowledged here any more.
     pub fenced: bool,
+    /// The promotion of another node that fenced this one, also if it was not completed.
+    pub fence: Option<FenceStatus>,
     /// The process that has it open for writing; `None` if none has.
     pub process_id: Option<u64>,
 }
@@ -152,6 +176,9 @@ pub struct ReplicaReplicationStatus {
     pub state: ReplicaState,
     /// Since when it has been in that state, ms since 1970; 0 where that is not known: in a read-only open.
     pub state_since_ms: u64,
+    /// The promotion that this replica began and that fenced its source, but has not ended: it is under way, or was cut
+    /// short, and [`Database::replica_promote`](crate::Database::replica_promote) completes it.
+    pub promotion: Option<FenceStatus>,
     /// The folder of its own log.
     pub sidecar_path: PathBuf,
     /// The id under which it reports to its source.
@@ -217,6 +244,9 @@ pub struct Promotion {
     /// Whether the old source was fenced. If not, commits that it acknowledged after [`Promotion::last_kept`] are
     /// lost.
     pub source_fenced: bool,
+    /// Whether that fence is durable at the source. If not, although the source was fenced, its machine may have
+    /// forgotten it after a loss of power: keep it off until it follows this node.
+    pub fence_synced: bool,
 }
 
 /// How a background follower works.

@@ -2,12 +2,12 @@
 
 use super::{
     registry::Progress,
-    source::{At, Fenced, Pulled, Snapshot, Source},
+    source::{At, Fencing, Pulled, Snapshot, Source},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
-    log::{PageLimits, WriterId},
+    log::{Moved, PageLimits, WriterId},
 };
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ impl Source for Unnamed {
         Err(not_configured())
     }
 
-    fn fence(&self, _: WriterId) -> Result<Fenced> {
+    fn fence(&self, _: WriterId) -> Result<Box<dyn Fencing>> {
         Err(not_configured())
     }
 
@@ -57,7 +57,7 @@ impl Source for Unnamed {
         Err(not_configured())
     }
 
-    fn is_fenced_by(&self, _: WriterId) -> Result<bool> {
+    fn moved(&self) -> Result<Option<Moved>> {
         Err(not_configured())
     }
 

@@ -124,7 +124,7 @@ fn a_sync_that_fails_on_the_primary_parts_nobody() {
             a.disk.fail(FaultPlan::new(FaultOn::Sync, 1, io::ErrorKind::Other).on_path("segment-"));
             let before = graph.head();
             let error = write(&primary).unwrap_err();
-            assert_eq!((error.code(), error.kind()), (ErrorCode::SyncFailed, ErrorKind::Reopen), "{error:?}");
+            assert_eq!((error.code(), error.kind()), (ErrorCode::OutcomeUnknown, ErrorKind::Reopen), "{error:?}");
             assert_eq!(write(&primary).unwrap_err().kind(), ErrorKind::Reopen);
             // What was not acknowledged is not served.
             if pulled_before_the_reopen {

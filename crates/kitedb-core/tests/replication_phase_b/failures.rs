@@ -120,7 +120,7 @@ fn after_a_failed_sync_nothing_is_acknowledged_until_the_database_is_opened_agai
     graph.grow(&db, 4);
     a.disk.fail(FaultPlan::new(FaultOn::Sync, 1, io::ErrorKind::Other).on_path("segment"));
     let kept = graph.clone();
-    expect_error(graph.try_commit(&db), ErrorCode::SyncFailed, "reopen");
+    expect_error(graph.try_commit(&db), ErrorCode::OutcomeUnknown, "whether this commit survives is unknown: reopen");
     graph = kept;
     assert_eq!(graph.expect(&db), 4);
     assert_eq!(code(commit(&db)), ErrorCode::Poisoned);

@@ -9,9 +9,12 @@ mod support_process;
 mod support_replication;
 
 mod cut_short;
+mod fences;
 mod in_place;
 mod old_primary;
+mod outcomes;
 mod processes;
+mod promotion_order;
 mod races;
 mod reseed;
 mod retention;

@@ -268,7 +268,11 @@ impl World {
             assert!(
                 matches!(
                     error,
-                    ErrorCode::NeedsReseed | ErrorCode::Corrupt | ErrorCode::Poisoned | ErrorCode::SyncFailed
+                    ErrorCode::NeedsReseed
+                        | ErrorCode::Corrupt
+                        | ErrorCode::Poisoned
+                        | ErrorCode::SyncFailed
+                        | ErrorCode::OutcomeUnknown
                 ),
                 "node {n} cannot follow: {error:?}"
             );

@@ -288,7 +288,7 @@ impl World {
         // Of what a fence counted, an old primary may have lost the end.
         let excused = excused || (there.fenced != Fenced::No && e.code() == ErrorCode::Corrupt);
         let node = &mut self.nodes[n];
-        if matches!(e.code(), ErrorCode::SyncFailed | ErrorCode::Poisoned) || !excused {
+        if matches!(e.code(), ErrorCode::SyncFailed | ErrorCode::Poisoned | ErrorCode::OutcomeUnknown) || !excused {
             node.failed(what, e);
         }
     }
@@ -352,6 +352,8 @@ impl World {
             Ok(()) if matches!(what, "checkpoint" | "compact" | "sync") => node.durable = node.tip,
             Ok(()) => {}
             Err(e) if e.code() == ErrorCode::StalePrimary => assert!(node.fenced != Fenced::No, "{e:?}"),
+            // A checkpoint under a fence whose end is not known.
+            Err(e) if e.code() == ErrorCode::OutcomeUnknown && node.fenced != Fenced::No => {}
             Err(e) => node.failed(what, &e),
         }
     }
@@ -435,7 +437,7 @@ impl World {
                 assert!(token.is_none_or(|token| token == promotion.last_kept && token.epoch.0 < promotion.epoch));
                 let node = &mut self.nodes[n];
                 (node.part, node.fenced, node.durable) = (Part::Primary, Fenced::No, shown);
-                node.second_fenced = true;
+                (node.second_fenced, node.interrupted) = (true, false);
                 if promotion.source_fenced {
                     self.nodes[s].fenced = Fenced::Yes;
                     let whole = !certain || self.ledger.holds(shown, kept);
@@ -454,15 +456,18 @@ impl World {
                 let free = there.fenced == Fenced::No;
                 match e.code() {
                     ErrorCode::NeedsReseed => assert!(self.may_need_reseed(n) || self.needs_reseed(n), "{e:?}"),
+                    // The source took the lead back, or another one took over, since this replica was interrupted.
+                    ErrorCode::StalePrimary if self.nodes[n].interrupted => {}
                     _ if force => self.nodes[n].failed("forced promotion", &e),
                     _ => assert!(!(healthy && free), "{e:?}"),
                 }
-                if matches!(e.code(), ErrorCode::SyncFailed | ErrorCode::Poisoned) {
+                if matches!(e.code(), ErrorCode::SyncFailed | ErrorCode::Poisoned | ErrorCode::OutcomeUnknown) {
                     self.nodes[n].failed("promotion", &e);
                 }
                 let there = &mut self.nodes[s];
                 there.fenced = there.fenced.max(Fenced::Perhaps);
                 self.nodes[n].promoting = true;
+                self.nodes[n].interrupted = e.code() != ErrorCode::StalePrimary;
                 if force {
                     let epoch = self.ledger.get(shown).token.map_or(0, |token| token.epoch.0);
                     self.ledger.forced_from = self.ledger.forced_from.min(epoch + 1);

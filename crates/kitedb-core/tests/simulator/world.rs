@@ -65,6 +65,8 @@ pub struct Node {
     pub fenced: Fenced,
     /// A promotion of this replica failed, perhaps in its last step.
     pub promoting: bool,
+    /// A promotion of it failed, and none has succeeded since: it may have begun an epoch that it never led.
+    pub interrupted: bool,
     /// Failures were ordered from its disk and not taken back.
     pub sick: bool,
     /// Such failures were ordered since it was opened.
@@ -162,6 +164,7 @@ impl World {
                 replacing: false,
                 fenced: Fenced::No,
                 promoting: false,
+                interrupted: false,
                 sick: false,
                 troubled: false,
                 damaged: false,
@@ -368,7 +371,7 @@ impl Node {
 
     /// Takes note of a failure, which something must excuse.
     pub fn failed(&mut self, what: &str, e: &Error) {
-        let stuck = matches!(e.code(), ErrorCode::SyncFailed | ErrorCode::Poisoned);
+        let stuck = matches!(e.code(), ErrorCode::SyncFailed | ErrorCode::Poisoned | ErrorCode::OutcomeUnknown);
         let excused = self.sick || self.machine.crashed() || self.damaged || (stuck && self.troubled);
         assert!(excused, "{what} on node {} failed: {e:?}", self.at);
         self.poisoned |= stuck;

@@ -16,6 +16,7 @@ pub struct Gate {
 struct GateState {
     shut: Option<(At, &'static str)>,
     waiting: bool,
+    fails: bool,
 }
 
 /// What a gate stops.
@@ -33,12 +34,18 @@ impl Gate {
 
     /// Stops the next operations of a sort on files whose path ends with `part`.
     pub fn shut(&self, at: At, part: &'static str) {
-        *self.state.lock() = GateState { shut: Some((at, part)), waiting: false };
+        *self.state.lock() = GateState { shut: Some((at, part)), ..GateState::default() };
     }
 
     /// Lets everyone go.
     pub fn open(&self) {
         *self.state.lock() = GateState::default();
+        self.moved.notify_all();
+    }
+
+    /// Fails what is stopped, and whatever else would be, until the gate is opened.
+    pub fn fail(&self) {
+        self.state.lock().fails = true;
         self.moved.notify_all();
     }
 
@@ -61,6 +68,9 @@ impl Observer for Gate {
         let path = path.to_string_lossy();
         let mut state = self.state.lock();
         while state.shut.is_some_and(|(shut, part)| shut == at && path.ends_with(part)) {
+            if state.fails {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
             state.waiting = true;
             self.moved.notify_all();
             self.moved.wait(&mut state);

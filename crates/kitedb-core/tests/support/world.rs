@@ -66,6 +66,7 @@ pub fn stepped(mode: SyncMode) -> OpenOptions {
         .auto_checkpoint(false)
         .auto_compaction(false)
         .segment_max_bytes(8192)
+        .fence_wait_ms(1)
 }
 
 impl World {

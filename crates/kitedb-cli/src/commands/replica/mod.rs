@@ -73,25 +73,33 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
     }
     require_replica(&Database::open(database, look)?)?;
     let database = open_node(database, args.options())?;
-    let (epoch, kept, fenced) = if args.source_db.is_some() {
+    let (epoch, kept, fenced, synced) = if args.source_db.is_some() {
         let promotion = database.replica_promote(args.force)?;
-        (promotion.epoch, promotion.last_kept, promotion.source_fenced)
+        (promotion.epoch, promotion.last_kept, promotion.source_fenced, promotion.fence_synced)
     } else {
         let kept = database.last_commit_token().unwrap_or_default();
-        (database.primary_promote_to_next_epoch()?, kept, false)
+        (database.primary_promote_to_next_epoch()?, kept, false, false)
     };
     database.close()?;
     if args.common.json {
         return write_json(
             out,
-            &json!({ "role": "primary", "epoch": epoch, "last_kept": kept.to_string(), "source_fenced": fenced }),
+            &json!({
+                "role": "primary", "epoch": epoch, "last_kept": kept.to_string(), "source_fenced": fenced,
+                "fence_synced": synced,
+            }),
         );
     }
     let name = args.common.database.display();
     let source = args.source_db.as_ref().map_or_else(|| "its source".to_owned(), |path| path.display().to_string());
     writeln!(out, "{}", Styled(GOOD, clean(&format!("{name} leads epoch {epoch}, after {kept}"))))?;
     let (style, what) = match fenced {
-        true => (DIM, format!("{source} is fenced; nothing that it acknowledged is lost")),
+        true if synced => (DIM, format!("{source} is fenced; nothing that it acknowledged is lost")),
+        true => {
+            let what =
+                "its disk may forget that after a loss of power: keep its machine off until it follows this node";
+            (BAD, format!("{source} is fenced, nothing that it acknowledged is lost, but {what}"))
+        }
         false => {
             (BAD, format!("{source} was not fenced: let it not write again; what it acknowledged after {kept} is lost"))
         }

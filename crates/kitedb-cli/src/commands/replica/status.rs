@@ -2,7 +2,7 @@
 
 use crate::{
     cli::ReplicaStatusArgs,
-    commands::{fault_if, write_json},
+    commands::{fault_if, primary::fence_document, write_json},
     failure::{Failure, Outcome},
     render::{
         number::{count, counted},
@@ -66,6 +66,7 @@ pub fn document(status: &ReplicaReplicationStatus) -> Json {
         "lag_frames": lag.map(|(_, frames)| frames),
         "last_error": status.last_error,
         "needs_reseed": status.needs_reseed,
+        "promotion": fence_document(status.promotion.as_ref()),
         "replica_id": status.replica_id,
         "sidecar_path": status.sidecar_path.display().to_string(),
         "digest": status.digest.to_string(),
@@ -95,6 +96,11 @@ fn show(
         if let Some(error) = error {
             writeln!(out, "  {} {}", Styled(BAD, what), clean(error))?;
         }
+    }
+    if let Some(promotion) = &status.promotion {
+        let what =
+            format!("{} was begun and not completed: `kitedb replica promote` goes on with it", promotion.promoter);
+        writeln!(out, "  {} {what}", Styled(BAD, "promotion:"))?;
     }
     let mut table = Table::fields(2);
     let behind = lag(status).map(|(head, frames)| match frames {
