@@ -49,6 +49,8 @@ pub(crate) struct Engine {
     pub(super) on_trial: AtomicBool,
     /// Whether this open made the file.
     pub(crate) made_file: AtomicBool,
+    /// Whether a bootstrap failed for which the file was made: what is empty still goes when it is closed.
+    pub(crate) unwanted: AtomicBool,
     /// Why this open only reads, although its caller asked for more.
     pub(crate) refused: Option<Error>,
     /// How the files differ from those that the log remembers: a reader's look at a primary that was copied.
@@ -263,7 +265,8 @@ impl Engine {
         if self.made_sidecar && self.is_foreign() {
             self.unmake_sidecar();
         }
-        if self.made_file.load(Ordering::Acquire) && self.published() == LogIndex(0) {
+        let empty = self.made_file.load(Ordering::Acquire) && self.published() == LogIndex(0);
+        if empty && self.unwanted.load(Ordering::Acquire) {
             self.unmake_file();
         }
         if self.is_viewed() {

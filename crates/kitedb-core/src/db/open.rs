@@ -163,6 +163,7 @@ impl Engine {
             foreign: Mutex::new(None),
             on_trial: AtomicBool::new(false),
             made_file: AtomicBool::new(false),
+            unwanted: AtomicBool::new(false),
             refused: None,
             displaced: Displaced::default(),
             epoch: AtomicU64::new(commit.epoch.0),

@@ -272,13 +272,11 @@ impl Replica {
         if let Err(e) = &result {
             // What is there of a copy that can go on stays.
             let record = self.engine.log_dir.join(RECORD);
-            if self.engine.env.disk.identity(&record).is_ok() {
-                self.engine.made_file.store(false, Ordering::Release);
-            }
+            self.engine.unwanted.store(self.engine.env.disk.identity(&record).is_err(), Ordering::Release);
             self.note_failure(e);
             return result;
         }
-        self.engine.made_file.store(false, Ordering::Release);
+        self.engine.unwanted.store(false, Ordering::Release);
         self.settle(&mut work, Ok(0)).map(drop)
     }
 

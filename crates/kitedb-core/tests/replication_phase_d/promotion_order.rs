@@ -12,13 +12,13 @@ use crate::{
 use kitedb_core::{
     Database, ErrorCode, SyncMode,
     io::{
-        Disk, DiskFile, Env, FileIdentity, OpenMode,
+        Access, Disk, DiskFile, Env, FileIdentity, OpenMode,
         sim::{Crash, FaultOn, FaultPlan},
     },
 };
 use std::{
     io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
@@ -136,6 +136,12 @@ impl Disk for Sealed {
     }
     fn is_dir(&self, path: &Path) -> bool {
         self.0.is_dir(path)
+    }
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        self.0.resolve(path)
+    }
+    fn anchor(&self, folder: &Path, like: Option<Access>) -> io::Result<Arc<dyn Disk>> {
+        Ok(Arc::new(Self(self.0.anchor(folder, like)?)))
     }
 }
 
