@@ -3,6 +3,7 @@
 mod bulk;
 mod node;
 mod replication;
+mod upkeep;
 mod weak;
 
 pub use bulk::BulkLoader;

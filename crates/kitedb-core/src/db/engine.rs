@@ -123,6 +123,12 @@ impl Engine {
         Ok(())
     }
 
+    /// What names this database for good, whatever path leads to it: its file's id, as 32 hexadecimal digits. A replica
+    /// reports to its source under it.
+    pub(crate) fn registration_id(&self) -> String {
+        self.store.file_id().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     pub(crate) fn require_writable(&self) -> Result<()> {
         if self.options.read_only {
             return Err(Error::new(ErrorCode::ReadOnly, "Database is read-only: open it without read_only to write"));

@@ -18,6 +18,9 @@ pub enum SyncMode {
     Off,
 }
 
+/// The longest name of a replica, in bytes.
+pub(crate) const MAX_NAME: usize = 64;
+
 /// What part a database plays in replication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ReplicationRole {
@@ -94,6 +97,8 @@ pub struct OpenOptions {
     pub(crate) source_db_path: Option<PathBuf>,
     pub(crate) source_sidecar_path: Option<PathBuf>,
     pub(crate) retention: RetentionOptions,
+    pub(crate) replication_name: Option<String>,
+    pub(crate) replication_unregistered: bool,
     pub(crate) fail_after_append: Option<u64>,
 }
 
@@ -116,6 +121,8 @@ impl Default for OpenOptions {
             source_db_path: None,
             source_sidecar_path: None,
             retention: RetentionOptions::default(),
+            replication_name: None,
+            replication_unregistered: false,
             fail_after_append: None,
         }
     }
@@ -231,6 +238,21 @@ impl OpenOptions {
         self
     }
 
+    /// What a replica is called, beside its id, where those who follow are listed: 1 to 64 bytes (default: no name).
+    #[must_use]
+    pub fn replication_name(mut self, name: impl Into<String>) -> Self {
+        self.replication_name = Some(name.into());
+        self
+    }
+
+    /// Whether a replica follows without being registered with its source (default false): it needs no permission to
+    /// write there then, and the source may let go of what the replica needs next, which makes a reseed necessary.
+    #[must_use]
+    pub fn replication_unregistered(mut self, unregistered: bool) -> Self {
+        self.replication_unregistered = unregistered;
+        self
+    }
+
     /// Lets every append to the log fail once so many have succeeded (0: the first one fails), for tests.
     #[must_use]
     pub fn replication_fail_after_append_for_testing(mut self, appends: u64) -> Self {
@@ -257,6 +279,10 @@ impl OpenOptions {
         check(self.sync_interval_ms > 0, "sync_interval_ms is 0: give at least 1 ms, or choose SyncMode::Full")?;
         check(self.segment_max_bytes >= 4096, "segment_max_bytes is below 4096")?;
         check(self.retention.interval_ms != Some(0), "replication_retention_interval_ms is 0: give at least 1 ms")?;
+        check(
+            self.replication_name.as_ref().is_none_or(|name| (1..=MAX_NAME).contains(&name.len())),
+            "replication_name has not 1 to 64 bytes",
+        )?;
         check(self.checkpoint_log_bytes >= 4096, "checkpoint_log_bytes is below 4096")
     }
 }

@@ -327,7 +327,14 @@ impl LocalSource {
                 open.registry = Registry::open(&self.env, &self.sidecar)?;
             }
             let stamped = Progress { reported_at_ms: self.env.host.now_ms(), ..progress.clone() };
-            open.registry.as_ref().map_or(Ok(()), |registry| how(registry, &stamped))
+            let missing = || {
+                let what = format_args!(
+                    "the source has no registry of replicas in {}, or a damaged one: opening the source makes it anew",
+                    self.sidecar.display()
+                );
+                Error::new(ErrorCode::SourceUnavailable, what)
+            };
+            open.registry.as_ref().ok_or_else(missing).and_then(|registry| how(registry, &stamped))
         })
     }
 

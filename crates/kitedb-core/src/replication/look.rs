@@ -2,7 +2,7 @@
 //! follows or without one.
 
 use super::{
-    primary::writer_of,
+    primary::{Leader, LogStatus, writer_of},
     replica::SourcePaths,
     status::{ReplicaReplicationStatus, ReplicaState},
 };
@@ -18,7 +18,7 @@ use crate::{
 pub fn look_at_replica(
     engine: &Engine,
     control: &Control,
-    replica_id: String,
+    leader: &Leader,
     source: Option<SourcePaths>,
     source_env: &Env,
 ) -> Result<ReplicaReplicationStatus> {
@@ -31,10 +31,16 @@ pub fn look_at_replica(
     let state = match (&last_error, process_id) {
         _ if control.needs_reseed() => ReplicaState::NeedsReseed,
         (_, None) => ReplicaState::Closed,
+        (Some(_), _) if control.is_unregistered() => ReplicaState::Unregistered,
         (Some(_), _) => ReplicaState::Stalled,
         _ if head > applied => ReplicaState::Behind,
         _ => ReplicaState::Following,
     };
+    // Damage there hides nothing else.
+    let log = leader.log_status(token.log_index).unwrap_or_else(|e| {
+        tracing::warn!("a replica's log could not be looked at: {e}");
+        LogStatus::default()
+    });
     let (source_db_path, source_sidecar_path) = source.map(|paths| (paths.db, paths.sidecar)).unzip();
     Ok(ReplicaReplicationStatus {
         role: ReplicationRole::Replica,
@@ -47,13 +53,21 @@ pub fn look_at_replica(
         state,
         state_since_ms: 0,
         sidecar_path: engine.log_dir.clone(),
-        replica_id,
+        replica_id: engine.registration_id(),
+        name: engine.options.replication_name.clone(),
+        registered: control.is_registered(),
         source_head_log_index: head,
         lag_frames: head.saturating_sub(applied),
         durable_log_index: engine.durable().0.min(applied),
         digest: view.digest(),
         follower_running: false,
         process_id,
+        retained_floor: log.retained_floor,
+        log_bytes: log.log_bytes,
+        segments: log.segments,
+        holds: log.holds,
+        replica_lags: log.replica_lags,
+        registration_limit: log.registration_limit,
     })
 }
 

@@ -77,14 +77,16 @@ fn one_torn_slot_does_not_take_the_others_along() {
 fn more_replicas_than_there_is_room_for_are_refused_and_make_room_when_they_go() {
     let Scene { primary, .. } = scene();
     let mut told = None;
-    for n in 0..1000 {
+    for n in 0..5000 {
         if let Err(e) = primary.primary_report_replica_progress(&format!("replica {n}"), 1, 1) {
             told = Some((n, e));
             break;
         }
     }
     let (room, error) = told.expect("there is an end to it");
-    assert!(room >= 100, "{room}");
+    // The replica of the scene has one of 4,095 places.
+    assert_eq!(room, 4094);
+    assert_eq!(primary_status(&primary).registration_limit, 4095);
     assert_eq!(error.kind(), ErrorKind::Input);
     assert!(error.to_string().contains("remove"), "{error}");
     // Known ones still report.

@@ -9,10 +9,12 @@ mod support_process;
 mod support_replication;
 
 mod cut_short;
+mod holds;
 mod in_place;
 mod old_primary;
 mod processes;
 mod races;
+mod registrations;
 mod reseed;
 mod retention;
 mod takeover;

@@ -507,7 +507,9 @@ impl World {
     }
 
     fn report(&mut self, n: usize, other: usize) {
-        let id = sidecar_of(other).display().to_string();
+        // Under the id by which it reports itself, if it is there to be asked.
+        let own = self.nodes[other].is_open().then(|| self.nodes[other].db().replica_replication_status().ok()).flatten();
+        let id = own.flatten().map_or_else(|| path_of(other).display().to_string(), |status| status.replica_id);
         let db = self.nodes[n].db();
         if self.rng.one_in(3) {
             let result = db.primary_remove_replica(&id);
