@@ -27,8 +27,8 @@ const PAGE_BYTES: usize = 4 << 20;
 const RECORD: &str = "bootstrap.progress";
 
 /// What to do where a source does not register a replica.
-const HOW_TO_REGISTER: &str = "which could not register there (let it write to the source's folder, or say that it is \
-                               to go on unregistered: --unregistered, replication_unregistered)";
+const HOW_TO_REGISTER: &str = "let it write to its source's folder, or say that it is to go on unregistered \
+                               (--unregistered, replication_unregistered)";
 
 /// Where a source is, as the options say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,7 +184,7 @@ impl Replica {
 
     /// It could pull, but its source does not keep its log for it.
     fn note_unregistered(&self, e: &Error) {
-        let what = format!("unregistered: the source does not keep its log for this replica, {}: {e}", HOW_TO_REGISTER);
+        let what = format!("unregistered: the source does not keep its log for this replica: {e}; {HOW_TO_REGISTER}");
         if self.state() != ReplicaState::Unregistered {
             tracing::warn!(code = e.code().as_str(), "{what}");
         }
@@ -271,7 +271,7 @@ impl Replica {
             // Refused, not merely failed.
             ErrorCode::Io | ErrorCode::InvalidArgument => Error::new(
                 ErrorCode::Unregistered,
-                format_args!("the source would not keep its log for this replica, {HOW_TO_REGISTER}: {e}"),
+                format_args!("the source would not keep its log for this replica: {e}; {HOW_TO_REGISTER}"),
             ),
             _ => e,
         })

@@ -297,17 +297,12 @@ impl Registry {
 
     /// Notes what part the node plays from now on, and ends the registrations that do not outlive that.
     pub fn take_part(&self, part: Part) -> Result<()> {
-        let _here = self.here.lock();
-        let _claiming = self.hold(0)?;
-        let words = self.words();
-        let was = match words[PART].load(Ordering::SeqCst) {
-            1 => Some(Part::Leads),
-            2 => Some(Part::Follows),
-            _ => None,
-        };
-        if was == Some(part) {
+        if self.part() == Some(part) {
             return Ok(());
         }
+        let _here = self.here.lock();
+        let _claiming = self.hold(0)?;
+        let (words, was) = (self.words(), self.part());
         if registrations_end(was, part) {
             let taken: Vec<usize> =
                 all_slots(&words).filter(|(_, slot)| slot.id().is_some()).map(|(at, _)| at).collect();
@@ -315,6 +310,14 @@ impl Registry {
         }
         words[PART].store(if part == Part::Leads { 1 } else { 2 }, Ordering::SeqCst);
         self.sync()
+    }
+
+    fn part(&self) -> Option<Part> {
+        match self.words.read()[PART].load(Ordering::SeqCst) {
+            1 => Some(Part::Leads),
+            2 => Some(Part::Follows),
+            _ => None,
+        }
     }
 
     /// Tells who looks at this log what the windows of its writer are.
