@@ -244,6 +244,13 @@ impl Source for LocalSource {
         self.tell(progress, Registry::reserve)
     }
 
+    fn forget(&self, replica_id: &str) -> Result<()> {
+        match Registry::open(&self.env, &self.sidecar)? {
+            Some(registry) => registry.remove(replica_id).map(drop),
+            None => Ok(()),
+        }
+    }
+
     fn fence(&self, owner: WriterId) -> Result<Fenced> {
         *self.open.lock() = None;
         self.with(|open| {

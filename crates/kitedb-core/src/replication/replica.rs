@@ -63,6 +63,8 @@ pub struct Replica {
 struct Work {
     /// Checkpoints there were when retention last ran.
     checkpoints: u64,
+    /// Sources that this replica followed before and is registered with still.
+    left: Vec<(SourcePaths, Arc<dyn Source>)>,
 }
 
 impl Replica {
@@ -143,6 +145,9 @@ impl Replica {
 
     /// Notes how an attempt ended.
     fn settle(&self, work: &mut Work, result: Result<usize>) -> Result<usize> {
+        if result.is_ok() {
+            self.leave_old_sources(work);
+        }
         let registered = self.report();
         match (&result, registered) {
             (Ok(_), Ok(registered)) => {
@@ -167,6 +172,17 @@ impl Replica {
             }
         }
         result
+    }
+
+    /// A source that this replica does not follow any more need not keep its log for it, now that it can follow another
+    /// one. Tried once: one that cannot be reached lists the replica until an operator removes it.
+    fn leave_old_sources(&self, work: &mut Work) {
+        let followed = self.source.read().0.clone();
+        for (paths, source) in work.left.drain(..).filter(|(paths, _)| *paths != followed) {
+            if let Err(e) = source.forget(&self.id) {
+                tracing::warn!("{} may keep its log for a replica that left it: {e}", paths.db.display());
+            }
+        }
     }
 
     fn note_failure(&self, e: &Error) {
@@ -436,9 +452,10 @@ impl Replica {
     /// Follows another source from now on; what this node holds must be on its history.
     pub fn repoint(&self, paths: SourcePaths, source: Arc<dyn Source>) -> Result<()> {
         self.require_replica()?;
-        let _idle = self.working.lock();
+        let mut idle = self.working.lock();
         let old = std::mem::replace(&mut *self.source.write(), (paths, source));
         old.1.wake();
+        idle.left.push(old);
         // The next pull will tell whether the new source can go on from here.
         self.enter(if self.control.needs_reseed() { ReplicaState::NeedsReseed } else { ReplicaState::Behind });
         Ok(())

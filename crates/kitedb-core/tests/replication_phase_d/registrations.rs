@@ -123,6 +123,33 @@ fn registrations_outlive_promotions_in_place_and_of_the_replica_that_is_followed
     graph.expect_all(&chained);
 }
 
+/// It holds the old source's log until it is known that it can follow the new one.
+#[test]
+fn a_replica_that_is_repointed_holds_the_log_of_its_old_source_no_longer() {
+    let [a, b, c, d] = machines();
+    let (primary, mut graph) = (primary_of(&a), Graph::new(6));
+    graph.grow(&primary, 4);
+    // All on one disk: the sources' paths are.
+    let c = Machine { disk: a.disk.clone(), host: a.host.clone(), ..c };
+    let (chained, other) = (follow(&b, &a), follow(&d, &a));
+    catch_up(&chained);
+    catch_up(&other);
+    let near = follow(&c, &a);
+    near.replica_bootstrap_from_snapshot().unwrap();
+    near.replica_promote(true).unwrap();
+    let before = primary_status(&primary).replica_lags.len();
+    chained.replica_repoint(c.db(), None).unwrap();
+    assert_eq!(primary_status(&primary).replica_lags.len(), before);
+    catch_up(&chained);
+    let id = replica_status(&chained).replica_id;
+    assert!(primary_status(&primary).replica_lags.iter().all(|lag| lag.replica_id != id));
+    assert_eq!(the_one(primary_status(&near).replica_lags).replica_id, id);
+    // Back to where it is: it keeps its place.
+    chained.replica_repoint(c.db(), None).unwrap();
+    catch_up(&chained);
+    assert_eq!(the_one(primary_status(&near).replica_lags).replica_id, id);
+}
+
 /// What a loss of power takes of the registry is reports, not the replica's place.
 #[test]
 fn a_registration_survives_a_loss_of_power() {
