@@ -108,7 +108,7 @@ fn replicates(replication: Result<&ReplicationMetrics, &Error>) -> Option<Check>
         _ if replica.needs_reseed => Some(format!("needs reseed: {why}")),
         ReplicaState::NeedsReseed => Some(format!("needs reseed: {why}")),
         ReplicaState::Stalled => Some(format!("stalled and tried again: {why}")),
-        ReplicaState::Unregistered => Some(why.to_owned()),
+        ReplicaState::Unregistered => Some(format!("unregistered and tried again: {why}")),
         _ => None,
     };
     Some(check("replication", fault, format!("{}, {} frames behind its source", replica.state, replica.lag_frames)))

@@ -200,7 +200,7 @@ impl Replica {
 
     /// It could pull, but its source does not keep its log for it.
     fn note_unregistered(&self, e: &Error) {
-        let what = format!("unregistered: the source does not keep its log for this replica: {e}; {HOW_TO_REGISTER}");
+        let what = format!("the source does not keep its log for this replica: {e}; {HOW_TO_REGISTER}");
         if self.state() != ReplicaState::Unregistered {
             tracing::warn!(code = e.code().as_str(), "{what}");
         }

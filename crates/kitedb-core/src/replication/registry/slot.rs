@@ -113,7 +113,7 @@ impl Slot<'_> {
         for _ in 0..1000 {
             let before = self.load(SEQUENCE);
             found = read();
-            if before % 2 == 0 && self.load(SEQUENCE) == before {
+            if before.is_multiple_of(2) && self.load(SEQUENCE) == before {
                 break;
             }
             std::hint::spin_loop();
