@@ -291,7 +291,8 @@ impl Source for LocalSource {
                 }
             };
             let last = if control.writer_lives()? { last_frame(open)? } else { self.recovered_end(&control)? };
-            self.sync_segments(open)?;
+            // What a failed sync drops, a later one of the log's writer would not write: its next open copies it first.
+            self.sync_segments(open).inspect_err(|_| control.set_sync_failed(true))?;
             control.set_end(ended, last)?;
             Ok(Fenced { ended, last, next })
         })
