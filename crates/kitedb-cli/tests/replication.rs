@@ -128,14 +128,17 @@ fn a_primary_tells_what_it_is_and_who_follows() {
     }
     assert!(status["segments"].as_u64() > Some(1) && status["log_bytes"].as_u64() > Some(1000), "{status}");
     let lag = &status["replica_lags"][0];
-    assert!(lag["replica_id"].as_str().unwrap().ends_with("/b.kitedb.replication"), "{lag}");
+    let id = lag["replica_id"].as_str().unwrap();
+    assert!(id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{lag}");
+    assert!(lag["path"].as_str().unwrap().ends_with("/b.kitedb") && lag["name"].is_null(), "{lag}");
+    assert_eq!(status["holds"][0]["reason"], "window_entries", "{status}");
     for (field, want) in [("epoch", 1), ("applied_log_index", 10), ("durable_log_index", 10), ("lag_frames", 3)] {
         assert_eq!(lag[field], want, "{lag}");
     }
     assert_eq!(lag["hold"], "held");
     assert!(lag["lag_bytes"].as_u64() > Some(0) && lag["reported_at_ms"].as_u64() > Some(1_700_000_000_000), "{lag}");
     let shown = folder.run(&["primary", "status", "a.kitedb"]).ok().out;
-    for part in ["primary, epoch 1", "1:13", "held", "b.kitedb.replication"] {
+    for part in ["primary, epoch 1", "1:13", "held", "/b.kitedb", &id[..8], "the window of entries"] {
         assert!(shown.contains(part) && !shown.contains('\x1b'), "{shown}");
     }
 }
@@ -151,12 +154,10 @@ fn a_primary_is_looked_at_and_left_alone_beside_its_process() {
     assert_eq!(status()["process_id"], primary.id());
 
     let id = format!("process id {}", primary.id());
-    for action in ["promote", "retention"] {
-        let run = folder.run(&["primary", action, "a.kitedb"]);
-        assert_eq!(run.code, 1, "{run:?}");
-        for part in ["primary sidecar lock is held by another process", &id, "hint: stop that process first"] {
-            assert!(run.err.contains(part), "{run:?}");
-        }
+    let run = folder.run(&["primary", "promote", "a.kitedb"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    for part in ["primary sidecar lock is held by another process", &id, "hint: stop that process first"] {
+        assert!(run.err.contains(part), "{run:?}");
     }
     // Replicas need nothing from whoever operates it.
     replica(&folder, "bootstrap", "c.kitedb", "a.kitedb").ok();
@@ -229,7 +230,7 @@ fn what_cannot_be_followed_is_refused() {
         (&["primary", "status", "b.kitedb"], 1, "b.kitedb is a replica, not a primary"),
         (&["primary", "promote", "b.kitedb"], 1, "b.kitedb is a replica, not a primary"),
         (&["primary", "status", "nowhere.kitedb"], 1, "nowhere.kitedb"),
-        (&["primary", "remove", "a.kitedb", "nobody"], 1, "no replica has reported as nobody"),
+        (&["primary", "remove", "a.kitedb", "nobody"], 1, "no replica is registered as nobody"),
         (&["primary", "paint", "a.kitedb"], 2, "error: "),
         (&["verify", "a.kitedb"], 2, "error: "),
         (&["verify", "a.kitedb", "nowhere.kitedb"], 1, "nowhere.kitedb"),
@@ -327,13 +328,102 @@ fn retention_leaves_what_replicas_need_and_a_replica_can_be_removed() {
     assert!(outcome["retained_floor"].as_u64() <= Some(11), "{outcome}");
     let id = folder.run(&["primary", "status", "a.kitedb", "--json"]).json()["replica_lags"][0]["replica_id"].clone();
     let removed = folder.run(&["primary", "remove", "a.kitedb", id.as_str().unwrap(), "--json"]);
-    assert_eq!(removed.json(), json!({ "removed": true }));
+    assert_eq!(removed.json(), json!({ "removed": true, "replica_id": id }));
     let outcome = retain(&[]);
     assert!(outcome["pruned_segments"].as_u64() > Some(2), "{outcome}");
     assert!(outcome["retained_floor"].as_u64() > Some(11), "{outcome}");
     assert_eq!(retain(&[])["pruned_segments"], 0);
     let shown = folder.run(&["primary", "retention", "a.kitedb"]).ok().out;
     assert!(shown.contains("0 segments let go, the log begins with log index "), "{shown}");
+}
+
+/// The process that writes is asked for it, and a replica's as well.
+#[test]
+fn logs_are_cut_and_replicas_removed_beside_the_processes_that_have_them_open() {
+    let folder = pair();
+    let bootstrap = ["replica", "bootstrap", "c.kitedb", "--source-db", "b.kitedb", "--name", "far away", "--json"];
+    folder.run(&bootstrap).ok();
+    let small = ["--segment-max-bytes", "1024"];
+    let import = ["import", "a.kitedb", "-", "--format", "edgelist", "--batch", "1"];
+    let mut primary = Background::start(&folder, &[&import[..], &small[..]].concat());
+    let mut input = primary.input();
+    let follower = Background::start(
+        &folder,
+        &[&["replica", "follow", "b.kitedb", "--source-db", "a.kitedb", "--json"], &small[..]].concat(),
+    );
+    input.write_all(edges(11, 60).as_bytes()).unwrap();
+    let lags = |status: &[&str]| folder.run(status).json()["replica_lags"].clone();
+    let (of_a, of_b) = (["primary", "status", "a.kitedb", "--json"], ["replica", "status", "b.kitedb", "--json"]);
+    until("the replica has it all", || lags(&of_a)[0]["durable_log_index"] == 60);
+    let retain = |db: &str| {
+        folder.run(&["primary", "retention", db, "--retention-min-entries", "0", "--json"]).json()["retained_floor"]
+            .clone()
+    };
+    // What the window of the process keeps goes where a flag says so.
+    assert!(retain("a.kitedb").as_u64() > Some(50));
+    assert!(retain("b.kitedb").as_u64() <= Some(11), "the chained replica holds it");
+    let chained = lags(&of_b)[0].clone();
+    assert_eq!(chained["name"], "far away");
+    let shown = folder.run(&["replica", "status", "b.kitedb"]).ok().out;
+    let id = chained["replica_id"].as_str().unwrap();
+    for part in ["far away", &id[..8], "kept for", "replicas"] {
+        assert!(shown.contains(part), "{shown}");
+    }
+    let removed = folder.run(&["primary", "remove", "b.kitedb", &id[..8]]).ok().out;
+    assert_eq!(removed, format!("{} is forgotten: the log is no longer kept for it\n", &id[..8]));
+    assert!(retain("b.kitedb").as_u64() > Some(50));
+    let id = lags(&of_a)[0]["replica_id"].clone();
+    let removed = folder.run(&["primary", "remove", "a.kitedb", id.as_str().unwrap(), "--json"]).json();
+    assert_eq!(removed, json!({ "removed": true, "replica_id": id }));
+    let none = folder.run(&["primary", "remove", "a.kitedb", "nobody"]);
+    assert_eq!(none.code, 1);
+    assert!(none.err.contains("no replica is registered as nobody"), "{none:?}");
+    drop(input);
+    assert_eq!(primary.end().0, Some(0));
+    follower.signal(Signal::TERM);
+    assert_eq!(follower.end().0, Some(0));
+}
+
+/// As one that may read, but not write, its source's folder.
+#[test]
+fn a_replica_that_cannot_register_is_not_well_until_that_is_meant() {
+    let folder = pair();
+    let registry = folder.path().join("a.kitedb.replication/replicas");
+    fs::remove_file(&registry).unwrap();
+    fs::create_dir(&registry).unwrap();
+    let run = folder.run(&["replica", "bootstrap", "n.kitedb", "--source-db", "a.kitedb"]);
+    assert_eq!(run.code, 1);
+    assert!(run.err.contains("--unregistered"), "{run:?}");
+    let run = catch_up(&folder, "b.kitedb", "a.kitedb");
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.out.contains("unregistered"), "{run:?}");
+    let run = folder.run(&["replica", "status", "b.kitedb", "--source-db", "a.kitedb"]);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.out.contains("not registered with its source"), "{run:?}");
+
+    folder.run(&["replica", "bootstrap", "n.kitedb", "--source-db", "a.kitedb", "--unregistered"]).ok();
+    let follow = ["replica", "follow", "n.kitedb", "--source-db", "a.kitedb", "--once", "--unregistered", "--json"];
+    let status = folder.run(&follow).json();
+    assert_eq!((&status["state"], &status["registered"]), (&json!("following"), &json!(false)));
+    assert_eq!(folder.run(&["replica", "status", "n.kitedb"]).code, 0);
+
+    fs::remove_dir(&registry).unwrap();
+    write(&folder, "a.kitedb", 11, 12).ok();
+    assert_eq!(catch_up(&folder, "b.kitedb", "a.kitedb").json()["registered"], true);
+    assert_eq!(folder.run(&["replica", "status", "b.kitedb"]).code, 0);
+}
+
+#[test]
+fn a_replica_that_is_followed_once_now_and_then_cuts_its_log() {
+    let folder = pair();
+    for round in 1..=3 {
+        write(&folder, "a.kitedb", 20 * round, 20 * round + 19).ok();
+        let windows = ["--segment-max-bytes", "1024", "--retention-min-entries", "5"];
+        let follow = ["replica", "follow", "b.kitedb", "--source-db", "a.kitedb", "--once"];
+        folder.run(&[&follow[..], &windows[..]].concat()).ok();
+        let segments = folder.run(&["replica", "status", "b.kitedb", "--json"]).json()["segments"].clone();
+        assert!(segments.as_u64() <= Some(4), "round {round}: {segments}");
+    }
 }
 
 #[test]

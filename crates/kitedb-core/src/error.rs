@@ -49,6 +49,9 @@ macro_rules! codes {
         pub enum ErrorCode { $($(#[$doc])* $name,)* }
 
         impl ErrorCode {
+            /// Every code.
+            pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
+
             /// The stable text form that bindings expose as `error.code`.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
@@ -127,6 +130,8 @@ codes! {
     ReplicaReadOnly = "REPLICA_READ_ONLY" => Input,
     /// The source of a replica cannot be read, or has not got there yet.
     SourceUnavailable = "SOURCE_UNAVAILABLE" => RetryLater,
+    /// A replica could not register with its source, which would not keep its log for it.
+    Unregistered = "UNREGISTERED" => RetryLater,
     /// A report of progress is of another epoch than the primary's.
     EpochMismatch = "EPOCH_MISMATCH" => Input,
     /// A replication cursor cannot be read.

@@ -43,8 +43,9 @@ pub use metrics::{
     health_check_single_file,
 };
 pub use replication::{
-    ComparedState, Comparison, Cursor, FenceStatus, FollowerOptions, HoldState, Parting, PrimaryReplicationStatus,
-    Promotion, ReplicaLag, ReplicaReplicationStatus, ReplicaState, RetentionOutcome, TokenWait,
+    ComparedState, Comparison, Cursor, FenceStatus, FollowerOptions, Hold, HoldReason, HoldState, Parting,
+    PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus, ReplicaState, RetentionOutcome,
+    RetentionWindows, TokenWait, short_id,
 };
 
 /// [`OpenOptions`], under the name that earlier versions gave it.

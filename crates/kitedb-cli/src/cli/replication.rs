@@ -2,18 +2,20 @@
 
 use super::DatabaseArgs;
 use clap::{Args, Subcommand, ValueEnum};
-use kitedb_core::{OpenOptions, ReplicationRole, SyncMode};
+use kitedb_core::{OpenOptions, ReplicationRole, RetentionWindows, SyncMode};
 use std::path::PathBuf;
 
 #[derive(Subcommand)]
 pub enum PrimaryCommand {
     /// Show a primary: epoch, head, log, and how far each replica is; works beside the process that writes
     Status(DatabaseArgs),
-    /// Let go of the segments of the log that neither windows, nor replicas, nor recovery ask for
+    /// Let go of the segments of the log that neither windows, nor replicas, nor recovery ask for; the process that
+    /// has the database open is asked to do so. Works on a replica's log, too
     Retention(RetentionArgs),
     /// Begin the next epoch: whoever else has this log open is fenced
     Promote(PrimaryArgs),
-    /// Forget a replica, so that the log is no longer kept for it
+    /// Forget a replica, so that the log is no longer kept for it; works beside the process that writes, and for those
+    /// that follow a replica
     Remove(RemoveArgs),
 }
 
@@ -52,7 +54,7 @@ pub struct RetentionArgs {
 pub struct RemoveArgs {
     #[command(flatten)]
     pub node: PrimaryArgs,
-    /// The replica's id, as `kitedb primary status` shows it
+    /// The replica's id as the status shows it, the first digits of it, its name or the path of its file
     pub replica: String,
 }
 
@@ -66,6 +68,12 @@ pub struct ReplicaArgs {
     pub log: LogArgs,
     #[command(flatten)]
     pub windows: WindowArgs,
+    /// What this replica is called, beside its id, where those who follow are listed
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Do not register with the source: it need not be written to, and may let go of what this replica needs next
+    #[arg(long)]
+    pub unregistered: bool,
 }
 
 #[derive(Args)]
@@ -204,6 +212,16 @@ impl LogArgs {
 }
 
 impl WindowArgs {
+    /// Those that are given.
+    pub fn given(&self) -> RetentionWindows {
+        RetentionWindows {
+            min_entries: self.retention_min_entries,
+            min_ms: self.retention_min_ms,
+            max_bytes: self.retention_max_bytes,
+            max_lag_ms: self.retention_max_lag_ms,
+        }
+    }
+
     pub fn apply(&self, mut options: OpenOptions) -> OpenOptions {
         if let Some(frames) = self.retention_min_entries {
             options = options.replication_retention_min_entries(frames);
@@ -242,7 +260,11 @@ impl ReplicaArgs {
     pub fn options(&self) -> OpenOptions {
         let options = self.common.options().replication_role(ReplicationRole::Replica);
         let options = following(options, self.source.source_db.as_ref(), self.source.source_sidecar.as_ref());
-        self.windows.apply(self.log.apply(options))
+        let options = self.windows.apply(self.log.apply(options)).replication_unregistered(self.unregistered);
+        match &self.name {
+            Some(name) => options.replication_name(name),
+            None => options,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod breaker_store;
 pub mod check;
 pub mod demo;
+mod followers;
 pub mod get;
 pub mod import;
 pub mod metrics;

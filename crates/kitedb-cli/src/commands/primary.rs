@@ -1,23 +1,22 @@
 //! `kitedb primary`: a node whose log replicas follow.
 
-use super::{fault_if, open_node, write_json};
+use super::{
+    fault_if,
+    followers::{holds_document, lag_document, show_replicas, shown_holds, shown_log},
+    open_node, write_json,
+};
 use crate::{
     cli::{DatabaseArgs, PrimaryArgs, PrimaryCommand, RemoveArgs, RetentionArgs},
     failure::{Failure, Outcome},
     render::{
-        number::{bytes, count, counted, duration},
-        style::{BAD, DIM, PLAIN, Styled, TITLE, clean},
-        table::{Left, Right, Table},
+        number::{count, counted},
+        style::{BAD, DIM, Styled, TITLE, clean},
+        table::Table,
     },
 };
-use kitedb_core::{
-    Database, FenceStatus, HoldState, OpenOptions, PrimaryReplicationStatus, ReplicaLag, ReplicationRole, Token,
-};
+use kitedb_core::{Database, FenceStatus, OpenOptions, PrimaryReplicationStatus, ReplicationRole, Token, short_id};
 use serde_json::{Value as Json, json};
-use std::{
-    io::{self, Write},
-    time::{Duration, SystemTime},
-};
+use std::io::{self, Write};
 
 pub fn run(command: &PrimaryCommand, out: &mut dyn Write) -> Outcome {
     match command {
@@ -62,6 +61,8 @@ fn document(status: &PrimaryReplicationStatus) -> Json {
         "head_log_index": status.head_log_index,
         "retained_floor": status.retained_floor,
         "replica_lags": status.replica_lags.iter().map(lag_document).collect::<Vec<_>>(),
+        "registration_limit": status.registration_limit,
+        "holds": holds_document(&status.holds),
         "sidecar_path": status.sidecar_path.display().to_string(),
         "last_token": status.last_token.map(|token| token.to_string()),
         "digest": status.digest.to_string(),
@@ -77,20 +78,6 @@ fn document(status: &PrimaryReplicationStatus) -> Json {
 /// The promotion that moved a fence.
 pub fn fence_document(fence: Option<&FenceStatus>) -> Json {
     fence.map_or(Json::Null, |fence| json!({ "epoch": fence.epoch, "promoter": fence.promoter, "ended": fence.ended }))
-}
-
-fn lag_document(lag: &ReplicaLag) -> Json {
-    json!({
-        "replica_id": lag.replica_id,
-        "epoch": lag.epoch,
-        "applied_log_index": lag.applied_log_index,
-        "durable_log_index": lag.durable_log_index,
-        "lag_frames": lag.lag_frames,
-        "lag_bytes": lag.lag_bytes,
-        "lag_ms": lag.lag_ms,
-        "hold": lag.hold.as_str(),
-        "reported_at_ms": lag.reported_at_ms,
-    })
 }
 
 fn show(
@@ -118,55 +105,17 @@ fn show(
     let head = status.last_token.map_or_else(|| "no commit yet".to_owned(), |token| token.to_string());
     let pending = status.head_log_index.saturating_sub(status.durable_log_index);
     let pending = if pending > 0 { format!(", {} not synced yet", count(pending)) } else { String::new() };
-    let floor = if status.retained_floor == 0 { "the first commit".to_owned() } else { count(status.retained_floor) };
-    let segments = counted(status.segments, "segment", "segments");
     table.field("head", head + &pending);
     table.field("digest", status.digest);
     if let Some(FenceStatus { epoch, promoter, ended, .. }) = &status.fence {
         let ended = ended.map_or_else(String::new, |last| format!(", after commit {}", count(last)));
         table.field("fence", format!("epoch {epoch}, by promotion {promoter}{ended}"));
     }
-    table.field("log", format!("{segments}, {}, from {floor} on", bytes(status.log_bytes)));
+    table.field("log", shown_log(status.segments, status.log_bytes, status.retained_floor));
+    table.field("kept for", shown_holds(&status.holds, &status.replica_lags));
     table.field("process", status.process_id.map_or_else(|| "none".to_owned(), |id| id.to_string()));
     table.write(out)?;
-    show_replicas(&status.replica_lags, out)
-}
-
-fn show_replicas(lags: &[ReplicaLag], out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "\n{}", Styled(TITLE, "replicas"))?;
-    if lags.is_empty() {
-        return writeln!(out, "  {}", Styled(DIM, "none has reported"));
-    }
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-    let mut table = Table::new(
-        2,
-        [
-            ("replica", Left, PLAIN),
-            ("applied", Right, PLAIN),
-            ("behind", Right, PLAIN),
-            ("bytes", Right, PLAIN),
-            ("for", Right, PLAIN),
-            ("log", Left, PLAIN),
-            ("reported", Right, DIM),
-        ],
-    );
-    for lag in lags {
-        let time = |ms: u64| duration(Duration::from_millis(ms));
-        table.row([
-            clean(&lag.replica_id),
-            format!("{}:{}", lag.epoch, lag.applied_log_index),
-            count(lag.lag_frames),
-            if lag.lag_frames > 0 { bytes(lag.lag_bytes) } else { String::new() },
-            if lag.lag_frames > 0 { time(lag.lag_ms) } else { String::new() },
-            match lag.hold {
-                HoldState::Held => "held".to_owned(),
-                HoldState::AtRisk => Styled(BAD, "at risk").to_string(),
-                HoldState::Lost => Styled(BAD, "lost").to_string(),
-            },
-            format!("{} ago", time(now.saturating_sub(lag.reported_at_ms))),
-        ]);
-    }
-    table.write(out)
+    show_replicas(&status.replica_lags, true, out)
 }
 
 /// Opens what must be a primary already: a command that looks after one never makes one.
@@ -175,11 +124,19 @@ fn open(args: &PrimaryArgs, options: OpenOptions) -> Outcome<Database> {
     open_node(&args.common.database, options)
 }
 
+/// Fails unless it has a log that replicas can follow.
+fn require_log(args: &DatabaseArgs) -> Outcome {
+    let database = Database::open(&args.database, args.options(ReplicationRole::Primary).read_only(true))?;
+    match database.replication_role() {
+        ReplicationRole::Replica => Ok(()),
+        _ => look(args).map(drop),
+    }
+}
+
 fn retention(args: &RetentionArgs, out: &mut dyn Write) -> Outcome {
     let common = &args.node.common;
-    let database = open(&args.node, args.windows.apply(args.node.options()))?;
-    let outcome = database.primary_run_retention()?;
-    database.close()?;
+    require_log(common)?;
+    let outcome = Database::run_retention_at(&common.database, &args.node.options(), &args.windows.given())?;
     let (pruned, floor) = (outcome.pruned_segments, outcome.retained_floor);
     if common.json {
         return write_json(out, &json!({ "pruned_segments": pruned, "retained_floor": floor }));
@@ -203,16 +160,18 @@ fn promote(args: &PrimaryArgs, out: &mut dyn Write) -> Outcome {
 }
 
 fn remove(args: &RemoveArgs, out: &mut dyn Write) -> Outcome {
-    let database = open(&args.node, args.node.options())?;
-    let removed = database.primary_remove_replica(&args.replica)?;
-    database.close()?;
-    if args.node.common.json {
-        return write_json(out, &json!({ "removed": removed }));
+    let common = &args.node.common;
+    require_log(common)?;
+    let removed = Database::remove_replica_at(&common.database, &args.node.options(), &args.replica)?;
+    if common.json {
+        return write_json(out, &json!({ "removed": removed.is_some(), "replica_id": removed }));
     }
     let name = clean(&args.replica);
-    if !removed {
-        return Err(Failure::new(format_args!("no replica has reported as {name}"))
-            .hint("`kitedb primary status` lists those that have"));
-    }
-    Ok(writeln!(out, "{name} is forgotten: the log is no longer kept for it")?)
+    let Some(id) = removed else {
+        return Err(Failure::new(format_args!("no replica is registered as {name}"))
+            .hint("`kitedb primary status` and `kitedb replica status` list those that are"));
+    };
+    let id = clean(short_id(&id));
+    let who = if args.replica.starts_with(&id) { id } else { format!("{name} ({id})") };
+    Ok(writeln!(out, "{who} is forgotten: the log is no longer kept for it")?)
 }

@@ -4,6 +4,7 @@ mod acts;
 mod bulk;
 mod node;
 mod replication;
+mod upkeep;
 mod weak;
 
 pub use bulk::BulkLoader;

@@ -4,10 +4,10 @@ use crate::{
     db::{Engine, OpenOptions, ReplicationRole, default_sidecar, identity_of, is_absent, resolved, revive},
     error::{Error, ErrorCode, Result},
     io::{Env, FileIdentity},
-    log::Control,
+    log::{Control, RetentionAnswer},
     replication::{
-        Checkpointer, Follower, Leader, LocalSource, MAX_ID, Replica, ReplicaReplicationStatus, Source, SourcePaths,
-        Unnamed, look_at_replica, not_configured, remember, remembered,
+        Checkpointer, Follower, Leader, LocalSource, Replica, ReplicaReplicationStatus, RetentionOutcome,
+        RetentionWindows, Source, SourcePaths, Unnamed, look_at_replica, not_configured, remember, remembered,
     },
 };
 use parking_lot::Mutex;
@@ -93,6 +93,7 @@ impl Node {
         let node = node.inspect_err(|_| engine.give_up())?;
         // Until it holds something: a bootstrap that is refused leaves nothing.
         engine.made_file.store(is_new && engine.role() == ReplicationRole::Replica, Ordering::Release);
+        node.leader.iter().for_each(|leader| leader.tell_windows());
         node.start_keeper();
         *current = Arc::downgrade(&node);
         Ok(node)
@@ -125,6 +126,7 @@ impl Node {
             return Ok(self);
         }
         let known = remembered(&self.engine);
+        let left = known.clone();
         let paths = match given {
             // A source that is away is a state; one that never was there is a mistake.
             Some(GivenSource { paths, missing: true }) if known.as_ref().is_none_or(|known| known.db != paths.db) => {
@@ -143,8 +145,12 @@ impl Node {
             Some(paths) => Arc::new(self.source(paths)),
             None => Arc::new(Unnamed),
         };
-        let id = replica_id(&self.engine.log_dir);
-        let replica = Arc::new(Replica::new(&self.engine, control, leader, id, paths, source));
+        let left = left.filter(|left| paths.as_ref().is_some_and(|paths| paths.db != left.db));
+        let replica = Arc::new(Replica::new(&self.engine, control, leader, paths, source));
+        if let Some(left) = left {
+            let source = Arc::new(self.source(&left));
+            replica.leaves(left, source);
+        }
         let mut node = self;
         if let Some(node) = Arc::get_mut(&mut node) {
             node.replica = Some(replica);
@@ -161,14 +167,15 @@ impl Node {
 
     /// The status of a replica that is open for reading only.
     pub fn look_at_replica(&self) -> Result<Option<ReplicaReplicationStatus>> {
-        let Engine { options, log_dir, sidecar: Some(control), .. } = &*self.engine else { return Ok(None) };
+        let Engine { options, sidecar: Some(control), .. } = &*self.engine else { return Ok(None) };
+        let Some(leader) = &self.leader else { return Ok(None) };
         if !options.read_only || self.engine.role() != ReplicationRole::Replica {
             return Ok(None);
         }
         let given = options.source_db_path.clone();
         let given = given.map(|db| SourcePaths { db, sidecar: options.source_sidecar_path.clone() });
         let source = given.or_else(|| remembered(&self.engine));
-        look_at_replica(&self.engine, control, replica_id(log_dir), source, &self.source_env).map(Some)
+        look_at_replica(&self.engine, control, leader, source, &self.source_env).map(Some)
     }
 
     /// Checks paths to follow another source.
@@ -232,7 +239,26 @@ impl Node {
             }
             let _ = keeper.join();
         }
+        node.cut_log();
         node.engine.close()
+    }
+
+    /// Lets go of what nobody asks for, with some windows in place of this node's. For whoever asks from outside: a
+    /// primary that was fenced refuses, as it does its own handles.
+    pub fn run_retention(&self, windows: &RetentionWindows) -> Result<RetentionOutcome> {
+        let Some(leader) = &self.leader else { return Err(not_primary(&self.engine.path)) };
+        run_retention(leader, &self.engine, windows)
+    }
+
+    /// A replica's log is cut after its checkpoints; the last one of them is that of its close.
+    fn cut_log(&self) {
+        let replica = self.engine.role() == ReplicationRole::Replica;
+        let Some(leader) = self.leader.as_ref().filter(|_| replica && !self.engine.options.read_only) else { return };
+        if self.engine.require_undamaged().is_ok()
+            && let Err(e) = leader.run_retention(&self.engine.options.retention)
+        {
+            tracing::warn!("a replica's log could not be cut before its close: {e}");
+        }
     }
 
     /// One thread that makes the checkpoints that other processes ask for, and runs retention if that is asked for.
@@ -242,9 +268,13 @@ impl Node {
         let interval = self.engine.options.retention.interval_ms.map(Duration::from_millis);
         let spawned = std::thread::Builder::new().name("kitedb-keeper".to_owned()).spawn(move || {
             let mut done = control.checkpoints_done();
+            if control.retention_is_asked() {
+                // Asked of the process before this one: who asked does so again if it still wants it.
+                control.answer_retention(RetentionAnswer::Dropped);
+            }
             while !stopping.load(Ordering::Acquire) {
                 let asked = control.checkpoints_asked();
-                if asked == done {
+                if asked == done && !control.retention_is_asked() {
                     control.wait_for_request(asked, interval);
                 }
                 let Some(node) = node.upgrade().filter(|_| !stopping.load(Ordering::Acquire)) else { return };
@@ -258,6 +288,17 @@ impl Node {
     }
 
     fn keep(&self, control: &Control, done: &mut u64, retain: bool) {
+        if let Some([min_entries, min_ms, max_bytes, max_lag_ms]) = control.asked_retention() {
+            let windows = RetentionWindows { min_entries, min_ms, max_bytes, max_lag_ms };
+            let answer = match self.run_retention(&windows) {
+                Ok(done) => RetentionAnswer::Ran(done.pruned_segments, done.retained_floor),
+                Err(e) => {
+                    tracing::warn!("retention that another process asked for failed: {e}");
+                    RetentionAnswer::Failed(Some(e.code()))
+                }
+            };
+            return control.answer_retention(answer);
+        }
         let asked = control.checkpoints_asked();
         if asked != *done {
             match self.engine.checkpoint_to_be_copied() {
@@ -266,38 +307,48 @@ impl Node {
             }
             *done = asked;
         } else if let Some(leader) = self.leader.as_ref().filter(|_| retain)
-            && let Err(e) = leader.run_retention()
+            && let Err(e) = leader.run_retention(&self.engine.options.retention)
         {
             tracing::warn!("retention failed: {e}");
         }
     }
 }
 
+/// Runs retention on behalf of who is no handle of the node.
+pub(super) fn run_retention(leader: &Leader, engine: &Engine, windows: &RetentionWindows) -> Result<RetentionOutcome> {
+    if engine.role() == ReplicationRole::Primary {
+        engine.require_leading(engine.epoch())?;
+    }
+    let mut retention = engine.options.retention;
+    retention.min_entries = windows.min_entries.unwrap_or(retention.min_entries);
+    retention.min_ms = windows.min_ms.or(retention.min_ms);
+    retention.max_bytes = windows.max_bytes.or(retention.max_bytes);
+    retention.max_lag_ms = windows.max_lag_ms.or(retention.max_lag_ms);
+    leader.run_retention(&retention)
+}
+
+pub(super) fn not_primary(path: &Path) -> Error {
+    Error::new(ErrorCode::NotPrimary, format_args!("{} is not opened in primary role", path.display()))
+}
+
 /// Makes a checkpoint of the database at `path` if this process has it open for writing.
 fn checkpoint_here(env: &Env, path: &Path) -> Option<Result<()>> {
+    with_node_here(env, path, |node| node.engine.checkpoint_to_be_copied())
+}
+
+/// Lets `work` go on at the node of the file at `path` if this process has that open for writing.
+pub(super) fn with_node_here<T>(env: &Env, path: &Path, work: impl FnOnce(&Node) -> T) -> Option<T> {
     let identity = env.disk.identity(path).ok()?;
     let place = PLACES.lock().get(&identity)?.clone();
     let node = place.lock().upgrade()?;
-    if node.engine.closed.load(Ordering::Acquire) {
-        return None;
-    }
-    Some(node.engine.checkpoint_to_be_copied())
+    (!node.engine.closed.load(Ordering::Acquire)).then(|| work(&node))
 }
 
-/// The id under which the replica with that sidecar reports: the sidecar's absolute path.
-fn replica_id(sidecar: &Path) -> String {
-    let path = std::path::absolute(sidecar).unwrap_or_else(|_| sidecar.to_owned());
-    let path = path.canonicalize().unwrap_or(path).to_string_lossy().into_owned();
-    if path.len() <= MAX_ID {
-        return path;
-    }
-    // The end of a path tells more than its beginning; the hash tells it from others with the same end.
-    let hash = format!("{:016x}:", xxhash_rust::xxh3::xxh3_64(path.as_bytes()));
-    let mut from = path.len() - (MAX_ID - hash.len());
-    while !path.is_char_boundary(from) {
-        from += 1;
-    }
-    hash + &path[from..]
+/// Runs `work` while this process does not open the file at `path` otherwise.
+pub(super) fn with_place<T>(identity: FileIdentity, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let place = place_of(identity);
+    let _nobody_opens = place.lock();
+    work()
 }
 
 /// A source that a caller named.

@@ -1,6 +1,9 @@
 //! Replication, as callers see it: each call finds the node's part in it, and does nothing else.
 
-use super::{Database, node::Node};
+use super::{
+    Database,
+    node::{Node, not_primary},
+};
 use crate::{
     db::ReplicationRole,
     error::{Error, ErrorCode, Result},
@@ -25,10 +28,15 @@ impl Node {
     fn as_primary(&self) -> Result<&Arc<Leader>> {
         match self.leader() {
             Some(leader) => self.engine.require_writable().map(|()| leader),
-            _ => Err(Error::new(
-                ErrorCode::NotPrimary,
-                format_args!("{} is not opened in primary role", self.engine.path.display()),
-            )),
+            _ => Err(not_primary(&self.engine.path)),
+        }
+    }
+
+    /// A primary, or a replica, which others may follow as well.
+    fn as_followed(&self) -> Result<&Arc<Leader>> {
+        match &self.leader {
+            Some(leader) => self.engine.require_writable().map(|()| leader),
+            None => Err(not_primary(&self.engine.path)),
         }
     }
 
@@ -73,17 +81,25 @@ impl Database {
         leader.report(self.lease(), replica_id, Epoch(epoch), LogIndex(applied_log_index))
     }
 
-    /// Forgets a replica, so that the log is no longer kept for it. Returns whether it was known.
-    pub fn primary_remove_replica(&self, replica_id: &str) -> Result<bool> {
-        self.node()?.as_primary()?.remove(replica_id)
+    /// Forgets a replica, so that the log is no longer kept for it. It is named by its id, by at least 4 characters
+    /// with which only its id begins, by its name, or by its path. Returns whether it was known. Works on a replica,
+    /// too, for those that follow it. [`Database::remove_replica_at`] does the same beside the process that writes.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidArgument`] if that names several: the message lists them.
+    pub fn primary_remove_replica(&self, replica: &str) -> Result<bool> {
+        self.node()?.as_followed()?.remove(replica).map(|removed| removed.is_some())
     }
 
-    /// Lets go of the segments of the log that neither windows, nor replicas, nor recovery ask for.
+    /// Lets go of the segments of the log that neither windows, nor replicas, nor recovery ask for. Works on a
+    /// replica, too. [`Database::run_retention_at`] has the process do so that has a database open.
     pub fn primary_run_retention(&self) -> Result<RetentionOutcome> {
         let node = self.node()?;
-        let leader = node.as_primary()?;
-        node.engine.require_leading(self.lease())?;
-        leader.run_retention()
+        let leader = node.as_followed()?;
+        if node.engine.role() == ReplicationRole::Primary {
+            node.engine.require_leading(self.lease())?;
+        }
+        leader.run_retention(&node.engine.options.retention)
     }
 
     /// What a copy of this database at a new checkpoint needs to be known of, as JSON: its length and CRC-32C, the place
@@ -118,8 +134,10 @@ impl Database {
     /// [`ErrorCode::StalePrimary`]; this one goes on in the new epoch. Returns that.
     pub fn primary_promote_to_next_epoch(&self) -> Result<u64> {
         let node = self.node()?;
-        node.as_primary()?;
-        node.engine.promote_in_place(&self.handle.lease).map(|epoch| epoch.0)
+        let leader = node.as_primary()?;
+        let epoch = node.engine.promote_in_place(&self.handle.lease)?;
+        leader.lead();
+        Ok(epoch.0)
     }
 
     /// Replaces this replica's graph by a snapshot of its source's, and catches up to what the source had published
@@ -178,6 +196,7 @@ impl Database {
                 return Err(e);
             }
         };
+        node.leader.iter().for_each(|leader| leader.lead());
         self.handle.lease.store(promotion.epoch, Ordering::Release);
         Ok(promotion)
     }

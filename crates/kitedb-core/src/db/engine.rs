@@ -137,6 +137,13 @@ impl Engine {
         Ok(())
     }
 
+    /// What names this database for good, whatever path leads to it: its file's id, as 32 hexadecimal digits. A replica
+    /// reports to its source under it.
+    pub(crate) fn registration_id(&self) -> String {
+        let copied = self.sidecar.as_ref().and_then(|control| control.registration());
+        copied.unwrap_or(self.store.file_id()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     pub(crate) fn require_writable(&self) -> Result<()> {
         if let Some(refused) = &self.refused {
             return Err(refused.clone());

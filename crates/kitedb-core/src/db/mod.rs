@@ -36,7 +36,7 @@ pub(crate) use figures::Figures;
 pub use histogram::{Latency, LatencyBucket};
 pub use name::{NameId, NameRef};
 pub(crate) use open::identity_of;
-pub(crate) use options::RetentionOptions;
+pub(crate) use options::{MAX_NAME, RetentionOptions};
 pub use options::{OpenOptions, ReplicationRole, SyncMode};
 pub(crate) use place::{LogPlace, Search, default_sidecar, folder_of, is_absent, resolved};
 pub(crate) use promote::HeldFence;

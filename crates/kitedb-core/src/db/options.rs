@@ -18,6 +18,9 @@ pub enum SyncMode {
     Off,
 }
 
+/// The longest name of a replica, in bytes.
+pub(crate) const MAX_NAME: usize = 64;
+
 /// What part a database plays in replication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ReplicationRole {
@@ -97,6 +100,8 @@ pub struct OpenOptions {
     pub(crate) overwrite: bool,
     pub(crate) hard_links: bool,
     pub(crate) retention: RetentionOptions,
+    pub(crate) replication_name: Option<String>,
+    pub(crate) replication_unregistered: bool,
     pub(crate) fail_after_append: Option<u64>,
     pub(crate) fence_wait_ms: u64,
 }
@@ -122,6 +127,8 @@ impl Default for OpenOptions {
             overwrite: false,
             hard_links: false,
             retention: RetentionOptions::default(),
+            replication_name: None,
+            replication_unregistered: false,
             fail_after_append: None,
             fence_wait_ms: 5000,
         }
@@ -257,6 +264,21 @@ impl OpenOptions {
         self
     }
 
+    /// What a replica is called, beside its id, where those who follow are listed: 1 to 64 bytes (default: no name).
+    #[must_use]
+    pub fn replication_name(mut self, name: impl Into<String>) -> Self {
+        self.replication_name = Some(name.into());
+        self
+    }
+
+    /// Whether a replica follows without being registered with its source (default false): it needs no permission to
+    /// write there then, and the source may let go of what the replica needs next, which makes a reseed necessary.
+    #[must_use]
+    pub fn replication_unregistered(mut self, unregistered: bool) -> Self {
+        self.replication_unregistered = unregistered;
+        self
+    }
+
     /// Lets every append to the log fail once so many have succeeded (0: the first one fails), for tests.
     #[must_use]
     pub fn replication_fail_after_append_for_testing(mut self, appends: u64) -> Self {
@@ -288,6 +310,10 @@ impl OpenOptions {
         check(self.segment_max_bytes >= 4096, "segment_max_bytes is below 4096")?;
         check(self.retention.interval_ms != Some(0), "replication_retention_interval_ms is 0: give at least 1 ms")?;
         check(self.fence_wait_ms > 0, "fence_wait_ms is 0: give at least 1 ms")?;
+        check(
+            self.replication_name.as_ref().is_none_or(|name| (1..=MAX_NAME).contains(&name.len())),
+            "replication_name has not 1 to 64 bytes",
+        )?;
         check(self.checkpoint_log_bytes >= 4096, "checkpoint_log_bytes is below 4096")
     }
 }

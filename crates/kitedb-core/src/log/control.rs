@@ -41,11 +41,15 @@ const ERROR_TEXT: usize = 64;
 
 const SYNC_FAILED: u64 = 1;
 const NEEDS_RESEED: u64 = 4;
+const REGISTERED: u64 = 8;
+const UNREGISTERED: u64 = 16;
 
 /// The byte of the control file whose lock is held by the one writer of the log.
 const WRITER_LOCK: u64 = 1 << 62;
 /// The byte whose lock is held while the fence is moved.
 const FENCE_LOCK: u64 = WRITER_LOCK + 1;
+/// The byte whose lock is held by whoever asks the writer for something and waits for the answer.
+const ASK_LOCK: u64 = WRITER_LOCK + 2;
 
 /// The words: shared, or for a reader without permission to write, as they were when it looked.
 #[derive(Debug)]
@@ -367,6 +371,36 @@ impl Control {
     /// Remembers, beyond this process, whether this replica must be reseeded.
     pub fn set_needs_reseed(&self, needed: bool) {
         self.set_flag(NEEDS_RESEED, needed);
+    }
+
+    /// Whether the source of the replica whose log this is keeps its log for it, as far as the last report tells.
+    pub fn is_registered(&self) -> bool {
+        self.flag(REGISTERED)
+    }
+
+    /// Whether this replica pulls although it could not register.
+    pub fn is_unregistered(&self) -> bool {
+        self.flag(UNREGISTERED)
+    }
+
+    /// Remembers, beyond this process, whether this replica is registered, and whether it pulls though it could not be.
+    pub fn set_registered(&self, registered: bool, failed: bool) {
+        if self.flag(REGISTERED) != registered {
+            self.set_flag(REGISTERED, registered);
+        }
+        if self.flag(UNREGISTERED) != failed {
+            self.set_flag(UNREGISTERED, failed);
+        }
+    }
+
+    /// Takes the lock of who asks the log's writer for something: `false` if someone else holds it.
+    pub fn lock_asking(&self) -> Result<bool> {
+        self.lock(ASK_LOCK, LockKind::Exclusive)
+    }
+
+    /// Gives that lock back.
+    pub fn unlock_asking(&self) {
+        let _ = self.file.unlock(ASK_LOCK..ASK_LOCK + 1);
     }
 
     fn flag(&self, flag: u64) -> bool {

@@ -8,6 +8,7 @@ mod control;
 mod fence;
 mod files;
 mod frame;
+mod mailbox;
 mod mark;
 mod reader;
 mod recover;
@@ -20,6 +21,7 @@ pub use append::{Appender, FRAME_PREFIX, FRAMES_PREFIX, LogOptions, SegmentInfo,
 pub use control::Control;
 pub use fence::{EpochEnd, Fence, Moved, Stored};
 pub use frame::{FrameHeader, FrameRef, MAX_PAYLOAD};
+pub use mailbox::RetentionAnswer;
 pub use reader::{Chunk, FramePlace, LogPage, LogReader, PageLimits, Position};
 pub use recover::{Recovered, RecoveryStart, end_of_log, holds_segments_of, reaches_beyond, recover, writers};
 pub use segment::SegmentHeader;

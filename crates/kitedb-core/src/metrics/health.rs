@@ -108,6 +108,7 @@ fn replicates(replication: Result<&ReplicationMetrics, &Error>) -> Option<Check>
         _ if replica.needs_reseed => Some(format!("needs reseed: {why}")),
         ReplicaState::NeedsReseed => Some(format!("needs reseed: {why}")),
         ReplicaState::Stalled => Some(format!("stalled and tried again: {why}")),
+        ReplicaState::Unregistered => Some(format!("unregistered and tried again: {why}")),
         _ => None,
     };
     Some(check("replication", fault, format!("{}, {} frames behind its source", replica.state, replica.lag_frames)))
@@ -186,6 +187,7 @@ mod tests {
             (ReplicaState::Following, true),
             (ReplicaState::Behind, true),
             (ReplicaState::Stalled, false),
+            (ReplicaState::Unregistered, false),
             (ReplicaState::NeedsReseed, false),
         ] {
             let status = tests::replica(state);

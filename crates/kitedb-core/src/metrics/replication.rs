@@ -3,7 +3,7 @@
 use crate::{
     db::ReplicationRole,
     graph::Digest,
-    replication::{HoldState, PrimaryReplicationStatus, ReplicaLag, ReplicaReplicationStatus, ReplicaState},
+    replication::{Hold, HoldState, PrimaryReplicationStatus, ReplicaLag, ReplicaReplicationStatus, ReplicaState},
 };
 use std::path::Path;
 
@@ -73,6 +73,10 @@ pub struct PrimaryMetrics {
     pub log_bytes: u64,
     /// Segments of log on the disk.
     pub segments: u64,
+    /// What keeps the oldest of them; empty if it goes with the next run of retention.
+    pub holds: Vec<Hold>,
+    /// How many replicas can be registered.
+    pub registration_limit: u64,
     /// Whether another node took over: then no commit is acknowledged here any more.
     pub fenced: bool,
     /// The state digest at the head: a replica that has the same one at the same index holds the same graph.
@@ -87,6 +91,8 @@ pub struct PrimaryMetrics {
 pub struct ReplicaLagMetrics {
     /// Its stable id.
     pub replica_id: String,
+    /// The name that it was given.
+    pub name: Option<String>,
     /// The epoch of the last frame that it applied.
     pub epoch: u64,
     /// The last frame that it applied.
@@ -137,6 +143,20 @@ pub struct ReplicaMetrics {
     pub source_db_path: Option<String>,
     /// The folder of its own log.
     pub sidecar_path: String,
+    /// Whether its source keeps its log for it, as far as its last attempt to report tells.
+    pub registered: bool,
+    /// The first frame that is still in its own log; 0 if none was ever let go.
+    pub retained_floor: u64,
+    /// Bytes of its own log on the disk.
+    pub log_bytes: u64,
+    /// Segments of that.
+    pub segments: u64,
+    /// What keeps the oldest of them; empty if it goes with the next run of retention.
+    pub holds: Vec<Hold>,
+    /// How many replicas can be registered with it.
+    pub registration_limit: u64,
+    /// Every replica that follows it, by id.
+    pub replicas: Vec<ReplicaLagMetrics>,
 }
 
 impl From<&PrimaryReplicationStatus> for PrimaryMetrics {
@@ -159,6 +179,8 @@ impl From<&PrimaryReplicationStatus> for PrimaryMetrics {
             durable_log_index: status.durable_log_index,
             log_bytes: status.log_bytes,
             segments: status.segments,
+            holds: status.holds.clone(),
+            registration_limit: status.registration_limit,
             fenced: status.fenced,
             digest: status.digest,
             replicas: lags.iter().map(ReplicaLagMetrics::from).collect(),
@@ -170,6 +192,7 @@ impl From<&ReplicaLag> for ReplicaLagMetrics {
     fn from(lag: &ReplicaLag) -> Self {
         Self {
             replica_id: lag.replica_id.clone(),
+            name: lag.name.clone(),
             epoch: lag.epoch,
             applied_log_index: lag.applied_log_index,
             durable_log_index: lag.durable_log_index,
@@ -199,6 +222,13 @@ impl From<&ReplicaReplicationStatus> for ReplicaMetrics {
             replica_id: status.replica_id.clone(),
             source_db_path: status.source_db_path.as_deref().map(text),
             sidecar_path: text(&status.sidecar_path),
+            registered: status.registered,
+            retained_floor: status.retained_floor,
+            log_bytes: status.log_bytes,
+            segments: status.segments,
+            holds: status.holds.clone(),
+            registration_limit: status.registration_limit,
+            replicas: status.replica_lags.iter().map(ReplicaLagMetrics::from).collect(),
         }
     }
 }
@@ -210,11 +240,16 @@ fn text(path: &Path) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::graph::{Epoch, LogIndex, Token};
+    use crate::{
+        graph::{Epoch, LogIndex, Token},
+        replication::HoldReason,
+    };
 
     pub fn lag(id: &str, epoch: u64, applied: u64, lag_frames: u64) -> ReplicaLag {
         ReplicaLag {
             replica_id: id.to_owned(),
+            name: None,
+            path: None,
             epoch,
             applied_log_index: applied,
             durable_log_index: applied,
@@ -243,6 +278,8 @@ pub(super) mod tests {
             durable_log_index: 99,
             log_bytes: 4096,
             segments: 2,
+            holds: vec![Hold { reason: HoldReason::WindowEntries, from_log_index: 7 }],
+            registration_limit: 4095,
             fenced: false,
             process_id: Some(1),
         }
@@ -261,7 +298,15 @@ pub(super) mod tests {
             state,
             state_since_ms: 1_700_000_000_000,
             sidecar_path: "/data/b.replication".into(),
-            replica_id: "/data/b.replication".to_owned(),
+            replica_id: "0123456789abcdef0123456789abcdef".to_owned(),
+            name: None,
+            registered: state != ReplicaState::Unregistered,
+            retained_floor: 3,
+            log_bytes: 2048,
+            segments: 1,
+            holds: vec![Hold { reason: HoldReason::NewestSegment, from_log_index: 3 }],
+            replica_lags: Vec::new(),
+            registration_limit: 4095,
             source_head_log_index: 100,
             lag_frames: 10,
             durable_log_index: 89,

@@ -257,6 +257,13 @@ impl Source for LocalSource {
         self.tell(progress, Registry::reserve)
     }
 
+    fn forget(&self, replica_id: &str) -> Result<()> {
+        match Registry::open(&self.env, locate(&self.env, &self.paths)?.dir())? {
+            Some(registry) => registry.remove(replica_id).map(drop),
+            None => Ok(()),
+        }
+    }
+
     fn fence(&self, owner: WriterId) -> Result<Box<dyn Fencing>> {
         *self.open.lock() = None;
         self.require_own_files()?;
@@ -335,11 +342,19 @@ impl LocalSource {
     /// Hands progress to the registry beside the log, if there is one.
     fn tell(&self, progress: &Progress, how: fn(&Registry, &Progress) -> Result<()>) -> Result<()> {
         self.with(|open| {
+            let dir = open.dir.clone();
             if !open.registry.as_ref().is_some_and(|registry| registry.is_current(&self.env)) {
                 open.registry = Registry::open(&self.env, &open.dir)?;
             }
             let stamped = Progress { reported_at_ms: self.env.host.now_ms(), ..progress.clone() };
-            open.registry.as_ref().map_or(Ok(()), |registry| how(registry, &stamped))
+            let missing = || {
+                let what = format_args!(
+                    "the source has no registry of replicas in {}, or a damaged one: opening the source makes it anew",
+                    dir.display()
+                );
+                Error::new(ErrorCode::SourceUnavailable, what)
+            };
+            open.registry.as_ref().ok_or_else(missing).and_then(|registry| how(registry, &stamped))
         })
     }
 

@@ -3,7 +3,7 @@
 
 use super::{
     located::locate,
-    primary::writer_of,
+    primary::{Leader, LogStatus, writer_of},
     replica::SourcePaths,
     status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
 };
@@ -19,7 +19,7 @@ use crate::{
 pub fn look_at_replica(
     engine: &Engine,
     control: &Control,
-    replica_id: String,
+    leader: &Leader,
     source: Option<SourcePaths>,
     source_env: &Env,
 ) -> Result<ReplicaReplicationStatus> {
@@ -35,10 +35,16 @@ pub fn look_at_replica(
     let state = match (&last_error, process_id) {
         _ if control.needs_reseed() => ReplicaState::NeedsReseed,
         (_, None) => ReplicaState::Closed,
+        (Some(_), _) if control.is_unregistered() => ReplicaState::Unregistered,
         (Some(_), _) => ReplicaState::Stalled,
         _ if head > applied => ReplicaState::Behind,
         _ => ReplicaState::Following,
     };
+    // Damage there hides nothing else.
+    let log = leader.log_status(token.log_index).unwrap_or_else(|e| {
+        tracing::warn!("a replica's log could not be looked at: {e}");
+        LogStatus::default()
+    });
     let (source_db_path, source_sidecar_path) = source.map(|paths| (paths.db.clone(), paths.sidecar_shown())).unzip();
     Ok(ReplicaReplicationStatus {
         role: ReplicationRole::Replica,
@@ -52,13 +58,21 @@ pub fn look_at_replica(
         state_since_ms: 0,
         promotion,
         sidecar_path: engine.log_dir.clone(),
-        replica_id,
+        replica_id: engine.registration_id(),
+        name: engine.options.replication_name.clone(),
+        registered: control.is_registered(),
         source_head_log_index: head,
         lag_frames: head.saturating_sub(applied),
         durable_log_index: engine.durable().0.min(applied),
         digest: view.digest(),
         follower_running: false,
         process_id,
+        retained_floor: log.retained_floor,
+        log_bytes: log.log_bytes,
+        segments: log.segments,
+        holds: log.holds,
+        replica_lags: log.replica_lags,
+        registration_limit: log.registration_limit,
     })
 }
 

@@ -1,13 +1,14 @@
 //! Floor 5: replication. A primary's log lies in a sidecar; replicas pull frames from it, keep them verbatim in a log
 //! of their own, and fold them. Copy frames, apply frames: there is no other mechanism.
 //!
-//! `registry` holds what replicas report; `retention` decides what of a log may go; `primary` is a log that others
-//! follow; `source` is where frames and snapshots come from, `local` one on paths of this machine,
-//! `located` where its log is, `remembered` which one it was, `unnamed` none; `replica` pulls,
+//! `registry` holds what replicas report, `choice` finds one of them by what a person calls it; `retention` decides what
+//! of a log may go; `primary` is a log that others follow; `source` is where frames and snapshots come from, `local` one
+//! on paths of this machine, `located` where its log is, `remembered` which one it was, `unnamed` none; `replica` pulls,
 //! bootstraps and takes over; `follower` does so in the background; `wait` waits for tokens; `look` tells of a replica
 //! to who only reads; `compare` tells where two databases differ; `transport` and `cursor` are for hosts that carry
 //! pages themselves.
 
+mod choice;
 mod compare;
 mod cursor;
 mod follower;
@@ -29,17 +30,17 @@ pub(crate) use follower::Follower;
 pub(crate) use local::{Checkpointer, LocalSource};
 pub(crate) use look::look_at_replica;
 pub(crate) use primary::Leader;
-pub(crate) use registry::MAX_ID;
 pub(crate) use remembered::{remember, remembered};
 pub(crate) use replica::{Replica, SourcePaths};
 pub(crate) use source::Source;
 pub(crate) use unnamed::{Unnamed, not_configured};
 pub(crate) use wait::wait_for_token;
 
+pub use choice::short_id;
 pub(crate) use compare::compare;
 pub use compare::{ComparedState, Comparison, Parting};
 pub use cursor::Cursor;
 pub use status::{
-    FenceStatus, FollowerOptions, HoldState, PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus,
-    ReplicaState, RetentionOutcome, TokenWait,
+    FenceStatus, FollowerOptions, Hold, HoldReason, HoldState, PrimaryReplicationStatus, Promotion, ReplicaLag,
+    ReplicaReplicationStatus, ReplicaState, RetentionOutcome, RetentionWindows, TokenWait,
 };

@@ -2,12 +2,13 @@
 //! has a replica, for the replicas that follow it.
 
 use super::{
-    registry::{Progress, Registry},
-    retention::{self, Holds, Kept},
-    status::{FenceStatus, HoldState, PrimaryReplicationStatus, ReplicaLag, RetentionOutcome},
+    choice::choose,
+    registry::{LIMIT, Progress, Registration, Registry},
+    retention::{self, Holds, Kept, Part},
+    status::{FenceStatus, Hold, HoldState, PrimaryReplicationStatus, ReplicaLag, RetentionOutcome},
 };
 use crate::{
-    db::Engine,
+    db::{Engine, RetentionOptions},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     log::{Control, LogReader},
@@ -29,9 +30,20 @@ pub struct Leader {
     pruning: Mutex<()>,
 }
 
+/// What a log is, whoever it belongs to.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LogStatus {
+    pub retained_floor: u64,
+    pub log_bytes: u64,
+    pub segments: u64,
+    pub holds: Vec<Hold>,
+    pub replica_lags: Vec<ReplicaLag>,
+    pub registration_limit: u64,
+}
+
 /// A replica's report, and what the log says of it.
 struct Standing {
-    progress: Progress,
+    registration: Registration,
     /// When the first frame that it misses was committed.
     missing_since: Option<u64>,
     lag_bytes: u64,
@@ -44,11 +56,24 @@ impl Leader {
     pub fn new(engine: &Arc<Engine>, control: Arc<Control>) -> Result<Self> {
         let registry = match engine.options.read_only {
             true => Registry::look(&engine.env, &engine.log_dir)?,
-            false => Some(Registry::create(&engine.env, &engine.log_dir)?),
+            false => {
+                let registry = Registry::create(&engine.env, &engine.log_dir)?;
+                let part = if control.is_replica() { Part::Follows } else { Part::Leads };
+                if let Err(e) = registry.take_part(part) {
+                    // Then more is kept than need be. The next open notes it.
+                    tracing::warn!("what part this node plays was not noted in its registry of replicas: {e}");
+                }
+                Some(registry)
+            }
         };
         let reader = || LogReader::with_control(&engine.env, &engine.log_dir, control.clone()).map(Mutex::new);
         let (reader, pages) = (reader()?, reader()?);
         Ok(Self { engine: engine.clone(), control, registry, reader, pages, pruning: Mutex::new(()) })
+    }
+
+    /// Tells who looks at the log what this node's windows are.
+    pub fn tell_windows(&self) {
+        self.registry.iter().for_each(|registry| registry.set_windows(&self.engine.options.retention));
     }
 
     /// What a primary says of itself. `epoch` is the one that the asking handle leads.
@@ -56,17 +81,14 @@ impl Leader {
         let view = self.engine.view();
         let token = view.token();
         let head = token.log_index;
-        let (standings, segments, log_bytes) = self.standings(head)?;
+        let log = self.log_status(head)?;
         let (appends, fence) = (self.engine.appends(), self.control.fence()?);
-        // What the byte cap lets go of with the next run of retention.
-        let over = retention::beyond_cap(&segments, &self.engine.options.retention);
-        let capped = segments.get(over).map_or(LogIndex(0), |s| s.first);
         Ok(PrimaryReplicationStatus {
             role: self.engine.role(),
             epoch: epoch.0,
             head_log_index: head.0,
-            retained_floor: floor_of(segments.first().map(|s| s.first), head),
-            replica_lags: standings.iter().map(|s| self.lag_of(s, head, capped)).collect(),
+            retained_floor: log.retained_floor,
+            replica_lags: log.replica_lags,
             sidecar_path: self.engine.log_dir.clone(),
             last_token: (head.0 > 0).then_some(token),
             append_attempts: appends.0,
@@ -74,12 +96,50 @@ impl Leader {
             append_successes: appends.0 - appends.1,
             digest: view.digest(),
             durable_log_index: self.control.durable().0,
-            log_bytes,
-            segments: segments.len() as u64,
+            log_bytes: log.log_bytes,
+            segments: log.segments,
+            holds: log.holds,
+            registration_limit: log.registration_limit,
             fenced: self.engine.is_fenced() || fence.epoch > epoch,
             fence: fence.moved().map(FenceStatus::of),
             process_id: writer_of(&self.engine, &self.control)?,
         })
+    }
+
+    /// What the log is, and who follows it.
+    pub(super) fn log_status(&self, head: LogIndex) -> Result<LogStatus> {
+        let windows = self.windows();
+        let (standings, segments) = self.standings(head)?;
+        // What the byte cap lets go of with the next run of retention.
+        let over = retention::beyond_cap(&segments, &windows);
+        let capped = segments.get(over).map_or(LogIndex(0), |s| s.first);
+        let served: Vec<_> = standings.iter().filter(|s| s.held.is_some()).collect();
+        let replicas: Vec<_> = served.iter().filter_map(|s| Some((s.held?, s.missing_since))).collect();
+        let ids: Vec<_> = served.iter().map(|s| s.registration.replica_id.as_str()).collect();
+        let holds = Holds { head, now_ms: self.engine.env.host.now_ms(), replicas: &replicas };
+        Ok(LogStatus {
+            retained_floor: floor_of(segments.first().map(|s| s.first), head),
+            log_bytes: segments.iter().map(|s| s.bytes).sum(),
+            segments: segments.len() as u64,
+            holds: retention::what_holds(&segments, &holds, &ids, self.engine.checkpoint_index(), &windows),
+            replica_lags: standings.iter().map(|s| self.lag_of(s, head, capped, &windows)).collect(),
+            registration_limit: LIMIT as u64,
+        })
+    }
+
+    /// This node's windows; where it is open for reading only, those of its last writer.
+    fn windows(&self) -> RetentionOptions {
+        let read_only = self.engine.options.read_only;
+        let writers = self.registry.as_ref().filter(|_| read_only).and_then(Registry::windows);
+        writers.unwrap_or(self.engine.options.retention)
+    }
+
+    /// Notes that this node is a primary from now on. Who followed the replica that it was follows it still.
+    pub fn lead(&self) {
+        if let Err(e) = self.registry().and_then(|registry| registry.take_part(Part::Leads)) {
+            // The next open notes it.
+            tracing::warn!("a promotion was not noted in the registry of replicas: {e}");
+        }
     }
 
     fn registry(&self) -> Result<&Registry> {
@@ -89,46 +149,47 @@ impl Leader {
     }
 
     /// `capped`: what comes before it, the byte cap lets go of.
-    fn lag_of(&self, standing: &Standing, head: LogIndex, capped: LogIndex) -> ReplicaLag {
-        let Standing { progress, missing_since, lag_bytes, held } = standing;
+    fn lag_of(&self, standing: &Standing, head: LogIndex, capped: LogIndex, windows: &RetentionOptions) -> ReplicaLag {
+        let Standing { registration, missing_since, lag_bytes, held } = standing;
         let now = self.engine.env.host.now_ms();
         let hold = match held {
             None => HoldState::Lost,
-            Some(_) if retention::let_go(&self.engine.options.retention, now, *missing_since) => HoldState::AtRisk,
+            Some(_) if retention::let_go(windows, now, *missing_since) => HoldState::AtRisk,
             Some(held) if *held < head && held.0 + 1 < capped.0 => HoldState::AtRisk,
             Some(_) => HoldState::Held,
         };
         ReplicaLag {
-            replica_id: progress.replica_id.clone(),
-            epoch: progress.epoch.0,
-            applied_log_index: progress.applied.0,
-            durable_log_index: progress.durable.0,
-            lag_frames: head.0.saturating_sub(progress.applied.0),
+            replica_id: registration.replica_id.clone(),
+            name: registration.labels.name.clone(),
+            path: registration.labels.path.clone(),
+            epoch: registration.epoch.0,
+            applied_log_index: registration.applied.0,
+            durable_log_index: registration.durable.0,
+            lag_frames: head.0.saturating_sub(registration.applied.0),
             lag_bytes: *lag_bytes,
             lag_ms: missing_since.map_or(0, |since| now.saturating_sub(since)),
             hold,
-            reported_at_ms: progress.reported_at_ms,
+            reported_at_ms: registration.reported_at_ms,
         }
     }
 
-    /// Every report with what the log says of it, the segments, and the bytes of the log.
-    fn standings(&self, head: LogIndex) -> Result<(Vec<Standing>, Vec<Kept>, u64)> {
+    /// Every report with what the log says of it, and the segments.
+    fn standings(&self, head: LogIndex) -> Result<(Vec<Standing>, Vec<Kept>)> {
         let mut reader = self.reader.lock();
         reader.refresh()?;
         let segments = kept(&reader, head);
         let floor = segments.first().map_or(LogIndex(head.0 + 1), |s| s.first);
         let mut standings = Vec::new();
-        for progress in self.registry.iter().flat_map(Registry::reports) {
+        for registration in self.registry.iter().flat_map(Registry::registrations) {
             let served = |at: &LogIndex| at.0 + 1 >= floor.0 || *at >= head;
             // What it may still lose is held for it, too, as long as that is there.
-            let held = [progress.durable.min(progress.applied), progress.applied].into_iter().find(served);
-            let shown = LogIndex(progress.applied.0 + 1);
+            let held = [registration.durable, registration.applied].into_iter().find(served);
+            let shown = LogIndex(registration.applied.0 + 1);
             let missing_since = if shown <= head { reader.commit_ms(shown.max(floor))? } else { None };
-            let lag_bytes = segments.iter().map(|s| s.bytes_beyond(progress.applied)).sum();
-            standings.push(Standing { held, progress, missing_since, lag_bytes });
+            let lag_bytes = segments.iter().map(|s| s.bytes_beyond(registration.applied)).sum();
+            standings.push(Standing { held, registration, missing_since, lag_bytes });
         }
-        let log_bytes = segments.iter().map(|s| s.bytes).sum();
-        Ok((standings, segments, log_bytes))
+        Ok((standings, segments))
     }
 
     /// Takes in what an operator says of a replica.
@@ -149,6 +210,7 @@ impl Leader {
         let replica_id = replica_id.to_owned();
         self.registry()?.report(&Progress {
             replica_id,
+            labels: None,
             epoch: reported,
             applied,
             durable: applied,
@@ -156,22 +218,30 @@ impl Leader {
         })
     }
 
-    /// Forgets a replica.
-    pub fn remove(&self, replica_id: &str) -> Result<bool> {
-        self.registry()?.remove(replica_id)
+    /// Forgets the replica that `which` names. Returns its id.
+    pub fn remove(&self, which: &str) -> Result<Option<String>> {
+        forget(self.registry()?, which)
+    }
+
+    /// As [`Leader::remove`], on a log that this process has open for reading only.
+    pub fn remove_beside_writer(&self, which: &str) -> Result<Option<String>> {
+        match Registry::open(&self.engine.env, &self.engine.log_dir)? {
+            Some(registry) => forget(&registry, which),
+            None => Ok(None),
+        }
     }
 
     /// Lets go of what nobody asks for. Makes a checkpoint first if recovery is what holds it.
-    pub fn run_retention(&self) -> Result<RetentionOutcome> {
+    pub fn run_retention(&self, windows: &RetentionOptions) -> Result<RetentionOutcome> {
         let _one_at_a_time = self.pruning.lock();
         let head = self.engine.published();
         let mut pruned = 0;
-        if let Some(last) = self.unwanted(head)?.last() {
+        if let Some(last) = self.unwanted(head, windows)?.last() {
             if last.last > self.engine.checkpoint_index() {
                 self.engine.checkpoint()?;
             }
             // Looked at again: a replica may have begun a bootstrap meanwhile, or begins one now and waits.
-            pruned = self.registry()?.locked(|| self.let_go(head))??;
+            pruned = self.registry()?.locked(|| self.let_go(head, windows))??;
         }
         let mut reader = self.reader.lock();
         reader.refresh()?;
@@ -180,21 +250,27 @@ impl Leader {
     }
 
     /// The segments that neither windows nor replicas ask for, oldest first.
-    fn unwanted(&self, head: LogIndex) -> Result<Vec<Kept>> {
-        let (standings, mut segments, _) = self.standings(head)?;
+    fn unwanted(&self, head: LogIndex, windows: &RetentionOptions) -> Result<Vec<Kept>> {
+        let (standings, mut segments) = self.standings(head)?;
         let replicas: Vec<_> = standings.iter().filter_map(|s| Some((s.held?, s.missing_since))).collect();
         let holds = Holds { head, now_ms: self.engine.env.host.now_ms(), replicas: &replicas };
-        segments.truncate(retention::plan(&segments, &holds, &self.engine.options.retention));
+        segments.truncate(retention::plan(&segments, &holds, windows));
         Ok(segments)
     }
 
     /// Removes unwanted segments that recovery does not need. Returns how many went.
-    fn let_go(&self, head: LogIndex) -> Result<usize> {
-        let (unwanted, folded) = (self.unwanted(head)?, self.engine.checkpoint_index());
+    fn let_go(&self, head: LogIndex, windows: &RetentionOptions) -> Result<usize> {
+        let (unwanted, folded) = (self.unwanted(head, windows)?, self.engine.checkpoint_index());
         let goes = unwanted.iter().take_while(|s| s.last <= folded).count();
         let seqs: Vec<u64> = self.reader.lock().segments().take(goes).map(|(seq, _, _)| seq).collect();
         self.engine.remove_segments(&seqs)
     }
+}
+
+fn forget(registry: &Registry, which: &str) -> Result<Option<String>> {
+    let all = registry.registrations();
+    let Some(found) = choose(which, &all)? else { return Ok(None) };
+    Ok(registry.remove(&found.replica_id)?.then(|| found.replica_id.clone()))
 }
 
 /// The process that has a log open for writing: this one, unless it only reads; else the one that lives, if one does.

@@ -1,8 +1,8 @@
 //! A replica: pulls frames from its source, bootstraps from its snapshots, and takes over.
 
 use super::{
-    primary::Leader,
-    registry::Progress,
+    primary::{Leader, LogStatus},
+    registry::{Labels, Progress},
     remembered::remember,
     source::{At, Fenced, Source},
     status::{FenceStatus, Promotion, ReplicaReplicationStatus, ReplicaState},
@@ -31,6 +31,10 @@ const CLOSE_ROUNDS: usize = 64;
 /// Where an interrupted copy is remembered, in the replica's sidecar.
 const RECORD: &str = "bootstrap.progress";
 
+/// What to do where a source does not register a replica.
+const HOW_TO_REGISTER: &str = "let it write to its source's folder, or say that it is to go on unregistered \
+                               (--unregistered, replication_unregistered)";
+
 /// Where a source is, as the options say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourcePaths {
@@ -55,6 +59,9 @@ pub struct Replica {
     /// For the replicas that follow this one.
     leader: Arc<Leader>,
     id: String,
+    labels: Labels,
+    /// What its own log was when it was looked at last.
+    log: Mutex<LogStatus>,
     /// Where it is, if that is known.
     source: RwLock<(Option<SourcePaths>, Arc<dyn Source>)>,
     /// Held by whoever pulls, copies or promotes.
@@ -69,33 +76,28 @@ pub struct Replica {
 struct Work {
     /// Checkpoints there were when retention last ran.
     checkpoints: u64,
+    /// Sources that this replica followed before and is registered with still.
+    left: Vec<(Option<SourcePaths>, Arc<dyn Source>)>,
 }
 
-const STATES: [ReplicaState; 7] = [
-    ReplicaState::Bootstrapping,
-    ReplicaState::Following,
-    ReplicaState::Behind,
-    ReplicaState::Stalled,
-    ReplicaState::NeedsReseed,
-    ReplicaState::Promoted,
-    ReplicaState::Closed,
-];
-
 impl Replica {
-    /// A replica that reports to its source as `id`.
+    /// A replica that reports to its source under its [`Engine::registration_id`].
     pub fn new(
         engine: &Arc<Engine>,
         control: Arc<Control>,
         leader: Arc<Leader>,
-        id: String,
         paths: Option<SourcePaths>,
         source: Arc<dyn Source>,
     ) -> Self {
+        let path = std::path::absolute(&engine.path).unwrap_or_else(|_| engine.path.clone());
+        let path = path.canonicalize().unwrap_or(path).to_string_lossy().into_owned();
         let replica = Self {
             engine: engine.clone(),
             control,
             leader,
-            id,
+            id: engine.registration_id(),
+            labels: Labels { name: engine.options.replication_name.clone(), path: Some(path) },
+            log: Mutex::default(),
             source: RwLock::new((paths, source)),
             working: Mutex::default(),
             state: AtomicU8::new(u8::MAX),
@@ -106,6 +108,7 @@ impl Replica {
         let first = match (replica.control.needs_reseed(), replica.control.last_error()) {
             _ if engine.is_foreign() => ReplicaState::NeedsReseed,
             (true, _) => ReplicaState::NeedsReseed,
+            (false, Some(_)) if replica.control.is_unregistered() => ReplicaState::Unregistered,
             (false, Some(_)) => ReplicaState::Stalled,
             (false, None) => ReplicaState::Behind,
         };
@@ -123,12 +126,12 @@ impl Replica {
 
     /// What the replica is doing.
     pub fn state(&self) -> ReplicaState {
-        STATES.get(usize::from(self.state.load(Ordering::Acquire))).copied().unwrap_or(ReplicaState::Behind)
+        ReplicaState::ALL.get(usize::from(self.state.load(Ordering::Acquire))).copied().unwrap_or(ReplicaState::Behind)
     }
 
     /// Enters a state, noting since when it is in it.
     pub fn enter(&self, state: ReplicaState) {
-        let number = STATES.iter().position(|s| *s == state).unwrap_or(0) as u8;
+        let number = ReplicaState::ALL.iter().position(|s| *s == state).unwrap_or(0) as u8;
         if self.state.swap(number, Ordering::AcqRel) != number {
             self.since_ms.store(self.engine.env.host.now_ms(), Ordering::Release);
             self.engine.signal.notify_all();
@@ -156,25 +159,45 @@ impl Replica {
 
     /// Notes how an attempt ended.
     fn settle(&self, work: &mut Work, result: Result<usize>) -> Result<usize> {
-        self.report();
-        match &result {
-            Ok(_) => {
+        if result.is_ok() {
+            self.leave_old_sources(work);
+        }
+        let registered = self.report();
+        match (&result, registered) {
+            (Ok(_), Ok(registered)) => {
+                self.control.set_registered(registered, false);
                 self.control.set_last_error(None);
                 self.control.set_needs_reseed(false);
                 let behind = self.engine.published().0 < self.source_head.load(Ordering::Acquire);
                 self.enter(if behind { ReplicaState::Behind } else { ReplicaState::Following });
             }
-            Err(e) => self.note_failure(e),
+            (Ok(_), Err(e)) => self.note_unregistered(&e),
+            (Err(e), registered) => {
+                self.control.set_registered(registered.unwrap_or_else(|_| self.control.is_registered()), false);
+                self.note_failure(e);
+            }
         }
         // Its own log would grow for ever: it is cut after each checkpoint.
         let checkpoints = self.engine.checkpoints();
         if work.checkpoints != checkpoints {
             work.checkpoints = checkpoints;
-            if let Err(e) = self.leader.run_retention() {
+            if let Err(e) = self.leader.run_retention(&self.engine.options.retention) {
                 tracing::warn!("a replica's log could not be cut: {e}");
             }
         }
         result
+    }
+
+    /// A source that this replica does not follow any more need not keep its log for it, now that it can follow another
+    /// one. Tried once: one that cannot be reached lists the replica until an operator removes it.
+    fn leave_old_sources(&self, work: &mut Work) {
+        let followed = self.source.read().0.clone();
+        for (paths, source) in work.left.drain(..).filter(|(paths, _)| *paths != followed) {
+            if let Err(e) = source.forget(&self.id) {
+                let left = paths.map(|paths| paths.db.display().to_string()).unwrap_or_default();
+                tracing::warn!("{left} may keep its log for a replica that left it: {e}");
+            }
+        }
     }
 
     fn note_failure(&self, e: &Error) {
@@ -188,6 +211,18 @@ impl Replica {
         let state = if self.control.needs_reseed() { ReplicaState::NeedsReseed } else { ReplicaState::Stalled };
         self.enter(state);
         tracing::warn!(code = e.code().as_str(), "a replica could not catch up: {e}");
+    }
+
+    /// It could pull, but its source does not keep its log for it.
+    fn note_unregistered(&self, e: &Error) {
+        let what = format!("the source does not keep its log for this replica: {e}; {HOW_TO_REGISTER}");
+        if self.state() != ReplicaState::Unregistered {
+            tracing::warn!(code = e.code().as_str(), "{what}");
+        }
+        self.control.set_last_error(Some(&what));
+        self.control.set_needs_reseed(false);
+        self.control.set_registered(false, true);
+        self.enter(ReplicaState::Unregistered);
     }
 
     /// Pulls and applies frames, up to so many and up to an index.
@@ -240,24 +275,38 @@ impl Replica {
         Error::new(ErrorCode::NeedsReseed, what)
     }
 
-    /// Tells the source how far this node is. A failure only keeps more of the source's log.
-    fn report(&self) {
+    /// Tells the source how far this node is, unless it is not to. Returns whether it is registered there now.
+    fn report(&self) -> Result<bool> {
+        if self.engine.options.replication_unregistered {
+            return Ok(false);
+        }
         let view = self.engine.view();
         let token = view.token();
         let durable = match self.engine.options.sync_mode {
             crate::db::SyncMode::Full => token.log_index,
             _ => self.engine.durable().min(token.log_index),
         };
-        let progress = Progress {
-            replica_id: self.id.clone(),
-            epoch: token.epoch,
-            applied: token.log_index,
-            durable,
-            reported_at_ms: 0,
-        };
-        if let Err(e) = self.source().report(&progress) {
-            tracing::debug!("a replica could not report its progress: {e}");
+        self.source().report(&self.progress(token.epoch, token.log_index, durable)).map(|()| true)
+    }
+
+    fn progress(&self, epoch: Epoch, applied: LogIndex, durable: LogIndex) -> Progress {
+        let labels = Some(self.labels.clone());
+        Progress { replica_id: self.id.clone(), labels, epoch, applied, durable, reported_at_ms: 0 }
+    }
+
+    /// Has the source keep its log from a snapshot on, unless this replica is not to be registered.
+    fn reserve(&self, source: &dyn Source, epoch: Epoch, index: LogIndex) -> Result<()> {
+        if self.engine.options.replication_unregistered {
+            return Ok(());
         }
+        source.reserve(&self.progress(epoch, index, index)).map_err(|e| match e.code() {
+            // Refused, not merely failed.
+            ErrorCode::Io | ErrorCode::InvalidArgument => Error::new(
+                ErrorCode::Unregistered,
+                format_args!("the source would not keep its log for this replica: {e}; {HOW_TO_REGISTER}"),
+            ),
+            _ => e,
+        })
     }
 
     /// Replaces this replica's graph by a snapshot of its source's, and catches up to what the source had published
@@ -299,13 +348,7 @@ impl Replica {
                 snapshot = source.snapshot(true)?;
             }
             let mark = snapshot.checkpoint();
-            source.reserve(&Progress {
-                replica_id: self.id.clone(),
-                epoch: mark.epoch,
-                applied: mark.log_index,
-                durable: mark.log_index,
-                reported_at_ms: 0,
-            })?;
+            self.reserve(&*source, mark.epoch, mark.log_index)?;
             match self.log_is_whole(&*source, mark.log_index, mark.digest, head) {
                 Ok(()) => break,
                 Err(e) if fresh => return Err(e),
@@ -491,13 +534,19 @@ impl Replica {
     /// Follows another source from now on; what this node holds must be on its history.
     pub fn repoint(&self, paths: SourcePaths, source: Arc<dyn Source>) -> Result<()> {
         self.require_replica()?;
-        let _idle = self.working.lock();
+        let mut idle = self.working.lock();
         remember(&self.engine, &paths)?;
         let old = std::mem::replace(&mut *self.source.write(), (Some(paths), source));
         old.1.wake();
+        idle.left.push(old);
         // The next pull will tell whether the new source can go on from here.
         self.enter(if self.control.needs_reseed() { ReplicaState::NeedsReseed } else { ReplicaState::Behind });
         Ok(())
+    }
+
+    /// Notes that it followed `source` before it was opened: that one forgets it once this replica follows another one.
+    pub fn leaves(&self, paths: SourcePaths, source: Arc<dyn Source>) {
+        self.working.lock().left.push((Some(paths), source));
     }
 
     /// Where the source is, if that is known.
@@ -516,7 +565,7 @@ impl Replica {
         let view = self.engine.view();
         let token = view.token();
         let at_start = token.log_index.0 == 0;
-        let promotion = self.promotion_under_way();
+        let (promotion, log) = (self.promotion_under_way(), self.log_status(token.log_index));
         let (paths, _) = &*self.source.read();
         let head = self.source_head.load(Ordering::Acquire).max(token.log_index.0);
         ReplicaReplicationStatus {
@@ -538,6 +587,24 @@ impl Replica {
             digest: view.digest(),
             follower_running: self.following.load(Ordering::Acquire),
             process_id: Some(self.engine.env.host.process_id().into()),
+            name: self.labels.name.clone(),
+            registered: self.control.is_registered(),
+            retained_floor: log.retained_floor,
+            log_bytes: log.log_bytes,
+            segments: log.segments,
+            holds: log.holds,
+            replica_lags: log.replica_lags,
+            registration_limit: log.registration_limit,
         }
+    }
+
+    /// What its own log is; where it cannot be looked at now, what it was.
+    fn log_status(&self, head: LogIndex) -> LogStatus {
+        let mut known = self.log.lock();
+        match self.leader.log_status(head) {
+            Ok(found) => *known = found,
+            Err(e) => tracing::warn!("a replica's log could not be looked at: {e}"),
+        }
+        known.clone()
     }
 }

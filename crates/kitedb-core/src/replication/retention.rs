@@ -1,7 +1,27 @@
 //! What of a log may go: a pure decision over its segments.
 
+use super::status::{Hold, HoldReason};
 use crate::db::RetentionOptions;
 use crate::graph::LogIndex;
+
+/// What part a node plays, as far as those are concerned who follow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// It is a primary.
+    Leads,
+    /// It is a replica.
+    Follows,
+}
+
+/// Whether what replicas reported to a node has ended now that it plays the part `is` and not `was` (`None`: that is
+/// not known).
+///
+/// A registration outlives every promotion, in place and of a replica: who followed the node follows it still, and
+/// what comes next for it lies in this log. It ends where a node that led follows another one: whoever followed it
+/// follows the new primary by then, or reports again.
+pub fn registrations_end(was: Option<Part>, is: Part) -> bool {
+    is == Part::Follows && was != Some(Part::Follows)
+}
 
 /// A segment, as retention sees it. The last one of a log is being written and never goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,9 +67,8 @@ pub fn plan(segments: &[Kept], holds: &Holds<'_>, options: &RetentionOptions) ->
         .map(|(held, _)| LogIndex(held.0 + 1))
         .min();
     let floor = slowest.map_or(window, |slowest| slowest.min(window));
-    let young = |s: &Kept| options.min_ms.is_some_and(|window| s.left_ms.saturating_add(window) > holds.now_ms);
     let closed = &segments[..segments.len().saturating_sub(1)];
-    let wanted = closed.iter().take_while(|s| s.last < floor && !young(s)).count();
+    let wanted = closed.iter().take_while(|s| s.last < floor && !young(s, holds.now_ms, options)).count();
     wanted.max(beyond_cap(segments, options))
 }
 
@@ -66,10 +85,119 @@ pub fn beyond_cap(segments: &[Kept], options: &RetentionOptions) -> usize {
     over.count()
 }
 
+/// What keeps the oldest segment, by the rules of [`plan`] and [`beyond_cap`], and because frames after `folded` are
+/// in the log only. Empty: it goes with the next run of retention. `ids` are the ids of `holds.replicas`.
+pub fn what_holds(
+    segments: &[Kept],
+    holds: &Holds<'_>,
+    ids: &[&str],
+    folded: LogIndex,
+    options: &RetentionOptions,
+) -> Vec<Hold> {
+    let Some(oldest) = segments.first() else { return Vec::new() };
+    let mut found = Vec::new();
+    let mut add = |reason: HoldReason, from: LogIndex| {
+        found.push(Hold { reason, from_log_index: from.0.max(oldest.first.0) });
+    };
+    if beyond_cap(segments, options) == 0 {
+        let window = LogIndex(holds.head.0.saturating_sub(options.min_entries));
+        if window <= oldest.last && (options.min_entries > 0 || segments.len() > 1) {
+            add(HoldReason::WindowEntries, window);
+        }
+        if young(oldest, holds.now_ms, options) {
+            add(HoldReason::WindowTime, oldest.first);
+        }
+        for ((held, missing_since), id) in holds.replicas.iter().zip(ids) {
+            if held < &oldest.last && !let_go(options, holds.now_ms, *missing_since) {
+                add(HoldReason::Replica((*id).to_owned()), LogIndex(held.0 + 1));
+            }
+        }
+    }
+    if oldest.last > folded {
+        add(HoldReason::Recovery, LogIndex(folded.0 + 1));
+    }
+    if segments.len() == 1 {
+        add(HoldReason::NewestSegment, oldest.first);
+    }
+    found
+}
+
+/// Whether the time window asks for a segment.
+fn young(segment: &Kept, now_ms: u64, options: &RetentionOptions) -> bool {
+    options.min_ms.is_some_and(|window| segment.left_ms.saturating_add(window) > now_ms)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn registrations_end_where_a_node_that_led_follows() {
+        use Part::{Follows, Leads};
+        for (was, is, end) in [
+            (None, Leads, false),
+            (None, Follows, true),
+            // Opened again, or promoted in place.
+            (Some(Leads), Leads, false),
+            (Some(Follows), Follows, false),
+            // A replica takes over: those who follow it stay.
+            (Some(Follows), Leads, false),
+            // Another node took over from it.
+            (Some(Leads), Follows, true),
+        ] {
+            assert_eq!(registrations_end(was, is), end, "{was:?} {is:?}");
+        }
+    }
+
+    /// Of six segments of one frame each, at 100 ms.
+    fn reasons(replicas: &[(LogIndex, Option<u64>)], folded: u64, options: RetentionOptions) -> Vec<String> {
+        let holds = Holds { head: LogIndex(6), now_ms: 100, replicas };
+        let found = what_holds(&one_frame_each(6), &holds, &["a", "b"], LogIndex(folded), &options);
+        found.iter().map(|hold| format!("{} {}", hold.reason, hold.from_log_index)).collect()
+    }
+
+    #[test]
+    fn what_holds_the_oldest_segment_is_named() {
+        let none = RetentionOptions { min_entries: 0, ..Default::default() };
+        assert!(reasons(&[], 6, none).is_empty());
+        assert_eq!(reasons(&[], 6, RetentionOptions { min_entries: 5, ..none }), ["window_entries 1"]);
+        assert!(reasons(&[], 6, RetentionOptions { min_entries: 4, ..none }).is_empty());
+        assert_eq!(reasons(&[], 6, RetentionOptions { min_ms: Some(91), ..none }), ["window_time 1"]);
+        assert_eq!(reasons(&[(LogIndex(1), Some(5)), (LogIndex(0), Some(5))], 6, none), ["replica:b 1"]);
+        let lagging = RetentionOptions { max_lag_ms: Some(50), ..none };
+        assert!(reasons(&[(LogIndex(0), Some(5))], 6, lagging).is_empty());
+        assert_eq!(reasons(&[(LogIndex(0), Some(60))], 0, lagging), ["replica:a 1", "recovery 1"]);
+        // The cap lets go of what windows and replicas ask for, not of what recovery needs.
+        let capped = RetentionOptions { max_bytes: Some(500), min_entries: 100, ..none };
+        assert!(reasons(&[(LogIndex(0), Some(60))], 6, capped).is_empty());
+        assert_eq!(reasons(&[(LogIndex(0), Some(60))], 0, capped), ["recovery 1"]);
+        let alone = what_holds(
+            &one_frame_each(1),
+            &Holds { head: LogIndex(1), now_ms: 100, replicas: &[] },
+            &[],
+            LogIndex(1),
+            &none,
+        );
+        assert_eq!(alone[0].reason, HoldReason::NewestSegment);
+    }
+
+    proptest! {
+        /// The list is empty exactly where the oldest segment goes.
+        #[test]
+        fn nothing_holds_what_goes(
+            entries in 0u64..12, window in prop::option::of(0u64..200), cap in prop::option::of(0u64..1200),
+            replicas in prop::collection::vec(0u64..=10, 0..4), now in 0u64..300, folded in 0u64..=10,
+        ) {
+            let segments = one_frame_each(10);
+            let replicas: Vec<_> = replicas.into_iter().map(|at| (LogIndex(at), (at < 10).then_some(at))).collect();
+            let options = RetentionOptions { min_entries: entries, min_ms: window, max_bytes: cap, ..Default::default() };
+            let holds = Holds { head: LogIndex(10), now_ms: now, replicas: &replicas };
+            let goes = plan(&segments, &holds, &options) > 0 && folded > 0;
+            let held = what_holds(&segments, &holds, &["a", "b", "c", "d"], LogIndex(folded), &options);
+            prop_assert_eq!(goes, held.is_empty());
+        }
+    }
 
     fn one_frame_each(count: u64) -> Vec<Kept> {
         let kept = |n| Kept { first: LogIndex(n), last: LogIndex(n), bytes: 100, left_ms: 10 * n };

@@ -29,12 +29,66 @@ impl HoldState {
     }
 }
 
+/// Why a log still has its oldest segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HoldReason {
+    /// The window of entries: [`OpenOptions::replication_retention_min_entries`](crate::OpenOptions).
+    WindowEntries,
+    /// The window of time: [`OpenOptions::replication_retention_min_ms`](crate::OpenOptions).
+    WindowTime,
+    /// The replica with that id, which has not reported what comes after as durable.
+    Replica(String),
+    /// Recovery: the commits are in the log only until the next checkpoint.
+    Recovery,
+    /// It is the one that is being written.
+    NewestSegment,
+}
+
+impl HoldReason {
+    /// What kind of reason it is: `window_entries`, `window_time`, `replica`, `recovery` or `newest_segment`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::WindowEntries => "window_entries",
+            Self::WindowTime => "window_time",
+            Self::Replica(_) => "replica",
+            Self::Recovery => "recovery",
+            Self::NewestSegment => "newest_segment",
+        }
+    }
+}
+
+/// The kind, and of a replica its id: `replica:<id>`.
+impl fmt::Display for HoldReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Replica(id) => write!(f, "replica:{id}"),
+            _ => f.write_str(self.kind()),
+        }
+    }
+}
+
+/// What keeps the oldest segment of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Hold {
+    /// Why.
+    pub reason: HoldReason,
+    /// The first frame of the log that is kept for that.
+    pub from_log_index: u64,
+}
+
 /// Where a replica was when it last reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReplicaLag {
-    /// The replica's stable id: for one on local paths, the canonical path of its sidecar.
+    /// What names it for good: the id of its file, 32 hexadecimal digits, whatever path leads there. For one that
+    /// others reported: the text that they gave.
     pub replica_id: String,
+    /// The name that it was given.
+    pub name: Option<String>,
+    /// Where its file was when it last reported.
+    pub path: Option<String>,
     /// The epoch of the last frame that it applied.
     pub epoch: u64,
     /// The last frame that it applied.
@@ -106,6 +160,10 @@ pub struct PrimaryReplicationStatus {
     pub log_bytes: u64,
     /// Segments on the disk.
     pub segments: u64,
+    /// What keeps the oldest of them; empty if it goes with the next run of retention.
+    pub holds: Vec<Hold>,
+    /// How many replicas can be registered.
+    pub registration_limit: u64,
     /// Whether another node took over: then no commit is acknowledged here any more.
     pub fenced: bool,
     /// The promotion of another node that fenced this one, also if it was not completed.
@@ -125,6 +183,8 @@ pub enum ReplicaState {
     Behind,
     /// The last attempt failed; it will be tried again.
     Stalled,
+    /// It pulls, but could not register with its source, which does not keep its log for it; it will be tried again.
+    Unregistered,
     /// It is not on its source's history, or what it needs is gone: reseed it.
     NeedsReseed,
     /// It took over and is a primary now.
@@ -134,13 +194,27 @@ pub enum ReplicaState {
 }
 
 impl ReplicaState {
-    /// The text form: `bootstrapping`, `following`, `behind`, `stalled`, `needs_reseed`, `promoted` or `closed`.
+    /// Every state.
+    pub const ALL: [Self; 8] = [
+        Self::Bootstrapping,
+        Self::Following,
+        Self::Behind,
+        Self::Stalled,
+        Self::Unregistered,
+        Self::NeedsReseed,
+        Self::Promoted,
+        Self::Closed,
+    ];
+
+    /// The text form: `bootstrapping`, `following`, `behind`, `stalled`, `unregistered`, `needs_reseed`, `promoted` or
+    /// `closed`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Bootstrapping => "bootstrapping",
             Self::Following => "following",
             Self::Behind => "behind",
             Self::Stalled => "stalled",
+            Self::Unregistered => "unregistered",
             Self::NeedsReseed => "needs_reseed",
             Self::Promoted => "promoted",
             Self::Closed => "closed",
@@ -181,8 +255,12 @@ pub struct ReplicaReplicationStatus {
     pub promotion: Option<FenceStatus>,
     /// The folder of its own log.
     pub sidecar_path: PathBuf,
-    /// The id under which it reports to its source.
+    /// The id under which it reports to its source: that of its file, 32 hexadecimal digits.
     pub replica_id: String,
+    /// The name that it was given, which it reports beside the id.
+    pub name: Option<String>,
+    /// Whether its source keeps its log for it, as far as its last attempt to report tells.
+    pub registered: bool,
     /// The last commit that its source had published at the last look; in a read-only open 0 if the source is not
     /// named or cannot be looked at.
     pub source_head_log_index: u64,
@@ -196,6 +274,32 @@ pub struct ReplicaReplicationStatus {
     pub follower_running: bool,
     /// The process that has it open for writing; `None` if none has.
     pub process_id: Option<u64>,
+    /// The first frame that is still in its own log; 0 if none was ever let go.
+    pub retained_floor: u64,
+    /// Bytes of its own log on the disk.
+    pub log_bytes: u64,
+    /// Segments of that.
+    pub segments: u64,
+    /// What keeps the oldest of them; empty if it goes with the next run of retention.
+    pub holds: Vec<Hold>,
+    /// The replicas that follow this one, by id.
+    pub replica_lags: Vec<ReplicaLag>,
+    /// How many of those can be registered.
+    pub registration_limit: u64,
+}
+
+/// Windows for one run of retention. What is not given is as the process has it that has the database open, or as
+/// the defaults of [`OpenOptions`](crate::OpenOptions) have it if none has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RetentionWindows {
+    /// How many of the newest frames are kept.
+    pub min_entries: Option<u64>,
+    /// For how long each frame is kept, in ms.
+    pub min_ms: Option<u64>,
+    /// The most bytes that the log may take for the sake of replicas and windows.
+    pub max_bytes: Option<u64>,
+    /// Nothing is kept for a replica whose next frame is older than this, in ms.
+    pub max_lag_ms: Option<u64>,
 }
 
 /// What a retention run did.

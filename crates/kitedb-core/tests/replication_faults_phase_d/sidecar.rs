@@ -4,7 +4,7 @@ use crate::support_replication::{
     Graph, Machine, catch_up, expect_error, expect_fenced, expect_following, primary_status, replica_status, write,
 };
 use kitedb_core::{
-    Database, ErrorCode, ErrorKind, HoldState, ReplicationRole, SyncMode,
+    Database, ErrorCode, ErrorKind, HoldState, ReplicaState, ReplicationRole, SyncMode,
     io::{Disk, sim::Crash},
 };
 
@@ -75,18 +75,26 @@ fn one_torn_slot_does_not_take_the_others_along() {
 
 #[test]
 fn more_replicas_than_there_is_room_for_are_refused_and_make_room_when_they_go() {
-    let Scene { primary, .. } = scene();
+    let Scene { a, primary, .. } = scene();
     let mut told = None;
-    for n in 0..1000 {
+    for n in 0..5000 {
         if let Err(e) = primary.primary_report_replica_progress(&format!("replica {n}"), 1, 1) {
             told = Some((n, e));
             break;
         }
     }
     let (room, error) = told.expect("there is an end to it");
-    assert!(room >= 100, "{room}");
+    // The replica of the scene has one of 4,095 places.
+    assert_eq!(room, 4094);
+    assert_eq!(primary_status(&primary).registration_limit, 4095);
     assert_eq!(error.kind(), ErrorKind::Input);
     assert!(error.to_string().contains("remove"), "{error}");
+    // A replica that comes too late follows, and says that nothing is kept for it.
+    let late = Machine::new("late", 77, SyncMode::Full).replica_of(&a);
+    catch_up(&late);
+    let status = replica_status(&late);
+    assert_eq!((status.state, status.registered), (ReplicaState::Unregistered, false));
+    assert!(status.last_error.unwrap().contains("4095 replicas are registered already"));
     // Known ones still report.
     primary.primary_report_replica_progress("replica 0", 1, 2).unwrap();
     assert!(primary.primary_remove_replica("replica 7").unwrap());

@@ -14,12 +14,16 @@ fn machines() -> (Machine, Machine) {
 
 type Call = fn(&Database) -> Result<()>;
 
-const OF_A_PRIMARY: [(&str, Call); 5] = [
+const OF_A_PRIMARY: [(&str, Call); 3] = [
     ("report", |db| db.primary_report_replica_progress("x", 1, 0)),
-    ("remove", |db| db.primary_remove_replica("x").map(drop)),
-    ("retention", |db| db.primary_run_retention().map(drop)),
     ("promote", |db| db.primary_promote_to_next_epoch().map(drop)),
     ("report again", |db| db.primary_report_replica_progress("", 7, 9)),
+];
+
+/// Others may follow a replica, too.
+const OF_EITHER: [(&str, Call); 2] = [
+    ("remove", |db| db.primary_remove_replica("x").map(drop)),
+    ("retention", |db| db.primary_run_retention().map(drop)),
 ];
 
 const OF_A_REPLICA: [(&str, Call); 6] = [
@@ -43,6 +47,10 @@ fn what_is_for_a_primary_fails_elsewhere_and_says_why() {
             assert_eq!(error.kind(), ErrorKind::Input, "{what}");
         }
         assert!(db.primary_replication_status().unwrap().is_none());
+    }
+    for (what, call) in OF_EITHER {
+        call(&replica).expect(what);
+        expect_error(call(&disabled), ErrorCode::NotPrimary, "not opened in primary role");
     }
 }
 

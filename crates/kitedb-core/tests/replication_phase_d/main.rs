@@ -10,12 +10,14 @@ mod support_replication;
 
 mod cut_short;
 mod fences;
+mod holds;
 mod in_place;
 mod old_primary;
 mod outcomes;
 mod processes;
 mod promotion_order;
 mod races;
+mod registrations;
 mod reseed;
 mod retention;
 mod takeover;

@@ -85,8 +85,8 @@ impl Member {
     /// What the primary that this is knows of `replica`.
     fn lag_of(&self, replica: &Self) -> Outcome<ReplicaLag> {
         let (status, _) = primary::look(&self.args())?;
-        let own = format!("{}.replication", replica.name);
-        let found = status.replica_lags.into_iter().find(|lag| lag.replica_id.ends_with(&own));
+        let own = |lag: &ReplicaLag| lag.path.as_ref().is_some_and(|path| path.ends_with(&replica.name));
+        let found = status.replica_lags.into_iter().find(own);
         found.ok_or_else(|| Failure::new(format_args!("{} has not reported to {}", replica.name, self.name)))
     }
 }

@@ -25,7 +25,7 @@ pub fn run(args: &FollowArgs, out: &mut dyn Write) -> Outcome {
     let database = open_node(&args.node.common.database, args.node.options())?;
     let mut told = Told { json: args.node.common.json, last: None };
     if args.once {
-        return catch_up(&database, args, &mut told, out);
+        return catch_up(database, args, &mut told, out);
     }
     let options =
         FollowerOptions { max_frames: args.max_frames as usize, poll_ms: args.poll_ms, ..FollowerOptions::default() };
@@ -46,7 +46,7 @@ pub fn run(args: &FollowArgs, out: &mut dyn Write) -> Outcome {
 }
 
 /// Takes over what the source has now, and ends.
-fn catch_up(database: &Database, args: &FollowArgs, told: &mut Told, out: &mut dyn Write) -> Outcome {
+fn catch_up(database: Database, args: &FollowArgs, told: &mut Told, out: &mut dyn Write) -> Outcome {
     loop {
         match database.replica_catch_up_once(args.max_frames as usize) {
             Ok(0) => break,
@@ -60,7 +60,11 @@ fn catch_up(database: &Database, args: &FollowArgs, told: &mut Told, out: &mut d
             Err(error) => return Err(error.into()),
         }
     }
-    told.tell(&require_replica(database)?, out)
+    let status = require_replica(&database)?;
+    told.tell(&status, out)?;
+    // Its own log is cut now.
+    database.close()?;
+    fault_if(status.state == ReplicaState::Unregistered, out)
 }
 
 /// What has been said last.

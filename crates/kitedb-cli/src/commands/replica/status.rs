@@ -2,7 +2,12 @@
 
 use crate::{
     cli::ReplicaStatusArgs,
-    commands::{fault_if, primary::fence_document, write_json},
+    commands::{
+        fault_if,
+        followers::{holds_document, lag_document, show_replicas, shown_holds, shown_log},
+        primary::fence_document,
+        write_json,
+    },
     failure::{Failure, Outcome},
     render::{
         number::{count, counted},
@@ -10,7 +15,7 @@ use crate::{
         table::Table,
     },
 };
-use kitedb_core::{Database, ReplicaReplicationStatus, ReplicaState};
+use kitedb_core::{Database, ReplicaReplicationStatus, ReplicaState, short_id};
 use serde_json::{Value as Json, json};
 use std::io::{self, Write};
 
@@ -68,6 +73,14 @@ pub fn document(status: &ReplicaReplicationStatus) -> Json {
         "needs_reseed": status.needs_reseed,
         "promotion": fence_document(status.promotion.as_ref()),
         "replica_id": status.replica_id,
+        "name": status.name,
+        "registered": status.registered,
+        "retained_floor": status.retained_floor,
+        "log_bytes": status.log_bytes,
+        "segments": status.segments,
+        "holds": holds_document(&status.holds),
+        "replica_lags": status.replica_lags.iter().map(lag_document).collect::<Vec<_>>(),
+        "registration_limit": status.registration_limit,
         "sidecar_path": status.sidecar_path.display().to_string(),
         "digest": status.digest.to_string(),
         "process_id": status.process_id,
@@ -78,7 +91,7 @@ pub fn document(status: &ReplicaReplicationStatus) -> Json {
 pub fn shown(state: ReplicaState) -> Styled<&'static str> {
     let style = match state {
         ReplicaState::Following => GOOD,
-        ReplicaState::Stalled | ReplicaState::NeedsReseed => BAD,
+        ReplicaState::Stalled | ReplicaState::Unregistered | ReplicaState::NeedsReseed => BAD,
         _ => DIM,
     };
     Styled(style, state.as_str())
@@ -113,7 +126,12 @@ fn show(
     if let Some(source) = &status.source_db_path {
         table.field("source", clean(&source.display().to_string()));
     }
-    table.field("reports as", clean(&status.replica_id));
+    let id = clean(short_id(&status.replica_id));
+    let reports = if status.registered { id } else { format!("{id}, not registered with its source") };
+    table.field("reports as", reports);
+    table.field("log", shown_log(status.segments, status.log_bytes, status.retained_floor));
+    table.field("kept for", shown_holds(&status.holds, &status.replica_lags));
     table.field("process", status.process_id.map_or_else(|| "none".to_owned(), |id| id.to_string()));
-    table.write(out)
+    table.write(out)?;
+    show_replicas(&status.replica_lags, false, out)
 }

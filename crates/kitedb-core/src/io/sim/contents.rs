@@ -14,6 +14,8 @@ const SECTOR: usize = 512;
 const WORD: usize = size_of::<u64>();
 /// What a system writes back of a mapping.
 const PAGE: usize = 4096;
+/// Room for the words of a mapped file of several pages, which may grow.
+const MOST_WORDS: usize = (2 << 20) / WORD;
 
 /// The bytes of a file, with a journal of changes since the last sync that can be undone. The durable image is
 /// never stored: it is what remains of the bytes when the journal is undone and a part of it done again.
@@ -163,13 +165,20 @@ impl Contents {
     }
 
     /// The first words of the file, which start as its bytes; `None` if the file is shorter, or if more are asked
-    /// for than the first caller's request, rounded up to pages, provided for.
+    /// for than there is room for.
     pub(super) fn map_words(&mut self, words: usize) -> Option<SharedWords> {
         if words > self.len() / WORD {
             return None;
         }
         if self.words.is_none() {
-            self.words = Some(SharedWords::in_memory(words.max(1).next_multiple_of(4096 / WORD)));
+            // A file that grows is mapped again, and those who mapped it before see the same words.
+            self.words = Some(match words.max(1).next_multiple_of(PAGE / WORD) {
+                page if page == PAGE / WORD => SharedWords::in_memory(page),
+                more => {
+                    let room = more.max(MOST_WORDS);
+                    SharedWords::anonymous(room).unwrap_or_else(|_| SharedWords::in_memory(room))
+                }
+            });
             self.push_words(0..self.len());
         }
         let all = self.words.as_ref()?;

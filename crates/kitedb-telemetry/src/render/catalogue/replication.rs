@@ -31,6 +31,29 @@ pub(super) const FAMILIES: &[Family] = &[
         ..gauge("kitedb_replication_state_digest", Unit::Digest)
     },
     Family {
+        otlp: "kitedb.replication.registrations",
+        help: "Replicas that are registered with this node: its log is kept for them.",
+        points: |source| one(replicas(source).map(|replicas| replicas.len() as u64)),
+        ..gauge("kitedb_replication_registrations", Unit::Replica)
+    },
+    Family {
+        otlp: "kitedb.replication.registration_limit",
+        help: "How many replicas can be registered with this node.",
+        points: |source| {
+            let replication = &source.metrics.replication;
+            let primary = replication.primary.as_ref().map(|primary| primary.registration_limit);
+            one(primary.or(replication.replica.as_ref().map(|replica| replica.registration_limit)))
+        },
+        ..gauge("kitedb_replication_registration_limit", Unit::Replica)
+    },
+    Family {
+        otlp: "kitedb.replication.log_hold",
+        help: "What keeps the oldest segment of this node's log: 1 for each reason that does, 0 for the others. All 0: it \
+               goes with the next run of retention.",
+        points: log_hold,
+        ..gauge("kitedb_replication_log_hold", Unit::Flag)
+    },
+    Family {
         otlp: "kitedb.replication.primary.fenced",
         help: "Whether another node took over from this primary (1): then no commit is acknowledged here any more.",
         points: |source| of_primary(source, |primary| primary.fenced),
@@ -111,6 +134,30 @@ pub(super) const FAMILIES: &[Family] = &[
         ..gauge("kitedb_replication_replica_durable_log_index", Unit::Index)
     },
     Family {
+        otlp: "kitedb.replication.replica.registered",
+        help: "Whether the source of this replica keeps its log for it (1), as far as its last report tells.",
+        points: |source| of_replica(source, |replica| replica.registered),
+        ..gauge("kitedb_replication_replica_registered", Unit::Flag)
+    },
+    Family {
+        otlp: "kitedb.replication.replica.retained_floor",
+        help: "The first log index that this replica's own log still holds; 0 if it holds all of them.",
+        points: |source| of_replica(source, |replica| replica.retained_floor),
+        ..gauge("kitedb_replication_replica_retained_floor", Unit::Index)
+    },
+    Family {
+        otlp: "kitedb.replication.replica.log_size",
+        help: "Bytes of log that this replica retains.",
+        points: |source| of_replica(source, |replica| replica.log_bytes),
+        ..gauge("kitedb_replication_replica_log_size_bytes", Unit::Bytes)
+    },
+    Family {
+        otlp: "kitedb.replication.replica.log_segments",
+        help: "Segments of log that this replica retains.",
+        points: |source| of_replica(source, |replica| replica.segments),
+        ..gauge("kitedb_replication_replica_log_segments", Unit::Segment)
+    },
+    Family {
         otlp: "kitedb.replication.replica.follower_running",
         help: "Whether a background follower is at work for this replica in this process (1).",
         writer_only: true,
@@ -129,16 +176,7 @@ pub(super) const FAMILIES: &[Family] = &[
 ];
 
 fn node_state(source: &Source<'_>) -> Vec<Point> {
-    const REPLICA: [ReplicaState; 7] = [
-        ReplicaState::Bootstrapping,
-        ReplicaState::Following,
-        ReplicaState::Behind,
-        ReplicaState::Stalled,
-        ReplicaState::NeedsReseed,
-        ReplicaState::Promoted,
-        ReplicaState::Closed,
-    ];
-    let all = [&["leading", "fenced"][..], &REPLICA.map(ReplicaState::as_str)].concat();
+    let all = [&["leading", "fenced"][..], &ReplicaState::ALL.map(ReplicaState::as_str)].concat();
     let replication = &source.metrics.replication;
     match (&replication.primary, &replication.replica) {
         (Some(primary), _) => states(&all, if primary.fenced { "fenced" } else { "leading" }),
@@ -151,13 +189,35 @@ fn hold_state(replica: &ReplicaLagMetrics) -> Vec<Point> {
     states(&[HoldState::Held, HoldState::AtRisk, HoldState::Lost].map(HoldState::as_str), replica.hold.as_str())
 }
 
-/// Points of every replica that a primary knows, with its id as their first label.
+/// The replicas that are registered with this node; `None` where it plays no part.
+fn replicas<'a>(source: &Source<'a>) -> Option<&'a [ReplicaLagMetrics]> {
+    let replication = &source.metrics.replication;
+    let primary = replication.primary.as_ref().map(|primary| &*primary.replicas);
+    primary.or(replication.replica.as_ref().map(|replica| &*replica.replicas))
+}
+
+fn log_hold(source: &Source<'_>) -> Vec<Point> {
+    const REASONS: [&str; 5] = ["window_entries", "window_time", "replica", "recovery", "newest_segment"];
+    let replication = &source.metrics.replication;
+    let primary = replication.primary.as_ref().map(|primary| &primary.holds);
+    let Some(holds) = primary.or(replication.replica.as_ref().map(|replica| &replica.holds)) else { return Vec::new() };
+    let holding = |reason: &str| holds.iter().any(|hold| hold.reason.kind() == reason);
+    REASONS.iter().map(|reason| Point::from(holding(reason)).labelled("reason", reason)).collect()
+}
+
+/// Points of every replica that a primary knows, with its id as their first label and its name, if it has one, as
+/// the second.
 fn of_each_replica(source: &Source<'_>, points: fn(&ReplicaLagMetrics) -> Vec<Point>) -> Vec<Point> {
     let replicas = source.metrics.replication.primary.as_ref().map_or(&[][..], |primary| &primary.replicas);
     let labelled = |replica: &ReplicaLagMetrics| {
         let mut points = points(replica);
         let id = if source.paths { &replica.replica_id } else { shown(&replica.replica_id, replicas) };
-        points.iter_mut().for_each(|point| point.labels.insert(0, ("replica_id", id.to_owned())));
+        for point in &mut points {
+            if let Some(name) = &replica.name {
+                point.labels.insert(0, ("replica_name", name.clone()));
+            }
+            point.labels.insert(0, ("replica_id", id.to_owned()));
+        }
         points
     };
     replicas.iter().flat_map(labelled).collect()

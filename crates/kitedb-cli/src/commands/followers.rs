@@ -1,0 +1,104 @@
+//! What is shown of a log that others follow: what it holds and why, and who they are. The same of a primary and of a
+//! replica.
+
+use crate::render::{
+    number::{bytes, count, counted, duration},
+    style::{BAD, DIM, PLAIN, Styled, TITLE, clean},
+    table::{Left, Right, Table},
+};
+use kitedb_core::{Hold, HoldReason, HoldState, ReplicaLag, short_id};
+use serde_json::{Value as Json, json};
+use std::{
+    io::{self, Write},
+    time::{Duration, SystemTime},
+};
+
+/// The size of a log, and where it begins.
+pub fn shown_log(segments: u64, log_bytes: u64, retained_floor: u64) -> String {
+    let floor = if retained_floor == 0 { "the first commit".to_owned() } else { count(retained_floor) };
+    format!("{}, {}, from {floor} on", counted(segments, "segment", "segments"), bytes(log_bytes))
+}
+
+/// What keeps the oldest segment of a log.
+pub fn shown_holds(holds: &[Hold], lags: &[ReplicaLag]) -> String {
+    let shown = |hold: &Hold| match &hold.reason {
+        HoldReason::WindowEntries => "the window of entries".to_owned(),
+        HoldReason::WindowTime => "the window of time".to_owned(),
+        HoldReason::Recovery => "recovery, until the next checkpoint".to_owned(),
+        HoldReason::NewestSegment => "writing: it is the newest segment".to_owned(),
+        HoldReason::Replica(id) => {
+            let name = lags.iter().find(|lag| lag.replica_id == *id).and_then(|lag| lag.name.as_ref());
+            let name = name.map_or_else(String::new, |name| format!(" ({name})"));
+            clean(&format!("replica {}{name}", short_id(id)))
+        }
+        other => other.to_string(),
+    };
+    match holds {
+        [] => "nothing: the next run of retention cuts it".to_owned(),
+        _ => holds.iter().map(shown).collect::<Vec<_>>().join("; "),
+    }
+}
+
+pub fn holds_document(holds: &[Hold]) -> Json {
+    let document = |hold: &Hold| json!({ "reason": hold.reason.to_string(), "from_log_index": hold.from_log_index });
+    holds.iter().map(document).collect()
+}
+
+pub fn lag_document(lag: &ReplicaLag) -> Json {
+    json!({
+        "replica_id": lag.replica_id,
+        "name": lag.name,
+        "path": lag.path,
+        "epoch": lag.epoch,
+        "applied_log_index": lag.applied_log_index,
+        "durable_log_index": lag.durable_log_index,
+        "lag_frames": lag.lag_frames,
+        "lag_bytes": lag.lag_bytes,
+        "lag_ms": lag.lag_ms,
+        "hold": lag.hold.as_str(),
+        "reported_at_ms": lag.reported_at_ms,
+    })
+}
+
+/// A table of those who follow; where nobody does, that is said only if it is `expected` that somebody does.
+pub fn show_replicas(lags: &[ReplicaLag], expected: bool, out: &mut dyn Write) -> io::Result<()> {
+    if lags.is_empty() && !expected {
+        return Ok(());
+    }
+    writeln!(out, "\n{}", Styled(TITLE, "replicas"))?;
+    if lags.is_empty() {
+        return writeln!(out, "  {}", Styled(DIM, "none has reported"));
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+    let mut table = Table::new(
+        2,
+        [
+            ("replica", Left, PLAIN),
+            ("known as", Left, PLAIN),
+            ("applied", Right, PLAIN),
+            ("behind", Right, PLAIN),
+            ("bytes", Right, PLAIN),
+            ("for", Right, PLAIN),
+            ("log", Left, PLAIN),
+            ("reported", Right, DIM),
+        ],
+    );
+    for lag in lags {
+        let time = |ms: u64| duration(Duration::from_millis(ms));
+        table.row([
+            clean(short_id(&lag.replica_id)),
+            clean(lag.name.as_ref().or(lag.path.as_ref()).map_or("", String::as_str)),
+            format!("{}:{}", lag.epoch, lag.applied_log_index),
+            count(lag.lag_frames),
+            if lag.lag_frames > 0 { bytes(lag.lag_bytes) } else { String::new() },
+            if lag.lag_frames > 0 { time(lag.lag_ms) } else { String::new() },
+            match lag.hold {
+                HoldState::Held => "held".to_owned(),
+                HoldState::AtRisk => Styled(BAD, "at risk").to_string(),
+                HoldState::Lost => Styled(BAD, "lost").to_string(),
+            },
+            format!("{} ago", time(now.saturating_sub(lag.reported_at_ms))),
+        ]);
+    }
+    table.write(out)
+}

@@ -1,0 +1,189 @@
+//! What an operator does to a log from outside, whether or not a process has the database open.
+
+use super::{
+    Database,
+    node::{not_primary, run_retention, with_node_here, with_place},
+};
+use crate::{
+    db::{Engine, OpenOptions, resolved},
+    error::{Error, ErrorCode, Result},
+    io::{Env, OpenMode},
+    log::{Control, RetentionAnswer},
+    replication::{Leader, RetentionOutcome, RetentionWindows},
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+/// How often it is looked whether a request is answered, and how many times.
+const LOOK: Duration = Duration::from_millis(5);
+const LOOKS: u32 = 4000;
+/// How often it is tried anew when processes open and close the database meanwhile.
+const ATTEMPTS: u32 = 20;
+
+impl Database {
+    /// Forgets a replica of the primary or replica at `path`, so that its log is no longer kept for it, whether or not
+    /// a process has it open. `replica` is as for [`Database::primary_remove_replica`]. Returns the id of the one that
+    /// was forgotten; `None` if there is none of that name. Of the options, only the sidecar's path counts.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotPrimary`] if no replica can follow that database; [`ErrorCode::InvalidArgument`] if several
+    /// replicas have that name: the message lists them.
+    pub fn remove_replica_at(path: impl AsRef<Path>, options: &OpenOptions, replica: &str) -> Result<Option<String>> {
+        let looked = look(&Env::real(), path.as_ref(), options)?;
+        Leader::new(&looked.engine, looked.control)?.remove_beside_writer(replica)
+    }
+
+    /// Lets go of the segments of the log of the primary or replica at `path` that nobody asks for. The process that
+    /// has it open for writing is asked to do so; if none has, it is opened for that.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotPrimary`] if that database has no log that is kept; [`ErrorCode::StalePrimary`] if it is a
+    /// primary that was fenced; [`ErrorCode::Locked`] if the process that has it open does not answer.
+    pub fn run_retention_at(
+        path: impl AsRef<Path>,
+        options: &OpenOptions,
+        windows: &RetentionWindows,
+    ) -> Result<RetentionOutcome> {
+        let (env, path) = (Env::real(), path.as_ref());
+        let mut last = None;
+        for _ in 0..ATTEMPTS {
+            if let Some(outcome) = with_node_here(&env, path, |node| node.run_retention(windows)) {
+                return outcome;
+            }
+            let looked = look(&env, path, options)?;
+            match looked.shared_control(&env)? {
+                Some(control) if control.writer_lives()? => {
+                    if let Some(outcome) = ask(&control, windows)? {
+                        return Ok(outcome);
+                    }
+                }
+                _ => match open_and_run(&env, &looked, options, windows) {
+                    // Another process opened it in between.
+                    Err(e) if e.code() == ErrorCode::Locked => last = Some(e),
+                    result => return result,
+                },
+            }
+            std::thread::sleep(LOOK);
+        }
+        Err(last.unwrap_or_else(|| {
+            Error::new(
+                ErrorCode::Locked,
+                format_args!("{} is opened and closed all the time: try again", path.display()),
+            )
+        }))
+    }
+}
+
+/// A database that was looked at, and what it is.
+struct Looked {
+    path: PathBuf,
+    engine: Arc<Engine>,
+    control: Arc<Control>,
+}
+
+fn look(env: &Env, path: &Path, options: &OpenOptions) -> Result<Looked> {
+    let path = resolved(env, path)?;
+    let options = OpenOptions { role: None, ..options.clone().read_only(true) };
+    let engine = Engine::open_read_only(env.clone(), path.clone(), options, None)?;
+    let Some(control) = engine.sidecar.clone() else {
+        return Err(not_primary(&path).context("no replica can follow this database"));
+    };
+    Ok(Looked { path, engine, control })
+}
+
+impl Looked {
+    /// The log's control file, open so that its writer can be asked.
+    fn shared_control(&self, env: &Env) -> Result<Option<Control>> {
+        let found = Control::open(&*env.disk, &self.engine.log_dir, OpenMode::ReadWrite)?;
+        found.map(|control| control.expect(self.engine.store.file_id()).map(|()| control)).transpose()
+    }
+}
+
+/// Opens the database as what it is, for as long as that takes.
+fn open_and_run(
+    env: &Env,
+    looked: &Looked,
+    options: &OpenOptions,
+    windows: &RetentionWindows,
+) -> Result<RetentionOutcome> {
+    let identity = env.disk.identity(&looked.path).map_err(|e| Error::io("open", &looked.path, e))?;
+    let options = OpenOptions { role: None, ..options.clone().read_only(false).create_if_missing(false) };
+    with_place(identity, || {
+        let engine = Engine::open_for_writing(env.clone(), looked.path.clone(), options, identity, false)?;
+        let ran = match engine.sidecar.clone() {
+            Some(control) => Leader::new(&engine, control).and_then(|leader| run_retention(&leader, &engine, windows)),
+            None => Err(not_primary(&looked.path)),
+        };
+        let closed = engine.close();
+        ran.and_then(|outcome| closed.map(|()| outcome))
+    })
+}
+
+/// Asks the process that has the log open for writing. `None`: it ended, or began anew, before it had done so.
+fn ask(control: &Control, windows: &RetentionWindows) -> Result<Option<RetentionOutcome>> {
+    let silent = || {
+        let what = format_args!(
+            "the process that has the database open (process id {}) does not answer: is it stopped, or was it opened \
+             without background work?",
+            control.writer_pid()
+        );
+        Error::new(ErrorCode::Locked, what)
+    };
+    let mut looks = 0;
+    let mut wait = || {
+        looks += 1;
+        std::thread::sleep(LOOK);
+        if looks < LOOKS { Ok(()) } else { Err(silent()) }
+    };
+    while !control.lock_asking()? {
+        wait()?;
+    }
+    let asked = Asking(control);
+    // One that asked before may have given up.
+    while control.retention_is_asked() {
+        if !control.writer_lives()? {
+            return Ok(None);
+        }
+        control.wake_request();
+        wait()?;
+    }
+    control.ask_for_retention([windows.min_entries, windows.min_ms, windows.max_bytes, windows.max_lag_ms]);
+    let answer = loop {
+        // Again and again: it may have been about to sleep.
+        control.wake_request();
+        if let Some(answer) = control.retention_answer() {
+            break answer;
+        }
+        if !control.writer_lives()? {
+            return Ok(None);
+        }
+        wait()?;
+    };
+    drop(asked);
+    match answer {
+        RetentionAnswer::Ran(pruned_segments, retained_floor) => {
+            Ok(Some(RetentionOutcome { pruned_segments, retained_floor }))
+        }
+        RetentionAnswer::Dropped => Ok(None),
+        RetentionAnswer::Failed(code) => {
+            let code = code.unwrap_or(ErrorCode::Internal);
+            let what = match code {
+                ErrorCode::StalePrimary => "stale primary: another node took over, so that this log is as it will stay",
+                _ => "the process that has the database open could not run retention; its log says why",
+            };
+            Err(Error::new(code, format_args!("{what} ({})", code.as_str())))
+        }
+    }
+}
+
+/// The lock of who asks, for as long as this lives.
+struct Asking<'a>(&'a Control);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.unlock_asking();
+    }
+}

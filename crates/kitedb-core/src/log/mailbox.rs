@@ -1,0 +1,133 @@
+//! How a process asks the writer of a log to run retention: six words of the control file.
+//!
+//! Word 58 holds how many requests there were (high half) and how many of them are answered (low half). A request is
+//! word 59, whose bits say which windows are given, and one word for each of them; its answer takes their place:
+//! word 59 is 0 if nothing was done, 1 if retention ran, with the segments that went and the floor behind it, or 2
+//! with the CRC-32 of an error code in its high half. One asks at a time, under a lock ([`Control::lock_asking`]).
+
+use super::Control;
+use crate::error::ErrorCode;
+use std::sync::atomic::Ordering;
+
+const COUNTS: usize = 58;
+const HEAD: usize = 59;
+const VALUES: usize = 60;
+
+/// Windows that replace those of the writer: entries, ms, bytes and lag, where they are given.
+pub type AskedWindows = [Option<u64>; 4];
+
+/// What the writer answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetentionAnswer {
+    /// It ran: how many segments went, and the floor.
+    Ran(u64, u64),
+    /// It failed.
+    Failed(Option<ErrorCode>),
+    /// The writer began anew and knew nothing of the request.
+    Dropped,
+}
+
+impl Control {
+    fn retention_counts(&self) -> (u32, u32) {
+        let counts = self.word(COUNTS).load(Ordering::SeqCst);
+        ((counts >> 32) as u32, counts as u32)
+    }
+
+    /// Whether a request is not answered yet.
+    pub fn retention_is_asked(&self) -> bool {
+        let (asked, answered) = self.retention_counts();
+        asked != answered
+    }
+
+    /// Asks the log's writer to run retention. Call it under [`Control::lock_asking`], where no request is pending, and
+    /// [`Control::wake_request`] until it is answered.
+    pub fn ask_for_retention(&self, windows: AskedWindows) {
+        let bits = windows.iter().enumerate().map(|(at, given)| u64::from(given.is_some()) << at).sum();
+        self.word(HEAD).store(bits, Ordering::SeqCst);
+        for (at, given) in (VALUES..).zip(windows) {
+            self.word(at).store(given.unwrap_or_default(), Ordering::SeqCst);
+        }
+        let (asked, answered) = self.retention_counts();
+        self.set_counts(asked.wrapping_add(1), answered);
+    }
+
+    /// The request that is not answered yet. For the log's writer.
+    pub fn asked_retention(&self) -> Option<AskedWindows> {
+        let bits = self.word(HEAD).load(Ordering::SeqCst);
+        let given = |at: usize| (bits >> at & 1 == 1).then(|| self.word(VALUES + at).load(Ordering::SeqCst));
+        self.retention_is_asked().then(|| std::array::from_fn(given))
+    }
+
+    /// Answers the request. For the log's writer.
+    pub fn answer_retention(&self, answer: RetentionAnswer) {
+        let (head, pruned, floor) = match answer {
+            RetentionAnswer::Dropped => (0, 0, 0),
+            RetentionAnswer::Ran(pruned, floor) => (1, pruned, floor),
+            RetentionAnswer::Failed(code) => (2 | u64::from(code.map_or(0, code_crc)) << 32, 0, 0),
+        };
+        self.word(HEAD).store(head, Ordering::SeqCst);
+        self.word(VALUES).store(pruned, Ordering::SeqCst);
+        self.word(VALUES + 1).store(floor, Ordering::SeqCst);
+        let (asked, _) = self.retention_counts();
+        self.set_counts(asked, asked);
+    }
+
+    /// The answer to the last request, once it is there.
+    pub fn retention_answer(&self) -> Option<RetentionAnswer> {
+        if self.retention_is_asked() {
+            return None;
+        }
+        let value = |at: usize| self.word(at).load(Ordering::SeqCst);
+        Some(match value(HEAD) {
+            1 => RetentionAnswer::Ran(value(VALUES), value(VALUES + 1)),
+            head if head & 0xFFFF_FFFF == 2 => {
+                let crc = (head >> 32) as u32;
+                RetentionAnswer::Failed(ErrorCode::ALL.iter().copied().find(|code| code_crc(*code) == crc))
+            }
+            _ => RetentionAnswer::Dropped,
+        })
+    }
+
+    fn set_counts(&self, asked: u32, answered: u32) {
+        self.word(COUNTS).store(u64::from(asked) << 32 | u64::from(answered), Ordering::SeqCst);
+    }
+}
+
+fn code_crc(code: ErrorCode) -> u32 {
+    crc32fast::hash(code.as_str().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        graph::Epoch,
+        io::{Disk, OpenMode, sim::SimDisk},
+        log::LogIdentity,
+    };
+    use std::path::Path;
+
+    #[test]
+    fn a_request_is_answered_once() {
+        let (disk, dir) = (SimDisk::new(1), Path::new("/log"));
+        disk.create_dir(dir).unwrap();
+        let log = LogIdentity { log_id: [1; 16], file_id: [2; 16] };
+        let writer = Control::create(&disk, dir, log, [3; 16], Epoch(1)).unwrap();
+        let asker = Control::open(&disk, dir, OpenMode::ReadWrite).unwrap().unwrap();
+        assert_eq!(writer.asked_retention(), None);
+        let windows = [Some(0), None, Some(9), None];
+        for answer in [
+            RetentionAnswer::Ran(3, 17),
+            RetentionAnswer::Failed(Some(ErrorCode::StalePrimary)),
+            RetentionAnswer::Failed(None),
+            RetentionAnswer::Dropped,
+        ] {
+            asker.ask_for_retention(windows);
+            assert_eq!(asker.retention_answer(), None);
+            assert_eq!(writer.asked_retention(), Some(windows));
+            writer.answer_retention(answer);
+            assert_eq!(writer.asked_retention(), None);
+            assert_eq!(asker.retention_answer(), Some(answer));
+        }
+    }
+}

@@ -1,0 +1,498 @@
+//! What the replicas of a log have reported: a mapped file in its sidecar, of fixed slots, so that a report is a few
+//! stores, and reading all of them takes no lock.
+//!
+//! The file is parts of 64 words. The first one is its head: a magic number; what part the node plays (0 not said, 1
+//! it leads, 2 it follows); and the windows of its last writer: a word of bits that say which are given (1 entries, 2
+//! ms, 4 bytes, 8 lag), then one word for each. Each other part is a [slot](slot). The file begins with 127 slots and
+//! doubles, up to [`LIMIT`]; it never shrinks.
+//!
+//! A slot that is taken is synced once; the reports in it are not: after a loss of power it may show an earlier
+//! report, which only keeps more of the log.
+//!
+//! Locks: the byte `2^62` while slots are taken or freed, the file grows, or the log is let go of; byte `2^62 + n`
+//! while slot n is written. So reports of different replicas do not wait for each other, nor for the log to be cut.
+
+mod slot;
+
+use crate::{
+    db::{MAX_NAME, RetentionOptions},
+    error::{Error, ErrorCode, Result},
+    graph::{Epoch, LogIndex},
+    io::{DiskFile, Env, LockKind, OpenMode, SharedWords},
+    replication::retention::{Part, registrations_end},
+};
+use parking_lot::{Mutex, RwLock};
+use slot::Slot;
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+const NAME: &str = "replicas";
+const MAGIC: u64 = u64::from_le_bytes(*b"KITEREP\x01");
+/// How many replicas can be registered.
+pub const LIMIT: usize = 4095;
+/// Parts of a new file.
+const FIRST_PARTS: usize = 128;
+/// The longest id, in bytes.
+pub const MAX_ID: usize = (slot::SEQUENCE - slot::ID) * 8;
+const PART: usize = 1;
+const WINDOWS: usize = 2;
+/// The first lock: see the [module documentation](self).
+const LOCK: u64 = 1 << 62;
+
+/// What a person knows a replica by, beside its id.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Labels {
+    /// The name that it was given.
+    pub name: Option<String>,
+    /// Where its file was when it reported last.
+    pub path: Option<String>,
+}
+
+/// A report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// Whose it is.
+    pub replica_id: String,
+    /// What else it is known by; `None`: as before.
+    pub labels: Option<Labels>,
+    /// The epoch of the last applied frame.
+    pub epoch: Epoch,
+    /// The last applied frame.
+    pub applied: LogIndex,
+    /// The last frame that is durable there.
+    pub durable: LogIndex,
+    /// When it came, ms since 1970.
+    pub reported_at_ms: u64,
+}
+
+/// A replica that is registered, and what it reported last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// Its id.
+    pub replica_id: String,
+    /// What else it is known by.
+    pub labels: Labels,
+    /// The epoch of the last applied frame.
+    pub epoch: Epoch,
+    /// The last applied frame.
+    pub applied: LogIndex,
+    /// The last frame that is durable there.
+    pub durable: LogIndex,
+    /// When it reported, ms since 1970.
+    pub reported_at_ms: u64,
+}
+
+/// See the [module documentation](self).
+#[derive(Debug)]
+pub struct Registry {
+    words: RwLock<SharedWords>,
+    /// Whether the words are the file's, or what it held when it was looked at.
+    mapped: bool,
+    file: Arc<dyn DiskFile>,
+    path: PathBuf,
+    /// The slots of those that report through this, as far as known. Held by whoever holds a lock on the file: its
+    /// locks do not keep threads apart.
+    here: Mutex<HashMap<String, usize>>,
+}
+
+impl Registry {
+    /// Opens the registry in the sidecar `dir`, making it if need be. Only the log's writer makes it.
+    pub fn create(env: &Env, dir: &Path) -> Result<Self> {
+        if let Some(found) = Self::open(env, dir)? {
+            return Ok(found);
+        }
+        let path = dir.join(NAME);
+        let io = |e| Error::io("create replica registry", &path, e);
+        // What does not verify is made anew: replicas report again.
+        let _ = env.disk.remove(&path);
+        let file = env.disk.open(&path, OpenMode::CreateNew).map_err(io)?;
+        let mut bytes = vec![0; FIRST_PARTS * slot::WORDS * 8];
+        bytes[..8].copy_from_slice(&MAGIC.to_le_bytes());
+        file.write_at(&bytes, 0).map_err(io)?;
+        file.sync_data().map_err(io)?;
+        env.disk.sync_dir(dir).map_err(io)?;
+        let words = file.map_words(FIRST_PARTS * slot::WORDS).map_err(io)?;
+        Ok(Self::of(words, true, file, path))
+    }
+
+    fn of(words: SharedWords, mapped: bool, file: Arc<dyn DiskFile>, path: PathBuf) -> Self {
+        Self { words: RwLock::new(words), mapped, file, path, here: Mutex::default() }
+    }
+
+    /// Opens the registry in the sidecar `dir`; `None` if there is none.
+    pub fn open(env: &Env, dir: &Path) -> Result<Option<Self>> {
+        let path = dir.join(NAME);
+        let io = |e| Error::io("open replica registry", &path, e);
+        let Some((file, words)) = found(env, &path, OpenMode::ReadWrite).map_err(io)? else { return Ok(None) };
+        let words = file.map_words(words).map_err(io)?;
+        let sound = words[0].load(Ordering::Acquire) == MAGIC;
+        Ok(sound.then(|| Self::of(words, true, file, path)))
+    }
+
+    /// What the registry in the sidecar `dir` holds now, for who only reads; `None` if there is none.
+    pub fn look(env: &Env, dir: &Path) -> Result<Option<Self>> {
+        let path = dir.join(NAME);
+        let io = |e| Error::io("read replica registry", &path, e);
+        let Some((file, count)) = found(env, &path, OpenMode::Read).map_err(io)? else { return Ok(None) };
+        let mut bytes = vec![0; count * 8];
+        file.read_exact_at(&mut bytes, 0).map_err(io)?;
+        let words = SharedWords::zeroed(count);
+        for (word, bytes) in words.iter().zip(bytes.as_chunks().0) {
+            word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
+        }
+        let sound = words[0].load(Ordering::Relaxed) == MAGIC;
+        Ok(sound.then(|| Self::of(words, false, file, path)))
+    }
+
+    /// Whether the registry at its path is still this one.
+    pub fn is_current(&self, env: &Env) -> bool {
+        match (env.disk.identity(&self.path), self.file.identity()) {
+            (Ok(there), Ok(here)) => there == here,
+            _ => false,
+        }
+    }
+
+    /// The words of the file, also those that another process added.
+    fn words(&self) -> SharedWords {
+        let words = self.words.read().clone();
+        let Some(len) = self.file.len().ok().filter(|_| self.mapped) else { return words };
+        let whole = words_of(len);
+        if whole <= words.len() {
+            return words;
+        }
+        match self.file.map_words(whole) {
+            Ok(grown) => {
+                *self.words.write() = grown.clone();
+                grown
+            }
+            // What could be mapped before is shown.
+            Err(_) => words,
+        }
+    }
+
+    /// Takes a report in, in place of the last one of the same replica.
+    pub fn report(&self, progress: &Progress) -> Result<()> {
+        check_id(&progress.replica_id)?;
+        let mut here = self.here.lock();
+        self.put(&mut here, progress)
+    }
+
+    /// As [`Registry::report`], and whoever was letting go of the log by earlier reports has ended: what is there
+    /// afterwards is kept.
+    pub fn reserve(&self, progress: &Progress) -> Result<()> {
+        check_id(&progress.replica_id)?;
+        let mut here = self.here.lock();
+        self.put(&mut here, progress)?;
+        // Whoever lets go of the log holds that lock, and looks at the reports under it.
+        self.hold(0).map(drop)
+    }
+
+    fn put(&self, here: &mut HashMap<String, usize>, progress: &Progress) -> Result<()> {
+        let id = &progress.replica_id;
+        // Between the look for a slot and its lock somebody may remove the replica: then it takes another one.
+        for _ in 0..100 {
+            let at = match here.get(id) {
+                Some(at) => *at,
+                None => {
+                    let at = self.find_or_claim(progress)?;
+                    here.insert(id.clone(), at);
+                    at
+                }
+            };
+            let words = self.words.read().clone();
+            let _lock = self.hold(at)?;
+            if let Some(slot) = slot_at(&words, at).filter(|slot| slot.is_of(id)) {
+                slot.write(progress);
+                return Ok(());
+            }
+            here.remove(id);
+        }
+        let what = format_args!("replica {id} is removed from {} again and again", self.path.display());
+        Err(Error::new(ErrorCode::Locked, what))
+    }
+
+    fn find_or_claim(&self, progress: &Progress) -> Result<usize> {
+        let _claiming = self.hold(0)?;
+        let mut words = self.words();
+        if let Some(at) = find(&words, &progress.replica_id) {
+            return Ok(at);
+        }
+        let free = |words: &SharedWords| all_slots(words).find(|(_, slot)| slot.id().is_none()).map(|(at, _)| at);
+        let at = match free(&words) {
+            Some(at) => at,
+            None => {
+                words = self.grow(&words)?;
+                free(&words).ok_or_else(|| Error::new(ErrorCode::Internal, "a registry that grew has no free slot"))?
+            }
+        };
+        {
+            let _lock = self.hold(at)?;
+            if let Some(slot) = slot_at(&words, at) {
+                slot.claim(&progress.replica_id);
+                slot.write(progress);
+            }
+        }
+        // Else a loss of power could take the replica's place, and the log with it.
+        if let Err(e) = self.sync() {
+            self.free(&words, [at])?;
+            return Err(e);
+        }
+        Ok(at)
+    }
+
+    /// Adds slots. Call it under the first lock.
+    fn grow(&self, words: &SharedWords) -> Result<SharedWords> {
+        let parts = words.len() / slot::WORDS;
+        let grown = (2 * parts).min(LIMIT + 1);
+        if grown == parts {
+            return Err(Error::invalid(format_args!(
+                "{LIMIT} replicas are registered already, which is the limit: remove those that are gone \
+                 (`kitedb primary status` lists them, `kitedb primary remove` removes one)"
+            )));
+        }
+        let io = |e| Error::io("extend replica registry", &self.path, e);
+        let bytes = slot::WORDS * 8;
+        self.file.write_at(&vec![0; (grown - parts) * bytes], (parts * bytes) as u64).map_err(io)?;
+        let words = self.file.map_words(grown * slot::WORDS).map_err(io)?;
+        *self.words.write() = words.clone();
+        Ok(words)
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(|e| Error::io("sync replica registry", &self.path, e))
+    }
+
+    /// Forgets a replica: the log is no longer kept for it. Returns whether it was known.
+    pub fn remove(&self, id: &str) -> Result<bool> {
+        let mut here = self.here.lock();
+        here.remove(id);
+        let _claiming = self.hold(0)?;
+        let words = self.words();
+        let Some(at) = find(&words, id) else { return Ok(false) };
+        self.free(&words, [at])?;
+        Ok(true)
+    }
+
+    fn free(&self, words: &SharedWords, slots: impl IntoIterator<Item = usize>) -> Result<()> {
+        for at in slots {
+            let _lock = self.hold(at)?;
+            slot_at(words, at).iter().for_each(Slot::free);
+        }
+        Ok(())
+    }
+
+    /// Every registration, by id.
+    pub fn registrations(&self) -> Vec<Registration> {
+        let words = self.words();
+        let mut all: Vec<Registration> = all_slots(&words).filter_map(|(_, slot)| slot.read()).collect();
+        all.sort_by(|a, b| a.replica_id.cmp(&b.replica_id));
+        all
+    }
+
+    /// Notes what part the node plays from now on, and ends the registrations that do not outlive that.
+    pub fn take_part(&self, part: Part) -> Result<()> {
+        if self.part() == Some(part) {
+            return Ok(());
+        }
+        let _here = self.here.lock();
+        let _claiming = self.hold(0)?;
+        let (words, was) = (self.words(), self.part());
+        if registrations_end(was, part) {
+            let taken: Vec<usize> =
+                all_slots(&words).filter(|(_, slot)| slot.id().is_some()).map(|(at, _)| at).collect();
+            self.free(&words, taken)?;
+        }
+        words[PART].store(if part == Part::Leads { 1 } else { 2 }, Ordering::SeqCst);
+        self.sync()
+    }
+
+    fn part(&self) -> Option<Part> {
+        match self.words.read()[PART].load(Ordering::SeqCst) {
+            1 => Some(Part::Leads),
+            2 => Some(Part::Follows),
+            _ => None,
+        }
+    }
+
+    /// Tells who looks at this log what the windows of its writer are.
+    pub fn set_windows(&self, windows: &RetentionOptions) {
+        let words = self.words.read().clone();
+        let given = [Some(windows.min_entries), windows.min_ms, windows.max_bytes, windows.max_lag_ms];
+        let bits = given.iter().enumerate().map(|(at, given)| u64::from(given.is_some()) << at).sum();
+        words[WINDOWS].store(bits, Ordering::SeqCst);
+        for (at, given) in (WINDOWS + 1..).zip(given) {
+            words[at].store(given.unwrap_or_default(), Ordering::SeqCst);
+        }
+    }
+
+    /// The windows of the log's last writer, if they are known.
+    pub fn windows(&self) -> Option<RetentionOptions> {
+        let words = self.words.read().clone();
+        let bits = words[WINDOWS].load(Ordering::SeqCst);
+        let given = |at: usize| (bits >> at & 1 == 1).then(|| words[WINDOWS + 1 + at].load(Ordering::SeqCst));
+        let min_entries = given(0)?;
+        let (min_ms, max_bytes, max_lag_ms) = (given(1), given(2), given(3));
+        Some(RetentionOptions { min_entries, min_ms, max_bytes, max_lag_ms, interval_ms: None })
+    }
+
+    /// Runs `change` while nobody else, in any process, takes or frees a slot, reserves, or lets go of the log.
+    pub fn locked<T>(&self, change: impl FnOnce() -> T) -> Result<T> {
+        let _here = self.here.lock();
+        let _claiming = self.hold(0)?;
+        Ok(change())
+    }
+
+    /// Takes the lock of a slot, or for 0 that of them all.
+    fn hold(&self, at: usize) -> Result<Held<'_>> {
+        let byte = LOCK + at as u64;
+        for _ in 0..10_000 {
+            let held = self.file.try_lock(byte..byte + 1, LockKind::Exclusive);
+            if held.map_err(|e| Error::io("lock", &self.path, e))? {
+                return Ok(Held { file: &*self.file, byte });
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        Err(Error::new(ErrorCode::Locked, format_args!("{} stays locked by another process", self.path.display())))
+    }
+}
+
+/// A lock on the file.
+struct Held<'a> {
+    file: &'a dyn DiskFile,
+    byte: u64,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let _ = self.file.unlock(self.byte..self.byte + 1);
+    }
+}
+
+/// The file, and how many of its words count; `None` if there is none, or it is too short for one.
+fn found(env: &Env, path: &Path, mode: OpenMode) -> std::io::Result<Option<(Arc<dyn DiskFile>, usize)>> {
+    let file = match env.disk.open(path, mode) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let words = words_of(file.len()?);
+    Ok((words >= FIRST_PARTS * slot::WORDS).then_some((file, words)))
+}
+
+/// The words of the whole parts of a file of so many bytes.
+fn words_of(len: u64) -> usize {
+    let parts = usize::try_from(len / (slot::WORDS as u64 * 8)).unwrap_or(usize::MAX);
+    parts.min(LIMIT + 1) * slot::WORDS
+}
+
+fn slot_at(words: &[AtomicU64], at: usize) -> Option<Slot<'_>> {
+    words.get(at * slot::WORDS..(at + 1) * slot::WORDS).map(Slot)
+}
+
+fn all_slots(words: &[AtomicU64]) -> impl Iterator<Item = (usize, Slot<'_>)> {
+    (0..).zip(words.chunks_exact(slot::WORDS).map(Slot)).skip(1)
+}
+
+fn find(words: &[AtomicU64], id: &str) -> Option<usize> {
+    all_slots(words).find(|(_, slot)| slot.is_of(id)).map(|(at, _)| at)
+}
+
+fn check_id(id: &str) -> Result<()> {
+    if id.is_empty() || id.len() > MAX_ID {
+        return Err(Error::invalid(format_args!("a replica id has 1 to {MAX_ID} bytes; this one has {}", id.len())));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::sim::{SimDisk, SimHost};
+
+    fn env() -> Env {
+        let env = Env { disk: Arc::new(SimDisk::new(1)), host: Arc::new(SimHost::new(1)) };
+        env.disk.create_dir(Path::new("/log")).unwrap();
+        env
+    }
+
+    fn at(id: &str, applied: u64) -> Progress {
+        let (applied, durable) = (LogIndex(applied), LogIndex(applied));
+        Progress { replica_id: id.to_owned(), labels: None, epoch: Epoch(1), applied, durable, reported_at_ms: 1 }
+    }
+
+    fn ids(registry: &Registry) -> Vec<String> {
+        registry.registrations().into_iter().map(|found| found.replica_id).collect()
+    }
+
+    /// Two opens of the file are as two processes: what one adds to it, the other one finds.
+    #[test]
+    fn it_grows_up_to_its_limit_and_says_what_to_do_then() {
+        let (env, dir) = (env(), Path::new("/log"));
+        let writer = Registry::create(&env, dir).unwrap();
+        let reporter = Registry::open(&env, dir).unwrap().unwrap();
+        for n in 0..LIMIT {
+            reporter.report(&at(&format!("replica {n}"), n as u64)).unwrap();
+        }
+        assert_eq!(writer.registrations().len(), LIMIT);
+        assert_eq!(Registry::look(&env, dir).unwrap().unwrap().registrations().len(), LIMIT);
+        let error = writer.report(&at("one more", 1)).unwrap_err();
+        assert!(error.to_string().contains("4095") && error.to_string().contains("kitedb primary remove"), "{error}");
+        writer.report(&at("replica 4000", 9999)).unwrap();
+        assert!(reporter.remove("replica 200").unwrap());
+        writer.report(&at("one more", 1)).unwrap();
+        assert_eq!(Registry::open(&env, dir).unwrap().unwrap().registrations().len(), LIMIT);
+    }
+
+    /// One process remembers a slot; another one removes the replica, and a third one takes the slot.
+    #[test]
+    fn a_report_never_lands_in_the_slot_of_another_replica() {
+        let (env, dir) = (env(), Path::new("/log"));
+        let (a, b) = (Registry::create(&env, dir).unwrap(), Registry::open(&env, dir).unwrap().unwrap());
+        a.report(&at("first", 1)).unwrap();
+        assert!(b.remove("first").unwrap());
+        b.report(&at("second", 2)).unwrap();
+        a.report(&at("first", 3)).unwrap();
+        let found: Vec<_> = b.registrations().into_iter().map(|found| (found.replica_id, found.applied.0)).collect();
+        assert_eq!(found, [("first".to_owned(), 3), ("second".to_owned(), 2)]);
+    }
+
+    #[test]
+    fn a_report_does_not_wait_for_the_log_to_be_cut() {
+        let (env, dir) = (env(), Path::new("/log"));
+        let (writer, reporter) = (Registry::create(&env, dir).unwrap(), Registry::open(&env, dir).unwrap().unwrap());
+        reporter.report(&at("a", 1)).unwrap();
+        writer.locked(|| reporter.report(&at("a", 2))).unwrap().unwrap();
+        assert_eq!(writer.registrations()[0].applied, LogIndex(2));
+    }
+
+    #[test]
+    fn a_node_that_led_and_follows_forgets_who_followed_it() {
+        let (env, dir) = (env(), Path::new("/log"));
+        let registry = Registry::create(&env, dir).unwrap();
+        registry.take_part(Part::Leads).unwrap();
+        registry.report(&at("a", 1)).unwrap();
+        registry.take_part(Part::Leads).unwrap();
+        assert_eq!(ids(&registry), ["a"]);
+        registry.take_part(Part::Follows).unwrap();
+        assert!(ids(&registry).is_empty());
+        registry.report(&at("a", 2)).unwrap();
+        registry.take_part(Part::Follows).unwrap();
+        registry.take_part(Part::Leads).unwrap();
+        assert_eq!(ids(&registry), ["a"]);
+    }
+
+    #[test]
+    fn the_windows_of_the_writer_are_read_by_who_looks() {
+        let (env, dir) = (env(), Path::new("/log"));
+        let registry = Registry::create(&env, dir).unwrap();
+        assert_eq!(registry.windows(), None);
+        let windows = RetentionOptions { min_entries: 0, max_bytes: Some(7), ..Default::default() };
+        registry.set_windows(&windows);
+        assert_eq!(Registry::look(&env, dir).unwrap().unwrap().windows(), Some(windows));
+    }
+}

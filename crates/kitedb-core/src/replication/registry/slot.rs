@@ -1,0 +1,244 @@
+//! One slot of the registry: 64 words that hold what one replica reported.
+//!
+//! | word | holds |
+//! |---|---|
+//! | 0 | 0 free, 1 in use |
+//! | 1 | the id's length in bytes, and in the high half its CRC-32 |
+//! | 2 to 47 | the id, then in the words after it the name and the path, end to end |
+//! | 48 | a sequence: odd while a report is written |
+//! | 49 to 52 | epoch, applied index, durable index, time of the report |
+//! | 53 | bytes of the name, bytes of the path (16 bits each), and in the high half the CRC-32 over both; 0: neither |
+
+use super::{Labels, MAX_ID, MAX_NAME, Progress, Registration};
+use crate::graph::{Epoch, LogIndex};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Words of a slot.
+pub const WORDS: usize = 64;
+const STATE: usize = 0;
+const ID_HEAD: usize = 1;
+pub const ID: usize = 2;
+pub const SEQUENCE: usize = 48;
+const EPOCH: usize = 49;
+const APPLIED: usize = 50;
+const DURABLE: usize = 51;
+const REPORTED: usize = 52;
+const LABELS_HEAD: usize = 53;
+
+/// See the [module documentation](self). Whoever changes one holds its lock.
+pub struct Slot<'a>(pub &'a [AtomicU64]);
+
+impl Slot<'_> {
+    fn load(&self, at: usize) -> u64 {
+        self.0[at].load(Ordering::SeqCst)
+    }
+
+    fn store(&self, at: usize, value: u64) {
+        self.0[at].store(value, Ordering::SeqCst);
+    }
+
+    /// Makes it the slot of the replica `id`.
+    pub fn claim(&self, id: &str) {
+        (0..WORDS).for_each(|at| self.store(at, 0));
+        self.store_bytes(ID, id.as_bytes());
+        self.store(ID_HEAD, head_of(id));
+        self.store(STATE, 1);
+    }
+
+    /// Makes it nobody's.
+    pub fn free(&self) {
+        self.store(STATE, 0);
+    }
+
+    /// Whether it is the slot of the replica `id`.
+    pub fn is_of(&self, id: &str) -> bool {
+        self.load(STATE) == 1
+            && self.load(ID_HEAD) == head_of(id)
+            && self.bytes(ID, id.len()).is_some_and(|bytes| bytes == id.as_bytes())
+    }
+
+    /// Whose it is. A slot whose id does not verify was torn by a loss of power: it is free.
+    pub fn id(&self) -> Option<String> {
+        if self.load(STATE) != 1 {
+            return None;
+        }
+        let head = self.load(ID_HEAD);
+        let len = (head & 0xFFFF_FFFF) as usize;
+        let id = String::from_utf8(self.bytes(ID, len).filter(|_| len <= MAX_ID)?).ok()?;
+        (head_of(&id) == head).then_some(id)
+    }
+
+    /// Takes a report in.
+    pub fn write(&self, progress: &Progress) {
+        self.0[SEQUENCE].fetch_or(1, Ordering::SeqCst);
+        self.store(EPOCH, progress.epoch.0);
+        self.store(APPLIED, progress.applied.0);
+        self.store(DURABLE, progress.durable.0);
+        self.store(REPORTED, progress.reported_at_ms);
+        if let Some(labels) = &progress.labels {
+            self.write_labels(progress.replica_id.len(), labels);
+        }
+        self.0[SEQUENCE].fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn write_labels(&self, id_len: usize, labels: &Labels) {
+        let at = ID + id_len.div_ceil(8);
+        let room = SEQUENCE.saturating_sub(at) * 8;
+        let name = labels.name.as_deref().filter(|name| name.len() <= room.min(MAX_NAME)).unwrap_or_default();
+        let path = shortened(labels.path.as_deref().unwrap_or_default(), room - name.len());
+        let text = format!("{name}{path}");
+        let head = match text.len() {
+            0 => 0,
+            _ => {
+                let lengths = name.len() as u64 | (path.len() as u64) << 16;
+                lengths | u64::from(crc32fast::hash(text.as_bytes())) << 32
+            }
+        };
+        if self.load(LABELS_HEAD) != head {
+            self.store(LABELS_HEAD, 0);
+            self.store_bytes(at, text.as_bytes());
+            self.store(LABELS_HEAD, head);
+        }
+    }
+
+    /// What the replica reported last, if this is a replica's.
+    pub fn read(&self) -> Option<Registration> {
+        let replica_id = self.id()?;
+        let read = || {
+            let labels = self.read_labels(replica_id.len());
+            (self.load(EPOCH), self.load(APPLIED), self.load(DURABLE), self.load(REPORTED), labels)
+        };
+        let mut found = read();
+        // A reporter that died in the midst leaves an odd sequence for ever: then any values it left will do.
+        for _ in 0..1000 {
+            let before = self.load(SEQUENCE);
+            found = read();
+            if before.is_multiple_of(2) && self.load(SEQUENCE) == before {
+                break;
+            }
+            std::hint::spin_loop();
+        }
+        let (epoch, applied, durable, reported_at_ms, labels) = found;
+        let (applied, durable) = (LogIndex(applied), LogIndex(durable.min(applied)));
+        Some(Registration { replica_id, labels, epoch: Epoch(epoch), applied, durable, reported_at_ms })
+    }
+
+    fn read_labels(&self, id_len: usize) -> Labels {
+        let head = self.load(LABELS_HEAD);
+        let (name, path) = ((head & 0xFFFF) as usize, (head >> 16 & 0xFFFF) as usize);
+        let text = self.bytes(ID + id_len.div_ceil(8), name + path).and_then(|text| String::from_utf8(text).ok());
+        let sound = text.filter(|text| u64::from(crc32fast::hash(text.as_bytes())) == head >> 32);
+        let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        match sound.as_deref().and_then(|text| text.split_at_checked(name)) {
+            Some((name, path)) => Labels { name: part(name), path: part(path) },
+            None => Labels::default(),
+        }
+    }
+
+    fn store_bytes(&self, at: usize, bytes: &[u8]) {
+        for (at, bytes) in (at..).zip(bytes.chunks(8)) {
+            let mut part = [0; 8];
+            part[..bytes.len()].copy_from_slice(bytes);
+            self.store(at, u64::from_le_bytes(part));
+        }
+    }
+
+    /// `None` if they would reach into the words after the texts.
+    fn bytes(&self, at: usize, len: usize) -> Option<Vec<u8>> {
+        let end = at + len.div_ceil(8);
+        let mut bytes: Vec<u8> = (at..end.min(SEQUENCE)).flat_map(|at| self.load(at).to_le_bytes()).collect();
+        bytes.truncate(len);
+        (end <= SEQUENCE).then_some(bytes)
+    }
+}
+
+fn head_of(id: &str) -> u64 {
+    id.len() as u64 | u64::from(crc32fast::hash(id.as_bytes())) << 32
+}
+
+/// The end of a path that is too long: it tells more than its beginning.
+fn shortened(path: &str, room: usize) -> String {
+    const CUT: &str = "…";
+    if path.len() <= room {
+        return path.to_owned();
+    }
+    let Some(room) = room.checked_sub(CUT.len()) else { return String::new() };
+    let from = (path.len() - room..=path.len()).find(|from| path.is_char_boundary(*from)).unwrap_or(path.len());
+    format!("{CUT}{}", &path[from..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words() -> Vec<AtomicU64> {
+        (0..WORDS).map(|_| AtomicU64::new(0)).collect()
+    }
+
+    fn report(id: &str, name: Option<&str>, path: Option<&str>) -> Registration {
+        let words = words();
+        let slot = Slot(&words);
+        slot.claim(id);
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        slot.write(&Progress {
+            replica_id: id.to_owned(),
+            labels: Some(Labels { name: text(name), path: text(path) }),
+            epoch: Epoch(2),
+            applied: LogIndex(7),
+            durable: LogIndex(5),
+            reported_at_ms: 11,
+        });
+        assert!(slot.is_of(id) && !slot.is_of("another"));
+        slot.read().unwrap()
+    }
+
+    #[test]
+    fn what_was_reported_is_read() {
+        let found = report("0123456789abcdef0123456789abcdef", Some("eu-west"), Some("/data/b.kitedb"));
+        assert_eq!((found.epoch, found.applied, found.durable), (Epoch(2), LogIndex(7), LogIndex(5)));
+        assert_eq!(
+            (found.labels.name.as_deref(), found.labels.path.as_deref()),
+            (Some("eu-west"), Some("/data/b.kitedb"))
+        );
+        assert_eq!(report("x", None, None).labels, Labels::default());
+    }
+
+    #[test]
+    fn of_a_long_path_the_end_is_kept() {
+        let long = format!("/{}/b.kitedb", "ü".repeat(400));
+        for (id, least) in [("0123456789abcdef0123456789abcdef", 300), (&"i".repeat(300), 40), (&"i".repeat(MAX_ID), 0)]
+        {
+            let found = report(id, Some("n"), Some(&long));
+            assert_eq!(found.replica_id, *id);
+            let path = found.labels.path.unwrap_or_default();
+            assert!(path.len() >= least && (path.is_empty() || path.ends_with("/b.kitedb")), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_torn_slot_is_nobodys_and_torn_labels_are_none() {
+        let words = words();
+        let slot = Slot(&words);
+        slot.claim("replica");
+        let labels = Some(Labels { name: Some("n".to_owned()), path: None });
+        let (applied, durable) = (LogIndex(1), LogIndex(1));
+        let progress =
+            Progress { replica_id: "replica".to_owned(), labels, epoch: Epoch(1), applied, durable, reported_at_ms: 1 };
+        slot.write(&progress);
+        words[LABELS_HEAD].fetch_xor(1 << 40, Ordering::SeqCst);
+        assert_eq!(slot.read().unwrap().labels, Labels::default());
+        words[ID].fetch_xor(1, Ordering::SeqCst);
+        assert_eq!((slot.id(), slot.is_of("replica"), slot.read().is_none()), (None, false, true));
+    }
+
+    #[test]
+    fn arbitrary_words_do_not_panic() {
+        for seed in 0..2000u64 {
+            let words: Vec<AtomicU64> = (0..WORDS as u64)
+                .map(|at| AtomicU64::new((seed * 64 + at).wrapping_mul(0x9E37_79B9_7F4A_7C15)))
+                .collect();
+            words[STATE].store(1, Ordering::SeqCst);
+            let _ = Slot(&words).read();
+        }
+    }
+}
