@@ -92,10 +92,17 @@ fn hint_for(error: &Error) -> Option<&'static str> {
     Some(match error.code() {
         ErrorCode::NotFound => "check the path; `kitedb import DB FILE` creates a database",
         ErrorCode::NotADatabase => "the first argument is the path of a KiteDB database",
-        ErrorCode::Locked => "another process writes to it; stats, check, get and neighbors work beside a writer",
+        ErrorCode::Locked => {
+            "another process writes to it; status, stats, check, get and neighbors work beside a writer"
+        }
         ErrorCode::DiskFull => "free some space and run the command again; what was committed is kept",
         ErrorCode::ReadOnly => "check the permissions of the file and of its folder",
-        ErrorCode::NeedsReseed => "`kitedb replica reseed DB --source-db SOURCE` copies the source anew",
+        ErrorCode::NeedsReseed => "`kitedb replica reseed DB` copies the source anew",
+        ErrorCode::WouldOverwrite => "pass --overwrite to replace it all the same: its own graph is lost then",
+        ErrorCode::RoleMismatch => "`kitedb role DB` shows what it is",
+        ErrorCode::FilesMoved => {
+            "`kitedb role DB primary --moved` lets it lead, `kitedb role DB detach` makes it one of its own"
+        }
         ErrorCode::StalePrimary => {
             "another node leads now: write there, and let this one follow it (`kitedb replica follow`)"
         }

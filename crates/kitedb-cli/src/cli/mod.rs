@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 pub use replication::{
-    CopyArgs, FollowArgs, LogArgs, PrimaryArgs, PrimaryCommand, RemoveArgs, ReplicaArgs, ReplicaCommand,
-    ReplicaPromoteArgs, ReplicaStatusArgs, RetentionArgs, Role,
+    CopyArgs, FollowArgs, LogArgs, PrimaryArgs, PrimaryCommand, RemoveArgs, ReplicaCommand, ReplicaPromoteArgs,
+    ReplicaStatusArgs, RetentionArgs, Role,
 };
 pub use telemetry::{LookArgs, MetricsArgs, MetricsFormat, PushArgs};
 

@@ -275,9 +275,9 @@ impl CopyArgs {
 }
 
 impl ReplicaPromoteArgs {
-    /// In the role of a replica.
+    /// As the replica that it is.
     pub fn options(&self) -> OpenOptions {
-        let options = self.log.apply(self.common.options().replication_role(ReplicationRole::Replica));
+        let options = self.log.apply(self.common.options());
         following(options, self.source_db.as_ref(), self.source_sidecar.as_ref())
     }
 }

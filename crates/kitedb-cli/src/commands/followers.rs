@@ -83,6 +83,9 @@ pub fn show_replicas(lags: &[ReplicaLag], expected: bool, out: &mut dyn Write) -
             ("reported", Right, DIM),
         ],
     );
+    // In the order of what people call them: ids are random.
+    let mut lags: Vec<_> = lags.iter().collect();
+    lags.sort_by_key(|lag| lag.name.as_ref().or(lag.path.as_ref()));
     for lag in lags {
         let time = |ms: u64| duration(Duration::from_millis(ms));
         table.row([

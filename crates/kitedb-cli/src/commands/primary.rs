@@ -29,7 +29,7 @@ pub fn run(command: &PrimaryCommand, out: &mut dyn Write) -> Outcome {
 
 /// What the primary's files say, whoever has them open.
 pub fn look(args: &DatabaseArgs) -> Outcome<(PrimaryReplicationStatus, Option<String>)> {
-    let database = Database::open(&args.database, args.options(ReplicationRole::Primary).read_only(true))?;
+    let database = Database::open(&args.database, args.options().read_only(true))?;
     let shown = args.database.display();
     match (database.primary_replication_status()?, database.replication_role()) {
         (Some(status), _) => Ok((status, database.stats()?.damage)),
@@ -37,8 +37,12 @@ pub fn look(args: &DatabaseArgs) -> Outcome<(PrimaryReplicationStatus, Option<St
             .hint(format_args!(
                 "`kitedb replica status {shown}` shows it; `kitedb replica promote` makes it a primary"
             ))),
+        (None, ReplicationRole::Primary) => {
+            Err(Failure::new(format_args!("{shown} is a primary, and its replication log is not where it was last"))
+                .hint("--sidecar says where it is; `kitedb stats` and `kitedb get` read what the file holds"))
+        }
         _ => Err(Failure::new(format_args!("{shown} has no replication log: it was never opened as a primary"))
-            .hint("its log lies beside it, in the folder <DB>.replication, or where --sidecar says")),
+            .hint("`kitedb import --role primary` makes it one")),
     }
 }
 
@@ -126,7 +130,7 @@ fn open(args: &PrimaryArgs, options: OpenOptions) -> Outcome<Database> {
 
 /// Fails unless it has a log that replicas can follow.
 fn require_log(args: &DatabaseArgs) -> Outcome {
-    let database = Database::open(&args.database, args.options(ReplicationRole::Primary).read_only(true))?;
+    let database = Database::open(&args.database, args.options().read_only(true))?;
     match database.replication_role() {
         ReplicationRole::Replica => Ok(()),
         _ => look(args).map(drop),

@@ -489,7 +489,9 @@ impl Replica {
             }
             if source.head()?.0.saturating_sub(here.0) <= CLOSE_FRAMES {
                 // The source keeps what comes next until it is here.
-                self.report();
+                if let Err(e) = self.report() {
+                    tracing::debug!("a replica that is about to take over could not report: {e}");
+                }
                 return Ok(());
             }
         }

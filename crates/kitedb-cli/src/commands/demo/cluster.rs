@@ -15,7 +15,7 @@ use crate::{
         table::{Left, Right, Table},
     },
 };
-use kitedb_core::{Database, GraphRead, OpenOptions, ReplicaLag, ReplicationRole, Token, View, compare};
+use kitedb_core::{Database, GraphRead, OpenOptions, ReplicaLag, Token, View, compare};
 use serde_json::{Value as Json, json};
 use std::{
     ffi::OsStr,
@@ -340,7 +340,7 @@ impl Cluster {
     /// Lets the followers take in the last commits, and ends them.
     fn settle(&self, followers: [Process; 2]) -> Outcome {
         // The writer was killed: what it left is made the log's end by whoever opens it next.
-        let options = self.new.args().options(ReplicationRole::Primary);
+        let options = self.new.args().options();
         let database = Database::open(&self.new.file, options)?;
         let last = database.last_commit_token();
         database.close()?;

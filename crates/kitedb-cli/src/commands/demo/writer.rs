@@ -25,7 +25,7 @@ fn key(number: u64) -> String {
 }
 
 pub fn run(args: &DemoWriterArgs, out: &mut dyn Write) -> Outcome {
-    let options = args.common.options(args.role.into()).sync_mode(SyncMode::Full);
+    let options = args.common.options().replication_role(args.role.into()).sync_mode(SyncMode::Full);
     let options = options.checkpoint_log_bytes(LOG_BYTES).replication_segment_max_bytes(LOG_BYTES);
     let database = Database::open(&args.common.database, options)?;
     let first = 1 + database.snapshot()?.count_nodes_by_label(WRITE);

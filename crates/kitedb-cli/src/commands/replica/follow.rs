@@ -52,10 +52,10 @@ fn catch_up(database: Database, args: &FollowArgs, told: &mut Told, out: &mut dy
             Ok(0) => break,
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::Reseed => {
-                let (own, source) = (args.node.common.database.display(), args.node.source.source_db.display());
+                let own = args.node.common.database.display();
                 return Err(Failure::from(error)
                     .exit(EXIT_FAULT)
-                    .hint(format_args!("`kitedb replica reseed {own} --source-db {source}` copies the source anew")));
+                    .hint(format_args!("`kitedb replica reseed {own}` copies the source anew")));
             }
             Err(error) => return Err(error.into()),
         }

@@ -5,7 +5,7 @@ mod status;
 
 use super::{open_node, write_json};
 use crate::{
-    cli::{ReplicaArgs, ReplicaCommand, ReplicaPromoteArgs},
+    cli::{CopyArgs, ReplicaCommand, ReplicaPromoteArgs},
     failure::Outcome,
     render::{
         number::{counted, duration},
@@ -13,10 +13,10 @@ use crate::{
         table::Table,
     },
 };
-use kitedb_core::{Database, GraphRead, ReplicationRole};
+use kitedb_core::{Database, GraphRead, PrimaryReplicationStatus, ReplicaReplicationStatus};
 use serde_json::json;
 use status::require_replica;
-use std::{io::Write, time::Instant};
+use std::{io::Write, path::PathBuf, time::Instant};
 
 pub fn run(command: &ReplicaCommand, out: &mut dyn Write) -> Outcome {
     match command {
@@ -29,9 +29,10 @@ pub fn run(command: &ReplicaCommand, out: &mut dyn Write) -> Outcome {
 }
 
 /// Bootstraps, or reseeds what is there.
-fn copy(args: &ReplicaArgs, create: bool, out: &mut dyn Write) -> Outcome {
+fn copy(args: &CopyArgs, create: bool, out: &mut dyn Write) -> Outcome {
     let started = Instant::now();
-    let database = open_node(&args.common.database, args.options().create_if_missing(create))?;
+    let common = &args.node.common;
+    let database = open_node(&common.database, args.options().create_if_missing(create))?;
     match create {
         true => database.replica_bootstrap_from_snapshot()?,
         false => database.replica_reseed_from_snapshot()?,
@@ -42,7 +43,7 @@ fn copy(args: &ReplicaArgs, create: bool, out: &mut dyn Write) -> Outcome {
     drop(view);
     database.close()?;
     let time = started.elapsed();
-    if args.common.json {
+    if common.json {
         return write_json(
             out,
             &json!({
@@ -57,30 +58,33 @@ fn copy(args: &ReplicaArgs, create: bool, out: &mut dyn Write) -> Outcome {
         );
     }
     let what = [counted(nodes, "node", "nodes"), counted(edges, "edge", "edges")].join(" and ");
-    let (name, source) = (&args.common.database.display(), args.source.source_db.display());
+    let (name, source) = (common.database.display(), source_name(args.node.source.source_db.as_ref(), &status));
     writeln!(out, "{}", clean(&format!("{name} holds {source} as of {token}")))?;
     let mut table = Table::fields(2);
     table.field("graph", what).field("digest", digest).field("time", duration(time));
     Ok(table.write(out)?)
 }
 
+/// How the source is called: as the caller named it, else where the replica remembers it.
+fn source_name(given: Option<&PathBuf>, status: &ReplicaReplicationStatus) -> String {
+    let path = given.or(status.source_db_path.as_ref());
+    path.map_or_else(|| "its source".to_owned(), |path| path.display().to_string())
+}
+
 fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
     let database = &args.common.database;
-    // A command that promotes a replica does not make one, nor promote a primary.
-    let mut look = args.common.options(ReplicationRole::Replica).read_only(true);
-    if let Some(source) = &args.source_db {
-        look = look.replication_source_db_path(source);
+    let look = Database::open(database, args.common.options().read_only(true))?;
+    if let Some(status) = look.primary_replication_status()?.filter(|status| !status.fenced) {
+        return already_leads(args, &status, out);
     }
-    require_replica(&Database::open(database, look)?)?;
+    // A command that promotes a replica does not make one.
+    let source = source_name(args.source_db.as_ref(), &require_replica(&look)?);
+    drop(look);
     let database = open_node(database, args.options())?;
-    let (epoch, kept, fenced, synced) = if args.source_db.is_some() {
-        let promotion = database.replica_promote(args.force)?;
-        (promotion.epoch, promotion.last_kept, promotion.source_fenced, promotion.fence_synced)
-    } else {
-        let kept = database.last_commit_token().unwrap_or_default();
-        (database.primary_promote_to_next_epoch()?, kept, false, false)
-    };
+    let promotion = database.replica_promote(args.force)?;
     database.close()?;
+    let (epoch, kept) = (promotion.epoch, promotion.last_kept);
+    let (fenced, synced) = (promotion.source_fenced, promotion.fence_synced);
     if args.common.json {
         return write_json(
             out,
@@ -91,7 +95,6 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
         );
     }
     let name = args.common.database.display();
-    let source = args.source_db.as_ref().map_or_else(|| "its source".to_owned(), |path| path.display().to_string());
     writeln!(out, "{}", Styled(GOOD, clean(&format!("{name} leads epoch {epoch}, after {kept}"))))?;
     let (style, what) = match fenced {
         true if synced => (DIM, format!("{source} is fenced; nothing that it acknowledged is lost")),
@@ -105,4 +108,14 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
         }
     };
     Ok(writeln!(out, "  {}", Styled(style, clean(&what)))?)
+}
+
+/// A promotion that is called again after it was cut short in its very end has nothing left to do.
+fn already_leads(args: &ReplicaPromoteArgs, status: &PrimaryReplicationStatus, out: &mut dyn Write) -> Outcome {
+    let epoch = status.epoch;
+    if args.common.json {
+        return write_json(out, &json!({ "role": "primary", "epoch": epoch, "already": true }));
+    }
+    let name = args.common.database.display();
+    Ok(writeln!(out, "{}", clean(&format!("{name} leads epoch {epoch} already: nothing was changed")))?)
 }
