@@ -407,7 +407,7 @@ impl Replica {
         if source.moved()?.is_some_and(|moved| moved.by == owner) {
             return Ok(self.engine.may_go_on_as(owner));
         }
-        if !self.engine.has_begun_as(owner) {
+        if !self.engine.has_begun_as(owner)? {
             return Ok(false);
         }
         // It had begun its epoch here, and never came to say so there.
