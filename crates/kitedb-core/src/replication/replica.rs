@@ -386,7 +386,7 @@ impl Replica {
         // Durable before the fence is moved, so that this replica knows it for its own after a crash.
         self.control.set_promotion(owner);
         self.control.sync()?;
-        let fencing = source.fence(owner)?;
+        let fencing = source.fence(owner, self.engine.published())?;
         let fenced = fencing.fenced();
         self.drain(&*source, &fenced)?;
         let epoch = self.epoch_after(fenced.next)?;
