@@ -169,6 +169,24 @@ fn a_promotion_that_was_complete_is_not_taken_for_one_that_was_cut_short() {
     }
 }
 
+/// It took over and committed, and nobody learned of it: told again, it goes on in its epoch, ahead of its old source.
+#[test]
+fn a_promotion_that_was_done_and_not_heard_of_goes_on() {
+    for mode in MODES {
+        let (a, b, old, new, mut graph) = pair(mode);
+        assert_eq!(new.replica_promote(false).unwrap().epoch, 2);
+        graph.grow(&new, 3);
+        let b = b.restart(Crash::Kill);
+        drop(new);
+        let new = b.replica_of(&a);
+        let promotion = new.replica_promote(false).unwrap();
+        assert!(promotion.source_fenced && promotion.epoch > 2, "{promotion:?}");
+        graph.commit(&new);
+        graph.expect_all(&new);
+        expect_fenced(&old);
+    }
+}
+
 #[test]
 fn a_follower_goes_on_after_a_promotion_that_failed() {
     let (a, _b, old, new, mut graph) = pair(SyncMode::Full);
