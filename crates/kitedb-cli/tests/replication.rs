@@ -117,7 +117,10 @@ fn a_primary_tells_what_it_is_and_who_follows() {
         ("last_token", json!("1:13")),
         ("durable_log_index", json!(13)),
         ("retained_floor", json!(0)),
-        ("sidecar_path", json!(folder.path().canonicalize().unwrap().join("a.kitedb.replication").display().to_string())),
+        (
+            "sidecar_path",
+            json!(folder.path().canonicalize().unwrap().join("a.kitedb.replication").display().to_string()),
+        ),
         ("digest", digest),
         ("fenced", json!(false)),
         ("fence", json!(null)),
@@ -612,7 +615,10 @@ fn sidecars_may_lie_elsewhere() {
     assert!(status["sidecar_path"].as_str().unwrap().ends_with("/log-a") && status["head_log_index"] == 2, "{status}");
     let status =
         folder.run(&[&["replica", "status", "b.kitedb", "--sidecar", "log-b", "--json"], &source[..]].concat()).json();
-    assert!(status["source_sidecar_path"].as_str().unwrap().ends_with("/log-a") && status["lag_frames"] == 0, "{status}");
+    assert!(
+        status["source_sidecar_path"].as_str().unwrap().ends_with("/log-a") && status["lag_frames"] == 0,
+        "{status}"
+    );
     let sidecars = ["--sidecar-a", "log-a", "--sidecar-b", "log-b"];
     folder.run(&[&["verify", "a.kitedb", "b.kitedb"], &sidecars[..]].concat()).ok();
     folder.run(&["check", "b.kitedb", "--sidecar", "log-b"]).ok();

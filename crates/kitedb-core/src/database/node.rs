@@ -174,10 +174,8 @@ impl Node {
         }
         let given = options.source_db_path.clone();
         let resolved = |path: PathBuf| self.source_env.disk.resolve(&path).unwrap_or(path);
-        let given = given.map(|db| SourcePaths {
-            db: resolved(db),
-            sidecar: options.source_sidecar_path.clone().map(resolved),
-        });
+        let given = given
+            .map(|db| SourcePaths { db: resolved(db), sidecar: options.source_sidecar_path.clone().map(resolved) });
         let source = given.or_else(|| remembered(&self.engine));
         look_at_replica(&self.engine, control, leader, source, &self.source_env).map(Some)
     }

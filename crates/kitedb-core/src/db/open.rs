@@ -283,8 +283,7 @@ impl Engine {
         let appender = recovered.resume(&self.env, self.log_options(), new_epoch)?;
         if fence.moved_by.is_none() {
             // No other node has taken over. A replica may have led a later epoch once, which must not come again.
-            let begun =
-                if replica && appender.is_unused_by(control.promotion()) { fence.epoch } else { appender.epoch() };
+            let begun = if replica { self.epoch_led(&appender, &control)? } else { appender.epoch() };
             control.set_fence(begun.max(fence.epoch))?;
         }
         control.set_current_log(link.id);

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, Token},
     io::OpenMode,
-    log::{Control, EpochEnd, Stored, WriterId, segment_path},
+    log::{Appender, Control, EpochEnd, Stored, WriterId, segment_path},
 };
 use std::sync::{
     Arc,
@@ -132,26 +132,36 @@ impl Engine {
     }
 
     /// The epoch that this node knows to lead: of a replica, not one that a promotion began here and never led.
-    pub(super) fn known_epoch(&self, commit: &Commit, control: &Control) -> Epoch {
-        match commit.history.last() {
-            Some(begun)
-                if self.role() == ReplicationRole::Replica
-                    && begun.writer_id == control.promotion()
-                    && begun.first > commit.last =>
-            {
+    pub(super) fn known_epoch(&self, commit: &Commit, control: &Control) -> Result<Epoch> {
+        let begun = commit.history.last().filter(|h| self.role() == ReplicationRole::Replica && h.first > commit.last);
+        Ok(match begun {
+            Some(begun) if begun.writer_id == control.promotion() && begun.epoch > control.fence()?.epoch => {
                 self.epoch_of(commit, commit.last)
             }
             _ => commit.epoch,
-        }
+        })
     }
 
-    /// Whether this replica began an epoch under that id, and followed nobody since.
-    pub(crate) fn has_begun_as(&self, writer_id: WriterId) -> bool {
+    /// The latest epoch that was led, as a replica's log tells: not one that a promotion began here and never led. The
+    /// fence of a replica that did lead it says so.
+    pub(super) fn epoch_led(&self, appender: &Appender, control: &Control) -> Result<Epoch> {
+        let known = control.fence()?.epoch;
+        let begun = appender.is_unused_by(control.promotion()) && appender.epoch() > known;
+        Ok(if begun { known } else { appender.epoch() })
+    }
+
+    /// Whether this replica began an epoch under that id without ever leading it, and followed nobody since.
+    pub(crate) fn has_begun_as(&self, writer_id: WriterId) -> Result<bool> {
+        let Some(control) = &self.sidecar else { return Ok(false) };
+        let known = control.fence()?.epoch;
         let commit = self.commit.lock();
-        match &commit.appender {
-            Some(appender) => appender.is_unused_by(writer_id),
-            None => commit.history.last().is_some_and(|h| h.writer_id == writer_id && h.first > commit.last),
-        }
+        Ok(match &commit.appender {
+            Some(appender) => appender.is_unused_by(writer_id) && appender.epoch() > known,
+            None => commit
+                .history
+                .last()
+                .is_some_and(|h| h.writer_id == writer_id && h.first > commit.last && h.epoch > known),
+        })
     }
 
     /// Fails unless the disk has room for the segment of another epoch, and what a promotion takes besides: before

@@ -226,7 +226,7 @@ impl Engine {
             _ => {}
         }
         control.begin_session(&*self.env.host, commit.last);
-        self.epoch.store(self.known_epoch(&commit, control).0, Ordering::Release);
+        self.epoch.store(self.known_epoch(&commit, control)?.0, Ordering::Release);
         Ok(())
     }
 

@@ -168,6 +168,30 @@ impl Open {
     }
 }
 
+impl Open {
+    /// Fails unless the log has every frame after `held` up to `end`.
+    fn require_readable(&mut self, held: LogIndex, end: LogIndex) -> Result<()> {
+        let mut at = held;
+        while at < end {
+            let limits = PageLimits { max_frames: usize::MAX, max_bytes: 4 << 20, through: end };
+            let page = self.reader.read(at, limits)?;
+            if let Some(last) = page.last() {
+                at = last.header.log_index;
+            } else if let Some(fault) = page.fault.filter(|_| at < self.reader.control().published()) {
+                return Err(fault.context("nothing was fenced"));
+            } else {
+                let what = format_args!(
+                    "the source holds commits up to log index {end}, but its log has only those up to {at}: was it opened \
+                     without a part in replication? Nothing was fenced; bootstrap this replica, or force the promotion \
+                     and lose them"
+                );
+                return Err(Error::new(ErrorCode::SourceUnavailable, what));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Source for LocalSource {
     fn head(&self) -> Result<LogIndex> {
         Ok(self.control()?.published())
@@ -264,7 +288,7 @@ impl Source for LocalSource {
         }
     }
 
-    fn fence(&self, owner: WriterId) -> Result<Box<dyn Fencing>> {
+    fn fence(&self, owner: WriterId, held: LogIndex) -> Result<Box<dyn Fencing>> {
         *self.open.lock() = None;
         self.require_own_files()?;
         let control = self.control()?;
@@ -278,8 +302,8 @@ impl Source for LocalSource {
         };
         refuse_replica(&control.fence()?)?;
         control.require_mapped()?;
-        // Its log can be read to the end: else nothing is fenced.
-        self.log_end()?;
+        let end = self.log_end()?;
+        self.with(|open| open.require_readable(held, end))?;
         let lock = HeldFence::take(control)?;
         let now = lock.control().fence()?;
         refuse_replica(&now)?;

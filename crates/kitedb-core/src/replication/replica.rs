@@ -24,10 +24,8 @@ use std::{
 
 /// Bytes of frames that are pulled at once, roughly.
 const PAGE_BYTES: usize = 4 << 20;
-/// A promotion fences its source once no more frames than this are missing.
+/// A promotion fences its source once no more frames than this are missing, or pulling brings it no closer.
 const CLOSE_FRAMES: u64 = 1024;
-/// So often it pulls to come that close.
-const CLOSE_ROUNDS: usize = 64;
 /// Where an interrupted copy is remembered, in the replica's sidecar.
 const RECORD: &str = "bootstrap.progress";
 
@@ -439,13 +437,17 @@ impl Replica {
     fn take_over(&self) -> Result<Promotion> {
         let source = self.source();
         let owner = self.control.promotion();
-        let owner = if self.may_go_on(&*source, owner)? { owner } else { self.engine.env.host.random() };
-        self.come_close(&*source)?;
+        let goes_on = self.may_go_on(&*source, owner)?;
+        let owner = if goes_on { owner } else { self.engine.env.host.random() };
+        if !goes_on {
+            // One that goes on may have led its epoch already, and be ahead of its source.
+            self.come_close(&*source)?;
+        }
         self.engine.require_room_for_epoch()?;
         // Durable before the fence is moved, so that this replica knows it for its own after a crash.
         self.control.set_promotion(owner);
         self.control.sync()?;
-        let fencing = source.fence(owner)?;
+        let fencing = source.fence(owner, self.engine.published())?;
         let fenced = fencing.fenced();
         self.drain(&*source, &fenced)?;
         let epoch = self.epoch_after(fenced.next)?;
@@ -466,7 +468,7 @@ impl Replica {
         if source.moved()?.is_some_and(|moved| moved.by == owner) {
             return Ok(self.engine.may_go_on_as(owner));
         }
-        if !self.engine.has_begun_as(owner) {
+        if !self.engine.has_begun_as(owner)? {
             return Ok(false);
         }
         // It had begun its epoch here, and never came to say so there.
@@ -480,23 +482,28 @@ impl Replica {
     /// Pulls until little is missing, so that commits at the source do not wait long between the fence and the epoch's
     /// end; all that it has published can be read then. Fails where this replica is not on the source's history.
     fn come_close(&self, source: &dyn Source) -> Result<()> {
-        for _ in 0..CLOSE_ROUNDS {
+        let mut lag = u64::MAX;
+        loop {
             let head = source.head()?;
             let pulled = self.pull(usize::MAX, head)?;
             let here = self.engine.published();
             if here < head && pulled == 0 {
                 return Err(self.cut_off("has published commits up to", head));
             }
-            if source.head()?.0.saturating_sub(here.0) <= CLOSE_FRAMES {
-                // The source keeps what comes next until it is here.
-                if let Err(e) = self.report() {
-                    tracing::debug!("a replica that is about to take over could not report: {e}");
-                }
-                return Ok(());
+            let before = std::mem::replace(&mut lag, source.head()?.0.saturating_sub(here.0));
+            if lag > CLOSE_FRAMES && lag <= before / 2 {
+                continue;
             }
+            if lag > CLOSE_FRAMES {
+                // It would never come closer: the fence is what stops the source.
+                tracing::warn!(lag, "a source commits as fast as its replica pulls: commits wait for this promotion");
+            }
+            // The source keeps what comes next until it is here.
+            if let Err(e) = self.report() {
+                tracing::debug!("a replica that is about to take over could not report: {e}");
+            }
+            return Ok(());
         }
-        tracing::warn!("a source commits as fast as its replica pulls: its last commits wait for the promotion");
-        Ok(())
     }
 
     /// Pulls everything up to where the source's epoch ends.

@@ -79,8 +79,9 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// Forgets a replica that follows another source: the log is no longer kept for it.
     fn forget(&self, replica_id: &str) -> Result<()>;
     /// Ends the epoch that the source leads, on behalf of `owner`, who begins the next one. It can be called again, by the
-    /// same owner or another one, as long as it was not completed.
-    fn fence(&self, owner: WriterId) -> Result<Box<dyn Fencing>>;
+    /// same owner or another one, as long as it was not completed. `held` is the last frame that the owner has: if those
+    /// after it cannot all be read, nothing is fenced.
+    fn fence(&self, owner: WriterId, held: LogIndex) -> Result<Box<dyn Fencing>>;
     /// As [`Source::report`], and what of the log after that position is there when this returns will be kept.
     fn reserve(&self, progress: &Progress) -> Result<()>;
     /// The promotion that fenced the source last, which may not have been completed; `None` if it leads.

@@ -53,7 +53,7 @@ impl Source for Unnamed {
         Err(not_configured())
     }
 
-    fn fence(&self, _: WriterId) -> Result<Box<dyn Fencing>> {
+    fn fence(&self, _: WriterId, _: LogIndex) -> Result<Box<dyn Fencing>> {
         Err(not_configured())
     }
 

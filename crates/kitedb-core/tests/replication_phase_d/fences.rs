@@ -147,6 +147,46 @@ fn another_replica_completes_it_and_the_first_follows() {
     });
 }
 
+/// It led an epoch in which nothing was committed, and follows the one that took over from it: told to lead again, it
+/// does. It used to take its own promotion for one that was cut short.
+#[test]
+fn a_promotion_that_was_complete_is_not_taken_for_one_that_was_cut_short() {
+    for commits in [0, 1] {
+        let (a, b, old, new, mut graph) = pair(SyncMode::Full);
+        new.replica_promote(false).unwrap();
+        graph.grow(&new, commits);
+        old.close().unwrap();
+        let old = a.replica_of(&b);
+        catch_up(&old);
+        assert_eq!(old.replica_promote(false).unwrap().epoch, 3);
+        new.close().unwrap();
+        let new = b.replica_of(&a);
+        assert_eq!(replica_status(&new).promotion, None);
+        assert_eq!(new.replica_promote(false).unwrap().epoch, 4);
+        graph.commit(&new);
+        graph.expect_all(&new);
+        expect_fenced(&old);
+    }
+}
+
+/// It took over and committed, and nobody learned of it: told again, it goes on in its epoch, ahead of its old source.
+#[test]
+fn a_promotion_that_was_done_and_not_heard_of_goes_on() {
+    for mode in MODES {
+        let (a, b, old, new, mut graph) = pair(mode);
+        assert_eq!(new.replica_promote(false).unwrap().epoch, 2);
+        graph.grow(&new, 3);
+        let b = b.restart(Crash::Kill);
+        drop(new);
+        let new = b.replica_of(&a);
+        let promotion = new.replica_promote(false).unwrap();
+        assert!(promotion.source_fenced && promotion.epoch > 2, "{promotion:?}");
+        graph.commit(&new);
+        graph.expect_all(&new);
+        expect_fenced(&old);
+    }
+}
+
 #[test]
 fn a_follower_goes_on_after_a_promotion_that_failed() {
     let (a, _b, old, new, mut graph) = pair(SyncMode::Full);
@@ -178,7 +218,7 @@ fn no_flipped_bit_lets_a_fenced_primary_or_a_replica_commit() {
     for bit in WORDS.into_iter().flat_map(|word| (0..64).step_by(3).map(move |bit| word * 64 + bit)) {
         for (machine, follows) in [(&a, false), (&c, true)] {
             let machine = machine.restart(Crash::Kill);
-            machine.disk.corrupt(&machine.sidecar().join("control"), bit / 8, 1 << (bit % 8)).unwrap();
+            machine.disk.corrupt(machine.sidecar().join("control"), bit / 8, 1 << (bit % 8)).unwrap();
             match machine.try_primary() {
                 Ok(db) => {
                     expect_fenced(&db);

@@ -10,7 +10,7 @@ use crate::{
     },
 };
 use kitedb_core::{
-    Database, ErrorCode, SyncMode,
+    Database, ErrorCode, ReplicationRole, SyncMode,
     io::{
         Access, Disk, DiskFile, Env, FileIdentity, OpenMode,
         sim::{Crash, FaultOn, FaultPlan},
@@ -82,14 +82,14 @@ fn a_source_whose_file_is_damaged_is_taken_over_from() {
             old.checkpoint().unwrap();
             graph.grow(&old, 3);
             let a = if killed { a.restart(Crash::Kill) } else { a };
-            let len = a.disk.read(&a.db()).unwrap().len() as u64;
+            let len = a.disk.read(a.db()).unwrap().len() as u64;
             if killed {
                 drop(old);
             } else {
                 old.close().unwrap();
             }
             for at in (damaged.start..len.min(damaged.end)).step_by(64) {
-                a.disk.corrupt(&a.db(), at, 0x41).unwrap();
+                a.disk.corrupt(a.db(), at, 0x41).unwrap();
             }
             new.close().unwrap();
             let new = b.replica_of(&a);
@@ -100,6 +100,25 @@ fn a_source_whose_file_is_damaged_is_taken_over_from() {
             graph.expect_all(&new);
         }
     }
+}
+
+/// The source was opened without a part in replication meanwhile: what it committed then is not in the log.
+#[test]
+fn a_source_with_commits_beside_its_log_is_not_fenced_for_nothing() {
+    let (a, b) = machines(SyncMode::Full);
+    let (old, mut graph) = (a.primary(), Graph::new(1));
+    graph.grow(&old, 4);
+    let new = b.replica_of(&a);
+    catch_up(&new);
+    old.close().unwrap();
+    let Ok(alone) = a.open(a.options(ReplicationRole::Disabled)) else { return };
+    write(&alone).unwrap();
+    alone.close().unwrap();
+    let error = new.replica_promote(false).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::SourceUnavailable, "{error:?}");
+    let old = a.primary();
+    assert_eq!(primary_status(&old).fence, None);
+    write(&old).unwrap();
 }
 
 /// A disk on which control files can only be read.
