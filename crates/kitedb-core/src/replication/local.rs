@@ -257,6 +257,10 @@ impl Source for LocalSource {
         self.tell(progress, Registry::reserve)
     }
 
+    fn require_fenceable(&self) -> Result<()> {
+        self.require_own_files()
+    }
+
     fn fence(&self, owner: WriterId) -> Result<Box<dyn Fencing>> {
         *self.open.lock() = None;
         self.require_own_files()?;

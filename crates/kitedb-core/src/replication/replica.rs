@@ -395,6 +395,8 @@ impl Replica {
     /// another one, or the source takes the lead back.
     fn take_over(&self) -> Result<Promotion> {
         let source = self.source();
+        // Before this replica reports: to a copy of its primary nothing is told.
+        source.require_fenceable()?;
         let owner = self.control.promotion();
         let owner = if self.may_go_on(&*source, owner)? { owner } else { self.engine.env.host.random() };
         self.come_close(&*source)?;

@@ -76,6 +76,8 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn snapshot(&self, fresh: bool) -> Result<Box<dyn Snapshot>>;
     /// Takes in how far a replica is: the log is kept for it from there on.
     fn report(&self, progress: &Progress) -> Result<()>;
+    /// Fails where [`Source::fence`] would fail whatever the replica does meanwhile. It changes nothing at the source.
+    fn require_fenceable(&self) -> Result<()>;
     /// Ends the epoch that the source leads, on behalf of `owner`, who begins the next one. It can be called again, by the
     /// same owner or another one, as long as it was not completed.
     fn fence(&self, owner: WriterId) -> Result<Box<dyn Fencing>>;

@@ -49,6 +49,10 @@ impl Source for Unnamed {
         Err(not_configured())
     }
 
+    fn require_fenceable(&self) -> Result<()> {
+        Err(not_configured())
+    }
+
     fn fence(&self, _: WriterId) -> Result<Box<dyn Fencing>> {
         Err(not_configured())
     }

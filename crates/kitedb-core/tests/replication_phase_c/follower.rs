@@ -8,7 +8,7 @@ use crate::{
         replica_status,
     },
 };
-use kitedb_core::{Database, ErrorCode, FollowerOptions, ReplicaState, ReplicationRole, SyncMode};
+use kitedb_core::{Database, ErrorCode, FollowerOptions, ReplicaState, SyncMode};
 use std::{fs, sync::mpsc, thread, time::Duration};
 
 /// A follower that is only ever woken: by itself it would look again after an hour.
