@@ -30,13 +30,16 @@ impl Follower {
         }
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
         let (worker, stopped) = (replica.clone(), stop.clone());
+        // Before its thread runs: who has started it sees that it is there.
+        replica.following.store(true, Ordering::Release);
         let spawned = std::thread::Builder::new().name("kitedb-follower".to_owned()).spawn(move || {
-            worker.following.store(true, Ordering::Release);
             follow(&worker, options, &stopped);
             worker.following.store(false, Ordering::Release);
         });
-        let thread =
-            spawned.map_err(|e| Error::new(ErrorCode::Io, format_args!("cannot start a follower thread: {e}")))?;
+        let thread = spawned.map_err(|e| {
+            replica.following.store(false, Ordering::Release);
+            Error::new(ErrorCode::Io, format_args!("cannot start a follower thread: {e}"))
+        })?;
         Ok(Self { replica: replica.clone(), options, stop, thread: Some(thread) })
     }
 

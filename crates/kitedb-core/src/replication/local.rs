@@ -281,6 +281,10 @@ impl Source for LocalSource {
         self.tell(progress, Registry::reserve)
     }
 
+    fn require_fenceable(&self) -> Result<()> {
+        self.require_own_files()
+    }
+
     fn forget(&self, replica_id: &str) -> Result<()> {
         match Registry::open(&self.env, locate(&self.env, &self.paths)?.dir())? {
             Some(registry) => registry.remove(replica_id).map(drop),

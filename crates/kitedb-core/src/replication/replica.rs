@@ -436,6 +436,8 @@ impl Replica {
     /// another one, or the source takes the lead back.
     fn take_over(&self) -> Result<Promotion> {
         let source = self.source();
+        // Before this replica reports: to a copy of its primary nothing is told.
+        source.require_fenceable()?;
         let owner = self.control.promotion();
         let goes_on = self.may_go_on(&*source, owner)?;
         let owner = if goes_on { owner } else { self.engine.env.host.random() };

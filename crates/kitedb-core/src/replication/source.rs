@@ -78,6 +78,8 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn report(&self, progress: &Progress) -> Result<()>;
     /// Forgets a replica that follows another source: the log is no longer kept for it.
     fn forget(&self, replica_id: &str) -> Result<()>;
+    /// Fails where [`Source::fence`] would fail whatever the replica does meanwhile. It changes nothing at the source.
+    fn require_fenceable(&self) -> Result<()>;
     /// Ends the epoch that the source leads, on behalf of `owner`, who begins the next one. It can be called again, by the
     /// same owner or another one, as long as it was not completed. `held` is the last frame that the owner has: if those
     /// after it cannot all be read, nothing is fenced.

@@ -49,6 +49,10 @@ impl Source for Unnamed {
         Err(not_configured())
     }
 
+    fn require_fenceable(&self) -> Result<()> {
+        Err(not_configured())
+    }
+
     fn forget(&self, _: &str) -> Result<()> {
         Err(not_configured())
     }

@@ -12,7 +12,6 @@ use kitedb_core::{Database, ReplicaState, ReplicationRole};
 use std::fs;
 
 #[test]
-#[ignore = "issue 9: a copied primary leads beside its original"]
 fn a_copied_primary_reads_and_does_not_write_before_the_operator_says_so() {
     let stage = Stage::new();
     let path = stage.leading("p.kitedb");
@@ -35,7 +34,6 @@ fn a_copied_primary_reads_and_does_not_write_before_the_operator_says_so() {
 }
 
 #[test]
-#[ignore = "issue 9: a copied primary is fenced and promoted through"]
 fn nobody_promotes_through_a_copied_primary() {
     let stage = Stage::new();
     let path = stage.leading("p.kitedb");
@@ -55,7 +53,6 @@ fn nobody_promotes_through_a_copied_primary() {
 
 /// The backup of a primary is put back in its place: its old commits can be read, and it does not lead by itself.
 #[test]
-#[ignore = "issue 9: a restored primary leads"]
 fn a_restored_primary_reads_and_does_not_write_before_the_operator_says_so() {
     let stage = Stage::new();
     let path = stage.leading("p.kitedb");
@@ -107,7 +104,6 @@ fn a_replica_ahead_of_a_restored_primary_is_found_while_it_is_open() {
 }
 
 #[test]
-#[ignore = "issue 9: a replica ahead of a restored primary that no process has open says that it follows"]
 fn a_replica_ahead_of_a_restored_primary_is_found_while_nobody_has_it_open() {
     a_replica_ahead_of_a_restored_primary(false);
 }
@@ -165,7 +161,6 @@ fn a_replica_whose_own_file_was_put_back_is_found() {
 
 /// A copy for analysis: independent of what it was copied from, whatever that was.
 #[test]
-#[ignore = "issue 9: there is no way to make an independent database of a copy"]
 fn a_detached_database_is_one_of_its_own() {
     let stage = Stage::new();
     let (old, new) = stage.fenced("old.kitedb", "new.kitedb");

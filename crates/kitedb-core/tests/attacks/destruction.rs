@@ -16,7 +16,6 @@ fn bootstrap(path: &Path, options: OpenOptions) -> Result<()> {
 
 /// The arguments are swapped: the primary is given as the replica to make, and its replica as the source.
 #[test]
-#[ignore = "issue 9: a bootstrap with its arguments swapped overwrites the primary"]
 fn a_bootstrap_over_the_primary_is_refused() {
     let stage = Stage::new();
     let path = stage.leading("p.kitedb");
@@ -31,7 +30,6 @@ fn a_bootstrap_over_the_primary_is_refused() {
 }
 
 #[test]
-#[ignore = "issue 9: a bootstrap overwrites any database"]
 fn a_bootstrap_over_a_database_that_never_replicated_is_refused() {
     let stage = Stage::new();
     let (mine, source) = (stage.stand_alone("mine.kitedb"), stage.closed("p.kitedb", primary(), &["x"]));
@@ -47,7 +45,6 @@ fn a_bootstrap_over_a_database_that_never_replicated_is_refused() {
 }
 
 #[test]
-#[ignore = "issue 9: a bootstrap overwrites any database"]
 fn a_bootstrap_over_a_fenced_primary_of_another_history_is_refused() {
     let stage = Stage::new();
     let (old, _) = stage.fenced("old.kitedb", "new.kitedb");
@@ -71,7 +68,6 @@ fn a_replica_is_reseeded_without_more_words() {
 
 /// The source is no primary, no database, or not there: what the bootstrap was to make is not there either.
 #[test]
-#[ignore = "issue 9: a refused bootstrap leaves a file and a sidecar"]
 fn a_refused_bootstrap_leaves_nothing() {
     let stage = Stage::new();
     let text = stage.path("text.kitedb");
@@ -98,7 +94,6 @@ fn a_bootstrap_over_what_is_no_database_is_refused() {
 
 /// A replica's own file is damaged beyond opening: it is known by its log, and reseeded in place.
 #[test]
-#[ignore = "issue 9: a replica whose file does not open cannot be reseeded in place"]
 fn a_damaged_replica_is_reseeded_in_place() {
     for damage in [stand_in::BOTH_HEADERS, stand_in::WHOLE_FILE] {
         let stage = Stage::new();

@@ -29,59 +29,73 @@ fn machines(mode: SyncMode) -> (Machine, Machine) {
     (Machine::new("primary", 1, mode), Machine::new("replica", 2, mode))
 }
 
-/// The files of a primary that was fenced and closed.
-fn fenced_files() -> Vec<(PathBuf, Vec<u8>)> {
-    let (a, b) = machines(SyncMode::Full);
-    let (old, mut graph) = (a.primary(), Graph::new(1));
-    graph.grow(&old, 3);
-    let new = b.replica_of(&a);
-    catch_up(&new);
-    old.close().unwrap();
-    new.replica_promote(false).unwrap();
-    new.close().unwrap();
-    a.disk.paths().into_iter().map(|path| (path.clone(), a.disk.read(&path).unwrap())).collect()
-}
+/// The machine of a primary that was fenced and closed, and its files.
+#[derive(Debug)]
+struct FencedFiles(Machine, Vec<(PathBuf, Vec<u8>)>);
 
-/// A machine with these files, one bit of the control file flipped.
-fn with_flipped_bit(files: &[(PathBuf, Vec<u8>)], word: u64, bit: u64) -> Machine {
-    let machine = Machine::new("primary", 1, SyncMode::Full);
-    machine.disk.env(&machine.host).disk.create_dir(&machine.sidecar()).unwrap();
-    for (path, bytes) in files {
-        machine.disk.write(path, bytes).unwrap();
+impl FencedFiles {
+    fn new() -> Self {
+        let (a, b) = machines(SyncMode::Full);
+        let (old, mut graph) = (a.primary(), Graph::new(1));
+        graph.grow(&old, 3);
+        let new = b.replica_of(&a);
+        catch_up(&new);
+        old.close().unwrap();
+        new.replica_promote(false).unwrap();
+        new.close().unwrap();
+        let files = a.disk.paths().into_iter().map(|path| (path.clone(), a.disk.read(&path).unwrap())).collect();
+        Self(a, files)
     }
-    machine.disk.corrupt(machine.sidecar().join("control"), word * 8 + bit / 8, 1 << (bit % 8)).unwrap();
-    machine
+
+    /// The machine with these files as they were, one bit of the control file flipped.
+    fn with_flipped_bit(&self, word: u64, bit: u64) -> &Machine {
+        let Self(machine, files) = self;
+        for (path, bytes) in files {
+            // In place: files that are put back by another way are known for copies, whatever their fence says.
+            machine.disk.overwrite(path, bytes).unwrap();
+        }
+        machine.disk.corrupt(machine.sidecar().join("control"), word * 8 + bit / 8, 1 << (bit % 8)).unwrap();
+        machine
+    }
 }
 
 /// The words of the control file, those that say who may write bit for bit, and one bit of each byte of the others.
 #[test]
-#[ignore = "issue 9: a flipped bit of the control file gives a fenced primary the lead back"]
 fn a_flipped_bit_does_not_take_a_fence_away() {
-    let files = fenced_files();
-    let all = (0..64).map(|bit| (16, bit)).chain((21..25).flat_map(|word| (0..64).map(move |bit| (word, bit))));
+    let files = FencedFiles::new();
+    let fence = [16].into_iter().chain(21..25).chain(36..48);
+    let all = fence.flat_map(|word| (0..64).map(move |bit| (word, bit)));
     let some = (0..64).flat_map(|word| (0..8).map(move |byte| (word, byte * 8 + (word + byte) % 8)));
-    let mut leading = Vec::new();
+    let (mut leading, mut fenced) = (Vec::new(), 0);
     for (word, bit) in all.chain(some) {
-        let a = with_flipped_bit(&files, word, bit);
-        let Ok(old) = a.try_primary() else { continue };
-        if let Ok(token) = write(&old) {
-            leading.push((word, bit, token.to_string()));
+        let Ok(old) = files.with_flipped_bit(word, bit).try_primary() else { continue };
+        match write(&old) {
+            Ok(token) => leading.push((word, bit, token.to_string())),
+            Err(e) => fenced += u32::from(e.code() == ErrorCode::StalePrimary),
         }
     }
     assert!(leading.is_empty(), "{} flipped bits un-fence: {leading:?}", leading.len());
+    // It is the fence that refuses them, mostly.
+    assert!(fenced > 1000, "{fenced}");
 }
 
-/// Damage to who may write is an error that says so, not a guess.
+/// Damage to who may write is an error that says so, or is mended from the fence's second copy: never a guess.
 #[test]
-#[ignore = "issue 9: damage to the fence is not told"]
 fn damage_to_the_fence_is_told() {
-    let files = fenced_files();
-    for bit in [0, 1, 7, 32, 63] {
-        let a = with_flipped_bit(&files, 16, bit);
-        let error = a.try_primary().and_then(|old| write(&old)).unwrap_err();
-        assert_eq!(error.code(), ErrorCode::Corrupt, "bit {bit}: {error:?}");
-        assert!(error.to_string().contains("control"), "bit {bit}: {error:?}");
+    let files = FencedFiles::new();
+    for word in [16, 36, 41, 42, 47] {
+        for bit in [0, 1, 7, 32, 63] {
+            let a = files.with_flipped_bit(word, bit);
+            let error = a.try_primary().and_then(|old| write(&old)).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::StalePrimary, "word {word}, bit {bit}: {error:?}");
+        }
     }
+    // Both copies.
+    let a = files.with_flipped_bit(36, 0);
+    a.disk.corrupt(a.sidecar().join("control"), 42 * 8, 1).unwrap();
+    let error = a.try_primary().and_then(|old| write(&old)).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Corrupt, "{error:?}");
+    assert!(error.to_string().contains("control"), "{error:?}");
 }
 
 /// What the two sides of a slow fence have come to.
@@ -144,7 +158,6 @@ impl Observer for Promoter {
 /// A commit is appended before a fence moves, and the promoter's sync of the source's log takes longer than the
 /// committer waits. The commit counts: it must not be told that it does not.
 #[test]
-#[ignore = "issue 9: a commit beside a slow fence is refused as void, and counts"]
 fn a_commit_beside_a_slow_fence_is_not_said_to_be_void_if_it_counts() {
     let stage = Stage::new();
     let progress = Arc::new(Progress::default());
@@ -179,7 +192,6 @@ fn a_commit_beside_a_slow_fence_is_not_said_to_be_void_if_it_counts() {
 
 /// A sync that fails leaves it open whether the commit counts.
 #[test]
-#[ignore = "issue 9: after a failed sync the error does not say that the outcome is unknown"]
 fn the_outcome_of_a_commit_whose_sync_failed_is_unknown() {
     let (a, _) = machines(SyncMode::Full);
     let (db, mut graph) = (a.primary(), Graph::new(2));
@@ -192,7 +204,6 @@ fn the_outcome_of_a_commit_whose_sync_failed_is_unknown() {
 
 /// The replica looks before it fences: a promotion that its own disk has no room for takes nobody's lead.
 #[test]
-#[ignore = "issue 9: a replica whose disk is full fences its source, and nobody leads"]
 fn a_replica_without_room_does_not_fence_its_source() {
     let (a, b) = machines(SyncMode::Full);
     let (old, mut graph) = (a.primary(), Graph::new(3));
@@ -211,7 +222,6 @@ fn a_replica_without_room_does_not_fence_its_source() {
 
 /// The frames that the replica has not pulled are damaged at the source: found before the fence, not after it.
 #[test]
-#[ignore = "issue 9: a replica fences a source whose frames it cannot read, and nobody leads"]
 fn a_replica_that_cannot_read_what_it_lacks_does_not_fence_its_source() {
     let (a, b) = machines(SyncMode::Full);
     let (old, mut graph) = (a.primary(), Graph::new(4));
@@ -248,7 +258,6 @@ fn a_source_takes_the_lead_back_from_a_promotion_that_failed() {
 
 /// Its runs are not needed, and its disk need not sync any more: a promotion is what one does with a dying disk.
 #[test]
-#[ignore = "issue 9: a promotion wants to sync the disk of the source"]
 fn a_promotion_does_not_need_the_sources_disk_to_sync() {
     for mode in [SyncMode::Full, SyncMode::Normal] {
         let (a, b) = machines(mode);
@@ -268,7 +277,6 @@ fn a_promotion_does_not_need_the_sources_disk_to_sync() {
 }
 
 #[test]
-#[ignore = "issue 9: a promotion reads the file of its source"]
 fn a_promotion_does_not_need_the_sources_runs() {
     let (a, b) = machines(SyncMode::Full);
     let (old, mut graph) = (a.primary(), Graph::new(7));
@@ -279,7 +287,7 @@ fn a_promotion_does_not_need_the_sources_runs() {
     graph.grow(&old, 2);
     drop(old);
     let bytes = a.disk.read(a.db()).unwrap();
-    a.disk.write(a.db(), &[&bytes[..8192], &vec![0x55; bytes.len() - 8192]].concat()).unwrap();
+    a.disk.overwrite(a.db(), &[&bytes[..8192], &vec![0x55; bytes.len() - 8192]].concat()).unwrap();
     let promotion = replica.replica_promote(false).unwrap();
     assert_eq!((promotion.last_kept.log_index.0, promotion.source_fenced), (5, true));
     graph.commit(&replica);
@@ -288,7 +296,6 @@ fn a_promotion_does_not_need_the_sources_runs() {
 
 /// A promotion that was refused leaves the follower at work.
 #[test]
-#[ignore = "issue 9: a promotion that fails ends the follower"]
 fn a_promotion_that_fails_lets_the_follower_go_on() {
     let stage = Stage::new();
     let source = stage.leading("p.kitedb");

@@ -32,7 +32,6 @@ fn a_replica_that_is_moved_keeps_its_place() {
 }
 
 #[test]
-#[ignore = "issue 9: a replica is known by the path of its sidecar"]
 fn a_replica_that_is_opened_through_a_link_keeps_its_place() {
     let stage = Stage::new();
     let source = stage.leading("p.kitedb");
@@ -183,7 +182,6 @@ fn a_follower_that_is_not_registered_does_not_look_healthy() {
 
 /// A replica is told its source once.
 #[test]
-#[ignore = "issue 9: a replica does not remember its source"]
 fn a_replica_is_told_its_source_once() {
     let stage = Stage::new();
     let source = stage.leading("p.kitedb");

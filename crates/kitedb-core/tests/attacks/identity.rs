@@ -14,7 +14,6 @@ use std::{fs, os::unix::fs::symlink, path::Path};
 
 /// A link to a fenced primary is no way around the fence, whatever role is said.
 #[test]
-#[ignore = "issue 9: a fenced primary commits through a symbolic link"]
 fn a_fence_holds_through_a_symbolic_link() {
     let stage = Stage::new();
     let (old, _) = stage.fenced("old.kitedb", "new.kitedb");
@@ -27,7 +26,6 @@ fn a_fence_holds_through_a_symbolic_link() {
 }
 
 #[test]
-#[ignore = "issue 9: a fenced primary commits through a linked folder"]
 fn a_fence_holds_through_a_linked_folder() {
     let stage = Stage::new();
     let home = stage.folder("home");
@@ -40,7 +38,6 @@ fn a_fence_holds_through_a_linked_folder() {
 }
 
 #[test]
-#[ignore = "issue 9: a fenced primary commits through a hard link"]
 fn a_fence_holds_through_a_hard_link() {
     let stage = Stage::new();
     let (old, _) = stage.fenced("old.kitedb", "new.kitedb");
@@ -54,7 +51,6 @@ fn a_fence_holds_through_a_hard_link() {
 }
 
 #[test]
-#[ignore = "issue 9: a fenced primary commits under a new name"]
 fn a_fence_holds_under_a_new_name() {
     for with_its_log in [false, true] {
         let stage = Stage::new();
@@ -72,7 +68,6 @@ fn a_fence_holds_under_a_new_name() {
 }
 
 #[test]
-#[ignore = "issue 9: a fenced primary commits beside another sidecar"]
 fn a_fence_holds_beside_another_sidecar() {
     let stage = Stage::new();
     let (old, _) = stage.fenced("old.kitedb", "new.kitedb");
@@ -84,7 +79,6 @@ fn a_fence_holds_beside_another_sidecar() {
 
 /// The sidecar of a fenced primary is thrown away: the file knows of its fence all the same.
 #[test]
-#[ignore = "issue 9: a fenced primary whose sidecar is gone commits"]
 fn a_fence_holds_without_the_sidecar() {
     let stage = Stage::new();
     let (old, _) = stage.fenced("old.kitedb", "new.kitedb");
@@ -98,7 +92,6 @@ fn a_fence_holds_without_the_sidecar() {
 }
 
 #[test]
-#[ignore = "issue 9: commits through a link pass beside the replication log"]
 fn commits_of_a_primary_through_a_symbolic_link_reach_its_replicas() {
     let stage = Stage::new();
     let real = stage.folder("real").join("p.kitedb");
@@ -116,7 +109,6 @@ fn commits_of_a_primary_through_a_symbolic_link_reach_its_replicas() {
 }
 
 #[test]
-#[ignore = "issue 9: a file with two names is written to through either"]
 fn a_file_with_two_hard_links_is_written_to_only_if_told() {
     let stage = Stage::new();
     for (name, options) in [("one.kitedb", disabled()), ("p.kitedb", primary())] {
@@ -134,7 +126,6 @@ fn a_file_with_two_hard_links_is_written_to_only_if_told() {
 
 /// What a writer acknowledged through a link is what a reader by the real path sees, also before the writer closes.
 #[test]
-#[ignore = "issue 9: the log of a database that is opened through a link lies beside the link"]
 fn acknowledged_commits_are_found_by_the_real_path() {
     let stage = Stage::new();
     let real = stage.folder("real").join("one.kitedb");
@@ -155,7 +146,6 @@ fn acknowledged_commits_are_found_by_the_real_path() {
 
 /// A link to nothing: its target is made, or the error is clear; the link stays what it is.
 #[test]
-#[ignore = "issue 9: a dangling link is replaced by a file"]
 fn a_dangling_link_is_followed_or_refused() {
     let stage = Stage::new();
     let (target, link) = (stage.folder("real").join("one.kitedb"), stage.folder("links").join("one.kitedb"));
@@ -182,7 +172,6 @@ fn a_link_to_itself_is_an_error() {
 
 /// A source that is named by a link has its log beside the file, not beside the link.
 #[test]
-#[ignore = "issue 9: a follower seeks the log of its source beside a link to it"]
 fn a_source_is_followed_through_a_link() {
     let stage = Stage::new();
     let real = stage.folder("real").join("p.kitedb");
@@ -198,7 +187,6 @@ fn a_source_is_followed_through_a_link() {
 }
 
 #[test]
-#[ignore = "issue 9: a follower reaches a log elsewhere only if it is told where"]
 fn a_source_whose_log_lies_elsewhere_is_followed_by_its_file() {
     let stage = Stage::new();
     let place = stage.path("side");
@@ -212,7 +200,6 @@ fn a_source_whose_log_lies_elsewhere_is_followed_by_its_file() {
 }
 
 #[test]
-#[ignore = "issue 9: a sidecar that lies elsewhere is forgotten, and commits pass beside it"]
 fn a_sidecar_elsewhere_is_remembered() {
     let stage = Stage::new();
     let place = stage.folder("side").join("log");
@@ -230,7 +217,6 @@ fn a_sidecar_elsewhere_is_remembered() {
 
 /// The log was moved and nobody said so: no second one is begun. A place that is said and fits is remembered.
 #[test]
-#[ignore = "issue 9: a primary whose log is not where it was begins another one"]
 fn a_log_that_is_not_where_it_was_is_asked_for() {
     let stage = Stage::new();
     let path = stage.leading("p.kitedb");
@@ -246,7 +232,6 @@ fn a_log_that_is_not_where_it_was_is_asked_for() {
 }
 
 #[test]
-#[ignore = "issue 9: an empty folder is taken as the log of a primary that has one"]
 fn an_empty_place_is_not_made_the_log_of_a_primary_that_has_one() {
     let stage = Stage::new();
     let path = stage.leading("p.kitedb");
@@ -263,7 +248,6 @@ fn an_empty_place_is_not_made_the_log_of_a_primary_that_has_one() {
 }
 
 #[test]
-#[ignore = "issue 9: of two places with the same log the one that is said is taken"]
 fn two_places_with_the_same_log_are_an_error_that_names_both() {
     let stage = Stage::new();
     let path = stage.leading("p.kitedb");
@@ -291,7 +275,6 @@ fn the_log_of_another_database_is_left_alone() {
 
 /// Only the file is renamed after a crash, its log stays: it is found where it was, or it is said where it should be.
 #[test]
-#[ignore = "issue 9: the private log of a file that was renamed is not found"]
 fn a_private_log_is_found_after_the_file_was_renamed() {
     let stage = Stage::new();
     let path = stage.stand_alone("one.kitedb");
@@ -312,7 +295,6 @@ fn a_private_log_is_found_after_the_file_was_renamed() {
 
 /// A primary or a replica whose whole folder was moved goes on as if nothing had happened.
 #[test]
-#[ignore = "issue 9: a role and a source are not remembered"]
 fn a_moved_folder_goes_on() {
     let stage = Stage::new();
     stage.folder("site");
@@ -380,7 +362,6 @@ fn in_another_folder(role: &str, from: &Path, to: &Path) -> Child {
 }
 
 #[test]
-#[ignore = "issue 9: a process that changes its folder loses its log"]
 fn a_process_that_changes_its_folder_keeps_its_database() {
     for role in ["primary", "disabled"] {
         let stage = Stage::new();
@@ -398,7 +379,6 @@ fn a_process_that_changes_its_folder_keeps_its_database() {
 }
 
 #[test]
-#[ignore = "issue 9: a process that changes its folder writes to, or removes, the log of the database of that name there"]
 fn the_database_of_the_same_name_in_another_folder_is_left_alone() {
     for role in ["primary", "disabled"] {
         let stage = Stage::new();
@@ -424,7 +404,6 @@ fn the_database_of_the_same_name_in_another_folder_is_left_alone() {
 }
 
 #[test]
-#[ignore = "issue 9: a source is kept as a relative path"]
 fn a_follower_that_changes_its_folder_keeps_its_source() {
     let stage = Stage::new();
     let (data, elsewhere) = (stage.folder("data"), stage.folder("elsewhere"));
@@ -444,7 +423,6 @@ fn a_follower_that_changes_its_folder_keeps_its_source() {
 
 /// The folder is exchanged under a running process, as a restore does it: the process ends on its own files.
 #[test]
-#[ignore = "issue 9: a close removes the log of the database that lies under its path now"]
 fn a_folder_that_is_exchanged_under_a_process_is_not_touched_by_it() {
     for (role, with_commits) in [("disabled", true), ("disabled", false), ("primary", true), ("primary", false)] {
         let stage = Stage::new();
@@ -479,7 +457,6 @@ fn a_folder_that_is_exchanged_under_a_process_is_not_touched_by_it() {
 
 /// The log's folder alone is exchanged for that of another database.
 #[test]
-#[ignore = "issue 9: a close removes a log that its database did not make"]
 fn a_log_that_is_exchanged_under_a_process_is_not_touched_by_it() {
     let stage = Stage::new();
     let other = Database::open(stage.path("other.kitedb"), disabled()).unwrap();

@@ -34,7 +34,6 @@ fn private(path: &Path) {
 }
 
 #[test]
-#[ignore = "issue 9: the log of a private database can be read by everybody"]
 fn the_log_of_a_private_file_is_private() {
     let stage = Stage::new();
     let path = stage.stand_alone("one.kitedb");
@@ -45,7 +44,6 @@ fn the_log_of_a_private_file_is_private() {
 }
 
 #[test]
-#[ignore = "issue 9: the log of a private database can be read by everybody"]
 fn the_sidecar_of_a_private_file_is_private() {
     let stage = Stage::new();
     let path = stage.stand_alone("p.kitedb");
@@ -64,7 +62,6 @@ fn the_sidecar_of_a_private_file_is_private() {
 
 /// A group that may write the file may write its log.
 #[test]
-#[ignore = "issue 9: what lies beside the file has the mode of the process"]
 fn the_log_of_a_shared_file_is_shared() {
     let stage = Stage::new();
     let path = stage.stand_alone("p.kitedb");
@@ -100,7 +97,6 @@ fn owner_after(options: impl Fn() -> OpenOptions, act: impl Fn(&Database)) {
 }
 
 #[test]
-#[ignore = "issue 9: what root makes beside the file belongs to root"]
 fn what_root_makes_beside_the_file_belongs_to_its_owner() {
     let promotes: fn(&Database) = |db| assert_eq!(db.primary_promote_to_next_epoch().unwrap(), 2);
     let commits: fn(&Database) = |db| assert_eq!(add(db, "b").unwrap().log_index.0, 2);

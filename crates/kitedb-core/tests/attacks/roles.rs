@@ -103,7 +103,6 @@ mod stand_alone {
     }
 
     #[test]
-    #[ignore = "issue 9: a bootstrap replaces a database that never replicated"]
     fn as_a_replica_it_reads_and_needs_a_reseed_that_must_be_asked_for() {
         let stage = Stage::new();
         let (path, source) = (stage.stand_alone("one.kitedb"), stage.closed("source.kitedb", primary(), &["x"]));
@@ -133,7 +132,6 @@ mod a_primary_that_leads {
     use super::*;
 
     #[test]
-    #[ignore = "issue 9: a primary that is opened with nothing said commits beside its log"]
     fn nothing_said_is_a_primary() {
         let stage = Stage::new();
         let path = stage.leading("p.kitedb");
@@ -154,7 +152,6 @@ mod a_primary_that_leads {
     }
 
     #[test]
-    #[ignore = "issue 9: a leading primary is opened as a replica"]
     fn as_a_replica_it_is_refused() {
         let stage = Stage::new();
         let path = stage.leading("p.kitedb");
@@ -165,7 +162,6 @@ mod a_primary_that_leads {
     }
 
     #[test]
-    #[ignore = "issue 9: a leading primary is opened as one that does not replicate"]
     fn as_disabled_it_is_refused() {
         let stage = Stage::new();
         let path = stage.leading("p.kitedb");
@@ -174,7 +170,6 @@ mod a_primary_that_leads {
     }
 
     #[test]
-    #[ignore = "issue 9: a refusal of a role says what would be given up"]
     fn the_refusal_says_what_would_be_given_up() {
         let stage = Stage::new();
         let path = stage.leading("p.kitedb");
@@ -199,7 +194,6 @@ mod a_primary_that_is_fenced {
     }
 
     #[test]
-    #[ignore = "issue 9: a fenced primary that is opened with nothing said commits"]
     fn nothing_said_reads_and_does_not_write() {
         reads_and_does_not_write(nothing_said());
     }
@@ -242,7 +236,6 @@ mod a_primary_that_is_fenced {
     }
 
     #[test]
-    #[ignore = "issue 9: a fenced primary is opened as one that does not replicate, and commits"]
     fn as_disabled_it_is_refused() {
         let stage = Stage::new();
         let (old, _) = stage.fenced("old.kitedb", "new.kitedb");
@@ -254,7 +247,6 @@ mod a_replica {
     use super::*;
 
     #[test]
-    #[ignore = "issue 9: a replica that is opened with nothing said takes writes and knows no source"]
     fn nothing_said_follows_the_source_that_it_remembers() {
         let stage = Stage::new();
         let source = stage.leading("p.kitedb");
@@ -269,7 +261,6 @@ mod a_replica {
     }
 
     #[test]
-    #[ignore = "issue 9: a replica does not remember its source"]
     fn as_a_replica_without_a_source_it_follows_the_one_that_it_remembers() {
         let stage = Stage::new();
         let source = stage.leading("p.kitedb");
@@ -280,7 +271,6 @@ mod a_replica {
     }
 
     #[test]
-    #[ignore = "issue 9: a replica does not remember its source"]
     fn a_source_that_is_away_is_a_state_and_no_failed_open() {
         let stage = Stage::new();
         let source = stage.leading("p.kitedb");
@@ -326,7 +316,6 @@ mod a_replica {
     }
 
     #[test]
-    #[ignore = "issue 9: a replica does not remember its source"]
     fn another_source_is_remembered_from_then_on() {
         let stage = Stage::new();
         let source = stage.leading("p.kitedb");
@@ -339,7 +328,6 @@ mod a_replica {
     }
 
     #[test]
-    #[ignore = "issue 9: a replica is opened as one that does not replicate, and commits"]
     fn as_disabled_it_is_refused() {
         let stage = Stage::new();
         let source = stage.leading("p.kitedb");
@@ -404,7 +392,6 @@ mod read_only {
 
 /// A role outlives a crash as well as a clean close.
 #[test]
-#[ignore = "issue 9: a primary that is opened with nothing said commits beside its log"]
 fn a_role_outlives_a_crash() {
     for crash in CRASHES {
         let (a, b) = (Machine::new("primary", 1, SyncMode::Full), Machine::new("replica", 2, SyncMode::Full));
