@@ -151,7 +151,6 @@ fn segments(folder: &Folder, db: &str) -> usize {
 }
 
 #[test]
-#[ignore = "issue 9: a fenced primary commits when it is told not to replicate"]
 fn a_fenced_primary_takes_no_import_whatever_role_is_said() {
     let folder = failed_over();
     for role in [&[][..], &["--role", "primary"], &["--role", "disabled"]] {
@@ -164,7 +163,6 @@ fn a_fenced_primary_takes_no_import_whatever_role_is_said() {
 }
 
 #[test]
-#[ignore = "issue 9: a fenced primary commits through a symbolic link"]
 fn a_fenced_primary_takes_no_import_through_a_link() {
     let folder = failed_over();
     symlink("p.kitedb", folder.path().join("current.kitedb")).unwrap();
@@ -178,7 +176,6 @@ fn a_fenced_primary_takes_no_import_through_a_link() {
 }
 
 #[test]
-#[ignore = "issue 9: a bootstrap with its arguments swapped overwrites the primary"]
 fn a_bootstrap_with_its_arguments_swapped_is_refused() {
     let folder = pair();
     import(&folder, "p.kitedb", "only here K\n", &[]).ok();
@@ -192,7 +189,6 @@ fn a_bootstrap_with_its_arguments_swapped_is_refused() {
 }
 
 #[test]
-#[ignore = "issue 9: a bootstrap overwrites any database"]
 fn a_bootstrap_over_a_database_of_its_own_wants_to_be_told() {
     let folder = pair();
     import(&folder, "mine.kitedb", "my only-copy K\n", &[]).ok();
@@ -207,7 +203,6 @@ fn a_bootstrap_over_a_database_of_its_own_wants_to_be_told() {
 }
 
 #[test]
-#[ignore = "issue 9: a refused bootstrap leaves a file and a sidecar"]
 fn a_refused_bootstrap_leaves_nothing() {
     let folder = Folder::new();
     import(&folder, "plain.kitedb", "a b K\n", &[]).ok();
@@ -221,7 +216,6 @@ fn a_refused_bootstrap_leaves_nothing() {
 }
 
 #[test]
-#[ignore = "issue 9: commits of a primary that is told not to replicate pass beside its log"]
 fn a_primary_that_is_told_not_to_replicate_takes_no_import() {
     let folder = pair();
     let run = import(&folder, "p.kitedb", "c d K\n", &["--role", "disabled"]);
@@ -233,7 +227,6 @@ fn a_primary_that_is_told_not_to_replicate_takes_no_import() {
 }
 
 #[test]
-#[ignore = "issue 9: a replica ahead of a restored primary says that it follows"]
 fn a_replica_ahead_of_a_restored_primary_says_so() {
     let folder = pair();
     let at = |name: &str| folder.path().join(name);
@@ -264,7 +257,6 @@ fn a_replica_ahead_of_a_restored_primary_says_so() {
 
 /// A copy for analysis.
 #[test]
-#[ignore = "issue 9: there is no `kitedb role`"]
 fn a_copy_is_made_a_database_of_its_own() {
     let folder = pair();
     let at = |name: &str| folder.path().join(name);
@@ -281,7 +273,6 @@ fn a_copy_is_made_a_database_of_its_own() {
 }
 
 #[test]
-#[ignore = "issue 9: a sidecar that lies elsewhere is forgotten, and commits pass beside it"]
 fn a_sidecar_elsewhere_is_said_once() {
     let folder = Folder::new();
     fs::create_dir(folder.path().join("side")).unwrap();
@@ -295,7 +286,6 @@ fn a_sidecar_elsewhere_is_said_once() {
 }
 
 #[test]
-#[ignore = "issue 9: commits through a link pass beside the replication log"]
 fn an_import_through_a_link_reaches_the_replicas() {
     let folder = pair();
     fs::create_dir(folder.path().join("links")).unwrap();
@@ -307,7 +297,6 @@ fn an_import_through_a_link_reaches_the_replicas() {
 }
 
 #[test]
-#[ignore = "issue 9: the log of a database that is opened through a link lies beside the link"]
 fn what_was_imported_through_a_link_is_found_after_a_kill() {
     let folder = Folder::new();
     import(&folder, "d.kitedb", "a b K\n", &[]).ok();
@@ -321,7 +310,6 @@ fn what_was_imported_through_a_link_is_found_after_a_kill() {
 }
 
 #[test]
-#[ignore = "issue 9: a close removes the log of the database that lies under its path now"]
 fn a_process_does_not_remove_the_log_of_a_database_that_was_put_in_its_place() {
     let folder = Folder::new();
     let at = |name: &str| folder.path().join(name);
@@ -348,7 +336,6 @@ fn a_process_does_not_remove_the_log_of_a_database_that_was_put_in_its_place() {
 const SMALL: [&str; 4] = ["--segment-max-bytes", "4096", "--retention-min-entries", "5"];
 
 #[test]
-#[ignore = "issue 9: a replica that follows once at a time never lets go of its log"]
 fn a_replica_that_follows_once_at_a_time_cuts_its_log() {
     let folder = Folder::new();
     import(&folder, "p.kitedb", "a b K\n", &["--role", "primary"]).ok();
@@ -366,7 +353,6 @@ fn a_replica_that_follows_once_at_a_time_cuts_its_log() {
 }
 
 #[test]
-#[ignore = "issue 9: a demoted primary keeps its log for those that followed it once"]
 fn a_demoted_primary_forgets_who_followed_it() {
     let folder = pair();
     replica(&folder, "bootstrap", "c.kitedb", "p.kitedb").ok();
@@ -388,7 +374,6 @@ fn a_demoted_primary_forgets_who_followed_it() {
 }
 
 #[test]
-#[ignore = "issue 9: retention and removal want the primary stopped"]
 fn a_replica_is_removed_while_the_primary_runs() {
     let folder = pair();
     let mut running = Feed::start(&folder, "p.kitedb", &["--segment-max-bytes", "4096"]);
@@ -405,7 +390,6 @@ fn a_replica_is_removed_while_the_primary_runs() {
 
 /// Once its source is remembered, nobody has to say it again.
 #[test]
-#[ignore = "issue 9: a replica does not remember its source"]
 fn a_replica_is_told_its_source_once() {
     let folder = pair();
     import(&folder, "p.kitedb", "c d K\n", &[]).ok();
@@ -475,7 +459,6 @@ fn as_nobody(folder: &Folder, line: &str) -> Run {
 }
 
 #[test]
-#[ignore = "issue 9: the log of a private database can be read by everybody"]
 fn the_log_of_a_private_database_cannot_be_read_by_others() {
     let Some(folder) = shared_folder() else { return };
     import(&folder, "q.kitedb", "a b K\n", &[]).ok();
@@ -488,7 +471,6 @@ fn the_log_of_a_private_database_cannot_be_read_by_others() {
 }
 
 #[test]
-#[ignore = "issue 9: what root makes beside the file belongs to root"]
 fn maintenance_by_root_does_not_lock_the_owner_out() {
     let Some(folder) = shared_folder() else { return };
     let import = |edges: &str| format!("echo '{edges}' | ./kb import p.kitedb - --format edgelist");
@@ -499,7 +481,6 @@ fn maintenance_by_root_does_not_lock_the_owner_out() {
 }
 
 #[test]
-#[ignore = "issue 9: a follower that cannot register looks healthy, and loses its place"]
 fn a_follower_that_may_not_register_says_so() {
     let Some(folder) = shared_folder() else { return };
     import(&folder, "p.kitedb", "a b K\n", &["--role", "primary"]).ok();

@@ -262,17 +262,18 @@ impl Engine {
         Hint::to(&self.log_dir, folder_of(&self.path)).unwrap_or_default()
     }
 
-    /// A primary that was fenced is found to be on its source's history: from here on it is a replica.
-    pub(crate) fn pass_trial(&self) -> Result<()> {
+    /// A primary that was fenced is found to be on its source's history: from here on it is a replica. Returns whether that
+    /// is new.
+    pub(crate) fn pass_trial(&self) -> Result<bool> {
         if !self.on_trial.load(Ordering::Acquire) {
-            return Ok(());
+            return Ok(false);
         }
         if let Some(control) = &self.sidecar {
             // Durable before the first frame of another writer is in this log.
             control.set_replica(true)?;
         }
         self.on_trial.store(false, Ordering::Release);
-        self.say_in_header()
+        self.say_in_header().map(|()| true)
     }
 
     /// Whether it is opened as a replica and is none.

@@ -136,9 +136,18 @@ impl Leader {
 
     /// Notes that this node is a primary from now on. Who followed the replica that it was follows it still.
     pub fn lead(&self) {
-        if let Err(e) = self.registry().and_then(|registry| registry.take_part(Part::Leads)) {
-            // The next open notes it.
-            tracing::warn!("a promotion was not noted in the registry of replicas: {e}");
+        self.take_part(Part::Leads);
+    }
+
+    /// Notes that this node, which led, follows another one from now on. Who followed it holds nothing here any more.
+    pub fn follow(&self) {
+        self.take_part(Part::Follows);
+    }
+
+    fn take_part(&self, part: Part) {
+        if let Err(e) = self.registry().and_then(|registry| registry.take_part(part)) {
+            // Then more is kept than need be. The next open notes it.
+            tracing::warn!("what part this node plays was not noted in its registry of replicas: {e}");
         }
     }
 

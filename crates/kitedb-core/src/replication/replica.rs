@@ -234,7 +234,9 @@ impl Replica {
             let at = At { epoch, writer_id, index, digest };
             let limits = PageLimits { max_frames: max_frames - applied, max_bytes: PAGE_BYTES, through };
             let pulled = source.page(&at, limits)?;
-            self.engine.pass_trial()?;
+            if self.engine.pass_trial()? {
+                self.leader.follow();
+            }
             self.source_head.store(pulled.head.0, Ordering::Release);
             let before = applied;
             for chunk in pulled.page.chunks {

@@ -16,7 +16,6 @@ fn known(source: &Path) -> Vec<String> {
 
 /// A replica that is moved keeps its place, and the place that it left holds nothing.
 #[test]
-#[ignore = "issue 9: a replica is known by the path of its sidecar"]
 fn a_replica_that_is_moved_keeps_its_place() {
     let stage = Stage::new();
     let source = stage.leading("p.kitedb");
@@ -47,7 +46,6 @@ fn a_replica_that_is_opened_through_a_link_keeps_its_place() {
 
 /// Wherever an id is shown short, the short one is taken.
 #[test]
-#[ignore = "issue 9: the id of a replica is a path, and is taken only in full"]
 fn a_short_id_is_taken() {
     let stage = Stage::new();
     let source = stage.leading("p.kitedb");
@@ -62,7 +60,6 @@ fn a_short_id_is_taken() {
 
 /// After a failover the old primary follows. What its replicas had reported to it holds nothing any more.
 #[test]
-#[ignore = "issue 9: a demoted primary keeps its log for those that followed it once"]
 fn reports_of_an_epoch_that_ended_hold_nothing_on_a_node_that_follows() {
     let [a, b, c] = ["a", "b", "c"].map(|name| Machine::new(name, 1, SyncMode::Full));
     let (old, mut graph) = (a.primary(), Graph::new(1));
@@ -90,7 +87,6 @@ fn reports_of_an_epoch_that_ended_hold_nothing_on_a_node_that_follows() {
 
 /// A replica that is brought up to date now and then, by a process that ends, lets go of its own log, too.
 #[test]
-#[ignore = "issue 9: a replica that follows once at a time never lets go of its log"]
 fn a_replica_that_follows_once_at_a_time_cuts_its_log() {
     let stage = Stage::new();
     let source = stage.leading("p.kitedb");
@@ -108,7 +104,6 @@ fn a_replica_that_follows_once_at_a_time_cuts_its_log() {
 }
 
 #[test]
-#[ignore = "issue 9: retention is refused on a replica"]
 fn retention_runs_on_a_replica() {
     let stage = Stage::new();
     let source = stage.leading("p.kitedb");
@@ -126,7 +121,6 @@ fn retention_runs_on_a_replica() {
 
 /// What a replica keeps, and for whom, is forgotten on a replica as on a primary.
 #[test]
-#[ignore = "issue 9: a replica cannot forget who followed it"]
 fn a_replica_forgets_who_followed_it() {
     let stage = Stage::new();
     let source = stage.leading("p.kitedb");
@@ -142,7 +136,6 @@ fn a_replica_forgets_who_followed_it() {
 
 /// More replicas than the registry once had places for.
 #[test]
-#[ignore = "issue 9: the 128th replica is refused"]
 fn two_hundred_replicas_are_known_and_held() {
     let stage = Stage::new();
     let source = stage.leading("p.kitedb");
@@ -161,7 +154,6 @@ fn two_hundred_replicas_are_known_and_held() {
 
 /// The registry is full of those that are gone: a replica that has no place in it says so and does not look healthy.
 #[test]
-#[ignore = "issue 9: a follower that nobody knows of looks healthy"]
 fn a_follower_that_is_not_registered_does_not_look_healthy() {
     let stage = Stage::new();
     let source = stage.leading("p.kitedb");
