@@ -124,9 +124,9 @@ fn a_replica_is_looked_at_in_each_of_its_states() {
     commit_item(&primary, "w", 5).unwrap();
     let seen = look_at_replica(&b, Some(&a));
     assert_eq!((seen.state, seen.applied_log_index, seen.lag_frames), (ReplicaState::Behind, 5, 1));
-    // Without its source, nothing is said of the lag.
+    // It remembers its source.
     let seen = look_at_replica(&b, None);
-    assert_eq!((seen.source_head_log_index, seen.lag_frames, seen.source_db_path), (0, 0, None));
+    assert_eq!((seen.source_head_log_index, seen.lag_frames, seen.source_db_path), (6, 1, own.source_db_path));
 
     replica.close().unwrap();
     let seen = look_at_replica(&b, Some(&a));

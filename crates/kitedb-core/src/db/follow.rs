@@ -47,9 +47,7 @@ impl Engine {
 
     /// Fails if this replica's own log or state is of no more use.
     pub(crate) fn require_undamaged(&self) -> Result<()> {
-        if let Some(foreign) = &*self.foreign.lock() {
-            return Err(foreign.clone());
-        }
+        self.require_not_foreign()?;
         if self.damage.lock().is_some() {
             let what = "needs reseed: this replica's own log or state is damaged; reseed it from a snapshot";
             return Err(Error::new(ErrorCode::NeedsReseed, what));
@@ -123,6 +121,14 @@ impl Engine {
         commit.note_epoch(epoch, writer_id);
         self.epoch.store(epoch.0, Ordering::Release);
         Ok(())
+    }
+
+    /// Fails if it is opened as a replica and is none.
+    pub(crate) fn require_not_foreign(&self) -> Result<()> {
+        match &*self.foreign.lock() {
+            Some(foreign) => Err(foreign.clone()),
+            None => Ok(()),
+        }
     }
 
     /// Fails if this file's graph is no replica's and nobody asked for its end.

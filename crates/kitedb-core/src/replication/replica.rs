@@ -404,6 +404,8 @@ impl Replica {
     pub fn promote(&self, force: bool) -> Result<Promotion> {
         let mut work = self.working.lock();
         self.require_replica()?;
+        // Also by force: what is no replica leads as what it is, or not at all.
+        self.engine.require_not_foreign()?;
         if self.control.needs_reseed() && !force {
             let what = "needs reseed: this replica is not on its source's history, so it cannot take over from it; \
                         reseed it, or force the promotion and lose what only the source has";

@@ -48,6 +48,9 @@ fn a_copied_primary_and_its_original_part_and_replicas_notice() {
         };
         let copy = if same_machine { near("copied", &a) } else { Machine::new("copied", 5, SyncMode::Full) };
         restore(&copy, &a, &files);
+        copy.expect_moved();
+        // On another machine, nobody knows what else the one that it was copied from had shown.
+        assert_eq!(copy.confirm_moved(), if at_rest || same_machine { 2 } else { 3 });
         let copied = copy.primary();
         let mut other = graph.clone();
         graph.grow(&primary, 3);
@@ -94,6 +97,8 @@ fn a_replica_of_before_the_copy_follows_one_of_them() {
     primary.close().unwrap();
     let copy = near("copied", &a);
     restore(&copy, &a, &backup(&a));
+    copy.expect_moved();
+    copy.confirm_moved();
     let (primary, copied, mut other) = (a.primary(), copy.primary(), graph.clone());
     graph.grow(&primary, 3);
     other.commit_apart(&copied);
@@ -123,9 +128,12 @@ fn a_restored_backup_of_the_primary_is_found() {
         primary.close().unwrap();
         replica.close().unwrap();
         restore(&a, &a, &files);
-        let primary = a.primary();
         let mut after = graph.clone();
         after.cut(6);
+        after.expect_all(&a.primary());
+        a.expect_moved();
+        assert_eq!(a.confirm_moved(), 2);
+        let primary = a.primary();
         after.expect_all(&primary);
         if goes_on > 0 {
             after.commit_apart(&primary);
@@ -162,18 +170,28 @@ fn a_replica_ahead_of_a_restored_primary_can_take_over_by_force() {
     restore(&a, &a, &files);
     let restored = a.primary();
     let replica = b.replica_of(&a);
+    // Of what was restored nobody takes over before its operator has said what it is.
     let error = replica.replica_promote(false).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Reseed, "{error:?}");
+    assert_eq!(error.code(), ErrorCode::FilesMoved, "{error:?}");
     let promotion = replica.replica_promote(true).unwrap();
-    assert_eq!(promotion.last_kept.log_index.0, 10);
+    assert_eq!((promotion.last_kept.log_index.0, promotion.source_fenced), (10, false));
     graph.grow(&replica, 2);
     graph.expect_all(&replica);
-    // The restored one follows: what it has is on this history.
     restored.close().unwrap();
-    let follower = a.replica_of(&b);
-    catch_up(&follower);
+    // Nobody fenced it: that its graph is given up must be said.
+    let error = a.try_replica_of(&b).map(drop).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::RoleMismatch, "{error:?}");
+    let follower = a.overwritten_by(&b);
+    expect_needs_reseed(&follower);
+    follower.replica_bootstrap_from_snapshot().unwrap();
     graph.expect_all(&follower);
     expect_following(&follower, &replica);
+    follower.close().unwrap();
+    // From then on it is a replica like any other.
+    let follower = a.replica_of(&b);
+    graph.grow(&replica, 2);
+    catch_up(&follower);
+    graph.expect_all(&follower);
 }
 
 /// A backup of a replica, put in its place, is only behind.
@@ -201,7 +219,13 @@ fn a_restored_backup_of_a_replica_goes_on() {
 
 /// Only the file is put back, and the log beside it is newer: commits are missing in one of them, and that is said.
 #[test]
-fn a_file_that_is_older_than_its_log_is_refused_or_catches_up_from_it() {
+fn a_file_that_is_older_than_its_log_is_refused() {
+    for in_place in [true, false] {
+        older_than_its_log(in_place);
+    }
+}
+
+fn older_than_its_log(in_place: bool) {
     let a = Machine::new("primary", 1, SyncMode::Full);
     let (primary, mut graph) = (a.primary(), Graph::new(6));
     graph.grow(&primary, 6);
@@ -210,7 +234,14 @@ fn a_file_that_is_older_than_its_log_is_refused_or_catches_up_from_it() {
     let primary = a.primary();
     graph.grow(&primary, 4);
     primary.close().unwrap();
-    a.disk.write(a.db(), &file).unwrap();
+    if !in_place {
+        a.disk.write(a.db(), &file).unwrap();
+        graph.cut(6);
+        graph.expect_all(&a.primary());
+        return a.expect_moved();
+    }
+    // As a block copy or `rsync --inplace` does: nothing tells it from the file that was there.
+    a.disk.overwrite(a.db(), &file).unwrap();
     match a.try_primary() {
         Ok(primary) => match graph.expect(&primary) {
             10 => graph.expect_all(&primary),
@@ -225,10 +256,9 @@ fn a_file_that_is_older_than_its_log_is_refused_or_catches_up_from_it() {
     }
 }
 
-/// Two replicas from copies of one replica's files are one replica to their source, by the id of their file: the list
-/// says where the one was that reported last.
+/// Two replicas from copies of one replica's files: each reports as itself, and neither holds the other's place.
 #[test]
-fn a_copied_replica_reports_under_the_id_of_the_one_that_it_was_copied_from() {
+fn a_copied_replica_is_a_replica_of_its_own() {
     let a = Machine::new("primary", 1, SyncMode::Full);
     let (primary, mut graph) = (a.primary(), Graph::new(7));
     graph.grow(&primary, 6);
@@ -242,14 +272,17 @@ fn a_copied_replica_reports_under_the_id_of_the_one_that_it_was_copied_from() {
     assert_eq!(replica_status(&twin).applied_log_index, 4);
     catch_up(&twin);
     graph.expect_all(&twin);
-    let listed = || {
-        let lags = primary_status(&primary).replica_lags;
-        let listed: Vec<_> = lags.into_iter().map(|lag| (lag.applied_log_index, lag.path.unwrap())).collect();
-        listed
-    };
-    assert_eq!(listed(), [(6, "/twin.kitedb".to_owned())]);
     replica.replica_catch_up_once(1).unwrap();
-    assert_eq!(listed(), [(5, "/replica.kitedb".to_owned())]);
+    assert_ne!(replica_status(&replica).replica_id, replica_status(&twin).replica_id);
+    let mut lags: Vec<_> =
+        primary_status(&primary).replica_lags.into_iter().map(|l| (l.path, l.applied_log_index)).collect();
+    lags.sort();
+    assert_eq!(lags, [(Some("/replica.kitedb".to_owned()), 5), (Some("/twin.kitedb".to_owned()), 6)]);
+    // It keeps its own id from then on.
+    let id = replica_status(&twin).replica_id;
+    twin.close().unwrap();
+    let twin = c.replica_of(&a);
+    assert_eq!(replica_status(&twin).replica_id, id);
     // One takes over; the other one does not believe that it did.
     let promotion = twin.replica_promote(false).unwrap();
     assert_eq!(promotion.epoch, 2);
@@ -282,16 +315,21 @@ fn another_database_under_the_sources_path_is_found() {
     expect_following(&replica, &stranger);
 }
 
-/// What was a primary is copied and used without a role: it is a database of its own, and nobody's source.
+/// What was a primary is copied and detached: it is a database of its own, and nobody's source.
 #[test]
-fn a_copy_that_is_opened_without_a_role_is_in_nobodys_way() {
+fn a_copy_that_is_detached_is_in_nobodys_way() {
     let a = Machine::new("primary", 1, SyncMode::Full);
     let (primary, mut graph) = (a.primary(), Graph::new(10));
     graph.grow(&primary, 6);
     primary.close().unwrap();
     let copy = near("copied", &a);
     restore(&copy, &a, &backup(&a));
-    let alone: Database = copy.open(copy.options(ReplicationRole::Disabled)).unwrap();
+    let disabled = || copy.options(ReplicationRole::Disabled);
+    let error = copy.open(disabled()).map(drop).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::RoleMismatch, "{error:?}");
+    let detached = Database::detach_in(copy.env(), copy.db(), disabled()).unwrap();
+    assert_eq!((detached.last_token.map(|token| token.log_index.0), &detached.missing), (Some(6), &None));
+    let alone = copy.open(disabled()).unwrap();
     let mut other = graph.clone();
     other.commit_apart(&alone);
     alone.close().unwrap();

@@ -4,7 +4,7 @@ use crate::support_replication::{
     Graph, Machine, catch_up, expect_error, expect_fenced, expect_following, primary_status, replica_status, write,
 };
 use kitedb_core::{
-    Database, ErrorCode, ErrorKind, HoldState, ReplicaState, ReplicationRole, SyncMode,
+    Database, ErrorCode, ErrorKind, HoldState, OpenOptions, ReplicaState, ReplicationRole, SyncMode,
     io::{Disk, sim::Crash},
 };
 
@@ -146,7 +146,7 @@ fn a_control_file_that_is_gone_is_an_error_where_recovery_needs_it() {
 }
 
 /// The whole sidecar is lost after a clean close: the file has everything. Who may have led since cannot be told, so
-/// that it begins another epoch; its replica goes on, or is told.
+/// that its operator must say that it leads, and it begins another epoch; its replica goes on, or is told.
 #[test]
 fn a_sidecar_that_is_gone_after_a_clean_close_costs_an_epoch_and_no_commit() {
     for caught_up in [false, true] {
@@ -160,6 +160,10 @@ fn a_sidecar_that_is_gone_after_a_clean_close_costs_an_epoch_and_no_commit() {
             a.disk.remove(path).unwrap();
         }
         a.disk.remove_dir(&a.sidecar()).unwrap();
+        let error = a.try_primary().map(drop).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::LogMismatch, "{error:?}");
+        graph.expect_all(&a.open(OpenOptions::new().read_only(true)).unwrap());
+        assert_eq!(a.confirm_moved(), 2);
         let primary = a.primary();
         graph.expect_all(&primary);
         graph.grow(&primary, 3);

@@ -6,7 +6,7 @@ use crate::{
     stage::Part,
     support_process::{Random, tell},
 };
-use kitedb_core::{Database, Error, ErrorCode, FollowerOptions, Result};
+use kitedb_core::{Database, Error, ErrorCode, FollowerOptions, ReplicationRole, Result};
 use std::{path::Path, thread, time::Duration};
 
 /// A primary that commits for ever, or until it is fenced.
@@ -181,12 +181,13 @@ fn written_bytes() -> u64 {
 }
 
 /// A replica that takes over: at once, or when the file appears that says so. Then it leads, and commits if it has
-/// writers.
+/// writers. Where the promotion of one that was killed is done, it leads already.
 #[test]
 fn promoter() {
     let Some(part) = enter().map(Part::parse) else { return };
     let db = match Database::open(&part.path, part.options()) {
         Err(e) if e.code() == ErrorCode::Locked => return tell(format_args!("lost {}", e.code().as_str())),
+        Err(e) if e.code() == ErrorCode::RoleMismatch => return go_on(&part),
         db => db.unwrap(),
     };
     tell("open");
@@ -198,11 +199,28 @@ fn promoter() {
         Ok(promotion) => {
             assert!(promotion.source_fenced);
             tell(format_args!("won {} {}", promotion.epoch, promotion.last_kept));
-            lead(&db, part.writers, i64::MAX);
-            loop {
-                thread::park();
-            }
+            lead_for_ever(&db, part.writers);
         }
         Err(e) => tell(format_args!("lost {} {e}", e.code().as_str())),
+    }
+}
+
+/// Leads where a promotion was done. If nobody was told of it, nothing was committed since.
+fn go_on(part: &Part) {
+    let db = match Database::open(&part.path, part.options().replication_role(ReplicationRole::Primary)) {
+        Err(e) if e.code() == ErrorCode::Locked => return tell(format_args!("lost {}", e.code().as_str())),
+        db => db.unwrap(),
+    };
+    tell("open");
+    let status = db.primary_replication_status().unwrap().unwrap();
+    assert!(!status.fenced, "{status:?}");
+    tell(format_args!("won {} {}", status.epoch, db.last_commit_token().unwrap_or_default()));
+    lead_for_ever(&db, part.writers);
+}
+
+fn lead_for_ever(db: &Database, writers: usize) {
+    lead(db, writers, i64::MAX);
+    loop {
+        thread::park();
     }
 }

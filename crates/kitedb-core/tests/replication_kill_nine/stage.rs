@@ -6,7 +6,7 @@ use crate::{
     ledger::{Ledger, commit_item, counter},
     support_process::{Random, dump, mode_of},
 };
-use kitedb_core::{Database, OpenOptions, ReplicaState, ReplicationRole, SyncMode, Token};
+use kitedb_core::{Database, ErrorCode, OpenOptions, ReplicaState, ReplicationRole, SyncMode, Token};
 use rustix::process::Signal;
 use std::{fs, path::Path, thread, time::Duration};
 
@@ -256,16 +256,25 @@ impl Stage {
     }
 
     /// After a takeover: `leader` has all that was acknowledged, and `follower`, who led before, follows it. Only one
-    /// whose log was taken away may need a reseed for that.
+    /// whose log was taken away may need a reseed for that, which its operator must ask for by name.
     #[track_caller]
     pub fn expect_taken_over(&mut self, leader: &str, follower: &str, may_need_reseed: bool) {
         let primary = self.primary(leader);
         self.ledger.expect_all(&primary);
         self.commit(&primary);
-        let replica = self.replica(follower, leader);
+        let mut replica = self.replica(follower, leader);
         if may_need_reseed && replica.replica_catch_up_once(1).is_err() {
             assert!(replica.replica_replication_status().unwrap().unwrap().needs_reseed);
-            replica.replica_reseed_from_snapshot().unwrap();
+            // It led, and what it holds cannot be told to be on the history of who leads now.
+            let reseeded = replica.replica_reseed_from_snapshot();
+            if reseeded.as_ref().is_err_and(|e| e.code() == ErrorCode::WouldOverwrite) {
+                replica.close().unwrap();
+                let part = self.part(follower, leader, 0, &[]);
+                replica = Database::open(&part.path, part.options().replication_overwrite(true)).unwrap();
+                replica.replica_reseed_from_snapshot().unwrap();
+            } else {
+                reseeded.unwrap();
+            }
         }
         self.expect_caught_up(&replica, &primary);
         replica.close().unwrap();

@@ -143,13 +143,15 @@ fn with_commits_that_the_new_one_never_saw_it_needs_a_reseed() {
         // Nothing told the old one: as the issue says, a forced promotion may lose what it goes on to acknowledge.
         graph.grow(&old, 1);
         old.close().unwrap();
-        let old = a.replica_of(&b);
+        expect_error(a.try_replica_of(&b), ErrorCode::RoleMismatch, "given up");
+        let old = a.overwritten_by(&b);
         expect_error(old.replica_catch_up_once(10), ErrorCode::NeedsReseed, "needs reseed");
+        expect_error(old.replica_promote(true), ErrorCode::NeedsReseed, "needs reseed");
         expect_needs_reseed(&old);
         graph.expect_all(&old);
         // Still so after a reopen.
         drop(old);
-        let old = a.replica_of(&b);
+        let old = a.overwritten_by(&b);
         expect_needs_reseed(&old);
         old.replica_reseed_from_snapshot().unwrap();
         after.expect_all(&old);
@@ -226,15 +228,28 @@ fn a_stalled_writer_gets_nothing_acknowledged_though_its_segments_are_gone() {
 }
 
 #[test]
-fn opened_without_a_role_it_is_a_database_of_its_own() {
-    let Scene { a, old, mut graph, .. } = taken_over(SyncMode::Full);
+fn it_is_a_database_of_its_own_once_it_is_detached() {
+    let Scene { a, b, old, new, mut graph } = taken_over(SyncMode::Full);
+    let led = graph.clone();
     old.close().unwrap();
     graph.cut(9);
-    let alone = a.open(a.options(ReplicationRole::Disabled)).unwrap();
+    let disabled = || a.options(ReplicationRole::Disabled);
+    expect_error(a.open(disabled()), ErrorCode::RoleMismatch, "took over");
+    let old = a.as_it_is().unwrap();
+    expect_fenced(&old);
+    graph.expect_all(&old);
+    old.close().unwrap();
+    let detached = Database::detach_in(a.env(), a.db(), disabled()).unwrap();
+    assert_eq!((detached.last_token.map(|token| token.log_index.0), &detached.missing), (Some(9), &None));
+    let alone = a.open(disabled()).unwrap();
     graph.expect_all(&alone);
     graph.grow(&alone, 2);
     alone.close().unwrap();
-    graph.expect_all(&a.open(a.options(ReplicationRole::Disabled)).unwrap());
+    graph.expect_all(&a.open(disabled()).unwrap());
+    // The new one knows nothing of that.
+    led.expect_all(&new);
+    new.close().unwrap();
+    led.expect_all(&b.as_it_is().unwrap());
 }
 
 /// The new primary is lost for good, machine and all, right after it took over: the old one is promoted again.
@@ -255,14 +270,15 @@ fn the_old_one_can_lead_again_where_the_new_one_is_lost() {
     assert!(epoch >= 2);
     graph.grow(&old, 3);
     graph.expect_all(&old);
-    let again = b.restart(Crash::Kill).replica_of(&a);
-    catch_up_or_reseed(&again);
+    // What comes back leads as far as it knows: that its graph is given up must be said.
+    let b = b.restart(Crash::Kill);
+    expect_error(b.try_replica_of(&a), ErrorCode::RoleMismatch, "given up");
+    let again = b.overwritten_by(&a);
+    again.replica_reseed_from_snapshot().unwrap();
     graph.expect_all(&again);
-}
-
-fn catch_up_or_reseed(replica: &Database) {
-    if replica.replica_catch_up_once(100).is_err() {
-        replica.replica_reseed_from_snapshot().unwrap();
-    }
-    catch_up(replica);
+    again.close().unwrap();
+    let again = b.replica_of(&a);
+    graph.grow(&old, 2);
+    catch_up(&again);
+    graph.expect_all(&again);
 }

@@ -340,16 +340,23 @@ fn not_from_a_source_of_the_same_epoch_and_another_writer() {
         assert_eq!(other.replica_promote(true).unwrap().epoch, 2);
         graph.grow(&one, 4);
         parted.grow(&other, ahead);
+        let d = Machine::new("follower", 4, SyncMode::Full);
+        let follower = d.replica_of(&c);
+        catch_up(&follower);
+        parted.expect_all(&follower);
         other.close().unwrap();
-        let other = c.replica_of(&b);
-        let what = "needs reseed";
-        expect_error(other.replica_catch_up_once(10), ErrorCode::NeedsReseed, what);
-        expect_error(other.replica_promote(false), ErrorCode::NeedsReseed, what);
-        // The source goes on.
-        graph.commit(&one);
-        other.replica_reseed_from_snapshot().unwrap();
-        graph.expect_all(&other);
-        expect_following(&other, &one);
+        follower.close().unwrap();
+        expect_error(c.try_replica_of(&b), ErrorCode::RoleMismatch, "given up");
+        for parted in [d.replica_of(&b), c.overwritten_by(&b)] {
+            let what = "needs reseed";
+            expect_error(parted.replica_catch_up_once(10), ErrorCode::NeedsReseed, what);
+            expect_error(parted.replica_promote(false), ErrorCode::NeedsReseed, what);
+            // The source goes on.
+            graph.commit(&one);
+            parted.replica_reseed_from_snapshot().unwrap();
+            graph.expect_all(&parted);
+            expect_following(&parted, &one);
+        }
     }
 }
 

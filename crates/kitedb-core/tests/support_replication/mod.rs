@@ -73,6 +73,11 @@ impl Machine {
         self.open(self.options(ReplicationRole::Primary))
     }
 
+    /// Opens its database as what it is.
+    pub fn as_it_is(&self) -> Result<Database> {
+        self.open(stepped(self.mode).replication_segment_max_bytes(4096))
+    }
+
     pub fn open(&self, options: OpenOptions) -> Result<Database> {
         Database::open_in(self.env(), self.db(), options)
     }
@@ -93,6 +98,33 @@ impl Machine {
 
     pub fn open_replica_of(&self, source: &Self, options: OpenOptions) -> Result<Database> {
         Database::open_with_source_in(self.env(), source.env(), self.db(), options)
+    }
+
+    /// Opens its database as a replica of `source`'s, whatever it was before, in order to replace its graph.
+    pub fn overwritten_by(&self, source: &Self) -> Database {
+        self.open_replica_of(source, self.following(source).replication_overwrite(true)).unwrap()
+    }
+
+    /// Opens the replica of `source` whose promotion a crash cut short. `None`: it was done, and this node leads.
+    pub fn try_replica_still(&self, source: &Self) -> Result<Option<Database>> {
+        match self.try_replica_of(source) {
+            Err(e) if e.code() == ErrorCode::RoleMismatch => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
+    /// What an operator says of a primary that was copied or restored. Returns the epoch that it leads from then on.
+    pub fn confirm_moved(&self) -> u64 {
+        Database::confirm_moved_in(self.env(), self.db(), stepped(self.mode)).unwrap()
+    }
+
+    /// Its database was copied or restored: it reads, and leads only after its operator has said so.
+    #[track_caller]
+    pub fn expect_moved(&self) {
+        let db = self.primary();
+        let error = write(&db).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::FilesMoved, "{error:?}");
+        db.close().unwrap();
     }
 
     /// The machine after a crash, which happens now if it did not yet.

@@ -97,10 +97,12 @@ impl DiskFile for SimFile {
     }
 
     fn stamp(&self) -> io::Result<Stamp> {
-        let stable = self.disk.live()?.stable_stamps;
-        // Numbers are never given twice, and so can stand for times and generations.
+        let state = self.disk.live()?;
+        let stable = state.stable_stamps;
+        // Numbers are never given twice on one disk, and so can stand for times and generations.
+        let birth_ns = Some(self.inode ^ state.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let generation = (self.mode != OpenMode::Read).then_some(self.inode);
-        Ok(Stamp { inode: self.inode, birth_ns: Some(self.inode), generation, stable })
+        Ok(Stamp { inode: self.inode, birth_ns, generation, stable })
     }
 
     fn links(&self) -> io::Result<u64> {

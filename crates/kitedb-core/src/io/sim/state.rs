@@ -30,6 +30,8 @@ pub(super) struct State {
     pub(super) capacity: Option<u64>,
     pub(super) violations: Vec<String>,
     pub(super) stable_stamps: bool,
+    /// What the disk was made from: files of two disks are born at different times.
+    pub(super) seed: u64,
     /// Every open file: its number, what it is a file of, and the process that opened it.
     pub(super) open: BTreeMap<u64, (Inode, u64)>,
     next_open: u64,
@@ -57,6 +59,7 @@ impl State {
             capacity: None,
             violations: Vec::new(),
             stable_stamps: true,
+            seed,
             open: BTreeMap::new(),
             next_open: 0,
             next_process: 1,
@@ -78,6 +81,7 @@ impl State {
             capacity: self.capacity,
             violations: self.violations.clone(),
             stable_stamps: self.stable_stamps,
+            seed: self.seed,
             trace: self.trace.as_ref().map(|_| Vec::new()),
             ..Self::new(0)
         }
