@@ -269,7 +269,9 @@ impl Engine {
             return Ok(false);
         }
         if let Some(control) = &self.sidecar {
-            // Durable before the first frame of another writer is in this log.
+            // What this node led is past: it takes up no promotion of that time. Both are durable before the first frame of
+            // another writer is in this log.
+            control.set_promotion([0; 16]);
             control.set_replica(true)?;
         }
         self.on_trial.store(false, Ordering::Release);

@@ -375,10 +375,12 @@ impl Control {
         self.fence().map_or(true, |fence| fence.follows)
     }
 
-    /// Says whose log this is. Cut short: it is the one's or the other's.
+    /// Says whose log this is. Who took over from a node that follows does not matter any more. Cut short: it is the one's
+    /// or the other's.
     pub fn set_replica(&self, follows: bool) -> Result<()> {
         let fence = self.fence()?;
-        if fence.follows == follows { Ok(()) } else { self.put_fence(&Fence { follows, ..fence })?.durable() }
+        let next = Fence { follows, moved_by: fence.moved_by.filter(|_| !follows), ..fence };
+        if fence == next { Ok(()) } else { self.put_fence(&next)?.durable() }
     }
 
     /// Forgets an end that was set: this log follows a history now in which that epoch is another one, or has none. Cut

@@ -179,6 +179,9 @@ impl Open {
                 at = last.header.log_index;
             } else if let Some(fault) = page.fault.filter(|_| at < self.reader.control().published()) {
                 return Err(fault.context("nothing was fenced"));
+            } else if self.reader.control().fence()?.moved_by.is_some() {
+                // Another promotion came first and made what comes next void: the fence says whose turn it is.
+                return Ok(());
             } else {
                 let what = format_args!(
                     "the source holds commits up to log index {end}, but its log has only those up to {at}: was it opened \

@@ -1,6 +1,7 @@
 //! A fence that was not completed: it shows on both nodes, and is completed by the same replica, or taken back. And what
 //! is done to its words: no flipped bit lets a node lead that should not.
 
+use crate::support::world::stepped;
 use crate::support_replication::{
     CRASHES, Graph, MODES, Machine, catch_up, expect_error, expect_fenced, folder::eventually, primary_status,
     replica_status, write,
@@ -184,10 +185,11 @@ fn a_promotion_that_was_done_and_not_heard_of_goes_on() {
         graph.grow(&new, 3);
         let b = b.restart(Crash::Kill);
         drop(new);
-        let new = b.replica_of(&a);
-        let promotion = new.replica_promote(false).unwrap();
-        assert!(promotion.source_fenced && promotion.epoch > 2, "{promotion:?}");
-        graph.commit(&new);
+        // It leads; there is nothing to repeat.
+        expect_error(b.try_replica_of(&a), ErrorCode::RoleMismatch, "leads epoch 2");
+        let new = b.open(stepped(mode)).unwrap();
+        assert_eq!((new.replication_role(), primary_status(&new).epoch), (ReplicationRole::Primary, 2));
+        assert_eq!(graph.commit(&new).epoch.0, 2);
         graph.expect_all(&new);
         expect_fenced(&old);
     }
