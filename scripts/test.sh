@@ -40,7 +40,8 @@ docs() {
 
 scripts() {
     heading 'scripts'
-    python3 -m doctest scripts/debian-packages.py scripts/replication-gate-table.py
+    python3 -m doctest scripts/debian-packages.py scripts/replication-gate-table.py scripts/mutations.py
+    scripts/mutations.py --check
 }
 
 telemetry() {
