@@ -8,7 +8,7 @@
 mod simulator;
 mod support;
 
-use simulator::World;
+use simulator::{World, report};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::{AtomicU64, Ordering},
@@ -58,5 +58,6 @@ fn a_cluster_survives_whatever_happens_to_it() {
             });
         }
     });
+    eprintln!("over {count} seeds:\n{}", report());
     assert_eq!(failed.into_inner(), 0, "seeds failed");
 }

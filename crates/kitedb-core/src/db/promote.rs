@@ -116,7 +116,10 @@ impl Engine {
             return Err(e);
         }
         // From here on nobody else leads. Should a crash take this away, the promotion can be called again.
-        if !control.put_fence(&before.begun(epoch, before.ended))?.is_durable() {
+        if control.put_fence(&before.begun(epoch, before.ended))?.is_durable() {
+            // Done: as a replica of whoever takes over from it, this node has no promotion to go on with.
+            control.set_promotion([0; 16]);
+        } else {
             tracing::warn!("after a loss of power this node may be a replica again: promote it again then");
         }
         self.lead(&mut commit, epoch, writer_id);

@@ -202,6 +202,11 @@ impl Replica {
         if e.code() == ErrorCode::Closed {
             return;
         }
+        if self.engine.is_foreign() {
+            // Its log is not a replica's: nothing is noted there.
+            self.enter(ReplicaState::NeedsReseed);
+            return;
+        }
         self.control.set_last_error(Some(&e.to_string()));
         if e.code() == ErrorCode::NeedsReseed {
             self.control.set_needs_reseed(true);
@@ -317,7 +322,13 @@ impl Replica {
         self.require_replica()?;
         self.engine.require_replaceable()?;
         self.enter(ReplicaState::Bootstrapping);
-        let result = self.copy_and_catch_up();
+        let was_foreign = self.engine.is_foreign();
+        let copied = self.copy_and_catch_up();
+        let result = match self.paths() {
+            // It is a replica from now on, also if it did not catch up.
+            Some(paths) if was_foreign && !self.engine.is_foreign() => copied.and(remember(&self.engine, &paths)),
+            _ => copied,
+        };
         if let Err(e) = &result {
             // What is there of a copy that can go on stays.
             let record = self.engine.log_dir.join(RECORD);
@@ -550,12 +561,15 @@ impl Replica {
     pub fn repoint(&self, paths: SourcePaths, source: Arc<dyn Source>) -> Result<()> {
         self.require_replica()?;
         let mut idle = self.working.lock();
-        remember(&self.engine, &paths)?;
+        if !self.engine.is_foreign() {
+            remember(&self.engine, &paths)?;
+        }
         let old = std::mem::replace(&mut *self.source.write(), (Some(paths), source));
         old.1.wake();
         idle.left.push(old);
         // The next pull will tell whether the new source can go on from here.
-        self.enter(if self.control.needs_reseed() { ReplicaState::NeedsReseed } else { ReplicaState::Behind });
+        let needs_reseed = self.control.needs_reseed() || self.engine.is_foreign();
+        self.enter(if needs_reseed { ReplicaState::NeedsReseed } else { ReplicaState::Behind });
         Ok(())
     }
 

@@ -168,7 +168,7 @@ impl World {
     /// Whether node `n` may ask for a reseed from its source.
     pub fn may_need_reseed(&self, n: usize) -> bool {
         let (node, source) = (&self.nodes[n], &self.nodes[self.nodes[n].source().unwrap()]);
-        if node.damaged || !source.is_sound() || !source.leads() {
+        if node.damaged || node.foreign || !source.is_sound() || !source.leads() {
             return true;
         }
         let floor = source.db().primary_replication_status().unwrap().unwrap().retained_floor;

@@ -1,7 +1,9 @@
 //! What goes wrong in the cluster, and how it is mended: failing disks, damage, ends of processes, routes.
 
 use super::{
+    fired::{Fault, fired},
     ledger::GENESIS,
+    network::path_of,
     world::{End, Fenced, Part, World},
 };
 use kitedb_core::io::sim::{Crash, FaultOn, FaultPlan};
@@ -23,6 +25,9 @@ impl World {
         }
         let (op, room) = (1 + self.rng.below(60), self.rng.below(60_000));
         let choice = self.rng.below(6);
+        if choice > 2 {
+            fired(Fault::DiskFailed);
+        }
         let machine = &self.nodes[n].machine;
         let what = match choice {
             0..=2 => {
@@ -68,6 +73,7 @@ impl World {
         self.note(format!("damage {} at {offset}", path.display()));
         if machine.corrupt(path, offset, bit).is_ok() {
             self.nodes[n].damaged = true;
+            fired(Fault::LogDamaged);
         }
     }
 
@@ -109,8 +115,29 @@ impl World {
 
     /// Opens node `n` as what it was.
     pub fn open_again(&mut self, n: usize) -> bool {
-        self.note(format!("open n{n} as {:?}", self.nodes[n].part));
-        self.open(n)
+        let node = &self.nodes[n];
+        let certain = match node.part {
+            Part::Primary => node.fenced == Fenced::No && !node.shaky,
+            Part::Replica(source) => node.remembers == Some(source) && !node.on_trial && !node.promoting,
+        };
+        // It knows what it is.
+        self.nodes[n].unsaid = certain && self.nodes[n].tip != GENESIS && self.rng.one_in(2);
+        self.open_asked(n)
+    }
+
+    fn open_asked(&mut self, n: usize) -> bool {
+        let said = if self.nodes[n].unsaid { ", which is not said" } else { "" };
+        self.note(format!("open n{n} as {:?}{said}", self.nodes[n].part));
+        let opened = self.open(n);
+        if opened && std::mem::take(&mut self.nodes[n].unsaid) {
+            fired(Fault::NoRole);
+            if let Part::Replica(source) = self.nodes[n].part {
+                let status = self.nodes[n].db().replica_replication_status().unwrap().unwrap();
+                assert_eq!(status.source_db_path, Some(path_of(source)), "node {n} does not remember its source");
+            }
+        }
+        self.nodes[n].unsaid = false;
+        opened
     }
 
     /// Closes node `n` if it is open, and opens it in another part.
@@ -121,19 +148,40 @@ impl World {
         self.bury_the_dead();
         let node = &mut self.nodes[n];
         let before = (node.part, node.fenced);
+        let asked_for = (node.foreign, node.on_trial);
         if node.part != part {
             // A replica's files do not make a primary: that takes a promotion.
+            let was = node.fenced;
             node.fenced = match part {
-                Part::Primary if node.promoting => Fenced::Perhaps,
+                Part::Primary if node.foreign && !node.replacing => was,
+                Part::Primary if node.promoting || node.foreign => Fenced::Perhaps,
                 Part::Primary => Fenced::Yes,
                 Part::Replica(_) => Fenced::No,
             };
+            if matches!((node.part, part), (Part::Primary, Part::Replica(_))) && node.tip != GENESIS {
+                // One that leads is opened so only in order to be overwritten.
+                (node.foreign, node.on_trial) = (was != Fenced::Yes, true);
+            }
+            if part == Part::Primary {
+                fired(Fault::ReplicaAsPrimary);
+                (node.foreign, node.on_trial) = (false, false);
+            }
             node.part = part;
         }
-        if !self.open_again(n) && before.0 != part {
+        if !self.open_asked(n) && before.0 != part {
             let node = &mut self.nodes[n];
             (node.part, node.fenced) = (before.0, before.1.max(Fenced::Perhaps));
+            (node.foreign, node.on_trial) = asked_for;
         }
+        if self.nodes[n].leads() && self.nodes[n].tip == GENESIS {
+            // Whatever it was, it lost all that it had: an empty file that is opened as a primary begins a history.
+            self.nodes[n].fenced = Fenced::No;
+            self.ledger.forced_from = 1;
+        }
+        let node = &self.nodes[n];
+        let led = before == (Part::Primary, Fenced::No) && node.tip != GENESIS;
+        let follows = node.is_open() && node.source().is_some() && !node.foreign;
+        assert!(!led || !follows || node.damaged, "node {n} leads, and was opened as a replica");
     }
 
     pub(super) fn reopen_as_other(&mut self, n: usize, other: usize) {

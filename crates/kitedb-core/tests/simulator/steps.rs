@@ -1,6 +1,7 @@
 //! What happens to the cluster, one step at a time, and what each step may lead to.
 
 use super::{
+    fired::{Fault, fired},
     ledger::GENESIS,
     network::{path_of, sidecar_of},
     world::{End, Fenced, Part, World},
@@ -36,10 +37,12 @@ enum Kind {
     Heal,
     Renew,
     Wait,
+    Probe,
+    CutPromotion,
 }
 
 /// How often each kind of step comes, relative to the others.
-const KINDS: [(u64, Kind); 23] = [
+const KINDS: [(u64, Kind); 25] = [
     (24, Kind::Commit),
     (24, Kind::Pull),
     (4, Kind::Bootstrap),
@@ -63,6 +66,8 @@ const KINDS: [(u64, Kind); 23] = [
     (3, Kind::Heal),
     (1, Kind::Renew),
     (6, Kind::Wait),
+    (7, Kind::Probe),
+    (2, Kind::CutPromotion),
 ];
 
 impl World {
@@ -81,10 +86,13 @@ impl World {
                 Kind::Retain | Kind::PromoteInPlace | Kind::Report | Kind::SecondHandle | Kind::Hold => {
                     acts && node.leads()
                 }
-                Kind::Pull | Kind::Bootstrap | Kind::TakeOver | Kind::Repoint => acts && node.source().is_some(),
+                Kind::Pull | Kind::Bootstrap | Kind::TakeOver | Kind::CutPromotion | Kind::Repoint => {
+                    acts && node.source().is_some()
+                }
                 Kind::Maintain => acts,
                 Kind::Close => acts && (node.poisoned || node.fenced != Fenced::No || self.marks % 4 == 0),
                 Kind::Open => !node.is_open(),
+                Kind::Probe => self.is_at_rest(*n) || (acts && node.is_sound() && !node.troubled),
                 Kind::Repair => node.sick,
                 Kind::Heal => !node.cut.is_empty(),
                 Kind::Renew => node.source().is_some() || node.lost,
@@ -108,7 +116,9 @@ impl World {
                 let force = self.rng.one_in(4);
                 self.promote_replica(n, force);
             }
+            Kind::CutPromotion => self.cut_promotion(n),
             Kind::Repoint => self.repoint(n, other),
+            Kind::Probe => self.probe(n),
             Kind::Report => self.report(n, other),
             Kind::SecondHandle => self.open_second(n),
             Kind::Hold => self.hold(n),
@@ -258,6 +268,9 @@ impl World {
         self.nodes[n].tip = shown;
         let outcome = match result {
             Ok(pulled) => {
+                let node = &mut self.nodes[n];
+                assert!(!node.foreign || node.replacing, "a primary that leads follows");
+                (node.foreign, node.on_trial) = (false, false);
                 assert!(pulled <= most.max(1));
                 assert_eq!(pulled as u64, self.ledger.get(shown).index - self.ledger.get(before).index);
                 self.expect_caught_up(n, pulled);
@@ -306,10 +319,28 @@ impl World {
         let (head, before) = (self.nodes[source].tip, self.nodes[n].tip);
         self.reach_for(n, source);
         self.nodes[n].replacing = true;
-        let result = match self.rng.below(2) {
-            0 => self.nodes[n].db().replica_bootstrap_from_snapshot(),
-            _ => self.nodes[n].db().replica_reseed_from_snapshot(),
-        };
+        let way = self.rng.below(2);
+        let mut result = self.copy_to(n, way);
+        if let Err(e) = &result
+            && e.code() == ErrorCode::WouldOverwrite
+        {
+            // It led once, and what it holds may be held by nobody else: its operator must say that it may go.
+            fired(Fault::Overwritten);
+            self.note(format!("  n{n} would be overwritten: {e}"));
+            let node = &mut self.nodes[n];
+            assert!(node.foreign || node.on_trial, "node {n} is a replica: {e:?}");
+            assert_eq!(self.shown(n), before, "a refused bootstrap changes nothing");
+            self.nodes[n].replacing = false;
+            self.close(n);
+            self.nodes[n].overwrite = true;
+            if self.nodes[n].machine.crashed() || !self.open(n) || self.nodes[n].source().is_none() {
+                return false;
+            }
+            self.reach_for(n, source);
+            self.nodes[n].replacing = true;
+            result = self.copy_to(n, way);
+        }
+        let result = result;
         let shown = self.shown(n);
         self.note(format!("n{n} bootstraps from n{source}: {result:?}, now {}", self.ledger.name(shown)));
         assert!(shown == before || self.may_hold(source, shown), "copied what n{source} does not have");
@@ -319,10 +350,12 @@ impl World {
         if adopted {
             // Another graph: what was durable of the old one does not matter any more.
             (node.durable, node.pending) = (GENESIS, None);
+            (node.foreign, node.on_trial, node.remembers) = (false, false, None);
         }
         match result {
             Ok(()) => {
                 (node.damaged, node.poisoned, node.replacing) = (false, false, false);
+                node.remembers = Some(source);
                 let there = &self.nodes[source];
                 let whole = !there.is_open() || there.damaged || self.ledger.holds(shown, head);
                 assert!(whole, "a bootstrap ended before what n{source} had when it began");
@@ -335,6 +368,13 @@ impl World {
             self.forget_reach(n);
         }
         result.is_ok()
+    }
+
+    fn copy_to(&self, n: usize, way: u64) -> Result<(), Error> {
+        match way {
+            0 => self.nodes[n].db().replica_bootstrap_from_snapshot(),
+            _ => self.nodes[n].db().replica_reseed_from_snapshot(),
+        }
     }
 
     fn maintain(&mut self, n: usize) {
@@ -420,6 +460,11 @@ impl World {
     pub fn promote_replica(&mut self, n: usize, force: bool) -> bool {
         let s = self.nodes[n].source().unwrap();
         let before = self.nodes[n].tip;
+        if self.nodes[n].foreign {
+            let error = self.nodes[n].db().replica_promote(force).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::NeedsReseed, "{error:?}");
+            return false;
+        }
         self.reach_for(n, s);
         // What the source acknowledged and still has, whatever is found of it.
         let there = &self.nodes[s];
@@ -438,6 +483,7 @@ impl World {
                 let node = &mut self.nodes[n];
                 (node.part, node.fenced, node.durable) = (Part::Primary, Fenced::No, shown);
                 (node.second_fenced, node.interrupted) = (true, false);
+                node.shaky = node.troubled || node.machine.crashed();
                 if promotion.source_fenced {
                     self.nodes[s].fenced = Fenced::Yes;
                     let whole = !certain || self.ledger.holds(shown, kept);
@@ -479,6 +525,28 @@ impl World {
         promoted
     }
 
+    /// Lets a replica take over, and cuts that at some operation, here or at its source.
+    fn cut_promotion(&mut self, n: usize) {
+        let source = self.nodes[n].source().unwrap();
+        let (at, op) = (self.rng.pick(&[n, n, source]), 1 + self.rng.below(90));
+        let machine = self.nodes[at].machine.clone();
+        machine.crash_at(machine.ops() + op);
+        let force = self.rng.one_in(8);
+        let promoted = self.promote_replica(n, force);
+        let node = &mut self.nodes[n];
+        if promoted && node.machine.crashed() {
+            // Who asked for it was told nothing: it is opened as the replica that it was.
+            (node.part, node.fenced, node.shaky) = (Part::Replica(source), Fenced::No, false);
+            (node.promoting, node.interrupted) = (true, true);
+        }
+        if machine.crashed() {
+            self.note(format!("  n{at} crashed at operation {op} of that"));
+            fired(Fault::CutPromotion);
+        } else {
+            machine.crash_at(0);
+        }
+    }
+
     fn needs_reseed(&self, n: usize) -> bool {
         self.nodes[n].db().replica_replication_status().unwrap().is_some_and(|status| status.needs_reseed)
     }
@@ -506,8 +574,16 @@ impl World {
         let result = self.nodes[n].db().replica_repoint(path_of(to), sidecar);
         self.note(format!("n{n} follows n{to} from now on: {result:?}"));
         match result {
-            Ok(()) => self.nodes[n].part = Part::Replica(to),
-            Err(e) => assert!(!self.reaches(n, to) || self.nodes[to].machine.crashed(), "{e:?}"),
+            Ok(()) => {
+                self.nodes[n].part = Part::Replica(to);
+                self.nodes[n].remembers = Some(to).filter(|_| !self.nodes[n].foreign);
+            }
+            Err(_) if !self.reaches(n, to) || self.nodes[to].machine.crashed() => {}
+            // It remembers its source.
+            Err(e) => {
+                self.nodes[n].remembers = None;
+                self.nodes[n].failed("repoint", &e);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! The cluster: machines with a disk each, the database on each of them, and what is expected of it.
 
 use super::{
+    fired::{Fault, fired},
     ledger::{GENESIS, Id, Ledger},
     network::{Network, path_of},
 };
@@ -46,6 +47,18 @@ pub struct Node {
     /// Whether its retention lets go of what replicas need.
     pub caps: bool,
     pub db: Option<Database>,
+    /// It leads, and was opened as a replica to be overwritten, which has not happened yet.
+    pub foreign: bool,
+    /// It was fenced, and as a replica it has not been found to be on its source's history yet.
+    pub on_trial: bool,
+    /// Its operator says that its graph may be overwritten.
+    pub overwrite: bool,
+    /// The source that it was told durably.
+    pub remembers: Option<usize>,
+    /// It is opened next without a word of what it is.
+    pub unsaid: bool,
+    /// It took over while its disk failed: a loss of power may take away that it leads.
+    pub shaky: bool,
     /// Another handle, which a promotion by the first one fences.
     pub second: Option<Database>,
     pub second_fenced: bool,
@@ -154,6 +167,12 @@ impl World {
                 options,
                 caps: few_bytes || little_lag,
                 db: None,
+                foreign: false,
+                on_trial: false,
+                overwrite: false,
+                shaky: false,
+                unsaid: false,
+                remembers: None,
                 second: None,
                 second_fenced: false,
                 held: None,
@@ -226,13 +245,38 @@ impl World {
 
     /// Opens node `n` and checks that it holds what it must. Returns whether it could be opened.
     pub fn open(&mut self, n: usize) -> bool {
-        let source = self.nodes[n].source();
+        let mut source = self.nodes[n].source();
         let source_is_there = source.is_none_or(|s| self.reaches(n, s) && !self.nodes[s].sick);
-        let result = self.nodes[n].database();
+        let mut result = self.nodes[n].database();
+        match &result {
+            // The way in which an operator has a primary replaced by a replica.
+            Err(e) if e.code() == ErrorCode::RoleMismatch && self.nodes[n].foreign => {
+                fired(Fault::LeadingAsReplica);
+                self.nodes[n].overwrite = true;
+                result = self.nodes[n].database();
+            }
+            // A promotion that nobody was told of was done: it leads.
+            Err(e) if e.code() == ErrorCode::RoleMismatch && self.nodes[n].promoting => {
+                fired(Fault::DoneUntold);
+                self.note(format!("  n{n} leads already"));
+                let node = &mut self.nodes[n];
+                (node.part, node.fenced, node.interrupted) = (Part::Primary, Fenced::No, false);
+                source = None;
+                result = self.nodes[n].database();
+            }
+            // What was to be overwritten is a replica by now, or was fenced.
+            Ok(_) if self.nodes[n].foreign && source.is_some() && !self.nodes[n].overwrite => {
+                (self.nodes[n].foreign, self.nodes[n].on_trial) = (false, true);
+            }
+            _ => {}
+        }
         let node = &mut self.nodes[n];
+        node.overwrite = false;
         match result {
             Ok(db) => {
                 node.db = Some(db);
+                node.remembers = source.filter(|_| !node.foreign);
+                node.shaky = false;
                 (node.poisoned, node.troubled) = (false, node.sick);
                 node.promoting &= source.is_none();
                 let end = std::mem::replace(&mut node.ended, End::Closed);
@@ -240,6 +284,7 @@ impl World {
                 true
             }
             Err(e) => {
+                node.remembers = None;
                 let damage = matches!(e.code(), ErrorCode::Corrupt | ErrorCode::LogMismatch);
                 // A replica opens whatever its log is like, so that it can be reseeded.
                 node.lost = damage && node.damaged && source.is_none();
@@ -265,6 +310,7 @@ impl World {
         node.disk = node.machine.process();
         node.host = node.host.restart(Crash::Kill);
         node.ended = node.ended.max(End::Killed);
+        fired(Fault::Killed);
     }
 
     /// Ends the machine of node `n`, or finds out what is left of it where it ended already.
@@ -272,9 +318,16 @@ impl World {
         self.nodes[n].abandon();
         let machine = self.nodes[n].machine.restart(crash);
         machine.set_capacity(None);
+        if crash != Crash::Kill {
+            fired(Fault::PowerLost);
+        }
         self.replace_machine(n, machine);
-        self.nodes[n].host = self.nodes[n].host.restart(crash);
-        self.nodes[n].sick = false;
+        let node = &mut self.nodes[n];
+        node.host = node.host.restart(crash);
+        node.sick = false;
+        if node.shaky && crash != Crash::Kill {
+            node.fenced = node.fenced.max(Fenced::Perhaps);
+        }
     }
 
     fn replace_machine(&mut self, n: usize, machine: SimDisk) {
@@ -301,6 +354,7 @@ impl World {
         node.reach.clear();
         (node.replacing, node.sick, node.damaged, node.lost, node.poisoned) = (false, false, false, false, false);
         (node.fenced, node.promoting, node.ended) = (Fenced::No, false, End::Closed);
+        (node.foreign, node.on_trial, node.overwrite, node.remembers) = (false, false, false, None);
         node.make_folder();
     }
 
@@ -327,8 +381,13 @@ impl Node {
 
     /// A handle of its process.
     pub fn database(&self) -> Result<Database, Error> {
+        if self.unsaid {
+            let here = Env { disk: Arc::new(self.disk.clone()), host: Arc::new(self.host.clone()) };
+            let there = Env { disk: Arc::new(self.network.clone()), host: Arc::new(self.host.clone()) };
+            return Database::open_with_source_in(here, there, path_of(self.at), self.options.clone());
+        }
         let role = if self.source().is_some() { ReplicationRole::Replica } else { ReplicationRole::Primary };
-        let mut options = self.options.clone().replication_role(role);
+        let mut options = self.options.clone().replication_role(role).replication_overwrite(self.overwrite);
         if let Some(source) = self.source() {
             options = options.replication_source_db_path(path_of(source));
         }
