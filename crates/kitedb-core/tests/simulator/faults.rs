@@ -174,8 +174,10 @@ impl World {
             (node.foreign, node.on_trial) = asked_for;
         }
         if self.nodes[n].leads() && self.nodes[n].tip == GENESIS {
-            // Whatever it was, it lost all that it had: an empty file that is opened as a primary begins a history.
-            self.nodes[n].fenced = Fenced::No;
+            // Whatever it was, it lost all that it had: an empty file that is opened as a primary begins a history, unless
+            // its header knows of a log that it followed.
+            let followed = matches!(before.0, Part::Replica(_));
+            self.nodes[n].fenced = if followed { Fenced::Perhaps } else { Fenced::No };
             self.ledger.forced_from = 1;
         }
         let node = &self.nodes[n];
