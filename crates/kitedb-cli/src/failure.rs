@@ -100,6 +100,7 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         ErrorCode::NeedsReseed => "`kitedb replica reseed DB` copies the source anew",
         ErrorCode::WouldOverwrite => "pass --overwrite to replace it all the same: its own graph is lost then",
         ErrorCode::RoleMismatch => "`kitedb role DB` shows what it is",
+        ErrorCode::HardLinked => "pass --accept-hard-links to write to it all the same",
         ErrorCode::FilesMoved => {
             "`kitedb role DB primary --moved` lets it lead, `kitedb role DB detach` makes it one of its own"
         }

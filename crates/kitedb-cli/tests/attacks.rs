@@ -250,9 +250,30 @@ fn a_replica_ahead_of_a_restored_primary_says_so() {
     // And the restored primary does not lead by itself.
     let run = import(&folder, "p.kitedb", "other d K\n", &[]);
     assert_eq!(run.code, 1, "{run:?}");
-    assert!(run.err.contains("kitedb role p.kitedb"), "{run:?}");
+    assert!(run.err.contains("`kitedb role ") && run.err.contains("p.kitedb primary --moved`"), "{run:?}");
     folder.run(&["role", "p.kitedb", "primary", "--moved"]).ok();
     assert_eq!(import(&folder, "p.kitedb", "other d K\n", &[]).json()["token"], "2:2");
+}
+
+#[test]
+fn a_file_with_two_names_takes_an_import_only_if_told() {
+    let folder = pair();
+    fs::hard_link(folder.path().join("p.kitedb"), folder.path().join("other.kitedb")).unwrap();
+    let run = import(&folder, "p.kitedb", "c d K\n", &[]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.err.contains("hard links") && run.err.contains("--accept-hard-links"), "{run:?}");
+    assert_eq!(import(&folder, "p.kitedb", "c d K\n", &["--accept-hard-links"]).json()["token"], "1:2");
+}
+
+#[test]
+fn the_role_of_a_fenced_primary_says_so() {
+    let folder = pair();
+    folder.run(&["replica", "promote", "r.kitedb", "--source-db", "p.kitedb"]).ok();
+    for (name, expected) in [("p.kitedb", true), ("r.kitedb", false)] {
+        let shown = folder.run(&["role", name, "--json"]).json();
+        assert_eq!((&shown["role"], &shown["fenced"]), (&"primary".into(), &expected.into()), "{name}: {shown}");
+        assert_eq!(folder.run(&["role", name]).ok().out.contains("fenced"), expected);
+    }
 }
 
 /// A copy for analysis.

@@ -295,10 +295,16 @@ fn a_follower_says_how_it_goes_until_it_is_asked_to_end() {
         let last: Json = serde_json::from_str(rest.last().unwrap()).unwrap();
         assert_eq!((&last["state"], &last["applied_log_index"]), (&json!("closed"), &json!(20)));
 
+        // It remembers what it followed.
         let seen = folder.run(&["replica", "status", "b.kitedb", "--json"]).json();
         assert_eq!(seen["state"], "closed");
-        for unknown in ["source_db_path", "source_head_log_index", "lag_frames", "process_id"] {
-            assert_eq!(seen[unknown], Json::Null, "{unknown}: {seen}");
+        for (field, want) in [
+            ("source_db_path", json!(at("a.kitedb"))),
+            ("source_head_log_index", json!(20)),
+            ("lag_frames", json!(0)),
+            ("process_id", json!(null)),
+        ] {
+            assert_eq!(seen[field], want, "{field}: {seen}");
         }
         // A follower that was stopped can be looked at by people, too.
         let shown = folder.run(&["replica", "status", "b.kitedb", "--source-db", "a.kitedb"]).ok().out;

@@ -149,6 +149,12 @@ pub struct LogArgs {
     /// Bytes beyond which a segment of the log is left for a new one [default: 64 MiB]
     #[arg(long, value_name = "BYTES")]
     pub segment_max_bytes: Option<u64>,
+    /// How long a commit waits that a promotion of another node met, until that says which commits count [default: 5000]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub fence_wait_ms: Option<u64>,
+    /// Write to the file though it has more than one hard link
+    #[arg(long)]
+    pub accept_hard_links: bool,
 }
 
 /// What a log keeps beyond what recovery and replicas need.
@@ -204,10 +210,13 @@ impl LogArgs {
             Sync::Normal => SyncMode::Normal,
             Sync::Off => SyncMode::Off,
         });
-        match self.segment_max_bytes {
-            Some(bytes) => options.replication_segment_max_bytes(bytes),
-            None => options,
+        if let Some(bytes) = self.segment_max_bytes {
+            options = options.replication_segment_max_bytes(bytes);
         }
+        if let Some(ms) = self.fence_wait_ms {
+            options = options.fence_wait_ms(ms);
+        }
+        options.accept_hard_links(self.accept_hard_links)
     }
 }
 

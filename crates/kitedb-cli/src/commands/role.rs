@@ -30,13 +30,15 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
     let database = Database::open(&args.common.database, options(args).read_only(true))?;
     let role = database.replication_role().as_str();
     let moved = database.is_copied();
+    let fenced = database.primary_replication_status()?.is_some_and(|status| status.fenced);
     let name = clean(&args.common.database.display().to_string());
     if args.common.json {
-        return write_json(out, &json!({ "role": role, "copied": moved }));
+        return write_json(out, &json!({ "role": role, "fenced": fenced, "copied": moved }));
     }
+    let stale = if fenced { ", fenced: another node took over" } else { "" };
     let copied =
         if moved { ", copied or restored: `kitedb role DB primary --moved` or `detach` says what it is" } else { "" };
-    Ok(writeln!(out, "{name}{}", Styled(DIM, format!("  {role}{copied}")))?)
+    Ok(writeln!(out, "{name}{}", Styled(DIM, format!("  {role}{stale}{copied}")))?)
 }
 
 fn detach(args: &RoleArgs, out: &mut dyn Write) -> Outcome {

@@ -257,8 +257,8 @@ pub(super) fn log_is_gone(path: &Path, place: &LogPlace, link: &LogLink, in_file
         Some((index, _)) if !link.open => format!(
             "the log of {shown} should be in {dir}, and {there}. The file holds every commit up to log index \
              {index}; who may have taken over from it, only the log knows. Put the log back, say where it is \
-             (replication_sidecar_path, --sidecar), or, if it is lost, let it lead anew (`kitedb role DB primary \
-             --moved`) or stand alone (`kitedb role DB detach`)"
+             (replication_sidecar_path, --sidecar), or, if it is lost, let it lead anew (`kitedb role {shown} \
+             primary --moved`) or stand alone (`kitedb role {shown} detach`)"
         ),
         _ => format!(
             "commits after log index {in_file} of {shown} are only in its log, which should be in {dir}, and {there}: \
@@ -280,10 +280,10 @@ pub(super) fn files_moved(path: &Path, place: &LogPlace) -> Error {
     Error::new(
         ErrorCode::FilesMoved,
         format_args!(
-            "{} is a primary that was copied or restored: {how}. It reads. Where the original is gone for good, let this \
-             one lead in its place (`kitedb role DB primary --moved`, Database::confirm_moved); else make it a database \
-             of its own (`kitedb role DB detach`, Database::detach)",
-            path.display()
+            "{path} is a primary that was copied or restored: {how}. It reads. Where the original is gone for good, let \
+             this one lead in its place (`kitedb role {path} primary --moved`, Database::confirm_moved); else make it a \
+             database of its own (`kitedb role {path} detach`, Database::detach)",
+            path = path.display()
         ),
     )
 }

@@ -61,17 +61,17 @@ pub(crate) fn mismatch(path: &Path, asked: ReplicationRole, standing: Standing, 
         (Standing::Leads(epoch), _) => format!(
             "{shown} is a primary that leads epoch {epoch}, and is not opened without a part in replication: the \
              commits after {last} would go past its log, and its replicas would miss them. Open it without a role, or detach it for good \
-             (Database::detach, `kitedb role DB detach`)"
+             (Database::detach, `kitedb role {shown} detach`)"
         ),
         (Standing::Fenced, _) => format!(
             "{shown} is a primary that another node took over from, and is not opened without a part in replication: \
              commits would be made that the new primary does not have. Open it without a role to read, as a replica of \
-             the new primary to follow, or detach it for good (Database::detach, `kitedb role DB detach`)"
+             the new primary to follow, or detach it for good (Database::detach, `kitedb role {shown} detach`)"
         ),
         _ => format!(
             "{shown} is a replica, and is not opened without a part in replication: it takes commits only from its \
-             source. Open it without a role, promote it, or detach it for good (Database::detach, `kitedb role DB \
-             detach`)"
+             source. Open it without a role, promote it, or detach it for good (Database::detach, `kitedb role \
+             {shown} detach`)"
         ),
     };
     Error::new(ErrorCode::RoleMismatch, what)

@@ -393,10 +393,10 @@ impl LocalSource {
     fn require_own_files(&self) -> Result<()> {
         let LogPlace::Moved(dir, _) = locate(&self.env, &self.paths)? else { return Ok(()) };
         let what = format_args!(
-            "the source {} was copied or restored, with its log in {}: nobody takes over from it before its operator says \
-             what it is (`kitedb role DB primary --moved`), or the promotion is forced",
-            self.paths.db.display(),
-            dir.display()
+            "the source {db} was copied or restored, with its log in {dir}: nobody takes over from it before its operator \
+             says what it is (`kitedb role {db} primary --moved`), or the promotion is forced",
+            db = self.paths.db.display(),
+            dir = dir.display()
         );
         Err(Error::new(ErrorCode::FilesMoved, what))
     }

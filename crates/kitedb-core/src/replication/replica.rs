@@ -1,17 +1,19 @@
 //! A replica: pulls frames from its source, bootstraps from its snapshots, and takes over.
 
+mod takeover;
+
 use super::{
     primary::{Leader, LogStatus},
     registry::{Labels, Progress},
     remembered::remember,
-    source::{At, Fenced, Source},
-    status::{FenceStatus, Promotion, ReplicaReplicationStatus, ReplicaState},
+    source::{At, Source},
+    status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
 };
 use crate::{
     db::{Engine, ReplicationRole, default_sidecar},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
-    log::{Control, PageLimits, WriterId},
+    log::{Control, PageLimits},
 };
 use parking_lot::{Mutex, RwLock};
 use std::{
@@ -24,8 +26,6 @@ use std::{
 
 /// Bytes of frames that are pulled at once, roughly.
 const PAGE_BYTES: usize = 4 << 20;
-/// A promotion fences its source once no more frames than this are missing, or pulling brings it no closer.
-const CLOSE_FRAMES: u64 = 1024;
 /// Where an interrupted copy is remembered, in the replica's sidecar.
 const RECORD: &str = "bootstrap.progress";
 
@@ -408,153 +408,6 @@ impl Replica {
                 return Ok(());
             }
         }
-    }
-
-    /// Takes over: fences the source, takes everything that it acknowledged, and begins the next epoch on this
-    /// node's own files. With `force`, also where the source cannot be fenced or read to its end.
-    pub fn promote(&self, force: bool) -> Result<Promotion> {
-        let mut work = self.working.lock();
-        self.require_replica()?;
-        // Also by force: what is no replica leads as what it is, or not at all.
-        self.engine.require_not_foreign()?;
-        if self.control.needs_reseed() && !force {
-            let what = "needs reseed: this replica is not on its source's history, so it cannot take over from it; \
-                        reseed it, or force the promotion and lose what only the source has";
-            return Err(Error::new(ErrorCode::NeedsReseed, what));
-        }
-        let promotion = match self.take_over() {
-            Ok(promotion) => promotion,
-            Err(e) if force => {
-                tracing::warn!("a promotion is forced although its source could not be fenced: {e}");
-                self.take_what_is_left();
-                let epoch = self.epoch_after(Epoch(0))?;
-                let last_kept = self.engine.promote_replica(epoch, self.engine.env.host.random(), &mut || Ok(()))?;
-                Promotion { epoch: epoch.0, last_kept, source_fenced: false, fence_synced: false }
-            }
-            Err(e) => return Err(e),
-        };
-        self.control.set_needs_reseed(false);
-        self.control.set_last_error(None);
-        self.enter(ReplicaState::Promoted);
-        work.checkpoints = self.engine.checkpoints();
-        Ok(promotion)
-    }
-
-    /// Takes what the source has published by now, as far as that can be read.
-    fn take_what_is_left(&self) {
-        let Ok(head) = self.source().head() else { return };
-        while self.engine.published() < head && matches!(self.pull(usize::MAX, head), Ok(1..)) {}
-    }
-
-    /// The steps of a promotion, in their order. A crash, or a failure, before the fence leaves everything as it was; one
-    /// after it leaves a source that is fenced, and a replica: the promotion can be called again, by this replica or
-    /// another one, or the source takes the lead back.
-    fn take_over(&self) -> Result<Promotion> {
-        let source = self.source();
-        // Before this replica reports: to a copy of its primary nothing is told.
-        source.require_fenceable()?;
-        let owner = self.control.promotion();
-        let goes_on = self.may_go_on(&*source, owner)?;
-        let owner = if goes_on { owner } else { self.engine.env.host.random() };
-        if !goes_on {
-            // One that goes on may have led its epoch already, and be ahead of its source.
-            self.come_close(&*source)?;
-        }
-        self.engine.require_room_for_epoch()?;
-        // Durable before the fence is moved, so that this replica knows it for its own after a crash.
-        self.control.set_promotion(owner);
-        self.control.sync()?;
-        let fencing = source.fence(owner, self.engine.published())?;
-        let fenced = fencing.fenced();
-        self.drain(&*source, &fenced)?;
-        let epoch = self.epoch_after(fenced.next)?;
-        let mut fence_synced = false;
-        let last_kept = self.engine.promote_replica(epoch, owner, &mut || {
-            fence_synced = fencing.complete()?;
-            Ok(())
-        })?;
-        Ok(Promotion { epoch: epoch.0, last_kept, source_fenced: true, fence_synced })
-    }
-
-    /// Whether a promotion of this replica, which was cut short, goes on: also one that was done before anybody learned of
-    /// it. If not, this is another one.
-    fn may_go_on(&self, source: &dyn Source, owner: WriterId) -> Result<bool> {
-        if owner == [0; 16] {
-            return Ok(false);
-        }
-        if source.moved()?.is_some_and(|moved| moved.by == owner) {
-            return Ok(self.engine.may_go_on_as(owner));
-        }
-        if !self.engine.has_begun_as(owner)? {
-            return Ok(false);
-        }
-        // It had begun its epoch here, and never came to say so there.
-        self.control.set_promotion([0; 16]);
-        self.control.sync()?;
-        let what = "stale primary: this replica's promotion was cut short, and meanwhile its source took the lead back, or \
-                    another replica took over from it: this one follows on; promote it again if it is to lead all the same";
-        Err(Error::new(ErrorCode::StalePrimary, what))
-    }
-
-    /// Pulls until little is missing, so that commits at the source do not wait long between the fence and the epoch's
-    /// end; all that it has published can be read then. Fails where this replica is not on the source's history.
-    fn come_close(&self, source: &dyn Source) -> Result<()> {
-        let mut lag = u64::MAX;
-        loop {
-            let head = source.head()?;
-            let pulled = self.pull(usize::MAX, head)?;
-            let here = self.engine.published();
-            if here < head && pulled == 0 {
-                return Err(self.cut_off("has published commits up to", head));
-            }
-            let before = std::mem::replace(&mut lag, source.head()?.0.saturating_sub(here.0));
-            if lag > CLOSE_FRAMES && lag <= before / 2 {
-                continue;
-            }
-            if lag > CLOSE_FRAMES {
-                // It would never come closer: the fence is what stops the source.
-                tracing::warn!(lag, "a source commits as fast as its replica pulls: commits wait for this promotion");
-            }
-            // The source keeps what comes next until it is here.
-            if let Err(e) = self.report() {
-                tracing::debug!("a replica that is about to take over could not report: {e}");
-            }
-            return Ok(());
-        }
-    }
-
-    /// Pulls everything up to where the source's epoch ends.
-    fn drain(&self, source: &dyn Source, fenced: &Fenced) -> Result<()> {
-        while self.engine.published() < fenced.last {
-            if self.pull(usize::MAX, fenced.last)? == 0 {
-                return Err(self.cut_off("was fenced at", fenced.last));
-            }
-        }
-        // Ahead of its source, a replica cannot be compared with it before the epoch has ended.
-        self.require_common(source, fenced.last)?;
-        let epoch = self.engine.writer_at(fenced.last).map(|(epoch, _)| epoch);
-        match epoch.filter(|epoch| *epoch > fenced.ended && fenced.last.0 > 0) {
-            Some(epoch) => Err(self.off_history(fenced.last, fenced.ended, epoch)),
-            None => Ok(()),
-        }
-    }
-
-    fn cut_off(&self, what: &str, index: LogIndex) -> Error {
-        Error::new(
-            ErrorCode::SourceUnavailable,
-            format_args!(
-                "the source {what} log index {index}, but its log can be read up to {} only; try again, or force the \
-                 promotion",
-                self.engine.published()
-            ),
-        )
-    }
-
-    /// The epoch that a promotion begins, `next` or later: not one that this node led or followed before, also if it was
-    /// reseeded from where that had not begun.
-    fn epoch_after(&self, next: Epoch) -> Result<Epoch> {
-        let known = self.engine.epoch().max(self.control.fence()?.epoch);
-        Ok(next.max(Epoch(known.0 + 1)))
     }
 
     /// Follows another source from now on; what this node holds must be on its history.
