@@ -102,9 +102,6 @@ impl Engine {
         refused: Option<Error>,
     ) -> Result<Arc<Self>> {
         for attempt in 1.. {
-            if attempt == 50 || attempt == 200 {
-                eprintln!("ATTEMPT {attempt}");
-            }
             let store = Store::open(&env, &path, false)?;
             let like = store.file().access().map_err(|e| Error::io("look at", &path, e))?;
             let env = anchored(&env, folder_of(&path), like).map_err(|e| Error::io("look at", &path, e))?;

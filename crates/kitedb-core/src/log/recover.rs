@@ -452,7 +452,11 @@ fn find_segments(env: &Env, dir: &Path, log: LogIdentity, from: LogIndex) -> Res
     // From the newest on: a sidecar may have more segments than a process may have files open.
     for (seq, path) in files.into_iter().rev() {
         let io = |e| Error::io("read log segment", &path, e);
-        let file = env.disk.open(&path, OpenMode::Read).map_err(io)?;
+        let file = match env.disk.open(&path, OpenMode::Read) {
+            // A writer in another process let go of it since the folder was listed: the file that counts holds its frames.
+            Err(e) if !needed && e.kind() == std::io::ErrorKind::NotFound => continue,
+            file => file.map_err(io)?,
+        };
         let bytes = file.len().map_err(io)?;
         let mut head = vec![0; SEGMENT_HEADER_LEN.min(bytes as usize)];
         file.read_exact_at(&mut head, 0).map_err(io)?;

@@ -174,8 +174,9 @@ impl World {
             (node.foreign, node.on_trial) = asked_for;
         }
         if self.nodes[n].leads() && self.nodes[n].tip == GENESIS {
-            // Whatever it was, it lost all that it had: an empty file that is opened as a primary begins a history.
-            self.nodes[n].fenced = Fenced::No;
+            // Whatever it was, it lost all that it had: an empty file that is opened as a primary begins a history, unless
+            // its log tells still that it was a replica.
+            self.nodes[n].fenced = Fenced::Perhaps;
             self.ledger.forced_from = 1;
         }
         let node = &self.nodes[n];
