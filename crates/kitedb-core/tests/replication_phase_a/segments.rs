@@ -299,7 +299,7 @@ fn the_log_of_what_was_detached_counts_no_more() {
     let replica = b.replica_of(&a);
     catch_up(&replica);
     primary.close().unwrap();
-    kitedb_core::Database::detach_in(a.env(), a.db(), a.options(ReplicationRole::Primary)).unwrap();
+    Database::detach_in(a.env(), a.db(), a.options(ReplicationRole::Primary)).unwrap();
     let alone = a.open(a.options(ReplicationRole::Disabled)).unwrap();
     graph.grow(&alone, 2);
     alone.close().unwrap();

@@ -9,7 +9,7 @@ use crate::{
         primary_status,
     },
 };
-use kitedb_core::{Database, ErrorCode, ErrorKind, OpenOptions, ReplicationRole, SyncMode};
+use kitedb_core::{Database, ErrorCode, ErrorKind, OpenOptions, SyncMode};
 
 /// Not a test of its own: a process that holds a primary, and commits when told to.
 #[test]
