@@ -55,7 +55,7 @@ impl Control {
     pub fn set_stamps(&self, file: &dyn DiskFile) -> Result<()> {
         let (own, file) = self.look(file)?;
         let known = |stamp: &Stamp, bit: u64| {
-            u64::from(stamp.birth_ns.is_some()) * bit | u64::from(stamp.generation.is_some()) * (bit << 1)
+            (u64::from(stamp.birth_ns.is_some()) * bit) | (u64::from(stamp.generation.is_some()) * (bit << 1))
         };
         let words = [
             1 | known(&own, 2) | known(&file, 8),

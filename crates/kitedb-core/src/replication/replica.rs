@@ -1,6 +1,7 @@
 //! A replica: pulls frames from its source, bootstraps from its snapshots, and takes over.
 
 use super::{
+    approach::Approach,
     primary::Leader,
     registry::Progress,
     remembered::remember,
@@ -24,10 +25,6 @@ use std::{
 
 /// Bytes of frames that are pulled at once, roughly.
 const PAGE_BYTES: usize = 4 << 20;
-/// A promotion fences its source once no more frames than this are missing.
-const CLOSE_FRAMES: u64 = 1024;
-/// So often it pulls to come that close.
-const CLOSE_ROUNDS: usize = 64;
 /// Where an interrupted copy is remembered, in the replica's sidecar.
 const RECORD: &str = "bootstrap.progress";
 
@@ -452,21 +449,20 @@ impl Replica {
     /// Pulls until little is missing, so that commits at the source do not wait long between the fence and the epoch's
     /// end; all that it has published can be read then. Fails where this replica is not on the source's history.
     fn come_close(&self, source: &dyn Source) -> Result<()> {
-        for _ in 0..CLOSE_ROUNDS {
+        let mut approach = Approach::default();
+        loop {
             let head = source.head()?;
             let pulled = self.pull(usize::MAX, head)?;
             let here = self.engine.published();
             if here < head && pulled == 0 {
                 return Err(self.cut_off("has published commits up to", head));
             }
-            if source.head()?.0.saturating_sub(here.0) <= CLOSE_FRAMES {
+            if !approach.goes_on(source.head()?.0.saturating_sub(here.0)) {
                 // The source keeps what comes next until it is here.
                 self.report();
                 return Ok(());
             }
         }
-        tracing::warn!("a source commits as fast as its replica pulls: its last commits wait for the promotion");
-        Ok(())
     }
 
     /// Pulls everything up to where the source's epoch ends.

@@ -156,7 +156,8 @@ fn outcome((what, first, second): &(&str, Act, Act)) -> Option<String> {
     let (mut a, mut b) = (NodeId(0), NodeId(0));
     db.transaction(|tx| {
         (a, b) = (tx.create_node(Some("a"))?, tx.create_node(Some("b"))?);
-        (tx.create_node(Some("c"))?, tx.create_node(Some("d"))?);
+        tx.create_node(Some("c"))?;
+        tx.create_node(Some("d"))?;
         tx.add_edge(a, "E", b)?;
         tx.set_node_vector(a, "v", &[1.0])
     })

@@ -184,7 +184,7 @@ fn no_flipped_bit_lets_a_fenced_primary_or_a_replica_commit() {
     for bit in WORDS.into_iter().flat_map(|word| (0..64).step_by(3).map(move |bit| word * 64 + bit)) {
         for (machine, follows) in [(&a, false), (&c, true)] {
             let machine = machine.restart(Crash::Kill);
-            machine.disk.corrupt(&machine.sidecar().join("control"), bit / 8, 1 << (bit % 8)).unwrap();
+            machine.disk.corrupt(machine.sidecar().join("control"), bit / 8, 1 << (bit % 8)).unwrap();
             match machine.try_primary() {
                 Ok(db) => {
                     expect_fenced(&db);

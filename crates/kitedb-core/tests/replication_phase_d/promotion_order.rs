@@ -82,14 +82,14 @@ fn a_source_whose_file_is_damaged_is_taken_over_from() {
             old.checkpoint().unwrap();
             graph.grow(&old, 3);
             let a = if killed { a.restart(Crash::Kill) } else { a };
-            let len = a.disk.read(&a.db()).unwrap().len() as u64;
+            let len = a.disk.read(a.db()).unwrap().len() as u64;
             if killed {
                 drop(old);
             } else {
                 old.close().unwrap();
             }
             for at in (damaged.start..len.min(damaged.end)).step_by(64) {
-                a.disk.corrupt(&a.db(), at, 0x41).unwrap();
+                a.disk.corrupt(a.db(), at, 0x41).unwrap();
             }
             new.close().unwrap();
             let new = b.replica_of(&a);

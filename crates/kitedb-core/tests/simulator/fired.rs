@@ -34,8 +34,7 @@ kinds! {
     ControlFlipped => "another bit of the control file was flipped",
 }
 
-const NONE: AtomicU64 = AtomicU64::new(0);
-static FIRED: [AtomicU64; TEXTS.len()] = [NONE; TEXTS.len()];
+static FIRED: [AtomicU64; TEXTS.len()] = [const { AtomicU64::new(0) }; TEXTS.len()];
 
 /// Counts one.
 pub fn fired(fault: Fault) {
