@@ -8,6 +8,7 @@
 //! to who only reads; `compare` tells where two databases differ; `transport` and `cursor` are for hosts that carry
 //! pages themselves.
 
+mod approach;
 mod choice;
 mod compare;
 mod cursor;

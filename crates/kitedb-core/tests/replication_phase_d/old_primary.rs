@@ -149,14 +149,28 @@ fn with_commits_that_the_new_one_never_saw_it_needs_a_reseed() {
         expect_error(old.replica_promote(true), ErrorCode::NeedsReseed, "needs reseed");
         expect_needs_reseed(&old);
         graph.expect_all(&old);
-        // Still so after a reopen.
-        drop(old);
+        // Whom it is told to follow makes no replica of it.
+        old.replica_repoint(c.db(), None).unwrap();
+        old.replica_repoint(b.db(), None).unwrap();
+        expect_needs_reseed(&old);
+        // Nothing of that is noted in its log: it leads still.
+        old.close().unwrap();
+        let leads = a.as_it_is().unwrap();
+        assert_eq!((leads.replication_role(), primary_status(&leads).fenced), (ReplicationRole::Primary, false));
+        graph.grow(&leads, 1);
+        let lost = leads.last_commit_token().unwrap().max(lost);
+        leads.close().unwrap();
         let old = a.overwritten_by(&b);
         expect_needs_reseed(&old);
         old.replica_reseed_from_snapshot().unwrap();
         after.expect_all(&old);
         expect_following(&old, &new);
         assert_eq!(old.wait_for_token_outcome(lost, 0).unwrap(), TokenWait::EpochChanged);
+        // From then on it is a replica, and remembers of whom.
+        old.close().unwrap();
+        let old = a.as_it_is().unwrap();
+        assert_eq!(replica_status(&old).source_db_path, Some(b.db()));
+        assert_eq!(catch_up(&old), 0);
 
         // A replica that had such commits parts with the new one, too; one that had not goes on.
         third.replica_repoint(b.db(), None).unwrap();

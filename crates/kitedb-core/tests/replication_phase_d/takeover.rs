@@ -386,3 +386,29 @@ fn a_promotion_that_is_past_is_not_taken_up_after_a_reseed() {
     // By force it goes, in an epoch that it has never heard of.
     assert_eq!(first.replica_promote(true).unwrap().epoch, 5);
 }
+
+/// A node that took over, committed, and whose log was repaired after a failed sync: its own epoch stands at the head of
+/// a segment without a frame then. As a replica of who took over from it, it was told once that its promotion had been cut
+/// short.
+#[test]
+fn a_promotion_that_was_done_is_not_taken_for_one_that_was_cut_short() {
+    let (a, b) = machines(SyncMode::Normal);
+    let c = Machine::new("third", 3, SyncMode::Normal);
+    let (old, mut graph) = (a.primary(), Graph::new(5));
+    graph.grow(&old, 6);
+    let second = b.open_replica_of(&a, b.following(&a).replication_segment_max_bytes(1)).unwrap();
+    assert_eq!(second.replica_promote(false).unwrap().epoch, 2);
+    graph.commit(&second);
+    b.disk.fail(FaultPlan::new(FaultOn::Sync, 1, io::ErrorKind::StorageFull).on_path("segment"));
+    let failed = graph.try_commit(&second).unwrap_err();
+    assert_eq!(failed.code(), ErrorCode::SyncFailed, "{failed:?}");
+    let third = c.replica_of(&b);
+    catch_up(&third);
+    assert_eq!(third.replica_promote(false).unwrap().epoch, 3);
+    graph.commit(&third);
+    let _ = second.close();
+    let second = b.replica_of(&c);
+    assert_eq!(second.replica_promote(false).unwrap().epoch, 4);
+    graph.expect_all(&second);
+    graph.commit(&second);
+}

@@ -66,8 +66,8 @@ const KINDS: [(u64, Kind); 25] = [
     (3, Kind::Heal),
     (1, Kind::Renew),
     (6, Kind::Wait),
-    (7, Kind::Probe),
-    (2, Kind::CutPromotion),
+    (1, Kind::Probe),
+    (3, Kind::CutPromotion),
 ];
 
 impl World {
@@ -528,7 +528,8 @@ impl World {
     /// Lets a replica take over, and cuts that at some operation, here or at its source.
     fn cut_promotion(&mut self, n: usize) {
         let source = self.nodes[n].source().unwrap();
-        let (at, op) = (self.rng.pick(&[n, n, source]), 1 + self.rng.below(90));
+        let (at, most) = (self.rng.pick(&[n, n, source]), self.rng.pick(&[30, 90]));
+        let op = 1 + self.rng.below(most);
         let machine = self.nodes[at].machine.clone();
         machine.crash_at(machine.ops() + op);
         let force = self.rng.one_in(8);

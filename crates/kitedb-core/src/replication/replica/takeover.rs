@@ -6,13 +6,11 @@ use crate::{
     graph::{Epoch, LogIndex},
     log::WriterId,
     replication::{
+        approach::Approach,
         source::{Fenced, Source},
         status::{Promotion, ReplicaState},
     },
 };
-
-/// A promotion fences its source once no more frames than this are missing, or pulling brings it no closer.
-const CLOSE_FRAMES: u64 = 1024;
 
 impl Replica {
     /// Takes over: fences the source, takes everything that it acknowledged, and begins the next epoch on this
@@ -104,7 +102,7 @@ impl Replica {
     /// Pulls until little is missing, so that commits at the source do not wait long between the fence and the epoch's
     /// end; all that it has published can be read then. Fails where this replica is not on the source's history.
     fn come_close(&self, source: &dyn Source) -> Result<()> {
-        let mut lag = u64::MAX;
+        let mut approach = Approach::default();
         loop {
             let head = source.head()?;
             let pulled = self.pull(usize::MAX, head)?;
@@ -112,13 +110,8 @@ impl Replica {
             if here < head && pulled == 0 {
                 return Err(self.cut_off("has published commits up to", head));
             }
-            let before = std::mem::replace(&mut lag, source.head()?.0.saturating_sub(here.0));
-            if lag > CLOSE_FRAMES && lag <= before / 2 {
+            if approach.goes_on(source.head()?.0.saturating_sub(here.0)) {
                 continue;
-            }
-            if lag > CLOSE_FRAMES {
-                // It would never come closer: the fence is what stops the source.
-                tracing::warn!(lag, "a source commits as fast as its replica pulls: commits wait for this promotion");
             }
             // The source keeps what comes next until it is here.
             if let Err(e) = self.report() {
