@@ -97,6 +97,10 @@ impl Engine {
             self.sync_and_publish(&sync, &control, token.log_index, token.epoch).map_err(outcome_unknown)?;
             if !is_unfenced(&control, token.epoch) {
                 self.publish_if_kept(&control, token)?;
+            } else if self.published() < token.log_index {
+                // Whoever synced it has not come to that yet.
+                self.publish(token.log_index);
+                control.set_published(token.log_index);
             }
         } else if is_unfenced(appender.control(), token.epoch) {
             self.publish(token.log_index);
