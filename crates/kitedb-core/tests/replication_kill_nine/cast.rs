@@ -50,7 +50,10 @@ fn write(db: &Database, writer: usize, commits: i64) -> Result<()> {
                 tell_state(db);
             }
             Err(e) => {
-                expect_stale(&e);
+                // A promoter that takes long to drain it leaves the outcome open; no further commit is tried by then.
+                if e.code() != ErrorCode::OutcomeUnknown {
+                    expect_stale(&e);
+                }
                 // And so it stays.
                 expect_stale(&commit_item(db, writer, n).unwrap_err());
                 expect_stale(&commit_item(db, writer, n + 1).unwrap_err());
