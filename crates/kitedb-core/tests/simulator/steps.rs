@@ -95,7 +95,8 @@ impl World {
                 Kind::Probe => self.is_at_rest(*n) || (acts && node.is_sound() && !node.troubled),
                 Kind::Repair => node.sick,
                 Kind::Heal => !node.cut.is_empty(),
-                Kind::Renew => node.source().is_some() || node.lost,
+                // One that leads still has what nobody else has.
+                Kind::Renew => (node.source().is_some() && !node.foreign) || node.lost,
                 _ => true,
             }
         };
