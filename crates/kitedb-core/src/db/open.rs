@@ -264,7 +264,8 @@ impl Engine {
         // After the end of a machine frames may be gone that someone has seen: their numbers must not come again
         // under the same epoch and writer. A replica has its frames from their one writer.
         let fence = control.fence()?;
-        let replica = fence.follows || self.role() == ReplicationRole::Replica;
+        // What leads, and is opened as a replica all the same, is that writer.
+        let replica = fence.follows || (self.role() == ReplicationRole::Replica && !self.is_foreign());
         let seen = control.published() > recovered.last;
         let certain = same_boot && !control.sync_failed() && !seen && recovered.is_whole();
         let lost = !certain && !replica && fence.moved_by.is_none();

@@ -145,16 +145,21 @@ impl Engine {
         Ok(control)
     }
 
-    /// Leaves nothing of a sidecar that this open made for a part that the file does not have.
-    pub(super) fn unmake_sidecar(&self) {
-        if let Err(e) = remove_sidecar(&self.env, &self.log_dir, self.store.file_id()) {
+    /// Leaves nothing of a sidecar that this open made for a part that the file does not have. Returns whether it is gone.
+    pub(super) fn unmake_sidecar(&self) -> bool {
+        let removed = remove_sidecar(&self.env, &self.log_dir, self.store.file_id());
+        if let Err(e) = &removed {
             tracing::warn!(sidecar = %self.log_dir.display(), "a sidecar that nobody needs was not removed: {e}");
         }
+        removed.is_ok()
     }
 
     /// Leaves nothing of a file that was made for a bootstrap which was refused.
     pub(super) fn unmake_file(&self) {
-        self.unmake_sidecar();
+        // Without its file a sidecar would be that of another database, and in the way.
+        if !self.unmake_sidecar() {
+            return;
+        }
         let removed = self.env.disk.remove(&self.path).and_then(|()| self.env.disk.sync_dir(folder_of(&self.path)));
         if let Err(e) = removed {
             tracing::warn!(path = %self.path.display(), "a file that nobody needs was not removed: {e}");
@@ -348,9 +353,9 @@ impl Engine {
 
 /// Removes the sidecar `dir` of the database `file_id`, with all that lies in it. What is not of that database stays.
 pub(super) fn remove_sidecar(env: &Env, dir: &Path, file_id: [u8; 16]) -> Result<()> {
-    match Control::open(&*env.disk, dir, OpenMode::Read) {
-        Ok(Some(control)) => control.expect(file_id)?,
-        _ => return Ok(()),
+    match Control::open(&*env.disk, dir, OpenMode::Read)? {
+        Some(control) => control.expect(file_id)?,
+        None => return Ok(()),
     }
     for name in BESIDE {
         let path = dir.join(name);

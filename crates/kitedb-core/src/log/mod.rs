@@ -29,7 +29,7 @@ pub use stamps::Displaced;
 pub use sync::GroupSync;
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
     io::{Env, OpenMode},
 };
 use std::path::Path;
@@ -60,8 +60,9 @@ pub fn remove(env: &Env, dir: &Path, file_id: [u8; 16], keep_control: bool) -> R
     };
     // Where the control file is ours, so is a segment whose making was cut short before it had a header.
     let folder_is_ours = match Control::open(disk, dir, OpenMode::Read) {
-        Ok(Some(control)) => control.identity().file_id == file_id,
-        _ => false,
+        Ok(control) => control.is_some_and(|control| control.identity().file_id == file_id),
+        Err(e) if e.code() == ErrorCode::Corrupt => false,
+        Err(e) => return Err(e),
     };
     // The control file, then segments from the oldest on: who reads meanwhile finds the beginning missing, and
     // never takes a part of the log for all of it.

@@ -67,7 +67,7 @@ const KINDS: [(u64, Kind); 25] = [
     (1, Kind::Renew),
     (6, Kind::Wait),
     (1, Kind::Probe),
-    (3, Kind::CutPromotion),
+    (5, Kind::CutPromotion),
 ];
 
 impl World {
@@ -300,7 +300,7 @@ impl World {
         let there = &self.nodes[source];
         let excused = !reachable || there.sick || there.damaged || there.machine.crashed() || !there.is_open();
         // Of what a fence counted, an old primary may have lost the end.
-        let excused = excused || (there.fenced != Fenced::No && e.code() == ErrorCode::Corrupt);
+        let excused = excused || ((there.fenced != Fenced::No || there.on_trial) && e.code() == ErrorCode::Corrupt);
         let node = &mut self.nodes[n];
         if matches!(e.code(), ErrorCode::SyncFailed | ErrorCode::Poisoned | ErrorCode::OutcomeUnknown) || !excused {
             node.failed(what, e);
@@ -351,6 +351,9 @@ impl World {
         if adopted {
             // Another graph: what was durable of the old one does not matter any more.
             (node.durable, node.pending) = (GENESIS, None);
+            if !self.ledger.holds(shown, before) {
+                node.gave_up = node.gave_up.or(self.ledger.get(before).token.map(|token| token.epoch.0));
+            }
             (node.foreign, node.on_trial, node.remembers) = (false, false, None);
         }
         match result {
@@ -486,6 +489,10 @@ impl World {
                 (node.second_fenced, node.interrupted) = (true, false);
                 node.shaky = node.troubled || node.machine.crashed();
                 if promotion.source_fenced {
+                    if !promotion.fence_synced {
+                        // The source may forget where its epoch ended, and then another replica takes over from it, too.
+                        self.ledger.forced_from = self.ledger.forced_from.min(promotion.epoch);
+                    }
                     self.nodes[s].fenced = Fenced::Yes;
                     let whole = !certain || self.ledger.holds(shown, kept);
                     assert!(whole, "the promotion lost {} of n{s}", self.ledger.name(kept));

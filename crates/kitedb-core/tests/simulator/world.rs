@@ -49,6 +49,8 @@ pub struct Node {
     pub db: Option<Database>,
     /// It leads, and was opened as a replica to be overwritten, which has not happened yet.
     pub foreign: bool,
+    /// The epoch of what it had when a copy of another graph took its place.
+    pub gave_up: Option<u64>,
     /// It was fenced, and as a replica it has not been found to be on its source's history yet.
     pub on_trial: bool,
     /// Its operator says that its graph may be overwritten.
@@ -168,6 +170,7 @@ impl World {
                 caps: few_bytes || little_lag,
                 db: None,
                 foreign: false,
+                gave_up: None,
                 on_trial: false,
                 overwrite: false,
                 shaky: false,
@@ -345,6 +348,10 @@ impl World {
     pub fn renew(&mut self, n: usize, source: usize) {
         self.note(format!("renew n{n}"));
         self.nodes[n].abandon();
+        if let Some(epoch) = self.nodes[n].gave_up.take() {
+            // Nobody is left who knows of the epoch that it led and was told to give up.
+            self.ledger.forced_from = self.ledger.forced_from.min(epoch);
+        }
         let machine = SimDisk::new(self.rng.next());
         self.replace_machine(n, machine);
         let node = &mut self.nodes[n];
