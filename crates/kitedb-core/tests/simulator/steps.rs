@@ -329,7 +329,7 @@ impl World {
             fired(Fault::Overwritten);
             self.note(format!("  n{n} would be overwritten: {e}"));
             let node = &mut self.nodes[n];
-            assert!(node.foreign || node.on_trial, "node {n} is a replica: {e:?}");
+            assert!(node.foreign || node.on_trial || node.promoting, "node {n} is a replica: {e:?}");
             assert_eq!(self.shown(n), before, "a refused bootstrap changes nothing");
             self.nodes[n].replacing = false;
             self.close(n);
@@ -493,7 +493,10 @@ impl World {
                         // The source may forget where its epoch ended, and then another replica takes over from it, too.
                         self.ledger.forced_from = self.ledger.forced_from.min(promotion.epoch);
                     }
-                    self.nodes[s].fenced = Fenced::Yes;
+                    let there = &mut self.nodes[s];
+                    // Of a replica whose promotion was done, and not told, a primary that was fenced remains.
+                    there.on_trial |= there.source().is_some();
+                    there.fenced = Fenced::Yes;
                     let whole = !certain || self.ledger.holds(shown, kept);
                     assert!(whole, "the promotion lost {} of n{s}", self.ledger.name(kept));
                 } else {
