@@ -8,7 +8,7 @@ use kitedb_core::{
     Database, ErrorCode, ReplicationRole, SyncMode, TokenWait,
     io::{
         Disk,
-        sim::{Crash, FaultOn, FaultPlan},
+        sim::{Crash, FaultOn, FaultPlan, Loss},
     },
 };
 use std::io;
@@ -295,4 +295,26 @@ fn the_old_one_can_lead_again_where_the_new_one_is_lost() {
     graph.grow(&old, 2);
     catch_up(&again);
     graph.expect_all(&again);
+}
+
+/// Frames that somebody has seen went with the power. Whoever opens the file meanwhile as what it is not does not hide that.
+#[test]
+fn what_leads_and_was_opened_as_a_replica_does_not_give_out_a_lost_number_again() {
+    let (a, b) = (Machine::new("a", 1, SyncMode::Off), Machine::new("b", 2, SyncMode::Off));
+    let (old, mut graph) = (a.primary(), Graph::new(1));
+    graph.grow(&old, 6);
+    old.checkpoint().unwrap();
+    let lost = graph.grow(&old, 3);
+    let other = b.primary();
+    std::mem::forget(old);
+    let a = a.restart(Crash::PowerLoss(Loss::LoseAllUnsynced));
+    // It is not overwritten after all.
+    a.overwritten_by(&b).close().unwrap();
+    let old = a.primary();
+    let last = old.snapshot().unwrap().token();
+    assert!(last < lost, "nothing was lost: {last}");
+    graph.cut(last.log_index.0);
+    let next = graph.grow(&old, lost.log_index.0 - last.log_index.0);
+    assert!(next.epoch > lost.epoch, "{next} goes on as the writer whose commits up to {lost} were seen");
+    drop(other);
 }
