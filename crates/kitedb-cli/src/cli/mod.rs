@@ -108,10 +108,10 @@ pub struct DatabaseArgs {
     #[arg(value_name = "DB")]
     pub database: PathBuf,
     /// The folder of its replication log [default: where the file says that it is; for a new one DB.replication]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     pub sidecar: Option<PathBuf>,
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub json: bool,
 }
 
@@ -119,6 +119,9 @@ pub struct DatabaseArgs {
 pub struct RoleArgs {
     #[command(flatten)]
     pub common: DatabaseArgs,
+    /// Say so of the file though it has more than one hard link
+    #[arg(long, global = true)]
+    pub accept_hard_links: bool,
     #[command(subcommand)]
     pub command: Option<RoleCommand>,
 }

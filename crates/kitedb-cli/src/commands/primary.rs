@@ -167,8 +167,8 @@ fn remove(args: &RemoveArgs, out: &mut dyn Write) -> Outcome {
     let common = &args.node.common;
     require_log(common)?;
     let removed = Database::remove_replica_at(&common.database, &args.node.options(), &args.replica)?;
-    if common.json {
-        return write_json(out, &json!({ "removed": removed.is_some(), "replica_id": removed }));
+    if let (true, Some(id)) = (common.json, &removed) {
+        return write_json(out, &json!({ "removed": true, "replica_id": id }));
     }
     let name = clean(&args.replica);
     let Some(id) = removed else {

@@ -23,7 +23,7 @@ pub fn run(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
 }
 
 fn options(args: &RoleArgs) -> OpenOptions {
-    args.common.options().create_if_missing(false)
+    args.common.options().create_if_missing(false).accept_hard_links(args.accept_hard_links)
 }
 
 fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {

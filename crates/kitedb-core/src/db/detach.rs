@@ -3,7 +3,7 @@
 
 use super::{
     engine::Engine,
-    open::{anchored, open_for_writing},
+    open::{anchored, open_for_writing, require_one_name},
     options::{OpenOptions, ReplicationRole},
     place::{LogPlace, folder_of},
     places::Places,
@@ -48,7 +48,7 @@ pub(crate) fn detach(env: &Env, path: &Path, options: OpenOptions, identity: Fil
         folded.and(engine.close())?;
     }
     let store = open_for_writing(env, path, &options)?;
-    let renewed = renew(env, &store);
+    let renewed = require_one_name(path, &options, &**store.file()).and_then(|()| renew(env, &store));
     let _ = store.file().unlock(WRITER_LOCK..WRITER_LOCK + 1);
     let mark = renewed?;
     let former_sidecar = match &places.sidecar {

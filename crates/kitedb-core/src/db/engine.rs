@@ -272,7 +272,9 @@ impl Engine {
         if self.made_sidecar && self.is_foreign() {
             self.unmake_sidecar();
         }
-        let empty = self.made_file.load(Ordering::Acquire) && self.published() == LogIndex(0);
+        // One that was promoted meanwhile leads.
+        let empty = self.published() == LogIndex(0) && self.role() == ReplicationRole::Replica;
+        let empty = empty && self.made_file.load(Ordering::Acquire);
         if empty && self.unwanted.load(Ordering::Acquire) {
             self.unmake_file();
         }

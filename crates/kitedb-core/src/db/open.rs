@@ -454,7 +454,7 @@ fn writer_of(env: &Env, path: &Path, options: &OpenOptions, store: &Store) -> Op
 }
 
 /// Fails where the file has more names than one: under another name another log would be looked for.
-fn require_one_name(path: &Path, options: &OpenOptions, file: &dyn DiskFile) -> Result<()> {
+pub(super) fn require_one_name(path: &Path, options: &OpenOptions, file: &dyn DiskFile) -> Result<()> {
     let links = file.links().map_err(|e| Error::io("look at", path, e))?;
     if links <= 1 || options.hard_links {
         return Ok(());

@@ -85,9 +85,12 @@ impl Engine {
             // It was to be a replica, and never was one.
             control.set_replica(false)?;
         }
-        if moved.log && role == ReplicationRole::Replica {
-            // A copy of another replica, which reports under its own id: this one needs one, too.
+        let copied = moved.log || matches!(places.sidecar, LogPlace::Copied(_));
+        if copied && role == ReplicationRole::Replica {
+            // A copy of another replica, which reports under its own id: this one needs one, too. Nor is a promotion of
+            // that one this one's.
             control.set_registration(self.env.host.random());
+            control.set_promotion([0; 16]);
         }
         // A primary that moved gets its stamps with the epoch that it begins.
         if !accept_moved && (moved.any() || !control.has_stamps()) {

@@ -22,11 +22,14 @@ pub fn choose<'a>(which: &str, all: &'a [Registration]) -> Result<Option<&'a Reg
     if let Some(exact) = all.iter().find(|found| found.replica_id == which) {
         return Ok(Some(exact));
     }
+    // Of a file that is there, by whatever path.
+    let path = std::fs::canonicalize(which).ok().map(|path| path.to_string_lossy().into_owned());
     let named = |found: &&Registration| {
         let label = |label: &Option<String>| label.as_deref() == Some(which);
         (which.len() >= PREFIX && found.replica_id.starts_with(which))
             || label(&found.labels.name)
             || label(&found.labels.path)
+            || (path.is_some() && found.labels.path == path)
     };
     let matches: Vec<_> = all.iter().filter(named).collect();
     match matches[..] {

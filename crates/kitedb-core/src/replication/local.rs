@@ -210,6 +210,9 @@ impl Source for LocalSource {
             let session = control.session();
             let verify = |open: &mut Open| match open.verify(at) {
                 Err(_) if self.holds(at) => Ok(true),
+                Ok(true) if open.reader.floor() == Some(LogIndex(at.index.0 + 1)) => {
+                    self.require_same_writer(at).map(|()| true)
+                }
                 result => result,
             };
             let mut verified = open.verified == Some((at.index, session)) && head >= at.index;
@@ -368,6 +371,24 @@ impl LocalSource {
         let led = manifest.history.iter().rev().find(|h| h.first <= at.index);
         (log_index, digest) == (at.index, at.digest)
             && led.is_some_and(|led| (led.epoch, led.writer_id) == (at.epoch, at.writer_id))
+    }
+
+    /// Fails if, by what the source's file says, another writer than the replica's wrote the frame at that position. Of the
+    /// one before a log's first frame the log tells only the digest: it may be the log of a copy that was detached.
+    fn require_same_writer(&self, at: &At) -> Result<()> {
+        let Ok(store) = Store::open(&self.env, &self.paths.db, false) else { return Ok(()) };
+        let manifest = store.manifest();
+        match manifest.history.iter().rev().find(|h| h.first <= at.index) {
+            Some(led) if at.index.0 > 0 && at.writer_id != [0; 16] && led.writer_id != at.writer_id => Err(Error::new(
+                ErrorCode::NeedsReseed,
+                format_args!(
+                    "needs reseed: this replica is at {}:{}, but its source has another history: another writer's frame \
+                     there",
+                    at.epoch, at.index
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Hands progress to the registry beside the log, if there is one.

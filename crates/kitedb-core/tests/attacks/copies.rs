@@ -187,3 +187,33 @@ fn a_detached_database_is_one_of_its_own() {
     assert_eq!(open_and_add(&source, primary(), "c").unwrap().to_string(), "1:3");
     assert_eq!(open_and_add(&new, primary(), "c").unwrap().to_string(), "2:4");
 }
+
+/// What the copy commits first follows on exactly where the replica is.
+#[test]
+fn a_replica_does_not_follow_a_detached_copy_of_its_primary() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let replica = stage.replica("r.kitedb", &source);
+    let copied = stage.path("copied.kitedb");
+    copy_database(&source, &copied);
+    detach(&copied).unwrap();
+    open_and_add(&copied, primary(), "analysis").unwrap();
+    let db = Database::open(&replica, replica_of(&copied)).unwrap();
+    let error = db.replica_catch_up_once(10).unwrap_err();
+    assert_eq!(error.code().as_str(), "NEEDS_RESEED", "{error:?}");
+    assert!(error.to_string().contains("another history"), "{error}");
+    db.close().unwrap();
+    let db = Database::open(&replica, replica_of(&source)).unwrap();
+    assert_eq!(db.replica_catch_up_once(10).unwrap(), 0);
+}
+
+#[test]
+fn a_file_with_two_hard_links_is_detached_only_if_told() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let other = stage.path("other.kitedb");
+    std::fs::hard_link(&source, &other).unwrap();
+    assert_eq!(detach(&other).unwrap_err().code().as_str(), "HARD_LINKED");
+    std::fs::remove_file(&other).unwrap();
+    assert_eq!(open_and_add(&source, nothing_said(), "c").unwrap().to_string(), "1:3");
+}

@@ -163,7 +163,7 @@ impl Disk for AnchoredDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         let Some(spot) = self.spot(path)? else { return RealDisk.open(path, mode) };
         let file = match mode {
-            OpenMode::Read => spot.open(OFlags::RDONLY, Mode::empty())?,
+            OpenMode::Read => spot.open(OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())?,
             OpenMode::ReadWrite => spot.open(OFlags::RDWR, Mode::empty())?,
             OpenMode::CreateNew => spot.create()?,
         };
