@@ -276,6 +276,45 @@ fn the_role_of_a_fenced_primary_says_so() {
     }
 }
 
+/// It goes on with the source that it had.
+#[test]
+fn a_promotion_from_a_wrong_source_leaves_the_remembered_one() {
+    let folder = pair();
+    import(&folder, "other.kitedb", "x y K\n", &["--role", "primary"]).ok();
+    let run = folder.run(&["replica", "promote", "r.kitedb", "--source-db", "other.kitedb"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    let status = folder.run(&["replica", "status", "r.kitedb", "--json"]).json();
+    assert!(status["source_db_path"].as_str().unwrap().ends_with("/p.kitedb"), "{status}");
+    import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+    folder.run(&["replica", "follow", "r.kitedb", "--once"]).ok();
+    assert!(knows(&folder, "r.kitedb", "c"));
+}
+
+#[test]
+fn a_replica_is_removed_by_its_path_and_what_is_none_is_an_error() {
+    let folder = pair();
+    for json in [&[][..], &["--json"]] {
+        let run = folder.run(&[&["primary", "remove", "p.kitedb", "nobody"], json].concat());
+        assert_eq!(run.code, 1, "{run:?}");
+        assert!(run.err.contains("no replica is registered as nobody"), "{run:?}");
+    }
+    assert_eq!(folder.run(&["primary", "remove", "p.kitedb", "./r.kitedb", "--json"]).json()["removed"], true);
+}
+
+/// Nobody writes to it.
+#[test]
+fn a_pipe_is_not_waited_for() {
+    let folder = pair();
+    assert!(Command::new("mkfifo").arg(folder.path().join("pipe")).status().unwrap().success());
+    for args in
+        [&["role", "pipe"][..], &["stats", "pipe"], &["replica", "bootstrap", "n.kitedb", "--source-db", "pipe"]]
+    {
+        let run = folder.run(args);
+        assert_eq!(run.code, 1, "{args:?}: {run:?}");
+        assert!(run.err.contains("pipe"), "{args:?}: {run:?}");
+    }
+}
+
 /// A copy for analysis.
 #[test]
 fn a_copy_is_made_a_database_of_its_own() {

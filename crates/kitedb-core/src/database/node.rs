@@ -138,14 +138,15 @@ impl Node {
         if paths.is_none() && self.engine.options.role == Some(ReplicationRole::Replica) {
             return Err(not_configured());
         }
-        if let Some(paths) = paths.as_ref().filter(|_| !self.engine.is_foreign()) {
+        let left = left.filter(|left| paths.as_ref().is_some_and(|paths| paths.db != left.db));
+        // Another source takes the place of the one that is known once the replica has followed it.
+        if let Some(paths) = paths.as_ref().filter(|_| !self.engine.is_foreign() && left.is_none()) {
             remember(&self.engine, paths)?;
         }
         let source: Arc<dyn Source> = match &paths {
             Some(paths) => Arc::new(self.source(paths)),
             None => Arc::new(Unnamed),
         };
-        let left = left.filter(|left| paths.as_ref().is_some_and(|paths| paths.db != left.db));
         let replica = Arc::new(Replica::new(&self.engine, control, leader, paths, source));
         if let Some(left) = left {
             let source = Arc::new(self.source(&left));

@@ -190,6 +190,12 @@ impl Replica {
     /// one. Tried once: one that cannot be reached lists the replica until an operator removes it.
     fn leave_old_sources(&self, work: &mut Work) {
         let followed = self.source.read().0.clone();
+        if !work.left.is_empty()
+            && let Some(followed) = followed.as_ref().filter(|_| !self.engine.is_foreign())
+            && let Err(e) = remember(&self.engine, followed)
+        {
+            tracing::warn!("a replica could not note which source it follows now: {e}");
+        }
         for (paths, source) in work.left.drain(..).filter(|(paths, _)| *paths != followed) {
             if let Err(e) = source.forget(&self.id) {
                 let left = paths.map(|paths| paths.db.display().to_string()).unwrap_or_default();
@@ -414,7 +420,8 @@ impl Replica {
     pub fn repoint(&self, paths: SourcePaths, source: Arc<dyn Source>) -> Result<()> {
         self.require_replica()?;
         let mut idle = self.working.lock();
-        if !self.engine.is_foreign() {
+        // Another source takes the place of the one that is known once this replica has followed it.
+        if !self.engine.is_foreign() && self.source.read().0.as_ref().is_none_or(|known| known.db == paths.db) {
             remember(&self.engine, &paths)?;
         }
         let old = std::mem::replace(&mut *self.source.write(), (Some(paths), source));

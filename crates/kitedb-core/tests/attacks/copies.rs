@@ -212,8 +212,8 @@ fn a_file_with_two_hard_links_is_detached_only_if_told() {
     let stage = Stage::new();
     let source = stage.leading("p.kitedb");
     let other = stage.path("other.kitedb");
-    std::fs::hard_link(&source, &other).unwrap();
+    fs::hard_link(&source, &other).unwrap();
     assert_eq!(detach(&other).unwrap_err().code().as_str(), "HARD_LINKED");
-    std::fs::remove_file(&other).unwrap();
+    fs::remove_file(&other).unwrap();
     assert_eq!(open_and_add(&source, nothing_said(), "c").unwrap().to_string(), "1:3");
 }

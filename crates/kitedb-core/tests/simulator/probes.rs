@@ -39,7 +39,9 @@ impl World {
         let node = &self.nodes[n];
         let unsure =
             node.sick || node.damaged || node.lost || node.poisoned || node.replacing || node.machine.crashed();
-        let between = node.foreign || node.on_trial || node.promoting || node.shaky || node.fenced == Fenced::Perhaps;
+        let unknown = node.source().is_some() && node.remembers != node.source();
+        let between =
+            unknown || node.foreign || node.on_trial || node.promoting || node.shaky || node.fenced == Fenced::Perhaps;
         !node.is_open()
             && node.ended == End::Closed
             && node.pending.is_none()

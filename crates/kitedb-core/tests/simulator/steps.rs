@@ -272,6 +272,7 @@ impl World {
                 let node = &mut self.nodes[n];
                 assert!(!node.foreign || node.replacing, "a primary that leads follows");
                 (node.foreign, node.on_trial) = (false, false);
+                node.remembers = Some(source).filter(|_| !node.sick && !node.machine.crashed());
                 assert!(pulled <= most.max(1));
                 assert_eq!(pulled as u64, self.ledger.get(shown).index - self.ledger.get(before).index);
                 self.expect_caught_up(n, pulled);
@@ -588,10 +589,8 @@ impl World {
         match result {
             Ok(()) => {
                 self.nodes[n].part = Part::Replica(to);
-                self.nodes[n].remembers = Some(to).filter(|_| !self.nodes[n].foreign);
             }
             Err(_) if !self.reaches(n, to) || self.nodes[to].machine.crashed() => {}
-            // It remembers its source.
             Err(e) => {
                 self.nodes[n].remembers = None;
                 self.nodes[n].failed("repoint", &e);

@@ -278,7 +278,8 @@ impl World {
         match result {
             Ok(db) => {
                 node.db = Some(db);
-                node.remembers = source.filter(|_| !node.foreign);
+                // Another source than it knew it remembers once it has followed that.
+                node.remembers = node.remembers.filter(|_| source.is_some() && !node.foreign);
                 node.shaky = false;
                 (node.poisoned, node.troubled) = (false, node.sick);
                 node.promoting &= source.is_none();
