@@ -5,7 +5,7 @@ mod takeover;
 use super::{
     primary::{Leader, LogStatus},
     registry::{Labels, Progress},
-    remembered::remember,
+    remembered::{remember, remembered},
     source::{At, Source},
     status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
 };
@@ -421,7 +421,7 @@ impl Replica {
         self.require_replica()?;
         let mut idle = self.working.lock();
         // Another source takes the place of the one that is known once this replica has followed it.
-        if !self.engine.is_foreign() && self.source.read().0.as_ref().is_none_or(|known| known.db == paths.db) {
+        if !self.engine.is_foreign() && remembered(&self.engine).is_none_or(|known| known.db == paths.db) {
             remember(&self.engine, &paths)?;
         }
         let old = std::mem::replace(&mut *self.source.write(), (Some(paths), source));

@@ -360,7 +360,7 @@ impl World {
         match result {
             Ok(()) => {
                 (node.damaged, node.poisoned, node.replacing) = (false, false, false);
-                node.remembers = Some(source);
+                node.remembers = Some(source).filter(|_| !node.sick && !node.machine.crashed());
                 let there = &self.nodes[source];
                 let whole = !there.is_open() || there.damaged || self.ledger.holds(shown, head);
                 assert!(whole, "a bootstrap ended before what n{source} had when it began");
