@@ -130,7 +130,11 @@ pub struct RoleArgs {
 pub enum RoleCommand {
     /// Make an independent database of it, with an identity and a history of its own: for a copy that is analysed, or a
     /// node that leaves its cluster for good
-    Detach,
+    Detach {
+        /// Go on without the commits that are only in a log which is gone
+        #[arg(long)]
+        overwrite: bool,
+    },
     /// Let a primary lead whose files were copied or restored
     Primary {
         /// The files are where this primary lives now: it begins a new epoch, and the one that it was copied from must

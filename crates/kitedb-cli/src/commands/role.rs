@@ -13,7 +13,7 @@ use std::io::Write;
 pub fn run(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
     match &args.command {
         None => show(args, out),
-        Some(RoleCommand::Detach) => detach(args, out),
+        Some(RoleCommand::Detach { overwrite }) => detach(args, *overwrite, out),
         Some(RoleCommand::Primary { moved: true }) => confirm_moved(args, out),
         Some(RoleCommand::Primary { moved: false }) => Err(Failure::usage(
             "a database becomes a primary when it is opened as one, for example by `kitedb import --role primary`",
@@ -41,8 +41,9 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
     Ok(writeln!(out, "{name}{}", Styled(DIM, format!("  {role}{stale}{copied}")))?)
 }
 
-fn detach(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
-    let detached = Database::detach_in(Env::real(), &args.common.database, options(args))?;
+fn detach(args: &RoleArgs, overwrite: bool, out: &mut dyn Write) -> Outcome {
+    let options = options(args).replication_overwrite(overwrite);
+    let detached = Database::detach_in(Env::real(), &args.common.database, options)?;
     let last = detached.last_token.map(|token| token.to_string());
     let former = detached.former_sidecar.map(|dir| dir.display().to_string());
     if args.common.json {

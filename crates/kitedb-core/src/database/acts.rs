@@ -31,12 +31,14 @@ impl Database {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorCode::Locked`] while anybody has it open for writing; those of its recovery.
+    /// [`ErrorCode::Locked`] while anybody has it open for writing; [`ErrorCode::LogMismatch`] or
+    /// [`ErrorCode::Corrupt`] where commits are only in a log that is not there or cannot be read; those of its recovery.
     pub fn detach(path: impl AsRef<Path>) -> Result<Detached> {
         Self::detach_in(Env::real(), path, OpenOptions::new())
     }
 
     /// As [`Database::detach`], on a disk of the caller's; the options say where its sidecar is, and how it is recovered.
+    /// With `replication_overwrite` it goes on without the commits of a log that is gone: [`Detached::missing`] tells.
     pub fn detach_in(env: Env, path: impl AsRef<Path>, options: OpenOptions) -> Result<Detached> {
         let (env, path, identity) = alone(&env, path.as_ref())?;
         detach(&env, &path, options, identity)

@@ -47,6 +47,14 @@ pub(crate) fn detach(env: &Env, path: &Path, options: OpenOptions, identity: Fil
         let folded = if missing.is_some() { Ok(()) } else { engine.checkpoint() };
         folded.and(engine.close())?;
     }
+    if let Some(why) = missing.as_ref().filter(|_| !options.overwrite) {
+        let what = format_args!(
+            "{why}. Where the log is gone for good, ask for going on without it by name (Database::detach_in with \
+             replication_overwrite, `kitedb role {} detach --overwrite`)",
+            path.display()
+        );
+        return Err(Error::new(why.code(), what));
+    }
     let store = open_for_writing(env, path, &options)?;
     let renewed = require_one_name(path, &options, &**store.file()).and_then(|()| renew(env, &store));
     let _ = store.file().unlock(WRITER_LOCK..WRITER_LOCK + 1);

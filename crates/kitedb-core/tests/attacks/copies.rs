@@ -3,12 +3,12 @@
 use crate::{
     coming::{confirm_moved, detach},
     stage::{
-        Stage, add, contents, copy_database, disabled, expect_its_own, has, nothing_said, open_and_add, primary,
+        Stage, add, contents, copy, copy_database, disabled, expect_its_own, has, nothing_said, open_and_add, primary,
         refused, remove_database, rename_database, replica_of, short_log,
     },
     support_replication::{catch_up, expect_needs_reseed, folder::sidecar_of, primary_status, replica_status},
 };
-use kitedb_core::{Database, ReplicaState, ReplicationRole};
+use kitedb_core::{Database, ReplicaState, ReplicationRole, io::Env};
 use std::fs;
 
 #[test]
@@ -216,4 +216,33 @@ fn a_file_with_two_hard_links_is_detached_only_if_told() {
     assert_eq!(detach(&other).unwrap_err().code().as_str(), "HARD_LINKED");
     fs::remove_file(&other).unwrap();
     assert_eq!(open_and_add(&source, nothing_said(), "c").unwrap().to_string(), "1:3");
+}
+
+/// Its log lies on a disk that is not mounted.
+#[test]
+fn a_database_is_not_detached_from_commits_that_only_its_log_has() {
+    let stage = Stage::new();
+    let (file, away) = (stage.leading("p.kitedb"), stage.path("away"));
+    let (crashed, log) = (stage.path("crashed.kitedb"), sidecar_of(&file));
+    let db = Database::open(&file, primary()).unwrap();
+    add(&db, "acknowledged").unwrap();
+    fs::copy(&file, &crashed).unwrap();
+    copy(&log, &away);
+    drop(db);
+    let error = detach(&crashed).unwrap_err();
+    assert_eq!(error.code().as_str(), "LOG_MISMATCH", "{error:?}");
+    assert!(error.to_string().contains("detach --overwrite"), "{error}");
+    let given_up = nothing_said().replication_overwrite(true);
+    // With its log it goes on, and without it where that was asked for.
+    fs::rename(&away, sidecar_of(&crashed)).unwrap();
+    detach(&crashed).unwrap();
+    assert!(has(&Database::open(&crashed, nothing_said()).unwrap(), "acknowledged"));
+    let other = stage.path("other.kitedb");
+    let db = Database::open(&file, primary()).unwrap();
+    add(&db, "given up").unwrap();
+    fs::copy(&file, &other).unwrap();
+    drop(db);
+    let detached = Database::detach_in(Env::real(), &other, given_up).unwrap();
+    assert!(detached.missing.is_some(), "{detached:?}");
+    assert!(!has(&Database::open(&other, nothing_said()).unwrap(), "given up"));
 }
