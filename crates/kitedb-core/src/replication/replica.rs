@@ -194,7 +194,9 @@ impl Replica {
             && let Some(followed) = followed.as_ref().filter(|_| !self.engine.is_foreign())
             && let Err(e) = remember(&self.engine, followed)
         {
+            // The next pull tries again.
             tracing::warn!("a replica could not note which source it follows now: {e}");
+            return;
         }
         for (paths, source) in work.left.drain(..).filter(|(paths, _)| *paths != followed) {
             if let Err(e) = source.forget(&self.id) {
