@@ -53,8 +53,9 @@ impl Engine {
             LogPlace::Missing(_) | LogPlace::Copied(_) | LogPlace::Another(_) => None,
         };
         let control = match (&places.sidecar, damage) {
-            // A replica always opens, so that it can be reseeded. What it was to follow, its folder tells still.
-            (_, Some(e)) if role == ReplicationRole::Replica => {
+            // A replica always opens, so that it can be reseeded. What it was to follow, its folder tells still. To a file that
+            // never had a log, that folder is another's.
+            (_, Some(e)) if role == ReplicationRole::Replica && link.kind == LogKind::Sidecar => {
                 Control::remove(&*self.env.disk, &self.log_dir)?;
                 *self.damage.get_mut() = needed.then_some(e);
                 self.make_sidecar(link.kind, standing)?

@@ -135,3 +135,17 @@ fn a_damaged_primary_is_not_replaced_by_a_bootstrap() {
         assert!(segments(&after) == segments(&before));
     }
 }
+
+/// Somebody gives a folder of his own as the place of a sidecar.
+#[test]
+fn a_folder_with_files_of_others_does_not_become_a_sidecar() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let folder = stage.path("docs");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("control"), "precious").unwrap();
+    for options in [replica_of(&source), primary()] {
+        assert!(bootstrap(&stage.path("r.kitedb"), options.replication_sidecar_path(&folder)).is_err());
+        assert_eq!(fs::read_to_string(folder.join("control")).unwrap(), "precious");
+    }
+}
