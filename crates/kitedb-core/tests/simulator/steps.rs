@@ -509,6 +509,9 @@ impl World {
                 true
             }
             Err(e) => {
+                // It may have been fenced, where a promotion of its own was done and not told.
+                let untold = self.nodes[s].source().is_some() && self.nodes[s].promoting;
+                self.nodes[s].on_trial |= untold;
                 let there = &self.nodes[s];
                 let healthy = self.nodes[n].is_sound() && there.is_sound() && self.reaches(n, s) && certain;
                 let free = there.fenced == Fenced::No;
