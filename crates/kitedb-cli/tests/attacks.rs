@@ -276,6 +276,28 @@ fn the_role_of_a_fenced_primary_says_so() {
     }
 }
 
+#[test]
+fn who_was_taken_over_from_leads_again_only_by_force() {
+    let folder = failed_over();
+    for name in ["p.kitedb", "p.kitedb.replication"] {
+        copy(&folder.path().join(name), &folder.path().join(name.replacen('p', "c", 1)));
+    }
+    let refused = |args: &[&str]| {
+        let run = folder.run(args);
+        assert_eq!(run.code, 1, "{run:?}");
+        assert!(run.err.contains("took over from") && run.err.contains("--force"), "{run:?}");
+    };
+    for (db, args) in [
+        ("p.kitedb", ["primary", "promote", "p.kitedb"].as_slice()),
+        ("c.kitedb", ["role", "c.kitedb", "primary", "--moved"].as_slice()),
+    ] {
+        refused(args);
+        assert_eq!(import(&folder, db, "c d K\n", &[]).code, 1);
+        folder.run(&[args, &["--force"]].concat()).ok();
+        assert_eq!(import(&folder, db, "c d K\n", &[]).json()["token"], "3:2");
+    }
+}
+
 /// It goes on with the source that it had.
 #[test]
 fn a_promotion_from_a_wrong_source_leaves_the_remembered_one() {

@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 pub use replication::{
-    CopyArgs, FollowArgs, LogArgs, PrimaryArgs, PrimaryCommand, RemoveArgs, ReplicaCommand, ReplicaPromoteArgs,
-    ReplicaStatusArgs, RetentionArgs, Role,
+    CopyArgs, FollowArgs, LogArgs, PrimaryArgs, PrimaryCommand, PromoteArgs, RemoveArgs, ReplicaCommand,
+    ReplicaPromoteArgs, ReplicaStatusArgs, RetentionArgs, Role,
 };
 pub use telemetry::{LookArgs, MetricsArgs, MetricsFormat, PushArgs};
 
@@ -141,6 +141,9 @@ pub enum RoleCommand {
         /// not write again
         #[arg(long)]
         moved: bool,
+        /// Lead although another node took over from it: what was committed there is lost, or makes a second history
+        #[arg(long, requires = "moved")]
+        force: bool,
     },
 }
 

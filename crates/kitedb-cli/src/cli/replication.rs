@@ -13,7 +13,7 @@ pub enum PrimaryCommand {
     /// has the database open is asked to do so. Works on a replica's log, too
     Retention(RetentionArgs),
     /// Begin the next epoch: whoever else has this log open is fenced
-    Promote(PrimaryArgs),
+    Promote(PromoteArgs),
     /// Forget a replica, so that the log is no longer kept for it; works beside the process that writes, and for those
     /// that follow a replica
     Remove(RemoveArgs),
@@ -48,6 +48,15 @@ pub struct RetentionArgs {
     pub node: PrimaryArgs,
     #[command(flatten)]
     pub windows: WindowArgs,
+}
+
+#[derive(Args)]
+pub struct PromoteArgs {
+    #[command(flatten)]
+    pub node: PrimaryArgs,
+    /// Lead again although another node took over: what was committed there is lost, or makes a second history
+    #[arg(long)]
+    pub force: bool,
 }
 
 #[derive(Args)]

@@ -6,7 +6,7 @@ use super::{
     open_node, write_json,
 };
 use crate::{
-    cli::{DatabaseArgs, PrimaryArgs, PrimaryCommand, RemoveArgs, RetentionArgs},
+    cli::{DatabaseArgs, PrimaryArgs, PrimaryCommand, PromoteArgs, RemoveArgs, RetentionArgs},
     failure::{Failure, Outcome},
     render::{
         number::{count, counted},
@@ -149,8 +149,28 @@ fn retention(args: &RetentionArgs, out: &mut dyn Write) -> Outcome {
     Ok(writeln!(out, "{} let go, the log begins with {floor}", counted(pruned, "segment", "segments"))?)
 }
 
-fn promote(args: &PrimaryArgs, out: &mut dyn Write) -> Outcome {
+/// Fails if another node leads since: a promotion here would make a second history.
+fn require_not_taken_over(args: &PrimaryArgs, database: &Database) -> Outcome {
+    let status = database.primary_replication_status()?.filter(|status| status.fenced);
+    let Some(FenceStatus { epoch, promoter, ended: Some(last), .. }) = status.and_then(|status| status.fence) else {
+        return Ok(());
+    };
+    let shown = args.common.database.display();
+    let what = format_args!(
+        "stale primary: promotion {promoter} took over from {shown} with epoch {epoch}, after commit {last}"
+    );
+    Err(Failure::new(what).hint(
+        "follow the new primary (`kitedb replica follow`); --force only if that one is gone for good: what was committed \
+         there is lost, and whoever follows it has another history",
+    ))
+}
+
+fn promote(args: &PromoteArgs, out: &mut dyn Write) -> Outcome {
+    let (force, args) = (args.force, &args.node);
     let database = open(args, args.options())?;
+    if !force {
+        require_not_taken_over(args, &database)?;
+    }
     let last: Option<Token> = database.last_commit_token();
     let epoch = database.primary_promote_to_next_epoch()?;
     database.close()?;

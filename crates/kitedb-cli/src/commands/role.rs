@@ -14,8 +14,8 @@ pub fn run(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
     match &args.command {
         None => show(args, out),
         Some(RoleCommand::Detach { overwrite }) => detach(args, *overwrite, out),
-        Some(RoleCommand::Primary { moved: true }) => confirm_moved(args, out),
-        Some(RoleCommand::Primary { moved: false }) => Err(Failure::usage(
+        Some(RoleCommand::Primary { moved: true, force }) => confirm_moved(args, *force, out),
+        Some(RoleCommand::Primary { moved: false, .. }) => Err(Failure::usage(
             "a database becomes a primary when it is opened as one, for example by `kitedb import --role primary`",
         )
         .hint("`--moved` says that a copied or restored primary leads in place of the one it was copied from")),
@@ -63,8 +63,9 @@ fn detach(args: &RoleArgs, overwrite: bool, out: &mut dyn Write) -> Outcome {
     Ok(())
 }
 
-fn confirm_moved(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
-    let epoch = Database::confirm_moved_in(Env::real(), &args.common.database, options(args))?;
+fn confirm_moved(args: &RoleArgs, force: bool, out: &mut dyn Write) -> Outcome {
+    let options = options(args).replication_overwrite(force);
+    let epoch = Database::confirm_moved_in(Env::real(), &args.common.database, options)?;
     if args.common.json {
         return write_json(out, &json!({ "role": "primary", "epoch": epoch }));
     }

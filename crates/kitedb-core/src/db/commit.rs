@@ -216,7 +216,8 @@ impl Engine {
             ErrorCode::StalePrimary,
             format_args!(
                 "stale primary: {} is fenced for writes at epoch {}, because another node was promoted to epoch {leads} \
-                 or this one was a replica; follow the new primary as a replica, or promote this node to lead again",
+                 or this one was a replica; follow the new primary as a replica; only if that one is gone for good, promote \
+                 this node by name",
                 self.path.display(),
                 self.epoch()
             ),

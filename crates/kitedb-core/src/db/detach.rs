@@ -102,8 +102,9 @@ pub(crate) fn confirm_moved(env: &Env, path: &Path, options: OpenOptions, identi
         return Err(Error::invalid(what));
     }
     drop(look);
+    let told = options.overwrite;
     let engine = Engine::open_for_writing(env.clone(), path.to_owned(), options, identity, true)?;
-    let led = lead_anew(&engine);
+    let led = engine.require_not_taken_over(told).and_then(|()| lead_anew(&engine));
     led.and_then(|epoch| engine.close().map(|()| epoch))
 }
 

@@ -204,7 +204,7 @@ impl OpenOptions {
     }
 
     /// Lets a bootstrap or a reseed replace a graph that is no replica's: that of a stand-alone database, or of a primary
-    /// that leads (default false).
+    /// that leads; [`crate::Database::confirm_moved_in`] lead although another node took over (default false).
     #[must_use]
     pub fn replication_overwrite(mut self, overwrite: bool) -> Self {
         self.overwrite = overwrite;

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, Token},
     io::OpenMode,
-    log::{Appender, Control, EpochEnd, Stored, WriterId, segment_path},
+    log::{Appender, Control, EpochEnd, Moved, Stored, WriterId, segment_path},
 };
 use std::sync::{
     Arc,
@@ -78,6 +78,24 @@ impl Engine {
         self.lead(&mut commit, next, writer_id);
         lease.store(next.0, Ordering::Release);
         Ok(next)
+    }
+
+    /// Fails if another node has taken over from this one, for good as far as its log tells: where both lead, there are two
+    /// histories. `told`: that is what is wanted.
+    pub(crate) fn require_not_taken_over(&self, told: bool) -> Result<()> {
+        let Some(control) = &self.sidecar else { return Ok(()) };
+        match control.fence()?.moved() {
+            Some(Moved { epoch, ended: Some(last), .. }) if !told => Err(Error::new(
+                ErrorCode::StalePrimary,
+                format_args!(
+                    "stale primary: another node took over from {} with epoch {epoch}, after log index {last}: if this \
+                     one leads again, there are two histories. Follow the new primary; only if that one is gone for good, \
+                     force it (--force, replication_overwrite), and what was committed there is lost",
+                    self.path.display()
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Makes this replica the primary of epoch `epoch` on its own files, from its next frame on, as `writer_id`.

@@ -90,13 +90,18 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
             out,
             &json!({
                 "role": "primary", "epoch": epoch, "last_kept": kept.to_string(), "source_fenced": fenced,
-                "fence_synced": synced,
+                "fence_synced": synced, "rival_epoch": promotion.rival_epoch,
             }),
         );
     }
     let name = args.common.database.display();
     writeln!(out, "{}", Styled(GOOD, clean(&format!("{name} leads epoch {epoch}, after {kept}"))))?;
     let (style, what) = match fenced {
+        _ if promotion.rival_epoch.is_some() => {
+            let rival = promotion.rival_epoch.unwrap_or_default();
+            let what = "keep clients away from that one, and reseed it from this one";
+            (BAD, format!("another node took over from {source} before, and may lead epoch {rival}: {what}"))
+        }
         true if synced => (DIM, format!("{source} is fenced; nothing that it acknowledged is lost")),
         true => {
             let what =
