@@ -277,10 +277,7 @@ impl Engine {
                 self.publish(durable.min(end.last));
             }
         })
-        .inspect_err(|e| {
-            control.set_sync_failed(true);
-            self.note_log_failure(e);
-        })
+        .inspect_err(|e| self.note_log_failure(e))
     }
 
     /// Syncs the log through `index`; what is durable is published too.

@@ -71,8 +71,7 @@ impl Engine {
                 sync.sync_through(last.header.log_index, &|durable| {
                     self.latencies.sync.record(sync.last_sync_ns());
                     control.set_durable(durable);
-                })
-                .inspect_err(|_| control.set_sync_failed(true))?;
+                })?;
             }
             let base = piece[0].at;
             for place in piece {

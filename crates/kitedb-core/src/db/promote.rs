@@ -214,10 +214,7 @@ impl Engine {
         let Some(appender) = &commit.appender else { return Ok(()) };
         appender.require_sound()?;
         let control = appender.control();
-        appender
-            .group_sync()
-            .sync_through(commit.last, &|durable| control.set_durable(durable))
-            .inspect_err(|_| control.set_sync_failed(true))?;
+        appender.group_sync().sync_through(commit.last, &|durable| control.set_durable(durable))?;
         control.set_published(commit.last);
         self.publish(commit.last);
         Ok(())

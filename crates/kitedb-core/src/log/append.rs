@@ -109,7 +109,8 @@ impl Appender {
         last: LogIndex,
         digest: Digest,
     ) -> Self {
-        let sync = Arc::new(GroupSync::new(env.host.clone(), segment.file.clone(), &segment.path, last));
+        let sync =
+            Arc::new(GroupSync::new(env.host.clone(), control.clone(), segment.file.clone(), &segment.path, last));
         control.begin_session(&*env.host, last);
         Self {
             env: env.clone(),
@@ -294,11 +295,11 @@ impl Appender {
         self.junk_end = self.junk_end.max(end);
         let cause = Error::io("append to", &self.segment.path, cause);
         // Enough zeros that neither a mark nor a frame header survives at this place.
-        match self.segment.file.write_at(&[0; FRAME_PREFIX], at).and_then(|()| self.segment.file.sync_data()) {
-            Ok(()) => cause,
-            Err(_) => {
+        let overwritten = self.segment.file.write_at(&[0; FRAME_PREFIX], at).is_ok();
+        match overwritten && self.sync.sync_file().is_ok() {
+            true => cause,
+            false => {
                 self.sync.fail();
-                self.control.set_sync_failed(true);
                 Error::new(
                     ErrorCode::OutcomeUnknown,
                     format_args!(
@@ -310,7 +311,7 @@ impl Appender {
     }
 
     fn rotate(&mut self, epoch: Epoch, writer_id: WriterId) -> Result<()> {
-        self.sync_segment()?;
+        self.sync.sync_file().map_err(|e| e.context("nothing was appended"))?;
         let info = self.current();
         let header = SegmentHeader {
             epoch,
@@ -330,19 +331,6 @@ impl Appender {
         self.junk_end = 0;
         self.sync.rotate(self.segment.file.clone(), &self.segment.path, self.last);
         Ok(())
-    }
-
-    fn sync_segment(&self) -> Result<()> {
-        self.segment.file.sync_data().map_err(|e| {
-            self.sync.fail();
-            self.control.set_sync_failed(true);
-            let cause = Error::io("sync", &self.segment.path, e);
-            let what = format_args!(
-                "{cause}; nothing was appended, and whether what was before survives is unknown: reopen the database \
-                 and look"
-            );
-            Error::new(ErrorCode::SyncFailed, what)
-        })
     }
 
     /// Takes note that these segments, which hold no frame beyond `folded`, are being removed.

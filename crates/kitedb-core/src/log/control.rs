@@ -43,6 +43,7 @@ const SYNC_FAILED: u64 = 1;
 const NEEDS_RESEED: u64 = 4;
 const REGISTERED: u64 = 8;
 const UNREGISTERED: u64 = 16;
+const SYNCING: u64 = 32;
 
 /// The byte of the control file whose lock is held by the one writer of the log.
 const WRITER_LOCK: u64 = 1 << 62;
@@ -358,9 +359,23 @@ impl Control {
         self.flag(SYNC_FAILED)
     }
 
+    /// Whether a sync of this log failed, or began and did not come to its end: of use where nobody writes the log.
+    pub fn sync_unknown(&self) -> bool {
+        self.flag(SYNC_FAILED | SYNCING)
+    }
+
     /// Remembers, beyond this process, that a sync failed (or that the log was repaired after one).
     pub fn set_sync_failed(&self, failed: bool) {
-        self.set_flag(SYNC_FAILED, failed);
+        if failed {
+            self.set_flag(SYNC_FAILED, true);
+        } else {
+            self.set_flag(SYNC_FAILED | SYNCING, false);
+        }
+    }
+
+    /// Remembers, beyond this process, that a sync of this log is under way (or that it succeeded).
+    pub fn set_syncing(&self, under_way: bool) {
+        self.set_flag(SYNCING, under_way);
     }
 
     /// Whether the replica whose log this is must be reseeded.

@@ -250,11 +250,11 @@ impl Recovered {
         let last = &self.segments[tail.at];
         let file = env.disk.open(&last.path, OpenMode::ReadWrite).map_err(io(&last.path))?;
         let mut older: Vec<SegmentInfo> = self.segments[..tail.at].iter().map(Found::info).collect();
-        let end = if self.control.sync_failed()
+        let end = if self.control.sync_unknown()
             && let Some((from, before, digest)) = tail.unmarked
         {
-            // A failed sync may have dropped these frames from the disk while the cache still shows them: write
-            // them again, to another file, and sync that.
+            // A sync that failed, or that its process was killed in, may have dropped these frames from the disk while the
+            // cache still shows them: write them again, to another file, and sync that.
             let mut frames = vec![0; (tail.end - from) as usize];
             file.read_exact_at(&mut frames, from).map_err(io(&last.path))?;
             let header = SegmentHeader { first: LogIndex(before.0 + 1), digest_before: digest, ..last.header };
@@ -273,6 +273,7 @@ impl Recovered {
                 // Perhaps its making failed at the sync: then the header is in the cache and never on the disk.
                 file.write_at(&last.header.encode(), 0).map_err(io(&last.path))?;
             }
+            self.control.set_syncing(true);
             if let Err(e) = file.sync_data() {
                 // The next recovery must not take a sync that succeeds for one of these frames.
                 self.control.set_sync_failed(true);
