@@ -483,7 +483,6 @@ fn a_replica_is_told_its_source_once() {
 
 /// The last segment of a log is deleted after a kill: every command that shows less than was committed says so.
 #[test]
-#[ignore = "issue 10: the end of a log is lost, and check is clean"]
 fn a_log_that_ends_too_early_is_told_by_every_command() {
     let folder = Folder::new();
     let options = ["--role", "primary", "--segment-max-bytes", "4096"];

@@ -122,6 +122,9 @@ pub struct RoleArgs {
     /// Say so of the file though it has more than one hard link
     #[arg(long, global = true)]
     pub accept_hard_links: bool,
+    /// Also where the copy was taken in use, and its original had more: what is missing is given up
+    #[arg(long, global = true)]
+    pub accept_copy: bool,
     #[command(subcommand)]
     pub command: Option<RoleCommand>,
 }

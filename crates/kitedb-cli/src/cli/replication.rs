@@ -164,6 +164,9 @@ pub struct LogArgs {
     /// Write to the file though it has more than one hard link
     #[arg(long)]
     pub accept_hard_links: bool,
+    /// Write to a copy that was taken in use, although its original had more: what is missing is given up
+    #[arg(long)]
+    pub accept_copy: bool,
 }
 
 /// What a log keeps beyond what recovery and replicas need.
@@ -225,7 +228,7 @@ impl LogArgs {
         if let Some(ms) = self.fence_wait_ms {
             options = options.fence_wait_ms(ms);
         }
-        options.accept_hard_links(self.accept_hard_links)
+        options.accept_hard_links(self.accept_hard_links).accept_copy(self.accept_copy)
     }
 }
 

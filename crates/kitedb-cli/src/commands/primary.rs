@@ -3,7 +3,7 @@
 use super::{
     fault_if,
     followers::{holds_document, lag_document, show_replicas, shown_holds, shown_log},
-    open_node, write_json,
+    open_node, whole, write_json,
 };
 use crate::{
     cli::{DatabaseArgs, PrimaryArgs, PrimaryCommand, PromoteArgs, RemoveArgs, RetentionArgs},
@@ -28,11 +28,11 @@ pub fn run(command: &PrimaryCommand, out: &mut dyn Write) -> Outcome {
 }
 
 /// What the primary's files say, whoever has them open.
-pub fn look(args: &DatabaseArgs) -> Outcome<(PrimaryReplicationStatus, Option<String>)> {
+pub fn look(args: &DatabaseArgs) -> Outcome<(PrimaryReplicationStatus, Database)> {
     let database = Database::open(&args.database, args.options().read_only(true))?;
     let shown = args.database.display();
     match (database.primary_replication_status()?, database.replication_role()) {
-        (Some(status), _) => Ok((status, database.stats()?.damage)),
+        (Some(status), _) => Ok((status, database)),
         (None, ReplicationRole::Replica) => Err(Failure::new(format_args!("{shown} is a replica, not a primary"))
             .hint(format_args!(
                 "`kitedb replica status {shown}` shows it; `kitedb replica promote` makes it a primary"
@@ -47,7 +47,8 @@ pub fn look(args: &DatabaseArgs) -> Outcome<(PrimaryReplicationStatus, Option<St
 }
 
 fn status(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
-    let (status, damage) = look(args)?;
+    let (status, database) = look(args)?;
+    let damage = database.damage().map(|damage| damage.to_string());
     if args.json {
         let mut document = document(&status);
         document["damage"] = json!(damage);
@@ -55,7 +56,7 @@ fn status(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
     } else {
         show(args, &status, damage.as_deref(), out)?;
     }
-    fault_if(status.fenced || damage.is_some(), out)
+    whole(&database, fault_if(status.fenced, out), out)
 }
 
 fn document(status: &PrimaryReplicationStatus) -> Json {

@@ -23,7 +23,8 @@ pub fn run(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
 }
 
 fn options(args: &RoleArgs) -> OpenOptions {
-    args.common.options().create_if_missing(false).accept_hard_links(args.accept_hard_links)
+    let options = args.common.options().create_if_missing(false);
+    options.accept_hard_links(args.accept_hard_links).accept_copy(args.accept_copy)
 }
 
 fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {

@@ -199,6 +199,12 @@ impl Database {
         self.engine()?.stats()
     }
 
+    /// Why less than was committed is shown, as found at the open: damage to the log, a log that is not there, a copy that
+    /// was taken in use. `None`: all is there, as far as an open can tell; [`Database::check`] reads everything.
+    pub fn damage(&self) -> Option<Error> {
+        self.handle.node.engine.damage()
+    }
+
     /// What names the last published commit; `None` before the first.
     pub fn last_commit_token(&self) -> Option<Token> {
         let token = self.handle.node.engine.view().token();

@@ -65,6 +65,7 @@ impl Node {
         let path = resolved(&env, path)?;
         if options.read_only {
             let engine = Engine::open_read_only(env, path, options, None)?;
+            engine.require_complete()?;
             return Self::assemble(engine, source_env, Place::default());
         }
         let given = given_source(&env, &source_env, &path, &options)?;
@@ -85,11 +86,13 @@ impl Node {
             // A primary that was copied reads, until its operator says what it is.
             Err(e) if e.code() == ErrorCode::FilesMoved => {
                 let engine = Engine::open_read_only(env, path, options.read_only(true), Some(e))?;
+                engine.require_complete()?;
                 return Self::assemble(engine, source_env, Place::default());
             }
             engine => engine?,
         };
-        let node = Self::assemble(engine.clone(), source_env, place.clone()).and_then(|node| node.as_opened(given));
+        let node = engine.require_complete().and_then(|()| Self::assemble(engine.clone(), source_env, place.clone()));
+        let node = node.and_then(|node| node.as_opened(given));
         let node = node.inspect_err(|_| engine.give_up())?;
         // Until it holds something: a bootstrap that is refused leaves nothing.
         engine.made_file.store(is_new && engine.role() == ReplicationRole::Replica, Ordering::Release);

@@ -10,7 +10,10 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, Token},
     io::OpenMode,
-    log::{Appender, Control, Fence, GroupSync, LogIdentity, LogOptions, RecoveryStart, WriterId, recover},
+    log::{
+        Appender, Control, Fence, GroupSync, LogIdentity, LogOptions, Recovered, RecoveryStart, WriterId, ends_early,
+        recover,
+    },
     state::{CommitInfo, Levels, Names, Overlay},
     store::{HistoryEntry, LogKind, LogLink, Part},
 };
@@ -379,6 +382,8 @@ impl Engine {
                         Arc::new(control)
                     }
                 };
+                // What it says of a log before this one must not pass for this one's.
+                control.lower_durable(commit.last)?;
                 let start = (epoch, writer_id, commit.last, commit.digest);
                 let made = Appender::begin_segment(&env, &self.log_dir, options, log, control, Vec::new(), start)?;
                 made.control().set_current_log(log.log_id);
@@ -418,6 +423,9 @@ impl Engine {
                 Ok(())
             });
         match recovered {
+            Ok(Recovered { last, short_of: Some(claim), .. }) if claim > commit.last => {
+                Err(ends_early(&self.log_dir, last, claim))
+            }
             Ok(recovered) if !beyond && recovered.ends_at(commit.last) => {
                 recovered.resume(&self.env, self.log_options(), None).map(Some)
             }

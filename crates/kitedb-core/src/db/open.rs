@@ -16,7 +16,9 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Mutations, NameKind, PropKeyId},
     io::{Access, DiskFile, Env, FileIdentity, LockKind, OpenMode},
-    log::{Control, Displaced, FrameRef, LogIdentity, LogReader, Recovered, RecoveryStart, WriterId, recover},
+    log::{
+        Control, Displaced, FrameRef, LogIdentity, LogReader, Recovered, RecoveryStart, WriterId, ends_early, recover,
+    },
     state::{CommitInfo, Delta, Levels, Names, Overlay, Pins, Reading, Totals},
     store::{CheckpointMark, HistoryEntry, LogKind, LogLink, Manifest, Part, Run, Store, WRITER_LOCK},
 };
@@ -282,6 +284,10 @@ impl Engine {
         merge_history(&mut commit.history, &recovered.history, recovered.last, new_epoch);
         let (last, digest) = (recovered.last, recovered.digest);
         let appender = recovered.resume(&self.env, self.log_options(), new_epoch)?;
+        if self.sidecar.is_none() && control.displaced(&**self.store.file())?.any() {
+            // What it says of its log is about these files from now on.
+            control.set_stamps(&**self.store.file())?;
+        }
         if fence.moved_by.is_none() {
             // No other node has taken over. A replica may have led a later epoch once, which must not come again.
             let begun = if replica { self.epoch_led(&appender, &control)? } else { appender.epoch() };
@@ -368,7 +374,16 @@ impl Engine {
             digest: mark.digest,
             limit,
         };
-        recover(&self.env, dir, control, start, mode, &mut |frame| self.fold(frame))
+        let mut recovered = recover(&self.env, dir, control, start, mode, &mut |frame| self.fold(frame))?;
+        if let Some(claim) = recovered.short_of {
+            let copied = recovered.control().displaced(&**self.store.file())?.log;
+            recovered.damage = match copied {
+                false => Some(ends_early(dir, recovered.last, claim)),
+                true if self.options.accept_copy => None,
+                true => Some(copied_in_use(&self.path, recovered.last, claim)),
+            };
+        }
+        Ok(recovered)
     }
 
     /// Applies one frame: the same steps as a commit, without validation and without an append.
@@ -400,6 +415,19 @@ impl Engine {
         };
         self.apply(&levels, overlay, frame.header.log_index, info)
     }
+}
+
+/// Why a copy of a stand-alone database, or of a primary, is not written to that has less than its original had.
+fn copied_in_use(path: &Path, last: LogIndex, claim: LogIndex) -> Error {
+    Error::new(
+        ErrorCode::FilesMoved,
+        format_args!(
+            "{} is a copy that was taken while its original was written to: it ends at log index {last}, its original had \
+             {claim}; copy it again while nobody writes, or, if what it holds is enough, open it with accept_copy \
+             (--accept-copy)",
+            path.display()
+        ),
+    )
 }
 
 /// Opens the file as it is once the writer's lock is held.

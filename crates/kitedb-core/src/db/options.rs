@@ -99,6 +99,8 @@ pub struct OpenOptions {
     pub(crate) source_sidecar_path: Option<PathBuf>,
     pub(crate) overwrite: bool,
     pub(crate) hard_links: bool,
+    pub(crate) accept_copy: bool,
+    pub(crate) require_complete: bool,
     pub(crate) retention: RetentionOptions,
     pub(crate) replication_name: Option<String>,
     pub(crate) replication_unregistered: bool,
@@ -126,6 +128,8 @@ impl Default for OpenOptions {
             source_sidecar_path: None,
             overwrite: false,
             hard_links: false,
+            accept_copy: false,
+            require_complete: false,
             retention: RetentionOptions::default(),
             replication_name: None,
             replication_unregistered: false,
@@ -216,6 +220,22 @@ impl OpenOptions {
     #[must_use]
     pub fn accept_hard_links(mut self, accept: bool) -> Self {
         self.hard_links = accept;
+        self
+    }
+
+    /// Fails to open, with the damage as the error, where less than was committed would be shown (default false: what is there
+    /// is shown, and [`crate::Database::damage`] says what is missing).
+    #[must_use]
+    pub fn require_complete(mut self, require: bool) -> Self {
+        self.require_complete = require;
+        self
+    }
+
+    /// Opens for writing what was copied while its original was written to, although it has less than that one had: what
+    /// is missing is given up (default false). A replica needs no such word.
+    #[must_use]
+    pub fn accept_copy(mut self, accept: bool) -> Self {
+        self.accept_copy = accept;
         self
     }
 

@@ -92,6 +92,8 @@ impl Engine {
             // that one this one's.
             control.set_registration(self.env.host.random());
             control.set_promotion([0; 16]);
+            // Of a copy that was taken in use the log may end earlier: what is missing comes from its source.
+            control.lower_durable(self.store.manifest().checkpoint.log_index)?;
         }
         // A primary that moved gets its stamps with the epoch that it begins.
         if !accept_moved && (moved.any() || !control.has_stamps()) {
@@ -211,6 +213,7 @@ impl Engine {
                     // Nor for one that ended where an epoch of the log before it did. What another node fenced has ended.
                     control.clear_end()?;
                 }
+                control.lower_durable(commit.last)?;
                 control.set_current_log(link.id);
                 control.sync()?;
             }

@@ -340,6 +340,15 @@ impl Control {
         self.word(DURABLE).fetch_max(index.0, Ordering::Release);
     }
 
+    /// Takes back, durably, what is said to be durable beyond `index`: before frames there are cut off.
+    pub fn lower_durable(&self, index: LogIndex) -> Result<()> {
+        if self.durable() <= index {
+            return Ok(());
+        }
+        self.word(DURABLE).store(index.0, Ordering::Release);
+        self.sync()
+    }
+
     /// Records a new session's writer and tail.
     pub fn begin_session(&self, host: &dyn Host, tail: LogIndex) {
         self.word(WRITER_PID).store(host.process_id().into(), Ordering::Release);

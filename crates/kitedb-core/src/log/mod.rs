@@ -23,7 +23,9 @@ pub use fence::{EpochEnd, Fence, Moved, Stored};
 pub use frame::{FrameHeader, FrameRef, MAX_PAYLOAD};
 pub use mailbox::RetentionAnswer;
 pub use reader::{Chunk, FramePlace, LogPage, LogReader, PageLimits, Position};
-pub use recover::{Recovered, RecoveryStart, end_of_log, holds_segments_of, reaches_beyond, recover, writers};
+pub use recover::{
+    Recovered, RecoveryStart, end_of_log, ends_early, holds_segments_of, reaches_beyond, recover, writers,
+};
 pub use segment::SegmentHeader;
 pub use stamps::Displaced;
 pub use sync::GroupSync;

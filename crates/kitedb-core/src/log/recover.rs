@@ -49,6 +49,9 @@ pub struct Recovered {
     pub history: Vec<(Epoch, WriterId, LogIndex)>,
     /// Durable frames that cannot be read, if any: everything from there on is missing.
     pub damage: Option<Error>,
+    /// The log ends before this frame, which was durable by the word of the control file alone: damage, unless the log is a
+    /// copy that was taken while its original was written to.
+    pub short_of: Option<LogIndex>,
     tail: Option<Tail>,
     gap: bool,
 }
@@ -146,6 +149,7 @@ pub fn recover(
         epoch: start.epoch,
         digest: start.digest,
         damage: None,
+        short_of: None,
         tail: None,
         gap: false,
         segments,
@@ -196,6 +200,8 @@ pub fn recover(
                 "the log ends in {} at byte {end}, before the frame with log index {expected} that its writer has published",
                 found.path.display()
             )));
+        } else if let Some(claim) = durable_by_control(&recovered.control, start.log) {
+            recovered.short_of = Some(claim).filter(|claim| *claim >= expected && walk.last < walk.limit && !void);
         }
         let dirty = bytes.get(end as usize..).is_some_and(|rest| rest.iter().any(|&b| b != 0))
             || at + 1 < recovered.segments.len();
@@ -242,6 +248,8 @@ impl Recovered {
             let path = path.to_owned();
             move |e| Error::io("repair log segment", &path, e)
         };
+        // What it says to be durable holds after a loss of power, too.
+        self.control.lower_durable(self.last)?;
         for (seq, path) in segment_files(env, &self.dir)? {
             if seq > self.segments[tail.at].seq {
                 env.disk.remove(&path).map_err(io(&path))?;
@@ -427,6 +435,12 @@ impl Walk<'_> {
     }
 }
 
+/// What the control file says to be durable of its current log. It says so after the sync, and takes it back durably
+/// before a cut is made real: so no loss of power makes it say more than is there.
+fn durable_by_control(control: &Control, log: LogIdentity) -> Option<LogIndex> {
+    (control.current_log() == log).then(|| control.durable())
+}
+
 /// The greatest index that a mark after `end`, or in a later segment, claims durable.
 fn claimed(env: &Env, bytes: &[u8], end: u64, later: &[Found], salt: &super::Salt) -> Result<Option<LogIndex>> {
     let mut claim = bytes.get(end as usize..).and_then(|rest| mark::greatest(rest, salt));
@@ -531,7 +545,20 @@ pub fn end_of_log(env: &Env, dir: &Path, control: &Arc<Control>, log: LogIdentit
     let index = LogIndex(last.first.0.saturating_sub(1));
     let start = RecoveryStart { log, index, epoch: last.epoch, digest: last.digest_before, limit: None };
     let recovered = recover(env, dir, Some(control.clone()), start, OpenMode::Read, &mut |_| Ok(()))?;
-    recovered.damage.map_or(Ok(Some(recovered.last)), Err)
+    match (recovered.damage, recovered.short_of) {
+        (Some(damage), _) => Err(damage),
+        (None, Some(claim)) => Err(ends_early(dir, recovered.last, claim)),
+        (None, None) => Ok(Some(recovered.last)),
+    }
+}
+
+/// The damage of a log that ends before `claim`, which was durable.
+pub fn ends_early(dir: &Path, last: LogIndex, claim: LogIndex) -> Error {
+    Error::corrupt(format_args!(
+        "the log in {} is damaged: it ends at log index {last}, although frames up to {claim} were durable; restore the log \
+         from a copy, or open read-only to read the state at index {last}",
+        dir.display()
+    ))
 }
 
 /// Whether the folder holds a log of the database `file_id` with frames beyond `last`, or one of another

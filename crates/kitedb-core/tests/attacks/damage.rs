@@ -26,7 +26,6 @@ const LOSSES: [fn(&Machine, &[PathBuf]); 3] = [
 
 /// In `Full` every acknowledged commit was durable. Less log than that is damage, in whatever role.
 #[test]
-#[ignore = "issue 10: the end of a log is lost, and check is clean"]
 fn a_log_that_ends_too_early_is_damage() {
     for role in [ReplicationRole::Primary, ReplicationRole::Disabled] {
         for (nth, lose) in LOSSES.iter().enumerate() {
@@ -151,7 +150,6 @@ fn a_merge_does_not_give_damage_a_good_checksum() {
 
 /// The last segment is deleted on a real disk, of a primary at rest after a crash: the commits are not gone in silence.
 #[test]
-#[ignore = "issue 10: the end of a log is lost, and check is clean"]
 fn a_deleted_last_segment_is_told_on_a_real_disk_too() {
     let stage = Stage::new();
     let live = Database::open(stage.path("p.kitedb"), short_log(primary())).unwrap();
