@@ -42,7 +42,8 @@ pub fn run(args: &FollowArgs, out: &mut dyn Write) -> Outcome {
     database.close()?;
     status.state = ReplicaState::Closed;
     told.tell(&status, out)?;
-    fault_if(status.needs_reseed || status.source_fault.is_some(), out)
+    // Its lines have told of anything else; it ends because it was asked to.
+    fault_if(status.needs_reseed, out)
 }
 
 /// Takes over what the source has now, and ends.
