@@ -11,7 +11,7 @@ use super::{
 use crate::{
     db::{HeldFence, LogPlace, Signal},
     error::{Error, ErrorCode, Result},
-    graph::{Digest, Epoch, LogIndex},
+    graph::{Epoch, LogIndex},
     io::Env,
     log::{Control, Fence, FrameRef, LogIdentity, LogReader, Moved, PageLimits, Position, WriterId, end_of_log},
     store::{CheckpointMark, Image, LogKind, LogLink, Peek, Store, StoreImage},
@@ -591,12 +591,5 @@ fn last_frame(open: &mut Open) -> Result<LogIndex> {
         if valid == 0 || valid < page.frame_count() {
             return Ok(last);
         }
-    }
-}
-
-impl At {
-    /// Before the first frame.
-    pub fn start() -> Self {
-        Self { epoch: Epoch(0), writer_id: [0; 16], index: LogIndex(0), digest: Digest::default() }
     }
 }

@@ -25,6 +25,13 @@ pub struct At {
     pub digest: Digest,
 }
 
+impl At {
+    /// Before the first frame.
+    pub fn start() -> Self {
+        Self { epoch: Epoch(0), writer_id: [0; 16], index: LogIndex(0), digest: Digest::default() }
+    }
+}
+
 /// What a source answers to a request for frames.
 #[derive(Debug)]
 pub struct Pulled {
