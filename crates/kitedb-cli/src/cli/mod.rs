@@ -4,7 +4,7 @@ mod replication;
 mod telemetry;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use replication::{
     CopyArgs, FollowArgs, LogArgs, PrimaryArgs, PrimaryCommand, PromoteArgs, RemoveArgs, ReplicaCommand,
@@ -87,6 +87,24 @@ pub enum Command {
     /// The child that the demo kills
     #[command(hide = true)]
     DemoWriter(DemoWriterArgs),
+}
+
+impl Command {
+    /// The database that it is about, if it is about one.
+    pub fn database(&self) -> Option<&Path> {
+        Some(match self {
+            Self::Import(args) => &args.common.database,
+            Self::Stats(args) | Self::Check(args) => &args.database,
+            Self::Get(args) => &args.common.database,
+            Self::Neighbors(args) => &args.node.common.database,
+            Self::Primary(command) => command.database(),
+            Self::Replica(command) => command.database(),
+            Self::Role(args) => &args.common.database,
+            Self::Metrics(args) => &args.look.database,
+            Self::Push(args) => &args.look.database,
+            Self::Demo(_) | Self::DemoWriter(_) | Self::Verify(_) | Self::BreakerStore(_) => return None,
+        })
+    }
 }
 
 #[derive(Args)]

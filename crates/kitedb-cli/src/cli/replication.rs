@@ -3,7 +3,7 @@
 use super::DatabaseArgs;
 use clap::{Args, Subcommand, ValueEnum};
 use kitedb_core::{OpenOptions, ReplicationRole, RetentionWindows, SyncMode};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Subcommand)]
 pub enum PrimaryCommand {
@@ -31,6 +31,28 @@ pub enum ReplicaCommand {
     Reseed(CopyArgs),
     /// Make this replica the primary of the next epoch, after fencing its source and taking all that it acknowledged
     Promote(ReplicaPromoteArgs),
+}
+
+impl PrimaryCommand {
+    pub fn database(&self) -> &Path {
+        match self {
+            Self::Status(args) => &args.database,
+            Self::Retention(args) => &args.node.common.database,
+            Self::Promote(args) => &args.node.common.database,
+            Self::Remove(args) => &args.node.common.database,
+        }
+    }
+}
+
+impl ReplicaCommand {
+    pub fn database(&self) -> &Path {
+        match self {
+            Self::Bootstrap(args) | Self::Reseed(args) => &args.node.common.database,
+            Self::Follow(args) => &args.node.common.database,
+            Self::Status(args) => &args.common.database,
+            Self::Promote(args) => &args.common.database,
+        }
+    }
 }
 
 /// A database that is opened for writing in a replication role.

@@ -35,15 +35,21 @@ pub fn look(args: &DatabaseArgs) -> Outcome<(PrimaryReplicationStatus, Database)
         (Some(status), _) => Ok((status, database)),
         (None, ReplicationRole::Replica) => Err(Failure::new(format_args!("{shown} is a replica, not a primary"))
             .hint(format_args!(
-                "`kitedb replica status {shown}` shows it; `kitedb replica promote` makes it a primary"
+                "`kitedb replica status {shown}` shows it; `kitedb replica promote {shown}` makes it a primary"
             ))),
-        (None, ReplicationRole::Primary) => {
-            Err(Failure::new(format_args!("{shown} is a primary, and its replication log is not where it was last"))
-                .hint("--sidecar says where it is; `kitedb stats` and `kitedb get` read what the file holds"))
-        }
+        (None, ReplicationRole::Primary) => Err(without_log(&database, "primary")),
         _ => Err(Failure::new(format_args!("{shown} has no replication log: it was never opened as a primary"))
             .hint("`kitedb import --role primary` makes it one")),
     }
+}
+
+/// The failure of a node of that role whose replication log cannot be seen.
+pub fn without_log(database: &Database, role: &str) -> Failure {
+    let shown = clean(&database.path().display().to_string());
+    let why = database.replication_log_fault();
+    let why = why.unwrap_or_else(|| "its replication log is not where it was last".to_owned());
+    Failure::new(format_args!("{shown} is a {role} whose log cannot be looked at: {}", clean(&why)))
+        .hint("--sidecar says where it is; `kitedb stats DB` and `kitedb get DB` read what the file holds")
 }
 
 fn status(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
@@ -56,7 +62,7 @@ fn status(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
     } else {
         show(args, &status, damage.as_deref(), out)?;
     }
-    whole(&database, fault_if(status.fenced, out), out)
+    whole(&database, fault_if(status.fault().is_some(), out), out)
 }
 
 fn document(status: &PrimaryReplicationStatus) -> Json {
@@ -76,6 +82,8 @@ fn document(status: &PrimaryReplicationStatus) -> Json {
         "segments": status.segments,
         "fenced": status.fenced,
         "fence": fence_document(status.fence.as_ref()),
+        "copied": status.copied.is_some(),
+        "fault": status.fault(),
         "process_id": status.process_id,
     })
 }
@@ -96,15 +104,8 @@ fn show(
     if let Some(damage) = damage {
         writeln!(out, "  {} {}", Styled(BAD, "damaged:"), clean(damage))?;
     }
-    if status.fenced {
-        let what = match &status.fence {
-            Some(FenceStatus { ended: None, promoter, .. }) => format!(
-                "promotion {promoter} was begun and not completed; complete it (`kitedb replica promote`), or take the \
-                 lead back (`kitedb primary promote`)"
-            ),
-            _ => "another node took over; writes here are refused".to_owned(),
-        };
-        writeln!(out, "  {} {what}", Styled(BAD, "fenced:"))?;
+    if let Some(fault) = status.fault() {
+        writeln!(out, "  {} {}", Styled(BAD, if status.fenced { "fenced:" } else { "copied:" }), clean(&fault))?;
     }
     let mut table = Table::fields(2);
     let head = status.last_token.map_or_else(|| "no commit yet".to_owned(), |token| token.to_string());

@@ -32,13 +32,21 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
     let role = database.replication_role().as_str();
     let moved = database.is_copied();
     let fenced = database.primary_replication_status()?.is_some_and(|status| status.fenced);
+    let fault = database.replication_log_fault();
     let name = clean(&args.common.database.display().to_string());
     if args.common.json {
-        return write_json(out, &json!({ "role": role, "fenced": fenced, "copied": moved }));
+        return write_json(out, &json!({ "role": role, "fenced": fenced, "copied": moved, "log_fault": fault }));
     }
     let stale = if fenced { ", fenced: another node took over" } else { "" };
-    let copied =
-        if moved { ", copied or restored: `kitedb role DB primary --moved` or `detach` says what it is" } else { "" };
+    let copied = match fault {
+        _ if moved => {
+            format!(
+                ", copied or restored: `kitedb role {name} primary --moved` or `kitedb role {name} detach` says what it is"
+            )
+        }
+        Some(fault) => format!(", {}", clean(&fault)),
+        None => String::new(),
+    };
     Ok(writeln!(out, "{name}{}", Styled(DIM, format!("  {role}{stale}{copied}")))?)
 }
 

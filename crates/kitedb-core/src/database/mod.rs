@@ -12,7 +12,7 @@ pub use replication::compare;
 pub use weak::WeakDatabase;
 
 use crate::{
-    db::{CheckReport, Engine, OpenOptions, ReplicationRole, Stats, SyncMode, Transaction, View},
+    db::{CheckReport, Engine, OpenOptions, Stats, SyncMode, Transaction, View},
     error::{Error, ErrorCode, Result},
     graph::{LogIndex, Token},
     io::Env,
@@ -224,8 +224,14 @@ impl Database {
     /// Whether this is a primary whose files were copied or restored since its log was written: it reads, and its operator
     /// has to say what it is before it writes ([`Database::confirm_moved`], [`Database::detach`]).
     pub fn is_copied(&self) -> bool {
+        self.handle.node.engine.copied().is_some()
+    }
+
+    /// Why a look at this node's replication log tells less than it should, and what to do: the log is not where it was, or
+    /// this is a primary whose files are copies ([`Database::is_copied`]). `None` where it is there, or where there is none.
+    pub fn replication_log_fault(&self) -> Option<String> {
         let engine = &self.handle.node.engine;
-        engine.refused.is_some() || (engine.displaced.any() && engine.role() == ReplicationRole::Primary)
+        engine.copied().or(engine.log_fault.as_ref()).map(ToString::to_string)
     }
 
     /// When commits are on the disk.

@@ -6,7 +6,7 @@ use crate::{
     io::{Env, FileIdentity},
     log::{Control, RetentionAnswer},
     replication::{
-        Checkpointer, Follower, Leader, LocalSource, Replica, ReplicaReplicationStatus, RetentionOutcome,
+        Checkpointer, Follower, Leader, LocalSource, Remembered, Replica, ReplicaReplicationStatus, RetentionOutcome,
         RetentionWindows, Source, SourcePaths, Unnamed, look_at_replica, not_configured, remember, remembered,
     },
 };
@@ -128,29 +128,33 @@ impl Node {
         if self.engine.role() != ReplicationRole::Replica {
             return Ok(self);
         }
-        let known = remembered(&self.engine);
-        let left = known.clone();
-        let paths = match given {
+        let known = self.remembered();
+        let left = known.as_ref().map(|known| known.paths.clone());
+        let source = match given {
             // A source that is away is a state; one that never was there is a mistake.
-            Some(GivenSource { paths, missing: true }) if known.as_ref().is_none_or(|known| known.db != paths.db) => {
+            Some(GivenSource { paths, missing: true }) if left.as_ref().is_none_or(|left| left.db != paths.db) => {
                 return Err(no_such_source(&paths.db));
             }
-            Some(GivenSource { paths, .. }) => Some(paths),
+            Some(GivenSource { paths, .. }) => Some(Remembered { paths, astray: None, file_id: None }),
             None => known,
         };
+        let (paths, astray) = source.map(|source| (source.paths, source.astray)).unzip();
+        let astray = astray.flatten();
         if paths.is_none() && self.engine.options.role == Some(ReplicationRole::Replica) {
             return Err(not_configured());
         }
         let left = left.filter(|left| paths.as_ref().is_some_and(|paths| paths.db != left.db));
         // Another source takes the place of the one that is known once the replica has followed it.
-        if let Some(paths) = paths.as_ref().filter(|_| !self.engine.is_foreign() && left.is_none()) {
-            remember(&self.engine, paths)?;
+        let settled = !self.engine.is_foreign() && left.is_none() && astray.is_none();
+        if let Some(paths) = paths.as_ref().filter(|_| settled) {
+            remember(&self.engine, &self.source_env, paths)?;
         }
         let source: Arc<dyn Source> = match &paths {
-            Some(paths) => Arc::new(self.source(paths)),
-            None => Arc::new(Unnamed),
+            Some(paths) => Arc::new(self.source(paths).gone_astray(astray)),
+            None => Arc::new(Unnamed::default()),
         };
-        let replica = Arc::new(Replica::new(&self.engine, control, leader, paths, source));
+        let replica = Replica::new(&self.engine, control, leader, self.source_env.clone(), (paths, source));
+        let replica = Arc::new(replica);
         if let Some(left) = left {
             let source = Arc::new(self.source(&left));
             replica.leaves(left, source);
@@ -169,6 +173,11 @@ impl Node {
         LocalSource::new(self.source_env.clone(), paths.clone(), checkpointer)
     }
 
+    /// The source that this node followed last.
+    pub fn remembered(&self) -> Option<Remembered> {
+        remembered(&self.engine, &self.source_env)
+    }
+
     /// The status of a replica that is open for reading only.
     pub fn look_at_replica(&self) -> Result<Option<ReplicaReplicationStatus>> {
         let Engine { options, sidecar: Some(control), .. } = &*self.engine else { return Ok(None) };
@@ -178,9 +187,12 @@ impl Node {
         }
         let given = options.source_db_path.clone();
         let resolved = |path: PathBuf| self.source_env.disk.resolve(&path).unwrap_or(path);
-        let given = given
-            .map(|db| SourcePaths { db: resolved(db), sidecar: options.source_sidecar_path.clone().map(resolved) });
-        let source = given.or_else(|| remembered(&self.engine));
+        let given = given.map(|db| Remembered {
+            paths: SourcePaths { db: resolved(db), sidecar: options.source_sidecar_path.clone().map(resolved) },
+            astray: None,
+            file_id: None,
+        });
+        let source = given.or_else(|| self.remembered());
         look_at_replica(&self.engine, control, leader, source, &self.source_env).map(Some)
     }
 

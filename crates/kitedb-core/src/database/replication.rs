@@ -201,6 +201,14 @@ impl Database {
         Ok(promotion)
     }
 
+    /// The source that this primary followed as a replica before it took over; `None` if it never followed one, or is no
+    /// primary.
+    pub fn took_over_from(&self) -> Result<Option<PathBuf>> {
+        let node = self.node()?;
+        let followed = node.leader().and_then(|_| node.remembered());
+        Ok(followed.map(|followed| followed.paths.db))
+    }
+
     /// Follows the database at `source_db_path` from now on (its sidecar by default lies beside it). What this
     /// replica holds must be on that one's history; else the next catch-up says that it needs a reseed.
     pub fn replica_repoint(

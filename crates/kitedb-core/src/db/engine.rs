@@ -11,7 +11,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, MAX_NODE_ID, NodeId},
     io::Env,
-    log::{Appender, Control, Displaced, WriterId},
+    log::{Appender, Control, WriterId},
     state::{Held, Holder, Levels, Pins},
     store::{HistoryEntry, LogKind, LogLink, Store, WRITER_LOCK},
 };
@@ -53,8 +53,9 @@ pub(crate) struct Engine {
     pub(crate) unwanted: AtomicBool,
     /// Why this open only reads, although its caller asked for more.
     pub(crate) refused: Option<Error>,
-    /// How the files differ from those that the log remembers: a reader's look at a primary that was copied.
-    pub(crate) displaced: Displaced,
+    /// What is wrong with the place of the replication log, for a reader: the files of a primary are copies, or the log is
+    /// not there.
+    pub(crate) log_fault: Option<Error>,
     /// The epoch in which commits are made: a handle of another one is fenced.
     pub(super) epoch: AtomicU64,
     /// Whether commits wait for a promotion: another node took over, or this one was its replica.
@@ -140,8 +141,18 @@ impl Engine {
     /// What names this database for good, whatever path leads to it: its file's id, as 32 hexadecimal digits. A replica
     /// reports to its source under it.
     pub(crate) fn registration_id(&self) -> String {
+        self.reporting_id().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The same id, as bytes.
+    pub(crate) fn reporting_id(&self) -> [u8; 16] {
         let copied = self.sidecar.as_ref().and_then(|control| control.registration());
-        copied.unwrap_or(self.store.file_id()).iter().map(|byte| format!("{byte:02x}")).collect()
+        copied.unwrap_or(self.store.file_id())
+    }
+
+    /// How the files differ of a primary that was copied or restored since its log was written.
+    pub(crate) fn copied(&self) -> Option<&Error> {
+        self.refused.as_ref().or(self.log_fault.as_ref()).filter(|fault| fault.code() == ErrorCode::FilesMoved)
     }
 
     pub(crate) fn require_writable(&self) -> Result<()> {

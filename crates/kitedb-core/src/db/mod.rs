@@ -42,6 +42,7 @@ pub(crate) use place::{LogPlace, Search, default_sidecar, folder_of, is_absent, 
 pub(crate) use promote::HeldFence;
 pub use read::{GraphRead, Page};
 pub(crate) use revive::revive;
+pub(crate) use signal::Signal;
 pub use stats::Stats;
 pub use transaction::{NewNode, Transaction};
 pub use view::View;

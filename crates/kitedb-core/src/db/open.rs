@@ -16,9 +16,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Mutations, NameKind, PropKeyId},
     io::{Access, DiskFile, Env, FileIdentity, LockKind, OpenMode},
-    log::{
-        Control, Displaced, FrameRef, LogIdentity, LogReader, Recovered, RecoveryStart, WriterId, ends_early, recover,
-    },
+    log::{Control, FrameRef, LogIdentity, LogReader, Recovered, RecoveryStart, WriterId, ends_early, recover},
     state::{CommitInfo, Delta, Levels, Names, Overlay, Pins, Reading, Totals},
     store::{CheckpointMark, HistoryEntry, LogKind, LogLink, Manifest, Part, Run, Store, WRITER_LOCK},
 };
@@ -167,7 +165,7 @@ impl Engine {
             made_file: AtomicBool::new(false),
             unwanted: AtomicBool::new(false),
             refused: None,
-            displaced: Displaced::default(),
+            log_fault: None,
             epoch: AtomicU64::new(commit.epoch.0),
             fenced: AtomicBool::new(false),
             next_node: AtomicU64::new(manifest.next_node_id.max(1)),

@@ -4,7 +4,7 @@ use super::{
     engine::Engine,
     open::{anchored, merge_history},
     options::ReplicationRole,
-    place::{LogPlace, folder_of, is_absent, log_is_gone},
+    place::{LogPlace, files_moved, folder_of, is_absent, log_is_gone},
     places::Places,
     promote::FenceLock,
     role::Standing,
@@ -290,6 +290,11 @@ impl Engine {
         self.say_in_header().map(|()| true)
     }
 
+    /// Whether it is a replica, and known to be one: not what is only opened as one.
+    pub(crate) fn is_replica(&self) -> bool {
+        self.role() == ReplicationRole::Replica && !self.is_foreign() && !self.on_trial.load(Ordering::Acquire)
+    }
+
     /// Whether it is opened as a replica and is none.
     pub(crate) fn is_foreign(&self) -> bool {
         self.foreign.lock().is_some()
@@ -304,7 +309,13 @@ impl Engine {
     pub(super) fn look_at_sidecar(&mut self, places: &Places) -> Result<()> {
         let found = match &places.sidecar {
             LogPlace::Here(dir) | LogPlace::Moved(dir, _) => Control::open(&*self.env.disk, dir, OpenMode::Read),
-            _ => return Ok(()),
+            place => {
+                let link = self.store.log_link();
+                if link.kind == LogKind::Sidecar && (link.open || self.checkpoint_index() > LogIndex(0)) {
+                    self.log_fault = Some(log_not_seen(&self.path, place, &link, self.checkpoint_index(), self.role()));
+                }
+                return Ok(());
+            }
         };
         let control = match found {
             // Damage there locks nobody out of what the file holds.
@@ -319,7 +330,6 @@ impl Engine {
             return Ok(());
         }
         self.log_dir = places.sidecar.dir().to_owned();
-        self.displaced = control.displaced(&**self.store.file())?;
         let fence = match control.fence() {
             Err(e) if e.code() == ErrorCode::Corrupt => return Ok(()),
             fence => fence?,
@@ -329,6 +339,9 @@ impl Engine {
         self.fenced.store(fenced, Ordering::Release);
         let leads = fence.epoch.0;
         self.epoch.store(if fenced { leads.saturating_sub(1) } else { leads }, Ordering::Release);
+        if matches!(places.sidecar, LogPlace::Moved(..)) && !fence.follows {
+            self.log_fault = Some(files_moved(&self.path, &places.sidecar));
+        }
         self.sidecar = Some(Arc::new(control));
         Ok(())
     }
@@ -355,6 +368,24 @@ impl Engine {
         let reached = self.levels.load().active.last();
         self.publish(reached);
         *self.damage.lock() = Some(damage);
+    }
+}
+
+/// What a reader is told of a node whose replication log he does not see.
+fn log_not_seen(path: &Path, place: &LogPlace, link: &LogLink, in_file: LogIndex, role: ReplicationRole) -> Error {
+    match (place, role) {
+        (LogPlace::Damaged(_, e), _) => e.clone(),
+        (LogPlace::Copied(_), ReplicationRole::Primary) => files_moved(path, place),
+        (_, ReplicationRole::Replica) if !link.open => Error::new(
+            ErrorCode::LogMismatch,
+            format_args!(
+                "the log of the replica {} should be in {}, and is not there: say where it is (replication_sidecar_path, \
+                 --sidecar); followed without it, it begins a new one",
+                path.display(),
+                place.dir().display()
+            ),
+        ),
+        _ => log_is_gone(path, place, link, in_file),
     }
 }
 

@@ -279,3 +279,57 @@ fn a_database_is_not_detached_from_commits_that_only_its_log_has() {
     assert!(detached.missing.is_some(), "{detached:?}");
     assert!(!has(&Database::open(&other, nothing_said()).unwrap(), "given up"));
 }
+
+/// Whoever looks at a copy is told, by the status, the metrics and the health, beside whatever has it open.
+#[test]
+fn a_copied_primary_does_not_look_healthy() {
+    let stage = Stage::new();
+    let path = stage.leading("p.kitedb");
+    let copied = stage.path("copied.kitedb");
+    copy_database(&path, &copied);
+    for options in [primary(), nothing_said(), nothing_said().read_only(true)] {
+        let db = Database::open(&copied, options).unwrap();
+        let status = primary_status(&db);
+        let what = status.copied.clone().expect("a copy");
+        assert!(what.contains("copied.kitedb primary --moved") && what.contains("copied.kitedb detach"), "{what}");
+        assert_eq!(status.fault(), Some(what));
+        let metrics = db.collect_metrics().unwrap().replication;
+        assert_eq!((metrics.fault, metrics.primary.unwrap().copied), (status.fault(), true));
+        assert!(!db.health_check().unwrap().check("replication").unwrap().passed);
+    }
+    let original = Database::open(&path, primary()).unwrap();
+    assert_eq!((primary_status(&original).fault(), original.health_check().unwrap().healthy), (None, true));
+    confirm_moved(&copied).unwrap();
+    let db = Database::open(&copied, nothing_said()).unwrap();
+    assert_eq!((primary_status(&db).fault(), db.health_check().unwrap().healthy), (None, true));
+}
+
+/// Only the file of a primary, or of a replica, was copied: where its log is to be seen that it is a copy is said, and
+/// where not, that the log is not there.
+#[test]
+fn a_file_without_its_log_does_not_look_healthy() {
+    let stage = Stage::new();
+    let path = stage.leading("p.kitedb");
+    let replica = stage.replica("r.kitedb", &path);
+    let (beside, far) = (stage.path("beside.kitedb"), stage.folder("far").join("p.kitedb"));
+    let far_replica = stage.path("far/r.kitedb");
+    fs::copy(&path, &beside).unwrap();
+    fs::copy(&path, &far).unwrap();
+    fs::copy(&replica, &far_replica).unwrap();
+    for (file, is_copy, role, phrase) in [
+        (&beside, true, "primary", "it is a copy of another file"),
+        (&far, false, "primary", "far/p.kitedb.replication, and it is not there"),
+        (&far_replica, false, "replica", "far/r.kitedb.replication, and is not there"),
+    ] {
+        let db = Database::open(file, nothing_said().read_only(true)).unwrap();
+        expect_its_own(&db);
+        assert_eq!(db.is_copied(), is_copy, "{}", file.display());
+        let metrics = db.collect_metrics().unwrap().replication;
+        let what = metrics.fault.unwrap();
+        assert_eq!((metrics.enabled, &*metrics.role), (true, role), "{what}");
+        assert!(what.contains(phrase), "{what}");
+        let health = db.health_check().unwrap();
+        assert_eq!(health.check("replication").unwrap().message, what);
+        assert!(!health.healthy);
+    }
+}

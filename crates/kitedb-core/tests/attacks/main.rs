@@ -11,6 +11,7 @@ mod support_process;
 mod support_replication;
 
 mod coming;
+mod sources;
 mod stage;
 
 mod bounds;

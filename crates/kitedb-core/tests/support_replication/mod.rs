@@ -262,7 +262,7 @@ pub fn expect_following(replica: &Database, primary: &Database) {
     assert_eq!(status.digest, head.digest);
     assert_eq!(status.last_error, None);
     assert!(!status.needs_reseed);
-    assert_eq!(status.state, ReplicaState::Following);
+    assert_eq!(status.state, ReplicaState::Following, "{status:?}");
     assert_eq!(status.lag_frames, 0);
 }
 
