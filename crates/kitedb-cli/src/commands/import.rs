@@ -47,7 +47,14 @@ pub fn run(args: &ImportArgs, out: &mut dyn Write) -> Outcome {
     })?;
     let (input, bar) = open(&args.file)?;
     let database = open_database(args)?;
-    let report = read(args, format, input, &bar, &database)?;
+    let report = match read(args, format, input, &bar, &database) {
+        Ok(report) => report,
+        Err(failure) => {
+            // A database that was made for what could not be imported is not left behind.
+            let _ = database.abandon();
+            return Err(failure);
+        }
+    };
     database.close()?;
     bar.finish_and_clear();
     if args.common.json { show_json(args, format, &report, out) } else { show(args, &report, out) }

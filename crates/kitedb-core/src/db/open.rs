@@ -6,7 +6,7 @@ use super::{
     jobs::Jobs,
     latency::Latencies,
     options::{OpenOptions, ReplicationRole},
-    place::folder_of,
+    place::{folder_of, is_absent},
     places::Places,
     promote::FenceLock,
     role::{foreign, mismatch, opening},
@@ -16,7 +16,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Mutations, NameKind, PropKeyId},
     io::{Access, DiskFile, Env, FileIdentity, LockKind, OpenMode},
-    log::{Control, Displaced, FrameRef, LogIdentity, LogReader, Recovered, RecoveryStart, WriterId, recover},
+    log::{Control, Displaced, FrameRef, Keep, LogIdentity, LogReader, Recovered, RecoveryStart, WriterId, recover},
     state::{CommitInfo, Delta, Levels, Names, Overlay, Pins, Reading, Totals},
     store::{CheckpointMark, HistoryEntry, LogKind, LogLink, Manifest, Part, Run, Store, WRITER_LOCK},
 };
@@ -85,6 +85,9 @@ impl Engine {
             .and_then(|()| engine.recover_for_writing(&places))
             .and_then(|()| engine.say_in_header());
         if let Err(e) = recovered {
+            if engine.store.log_link().kind != LogKind::Sidecar {
+                engine.unmake_sidecar();
+            }
             engine.unlock();
             return Err(e);
         }
@@ -159,7 +162,7 @@ impl Engine {
             log_dir,
             role: AtomicU8::new(role as u8),
             sidecar: None,
-            made_sidecar: false,
+            made_sidecar: None,
             foreign: Mutex::new(None),
             on_trial: AtomicBool::new(false),
             made_file: AtomicBool::new(false),
@@ -224,7 +227,7 @@ impl Engine {
                 commit.appender = None;
                 let clean_tail = Some((commit.last, commit.digest));
                 self.store.mark_log(LogLink { clean_tail, part: Part::StandAlone, ..LogLink::default() })?;
-                crate::log::remove(&self.env, dir, self.store.file_id(), false)?;
+                crate::log::remove(&self.env, dir, self.store.file_id(), Keep::Nothing)?;
             }
             (LogKind::Private, None) if link.open => {
                 let dir = places.private_log(&self.path, &link)?;
@@ -472,18 +475,45 @@ pub(super) fn anchored(env: &Env, folder: &Path, like: Access) -> std::io::Resul
     Ok(Env { disk: env.disk.anchor(folder, Some(like))?, host: env.host.clone() })
 }
 
-/// Which file `path` leads to, made if need be.
-pub(crate) fn identity_of(env: &Env, path: &Path, create: bool) -> Result<FileIdentity> {
-    let io = |e| Error::io("open", path, e);
-    match env.disk.identity(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound && create => {}
-        found => return found.map_err(io),
+/// Which file `path` leads to.
+pub(crate) fn identity_of(env: &Env, path: &Path) -> Result<FileIdentity> {
+    env.disk.identity(path).map_err(|e| Error::io("open", path, e))
+}
+
+/// Makes the database file at the resolved `path`, where none is. `false`: somebody else made it at the same moment.
+pub(crate) fn make_file(env: &Env, path: &Path) -> Result<bool> {
+    // Held by a handle, so that no link that bears the name of its draft is followed.
+    let disk = env.disk.anchor(folder_of(path), None).map_err(|e| Error::io("open", path, e))?;
+    let held = Env { disk, host: env.host.clone() };
+    match Store::create(&held, path, env.host.random(), empty_manifest()) {
+        Err(e) if is_absent(env, path) => Err(e),
+        made => Ok(made.is_ok()),
     }
-    if let Err(e) = Store::create(env, path, env.host.random(), empty_manifest()) {
-        // Somebody else may have made it at the same moment.
-        return env.disk.identity(path).map_err(|_| e);
+}
+
+/// Leaves nothing of the file at `path` that [`make_file`] made for an open that was refused, unless somebody uses it.
+pub(crate) fn unmake_file(env: &Env, path: &Path, identity: FileIdentity) {
+    let range = || WRITER_LOCK..WRITER_LOCK + 1;
+    let unmake = || {
+        let store = Store::open(env, path, true)?;
+        let (disk, file) = (&*env.disk, store.file());
+        let io = |e| Error::io("remove", path, e);
+        if !file.try_lock(range(), LockKind::Exclusive).map_err(io)? {
+            return Ok(());
+        }
+        let unused = store.log_link() == LogLink::default() && *store.manifest() == empty_manifest();
+        let removed = if unused && disk.identity(path).ok() == Some(identity) && file.identity().ok() == Some(identity)
+        {
+            disk.remove(path).and_then(|()| disk.sync_dir(folder_of(path)))
+        } else {
+            Ok(())
+        };
+        let _ = file.unlock(range());
+        removed.map_err(io)
+    };
+    if let Err(e) = unmake() {
+        tracing::warn!(path = %path.display(), "a file that nobody needs was not removed: {e}");
     }
-    env.disk.identity(path).map_err(io)
 }
 
 pub(super) fn empty_manifest() -> Manifest {

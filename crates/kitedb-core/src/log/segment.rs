@@ -4,7 +4,7 @@
 use crate::{
     error::{Error, Result},
     graph::{Digest, Epoch, LogIndex, codec::Reader},
-    io::{Disk, DiskFile, OpenMode},
+    io::{Disk, DiskFile, OpenMode, in_the_way, is_other_kind},
     log::{LogIdentity, WriterId},
 };
 use std::{
@@ -74,14 +74,37 @@ impl SegmentHeader {
     }
 }
 
+/// Whether a file under the name of a segment is one of the database `file_id`: by its header; where that does not verify, by
+/// what is left of it. One whose making was cut short has nothing but zeros there: such a one counts as `unfinished` says.
+pub fn is_of(disk: &dyn Disk, path: &Path, file_id: [u8; 16], unfinished: bool) -> std::io::Result<bool> {
+    let file = match disk.open(path, OpenMode::Read) {
+        Err(e) if is_none(&e) => return Ok(false),
+        file => file?,
+    };
+    let mut head = vec![0; file.len()?.min(SEGMENT_HEADER_LEN as u64) as usize];
+    file.read_exact_at(&mut head, 0)?;
+    if let Some(header) = SegmentHeader::parse(&head) {
+        return Ok(header.log.file_id == file_id);
+    }
+    let id_at = MAGIC.len() + 16;
+    let damaged = head.starts_with(MAGIC) && head.get(id_at..id_at + 16) == Some(&file_id[..]);
+    Ok(damaged || (unfinished && head.iter().all(|byte| *byte == 0)))
+}
+
 /// The path of segment number `seq`.
 pub fn path(dir: &Path, seq: u64) -> PathBuf {
     dir.join(format!("segment-{seq:020}.klog"))
 }
 
-/// The number in a segment's file name.
+/// The number in a segment's file name. `None` for a name that [`path`] gives to none.
 pub fn parse_name(name: &str) -> Option<u64> {
-    name.strip_prefix("segment-")?.strip_suffix(".klog")?.parse().ok()
+    let digits = name.strip_prefix("segment-")?.strip_suffix(".klog")?;
+    digits.parse().ok().filter(|seq: &u64| format!("{seq:020}") == digits)
+}
+
+/// Whether opening what bears the name of a segment failed because it is gone, or is no file and so never was one.
+pub fn is_none(e: &std::io::Error) -> bool {
+    is_other_kind(e) || e.kind() == std::io::ErrorKind::NotFound
 }
 
 /// Makes sure that a segment whose making failed does not come back, not even after a loss of power: with its
@@ -132,7 +155,10 @@ impl Segment {
         let path = path(dir, seq);
         match disk.open(&path, OpenMode::CreateNew) {
             Ok(file) => Ok((path, file)),
-            Err(e) => Err(Error::io("create log segment", &path, e)),
+            Err(e) => {
+                let e = if e.kind() == std::io::ErrorKind::AlreadyExists { in_the_way(&path) } else { e };
+                Err(Error::io("create log segment", &path, e))
+            }
         }
     }
 

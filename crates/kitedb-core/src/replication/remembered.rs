@@ -8,11 +8,10 @@ use super::replica::SourcePaths;
 use crate::{
     db::{Engine, folder_of},
     error::{Error, Result},
-    io::OpenMode,
+    io::{OpenMode, clear_name},
 };
 use std::{
     ffi::OsString,
-    io::ErrorKind,
     os::unix::ffi::{OsStrExt, OsStringExt},
     path::{Path, PathBuf},
 };
@@ -33,10 +32,12 @@ pub fn remember(engine: &Engine, paths: &SourcePaths) -> Result<()> {
     let paths = &SourcePaths { db: seen(&paths.db), sidecar: paths.sidecar.as_deref().map(seen) };
     let (disk, dir) = (&*engine.env.disk, &engine.log_dir);
     let (path, draft) = (dir.join(NAME), dir.join(DRAFT));
+    let is_ours = |bytes: &[u8]| std::str::from_utf8(bytes).ok().and_then(decode).is_some();
     let write = || {
-        match disk.remove(&draft) {
-            Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
-            _ => {}
+        // A draft that was cut short is put aside with what is of somebody else: nothing tells them apart.
+        clear_name(disk, &draft, is_ours)?;
+        if remembered(engine).is_none() {
+            clear_name(disk, &path, is_ours)?;
         }
         let file = disk.open(&draft, OpenMode::CreateNew)?;
         file.write_at(encode(paths).as_bytes(), 0)?;

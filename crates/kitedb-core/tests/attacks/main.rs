@@ -21,5 +21,6 @@ mod fences;
 mod followers;
 mod identity;
 mod modes;
+mod names;
 mod replay;
 mod roles;
