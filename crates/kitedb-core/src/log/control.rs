@@ -5,7 +5,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{Disk, DiskFile, Host, LockKind, OpenMode, SharedWords, begin_draft, clear_name, in_the_way, is_known},
-    log::{Fence, LogIdentity, Salt, WriterId, fence},
+    log::{Fence, LogIdentity, Salt, WriterId, fence, names_in_damage},
 };
 use std::{
     io::ErrorKind,
@@ -80,7 +80,7 @@ pub(super) fn is_draft(disk: &dyn Disk, path: &Path) -> std::io::Result<bool> {
 
 /// Whether the control file in `dir`, which does not verify, names the database `file_id` all the same.
 pub(super) fn names(disk: &dyn Disk, dir: &Path, file_id: [u8; 16]) -> std::io::Result<bool> {
-    is_known(disk, &dir.join(CONTROL_NAME), |bytes| is_control(bytes) && bytes.get(32..48) == Some(&file_id[..]))
+    is_known(disk, &dir.join(CONTROL_NAME), |bytes| names_in_damage(bytes, &MAGIC.to_le_bytes(), 32, file_id))
 }
 
 impl Control {

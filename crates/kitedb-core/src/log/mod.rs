@@ -48,6 +48,17 @@ pub struct LogIdentity {
     pub file_id: [u8; 16],
 }
 
+/// Two random ids differ in more bits than this, whatever happens to one of them.
+const DAMAGED_BITS: u32 = 8;
+
+/// Whether a head that does not verify names the database `file_id` at `id_at` all the same: its id is whole there, or the
+/// magic number is, and the id nearly.
+fn names_in_damage(head: &[u8], magic: &[u8; 8], id_at: usize, file_id: [u8; 16]) -> bool {
+    let Some(id) = head.get(id_at..id_at + file_id.len()) else { return false };
+    let wrong: u32 = id.iter().zip(file_id).map(|(a, b)| (a ^ b).count_ones()).sum();
+    wrong == 0 || (wrong <= DAMAGED_BITS && head.starts_with(magic))
+}
+
 /// Fails if `dir` cannot become the folder of a log of the database `file_id`, because something that is not of that
 /// database bears a name there that a log needs. Says nothing of `dir` itself.
 pub fn require_free(env: &Env, dir: &Path, file_id: [u8; 16]) -> Result<()> {
