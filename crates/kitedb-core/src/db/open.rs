@@ -6,7 +6,7 @@ use super::{
     jobs::Jobs,
     latency::Latencies,
     options::{OpenOptions, ReplicationRole},
-    place::{folder_of, is_absent},
+    place::folder_of,
     places::Places,
     promote::FenceLock,
     role::{foreign, mismatch, opening},
@@ -473,55 +473,6 @@ pub(super) fn require_one_name(path: &Path, options: &OpenOptions, file: &dyn Di
 /// `env` with `folder` held by a handle.
 pub(super) fn anchored(env: &Env, folder: &Path, like: Access) -> std::io::Result<Env> {
     Ok(Env { disk: env.disk.anchor(folder, Some(like))?, host: env.host.clone() })
-}
-
-/// Which file `path` leads to.
-pub(crate) fn identity_of(env: &Env, path: &Path) -> Result<FileIdentity> {
-    env.disk.identity(path).map_err(|e| Error::io("open", path, e))
-}
-
-/// Makes the database file at the resolved `path`, where none is. `false`: somebody else made it at the same moment.
-pub(crate) fn make_file(env: &Env, path: &Path) -> Result<bool> {
-    // Held by a handle, so that no link that bears the name of its draft is followed.
-    let disk = env.disk.anchor(folder_of(path), None).map_err(|e| Error::io("open", path, e))?;
-    let held = Env { disk, host: env.host.clone() };
-    match Store::create(&held, path, env.host.random(), empty_manifest()) {
-        Err(e) if is_absent(env, path) => Err(e),
-        made => Ok(made.is_ok()),
-    }
-}
-
-/// Leaves nothing of the file at `path` that [`make_file`] made for an open that was refused, unless somebody uses it.
-pub(crate) fn unmake_file(env: &Env, path: &Path, identity: FileIdentity) {
-    let range = || WRITER_LOCK..WRITER_LOCK + 1;
-    let unmake = || {
-        let store = Store::open(env, path, true)?;
-        let (disk, file) = (&*env.disk, store.file());
-        let io = |e| Error::io("remove", path, e);
-        if !file.try_lock(range(), LockKind::Exclusive).map_err(io)? {
-            return Ok(());
-        }
-        let unused = store.log_link() == LogLink::default() && *store.manifest() == empty_manifest();
-        let removed = if unused && disk.identity(path).ok() == Some(identity) && file.identity().ok() == Some(identity)
-        {
-            disk.remove(path).and_then(|()| disk.sync_dir(folder_of(path)))
-        } else {
-            Ok(())
-        };
-        let _ = file.unlock(range());
-        removed.map_err(io)
-    };
-    if let Err(e) = unmake() {
-        tracing::warn!(path = %path.display(), "a file that nobody needs was not removed: {e}");
-    }
-}
-
-pub(super) fn empty_manifest() -> Manifest {
-    Manifest {
-        checkpoint: CheckpointMark { epoch: Epoch(1), ..CheckpointMark::default() },
-        next_node_id: 1,
-        ..Manifest::default()
-    }
 }
 
 /// Counts by id, from pairs.

@@ -3,7 +3,8 @@
 
 use super::{
     engine::Engine,
-    open::{anchored, empty_manifest},
+    file::empty_manifest,
+    open::anchored,
     options::OpenOptions,
     place::{default_sidecar, folder_of, is_absent, with_suffix},
 };

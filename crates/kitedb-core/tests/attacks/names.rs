@@ -18,8 +18,11 @@ use std::{
 
 const PRECIOUS: &str = "ten years of work";
 
-/// What somebody may have put at a path: each kind, and a look whether it is as it was.
-const OF_OTHERS: [(fn(&Stage, &Path), fn(&Stage, &Path) -> bool); 5] = [
+/// What somebody may have put at a path, and a look whether it is as it was.
+type OfOthers = (fn(&Stage, &Path), fn(&Stage, &Path) -> bool);
+
+/// Each kind of it.
+const OF_OTHERS: [OfOthers; 5] = [
     (|_, at| fs::write(at, PRECIOUS).unwrap(), |_, at| fs::read_to_string(at).unwrap() == PRECIOUS),
     (
         |_, at| {
@@ -144,7 +147,7 @@ fn a_segment_that_no_log_made_is_never_removed() {
         if fs::remove_file(private.join(name)).is_err() {
             fs::remove_dir_all(private.join(name)).unwrap();
         }
-        make_again(&stage);
+        let _ = fs::remove_file(stage.path("target"));
 
         make(&stage, &sidecar.join(name));
         // Of a pipe or a folder the log cannot be read; it says so.
@@ -153,11 +156,6 @@ fn a_segment_that_no_log_made_is_never_removed() {
         let _ = Database::detach(&led);
         assert!(is_as_it_was(&stage, &sidecar.join(name)));
     }
-}
-
-/// What a link of the table leads to is made once for each stage.
-fn make_again(stage: &Stage) {
-    let _ = fs::remove_file(stage.path("target"));
 }
 
 /// The log gets to a number that is taken.
@@ -232,14 +230,13 @@ fn a_refused_open_leaves_nothing() {
         refused_open(&stage.path("file.kitedb"), options.clone());
     }
     assert!((names(&stage.path("")), contents_of_files(&stage)) == before, "{:?}", names(&stage.path("")));
-    // An empty folder of his own that was given stays, where the open is refused for something else.
-    stage.folder("empty");
-    let mut options = given(replica_of(&source), stage.path("empty"));
-    options = options.replication_source_db_path(stage.path("text")).replication_name("n".repeat(100_000));
-    if Database::open(stage.path("n.kitedb"), options).is_err() {
-        assert!(stage.path("empty").is_dir() && names(&stage.path("empty")).is_empty());
-        assert!(!stage.path("n.kitedb").exists());
-    }
+    // An empty folder of his own that was given stays, where a bootstrap is refused for something else.
+    let empty = stage.folder("empty");
+    let options = given(replica_of(&stage.stand_alone("one.kitedb")), empty.clone());
+    let db = Database::open(stage.path("n.kitedb"), options).unwrap();
+    db.replica_bootstrap_from_snapshot().unwrap_err();
+    db.close().unwrap();
+    assert!(names(&empty).is_empty() && !stage.path("n.kitedb").exists(), "{:?}", names(&empty));
 }
 
 fn contents_of_files(stage: &Stage) -> Vec<(PathBuf, Vec<u8>)> {
@@ -255,19 +252,25 @@ fn contents_of_files(stage: &Stage) -> Vec<(PathBuf, Vec<u8>)> {
     all
 }
 
+/// A primary whose file has a section of names.
+fn leading_with_names(stage: &Stage) -> PathBuf {
+    let source = stage.leading("p.kitedb");
+    let db = Database::open(&source, primary()).unwrap();
+    db.transaction(|tx| {
+        let (a, b) = (tx.node_by_key("a")?.unwrap(), tx.node_by_key("b")?.unwrap());
+        tx.add_edge(a, "KNOWS_VERY_WELL", b)
+    })
+    .unwrap();
+    db.close().unwrap();
+    source
+}
+
 /// A replica's file is damaged in a place that is read at the open, behind a good header.
 #[test]
 fn a_replica_whose_names_are_damaged_is_reseeded_in_place() {
     for keep_control in [true, false] {
         let stage = Stage::new();
-        let source = stage.leading("p.kitedb");
-        let db = Database::open(&source, primary()).unwrap();
-        db.transaction(|tx| {
-            let (a, b) = (tx.node_by_key("a")?.unwrap(), tx.node_by_key("b")?.unwrap());
-            tx.add_edge(a, "KNOWS_VERY_WELL", b)
-        })
-        .unwrap();
-        db.close().unwrap();
+        let source = leading_with_names(&stage);
         let replica = stage.replica("r.kitedb", &source);
         damage_text(&replica, "KNOWS_VERY_WELL");
         let damaged = fs::read(&replica).unwrap();
@@ -290,7 +293,7 @@ fn a_replica_whose_names_are_damaged_is_reseeded_in_place() {
 #[test]
 fn a_replica_that_is_damaged_anywhere_is_reseeded_in_place() {
     let stage = Stage::new();
-    let source = stage.leading("p.kitedb");
+    let source = leading_with_names(&stage);
     let replica = stage.replica("r.kitedb", &source);
     let good = fs::read(&replica).unwrap();
     for at in (0..good.len()).step_by(512) {
