@@ -215,6 +215,52 @@ fn a_refused_bootstrap_leaves_nothing() {
     }
 }
 
+/// The place that is given for the log is not one, and the graph cannot be read: nothing was made for either.
+#[test]
+fn a_refused_import_leaves_nothing() {
+    let folder = pair();
+    fs::remove_file(folder.path().join("p.kitedb.replication/control")).unwrap();
+    fs::create_dir(folder.path().join("docs")).unwrap();
+    fs::write(folder.path().join("docs/control"), "precious").unwrap();
+    symlink("none/there", folder.path().join("dangling")).unwrap();
+    folder.file("edges.txt", "");
+    let before = (names(folder.path()), names(&folder.path().join("p.kitedb.replication")));
+    for sidecar in ["p.kitedb.replication", "docs", "dangling", "edges.txt"] {
+        let run = import(&folder, "new.kitedb", "a b K\n", &["--role", "primary", "--sidecar", sidecar]);
+        assert_eq!(run.code, 1, "{sidecar}: {run:?}");
+        let run = folder.run(&["replica", "bootstrap", "new.kitedb", "--source-db", "r.kitedb", "--sidecar", sidecar]);
+        assert_eq!(run.code, 1, "{sidecar}: {run:?}");
+        assert_eq!((names(folder.path()), names(&folder.path().join("p.kitedb.replication"))), before, "{sidecar}");
+    }
+    assert_eq!(fs::read_to_string(folder.path().join("docs/control")).unwrap(), "precious");
+    for role in ["primary", "disabled"] {
+        let run = import(&folder, "new.kitedb", "only-one-field\n", &["--role", role]);
+        assert_eq!(run.code, 1, "{run:?}");
+        assert!(run.err.contains("nothing was imported"), "{run:?}");
+        assert_eq!(names(folder.path()), before.0);
+    }
+}
+
+/// A replica's file is damaged behind a good header, and an earlier one was put aside.
+#[test]
+fn a_damaged_replica_is_reseeded_in_place() {
+    for action in ["reseed", "bootstrap"] {
+        let folder = pair();
+        let path = folder.path().join("r.kitedb");
+        let mut bytes = fs::read(&path).unwrap();
+        let len = bytes.len();
+        // All but the header and the manifest, wherever that is.
+        bytes[8192..len].iter_mut().filter(|byte| **byte == b'K').for_each(|byte| *byte = b'L');
+        fs::write(&path, &bytes).unwrap();
+        folder.file("r.kitedb.damaged", "evidence");
+        replica(&folder, action, "r.kitedb", "p.kitedb").ok();
+        assert_eq!(fs::read_to_string(folder.path().join("r.kitedb.damaged")).unwrap(), "evidence");
+        assert!(fs::read(folder.path().join("r.kitedb.damaged.2")).unwrap() == bytes);
+        folder.run(&["check", "r.kitedb"]).ok();
+        assert!(knows(&folder, "r.kitedb", "a"));
+    }
+}
+
 #[test]
 fn a_primary_that_is_told_not_to_replicate_takes_no_import() {
     let folder = pair();

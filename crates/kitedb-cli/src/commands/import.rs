@@ -51,7 +51,14 @@ pub fn run(args: &ImportArgs, out: &mut dyn Write) -> Outcome {
     let database = open_database(args)?;
     let mut report = Report::default();
     let imported = import(args, format, input, &bar, &database, &mut report);
-    let imported = imported.and_then(|()| database.close().map_err(|e| not_closed(e, &report)));
+    let imported = match imported {
+        Ok(()) => database.close().map_err(|e| not_closed(e, &report)),
+        Err(failure) => {
+            // A database that was made for what could not be imported is not left behind.
+            let _ = database.abandon();
+            Err(failure)
+        }
+    };
     bar.finish_and_clear();
     match (imported, args.common.json) {
         (Ok(()), true) => show_json(args, format, &report, None, out),

@@ -65,7 +65,7 @@ impl Database {
 /// The file at `path`, which must exist and not be open in this process.
 fn alone(env: &Env, path: &Path) -> Result<(Env, PathBuf, FileIdentity)> {
     let path = resolved(env, path)?;
-    let identity = identity_of(env, &path, false)?;
+    let identity = identity_of(env, &path)?;
     if open_here(identity) {
         let what = format_args!("{} is open for writing in this process: close it first", path.display());
         return Err(Error::new(ErrorCode::Locked, what));

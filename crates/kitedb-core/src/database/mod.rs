@@ -118,6 +118,13 @@ impl Database {
         self.handle.close()
     }
 
+    /// As [`Database::close`]. If this open made the database, and nothing was committed to it since, nothing of it is left:
+    /// for whoever opens one to fill it, and then is refused what it was to be filled with.
+    pub fn abandon(self) -> Result<()> {
+        self.handle.node.engine.unwanted.store(true, Ordering::Release);
+        self.handle.close()
+    }
+
     /// Begins a write transaction.
     pub fn begin(&self) -> Result<Transaction> {
         let engine = self.engine()?;

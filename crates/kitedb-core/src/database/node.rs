@@ -1,7 +1,10 @@
 //! What all opens of one file in this process share: its engine, and its part in replication.
 
 use crate::{
-    db::{Engine, OpenOptions, ReplicationRole, default_sidecar, identity_of, is_absent, resolved, revive},
+    db::{
+        Damage, Engine, OpenOptions, ReplicationRole, default_sidecar, identity_of, is_absent, make_file,
+        require_place_for_sidecar, resolved, revive, unmake_file,
+    },
     error::{Error, ErrorCode, Result},
     io::{Env, FileIdentity},
     log::{Control, RetentionAnswer},
@@ -59,7 +62,7 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// The node of the file at `path`.
+    /// The node of the file at `path`. An open that is refused leaves nothing.
     pub fn open(env: Env, source_env: Env, path: &Path, options: OpenOptions) -> Result<Arc<Self>> {
         options.validate()?;
         let path = resolved(&env, path)?;
@@ -68,20 +71,62 @@ impl Node {
             engine.require_complete()?;
             return Self::assemble(engine, source_env, Place::default());
         }
-        let given = given_source(&env, &source_env, &path, &options)?;
-        if options.role == Some(ReplicationRole::Replica) {
-            revive(&env, &path, &options)?;
+        if options.role != Some(ReplicationRole::Replica) {
+            return Self::open_for_writing(&env, &source_env, &path, &options);
         }
-        let is_new = is_absent(&env, &path);
-        let identity = identity_of(&env, &path, options.create_if_missing)?;
+        // A replica whose file does not open is reseeded in place.
+        given_source(&env, &source_env, &path, &options)?;
+        revive(&env, &path, &options, Damage::ToHeader)?;
+        match Self::open_for_writing(&env, &source_env, &path, &options) {
+            Err(e) if e.code() == ErrorCode::Corrupt && revive(&env, &path, &options, Damage::Anywhere)? => {
+                Self::open_for_writing(&env, &source_env, &path, &options)
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_for_writing(env: &Env, source_env: &Env, path: &Path, options: &OpenOptions) -> Result<Arc<Self>> {
+        let given = given_source(env, source_env, path, options)?;
+        let mut made = false;
+        if options.create_if_missing && is_absent(env, path) {
+            require_place_for_sidecar(env, path, options)?;
+            made = make_file(env, path)?;
+        }
+        let identity = identity_of(env, path)?;
         let place = place_of(identity);
         let mut current = place.lock();
         if let Some(node) = current.upgrade()
             && !node.engine.env.host.forked()
             && !node.engine.closed.load(Ordering::Acquire)
         {
-            return node.share(&options, given.as_ref().map(|given| &given.paths));
+            return node.share(options, given.as_ref().map(|given| &given.paths));
         }
+        let node = Self::open_at(env, source_env, path, options, (identity, &place), given);
+        let node = node.inspect_err(|_| {
+            if made {
+                unmake_file(env, path, identity);
+            }
+        })?;
+        if node.engine.options.read_only {
+            return Ok(node);
+        }
+        // Until it holds something: a bootstrap or an import that is refused leaves nothing.
+        node.engine.made_file.store(made, Ordering::Release);
+        node.leader.iter().for_each(|leader| leader.tell_windows());
+        node.start_keeper();
+        *current = Arc::downgrade(&node);
+        Ok(node)
+    }
+
+    fn open_at(
+        env: &Env,
+        source_env: &Env,
+        path: &Path,
+        options: &OpenOptions,
+        (identity, place): (FileIdentity, &Place),
+        given: Option<GivenSource>,
+    ) -> Result<Arc<Self>> {
+        let (env, source_env, path, options) = (env.clone(), source_env.clone(), path.to_owned(), options.clone());
         let engine = match Engine::open_for_writing(env.clone(), path.clone(), options.clone(), identity, false) {
             // A primary that was copied reads, until its operator says what it is.
             Err(e) if e.code() == ErrorCode::FilesMoved => {
@@ -93,13 +138,7 @@ impl Node {
         };
         let node = engine.require_complete().and_then(|()| Self::assemble(engine.clone(), source_env, place.clone()));
         let node = node.and_then(|node| node.as_opened(given));
-        let node = node.inspect_err(|_| engine.give_up())?;
-        // Until it holds something: a bootstrap that is refused leaves nothing.
-        engine.made_file.store(is_new && engine.role() == ReplicationRole::Replica, Ordering::Release);
-        node.leader.iter().for_each(|leader| leader.tell_windows());
-        node.start_keeper();
-        *current = Arc::downgrade(&node);
-        Ok(node)
+        node.inspect_err(|_| engine.give_up())
     }
 
     fn assemble(engine: Arc<Engine>, source_env: Env, place: Place) -> Result<Arc<Self>> {

@@ -11,8 +11,8 @@ use crate::{
     graph::{Digest, Epoch, LogIndex, Token},
     io::OpenMode,
     log::{
-        Appender, Control, Fence, GroupSync, LogIdentity, LogOptions, Recovered, RecoveryStart, WriterId, ends_early,
-        recover,
+        Appender, Control, Fence, GroupSync, Keep, LogIdentity, LogOptions, Recovered, RecoveryStart, WriterId,
+        ends_early, recover,
     },
     state::{CommitInfo, Levels, Names, Overlay},
     store::{HistoryEntry, LogKind, LogLink, Part},
@@ -474,7 +474,8 @@ impl Engine {
     }
 
     pub(super) fn remove_log(&self) -> Result<()> {
-        crate::log::remove(&self.env, &self.log_dir, self.store.file_id(), self.sidecar.is_some())
+        let keep = if self.sidecar.is_some() { Keep::Control } else { Keep::Nothing };
+        crate::log::remove(&self.env, &self.log_dir, self.store.file_id(), keep)
     }
 
     /// Ends the log with everything in the file: after that the database is one file.

@@ -13,7 +13,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Token},
     io::{Env, FileIdentity},
-    log::Displaced,
+    log::{Displaced, Keep},
     store::{HistoryEntry, LogLink, Part, Store, WRITER_LOCK},
 };
 use std::{
@@ -62,7 +62,7 @@ pub(crate) fn detach(env: &Env, path: &Path, options: OpenOptions, identity: Fil
     let former_sidecar = match &places.sidecar {
         // Its own, or its own copy: what it held is in the file, and no file of that id is here any more.
         LogPlace::Here(dir) | LogPlace::Moved(dir, Displaced { log: true, .. }) => {
-            remove_sidecar(env, dir, store.file_id()).err().map(|e| {
+            remove_sidecar(env, dir, store.file_id(), Keep::Nothing).err().map(|e| {
                 tracing::warn!("the log of a database that was detached was not removed: {e}");
                 dir.clone()
             })
@@ -115,8 +115,8 @@ fn lead_anew(engine: &Engine) -> Result<Epoch> {
     }
     // A log that was lost is made anew with an epoch of its own.
     let epoch = match engine.made_sidecar {
-        true => engine.epoch(),
-        false => engine.promote_in_place(&AtomicU64::new(engine.epoch().0))?,
+        Some(_) => engine.epoch(),
+        None => engine.promote_in_place(&AtomicU64::new(engine.epoch().0))?,
     };
     if let Some(control) = &engine.sidecar {
         // Last: who is cut short before it says so once more.

@@ -11,7 +11,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, MAX_NODE_ID, NodeId},
     io::Env,
-    log::{Appender, Control, WriterId},
+    log::{Appender, Control, Keep, WriterId},
     state::{Held, Holder, Levels, Pins},
     store::{HistoryEntry, LogKind, LogLink, Store, WRITER_LOCK},
 };
@@ -41,8 +41,8 @@ pub(crate) struct Engine {
     pub(super) role: AtomicU8,
     /// The control file of the sidecar; `None` without one.
     pub(crate) sidecar: Option<Arc<Control>>,
-    /// Whether this open made the sidecar.
-    pub(super) made_sidecar: bool,
+    /// Of a sidecar that this open made: what stays if it is taken back.
+    pub(super) made_sidecar: Option<Keep>,
     /// Why a file that is opened as a replica, and is none, does not follow.
     pub(super) foreign: Mutex<Option<Error>>,
     /// Whether it is a primary that was fenced, opened as a replica, and not known to be on its source's history yet.
@@ -280,12 +280,12 @@ impl Engine {
         self.signal.notify_all();
         self.jobs.stop();
         let result = if self.options.read_only { Ok(()) } else { self.close_log() };
-        if self.made_sidecar && self.is_foreign() {
+        if self.is_foreign() {
             self.unmake_sidecar();
         }
         // One that was promoted meanwhile leads.
-        let empty = self.published() == LogIndex(0) && self.role() == ReplicationRole::Replica;
-        let empty = empty && self.made_file.load(Ordering::Acquire);
+        let as_made = self.role() == self.options.role.unwrap_or_default();
+        let empty = as_made && self.published() == LogIndex(0) && self.made_file.load(Ordering::Acquire);
         if empty && self.unwanted.load(Ordering::Acquire) {
             self.unmake_file();
         }
@@ -302,7 +302,7 @@ impl Engine {
         if let Err(e) = self.close() {
             tracing::warn!("closing what could not be opened failed: {e}");
         }
-        if self.made_sidecar && unused && !self.options.read_only {
+        if unused && !self.options.read_only {
             self.unmake_sidecar();
         }
     }

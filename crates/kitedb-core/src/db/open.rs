@@ -16,7 +16,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Mutations, NameKind, PropKeyId},
     io::{Access, DiskFile, Env, FileIdentity, LockKind, OpenMode},
-    log::{Control, FrameRef, LogIdentity, LogReader, Recovered, RecoveryStart, WriterId, ends_early, recover},
+    log::{Control, FrameRef, Keep, LogIdentity, LogReader, Recovered, RecoveryStart, WriterId, ends_early, recover},
     state::{CommitInfo, Delta, Levels, Names, Overlay, Pins, Reading, Totals},
     store::{CheckpointMark, HistoryEntry, LogKind, LogLink, Manifest, Part, Run, Store, WRITER_LOCK},
 };
@@ -85,6 +85,9 @@ impl Engine {
             .and_then(|()| engine.recover_for_writing(&places))
             .and_then(|()| engine.say_in_header());
         if let Err(e) = recovered {
+            if engine.store.log_link().kind != LogKind::Sidecar {
+                engine.unmake_sidecar();
+            }
             engine.unlock();
             return Err(e);
         }
@@ -159,7 +162,7 @@ impl Engine {
             log_dir,
             role: AtomicU8::new(role as u8),
             sidecar: None,
-            made_sidecar: false,
+            made_sidecar: None,
             foreign: Mutex::new(None),
             on_trial: AtomicBool::new(false),
             made_file: AtomicBool::new(false),
@@ -224,7 +227,7 @@ impl Engine {
                 commit.appender = None;
                 let clean_tail = Some((commit.last, commit.digest));
                 self.store.mark_log(LogLink { clean_tail, part: Part::StandAlone, ..LogLink::default() })?;
-                crate::log::remove(&self.env, dir, self.store.file_id(), false)?;
+                crate::log::remove(&self.env, dir, self.store.file_id(), Keep::Nothing)?;
             }
             (LogKind::Private, None) if link.open => {
                 let dir = places.private_log(&self.path, &link)?;
@@ -496,28 +499,6 @@ pub(super) fn require_one_name(path: &Path, options: &OpenOptions, file: &dyn Di
 /// `env` with `folder` held by a handle.
 pub(super) fn anchored(env: &Env, folder: &Path, like: Access) -> std::io::Result<Env> {
     Ok(Env { disk: env.disk.anchor(folder, Some(like))?, host: env.host.clone() })
-}
-
-/// Which file `path` leads to, made if need be.
-pub(crate) fn identity_of(env: &Env, path: &Path, create: bool) -> Result<FileIdentity> {
-    let io = |e| Error::io("open", path, e);
-    match env.disk.identity(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound && create => {}
-        found => return found.map_err(io),
-    }
-    if let Err(e) = Store::create(env, path, env.host.random(), empty_manifest()) {
-        // Somebody else may have made it at the same moment.
-        return env.disk.identity(path).map_err(|_| e);
-    }
-    env.disk.identity(path).map_err(io)
-}
-
-pub(super) fn empty_manifest() -> Manifest {
-    Manifest {
-        checkpoint: CheckpointMark { epoch: Epoch(1), ..CheckpointMark::default() },
-        next_node_id: 1,
-        ..Manifest::default()
-    }
 }
 
 /// Counts by id, from pairs.

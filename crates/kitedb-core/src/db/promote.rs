@@ -8,16 +8,19 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, Token},
-    io::OpenMode,
+    io::begin_draft,
     log::{Appender, Control, EpochEnd, Moved, Stored, WriterId, segment_path},
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    io::ErrorKind,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// What a promotion writes to see that there is room for it, in the sidecar.
-const PROBE: &str = "promotion.probe";
+pub(super) const PROBE: &str = "promotion.probe";
 /// As much as a new segment takes at first, and the frames that a replica may lag behind when it fences its source.
 const PROBE_BYTES: u64 = 1 << 20;
 
@@ -191,20 +194,20 @@ impl Engine {
         let disk = &*self.env.disk;
         let path = self.log_dir.join(PROBE);
         let bytes = self.options.segment_limit(self.role()).min(PROBE_BYTES);
-        let remove = || match disk.remove(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
-            _ => Ok(()),
-        };
         let write = || {
-            let file = disk.open(&path, OpenMode::CreateNew)?;
+            let file = begin_draft(disk, &path, |_| false)?;
             let piece = vec![0; bytes.min(64 << 10) as usize];
             for at in (0..bytes).step_by(piece.len().max(1)) {
                 file.write_at(&piece, at)?;
             }
             file.sync_data()
         };
-        let written = remove().and_then(|()| write());
-        let removed = remove();
+        let written = write();
+        let removed = match &written {
+            // Not the one that was made here.
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
+            _ => disk.remove(&path).or_else(|e| if e.kind() == ErrorKind::NotFound { Ok(()) } else { Err(e) }),
+        };
         written
             .and(removed)
             .map_err(|e| Error::io("make room for another epoch in", &self.log_dir, e).context("nothing was fenced"))
@@ -335,7 +338,7 @@ impl Engine {
         for (done, seq) in seqs.iter().enumerate() {
             let path = segment_path(&self.log_dir, *seq);
             match self.env.disk.remove(&path) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(e) if e.kind() != ErrorKind::NotFound => {
                     return Err(Error::io("remove log segment", &path, e).context(format_args!("{done} were removed")));
                 }
                 _ => {}

@@ -90,7 +90,11 @@ impl Appender {
         start: (Epoch, WriterId, LogIndex, Digest),
     ) -> Result<Self> {
         let (epoch, writer_id, last, digest) = start;
-        let seq = older.last().map_or(1, |s| s.seq + 1);
+        let seq = match older.last() {
+            Some(last) => last.seq + 1,
+            // What is there already, and is not of this log, is never in its way.
+            None => segment::greatest(&*env.disk, dir)? + 1,
+        };
         let first = LogIndex(last.0 + 1);
         let header = SegmentHeader { log, epoch, writer_id, first, digest_before: digest, begun_ms: env.host.now_ms() };
         let segment = Segment::create(&*env.disk, dir, seq, header, &[], options.first_fill())?;

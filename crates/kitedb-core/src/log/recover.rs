@@ -251,7 +251,9 @@ impl Recovered {
         // What it says to be durable holds after a loss of power, too.
         self.control.lower_durable(self.last)?;
         for (seq, path) in segment_files(env, &self.dir)? {
-            if seq > self.segments[tail.at].seq {
+            let last = &self.segments[tail.at];
+            // What was never a segment stays: it is not in the way before the log gets there.
+            if seq > last.seq && segment::is_of(&*env.disk, &path, last.header.log.file_id, true).map_err(io(&path))? {
                 env.disk.remove(&path).map_err(io(&path))?;
             }
         }
@@ -469,7 +471,7 @@ fn find_segments(env: &Env, dir: &Path, log: LogIdentity, from: LogIndex) -> Res
         let io = |e| Error::io("read log segment", &path, e);
         let file = match env.disk.open(&path, OpenMode::Read) {
             // Let go of since the folder was listed. If it is needed, that shows below.
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(e) if segment::is_none(&e) => continue,
             file => file.map_err(io)?,
         };
         let bytes = file.len().map_err(io)?;
@@ -523,17 +525,8 @@ pub fn writers(env: &Env, dir: &Path, log: LogIdentity) -> Result<Vec<(Epoch, Wr
 
 /// Whether the folder holds a segment of a log of the database `file_id`, as far as it can be read.
 pub fn holds_segments_of(env: &Env, dir: &Path, file_id: [u8; 16]) -> bool {
-    let of_it = |path: &Path| file_id_of(env, path).is_ok_and(|id| id == Some(file_id));
+    let of_it = |path: &Path| segment::is_of(&*env.disk, path, file_id, false).unwrap_or(false);
     segment_files(env, dir).unwrap_or_default().iter().any(|(_, path)| of_it(path))
-}
-
-/// Of which database file the segment at `path` is. `None`: it has no header, or none that verifies.
-pub(super) fn file_id_of(env: &Env, path: &Path) -> std::io::Result<Option<[u8; 16]>> {
-    let mut head = [0; SEGMENT_HEADER_LEN];
-    match env.disk.open(path, OpenMode::Read)?.read_exact_at(&mut head, 0) {
-        Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
-        read => read.map(|()| SegmentHeader::parse(&head).map(|header| header.log.file_id)),
-    }
 }
 
 /// The last frame of a log whose writer is gone, as the recovery of its database will find it. Its segments alone tell:
@@ -571,7 +564,11 @@ pub fn reaches_beyond(
     last: LogIndex,
 ) -> Result<bool> {
     for (_, path) in segment_files(env, dir)? {
-        let bytes = read_file(env, &path)?;
+        let io = |e| Error::io("read log segment", &path, e);
+        let bytes = match env.disk.open(&path, OpenMode::Read) {
+            Err(e) if segment::is_none(&e) => continue,
+            file => read_all(&*file.map_err(io)?, &path)?,
+        };
         let Some(header) = SegmentHeader::parse(&bytes) else { continue };
         let beyond = || {
             (SEGMENT_HEADER_LEN..bytes.len()).step_by(8).any(|at| {

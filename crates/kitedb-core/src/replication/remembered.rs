@@ -10,12 +10,11 @@ use super::replica::SourcePaths;
 use crate::{
     db::{Engine, folder_of, resolved},
     error::{Error, Result},
-    io::{Disk, Env, OpenMode},
+    io::{Disk, Env, OpenMode, clear_name},
     store::Store,
 };
 use std::{
     ffi::OsString,
-    io::ErrorKind,
     os::unix::ffi::{OsStrExt, OsStringExt},
     path::{Path, PathBuf},
 };
@@ -62,10 +61,12 @@ pub fn remember(engine: &Engine, env: &Env, paths: &SourcePaths) -> Result<()> {
         return Ok(());
     }
     let (path, draft) = (dir.join(NAME), dir.join(DRAFT));
+    let is_ours = |bytes: &[u8]| std::str::from_utf8(bytes).ok().and_then(decode).is_some();
     let write = || {
-        match disk.remove(&draft) {
-            Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
-            _ => {}
+        // A draft that was cut short is put aside with what is of somebody else: nothing tells them apart.
+        clear_name(disk, &draft, is_ours)?;
+        if known.is_none() {
+            clear_name(disk, &path, is_ours)?;
         }
         let file = disk.open(&draft, OpenMode::CreateNew)?;
         file.write_at(encode(&record).as_bytes(), 0)?;

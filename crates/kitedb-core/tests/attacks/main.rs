@@ -22,5 +22,6 @@ mod fences;
 mod followers;
 mod identity;
 mod modes;
+mod names;
 mod replay;
 mod roles;
