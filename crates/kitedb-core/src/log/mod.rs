@@ -16,6 +16,7 @@ mod seek;
 mod segment;
 mod stamps;
 mod sync;
+mod verify;
 
 pub use append::{Appender, FRAME_PREFIX, FRAMES_PREFIX, LogOptions, SegmentInfo, segment_path};
 pub use control::Control;
@@ -29,6 +30,7 @@ pub use recover::{
 pub use segment::SegmentHeader;
 pub use stamps::Displaced;
 pub use sync::GroupSync;
+pub use verify::verify;
 
 use crate::{
     error::{Error, ErrorCode, Result},

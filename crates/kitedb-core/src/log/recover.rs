@@ -452,7 +452,7 @@ fn claimed(env: &Env, bytes: &[u8], end: u64, later: &[Found], salt: &super::Sal
     Ok(claim)
 }
 
-fn segment_files(env: &Env, dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
+pub(super) fn segment_files(env: &Env, dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let names = env.disk.list(dir).map_err(|e| Error::io("list", dir, e))?;
     let mut files: Vec<(u64, PathBuf)> =
         names.iter().filter_map(|name| segment::parse_name(name)).map(|seq| (seq, segment_path(dir, seq))).collect();
@@ -505,7 +505,7 @@ fn find_segments(env: &Env, dir: &Path, log: LogIdentity, from: LogIndex) -> Res
     Ok((segments, headless))
 }
 
-fn read_file(env: &Env, path: &Path) -> Result<Vec<u8>> {
+pub(super) fn read_file(env: &Env, path: &Path) -> Result<Vec<u8>> {
     let io = |e| Error::io("read log segment", path, e);
     read_all(&*env.disk.open(path, OpenMode::Read).map_err(io)?, path)
 }

@@ -76,7 +76,6 @@ fn a_log_whose_file_is_gone_is_damage() {
 
 /// A segment that is damaged below the checkpoint: recovery does not need it, a replica may, and `check` reads it.
 #[test]
-#[ignore = "issue 10: check does not read the log that recovery does not need"]
 fn check_reads_every_segment_that_is_there() {
     for open in [true, false] {
         let machine = Machine::new("primary", 1, SyncMode::Full);
