@@ -3,7 +3,7 @@
 use crate::{
     db::{
         Damage, Engine, OpenOptions, ReplicationRole, default_sidecar, identity_of, is_absent, make_file,
-        require_place_for_sidecar, resolved, revive, unmake_file,
+        require_no_log_left, require_place_for_sidecar, resolved, revive, unmake_file,
     },
     error::{Error, ErrorCode, Result},
     io::{Env, FileIdentity},
@@ -89,6 +89,7 @@ impl Node {
         let given = given_source(env, source_env, path, options)?;
         let mut made = false;
         if options.create_if_missing && is_absent(env, path) {
+            require_no_log_left(env, path)?;
             require_place_for_sidecar(env, path, options)?;
             made = make_file(env, path)?;
         }

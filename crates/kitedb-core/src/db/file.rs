@@ -1,10 +1,11 @@
 //! The file of a database: made, and taken back where the open for which it was made is refused.
 
-use super::place::{folder_of, is_absent};
+use super::place::{default_sidecar, folder_of, is_absent, wal_dir};
 use crate::{
-    error::{Error, Result},
-    graph::Epoch,
+    error::{Error, ErrorCode, Result},
+    graph::{Epoch, LogIndex},
     io::{Env, FileIdentity, LockKind},
+    log::reaches_beyond,
     store::{CheckpointMark, LogLink, Manifest, Store, WRITER_LOCK},
 };
 use std::path::Path;
@@ -12,6 +13,23 @@ use std::path::Path;
 /// Which file `path` leads to.
 pub(crate) fn identity_of(env: &Env, path: &Path) -> Result<FileIdentity> {
     env.disk.identity(path).map_err(|e| Error::io("open", path, e))
+}
+
+/// Fails if a log lies where that of a file at `path` would, which is not there: its commits are those of a database that
+/// was, and a new one beside them would pass for it.
+pub(crate) fn require_no_log_left(env: &Env, path: &Path) -> Result<()> {
+    for dir in [wal_dir(path), default_sidecar(path)] {
+        if env.disk.is_dir(&dir) && reaches_beyond(env, &dir, env.host.random(), None, LogIndex(0))? {
+            let what = format_args!(
+                "{} is not there, and {} holds the log of the database that was: put the file back, or, to begin a new \
+                 database, move that folder away",
+                path.display(),
+                dir.display()
+            );
+            return Err(Error::new(ErrorCode::LogMismatch, what));
+        }
+    }
+    Ok(())
 }
 
 /// Makes the database file at the resolved `path`, where none is. `false`: somebody else made it at the same moment.

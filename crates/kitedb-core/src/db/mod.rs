@@ -34,7 +34,7 @@ pub(crate) use difference::Differences;
 pub use difference::{Difference, Element};
 pub(crate) use engine::Engine;
 pub(crate) use figures::Figures;
-pub(crate) use file::{identity_of, make_file, unmake_file};
+pub(crate) use file::{identity_of, make_file, require_no_log_left, unmake_file};
 pub use histogram::{Latency, LatencyBucket};
 pub use name::{NameId, NameRef};
 pub(crate) use options::{MAX_NAME, RetentionOptions};

@@ -246,7 +246,13 @@ impl Engine {
                 self.on_trial.store(true, Ordering::Release);
             }
             // Durable before the first frame of another writer is in this log: who forgets it would go on as that writer.
-            ReplicationRole::Replica => control.set_replica(true)?,
+            ReplicationRole::Replica => {
+                if fence.moved().is_some_and(|moved| moved.ended.is_some()) {
+                    // Whoever took over from it led after it: no promotion of this node goes on.
+                    control.set_promotion([0; 16]);
+                }
+                control.set_replica(true)?;
+            }
             _ if fence.follows || fence.moved_by.is_some() => {
                 self.fenced.store(true, Ordering::Release);
             }

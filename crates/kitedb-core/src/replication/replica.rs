@@ -213,9 +213,10 @@ impl Replica {
             state => state,
         };
         let shown = SourceFault::shown_in(fault, state);
-        // What has to be reseeded the next pull notes.
-        if shown == ReplicaState::Orphaned || state != self.state() {
-            self.enter(shown);
+        // That it has to be reseeded the next pull notes, if that is so still.
+        let noted = if shown == ReplicaState::Orphaned { shown } else { state };
+        if noted != self.state() {
+            self.enter(noted);
         }
         shown
     }

@@ -54,7 +54,6 @@ fn a_log_that_ends_too_early_is_damage() {
 
 /// The file of a database is deleted and its log is not: no new, empty database is made beside it.
 #[test]
-#[ignore = "issue 10: a log whose file is gone is passed over for a new database"]
 fn a_log_whose_file_is_gone_is_damage() {
     let stage = Stage::new();
     for (name, options) in [("one.kitedb", disabled()), ("p.kitedb", primary())] {
