@@ -10,8 +10,10 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, Token},
     io::OpenMode,
-    log::{Appender, Control, Fence, GroupSync, LogIdentity, LogOptions, RecoveryStart, WriterId, recover},
-    state::{CommitInfo, Levels, Names, Overlay},
+    log::{
+        Appender, Control, FRAME_PREFIX, Fence, GroupSync, LogIdentity, LogOptions, RecoveryStart, WriterId, recover,
+    },
+    state::{CommitInfo, Levels, Names, Overlay, Reading},
     store::{HistoryEntry, LogKind, LogLink, Part},
 };
 use parking_lot::MutexGuard;
@@ -30,8 +32,15 @@ const MEMORY: u64 = 4;
 impl Engine {
     /// Commits a transaction: validate, append, apply, publish; in [`SyncMode::Full`], sync before publishing.
     pub(super) fn commit(&self, tx: Transaction) -> Result<Token> {
-        let Transaction { levels, snapshot, overlay, mut buffer, lease, .. } = tx;
         self.check_usable()?;
+        tx.require_whole()?;
+        let Transaction { levels, snapshot, mut overlay, mut buffer, lease, .. } = tx;
+        lease.require_open()?;
+        if overlay.has_cancelled() {
+            overlay.settle();
+            buffer.truncate(FRAME_PREFIX);
+            overlay.encode(&Reading::new(&levels, snapshot, None), &mut buffer)?;
+        }
         if overlay.is_empty() && overlay.names.is_empty() {
             let info = levels.info(snapshot);
             return Ok(Token { epoch: info.epoch, log_index: snapshot });
@@ -41,11 +50,12 @@ impl Engine {
         self.wait_for_room(&mut commit);
         // Under the lock, which is not given up from here on: the log ends only after this.
         self.check_usable()?;
+        lease.require_open()?;
         if let Some(appender) = &commit.appender {
             // First: a conflict with a commit whose outcome is unknown would tell the caller to try again.
             appender.require_sound()?;
         }
-        self.require_lead(&commit, Epoch(lease.load(Ordering::Acquire)))?;
+        self.require_lead(&commit, lease.epoch())?;
         if let Some(control) = commit.appender.as_ref().map(Appender::control).or(self.sidecar.as_ref()) {
             // So would one with a commit that a fence made void, for ever.
             if !control.allows(commit.epoch) {
@@ -78,7 +88,9 @@ impl Engine {
             digest,
             totals: overlay.totals_after(current.active.info(commit.last).totals),
         };
-        self.apply(&current, overlay, header.log_index, info)?;
+        if let Err(e) = self.apply(&current, overlay, header.log_index, info) {
+            return Err(unapplied(&commit, token, &e));
+        }
         drop(current);
         commit.last = header.log_index;
         commit.digest = digest;
@@ -600,6 +612,19 @@ fn void(control: &Control, token: Token) -> Error {
         token.epoch
     );
     Error::new(ErrorCode::StalePrimary, what)
+}
+
+/// The error of a commit that is in the log and could not be applied. Nothing can be appended after it: what this process
+/// shows is not what the log says any more.
+#[cold]
+fn unapplied(commit: &Commit, token: Token, cause: &Error) -> Error {
+    if let Some(appender) = &commit.appender {
+        appender.poison();
+    }
+    let what = format_args!(
+        "commit {token} is in the log and could not be applied: {cause}; open the database again and look"
+    );
+    Error::new(ErrorCode::OutcomeUnknown, what)
 }
 
 /// The error of a commit whose sync failed.
