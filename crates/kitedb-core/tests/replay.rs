@@ -397,11 +397,13 @@ fn a_key_belongs_to_who_took_it_while_a_deleted_node_had_it_for_a_moment() {
     let id = NodeId(7);
     let node = |key| NewNode { id: Some(id), key: Some(key), ..NewNode::default() };
     db.transaction(|tx| tx.create_node_with(node("first"))).unwrap();
+    db.checkpoint().unwrap();
     let mut tx = db.begin().unwrap();
     tx.delete_node(id).unwrap();
     tx.create_node_with(node("second")).unwrap();
     tx.delete_node(id).unwrap();
     let other = db.transaction(|tx| tx.create_node(Some("second"))).unwrap();
+    db.checkpoint().unwrap();
     tx.commit().unwrap();
     for _ in 0..2 {
         let view = db.snapshot().unwrap();

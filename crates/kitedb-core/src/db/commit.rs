@@ -640,3 +640,39 @@ fn id_text(id: &WriterId) -> String {
 pub(super) fn no_log() -> Error {
     Error::new(ErrorCode::Internal, "the log is missing in the middle of a commit")
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        Database, GraphRead, OpenOptions,
+        error::ErrorCode,
+        graph::LogIndex,
+        io::sim::{Crash, SimDisk, SimHost},
+    };
+
+    /// What a process shows is not what its log says once a frame of it could not be applied: it must not go on.
+    #[test]
+    fn nothing_is_committed_after_a_frame_that_could_not_be_applied() {
+        let (disk, host) = (SimDisk::new(1), SimHost::new(1));
+        let open = |disk: &SimDisk| {
+            Database::open_in(disk.env(&host), "/one.kitedb", OpenOptions::new().background(false)).unwrap()
+        };
+        let db = open(&disk);
+        let a = db.transaction(|tx| tx.create_node(Some("a"))).unwrap();
+        let mut tx = db.begin().unwrap();
+        tx.set_node_vector(a, "v", &[1.0; 3]).unwrap();
+        // A fault of this process, which validation does not look for.
+        let names = db.engine().unwrap().levels.load().names.clone();
+        names.define_dimension(tx.propkey_id("v").unwrap(), 4, LogIndex(0)).unwrap();
+        assert_eq!(tx.commit().unwrap_err().code(), ErrorCode::OutcomeUnknown);
+        let later = db.transaction(|tx| tx.create_node(Some("later")));
+        assert_eq!(later.unwrap_err().code(), ErrorCode::Poisoned);
+        assert_eq!(db.snapshot().unwrap().node_vector(a, "v").unwrap(), None);
+        assert_eq!(db.close().unwrap_err().code(), ErrorCode::Poisoned);
+
+        let db = open(&disk.restart(Crash::Kill));
+        assert_eq!(db.snapshot().unwrap().node_vector(a, "v").unwrap(), Some(vec![1.0; 3]));
+        assert_eq!(db.snapshot().unwrap().node_by_key("later").unwrap(), None);
+        assert!(db.check().unwrap().is_clean());
+    }
+}
