@@ -3,7 +3,14 @@
 //! and what the model says are the same.
 //!
 //! `KITEDB_CASES=N` runs N times as many cases, `KITEDB_SEED=S` one alone.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    missing_docs
+)]
 
 mod support;
 mod support_process;
@@ -487,12 +494,12 @@ fn a_vector_that_is_too_large_fixes_no_length() {
 fn what_cancels_out_is_no_write_and_what_is_written_again_is_one() {
     let machine = Machine::new("primary", 1, SyncMode::Full);
     let db = machine.primary();
-    let a = db
+    let (a, b) = db
         .transaction(|tx| {
-            let a = tx.create_node(Some("a"))?;
+            let (a, b) = (tx.create_node(Some("a"))?, tx.create_node(Some("b"))?);
             tx.set_node_prop(a, "p", 1)?;
             tx.add_edge(a, "T", a)?;
-            Ok(a)
+            Ok((a, b))
         })
         .unwrap();
     let before = db.last_commit_token();
@@ -505,15 +512,20 @@ fn what_cancels_out_is_no_write_and_what_is_written_again_is_one() {
     // The length was not fixed.
     db.transaction(|tx| tx.set_node_vector(a, key, &[1.0, 2.0])).unwrap();
 
+    let replica = Machine::new("replica", 2, SyncMode::Full);
+    let following = replica.replica_of(&machine);
     let (mut one, mut other) = (db.begin().unwrap(), db.begin().unwrap());
     for tx in [&mut one, &mut other] {
+        // A frame without a mutation: all that is left is that it was written.
         tx.set_node_prop(a, key, 1).unwrap();
-        let new = tx.create_node(None).unwrap();
-        tx.add_edge(a, ty, new).unwrap();
-        tx.delete_node(new).unwrap();
+        tx.add_edge(a, ty, b).unwrap();
+        tx.delete_edge(a, ty, b).unwrap();
     }
-    one.commit().unwrap();
+    assert!(Some(one.commit().unwrap()) > before);
     assert!(other.commit().unwrap_err().is_conflict());
+    db.transaction(|tx| tx.create_node(Some("later"))).unwrap();
+    catch_up(&following);
+    expect_following(&following, &db);
     let (before, machine) = (digest(&db), machine.restart(Crash::Kill));
     drop(db);
     let db = machine.primary();

@@ -288,13 +288,15 @@ impl Transaction {
 
     fn add_all<'e, E>(&mut self, edges: &'e [E], parts: fn(&'e E) -> NewEdge<'e>) -> Result<()> {
         self.overlay.reserve(0, edges.len());
-        let (mark, mut added) = (self.overlay.mark(), 0);
+        let (mark, mut added, mut used) = (self.overlay.mark(), 0, None);
         let done = self.attempt(|tx| {
             for chunk in edges.chunks(state::WARM) {
                 let keys: Vec<EdgeKey> = chunk.iter().map(|edge| parts(edge).0).collect();
                 Reading::new(&tx.levels, tx.snapshot, None).warm(&keys);
                 for (edge, props) in chunk.iter().map(parts) {
-                    tx.name(edge.ty)?;
+                    if used != Some(edge.ty) {
+                        used = Some(tx.name(edge.ty)?);
+                    }
                     tx.try_add(edge, props)?;
                     added += 1;
                 }

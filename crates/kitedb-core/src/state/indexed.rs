@@ -137,7 +137,7 @@ mod tests {
                 }
                 match round {
                     0 => {
-                        (to..40).for_each(|n| drop(indexed.push(n)));
+                        assert!((to..40).all(|n| indexed.push(n) == n as usize));
                         assert!((0..40).all(|n| indexed.find(n.hash(), |i| *i == n) == Some(n as usize)));
                         indexed.truncate(to as usize);
                     }

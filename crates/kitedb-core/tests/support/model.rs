@@ -230,6 +230,18 @@ impl Draft {
         })
     }
 
+    /// The model once this is committed, if nothing else was meanwhile.
+    pub fn after(&self) -> Model {
+        let mut after = self.now.clone();
+        after.fixed.retain(|vector| self.fixes(*vector));
+        after
+    }
+
+    /// Whether the length of these vectors is fixed: by one that stays.
+    fn fixes(&self, vector: usize) -> bool {
+        self.before.fixed.contains(&vector) || self.now.vectors.keys().any(|(_, other)| *other == vector)
+    }
+
     /// Whether committing this leaves a frame.
     pub fn wrote(&self) -> bool {
         let Writes { nodes, edges, vectors, .. } = self.net();
@@ -251,8 +263,7 @@ impl Draft {
         copy(&all.keys, &now.keys, &mut model.keys);
         copy(&all.edges, &now.edges, &mut model.edges);
         copy(&all.vectors, &now.vectors, &mut model.vectors);
-        let stays = |v: &&usize| before.fixed.contains(v) || now.vectors.keys().any(|(_, vector)| vector == *v);
-        model.fixed.extend(now.fixed.iter().filter(stays));
+        model.fixed.extend(now.fixed.iter().filter(|vector| self.fixes(**vector)));
         model.ever.extend(&now.ever);
         let mut writes = all.clone();
         writes.nodes.retain(|id| before.nodes.contains_key(id) || now.nodes.contains_key(id));
