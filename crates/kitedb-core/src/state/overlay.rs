@@ -517,9 +517,9 @@ impl Overlay {
 
     /// Writes the changes into `delta` as the commit with log index `version`. Only under the commit lock.
     pub fn install(self, delta: &Delta, version: u64, info: CommitInfo) {
-        for NodeChange { id, existed, record, dead, .. } in self.nodes.into_items() {
+        for NodeChange { id, existed, record, dead, cascaded, .. } in self.nodes.into_items() {
             if existed || !dead {
-                delta.put_node(id, version, NodeState { record, dead, existed });
+                delta.put_node(id, version, NodeState { record, dead, existed, deleted: existed && cascaded });
             }
         }
         for KeyChange { hash, record, holder, .. } in self.keys.into_items() {

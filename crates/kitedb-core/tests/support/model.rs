@@ -69,7 +69,7 @@ pub struct Committed {
     writes: Writes,
     /// Nodes that edges or vectors were attached to.
     relied: BTreeSet<u64>,
-    /// Nodes that were gone afterwards.
+    /// Nodes that were deleted, even if they were created anew.
     gone: BTreeSet<u64>,
 }
 
@@ -270,7 +270,7 @@ impl Draft {
         let added = writes.edges.iter().filter(|e| now.edges.contains_key(e) && !before.edges.contains_key(e));
         let attached = writes.vectors.iter().filter(|v| now.vectors.contains_key(v)).map(|v| v.0);
         let relied = added.flat_map(|e| [e.0, e.2]).chain(attached).collect();
-        let gone = writes.nodes.iter().filter(|id| !now.nodes.contains_key(id)).copied().collect();
+        let gone = writes.deleted.clone();
         Committed { writes, relied, gone }
     }
 }
