@@ -50,7 +50,7 @@ impl Scene {
         let id = tx.create_node(None).unwrap();
         draft.create(id.0, support::model::Node::default());
         tx.commit().unwrap();
-        self.states.push(draft.now);
+        self.states.push(draft.after());
         let segment = self.segments().pop().unwrap();
         let bytes = self.disk.read(&segment).unwrap();
         self.ends.push((segment, bytes.iter().rposition(|b| *b != 0).unwrap() + 1));

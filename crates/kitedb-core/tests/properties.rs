@@ -252,4 +252,11 @@ fn a_deletion_excludes_what_is_attached_meanwhile_even_if_the_node_is_created_an
     db.transaction(|tx| tx.create_node_with(new)).unwrap();
     assert!(attaches.commit().unwrap_err().is_conflict());
     assert_eq!(db.snapshot().unwrap().count_edges(), 0);
+    // In one transaction, too.
+    let (mut attaches, mut gives) = (db.begin().unwrap(), db.begin().unwrap());
+    attaches.add_edge(other, "KNOWS", id).unwrap();
+    gives.set_node_vector(id, "face", &[1.0]).unwrap();
+    db.transaction(|tx| tx.delete_node(id).and_then(|()| tx.create_node_with(new))).unwrap();
+    assert!(attaches.commit().unwrap_err().is_conflict());
+    assert!(gives.commit().unwrap_err().is_conflict());
 }

@@ -12,18 +12,15 @@ pub use replication::compare;
 pub use weak::WeakDatabase;
 
 use crate::{
-    db::{CheckReport, Engine, OpenOptions, Stats, SyncMode, Transaction, View},
-    error::{Error, ErrorCode, Result},
+    db::{CheckReport, Engine, Lease, OpenOptions, Stats, SyncMode, Transaction, View},
+    error::{Error, Result},
     graph::{LogIndex, Token},
     io::Env,
 };
 use node::Node;
 use std::{
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 /// An open database. Cheap to clone; send it to any thread.
@@ -55,14 +52,12 @@ pub struct Database {
 #[derive(Debug)]
 struct Handle {
     node: Arc<Node>,
-    /// The epoch that this handle leads: another handle's promotion fences it.
-    lease: Arc<AtomicU64>,
-    closed: AtomicBool,
+    lease: Arc<Lease>,
 }
 
 impl Handle {
     fn close(&self) -> Result<()> {
-        if self.closed.swap(true, Ordering::AcqRel) { Ok(()) } else { Node::release(&self.node) }
+        if self.lease.close() { Ok(()) } else { Node::release(&self.node) }
     }
 }
 
@@ -96,14 +91,12 @@ impl Database {
         options: OpenOptions,
     ) -> Result<Self> {
         let node = Node::open(env, source_env, path.as_ref(), options)?;
-        let lease = Arc::new(AtomicU64::new(node.engine.epoch().0));
-        Ok(Self { handle: Arc::new(Handle { node, lease, closed: AtomicBool::new(false) }) })
+        let lease = Arc::new(Lease::new(node.engine.epoch()));
+        Ok(Self { handle: Arc::new(Handle { node, lease }) })
     }
 
     fn node(&self) -> Result<&Arc<Node>> {
-        if self.handle.closed.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorCode::Closed, "Database is closed"));
-        }
+        self.handle.lease.require_open()?;
         self.handle.node.engine.check_usable()?;
         Ok(&self.handle.node)
     }
@@ -112,7 +105,7 @@ impl Database {
         Ok(&self.node()?.engine)
     }
 
-    /// Closes this handle and its clones. The last open of a file makes a checkpoint, so that the database at
+    /// Closes this handle and its clones; their transactions do not commit any more. The last open of a file makes a checkpoint, so that the database at
     /// rest is one file. Without a commit since it was opened, closing writes nothing.
     pub fn close(self) -> Result<()> {
         self.handle.close()

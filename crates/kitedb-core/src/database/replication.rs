@@ -13,11 +13,7 @@ use crate::{
         ReplicaReplicationStatus, RetentionOutcome, TokenWait, wait_for_token,
     },
 };
-use std::{
-    path::PathBuf,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 impl Node {
     /// What a primary's status is made from, in a read-only open, too.
@@ -61,7 +57,7 @@ impl Database {
     }
 
     fn lease(&self) -> Epoch {
-        Epoch(self.handle.lease.load(Ordering::Acquire))
+        self.handle.lease.epoch()
     }
 
     /// What the primary knows of itself and its replicas; `None` if this is none. A read-only open in a replication
@@ -197,7 +193,7 @@ impl Database {
             }
         };
         node.leader.iter().for_each(|leader| leader.lead());
-        self.handle.lease.store(promotion.epoch, Ordering::Release);
+        self.handle.lease.lead(Epoch(promotion.epoch));
         Ok(promotion)
     }
 

@@ -11,10 +11,10 @@ use crate::{
     graph::{Digest, Epoch, LogIndex, Token},
     io::OpenMode,
     log::{
-        Appender, Control, Fence, GroupSync, Keep, LogIdentity, LogOptions, Recovered, RecoveryStart, WriterId,
-        ends_early, recover,
+        Appender, Control, FRAME_PREFIX, Fence, GroupSync, Keep, LogIdentity, LogOptions, Recovered, RecoveryStart,
+        WriterId, ends_early, recover,
     },
-    state::{CommitInfo, Levels, Names, Overlay},
+    state::{CommitInfo, Levels, Names, Overlay, Reading},
     store::{HistoryEntry, LogKind, LogLink, Part},
 };
 use parking_lot::MutexGuard;
@@ -33,8 +33,15 @@ const MEMORY: u64 = 4;
 impl Engine {
     /// Commits a transaction: validate, append, apply, publish; in [`SyncMode::Full`], sync before publishing.
     pub(super) fn commit(&self, tx: Transaction) -> Result<Token> {
-        let Transaction { levels, snapshot, overlay, mut buffer, lease, .. } = tx;
         self.check_usable()?;
+        tx.require_whole()?;
+        let Transaction { levels, snapshot, mut overlay, mut buffer, lease, .. } = tx;
+        lease.require_open()?;
+        if overlay.has_cancelled() {
+            overlay.settle();
+            buffer.truncate(FRAME_PREFIX);
+            overlay.encode(&Reading::new(&levels, snapshot, None), &mut buffer)?;
+        }
         if overlay.is_empty() && overlay.names.is_empty() {
             let info = levels.info(snapshot);
             return Ok(Token { epoch: info.epoch, log_index: snapshot });
@@ -44,11 +51,12 @@ impl Engine {
         self.wait_for_room(&mut commit);
         // Under the lock, which is not given up from here on: the log ends only after this.
         self.check_usable()?;
+        lease.require_open()?;
         if let Some(appender) = &commit.appender {
             // First: a conflict with a commit whose outcome is unknown would tell the caller to try again.
             appender.require_sound()?;
         }
-        self.require_lead(&commit, Epoch(lease.load(Ordering::Acquire)))?;
+        self.require_lead(&commit, lease.epoch())?;
         if let Some(control) = commit.appender.as_ref().map(Appender::control).or(self.sidecar.as_ref()) {
             // So would one with a commit that a fence made void, for ever.
             if !control.allows(commit.epoch) {
@@ -81,7 +89,9 @@ impl Engine {
             digest,
             totals: overlay.totals_after(current.active.info(commit.last).totals),
         };
-        self.apply(&current, overlay, header.log_index, info)?;
+        if let Err(e) = self.apply(&current, overlay, header.log_index, info) {
+            return Err(unapplied(&commit, token, &e));
+        }
         drop(current);
         commit.last = header.log_index;
         commit.digest = digest;
@@ -609,6 +619,19 @@ fn void(control: &Control, token: Token) -> Error {
     Error::new(ErrorCode::StalePrimary, what)
 }
 
+/// The error of a commit that is in the log and could not be applied. Nothing can be appended after it: what this process
+/// shows is not what the log says any more.
+#[cold]
+fn unapplied(commit: &Commit, token: Token, cause: &Error) -> Error {
+    if let Some(appender) = &commit.appender {
+        appender.poison();
+    }
+    let what = format_args!(
+        "commit {token} is in the log and could not be applied: {cause}; open the database again and look"
+    );
+    Error::new(ErrorCode::OutcomeUnknown, what)
+}
+
 /// The error of a commit whose sync failed.
 fn outcome_unknown(e: Error) -> Error {
     if e.code() == ErrorCode::SyncFailed { Error::new(ErrorCode::OutcomeUnknown, e) } else { e }
@@ -621,4 +644,40 @@ fn id_text(id: &WriterId) -> String {
 
 pub(super) fn no_log() -> Error {
     Error::new(ErrorCode::Internal, "the log is missing in the middle of a commit")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        Database, GraphRead, OpenOptions,
+        error::ErrorCode,
+        graph::LogIndex,
+        io::sim::{Crash, SimDisk, SimHost},
+    };
+
+    /// What a process shows is not what its log says once a frame of it could not be applied: it must not go on.
+    #[test]
+    fn nothing_is_committed_after_a_frame_that_could_not_be_applied() {
+        let (disk, host) = (SimDisk::new(1), SimHost::new(1));
+        let open = |disk: &SimDisk| {
+            Database::open_in(disk.env(&host), "/one.kitedb", OpenOptions::new().background(false)).unwrap()
+        };
+        let db = open(&disk);
+        let a = db.transaction(|tx| tx.create_node(Some("a"))).unwrap();
+        let mut tx = db.begin().unwrap();
+        tx.set_node_vector(a, "v", &[1.0; 3]).unwrap();
+        // A fault of this process, which validation does not look for.
+        let names = db.engine().unwrap().levels.load().names.clone();
+        names.define_dimension(tx.propkey_id("v").unwrap(), 4, LogIndex(0)).unwrap();
+        assert_eq!(tx.commit().unwrap_err().code(), ErrorCode::OutcomeUnknown);
+        let later = db.transaction(|tx| tx.create_node(Some("later")));
+        assert_eq!(later.unwrap_err().code(), ErrorCode::Poisoned);
+        assert_eq!(db.snapshot().unwrap().node_vector(a, "v").unwrap(), None);
+        assert_eq!(db.close().unwrap_err().code(), ErrorCode::Poisoned);
+
+        let db = open(&disk.restart(Crash::Kill));
+        assert_eq!(db.snapshot().unwrap().node_vector(a, "v").unwrap(), Some(vec![1.0; 3]));
+        assert_eq!(db.snapshot().unwrap().node_by_key("later").unwrap(), None);
+        assert!(db.check().unwrap().is_clean());
+    }
 }

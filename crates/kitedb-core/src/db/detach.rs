@@ -3,6 +3,7 @@
 
 use super::{
     engine::Engine,
+    lease::Lease,
     open::{anchored, open_for_writing, require_one_name},
     options::{OpenOptions, ReplicationRole},
     place::{LogPlace, folder_of},
@@ -16,10 +17,7 @@ use crate::{
     log::{Displaced, Keep},
     store::{HistoryEntry, LogLink, Part, Store, WRITER_LOCK},
 };
-use std::{
-    path::{Path, PathBuf},
-    sync::atomic::AtomicU64,
-};
+use std::path::{Path, PathBuf};
 
 /// What [`Database::detach`](crate::Database::detach) made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,7 +114,7 @@ fn lead_anew(engine: &Engine) -> Result<Epoch> {
     // A log that was lost is made anew with an epoch of its own.
     let epoch = match engine.made_sidecar {
         Some(_) => engine.epoch(),
-        None => engine.promote_in_place(&AtomicU64::new(engine.epoch().0))?,
+        None => engine.promote_in_place(&Lease::new(engine.epoch()))?,
     };
     if let Some(control) = &engine.sidecar {
         // Last: who is cut short before it says so once more.

@@ -20,7 +20,7 @@ use parking_lot::{Condvar, Mutex};
 use std::{
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
 };
@@ -61,6 +61,8 @@ pub(crate) struct Engine {
     /// Whether commits wait for a promotion: another node took over, or this one was its replica.
     pub(super) fenced: AtomicBool,
     pub(super) next_node: AtomicU64,
+    /// See [`Engine::spare_node_id`].
+    pub(super) spare_node: OnceLock<AtomicU64>,
     /// The commit lock, and what only its holder may touch.
     pub(super) commit: Mutex<Commit>,
     pub(super) levels: ArcSwap<Levels>,
@@ -231,14 +233,26 @@ impl Engine {
         self.pins.supersede(&old, self.env.host.now_ms());
     }
 
+    /// An id above every one that was given out; `None` once the greatest there is was.
     #[inline]
-    pub(super) fn allocate_node_id(&self) -> Result<NodeId> {
+    pub(super) fn next_node_id(&self) -> Option<NodeId> {
         let id = self.next_node.fetch_add(1, Ordering::Relaxed);
         if id > MAX_NODE_ID {
             self.next_node.fetch_sub(1, Ordering::Relaxed);
-            return Err(Error::invalid("no node id is left above the greatest one in use: choose one yourself"));
+            return None;
         }
-        Ok(NodeId(id))
+        Some(NodeId(id))
+    }
+
+    /// An id that may be in use, though hardly is: where automatic ids go on once a caller chose the greatest one. They
+    /// begin anywhere in the lower half, anew with each open.
+    #[cold]
+    pub(super) fn spare_node_id(&self) -> NodeId {
+        let begin = || {
+            let [.., a, b, c, d, e, f, g, h] = self.env.host.random();
+            AtomicU64::new(u64::from_le_bytes([a, b, c, d, e, f, g, h]) % (MAX_NODE_ID / 2) + 1)
+        };
+        NodeId(self.spare_node.get_or_init(begin).fetch_add(1, Ordering::Relaxed))
     }
 
     /// What the header should say of the log while it is open.

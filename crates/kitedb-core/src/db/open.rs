@@ -25,7 +25,7 @@ use parking_lot::{Condvar, Mutex};
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU8, AtomicU64},
     },
 };
@@ -172,6 +172,7 @@ impl Engine {
             epoch: AtomicU64::new(commit.epoch.0),
             fenced: AtomicBool::new(false),
             next_node: AtomicU64::new(manifest.next_node_id.max(1)),
+            spare_node: OnceLock::new(),
             commit: Mutex::new(commit),
             levels: ArcSwap::from_pointee(levels),
             pins: Pins::default(),
@@ -205,7 +206,9 @@ impl Engine {
         }
         let totals = Totals { nodes: manifest.node_count, edges: manifest.edge_count, vectors: manifest.vector_count };
         let info = CommitInfo { epoch, commit_ms, digest, totals };
-        let active = Delta::new(log_index, info, &dense(&manifest.type_counts)?, &dense(&manifest.label_counts)?);
+        let types = dense(&manifest.type_counts, names.greatest_id(NameKind::EdgeType))?;
+        let labels = dense(&manifest.label_counts, names.greatest_id(NameKind::Label))?;
+        let active = Delta::new(log_index, info, &types, &labels);
         Ok(Levels { active: Arc::new(active), frozen: None, runs, names: Arc::new(names) })
     }
 
@@ -501,13 +504,12 @@ pub(super) fn anchored(env: &Env, folder: &Path, like: Access) -> std::io::Resul
     Ok(Env { disk: env.disk.anchor(folder, Some(like))?, host: env.host.clone() })
 }
 
-/// Counts by id, from pairs.
-fn dense(pairs: &[(u32, u64)]) -> Result<Vec<u64>> {
+/// Counts by id, from pairs. The greatest id that has a name is `greatest`.
+fn dense(pairs: &[(u32, u64)], greatest: u32) -> Result<Vec<u64>> {
     let mut counts = Vec::new();
     for &(id, count) in pairs {
-        // Ids are given out one by one, so a sparse list means damage.
-        if id as usize > pairs.len() + 1_000_000 {
-            return Err(Error::corrupt(format_args!("a count has the impossible id {id}")));
+        if id > greatest {
+            return Err(Error::corrupt(format_args!("there is a count under the id {id}, which has no name")));
         }
         if counts.len() <= id as usize {
             counts.resize(id as usize + 1, 0);

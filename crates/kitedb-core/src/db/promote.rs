@@ -3,6 +3,7 @@
 use super::{
     commit::no_log,
     engine::{Commit, Engine},
+    lease::Lease,
     options::ReplicationRole,
 };
 use crate::{
@@ -13,10 +14,7 @@ use crate::{
 };
 use std::{
     io::ErrorKind,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 /// What a promotion writes to see that there is room for it, in the sidecar.
@@ -28,13 +26,13 @@ impl Engine {
     /// Begins the next epoch on behalf of the handle that leads epoch `lease`; every other handle is fenced. The
     /// commit lock keeps commits in flight out: those appended before are part of the history, those after are
     /// refused. Returns the new epoch.
-    pub(crate) fn promote_in_place(&self, lease: &AtomicU64) -> Result<Epoch> {
+    pub(crate) fn promote_in_place(&self, lease: &Lease) -> Result<Epoch> {
         self.check_usable()?;
         self.require_writable()?;
         let Some(control) = self.sidecar.clone() else { return Err(no_log()) };
         let mut commit = self.commit.lock();
         self.check_usable()?;
-        let held = Epoch(lease.load(Ordering::Acquire));
+        let held = lease.epoch();
         if held != commit.epoch {
             return Err(Error::new(
                 ErrorCode::StalePrimary,
@@ -79,7 +77,7 @@ impl Engine {
         }
         // The segment is durable, and leads from now on: the fence lets its writer, and no other, commit.
         self.lead(&mut commit, next, writer_id);
-        lease.store(next.0, Ordering::Release);
+        lease.lead(next);
         Ok(next)
     }
 

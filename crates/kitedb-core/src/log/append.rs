@@ -196,6 +196,11 @@ impl Appender {
         ))
     }
 
+    /// Lets nothing more be appended: what was last is not what its caller took it for.
+    pub fn poison(&self) {
+        self.sync.fail();
+    }
+
     /// Completes the frame whose payload starts at [`FRAME_PREFIX`] in `buffer` and appends it. On error nothing
     /// has happened, unless the error is [`ErrorCode::OutcomeUnknown`].
     pub fn append(&mut self, buffer: &mut Vec<u8>, commit_ms: u64, digest: Digest) -> Result<FrameHeader> {

@@ -12,6 +12,7 @@ mod elements;
 mod held;
 mod indexed;
 mod levels;
+mod name_table;
 mod names;
 mod neighbors;
 mod overlay;
@@ -22,8 +23,9 @@ mod versions;
 
 pub use delta::{CommitInfo, Delta, DeltaFigures, Totals};
 pub use held::{Held, HeldSummary, Hold, Holder};
+pub use indexed::{Hashed, Indexed};
 pub use levels::{Levels, Pins};
-pub use names::Names;
+pub use names::{Claims, Names};
 pub use neighbors::{MAX_READABLE_RUNS, Neighbors};
 pub use overlay::{Overlay, WARM};
 pub use reading::Reading;

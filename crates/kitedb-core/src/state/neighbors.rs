@@ -218,7 +218,7 @@ impl<'a> Neighbors<'a> {
         while let Some(edge) = self.next_added() {
             if after.is_none_or(|after| edge > after) {
                 found.push(edge);
-                if found.len() > 4 * limit + 1024 {
+                if found.len() > limit.saturating_mul(4).saturating_add(1024) {
                     keep_smallest(&mut found, limit);
                 }
             }

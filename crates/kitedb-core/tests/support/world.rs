@@ -198,7 +198,7 @@ impl World {
             }
             Err(e) => {
                 assert_eq!(e.code(), ErrorCode::Conflict, "{e:?}");
-                assert!(conflict || draft.batch_failed, "a conflict with nobody ({e}): {:?}", draft.writes);
+                assert!(conflict, "a conflict with nobody ({e}): {:?}", draft.writes);
                 self.conflicts += 1;
             }
         }

@@ -182,7 +182,7 @@ impl Graph {
         let node = tx.create_node(None)?;
         draft.create(node.0, Node::default());
         let token = tx.commit()?;
-        self.states.push(draft.now);
+        self.states.push(draft.after());
         self.digests.push(digest(db));
         assert_eq!(token.log_index.0, self.head());
         Ok(token)
