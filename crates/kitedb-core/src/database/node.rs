@@ -105,7 +105,7 @@ impl Node {
         let node = Self::open_at(env, source_env, path, options, (identity, &place), given);
         let node = node.inspect_err(|_| {
             if made {
-                unmake_file(env, path, identity);
+                unmake_file(env, path, identity, options.sidecar_path.as_deref());
             }
         })?;
         if node.engine.options.read_only {

@@ -4,8 +4,8 @@ use super::place::{default_sidecar, folder_of, is_absent, wal_dir};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
-    io::{Env, FileIdentity, LockKind},
-    log::reaches_beyond,
+    io::{Env, FileIdentity, LockKind, OpenMode},
+    log::{Control, reaches_beyond},
     store::{CheckpointMark, LogLink, Manifest, Store, WRITER_LOCK},
 };
 use std::path::Path;
@@ -43,8 +43,10 @@ pub(crate) fn make_file(env: &Env, path: &Path) -> Result<bool> {
     }
 }
 
-/// Leaves nothing of the file at `path` that [`make_file`] made for an open that was refused, unless somebody uses it.
-pub(crate) fn unmake_file(env: &Env, path: &Path, identity: FileIdentity) {
+/// Leaves nothing of the file at `path` that [`make_file`] made for an open that was refused, unless somebody uses it, or
+/// its sidecar could not be taken back: that would be in the way of every file to come. `sidecar`: where that is, if it was
+/// said.
+pub(crate) fn unmake_file(env: &Env, path: &Path, identity: FileIdentity, sidecar: Option<&Path>) {
     let range = || WRITER_LOCK..WRITER_LOCK + 1;
     let unmake = || {
         let store = Store::open(env, path, true)?;
@@ -53,7 +55,10 @@ pub(crate) fn unmake_file(env: &Env, path: &Path, identity: FileIdentity) {
         if !file.try_lock(range(), LockKind::Exclusive).map_err(io)? {
             return Ok(());
         }
-        let unused = store.log_link() == LogLink::default() && *store.manifest() == empty_manifest();
+        let dir = sidecar.map_or_else(|| default_sidecar(path), Path::to_owned);
+        let left = Control::open(&*env.disk, &dir, OpenMode::Read)
+            .map_or(true, |found| found.is_some_and(|control| control.expect(store.file_id()).is_ok()));
+        let unused = !left && store.log_link() == LogLink::default() && *store.manifest() == empty_manifest();
         let removed = if unused && disk.identity(path).ok() == Some(identity) && file.identity().ok() == Some(identity)
         {
             disk.remove(path).and_then(|()| disk.sync_dir(folder_of(path)))

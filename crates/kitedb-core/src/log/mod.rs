@@ -30,7 +30,7 @@ pub use recover::{
 pub use segment::SegmentHeader;
 pub use stamps::Displaced;
 pub use sync::GroupSync;
-pub use verify::verify;
+pub use verify::{has_damaged_header, verify};
 
 use crate::{
     error::{Error, ErrorCode, Result},

@@ -24,17 +24,16 @@ pub fn verify(env: &Env, dir: &Path, log: LogIdentity, salt: &Salt, through: Log
             segments.push((path, header));
         }
     }
-    // One without a header that was to be the next one is not begun yet, or its making was cut short.
-    if segments.last().is_some_and(|(_, header)| header.is_none()) {
-        segments.pop();
-    }
     segments.retain(|(_, header)| header.is_none_or(|header| header.log == log));
     let mut damage = Vec::new();
     let mut before: Option<(LogIndex, Digest)> = None;
     for (at, (path, header)) in segments.iter().enumerate() {
         let Some(header) = header else {
-            damage.push(format!("the header of log segment {} does not verify", path.display()));
-            before = None;
+            // One whose making was cut short holds no frame.
+            if read_file(env, path).is_ok_and(|bytes| begins_with_a_frame(&bytes, salt)) {
+                damage.push(format!("the header of log segment {} does not verify", path.display()));
+                before = None;
+            }
             continue;
         };
         if before.is_some_and(|(last, digest)| last.0 + 1 == header.first.0 && digest != header.digest_before) {
@@ -63,6 +62,21 @@ pub fn verify(env: &Env, dir: &Path, log: LogIdentity, salt: &Salt, through: Log
         };
     }
     Ok(damage)
+}
+
+/// Whether `dir` holds a segment whose header does not verify and that has frames: what a reader does not find there is
+/// damaged, and not let go of.
+pub fn has_damaged_header(env: &Env, dir: &Path, salt: &Salt) -> bool {
+    let damaged = |path: &Path| {
+        header_of(env, path) == Some(None) && read_file(env, path).is_ok_and(|bytes| begins_with_a_frame(&bytes, salt))
+    };
+    segment_files(env, dir).unwrap_or_default().iter().any(|(_, path)| damaged(path))
+}
+
+fn begins_with_a_frame(bytes: &[u8], salt: &Salt) -> bool {
+    let rest = bytes.get(SEGMENT_HEADER_LEN..).unwrap_or_default();
+    let rest = if mark::parse(rest, salt).is_some() { &rest[mark::MARK_LEN..] } else { rest };
+    FrameRef::parse(rest).is_some()
 }
 
 /// Walks the frames before `end`. Returns the last one and its digest, or where which frame does not verify.

@@ -13,7 +13,7 @@ use crate::{
     db::{Engine, LogPlace, resolved},
     graph::LogIndex,
     io::{Env, OpenMode},
-    log::{Control, Fence, LogReader, Moved, WriterId},
+    log::{Control, Fence, LogReader, Moved, WriterId, has_damaged_header},
 };
 use std::{
     fmt,
@@ -196,7 +196,9 @@ fn lost(env: &Env, source: &Passed, head: LogIndex, at: LogIndex) -> Option<Sour
     let mut reader = LogReader::with_control(env, source.place.dir(), Arc::new(control)).ok()?;
     reader.refresh().ok()?;
     let floor = reader.floor().unwrap_or(LogIndex(head.0 + 1));
-    (!serves(floor, head, at)).then_some(SourceFault::Lost { next: at.0 + 1, floor: floor.0 })
+    // A damaged segment is told by the pull that meets it.
+    let gone = !serves(floor, head, at) && !has_damaged_header(env, source.place.dir(), &source.control.salt());
+    gone.then_some(SourceFault::Lost { next: at.0 + 1, floor: floor.0 })
 }
 
 /// Follows the chain from `node` on, whose paths are `paths`, for as far as it can be seen.
