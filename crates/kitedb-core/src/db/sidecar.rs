@@ -263,7 +263,11 @@ impl Engine {
             _ if fence.epoch < commit.epoch => control.set_fence(commit.epoch)?,
             _ => {}
         }
-        control.begin_session(&*self.env.host, commit.last);
+        match self.damage.lock().is_some() {
+            // The next open must find out, too, that the log ends too early.
+            true => control.begin_session_in_damage(&*self.env.host),
+            false => control.begin_session(&*self.env.host, commit.last),
+        }
         self.epoch.store(self.known_epoch(&commit, control)?.0, Ordering::Release);
         Ok(())
     }

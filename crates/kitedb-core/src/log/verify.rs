@@ -29,8 +29,9 @@ pub fn verify(env: &Env, dir: &Path, log: LogIdentity, salt: &Salt, through: Log
     let mut before: Option<(LogIndex, Digest)> = None;
     for (at, (path, header)) in segments.iter().enumerate() {
         let Some(header) = header else {
-            // One whose making was cut short holds no frame.
-            if read_file(env, path).is_ok_and(|bytes| begins_with_a_frame(&bytes, salt)) {
+            // One whose making was cut short holds no frame, and what is left of an earlier log is not missed.
+            let next = segments[at + 1..].iter().find_map(|(_, header)| *header);
+            if read_file(env, path).is_ok_and(|bytes| belongs_between(&bytes, salt, before, next)) {
                 damage.push(format!("the header of log segment {} does not verify", path.display()));
                 before = None;
             }
@@ -71,6 +72,25 @@ pub fn has_damaged_header(env: &Env, dir: &Path, salt: &Salt) -> bool {
         header_of(env, path) == Some(None) && read_file(env, path).is_ok_and(|bytes| begins_with_a_frame(&bytes, salt))
     };
     segment_files(env, dir).unwrap_or_default().iter().any(|(_, path)| damaged(path))
+}
+
+/// Whether the frames in a segment without a header go on after `before`, or are gone on with by `next`.
+fn belongs_between(bytes: &[u8], salt: &Salt, before: Option<(LogIndex, Digest)>, next: Option<SegmentHeader>) -> bool {
+    let (mut at, mut first, mut last) = (SEGMENT_HEADER_LEN, None, None);
+    while let Some(rest) = bytes.get(at..) {
+        if mark::parse(rest, salt).is_some() {
+            at += mark::MARK_LEN;
+            continue;
+        }
+        let Some(frame) = FrameRef::parse(rest) else { break };
+        first = first.or(Some(frame.header.log_index.0));
+        last = Some((frame.header.log_index.0, frame.header.digest));
+        at += frame.bytes.len();
+    }
+    let goes_on = first.zip(before).is_some_and(|(first, (before, _))| first == before.0 + 1);
+    let is_gone_on_with =
+        last.zip(next).is_some_and(|((last, digest), next)| last + 1 == next.first.0 && digest == next.digest_before);
+    goes_on || is_gone_on_with
 }
 
 fn begins_with_a_frame(bytes: &[u8], salt: &Salt) -> bool {

@@ -1,6 +1,7 @@
 //! Merges adjacent runs into one. Newer wins; what cancels out disappears. Streaming, in bounded memory.
 
 use super::{
+    Damage,
     bounds::RunBounds,
     file::Store,
     row::{EntryKind, Row, RowEntry, impossible},
@@ -9,7 +10,7 @@ use super::{
     section_writer::Pace,
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     graph::{Direction, EdgeKey, NodeId},
 };
 use std::{collections::BTreeMap, iter::Peekable, sync::Arc};
@@ -25,7 +26,21 @@ pub fn merge<'a>(store: &Store, runs: &[Arc<Run>], oldest: bool, pace: &'a mut P
     merge_edges(runs, Direction::In, oldest, &mut writer)?;
     merge_labels(runs, oldest, &mut writer)?;
     merge_vectors(runs, oldest, &mut writer)?;
+    require_sound(runs)?;
     writer.finish()
+}
+
+/// Fails if what was copied does not verify. A block is verified when it is first touched, perhaps long before a merge: what
+/// became of it since would get a good checksum. Asked after the copy, so that nothing of it escapes.
+fn require_sound(runs: &[Arc<Run>]) -> Result<()> {
+    let mut damage = Vec::new();
+    runs.iter().for_each(|run| run.verify(&mut damage));
+    match damage.first() {
+        Some(Damage { offset, len, what }) => Err(Error::corrupt(format_args!(
+            "{what}, at offset {offset} of the database file ({len} bytes): runs are not merged as long as one is damaged"
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn merge_names(runs: &[Arc<Run>], writer: &mut RunWriter<'_>) -> Result<()> {

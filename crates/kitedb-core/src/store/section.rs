@@ -4,16 +4,22 @@
 use super::{Damage, device::Device, meta::SectionMeta, space::Lease};
 use crate::{
     error::{Error, Result},
-    io::Mapping,
+    io::{DiskFile, Mapping},
 };
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+};
 
 /// What one CRC covers.
 pub(super) const BLOCK: usize = 16 * 1024;
+/// What a [`Section::verify`] reads at once.
+const PIECE: usize = 16 * BLOCK;
 
 /// A section, mapped for reading.
 pub(super) struct Section {
     map: Mapping,
+    file: Arc<dyn DiskFile>,
     /// Bytes of data.
     len: usize,
     /// Blocks that were not verified yet. Once 0, reads go straight through.
@@ -36,6 +42,7 @@ impl Section {
         let blocks = meta.blocks() as usize;
         Ok(Self {
             map,
+            file: device.file.clone(),
             len: meta.len as usize,
             unverified: AtomicUsize::new(blocks),
             verified: (0..blocks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
@@ -115,19 +122,35 @@ impl Section {
         Ok(())
     }
 
-    /// Reads every block, verified before or not, and adds the ranges that do not verify.
+    /// Reads every block, verified before or not, and adds the ranges that do not verify. It reads the file, not the mapping:
+    /// what the disk cannot read is a range more, and no signal.
     pub fn verify(&self, damage: &mut Vec<Damage>) {
         let mut add = |start: usize, len: usize, what: &str| {
-            let what = format!("{}: {what} does not match its checksum", self.meta.id);
+            let what = format!("{}: {what}", self.meta.id);
             damage.push(Damage { offset: self.meta.offset + start as u64, len: len as u64, what });
         };
-        if crc32fast::hash(self.crcs()) != self.meta.crc {
-            add(self.padded(), self.crcs().len(), "the table of checksums");
+        let mut crcs = vec![0; self.meta.stored_len() as usize - self.padded()];
+        match self.file.read_exact_at(&mut crcs, self.meta.offset + self.padded() as u64) {
+            Err(e) => return add(self.padded(), crcs.len(), &format!("the table of checksums cannot be read: {e}")),
+            Ok(()) if crc32fast::hash(&crcs) != self.meta.crc => {
+                add(self.padded(), crcs.len(), "the table of checksums does not match its checksum");
+            }
+            Ok(()) => {}
         }
-        for block in 0..self.meta.blocks() as usize {
-            let (bytes, stored) = self.block(block);
-            if stored != Some(crc32fast::hash(bytes)) {
-                add(block * BLOCK, bytes.len(), "a block");
+        let mut piece = vec![0; self.padded().min(PIECE)];
+        for start in (0..self.padded()).step_by(PIECE) {
+            let bytes = &mut piece[..PIECE.min(self.padded() - start)];
+            let read = self.file.read_exact_at(bytes, self.meta.offset + start as u64);
+            if let Err(e) = read {
+                add(start, bytes.len(), &format!("blocks cannot be read: {e}"));
+                continue;
+            }
+            for (at, block) in bytes.chunks(BLOCK).enumerate() {
+                let number = start / BLOCK + at;
+                let stored = crcs.get(number * 4..).and_then(|rest| rest.first_chunk()).map(|b| u32::from_le_bytes(*b));
+                if stored != Some(crc32fast::hash(block)) {
+                    add(number * BLOCK, block.len(), "a block does not match its checksum");
+                }
             }
         }
     }

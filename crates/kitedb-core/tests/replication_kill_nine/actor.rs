@@ -41,8 +41,9 @@ impl Actor {
 
     /// What it says next; `None` once it has ended.
     pub fn line(&self) -> Option<String> {
-        // Not a bound on how long anything takes: a process that hangs must end the test.
-        match self.lines.recv_timeout(Duration::from_secs(120)) {
+        // Not a bound on how long anything takes: a process that hangs must end the test. One that drains thousands of small
+        // segments, each synced, was seen to take minutes on a disk that others use.
+        match self.lines.recv_timeout(Duration::from_secs(900)) {
             Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("the child process hangs"),
             line => line.ok(),
         }
