@@ -14,6 +14,7 @@ use crate::{
     io::{DiskFile, Env, OpenMode},
 };
 use std::{
+    collections::VecDeque,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -460,12 +461,15 @@ pub(super) fn segment_files(env: &Env, dir: &Path) -> Result<Vec<(u64, PathBuf)>
     Ok(files)
 }
 
-/// The segments of `log` in order, and the files beside them whose header does not verify. Those that may hold frames
-/// from `from` on are held open.
+/// So many segments are held open at most: those that are read first, and that a writer in another process lets go of first.
+const HELD: usize = 16;
+
+/// The segments of `log` in order, and the files beside them whose header does not verify. Of those that may hold frames
+/// from `from` on, the first ones are held open.
 fn find_segments(env: &Env, dir: &Path, log: LogIdentity, from: LogIndex) -> Result<(Vec<Found>, Vec<PathBuf>)> {
     let files = segment_files(env, dir)?;
     let (mut segments, mut headless) = (Vec::new(), Vec::new());
-    let mut needed = true;
+    let (mut needed, mut held) = (true, VecDeque::new());
     // From the newest on: a sidecar may have more segments than a process may have files open.
     for (seq, path) in files.into_iter().rev() {
         let io = |e| Error::io("read log segment", &path, e);
@@ -481,6 +485,14 @@ fn find_segments(env: &Env, dir: &Path, log: LogIdentity, from: LogIndex) -> Res
             Some(header) if header.log == log => {
                 let last = LogIndex(header.first.0 - 1);
                 segments.push(Found { seq, path: path.clone(), file: needed.then_some(file), header, bytes, last });
+                if needed {
+                    held.push_back(segments.len() - 1);
+                }
+                if held.len() > HELD
+                    && let Some(newest) = held.pop_front()
+                {
+                    segments[newest].file = None;
+                }
                 needed &= header.first > from;
             }
             // Of a log that this database had before it was reseeded.

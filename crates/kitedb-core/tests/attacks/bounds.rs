@@ -269,7 +269,6 @@ fn opens_with_few_handles() {
 
 /// More segments since the checkpoint than a process may open files.
 #[test]
-#[ignore = "issue 10: recovery and readers hold a handle for every segment"]
 fn a_log_of_many_segments_needs_few_handles() {
     let stage = Stage::new();
     let options = short_log(primary()).sync_mode(SyncMode::Off).replication_retention_min_entries(1000);
