@@ -183,7 +183,7 @@ pub trait GraphRead: sealed::Source {
 
     /// Every edge, ascending by source, type and destination.
     fn edges(&self) -> impl Iterator<Item = Result<EdgeKey>> {
-        self.reading().edges(None)
+        self.reading().edges(None, usize::MAX)
     }
 
     /// Up to `limit` nodes after `after`, ascending. The cursor holds across commits and checkpoints.
@@ -206,7 +206,7 @@ pub trait GraphRead: sealed::Source {
 
     /// Up to `limit` edges after `after`, ascending by source, type and destination.
     fn edges_page(&self, after: Option<EdgeKey>, limit: usize) -> Result<Page<EdgeKey>> {
-        page(self.reading().edges(after), limit, |edge| *edge)
+        page(self.reading().edges(after, limit), limit, |edge| *edge)
     }
 
     /// Up to `limit` edges at a node after `after`, ascending by type and other end.
@@ -219,10 +219,8 @@ pub trait GraphRead: sealed::Source {
         limit: usize,
     ) -> Result<Page<(EdgeTypeId, NodeId)>> {
         positive(limit)?;
-        let mut items = self.reading().edges_at(id, direction, ty)?.page(after, limit + 1);
-        let more = items.len() > limit;
-        items.truncate(limit);
-        Ok(Page { next: items.last().copied().filter(|_| more), items })
+        let edges = self.reading().edges_in_order(id, direction, ty, after, limit)?;
+        page(edges.map(Ok), limit, |edge| *edge)
     }
 
     /// How many nodes there are. Constant time, as all counts.

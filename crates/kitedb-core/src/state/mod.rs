@@ -9,18 +9,26 @@
 mod arena;
 mod delta;
 mod elements;
+mod figures;
 mod held;
 mod indexed;
+mod labels;
 mod levels;
+mod members;
 mod names;
 mod neighbors;
+mod order;
+mod ordered;
+mod orders;
 mod overlay;
 mod reading;
 mod scan;
 mod slots;
+mod validate;
 mod versions;
 
-pub use delta::{CommitInfo, Delta, DeltaFigures, Totals};
+pub use delta::{CommitInfo, Delta, Totals};
+pub use figures::DeltaFigures;
 pub use held::{Held, HeldSummary, Hold, Holder};
 pub use levels::{Levels, Pins};
 pub use names::Names;

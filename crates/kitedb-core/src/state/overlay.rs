@@ -4,6 +4,7 @@
 use super::{
     delta::{CommitInfo, Delta, NodeState, Props, Totals, record_has_key},
     indexed::{Hashed, Indexed},
+    orders::Orders,
     reading::Reading,
     slots::{hash_edge, hash_id},
 };
@@ -34,7 +35,7 @@ pub struct NodeChange {
     /// Whether it is deleted now.
     pub dead: bool,
     /// Whether the transaction deleted it, and what was attached to it, even if it created it anew since.
-    cascaded: bool,
+    pub cascaded: bool,
 }
 
 /// An edge that the transaction wrote.
@@ -100,6 +101,8 @@ pub struct Overlay {
     edges: Indexed<EdgeChange>,
     /// Positions in `edges` by the node at either end; made when first asked for, kept up to date from then on.
     adjacency: OnceCell<[FxHashMap<NodeId, Vec<u32>>; 2]>,
+    /// What it touched, in order, once a scan asks for it.
+    pub(super) orders: OnceCell<Box<Orders>>,
     keys: Indexed<KeyChange>,
     vectors: FxHashMap<(NodeId, PropKeyId), VectorChange>,
     label_counts: FxHashMap<u32, i64>,
@@ -124,6 +127,12 @@ fn no_node(id: NodeId) -> Error {
 fn no_edge(edge: EdgeKey) -> Error {
     let EdgeKey { src, ty, dst } = edge;
     Error::new(ErrorCode::EdgeNotFound, format_args!("no edge of type {ty} leads from node {src} to node {dst}"))
+}
+
+#[cold]
+pub(super) fn conflict(what: std::fmt::Arguments<'_>) -> Result<()> {
+    let what = format_args!("{what} was changed by a transaction that committed first");
+    Err(Error::new(ErrorCode::Conflict, what))
 }
 
 impl Overlay {
@@ -204,9 +213,27 @@ impl Overlay {
         self.edges.items().get(at as usize)
     }
 
-    /// Every node touched, and every source of a touched edge, in no order, perhaps more than once.
-    pub fn touched_nodes(&self) -> impl Iterator<Item = NodeId> {
-        self.nodes.items().iter().map(|n| n.id).chain(self.edges.items().iter().map(|e| e.edge.src))
+    /// Every node touched, in the order in which that was first.
+    pub(super) fn nodes(&self) -> &[NodeChange] {
+        self.nodes.items()
+    }
+
+    /// Every edge touched, in the order in which that was first.
+    pub(super) fn edges(&self) -> &[EdgeChange] {
+        self.edges.items()
+    }
+
+    /// Every key that the transaction claimed or released, with its hash.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (u64, &str)> {
+        self.keys
+            .items()
+            .iter()
+            .filter_map(|change| Some((change.hash, NodeRecord::parse(&change.record).ok()?.key()?)))
+    }
+
+    /// Every vector that the transaction wrote: its node, its property key, and whether there is one now.
+    pub(super) fn vectors(&self) -> impl Iterator<Item = (NodeId, PropKeyId, bool)> {
+        self.vectors.iter().map(|(&(node, key), change)| (node, key, change.bytes.is_some()))
     }
 
     /// The change of the number of nodes, edges and vectors.
@@ -504,12 +531,6 @@ impl Overlay {
     /// Fails with a conflict if something that the transaction writes or relies on was committed to `delta`
     /// after `snapshot`.
     pub fn validate(&self, delta: &Delta, snapshot: u64) -> Result<()> {
-        let conflict = |what: std::fmt::Arguments<'_>| {
-            Err(Error::new(
-                ErrorCode::Conflict,
-                format_args!("{what} was changed by a transaction that committed first"),
-            ))
-        };
         for change in self.nodes.items() {
             let id = change.id;
             if delta.node_written_after(id, snapshot) {

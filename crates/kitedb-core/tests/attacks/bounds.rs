@@ -36,7 +36,6 @@ fn drops_a_view_that_was_held_over_many_checkpoints() {
 }
 
 #[test]
-#[ignore = "issue 10: a view that was held over many checkpoints overflows the stack when it is dropped"]
 fn a_view_that_was_held_over_many_checkpoints_can_be_dropped() {
     let stage = Stage::new();
     let mut child = child("drops_a_view_that_was_held_over_many_checkpoints", &stage, &[]);
@@ -77,7 +76,6 @@ fn writes_on_while_something_is_held() {
 }
 
 #[test]
-#[ignore = "issue 10: a held view or an idle transaction keeps every later delta in memory"]
 fn a_held_view_or_an_idle_transaction_does_not_keep_every_later_delta() {
     for held in ["nothing", "view", "transaction"] {
         let stage = Stage::new();
@@ -136,7 +134,6 @@ fn worked<T>(act: impl FnOnce() -> T) -> u64 {
 
 /// Twice the edges cost about twice the work, not four times.
 #[test]
-#[ignore = "issue 10: a scan of the edges of a hub in the delta costs the square of their number"]
 fn a_scan_of_a_hub_costs_what_it_returns() {
     let cost = |leaves: u64| {
         let stage = Stage::new();
@@ -161,7 +158,6 @@ fn a_scan_of_a_hub_costs_what_it_returns() {
 
 /// Many updates of two nodes with a label do not make it a label of many.
 #[test]
-#[ignore = "issue 10: a scan of a label costs what was ever written to its nodes"]
 fn a_scan_of_a_label_costs_what_it_returns() {
     let stage = Stage::new();
     let db = Database::open(stage.path("one.kitedb"), off().auto_checkpoint(false)).unwrap();
