@@ -203,7 +203,7 @@ impl Engine {
         let totals = Totals { nodes: manifest.node_count, edges: manifest.edge_count, vectors: manifest.vector_count };
         let info = CommitInfo { epoch, commit_ms, digest, totals };
         let active = Delta::new(log_index, info, &dense(&manifest.type_counts)?, &dense(&manifest.label_counts)?);
-        Ok(Levels { active: Arc::new(active), frozen: None, runs, names: Arc::new(names) })
+        Ok(Levels::new(Arc::new(active), runs, Arc::new(names)))
     }
 
     /// Reads the log that the file names, if it names one, and goes on in it.

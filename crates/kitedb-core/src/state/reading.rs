@@ -32,6 +32,12 @@ impl<'a> Reading<'a> {
         Self { levels, at: at.0, overlay }
     }
 
+    /// Whether the state was held for longer than readers may hold it.
+    #[inline]
+    pub fn is_too_old(&self) -> bool {
+        self.levels.is_too_old()
+    }
+
     /// The same state under `overlay`.
     pub fn over<'b>(&self, overlay: &'b Overlay) -> Reading<'b>
     where
