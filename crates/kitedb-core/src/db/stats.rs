@@ -61,6 +61,9 @@ pub struct Stats {
     pub pinned_delta_bytes: u64,
     /// Bytes of runs that only they hold: space of the file that cannot be used again.
     pub pinned_run_bytes: u64,
+    /// Whether another open of the file holds an earlier state: a reader in another process, or a view that outlived the
+    /// close of the last handle to the file. Space of the file waits for it.
+    pub pinned_elsewhere: bool,
     /// What the last failure in the background was, until the work succeeds.
     pub background_error: Option<String>,
     /// What a read-only open could not read.
@@ -103,6 +106,7 @@ impl Engine {
             oldest_pin_ms: pins.since.map(|since| self.env.host.now_ms().saturating_sub(since)),
             pinned_delta_bytes: pins.delta_bytes,
             pinned_run_bytes: pins.run_bytes,
+            pinned_elsewhere: self.store.is_pinned_elsewhere(),
             background_error: self.jobs.last_error(),
             damage: self.damage.lock().as_ref().map(ToString::to_string),
         })

@@ -36,10 +36,7 @@ impl Levels {
 
     /// The same stack once more.
     pub fn same(&self) -> Self {
-        Self {
-            frozen: self.frozen.clone(),
-            ..Self::new(self.active.clone(), self.runs.clone(), self.names.clone())
-        }
+        Self { frozen: self.frozen.clone(), ..Self::new(self.active.clone(), self.runs.clone(), self.names.clone()) }
     }
 
     /// Whether it has not been current for longer than readers may hold it.

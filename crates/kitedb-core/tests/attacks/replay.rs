@@ -342,7 +342,6 @@ fn a_transaction_of_a_closed_handle_does_not_commit() {
 }
 
 #[test]
-#[ignore = "issue 10: a limit of the greatest number wraps"]
 fn a_page_of_any_limit_holds_what_there_is() {
     let stage = Stage::new();
     let (db, a, _) = one_node(&stage);
