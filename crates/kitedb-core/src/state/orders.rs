@@ -160,12 +160,12 @@ impl Overlay {
 
     /// The ids of all nodes that the transaction wrote, from `from` on.
     pub fn touched_from(&self, from: NodeId) -> Vec<Sorted<u64>> {
-        self.ordered(self.nodes(), |node| node.id.0, from.0, |kept| &mut kept.nodes)
+        self.ordered(self.nodes.items(), |node| node.id.0, from.0, |kept| &mut kept.nodes)
     }
 
     /// The sources of all edges that it touched, from `from` on.
     pub fn sources_from(&self, from: NodeId) -> Vec<Sorted<u64>> {
-        self.ordered(self.edges(), |edge| edge.edge.src.0, from.0, |kept| &mut kept.sources)
+        self.ordered(self.edges.items(), |edge| edge.edge.src.0, from.0, |kept| &mut kept.sources)
     }
 
     /// The edges at a node that it touched, from `from` on.

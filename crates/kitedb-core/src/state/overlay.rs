@@ -52,10 +52,10 @@ pub struct EdgeChange {
 
 /// A key that the transaction claimed or released.
 #[derive(Debug)]
-struct KeyChange {
-    hash: u64,
+pub(super) struct KeyChange {
+    pub hash: u64,
     /// A record that has the key.
-    record: Arc<[u8]>,
+    pub record: Arc<[u8]>,
     /// Who holds the key now.
     holder: Option<NodeId>,
 }
@@ -89,22 +89,22 @@ fn hash_of(edge: EdgeKey) -> u64 {
 }
 
 #[derive(Debug, Clone)]
-struct VectorChange {
+pub(super) struct VectorChange {
     before: Option<Digest>,
-    bytes: Option<Arc<[u8]>>,
+    pub bytes: Option<Arc<[u8]>>,
 }
 
 /// See the [module documentation](self).
 #[derive(Debug, Default)]
 pub struct Overlay {
-    nodes: Indexed<NodeChange>,
-    edges: Indexed<EdgeChange>,
+    pub(super) nodes: Indexed<NodeChange>,
+    pub(super) edges: Indexed<EdgeChange>,
     /// Positions in `edges` by the node at either end; made when first asked for, kept up to date from then on.
     adjacency: OnceCell<[FxHashMap<NodeId, Vec<u32>>; 2]>,
     /// What it touched, in order, once a scan asks for it.
     pub(super) orders: OnceCell<Box<Orders>>,
-    keys: Indexed<KeyChange>,
-    vectors: FxHashMap<(NodeId, PropKeyId), VectorChange>,
+    pub(super) keys: Indexed<KeyChange>,
+    pub(super) vectors: FxHashMap<(NodeId, PropKeyId), VectorChange>,
     label_counts: FxHashMap<u32, i64>,
     type_counts: FxHashMap<u32, i64>,
     totals: [i64; 3],
@@ -211,29 +211,6 @@ impl Overlay {
     /// The touched edge at a position.
     pub fn edge_at(&self, at: u32) -> Option<&EdgeChange> {
         self.edges.items().get(at as usize)
-    }
-
-    /// Every node touched, in the order in which that was first.
-    pub(super) fn nodes(&self) -> &[NodeChange] {
-        self.nodes.items()
-    }
-
-    /// Every edge touched, in the order in which that was first.
-    pub(super) fn edges(&self) -> &[EdgeChange] {
-        self.edges.items()
-    }
-
-    /// Every key that the transaction claimed or released, with its hash.
-    pub(super) fn keys(&self) -> impl Iterator<Item = (u64, &str)> {
-        self.keys
-            .items()
-            .iter()
-            .filter_map(|change| Some((change.hash, NodeRecord::parse(&change.record).ok()?.key()?)))
-    }
-
-    /// Every vector that the transaction wrote: its node, its property key, and whether there is one now.
-    pub(super) fn vectors(&self) -> impl Iterator<Item = (NodeId, PropKeyId, bool)> {
-        self.vectors.iter().map(|(&(node, key), change)| (node, key, change.bytes.is_some()))
     }
 
     /// The change of the number of nodes, edges and vectors.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    graph::{Direction, EdgeKey, LogIndex, NodeId},
+    graph::{Direction, EdgeKey, LogIndex, NodeId, NodeRecord},
 };
 
 impl Levels {
@@ -23,14 +23,15 @@ impl Levels {
         if let Some(frozen) = &self.frozen {
             overlay.validate(frozen, snapshot.0)?;
         }
-        let mut delta = self.active.clone();
+        let mut later = None;
         loop {
+            let delta = later.as_deref().unwrap_or(&*self.active);
             if delta.last() > snapshot {
-                overlay.validate(&delta, snapshot.0)?;
+                overlay.validate(delta, snapshot.0)?;
             }
             match delta.next() {
                 Next::Nothing => return Ok(()),
-                Next::There(next) => delta = next,
+                Next::There(next) => later = Some(next),
                 Next::Gone => break,
             }
         }
@@ -41,15 +42,16 @@ impl Levels {
 impl Overlay {
     /// Fails with a conflict if what it writes or relies on is not the same in `now` as in `before`.
     fn compare(&self, before: &Reading<'_>, now: &Reading<'_>) -> Result<()> {
-        for change in self.nodes() {
+        for change in self.nodes.items() {
             self.compare_node(change, before, now)?;
         }
-        for (hash, key) in self.keys() {
-            if before.node_by_hashed_key(hash, key)? != now.node_by_hashed_key(hash, key)? {
+        for change in self.keys.items() {
+            let Some(key) = NodeRecord::parse(&change.record)?.key() else { continue };
+            if before.node_by_hashed_key(change.hash, key)? != now.node_by_hashed_key(change.hash, key)? {
                 return conflict(format_args!("a key"));
             }
         }
-        for EdgeChange { edge, props, .. } in self.edges() {
+        for EdgeChange { edge, props, .. } in self.edges.items() {
             let EdgeKey { src, dst, .. } = *edge;
             let props_in =
                 |reading: &Reading<'_>| reading.edge(*edge).map(|props| props.map(|p| p.as_bytes().to_vec()));
@@ -60,7 +62,8 @@ impl Overlay {
                 return conflict(format_args!("an end of an edge from node {src} to node {dst}"));
             }
         }
-        for (node, key, stays) in self.vectors() {
+        for (&(node, key), change) in &self.vectors {
+            let stays = change.bytes.is_some();
             let bytes_in = |reading: &Reading<'_>| reading.vector(node, key).map(|v| v.map(|v| v.as_bytes().to_vec()));
             if bytes_in(before)? != bytes_in(now)? || stays && !self.stands(node, now)? {
                 return conflict(format_args!("a vector of node {node}"));

@@ -6,10 +6,11 @@ use crate::{
     support_replication::{catch_up, digest, folder::sidecar_of},
 };
 use kitedb_core::{
-    Database, Direction, Error, ErrorCode, ErrorKind, GraphRead, NewNode, NodeId, OpenOptions, SyncMode, Value, View,
+    Database, Direction, Error, ErrorCode, ErrorKind, GraphRead, NewNode, NodeId, OpenOptions, SyncMode, Transaction,
+    Value, View,
     io::sim::{SimDisk, SimHost},
 };
-use std::{fs, path::Path, thread};
+use std::{collections::BTreeSet, fs, path::Path, thread};
 
 fn off() -> OpenOptions {
     disabled().sync_mode(SyncMode::Off)
@@ -225,6 +226,112 @@ fn a_page_costs_what_it_returns() {
     }
 }
 
+/// Every page of every listing of `graph`, each of `limit` items, holds what `edges` and `nodes` say, in order.
+fn assert_paged<G: GraphRead>(graph: &G, edges: &BTreeSet<(u64, u64, u64)>, labelled: &BTreeSet<u64>, limit: usize) {
+    fn all<T, C: Copy>(mut page: impl FnMut(Option<C>) -> kitedb_core::Page<T, C>) -> Vec<T> {
+        let mut found = page(None);
+        while let Some(next) = found.next {
+            let more = page(Some(next));
+            found.items.extend(more.items);
+            found.next = more.next;
+        }
+        found.items
+    }
+    let plain = |e: kitedb_core::EdgeKey| (e.src.0, u64::from(e.ty.0), e.dst.0);
+    let expected: Vec<_> = edges.iter().copied().collect();
+    let paged = all(|after| graph.edges_page(after, limit).unwrap());
+    assert_eq!(paged.into_iter().map(plain).collect::<Vec<_>>(), expected);
+    assert_eq!(graph.edges().map(|edge| plain(edge.unwrap())).collect::<Vec<_>>(), expected);
+    let paged = all(|after| graph.label_page("L", after, limit).unwrap());
+    assert_eq!(paged.iter().map(|id| id.0).collect::<Vec<_>>(), labelled.iter().copied().collect::<Vec<_>>());
+    let hub = NodeId(1);
+    let types: BTreeSet<_> = edges.iter().map(|edge| edge.1).collect();
+    for ty in types.into_iter().map(|ty| Some(kitedb_core::EdgeTypeId(ty as u32))).chain([None]) {
+        for direction in [Direction::Out, Direction::In] {
+            let at_hub = edges.iter().filter_map(|&(src, of, dst)| {
+                let (node, other) = if direction == Direction::Out { (src, dst) } else { (dst, src) };
+                (node == 1 && ty.is_none_or(|ty| u64::from(ty.0) == of)).then_some((of, other))
+            });
+            let paged = all(|after| graph.neighbors_page(hub, direction, ty, after, limit).unwrap());
+            let paged: Vec<_> = paged.into_iter().map(|(ty, other)| (u64::from(ty.0), other.0)).collect();
+            assert_eq!(paged, at_hub.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>(), "{ty:?} {direction:?}");
+        }
+    }
+}
+
+/// A hub whose edges lie in two runs, a delta that waits for its checkpoint, the one above it and a transaction; in each
+/// of them some come, and some of those below go.
+#[test]
+fn a_hub_in_every_level_is_paged_in_order() {
+    let (host, disk) = (SimHost::new(1), SimDisk::new(1));
+    let options = OpenOptions::new().background(false).sync_mode(SyncMode::Off);
+    let db = Database::open_in(disk.env(&host), "/graph.kitedb", options).unwrap();
+    db.transaction(|tx| (0..3000).try_for_each(|_| tx.create_node(None).map(drop))).unwrap();
+    let (mut edges, mut labelled) = (BTreeSet::new(), BTreeSet::new());
+    let mut turn = |tx: &mut Transaction, level: u64| {
+        let types = [tx.etype_id_or_create("T").unwrap(), tx.etype_id_or_create("U").unwrap()];
+        for n in 0..700u64 {
+            // All over the place, and over the other levels.
+            let (other, ty) = (NodeId(2 + (n * 911 + level * 17) % 2900), types[(n % 2) as usize]);
+            let (src, dst) = if n % 3 == 0 { (other, NodeId(1)) } else { (NodeId(1), other) };
+            let key = (src.0, u64::from(ty.0), dst.0);
+            if edges.remove(&key) {
+                tx.delete_edge(src, ty, dst).unwrap();
+            } else {
+                edges.insert(key);
+                tx.add_edge(src, ty, dst).unwrap();
+            }
+            if labelled.remove(&other.0) {
+                tx.remove_node_label(other, "L").unwrap();
+            } else {
+                labelled.insert(other.0);
+                tx.add_node_label(other, "L").unwrap();
+            }
+        }
+        let gone: Vec<_> = edges.iter().copied().filter(|edge| (edge.0 * 7 + edge.2) % 11 == level).collect();
+        for key @ (src, ty, dst) in gone {
+            tx.delete_edge(NodeId(src), kitedb_core::EdgeTypeId(ty as u32), NodeId(dst)).unwrap();
+            edges.remove(&key);
+        }
+        (edges.clone(), labelled.clone())
+    };
+    let mut states = Vec::new();
+    for level in 0..4 {
+        let mut tx = db.begin().unwrap();
+        let (edges, labelled) = turn(&mut tx, level);
+        assert_paged(&tx, &edges, &labelled, 97);
+        tx.commit().unwrap();
+        let view = db.snapshot().unwrap();
+        assert_paged(&view, &edges, &labelled, 97);
+        states.push((view, edges, labelled));
+        match level {
+            0 | 1 => db.checkpoint().unwrap(),
+            2 => {
+                // It has no room, so that its delta waits.
+                disk.set_capacity(Some(disk.used()));
+                db.checkpoint().unwrap_err();
+                disk.set_capacity(None);
+            }
+            _ => {}
+        }
+        assert_paged(&db.snapshot().unwrap(), &states[level as usize].1, &states[level as usize].2, 300);
+    }
+    let mut tx = db.begin().unwrap();
+    let (edges, labelled) = turn(&mut tx, 4);
+    for limit in [1, 100, usize::MAX] {
+        assert_paged(&tx, &edges, &labelled, limit);
+    }
+    // Orders that are kept grow with what others commit, and old views do not see that.
+    tx.commit().unwrap();
+    assert_paged(&db.snapshot().unwrap(), &edges, &labelled, 50);
+    for (view, edges, labelled) in &states {
+        assert_paged(view, edges, labelled, 1000);
+    }
+    db.compact().unwrap();
+    assert_paged(&db.snapshot().unwrap(), &edges, &labelled, 50);
+    assert!(db.check().unwrap().is_clean());
+}
+
 /// A check of a node with very many labels, in the delta and in the file.
 #[test]
 fn a_check_of_many_labels_on_one_node_costs_what_they_are() {
@@ -307,8 +414,8 @@ fn what_a_held_view_pins_is_told_and_can_be_limited() {
     };
     let a = NodeId(1);
     too_old(view.node_by_key("a").map(drop));
-    too_old(view.nodes().map(|node| node.map(drop)).collect());
-    too_old(view.edges().map(|edge| edge.map(drop)).collect());
+    too_old(view.nodes().try_for_each(|node| node.map(drop)));
+    too_old(view.edges().try_for_each(|edge| edge.map(drop)));
     too_old(view.clone().neighbors_page(a, Direction::Out, None, None, 1).map(drop));
     too_old(reader.node_by_key("a").map(drop));
     too_old(reader.set_node_prop(a, "p", 1));
