@@ -25,7 +25,7 @@ pub(crate) mod sealed {
         fn reading(&self) -> Reading<'_>;
 
         /// The state, unless it was held for longer than the options of the open allow.
-        #[inline]
+        #[inline(always)]
         fn fresh(&self) -> Result<Reading<'_>> {
             let reading = self.reading();
             if reading.is_too_old() { Err(too_old()) } else { Ok(reading) }
@@ -178,7 +178,7 @@ pub trait GraphRead: sealed::Source {
 
     /// Every node, ascending.
     fn nodes(&self) -> impl Iterator<Item = Result<NodeId>> {
-        scan(self.fresh().map(|reading| reading.nodes(NodeId(0))))
+        self.fresh().map_or_else(|e| self.reading().no_nodes(e), |reading| reading.nodes(NodeId(0)))
     }
 
     /// Every node with a label, ascending; from the label's index, not by a scan of the nodes.
@@ -193,7 +193,7 @@ pub trait GraphRead: sealed::Source {
 
     /// Every edge, ascending by source, type and destination.
     fn edges(&self) -> impl Iterator<Item = Result<EdgeKey>> {
-        scan(self.fresh().map(|reading| reading.edges(None, usize::MAX)))
+        self.fresh().map_or_else(|e| self.reading().no_edges(e), |reading| reading.edges(None, usize::MAX))
     }
 
     /// Up to `limit` nodes after `after`, ascending. The cursor holds across commits and checkpoints.
@@ -230,7 +230,9 @@ pub trait GraphRead: sealed::Source {
     ) -> Result<Page<(EdgeTypeId, NodeId)>> {
         positive(limit)?;
         let edges = self.fresh()?.edges_in_order(id, direction, ty, after, limit)?;
-        page(edges.map(Ok), limit, |edge| *edge)
+        positive(limit)?;
+        let (items, more) = edges.page(limit);
+        Ok(Page { next: items.last().copied().filter(|_| more), items })
     }
 
     /// How many nodes there are. Constant time, as all counts.
@@ -313,15 +315,6 @@ fn too_old() -> Error {
         "this view or transaction was held for longer than max_snapshot_age_ms allows after its state stopped being \
          current: drop it, so that what it pins is given back, and begin anew",
     )
-}
-
-/// The items of a scan, or why there is none.
-fn scan<T, I: Iterator<Item = Result<T>>>(scan: Result<I>) -> impl Iterator<Item = Result<T>> {
-    let (items, failed) = match scan {
-        Ok(items) => (Some(items), None),
-        Err(e) => (None, Some(Err(e))),
-    };
-    failed.into_iter().chain(items.into_iter().flatten())
 }
 
 fn following(after: Option<NodeId>) -> NodeId {

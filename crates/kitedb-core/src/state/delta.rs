@@ -8,7 +8,7 @@ use super::{
     arena::WordArena,
     elements::{EdgeSlot, NodeSlot, WORDS},
     figures::{DeltaFigures, Tally},
-    labels::{Before, Labelled},
+    labels::Labelled,
     orders::Orders,
     slots::{SlotTable, hash_edge, hash_id},
     versions::{Arena, Cell, Head, numbered},
@@ -443,17 +443,13 @@ impl Delta {
         self.grow_by(64 + state.record.len());
         let (_, slot) = self.touch_node(id);
         let is_first = slot.record().is_empty();
-        let record = NodeRecord::parse(&state.record).ok().filter(NodeRecord::has_labels);
-        if let Some(record) = &record {
-            self.labelled.note(id, record, self.labels_before(slot));
-        }
+        let has_labels = self.note_labels(id, slot, &state);
         if state.existed && is_first {
             slot.set_below();
         }
         self.tally.node(id.0, slot.below(), state.existed, !state.dead);
         let since = slot.live_since().load(Ordering::Relaxed);
         let since = if state.dead { 0 } else { since.min(version) };
-        let has_labels = record.is_some();
         let number = slot.record().push(&self.records, version, state);
         if is_first && has_labels {
             slot.set_first_record(number);
@@ -461,12 +457,21 @@ impl Delta {
         slot.live_since().store(since, Ordering::Release);
     }
 
-    /// The labels that a node had with its first and its newest record in this delta, if it has one.
-    fn labels_before(&self, slot: NodeSlot<'_>) -> Option<Before<'_>> {
-        let (_, newest) = slot.record().newest(&self.records)?;
-        let [first, newest] = [numbered(&self.records, slot.first_record()), Some(newest)]
-            .map(|state| NodeRecord::parse(&state?.record).ok());
-        Some(Before { first, newest })
+    /// Takes note of the labels of a node's new record, before it is written. Returns whether it has any.
+    fn note_labels(&self, id: NodeId, slot: NodeSlot<'_>, state: &NodeState) -> bool {
+        let Some(record) = NodeRecord::parse(&state.record).ok().filter(NodeRecord::has_labels) else { return false };
+        match slot.record().newest(&self.records) {
+            None => self.labelled.note_first(id, &record),
+            Some((_, newest)) => {
+                let newest = NodeRecord::parse(&newest.record).ok();
+                if !newest.is_some_and(|newest| newest.labels().eq(record.labels())) {
+                    let first = numbered(&self.records, slot.first_record());
+                    let first = first.and_then(|first| NodeRecord::parse(&first.record).ok());
+                    self.labelled.note_later(id, &record, [first, newest]);
+                }
+            }
+        }
+        true
     }
 
     /// Notes that a commit relies on the node being there.

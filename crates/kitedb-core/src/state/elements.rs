@@ -94,9 +94,11 @@ impl<'a> NodeSlot<'a> {
         (self.0[7].load(Ordering::Relaxed) >> 32) as u32
     }
 
-    /// Notes the number of the first version of its record, plus one. Once.
+    /// Notes the number of the first version of its record, plus one. Once, and only the writer, so that this need not
+    /// wait for the line: if a reader notes at that moment that an order is kept, another one does so again.
     pub fn set_first_record(self, number: u32) {
-        self.0[7].fetch_or(u64::from(number) << 32, Ordering::AcqRel);
+        let word = self.0[7].load(Ordering::Relaxed);
+        self.0[7].store(word | u64::from(number) << 32, Ordering::Release);
     }
 
     /// Notes that it is there below this delta.

@@ -24,23 +24,20 @@ pub struct Labelled {
     later: SlotTable,
 }
 
-/// The records of a node in a delta before one more is written. `None`: it has no labels.
-pub struct Before<'a> {
-    pub first: Option<NodeRecord<'a>>,
-    pub newest: Option<NodeRecord<'a>>,
-}
-
 impl Labelled {
-    /// Takes note of the labels of a node's new record.
-    pub fn note(&self, node: NodeId, record: &NodeRecord<'_>, before: Option<Before<'_>>) {
-        let Some(Before { first, newest }) = before else {
-            for label in record.labels() {
-                self.link(node, label);
-            }
-            return;
-        };
+    /// Takes note of the labels of a node's first record in the delta.
+    pub fn note_first(&self, node: NodeId, record: &NodeRecord<'_>) {
+        for label in record.labels() {
+            self.link(node, label);
+        }
+    }
+
+    /// Takes note of the labels of a later one, which has others than the one before it. `earlier` are the first one and
+    /// the one before it; `None`: it has no labels.
+    #[cold]
+    pub fn note_later(&self, node: NodeId, record: &NodeRecord<'_>, earlier: [Option<NodeRecord<'_>>; 2]) {
         // All ascend.
-        let [mut first, mut newest] = [first, newest].map(|r| r.into_iter().flat_map(|r| r.labels()).peekable());
+        let [mut first, mut newest] = earlier.map(|r| r.into_iter().flat_map(|r| r.labels()).peekable());
         for label in record.labels() {
             let [in_first, in_newest] = [&mut first, &mut newest].map(|old| {
                 while old.next_if(|old| *old < label).is_some() {}
@@ -124,14 +121,14 @@ mod tests {
                     false => record.live(node, None, &labels, PropList::from_bytes(&[])).to_vec(),
                 };
                 let earlier = records.entry(node.0).or_default();
-                let before = match &earlier[..] {
-                    [] => None,
-                    [first, .., newest] => Some([first, newest]),
-                    [only] => Some([only, only]),
-                };
-                let before = before.map(|both| both.map(|bytes| NodeRecord::parse(bytes).unwrap()));
-                let before = before.map(|[first, newest]| Before { first: Some(first), newest: Some(newest) });
-                labelled.note(node, &NodeRecord::parse(&record).unwrap(), before);
+                let new = NodeRecord::parse(&record).unwrap();
+                match &earlier[..] {
+                    [] => labelled.note_first(node, &new),
+                    [first, ..] => {
+                        let newest = earlier.last().unwrap_or(first);
+                        labelled.note_later(node, &new, [first, newest].map(|bytes| NodeRecord::parse(bytes).ok()));
+                    }
+                }
                 if !dead {
                     had.extend(labels.iter().map(|label| (*label, node)));
                 }

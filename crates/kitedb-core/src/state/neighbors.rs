@@ -170,7 +170,7 @@ impl<'a> Neighbors<'a> {
         while let Some((&at, rest)) = self.own.split_first() {
             self.own = rest;
             let change = self.at.reading.overlay.and_then(|o| o.edge_at(at))?;
-            if !change.existed && change.props.is_some() && self.wanted(change.edge.ty) {
+            if change.is_added() && self.wanted(change.edge.ty) {
                 return Some((change.edge.ty, change.edge.ends(self.at.direction).1));
             }
         }

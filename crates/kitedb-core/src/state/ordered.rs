@@ -6,7 +6,7 @@ use super::{
     delta::Delta,
     neighbors::{EdgesAt, within},
     order::Sorted,
-    orders::TouchedAt,
+    orders::{Edge, TouchedAt},
     reading::Reading,
 };
 use crate::{
@@ -16,9 +16,6 @@ use crate::{
 };
 use std::{cmp::Reverse, collections::BinaryHeap, ops::Range};
 
-/// Type and other end of an edge.
-type Edge = (EdgeTypeId, NodeId);
-
 /// See the [module documentation](self).
 #[derive(Debug)]
 pub struct Ordered<'a> {
@@ -27,8 +24,11 @@ pub struct Ordered<'a> {
     ty: Option<EdgeTypeId>,
     /// Whether some level may remove edges of this node from those below it.
     hiding: bool,
-    sources: Vec<Source<'a>>,
-    /// The next edge of each source, the least first, where there are several sources.
+    /// The one source, where there is one: as mostly.
+    only: Option<Source<'a>>,
+    /// All of them where there are several.
+    several: Vec<Source<'a>>,
+    /// The next edge of each of several, the least first.
     heads: BinaryHeap<Reverse<(Edge, usize)>>,
 }
 
@@ -36,6 +36,8 @@ pub struct Ordered<'a> {
 enum Source<'a> {
     /// Entries of run number `run`.
     Row { run: u32, row: Row<'a>, range: Range<usize> },
+    /// What deltas and the transaction add, where that is little.
+    Added { edges: std::vec::IntoIter<Edge> },
     /// What delta number `number` (0 = frozen, 1 = active) touched.
     Delta { number: usize, delta: &'a Delta, edges: Sorted<TouchedAt> },
     /// What the transaction itself touched.
@@ -45,6 +47,7 @@ enum Source<'a> {
 impl<'a> Ordered<'a> {
     /// The edges after `after`. Who takes no more than about `limit` of them says so: then the node's rows are not read
     /// to their ends in order to find out whether they hide anything.
+    #[inline]
     pub(super) fn new(
         reading: Reading<'a>,
         node: NodeId,
@@ -54,7 +57,7 @@ impl<'a> Ordered<'a> {
         limit: usize,
     ) -> Result<Self> {
         let at = EdgesAt { reading, node, direction };
-        let mut found = Self { at, ty, hiding: false, sources: Vec::new(), heads: BinaryHeap::new() };
+        let mut found = Self { at, ty, hiding: false, only: None, several: Vec::new(), heads: BinaryHeap::new() };
         for (number, run) in reading.levels.runs.iter().enumerate() {
             let row = run.row(direction, node)?;
             let range = rest(&row, ty, after);
@@ -62,44 +65,107 @@ impl<'a> Ordered<'a> {
                 found.hiding |= row.len() > limit.max(64) || row.iter().any(|entry| entry.kind == EntryKind::Remove);
             }
             if !range.is_empty() {
-                found.sources.push(Source::Row { run: number as u32, row, range });
+                found.add(Source::Row { run: number as u32, row, range });
             }
         }
-        let first = (ty.unwrap_or_default(), NodeId(0));
-        // Other ends of edges are nodes, and those have ids far below the greatest number.
-        let from = after.map_or(first, |(ty, other)| (ty, NodeId(other.0.saturating_add(1)))).max(first);
-        let levels = reading.levels;
-        for (number, delta) in [levels.frozen.as_deref(), Some(&*levels.active)].into_iter().enumerate() {
-            let Some(delta) = delta.filter(|delta| !delta.is_empty()) else { continue };
-            let (edges, removals) = delta.edges_from(node, direction, from);
-            found.hiding |= removals;
-            found.sources.extend(edges.into_iter().map(|edges| Source::Delta { number, delta, edges }));
+        if reading.overlay.is_some() || reading.levels.deltas().next().is_some() {
+            found.add_touched(after);
         }
-        if let Some(overlay) = reading.overlay {
-            found.hiding |= !overlay.edges_of(node, direction).is_empty();
-            let edges = overlay.edges_from(node, direction, from);
-            found.sources.extend(edges.into_iter().map(|edges| Source::Own { edges }));
-        }
-        if found.sources.len() > 1 {
-            (0..found.sources.len()).for_each(|source| found.pull(source));
+        if !found.several.is_empty() {
+            (0..found.several.len()).for_each(|source| found.pull(source));
         }
         Ok(found)
     }
 
-    /// Puts the next edge of a source among the heads.
+    /// The first `limit` edges, and whether there are more.
+    #[inline]
+    pub fn page(mut self, limit: usize) -> (Vec<Edge>, bool) {
+        // Where one level has all of them, as mostly, they need not be put together.
+        match self.only.take() {
+            Some(Source::Added { edges }) => {
+                let mut found: Vec<Edge> = edges.collect();
+                let more = found.len() > limit;
+                found.truncate(limit);
+                return (found, more);
+            }
+            Some(Source::Row { row, range, .. }) if !self.hiding => {
+                let mut found = Vec::with_capacity(range.len().min(limit));
+                let mut rest = range.filter_map(|i| row.get(i)).filter(|entry| entry.kind == EntryKind::Add);
+                found.extend(rest.by_ref().take(limit).map(|entry| (entry.ty, entry.other)));
+                return (found, rest.next().is_some());
+            }
+            only => self.only = only,
+        }
+        let found = self.by_ref().take(limit).collect();
+        (found, self.next().is_some())
+    }
+
+    #[inline]
+    fn add(&mut self, source: Source<'a>) {
+        if self.only.is_none() && self.several.is_empty() {
+            self.only = Some(source);
+        } else {
+            self.several.extend(self.only.take());
+            self.several.push(source);
+        }
+    }
+
+    /// Adds what deltas and the overlay touched.
+    fn add_touched(&mut self, after: Option<Edge>) {
+        let (at, ty, reading) = (self.at, self.ty, self.at.reading);
+        let first = (ty.unwrap_or_default(), NodeId(0));
+        // Other ends of edges are nodes, and those have ids far below the greatest number.
+        let from = after.map_or(first, |(ty, other)| (ty, NodeId(other.0.saturating_add(1)))).max(first);
+        let wanted = |edge: &Edge| *edge >= from && ty.is_none_or(|ty| ty == edge.0);
+        let seen = (at.node, at.direction);
+        let mut added = Vec::with_capacity(8);
+        // Where in `added` what the frozen delta, and then the active one adds, ends.
+        let mut ends = [0; 2];
+        let levels = reading.levels;
+        for (number, delta) in [levels.frozen.as_deref(), Some(&*levels.active)].into_iter().enumerate() {
+            if let Some(delta) = delta.filter(|delta| !delta.is_empty()) {
+                let (edges, removals) = delta.edges_from(seen, reading.at, from, wanted, &mut added);
+                self.hiding |= removals;
+                edges.into_iter().for_each(|edges| self.add(Source::Delta { number, delta, edges }));
+            }
+            ends[number] = added.len();
+        }
+        if let Some(overlay) = reading.overlay {
+            self.hiding |= !overlay.edges_of(at.node, at.direction).is_empty();
+            let edges = overlay.edges_from(seen, from, wanted, &mut added);
+            edges.into_iter().for_each(|edges| self.add(Source::Own { edges }));
+        }
+        if added.is_empty() {
+            return;
+        }
+        if self.hiding {
+            let mut place = 0;
+            added.retain(|(ty, other)| {
+                let newer = ends.iter().filter(|end| **end <= place).count() + 1;
+                place += 1;
+                newer > 2 || !at.hidden_by_delta(newer, at.edge(*ty, *other))
+            });
+        }
+        added.sort_unstable();
+        self.add(Source::Added { edges: added.into_iter() });
+    }
+
+    /// Puts the next edge of one of several sources among the heads.
     fn pull(&mut self, source: usize) {
         let (at, ty, hiding) = (self.at, self.ty, self.hiding);
-        if let Some(edge) = self.sources.get_mut(source).and_then(|source| source.next(at, ty, hiding)) {
+        if let Some(edge) = self.several.get_mut(source).and_then(|source| source.next(at, ty, hiding)) {
             self.heads.push(Reverse((edge, source)));
         }
     }
 }
 
 impl Source<'_> {
+    #[inline]
     fn next(&mut self, at: EdgesAt<'_>, ty: Option<EdgeTypeId>, hiding: bool) -> Option<Edge> {
         let wanted = |edge: &TouchedAt| ty.is_none_or(|ty| ty == edge.0);
         match self {
             Self::Row { run, row, range } => range.find_map(|i| at.shown(*run, row.get(i)?, hiding)),
+            Self::Added { edges } => edges.next(),
             // Of one type they stand together.
             Self::Delta { number, delta, edges } => edges.take_while(wanted).find_map(|(ty, other, touched)| {
                 let (edge, state, _) = delta.edge_of(touched, at.direction, at.reading.at)?;
@@ -109,7 +175,7 @@ impl Source<'_> {
             }),
             Self::Own { edges } => edges.take_while(wanted).find_map(|(ty, other, touched)| {
                 let change = at.reading.overlay.and_then(|overlay| overlay.edge_at(touched - 1))?;
-                (!change.existed && change.props.is_some()).then_some((ty, other))
+                change.is_added().then_some((ty, other))
             }),
         }
     }
@@ -131,9 +197,10 @@ fn rest(row: &Row<'_>, ty: Option<EdgeTypeId>, after: Option<Edge>) -> Range<usi
 impl Iterator for Ordered<'_> {
     type Item = Edge;
 
+    #[inline]
     fn next(&mut self) -> Option<Edge> {
         let (at, ty, hiding) = (self.at, self.ty, self.hiding);
-        if let [only] = &mut self.sources[..] {
+        if let Some(only) = &mut self.only {
             return only.next(at, ty, hiding);
         }
         let Reverse((edge, source)) = self.heads.pop()?;

@@ -7,10 +7,13 @@ use super::{
     order::{FEW, Order, Sorted},
     overlay::Overlay,
 };
-use crate::graph::{Direction, EdgeTypeId, LabelId, NodeId};
+use crate::graph::{Direction, EdgeKey, EdgeTypeId, LabelId, NodeId};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Type and other end of an edge.
+pub type Edge = (EdgeTypeId, NodeId);
 
 /// A touched edge as seen from one of its ends: its type, its other end, and its number for [`Delta::edge_of`], or its
 /// position plus one for [`Overlay::edge_at`].
@@ -106,35 +109,44 @@ impl Delta {
         }
     }
 
-    /// The touched edges at a node from `from` on, and whether edges of it below this delta may be hidden.
+    /// The edges at a node that this delta touched, and whether edges of it below this delta may be hidden. Of few, those
+    /// that it adds as of `at` and that are `wanted` are put into `added`; many are returned from `from` on.
     pub fn edges_from(
         &self,
-        node: NodeId,
-        direction: Direction,
-        from: (EdgeTypeId, NodeId),
+        (node, direction): (NodeId, Direction),
+        at: u64,
+        from: Edge,
+        wanted: impl Fn(&Edge) -> bool,
+        added: &mut Vec<Edge>,
     ) -> (Vec<Sorted<TouchedAt>>, bool) {
         let Some((_, slot)) = self.node_slot(node) else { return (Vec::new(), false) };
         let head = slot.first_edge(direction).load(Ordering::Acquire) as u32;
-        let from = (from.0, from.1, 0);
-        let chain = |until| {
+        if !slot.is_ordered(direction) {
+            let (mut next, before) = (head, added.len());
+            for _ in 0..FEW {
+                let Some((edge, state, older)) = self.edge_of(next, direction, at) else { break };
+                next = older;
+                let there = state.is_some_and(|(props, below)| !below && props.is_some());
+                added.extend(Some((edge.ty, edge.ends(direction).1)).filter(|edge| there && wanted(edge)));
+            }
+            if next == 0 {
+                return (Vec::new(), slot.hides(direction));
+            }
+            added.truncate(before);
+            slot.set_ordered(direction);
+        }
+        let more = |through| {
             let mut next = head;
-            std::iter::from_fn(move || {
-                let number = Some(next).filter(|next| *next > until)?;
+            let chain = std::iter::from_fn(|| {
+                let number = Some(next).filter(|next| *next > through)?;
                 let slot = EdgeSlot(self.edges.get(number - 1)?);
                 next = slot.next(direction);
                 let edge = slot.edge();
                 Some((edge.ty, edge.ends(direction).1, number))
-            })
+            });
+            chain.collect()
         };
-        let looked = if slot.is_ordered(direction) { None } else { few(chain(0)) };
-        let sorted = match looked {
-            Some(edges) if edges.is_empty() => Vec::new(),
-            Some(edges) => vec![Sorted::of(edges, from)],
-            None => {
-                slot.set_ordered(direction);
-                self.orders.get(|kept| kept.edges_at(node, direction), head, |through| chain(through).collect(), from)
-            }
-        };
+        let sorted = self.orders.get(|kept| kept.edges_at(node, direction), head, more, (from.0, from.1, 0));
         (sorted, slot.hides(direction))
     }
 }
@@ -168,14 +180,25 @@ impl Overlay {
         self.ordered(self.edges.items(), |edge| edge.edge.src.0, from.0, |kept| &mut kept.sources)
     }
 
-    /// The edges at a node that it touched, from `from` on.
-    pub fn edges_from(&self, node: NodeId, direction: Direction, from: (EdgeTypeId, NodeId)) -> Vec<Sorted<TouchedAt>> {
+    /// The edges at a node that it touched, as [`Delta::edges_from`] gives those of a delta.
+    pub fn edges_from(
+        &self,
+        (node, direction): (NodeId, Direction),
+        from: Edge,
+        wanted: impl Fn(&Edge) -> bool,
+        added: &mut Vec<Edge>,
+    ) -> Vec<Sorted<TouchedAt>> {
+        let touched = self.edges_of(node, direction);
+        let seen = |edge: EdgeKey| (edge.ty, edge.ends(direction).1);
+        if touched.len() <= FEW {
+            let changes = touched.iter().filter_map(|at| self.edge_at(*at)).filter(|change| change.is_added());
+            added.extend(changes.map(|change| seen(change.edge)).filter(wanted));
+            return Vec::new();
+        }
         let item = |at: &u32| {
-            let edge = self.edge_at(*at).map(|change| (change.edge.ty, change.edge.ends(direction).1));
-            let (ty, other) = edge.unwrap_or_default();
+            let (ty, other) = self.edge_at(*at).map(|change| seen(change.edge)).unwrap_or_default();
             (ty, other, at + 1)
         };
-        let from = (from.0, from.1, 0);
-        self.ordered(self.edges_of(node, direction), item, from, |kept| kept.edges_at(node, direction))
+        self.ordered(touched, item, (from.0, from.1, 0), |kept| kept.edges_at(node, direction))
     }
 }

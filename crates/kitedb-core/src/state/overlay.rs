@@ -50,6 +50,13 @@ pub struct EdgeChange {
     pub props: Option<Props>,
 }
 
+impl EdgeChange {
+    /// Whether it is there now and was not before the transaction.
+    pub fn is_added(&self) -> bool {
+        !self.existed && self.props.is_some()
+    }
+}
+
 /// A key that the transaction claimed or released.
 #[derive(Debug)]
 pub(super) struct KeyChange {

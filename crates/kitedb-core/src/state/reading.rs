@@ -10,7 +10,7 @@ use super::{
     scan::{EdgeScan, LabelScan, NodeScan},
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     graph::{
         Direction, EdgeKey, EdgeTypeId, LabelId, LogIndex, NodeId, NodeRecord, PropKeyId, PropList, VectorRef, key_hash,
     },
@@ -189,6 +189,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The edges at a node after `after`, in the order (type, other end); about `limit` of them are wanted.
+    #[inline]
     pub fn edges_in_order(
         &self,
         id: NodeId,
@@ -271,6 +272,16 @@ impl<'a> Reading<'a> {
     /// The nodes from `from` on, ascending.
     pub fn nodes(&self, from: NodeId) -> NodeScan<'a> {
         NodeScan::new(*self, from)
+    }
+
+    /// In place of [`Reading::nodes`]: why they are not told.
+    pub fn no_nodes(&self, e: Error) -> NodeScan<'a> {
+        NodeScan::failed(*self, e)
+    }
+
+    /// In place of [`Reading::edges`]: why they are not told.
+    pub fn no_edges(&self, e: Error) -> EdgeScan<'a> {
+        EdgeScan::failed(*self, e)
     }
 
     /// The nodes with `label` from `from` on, ascending.

@@ -4,7 +4,7 @@
 
 use super::{members::StoredMembers, order::Sorted, ordered::Ordered, reading::Reading};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     graph::{Direction, EdgeKey, LabelId, NodeId},
 };
 use std::collections::BinaryHeap;
@@ -16,7 +16,7 @@ struct Merge<'a> {
     sources: Vec<Ids<'a>>,
     /// The next id of each source, least first.
     heads: BinaryHeap<std::cmp::Reverse<(NodeId, usize)>>,
-    failed: Option<crate::error::Error>,
+    failed: Option<Error>,
     last: Option<NodeId>,
 }
 
@@ -29,10 +29,16 @@ impl std::fmt::Debug for Merge<'_> {
 impl<'a> Merge<'a> {
     fn new(sources: Vec<Ids<'a>>) -> Self {
         let mut merge = Self { heads: BinaryHeap::with_capacity(sources.len()), sources, failed: None, last: None };
-        for source in 0..merge.sources.len() {
-            merge.pull(source);
+        // One source needs no heads.
+        if merge.sources.len() > 1 {
+            (0..merge.sources.len()).for_each(|source| merge.pull(source));
         }
         merge
+    }
+
+    /// No ids, but an error.
+    fn failed(e: Error) -> Self {
+        Self { sources: Vec::new(), heads: BinaryHeap::new(), failed: Some(e), last: None }
     }
 
     fn pull(&mut self, source: usize) {
@@ -43,7 +49,19 @@ impl<'a> Merge<'a> {
         }
     }
 
+    #[cold]
+    fn end(&mut self, e: Error) -> Option<Result<NodeId>> {
+        self.sources.clear();
+        Some(Err(e))
+    }
+
+    #[inline]
     fn next(&mut self) -> Option<Result<NodeId>> {
+        if let [only] = &mut self.sources[..] {
+            // Whose ids ascend, each once.
+            let next = only.next();
+            return if let Some(Err(e)) = next { self.end(e) } else { next };
+        }
         loop {
             if let Some(e) = self.failed.take() {
                 self.heads.clear();
@@ -80,6 +98,11 @@ impl<'a> NodeScan<'a> {
             sources.push(Box::new(run.nodes_from(from).map(|item| item.map(|record| record.id()))));
         }
         Self { reading, merge: Merge::new(sources) }
+    }
+
+    /// A scan that only says why there is none.
+    pub(super) fn failed(reading: Reading<'a>, e: Error) -> Self {
+        Self { reading, merge: Merge::failed(e) }
     }
 }
 
@@ -177,6 +200,12 @@ impl<'a> EdgeScan<'a> {
             sources.push(Box::new(run.rows_from(Direction::Out, from).map(|item| item.map(|(id, _)| id))));
         }
         Self { reading, sources: Merge::new(sources), source: from, after, limit, edges: None }
+    }
+
+    /// A scan that only says why there is none.
+    pub(super) fn failed(reading: Reading<'a>, e: Error) -> Self {
+        let sources = Merge::failed(e);
+        Self { reading, sources, source: NodeId(0), after: None, limit: 0, edges: None }
     }
 
     /// Goes on with the next source; `false` at the end.
