@@ -1,5 +1,6 @@
 //! How a command fails: a message, a hint, an exit code.
 
+use crate::render::style::clean;
 use anstyle::{AnsiColor, Style};
 use kitedb_core::{Error, ErrorCode, ErrorKind};
 use std::{fmt, io, io::Write, panic::PanicHookInfo, path::Path};
@@ -20,6 +21,8 @@ const HINT: Style = Style::new().dimmed();
 pub struct Failure {
     message: String,
     hint: Option<String>,
+    /// The code of an error of the engine.
+    code: Option<ErrorCode>,
     exit: u8,
     /// Whoever read our output went away: nothing is left to say, and nothing went wrong.
     silent: bool,
@@ -27,7 +30,7 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(message: impl fmt::Display) -> Self {
-        Self { message: message.to_string(), hint: None, exit: EXIT_FAILED, silent: false }
+        Self { message: message.to_string(), hint: None, code: None, exit: EXIT_FAILED, silent: false }
     }
 
     /// The command line asks for something that makes no sense.
@@ -55,9 +58,29 @@ impl Failure {
         Self { exit, ..self }
     }
 
+    /// The same failure, with what is so all the same put before its hint.
+    #[must_use]
+    pub fn although(self, what: impl fmt::Display) -> Self {
+        let hint = self.hint.map_or_else(|| what.to_string(), |hint| format!("{what}; {hint}"));
+        Self { hint: Some(hint), ..self }
+    }
+
+    /// The same failure of a command on the database at `path`: hints, which say `DB`, name it.
+    #[must_use]
+    pub fn naming(self, path: &Path) -> Self {
+        let path = clean(&path.display().to_string());
+        let hint = self.hint.map(|hint| hint.replace(" DB", &format!(" {path}")));
+        Self { hint, ..self }
+    }
+
     /// What went wrong.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// The code of the engine's error, if it was one.
+    pub fn code(&self) -> Option<ErrorCode> {
+        self.code
     }
 
     /// Prints the failure to standard error and gives the exit code.
@@ -105,15 +128,15 @@ fn hint_for(error: &Error) -> Option<&'static str> {
             "`kitedb role DB primary --moved` lets it lead, `kitedb role DB detach` makes it one of its own"
         }
         ErrorCode::StalePrimary => {
-            "another node leads now: write there, and let this one follow it (`kitedb replica follow`)"
+            "another node leads now: write there, and let this one follow it (`kitedb replica follow DB --source-db NEW`)"
         }
         ErrorCode::OutcomeUnknown => {
-            "look whether it is there (`kitedb get`), here and on the node that leads, before you run the command again"
+            "look whether it is there (`kitedb get DB`), here and on the node that leads, before you run the command again"
         }
         ErrorCode::SourceUnavailable => {
             "check --source-db and --source-sidecar, and that the source was opened as a primary"
         }
-        ErrorCode::ReplicaReadOnly => "write to its primary; `kitedb replica promote` makes this one take writes",
+        ErrorCode::ReplicaReadOnly => "write to its primary; `kitedb replica promote DB` makes this one take writes",
         _ => match error.kind() {
             ErrorKind::Reseed => "`kitedb check DB` lists what is damaged; restore the file from a copy",
             ErrorKind::Reopen | ErrorKind::RetryTransaction => "run the command again",
@@ -125,7 +148,7 @@ fn hint_for(error: &Error) -> Option<&'static str> {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { hint: hint_for(&error).map(str::to_owned), ..Self::new(&error) }
+        Self { hint: hint_for(&error).map(str::to_owned), code: Some(error.code()), ..Self::new(&error) }
     }
 }
 
@@ -167,6 +190,14 @@ mod tests {
             let failure = Failure::from(Error::new(code, "what"));
             assert!(failure.hint.unwrap().contains(phrase), "{code:?}");
             assert_eq!(failure.exit, EXIT_FAILED);
+        }
+    }
+
+    #[test]
+    fn hints_name_the_database() {
+        for code in [ErrorCode::NotFound, ErrorCode::NeedsReseed, ErrorCode::RoleMismatch, ErrorCode::FilesMoved] {
+            let hint = Failure::from(Error::new(code, "what")).naming(Path::new("my/own.kitedb")).hint.unwrap();
+            assert!(hint.contains(" my/own.kitedb") && !hint.contains("DB"), "{hint}");
         }
     }
 }

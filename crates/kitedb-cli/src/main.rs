@@ -14,15 +14,18 @@ use failure::{EXIT_FAILED, Outcome};
 use std::{
     io::{self, BufWriter, Write},
     panic::{self, AssertUnwindSafe},
+    path::Path,
     process::ExitCode,
 };
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     panic::set_hook(Box::new(failure::report_panic));
-    let code = panic::catch_unwind(AssertUnwindSafe(|| match run(cli) {
-        Ok(()) => 0,
-        Err(failure) => failure.report(),
+    let database = cli.command.database().map(Path::to_owned);
+    let code = panic::catch_unwind(AssertUnwindSafe(|| match (run(cli), database) {
+        (Ok(()), _) => 0,
+        (Err(failure), Some(database)) => failure.naming(&database).report(),
+        (Err(failure), None) => failure.report(),
     }));
     ExitCode::from(code.unwrap_or(EXIT_FAILED))
 }

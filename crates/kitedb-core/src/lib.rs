@@ -45,7 +45,7 @@ pub use metrics::{
 pub use replication::{
     ComparedState, Comparison, Cursor, FenceStatus, FollowerOptions, Hold, HoldReason, HoldState, Parting,
     PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus, ReplicaState, RetentionOutcome,
-    RetentionWindows, TokenWait, short_id,
+    RetentionWindows, SourceFault, TokenWait, short_id,
 };
 
 /// [`OpenOptions`], under the name that earlier versions gave it.

@@ -115,7 +115,7 @@ impl Faulty {
                 assert!(!self.poisoned, "committed after a failure that leaves the log unusable");
                 assert_eq!(token.log_index.0, self.states.len() as u64);
                 self.log.push(format!("commit {token}"));
-                self.states.push(draft.now);
+                self.states.push(draft.after());
                 if self.mode == SyncMode::Full {
                     self.durable = self.states.len();
                 }
@@ -124,7 +124,7 @@ impl Faulty {
                 let certain = self.poisoned;
                 self.failed("commit", &e);
                 if !certain && (self.poisoned || self.disk.crashed()) && self.unknown.is_none() {
-                    self.unknown = Some(draft.now);
+                    self.unknown = Some(draft.after());
                 }
             }
         }

@@ -4,11 +4,11 @@ mod replication;
 mod telemetry;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use replication::{
-    CopyArgs, FollowArgs, LogArgs, PrimaryArgs, PrimaryCommand, RemoveArgs, ReplicaCommand, ReplicaPromoteArgs,
-    ReplicaStatusArgs, RetentionArgs, Role,
+    CopyArgs, FollowArgs, LogArgs, PrimaryArgs, PrimaryCommand, PromoteArgs, RemoveArgs, ReplicaCommand,
+    ReplicaPromoteArgs, ReplicaStatusArgs, RetentionArgs, Role,
 };
 pub use telemetry::{LookArgs, MetricsArgs, MetricsFormat, PushArgs};
 
@@ -89,6 +89,24 @@ pub enum Command {
     DemoWriter(DemoWriterArgs),
 }
 
+impl Command {
+    /// The database that it is about, if it is about one.
+    pub fn database(&self) -> Option<&Path> {
+        Some(match self {
+            Self::Import(args) => &args.common.database,
+            Self::Stats(args) | Self::Check(args) => &args.database,
+            Self::Get(args) => &args.common.database,
+            Self::Neighbors(args) => &args.node.common.database,
+            Self::Primary(command) => command.database(),
+            Self::Replica(command) => command.database(),
+            Self::Role(args) => &args.common.database,
+            Self::Metrics(args) => &args.look.database,
+            Self::Push(args) => &args.look.database,
+            Self::Demo(_) | Self::DemoWriter(_) | Self::Verify(_) | Self::BreakerStore(_) => return None,
+        })
+    }
+}
+
 #[derive(Args)]
 pub struct BreakerStoreArgs {
     /// Where to listen; port 0 takes one that is free
@@ -122,6 +140,9 @@ pub struct RoleArgs {
     /// Say so of the file though it has more than one hard link
     #[arg(long, global = true)]
     pub accept_hard_links: bool,
+    /// Also where the copy was taken in use, and its original had more: what is missing is given up
+    #[arg(long, global = true)]
+    pub accept_copy: bool,
     #[command(subcommand)]
     pub command: Option<RoleCommand>,
 }
@@ -141,6 +162,9 @@ pub enum RoleCommand {
         /// not write again
         #[arg(long)]
         moved: bool,
+        /// Lead although another node took over from it: what was committed there is lost, or makes a second history
+        #[arg(long, requires = "moved")]
+        force: bool,
     },
 }
 

@@ -3,7 +3,7 @@
 use super::DatabaseArgs;
 use clap::{Args, Subcommand, ValueEnum};
 use kitedb_core::{OpenOptions, ReplicationRole, RetentionWindows, SyncMode};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Subcommand)]
 pub enum PrimaryCommand {
@@ -13,7 +13,7 @@ pub enum PrimaryCommand {
     /// has the database open is asked to do so. Works on a replica's log, too
     Retention(RetentionArgs),
     /// Begin the next epoch: whoever else has this log open is fenced
-    Promote(PrimaryArgs),
+    Promote(PromoteArgs),
     /// Forget a replica, so that the log is no longer kept for it; works beside the process that writes, and for those
     /// that follow a replica
     Remove(RemoveArgs),
@@ -33,6 +33,28 @@ pub enum ReplicaCommand {
     Promote(ReplicaPromoteArgs),
 }
 
+impl PrimaryCommand {
+    pub fn database(&self) -> &Path {
+        match self {
+            Self::Status(args) => &args.database,
+            Self::Retention(args) => &args.node.common.database,
+            Self::Promote(args) => &args.node.common.database,
+            Self::Remove(args) => &args.node.common.database,
+        }
+    }
+}
+
+impl ReplicaCommand {
+    pub fn database(&self) -> &Path {
+        match self {
+            Self::Bootstrap(args) | Self::Reseed(args) => &args.node.common.database,
+            Self::Follow(args) => &args.node.common.database,
+            Self::Status(args) => &args.common.database,
+            Self::Promote(args) => &args.common.database,
+        }
+    }
+}
+
 /// A database that is opened for writing in a replication role.
 #[derive(Args)]
 pub struct PrimaryArgs {
@@ -48,6 +70,15 @@ pub struct RetentionArgs {
     pub node: PrimaryArgs,
     #[command(flatten)]
     pub windows: WindowArgs,
+}
+
+#[derive(Args)]
+pub struct PromoteArgs {
+    #[command(flatten)]
+    pub node: PrimaryArgs,
+    /// Lead again although another node took over: what was committed there is lost, or makes a second history
+    #[arg(long)]
+    pub force: bool,
 }
 
 #[derive(Args)]
@@ -155,6 +186,9 @@ pub struct LogArgs {
     /// Write to the file though it has more than one hard link
     #[arg(long)]
     pub accept_hard_links: bool,
+    /// Write to a copy that was taken in use, although its original had more: what is missing is given up
+    #[arg(long)]
+    pub accept_copy: bool,
 }
 
 /// What a log keeps beyond what recovery and replicas need.
@@ -216,7 +250,7 @@ impl LogArgs {
         if let Some(ms) = self.fence_wait_ms {
             options = options.fence_wait_ms(ms);
         }
-        options.accept_hard_links(self.accept_hard_links)
+        options.accept_hard_links(self.accept_hard_links).accept_copy(self.accept_copy)
     }
 }
 

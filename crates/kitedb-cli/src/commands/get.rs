@@ -1,6 +1,6 @@
 //! `kitedb get`: one node, whole.
 
-use super::{find_node, label_names, named, node_name, open_to_read, write_json};
+use super::{find_node, label_names, named, node_name, open_to_read, whole, write_json};
 use crate::{
     cli::GetArgs,
     failure::Outcome,
@@ -11,7 +11,7 @@ use crate::{
         value,
     },
 };
-use kitedb_core::{GraphRead, NodeId, Value, View};
+use kitedb_core::{Database, GraphRead, NodeId, Value, View};
 use serde_json::json;
 use std::io::{self, Write};
 
@@ -26,6 +26,11 @@ struct Node {
 
 pub fn run(args: &GetArgs, out: &mut dyn Write) -> Outcome {
     let database = open_to_read(&args.common)?;
+    let shown = look_up(args, &database, out);
+    whole(&database, shown, out)
+}
+
+fn look_up(args: &GetArgs, database: &Database, out: &mut dyn Write) -> Outcome {
     let view = database.snapshot()?;
     let node = read(&view, find_node(&view, args)?)?;
     if args.common.json {

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 use indicatif::ProgressBar;
-use kitedb_core::{Database, ErrorKind, ReplicationRole};
+use kitedb_core::{Database, Error, ErrorCode, ErrorKind, ReplicationRole};
 use serde_json::json;
 use std::{
     fs::File,
@@ -32,7 +32,9 @@ const SHOWN: usize = 10;
 /// times as much memory.
 const LOG_BYTES: u64 = 16 << 20;
 
+#[derive(Default)]
 struct Report {
+    /// What was committed.
     counts: Counts,
     skipped: u64,
     bad_lines: Vec<(u64, String)>,
@@ -47,17 +49,85 @@ pub fn run(args: &ImportArgs, out: &mut dyn Write) -> Outcome {
     })?;
     let (input, bar) = open(&args.file)?;
     let database = open_database(args)?;
-    let report = read(args, format, input, &bar, &database)?;
-    database.close()?;
+    let mut report = Report::default();
+    let imported = import(args, format, input, &bar, &database, &mut report);
+    let imported = match imported {
+        Ok(()) => database.close().map_err(|e| not_closed(e, &report)),
+        Err(failure) => {
+            // A database that was made for what could not be imported is not left behind.
+            let _ = database.abandon();
+            Err(failure)
+        }
+    };
     bar.finish_and_clear();
-    if args.common.json { show_json(args, format, &report, out) } else { show(args, &report, out) }
+    match (imported, args.common.json) {
+        (Ok(()), true) => show_json(args, format, &report, None, out),
+        (Ok(()), false) => show(args, &report, out),
+        (Err(failure), true) => {
+            show_json(args, format, &report, Some(&failure), out)?;
+            out.flush()?;
+            Err(failure)
+        }
+        (Err(failure), false) => Err(failure),
+    }
 }
 
-fn read(args: &ImportArgs, format: Format, input: Input, bar: &ProgressBar, database: &Database) -> Outcome<Report> {
+/// All of it is committed, and in the log; what failed is the checkpoint that was to bring it into the file.
+fn not_closed(error: Error, report: &Report) -> Failure {
+    let committed = committed(&report.counts).unwrap_or_else(|| "nothing was to be committed".to_owned());
+    let hint = match error.code() {
+        ErrorCode::DiskFull => "free some space",
+        _ => "see to the disk",
+    };
+    Failure::from(error.context("the file was not brought up to date")).hint(format_args!(
+        "{committed}: all of it counts, and is in the log; nothing needs to be imported again; {hint}, and the next \
+         checkpoint brings it into the file"
+    ))
+}
+
+/// What of an import is committed, whatever came after.
+fn committed(counts: &Counts) -> Option<String> {
+    let token = counts.token?;
+    Some(format!("{} committed, the last is {token}", counted(counts.batches, "batch is", "batches are")))
+}
+
+/// Imports what is read, and reports what of it was committed.
+fn import(
+    args: &ImportArgs,
+    format: Format,
+    input: Input,
+    bar: &ProgressBar,
+    database: &Database,
+    report: &mut Report,
+) -> Outcome {
     let started = Instant::now();
-    let mut report =
-        Report { counts: Counts::default(), skipped: 0, bad_lines: vec![], last_line: 0, time: Duration::ZERO };
     let mut sink = Sink::new(database, args.batch as usize, &args.edge_type, args.label.as_deref())?;
+    let read = read(args, format, input, bar, &mut sink, report).and_then(|()| {
+        let kept = sink.committed();
+        sink.finish().map_err(|e| failed_after(e, &kept))
+    });
+    report.counts = sink.committed();
+    report.time = started.elapsed();
+    read
+}
+
+/// A failure of the engine after so much was committed.
+fn failed_after(error: Error, counts: &Counts) -> Failure {
+    let failure = Failure::from(error);
+    match committed(counts) {
+        Some(committed) => failure.although(committed),
+        None => failure,
+    }
+}
+
+fn read(
+    args: &ImportArgs,
+    format: Format,
+    input: Input,
+    bar: &ProgressBar,
+    sink: &mut Sink<'_>,
+    report: &mut Report,
+) -> Outcome {
     let mut kept_to = 0;
     let mut visit = |item: Item<'_>| {
         report.last_line = item.line;
@@ -71,7 +141,7 @@ fn read(args: &ImportArgs, format: Format, input: Input, bar: &ProgressBar, data
                 }
                 // What the engine will not take is as bad as what cannot be read.
                 Err(error) if error.kind() == ErrorKind::Input => error.to_string(),
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(failed_after(error, &sink.committed())),
             },
             Err(what) => what,
         };
@@ -92,9 +162,7 @@ fn read(args: &ImportArgs, format: Format, input: Input, bar: &ProgressBar, data
         Format::Jsonl => jsonl::read(buffered(input), failed, &mut visit)?,
         Format::Csv => csv::read(buffered(input), delimiter(args), failed, &mut visit)?,
     }
-    report.counts = sink.finish()?;
-    report.time = started.elapsed();
-    Ok(report)
+    Ok(())
 }
 
 fn bad_line(args: &ImportArgs, line: u64, what: &str, kept_to: u64) -> Failure {
@@ -121,7 +189,7 @@ fn open_database(args: &ImportArgs) -> Outcome<Database> {
     if database.replication_role() == ReplicationRole::Replica {
         let shown = clean(&args.common.database.display().to_string());
         return Err(Failure::new(format_args!("{shown} is a replica and takes writes only from its source"))
-            .hint("write to its primary; `kitedb replica promote` makes this one take writes"));
+            .hint("write to its primary; `kitedb replica promote DB` makes this one take writes"));
     }
     // Before anything is read: whoever may not write learns it now, not after the first batch.
     drop(database.begin()?);
@@ -164,7 +232,15 @@ fn delimiter(args: &ImportArgs) -> u8 {
     args.delimiter.unwrap_or(if tabs { b'\t' } else { b',' })
 }
 
-fn show_json(args: &ImportArgs, format: Format, report: &Report, out: &mut dyn Write) -> Outcome {
+fn show_json(
+    args: &ImportArgs,
+    format: Format,
+    report: &Report,
+    failure: Option<&Failure>,
+    out: &mut dyn Write,
+) -> Outcome {
+    let error =
+        failure.map(|failure| json!({ "code": failure.code().map(ErrorCode::as_str), "message": failure.message() }));
     let counts = &report.counts;
     let bad: Vec<_> = report.bad_lines.iter().map(|(line, what)| json!({ "line": line, "error": what })).collect();
     let format = match format {
@@ -186,6 +262,8 @@ fn show_json(args: &ImportArgs, format: Format, report: &Report, out: &mut dyn W
             "skipped": report.skipped,
             "bad_lines": bad,
             "batches": counts.batches,
+            "committed": counts.token.is_some(),
+            "error": error,
             "token": counts.token.map(|token| token.to_string()),
             "seconds": report.time.as_secs_f64(),
         }),

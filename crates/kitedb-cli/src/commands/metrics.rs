@@ -1,8 +1,9 @@
 //! `kitedb metrics`: the metrics of a database on standard output, in one of their forms.
 
+use super::whole;
 use crate::{
     cli::{LookArgs, MetricsArgs, MetricsFormat},
-    failure::Outcome,
+    failure::{Failure, Outcome},
 };
 use kitedb_core::{Database, Metrics};
 use kitedb_telemetry::{
@@ -13,7 +14,8 @@ use kitedb_telemetry::{
 use std::io::{self, Write};
 
 pub fn run(args: &MetricsArgs) -> Outcome {
-    let metrics = look(&args.look)?.collect_metrics()?;
+    let database = look(&args.look)?;
+    let metrics = database.collect_metrics()?;
     let document = match args.format {
         MetricsFormat::Prometheus => prometheus(args, &metrics, PrometheusFormat::Text),
         MetricsFormat::Openmetrics => prometheus(args, &metrics, PrometheusFormat::OpenMetrics),
@@ -27,8 +29,8 @@ pub fn run(args: &MetricsArgs) -> Outcome {
     };
     // Every byte as it is: what other commands write to takes out what looks like colours.
     let mut out = io::stdout().lock();
-    out.write_all(&document)?;
-    Ok(out.flush()?)
+    let written = out.write_all(&document).and_then(|()| out.flush());
+    whole(&database, written.map_err(Failure::from), &mut out)
 }
 
 /// The database, open beside whatever process writes to it. What it shows is of this moment.

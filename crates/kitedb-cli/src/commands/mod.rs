@@ -34,6 +34,16 @@ fn open_to_read(args: &DatabaseArgs) -> Outcome<Database> {
     Ok(Database::open(&args.database, args.options().read_only(true))?)
 }
 
+/// Ends a command that showed what `database` holds, or failed at that: where that is less than was committed, it says so
+/// on standard error and ends with the code of a fault.
+fn whole(database: &Database, shown: Outcome, out: &mut dyn Write) -> Outcome {
+    let Some(damage) = database.damage() else { return shown };
+    out.flush()?;
+    let failed = shown.err().map(|failure| failure.message().to_owned()).filter(|message| !message.is_empty());
+    let failed = failed.map_or_else(String::new, |message| format!("{message}; "));
+    Err(Failure::new(format_args!("{failed}less than was committed is shown: {damage}")).exit(EXIT_FAULT))
+}
+
 /// Opens a primary or a replica for writing.
 fn open_node(path: &Path, options: OpenOptions) -> Outcome<Database> {
     Database::open(path, options).map_err(|error| match error.code() {

@@ -1,6 +1,6 @@
 //! `kitedb neighbors`: the nodes around a node, page by page.
 
-use super::{find_node, label_names, named, node_name, open_to_read};
+use super::{find_node, label_names, named, node_name, open_to_read, whole};
 use crate::{
     cli::NeighborsArgs,
     failure::Outcome,
@@ -11,7 +11,7 @@ use crate::{
         value,
     },
 };
-use kitedb_core::{Direction, EdgeTypeId, GraphRead, NodeId, Result, Value, View};
+use kitedb_core::{Database, Direction, EdgeTypeId, GraphRead, NodeId, Result, Value, View};
 use serde_json::json;
 use std::io::{self, Write};
 
@@ -27,6 +27,11 @@ struct Neighbor {
 
 pub fn run(args: &NeighborsArgs, out: &mut dyn Write) -> Outcome {
     let database = open_to_read(&args.node.common)?;
+    let shown = walk(args, &database, out);
+    whole(&database, shown, out)
+}
+
+fn walk(args: &NeighborsArgs, database: &Database, out: &mut dyn Write) -> Outcome {
     let view = database.snapshot()?;
     let node = find_node(&view, &args.node)?;
     let direction = if args.incoming { Direction::In } else { Direction::Out };

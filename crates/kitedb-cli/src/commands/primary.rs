@@ -3,10 +3,10 @@
 use super::{
     fault_if,
     followers::{holds_document, lag_document, show_replicas, shown_holds, shown_log},
-    open_node, write_json,
+    open_node, whole, write_json,
 };
 use crate::{
-    cli::{DatabaseArgs, PrimaryArgs, PrimaryCommand, RemoveArgs, RetentionArgs},
+    cli::{DatabaseArgs, PrimaryArgs, PrimaryCommand, PromoteArgs, RemoveArgs, RetentionArgs},
     failure::{Failure, Outcome},
     render::{
         number::{count, counted},
@@ -28,26 +28,33 @@ pub fn run(command: &PrimaryCommand, out: &mut dyn Write) -> Outcome {
 }
 
 /// What the primary's files say, whoever has them open.
-pub fn look(args: &DatabaseArgs) -> Outcome<(PrimaryReplicationStatus, Option<String>)> {
+pub fn look(args: &DatabaseArgs) -> Outcome<(PrimaryReplicationStatus, Database)> {
     let database = Database::open(&args.database, args.options().read_only(true))?;
     let shown = args.database.display();
     match (database.primary_replication_status()?, database.replication_role()) {
-        (Some(status), _) => Ok((status, database.stats()?.damage)),
+        (Some(status), _) => Ok((status, database)),
         (None, ReplicationRole::Replica) => Err(Failure::new(format_args!("{shown} is a replica, not a primary"))
             .hint(format_args!(
-                "`kitedb replica status {shown}` shows it; `kitedb replica promote` makes it a primary"
+                "`kitedb replica status {shown}` shows it; `kitedb replica promote {shown}` makes it a primary"
             ))),
-        (None, ReplicationRole::Primary) => {
-            Err(Failure::new(format_args!("{shown} is a primary, and its replication log is not where it was last"))
-                .hint("--sidecar says where it is; `kitedb stats` and `kitedb get` read what the file holds"))
-        }
+        (None, ReplicationRole::Primary) => Err(without_log(&database, "primary")),
         _ => Err(Failure::new(format_args!("{shown} has no replication log: it was never opened as a primary"))
             .hint("`kitedb import --role primary` makes it one")),
     }
 }
 
+/// The failure of a node of that role whose replication log cannot be seen.
+pub fn without_log(database: &Database, role: &str) -> Failure {
+    let shown = clean(&database.path().display().to_string());
+    let why = database.replication_log_fault();
+    let why = why.unwrap_or_else(|| "its replication log is not where it was last".to_owned());
+    Failure::new(format_args!("{shown} is a {role} whose log cannot be looked at: {}", clean(&why)))
+        .hint("--sidecar says where it is; `kitedb stats DB` and `kitedb get DB` read what the file holds")
+}
+
 fn status(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
-    let (status, damage) = look(args)?;
+    let (status, database) = look(args)?;
+    let damage = database.damage().map(|damage| damage.to_string());
     if args.json {
         let mut document = document(&status);
         document["damage"] = json!(damage);
@@ -55,7 +62,7 @@ fn status(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
     } else {
         show(args, &status, damage.as_deref(), out)?;
     }
-    fault_if(status.fenced || damage.is_some(), out)
+    whole(&database, fault_if(status.fault().is_some(), out), out)
 }
 
 fn document(status: &PrimaryReplicationStatus) -> Json {
@@ -75,6 +82,8 @@ fn document(status: &PrimaryReplicationStatus) -> Json {
         "segments": status.segments,
         "fenced": status.fenced,
         "fence": fence_document(status.fence.as_ref()),
+        "copied": status.copied.is_some(),
+        "fault": status.fault(),
         "process_id": status.process_id,
     })
 }
@@ -95,15 +104,8 @@ fn show(
     if let Some(damage) = damage {
         writeln!(out, "  {} {}", Styled(BAD, "damaged:"), clean(damage))?;
     }
-    if status.fenced {
-        let what = match &status.fence {
-            Some(FenceStatus { ended: None, promoter, .. }) => format!(
-                "promotion {promoter} was begun and not completed; complete it (`kitedb replica promote`), or take the \
-                 lead back (`kitedb primary promote`)"
-            ),
-            _ => "another node took over; writes here are refused".to_owned(),
-        };
-        writeln!(out, "  {} {what}", Styled(BAD, "fenced:"))?;
+    if let Some(fault) = status.fault() {
+        writeln!(out, "  {} {}", Styled(BAD, if status.fenced { "fenced:" } else { "copied:" }), clean(&fault))?;
     }
     let mut table = Table::fields(2);
     let head = status.last_token.map_or_else(|| "no commit yet".to_owned(), |token| token.to_string());
@@ -149,8 +151,28 @@ fn retention(args: &RetentionArgs, out: &mut dyn Write) -> Outcome {
     Ok(writeln!(out, "{} let go, the log begins with {floor}", counted(pruned, "segment", "segments"))?)
 }
 
-fn promote(args: &PrimaryArgs, out: &mut dyn Write) -> Outcome {
+/// Fails if another node leads since: a promotion here would make a second history.
+fn require_not_taken_over(args: &PrimaryArgs, database: &Database) -> Outcome {
+    let status = database.primary_replication_status()?.filter(|status| status.fenced);
+    let Some(FenceStatus { epoch, promoter, ended: Some(last), .. }) = status.and_then(|status| status.fence) else {
+        return Ok(());
+    };
+    let shown = args.common.database.display();
+    let what = format_args!(
+        "stale primary: promotion {promoter} took over from {shown} with epoch {epoch}, after commit {last}"
+    );
+    Err(Failure::new(what).hint(
+        "follow the new primary (`kitedb replica follow`); --force only if that one is gone for good: what was committed \
+         there is lost, and whoever follows it has another history",
+    ))
+}
+
+fn promote(args: &PromoteArgs, out: &mut dyn Write) -> Outcome {
+    let (force, args) = (args.force, &args.node);
     let database = open(args, args.options())?;
+    if !force {
+        require_not_taken_over(args, &database)?;
+    }
     let last: Option<Token> = database.last_commit_token();
     let epoch = database.primary_promote_to_next_epoch()?;
     database.close()?;

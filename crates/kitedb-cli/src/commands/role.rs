@@ -14,8 +14,8 @@ pub fn run(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
     match &args.command {
         None => show(args, out),
         Some(RoleCommand::Detach { overwrite }) => detach(args, *overwrite, out),
-        Some(RoleCommand::Primary { moved: true }) => confirm_moved(args, out),
-        Some(RoleCommand::Primary { moved: false }) => Err(Failure::usage(
+        Some(RoleCommand::Primary { moved: true, force }) => confirm_moved(args, *force, out),
+        Some(RoleCommand::Primary { moved: false, .. }) => Err(Failure::usage(
             "a database becomes a primary when it is opened as one, for example by `kitedb import --role primary`",
         )
         .hint("`--moved` says that a copied or restored primary leads in place of the one it was copied from")),
@@ -23,7 +23,8 @@ pub fn run(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
 }
 
 fn options(args: &RoleArgs) -> OpenOptions {
-    args.common.options().create_if_missing(false).accept_hard_links(args.accept_hard_links)
+    let options = args.common.options().create_if_missing(false);
+    options.accept_hard_links(args.accept_hard_links).accept_copy(args.accept_copy)
 }
 
 fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
@@ -31,13 +32,21 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
     let role = database.replication_role().as_str();
     let moved = database.is_copied();
     let fenced = database.primary_replication_status()?.is_some_and(|status| status.fenced);
+    let fault = database.replication_log_fault();
     let name = clean(&args.common.database.display().to_string());
     if args.common.json {
-        return write_json(out, &json!({ "role": role, "fenced": fenced, "copied": moved }));
+        return write_json(out, &json!({ "role": role, "fenced": fenced, "copied": moved, "log_fault": fault }));
     }
     let stale = if fenced { ", fenced: another node took over" } else { "" };
-    let copied =
-        if moved { ", copied or restored: `kitedb role DB primary --moved` or `detach` says what it is" } else { "" };
+    let copied = match fault {
+        _ if moved => {
+            format!(
+                ", copied or restored: `kitedb role {name} primary --moved` or `kitedb role {name} detach` says what it is"
+            )
+        }
+        Some(fault) => format!(", {}", clean(&fault)),
+        None => String::new(),
+    };
     Ok(writeln!(out, "{name}{}", Styled(DIM, format!("  {role}{stale}{copied}")))?)
 }
 
@@ -63,8 +72,9 @@ fn detach(args: &RoleArgs, overwrite: bool, out: &mut dyn Write) -> Outcome {
     Ok(())
 }
 
-fn confirm_moved(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
-    let epoch = Database::confirm_moved_in(Env::real(), &args.common.database, options(args))?;
+fn confirm_moved(args: &RoleArgs, force: bool, out: &mut dyn Write) -> Outcome {
+    let options = options(args).replication_overwrite(force);
+    let epoch = Database::confirm_moved_in(Env::real(), &args.common.database, options)?;
     if args.common.json {
         return write_json(out, &json!({ "role": "primary", "epoch": epoch }));
     }

@@ -1,9 +1,9 @@
 //! `kitedb stats`: what a database holds and what it takes up.
 
-use super::{open_to_read, write_json};
+use super::{open_to_read, whole, write_json};
 use crate::{
     cli::DatabaseArgs,
-    failure::Outcome,
+    failure::{Failure, Outcome},
     render::{
         number::{bytes, count, counted},
         style::{BAD, DIM, PLAIN, Styled, TITLE, clean},
@@ -18,8 +18,11 @@ use std::io::{self, Write};
 const SHOWN: usize = 20;
 
 pub fn run(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
-    let stats = open_to_read(args)?.stats()?;
-    if args.json { write_json(out, &document(&stats)) } else { Ok(show(args, &stats, out)?) }
+    let database = open_to_read(args)?;
+    let stats = database.stats()?;
+    let shown =
+        if args.json { write_json(out, &document(&stats)) } else { show(args, &stats, out).map_err(Failure::from) };
+    whole(&database, shown, out)
 }
 
 fn document(stats: &Stats) -> Json {

@@ -1,6 +1,6 @@
 //! `kitedb verify`: do two databases hold the same graph?
 
-use super::{fault_if, write_json};
+use super::{fault_if, whole, write_json};
 use crate::{
     cli::{DatabaseArgs, VerifyArgs},
     failure::Outcome,
@@ -28,7 +28,7 @@ pub fn run(args: &VerifyArgs, out: &mut dyn Write) -> Outcome {
     } else {
         show(args, &found, out)?
     }
-    fault_if(found.equal != Some(true), out)
+    whole(&a, whole(&b, fault_if(found.equal != Some(true), out), out), out)
 }
 
 fn open(path: &Path, sidecar: Option<&PathBuf>) -> Outcome<Database> {

@@ -32,13 +32,14 @@ pub struct Sink<'a> {
     label: Option<&'a str>,
     pending: bool,
     counts: Counts,
+    committed: Counts,
 }
 
 impl<'a> Sink<'a> {
     /// A sink of transactions of `batch` elements. Edges without a type get `edge_type`; every node gets `label`.
     pub fn new(database: &Database, batch: usize, edge_type: &'a str, label: Option<&'a str>) -> Result<Self> {
         let loader = database.begin_bulk(batch)?;
-        Ok(Self { loader, edge_type, label, pending: false, counts: Counts::default() })
+        Ok(Self { loader, edge_type, label, pending: false, counts: Counts::default(), committed: Counts::default() })
     }
 
     /// Writes one element. Returns whether it completed a batch, which then is committed.
@@ -46,7 +47,7 @@ impl<'a> Sink<'a> {
         write(&mut self.loader, element, self.edge_type, self.label, &mut self.counts)?;
         let token = self.loader.step()?;
         self.pending = token.is_none();
-        self.committed(token);
+        self.note(token);
         Ok(token.is_some())
     }
 
@@ -55,18 +56,27 @@ impl<'a> Sink<'a> {
         self.counts
     }
 
-    /// Commits the last batch.
-    pub fn finish(mut self) -> Result<Counts> {
-        if self.pending {
-            let token = self.loader.flush()?;
-            self.committed(Some(token));
-        }
-        Ok(self.counts)
+    /// What of that was committed.
+    pub fn committed(&self) -> Counts {
+        self.committed
     }
 
-    fn committed(&mut self, token: Option<Token>) {
-        self.counts.batches += u64::from(token.is_some());
-        self.counts.token = token.or(self.counts.token);
+    /// Commits the last batch.
+    pub fn finish(&mut self) -> Result<()> {
+        if self.pending {
+            let token = self.loader.flush()?;
+            self.pending = false;
+            self.note(Some(token));
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, token: Option<Token>) {
+        if token.is_some() {
+            self.counts.batches += 1;
+            self.counts.token = token;
+            self.committed = self.counts;
+        }
     }
 }
 

@@ -49,7 +49,8 @@ impl Database {
     ///
     /// # Errors
     /// [`ErrorCode::InvalidArgument`] if nothing tells that the files are others than before; [`ErrorCode::Locked`] while
-    /// anybody has it open for writing.
+    /// anybody has it open for writing; [`ErrorCode::StalePrimary`] if another node took over from it
+    /// (`replication_overwrite`: it leads all the same).
     pub fn confirm_moved(path: impl AsRef<Path>) -> Result<u64> {
         Self::confirm_moved_in(Env::real(), path, OpenOptions::new())
     }
@@ -64,7 +65,7 @@ impl Database {
 /// The file at `path`, which must exist and not be open in this process.
 fn alone(env: &Env, path: &Path) -> Result<(Env, PathBuf, FileIdentity)> {
     let path = resolved(env, path)?;
-    let identity = identity_of(env, &path, false)?;
+    let identity = identity_of(env, &path)?;
     if open_here(identity) {
         let what = format_args!("{} is open for writing in this process: close it first", path.display());
         return Err(Error::new(ErrorCode::Locked, what));

@@ -12,18 +12,15 @@ pub use replication::compare;
 pub use weak::WeakDatabase;
 
 use crate::{
-    db::{CheckReport, Engine, OpenOptions, ReplicationRole, Stats, SyncMode, Transaction, View},
-    error::{Error, ErrorCode, Result},
+    db::{CheckReport, Engine, Lease, OpenOptions, Stats, SyncMode, Transaction, View},
+    error::{Error, Result},
     graph::{LogIndex, Token},
     io::Env,
 };
 use node::Node;
 use std::{
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 /// An open database. Cheap to clone; send it to any thread.
@@ -55,14 +52,12 @@ pub struct Database {
 #[derive(Debug)]
 struct Handle {
     node: Arc<Node>,
-    /// The epoch that this handle leads: another handle's promotion fences it.
-    lease: Arc<AtomicU64>,
-    closed: AtomicBool,
+    lease: Arc<Lease>,
 }
 
 impl Handle {
     fn close(&self) -> Result<()> {
-        if self.closed.swap(true, Ordering::AcqRel) { Ok(()) } else { Node::release(&self.node) }
+        if self.lease.close() { Ok(()) } else { Node::release(&self.node) }
     }
 }
 
@@ -96,14 +91,12 @@ impl Database {
         options: OpenOptions,
     ) -> Result<Self> {
         let node = Node::open(env, source_env, path.as_ref(), options)?;
-        let lease = Arc::new(AtomicU64::new(node.engine.epoch().0));
-        Ok(Self { handle: Arc::new(Handle { node, lease, closed: AtomicBool::new(false) }) })
+        let lease = Arc::new(Lease::new(node.engine.epoch()));
+        Ok(Self { handle: Arc::new(Handle { node, lease }) })
     }
 
     fn node(&self) -> Result<&Arc<Node>> {
-        if self.handle.closed.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorCode::Closed, "Database is closed"));
-        }
+        self.handle.lease.require_open()?;
         self.handle.node.engine.check_usable()?;
         Ok(&self.handle.node)
     }
@@ -112,9 +105,16 @@ impl Database {
         Ok(&self.node()?.engine)
     }
 
-    /// Closes this handle and its clones. The last open of a file makes a checkpoint, so that the database at
+    /// Closes this handle and its clones; their transactions do not commit any more. The last open of a file makes a checkpoint, so that the database at
     /// rest is one file. Without a commit since it was opened, closing writes nothing.
     pub fn close(self) -> Result<()> {
+        self.handle.close()
+    }
+
+    /// As [`Database::close`]. If this open made the database, and nothing was committed to it since, nothing of it is left:
+    /// for whoever opens one to fill it, and then is refused what it was to be filled with.
+    pub fn abandon(self) -> Result<()> {
+        self.handle.node.engine.unwanted.store(true, Ordering::Release);
         self.handle.close()
     }
 
@@ -199,6 +199,12 @@ impl Database {
         self.engine()?.stats()
     }
 
+    /// Why less than was committed is shown, as found at the open: damage to the log, a log that is not there, a copy that
+    /// was taken in use. `None`: all is there, as far as an open can tell; [`Database::check`] reads everything.
+    pub fn damage(&self) -> Option<Error> {
+        self.handle.node.engine.damage()
+    }
+
     /// What names the last published commit; `None` before the first.
     pub fn last_commit_token(&self) -> Option<Token> {
         let token = self.handle.node.engine.view().token();
@@ -218,8 +224,14 @@ impl Database {
     /// Whether this is a primary whose files were copied or restored since its log was written: it reads, and its operator
     /// has to say what it is before it writes ([`Database::confirm_moved`], [`Database::detach`]).
     pub fn is_copied(&self) -> bool {
+        self.handle.node.engine.copied().is_some()
+    }
+
+    /// Why a look at this node's replication log tells less than it should, and what to do: the log is not where it was, or
+    /// this is a primary whose files are copies ([`Database::is_copied`]). `None` where it is there, or where there is none.
+    pub fn replication_log_fault(&self) -> Option<String> {
         let engine = &self.handle.node.engine;
-        engine.refused.is_some() || (engine.displaced.any() && engine.role() == ReplicationRole::Primary)
+        engine.copied().or(engine.log_fault.as_ref()).map(ToString::to_string)
     }
 
     /// When commits are on the disk.

@@ -1,12 +1,15 @@
 //! What all opens of one file in this process share: its engine, and its part in replication.
 
 use crate::{
-    db::{Engine, OpenOptions, ReplicationRole, default_sidecar, identity_of, is_absent, resolved, revive},
+    db::{
+        Damage, Engine, OpenOptions, ReplicationRole, default_sidecar, identity_of, is_absent, make_file,
+        require_no_log_left, require_place_for_sidecar, resolved, revive, unmake_file,
+    },
     error::{Error, ErrorCode, Result},
     io::{Env, FileIdentity},
     log::{Control, RetentionAnswer},
     replication::{
-        Checkpointer, Follower, Leader, LocalSource, Replica, ReplicaReplicationStatus, RetentionOutcome,
+        Checkpointer, Follower, Leader, LocalSource, Remembered, Replica, ReplicaReplicationStatus, RetentionOutcome,
         RetentionWindows, Source, SourcePaths, Unnamed, look_at_replica, not_configured, remember, remembered,
     },
 };
@@ -59,44 +62,84 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// The node of the file at `path`.
+    /// The node of the file at `path`. An open that is refused leaves nothing.
     pub fn open(env: Env, source_env: Env, path: &Path, options: OpenOptions) -> Result<Arc<Self>> {
         options.validate()?;
         let path = resolved(&env, path)?;
         if options.read_only {
             let engine = Engine::open_read_only(env, path, options, None)?;
+            engine.require_complete()?;
             return Self::assemble(engine, source_env, Place::default());
         }
-        let given = given_source(&env, &source_env, &path, &options)?;
-        if options.role == Some(ReplicationRole::Replica) {
-            revive(&env, &path, &options)?;
+        if options.role != Some(ReplicationRole::Replica) {
+            return Self::open_for_writing(&env, &source_env, &path, &options);
         }
-        let is_new = is_absent(&env, &path);
-        let identity = identity_of(&env, &path, options.create_if_missing)?;
+        // A replica whose file does not open is reseeded in place.
+        given_source(&env, &source_env, &path, &options)?;
+        revive(&env, &path, &options, Damage::ToHeader)?;
+        match Self::open_for_writing(&env, &source_env, &path, &options) {
+            Err(e) if e.code() == ErrorCode::Corrupt && revive(&env, &path, &options, Damage::Anywhere)? => {
+                Self::open_for_writing(&env, &source_env, &path, &options)
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_for_writing(env: &Env, source_env: &Env, path: &Path, options: &OpenOptions) -> Result<Arc<Self>> {
+        let given = given_source(env, source_env, path, options)?;
+        let mut made = false;
+        if options.create_if_missing && is_absent(env, path) {
+            require_no_log_left(env, path)?;
+            require_place_for_sidecar(env, path, options)?;
+            made = make_file(env, path)?;
+        }
+        let identity = identity_of(env, path)?;
         let place = place_of(identity);
         let mut current = place.lock();
         if let Some(node) = current.upgrade()
             && !node.engine.env.host.forked()
             && !node.engine.closed.load(Ordering::Acquire)
         {
-            return node.share(&options, given.as_ref().map(|given| &given.paths));
+            return node.share(options, given.as_ref().map(|given| &given.paths));
         }
-        let engine = match Engine::open_for_writing(env.clone(), path.clone(), options.clone(), identity, false) {
-            // A primary that was copied reads, until its operator says what it is.
-            Err(e) if e.code() == ErrorCode::FilesMoved => {
-                let engine = Engine::open_read_only(env, path, options.read_only(true), Some(e))?;
-                return Self::assemble(engine, source_env, Place::default());
+        let node = Self::open_at(env, source_env, path, options, (identity, &place), given);
+        let node = node.inspect_err(|_| {
+            if made {
+                unmake_file(env, path, identity);
             }
-            engine => engine?,
-        };
-        let node = Self::assemble(engine.clone(), source_env, place.clone()).and_then(|node| node.as_opened(given));
-        let node = node.inspect_err(|_| engine.give_up())?;
-        // Until it holds something: a bootstrap that is refused leaves nothing.
-        engine.made_file.store(is_new && engine.role() == ReplicationRole::Replica, Ordering::Release);
+        })?;
+        if node.engine.options.read_only {
+            return Ok(node);
+        }
+        // Until it holds something: a bootstrap or an import that is refused leaves nothing.
+        node.engine.made_file.store(made, Ordering::Release);
         node.leader.iter().for_each(|leader| leader.tell_windows());
         node.start_keeper();
         *current = Arc::downgrade(&node);
         Ok(node)
+    }
+
+    fn open_at(
+        env: &Env,
+        source_env: &Env,
+        path: &Path,
+        options: &OpenOptions,
+        (identity, place): (FileIdentity, &Place),
+        given: Option<GivenSource>,
+    ) -> Result<Arc<Self>> {
+        let (env, source_env, path, options) = (env.clone(), source_env.clone(), path.to_owned(), options.clone());
+        let engine = match Engine::open_for_writing(env.clone(), path.clone(), options.clone(), identity, false) {
+            // A primary that was copied reads, until its operator says what it is.
+            Err(e) if e.code() == ErrorCode::FilesMoved => {
+                let engine = Engine::open_read_only(env, path, options.read_only(true), Some(e))?;
+                engine.require_complete()?;
+                return Self::assemble(engine, source_env, Place::default());
+            }
+            engine => engine?,
+        };
+        let node = engine.require_complete().and_then(|()| Self::assemble(engine.clone(), source_env, place.clone()));
+        let node = node.and_then(|node| node.as_opened(given));
+        node.inspect_err(|_| engine.give_up())
     }
 
     fn assemble(engine: Arc<Engine>, source_env: Env, place: Place) -> Result<Arc<Self>> {
@@ -125,29 +168,33 @@ impl Node {
         if self.engine.role() != ReplicationRole::Replica {
             return Ok(self);
         }
-        let known = remembered(&self.engine);
-        let left = known.clone();
-        let paths = match given {
+        let known = self.remembered();
+        let left = known.as_ref().map(|known| known.paths.clone());
+        let source = match given {
             // A source that is away is a state; one that never was there is a mistake.
-            Some(GivenSource { paths, missing: true }) if known.as_ref().is_none_or(|known| known.db != paths.db) => {
+            Some(GivenSource { paths, missing: true }) if left.as_ref().is_none_or(|left| left.db != paths.db) => {
                 return Err(no_such_source(&paths.db));
             }
-            Some(GivenSource { paths, .. }) => Some(paths),
+            Some(GivenSource { paths, .. }) => Some(Remembered { paths, astray: None, file_id: None }),
             None => known,
         };
+        let (paths, astray) = source.map(|source| (source.paths, source.astray)).unzip();
+        let astray = astray.flatten();
         if paths.is_none() && self.engine.options.role == Some(ReplicationRole::Replica) {
             return Err(not_configured());
         }
         let left = left.filter(|left| paths.as_ref().is_some_and(|paths| paths.db != left.db));
         // Another source takes the place of the one that is known once the replica has followed it.
-        if let Some(paths) = paths.as_ref().filter(|_| !self.engine.is_foreign() && left.is_none()) {
-            remember(&self.engine, paths)?;
+        let settled = !self.engine.is_foreign() && left.is_none() && astray.is_none();
+        if let Some(paths) = paths.as_ref().filter(|_| settled) {
+            remember(&self.engine, &self.source_env, paths)?;
         }
         let source: Arc<dyn Source> = match &paths {
-            Some(paths) => Arc::new(self.source(paths)),
-            None => Arc::new(Unnamed),
+            Some(paths) => Arc::new(self.source(paths).gone_astray(astray)),
+            None => Arc::new(Unnamed::default()),
         };
-        let replica = Arc::new(Replica::new(&self.engine, control, leader, paths, source));
+        let replica = Replica::new(&self.engine, control, leader, self.source_env.clone(), (paths, source));
+        let replica = Arc::new(replica);
         if let Some(left) = left {
             let source = Arc::new(self.source(&left));
             replica.leaves(left, source);
@@ -166,6 +213,11 @@ impl Node {
         LocalSource::new(self.source_env.clone(), paths.clone(), checkpointer)
     }
 
+    /// The source that this node followed last.
+    pub fn remembered(&self) -> Option<Remembered> {
+        remembered(&self.engine, &self.source_env)
+    }
+
     /// The status of a replica that is open for reading only.
     pub fn look_at_replica(&self) -> Result<Option<ReplicaReplicationStatus>> {
         let Engine { options, sidecar: Some(control), .. } = &*self.engine else { return Ok(None) };
@@ -175,9 +227,12 @@ impl Node {
         }
         let given = options.source_db_path.clone();
         let resolved = |path: PathBuf| self.source_env.disk.resolve(&path).unwrap_or(path);
-        let given = given
-            .map(|db| SourcePaths { db: resolved(db), sidecar: options.source_sidecar_path.clone().map(resolved) });
-        let source = given.or_else(|| remembered(&self.engine));
+        let given = given.map(|db| Remembered {
+            paths: SourcePaths { db: resolved(db), sidecar: options.source_sidecar_path.clone().map(resolved) },
+            astray: None,
+            file_id: None,
+        });
+        let source = given.or_else(|| self.remembered());
         look_at_replica(&self.engine, control, leader, source, &self.source_env).map(Some)
     }
 

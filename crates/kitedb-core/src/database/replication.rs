@@ -13,11 +13,7 @@ use crate::{
         ReplicaReplicationStatus, RetentionOutcome, TokenWait, wait_for_token,
     },
 };
-use std::{
-    path::PathBuf,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 impl Node {
     /// What a primary's status is made from, in a read-only open, too.
@@ -61,7 +57,7 @@ impl Database {
     }
 
     fn lease(&self) -> Epoch {
-        Epoch(self.handle.lease.load(Ordering::Acquire))
+        self.handle.lease.epoch()
     }
 
     /// What the primary knows of itself and its replicas; `None` if this is none. A read-only open in a replication
@@ -197,8 +193,16 @@ impl Database {
             }
         };
         node.leader.iter().for_each(|leader| leader.lead());
-        self.handle.lease.store(promotion.epoch, Ordering::Release);
+        self.handle.lease.lead(Epoch(promotion.epoch));
         Ok(promotion)
+    }
+
+    /// The source that this primary followed as a replica before it took over; `None` if it never followed one, or is no
+    /// primary.
+    pub fn took_over_from(&self) -> Result<Option<PathBuf>> {
+        let node = self.node()?;
+        let followed = node.leader().and_then(|_| node.remembered());
+        Ok(followed.map(|followed| followed.paths.db))
     }
 
     /// Follows the database at `source_db_path` from now on (its sidecar by default lies beside it). What this

@@ -1,7 +1,7 @@
 //! A handle that does not keep its database open.
 
 use super::{Database, Handle};
-use std::sync::{Arc, Weak, atomic::Ordering};
+use std::sync::{Arc, Weak};
 
 /// A [`Database`] that does not keep itself open: for threads that look at it now and then and must not outlive its
 /// owner's use of it. Made by [`Database::downgrade`].
@@ -37,7 +37,7 @@ impl WeakDatabase {
     /// one is dropped. Hold it for as short as can be.
     pub fn upgrade(&self) -> Option<Database> {
         let handle = self.handle.upgrade()?;
-        let open = !handle.closed.load(Ordering::Acquire);
+        let open = !handle.lease.is_closed();
         open.then_some(Database { handle })
     }
 }

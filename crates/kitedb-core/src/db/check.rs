@@ -5,9 +5,12 @@ use super::{
     read::{GraphRead, sealed::Source},
 };
 use crate::{
-    error::Result,
+    error::{ErrorCode, Result},
     graph::{Digest, Direction, EdgeKey, LabelId, LogIndex, NameKind, NodeId},
+    io::OpenMode,
+    log::{Control, LogIdentity, verify},
     state::hash_id,
+    store::LogKind,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -63,11 +66,31 @@ impl Engine {
         for damage in self.store.verify() {
             report.damage.push(format!("{} bytes at {}: {}", damage.len, damage.offset, damage.what));
         }
+        report.damage.extend(self.check_log()?);
         // What cannot be read is in the list already, or goes there now: the rest is checked all the same.
         if let Err(e) = self.check_graph(&mut report) {
             report.damage.push(e.to_string());
         }
         Ok(report)
+    }
+
+    /// Reads the log that the file names: its control file, and each segment that is there, needed or not.
+    fn check_log(&self) -> Result<Vec<String>> {
+        let link = self.store.log_link();
+        if link.kind == LogKind::None {
+            return Ok(Vec::new());
+        }
+        let log = LogIdentity { log_id: link.id, file_id: self.store.file_id() };
+        let control = match Control::open(&*self.env.disk, &self.log_dir, OpenMode::Read) {
+            Ok(Some(control)) if control.expect(log.file_id).is_ok() => control,
+            // That it is not there, or another one, is damage where its commits are missed: the open has said so.
+            Ok(_) => return Ok(Vec::new()),
+            Err(e) if e.code() == ErrorCode::Corrupt => return Ok(vec![e.to_string()]),
+            Err(e) => return Err(e),
+        };
+        let fence = control.fence().err().map(|e| e.to_string());
+        let frames = verify(&self.env, &self.log_dir, log, &control.salt(), self.published())?;
+        Ok(fence.into_iter().chain(frames).collect())
     }
 
     fn check_graph(&self, report: &mut CheckReport) -> Result<()> {

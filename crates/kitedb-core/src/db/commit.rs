@@ -10,8 +10,11 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, Token},
     io::OpenMode,
-    log::{Appender, Control, Fence, GroupSync, LogIdentity, LogOptions, RecoveryStart, WriterId, recover},
-    state::{CommitInfo, Levels, Names, Overlay},
+    log::{
+        Appender, Control, FRAME_PREFIX, Fence, GroupSync, Keep, LogIdentity, LogOptions, Recovered, RecoveryStart,
+        WriterId, ends_early, recover,
+    },
+    state::{CommitInfo, Levels, Names, Overlay, Reading},
     store::{HistoryEntry, LogKind, LogLink, Part},
 };
 use parking_lot::MutexGuard;
@@ -30,8 +33,15 @@ const MEMORY: u64 = 4;
 impl Engine {
     /// Commits a transaction: validate, append, apply, publish; in [`SyncMode::Full`], sync before publishing.
     pub(super) fn commit(&self, tx: Transaction) -> Result<Token> {
-        let Transaction { levels, snapshot, overlay, mut buffer, lease, .. } = tx;
         self.check_usable()?;
+        tx.require_whole()?;
+        let Transaction { levels, snapshot, mut overlay, mut buffer, lease, .. } = tx;
+        lease.require_open()?;
+        if overlay.has_cancelled() {
+            overlay.settle();
+            buffer.truncate(FRAME_PREFIX);
+            overlay.encode(&Reading::new(&levels, snapshot, None), &mut buffer)?;
+        }
         if overlay.is_empty() && overlay.names.is_empty() {
             let info = levels.info(snapshot);
             return Ok(Token { epoch: info.epoch, log_index: snapshot });
@@ -41,11 +51,12 @@ impl Engine {
         self.wait_for_room(&mut commit);
         // Under the lock, which is not given up from here on: the log ends only after this.
         self.check_usable()?;
+        lease.require_open()?;
         if let Some(appender) = &commit.appender {
             // First: a conflict with a commit whose outcome is unknown would tell the caller to try again.
             appender.require_sound()?;
         }
-        self.require_lead(&commit, Epoch(lease.load(Ordering::Acquire)))?;
+        self.require_lead(&commit, lease.epoch())?;
         if let Some(control) = commit.appender.as_ref().map(Appender::control).or(self.sidecar.as_ref()) {
             // So would one with a commit that a fence made void, for ever.
             if !control.allows(commit.epoch) {
@@ -78,7 +89,9 @@ impl Engine {
             digest,
             totals: overlay.totals_after(current.active.info(commit.last).totals),
         };
-        self.apply(&current, overlay, header.log_index, info)?;
+        if let Err(e) = self.apply(&current, overlay, header.log_index, info) {
+            return Err(unapplied(&commit, token, &e));
+        }
         drop(current);
         commit.last = header.log_index;
         commit.digest = digest;
@@ -216,7 +229,8 @@ impl Engine {
             ErrorCode::StalePrimary,
             format_args!(
                 "stale primary: {} is fenced for writes at epoch {}, because another node was promoted to epoch {leads} \
-                 or this one was a replica; follow the new primary as a replica, or promote this node to lead again",
+                 or this one was a replica; follow the new primary as a replica; only if that one is gone for good, promote \
+                 this node by name",
                 self.path.display(),
                 self.epoch()
             ),
@@ -276,10 +290,7 @@ impl Engine {
                 self.publish(durable.min(end.last));
             }
         })
-        .inspect_err(|e| {
-            control.set_sync_failed(true);
-            self.note_log_failure(e);
-        })
+        .inspect_err(|e| self.note_log_failure(e))
     }
 
     /// Syncs the log through `index`; what is durable is published too.
@@ -368,6 +379,8 @@ impl Engine {
                         Arc::new(control)
                     }
                 };
+                // What it says of a log before this one must not pass for this one's.
+                control.lower_durable(commit.last)?;
                 let start = (epoch, writer_id, commit.last, commit.digest);
                 let made = Appender::begin_segment(&env, &self.log_dir, options, log, control, Vec::new(), start)?;
                 made.control().set_current_log(log.log_id);
@@ -407,6 +420,9 @@ impl Engine {
                 Ok(())
             });
         match recovered {
+            Ok(Recovered { last, short_of: Some(claim), .. }) if claim > commit.last => {
+                Err(ends_early(&self.log_dir, last, claim))
+            }
             Ok(recovered) if !beyond && recovered.ends_at(commit.last) => {
                 recovered.resume(&self.env, self.log_options(), None).map(Some)
             }
@@ -455,7 +471,8 @@ impl Engine {
     }
 
     pub(super) fn remove_log(&self) -> Result<()> {
-        crate::log::remove(&self.env, &self.log_dir, self.store.file_id(), self.sidecar.is_some())
+        let keep = if self.sidecar.is_some() { Keep::Control } else { Keep::Nothing };
+        crate::log::remove(&self.env, &self.log_dir, self.store.file_id(), keep)
     }
 
     /// Ends the log with everything in the file: after that the database is one file.
@@ -589,6 +606,19 @@ fn void(control: &Control, token: Token) -> Error {
     Error::new(ErrorCode::StalePrimary, what)
 }
 
+/// The error of a commit that is in the log and could not be applied. Nothing can be appended after it: what this process
+/// shows is not what the log says any more.
+#[cold]
+fn unapplied(commit: &Commit, token: Token, cause: &Error) -> Error {
+    if let Some(appender) = &commit.appender {
+        appender.poison();
+    }
+    let what = format_args!(
+        "commit {token} is in the log and could not be applied: {cause}; open the database again and look"
+    );
+    Error::new(ErrorCode::OutcomeUnknown, what)
+}
+
 /// The error of a commit whose sync failed.
 fn outcome_unknown(e: Error) -> Error {
     if e.code() == ErrorCode::SyncFailed { Error::new(ErrorCode::OutcomeUnknown, e) } else { e }
@@ -601,4 +631,40 @@ fn id_text(id: &WriterId) -> String {
 
 pub(super) fn no_log() -> Error {
     Error::new(ErrorCode::Internal, "the log is missing in the middle of a commit")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        Database, GraphRead, OpenOptions,
+        error::ErrorCode,
+        graph::LogIndex,
+        io::sim::{Crash, SimDisk, SimHost},
+    };
+
+    /// What a process shows is not what its log says once a frame of it could not be applied: it must not go on.
+    #[test]
+    fn nothing_is_committed_after_a_frame_that_could_not_be_applied() {
+        let (disk, host) = (SimDisk::new(1), SimHost::new(1));
+        let open = |disk: &SimDisk| {
+            Database::open_in(disk.env(&host), "/one.kitedb", OpenOptions::new().background(false)).unwrap()
+        };
+        let db = open(&disk);
+        let a = db.transaction(|tx| tx.create_node(Some("a"))).unwrap();
+        let mut tx = db.begin().unwrap();
+        tx.set_node_vector(a, "v", &[1.0; 3]).unwrap();
+        // A fault of this process, which validation does not look for.
+        let names = db.engine().unwrap().levels.load().names.clone();
+        names.define_dimension(tx.propkey_id("v").unwrap(), 4, LogIndex(0)).unwrap();
+        assert_eq!(tx.commit().unwrap_err().code(), ErrorCode::OutcomeUnknown);
+        let later = db.transaction(|tx| tx.create_node(Some("later")));
+        assert_eq!(later.unwrap_err().code(), ErrorCode::Poisoned);
+        assert_eq!(db.snapshot().unwrap().node_vector(a, "v").unwrap(), None);
+        assert_eq!(db.close().unwrap_err().code(), ErrorCode::Poisoned);
+
+        let db = open(&disk.restart(Crash::Kill));
+        assert_eq!(db.snapshot().unwrap().node_vector(a, "v").unwrap(), Some(vec![1.0; 3]));
+        assert_eq!(db.snapshot().unwrap().node_by_key("later").unwrap(), None);
+        assert!(db.check().unwrap().is_clean());
+    }
 }

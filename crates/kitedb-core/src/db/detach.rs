@@ -3,6 +3,7 @@
 
 use super::{
     engine::Engine,
+    lease::Lease,
     open::{anchored, open_for_writing, require_one_name},
     options::{OpenOptions, ReplicationRole},
     place::{LogPlace, folder_of},
@@ -13,13 +14,10 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Token},
     io::{Env, FileIdentity},
-    log::Displaced,
+    log::{Displaced, Keep},
     store::{HistoryEntry, LogLink, Part, Store, WRITER_LOCK},
 };
-use std::{
-    path::{Path, PathBuf},
-    sync::atomic::AtomicU64,
-};
+use std::path::{Path, PathBuf};
 
 /// What [`Database::detach`](crate::Database::detach) made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +60,7 @@ pub(crate) fn detach(env: &Env, path: &Path, options: OpenOptions, identity: Fil
     let former_sidecar = match &places.sidecar {
         // Its own, or its own copy: what it held is in the file, and no file of that id is here any more.
         LogPlace::Here(dir) | LogPlace::Moved(dir, Displaced { log: true, .. }) => {
-            remove_sidecar(env, dir, store.file_id()).err().map(|e| {
+            remove_sidecar(env, dir, store.file_id(), Keep::Nothing).err().map(|e| {
                 tracing::warn!("the log of a database that was detached was not removed: {e}");
                 dir.clone()
             })
@@ -102,8 +100,9 @@ pub(crate) fn confirm_moved(env: &Env, path: &Path, options: OpenOptions, identi
         return Err(Error::invalid(what));
     }
     drop(look);
+    let told = options.overwrite;
     let engine = Engine::open_for_writing(env.clone(), path.to_owned(), options, identity, true)?;
-    let led = lead_anew(&engine);
+    let led = engine.require_not_taken_over(told).and_then(|()| lead_anew(&engine));
     led.and_then(|epoch| engine.close().map(|()| epoch))
 }
 
@@ -114,8 +113,8 @@ fn lead_anew(engine: &Engine) -> Result<Epoch> {
     }
     // A log that was lost is made anew with an epoch of its own.
     let epoch = match engine.made_sidecar {
-        true => engine.epoch(),
-        false => engine.promote_in_place(&AtomicU64::new(engine.epoch().0))?,
+        Some(_) => engine.epoch(),
+        None => engine.promote_in_place(&Lease::new(engine.epoch()))?,
     };
     if let Some(control) = &engine.sidecar {
         // Last: who is cut short before it says so once more.

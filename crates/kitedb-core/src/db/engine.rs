@@ -11,7 +11,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, MAX_NODE_ID, NodeId},
     io::Env,
-    log::{Appender, Control, Displaced, WriterId},
+    log::{Appender, Control, Keep, WriterId},
     state::{Held, Holder, Levels, Pins},
     store::{HistoryEntry, LogKind, LogLink, Store, WRITER_LOCK},
 };
@@ -20,7 +20,7 @@ use parking_lot::{Condvar, Mutex};
 use std::{
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
 };
@@ -41,8 +41,8 @@ pub(crate) struct Engine {
     pub(super) role: AtomicU8,
     /// The control file of the sidecar; `None` without one.
     pub(crate) sidecar: Option<Arc<Control>>,
-    /// Whether this open made the sidecar.
-    pub(super) made_sidecar: bool,
+    /// Of a sidecar that this open made: what stays if it is taken back.
+    pub(super) made_sidecar: Option<Keep>,
     /// Why a file that is opened as a replica, and is none, does not follow.
     pub(super) foreign: Mutex<Option<Error>>,
     /// Whether it is a primary that was fenced, opened as a replica, and not known to be on its source's history yet.
@@ -53,13 +53,16 @@ pub(crate) struct Engine {
     pub(crate) unwanted: AtomicBool,
     /// Why this open only reads, although its caller asked for more.
     pub(crate) refused: Option<Error>,
-    /// How the files differ from those that the log remembers: a reader's look at a primary that was copied.
-    pub(crate) displaced: Displaced,
+    /// What is wrong with the place of the replication log, for a reader: the files of a primary are copies, or the log is
+    /// not there.
+    pub(crate) log_fault: Option<Error>,
     /// The epoch in which commits are made: a handle of another one is fenced.
     pub(super) epoch: AtomicU64,
     /// Whether commits wait for a promotion: another node took over, or this one was its replica.
     pub(super) fenced: AtomicBool,
     pub(super) next_node: AtomicU64,
+    /// See [`Engine::spare_node_id`].
+    pub(super) spare_node: OnceLock<AtomicU64>,
     /// The commit lock, and what only its holder may touch.
     pub(super) commit: Mutex<Commit>,
     pub(super) levels: ArcSwap<Levels>,
@@ -140,8 +143,18 @@ impl Engine {
     /// What names this database for good, whatever path leads to it: its file's id, as 32 hexadecimal digits. A replica
     /// reports to its source under it.
     pub(crate) fn registration_id(&self) -> String {
+        self.reporting_id().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The same id, as bytes.
+    pub(crate) fn reporting_id(&self) -> [u8; 16] {
         let copied = self.sidecar.as_ref().and_then(|control| control.registration());
-        copied.unwrap_or(self.store.file_id()).iter().map(|byte| format!("{byte:02x}")).collect()
+        copied.unwrap_or(self.store.file_id())
+    }
+
+    /// How the files differ of a primary that was copied or restored since its log was written.
+    pub(crate) fn copied(&self) -> Option<&Error> {
+        self.refused.as_ref().or(self.log_fault.as_ref()).filter(|fault| fault.code() == ErrorCode::FilesMoved)
     }
 
     pub(crate) fn require_writable(&self) -> Result<()> {
@@ -220,14 +233,26 @@ impl Engine {
         self.pins.supersede(&old, self.env.host.now_ms(), self.options.max_snapshot_age_ms);
     }
 
+    /// An id above every one that was given out; `None` once the greatest there is was.
     #[inline]
-    pub(super) fn allocate_node_id(&self) -> Result<NodeId> {
+    pub(super) fn next_node_id(&self) -> Option<NodeId> {
         let id = self.next_node.fetch_add(1, Ordering::Relaxed);
         if id > MAX_NODE_ID {
             self.next_node.fetch_sub(1, Ordering::Relaxed);
-            return Err(Error::invalid("no node id is left above the greatest one in use: choose one yourself"));
+            return None;
         }
-        Ok(NodeId(id))
+        Some(NodeId(id))
+    }
+
+    /// An id that may be in use, though hardly is: where automatic ids go on once a caller chose the greatest one. They
+    /// begin anywhere in the lower half, anew with each open.
+    #[cold]
+    pub(super) fn spare_node_id(&self) -> NodeId {
+        let begin = || {
+            let [.., a, b, c, d, e, f, g, h] = self.env.host.random();
+            AtomicU64::new(u64::from_le_bytes([a, b, c, d, e, f, g, h]) % (MAX_NODE_ID / 2) + 1)
+        };
+        NodeId(self.spare_node.get_or_init(begin).fetch_add(1, Ordering::Relaxed))
     }
 
     /// What the header should say of the log while it is open.
@@ -269,12 +294,12 @@ impl Engine {
         self.signal.notify_all();
         self.jobs.stop();
         let result = if self.options.read_only { Ok(()) } else { self.close_log() };
-        if self.made_sidecar && self.is_foreign() {
+        if self.is_foreign() {
             self.unmake_sidecar();
         }
         // One that was promoted meanwhile leads.
-        let empty = self.published() == LogIndex(0) && self.role() == ReplicationRole::Replica;
-        let empty = empty && self.made_file.load(Ordering::Acquire);
+        let as_made = self.role() == self.options.role.unwrap_or_default();
+        let empty = as_made && self.published() == LogIndex(0) && self.made_file.load(Ordering::Acquire);
         if empty && self.unwanted.load(Ordering::Acquire) {
             self.unmake_file();
         }
@@ -291,7 +316,7 @@ impl Engine {
         if let Err(e) = self.close() {
             tracing::warn!("closing what could not be opened failed: {e}");
         }
-        if self.made_sidecar && unused && !self.options.read_only {
+        if unused && !self.options.read_only {
             self.unmake_sidecar();
         }
     }

@@ -71,8 +71,7 @@ impl Engine {
                 sync.sync_through(last.header.log_index, &|durable| {
                     self.latencies.sync.record(sync.last_sync_ns());
                     control.set_durable(durable);
-                })
-                .inspect_err(|_| control.set_sync_failed(true))?;
+                })?;
             }
             let base = piece[0].at;
             for place in piece {
@@ -169,6 +168,10 @@ impl Engine {
         };
         let (history, next_node) = (manifest.history.clone(), manifest.next_node_id.max(1));
         self.leave_history(&commit)?;
+        if let Some(control) = &self.sidecar {
+            // What it says of the log that ends here must not pass for the next one's.
+            control.lower_durable(mark.log_index)?;
+        }
         if let Some(control) = self.sidecar.as_ref().filter(|control| !control.is_replica()) {
             // Durable before the file is a replica's: who forgets it would go on as the writer that it copies.
             control.set_replica(true)?;

@@ -16,7 +16,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Mutations, NameKind, PropKeyId},
     io::{Access, DiskFile, Env, FileIdentity, LockKind, OpenMode},
-    log::{Control, Displaced, FrameRef, LogIdentity, LogReader, Recovered, RecoveryStart, WriterId, recover},
+    log::{Control, FrameRef, Keep, LogIdentity, LogReader, Recovered, RecoveryStart, WriterId, ends_early, recover},
     state::{CommitInfo, Delta, Levels, Names, Overlay, Pins, Reading, Totals},
     store::{CheckpointMark, HistoryEntry, LogKind, LogLink, Manifest, Part, Run, Store, WRITER_LOCK},
 };
@@ -25,7 +25,7 @@ use parking_lot::{Condvar, Mutex};
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU8, AtomicU64},
     },
 };
@@ -85,6 +85,9 @@ impl Engine {
             .and_then(|()| engine.recover_for_writing(&places))
             .and_then(|()| engine.say_in_header());
         if let Err(e) = recovered {
+            if engine.store.log_link().kind != LogKind::Sidecar {
+                engine.unmake_sidecar();
+            }
             engine.unlock();
             return Err(e);
         }
@@ -159,16 +162,17 @@ impl Engine {
             log_dir,
             role: AtomicU8::new(role as u8),
             sidecar: None,
-            made_sidecar: false,
+            made_sidecar: None,
             foreign: Mutex::new(None),
             on_trial: AtomicBool::new(false),
             made_file: AtomicBool::new(false),
             unwanted: AtomicBool::new(false),
             refused: None,
-            displaced: Displaced::default(),
+            log_fault: None,
             epoch: AtomicU64::new(commit.epoch.0),
             fenced: AtomicBool::new(false),
             next_node: AtomicU64::new(manifest.next_node_id.max(1)),
+            spare_node: OnceLock::new(),
             commit: Mutex::new(commit),
             levels: ArcSwap::from_pointee(levels),
             pins: Pins::default(),
@@ -202,7 +206,9 @@ impl Engine {
         }
         let totals = Totals { nodes: manifest.node_count, edges: manifest.edge_count, vectors: manifest.vector_count };
         let info = CommitInfo { epoch, commit_ms, digest, totals };
-        let active = Delta::new(log_index, info, &dense(&manifest.type_counts)?, &dense(&manifest.label_counts)?);
+        let types = dense(&manifest.type_counts, names.greatest_id(NameKind::EdgeType))?;
+        let labels = dense(&manifest.label_counts, names.greatest_id(NameKind::Label))?;
+        let active = Delta::new(log_index, info, &types, &labels);
         Ok(Levels::new(Arc::new(active), runs, Arc::new(names)))
     }
 
@@ -224,7 +230,7 @@ impl Engine {
                 commit.appender = None;
                 let clean_tail = Some((commit.last, commit.digest));
                 self.store.mark_log(LogLink { clean_tail, part: Part::StandAlone, ..LogLink::default() })?;
-                crate::log::remove(&self.env, dir, self.store.file_id(), false)?;
+                crate::log::remove(&self.env, dir, self.store.file_id(), Keep::Nothing)?;
             }
             (LogKind::Private, None) if link.open => {
                 let dir = places.private_log(&self.path, &link)?;
@@ -282,6 +288,10 @@ impl Engine {
         merge_history(&mut commit.history, &recovered.history, recovered.last, new_epoch);
         let (last, digest) = (recovered.last, recovered.digest);
         let appender = recovered.resume(&self.env, self.log_options(), new_epoch)?;
+        if self.sidecar.is_none() && control.displaced(&**self.store.file())?.any() {
+            // What it says of its log is about these files from now on.
+            control.set_stamps(&**self.store.file())?;
+        }
         if fence.moved_by.is_none() {
             // No other node has taken over. A replica may have led a later epoch once, which must not come again.
             let begun = if replica { self.epoch_led(&appender, &control)? } else { appender.epoch() };
@@ -368,7 +378,16 @@ impl Engine {
             digest: mark.digest,
             limit,
         };
-        recover(&self.env, dir, control, start, mode, &mut |frame| self.fold(frame))
+        let mut recovered = recover(&self.env, dir, control, start, mode, &mut |frame| self.fold(frame))?;
+        if let Some(claim) = recovered.short_of {
+            let copied = recovered.control().displaced(&**self.store.file())?.log;
+            recovered.damage = match copied {
+                false => Some(ends_early(dir, recovered.last, claim)),
+                true if self.options.accept_copy => None,
+                true => Some(copied_in_use(&self.path, recovered.last, claim)),
+            };
+        }
+        Ok(recovered)
     }
 
     /// Applies one frame: the same steps as a commit, without validation and without an append.
@@ -400,6 +419,19 @@ impl Engine {
         };
         self.apply(&levels, overlay, frame.header.log_index, info)
     }
+}
+
+/// Why a copy of a stand-alone database, or of a primary, is not written to that has less than its original had.
+fn copied_in_use(path: &Path, last: LogIndex, claim: LogIndex) -> Error {
+    Error::new(
+        ErrorCode::FilesMoved,
+        format_args!(
+            "{} is a copy that was taken while its original was written to: it ends at log index {last}, its original had \
+             {claim}; copy it again while nobody writes, or, if what it holds is enough, open it with accept_copy \
+             (--accept-copy)",
+            path.display()
+        ),
+    )
 }
 
 /// Opens the file as it is once the writer's lock is held.
@@ -472,35 +504,12 @@ pub(super) fn anchored(env: &Env, folder: &Path, like: Access) -> std::io::Resul
     Ok(Env { disk: env.disk.anchor(folder, Some(like))?, host: env.host.clone() })
 }
 
-/// Which file `path` leads to, made if need be.
-pub(crate) fn identity_of(env: &Env, path: &Path, create: bool) -> Result<FileIdentity> {
-    let io = |e| Error::io("open", path, e);
-    match env.disk.identity(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound && create => {}
-        found => return found.map_err(io),
-    }
-    if let Err(e) = Store::create(env, path, env.host.random(), empty_manifest()) {
-        // Somebody else may have made it at the same moment.
-        return env.disk.identity(path).map_err(|_| e);
-    }
-    env.disk.identity(path).map_err(io)
-}
-
-pub(super) fn empty_manifest() -> Manifest {
-    Manifest {
-        checkpoint: CheckpointMark { epoch: Epoch(1), ..CheckpointMark::default() },
-        next_node_id: 1,
-        ..Manifest::default()
-    }
-}
-
-/// Counts by id, from pairs.
-fn dense(pairs: &[(u32, u64)]) -> Result<Vec<u64>> {
+/// Counts by id, from pairs. The greatest id that has a name is `greatest`.
+fn dense(pairs: &[(u32, u64)], greatest: u32) -> Result<Vec<u64>> {
     let mut counts = Vec::new();
     for &(id, count) in pairs {
-        // Ids are given out one by one, so a sparse list means damage.
-        if id as usize > pairs.len() + 1_000_000 {
-            return Err(Error::corrupt(format_args!("a count has the impossible id {id}")));
+        if id > greatest {
+            return Err(Error::corrupt(format_args!("there is a count under the id {id}, which has no name")));
         }
         if counts.len() <= id as usize {
             counts.resize(id as usize + 1, 0);

@@ -100,6 +100,8 @@ pub struct OpenOptions {
     pub(crate) source_sidecar_path: Option<PathBuf>,
     pub(crate) overwrite: bool,
     pub(crate) hard_links: bool,
+    pub(crate) accept_copy: bool,
+    pub(crate) require_complete: bool,
     pub(crate) retention: RetentionOptions,
     pub(crate) replication_name: Option<String>,
     pub(crate) replication_unregistered: bool,
@@ -128,6 +130,8 @@ impl Default for OpenOptions {
             source_sidecar_path: None,
             overwrite: false,
             hard_links: false,
+            accept_copy: false,
+            require_complete: false,
             retention: RetentionOptions::default(),
             replication_name: None,
             replication_unregistered: false,
@@ -176,8 +180,8 @@ impl OpenOptions {
 
     /// For how many ms a view or a transaction may hold a state that is no longer current, because a checkpoint or a merge
     /// took its place (default: no limit). From the next checkpoint or merge after that on, what reads from it fails with
-    /// [`ErrorCode::SnapshotTooOld`]; a commit of what a transaction has changed by then does not. A read that has begun
-    /// goes on. What was pinned is given back when the view or transaction is dropped.
+    /// [`ErrorCode::SnapshotTooOld`]; a commit of what a transaction has changed by then does not, unless a write
+    /// of it failed so since. A read that has begun goes on. What was pinned is given back when the view or transaction is dropped.
     #[must_use]
     pub fn max_snapshot_age_ms(mut self, ms: u64) -> Self {
         self.max_snapshot_age_ms = Some(ms);
@@ -216,7 +220,7 @@ impl OpenOptions {
     }
 
     /// Lets a bootstrap or a reseed replace a graph that is no replica's: that of a stand-alone database, or of a primary
-    /// that leads (default false).
+    /// that leads; [`crate::Database::confirm_moved_in`] lead although another node took over (default false).
     #[must_use]
     pub fn replication_overwrite(mut self, overwrite: bool) -> Self {
         self.overwrite = overwrite;
@@ -228,6 +232,22 @@ impl OpenOptions {
     #[must_use]
     pub fn accept_hard_links(mut self, accept: bool) -> Self {
         self.hard_links = accept;
+        self
+    }
+
+    /// Fails to open, with the damage as the error, where less than was committed would be shown (default false: what is there
+    /// is shown, and [`crate::Database::damage`] says what is missing).
+    #[must_use]
+    pub fn require_complete(mut self, require: bool) -> Self {
+        self.require_complete = require;
+        self
+    }
+
+    /// Opens for writing what was copied while its original was written to, although it has less than that one had: what
+    /// is missing is given up (default false). A replica needs no such word.
+    #[must_use]
+    pub fn accept_copy(mut self, accept: bool) -> Self {
+        self.accept_copy = accept;
         self
     }
 

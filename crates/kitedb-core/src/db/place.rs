@@ -40,7 +40,8 @@ pub(super) fn wal_dir(path: &Path) -> PathBuf {
     with_suffix(path, "-wal")
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+/// The path of what lies beside the database at `path`, under its name and a suffix.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(suffix);
     path.with_file_name(name)
@@ -124,6 +125,14 @@ impl Search<'_> {
                 // The file is a copy, and this the log of what it was copied from: nothing but a hint led here.
                 Candidate::Fits(moved) if moved.file && !moved.log && !said => copied = true,
                 Candidate::Fits(moved) => fits.push((dir, moved)),
+                // Only named by the caller: a folder in which nothing is of this file is none of its logs.
+                Candidate::Damaged(e)
+                    if dir != default
+                        && hint.as_ref() != Some(&dir)
+                        && !holds_segments_of(self.env, &dir, self.file_id) =>
+                {
+                    return Err(e);
+                }
                 Candidate::Damaged(e) => damaged = damaged.or(Some((dir, e))),
             }
         }
@@ -153,12 +162,7 @@ impl Search<'_> {
             return Ok(LogPlace::Damaged(dir, e));
         }
         if let Some(dir) = another.filter(|dir| *dir == should) {
-            return Err(self.mismatch(format_args!(
-                "the replication sidecar {} belongs to another database or copy than {}: give another place, or move \
-                 that folder away",
-                dir.display(),
-                self.path.display()
-            )));
+            return Err(foreign_sidecar(self.path, &dir));
         }
         Ok(if copied { LogPlace::Copied(own) } else { LogPlace::Missing(should) })
     }
@@ -247,6 +251,17 @@ impl Search<'_> {
     fn mismatch(&self, what: std::fmt::Arguments<'_>) -> Error {
         Error::new(ErrorCode::LogMismatch, what)
     }
+}
+
+/// The error of a sidecar with the log of another file than that at `path`.
+pub(super) fn foreign_sidecar(path: &Path, dir: &Path) -> Error {
+    let what = format_args!(
+        "the replication sidecar {} belongs to another database or copy than {}: give another place, or move that folder \
+         away",
+        dir.display(),
+        path.display()
+    );
+    Error::new(ErrorCode::LogMismatch, what)
 }
 
 /// The error of a log that a file had and that is not there.

@@ -3,21 +3,22 @@
 use super::{
     commit::no_log,
     engine::{Commit, Engine},
+    lease::Lease,
     options::ReplicationRole,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, Token},
-    io::OpenMode,
-    log::{Appender, Control, EpochEnd, Stored, WriterId, segment_path},
+    io::begin_draft,
+    log::{Appender, Control, EpochEnd, Moved, Stored, WriterId, segment_path},
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    io::ErrorKind,
+    sync::{Arc, atomic::Ordering},
 };
 
 /// What a promotion writes to see that there is room for it, in the sidecar.
-const PROBE: &str = "promotion.probe";
+pub(super) const PROBE: &str = "promotion.probe";
 /// As much as a new segment takes at first, and the frames that a replica may lag behind when it fences its source.
 const PROBE_BYTES: u64 = 1 << 20;
 
@@ -25,13 +26,13 @@ impl Engine {
     /// Begins the next epoch on behalf of the handle that leads epoch `lease`; every other handle is fenced. The
     /// commit lock keeps commits in flight out: those appended before are part of the history, those after are
     /// refused. Returns the new epoch.
-    pub(crate) fn promote_in_place(&self, lease: &AtomicU64) -> Result<Epoch> {
+    pub(crate) fn promote_in_place(&self, lease: &Lease) -> Result<Epoch> {
         self.check_usable()?;
         self.require_writable()?;
         let Some(control) = self.sidecar.clone() else { return Err(no_log()) };
         let mut commit = self.commit.lock();
         self.check_usable()?;
-        let held = Epoch(lease.load(Ordering::Acquire));
+        let held = lease.epoch();
         if held != commit.epoch {
             return Err(Error::new(
                 ErrorCode::StalePrimary,
@@ -76,8 +77,26 @@ impl Engine {
         }
         // The segment is durable, and leads from now on: the fence lets its writer, and no other, commit.
         self.lead(&mut commit, next, writer_id);
-        lease.store(next.0, Ordering::Release);
+        lease.lead(next);
         Ok(next)
+    }
+
+    /// Fails if another node has taken over from this one, for good as far as its log tells: where both lead, there are two
+    /// histories. `told`: that is what is wanted.
+    pub(crate) fn require_not_taken_over(&self, told: bool) -> Result<()> {
+        let Some(control) = &self.sidecar else { return Ok(()) };
+        match control.fence()?.moved() {
+            Some(Moved { epoch, ended: Some(last), .. }) if !told => Err(Error::new(
+                ErrorCode::StalePrimary,
+                format_args!(
+                    "stale primary: another node took over from {} with epoch {epoch}, after log index {last}: if this \
+                     one leads again, there are two histories. Follow the new primary; only if that one is gone for good, \
+                     force it (--force, replication_overwrite), and what was committed there is lost",
+                    self.path.display()
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Makes this replica the primary of epoch `epoch` on its own files, from its next frame on, as `writer_id`.
@@ -173,20 +192,20 @@ impl Engine {
         let disk = &*self.env.disk;
         let path = self.log_dir.join(PROBE);
         let bytes = self.options.segment_limit(self.role()).min(PROBE_BYTES);
-        let remove = || match disk.remove(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
-            _ => Ok(()),
-        };
         let write = || {
-            let file = disk.open(&path, OpenMode::CreateNew)?;
+            let file = begin_draft(disk, &path, |_| false)?;
             let piece = vec![0; bytes.min(64 << 10) as usize];
             for at in (0..bytes).step_by(piece.len().max(1)) {
                 file.write_at(&piece, at)?;
             }
             file.sync_data()
         };
-        let written = remove().and_then(|()| write());
-        let removed = remove();
+        let written = write();
+        let removed = match &written {
+            // Not the one that was made here.
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
+            _ => disk.remove(&path).or_else(|e| if e.kind() == ErrorKind::NotFound { Ok(()) } else { Err(e) }),
+        };
         written
             .and(removed)
             .map_err(|e| Error::io("make room for another epoch in", &self.log_dir, e).context("nothing was fenced"))
@@ -196,10 +215,7 @@ impl Engine {
         let Some(appender) = &commit.appender else { return Ok(()) };
         appender.require_sound()?;
         let control = appender.control();
-        appender
-            .group_sync()
-            .sync_through(commit.last, &|durable| control.set_durable(durable))
-            .inspect_err(|_| control.set_sync_failed(true))?;
+        appender.group_sync().sync_through(commit.last, &|durable| control.set_durable(durable))?;
         control.set_published(commit.last);
         self.publish(commit.last);
         Ok(())
@@ -320,7 +336,7 @@ impl Engine {
         for (done, seq) in seqs.iter().enumerate() {
             let path = segment_path(&self.log_dir, *seq);
             match self.env.disk.remove(&path) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(e) if e.kind() != ErrorKind::NotFound => {
                     return Err(Error::io("remove log segment", &path, e).context(format_args!("{done} were removed")));
                 }
                 _ => {}

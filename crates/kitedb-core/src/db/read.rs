@@ -4,7 +4,7 @@ use super::name::{NameId, NameRef};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Direction, EdgeKey, EdgeTypeId, LabelId, NameKind, NodeId, PropKeyId, PropList, Value, ValueRef},
-    state::{Names, Neighbors, Reading},
+    state::{Neighbors, Reading},
 };
 
 /// Some items, and where to go on.
@@ -17,7 +17,7 @@ pub struct Page<T, C = T> {
 }
 
 pub(crate) mod sealed {
-    use super::{NameKind, Names, Reading, Result, too_old};
+    use super::{NameKind, Reading, Result, too_old};
 
     /// What a reader brings. Not for use outside.
     pub trait Source {
@@ -31,8 +31,8 @@ pub(crate) mod sealed {
             if reading.is_too_old() { Err(too_old()) } else { Ok(reading) }
         }
 
-        fn names(&self) -> &Names;
         fn find_name(&self, kind: NameKind, name: &str) -> Option<u32>;
+        fn name_of(&self, kind: NameKind, id: u32) -> Option<std::sync::Arc<str>>;
         fn list_names(&self, kind: NameKind) -> Vec<(u32, std::sync::Arc<str>)>;
     }
 }
@@ -229,9 +229,7 @@ pub trait GraphRead: sealed::Source {
         limit: usize,
     ) -> Result<Page<(EdgeTypeId, NodeId)>> {
         positive(limit)?;
-        let edges = self.fresh()?.edges_in_order(id, direction, ty, after, limit)?;
-        positive(limit)?;
-        let (items, more) = edges.page(limit);
+        let (items, more) = self.fresh()?.edges_in_order(id, direction, ty, after, limit)?.page(limit);
         Ok(Page { next: items.last().copied().filter(|_| more), items })
     }
 
@@ -277,17 +275,17 @@ pub trait GraphRead: sealed::Source {
 
     /// The name of a label.
     fn label_name(&self, id: LabelId) -> Option<String> {
-        self.names().name(NameKind::Label, id.0).map(|n| n.to_string())
+        self.name_of(NameKind::Label, id.0).map(|n| n.to_string())
     }
 
     /// The name of an edge type.
     fn etype_name(&self, id: EdgeTypeId) -> Option<String> {
-        self.names().name(NameKind::EdgeType, id.0).map(|n| n.to_string())
+        self.name_of(NameKind::EdgeType, id.0).map(|n| n.to_string())
     }
 
     /// The name of a property key.
     fn propkey_name(&self, id: PropKeyId) -> Option<String> {
-        self.names().name(NameKind::PropKey, id.0).map(|n| n.to_string())
+        self.name_of(NameKind::PropKey, id.0).map(|n| n.to_string())
     }
 
     /// Every label in use, by id.

@@ -1,68 +1,124 @@
-//! A replica whose own file is damaged beyond opening. Its log knows whose it is, so it can be reseeded in place.
+//! A replica whose own file is damaged beyond opening. Its log knows whose it is, or its own header does, so it can be
+//! reseeded in place.
 
 use super::{
-    open::empty_manifest,
+    engine::Engine,
+    file::empty_manifest,
+    open::anchored,
     options::OpenOptions,
-    place::{default_sidecar, folder_of, is_absent},
+    place::{default_sidecar, folder_of, is_absent, with_suffix},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::Epoch,
-    io::{Env, OpenMode},
-    log::Control,
-    store::{Hint, LogKind, LogLink, Part, Store},
+    io::{Env, OpenMode, clear_name, in_the_way},
+    log::{Control, LogIdentity},
+    store::{Hint, LogKind, LogLink, Part, Peek, Store},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
-/// Puts an empty file of the same identity in the place of the file at the resolved `path`, if that is a replica's and
-/// does not open. What is left of the damaged one stays beside it, as `<file>.damaged`.
-pub(crate) fn revive(env: &Env, path: &Path, options: &OpenOptions) -> Result<()> {
-    let fresh = beside(path, ".reviving");
-    let io = |e| Error::io("replace", path, e);
-    if is_absent(env, path) && Store::open(env, &fresh, false).is_ok() {
-        // This was cut short between its two renames.
-        env.disk.rename(&fresh, path).map_err(io)?;
-        return env.disk.sync_dir(folder_of(path)).map_err(io);
-    }
-    match Store::open(env, path, false) {
-        Err(e) if matches!(e.code(), ErrorCode::Corrupt | ErrorCode::NotADatabase) => {}
-        // It opens, is not there, or cannot be looked at: the open says which.
-        _ => return Ok(()),
-    }
-    let dir = match &options.sidecar_path {
-        Some(dir) => env.disk.resolve(dir).map_err(|e| Error::io("look for replication sidecar", dir, e))?,
-        None => default_sidecar(path),
-    };
-    let Ok(Some(control)) = Control::open(&*env.disk, &dir, OpenMode::Read) else { return Ok(()) };
-    if !control.is_replica() {
-        return Ok(());
-    }
-    if control.writer_lives()? {
-        let what = format_args!("{} is damaged, and open in process {}", path.display(), control.writer_pid());
-        return Err(Error::new(ErrorCode::Locked, what));
-    }
-    let aside = beside(path, ".damaged");
-    tracing::warn!(
-        path = %path.display(), aside = %aside.display(),
-        "a replica's file is damaged beyond opening: it is put aside, and the replica needs a reseed"
-    );
-    let (log, hint) = (control.current_log(), Hint::to(&dir, folder_of(path)).unwrap_or_default());
-    match env.disk.remove(&fresh) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(io(e)),
-        _ => {}
-    }
-    // Its header says that commits are in its log: whatever of them is there is found, and the rest is missed.
-    let store = Store::create(env, &fresh, log.file_id, empty_manifest())?;
-    let part = Part::Follows(Epoch(1));
-    store.mark_log(LogLink { id: log.log_id, kind: LogKind::Sidecar, open: true, part, hint, ..LogLink::default() })?;
-    drop(store);
-    env.disk.rename(path, &aside).map_err(io)?;
-    env.disk.rename(&fresh, path).map_err(io)?;
-    env.disk.sync_dir(folder_of(path)).map_err(io)
+/// Where the damage is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Damage {
+    /// In the header, and what it leads to at once.
+    ToHeader,
+    /// In all that is read when the file is opened.
+    Anywhere,
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(suffix);
-    path.with_file_name(name)
+/// Puts an empty file of the same identity in the place of the file at the resolved `path`, if that is a replica's and
+/// does not open. What is left of the damaged one stays beside it, as `<file>.damaged`, or with a number after that where
+/// the name is taken. Returns whether it did.
+pub(crate) fn revive(env: &Env, path: &Path, options: &OpenOptions, damage: Damage) -> Result<bool> {
+    let fresh = with_suffix(path, ".reviving");
+    let io = |e| Error::io("replace", path, e);
+    if is_absent(env, path) {
+        // This may have been cut short between its two renames.
+        let whose = whose(env, path, None, options)?.filter(|whose| is_revived(env, &fresh, whose.log.file_id));
+        return match whose {
+            Some(_) => put_in_place(env, &fresh, path).map(|()| true),
+            None => Ok(false),
+        };
+    }
+    match opens(env, path, damage) {
+        Err(e) if matches!(e.code(), ErrorCode::Corrupt | ErrorCode::NotADatabase) => {}
+        // It opens, is not there, or cannot be looked at: the open says which.
+        _ => return Ok(false),
+    }
+    let Some(whose) = whose(env, path, Store::peek(env, path).ok(), options)? else { return Ok(false) };
+    tracing::warn!(path = %path.display(), "a replica's file is damaged beyond opening: the replica needs a reseed");
+    let like = env.disk.open(path, OpenMode::Read).and_then(|file| file.access()).map_err(io)?;
+    let env = &anchored(env, folder_of(path), like).map_err(io)?;
+    if is_revived(env, &fresh, whose.log.file_id) {
+        env.disk.remove(&fresh).map_err(io)?;
+    }
+    // Its header says that commits are in its log: whatever of them is there is found, and the rest is missed.
+    let store = Store::create(env, &fresh, whose.log.file_id, empty_manifest())?;
+    let (id, part) = (whose.log.log_id, Part::Follows(Epoch(1)));
+    let hint = Hint::to(&whose.dir, folder_of(path)).unwrap_or_default();
+    store.mark_log(LogLink { id, kind: LogKind::Sidecar, open: true, part, hint, ..LogLink::default() })?;
+    drop(store);
+    clear_name(&*env.disk, path, |_| false).map_err(io)?;
+    put_in_place(env, &fresh, path).map(|()| true)
+}
+
+/// A replica, and where its log is.
+struct Whose {
+    log: LogIdentity,
+    dir: PathBuf,
+}
+
+/// Of which replica the file at `path` is: as its log says, or, where that has no control file, its header. `None`: of
+/// none, or that cannot be told.
+fn whose(env: &Env, path: &Path, header: Option<Peek>, options: &OpenOptions) -> Result<Option<Whose>> {
+    let link = header.as_ref().map(|header| &header.log).filter(|link| link.kind == LogKind::Sidecar);
+    let given = options.sidecar_path.as_deref().map(|dir| env.disk.resolve(dir)).transpose();
+    let given = given.map_err(|e| Error::io("look for replication sidecar of", path, e))?;
+    let hint = link.and_then(|link| link.hint.from(folder_of(path)));
+    let places = [given.clone(), hint, Some(default_sidecar(path))];
+    for dir in places.into_iter().flatten() {
+        let Ok(Some(control)) = Control::open(&*env.disk, &dir, OpenMode::Read) else { continue };
+        let log = control.current_log();
+        if header.as_ref().is_some_and(|header| header.file_id != log.file_id || link.is_none())
+            || !control.is_replica()
+        {
+            continue;
+        }
+        if control.writer_lives()? {
+            let what = format_args!("{} is damaged, and open in process {}", path.display(), control.writer_pid());
+            return Err(Error::new(ErrorCode::Locked, what));
+        }
+        return Ok(Some(Whose { log, dir }));
+    }
+    let follows = link.filter(|link| matches!(link.part, Part::Follows(_)));
+    Ok(header.as_ref().zip(follows).map(|(header, link)| Whose {
+        log: LogIdentity { log_id: link.id, file_id: header.file_id },
+        dir: given.unwrap_or_else(|| default_sidecar(path)),
+    }))
+}
+
+/// Reads what is read when a file is opened.
+fn opens(env: &Env, path: &Path, damage: Damage) -> Result<()> {
+    let store = Store::open(env, path, false)?;
+    if damage == Damage::Anywhere {
+        let (manifest, runs) = store.snapshot();
+        Engine::levels_of(&manifest, runs)?;
+    }
+    Ok(())
+}
+
+/// Whether the file at `path` is an empty one that was made for the replica `file_id`.
+fn is_revived(env: &Env, path: &Path, file_id: [u8; 16]) -> bool {
+    Store::open(env, path, false).is_ok_and(|store| store.file_id() == file_id && *store.manifest() == empty_manifest())
+}
+
+fn put_in_place(env: &Env, fresh: &Path, path: &Path) -> Result<()> {
+    let renamed = env.disk.rename_new(fresh, path).and_then(|()| env.disk.sync_dir(folder_of(path)));
+    renamed.map_err(|e| match e.kind() {
+        ErrorKind::AlreadyExists => Error::io("replace", path, in_the_way(path)),
+        _ => Error::io("replace", path, e),
+    })
 }

@@ -3,17 +3,17 @@
 use super::{
     engine::Engine,
     open::{anchored, merge_history},
-    options::ReplicationRole,
-    place::{LogPlace, folder_of, is_absent, log_is_gone},
+    options::{OpenOptions, ReplicationRole},
+    place::{LogPlace, default_sidecar, files_moved, folder_of, foreign_sidecar, is_absent, log_is_gone},
     places::Places,
-    promote::FenceLock,
+    promote::{FenceLock, PROBE},
     role::Standing,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
-    io::{Access, Env, OpenMode},
-    log::{Control, Fence, LogIdentity, writers},
+    io::{Access, Env, OpenMode, in_the_way},
+    log::{Control, Fence, Keep, LogIdentity, reaches_beyond, writers},
     store::{Hint, LogKind, LogLink, Part},
 };
 use std::{
@@ -22,7 +22,7 @@ use std::{
 };
 
 /// What the floors above keep in a sidecar beside the log.
-const BESIDE: [&str; 4] = ["replicas", "source", "source.creating", "bootstrap.progress"];
+const BESIDE: [&str; 5] = ["replicas", "source", "source.creating", "bootstrap.progress", PROBE];
 
 impl Engine {
     /// Opens the sidecar, if the role has one, and takes its lock. One is made where the file never had a log, and for a
@@ -56,20 +56,23 @@ impl Engine {
             // A replica always opens, so that it can be reseeded. What it was to follow, its folder tells still. To a file that
             // never had a log, that folder is another's.
             (_, Some(e)) if role == ReplicationRole::Replica && link.kind == LogKind::Sidecar => {
-                Control::remove(&*self.env.disk, &self.log_dir)?;
+                Control::clear(&*self.env.disk, &self.log_dir)?;
                 *self.damage.get_mut() = needed.then_some(e);
-                self.make_sidecar(link.kind, standing)?
+                self.make_sidecar(link.kind, standing, true)?
             }
             (_, Some(e)) => return Err(e),
             (LogPlace::Here(_) | LogPlace::Moved(..), None) => match self.settled_control(places, &link) {
                 Err(e) if role == ReplicationRole::Replica && e.code() == ErrorCode::Corrupt => {
-                    Control::remove(&*self.env.disk, &self.log_dir)?;
+                    Control::clear(&*self.env.disk, &self.log_dir)?;
                     *self.damage.get_mut() = needed.then_some(e);
-                    self.make_sidecar(link.kind, standing)?
+                    self.make_sidecar(link.kind, standing, true)?
                 }
                 control => control?,
             },
-            _ => self.make_sidecar(link.kind, standing)?,
+            _ => {
+                let named = link.hint.from(folder_of(&self.path)).filter(|_| link.kind == LogKind::Sidecar);
+                self.make_sidecar(link.kind, standing, named.as_ref() == Some(&self.log_dir))?
+            }
         };
         control.expect(self.store.file_id()).map_err(|e| e.context("replication sidecar"))?;
         if !control.lock_writer()? {
@@ -92,6 +95,8 @@ impl Engine {
             // that one this one's.
             control.set_registration(self.env.host.random());
             control.set_promotion([0; 16]);
+            // Of a copy that was taken in use the log may end earlier: what is missing comes from its source.
+            control.lower_durable(self.store.manifest().checkpoint.log_index)?;
         }
         // A primary that moved gets its stamps with the epoch that it begins.
         if !accept_moved && (moved.any() || !control.has_stamps()) {
@@ -129,10 +134,16 @@ impl Engine {
         self.store.file().access().map_err(|e| Error::io("look at", &self.path, e))
     }
 
-    fn make_sidecar(&mut self, kind: LogKind, standing: Standing) -> Result<Control> {
+    /// Makes the sidecar. In a folder that was this file's own, what lies beside the log is its own, too.
+    fn make_sidecar(&mut self, kind: LogKind, standing: Standing, was_its_own: bool) -> Result<Control> {
         let (dir, role) = (self.log_dir.clone(), self.role());
         let io = |e| Error::io("create replication sidecar", &dir, e);
+        if !was_its_own {
+            require_free(&self.env, &self.path, &dir, self.store.file_id())?;
+        }
+        let is_new = is_absent(&self.env, &dir);
         self.env.disk.create_dir(&dir).map_err(io)?;
+        self.made_sidecar = Some(if is_new { Keep::Nothing } else { Keep::Folder });
         self.hold_log_dir()?;
         let log = LogIdentity { log_id: self.env.host.random(), file_id: self.store.file_id() };
         let commit = self.commit.get_mut();
@@ -145,26 +156,37 @@ impl Engine {
         control.set_replica(role == ReplicationRole::Replica)?;
         disk.sync_dir(&dir).map_err(io)?;
         disk.sync_dir(folder_of(&dir)).map_err(io)?;
-        self.made_sidecar = true;
         Ok(control)
     }
 
-    /// Leaves nothing of a sidecar that this open made for a part that the file does not have. Returns whether it is gone.
+    /// Leaves nothing of a sidecar that this open made for a part that the file does not have. Returns whether none is left.
     pub(super) fn unmake_sidecar(&self) -> bool {
-        let removed = remove_sidecar(&self.env, &self.log_dir, self.store.file_id());
+        let Some(keep) = self.made_sidecar else { return true };
+        let file_id = self.store.file_id();
+        // It may have been made beside what is left of an earlier log.
+        let removed = match reaches_beyond(&self.env, &self.log_dir, file_id, None, LogIndex(0)) {
+            Ok(true) => return false,
+            Ok(false) => remove_sidecar(&self.env, &self.log_dir, file_id, keep),
+            Err(e) if e.code() == ErrorCode::NotFound => Ok(()),
+            Err(e) => Err(e),
+        };
         if let Err(e) = &removed {
             tracing::warn!(sidecar = %self.log_dir.display(), "a sidecar that nobody needs was not removed: {e}");
         }
         removed.is_ok()
     }
 
-    /// Leaves nothing of a file that was made for a bootstrap which was refused.
+    /// Leaves nothing of a file that was made for a bootstrap or an import which was refused.
     pub(super) fn unmake_file(&self) {
         // Without its file a sidecar would be that of another database, and in the way.
         if !self.unmake_sidecar() {
             return;
         }
-        let removed = self.env.disk.remove(&self.path).and_then(|()| self.env.disk.sync_dir(folder_of(&self.path)));
+        let disk = &*self.env.disk;
+        if disk.identity(&self.path).ok() != self.store.file().identity().ok() {
+            return;
+        }
+        let removed = disk.remove(&self.path).and_then(|()| disk.sync_dir(folder_of(&self.path)));
         if let Err(e) = removed {
             tracing::warn!(path = %self.path.display(), "a file that nobody needs was not removed: {e}");
         }
@@ -211,6 +233,7 @@ impl Engine {
                     // Nor for one that ended where an epoch of the log before it did. What another node fenced has ended.
                     control.clear_end()?;
                 }
+                control.lower_durable(commit.last)?;
                 control.set_current_log(link.id);
                 control.sync()?;
             }
@@ -223,7 +246,13 @@ impl Engine {
                 self.on_trial.store(true, Ordering::Release);
             }
             // Durable before the first frame of another writer is in this log: who forgets it would go on as that writer.
-            ReplicationRole::Replica => control.set_replica(true)?,
+            ReplicationRole::Replica => {
+                if fence.moved().is_some_and(|moved| moved.ended.is_some()) {
+                    // Whoever took over from it led after it: no promotion of this node goes on.
+                    control.set_promotion([0; 16]);
+                }
+                control.set_replica(true)?;
+            }
             _ if fence.follows || fence.moved_by.is_some() => {
                 self.fenced.store(true, Ordering::Release);
             }
@@ -287,6 +316,11 @@ impl Engine {
         self.say_in_header().map(|()| true)
     }
 
+    /// Whether it is a replica, and known to be one: not what is only opened as one.
+    pub(crate) fn is_replica(&self) -> bool {
+        self.role() == ReplicationRole::Replica && !self.is_foreign() && !self.on_trial.load(Ordering::Acquire)
+    }
+
     /// Whether it is opened as a replica and is none.
     pub(crate) fn is_foreign(&self) -> bool {
         self.foreign.lock().is_some()
@@ -301,7 +335,13 @@ impl Engine {
     pub(super) fn look_at_sidecar(&mut self, places: &Places) -> Result<()> {
         let found = match &places.sidecar {
             LogPlace::Here(dir) | LogPlace::Moved(dir, _) => Control::open(&*self.env.disk, dir, OpenMode::Read),
-            _ => return Ok(()),
+            place => {
+                let link = self.store.log_link();
+                if link.kind == LogKind::Sidecar && (link.open || self.checkpoint_index() > LogIndex(0)) {
+                    self.log_fault = Some(log_not_seen(&self.path, place, &link, self.checkpoint_index(), self.role()));
+                }
+                return Ok(());
+            }
         };
         let control = match found {
             // Damage there locks nobody out of what the file holds.
@@ -316,7 +356,6 @@ impl Engine {
             return Ok(());
         }
         self.log_dir = places.sidecar.dir().to_owned();
-        self.displaced = control.displaced(&**self.store.file())?;
         let fence = match control.fence() {
             Err(e) if e.code() == ErrorCode::Corrupt => return Ok(()),
             fence => fence?,
@@ -326,6 +365,9 @@ impl Engine {
         self.fenced.store(fenced, Ordering::Release);
         let leads = fence.epoch.0;
         self.epoch.store(if fenced { leads.saturating_sub(1) } else { leads }, Ordering::Release);
+        if matches!(places.sidecar, LogPlace::Moved(..)) && !fence.follows {
+            self.log_fault = Some(files_moved(&self.path, &places.sidecar));
+        }
         self.sidecar = Some(Arc::new(control));
         Ok(())
     }
@@ -355,18 +397,74 @@ impl Engine {
     }
 }
 
+/// What a reader is told of a node whose replication log he does not see.
+fn log_not_seen(path: &Path, place: &LogPlace, link: &LogLink, in_file: LogIndex, role: ReplicationRole) -> Error {
+    match (place, role) {
+        (LogPlace::Damaged(_, e), _) => e.clone(),
+        (LogPlace::Copied(_), ReplicationRole::Primary) => files_moved(path, place),
+        (_, ReplicationRole::Replica) if !link.open => Error::new(
+            ErrorCode::LogMismatch,
+            format_args!(
+                "the log of the replica {} should be in {}, and is not there: say where it is (replication_sidecar_path, \
+                 --sidecar); followed without it, it begins a new one",
+                path.display(),
+                place.dir().display()
+            ),
+        ),
+        _ => log_is_gone(path, place, link, in_file),
+    }
+}
+
+/// Fails if `dir` cannot become the sidecar of the database `file_id` at `path`, because a name that is needed there is
+/// taken by what is not of that database. Makes nothing.
+pub(super) fn require_free(env: &Env, path: &Path, dir: &Path, file_id: [u8; 16]) -> Result<()> {
+    let named_after_it = dir == default_sidecar(path);
+    let taken = |path: &Path| Err(Error::io("create replication sidecar", dir, in_the_way(path)));
+    if !env.disk.is_dir(dir) {
+        // Resolved, a link that leads nowhere is another path than its own.
+        let free = is_absent(env, dir) && env.disk.resolve(dir).is_ok_and(|there| there == *dir);
+        return if free { Ok(()) } else { taken(dir) };
+    }
+    crate::log::require_free(env, dir, file_id)?;
+    if named_after_it {
+        // They may be what is left of an earlier sidecar of this file.
+        return Ok(());
+    }
+    let there = env.disk.list(dir).map_err(|e| Error::io("look into", dir, e))?;
+    BESIDE.iter().find(|name| there.iter().any(|there| there == *name)).map_or(Ok(()), |name| taken(&dir.join(name)))
+}
+
+/// Fails if an open of a file that is to be made at the resolved `path` would be refused for its sidecar. Makes nothing.
+pub(crate) fn require_place_for_sidecar(env: &Env, path: &Path, options: &OpenOptions) -> Result<()> {
+    if options.role.is_none_or(|role| role == ReplicationRole::Disabled) {
+        return Ok(());
+    }
+    let dir = match &options.sidecar_path {
+        Some(dir) => env.disk.resolve(dir).map_err(|e| Error::io("look for replication sidecar", dir, e))?,
+        None => default_sidecar(path),
+    };
+    if let Some(control) = Control::open(&*env.disk, &dir, OpenMode::Read)? {
+        // No log is that of a file that is not there.
+        return Err(foreign_sidecar(path, control.dir()));
+    }
+    require_free(env, path, &dir, env.host.random())
+}
+
 /// Removes the sidecar `dir` of the database `file_id`, with all that lies in it. What is not of that database stays.
-pub(super) fn remove_sidecar(env: &Env, dir: &Path, file_id: [u8; 16]) -> Result<()> {
+pub(super) fn remove_sidecar(env: &Env, dir: &Path, file_id: [u8; 16], keep: Keep) -> Result<()> {
     match Control::open(&*env.disk, dir, OpenMode::Read)? {
         Some(control) => control.expect(file_id)?,
+        None if keep == Keep::Nothing => return crate::log::remove(env, dir, file_id, keep),
         None => return Ok(()),
     }
     for name in BESIDE {
         let path = dir.join(name);
         match env.disk.remove(&path) {
+            // What is no file is not of the log.
+            Err(_) if env.disk.is_dir(&path) => {}
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("remove", &path, e)),
             _ => {}
         }
     }
-    crate::log::remove(env, dir, file_id, false)
+    crate::log::remove(env, dir, file_id, keep)
 }

@@ -31,6 +31,13 @@ impl Signal {
         self.wake.notify_all();
     }
 
+    /// Returns once the event is raised, or `timeout` has passed.
+    pub fn sleep(&self, timeout: Duration) {
+        let mut asked = false;
+        // Asked for the first time at once, and then only if the event was raised.
+        self.wait_until(timeout, || std::mem::replace(&mut asked, true));
+    }
+
     /// Returns once `done` holds, or `timeout` has passed. `done` is asked at first and whenever the event is raised,
     /// with no lock held, so it may take those under which the event is raised.
     pub fn wait_until(&self, timeout: Duration, mut done: impl FnMut() -> bool) -> bool {

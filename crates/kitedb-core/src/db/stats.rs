@@ -2,7 +2,7 @@
 
 use super::{engine::Engine, read::GraphRead};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     graph::{Digest, LogIndex, Token},
 };
 use std::sync::atomic::Ordering;
@@ -71,6 +71,16 @@ pub struct Stats {
 }
 
 impl Engine {
+    /// Why less than was committed is shown, if it is.
+    pub(crate) fn damage(&self) -> Option<Error> {
+        self.damage.lock().clone()
+    }
+
+    /// Fails where less than was committed would be shown, and the caller asked not to see that.
+    pub(crate) fn require_complete(&self) -> Result<()> {
+        self.damage().filter(|_| self.options.require_complete).map_or(Ok(()), Err)
+    }
+
     pub(crate) fn stats(&self) -> Result<Stats> {
         let view = self.view();
         let (log_bytes, bytes_logged) = {

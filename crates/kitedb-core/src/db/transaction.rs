@@ -1,24 +1,27 @@
 //! Write transactions: optimistic, snapshot isolation, read-your-own-writes, first committer wins.
 
+mod attempt;
+mod names;
+mod upsert;
+
 use super::{
     engine::Engine,
-    name::{NameId, NameRef},
+    lease::Lease,
+    name::NameRef,
     options::ReplicationRole,
     read::{GraphRead, sealed},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{
-        EdgeKey, EdgeTypeId, LabelId, LogIndex, Mutation, NameKind, NodeId, PropKeyId, PropListBuf, Token, Value,
-        VectorRef, codec::put_varint,
+        EdgeKey, EdgeTypeId, LabelId, LogIndex, Mutation, NameKind, NodeId, PropKeyId, Token, Value, VectorRef,
+        codec::put_varint,
     },
     log::{FRAME_PREFIX, MAX_PAYLOAD},
-    state::{self, Hold, Holder, Levels, Names, Overlay, Reading},
+    state::{self, Claims, Hold, Holder, Indexed, Levels, Overlay, Reading},
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use names::UsedName;
+use std::sync::{Arc, atomic::Ordering};
 
 /// A node to be created.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,7 +42,9 @@ type NewEdge<'a> = (EdgeKey, &'a [(PropKeyId, Value)]);
 /// Changes that become visible and durable together, at [`Transaction::commit`]; dropped, it leaves no trace.
 ///
 /// It reads the state as of its beginning under its own writes, may be sent between threads, and costs others
-/// nothing while it is open. A write to something absent is an error and changes nothing.
+/// nothing while it is open. A write that fails changes nothing, not even a name; the transaction can go on. Only where it
+/// failed for another reason than its input (of kind [`ErrorKind::Input`](crate::ErrorKind::Input)), as by a damaged block,
+/// the transaction does not commit any more.
 #[derive(Debug)]
 pub struct Transaction {
     pub(super) engine: Arc<Engine>,
@@ -48,28 +53,43 @@ pub struct Transaction {
     pub(super) overlay: Overlay,
     /// The frame to be: room for its head, then the mutations.
     pub(super) buffer: Vec<u8>,
-    /// The epoch that the handle leads for which this writes.
-    pub(super) lease: Arc<AtomicU64>,
-    /// Names that need no definition from this transaction (any more): by kind and id.
-    known: [Vec<bool>; 3],
+    /// That of the handle for which this writes.
+    pub(super) lease: Arc<Lease>,
+    /// Names that need no definition from this transaction (any more).
+    used: Indexed<UsedName>,
+    /// Keeps the ids of those that it defines.
+    claims: Claims,
+    /// Why it can be of no more use.
+    pub(super) failed: Option<Error>,
     _hold: Hold,
 }
 
 impl Transaction {
-    pub(crate) fn new(engine: Arc<Engine>, lease: Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, lease: Arc<Lease>) -> Self {
         let (levels, snapshot) = engine.current();
         let _hold = engine.held.hold(snapshot, Holder::Transaction);
         let mut buffer = Vec::with_capacity(FRAME_PREFIX + 160);
         buffer.resize(FRAME_PREFIX, 0);
-        Self { engine, levels, snapshot, overlay: Overlay::default(), buffer, lease, known: Default::default(), _hold }
+        Self {
+            engine,
+            levels,
+            snapshot,
+            overlay: Overlay::default(),
+            buffer,
+            lease,
+            used: Indexed::default(),
+            claims: Claims::default(),
+            failed: None,
+            _hold,
+        }
     }
 
+    /// Does a mutation. What it leaves in the buffer if it fails, its caller's [`Transaction::attempt`] takes away.
     fn apply(&mut self, mutation: &Mutation<'_>) -> Result<()> {
+        mutation.encode(&mut self.buffer);
         self.check_size()?;
         let base = Reading::new(&self.levels, self.snapshot, None);
-        self.overlay.apply(&base, mutation)?;
-        mutation.encode(&mut self.buffer);
-        Ok(())
+        self.overlay.apply(&base, mutation)
     }
 
     /// The bytes of its frame so far.
@@ -85,56 +105,6 @@ impl Transaction {
         Err(Error::new(ErrorCode::TransactionTooLarge, what))
     }
 
-    // ---- names ---------------------------------------------------------------------------------------------
-
-    fn name<'n, I: NameId>(&mut self, name: impl Into<NameRef<'n, I>>) -> Result<I> {
-        let kind = I::KIND;
-        let slot = kind as usize - 1;
-        let (number, defined) = match name.into() {
-            NameRef::Id(id) => {
-                if self.known[slot].get(id.number() as usize) == Some(&true) {
-                    return Ok(id);
-                }
-                (id.number(), self.levels.names.is_defined(kind, id.number())?)
-            }
-            NameRef::Name(name) => self.levels.names.id_or_create(kind, name)?,
-        };
-        let known = &mut self.known[slot];
-        if known.len() <= number as usize {
-            known.resize(number as usize + 1, false);
-        }
-        if !known[number as usize] {
-            known[number as usize] = true;
-            if !defined {
-                let name = self.levels.names.name(kind, number).unwrap_or_default();
-                self.apply(&Mutation::DefineName { kind, id: number, name: &name })?;
-            }
-        }
-        Ok(I::from_number(number))
-    }
-
-    /// The id of a label, defined with this transaction's commit if it is not in use yet.
-    pub fn label_id_or_create(&mut self, name: &str) -> Result<LabelId> {
-        self.name(name)
-    }
-
-    /// The id of an edge type, defined with this transaction's commit if it is not in use yet.
-    pub fn etype_id_or_create(&mut self, name: &str) -> Result<EdgeTypeId> {
-        self.name(name)
-    }
-
-    /// The id of a property key, defined with this transaction's commit if it is not in use yet.
-    pub fn propkey_id_or_create(&mut self, name: &str) -> Result<PropKeyId> {
-        self.name(name)
-    }
-
-    fn encode_props(&mut self, props: &[(PropKeyId, Value)]) -> Result<PropListBuf> {
-        for (key, _) in props {
-            self.name(*key)?;
-        }
-        Ok(PropListBuf::from_pairs(props))
-    }
-
     // ---- nodes ---------------------------------------------------------------------------------------------
 
     /// Creates a node, with a key that no other node has, or without one.
@@ -144,9 +114,20 @@ impl Transaction {
 
     /// Creates a node with labels and properties.
     pub fn create_node_with(&mut self, node: NewNode<'_>) -> Result<NodeId> {
-        if let Some(key) = node.key
-            && key.is_empty()
-        {
+        let id = self.attempt(|tx| tx.try_create(node))?;
+        self.keep_clear_of(node.id);
+        Ok(id)
+    }
+
+    /// No automatic id is one that a caller chose.
+    fn keep_clear_of(&self, chosen: Option<NodeId>) {
+        if let Some(id) = chosen {
+            self.engine.next_node.fetch_max(id.0.saturating_add(1), Ordering::Relaxed);
+        }
+    }
+
+    fn try_create(&mut self, node: NewNode<'_>) -> Result<NodeId> {
+        if node.key.is_some_and(str::is_empty) {
             return Err(Error::invalid("an empty key is no key: give at least one character, or None"));
         }
         let mut labels = Vec::new();
@@ -163,89 +144,79 @@ impl Transaction {
         let mutation = |id| Mutation::CreateNode { id, key: node.key, labels: &labels, props: props.as_list() };
         if let Some(id) = node.id {
             self.apply(&mutation(id))?;
-            self.engine.next_node.fetch_max(id.0.saturating_add(1), Ordering::Relaxed);
             return Ok(id);
         }
-        let id = self.engine.allocate_node_id()?;
+        let id = self.free_node_id()?;
+        mutation(id).encode(&mut self.buffer);
         self.check_size()?;
         let base = Reading::new(&self.levels, self.snapshot, None);
         self.overlay.create_node(&base, id, node.key, &labels, props.as_list())?;
-        mutation(id).encode(&mut self.buffer);
         Ok(id)
+    }
+
+    /// An id that no node has.
+    #[inline]
+    fn free_node_id(&self) -> Result<NodeId> {
+        while let Some(id) = self.engine.next_node_id() {
+            // One that a batch chose is not known to the engine before the batch succeeds.
+            if id.0 > self.overlay.greatest_id || self.overlay.node(id).is_none() {
+                return Ok(id);
+            }
+        }
+        loop {
+            let id = self.engine.spare_node_id();
+            if !self.node_exists(id)? {
+                return Ok(id);
+            }
+        }
     }
 
     /// Creates many nodes: all of them, or none.
     pub fn create_nodes_batch(&mut self, nodes: &[NewNode<'_>]) -> Result<Vec<NodeId>> {
-        let mut created = Vec::with_capacity(nodes.len());
         self.overlay.reserve(nodes.len(), 0);
-        for node in nodes {
-            match self.create_node_with(*node) {
-                Ok(id) => created.push(id),
-                Err(e) => {
-                    created.into_iter().try_for_each(|id| self.delete_node(id))?;
-                    return Err(e);
-                }
+        let (mark, mut created) = (self.overlay.mark(), Vec::with_capacity(nodes.len()));
+        let done = self.attempt(|tx| {
+            for node in nodes {
+                created.push(tx.try_create(*node)?);
             }
+            Ok(())
+        });
+        if let Err(e) = done {
+            self.overlay.uncreate_nodes(mark, &created);
+            return Err(e);
         }
+        self.keep_clear_of(nodes.iter().filter_map(|node| node.id).max());
         Ok(created)
-    }
-
-    /// Sets properties of the node with `key` (`None` removes one), creating the node if there is none. Returns
-    /// its id and whether it was created.
-    pub fn upsert_node(&mut self, key: &str, props: &[(PropKeyId, Option<Value>)]) -> Result<(NodeId, bool)> {
-        if let Some(id) = self.node_by_key(key)? {
-            self.set_node_props(id, props)?;
-            return Ok((id, false));
-        }
-        let props = present(props);
-        Ok((self.create_node_with(NewNode { key: Some(key), props: &props, ..NewNode::default() })?, true))
-    }
-
-    /// Sets properties of the node `id` (`None` removes one), creating the node without a key if there is none.
-    /// Returns whether it was created.
-    pub fn upsert_node_by_id(&mut self, id: NodeId, props: &[(PropKeyId, Option<Value>)]) -> Result<bool> {
-        if self.node_exists(id)? {
-            self.set_node_props(id, props)?;
-            return Ok(false);
-        }
-        let props = present(props);
-        self.create_node_with(NewNode { id: Some(id), props: &props, ..NewNode::default() })?;
-        Ok(true)
-    }
-
-    fn set_node_props(&mut self, id: NodeId, props: &[(PropKeyId, Option<Value>)]) -> Result<()> {
-        for (key, value) in props {
-            match value {
-                Some(value) => self.set_node_prop_value(id, *key, value)?,
-                None => drop(self.delete_node_prop(id, *key)?),
-            }
-        }
-        Ok(())
     }
 
     /// Deletes a node and, with it, its edges, properties, labels and vectors.
     pub fn delete_node(&mut self, id: NodeId) -> Result<()> {
-        self.apply(&Mutation::DeleteNode { id })
+        self.attempt(|tx| tx.apply(&Mutation::DeleteNode { id }))
     }
 
     /// Adds a label to a node. Returns whether the node did not have it.
     pub fn add_node_label<'n>(&mut self, id: NodeId, label: impl Into<NameRef<'n, LabelId>>) -> Result<bool> {
-        let label = self.name(label)?;
-        let new = !self.node_has_label(id, label)?;
-        if new {
-            self.apply(&Mutation::AddLabel { id, label })?;
-        }
-        Ok(new)
+        self.attempt(|tx| {
+            let label = tx.name(label)?;
+            let new = !tx.node_has_label(id, label)?;
+            if new {
+                tx.apply(&Mutation::AddLabel { id, label })?;
+            }
+            Ok(new)
+        })
     }
 
     /// Takes a label off a node. Returns whether the node had it.
     pub fn remove_node_label<'n>(&mut self, id: NodeId, label: impl Into<NameRef<'n, LabelId>>) -> Result<bool> {
-        let Some(label) = self.lookup(label) else { return self.require_node(id).map(|()| false) };
-        if !self.node_has_label(id, label)? {
-            return self.require_node(id).map(|()| false);
-        }
-        self.apply(&Mutation::RemoveLabel { id, label })?;
-        Ok(true)
+        let label = self.lookup(label);
+        self.attempt(|tx| {
+            let Some(label) = label else { return tx.require_node(id).map(|()| false) };
+            if !tx.node_has_label(id, label)? {
+                return tx.require_node(id).map(|()| false);
+            }
+            tx.apply(&Mutation::RemoveLabel { id, label })?;
+            Ok(true)
+        })
     }
 
     /// Sets a node's property.
@@ -255,27 +226,27 @@ impl Transaction {
         key: impl Into<NameRef<'n, PropKeyId>>,
         value: impl Into<Value>,
     ) -> Result<()> {
-        self.require_node(id)?;
-        let key = self.name(key)?;
-        self.set_node_prop_value(id, key, &value.into())
-    }
-
-    fn set_node_prop_value(&mut self, id: NodeId, key: PropKeyId, value: &Value) -> Result<()> {
-        self.name(key)?;
         let mut bytes = Vec::new();
-        value.encode(&mut bytes);
-        self.apply(&Mutation::SetNodeProp { id, key, value: &bytes })
+        value.into().encode(&mut bytes);
+        self.attempt(|tx| {
+            tx.require_node(id)?;
+            let key = tx.name(key)?;
+            tx.apply(&Mutation::SetNodeProp { id, key, value: &bytes })
+        })
     }
 
     /// Removes a node's property. Returns whether it was there.
     pub fn delete_node_prop<'n>(&mut self, id: NodeId, key: impl Into<NameRef<'n, PropKeyId>>) -> Result<bool> {
-        self.require_node(id)?;
-        let Some(key) = self.lookup(key) else { return Ok(false) };
-        if self.node_prop_ref(id, key)?.is_none() {
-            return Ok(false);
-        }
-        self.apply(&Mutation::RemoveNodeProp { id, key })?;
-        Ok(true)
+        let key = self.lookup(key);
+        self.attempt(|tx| {
+            tx.require_node(id)?;
+            let Some(key) = key else { return Ok(false) };
+            if tx.node_prop_ref(id, key)?.is_none() {
+                return Ok(false);
+            }
+            tx.apply(&Mutation::RemoveNodeProp { id, key })?;
+            Ok(true)
+        })
     }
 
     // ---- edges ---------------------------------------------------------------------------------------------
@@ -293,9 +264,16 @@ impl Transaction {
         dst: NodeId,
         props: &[(PropKeyId, Value)],
     ) -> Result<()> {
-        let ty = self.name(ty)?;
+        self.attempt(|tx| {
+            let ty = tx.name(ty)?;
+            tx.try_add(EdgeKey { src, ty, dst }, props)
+        })
+    }
+
+    /// Adds an edge whose type has been used already.
+    fn try_add(&mut self, edge: EdgeKey, props: &[(PropKeyId, Value)]) -> Result<()> {
         let props = self.encode_props(props)?;
-        self.apply(&Mutation::AddEdge { edge: EdgeKey { src, ty, dst }, props: props.as_list() })
+        self.apply(&Mutation::AddEdge { edge, props: props.as_list() })
     }
 
     /// Adds many edges: all of them, or none.
@@ -310,47 +288,28 @@ impl Transaction {
 
     fn add_all<'e, E>(&mut self, edges: &'e [E], parts: fn(&'e E) -> NewEdge<'e>) -> Result<()> {
         self.overlay.reserve(0, edges.len());
-        for (nth, chunk) in edges.chunks(state::WARM).enumerate() {
-            let keys: Vec<EdgeKey> = chunk.iter().map(|edge| parts(edge).0).collect();
-            Reading::new(&self.levels, self.snapshot, None).warm(&keys);
-            for (at, (edge, props)) in chunk.iter().map(parts).enumerate() {
-                if let Err(e) = self.add_edge_with_props(edge.src, edge.ty, edge.dst, props) {
-                    let mut added = edges[..nth * state::WARM + at].iter().map(|edge| parts(edge).0);
-                    added.try_for_each(|edge| self.apply(&Mutation::RemoveEdge { edge }))?;
-                    return Err(e);
+        let (mark, mut added, mut used) = (self.overlay.mark(), 0, None);
+        let done = self.attempt(|tx| {
+            for chunk in edges.chunks(state::WARM) {
+                let keys: Vec<EdgeKey> = chunk.iter().map(|edge| parts(edge).0).collect();
+                Reading::new(&tx.levels, tx.snapshot, None).warm(&keys);
+                for (edge, props) in chunk.iter().map(parts) {
+                    if used != Some(edge.ty) {
+                        used = Some(tx.name(edge.ty)?);
+                    }
+                    tx.try_add(edge, props)?;
+                    added += 1;
                 }
             }
-        }
-        Ok(())
-    }
-
-    /// Sets properties of an edge (`None` removes one), adding the edge if it is not there. Returns whether it
-    /// was added.
-    pub fn upsert_edge_with_props<'n>(
-        &mut self,
-        src: NodeId,
-        ty: impl Into<NameRef<'n, EdgeTypeId>>,
-        dst: NodeId,
-        props: &[(PropKeyId, Option<Value>)],
-    ) -> Result<bool> {
-        let ty = self.name(ty)?;
-        if !self.edge_exists(src, ty, dst)? {
-            self.add_edge_with_props(src, ty, dst, &present(props))?;
-            return Ok(true);
-        }
-        for (key, value) in props {
-            match value {
-                Some(value) => self.set_edge_prop(src, ty, dst, *key, value.clone())?,
-                None => drop(self.delete_edge_prop(src, ty, dst, *key)?),
-            }
-        }
-        Ok(false)
+            Ok(())
+        });
+        done.inspect_err(|_| self.overlay.unadd_edges(mark, edges[..added].iter().map(|edge| parts(edge).0)))
     }
 
     /// Removes an edge and its properties.
     pub fn delete_edge<'n>(&mut self, src: NodeId, ty: impl Into<NameRef<'n, EdgeTypeId>>, dst: NodeId) -> Result<()> {
         let ty = self.existing_type(ty, src, dst)?;
-        self.apply(&Mutation::RemoveEdge { edge: EdgeKey { src, ty, dst } })
+        self.attempt(|tx| tx.apply(&Mutation::RemoveEdge { edge: EdgeKey { src, ty, dst } }))
     }
 
     /// Sets an edge's property.
@@ -363,10 +322,12 @@ impl Transaction {
         value: impl Into<Value>,
     ) -> Result<()> {
         let ty = self.existing_type(ty, src, dst)?;
-        let key = self.name(key)?;
         let mut bytes = Vec::new();
         value.into().encode(&mut bytes);
-        self.apply(&Mutation::SetEdgeProp { edge: EdgeKey { src, ty, dst }, key, value: &bytes })
+        self.attempt(|tx| {
+            let key = tx.name(key)?;
+            tx.apply(&Mutation::SetEdgeProp { edge: EdgeKey { src, ty, dst }, key, value: &bytes })
+        })
     }
 
     /// Removes an edge's property. Returns whether it was there.
@@ -378,15 +339,17 @@ impl Transaction {
         key: impl Into<NameRef<'k, PropKeyId>>,
     ) -> Result<bool> {
         let ty = self.existing_type(ty, src, dst)?;
-        let edge = EdgeKey { src, ty, dst };
-        let found = sealed::Source::reading(self).edge(edge)?;
-        let props = found.ok_or_else(|| missing_edge(src, dst))?;
-        let Some(key) = self.lookup(key) else { return Ok(false) };
-        if props.get(key)?.is_none() {
-            return Ok(false);
-        }
-        self.apply(&Mutation::RemoveEdgeProp { edge, key })?;
-        Ok(true)
+        let (edge, key) = (EdgeKey { src, ty, dst }, self.lookup(key));
+        self.attempt(|tx| {
+            let found = sealed::Source::reading(tx).edge(edge)?;
+            let props = found.ok_or_else(|| missing_edge(src, dst))?;
+            let Some(key) = key else { return Ok(false) };
+            if props.get(key)?.is_none() {
+                return Ok(false);
+            }
+            tx.apply(&Mutation::RemoveEdgeProp { edge, key })?;
+            Ok(true)
+        })
     }
 
     // ---- vectors -------------------------------------------------------------------------------------------
@@ -399,6 +362,10 @@ impl Transaction {
         key: impl Into<NameRef<'n, PropKeyId>>,
         vector: &[f32],
     ) -> Result<()> {
+        self.attempt(|tx| tx.try_set_vector(id, key.into(), vector))
+    }
+
+    fn try_set_vector(&mut self, id: NodeId, key: NameRef<'_, PropKeyId>, vector: &[f32]) -> Result<()> {
         self.require_node(id)?;
         if !vector.iter().all(|v| v.is_finite()) {
             return Err(Error::invalid("a vector holds NaN or infinity: every component must be finite"));
@@ -426,13 +393,16 @@ impl Transaction {
 
     /// Removes a vector. Returns whether it was there.
     pub fn delete_node_vector<'n>(&mut self, id: NodeId, key: impl Into<NameRef<'n, PropKeyId>>) -> Result<bool> {
-        self.require_node(id)?;
-        let Some(key) = self.lookup(key) else { return Ok(false) };
-        if sealed::Source::reading(self).vector(id, key)?.is_none() {
-            return Ok(false);
-        }
-        self.apply(&Mutation::RemoveVector { node: id, key })?;
-        Ok(true)
+        let key = self.lookup(key);
+        self.attempt(|tx| {
+            tx.require_node(id)?;
+            let Some(key) = key else { return Ok(false) };
+            if sealed::Source::reading(tx).vector(id, key)?.is_none() {
+                return Ok(false);
+            }
+            tx.apply(&Mutation::RemoveVector { node: id, key })?;
+            Ok(true)
+        })
     }
 
     // ---- end -----------------------------------------------------------------------------------------------
@@ -444,7 +414,8 @@ impl Transaction {
     /// [`ErrorCode::Conflict`] if something it writes was changed by a transaction that committed first: nothing
     /// has happened, run it again. [`ErrorCode::OutcomeUnknown`]: a sync failed, or the promotion of another node has not
     /// said yet which commits it keeps; whether this one counts is unknown, so look before you run it again.
-    /// [`ErrorCode::StalePrimary`]: it does not count, another node leads.
+    /// [`ErrorCode::StalePrimary`]: it does not count, another node leads. [`ErrorCode::Closed`]: the handle that began it
+    /// was closed. If an operation of it failed for another reason than its input, that one's error.
     pub fn commit(self) -> Result<Token> {
         let engine = self.engine.clone();
         engine.measured_commit(self)
@@ -464,18 +435,6 @@ impl Transaction {
     /// Whether a commit would change nothing.
     pub(super) fn is_empty(&self) -> bool {
         self.overlay.is_empty() && self.overlay.names.is_empty()
-    }
-
-    /// Whether the transaction has used a name, so that its commit leaves it defined.
-    fn uses(&self, kind: NameKind, id: u32) -> bool {
-        self.known[kind as usize - 1].get(id as usize) == Some(&true)
-    }
-
-    fn lookup<'n, I: NameId>(&self, name: impl Into<NameRef<'n, I>>) -> Option<I> {
-        match name.into() {
-            NameRef::Id(id) => Some(id),
-            NameRef::Name(name) => sealed::Source::find_name(self, I::KIND, name).map(I::from_number),
-        }
     }
 
     fn existing_type<'n>(
@@ -500,35 +459,22 @@ fn missing_edge(src: NodeId, dst: NodeId) -> Error {
     Error::new(ErrorCode::EdgeNotFound, what)
 }
 
-fn present(props: &[(PropKeyId, Option<Value>)]) -> Vec<(PropKeyId, Value)> {
-    props.iter().filter_map(|(key, value)| Some((*key, value.clone()?))).collect()
-}
-
 impl sealed::Source for Transaction {
     #[inline]
     fn reading(&self) -> Reading<'_> {
         Reading::new(&self.levels, self.snapshot, Some(&self.overlay))
     }
 
-    fn names(&self) -> &Names {
-        &self.levels.names
+    fn find_name(&self, kind: NameKind, name: &str) -> Option<u32> {
+        self.visible_name(kind, name)
     }
 
-    fn find_name(&self, kind: NameKind, name: &str) -> Option<u32> {
-        // A name that it uses, the transaction sees, even if another one defined it after the snapshot.
-        let own = || self.levels.names.any_id(kind, name).filter(|id| self.uses(kind, *id));
-        self.levels.names.id(kind, name, self.snapshot).or_else(own)
+    fn name_of(&self, kind: NameKind, id: u32) -> Option<Arc<str>> {
+        let own = || self.levels.names.any_name(kind, id).filter(|_| self.uses(kind, id));
+        self.levels.names.name(kind, id, self.snapshot).or_else(own)
     }
 
     fn list_names(&self, kind: NameKind) -> Vec<(u32, Arc<str>)> {
-        let mut names = self.levels.names.list(kind, self.snapshot);
-        for id in (0..self.known[kind as usize - 1].len() as u32).filter(|id| self.uses(kind, *id)) {
-            if let (Err(at), Some(name)) =
-                (names.binary_search_by_key(&id, |named| named.0), self.levels.names.name(kind, id))
-            {
-                names.insert(at, (id, name));
-            }
-        }
-        names
+        self.visible_names(kind)
     }
 }

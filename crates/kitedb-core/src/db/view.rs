@@ -3,7 +3,7 @@
 use super::read::sealed;
 use crate::{
     graph::{Digest, LogIndex, NameKind, Token},
-    state::{Hold, Levels, Names, Reading},
+    state::{Hold, Levels, Reading},
 };
 use std::sync::Arc;
 
@@ -40,12 +40,12 @@ impl sealed::Source for View {
         Reading::new(&self.levels, self.index, None)
     }
 
-    fn names(&self) -> &Names {
-        &self.levels.names
-    }
-
     fn find_name(&self, kind: NameKind, name: &str) -> Option<u32> {
         self.levels.names.id(kind, name, self.index)
+    }
+
+    fn name_of(&self, kind: NameKind, id: u32) -> Option<Arc<str>> {
+        self.levels.names.name(kind, id, self.index)
     }
 
     fn list_names(&self, kind: NameKind) -> Vec<(u32, Arc<str>)> {

@@ -13,7 +13,7 @@ pub use digest::Digest;
 pub(crate) use id::number as parse_number;
 pub use id::{Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, MAX_NODE_ID, NodeId, PropKeyId, Token};
 pub use mutation::{Mutation, Mutations};
-pub use names::{NameKind, NameTable};
+pub use names::NameKind;
 pub use props::{PropList, PropListBuf};
 pub use record::{NodeRecord, NodeRecordBuf};
 pub use value::{Value, ValueRef, VectorRef};

@@ -56,6 +56,47 @@ impl<'a> PropList<'a> {
         })
     }
 
+    /// Every property, keys ascending, with its value in encoded form.
+    fn encoded(self) -> impl Iterator<Item = Result<(PropKeyId, &'a [u8])>> {
+        let mut reader = Reader::new(self.0);
+        std::iter::from_fn(move || {
+            let item = |reader: &mut Reader<'a>| {
+                let key = PropKeyId(reader.varint32()?);
+                let bytes = reader.rest();
+                ValueRef::skip(reader)?;
+                Ok((key, &bytes[..bytes.len() - reader.rest().len()]))
+            };
+            (!reader.is_empty()).then(|| item(&mut reader).inspect_err(|_| reader = Reader::new(&[])))
+        })
+    }
+
+    /// Calls `f` with each key whose value differs from that in `old`, ascending, and its value here in encoded form;
+    /// `None`: it is only there.
+    pub fn changes_since(self, old: Self, mut f: impl FnMut(PropKeyId, Option<&'a [u8]>)) -> Result<()> {
+        let (mut was, mut is) = (old.encoded(), self.encoded());
+        let (mut before, mut now) = (was.next().transpose()?, is.next().transpose()?);
+        loop {
+            match (before, now) {
+                (None, None) => return Ok(()),
+                (Some((key, _)), _) if now.is_none_or(|(other, _)| other > key) => {
+                    f(key, None);
+                    before = was.next().transpose()?;
+                }
+                (_, Some((key, value))) => {
+                    let same_key = before.is_some_and(|(other, _)| other == key);
+                    if !same_key || before.is_some_and(|(_, old)| old != value) {
+                        f(key, Some(value));
+                    }
+                    if same_key {
+                        before = was.next().transpose()?;
+                    }
+                    now = is.next().transpose()?;
+                }
+                (Some(_), None) => return Ok(()),
+            }
+        }
+    }
+
     /// Checks that the bytes are canonical: whole, with keys from 1 ascending.
     pub fn validate(self) -> Result<()> {
         let mut last = 0;
@@ -159,6 +200,13 @@ mod tests {
                 prop_assert_eq!(list.replace(PropKeyId(key), encoded.as_deref()).unwrap(), was.is_some());
             }
             list.as_list().validate().unwrap();
+            let old = PropListBuf::from_pairs(&pairs);
+            let mut again = old.clone();
+            list.as_list().changes_since(old.as_list(), |key, value| {
+                assert_ne!(again.as_list().get(key).unwrap().map(|v| bytes(&v.to_value())).as_deref(), value);
+                assert!(again.replace(key, value).is_ok());
+            }).unwrap();
+            prop_assert_eq!(&again, &list);
             let read: BTreeMap<u32, Vec<u8>> =
                 list.as_list().iter().map(|p| p.map(|(k, v)| (k.0, bytes(&v.to_value()))).unwrap()).collect();
             prop_assert_eq!(&read, &model);

@@ -3,6 +3,7 @@
 //! simulated one ([`sim`]) that loses unsynced writes, tears them, runs full and fails.
 
 mod mapping;
+mod names;
 mod real;
 mod resolve;
 pub mod sim;
@@ -17,6 +18,7 @@ use std::{
 };
 
 pub use mapping::Mapping;
+pub(crate) use names::{begin_draft, clear_name, in_the_way, is_known, is_other_kind};
 pub use real::{RealDisk, SystemHost};
 pub use stamp::{Access, Stamp};
 pub use words::SharedWords;
@@ -102,12 +104,15 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
 
 /// A file system, real or simulated.
 pub trait Disk: Send + Sync + fmt::Debug {
-    /// Opens a file.
+    /// Opens a file. What is none (a folder, a pipe) is an error (`IsADirectory`, `InvalidInput`).
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Moves a file onto `to`, replacing what was there.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Moves a file to a name that must be free: `AlreadyExists` where anything bears it, be it a folder or a link that
+    /// leads nowhere.
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Creates a folder; its parent must exist, and so may it.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// Removes an empty folder.

@@ -90,7 +90,11 @@ impl Appender {
         start: (Epoch, WriterId, LogIndex, Digest),
     ) -> Result<Self> {
         let (epoch, writer_id, last, digest) = start;
-        let seq = older.last().map_or(1, |s| s.seq + 1);
+        let seq = match older.last() {
+            Some(last) => last.seq + 1,
+            // What is there already, and is not of this log, is never in its way.
+            None => segment::greatest(&*env.disk, dir)? + 1,
+        };
         let first = LogIndex(last.0 + 1);
         let header = SegmentHeader { log, epoch, writer_id, first, digest_before: digest, begun_ms: env.host.now_ms() };
         let segment = Segment::create(&*env.disk, dir, seq, header, &[], options.first_fill())?;
@@ -109,7 +113,8 @@ impl Appender {
         last: LogIndex,
         digest: Digest,
     ) -> Self {
-        let sync = Arc::new(GroupSync::new(env.host.clone(), segment.file.clone(), &segment.path, last));
+        let sync =
+            Arc::new(GroupSync::new(env.host.clone(), control.clone(), segment.file.clone(), &segment.path, last));
         control.begin_session(&*env.host, last);
         Self {
             env: env.clone(),
@@ -189,6 +194,11 @@ impl Appender {
             ErrorCode::Poisoned,
             "an earlier failure of the log made this handle unusable for writes: reopen the database",
         ))
+    }
+
+    /// Lets nothing more be appended: what was last is not what its caller took it for.
+    pub fn poison(&self) {
+        self.sync.fail();
     }
 
     /// Completes the frame whose payload starts at [`FRAME_PREFIX`] in `buffer` and appends it. On error nothing
@@ -294,11 +304,11 @@ impl Appender {
         self.junk_end = self.junk_end.max(end);
         let cause = Error::io("append to", &self.segment.path, cause);
         // Enough zeros that neither a mark nor a frame header survives at this place.
-        match self.segment.file.write_at(&[0; FRAME_PREFIX], at).and_then(|()| self.segment.file.sync_data()) {
-            Ok(()) => cause,
-            Err(_) => {
+        let overwritten = self.segment.file.write_at(&[0; FRAME_PREFIX], at).is_ok();
+        match overwritten && self.sync.sync_file().is_ok() {
+            true => cause,
+            false => {
                 self.sync.fail();
-                self.control.set_sync_failed(true);
                 Error::new(
                     ErrorCode::OutcomeUnknown,
                     format_args!(
@@ -310,7 +320,7 @@ impl Appender {
     }
 
     fn rotate(&mut self, epoch: Epoch, writer_id: WriterId) -> Result<()> {
-        self.sync_segment()?;
+        self.sync.sync_file().map_err(|e| e.context("nothing was appended"))?;
         let info = self.current();
         let header = SegmentHeader {
             epoch,
@@ -330,19 +340,6 @@ impl Appender {
         self.junk_end = 0;
         self.sync.rotate(self.segment.file.clone(), &self.segment.path, self.last);
         Ok(())
-    }
-
-    fn sync_segment(&self) -> Result<()> {
-        self.segment.file.sync_data().map_err(|e| {
-            self.sync.fail();
-            self.control.set_sync_failed(true);
-            let cause = Error::io("sync", &self.segment.path, e);
-            let what = format_args!(
-                "{cause}; nothing was appended, and whether what was before survives is unknown: reopen the database \
-                 and look"
-            );
-            Error::new(ErrorCode::SyncFailed, what)
-        })
     }
 
     /// Takes note that these segments, which hold no frame beyond `folded`, are being removed.

@@ -4,8 +4,8 @@
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
-    io::{Disk, DiskFile, Host, LockKind, OpenMode, SharedWords},
-    log::{Fence, LogIdentity, Salt, WriterId, fence},
+    io::{Disk, DiskFile, Host, LockKind, OpenMode, SharedWords, begin_draft, clear_name, in_the_way, is_known},
+    log::{Fence, LogIdentity, Salt, WriterId, fence, names_in_damage},
 };
 use std::{
     io::ErrorKind,
@@ -43,6 +43,7 @@ const SYNC_FAILED: u64 = 1;
 const NEEDS_RESEED: u64 = 4;
 const REGISTERED: u64 = 8;
 const UNREGISTERED: u64 = 16;
+const SYNCING: u64 = 32;
 
 /// The byte of the control file whose lock is held by the one writer of the log.
 const WRITER_LOCK: u64 = 1 << 62;
@@ -68,8 +69,23 @@ pub struct Control {
     salt: Salt,
 }
 
+/// Whether a file that is one, or is to be one, begins with these bytes. It need not verify.
+fn is_control(bytes: &[u8]) -> bool {
+    bytes.starts_with(&MAGIC.to_le_bytes()) && bytes.len() <= WORDS * 8
+}
+
+/// Whether the file at `path` is a control file whose making was cut short.
+pub(super) fn is_draft(disk: &dyn Disk, path: &Path) -> std::io::Result<bool> {
+    is_known(disk, path, is_control).or_else(|e| if e.kind() == ErrorKind::NotFound { Ok(false) } else { Err(e) })
+}
+
+/// Whether the control file in `dir`, which does not verify, names the database `file_id` all the same.
+pub(super) fn names(disk: &dyn Disk, dir: &Path, file_id: [u8; 16]) -> std::io::Result<bool> {
+    is_known(disk, &dir.join(CONTROL_NAME), |bytes| names_in_damage(bytes, &MAGIC.to_le_bytes(), 32, file_id))
+}
+
 impl Control {
-    /// Creates the control file of a new log. Durable only once the folder is synced.
+    /// Creates the control file of a new log, where none is. Durable only once the folder is synced.
     pub fn create(disk: &dyn Disk, dir: &Path, identity: LogIdentity, salt: Salt, epoch: Epoch) -> Result<Self> {
         let path = dir.join(CONTROL_NAME);
         let mut bytes = MAGIC.to_le_bytes().to_vec();
@@ -86,25 +102,28 @@ impl Control {
         let io = |e| Error::io("create log control file", &path, e);
         // Under another name until it is whole: one whose making was cut short would be there for good.
         let draft = dir.join(CONTROL_DRAFT);
-        let made = disk.remove(&draft).or_else(|e| if e.kind() == ErrorKind::NotFound { Ok(()) } else { Err(e) });
-        let made = made.and_then(|()| disk.open(&draft, OpenMode::CreateNew));
-        let file = made.map_err(io)?;
-        file.write_at(&bytes, 0).map_err(io)?;
-        file.sync_data().map_err(io)?;
-        disk.rename(&draft, &path).map_err(io)?;
+        let file = begin_draft(disk, &draft, is_control).map_err(io)?;
+        let made = file.write_at(&bytes, 0).and_then(|()| file.sync_data()).and_then(|()| {
+            disk.rename_new(&draft, &path).map_err(|e| match e.kind() {
+                ErrorKind::AlreadyExists => in_the_way(&path),
+                _ => e,
+            })
+        });
+        if let Err(e) = made {
+            // Best effort: what matters is the error that led here.
+            let _ = disk.remove(&draft);
+            return Err(io(e));
+        }
         let words = Words::Shared(file.map_words(WORDS).map_err(io)?);
         let control = Self { words, file, path, identity, salt };
         control.set_current_log(identity.log_id);
         Ok(control)
     }
 
-    /// Removes the control file in `dir`, if there is one.
-    pub fn remove(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    /// Makes the name of the control file in `dir` free. What does not even begin as one is put aside.
+    pub fn clear(disk: &dyn Disk, dir: &Path) -> Result<()> {
         let path = dir.join(CONTROL_NAME);
-        match disk.remove(&path) {
-            Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io("remove log control file", &path, e)),
-            _ => Ok(()),
-        }
+        clear_name(disk, &path, is_control).map(drop).map_err(|e| Error::io("remove log control file", &path, e))
     }
 
     /// Maps the control file of an existing log (for [`OpenMode::Read`], reads it once); `None` if it is not there.
@@ -339,6 +358,15 @@ impl Control {
         self.word(DURABLE).fetch_max(index.0, Ordering::Release);
     }
 
+    /// Takes back, durably, what is said to be durable beyond `index`: before frames there are cut off.
+    pub fn lower_durable(&self, index: LogIndex) -> Result<()> {
+        if self.durable() <= index {
+            return Ok(());
+        }
+        self.word(DURABLE).store(index.0, Ordering::Release);
+        self.sync()
+    }
+
     /// Records a new session's writer and tail.
     pub fn begin_session(&self, host: &dyn Host, tail: LogIndex) {
         self.word(WRITER_PID).store(host.process_id().into(), Ordering::Release);
@@ -358,9 +386,23 @@ impl Control {
         self.flag(SYNC_FAILED)
     }
 
+    /// Whether a sync of this log failed, or began and did not come to its end: of use where nobody writes the log.
+    pub fn sync_unknown(&self) -> bool {
+        self.flag(SYNC_FAILED | SYNCING)
+    }
+
     /// Remembers, beyond this process, that a sync failed (or that the log was repaired after one).
     pub fn set_sync_failed(&self, failed: bool) {
-        self.set_flag(SYNC_FAILED, failed);
+        if failed {
+            self.set_flag(SYNC_FAILED, true);
+        } else {
+            self.set_flag(SYNC_FAILED | SYNCING, false);
+        }
+    }
+
+    /// Remembers, beyond this process, that a sync of this log is under way (or that it succeeded).
+    pub fn set_syncing(&self, under_way: bool) {
+        self.set_flag(SYNCING, under_way);
     }
 
     /// Whether the replica whose log this is must be reseeded.

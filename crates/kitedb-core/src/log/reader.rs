@@ -232,7 +232,7 @@ impl LogReader {
         let io = |e| Error::io("read log segment", &path, e);
         let file = match self.files.open(&path) {
             // Let go of since the list was made.
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) if segment::is_none(&e) => return Ok(None),
             file => file.map_err(io)?,
         };
         let mut head = [0; SEGMENT_HEADER_LEN];

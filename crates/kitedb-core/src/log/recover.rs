@@ -49,6 +49,9 @@ pub struct Recovered {
     pub history: Vec<(Epoch, WriterId, LogIndex)>,
     /// Durable frames that cannot be read, if any: everything from there on is missing.
     pub damage: Option<Error>,
+    /// The log ends before this frame, which was durable by the word of the control file alone: damage, unless the log is a
+    /// copy that was taken while its original was written to.
+    pub short_of: Option<LogIndex>,
     tail: Option<Tail>,
     gap: bool,
 }
@@ -146,6 +149,7 @@ pub fn recover(
         epoch: start.epoch,
         digest: start.digest,
         damage: None,
+        short_of: None,
         tail: None,
         gap: false,
         segments,
@@ -196,6 +200,8 @@ pub fn recover(
                 "the log ends in {} at byte {end}, before the frame with log index {expected} that its writer has published",
                 found.path.display()
             )));
+        } else if let Some(claim) = durable_by_control(&recovered.control, start.log) {
+            recovered.short_of = Some(claim).filter(|claim| *claim >= expected && walk.last < walk.limit && !void);
         }
         let dirty = bytes.get(end as usize..).is_some_and(|rest| rest.iter().any(|&b| b != 0))
             || at + 1 < recovered.segments.len();
@@ -242,19 +248,23 @@ impl Recovered {
             let path = path.to_owned();
             move |e| Error::io("repair log segment", &path, e)
         };
+        // What it says to be durable holds after a loss of power, too.
+        self.control.lower_durable(self.last)?;
         for (seq, path) in segment_files(env, &self.dir)? {
-            if seq > self.segments[tail.at].seq {
+            let last = &self.segments[tail.at];
+            // What was never a segment stays: it is not in the way before the log gets there.
+            if seq > last.seq && segment::is_of(&*env.disk, &path, last.header.log.file_id, true).map_err(io(&path))? {
                 env.disk.remove(&path).map_err(io(&path))?;
             }
         }
         let last = &self.segments[tail.at];
         let file = env.disk.open(&last.path, OpenMode::ReadWrite).map_err(io(&last.path))?;
         let mut older: Vec<SegmentInfo> = self.segments[..tail.at].iter().map(Found::info).collect();
-        let end = if self.control.sync_failed()
+        let end = if self.control.sync_unknown()
             && let Some((from, before, digest)) = tail.unmarked
         {
-            // A failed sync may have dropped these frames from the disk while the cache still shows them: write
-            // them again, to another file, and sync that.
+            // A sync that failed, or that its process was killed in, may have dropped these frames from the disk while the
+            // cache still shows them: write them again, to another file, and sync that.
             let mut frames = vec![0; (tail.end - from) as usize];
             file.read_exact_at(&mut frames, from).map_err(io(&last.path))?;
             let header = SegmentHeader { first: LogIndex(before.0 + 1), digest_before: digest, ..last.header };
@@ -273,6 +283,7 @@ impl Recovered {
                 // Perhaps its making failed at the sync: then the header is in the cache and never on the disk.
                 file.write_at(&last.header.encode(), 0).map_err(io(&last.path))?;
             }
+            self.control.set_syncing(true);
             if let Err(e) = file.sync_data() {
                 // The next recovery must not take a sync that succeeds for one of these frames.
                 self.control.set_sync_failed(true);
@@ -426,6 +437,12 @@ impl Walk<'_> {
     }
 }
 
+/// What the control file says to be durable of its current log. It says so after the sync, and takes it back durably
+/// before a cut is made real: so no loss of power makes it say more than is there.
+fn durable_by_control(control: &Control, log: LogIdentity) -> Option<LogIndex> {
+    (control.current_log() == log).then(|| control.durable())
+}
+
 /// The greatest index that a mark after `end`, or in a later segment, claims durable.
 fn claimed(env: &Env, bytes: &[u8], end: u64, later: &[Found], salt: &super::Salt) -> Result<Option<LogIndex>> {
     let mut claim = bytes.get(end as usize..).and_then(|rest| mark::greatest(rest, salt));
@@ -435,7 +452,7 @@ fn claimed(env: &Env, bytes: &[u8], end: u64, later: &[Found], salt: &super::Sal
     Ok(claim)
 }
 
-fn segment_files(env: &Env, dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
+pub(super) fn segment_files(env: &Env, dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let names = env.disk.list(dir).map_err(|e| Error::io("list", dir, e))?;
     let mut files: Vec<(u64, PathBuf)> =
         names.iter().filter_map(|name| segment::parse_name(name)).map(|seq| (seq, segment_path(dir, seq))).collect();
@@ -454,7 +471,7 @@ fn find_segments(env: &Env, dir: &Path, log: LogIdentity, from: LogIndex) -> Res
         let io = |e| Error::io("read log segment", &path, e);
         let file = match env.disk.open(&path, OpenMode::Read) {
             // Let go of since the folder was listed. If it is needed, that shows below.
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(e) if segment::is_none(&e) => continue,
             file => file.map_err(io)?,
         };
         let bytes = file.len().map_err(io)?;
@@ -488,7 +505,7 @@ fn find_segments(env: &Env, dir: &Path, log: LogIdentity, from: LogIndex) -> Res
     Ok((segments, headless))
 }
 
-fn read_file(env: &Env, path: &Path) -> Result<Vec<u8>> {
+pub(super) fn read_file(env: &Env, path: &Path) -> Result<Vec<u8>> {
     let io = |e| Error::io("read log segment", path, e);
     read_all(&*env.disk.open(path, OpenMode::Read).map_err(io)?, path)
 }
@@ -508,17 +525,8 @@ pub fn writers(env: &Env, dir: &Path, log: LogIdentity) -> Result<Vec<(Epoch, Wr
 
 /// Whether the folder holds a segment of a log of the database `file_id`, as far as it can be read.
 pub fn holds_segments_of(env: &Env, dir: &Path, file_id: [u8; 16]) -> bool {
-    let of_it = |path: &Path| file_id_of(env, path).is_ok_and(|id| id == Some(file_id));
+    let of_it = |path: &Path| segment::is_of(&*env.disk, path, file_id, false).unwrap_or(false);
     segment_files(env, dir).unwrap_or_default().iter().any(|(_, path)| of_it(path))
-}
-
-/// Of which database file the segment at `path` is. `None`: it has no header, or none that verifies.
-pub(super) fn file_id_of(env: &Env, path: &Path) -> std::io::Result<Option<[u8; 16]>> {
-    let mut head = [0; SEGMENT_HEADER_LEN];
-    match env.disk.open(path, OpenMode::Read)?.read_exact_at(&mut head, 0) {
-        Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
-        read => read.map(|()| SegmentHeader::parse(&head).map(|header| header.log.file_id)),
-    }
 }
 
 /// The last frame of a log whose writer is gone, as the recovery of its database will find it. Its segments alone tell:
@@ -530,7 +538,20 @@ pub fn end_of_log(env: &Env, dir: &Path, control: &Arc<Control>, log: LogIdentit
     let index = LogIndex(last.first.0.saturating_sub(1));
     let start = RecoveryStart { log, index, epoch: last.epoch, digest: last.digest_before, limit: None };
     let recovered = recover(env, dir, Some(control.clone()), start, OpenMode::Read, &mut |_| Ok(()))?;
-    recovered.damage.map_or(Ok(Some(recovered.last)), Err)
+    match (recovered.damage, recovered.short_of) {
+        (Some(damage), _) => Err(damage),
+        (None, Some(claim)) => Err(ends_early(dir, recovered.last, claim)),
+        (None, None) => Ok(Some(recovered.last)),
+    }
+}
+
+/// The damage of a log that ends before `claim`, which was durable.
+pub fn ends_early(dir: &Path, last: LogIndex, claim: LogIndex) -> Error {
+    Error::corrupt(format_args!(
+        "the log in {} is damaged: it ends at log index {last}, although frames up to {claim} were durable; restore the log \
+         from a copy, or open read-only to read the state at index {last}",
+        dir.display()
+    ))
 }
 
 /// Whether the folder holds a log of the database `file_id` with frames beyond `last`, or one of another
@@ -543,7 +564,11 @@ pub fn reaches_beyond(
     last: LogIndex,
 ) -> Result<bool> {
     for (_, path) in segment_files(env, dir)? {
-        let bytes = read_file(env, &path)?;
+        let io = |e| Error::io("read log segment", &path, e);
+        let bytes = match env.disk.open(&path, OpenMode::Read) {
+            Err(e) if segment::is_none(&e) => continue,
+            file => read_all(&*file.map_err(io)?, &path)?,
+        };
         let Some(header) = SegmentHeader::parse(&bytes) else { continue };
         let beyond = || {
             (SEGMENT_HEADER_LEN..bytes.len()).step_by(8).any(|at| {

@@ -4,8 +4,8 @@
 use crate::{
     error::{Error, Result},
     graph::{Digest, Epoch, LogIndex, codec::Reader},
-    io::{Disk, DiskFile, OpenMode},
-    log::{LogIdentity, WriterId},
+    io::{Disk, DiskFile, OpenMode, in_the_way, is_other_kind},
+    log::{LogIdentity, WriterId, names_in_damage},
 };
 use std::{
     path::{Path, PathBuf},
@@ -16,6 +16,10 @@ use std::{
 pub const SEGMENT_HEADER_LEN: usize = 512;
 const MAGIC: &[u8; 8] = b"KITELOG\x01";
 const USED: usize = 128;
+/// Where the id of the database file is.
+const FILE_ID_AT: usize = 24;
+/// No log has so many segments: a name with a greater number is none of a segment.
+const MAX_SEQ: u64 = 1 << 62;
 /// Zeros are written ahead in pieces of this size: larger ones make every later append cost more
 /// (large folios in the page cache), smaller ones make the filling itself slow.
 const FILL_PIECE: usize = 64 << 10;
@@ -74,14 +78,41 @@ impl SegmentHeader {
     }
 }
 
+/// Whether a file under the name of a segment is one of the database `file_id`: by its header; where that does not verify, by
+/// what is left of it. One whose making was cut short has nothing but zeros there: such a one counts as `unfinished` says.
+pub fn is_of(disk: &dyn Disk, path: &Path, file_id: [u8; 16], unfinished: bool) -> std::io::Result<bool> {
+    let file = match disk.open(path, OpenMode::Read) {
+        Err(e) if is_none(&e) => return Ok(false),
+        file => file?,
+    };
+    let mut head = vec![0; file.len()?.min(SEGMENT_HEADER_LEN as u64) as usize];
+    file.read_exact_at(&mut head, 0)?;
+    if let Some(header) = SegmentHeader::parse(&head) {
+        return Ok(header.log.file_id == file_id);
+    }
+    Ok(names_in_damage(&head, MAGIC, FILE_ID_AT, file_id) || (unfinished && head.iter().all(|byte| *byte == 0)))
+}
+
 /// The path of segment number `seq`.
 pub fn path(dir: &Path, seq: u64) -> PathBuf {
     dir.join(format!("segment-{seq:020}.klog"))
 }
 
-/// The number in a segment's file name.
+/// The number in a segment's file name. `None` for a name that [`path`] gives to none.
 pub fn parse_name(name: &str) -> Option<u64> {
-    name.strip_prefix("segment-")?.strip_suffix(".klog")?.parse().ok()
+    let digits = name.strip_prefix("segment-")?.strip_suffix(".klog")?;
+    digits.parse().ok().filter(|seq: &u64| *seq <= MAX_SEQ && format!("{seq:020}") == digits)
+}
+
+/// The greatest number that the name of a segment in `dir` has, whatever it is; 0 if there is none.
+pub fn greatest(disk: &dyn Disk, dir: &Path) -> Result<u64> {
+    let names = disk.list(dir).map_err(|e| Error::io("list", dir, e))?;
+    Ok(names.iter().filter_map(|name| parse_name(name)).max().unwrap_or(0))
+}
+
+/// Whether opening what bears the name of a segment failed because it is gone, or is no file and so never was one.
+pub fn is_none(e: &std::io::Error) -> bool {
+    is_other_kind(e) || e.kind() == std::io::ErrorKind::NotFound
 }
 
 /// Makes sure that a segment whose making failed does not come back, not even after a loss of power: with its
@@ -132,7 +163,10 @@ impl Segment {
         let path = path(dir, seq);
         match disk.open(&path, OpenMode::CreateNew) {
             Ok(file) => Ok((path, file)),
-            Err(e) => Err(Error::io("create log segment", &path, e)),
+            Err(e) => {
+                let e = if e.kind() == std::io::ErrorKind::AlreadyExists { in_the_way(&path) } else { e };
+                Err(Error::io("create log segment", &path, e))
+            }
         }
     }
 
@@ -177,5 +211,54 @@ impl Segment {
             self.filled += piece;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::sim::SimDisk;
+
+    #[test]
+    fn a_segment_is_known_by_what_is_left_of_its_header() {
+        let (ours, other) = ([0x5A; 16], [0xA5; 16]);
+        let log = LogIdentity { log_id: [1; 16], file_id: ours };
+        let header = SegmentHeader {
+            log,
+            epoch: Epoch(1),
+            writer_id: [2; 16],
+            first: LogIndex(1),
+            digest_before: Digest::default(),
+            begun_ms: 3,
+        };
+        let path = path(Path::new("/"), 7);
+        let known = |bytes: &[u8], file_id, unfinished| {
+            let disk = SimDisk::new(1);
+            disk.write(&path, bytes).unwrap();
+            is_of(&disk, &path, file_id, unfinished).unwrap()
+        };
+        let whole = header.encode();
+        for at in 0..USED * 8 {
+            let mut bytes = whole.clone();
+            bytes[at / 8] ^= 1 << (at % 8);
+            assert!(known(&bytes, ours, false) && !known(&bytes, other, true), "bit {at}");
+        }
+        for unfinished in [&[][..], &[0; 100], &[0; 9000]] {
+            assert!(known(unfinished, ours, true) && !known(unfinished, ours, false));
+        }
+        for others in [&b"ten years of work"[..], &[1; 9000]] {
+            assert!(!known(others, ours, true));
+        }
+    }
+
+    #[test]
+    fn only_a_name_that_a_segment_is_given_is_one() {
+        let path = |seq| path(Path::new(""), seq).to_str().unwrap().to_owned();
+        for seq in [0, 1, 77, MAX_SEQ] {
+            assert_eq!(parse_name(&path(seq)), Some(seq));
+        }
+        for name in ["segment-1.klog", "segment-+0000000000000000001.klog", "segment-.klog", &path(u64::MAX)] {
+            assert_eq!(parse_name(name), None, "{name}");
+        }
     }
 }

@@ -1,6 +1,13 @@
 //! Group sync: committers that wait for durability share one `fdatasync` without being asked to. The first to
 //! come leads; who comes while it syncs waits for the next one, which covers all of them.
+//!
+//! Every sync of a log goes through [`GroupSync`], under one lock: that of a leader, of a rotation, of an append that is
+//! undone. Linux tells of a failed write-back once per open file, and drops the pages: who is told records that before it
+//! gives the lock up, and whoever takes the lock looks at it. Before a sync begins, the control file says that one is under
+//! way, because a process may be killed in it and take the kernel's only warning with it: then recovery trusts none of what
+//! it was to make durable (see [`crate::log::recover`]).
 
+use super::Control;
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
@@ -19,7 +26,8 @@ use std::{
 #[derive(Debug)]
 pub struct GroupSync {
     host: Arc<dyn Host>,
-    /// The file that holds what is not durable yet: rotation syncs a segment before it leaves it.
+    control: Arc<Control>,
+    /// The file that holds what is not durable yet: rotation syncs a segment before it leaves it. Locked while it is synced.
     file: Mutex<(Arc<dyn DiskFile>, Arc<Path>)>,
     written: AtomicU64,
     durable: AtomicU64,
@@ -41,9 +49,16 @@ struct State {
 
 impl GroupSync {
     /// For a log whose frames up to `durable` are durable and whose next ones go to `file`.
-    pub fn new(host: Arc<dyn Host>, file: Arc<dyn DiskFile>, path: &Path, durable: LogIndex) -> Self {
+    pub fn new(
+        host: Arc<dyn Host>,
+        control: Arc<Control>,
+        file: Arc<dyn DiskFile>,
+        path: &Path,
+        durable: LogIndex,
+    ) -> Self {
         Self {
             host,
+            control,
             file: Mutex::new((file, path.into())),
             written: AtomicU64::new(durable.0),
             durable: AtomicU64::new(durable.0),
@@ -79,14 +94,35 @@ impl GroupSync {
         self.written.store(index.0, Ordering::Release);
     }
 
-    /// Called by the appender when it rotates, after it has synced all that is written.
+    /// Called by the appender when it has left a segment, which it has synced, for another one.
     pub(super) fn rotate(&self, file: Arc<dyn DiskFile>, path: &Path, durable: LogIndex) {
         *self.file.lock() = (file, path.into());
         self.durable.fetch_max(durable.0, Ordering::AcqRel);
     }
 
+    /// Syncs the file that is written now, for the appender: on success all that was written is durable. Fails, too, if
+    /// anybody else's sync has failed: that may have been the only warning.
+    pub(super) fn sync_file(&self) -> Result<()> {
+        self.sync_locked(&self.file.lock())
+    }
+
+    fn sync_locked(&self, (file, path): &(Arc<dyn DiskFile>, Arc<Path>)) -> Result<()> {
+        if self.has_failed() {
+            return Err(Self::failure(None));
+        }
+        self.control.set_syncing(true);
+        if let Err(e) = file.sync_data() {
+            self.fail();
+            return Err(Self::failure(Some(Error::io("sync", path, e))));
+        }
+        self.control.set_syncing(false);
+        Ok(())
+    }
+
+    /// From now on nothing is written or acknowledged, in this process and before the log is recovered.
     pub(super) fn fail(&self) {
         self.failed.store(true, Ordering::Release);
+        self.control.set_sync_failed(true);
     }
 
     /// Returns once everything up to `index` is durable. `on_durable` is called by whoever synced, with the new
@@ -138,14 +174,12 @@ impl GroupSync {
     }
 
     fn sync_once(&self, on_durable: &dyn Fn(LogIndex)) -> Result<LogIndex> {
-        // The index first, then the file: what was written before is in this file, or was synced by a rotation.
+        let file = self.file.lock();
+        // What was written before is in this file, or was synced by a rotation.
         let target = self.written();
-        let (file, path) = self.file.lock().clone();
         let started = self.host.monotonic_ns();
-        if let Err(e) = file.sync_data() {
-            self.fail();
-            return Err(Self::failure(Some(Error::io("sync", &path, e))));
-        }
+        self.sync_locked(&file)?;
+        drop(file);
         self.last_sync_ns.store(self.host.monotonic_ns() - started, Ordering::Relaxed);
         self.durable.fetch_max(target.0, Ordering::AcqRel);
         on_durable(target);

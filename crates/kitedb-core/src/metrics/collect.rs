@@ -218,7 +218,12 @@ impl Database {
 
     fn replication_metrics(&self) -> Result<ReplicationMetrics> {
         let (primary, replica) = (self.primary_replication_status()?, self.replica_replication_status()?);
-        Ok(ReplicationMetrics::new(primary.as_ref(), replica.as_ref()))
+        Ok(match self.replication_log_fault() {
+            Some(fault) if primary.is_none() && replica.is_none() => {
+                ReplicationMetrics::without_log(self.replication_role(), fault)
+            }
+            _ => ReplicationMetrics::new(primary.as_ref(), replica.as_ref()),
+        })
     }
 }
 

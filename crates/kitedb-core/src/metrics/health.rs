@@ -5,7 +5,6 @@ use crate::{
     Database,
     db::Figures,
     error::{Error, Result},
-    replication::ReplicaState,
 };
 
 /// What a health check found.
@@ -96,27 +95,19 @@ fn replicates(replication: Result<&ReplicationMetrics, &Error>) -> Option<Check>
         Ok(replication) => replication,
         Err(e) => return Some(check("replication", Some(format!("the log cannot be looked at: {e}")), "")),
     };
-    if let Some(primary) = &replication.primary {
-        let fenced = "another node took over: stop writing here, and follow it as a replica";
-        let fault = primary.fenced.then(|| fenced.to_owned());
-        let count = primary.replica_count;
-        return Some(check("replication", fault, format!("leads epoch {}; replicas: {count}", primary.epoch)));
-    }
-    let replica = replication.replica.as_ref()?;
-    let why = replica.last_error.as_deref().unwrap_or("no error is known");
-    let fault = match replica.state {
-        _ if replica.needs_reseed => Some(format!("needs reseed: {why}")),
-        ReplicaState::NeedsReseed => Some(format!("needs reseed: {why}")),
-        ReplicaState::Stalled => Some(format!("stalled and tried again: {why}")),
-        ReplicaState::Unregistered => Some(format!("unregistered and tried again: {why}")),
-        _ => None,
+    let well = match (&replication.primary, &replication.replica) {
+        (Some(primary), _) => format!("leads epoch {}; replicas: {}", primary.epoch, primary.replica_count),
+        (None, Some(replica)) => format!("{}, {} frames behind its source", replica.state, replica.lag_frames),
+        (None, None) if replication.fault.is_some() => String::new(),
+        (None, None) => return None,
     };
-    Some(check("replication", fault, format!("{}, {} frames behind its source", replica.state, replica.lag_frames)))
+    Some(check("replication", replication.fault.clone(), well))
 }
 
 #[cfg(test)]
 mod tests {
     use super::{super::replication::tests, *};
+    use crate::replication::ReplicaState;
 
     /// Names of the checks that failed, and of all.
     fn verdict(figures: &Figures, replication: &ReplicationMetrics) -> (Vec<&'static str>, Vec<&'static str>) {
@@ -176,7 +167,18 @@ mod tests {
         let mut status = tests::primary(vec![tests::lag("a", 3, 100, 0)]);
         let of = |status: &_| verdict(&Figures::default(), &ReplicationMetrics::new(Some(status), None));
         assert_eq!(of(&status), (vec![], [&BASIC[..], &["replication"]].concat()));
-        status.fenced = true;
+        status.copied = Some("its files are copies".to_owned());
+        assert_eq!(of(&status).0, ["replication"]);
+        (status.fenced, status.copied) = (true, None);
+        assert_eq!(of(&status).0, ["replication"]);
+    }
+
+    #[test]
+    fn what_is_closed_after_a_failure_is_not_well() {
+        let mut status = tests::replica(ReplicaState::Closed);
+        let of = |status: &_| verdict(&Figures::default(), &ReplicationMetrics::new(None, Some(status)));
+        assert_eq!(of(&status).0, [""; 0]);
+        status.last_error = Some("the source is away".to_owned());
         assert_eq!(of(&status).0, ["replication"]);
     }
 
@@ -188,6 +190,7 @@ mod tests {
             (ReplicaState::Behind, true),
             (ReplicaState::Stalled, false),
             (ReplicaState::Unregistered, false),
+            (ReplicaState::Closed, true),
             (ReplicaState::NeedsReseed, false),
         ] {
             let status = tests::replica(state);

@@ -19,6 +19,8 @@ pub struct ReplicationMetrics {
     pub primary: Option<PrimaryMetrics>,
     /// Of a replica.
     pub replica: Option<ReplicaMetrics>,
+    /// What is wrong with that part, and what to do; `None`: nothing is.
+    pub fault: Option<String>,
 }
 
 impl ReplicationMetrics {
@@ -35,7 +37,14 @@ impl ReplicationMetrics {
             role: role.as_str().to_owned(),
             primary: primary.map(PrimaryMetrics::from),
             replica: replica.map(ReplicaMetrics::from),
+            fault: primary.and_then(|status| status.fault()).or_else(|| replica?.fault()),
         }
+    }
+
+    /// Of a node that plays `role`, and whose log cannot be seen because of `fault`.
+    pub(super) fn without_log(role: ReplicationRole, fault: String) -> Self {
+        let enabled = role != ReplicationRole::Disabled;
+        Self { enabled, role: role.as_str().to_owned(), fault: Some(fault), ..Self::new(None, None) }
     }
 }
 
@@ -79,6 +88,9 @@ pub struct PrimaryMetrics {
     pub registration_limit: u64,
     /// Whether another node took over: then no commit is acknowledged here any more.
     pub fenced: bool,
+    /// Whether its files were copied or restored since its log was written: then it commits nothing before its operator
+    /// says what it is.
+    pub copied: bool,
     /// The state digest at the head: a replica that has the same one at the same index holds the same graph.
     pub digest: Digest,
     /// Every replica that reported, by id.
@@ -182,6 +194,7 @@ impl From<&PrimaryReplicationStatus> for PrimaryMetrics {
             holds: status.holds.clone(),
             registration_limit: status.registration_limit,
             fenced: status.fenced,
+            copied: status.copied.is_some(),
             digest: status.digest,
             replicas: lags.iter().map(ReplicaLagMetrics::from).collect(),
         }
@@ -264,6 +277,7 @@ pub(super) mod tests {
     pub fn primary(replica_lags: Vec<ReplicaLag>) -> PrimaryReplicationStatus {
         PrimaryReplicationStatus {
             fence: None,
+            copied: None,
             role: ReplicationRole::Primary,
             epoch: 3,
             head_log_index: 100,
@@ -288,6 +302,7 @@ pub(super) mod tests {
     pub fn replica(state: ReplicaState) -> ReplicaReplicationStatus {
         ReplicaReplicationStatus {
             promotion: None,
+            source_fault: None,
             role: ReplicationRole::Replica,
             source_db_path: Some("/data/a.kitedb".into()),
             source_sidecar_path: None,

@@ -3,13 +3,15 @@
 use super::{
     located::locate,
     registry::{Progress, Registry},
+    remembered::where_is_it,
     replica::SourcePaths,
     source::{At, Fenced, Fencing, Pulled, Snapshot, Source},
+    upstream::{Asking, SourceFault, look_upstream},
 };
 use crate::{
-    db::{HeldFence, LogPlace},
+    db::{HeldFence, LogPlace, Signal},
     error::{Error, ErrorCode, Result},
-    graph::{Digest, Epoch, LogIndex},
+    graph::{Epoch, LogIndex},
     io::Env,
     log::{Control, Fence, FrameRef, LogIdentity, LogReader, Moved, PageLimits, Position, WriterId, end_of_log},
     store::{CheckpointMark, Image, LogKind, LogLink, Peek, Store, StoreImage},
@@ -30,6 +32,10 @@ pub struct LocalSource {
     paths: SourcePaths,
     checkpointer: Checkpointer,
     open: Mutex<Option<Open>>,
+    /// Where the source was, if it is not found because its replica was moved.
+    astray: Option<PathBuf>,
+    /// Ends the waits for a source that cannot be looked at.
+    woken: Signal,
     /// The end of the epoch that a promotion of this process is taking in, before it is said at the source.
     draining: Arc<Mutex<Option<LogIndex>>>,
 }
@@ -68,7 +74,22 @@ impl std::fmt::Debug for LocalSource {
 impl LocalSource {
     /// The source at these paths. They are looked at with the first request.
     pub fn new(env: Env, paths: SourcePaths, checkpointer: Checkpointer) -> Self {
-        Self { env, paths, checkpointer, open: Mutex::new(None), draining: Arc::default() }
+        let (open, draining) = (Mutex::new(None), Arc::default());
+        Self { env, paths, checkpointer, open, astray: None, woken: Signal::default(), draining }
+    }
+
+    /// As it was remembered by a replica that was moved since: the source was at `astray`, and is not found.
+    #[must_use]
+    pub fn gone_astray(self, astray: Option<PathBuf>) -> Self {
+        Self { astray, ..self }
+    }
+
+    /// Where its log is now.
+    fn locate(&self) -> Result<LogPlace> {
+        locate(&self.env, &self.paths).map_err(|e| match &self.astray {
+            Some(astray) => e.context(where_is_it(astray)),
+            None => e,
+        })
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
@@ -80,7 +101,7 @@ impl LocalSource {
         let open = match &mut *open {
             Some(open) => open,
             none => {
-                let dir = locate(&self.env, &self.paths)?.dir().to_owned();
+                let dir = self.locate()?.dir().to_owned();
                 let reader = LogReader::open(&self.env, &dir)?;
                 let registry = Registry::open(&self.env, &dir).unwrap_or_default();
                 none.insert(Open { dir, reader, registry, verified: None })
@@ -292,7 +313,7 @@ impl Source for LocalSource {
     }
 
     fn forget(&self, replica_id: &str) -> Result<()> {
-        match Registry::open(&self.env, locate(&self.env, &self.paths)?.dir())? {
+        match Registry::open(&self.env, self.locate()?.dir())? {
             Some(registry) => registry.remove(replica_id).map(drop),
             None => Ok(()),
         }
@@ -351,11 +372,16 @@ impl Source for LocalSource {
         // Not under the lock: others may ask meanwhile.
         match self.control() {
             Ok(control) => control.wait_published(seen, timeout),
-            Err(_) => std::thread::sleep(timeout),
+            Err(_) => self.woken.sleep(timeout),
         }
     }
 
+    fn fault(&self, asking: &Asking) -> Option<SourceFault> {
+        look_upstream(&self.env, &self.paths, self.astray.as_deref(), asking).fault
+    }
+
     fn wake(&self) {
+        self.woken.notify();
         if let Some(open) = &*self.open.lock() {
             open.reader.control().wake_all();
         }
@@ -412,7 +438,7 @@ impl LocalSource {
 
     /// Fails if the source's files are copies: what is fenced must be the primary itself.
     fn require_own_files(&self) -> Result<()> {
-        let LogPlace::Moved(dir, _) = locate(&self.env, &self.paths)? else { return Ok(()) };
+        let LogPlace::Moved(dir, _) = self.locate()? else { return Ok(()) };
         let what = format_args!(
             "the source {db} was copied or restored, with its log in {dir}: nobody takes over from it before its operator \
              says what it is (`kitedb role {db} primary --moved`), or the promotion is forced",
@@ -565,12 +591,5 @@ fn last_frame(open: &mut Open) -> Result<LogIndex> {
         if valid == 0 || valid < page.frame_count() {
             return Ok(last);
         }
-    }
-}
-
-impl At {
-    /// Before the first frame.
-    pub fn start() -> Self {
-        Self { epoch: Epoch(0), writer_id: [0; 16], index: LogIndex(0), digest: Digest::default() }
     }
 }

@@ -2,15 +2,15 @@
 //! follows or without one.
 
 use super::{
-    located::locate,
     primary::{Leader, LogStatus, writer_of},
-    replica::SourcePaths,
+    remembered::Remembered,
     status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
+    upstream::{Asking, SourceFault, Upstream, look_upstream},
 };
 use crate::{
     db::{Engine, ReplicationRole},
     error::Result,
-    io::{Env, OpenMode},
+    io::Env,
     log::Control,
 };
 
@@ -20,15 +20,16 @@ pub fn look_at_replica(
     engine: &Engine,
     control: &Control,
     leader: &Leader,
-    source: Option<SourcePaths>,
+    source: Option<Remembered>,
     source_env: &Env,
 ) -> Result<ReplicaReplicationStatus> {
     let view = engine.view();
     let token = view.token();
     let applied = token.log_index.0;
-    let there = source.as_ref().and_then(|paths| look_at_source(source_env, paths));
-    let head = there.as_ref().map_or(0, |there| there.published().0);
-    let moved = there.and_then(|there| there.fence().ok()?.moved());
+    let asking = Asking { at: token.log_index, ..Asking::of(engine, control) };
+    let look = |known: &Remembered| look_upstream(source_env, &known.paths, known.astray.as_deref(), &asking);
+    let Upstream { head, moved, fault } = source.as_ref().map(look).unwrap_or_default();
+    let (head, lost) = (head.unwrap_or_default().0, SourceFault::reseed_reason(fault.as_ref()));
     let promotion = moved.filter(|moved| moved.by == control.promotion()).map(FenceStatus::of);
     let process_id = writer_of(engine, control)?;
     let last_error = control.last_error();
@@ -40,20 +41,23 @@ pub fn look_at_replica(
         _ if head > applied => ReplicaState::Behind,
         _ => ReplicaState::Following,
     };
+    let state = SourceFault::shown_in(fault.as_ref(), state);
     // Damage there hides nothing else.
     let log = leader.log_status(token.log_index).unwrap_or_else(|e| {
         tracing::warn!("a replica's log could not be looked at: {e}");
         LogStatus::default()
     });
-    let (source_db_path, source_sidecar_path) = source.map(|paths| (paths.db.clone(), paths.sidecar_shown())).unzip();
+    let (source_db_path, source_sidecar_path) =
+        source.map(|known| (known.paths.db.clone(), known.paths.sidecar_shown())).unzip();
     Ok(ReplicaReplicationStatus {
         role: ReplicationRole::Replica,
         source_db_path,
         source_sidecar_path,
         applied_epoch: if applied == 0 { 0 } else { token.epoch.0 },
         applied_log_index: applied,
-        last_error,
-        needs_reseed: control.needs_reseed(),
+        needs_reseed: control.needs_reseed() || lost.is_some(),
+        last_error: last_error.or(lost),
+        source_fault: fault,
         state,
         state_since_ms: 0,
         promotion,
@@ -74,10 +78,4 @@ pub fn look_at_replica(
         replica_lags: log.replica_lags,
         registration_limit: log.registration_limit,
     })
-}
-
-/// The control file of the source, if it can be looked at.
-fn look_at_source(env: &Env, source: &SourcePaths) -> Option<Control> {
-    let place = locate(env, source).ok()?;
-    Control::open(&*env.disk, place.dir(), OpenMode::Read).ok()?
 }

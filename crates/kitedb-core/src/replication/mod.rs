@@ -3,7 +3,7 @@
 //!
 //! `registry` holds what replicas report, `choice` finds one of them by what a person calls it; `retention` decides what
 //! of a log may go; `primary` is a log that others follow; `source` is where frames and snapshots come from, `local` one
-//! on paths of this machine, `located` where its log is, `remembered` which one it was, `unnamed` none; `replica` pulls,
+//! on paths of this machine, `located` where its log is, `remembered` which one it was, `unnamed` none, `upstream` where that leads; `replica` pulls,
 //! bootstraps and takes over; `follower` does so in the background; `wait` waits for tokens; `look` tells of a replica
 //! to who only reads; `compare` tells where two databases differ; `transport` and `cursor` are for hosts that carry
 //! pages themselves.
@@ -25,13 +25,14 @@ mod source;
 mod status;
 mod transport;
 mod unnamed;
+mod upstream;
 mod wait;
 
 pub(crate) use follower::Follower;
 pub(crate) use local::{Checkpointer, LocalSource};
 pub(crate) use look::look_at_replica;
 pub(crate) use primary::Leader;
-pub(crate) use remembered::{remember, remembered};
+pub(crate) use remembered::{Remembered, remember, remembered};
 pub(crate) use replica::{Replica, SourcePaths};
 pub(crate) use source::Source;
 pub(crate) use unnamed::{Unnamed, not_configured};
@@ -45,3 +46,4 @@ pub use status::{
     FenceStatus, FollowerOptions, Hold, HoldReason, HoldState, PrimaryReplicationStatus, Promotion, ReplicaLag,
     ReplicaReplicationStatus, ReplicaState, RetentionOutcome, RetentionWindows, TokenWait,
 };
+pub use upstream::SourceFault;

@@ -101,6 +101,7 @@ impl Leader {
             holds: log.holds,
             registration_limit: log.registration_limit,
             fenced: self.engine.is_fenced() || fence.epoch > epoch,
+            copied: self.engine.copied().map(ToString::to_string),
             fence: fence.moved().map(FenceStatus::of),
             process_id: writer_of(&self.engine, &self.control)?,
         })
@@ -190,7 +191,7 @@ impl Leader {
         let floor = segments.first().map_or(LogIndex(head.0 + 1), |s| s.first);
         let mut standings = Vec::new();
         for registration in self.registry.iter().flat_map(Registry::registrations) {
-            let served = |at: &LogIndex| at.0 + 1 >= floor.0 || *at >= head;
+            let served = |at: &LogIndex| retention::serves(floor, head, *at);
             // What it may still lose is held for it, too, as long as that is there.
             let held = [registration.durable, registration.applied].into_iter().find(served);
             let shown = LogIndex(registration.applied.0 + 1);

@@ -1,45 +1,75 @@
 //! The source that a replica follows, remembered in its sidecar: it has to be named once.
 //!
 //! The file `source`: a line with the path of the source's file, one with the path of its sidecar if one was given, one
-//! with the CRC-32 of both in hexadecimal. Bytes of paths that would end a line, and `%`, are written as `%` and two
-//! hexadecimal digits. It is replaced as a whole.
+//! with the CRC-32 of both in hexadecimal. These paths are as seen from the folder of the replica's file, so that a folder
+//! with both can move. Then, for a replica that moves alone: the same two paths, absolute; the id of the source's file in
+//! hexadecimal, if it is known; the CRC-32 of these three. Bytes of paths that would end a line, and `%`, are written as
+//! `%` and two hexadecimal digits. The file is replaced as a whole.
 
 use super::replica::SourcePaths;
 use crate::{
-    db::{Engine, folder_of},
+    db::{Engine, folder_of, resolved},
     error::{Error, Result},
-    io::OpenMode,
+    io::{Disk, Env, OpenMode, clear_name},
+    store::Store,
 };
 use std::{
     ffi::OsString,
-    io::ErrorKind,
     os::unix::ffi::{OsStrExt, OsStringExt},
     path::{Path, PathBuf},
 };
 
 const NAME: &str = "source";
 const DRAFT: &str = "source.creating";
-/// Two paths are never longer.
-const MAX_LEN: u64 = 64 << 10;
+/// Four paths are never longer.
+const MAX_LEN: u64 = 128 << 10;
 
-/// Remembers that the replica `engine` follows the source at `paths`, durably.
-pub fn remember(engine: &Engine, paths: &SourcePaths) -> Result<()> {
-    if remembered(engine).as_ref() == Some(paths) {
-        return Ok(());
-    }
-    // As seen from the folder of the replica's file, so that a folder with both can move.
+/// What the file holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Record {
+    /// As seen from the folder of the replica's file.
+    near: SourcePaths,
+    /// Absolute, and the id of the source's file if it is known.
+    far: Option<(SourcePaths, Option<[u8; 16]>)>,
+}
+
+/// The source that a replica followed last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// Where it is; where it is not found, where it is looked for.
+    pub paths: SourcePaths,
+    /// Where it was, if the replica's file was moved since and the source is neither there nor beside it.
+    pub astray: Option<PathBuf>,
+    /// The id of its file, if it was looked at when it was followed.
+    pub file_id: Option<[u8; 16]>,
+}
+
+/// Remembers that the replica `engine` follows the source at `paths` in `env`, durably.
+pub fn remember(engine: &Engine, env: &Env, paths: &SourcePaths) -> Result<()> {
+    let (disk, dir) = (&*engine.env.disk, &engine.log_dir);
+    let known = read(disk, dir);
     let folder = folder_of(&engine.path);
     let seen = |path: &Path| path.strip_prefix(folder).unwrap_or(path).to_owned();
-    let paths = &SourcePaths { db: seen(&paths.db), sidecar: paths.sidecar.as_deref().map(seen) };
-    let (disk, dir) = (&*engine.env.disk, &engine.log_dir);
+    // A source that is away is the one that it was.
+    let before = || known.as_ref()?.far.as_ref().filter(|(far, _)| far == paths)?.1;
+    let file_id = Store::peek(env, &paths.db).map(|peek| peek.file_id).ok().or_else(before);
+    let record = Record {
+        near: SourcePaths { db: seen(&paths.db), sidecar: paths.sidecar.as_deref().map(seen) },
+        far: Some((paths.clone(), file_id)),
+    };
+    if known.as_ref() == Some(&record) {
+        return Ok(());
+    }
     let (path, draft) = (dir.join(NAME), dir.join(DRAFT));
+    let is_ours = |bytes: &[u8]| std::str::from_utf8(bytes).ok().and_then(decode).is_some();
     let write = || {
-        match disk.remove(&draft) {
-            Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
-            _ => {}
+        // A draft that was cut short is put aside with what is of somebody else: nothing tells them apart.
+        clear_name(disk, &draft, is_ours)?;
+        if known.is_none() {
+            clear_name(disk, &path, is_ours)?;
         }
         let file = disk.open(&draft, OpenMode::CreateNew)?;
-        file.write_at(encode(paths).as_bytes(), 0)?;
+        file.write_at(encode(&record).as_bytes(), 0)?;
         file.sync_data()?;
         disk.rename(&draft, &path)?;
         disk.sync_dir(dir)
@@ -47,20 +77,63 @@ pub fn remember(engine: &Engine, paths: &SourcePaths) -> Result<()> {
     write().map_err(|e| Error::io("remember the source in", &path, e))
 }
 
-/// The source that the replica `engine` followed last. `None`: it never followed one, or the file that says so is damaged;
-/// then it has to be named again.
-pub fn remembered(engine: &Engine) -> Option<SourcePaths> {
-    let file = engine.env.disk.open(&engine.log_dir.join(NAME), OpenMode::Read).ok()?;
+/// The source in `env` that the replica `engine` followed last. `None`: it never followed one, or the file that says so is
+/// damaged; then it has to be named again.
+pub fn remembered(engine: &Engine, env: &Env) -> Option<Remembered> {
+    remembered_in(&*engine.env.disk, &engine.log_dir, &engine.path, env)
+}
+
+/// As [`remembered`], of the replica whose file is `path` and whose sidecar is `dir`. It is looked for beside the replica
+/// first, then where it was; the id of its file decides.
+pub fn remembered_in(disk: &dyn Disk, dir: &Path, path: &Path, env: &Env) -> Option<Remembered> {
+    let Record { near, far } = read(disk, dir)?;
+    // Joined to an absolute path, a folder does not matter.
+    let here = |seen: &Path| folder_of(path).join(seen);
+    let near = SourcePaths { db: here(&near.db), sidecar: near.sidecar.as_deref().map(here) };
+    let file_id = far.as_ref().and_then(|(_, id)| *id);
+    let (paths, astray) = match far {
+        Some((far, Some(id))) if far.db != near.db => {
+            let is_it = |paths: &SourcePaths| {
+                let peek = resolved(env, &paths.db).and_then(|path| Store::peek(env, &path));
+                peek.is_ok_and(|peek| peek.file_id == id)
+            };
+            match (is_it(&near), is_it(&far)) {
+                (true, _) => (near, None),
+                (false, true) => (far, None),
+                (false, false) => (near, Some(far.db)),
+            }
+        }
+        _ => (near, None),
+    };
+    Some(Remembered { paths, astray, file_id })
+}
+
+/// What to do where a source is not found because the replica was moved without it.
+pub fn where_is_it(astray: &Path) -> String {
+    format!(
+        "this replica was moved, and the source that it followed, {} then, is neither there nor beside it: say where that \
+         is (--source-db, replication_source_db_path)",
+        astray.display()
+    )
+}
+
+fn read(disk: &dyn Disk, dir: &Path) -> Option<Record> {
+    let file = disk.open(&dir.join(NAME), OpenMode::Read).ok()?;
     let len = file.len().ok().filter(|len| *len <= MAX_LEN)?;
     let mut bytes = vec![0; usize::try_from(len).ok()?];
     file.read_exact_at(&mut bytes, 0).ok()?;
-    let paths = decode(std::str::from_utf8(&bytes).ok()?)?;
-    // Joined to an absolute path, a folder does not matter.
-    let from_here = |path: &Path| folder_of(&engine.path).join(path);
-    Some(SourcePaths { db: from_here(&paths.db), sidecar: paths.sidecar.as_deref().map(from_here) })
+    decode(std::str::from_utf8(&bytes).ok()?)
 }
 
-fn encode(paths: &SourcePaths) -> String {
+fn encode(record: &Record) -> String {
+    let sealed = |text: String| format!("{text}{:08x}\n", crc32fast::hash(text.as_bytes()));
+    let near = sealed(lines_of(&record.near));
+    let Some((far, id)) = &record.far else { return near };
+    let id = id.map_or_else(String::new, |id| format!("{:032x}", u128::from_be_bytes(id)));
+    near + &sealed(format!("{}{id}\n", lines_of(far)))
+}
+
+fn lines_of(paths: &SourcePaths) -> String {
     let line = |path: &Path| -> String {
         let escaped = |byte: &u8| match byte {
             b'%' | 0..=31 | 127.. => format!("%{byte:02x}"),
@@ -68,33 +141,48 @@ fn encode(paths: &SourcePaths) -> String {
         };
         path.as_os_str().as_bytes().iter().map(escaped).collect()
     };
-    let sidecar = paths.sidecar.as_deref().map(line).unwrap_or_default();
-    let text = format!("{}\n{sidecar}\n", line(&paths.db));
-    format!("{text}{:08x}\n", crc32fast::hash(text.as_bytes()))
+    format!("{}\n{}\n", line(&paths.db), paths.sidecar.as_deref().map(line).unwrap_or_default())
 }
 
-fn decode(text: &str) -> Option<SourcePaths> {
-    let mut lines = text.split('\n');
-    let (db, sidecar, crc) = (lines.next()?, lines.next()?, lines.next()?);
-    let body = text.get(..db.len() + sidecar.len() + 2)?;
-    if u32::from_str_radix(crc, 16).ok()? != crc32fast::hash(body.as_bytes()) {
-        return None;
+/// A second part that does not verify is as good as none.
+fn decode(text: &str) -> Option<Record> {
+    let mut rest = text;
+    let [db, sidecar] = unsealed(&mut rest)?;
+    let near = SourcePaths { db: path_in(db)?, sidecar: path_in(sidecar) };
+    let far = unsealed(&mut rest).and_then(|[db, sidecar, id]| {
+        let id = u128::from_str_radix(id, 16).ok().map(u128::to_be_bytes);
+        Some((SourcePaths { db: path_in(db)?, sidecar: path_in(sidecar) }, id))
+    });
+    Some(Record { near, far })
+}
+
+/// The next `N` lines of `rest`, if the line after them is their CRC-32.
+fn unsealed<'a, const N: usize>(rest: &mut &'a str) -> Option<[&'a str; N]> {
+    let (text, mut at, mut found) = (*rest, 0, [""; N]);
+    for line in &mut found {
+        let len = text.get(at..)?.find('\n')?;
+        *line = text.get(at..at + len)?;
+        at += len + 1;
     }
-    let path = |line: &str| -> Option<PathBuf> {
-        let mut bytes = Vec::new();
-        let mut rest = line.as_bytes().iter();
-        while let Some(byte) = rest.next() {
-            bytes.push(match byte {
-                b'%' => {
-                    let digits = [*rest.next()?, *rest.next()?];
-                    u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
-                }
-                byte => *byte,
-            });
-        }
-        (!bytes.is_empty()).then(|| PathBuf::from(OsString::from_vec(bytes)))
-    };
-    Some(SourcePaths { db: path(db)?, sidecar: path(sidecar) })
+    let (body, after) = text.split_at_checked(at)?;
+    let (crc, after) = after.split_once('\n').unwrap_or((after, ""));
+    *rest = after;
+    (u32::from_str_radix(crc, 16).ok()? == crc32fast::hash(body.as_bytes())).then_some(found)
+}
+
+fn path_in(line: &str) -> Option<PathBuf> {
+    let mut bytes = Vec::new();
+    let mut rest = line.as_bytes().iter();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let digits = [*rest.next()?, *rest.next()?];
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            byte => *byte,
+        });
+    }
+    (!bytes.is_empty()).then(|| PathBuf::from(OsString::from_vec(bytes)))
 }
 
 #[cfg(test)]
@@ -105,11 +193,21 @@ mod tests {
     fn any_path_is_read_back_and_a_torn_one_is_none() {
         let strange = OsString::from_vec(b"/with %25 percent\nline\xff/end".to_vec());
         for (db, sidecar) in [("/a/b.kitedb".into(), None), (PathBuf::from(strange), Some("/log".into()))] {
-            let paths = SourcePaths { db, sidecar };
-            let text = encode(&paths);
-            assert_eq!(decode(&text), Some(paths));
+            let near = SourcePaths { db, sidecar };
+            let old = Record { near: near.clone(), far: None };
+            let text = encode(&old);
+            assert_eq!(decode(&text), Some(old.clone()));
             for cut in 0..text.len() - 1 {
                 assert_eq!(decode(&text[..cut]), None, "{:?}", &text[..cut]);
+            }
+            for id in [None, Some([7; 16])] {
+                let whole = Record { far: Some((near.clone(), id)), ..old.clone() };
+                let longer = encode(&whole);
+                assert_eq!(decode(&longer), Some(whole));
+                assert!(longer.starts_with(&text), "what an earlier version reads is still there");
+                for cut in text.len()..longer.len() - 1 {
+                    assert_eq!(decode(&longer[..cut]), Some(old.clone()), "{:?}", &longer[..cut]);
+                }
             }
         }
         assert_eq!(decode(""), None);

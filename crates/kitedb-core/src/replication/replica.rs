@@ -8,11 +8,13 @@ use super::{
     remembered::{remember, remembered},
     source::{At, Source},
     status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
+    upstream::{Asking, SourceFault},
 };
 use crate::{
     db::{Engine, ReplicationRole, default_sidecar},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
+    io::Env,
     log::{Control, PageLimits},
 };
 use parking_lot::{Mutex, RwLock};
@@ -60,6 +62,8 @@ pub struct Replica {
     labels: Labels,
     /// What its own log was when it was looked at last.
     log: Mutex<LogStatus>,
+    /// Where the source's paths are.
+    source_env: Env,
     /// Where it is, if that is known.
     source: RwLock<(Option<SourcePaths>, Arc<dyn Source>)>,
     /// Held by whoever pulls, copies or promotes.
@@ -84,8 +88,8 @@ impl Replica {
         engine: &Arc<Engine>,
         control: Arc<Control>,
         leader: Arc<Leader>,
-        paths: Option<SourcePaths>,
-        source: Arc<dyn Source>,
+        source_env: Env,
+        (paths, source): (Option<SourcePaths>, Arc<dyn Source>),
     ) -> Self {
         let path = std::path::absolute(&engine.path).unwrap_or_else(|_| engine.path.clone());
         let path = path.canonicalize().unwrap_or(path).to_string_lossy().into_owned();
@@ -96,6 +100,7 @@ impl Replica {
             id: engine.registration_id(),
             labels: Labels { name: engine.options.replication_name.clone(), path: Some(path) },
             log: Mutex::default(),
+            source_env,
             source: RwLock::new((paths, source)),
             working: Mutex::default(),
             state: AtomicU8::new(u8::MAX),
@@ -166,8 +171,9 @@ impl Replica {
                 self.control.set_registered(registered, false);
                 self.control.set_last_error(None);
                 self.control.set_needs_reseed(false);
-                let behind = self.engine.published().0 < self.source_head.load(Ordering::Acquire);
-                self.enter(if behind { ReplicaState::Behind } else { ReplicaState::Following });
+                // Who looks finds that its source leads nowhere; once that is known, each pull finds whether it still is so.
+                let orphaned = self.state() == ReplicaState::Orphaned && self.source_fault().is_some();
+                self.enter(if orphaned { ReplicaState::Orphaned } else { self.pace() });
             }
             (Ok(_), Err(e)) => self.note_unregistered(&e),
             (Err(e), registered) => {
@@ -186,13 +192,42 @@ impl Replica {
         result
     }
 
+    /// Whether its source has more.
+    fn pace(&self) -> ReplicaState {
+        let behind = self.engine.published().0 < self.source_head.load(Ordering::Acquire);
+        if behind { ReplicaState::Behind } else { ReplicaState::Following }
+    }
+
+    /// Why nothing will come from where it follows.
+    fn source_fault(&self) -> Option<SourceFault> {
+        if self.engine.is_foreign() || self.engine.role() != ReplicationRole::Replica {
+            return None;
+        }
+        self.source().fault(&Asking::of(&self.engine, &self.control))
+    }
+
+    /// The state, in view of that.
+    fn state_with(&self, fault: Option<&SourceFault>) -> ReplicaState {
+        let state = match self.state() {
+            ReplicaState::Orphaned => self.pace(),
+            state => state,
+        };
+        let shown = SourceFault::shown_in(fault, state);
+        // That it has to be reseeded the next pull notes, if that is so still.
+        let noted = if shown == ReplicaState::Orphaned { shown } else { state };
+        if noted != self.state() {
+            self.enter(noted);
+        }
+        shown
+    }
+
     /// A source that this replica does not follow any more need not keep its log for it, now that it can follow another
     /// one. Tried once: one that cannot be reached lists the replica until an operator removes it.
     fn leave_old_sources(&self, work: &mut Work) {
         let followed = self.source.read().0.clone();
         if !work.left.is_empty()
             && let Some(followed) = followed.as_ref().filter(|_| !self.engine.is_foreign())
-            && let Err(e) = remember(&self.engine, followed)
+            && let Err(e) = remember(&self.engine, &self.source_env, followed)
         {
             // The next pull tries again.
             tracing::warn!("a replica could not note which source it follows now: {e}");
@@ -290,7 +325,8 @@ impl Replica {
 
     /// Tells the source how far this node is, unless it is not to. Returns whether it is registered there now.
     fn report(&self) -> Result<bool> {
-        if self.engine.options.replication_unregistered {
+        // What is no replica, or not known to be one, does not follow, whatever it was opened as.
+        if self.engine.options.replication_unregistered || !self.engine.is_replica() {
             return Ok(false);
         }
         let view = self.engine.view();
@@ -334,7 +370,9 @@ impl Replica {
         let copied = self.copy_and_catch_up();
         let result = match self.paths() {
             // It is a replica from now on, also if it did not catch up.
-            Some(paths) if was_foreign && !self.engine.is_foreign() => copied.and(remember(&self.engine, &paths)),
+            Some(paths) if was_foreign && !self.engine.is_foreign() => {
+                copied.and(remember(&self.engine, &self.source_env, &paths))
+            }
             _ => copied,
         };
         if let Err(e) = &result {
@@ -423,8 +461,9 @@ impl Replica {
         self.require_replica()?;
         let mut idle = self.working.lock();
         // Another source takes the place of the one that is known once this replica has followed it.
-        if !self.engine.is_foreign() && remembered(&self.engine).is_none_or(|known| known.db == paths.db) {
-            remember(&self.engine, &paths)?;
+        let known = remembered(&self.engine, &self.source_env);
+        if !self.engine.is_foreign() && known.is_none_or(|known| known.paths.db == paths.db) {
+            remember(&self.engine, &self.source_env, &paths)?;
         }
         let old = std::mem::replace(&mut *self.source.write(), (Some(paths), source));
         old.1.wake();
@@ -457,6 +496,12 @@ impl Replica {
         let token = view.token();
         let at_start = token.log_index.0 == 0;
         let (promotion, log) = (self.promotion_under_way(), self.log_status(token.log_index));
+        let source_fault = self.source_fault();
+        let lost = SourceFault::reseed_reason(source_fault.as_ref());
+        let state = match self.engine.check_usable() {
+            Ok(()) => self.state_with(source_fault.as_ref()),
+            Err(_) => ReplicaState::Closed,
+        };
         let (paths, _) = &*self.source.read();
         let head = self.source_head.load(Ordering::Acquire).max(token.log_index.0);
         ReplicaReplicationStatus {
@@ -465,9 +510,10 @@ impl Replica {
             source_sidecar_path: paths.as_ref().map(SourcePaths::sidecar_shown),
             applied_epoch: if at_start { 0 } else { token.epoch.0 },
             applied_log_index: token.log_index.0,
-            last_error: self.engine.foreign_reason().or_else(|| self.control.last_error()),
-            needs_reseed: self.control.needs_reseed() || self.engine.is_foreign(),
-            state: if self.engine.check_usable().is_err() { ReplicaState::Closed } else { self.state() },
+            needs_reseed: self.control.needs_reseed() || self.engine.is_foreign() || lost.is_some(),
+            last_error: self.engine.foreign_reason().or_else(|| self.control.last_error()).or(lost),
+            source_fault,
+            state,
             state_since_ms: self.since_ms.load(Ordering::Acquire),
             promotion,
             sidecar_path: self.engine.log_dir.clone(),

@@ -4,6 +4,11 @@ use super::status::{Hold, HoldReason};
 use crate::db::RetentionOptions;
 use crate::graph::LogIndex;
 
+/// Whether a log that begins with `floor` (after `head` if it is empty) and ends with `head` has all that comes after `at`.
+pub fn serves(floor: LogIndex, head: LogIndex, at: LogIndex) -> bool {
+    at.0 + 1 >= floor.0 || at >= head
+}
+
 /// What part a node plays, as far as those are concerned who follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {

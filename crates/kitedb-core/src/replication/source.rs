@@ -1,6 +1,9 @@
 //! Where a replica gets its frames and snapshots from. One trait: local paths implement it here, a network can.
 
-use super::registry::Progress;
+use super::{
+    registry::Progress,
+    upstream::{Asking, SourceFault},
+};
 use crate::{
     error::Result,
     graph::{Digest, Epoch, LogIndex},
@@ -20,6 +23,13 @@ pub struct At {
     pub index: LogIndex,
     /// The state digest after it.
     pub digest: Digest,
+}
+
+impl At {
+    /// Before the first frame.
+    pub fn start() -> Self {
+        Self { epoch: Epoch(0), writer_id: [0; 16], index: LogIndex(0), digest: Digest::default() }
+    }
 }
 
 /// What a source answers to a request for frames.
@@ -88,6 +98,9 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn reserve(&self, progress: &Progress) -> Result<()>;
     /// The promotion that fenced the source last, which may not have been completed; `None` if it leads.
     fn moved(&self) -> Result<Option<Moved>>;
+    /// Why nothing will come from this source to the replica that asks, as far as can be seen. Not for every pull: it looks
+    /// at the files of each node on the way to the primary.
+    fn fault(&self, asking: &Asking) -> Option<SourceFault>;
     /// Sleeps until more than `seen` is published, where that can be known, or `timeout` has passed.
     fn wait(&self, seen: LogIndex, timeout: Duration);
     /// Ends the waits under way.

@@ -1,5 +1,6 @@
 //! What a node says of itself. Status, metrics, errors and every language use the same words.
 
+use super::upstream::SourceFault;
 use crate::{
     db::ReplicationRole,
     graph::{Digest, Token},
@@ -168,8 +169,27 @@ pub struct PrimaryReplicationStatus {
     pub fenced: bool,
     /// The promotion of another node that fenced this one, also if it was not completed.
     pub fence: Option<FenceStatus>,
+    /// Of one whose files were copied or restored since its log was written: how they differ, and what to do. It commits
+    /// nothing before its operator says what it is ([`Database::confirm_moved`](crate::Database::confirm_moved),
+    /// [`Database::detach`](crate::Database::detach)).
+    pub copied: Option<String>,
     /// The process that has it open for writing; `None` if none has.
     pub process_id: Option<u64>,
+}
+
+impl PrimaryReplicationStatus {
+    /// Why it does not lead, and what to do; `None`: it does.
+    pub fn fault(&self) -> Option<String> {
+        let fenced = self.fenced.then(|| match &self.fence {
+            Some(FenceStatus { ended: None, promoter, .. }) => format!(
+                "promotion {promoter} was begun and not completed; complete it (`kitedb replica promote`), or take the \
+                 lead back (`kitedb primary promote`)"
+            ),
+            _ => "another node took over; writes here are refused: stop writing here, and follow it as a replica"
+                .to_owned(),
+        });
+        fenced.or_else(|| self.copied.clone())
+    }
 }
 
 /// What a replica is doing.
@@ -185,6 +205,9 @@ pub enum ReplicaState {
     Stalled,
     /// It pulls, but could not register with its source, which does not keep its log for it; it will be tried again.
     Unregistered,
+    /// It pulls, and what it follows leads to no primary that leads: see [`SourceFault`]. It goes on if that one leads
+    /// again, and otherwise follows where it is pointed.
+    Orphaned,
     /// It is not on its source's history, or what it needs is gone: reseed it.
     NeedsReseed,
     /// It took over and is a primary now.
@@ -195,19 +218,20 @@ pub enum ReplicaState {
 
 impl ReplicaState {
     /// Every state.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Bootstrapping,
         Self::Following,
         Self::Behind,
         Self::Stalled,
         Self::Unregistered,
+        Self::Orphaned,
         Self::NeedsReseed,
         Self::Promoted,
         Self::Closed,
     ];
 
-    /// The text form: `bootstrapping`, `following`, `behind`, `stalled`, `unregistered`, `needs_reseed`, `promoted` or
-    /// `closed`.
+    /// The text form: `bootstrapping`, `following`, `behind`, `stalled`, `unregistered`, `orphaned`, `needs_reseed`,
+    /// `promoted` or `closed`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Bootstrapping => "bootstrapping",
@@ -215,6 +239,7 @@ impl ReplicaState {
             Self::Behind => "behind",
             Self::Stalled => "stalled",
             Self::Unregistered => "unregistered",
+            Self::Orphaned => "orphaned",
             Self::NeedsReseed => "needs_reseed",
             Self::Promoted => "promoted",
             Self::Closed => "closed",
@@ -242,10 +267,13 @@ pub struct ReplicaReplicationStatus {
     pub applied_epoch: u64,
     /// The last frame that it applied; 0 before the first.
     pub applied_log_index: u64,
-    /// What the last failure was, until a later attempt succeeds. Survives a restart.
+    /// What the last failure was, until a later attempt succeeds. Survives a restart. Also why it must be reseeded, if that
+    /// is seen before it is tried.
     pub last_error: Option<String>,
     /// Whether it must be reseeded. Survives a restart.
     pub needs_reseed: bool,
+    /// Why nothing will come from where it follows, as far as that can be seen now.
+    pub source_fault: Option<SourceFault>,
     /// What it is doing.
     pub state: ReplicaState,
     /// Since when it has been in that state, ms since 1970; 0 where that is not known: in a read-only open.
@@ -286,6 +314,31 @@ pub struct ReplicaReplicationStatus {
     pub replica_lags: Vec<ReplicaLag>,
     /// How many of those can be registered.
     pub registration_limit: u64,
+}
+
+impl ReplicaReplicationStatus {
+    /// What is wrong with it, and what to do; `None`: nothing is.
+    pub fn fault(&self) -> Option<String> {
+        let why = self.last_error.as_deref().filter(|error| !error.is_empty());
+        let known = why.unwrap_or("no error is known");
+        let failed = match self.state {
+            _ if self.needs_reseed || self.state == ReplicaState::NeedsReseed => {
+                Some(format!("needs reseed: {}", known.strip_prefix("needs reseed: ").unwrap_or(known)))
+            }
+            ReplicaState::Stalled => Some(format!("stalled and tried again: {known}")),
+            ReplicaState::Unregistered => Some(format!("unregistered and tried again: {known}")),
+            // Before the attempt that is under way, or after the node took over.
+            ReplicaState::Bootstrapping | ReplicaState::Promoted => None,
+            _ => why.map(|why| format!("its last attempt failed: {why}")),
+        };
+        let promotion = self.promotion.as_ref().map(|promotion| {
+            let what = "was begun and not completed: `kitedb replica promote` goes on with it";
+            format!("promotion {} {what}", promotion.promoter)
+        });
+        let source = self.source_fault.as_ref().map(ToString::to_string).filter(|fault| !known.contains(fault));
+        let all: Vec<String> = [failed, source, promotion].into_iter().flatten().collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
 }
 
 /// Windows for one run of retention. What is not given is as the process has it that has the database open, or as
@@ -351,6 +404,9 @@ pub struct Promotion {
     /// Whether that fence is durable at the source. If not, although the source was fenced, its machine may have
     /// forgotten it after a loss of power: keep it off until it follows this node.
     pub fence_synced: bool,
+    /// The epoch of another promotion that had fenced the source before, where this one was forced beside it: that node
+    /// may lead, too, on a history of its own.
+    pub rival_epoch: Option<u64>,
 }
 
 /// How a background follower works.

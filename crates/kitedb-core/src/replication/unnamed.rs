@@ -3,8 +3,10 @@
 use super::{
     registry::Progress,
     source::{At, Fencing, Pulled, Snapshot, Source},
+    upstream::{Asking, SourceFault},
 };
 use crate::{
+    db::Signal,
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     log::{Moved, PageLimits, WriterId},
@@ -12,8 +14,10 @@ use crate::{
 use std::time::Duration;
 
 /// See the [module documentation](self).
-#[derive(Debug)]
-pub struct Unnamed;
+#[derive(Debug, Default)]
+pub struct Unnamed {
+    woken: Signal,
+}
 
 /// The error of a replica without a source.
 pub fn not_configured() -> Error {
@@ -69,9 +73,38 @@ impl Source for Unnamed {
         Err(not_configured())
     }
 
-    fn wait(&self, _: LogIndex, timeout: Duration) {
-        std::thread::sleep(timeout);
+    fn fault(&self, _: &Asking) -> Option<SourceFault> {
+        None
     }
 
-    fn wake(&self) {}
+    fn wait(&self, _: LogIndex, timeout: Duration) {
+        self.woken.sleep(timeout);
+    }
+
+    fn wake(&self) {
+        self.woken.notify();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn who_waits_for_a_source_that_nobody_has_named_is_woken() {
+        let source = Unnamed::default();
+        let (sender, ended) = mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                source.wait(LogIndex(0), Duration::from_secs(1 << 20));
+                sender.send(()).unwrap();
+            });
+            // As a follower is stopped: again and again, because the other one may have been about to sleep.
+            while ended.try_recv().is_err() {
+                source.wake();
+                std::thread::yield_now();
+            }
+        });
+    }
 }

@@ -52,6 +52,8 @@ pub struct NodeState {
     pub dead: bool,
     /// Whether the node existed before the commit that wrote this version.
     pub existed: bool,
+    /// Whether that commit deleted it, be it that it created it anew.
+    pub deleted: bool,
 }
 
 /// An edge's properties as read: `None` if the edge does not exist, empty if it has none.
@@ -396,7 +398,7 @@ impl Delta {
 
     /// Whether the node was deleted after `snapshot`, even if it was created anew since.
     pub fn node_deleted_after(&self, id: NodeId, snapshot: u64) -> bool {
-        self.node_slot(id).is_some_and(|(_, s)| s.record().any_after(&self.records, snapshot, |state| state.dead))
+        self.node_slot(id).is_some_and(|(_, s)| s.record().any_after(&self.records, snapshot, |state| state.deleted))
     }
 
     /// Whether something that relies on the node being there was committed after `snapshot`.

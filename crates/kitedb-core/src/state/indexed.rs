@@ -49,6 +49,31 @@ impl<T: Hashed> Indexed<T> {
         at
     }
 
+    /// Takes the last items off, down to `len` of them.
+    pub fn truncate(&mut self, len: usize) {
+        if self.items.len() > FEW {
+            let Self { items, index } = self;
+            for (at, item) in items.iter().enumerate().skip(if len <= FEW { 0 } else { len }) {
+                if let Ok(entry) = index.find_entry(item.hash(), |&found| found as usize == at) {
+                    entry.remove();
+                }
+            }
+        }
+        self.items.truncate(len);
+    }
+
+    /// Keeps the items for which `keep` says yes, in their order.
+    pub fn retain(&mut self, keep: impl FnMut(&T) -> bool) {
+        self.items.retain(keep);
+        let Self { items, index } = self;
+        index.clear();
+        if items.len() > FEW {
+            for (at, item) in items.iter().enumerate() {
+                index.insert_unique(item.hash(), at as u32, |&at| items[at as usize].hash());
+            }
+        }
+    }
+
     /// Makes room for so many more.
     pub fn reserve(&mut self, more: usize) {
         self.items.reserve(more);
@@ -92,6 +117,32 @@ mod tests {
             assert_eq!(indexed.push(n), n as usize);
             for m in 0..=n {
                 assert_eq!(indexed.find(m.hash(), |i| *i == m), Some(m as usize));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_taken_off_is_not_found_and_the_rest_is() {
+        for (from, to) in [(6, 3), (30, 20), (30, 8), (30, 7), (9, 8), (30, 0)] {
+            let mut indexed = Indexed::default();
+            for n in 0..from {
+                indexed.push(n);
+            }
+            indexed.truncate(to as usize);
+            let even = |n: &u64| n.is_multiple_of(2);
+            for round in 0..3 {
+                for n in 0..40 {
+                    let there = n < to && (round < 2 || even(&n));
+                    assert_eq!(indexed.find(n.hash(), |i| *i == n).is_some(), there, "{n} of {to}, round {round}");
+                }
+                match round {
+                    0 => {
+                        assert!((to..40).all(|n| indexed.push(n) == n as usize));
+                        assert!((0..40).all(|n| indexed.find(n.hash(), |i| *i == n) == Some(n as usize)));
+                        indexed.truncate(to as usize);
+                    }
+                    _ => indexed.retain(even),
+                }
             }
         }
     }

@@ -1,17 +1,28 @@
 //! The names in use, shared by all transactions. A name gets its id when a transaction first asks for it, but
 //! exists only from the frame on that defines it: until then every transaction that uses it carries the
 //! definition, so that whichever commits first defines it for all.
+//!
+//! A name that no frame has defined and no transaction carries is *idle*: those that carried it were given up. It keeps
+//! its id for a while, because a caller may have kept that; only the last [`IDLE`] of a kind do. The ids of the others are
+//! given out again, so that ids stay dense and a process that only ever gives up does not grow.
 
+use super::name_table::{NameTable, Named};
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{LogIndex, NameKind, NameTable, PropKeyId},
+    graph::{LogIndex, NameKind, PropKeyId},
 };
 use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
+
+/// How many idle names of a kind keep their ids.
+const IDLE: usize = 4096;
 
 /// See the [module documentation](self).
 #[derive(Debug, Default)]
@@ -24,8 +35,8 @@ pub struct Names {
 #[derive(Debug, Default)]
 struct Inner {
     tables: [NameTable; 3],
-    /// The log index plus one that defined each name, by kind and id; 0 = no frame has yet.
-    defined: [Vec<u64>; 3],
+    /// Ids that became idle, oldest first. Some may be in use again, or be there twice.
+    idle: [VecDeque<u32>; 3],
     /// Fixed vector lengths, and the log index that fixed each.
     dimensions: FxHashMap<u32, (u32, u64)>,
 }
@@ -35,14 +46,56 @@ fn at(kind: NameKind) -> usize {
 }
 
 impl Inner {
-    fn defined_at(&self, kind: NameKind, id: u32) -> Option<u64> {
-        self.defined[at(kind)].get(id as usize).and_then(|&d| d.checked_sub(1))
+    fn get(&self, kind: NameKind, id: u32) -> Option<&Named> {
+        self.tables[at(kind)].get(id)
+    }
+
+    /// The id of a name, and whether a frame has defined it.
+    fn find(&self, kind: NameKind, name: &str) -> Option<(u32, bool)> {
+        let id = self.tables[at(kind)].id(name)?;
+        Some((id, self.get(kind, id)?.defined.is_some()))
+    }
+
+    /// Takes note that a transaction carries the definition of `id`, if it needs one. Returns whether it does.
+    fn claim(&mut self, kind: NameKind, id: u32) -> Option<bool> {
+        let named = self.tables[at(kind)].get_mut(id)?;
+        let claims = named.defined.is_none();
+        named.claims += u32::from(claims);
+        Some(claims)
+    }
+
+    /// Takes note that a transaction does not carry the definition of `id` any more, which it may have `told` to its caller.
+    fn release(&mut self, kind: NameKind, id: u32, told: bool) {
+        let (table, idle) = (&mut self.tables[at(kind)], &mut self.idle[at(kind)]);
+        let Some(named) = table.get_mut(id).filter(|named| named.defined.is_none()) else { return };
+        named.claims = named.claims.saturating_sub(1);
+        named.told |= told;
+        if named.claims > 0 {
+            return;
+        }
+        if !named.told {
+            table.remove(id);
+            return;
+        }
+        idle.push_back(id);
+        if idle.len() > IDLE
+            && let Some(oldest) = idle.pop_front()
+            && table.get(oldest).is_some_and(|named| named.defined.is_none() && named.claims == 0)
+        {
+            table.remove(oldest);
+        }
     }
 }
 
 impl Names {
-    /// The id of `name`, given out now if need be; the flag says whether a frame has defined it.
-    pub fn id_or_create(&self, kind: NameKind, name: &str) -> Result<(u32, bool)> {
+    /// The id of `name`, whether or not a frame has defined it, and whether one has.
+    pub fn find(&self, kind: NameKind, name: &str) -> Option<(u32, bool)> {
+        self.inner.read().find(kind, name)
+    }
+
+    /// The id of `name`, given out now if need be; the flag says whether the caller has to carry its definition, which
+    /// it says in `claims`.
+    pub fn claim(self: &Arc<Self>, kind: NameKind, name: &str, claims: &mut Claims) -> Result<(u32, bool)> {
         if name.is_empty() || name.len() > 4096 {
             let noun = kind.noun();
             return Err(Error::invalid(format_args!(
@@ -50,58 +103,80 @@ impl Names {
                 name.len()
             )));
         }
-        let found = |inner: &Inner| {
-            let id = inner.tables[at(kind)].id(name)?;
-            Some((id, inner.defined_at(kind, id).is_some()))
+        let mut inner = self.inner.write();
+        let id = match inner.find(kind, name) {
+            Some((id, _)) => id,
+            None => {
+                let table = &mut inner.tables[at(kind)];
+                let id = table.next_id();
+                table.put(id, name)?;
+                id
+            }
         };
-        if let Some(found) = found(&self.inner.read()) {
-            return Ok(found);
+        let claimed = inner.claim(kind, id).unwrap_or_default();
+        drop(inner);
+        if claimed {
+            claims.add(self, kind, id);
+        }
+        Ok((id, claimed))
+    }
+
+    /// As [`Names::claim`], for a name that has an id. Returns its text if the caller has to carry its definition; an error
+    /// if no name has that id.
+    pub fn claim_id(self: &Arc<Self>, kind: NameKind, id: u32, claims: &mut Claims) -> Result<Option<Arc<str>>> {
+        if self.inner.read().get(kind, id).is_some_and(|named| named.defined.is_some()) {
+            return Ok(None);
         }
         let mut inner = self.inner.write();
-        if let Some(found) = found(&inner) {
-            return Ok(found);
+        let Some(claimed) = inner.claim(kind, id) else {
+            let noun = kind.noun();
+            let what = format_args!("no {noun} has the id {id}: define its name first");
+            return Err(Error::new(ErrorCode::UnknownName, what));
+        };
+        let text = inner.get(kind, id).filter(|_| claimed).map(|named| named.text.clone());
+        drop(inner);
+        if claimed {
+            claims.add(self, kind, id);
         }
-        let id = inner.tables[at(kind)].next_id();
-        inner.tables[at(kind)].define(id, name)?;
-        Ok((id, false))
+        Ok(text)
+    }
+
+    fn release(&self, claims: impl Iterator<Item = (NameKind, u32)>, told: bool) {
+        let mut inner = self.inner.write();
+        claims.for_each(|(kind, id)| inner.release(kind, id, told));
     }
 
     /// The id of `name`, if it is defined as of `index`.
     pub fn id(&self, kind: NameKind, name: &str, index: LogIndex) -> Option<u32> {
         let inner = self.inner.read();
         let id = inner.tables[at(kind)].id(name)?;
-        inner.defined_at(kind, id).filter(|&d| d <= index.0)?;
+        inner.get(kind, id)?.defined.filter(|&d| d <= index)?;
         Some(id)
     }
 
-    /// The id of `name`, whether or not a frame has defined it.
-    pub fn any_id(&self, kind: NameKind, name: &str) -> Option<u32> {
-        self.inner.read().tables[at(kind)].id(name)
+    /// The name of `id`, if it is defined as of `index`.
+    pub fn name(&self, kind: NameKind, id: u32, index: LogIndex) -> Option<Arc<str>> {
+        let inner = self.inner.read();
+        inner.get(kind, id).filter(|named| named.defined.is_some_and(|d| d <= index)).map(|named| named.text.clone())
     }
 
     /// The name of `id`, whether or not a frame has defined it.
-    pub fn name(&self, kind: NameKind, id: u32) -> Option<Arc<str>> {
-        self.inner.read().tables[at(kind)].name(id).cloned()
-    }
-
-    /// Whether a frame has defined `id`; an error if no name has that id.
-    pub fn is_defined(&self, kind: NameKind, id: u32) -> Result<bool> {
-        let inner = self.inner.read();
-        if inner.tables[at(kind)].name(id).is_none() {
-            let noun = kind.noun();
-            return Err(Error::new(
-                ErrorCode::UnknownName,
-                format_args!("no {noun} has the id {id}: define its name first"),
-            ));
-        }
-        Ok(inner.defined_at(kind, id).is_some())
+    pub fn any_name(&self, kind: NameKind, id: u32) -> Option<Arc<str>> {
+        self.inner.read().get(kind, id).map(|named| named.text.clone())
     }
 
     /// Every name of a kind that is defined as of `index`, by id.
     pub fn list(&self, kind: NameKind, index: LogIndex) -> Vec<(u32, Arc<str>)> {
         let inner = self.inner.read();
-        let defined = |id| inner.defined_at(kind, id).is_some_and(|d| d <= index.0);
-        inner.tables[at(kind)].iter().filter(|(id, _)| defined(*id)).map(|(id, name)| (id, name.clone())).collect()
+        let defined = |named: &Named| named.defined.is_some_and(|d| d <= index);
+        let table = &inner.tables[at(kind)];
+        table.iter().filter(|(_, named)| defined(named)).map(|(id, named)| (id, named.text.clone())).collect()
+    }
+
+    /// The greatest id of a kind whose name a frame has defined; 0 if there is none.
+    pub fn greatest_id(&self, kind: NameKind) -> u32 {
+        let inner = self.inner.read();
+        inner.tables[at(kind)].iter().filter(|(_, named)| named.defined.is_some()).last().map_or(0, |(id, _)| id)
     }
 
     /// How many names of a kind frames have defined. Takes no lock.
@@ -112,15 +187,11 @@ impl Names {
     /// Takes note that the frame with log index `index` defines a name. Returns whether it is the first one to.
     pub fn define(&self, kind: NameKind, id: u32, name: &str, index: LogIndex) -> Result<bool> {
         let mut inner = self.inner.write();
-        inner.tables[at(kind)].define(id, name)?;
-        if inner.defined_at(kind, id).is_some() {
+        let named = inner.tables[at(kind)].put(id, name)?;
+        if named.defined.is_some() {
             return Ok(false);
         }
-        let defined = &mut inner.defined[at(kind)];
-        if defined.len() <= id as usize {
-            defined.resize(id as usize + 1, 0);
-        }
-        defined[id as usize] = index.0 + 1;
+        named.defined = Some(index);
         self.counts[at(kind)].fetch_add(1, Ordering::Relaxed);
         Ok(true)
     }
@@ -146,14 +217,101 @@ impl Names {
         let new = |index: Option<u64>| index.is_some_and(|i| i > after.0 && i <= through.0);
         let mut out = Vec::new();
         for kind in NameKind::ALL {
-            for (id, name) in inner.tables[at(kind)].iter() {
+            for (id, named) in inner.tables[at(kind)].iter() {
                 let fixed = inner.dimensions.get(&id).filter(|_| kind == NameKind::PropKey);
                 let fixed = fixed.filter(|(_, index)| *index <= through.0);
-                if new(inner.defined_at(kind, id)) || new(fixed.map(|f| f.1)) {
-                    out.push((kind, id, fixed.map_or(0, |f| f.0), name.clone()));
+                if new(named.defined.map(|index| index.0)) || new(fixed.map(|f| f.1)) {
+                    out.push((kind, id, fixed.map_or(0, |f| f.0), named.text.clone()));
                 }
             }
         }
         out
+    }
+}
+
+/// The names whose definitions a transaction carries. Dropped, it carries them no more.
+#[derive(Debug, Default)]
+pub struct Claims {
+    /// Known from the first claim on: most transactions have none.
+    names: Option<Arc<Names>>,
+    held: Vec<(NameKind, u32)>,
+}
+
+impl Claims {
+    fn add(&mut self, names: &Arc<Names>, kind: NameKind, id: u32) {
+        self.names.get_or_insert_with(|| names.clone());
+        self.held.push((kind, id));
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Gives up all but the first `len`, of an operation that failed: nobody knows their ids.
+    pub fn truncate(&mut self, len: usize) {
+        self.give_up(len, false);
+    }
+
+    fn give_up(&mut self, len: usize, told: bool) {
+        if let Some(names) = self.names.as_ref().filter(|_| self.held.len() > len) {
+            // The last one first: ids that are given back in that order leave no hole.
+            names.release(self.held.drain(len..).rev(), told);
+        }
+    }
+}
+
+impl Drop for Claims {
+    fn drop(&mut self) {
+        self.give_up(0, true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(names: &Arc<Names>, name: &str) -> (u32, bool, Claims) {
+        let mut claims = Claims::default();
+        let (id, carries) = names.claim(NameKind::Label, name, &mut claims).unwrap();
+        (id, carries, claims)
+    }
+
+    #[test]
+    fn a_name_keeps_its_id_as_long_as_somebody_carries_it_or_a_frame_defined_it() {
+        let names = Arc::new(Names::default());
+        let (carried, _, first) = claim(&names, "carried");
+        let (defined, ..) = claim(&names, "defined");
+        names.define(NameKind::Label, defined, "defined", LogIndex(1)).unwrap();
+        assert_eq!(claim(&names, "carried").0, carried);
+        for n in 0..3 * IDLE {
+            assert!(claim(&names, &format!("given up {n}")).1);
+        }
+        assert_eq!(names.find(NameKind::Label, "carried"), Some((carried, false)));
+        assert_eq!(names.find(NameKind::Label, "defined"), Some((defined, true)));
+        assert!(!claim(&names, "defined").1);
+        drop(first);
+        for n in 0..=IDLE {
+            claim(&names, &format!("later {n}"));
+        }
+        assert_eq!(names.find(NameKind::Label, "carried"), None);
+        let greatest = names.inner.read().tables[0].iter().last().unwrap().0;
+        assert!((greatest as usize) < IDLE + 1100, "{greatest}");
+        let idle = &names.inner.read().idle[0];
+        assert!(idle.len() <= IDLE);
+    }
+
+    #[test]
+    fn a_name_whose_id_nobody_knows_is_forgotten_at_once() {
+        let names = Arc::new(Names::default());
+        let (_, _, mut unknown) = claim(&names, "unknown");
+        let (id, _, mut known) = claim(&names, "known");
+        let (same, _, other) = claim(&names, "known");
+        assert_eq!(id, same);
+        drop(other);
+        unknown.truncate(0);
+        known.truncate(0);
+        assert_eq!(names.find(NameKind::Label, "unknown"), None);
+        assert_eq!(names.find(NameKind::Label, "known"), Some((id, false)));
     }
 }

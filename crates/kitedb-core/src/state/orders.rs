@@ -170,6 +170,18 @@ impl Overlay {
         self.orders.get_or_init(Box::default).get(pick, all.len() as u32, more, from)
     }
 
+    /// Whether no order that is kept reaches beyond what the transaction touched.
+    pub fn orders_are_within(&self) -> bool {
+        let Some(orders) = self.orders.get() else { return true };
+        let kept = orders.kept.lock();
+        kept.nodes.through() as usize <= self.nodes.items().len()
+            && kept.sources.through() as usize <= self.edges.items().len()
+            && kept
+                .edges
+                .iter()
+                .all(|(&(node, direction), order)| order.through() as usize <= self.edges_of(node, direction).len())
+    }
+
     /// The ids of all nodes that the transaction wrote, from `from` on.
     pub fn touched_from(&self, from: NodeId) -> Vec<Sorted<u64>> {
         self.ordered(self.nodes.items(), |node| node.id.0, from.0, |kept| &mut kept.nodes)

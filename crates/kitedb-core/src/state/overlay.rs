@@ -2,11 +2,11 @@
 //! serves a caller's transaction and a frame read back from a log, so that both leave the same state.
 
 use super::{
-    delta::{CommitInfo, Delta, NodeState, Props, Totals, record_has_key},
-    indexed::{Hashed, Indexed},
+    delta::{CommitInfo, Delta, NodeState, Totals},
+    indexed::Indexed,
     orders::Orders,
     reading::Reading,
-    slots::{hash_edge, hash_id},
+    slots::hash_id,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -18,88 +18,17 @@ use crate::{
 use rustc_hash::FxHashMap;
 use std::{cell::OnceCell, sync::Arc};
 
+mod changes;
+mod net;
+mod undo;
+
+pub use changes::{EdgeChange, NodeChange};
+
+use changes::{KeyChange, VectorChange, hash_of};
+
 /// How many edges are looked up ahead: few enough that what they touch stays in the first cache levels and in the
 /// translation buffer.
 pub const WARM: usize = 64;
-
-/// A node that the transaction wrote.
-#[derive(Debug, Clone)]
-pub struct NodeChange {
-    /// Which node.
-    pub id: NodeId,
-    /// Whether it was there before the transaction.
-    pub existed: bool,
-    before: Digest,
-    /// Its record now.
-    pub record: Arc<[u8]>,
-    /// Whether it is deleted now.
-    pub dead: bool,
-    /// Whether the transaction deleted it, and what was attached to it, even if it created it anew since.
-    pub cascaded: bool,
-}
-
-/// An edge that the transaction wrote.
-#[derive(Debug, Clone)]
-pub struct EdgeChange {
-    /// Which edge.
-    pub edge: EdgeKey,
-    /// Whether it was there before the transaction.
-    pub existed: bool,
-    before: Digest,
-    /// Its properties now; `None` if it is not there now.
-    pub props: Option<Props>,
-}
-
-impl EdgeChange {
-    /// Whether it is there now and was not before the transaction.
-    pub fn is_added(&self) -> bool {
-        !self.existed && self.props.is_some()
-    }
-}
-
-/// A key that the transaction claimed or released.
-#[derive(Debug)]
-pub(super) struct KeyChange {
-    pub hash: u64,
-    /// A record that has the key.
-    pub record: Arc<[u8]>,
-    /// Who holds the key now.
-    holder: Option<NodeId>,
-}
-
-impl KeyChange {
-    fn is(&self, hash: u64, key: &str) -> bool {
-        self.hash == hash && record_has_key(&self.record, key)
-    }
-}
-
-impl Hashed for NodeChange {
-    fn hash(&self) -> u64 {
-        hash_id(self.id.0)
-    }
-}
-
-impl Hashed for EdgeChange {
-    fn hash(&self) -> u64 {
-        hash_of(self.edge)
-    }
-}
-
-impl Hashed for KeyChange {
-    fn hash(&self) -> u64 {
-        self.hash
-    }
-}
-
-fn hash_of(edge: EdgeKey) -> u64 {
-    hash_edge(edge.src.0, edge.ty.0, edge.dst.0)
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct VectorChange {
-    before: Option<Digest>,
-    pub bytes: Option<Arc<[u8]>>,
-}
 
 /// See the [module documentation](self).
 #[derive(Debug, Default)]
@@ -121,6 +50,8 @@ pub struct Overlay {
     pub dimensions: Vec<(PropKeyId, u32)>,
     /// The greatest node id that the transaction created.
     pub greatest_id: u64,
+    /// Whether a mutation took back what an earlier one of the transaction did: see [`Overlay::settle`].
+    cancelled: bool,
     /// Where records are put together.
     scratch: NodeRecordBuf,
 }
@@ -177,10 +108,14 @@ impl Overlay {
         self.edges.reserve(edges);
     }
 
+    /// Claims a key that nobody holds, or releases one.
     fn put_key(&mut self, hash: u64, key: &str, record: &Arc<[u8]>, holder: Option<NodeId>) {
         match self.keys.find(hash, |change| change.is(hash, key)) {
             Some(at) => self.keys.item_mut(at).holder = holder,
-            None => drop(self.keys.push(KeyChange { hash, record: record.clone(), holder })),
+            None => {
+                let was_held = holder.is_none();
+                self.keys.push(KeyChange { hash, record: record.clone(), was_held, holder });
+            }
         }
     }
 
@@ -253,14 +188,14 @@ impl Overlay {
                 self.create_node(base, id, key, labels, props)?;
             }
             Mutation::DeleteNode { id } => self.delete_node(base, id)?,
-            Mutation::SetNodeProp { id, key, value } => self.change_prop(base, id, key, Some(value))?,
-            Mutation::RemoveNodeProp { id, key } => self.change_prop(base, id, key, None)?,
+            Mutation::SetNodeProp { id, key, value } => self.change_props(base, id, [(key, Some(value))])?,
+            Mutation::RemoveNodeProp { id, key } => self.change_props(base, id, [(key, None)])?,
             Mutation::AddLabel { id, label } => self.change_label(base, id, label, true)?,
             Mutation::RemoveLabel { id, label } => self.change_label(base, id, label, false)?,
             Mutation::AddEdge { edge, props } => self.add_edge(base, edge, props)?,
             Mutation::RemoveEdge { edge } => self.remove_edge(base, edge)?,
-            Mutation::SetEdgeProp { edge, key, value } => self.change_edge_prop(base, edge, key, Some(value))?,
-            Mutation::RemoveEdgeProp { edge, key } => self.change_edge_prop(base, edge, key, None)?,
+            Mutation::SetEdgeProp { edge, key, value } => self.change_edge_props(base, edge, [(key, Some(value))])?,
+            Mutation::RemoveEdgeProp { edge, key } => self.change_edge_props(base, edge, [(key, None)])?,
             Mutation::SetVector { node, key, vector } => {
                 if base.over(self).node(node)?.is_none() {
                     return Err(no_node(node));
@@ -309,7 +244,9 @@ impl Overlay {
         match self.find_node(id) {
             Some(at) => {
                 let change = self.nodes.item_mut(at);
-                (change.record, change.dead) = (record, false);
+                let tombstone = std::mem::replace(&mut change.record, record);
+                change.tombstone.get_or_insert(tombstone);
+                change.dead = false;
             }
             None => drop(self.nodes.push(NodeChange {
                 id,
@@ -318,6 +255,7 @@ impl Overlay {
                 record,
                 dead: false,
                 cascaded: false,
+                tombstone: None,
             })),
         }
         self.totals[0] += 1;
@@ -336,7 +274,15 @@ impl Overlay {
             }
             None => {
                 let before = Digest::of_node(old.as_bytes());
-                self.nodes.push(NodeChange { id, existed: true, before, record, dead, cascaded: dead });
+                self.nodes.push(NodeChange {
+                    id,
+                    existed: true,
+                    before,
+                    record,
+                    dead,
+                    cascaded: dead,
+                    tombstone: None,
+                });
             }
         }
     }
@@ -345,11 +291,19 @@ impl Overlay {
         self.node(id).map(|change| change.record.clone())
     }
 
-    fn change_prop(&mut self, base: &Reading<'_>, id: NodeId, key: PropKeyId, value: Option<&[u8]>) -> Result<()> {
+    /// Puts encoded values under property keys of a node; `None` removes one.
+    pub fn change_props<'v>(
+        &mut self,
+        base: &Reading<'_>,
+        id: NodeId,
+        changes: impl IntoIterator<Item = (PropKeyId, Option<&'v [u8]>)>,
+    ) -> Result<()> {
         let held = self.held(id);
         let old = base.record(held.as_deref(), id)?.ok_or_else(|| no_node(id))?;
         let mut props = PropListBuf::from_list(old.props()?);
-        props.replace(key, value)?;
+        for (key, value) in changes {
+            props.replace(key, value)?;
+        }
         let labels: Vec<LabelId> = old.labels().collect();
         let record = self.scratch.live(id, old.key(), &labels, props.as_list()).into();
         self.replace_record(&old, record, false);
@@ -374,6 +328,7 @@ impl Overlay {
     fn delete_node(&mut self, base: &Reading<'_>, id: NodeId) -> Result<()> {
         let held = self.held(id);
         let old = base.record(held.as_deref(), id)?.ok_or_else(|| no_node(id))?;
+        self.cancelled |= self.node(id).is_some_and(NodeChange::is_created);
         let mut edges: Vec<EdgeKey> = Vec::new();
         let over = base.over(self);
         edges.extend(over.edges_at(id, Direction::Out, None)?.map(|(ty, dst)| EdgeKey::new(id, ty, dst)));
@@ -389,7 +344,10 @@ impl Overlay {
         for label in old.labels() {
             *self.label_counts.entry(label.0).or_default() -= 1;
         }
-        let record: Arc<[u8]> = self.scratch.dead(id, old.key()).into();
+        let record = match self.node(id).and_then(|change| change.tombstone.clone()) {
+            Some(tombstone) => tombstone,
+            None => self.scratch.dead(id, old.key()).into(),
+        };
         if let Some(key) = old.key() {
             self.put_key(key_hash(key), key, &record, None);
         }
@@ -453,22 +411,26 @@ impl Overlay {
 
     fn remove_edge(&mut self, base: &Reading<'_>, edge: EdgeKey) -> Result<()> {
         let at = self.present_edge(base, edge)?;
-        self.edges.item_mut(at).props = None;
+        let change = self.edges.item_mut(at);
+        change.props = None;
+        self.cancelled |= !change.existed;
         self.count_edge(edge, -1);
         Ok(())
     }
 
-    fn change_edge_prop(
+    /// Puts encoded values under property keys of an edge; `None` removes one.
+    pub fn change_edge_props<'v>(
         &mut self,
         base: &Reading<'_>,
         edge: EdgeKey,
-        key: PropKeyId,
-        value: Option<&[u8]>,
+        changes: impl IntoIterator<Item = (PropKeyId, Option<&'v [u8]>)>,
     ) -> Result<()> {
         let at = self.present_edge(base, edge)?;
         let held = self.edges.items()[at].props.as_ref().and_then(Option::as_deref).unwrap_or_default();
         let mut props = PropListBuf::from_list(PropList::from_bytes(held));
-        props.replace(key, value)?;
+        for (key, value) in changes {
+            props.replace(key, value)?;
+        }
         let bytes = props.as_list().as_bytes();
         self.edges.item_mut(at).props = Some((!bytes.is_empty()).then(|| bytes.into()));
         Ok(())
@@ -478,6 +440,7 @@ impl Overlay {
         let was = base.over(self).vector(node, key)?.is_some();
         self.totals[2] += i64::from(bytes.is_some()) - i64::from(was);
         if let Some(change) = self.vectors.get_mut(&(node, key)) {
+            self.cancelled |= bytes.is_none() && change.before.is_none();
             change.bytes = bytes;
             return Ok(());
         }
@@ -552,12 +515,12 @@ impl Overlay {
 
     /// Writes the changes into `delta` as the commit with log index `version`. Only under the commit lock.
     pub fn install(self, delta: &Delta, version: u64, info: CommitInfo) {
-        for NodeChange { id, existed, record, dead, .. } in self.nodes.into_items() {
+        for NodeChange { id, existed, record, dead, cascaded, .. } in self.nodes.into_items() {
             if existed || !dead {
-                delta.put_node(id, version, NodeState { record, dead, existed });
+                delta.put_node(id, version, NodeState { record, dead, existed, deleted: existed && cascaded });
             }
         }
-        for KeyChange { hash, record, holder } in self.keys.into_items() {
+        for KeyChange { hash, record, holder, .. } in self.keys.into_items() {
             delta.put_key(hash, record, version, holder);
         }
         let keys: Vec<EdgeKey> = self.edges.items().iter().map(|change| change.edge).collect();
@@ -574,10 +537,10 @@ impl Overlay {
                 delta.put_vector(node, key, version, change.bytes);
             }
         }
-        for (ty, change) in self.type_counts {
+        for (ty, change) in self.type_counts.into_iter().filter(|(_, change)| *change != 0) {
             delta.add_to_type(ty, version, change);
         }
-        for (label, change) in self.label_counts {
+        for (label, change) in self.label_counts.into_iter().filter(|(_, change)| *change != 0) {
             delta.add_to_label(label, version, change);
         }
         delta.push_commit(info);
@@ -596,4 +559,11 @@ impl Overlay {
 fn link(adjacency: &mut [FxHashMap<NodeId, Vec<u32>>; 2], edge: EdgeKey, at: u32) {
     adjacency[Direction::Out as usize].entry(edge.src).or_default().push(at);
     adjacency[Direction::In as usize].entry(edge.dst).or_default().push(at);
+}
+
+/// Takes back what [`link`] did last at the ends of `edge`.
+fn unlink(adjacency: &mut [FxHashMap<NodeId, Vec<u32>>; 2], edge: EdgeKey) {
+    for (positions, end) in adjacency.iter_mut().zip([edge.src, edge.dst]) {
+        positions.get_mut(&end).and_then(Vec::pop);
+    }
 }

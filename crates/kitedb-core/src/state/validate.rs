@@ -1,9 +1,9 @@
 //! First committer wins: whether what a transaction writes or relies on was changed after its snapshot.
 //!
 //! Deltas tell, as long as all since the snapshot are there: each leads to the next. Nobody keeps them for the sake of a
-//! transaction that may commit some day, so those between may be gone. Then the two states tell, the one that the
-//! transaction read and the one that it would change: if what it touches is the same in both, it does not matter what was
-//! there in between.
+//! transaction that may commit some day, so those between may be gone. Then those that are there tell, and besides them the
+//! two states, the one that the transaction read and the one that it would change: if what it touches is the same in both,
+//! it does not matter what was there in between.
 
 use super::{
     delta::Next,
@@ -35,6 +35,9 @@ impl Levels {
                 Next::Gone => break,
             }
         }
+        for delta in current.deltas() {
+            overlay.validate(delta, snapshot.0)?;
+        }
         overlay.compare(&Reading::new(self, snapshot, None), &Reading::new(current, last, None))
     }
 }
@@ -58,14 +61,14 @@ impl Overlay {
             if props_in(before)? != props_in(now)? {
                 return conflict(format_args!("an edge from node {src} to node {dst}"));
             }
-            if props.is_some() && !(self.stands(src, now)? && self.stands(dst, now)?) {
+            if props.is_some() && !(self.stands(src, before, now)? && self.stands(dst, before, now)?) {
                 return conflict(format_args!("an end of an edge from node {src} to node {dst}"));
             }
         }
         for (&(node, key), change) in &self.vectors {
             let stays = change.bytes.is_some();
             let bytes_in = |reading: &Reading<'_>| reading.vector(node, key).map(|v| v.map(|v| v.as_bytes().to_vec()));
-            if bytes_in(before)? != bytes_in(now)? || stays && !self.stands(node, now)? {
+            if bytes_in(before)? != bytes_in(now)? || stays && !self.stands(node, before, now)? {
                 return conflict(format_args!("a vector of node {node}"));
             }
         }
@@ -78,7 +81,7 @@ impl Overlay {
         if record_in(before)? != record_in(now)? {
             return conflict(format_args!("node {id}"));
         }
-        if !change.cascaded {
+        if !change.is_deleted() {
             return Ok(());
         }
         // What is attached to it now, the transaction has removed.
@@ -97,8 +100,13 @@ impl Overlay {
         }
     }
 
-    /// Whether a node is there: one that the transaction wrote is compared by its record.
-    fn stands(&self, node: NodeId, now: &Reading<'_>) -> Result<bool> {
-        if self.node(node).is_some() { Ok(true) } else { now.node_exists(node) }
+    /// Whether a node is there and is the one that it was: what was created anew under its id is, if it has its key. One
+    /// that the transaction wrote is compared by its record.
+    fn stands(&self, node: NodeId, before: &Reading<'_>, now: &Reading<'_>) -> Result<bool> {
+        if self.node(node).is_some() {
+            return Ok(true);
+        }
+        let Some(there) = now.node(node)? else { return Ok(false) };
+        Ok(before.node(node)?.is_some_and(|was| was.key() == there.key()))
     }
 }

@@ -1,14 +1,15 @@
-//! Creating a database file. It appears under its name complete and durable, or not at all.
+//! Creating a database file. It appears under its name complete and durable, or not at all. What bears its name already,
+//! or that of its draft, and is no draft, stays.
 
 use super::{
     file::Store,
-    header::{ManifestPlace, fresh_slots, write_slot},
+    header::{ManifestPlace, SLOT, Slot, fresh_slots, write_slot},
     manifest::Manifest,
-    space::FIRST,
+    space::{ALIGN, FIRST},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    io::{DiskFile, Env, LockKind, OpenMode},
+    io::{DiskFile, Env, LockKind, OpenMode, in_the_way, is_other_kind},
 };
 use std::{
     io,
@@ -19,6 +20,8 @@ use std::{
 
 /// The byte of the unfinished file whose lock its one creator holds.
 const CREATOR_LOCK: Range<u64> = (1 << 62) - 2..(1 << 62) - 1;
+/// No draft is longer: its manifest names no run.
+const MAX_DRAFT: u64 = FIRST + (64 << 10);
 
 pub(super) fn create(env: &Env, path: &Path, file_id: [u8; 16], manifest: Manifest) -> Result<Store> {
     let draft = draft_path(path)?;
@@ -51,6 +54,7 @@ fn open_draft(env: &Env, draft: &Path) -> Result<Arc<dyn DiskFile>> {
         };
         let file = match opened {
             Err(error) if error.kind() == io::ErrorKind::NotFound && env.disk.identity(draft).is_ok() => continue,
+            Err(error) if is_other_kind(&error) => return Err(failed(in_the_way(draft))),
             other => other.map_err(failed)?,
         };
         if !file.try_lock(CREATOR_LOCK, LockKind::Exclusive).map_err(failed)? {
@@ -58,10 +62,26 @@ fn open_draft(env: &Env, draft: &Path) -> Result<Arc<dyn DiskFile>> {
         }
         // Whoever held the lock before may have finished: then this is the database itself.
         if env.disk.identity(draft).ok() == Some(file.identity().map_err(failed)?) {
-            return Ok(file);
+            return if is_draft(&*file).map_err(failed)? { Ok(file) } else { Err(failed(in_the_way(draft))) };
         }
     }
     Err(Error::new(ErrorCode::Locked, format_args!("{} is being created by someone else", draft.display())))
+}
+
+/// Whether a file under the name of a draft is what a creator may have left: blank where no slot is, and in a slot
+/// nothing, or one that was never changed. Anything else has been used, or is of somebody else.
+fn is_draft(file: &dyn DiskFile) -> io::Result<bool> {
+    let len = file.len()?;
+    if len > MAX_DRAFT {
+        return Ok(false);
+    }
+    let mut head = vec![0; len.min(FIRST) as usize];
+    file.read_exact_at(&mut head, 0)?;
+    Ok(head.chunks(ALIGN as usize).all(|page| {
+        let (slot, rest) = page.split_at(page.len().min(SLOT));
+        let fresh = slot.first_chunk().and_then(|slot| Slot::decode(slot).ok()).is_some_and(|slot| slot.is_fresh());
+        (fresh || slot.iter().all(|byte| *byte == 0)) && rest.iter().all(|byte| *byte == 0)
+    }))
 }
 
 fn write_draft(
@@ -76,7 +96,7 @@ fn write_draft(
     match env.disk.identity(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(Error::io("create", path, error)),
-        Ok(_) => return Err(Error::io("create", path, io::ErrorKind::AlreadyExists.into())),
+        Ok(_) => return Err(Error::io("create", path, in_the_way(path))),
     }
     let bytes = manifest.encode();
     let place = ManifestPlace { offset: FIRST, len: bytes.len() as u64, crc: crc32fast::hash(&bytes) };
@@ -88,7 +108,7 @@ fn write_draft(
         write_slot(&device, number, slot)?;
     }
     device.sync(mark)?;
-    env.disk.rename(draft, path).map_err(|error| Error::io("create", path, error))?;
+    env.disk.rename_new(draft, path).map_err(|error| Error::io("create", path, error))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     env.disk.sync_dir(folder).map_err(|error| Error::io("sync the folder of", path, error))
 }

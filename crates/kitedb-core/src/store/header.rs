@@ -12,7 +12,7 @@ use crate::{
 
 const MAGIC: [u8; 8] = *b"KiteDB\x1a\n";
 const FORMAT: u32 = 3;
-const SLOT: usize = 512;
+pub(super) const SLOT: usize = 512;
 /// So many generations never pass; lock bytes stay within what operating systems can lock.
 const MAX_GENERATION: u64 = 1 << 60;
 
@@ -59,6 +59,11 @@ impl Slot {
         slot
     }
 
+    /// Whether nothing was published since the file was made.
+    pub fn is_fresh(&self) -> bool {
+        self.generation <= FRESH && self.log == LogLink::default()
+    }
+
     pub fn decode(bytes: &[u8; SLOT]) -> Result<Self, SlotFault> {
         if !bytes.starts_with(&MAGIC) {
             return Err(SlotFault::NoMagic);
@@ -88,9 +93,12 @@ impl Slot {
     }
 }
 
+/// How many generations a file has when it is complete in itself.
+const FRESH: u64 = 2;
+
 /// Both slots of a file that is complete in itself: without a log, and new to every reader.
 pub(super) fn fresh_slots(file_id: [u8; 16], manifest: ManifestPlace) -> [Slot; 2] {
-    [1, 2].map(|generation| Slot { generation, file_id, manifest, log: LogLink::default() })
+    [1, FRESH].map(|generation| Slot { generation, file_id, manifest, log: LogLink::default() })
 }
 
 /// Reads both slots.

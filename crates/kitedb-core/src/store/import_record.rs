@@ -8,7 +8,7 @@
 use super::{meta::SectionMeta, space::ALIGN};
 use crate::{
     error::{Error, Result},
-    io::{DiskFile, Env, OpenMode},
+    io::{DiskFile, Env, OpenMode, clear_name},
 };
 use std::{
     io,
@@ -17,7 +17,7 @@ use std::{
 };
 
 const ENTRY: usize = 36;
-/// Longer than the record of any copy: such a file is none, and begun anew.
+/// Longer than the record of any copy: such a file is none.
 const MAX_LEN: u64 = 16 << 20;
 
 /// What tells a section's contents from others', wherever they lie.
@@ -61,6 +61,20 @@ impl Entry {
     }
 }
 
+/// What a file holds; no more than tells that it is too long for a record.
+fn read(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; file.len()?.min(MAX_LEN + 1) as usize];
+    file.read_exact_at(&mut bytes, 0).map(|()| bytes)
+}
+
+/// Whether a file that holds these bytes can be a record: one of its entries verifies, or none was written as a whole.
+fn is_record(bytes: &[u8]) -> bool {
+    let (entries, torn) = bytes.as_chunks::<ENTRY>();
+    let blank =
+        || bytes.iter().all(|byte| *byte == 0) || (entries.is_empty() && torn.first().is_some_and(|kind| *kind < 16));
+    bytes.len() as u64 <= MAX_LEN && (entries.iter().any(|entry| Entry::decode(entry).is_some()) || blank())
+}
+
 /// The open record.
 #[derive(Debug)]
 pub(super) struct Record {
@@ -72,25 +86,25 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Opens the record at `path`, an empty one if there is none.
+    /// Opens the record at `path`, an empty one if there is none. What is there and is none is put aside.
     pub fn open(env: &Env, path: &Path) -> Result<Self> {
         let failed = |action, error| Error::io(action, path, error);
-        let file = match env.disk.open(path, OpenMode::ReadWrite) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        let opened = match env.disk.open(path, OpenMode::ReadWrite) {
+            Ok(file) => Some(read(&*file).map_err(|error| failed("read", error))?).map(|bytes| (file, bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(failed("open", error)),
+        };
+        let (file, bytes) = match opened {
+            Some((file, bytes)) if is_record(&bytes) => (file, bytes),
+            _ => {
+                clear_name(&*env.disk, path, |_| false).map_err(|error| failed("replace", error))?;
                 let file = env.disk.open(path, OpenMode::CreateNew).map_err(|error| failed("create", error))?;
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
                 env.disk.sync_dir(folder).map_err(|error| failed("sync the folder of", error))?;
-                file
+                (file, Vec::new())
             }
-            opened => opened.map_err(|error| failed("open", error))?,
         };
-        let mut len = file.len().map_err(|error| failed("read the length of", error))?;
-        if len > MAX_LEN {
-            file.set_len(0).map_err(|error| failed("empty", error))?;
-            len = 0;
-        }
-        let mut bytes = vec![0; len as usize];
-        file.read_exact_at(&mut bytes, 0).map_err(|error| failed("read", error))?;
+        let len = bytes.len() as u64;
         // What follows the last whole entry is torn, and overwritten.
         let end = len - len % ENTRY as u64;
         let mut record = Self { file, path: path.to_owned(), entries: Vec::new(), end };

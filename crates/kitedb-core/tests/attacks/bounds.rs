@@ -419,6 +419,7 @@ fn what_a_held_view_pins_is_told_and_can_be_limited() {
     too_old(view.clone().neighbors_page(a, Direction::Out, None, None, 1).map(drop));
     too_old(reader.node_by_key("a").map(drop));
     too_old(reader.set_node_prop(a, "p", 1));
+    too_old(reader.commit().map(drop));
     assert_eq!(view.count_nodes(), 1, "what takes no look at the state is told");
     assert!(young.node_by_key("a").unwrap().is_some());
     assert!(db.check().unwrap().is_clean());
@@ -426,7 +427,7 @@ fn what_a_held_view_pins_is_told_and_can_be_limited() {
     write("v");
     late.commit().unwrap();
     assert!(db.snapshot().unwrap().node_by_key("late").unwrap().is_some());
-    drop((view, reader, young));
+    drop((view, young));
     assert_eq!(pins(), (None, 0, 0));
     // Without a limit nobody is told.
     db.close().unwrap();

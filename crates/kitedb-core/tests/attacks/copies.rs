@@ -3,9 +3,10 @@
 use crate::{
     coming::{confirm_moved, detach},
     stage::{
-        Stage, add, contents, copy, copy_database, disabled, expect_its_own, has, nothing_said, open_and_add, primary,
-        refused, remove_database, rename_database, replica_of, short_log,
+        Stage, add, add_many, contents, copy, copy_database, disabled, expect_its_own, has, nothing_said, open_and_add,
+        primary, refused, refused_open, remove_database, rename_database, replica_of, short_log,
     },
+    support_process::{copy_as_after_a_crash, log_folder},
     support_replication::{catch_up, expect_needs_reseed, folder::sidecar_of, primary_status, replica_status},
 };
 use kitedb_core::{Database, ReplicaState, ReplicationRole, io::Env};
@@ -31,6 +32,38 @@ fn a_copied_primary_reads_and_does_not_write_before_the_operator_says_so() {
     let replica = stage.replica("r.kitedb", &path);
     let db = Database::open(&replica, replica_of(&copied)).unwrap();
     assert_eq!(db.replica_catch_up_once(10).unwrap_err().code().as_str(), "NEEDS_RESEED");
+}
+
+/// A database is copied while it is written to: the log's end is older in the copy than its control file.
+#[test]
+fn a_copy_that_was_taken_in_use_says_what_it_lacks_and_is_written_to_only_if_told() {
+    let stage = Stage::new();
+    let live = Database::open(stage.path("live.kitedb"), short_log(disabled())).unwrap();
+    add_many(&live, "early", 20);
+    let copied = stage.folder("copied").join("live.kitedb");
+    copy_as_after_a_crash(live.path(), &copied);
+    add_many(&live, "late", 20);
+    copy(&log_folder(live.path()).join("control"), &log_folder(&copied).join("control"));
+
+    let reader = Database::open(&copied, disabled().read_only(true)).unwrap();
+    assert!(has(&reader, "early 19") && !has(&reader, "late 0"));
+    let damage = reader.damage().unwrap();
+    assert_eq!(damage.code().as_str(), "FILES_MOVED");
+    for phrase in ["ends at log index 20", "had 40", "accept_copy"] {
+        assert!(damage.to_string().contains(phrase), "{damage}");
+    }
+    assert_eq!(refused_open(&copied, disabled().read_only(true).require_complete(true)).code(), damage.code());
+    assert_eq!(refused(&copied, disabled()), "FILES_MOVED");
+    let db = Database::open(&copied, disabled().accept_copy(true)).unwrap();
+    add(&db, "own").unwrap();
+    // Said once: it is a database of its own from then on, also after a crash.
+    let again = stage.folder("again").join("live.kitedb");
+    copy_as_after_a_crash(&copied, &again);
+    for db in [Database::open(&again, disabled()).unwrap(), db] {
+        assert!(db.damage().is_none() && has(&db, "own") && !has(&db, "late 0"));
+        assert!(db.check().unwrap().is_clean());
+    }
+    assert!(live.check().unwrap().is_clean());
 }
 
 #[test]
@@ -245,4 +278,58 @@ fn a_database_is_not_detached_from_commits_that_only_its_log_has() {
     let detached = Database::detach_in(Env::real(), &other, given_up).unwrap();
     assert!(detached.missing.is_some(), "{detached:?}");
     assert!(!has(&Database::open(&other, nothing_said()).unwrap(), "given up"));
+}
+
+/// Whoever looks at a copy is told, by the status, the metrics and the health, beside whatever has it open.
+#[test]
+fn a_copied_primary_does_not_look_healthy() {
+    let stage = Stage::new();
+    let path = stage.leading("p.kitedb");
+    let copied = stage.path("copied.kitedb");
+    copy_database(&path, &copied);
+    for options in [primary(), nothing_said(), nothing_said().read_only(true)] {
+        let db = Database::open(&copied, options).unwrap();
+        let status = primary_status(&db);
+        let what = status.copied.clone().expect("a copy");
+        assert!(what.contains("copied.kitedb primary --moved") && what.contains("copied.kitedb detach"), "{what}");
+        assert_eq!(status.fault(), Some(what));
+        let metrics = db.collect_metrics().unwrap().replication;
+        assert_eq!((metrics.fault, metrics.primary.unwrap().copied), (status.fault(), true));
+        assert!(!db.health_check().unwrap().check("replication").unwrap().passed);
+    }
+    let original = Database::open(&path, primary()).unwrap();
+    assert_eq!((primary_status(&original).fault(), original.health_check().unwrap().healthy), (None, true));
+    confirm_moved(&copied).unwrap();
+    let db = Database::open(&copied, nothing_said()).unwrap();
+    assert_eq!((primary_status(&db).fault(), db.health_check().unwrap().healthy), (None, true));
+}
+
+/// Only the file of a primary, or of a replica, was copied: where its log is to be seen that it is a copy is said, and
+/// where not, that the log is not there.
+#[test]
+fn a_file_without_its_log_does_not_look_healthy() {
+    let stage = Stage::new();
+    let path = stage.leading("p.kitedb");
+    let replica = stage.replica("r.kitedb", &path);
+    let (beside, far) = (stage.path("beside.kitedb"), stage.folder("far").join("p.kitedb"));
+    let far_replica = stage.path("far/r.kitedb");
+    fs::copy(&path, &beside).unwrap();
+    fs::copy(&path, &far).unwrap();
+    fs::copy(&replica, &far_replica).unwrap();
+    for (file, is_copy, role, phrase) in [
+        (&beside, true, "primary", "it is a copy of another file"),
+        (&far, false, "primary", "far/p.kitedb.replication, and it is not there"),
+        (&far_replica, false, "replica", "far/r.kitedb.replication, and is not there"),
+    ] {
+        let db = Database::open(file, nothing_said().read_only(true)).unwrap();
+        expect_its_own(&db);
+        assert_eq!(db.is_copied(), is_copy, "{}", file.display());
+        let metrics = db.collect_metrics().unwrap().replication;
+        let what = metrics.fault.unwrap();
+        assert_eq!((metrics.enabled, &*metrics.role), (true, role), "{what}");
+        assert!(what.contains(phrase), "{what}");
+        let health = db.health_check().unwrap();
+        assert_eq!(health.check("replication").unwrap().message, what);
+        assert!(!health.healthy);
+    }
 }

@@ -26,7 +26,6 @@ const LOSSES: [fn(&Machine, &[PathBuf]); 3] = [
 
 /// In `Full` every acknowledged commit was durable. Less log than that is damage, in whatever role.
 #[test]
-#[ignore = "issue 10: the end of a log is lost, and check is clean"]
 fn a_log_that_ends_too_early_is_damage() {
     for role in [ReplicationRole::Primary, ReplicationRole::Disabled] {
         for (nth, lose) in LOSSES.iter().enumerate() {
@@ -55,7 +54,6 @@ fn a_log_that_ends_too_early_is_damage() {
 
 /// The file of a database is deleted and its log is not: no new, empty database is made beside it.
 #[test]
-#[ignore = "issue 10: a log whose file is gone is passed over for a new database"]
 fn a_log_whose_file_is_gone_is_damage() {
     let stage = Stage::new();
     for (name, options) in [("one.kitedb", disabled()), ("p.kitedb", primary())] {
@@ -77,7 +75,6 @@ fn a_log_whose_file_is_gone_is_damage() {
 
 /// A segment that is damaged below the checkpoint: recovery does not need it, a replica may, and `check` reads it.
 #[test]
-#[ignore = "issue 10: check does not read the log that recovery does not need"]
 fn check_reads_every_segment_that_is_there() {
     for open in [true, false] {
         let machine = Machine::new("primary", 1, SyncMode::Full);
@@ -151,7 +148,6 @@ fn a_merge_does_not_give_damage_a_good_checksum() {
 
 /// The last segment is deleted on a real disk, of a primary at rest after a crash: the commits are not gone in silence.
 #[test]
-#[ignore = "issue 10: the end of a log is lost, and check is clean"]
 fn a_deleted_last_segment_is_told_on_a_real_disk_too() {
     let stage = Stage::new();
     let live = Database::open(stage.path("p.kitedb"), short_log(primary())).unwrap();

@@ -321,3 +321,20 @@ fn a_promotion_that_is_asked_for_twice_is_one() {
     assert_eq!(graph.commit(&replica).to_string(), "2:4");
     expect_fenced(&old);
 }
+
+/// Two operators, each with a replica of his own: what was taken over already is led by two only if one is forced, and
+/// then in another epoch.
+#[test]
+fn a_promotion_that_is_forced_beside_another_one_takes_a_later_epoch() {
+    let (a, b) = machines(SyncMode::Full);
+    let c = Machine::new("other", 3, SyncMode::Full);
+    let (old, mut graph) = (a.primary(), Graph::new(9));
+    graph.grow(&old, 3);
+    let (first, second) = (b.replica_of(&a), c.replica_of(&a));
+    catch_up(&first);
+    catch_up(&second);
+    assert_eq!(first.replica_promote(false).unwrap().rival_epoch, None);
+    assert_eq!(second.replica_promote(false).unwrap_err().code(), ErrorCode::StalePrimary);
+    let forced = second.replica_promote(true).unwrap();
+    assert_eq!((forced.epoch, forced.rival_epoch), (3, Some(2)));
+}

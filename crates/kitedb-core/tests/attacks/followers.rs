@@ -61,7 +61,7 @@ fn a_short_id_is_taken() {
 /// After a failover the old primary follows. What its replicas had reported to it holds nothing any more.
 #[test]
 fn reports_of_an_epoch_that_ended_hold_nothing_on_a_node_that_follows() {
-    let [a, b, c] = ["a", "b", "c"].map(|name| Machine::new(name, 1, SyncMode::Full));
+    let [a, b, c] = [("a", 1), ("b", 2), ("c", 3)].map(|(name, seed)| Machine::new(name, seed, SyncMode::Full));
     let (old, mut graph) = (a.primary(), Graph::new(1));
     graph.grow(&old, 5);
     let (new, other) = (b.replica_of(&a), c.replica_of(&a));
@@ -188,5 +188,19 @@ fn a_replica_is_told_its_source_once() {
         assert_eq!((status.source_head_log_index, status.lag_frames), (3, 1));
         assert_eq!(status.role, ReplicationRole::Replica);
         assert_eq!(status.source_db_path.unwrap().file_name(), source.file_name());
+    }
+}
+
+/// What never replicated, and a primary that leads and is to be overwritten, are opened as replicas, and do not follow.
+#[test]
+fn what_is_opened_as_a_replica_and_is_none_is_not_registered() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let (own, leading) = (stage.stand_alone("own.kitedb"), stage.leading("leading.kitedb"));
+    for (path, options) in [(own, replica_of(&source)), (leading, replica_of(&source).replication_overwrite(true))] {
+        let db = Database::open(&path, options).unwrap();
+        assert_eq!(db.replica_catch_up_once(10).unwrap_err().code().as_str(), "NEEDS_RESEED");
+        db.close().unwrap();
+        assert_eq!(known(&source), [""; 0], "{}", path.display());
     }
 }

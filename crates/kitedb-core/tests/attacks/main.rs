@@ -11,6 +11,7 @@ mod support_process;
 mod support_replication;
 
 mod coming;
+mod sources;
 mod stage;
 
 mod bounds;
@@ -21,5 +22,6 @@ mod fences;
 mod followers;
 mod identity;
 mod modes;
+mod names;
 mod replay;
 mod roles;

@@ -336,8 +336,12 @@ fn not_from_a_source_of_the_same_epoch_and_another_writer() {
         let (one, other) = (b.replica_of(&a), c.replica_of(&a));
         assert_eq!((catch_up(&one), catch_up(&other)), (6, 6));
         let mut parted = graph.clone();
-        assert_eq!(one.replica_promote(false).unwrap().epoch, 2);
+        // Nobody reaches the source, so neither hears of the other.
+        a.disk.fail(FaultPlan::new(FaultOn::Read, 1, io::ErrorKind::TimedOut).forever().on_path("/primary.kitedb"));
+        a.disk.fail(FaultPlan::new(FaultOn::Any, 1, io::ErrorKind::TimedOut).forever().on_path("/primary.kitedb"));
+        assert_eq!(one.replica_promote(true).unwrap().epoch, 2);
         assert_eq!(other.replica_promote(true).unwrap().epoch, 2);
+        a.disk.clear_faults();
         graph.grow(&one, 4);
         parted.grow(&other, ahead);
         let d = Machine::new("follower", 4, SyncMode::Full);

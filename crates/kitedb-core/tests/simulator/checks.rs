@@ -152,10 +152,13 @@ impl World {
         }
         let (here, there) = (self.nodes[n].tip, self.nodes[source].tip);
         let behind = self.ledger.get(here).index < self.ledger.get(there).index;
+        let orphaned = status.state == ReplicaState::Orphaned;
         assert!(
-            !behind || unregistered || status.state == ReplicaState::Behind,
+            !behind || unregistered || status.state == ReplicaState::Behind || (orphaned && status.lag_frames > 0),
             "node {n} misses commits of node {source}: {status:?}"
         );
+        let leads = self.nodes[source].leads() && self.nodes[source].fenced == Fenced::No;
+        assert!(!(orphaned && leads), "node {n} says that node {source}, which leads, does not: {status:?}");
         assert!(!behind || pulled > 0, "node {n} does not get what node {source} has: {status:?}");
         let diverged = !self.ledger.holds(here, there) && !self.ledger.holds(there, here);
         let unseen = (self.nodes[source].source().is_some() || self.nodes[source].fenced != Fenced::No) && !behind;

@@ -70,6 +70,10 @@ impl Disk for Network {
         self.route(from)?.rename(from, to)
     }
 
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.route(from)?.rename_new(from, to)
+    }
+
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         self.route(path)?.create_dir(path)
     }

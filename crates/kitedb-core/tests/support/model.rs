@@ -59,8 +59,8 @@ pub struct Draft {
     pub before: Model,
     pub now: Model,
     pub writes: Writes,
-    /// A batch failed: nodes came and went under ids that the model does not know.
-    pub batch_failed: bool,
+    /// Every id under which it created a node.
+    created: BTreeSet<u64>,
 }
 
 /// What a commit did, as others that were open then see it.
@@ -69,13 +69,46 @@ pub struct Committed {
     writes: Writes,
     /// Nodes that edges or vectors were attached to.
     relied: BTreeSet<u64>,
-    /// Nodes that were gone afterwards.
+    /// Nodes that were deleted, even if they were created anew.
     gone: BTreeSet<u64>,
+}
+
+/// The commits in their order.
+#[derive(Debug, Default)]
+pub struct History {
+    pub commits: Vec<Committed>,
+    /// How many commits there were at each checkpoint.
+    checkpoints: Vec<usize>,
+}
+
+/// Where in a history a transaction began.
+#[derive(Debug, Clone, Copy)]
+pub struct Since {
+    commits: usize,
+    checkpoints: usize,
+}
+
+/// Whether a transaction may conflict, and whether it must.
+#[derive(Debug, Clone, Copy)]
+pub struct Conflict {
+    pub may: bool,
+    pub must: bool,
+}
+
+impl History {
+    pub fn now(&self) -> Since {
+        Since { commits: self.commits.len(), checkpoints: self.checkpoints.len() }
+    }
+
+    /// Takes note of a checkpoint.
+    pub fn checkpoint(&mut self) {
+        self.checkpoints.push(self.commits.len());
+    }
 }
 
 impl Draft {
     pub fn new(model: &Model) -> Self {
-        Self { before: model.clone(), now: model.clone(), writes: Writes::default(), batch_failed: false }
+        Self { before: model.clone(), now: model.clone(), created: BTreeSet::new(), writes: Writes::default() }
     }
 
     /// Whether a node can be created, and if not, why.
@@ -99,6 +132,7 @@ impl Draft {
         }
         assert!(self.now.nodes.insert(id, node).is_none());
         self.now.ever.insert(id);
+        self.created.insert(id);
         self.writes.nodes.insert(id);
     }
 
@@ -200,12 +234,39 @@ impl Draft {
         Ok(was)
     }
 
-    /// Whether one of the transactions that committed since this one began is in its way.
-    pub fn conflicts_with(&self, committed: &[Committed]) -> bool {
-        let mine = &self.writes;
-        let edges = mine.edges.iter().filter(|e| self.now.edges.contains_key(e)).flat_map(|e| [e.0, e.2]);
-        let vectors = mine.vectors.iter().filter(|v| self.now.vectors.contains_key(v)).map(|v| v.0);
-        let relied: BTreeSet<u64> = edges.chain(vectors).collect();
+    /// What was written, without what came and went within the transaction: nobody else ever sees that. Only the greatest
+    /// id that it gave a node counts all the same, so that it is not given out again.
+    fn net(&self) -> Writes {
+        let (before, now) = (&self.before, &self.now);
+        let greatest = self.created.last();
+        let mut net = self.writes.clone();
+        net.nodes.retain(|id| before.nodes.contains_key(id) || now.nodes.contains_key(id) || greatest == Some(id));
+        net.keys.retain(|key| before.keys.contains_key(key) || now.keys.contains_key(key));
+        net.edges.retain(|edge| before.edges.contains_key(edge) || now.edges.contains_key(edge));
+        net.vectors.retain(|v| before.vectors.contains_key(v) || now.vectors.contains_key(v));
+        net
+    }
+
+    /// Whether one of the transactions that committed since this one began is in its way: whether it may conflict, and
+    /// whether it must. What lies between two checkpoints since then may not be in memory any more; that counts only if it
+    /// changed something.
+    pub fn conflicts(&self, history: &History, since: Since, current: &Model) -> Conflict {
+        let commits = &history.commits[since.commits..];
+        let may = self.conflicts_with(commits);
+        let must = match &history.checkpoints[since.checkpoints..] {
+            [] | [_] => may,
+            [first, .., last] => {
+                let [first, last] = [first, last].map(|at| at - since.commits);
+                self.conflicts_with(&commits[..first]) || self.conflicts_with(&commits[last..]) || self.differs(current)
+            }
+        };
+        assert!(may || !must, "what differs was written by somebody");
+        Conflict { may, must }
+    }
+
+    fn conflicts_with(&self, committed: &[Committed]) -> bool {
+        let mine = &self.net();
+        let relied = self.relied(mine);
         committed.iter().any(|other| {
             !mine.nodes.is_disjoint(&other.writes.nodes)
                 || !mine.keys.is_disjoint(&other.writes.keys)
@@ -216,9 +277,46 @@ impl Draft {
         })
     }
 
+    /// Whether what it wrote or relies on is not in `current` as it was before.
+    fn differs(&self, current: &Model) -> bool {
+        fn changed<K: Ord, V: PartialEq>(keys: &BTreeSet<K>, one: &BTreeMap<K, V>, other: &BTreeMap<K, V>) -> bool {
+            keys.iter().any(|key| one.get(key) != other.get(key))
+        }
+        let (mine, before) = (&self.net(), &self.before);
+        let key_in = |model: &Model, id: &u64| model.nodes.get(id).map(|node| node.key.clone());
+        changed(&mine.nodes, &before.nodes, &current.nodes)
+            || changed(&mine.keys, &before.keys, &current.keys)
+            || changed(&mine.edges, &before.edges, &current.edges)
+            || changed(&mine.vectors, &before.vectors, &current.vectors)
+            || self.relied(mine).difference(&mine.nodes).any(|id| key_in(before, id) != key_in(current, id))
+            || current.edges.keys().any(|edge| {
+                (mine.deleted.contains(&edge.0) || mine.deleted.contains(&edge.2)) && !mine.edges.contains(edge)
+            })
+            || current.vectors.keys().any(|at| mine.deleted.contains(&at.0) && !mine.vectors.contains(at))
+    }
+
+    /// The nodes that what is left of its writes is attached to.
+    fn relied(&self, mine: &Writes) -> BTreeSet<u64> {
+        let edges = mine.edges.iter().filter(|e| self.now.edges.contains_key(e)).flat_map(|e| [e.0, e.2]);
+        let vectors = mine.vectors.iter().filter(|v| self.now.vectors.contains_key(v)).map(|v| v.0);
+        edges.chain(vectors).collect()
+    }
+
+    /// The model once this is committed, if nothing else was meanwhile.
+    pub fn after(&self) -> Model {
+        let mut after = self.now.clone();
+        after.fixed.retain(|vector| self.fixes(*vector));
+        after
+    }
+
+    /// Whether the length of these vectors is fixed: by one that stays.
+    fn fixes(&self, vector: usize) -> bool {
+        self.before.fixed.contains(&vector) || self.now.vectors.keys().any(|(_, other)| *other == vector)
+    }
+
     /// Whether committing this leaves a frame.
     pub fn wrote(&self) -> bool {
-        let Writes { nodes, edges, vectors, .. } = &self.writes;
+        let Writes { nodes, edges, vectors, .. } = self.net();
         !(nodes.is_empty() && edges.is_empty() && vectors.is_empty())
     }
 
@@ -232,22 +330,19 @@ impl Draft {
                 }
             }
         }
-        let (before, now, all) = (&self.before, &self.now, &self.writes);
+        let (before, now, all) = (&self.before, &self.now, &self.net());
         copy(&all.nodes, &now.nodes, &mut model.nodes);
         copy(&all.keys, &now.keys, &mut model.keys);
         copy(&all.edges, &now.edges, &mut model.edges);
         copy(&all.vectors, &now.vectors, &mut model.vectors);
-        model.fixed.extend(&now.fixed);
+        model.fixed.extend(now.fixed.iter().filter(|vector| self.fixes(**vector)));
         model.ever.extend(&now.ever);
-        // What came and went within the transaction, nobody else ever sees.
         let mut writes = all.clone();
         writes.nodes.retain(|id| before.nodes.contains_key(id) || now.nodes.contains_key(id));
-        writes.edges.retain(|edge| before.edges.contains_key(edge) || now.edges.contains_key(edge));
-        writes.vectors.retain(|v| before.vectors.contains_key(v) || now.vectors.contains_key(v));
         let added = writes.edges.iter().filter(|e| now.edges.contains_key(e) && !before.edges.contains_key(e));
         let attached = writes.vectors.iter().filter(|v| now.vectors.contains_key(v)).map(|v| v.0);
         let relied = added.flat_map(|e| [e.0, e.2]).chain(attached).collect();
-        let gone = writes.nodes.iter().filter(|id| !now.nodes.contains_key(id)).copied().collect();
+        let gone = writes.deleted.clone();
         Committed { writes, relied, gone }
     }
 }

@@ -261,17 +261,8 @@ fn create_batch(op: Op, tx: &mut Transaction, draft: &mut Draft) {
     }
     let found = outcome(tx.create_nodes_batch(&nodes));
     assert_eq!(found.as_ref().map(drop), expected.as_ref().map(drop), "create {keys:?}");
-    match found {
-        Ok(new) => {
-            for (id, key) in new.into_iter().zip(keys) {
-                draft.create(id.0, Node { key, ..Node::default() });
-            }
-        }
-        // A key that was taken and released again counts as written.
-        Err(_) => {
-            draft.writes.keys.extend(keys[0].clone().filter(|k| !draft.now.keys.contains_key(k)));
-            draft.batch_failed = true;
-        }
+    for (id, key) in found.unwrap_or_default().into_iter().zip(keys) {
+        draft.create(id.0, Node { key, ..Node::default() });
     }
 }
 
@@ -294,9 +285,6 @@ fn add_edges_batch(op: Op, tx: &mut Transaction, draft: &mut Draft) {
     assert_eq!(outcome(found), expected, "add edges {edges:?}");
     if expected.is_ok() {
         *draft = after;
-    } else {
-        // Those that were added and taken back count as written.
-        draft.writes.edges = after.writes.edges;
     }
 }
 

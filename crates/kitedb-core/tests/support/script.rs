@@ -139,7 +139,7 @@ impl Run {
         // Never empty.
         let label = tx.create_node(None)?;
         draft.create(label.0, super::model::Node::default());
-        self.states.push(draft.now);
+        self.states.push(draft.after());
         let token = tx.commit()?;
         self.acknowledged += 1;
         assert_eq!(token.log_index.0 as usize, self.acknowledged);

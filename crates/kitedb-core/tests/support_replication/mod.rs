@@ -182,7 +182,7 @@ impl Graph {
         let node = tx.create_node(None)?;
         draft.create(node.0, Node::default());
         let token = tx.commit()?;
-        self.states.push(draft.now);
+        self.states.push(draft.after());
         self.digests.push(digest(db));
         assert_eq!(token.log_index.0, self.head());
         Ok(token)
@@ -262,7 +262,7 @@ pub fn expect_following(replica: &Database, primary: &Database) {
     assert_eq!(status.digest, head.digest);
     assert_eq!(status.last_error, None);
     assert!(!status.needs_reseed);
-    assert_eq!(status.state, ReplicaState::Following);
+    assert_eq!(status.state, ReplicaState::Following, "{status:?}");
     assert_eq!(status.lag_frames, 0);
 }
 

@@ -42,6 +42,7 @@ pub fn run(args: &FollowArgs, out: &mut dyn Write) -> Outcome {
     database.close()?;
     status.state = ReplicaState::Closed;
     told.tell(&status, out)?;
+    // Its lines have told of anything else; it ends because it was asked to.
     fault_if(status.needs_reseed, out)
 }
 
@@ -52,10 +53,9 @@ fn catch_up(database: Database, args: &FollowArgs, told: &mut Told, out: &mut dy
             Ok(0) => break,
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::Reseed => {
-                let own = args.node.common.database.display();
                 return Err(Failure::from(error)
                     .exit(EXIT_FAULT)
-                    .hint(format_args!("`kitedb replica reseed {own}` copies the source anew")));
+                    .hint("`kitedb replica reseed DB` copies the source anew"));
             }
             Err(error) => return Err(error.into()),
         }
@@ -64,7 +64,7 @@ fn catch_up(database: Database, args: &FollowArgs, told: &mut Told, out: &mut dy
     told.tell(&status, out)?;
     // Its own log is cut now.
     database.close()?;
-    fault_if(status.state == ReplicaState::Unregistered, out)
+    fault_if(status.fault().is_some(), out)
 }
 
 /// What has been said last.
@@ -76,23 +76,25 @@ struct Told {
 impl Told {
     /// Prints a line if the state is another one than last time.
     fn tell(&mut self, status: &ReplicaReplicationStatus, out: &mut dyn Write) -> Outcome {
-        let now = (status.state, status.last_error.clone());
+        let source_fault = status.source_fault.as_ref().map(ToString::to_string);
+        let why = status.last_error.as_ref().or(source_fault.as_ref());
+        let now = (status.state, why.cloned());
         let passing = status.state == ReplicaState::Behind && since(status) < BEHIND_FOR;
         if passing || self.last.as_ref() == Some(&now) {
             return Ok(());
         }
-        self.last = Some(now);
         if self.json {
             write_json(out, &document(status))?;
         } else {
             let at = format!("{}:{}", status.applied_epoch, status.applied_log_index);
-            let more = match (&status.last_error, status.state) {
+            let more = match (why, status.state) {
                 (Some(error), _) => format!(": {}", clean(error)),
                 (None, ReplicaState::Behind) => format!(", {} to go", counted(status.lag_frames, "commit", "commits")),
                 (None, _) => String::new(),
             };
             writeln!(out, "{} at {at}{more}", shown(status.state))?;
         }
+        self.last = Some(now);
         Ok(out.flush()?)
     }
 }

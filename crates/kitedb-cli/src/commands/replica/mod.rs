@@ -6,17 +6,21 @@ mod status;
 use super::{open_node, write_json};
 use crate::{
     cli::{CopyArgs, ReplicaCommand, ReplicaPromoteArgs},
-    failure::Outcome,
+    failure::{Failure, Outcome},
     render::{
         number::{counted, duration},
         style::{BAD, DIM, GOOD, Styled, clean},
         table::Table,
     },
 };
-use kitedb_core::{Database, GraphRead, PrimaryReplicationStatus, ReplicaReplicationStatus};
+use kitedb_core::{Database, Error, ErrorCode, GraphRead, ReplicaReplicationStatus};
 use serde_json::json;
 use status::require_replica;
-use std::{io::Write, path::PathBuf, time::Instant};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 pub fn run(command: &ReplicaCommand, out: &mut dyn Write) -> Outcome {
     match command {
@@ -75,7 +79,10 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
     let database = &args.common.database;
     let look = Database::open(database, args.common.options().read_only(true))?;
     if let Some(status) = look.primary_replication_status()?.filter(|status| !status.fenced) {
-        return already_leads(args, &status, out);
+        return match &status.copied {
+            Some(copied) => Err(Error::new(ErrorCode::FilesMoved, copied).into()),
+            None => already_leads(args, &look, status.epoch, out),
+        };
     }
     // A command that promotes a replica does not make one.
     let source = source_name(args.source_db.as_ref(), &require_replica(&look)?);
@@ -90,13 +97,18 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
             out,
             &json!({
                 "role": "primary", "epoch": epoch, "last_kept": kept.to_string(), "source_fenced": fenced,
-                "fence_synced": synced,
+                "fence_synced": synced, "rival_epoch": promotion.rival_epoch,
             }),
         );
     }
     let name = args.common.database.display();
     writeln!(out, "{}", Styled(GOOD, clean(&format!("{name} leads epoch {epoch}, after {kept}"))))?;
     let (style, what) = match fenced {
+        _ if promotion.rival_epoch.is_some() => {
+            let rival = promotion.rival_epoch.unwrap_or_default();
+            let what = "keep clients away from that one, and reseed it from this one";
+            (BAD, format!("another node took over from {source} before, and may lead epoch {rival}: {what}"))
+        }
         true if synced => (DIM, format!("{source} is fenced; nothing that it acknowledged is lost")),
         true => {
             let what =
@@ -110,12 +122,30 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
     Ok(writeln!(out, "  {}", Styled(style, clean(&what)))?)
 }
 
-/// A promotion that is called again after it was cut short in its very end has nothing left to do.
-fn already_leads(args: &ReplicaPromoteArgs, status: &PrimaryReplicationStatus, out: &mut dyn Write) -> Outcome {
-    let epoch = status.epoch;
-    if args.common.json {
-        return write_json(out, &json!({ "role": "primary", "epoch": epoch, "already": true }));
-    }
+/// A promotion that is called again after it was cut short in its very end has nothing left to do. What leads, and did not
+/// take over from that source, was not promoted.
+fn already_leads(args: &ReplicaPromoteArgs, database: &Database, epoch: u64, out: &mut dyn Write) -> Outcome {
     let name = args.common.database.display();
-    Ok(writeln!(out, "{}", clean(&format!("{name} leads epoch {epoch} already: nothing was changed")))?)
+    let same =
+        |a: &Path, b: &Path| a == b || a.canonicalize().ok().zip(b.canonicalize().ok()).is_some_and(|(a, b)| a == b);
+    let former = database.took_over_from()?;
+    let Some(former) = former.filter(|former| args.source_db.as_ref().is_none_or(|given| same(given, former))) else {
+        let given = args.source_db.as_ref().map_or("another node".into(), |given| given.display().to_string());
+        let what = format_args!("{name} is a primary that leads epoch {epoch}, and did not take over from {given}");
+        let failure = Failure::new(clean(&what.to_string()));
+        return Err(match &args.source_db {
+            Some(given) => failure.hint(clean(&format!(
+                "were the arguments exchanged? `kitedb replica promote {} --source-db {name}` lets that one take over",
+                given.display()
+            ))),
+            None => failure.hint("`kitedb primary promote DB` begins another epoch in place"),
+        });
+    };
+    let former = former.display().to_string();
+    if args.common.json {
+        let document = json!({ "role": "primary", "epoch": epoch, "already": true, "took_over_from": former });
+        return write_json(out, &document);
+    }
+    let what = format!("{name} leads epoch {epoch} already, since it took over from {former}: nothing was changed");
+    Ok(writeln!(out, "{}", clean(&what))?)
 }

@@ -5,7 +5,7 @@ use crate::{
     commands::{
         fault_if,
         followers::{holds_document, lag_document, show_replicas, shown_holds, shown_log},
-        primary::fence_document,
+        primary::{fence_document, without_log},
         write_json,
     },
     failure::{Failure, Outcome},
@@ -15,7 +15,7 @@ use crate::{
         table::Table,
     },
 };
-use kitedb_core::{Database, ReplicaReplicationStatus, ReplicaState, short_id};
+use kitedb_core::{Database, ReplicaReplicationStatus, ReplicaState, ReplicationRole, SourceFault, short_id};
 use serde_json::{Value as Json, json};
 use std::io::{self, Write};
 
@@ -28,7 +28,7 @@ pub fn run(args: &ReplicaStatusArgs, out: &mut dyn Write) -> Outcome {
     } else {
         show(args, &status, damage.as_deref(), out)?;
     }
-    fault_if(status.needs_reseed || status.last_error.is_some() || damage.is_some(), out)
+    fault_if(status.fault().is_some() || damage.is_some(), out)
 }
 
 fn look(args: &ReplicaStatusArgs) -> Outcome<(ReplicaReplicationStatus, Option<String>)> {
@@ -46,8 +46,10 @@ pub fn require_replica(database: &Database) -> Outcome<ReplicaReplicationStatus>
     Err(match database.primary_replication_status()? {
         Some(_) => Failure::new(format_args!("{shown} is a primary, not a replica"))
             .hint(format_args!("`kitedb primary status {shown}` shows it")),
+        None if database.replication_role() == ReplicationRole::Replica => without_log(database, "replica"),
+        None if database.replication_role() == ReplicationRole::Primary => without_log(database, "primary"),
         None => Failure::new(format_args!("{shown} has no replication log: it was never opened as a replica"))
-            .hint("its log lies beside it, in the folder <DB>.replication, or where --sidecar says"),
+            .hint(format_args!("its log lies beside it, in the folder {shown}.replication, or where --sidecar says")),
     })
 }
 
@@ -71,6 +73,8 @@ pub fn document(status: &ReplicaReplicationStatus) -> Json {
         "lag_frames": lag.map(|(_, frames)| frames),
         "last_error": status.last_error,
         "needs_reseed": status.needs_reseed,
+        "source_fault": status.source_fault.as_ref().map(SourceFault::kind),
+        "fault": status.fault(),
         "promotion": fence_document(status.promotion.as_ref()),
         "replica_id": status.replica_id,
         "name": status.name,
@@ -91,10 +95,20 @@ pub fn document(status: &ReplicaReplicationStatus) -> Json {
 pub fn shown(state: ReplicaState) -> Styled<&'static str> {
     let style = match state {
         ReplicaState::Following => GOOD,
-        ReplicaState::Stalled | ReplicaState::Unregistered | ReplicaState::NeedsReseed => BAD,
+        ReplicaState::Stalled | ReplicaState::Unregistered | ReplicaState::Orphaned | ReplicaState::NeedsReseed => BAD,
         _ => DIM,
     };
     Styled(style, state.as_str())
+}
+
+/// The command that mends what is wrong, as far as one does.
+fn next_step(status: &ReplicaReplicationStatus) -> Option<&'static str> {
+    match &status.source_fault {
+        _ if status.needs_reseed => Some("`kitedb replica reseed DB` copies the source anew"),
+        Some(SourceFault::Fenced { fence, .. }) if fence.ended.is_none() => None,
+        Some(_) => Some("`kitedb replica follow DB --source-db NEW` follows another source"),
+        None => None,
+    }
 }
 
 fn show(
@@ -104,11 +118,18 @@ fn show(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let name = clean(&args.common.database.display().to_string());
-    writeln!(out, "{}{}{}", Styled(TITLE, name), Styled(DIM, "  replica, "), shown(status.state))?;
-    for (what, error) in [("damaged:", damage), ("last error:", status.last_error.as_deref())] {
+    writeln!(out, "{}{}{}", Styled(TITLE, &name), Styled(DIM, "  replica, "), shown(status.state))?;
+    let said = status.last_error.as_deref().unwrap_or_default();
+    let source_fault = status.source_fault.as_ref().map(ToString::to_string).filter(|fault| !said.contains(fault));
+    let faults =
+        [("damaged:", damage), ("last error:", status.last_error.as_deref()), ("its source:", source_fault.as_deref())];
+    for (what, error) in faults {
         if let Some(error) = error {
             writeln!(out, "  {} {}", Styled(BAD, what), clean(error))?;
         }
+    }
+    if let Some(next) = next_step(status) {
+        writeln!(out, "  {}", Styled(DIM, next.replace(" DB", &format!(" {name}"))))?;
     }
     if let Some(promotion) = &status.promotion {
         let what =
@@ -117,6 +138,8 @@ fn show(
     }
     let mut table = Table::fields(2);
     let behind = lag(status).map(|(head, frames)| match frames {
+        // Of another history, or of nothing: that says no good of it.
+        0 if status.needs_reseed || status.source_fault.is_some() => String::new(),
         0 => ", all that its source has".to_owned(),
         _ => format!(", {} behind its source, which is at {}", counted(frames, "commit", "commits"), count(head)),
     });

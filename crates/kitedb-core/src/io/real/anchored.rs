@@ -159,6 +159,20 @@ fn hold(at: impl AsFd, path: &Path) -> io::Result<OwnedFd> {
     Ok(retry_on_intr(|| fs::openat(&at, path, flags, Mode::empty()))?)
 }
 
+/// Renames to a name that is free. Where the system cannot see to that itself, it is looked at before.
+pub(super) fn rename_new(source: impl AsFd, from: &Path, target: impl AsFd, to: &Path) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    match fs::renameat_with(&source, from, &target, to, fs::RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+        done => return Ok(done?),
+    }
+    match fs::statat(&target, to, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => Ok(fs::renameat(source, from, target, to)?),
+        Err(e) => Err(e.into()),
+        Ok(_) => Err(Errno::EXIST.into()),
+    }
+}
+
 impl Disk for AnchoredDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         let Some(spot) = self.spot(path)? else { return RealDisk.open(path, mode) };
@@ -167,7 +181,7 @@ impl Disk for AnchoredDisk {
             OpenMode::ReadWrite => spot.open(OFlags::RDWR, Mode::empty())?,
             OpenMode::CreateNew => spot.create()?,
         };
-        Ok(Arc::new(RealFile::new(file, mode)))
+        Ok(Arc::new(RealFile::regular(file, mode, path)?))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -181,6 +195,12 @@ impl Disk for AnchoredDisk {
         let (source, from) = self.handle_and_path(from)?;
         let (target, to) = self.handle_and_path(to)?;
         Ok(fs::renameat(source, from, target, to)?)
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let (source, from) = self.handle_and_path(from)?;
+        let (target, to) = self.handle_and_path(to)?;
+        rename_new(source, from, target, to)
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {

@@ -215,6 +215,17 @@ impl Disk for SimDisk {
         self.live()?.change_names(to, what, |tree| tree.rename(source, target))
     }
 
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let (source, target) = (self.anchors.start(from)?, self.anchors.start(to)?);
+        let what = || format!("rename {} to {}", from.display(), to.display());
+        self.live()?.change_names(to, what, |tree| {
+            if tree.find_itself(target).is_ok() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            tree.rename(source, target)
+        })
+    }
+
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         let start = self.anchors.start(path)?;
         self.live()?.change_names(

@@ -18,7 +18,7 @@ use crate::{
     db::{MAX_NAME, RetentionOptions},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
-    io::{DiskFile, Env, LockKind, OpenMode, SharedWords},
+    io::{DiskFile, Env, LockKind, OpenMode, SharedWords, clear_name},
     replication::retention::{Part, registrations_end},
 };
 use parking_lot::{Mutex, RwLock};
@@ -110,7 +110,7 @@ impl Registry {
         let path = dir.join(NAME);
         let io = |e| Error::io("create replica registry", &path, e);
         // What does not verify is made anew: replicas report again.
-        let _ = env.disk.remove(&path);
+        clear_name(&*env.disk, &path, |bytes| bytes.starts_with(&MAGIC.to_le_bytes())).map_err(io)?;
         let file = env.disk.open(&path, OpenMode::CreateNew).map_err(io)?;
         let mut bytes = vec![0; FIRST_PARTS * slot::WORDS * 8];
         bytes[..8].copy_from_slice(&MAGIC.to_le_bytes());

@@ -30,9 +30,12 @@ impl Replica {
             Err(e) if force => {
                 tracing::warn!("a promotion is forced although its source could not be fenced: {e}");
                 self.take_what_is_left();
-                let epoch = self.epoch_after(Epoch(0))?;
+                let rival = self.rival();
+                // An epoch is one node's: where another one's is known, this one's is later.
+                let epoch = self.epoch_after(rival.map_or(Epoch(0), |epoch| Epoch(epoch.0 + 1)))?;
                 let last_kept = self.engine.promote_replica(epoch, self.engine.env.host.random(), &mut || Ok(()))?;
-                Promotion { epoch: epoch.0, last_kept, source_fenced: false, fence_synced: false }
+                let rival_epoch = rival.map(|epoch| epoch.0);
+                Promotion { epoch: epoch.0, last_kept, source_fenced: false, fence_synced: false, rival_epoch }
             }
             Err(e) => return Err(e),
         };
@@ -41,6 +44,12 @@ impl Replica {
         self.enter(ReplicaState::Promoted);
         work.checkpoints = self.engine.checkpoints();
         Ok(promotion)
+    }
+
+    /// The epoch of another node that took over from the source, as far as the source can tell.
+    fn rival(&self) -> Option<Epoch> {
+        let moved = self.source().moved().ok().flatten()?;
+        (moved.by != self.control.promotion()).then_some(moved.epoch)
     }
 
     /// Takes what the source has published by now, as far as that can be read.
@@ -76,7 +85,7 @@ impl Replica {
             fence_synced = fencing.complete()?;
             Ok(())
         })?;
-        Ok(Promotion { epoch: epoch.0, last_kept, source_fenced: true, fence_synced })
+        Ok(Promotion { epoch: epoch.0, last_kept, source_fenced: true, fence_synced, rival_epoch: None })
     }
 
     /// Whether a promotion of this replica, which was cut short, goes on: also one that was done before anybody learned of

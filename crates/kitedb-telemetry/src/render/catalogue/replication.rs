@@ -60,6 +60,13 @@ pub(super) const FAMILIES: &[Family] = &[
         ..gauge("kitedb_replication_primary_fenced", Unit::Flag)
     },
     Family {
+        otlp: "kitedb.replication.primary.copied",
+        help: "Whether the files of this primary were copied or restored (1): then it commits nothing before its operator \
+               says what it is.",
+        points: |source| of_primary(source, |primary| primary.copied),
+        ..gauge("kitedb_replication_primary_copied", Unit::Flag)
+    },
+    Family {
         otlp: "kitedb.replication.primary.durable_log_index",
         help: "The log index of the last commit that is synced to this primary's disk.",
         points: |source| of_primary(source, |primary| primary.durable_log_index),
@@ -176,10 +183,11 @@ pub(super) const FAMILIES: &[Family] = &[
 ];
 
 fn node_state(source: &Source<'_>) -> Vec<Point> {
-    let all = [&["leading", "fenced"][..], &ReplicaState::ALL.map(ReplicaState::as_str)].concat();
+    let all = [&["leading", "fenced", "copied"][..], &ReplicaState::ALL.map(ReplicaState::as_str)].concat();
     let replication = &source.metrics.replication;
     match (&replication.primary, &replication.replica) {
-        (Some(primary), _) => states(&all, if primary.fenced { "fenced" } else { "leading" }),
+        (Some(primary), _) if primary.fenced => states(&all, "fenced"),
+        (Some(primary), _) => states(&all, if primary.copied { "copied" } else { "leading" }),
         (None, Some(replica)) => states(&all, replica.state.as_str()),
         (None, None) => Vec::new(),
     }

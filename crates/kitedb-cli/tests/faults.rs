@@ -1,0 +1,261 @@
+//! What commands say of a node that is not in order, and with which exit code: nobody who only looks at that is told that
+//! all is well.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod support;
+
+use serde_json::{Value as Json, json};
+use std::{fs, process::Command};
+use support::{Folder, Run};
+
+fn import(folder: &Folder, db: &str, edges: &str, more: &[&str]) -> Run {
+    folder.file("edges.txt", edges);
+    let args = ["import", db, "edges.txt", "--format", "edgelist", "--batch", "1"];
+    folder.run(&[&args[..], more].concat())
+}
+
+fn replica(folder: &Folder, action: &str, db: &str, source: &str) -> Run {
+    folder.run(&["replica", action, db, "--source-db", source])
+}
+
+fn catch_up(folder: &Folder, db: &str, source: &str) -> Run {
+    folder.run(&["replica", "follow", db, "--source-db", source, "--once"])
+}
+
+/// A primary `p` with one commit, and the replicas `r` and `s` of it.
+fn cluster() -> Folder {
+    let folder = Folder::new();
+    import(&folder, "p.kitedb", "a b K\n", &["--role", "primary"]).ok();
+    for db in ["r.kitedb", "s.kitedb"] {
+        replica(&folder, "bootstrap", db, "p.kitedb").ok();
+    }
+    folder
+}
+
+fn copy(folder: &Folder, from: &str, to: &str) {
+    for end in ["", ".replication"] {
+        let path = |name: &str| folder.path().join(format!("{name}{end}"));
+        let status = Command::new("cp").arg("-a").arg(path(from)).arg(path(to)).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+fn rename(folder: &Folder, from: &str, to: &str) {
+    for end in ["", ".replication"] {
+        let path = |name: &str| folder.path().join(format!("{name}{end}"));
+        fs::rename(path(from), path(to)).unwrap();
+    }
+}
+
+/// The status of a node, as text and as a document, which must be that of a node with a fault.
+#[track_caller]
+fn faulty(folder: &Folder, role: &str, db: &str) -> (String, Json) {
+    let shown = folder.run(&[role, "status", db]);
+    assert_eq!(shown.code, 3, "{shown:?}");
+    let document = folder.run(&[role, "status", db, "--json"]);
+    assert_eq!(document.code, 3, "{document:?}");
+    let document: Json = serde_json::from_str(&document.out).unwrap();
+    assert!(document["fault"].is_string(), "{document}");
+    (shown.out, document)
+}
+
+/// Somebody follows on after another replica took over: he has all that his source has, and nothing more will come.
+#[test]
+fn a_replica_of_a_fenced_primary_says_who_took_over_and_what_to_do() {
+    let folder = cluster();
+    replica(&folder, "promote", "r.kitedb", "p.kitedb").ok();
+    let run = catch_up(&folder, "s.kitedb", "p.kitedb");
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.out.contains("orphaned at 1:1") && run.out.contains("p.kitedb does not lead any more"), "{run:?}");
+    let (shown, document) = faulty(&folder, "replica", "s.kitedb");
+    for phrase in ["its source: ", "took over from it with epoch 2", "`kitedb replica follow s.kitedb --source-db NEW`"]
+    {
+        assert!(shown.contains(phrase), "{phrase}: {shown}");
+    }
+    assert!(!shown.contains("all that its source has"), "{shown}");
+    assert_eq!((&document["source_fault"], &document["state"]), (&json!("fenced"), &json!("closed")));
+    catch_up(&folder, "s.kitedb", "r.kitedb").ok();
+    folder.run(&["replica", "status", "s.kitedb"]).ok();
+}
+
+#[test]
+fn replicas_that_follow_each_other_say_so() {
+    let folder = cluster();
+    catch_up(&folder, "r.kitedb", "s.kitedb").ok();
+    assert_eq!(catch_up(&folder, "s.kitedb", "r.kitedb").code, 3);
+    for db in ["r.kitedb", "s.kitedb"] {
+        let (shown, document) = faulty(&folder, "replica", db);
+        assert!(shown.contains("which follows") && document["source_fault"] == "cycle", "{shown}");
+    }
+    // One of them takes the name of the primary.
+    catch_up(&folder, "s.kitedb", "p.kitedb").ok();
+    rename(&folder, "p.kitedb", "old.kitedb");
+    rename(&folder, "s.kitedb", "p.kitedb");
+    assert_eq!(faulty(&folder, "replica", "p.kitedb").1["source_fault"], "cycle");
+}
+
+#[test]
+fn a_replica_that_is_lost_says_so_before_it_tries() {
+    let folder = cluster();
+    let more: String = (0..5).map(|n| format!("more{n} b K\n")).collect();
+    import(&folder, "p.kitedb", &more, &["--segment-max-bytes", "1"]).ok();
+    let windows = ["--retention-min-entries", "0", "--retention-max-bytes", "1"];
+    folder.run(&[&["primary", "retention", "p.kitedb"][..], &windows].concat()).ok();
+    let (shown, document) = faulty(&folder, "replica", "r.kitedb");
+    assert!(shown.contains("needs_reseed") && shown.contains("`kitedb replica reseed r.kitedb`"), "{shown}");
+    assert_eq!((&document["needs_reseed"], &document["source_fault"]), (&json!(true), &json!("lost")));
+    // Nor does it claim to have everything once it found out.
+    catch_up(&folder, "r.kitedb", "p.kitedb");
+    let (shown, _) = faulty(&folder, "replica", "r.kitedb");
+    assert!(!shown.contains("all that its source has"), "{shown}");
+}
+
+/// A replica of another history has as many commits as its source.
+#[test]
+fn a_replica_that_needs_a_reseed_does_not_claim_to_have_everything() {
+    let folder = cluster();
+    import(&folder, "other.kitedb", "x y K\n", &["--role", "primary"]).ok();
+    let run = catch_up(&folder, "r.kitedb", "other.kitedb");
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.err.contains("hint: `kitedb replica reseed r.kitedb`"), "{run:?}");
+    let shown = folder.run(&["replica", "status", "r.kitedb", "--source-db", "other.kitedb"]);
+    assert!(shown.code == 3 && !shown.out.contains("all that its source has"), "{shown:?}");
+}
+
+#[test]
+fn a_copied_primary_says_so_wherever_it_is_looked_at() {
+    let folder = cluster();
+    copy(&folder, "p.kitedb", "copied.kitedb");
+    let (shown, document) = faulty(&folder, "primary", "copied.kitedb");
+    assert!(shown.contains("copied: ") && document["copied"] == true, "{shown}");
+    let metrics = folder.run(&["metrics", "copied.kitedb"]).ok().out;
+    assert!(metrics.lines().any(|line| line.starts_with("kitedb_replication_primary_copied") && line.ends_with(" 1")));
+    assert!(metrics.lines().any(|line| line.contains("state=\"copied\"") && line.ends_with(" 1")), "{metrics}");
+    // An order that it lead is refused as a write is, whatever source is said.
+    for more in [&[][..], &["--source-db", "r.kitedb"]] {
+        let run = folder.run(&[&["replica", "promote", "copied.kitedb"][..], more].concat());
+        assert_eq!(run.code, 1, "{run:?}");
+        assert!(run.err.contains("copied or restored") && run.err.contains("role copied.kitedb primary --moved"));
+    }
+    folder.run(&["primary", "status", "p.kitedb"]).ok();
+}
+
+#[test]
+fn the_role_of_a_file_without_its_log_says_so() {
+    let folder = cluster();
+    let to = |name: &str| folder.path().join(name);
+    fs::create_dir(to("far")).unwrap();
+    fs::copy(to("p.kitedb"), to("beside.kitedb")).unwrap();
+    fs::copy(to("p.kitedb"), to("far/p.kitedb")).unwrap();
+    fs::copy(to("r.kitedb"), to("far/r.kitedb")).unwrap();
+    let role = |db: &str| {
+        let document = folder.run(&["role", db, "--json"]).json();
+        (folder.run(&["role", db]).ok().out, document)
+    };
+    let (shown, document) = role("beside.kitedb");
+    assert!(shown.contains("`kitedb role beside.kitedb detach`") && document["copied"] == true, "{shown}");
+    let (shown, document) = role("far/p.kitedb");
+    assert!(shown.contains("it is not there") && document["copied"] == false, "{shown}");
+    let (shown, document) = role("far/r.kitedb");
+    assert!(shown.contains("is not there") && document["log_fault"].is_string(), "{shown}");
+    for (node, db) in [("primary", "beside.kitedb"), ("primary", "far/p.kitedb"), ("replica", "far/r.kitedb")] {
+        let run = folder.run(&[node, "status", db]);
+        assert!(run.code == 1 && run.err.contains("log"), "{run:?}");
+    }
+    assert_eq!(role("p.kitedb").1["log_fault"], Json::Null);
+}
+
+/// The arguments of a promotion are exchanged: the primary leads already, and nobody was promoted.
+#[test]
+fn a_promotion_with_its_arguments_exchanged_is_no_success() {
+    let folder = cluster();
+    for more in [&["--source-db", "r.kitedb"][..], &[]] {
+        let run = folder.run(&[&["replica", "promote", "p.kitedb"][..], more].concat());
+        assert_eq!(run.code, 1, "{run:?}");
+        assert!(run.err.contains("p.kitedb is a primary that leads epoch 1, and did not take over"), "{run:?}");
+    }
+    let run = replica(&folder, "promote", "p.kitedb", "r.kitedb");
+    assert!(run.err.contains("`kitedb replica promote r.kitedb --source-db p.kitedb`"), "{run:?}");
+    // What was promoted is told so when it is asked again, with its source or without.
+    replica(&folder, "promote", "r.kitedb", "p.kitedb").ok();
+    for more in [&["--source-db", "p.kitedb"][..], &[]] {
+        let again = folder.run(&[&["replica", "promote", "r.kitedb"][..], more].concat()).ok().out;
+        assert!(
+            again.contains("leads epoch 2 already, since it took over from ") && again.contains("p.kitedb"),
+            "{again}"
+        );
+    }
+    assert_eq!(replica(&folder, "promote", "r.kitedb", "s.kitedb").code, 1, "it took over from another one");
+}
+
+/// The disk is full when the import is done: its commits count, and that is said where it is read.
+#[test]
+fn an_import_whose_checkpoint_fails_says_what_is_committed() {
+    for json in [false, true] {
+        let folder = Folder::new();
+        let many: String = (0..60_000).map(|n| format!("node-{n} node-{} K\n", n + 1)).collect();
+        folder.file("many.txt", many);
+        folder.run(&["import", "p.kitedb", "many.txt", "--format", "edgelist", "--role", "primary"]).ok();
+        let blocks = fs::metadata(folder.path().join("p.kitedb")).unwrap().len() / 1024;
+        assert!(blocks > 1024, "{blocks}");
+        folder.file("one.txt", "a b K\n");
+        // Nothing can be written beyond what the file has, and the log takes less.
+        let line = format!(
+            "trap '' XFSZ; ulimit -f {blocks}; exec {} import p.kitedb one.txt --format edgelist --segment-max-bytes 4096 {}",
+            env!("CARGO_BIN_EXE_kitedb"),
+            if json { "--json" } else { "" }
+        );
+        let output = Command::new("bash").arg("-c").arg(line).current_dir(folder.path()).output().unwrap();
+        let run = Run::of(output);
+        assert_eq!(run.code, 1, "{run:?}");
+        assert!(run.err.contains("was not brought up to date") && run.err.contains("all of it counts"), "{run:?}");
+        let token = folder.run(&["stats", "p.kitedb", "--json"]).json()["token"].as_str().unwrap().to_owned();
+        assert!(run.err.contains(&format!("the last is {token}")), "{run:?}");
+        if json {
+            let document: Json = serde_json::from_str(&run.out).unwrap();
+            assert_eq!((&document["committed"], &document["token"]), (&json!(true), &json!(token)));
+            assert_eq!((&document["edges_created"], &document["error"]["code"]), (&json!(1), &json!("IO")));
+        }
+        folder.run(&["get", "p.kitedb", "a"]).ok();
+    }
+}
+
+/// An import that ends early says what of it is committed, in both forms.
+#[test]
+fn an_import_that_ends_early_says_what_is_committed() {
+    let folder = Folder::new();
+    let run = import(&folder, "p.kitedb", "a b K\nc d K\nbad\n", &["--json"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    let document: Json = serde_json::from_str(&run.out).unwrap();
+    assert_eq!((&document["committed"], &document["token"]), (&json!(true), &json!("1:2")));
+    assert_eq!((&document["edges_created"], &document["nodes_created"]), (&json!(2), &json!(4)));
+    assert!(document["error"]["message"].as_str().unwrap().contains("line 3"), "{document}");
+    let run = import(&folder, "q.kitedb", "bad\n", &["--json"]);
+    let document: Json = serde_json::from_str(&run.out).unwrap();
+    assert_eq!((&document["committed"], &document["token"]), (&json!(false), &Json::Null));
+}
+
+/// A hint that can be run as it stands.
+#[test]
+fn hints_name_the_database() {
+    let folder = cluster();
+    for (args, phrase) in [
+        (&["stats", "none.kitedb"][..], "`kitedb import none.kitedb FILE`"),
+        (&["replica", "bootstrap", "p.kitedb", "--source-db", "r.kitedb"], "`kitedb role p.kitedb`"),
+        (&["import", "r.kitedb", "edges.txt", "--format", "edgelist"], "`kitedb replica promote r.kitedb`"),
+    ] {
+        let run = folder.run(args);
+        assert!(run.code == 1 && run.err.contains(phrase), "{run:?}");
+    }
+}
+
+/// A replica that lies beside its source moves alone.
+#[test]
+fn a_replica_that_is_moved_alone_goes_on_or_asks_for_its_source() {
+    let folder = cluster();
+    fs::create_dir(folder.path().join("moved")).unwrap();
+    rename(&folder, "r.kitedb", "moved/r.kitedb");
+    import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+    folder.run(&["replica", "follow", "moved/r.kitedb", "--once"]).ok();
+    folder.run(&["replica", "status", "moved/r.kitedb"]).ok();
+}

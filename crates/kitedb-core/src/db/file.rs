@@ -1,0 +1,78 @@
+//! The file of a database: made, and taken back where the open for which it was made is refused.
+
+use super::place::{default_sidecar, folder_of, is_absent, wal_dir};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    graph::{Epoch, LogIndex},
+    io::{Env, FileIdentity, LockKind},
+    log::reaches_beyond,
+    store::{CheckpointMark, LogLink, Manifest, Store, WRITER_LOCK},
+};
+use std::path::Path;
+
+/// Which file `path` leads to.
+pub(crate) fn identity_of(env: &Env, path: &Path) -> Result<FileIdentity> {
+    env.disk.identity(path).map_err(|e| Error::io("open", path, e))
+}
+
+/// Fails if a log lies where that of a file at `path` would, which is not there: its commits are those of a database that
+/// was, and a new one beside them would pass for it.
+pub(crate) fn require_no_log_left(env: &Env, path: &Path) -> Result<()> {
+    for dir in [wal_dir(path), default_sidecar(path)] {
+        if env.disk.is_dir(&dir) && reaches_beyond(env, &dir, env.host.random(), None, LogIndex(0))? {
+            let what = format_args!(
+                "{} is not there, and {} holds the log of the database that was: put the file back, or, to begin a new \
+                 database, move that folder away",
+                path.display(),
+                dir.display()
+            );
+            return Err(Error::new(ErrorCode::LogMismatch, what));
+        }
+    }
+    Ok(())
+}
+
+/// Makes the database file at the resolved `path`, where none is. `false`: somebody else made it at the same moment.
+pub(crate) fn make_file(env: &Env, path: &Path) -> Result<bool> {
+    // Held by a handle, so that no link that bears the name of its draft is followed.
+    let disk = env.disk.anchor(folder_of(path), None).map_err(|e| Error::io("open", path, e))?;
+    let held = Env { disk, host: env.host.clone() };
+    match Store::create(&held, path, env.host.random(), empty_manifest()) {
+        Err(e) if is_absent(env, path) => Err(e),
+        made => Ok(made.is_ok()),
+    }
+}
+
+/// Leaves nothing of the file at `path` that [`make_file`] made for an open that was refused, unless somebody uses it.
+pub(crate) fn unmake_file(env: &Env, path: &Path, identity: FileIdentity) {
+    let range = || WRITER_LOCK..WRITER_LOCK + 1;
+    let unmake = || {
+        let store = Store::open(env, path, true)?;
+        let (disk, file) = (&*env.disk, store.file());
+        let io = |e| Error::io("remove", path, e);
+        if !file.try_lock(range(), LockKind::Exclusive).map_err(io)? {
+            return Ok(());
+        }
+        let unused = store.log_link() == LogLink::default() && *store.manifest() == empty_manifest();
+        let removed = if unused && disk.identity(path).ok() == Some(identity) && file.identity().ok() == Some(identity)
+        {
+            disk.remove(path).and_then(|()| disk.sync_dir(folder_of(path)))
+        } else {
+            Ok(())
+        };
+        let _ = file.unlock(range());
+        removed.map_err(io)
+    };
+    if let Err(e) = unmake() {
+        tracing::warn!(path = %path.display(), "a file that nobody needs was not removed: {e}");
+    }
+}
+
+/// Of a file without a commit.
+pub(super) fn empty_manifest() -> Manifest {
+    Manifest {
+        checkpoint: CheckpointMark { epoch: Epoch(1), ..CheckpointMark::default() },
+        next_node_id: 1,
+        ..Manifest::default()
+    }
+}

@@ -1,0 +1,118 @@
+//! The names that a transaction uses: each once looked up, and defined by it if no frame has.
+
+use super::{Transaction, sealed};
+use crate::{
+    db::name::{NameId, NameRef},
+    error::Result,
+    graph::{EdgeTypeId, LabelId, Mutation, NameKind, PropKeyId, PropListBuf, Value},
+    state::Hashed,
+};
+use std::sync::Arc;
+
+/// A name that a transaction uses, so that its commit leaves it defined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct UsedName {
+    kind: NameKind,
+    id: u32,
+}
+
+impl Hashed for UsedName {
+    fn hash(&self) -> u64 {
+        (u64::from(self.id) << 2 | self.kind as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+}
+
+impl Transaction {
+    /// The id of a label, defined with this transaction's commit if it is not in use yet.
+    ///
+    /// An id that nothing defines in the end, because this transaction is given up, can be used by others for a while; once
+    /// thousands of other names were given up, too, it may be given to another one.
+    pub fn label_id_or_create(&mut self, name: &str) -> Result<LabelId> {
+        self.attempt(|tx| tx.name(name))
+    }
+
+    /// The id of an edge type, defined with this transaction's commit if it is not in use yet. See
+    /// [`Transaction::label_id_or_create`].
+    pub fn etype_id_or_create(&mut self, name: &str) -> Result<EdgeTypeId> {
+        self.attempt(|tx| tx.name(name))
+    }
+
+    /// The id of a property key, defined with this transaction's commit if it is not in use yet. See
+    /// [`Transaction::label_id_or_create`].
+    pub fn propkey_id_or_create(&mut self, name: &str) -> Result<PropKeyId> {
+        self.attempt(|tx| tx.name(name))
+    }
+
+    /// The id of a name that the transaction is going to use. Part of an attempt, which takes it back if it fails.
+    pub(super) fn name<'n, I: NameId>(&mut self, name: impl Into<NameRef<'n, I>>) -> Result<I> {
+        let kind = I::KIND;
+        match name.into() {
+            NameRef::Id(id) => {
+                if !self.uses(kind, id.number()) {
+                    let new = self.levels.names.claim_id(kind, id.number(), &mut self.claims)?;
+                    self.use_name(kind, id.number(), new.as_deref())?;
+                }
+                Ok(id)
+            }
+            NameRef::Name(name) => {
+                let (id, new) = match self.levels.names.find(kind, name) {
+                    Some((id, _)) if self.uses(kind, id) => return Ok(I::from_number(id)),
+                    Some((id, true)) => (id, false),
+                    _ => self.levels.names.claim(kind, name, &mut self.claims)?,
+                };
+                self.use_name(kind, id, new.then_some(name))?;
+                Ok(I::from_number(id))
+            }
+        }
+    }
+
+    /// Takes note of a name that is used, and defines it if it is `new`.
+    fn use_name(&mut self, kind: NameKind, id: u32, new: Option<&str>) -> Result<()> {
+        self.used.push(UsedName { kind, id });
+        match new {
+            Some(name) => self.apply(&Mutation::DefineName { kind, id, name }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the transaction has used a name.
+    #[inline]
+    pub(super) fn uses(&self, kind: NameKind, id: u32) -> bool {
+        let name = UsedName { kind, id };
+        self.used.find(name.hash(), |used| *used == name).is_some()
+    }
+
+    /// Properties in encoded form, under keys that are used from now on.
+    pub(super) fn encode_props(&mut self, props: &[(PropKeyId, Value)]) -> Result<PropListBuf> {
+        for (key, _) in props {
+            self.name(*key)?;
+        }
+        Ok(PropListBuf::from_pairs(props))
+    }
+
+    /// The id of a name that is in use.
+    pub(super) fn lookup<'n, I: NameId>(&self, name: impl Into<NameRef<'n, I>>) -> Option<I> {
+        match name.into() {
+            NameRef::Id(id) => Some(id),
+            NameRef::Name(name) => sealed::Source::find_name(self, I::KIND, name).map(I::from_number),
+        }
+    }
+
+    pub(super) fn visible_name(&self, kind: NameKind, name: &str) -> Option<u32> {
+        // A name that it uses, the transaction sees, even if another one defined it after the snapshot.
+        let own = || self.levels.names.find(kind, name).map(|(id, _)| id).filter(|id| self.uses(kind, *id));
+        self.levels.names.id(kind, name, self.snapshot).or_else(own)
+    }
+
+    pub(super) fn visible_names(&self, kind: NameKind) -> Vec<(u32, Arc<str>)> {
+        let mut names = self.levels.names.list(kind, self.snapshot);
+        for used in self.used.items().iter().filter(|used| used.kind == kind) {
+            if let (Err(at), Some(name)) =
+                (names.binary_search_by_key(&used.id, |named| named.0), self.levels.names.any_name(kind, used.id))
+            {
+                names.insert(at, (used.id, name));
+            }
+        }
+        names
+    }
+}

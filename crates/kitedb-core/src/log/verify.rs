@@ -1,0 +1,93 @@
+//! Verifies what a log holds: each segment that is there, also those that recovery does not need.
+
+use super::{
+    FrameRef, LogIdentity, Salt, mark,
+    recover::{read_file, segment_files},
+    segment::{SEGMENT_HEADER_LEN, SegmentHeader},
+};
+use crate::{
+    error::Result,
+    graph::{Digest, LogIndex},
+    io::{Env, OpenMode},
+};
+use std::path::{Path, PathBuf};
+
+/// What a segment says of itself; `None`: its header does not verify.
+type Headed = (PathBuf, Option<SegmentHeader>);
+
+/// What is wrong with the frames of `log` in `dir` up to `through`, one line for each segment with damage. Segments that
+/// are let go of meanwhile are passed over. One segment is read at a time, whole.
+pub fn verify(env: &Env, dir: &Path, log: LogIdentity, salt: &Salt, through: LogIndex) -> Result<Vec<String>> {
+    let mut segments: Vec<Headed> = Vec::new();
+    for (_, path) in segment_files(env, dir)? {
+        if let Some(header) = header_of(env, &path) {
+            segments.push((path, header));
+        }
+    }
+    // One without a header that was to be the next one is not begun yet, or its making was cut short.
+    if segments.last().is_some_and(|(_, header)| header.is_none()) {
+        segments.pop();
+    }
+    segments.retain(|(_, header)| header.is_none_or(|header| header.log == log));
+    let mut damage = Vec::new();
+    let mut before: Option<(LogIndex, Digest)> = None;
+    for (at, (path, header)) in segments.iter().enumerate() {
+        let Some(header) = header else {
+            damage.push(format!("the header of log segment {} does not verify", path.display()));
+            before = None;
+            continue;
+        };
+        if before.is_some_and(|(last, digest)| last.0 + 1 == header.first.0 && digest != header.digest_before) {
+            damage.push(format!("log segment {} does not go on where the one before it ended", path.display()));
+        }
+        // From the first frame of the next one on, what is here is void.
+        let next = segments[at + 1..].iter().find_map(|(_, header)| *header).map(|next| next.first.0);
+        let end = next.unwrap_or(u64::MAX).min(through.0.saturating_add(1));
+        let Ok(bytes) = read_file(env, path) else {
+            // Let go of meanwhile; or it is still there, and cannot be read.
+            if header_of(env, path).is_some() {
+                damage.push(format!("log segment {} cannot be read", path.display()));
+            }
+            before = None;
+            continue;
+        };
+        before = match frames(&bytes, header, salt, end) {
+            Ok(last) => Some(last),
+            Err((byte, index)) => {
+                damage.push(format!(
+                    "the frame with log index {index} does not verify in log segment {} at byte {byte}",
+                    path.display()
+                ));
+                None
+            }
+        };
+    }
+    Ok(damage)
+}
+
+/// Walks the frames before `end`. Returns the last one and its digest, or where which frame does not verify.
+fn frames(bytes: &[u8], header: &SegmentHeader, salt: &Salt, end: u64) -> Result<(LogIndex, Digest), (usize, u64)> {
+    let (mut at, mut digest) = (SEGMENT_HEADER_LEN, header.digest_before);
+    let mut expected = header.first.0;
+    while expected < end {
+        let rest = bytes.get(at..).unwrap_or_default();
+        if mark::parse(rest, salt).is_some() {
+            at += mark::MARK_LEN;
+            continue;
+        }
+        let frame = FrameRef::parse(rest).ok_or((at, expected))?;
+        if (frame.header.log_index.0, frame.header.epoch) != (expected, header.epoch) {
+            return Err((at, expected));
+        }
+        (at, digest) = (at + frame.bytes.len(), frame.header.digest);
+        expected += 1;
+    }
+    Ok((LogIndex(expected - 1), digest))
+}
+
+/// `None`: the segment is not there.
+fn header_of(env: &Env, path: &Path) -> Option<Option<SegmentHeader>> {
+    let file = env.disk.open(path, OpenMode::Read).ok()?;
+    let mut head = [0; SEGMENT_HEADER_LEN];
+    Some(file.read_exact_at(&mut head, 0).ok().and_then(|()| SegmentHeader::parse(&head)))
+}

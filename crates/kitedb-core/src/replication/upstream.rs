@@ -1,0 +1,229 @@
+//! Where what a replica follows leads to. Its source may have nothing that the replica lacks, and yet no commit will ever
+//! come: the primary at the end was fenced or copied, or there is none, because replicas follow each other. And its source
+//! may have let go of what the replica needs next. All of that is looked up anew whenever it is asked for, in control files.
+
+use super::{
+    located::locate,
+    remembered::{remembered_in, where_is_it},
+    replica::SourcePaths,
+    retention::serves,
+    status::{FenceStatus, ReplicaState},
+};
+use crate::{
+    db::{Engine, LogPlace, resolved},
+    graph::LogIndex,
+    io::{Env, OpenMode},
+    log::{Control, Fence, LogReader, Moved, WriterId},
+};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// A chain of replicas is looked at for so many nodes.
+const MAX_CHAIN: usize = 64;
+
+/// Why no commit will come to a replica from where it follows, though nothing that it tried has failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SourceFault {
+    /// The primary that it follows, perhaps through other replicas, was fenced by the promotion of another node.
+    Fenced {
+        /// The fenced primary's file.
+        db: PathBuf,
+        /// The promotion that fenced it.
+        fence: FenceStatus,
+    },
+    /// The primary that it follows, perhaps through other replicas, was copied or restored, and commits nothing before its
+    /// operator says what it is.
+    Copied {
+        /// That primary's file.
+        db: PathBuf,
+    },
+    /// What it follows leads back to a replica that was passed already: this one, or one on the way.
+    Cycle {
+        /// The files from its source on, up to the one that was passed already.
+        through: Vec<PathBuf>,
+    },
+    /// What it needs next is gone from its source's log: it must be reseeded.
+    Lost {
+        /// The frame that it needs next.
+        next: u64,
+        /// The first frame that its source's log still has.
+        floor: u64,
+    },
+    /// Its file was moved, and the source that it remembers is neither where it was nor beside it.
+    Astray {
+        /// Where its source was.
+        db: PathBuf,
+    },
+}
+
+impl SourceFault {
+    /// What kind of fault it is: `fenced`, `copied`, `cycle`, `lost` or `astray`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Fenced { .. } => "fenced",
+            Self::Copied { .. } => "copied",
+            Self::Cycle { .. } => "cycle",
+            Self::Lost { .. } => "lost",
+            Self::Astray { .. } => "astray",
+        }
+    }
+
+    /// Why the replica must be reseeded, if it must.
+    pub(super) fn reseed_reason(fault: Option<&Self>) -> Option<String> {
+        fault.filter(|fault| matches!(fault, Self::Lost { .. })).map(|fault| format!("needs reseed: {fault}"))
+    }
+
+    /// The state of a replica that would otherwise be in `state`.
+    pub(super) fn shown_in(fault: Option<&Self>, state: ReplicaState) -> ReplicaState {
+        match (fault, state) {
+            (Some(Self::Lost { .. }), _) => ReplicaState::NeedsReseed,
+            (Some(_), ReplicaState::Following | ReplicaState::Behind) => ReplicaState::Orphaned,
+            _ => state,
+        }
+    }
+}
+
+/// What is so, and what to do.
+impl fmt::Display for SourceFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fenced { db, fence: FenceStatus { epoch, promoter, ended: Some(last) } } => write!(
+                f,
+                "{} does not lead any more: promotion {promoter} took over from it with epoch {epoch}, after log index \
+                 {last}; follow the node that was promoted (--source-db, replica_repoint)",
+                db.display()
+            ),
+            Self::Fenced { db, fence: FenceStatus { epoch, promoter, ended: None } } => write!(
+                f,
+                "nobody leads: {db} was fenced by promotion {promoter}, to epoch {epoch}, which was not completed; complete \
+                 it (`kitedb replica promote`), or let {db} take the lead back (`kitedb primary promote {db}`)",
+                db = db.display()
+            ),
+            Self::Copied { db } => write!(
+                f,
+                "{db} was copied or restored, and commits nothing before its operator says what it is (`kitedb role {db}`); \
+                 follow the original, or let this one lead",
+                db = db.display()
+            ),
+            Self::Cycle { through } => {
+                f.write_str("what it follows leads back to where it was, and to no primary: ")?;
+                for (at, db) in through.iter().enumerate() {
+                    write!(f, "{}{}", if at == 0 { "" } else { ", which follows " }, db.display())?;
+                }
+                f.write_str("; follow a primary, or a replica of one (--source-db, replica_repoint)")
+            }
+            Self::Lost { next, floor } => write!(
+                f,
+                "log index {next}, which it needs next, is gone from its source's log, which begins with {floor}: reseed it"
+            ),
+            Self::Astray { db } => f.write_str(&where_is_it(db)),
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking {
+    /// The id under which it is registered with its source.
+    pub id: [u8; 16],
+    /// Its own promotion, if it has begun one.
+    pub promotion: WriterId,
+    /// Its last frame.
+    pub at: LogIndex,
+}
+
+impl Asking {
+    /// The replica `engine`, whose control words are `control`.
+    pub fn of(engine: &Engine, control: &Control) -> Self {
+        Self { id: engine.reporting_id(), promotion: control.promotion(), at: engine.published() }
+    }
+}
+
+/// What was seen of a source.
+#[derive(Debug, Default)]
+pub struct Upstream {
+    /// The last frame that it has published, if it could be looked at.
+    pub head: Option<LogIndex>,
+    /// The promotion that fenced it.
+    pub moved: Option<Moved>,
+    /// What is wrong with it, or with what it follows in turn.
+    pub fault: Option<SourceFault>,
+}
+
+/// A node on the way.
+struct Passed {
+    place: LogPlace,
+    control: Control,
+    fence: Fence,
+}
+
+impl Passed {
+    /// What can be seen of the node at `paths`; `None`: nothing that tells where it leads.
+    fn at(env: &Env, paths: &SourcePaths) -> Option<Self> {
+        let place = locate(env, paths).ok()?;
+        let control = Control::open(&*env.disk, place.dir(), OpenMode::Read).ok()??;
+        let fence = control.fence().ok()?;
+        Some(Self { place, control, fence })
+    }
+
+    /// The id that it would report under.
+    fn id(&self) -> [u8; 16] {
+        self.control.registration().unwrap_or(self.control.identity().file_id)
+    }
+}
+
+/// Looks at the source at `paths` in `env`, and at what that one follows. `astray`: where it was, if it is not found there.
+pub fn look_upstream(env: &Env, paths: &SourcePaths, astray: Option<&Path>, asking: &Asking) -> Upstream {
+    let Some(source) = Passed::at(env, paths) else {
+        return Upstream { fault: astray.map(|db| SourceFault::Astray { db: db.to_owned() }), ..Upstream::default() };
+    };
+    let head = source.control.published();
+    let moved = source.fence.moved();
+    // A promotion of its own that was not completed is told as that.
+    let own = moved.is_some_and(|moved| moved.by == asking.promotion);
+    let lost = (head > asking.at).then(|| lost(env, &source, head, asking.at)).flatten();
+    let fault = if own { None } else { lost.or_else(|| where_it_leads(env, paths, source, asking)) };
+    Upstream { head: Some(head), moved, fault }
+}
+
+/// Whether the source's log has let go of what comes after `at`.
+fn lost(env: &Env, source: &Passed, head: LogIndex, at: LogIndex) -> Option<SourceFault> {
+    let control = Control::open(&*env.disk, source.place.dir(), OpenMode::Read).ok()??;
+    let mut reader = LogReader::with_control(env, source.place.dir(), Arc::new(control)).ok()?;
+    reader.refresh().ok()?;
+    let floor = reader.floor().unwrap_or(LogIndex(head.0 + 1));
+    (!serves(floor, head, at)).then_some(SourceFault::Lost { next: at.0 + 1, floor: floor.0 })
+}
+
+/// Follows the chain from `node` on, whose paths are `paths`, for as far as it can be seen.
+fn where_it_leads(env: &Env, paths: &SourcePaths, node: Passed, asking: &Asking) -> Option<SourceFault> {
+    let (mut node, mut db) = (node, paths.db.clone());
+    let (mut ids, mut through) = (vec![asking.id], Vec::new());
+    while ids.len() <= MAX_CHAIN {
+        through.push(db.clone());
+        let id = node.id();
+        if ids.contains(&id) {
+            return Some(SourceFault::Cycle { through });
+        }
+        ids.push(id);
+        if !node.fence.follows {
+            return match (node.fence.moved(), &node.place) {
+                (Some(moved), _) => Some(SourceFault::Fenced { db, fence: FenceStatus::of(moved) }),
+                (None, LogPlace::Moved(..)) => Some(SourceFault::Copied { db }),
+                (None, _) => None,
+            };
+        }
+        let file = resolved(env, &db).ok()?;
+        let next = remembered_in(&*env.disk, node.place.dir(), &file, env)?;
+        (node, db) = (Passed::at(env, &next.paths)?, next.paths.db);
+        // Seen from another machine that path may lead to another file.
+        if next.file_id.is_some_and(|id| id != node.control.identity().file_id) {
+            return None;
+        }
+    }
+    None
+}

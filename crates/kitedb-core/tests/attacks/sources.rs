@@ -1,0 +1,237 @@
+//! Where a replica's frames come from, and whether any will: what leads nowhere does not look healthy, and a source is
+//! found, or asked for, wherever its replica was moved.
+
+use crate::{
+    coming::confirm_moved,
+    stage::{
+        Stage, add_many, copy_database, nothing_said, open_and_add, primary, remove_database, rename_database,
+        replica_of, short_log,
+    },
+    support_replication::{catch_up, folder::sidecar_of, replica_status},
+};
+use kitedb_core::{Database, OpenOptions, ReplicaReplicationStatus, ReplicaState};
+use std::{fs, path::Path};
+
+/// What `db` says of itself; its health, its metrics and its status agree.
+#[track_caller]
+fn told(db: &Database) -> ReplicaReplicationStatus {
+    let status = replica_status(db);
+    let health = db.health_check().unwrap();
+    assert_eq!(health.healthy, status.fault().is_none(), "{health:?}, {status:?}");
+    let metrics = db.collect_metrics().unwrap().replication;
+    assert_eq!(metrics.fault, status.fault());
+    assert_eq!(metrics.replica.unwrap().state, status.state);
+    status
+}
+
+/// A look from outside.
+#[track_caller]
+fn looked(path: &Path) -> ReplicaReplicationStatus {
+    told(&Database::open(path, nothing_said().read_only(true)).unwrap())
+}
+
+/// The replica is told that nothing will come, of the kind `kind`, while it follows and when it is closed. Returns what it
+/// is told.
+#[track_caller]
+fn expect_orphaned(path: &Path, options: OpenOptions, kind: &str) -> String {
+    let db = Database::open(path, options).unwrap();
+    assert_eq!(catch_up(&db), 0);
+    let mut status = told(&db);
+    let since = status.state_since_ms;
+    for _ in 0..2 {
+        assert_eq!(status.state, ReplicaState::Orphaned, "{status:?}");
+        assert_eq!(status.source_fault.as_ref().map(|fault| fault.kind()), Some(kind), "{status:?}");
+        assert_eq!((status.last_error, status.state_since_ms), (None, since), "it is so since it was seen first");
+        assert_eq!(catch_up(&db), 0);
+        status = told(&db);
+    }
+    db.close().unwrap();
+    let seen = looked(path);
+    assert_eq!(seen.state, ReplicaState::Closed);
+    assert_eq!(seen.source_fault.as_ref().map(|fault| fault.kind()), Some(kind));
+    seen.fault().unwrap()
+}
+
+#[track_caller]
+fn expect_well(path: &Path, options: OpenOptions) {
+    let db = Database::open(path, options).unwrap();
+    catch_up(&db);
+    let status = told(&db);
+    assert_eq!((status.state, status.fault()), (ReplicaState::Following, None));
+    db.close().unwrap();
+    assert_eq!(looked(path).fault(), None);
+}
+
+/// Another replica took over: this one has all that its source has, and will never get more.
+#[test]
+fn a_replica_of_a_fenced_primary_does_not_look_healthy() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let (new, other) = (stage.replica("new.kitedb", &source), stage.replica("other.kitedb", &source));
+    let last = stage.replica("last.kitedb", &other);
+    let db = Database::open(&new, replica_of(&source)).unwrap();
+    db.replica_promote(false).unwrap();
+    db.close().unwrap();
+    // The one that follows it, and the one that follows that one.
+    for (path, of) in [(&other, &source), (&last, &other)] {
+        let what = expect_orphaned(path, replica_of(of), "fenced");
+        for phrase in ["p.kitedb does not lead any more", "epoch 2", "after log index 2", "--source-db"] {
+            assert!(what.contains(phrase), "{phrase}: {what}");
+        }
+    }
+    open_and_add(&new, primary(), "c").unwrap();
+    expect_well(&other, replica_of(&new));
+    expect_well(&last, replica_of(&other));
+    // The old primary follows the new one, and who follows it gets all of it.
+    expect_well(&source, replica_of(&new));
+    expect_well(&last, replica_of(&source));
+}
+
+#[test]
+fn a_replica_of_a_copied_primary_does_not_look_healthy() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let path = stage.replica("r.kitedb", &source);
+    let copied = stage.path("copied.kitedb");
+    copy_database(&source, &copied);
+    let what = expect_orphaned(&path, replica_of(&copied), "copied");
+    assert!(what.contains("copied.kitedb was copied or restored"), "{what}");
+    confirm_moved(&copied).unwrap();
+    expect_well(&path, replica_of(&copied));
+}
+
+#[test]
+fn replicas_that_follow_each_other_do_not_look_healthy() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let [a, b, c] = ["a.kitedb", "b.kitedb", "c.kitedb"].map(|name| stage.replica(name, &source));
+    // Each follows the next one; what each of them holds, all hold.
+    expect_well(&b, replica_of(&a));
+    for options in [replica_of(&b), nothing_said()] {
+        let what = expect_orphaned(&a, options, "cycle");
+        assert!(what.contains("b.kitedb, which follows ") && what.contains("a.kitedb"), "{what}");
+    }
+    expect_orphaned(&b, nothing_said(), "cycle");
+    // One that follows a circle, and is none of it.
+    let what = expect_orphaned(&c, replica_of(&a), "cycle");
+    assert!(what.contains("leads back"), "{what}");
+    expect_orphaned(&b, replica_of(&c), "cycle");
+    // Once one of them follows the primary, all do.
+    expect_well(&a, replica_of(&source));
+    expect_well(&b, nothing_said());
+    expect_well(&c, nothing_said());
+}
+
+/// A replica takes the name of the primary that it followed.
+#[test]
+fn a_replica_that_follows_itself_after_a_rename_does_not_look_healthy() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let path = stage.replica("r.kitedb", &source);
+    remove_database(&source);
+    rename_database(&path, &source);
+    let what = expect_orphaned(&source, nothing_said(), "cycle");
+    assert!(what.contains("p.kitedb"), "{what}");
+}
+
+/// A copy of a replica has the id of the file that it was copied from, and is another node.
+#[test]
+fn a_copy_of_a_replica_may_follow_what_it_was_copied_from() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let path = stage.replica("r.kitedb", &source);
+    let copied = stage.path("copied.kitedb");
+    copy_database(&path, &copied);
+    expect_well(&copied, replica_of(&path));
+}
+
+/// The log let go of what a replica needs next: it says so, also before it tries.
+#[test]
+fn a_replica_that_is_lost_to_its_source_does_not_look_healthy() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let path = stage.replica("r.kitedb", &source);
+    let options = short_log(primary()).replication_retention_max_bytes(1);
+    let db = Database::open(&source, options).unwrap();
+    add_many(&db, "more", 5);
+    db.primary_run_retention().unwrap();
+    assert_eq!(crate::support_replication::primary_status(&db).replica_lags[0].hold.as_str(), "lost");
+    let db = Database::open(&path, replica_of(&source)).unwrap();
+    for status in [looked(&path), told(&db)] {
+        assert_eq!((status.state, status.needs_reseed), (ReplicaState::NeedsReseed, true), "{status:?}");
+        let what = status.fault().unwrap();
+        assert!(what.contains("log index 3, which it needs next, is gone") && what.contains("reseed it"), "{what}");
+    }
+    assert_eq!(db.replica_catch_up_once(10).unwrap_err().code().as_str(), "NEEDS_RESEED");
+    db.replica_reseed_from_snapshot().unwrap();
+    assert_eq!(told(&db).fault(), None);
+}
+
+/// A replica that lies beside its source is moved without it.
+#[test]
+fn a_replica_that_is_moved_alone_finds_its_source_where_it_was() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let path = stage.replica("r.kitedb", &source);
+    let moved = stage.folder("elsewhere").join("r.kitedb");
+    rename_database(&path, &moved);
+    // Another database of that name is beside it now.
+    stage.closed("elsewhere/p.kitedb", primary(), &["x", "y"]);
+    open_and_add(&source, primary(), "c").unwrap();
+    let seen = looked(&moved);
+    assert_eq!((seen.source_db_path.as_deref(), seen.lag_frames), (Some(&*source.canonicalize().unwrap()), 1));
+    expect_well(&moved, nothing_said());
+    // And once more: it is remembered from where it lies now.
+    let again = stage.folder("again").join("r.kitedb");
+    rename_database(&moved, &again);
+    expect_well(&again, nothing_said());
+    // The folder with both of them is what moves with them.
+    let folder = stage.folder("both");
+    rename_database(&source, &folder.join("p.kitedb"));
+    rename_database(&again, &folder.join("r.kitedb"));
+    let asked = looked(&folder.join("r.kitedb")).fault();
+    assert_eq!(asked, None, "away, which is a state: nobody has told it of that place");
+    expect_well(&folder.join("r.kitedb"), replica_of(&folder.join("p.kitedb")));
+    fs::rename(&folder, stage.path("renamed")).unwrap();
+    expect_well(&stage.path("renamed/r.kitedb"), nothing_said());
+}
+
+#[test]
+fn a_replica_that_is_moved_and_whose_source_is_gone_asks_for_it() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let path = stage.replica("r.kitedb", &source);
+    let moved = stage.folder("elsewhere").join("r.kitedb");
+    rename_database(&path, &moved);
+    let away = stage.folder("away").join("p.kitedb");
+    rename_database(&source, &away);
+    let seen = looked(&moved);
+    assert_eq!(seen.source_fault.as_ref().map(|fault| fault.kind()), Some("astray"), "{seen:?}");
+    let db = Database::open(&moved, nothing_said()).unwrap();
+    let error = db.replica_catch_up_once(1).unwrap_err();
+    assert_eq!(error.code().as_str(), "SOURCE_UNAVAILABLE");
+    for what in [error.to_string(), told(&db).fault().unwrap(), seen.fault().unwrap()] {
+        assert!(what.contains("this replica was moved") && what.contains("--source-db"), "{what}");
+        assert!(what.contains(&source.canonicalize().unwrap_or(source.clone()).display().to_string()), "{what}");
+    }
+    db.close().unwrap();
+    // What it remembered is remembered still.
+    assert_eq!(looked(&moved).source_fault.map(|fault| fault.kind()), Some("astray"));
+    expect_well(&moved, replica_of(&away));
+    expect_well(&moved, nothing_said());
+}
+
+/// What an earlier version remembered has no second part: it is followed, and remembered in full.
+#[test]
+fn what_an_earlier_version_remembered_of_a_source_is_understood() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let path = stage.replica("r.kitedb", &source);
+    let record = sidecar_of(&path).join("source");
+    let whole = fs::read_to_string(&record).unwrap();
+    let old: String = whole.split_inclusive('\n').take(3).collect();
+    fs::write(&record, &old).unwrap();
+    assert_eq!(looked(&path).source_db_path.unwrap().file_name(), source.file_name());
+    expect_well(&path, nothing_said());
+    assert_eq!(fs::read_to_string(&record).unwrap(), whole);
+}
