@@ -10,7 +10,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Run the transaction again: another one committed first.
+    /// Run the transaction, or the read, again, on a new snapshot: another transaction committed first, or the snapshot is
+    /// too old.
     RetryTransaction,
     /// Nothing is wrong with the call; try it later (disk full, file locked, a limit in force).
     RetryLater,
@@ -68,6 +69,9 @@ macro_rules! codes {
 codes! {
     /// Another transaction that committed first wrote what this one touches.
     Conflict = "CONFLICT" => RetryTransaction,
+    /// The view or transaction reads a state that was held for longer than
+    /// [`OpenOptions::max_snapshot_age_ms`](crate::OpenOptions::max_snapshot_age_ms) allows.
+    SnapshotTooOld = "SNAPSHOT_TOO_OLD" => RetryTransaction,
     /// The node does not exist.
     NodeNotFound = "NODE_NOT_FOUND" => Input,
     /// The edge does not exist.

@@ -75,7 +75,7 @@ fn the_first_committer_wins_and_only_a_real_conflict_is_one() {
             world.step(&step);
         }
         let mut counts = counts.borrow_mut();
-        *counts.0 += world.commits.len();
+        *counts.0 += world.history.commits.len();
         *counts.1 += world.conflicts;
         world.finish();
     });
@@ -257,6 +257,19 @@ fn a_deletion_excludes_what_is_attached_meanwhile_even_if_the_node_is_created_an
     attaches.add_edge(other, "KNOWS", id).unwrap();
     gives.set_node_vector(id, "face", &[1.0]).unwrap();
     db.transaction(|tx| tx.delete_node(id).and_then(|()| tx.create_node_with(new))).unwrap();
+    assert!(attaches.commit().unwrap_err().is_conflict());
+    assert!(gives.commit().unwrap_err().is_conflict());
+    // Where nothing in memory tells of it any more, a node that has another key is another node.
+    let (mut attaches, mut gives) = (db.begin().unwrap(), db.begin().unwrap());
+    attaches.add_edge(other, "KNOWS", id).unwrap();
+    gives.set_node_vector(id, "face", &[1.0]).unwrap();
+    db.checkpoint().unwrap();
+    let new = NewNode { key: Some("another"), ..new };
+    db.transaction(|tx| tx.delete_node(id).and_then(|()| tx.create_node_with(new))).unwrap();
+    for n in 0..2 {
+        db.checkpoint().unwrap();
+        db.transaction(|tx| tx.create_node(Some(&format!("between {n}")))).unwrap();
+    }
     assert!(attaches.commit().unwrap_err().is_conflict());
     assert!(gives.commit().unwrap_err().is_conflict());
 }

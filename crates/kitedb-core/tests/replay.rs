@@ -17,14 +17,15 @@ mod support_process;
 mod support_replication;
 
 use kitedb_core::{
-    Database, EdgeKey, Error, ErrorCode, ErrorKind, GraphRead, NewNode, NodeId, PropKeyId, SyncMode, Transaction,
-    Value, io::sim::Crash,
+    Database, Direction, EdgeKey, Error, ErrorCode, ErrorKind, GraphRead, NewNode, NodeId, PropKeyId, SyncMode,
+    Transaction, Value, io::sim::Crash,
 };
+use std::collections::BTreeSet;
 use support::{
     Rng, asked_seed,
     compare::{Cursors, compare, compare_view},
     for_seeds,
-    model::{Committed, Draft, Edge, LABELS, Model, Node, PROPS, Props, TYPES, VECTORS},
+    model::{Draft, Edge, History, LABELS, Model, Node, PROPS, Props, Since, TYPES, VECTORS},
     ops::{self, encoded, key_name},
 };
 use support_replication::{CRASHES, Machine, catch_up, digest, expect_following};
@@ -36,8 +37,8 @@ const NAMELESS: PropKeyId = PropKeyId(999_999);
 struct Open {
     tx: Transaction,
     draft: Draft,
-    /// How many commits there were when it began.
-    since: usize,
+    /// When it began.
+    since: Since,
 }
 
 /// A primary, a replica that follows it, and transactions that are open together.
@@ -48,7 +49,7 @@ struct Story {
     /// The primary's database and the replica's; absent while a machine is down.
     nodes: Option<(Database, Database)>,
     model: Model,
-    commits: Vec<Committed>,
+    history: History,
     last: u64,
     open: Vec<Open>,
     counts: Counts,
@@ -71,7 +72,7 @@ impl Story {
             replica,
             nodes: None,
             model: Model::default(),
-            commits: Vec::new(),
+            history: History::default(),
             last: 0,
             open: Vec::new(),
             counts: Counts::default(),
@@ -93,11 +94,14 @@ impl Story {
         match self.rng.below(40) {
             0 => self.crash(),
             1 => self.follow(),
-            2 => self.db().checkpoint().unwrap(),
+            2 => {
+                self.db().checkpoint().unwrap();
+                self.history.checkpoint();
+            }
             3 => drop(self.nodes.as_ref().unwrap().1.checkpoint()),
             4..=9 if self.open.len() < 4 => {
                 let tx = self.db().begin().unwrap();
-                self.open.push(Open { tx, draft: Draft::new(&self.model), since: self.commits.len() });
+                self.open.push(Open { tx, draft: Draft::new(&self.model), since: self.history.now() });
             }
             10..=15 if !self.open.is_empty() => {
                 let nth = self.rng.below(self.open.len() as u64) as usize;
@@ -118,19 +122,19 @@ impl Story {
     }
 
     fn commit(&mut self, Open { tx, draft, since }: Open) {
-        let conflict = draft.conflicts_with(&self.commits[since..]);
+        let conflict = draft.conflicts(&self.history, since, &self.model);
         match tx.commit() {
             Ok(token) => {
-                assert!(!conflict, "committed although another transaction was first: {:?}", draft.writes);
+                assert!(!conflict.must, "committed although another transaction was first: {:?}", draft.writes);
                 let before = self.last;
                 self.last = self.last.max(token.log_index.0);
                 assert!(self.last <= before + 1 && (!draft.wrote() || self.last > before), "a commit is one frame");
-                self.commits.push(draft.commit_to(&mut self.model));
+                self.history.commits.push(draft.commit_to(&mut self.model));
                 self.counts.commits += 1;
             }
             Err(e) => {
                 assert_eq!(e.code(), ErrorCode::Conflict, "{e:?}");
-                assert!(conflict, "a conflict with nobody ({e}): {:?}", draft.writes);
+                assert!(conflict.may, "a conflict with nobody ({e}): {:?}", draft.writes);
                 self.counts.conflicts += 1;
             }
         }
@@ -469,6 +473,68 @@ fn a_batch_that_fails_leaves_its_ids_and_keys_to_others() {
     drop(db);
     let db = machine.primary();
     assert_eq!(db.snapshot().unwrap().count_nodes(), 4);
+    assert!(db.check().unwrap().is_clean());
+}
+
+/// The pages of a transaction show what is there, whatever was listed before a batch failed, and after the batches that
+/// came next.
+#[test]
+fn the_pages_of_a_transaction_show_nothing_of_a_batch_that_failed() {
+    let machine = Machine::new("primary", 1, SyncMode::Off);
+    let db = machine.primary();
+    let hub = db.transaction(|tx| tx.create_node(Some("hub"))).unwrap();
+    let mut tx = db.begin().unwrap();
+    let (label, ty) = (tx.label_id_or_create("L").unwrap(), tx.etype_id_or_create("T").unwrap());
+    let (labels, mut expected) = ([label], BTreeSet::new());
+    let new = |id| NewNode { id: Some(NodeId(id)), labels: &labels, ..NewNode::default() };
+    let expect = |tx: &Transaction, expected: &BTreeSet<NodeId>| {
+        let leaves: Vec<NodeId> = expected.iter().copied().collect();
+        let nodes: Vec<NodeId> = [hub].into_iter().chain(leaves.iter().copied()).collect();
+        let edges: Vec<EdgeKey> = leaves.iter().map(|leaf| EdgeKey::new(hub, ty, *leaf)).collect();
+        let ends: Vec<_> = leaves.iter().map(|leaf| (ty, *leaf)).collect();
+        assert_eq!(tx.nodes_page(None, usize::MAX).unwrap().items, nodes);
+        assert_eq!(tx.label_page(label, None, usize::MAX).unwrap().items, leaves);
+        assert_eq!(tx.edges_page(None, usize::MAX).unwrap().items, edges);
+        let around = tx.neighbors_page(hub, Direction::Out, None, None, usize::MAX).unwrap();
+        assert_eq!(around.items, ends);
+        assert_eq!(tx.out_degree(hub, None).unwrap(), leaves.len() as u64);
+    };
+    // Enough for the transaction to keep what it touched in order.
+    for round in 0..4u64 {
+        let nodes = |from: u64| (0..400).map(move |n| 10 + 4 * n + from % 4);
+        let mut batch: Vec<NewNode<'_>> = nodes(round + 1).map(new).collect();
+        batch.push(new(hub.0));
+        if round < 3 {
+            assert_eq!(tx.create_nodes_batch(&batch).unwrap_err().code(), ErrorCode::NodeExists);
+            expect(&tx, &expected);
+        }
+        let made: Vec<NewNode<'_>> = nodes(round).map(new).collect();
+        let made = tx.create_nodes_batch(&made).unwrap();
+        let mut edges: Vec<EdgeKey> = made.iter().rev().map(|leaf| EdgeKey::new(hub, ty, *leaf)).collect();
+        tx.add_edges_batch(&edges[..200]).unwrap();
+        assert_eq!(tx.out_edges(hub, None).unwrap().count(), expected.len() + 200);
+        assert_eq!(tx.edges_page(None, 7).unwrap().items.len(), 7);
+        // In another order than they are added in afterwards.
+        edges[200..].reverse();
+        edges.push(EdgeKey::new(hub, ty, NOWHERE));
+        assert_eq!(tx.add_edges_batch(&edges[200..]).unwrap_err().code(), ErrorCode::NodeNotFound);
+        assert_eq!(tx.in_degree(made[0], None).unwrap(), 0);
+        edges.pop();
+        edges[200..].reverse();
+        tx.add_edges_batch(&edges[200..]).unwrap();
+        expected.extend(made);
+        expect(&tx, &expected);
+    }
+    // What is taken back leaves its place to what comes then.
+    for leaf in expected.iter().copied().filter(|leaf| leaf.0 % 3 == 0).collect::<Vec<_>>() {
+        tx.delete_node(leaf).unwrap();
+        expected.remove(&leaf);
+    }
+    expect(&tx, &expected);
+    tx.commit().unwrap();
+    let view = db.snapshot().unwrap();
+    assert_eq!(view.count_edges(), expected.len() as u64);
+    assert_eq!(view.edges().count(), expected.len());
     assert!(db.check().unwrap().is_clean());
 }
 

@@ -9,9 +9,10 @@ use crate::{
     graph::{Digest, Direction, EdgeKey, LabelId, LogIndex, NameKind, NodeId},
     io::OpenMode,
     log::{Control, LogIdentity, verify},
+    state::hash_id,
     store::LogKind,
 };
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// What [`Database::check`](crate::Database::check) found.
 #[derive(Debug, Clone, Default)]
@@ -96,10 +97,10 @@ impl Engine {
         let view = self.view();
         let reading = view.reading();
         report.log_index = view.index;
-        let mut labels: FxHashMap<LabelId, u64> = FxHashMap::default();
+        let mut labels = Labels { in_deltas: reading.labelled_in_deltas().collect(), ..Labels::default() };
         let mut types: FxHashMap<u32, u64> = FxHashMap::default();
         let (mut incoming, mut greatest) = (0u64, 0u64);
-        for id in view.nodes() {
+        for id in reading.nodes(NodeId(0)) {
             let id = id?;
             let Some(node) = reading.node(id)? else { continue };
             node.validate()?;
@@ -114,8 +115,9 @@ impl Engine {
             {
                 report.error(format_args!("key '{key}' of node {id} does not lead to it"));
             }
+            let written = reading.written_node(id)?.is_some();
             for label in node.labels() {
-                *labels.entry(label).or_default() += 1;
+                labels.add(label, id, written, report);
                 if view.label_name(label).is_none() {
                     report.error(format_args!("label {label} of node {id} has no name"));
                 }
@@ -141,7 +143,7 @@ impl Engine {
                 }
             }
         }
-        for edge in view.edges() {
+        for edge in reading.edges(None, usize::MAX) {
             let edge = edge?;
             report.edges += 1;
             *types.entry(edge.ty.0).or_default() += 1;
@@ -177,7 +179,7 @@ impl Engine {
         &self,
         view: &super::View,
         report: &mut CheckReport,
-        labels: &FxHashMap<LabelId, u64>,
+        labels: &Labels,
         types: &FxHashMap<u32, u64>,
     ) -> Result<()> {
         for kind in NameKind::ALL {
@@ -186,22 +188,80 @@ impl Engine {
             }
         }
         for (label, name) in view.labels() {
-            let found = labels.get(&label).copied().unwrap_or(0);
-            report.expect(format_args!("nodes with label '{name}'"), view.count_nodes_by_label(label), found);
-            let mut indexed = 0;
-            for id in view.nodes_with_label(label)? {
-                let id: NodeId = id?;
-                indexed += 1;
-                if !view.node_has_label(id, label)? {
-                    report.error(format_args!("node {id} is listed under label '{name}' and does not carry it"));
-                }
-            }
-            report.expect(format_args!("nodes in the index of label '{name}'"), indexed, found);
+            let carriers = labels.carriers.get(&label).copied().unwrap_or_default();
+            report.expect(format_args!("nodes with label '{name}'"), view.count_nodes_by_label(label), carriers.count);
+            let stored = labels.stored.get(&label).copied().unwrap_or_default();
+            self.check_index(view, report, (label, &name), stored)?;
         }
         for (ty, name) in view.etypes() {
             let found = types.get(&ty.0).copied().unwrap_or(0);
             report.expect(format_args!("edges of type '{name}'"), view.count_edges_by_type(ty), found);
         }
         Ok(())
+    }
+
+    /// Checks what the runs list under a label against the nodes that carry it and that only the runs know.
+    fn check_index(
+        &self,
+        view: &super::View,
+        report: &mut CheckReport,
+        (label, name): (LabelId, &str),
+        carriers: Nodes,
+    ) -> Result<()> {
+        let reading = view.reading();
+        let mut listed = Nodes::default();
+        for id in reading.stored_members(label)? {
+            if reading.written_node(id)?.is_none() {
+                listed.add(id);
+            }
+        }
+        if listed == carriers {
+            return Ok(());
+        }
+        // Only now, because that reads a record for each of them: which ones.
+        for id in reading.stored_members(label)? {
+            if reading.written_node(id)?.is_none() && !reading.node(id)?.is_some_and(|node| node.has_label(label)) {
+                report.error(format_args!("node {id} is listed under label '{name}' and does not carry it"));
+            }
+        }
+        report.expect(format_args!("nodes in the index of label '{name}'"), listed.count, carriers.count);
+        Ok(())
+    }
+}
+
+/// Which nodes carry which label, as their records say.
+#[derive(Default)]
+struct Labels {
+    /// What the deltas list.
+    in_deltas: FxHashSet<(LabelId, NodeId)>,
+    /// All nodes, by label.
+    carriers: FxHashMap<LabelId, Nodes>,
+    /// Of these the ones that no delta wrote.
+    stored: FxHashMap<LabelId, Nodes>,
+}
+
+/// A set of nodes: two are taken to be equal if as many nodes have the same sum of hashes.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Nodes {
+    count: u64,
+    sum: u64,
+}
+
+impl Nodes {
+    fn add(&mut self, id: NodeId) {
+        self.count += 1;
+        self.sum = self.sum.wrapping_add(hash_id(id.0));
+    }
+}
+
+impl Labels {
+    /// Takes note that a node carries a label; `written` says whether a delta wrote the node.
+    fn add(&mut self, label: LabelId, id: NodeId, written: bool, report: &mut CheckReport) {
+        self.carriers.entry(label).or_default().add(id);
+        if !written {
+            self.stored.entry(label).or_default().add(id);
+        } else if !self.in_deltas.contains(&(label, id)) {
+            report.error(format_args!("node {id} carries label {label} and is not listed under it"));
+        }
     }
 }

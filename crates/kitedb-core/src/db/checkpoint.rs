@@ -50,7 +50,7 @@ impl Engine {
         let next = Arc::new(Delta::new(*last, *levels.active.info(*last), &types, &labels));
         let frozen = levels.active.clone();
         self.exchange_levels(Levels { active: next.clone(), frozen: Some(frozen.clone()), ..levels.same() });
-        frozen.freeze(next);
+        frozen.freeze(&next);
         Ok(())
     }
 
@@ -233,8 +233,8 @@ impl<'a> Changes<'a> {
             nodes.push((id, &*state.record));
             let new: Vec<LabelId> = NodeRecord::parse(&state.record)?.labels().collect();
             let old: Vec<LabelId> = if below { stored_labels(levels, id)? } else { Vec::new() };
-            members.extend(new.iter().filter(|l| !old.contains(l)).map(|l| (*l, id, EntryKind::Add)));
-            members.extend(old.iter().filter(|l| !new.contains(l)).map(|l| (*l, id, EntryKind::Remove)));
+            members.extend(new.iter().filter(|l| old.binary_search(l).is_err()).map(|l| (*l, id, EntryKind::Add)));
+            members.extend(old.iter().filter(|l| new.binary_search(l).is_err()).map(|l| (*l, id, EntryKind::Remove)));
         }
         nodes.sort_unstable_by_key(|(id, _)| *id);
         members.sort_unstable_by_key(|(label, id, _)| (*label, *id));

@@ -315,20 +315,7 @@ impl Engine {
                 return Err(Error::new(ErrorCode::Conflict, what));
             }
         }
-        // From the delta that was active at the snapshot on: each knows its successor.
-        if let Some(frozen) = &levels.frozen {
-            overlay.validate(frozen, snapshot.0)?;
-        }
-        let mut delta = &levels.active;
-        loop {
-            if delta.last() > snapshot {
-                overlay.validate(delta, snapshot.0)?;
-            }
-            match delta.next() {
-                Some(next) => delta = next,
-                None => return Ok(()),
-            }
-        }
+        levels.validate(overlay, snapshot, &self.levels.load(), commit.last)
     }
 
     /// Writes a logged commit into the active delta. Used by commits and by recovery alike.

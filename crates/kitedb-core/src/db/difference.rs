@@ -120,12 +120,12 @@ impl Differences {
     }
 
     fn nodes(&mut self, a: &View, b: &View) -> Result<()> {
-        for at in merged(a.nodes(), b.nodes()) {
+        for at in merged(a.reading().nodes(NodeId(0)), b.reading().nodes(NodeId(0))) {
             let (id, sides) = at?;
             let (in_a, in_b) = (a.reading().node(id)?, b.reading().node(id)?);
             if in_a.map(|node| node.as_bytes().to_vec()) != in_b.map(|node| node.as_bytes().to_vec()) {
                 self.note(sides, || {
-                    let key = a.node_key(id)?.or(b.node_key(id)?);
+                    let key = in_a.or(in_b).and_then(|node| node.key().map(str::to_owned));
                     let parts = if sides == (true, true) { node_parts(a, b, id)? } else { Vec::new() };
                     Ok((Element::Node { id, key }, parts))
                 })?;
@@ -151,7 +151,7 @@ impl Differences {
     }
 
     fn edges(&mut self, a: &View, b: &View) -> Result<()> {
-        for at in merged(a.edges(), b.edges()) {
+        for at in merged(a.reading().edges(None, usize::MAX), b.reading().edges(None, usize::MAX)) {
             let (edge, sides) = at?;
             let (pa, pb) = (a.reading().edge(edge)?, b.reading().edge(edge)?);
             if pa.map(PropList::as_bytes) != pb.map(PropList::as_bytes) {

@@ -230,7 +230,7 @@ impl Engine {
     /// Puts `levels` in place of the current ones.
     pub(super) fn exchange_levels(&self, levels: Levels) {
         let old = self.levels.swap(Arc::new(levels));
-        self.pins.supersede(&old, self.env.host.now_ms());
+        self.pins.supersede(&old, self.env.host.now_ms(), self.options.max_snapshot_age_ms);
     }
 
     /// An id above every one that was given out; `None` once the greatest there is was.
@@ -332,6 +332,6 @@ impl Engine {
     /// Whether someone still holds a view or a transaction.
     fn is_viewed(&self) -> bool {
         // One reference is the engine's, one is this function's.
-        Arc::strong_count(&self.levels.load_full()) > 2 || self.pins.oldest().is_some()
+        Arc::strong_count(&self.levels.load_full()) > 2 || self.pins.any()
     }
 }

@@ -1,12 +1,12 @@
-//! What the engine can say of itself without waiting and without making anyone wait. The one lock taken here is
-//! that of `damage`, which nobody holds for longer than a look; all else is atomics, published by whoever commits
-//! or checkpoints.
+//! What the engine can say of itself without waiting and without making anyone wait. The locks taken here are those of
+//! `damage` and `pins`, which nobody holds for longer than a look; all else is atomics, published by whoever commits or
+//! checkpoints.
 
 use super::{engine::Engine, histogram::Latency};
 use crate::{
     error::{Error, ErrorCode},
     graph::{Digest, LogIndex, NameKind, Token},
-    state::{Delta, DeltaFigures, HeldSummary, Totals},
+    state::{Delta, DeltaFigures, HeldSummary, PinFigures, Totals},
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -31,6 +31,7 @@ pub(crate) struct Figures {
     pub delta: DeltaFigures,
     pub names: Names,
     pub held: HeldSummary,
+    pub pins: PinFigures,
     pub work: Work,
     pub commit_latency: Latency,
     pub sync_latency: Latency,
@@ -90,6 +91,7 @@ impl Engine {
                 property_keys: names(NameKind::PropKey),
             },
             held: self.held.summary(),
+            pins: self.pins.figures(&levels),
             work: self.work(),
             commit_latency: self.latencies.commit.read(self.commits_measured_one_in()),
             sync_latency: self.latencies.sync.read(1),

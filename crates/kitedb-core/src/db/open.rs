@@ -209,7 +209,7 @@ impl Engine {
         let types = dense(&manifest.type_counts, names.greatest_id(NameKind::EdgeType))?;
         let labels = dense(&manifest.label_counts, names.greatest_id(NameKind::Label))?;
         let active = Delta::new(log_index, info, &types, &labels);
-        Ok(Levels { active: Arc::new(active), frozen: None, runs, names: Arc::new(names) })
+        Ok(Levels::new(Arc::new(active), runs, Arc::new(names)))
     }
 
     /// Reads the log that the file names, if it names one, and goes on in it.

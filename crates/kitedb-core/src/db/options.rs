@@ -90,6 +90,7 @@ pub struct OpenOptions {
     pub(crate) auto_compaction: bool,
     pub(crate) max_runs: usize,
     pub(crate) background: bool,
+    pub(crate) max_snapshot_age_ms: Option<u64>,
     pub(crate) segment_max_bytes: u64,
     pub(crate) replication_segment_max_bytes: Option<u64>,
     /// `None`: the part that the file has.
@@ -120,6 +121,7 @@ impl Default for OpenOptions {
             auto_compaction: true,
             max_runs: DEFAULT_MAX_RUNS,
             background: true,
+            max_snapshot_age_ms: None,
             segment_max_bytes: 64 << 20,
             replication_segment_max_bytes: None,
             role: None,
@@ -174,6 +176,16 @@ impl OpenOptions {
         background: bool,
         /// Bytes beyond which a log segment is left for a new one (default 64 MiB; at least 4 KiB).
         segment_max_bytes: u64,
+    }
+
+    /// For how many ms a view or a transaction may hold a state that is no longer current, because a checkpoint or a merge
+    /// took its place (default: no limit). From the next checkpoint or merge after that on, what reads from it fails with
+    /// [`ErrorCode::SnapshotTooOld`]; a commit of what a transaction has changed by then does not, unless a write
+    /// of it failed so since. A read that has begun goes on. What was pinned is given back when the view or transaction is dropped.
+    #[must_use]
+    pub fn max_snapshot_age_ms(mut self, ms: u64) -> Self {
+        self.max_snapshot_age_ms = Some(ms);
+        self
     }
 
     /// What part the database is to play in replication (default: the one that its file has; none for a new one). A role

@@ -2,7 +2,7 @@
 
 use super::name::{NameId, NameRef};
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
     graph::{Direction, EdgeKey, EdgeTypeId, LabelId, NameKind, NodeId, PropKeyId, PropList, Value, ValueRef},
     state::{Neighbors, Reading},
 };
@@ -17,11 +17,20 @@ pub struct Page<T, C = T> {
 }
 
 pub(crate) mod sealed {
-    use super::{NameKind, Reading};
+    use super::{NameKind, Reading, Result, too_old};
 
     /// What a reader brings. Not for use outside.
     pub trait Source {
+        /// The state, however old it is.
         fn reading(&self) -> Reading<'_>;
+
+        /// The state, unless it was held for longer than the options of the open allow.
+        #[inline(always)]
+        fn fresh(&self) -> Result<Reading<'_>> {
+            let reading = self.reading();
+            if reading.is_too_old() { Err(too_old()) } else { Ok(reading) }
+        }
+
         fn find_name(&self, kind: NameKind, name: &str) -> Option<u32>;
         fn name_of(&self, kind: NameKind, id: u32) -> Option<std::sync::Arc<str>>;
         fn list_names(&self, kind: NameKind) -> Vec<(u32, std::sync::Arc<str>)>;
@@ -43,23 +52,23 @@ fn resolve<'n, S: sealed::Source + ?Sized, I: NameId>(source: &S, name: impl Int
 pub trait GraphRead: sealed::Source {
     /// Whether a node exists.
     fn node_exists(&self, id: NodeId) -> Result<bool> {
-        self.reading().node_exists(id)
+        self.fresh()?.node_exists(id)
     }
 
     /// The node that has `key`.
     #[inline]
     fn node_by_key(&self, key: &str) -> Result<Option<NodeId>> {
-        self.reading().node_by_key(key)
+        self.fresh()?.node_by_key(key)
     }
 
     /// A node's key, if the node exists and has one.
     fn node_key(&self, id: NodeId) -> Result<Option<String>> {
-        Ok(self.reading().node(id)?.and_then(|n| n.key().map(str::to_owned)))
+        Ok(self.fresh()?.node(id)?.and_then(|n| n.key().map(str::to_owned)))
     }
 
     /// A node's properties, by key id; `None` if the node does not exist.
     fn node_props(&self, id: NodeId) -> Result<Option<Vec<(PropKeyId, Value)>>> {
-        self.reading().node(id)?.map(|n| owned(n.props()?)).transpose()
+        self.fresh()?.node(id)?.map(|n| owned(n.props()?)).transpose()
     }
 
     /// One property of a node.
@@ -71,7 +80,7 @@ pub trait GraphRead: sealed::Source {
     /// One property of a node, without a copy.
     #[inline]
     fn node_prop_ref(&self, id: NodeId, key: PropKeyId) -> Result<Option<ValueRef<'_>>> {
-        match self.reading().node(id)? {
+        match self.fresh()?.node(id)? {
             Some(node) => node.props()?.get(key),
             None => Ok(None),
         }
@@ -79,20 +88,20 @@ pub trait GraphRead: sealed::Source {
 
     /// A node's labels, ascending; none if the node does not exist.
     fn node_labels(&self, id: NodeId) -> Result<Vec<LabelId>> {
-        Ok(self.reading().node(id)?.map(|n| n.labels().collect()).unwrap_or_default())
+        Ok(self.fresh()?.node(id)?.map(|n| n.labels().collect()).unwrap_or_default())
     }
 
     /// Whether a node carries a label.
     fn node_has_label<'n>(&self, id: NodeId, label: impl Into<NameRef<'n, LabelId>>) -> Result<bool> {
         let Some(label) = resolve(self, label) else { return Ok(false) };
-        Ok(self.reading().node(id)?.is_some_and(|n| n.has_label(label)))
+        Ok(self.fresh()?.node(id)?.is_some_and(|n| n.has_label(label)))
     }
 
     /// Whether an edge exists.
     #[inline]
     fn edge_exists<'n>(&self, src: NodeId, ty: impl Into<NameRef<'n, EdgeTypeId>>, dst: NodeId) -> Result<bool> {
         let Some(ty) = resolve(self, ty) else { return Ok(false) };
-        self.reading().edge_exists(EdgeKey { src, ty, dst })
+        self.fresh()?.edge_exists(EdgeKey { src, ty, dst })
     }
 
     /// An edge's properties, by key id; `None` if the edge does not exist.
@@ -103,7 +112,7 @@ pub trait GraphRead: sealed::Source {
         dst: NodeId,
     ) -> Result<Option<Vec<(PropKeyId, Value)>>> {
         let Some(ty) = resolve(self, ty) else { return Ok(None) };
-        self.reading().edge(EdgeKey { src, ty, dst })?.map(owned).transpose()
+        self.fresh()?.edge(EdgeKey { src, ty, dst })?.map(owned).transpose()
     }
 
     /// One property of an edge.
@@ -115,7 +124,7 @@ pub trait GraphRead: sealed::Source {
         key: impl Into<NameRef<'k, PropKeyId>>,
     ) -> Result<Option<Value>> {
         let (Some(ty), Some(key)) = (resolve(self, ty), resolve(self, key)) else { return Ok(None) };
-        let Some(props) = self.reading().edge(EdgeKey { src, ty, dst })? else { return Ok(None) };
+        let Some(props) = self.fresh()?.edge(EdgeKey { src, ty, dst })? else { return Ok(None) };
         Ok(props.get(key)?.map(ValueRef::to_value))
     }
 
@@ -138,38 +147,38 @@ pub trait GraphRead: sealed::Source {
         ty: Option<EdgeTypeId>,
         f: impl FnMut(NodeId),
     ) -> Result<()> {
-        self.reading().visit_neighbors(id, direction, ty, f)
+        self.fresh()?.visit_neighbors(id, direction, ty, f)
     }
 
     /// As [`GraphRead::out_neighbors`], with each edge's type.
     fn out_edges(&self, id: NodeId, ty: Option<EdgeTypeId>) -> Result<Neighbors<'_>> {
-        self.reading().edges_at(id, Direction::Out, ty)
+        self.fresh()?.edges_at(id, Direction::Out, ty)
     }
 
     /// As [`GraphRead::in_neighbors`], with each edge's type.
     fn in_edges(&self, id: NodeId, ty: Option<EdgeTypeId>) -> Result<Neighbors<'_>> {
-        self.reading().edges_at(id, Direction::In, ty)
+        self.fresh()?.edges_at(id, Direction::In, ty)
     }
 
     /// How many edges lead from a node (of one type if one is given).
     fn out_degree(&self, id: NodeId, ty: Option<EdgeTypeId>) -> Result<u64> {
-        Ok(self.reading().edges_at(id, Direction::Out, ty)?.degree())
+        Ok(self.fresh()?.edges_at(id, Direction::Out, ty)?.degree())
     }
 
     /// How many edges lead to a node (of one type if one is given).
     fn in_degree(&self, id: NodeId, ty: Option<EdgeTypeId>) -> Result<u64> {
-        Ok(self.reading().edges_at(id, Direction::In, ty)?.degree())
+        Ok(self.fresh()?.edges_at(id, Direction::In, ty)?.degree())
     }
 
     /// A node's vector under a property key, exactly as it was stored.
     fn node_vector<'n>(&self, id: NodeId, key: impl Into<NameRef<'n, PropKeyId>>) -> Result<Option<Vec<f32>>> {
         let Some(key) = resolve(self, key) else { return Ok(None) };
-        Ok(self.reading().vector(id, key)?.map(|v| v.to_vec()))
+        Ok(self.fresh()?.vector(id, key)?.map(|v| v.to_vec()))
     }
 
     /// Every node, ascending.
     fn nodes(&self) -> impl Iterator<Item = Result<NodeId>> {
-        self.reading().nodes(NodeId(0))
+        self.fresh().map_or_else(|e| self.reading().no_nodes(e), |reading| reading.nodes(NodeId(0)))
     }
 
     /// Every node with a label, ascending; from the label's index, not by a scan of the nodes.
@@ -177,18 +186,19 @@ pub trait GraphRead: sealed::Source {
         &self,
         label: impl Into<NameRef<'n, LabelId>>,
     ) -> Result<impl Iterator<Item = Result<NodeId>>> {
-        let scan = resolve(self, label).map(|label| self.reading().label(label, NodeId(0))).transpose()?;
+        let reading = self.fresh()?;
+        let scan = resolve(self, label).map(|label| reading.label(label, NodeId(0))).transpose()?;
         Ok(scan.into_iter().flatten())
     }
 
     /// Every edge, ascending by source, type and destination.
     fn edges(&self) -> impl Iterator<Item = Result<EdgeKey>> {
-        self.reading().edges(None)
+        self.fresh().map_or_else(|e| self.reading().no_edges(e), |reading| reading.edges(None, usize::MAX))
     }
 
     /// Up to `limit` nodes after `after`, ascending. The cursor holds across commits and checkpoints.
     fn nodes_page(&self, after: Option<NodeId>, limit: usize) -> Result<Page<NodeId>> {
-        page(self.reading().nodes(following(after)), limit, |id| *id)
+        page(self.fresh()?.nodes(following(after)), limit, |id| *id)
     }
 
     /// Up to `limit` nodes with a label after `after`, ascending.
@@ -199,14 +209,14 @@ pub trait GraphRead: sealed::Source {
         limit: usize,
     ) -> Result<Page<NodeId>> {
         match resolve(self, label) {
-            Some(label) => page(self.reading().label(label, following(after))?, limit, |id| *id),
+            Some(label) => page(self.fresh()?.label(label, following(after))?, limit, |id| *id),
             None => Ok(Page { items: Vec::new(), next: None }),
         }
     }
 
     /// Up to `limit` edges after `after`, ascending by source, type and destination.
     fn edges_page(&self, after: Option<EdgeKey>, limit: usize) -> Result<Page<EdgeKey>> {
-        page(self.reading().edges(after), limit, |edge| *edge)
+        page(self.fresh()?.edges(after, limit), limit, |edge| *edge)
     }
 
     /// Up to `limit` edges at a node after `after`, ascending by type and other end.
@@ -219,9 +229,7 @@ pub trait GraphRead: sealed::Source {
         limit: usize,
     ) -> Result<Page<(EdgeTypeId, NodeId)>> {
         positive(limit)?;
-        let mut items = self.reading().edges_at(id, direction, ty)?.page(after, limit.saturating_add(1));
-        let more = items.len() > limit;
-        items.truncate(limit);
+        let (items, more) = self.fresh()?.edges_in_order(id, direction, ty, after, limit)?.page(limit);
         Ok(Page { next: items.last().copied().filter(|_| more), items })
     }
 
@@ -297,6 +305,15 @@ pub trait GraphRead: sealed::Source {
 }
 
 impl<S: sealed::Source> GraphRead for S {}
+
+#[cold]
+fn too_old() -> Error {
+    Error::new(
+        ErrorCode::SnapshotTooOld,
+        "this view or transaction was held for longer than max_snapshot_age_ms allows after its state stopped being \
+         current: drop it, so that what it pins is given back, and begin anew",
+    )
+}
 
 fn following(after: Option<NodeId>) -> NodeId {
     NodeId(after.map_or(0, |id| id.0.saturating_add(1)))

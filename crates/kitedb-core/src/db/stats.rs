@@ -53,8 +53,17 @@ pub struct Stats {
     pub compactions: u64,
     /// Commits that failed at the log since the open.
     pub append_failures: u64,
-    /// For how many ms the oldest snapshot that someone still holds has not been current.
+    /// For how many ms the oldest state that a view or a transaction still holds has not been current: since a checkpoint
+    /// or a merge took its place.
     pub oldest_pin_ms: Option<u64>,
+    /// Memory that only views and transactions of such states hold, roughly: for each the commits in memory when it
+    /// began, and those up to the next checkpoint.
+    pub pinned_delta_bytes: u64,
+    /// Bytes of runs that only they hold: space of the file that cannot be used again.
+    pub pinned_run_bytes: u64,
+    /// Whether another open of the file holds an earlier state: a reader in another process, or a view that outlived the
+    /// close of the last handle to the file. Space of the file waits for it.
+    pub pinned_elsewhere: bool,
     /// What the last failure in the background was, until the work succeeds.
     pub background_error: Option<String>,
     /// What a read-only open could not read.
@@ -81,6 +90,7 @@ impl Engine {
         let store = self.store.stats()?;
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let levels = &view.levels;
+        let pins = self.pins.figures(levels);
         Ok(Stats {
             nodes: view.count_nodes(),
             edges: view.count_edges(),
@@ -103,7 +113,10 @@ impl Engine {
             checkpoints: count(&self.counters.checkpoints),
             compactions: count(&self.counters.compactions),
             append_failures: count(&self.counters.append_failures),
-            oldest_pin_ms: self.pins.oldest().map(|since| self.env.host.now_ms().saturating_sub(since)),
+            oldest_pin_ms: pins.since.map(|since| self.env.host.now_ms().saturating_sub(since)),
+            pinned_delta_bytes: pins.delta_bytes,
+            pinned_run_bytes: pins.run_bytes,
+            pinned_elsewhere: self.store.is_pinned_elsewhere(),
             background_error: self.jobs.last_error(),
             damage: self.damage.lock().as_ref().map(ToString::to_string),
         })

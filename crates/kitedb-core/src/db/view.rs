@@ -7,8 +7,9 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// One published state. It never changes, blocks no writer and is blocked by none; while it lives, so does the
-/// space in the file that it can see. Read it through [`GraphRead`](super::GraphRead).
+/// One published state. It never changes, blocks no writer and is blocked by none. While it lives, so does what it can
+/// see: space in the file, and in memory the commits since the last checkpoint before it, and those up to the next one;
+/// nothing that comes later. Read it through [`GraphRead`](super::GraphRead).
 #[derive(Debug, Clone)]
 pub struct View {
     pub(super) levels: Arc<Levels>,

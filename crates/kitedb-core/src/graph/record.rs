@@ -70,6 +70,11 @@ impl<'a> NodeRecord<'a> {
         self.dead
     }
 
+    /// Whether it carries a label.
+    pub fn has_labels(&self) -> bool {
+        self.label_count > 0
+    }
+
     /// Its labels, ascending.
     pub fn labels(&self) -> impl Iterator<Item = LabelId> + use<'a> {
         let mut reader = Reader::new(self.tail);
@@ -78,7 +83,8 @@ impl<'a> NodeRecord<'a> {
 
     /// Whether it carries `label`.
     pub fn has_label(&self, label: LabelId) -> bool {
-        self.labels().any(|l| l == label)
+        // They ascend.
+        self.labels().find(|l| *l >= label) == Some(label)
     }
 
     /// Its properties.

@@ -120,6 +120,9 @@ pub struct MvccMetrics {
     pub committed_writes_size: u64,
     /// How many of those were let go since the open, with checkpoints.
     pub committed_writes_pruned: u64,
+    /// For how many ms the oldest state that an open transaction or view holds has not been current: since a checkpoint
+    /// or a merge took its place. `None`: nobody holds one.
+    pub oldest_pin_ms: Option<u64>,
 }
 
 /// What a database takes, in bytes.
@@ -133,6 +136,10 @@ pub struct MemoryMetrics {
     /// The runs of the file, exactly. They are mapped: the machine keeps in memory what is read of them, as far as it
     /// has room.
     pub snapshot_bytes: u64,
+    /// Memory of deltas that only transactions and views of earlier states hold, counted as that of the delta.
+    pub pinned_delta_bytes: u64,
+    /// Runs that only they hold, exactly: space of the file that cannot be used again meanwhile.
+    pub pinned_run_bytes: u64,
     /// The sum of these.
     pub total_estimate_bytes: u64,
 }
@@ -271,16 +278,19 @@ fn mvcc(figures: &Figures) -> MvccMetrics {
         min_active_timestamp: figures.held.oldest.map_or(next, |oldest| oldest.0),
         committed_writes_size: figures.delta.elements,
         committed_writes_pruned: figures.work.elements_pruned,
+        oldest_pin_ms: figures.pins.since.map(|since| figures.now_ms.saturating_sub(since)),
     }
 }
 
 fn memory(figures: &Figures) -> MemoryMetrics {
-    let (delta, snapshot) = (figures.delta.bytes, figures.run_bytes);
+    let (delta, snapshot, pins) = (figures.delta.bytes, figures.run_bytes, figures.pins);
     MemoryMetrics {
         delta_estimate_bytes: delta,
         cache_estimate_bytes: 0,
         snapshot_bytes: snapshot,
-        total_estimate_bytes: delta + snapshot,
+        pinned_delta_bytes: pins.delta_bytes,
+        pinned_run_bytes: pins.run_bytes,
+        total_estimate_bytes: delta + snapshot + pins.delta_bytes + pins.run_bytes,
     }
 }
 

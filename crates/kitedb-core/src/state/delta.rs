@@ -7,14 +7,16 @@
 use super::{
     arena::WordArena,
     elements::{EdgeSlot, NodeSlot, WORDS},
+    figures::{DeltaFigures, Tally},
+    labels::Labelled,
+    orders::Orders,
     slots::{SlotTable, hash_edge, hash_id},
-    versions::{Arena, Cell, Head},
+    versions::{Arena, Cell, Head, numbered},
 };
-use crate::graph::{Digest, Direction, EdgeKey, Epoch, LabelId, LogIndex, NodeId, NodeRecord, PropKeyId};
-use parking_lot::Mutex;
+use crate::graph::{Digest, Direction, EdgeKey, Epoch, LogIndex, NodeId, NodeRecord, PropKeyId};
 use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicU32, AtomicU64, Ordering},
+    Arc, OnceLock, Weak,
+    atomic::{AtomicU64, Ordering},
 };
 
 /// Totals after a commit.
@@ -84,54 +86,10 @@ pub(super) struct VectorSlot {
     state: Cell<VectorState>,
 }
 
-#[derive(Debug)]
-struct LabelLink {
-    node: u32,
-    next: u32,
-}
-
 #[derive(Debug, Default)]
 struct Counter {
     start: u64,
     head: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct Sorted {
-    covered: usize,
-    ids: Arc<Vec<u64>>,
-}
-
-/// What a delta adds to and takes from what lies below it. Something that was added and removed again in the same
-/// delta counts as neither.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DeltaFigures {
-    /// Nodes that are not there below.
-    pub nodes_created: u64,
-    /// Nodes below that are gone.
-    pub nodes_deleted: u64,
-    /// Edges that are not there below.
-    pub edges_added: u64,
-    /// Edges below that are gone.
-    pub edges_deleted: u64,
-    /// The greatest id of a node whose record it holds, be it a tombstone.
-    pub greatest_node: u64,
-    /// Elements (nodes, edges, vectors, keys) that it touched.
-    pub elements: u64,
-    /// Versions that it holds of nodes, edges and vectors.
-    pub versions: u64,
-    /// A rough count of the bytes of memory that it holds.
-    pub bytes: u64,
-}
-
-/// The first five of [`DeltaFigures`], as the writer keeps them.
-#[derive(Debug, Default)]
-struct Tally {
-    nodes_created: AtomicU64,
-    nodes_deleted: AtomicU64,
-    edges_added: AtomicU64,
-    edges_deleted: AtomicU64,
-    greatest_node: AtomicU64,
 }
 
 /// See the [module documentation](self).
@@ -139,10 +97,10 @@ struct Tally {
 pub struct Delta {
     base: LogIndex,
     start: CommitInfo,
-    nodes: WordArena<WORDS>,
+    pub(super) nodes: WordArena<WORDS>,
     node_table: SlotTable,
     records: Arena<NodeState>,
-    edges: WordArena<WORDS>,
+    pub(super) edges: WordArena<WORDS>,
     edge_table: SlotTable,
     /// Later versions of edges: most have none.
     edge_states: Arena<Option<Props>>,
@@ -153,18 +111,17 @@ pub struct Delta {
     vectors: boxcar::Vec<VectorSlot>,
     vector_table: SlotTable,
     vector_states: Arena<VectorState>,
-    label_heads: boxcar::Vec<AtomicU32>,
-    label_links: boxcar::Vec<LabelLink>,
+    pub(super) labelled: Labelled,
     type_counts: boxcar::Vec<Counter>,
     label_counts: boxcar::Vec<Counter>,
     counts: Arena<u64>,
     commits: boxcar::Vec<CommitInfo>,
-    /// The ids of touched nodes in order, as far as someone asked for them.
-    sorted: Mutex<Sorted>,
+    pub(super) orders: Orders,
     bytes: AtomicU64,
     tally: Tally,
-    /// The delta that follows, once this one is frozen: transactions that began before still check against both.
-    next: OnceLock<Arc<Delta>>,
+    /// The delta that follows, once this one is frozen: transactions that began before check against both, as long as
+    /// both are there. Who holds this one does not hold the next.
+    next: OnceLock<Weak<Delta>>,
 }
 
 impl Delta {
@@ -189,13 +146,12 @@ impl Delta {
             vectors: boxcar::Vec::new(),
             vector_table: SlotTable::default(),
             vector_states: Arena::new(),
-            label_heads: boxcar::Vec::new(),
-            label_links: boxcar::Vec::new(),
+            labelled: Labelled::default(),
             type_counts: counters(type_counts),
             label_counts: counters(label_counts),
             counts: Arena::new(),
             commits: boxcar::Vec::new(),
-            sorted: Mutex::default(),
+            orders: Orders::default(),
             bytes: AtomicU64::new(0),
             tally: Tally::default(),
             next: OnceLock::new(),
@@ -220,37 +176,34 @@ impl Delta {
 
     /// A rough count of the bytes of memory that it holds.
     pub fn memory_bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+        self.bytes.load(Ordering::Relaxed) + self.labelled.bytes() + self.orders.bytes()
     }
 
     /// What it holds, and how much. Cheap; while a commit is being applied, the figures may be those of a part of it.
     pub fn figures(&self) -> DeltaFigures {
-        let Tally { nodes_created, nodes_deleted, edges_added, edges_deleted, greatest_node } = &self.tally;
-        let tally = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let touched = [self.nodes.len(), self.edges.len()].map(u64::from);
         let also_touched = [self.vectors.count(), self.keys.count()].map(|count| count as u64);
         let versions =
             [self.records.count(), self.edge_states.count(), self.vectors.count(), self.vector_states.count()];
         DeltaFigures {
-            nodes_created: tally(nodes_created),
-            nodes_deleted: tally(nodes_deleted),
-            edges_added: tally(edges_added),
-            edges_deleted: tally(edges_deleted),
-            greatest_node: tally(greatest_node),
             elements: touched.iter().chain(&also_touched).sum(),
             versions: versions.iter().map(|count| *count as u64).sum::<u64>() + u64::from(self.edges.len()),
             bytes: self.memory_bytes(),
+            ..self.tally.figures()
         }
     }
 
-    /// The delta that follows this frozen one.
-    pub fn next(&self) -> Option<&Arc<Delta>> {
-        self.next.get()
+    /// What follows this delta.
+    pub fn next(&self) -> Next {
+        match self.next.get() {
+            None => Next::Nothing,
+            Some(next) => next.upgrade().map_or(Next::Gone, Next::There),
+        }
     }
 
     /// Ends this delta: later commits go to `next`. Only under the commit lock, once.
-    pub fn freeze(&self, next: Arc<Delta>) {
-        let _ = self.next.set(next);
+    pub fn freeze(&self, next: &Arc<Delta>) {
+        let _ = self.next.set(Arc::downgrade(next));
     }
 
     /// What the commit with log index `at` left behind; for the base, what was there before.
@@ -262,7 +215,7 @@ impl Delta {
     // ---- reading -------------------------------------------------------------------------------------------
 
     #[inline]
-    fn node_slot(&self, id: NodeId) -> Option<(u32, NodeSlot<'_>)> {
+    pub(super) fn node_slot(&self, id: NodeId) -> Option<(u32, NodeSlot<'_>)> {
         let mut found = None;
         let slot = self.node_table.find(hash_id(id.0), |slot| {
             found = self.nodes.get(slot).map(NodeSlot).filter(|s| s.id() == id.0);
@@ -390,31 +343,6 @@ impl Delta {
         keys
     }
 
-    /// The nodes that got `label` in this delta at some time, in no order, perhaps more than once.
-    pub fn label_candidates(&self, label: LabelId) -> impl Iterator<Item = NodeId> {
-        let mut next = self.label_heads.get(label.0 as usize).map_or(0, |h| h.load(Ordering::Acquire));
-        std::iter::from_fn(move || {
-            let link = self.label_links.get((next as usize).checked_sub(1)?)?;
-            next = link.next;
-            Some(NodeId(NodeSlot(self.nodes.get(link.node)?).id()))
-        })
-    }
-
-    /// The ids of all touched nodes (also those of which only edges were touched), ascending.
-    pub fn sorted_nodes(&self) -> Arc<Vec<u64>> {
-        let mut sorted = self.sorted.lock();
-        let count = self.nodes.len() as usize;
-        if sorted.covered < count {
-            let mut ids = Vec::with_capacity(count);
-            ids.extend_from_slice(&sorted.ids);
-            ids.extend((sorted.covered..count).filter_map(|i| Some(NodeSlot(self.nodes.get(i as u32)?).id())));
-            // Merges the new ones into the sorted ones: the standard sort finds the runs.
-            ids.sort();
-            *sorted = Sorted { covered: count, ids: Arc::new(ids) };
-        }
-        sorted.ids.clone()
-    }
-
     /// How many edges of a type there are as of `at`.
     pub fn count_type(&self, ty: u32, at: u64) -> u64 {
         self.count(&self.type_counts, ty, at)
@@ -512,42 +440,40 @@ impl Delta {
         self.bytes.store(self.bytes.load(Ordering::Relaxed) + bytes as u64, Ordering::Relaxed);
     }
 
-    /// Tells what came of an element that `was` there before this commit and `is` there after it.
-    #[inline]
-    fn tally_change(added: &AtomicU64, removed: &AtomicU64, below: bool, was: bool, is: bool) {
-        let (count, more) = if below { (removed, was) } else { (added, is) };
-        if was != is {
-            let now = count.load(Ordering::Relaxed);
-            count.store(if more { now + 1 } else { now.saturating_sub(1) }, Ordering::Relaxed);
-        }
-    }
-
     /// Writes a node's record.
     pub fn put_node(&self, id: NodeId, version: u64, state: NodeState) {
         self.grow_by(64 + state.record.len());
-        let (number, slot) = self.touch_node(id);
-        for label in NodeRecord::parse(&state.record).iter().flat_map(NodeRecord::labels) {
-            while self.label_heads.count() <= label.0 as usize {
-                self.label_heads.push(AtomicU32::new(0));
-            }
-            let head = &self.label_heads[label.0 as usize];
-            let next = head.load(Ordering::Relaxed);
-            // Rewriting the same node again and again must not grow the chain each time.
-            if next == 0 || self.label_links[next as usize - 1].node != number {
-                let link = self.label_links.push(LabelLink { node: number, next });
-                head.store(link as u32 + 1, Ordering::Release);
-            }
-        }
-        if state.existed && slot.record().is_empty() {
+        let (_, slot) = self.touch_node(id);
+        let is_first = slot.record().is_empty();
+        let has_labels = self.note_labels(id, slot, &state);
+        if state.existed && is_first {
             slot.set_below();
         }
-        let Tally { nodes_created, nodes_deleted, greatest_node, .. } = &self.tally;
-        Self::tally_change(nodes_created, nodes_deleted, slot.below(), state.existed, !state.dead);
-        greatest_node.store(greatest_node.load(Ordering::Relaxed).max(id.0), Ordering::Relaxed);
+        self.tally.node(id.0, slot.below(), state.existed, !state.dead);
         let since = slot.live_since().load(Ordering::Relaxed);
         let since = if state.dead { 0 } else { since.min(version) };
-        slot.record().push(&self.records, version, state);
+        let number = slot.record().push(&self.records, version, state);
+        if is_first && has_labels {
+            slot.set_first_record(number);
+        }
         slot.live_since().store(since, Ordering::Release);
+    }
+
+    /// Takes note of the labels of a node's new record, before it is written. Returns whether it has any.
+    fn note_labels(&self, id: NodeId, slot: NodeSlot<'_>, state: &NodeState) -> bool {
+        let Some(record) = NodeRecord::parse(&state.record).ok().filter(NodeRecord::has_labels) else { return false };
+        match slot.record().newest(&self.records) {
+            None => self.labelled.note_first(id, &record),
+            Some((_, newest)) => {
+                let newest = NodeRecord::parse(&newest.record).ok();
+                if !newest.is_some_and(|newest| newest.labels().eq(record.labels())) {
+                    let first = numbered(&self.records, slot.first_record());
+                    let first = first.and_then(|first| NodeRecord::parse(&first.record).ok());
+                    self.labelled.note_later(id, &record, [first, newest]);
+                }
+            }
+        }
+        true
     }
 
     /// Notes that a commit relies on the node being there.
@@ -592,7 +518,7 @@ impl Delta {
                 existed
             }
         };
-        Self::tally_change(&self.tally.edges_added, &self.tally.edges_deleted, below, existed, exists);
+        self.tally.edge(below, existed, exists);
         for (end, direction) in ends {
             if exists && !existed {
                 end.guard().store(version, Ordering::Release);
@@ -643,6 +569,17 @@ impl Delta {
         self.commits.push(info);
         self.grow_by(64);
     }
+}
+
+/// What follows a delta.
+#[derive(Debug)]
+pub enum Next {
+    /// Nothing: it is the one that commits go to.
+    Nothing,
+    /// The next one.
+    There(Arc<Delta>),
+    /// The next one was written to the file, and nobody held it.
+    Gone,
 }
 
 /// See [`Delta::edge_of`].

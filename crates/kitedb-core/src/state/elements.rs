@@ -11,7 +11,8 @@ pub const WORDS: usize = 8;
 ///
 /// Words: id; live since (see [`NodeSlot::live_since`]); guard (the last commit that relied on the node being
 /// there); head of its record's versions; first touched outgoing edge plus one; first incoming one; first vector
-/// plus one; bits: 0 and 1 = outgoing and incoming edges below this delta may be hidden, 2 = there below this delta.
+/// plus one; bits: 0 and 1 = outgoing and incoming edges below this delta may be hidden, 2 = there below this delta, 3 and
+/// 4 = an order of its outgoing and incoming edges is kept, and in the high half the number of its first record plus one.
 #[derive(Debug, Clone, Copy)]
 pub struct NodeSlot<'a>(pub &'a [AtomicU64; WORDS]);
 
@@ -76,6 +77,28 @@ impl<'a> NodeSlot<'a> {
     /// Whether it is there below this delta; known once its record was written.
     pub fn below(self) -> bool {
         self.0[7].load(Ordering::Relaxed) & 4 != 0
+    }
+
+    /// Whether an order of its touched edges is kept.
+    pub fn is_ordered(self, direction: Direction) -> bool {
+        self.0[7].load(Ordering::Relaxed) >> (3 + direction as u64) & 1 != 0
+    }
+
+    /// Notes that an order of its touched edges is kept: what a reader does.
+    pub fn set_ordered(self, direction: Direction) {
+        self.0[7].fetch_or(8 << (direction as u64), Ordering::AcqRel);
+    }
+
+    /// The number of the first version of its record, plus one; 0 = none.
+    pub fn first_record(self) -> u32 {
+        (self.0[7].load(Ordering::Relaxed) >> 32) as u32
+    }
+
+    /// Notes the number of the first version of its record, plus one. Once, and only the writer, so that this need not
+    /// wait for the line: if a reader notes at that moment that an order is kept, another one does so again.
+    pub fn set_first_record(self, number: u32) {
+        let word = self.0[7].load(Ordering::Relaxed);
+        self.0[7].store(word | u64::from(number) << 32, Ordering::Release);
     }
 
     /// Notes that it is there below this delta.

@@ -7,7 +7,11 @@ use super::{
 };
 use crate::{graph::LogIndex, store::Run};
 use parking_lot::Mutex;
-use std::sync::{Arc, Weak};
+use rustc_hash::FxHashSet;
+use std::sync::{
+    Arc, Weak,
+    atomic::{AtomicBool, Ordering},
+};
 
 /// Deltas over runs.
 #[derive(Debug)]
@@ -20,23 +24,35 @@ pub struct Levels {
     pub runs: Arc<Vec<Arc<Run>>>,
     /// The names in use: the same from one stack to the next, until a replica is reseeded.
     pub names: Arc<Names>,
+    /// Whether it has not been current for longer than readers may hold it.
+    pub too_old: AtomicBool,
 }
 
 impl Levels {
+    /// Runs with nothing above them, and an active delta.
+    pub fn new(active: Arc<Delta>, runs: Arc<Vec<Arc<Run>>>, names: Arc<Names>) -> Self {
+        Self { active, frozen: None, runs, names, too_old: AtomicBool::new(false) }
+    }
+
     /// The same stack once more.
     pub fn same(&self) -> Self {
-        Self {
-            active: self.active.clone(),
-            frozen: self.frozen.clone(),
-            runs: self.runs.clone(),
-            names: self.names.clone(),
-        }
+        Self { frozen: self.frozen.clone(), ..Self::new(self.active.clone(), self.runs.clone(), self.names.clone()) }
+    }
+
+    /// Whether it has not been current for longer than readers may hold it.
+    #[inline]
+    pub fn is_too_old(&self) -> bool {
+        self.too_old.load(Ordering::Relaxed)
     }
 
     /// The deltas, newest first.
     #[inline]
     pub fn deltas(&self) -> impl Iterator<Item = &Delta> + use<'_> {
         [Some(&*self.active), self.frozen.as_deref()].into_iter().flatten().filter(|d| !d.is_empty())
+    }
+
+    fn shared_deltas(&self) -> impl Iterator<Item = &Arc<Delta>> {
+        [Some(&self.active), self.frozen.as_ref()].into_iter().flatten()
     }
 
     /// What the commit with log index `at` left behind.
@@ -53,22 +69,64 @@ impl Levels {
     }
 }
 
-/// Who still holds stacks that are no longer current: each keeps runs, and with them space in the file.
+/// Who still holds stacks that are no longer current: each keeps runs, and with them space in the file, and deltas, which
+/// take memory.
 #[derive(Debug, Default)]
-pub struct Pins(Mutex<Vec<(u64, Weak<Levels>)>>);
+pub struct Pins(Mutex<Vec<Pin>>);
+
+#[derive(Debug, Clone)]
+struct Pin {
+    /// When the stack stopped being current, ms since 1970.
+    since: u64,
+    levels: Weak<Levels>,
+}
+
+/// What is held only by readers of states that are no longer current.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PinFigures {
+    /// Since when the oldest stack that someone holds has not been current, ms since 1970.
+    pub since: Option<u64>,
+    /// Memory of deltas, in bytes, roughly.
+    pub delta_bytes: u64,
+    /// Bytes of runs: space of the file.
+    pub run_bytes: u64,
+}
 
 impl Pins {
-    /// Notes that `levels` stopped being current at `now_ms`.
-    pub fn supersede(&self, levels: &Arc<Levels>, now_ms: u64) {
+    /// Notes that `levels` stopped being current at `now_ms`. If readers may hold a stack for `max_age_ms` only, those who
+    /// have held one for longer are told so from now on.
+    pub fn supersede(&self, levels: &Arc<Levels>, now_ms: u64, max_age_ms: Option<u64>) {
         let mut pins = self.0.lock();
-        pins.retain(|(_, weak)| weak.strong_count() > 0);
-        pins.push((now_ms, Arc::downgrade(levels)));
+        pins.retain(|pin| pin.levels.strong_count() > 0);
+        pins.push(Pin { since: now_ms, levels: Arc::downgrade(levels) });
+        let Some(max_age_ms) = max_age_ms else { return };
+        // In the order in which they were superseded, unless the clock was set back.
+        let old = pins.iter().filter(|pin| now_ms.saturating_sub(pin.since) > max_age_ms);
+        for levels in old.filter_map(|pin| pin.levels.upgrade()) {
+            levels.too_old.store(true, Ordering::Relaxed);
+        }
     }
 
-    /// Since when the oldest stack that someone still holds has not been current, ms since 1970.
-    pub fn oldest(&self) -> Option<u64> {
-        let mut pins = self.0.lock();
-        pins.retain(|(_, weak)| weak.strong_count() > 0);
-        pins.first().map(|(since, _)| *since)
+    /// Whether someone holds a stack that is not current.
+    pub fn any(&self) -> bool {
+        self.0.lock().iter().any(|pin| pin.levels.strong_count() > 0)
+    }
+
+    /// What is pinned besides what `current` holds.
+    pub fn figures(&self, current: &Levels) -> PinFigures {
+        // Not under the lock, which is taken under the commit lock: the last holder of a stack may give it up meanwhile.
+        let pins: Vec<Pin> = self.0.lock().clone();
+        let held: Vec<(u64, Arc<Levels>)> =
+            pins.iter().filter_map(|pin| Some((pin.since, pin.levels.upgrade()?))).collect();
+        let mut deltas: FxHashSet<_> = current.shared_deltas().map(Arc::as_ptr).collect();
+        let mut runs: FxHashSet<_> = current.runs.iter().map(Arc::as_ptr).collect();
+        let mut figures = PinFigures { since: held.iter().map(|(since, _)| *since).min(), ..PinFigures::default() };
+        for (_, levels) in &held {
+            let more = levels.shared_deltas().filter(|delta| deltas.insert(Arc::as_ptr(delta)));
+            figures.delta_bytes += more.map(|delta| delta.memory_bytes()).sum::<u64>();
+            let more = levels.runs.iter().filter(|run| runs.insert(Arc::as_ptr(run)));
+            figures.run_bytes += more.map(|run| run.bytes()).sum::<u64>();
+        }
+        figures
     }
 }

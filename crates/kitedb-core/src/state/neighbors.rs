@@ -7,19 +7,70 @@ use super::reading::Reading;
 use crate::{
     error::Result,
     graph::{Direction, EdgeKey, EdgeTypeId, NodeId},
-    store::{EntryKind, Ints, Row},
+    store::{EntryKind, Ints, Row, RowEntry},
 };
 use std::ops::Range;
+
+/// The edges at a node, seen from it, in one state: tells which of them a newer level hides.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EdgesAt<'a> {
+    pub reading: Reading<'a>,
+    pub node: NodeId,
+    pub direction: Direction,
+}
+
+impl<'a> EdgesAt<'a> {
+    /// The edge of type `ty` whose other end is `other`.
+    pub fn edge(&self, ty: EdgeTypeId, other: NodeId) -> EdgeKey {
+        match self.direction {
+            Direction::Out => EdgeKey::new(self.node, ty, other),
+            Direction::In => EdgeKey::new(other, ty, self.node),
+        }
+    }
+
+    /// The row of the node in run `run`, once it was verified that it can be read.
+    pub fn verified_row(&self, run: u32) -> Row<'a> {
+        let run = self.reading.levels.runs.get(run as usize);
+        run.and_then(|run| run.row(self.direction, self.node).ok()).unwrap_or(Row::EMPTY)
+    }
+
+    /// Whether a level newer than run `run` removes the edge.
+    pub fn hidden_over_run(&self, run: u32, ty: EdgeTypeId, other: NodeId) -> bool {
+        let newer = self.reading.levels.runs.get(run as usize + 1..).unwrap_or_default();
+        let by_run = newer.iter().filter(|r| r.has_removals()).any(|r| {
+            // Verified when the iterator was made.
+            let row = r.row(self.direction, self.node).unwrap_or(Row::EMPTY);
+            row.find(ty, other).is_some_and(|at| row.kind(at) == Some(EntryKind::Remove))
+        });
+        by_run || self.hidden_by_delta(0, self.edge(ty, other))
+    }
+
+    /// Whether the delta number `from` (0 = frozen, 1 = active) or a newer level removes the edge.
+    pub fn hidden_by_delta(&self, from: usize, edge: EdgeKey) -> bool {
+        let levels = self.reading.levels;
+        let deltas = [levels.frozen.as_deref(), Some(&*levels.active)];
+        deltas[from.min(2)..]
+            .iter()
+            .flatten()
+            .any(|delta| delta.edge(edge, self.reading.at).is_some_and(|props| props.is_none()))
+            || self.reading.overlay.and_then(|o| o.edge(edge)).is_some_and(|change| change.props.is_none())
+    }
+
+    /// The edge that an entry of the row of run `run` shows.
+    #[inline]
+    pub fn shown(&self, run: u32, entry: RowEntry, hiding: bool) -> Option<(EdgeTypeId, NodeId)> {
+        let there = entry.kind == EntryKind::Add && !(hiding && self.hidden_over_run(run, entry.ty, entry.other));
+        there.then_some((entry.ty, entry.other))
+    }
+}
 
 /// The edges at one node: type and other end of each, in no particular order.
 #[derive(Debug, Clone)]
 pub struct Neighbors<'a> {
     row: Row<'a>,
     range: Range<usize>,
-    reading: Reading<'a>,
-    node: NodeId,
+    at: EdgesAt<'a>,
     ty: Option<EdgeTypeId>,
-    direction: Direction,
     /// Whether some level may remove edges of this node from those below it.
     hiding: bool,
     /// The run that `row` is of.
@@ -46,10 +97,8 @@ impl<'a> Neighbors<'a> {
         let mut found = Self {
             row: Row::EMPTY,
             range: 0..0,
-            reading,
-            node,
+            at: EdgesAt { reading, node, direction },
             ty,
-            direction,
             hiding: false,
             run: 0,
             rows: 0,
@@ -90,42 +139,9 @@ impl<'a> Neighbors<'a> {
         }
         self.run = self.rows.trailing_zeros();
         self.rows &= self.rows - 1;
-        // Verified when this iterator was made, so it cannot fail now.
-        self.row = match self.reading.levels.runs.get(self.run as usize) {
-            Some(run) => run.row(self.direction, self.node).unwrap_or(Row::EMPTY),
-            None => Row::EMPTY,
-        };
+        self.row = self.at.verified_row(self.run);
         self.range = within(&self.row, self.ty);
         true
-    }
-
-    fn edge(&self, ty: EdgeTypeId, other: NodeId) -> EdgeKey {
-        match self.direction {
-            Direction::Out => EdgeKey::new(self.node, ty, other),
-            Direction::In => EdgeKey::new(other, ty, self.node),
-        }
-    }
-
-    /// Whether a level newer than run `run` removes the edge.
-    fn hidden_over_run(&self, run: u32, ty: EdgeTypeId, other: NodeId) -> bool {
-        let newer = self.reading.levels.runs.get(run as usize + 1..).unwrap_or_default();
-        let by_run = newer.iter().filter(|r| r.has_removals()).any(|r| {
-            // Verified as above.
-            let row = r.row(self.direction, self.node).unwrap_or(Row::EMPTY);
-            row.find(ty, other).is_some_and(|at| row.kind(at) == Some(EntryKind::Remove))
-        });
-        by_run || self.hidden_by_delta(0, self.edge(ty, other))
-    }
-
-    /// Whether the delta number `from` (0 = frozen, 1 = active) or a newer level removes the edge.
-    fn hidden_by_delta(&self, from: usize, edge: EdgeKey) -> bool {
-        let levels = self.reading.levels;
-        let deltas = [levels.frozen.as_deref(), Some(&*levels.active)];
-        deltas[from.min(2)..]
-            .iter()
-            .flatten()
-            .any(|delta| delta.edge(edge, self.reading.at).is_some_and(|props| props.is_none()))
-            || self.reading.overlay.and_then(|o| o.edge(edge)).is_some_and(|change| change.props.is_none())
     }
 
     fn wanted(&self, ty: EdgeTypeId) -> bool {
@@ -135,27 +151,27 @@ impl<'a> Neighbors<'a> {
     /// The next edge that a delta or the overlay adds.
     #[inline]
     fn next_added(&mut self) -> Option<(EdgeTypeId, NodeId)> {
-        let levels = self.reading.levels;
+        let levels = self.at.reading.levels;
         for (number, delta) in [levels.frozen.as_deref(), Some(&*levels.active)].into_iter().enumerate() {
             let Some(delta) = delta else { continue };
             while self.touched[number] != 0 {
-                let (edge, state, next) = delta.edge_of(self.touched[number], self.direction, self.reading.at)?;
+                let (edge, state, next) = delta.edge_of(self.touched[number], self.at.direction, self.at.reading.at)?;
                 self.touched[number] = next;
                 let Some((props, below)) = state else { continue };
                 if !below
                     && props.is_some()
                     && self.wanted(edge.ty)
-                    && !(self.hiding && self.hidden_by_delta(number + 1, edge))
+                    && !(self.hiding && self.at.hidden_by_delta(number + 1, edge))
                 {
-                    return Some((edge.ty, edge.ends(self.direction).1));
+                    return Some((edge.ty, edge.ends(self.at.direction).1));
                 }
             }
         }
         while let Some((&at, rest)) = self.own.split_first() {
             self.own = rest;
-            let change = self.reading.overlay.and_then(|o| o.edge_at(at))?;
-            if !change.existed && change.props.is_some() && self.wanted(change.edge.ty) {
-                return Some((change.edge.ty, change.edge.ends(self.direction).1));
+            let change = self.at.reading.overlay.and_then(|o| o.edge_at(at))?;
+            if change.is_added() && self.wanted(change.edge.ty) {
+                return Some((change.edge.ty, change.edge.ends(self.at.direction).1));
             }
         }
         None
@@ -187,57 +203,12 @@ impl<'a> Neighbors<'a> {
 
     #[inline]
     fn visible(&self, i: usize) -> Option<(EdgeTypeId, NodeId)> {
-        let entry = self.row.get(i)?;
-        let there =
-            entry.kind == EntryKind::Add && !(self.hiding && self.hidden_over_run(self.run, entry.ty, entry.other));
-        there.then_some((entry.ty, entry.other))
-    }
-
-    /// Up to `limit` edges after `after` in the order (type, other end).
-    pub fn page(mut self, after: Option<(EdgeTypeId, NodeId)>, limit: usize) -> Vec<(EdgeTypeId, NodeId)> {
-        let mut found: Vec<(EdgeTypeId, NodeId)> = Vec::new();
-        loop {
-            // Rows are sorted: seek the cursor, then take no more than the page can hold.
-            let start = match after {
-                None => self.range.start,
-                Some(after) => {
-                    let (mut low, mut high) = (self.range.start, self.range.end);
-                    while low < high {
-                        let mid = low + (high - low) / 2;
-                        let passed = self.row.get(mid).is_some_and(|e| (e.ty, e.other) <= after);
-                        if passed { low = mid + 1 } else { high = mid }
-                    }
-                    low
-                }
-            };
-            found.extend((start..self.range.end).filter_map(|i| self.visible(i)).take(limit));
-            if !self.next_row() {
-                break;
-            }
-        }
-        while let Some(edge) = self.next_added() {
-            if after.is_none_or(|after| edge > after) {
-                found.push(edge);
-                if found.len() > limit.saturating_mul(4).saturating_add(1024) {
-                    keep_smallest(&mut found, limit);
-                }
-            }
-        }
-        keep_smallest(&mut found, limit);
-        found.sort_unstable();
-        found
-    }
-}
-
-fn keep_smallest<T: Ord>(items: &mut Vec<T>, limit: usize) {
-    if items.len() > limit {
-        items.select_nth_unstable(limit);
-        items.truncate(limit);
+        self.at.shown(self.run, self.row.get(i)?, self.hiding)
     }
 }
 
 #[inline]
-fn within(row: &Row<'_>, ty: Option<EdgeTypeId>) -> Range<usize> {
+pub(super) fn within(row: &Row<'_>, ty: Option<EdgeTypeId>) -> Range<usize> {
     match ty {
         None => 0..row.len(),
         Some(ty) => row.type_range(ty),

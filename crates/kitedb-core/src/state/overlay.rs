@@ -4,6 +4,7 @@
 use super::{
     delta::{CommitInfo, Delta, NodeState, Totals},
     indexed::Indexed,
+    orders::Orders,
     reading::Reading,
     slots::hash_id,
 };
@@ -32,12 +33,14 @@ pub const WARM: usize = 64;
 /// See the [module documentation](self).
 #[derive(Debug, Default)]
 pub struct Overlay {
-    nodes: Indexed<NodeChange>,
-    edges: Indexed<EdgeChange>,
+    pub(super) nodes: Indexed<NodeChange>,
+    pub(super) edges: Indexed<EdgeChange>,
     /// Positions in `edges` by the node at either end; made when first asked for, kept up to date from then on.
     adjacency: OnceCell<[FxHashMap<NodeId, Vec<u32>>; 2]>,
-    keys: Indexed<KeyChange>,
-    vectors: FxHashMap<(NodeId, PropKeyId), VectorChange>,
+    /// What it touched, in order, once a scan asks for it.
+    pub(super) orders: OnceCell<Box<Orders>>,
+    pub(super) keys: Indexed<KeyChange>,
+    pub(super) vectors: FxHashMap<(NodeId, PropKeyId), VectorChange>,
     label_counts: FxHashMap<u32, i64>,
     type_counts: FxHashMap<u32, i64>,
     totals: [i64; 3],
@@ -62,6 +65,12 @@ fn no_node(id: NodeId) -> Error {
 fn no_edge(edge: EdgeKey) -> Error {
     let EdgeKey { src, ty, dst } = edge;
     Error::new(ErrorCode::EdgeNotFound, format_args!("no edge of type {ty} leads from node {src} to node {dst}"))
+}
+
+#[cold]
+pub(super) fn conflict(what: std::fmt::Arguments<'_>) -> Result<()> {
+    let what = format_args!("{what} was changed by a transaction that committed first");
+    Err(Error::new(ErrorCode::Conflict, what))
 }
 
 impl Overlay {
@@ -144,11 +153,6 @@ impl Overlay {
     /// The touched edge at a position.
     pub fn edge_at(&self, at: u32) -> Option<&EdgeChange> {
         self.edges.items().get(at as usize)
-    }
-
-    /// Every node touched, and every source of a touched edge, in no order, perhaps more than once.
-    pub fn touched_nodes(&self) -> impl Iterator<Item = NodeId> {
-        self.nodes.items().iter().map(|n| n.id).chain(self.edges.items().iter().map(|e| e.edge.src))
     }
 
     /// The change of the number of nodes, edges and vectors.
@@ -474,12 +478,6 @@ impl Overlay {
     /// Fails with a conflict if something that the transaction writes or relies on was committed to `delta`
     /// after `snapshot`.
     pub fn validate(&self, delta: &Delta, snapshot: u64) -> Result<()> {
-        let conflict = |what: std::fmt::Arguments<'_>| {
-            Err(Error::new(
-                ErrorCode::Conflict,
-                format_args!("{what} was changed by a transaction that committed first"),
-            ))
-        };
         for change in self.nodes.items() {
             let id = change.id;
             if delta.node_written_after(id, snapshot) {
@@ -561,4 +559,11 @@ impl Overlay {
 fn link(adjacency: &mut [FxHashMap<NodeId, Vec<u32>>; 2], edge: EdgeKey, at: u32) {
     adjacency[Direction::Out as usize].entry(edge.src).or_default().push(at);
     adjacency[Direction::In as usize].entry(edge.dst).or_default().push(at);
+}
+
+/// Takes back what [`link`] did last at the ends of `edge`.
+fn unlink(adjacency: &mut [FxHashMap<NodeId, Vec<u32>>; 2], edge: EdgeKey) {
+    for (positions, end) in adjacency.iter_mut().zip([edge.src, edge.dst]) {
+        positions.get_mut(&end).and_then(Vec::pop);
+    }
 }

@@ -3,12 +3,14 @@
 
 use super::{
     levels::Levels,
+    members::StoredMembers,
     neighbors::Neighbors,
+    ordered::Ordered,
     overlay::Overlay,
     scan::{EdgeScan, LabelScan, NodeScan},
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     graph::{
         Direction, EdgeKey, EdgeTypeId, LabelId, LogIndex, NodeId, NodeRecord, PropKeyId, PropList, VectorRef, key_hash,
     },
@@ -28,6 +30,12 @@ impl<'a> Reading<'a> {
     #[inline]
     pub fn new(levels: &'a Levels, at: LogIndex, overlay: Option<&'a Overlay>) -> Self {
         Self { levels, at: at.0, overlay }
+    }
+
+    /// Whether the state was held for longer than readers may hold it.
+    #[inline]
+    pub fn is_too_old(&self) -> bool {
+        self.levels.is_too_old()
     }
 
     /// The same state under `overlay`.
@@ -55,6 +63,15 @@ impl<'a> Reading<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// A node's record, a tombstone included, if a delta or the overlay wrote the node: else the runs tell.
+    pub fn written_node(&self, id: NodeId) -> Result<Option<NodeRecord<'a>>> {
+        if let Some(change) = self.overlay.and_then(|o| o.node(id)) {
+            return NodeRecord::parse(&change.record).map(Some);
+        }
+        let state = self.levels.deltas().find_map(|delta| delta.node(id, self.at));
+        state.map(|state| NodeRecord::parse(&state.record)).transpose()
     }
 
     /// As [`Reading::node`], where a newer record may be at hand.
@@ -171,6 +188,19 @@ impl<'a> Reading<'a> {
         Neighbors::new(*self, id, direction, ty)
     }
 
+    /// The edges at a node after `after`, in the order (type, other end); about `limit` of them are wanted.
+    #[inline]
+    pub fn edges_in_order(
+        &self,
+        id: NodeId,
+        direction: Direction,
+        ty: Option<EdgeTypeId>,
+        after: Option<(EdgeTypeId, NodeId)>,
+        limit: usize,
+    ) -> Result<Ordered<'a>> {
+        Ordered::new(*self, id, direction, ty, after, limit)
+    }
+
     /// Calls `f` with the other end of each edge at a node, seen from `direction`, in no particular order.
     #[inline]
     pub fn visit_neighbors(
@@ -244,14 +274,34 @@ impl<'a> Reading<'a> {
         NodeScan::new(*self, from)
     }
 
+    /// In place of [`Reading::nodes`]: why they are not told.
+    pub fn no_nodes(&self, e: Error) -> NodeScan<'a> {
+        NodeScan::failed(*self, e)
+    }
+
+    /// In place of [`Reading::edges`]: why they are not told.
+    pub fn no_edges(&self, e: Error) -> EdgeScan<'a> {
+        EdgeScan::failed(*self, e)
+    }
+
     /// The nodes with `label` from `from` on, ascending.
     pub fn label(&self, label: LabelId, from: NodeId) -> Result<LabelScan<'a>> {
         LabelScan::new(*self, label, from)
     }
 
-    /// The edges after `after`, ascending by source, type and destination.
-    pub fn edges(&self, after: Option<EdgeKey>) -> EdgeScan<'a> {
-        EdgeScan::new(*self, after)
+    /// The nodes that the runs alone list under `label`, ascending.
+    pub fn stored_members(&self, label: LabelId) -> Result<StoredMembers<'a>> {
+        StoredMembers::new(self.levels, label, NodeId(0))
+    }
+
+    /// The nodes that a delta wrote with a label at some time, with that label: in no order, perhaps more than once.
+    pub fn labelled_in_deltas(&self) -> impl Iterator<Item = (LabelId, NodeId)> + use<'a> {
+        self.levels.deltas().flat_map(|delta| delta.labelled.all())
+    }
+
+    /// The edges after `after`, ascending by source, type and destination; about `limit` of them are wanted.
+    pub fn edges(&self, after: Option<EdgeKey>, limit: usize) -> EdgeScan<'a> {
+        EdgeScan::new(*self, after, limit)
     }
 
     /// How many nodes, edges and vectors there are.

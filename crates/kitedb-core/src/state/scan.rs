@@ -1,13 +1,13 @@
 //! Ordered scans. Each merges the candidates of every level, ascending, and asks the reading whether a candidate
-//! counts: the newest level decides there as everywhere. Nothing is built whole except the sorted ids of a
-//! delta, which is bounded by the log.
+//! counts: the newest level decides there as everywhere. Nothing is built whole except the orders of what a delta or
+//! a transaction touched, which are kept (`orders`).
 
-use super::reading::Reading;
+use super::{members::StoredMembers, order::Sorted, ordered::Ordered, reading::Reading};
 use crate::{
-    error::Result,
-    graph::{Direction, EdgeKey, EdgeTypeId, LabelId, NodeId},
+    error::{Error, Result},
+    graph::{Direction, EdgeKey, LabelId, NodeId},
 };
-use std::{collections::BinaryHeap, sync::Arc};
+use std::collections::BinaryHeap;
 
 type Ids<'a> = Box<dyn Iterator<Item = Result<NodeId>> + Send + 'a>;
 
@@ -16,7 +16,7 @@ struct Merge<'a> {
     sources: Vec<Ids<'a>>,
     /// The next id of each source, least first.
     heads: BinaryHeap<std::cmp::Reverse<(NodeId, usize)>>,
-    failed: Option<crate::error::Error>,
+    failed: Option<Error>,
     last: Option<NodeId>,
 }
 
@@ -29,10 +29,16 @@ impl std::fmt::Debug for Merge<'_> {
 impl<'a> Merge<'a> {
     fn new(sources: Vec<Ids<'a>>) -> Self {
         let mut merge = Self { heads: BinaryHeap::with_capacity(sources.len()), sources, failed: None, last: None };
-        for source in 0..merge.sources.len() {
-            merge.pull(source);
+        // One source needs no heads.
+        if merge.sources.len() > 1 {
+            (0..merge.sources.len()).for_each(|source| merge.pull(source));
         }
         merge
+    }
+
+    /// No ids, but an error.
+    fn failed(e: Error) -> Self {
+        Self { sources: Vec::new(), heads: BinaryHeap::new(), failed: Some(e), last: None }
     }
 
     fn pull(&mut self, source: usize) {
@@ -43,7 +49,19 @@ impl<'a> Merge<'a> {
         }
     }
 
+    #[cold]
+    fn end(&mut self, e: Error) -> Option<Result<NodeId>> {
+        self.sources.clear();
+        Some(Err(e))
+    }
+
+    #[inline]
     fn next(&mut self) -> Option<Result<NodeId>> {
+        if let [only] = &mut self.sources[..] {
+            // Whose ids ascend, each once.
+            let next = only.next();
+            return if let Some(Err(e)) = next { self.end(e) } else { next };
+        }
         loop {
             if let Some(e) = self.failed.take() {
                 self.heads.clear();
@@ -59,27 +77,9 @@ impl<'a> Merge<'a> {
     }
 }
 
-/// The ids in `ids` from `from` on.
-fn from_sorted<'a>(ids: Arc<Vec<u64>>, from: NodeId) -> Ids<'a> {
-    let start = ids.partition_point(|&id| id < from.0);
-    Box::new((start..ids.len()).map(move |i| Ok(NodeId(ids[i]))))
-}
-
-fn sorted<'a>(ids: impl Iterator<Item = NodeId>, from: NodeId) -> Ids<'a> {
-    let mut ids: Vec<u64> = ids.filter(|id| *id >= from).map(|id| id.0).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    from_sorted(Arc::new(ids), from)
-}
-
-/// What deltas and overlay may add to a scan over nodes.
-fn touched<'a>(reading: Reading<'a>, from: NodeId) -> Vec<Ids<'a>> {
-    let mut sources: Vec<Ids<'a>> =
-        reading.levels.deltas().map(|delta| from_sorted(delta.sorted_nodes(), from)).collect();
-    if let Some(overlay) = reading.overlay {
-        sources.push(sorted(overlay.touched_nodes(), from));
-    }
-    sources
+/// Ids as a source of a merge.
+fn ids<'a>(sorted: Vec<Sorted<u64>>) -> impl Iterator<Item = Ids<'a>> {
+    sorted.into_iter().map(|ids| -> Ids<'a> { Box::new(ids.map(|id| Ok(NodeId(id)))) })
 }
 
 /// Nodes, ascending.
@@ -91,11 +91,18 @@ pub struct NodeScan<'a> {
 
 impl<'a> NodeScan<'a> {
     pub(super) fn new(reading: Reading<'a>, from: NodeId) -> Self {
-        let mut sources = touched(reading, from);
+        let mut sources: Vec<Ids<'a>> =
+            reading.levels.deltas().flat_map(|delta| ids(delta.touched_from(from))).collect();
+        sources.extend(reading.overlay.into_iter().flat_map(|overlay| ids(overlay.touched_from(from))));
         for run in reading.levels.runs.iter() {
             sources.push(Box::new(run.nodes_from(from).map(|item| item.map(|record| record.id()))));
         }
         Self { reading, merge: Merge::new(sources) }
+    }
+
+    /// A scan that only says why there is none.
+    pub(super) fn failed(reading: Reading<'a>, e: Error) -> Self {
+        Self { reading, merge: Merge::failed(e) }
     }
 }
 
@@ -117,27 +124,47 @@ impl Iterator for NodeScan<'_> {
     }
 }
 
-/// Nodes with one label, ascending.
+/// Nodes with one label, ascending: those that a delta or the overlay wrote, whose records tell, and those that the runs
+/// list and nothing newer wrote.
 #[derive(Debug)]
 pub struct LabelScan<'a> {
     reading: Reading<'a>,
     label: LabelId,
-    merge: Merge<'a>,
+    written: Merge<'a>,
+    next_written: Option<NodeId>,
+    stored: StoredMembers<'a>,
+    next_stored: Option<NodeId>,
 }
 
 impl<'a> LabelScan<'a> {
     pub(super) fn new(reading: Reading<'a>, label: LabelId, from: NodeId) -> Result<Self> {
         let mut sources: Vec<Ids<'a>> =
-            reading.levels.deltas().map(|delta| sorted(delta.label_candidates(label), from)).collect();
-        if let Some(overlay) = reading.overlay {
-            sources.push(sorted(overlay.touched_nodes(), from));
+            reading.levels.deltas().flat_map(|delta| ids(delta.labelled_from(label, from))).collect();
+        sources.extend(reading.overlay.into_iter().flat_map(|overlay| ids(overlay.touched_from(from))));
+        let (mut written, mut stored) = (Merge::new(sources), StoredMembers::new(reading.levels, label, from)?);
+        let (next_written, next_stored) = (written.next().transpose()?, stored.next());
+        Ok(Self { reading, label, written, next_written, stored, next_stored })
+    }
+
+    fn advance(&mut self) -> Result<Option<NodeId>> {
+        loop {
+            let candidates = [self.next_written, self.next_stored];
+            let Some(id) = candidates.into_iter().flatten().min() else { return Ok(None) };
+            let is_stored = self.next_stored == Some(id);
+            if self.next_written == Some(id) {
+                self.next_written = self.written.next().transpose()?;
+            }
+            if is_stored {
+                self.next_stored = self.stored.next();
+            }
+            let there = match self.reading.written_node(id)? {
+                Some(record) => record.has_label(self.label),
+                None => is_stored,
+            };
+            if there {
+                return Ok(Some(id));
+            }
         }
-        for run in reading.levels.runs.iter() {
-            let members = run.label_members(label)?;
-            let start = members.seek(from);
-            sources.push(Box::new((start..members.len()).filter_map(move |i| members.get(i)).map(|(id, _)| Ok(id))));
-        }
-        Ok(Self { reading, label, merge: Merge::new(sources) })
     }
 }
 
@@ -145,17 +172,7 @@ impl Iterator for LabelScan<'_> {
     type Item = Result<NodeId>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let id = match self.merge.next()? {
-                Ok(id) => id,
-                Err(e) => return Some(Err(e)),
-            };
-            match self.reading.node(id) {
-                Ok(record) if record.is_some_and(|r| r.has_label(self.label)) => return Some(Ok(id)),
-                Ok(_) => {}
-                Err(e) => return Some(Err(e)),
-            }
-        }
+        self.advance().transpose()
     }
 }
 
@@ -165,45 +182,39 @@ pub struct EdgeScan<'a> {
     reading: Reading<'a>,
     sources: Merge<'a>,
     source: NodeId,
-    after: Option<(EdgeTypeId, NodeId)>,
-    page: std::vec::IntoIter<(EdgeTypeId, NodeId)>,
-    /// Whether `source` has no edges beyond `page`.
-    exhausted: bool,
+    /// The edge after which the scan begins.
+    after: Option<EdgeKey>,
+    /// How many edges are wanted, about.
+    limit: usize,
+    /// The edges of `source` that are left.
+    edges: Option<Ordered<'a>>,
 }
 
-/// How many edges of one source are sorted at a time.
-const CHUNK: usize = 1024;
-
 impl<'a> EdgeScan<'a> {
-    pub(super) fn new(reading: Reading<'a>, after: Option<EdgeKey>) -> Self {
+    pub(super) fn new(reading: Reading<'a>, after: Option<EdgeKey>, limit: usize) -> Self {
         let from = after.map_or(NodeId(0), |edge| edge.src);
-        let mut sources = touched(reading, from);
+        let mut sources: Vec<Ids<'a>> =
+            reading.levels.deltas().flat_map(|delta| ids(delta.sources_from(from))).collect();
+        sources.extend(reading.overlay.into_iter().flat_map(|overlay| ids(overlay.sources_from(from))));
         for run in reading.levels.runs.iter() {
             sources.push(Box::new(run.rows_from(Direction::Out, from).map(|item| item.map(|(id, _)| id))));
         }
-        Self {
-            reading,
-            sources: Merge::new(sources),
-            source: from,
-            after: after.map(|edge| (edge.ty, edge.dst)),
-            page: Vec::new().into_iter(),
-            exhausted: true,
-        }
+        Self { reading, sources: Merge::new(sources), source: from, after, limit, edges: None }
     }
 
-    /// Fetches the next edges into `page`; `false` at the end.
+    /// A scan that only says why there is none.
+    pub(super) fn failed(reading: Reading<'a>, e: Error) -> Self {
+        let sources = Merge::failed(e);
+        Self { reading, sources, source: NodeId(0), after: None, limit: 0, edges: None }
+    }
+
+    /// Goes on with the next source; `false` at the end.
     fn advance(&mut self) -> Result<bool> {
-        if self.exhausted {
-            let Some(source) = self.sources.next().transpose()? else { return Ok(false) };
-            if source != self.source {
-                self.after = None;
-            }
-            self.source = source;
-        }
-        let page = self.reading.edges_at(self.source, Direction::Out, None)?.page(self.after, CHUNK);
-        self.exhausted = page.len() < CHUNK;
-        self.after = page.last().copied();
-        self.page = page.into_iter();
+        self.edges = None;
+        let Some(source) = self.sources.next().transpose()? else { return Ok(false) };
+        let after = self.after.take().filter(|after| after.src == source).map(|after| (after.ty, after.dst));
+        self.source = source;
+        self.edges = Some(self.reading.edges_in_order(source, Direction::Out, None, after, self.limit)?);
         Ok(true)
     }
 }
@@ -213,7 +224,7 @@ impl Iterator for EdgeScan<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some((ty, other)) = self.page.next() {
+            if let Some((ty, other)) = self.edges.as_mut().and_then(Iterator::next) {
                 return Some(Ok(EdgeKey::new(self.source, ty, other)));
             }
             match self.advance() {

@@ -75,12 +75,18 @@ impl Head<'_> {
         value
     }
 
-    /// Adds a version. Only under the commit lock.
-    pub fn push<T>(self, arena: &Arena<T>, version: u64, value: T) {
+    /// Adds a version, and returns its number plus one. Only under the commit lock.
+    pub fn push<T>(self, arena: &Arena<T>, version: u64, value: T) -> u32 {
         let older = self.0.load(Ordering::Relaxed) as u32;
-        let at = arena.push(Version { version, older, value });
-        self.0.store(at as u64 + 1, Ordering::Release);
+        let number = arena.push(Version { version, older, value }) as u32 + 1;
+        self.0.store(number.into(), Ordering::Release);
+        number
     }
+}
+
+/// The value of the version with a number, as [`Head::push`] returned it.
+pub fn numbered<T>(arena: &Arena<T>, number: u32) -> Option<&T> {
+    arena.get((number as usize).checked_sub(1)?).map(|version| &version.value)
 }
 
 /// A version chain whose first version lies in the slot itself: most have no other.

@@ -296,6 +296,12 @@ impl Store {
         }
     }
 
+    /// Whether another open of the file holds a state before this one: a reader in another process, or a view that
+    /// outlived the close of the handle that it came from. Always false if the file is open for reading only.
+    pub fn is_pinned_elsewhere(&self) -> bool {
+        self.writable && self.space.is_pinned_before(self.generation())
+    }
+
     /// How full the file is.
     pub fn stats(&self) -> Result<StoreStats> {
         let (free, quarantined) = self.space.unused();

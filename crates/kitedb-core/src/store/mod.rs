@@ -49,7 +49,7 @@ pub use image::{Image, StoreImage};
 pub use link::{Hint, LogKind, LogLink, Part};
 pub use manifest::{CheckpointMark, HistoryEntry, Manifest};
 pub use merge::merge;
-pub use row::{EntryKind, Row};
+pub use row::{EntryKind, Members, Row, RowEntry};
 pub use run::Run;
 pub use section_writer::Pace;
 pub use tiers::{DEFAULT_MAX_RUNS, plan_merge};

@@ -155,6 +155,13 @@ impl Space {
         (state.free.values().sum(), state.quarantine.iter().map(|(_, extent)| extent.len).sum())
     }
 
+    /// Whether another open file reads a generation before `generation`.
+    pub fn is_pinned_before(&self, generation: u64) -> bool {
+        // Under the lock, as every look of this kind.
+        let _state = self.state.lock();
+        generation > 0 && !is_unpinned(&self.device, generation - 1)
+    }
+
     #[cfg(test)]
     pub fn in_use(&self) -> u64 {
         let (free, quarantined) = self.unused();

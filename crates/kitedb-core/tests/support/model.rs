@@ -73,6 +73,39 @@ pub struct Committed {
     gone: BTreeSet<u64>,
 }
 
+/// The commits in their order.
+#[derive(Debug, Default)]
+pub struct History {
+    pub commits: Vec<Committed>,
+    /// How many commits there were at each checkpoint.
+    checkpoints: Vec<usize>,
+}
+
+/// Where in a history a transaction began.
+#[derive(Debug, Clone, Copy)]
+pub struct Since {
+    commits: usize,
+    checkpoints: usize,
+}
+
+/// Whether a transaction may conflict, and whether it must.
+#[derive(Debug, Clone, Copy)]
+pub struct Conflict {
+    pub may: bool,
+    pub must: bool,
+}
+
+impl History {
+    pub fn now(&self) -> Since {
+        Since { commits: self.commits.len(), checkpoints: self.checkpoints.len() }
+    }
+
+    /// Takes note of a checkpoint.
+    pub fn checkpoint(&mut self) {
+        self.checkpoints.push(self.commits.len());
+    }
+}
+
 impl Draft {
     pub fn new(model: &Model) -> Self {
         Self { before: model.clone(), now: model.clone(), created: BTreeSet::new(), writes: Writes::default() }
@@ -214,12 +247,26 @@ impl Draft {
         net
     }
 
-    /// Whether one of the transactions that committed since this one began is in its way.
-    pub fn conflicts_with(&self, committed: &[Committed]) -> bool {
+    /// Whether one of the transactions that committed since this one began is in its way: whether it may conflict, and
+    /// whether it must. What lies between two checkpoints since then may not be in memory any more; that counts only if it
+    /// changed something.
+    pub fn conflicts(&self, history: &History, since: Since, current: &Model) -> Conflict {
+        let commits = &history.commits[since.commits..];
+        let may = self.conflicts_with(commits);
+        let must = match &history.checkpoints[since.checkpoints..] {
+            [] | [_] => may,
+            [first, .., last] => {
+                let [first, last] = [first, last].map(|at| at - since.commits);
+                self.conflicts_with(&commits[..first]) || self.conflicts_with(&commits[last..]) || self.differs(current)
+            }
+        };
+        assert!(may || !must, "what differs was written by somebody");
+        Conflict { may, must }
+    }
+
+    fn conflicts_with(&self, committed: &[Committed]) -> bool {
         let mine = &self.net();
-        let edges = mine.edges.iter().filter(|e| self.now.edges.contains_key(e)).flat_map(|e| [e.0, e.2]);
-        let vectors = mine.vectors.iter().filter(|v| self.now.vectors.contains_key(v)).map(|v| v.0);
-        let relied: BTreeSet<u64> = edges.chain(vectors).collect();
+        let relied = self.relied(mine);
         committed.iter().any(|other| {
             !mine.nodes.is_disjoint(&other.writes.nodes)
                 || !mine.keys.is_disjoint(&other.writes.keys)
@@ -228,6 +275,31 @@ impl Draft {
                 || !relied.is_disjoint(&other.gone)
                 || !mine.deleted.is_disjoint(&other.relied)
         })
+    }
+
+    /// Whether what it wrote or relies on is not in `current` as it was before.
+    fn differs(&self, current: &Model) -> bool {
+        fn changed<K: Ord, V: PartialEq>(keys: &BTreeSet<K>, one: &BTreeMap<K, V>, other: &BTreeMap<K, V>) -> bool {
+            keys.iter().any(|key| one.get(key) != other.get(key))
+        }
+        let (mine, before) = (&self.net(), &self.before);
+        let key_in = |model: &Model, id: &u64| model.nodes.get(id).map(|node| node.key.clone());
+        changed(&mine.nodes, &before.nodes, &current.nodes)
+            || changed(&mine.keys, &before.keys, &current.keys)
+            || changed(&mine.edges, &before.edges, &current.edges)
+            || changed(&mine.vectors, &before.vectors, &current.vectors)
+            || self.relied(mine).difference(&mine.nodes).any(|id| key_in(before, id) != key_in(current, id))
+            || current.edges.keys().any(|edge| {
+                (mine.deleted.contains(&edge.0) || mine.deleted.contains(&edge.2)) && !mine.edges.contains(edge)
+            })
+            || current.vectors.keys().any(|at| mine.deleted.contains(&at.0) && !mine.vectors.contains(at))
+    }
+
+    /// The nodes that what is left of its writes is attached to.
+    fn relied(&self, mine: &Writes) -> BTreeSet<u64> {
+        let edges = mine.edges.iter().filter(|e| self.now.edges.contains_key(e)).flat_map(|e| [e.0, e.2]);
+        let vectors = mine.vectors.iter().filter(|v| self.now.vectors.contains_key(v)).map(|v| v.0);
+        edges.chain(vectors).collect()
     }
 
     /// The model once this is committed, if nothing else was meanwhile.

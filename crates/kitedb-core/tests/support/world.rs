@@ -3,7 +3,7 @@
 use super::{
     Rng,
     compare::{Cursors, compare, compare_view},
-    model::{Committed, Draft, LABELS, Model, PROPS, TYPES},
+    model::{Committed, Draft, History, LABELS, Model, PROPS, Since, TYPES},
     ops::{self, Op},
 };
 use kitedb_core::{
@@ -36,8 +36,8 @@ impl Rng {
 struct Open {
     tx: Transaction,
     draft: Draft,
-    /// How many commits there were when it began.
-    since: usize,
+    /// When it began.
+    since: Since,
 }
 
 /// See the [module documentation](self).
@@ -50,7 +50,7 @@ pub struct World {
     pub options: OpenOptions,
     pub db: Option<Database>,
     pub model: Model,
-    pub commits: Vec<Committed>,
+    pub history: History,
     pub last_index: u64,
     views: Vec<(View, Model)>,
     open: [Option<Open>; 2],
@@ -84,7 +84,7 @@ impl World {
             options,
             db: None,
             model: Model::default(),
-            commits: Vec::new(),
+            history: History::default(),
             last_index: 0,
             views: Vec::new(),
             open: [None, None],
@@ -106,7 +106,7 @@ impl World {
         TYPES.iter().for_each(|name| assert!(tx.etype_id_or_create(name).unwrap().0 > 0));
         PROPS.iter().for_each(|name| assert!(tx.propkey_id_or_create(name).unwrap().0 > 0));
         self.last_index = tx.commit().unwrap().log_index.0;
-        self.commits.push(Committed::default());
+        self.history.commits.push(Committed::default());
     }
 
     /// Opens the database again: the old handle, if there is one, must be closed or given up.
@@ -129,7 +129,10 @@ impl World {
         match step.kind % 24 {
             0..=9 => self.transact(step),
             10..=14 => self.interleaved(step),
-            15 | 16 => self.db().checkpoint().unwrap(),
+            15 | 16 => {
+                self.db().checkpoint().unwrap();
+                self.history.checkpoint();
+            }
             17 => drop(self.db().compact_step().unwrap()),
             18 if step.slot.is_multiple_of(2) => self.db().compact().unwrap(),
             18 => self.db().sync().unwrap(),
@@ -156,7 +159,7 @@ impl World {
             0 | 1 => tx.rollback(),
             2 => drop(tx),
             _ => {
-                let since = self.commits.len();
+                let since = self.history.now();
                 self.commit(Open { tx, draft, since });
             }
         }
@@ -167,7 +170,7 @@ impl World {
         let slot = usize::from(step.slot) % 2;
         let mut open = match self.open[slot].take() {
             Some(open) => open,
-            None => Open { tx: self.db().begin().unwrap(), draft: Draft::new(&self.model), since: self.commits.len() },
+            None => Open { tx: self.db().begin().unwrap(), draft: Draft::new(&self.model), since: self.history.now() },
         };
         for op in step.ops.iter().take(4) {
             ops::apply(*op, &mut open.tx, &mut open.draft);
@@ -184,21 +187,21 @@ impl World {
 
     fn commit(&mut self, open: Open) {
         let Open { tx, draft, since } = open;
-        let conflict = draft.conflicts_with(&self.commits[since..]);
+        let conflict = draft.conflicts(&self.history, since, &self.model);
         match tx.commit() {
             Ok(token) => {
-                assert!(!conflict, "committed although another transaction was first: {:?}", draft.writes);
+                assert!(!conflict.must, "committed although another transaction was first: {:?}", draft.writes);
                 if draft.wrote() || token.log_index.0 > self.last_index {
                     assert_eq!(token.log_index.0, self.last_index + 1, "a commit is one frame");
                     self.last_index += 1;
                 }
                 let committed = draft.commit_to(&mut self.model);
-                self.commits.push(committed);
+                self.history.commits.push(committed);
                 assert_eq!(self.db().snapshot().unwrap().token().log_index.0, self.last_index);
             }
             Err(e) => {
                 assert_eq!(e.code(), ErrorCode::Conflict, "{e:?}");
-                assert!(conflict, "a conflict with nobody ({e}): {:?}", draft.writes);
+                assert!(conflict.may, "a conflict with nobody ({e}): {:?}", draft.writes);
                 self.conflicts += 1;
             }
         }

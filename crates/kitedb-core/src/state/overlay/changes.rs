@@ -40,12 +40,19 @@ pub struct EdgeChange {
     pub props: Option<Props>,
 }
 
+impl EdgeChange {
+    /// Whether it is there now and was not before the transaction.
+    pub fn is_added(&self) -> bool {
+        !self.existed && self.props.is_some()
+    }
+}
+
 /// A key that the transaction claimed or released.
 #[derive(Debug)]
-pub(super) struct KeyChange {
-    pub(super) hash: u64,
+pub struct KeyChange {
+    pub hash: u64,
     /// A record that has the key.
-    pub(super) record: Arc<[u8]>,
+    pub record: Arc<[u8]>,
     /// Whether a node held it before the transaction.
     pub(super) was_held: bool,
     /// Who holds the key now.
@@ -59,7 +66,7 @@ impl NodeChange {
     }
 
     /// Whether the transaction deleted the node that was there before it, even if it created it anew since.
-    pub(super) fn is_deleted(&self) -> bool {
+    pub fn is_deleted(&self) -> bool {
         self.existed && self.cascaded
     }
 }
@@ -93,7 +100,7 @@ pub(super) fn hash_of(edge: EdgeKey) -> u64 {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct VectorChange {
+pub struct VectorChange {
     pub(super) before: Option<Digest>,
-    pub(super) bytes: Option<Arc<[u8]>>,
+    pub bytes: Option<Arc<[u8]>>,
 }

@@ -21,7 +21,9 @@ impl Overlay {
         let greatest = self.greatest_id;
         self.nodes.retain(|change| change.existed || !change.dead || change.id.0 == greatest);
         self.edges.retain(|change| change.existed || change.props.is_some());
+        // Positions are others from here on.
         self.adjacency.take();
+        self.orders.take();
         self.keys.retain(|change| change.was_held || change.holder.is_some());
         self.vectors.retain(|_, change| change.before.is_some() || change.bytes.is_some());
         let Self { dimensions, vectors, .. } = self;

@@ -1,6 +1,6 @@
 //! Taking back the part of a batch that was applied before one of its elements failed: as if it had never been tried.
 
-use super::Overlay;
+use super::{Overlay, unlink};
 use crate::graph::{EdgeKey, NodeId, NodeRecord, key_hash};
 
 /// How far an overlay was: see [`Overlay::mark`].
@@ -47,6 +47,8 @@ impl Overlay {
         self.nodes.truncate(mark.nodes);
         self.keys.truncate(mark.keys);
         self.greatest_id = mark.greatest_id;
+        // A scan runs before a batch or after it, so no order that is kept holds what is taken off here.
+        debug_assert!(self.orders_are_within());
     }
 
     /// Takes back these edges: all that was done since `mark` is that they were added.
@@ -57,7 +59,12 @@ impl Overlay {
                 self.count_edge(edge, -1);
             }
         }
+        if let Some(adjacency) = self.adjacency.get_mut() {
+            for change in self.edges.items().iter().skip(mark.edges).rev() {
+                unlink(adjacency, change.edge);
+            }
+        }
         self.edges.truncate(mark.edges);
-        self.adjacency.take();
+        debug_assert!(self.orders_are_within());
     }
 }

@@ -73,6 +73,30 @@ pub(super) const FAMILIES: &[Family] = &[
         points: |source| vec![source.metrics.engine.background_error.is_some().into()],
         ..gauge("kitedb_background_error_present", Unit::Flag)
     },
+    Family {
+        otlp: "kitedb.oldest_pin",
+        help: "For how long the oldest state that a view or a transaction holds has not been current; 0: nobody holds one.",
+        writer_only: true,
+        points: |source| {
+            let oldest = source.metrics.mvcc.as_ref().and_then(|mvcc| mvcc.oldest_pin_ms);
+            vec![Point::of_ms(oldest.unwrap_or_default())]
+        },
+        ..gauge("kitedb_oldest_pin_seconds", Unit::Seconds)
+    },
+    Family {
+        otlp: "kitedb.pinned_delta",
+        help: "Memory that only views and transactions of states that are not current hold.",
+        writer_only: true,
+        points: |source| vec![source.metrics.memory.pinned_delta_bytes.into()],
+        ..gauge("kitedb_pinned_delta_bytes", Unit::Bytes)
+    },
+    Family {
+        otlp: "kitedb.pinned_run",
+        help: "Space of the file that only views and transactions of states that are not current hold.",
+        writer_only: true,
+        points: |source| vec![source.metrics.memory.pinned_run_bytes.into()],
+        ..gauge("kitedb_pinned_run_bytes", Unit::Bytes)
+    },
 ];
 
 fn histogram(histogram: Histogram) -> Vec<Point> {

@@ -1,0 +1,210 @@
+//! The edges at one node in the order (type, other end), from any edge on: for pages and scans. Each level gives what it
+//! has in this order, and what is taken is merged; so a page costs what it returns, wherever in the edges of a node it
+//! begins.
+
+use super::{
+    delta::Delta,
+    neighbors::{EdgesAt, within},
+    order::Sorted,
+    orders::{Edge, TouchedAt},
+    reading::Reading,
+};
+use crate::{
+    error::Result,
+    graph::{Direction, EdgeTypeId, NodeId},
+    store::{EntryKind, Row},
+};
+use std::{cmp::Reverse, collections::BinaryHeap, ops::Range};
+
+/// See the [module documentation](self).
+#[derive(Debug)]
+pub struct Ordered<'a> {
+    at: EdgesAt<'a>,
+    /// The only type that is wanted, if one is.
+    ty: Option<EdgeTypeId>,
+    /// Whether some level may remove edges of this node from those below it.
+    hiding: bool,
+    /// The one source, where there is one: as mostly.
+    only: Option<Source<'a>>,
+    /// All of them where there are several.
+    several: Vec<Source<'a>>,
+    /// The next edge of each of several, the least first.
+    heads: BinaryHeap<Reverse<(Edge, usize)>>,
+}
+
+#[derive(Debug)]
+enum Source<'a> {
+    /// Entries of run number `run`.
+    Row { run: u32, row: Row<'a>, range: Range<usize> },
+    /// What deltas and the transaction add, where that is little.
+    Added { edges: std::vec::IntoIter<Edge> },
+    /// What delta number `number` (0 = frozen, 1 = active) touched.
+    Delta { number: usize, delta: &'a Delta, edges: Sorted<TouchedAt> },
+    /// What the transaction itself touched.
+    Own { edges: Sorted<TouchedAt> },
+}
+
+impl<'a> Ordered<'a> {
+    /// The edges after `after`. Who takes no more than about `limit` of them says so: then the node's rows are not read
+    /// to their ends in order to find out whether they hide anything.
+    #[inline]
+    pub(super) fn new(
+        reading: Reading<'a>,
+        node: NodeId,
+        direction: Direction,
+        ty: Option<EdgeTypeId>,
+        after: Option<Edge>,
+        limit: usize,
+    ) -> Result<Self> {
+        let at = EdgesAt { reading, node, direction };
+        let mut found = Self { at, ty, hiding: false, only: None, several: Vec::new(), heads: BinaryHeap::new() };
+        for (number, run) in reading.levels.runs.iter().enumerate() {
+            let row = run.row(direction, node)?;
+            let range = rest(&row, ty, after);
+            if number > 0 && run.has_removals() && !row.is_empty() {
+                found.hiding |= row.len() > limit.max(64) || row.iter().any(|entry| entry.kind == EntryKind::Remove);
+            }
+            if !range.is_empty() {
+                found.add(Source::Row { run: number as u32, row, range });
+            }
+        }
+        if reading.overlay.is_some() || reading.levels.deltas().next().is_some() {
+            found.add_touched(after);
+        }
+        if !found.several.is_empty() {
+            (0..found.several.len()).for_each(|source| found.pull(source));
+        }
+        Ok(found)
+    }
+
+    /// The first `limit` edges, and whether there are more.
+    #[inline]
+    pub fn page(mut self, limit: usize) -> (Vec<Edge>, bool) {
+        // Where one level has all of them, as mostly, they need not be put together.
+        match self.only.take() {
+            Some(Source::Added { edges }) => {
+                let mut found: Vec<Edge> = edges.collect();
+                let more = found.len() > limit;
+                found.truncate(limit);
+                return (found, more);
+            }
+            Some(Source::Row { row, range, .. }) if !self.hiding => {
+                let mut found = Vec::with_capacity(range.len().min(limit));
+                let mut rest = range.filter_map(|i| row.get(i)).filter(|entry| entry.kind == EntryKind::Add);
+                found.extend(rest.by_ref().take(limit).map(|entry| (entry.ty, entry.other)));
+                return (found, rest.next().is_some());
+            }
+            only => self.only = only,
+        }
+        let found = self.by_ref().take(limit).collect();
+        (found, self.next().is_some())
+    }
+
+    #[inline]
+    fn add(&mut self, source: Source<'a>) {
+        if self.only.is_none() && self.several.is_empty() {
+            self.only = Some(source);
+        } else {
+            self.several.extend(self.only.take());
+            self.several.push(source);
+        }
+    }
+
+    /// Adds what deltas and the overlay touched.
+    fn add_touched(&mut self, after: Option<Edge>) {
+        let (at, ty, reading) = (self.at, self.ty, self.at.reading);
+        let first = (ty.unwrap_or_default(), NodeId(0));
+        // Other ends of edges are nodes, and those have ids far below the greatest number.
+        let from = after.map_or(first, |(ty, other)| (ty, NodeId(other.0.saturating_add(1)))).max(first);
+        let wanted = |edge: &Edge| *edge >= from && ty.is_none_or(|ty| ty == edge.0);
+        let seen = (at.node, at.direction);
+        let mut added = Vec::with_capacity(8);
+        // Where in `added` what the frozen delta, and then the active one adds, ends.
+        let mut ends = [0; 2];
+        let levels = reading.levels;
+        for (number, delta) in [levels.frozen.as_deref(), Some(&*levels.active)].into_iter().enumerate() {
+            if let Some(delta) = delta.filter(|delta| !delta.is_empty()) {
+                let (edges, removals) = delta.edges_from(seen, reading.at, from, wanted, &mut added);
+                self.hiding |= removals;
+                edges.into_iter().for_each(|edges| self.add(Source::Delta { number, delta, edges }));
+            }
+            ends[number] = added.len();
+        }
+        if let Some(overlay) = reading.overlay {
+            self.hiding |= !overlay.edges_of(at.node, at.direction).is_empty();
+            let edges = overlay.edges_from(seen, from, wanted, &mut added);
+            edges.into_iter().for_each(|edges| self.add(Source::Own { edges }));
+        }
+        if added.is_empty() {
+            return;
+        }
+        if self.hiding {
+            let mut place = 0;
+            added.retain(|(ty, other)| {
+                let newer = ends.iter().filter(|end| **end <= place).count() + 1;
+                place += 1;
+                newer > 2 || !at.hidden_by_delta(newer, at.edge(*ty, *other))
+            });
+        }
+        added.sort_unstable();
+        self.add(Source::Added { edges: added.into_iter() });
+    }
+
+    /// Puts the next edge of one of several sources among the heads.
+    fn pull(&mut self, source: usize) {
+        let (at, ty, hiding) = (self.at, self.ty, self.hiding);
+        if let Some(edge) = self.several.get_mut(source).and_then(|source| source.next(at, ty, hiding)) {
+            self.heads.push(Reverse((edge, source)));
+        }
+    }
+}
+
+impl Source<'_> {
+    #[inline]
+    fn next(&mut self, at: EdgesAt<'_>, ty: Option<EdgeTypeId>, hiding: bool) -> Option<Edge> {
+        let wanted = |edge: &TouchedAt| ty.is_none_or(|ty| ty == edge.0);
+        match self {
+            Self::Row { run, row, range } => range.find_map(|i| at.shown(*run, row.get(i)?, hiding)),
+            Self::Added { edges } => edges.next(),
+            // Of one type they stand together.
+            Self::Delta { number, delta, edges } => edges.take_while(wanted).find_map(|(ty, other, touched)| {
+                let (edge, state, _) = delta.edge_of(touched, at.direction, at.reading.at)?;
+                let (props, below) = state?;
+                let there = !below && props.is_some() && !(hiding && at.hidden_by_delta(*number + 1, edge));
+                there.then_some((ty, other))
+            }),
+            Self::Own { edges } => edges.take_while(wanted).find_map(|(ty, other, touched)| {
+                let change = at.reading.overlay.and_then(|overlay| overlay.edge_at(touched - 1))?;
+                change.is_added().then_some((ty, other))
+            }),
+        }
+    }
+}
+
+/// Where the entries of a row stand that are wanted and come after `after`.
+fn rest(row: &Row<'_>, ty: Option<EdgeTypeId>, after: Option<Edge>) -> Range<usize> {
+    let range = within(row, ty);
+    let Some(after) = after else { return range };
+    let (mut low, mut high) = (range.start, range.end);
+    while low < high {
+        let mid = low + (high - low) / 2;
+        let passed = row.get(mid).is_some_and(|entry| (entry.ty, entry.other) <= after);
+        if passed { low = mid + 1 } else { high = mid }
+    }
+    low..range.end
+}
+
+impl Iterator for Ordered<'_> {
+    type Item = Edge;
+
+    #[inline]
+    fn next(&mut self) -> Option<Edge> {
+        let (at, ty, hiding) = (self.at, self.ty, self.hiding);
+        if let Some(only) = &mut self.only {
+            return only.next(at, ty, hiding);
+        }
+        let Reverse((edge, source)) = self.heads.pop()?;
+        self.pull(source);
+        Some(edge)
+    }
+}
