@@ -646,3 +646,18 @@ fn a_source_that_comes_later_is_waited_for() {
     while follower.next()["state"] != "following" {}
     folder.run(&["replica", "status", "b.kitedb"]).ok();
 }
+
+/// It ends because it was asked to, with the exit code that a status of it has.
+#[test]
+fn a_follower_that_is_asked_to_end_ends_as_its_status_does() {
+    let folder = pair();
+    replica(&folder, "bootstrap", "c.kitedb", "a.kitedb").ok();
+    replica(&folder, "promote", "b.kitedb", "a.kitedb").ok();
+    for (source, state, code) in [("a.kitedb", "orphaned", 3), ("b.kitedb", "following", 0)] {
+        let mut follower = Background::follow(&folder, "c.kitedb", source);
+        while follower.next()["state"] != state {}
+        follower.signal(Signal::TERM);
+        assert_eq!(follower.end().0, Some(code));
+        assert_eq!(folder.run(&["replica", "status", "c.kitedb"]).code, code);
+    }
+}
