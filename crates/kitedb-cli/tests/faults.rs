@@ -117,7 +117,7 @@ fn a_replica_that_needs_a_reseed_does_not_claim_to_have_everything() {
     import(&folder, "other.kitedb", "x y K\n", &["--role", "primary"]).ok();
     let run = catch_up(&folder, "r.kitedb", "other.kitedb");
     assert_eq!(run.code, 3, "{run:?}");
-    assert!(run.err.contains("hint: `kitedb replica reseed r.kitedb`"), "{run:?}");
+    assert!(run.err.contains("hint: `kitedb replica reseed r.kitedb --source-db other.kitedb`"), "{run:?}");
     let shown = folder.run(&["replica", "status", "r.kitedb", "--source-db", "other.kitedb"]);
     assert!(shown.code == 3 && !shown.out.contains("all that its source has"), "{shown:?}");
 }
@@ -363,20 +363,21 @@ fn a_hint_names_the_file_that_the_error_is_about() {
     let run = replica(&folder, "promote", "r.kitedb", "B/p.kitedb");
     assert!(run.code == 1 && run.err.contains("B/p.kitedb primary --moved`"), "{run:?}");
     assert!(!run.err.contains("r.kitedb primary") && !run.err.contains("r.kitedb detach"), "{run:?}");
-    // The log is not there, is another one, or is there twice: the file is sound, and the message says what to do.
-    let folder = cluster();
-    for name in ["p.kitedb", "s.kitedb"] {
-        fs::rename(folder.path().join(format!("{name}.replication")), folder.path().join(format!("{name}.away")))
-            .unwrap();
+    // The log is another one, or is there without its file: the message says what to do.
+    for (lose, phrase) in
+        [("s.kitedb.replication", "move that folder away"), ("p.kitedb.replication", "put the file back")]
+    {
+        let folder = cluster();
+        fs::rename(folder.path().join(lose), folder.path().join("log")).unwrap();
+        if lose.starts_with('s') {
+            fs::remove_dir_all(folder.path().join("p.kitedb.replication")).unwrap();
+        } else {
+            fs::remove_file(folder.path().join("p.kitedb")).unwrap();
+        }
+        fs::rename(folder.path().join("log"), folder.path().join("p.kitedb.replication")).unwrap();
+        let run = import(&folder, "p.kitedb", "c d K\n", &["--role", "primary"]);
+        assert!(run.code == 1 && run.err.contains(phrase) && !run.err.contains("hint:"), "{run:?}");
     }
-    fs::rename(folder.path().join("s.kitedb.away"), folder.path().join("p.kitedb.replication")).unwrap();
-    for (args, file) in [(&["import", "p.kitedb", "edges.txt", "--format", "edgelist"][..], "p.kitedb")] {
-        let run = folder.run(args);
-        assert!(run.code == 1 && run.err.contains(file) && !run.err.contains("hint:"), "{run:?}");
-    }
-    fs::remove_file(folder.path().join("p.kitedb")).unwrap();
-    let run = import(&folder, "p.kitedb", "a b K\n", &["--role", "primary"]);
-    assert!(run.code == 1 && run.err.contains("put the file back") && !run.err.contains("hint:"), "{run:?}");
 }
 
 #[test]
@@ -385,7 +386,10 @@ fn a_hint_to_reseed_can_be_followed_as_it_stands() {
     replica(&folder, "bootstrap", "my own.kitedb", "p.kitedb").ok();
     import(&folder, "p.kitedb", "c d K\n", &[]).ok();
     catch_up(&folder, "s.kitedb", "p.kitedb").ok();
+    // Its source is away, and keeps what nobody else has.
+    rename(&folder, "p.kitedb", "away.kitedb");
     folder.run(&["replica", "promote", "my own.kitedb", "--force"]).ok();
+    rename(&folder, "away.kitedb", "p.kitedb");
     import(&folder, "my own.kitedb", "e f K\n", &[]).ok();
     let run = catch_up(&folder, "s.kitedb", "my own.kitedb");
     assert_eq!(run.code, 3, "{run:?}");

@@ -448,7 +448,7 @@ fn a_lost_replica_says_so_until_it_is_reseeded() {
     let run = catch_up(&folder, "b.kitedb", "a.kitedb");
     assert_eq!(run.code, 3, "{run:?}");
     assert!(run.err.contains("needs reseed") && run.err.contains("below retained floor"), "{run:?}");
-    assert!(run.err.contains("hint: `kitedb replica reseed b.kitedb`"), "{run:?}");
+    assert!(run.err.contains("hint: `kitedb replica reseed b.kitedb --source-db a.kitedb`"), "{run:?}");
     let status = folder.run(&["replica", "status", "b.kitedb", "--json"]);
     assert_eq!(status.code, 3, "{status:?}");
     let status: Json = serde_json::from_str(&status.out).unwrap();

@@ -33,8 +33,9 @@ impl Passed {
         let unfit =
             |what: &dyn std::fmt::Display| Some(SourceFault::Unavailable { db: db.clone(), what: what.to_string() });
         let told = |e: Error| match e.code() {
+            ErrorCode::Io if is_no_file(&e) => unfit(&e),
             // The permissions of who looks, or a disk that fails now.
-            ErrorCode::Io | ErrorCode::ReadOnly | ErrorCode::Locked | ErrorCode::DiskFull => None,
+            ErrorCode::Io | ErrorCode::DiskFull => None,
             _ => unfit(&e),
         };
         if is_absent(env, db) {
@@ -145,4 +146,11 @@ fn in_log(reader: &mut LogReader, index: LogIndex) -> Option<Writer> {
 fn in_history(history: &[HistoryEntry], last: LogIndex, index: LogIndex) -> Option<Writer> {
     let led = history.iter().rev().find(|led| led.first <= index).filter(|_| index <= last)?;
     Some((led.epoch, led.writer_id))
+}
+
+/// Whether nothing of that kind is ever read as a file: a pipe, or a path that leads through what is no folder.
+fn is_no_file(e: &Error) -> bool {
+    use std::io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory};
+    let source = std::error::Error::source(e).and_then(|e| e.downcast_ref::<Arc<std::io::Error>>());
+    source.is_some_and(|e| matches!(e.kind(), InvalidInput | IsADirectory | NotADirectory))
 }

@@ -111,7 +111,11 @@ impl SourceFault {
     pub(super) fn shown_in(fault: Option<&Self>, state: ReplicaState) -> ReplicaState {
         match (fault, state) {
             (Some(Self::Lost { .. }), _) => ReplicaState::NeedsReseed,
-            (Some(_), ReplicaState::Following | ReplicaState::Behind) => ReplicaState::Orphaned,
+            (Some(_), ReplicaState::Following) => ReplicaState::Orphaned,
+            // Others let no pull succeed, which it will say for itself.
+            (Some(Self::Fenced { .. } | Self::Copied { .. } | Self::Cycle { .. }), ReplicaState::Behind) => {
+                ReplicaState::Orphaned
+            }
             _ => state,
         }
     }
@@ -155,7 +159,7 @@ impl fmt::Display for SourceFault {
             Self::Astray { db } => f.write_str(&where_is_it(db)),
             Self::Missing { db } => write!(
                 f,
-                "its source {} is not there: bring it back, or say where it is (--source-db, replica_repoint)",
+                "the source {} is not there: bring it back, or say where it is (--source-db, replica_repoint)",
                 db.display()
             ),
             Self::Another { db, at } => write!(
@@ -167,12 +171,12 @@ impl fmt::Display for SourceFault {
             ),
             Self::StandAlone { db } => write!(
                 f,
-                "its source {} is a database of its own and has no part in replication any more: follow another one \
+                "the source {} is a database of its own and has no part in replication any more: follow another one \
                  (--source-db, replica_repoint), or let this replica lead (`kitedb replica promote --force`)",
                 db.display()
             ),
             Self::Unavailable { db, what } => {
-                write!(f, "its source {} cannot be followed: {what}; mend that, or follow another one", db.display())?;
+                write!(f, "the source {} cannot be followed: {what}; mend that, or follow another one", db.display())?;
                 f.write_str(" (--source-db, replica_repoint)")
             }
             Self::Unnamed => f.write_str(
