@@ -511,7 +511,7 @@ impl LocalSource {
         };
         let end = end_of_log(&self.env, dir, control, log)?;
         end.ok_or_else(|| {
-            let what = format_args!("the segments of the source's log are gone from {}", dir.display());
+            let what = format_args!("the segments of the source's log are gone from {}: put them back", dir.display());
             Error::new(ErrorCode::LogMismatch, what)
         })
     }
