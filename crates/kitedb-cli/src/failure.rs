@@ -1,6 +1,6 @@
 //! How a command fails: a message, a hint, an exit code.
 
-use crate::render::style::clean;
+use crate::render::style::word;
 use anstyle::{AnsiColor, Style};
 use kitedb_core::{Error, ErrorCode, ErrorKind};
 use std::{fmt, io, io::Write, panic::PanicHookInfo, path::Path};
@@ -16,11 +16,20 @@ pub const EXIT_FAULT: u8 = 3;
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = Style::new().dimmed();
 
+/// What to do about a failure.
+#[derive(Debug, Clone)]
+enum Hint {
+    /// With ` DB` in place of the command's database, and ` SOURCE` in that of `--source-db` and what it was given.
+    Template(String),
+    /// As it is shown.
+    Literal(String),
+}
+
 /// Why a command ended early.
 #[derive(Debug)]
 pub struct Failure {
     message: String,
-    hint: Option<String>,
+    hint: Option<Hint>,
     /// The code of an error of the engine.
     code: Option<ErrorCode>,
     exit: u8,
@@ -50,7 +59,13 @@ impl Failure {
 
     #[must_use]
     pub fn hint(self, hint: impl fmt::Display) -> Self {
-        Self { hint: Some(hint.to_string()), ..self }
+        Self { hint: Some(Hint::Template(hint.to_string())), ..self }
+    }
+
+    /// A hint that names its files itself.
+    #[must_use]
+    pub fn literal_hint(self, hint: impl fmt::Display) -> Self {
+        Self { hint: Some(Hint::Literal(hint.to_string())), ..self }
     }
 
     #[must_use]
@@ -61,16 +76,32 @@ impl Failure {
     /// The same failure, with what is so all the same put before its hint.
     #[must_use]
     pub fn although(self, what: impl fmt::Display) -> Self {
-        let hint = self.hint.map_or_else(|| what.to_string(), |hint| format!("{what}; {hint}"));
+        let hint = match self.hint {
+            Some(Hint::Template(hint)) => Hint::Template(format!("{what}; {hint}")),
+            Some(Hint::Literal(hint)) => Hint::Literal(format!("{what}; {hint}")),
+            None => Hint::Literal(what.to_string()),
+        };
         Self { hint: Some(hint), ..self }
     }
 
-    /// The same failure of a command on the database at `path`: hints, which say `DB`, name it.
+    /// The same failure of a command on the database at `path`, which was given that `source`: hints name them. One of an
+    /// error that is about the source, and says what to do with the database, is left out.
     #[must_use]
-    pub fn naming(self, path: &Path) -> Self {
-        let path = clean(&path.display().to_string());
-        let hint = self.hint.map(|hint| hint.replace(" DB", &format!(" {path}")));
+    pub fn naming(self, path: &Path, source: Option<&Path>) -> Self {
+        let about_source = self.code.is_some_and(is_about_a_file)
+            && source.is_some_and(|source| self.names(source))
+            && !self.names(path);
+        let hint = self.hint.filter(|_| !about_source).map(|hint| match hint {
+            Hint::Template(hint) => Hint::Literal(named(&hint, path, source)),
+            literal => literal,
+        });
         Self { hint, ..self }
+    }
+
+    /// Whether its message names that file.
+    fn names(&self, path: &Path) -> bool {
+        let whole = path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned());
+        [path, &whole].iter().any(|path| self.message.contains(&path.display().to_string()))
     }
 
     /// What went wrong.
@@ -86,7 +117,8 @@ impl Failure {
     /// Prints the failure to standard error and gives the exit code.
     pub fn report(&self) -> u8 {
         if !self.silent {
-            print(&self.message, self.hint.as_deref());
+            let hint = self.hint.as_ref().map(|(Hint::Template(hint) | Hint::Literal(hint))| hint.as_str());
+            print(&self.message, hint);
         }
         self.exit
     }
@@ -109,7 +141,23 @@ fn print(message: &str, hint: Option<&str>) {
     }
 }
 
+/// A hint in which ` DB` is to name the database at `path`, and ` SOURCE` the source that was given, if one was.
+pub fn named(hint: &str, path: &Path, source: Option<&Path>) -> String {
+    let given = source.map_or_else(String::new, |source| format!(" --source-db {}", word(source)));
+    let name = format!(" {}", word(path));
+    hint.split(" SOURCE").map(|part| part.replace(" DB", &name)).collect::<Vec<_>>().join(&given)
+}
+
+/// Whether an error of that code tells what one file is.
+fn is_about_a_file(code: ErrorCode) -> bool {
+    use ErrorCode::{Corrupt, HardLinked, NotADatabase, NotFound, ReadOnly, RoleMismatch};
+    matches!(code, Corrupt | HardLinked | NotADatabase | NotFound | ReadOnly | RoleMismatch)
+}
+
 const REPORT: &str = concat!("this is a defect of KiteDB: please report it at ", env!("CARGO_PKG_REPOSITORY"));
+
+/// For a replica that is not on its source's history.
+pub const RESEED: &str = "`kitedb replica reseed DB SOURCE` copies the source anew";
 
 fn hint_for(error: &Error) -> Option<&'static str> {
     Some(match error.code() {
@@ -120,18 +168,17 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         }
         ErrorCode::DiskFull => "free some space and run the command again; what was committed is kept",
         ErrorCode::ReadOnly => "check the permissions of the file and of its folder",
-        ErrorCode::NeedsReseed => "`kitedb replica reseed DB` copies the source anew",
+        ErrorCode::NeedsReseed => RESEED,
         ErrorCode::WouldOverwrite => "pass --overwrite to replace it all the same: its own graph is lost then",
         ErrorCode::RoleMismatch => "`kitedb role DB` shows what it is",
         ErrorCode::HardLinked => "pass --accept-hard-links to write to it all the same",
-        ErrorCode::FilesMoved => {
-            "`kitedb role DB primary --moved` lets it lead, `kitedb role DB detach` makes it one of its own"
-        }
+        // Which file that is, and what to do with it, its message says.
+        ErrorCode::FilesMoved | ErrorCode::LogMismatch => return None,
         ErrorCode::StalePrimary => {
             "another node leads now: write there, and let this one follow it (`kitedb replica follow DB --source-db NEW`)"
         }
         ErrorCode::OutcomeUnknown => {
-            "look whether it is there (`kitedb get DB`), here and on the node that leads, before you run the command again"
+            "look whether it is there (`kitedb get DB KEY`), here and on the node that leads, before you run the command again"
         }
         ErrorCode::SourceUnavailable => {
             "check --source-db and --source-sidecar, and that the source was opened as a primary"
@@ -148,7 +195,11 @@ fn hint_for(error: &Error) -> Option<&'static str> {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { hint: hint_for(&error).map(str::to_owned), code: Some(error.code()), ..Self::new(&error) }
+        Self {
+            hint: hint_for(&error).map(|hint| Hint::Template(hint.to_owned())),
+            code: Some(error.code()),
+            ..Self::new(&error)
+        }
     }
 }
 
@@ -188,16 +239,30 @@ mod tests {
             (ErrorCode::Internal, "report"),
         ] {
             let failure = Failure::from(Error::new(code, "what"));
-            assert!(failure.hint.unwrap().contains(phrase), "{code:?}");
+            let Some(Hint::Template(hint)) = failure.hint else { panic!("{code:?}") };
+            assert!(hint.contains(phrase), "{code:?}");
             assert_eq!(failure.exit, EXIT_FAILED);
         }
     }
 
     #[test]
     fn hints_name_the_database() {
-        for code in [ErrorCode::NotFound, ErrorCode::NeedsReseed, ErrorCode::RoleMismatch, ErrorCode::FilesMoved] {
-            let hint = Failure::from(Error::new(code, "what")).naming(Path::new("my/own.kitedb")).hint.unwrap();
-            assert!(hint.contains(" my/own.kitedb") && !hint.contains("DB"), "{hint}");
+        let hint = |code, what: &str, db: &str, source: Option<&str>| {
+            let failure = Failure::from(Error::new(code, what)).naming(Path::new(db), source.map(Path::new));
+            failure.hint.map(|(Hint::Template(hint) | Hint::Literal(hint))| hint)
+        };
+        for code in [ErrorCode::NotFound, ErrorCode::NeedsReseed, ErrorCode::RoleMismatch, ErrorCode::OutcomeUnknown] {
+            let hint = hint(code, "what", "my/own.kitedb", None).unwrap();
+            let bare = hint.contains(" my/own.kitedb`") || hint.contains(" my/own.kitedb ");
+            assert!(bare && !hint.contains("DB") && !hint.contains("SOURCE"), "{hint}");
         }
+        let reseed = hint(ErrorCode::NeedsReseed, "what", "a DB", Some("of SOURCE")).unwrap();
+        assert!(reseed.starts_with("`kitedb replica reseed 'a DB' --source-db 'of SOURCE'`"), "{reseed}");
+        // What is said of the source is not to be done with the database.
+        let damaged = |what| hint(ErrorCode::Corrupt, what, "r.kitedb", Some("p.kitedb"));
+        assert_eq!(damaged("p.kitedb: a block does not verify"), None);
+        assert!(damaged("r.kitedb: a block does not verify").is_some());
+        // Its message says what to do.
+        assert_eq!(hint(ErrorCode::LogMismatch, "what", "r.kitedb", None), None);
     }
 }

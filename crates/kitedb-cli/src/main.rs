@@ -22,9 +22,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     panic::set_hook(Box::new(failure::report_panic));
     let database = cli.command.database().map(Path::to_owned);
+    let source = cli.command.source().map(Path::to_owned);
     let code = panic::catch_unwind(AssertUnwindSafe(|| match (run(cli), database) {
         (Ok(()), _) => 0,
-        (Err(failure), Some(database)) => failure.naming(&database).report(),
+        (Err(failure), Some(database)) => failure.naming(&database, source.as_deref()).report(),
         (Err(failure), None) => failure.report(),
     }));
     ExitCode::from(code.unwrap_or(EXIT_FAILED))

@@ -117,7 +117,7 @@ fn a_replica_that_needs_a_reseed_does_not_claim_to_have_everything() {
     import(&folder, "other.kitedb", "x y K\n", &["--role", "primary"]).ok();
     let run = catch_up(&folder, "r.kitedb", "other.kitedb");
     assert_eq!(run.code, 3, "{run:?}");
-    assert!(run.err.contains("hint: `kitedb replica reseed r.kitedb`"), "{run:?}");
+    assert!(run.err.contains("hint: `kitedb replica reseed r.kitedb --source-db other.kitedb`"), "{run:?}");
     let shown = folder.run(&["replica", "status", "r.kitedb", "--source-db", "other.kitedb"]);
     assert!(shown.code == 3 && !shown.out.contains("all that its source has"), "{shown:?}");
 }
@@ -135,7 +135,7 @@ fn a_copied_primary_says_so_wherever_it_is_looked_at() {
     for more in [&[][..], &["--source-db", "r.kitedb"]] {
         let run = folder.run(&[&["replica", "promote", "copied.kitedb"][..], more].concat());
         assert_eq!(run.code, 1, "{run:?}");
-        assert!(run.err.contains("copied or restored") && run.err.contains("role copied.kitedb primary --moved"));
+        assert!(run.err.contains("copied or restored") && run.err.contains("/copied.kitedb primary --moved`"));
     }
     folder.run(&["primary", "status", "p.kitedb"]).ok();
 }
@@ -258,4 +258,155 @@ fn a_replica_that_is_moved_alone_goes_on_or_asks_for_its_source() {
     import(&folder, "p.kitedb", "c d K\n", &[]).ok();
     folder.run(&["replica", "follow", "moved/r.kitedb", "--once"]).ok();
     folder.run(&["replica", "status", "moved/r.kitedb"]).ok();
+}
+
+/// What a replica is told of a source from which nothing can ever come, before a pull is tried.
+#[test]
+fn a_replica_whose_source_leads_nowhere_says_so_before_it_tries() {
+    let to = |folder: &Folder, name: &str| folder.path().join(name);
+    let control = "p.kitedb.replication/control";
+    let detach: fn(&Folder) = |folder| drop(folder.run(&["role", "p.kitedb", "detach"]).ok());
+    let detach_and_write: fn(&Folder) = |folder| {
+        folder.run(&["role", "p.kitedb", "detach"]).ok();
+        import(folder, "p.kitedb", "c d K\n", &[]).ok();
+    };
+    let become_another: fn(&Folder) = |folder| {
+        folder.run(&["role", "p.kitedb", "detach"]).ok();
+        import(folder, "p.kitedb", "c d K\n", &["--role", "primary"]).ok();
+        import(folder, "p.kitedb", "e f K\n", &[]).ok();
+    };
+    let replace: fn(&Folder) = |folder| {
+        fs::remove_file(folder.path().join("p.kitedb")).unwrap();
+        fs::remove_dir_all(folder.path().join("p.kitedb.replication")).unwrap();
+        // With the same graph: its digest tells nothing.
+        import(folder, "p.kitedb", "a b K\n", &["--role", "primary"]).ok();
+    };
+    let other: fn(&Folder, &str) = |folder, how| {
+        let status = Command::new("sh").arg("-c").arg(how).current_dir(folder.path()).status().unwrap();
+        assert!(status.success());
+    };
+    for (kind, phrase, act) in [
+        ("stand_alone", "has no part in replication any more", &detach as &dyn Fn(&Folder)),
+        ("stand_alone", "has no part in replication any more", &detach_and_write),
+        ("another", "p.kitedb is another database", &become_another),
+        ("another", "p.kitedb is another database", &replace),
+        ("missing", "p.kitedb is not there", &|folder| fs::remove_file(to(folder, "p.kitedb")).unwrap()),
+        ("missing", "p.kitedb is not there", &|folder| other(folder, "rm -r p.kitedb*")),
+        ("unnamed", "--source-db", &|folder| fs::remove_file(to(folder, "r.kitedb.replication/source")).unwrap()),
+        ("unavailable", "control file", &|folder| fs::remove_file(to(folder, control)).unwrap()),
+        ("unavailable", "control file", &|folder| drop(fs::write(to(folder, control), ""))),
+        ("unavailable", "log should be in", &|folder| other(folder, "mv p.kitedb.replication away")),
+        ("unavailable", "is a folder", &|folder| other(folder, "mv p.kitedb away; mkdir p.kitedb")),
+        ("unavailable", "p.kitedb", &|folder| other(folder, "rm -r p.kitedb*; mkfifo p.kitedb")),
+    ] {
+        let folder = cluster();
+        act(&folder);
+        let (shown, document) = faulty(&folder, "replica", "r.kitedb");
+        assert_eq!(document["source_fault"], kind, "{document}");
+        assert!(shown.contains("its source: ") && shown.contains(phrase), "{kind}: {shown}");
+        assert!(!shown.contains("all that its source has") && !shown.contains("is gone"), "{kind}: {shown}");
+        let metrics = folder.run(&["metrics", "r.kitedb"]).ok().out;
+        let healthy = |line: &str| line.starts_with("kitedb_health_healthy") || line.starts_with("kitedb_healthy");
+        assert!(!metrics.lines().any(|line| healthy(line) && line.ends_with(" 1")), "{kind}: {metrics}");
+        // Nothing comes, and it says no other thing once it was tried.
+        assert_ne!(folder.run(&["replica", "follow", "r.kitedb", "--once"]).code, 0, "{kind}");
+        let (shown, _) = faulty(&folder, "replica", "r.kitedb");
+        assert!(!shown.contains("all that its source has") && !shown.contains("is gone"), "{kind}: {shown}");
+    }
+    let folder = cluster();
+    folder.run(&["replica", "status", "r.kitedb"]).ok();
+}
+
+/// The source is on a history of its own, and what was followed under its name before is not noted as that.
+#[test]
+fn a_replica_is_not_told_that_another_database_is_its_source_however_often_it_tries() {
+    let folder = cluster();
+    folder.run(&["role", "p.kitedb", "detach"]).ok();
+    assert_ne!(folder.run(&["replica", "follow", "r.kitedb", "--once"]).code, 0);
+    import(&folder, "p.kitedb", "c d K\n", &["--role", "primary"]).ok();
+    for _ in 0..2 {
+        assert_eq!(faulty(&folder, "replica", "r.kitedb").1["source_fault"], "another");
+        let run = folder.run(&["replica", "follow", "r.kitedb", "--once"]);
+        assert!(run.code == 3 && run.err.contains("another history") && !run.err.contains("is gone"), "{run:?}");
+    }
+    // What took over from its source may take its name.
+    let folder = cluster();
+    replica(&folder, "promote", "s.kitedb", "p.kitedb").ok();
+    rename(&folder, "p.kitedb", "old.kitedb");
+    rename(&folder, "s.kitedb", "p.kitedb");
+    folder.run(&["replica", "status", "r.kitedb"]).ok();
+    import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+    folder.run(&["replica", "follow", "r.kitedb", "--once"]).ok();
+    folder.run(&["replica", "status", "r.kitedb"]).ok();
+}
+
+/// The command in the hint of a run that failed, without the program's name.
+#[track_caller]
+fn hinted(run: &Run) -> String {
+    let hint = run.err.lines().find_map(|line| line.strip_prefix("hint: ")).unwrap_or_else(|| panic!("{run:?}"));
+    hint.split('`').nth(1).unwrap().to_owned()
+}
+
+/// Runs a command line that a hint gave.
+fn follow_hint(folder: &Folder, line: &str) -> Run {
+    let line = line.strip_prefix("kitedb ").unwrap();
+    let line = format!("{} {line}", env!("CARGO_BIN_EXE_kitedb"));
+    Run::of(Command::new("sh").arg("-c").arg(line).current_dir(folder.path()).output().unwrap())
+}
+
+/// The error is about the source: what its hint says is not to be done with the replica.
+#[test]
+fn a_hint_names_the_file_that_the_error_is_about() {
+    let folder = cluster();
+    fs::create_dir(folder.path().join("B")).unwrap();
+    copy(&folder, "p.kitedb", "B/p.kitedb");
+    let run = replica(&folder, "promote", "r.kitedb", "B/p.kitedb");
+    assert!(run.code == 1 && run.err.contains("B/p.kitedb primary --moved`"), "{run:?}");
+    assert!(!run.err.contains("r.kitedb primary") && !run.err.contains("r.kitedb detach"), "{run:?}");
+    // The log is another one, or is there without its file: the message says what to do.
+    for (lose, phrase) in
+        [("s.kitedb.replication", "move that folder away"), ("p.kitedb.replication", "put the file back")]
+    {
+        let folder = cluster();
+        fs::rename(folder.path().join(lose), folder.path().join("log")).unwrap();
+        if lose.starts_with('s') {
+            fs::remove_dir_all(folder.path().join("p.kitedb.replication")).unwrap();
+        } else {
+            fs::remove_file(folder.path().join("p.kitedb")).unwrap();
+        }
+        fs::rename(folder.path().join("log"), folder.path().join("p.kitedb.replication")).unwrap();
+        let run = import(&folder, "p.kitedb", "c d K\n", &["--role", "primary"]);
+        assert!(run.code == 1 && run.err.contains(phrase) && !run.err.contains("hint:"), "{run:?}");
+    }
+}
+
+#[test]
+fn a_hint_to_reseed_can_be_followed_as_it_stands() {
+    let folder = cluster();
+    replica(&folder, "bootstrap", "my own.kitedb", "p.kitedb").ok();
+    import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+    catch_up(&folder, "s.kitedb", "p.kitedb").ok();
+    // Its source is away, and keeps what nobody else has.
+    rename(&folder, "p.kitedb", "away.kitedb");
+    folder.run(&["replica", "promote", "my own.kitedb", "--force"]).ok();
+    rename(&folder, "away.kitedb", "p.kitedb");
+    import(&folder, "my own.kitedb", "e f K\n", &[]).ok();
+    let run = catch_up(&folder, "s.kitedb", "my own.kitedb");
+    assert_eq!(run.code, 3, "{run:?}");
+    assert_eq!(hinted(&run), "kitedb replica reseed s.kitedb --source-db 'my own.kitedb'");
+    let shown = folder.run(&["replica", "status", "s.kitedb", "--source-db", "my own.kitedb"]);
+    assert!(shown.out.contains(&format!("`{}`", hinted(&run))), "{shown:?}");
+    follow_hint(&folder, &hinted(&run)).ok();
+    folder.run(&["get", "s.kitedb", "e"]).ok();
+    // One that has a graph of its own.
+    import(&folder, "it's.kitedb", "x y K\n", &[]).ok();
+    let run = catch_up(&folder, "it's.kitedb", "p.kitedb");
+    assert_eq!(run.code, 3, "{run:?}");
+    assert_eq!(hinted(&run), r"kitedb replica reseed 'it'\''s.kitedb' --source-db p.kitedb --overwrite");
+    follow_hint(&folder, &hinted(&run)).ok();
+    folder.run(&["get", "it's.kitedb", "c"]).ok();
+    // A message that shows commands.
+    copy(&folder, "p.kitedb", "a copy.kitedb");
+    let run = import(&folder, "a copy.kitedb", "x y K\n", &[]);
+    assert!(run.code == 1 && run.err.contains("/a copy.kitedb' detach`"), "{run:?}");
 }

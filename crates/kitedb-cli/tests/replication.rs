@@ -448,7 +448,7 @@ fn a_lost_replica_says_so_until_it_is_reseeded() {
     let run = catch_up(&folder, "b.kitedb", "a.kitedb");
     assert_eq!(run.code, 3, "{run:?}");
     assert!(run.err.contains("needs reseed") && run.err.contains("below retained floor"), "{run:?}");
-    assert!(run.err.contains("hint: `kitedb replica reseed b.kitedb`"), "{run:?}");
+    assert!(run.err.contains("hint: `kitedb replica reseed b.kitedb --source-db a.kitedb`"), "{run:?}");
     let status = folder.run(&["replica", "status", "b.kitedb", "--json"]);
     assert_eq!(status.code, 3, "{status:?}");
     let status: Json = serde_json::from_str(&status.out).unwrap();
@@ -645,4 +645,19 @@ fn a_source_that_comes_later_is_waited_for() {
     fs::rename(&away, &file).unwrap();
     while follower.next()["state"] != "following" {}
     folder.run(&["replica", "status", "b.kitedb"]).ok();
+}
+
+/// It ends because it was asked to, with the exit code that a status of it has.
+#[test]
+fn a_follower_that_is_asked_to_end_ends_as_its_status_does() {
+    let folder = pair();
+    replica(&folder, "bootstrap", "c.kitedb", "a.kitedb").ok();
+    replica(&folder, "promote", "b.kitedb", "a.kitedb").ok();
+    for (source, state, code) in [("a.kitedb", "orphaned", 3), ("b.kitedb", "following", 0)] {
+        let mut follower = Background::follow(&folder, "c.kitedb", source);
+        while follower.next()["state"] != state {}
+        follower.signal(Signal::TERM);
+        assert_eq!(follower.end().0, Some(code));
+        assert_eq!(folder.run(&["replica", "status", "c.kitedb"]).code, code);
+    }
 }

@@ -24,6 +24,7 @@ mod db;
 mod log;
 mod metrics;
 mod replication;
+mod shell;
 mod state;
 mod store;
 
@@ -47,6 +48,7 @@ pub use replication::{
     PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus, ReplicaState, RetentionOutcome,
     RetentionWindows, SourceFault, TokenWait, short_id,
 };
+pub use shell::{ShellWord, shell_word};
 
 /// [`OpenOptions`], under the name that earlier versions gave it.
 pub type SingleFileOpenOptions = OpenOptions;

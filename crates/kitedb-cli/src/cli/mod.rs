@@ -105,6 +105,14 @@ impl Command {
             Self::Demo(_) | Self::DemoWriter(_) | Self::Verify(_) | Self::BreakerStore(_) => return None,
         })
     }
+
+    /// The source that it was given for that one.
+    pub fn source(&self) -> Option<&Path> {
+        match self {
+            Self::Replica(command) => command.source(),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Args)]

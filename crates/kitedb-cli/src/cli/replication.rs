@@ -45,6 +45,16 @@ impl PrimaryCommand {
 }
 
 impl ReplicaCommand {
+    /// The source that it was given.
+    pub fn source(&self) -> Option<&Path> {
+        match self {
+            Self::Bootstrap(args) | Self::Reseed(args) => args.node.source.source_db.as_deref(),
+            Self::Follow(args) => args.node.source.source_db.as_deref(),
+            Self::Status(args) => args.source_db.as_deref(),
+            Self::Promote(args) => args.source_db.as_deref(),
+        }
+    }
+
     pub fn database(&self) -> &Path {
         match self {
             Self::Bootstrap(args) | Self::Reseed(args) => &args.node.common.database,

@@ -34,12 +34,10 @@ pub fn look(args: &DatabaseArgs) -> Outcome<(PrimaryReplicationStatus, Database)
     match (database.primary_replication_status()?, database.replication_role()) {
         (Some(status), _) => Ok((status, database)),
         (None, ReplicationRole::Replica) => Err(Failure::new(format_args!("{shown} is a replica, not a primary"))
-            .hint(format_args!(
-                "`kitedb replica status {shown}` shows it; `kitedb replica promote {shown}` makes it a primary"
-            ))),
+            .hint("`kitedb replica status DB` shows it; `kitedb replica promote DB` makes it a primary")),
         (None, ReplicationRole::Primary) => Err(without_log(&database, "primary")),
         _ => Err(Failure::new(format_args!("{shown} has no replication log: it was never opened as a primary"))
-            .hint("`kitedb import --role primary` makes it one")),
+            .hint("`kitedb import DB FILE --role primary` makes it one")),
     }
 }
 
@@ -49,7 +47,7 @@ pub fn without_log(database: &Database, role: &str) -> Failure {
     let why = database.replication_log_fault();
     let why = why.unwrap_or_else(|| "its replication log is not where it was last".to_owned());
     Failure::new(format_args!("{shown} is a {role} whose log cannot be looked at: {}", clean(&why)))
-        .hint("--sidecar says where it is; `kitedb stats DB` and `kitedb get DB` read what the file holds")
+        .hint("--sidecar says where it is; `kitedb stats DB` and `kitedb get DB KEY` read what the file holds")
 }
 
 fn status(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
@@ -162,7 +160,7 @@ fn require_not_taken_over(args: &PrimaryArgs, database: &Database) -> Outcome {
         "stale primary: promotion {promoter} took over from {shown} with epoch {epoch}, after commit {last}"
     );
     Err(Failure::new(what).hint(
-        "follow the new primary (`kitedb replica follow`); --force only if that one is gone for good: what was committed \
+        "follow the new primary (`kitedb replica follow DB --source-db NEW`); --force only if that one is gone for good: what was committed \
          there is lost, and whoever follows it has another history",
     ))
 }
@@ -195,7 +193,7 @@ fn remove(args: &RemoveArgs, out: &mut dyn Write) -> Outcome {
     let name = clean(&args.replica);
     let Some(id) = removed else {
         return Err(Failure::new(format_args!("no replica is registered as {name}"))
-            .hint("`kitedb primary status` and `kitedb replica status` list those that are"));
+            .hint("`kitedb primary status DB`, or of a replica `kitedb replica status DB`, lists those that are"));
     };
     let id = clean(short_id(&id));
     let who = if args.replica.starts_with(&id) { id } else { format!("{name} ({id})") };

@@ -4,7 +4,7 @@ use super::{clean, write_json};
 use crate::{
     cli::{RoleArgs, RoleCommand},
     failure::{Failure, Outcome},
-    render::style::{DIM, GOOD, Styled},
+    render::style::{DIM, GOOD, Styled, word},
 };
 use kitedb_core::{Database, OpenOptions, io::Env};
 use serde_json::json;
@@ -16,7 +16,7 @@ pub fn run(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
         Some(RoleCommand::Detach { overwrite }) => detach(args, *overwrite, out),
         Some(RoleCommand::Primary { moved: true, force }) => confirm_moved(args, *force, out),
         Some(RoleCommand::Primary { moved: false, .. }) => Err(Failure::usage(
-            "a database becomes a primary when it is opened as one, for example by `kitedb import --role primary`",
+            "a database becomes a primary when it is opened as one, for example by `kitedb import DB FILE --role primary`",
         )
         .hint("`--moved` says that a copied or restored primary leads in place of the one it was copied from")),
     }
@@ -41,7 +41,8 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
     let copied = match fault {
         _ if moved => {
             format!(
-                ", copied or restored: `kitedb role {name} primary --moved` or `kitedb role {name} detach` says what it is"
+                ", copied or restored: `kitedb role {word} primary --moved` or `kitedb role {word} detach` says what it is",
+                word = word(&args.common.database)
             )
         }
         Some(fault) => format!(", {}", clean(&fault)),

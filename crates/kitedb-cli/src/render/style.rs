@@ -1,7 +1,11 @@
 //! The few styles there are, and text that carries one.
 
 use anstyle::{AnsiColor, Style};
-use std::fmt::{self, Display};
+use kitedb_core::shell_word;
+use std::{
+    fmt::{self, Display},
+    path::Path,
+};
 
 pub const TITLE: Style = Style::new().bold();
 pub const DIM: Style = Style::new().dimmed();
@@ -25,6 +29,11 @@ pub fn clean(text: &str) -> String {
         return text.to_owned();
     }
     text.chars().flat_map(|c| if is_hostile(c) { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+/// A path in a command that is shown, made safe to show: it can be copied into a shell.
+pub fn word(path: &Path) -> String {
+    clean(&shell_word(path).to_string())
 }
 
 /// Control characters, and those that turn the direction of text around.

@@ -175,11 +175,14 @@ impl Node {
             Some(GivenSource { paths, missing: true }) if left.as_ref().is_none_or(|left| left.db != paths.db) => {
                 return Err(no_such_source(&paths.db));
             }
-            Some(GivenSource { paths, .. }) => Some(Remembered { paths, astray: None, file_id: None }),
+            Some(GivenSource { paths, .. }) => {
+                let file_id = known.filter(|known| known.paths.db == paths.db).and_then(|known| known.file_id);
+                Some(Remembered { paths, astray: None, file_id })
+            }
             None => known,
         };
-        let (paths, astray) = source.map(|source| (source.paths, source.astray)).unzip();
-        let astray = astray.flatten();
+        let (paths, astray, known_as) =
+            source.map_or((None, None, None), |source| (Some(source.paths), source.astray, source.file_id));
         if paths.is_none() && self.engine.options.role == Some(ReplicationRole::Replica) {
             return Err(not_configured());
         }
@@ -187,10 +190,10 @@ impl Node {
         // Another source takes the place of the one that is known once the replica has followed it.
         let settled = !self.engine.is_foreign() && left.is_none() && astray.is_none();
         if let Some(paths) = paths.as_ref().filter(|_| settled) {
-            remember(&self.engine, &self.source_env, paths)?;
+            remember(&self.engine, &self.source_env, paths, false)?;
         }
         let source: Arc<dyn Source> = match &paths {
-            Some(paths) => Arc::new(self.source(paths).gone_astray(astray)),
+            Some(paths) => Arc::new(self.source(paths).remembered_as(astray, known_as)),
             None => Arc::new(Unnamed::default()),
         };
         let replica = Replica::new(&self.engine, control, leader, self.source_env.clone(), (paths, source));
@@ -227,12 +230,13 @@ impl Node {
         }
         let given = options.source_db_path.clone();
         let resolved = |path: PathBuf| self.source_env.disk.resolve(&path).unwrap_or(path);
-        let given = given.map(|db| Remembered {
-            paths: SourcePaths { db: resolved(db), sidecar: options.source_sidecar_path.clone().map(resolved) },
-            astray: None,
-            file_id: None,
+        let known = self.remembered();
+        let given = given.map(|db| {
+            let paths = SourcePaths { db: resolved(db), sidecar: options.source_sidecar_path.clone().map(resolved) };
+            let file_id = known.as_ref().filter(|known| known.paths.db == paths.db).and_then(|known| known.file_id);
+            Remembered { paths, astray: None, file_id }
         });
-        let source = given.or_else(|| self.remembered());
+        let source = given.or(known);
         look_at_replica(&self.engine, control, leader, source, &self.source_env).map(Some)
     }
 

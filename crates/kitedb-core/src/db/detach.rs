@@ -15,6 +15,7 @@ use crate::{
     graph::{Epoch, LogIndex, Token},
     io::{Env, FileIdentity},
     log::{Displaced, Keep},
+    shell::shell_word,
     store::{HistoryEntry, LogLink, Part, Store, WRITER_LOCK},
 };
 use std::path::{Path, PathBuf};
@@ -49,7 +50,7 @@ pub(crate) fn detach(env: &Env, path: &Path, options: OpenOptions, identity: Fil
         let what = format_args!(
             "{why}. Where the log is gone for good, ask for going on without it by name (Database::detach_in with \
              replication_overwrite, `kitedb role {} detach --overwrite`)",
-            path.display()
+            shell_word(path)
         );
         return Err(Error::new(why.code(), what));
     }

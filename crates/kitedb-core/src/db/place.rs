@@ -6,6 +6,7 @@ use crate::{
     graph::LogIndex,
     io::{DiskFile, Env, OpenMode},
     log::{Control, Displaced, LogIdentity, holds_segments_of},
+    shell::shell_word,
     store::{LogKind, LogLink},
 };
 use std::{
@@ -266,14 +267,14 @@ pub(super) fn foreign_sidecar(path: &Path, dir: &Path) -> Error {
 
 /// The error of a log that a file had and that is not there.
 pub(super) fn log_is_gone(path: &Path, place: &LogPlace, link: &LogLink, in_file: LogIndex) -> Error {
-    let (shown, dir) = (path.display(), place.dir().display());
+    let (shown, word, dir) = (path.display(), shell_word(path), place.dir().display());
     let there = if let LogPlace::Another(_) = place { "the log there is another one" } else { "it is not there" };
     let what = match link.clean_tail {
         Some((index, _)) if !link.open => format!(
             "the log of {shown} should be in {dir}, and {there}. The file holds every commit up to log index \
              {index}; who may have taken over from it, only the log knows. Put the log back, say where it is \
-             (replication_sidecar_path, --sidecar), or, if it is lost, let it lead anew (`kitedb role {shown} \
-             primary --moved`) or stand alone (`kitedb role {shown} detach`)"
+             (replication_sidecar_path, --sidecar), or, if it is lost, let it lead anew (`kitedb role {word} \
+             primary --moved`) or stand alone (`kitedb role {word} detach`)"
         ),
         _ => format!(
             "commits after log index {in_file} of {shown} are only in its log, which should be in {dir}, and {there}: \
@@ -296,9 +297,10 @@ pub(super) fn files_moved(path: &Path, place: &LogPlace) -> Error {
         ErrorCode::FilesMoved,
         format_args!(
             "{path} is a primary that was copied or restored: {how}. It reads. Where the original is gone for good, let \
-             this one lead in its place (`kitedb role {path} primary --moved`, Database::confirm_moved); else make it a \
-             database of its own (`kitedb role {path} detach`, Database::detach)",
-            path = path.display()
+             this one lead in its place (`kitedb role {word} primary --moved`, Database::confirm_moved); else make it a \
+             database of its own (`kitedb role {word} detach`, Database::detach)",
+            path = path.display(),
+            word = shell_word(path)
         ),
     )
 }

@@ -542,7 +542,7 @@ impl Control {
         Err(Error::new(
             ErrorCode::LogMismatch,
             format_args!(
-                "the log in {} belongs to another database or copy",
+                "the log in {} belongs to another database or copy: give another place, or move that folder away",
                 self.path.parent().unwrap_or(&self.path).display()
             ),
         ))

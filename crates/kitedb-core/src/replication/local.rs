@@ -1,9 +1,9 @@
 //! A source on paths of this machine: its file, and the sidecar with its log.
 
 use super::{
-    located::locate,
+    located::{locate, told_by_file},
     registry::{Progress, Registry},
-    remembered::where_is_it,
+    remembered::{Remembered, where_is_it},
     replica::SourcePaths,
     source::{At, Fenced, Fencing, Pulled, Snapshot, Source},
     upstream::{Asking, SourceFault, look_upstream},
@@ -14,7 +14,8 @@ use crate::{
     graph::{Epoch, LogIndex},
     io::Env,
     log::{Control, Fence, FrameRef, LogIdentity, LogReader, Moved, PageLimits, Position, WriterId, end_of_log},
-    store::{CheckpointMark, Image, LogKind, LogLink, Peek, Store, StoreImage},
+    shell::shell_word,
+    store::{CheckpointMark, Image, LogKind, LogLink, Store, StoreImage},
 };
 use parking_lot::Mutex;
 use std::{
@@ -34,6 +35,8 @@ pub struct LocalSource {
     open: Mutex<Option<Open>>,
     /// Where the source was, if it is not found because its replica was moved.
     astray: Option<PathBuf>,
+    /// The id of its file when its replica followed it last, if that is known.
+    known_as: Option<[u8; 16]>,
     /// Ends the waits for a source that cannot be looked at.
     woken: Signal,
     /// The end of the epoch that a promotion of this process is taking in, before it is said at the source.
@@ -75,13 +78,14 @@ impl LocalSource {
     /// The source at these paths. They are looked at with the first request.
     pub fn new(env: Env, paths: SourcePaths, checkpointer: Checkpointer) -> Self {
         let (open, draining) = (Mutex::new(None), Arc::default());
-        Self { env, paths, checkpointer, open, astray: None, woken: Signal::default(), draining }
+        Self { env, paths, checkpointer, open, astray: None, known_as: None, woken: Signal::default(), draining }
     }
 
     /// As it was remembered by a replica that was moved since: the source was at `astray`, and is not found.
+    /// `known_as`: the id of its file when it was followed last.
     #[must_use]
-    pub fn gone_astray(self, astray: Option<PathBuf>) -> Self {
-        Self { astray, ..self }
+    pub fn remembered_as(self, astray: Option<PathBuf>, known_as: Option<[u8; 16]>) -> Self {
+        Self { astray, known_as, ..self }
     }
 
     /// Where its log is now.
@@ -231,6 +235,8 @@ impl Source for LocalSource {
             let session = control.session();
             let verify = |open: &mut Open| match open.verify(at) {
                 Err(_) if self.holds(at) => Ok(true),
+                // What is gone from the log of another database was never to be had there.
+                Err(e) => self.require_same_writer(at).and(Err(e)),
                 Ok(true) if open.reader.floor() == Some(LogIndex(at.index.0 + 1)) => {
                     self.require_same_writer(at).map(|()| true)
                 }
@@ -253,7 +259,7 @@ impl Source for LocalSource {
             }
             if page.chunks.is_empty() && page.fault.is_none() {
                 // Before a replica says that it follows.
-                self.require_told_by_file(&control)?;
+                told_by_file(&self.env, &self.paths.db, &control)?;
                 if at.index > head {
                     self.require_not_ahead(at, &control)?;
                 }
@@ -376,8 +382,9 @@ impl Source for LocalSource {
         }
     }
 
-    fn fault(&self, asking: &Asking) -> Option<SourceFault> {
-        look_upstream(&self.env, &self.paths, self.astray.as_deref(), asking).fault
+    fn fault(&self, asking: &Asking<'_>) -> Option<SourceFault> {
+        let known = Remembered { paths: self.paths.clone(), astray: self.astray.clone(), file_id: self.known_as };
+        look_upstream(&self.env, &known, asking).fault
     }
 
     fn wake(&self) {
@@ -405,14 +412,21 @@ impl LocalSource {
         let Ok(store) = Store::open(&self.env, &self.paths.db, false) else { return Ok(()) };
         let manifest = store.manifest();
         match manifest.history.iter().rev().find(|h| h.first <= at.index) {
-            Some(led) if at.index.0 > 0 && at.writer_id != [0; 16] && led.writer_id != at.writer_id => Err(Error::new(
-                ErrorCode::NeedsReseed,
-                format_args!(
-                    "needs reseed: this replica is at {}:{}, but its source has another history: another writer's frame \
+            Some(led)
+                if at.index.0 > 0
+                    && at.index <= manifest.checkpoint.log_index
+                    && at.writer_id != [0; 16]
+                    && led.writer_id != at.writer_id =>
+            {
+                Err(Error::new(
+                    ErrorCode::NeedsReseed,
+                    format_args!(
+                        "needs reseed: this replica is at {}:{}, but its source has another history: another writer's frame \
                      there",
-                    at.epoch, at.index
-                ),
-            )),
+                        at.epoch, at.index
+                    ),
+                ))
+            }
             _ => Ok(()),
         }
     }
@@ -441,34 +455,12 @@ impl LocalSource {
         let LogPlace::Moved(dir, _) = self.locate()? else { return Ok(()) };
         let what = format_args!(
             "the source {db} was copied or restored, with its log in {dir}: nobody takes over from it before its operator \
-             says what it is (`kitedb role {db} primary --moved`), or the promotion is forced",
+             says what it is (`kitedb role {word} primary --moved`), or the promotion is forced",
             db = self.paths.db.display(),
+            word = shell_word(&self.paths.db),
             dir = dir.display()
         );
         Err(Error::new(ErrorCode::FilesMoved, what))
-    }
-
-    /// Fails if the source's file tells of commits that are not in the log that is here, or of another log: a replica that
-    /// has all of this one would say that it follows. Also where no process has the source open.
-    fn require_told_by_file(&self, control: &Control) -> Result<()> {
-        // A file that cannot be read tells nothing; its log does.
-        let Ok(Peek { file_id, log: link, .. }) = Store::peek(&self.env, &self.paths.db) else { return Ok(()) };
-        let shown = self.paths.db.display();
-        let off = |what: std::fmt::Arguments<'_>| Err(Error::new(ErrorCode::SourceUnavailable, what));
-        if file_id != control.identity().file_id {
-            return off(format_args!("the log that was found for the source {shown} is that of another database"));
-        }
-        let published = control.published();
-        match (link.kind, link.clean_tail) {
-            (LogKind::Sidecar, Some((last, _))) if !link.open && last > published => off(format_args!(
-                "the source {shown} holds commits up to log index {last}, and its log ends at {published}: that is an \
-                 older one"
-            )),
-            (LogKind::Private, _) | (LogKind::None, Some(_)) => {
-                off(format_args!("the source {shown} went on without its log: its last commits are not in it"))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Fails if this replica is ahead of a source that no process has open: of what it has, the source lost a part.
@@ -519,7 +511,7 @@ impl LocalSource {
         };
         let end = end_of_log(&self.env, dir, control, log)?;
         end.ok_or_else(|| {
-            let what = format_args!("the segments of the source's log are gone from {}", dir.display());
+            let what = format_args!("the segments of the source's log are gone from {}: put them back", dir.display());
             Error::new(ErrorCode::LogMismatch, what)
         })
     }

@@ -5,8 +5,10 @@ use crate::{
     db::{LogPlace, Search, resolved},
     error::{Error, ErrorCode, Result},
     io::Env,
-    store::Store,
+    log::Control,
+    store::{LogKind, Peek, Store},
 };
+use std::path::Path;
 
 /// Looks for the log of the source at `paths`.
 pub(super) fn locate(env: &Env, paths: &SourcePaths) -> Result<LogPlace> {
@@ -30,4 +32,27 @@ pub(super) fn locate(env: &Env, paths: &SourcePaths) -> Result<LogPlace> {
         given_is_hint: true,
     };
     search.sidecar()
+}
+
+/// Fails if the source's file at `db` tells of commits that are not in the log that is here, or of another log: a replica
+/// that has all of this one would say that it follows. Also where no process has the source open.
+pub(super) fn told_by_file(env: &Env, db: &Path, control: &Control) -> Result<()> {
+    // A file that cannot be read tells nothing; its log does.
+    let Ok(Peek { file_id, log: link, .. }) = Store::peek(env, db) else { return Ok(()) };
+    let shown = db.display();
+    let off = |what: std::fmt::Arguments<'_>| Err(Error::new(ErrorCode::SourceUnavailable, what));
+    if file_id != control.identity().file_id {
+        return off(format_args!("the log that was found for the source {shown} is that of another database"));
+    }
+    let published = control.published();
+    match (link.kind, link.clean_tail) {
+        (LogKind::Sidecar, Some((last, _))) if !link.open && last > published => off(format_args!(
+            "the source {shown} holds commits up to log index {last}, and its log ends at {published}: that is an older \
+             one"
+        )),
+        (LogKind::Private, _) | (LogKind::None, Some(_)) => {
+            off(format_args!("the source {shown} went on without its log: its last commits are not in it"))
+        }
+        _ => Ok(()),
+    }
 }

@@ -27,8 +27,9 @@ pub fn look_at_replica(
     let token = view.token();
     let applied = token.log_index.0;
     let asking = Asking { at: token.log_index, ..Asking::of(engine, control) };
-    let look = |known: &Remembered| look_upstream(source_env, &known.paths, known.astray.as_deref(), &asking);
-    let Upstream { head, moved, fault } = source.as_ref().map(look).unwrap_or_default();
+    let unnamed = || Upstream { fault: Some(SourceFault::Unnamed), ..Upstream::default() };
+    let look = |known: &Remembered| look_upstream(source_env, known, &asking);
+    let Upstream { head, moved, fault } = source.as_ref().map_or_else(unnamed, look);
     let (head, lost) = (head.unwrap_or_default().0, SourceFault::reseed_reason(fault.as_ref()));
     let promotion = moved.filter(|moved| moved.by == control.promotion()).map(FenceStatus::of);
     let process_id = writer_of(engine, control)?;

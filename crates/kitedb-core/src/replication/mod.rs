@@ -3,7 +3,8 @@
 //!
 //! `registry` holds what replicas report, `choice` finds one of them by what a person calls it; `retention` decides what
 //! of a log may go; `primary` is a log that others follow; `source` is where frames and snapshots come from, `local` one
-//! on paths of this machine, `located` where its log is, `remembered` which one it was, `unnamed` none, `upstream` where that leads; `replica` pulls,
+//! on paths of this machine, `located` where its log is, `remembered` which one it was, `unnamed` none, `upstream` where that leads,
+//! `passed` a node on that way; `replica` pulls,
 //! bootstraps and takes over; `follower` does so in the background; `wait` waits for tokens; `look` tells of a replica
 //! to who only reads; `compare` tells where two databases differ; `transport` and `cursor` are for hosts that carry
 //! pages themselves.
@@ -16,6 +17,7 @@ mod follower;
 mod local;
 mod located;
 mod look;
+mod passed;
 mod primary;
 mod registry;
 mod remembered;

@@ -44,15 +44,17 @@ pub struct Remembered {
     pub file_id: Option<[u8; 16]>,
 }
 
-/// Remembers that the replica `engine` follows the source at `paths` in `env`, durably.
-pub fn remember(engine: &Engine, env: &Env, paths: &SourcePaths) -> Result<()> {
+/// Remembers that the replica `engine` follows the source at `paths` in `env`, durably. `followed`: it took over all that is
+/// there; before, another file in the place of the one that it followed is not taken for that one.
+pub fn remember(engine: &Engine, env: &Env, paths: &SourcePaths, followed: bool) -> Result<()> {
     let (disk, dir) = (&*engine.env.disk, &engine.log_dir);
     let known = read(disk, dir);
     let folder = folder_of(&engine.path);
     let seen = |path: &Path| path.strip_prefix(folder).unwrap_or(path).to_owned();
     // A source that is away is the one that it was.
     let before = || known.as_ref()?.far.as_ref().filter(|(far, _)| far == paths)?.1;
-    let file_id = Store::peek(env, &paths.db).map(|peek| peek.file_id).ok().or_else(before);
+    let now = || Store::peek(env, &paths.db).map(|peek| peek.file_id).ok();
+    let file_id = if followed { now().or_else(before) } else { before().or_else(now) };
     let record = Record {
         near: SourcePaths { db: seen(&paths.db), sidecar: paths.sidecar.as_deref().map(seen) },
         far: Some((paths.clone(), file_id)),

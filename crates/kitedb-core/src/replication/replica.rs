@@ -78,6 +78,8 @@ pub struct Replica {
 struct Work {
     /// Checkpoints there were when retention last ran.
     checkpoints: u64,
+    /// Whether the source that it follows is noted as followed.
+    noted: bool,
     /// Sources that this replica followed before and is registered with still.
     left: Vec<(Option<SourcePaths>, Arc<dyn Source>)>,
 }
@@ -225,13 +227,15 @@ impl Replica {
     /// one. Tried once: one that cannot be reached lists the replica until an operator removes it.
     fn leave_old_sources(&self, work: &mut Work) {
         let followed = self.source.read().0.clone();
-        if !work.left.is_empty()
+        if !work.noted
             && let Some(followed) = followed.as_ref().filter(|_| !self.engine.is_foreign())
-            && let Err(e) = remember(&self.engine, &self.source_env, followed)
         {
-            // The next pull tries again.
-            tracing::warn!("a replica could not note which source it follows now: {e}");
-            return;
+            if let Err(e) = remember(&self.engine, &self.source_env, followed, true) {
+                // The next pull tries again.
+                tracing::warn!("a replica could not note which source it follows now: {e}");
+                return;
+            }
+            work.noted = true;
         }
         for (paths, source) in work.left.drain(..).filter(|(paths, _)| *paths != followed) {
             if let Err(e) = source.forget(&self.id) {
@@ -371,7 +375,7 @@ impl Replica {
         let result = match self.paths() {
             // It is a replica from now on, also if it did not catch up.
             Some(paths) if was_foreign && !self.engine.is_foreign() => {
-                copied.and(remember(&self.engine, &self.source_env, &paths))
+                copied.and(remember(&self.engine, &self.source_env, &paths, true))
             }
             _ => copied,
         };
@@ -383,6 +387,7 @@ impl Replica {
             return result;
         }
         self.engine.unwanted.store(false, Ordering::Release);
+        work.noted = false;
         self.settle(&mut work, Ok(0)).map(drop)
     }
 
@@ -463,11 +468,12 @@ impl Replica {
         // Another source takes the place of the one that is known once this replica has followed it.
         let known = remembered(&self.engine, &self.source_env);
         if !self.engine.is_foreign() && known.is_none_or(|known| known.paths.db == paths.db) {
-            remember(&self.engine, &self.source_env, &paths)?;
+            remember(&self.engine, &self.source_env, &paths, false)?;
         }
         let old = std::mem::replace(&mut *self.source.write(), (Some(paths), source));
         old.1.wake();
         idle.left.push(old);
+        idle.noted = false;
         // The next pull will tell whether the new source can go on from here.
         let needs_reseed = self.control.needs_reseed() || self.engine.is_foreign();
         self.enter(if needs_reseed { ReplicaState::NeedsReseed } else { ReplicaState::Behind });
@@ -476,7 +482,9 @@ impl Replica {
 
     /// Notes that it followed `source` before it was opened: that one forgets it once this replica follows another one.
     pub fn leaves(&self, paths: SourcePaths, source: Arc<dyn Source>) {
-        self.working.lock().left.push((Some(paths), source));
+        let mut idle = self.working.lock();
+        idle.left.push((Some(paths), source));
+        idle.noted = false;
     }
 
     /// Where the source is, if that is known.

@@ -100,7 +100,7 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn moved(&self) -> Result<Option<Moved>>;
     /// Why nothing will come from this source to the replica that asks, as far as can be seen. Not for every pull: it looks
     /// at the files of each node on the way to the primary.
-    fn fault(&self, asking: &Asking) -> Option<SourceFault>;
+    fn fault(&self, asking: &Asking<'_>) -> Option<SourceFault>;
     /// Sleeps until more than `seen` is published, where that can be known, or `timeout` has passed.
     fn wait(&self, seen: LogIndex, timeout: Duration);
     /// Ends the waits under way.

@@ -73,8 +73,8 @@ impl Source for Unnamed {
         Err(not_configured())
     }
 
-    fn fault(&self, _: &Asking) -> Option<SourceFault> {
-        None
+    fn fault(&self, _: &Asking<'_>) -> Option<SourceFault> {
+        Some(SourceFault::Unnamed)
     }
 
     fn wait(&self, _: LogIndex, timeout: Duration) {

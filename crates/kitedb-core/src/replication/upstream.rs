@@ -3,9 +3,8 @@
 //! may have let go of what the replica needs next. All of that is looked up anew whenever it is asked for, in control files.
 
 use super::{
-    located::locate,
-    remembered::{remembered_in, where_is_it},
-    replica::SourcePaths,
+    passed::Passed,
+    remembered::{Remembered, remembered_in, where_is_it},
     retention::serves,
     status::{FenceStatus, ReplicaState},
 };
@@ -13,13 +12,11 @@ use crate::{
     db::{Engine, LogPlace, resolved},
     graph::LogIndex,
     io::{Env, OpenMode},
-    log::{Control, Fence, LogReader, Moved, WriterId, has_damaged_header},
+    log::{Control, LogReader, Moved, WriterId, has_damaged_header},
+    shell::shell_word,
+    store::Store,
 };
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 /// A chain of replicas is looked at for so many nodes.
 const MAX_CHAIN: usize = 64;
@@ -58,10 +55,38 @@ pub enum SourceFault {
         /// Where its source was.
         db: PathBuf,
     },
+    /// The file of its source is not there.
+    Missing {
+        /// Where it is looked for.
+        db: PathBuf,
+    },
+    /// What is there now holds another history: another database is in its source's place, or its source went on without
+    /// what this replica has.
+    Another {
+        /// The file that was looked at.
+        db: PathBuf,
+        /// The last frame of this replica.
+        at: u64,
+    },
+    /// Its source has no part in replication any more.
+    StandAlone {
+        /// Its file.
+        db: PathBuf,
+    },
+    /// Its source's file, or its log, is such that no replica can follow it.
+    Unavailable {
+        /// Its file.
+        db: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// It is not known what it follows.
+    Unnamed,
 }
 
 impl SourceFault {
-    /// What kind of fault it is: `fenced`, `copied`, `cycle`, `lost` or `astray`.
+    /// What kind of fault it is: `fenced`, `copied`, `cycle`, `lost`, `astray`, `missing`, `another`, `stand_alone`,
+    /// `unavailable` or `unnamed`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Fenced { .. } => "fenced",
@@ -69,6 +94,11 @@ impl SourceFault {
             Self::Cycle { .. } => "cycle",
             Self::Lost { .. } => "lost",
             Self::Astray { .. } => "astray",
+            Self::Missing { .. } => "missing",
+            Self::Another { .. } => "another",
+            Self::StandAlone { .. } => "stand_alone",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Unnamed => "unnamed",
         }
     }
 
@@ -81,7 +111,11 @@ impl SourceFault {
     pub(super) fn shown_in(fault: Option<&Self>, state: ReplicaState) -> ReplicaState {
         match (fault, state) {
             (Some(Self::Lost { .. }), _) => ReplicaState::NeedsReseed,
-            (Some(_), ReplicaState::Following | ReplicaState::Behind) => ReplicaState::Orphaned,
+            (Some(_), ReplicaState::Following) => ReplicaState::Orphaned,
+            // Others let no pull succeed, which it will say for itself.
+            (Some(Self::Fenced { .. } | Self::Copied { .. } | Self::Cycle { .. }), ReplicaState::Behind) => {
+                ReplicaState::Orphaned
+            }
             _ => state,
         }
     }
@@ -100,14 +134,16 @@ impl fmt::Display for SourceFault {
             Self::Fenced { db, fence: FenceStatus { epoch, promoter, ended: None } } => write!(
                 f,
                 "nobody leads: {db} was fenced by promotion {promoter}, to epoch {epoch}, which was not completed; complete \
-                 it (`kitedb replica promote`), or let {db} take the lead back (`kitedb primary promote {db}`)",
-                db = db.display()
+                 it (`kitedb replica promote`), or let {db} take the lead back (`kitedb primary promote {word}`)",
+                db = db.display(),
+                word = shell_word(db)
             ),
             Self::Copied { db } => write!(
                 f,
-                "{db} was copied or restored, and commits nothing before its operator says what it is (`kitedb role {db}`); \
+                "{db} was copied or restored, and commits nothing before its operator says what it is (`kitedb role {word}`); \
                  follow the original, or let this one lead",
-                db = db.display()
+                db = db.display(),
+                word = shell_word(db)
             ),
             Self::Cycle { through } => {
                 f.write_str("what it follows leads back to where it was, and to no primary: ")?;
@@ -121,13 +157,41 @@ impl fmt::Display for SourceFault {
                 "log index {next}, which it needs next, is gone from its source's log, which begins with {floor}: reseed it"
             ),
             Self::Astray { db } => f.write_str(&where_is_it(db)),
+            Self::Missing { db } => write!(
+                f,
+                "the source {} is not there: bring it back, or say where it is (--source-db, replica_repoint)",
+                db.display()
+            ),
+            Self::Another { db, at } => write!(
+                f,
+                "{} is another database than this replica followed, or has another history: it lacks what this replica has \
+                 at log index {at}; follow the one that has it (--source-db, replica_repoint), or give that up and reseed \
+                 this replica from there",
+                db.display()
+            ),
+            Self::StandAlone { db } => write!(
+                f,
+                "the source {} is a database of its own and has no part in replication any more: follow another one \
+                 (--source-db, replica_repoint), or let this replica lead (`kitedb replica promote --force`)",
+                db.display()
+            ),
+            Self::Unavailable { db, what } => {
+                write!(f, "the source {} cannot be followed: {what}; mend that, or follow another one", db.display())?;
+                f.write_str(" (--source-db, replica_repoint)")
+            }
+            Self::Unnamed => f.write_str(
+                "it is not known what this replica follows: say it once (--source-db, replication_source_db_path), it is \
+                 remembered",
+            ),
         }
     }
 }
 
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
-pub struct Asking {
+pub struct Asking<'a> {
+    /// The replica.
+    pub engine: &'a Engine,
     /// The id under which it is registered with its source.
     pub id: [u8; 16],
     /// Its own promotion, if it has begun one.
@@ -136,10 +200,10 @@ pub struct Asking {
     pub at: LogIndex,
 }
 
-impl Asking {
+impl<'a> Asking<'a> {
     /// The replica `engine`, whose control words are `control`.
-    pub fn of(engine: &Engine, control: &Control) -> Self {
-        Self { id: engine.reporting_id(), promotion: control.promotion(), at: engine.published() }
+    pub fn of(engine: &'a Engine, control: &Control) -> Self {
+        Self { engine, id: engine.reporting_id(), promotion: control.promotion(), at: engine.published() }
     }
 }
 
@@ -154,40 +218,39 @@ pub struct Upstream {
     pub fault: Option<SourceFault>,
 }
 
-/// A node on the way.
-struct Passed {
-    place: LogPlace,
-    control: Control,
-    fence: Fence,
-}
-
-impl Passed {
-    /// What can be seen of the node at `paths`; `None`: nothing that tells where it leads.
-    fn at(env: &Env, paths: &SourcePaths) -> Option<Self> {
-        let place = locate(env, paths).ok()?;
-        let control = Control::open(&*env.disk, place.dir(), OpenMode::Read).ok()??;
-        let fence = control.fence().ok()?;
-        Some(Self { place, control, fence })
-    }
-
-    /// The id that it would report under.
-    fn id(&self) -> [u8; 16] {
-        self.control.registration().unwrap_or(self.control.identity().file_id)
-    }
-}
-
-/// Looks at the source at `paths` in `env`, and at what that one follows. `astray`: where it was, if it is not found there.
-pub fn look_upstream(env: &Env, paths: &SourcePaths, astray: Option<&Path>, asking: &Asking) -> Upstream {
-    let Some(source) = Passed::at(env, paths) else {
-        return Upstream { fault: astray.map(|db| SourceFault::Astray { db: db.to_owned() }), ..Upstream::default() };
+/// Looks at the source `known` in `env`, and at what that one follows.
+pub fn look_upstream(env: &Env, known: &Remembered, asking: &Asking<'_>) -> Upstream {
+    let db = &known.paths.db;
+    let astray = || known.astray.as_ref().map(|db| SourceFault::Astray { db: db.clone() });
+    let source = match Passed::at(env, &known.paths) {
+        Ok(source) => source,
+        Err(fault) => return Upstream { fault: astray().or(fault), ..Upstream::default() },
     };
     let head = source.control.published();
     let moved = source.fence.moved();
     // A promotion of its own that was not completed is told as that.
-    let own = moved.is_some_and(|moved| moved.by == asking.promotion);
+    if moved.is_some_and(|moved| moved.by == asking.promotion) {
+        return Upstream { head: Some(head), moved, fault: None };
+    }
+    if is_another(env, known, &source, asking) {
+        let another = || SourceFault::Another { db: db.clone(), at: asking.at.0 };
+        // Its head tells nothing of how far behind the replica is.
+        return Upstream { head: None, moved: None, fault: astray().or_else(|| Some(another())) };
+    }
     let lost = (head > asking.at).then(|| lost(env, &source, head, asking.at)).flatten();
-    let fault = if own { None } else { lost.or_else(|| where_it_leads(env, paths, source, asking)) };
+    let fault = lost.or_else(|| where_it_leads(env, known, source, asking));
     Upstream { head: Some(head), moved, fault }
+}
+
+/// Whether `source` is not the database that the replica followed, nor one that took over from it. The id of its file tells
+/// that it is; else what it holds decides.
+fn is_another(env: &Env, known: &Remembered, source: &Passed, asking: &Asking<'_>) -> bool {
+    // Not that of the log: one that was taken over by another file would tell it, too.
+    let there = Store::peek(env, &known.paths.db).map_or(source.control.identity().file_id, |file| file.file_id);
+    if known.file_id == Some(there) {
+        return false;
+    }
+    !source.shares_history(env, &known.paths.db, asking).unwrap_or(known.file_id.is_none())
 }
 
 /// Whether the source's log has let go of what comes after `at`.
@@ -201,9 +264,9 @@ fn lost(env: &Env, source: &Passed, head: LogIndex, at: LogIndex) -> Option<Sour
     gone.then_some(SourceFault::Lost { next: at.0 + 1, floor: floor.0 })
 }
 
-/// Follows the chain from `node` on, whose paths are `paths`, for as far as it can be seen.
-fn where_it_leads(env: &Env, paths: &SourcePaths, node: Passed, asking: &Asking) -> Option<SourceFault> {
-    let (mut node, mut db) = (node, paths.db.clone());
+/// Follows the chain from `node` on, which is `known`, for as far as it can be seen.
+fn where_it_leads(env: &Env, known: &Remembered, node: Passed, asking: &Asking<'_>) -> Option<SourceFault> {
+    let (mut node, mut db) = (node, known.paths.db.clone());
     let (mut ids, mut through) = (vec![asking.id], Vec::new());
     while ids.len() <= MAX_CHAIN {
         through.push(db.clone());
@@ -221,7 +284,7 @@ fn where_it_leads(env: &Env, paths: &SourcePaths, node: Passed, asking: &Asking)
         }
         let file = resolved(env, &db).ok()?;
         let next = remembered_in(&*env.disk, node.place.dir(), &file, env)?;
-        (node, db) = (Passed::at(env, &next.paths)?, next.paths.db);
+        (node, db) = (Passed::at(env, &next.paths).ok()?, next.paths.db);
         // Seen from another machine that path may lead to another file.
         if next.file_id.is_some_and(|id| id != node.control.identity().file_id) {
             return None;

@@ -189,8 +189,8 @@ fn a_replica_that_is_moved_alone_finds_its_source_where_it_was() {
     let folder = stage.folder("both");
     rename_database(&source, &folder.join("p.kitedb"));
     rename_database(&again, &folder.join("r.kitedb"));
-    let asked = looked(&folder.join("r.kitedb")).fault();
-    assert_eq!(asked, None, "away, which is a state: nobody has told it of that place");
+    let asked = looked(&folder.join("r.kitedb")).source_fault.unwrap();
+    assert_eq!(asked.kind(), "missing", "nobody has told it of that place");
     expect_well(&folder.join("r.kitedb"), replica_of(&folder.join("p.kitedb")));
     fs::rename(&folder, stage.path("renamed")).unwrap();
     expect_well(&stage.path("renamed/r.kitedb"), nothing_said());

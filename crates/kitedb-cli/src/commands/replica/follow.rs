@@ -4,10 +4,10 @@ use super::status::{document, require_replica, shown};
 use crate::{
     cli::FollowArgs,
     commands::{fault_if, open_node, signals, write_json},
-    failure::{EXIT_FAULT, Failure, Outcome},
+    failure::{EXIT_FAULT, Failure, Outcome, RESEED},
     render::{number::counted, style::clean},
 };
-use kitedb_core::{Database, ErrorKind, FollowerOptions, ReplicaReplicationStatus, ReplicaState};
+use kitedb_core::{Database, ErrorKind, FollowerOptions, ReplicaReplicationStatus, ReplicaState, ReplicationRole};
 use std::{
     io::Write,
     sync::mpsc::RecvTimeoutError,
@@ -39,11 +39,12 @@ pub fn run(args: &FollowArgs, out: &mut dyn Write) -> Outcome {
     }
     database.stop_follower()?;
     let mut status = require_replica(&database)?;
+    let fault = status.fault().is_some();
     database.close()?;
     status.state = ReplicaState::Closed;
     told.tell(&status, out)?;
-    // Its lines have told of anything else; it ends because it was asked to.
-    fault_if(status.needs_reseed, out)
+    // As a status of it ends.
+    fault_if(fault, out)
 }
 
 /// Takes over what the source has now, and ends.
@@ -53,9 +54,8 @@ fn catch_up(database: Database, args: &FollowArgs, told: &mut Told, out: &mut dy
             Ok(0) => break,
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::Reseed => {
-                return Err(Failure::from(error)
-                    .exit(EXIT_FAULT)
-                    .hint("`kitedb replica reseed DB` copies the source anew"));
+                drop(database);
+                return Err(Failure::from(error).exit(EXIT_FAULT).hint(how_to_reseed(args)));
             }
             Err(error) => return Err(error.into()),
         }
@@ -65,6 +65,17 @@ fn catch_up(database: Database, args: &FollowArgs, told: &mut Told, out: &mut dy
     // Its own log is cut now.
     database.close()?;
     fault_if(status.fault().is_some(), out)
+}
+
+/// Which command copies the source anew. What is no replica has a graph of its own, which goes only if that is asked for.
+fn how_to_reseed(args: &FollowArgs) -> &'static str {
+    let look = Database::open(&args.node.common.database, args.node.common.options().read_only(true));
+    match look {
+        Ok(look) if look.replication_role() != ReplicationRole::Replica => {
+            "`kitedb replica reseed DB SOURCE --overwrite` replaces its own graph by the source's"
+        }
+        _ => RESEED,
+    }
 }
 
 /// What has been said last.

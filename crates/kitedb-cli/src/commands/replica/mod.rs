@@ -9,7 +9,7 @@ use crate::{
     failure::{Failure, Outcome},
     render::{
         number::{counted, duration},
-        style::{BAD, DIM, GOOD, Styled, clean},
+        style::{BAD, DIM, GOOD, Styled, clean, word},
         table::Table,
     },
 };
@@ -134,10 +134,11 @@ fn already_leads(args: &ReplicaPromoteArgs, database: &Database, epoch: u64, out
         let what = format_args!("{name} is a primary that leads epoch {epoch}, and did not take over from {given}");
         let failure = Failure::new(clean(&what.to_string()));
         return Err(match &args.source_db {
-            Some(given) => failure.hint(clean(&format!(
-                "were the arguments exchanged? `kitedb replica promote {} --source-db {name}` lets that one take over",
-                given.display()
-            ))),
+            Some(given) => failure.literal_hint(format_args!(
+                "were the arguments exchanged? `kitedb replica promote {} --source-db {}` lets that one take over",
+                word(given),
+                word(&args.common.database)
+            )),
             None => failure.hint("`kitedb primary promote DB` begins another epoch in place"),
         });
     };

@@ -8,10 +8,10 @@ use crate::{
         primary::{fence_document, without_log},
         write_json,
     },
-    failure::{Failure, Outcome},
+    failure::{Failure, Outcome, RESEED, named},
     render::{
         number::{count, counted},
-        style::{BAD, DIM, GOOD, Styled, TITLE, clean},
+        style::{BAD, DIM, GOOD, Styled, TITLE, clean, word},
         table::Table,
     },
 };
@@ -45,11 +45,13 @@ pub fn require_replica(database: &Database) -> Outcome<ReplicaReplicationStatus>
     }
     Err(match database.primary_replication_status()? {
         Some(_) => Failure::new(format_args!("{shown} is a primary, not a replica"))
-            .hint(format_args!("`kitedb primary status {shown}` shows it")),
+            .literal_hint(format_args!("`kitedb primary status {}` shows it", word(database.path()))),
         None if database.replication_role() == ReplicationRole::Replica => without_log(database, "replica"),
         None if database.replication_role() == ReplicationRole::Primary => without_log(database, "primary"),
         None => Failure::new(format_args!("{shown} has no replication log: it was never opened as a replica"))
-            .hint(format_args!("its log lies beside it, in the folder {shown}.replication, or where --sidecar says")),
+            .literal_hint(format_args!(
+                "its log lies beside it, in the folder {shown}.replication, or where --sidecar says"
+            )),
     })
 }
 
@@ -104,7 +106,7 @@ pub fn shown(state: ReplicaState) -> Styled<&'static str> {
 /// The command that mends what is wrong, as far as one does.
 fn next_step(status: &ReplicaReplicationStatus) -> Option<&'static str> {
     match &status.source_fault {
-        _ if status.needs_reseed => Some("`kitedb replica reseed DB` copies the source anew"),
+        _ if status.needs_reseed => Some(RESEED),
         Some(SourceFault::Fenced { fence, .. }) if fence.ended.is_none() => None,
         Some(_) => Some("`kitedb replica follow DB --source-db NEW` follows another source"),
         None => None,
@@ -129,11 +131,14 @@ fn show(
         }
     }
     if let Some(next) = next_step(status) {
-        writeln!(out, "  {}", Styled(DIM, next.replace(" DB", &format!(" {name}"))))?;
+        writeln!(out, "  {}", Styled(DIM, named(next, &args.common.database, args.source_db.as_deref())))?;
     }
     if let Some(promotion) = &status.promotion {
-        let what =
-            format!("{} was begun and not completed: `kitedb replica promote` goes on with it", promotion.promoter);
+        let what = format!(
+            "{} was begun and not completed: `kitedb replica promote {}` goes on with it",
+            promotion.promoter,
+            word(&args.common.database)
+        );
         writeln!(out, "  {} {what}", Styled(BAD, "promotion:"))?;
     }
     let mut table = Table::fields(2);

@@ -1,0 +1,156 @@
+//! A node on the way from a replica to the primary that it follows: what its files say of it, to who only looks.
+
+use super::{
+    located::told_by_file,
+    replica::SourcePaths,
+    upstream::{Asking, SourceFault},
+};
+use crate::{
+    db::{Engine, LogPlace, Search, is_absent, resolved},
+    error::{Error, ErrorCode},
+    graph::{Epoch, LogIndex},
+    io::{Env, OpenMode},
+    log::{Control, Fence, LogReader, Position, WriterId},
+    store::{HistoryEntry, LogKind, Part, Peek, Store},
+};
+use std::{path::Path, sync::Arc};
+
+/// See the [module documentation](self).
+pub(super) struct Passed {
+    pub place: LogPlace,
+    pub control: Control,
+    pub fence: Fence,
+}
+
+/// Who led, and wrote, an epoch.
+type Writer = (Epoch, WriterId);
+
+impl Passed {
+    /// The node at `paths`; where its files lead nowhere, why. `Err(None)`: they cannot be looked at from here, which tells
+    /// nothing of who follows.
+    pub fn at(env: &Env, paths: &SourcePaths) -> Result<Self, Option<SourceFault>> {
+        let db = &paths.db;
+        let unfit =
+            |what: &dyn std::fmt::Display| Some(SourceFault::Unavailable { db: db.clone(), what: what.to_string() });
+        let told = |e: Error| match e.code() {
+            ErrorCode::Io if is_no_file(&e) => unfit(&e),
+            // The permissions of who looks, or a disk that fails now.
+            ErrorCode::Io | ErrorCode::DiskFull => None,
+            _ => unfit(&e),
+        };
+        if is_absent(env, db) {
+            return Err(Some(SourceFault::Missing { db: db.clone() }));
+        }
+        let path = resolved(env, db).map_err(told)?;
+        let place = match Store::peek(env, &path) {
+            Ok(file) => place_of(env, paths, &path, &file).map_err(|fault| fault.unwrap_or_else(told))?,
+            // Its log and control file say whose they are.
+            Err(e) if matches!(e.code(), ErrorCode::Corrupt | ErrorCode::NotADatabase) => {
+                let dir = paths.sidecar_shown();
+                if Control::open(&*env.disk, &dir, OpenMode::Read).map_err(told)?.is_none() {
+                    return Err(unfit(&e));
+                }
+                LogPlace::Here(dir)
+            }
+            Err(e) => return Err(told(e)),
+        };
+        let control = Control::open(&*env.disk, place.dir(), OpenMode::Read).map_err(told)?;
+        let no_control = || unfit(&format_args!("the log in {} has no control file", place.dir().display()));
+        let control = control.ok_or_else(no_control)?;
+        told_by_file(env, db, &control).map_err(|e| unfit(&e))?;
+        let fence = control.fence().map_err(told)?;
+        Ok(Self { place, control, fence })
+    }
+
+    /// The id that it would report under.
+    pub fn id(&self) -> [u8; 16] {
+        self.control.registration().unwrap_or(self.control.identity().file_id)
+    }
+
+    /// Whether what the replica that asks has is, as far as both go, of the history of this node, whose file is `db`. `None`
+    /// where that cannot be told.
+    pub fn shares_history(&self, env: &Env, db: &Path, asking: &Asking<'_>) -> Option<bool> {
+        if asking.at == LogIndex(0) {
+            return Some(true);
+        }
+        let common = asking.at.min(self.control.published());
+        let here = writer_here(asking.engine, common)?;
+        let there = self.writer_at(env, db, common)?;
+        Some(here.0 == there.0 && (here.1 == there.1 || here.1 == [0; 16]))
+    }
+
+    fn writer_at(&self, env: &Env, db: &Path, index: LogIndex) -> Option<Writer> {
+        let control = Control::open(&*env.disk, self.place.dir(), OpenMode::Read).ok()??;
+        let mut reader = LogReader::with_control(env, self.place.dir(), Arc::new(control)).ok()?;
+        in_log(&mut reader, index).or_else(|| {
+            let store = Store::open(env, db, false).ok()?;
+            let manifest = store.manifest();
+            in_history(&manifest.history, manifest.checkpoint.log_index, index)
+        })
+    }
+}
+
+/// Where the log is of a file that can be read; else why none will be found, or the error of the look.
+fn place_of(
+    env: &Env,
+    paths: &SourcePaths,
+    path: &Path,
+    file: &Peek,
+) -> Result<LogPlace, Result<Option<SourceFault>, Error>> {
+    let (db, link) = (&paths.db, &file.log);
+    let search = Search {
+        env,
+        path,
+        file: &*file.file,
+        file_id: file.file_id,
+        link,
+        given: paths.sidecar.as_deref(),
+        given_is_hint: true,
+    };
+    let stands_alone = link.kind == LogKind::Private || (link.kind == LogKind::None && link.part == Part::StandAlone);
+    let found = search.sidecar();
+    match found {
+        Ok(place @ (LogPlace::Here(_) | LogPlace::Moved(..))) => Ok(place),
+        _ if stands_alone => Err(Ok(Some(SourceFault::StandAlone { db: db.clone() }))),
+        Ok(LogPlace::Damaged(_, e)) | Err(e) => Err(Err(e)),
+        Ok(place) => {
+            let what = format!("its log should be in {}, and is not there", place.dir().display());
+            Err(Ok(Some(SourceFault::Unavailable { db: db.clone(), what })))
+        }
+    }
+}
+
+/// Who wrote the frame with that index, as far as the replica `engine` can tell.
+fn writer_here(engine: &Engine, index: LogIndex) -> Option<Writer> {
+    if index == LogIndex(0) {
+        return None;
+    }
+    if !engine.options.read_only {
+        return engine.writer_at(index);
+    }
+    // Who only reads has folded the log, and has not kept who wrote it.
+    let in_own_log = || in_log(&mut engine.read_log().ok()??, index);
+    let manifest = engine.store.manifest();
+    in_own_log().or_else(|| in_history(&manifest.history, manifest.checkpoint.log_index, index))
+}
+
+fn in_log(reader: &mut LogReader, index: LogIndex) -> Option<Writer> {
+    reader.refresh().ok()?;
+    match reader.position(index).ok()? {
+        Position::At { epoch, writer_id, .. } => Some((epoch, writer_id)),
+        _ => None,
+    }
+}
+
+/// What a file that holds commits up to `last` says of one of them.
+fn in_history(history: &[HistoryEntry], last: LogIndex, index: LogIndex) -> Option<Writer> {
+    let led = history.iter().rev().find(|led| led.first <= index).filter(|_| index <= last)?;
+    Some((led.epoch, led.writer_id))
+}
+
+/// Whether nothing of that kind is ever read as a file: a pipe, or a path that leads through what is no folder.
+fn is_no_file(e: &Error) -> bool {
+    use std::io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory};
+    let source = std::error::Error::source(e).and_then(|e| e.downcast_ref::<Arc<std::io::Error>>());
+    source.is_some_and(|e| matches!(e.kind(), InvalidInput | IsADirectory | NotADirectory))
+}
