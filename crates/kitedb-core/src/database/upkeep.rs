@@ -32,8 +32,24 @@ impl Database {
     /// [`ErrorCode::NotPrimary`] if no replica can follow that database; [`ErrorCode::InvalidArgument`] if several
     /// replicas have that name: the message lists them.
     pub fn remove_replica_at(path: impl AsRef<Path>, options: &OpenOptions, replica: &str) -> Result<Option<String>> {
-        let looked = look(&Env::real(), path.as_ref(), options)?;
-        Leader::new(&looked.engine, looked.control)?.remove_beside_writer(replica)
+        let env = Env::real();
+        let looked = look(&env, path.as_ref(), options)?;
+        let control = looked.shared_control(&env)?.ok_or_else(|| not_primary(&looked.path))?;
+        Leader::new(&looked.engine, looked.control)?.remove_beside_writer(Arc::new(control), replica)
+    }
+
+    /// Takes the operator's word that the replicas which are registered with the primary or replica at `path` are all that
+    /// there are, whether or not a process has it open: after its registry of replicas was lost, it lets go of its log
+    /// again. Of the options, only the sidecar's path counts.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotPrimary`] if no replica can follow that database; [`ErrorCode::Locked`] if the registry is gone, and
+    /// the process that has the database open must open it anew first.
+    pub fn confirm_replicas_at(path: impl AsRef<Path>, options: &OpenOptions) -> Result<()> {
+        let env = Env::real();
+        let looked = look(&env, path.as_ref(), options)?;
+        let control = looked.shared_control(&env)?.ok_or_else(|| not_primary(&looked.path))?;
+        Leader::new(&looked.engine, looked.control)?.confirm_replicas_beside_writer(&Arc::new(control))
     }
 
     /// Lets go of the segments of the log of the primary or replica at `path` that nobody asks for. The process that
