@@ -57,7 +57,8 @@ impl Database {
     ///
     /// # Errors
     /// [`ErrorCode::NotPrimary`] if that database has no log that is kept; [`ErrorCode::StalePrimary`] if it is a
-    /// primary that was fenced; [`ErrorCode::Locked`] if the process that has it open does not answer.
+    /// primary that was fenced; [`ErrorCode::RegistryLost`] if replicas that were registered are not known any more (see
+    /// [`Database::confirm_replicas_at`]); [`ErrorCode::Locked`] if the process that has it open does not answer.
     pub fn run_retention_at(
         path: impl AsRef<Path>,
         options: &OpenOptions,
@@ -188,6 +189,11 @@ fn ask(control: &Control, windows: &RetentionWindows) -> Result<Option<Retention
             let code = code.unwrap_or(ErrorCode::Internal);
             let what = match code {
                 ErrorCode::StalePrimary => "stale primary: another node took over, so that this log is as it will stay",
+                ErrorCode::RegistryLost => {
+                    "replicas that were registered are not known any more, so that the process that has the database open \
+                     lets nothing of the log go: `kitedb primary status` says what to do, and --replicas-complete that \
+                     those which it lists are all"
+                }
                 _ => "the process that has the database open could not run retention; its log says why",
             };
             Err(Error::new(code, format_args!("{what} ({})", code.as_str())))

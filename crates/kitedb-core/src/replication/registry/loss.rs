@@ -103,3 +103,44 @@ fn lost(path: &Path) -> Error {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Progress, tests::control},
+        *,
+    };
+    use crate::{
+        graph::{Epoch, LogIndex},
+        io::sim::{SimDisk, SimHost},
+    };
+
+    fn report(registry: &Registry, id: &str) {
+        let (epoch, applied, durable) = (Epoch(1), LogIndex(1), LogIndex(1));
+        let replica_id = id.to_owned();
+        registry.report(&Progress { replica_id, labels: None, epoch, applied, durable, reported_at_ms: 1 }).unwrap();
+    }
+
+    /// A crash came between the roll and the slot.
+    #[test]
+    fn what_was_cut_short_is_whole_once_it_is_done_again() {
+        let env = Env { disk: Arc::new(SimDisk::new(1)), host: Arc::new(SimHost::new(1)) };
+        let dir = Path::new("/log");
+        env.disk.create_dir(dir).unwrap();
+        let control = control(&env);
+        let registry = Registry::create(&env, dir, control.clone()).unwrap();
+        report(&registry, "a");
+        assert!(registry.loss(&env).unwrap().is_none());
+
+        control.set_roll(Roll::of(["a", "b"])).unwrap();
+        assert_eq!(registry.loss(&env).unwrap().unwrap().code(), ErrorCode::RegistryLost);
+        report(&registry, "b");
+        assert!(registry.loss(&env).unwrap().is_none());
+
+        control.set_roll(Roll::of(["a"])).unwrap();
+        assert!(registry.loss(&env).unwrap().is_some());
+        assert!(registry.remove("b").unwrap());
+        assert!(registry.loss(&env).unwrap().is_none());
+        assert_eq!(control.roll(), Some(Roll::of(["a"])));
+    }
+}

@@ -458,7 +458,7 @@ mod tests {
         env
     }
 
-    fn control(env: &Env) -> Arc<Control> {
+    pub(super) fn control(env: &Env) -> Arc<Control> {
         let dir = Path::new("/log");
         let found = Control::open(&*env.disk, dir, OpenMode::ReadWrite).unwrap();
         let log = LogIdentity { log_id: [1; 16], file_id: [2; 16] };
