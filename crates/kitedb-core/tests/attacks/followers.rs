@@ -209,10 +209,13 @@ fn what_is_opened_as_a_replica_and_is_none_is_not_registered() {
     }
 }
 
+/// What it is, and what does it to a registry.
+type Loss = (&'static str, fn(&Path));
+
 /// How a registry of replicas is lost, the one replica with it.
-const LOSSES: [(&str, fn(&Path)); 6] = [
+const LOSSES: [Loss; 6] = [
     ("zeros", |registry| fs::write(registry, vec![0; 65536]).unwrap()),
-    ("noise", |registry| fs::write(registry, (0..65536u32).map(|n| (n * n >> 7) as u8).collect::<Vec<_>>()).unwrap()),
+    ("noise", |registry| fs::write(registry, (0..65536u32).map(|n| ((n * n) >> 7) as u8).collect::<Vec<_>>()).unwrap()),
     ("short", |registry| fs::write(registry, "short").unwrap()),
     ("gone", |registry| fs::remove_file(registry).unwrap()),
     ("slot of zeros", |registry| overwrite(registry, 512, &[0; 512])),
