@@ -215,6 +215,64 @@ fn a_refused_bootstrap_leaves_nothing() {
     }
 }
 
+/// The place that is given for the log of the replica is that of its source's.
+#[test]
+fn a_bootstrap_that_is_refused_for_its_sidecar_leaves_nothing() {
+    let folder = Folder::new();
+    import(&folder, "q.kitedb", "a b K\n", &["--role", "primary", "--sidecar", "f"]).ok();
+    let before = (names(folder.path()), names(&folder.path().join("f")));
+    for action in ["bootstrap", "follow"] {
+        let run = folder.run(&["replica", action, "x.kitedb", "--source-db", "q.kitedb", "--sidecar", "f"]);
+        assert_eq!(run.code, 1, "{action}: {run:?}");
+        assert_eq!((names(folder.path()), names(&folder.path().join("f"))), before, "{action}");
+    }
+}
+
+/// Who was registered is not known any more: `check` and the status say so, and retention keeps the log until its operator
+/// says who there is.
+#[test]
+fn a_lost_registry_does_not_cost_a_replica_its_log() {
+    let folder = pair();
+    fs::write(folder.path().join("p.kitedb.replication/replicas"), vec![0; 65536]).unwrap();
+    import(&folder, "p.kitedb", &lines("n", 60), &["--segment-max-bytes", "1024"]).ok();
+    let status = folder.run(&["primary", "status", "p.kitedb", "--json"]);
+    assert_eq!(status.code, 3, "{status:?}");
+    let fault = serde_json::from_str::<Json>(&status.out).unwrap()["log_fault"].as_str().unwrap().to_owned();
+    let check = folder.run(&["check", "p.kitedb"]);
+    assert!(check.code != 0 && check.out.contains("registry of replicas"), "{check:?}");
+    let retention = &["primary", "retention", "p.kitedb", "--retention-min-entries", "0"];
+    let run = folder.run(retention);
+    assert!(
+        run.code != 0 && run.err.contains("--replicas-complete") && fault.contains("--replicas-complete"),
+        "{run:?}"
+    );
+    catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+    folder.run(&["check", "p.kitedb"]).ok();
+    assert!(folder.run(&[&retention[..], &["--json"]].concat()).json()["pruned_segments"].as_u64() > Some(5));
+
+    replica(&folder, "bootstrap", "s.kitedb", "p.kitedb").ok();
+    fs::remove_file(folder.path().join("p.kitedb.replication/replicas")).unwrap();
+    catch_up(&folder, "r.kitedb", "p.kitedb");
+    assert_ne!(folder.run(retention).code, 0);
+    folder.run(&[&retention[..], &["--replicas-complete"]].concat()).ok();
+    folder.run(&["primary", "status", "p.kitedb"]).ok();
+}
+
+/// Segments that were kept for a replica, and that the primary itself does not need.
+#[test]
+fn segments_that_are_deleted_by_hand_are_told() {
+    let folder = pair();
+    import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+    let log = folder.path().join("p.kitedb.replication");
+    for name in names(&log).iter().filter(|name| name.starts_with("segment-")) {
+        fs::remove_file(log.join(name)).unwrap();
+    }
+    for command in [&["primary", "status", "p.kitedb"][..], &["check", "p.kitedb"]] {
+        let run = folder.run(command);
+        assert!(run.code != 0 && run.out.contains("segments of the log are gone"), "{run:?}");
+    }
+}
+
 /// The place that is given for the log is not one, and the graph cannot be read: nothing was made for either.
 #[test]
 fn a_refused_import_leaves_nothing() {

@@ -96,6 +96,8 @@ codes! {
     WouldOverwrite = "WOULD_OVERWRITE" => Input,
     /// The files of a primary were copied or restored: before it writes, its operator says what it is.
     FilesMoved = "FILES_MOVED" => Input,
+    /// Replicas that were registered are not known any more: before the log lets go of anything, its operator says who there is.
+    RegistryLost = "REGISTRY_LOST" => Input,
     /// The file has more than one hard link, so that its log cannot be told by its name.
     HardLinked = "HARD_LINKED" => Input,
     /// The transaction is larger than one frame can be.

@@ -78,6 +78,9 @@ pub struct PrimaryArgs {
 pub struct RetentionArgs {
     #[command(flatten)]
     pub node: PrimaryArgs,
+    /// After the registry of replicas was lost: the replicas that `kitedb primary status` lists are all that there are
+    #[arg(long)]
+    pub replicas_complete: bool,
     #[command(flatten)]
     pub windows: WindowArgs,
 }

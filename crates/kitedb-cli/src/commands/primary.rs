@@ -60,7 +60,7 @@ fn status(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
     } else {
         show(args, &status, damage.as_deref(), out)?;
     }
-    whole(&database, fault_if(status.fault().is_some(), out), out)
+    whole(&database, fault_if(status.fault().or(status.log_fault).is_some(), out), out)
 }
 
 fn document(status: &PrimaryReplicationStatus) -> Json {
@@ -80,6 +80,7 @@ fn document(status: &PrimaryReplicationStatus) -> Json {
         "segments": status.segments,
         "fenced": status.fenced,
         "fence": fence_document(status.fence.as_ref()),
+        "log_fault": status.log_fault,
         "copied": status.copied.is_some(),
         "fault": status.fault(),
         "process_id": status.process_id,
@@ -104,6 +105,9 @@ fn show(
     }
     if let Some(fault) = status.fault() {
         writeln!(out, "  {} {}", Styled(BAD, if status.fenced { "fenced:" } else { "copied:" }), clean(&fault))?;
+    }
+    if let Some(fault) = &status.log_fault {
+        writeln!(out, "  {} {}", Styled(BAD, "log:"), clean(fault))?;
     }
     let mut table = Table::fields(2);
     let head = status.last_token.map_or_else(|| "no commit yet".to_owned(), |token| token.to_string());
@@ -140,6 +144,9 @@ fn require_log(args: &DatabaseArgs) -> Outcome {
 fn retention(args: &RetentionArgs, out: &mut dyn Write) -> Outcome {
     let common = &args.node.common;
     require_log(common)?;
+    if args.replicas_complete {
+        Database::confirm_replicas_at(&common.database, &args.node.options())?;
+    }
     let outcome = Database::run_retention_at(&common.database, &args.node.options(), &args.windows.given())?;
     let (pruned, floor) = (outcome.pruned_segments, outcome.retained_floor);
     if common.json {

@@ -191,7 +191,12 @@ impl Database {
 
     /// Reads everything and verifies every checksum and every invariant.
     pub fn check(&self) -> Result<CheckReport> {
-        self.engine()?.check()
+        let node = self.node()?;
+        let mut report = node.engine.check()?;
+        if let Some(leader) = &node.leader {
+            report.damage.extend(leader.loss()?);
+        }
+        Ok(report)
     }
 
     /// Counts and sizes.

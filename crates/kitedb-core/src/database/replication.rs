@@ -89,6 +89,10 @@ impl Database {
 
     /// Lets go of the segments of the log that neither windows, nor replicas, nor recovery ask for. Works on a
     /// replica, too. [`Database::run_retention_at`] has the process do so that has a database open.
+    ///
+    /// # Errors
+    /// [`ErrorCode::RegistryLost`] if replicas that were registered are not known any more: then only the byte cap lets go
+    /// of anything (see [`Database::confirm_replicas_at`]).
     pub fn primary_run_retention(&self) -> Result<RetentionOutcome> {
         let node = self.node()?;
         let leader = node.as_followed()?;

@@ -32,8 +32,24 @@ impl Database {
     /// [`ErrorCode::NotPrimary`] if no replica can follow that database; [`ErrorCode::InvalidArgument`] if several
     /// replicas have that name: the message lists them.
     pub fn remove_replica_at(path: impl AsRef<Path>, options: &OpenOptions, replica: &str) -> Result<Option<String>> {
-        let looked = look(&Env::real(), path.as_ref(), options)?;
-        Leader::new(&looked.engine, looked.control)?.remove_beside_writer(replica)
+        let env = Env::real();
+        let looked = look(&env, path.as_ref(), options)?;
+        let control = looked.shared_control(&env)?.ok_or_else(|| not_primary(&looked.path))?;
+        Leader::new(&looked.engine, looked.control)?.remove_beside_writer(Arc::new(control), replica)
+    }
+
+    /// Takes the operator's word that the replicas which are registered with the primary or replica at `path` are all that
+    /// there are, whether or not a process has it open: after its registry of replicas was lost, it lets go of its log
+    /// again. Of the options, only the sidecar's path counts.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotPrimary`] if no replica can follow that database; [`ErrorCode::Locked`] if the registry is gone, and
+    /// the process that has the database open must open it anew first.
+    pub fn confirm_replicas_at(path: impl AsRef<Path>, options: &OpenOptions) -> Result<()> {
+        let env = Env::real();
+        let looked = look(&env, path.as_ref(), options)?;
+        let control = looked.shared_control(&env)?.ok_or_else(|| not_primary(&looked.path))?;
+        Leader::new(&looked.engine, looked.control)?.confirm_replicas_beside_writer(&Arc::new(control))
     }
 
     /// Lets go of the segments of the log of the primary or replica at `path` that nobody asks for. The process that
@@ -41,7 +57,8 @@ impl Database {
     ///
     /// # Errors
     /// [`ErrorCode::NotPrimary`] if that database has no log that is kept; [`ErrorCode::StalePrimary`] if it is a
-    /// primary that was fenced; [`ErrorCode::Locked`] if the process that has it open does not answer.
+    /// primary that was fenced; [`ErrorCode::RegistryLost`] if replicas that were registered are not known any more (see
+    /// [`Database::confirm_replicas_at`]); [`ErrorCode::Locked`] if the process that has it open does not answer.
     pub fn run_retention_at(
         path: impl AsRef<Path>,
         options: &OpenOptions,
@@ -172,6 +189,11 @@ fn ask(control: &Control, windows: &RetentionWindows) -> Result<Option<Retention
             let code = code.unwrap_or(ErrorCode::Internal);
             let what = match code {
                 ErrorCode::StalePrimary => "stale primary: another node took over, so that this log is as it will stay",
+                ErrorCode::RegistryLost => {
+                    "replicas that were registered are not known any more, so that the process that has the database open \
+                     lets nothing of the log go: `kitedb primary status` says what to do, and --replicas-complete that \
+                     those which it lists are all"
+                }
                 _ => "the process that has the database open could not run retention; its log says why",
             };
             Err(Error::new(code, format_args!("{what} ({})", code.as_str())))

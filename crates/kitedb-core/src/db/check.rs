@@ -89,7 +89,7 @@ impl Engine {
             Err(e) => return Err(e),
         };
         let fence = control.fence().err().map(|e| e.to_string());
-        let frames = verify(&self.env, &self.log_dir, log, &control.salt(), self.published())?;
+        let frames = verify(&self.env, &self.log_dir, log, &control, self.published())?;
         Ok(fence.into_iter().chain(frames).collect())
     }
 

@@ -394,6 +394,8 @@ impl Engine {
                 made
             }
         };
+        // From here on a segment that is not there is missed.
+        appender.control().set_begun(appender.identity().log_id);
         self.store.mark_log(self.open_link(epoch, appender.identity().log_id))?;
         commit.note_epoch(epoch, writer_id);
         commit.frozen_at_bytes = 0;

@@ -12,6 +12,7 @@ mod mailbox;
 mod mark;
 mod reader;
 mod recover;
+mod roll;
 mod seek;
 mod segment;
 mod stamps;
@@ -27,10 +28,11 @@ pub use reader::{Chunk, FramePlace, LogPage, LogReader, PageLimits, Position};
 pub use recover::{
     Recovered, RecoveryStart, end_of_log, ends_early, holds_segments_of, reaches_beyond, recover, writers,
 };
+pub use roll::Roll;
 pub use segment::SegmentHeader;
 pub use stamps::Displaced;
 pub use sync::GroupSync;
-pub use verify::{has_damaged_header, verify};
+pub use verify::{has_damaged_header, no_segment, verify};
 
 use crate::{
     error::{Error, ErrorCode, Result},

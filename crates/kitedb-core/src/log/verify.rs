@@ -1,7 +1,7 @@
 //! Verifies what a log holds: each segment that is there, also those that recovery does not need.
 
 use super::{
-    FrameRef, LogIdentity, Salt, mark,
+    Control, FrameRef, LogIdentity, Salt, mark,
     recover::{read_file, segment_files},
     segment::{SEGMENT_HEADER_LEN, SegmentHeader},
 };
@@ -12,18 +12,28 @@ use crate::{
 };
 use std::path::{Path, PathBuf};
 
+/// So often a folder is listed again that shows no segment.
+const LOOKS: u32 = 3;
+
 /// What a segment says of itself; `None`: its header does not verify.
 type Headed = (PathBuf, Option<SegmentHeader>);
 
 /// What is wrong with the frames of `log` in `dir` up to `through`, one line for each segment with damage. Segments that
 /// are let go of meanwhile are passed over. One segment is read at a time, whole.
-pub fn verify(env: &Env, dir: &Path, log: LogIdentity, salt: &Salt, through: LogIndex) -> Result<Vec<String>> {
-    let mut segments: Vec<Headed> = Vec::new();
-    for (_, path) in segment_files(env, dir)? {
-        if let Some(header) = header_of(env, &path) {
-            segments.push((path, header));
+pub fn verify(env: &Env, dir: &Path, log: LogIdentity, control: &Control, through: LogIndex) -> Result<Vec<String>> {
+    let mut segments = headed(env, dir)?;
+    let is_there = |segments: &[Headed]| segments.iter().any(|(_, header)| header.is_some_and(|h| h.log == log));
+    for _ in 0..LOOKS {
+        if is_there(&segments) {
+            break;
         }
+        // All that were listed may have been let go of, and a newer one begun.
+        segments = headed(env, dir)?;
     }
+    if control.has_begun(log.log_id) && !is_there(&segments) {
+        return Ok(vec![no_segment(dir)]);
+    }
+    let salt = &control.salt();
     segments.retain(|(_, header)| header.is_none_or(|header| header.log == log));
     let mut damage = Vec::new();
     let mut before: Option<(LogIndex, Digest)> = None;
@@ -97,6 +107,20 @@ fn begins_with_a_frame(bytes: &[u8], salt: &Salt) -> bool {
     let rest = bytes.get(SEGMENT_HEADER_LEN..).unwrap_or_default();
     let rest = if mark::parse(rest, salt).is_some() { &rest[mark::MARK_LEN..] } else { rest };
     FrameRef::parse(rest).is_some()
+}
+
+fn headed(env: &Env, dir: &Path) -> Result<Vec<Headed>> {
+    let files = segment_files(env, dir)?;
+    Ok(files.into_iter().filter_map(|(_, path)| header_of(env, &path).map(|header| (path, header))).collect())
+}
+
+/// What is told of the log in `dir` that has begun and has no segment.
+pub fn no_segment(dir: &Path) -> String {
+    format!(
+        "the segments of the log are gone from {}: its newest one is never let go of. Put them back; without them a replica \
+         that needs them must be reseeded, and the next commit begins another log",
+        dir.display()
+    )
 }
 
 /// Walks the frames before `end`. Returns the last one and its digest, or where which frame does not verify.

@@ -293,6 +293,7 @@ pub(super) mod tests {
             log_bytes: 4096,
             segments: 2,
             holds: vec![Hold { reason: HoldReason::WindowEntries, from_log_index: 7 }],
+            log_fault: None,
             registration_limit: 4095,
             fenced: false,
             process_id: Some(1),

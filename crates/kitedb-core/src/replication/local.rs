@@ -107,7 +107,7 @@ impl LocalSource {
             none => {
                 let dir = self.locate()?.dir().to_owned();
                 let reader = LogReader::open(&self.env, &dir)?;
-                let registry = Registry::open(&self.env, &dir).unwrap_or_default();
+                let registry = Registry::open(&self.env, &dir, reader.control().clone()).unwrap_or_default();
                 none.insert(Open { dir, reader, registry, verified: None })
             }
         };
@@ -319,7 +319,8 @@ impl Source for LocalSource {
     }
 
     fn forget(&self, replica_id: &str) -> Result<()> {
-        match Registry::open(&self.env, self.locate()?.dir())? {
+        let control = self.control()?;
+        match Registry::open(&self.env, control.dir(), control.clone())? {
             Some(registry) => registry.remove(replica_id).map(drop),
             None => Ok(()),
         }
@@ -436,7 +437,7 @@ impl LocalSource {
         self.with(|open| {
             let dir = open.dir.clone();
             if !open.registry.as_ref().is_some_and(|registry| registry.is_current(&self.env)) {
-                open.registry = Registry::open(&self.env, &open.dir)?;
+                open.registry = Registry::open(&self.env, &open.dir, open.reader.control().clone())?;
             }
             let stamped = Progress { reported_at_ms: self.env.host.now_ms(), ..progress.clone() };
             let missing = || {

@@ -11,7 +11,7 @@ use crate::{
     db::{Engine, RetentionOptions},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
-    log::{Control, LogReader},
+    log::{Control, LogReader, no_segment},
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -39,6 +39,7 @@ pub(super) struct LogStatus {
     pub holds: Vec<Hold>,
     pub replica_lags: Vec<ReplicaLag>,
     pub registration_limit: u64,
+    pub fault: Option<String>,
 }
 
 /// A replica's report, and what the log says of it.
@@ -55,9 +56,9 @@ impl Leader {
     /// Of an engine with a sidecar. One that is open for reading only says what it saw when it was opened.
     pub fn new(engine: &Arc<Engine>, control: Arc<Control>) -> Result<Self> {
         let registry = match engine.options.read_only {
-            true => Registry::look(&engine.env, &engine.log_dir)?,
+            true => Registry::look(&engine.env, &engine.log_dir, control.clone())?,
             false => {
-                let registry = Registry::create(&engine.env, &engine.log_dir)?;
+                let registry = Registry::create(&engine.env, &engine.log_dir, control.clone())?;
                 let part = if control.is_replica() { Part::Follows } else { Part::Leads };
                 if let Err(e) = registry.take_part(part) {
                     // Then more is kept than need be. The next open notes it.
@@ -99,6 +100,7 @@ impl Leader {
             log_bytes: log.log_bytes,
             segments: log.segments,
             holds: log.holds,
+            log_fault: log.fault,
             registration_limit: log.registration_limit,
             fenced: self.engine.is_fenced() || fence.epoch > epoch,
             copied: self.engine.copied().map(ToString::to_string),
@@ -125,7 +127,48 @@ impl Leader {
             holds: retention::what_holds(&segments, &holds, &ids, self.engine.checkpoint_index(), &windows),
             replica_lags: standings.iter().map(|s| self.lag_of(s, head, capped, &windows)).collect(),
             registration_limit: LIMIT as u64,
+            fault: if segments.is_empty() { self.missing_segments() } else { None }.or(self.loss()?),
         })
+    }
+
+    /// That the newest segment is gone, which is never let go of, if that can be told.
+    fn missing_segments(&self) -> Option<String> {
+        let log = self.control.current_log().log_id;
+        self.control.has_begun(log).then(|| no_segment(&self.engine.log_dir))
+    }
+
+    /// Why replicas that were registered are not known any more, and what to do.
+    pub fn loss(&self) -> Result<Option<String>> {
+        Ok(self.lost_replicas()?.map(|e| e.to_string()))
+    }
+
+    /// Why replicas that were registered are not known any more.
+    fn lost_replicas(&self) -> Result<Option<Error>> {
+        match &self.registry {
+            Some(registry) => registry.loss(&self.engine.env),
+            None => Registry::loss_of_none(&self.engine.env, &self.engine.log_dir, &self.control),
+        }
+    }
+
+    /// Takes the operator's word that the replicas that are registered are all that there are, on a log that this process
+    /// has open for reading only. `control` is its control file, mapped.
+    pub fn confirm_replicas_beside_writer(&self, control: &Arc<Control>) -> Result<()> {
+        let (env, dir) = (&self.engine.env, &self.engine.log_dir);
+        if let Some(registry) = Registry::open(env, dir, control.clone())? {
+            return registry.confirm();
+        }
+        if !control.lock_writer()? {
+            let what = format_args!(
+                "the registry of replicas in {} is damaged or gone, and a process (process id {}) has its database open: \
+                 let that one open it anew first",
+                dir.display(),
+                control.writer_pid()
+            );
+            return Err(Error::new(ErrorCode::Locked, what));
+        }
+        let confirmed = Registry::create(env, dir, control.clone()).and_then(|registry| registry.confirm());
+        control.unlock_writer();
+        confirmed
     }
 
     /// This node's windows; where it is open for reading only, those of its last writer.
@@ -233,25 +276,32 @@ impl Leader {
         forget(self.registry()?, which)
     }
 
-    /// As [`Leader::remove`], on a log that this process has open for reading only.
-    pub fn remove_beside_writer(&self, which: &str) -> Result<Option<String>> {
-        match Registry::open(&self.engine.env, &self.engine.log_dir)? {
+    /// As [`Leader::remove`], on a log that this process has open for reading only. `control` is its control file, mapped.
+    pub fn remove_beside_writer(&self, control: Arc<Control>, which: &str) -> Result<Option<String>> {
+        match Registry::open(&self.engine.env, &self.engine.log_dir, control)? {
             Some(registry) => forget(&registry, which),
             None => Ok(None),
         }
     }
 
-    /// Lets go of what nobody asks for. Makes a checkpoint first if recovery is what holds it.
+    /// Lets go of what nobody asks for; where replicas are lost, only of what the byte cap lets go of. Makes a checkpoint first if recovery is what holds it.
     pub fn run_retention(&self, windows: &RetentionOptions) -> Result<RetentionOutcome> {
         let _one_at_a_time = self.pruning.lock();
         let head = self.engine.published();
+        let lost = self.lost_replicas()?;
+        let windows = &if lost.is_some() { capped_only(windows) } else { *windows };
         let mut pruned = 0;
         if let Some(last) = self.unwanted(head, windows)?.last() {
             if last.last > self.engine.checkpoint_index() {
                 self.engine.checkpoint()?;
             }
             // Looked at again: a replica may have begun a bootstrap meanwhile, or begins one now and waits.
-            pruned = self.registry()?.locked(|| self.let_go(head, windows))??;
+            let registry = self.registry()?;
+            let known = || if lost.is_some() { Ok(()) } else { registry.require_whole(&self.engine.env) };
+            pruned = registry.locked(|| known().and_then(|()| self.let_go(head, windows)))??;
+        }
+        if let Some(lost) = lost {
+            return Err(lost);
         }
         let mut reader = self.reader.lock();
         reader.refresh()?;
@@ -275,6 +325,11 @@ impl Leader {
         let seqs: Vec<u64> = self.reader.lock().segments().take(goes).map(|(seq, _, _)| seq).collect();
         self.engine.remove_segments(&seqs)
     }
+}
+
+/// The windows of which nothing but the byte cap lets go of anything.
+fn capped_only(windows: &RetentionOptions) -> RetentionOptions {
+    RetentionOptions { min_entries: u64::MAX, ..*windows }
 }
 
 fn forget(registry: &Registry, which: &str) -> Result<Option<String>> {

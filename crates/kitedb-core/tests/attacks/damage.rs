@@ -4,7 +4,7 @@ use crate::{
     stage::{Stage, add, add_many, disabled, has, names, nothing_said, primary, short_log},
     support::world::stepped,
     support_process::copy_as_after_a_crash,
-    support_replication::{Graph, Machine, digest, folder::sidecar_of, write},
+    support_replication::{Graph, MODES, Machine, digest, folder::sidecar_of, primary_status, write},
 };
 use kitedb_core::{Database, ErrorCode, GraphRead, NewNode, ReplicationRole, SyncMode, io::sim::Crash};
 use std::{fs, os::unix::fs::FileExt, path::PathBuf};
@@ -68,6 +68,41 @@ fn a_log_that_ends_too_early_is_damage_whoever_looked_at_it() {
     machine.overwritten_by(&source).close().unwrap();
     let error = machine.open(primary()).and_then(|db| write(&db)).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Corrupt, "{error:?}");
+}
+
+/// What somebody does to segments that the file does not need, but a replica: each is told in every mode, also after a clean
+/// close.
+#[test]
+fn segments_that_are_folded_and_lost_are_told_in_every_mode() {
+    let zero_last_frame: fn(&Machine, &[PathBuf]) = |machine, segments| {
+        let last = &segments[segments.len() - 1];
+        let mut bytes = machine.disk.read(last).unwrap();
+        bytes[512..].fill(0);
+        machine.disk.write(last, &bytes).unwrap();
+    };
+    let remove_one: fn(&Machine, &[PathBuf]) =
+        |machine, segments| machine.disk.env(&machine.host).disk.remove(&segments[2]).unwrap();
+    let remove_all: fn(&Machine, &[PathBuf]) = |machine, segments| {
+        segments.iter().for_each(|segment| machine.disk.env(&machine.host).disk.remove(segment).unwrap());
+    };
+    for mode in MODES {
+        for (nth, lose) in LOSSES.into_iter().chain([zero_last_frame, remove_one, remove_all]).enumerate() {
+            let machine = Machine::new("node", 1, mode);
+            let options = || machine.options(ReplicationRole::Primary).replication_segment_max_bytes(1);
+            let (db, mut graph) = (machine.open(options()).unwrap(), Graph::new(1));
+            graph.grow(&db, 6);
+            db.close().unwrap();
+            lose(&machine, &machine.segments());
+            for read_only in [true, false] {
+                let db = machine.open(options().read_only(read_only)).unwrap();
+                let report = db.check().unwrap();
+                assert_eq!(report.damage.len(), 1, "{mode:?}, loss {nth}: {report:?}");
+                assert!(report.damage[0].contains("segment"), "{report:?}");
+                let all = nth == LOSSES.len() + 2;
+                assert_eq!(primary_status(&db).log_fault.is_some(), all, "{mode:?}, loss {nth}");
+            }
+        }
+    }
 }
 
 /// The file of a database is deleted and its log is not: no new, empty database is made beside it.

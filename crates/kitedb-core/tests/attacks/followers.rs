@@ -6,8 +6,12 @@ use crate::{
     },
     support_replication::{Graph, Machine, catch_up, expect_following, folder::sidecar_of, primary_status},
 };
-use kitedb_core::{Database, HoldState, OpenOptions, ReplicationRole, SyncMode};
-use std::{os::unix::fs::symlink, path::Path};
+use kitedb_core::{Database, ErrorCode, HoldState, OpenOptions, ReplicationRole, SyncMode};
+use std::{
+    fs,
+    os::unix::fs::{FileExt, symlink},
+    path::Path,
+};
 
 fn known(source: &Path) -> Vec<String> {
     let db = Database::open(source, primary().read_only(true)).unwrap();
@@ -159,9 +163,9 @@ fn a_follower_that_is_not_registered_does_not_look_healthy() {
     let source = stage.leading("p.kitedb");
     let path = stage.replica("r.kitedb", &source);
     let registry = sidecar_of(&source).join("replicas");
-    std::fs::remove_file(&registry).unwrap();
+    fs::remove_file(&registry).unwrap();
     // Nothing can be made or written there.
-    std::fs::create_dir(&registry).unwrap();
+    fs::create_dir(&registry).unwrap();
     let db = Database::open(&path, replica_of(&source)).unwrap();
     let caught_up = db.replica_catch_up_once(10);
     let status = crate::support_replication::replica_status(&db);
@@ -203,4 +207,138 @@ fn what_is_opened_as_a_replica_and_is_none_is_not_registered() {
         db.close().unwrap();
         assert_eq!(known(&source), [""; 0], "{}", path.display());
     }
+}
+
+/// What it is, and what does it to a registry.
+type Loss = (&'static str, fn(&Path));
+
+/// How a registry of replicas is lost, the one replica with it.
+const LOSSES: [Loss; 6] = [
+    ("zeros", |registry| fs::write(registry, vec![0; 65536]).unwrap()),
+    ("noise", |registry| fs::write(registry, (0..65536u32).map(|n| ((n * n) >> 7) as u8).collect::<Vec<_>>()).unwrap()),
+    ("short", |registry| fs::write(registry, "short").unwrap()),
+    ("gone", |registry| fs::remove_file(registry).unwrap()),
+    ("slot of zeros", |registry| overwrite(registry, 512, &[0; 512])),
+    ("damaged id", |registry| overwrite(registry, 512 + 16, b"?")),
+];
+
+/// Without cutting the file: somebody may have it mapped.
+fn overwrite(path: &Path, at: u64, bytes: &[u8]) {
+    fs::OpenOptions::new().write(true).open(path).unwrap().write_all_at(bytes, at).unwrap();
+}
+
+fn keeps_nothing(options: OpenOptions) -> OpenOptions {
+    short_log(options).replication_retention_min_entries(0)
+}
+
+#[track_caller]
+fn expect_lost(db: &Database) {
+    let fault = primary_status(db).log_fault.expect("a fault in the status");
+    let report = db.check().unwrap();
+    assert!(report.damage.contains(&fault) && fault.contains("registry of replicas"), "{fault}, {report:?}");
+}
+
+#[track_caller]
+fn expect_lets_nothing_go(db: &Database) {
+    let before = segments(&sidecar_of(db.path()));
+    let error = db.primary_run_retention().expect_err("retention without a registry");
+    assert_eq!(error.code(), ErrorCode::RegistryLost, "{error:?}");
+    assert!(error.to_string().contains("--replicas-complete"), "{error}");
+    assert_eq!(segments(&sidecar_of(db.path())), before);
+}
+
+/// Retention would take a replica that nobody remembers for one that is not there.
+#[test]
+fn a_lost_registry_is_told_and_nothing_is_let_go_until_its_replicas_reported() {
+    for (what, lose) in LOSSES {
+        let stage = Stage::new();
+        let source = stage.leading("p.kitedb");
+        let path = stage.replica("r.kitedb", &source);
+        lose(&sidecar_of(&source).join("replicas"));
+        expect_lost(&Database::open(&source, nothing_said().read_only(true)).unwrap());
+        let db = Database::open(&source, keeps_nothing(primary())).unwrap();
+        add_many(&db, what, 20);
+        expect_lost(&db);
+        expect_lets_nothing_go(&db);
+        db.close().unwrap();
+        expect_lost(&Database::open(&source, nothing_said().read_only(true)).unwrap());
+
+        let db = Database::open(&source, keeps_nothing(primary())).unwrap();
+        let replica = Database::open(&path, replica_of(&source)).unwrap();
+        assert_eq!(catch_up(&replica), 20, "{what}");
+        assert_eq!(primary_status(&db).log_fault, None, "{what}");
+        assert!(db.check().unwrap().is_clean(), "{what}");
+        assert!(db.primary_run_retention().unwrap().pruned_segments > 10, "{what}");
+        expect_following(&replica, &db);
+    }
+}
+
+/// The one that was lost does not come back, and another one comes: that those are all, its operator says.
+#[test]
+fn who_is_registered_after_a_loss_is_confirmed_by_the_operator() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    stage.replica("r.kitedb", &source);
+    for (what, lose) in LOSSES {
+        lose(&sidecar_of(&source).join("replicas"));
+        let db = Database::open(&source, keeps_nothing(primary())).unwrap();
+        let other = stage.replica(&format!("{what}.kitedb"), &source);
+        add_many(&db, what, 9);
+        expect_lost(&db);
+        expect_lets_nothing_go(&db);
+        Database::confirm_replicas_at(&source, &nothing_said()).unwrap();
+        assert_eq!(primary_status(&db).log_fault, None, "{what}");
+        db.primary_run_retention().unwrap();
+        assert_eq!(catch_up(&Database::open(&other, replica_of(&source)).unwrap()), 9, "{what}");
+        assert!(db.primary_run_retention().unwrap().pruned_segments > 0, "{what}");
+        // The next loop loses one replica as well.
+        for id in known(&source) {
+            db.primary_remove_replica(&id).unwrap();
+        }
+        assert!(db.check().unwrap().is_clean(), "{what}");
+        db.close().unwrap();
+        stage.replica(&format!("{what} again.kitedb"), &source);
+    }
+    // Where no process has the database open, that also makes the file.
+    fs::remove_file(sidecar_of(&source).join("replicas")).unwrap();
+    Database::confirm_replicas_at(&source, &nothing_said()).unwrap();
+    assert!(Database::open(&source, nothing_said().read_only(true)).unwrap().check().unwrap().is_clean());
+}
+
+/// It is removed, or overwritten, under a process that goes on.
+#[test]
+fn a_registry_that_is_lost_under_a_process_is_told_by_it() {
+    let in_place: [fn(&Path); 3] = [
+        |registry| fs::remove_file(registry).unwrap(),
+        |registry| overwrite(registry, 0, &[0; 65536]),
+        |registry| overwrite(registry, 512, &[0; 512]),
+    ];
+    for lose in in_place {
+        let stage = Stage::new();
+        let source = stage.leading("p.kitedb");
+        let path = stage.replica("r.kitedb", &source);
+        let db = Database::open(&source, keeps_nothing(primary())).unwrap();
+        add_many(&db, "k", 20);
+        lose(&sidecar_of(&source).join("replicas"));
+        expect_lost(&db);
+        expect_lets_nothing_go(&db);
+        db.close().unwrap();
+        let db = Database::open(&source, keeps_nothing(primary())).unwrap();
+        expect_lets_nothing_go(&db);
+        assert_eq!(catch_up(&Database::open(&path, replica_of(&source)).unwrap()), 20);
+        assert!(db.primary_run_retention().unwrap().pruned_segments > 10);
+    }
+}
+
+/// The byte cap lets go of a log whoever needs it, so that it does not fill the disk: also then.
+#[test]
+fn the_byte_cap_holds_without_a_registry() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    stage.replica("r.kitedb", &source);
+    fs::remove_file(sidecar_of(&source).join("replicas")).unwrap();
+    let db = Database::open(&source, keeps_nothing(primary()).replication_retention_max_bytes(1)).unwrap();
+    add_many(&db, "k", 20);
+    db.primary_run_retention().unwrap_err();
+    assert!(segments(&sidecar_of(&source)) < 3);
 }

@@ -158,6 +158,38 @@ fn a_segment_that_no_log_made_is_never_removed() {
     }
 }
 
+/// … beside the log of a replica, and of a primary whose log is cut: at a follow, at a reseed, at retention, at a promotion.
+#[test]
+fn a_segment_that_no_log_made_outlives_what_replication_does() {
+    for (make, is_as_it_was) in OF_OTHERS {
+        let stage = Stage::new();
+        let source = stage.leading("p.kitedb");
+        let path = stage.replica("r.kitedb", &source);
+        let other = sidecar_of(&path).join("segment-00000000000000000099.klog");
+        make(&stage, &other);
+        for key in ["c", "d"] {
+            open_and_add(&source, primary(), key).unwrap();
+            let db = Database::open(&path, replica_of(&source)).unwrap();
+            assert_eq!(catch_up(&db), 1);
+            db.close().unwrap();
+            assert!(is_as_it_was(&stage, &other));
+        }
+        let db = Database::open(&path, replica_of(&source)).unwrap();
+        db.replica_reseed_from_snapshot().unwrap();
+        db.replica_promote(false).unwrap();
+        for key in ["e", "f", "g"] {
+            add(&db, key).unwrap();
+        }
+        db.primary_run_retention().unwrap();
+        db.close().unwrap();
+        assert!(is_as_it_was(&stage, &other));
+        let last = open_and_add(&path, primary().replication_retention_min_entries(0), "h").unwrap();
+        assert_eq!(last.log_index.0, 8);
+        Database::run_retention_at(&path, &nothing_said(), &Default::default()).unwrap();
+        assert!(is_as_it_was(&stage, &other));
+    }
+}
+
 /// The log gets to a number that is taken.
 #[test]
 fn a_log_does_not_go_on_in_a_file_of_somebody_else() {

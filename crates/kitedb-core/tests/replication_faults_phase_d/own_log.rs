@@ -1,7 +1,8 @@
 //! A node's own files are damaged. A replica opens all the same, read-only as ever, says so, and can be reseeded.
 
 use crate::support_replication::{
-    CRASHES, Graph, MODES, Machine, catch_up, expect_error, expect_following, expect_needs_reseed, replica_status,
+    CRASHES, Graph, MODES, Machine, catch_up, expect_error, expect_following, expect_needs_reseed, expect_one_damaged,
+    replica_status,
 };
 use kitedb_core::{
     Database, ErrorCode, ErrorKind, FollowerOptions, ReplicationRole, SyncMode,
@@ -242,10 +243,18 @@ fn a_primary_whose_last_segment_has_lost_its_header_begins_another_epoch() {
         primary.checkpoint().unwrap();
         let machine = machine.restart(Crash::Kill);
         drop(primary);
-        machine.disk.corrupt(machine.segments().last().unwrap(), 20, 0x10).unwrap();
+        let segments = machine.segments();
+        machine.disk.corrupt(&segments[1], 20, 0x10).unwrap();
         let primary = machine.primary();
         assert_eq!(graph.expect(&primary), 7);
+        // After the one before it frames are missing, until that one is let go of.
+        expect_one_damaged(&primary, &segments[0]);
         assert_eq!(graph.commit(&primary).to_string(), "3:8");
+        expect_one_damaged(&primary, &segments[0]);
+        primary.close().unwrap();
+        let options = machine.options(ReplicationRole::Primary).replication_retention_min_entries(0);
+        let primary = machine.open(options).unwrap();
+        assert_eq!(primary.primary_run_retention().unwrap().pruned_segments, 1);
         graph.expect_all(&primary);
     }
 }

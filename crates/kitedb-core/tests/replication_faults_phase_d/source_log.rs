@@ -1,7 +1,8 @@
 //! The source's log is damaged, cut short, or lacks a segment.
 
 use crate::support_replication::{
-    Graph, Machine, catch_up, expect_error, expect_following, expect_needs_reseed, primary_status, replica_status,
+    Graph, Machine, catch_up, expect_error, expect_following, expect_needs_reseed, expect_one_damaged, primary_status,
+    replica_status,
 };
 use kitedb_core::{
     Database, ErrorCode, ErrorKind, ReplicaState, ReplicationRole, SyncMode,
@@ -196,14 +197,22 @@ fn damage_to_segments_that_it_has_does_not_matter() {
 fn the_primary_itself_goes_on_after_damage_to_what_it_has_folded() {
     let Scene { a, primary, mut graph, .. } = scene();
     primary.checkpoint().unwrap();
-    a.damage(&a.segments()[4], 1 << 20);
+    let damaged = a.segments()[4].clone();
+    a.damage(&damaged, 1 << 20);
     graph.grow(&primary, 2);
-    graph.expect_all(&primary);
+    expect_one_damaged(&primary, &damaged);
     let a = a.restart(Crash::Kill);
     drop(primary);
-    let primary = a.primary();
-    graph.expect_all(&primary);
+    let options = a.options(ReplicationRole::Primary).replication_retention_min_entries(0);
+    let primary = a.open(options).unwrap();
+    assert_eq!(graph.expect(&primary), graph.head());
+    expect_one_damaged(&primary, &damaged);
     graph.grow(&primary, 1);
+    // The replica would have needed it: it is let go of with that one.
+    let id = primary_status(&primary).replica_lags[0].replica_id.clone();
+    assert!(primary.primary_remove_replica(&id).unwrap());
+    primary.primary_run_retention().unwrap();
+    graph.expect_all(&primary);
 }
 
 /// Recovery of the primary needs a damaged frame: it does not open for writing, it says why, and it can be read.

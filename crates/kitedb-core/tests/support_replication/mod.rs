@@ -228,6 +228,14 @@ impl Graph {
     }
 }
 
+/// Its check names that segment, and nothing else.
+#[track_caller]
+pub fn expect_one_damaged(db: &Database, segment: &Path) {
+    let report = db.check().unwrap();
+    assert!(report.damage.len() == 1 && report.error_count == 0, "{report:#?}");
+    assert!(report.damage[0].contains(&*segment.to_string_lossy()), "{} in {report:#?}", segment.display());
+}
+
 /// Pulls until there is nothing more; returns how many frames came.
 #[track_caller]
 pub fn catch_up(replica: &Database) -> usize {

@@ -9,9 +9,14 @@
 //! A slot that is taken is synced once; the reports in it are not: after a loss of power it may show an earlier
 //! report, which only keeps more of the log.
 //!
+//! The control file of the log remembers who is registered ([`Roll`]). Where that is not who the file holds, replicas were
+//! lost with it ([`loss`]). The roll is durable before a slot is taken or freed: what a crash leaves in between is put
+//! right by whoever does the same again.
+//!
 //! Locks: the byte `2^62` while slots are taken or freed, the file grows, or the log is let go of; byte `2^62 + n`
 //! while slot n is written. So reports of different replicas do not wait for each other, nor for the log to be cut.
 
+mod loss;
 mod slot;
 
 use crate::{
@@ -19,6 +24,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{DiskFile, Env, LockKind, OpenMode, SharedWords, clear_name},
+    log::{Control, Roll},
     replication::retention::{Part, registrations_end},
 };
 use parking_lot::{Mutex, RwLock};
@@ -96,6 +102,8 @@ pub struct Registry {
     mapped: bool,
     file: Arc<dyn DiskFile>,
     path: PathBuf,
+    /// Of the log.
+    control: Arc<Control>,
     /// The slots of those that report through this, as far as known. Held by whoever holds a lock on the file: its
     /// locks do not keep threads apart.
     here: Mutex<HashMap<String, usize>>,
@@ -103,10 +111,19 @@ pub struct Registry {
 
 impl Registry {
     /// Opens the registry in the sidecar `dir`, making it if need be. Only the log's writer makes it.
-    pub fn create(env: &Env, dir: &Path) -> Result<Self> {
-        if let Some(found) = Self::open(env, dir)? {
-            return Ok(found);
+    pub fn create(env: &Env, dir: &Path, control: Arc<Control>) -> Result<Self> {
+        let registry = match Self::open(env, dir, control.clone())? {
+            Some(found) => found,
+            None => Self::make(env, dir, control)?,
+        };
+        if let Err(e) = registry.begin_roll() {
+            // The next open notes it.
+            tracing::warn!("who is registered was not noted in the control file: {e}");
         }
+        Ok(registry)
+    }
+
+    fn make(env: &Env, dir: &Path, control: Arc<Control>) -> Result<Self> {
         let path = dir.join(NAME);
         let io = |e| Error::io("create replica registry", &path, e);
         // What does not verify is made anew: replicas report again.
@@ -118,25 +135,25 @@ impl Registry {
         file.sync_data().map_err(io)?;
         env.disk.sync_dir(dir).map_err(io)?;
         let words = file.map_words(FIRST_PARTS * slot::WORDS).map_err(io)?;
-        Ok(Self::of(words, true, file, path))
+        Ok(Self::of(words, true, (file, path), control))
     }
 
-    fn of(words: SharedWords, mapped: bool, file: Arc<dyn DiskFile>, path: PathBuf) -> Self {
-        Self { words: RwLock::new(words), mapped, file, path, here: Mutex::default() }
+    fn of(words: SharedWords, mapped: bool, (file, path): (Arc<dyn DiskFile>, PathBuf), control: Arc<Control>) -> Self {
+        Self { words: RwLock::new(words), mapped, file, path, control, here: Mutex::default() }
     }
 
     /// Opens the registry in the sidecar `dir`; `None` if there is none.
-    pub fn open(env: &Env, dir: &Path) -> Result<Option<Self>> {
+    pub fn open(env: &Env, dir: &Path, control: Arc<Control>) -> Result<Option<Self>> {
         let path = dir.join(NAME);
         let io = |e| Error::io("open replica registry", &path, e);
         let Some((file, words)) = found(env, &path, OpenMode::ReadWrite).map_err(io)? else { return Ok(None) };
         let words = file.map_words(words).map_err(io)?;
         let sound = words[0].load(Ordering::Acquire) == MAGIC;
-        Ok(sound.then(|| Self::of(words, true, file, path)))
+        Ok(sound.then(|| Self::of(words, true, (file, path), control)))
     }
 
     /// What the registry in the sidecar `dir` holds now, for who only reads; `None` if there is none.
-    pub fn look(env: &Env, dir: &Path) -> Result<Option<Self>> {
+    pub fn look(env: &Env, dir: &Path, control: Arc<Control>) -> Result<Option<Self>> {
         let path = dir.join(NAME);
         let io = |e| Error::io("read replica registry", &path, e);
         let Some((file, count)) = found(env, &path, OpenMode::Read).map_err(io)? else { return Ok(None) };
@@ -147,7 +164,7 @@ impl Registry {
             word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
         }
         let sound = words[0].load(Ordering::Relaxed) == MAGIC;
-        Ok(sound.then(|| Self::of(words, false, file, path)))
+        Ok(sound.then(|| Self::of(words, false, (file, path), control)))
     }
 
     /// Whether the registry at its path is still this one.
@@ -231,6 +248,9 @@ impl Registry {
                 free(&words).ok_or_else(|| Error::new(ErrorCode::Internal, "a registry that grew has no free slot"))?
             }
         };
+        if let Some(roll) = self.whole_roll(&words) {
+            self.control.set_roll(roll.with(&progress.replica_id))?;
+        }
         {
             let _lock = self.hold(at)?;
             if let Some(slot) = slot_at(&words, at) {
@@ -240,7 +260,7 @@ impl Registry {
         }
         // Else a loss of power could take the replica's place, and the log with it.
         if let Err(e) = self.sync() {
-            self.free(&words, [at])?;
+            self.forget(&words, at, &progress.replica_id)?;
             return Err(e);
         }
         Ok(at)
@@ -275,8 +295,16 @@ impl Registry {
         let _claiming = self.hold(0)?;
         let words = self.words();
         let Some(at) = find(&words, id) else { return Ok(false) };
-        self.free(&words, [at])?;
+        self.forget(&words, at, id)?;
         Ok(true)
+    }
+
+    /// Frees the slot of the replica `id`. Call it under the first lock.
+    fn forget(&self, words: &SharedWords, at: usize, id: &str) -> Result<()> {
+        if let Some(roll) = self.whole_roll(words) {
+            self.control.set_roll(roll.without(id))?;
+        }
+        self.free(words, [at])
     }
 
     fn free(&self, words: &SharedWords, slots: impl IntoIterator<Item = usize>) -> Result<()> {
@@ -306,6 +334,9 @@ impl Registry {
         if registrations_end(was, part) {
             let taken: Vec<usize> =
                 all_slots(&words).filter(|(_, slot)| slot.id().is_some()).map(|(at, _)| at).collect();
+            if was == Some(Part::Leads) {
+                self.control.set_roll(Roll::of([]))?;
+            }
             self.free(&words, taken)?;
         }
         words[PART].store(if part == Part::Leads { 1 } else { 2 }, Ordering::SeqCst);
@@ -350,9 +381,13 @@ impl Registry {
 
     /// Takes the lock of a slot, or for 0 that of them all.
     fn hold(&self, at: usize) -> Result<Held<'_>> {
+        self.hold_as(at, LockKind::Exclusive)
+    }
+
+    fn hold_as(&self, at: usize, kind: LockKind) -> Result<Held<'_>> {
         let byte = LOCK + at as u64;
         for _ in 0..10_000 {
-            let held = self.file.try_lock(byte..byte + 1, LockKind::Exclusive);
+            let held = self.file.try_lock(byte..byte + 1, kind);
             if held.map_err(|e| Error::io("lock", &self.path, e))? {
                 return Ok(Held { file: &*self.file, byte });
             }
@@ -412,12 +447,22 @@ fn check_id(id: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::sim::{SimDisk, SimHost};
+    use crate::{
+        io::sim::{SimDisk, SimHost},
+        log::LogIdentity,
+    };
 
     fn env() -> Env {
         let env = Env { disk: Arc::new(SimDisk::new(1)), host: Arc::new(SimHost::new(1)) };
         env.disk.create_dir(Path::new("/log")).unwrap();
         env
+    }
+
+    pub(super) fn control(env: &Env) -> Arc<Control> {
+        let dir = Path::new("/log");
+        let found = Control::open(&*env.disk, dir, OpenMode::ReadWrite).unwrap();
+        let log = LogIdentity { log_id: [1; 16], file_id: [2; 16] };
+        Arc::new(found.unwrap_or_else(|| Control::create(&*env.disk, dir, log, [3; 16], Epoch(1)).unwrap()))
     }
 
     fn at(id: &str, applied: u64) -> Progress {
@@ -433,26 +478,29 @@ mod tests {
     #[test]
     fn it_grows_up_to_its_limit_and_says_what_to_do_then() {
         let (env, dir) = (env(), Path::new("/log"));
-        let writer = Registry::create(&env, dir).unwrap();
-        let reporter = Registry::open(&env, dir).unwrap().unwrap();
+        let writer = Registry::create(&env, dir, control(&env)).unwrap();
+        let reporter = Registry::open(&env, dir, control(&env)).unwrap().unwrap();
         for n in 0..LIMIT {
             reporter.report(&at(&format!("replica {n}"), n as u64)).unwrap();
         }
         assert_eq!(writer.registrations().len(), LIMIT);
-        assert_eq!(Registry::look(&env, dir).unwrap().unwrap().registrations().len(), LIMIT);
+        assert_eq!(Registry::look(&env, dir, control(&env)).unwrap().unwrap().registrations().len(), LIMIT);
         let error = writer.report(&at("one more", 1)).unwrap_err();
         assert!(error.to_string().contains("4095") && error.to_string().contains("kitedb primary remove"), "{error}");
         writer.report(&at("replica 4000", 9999)).unwrap();
         assert!(reporter.remove("replica 200").unwrap());
         writer.report(&at("one more", 1)).unwrap();
-        assert_eq!(Registry::open(&env, dir).unwrap().unwrap().registrations().len(), LIMIT);
+        assert_eq!(Registry::open(&env, dir, control(&env)).unwrap().unwrap().registrations().len(), LIMIT);
     }
 
     /// One process remembers a slot; another one removes the replica, and a third one takes the slot.
     #[test]
     fn a_report_never_lands_in_the_slot_of_another_replica() {
         let (env, dir) = (env(), Path::new("/log"));
-        let (a, b) = (Registry::create(&env, dir).unwrap(), Registry::open(&env, dir).unwrap().unwrap());
+        let (a, b) = (
+            Registry::create(&env, dir, control(&env)).unwrap(),
+            Registry::open(&env, dir, control(&env)).unwrap().unwrap(),
+        );
         a.report(&at("first", 1)).unwrap();
         assert!(b.remove("first").unwrap());
         b.report(&at("second", 2)).unwrap();
@@ -464,7 +512,10 @@ mod tests {
     #[test]
     fn a_report_does_not_wait_for_the_log_to_be_cut() {
         let (env, dir) = (env(), Path::new("/log"));
-        let (writer, reporter) = (Registry::create(&env, dir).unwrap(), Registry::open(&env, dir).unwrap().unwrap());
+        let (writer, reporter) = (
+            Registry::create(&env, dir, control(&env)).unwrap(),
+            Registry::open(&env, dir, control(&env)).unwrap().unwrap(),
+        );
         reporter.report(&at("a", 1)).unwrap();
         writer.locked(|| reporter.report(&at("a", 2))).unwrap().unwrap();
         assert_eq!(writer.registrations()[0].applied, LogIndex(2));
@@ -473,7 +524,7 @@ mod tests {
     #[test]
     fn a_node_that_led_and_follows_forgets_who_followed_it() {
         let (env, dir) = (env(), Path::new("/log"));
-        let registry = Registry::create(&env, dir).unwrap();
+        let registry = Registry::create(&env, dir, control(&env)).unwrap();
         registry.take_part(Part::Leads).unwrap();
         registry.report(&at("a", 1)).unwrap();
         registry.take_part(Part::Leads).unwrap();
@@ -489,10 +540,10 @@ mod tests {
     #[test]
     fn the_windows_of_the_writer_are_read_by_who_looks() {
         let (env, dir) = (env(), Path::new("/log"));
-        let registry = Registry::create(&env, dir).unwrap();
+        let registry = Registry::create(&env, dir, control(&env)).unwrap();
         assert_eq!(registry.windows(), None);
         let windows = RetentionOptions { min_entries: 0, max_bytes: Some(7), ..Default::default() };
         registry.set_windows(&windows);
-        assert_eq!(Registry::look(&env, dir).unwrap().unwrap().windows(), Some(windows));
+        assert_eq!(Registry::look(&env, dir, control(&env)).unwrap().unwrap().windows(), Some(windows));
     }
 }

@@ -1,0 +1,79 @@
+//! What a control file remembers beside its log, so that what is gone from the log's folder is missed: which replicas are
+//! registered (word 9), and which log has a segment (words 10 and 11). Zeros: not said.
+
+use super::Control;
+use std::{num::NonZeroU64, sync::atomic::Ordering};
+use xxhash_rust::xxh3::xxh3_64;
+
+const ROLL: usize = 9;
+const BEGUN: usize = 10;
+
+/// Which replicas are registered: a sum over their ids, in whatever order. With nobody it is 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Roll(NonZeroU64);
+
+impl Roll {
+    /// Of these ids.
+    pub fn of<'a>(ids: impl IntoIterator<Item = &'a str>) -> Self {
+        ids.into_iter().fold(Self(NonZeroU64::MIN), Self::with)
+    }
+
+    /// With one more.
+    #[must_use]
+    pub fn with(self, id: &str) -> Self {
+        Self(NonZeroU64::MIN | self.0.get().wrapping_add(term(id)))
+    }
+
+    /// Without one that is in it.
+    #[must_use]
+    pub fn without(self, id: &str) -> Self {
+        Self(NonZeroU64::MIN | self.0.get().wrapping_sub(term(id)))
+    }
+}
+
+/// Even, so that a sum is odd and never zero.
+fn term(id: &str) -> u64 {
+    xxh3_64(id.as_bytes()) & !1
+}
+
+impl Control {
+    /// The replicas that are registered with this log; `None`: a control file of before that was noted.
+    pub fn roll(&self) -> Option<Roll> {
+        NonZeroU64::new(self.word(ROLL).load(Ordering::SeqCst)).map(Roll)
+    }
+
+    /// Notes which replicas are registered, durably.
+    pub fn set_roll(&self, roll: Roll) -> crate::error::Result<()> {
+        self.require_mapped()?;
+        self.word(ROLL).store(roll.0.get(), Ordering::SeqCst);
+        self.sync()
+    }
+
+    /// Whether the log of that id is known to have a segment: its newest one is never let go of.
+    pub fn has_begun(&self, log_id: [u8; 16]) -> bool {
+        log_id != [0; 16] && self.load_id(BEGUN) == log_id
+    }
+
+    /// Notes that the log of that id has a segment.
+    pub fn set_begun(&self, log_id: [u8; 16]) {
+        if self.load_id(BEGUN) != log_id {
+            self.store_id(BEGUN, log_id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_roll_is_that_of_its_ids_in_any_order() {
+        let both = Roll::of(["a", "b"]);
+        assert_eq!(both, Roll::of(["b", "a"]));
+        assert_eq!(both.without("a"), Roll::of(["b"]));
+        assert_eq!(both.without("b").without("a"), Roll::of([]));
+        for other in [Roll::of([]), Roll::of(["a"]), Roll::of(["a", "c"]), Roll::of(["a", "b", "c"])] {
+            assert_ne!(both, other);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What a registry has lost: the replicas that its log's control file remembers, and it does not hold.
+//!
+//! Which they are is not known, so that nothing of the log can be told to be of no use to them. It is whole again once
+//! all of them have reported, and nobody else; or by the word of the operator, that those who have are all.
+
+use super::{MAGIC, Registry, all_slots};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    io::{Env, LockKind, OpenMode, SharedWords},
+    log::{Control, Roll},
+};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
+
+impl Registry {
+    /// Why replicas that were registered are not known any more; `None`: all of them are.
+    pub fn loss(&self, env: &Env) -> Result<Option<Error>> {
+        if self.is_whole(env) {
+            return Ok(None);
+        }
+        if self.mapped {
+            // Somebody may be taking or freeing a slot: the roll is ahead of it.
+            return Ok((!self.locked(|| self.is_whole(env))?).then(|| lost(&self.path)));
+        }
+        look_again(env, self.path.parent().unwrap_or(&self.path))
+    }
+
+    /// Of a registry that is not there, or does not verify, as who only reads finds it.
+    pub fn loss_of_none(env: &Env, dir: &Path, control: &Control) -> Result<Option<Error>> {
+        let there = env.disk.identity(&dir.join(super::NAME)).is_ok();
+        match there || control.roll().is_some_and(|roll| roll != Roll::of([])) {
+            true => look_again(env, dir),
+            false => Ok(None),
+        }
+    }
+
+    fn is_whole(&self, env: &Env) -> bool {
+        let words = self.words();
+        let sound = words[0].load(Ordering::SeqCst) == MAGIC;
+        sound && (!self.mapped || self.is_current(env)) && self.is_on(self.control.roll(), &words)
+    }
+
+    fn is_on(&self, roll: Option<Roll>, words: &SharedWords) -> bool {
+        roll.is_none_or(|roll| roll == held(words))
+    }
+
+    /// Who is registered, if that is noted, and none of them is lost.
+    pub(super) fn whole_roll(&self, words: &SharedWords) -> Option<Roll> {
+        let roll = held(words);
+        (self.control.roll() == Some(roll)).then_some(roll)
+    }
+
+    /// Notes who is registered where that was not noted before.
+    pub(super) fn begin_roll(&self) -> Result<()> {
+        let note = || match self.control.roll() {
+            None => self.control.set_roll(held(&self.words())),
+            Some(_) => Ok(()),
+        };
+        self.locked(note)?
+    }
+
+    /// As [`Registry::loss`], for who holds the first lock.
+    pub fn require_whole(&self, env: &Env) -> Result<()> {
+        if self.is_whole(env) { Ok(()) } else { Err(lost(&self.path)) }
+    }
+
+    /// Takes the operator's word that who is registered now are all that there are.
+    pub fn confirm(&self) -> Result<()> {
+        self.locked(|| self.control.set_roll(held(&self.words())))?
+    }
+}
+
+/// Who holds a slot.
+fn held(words: &SharedWords) -> Roll {
+    let ids: Vec<String> = all_slots(words).filter_map(|(_, slot)| slot.id()).collect();
+    Roll::of(ids.iter().map(String::as_str))
+}
+
+/// Looks while nobody takes or frees a slot, as far as who only reads can see to that.
+fn look_again(env: &Env, dir: &Path) -> Result<Option<Error>> {
+    let path = dir.join(super::NAME);
+    let control = Control::open(&*env.disk, dir, OpenMode::Read)?;
+    let Some(control) = control.map(Arc::new) else { return Ok(None) };
+    let Some(first) = Registry::look(env, dir, control)? else { return Ok(Some(lost(&path))) };
+    let _claiming = first.hold_as(0, LockKind::Shared);
+    let control = Control::open(&*env.disk, dir, OpenMode::Read)?;
+    let Some(control) = control.map(Arc::new) else { return Ok(None) };
+    let whole = Registry::look(env, dir, control)?.is_some_and(|registry| registry.is_whole(env));
+    Ok((!whole).then(|| lost(&path)))
+}
+
+fn lost(path: &Path) -> Error {
+    Error::new(
+        ErrorCode::RegistryLost,
+        format_args!(
+            "the registry of replicas {} was damaged or removed: replicas that were registered are not known any more, so \
+             that nothing of the log is let go. Open the database for writing, let every replica \
+             follow, and see that `kitedb primary status` lists them all; if it says so still, confirm that they are all \
+             (`kitedb primary retention --replicas-complete`)",
+            path.display()
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Progress, tests::control},
+        *,
+    };
+    use crate::{
+        graph::{Epoch, LogIndex},
+        io::sim::{SimDisk, SimHost},
+    };
+
+    fn report(registry: &Registry, id: &str) {
+        let (epoch, applied, durable) = (Epoch(1), LogIndex(1), LogIndex(1));
+        let replica_id = id.to_owned();
+        registry.report(&Progress { replica_id, labels: None, epoch, applied, durable, reported_at_ms: 1 }).unwrap();
+    }
+
+    /// A crash came between the roll and the slot.
+    #[test]
+    fn what_was_cut_short_is_whole_once_it_is_done_again() {
+        let env = Env { disk: Arc::new(SimDisk::new(1)), host: Arc::new(SimHost::new(1)) };
+        let dir = Path::new("/log");
+        env.disk.create_dir(dir).unwrap();
+        let control = control(&env);
+        let registry = Registry::create(&env, dir, control.clone()).unwrap();
+        report(&registry, "a");
+        assert!(registry.loss(&env).unwrap().is_none());
+
+        control.set_roll(Roll::of(["a", "b"])).unwrap();
+        assert_eq!(registry.loss(&env).unwrap().unwrap().code(), ErrorCode::RegistryLost);
+        report(&registry, "b");
+        assert!(registry.loss(&env).unwrap().is_none());
+
+        control.set_roll(Roll::of(["a"])).unwrap();
+        assert!(registry.loss(&env).unwrap().is_some());
+        assert!(registry.remove("b").unwrap());
+        assert!(registry.loss(&env).unwrap().is_none());
+        assert_eq!(control.roll(), Some(Roll::of(["a"])));
+    }
+}
