@@ -343,7 +343,7 @@ fn a_replica_is_not_told_that_another_database_is_its_source_however_often_it_tr
 /// The command in the hint of a run that failed, without the program's name.
 #[track_caller]
 fn hinted(run: &Run) -> String {
-    let hint = run.err.lines().find_map(|line| line.strip_prefix("hint: ")).ok_or(run).unwrap();
+    let hint = run.err.lines().find_map(|line| line.strip_prefix("hint: ")).unwrap();
     hint.split('`').nth(1).unwrap().to_owned()
 }
 

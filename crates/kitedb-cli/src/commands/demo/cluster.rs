@@ -140,7 +140,8 @@ impl Cluster {
 
         super::section(show, "The old primary comes back")?;
         cluster.fenced(show)?;
-        stop(other, 0)?;
+        // What it followed leads no more.
+        stop(other, 3)?;
         let (writer, old, other) = cluster.repoint(show)?;
 
         super::section(show, "A replica is lost, and reseeded")?;
