@@ -18,16 +18,8 @@ impl Roll {
         ids.into_iter().fold(Self(NonZeroU64::MIN), Self::with)
     }
 
-    /// With one more.
-    #[must_use]
-    pub fn with(self, id: &str) -> Self {
+    fn with(self, id: &str) -> Self {
         Self(NonZeroU64::MIN | self.0.get().wrapping_add(term(id)))
-    }
-
-    /// Without one that is in it.
-    #[must_use]
-    pub fn without(self, id: &str) -> Self {
-        Self(NonZeroU64::MIN | self.0.get().wrapping_sub(term(id)))
     }
 }
 
@@ -37,15 +29,15 @@ fn term(id: &str) -> u64 {
 }
 
 impl Control {
-    /// The replicas that are registered with this log; `None`: a control file of before that was noted.
+    /// The replicas that are registered with this log; `None`: that is not noted, or is being changed.
     pub fn roll(&self) -> Option<Roll> {
         NonZeroU64::new(self.word(ROLL).load(Ordering::SeqCst)).map(Roll)
     }
 
-    /// Notes which replicas are registered, durably.
-    pub fn set_roll(&self, roll: Roll) -> crate::error::Result<()> {
+    /// Notes which replicas are registered, or for `None` that they are being changed, durably.
+    pub fn set_roll(&self, roll: Option<Roll>) -> crate::error::Result<()> {
         self.require_mapped()?;
-        self.word(ROLL).store(roll.0.get(), Ordering::SeqCst);
+        self.word(ROLL).store(roll.map_or(0, |roll| roll.0.get()), Ordering::SeqCst);
         self.sync()
     }
 
@@ -70,8 +62,6 @@ mod tests {
     fn a_roll_is_that_of_its_ids_in_any_order() {
         let both = Roll::of(["a", "b"]);
         assert_eq!(both, Roll::of(["b", "a"]));
-        assert_eq!(both.without("a"), Roll::of(["b"]));
-        assert_eq!(both.without("b").without("a"), Roll::of([]));
         for other in [Roll::of([]), Roll::of(["a"]), Roll::of(["a", "c"]), Roll::of(["a", "b", "c"])] {
             assert_ne!(both, other);
         }

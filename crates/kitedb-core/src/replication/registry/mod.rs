@@ -9,9 +9,8 @@
 //! A slot that is taken is synced once; the reports in it are not: after a loss of power it may show an earlier
 //! report, which only keeps more of the log.
 //!
-//! The control file of the log remembers who is registered ([`Roll`]). Where that is not who the file holds, replicas were
-//! lost with it ([`loss`]). The roll is durable before a slot is taken or freed: what a crash leaves in between is put
-//! right by whoever does the same again.
+//! The control file of the log remembers who is registered ([`Roll`](crate::log::Roll)). Where that is not who the file holds, replicas were
+//! lost with it ([`loss`]). While a slot is taken or freed, the roll says nothing.
 //!
 //! Locks: the byte `2^62` while slots are taken or freed, the file grows, or the log is let go of; byte `2^62 + n`
 //! while slot n is written. So reports of different replicas do not wait for each other, nor for the log to be cut.
@@ -24,7 +23,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{DiskFile, Env, LockKind, OpenMode, SharedWords, clear_name},
-    log::{Control, Roll},
+    log::Control,
     replication::retention::{Part, registrations_end},
 };
 use parking_lot::{Mutex, RwLock};
@@ -248,22 +247,20 @@ impl Registry {
                 free(&words).ok_or_else(|| Error::new(ErrorCode::Internal, "a registry that grew has no free slot"))?
             }
         };
-        if let Some(roll) = self.whole_roll(&words) {
-            self.control.set_roll(roll.with(&progress.replica_id))?;
-        }
+        self.changing(&words, || self.take(&words, at, progress))?;
+        Ok(at)
+    }
+
+    fn take(&self, words: &SharedWords, at: usize, progress: &Progress) -> Result<()> {
         {
             let _lock = self.hold(at)?;
-            if let Some(slot) = slot_at(&words, at) {
+            if let Some(slot) = slot_at(words, at) {
                 slot.claim(&progress.replica_id);
                 slot.write(progress);
             }
         }
         // Else a loss of power could take the replica's place, and the log with it.
-        if let Err(e) = self.sync() {
-            self.forget(&words, at, &progress.replica_id)?;
-            return Err(e);
-        }
-        Ok(at)
+        self.sync().or_else(|e| self.free(words, [at]).and(Err(e)))
     }
 
     /// Adds slots. Call it under the first lock.
@@ -295,16 +292,8 @@ impl Registry {
         let _claiming = self.hold(0)?;
         let words = self.words();
         let Some(at) = find(&words, id) else { return Ok(false) };
-        self.forget(&words, at, id)?;
+        self.changing(&words, || self.free(&words, [at]).and_then(|()| self.sync()))?;
         Ok(true)
-    }
-
-    /// Frees the slot of the replica `id`. Call it under the first lock.
-    fn forget(&self, words: &SharedWords, at: usize, id: &str) -> Result<()> {
-        if let Some(roll) = self.whole_roll(words) {
-            self.control.set_roll(roll.without(id))?;
-        }
-        self.free(words, [at])
     }
 
     fn free(&self, words: &SharedWords, slots: impl IntoIterator<Item = usize>) -> Result<()> {
@@ -331,16 +320,19 @@ impl Registry {
         let _here = self.here.lock();
         let _claiming = self.hold(0)?;
         let (words, was) = (self.words(), self.part());
-        if registrations_end(was, part) {
-            let taken: Vec<usize> =
-                all_slots(&words).filter(|(_, slot)| slot.id().is_some()).map(|(at, _)| at).collect();
-            if was == Some(Part::Leads) {
-                self.control.set_roll(Roll::of([]))?;
+        let change = || {
+            if registrations_end(was, part) {
+                let taken = all_slots(&words).filter(|(_, slot)| slot.id().is_some()).map(|(at, _)| at);
+                self.free(&words, taken.collect::<Vec<_>>())?;
             }
-            self.free(&words, taken)?;
+            words[PART].store(if part == Part::Leads { 1 } else { 2 }, Ordering::SeqCst);
+            self.sync()
+        };
+        if was == Some(Part::Leads) && registrations_end(was, part) {
+            // Also of those that were lost.
+            self.control.set_roll(None)?;
         }
-        words[PART].store(if part == Part::Leads { 1 } else { 2 }, Ordering::SeqCst);
-        self.sync()
+        self.changing(&words, change)
     }
 
     fn part(&self) -> Option<Part> {
