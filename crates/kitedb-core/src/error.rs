@@ -120,8 +120,6 @@ codes! {
     Locked = "LOCKED" => RetryLater,
     /// The disk has no space left.
     DiskFull = "DISK_FULL" => RetryLater,
-    /// The operating system does not let this account do it, or the file system is read-only: trying again does not help.
-    PermissionDenied = "PERMISSION_DENIED" => Input,
     /// The operating system refused an operation on a file.
     Io = "IO" => RetryLater,
     /// Stored bytes do not verify.
@@ -174,7 +172,6 @@ impl Error {
         let code = match source.kind() {
             io::ErrorKind::NotFound => ErrorCode::NotFound,
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorCode::DiskFull,
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorCode::PermissionDenied,
             _ => ErrorCode::Io,
         };
         Self {

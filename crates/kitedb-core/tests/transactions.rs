@@ -1117,7 +1117,6 @@ fn the_codes_and_kinds_of_errors_are_stable() {
         (Poisoned, "POISONED", "reopen"),
         (Locked, "LOCKED", "retry_later"),
         (DiskFull, "DISK_FULL", "retry_later"),
-        (PermissionDenied, "PERMISSION_DENIED", "input"),
         (Io, "IO", "retry_later"),
         (Corrupt, "CORRUPT", "reseed"),
         (LogMismatch, "LOG_MISMATCH", "reseed"),

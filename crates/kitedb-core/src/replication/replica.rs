@@ -354,7 +354,7 @@ impl Replica {
         }
         source.reserve(&self.progress(epoch, index, index)).map_err(|e| match e.code() {
             // Refused, not merely failed.
-            ErrorCode::Io | ErrorCode::PermissionDenied | ErrorCode::InvalidArgument => Error::new(
+            ErrorCode::Io | ErrorCode::InvalidArgument => Error::new(
                 ErrorCode::Unregistered,
                 format_args!("the source would not keep its log for this replica: {e}; {HOW_TO_REGISTER}"),
             ),
