@@ -173,6 +173,8 @@ impl Engine {
             control.lower_durable(mark.log_index)?;
         }
         if let Some(control) = self.sidecar.as_ref().filter(|control| !control.is_replica()) {
+            // Who followed it when it led is not missed any more.
+            control.set_roll(None)?;
             // Durable before the file is a replica's: who forgets it would go on as the writer that it copies.
             control.set_replica(true)?;
         }

@@ -265,7 +265,7 @@ impl Engine {
         }
         match self.damage.lock().is_some() {
             // The next open must find out, too, that the log ends too early.
-            true => control.begin_session_in_damage(&*self.env.host),
+            true => control.begin_session_in_damage(&*self.env.host, commit.last),
             false => control.begin_session(&*self.env.host, commit.last),
         }
         self.epoch.store(self.known_epoch(&commit, control)?.0, Ordering::Release);

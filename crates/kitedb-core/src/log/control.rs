@@ -369,16 +369,16 @@ impl Control {
 
     /// Records a new session's writer and tail.
     pub fn begin_session(&self, host: &dyn Host, tail: LogIndex) {
-        self.begin_session_in_damage(host);
-        self.word(PUBLISHED).store(tail.0, Ordering::Release);
+        self.begin_session_in_damage(host, tail);
         self.word(DURABLE).store(tail.0, Ordering::Release);
     }
 
-    /// Records a new session's writer. What its log had published, and had durable, stays said: not all of it is there.
-    pub fn begin_session_in_damage(&self, host: &dyn Host) {
+    /// As [`Control::begin_session`]; what its log had durable stays said: not all of it is there.
+    pub fn begin_session_in_damage(&self, host: &dyn Host, tail: LogIndex) {
         self.word(WRITER_PID).store(host.process_id().into(), Ordering::Release);
         let [session, _] = bytemuck::must_cast::<[u8; 16], [u64; 2]>(host.random());
         self.word(SESSION).store(session, Ordering::Release);
+        self.word(PUBLISHED).store(tail.0, Ordering::Release);
     }
 
     /// Names the session of the log's writer: with another one, the end of the log may be another one as well.

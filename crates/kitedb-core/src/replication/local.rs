@@ -12,7 +12,7 @@ use crate::{
     db::{HeldFence, LogPlace, Signal},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
-    io::Env,
+    io::{Env, OpenMode},
     log::{Control, Fence, FrameRef, LogIdentity, LogReader, Moved, PageLimits, Position, WriterId, end_of_log},
     shell::shell_word,
     store::{CheckpointMark, Image, LogKind, LogLink, Store, StoreImage},
@@ -436,8 +436,15 @@ impl LocalSource {
     fn tell(&self, progress: &Progress, how: fn(&Registry, &Progress) -> Result<()>) -> Result<()> {
         self.with(|open| {
             let dir = open.dir.clone();
-            if !open.registry.as_ref().is_some_and(|registry| registry.is_current(&self.env)) {
-                open.registry = Registry::open(&self.env, &open.dir, open.reader.control().clone())?;
+            let fits = |registry: &Registry| registry.is_current(&self.env) && registry.can_note();
+            if !open.registry.as_ref().is_some_and(fits) {
+                let control = open.reader.control().clone();
+                // It may have been opened while nobody could write to it.
+                let control = match control.require_mapped() {
+                    Ok(()) => control,
+                    Err(e) => Arc::new(Control::open(&*self.env.disk, &dir, OpenMode::ReadWrite)?.ok_or(e)?),
+                };
+                open.registry = Registry::open(&self.env, &open.dir, control)?;
             }
             let stamped = Progress { reported_at_ms: self.env.host.now_ms(), ..progress.clone() };
             let missing = || {

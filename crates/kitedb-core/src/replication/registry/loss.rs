@@ -46,6 +46,11 @@ impl Registry {
         roll.is_none_or(|roll| roll == held(words))
     }
 
+    /// Whether who is registered can be noted in the control file, as this opened it.
+    pub fn can_note(&self) -> bool {
+        self.control.require_mapped().is_ok()
+    }
+
     /// Changes who holds a slot. Call it under the first lock. Where nobody is lost, the roll is not noted until the
     /// change is durable: what a crash leaves in between is taken as it is. Where somebody is, the roll stays.
     pub(super) fn changing<T>(&self, words: &SharedWords, change: impl FnOnce() -> Result<T>) -> Result<T> {
