@@ -498,6 +498,7 @@ impl World {
                     // Of a replica whose promotion was done, and not told, a primary that was fenced remains.
                     there.on_trial |= there.source().is_some();
                     there.fenced = Fenced::Yes;
+                    there.forgetful = !promotion.fence_synced;
                     let whole = !certain || self.ledger.holds(shown, kept);
                     assert!(whole, "the promotion lost {} of n{s}", self.ledger.name(kept));
                 } else {

@@ -61,6 +61,8 @@ pub struct Node {
     pub unsaid: bool,
     /// It took over while its disk failed: a loss of power may take away that it leads.
     pub shaky: bool,
+    /// Its fence may not be durable: a loss of power may take it away.
+    pub forgetful: bool,
     /// Another handle, which a promotion by the first one fences.
     pub second: Option<Database>,
     pub second_fenced: bool,
@@ -174,6 +176,7 @@ impl World {
                 on_trial: false,
                 overwrite: false,
                 shaky: false,
+                forgetful: false,
                 unsaid: false,
                 remembers: None,
                 second: None,
@@ -331,6 +334,9 @@ impl World {
         node.sick = false;
         if node.shaky && crash != Crash::Kill {
             node.fenced = node.fenced.max(Fenced::Perhaps);
+        }
+        if crash != Crash::Kill && std::mem::take(&mut node.forgetful) && node.fenced == Fenced::Yes {
+            node.fenced = Fenced::Perhaps;
         }
     }
 
