@@ -2,24 +2,19 @@
 
 use super::{
     engine::{Commit, Engine},
-    open::anchored,
     options::{ReplicationRole, SyncMode},
     transaction::Transaction,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, Token},
-    io::OpenMode,
-    log::{
-        Appender, Control, FRAME_PREFIX, Fence, GroupSync, Keep, LogIdentity, LogOptions, Recovered, RecoveryStart,
-        WriterId, ends_early, recover,
-    },
+    log::{Appender, Control, FRAME_PREFIX, Fence, GroupSync, WriterId},
     state::{CommitInfo, Levels, Names, Overlay, Reading},
-    store::{HistoryEntry, LogKind, LogLink, Part},
+    store::HistoryEntry,
 };
 use parking_lot::MutexGuard;
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
@@ -348,181 +343,6 @@ impl Engine {
             drop(levels);
             self.checkpointed.wait_for(commit, Duration::from_millis(100));
         }
-    }
-
-    /// Makes the log, or goes on in the one that the sidecar has, with the first commit since the file was clean.
-    pub(super) fn start_log(&self, commit: &mut Commit, epoch: Epoch, writer_id: WriterId) -> Result<()> {
-        let disk = &*self.env.disk;
-        let mut env = self.env.clone();
-        let options = self.log_options();
-        let link = self.store.log_link();
-        let appender = match self.continued_log(commit, &link)? {
-            Some(mut appender) => {
-                if (appender.epoch(), appender.writer_id()) != (epoch, writer_id) {
-                    appender.begin_epoch(epoch, writer_id)?;
-                }
-                appender
-            }
-            None => {
-                self.clear_stale_log(commit.last)?;
-                let io = |e| Error::io("create log folder", &self.log_dir, e);
-                // A sidecar's control file outlives its logs, but no log has the id of one before it.
-                let log = LogIdentity { log_id: self.env.host.random(), file_id: self.store.file_id() };
-                let control = match &self.sidecar {
-                    Some(control) => control.clone(),
-                    None => {
-                        disk.create_dir(&self.log_dir).map_err(io)?;
-                        // The log goes on in this very folder, whatever takes its name.
-                        env = anchored(&env, &self.log_dir, self.access()?).map_err(io)?;
-                        let control = Control::create(&*env.disk, &self.log_dir, log, self.env.host.random(), epoch)?;
-                        control.set_stamps(&**self.store.file())?;
-                        Arc::new(control)
-                    }
-                };
-                // What it says of a log before this one must not pass for this one's.
-                control.lower_durable(commit.last)?;
-                let start = (epoch, writer_id, commit.last, commit.digest);
-                let made = Appender::begin_segment(&env, &self.log_dir, options, log, control, Vec::new(), start)?;
-                made.control().set_current_log(log.log_id);
-                if self.sidecar.is_some() {
-                    // Who takes over from this node after a loss of power must find what was acknowledged.
-                    made.control().sync()?;
-                }
-                if let Some(parent) = self.log_dir.parent() {
-                    disk.sync_dir(parent).map_err(io)?;
-                }
-                made
-            }
-        };
-        // From here on a segment that is not there is missed.
-        appender.control().set_begun(appender.identity().log_id);
-        self.store.mark_log(self.open_link(epoch, appender.identity().log_id))?;
-        commit.note_epoch(epoch, writer_id);
-        commit.frozen_at_bytes = 0;
-        commit.appender = Some(appender);
-        Ok(())
-    }
-
-    /// The log in the sidecar, if it ends where this file does.
-    fn continued_log(&self, commit: &Commit, link: &LogLink) -> Result<Option<Appender>> {
-        if self.sidecar.is_none() || link.kind != LogKind::Sidecar {
-            return Ok(None);
-        }
-        let start = RecoveryStart {
-            log: LogIdentity { log_id: link.id, file_id: self.store.file_id() },
-            index: commit.last,
-            epoch: commit.epoch,
-            digest: commit.digest,
-            limit: None,
-        };
-        let mut beyond = false;
-        let recovered =
-            recover(&self.env, &self.log_dir, self.sidecar.clone(), start, OpenMode::ReadWrite, &mut |_| {
-                beyond = true;
-                Ok(())
-            });
-        match recovered {
-            Ok(Recovered { last, short_of: Some(claim), .. }) if claim > commit.last => {
-                Err(ends_early(&self.log_dir, last, claim))
-            }
-            Ok(recovered) if !beyond && recovered.ends_at(commit.last) => {
-                recovered.resume(&self.env, self.log_options(), None).map(Some)
-            }
-            Ok(recovered) if beyond => Err(Error::new(
-                ErrorCode::LogMismatch,
-                format_args!(
-                    "{} holds commits after log index {} that {} does not have: open the database again",
-                    self.log_dir.display(),
-                    commit.last,
-                    self.path.display()
-                ),
-            )
-            .context(format_args!("the log ends at {}", recovered.last))),
-            // It ends before the file does, or is gone: what it held is in the file.
-            Ok(_) => Ok(None),
-            Err(e) if matches!(e.code(), ErrorCode::LogMismatch | ErrorCode::Corrupt | ErrorCode::NotFound) => Ok(None),
-            Err(e) => Err(e),
-        }
-    }
-
-    pub(super) fn log_options(&self) -> LogOptions {
-        LogOptions { segment_max_bytes: self.options.segment_limit(self.role()) }
-    }
-
-    /// Removes what an earlier log left behind, unless it holds commits that this file does not.
-    fn clear_stale_log(&self, last: LogIndex) -> Result<()> {
-        if !self.env.disk.is_dir(&self.log_dir) {
-            return Ok(());
-        }
-        let log_id = (self.sidecar.is_some()).then(|| self.store.log_link().id);
-        if crate::log::reaches_beyond(&self.env, &self.log_dir, self.store.file_id(), log_id, last)? {
-            return Err(Error::new(
-                ErrorCode::LogMismatch,
-                format_args!(
-                    "{} holds commits after log index {last} that {} does not have and does not name; if the file was \
-                     restored from a copy, move that folder away",
-                    self.log_dir.display(),
-                    self.path.display()
-                ),
-            ));
-        }
-        // A close or a first commit that failed may have left a header on the disk that names this log: what is
-        // not named must be durable before it goes.
-        self.store.mark_log(self.store.log_link())?;
-        self.remove_log()
-    }
-
-    pub(super) fn remove_log(&self) -> Result<()> {
-        let keep = if self.sidecar.is_some() { Keep::Control } else { Keep::Nothing };
-        crate::log::remove(&self.env, &self.log_dir, self.store.file_id(), keep)
-    }
-
-    /// Ends the log with everything in the file: after that the database is one file.
-    pub(super) fn close_log(&self) -> Result<()> {
-        let commit = self.commit.lock();
-        if self.damage.lock().is_some() {
-            // A replica that needs a reseed: its log is kept as evidence until then.
-            return Ok(());
-        }
-        let Some(appender) = &commit.appender else {
-            if self.sidecar.is_none() {
-                // A close that was cut short may have left its log behind. If it does not go, no harm is done.
-                let _ = self.clear_stale_log(commit.last);
-            }
-            return Ok(());
-        };
-        let poisoned = appender.group_sync().has_failed();
-        drop(commit);
-        if poisoned {
-            let what = "the log failed earlier: it is kept for recovery, open the database again";
-            return Err(Error::new(ErrorCode::Poisoned, what));
-        }
-        match self.checkpoint() {
-            // What a fence made void stays in the log: the next open cuts it off.
-            Err(e) if matches!(e.code(), ErrorCode::StalePrimary | ErrorCode::OutcomeUnknown) => return Ok(()),
-            result => result?,
-        }
-        // The threads that merge have ended. Who opens, commits a little and closes, again and again, must not
-        // pile up runs; the data are safe whether or not it succeeds.
-        if self.options.auto_compaction
-            && self.store.runs().len() > self.options.max_runs
-            && let Err(e) = self.compact_once()
-        {
-            tracing::warn!(path = %self.path.display(), "merging runs before a close failed: {e}");
-        }
-        let mut commit = self.commit.lock();
-        let Some(appender) = commit.appender.take() else { return Ok(()) };
-        let clean_tail = Some((commit.last, commit.digest));
-        if self.sidecar.is_some() {
-            appender.control().sync()?;
-            let open = self.open_link(commit.epoch, appender.identity().log_id);
-            return self.store.mark_log(LogLink { open: false, boot_id: [0; 16], clean_tail, ..open });
-        }
-        let ours = appender.control().is_current(&*self.env.disk);
-        drop(appender);
-        self.store.mark_log(LogLink { clean_tail, part: Part::StandAlone, ..LogLink::default() })?;
-        // What took the place of the log since is not ours.
-        if ours { self.remove_log() } else { Ok(()) }
     }
 }
 

@@ -13,6 +13,7 @@ mod histogram;
 mod jobs;
 mod latency;
 mod lease;
+mod log_life;
 mod name;
 mod open;
 mod options;
