@@ -66,8 +66,11 @@ impl Engine {
         for damage in self.store.verify() {
             report.damage.push(format!("{} bytes at {}: {}", damage.len, damage.offset, damage.what));
         }
-        report.damage.extend(self.check_log()?);
         // What cannot be read is in the list already, or goes there now: the rest is checked all the same.
+        match self.check_log() {
+            Ok(damage) => report.damage.extend(damage),
+            Err(e) => report.damage.push(e.to_string()),
+        }
         if let Err(e) = self.check_graph(&mut report) {
             report.damage.push(e.to_string());
         }
