@@ -31,6 +31,7 @@ fn term(id: &str) -> u64 {
 impl Control {
     /// The replicas that are registered with this log; `None`: that is not noted, or is being changed.
     pub fn roll(&self) -> Option<Roll> {
+        self.look_again();
         NonZeroU64::new(self.word(ROLL).load(Ordering::SeqCst)).map(Roll)
     }
 

@@ -52,6 +52,23 @@ struct Open {
     verified: Option<(LogIndex, u64)>,
 }
 
+impl Open {
+    /// The registry that is there now, with a control file that can be written to; `None` if there is none.
+    fn registry_to_change(&mut self, env: &Env) -> Result<Option<&Registry>> {
+        let fits = |registry: &Registry| registry.is_current(env) && registry.can_note();
+        if !self.registry.as_ref().is_some_and(fits) {
+            let control = self.reader.control().clone();
+            // It may have been opened while nobody could write to it.
+            let control = match control.require_mapped() {
+                Ok(()) => control,
+                Err(e) => Arc::new(Control::open(&*env.disk, &self.dir, OpenMode::ReadWrite)?.ok_or(e)?),
+            };
+            self.registry = Registry::open(env, &self.dir, control)?;
+        }
+        Ok(self.registry.as_ref())
+    }
+}
+
 /// The store pins its generation.
 struct LocalSnapshot {
     image: StoreImage,
@@ -319,11 +336,10 @@ impl Source for LocalSource {
     }
 
     fn forget(&self, replica_id: &str) -> Result<()> {
-        let control = self.control()?;
-        match Registry::open(&self.env, control.dir(), control.clone())? {
+        self.with(|open| match open.registry_to_change(&self.env)? {
             Some(registry) => registry.remove(replica_id).map(drop),
             None => Ok(()),
-        }
+        })
     }
 
     fn fence(&self, owner: WriterId, held: LogIndex) -> Result<Box<dyn Fencing>> {
@@ -436,16 +452,6 @@ impl LocalSource {
     fn tell(&self, progress: &Progress, how: fn(&Registry, &Progress) -> Result<()>) -> Result<()> {
         self.with(|open| {
             let dir = open.dir.clone();
-            let fits = |registry: &Registry| registry.is_current(&self.env) && registry.can_note();
-            if !open.registry.as_ref().is_some_and(fits) {
-                let control = open.reader.control().clone();
-                // It may have been opened while nobody could write to it.
-                let control = match control.require_mapped() {
-                    Ok(()) => control,
-                    Err(e) => Arc::new(Control::open(&*self.env.disk, &dir, OpenMode::ReadWrite)?.ok_or(e)?),
-                };
-                open.registry = Registry::open(&self.env, &open.dir, control)?;
-            }
             let stamped = Progress { reported_at_ms: self.env.host.now_ms(), ..progress.clone() };
             let missing = || {
                 let what = format_args!(
@@ -454,7 +460,7 @@ impl LocalSource {
                 );
                 Error::new(ErrorCode::SourceUnavailable, what)
             };
-            open.registry.as_ref().ok_or_else(missing).and_then(|registry| how(registry, &stamped))
+            open.registry_to_change(&self.env)?.ok_or_else(missing).and_then(|registry| how(registry, &stamped))
         })
     }
 

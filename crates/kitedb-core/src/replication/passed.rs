@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     db::{Engine, LogPlace, Search, is_absent, resolved},
-    error::{Error, ErrorCode},
+    error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{Env, OpenMode},
     log::{Control, Fence, LogReader, Position, WriterId},
@@ -28,7 +28,7 @@ type Writer = (Epoch, WriterId);
 impl Passed {
     /// The node at `paths`; where its files lead nowhere, why. `Err(None)`: they cannot be looked at from here, which tells
     /// nothing of who follows.
-    pub fn at(env: &Env, paths: &SourcePaths) -> Result<Self, Option<SourceFault>> {
+    pub fn at(env: &Env, paths: &SourcePaths) -> std::result::Result<Self, Option<SourceFault>> {
         let db = &paths.db;
         let unfit =
             |what: &dyn std::fmt::Display| Some(SourceFault::Unavailable { db: db.clone(), what: what.to_string() });
@@ -68,25 +68,30 @@ impl Passed {
     }
 
     /// Whether what the replica that asks has is, as far as both go, of the history of this node, whose file is `db`. `None`
-    /// where that cannot be told.
-    pub fn shares_history(&self, env: &Env, db: &Path, asking: &Asking<'_>) -> Option<bool> {
+    /// where what they hold does not tell; an error where the files of one cannot be read.
+    pub fn shares_history(&self, env: &Env, db: &Path, asking: &Asking<'_>) -> Result<Option<bool>> {
         if asking.at == LogIndex(0) {
-            return Some(true);
+            return Ok(Some(true));
         }
         let common = asking.at.min(self.control.published());
-        let here = writer_here(asking.engine, common)?;
+        let Some(here) = writer_here(asking.engine, common)? else { return Ok(None) };
         let there = self.writer_at(env, db, common)?;
-        Some(here.0 == there.0 && (here.1 == there.1 || here.1 == [0; 16]))
+        Ok(there.map(|there| here.0 == there.0 && (here.1 == there.1 || here.1 == [0; 16])))
     }
 
-    fn writer_at(&self, env: &Env, db: &Path, index: LogIndex) -> Option<Writer> {
-        let control = Control::open(&*env.disk, self.place.dir(), OpenMode::Read).ok()??;
-        let mut reader = LogReader::with_control(env, self.place.dir(), Arc::new(control)).ok()?;
-        in_log(&mut reader, index).or_else(|| {
-            let store = Store::open(env, db, false).ok()?;
+    fn writer_at(&self, env: &Env, db: &Path, index: LogIndex) -> Result<Option<Writer>> {
+        let dir = self.place.dir();
+        let Some(control) = Control::open(&*env.disk, dir, OpenMode::Read)? else { return Ok(None) };
+        let by_log = LogReader::with_control(env, dir, Arc::new(control)).and_then(|mut log| in_log(&mut log, index));
+        if let Ok(Some(_)) = by_log {
+            return by_log;
+        }
+        let by_file = Store::open(env, db, false).map(|store| {
             let manifest = store.manifest();
             in_history(&manifest.history, manifest.checkpoint.log_index, index)
-        })
+        });
+        // What one of them tells is so, whatever the other one is.
+        if let Ok(Some(_)) = by_file { by_file } else { by_log.and(by_file) }
     }
 }
 
@@ -96,7 +101,7 @@ fn place_of(
     paths: &SourcePaths,
     path: &Path,
     file: &Peek,
-) -> Result<LogPlace, Result<Option<SourceFault>, Error>> {
+) -> std::result::Result<LogPlace, Result<Option<SourceFault>>> {
     let (db, link) = (&paths.db, &file.log);
     let search = Search {
         env,
@@ -121,25 +126,29 @@ fn place_of(
 }
 
 /// Who wrote the frame with that index, as far as the replica `engine` can tell.
-fn writer_here(engine: &Engine, index: LogIndex) -> Option<Writer> {
+fn writer_here(engine: &Engine, index: LogIndex) -> Result<Option<Writer>> {
     if index == LogIndex(0) {
-        return None;
+        return Ok(None);
     }
     if !engine.options.read_only {
-        return engine.writer_at(index);
+        return Ok(engine.writer_at(index));
     }
     // Who only reads has folded the log, and has not kept who wrote it.
-    let in_own_log = || in_log(&mut engine.read_log().ok()??, index);
+    if let Some(mut log) = engine.read_log()?
+        && let Some(found) = in_log(&mut log, index)?
+    {
+        return Ok(Some(found));
+    }
     let manifest = engine.store.manifest();
-    in_own_log().or_else(|| in_history(&manifest.history, manifest.checkpoint.log_index, index))
+    Ok(in_history(&manifest.history, manifest.checkpoint.log_index, index))
 }
 
-fn in_log(reader: &mut LogReader, index: LogIndex) -> Option<Writer> {
-    reader.refresh().ok()?;
-    match reader.position(index).ok()? {
+fn in_log(reader: &mut LogReader, index: LogIndex) -> Result<Option<Writer>> {
+    reader.refresh()?;
+    Ok(match reader.position(index)? {
         Position::At { epoch, writer_id, .. } => Some((epoch, writer_id)),
         _ => None,
-    }
+    })
 }
 
 /// What a file that holds commits up to `last` says of one of them.

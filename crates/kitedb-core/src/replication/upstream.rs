@@ -250,7 +250,11 @@ fn is_another(env: &Env, known: &Remembered, source: &Passed, asking: &Asking<'_
     if known.file_id == Some(there) {
         return false;
     }
-    !source.shares_history(env, &known.paths.db, asking).unwrap_or(known.file_id.is_none())
+    match source.shares_history(env, &known.paths.db, asking) {
+        Ok(shares) => !shares.unwrap_or(known.file_id.is_none()),
+        // What cannot be read tells nothing; the pull that meets it says so.
+        Err(_) => false,
+    }
 }
 
 /// Whether the source's log has let go of what comes after `at`.

@@ -4,8 +4,11 @@ use crate::support_replication::{
     Graph, MODES, Machine, catch_up, expect_error, expect_following, primary_status, replica_status, write,
 };
 use kitedb_core::{
-    Database, ErrorCode, ErrorKind, ReplicaState, ReplicationRole, SyncMode,
-    io::sim::{Crash, FaultOn, FaultPlan, Loss},
+    Database, ErrorCode, ErrorKind, ReplicaState, ReplicationRole, SourceFault, SyncMode,
+    io::{
+        Disk,
+        sim::{Crash, FaultOn, FaultPlan, Loss},
+    },
 };
 use std::io;
 
@@ -259,4 +262,38 @@ fn one_failure_anywhere_does_no_harm() {
 fn return_if_equal(replica: &Database, primary: &Database) {
     let (here, there) = (replica.snapshot().unwrap(), primary.snapshot().unwrap());
     assert_eq!((here.token(), here.digest()), (there.token(), there.digest()));
+}
+
+/// The source is another replica of the same graph than the one that was followed: what is in the log tells that it is on
+/// the history. Where the log cannot be read, nobody is told that the source has another history.
+#[test]
+fn a_source_that_cannot_be_read_is_not_told_as_another_one() {
+    let (a, mut graph) = (Machine::new("primary", 1, SyncMode::Full), Graph::new(3));
+    let (middle, b) = (Machine::new("middle", 2, SyncMode::Full), Machine::new("replica", 3, SyncMode::Full));
+    let primary = a.primary();
+    graph.grow(&primary, 6);
+    let through = middle.replica_of(&a);
+    catch_up(&through);
+    let replica = b.replica_of(&middle);
+    catch_up(&replica);
+    replica.close().unwrap();
+    let replica = b.replica_of(&middle);
+    // A new file at the same path, with the same log.
+    through.close().unwrap();
+    for path in middle.disk.paths() {
+        middle.disk.remove(&path).unwrap();
+    }
+    middle.disk.remove_dir(&middle.sidecar()).unwrap();
+    let through = middle.replica_of(&a);
+    catch_up(&through);
+    assert_eq!(replica_status(&replica).source_fault, None);
+
+    middle.disk.fail(FaultPlan::new(FaultOn::Read, 1, io::ErrorKind::Other).forever().on_path("segment-"));
+    let status = replica_status(&replica);
+    assert!(!matches!(status.source_fault, Some(SourceFault::Another { .. })), "{status:?}");
+    middle.disk.clear_faults();
+    graph.grow(&primary, 1);
+    catch_up(&through);
+    catch_up(&replica);
+    graph.expect_all(&replica);
 }

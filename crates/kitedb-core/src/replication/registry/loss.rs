@@ -55,6 +55,7 @@ impl Registry {
     /// Changes who holds a slot. Call it under the first lock. Where nobody is lost, the roll is not noted until the
     /// change is durable: what a crash leaves in between is taken as it is. Where somebody is, the roll stays.
     pub(super) fn changing<T>(&self, words: &SharedWords, change: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.control.require_mapped()?;
         if !self.is_on(self.control.roll(), words) {
             return change();
         }
@@ -66,11 +67,13 @@ impl Registry {
 
     /// Notes who is registered where that was not noted before.
     pub(super) fn begin_roll(&self) -> Result<()> {
-        let note = || match self.control.roll() {
-            None => self.control.set_roll(Some(held(&self.words()))),
-            Some(_) => Ok(()),
-        };
-        self.locked(note)?
+        self.locked(|| if self.control.roll().is_none() { self.note_roll() } else { Ok(()) })?
+    }
+
+    /// What is noted is durable in the file: else a loss of power would leave another registry than that.
+    fn note_roll(&self) -> Result<()> {
+        self.sync()?;
+        self.control.set_roll(Some(held(&self.words())))
     }
 
     /// As [`Registry::loss`], for who holds the first lock.
@@ -80,7 +83,7 @@ impl Registry {
 
     /// Takes the operator's word that who is registered now are all that there are.
     pub fn confirm(&self) -> Result<()> {
-        self.locked(|| self.control.set_roll(Some(held(&self.words()))))?
+        self.locked(|| self.note_roll())?
     }
 }
 
@@ -124,7 +127,7 @@ mod tests {
     };
     use crate::{
         graph::{Epoch, LogIndex},
-        io::sim::{SimDisk, SimHost},
+        io::sim::{Crash, Loss, SimDisk, SimHost},
     };
 
     fn report(registry: &Registry, id: &str) {
@@ -156,5 +159,43 @@ mod tests {
         assert_eq!(registry.loss(&env).unwrap().unwrap().code(), ErrorCode::RegistryLost);
         report(&registry, "c");
         assert!(registry.loss(&env).unwrap().is_none());
+    }
+
+    /// What another process changed is seen, and what cannot be noted is not changed.
+    #[test]
+    fn who_may_not_write_to_the_control_file_changes_nothing() {
+        let env = Env { disk: Arc::new(SimDisk::new(1)), host: Arc::new(SimHost::new(1)) };
+        let dir = Path::new("/log");
+        env.disk.create_dir(dir).unwrap();
+        let writer = Registry::create(&env, dir, control(&env)).unwrap();
+        report(&writer, "a");
+        let seen = Arc::new(Control::open(&*env.disk, dir, OpenMode::Read).unwrap().unwrap());
+        let registry = Registry::open(&env, dir, seen).unwrap().unwrap();
+        report(&writer, "b");
+        assert!(registry.loss(&env).unwrap().is_none());
+        assert_eq!(registry.remove("a").unwrap_err().code(), ErrorCode::Io);
+        assert_eq!(writer.registrations().len(), 2);
+        assert!(writer.loss(&env).unwrap().is_none());
+    }
+
+    /// What a killed process left in the file without a sync is noted only once a loss of power cannot take it.
+    #[test]
+    fn what_is_noted_at_an_open_outlives_a_loss_of_power() {
+        let disk = SimDisk::new(1);
+        let env = Env { disk: Arc::new(disk.clone()), host: Arc::new(SimHost::new(1)) };
+        let dir = Path::new("/log");
+        env.disk.create_dir(dir).unwrap();
+        env.disk.sync_dir(Path::new("/")).unwrap();
+        let registry = Registry::create(&env, dir, control(&env)).unwrap();
+        report(&registry, "a");
+        // Cut short before its sync.
+        let words = registry.words();
+        registry.control.set_roll(None).unwrap();
+        registry.free(&words, [1]).unwrap();
+        drop(Registry::create(&env, dir, control(&env)).unwrap());
+        let env = Env { disk: Arc::new(disk.restart(Crash::PowerLoss(Loss::LoseAllUnsynced))), host: env.host };
+        let found = Registry::open(&env, dir, control(&env)).unwrap().unwrap();
+        assert!(found.loss(&env).unwrap().is_none());
+        assert!(found.registrations().is_empty());
     }
 }
