@@ -49,8 +49,9 @@ impl Database {
     ///
     /// # Errors
     /// [`ErrorCode::InvalidArgument`] if nothing tells that the files are others than before; [`ErrorCode::Locked`] while
-    /// anybody has it open for writing; [`ErrorCode::StalePrimary`] if another node took over from it
-    /// (`replication_overwrite`: it leads all the same).
+    /// anybody has it open for writing; [`ErrorCode::StalePrimary`] if another node took over from it, and
+    /// [`ErrorCode::LogMismatch`] if its log, which would tell that, is not there (`replication_overwrite`: it leads all the
+    /// same).
     pub fn confirm_moved(path: impl AsRef<Path>) -> Result<u64> {
         Self::confirm_moved_in(Env::real(), path, OpenOptions::new())
     }

@@ -8,13 +8,14 @@ use super::{
     options::{OpenOptions, ReplicationRole},
     place::{LogPlace, folder_of},
     places::Places,
+    promote::require_not_taken_over,
     sidecar::remove_sidecar,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Token},
-    io::{Env, FileIdentity},
-    log::{Displaced, Keep},
+    io::{Env, FileIdentity, OpenMode},
+    log::{Control, Displaced, Keep},
     shell::shell_word,
     store::{HistoryEntry, LogLink, Part, Store, WRITER_LOCK},
 };
@@ -100,11 +101,35 @@ pub(crate) fn confirm_moved(env: &Env, path: &Path, options: OpenOptions, identi
         );
         return Err(Error::invalid(what));
     }
-    drop(look);
     let told = options.overwrite;
+    require_not_known_otherwise(env, path, &places, &look.log_link(), told)?;
+    drop(look);
     let engine = Engine::open_for_writing(env.clone(), path.to_owned(), options, identity, true)?;
     let led = engine.require_not_taken_over(told).and_then(|()| lead_anew(&engine));
     led.and_then(|epoch| engine.close().map(|()| epoch))
+}
+
+/// Fails where the log that would tell who took over from the file is not at hand, or is that of the file that it was copied
+/// from, and tells. `told`: it is to lead whoever did.
+fn require_not_known_otherwise(env: &Env, path: &Path, places: &Places, link: &LogLink, told: bool) -> Result<()> {
+    match &places.sidecar {
+        LogPlace::Missing(dir) | LogPlace::Another(dir) if !told => Err(Error::new(
+            ErrorCode::LogMismatch,
+            format_args!(
+                "whether another node took over from {} only its log tells, which should be in {} and is not there: put it \
+                 back, or say where it is (replication_sidecar_path, --sidecar). Only if it is certain that no other node \
+                 leads, force it (--force, replication_overwrite): else there are two histories",
+                path.display(),
+                dir.display()
+            ),
+        )),
+        LogPlace::Copied(_) => {
+            let of_original = link.hint.from(folder_of(path));
+            let control = of_original.map(|dir| Control::open(&*env.disk, &dir, OpenMode::Read)).transpose()?.flatten();
+            control.map_or(Ok(()), |control| require_not_taken_over(&control, path, told))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn lead_anew(engine: &Engine) -> Result<Epoch> {
@@ -128,6 +153,6 @@ fn lead_anew(engine: &Engine) -> Result<Epoch> {
 /// `env` with the folder of the file at `path` held by a handle.
 pub(crate) fn env_of(env: &Env, path: &Path) -> Result<Env> {
     let io = |e| Error::io("open", path, e);
-    let like = env.disk.open(path, crate::io::OpenMode::Read).and_then(|file| file.access()).map_err(io)?;
+    let like = env.disk.open(path, OpenMode::Read).and_then(|file| file.access()).map_err(io)?;
     anchored(env, folder_of(path), like).map_err(io)
 }

@@ -273,8 +273,8 @@ pub(super) fn log_is_gone(path: &Path, place: &LogPlace, link: &LogLink, in_file
         Some((index, _)) if !link.open => format!(
             "the log of {shown} should be in {dir}, and {there}. The file holds every commit up to log index \
              {index}; who may have taken over from it, only the log knows. Put the log back, say where it is \
-             (replication_sidecar_path, --sidecar), or, if it is lost, let it lead anew (`kitedb role {word} \
-             primary --moved`) or stand alone (`kitedb role {word} detach`)"
+             (replication_sidecar_path, --sidecar), or, if it is lost and no other node leads, let it lead anew \
+             (`kitedb role {word} primary --moved --force`) or stand alone (`kitedb role {word} detach`)"
         ),
         _ => format!(
             "commits after log index {in_file} of {shown} are only in its log, which should be in {dir}, and {there}: \

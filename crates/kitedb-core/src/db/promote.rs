@@ -14,6 +14,7 @@ use crate::{
 };
 use std::{
     io::ErrorKind,
+    path::Path,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -81,21 +82,11 @@ impl Engine {
         Ok(next)
     }
 
-    /// Fails if another node has taken over from this one, for good as far as its log tells: where both lead, there are two
-    /// histories. `told`: that is what is wanted.
+    /// As [`require_not_taken_over`], by its own log.
     pub(crate) fn require_not_taken_over(&self, told: bool) -> Result<()> {
-        let Some(control) = &self.sidecar else { return Ok(()) };
-        match control.fence()?.moved() {
-            Some(Moved { epoch, ended: Some(last), .. }) if !told => Err(Error::new(
-                ErrorCode::StalePrimary,
-                format_args!(
-                    "stale primary: another node took over from {} with epoch {epoch}, after log index {last}: if this \
-                     one leads again, there are two histories. Follow the new primary; only if that one is gone for good, \
-                     force it (--force, replication_overwrite), and what was committed there is lost",
-                    self.path.display()
-                ),
-            )),
-            _ => Ok(()),
+        match &self.sidecar {
+            Some(control) => require_not_taken_over(control, &self.path, told),
+            None => Ok(()),
         }
     }
 
@@ -343,5 +334,22 @@ impl Engine {
             }
         }
         Ok(seqs.len())
+    }
+}
+
+/// Fails if another node has taken over from the primary at `path`, for good as far as the log of `control` tells: where both
+/// lead, there are two histories. `told`: that is what is wanted.
+pub(super) fn require_not_taken_over(control: &Control, path: &Path, told: bool) -> Result<()> {
+    match control.fence()?.moved() {
+        Some(Moved { epoch, ended: Some(last), .. }) if !told => Err(Error::new(
+            ErrorCode::StalePrimary,
+            format_args!(
+                "stale primary: another node took over from {} with epoch {epoch}, after log index {last}: if this one \
+                 leads again, there are two histories. Follow the new primary; only if that one is gone for good, force it \
+                 (--force, replication_overwrite), and what was committed there is lost",
+                path.display()
+            ),
+        )),
+        _ => Ok(()),
     }
 }

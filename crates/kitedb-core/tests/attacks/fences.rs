@@ -5,8 +5,9 @@ use crate::{
     stage::{Stage, add, has, primary, replica_of},
     support::observed::{Observer, Operation, observed},
     support_replication::{
-        Graph, Machine, catch_up, expect_fenced, expect_following, folder::eventually, primary_status, replica_status,
-        write,
+        Graph, Machine, catch_up, expect_fenced, expect_following,
+        folder::{eventually, sidecar_of},
+        primary_status, replica_status, write,
     },
 };
 use kitedb_core::{
@@ -18,7 +19,7 @@ use kitedb_core::{
 };
 use parking_lot::{Condvar, Mutex};
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -337,4 +338,24 @@ fn a_promotion_that_is_forced_beside_another_one_takes_a_later_epoch() {
     assert_eq!(second.replica_promote(false).unwrap_err().code(), ErrorCode::StalePrimary);
     let forced = second.replica_promote(true).unwrap();
     assert_eq!((forced.epoch, forced.rival_epoch), (3, Some(2)));
+}
+
+/// The operator of an old primary has its file alone: its log, which would tell that another node took over, is lost, or
+/// stayed with the file that this one was copied from.
+#[test]
+fn a_file_without_the_log_that_tells_who_leads_is_led_only_by_force() {
+    let stage = Stage::new();
+    let (old, _new) = stage.fenced("p.kitedb", "r.kitedb");
+    let folder = stage.folder("elsewhere");
+    let copied = folder.join("copy.kitedb");
+    fs::copy(&old, &copied).unwrap();
+    let told = |path: &Path| Database::confirm_moved(path).map_err(|e| e.code());
+    // The header of the copy names the log of the original, which is there, and tells.
+    assert_eq!(told(&copied), Err(ErrorCode::StalePrimary));
+    fs::rename(sidecar_of(&old), folder.join("gone")).unwrap();
+    assert_eq!(told(&old), Err(ErrorCode::LogMismatch));
+    let forced = primary().replication_overwrite(true);
+    assert_eq!(Database::confirm_moved_in(Env::real(), &old, forced).unwrap(), 2);
+    let led = Database::open(&old, primary()).unwrap();
+    add(&led, "by force").unwrap();
 }

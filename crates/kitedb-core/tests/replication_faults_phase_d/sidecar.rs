@@ -163,7 +163,8 @@ fn a_sidecar_that_is_gone_after_a_clean_close_costs_an_epoch_and_no_commit() {
         let error = a.try_primary().map(drop).unwrap_err();
         assert_eq!(error.code(), ErrorCode::LogMismatch, "{error:?}");
         graph.expect_all(&a.open(OpenOptions::new().read_only(true)).unwrap());
-        assert_eq!(a.confirm_moved(), 2);
+        let forced = a.options(ReplicationRole::Primary).replication_overwrite(true);
+        assert_eq!(Database::confirm_moved_in(a.env(), a.db(), forced).unwrap(), 2);
         let primary = a.primary();
         graph.expect_all(&primary);
         graph.grow(&primary, 3);

@@ -46,8 +46,11 @@ fn a_sidecar_removed_from_a_closed_database_takes_no_commit_with_it() {
         assert!(error.to_string().contains("--moved"), "what to do: {error}");
         assert!(!a.disk.is_dir(&a.sidecar()), "no empty log is made for a file that had one");
         graph.expect_all(&read_only(&a));
-        // If it is lost for good, another epoch begins.
-        assert_eq!(Database::confirm_moved_in(a.env(), a.db(), a.options(ReplicationRole::Primary)).unwrap(), 2);
+        // If it is lost for good, and nobody else leads for certain, another epoch begins.
+        let led = Database::confirm_moved_in(a.env(), a.db(), a.options(ReplicationRole::Primary));
+        expect_error(led, ErrorCode::LogMismatch, "only its log tells");
+        let forced = a.options(ReplicationRole::Primary).replication_overwrite(true);
+        assert_eq!(Database::confirm_moved_in(a.env(), a.db(), forced).unwrap(), 2);
         let db = a.primary();
         graph.expect_all(&db);
         let status = primary_status(&db);
