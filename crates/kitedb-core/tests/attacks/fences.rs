@@ -346,13 +346,12 @@ fn a_promotion_that_is_forced_beside_another_one_takes_a_later_epoch() {
 fn a_file_without_the_log_that_tells_who_leads_is_led_only_by_force() {
     let stage = Stage::new();
     let (old, _new) = stage.fenced("p.kitedb", "r.kitedb");
-    let folder = stage.folder("elsewhere");
-    let copied = folder.join("copy.kitedb");
+    let copied = stage.path("copy.kitedb");
     fs::copy(&old, &copied).unwrap();
     let told = |path: &Path| Database::confirm_moved(path).map_err(|e| e.code());
     // The header of the copy names the log of the original, which is there, and tells.
     assert_eq!(told(&copied), Err(ErrorCode::StalePrimary));
-    fs::rename(sidecar_of(&old), folder.join("gone")).unwrap();
+    fs::rename(sidecar_of(&old), stage.path("gone")).unwrap();
     assert_eq!(told(&old), Err(ErrorCode::LogMismatch));
     let forced = primary().replication_overwrite(true);
     assert_eq!(Database::confirm_moved_in(Env::real(), &old, forced).unwrap(), 2);
