@@ -51,7 +51,7 @@ impl World {
 
     fn check(&mut self, n: usize) {
         let node = &self.nodes[n];
-        if node.sick || node.damaged {
+        if node.is_sick() || node.damaged {
             return;
         }
         let report = node.db().check().unwrap();
@@ -96,7 +96,7 @@ impl World {
                 assert_eq!(db.replication_role(), ReplicationRole::Primary);
                 // A damaged or sick disk may not be readable.
                 let Ok(status) = db.primary_replication_status() else {
-                    assert!(node.sick || node.damaged || node.machine.crashed(), "node {n} has no status");
+                    assert!(node.is_sick() || node.damaged || node.machine.crashed(), "node {n} has no status");
                     return;
                 };
                 let status = status.unwrap();
@@ -184,6 +184,7 @@ impl World {
         self.note("settle");
         for n in 0..self.nodes.len() {
             self.repair(n);
+            self.nodes[n].machine.forget_late_failures();
             self.nodes[n].paused = false;
             self.heal_routes(n);
         }

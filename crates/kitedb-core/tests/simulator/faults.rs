@@ -24,9 +24,9 @@ impl World {
             plan = plan.on_path(self.rng.pick(&["segment", "control", "replicas", "kitedb.replication", "bootstrap"]));
         }
         let (op, room) = (1 + self.rng.below(60), self.rng.below(60_000));
-        let choice = self.rng.below(6);
+        let choice = self.rng.below(7);
         if choice > 2 {
-            fired(Fault::DiskFailed);
+            fired(if choice == 6 { Fault::WriteBackFailed } else { Fault::DiskFailed });
         }
         let machine = &self.nodes[n].machine;
         let what = match choice {
@@ -38,6 +38,13 @@ impl World {
                 machine.set_capacity(Some(machine.used() + room));
                 (self.nodes[n].sick, self.nodes[n].troubled) = (true, true);
                 format!("n{n} has room for {room} bytes")
+            }
+            6 => {
+                let kind = self.rng.pick(&[ErrorKind::Other, ErrorKind::StorageFull]);
+                let path = self.rng.pick(&["segment", "kitedb"]);
+                machine.fail(FaultPlan::new(FaultOn::WriteBack, nth, kind).on_path(path));
+                (self.nodes[n].sick, self.nodes[n].troubled) = (true, true);
+                format!("n{n} will not write {path} back in {nth} writes: {kind}")
             }
             _ => {
                 machine.fail(plan.clone());

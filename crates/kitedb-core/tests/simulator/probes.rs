@@ -38,7 +38,7 @@ impl World {
     pub(super) fn is_at_rest(&self, n: usize) -> bool {
         let node = &self.nodes[n];
         let unsure =
-            node.sick || node.damaged || node.lost || node.poisoned || node.replacing || node.machine.crashed();
+            node.is_sick() || node.damaged || node.lost || node.poisoned || node.replacing || node.machine.crashed();
         let unknown = node.source().is_some() && node.remembers != node.source();
         let between =
             unknown || node.foreign || node.on_trial || node.promoting || node.shaky || node.fenced == Fenced::Perhaps;

@@ -73,6 +73,12 @@ const KINDS: [(u64, Kind); 25] = [
 impl World {
     /// One step of some kind by, or to, some node that can take it.
     pub fn step(&mut self) {
+        for node in &mut self.nodes {
+            let late = node.machine.late_failures();
+            // What failed so may have left the log unusable.
+            node.troubled |= late > node.late;
+            node.late = late;
+        }
         let total = KINDS.iter().map(|(weight, _)| weight).sum();
         let mut at = self.rng.below(total);
         let chosen = KINDS.iter().find(|(weight, _)| at.checked_sub(*weight).map(|rest| at = rest).is_none());
@@ -272,7 +278,7 @@ impl World {
                 let node = &mut self.nodes[n];
                 assert!(!node.foreign || node.replacing, "a primary that leads follows");
                 (node.foreign, node.on_trial) = (false, false);
-                node.remembers = Some(source).filter(|_| !node.sick && !node.machine.crashed());
+                node.remembers = Some(source).filter(|_| !node.is_sick() && !node.machine.crashed());
                 assert!(pulled <= most.max(1));
                 assert_eq!(pulled as u64, self.ledger.get(shown).index - self.ledger.get(before).index);
                 self.expect_caught_up(n, pulled);
@@ -299,7 +305,7 @@ impl World {
         let source = self.nodes[n].source().unwrap();
         let reachable = self.reaches(n, source);
         let there = &self.nodes[source];
-        let excused = !reachable || there.sick || there.damaged || there.machine.crashed() || !there.is_open();
+        let excused = !reachable || there.is_sick() || there.damaged || there.machine.crashed() || !there.is_open();
         // Of what a fence counted, an old primary may have lost the end.
         let excused = excused || ((there.fenced != Fenced::No || there.on_trial) && e.code() == ErrorCode::Corrupt);
         let node = &mut self.nodes[n];
@@ -360,7 +366,7 @@ impl World {
         match result {
             Ok(()) => {
                 (node.damaged, node.poisoned, node.replacing) = (false, false, false);
-                node.remembers = Some(source).filter(|_| !node.sick && !node.machine.crashed());
+                node.remembers = Some(source).filter(|_| !node.is_sick() && !node.machine.crashed());
                 let there = &self.nodes[source];
                 let whole = !there.is_open() || there.damaged || self.ledger.holds(shown, head);
                 assert!(whole, "a bootstrap ended before what n{source} had when it began");

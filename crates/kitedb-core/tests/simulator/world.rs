@@ -63,6 +63,8 @@ pub struct Node {
     pub shaky: bool,
     /// Its fence may not be durable: a loss of power may take it away.
     pub forgetful: bool,
+    /// It lost its power then: the fence may be torn.
+    pub torn: bool,
     /// Another handle, which a promotion by the first one fences.
     pub second: Option<Database>,
     pub second_fenced: bool,
@@ -86,6 +88,8 @@ pub struct Node {
     pub interrupted: bool,
     /// Failures were ordered from its disk and not taken back.
     pub sick: bool,
+    /// How many syncs had failed before this step because of what was not written back earlier.
+    pub late: u64,
     /// Such failures were ordered since it was opened.
     pub troubled: bool,
     /// Bytes of its log were damaged.
@@ -177,6 +181,7 @@ impl World {
                 overwrite: false,
                 shaky: false,
                 forgetful: false,
+                torn: false,
                 unsaid: false,
                 remembers: None,
                 second: None,
@@ -191,6 +196,7 @@ impl World {
                 promoting: false,
                 interrupted: false,
                 sick: false,
+                late: 0,
                 troubled: false,
                 damaged: false,
                 lost: false,
@@ -252,7 +258,7 @@ impl World {
     /// Opens node `n` and checks that it holds what it must. Returns whether it could be opened.
     pub fn open(&mut self, n: usize) -> bool {
         let mut source = self.nodes[n].source();
-        let source_is_there = source.is_none_or(|s| self.reaches(n, s) && !self.nodes[s].sick);
+        let source_is_there = source.is_none_or(|s| self.reaches(n, s) && !self.nodes[s].is_sick());
         let mut result = self.nodes[n].database();
         match &result {
             // The way in which an operator has a primary replaced by a replica.
@@ -283,7 +289,7 @@ impl World {
                 node.db = Some(db);
                 // Another source than it knew it remembers once it has followed that.
                 node.remembers = node.remembers.filter(|_| source.is_some() && !node.foreign);
-                node.shaky = false;
+                (node.shaky, node.torn) = (false, false);
                 (node.poisoned, node.troubled) = (false, node.sick);
                 node.promoting &= source.is_none();
                 let end = std::mem::replace(&mut node.ended, End::Closed);
@@ -294,8 +300,8 @@ impl World {
                 node.remembers = None;
                 let damage = matches!(e.code(), ErrorCode::Corrupt | ErrorCode::LogMismatch);
                 // A replica opens whatever its log is like, so that it can be reseeded.
-                node.lost = damage && node.damaged && source.is_none();
-                let excused = node.lost || node.sick || node.machine.crashed() || !source_is_there;
+                node.lost = damage && (node.damaged || node.torn) && source.is_none();
+                let excused = node.lost || node.is_sick() || node.machine.crashed() || !source_is_there;
                 assert!(excused, "node {n} cannot be opened after {:?}: {e:?}", node.ended);
                 self.note(format!("  n{n} cannot be opened: {e:?}"));
                 false
@@ -337,6 +343,7 @@ impl World {
         }
         if crash != Crash::Kill && std::mem::take(&mut node.forgetful) && node.fenced == Fenced::Yes {
             node.fenced = Fenced::Perhaps;
+            node.torn = true;
         }
     }
 
@@ -423,9 +430,14 @@ impl Node {
         self.is_open() && self.part == Part::Primary
     }
 
+    /// Whether its disk fails, or has told in this step that it failed earlier.
+    pub fn is_sick(&self) -> bool {
+        self.sick || self.machine.late_failures() > self.late
+    }
+
     /// Whether nothing is known that would excuse a failure of its own.
     pub fn is_sound(&self) -> bool {
-        self.is_open() && !self.sick && !self.damaged && !self.poisoned && !self.machine.crashed()
+        self.is_open() && !self.is_sick() && !self.damaged && !self.poisoned && !self.machine.crashed()
     }
 
     fn make_folder(&self) {
@@ -445,7 +457,7 @@ impl Node {
     /// Takes note of a failure, which something must excuse.
     pub fn failed(&mut self, what: &str, e: &Error) {
         let stuck = matches!(e.code(), ErrorCode::SyncFailed | ErrorCode::Poisoned | ErrorCode::OutcomeUnknown);
-        let excused = self.sick || self.machine.crashed() || self.damaged || (stuck && self.troubled);
+        let excused = self.is_sick() || self.machine.crashed() || self.damaged || (stuck && self.troubled);
         assert!(excused, "{what} on node {} failed: {e:?}", self.at);
         self.poisoned |= stuck;
     }

@@ -1,6 +1,7 @@
 //! What one simulated file holds: the bytes a reader sees, and every change that is not durable yet.
 
 use std::{
+    io,
     ops::Range,
     sync::{Arc, Weak, atomic::Ordering},
 };
@@ -26,6 +27,23 @@ pub(super) struct Contents {
     journal: Vec<Change>,
     words: Option<SharedWords>,
     mapped: Vec<(Range<usize>, Weak<Vec<u64>>)>,
+    write_back: WriteBack,
+}
+
+/// The failures to write a file back, as Linux keeps them (`errseq_t`): each open file is told once, by its next sync; one
+/// that is opened later, only if nobody was told before.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct WriteBack {
+    failures: u64,
+    last: Option<io::ErrorKind>,
+    told: bool,
+}
+
+impl WriteBack {
+    /// Of how many failures a file that is opened now counts as told.
+    pub(super) fn known_at_open(self) -> u64 {
+        if self.told { self.failures } else { self.failures.saturating_sub(1) }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -106,9 +124,37 @@ impl Contents {
     }
 
     /// A sync that fails: each change reached the disk or did not, and all of them count as clean from now on.
-    pub(super) fn sync_failed(&mut self, rng: &mut Rng) {
+    fn sync_failed(&mut self, rng: &mut Rng) {
         self.pull_words();
         self.settle(|| if rng.coin() { Fate::Durable } else { Fate::Lost });
+    }
+
+    /// The system wrote the file back by itself, or for the sync of an open file that is told so, and failed.
+    pub(super) fn write_back_failed(&mut self, kind: io::ErrorKind, told: bool, rng: &mut Rng) -> u64 {
+        self.sync_failed(rng);
+        self.write_back = WriteBack { failures: self.write_back.failures + 1, last: Some(kind), told };
+        self.write_back.failures
+    }
+
+    pub(super) fn write_back(&self) -> WriteBack {
+        self.write_back
+    }
+
+    /// Who was not told yet never will be.
+    pub(super) fn forget_failures(&mut self) {
+        self.write_back.last = None;
+    }
+
+    /// What a sync says to an open file that knows of so many failures, and of how many it knows then.
+    pub(super) fn tell(&mut self, known: u64) -> (u64, io::Result<()>) {
+        let WriteBack { failures, last, .. } = self.write_back;
+        match last {
+            Some(kind) if failures > known => {
+                self.write_back.told = true;
+                (failures, Err(kind.into()))
+            }
+            _ => (known, Ok(())),
+        }
     }
 
     /// A sync that the end of the world interrupts: some changes reached the disk.

@@ -5,13 +5,13 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use parking_lot::Mutex;
 
-use super::{Crash, FaultPlan, SimHost, anchors::Anchors, file::SimFile, links, state::State};
+use super::{Crash, FaultPlan, SimHost, anchors::Anchors, contents::Contents, file::SimFile, links, state::State};
 use crate::io::{
     Access, Disk, DiskFile, Env, FileIdentity, OpenMode,
     resolve::{Ground, Place, resolve},
@@ -118,6 +118,16 @@ impl SimDisk {
         self.state.lock().faults.push(plan);
     }
 
+    /// How many syncs have failed because the system could not write back what was written before.
+    pub fn late_failures(&self) -> u64 {
+        self.state.lock().late_failures
+    }
+
+    /// From now on nobody is told of a failed write-back of before: as if everybody had synced meanwhile.
+    pub fn forget_late_failures(&self) {
+        self.state.lock().tree.each_file(Contents::forget_failures);
+    }
+
     /// Takes back all failures ordered.
     pub fn clear_faults(&self) {
         self.state.lock().faults.clear();
@@ -198,10 +208,10 @@ impl Disk for SimDisk {
         } else {
             state.tree.find(start)?
         };
-        state.tree.contents(inode)?;
+        let told = AtomicU64::new(state.tree.contents(inode)?.write_back().known_at_open());
         let holder = state.opened(inode, self.process.id);
         drop(state);
-        Ok(Arc::new(SimFile { disk: self.clone(), inode, holder, path: path.to_owned(), mode }))
+        Ok(Arc::new(SimFile { disk: self.clone(), inode, holder, path: path.to_owned(), mode, told }))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

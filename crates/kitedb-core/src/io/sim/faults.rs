@@ -15,12 +15,16 @@ pub enum FaultOn {
     Any,
     /// `read_at` and `map`, which are not counted as operations.
     Read,
+    /// After `write_at`: the system writes the file back by itself, and fails. That is no failure of the write: each open file
+    /// is told by its next sync.
+    WriteBack,
 }
 
 /// An order to fail an operation to come.
 ///
 /// A write that fails may have been done in part. A sync that fails may have made any part durable, and the rest
-/// never will be: a later sync succeeds without it, though readers see it until the next power loss.
+/// never will be: a later sync succeeds without it, though readers see it until the next power loss. As on Linux, every other
+/// file that was open then is told by its own next sync, once.
 #[derive(Debug, Clone)]
 pub struct FaultPlan {
     on: FaultOn,
@@ -49,7 +53,7 @@ impl FaultPlan {
     }
 
     fn concerns(&self, on: FaultOn, path: &Path) -> bool {
-        (self.on == on || (self.on == FaultOn::Any && on != FaultOn::Read))
+        (self.on == on || (self.on == FaultOn::Any && !matches!(on, FaultOn::Read | FaultOn::WriteBack)))
             && self.path.as_ref().is_none_or(|part| path.to_string_lossy().contains(part.as_str()))
     }
 }

@@ -1,6 +1,6 @@
 //! An open file of a simulated disk.
 
-use std::{io, ops::Range, path::PathBuf};
+use std::{io, ops::Range, path::PathBuf, sync::atomic::AtomicU64};
 
 use parking_lot::MutexGuard;
 
@@ -20,6 +20,8 @@ pub(super) struct SimFile {
     /// The path it was opened by, for traces and faults.
     pub(super) path: PathBuf,
     pub(super) mode: OpenMode,
+    /// Of how many failures to write the file back it knows.
+    pub(super) told: AtomicU64,
 }
 
 impl SimFile {
@@ -53,7 +55,7 @@ impl DiskFile for SimFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.disk.live()?.sync(self.inode, &self.path)
+        self.disk.live()?.sync(self.inode, &self.path, &self.told)
     }
 
     fn len(&self) -> io::Result<u64> {

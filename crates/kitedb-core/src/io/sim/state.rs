@@ -29,6 +29,8 @@ pub(super) struct State {
     pub(super) faults: Vec<FaultPlan>,
     pub(super) capacity: Option<u64>,
     pub(super) violations: Vec<String>,
+    /// How many syncs have failed because something could not be written back before.
+    pub(super) late_failures: u64,
     pub(super) stable_stamps: bool,
     /// What the disk was made from: files of two disks are born at different times.
     pub(super) seed: u64,
@@ -58,6 +60,7 @@ impl State {
             faults: Vec::new(),
             capacity: None,
             violations: Vec::new(),
+            late_failures: 0,
             stable_stamps: true,
             seed,
             open: BTreeMap::new(),
@@ -80,6 +83,7 @@ impl State {
             rng,
             capacity: self.capacity,
             violations: self.violations.clone(),
+            late_failures: self.late_failures,
             stable_stamps: self.stable_stamps,
             seed: self.seed,
             trace: self.trace.as_ref().map(|_| Vec::new()),
@@ -125,7 +129,12 @@ impl State {
         self.check_mapped(inode, at..end, "write", path)?;
         match verdict {
             Verdict::Do => match self.shortage(inode, end)? {
-                0 => self.tree.contents(inode)?.write(at, data),
+                0 => {
+                    self.tree.contents(inode)?.write(at, data);
+                    if let Some(kind) = faults::hit(&mut self.faults, FaultOn::WriteBack, path) {
+                        self.tree.contents(inode)?.write_back_failed(kind, false, &mut self.rng);
+                    }
+                }
                 missing => {
                     let fits = data.len().saturating_sub(missing);
                     if fits > 0 && self.rng.coin() {
@@ -177,22 +186,28 @@ impl State {
         }
     }
 
-    pub(super) fn sync(&mut self, inode: Inode, path: &Path) -> io::Result<()> {
+    /// `told`: of how many failures to write the file back the open file knows that is synced.
+    pub(super) fn sync(&mut self, inode: Inode, path: &Path, told: &AtomicU64) -> io::Result<()> {
         let verdict = self.begin(FaultOn::Sync, path, || format!("sync {}", path.display()))?;
         let contents = self.tree.contents(inode)?;
         match verdict {
-            Verdict::Do => contents.sync(),
+            Verdict::Do => {
+                contents.sync();
+                let (known, result) = contents.tell(told.load(Ordering::Relaxed));
+                told.store(known, Ordering::Relaxed);
+                self.late_failures += u64::from(result.is_err());
+                result
+            }
             Verdict::Fail(kind) => {
-                contents.sync_failed(&mut self.rng);
-                return Err(kind.into());
+                told.store(contents.write_back_failed(kind, true, &mut self.rng), Ordering::Relaxed);
+                Err(kind.into())
             }
             Verdict::Crash => {
                 contents.sync_interrupted(&mut self.rng);
                 self.die();
-                return Err(crashed());
+                Err(crashed())
             }
         }
-        Ok(())
     }
 
     pub(super) fn sync_dir(&mut self, folder: Inode, path: &Path) -> io::Result<()> {

@@ -116,6 +116,29 @@ fn the_same_seed_gives_the_same_crash() {
     assert!((0..9).any(|seed| outcome(seed) != outcome(seed + 1)));
 }
 
+/// As Linux tells it since 4.13.
+#[test]
+fn each_open_file_is_told_once_of_a_failed_write_back() {
+    let disk = SimDisk::new(1);
+    let writer = create(&disk, "/f", &[0; 8]);
+    let other = disk.open(path("/f"), OpenMode::ReadWrite).unwrap();
+    disk.fail(FaultPlan::new(FaultOn::WriteBack, 1, io::ErrorKind::Other));
+    writer.write_at(&[1; 8], 0).unwrap();
+    let untold = disk.open(path("/f"), OpenMode::ReadWrite).unwrap();
+    for file in [&writer, &other, &untold] {
+        assert_eq!(file.sync_data().unwrap_err().kind(), io::ErrorKind::Other);
+        file.sync_data().unwrap();
+    }
+    // Who comes later is not told any more, and what was lost stays so.
+    disk.open(path("/f"), OpenMode::ReadWrite).unwrap().sync_data().unwrap();
+
+    disk.fail(FaultPlan::new(FaultOn::Sync, 1, io::ErrorKind::StorageFull));
+    assert_eq!(other.sync_data().unwrap_err().kind(), io::ErrorKind::StorageFull);
+    other.sync_data().unwrap();
+    assert_eq!(writer.sync_data().unwrap_err().kind(), io::ErrorKind::StorageFull);
+    writer.sync_data().unwrap();
+}
+
 #[test]
 fn handles_of_before_stay_dead() {
     let disk = SimDisk::new(1);
