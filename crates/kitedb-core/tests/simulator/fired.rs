@@ -17,6 +17,7 @@ kinds! {
     PowerLost => "a machine lost its power",
     DiskFailed => "a disk failed, or ran full",
     WriteBackFailed => "a write-back failed, of which each open file is told once",
+    CommittedBeside => "a transaction that was begun before others committed, too",
     LogDamaged => "a bit of a log was flipped",
     CutPromotion => "a promotion was cut by a crash",
     DoneUntold => "a promotion was done, and nobody was told",

@@ -172,11 +172,12 @@ impl World {
             return self.finish(n, tx, draft, (false, true));
         }
         let second = self.nodes[n].second.is_some() && self.rng.one_in(3);
-        let (tx, draft) = self.begin(n, count, second);
+        let (tx, draft) = self.begin(n, count, second, MARKED);
         self.finish(n, tx, draft, (second, false));
     }
 
-    fn begin(&mut self, n: usize, count: u64, second: bool) -> (Transaction, Draft) {
+    /// One that is held marks another node than those that commit beside it, so that it need not conflict with them.
+    fn begin(&mut self, n: usize, count: u64, second: bool, marked: u64) -> (Transaction, Draft) {
         let node = &self.nodes[n];
         let db = if second { node.second.as_ref().unwrap() } else { node.db() };
         let mut tx = db.begin().unwrap();
@@ -186,13 +187,13 @@ impl World {
         }
         // Unlike every other commit, so that each state can be told from all others.
         self.marks += 1;
-        if draft.may_create(Some(MARKED), None).is_ok() {
-            tx.create_node_with(NewNode { id: Some(NodeId(MARKED)), ..NewNode::default() }).unwrap();
-            draft.create(MARKED, ModelNode::default());
+        if draft.may_create(Some(marked), None).is_ok() {
+            tx.create_node_with(NewNode { id: Some(NodeId(marked)), ..NewNode::default() }).unwrap();
+            draft.create(marked, ModelNode::default());
         }
         let mark = Value::I64(self.marks);
-        tx.set_node_prop(NodeId(MARKED), "age", mark.clone()).unwrap();
-        draft.change_prop(MARKED, 1, Some(ops::encoded(&mark))).unwrap();
+        tx.set_node_prop(NodeId(marked), "age", mark.clone()).unwrap();
+        draft.change_prop(marked, 1, Some(ops::encoded(&mark))).unwrap();
         (tx, draft)
     }
 
@@ -208,6 +209,9 @@ impl World {
                 let token = token.unwrap();
                 let id = self.ledger.tried(parent, model);
                 self.note(format!("n{n} commits {token}"));
+                if held {
+                    fired(Fault::CommittedBeside);
+                }
                 assert!(self.nodes[n].fenced != Fenced::Yes && !stale_handle, "a fenced primary acknowledged {token}");
                 assert!(
                     self.nodes[n].pending.is_none(),
@@ -242,8 +246,8 @@ impl World {
     fn hold(&mut self, n: usize) {
         if self.nodes[n].held.is_none() {
             self.note(format!("n{n} begins a transaction and is slow"));
-            let count = 1 + self.rng.below(3);
-            let held = self.begin(n, count, false);
+            let count = 1 + self.rng.below(8);
+            let held = self.begin(n, count, false, MARKED + 1);
             self.nodes[n].held = Some(held);
         }
     }
