@@ -25,12 +25,15 @@ lint() {
     cargo fmt --all --check
     heading 'clippy'
     cargo clippy --workspace --all-targets -- -D warnings
+    cargo clippy -p kitedb-core --features shuttle --test schedules -- -D warnings
 }
 
 unit() {
     # Documentation tests, the README among them, are part of it.
     heading 'tests'
     cargo test --workspace
+    heading 'tests, under a scheduler'
+    cargo test -p kitedb-core --features shuttle --test schedules
 }
 
 docs() {

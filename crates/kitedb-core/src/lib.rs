@@ -21,6 +21,7 @@ pub mod io;
 
 mod database;
 mod db;
+mod lock;
 mod log;
 mod metrics;
 mod replication;

@@ -7,13 +7,13 @@ use crate::{
     },
     error::{Error, ErrorCode, Result},
     io::{Env, FileIdentity},
+    lock::Mutex,
     log::{Control, RetentionAnswer},
     replication::{
         Checkpointer, Follower, Leader, LocalSource, Remembered, Replica, ReplicaReplicationStatus, RetentionOutcome,
         RetentionWindows, Source, SourcePaths, Unnamed, look_at_replica, not_configured, remember, remembered,
     },
 };
-use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},

@@ -8,11 +8,11 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, Token},
+    lock::MutexGuard,
     log::{Appender, Control, FRAME_PREFIX, Fence, GroupSync, WriterId},
     state::{CommitInfo, Levels, Names, Overlay, Reading},
     store::HistoryEntry,
 };
-use parking_lot::MutexGuard;
 use std::{
     sync::atomic::Ordering,
     time::{Duration, Instant},

@@ -11,12 +11,12 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, MAX_NODE_ID, NodeId},
     io::Env,
+    lock::{Condvar, Mutex},
     log::{Appender, Control, Keep, WriterId},
     state::{Held, Holder, Levels, Pins},
     store::{HistoryEntry, LogKind, LogLink, Store, WRITER_LOCK},
 };
 use arc_swap::ArcSwap;
-use parking_lot::{Condvar, Mutex};
 use std::{
     path::PathBuf,
     sync::{

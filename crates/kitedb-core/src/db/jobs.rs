@@ -2,8 +2,8 @@
 
 use super::{engine::Engine, options::SyncMode};
 use crate::error::Result;
+use crate::lock::{Condvar, Mutex};
 use arc_swap::ArcSwapOption;
-use parking_lot::{Condvar, Mutex};
 use std::{
     sync::{
         Arc, Weak,
@@ -130,7 +130,7 @@ impl Jobs {
         const PIECE: u64 = 4 << 20;
         if self.enabled && self.burst.fetch_add(bytes, Ordering::Relaxed) + bytes >= PIECE {
             self.burst.store(0, Ordering::Relaxed);
-            std::thread::yield_now();
+            crate::lock::yield_now();
         }
         Ok(())
     }

@@ -16,12 +16,12 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Mutations, NameKind, PropKeyId},
     io::{Access, DiskFile, Env, FileIdentity, LockKind, OpenMode},
+    lock::{Condvar, Mutex},
     log::{Control, FrameRef, Keep, LogIdentity, LogReader, Recovered, RecoveryStart, WriterId, ends_early, recover},
     state::{CommitInfo, Delta, Levels, Names, Overlay, Pins, Reading, Totals},
     store::{CheckpointMark, HistoryEntry, LogKind, LogLink, Manifest, Part, Run, Store, WRITER_LOCK},
 };
 use arc_swap::ArcSwap;
-use parking_lot::{Condvar, Mutex};
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -463,7 +463,7 @@ fn lock_for_writing(env: &Env, store: &Store, path: &Path, options: &OpenOptions
             break;
         }
         store.file().unlock(byte()).map_err(io)?;
-        std::thread::yield_now();
+        crate::lock::yield_now();
     }
     let link = store.log_link();
     let lock = match link.kind {

@@ -1,6 +1,6 @@
 //! Waiting, within a process, for something to be published.
 
-use parking_lot::{Condvar, Mutex};
+use crate::lock::{Condvar, Mutex};
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},

@@ -2,7 +2,7 @@
 //! those that were read last are held.
 
 use crate::io::{Disk, DiskFile, FileIdentity, OpenMode};
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use std::{
     io,
     path::{Path, PathBuf},

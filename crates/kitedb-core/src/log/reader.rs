@@ -14,8 +14,8 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex},
     io::{Env, OpenMode},
+    lock::Mutex,
 };
-use parking_lot::Mutex;
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},

@@ -15,8 +15,8 @@ use super::{
 use crate::{
     error::{Error, Result},
     graph::LogIndex,
+    lock::Mutex,
 };
-use parking_lot::Mutex;
 use std::{collections::BTreeMap, path::PathBuf, sync::OnceLock};
 
 /// Bytes that are read at once where nothing tells how many are needed.

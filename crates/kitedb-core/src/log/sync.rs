@@ -12,8 +12,8 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
     io::{DiskFile, Host},
+    lock::{Condvar, Mutex},
 };
-use parking_lot::{Condvar, Mutex};
 use std::{
     path::Path,
     sync::{
@@ -169,7 +169,7 @@ impl GroupSync {
         let start = self.host.monotonic_ns();
         let goal = self.durable().0 + expected;
         while self.written().0 < goal && self.host.monotonic_ns() - start < patience_ns {
-            std::thread::yield_now();
+            crate::lock::yield_now();
         }
     }
 

@@ -5,7 +5,7 @@ use super::{
     status::{FollowerOptions, ReplicaState},
 };
 use crate::error::{Error, ErrorCode, Result};
-use parking_lot::{Condvar, Mutex};
+use crate::lock::{Condvar, Mutex};
 use std::{
     sync::{Arc, atomic::Ordering},
     thread::JoinHandle,

@@ -13,11 +13,11 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{Env, OpenMode},
+    lock::Mutex,
     log::{Control, Fence, FrameRef, LogIdentity, LogReader, Moved, PageLimits, Position, WriterId, end_of_log},
     shell::shell_word,
     store::{CheckpointMark, Image, LogKind, LogLink, Store, StoreImage},
 };
-use parking_lot::Mutex;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,

@@ -11,9 +11,9 @@ use crate::{
     db::{Engine, RetentionOptions},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
+    lock::Mutex,
     log::{Control, LogReader, no_segment},
 };
-use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// See the [module documentation](self).

@@ -15,9 +15,9 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::Env,
+    lock::{Mutex, RwLock},
     log::{Control, PageLimits},
 };
-use parking_lot::{Mutex, RwLock};
 use std::{
     path::PathBuf,
     sync::{

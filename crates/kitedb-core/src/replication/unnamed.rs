@@ -103,7 +103,7 @@ mod tests {
             // As a follower is stopped: again and again, because the other one may have been about to sleep.
             while ended.try_recv().is_err() {
                 source.wake();
-                std::thread::yield_now();
+                crate::lock::yield_now();
             }
         });
     }

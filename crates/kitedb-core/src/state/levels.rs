@@ -5,8 +5,8 @@ use super::{
     delta::{CommitInfo, Delta},
     names::Names,
 };
+use crate::lock::Mutex;
 use crate::{graph::LogIndex, store::Run};
-use parking_lot::Mutex;
 use rustc_hash::FxHashSet;
 use std::sync::{
     Arc, Weak,

@@ -10,8 +10,8 @@ use super::name_table::{NameTable, Named};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{LogIndex, NameKind, PropKeyId},
+    lock::RwLock,
 };
-use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
 use std::{
     collections::VecDeque,

@@ -8,7 +8,7 @@ use super::{
     overlay::Overlay,
 };
 use crate::graph::{Direction, EdgeKey, EdgeTypeId, LabelId, NodeId};
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use rustc_hash::FxHashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 

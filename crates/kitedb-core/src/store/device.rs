@@ -4,8 +4,8 @@
 use crate::{
     error::{Error, ErrorCode, Result},
     io::DiskFile,
+    lock::Mutex,
 };
-use parking_lot::Mutex;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,

@@ -17,8 +17,8 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     io::{DiskFile, Env, LockKind, OpenMode},
+    lock::{Mutex, RwLock},
 };
-use parking_lot::{Mutex, RwLock};
 use std::{
     path::Path,
     sync::{
@@ -353,7 +353,7 @@ fn pin_newest_generation(device: &Device) -> Result<(usize, Slot)> {
             device.file.unlock(byte..byte + 1).map_err(|error| device.error("unlock a generation of", error))?;
         }
         // The writer holds the range for a moment while it asks.
-        std::thread::yield_now();
+        crate::lock::yield_now();
     }
     let what = format_args!("{} changes too fast to be opened", device.path.display());
     Err(Error::new(ErrorCode::Locked, what))

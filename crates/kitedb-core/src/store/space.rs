@@ -5,8 +5,8 @@ use super::{READER_LOCK_BASE, device::Device};
 use crate::{
     error::{Error, ErrorCode, Result},
     io::LockKind,
+    lock::Mutex,
 };
-use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
     sync::{

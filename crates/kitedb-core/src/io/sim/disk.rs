@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 
 use super::{Crash, FaultPlan, SimHost, anchors::Anchors, contents::Contents, file::SimFile, links, state::State};
 use crate::io::{

@@ -2,7 +2,7 @@
 
 use std::{io, ops::Range, path::PathBuf, sync::atomic::AtomicU64};
 
-use parking_lot::MutexGuard;
+use crate::lock::MutexGuard;
 
 use super::{
     disk::SimDisk,

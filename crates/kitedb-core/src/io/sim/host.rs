@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
 };
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 
 use super::{Crash, rng::Rng};
 use crate::io::Host;

@@ -23,10 +23,10 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{DiskFile, Env, LockKind, OpenMode, SharedWords, clear_name},
+    lock::{Mutex, RwLock},
     log::Control,
     replication::retention::{Part, registrations_end},
 };
-use parking_lot::{Mutex, RwLock};
 use slot::Slot;
 use std::{
     collections::HashMap,

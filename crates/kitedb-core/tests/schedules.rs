@@ -1,0 +1,168 @@
+//! Threads of one process on the commit pipeline, under a scheduler that decides at each lock who goes on
+//! ([shuttle](https://docs.rs/shuttle)): committers that share syncs, rotations, checkpoints and readers, on a disk that
+//! may fail in the midst of it.
+//!
+//! `cargo test -p kitedb-core --features shuttle --test schedules` runs them; `KITEDB_SCHEDULES` says how many schedules are tried of
+//! each kind (300). A failure prints its schedule, which `shuttle::replay` takes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use kitedb_core::{
+    Database, GraphRead, NewNode, OpenOptions, ReplicationRole, SyncMode, Token,
+    io::{
+        Env,
+        sim::{Crash, FaultOn, FaultPlan, Loss, SimDisk, SimHost},
+    },
+};
+use shuttle::{Config, Runner, rand::Rng, scheduler::RandomScheduler, thread};
+use std::{
+    collections::BTreeMap,
+    io::ErrorKind,
+    sync::{Arc, Mutex},
+};
+
+const COMMITTERS: u64 = 3;
+const COMMITS: u64 = 3;
+const PATH: &str = "/graph.kitedb";
+
+fn schedules() -> usize {
+    std::env::var("KITEDB_SCHEDULES").map_or(300, |n| n.parse().expect("KITEDB_SCHEDULES is a number"))
+}
+
+/// With segments of one frame or of many. Nothing happens by itself.
+fn options(mode: SyncMode, role: ReplicationRole, segment_max_bytes: u64) -> OpenOptions {
+    OpenOptions::new()
+        .sync_mode(mode)
+        .background(false)
+        .auto_checkpoint(false)
+        .auto_compaction(false)
+        .replication_role(role)
+        .replication_segment_max_bytes(segment_max_bytes)
+}
+
+/// Adds the node with that key; one that is not committed may be tried again.
+fn add(db: &Database, key: &str) -> kitedb_core::Result<Token> {
+    let mut tx = db.begin()?;
+    tx.create_node_with(NewNode { key: Some(key), ..NewNode::default() })?;
+    tx.commit_with_token().map(|token| token.expect("a commit that adds a node has a token"))
+}
+
+/// A view shows a prefix of the commits, each of which added one node, and never less than before.
+fn look(db: &Database, seen: &mut u64) {
+    let view = db.snapshot().unwrap();
+    let index = view.token().log_index.0;
+    assert_eq!(view.count_nodes(), index, "a view shows other commits than those up to its token");
+    assert!(*seen <= index, "a view shows {index}, an earlier one {seen}");
+    *seen = index;
+}
+
+/// What every thread found.
+#[derive(Debug, Default)]
+struct Found {
+    acknowledged: BTreeMap<Token, String>,
+    /// The last commit that a reader saw.
+    seen: u64,
+}
+
+/// One schedule: the threads run to their end, the machine loses its power, and what was said holds.
+fn run(mode: SyncMode, role: ReplicationRole, fault: Option<FaultOn>) {
+    let mut rng = shuttle::rand::thread_rng();
+    let segment = if rng.gen_bool(0.5) { 1 } else { 1 << 20 };
+    let (disk, host) = (SimDisk::new(rng.gen_range(0..1 << 40)), SimHost::new(1));
+    let env: Env = disk.env(&host);
+    let db = Arc::new(Database::open_in(env, PATH, options(mode, role, segment)).unwrap());
+    add(&db, "first").unwrap();
+    if let Some(on) = fault {
+        disk.fail(FaultPlan::new(on, rng.gen_range(1..12), ErrorKind::Other));
+    }
+    let found = Arc::new(Mutex::new(Found::default()));
+    let mut threads = Vec::new();
+    for n in 0..COMMITTERS {
+        let (db, found) = (db.clone(), found.clone());
+        threads.push(thread::spawn(move || {
+            let mut seen = 0;
+            for m in 0..COMMITS {
+                let key = format!("{n} {m}");
+                match add(&db, &key) {
+                    Ok(token) => {
+                        let double = found.lock().unwrap().acknowledged.insert(token, key);
+                        assert_eq!(double, None, "{token} was given out twice");
+                        look(&db, &mut seen);
+                        assert!(seen >= token.log_index.0, "{token} was acknowledged, and is not shown");
+                    }
+                    Err(e) => assert!(fault.is_some(), "{e:?}"),
+                }
+            }
+        }));
+    }
+    let (reader, said) = (db.clone(), found.clone());
+    threads.push(thread::spawn(move || {
+        let mut seen = 0;
+        for _ in 0..6 {
+            look(&reader, &mut seen);
+            thread::yield_now();
+        }
+        said.lock().unwrap().seen = seen;
+    }));
+    let upkeep = db.clone();
+    threads.push(thread::spawn(move || {
+        for _ in 0..2 {
+            if let Err(e) = upkeep.checkpoint() {
+                assert!(fault.is_some(), "{e:?}");
+            }
+            thread::yield_now();
+        }
+    }));
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    let found = std::mem::take(&mut *found.lock().unwrap());
+    host.set_forked(true);
+    drop(db);
+    expect_kept(&disk, mode, role, &found, Crash::Kill);
+    if mode == SyncMode::Full {
+        expect_kept(&disk, mode, role, &found, Crash::PowerLoss(Loss::LoseAllUnsynced));
+        expect_kept(&disk, mode, role, &found, Crash::PowerLoss(Loss::Random));
+    }
+}
+
+fn expect_kept(disk: &SimDisk, mode: SyncMode, role: ReplicationRole, found: &Found, crash: Crash) {
+    let (disk, host) = (disk.restart(crash), SimHost::new(2));
+    let db = Database::open_in(disk.env(&host), PATH, options(mode, role, 1 << 20)).unwrap();
+    let view = db.snapshot().unwrap();
+    let last = view.token().log_index.0;
+    assert_eq!(view.count_nodes(), last, "a commit was kept in part");
+    assert!(found.seen <= last, "a reader saw {}, {crash:?} left {last}", found.seen);
+    for (token, key) in &found.acknowledged {
+        assert!(view.node_by_key(key).unwrap().is_some(), "{token} was acknowledged, and is gone after {crash:?}");
+    }
+    drop(view);
+    assert!(db.check().unwrap().is_clean());
+    db.close().unwrap();
+}
+
+fn random(test: impl Fn() + Send + Sync + 'static) {
+    let mut config = Config::new();
+    // Each thread is a stack of its own.
+    config.stack_size = 1 << 20;
+    Runner::new(RandomScheduler::new(schedules()), config).run(test);
+}
+
+#[test]
+fn what_is_acknowledged_is_shown_and_kept() {
+    random(|| run(SyncMode::Full, ReplicationRole::Primary, None));
+}
+
+#[test]
+fn what_is_acknowledged_is_kept_where_a_sync_fails() {
+    random(|| run(SyncMode::Full, ReplicationRole::Primary, Some(FaultOn::Sync)));
+}
+
+#[test]
+fn what_is_acknowledged_is_kept_where_a_write_back_fails() {
+    random(|| run(SyncMode::Full, ReplicationRole::Primary, Some(FaultOn::WriteBack)));
+}
+
+#[test]
+fn what_is_acknowledged_outlives_the_process_in_every_mode() {
+    random(|| run(SyncMode::Normal, ReplicationRole::Primary, Some(FaultOn::Write)));
+}
