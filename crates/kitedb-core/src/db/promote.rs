@@ -86,6 +86,7 @@ impl Engine {
     pub(crate) fn require_not_taken_over(&self, told: bool) -> Result<()> {
         let Some(control) = &self.sidecar else { return Ok(()) };
         match control.fence()?.moved() {
+            Some(_) if !told && control.fence_is_assumed() => Err(self.fence_is_assumed()),
             Some(Moved { epoch, ended: Some(last), .. }) if !told => Err(Error::new(
                 ErrorCode::StalePrimary,
                 format_args!(

@@ -2,6 +2,8 @@
 //! first place that does not verify is: an unsynced tail, which is cut, or damage to durable frames, which is
 //! an error and never a silent cut.
 
+mod cut;
+
 use super::{
     Appender, Control, EpochEnd, FrameRef, LogIdentity, LogOptions, SegmentInfo, WriterId,
     append::segment_path,
