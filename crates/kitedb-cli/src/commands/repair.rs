@@ -6,7 +6,7 @@ use crate::{
     failure::{EXIT_FAULT, Failure, Outcome},
     render::style::{BAD, DIM, GOOD, Styled, clean, word},
 };
-use kitedb_core::{Database, Repair, RepairOptions};
+use kitedb_core::{Database, ErrorKind, Repair, RepairOptions};
 use serde_json::json;
 use std::{io, io::Write};
 
@@ -18,7 +18,10 @@ pub fn run(args: &RepairArgs, out: &mut dyn Write) -> Outcome {
     if let Some(last) = args.cut_at {
         options = options.cut_at(last);
     }
-    let repair = Database::repair(&args.common.database, options)?;
+    let repair = Database::repair(&args.common.database, options).map_err(|error| match error.kind() {
+        ErrorKind::Reseed => Failure::from(error).hint("else reseed it from another node, or restore it from a copy"),
+        _ => error.into(),
+    })?;
     if args.common.json {
         write_json(out, &document(&repair))?;
     } else {

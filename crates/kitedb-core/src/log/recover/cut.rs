@@ -3,6 +3,7 @@
 use super::{Recovered, segment_files};
 use crate::{
     error::{Error, ErrorCode, Result},
+    graph::LogIndex,
     io::{Env, OpenMode, copy_aside, put_aside},
     log::{Control, segment},
 };
@@ -37,12 +38,22 @@ impl Recovered {
             }
         }
         let file = disk.open(&last.path, OpenMode::ReadWrite).map_err(io(&last.path))?;
-        if file.len().map_err(io(&last.path))? > tail.end {
+        if tail.dirty {
             aside.push(copy_aside(disk, &last.path).map_err(io(&last.path))?);
             disk.sync_dir(&self.dir).map_err(io(&self.dir))?;
-            file.set_len(tail.end).and_then(|()| file.sync_data()).map_err(io(&last.path))?;
+            file.set_len(tail.end).map_err(io(&last.path))?;
         }
+        file.sync_data().map_err(io(&last.path))?;
         disk.sync_dir(&self.dir).map_err(io(&self.dir))?;
         Ok(aside)
     }
+}
+
+/// The damage of a log that ends before `claim`, which was durable.
+pub fn ends_early(dir: &Path, last: LogIndex, claim: LogIndex) -> Error {
+    Error::corrupt(format_args!(
+        "the log in {} is damaged: it ends at log index {last}, although frames up to {claim} were durable; restore the log \
+         from a copy, or open read-only to read the state at index {last}",
+        dir.display()
+    ))
 }
