@@ -185,7 +185,10 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         }
         ErrorCode::ReplicaReadOnly => "write to its primary; `kitedb replica promote DB` makes this one take writes",
         _ => match error.kind() {
-            ErrorKind::Reseed => "`kitedb check DB` lists what is damaged; restore the file from a copy",
+            ErrorKind::Reseed => {
+                "`kitedb check DB` lists what is damaged, `kitedb repair DB --dry-run` what of it can be mended; else restore \
+                 the file from a copy"
+            }
             ErrorKind::Reopen | ErrorKind::RetryTransaction => "run the command again",
             ErrorKind::Bug => REPORT,
             _ => return None,

@@ -40,6 +40,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Import(args) => commands::import::run(&args, &mut out),
         Command::Stats(args) => commands::stats::run(&args, &mut out),
         Command::Check(args) => commands::check::run(&args, &mut out),
+        Command::Repair(args) => commands::repair::run(&args, &mut out),
         Command::Get(args) => commands::get::run(&args, &mut out),
         Command::Neighbors(args) => commands::neighbors::run(&args, &mut out),
         Command::Primary(command) => commands::primary::run(&command, &mut out),

@@ -273,6 +273,50 @@ fn segments_that_are_deleted_by_hand_are_told() {
     }
 }
 
+/// The control file of a primary is deleted, emptied, wiped out or flipped: every command says what to do, a repair gives all
+/// of it back, and it leads when it is told to.
+#[test]
+fn a_lost_control_file_is_repaired() {
+    for lose in [
+        |_| None,
+        |_| Some(vec![]),
+        |bytes: Vec<u8>| Some(vec![0; bytes.len()]),
+        |mut bytes: Vec<u8>| {
+            bytes[20] ^= 1;
+            Some(bytes)
+        },
+    ] {
+        let folder = pair();
+        import(&folder, "p.kitedb", &lines("n", 5), &[]).ok();
+        let control = folder.path().join("p.kitedb.replication/control");
+        match lose(fs::read(&control).unwrap()) {
+            Some(bytes) => fs::write(&control, bytes).unwrap(),
+            None => fs::remove_file(&control).unwrap(),
+        }
+        let run = folder.run(&["check", "p.kitedb"]);
+        assert!(run.code == 3 && run.out.contains("kitedb repair"), "{run:?}");
+        let run = import(&folder, "p.kitedb", "x y K\n", &[]);
+        assert!(run.code == 1 && run.err.contains("kitedb repair"), "{run:?}");
+        let run = folder.run(&["repair", "p.kitedb", "--dry-run"]);
+        assert!(run.code == 3 && run.out.contains("p.kitedb can be repaired, as of 1:6"), "{run:?}");
+        let done = folder.run(&["repair", "p.kitedb", "--json"]).json();
+        assert_eq!((&done["done"], &done["fenced"], &done["last_token"]), (&json!(true), &json!(true), &json!("1:6")));
+        let run = folder.run(&["repair", "p.kitedb"]).ok();
+        assert!(run.out.contains("nothing that a repair would mend"), "{run:?}");
+
+        folder.run(&["check", "p.kitedb"]).ok();
+        let run = import(&folder, "p.kitedb", "x y K\n", &[]);
+        assert!(run.code == 1 && run.err.contains("stale primary") && !knows(&folder, "p.kitedb", "x"), "{run:?}");
+        let run = folder.run(&["primary", "promote", "p.kitedb"]);
+        assert!(run.code == 1 && run.err.contains("repaired"), "{run:?}");
+        assert!(folder.run(&["role", "p.kitedb"]).ok().out.contains("repaired"));
+        folder.run(&["primary", "promote", "p.kitedb", "--force"]).ok();
+        assert_eq!(import(&folder, "p.kitedb", "x y K\n", &[]).json()["token"], "3:7");
+        catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+        assert_eq!(folder.run(&["verify", "p.kitedb", "r.kitedb", "--json"]).json()["equal"], true);
+    }
+}
+
 /// The place that is given for the log is not one, and the graph cannot be read: nothing was made for either.
 #[test]
 fn a_refused_import_leaves_nothing() {

@@ -604,6 +604,39 @@ fn verify_tells_equal_ahead_different_and_unknown_apart() {
     assert!(shown.out.contains("not comparable at log index 1"), "{shown:?}");
 }
 
+/// Digests are what commits left. A block that is damaged under them is met by who reads it.
+#[test]
+fn a_deep_verify_reads_what_a_digest_only_speaks_of() {
+    let folder = pair();
+    let deep = |a: &str, b: &str| folder.run(&["verify", a, b, "--deep", "--json"]);
+    let found = deep("a.kitedb", "b.kitedb").json();
+    assert_eq!((&found["equal"], &found["elements_compared"]), (&json!(true), &json!(true)));
+    assert_eq!((&found["a"]["check"]["clean"], &found["b"]["check"]["nodes"]), (&json!(true), &json!(11)));
+    let shown = folder.run(&["verify", "a.kitedb", "b.kitedb", "--deep"]).ok().out;
+    assert!(shown.contains("every element was read and compared"), "{shown}");
+
+    write(&folder, "a.kitedb", 11, 12).ok();
+    let found = deep("a.kitedb", "b.kitedb").json();
+    assert_eq!(
+        (&found["equal"], &found["elements_compared"], &found["lead"]),
+        (&json!(true), &json!(false), &json!(2))
+    );
+    folder.run(&["replica", "follow", "b.kitedb", "--source-db", "a.kitedb", "--once"]).ok();
+
+    let path = folder.path().join("b.kitedb");
+    let mut bytes = fs::read(&path).unwrap();
+    let key = bytes.windows(3).rposition(|bytes| bytes == b"n12").unwrap();
+    bytes[key] = b'm';
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(folder.run(&["verify", "a.kitedb", "b.kitedb", "--json"]).json()["equal"], true);
+    let run = deep("a.kitedb", "b.kitedb");
+    assert_eq!(run.code, 3, "{run:?}");
+    let found: Json = serde_json::from_str(&run.out).unwrap();
+    assert_eq!((&found["a"]["check"]["clean"], &found["b"]["check"]["clean"]), (&json!(true), &json!(false)));
+    let shown = folder.run(&["verify", "a.kitedb", "b.kitedb", "--deep"]);
+    assert!(shown.code == 3 && shown.out.contains("b.kitedb is damaged"), "{shown:?}");
+}
+
 #[test]
 fn sidecars_may_lie_elsewhere() {
     let folder = Folder::new();

@@ -29,10 +29,10 @@ mod shell;
 mod state;
 mod store;
 
-pub use database::{BulkLoader, Database, WeakDatabase, compare};
+pub use database::{BulkLoader, Database, WeakDatabase, compare, compare_deep};
 pub use db::{
     CheckReport, Detached, Difference, Element, GraphRead, Latency, LatencyBucket, NameId, NameRef, NewNode,
-    OpenOptions, Page, ReplicationRole, Stats, SyncMode, Transaction, View,
+    OpenOptions, Page, Repair, RepairOptions, ReplicationRole, Stats, SyncMode, Transaction, View,
 };
 pub use error::{Error, ErrorCode, ErrorKind, Result};
 pub use graph::{

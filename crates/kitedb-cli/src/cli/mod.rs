@@ -4,6 +4,7 @@ mod replication;
 mod telemetry;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use kitedb_core::Token;
 use std::path::{Path, PathBuf};
 
 pub use replication::{
@@ -34,6 +35,18 @@ Nodes and edges that exist are updated, and the nodes an edge names are created 
 same import again is safe. Each batch is one transaction. A bad line stops the import with its number and leaves
 what earlier batches brought; --skip-bad counts bad lines and goes on.";
 
+const REPAIR: &str = "\
+Nothing is thrown away: what was there is put aside beside the log, as `<name>.damaged`. A primary whose control file was
+lost comes back fenced, because nothing else knew whether another node took over: it reads, and leads after
+`kitedb primary promote DB --force`. What a database file itself has lost, no log brings back: reseed it from another
+node, or restore it from a copy.
+
+Exit codes:
+  0  repaired, or nothing was to be done
+  1  refused: it is in use, or commits lie behind damage and --cut-at does not name the last one before it
+  2  the command line is wrong
+  3  with --dry-run: there is something to repair; else: something is wrong that a repair does not mend";
+
 const BREAKER_STORE: &str = "\
 The URL that it prints is what pushes take as circuit_breaker_state_url; every path is the same store. It speaks plain
 HTTP and asks nobody who they are: keep it on a network that you trust, or behind a proxy with TLS.
@@ -60,6 +73,9 @@ pub enum Command {
     /// Verify every checksum and every invariant of a database
     #[command(after_help = EXIT_CODES)]
     Check(DatabaseArgs),
+    /// Mend a log whose control file is damaged or gone, or that ends in damage, by what its frames prove
+    #[command(after_help = REPAIR)]
+    Repair(RepairArgs),
     /// Show one node
     Get(GetArgs),
     /// List the nodes to which a node has edges
@@ -72,7 +88,7 @@ pub enum Command {
     Replica(ReplicaCommand),
     /// Show what part a database plays in replication, or say what a copy of one is
     Role(RoleArgs),
-    /// Compare two databases: their digests at an index that both have reached, and what differs if they differ
+    /// Compare the digests of two databases at an index that both have reached, and show what differs if they differ
     #[command(after_help = EXIT_CODES)]
     Verify(VerifyArgs),
     /// Print a database's metrics, for Prometheus or as OTLP; works beside the process that writes
@@ -95,6 +111,7 @@ impl Command {
         Some(match self {
             Self::Import(args) => &args.common.database,
             Self::Stats(args) | Self::Check(args) => &args.database,
+            Self::Repair(args) => &args.common.database,
             Self::Get(args) => &args.common.database,
             Self::Neighbors(args) => &args.node.common.database,
             Self::Primary(command) => command.database(),
@@ -177,6 +194,21 @@ pub enum RoleCommand {
 }
 
 #[derive(Args)]
+pub struct RepairArgs {
+    #[command(flatten)]
+    pub common: DatabaseArgs,
+    /// Change nothing, and say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// End the log with this commit, the last one before damage, and give up what came after it
+    #[arg(long, value_name = "EPOCH:INDEX")]
+    pub cut_at: Option<Token>,
+    /// Repair it though it has more than one hard link
+    #[arg(long)]
+    pub accept_hard_links: bool,
+}
+
+#[derive(Args)]
 pub struct VerifyArgs {
     /// The first database
     #[arg(value_name = "A")]
@@ -190,6 +222,10 @@ pub struct VerifyArgs {
     /// The folder of the second one's replication log [default: where B says]
     #[arg(long, value_name = "DIR")]
     pub sidecar_b: Option<PathBuf>,
+    /// Read both databases whole: verify every checksum and every invariant of each, and compare element by element, not
+    /// only the digests that their commits left
+    #[arg(long)]
+    pub deep: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

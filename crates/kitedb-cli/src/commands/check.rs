@@ -12,7 +12,10 @@ use crate::{
 };
 use kitedb_core::{CheckReport, Database, Error, ErrorKind};
 use serde_json::json;
-use std::{io::Write, time::Instant};
+use std::{
+    io::{self, Write},
+    time::Instant,
+};
 
 pub fn run(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
     let started = Instant::now();
@@ -32,7 +35,10 @@ pub fn run(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
                 write_json(out, &json!({ "clean": false, "damage": [error.to_string()] }))?;
                 out.flush()?;
             }
-            Err(Failure::from(error).exit(EXIT_FAULT).hint("the database does not open: restore it from a copy"))
+            Err(Failure::from(error).exit(EXIT_FAULT).hint(
+                "the database does not open: `kitedb repair DB --dry-run` says what can be mended; else reseed it from \
+                 another node, or restore it from a copy",
+            ))
         }
         Err(error) => Err(error.into()),
     }
@@ -42,7 +48,7 @@ fn examine(args: &DatabaseArgs) -> Result<CheckReport, Error> {
     Database::open(&args.database, args.options().read_only(true))?.check()
 }
 
-fn document(report: &CheckReport) -> serde_json::Value {
+pub fn document(report: &CheckReport) -> serde_json::Value {
     json!({
         "clean": report.is_clean(),
         "nodes": report.nodes,
@@ -56,6 +62,17 @@ fn document(report: &CheckReport) -> serde_json::Value {
     })
 }
 
+/// What is not in order, a line for each.
+pub fn show_faults(report: &CheckReport, out: &mut dyn Write) -> io::Result<()> {
+    for line in report.damage.iter().chain(&report.errors) {
+        writeln!(out, "  {}", clean(line))?;
+    }
+    match report.error_count - report.errors.len() as u64 {
+        0 => Ok(()),
+        unseen => writeln!(out, "  {}", Styled(DIM, format!("and {} more", count(unseen)))),
+    }
+}
+
 fn show(report: &CheckReport, started: Instant, out: &mut dyn Write) -> Outcome {
     let faults = report.damage.len() as u64 + report.error_count;
     if report.is_clean() {
@@ -63,13 +80,7 @@ fn show(report: &CheckReport, started: Instant, out: &mut dyn Write) -> Outcome 
     } else {
         writeln!(out, "{}", Styled(BAD, format!("damaged: {} found", count(faults))))?;
     }
-    for line in report.damage.iter().chain(&report.errors) {
-        writeln!(out, "  {}", clean(line))?;
-    }
-    let unseen = report.error_count - report.errors.len() as u64;
-    if unseen > 0 {
-        writeln!(out, "  {}", Styled(DIM, format!("and {} more", count(unseen))))?;
-    }
+    show_faults(report, out)?;
     let mut table = Table::fields(2);
     if report.is_clean() {
         table.field("nodes", count(report.nodes)).field("edges", count(report.edges)).field("digest", report.digest);

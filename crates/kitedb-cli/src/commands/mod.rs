@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod neighbors;
 pub mod primary;
 pub mod push;
+pub mod repair;
 pub mod replica;
 pub mod role;
 pub mod stats;

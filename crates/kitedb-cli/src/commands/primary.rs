@@ -89,7 +89,9 @@ fn document(status: &PrimaryReplicationStatus) -> Json {
 
 /// The promotion that moved a fence.
 pub fn fence_document(fence: Option<&FenceStatus>) -> Json {
-    fence.map_or(Json::Null, |fence| json!({ "epoch": fence.epoch, "promoter": fence.promoter, "ended": fence.ended }))
+    fence.map_or(Json::Null, |fence| {
+        json!({ "epoch": fence.epoch, "promoter": fence.promoter, "ended": fence.ended, "assumed": fence.assumed })
+    })
 }
 
 fn show(
@@ -115,7 +117,7 @@ fn show(
     let pending = if pending > 0 { format!(", {} not synced yet", count(pending)) } else { String::new() };
     table.field("head", head + &pending);
     table.field("digest", status.digest);
-    if let Some(FenceStatus { epoch, promoter, ended, .. }) = &status.fence {
+    if let Some(FenceStatus { epoch, promoter, ended, assumed: false, .. }) = &status.fence {
         let ended = ended.map_or_else(String::new, |last| format!(", after commit {}", count(last)));
         table.field("fence", format!("epoch {epoch}, by promotion {promoter}{ended}"));
     }
@@ -159,10 +161,20 @@ fn retention(args: &RetentionArgs, out: &mut dyn Write) -> Outcome {
 /// Fails if another node leads since: a promotion here would make a second history.
 fn require_not_taken_over(args: &PrimaryArgs, database: &Database) -> Outcome {
     let status = database.primary_replication_status()?.filter(|status| status.fenced);
-    let Some(FenceStatus { epoch, promoter, ended: Some(last), .. }) = status.and_then(|status| status.fence) else {
+    let Some(FenceStatus { epoch, promoter, ended: Some(last), assumed, .. }) = status.and_then(|status| status.fence)
+    else {
         return Ok(());
     };
     let shown = args.common.database.display();
+    if assumed {
+        let what = format_args!(
+            "stale primary: the log of {shown} was repaired without what it knew of other nodes, so that it does not lead"
+        );
+        return Err(Failure::new(what).hint(
+            "if another node took over, follow that one (`kitedb replica follow DB --source-db NEW`); --force only if none \
+             did, or it is gone for good: what was committed there is lost",
+        ));
+    }
     let what = format_args!(
         "stale primary: promotion {promoter} took over from {shown} with epoch {epoch}, after commit {last}"
     );

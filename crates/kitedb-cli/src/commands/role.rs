@@ -31,13 +31,19 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
     let database = Database::open(&args.common.database, options(args).read_only(true))?;
     let role = database.replication_role().as_str();
     let moved = database.is_copied();
-    let fenced = database.primary_replication_status()?.is_some_and(|status| status.fenced);
+    let status = database.primary_replication_status()?.filter(|status| status.fenced);
+    let fenced = status.is_some();
+    let assumed = status.and_then(|status| status.fence).is_some_and(|fence| fence.assumed);
     let fault = database.replication_log_fault();
     let name = clean(&args.common.database.display().to_string());
     if args.common.json {
         return write_json(out, &json!({ "role": role, "fenced": fenced, "copied": moved, "log_fault": fault }));
     }
-    let stale = if fenced { ", fenced: another node took over" } else { "" };
+    let stale = match fenced {
+        true if assumed => ", fenced: it was repaired without what it knew of other nodes",
+        true => ", fenced: another node took over",
+        false => "",
+    };
     let copied = match fault {
         _ if moved => {
             format!(

@@ -1,6 +1,6 @@
 //! `kitedb verify`: do two databases hold the same graph?
 
-use super::{fault_if, whole, write_json};
+use super::{check, fault_if, whole, write_json};
 use crate::{
     cli::{DatabaseArgs, VerifyArgs},
     failure::Outcome,
@@ -10,7 +10,9 @@ use crate::{
         table::{Left, Right, Table},
     },
 };
-use kitedb_core::{ComparedState, Comparison, Database, Difference, Element, Parting, compare};
+use kitedb_core::{
+    CheckReport, ComparedState, Comparison, Database, Difference, Element, Parting, compare, compare_deep,
+};
 use serde_json::{Value as Json, json};
 use std::{
     io::{self, Write},
@@ -22,13 +24,48 @@ const SHOWN: usize = 20;
 
 pub fn run(args: &VerifyArgs, out: &mut dyn Write) -> Outcome {
     let (a, b) = (open(&args.a, args.sidecar_a.as_ref())?, open(&args.b, args.sidecar_b.as_ref())?);
-    let found = compare(&a, &b)?;
+    let checked = if args.deep { Some((a.check()?, b.check()?)) } else { None };
+    let sound = checked.as_ref().is_none_or(|(a, b)| a.is_clean() && b.is_clean());
+    // What is damaged cannot be read whole: of that only the digests are compared.
+    let found = if args.deep && sound { compare_deep(&a, &b)? } else { compare(&a, &b)? };
     if args.json {
-        write_json(out, &document(args, &found))?
+        let mut document = document(args, &found);
+        if let Some((a, b)) = &checked {
+            (document["a"]["check"], document["b"]["check"]) = (check::document(a), check::document(b));
+        }
+        write_json(out, &document)?
     } else {
-        show(args, &found, out)?
+        show(args, &found, out)?;
+        if let Some(checked) = &checked {
+            show_checked(args, checked, &found, out)?;
+        }
     }
-    whole(&a, whole(&b, fault_if(found.equal != Some(true), out), out), out)
+    whole(&a, whole(&b, fault_if(found.equal != Some(true) || !sound, out), out), out)
+}
+
+/// What reading both of them whole has found.
+fn show_checked(
+    args: &VerifyArgs,
+    (a, b): &(CheckReport, CheckReport),
+    found: &Comparison,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    for (path, report) in [(&args.a, a), (&args.b, b)] {
+        let path = clean(&path.display().to_string());
+        match report.is_clean() {
+            true => writeln!(out, "{path} is {}", Styled(GOOD, "clean"))?,
+            false => writeln!(out, "{path} is {}", Styled(BAD, "damaged"))?,
+        }
+        check::show_faults(report, out)?;
+    }
+    match found.elements_compared {
+        true => writeln!(out, "every element was read and compared"),
+        false if a.is_clean() && b.is_clean() => {
+            let what = "they are not at the same commit: each was read whole, and their digests are compared";
+            writeln!(out, "{}", Styled(DIM, what))
+        }
+        false => writeln!(out, "{}", Styled(DIM, "what is damaged is not compared element by element")),
+    }
 }
 
 fn open(path: &Path, sidecar: Option<&PathBuf>) -> Outcome<Database> {
@@ -57,6 +94,7 @@ fn document(args: &VerifyArgs, found: &Comparison) -> Json {
         "equal": found.equal,
         "log_index": found.log_index.0,
         "lead": found.lead(),
+        "elements_compared": found.elements_compared,
         "a": side(&args.a, &found.a),
         "b": side(&args.b, &found.b),
         "parted_at": parted_at,

@@ -2,9 +2,10 @@
 
 use super::{Database, node::open_here};
 use crate::{
-    db::{Detached, OpenOptions, confirm_moved, detach, env_of, identity_of, resolved},
+    db::{Detached, OpenOptions, Repair, RepairOptions, confirm_moved, detach, env_of, identity_of, repair, resolved},
     error::{Error, ErrorCode, Result},
     io::{Env, FileIdentity},
+    replication::Registry,
 };
 use std::path::{Path, PathBuf};
 
@@ -60,6 +61,60 @@ impl Database {
     pub fn confirm_moved_in(env: Env, path: impl AsRef<Path>, options: OpenOptions) -> Result<u64> {
         let (env, path, identity) = alone(&env, path.as_ref())?;
         confirm_moved(&env, &path, options, identity).map(|epoch| epoch.0)
+    }
+
+    /// Mends the log of the database at `path`: a control file that is damaged or gone is made anew from what the frames
+    /// prove, and a log that ends in damage is cut there if [`RepairOptions::cut_at`] says so. No frame that verifies is
+    /// given up but by that word, and nothing is thrown away: what was there lies aside ([`Repair::put_aside`]).
+    ///
+    /// A primary whose control file was lost comes back fenced: it reads, and leads once it is promoted
+    /// ([`Database::primary_promote_to_next_epoch`]), because nothing else knew whether another node took over from it.
+    ///
+    /// ```
+    /// use kitedb_core::{Database, ErrorCode, OpenOptions, RepairOptions, ReplicationRole};
+    /// # fn main() -> kitedb_core::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("social.kitedb");
+    /// let primary = || OpenOptions::new().replication_role(ReplicationRole::Primary);
+    /// let db = Database::open(&path, primary())?;
+    /// db.transaction(|tx| tx.create_node(Some("ada")))?;
+    /// db.close()?;
+    /// std::fs::remove_file(dir.path().join("social.kitedb.replication/control")).unwrap();
+    /// assert!(Database::open(&path, primary()).is_err());
+    /// let repair = Database::repair(&path, RepairOptions::new())?;
+    /// assert!(repair.done && repair.fenced);
+    /// let db = Database::open(&path, primary())?;
+    /// let error = db.transaction(|tx| tx.create_node(Some("charles"))).unwrap_err();
+    /// assert_eq!(error.code(), ErrorCode::StalePrimary);
+    /// db.primary_promote_to_next_epoch()?;
+    /// db.transaction(|tx| tx.create_node(Some("charles")))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorCode::Locked`] while anybody has it open for writing; [`ErrorCode::Corrupt`] where commits lie behind damage
+    /// and `cut_at` does not name the last one before it, or where the database file itself is damaged beyond opening;
+    /// [`ErrorCode::LogMismatch`] where the log is not there at all.
+    pub fn repair(path: impl AsRef<Path>, options: RepairOptions) -> Result<Repair> {
+        Self::repair_in(Env::real(), path, options)
+    }
+
+    /// As [`Database::repair`], on a disk of the caller's.
+    pub fn repair_in(env: Env, path: impl AsRef<Path>, options: RepairOptions) -> Result<Repair> {
+        let (env, path, _) = alone(&env, path.as_ref())?;
+        let mut repair = repair(&env, &path, &options, &Registry::is_in)?;
+        let loss = match &repair.log_dir {
+            Some(dir) => Registry::loss_at(&env, dir),
+            None => Ok(None),
+        };
+        match loss {
+            Ok(loss) => repair.remains.extend(loss.map(|loss| loss.to_string())),
+            // Of a dry run: that is among what was found.
+            Err(e) if e.code() == ErrorCode::Corrupt => {}
+            Err(e) => return Err(e),
+        }
+        Ok(repair)
     }
 }
 

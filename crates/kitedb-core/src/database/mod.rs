@@ -8,7 +8,7 @@ mod upkeep;
 mod weak;
 
 pub use bulk::BulkLoader;
-pub use replication::compare;
+pub use replication::{compare, compare_deep};
 pub use weak::WeakDatabase;
 
 use crate::{

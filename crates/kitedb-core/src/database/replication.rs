@@ -253,7 +253,8 @@ impl Database {
     }
 }
 
-/// Compares two databases, each as it is now: on the same history, one may be ahead of the other.
+/// Compares two databases, each as it is now: on the same history, one may be ahead of the other. Their digests are
+/// compared, which their commits left; what they hold is read only where these differ ([`compare_deep`] reads it in any case).
 ///
 /// ```
 /// use kitedb_core::{Database, OpenOptions, compare};
@@ -275,5 +276,15 @@ impl Database {
 /// # Errors
 /// Those of reading either of them.
 pub fn compare(a: &Database, b: &Database) -> Result<Comparison> {
-    replication::compare(a.engine()?, b.engine()?)
+    replication::compare(a.engine()?, b.engine()?, false)
+}
+
+/// As [`compare`], reading and comparing every element of two databases that are at the same commit, also where their
+/// digests are equal ([`Comparison::elements_compared`]). It verifies what it reads; [`Database::check`] of each verifies
+/// the rest.
+///
+/// # Errors
+/// Those of reading either of them.
+pub fn compare_deep(a: &Database, b: &Database) -> Result<Comparison> {
+    replication::compare(a.engine()?, b.engine()?, true)
 }

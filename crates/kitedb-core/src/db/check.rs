@@ -2,13 +2,14 @@
 
 use super::{
     engine::Engine,
+    place::no_control_file,
     read::{GraphRead, sealed::Source},
 };
 use crate::{
     error::{ErrorCode, Result},
     graph::{Digest, Direction, EdgeKey, LabelId, LogIndex, NameKind, NodeId},
     io::OpenMode,
-    log::{Control, LogIdentity, verify},
+    log::{Control, LogIdentity, holds_segments_of, verify},
     state::hash_id,
     store::LogKind,
 };
@@ -68,7 +69,12 @@ impl Engine {
         }
         // What cannot be read is in the list already, or goes there now: the rest is checked all the same.
         match self.check_log() {
-            Ok(damage) => report.damage.extend(damage),
+            // The open may have told it already.
+            Ok(damage) => damage.into_iter().for_each(|damage| {
+                if !report.damage.contains(&damage) {
+                    report.damage.push(damage);
+                }
+            }),
             Err(e) => report.damage.push(e.to_string()),
         }
         if let Err(e) = self.check_graph(&mut report) {
@@ -86,6 +92,9 @@ impl Engine {
         let log = LogIdentity { log_id: link.id, file_id: self.store.file_id() };
         let control = match Control::open(&*self.env.disk, &self.log_dir, OpenMode::Read) {
             Ok(Some(control)) if control.expect(log.file_id).is_ok() => control,
+            Ok(None) if holds_segments_of(&self.env, &self.log_dir, log.file_id) => {
+                return Ok(vec![no_control_file(&self.log_dir).to_string()]);
+            }
             // That it is not there, or another one, is damage where its commits are missed: the open has said so.
             Ok(_) => return Ok(Vec::new()),
             Err(e) if e.code() == ErrorCode::Corrupt => return Ok(vec![e.to_string()]),

@@ -10,6 +10,7 @@ use crate::{
     graph::{Digest, Epoch, LogIndex, Token},
     lock::MutexGuard,
     log::{Appender, Control, FRAME_PREFIX, Fence, GroupSync, WriterId},
+    shell::shell_word,
     state::{CommitInfo, Levels, Names, Overlay, Reading},
     store::HistoryEntry,
 };
@@ -220,6 +221,9 @@ impl Engine {
     pub(super) fn fenced_error(&self) -> Error {
         let fence = self.sidecar.as_ref().and_then(|control| control.fence().ok());
         let leads = fence.map_or(Epoch(0), |fence| fence.epoch);
+        if self.sidecar.as_ref().is_some_and(|control| control.fence_is_assumed()) {
+            return self.fence_is_assumed();
+        }
         Error::new(
             ErrorCode::StalePrimary,
             format_args!(
@@ -228,6 +232,19 @@ impl Engine {
                  this node by name",
                 self.path.display(),
                 self.epoch()
+            ),
+        )
+    }
+
+    /// Why a primary does not lead whose log was repaired without its fence.
+    pub(super) fn fence_is_assumed(&self) -> Error {
+        let (shown, word) = (self.path.display(), shell_word(&self.path));
+        Error::new(
+            ErrorCode::StalePrimary,
+            format_args!(
+                "stale primary: the log of {shown} was repaired without what it knew of other nodes, so that it does not \
+                 lead. If another node took over, follow that one as a replica; only if none did, lead anew \
+                 (`kitedb primary promote {word} --force`, primary_promote_to_next_epoch)"
             ),
         )
     }

@@ -136,7 +136,7 @@ impl Engine {
     }
 
     /// An engine that shows the file's checkpoint and nothing beyond.
-    fn assemble(
+    pub(super) fn assemble(
         env: Env,
         path: PathBuf,
         options: OpenOptions,
@@ -363,7 +363,7 @@ impl Engine {
     }
 
     /// Folds every frame of the log beyond the file into the delta.
-    fn replay(
+    pub(super) fn replay(
         &self,
         link: &LogLink,
         dir: &Path,

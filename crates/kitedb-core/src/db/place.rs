@@ -214,10 +214,7 @@ impl Search<'_> {
             }
             Ok(Some(_)) => Ok(Candidate::Foreign),
             Ok(None) if self.link.kind == LogKind::None => Ok(Candidate::Empty),
-            Ok(None) if holds_segments_of(self.env, dir, self.file_id) => {
-                let what = format_args!("the log in {} has no control file: put that back", dir.display());
-                Ok(Candidate::Damaged(Error::new(ErrorCode::LogMismatch, what)))
-            }
+            Ok(None) if holds_segments_of(self.env, dir, self.file_id) => Ok(Candidate::Damaged(no_control_file(dir))),
             Ok(None) => Ok(Candidate::Empty),
             Err(e) if e.code() == ErrorCode::Corrupt => Ok(Candidate::Damaged(e)),
             Err(e) => Err(e),
@@ -252,6 +249,15 @@ impl Search<'_> {
     fn mismatch(&self, what: std::fmt::Arguments<'_>) -> Error {
         Error::new(ErrorCode::LogMismatch, what)
     }
+}
+
+/// The error of a log whose control file is gone.
+pub(super) fn no_control_file(dir: &Path) -> Error {
+    let what = format_args!(
+        "the log in {} has no control file: put that back, or let a repair make it anew (`kitedb repair`, Database::repair)",
+        dir.display()
+    );
+    Error::new(ErrorCode::LogMismatch, what)
 }
 
 /// The error of a sidecar with the log of another file than that at `path`.

@@ -85,6 +85,9 @@ impl Engine {
     /// As [`require_not_taken_over`], by its own log.
     pub(crate) fn require_not_taken_over(&self, told: bool) -> Result<()> {
         match &self.sidecar {
+            Some(control) if !told && control.fence_is_assumed() && control.fence()?.moved().is_some() => {
+                Err(self.fence_is_assumed())
+            }
             Some(control) => require_not_taken_over(control, &self.path, told),
             None => Ok(()),
         }

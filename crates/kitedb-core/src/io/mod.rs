@@ -18,7 +18,7 @@ use std::{
 };
 
 pub use mapping::Mapping;
-pub(crate) use names::{begin_draft, clear_name, in_the_way, is_known, is_other_kind};
+pub(crate) use names::{begin_draft, clear_name, copy_aside, in_the_way, is_known, is_other_kind, put_aside};
 pub use real::{RealDisk, SystemHost};
 pub use stamp::{Access, Stamp};
 pub use words::SharedWords;

@@ -73,19 +73,38 @@ pub(crate) fn clear_name(disk: &dyn Disk, path: &Path, is_ours: impl Fn(&[u8]) -
 
 /// Renames the file at `path` to `<path>.damaged`, or, where that is taken, to `<path>.damaged.2` and so on. Returns
 /// where it is.
-fn put_aside(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
+pub(crate) fn put_aside(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
+    let (aside, ()) = aside(path, |aside| disk.rename_new(path, aside))?;
+    tracing::warn!(path = %path.display(), aside = %aside.display(), "a damaged file is put aside");
+    Ok(aside)
+}
+
+/// Copies the file at `path` to where [`put_aside`] would put it, durably once the folder is synced. Returns where it is.
+pub(crate) fn copy_aside(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
+    let from = disk.open(path, OpenMode::Read)?;
+    let (aside, to) = aside(path, |aside| disk.open(aside, OpenMode::CreateNew))?;
+    let (len, mut piece, mut at) = (from.len()?, vec![0; PIECE], 0);
+    while at < len {
+        match from.read_at(&mut piece, at)? {
+            0 => break,
+            read => {
+                to.write_at(&piece[..read], at)?;
+                at += read as u64;
+            }
+        }
+    }
+    to.sync_data().map(|()| aside)
+}
+
+/// Does `take` with the first name beside `path` that is free. Returns the name, and what came of it.
+fn aside<T>(path: &Path, mut take: impl FnMut(&Path) -> io::Result<T>) -> io::Result<(PathBuf, T)> {
     for number in 1..=ASIDE {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(if number == 1 { ".damaged".to_owned() } else { format!(".damaged.{number}") });
         let aside = path.with_file_name(name);
-        match disk.rename_new(path, &aside) {
+        match take(&aside) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            done => {
-                return done.map(|()| {
-                    tracing::warn!(path = %path.display(), aside = %aside.display(), "a damaged file is put aside");
-                    aside
-                });
-            }
+            taken => return taken.map(|taken| (aside, taken)),
         }
     }
     let text = format!("{ASIDE} files of the name {} were put aside before: move them away", path.display());
@@ -144,5 +163,9 @@ mod tests {
         assert_eq!(disk.read("/name.damaged").unwrap(), b"first");
         assert_eq!(disk.read("/name.damaged.3").unwrap(), b"third");
         assert_eq!(clear_name(&disk, Path::new(NAME), |_| false).unwrap(), None);
+        disk.write(NAME, b"fourth").unwrap();
+        let aside = copy_aside(&disk, Path::new(NAME)).unwrap();
+        assert_eq!(aside, Path::new("/name.damaged.4"));
+        assert_eq!((disk.read(NAME).unwrap(), disk.read(aside).unwrap()), (b"fourth".to_vec(), b"fourth".to_vec()));
     }
 }

@@ -44,6 +44,7 @@ const NEEDS_RESEED: u64 = 4;
 const REGISTERED: u64 = 8;
 const UNREGISTERED: u64 = 16;
 const SYNCING: u64 = 32;
+const FENCE_ASSUMED: u64 = 64;
 
 /// The byte of the control file whose lock is held by the one writer of the log.
 const WRITER_LOCK: u64 = 1 << 62;
@@ -87,6 +88,11 @@ pub(super) fn names(disk: &dyn Disk, dir: &Path, file_id: [u8; 16]) -> std::io::
 impl Control {
     /// Creates the control file of a new log, where none is. Durable only once the folder is synced.
     pub fn create(disk: &dyn Disk, dir: &Path, identity: LogIdentity, salt: Salt, epoch: Epoch) -> Result<Self> {
+        Self::create_with(disk, dir, identity, salt, &Fence::new(epoch))
+    }
+
+    /// As [`Control::create`], with that fence.
+    pub fn create_with(disk: &dyn Disk, dir: &Path, identity: LogIdentity, salt: Salt, fence: &Fence) -> Result<Self> {
         let path = dir.join(CONTROL_NAME);
         let mut bytes = MAGIC.to_le_bytes().to_vec();
         bytes.extend_from_slice(&1u64.to_le_bytes());
@@ -96,7 +102,7 @@ impl Control {
         let crc = u64::from(crc32fast::hash(&bytes));
         bytes.extend_from_slice(&crc.to_le_bytes());
         bytes.resize(WORDS * 8, 0);
-        for (at, word) in fence::words_of(&Fence::new(epoch)) {
+        for (at, word) in fence::words_of(fence) {
             bytes[at * 8..][..8].copy_from_slice(&word.to_le_bytes());
         }
         let io = |e| Error::io("create log control file", &path, e);
@@ -142,7 +148,10 @@ impl Control {
         };
         let (fixed, crc) = head[..72].split_at(64);
         if short || fixed[..8] != MAGIC.to_le_bytes() || crc != u64::from(crc32fast::hash(fixed)).to_le_bytes() {
-            return Err(Error::corrupt(format_args!("the log control file {} does not verify", path.display())));
+            return Err(Error::corrupt(format_args!(
+                "the log control file {} does not verify: a repair makes it anew (`kitedb repair`, Database::repair)",
+                path.display()
+            )));
         }
         let part = |at: usize| -> [u8; 16] { std::array::from_fn(|i| fixed[at + i]) };
         let (identity, salt) = (LogIdentity { log_id: part(16), file_id: part(32) }, part(48));
@@ -408,6 +417,19 @@ impl Control {
     /// Remembers, beyond this process, that a sync of this log is under way (or that it succeeded).
     pub fn set_syncing(&self, under_way: bool) {
         self.set_flag(SYNCING, under_way);
+    }
+
+    /// Whether nobody knows who moved the fence, or whether it was moved at all: what knew it is lost, and this log was
+    /// repaired as one that another node may have taken over from.
+    pub fn fence_is_assumed(&self) -> bool {
+        self.flag(FENCE_ASSUMED)
+    }
+
+    /// Remembers, beyond this process, whether the fence is assumed.
+    pub(super) fn set_fence_assumed(&self, assumed: bool) {
+        if self.flag(FENCE_ASSUMED) != assumed {
+            self.set_flag(FENCE_ASSUMED, assumed);
+        }
     }
 
     /// Whether the replica whose log this is must be reseeded.

@@ -176,7 +176,8 @@ impl FenceWords {
         let owner = id_of(low, high).filter(|_| owned == self.hot);
         let end = (Epoch(end_epoch), LogIndex(end_index));
         let ended = (end_epoch != 0 && old_end_check(end) == end_check).then_some(end);
-        (self.hot <= EPOCH_MASK).then_some(Fence {
+        // Zeros are no epoch: what was wiped out allows nobody to lead.
+        (1..=EPOCH_MASK).contains(&self.hot).then_some(Fence {
             epoch: Epoch(self.hot),
             follows: flags & OLD_REPLICA != 0,
             moved_by: owner,
@@ -289,11 +290,10 @@ impl Control {
     #[cold]
     fn damaged_fence(&self) -> Error {
         Error::corrupt(format_args!(
-            "the fence in the log control file {} does not verify, so nobody can tell who may write to this log: if \
-             another node leads, open this one as its replica and reseed it; if none does, move the folder {} away and \
-             open the database as a primary, which begins another epoch",
-            self.path().display(),
-            self.path().parent().unwrap_or(self.path()).display()
+            "the fence in the log control file {} does not verify, so nobody can tell who may write to this log: repair it \
+             (`kitedb repair`, Database::repair); then it follows the node that leads, or, if none does, leads once it is \
+             promoted by force",
+            self.path().display()
         ))
     }
 
@@ -325,6 +325,8 @@ impl Control {
                 self.word(at).store(word, Ordering::SeqCst);
             }
         };
+        // Whoever moves it knows it.
+        self.set_fence_assumed(false);
         store(FIRST);
         // If this fails, the next sync writes the page again, because it is stored to until then.
         let _ = self.sync();
@@ -335,6 +337,13 @@ impl Control {
         let synced = self.sync();
         self.wake_word(CHANGED);
         Ok(Stored(synced))
+    }
+
+    /// Stores a fence that stands in place of one that was lost: nobody leads by it before he is told to.
+    pub fn put_assumed_fence(&self, fence: &Fence) -> Result<()> {
+        self.put_fence(fence)?.durable()?;
+        self.set_fence_assumed(true);
+        self.sync()
     }
 
     /// Writes the fence's words once more, as they are. A sync of them may have failed, and the next one succeed without

@@ -33,6 +33,11 @@ pub fn looks_like_one(bytes: &[u8]) -> bool {
 
 /// Reads the mark at the start of `bytes`, if a valid one of this log is there.
 pub fn parse(bytes: &[u8], salt: &Salt) -> Option<LogIndex> {
+    parse_any(bytes).filter(|(_, of)| of == salt).map(|(durable, _)| durable)
+}
+
+/// Reads the mark at the start of `bytes`, whatever log it is of: for a place where a frame or a mark is known to begin.
+pub fn parse_any(bytes: &[u8]) -> Option<(LogIndex, Salt)> {
     let bytes: &[u8; MARK_LEN] = bytes.first_chunk()?;
     let mut r = Reader::new(bytes);
     let crc = r.u32().ok()?;
@@ -40,7 +45,8 @@ pub fn parse(bytes: &[u8], salt: &Salt) -> Option<LogIndex> {
         return None;
     }
     let durable = LogIndex(r.u64().ok()?);
-    (r.rest() == salt && crc == crc32fast::hash(&bytes[4..])).then_some(durable)
+    let salt = r.array().ok()?;
+    (crc == crc32fast::hash(&bytes[4..])).then_some((durable, salt))
 }
 
 /// The greatest index that any mark in `bytes` (which start at a multiple of 8 in their segment) claims durable.

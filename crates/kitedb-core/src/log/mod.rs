@@ -13,6 +13,7 @@ mod mark;
 mod reader;
 mod recover;
 mod roll;
+mod salt;
 mod seek;
 mod segment;
 mod stamps;
@@ -20,7 +21,7 @@ mod sync;
 mod verify;
 
 pub use append::{Appender, FRAME_PREFIX, FRAMES_PREFIX, LogOptions, SegmentInfo, segment_path};
-pub use control::Control;
+pub use control::{CONTROL_NAME, Control};
 pub use fence::{EpochEnd, Fence, Moved, Stored};
 pub use frame::{FrameHeader, FrameRef, MAX_PAYLOAD};
 pub use mailbox::RetentionAnswer;
@@ -29,6 +30,7 @@ pub use recover::{
     Recovered, RecoveryStart, end_of_log, ends_early, holds_segments_of, reaches_beyond, recover, writers,
 };
 pub use roll::Roll;
+pub use salt::salt_of;
 pub use segment::SegmentHeader;
 pub use stamps::Displaced;
 pub use sync::GroupSync;
@@ -76,7 +78,7 @@ pub fn require_free(env: &Env, dir: &Path, file_id: [u8; 16]) -> Result<()> {
     };
     for name in names {
         let path = dir.join(&name);
-        let free = if name == control::CONTROL_NAME {
+        let free = if name == CONTROL_NAME {
             false
         } else if name == control::CONTROL_DRAFT {
             control::is_draft(&*env.disk, &path).map_err(io)?
@@ -133,7 +135,7 @@ pub fn remove(env: &Env, dir: &Path, file_id: [u8; 16], keep: Keep) -> Result<()
         let path = dir.join(&name);
         let ours = if name == control::CONTROL_DRAFT {
             keep != Keep::Control && control::is_draft(disk, &path).map_err(io)?
-        } else if name == control::CONTROL_NAME {
+        } else if name == CONTROL_NAME {
             keep != Keep::Control && folder_is_ours
         } else if segment::parse_name(&name).is_some() {
             segment::is_of(disk, &path, file_id, folder_is_ours).map_err(io)?

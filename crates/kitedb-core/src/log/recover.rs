@@ -2,6 +2,10 @@
 //! first place that does not verify is: an unsynced tail, which is cut, or damage to durable frames, which is
 //! an error and never a silent cut.
 
+mod cut;
+
+pub use cut::ends_early;
+
 use super::{
     Appender, Control, EpochEnd, FrameRef, LogIdentity, LogOptions, SegmentInfo, WriterId,
     append::segment_path,
@@ -555,15 +559,6 @@ pub fn end_of_log(env: &Env, dir: &Path, control: &Arc<Control>, log: LogIdentit
         (None, Some(claim)) => Err(ends_early(dir, recovered.last, claim)),
         (None, None) => Ok(Some(recovered.last)),
     }
-}
-
-/// The damage of a log that ends before `claim`, which was durable.
-pub fn ends_early(dir: &Path, last: LogIndex, claim: LogIndex) -> Error {
-    Error::corrupt(format_args!(
-        "the log in {} is damaged: it ends at log index {last}, although frames up to {claim} were durable; restore the log \
-         from a copy, or open read-only to read the state at index {last}",
-        dir.display()
-    ))
 }
 
 /// Whether the folder holds a log of the database `file_id` with frames beyond `last`, or one of another

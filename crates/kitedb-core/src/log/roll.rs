@@ -18,6 +18,11 @@ impl Roll {
         ids.into_iter().fold(Self(NonZeroU64::MIN), Self::with)
     }
 
+    /// That of replicas which nobody knows any more: no set of ids has it.
+    pub fn lost() -> Self {
+        Self(NonZeroU64::MAX)
+    }
+
     fn with(self, id: &str) -> Self {
         Self(NonZeroU64::MIN | self.0.get().wrapping_add(term(id)))
     }

@@ -32,6 +32,9 @@ pub struct Comparison {
     pub differences: Vec<Difference>,
     /// How many elements are not the same.
     pub difference_count: u64,
+    /// Whether every element was read and compared: where the digests are not equal, and where that was asked for, of two
+    /// databases at the same commit ([`kitedb_core::compare_deep`](crate::compare_deep)).
+    pub elements_compared: bool,
 }
 
 /// One side of a [`Comparison`].
@@ -79,8 +82,8 @@ struct Past {
     ahead: VecDeque<(LogIndex, Digest)>,
 }
 
-/// See [`kitedb_core::compare`](crate::compare).
-pub fn compare(a: &Engine, b: &Engine) -> Result<Comparison> {
+/// See [`kitedb_core::compare`](crate::compare). `deep`: reads every element also where the digests are equal.
+pub fn compare(a: &Engine, b: &Engine, deep: bool) -> Result<Comparison> {
     let (mut a, mut b) = (Past::of(a)?, Past::of(b)?);
     let log_index = a.view.token().log_index.min(b.view.token().log_index);
     let digests = (a.digest_at(log_index)?, b.digest_at(log_index)?);
@@ -94,8 +97,11 @@ pub fn compare(a: &Engine, b: &Engine) -> Result<Comparison> {
         parted: None,
         differences: Vec::new(),
         difference_count: 0,
+        elements_compared: false,
     };
-    if equal == Some(true) {
+    // What one of them has beyond the other is no difference, and cannot be told from one.
+    let at_one_commit = a.view.token().log_index == b.view.token().log_index;
+    if equal == Some(true) && !(deep && at_one_commit) {
         return Ok(comparison);
     }
     if equal == Some(false) {
@@ -103,6 +109,9 @@ pub fn compare(a: &Engine, b: &Engine) -> Result<Comparison> {
     }
     let found = Differences::between(&a.view, &b.view, Comparison::MAX_LISTED)?;
     (comparison.differences, comparison.difference_count) = (found.listed, found.count);
+    comparison.elements_compared = true;
+    // Digests that commits left say what should be there; this is what is.
+    comparison.equal = comparison.equal.map(|equal| equal && found.count == 0);
     Ok(comparison)
 }
 

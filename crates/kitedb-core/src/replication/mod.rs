@@ -34,6 +34,7 @@ pub(crate) use follower::Follower;
 pub(crate) use local::{Checkpointer, LocalSource};
 pub(crate) use look::look_at_replica;
 pub(crate) use primary::Leader;
+pub(crate) use registry::Registry;
 pub(crate) use remembered::{Remembered, remember, remembered};
 pub(crate) use replica::{Replica, SourcePaths};
 pub(crate) use source::Source;

@@ -104,7 +104,7 @@ impl Leader {
             registration_limit: log.registration_limit,
             fenced: self.engine.is_fenced() || fence.epoch > epoch,
             copied: self.engine.copied().map(ToString::to_string),
-            fence: fence.moved().map(FenceStatus::of),
+            fence: fence.moved().map(|moved| FenceStatus::seen(moved, &self.control)),
             process_id: writer_of(&self.engine, &self.control)?,
         })
     }

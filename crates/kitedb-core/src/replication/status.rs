@@ -4,7 +4,7 @@ use super::upstream::SourceFault;
 use crate::{
     db::ReplicationRole,
     graph::{Digest, Token},
-    log::Moved,
+    log::{Control, Moved},
 };
 use std::{fmt, path::PathBuf};
 
@@ -120,12 +120,22 @@ pub struct FenceStatus {
     /// another one, can complete it; the node itself takes the lead back with
     /// [`Database::primary_promote_to_next_epoch`](crate::Database::primary_promote_to_next_epoch).
     pub ended: Option<u64>,
+    /// Whether that promotion is assumed: what knew whether there was one was lost, and [`Database::repair`] set this fence
+    /// in its place. [`FenceStatus::promoter`] names nobody then.
+    ///
+    /// [`Database::repair`]: crate::Database::repair
+    pub assumed: bool,
 }
 
 impl FenceStatus {
     pub(super) fn of(moved: Moved) -> Self {
         let promoter = format!("{:032x}", u128::from_be_bytes(moved.by));
-        Self { epoch: moved.epoch.0, promoter, ended: moved.ended.map(|last| last.0) }
+        Self { epoch: moved.epoch.0, promoter, ended: moved.ended.map(|last| last.0), assumed: false }
+    }
+
+    /// As the control file tells it that this fence was read from.
+    pub(super) fn seen(moved: Moved, control: &Control) -> Self {
+        Self { assumed: control.fence_is_assumed(), ..Self::of(moved) }
     }
 }
 
@@ -184,6 +194,12 @@ impl PrimaryReplicationStatus {
     /// Why it does not lead, and what to do; `None`: it does.
     pub fn fault(&self) -> Option<String> {
         let fenced = self.fenced.then(|| match &self.fence {
+            Some(FenceStatus { assumed: true, .. }) => {
+                "its log was repaired without what it knew of other nodes; writes \
+                here are refused: if another node took over, follow that one as a replica; only if none did, lead anew \
+                (`kitedb primary promote --force`)"
+                    .to_owned()
+            }
             Some(FenceStatus { ended: None, promoter, .. }) => format!(
                 "promotion {promoter} was begun and not completed; complete it (`kitedb replica promote`), or take the \
                  lead back (`kitedb primary promote`)"

@@ -125,13 +125,21 @@ impl SourceFault {
 impl fmt::Display for SourceFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fenced { db, fence: FenceStatus { epoch, promoter, ended: Some(last) } } => write!(
+            Self::Fenced { db, fence: FenceStatus { assumed: true, .. } } => write!(
+                f,
+                "{db} was repaired without what it knew of other nodes, and does not lead: if another node took over, follow \
+                 that one (--source-db, replica_repoint); only if none did, let {db} lead anew (`kitedb primary promote \
+                 {word} --force`)",
+                db = db.display(),
+                word = shell_word(db)
+            ),
+            Self::Fenced { db, fence: FenceStatus { epoch, promoter, ended: Some(last), .. } } => write!(
                 f,
                 "{} does not lead any more: promotion {promoter} took over from it with epoch {epoch}, after log index \
                  {last}; follow the node that was promoted (--source-db, replica_repoint)",
                 db.display()
             ),
-            Self::Fenced { db, fence: FenceStatus { epoch, promoter, ended: None } } => write!(
+            Self::Fenced { db, fence: FenceStatus { epoch, promoter, ended: None, .. } } => write!(
                 f,
                 "nobody leads: {db} was fenced by promotion {promoter}, to epoch {epoch}, which was not completed; complete \
                  it (`kitedb replica promote`), or let {db} take the lead back (`kitedb primary promote {word}`)",
@@ -281,7 +289,7 @@ fn where_it_leads(env: &Env, known: &Remembered, node: Passed, asking: &Asking<'
         ids.push(id);
         if !node.fence.follows {
             return match (node.fence.moved(), &node.place) {
-                (Some(moved), _) => Some(SourceFault::Fenced { db, fence: FenceStatus::of(moved) }),
+                (Some(moved), _) => Some(SourceFault::Fenced { db, fence: FenceStatus::seen(moved, &node.control) }),
                 (None, LogPlace::Moved(..)) => Some(SourceFault::Copied { db }),
                 (None, _) => None,
             };

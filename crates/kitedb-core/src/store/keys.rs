@@ -88,7 +88,7 @@ impl KeyIndex {
         while start < capacity {
             let mut window = vec![0; WINDOW.min(capacity - start) as usize];
             for slot in std::mem::take(&mut overflow) {
-                place(&mut window, 0, slot, &mut overflow);
+                place(&mut window, 0, slot, &mut overflow, |met| require_two_keys(nodes, met, slot))?;
             }
             let homes = start..start + window.len() as u64;
             for row in nodes.scan(0) {
@@ -98,7 +98,8 @@ impl KeyIndex {
                 let home = home(hash, capacity);
                 if homes.contains(&home) {
                     let slot = (offset + 1) << TAG_BITS | hash & TAG;
-                    place(&mut window, (home - start) as usize, slot, &mut overflow);
+                    let at = (home - start) as usize;
+                    place(&mut window, at, slot, &mut overflow, |met| require_two_keys(nodes, met, slot))?;
                 }
             }
             writer.push(sink, bytemuck::cast_slice(&window))?;
@@ -109,11 +110,40 @@ impl KeyIndex {
     }
 }
 
-/// Puts `slot` into the first empty place from `at` on; past the end it is the next window's.
-fn place(window: &mut [u64], at: usize, slot: u64, overflow: &mut Vec<u64>) {
-    match window.get_mut(at..).and_then(|rest| rest.iter_mut().find(|place| **place == 0)) {
-        Some(place) => *place = slot,
-        None => overflow.push(slot),
+/// Puts `slot` into the first empty place from `at` on; past the end it is the next window's. `met` is asked about each
+/// slot on the way whose key has the same fingerprint: equal keys have one home, so that the later one meets the earlier.
+fn place(
+    window: &mut [u64],
+    at: usize,
+    slot: u64,
+    overflow: &mut Vec<u64>,
+    mut met: impl FnMut(u64) -> Result<()>,
+) -> Result<()> {
+    for place in window.get_mut(at..).unwrap_or_default() {
+        if *place == 0 {
+            *place = slot;
+            return Ok(());
+        }
+        if (*place ^ slot) & TAG == 0 {
+            met(*place)?;
+        }
+    }
+    overflow.iter().filter(|earlier| (**earlier ^ slot) & TAG == 0).try_for_each(|earlier| met(*earlier))?;
+    overflow.push(slot);
+    Ok(())
+}
+
+/// Fails if two live records have one key (I22). One of two may be dead, and release it.
+#[cold]
+fn require_two_keys(nodes: &Blob, a: u64, b: u64) -> Result<()> {
+    let [a, b] = [a, b].map(|slot| record_at(nodes, ((slot >> TAG_BITS) as usize).wrapping_sub(1)));
+    let (a, b) = (a?, b?);
+    match a.key() {
+        Some(key) if b.has_key(key) && !a.is_dead() && !b.is_dead() => {
+            let what = format_args!("nodes {} and {} of one state have the key '{key}'", a.id(), b.id());
+            Err(Error::corrupt(what))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -146,7 +176,7 @@ mod tests {
     fn what_overflows_a_window_keeps_every_slot_between_home_and_place_filled() {
         let (mut window, mut overflow) = (vec![0; 4], Vec::new());
         for (at, slot) in [(2, 10), (2, 11), (3, 12), (0, 13)] {
-            place(&mut window, at, slot, &mut overflow);
+            place(&mut window, at, slot, &mut overflow, |_| Ok(())).unwrap();
         }
         assert_eq!((window.as_slice(), overflow.as_slice()), ([13, 0, 10, 11].as_slice(), [12].as_slice()));
     }

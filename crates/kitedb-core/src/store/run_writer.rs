@@ -95,6 +95,23 @@ impl<'a> RunWriter<'a> {
         writer.push(&mut self.sink, record)
     }
 
+    /// Ends the nodes: from here on [`RunWriter::has_node`] and [`RunWriter::is_dead`] know them.
+    pub(super) fn end_nodes(&mut self) -> Result<()> {
+        self.advance(2)
+    }
+
+    /// Whether it has a record of that node.
+    #[inline]
+    pub(super) fn has_node(&self, id: NodeId) -> Result<bool> {
+        self.run.has_record(id)
+    }
+
+    /// Whether it deletes that node.
+    #[inline]
+    pub(super) fn is_dead(&self, id: NodeId) -> Result<bool> {
+        Ok(self.run.node(id)?.is_some_and(|record| record.is_dead()))
+    }
+
     /// An edge at its source, with its properties' canonical bytes (none for [`EntryKind::Remove`]).
     #[inline]
     pub fn out_edge(&mut self, edge: EdgeKey, kind: EntryKind, props: &[u8]) -> Result<()> {

@@ -23,5 +23,6 @@ mod followers;
 mod identity;
 mod modes;
 mod names;
+mod repair;
 mod replay;
 mod roles;

@@ -36,6 +36,26 @@ impl Registry {
         }
     }
 
+    /// As [`Registry::loss`], of what is in the folder `dir`, which nobody has open for writing.
+    pub fn loss_at(env: &Env, dir: &Path) -> Result<Option<Error>> {
+        let control = Control::open(&*env.disk, dir, OpenMode::Read)?;
+        let Some(control) = control.map(Arc::new) else { return Ok(None) };
+        match Self::look(env, dir, control.clone())? {
+            Some(registry) => registry.loss(env),
+            None => Self::loss_of_none(env, dir, &control),
+        }
+    }
+
+    /// Whether a registry is in the folder `dir`, as far as it can be told without the control file there.
+    pub fn is_in(env: &Env, dir: &Path) -> bool {
+        let magic = |words: &mut [u8; 8]| {
+            let file = env.disk.open(&dir.join(super::NAME), OpenMode::Read)?;
+            file.read_exact_at(words, 0)
+        };
+        let mut found = [0; 8];
+        magic(&mut found).is_ok() && found == MAGIC.to_le_bytes()
+    }
+
     fn is_whole(&self, env: &Env) -> bool {
         let words = self.words();
         let sound = words[0].load(Ordering::SeqCst) == MAGIC;

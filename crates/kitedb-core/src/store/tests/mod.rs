@@ -1,5 +1,6 @@
 //! The store against a naive model, on the simulated disk.
 
+mod contradictions;
 mod crashes;
 mod damage;
 mod image;
@@ -9,6 +10,7 @@ mod reading;
 mod space;
 
 use super::{
+    merge::{Nodes, merge_with},
     meta::{Part, SectionMeta},
     row::RowEntry,
     section::BLOCK,

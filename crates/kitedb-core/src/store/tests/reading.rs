@@ -92,7 +92,7 @@ proptest! {
         for from in 0..count {
             for to in from + 1..=count {
                 let mut pace = |_| Ok(());
-                let merged = merge(&store, &runs[from..to], from == 0, &mut pace).unwrap();
+                let merged = merge_with(&store, &runs[from..to], from == 0, Nodes::Unknown, &mut pace).unwrap();
                 let expected = states[from].merged(&contents[from..to], &states[to], from == 0);
                 prop_assert_eq!(&Contents::read(&merged).unwrap(), &expected, "{}..{}", from, to);
                 check_lookups(&merged, &expected);

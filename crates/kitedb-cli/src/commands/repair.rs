@@ -1,0 +1,75 @@
+//! `kitedb repair`: a log whose control file is damaged or gone, or that ends in damage, is mended by what its frames prove.
+
+use super::write_json;
+use crate::{
+    cli::RepairArgs,
+    failure::{EXIT_FAULT, Failure, Outcome},
+    render::style::{BAD, DIM, GOOD, Styled, clean, word},
+};
+use kitedb_core::{Database, ErrorKind, Repair, RepairOptions};
+use serde_json::json;
+use std::{io, io::Write};
+
+pub fn run(args: &RepairArgs, out: &mut dyn Write) -> Outcome {
+    let mut options = RepairOptions::new().dry_run(args.dry_run).accept_hard_links(args.accept_hard_links);
+    if let Some(dir) = &args.common.sidecar {
+        options = options.replication_sidecar_path(dir);
+    }
+    if let Some(last) = args.cut_at {
+        options = options.cut_at(last);
+    }
+    let repair = Database::repair(&args.common.database, options).map_err(|error| match error.kind() {
+        ErrorKind::Reseed => Failure::from(error).hint("else reseed it from another node, or restore it from a copy"),
+        _ => error.into(),
+    })?;
+    if args.common.json {
+        write_json(out, &document(&repair))?;
+    } else {
+        show(args, &repair, out)?;
+    }
+    out.flush()?;
+    let mended = repair.remains.is_empty() && (repair.done || repair.found.is_empty());
+    if mended { Ok(()) } else { Err(Failure::shown(EXIT_FAULT)) }
+}
+
+fn document(repair: &Repair) -> serde_json::Value {
+    let token = |token: Option<kitedb_core::Token>| token.map(|token| token.to_string());
+    json!({
+        "found": repair.found,
+        "steps": repair.steps,
+        "remains": repair.remains,
+        "put_aside": repair.put_aside.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
+        "last_token": token(repair.last_token),
+        "asks_for_cut_at": token(repair.asks_for),
+        "fenced": repair.fenced,
+        "done": repair.done,
+    })
+}
+
+fn show(args: &RepairArgs, repair: &Repair, out: &mut dyn Write) -> io::Result<()> {
+    let name = clean(&args.common.database.display().to_string());
+    let ends = repair.last_token.map_or_else(|| "without a commit".to_owned(), |last| format!("as of {last}"));
+    match (repair.done, repair.found.is_empty()) {
+        (true, _) => writeln!(out, "{}", Styled(GOOD, format!("{name} is repaired, {ends}")))?,
+        (false, true) => writeln!(out, "{name} has nothing that a repair would mend, {ends}")?,
+        (false, false) => writeln!(out, "{}", Styled(BAD, format!("{name} can be repaired, {ends}")))?,
+    }
+    let lines = |out: &mut dyn Write, head: &str, lines: &[String]| -> io::Result<()> {
+        lines.iter().try_for_each(|line| writeln!(out, "  {} {}", Styled(DIM, head), clean(line)))
+    };
+    lines(out, "found:", &repair.found)?;
+    lines(out, if repair.done { "did:" } else { "would:" }, &repair.steps)?;
+    for path in &repair.put_aside {
+        writeln!(out, "  {} {}", Styled(DIM, "kept:"), clean(&path.display().to_string()))?;
+    }
+    lines(out, "remains:", &repair.remains)?;
+    if let Some(last) = repair.asks_for {
+        let word = word(&args.common.database);
+        writeln!(
+            out,
+            "  what came after {last} cannot be read. Where no other node and no copy has it, give it up by name: \
+             `kitedb repair {word} --cut-at {last}`"
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! A log whose end is damaged, given up behind the last frame that counts: nothing of it is thrown away, it lies aside.
+
+use super::{Recovered, segment_files};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    graph::LogIndex,
+    io::{Env, OpenMode, copy_aside, put_aside},
+    log::{Control, segment},
+};
+use std::path::{Path, PathBuf};
+
+impl Recovered {
+    /// Makes the frames that count durable, as far as a sync can: for a control file that is to say so.
+    pub fn sync_tail(&self, env: &Env) -> Result<()> {
+        let Some(tail) = &self.tail else { return Ok(()) };
+        let path = &self.segments[tail.at].path;
+        let synced = env.disk.open(path, OpenMode::ReadWrite).and_then(|file| file.sync_data());
+        synced.and_then(|()| env.disk.sync_dir(&self.dir)).map_err(|e| Error::io("sync log segment", path, e))
+    }
+
+    /// Ends the log with the last frame that counts, whatever follows there. What follows is kept in files beside the log,
+    /// which are returned. The control file says before that the log ends there.
+    pub fn cut_aside(&self, env: &Env, control: &Control) -> Result<Vec<PathBuf>> {
+        let tail =
+            self.tail.as_ref().ok_or_else(|| Error::new(ErrorCode::Internal, "recovery ended without a tail"))?;
+        let (last, disk) = (&self.segments[tail.at], &*env.disk);
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |e| Error::io("cut log segment", &path, e)
+        };
+        control.begin_session(&*env.host, self.last);
+        control.sync()?;
+        let mut aside = Vec::new();
+        // The newest one first: what is cut short in this is damaged as before.
+        for (seq, path) in segment_files(env, &self.dir)?.into_iter().rev() {
+            if seq > last.seq && segment::is_of(disk, &path, last.header.log.file_id, true).map_err(io(&path))? {
+                aside.push(put_aside(disk, &path).map_err(io(&path))?);
+            }
+        }
+        let file = disk.open(&last.path, OpenMode::ReadWrite).map_err(io(&last.path))?;
+        if tail.dirty {
+            aside.push(copy_aside(disk, &last.path).map_err(io(&last.path))?);
+            disk.sync_dir(&self.dir).map_err(io(&self.dir))?;
+            file.set_len(tail.end).map_err(io(&last.path))?;
+        }
+        file.sync_data().map_err(io(&last.path))?;
+        disk.sync_dir(&self.dir).map_err(io(&self.dir))?;
+        Ok(aside)
+    }
+}
+
+/// The damage of a log that ends before `claim`, which was durable.
+pub fn ends_early(dir: &Path, last: LogIndex, claim: LogIndex) -> Error {
+    Error::corrupt(format_args!(
+        "the log in {} is damaged: it ends at log index {last}, although frames up to {claim} were durable; restore the log \
+         from a copy, or open read-only to read the state at index {last}",
+        dir.display()
+    ))
+}

@@ -1,0 +1,336 @@
+//! A control file is damaged or gone beside frames that all verify, and a repair is asked for.
+
+use crate::{
+    stage::{Stage, add, add_many, has, names, nothing_said, primary, short_log},
+    support_replication::{Graph, MODES, Machine, digest, folder::sidecar_of, primary_status, write},
+};
+use kitedb_core::{
+    Database, ErrorCode, RepairOptions, ReplicationRole, Result, SyncMode, Token,
+    io::{Disk, sim::Crash},
+};
+use std::path::{Path, PathBuf};
+
+type Lose = fn(&Machine, &Path);
+type Damage = Box<dyn Fn(&mut Vec<u8>)>;
+
+/// What may become of a control file, or of the part of it that only its fence is in.
+const LOSSES: [(&str, Lose); 8] = [
+    ("deleted", |machine, path| machine.disk.remove(path).unwrap()),
+    ("empty", |machine, path| machine.disk.write(path, b"").unwrap()),
+    ("cut short", |machine, path| rewrite(machine, path, |bytes| bytes.truncate(100))),
+    ("zeros", |machine, path| rewrite(machine, path, |bytes| bytes.fill(0))),
+    ("noise", |machine, path| rewrite(machine, path, |bytes| bytes.iter_mut().for_each(|byte| *byte ^= 0xA5))),
+    ("a flipped bit", |machine, path| machine.disk.corrupt(path, 50, 1).unwrap()),
+    ("no fence", |machine, path| rewrite(machine, path, |bytes| bytes[16 * 8..48 * 8].fill(0))),
+    ("no fence that verifies", |machine, path| {
+        machine.disk.corrupt(path, 37 * 8, 1).unwrap();
+        machine.disk.corrupt(path, 43 * 8, 1).unwrap();
+    }),
+];
+
+fn rewrite(machine: &Machine, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = machine.disk.read(path).unwrap();
+    let before = bytes.clone();
+    change(&mut bytes);
+    if bytes.len() < before.len() {
+        return machine.disk.write(path, &bytes).unwrap();
+    }
+    // In place: a file that is written anew is another one.
+    for (at, (old, new)) in before.iter().zip(&bytes).enumerate().filter(|(_, (old, new))| old != new) {
+        machine.disk.corrupt(path, at as u64, old ^ new).unwrap();
+    }
+}
+
+fn control_of(machine: &Machine, role: ReplicationRole) -> PathBuf {
+    match role {
+        ReplicationRole::Disabled => "/node.kitedb-wal/control".into(),
+        _ => machine.sidecar().join("control"),
+    }
+}
+
+fn repair(machine: &Machine, options: RepairOptions) -> Result<kitedb_core::Repair> {
+    Database::repair_in(machine.env(), machine.db(), options)
+}
+
+/// The machine as it is, with a disk of its own.
+fn copy_of(machine: &Machine) -> Machine {
+    machine.restart(Crash::Kill)
+}
+
+#[track_caller]
+fn expect_all(db: &Database, graph: &Graph, what: &str) {
+    assert_eq!(db.last_commit_token().unwrap().log_index.0, graph.head(), "{what}");
+    assert_eq!(digest(db), *graph.digests.last().unwrap(), "{what}");
+    let report = db.check().unwrap();
+    assert!(report.is_clean(), "{what}: {report:?}");
+}
+
+/// Whatever became of the control file: check tells it, nobody writes, a repair gives every commit back, and who may write
+/// does so again.
+#[test]
+fn a_lost_control_file_is_made_anew_from_its_log() {
+    for role in [ReplicationRole::Primary, ReplicationRole::Disabled] {
+        for mode in MODES {
+            for closed in [false, true] {
+                if closed && role == ReplicationRole::Disabled {
+                    // At rest it is one file.
+                    continue;
+                }
+                let machine = Machine::new("node", 1, mode);
+                let options = || machine.options(role).segment_max_bytes(4096);
+                let (db, mut graph) = (machine.open(options()).unwrap(), Graph::new(1));
+                graph.grow(&db, 30);
+                db.checkpoint().unwrap();
+                graph.grow(&db, 30);
+                // As after a kill, unless it is closed.
+                let open = if closed { db.close().map(|()| None).unwrap() } else { Some(db) };
+                for (loss, lose) in LOSSES {
+                    let what = format!("{role:?}, {mode:?}, {loss}, closed: {closed}");
+                    let machine = copy_of(&machine);
+                    let control = control_of(&machine, role);
+                    lose(&machine, &control);
+                    let lost = machine.disk.read(&control).ok();
+                    let report = machine.open(options().read_only(true)).unwrap().check().unwrap();
+                    assert_eq!(report.damage.len(), 1, "{what}: {report:?}");
+                    let error = machine.open(options()).and_then(|db| write(&db)).expect_err(&what);
+                    assert!([ErrorCode::Corrupt, ErrorCode::LogMismatch].contains(&error.code()), "{what}: {error:?}");
+                    assert_eq!(machine.disk.read(&control).ok(), lost, "{what}");
+
+                    let planned = repair(&machine, RepairOptions::new().dry_run(true)).unwrap();
+                    assert!(!planned.done && planned.asks_for.is_none(), "{what}: {planned:?}");
+                    assert_eq!(machine.disk.read(&control).ok(), lost, "{what}");
+                    let done = repair(&machine, RepairOptions::new()).unwrap();
+                    assert_eq!((&planned.found, &planned.steps), (&done.found, &done.steps), "{what}");
+                    assert_eq!(done.last_token.unwrap().log_index.0, graph.head(), "{what}");
+                    assert!(done.done && done.remains.is_empty(), "{what}: {done:?}");
+                    let aside: Vec<_> = done.put_aside.iter().map(|path| machine.disk.read(path).unwrap()).collect();
+                    assert_eq!(aside, lost.into_iter().collect::<Vec<_>>(), "{what}");
+                    assert!(repair(&machine, RepairOptions::new()).unwrap().is_clean(), "{what}");
+
+                    expect_all(&machine.open(options().read_only(true)).unwrap(), &graph, &what);
+                    let db = machine.open(options()).unwrap();
+                    expect_all(&db, &graph, &what);
+                    if role == ReplicationRole::Primary {
+                        assert!(done.fenced, "{what}");
+                        let error = write(&db).unwrap_err();
+                        assert_eq!(error.code(), ErrorCode::StalePrimary, "{what}: {error:?}");
+                        assert!(primary_status(&db).fence.unwrap().assumed, "{what}");
+                        db.primary_promote_to_next_epoch().unwrap();
+                        assert!(primary_status(&db).fence.is_none(), "{what}");
+                    }
+                    write(&db).unwrap();
+                    db.close().unwrap();
+                    let db = machine.open(options()).unwrap();
+                    write(&db).unwrap();
+                    assert!(db.check().unwrap().is_clean(), "{what}");
+                    db.close().unwrap();
+                    machine.expect_no_violations();
+                }
+                drop(open);
+            }
+        }
+    }
+}
+
+/// Replicas of a primary that was repaired go on after it leads again, and so does a replica that was repaired itself:
+/// nothing is copied anew.
+#[test]
+fn replicas_go_on_after_a_repair() {
+    for (loss, lose) in LOSSES {
+        let (source, node) = (Machine::new("source", 1, SyncMode::Full), Machine::new("node", 2, SyncMode::Full));
+        let (db, mut graph) = (source.primary(), Graph::new(1));
+        graph.grow(&db, 20);
+        let replica = node.replica_of(&source);
+        replica.replica_bootstrap_from_snapshot().unwrap();
+        graph.grow(&db, 20);
+        while replica.replica_catch_up_once(100).unwrap() > 0 {}
+        let node = node.restart(Crash::Kill);
+        drop(replica);
+        lose(&node, &node.sidecar().join("control"));
+        let report = node.open(node.options(ReplicationRole::Replica).read_only(true)).unwrap().check().unwrap();
+        assert!(!report.is_clean(), "{loss}");
+        let done = repair(&node, RepairOptions::new()).unwrap();
+        assert!(done.done && !done.fenced, "{loss}: {done:?}");
+        let replica = node.replica_of(&source);
+        graph.grow(&db, 20);
+        while replica.replica_catch_up_once(100).unwrap() > 0 {}
+        expect_all(&replica, &graph, loss);
+        assert_eq!(write(&replica).unwrap_err().code(), ErrorCode::ReplicaReadOnly, "{loss}");
+
+        let source = source.restart(Crash::Kill);
+        drop(db);
+        lose(&source, &source.sidecar().join("control"));
+        let done = repair(&source, RepairOptions::new()).unwrap();
+        assert!(done.done && done.fenced, "{loss}: {done:?}");
+        let db = source.primary();
+        db.primary_promote_to_next_epoch().unwrap();
+        graph.grow(&db, 5);
+        replica.close().unwrap();
+        let replica = node.replica_of(&source);
+        while replica.replica_catch_up_once(100).unwrap() > 0 {}
+        expect_all(&replica, &graph, loss);
+    }
+}
+
+/// A replica whose control file was lost is opened, says that it needs a reseed, and its log is all there.
+#[test]
+fn a_replica_that_was_opened_without_its_control_file_needs_no_reseed_after_a_repair() {
+    let (source, node) = (Machine::new("source", 1, SyncMode::Full), Machine::new("node", 2, SyncMode::Full));
+    let (db, mut graph) = (source.primary(), Graph::new(1));
+    let replica = node.replica_of(&source);
+    replica.replica_bootstrap_from_snapshot().unwrap();
+    graph.grow(&db, 40);
+    while replica.replica_catch_up_once(100).unwrap() > 0 {}
+    let node = node.restart(Crash::Kill);
+    drop(replica);
+    node.disk.remove(&node.sidecar().join("control")).unwrap();
+    let replica = node.replica_of(&source);
+    assert_eq!(replica.replica_catch_up_once(1).unwrap_err().code(), ErrorCode::NeedsReseed);
+    drop(replica);
+    assert!(repair(&node, RepairOptions::new()).unwrap().done);
+    let replica = node.replica_of(&source);
+    graph.grow(&db, 5);
+    while replica.replica_catch_up_once(100).unwrap() > 0 {}
+    expect_all(&replica, &graph, "");
+}
+
+/// Each bit of a control file, and each stretch of it, of a primary that another node took over from: whatever is made of
+/// it, it never leads without being told, and every commit is there.
+#[test]
+fn no_damage_to_a_control_file_lets_a_fenced_primary_lead() {
+    let (old, new) = (Machine::new("old", 1, SyncMode::Full), Machine::new("new", 2, SyncMode::Full));
+    let (db, mut graph) = (old.primary(), Graph::new(1));
+    graph.grow(&db, 20);
+    let replica = new.replica_of(&old);
+    replica.replica_bootstrap_from_snapshot().unwrap();
+    replica.replica_promote(false).unwrap();
+    let control = old.sidecar().join("control");
+    let words = |from: usize, to: usize| move |bytes: &mut Vec<u8>| bytes[from * 8..to * 8].fill(0);
+    let flips = (0..64 * 8).map(|at| -> Damage { Box::new(move |bytes| bytes[at] ^= 1 << (at % 8)) });
+    let zeros =
+        [(0, 64), (0, 512), (9, 64), (9, 512), (16, 17), (16, 36), (16, 48), (36, 48), (36, 42), (42, 48), (16, 42)]
+            .map(|(from, to)| -> Damage { Box::new(words(from, to)) });
+    let mut mended = 0;
+    for (nth, damage) in flips.chain(zeros).enumerate() {
+        let machine = copy_of(&old);
+        rewrite(&machine, &control, |bytes| damage(bytes));
+        let what = format!("damage {nth}");
+        let planned = repair(&machine, RepairOptions::new().dry_run(true)).unwrap();
+        let options = RepairOptions::new();
+        let options = match planned.asks_for {
+            Some(last) => options.cut_at(last),
+            None => options,
+        };
+        let report = machine.open(machine.options(ReplicationRole::Primary).read_only(true)).unwrap().check().unwrap();
+        assert_eq!(report.is_clean(), planned.is_clean(), "{what}: {report:?}, {planned:?}");
+        mended += u32::from(repair(&machine, options).unwrap().done);
+        let db = machine.as_it_is().unwrap();
+        let report = db.check().unwrap();
+        // What is noted of the registry may be damaged: then nothing is let go of.
+        assert!(
+            report.errors.is_empty() && report.damage.iter().all(|what| what.contains("registry")),
+            "{what}: {report:?}"
+        );
+        assert_eq!((db.last_commit_token().unwrap().log_index.0, digest(&db)), (20, graph.digests[20]), "{what}");
+        let error = write(&db).expect_err(&what);
+        assert_eq!(error.code(), ErrorCode::StalePrimary, "{what}: {error:?}");
+    }
+    assert!(mended > 64, "{mended}");
+    drop(db);
+}
+
+/// Commits behind damage are given up only by the name of the last one before it, and lie aside even then.
+#[test]
+fn commits_behind_damage_are_given_up_by_name_only() {
+    let roles = [ReplicationRole::Primary, ReplicationRole::Disabled];
+    for (role, deleted) in roles.into_iter().flat_map(|role| [(role, false), (role, true)]) {
+        let machine = Machine::new("node", 1, SyncMode::Full);
+        let options = || machine.options(role).segment_max_bytes(4096);
+        let (db, mut graph) = (machine.open(options()).unwrap(), Graph::new(1));
+        graph.grow(&db, 60);
+        let machine = machine.restart(Crash::Kill);
+        drop(db);
+        let log = control_of(&machine, role).parent().unwrap().to_owned();
+        let mut segments: Vec<_> = machine.disk.paths();
+        segments.retain(|path| path.starts_with(&log) && path.extension().is_some_and(|kind| kind == "klog"));
+        segments.sort();
+        assert!(segments.len() > 2);
+        // In the midst of the log; or its end is gone, and only the control file knows that there was more.
+        match deleted {
+            true => machine.disk.remove(&segments.pop().unwrap()).unwrap(),
+            false => machine.damage(&segments[1], 2000),
+        }
+
+        let planned = repair(&machine, RepairOptions::new().dry_run(true)).unwrap();
+        let end = planned.asks_for.unwrap();
+        assert!(end.log_index.0 > 0 && end.log_index.0 < graph.head() && planned.found.len() == 1, "{planned:?}");
+        for told in [None, Some(Token { log_index: kitedb_core::LogIndex(end.log_index.0 - 1), ..end })] {
+            let before: Vec<_> = segments.iter().map(|path| machine.disk.read(path).unwrap()).collect();
+            let options = told.map_or_else(RepairOptions::new, |told| RepairOptions::new().cut_at(told));
+            let error = repair(&machine, options).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::Corrupt);
+            assert!(error.to_string().contains(&format!("--cut-at {end}")), "{error}");
+            let after: Vec<_> = segments.iter().map(|path| machine.disk.read(path).unwrap()).collect();
+            assert_eq!(before, after);
+        }
+        let done = repair(&machine, RepairOptions::new().cut_at(end)).unwrap();
+        assert!(done.done && !done.fenced);
+        assert_eq!(done.put_aside.len(), if deleted { 0 } else { segments.len() - 1 }, "{done:?}");
+        let db = machine.open(options()).unwrap();
+        assert_eq!(db.last_commit_token(), Some(end));
+        assert_eq!(digest(&db), graph.digests[end.log_index.0 as usize]);
+        // The number was given out before, and comes again as another one.
+        let token = write(&db).unwrap();
+        assert_eq!((token.log_index.0, token.epoch.0), (end.log_index.0 + 1, end.epoch.0 + 1));
+        assert!(db.check().unwrap().is_clean());
+        db.close().unwrap();
+        machine.expect_no_violations();
+    }
+}
+
+/// With the control file goes the knowledge of who was registered: where the registry is gone, too, nothing is let go of.
+#[test]
+fn a_repair_says_that_the_registry_is_lost() {
+    let stage = Stage::new();
+    let source = stage.closed("p.kitedb", short_log(primary()), &["a", "b", "c"]);
+    stage.replica("r.kitedb", &source);
+    std::fs::remove_file(sidecar_of(&source).join("control")).unwrap();
+    std::fs::remove_file(sidecar_of(&source).join("replicas")).unwrap();
+    let done = Database::repair(&source, RepairOptions::new()).unwrap();
+    assert!(done.steps.iter().any(|step| step.contains("REGISTRY_LOST")), "{done:?}");
+    assert!(done.remains.iter().any(|what| what.contains("--replicas-complete")), "{done:?}");
+    let db = Database::open(&source, short_log(primary())).unwrap();
+    db.primary_promote_to_next_epoch().unwrap();
+    add_many(&db, "n", 5);
+    db.checkpoint().unwrap();
+    let error = db.primary_run_retention().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::RegistryLost, "{error:?}");
+    assert!(names(&sidecar_of(&source)).iter().filter(|name| name.starts_with("segment-")).count() >= 8);
+}
+
+/// Nothing is repaired under a process that has the database open, nor what is in order, nor what is not there.
+#[test]
+fn a_repair_keeps_its_hands_off() {
+    let stage = Stage::new();
+    let path = stage.leading("p.kitedb");
+    let before = crate::stage::contents(&stage.path(""));
+    let found = Database::repair(&path, RepairOptions::new()).unwrap();
+    assert!(found.is_clean() && !found.done && found.put_aside.is_empty(), "{found:?}");
+    let alone = stage.stand_alone("one.kitedb");
+    assert!(Database::repair(&alone, RepairOptions::new()).unwrap().is_clean());
+    std::fs::remove_file(&alone).unwrap();
+    assert_eq!(crate::stage::contents(&stage.path("")), before);
+    let error = Database::repair(&alone, RepairOptions::new()).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::NotFound, "{error:?}");
+    assert!(!alone.exists());
+
+    let db = Database::open(&path, primary()).unwrap();
+    add(&db, "c").unwrap();
+    let error = Database::repair(&path, RepairOptions::new()).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Locked, "{error:?}");
+    db.close().unwrap();
+    std::fs::remove_dir_all(sidecar_of(&path)).unwrap();
+    let error = Database::repair(&path, RepairOptions::new()).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::LogMismatch, "{error:?}");
+    assert!(has(&Database::open(&path, nothing_said().read_only(true)).unwrap(), "c"));
+}
