@@ -930,6 +930,24 @@ fn the_bulk_loader_commits_every_so_many_elements() {
     assert_eq!(b.db.snapshot().unwrap().count_nodes(), 251);
 }
 
+/// Whoever goes on after an error loses a batch in the midst of a load, and is told that all is well.
+#[test]
+fn a_bulk_loader_whose_commit_failed_commits_nothing_more() {
+    let b = bench();
+    let mut bulk = b.db.begin_bulk(2).unwrap();
+    bulk.create_node(Some("lost")).unwrap();
+    bulk.step().unwrap();
+    b.db.transaction(|tx| tx.create_node(Some("lost"))).unwrap();
+    bulk.create_node(Some("lost, too")).unwrap();
+    assert_eq!(code(bulk.step()), ErrorCode::Conflict);
+    for answer in [bulk.flush().map(Some), bulk.step(), bulk.finish().map(Some)] {
+        let error = answer.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidArgument);
+        assert!(error.to_string().contains("is lost") && error.to_string().contains("begin another one"), "{error}");
+    }
+    assert_eq!(b.db.snapshot().unwrap().count_nodes(), 1);
+}
+
 #[test]
 fn counts_are_right_after_every_change() {
     let mut b = bench();

@@ -11,12 +11,17 @@ use std::ops::{Deref, DerefMut};
 /// A transaction that commits itself in batches. Use it as a [`Transaction`], call [`BulkLoader::step`] after
 /// each element and [`BulkLoader::finish`] at the end. Each batch is atomic and one frame; the load as a whole
 /// is not. Dropped, it gives up the batch that is not full yet.
+///
+/// Where a commit fails, its batch is lost and the loader is spent: it commits nothing more, so that nobody takes what was
+/// lost for loaded.
 #[derive(Debug)]
 pub struct BulkLoader {
     db: Database,
     tx: Transaction,
     elements_per_commit: usize,
     elements: usize,
+    /// Why nothing more is committed.
+    spent: Option<Error>,
 }
 
 impl BulkLoader {
@@ -24,11 +29,15 @@ impl BulkLoader {
         if elements_per_commit == 0 {
             return Err(Error::invalid("a bulk load of 0 elements per commit never commits: give at least 1"));
         }
-        Ok(Self { tx: db.begin()?, db, elements_per_commit, elements: 0 })
+        Ok(Self { tx: db.begin()?, db, elements_per_commit, elements: 0, spent: None })
     }
 
     /// Counts an element; commits if the batch is full, and then returns its token.
+    ///
+    /// # Errors
+    /// As [`BulkLoader::flush`].
     pub fn step(&mut self) -> Result<Option<Token>> {
+        self.require_unspent()?;
         self.elements += 1;
         // A batch of large elements must not outgrow a frame.
         if self.elements < self.elements_per_commit && self.tx.log_bytes() < 16 << 20 {
@@ -38,18 +47,37 @@ impl BulkLoader {
     }
 
     /// Commits what is in the current batch and begins the next one.
+    ///
+    /// # Errors
+    /// Those of a commit; the batch is lost then, and every later call is an [`ErrorCode::InvalidArgument`](crate::ErrorCode::InvalidArgument) that says so.
     pub fn flush(&mut self) -> Result<Token> {
-        let next = self.db.begin()?;
-        let token = std::mem::replace(&mut self.tx, next).commit()?;
-        // Its snapshot must show what was just committed.
-        self.tx = self.db.begin()?;
+        self.require_unspent()?;
+        let next = self.db.begin().inspect_err(|e| self.spent = Some(e.clone()))?;
+        let token = std::mem::replace(&mut self.tx, next).commit().inspect_err(|e| self.spent = Some(e.clone()))?;
         self.elements = 0;
+        // Its snapshot must show what was just committed. That is acknowledged, whatever comes after it.
+        match self.db.begin() {
+            Ok(next) => self.tx = next,
+            Err(e) => self.spent = Some(e),
+        }
         Ok(token)
     }
 
     /// Commits the last batch.
+    ///
+    /// # Errors
+    /// As [`BulkLoader::flush`].
     pub fn finish(self) -> Result<Token> {
+        self.require_unspent()?;
         self.tx.commit()
+    }
+
+    fn require_unspent(&self) -> Result<()> {
+        let Some(spent) = &self.spent else { return Ok(()) };
+        Err(Error::invalid(format_args!(
+            "this bulk load ended with a batch that could not be committed, which is lost ({spent}): begin another one with \
+             the elements of that batch and those that come after it"
+        )))
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
 };
 use std::{
     collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
         Arc, LazyLock, Weak,
@@ -294,11 +295,7 @@ impl Node {
         if let Some(keeper) = node.keeper.lock().take()
             && keeper.thread().id() != std::thread::current().id()
         {
-            while !keeper.is_finished() {
-                // Again and again: it may have been about to sleep.
-                node.engine.sidecar.iter().for_each(|control| control.wake_request());
-                std::thread::sleep(Duration::from_micros(100));
-            }
+            node.engine.sidecar.iter().for_each(|control| control.wake_writer());
             let _ = keeper.join();
         }
         node.cut_log();
@@ -335,12 +332,17 @@ impl Node {
                 control.answer_retention(RetentionAnswer::Dropped);
             }
             while !stopping.load(Ordering::Acquire) {
-                let asked = control.checkpoints_asked();
-                if asked == done && !control.retention_is_asked() {
-                    control.wait_for_request(asked, interval);
-                }
+                control.wait_for_request(done, interval, &|| !stopping.load(Ordering::Acquire));
                 let Some(node) = node.upgrade().filter(|_| !stopping.load(Ordering::Acquire)) else { return };
-                node.keep(&control, &mut done, interval.is_some());
+                let keep = || node.keep(&control, &mut done, interval.is_some());
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(keep)) {
+                    node.engine.note_panic("retention, or the answer to a request,", &*panic);
+                    // Who asked learns of it. It goes on: who asks next is told, too.
+                    done = control.checkpoints_asked();
+                    if control.retention_is_asked() {
+                        control.answer_retention(RetentionAnswer::Failed(Some(ErrorCode::Poisoned)));
+                    }
+                }
             }
         });
         match spawned {

@@ -135,7 +135,8 @@ impl Database {
     pub fn primary_promote_to_next_epoch(&self) -> Result<u64> {
         let node = self.node()?;
         let leader = node.as_primary()?;
-        let epoch = node.engine.promote_in_place(&self.handle.lease)?;
+        let engine = &node.engine;
+        let epoch = engine.guarded("a promotion", || engine.promote_in_place(&self.handle.lease))?;
         leader.lead();
         Ok(epoch.0)
     }
@@ -185,7 +186,7 @@ impl Database {
         // Held throughout: nobody starts another one meanwhile.
         let mut follower = node.follower.lock();
         let followed = follower.take().map(|follower| follower.options());
-        let promotion = match replica.promote(force) {
+        let promotion = match node.engine.guarded("a promotion", || replica.promote(force)) {
             Ok(promotion) => promotion,
             Err(e) => {
                 if let Some(options) = followed {
@@ -232,6 +233,16 @@ impl Database {
         *follower = None;
         *follower = Some(Follower::start(replica, options)?);
         Ok(())
+    }
+
+    /// Waits until a try to pull has ended, in the background or by a call, or the state of the replica has changed, more
+    /// than `seen` times, for at most `timeout_ms`; returns how often that was by then. For whoever shows the status of a
+    /// replica. What became of the nodes that its source follows shows in a status only.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Closed`] where the database is closed meanwhile; [`ErrorCode::NotReplica`].
+    pub fn replica_wait_for_news(&self, seen: u64, timeout_ms: u64) -> Result<u64> {
+        self.node()?.as_replica()?.wait_for_news(seen, Duration::from_millis(timeout_ms))
     }
 
     /// Ends the background follower, if there is one, after what it is doing.

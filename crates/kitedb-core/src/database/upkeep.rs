@@ -155,22 +155,21 @@ fn ask(control: &Control, windows: &RetentionWindows) -> Result<Option<Retention
         std::thread::sleep(LOOK);
         if looks < LOOKS { Ok(()) } else { Err(silent()) }
     };
-    while !control.lock_asking()? {
-        wait()?;
-    }
-    let asked = Asking(control);
+    let asking = loop {
+        match control.lock_asking()? {
+            Some(asking) => break asking,
+            None => wait()?,
+        }
+    };
     // One that asked before may have given up.
     while control.retention_is_asked() {
         if !control.writer_lives()? {
             return Ok(None);
         }
-        control.wake_request();
         wait()?;
     }
     control.ask_for_retention([windows.min_entries, windows.min_ms, windows.max_bytes, windows.max_lag_ms]);
     let answer = loop {
-        // Again and again: it may have been about to sleep.
-        control.wake_request();
         if let Some(answer) = control.retention_answer() {
             break answer;
         }
@@ -179,7 +178,7 @@ fn ask(control: &Control, windows: &RetentionWindows) -> Result<Option<Retention
         }
         wait()?;
     };
-    drop(asked);
+    drop(asking);
     match answer {
         RetentionAnswer::Ran(pruned_segments, retained_floor) => {
             Ok(Some(RetentionOutcome { pruned_segments, retained_floor }))
@@ -198,14 +197,5 @@ fn ask(control: &Control, windows: &RetentionWindows) -> Result<Option<Retention
             };
             Err(Error::new(code, format_args!("{what} ({})", code.as_str())))
         }
-    }
-}
-
-/// The lock of who asks, for as long as this lives.
-struct Asking<'a>(&'a Control);
-
-impl Drop for Asking<'_> {
-    fn drop(&mut self) {
-        self.0.unlock_asking();
     }
 }

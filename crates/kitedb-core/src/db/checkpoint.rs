@@ -25,8 +25,10 @@ impl Engine {
 
     fn checkpoint_and(&self, begin: impl FnOnce(&mut Appender) -> Result<()>) -> Result<()> {
         let _one_at_a_time = self.checkpointing.lock();
-        // A checkpoint that failed left its delta frozen: it comes first.
-        let result = self.write_frozen().and_then(|()| {
+        self.require_no_panic()?;
+        let result = self.guarded("a checkpoint", || {
+            // A checkpoint that failed left its delta frozen: it comes first.
+            self.write_frozen()?;
             self.freeze(begin)?;
             self.write_frozen()
         });
@@ -191,6 +193,11 @@ impl Engine {
     }
 
     fn merge_runs(&self, start: usize, count: usize) -> Result<()> {
+        self.require_no_panic()?;
+        self.guarded("a merge", || self.merge_runs_guarded(start, count))
+    }
+
+    fn merge_runs_guarded(&self, start: usize, count: usize) -> Result<()> {
         let chosen = self.store.runs()[start..start + count].to_vec();
         let mut pace = |bytes: u64| self.jobs.pace(bytes);
         let merged = merge(&self.store, &chosen, start == 0, &mut pace)?;

@@ -47,6 +47,7 @@ impl Engine {
         self.wait_for_room(&mut commit);
         // Under the lock, which is not given up from here on: the log ends only after this.
         self.check_usable()?;
+        self.require_no_panic()?;
         lease.require_open()?;
         if let Some(appender) = &commit.appender {
             // First: a conflict with a commit whose outcome is unknown would tell the caller to try again.
@@ -62,20 +63,34 @@ impl Engine {
         self.validate(&commit, &overlay, &levels, snapshot)?;
         // Dropped before the changes are applied, so that a superseded state goes as soon as it can.
         drop(levels);
+        let token = self.guarded_append("a commit", &mut commit, |commit| {
+            self.append_and_apply(commit, overlay, &mut buffer, change)
+        })?;
+        self.finish(commit, token)
+    }
+
+    /// Puts a commit into the log, and into the active delta. Whoever reads does not see it before it is published.
+    fn append_and_apply(
+        &self,
+        commit: &mut Commit,
+        overlay: Overlay,
+        buffer: &mut Vec<u8>,
+        change: Digest,
+    ) -> Result<Token> {
         self.counters.append_attempts.fetch_add(1, Ordering::Relaxed);
         let count_failure = |_: &Error| {
             self.counters.append_failures.fetch_add(1, Ordering::Relaxed);
         };
         if commit.appender.is_none() {
             let (epoch, writer_id) = (commit.epoch, commit.writer_id);
-            self.start_log(&mut commit, epoch, writer_id).inspect_err(count_failure)?;
+            self.start_log(commit, epoch, writer_id).inspect_err(count_failure)?;
         }
         let current = self.levels.load();
         let digest = commit.digest + change + new_names(&current.names, &overlay, commit.last);
         let header = {
-            let Commit { appender: Some(appender), .. } = &mut *commit else { return Err(no_log()) };
+            let Commit { appender: Some(appender), .. } = commit else { return Err(no_log()) };
             let appended =
-                self.fail_for_testing().and_then(|()| appender.append(&mut buffer, self.env.host.now_ms(), digest));
+                self.fail_for_testing().and_then(|()| appender.append(buffer, self.env.host.now_ms(), digest));
             appended.inspect_err(count_failure)?
         };
         let token = header.token();
@@ -86,12 +101,11 @@ impl Engine {
             totals: overlay.totals_after(current.active.info(commit.last).totals),
         };
         if let Err(e) = self.apply(&current, overlay, header.log_index, info) {
-            return Err(unapplied(&commit, token, &e));
+            return Err(unapplied(commit, token, &e));
         }
-        drop(current);
         commit.last = header.log_index;
         commit.digest = digest;
-        self.finish(commit, token)
+        Ok(token)
     }
 
     /// Publishes an applied commit, and waits for its sync where the mode asks for that. Only what no fence made void
@@ -112,11 +126,13 @@ impl Engine {
                 control.set_published(token.log_index);
             }
         } else if is_unfenced(appender.control(), token.epoch) {
+            self.jobs.ask_for_sync();
             self.publish(token.log_index);
             appender.control().set_published(token.log_index);
             drop(commit);
         } else {
             let control = appender.control().clone();
+            self.jobs.ask_for_sync();
             // Given up while the promotion is waited for, which takes as long as that needs.
             drop(commit);
             self.publish_if_kept(&control, token)?;
@@ -287,7 +303,7 @@ impl Engine {
     }
 
     fn sync_and_publish(&self, sync: &GroupSync, control: &Control, index: LogIndex, epoch: Epoch) -> Result<()> {
-        sync.sync_through(index, &|durable| {
+        let on_durable = |durable: LogIndex| {
             self.latencies.sync.record(sync.last_sync_ns());
             control.set_durable(durable);
             if self.role() == ReplicationRole::Replica {
@@ -301,8 +317,8 @@ impl Engine {
                 control.set_published(durable.min(end.last));
                 self.publish(durable.min(end.last));
             }
-        })
-        .inspect_err(|e| self.note_log_failure(e))
+        };
+        self.guarded("a sync", || sync.sync_through(index, &on_durable)).inspect_err(|e| self.note_log_failure(e))
     }
 
     /// Syncs the log through `index`; what is durable is published too.
@@ -354,7 +370,7 @@ impl Engine {
             let levels = self.levels.load();
             let room = appender.written_bytes() - commit.frozen_at_bytes < limit.saturating_mul(BACKLOG)
                 && levels.active.memory_bytes() < limit.saturating_mul(MEMORY * BACKLOG);
-            if room || levels.frozen.is_none() || self.jobs.failing() {
+            if room || levels.frozen.is_none() || self.jobs.failing() || self.panicked().is_some() {
                 return;
             }
             drop(levels);
@@ -423,10 +439,8 @@ fn require_unfenced(control: &Control, mine: Epoch) -> Result<()> {
     let fence = control.fence()?;
     if fence.epoch == mine && fence.moved_by.is_none() && !fence.follows {
         // Only the word was damaged. If someone moves the fence right now, he mends it.
-        if control.lock_fence()? {
-            let mended = control.settle_fence();
-            control.unlock_fence();
-            mended?;
+        if let Some(_fence) = control.lock_fence()? {
+            control.settle_fence()?;
         }
         return Ok(());
     }

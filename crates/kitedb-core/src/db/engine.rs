@@ -3,7 +3,7 @@
 use super::{
     jobs::Jobs,
     latency::Latencies,
-    options::{OpenOptions, ReplicationRole},
+    options::{OpenOptions, ReplicationRole, SyncMode},
     signal::Signal,
     view::View,
 };
@@ -91,6 +91,8 @@ pub(crate) struct Engine {
     pub(super) held: Arc<Held>,
     /// Whether the log is known to have failed. What counts is what the log says, under the commit lock.
     pub(super) log_failed: AtomicBool,
+    /// See [`Engine::panicked`].
+    pub(super) panicked: OnceLock<Error>,
 }
 
 /// What is counted for [`super::Stats`].
@@ -164,7 +166,7 @@ impl Engine {
         if self.options.read_only {
             return Err(Error::new(ErrorCode::ReadOnly, "Database is read-only: open it without read_only to write"));
         }
-        Ok(())
+        self.require_no_panic()
     }
 
     /// Fails where a user's transaction may not write.
@@ -224,7 +226,7 @@ impl Engine {
     #[inline]
     pub(super) fn publish(&self, index: LogIndex) {
         self.published.fetch_max(index.0, Ordering::SeqCst);
-        self.signal.notify();
+        self.signal.reach(index.0);
     }
 
     /// Puts `levels` in place of the current ones.
@@ -272,6 +274,12 @@ impl Engine {
     pub(crate) fn durable(&self) -> LogIndex {
         let in_file = self.store.manifest().checkpoint.log_index;
         self.sidecar.as_ref().map_or(in_file, |control| control.durable().max(in_file))
+    }
+
+    /// Within how many ms what is written now is synced in the background; `None`: it is durable already, or nobody does.
+    pub(crate) fn next_sync_ms(&self) -> Option<u64> {
+        let syncs = self.options.sync_mode == SyncMode::Normal && self.jobs.running() && !self.has_log_failed();
+        syncs.then_some(self.options.sync_interval_ms)
     }
 
     /// Makes every commit so far durable.

@@ -37,8 +37,10 @@ pub(crate) struct Figures {
     pub sync_latency: Latency,
     /// Whether the log failed in a way that only a reopen can mend.
     pub log_failed: bool,
-    /// Why the last work in the background failed, until it succeeds.
+    /// Why the last work in the background failed, until it succeeds, or what panicked.
     pub background_error: Option<String>,
+    /// Whether a thread panicked: that is not tried again.
+    pub panicked: bool,
     /// What could not be read.
     pub damage: Option<String>,
 }
@@ -96,7 +98,8 @@ impl Engine {
             commit_latency: self.latencies.commit.read(self.commits_measured_one_in()),
             sync_latency: self.latencies.sync.read(1),
             log_failed: self.has_log_failed(),
-            background_error: self.jobs.last_error(),
+            background_error: self.background_error(),
+            panicked: self.panicked().is_some(),
             damage: self.damage.lock().as_ref().map(ToString::to_string),
         }
     }
@@ -117,8 +120,13 @@ impl Engine {
         }
     }
 
-    fn has_log_failed(&self) -> bool {
+    pub(super) fn has_log_failed(&self) -> bool {
         self.sidecar.as_ref().is_some_and(|control| control.sync_failed()) || self.log_failed.load(Ordering::Acquire)
+    }
+
+    /// Why the last work in the background failed, until it succeeds, or what panicked.
+    pub(super) fn background_error(&self) -> Option<String> {
+        self.panicked().map(ToString::to_string).or_else(|| self.jobs.last_error())
     }
 
     fn work(&self) -> Work {

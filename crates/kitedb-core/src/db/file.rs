@@ -4,7 +4,7 @@ use super::place::{default_sidecar, folder_of, is_absent, wal_dir};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
-    io::{Env, FileIdentity, LockKind, OpenMode},
+    io::{Env, FileIdentity, FileLock, LockKind, OpenMode},
     log::{Control, reaches_beyond},
     store::{CheckpointMark, LogLink, Manifest, Store, WRITER_LOCK},
 };
@@ -47,26 +47,22 @@ pub(crate) fn make_file(env: &Env, path: &Path) -> Result<bool> {
 /// its sidecar could not be taken back: that would be in the way of every file to come. `sidecar`: where that is, if it was
 /// said.
 pub(crate) fn unmake_file(env: &Env, path: &Path, identity: FileIdentity, sidecar: Option<&Path>) {
-    let range = || WRITER_LOCK..WRITER_LOCK + 1;
-    let unmake = || {
+    let range = WRITER_LOCK..WRITER_LOCK + 1;
+    let unmake = || -> Result<()> {
         let store = Store::open(env, path, true)?;
         let (disk, file) = (&*env.disk, store.file());
         let io = |e| Error::io("remove", path, e);
-        if !file.try_lock(range(), LockKind::Exclusive).map_err(io)? {
+        let Some(_no_writer) = FileLock::try_take(file, range, LockKind::Exclusive).map_err(io)? else {
             return Ok(());
-        }
+        };
         let dir = sidecar.map_or_else(|| default_sidecar(path), Path::to_owned);
         let left = Control::open(&*env.disk, &dir, OpenMode::Read)
             .map_or(true, |found| found.is_some_and(|control| control.expect(store.file_id()).is_ok()));
         let unused = !left && store.log_link() == LogLink::default() && *store.manifest() == empty_manifest();
-        let removed = if unused && disk.identity(path).ok() == Some(identity) && file.identity().ok() == Some(identity)
-        {
-            disk.remove(path).and_then(|()| disk.sync_dir(folder_of(path)))
-        } else {
-            Ok(())
-        };
-        let _ = file.unlock(range());
-        removed.map_err(io)
+        if unused && disk.identity(path).ok() == Some(identity) && file.identity().ok() == Some(identity) {
+            disk.remove(path).and_then(|()| disk.sync_dir(folder_of(path))).map_err(io)?;
+        }
+        Ok(())
     };
     if let Err(e) = unmake() {
         tracing::warn!(path = %path.display(), "a file that nobody needs was not removed: {e}");

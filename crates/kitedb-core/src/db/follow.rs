@@ -29,13 +29,16 @@ impl Engine {
         let mut commit = self.commit.lock();
         self.wait_for_room(&mut commit);
         self.check_usable()?;
+        self.require_no_panic()?;
         self.require_undamaged()?;
         let verified = verify(&chunk, commit.last);
         let count = verified.as_ref().map_or_else(|(count, _)| *count, |()| chunk.frames.len());
-        let applied = self.append_and_fold(&mut commit, chunk, count)?;
+        let applied = self
+            .guarded_append("a replica's commit", &mut commit, |commit| self.append_and_fold(commit, chunk, count))?;
         let reached = commit.last;
         let due = commit.appender.as_ref().is_some_and(|appender| self.checkpoint_is_due(appender, &commit));
         drop(commit);
+        self.jobs.ask_for_sync();
         if due && self.options.auto_checkpoint {
             self.jobs.ask_for_checkpoint();
         }
@@ -118,7 +121,10 @@ impl Engine {
             appender.begin_epoch(epoch, writer_id)?;
         }
         commit.note_epoch(epoch, writer_id);
-        self.epoch.store(epoch.0, Ordering::Release);
+        if self.epoch.swap(epoch.0, Ordering::AcqRel) != epoch.0 {
+            // Who waits for a commit of the epoch before, beyond its end, waits in vain.
+            self.signal.notify_all();
+        }
         Ok(())
     }
 
@@ -150,6 +156,10 @@ impl Engine {
         self.check_usable()?;
         self.require_writable()?;
         self.require_replaceable()?;
+        self.guarded("a bootstrap", || self.adopt_guarded(image, record, pace))
+    }
+
+    fn adopt_guarded(&self, image: &dyn Image, record: &Path, pace: &mut dyn FnMut(u64) -> Result<()>) -> Result<()> {
         let _no_checkpoint = self.checkpointing.lock();
         let _no_merge = self.compacting.lock();
         let (manifest, runs) = self.store.import(&self.env, image, record, pace)?;
@@ -157,6 +167,7 @@ impl Engine {
         let _publishing = self.publishing.lock();
         let mut commit = self.commit.lock();
         self.check_usable()?;
+        self.require_no_panic()?;
         let mark = manifest.checkpoint;
         let link = LogLink {
             id: self.env.host.random(),
@@ -222,6 +233,7 @@ impl Engine {
         self.signal.notify_all();
         Ok(())
     }
+
     /// Remembers what no other history will tell: that a promotion of this node is past, and which epochs have been.
     fn leave_history(&self, commit: &Commit) -> Result<()> {
         let Some(control) = &self.sidecar else { return Ok(()) };

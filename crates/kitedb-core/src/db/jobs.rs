@@ -1,10 +1,14 @@
-//! Background work: threads that merely run what can also be called step by step.
+//! Background work: threads that merely run what can also be called step by step. Each sleeps until there is something for
+//! it to do; one that panics ends, and with it what the database writes (see [`super::panics`]).
 
 use super::{engine::Engine, options::SyncMode};
-use crate::error::Result;
-use crate::lock::{Condvar, Mutex};
+use crate::{
+    error::{ErrorCode, Result},
+    lock::{Condvar, Mutex},
+};
 use arc_swap::ArcSwapOption;
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -21,8 +25,11 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(super) struct Jobs {
     enabled: bool,
     state: Mutex<State>,
-    wake: Condvar,
+    /// Of each kind of work, so that nobody is woken for that of another.
+    wake: [Condvar; 3],
     checkpoint_asked: AtomicBool,
+    /// Whether something was committed that no background sync has begun after; true, too, where none is ever made.
+    sync_asked: AtomicBool,
     failing: AtomicBool,
     /// What the last background failure was, until the work succeeds.
     last_error: ArcSwapOption<String>,
@@ -38,11 +45,30 @@ struct State {
     threads: Vec<JoinHandle<()>>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Job {
     Checkpoint,
     Compact,
     Sync,
+}
+
+impl Job {
+    /// The name of its thread.
+    fn thread(self) -> &'static str {
+        match self {
+            Self::Checkpoint => "kitedb-checkpoint",
+            Self::Compact => "kitedb-compact",
+            Self::Sync => "kitedb-sync",
+        }
+    }
+
+    fn run(self, engine: &Engine) -> Result<()> {
+        match self {
+            Self::Checkpoint => engine.checkpoint(),
+            Self::Compact => compact(engine),
+            Self::Sync => engine.sync(),
+        }
+    }
 }
 
 impl Jobs {
@@ -50,8 +76,9 @@ impl Jobs {
         Self {
             enabled,
             state: Mutex::default(),
-            wake: Condvar::new(),
+            wake: Default::default(),
             checkpoint_asked: AtomicBool::new(false),
+            sync_asked: AtomicBool::new(true),
             failing: AtomicBool::new(false),
             last_error: ArcSwapOption::empty(),
             burst: AtomicU64::new(0),
@@ -63,7 +90,8 @@ impl Jobs {
         let mut state = self.state.lock();
         state.engine = Arc::downgrade(engine);
         if self.enabled && engine.options.sync_mode == SyncMode::Normal {
-            start(&mut state, engine, Job::Sync, "kitedb-sync");
+            self.sync_asked.store(false, Ordering::Release);
+            start(&mut state, engine, Job::Sync);
         }
     }
 
@@ -85,28 +113,42 @@ impl Jobs {
     /// Asks for a checkpoint soon. Cheap if one was asked for already.
     pub fn ask_for_checkpoint(&self) {
         if self.enabled && !self.checkpoint_asked.swap(true, Ordering::AcqRel) {
-            self.wake_up(|_| {});
+            self.wake_up(Job::Checkpoint, |_| {});
         }
     }
 
     /// Asks for merges soon.
     pub fn ask_for_compaction(&self) {
         if self.enabled {
-            self.wake_up(|state| state.compaction_due = true);
+            self.wake_up(Job::Compact, |state| state.compaction_due = true);
         }
     }
 
-    fn wake_up(&self, change: impl FnOnce(&mut State)) {
+    /// Asks for a sync of what was appended before, within the sync interval. Costs a load if one was asked for already.
+    #[inline]
+    pub fn ask_for_sync(&self) {
+        if !self.sync_asked.load(Ordering::Acquire) && !self.sync_asked.swap(true, Ordering::AcqRel) {
+            // Under the lock: whoever is about to sleep has looked, or will see it.
+            let _state = self.state.lock();
+            self.notify(Job::Sync);
+        }
+    }
+
+    fn notify(&self, job: Job) {
+        self.wake[job as usize].notify_one();
+    }
+
+    fn wake_up(&self, job: Job, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock();
         change(&mut state);
         if let Some(engine) = state.engine.upgrade()
             && !state.stop
-            && !state.threads.iter().any(|t| t.thread().name() == Some("kitedb-checkpoint"))
+            && !state.threads.iter().any(|t| t.thread().name() == Some(Job::Checkpoint.thread()))
         {
-            start(&mut state, &engine, Job::Checkpoint, "kitedb-checkpoint");
-            start(&mut state, &engine, Job::Compact, "kitedb-compact");
+            start(&mut state, &engine, Job::Checkpoint);
+            start(&mut state, &engine, Job::Compact);
         }
-        self.wake.notify_all();
+        self.notify(job);
     }
 
     /// Ends all threads, after what they are doing.
@@ -114,7 +156,9 @@ impl Jobs {
         let threads = {
             let mut state = self.state.lock();
             state.stop = true;
-            self.wake.notify_all();
+            for job in [Job::Checkpoint, Job::Compact, Job::Sync] {
+                self.notify(job);
+            }
             std::mem::take(&mut state.threads)
         };
         for thread in threads {
@@ -145,22 +189,24 @@ impl Jobs {
             match job {
                 Job::Checkpoint if self.checkpoint_asked.swap(false, Ordering::AcqRel) => return true,
                 Job::Compact if std::mem::take(&mut state.compaction_due) => return true,
-                Job::Sync => {
-                    let timed_out = self.wake.wait_for(&mut state, interval).timed_out();
-                    if timed_out {
+                Job::Sync if self.sync_asked.load(Ordering::Acquire) => {
+                    // What is committed meanwhile shares the sync.
+                    if self.wake[job as usize].wait_for(&mut state, interval).timed_out() {
+                        // Before the sync: what is appended after this asks again.
+                        self.sync_asked.store(false, Ordering::SeqCst);
                         return !state.stop;
                     }
                 }
-                _ => self.wake.wait(&mut state),
+                _ => self.wake[job as usize].wait(&mut state),
             }
         }
     }
 
     /// Notes how a job ended. After a failure it waits a while and asks for the job again.
-    fn note(&self, job: Job, result: Result<bool>) {
+    fn note(&self, job: Job, result: Result<()>) {
         let mut state = self.state.lock();
         match result {
-            Ok(_) => {
+            Ok(()) => {
                 self.failing.store(false, Ordering::Release);
                 self.last_error.store(None);
             }
@@ -169,33 +215,36 @@ impl Jobs {
                 self.failing.store(true, Ordering::Release);
                 self.last_error.store(Some(Arc::new(e.to_string())));
                 if !state.stop {
-                    self.wake.wait_for(&mut state, RETRY);
+                    self.wake[job as usize].wait_for(&mut state, RETRY);
                 }
                 match job {
                     Job::Checkpoint => self.checkpoint_asked.store(true, Ordering::Release),
                     Job::Compact => state.compaction_due = true,
-                    Job::Sync => {}
+                    // A log that failed is synced by nobody before it is recovered.
+                    Job::Sync => self.sync_asked.store(e.code() != ErrorCode::SyncFailed, Ordering::Release),
                 }
             }
         }
     }
 }
 
-fn start(state: &mut State, engine: &Arc<Engine>, job: Job, name: &str) {
+fn start(state: &mut State, engine: &Arc<Engine>, job: Job) {
     let weak = Arc::downgrade(engine);
     // A tick of half the interval: a commit waits for its sync at most one whole one.
     let interval = Duration::from_millis(engine.options.sync_interval_ms.div_ceil(2));
-    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+    let spawned = std::thread::Builder::new().name(job.thread().to_owned()).spawn(move || {
         while let Some(engine) = weak.upgrade() {
             if !engine.jobs.wait(job, interval) {
                 return;
             }
-            let result = match job {
-                Job::Checkpoint => engine.checkpoint().map(|()| true),
-                Job::Compact => compact(&engine),
-                Job::Sync => engine.sync().map(|()| true),
-            };
-            engine.jobs.note(job, result);
+            match catch_unwind(AssertUnwindSafe(|| job.run(&engine))) {
+                Ok(result) => engine.jobs.note(job, result),
+                Err(panic) => return engine.note_panic("work in the background", &*panic),
+            }
+            if engine.panicked().is_some() && job != Job::Sync {
+                // Nothing more is written; what is in the log is still synced.
+                return;
+            }
         }
     });
     match spawned {
@@ -207,11 +256,11 @@ fn start(state: &mut State, engine: &Arc<Engine>, job: Job, name: &str) {
     }
 }
 
-fn compact(engine: &Engine) -> Result<bool> {
+fn compact(engine: &Engine) -> Result<()> {
     while engine.compact_once()? {
         if engine.jobs.state.lock().stop {
             break;
         }
     }
-    Ok(true)
+    Ok(())
 }

@@ -157,6 +157,12 @@ impl Engine {
         };
         let poisoned = appender.group_sync().has_failed();
         drop(commit);
+        if let Some(panicked) = self.panicked() {
+            // What was acknowledged outlives the machine, too, if that can be had: recovery needs nothing else.
+            let synced = if poisoned { Ok(()) } else { self.sync() };
+            let kept = panicked.clone().context("the log is kept for recovery");
+            return Err(synced.map_or_else(|e| kept.clone().context(e), |()| kept.clone()));
+        }
         if poisoned {
             let what = "the log failed earlier: it is kept for recovery, open the database again";
             return Err(Error::new(ErrorCode::Poisoned, what));

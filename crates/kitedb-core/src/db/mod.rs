@@ -17,6 +17,7 @@ mod log_life;
 mod name;
 mod open;
 mod options;
+mod panics;
 mod place;
 mod places;
 mod promote;

@@ -8,7 +8,7 @@ use super::{
     options::{OpenOptions, ReplicationRole},
     place::folder_of,
     places::Places,
-    promote::FenceLock,
+    promote::lock_fence,
     role::{foreign, mismatch, opening},
     signal::Signal,
 };
@@ -190,6 +190,7 @@ impl Engine {
             latencies: Latencies::default(),
             held: Arc::default(),
             log_failed: AtomicBool::new(false),
+            panicked: OnceLock::new(),
             env,
             path,
             options,
@@ -215,7 +216,7 @@ impl Engine {
     /// Reads the log that the file names, if it names one, and goes on in it.
     fn recover_for_writing(&self, places: &Places) -> Result<()> {
         // Recovery looks at the fence and sets it: meanwhile nobody else may move it.
-        let _fence = self.sidecar.as_deref().map(FenceLock::take).transpose()?;
+        let _fence = self.sidecar.as_deref().map(lock_fence).transpose()?;
         let (link, damage) = (self.store.log_link(), self.damage.lock().take());
         match (link.kind, &self.sidecar) {
             // The log of a stand-alone file that becomes a primary: take what it holds into the file, and begin anew.
@@ -223,7 +224,7 @@ impl Engine {
                 let dir = places.private_log(&self.path, &link)?;
                 let control = Control::open(&*self.env.disk, dir, OpenMode::ReadWrite)?.map(Arc::new);
                 let moved_fence = control.clone();
-                let _fence = moved_fence.as_deref().map(FenceLock::take).transpose()?;
+                let _fence = moved_fence.as_deref().map(lock_fence).transpose()?;
                 self.recover_from(&link, dir, control)?;
                 self.checkpoint()?;
                 let mut commit = self.commit.lock();

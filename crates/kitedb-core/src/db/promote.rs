@@ -9,7 +9,7 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, Token},
-    io::begin_draft,
+    io::{FileLock, begin_draft},
     log::{Appender, Control, EpochEnd, Moved, Stored, WriterId, segment_path},
 };
 use std::{
@@ -33,6 +33,7 @@ impl Engine {
         let Some(control) = self.sidecar.clone() else { return Err(no_log()) };
         let mut commit = self.commit.lock();
         self.check_usable()?;
+        self.require_no_panic()?;
         let held = lease.epoch();
         if held != commit.epoch {
             return Err(Error::new(
@@ -44,7 +45,7 @@ impl Engine {
                 ),
             ));
         }
-        let _fence = FenceLock::take(&control)?;
+        let _fence = lock_fence(&control)?;
         let before = control.settle_fence()?;
         if !self.is_fenced() && before.moved_by.is_some() && !before.is_ending() {
             return Err(self.fenced_error());
@@ -109,11 +110,12 @@ impl Engine {
         let Some(control) = self.sidecar.clone() else { return Err(no_log()) };
         let mut commit = self.commit.lock();
         self.check_usable()?;
+        self.require_no_panic()?;
         if self.damage.lock().is_some() {
             let what = "needs reseed: this replica's own log or state is damaged, so it cannot take over";
             return Err(Error::new(ErrorCode::NeedsReseed, what));
         }
-        let _fence = FenceLock::take(&control)?;
+        let _fence = lock_fence(&control)?;
         let before = control.settle_fence()?;
         self.sync_appended(&commit)?;
         let kept = Token { epoch: self.epoch_of(&commit, commit.last), log_index: commit.last };
@@ -220,21 +222,11 @@ impl Engine {
     }
 }
 
-/// The lock under which a fence is moved, for as long as this lives.
-pub(crate) struct FenceLock<'a>(&'a Control);
-
-impl<'a> FenceLock<'a> {
-    /// Waits a while for whoever moves the fence now.
-    pub fn take(control: &'a Control) -> Result<Self> {
-        lock_fence(control)?;
-        Ok(Self(control))
-    }
-}
-
-fn lock_fence(control: &Control) -> Result<()> {
+/// Takes the lock under which the fence is moved; waits a while for whoever moves it now.
+pub(super) fn lock_fence(control: &Control) -> Result<FileLock> {
     for _ in 0..1000 {
-        if control.lock_fence()? {
-            return Ok(());
+        if let Some(lock) = control.lock_fence()? {
+            return Ok(lock);
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
@@ -246,32 +238,22 @@ fn lock_fence(control: &Control) -> Result<()> {
     Err(Error::new(ErrorCode::Locked, what))
 }
 
-/// As [`FenceLock`], of a control file that this keeps open.
+/// The lock under which a fence is moved, with the control file that it is in.
 #[derive(Debug)]
-pub(crate) struct HeldFence(Arc<Control>);
+pub(crate) struct HeldFence {
+    control: Arc<Control>,
+    _lock: FileLock,
+}
 
 impl HeldFence {
     /// Waits a while for whoever moves the fence now.
     pub fn take(control: Arc<Control>) -> Result<Self> {
-        lock_fence(&control)?;
-        Ok(Self(control))
+        Ok(Self { _lock: lock_fence(&control)?, control })
     }
 
     /// The control file.
     pub fn control(&self) -> &Control {
-        &self.0
-    }
-}
-
-impl Drop for HeldFence {
-    fn drop(&mut self) {
-        self.0.unlock_fence();
-    }
-}
-
-impl Drop for FenceLock<'_> {
-    fn drop(&mut self) {
-        self.0.unlock_fence();
+        &self.control
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     options::{OpenOptions, ReplicationRole},
     place::{LogPlace, log_is_gone, no_control_file},
     places::Places,
-    promote::FenceLock,
+    promote::lock_fence,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -421,7 +421,7 @@ impl<'a> Log<'a> {
             (Left::ButFence(control, _), Some(NewFence { fence, assumed })) => {
                 aside.push(copy_aside(disk, &path).map_err(io)?);
                 sync()?;
-                FenceLock::take(&control).and_then(|_moving| match assumed {
+                lock_fence(&control).and_then(|_moving| match assumed {
                     true => control.put_assumed_fence(&fence),
                     false => control.put_fence(&fence)?.durable(),
                 })?;
@@ -432,7 +432,7 @@ impl<'a> Log<'a> {
         };
         let cut = proof.recovered.as_ref().filter(|recovered| recovered.damage.is_some());
         if let Some(recovered) = cut {
-            let _moving = FenceLock::take(&control)?;
+            let _moving = lock_fence(&control)?;
             aside.extend(recovered.cut_aside(&self.env, &control)?);
             // What it needed a reseed for is past: what is missing, its source has.
             control.set_needs_reseed(false);

@@ -6,7 +6,7 @@ use super::{
     options::{OpenOptions, ReplicationRole},
     place::{LogPlace, default_sidecar, files_moved, folder_of, foreign_sidecar, is_absent, log_is_gone},
     places::Places,
-    promote::{FenceLock, PROBE},
+    promote::{PROBE, lock_fence},
     role::Standing,
 };
 use crate::{
@@ -112,7 +112,7 @@ impl Engine {
         let in_file = self.store.manifest().checkpoint.log_index;
         let control = found.ok_or_else(|| log_is_gone(&self.path, &places.sidecar, link, in_file))?;
         control.expect(self.store.file_id()).map_err(|e| e.context("replication sidecar"))?;
-        FenceLock::take(&control).and_then(|_fence| control.settle_fence())?;
+        lock_fence(&control).and_then(|_fence| control.settle_fence())?;
         Ok(control)
     }
 

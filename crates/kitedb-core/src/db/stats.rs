@@ -117,7 +117,7 @@ impl Engine {
             pinned_delta_bytes: pins.delta_bytes,
             pinned_run_bytes: pins.run_bytes,
             pinned_elsewhere: self.store.is_pinned_elsewhere(),
-            background_error: self.jobs.last_error(),
+            background_error: self.background_error(),
             damage: self.damage.lock().as_ref().map(ToString::to_string),
         })
     }

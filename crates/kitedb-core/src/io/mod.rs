@@ -2,6 +2,7 @@
 //! behind two small traits, so that the engine above runs unchanged on a real disk ([`RealDisk`]) and on a
 //! simulated one ([`sim`]) that loses unsynced writes, tears them, runs full and fails.
 
+mod file_lock;
 mod mapping;
 mod names;
 mod real;
@@ -17,6 +18,7 @@ use std::{
     sync::Arc,
 };
 
+pub(crate) use file_lock::FileLock;
 pub use mapping::Mapping;
 pub(crate) use names::{begin_draft, clear_name, copy_aside, in_the_way, is_known, is_other_kind, put_aside};
 pub use real::{RealDisk, SystemHost};

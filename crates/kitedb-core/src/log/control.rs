@@ -4,7 +4,9 @@
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
-    io::{Disk, DiskFile, Host, LockKind, OpenMode, SharedWords, begin_draft, clear_name, in_the_way, is_known},
+    io::{
+        Disk, DiskFile, FileLock, Host, LockKind, OpenMode, SharedWords, begin_draft, clear_name, in_the_way, is_known,
+    },
     log::{Fence, LogIdentity, Salt, WriterId, fence, names_in_damage},
 };
 use std::{
@@ -25,13 +27,12 @@ const MAGIC: u64 = u64::from_le_bytes(*b"KITECTL\x01");
 const WORDS: usize = 512;
 
 // Words 0 to 7 are written once and covered by the CRC in word 8. Words 16 and 36 to 47 are the fence's: see `fence`.
-// Words 21 to 24, 33 and 35, and bit 1 of word 19, were, before it had two copies.
-const PUBLISHED: usize = 17;
+// Words 12, 13 and 25 are for sleeping: see `events`. Words 21 to 24, 33 and 35, and bit 1 of word 19, were, before it had two copies.
+pub(super) const PUBLISHED: usize = 17;
 const DURABLE: usize = 18;
 const FLAGS: usize = 19;
 const WRITER_PID: usize = 20;
-const SLEEPERS: usize = 25;
-const CHECKPOINT_ASKED: usize = 26;
+pub(super) const CHECKPOINT_ASKED: usize = 26;
 const CHECKPOINT_DONE: usize = 27;
 const ERROR_HEAD: usize = 28;
 const CURRENT_LOG: usize = 29;
@@ -45,6 +46,9 @@ const REGISTERED: u64 = 8;
 const UNREGISTERED: u64 = 16;
 const SYNCING: u64 = 32;
 const FENCE_ASSUMED: u64 = 64;
+
+/// How long who cannot be woken sleeps before it looks again.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// The byte of the control file whose lock is held by the one writer of the log.
 const WRITER_LOCK: u64 = 1 << 62;
@@ -231,10 +235,10 @@ impl Control {
     }
 
     /// Sleeps until a word is woken or `timeout` has passed; not at all if it does not hold `seen`. May return early.
-    pub(super) fn wait_word(&self, at: usize, seen: u64, timeout: Duration) {
+    pub(super) fn wait_word(&self, at: usize, seen: u64, timeout: Option<Duration>) {
         match &self.words {
-            Words::Shared(words) => words.wait(at, seen, Some(timeout)),
-            Words::Seen(_) => std::thread::sleep(timeout.min(Duration::from_millis(10))),
+            Words::Shared(words) => words.wait(at, seen, timeout),
+            Words::Seen(_) => std::thread::sleep(timeout.unwrap_or(LOOK).min(LOOK)),
         }
     }
 
@@ -267,9 +271,17 @@ impl Control {
         (u128::from(low) | u128::from(high) << 64).to_le_bytes()
     }
 
-    /// Takes the lock of the log's one writer: `false` if another open of the control file holds it.
+    /// Takes the lock of the log's one writer, until [`Control::unlock_writer`]: `false` if another open of the control
+    /// file holds it.
     pub fn lock_writer(&self) -> Result<bool> {
-        self.lock(WRITER_LOCK, LockKind::Exclusive)
+        let byte = WRITER_LOCK..WRITER_LOCK + 1;
+        self.file.try_lock(byte, LockKind::Exclusive).map_err(|e| Error::io("lock", &self.path, e))
+    }
+
+    /// As [`Control::lock_writer`], until the guard is dropped: for who changes something beside the log, and does not
+    /// write it.
+    pub fn lock_out_writers(&self) -> Result<Option<FileLock>> {
+        self.try_lock(WRITER_LOCK, LockKind::Exclusive)
     }
 
     /// Gives the writer's lock back.
@@ -279,11 +291,7 @@ impl Control {
 
     /// Whether another open of the control file holds the writer's lock.
     pub fn writer_lives(&self) -> Result<bool> {
-        let free = self.lock(WRITER_LOCK, LockKind::Shared)?;
-        if free {
-            self.unlock_writer();
-        }
-        Ok(!free)
+        Ok(self.try_lock(WRITER_LOCK, LockKind::Shared)?.is_none())
     }
 
     /// The process that took the writer's lock last.
@@ -291,18 +299,13 @@ impl Control {
         self.word(WRITER_PID).load(Ordering::Acquire)
     }
 
-    /// Takes the lock under which the fence is moved: `false` if someone else holds it.
-    pub fn lock_fence(&self) -> Result<bool> {
-        self.lock(FENCE_LOCK, LockKind::Exclusive)
+    /// Takes the lock under which the fence is moved; `None` if someone else holds it.
+    pub fn lock_fence(&self) -> Result<Option<FileLock>> {
+        self.try_lock(FENCE_LOCK, LockKind::Exclusive)
     }
 
-    /// Gives the fence's lock back.
-    pub fn unlock_fence(&self) {
-        let _ = self.file.unlock(FENCE_LOCK..FENCE_LOCK + 1);
-    }
-
-    fn lock(&self, byte: u64, kind: LockKind) -> Result<bool> {
-        self.file.try_lock(byte..byte + 1, kind).map_err(|e| Error::io("lock", &self.path, e))
+    fn try_lock(&self, byte: u64, kind: LockKind) -> Result<Option<FileLock>> {
+        FileLock::try_take(&self.file, byte..byte + 1, kind).map_err(|e| Error::io("lock", &self.path, e))
     }
 
     /// Where the words are not mapped, because this may not write to them: reads them anew, as far as that goes.
@@ -320,41 +323,6 @@ impl Control {
     pub fn published(&self) -> LogIndex {
         self.look_again();
         LogIndex(self.word(PUBLISHED).load(Ordering::SeqCst))
-    }
-
-    /// Announces that frames up to `index` may be read, and wakes who waits for that in any process.
-    #[inline]
-    pub fn set_published(&self, index: LogIndex) {
-        self.word(PUBLISHED).fetch_max(index.0, Ordering::SeqCst);
-        if self.word(SLEEPERS).load(Ordering::SeqCst) != 0 {
-            self.wake_sleepers();
-        }
-    }
-
-    #[cold]
-    fn wake_sleepers(&self) {
-        // Who still waits says so again. A sleeper that died costs one wake.
-        self.word(SLEEPERS).store(0, Ordering::SeqCst);
-        if let Words::Shared(words) = &self.words {
-            words.wake(PUBLISHED);
-        }
-    }
-
-    /// Sleeps until more than `seen` is published, or `timeout` has passed. May return early.
-    pub fn wait_published(&self, seen: LogIndex, timeout: Duration) {
-        let Words::Shared(words) = &self.words else {
-            return std::thread::sleep(timeout.min(Duration::from_millis(10)));
-        };
-        words[SLEEPERS].store(1, Ordering::SeqCst);
-        let now = words[PUBLISHED].load(Ordering::SeqCst);
-        if now <= seen.0 {
-            words.wait(PUBLISHED, now, Some(timeout));
-        }
-    }
-
-    /// Wakes all who wait in [`Control::wait_published`], in every process, though nothing was published.
-    pub fn wake_all(&self) {
-        self.wake_sleepers();
     }
 
     /// How far frames are durable here.
@@ -388,6 +356,7 @@ impl Control {
         let [session, _] = bytemuck::must_cast::<[u8; 16], [u64; 2]>(host.random());
         self.word(SESSION).store(session, Ordering::Release);
         self.word(PUBLISHED).store(tail.0, Ordering::Release);
+        self.wake_followers();
     }
 
     /// Names the session of the log's writer: with another one, the end of the log may be another one as well.
@@ -462,14 +431,9 @@ impl Control {
         }
     }
 
-    /// Takes the lock of who asks the log's writer for something: `false` if someone else holds it.
-    pub fn lock_asking(&self) -> Result<bool> {
-        self.lock(ASK_LOCK, LockKind::Exclusive)
-    }
-
-    /// Gives that lock back.
-    pub fn unlock_asking(&self) {
-        let _ = self.file.unlock(ASK_LOCK..ASK_LOCK + 1);
+    /// Takes the lock of who asks the log's writer for something; `None` if someone else holds it.
+    pub fn lock_asking(&self) -> Result<Option<FileLock>> {
+        self.try_lock(ASK_LOCK, LockKind::Exclusive)
     }
 
     fn flag(&self, flag: u64) -> bool {
@@ -511,16 +475,6 @@ impl Control {
         self.word(ERROR_HEAD).store(head, Ordering::Release);
     }
 
-    /// Asks the writer of this log, in whatever process, for a checkpoint. Returns what [`Control::checkpoints_done`]
-    /// will have reached once it is made.
-    pub fn ask_for_checkpoint(&self) -> u64 {
-        let asked = self.word(CHECKPOINT_ASKED).fetch_add(1, Ordering::SeqCst) + 1;
-        if let Words::Shared(words) = &self.words {
-            words.wake(CHECKPOINT_ASKED);
-        }
-        asked
-    }
-
     /// How many checkpoints have been asked for.
     pub fn checkpoints_asked(&self) -> u64 {
         self.word(CHECKPOINT_ASKED).load(Ordering::SeqCst)
@@ -534,20 +488,6 @@ impl Control {
     /// Says that the first `asked` checkpoints asked for have been made.
     pub fn set_checkpoints_done(&self, asked: u64) {
         self.word(CHECKPOINT_DONE).fetch_max(asked, Ordering::SeqCst);
-    }
-
-    /// Sleeps until more checkpoints than `seen` have been asked for, or `timeout` has passed. May return early.
-    pub fn wait_for_request(&self, seen: u64, timeout: Option<Duration>) {
-        if let Words::Shared(words) = &self.words {
-            words.wait(CHECKPOINT_ASKED, seen, timeout);
-        }
-    }
-
-    /// Wakes who waits in [`Control::wait_for_request`].
-    pub fn wake_request(&self) {
-        if let Words::Shared(words) = &self.words {
-            words.wake(CHECKPOINT_ASKED);
-        }
     }
 
     /// Makes the words durable.

@@ -336,6 +336,7 @@ impl Control {
         store(SECOND);
         let synced = self.sync();
         self.wake_word(CHANGED);
+        self.wake_followers();
         Ok(Stored(synced))
     }
 
@@ -406,7 +407,7 @@ impl Control {
 
     /// Sleeps until the fence has changed since `mark` was seen, or `timeout` has passed. May return early.
     pub fn wait_fence(&self, mark: u64, timeout: Duration) {
-        self.wait_word(CHANGED, mark, timeout);
+        self.wait_word(CHANGED, mark, Some(timeout));
     }
 }
 

@@ -39,8 +39,7 @@ impl Control {
         asked != answered
     }
 
-    /// Asks the log's writer to run retention. Call it under [`Control::lock_asking`], where no request is pending, and
-    /// [`Control::wake_request`] until it is answered.
+    /// Asks the log's writer to run retention. Call it under [`Control::lock_asking`], where no request is pending.
     pub fn ask_for_retention(&self, windows: AskedWindows) {
         let bits = windows.iter().enumerate().map(|(at, given)| u64::from(given.is_some()) << at).sum();
         self.word(HEAD).store(bits, Ordering::SeqCst);
@@ -49,6 +48,7 @@ impl Control {
         }
         let (asked, answered) = self.retention_counts();
         self.set_counts(asked.wrapping_add(1), answered);
+        self.wake_writer();
     }
 
     /// The request that is not answered yet. For the log's writer.

@@ -5,6 +5,7 @@
 
 mod append;
 mod control;
+mod events;
 mod fence;
 mod files;
 mod frame;

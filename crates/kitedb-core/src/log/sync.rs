@@ -38,6 +38,20 @@ pub struct GroupSync {
     synced: Condvar,
 }
 
+/// Who leads a sync. It is forgotten when that has ended; dropped, it ends a sync that panicked as one that failed, so
+/// that nobody waits for it for ever.
+struct Leading<'a>(&'a GroupSync);
+
+impl Drop for Leading<'_> {
+    fn drop(&mut self) {
+        self.0.fail();
+        let mut state = self.0.state.lock();
+        state.leading = false;
+        state.waiting -= 1;
+        self.0.synced.notify_all();
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
     leading: bool,
@@ -144,9 +158,11 @@ impl GroupSync {
             state.leading = true;
             let (expected, patience) = (state.last_batch.max(state.waiting), self.last_sync_ns() / 4);
             drop(state);
+            let leading = Leading(self);
             self.gather(expected, patience);
             let before = self.durable();
             let synced = self.sync_once(on_durable);
+            std::mem::forget(leading);
             state = self.state.lock();
             state.leading = false;
             if let Ok(now) = synced {

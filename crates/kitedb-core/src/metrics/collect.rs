@@ -178,9 +178,9 @@ pub struct EngineMetrics {
     pub commit_latency: Latency,
     /// How long the disk took for each sync of the log that succeeded. Commits that wait at the same time share one.
     pub sync_latency: Latency,
-    /// Whether the log failed, so that no commit succeeds until the database is reopened.
+    /// Whether the log failed, or a thread panicked, so that no commit succeeds until the database is reopened.
     pub log_failed: bool,
-    /// Why the last work in the background failed, until it succeeds.
+    /// Why the last work in the background failed, until it succeeds, or what panicked.
     pub background_error: Option<String>,
 }
 

@@ -80,13 +80,17 @@ fn delta_size(figures: &Figures) -> Check {
 }
 
 fn log(figures: &Figures) -> Check {
-    let fault = figures.log_failed.then(|| "the log failed: no commit succeeds until the database is reopened".into());
+    let what = if figures.panicked { "a thread panicked" } else { "the log failed" };
+    let fault = figures.log_failed.then(|| format!("{what}: no commit succeeds until the database is reopened"));
     check("log", fault, "sound")
 }
 
 fn background(figures: &Figures) -> Check {
     let failed = figures.background_error.as_ref();
-    let fault = failed.map(|error| format!("a checkpoint, merge or sync failed and is tried again: {error}"));
+    let fault = failed.map(|error| match figures.panicked {
+        true => error.clone(),
+        false => format!("a checkpoint, merge or sync failed and is tried again: {error}"),
+    });
     check("background", fault, "nothing has failed")
 }
 

@@ -278,6 +278,7 @@ pub(super) mod tests {
         PrimaryReplicationStatus {
             fence: None,
             copied: None,
+            panicked: None,
             role: ReplicationRole::Primary,
             epoch: 3,
             head_log_index: 100,
@@ -323,6 +324,7 @@ pub(super) mod tests {
             holds: vec![Hold { reason: HoldReason::NewestSegment, from_log_index: 3 }],
             replica_lags: Vec::new(),
             registration_limit: 4095,
+            panicked: None,
             source_head_log_index: 100,
             lag_frames: 10,
             durable_log_index: 89,

@@ -7,6 +7,7 @@ use super::{
 use crate::error::{Error, ErrorCode, Result};
 use crate::lock::{Condvar, Mutex};
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
     thread::JoinHandle,
     time::Duration,
@@ -33,8 +34,11 @@ impl Follower {
         // Before its thread runs: who has started it sees that it is there.
         replica.following.store(true, Ordering::Release);
         let spawned = std::thread::Builder::new().name("kitedb-follower".to_owned()).spawn(move || {
-            follow(&worker, options, &stopped);
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| follow(&worker, options, &stopped))) {
+                worker.note_panic(&*panic);
+            }
             worker.following.store(false, Ordering::Release);
+            worker.note_news();
         });
         let thread = spawned.map_err(|e| {
             replica.following.store(false, Ordering::Release);
@@ -52,14 +56,10 @@ impl Follower {
     pub fn stop(&mut self) {
         *self.stop.0.lock() = true;
         self.stop.1.notify_all();
+        self.replica.source().wake();
         if let Some(thread) = self.thread.take()
             && thread.thread().id() != std::thread::current().id()
         {
-            while !thread.is_finished() {
-                // Again and again: it may have been about to sleep.
-                self.replica.source().wake();
-                std::thread::sleep(Duration::from_micros(100));
-            }
             let _ = thread.join();
         }
     }
@@ -83,13 +83,16 @@ fn follow(replica: &Replica, options: FollowerOptions, (stop, wake): &(Mutex<boo
         match replica.catch_up_once(options.max_frames) {
             Ok(0) => {
                 failures = 0;
-                let seen = replica.engine().published();
-                // Short enough that a stop is noticed even where the source cannot be woken.
-                replica.source().wait(seen, Duration::from_millis(options.poll_ms));
+                let (source, seen) = (replica.source(), replica.engine().published());
+                // A source that is left wakes who waits for it, too.
+                let still = || !*stop.lock() && Arc::ptr_eq(&source, &replica.source());
+                source.wait(seen, Duration::from_millis(replica.poll_ms(options.poll_ms)), &still);
             }
             Ok(_) => failures = 0,
             // It goes on with whatever ends that state: a reseed, or another source.
             Err(e) if matches!(e.code(), ErrorCode::Closed | ErrorCode::Forked | ErrorCode::NotReplica) => return,
+            // Of another thread: nothing is pulled any more.
+            Err(_) if replica.engine().panicked().is_some() => return,
             Err(_) => {
                 let wait = options.backoff_ms.saturating_mul(1 << failures.min(20)).min(options.backoff_max_ms);
                 failures = failures.saturating_add(1);

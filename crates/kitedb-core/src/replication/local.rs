@@ -1,5 +1,7 @@
 //! A source on paths of this machine: its file, and the sidecar with its log.
 
+mod waiting;
+
 use super::{
     located::{locate, told_by_file},
     registry::{Progress, Registry},
@@ -37,7 +39,9 @@ pub struct LocalSource {
     astray: Option<PathBuf>,
     /// The id of its file when its replica followed it last, if that is known.
     known_as: Option<[u8; 16]>,
-    /// Ends the waits for a source that cannot be looked at.
+    /// The log that a follower waits for now.
+    awaited: Mutex<Option<Arc<Control>>>,
+    /// Ends the waits for a log whose writer cannot wake who reads it.
     woken: Signal,
     /// The end of the epoch that a promotion of this process is taking in, before it is said at the source.
     draining: Arc<Mutex<Option<LogIndex>>>,
@@ -94,8 +98,17 @@ impl std::fmt::Debug for LocalSource {
 impl LocalSource {
     /// The source at these paths. They are looked at with the first request.
     pub fn new(env: Env, paths: SourcePaths, checkpointer: Checkpointer) -> Self {
-        let (open, draining) = (Mutex::new(None), Arc::default());
-        Self { env, paths, checkpointer, open, astray: None, known_as: None, woken: Signal::default(), draining }
+        Self {
+            env,
+            paths,
+            checkpointer,
+            open: Mutex::default(),
+            astray: None,
+            known_as: None,
+            awaited: Mutex::default(),
+            woken: Signal::default(),
+            draining: Arc::default(),
+        }
     }
 
     /// As it was remembered by a replica that was moved since: the source was at `astray`, and is not found.
@@ -391,12 +404,8 @@ impl Source for LocalSource {
         Ok(self.control()?.fence()?.moved())
     }
 
-    fn wait(&self, seen: LogIndex, timeout: Duration) {
-        // Not under the lock: others may ask meanwhile.
-        match self.control() {
-            Ok(control) => control.wait_published(seen, timeout),
-            Err(_) => self.woken.sleep(timeout),
-        }
+    fn wait(&self, seen: LogIndex, timeout: Duration, still: &dyn Fn() -> bool) {
+        self.wait_for_more(seen, timeout, still);
     }
 
     fn fault(&self, asking: &Asking<'_>) -> Option<SourceFault> {
@@ -405,10 +414,7 @@ impl Source for LocalSource {
     }
 
     fn wake(&self) {
-        self.woken.notify();
-        if let Some(open) = &*self.open.lock() {
-            open.reader.control().wake_all();
-        }
+        self.wake_waiters();
     }
 }
 

@@ -78,5 +78,6 @@ pub fn look_at_replica(
         holds: log.holds,
         replica_lags: log.replica_lags,
         registration_limit: log.registration_limit,
+        panicked: None,
     })
 }

@@ -106,6 +106,7 @@ impl Leader {
             copied: self.engine.copied().map(ToString::to_string),
             fence: fence.moved().map(|moved| FenceStatus::seen(moved, &self.control)),
             process_id: writer_of(&self.engine, &self.control)?,
+            panicked: self.engine.panicked().map(ToString::to_string),
         })
     }
 
@@ -157,7 +158,7 @@ impl Leader {
         if let Some(registry) = Registry::open(env, dir, control.clone())? {
             return registry.confirm();
         }
-        if !control.lock_writer()? {
+        let Some(_no_writer) = control.lock_out_writers()? else {
             let what = format_args!(
                 "the registry of replicas in {} is damaged or gone, and a process (process id {}) has its database open: \
                  let that one open it anew first",
@@ -165,10 +166,8 @@ impl Leader {
                 control.writer_pid()
             );
             return Err(Error::new(ErrorCode::Locked, what));
-        }
-        let confirmed = Registry::create(env, dir, control.clone()).and_then(|registry| registry.confirm());
-        control.unlock_writer();
-        confirmed
+        };
+        Registry::create(env, dir, control.clone()).and_then(|registry| registry.confirm())
     }
 
     /// This node's windows; where it is open for reading only, those of its last writer.

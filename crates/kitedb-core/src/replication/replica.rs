@@ -1,5 +1,6 @@
 //! A replica: pulls frames from its source, bootstraps from its snapshots, and takes over.
 
+mod news;
 mod takeover;
 
 use super::{
@@ -71,6 +72,10 @@ pub struct Replica {
     state: AtomicU8,
     since_ms: AtomicU64,
     source_head: AtomicU64,
+    /// How often a try to pull ended, or the state changed.
+    news: AtomicU64,
+    /// What it reported last to be durable here.
+    reported: AtomicU64,
     pub(super) following: AtomicBool,
 }
 
@@ -108,6 +113,8 @@ impl Replica {
             state: AtomicU8::new(u8::MAX),
             since_ms: AtomicU64::new(0),
             source_head: AtomicU64::new(0),
+            news: AtomicU64::new(0),
+            reported: AtomicU64::new(u64::MAX),
             following: AtomicBool::new(false),
         };
         let first = match (replica.control.needs_reseed(), replica.control.last_error()) {
@@ -139,6 +146,7 @@ impl Replica {
         let number = ReplicaState::ALL.iter().position(|s| *s == state).unwrap_or(0) as u8;
         if self.state.swap(number, Ordering::AcqRel) != number {
             self.since_ms.store(self.engine.env.host.now_ms(), Ordering::Release);
+            self.news.fetch_add(1, Ordering::AcqRel);
             self.engine.signal.notify_all();
         }
     }
@@ -191,6 +199,7 @@ impl Replica {
                 tracing::warn!("a replica's log could not be cut: {e}");
             }
         }
+        self.note_news();
         result
     }
 
@@ -339,7 +348,9 @@ impl Replica {
             crate::db::SyncMode::Full => token.log_index,
             _ => self.engine.durable().min(token.log_index),
         };
-        self.source().report(&self.progress(token.epoch, token.log_index, durable)).map(|()| true)
+        self.source().report(&self.progress(token.epoch, token.log_index, durable))?;
+        self.reported.store(durable.0, Ordering::Release);
+        Ok(true)
     }
 
     fn progress(&self, epoch: Epoch, applied: LogIndex, durable: LogIndex) -> Progress {
@@ -506,10 +517,13 @@ impl Replica {
         let (promotion, log) = (self.promotion_under_way(), self.log_status(token.log_index));
         let source_fault = self.source_fault();
         let lost = SourceFault::reseed_reason(source_fault.as_ref());
+        let panicked = self.engine.panicked();
         let state = match self.engine.check_usable() {
+            Ok(()) if panicked.is_some() => ReplicaState::Stalled,
             Ok(()) => self.state_with(source_fault.as_ref()),
             Err(_) => ReplicaState::Closed,
         };
+        let last_error = panicked.map(ToString::to_string).or_else(|| self.engine.foreign_reason());
         let (paths, _) = &*self.source.read();
         let head = self.source_head.load(Ordering::Acquire).max(token.log_index.0);
         ReplicaReplicationStatus {
@@ -519,7 +533,7 @@ impl Replica {
             applied_epoch: if at_start { 0 } else { token.epoch.0 },
             applied_log_index: token.log_index.0,
             needs_reseed: self.control.needs_reseed() || self.engine.is_foreign() || lost.is_some(),
-            last_error: self.engine.foreign_reason().or_else(|| self.control.last_error()).or(lost),
+            last_error: last_error.or_else(|| self.control.last_error()).or(lost),
             source_fault,
             state,
             state_since_ms: self.since_ms.load(Ordering::Acquire),
@@ -540,6 +554,7 @@ impl Replica {
             holds: log.holds,
             replica_lags: log.replica_lags,
             registration_limit: log.registration_limit,
+            panicked: panicked.map(ToString::to_string),
         }
     }
 

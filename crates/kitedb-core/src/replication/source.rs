@@ -101,8 +101,9 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// Why nothing will come from this source to the replica that asks, as far as can be seen. Not for every pull: it looks
     /// at the files of each node on the way to the primary.
     fn fault(&self, asking: &Asking<'_>) -> Option<SourceFault>;
-    /// Sleeps until more than `seen` is published, where that can be known, or `timeout` has passed.
-    fn wait(&self, seen: LogIndex, timeout: Duration);
-    /// Ends the waits under way.
+    /// Sleeps until more than `seen` is published, where that can be known, it is woken, or `timeout` has passed; not at
+    /// all unless `still` holds, which is asked when a wake is heard already. May return early.
+    fn wait(&self, seen: LogIndex, timeout: Duration, still: &dyn Fn() -> bool);
+    /// Ends the waits under way, and those that begin before what they ask has changed.
     fn wake(&self);
 }

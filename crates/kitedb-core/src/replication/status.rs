@@ -188,6 +188,9 @@ pub struct PrimaryReplicationStatus {
     pub copied: Option<String>,
     /// The process that has it open for writing; `None` if none has.
     pub process_id: Option<u64>,
+    /// A thread of this process panicked: what did, and what to do. Nothing is committed before the database is opened
+    /// again.
+    pub panicked: Option<String>,
 }
 
 impl PrimaryReplicationStatus {
@@ -207,7 +210,7 @@ impl PrimaryReplicationStatus {
             _ => "another node took over; writes here are refused: stop writing here, and follow it as a replica"
                 .to_owned(),
         });
-        fenced.or_else(|| self.copied.clone())
+        fenced.or_else(|| self.copied.clone()).or_else(|| self.panicked.clone())
     }
 }
 
@@ -333,6 +336,9 @@ pub struct ReplicaReplicationStatus {
     pub replica_lags: Vec<ReplicaLag>,
     /// How many of those can be registered.
     pub registration_limit: u64,
+    /// A thread of this process panicked: what did, and what to do. Nothing is pulled before the database is opened again;
+    /// the state is [`ReplicaState::Stalled`].
+    pub panicked: Option<String>,
 }
 
 impl ReplicaReplicationStatus {
@@ -344,6 +350,7 @@ impl ReplicaReplicationStatus {
             _ if self.needs_reseed || self.state == ReplicaState::NeedsReseed => {
                 Some(format!("needs reseed: {}", known.strip_prefix("needs reseed: ").unwrap_or(known)))
             }
+            ReplicaState::Stalled if self.panicked.is_some() => Some(format!("stalled: {known}")),
             ReplicaState::Stalled => Some(format!("stalled and tried again: {known}")),
             ReplicaState::Unregistered => Some(format!("unregistered and tried again: {known}")),
             // Before the attempt that is under way, or after the node took over.
@@ -433,7 +440,9 @@ pub struct Promotion {
 pub struct FollowerOptions {
     /// The most frames pulled at once (default 4096).
     pub max_frames: usize,
-    /// The longest time in ms between two looks at the source where it cannot wake the follower (default 100).
+    /// The longest time in ms between two looks at the source of which it does not wake the follower (default 30,000). Commits
+    /// wake it, and whatever else happens to a log; a log that was put in the place of the source's is found by a look. A
+    /// source's log that this process may not write to is looked at after 10 ms, and ever less often, down to once a second.
     pub poll_ms: u64,
     /// After a failure, the first wait in ms; it doubles with every further one (default 50).
     pub backoff_ms: u64,
@@ -443,6 +452,6 @@ pub struct FollowerOptions {
 
 impl Default for FollowerOptions {
     fn default() -> Self {
-        Self { max_frames: 4096, poll_ms: 100, backoff_ms: 50, backoff_max_ms: 5000 }
+        Self { max_frames: 4096, poll_ms: 30_000, backoff_ms: 50, backoff_max_ms: 5000 }
     }
 }

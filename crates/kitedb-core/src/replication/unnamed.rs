@@ -77,34 +77,35 @@ impl Source for Unnamed {
         Some(SourceFault::Unnamed)
     }
 
-    fn wait(&self, _: LogIndex, timeout: Duration) {
-        self.woken.sleep(timeout);
+    fn wait(&self, _: LogIndex, timeout: Duration, still: &dyn Fn() -> bool) {
+        self.woken.wait_until(None, timeout, || !still());
     }
 
     fn wake(&self) {
-        self.woken.notify();
+        self.woken.notify_all();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
+    /// As a follower is stopped: once, whether or not it sleeps yet.
     #[test]
     fn who_waits_for_a_source_that_nobody_has_named_is_woken() {
         let source = Unnamed::default();
-        let (sender, ended) = mpsc::channel();
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                source.wait(LogIndex(0), Duration::from_secs(1 << 20));
-                sender.send(()).unwrap();
-            });
-            // As a follower is stopped: again and again, because the other one may have been about to sleep.
-            while ended.try_recv().is_err() {
+        for _ in 0..200 {
+            let stopped = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                let still = || !stopped.load(Ordering::SeqCst);
+                scope.spawn(|| {
+                    source.wait(LogIndex(0), Duration::from_secs(1 << 20), &|| !stopped.load(Ordering::SeqCst))
+                });
+                assert!(still());
+                stopped.store(true, Ordering::SeqCst);
                 source.wake();
-                crate::lock::yield_now();
-            }
-        });
+            });
+        }
     }
 }

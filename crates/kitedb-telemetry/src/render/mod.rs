@@ -8,13 +8,15 @@
 
 mod catalogue;
 mod json;
+mod label;
 mod otlp;
 mod prometheus;
 mod resource;
 #[cfg(test)]
 mod tests;
 
-pub use prometheus::{DatabaseLabel, PrometheusFormat, PrometheusNames, PrometheusOptions};
+pub use label::DatabaseLabel;
+pub use prometheus::{PrometheusFormat, PrometheusNames, PrometheusOptions};
 pub use resource::OtlpResource;
 
 pub(crate) use json::encode as encode_json;
@@ -46,7 +48,8 @@ pub fn render_replication_metrics_prometheus_with_options(metrics: &Metrics, opt
 }
 
 /// The metrics of several databases as one text. (Texts of single databases one after another are not valid: a family
-/// may begin only once.) Their labels `database` must differ.
+/// may begin only once.) Where their labels `database` would be the same, they have more of their paths in it: see
+/// [`DatabaseLabel`]. Of the same database the last one is shown.
 pub fn render_replication_metrics_prometheus_of_all(all: &[&Metrics], options: &PrometheusOptions) -> String {
     prometheus::render(all, options)
 }

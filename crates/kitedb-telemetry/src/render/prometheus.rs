@@ -2,25 +2,11 @@
 
 use super::{
     catalogue::{self, BOUNDS, Family, Histogram, Kind, Point, Source, Value},
-    resource::file_name,
+    label::{DatabaseLabel, labelled},
 };
 use crate::health::{ExporterHealth, ExporterMetrics};
 use kitedb_core::Metrics;
 use std::fmt::Write;
-
-/// The value of the label `database`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum DatabaseLabel {
-    /// The file's name.
-    #[default]
-    FileName,
-    /// Its path as it was opened. Replicas whose id is a path are named by the whole of it, too.
-    Path,
-    /// This text.
-    Custom(String),
-    /// No such label.
-    None,
-}
 
 /// The form of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,20 +53,20 @@ pub struct PrometheusOptions {
 
 /// The text of all these databases: each family once, with the points of every database.
 pub(super) fn render(all: &[&Metrics], options: &PrometheusOptions) -> String {
-    let exporters: Vec<ExporterMetrics> = all.iter().map(|of| ExporterHealth::of(&of.path).read()).collect();
-    let databases: Vec<_> = all.iter().map(|metrics| database(metrics, &options.database)).collect();
+    let all = labelled(all, &options.database);
+    let exporters: Vec<ExporterMetrics> = all.iter().map(|(of, _)| ExporterHealth::of(&of.path).read()).collect();
     let paths = options.database == DatabaseLabel::Path;
     let sources: Vec<Source<'_>> = all
         .iter()
         .zip(&exporters)
-        .map(|(metrics, exporter)| Source { metrics, exporter, auth_enabled: options.auth_enabled, paths })
+        .map(|((metrics, _), exporter)| Source { metrics, exporter, auth_enabled: options.auth_enabled, paths })
         .collect();
     let mut text = Text { text: String::with_capacity(16 << 10), options };
     for family in catalogue::families() {
         let points: Vec<(Vec<Point>, Option<&str>)> = sources
             .iter()
-            .zip(&databases)
-            .map(|(source, database)| (family.points_of(source), *database))
+            .zip(&all)
+            .map(|(source, (_, database))| (family.points_of(source), database.as_deref()))
             .filter(|(points, _)| !points.is_empty())
             .collect();
         if !points.is_empty() {
@@ -91,15 +77,6 @@ pub(super) fn render(all: &[&Metrics], options: &PrometheusOptions) -> String {
         text.text.push_str("# EOF\n");
     }
     text.text
-}
-
-fn database<'a>(metrics: &'a Metrics, label: &'a DatabaseLabel) -> Option<&'a str> {
-    match label {
-        DatabaseLabel::FileName => Some(file_name(&metrics.path)),
-        DatabaseLabel::Path => Some(&metrics.path),
-        DatabaseLabel::Custom(text) => Some(text),
-        DatabaseLabel::None => None,
-    }
 }
 
 struct Text<'a> {

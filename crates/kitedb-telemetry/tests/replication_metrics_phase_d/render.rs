@@ -415,7 +415,6 @@ fn several_databases_share_a_text() {
 
 /// Two databases of one file name in two folders: one scrape tells them apart.
 #[test]
-#[ignore = "issue 9: two databases of one name have the same series"]
 fn two_databases_of_one_name_share_a_text() {
     let dir = tempfile::tempdir().unwrap();
     let open = |folder: &str| {
@@ -431,6 +430,9 @@ fn two_databases_of_one_name_share_a_text() {
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let (name, _) = line.rsplit_once(' ').unwrap();
         assert!(series.insert(name), "{name} is there twice");
+    }
+    for name in ["a/social.kitedb", "b/social.kitedb"] {
+        assert!(series.contains(&*format!(r#"kitedb_replication_primary_epoch{{database="{name}"}}"#)), "{name}");
     }
 }
 

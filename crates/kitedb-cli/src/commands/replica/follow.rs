@@ -10,12 +10,16 @@ use crate::{
 use kitedb_core::{Database, ErrorKind, FollowerOptions, ReplicaReplicationStatus, ReplicaState, ReplicationRole};
 use std::{
     io::Write,
-    sync::mpsc::RecvTimeoutError,
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     time::{Duration, SystemTime},
 };
 
-/// How often the state is looked at.
-const LOOK: Duration = Duration::from_millis(50);
+/// How long after a look the next one comes at the earliest.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long after a look the next one comes at the latest: what became of the nodes that the source follows shows in a look
+/// only.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// A replica that is behind for less than this is not worth a line: under steady writes it always is, for a moment.
 const BEHIND_FOR: Duration = Duration::from_secs(1);
@@ -30,11 +34,18 @@ pub fn run(args: &FollowArgs, out: &mut dyn Write) -> Outcome {
     let options =
         FollowerOptions { max_frames: args.max_frames as usize, poll_ms: args.poll_ms, ..FollowerOptions::default() };
     database.start_follower(options)?;
+    let news = news_of(&database, stopped);
     loop {
-        told.tell(&require_replica(&database)?, out)?;
-        match stopped.recv_timeout(LOOK) {
-            Err(RecvTimeoutError::Timeout) => {}
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+        let status = require_replica(&database)?;
+        told.tell(&status, out)?;
+        let wait = if status.state == ReplicaState::Behind { BEHIND_FOR } else { LOOK };
+        let stopped = match news.recv_timeout(wait) {
+            Ok(News::Replica) => is_stopped(&news),
+            Ok(News::Stopped) | Err(RecvTimeoutError::Disconnected) => true,
+            Err(RecvTimeoutError::Timeout) => false,
+        };
+        if stopped {
+            break;
         }
     }
     database.stop_follower()?;
@@ -45,6 +56,43 @@ pub fn run(args: &FollowArgs, out: &mut dyn Write) -> Outcome {
     told.tell(&status, out)?;
     // As a status of it ends.
     fault_if(fault, out)
+}
+
+/// What ends the wait for the next look.
+enum News {
+    /// The follower tried to pull, or its state is another one.
+    Replica,
+    /// A signal.
+    Stopped,
+}
+
+/// What comes of a replica, and of the operator.
+fn news_of(database: &Database, stopped: Receiver<()>) -> Receiver<News> {
+    let (sender, news) = mpsc::channel();
+    let (tells, database) = (sender.clone(), database.clone());
+    std::thread::spawn(move || watch(&database, &tells));
+    std::thread::spawn(move || {
+        let _ = stopped.recv();
+        let _ = sender.send(News::Stopped);
+    });
+    news
+}
+
+fn watch(database: &Database, tells: &Sender<News>) {
+    let mut seen = 0;
+    // Until it is closed, or is no replica any more.
+    while let Ok(news) = database.replica_wait_for_news(seen, u64::MAX) {
+        seen = news;
+        if tells.send(News::Replica).is_err() {
+            return;
+        }
+    }
+}
+
+/// Lets a moment pass, in which under steady writes much comes. Whether a signal came by then.
+fn is_stopped(news: &Receiver<News>) -> bool {
+    std::thread::sleep(PAUSE);
+    news.try_iter().any(|news| matches!(news, News::Stopped))
 }
 
 /// Takes over what the source has now, and ends.

@@ -22,7 +22,7 @@ use crate::{
     db::{MAX_NAME, RetentionOptions},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
-    io::{DiskFile, Env, LockKind, OpenMode, SharedWords, clear_name},
+    io::{DiskFile, Env, FileLock, LockKind, OpenMode, SharedWords, clear_name},
     lock::{Mutex, RwLock},
     log::Control,
     replication::retention::{Part, registrations_end},
@@ -211,32 +211,29 @@ impl Registry {
 
     fn put(&self, here: &mut HashMap<String, usize>, progress: &Progress) -> Result<()> {
         let id = &progress.replica_id;
-        // Between the look for a slot and its lock somebody may remove the replica: then it takes another one.
-        for _ in 0..100 {
-            let at = match here.get(id) {
-                Some(at) => *at,
-                None => {
-                    let at = self.find_or_claim(progress)?;
-                    here.insert(id.clone(), at);
-                    at
-                }
-            };
+        if let Some(at) = here.get(id) {
             let words = self.words.read().clone();
-            let _lock = self.hold(at)?;
-            if let Some(slot) = slot_at(&words, at).filter(|slot| slot.is_of(id)) {
+            let _lock = self.hold(*at)?;
+            if let Some(slot) = slot_at(&words, *at).filter(|slot| slot.is_of(id)) {
                 slot.write(progress);
                 return Ok(());
             }
-            here.remove(id);
         }
-        let what = format_args!("replica {id} is removed from {} again and again", self.path.display());
-        Err(Error::new(ErrorCode::Locked, what))
+        // It is new here, or somebody removed it, and another replica may have its slot.
+        here.remove(id);
+        let at = self.put_anywhere(progress)?;
+        here.insert(id.clone(), at);
+        Ok(())
     }
 
-    fn find_or_claim(&self, progress: &Progress) -> Result<usize> {
+    /// Writes the report to the replica's slot, wherever that is, or to a free one: under one lock, so that nobody removes
+    /// the replica between the look for its slot and the report.
+    fn put_anywhere(&self, progress: &Progress) -> Result<usize> {
         let _claiming = self.hold(0)?;
         let mut words = self.words();
         if let Some(at) = find(&words, &progress.replica_id) {
+            let _lock = self.hold(at)?;
+            slot_at(&words, at).iter().for_each(|slot| slot.write(progress));
             return Ok(at);
         }
         let free = |words: &SharedWords| all_slots(words).find(|(_, slot)| slot.id().is_none()).map(|(at, _)| at);
@@ -372,32 +369,20 @@ impl Registry {
     }
 
     /// Takes the lock of a slot, or for 0 that of them all.
-    fn hold(&self, at: usize) -> Result<Held<'_>> {
+    fn hold(&self, at: usize) -> Result<FileLock> {
         self.hold_as(at, LockKind::Exclusive)
     }
 
-    fn hold_as(&self, at: usize, kind: LockKind) -> Result<Held<'_>> {
+    fn hold_as(&self, at: usize, kind: LockKind) -> Result<FileLock> {
         let byte = LOCK + at as u64;
         for _ in 0..10_000 {
-            let held = self.file.try_lock(byte..byte + 1, kind);
-            if held.map_err(|e| Error::io("lock", &self.path, e))? {
-                return Ok(Held { file: &*self.file, byte });
+            let held = FileLock::try_take(&self.file, byte..byte + 1, kind);
+            if let Some(held) = held.map_err(|e| Error::io("lock", &self.path, e))? {
+                return Ok(held);
             }
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
         Err(Error::new(ErrorCode::Locked, format_args!("{} stays locked by another process", self.path.display())))
-    }
-}
-
-/// A lock on the file.
-struct Held<'a> {
-    file: &'a dyn DiskFile,
-    byte: u64,
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        let _ = self.file.unlock(self.byte..self.byte + 1);
     }
 }
 
@@ -499,6 +484,28 @@ mod tests {
         a.report(&at("first", 3)).unwrap();
         let found: Vec<_> = b.registrations().into_iter().map(|found| (found.replica_id, found.applied.0)).collect();
         assert_eq!(found, [("first".to_owned(), 3), ("second".to_owned(), 2)]);
+    }
+
+    /// However often it is removed meanwhile, a report is taken in, and it is of that replica.
+    #[test]
+    fn a_report_is_taken_in_beside_removals() {
+        let (env, dir) = (env(), Path::new("/log"));
+        let reporter = Registry::create(&env, dir, control(&env)).unwrap();
+        let remover = Registry::open(&env, dir, control(&env)).unwrap().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..2000).for_each(|n| reporter.report(&at("a", n)).unwrap()));
+            scope.spawn(|| {
+                for n in 0..2000 {
+                    remover.remove("a").unwrap();
+                    remover.report(&at("b", n)).unwrap();
+                    remover.remove("b").unwrap();
+                }
+            });
+        });
+        reporter.report(&at("a", 3000)).unwrap();
+        let found: Vec<_> =
+            remover.registrations().into_iter().map(|found| (found.replica_id, found.applied.0)).collect();
+        assert_eq!(found, [("a".to_owned(), 3000)]);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(super) const FAMILIES: &[Family] = &[
     },
     Family {
         otlp: "kitedb.log.failed",
-        help: "Whether the log failed (1): no commit succeeds until the database is reopened.",
+        help: "Whether the log failed or a thread panicked (1): no commit succeeds until the database is reopened.",
         writer_only: true,
         points: |source| vec![source.metrics.engine.log_failed.into()],
         ..gauge("kitedb_log_failed", Unit::Flag)
@@ -68,7 +68,7 @@ pub(super) const FAMILIES: &[Family] = &[
     },
     Family {
         otlp: "kitedb.background_error_present",
-        help: "Whether the last work in the background (a checkpoint, a merge, retention) failed (1).",
+        help: "Whether the last work in the background (a checkpoint, a merge, a sync) failed, or a thread panicked (1).",
         writer_only: true,
         points: |source| vec![source.metrics.engine.background_error.is_some().into()],
         ..gauge("kitedb_background_error_present", Unit::Flag)

@@ -1,0 +1,91 @@
+//! A process that has nothing to do does nothing: it lets the machine sleep.
+
+use crate::{
+    stage::add,
+    support_process::{Child, child_args, mode_of, tell},
+    support_replication::{
+        MODES,
+        folder::{Folder, eventually, mode_name, primary_options, replica_options},
+        primary_status,
+    },
+};
+use kitedb_core::{Database, FollowerOptions, SyncMode};
+use std::{collections::BTreeMap, fs, thread, time::Duration};
+
+/// How often each thread of the engine in this process has gone to sleep and was woken.
+fn wakes() -> BTreeMap<String, u64> {
+    let mut found = BTreeMap::new();
+    for task in fs::read_dir("/proc/self/task").unwrap().flatten() {
+        let Ok(status) = fs::read_to_string(task.path().join("status")) else { continue };
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+        if field("Name:").starts_with("kitedb-") {
+            *found.entry(field("Name:")).or_default() += field("voluntary_ctxt_switches:").parse::<u64>().unwrap();
+        }
+    }
+    found
+}
+
+/// Not a test of its own: a primary and a replica that follows it, which have done what there is to do.
+#[test]
+fn rests() {
+    let Some(args) = child_args() else { return };
+    let (mode, folder) = (mode_of(&args[0]), Folder::new());
+    let primary = Database::open(folder.path("primary"), primary_options(mode)).unwrap();
+    let replica = Database::open(folder.path("replica"), replica_options(mode, &folder.path("primary"))).unwrap();
+    replica.start_follower(FollowerOptions::default()).unwrap();
+    for n in 0..20 {
+        add(&primary, &format!("{n}")).unwrap();
+    }
+    let last = primary.last_commit_token().unwrap();
+    assert!(replica.wait_for_token(last, 60_000).unwrap());
+    eventually("all is synced, and the primary knows", || {
+        let status = primary_status(&primary);
+        let lag = status.replica_lags.iter().find(|lag| lag.applied_log_index == last.log_index.0);
+        let durable = |index: u64| mode == SyncMode::Off || index == last.log_index.0;
+        lag.is_some_and(|lag| durable(lag.durable_log_index)) && durable(status.durable_log_index)
+    });
+    // What has just told the primary that goes to sleep.
+    thread::sleep(Duration::from_millis(100));
+    let before = wakes();
+    // Fifty times as long as a commit waits for its sync.
+    thread::sleep(Duration::from_millis(500));
+    let after = wakes();
+    let woken: u64 = after.values().sum::<u64>() - before.values().sum::<u64>();
+    tell(format_args!("{woken} of {} threads: {before:?} {after:?}", after.len()));
+    replica.close().unwrap();
+    primary.close().unwrap();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_primary_and_its_follower_that_have_nothing_to_do_sleep() {
+    for mode in MODES {
+        let mut child = Child::spawn("idle::rests", &[mode_name(mode)]);
+        let line = child.line().unwrap();
+        let (woken, threads) = line.split_once(" of ").unwrap();
+        assert!(threads.contains("kitedb-follower") && threads.contains("kitedb-keeper"), "{line}");
+        assert!(woken.parse::<u64>().unwrap() <= 1, "{mode:?}: they were woken {line}");
+        child.finish();
+    }
+}
+
+/// However its source is at that moment, a follower is ended by one word.
+#[test]
+fn a_follower_is_stopped_whatever_it_is_about_to_do() {
+    let folder = Folder::new();
+    let primary = folder.primary("primary", SyncMode::Off);
+    let replica = folder.replica("replica", "primary", SyncMode::Off);
+    let hour = FollowerOptions { poll_ms: 3_600_000, ..FollowerOptions::default() };
+    for n in 0..300 {
+        replica.start_follower(hour).unwrap();
+        if n % 3 == 0 {
+            add(&primary, &format!("{n}")).unwrap();
+        }
+        for _ in 0..n % 7 * 20 {
+            thread::yield_now();
+        }
+        replica.stop_follower().unwrap();
+    }
+    replica.start_follower(hour).unwrap();
+    assert!(replica.wait_for_token(primary.last_commit_token().unwrap(), 60_000).unwrap());
+}
