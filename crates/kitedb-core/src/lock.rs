@@ -68,5 +68,9 @@ mod scheduled {
             *self.wakes.lock().unwrap() += 1;
             self.woken.notify_all();
         }
+
+        pub fn notify_one(&self) {
+            self.notify_all();
+        }
     }
 }

@@ -141,6 +141,9 @@ fn expect_kept(disk: &SimDisk, mode: SyncMode, role: ReplicationRole, found: &Fo
 }
 
 fn random(test: impl Fn() + Send + Sync + 'static) {
+    // Which databases this process has open it keeps under one lock, which must be that of one scheduler.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _one = ONE_AT_A_TIME.lock();
     let mut config = Config::new();
     // Each thread is a stack of its own.
     config.stack_size = 1 << 20;
