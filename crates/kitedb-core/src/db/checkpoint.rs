@@ -1,7 +1,10 @@
 //! Checkpoints and compaction: moving what the log holds into runs, and runs into fewer runs. Commits and reads
 //! go on meanwhile; the commit lock is held only to freeze the delta and to exchange the levels.
 
-use super::engine::{Commit, Engine};
+use super::{
+    engine::{Commit, Engine},
+    publish::{PublishedLog, keep},
+};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{EdgeKey, LabelId, LogIndex, NodeId, NodeRecord, PropKeyId},
@@ -65,14 +68,14 @@ impl Engine {
         // Whoever fences this log after that look finds every frame up to `through` in it; a frame that came too
         // late for a fence must not get into the file.
         self.require_unfenced_through(through)?;
-        let log = self.commit.lock().appender.as_ref().map(|a| (a.group_sync().clone(), a.control().clone()));
-        if let Some((sync, control)) = log {
-            self.sync_through(&sync, through)?;
-            // A fence that was moved since then counts all of these, and may not have said so yet. No view may show
-            // less than what the file holds from here on.
-            control.set_published(through);
+        let kept = self.commit.lock().appender.as_ref().map(keep);
+        let log = kept.as_ref().map(PublishedLog::kept);
+        if let Some(log) = log {
+            self.sync_and_publish(log, through, self.epoch())?;
         }
-        self.publish(through);
+        // A fence that was moved since then counts all of these, and may not have said so yet. No view may show
+        // less than what the file holds from here on.
+        self.publish(log, through);
         let mut pace = |_bytes: u64| Ok(());
         let run = self.write_run(&levels, &frozen, through, &mut pace)?;
         self.counters.bytes_checkpointed.fetch_add(run.bytes(), Ordering::Relaxed);

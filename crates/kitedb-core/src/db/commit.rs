@@ -3,13 +3,14 @@
 use super::{
     engine::{Commit, Engine},
     options::{ReplicationRole, SyncMode},
+    publish::{PublishedLog, keep},
     transaction::Transaction,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, Token},
     lock::MutexGuard,
-    log::{Appender, Control, FRAME_PREFIX, Fence, GroupSync, WriterId},
+    log::{Appender, Control, FRAME_PREFIX, Fence, WriterId},
     shell::shell_word,
     state::{CommitInfo, Levels, Names, Overlay, Reading},
     store::HistoryEntry,
@@ -114,28 +115,26 @@ impl Engine {
         let Some(appender) = &commit.appender else { return Err(no_log()) };
         let due = self.checkpoint_is_due(appender, &commit);
         if self.options.sync_mode == SyncMode::Full {
-            let sync = appender.group_sync().clone();
-            let control = appender.control().clone();
+            let kept = keep(appender);
+            let log = PublishedLog::kept(&kept);
             drop(commit);
-            self.sync_and_publish(&sync, &control, token.log_index, token.epoch).map_err(outcome_unknown)?;
-            if !is_unfenced(&control, token.epoch) {
-                self.publish_if_kept(&control, token)?;
+            self.sync_and_publish(log, token.log_index, token.epoch).map_err(outcome_unknown)?;
+            if !is_unfenced(log.control, token.epoch) {
+                self.publish_if_kept(log, token)?;
             } else if self.published() < token.log_index {
                 // Another committer synced it, and has not come to publish it yet.
-                self.publish(token.log_index);
-                control.set_published(token.log_index);
+                self.publish(Some(log), token.log_index);
             }
         } else if is_unfenced(appender.control(), token.epoch) {
             self.jobs.ask_for_sync();
-            self.publish(token.log_index);
-            appender.control().set_published(token.log_index);
+            self.publish(Some(PublishedLog::of(appender)), token.log_index);
             drop(commit);
         } else {
-            let control = appender.control().clone();
+            let kept = keep(appender);
             self.jobs.ask_for_sync();
             // Given up while the promotion is waited for, which takes as long as that needs.
             drop(commit);
-            self.publish_if_kept(&control, token)?;
+            self.publish_if_kept(PublishedLog::kept(&kept), token)?;
         }
         if due && self.options.auto_checkpoint {
             self.jobs.ask_for_checkpoint();
@@ -145,7 +144,8 @@ impl Engine {
 
     /// Waits until the fence that was moved meanwhile says whether a commit counts, and publishes it if it does.
     #[cold]
-    fn publish_if_kept(&self, control: &Control, token: Token) -> Result<()> {
+    fn publish_if_kept(&self, log: PublishedLog<'_>, token: Token) -> Result<()> {
+        let control = log.control;
         match self.await_verdict(control, token)? {
             Verdict::Kept => {}
             Verdict::Void => return Err(void(control, token)),
@@ -155,8 +155,7 @@ impl Engine {
                 None => return Err(self.unknown(token, "its epoch was ended more than once meanwhile")),
             },
         }
-        self.publish(token.log_index);
-        control.set_published(token.log_index);
+        self.publish(Some(log), token.log_index);
         Ok(())
     }
 
@@ -300,34 +299,6 @@ impl Engine {
         let limit = self.options.checkpoint_log_bytes;
         appender.written_bytes() - commit.frozen_at_bytes > limit
             || self.levels.load().active.memory_bytes() > limit.saturating_mul(MEMORY)
-    }
-
-    fn sync_and_publish(&self, sync: &GroupSync, control: &Control, index: LogIndex, epoch: Epoch) -> Result<()> {
-        let on_durable = |durable: LogIndex| {
-            self.latencies.sync.record(sync.last_sync_ns());
-            control.set_durable(durable);
-            if self.role() == ReplicationRole::Replica {
-                // What is appended is published once it is folded.
-            } else if control.allows(epoch) || self.role() == ReplicationRole::Disabled {
-                control.set_published(durable);
-                self.publish(durable);
-            } else if let Ok(Fence { ended: Some(end), .. }) = control.fence()
-                && end.epoch == epoch
-            {
-                control.set_published(durable.min(end.last));
-                self.publish(durable.min(end.last));
-            }
-        };
-        self.guarded("a sync", || sync.sync_through(index, &on_durable)).inspect_err(|e| self.note_log_failure(e))
-    }
-
-    /// Syncs the log through `index`; what is durable is published too.
-    pub(super) fn sync_through(&self, sync: &GroupSync, index: LogIndex) -> Result<()> {
-        let control = self.commit.lock().appender.as_ref().map(|a| a.control().clone());
-        match control {
-            Some(control) => self.sync_and_publish(sync, &control, index, self.epoch()),
-            None => Ok(()),
-        }
     }
 
     /// First committer wins: fails if something the transaction touches was committed after its snapshot.

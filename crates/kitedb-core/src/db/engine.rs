@@ -4,8 +4,8 @@ use super::{
     jobs::Jobs,
     latency::Latencies,
     options::{OpenOptions, ReplicationRole, SyncMode},
+    publish::{PublishedLog, keep},
     signal::Signal,
-    view::View,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -13,7 +13,7 @@ use crate::{
     io::Env,
     lock::{Condvar, Mutex},
     log::{Appender, Control, Keep, WriterId},
-    state::{Held, Holder, Levels, Pins},
+    state::{Held, Levels, Pins},
     store::{HistoryEntry, LogKind, LogLink, Store, WRITER_LOCK},
 };
 use arc_swap::ArcSwap;
@@ -201,40 +201,6 @@ impl Engine {
         Epoch(self.epoch.load(Ordering::Acquire))
     }
 
-    /// The last published commit.
-    pub(crate) fn published(&self) -> LogIndex {
-        LogIndex(self.published.load(Ordering::Acquire))
-    }
-
-    /// The current levels and the last published index. The levels come first: what they rest on is published.
-    /// A checkpoint and a commit may come in between; then these levels end before what is published by now.
-    #[inline]
-    pub(crate) fn current(&self) -> (Arc<Levels>, LogIndex) {
-        let levels = self.levels.load_full();
-        let published = LogIndex(self.published.load(Ordering::Acquire));
-        let index = published.min(levels.active.last());
-        (levels, index)
-    }
-
-    pub(crate) fn view(&self) -> View {
-        let (levels, index) = self.current();
-        let _hold = self.held.hold(index, Holder::View);
-        View { levels, index, _hold }
-    }
-
-    /// Lets readers see commits up to `index`.
-    #[inline]
-    pub(super) fn publish(&self, index: LogIndex) {
-        self.published.fetch_max(index.0, Ordering::SeqCst);
-        self.signal.reach(index.0);
-    }
-
-    /// Puts `levels` in place of the current ones.
-    pub(super) fn exchange_levels(&self, levels: Levels) {
-        let old = self.levels.swap(Arc::new(levels));
-        self.pins.supersede(&old, self.env.host.now_ms(), self.options.max_snapshot_age_ms);
-    }
-
     /// An id above every one that was given out; `None` once the greatest there is was.
     #[inline]
     pub(super) fn next_node_id(&self) -> Option<NodeId> {
@@ -284,12 +250,12 @@ impl Engine {
 
     /// Makes every commit so far durable.
     pub(crate) fn sync(&self) -> Result<()> {
-        let (last, sync) = {
+        let (last, kept) = {
             let commit = self.commit.lock();
             let Some(appender) = &commit.appender else { return Ok(()) };
-            (appender.last(), appender.group_sync().clone())
+            (appender.last(), keep(appender))
         };
-        self.sync_through(&sync, last)
+        self.sync_and_publish(PublishedLog::kept(&kept), last, self.epoch())
     }
 
     /// Closes the engine: no handle uses it any more.

@@ -5,6 +5,7 @@ use super::{
     commit::no_log,
     engine::{Commit, Engine},
     options::SyncMode,
+    publish::PublishedLog,
     role::would_overwrite,
 };
 use crate::{
@@ -70,11 +71,7 @@ impl Engine {
             let Some(last) = piece.last().copied() else { break };
             appender.append_verbatim(&mut bytes, &last.header)?;
             if self.options.sync_mode == SyncMode::Full {
-                let (sync, control) = (appender.group_sync().clone(), appender.control().clone());
-                sync.sync_through(last.header.log_index, &|durable| {
-                    self.latencies.sync.record(sync.last_sync_ns());
-                    control.set_durable(durable);
-                })?;
+                self.sync_unseen(PublishedLog::of(appender), last.header.log_index)?;
             }
             let base = piece[0].at;
             for place in piece {
@@ -100,10 +97,7 @@ impl Engine {
     }
 
     fn publish_followed(&self, commit: &Commit) {
-        if let Some(appender) = &commit.appender {
-            appender.control().set_published(commit.last);
-        }
-        self.publish(commit.last);
+        self.publish(commit.appender.as_ref().map(PublishedLog::of), commit.last);
     }
 
     /// Makes sure that there is a segment of that epoch and writer to append to, in which frames up to `last` count.
@@ -205,8 +199,7 @@ impl Engine {
         commit.frozen_at_bytes = 0;
         self.epoch.store(led.epoch.0, Ordering::Release);
         self.next_node.store(next_node, Ordering::Release);
-        self.exchange_levels(Levels { runs: self.store.runs(), ..levels });
-        self.published.store(mark.log_index.0, Ordering::SeqCst);
+        self.publish_anew(Levels { runs: self.store.runs(), ..levels }, mark.log_index);
         *self.damage.lock() = None;
         *self.foreign.lock() = None;
         self.on_trial.store(false, Ordering::Release);

@@ -21,6 +21,7 @@ mod panics;
 mod place;
 mod places;
 mod promote;
+mod publish;
 mod read;
 mod repair;
 mod revive;

@@ -308,7 +308,7 @@ impl Engine {
         commit.writer_id = commit.history.last().map_or(commit.writer_id, |h| h.writer_id);
         commit.appender = Some(appender);
         drop(commit);
-        self.publish(last);
+        self.publish(None, last);
         Ok(())
     }
 
@@ -333,7 +333,7 @@ impl Engine {
         }
         if let Some(gone) = places.gone(&self.path, &link) {
             let reached = self.levels.load().active.last();
-            self.publish(reached);
+            self.publish(None, reached);
             return Ok(Some(gone));
         }
         let dir = self.log_dir.clone();
@@ -351,12 +351,12 @@ impl Engine {
         };
         match self.replay(&link, &dir, None, limit, OpenMode::Read) {
             Ok(recovered) => {
-                self.publish(recovered.last);
+                self.publish(None, recovered.last);
                 Ok(recovered.damage)
             }
             Err(e) if matches!(e.code(), ErrorCode::LogMismatch | ErrorCode::Corrupt | ErrorCode::NotFound) => {
                 let reached = self.levels.load().active.last();
-                self.publish(reached);
+                self.publish(None, reached);
                 Ok(Some(e))
             }
             Err(e) => Err(e),

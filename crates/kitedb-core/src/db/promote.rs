@@ -5,6 +5,7 @@ use super::{
     engine::{Commit, Engine},
     lease::Lease,
     options::ReplicationRole,
+    publish::PublishedLog,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -210,10 +211,9 @@ impl Engine {
     fn sync_appended(&self, commit: &Commit) -> Result<()> {
         let Some(appender) = &commit.appender else { return Ok(()) };
         appender.require_sound()?;
-        let control = appender.control();
-        appender.group_sync().sync_through(commit.last, &|durable| control.set_durable(durable))?;
-        control.set_published(commit.last);
-        self.publish(commit.last);
+        let log = PublishedLog::of(appender);
+        self.sync_unseen(log, commit.last)?;
+        self.publish(Some(log), commit.last);
         Ok(())
     }
 

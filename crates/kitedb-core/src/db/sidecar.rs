@@ -396,7 +396,7 @@ impl Engine {
             control.set_last_error(Some(&damage.to_string()));
         }
         let reached = self.levels.load().active.last();
-        self.publish(reached);
+        self.publish(None, reached);
         *self.damage.lock() = Some(damage);
     }
 }

@@ -45,6 +45,12 @@ impl Levels {
         self.too_old.load(Ordering::Relaxed)
     }
 
+    /// The commit that the runs end with: a view of this stack shows no earlier one.
+    #[inline]
+    pub fn base(&self) -> LogIndex {
+        self.frozen.as_ref().unwrap_or(&self.active).base()
+    }
+
     /// The deltas, newest first.
     #[inline]
     pub fn deltas(&self) -> impl Iterator<Item = &Delta> + use<'_> {
