@@ -167,7 +167,7 @@ fn ask(control: &Control, windows: &RetentionWindows) -> Result<Option<Retention
         control.wake_request();
         wait()?;
     }
-    control.ask_for_retention([windows.min_entries, windows.min_ms, windows.max_bytes, windows.max_lag_ms]);
+    control.ask_for_retention([windows.min_entries, windows.min_ms, windows.max_bytes, windows.max_lag_ms])?;
     let answer = loop {
         // Again and again: it may have been about to sleep.
         control.wake_request();

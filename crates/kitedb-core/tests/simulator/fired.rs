@@ -16,6 +16,7 @@ kinds! {
     Killed => "a process was killed",
     PowerLost => "a machine lost its power",
     DiskFailed => "a disk failed, or ran full",
+    CopyingDiskFull => "a disk that copies on write ran full",
     LogDamaged => "a bit of a log was flipped",
     CutPromotion => "a promotion was cut by a crash",
     DoneUntold => "a promotion was done, and nobody was told",
