@@ -26,6 +26,11 @@ use std::{
     time::Duration,
 };
 
+/// How often a full disk is tried again where other processes are to be told something.
+const FULL: Duration = Duration::from_secs(1);
+/// How often it is looked whether a disk got full, where it matters and nobody came to say it.
+const ROOM: Duration = Duration::from_secs(30);
+
 /// The place of a file's node in this process. Its lock is held while the file is opened and closed, so that an open
 /// waits for a close in progress and two opens make one node.
 type Place = Arc<Mutex<Weak<Node>>>;
@@ -327,22 +332,32 @@ impl Node {
         let interval = self.engine.options.retention.interval_ms.map(Duration::from_millis);
         let spawned = std::thread::Builder::new().name("kitedb-keeper".to_owned()).spawn(move || {
             let mut done = control.checkpoints_done();
+            // Whether there was no room to say something: nobody tells when there is.
+            let mut full = false;
             if control.retention_is_asked() {
                 // Asked of the process before this one: who asked does so again if it still wants it.
-                control.answer_retention(RetentionAnswer::Dropped);
+                full = !said(control.answer_retention(RetentionAnswer::Dropped));
             }
             while !stopping.load(Ordering::Acquire) {
-                control.wait_for_request(done, interval, &|| !stopping.load(Ordering::Acquire));
-                let Some(node) = node.upgrade().filter(|_| !stopping.load(Ordering::Acquire)) else { return };
-                let keep = || node.keep(&control, &mut done, interval.is_some());
-                if let Err(panic) = catch_unwind(AssertUnwindSafe(keep)) {
-                    node.engine.note_panic("retention, or the answer to a request,", &*panic);
-                    // Who asked learns of it. It goes on: who asks next is told, too.
-                    done = control.checkpoints_asked();
-                    if control.retention_is_asked() {
-                        control.answer_retention(RetentionAnswer::Failed(Some(ErrorCode::Poisoned)));
+                let still = || !stopping.load(Ordering::Acquire);
+                full |= control.pay().is_err();
+                let look = if full { Some(FULL) } else { control.may_owe().then_some(ROOM) };
+                let timeout = [interval, look].into_iter().flatten().min();
+                // Who waits for room does not do again at once what it has no room for.
+                control.wait_for_request((!full).then_some(done), timeout, &still);
+                let Some(node) = node.upgrade().filter(|_| still()) else { return };
+                let retain = interval.is_some() && !full;
+                let keep = || node.keep(&control, &mut done, retain);
+                full = match catch_unwind(AssertUnwindSafe(keep)) {
+                    Ok(was_said) => !was_said,
+                    Err(panic) => {
+                        node.engine.note_panic("retention, or the answer to a request,", &*panic);
+                        // Who asked learns of it. It goes on: who asks next is told, too.
+                        done = control.checkpoints_asked();
+                        let failed = RetentionAnswer::Failed(Some(ErrorCode::Poisoned));
+                        control.retention_is_asked() && !said(control.answer_retention(failed))
                     }
-                }
+                };
             }
         });
         match spawned {
@@ -351,7 +366,8 @@ impl Node {
         }
     }
 
-    fn keep(&self, control: &Control, done: &mut u64, retain: bool) {
+    /// Does what was asked for. Returns whether that could be said.
+    fn keep(&self, control: &Control, done: &mut u64, retain: bool) -> bool {
         if let Some([min_entries, min_ms, max_bytes, max_lag_ms]) = control.asked_retention() {
             let windows = RetentionWindows { min_entries, min_ms, max_bytes, max_lag_ms };
             let answer = match self.run_retention(&windows) {
@@ -361,12 +377,13 @@ impl Node {
                     RetentionAnswer::Failed(Some(e.code()))
                 }
             };
-            return control.answer_retention(answer);
+            return said(control.answer_retention(answer));
         }
         let asked = control.checkpoints_asked();
         if asked != *done {
             match self.engine.checkpoint_to_be_copied() {
-                Ok(()) => control.set_checkpoints_done(asked),
+                Ok(()) if !said(control.set_checkpoints_done(asked)) => return false,
+                Ok(()) => {}
                 Err(e) => tracing::warn!("a checkpoint that a replica asked for failed: {e}"),
             }
             *done = asked;
@@ -375,7 +392,16 @@ impl Node {
         {
             tracing::warn!("retention failed: {e}");
         }
+        true
     }
+}
+
+/// Whether who asked is told. If not, for want of room, he is told later.
+fn said(stored: Result<()>) -> bool {
+    if let Err(e) = &stored {
+        tracing::warn!("what another process asked for was not answered: {e}");
+    }
+    stored.is_ok()
 }
 
 /// Runs retention on behalf of who is no handle of the node.

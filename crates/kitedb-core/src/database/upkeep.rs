@@ -168,7 +168,7 @@ fn ask(control: &Control, windows: &RetentionWindows) -> Result<Option<Retention
         }
         wait()?;
     }
-    control.ask_for_retention([windows.min_entries, windows.min_ms, windows.max_bytes, windows.max_lag_ms]);
+    control.ask_for_retention([windows.min_entries, windows.min_ms, windows.max_bytes, windows.max_lag_ms])?;
     let answer = loop {
         if let Some(answer) = control.retention_answer() {
             break answer;

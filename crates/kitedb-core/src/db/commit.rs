@@ -90,8 +90,10 @@ impl Engine {
         let digest = commit.digest + change + new_names(&current.names, &overlay, commit.last);
         let header = {
             let Commit { appender: Some(appender), .. } = commit else { return Err(no_log()) };
-            let appended =
-                self.fail_for_testing().and_then(|()| appender.append(buffer, self.env.host.now_ms(), digest));
+            let appended = self
+                .fail_for_testing()
+                .and_then(|()| appender.control().pay())
+                .and_then(|()| appender.append(buffer, self.env.host.now_ms(), digest));
             appended.inspect_err(count_failure)?
         };
         let token = header.token();

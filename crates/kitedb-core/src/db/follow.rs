@@ -67,6 +67,7 @@ impl Engine {
         let mut done = 0;
         while done < count {
             let Some(appender) = &mut commit.appender else { return Err(no_log()) };
+            appender.control().pay()?;
             let (piece, mut bytes) = next_piece(&mut chunk, done, count, appender.room());
             let Some(last) = piece.last().copied() else { break };
             appender.append_verbatim(&mut bytes, &last.header)?;
@@ -205,12 +206,15 @@ impl Engine {
         self.on_trial.store(false, Ordering::Release);
         self.log_failed.store(false, Ordering::Release);
         if let Some(control) = &self.sidecar {
-            control.set_current_log(link.id);
-            control.set_sync_failed(false);
             if let Err(e) = control.clear_end() {
                 tracing::warn!("the end of an epoch of before a reseed may come back after a loss of power: {e}");
             }
-            control.begin_session(&*self.env.host, mark.log_index);
+            let session = control.set_current_log(link.id);
+            let session = session.and_then(|()| control.set_sync_failed(false));
+            if let Err(e) = session.and_then(|()| control.begin_session(&*self.env.host, mark.log_index)) {
+                // The next frame's log does it again, before anything is appended.
+                tracing::warn!("a log's control file speaks of the log of before a reseed still: {e}");
+            }
             control.set_needs_reseed(false);
             control.set_last_error(None);
             // Else a loss of power may bring back that log's end, or its id. If it fails, the next frame's log syncs it.
@@ -231,7 +235,7 @@ impl Engine {
     fn leave_history(&self, commit: &Commit) -> Result<()> {
         let Some(control) = &self.sidecar else { return Ok(()) };
         if commit.history.iter().any(|h| h.writer_id == control.promotion()) {
-            control.set_promotion([0; 16]);
+            control.set_promotion([0; 16])?;
         }
         let fence = control.fence()?;
         if fence.follows && fence.epoch < self.epoch() {

@@ -47,7 +47,7 @@ impl Engine {
                 control.lower_durable(commit.last)?;
                 let start = (epoch, writer_id, commit.last, commit.digest);
                 let made = Appender::begin_segment(&env, &self.log_dir, options, log, control, Vec::new(), start)?;
-                made.control().set_current_log(log.log_id);
+                made.control().set_current_log(log.log_id)?;
                 if self.sidecar.is_some() {
                     // Who takes over from this node after a loss of power must find what was acknowledged.
                     made.control().sync()?;
@@ -59,7 +59,7 @@ impl Engine {
             }
         };
         // From here on a segment that is not there is missed.
-        appender.control().set_begun(appender.identity().log_id);
+        appender.control().set_begun(appender.identity().log_id)?;
         self.store.mark_log(self.open_link(epoch, appender.identity().log_id))?;
         commit.note_epoch(epoch, writer_id);
         commit.frozen_at_bytes = 0;
@@ -184,6 +184,7 @@ impl Engine {
         let Some(appender) = commit.appender.take() else { return Ok(()) };
         let clean_tail = Some((commit.last, commit.digest));
         if self.sidecar.is_some() {
+            appender.control().end_session()?;
             appender.control().sync()?;
             let open = self.open_link(commit.epoch, appender.identity().log_id);
             return self.store.mark_log(LogLink { open: false, boot_id: [0; 16], clean_tail, ..open });

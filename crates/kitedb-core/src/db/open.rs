@@ -298,8 +298,8 @@ impl Engine {
             let begun = if replica { self.epoch_led(&appender, &control)? } else { appender.epoch() };
             control.set_fence(begun.max(fence.epoch))?;
         }
-        control.set_current_log(link.id);
-        control.set_begun(link.id);
+        control.set_current_log(link.id)?;
+        control.set_begun(link.id)?;
         // Also where nothing changes in it: a crash may have torn the header slot that did not count.
         self.store.mark_log(LogLink { kind: link.kind, ..self.open_link(appender.epoch(), link.id) })?;
         commit.last = last;

@@ -134,7 +134,12 @@ impl Engine {
         // From here on nobody else leads. Should a crash take this away, the promotion can be called again.
         if control.put_fence(&before.begun(epoch, before.ended))?.is_durable() {
             // Done: as a replica of whoever takes over from it, this node has no promotion to go on with.
-            control.set_promotion([0; 16]);
+            let past = control.set_promotion([0; 16]);
+            if let Err(e) = past {
+                tracing::warn!(
+                    "a promotion that is done was not noted as past: {e}; nothing goes on with it but by name"
+                );
+            }
         } else {
             tracing::warn!("after a loss of power this node may be a replica again: promote it again then");
         }

@@ -405,9 +405,9 @@ impl<'a> Log<'a> {
                 }
                 let salt = proof.salt.unwrap_or_else(|| self.env.host.random());
                 let control = Control::create_with(disk, &self.dir, self.identity, salt, &fence)?;
-                control.begin_session(&*self.env.host, proof.last);
+                control.begin_session(&*self.env.host, proof.last)?;
                 if proof.recovered.is_some() {
-                    control.set_begun(self.identity.log_id);
+                    control.set_begun(self.identity.log_id)?;
                 }
                 if plan.registry_lost {
                     control.set_roll(Some(Roll::lost()))?;
@@ -441,7 +441,7 @@ impl<'a> Log<'a> {
         if plan.anew || cut.is_some() {
             // Frames may be in the cache only, and numbers were given out that are not there: the next open writes the ones
             // again, and begins an epoch of its own for the others.
-            control.set_sync_failed(true);
+            control.set_sync_failed(true)?;
         }
         control.sync()?;
         sync()?;

@@ -93,8 +93,8 @@ impl Engine {
         if copied && role == ReplicationRole::Replica {
             // A copy of another replica, which reports under its own id: this one needs one, too. Nor is a promotion of
             // that one this one's.
-            control.set_registration(self.env.host.random());
-            control.set_promotion([0; 16]);
+            control.set_registration(self.env.host.random())?;
+            control.set_promotion([0; 16])?;
             // Of a copy that was taken in use the log may end earlier: what is missing comes from its source.
             control.lower_durable(self.store.manifest().checkpoint.log_index)?;
         }
@@ -234,7 +234,7 @@ impl Engine {
                     control.clear_end()?;
                 }
                 control.lower_durable(commit.last)?;
-                control.set_current_log(link.id);
+                control.set_current_log(link.id)?;
                 control.sync()?;
             }
         }
@@ -249,7 +249,7 @@ impl Engine {
             ReplicationRole::Replica => {
                 if fence.moved().is_some_and(|moved| moved.ended.is_some()) {
                     // Whoever took over from it led after it: no promotion of this node goes on.
-                    control.set_promotion([0; 16]);
+                    control.set_promotion([0; 16])?;
                 }
                 control.set_replica(true)?;
             }
@@ -265,8 +265,8 @@ impl Engine {
         }
         match self.damage.lock().is_some() {
             // The next open must find out, too, that the log ends too early.
-            true => control.begin_session_in_damage(&*self.env.host, commit.last),
-            false => control.begin_session(&*self.env.host, commit.last),
+            true => control.begin_session_in_damage(&*self.env.host, commit.last)?,
+            false => control.begin_session(&*self.env.host, commit.last)?,
         }
         self.epoch.store(self.known_epoch(&commit, control)?.0, Ordering::Release);
         Ok(())
@@ -313,7 +313,7 @@ impl Engine {
         if let Some(control) = &self.sidecar {
             // What this node led is past: it takes up no promotion of that time. Both are durable before the first frame of
             // another writer is in this log.
-            control.set_promotion([0; 16]);
+            control.set_promotion([0; 16])?;
             control.set_replica(true)?;
         }
         self.on_trial.store(false, Ordering::Release);

@@ -3,6 +3,7 @@
 //! simulated one ([`sim`]) that loses unsynced writes, tears them, runs full and fails.
 
 mod file_lock;
+mod file_words;
 mod mapping;
 mod names;
 mod real;
@@ -19,6 +20,7 @@ use std::{
 };
 
 pub(crate) use file_lock::FileLock;
+pub use file_words::{FileWords, words_of_text};
 pub use mapping::Mapping;
 pub(crate) use names::{begin_draft, clear_name, copy_aside, in_the_way, is_known, is_other_kind, put_aside};
 pub use real::{RealDisk, SystemHost};
@@ -74,8 +76,8 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     /// promises that nobody changes or cuts that range while the mapping lives.
     fn map(&self, offset: u64, len: usize) -> io::Result<Mapping>;
     /// Maps the first `words` 64-bit words of the file, shared with every process that maps them too. The file
-    /// must hold them already (and never be cut below them), and be opened for writing.
-    fn map_words(&self, words: usize) -> io::Result<SharedWords>;
+    /// must hold them already (and never be cut below them), and be opened for writing. Fills the file's holes there.
+    fn map_words(self: Arc<Self>, words: usize) -> io::Result<FileWords>;
     /// Takes a lock on a range of bytes (which need not exist) without waiting; `false` if another open file
     /// holds part of it in a way that excludes this one. An empty range is an error. Locks belong to this open
     /// file (Linux: open file description locks): they end with [`DiskFile::unlock`], with its last reference, or with the process.

@@ -1,5 +1,5 @@
-//! Memory of 64-bit words that several owners change at once: the mapped control file of a log, or its
-//! stand-in on a simulated disk.
+//! Memory of 64-bit words that several owners change at once: that of this process, a mapped file (then only
+//! [`FileWords`](super::FileWords) uses it), or the stand-in of one on a simulated disk.
 #![allow(unsafe_code)]
 
 use std::{
@@ -9,7 +9,7 @@ use std::{
     slice,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering, fence},
     },
     time::Duration,
 };
@@ -94,7 +94,9 @@ impl SharedWords {
     /// 32 bits are compared: a change of the high bits alone can be missed there, and is met when the timeout ends.
     pub fn wait(&self, at: usize, seen: u64, timeout: Option<Duration>) {
         let Some(word) = self.get(at) else { return };
-        if word.load(Ordering::Acquire) != seen {
+        // What is mapped for reading only takes relaxed loads.
+        if word.load(Ordering::Relaxed) != seen {
+            fence(Ordering::Acquire);
             return;
         }
         #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -129,12 +131,13 @@ fn poll(word: &AtomicU64, seen: u64, timeout: Option<Duration>) {
     // Not for ever: a wake that comes without a change of the word is met by returning early.
     let mut left = timeout.unwrap_or(POLL).min(POLL);
     let mut step = Duration::from_millis(1);
-    while word.load(Ordering::Acquire) == seen && !left.is_zero() {
+    while word.load(Ordering::Relaxed) == seen && !left.is_zero() {
         let nap = step.min(left);
         std::thread::sleep(nap);
         left -= nap;
         step = (step * 2).min(Duration::from_millis(10));
     }
+    fence(Ordering::Acquire);
 }
 
 /// Sleeping in the kernel, on the address of a word's low half. The futex is not a private one: the kernel tells it by

@@ -1,7 +1,7 @@
 //! The appender: puts one frame after the other into segments, under the commit lock.
 
 use super::{
-    Control, FrameHeader, GroupSync, LogIdentity, WriterId, frame, mark,
+    Control, FrameHeader, FrameRef, GroupSync, LogIdentity, WriterId, frame, mark,
     segment::{self, Segment, SegmentHeader},
 };
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     io::Env,
 };
 use std::{
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -98,7 +99,7 @@ impl Appender {
         let first = LogIndex(last.0 + 1);
         let header = SegmentHeader { log, epoch, writer_id, first, digest_before: digest, begun_ms: env.host.now_ms() };
         let segment = Segment::create(&*env.disk, dir, seq, header, &[], options.first_fill())?;
-        Ok(Self::resume(env, dir, options, control, older, segment, last, digest))
+        Self::resume(env, dir, options, control, older, segment, last, digest)
     }
 
     /// Goes on in `segment`, whose frames up to `last` are durable.
@@ -112,11 +113,12 @@ impl Appender {
         segment: Segment,
         last: LogIndex,
         digest: Digest,
-    ) -> Self {
+    ) -> Result<Self> {
         let sync =
             Arc::new(GroupSync::new(env.host.clone(), control.clone(), segment.file.clone(), &segment.path, last));
-        control.begin_session(&*env.host, last);
-        Self {
+        control.begin_session(&*env.host, last)?;
+        control.expect_syncs()?;
+        Ok(Self {
             env: env.clone(),
             dir: dir.to_owned(),
             options,
@@ -131,7 +133,7 @@ impl Appender {
             junk_end: 0,
             half_made: false,
             written_bytes: 0,
-        }
+        })
     }
 
     /// What waiters for durability share.
@@ -208,7 +210,7 @@ impl Appender {
         let header = FrameHeader { epoch: self.epoch(), log_index: LogIndex(self.last.0 + 1), commit_ms, digest };
         header.seal(buffer, mark::MARK_LEN)?;
         self.make_room((buffer.len() - mark::MARK_LEN) as u64)?;
-        self.put(buffer, header.log_index, digest)?;
+        self.put(buffer, header.log_index, digest, false)?;
         Ok(header)
     }
 
@@ -218,7 +220,7 @@ impl Appender {
     pub fn append_verbatim(&mut self, buffer: &mut Vec<u8>, last: &FrameHeader) -> Result<()> {
         self.require_sound()?;
         self.make_room((buffer.len() - mark::MARK_LEN) as u64)?;
-        self.put(buffer, last.log_index, last.digest)
+        self.put(buffer, last.log_index, last.digest, true)
     }
 
     /// How many bytes more the segment that is being written should take.
@@ -261,8 +263,8 @@ impl Appender {
         Ok(())
     }
 
-    /// Writes `buffer`: room for a mark, then frames up to `last`.
-    fn put(&mut self, buffer: &mut Vec<u8>, last: LogIndex, digest: Digest) -> Result<()> {
+    /// Writes `buffer`: room for a mark, then frames up to `last`, which are `foreign` if another node wrote them.
+    fn put(&mut self, buffer: &mut Vec<u8>, last: LogIndex, digest: Digest, foreign: bool) -> Result<()> {
         let durable = self.sync.durable();
         let from = if durable > self.marked || self.segment.end >= self.mark_at + MARK_EVERY {
             buffer[..mark::MARK_LEN].copy_from_slice(&mark::encode(durable, &self.control.salt()));
@@ -283,7 +285,7 @@ impl Appender {
             self.written_bytes += fill;
         }
         if let Err(e) = self.segment.file.write_at(&buffer[from..], at) {
-            return Err(self.undo(at, end, e));
+            return Err(self.undo((at, at + (mark::MARK_LEN - from) as u64, end), foreign, e));
         }
         self.segment.end = end;
         self.segment.filled = self.segment.filled.max(end);
@@ -300,9 +302,17 @@ impl Appender {
 
     /// Makes sure that the bytes of a failed append can never be read as a frame, not even after a loss of power
     /// that keeps them and takes what was written over them.
-    fn undo(&mut self, at: u64, end: u64, cause: std::io::Error) -> Error {
+    fn undo(&mut self, (at, frame, end): (u64, u64, u64), foreign: bool, cause: std::io::Error) -> Error {
         self.junk_end = self.junk_end.max(end);
+        // A full disk took the beginning at most, and where it copies on write it takes no zeros over it. Without its end a
+        // frame is none. What another node wrote is what this log is to hold there: the next append writes it again, or
+        // begins a segment that makes it void.
+        let full = matches!(cause.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        let harmless = full && (foreign || self.holds_frame(frame, end).is_ok_and(|there| !there));
         let cause = Error::io("append to", &self.segment.path, cause);
+        if harmless {
+            return cause;
+        }
         // Enough zeros that neither a mark nor a frame header survives at this place.
         let overwritten = self.segment.file.write_at(&[0; FRAME_PREFIX], at).is_ok();
         match overwritten && self.sync.sync_file().is_ok() {
@@ -317,6 +327,19 @@ impl Appender {
                 )
             }
         }
+    }
+
+    /// Whether a frame verifies at that place.
+    fn holds_frame(&self, at: u64, end: u64) -> std::io::Result<bool> {
+        let mut there = vec![0; (end - at) as usize];
+        let mut read = 0;
+        while read < there.len() {
+            match self.segment.file.read_at(&mut there[read..], at + read as u64)? {
+                0 => break,
+                bytes => read += bytes,
+            }
+        }
+        Ok(FrameRef::parse(&there).is_some())
     }
 
     fn rotate(&mut self, epoch: Epoch, writer_id: WriterId) -> Result<()> {
@@ -403,7 +426,7 @@ mod tests {
         // The sync covered the first frame only; the next write begins with its mark.
         log.sync.rotate(log.segment.file.clone(), &log.segment.path, LogIndex(1));
         append(&mut log);
-        control.set_sync_failed(true);
+        control.set_sync_failed(true).unwrap();
         drop(log);
 
         let start = RecoveryStart {

@@ -5,17 +5,19 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{
-        Disk, DiskFile, FileLock, Host, LockKind, OpenMode, SharedWords, begin_draft, clear_name, in_the_way, is_known,
+        Disk, DiskFile, FileLock, FileWords, Host, LockKind, OpenMode, begin_draft, clear_name, in_the_way, is_known,
+        words_of_text,
     },
-    log::{Fence, LogIdentity, Salt, WriterId, fence, names_in_damage},
+    log::{
+        Fence, LogIdentity, Salt, WriterId,
+        announced::{DURABLE, Owed, PUBLISHED},
+        fence, names_in_damage,
+    },
 };
 use std::{
     io::ErrorKind,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -27,9 +29,8 @@ const MAGIC: u64 = u64::from_le_bytes(*b"KITECTL\x01");
 const WORDS: usize = 512;
 
 // Words 0 to 7 are written once and covered by the CRC in word 8. Words 16 and 36 to 47 are the fence's: see `fence`.
-// Words 12, 13 and 25 are for sleeping: see `events`. Words 21 to 24, 33 and 35, and bit 1 of word 19, were, before it had two copies.
-pub(super) const PUBLISHED: usize = 17;
-const DURABLE: usize = 18;
+// Words 12, 13 and 25 are for sleeping: see `events`. Words 17 and 18 are announcements: see `announced`.
+// Words 21 to 24, 33 and 35, and bit 1 of word 19, were, before it had two copies.
 const FLAGS: usize = 19;
 const WRITER_PID: usize = 20;
 pub(super) const CHECKPOINT_ASKED: usize = 26;
@@ -48,7 +49,7 @@ const SYNCING: u64 = 32;
 const FENCE_ASSUMED: u64 = 64;
 
 /// How long who cannot be woken sleeps before it looks again.
-const LOOK: Duration = Duration::from_millis(10);
+pub(super) const LOOK: Duration = Duration::from_millis(10);
 
 /// The byte of the control file whose lock is held by the one writer of the log.
 const WRITER_LOCK: u64 = 1 << 62;
@@ -56,22 +57,25 @@ const WRITER_LOCK: u64 = 1 << 62;
 const FENCE_LOCK: u64 = WRITER_LOCK + 1;
 /// The byte whose lock is held by whoever asks the writer for something and waits for the answer.
 const ASK_LOCK: u64 = WRITER_LOCK + 2;
-
-/// The words: shared, or for a reader without permission to write, as they were when it looked.
-#[derive(Debug)]
-enum Words {
-    Shared(SharedWords),
-    Seen(Vec<AtomicU64>),
-}
+/// The byte whose lock is held while the checkpoints asked for are counted up, where stores are writes.
+pub(super) const COUNT_LOCK: u64 = WRITER_LOCK + 3;
 
 /// The mapped control file.
 #[derive(Debug)]
 pub struct Control {
-    words: Words,
+    pub(super) words: FileWords,
+    /// Whether the words are shared, and not, for a reader without permission to write, as they were when it looked.
+    pub(super) shared: bool,
+    /// What is to be announced, and could not be stored yet.
+    pub(super) owed: Owed,
     file: Arc<dyn DiskFile>,
     path: PathBuf,
     identity: LogIdentity,
     salt: Salt,
+}
+
+fn words_in(bytes: &[u8; WORDS * 8]) -> Vec<u64> {
+    bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect()
 }
 
 /// Whether a file that is one, or is to be one, begins with these bytes. It need not verify.
@@ -109,6 +113,7 @@ impl Control {
         for (at, word) in fence::words_of(fence) {
             bytes[at * 8..][..8].copy_from_slice(&word.to_le_bytes());
         }
+        bytes[CURRENT_LOG * 8..][..16].copy_from_slice(&identity.log_id);
         let io = |e| Error::io("create log control file", &path, e);
         // Under another name until it is whole: one whose making was cut short would be there for good.
         let draft = dir.join(CONTROL_DRAFT);
@@ -124,10 +129,8 @@ impl Control {
             let _ = disk.remove(&draft);
             return Err(io(e));
         }
-        let words = Words::Shared(file.map_words(WORDS).map_err(io)?);
-        let control = Self { words, file, path, identity, salt };
-        control.set_current_log(identity.log_id);
-        Ok(control)
+        let words = file.clone().map_words(WORDS).map_err(io)?;
+        Ok(Self { words, shared: true, owed: Owed::default(), file, path, identity, salt })
     }
 
     /// Makes the name of the control file in `dir` free. What does not even begin as one is put aside.
@@ -159,14 +162,12 @@ impl Control {
         }
         let part = |at: usize| -> [u8; 16] { std::array::from_fn(|i| fixed[at + i]) };
         let (identity, salt) = (LogIdentity { log_id: part(16), file_id: part(32) }, part(48));
-        let words = match mode {
-            OpenMode::Read => {
-                let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| head[at * 8 + i]));
-                Words::Seen((0..WORDS).map(|at| AtomicU64::new(word(at))).collect())
-            }
-            _ => Words::Shared(file.map_words(WORDS).map_err(io)?),
+        let shared = mode != OpenMode::Read;
+        let words = match shared {
+            true => file.clone().map_words(WORDS).map_err(io)?,
+            false => FileWords::seen(&words_in(&head)),
         };
-        Ok(Some(Self { words, file, path, identity, salt }))
+        Ok(Some(Self { words, shared, owed: Owed::default(), file, path, identity, salt }))
     }
 
     /// The log whose segments count now: a database that is reseeded begins another one beside the same control file.
@@ -175,8 +176,8 @@ impl Control {
     }
 
     /// Says whose segments count from now on.
-    pub fn set_current_log(&self, log_id: [u8; 16]) {
-        self.store_id(CURRENT_LOG, log_id);
+    pub fn set_current_log(&self, log_id: [u8; 16]) -> Result<()> {
+        self.store_id(CURRENT_LOG, log_id)
     }
 
     /// What this log's sync marks carry.
@@ -200,11 +201,22 @@ impl Control {
     }
 
     #[inline]
-    pub(super) fn word(&self, at: usize) -> &AtomicU64 {
-        match &self.words {
-            Words::Shared(words) => &words[at],
-            Words::Seen(words) => &words[at],
-        }
+    pub(super) fn load(&self, at: usize) -> u64 {
+        self.words.load(at)
+    }
+
+    /// Stores to a word. Fails, where that takes a block, on a full disk; then nothing has changed.
+    pub(super) fn store(&self, at: usize, value: u64) -> Result<()> {
+        self.words.store(at, value).map_err(|e| self.not_stored(e))
+    }
+
+    /// As [`Control::store`], to words from `at` on.
+    pub(super) fn store_all(&self, at: usize, values: &[u64]) -> Result<()> {
+        self.words.store_all(at, values).map_err(|e| self.not_stored(e))
+    }
+
+    pub(super) fn not_stored(&self, e: std::io::Error) -> Error {
+        Error::io("write log control file", &self.path, e)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -213,32 +225,30 @@ impl Control {
 
     /// Fails if the words are not mapped, because this may not write to them.
     pub fn require_mapped(&self) -> Result<()> {
-        match &self.words {
-            Words::Shared(_) => Ok(()),
-            Words::Seen(_) => {
-                let denied = std::io::Error::from(ErrorKind::PermissionDenied);
-                Err(Error::io("write to the log control file", &self.path, denied))
-            }
+        if self.shared {
+            return Ok(());
         }
+        let denied = std::io::Error::from(ErrorKind::PermissionDenied);
+        Err(Error::io("write to the log control file", &self.path, denied))
     }
 
     /// Writes bytes from word `at` on to the file.
     pub(super) fn write_words(&self, at: usize, bytes: &[u8]) -> Result<()> {
-        self.file.write_at(bytes, at as u64 * 8).map_err(|e| Error::io("write log control file", &self.path, e))
+        self.file.write_at(bytes, at as u64 * 8).map_err(|e| self.not_stored(e))
     }
 
     /// Wakes who sleeps on a word, in every process.
     pub(super) fn wake_word(&self, at: usize) {
-        if let Words::Shared(words) = &self.words {
-            words.wake(at);
+        if self.shared {
+            self.words.wake(at);
         }
     }
 
     /// Sleeps until a word is woken or `timeout` has passed; not at all if it does not hold `seen`. May return early.
     pub(super) fn wait_word(&self, at: usize, seen: u64, timeout: Option<Duration>) {
-        match &self.words {
-            Words::Shared(words) => words.wait(at, seen, timeout),
-            Words::Seen(_) => std::thread::sleep(timeout.unwrap_or(LOOK).min(LOOK)),
+        match self.shared {
+            true => self.words.wait(at, seen, timeout),
+            false => std::thread::sleep(timeout.unwrap_or(LOOK).min(LOOK)),
         }
     }
 
@@ -256,18 +266,17 @@ impl Control {
     }
 
     /// Remembers the promotion that this replica begins, so that it can complete it after a crash.
-    pub fn set_promotion(&self, id: WriterId) {
-        self.store_id(PROMOTION, id);
+    pub fn set_promotion(&self, id: WriterId) -> Result<()> {
+        self.store_id(PROMOTION, id)
     }
 
-    pub(super) fn store_id(&self, at: usize, id: [u8; 16]) {
+    pub(super) fn store_id(&self, at: usize, id: [u8; 16]) -> Result<()> {
         let id = u128::from_le_bytes(id);
-        self.word(at).store(id as u64, Ordering::SeqCst);
-        self.word(at + 1).store((id >> 64) as u64, Ordering::SeqCst);
+        self.store_all(at, &[id as u64, (id >> 64) as u64])
     }
 
     pub(super) fn load_id(&self, at: usize) -> [u8; 16] {
-        let (low, high) = (self.word(at).load(Ordering::SeqCst), self.word(at + 1).load(Ordering::SeqCst));
+        let (low, high) = (self.load(at), self.load(at + 1));
         (u128::from(low) | u128::from(high) << 64).to_le_bytes()
     }
 
@@ -296,7 +305,7 @@ impl Control {
 
     /// The process that took the writer's lock last.
     pub fn writer_pid(&self) -> u64 {
-        self.word(WRITER_PID).load(Ordering::Acquire)
+        self.load(WRITER_PID)
     }
 
     /// Takes the lock under which the fence is moved; `None` if someone else holds it.
@@ -310,29 +319,14 @@ impl Control {
 
     /// Where the words are not mapped, because this may not write to them: reads them anew, as far as that goes.
     pub(super) fn look_again(&self) {
-        let Words::Seen(words) = &self.words else { return };
+        if self.shared {
+            return;
+        }
         let mut bytes = [0; WORDS * 8];
         if self.file.read_exact_at(&mut bytes, 0).is_ok() {
-            for (word, bytes) in words.iter().zip(bytes.as_chunks::<8>().0) {
-                word.store(u64::from_le_bytes(*bytes), Ordering::Release);
-            }
+            // A copy takes every store.
+            let _ = self.words.store_all(0, &words_in(&bytes));
         }
-    }
-
-    /// How far frames may be read while a writer lives.
-    pub fn published(&self) -> LogIndex {
-        self.look_again();
-        LogIndex(self.word(PUBLISHED).load(Ordering::SeqCst))
-    }
-
-    /// How far frames are durable here.
-    pub fn durable(&self) -> LogIndex {
-        LogIndex(self.word(DURABLE).load(Ordering::Acquire))
-    }
-
-    /// Announces that frames up to `index` are durable here.
-    pub fn set_durable(&self, index: LogIndex) {
-        self.word(DURABLE).fetch_max(index.0, Ordering::Release);
     }
 
     /// Takes back, durably, what is said to be durable beyond `index`: before frames there are cut off.
@@ -340,28 +334,30 @@ impl Control {
         if self.durable() <= index {
             return Ok(());
         }
-        self.word(DURABLE).store(index.0, Ordering::Release);
+        self.store(DURABLE, index.0)?;
         self.sync()
     }
 
     /// Records a new session's writer and tail.
-    pub fn begin_session(&self, host: &dyn Host, tail: LogIndex) {
-        self.begin_session_in_damage(host, tail);
-        self.word(DURABLE).store(tail.0, Ordering::Release);
+    pub fn begin_session(&self, host: &dyn Host, tail: LogIndex) -> Result<()> {
+        self.begin_session_in_damage(host, tail)?;
+        self.store(DURABLE, tail.0)
     }
 
     /// As [`Control::begin_session`]; what its log had durable stays said: not all of it is there.
-    pub fn begin_session_in_damage(&self, host: &dyn Host, tail: LogIndex) {
-        self.word(WRITER_PID).store(host.process_id().into(), Ordering::Release);
+    pub fn begin_session_in_damage(&self, host: &dyn Host, tail: LogIndex) -> Result<()> {
+        self.owed.forget();
+        self.store(WRITER_PID, host.process_id().into())?;
         let [session, _] = bytemuck::must_cast::<[u8; 16], [u64; 2]>(host.random());
-        self.word(SESSION).store(session, Ordering::Release);
-        self.word(PUBLISHED).store(tail.0, Ordering::Release);
+        self.store(SESSION, session)?;
+        self.store(PUBLISHED, tail.0)?;
         self.wake_followers();
+        Ok(())
     }
 
     /// Names the session of the log's writer: with another one, the end of the log may be another one as well.
     pub fn session(&self) -> u64 {
-        self.word(SESSION).load(Ordering::Acquire)
+        self.load(SESSION)
     }
 
     /// Whether a sync of this log failed and the log has not been repaired since.
@@ -375,17 +371,30 @@ impl Control {
     }
 
     /// Remembers, beyond this process, that a sync failed (or that the log was repaired after one).
-    pub fn set_sync_failed(&self, failed: bool) {
-        if failed {
-            self.set_flag(SYNC_FAILED, true);
-        } else {
-            self.set_flag(SYNC_FAILED | SYNCING, false);
-        }
+    pub fn set_sync_failed(&self, failed: bool) -> Result<()> {
+        if failed { self.set_flag(SYNC_FAILED, true) } else { self.set_flag(SYNC_FAILED | SYNCING, false) }
     }
 
-    /// Remembers, beyond this process, that a sync of this log is under way (or that it succeeded).
-    pub fn set_syncing(&self, under_way: bool) {
-        self.set_flag(SYNCING, under_way);
+    /// Remembers, beyond this process, that a sync of this log is under way. Where a store can fail it does so before the
+    /// first frame of a session, and once: no sync may wait for room, nor a frame for its sync.
+    pub fn set_syncing(&self) -> Result<()> {
+        if self.words.are_written() && self.flag(SYNCING) { Ok(()) } else { self.set_flag(SYNCING, true) }
+    }
+
+    /// Before the first frame of a session: see [`Control::set_syncing`].
+    pub fn expect_syncs(&self) -> Result<()> {
+        if self.words.are_written() { self.set_syncing() } else { Ok(()) }
+    }
+
+    /// Remembers that the sync that was under way succeeded; see [`Control::end_session`], too.
+    pub fn set_synced(&self) -> Result<()> {
+        if self.words.are_written() { Ok(()) } else { self.set_flag(SYNCING, false) }
+    }
+
+    /// The log is closed, and all of it is durable: no sync is under way.
+    pub fn end_session(&self) -> Result<()> {
+        self.pay()?;
+        if self.flag(SYNCING) { self.set_flag(SYNCING, false) } else { Ok(()) }
     }
 
     /// Whether nobody knows who moved the fence, or whether it was moved at all: what knew it is lost, and this log was
@@ -395,10 +404,8 @@ impl Control {
     }
 
     /// Remembers, beyond this process, whether the fence is assumed.
-    pub(super) fn set_fence_assumed(&self, assumed: bool) {
-        if self.flag(FENCE_ASSUMED) != assumed {
-            self.set_flag(FENCE_ASSUMED, assumed);
-        }
+    pub(super) fn set_fence_assumed(&self, assumed: bool) -> Result<()> {
+        if self.flag(FENCE_ASSUMED) == assumed { Ok(()) } else { self.set_flag(FENCE_ASSUMED, assumed) }
     }
 
     /// Whether the replica whose log this is must be reseeded.
@@ -408,7 +415,7 @@ impl Control {
 
     /// Remembers, beyond this process, whether this replica must be reseeded.
     pub fn set_needs_reseed(&self, needed: bool) {
-        self.set_flag(NEEDS_RESEED, needed);
+        self.note_flag(NEEDS_RESEED, needed);
     }
 
     /// Whether the source of the replica whose log this is keeps its log for it, as far as the last report tells.
@@ -423,12 +430,8 @@ impl Control {
 
     /// Remembers, beyond this process, whether this replica is registered, and whether it pulls though it could not be.
     pub fn set_registered(&self, registered: bool, failed: bool) {
-        if self.flag(REGISTERED) != registered {
-            self.set_flag(REGISTERED, registered);
-        }
-        if self.flag(UNREGISTERED) != failed {
-            self.set_flag(UNREGISTERED, failed);
-        }
+        self.note_flag(REGISTERED, registered);
+        self.note_flag(UNREGISTERED, failed);
     }
 
     /// Takes the lock of who asks the log's writer for something; `None` if someone else holds it.
@@ -437,23 +440,33 @@ impl Control {
     }
 
     fn flag(&self, flag: u64) -> bool {
-        self.word(FLAGS).load(Ordering::Acquire) & flag != 0
+        self.load(FLAGS) & flag != 0
     }
 
-    fn set_flag(&self, flag: u64, on: bool) {
-        if on {
-            self.word(FLAGS).fetch_or(flag, Ordering::AcqRel);
-        } else {
-            self.word(FLAGS).fetch_and(!flag, Ordering::AcqRel);
+    fn set_flag(&self, flag: u64, on: bool) -> Result<()> {
+        let changed = self.words.update(FLAGS, |flags| if on { flags | flag } else { flags & !flag });
+        changed.map(drop).map_err(|e| self.not_stored(e))
+    }
+
+    /// Sets a flag that only tells others what this process knows by itself, and finds again if it must.
+    fn note_flag(&self, flag: u64, on: bool) {
+        if self.flag(flag) != on {
+            self.noted(self.set_flag(flag, on));
+        }
+    }
+
+    fn noted(&self, stored: Result<()>) {
+        if let Err(e) = stored {
+            tracing::warn!(path = %self.path.display(), "what others are to know of this node was not noted: {e}");
         }
     }
 
     /// What the replica whose log this is met last, if that was a failure.
     pub fn last_error(&self) -> Option<String> {
-        let head = self.word(ERROR_HEAD).load(Ordering::Acquire);
+        let head = self.load(ERROR_HEAD);
         let (len, crc) = ((head & 0xFFFF_FFFF) as usize, (head >> 32) as u32);
         let words = (ERROR_TEXT..WORDS).take(len.div_ceil(8));
-        let mut text: Vec<u8> = words.flat_map(|at| self.word(at).load(Ordering::Acquire).to_le_bytes()).collect();
+        let mut text: Vec<u8> = words.flat_map(|at| self.load(at).to_le_bytes()).collect();
         text.truncate(len);
         // A text that is being written, or was torn, does not verify.
         if len == 0 || crc32fast::hash(&text) != crc {
@@ -464,30 +477,36 @@ impl Control {
 
     /// Remembers, beyond this process, what a replica met last. Long texts are cut.
     pub fn set_last_error(&self, text: Option<&str>) {
-        let Some(text) = text else { return self.word(ERROR_HEAD).store(0, Ordering::Release) };
-        let text = &text[..text.floor_char_boundary((WORDS - ERROR_TEXT) * 8)];
-        for (at, bytes) in text.as_bytes().chunks(8).enumerate() {
-            let mut word = [0; 8];
-            word[..bytes.len()].copy_from_slice(bytes);
-            self.word(ERROR_TEXT + at).store(u64::from_le_bytes(word), Ordering::Release);
+        if self.last_error().as_deref() == text {
+            return;
         }
-        let head = text.len() as u64 | u64::from(crc32fast::hash(text.as_bytes())) << 32;
-        self.word(ERROR_HEAD).store(head, Ordering::Release);
+        let text = text.unwrap_or_default();
+        let text = &text[..text.floor_char_boundary((WORDS - ERROR_TEXT) * 8)];
+        let head = match text.len() {
+            0 => 0,
+            len => len as u64 | u64::from(crc32fast::hash(text.as_bytes())) << 32,
+        };
+        self.noted(self.store_error(text, head));
+    }
+
+    fn store_error(&self, text: &str, head: u64) -> Result<()> {
+        self.store_all(ERROR_TEXT, &words_of_text(text.as_bytes()))?;
+        self.store(ERROR_HEAD, head)
     }
 
     /// How many checkpoints have been asked for.
     pub fn checkpoints_asked(&self) -> u64 {
-        self.word(CHECKPOINT_ASKED).load(Ordering::SeqCst)
+        self.load(CHECKPOINT_ASKED)
     }
 
     /// How many of the checkpoints asked for have been made.
     pub fn checkpoints_done(&self) -> u64 {
-        self.word(CHECKPOINT_DONE).load(Ordering::SeqCst)
+        self.load(CHECKPOINT_DONE)
     }
 
     /// Says that the first `asked` checkpoints asked for have been made.
-    pub fn set_checkpoints_done(&self, asked: u64) {
-        self.word(CHECKPOINT_DONE).fetch_max(asked, Ordering::SeqCst);
+    pub fn set_checkpoints_done(&self, asked: u64) -> Result<()> {
+        self.words.raise(CHECKPOINT_DONE, asked).map_err(|e| self.not_stored(e))
     }
 
     /// Makes the words durable.
@@ -524,7 +543,7 @@ mod tests {
         let log = LogIdentity { log_id: [1; 16], file_id: [2; 16] };
         let writer = Control::create(&disk, dir, log, [3; 16], Epoch(1)).unwrap();
         let reader = Control::open(&disk, dir, OpenMode::Read).unwrap().unwrap();
-        writer.set_current_log([4; 16]);
+        writer.set_current_log([4; 16]).unwrap();
         let fence = Fence::new(Epoch(1)).raised([5; 16]).completed(LogIndex(7));
         writer.put_fence(&fence).unwrap().durable().unwrap();
         writer.set_published(LogIndex(7));

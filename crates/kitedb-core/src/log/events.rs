@@ -8,21 +8,21 @@
 
 use super::{
     Control,
-    control::{CHECKPOINT_ASKED, PUBLISHED},
+    announced::PUBLISHED,
+    control::{CHECKPOINT_ASKED, COUNT_LOCK, LOOK},
 };
-use crate::graph::LogIndex;
-use std::{sync::atomic::Ordering, time::Duration};
+use crate::{error::Result, graph::LogIndex};
+use std::time::Duration;
 
 const NEWS: usize = 12;
 const REQUESTS: usize = 13;
 const SLEEPERS: usize = 25;
 
 impl Control {
-    /// Announces that frames up to `index` may be read, and wakes who waits for that in any process.
+    /// Wakes those who wait in [`Control::wait_published`], if there is one, once more is published.
     #[inline]
-    pub fn set_published(&self, index: LogIndex) {
-        self.word(PUBLISHED).fetch_max(index.0, Ordering::SeqCst);
-        if self.word(SLEEPERS).load(Ordering::SeqCst) != 0 {
+    pub(super) fn wake_sleepers(&self) {
+        if self.load(SLEEPERS) != 0 {
             self.wake_followers();
         }
     }
@@ -30,34 +30,38 @@ impl Control {
     /// Wakes all who wait in [`Control::wait_published`], in every process.
     #[cold]
     pub fn wake_followers(&self) {
-        // Who still waits says so again, and finds another count than before it said so.
-        self.word(SLEEPERS).store(0, Ordering::SeqCst);
+        // Who still waits says so again, and finds another count than before it said so. A store that fails costs wakes.
+        let _ = self.words.store(SLEEPERS, 0);
         self.count_and_wake(NEWS);
     }
 
     /// Sleeps until more than `seen` is published, something else happens to the log, or `timeout` has passed; not at all
     /// unless `still` holds, which is asked when whoever wakes is heard already. May return early.
     pub fn wait_published(&self, seen: LogIndex, timeout: Duration, still: &dyn Fn() -> bool) {
-        let count = self.word(NEWS).load(Ordering::SeqCst);
-        self.word(SLEEPERS).store(1, Ordering::SeqCst);
-        if self.word(PUBLISHED).load(Ordering::SeqCst) <= seen.0 && still() {
-            self.wait_word(NEWS, count, Some(timeout));
+        let count = self.load(NEWS);
+        // Where that cannot be said nobody knows of this one, which looks again before long.
+        let known = self.words.store(SLEEPERS, 1).is_ok();
+        if self.load(PUBLISHED) <= seen.0 && still() {
+            self.wait_word(NEWS, count, Some(if known { timeout } else { timeout.min(LOOK) }));
         }
     }
 
     /// Asks the writer of this log, in whatever process, for a checkpoint. Returns what [`Control::checkpoints_done`]
     /// will have reached once it is made.
-    pub fn ask_for_checkpoint(&self) -> u64 {
-        let asked = self.word(CHECKPOINT_ASKED).fetch_add(1, Ordering::SeqCst) + 1;
+    pub fn ask_for_checkpoint(&self) -> Result<u64> {
+        let before = self.words.update_locked(CHECKPOINT_ASKED, COUNT_LOCK, |asked| asked + 1);
+        let before = before.map_err(|e| self.not_stored(e))?;
         self.wake_writer();
-        asked
+        Ok(before + 1)
     }
 
-    /// Sleeps until more checkpoints than `seen` have been asked for, or retention, or `timeout` has passed; not at all
-    /// unless `still` holds, which is asked when whoever wakes is heard already. May return early.
-    pub fn wait_for_request(&self, seen: u64, timeout: Option<Duration>, still: &dyn Fn() -> bool) {
-        let count = self.word(REQUESTS).load(Ordering::SeqCst);
-        if self.checkpoints_asked() == seen && !self.retention_is_asked() && still() {
+    /// Sleeps until more checkpoints than `seen` have been asked for, or retention, or `timeout` has passed (`seen` being
+    /// `None`: until it is woken, whatever has been asked for); not at all unless `still` holds, which is asked when whoever
+    /// wakes is heard already. May return early.
+    pub fn wait_for_request(&self, seen: Option<u64>, timeout: Option<Duration>, still: &dyn Fn() -> bool) {
+        let count = self.load(REQUESTS);
+        let nothing = |seen| self.checkpoints_asked() == seen && !self.retention_is_asked();
+        if seen.is_none_or(nothing) && still() {
             self.wait_word(REQUESTS, count, timeout);
         }
     }
@@ -67,8 +71,9 @@ impl Control {
         self.count_and_wake(REQUESTS);
     }
 
+    /// Where the count finds no room, who is about to sleep may miss the wake, and looks when its time has passed.
     fn count_and_wake(&self, at: usize) {
-        self.word(at).fetch_add(1, Ordering::SeqCst);
+        let _ = self.words.update_locked(at, COUNT_LOCK, |count| count.wrapping_add(1));
         self.wake_word(at);
     }
 }
@@ -86,7 +91,7 @@ mod tests {
     };
     use std::{
         path::Path,
-        sync::atomic::{AtomicBool, AtomicU64},
+        sync::atomic::{AtomicBool, AtomicU64, Ordering},
         thread,
     };
 
@@ -142,7 +147,7 @@ mod tests {
                 });
                 scope.spawn(|| {
                     while !stopped.load(Ordering::SeqCst) {
-                        control.wait_for_request(0, None, &|| !stopped.load(Ordering::SeqCst));
+                        control.wait_for_request(Some(0), None, &|| !stopped.load(Ordering::SeqCst));
                     }
                 });
                 stopped.store(true, Ordering::SeqCst);
@@ -166,16 +171,16 @@ mod tests {
         during(&|| writer.set_published(LogIndex(1)));
         during(&|| writer.wake_followers());
         during(&|| drop(writer.put_fence(&Fence::new(Epoch(1)).raised([5; 16]))));
-        during(&|| writer.begin_session(&SimHost::new(1), LogIndex(1)));
+        during(&|| writer.begin_session(&SimHost::new(1), LogIndex(1)).unwrap());
         let asked = |event: &dyn Fn()| {
-            control.wait_for_request(control.checkpoints_asked(), None, &|| {
+            control.wait_for_request(Some(control.checkpoints_asked()), None, &|| {
                 event();
                 true
             });
         };
         asked(&|| writer.wake_writer());
-        asked(&|| assert_eq!(writer.ask_for_checkpoint(), 1));
-        asked(&|| writer.ask_for_retention([None; 4]));
+        asked(&|| assert_eq!(writer.ask_for_checkpoint().unwrap(), 1));
+        asked(&|| writer.ask_for_retention([None; 4]).unwrap());
     }
 
     #[test]
@@ -185,15 +190,15 @@ mod tests {
             thread::scope(|scope| {
                 scope.spawn(|| {
                     while control.checkpoints_asked() == seen {
-                        control.wait_for_request(seen, None, &|| true);
+                        control.wait_for_request(Some(seen), None, &|| true);
                     }
                 });
-                control.ask_for_checkpoint();
+                control.ask_for_checkpoint().unwrap();
             });
         }
         // What is asked for already is not waited for.
-        control.ask_for_retention([None; 4]);
-        control.wait_for_request(200, None, &|| true);
+        control.ask_for_retention([None; 4]).unwrap();
+        control.wait_for_request(Some(200), None, &|| true);
         control.wait_published(LogIndex(0), LONG, &|| false);
     }
 }

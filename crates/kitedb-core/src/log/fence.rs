@@ -264,7 +264,7 @@ impl Control {
     /// Whether this log's own writer may commit in `epoch`: one load and one comparison.
     #[inline]
     pub fn allows(&self, epoch: Epoch) -> bool {
-        self.word(FENCE).load(Ordering::SeqCst) == hot(epoch)
+        self.load(FENCE) == hot(epoch)
     }
 
     /// The fence, verified.
@@ -298,7 +298,7 @@ impl Control {
     }
 
     fn fence_words(&self) -> FenceWords {
-        let load = |at: usize| self.word(at).load(Ordering::SeqCst);
+        let load = |at: usize| self.load(at);
         let record = |from: usize| std::array::from_fn(|i| load(from + i));
         FenceWords {
             hot: load(FENCE),
@@ -309,7 +309,8 @@ impl Control {
     }
 
     /// Stores `fence` in place of what is there, in the order that the module's documentation gives. The caller holds the
-    /// fence's lock, unless nobody else can know this log or it is a replica's.
+    /// fence's lock, unless nobody else can know this log or it is a replica's. On error no committer was told, and the
+    /// transition has not happened, or was cut short.
     pub fn put_fence(&self, fence: &Fence) -> Result<Stored> {
         self.require_mapped()?;
         if fence.epoch.0 > EPOCH_MASK {
@@ -319,31 +320,30 @@ impl Control {
         if self.fence_words().say(fence) {
             return Ok(Stored(self.confirm_fence()));
         }
-        let record = encode(fence);
-        let store = |from: usize| {
-            for (at, word) in (from..).zip(record) {
-                self.word(at).store(word, Ordering::SeqCst);
-            }
-        };
         // Whoever moves it knows it.
-        self.set_fence_assumed(false);
-        store(FIRST);
+        self.set_fence_assumed(false)?;
+        let (before, record) = (self.fence_words().first, encode(fence));
+        self.store_all(FIRST, &record)?;
         // If this fails, the next sync writes the page again, because it is stored to until then.
         let _ = self.sync();
-        self.word(FENCE).store(hot(fence.epoch), Ordering::SeqCst);
+        if let Err(e) = self.store(FENCE, hot(fence.epoch)) {
+            // No committer was told. What is not taken back is as if the transition had been cut short.
+            let _ = self.store_all(FIRST, &before);
+            return Err(e);
+        }
         // Before the log is read for its end: a committer looks at the fence after it has appended. Upholds I27.
         memory_fence(Ordering::SeqCst);
-        store(SECOND);
+        let stored = self.store_all(SECOND, &record);
         let synced = self.sync();
         self.wake_word(CHANGED);
         self.wake_followers();
-        Ok(Stored(synced))
+        Ok(Stored(stored.and(synced)))
     }
 
     /// Stores a fence that stands in place of one that was lost: nobody leads by it before he is told to.
     pub fn put_assumed_fence(&self, fence: &Fence) -> Result<()> {
         self.put_fence(fence)?.durable()?;
-        self.set_fence_assumed(true);
+        self.set_fence_assumed(true)?;
         self.sync()
     }
 
@@ -352,8 +352,7 @@ impl Control {
     fn confirm_fence(&self) -> Result<()> {
         // By writing to the file: that counts as a change even where the bytes are the same.
         for range in [FENCE..FENCE + 1, FIRST..SECOND + RECORD] {
-            let bytes: Vec<u8> =
-                range.clone().flat_map(|at| self.word(at).load(Ordering::SeqCst).to_le_bytes()).collect();
+            let bytes: Vec<u8> = range.clone().flat_map(|at| self.load(at).to_le_bytes()).collect();
             self.write_words(range.start, &bytes)?;
         }
         self.sync()
@@ -402,7 +401,7 @@ impl Control {
 
     /// What [`Control::wait_fence`] sleeps on. Looked at before the fence.
     pub fn fence_mark(&self) -> u64 {
-        self.word(CHANGED).load(Ordering::SeqCst)
+        self.load(CHANGED)
     }
 
     /// Sleeps until the fence has changed since `mark` was seen, or `timeout` has passed. May return early.

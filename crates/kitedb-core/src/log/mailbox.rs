@@ -6,8 +6,7 @@
 //! with the CRC-32 of an error code in its high half. One asks at a time, under a lock ([`Control::lock_asking`]).
 
 use super::Control;
-use crate::error::ErrorCode;
-use std::sync::atomic::Ordering;
+use crate::error::{ErrorCode, Result};
 
 const COUNTS: usize = 58;
 const HEAD: usize = 59;
@@ -29,7 +28,7 @@ pub enum RetentionAnswer {
 
 impl Control {
     fn retention_counts(&self) -> (u32, u32) {
-        let counts = self.word(COUNTS).load(Ordering::SeqCst);
+        let counts = self.load(COUNTS);
         ((counts >> 32) as u32, counts as u32)
     }
 
@@ -40,36 +39,37 @@ impl Control {
     }
 
     /// Asks the log's writer to run retention. Call it under [`Control::lock_asking`], where no request is pending.
-    pub fn ask_for_retention(&self, windows: AskedWindows) {
+    pub fn ask_for_retention(&self, windows: AskedWindows) -> Result<()> {
         let bits = windows.iter().enumerate().map(|(at, given)| u64::from(given.is_some()) << at).sum();
-        self.word(HEAD).store(bits, Ordering::SeqCst);
+        self.store(HEAD, bits)?;
         for (at, given) in (VALUES..).zip(windows) {
-            self.word(at).store(given.unwrap_or_default(), Ordering::SeqCst);
+            self.store(at, given.unwrap_or_default())?;
         }
         let (asked, answered) = self.retention_counts();
-        self.set_counts(asked.wrapping_add(1), answered);
+        self.set_counts(asked.wrapping_add(1), answered)?;
         self.wake_writer();
+        Ok(())
     }
 
     /// The request that is not answered yet. For the log's writer.
     pub fn asked_retention(&self) -> Option<AskedWindows> {
-        let bits = self.word(HEAD).load(Ordering::SeqCst);
-        let given = |at: usize| (bits >> at & 1 == 1).then(|| self.word(VALUES + at).load(Ordering::SeqCst));
+        let bits = self.load(HEAD);
+        let given = |at: usize| (bits >> at & 1 == 1).then(|| self.load(VALUES + at));
         self.retention_is_asked().then(|| std::array::from_fn(given))
     }
 
     /// Answers the request. For the log's writer.
-    pub fn answer_retention(&self, answer: RetentionAnswer) {
+    pub fn answer_retention(&self, answer: RetentionAnswer) -> Result<()> {
         let (head, pruned, floor) = match answer {
             RetentionAnswer::Dropped => (0, 0, 0),
             RetentionAnswer::Ran(pruned, floor) => (1, pruned, floor),
             RetentionAnswer::Failed(code) => (2 | u64::from(code.map_or(0, code_crc)) << 32, 0, 0),
         };
-        self.word(HEAD).store(head, Ordering::SeqCst);
-        self.word(VALUES).store(pruned, Ordering::SeqCst);
-        self.word(VALUES + 1).store(floor, Ordering::SeqCst);
+        self.store(HEAD, head)?;
+        self.store(VALUES, pruned)?;
+        self.store(VALUES + 1, floor)?;
         let (asked, _) = self.retention_counts();
-        self.set_counts(asked, asked);
+        self.set_counts(asked, asked)
     }
 
     /// The answer to the last request, once it is there.
@@ -77,7 +77,7 @@ impl Control {
         if self.retention_is_asked() {
             return None;
         }
-        let value = |at: usize| self.word(at).load(Ordering::SeqCst);
+        let value = |at: usize| self.load(at);
         Some(match value(HEAD) {
             1 => RetentionAnswer::Ran(value(VALUES), value(VALUES + 1)),
             head if head & 0xFFFF_FFFF == 2 => {
@@ -88,8 +88,8 @@ impl Control {
         })
     }
 
-    fn set_counts(&self, asked: u32, answered: u32) {
-        self.word(COUNTS).store(u64::from(asked) << 32 | u64::from(answered), Ordering::SeqCst);
+    fn set_counts(&self, asked: u32, answered: u32) -> Result<()> {
+        self.store(COUNTS, u64::from(asked) << 32 | u64::from(answered))
     }
 }
 
@@ -122,10 +122,10 @@ mod tests {
             RetentionAnswer::Failed(None),
             RetentionAnswer::Dropped,
         ] {
-            asker.ask_for_retention(windows);
+            asker.ask_for_retention(windows).unwrap();
             assert_eq!(asker.retention_answer(), None);
             assert_eq!(writer.asked_retention(), Some(windows));
-            writer.answer_retention(answer);
+            writer.answer_retention(answer).unwrap();
             assert_eq!(writer.asked_retention(), None);
             assert_eq!(asker.retention_answer(), Some(answer));
         }

@@ -3,6 +3,7 @@
 //! [`Appender`] is owned by whoever holds the commit lock; [`GroupSync`] is shared by all who wait for
 //! durability; [`recover()`] reads a log back after the end of a process or a machine.
 
+mod announced;
 mod append;
 mod control;
 mod events;

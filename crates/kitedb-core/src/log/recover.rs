@@ -288,16 +288,18 @@ impl Recovered {
                 // Perhaps its making failed at the sync: then the header is in the cache and never on the disk.
                 file.write_at(&last.header.encode(), 0).map_err(io(&last.path))?;
             }
-            self.control.set_syncing(true);
+            self.control.set_syncing()?;
             if let Err(e) = file.sync_data() {
                 // The next recovery must not take a sync that succeeds for one of these frames.
-                self.control.set_sync_failed(true);
+                if let Err(unnoted) = self.control.set_sync_failed(true) {
+                    tracing::warn!("that a sync failed was not noted: {unnoted}; that it began, was");
+                }
                 return Err(io(&last.path)(e));
             }
             Some(tail.end)
         };
         env.disk.sync_dir(&self.dir).map_err(io(&self.dir))?;
-        self.control.set_sync_failed(false);
+        self.control.set_sync_failed(false)?;
         let digest = self.digest;
         let (epoch, writer_id) = new_epoch.unwrap_or((last.header.epoch, last.header.writer_id));
         match end {
@@ -305,7 +307,7 @@ impl Recovered {
                 let filled = file.len().map_err(io(&last.path))?;
                 let segment =
                     Segment { seq: last.seq, header: last.header, file, path: last.path.clone(), end, filled };
-                Ok(Appender::resume(env, &self.dir, options, self.control, older, segment, self.last, digest))
+                Appender::resume(env, &self.dir, options, self.control, older, segment, self.last, digest)
             }
             end => {
                 if end.is_some() {

@@ -2,7 +2,8 @@
 //! registered (word 9), and which log has a segment (words 10 and 11). Zeros: not said.
 
 use super::Control;
-use std::{num::NonZeroU64, sync::atomic::Ordering};
+use crate::error::Result;
+use std::num::NonZeroU64;
 use xxhash_rust::xxh3::xxh3_64;
 
 const ROLL: usize = 9;
@@ -37,13 +38,13 @@ impl Control {
     /// The replicas that are registered with this log; `None`: that is not noted, or is being changed.
     pub fn roll(&self) -> Option<Roll> {
         self.look_again();
-        NonZeroU64::new(self.word(ROLL).load(Ordering::SeqCst)).map(Roll)
+        NonZeroU64::new(self.load(ROLL)).map(Roll)
     }
 
     /// Notes which replicas are registered, or for `None` that they are being changed, durably.
-    pub fn set_roll(&self, roll: Option<Roll>) -> crate::error::Result<()> {
+    pub fn set_roll(&self, roll: Option<Roll>) -> Result<()> {
         self.require_mapped()?;
-        self.word(ROLL).store(roll.map_or(0, |roll| roll.0.get()), Ordering::SeqCst);
+        self.store(ROLL, roll.map_or(0, |roll| roll.0.get()))?;
         self.sync()
     }
 
@@ -53,10 +54,8 @@ impl Control {
     }
 
     /// Notes that the log of that id has a segment.
-    pub fn set_begun(&self, log_id: [u8; 16]) {
-        if self.load_id(BEGUN) != log_id {
-            self.store_id(BEGUN, log_id);
-        }
+    pub fn set_begun(&self, log_id: [u8; 16]) -> Result<()> {
+        if self.load_id(BEGUN) == log_id { Ok(()) } else { self.store_id(BEGUN, log_id) }
     }
 }
 

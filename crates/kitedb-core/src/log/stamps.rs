@@ -10,7 +10,6 @@ use crate::{
     error::{Error, Result},
     io::{DiskFile, Stamp},
 };
-use std::sync::atomic::Ordering;
 
 const STAMPS: usize = 48;
 const CHECK: usize = 55;
@@ -37,9 +36,9 @@ impl Displaced {
 
 impl Control {
     fn stamps(&self) -> Option<Stamps> {
-        let words: [u64; 7] = std::array::from_fn(|at| self.word(STAMPS + at).load(Ordering::Acquire));
+        let words: [u64; 7] = std::array::from_fn(|at| self.load(STAMPS + at));
         let known = words[0];
-        if known & 1 == 0 || self.word(CHECK).load(Ordering::Acquire) != check(&words) {
+        if known & 1 == 0 || self.load(CHECK) != check(&words) {
             return None;
         }
         let stamp = |at: usize, bit: u64| Stamp {
@@ -67,10 +66,8 @@ impl Control {
             file.generation.unwrap_or(0),
         ];
         // Torn, they are not known, and remembered at the next open.
-        self.word(CHECK).store(check(&words), Ordering::Release);
-        for (at, word) in words.into_iter().enumerate() {
-            self.word(STAMPS + at).store(word, Ordering::Release);
-        }
+        self.store(CHECK, check(&words))?;
+        self.store_all(STAMPS, &words)?;
         self.sync()
     }
 
@@ -108,8 +105,8 @@ impl Control {
     }
 
     /// Gives the replica whose log this is an id of its own: its file is a copy of another replica's.
-    pub fn set_registration(&self, id: [u8; 16]) {
-        self.store_id(REGISTRATION, id);
+    pub fn set_registration(&self, id: [u8; 16]) -> Result<()> {
+        self.store_id(REGISTRATION, id)
     }
 }
 
@@ -154,7 +151,7 @@ mod tests {
         let renamed = Control::open(&RealDisk, &path("elsewhere"), OpenMode::Read).unwrap().unwrap();
         assert!(!renamed.displaced(&*file).unwrap().any());
         assert_eq!(renamed.registration(), None);
-        control.set_registration([7; 16]);
+        control.set_registration([7; 16]).unwrap();
         assert_eq!(control.registration(), Some([7; 16]));
     }
 }

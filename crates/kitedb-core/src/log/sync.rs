@@ -124,19 +124,28 @@ impl GroupSync {
         if self.has_failed() {
             return Err(Self::failure(None));
         }
-        self.control.set_syncing(true);
+        if let Err(e) = self.control.set_syncing() {
+            // Before the first frame of the session it could: this cannot be for want of room.
+            self.fail();
+            return Err(Self::failure(Some(e)));
+        }
         if let Err(e) = file.sync_data() {
             self.fail();
             return Err(Self::failure(Some(Error::io("sync", path, e))));
         }
-        self.control.set_syncing(false);
+        if let Err(e) = self.control.set_synced() {
+            tracing::warn!("recovery will take this sync for one that was cut short: {e}");
+        }
         Ok(())
     }
 
     /// From now on nothing is written or acknowledged, in this process and before the log is recovered.
     pub(super) fn fail(&self) {
         self.failed.store(true, Ordering::Release);
-        self.control.set_sync_failed(true);
+        if let Err(e) = self.control.set_sync_failed(true) {
+            // It says that a sync is under way, which recovery trusts no more.
+            tracing::warn!("that a sync failed was not noted in the log's control file: {e}");
+        }
     }
 
     /// Returns once everything up to `index` is durable. `on_durable` is called by whoever synced, with the new

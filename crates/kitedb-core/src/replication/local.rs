@@ -158,7 +158,7 @@ impl LocalSource {
         if !control.writer_lives()? {
             return Ok(());
         }
-        let asked = control.ask_for_checkpoint();
+        let asked = control.ask_for_checkpoint()?;
         for _ in 0..1000 {
             if control.checkpoints_done() >= asked {
                 return Ok(());

@@ -74,11 +74,16 @@ impl Leader {
 
     /// Tells who looks at the log what this node's windows are.
     pub fn tell_windows(&self) {
-        self.registry.iter().for_each(|registry| registry.set_windows(&self.engine.options.retention));
+        let Some(registry) = &self.registry else { return };
+        if let Err(e) = registry.set_windows(&self.engine.options.retention) {
+            tracing::warn!("what windows this node keeps was not noted in its registry of replicas: {e}");
+        }
     }
 
     /// What a primary says of itself. `epoch` is the one that the asking handle leads.
     pub fn status(&self, epoch: Epoch) -> Result<PrimaryReplicationStatus> {
+        // Others are told no later than who looks here. If it fails, the next commit says so.
+        let _ = self.control.pay();
         let view = self.engine.view();
         let token = view.token();
         let head = token.log_index;

@@ -20,6 +20,7 @@ mod damage;
 mod destruction;
 mod fences;
 mod followers;
+mod full_disks;
 mod identity;
 mod idle;
 mod modes;

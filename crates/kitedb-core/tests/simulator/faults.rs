@@ -36,6 +36,9 @@ impl World {
             }
             3 => {
                 machine.set_capacity(Some(machine.used() + room));
+                if machine.copies_on_write() {
+                    fired(Fault::CopyingDiskFull);
+                }
                 (self.nodes[n].sick, self.nodes[n].troubled) = (true, true);
                 format!("n{n} has room for {room} bytes")
             }
@@ -62,6 +65,10 @@ impl World {
         // A number that is past: it never comes.
         node.machine.crash_at(0);
         node.sick = false;
+        if let Some(db) = &node.db {
+            // In place of its keeper, which would tell others within a second what could not be told before.
+            let _ = db.primary_replication_status();
+        }
         self.note(format!("repair n{n}"));
     }
 

@@ -18,6 +18,7 @@ kinds! {
     DiskFailed => "a disk failed, or ran full",
     WriteBackFailed => "a write-back failed, of which each open file is told once",
     CommittedBeside => "a transaction that was begun before others committed, too",
+    CopyingDiskFull => "a disk that copies on write ran full",
     LogDamaged => "a bit of a log was flipped",
     CutPromotion => "a promotion was cut by a crash",
     DoneUntold => "a promotion was done, and nobody was told",

@@ -133,12 +133,21 @@ impl Rng {
     }
 }
 
+/// One in four copies on write.
+fn disk(seed: u64) -> SimDisk {
+    let disk = SimDisk::new(seed);
+    if seed.is_multiple_of(4) {
+        disk.copy_on_write();
+    }
+    disk
+}
+
 impl World {
     /// A primary, node 0, and one to five replicas. Nothing is open yet.
     pub fn new(seed: u64) -> Self {
         let (mut rng, clock) = (Rng::new(seed), SimHost::new(seed));
         let count = 2 + rng.below(5) as usize;
-        let machines: Vec<SimDisk> = (0..count).map(|_| SimDisk::new(rng.next())).collect();
+        let machines: Vec<SimDisk> = (0..count).map(|_| disk(rng.next())).collect();
         let alike = (!rng.one_in(3)).then(|| rng.pick(&MODES));
         let nodes = (0..count).map(|at| {
             let mode = alike.unwrap_or_else(|| rng.pick(&MODES));
@@ -366,7 +375,7 @@ impl World {
             // Nobody is left who knows of the epoch that it led and was told to give up.
             self.ledger.forced_from = self.ledger.forced_from.min(epoch);
         }
-        let machine = SimDisk::new(self.rng.next());
+        let machine = disk(self.rng.next());
         self.replace_machine(n, machine);
         let node = &mut self.nodes[n];
         node.host = node.host.restart(Crash::PowerLoss(Loss::LoseAllUnsynced));

@@ -1,6 +1,6 @@
 //! A disk that tells somebody of every read, write and sync, who may stop it or let it fail.
 
-use kitedb_core::io::{Access, Disk, DiskFile, Env, FileIdentity, LockKind, Mapping, OpenMode, SharedWords, Stamp};
+use kitedb_core::io::{Access, Disk, DiskFile, Env, FileIdentity, FileWords, LockKind, Mapping, OpenMode, Stamp};
 use std::{
     fmt::Debug,
     io,
@@ -60,8 +60,8 @@ impl DiskFile for ObservedFile {
     fn map(&self, offset: u64, len: usize) -> io::Result<Mapping> {
         self.0.map(offset, len)
     }
-    fn map_words(&self, words: usize) -> io::Result<SharedWords> {
-        self.0.map_words(words)
+    fn map_words(self: Arc<Self>, words: usize) -> io::Result<FileWords> {
+        self.0.clone().map_words(words)
     }
     fn try_lock(&self, range: Range<u64>, kind: LockKind) -> io::Result<bool> {
         self.0.try_lock(range, kind)

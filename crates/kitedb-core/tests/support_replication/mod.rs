@@ -45,6 +45,13 @@ impl Machine {
         Self { name, disk: SimDisk::new(seed), host: SimHost::new(seed), mode }
     }
 
+    /// As [`Machine::new`], with a disk that copies on write.
+    pub fn copying(name: &'static str, seed: u64, mode: SyncMode) -> Self {
+        let machine = Self::new(name, seed, mode);
+        machine.disk.copy_on_write();
+        machine
+    }
+
     pub fn env(&self) -> Env {
         self.disk.env(&self.host)
     }

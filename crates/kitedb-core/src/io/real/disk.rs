@@ -17,10 +17,10 @@ use rustix::fs::CWD;
 use super::{
     access,
     anchored::{AnchoredDisk, rename_new},
-    lock, stamp,
+    in_place, lock, stamp,
 };
 use crate::io::{
-    Access, Disk, DiskFile, FileIdentity, LockKind, Mapping, OpenMode, SharedWords, Stamp,
+    Access, Disk, DiskFile, FileIdentity, FileWords, LockKind, Mapping, OpenMode, SharedWords, Stamp,
     resolve::{Ground, Place, resolve},
 };
 
@@ -101,10 +101,19 @@ impl DiskFile for RealFile {
         Ok(Mapping::of_file(mapping))
     }
 
-    fn map_words(&self, words: usize) -> io::Result<SharedWords> {
+    fn map_words(self: Arc<Self>, words: usize) -> io::Result<FileWords> {
         let len = words.checked_mul(size_of::<u64>()).ok_or(io::ErrorKind::InvalidInput)?;
         self.must_hold(0, len)?;
-        SharedWords::mapped(MmapOptions::new().len(len).map_raw(&self.file)?, words)
+        if !self.writable {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let mut options = MmapOptions::new();
+        options.len(len);
+        if in_place::make_sure(&self.file, len as u64)? {
+            return Ok(FileWords::in_place(SharedWords::mapped(options.map_raw(&self.file)?, words)?));
+        }
+        let mapped = SharedWords::mapped(options.map_raw_read_only(&self.file)?, words)?;
+        Ok(FileWords::written(mapped, self))
     }
 
     fn try_lock(&self, range: Range<u64>, kind: LockKind) -> io::Result<bool> {
@@ -244,8 +253,6 @@ fn identity_of(metadata: &fs::Metadata) -> FileIdentity {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
-
     use super::*;
 
     fn scratch() -> (tempfile::TempDir, PathBuf) {
@@ -302,7 +309,7 @@ mod tests {
         assert_eq!(&file.map(4096, 904).unwrap()[..], &[5; 904]);
         assert!(file.map(5000, 0).unwrap().is_empty());
         assert_eq!(file.map(4096, 905).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-        assert!(file.map_words(1).is_err());
+        assert!(file.clone().map_words(1).is_err());
         assert!(file.write_at(b"x", 0).is_err());
     }
 
@@ -310,13 +317,13 @@ mod tests {
     fn two_maps_of_one_file_share_its_words() {
         let (_dir, path) = scratch();
         let file = RealDisk.open(&path, OpenMode::CreateNew).unwrap();
-        assert_eq!(file.map_words(4).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(file.clone().map_words(4).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         file.write_at(&[1; 4096], 0).unwrap();
-        let words = file.map_words(4).unwrap();
+        let words = file.clone().map_words(4).unwrap();
         let other = RealDisk.open(&path, OpenMode::ReadWrite).unwrap().map_words(512).unwrap();
-        assert_eq!(other[3].load(Ordering::Acquire), 0x0101_0101_0101_0101);
-        words[3].store(42, Ordering::Release);
-        assert_eq!(other[3].load(Ordering::Acquire), 42);
+        assert_eq!(other.load(3), 0x0101_0101_0101_0101);
+        words.store(3, 42).unwrap();
+        assert_eq!(other.load(3), 42);
         let mut bytes = [0; 8];
         file.read_exact_at(&mut bytes, 24).unwrap();
         assert_eq!(u64::from_ne_bytes(bytes), 42);

@@ -4,6 +4,7 @@ mod access;
 mod anchored;
 mod disk;
 mod host;
+mod in_place;
 mod lock;
 mod stamp;
 

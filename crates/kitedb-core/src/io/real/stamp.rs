@@ -50,8 +50,8 @@ pub(super) fn file_system(_file: &File) -> Option<u32> {
 
 const FAT: u32 = 0x4d44;
 const EXFAT: u32 = 0x2011_bab0;
-const FUSE: u32 = 0x6573_5546;
-const OVERLAY: u32 = 0x794c_7630;
+pub(super) const FUSE: u32 = 0x6573_5546;
+pub(super) const OVERLAY: u32 = 0x794c_7630;
 const CIFS: u32 = 0xff53_4d42;
 const SMB2: u32 = 0xfe53_4d42;
 const PLAN9: u32 = 0x0102_1997;

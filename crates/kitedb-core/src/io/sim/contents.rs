@@ -1,20 +1,19 @@
 //! What one simulated file holds: the bytes a reader sees, and every change that is not durable yet.
 
 use std::{
+    collections::BTreeSet,
     io,
     ops::Range,
     sync::{Arc, Weak, atomic::Ordering},
 };
 
-use super::{Loss, rng::Rng};
+use super::{Loss, rng::Rng, state::PAGE};
 use crate::io::{Mapping, SharedWords};
 
 /// What a disk writes whole or not at all.
 const SECTOR: usize = 512;
 /// Words are stored one by one, and reach the disk so.
 const WORD: usize = size_of::<u64>();
-/// What a system writes back of a mapping.
-const PAGE: usize = 4096;
 /// Room for the words of a mapped file of several pages, which may grow.
 const MOST_WORDS: usize = (2 << 20) / WORD;
 
@@ -26,6 +25,10 @@ pub(super) struct Contents {
     bytes: Arc<Vec<u8>>,
     journal: Vec<Change>,
     words: Option<SharedWords>,
+    /// Pages that were stored to through the mapping since somebody asked.
+    stored: BTreeSet<usize>,
+    /// On a disk that copies on write: pages that have a new block beside the old one until the next sync.
+    fresh: BTreeSet<usize>,
     mapped: Vec<(Range<usize>, Weak<Vec<u64>>)>,
     write_back: WriteBack,
 }
@@ -113,9 +116,35 @@ impl Contents {
         self.push_words(len.min(old_len)..len);
     }
 
+    /// How many pages that `range` touches must be copied to another block before they are changed.
+    pub(super) fn to_be_copied(&self, range: Range<usize>) -> usize {
+        pages(range).filter(|page| page * PAGE < self.bytes.len() && !self.fresh.contains(page)).count()
+    }
+
+    /// Takes note that the pages that `range` touches have another block.
+    pub(super) fn copied(&mut self, range: Range<usize>) {
+        let len = self.bytes.len();
+        self.fresh.extend(pages(range).filter(|page| page * PAGE < len));
+    }
+
+    /// The bytes of blocks that the next sync gives back.
+    pub(super) fn copies(&self) -> usize {
+        self.fresh.len() * PAGE
+    }
+
+    /// The pages that were stored to through the mapping, since this was asked last, and had to be copied for that.
+    pub(super) fn copied_by_stores(&mut self) -> usize {
+        self.pull_words();
+        let pages = std::mem::take(&mut self.stored);
+        let before = self.fresh.len();
+        self.fresh.extend(pages);
+        self.fresh.len() - before
+    }
+
     /// A sync that succeeds.
     pub(super) fn sync(&mut self) {
         self.pull_words();
+        self.fresh.clear();
         if self.journal.iter().any(|change| change.fate == Fate::Lost) {
             self.settle(|| Fate::Durable);
         } else {
@@ -126,6 +155,7 @@ impl Contents {
     /// A sync that fails: each change reached the disk or did not, and all of them count as clean from now on.
     fn sync_failed(&mut self, rng: &mut Rng) {
         self.pull_words();
+        self.fresh.clear();
         self.settle(|| if rng.coin() { Fate::Durable } else { Fate::Lost });
     }
 
@@ -274,7 +304,11 @@ impl Contents {
         for (i, word) in words.iter().enumerate().take(count) {
             let at = i * WORD;
             let now = word.load(Ordering::Acquire).to_ne_bytes();
-            if whole.contains(&(at / PAGE)) || self.bytes[at..at + WORD] != now {
+            let stored = self.bytes[at..at + WORD] != now;
+            if stored {
+                self.stored.insert(at / PAGE);
+            }
+            if stored || whole.contains(&(at / PAGE)) {
                 changed.get_or_insert((at, Vec::new())).1.extend(now);
             } else if let Some((at, data)) = changed.take() {
                 self.record_write(at, &data, WORD);
@@ -357,6 +391,11 @@ impl Change {
             (New::Length(_), Keep::Torn) | (_, Keep::Nothing) => {}
         }
     }
+}
+
+/// The pages that a range of bytes touches.
+fn pages(range: Range<usize>) -> Range<usize> {
+    range.start / PAGE..range.end.div_ceil(PAGE)
 }
 
 /// Writes `data` into `image`, growing it where needed.

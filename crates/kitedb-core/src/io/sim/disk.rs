@@ -133,20 +133,38 @@ impl SimDisk {
         self.state.lock().faults.clear();
     }
 
+    /// Lets the disk copy on write, as btrfs does, and xfs where files share blocks: what changes a page needs another
+    /// block for it, also where the file does not grow, and gives the old one back at the file's next sync. A store to a
+    /// mapped page for which there is no block would kill the process; here it is a [violation](SimDisk::violations).
+    pub fn copy_on_write(&self) {
+        self.state.lock().copy_on_write = true;
+    }
+
+    /// Whether it copies on write.
+    pub fn copies_on_write(&self) -> bool {
+        self.state.lock().copy_on_write
+    }
+
     /// Limits the bytes that all files together may hold. Beyond it writes (perhaps done in part) and lengths fail
     /// with `StorageFull`.
     pub fn set_capacity(&self, bytes: Option<u64>) {
-        self.state.lock().capacity = bytes;
+        let mut state = self.state.lock();
+        state.notice_stores();
+        state.capacity = bytes;
     }
 
-    /// The bytes that all files together hold.
+    /// The bytes that all files together take.
     pub fn used(&self) -> u64 {
-        self.state.lock().tree.used()
+        let tree = &self.state.lock().tree;
+        tree.used() + tree.copies()
     }
 
-    /// Every change that touched a range which was mapped at that time, which no engine may do.
+    /// Every change that touched a range which was mapped at that time, and every store to a mapped page for which a full
+    /// disk had no block: what no engine may do.
     pub fn violations(&self) -> Vec<String> {
-        self.state.lock().violations.clone()
+        let mut state = self.state.lock();
+        state.notice_stores();
+        state.violations.clone()
     }
 
     /// Flips the bits `xor` of one byte, durable and cached; mappings made before do not show it.

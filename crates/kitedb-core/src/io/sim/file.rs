@@ -1,6 +1,11 @@
 //! An open file of a simulated disk.
 
-use std::{io, ops::Range, path::PathBuf, sync::atomic::AtomicU64};
+use std::{
+    io,
+    ops::Range,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use crate::lock::MutexGuard;
 
@@ -9,7 +14,7 @@ use super::{
     state::{State, crashed},
     tree::Inode,
 };
-use crate::io::{Access, DiskFile, FileIdentity, LockKind, Mapping, OpenMode, SharedWords, Stamp};
+use crate::io::{Access, DiskFile, FileIdentity, FileWords, LockKind, Mapping, OpenMode, Stamp};
 
 #[derive(Debug)]
 pub(super) struct SimFile {
@@ -77,8 +82,12 @@ impl DiskFile for SimFile {
         state.tree.contents(self.inode)?.map(start..end).ok_or_else(past_the_end)
     }
 
-    fn map_words(&self, words: usize) -> io::Result<SharedWords> {
-        self.writable()?.tree.contents(self.inode)?.map_words(words).ok_or_else(past_the_end)
+    fn map_words(self: Arc<Self>, words: usize) -> io::Result<FileWords> {
+        let mut state = self.writable()?;
+        let words = state.tree.contents(self.inode)?.map_words(words).ok_or_else(past_the_end)?;
+        let copying = state.copy_on_write;
+        drop(state);
+        Ok(if copying { FileWords::written(words, self) } else { FileWords::in_place(words) })
     }
 
     fn try_lock(&self, range: Range<u64>, kind: LockKind) -> io::Result<bool> {

@@ -4,7 +4,7 @@
 //! names (creations, renames, removals) after a sync of their folder. Until then a power loss may take any of
 //! the writes, in any order and torn at sectors of 512 bytes, and the last of the names. Files and folders can be
 //! linked, copied and moved, also while a process has them open or anchored. The disk counts the operations that change something, can crash
-//! at any of them, fail, run full, damage bytes, and it notes when a change touches a range that is still mapped.
+//! at any of them, fail, run full, copy on write, damage bytes, and it notes when a change touches a range that is still mapped.
 //!
 //! ```
 //! use std::path::Path;

@@ -15,6 +15,9 @@ use super::{
 };
 use crate::io::FileIdentity;
 
+/// What a system writes back of a mapping, and a disk that copies on write copies.
+pub(super) const PAGE: usize = 4096;
+
 /// No simulated file grows beyond this: a wrong length is an error, not the end of the machine's memory.
 const MAX_LEN: u64 = 1 << 34;
 
@@ -28,6 +31,8 @@ pub(super) struct State {
     pub(super) trace: Option<Vec<String>>,
     pub(super) faults: Vec<FaultPlan>,
     pub(super) capacity: Option<u64>,
+    /// Whether a page that is changed is kept in another block from then on.
+    pub(super) copy_on_write: bool,
     pub(super) violations: Vec<String>,
     /// How many syncs have failed because something could not be written back before.
     pub(super) late_failures: u64,
@@ -59,6 +64,7 @@ impl State {
             trace: None,
             faults: Vec::new(),
             capacity: None,
+            copy_on_write: false,
             violations: Vec::new(),
             late_failures: 0,
             stable_stamps: true,
@@ -82,6 +88,7 @@ impl State {
             tree,
             rng,
             capacity: self.capacity,
+            copy_on_write: self.copy_on_write,
             violations: self.violations.clone(),
             late_failures: self.late_failures,
             stable_stamps: self.stable_stamps,
@@ -128,17 +135,28 @@ impl State {
         let verdict = self.begin(FaultOn::Write, path, what)?;
         self.check_mapped(inode, at..end, "write", path)?;
         match verdict {
-            Verdict::Do => match self.shortage(inode, end)? {
+            Verdict::Do => match self.shortage(inode, at..end)? {
                 0 => {
-                    self.tree.contents(inode)?.write(at, data);
+                    let contents = self.tree.contents(inode)?;
+                    if self.copy_on_write {
+                        contents.copied(at..end);
+                    }
+                    contents.write(at, data);
                     if let Some(kind) = faults::hit(&mut self.faults, FaultOn::WriteBack, path) {
                         self.tree.contents(inode)?.write_back_failed(kind, false, &mut self.rng);
                     }
                 }
                 missing => {
-                    let fits = data.len().saturating_sub(missing);
+                    let fits = match self.copy_on_write {
+                        true => self.whole_pages(inode, at..end)?,
+                        false => data.len().saturating_sub(missing),
+                    };
                     if fits > 0 && self.rng.coin() {
-                        self.tree.contents(inode)?.write(at, &data[..fits]);
+                        let contents = self.tree.contents(inode)?;
+                        if self.copy_on_write {
+                            contents.copied(at..at + fits);
+                        }
+                        contents.write(at, &data[..fits]);
                     }
                     return Err(io::ErrorKind::StorageFull.into());
                 }
@@ -170,7 +188,7 @@ impl State {
             self.violations.push(format!("set_len {} to {len} cuts mapped words", path.display()));
         }
         match verdict {
-            Verdict::Do if self.shortage(inode, len)? > 0 => Err(io::ErrorKind::StorageFull.into()),
+            Verdict::Do if self.shortage(inode, old..len)? > 0 => Err(io::ErrorKind::StorageFull.into()),
             Verdict::Do => {
                 self.tree.contents(inode)?.set_len(len);
                 Ok(())
@@ -255,6 +273,7 @@ impl State {
             return Err(crashed());
         }
         self.ops += 1;
+        self.notice_stores();
         let verdict = if self.crash_at == Some(self.ops) {
             Verdict::Crash
         } else {
@@ -271,12 +290,48 @@ impl State {
         Ok(verdict)
     }
 
-    /// How many bytes the disk lacks for a file to reach `end`.
-    fn shortage(&mut self, inode: Inode, end: usize) -> io::Result<usize> {
-        let Some(capacity) = self.capacity else { return Ok(0) };
-        let growth = end.saturating_sub(self.tree.contents(inode)?.len());
-        let room = usize::try_from(capacity.saturating_sub(self.tree.used())).unwrap_or(usize::MAX);
-        Ok(growth.saturating_sub(room))
+    /// How many bytes the disk lacks for `range` of a file to be written.
+    fn shortage(&mut self, inode: Inode, range: Range<usize>) -> io::Result<usize> {
+        if self.capacity.is_none() {
+            return Ok(0);
+        }
+        let copying = self.copy_on_write;
+        let contents = self.tree.contents(inode)?;
+        let growth = range.end.saturating_sub(contents.len());
+        let copies = if copying { contents.to_be_copied(range) * PAGE } else { 0 };
+        Ok((growth + copies).saturating_sub(self.room()))
+    }
+
+    /// How many bytes of `range` a disk without room for all of it takes: those of its first pages.
+    fn whole_pages(&mut self, inode: Inode, range: Range<usize>) -> io::Result<usize> {
+        let mut end = range.start;
+        loop {
+            let next = (end / PAGE + 1) * PAGE;
+            if next >= range.end || self.shortage(inode, range.start..next)? > 0 {
+                return Ok(end - range.start);
+            }
+            end = next;
+        }
+    }
+
+    /// How many bytes more the disk holds.
+    fn room(&self) -> usize {
+        let Some(capacity) = self.capacity else { return usize::MAX };
+        let taken = self.tree.used() + self.tree.copies();
+        usize::try_from(capacity.saturating_sub(taken)).unwrap_or(usize::MAX)
+    }
+
+    /// Looks for stores to mapped words that would have killed their process: they needed a block, and there was none.
+    pub(super) fn notice_stores(&mut self) {
+        if !self.copy_on_write || self.dead {
+            return;
+        }
+        let room = self.room();
+        let mut copied = 0;
+        self.tree.each_file(|contents| copied += contents.copied_by_stores());
+        if copied * PAGE > room {
+            self.violations.push(format!("SIGBUS: {copied} mapped pages are stored to, with room for {room} bytes"));
+        }
     }
 
     fn check_mapped(&mut self, inode: Inode, range: Range<usize>, verb: &str, path: &Path) -> io::Result<()> {

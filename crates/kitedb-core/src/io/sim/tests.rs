@@ -184,16 +184,72 @@ fn words_survive_a_kill_and_start_from_the_bytes() {
     let file = create(&disk, "/control", &[0; 4096]);
     file.sync_data().unwrap();
     disk.sync_dir(path("/")).unwrap();
-    let words = file.map_words(4).unwrap();
+    let words = file.clone().map_words(4).unwrap();
     let same = disk.open(path("/control"), OpenMode::ReadWrite).unwrap().map_words(4).unwrap();
-    words[2].store(5, Ordering::Relaxed);
-    assert_eq!(same[2].load(Ordering::Relaxed), 5);
+    words.store(2, 5).unwrap();
+    assert_eq!(same.load(2), 5);
     disk.crash_at(disk.ops() + 1);
     assert!(file.sync_data().is_err());
-    words[2].store(6, Ordering::Relaxed);
+    words.store(2, 6).unwrap();
     let found = disk.restart(Crash::Kill).open(path("/control"), OpenMode::ReadWrite).unwrap();
-    assert_eq!(found.map_words(4).unwrap()[2].load(Ordering::Relaxed), 5, "what the dead store, no one sees");
+    assert_eq!(found.clone().map_words(4).unwrap().load(2), 5, "what the dead store, no one sees");
     assert!(file.map_words(4).is_err() && found.map_words(513).is_err());
+}
+
+/// As btrfs does, and xfs where files share blocks.
+#[test]
+fn a_full_disk_that_copies_on_write_takes_no_change_before_a_sync_gives_blocks_back() {
+    let disk = SimDisk::new(1);
+    disk.copy_on_write();
+    let file = create(&disk, "/f", &[1; 12_288]);
+    file.sync_data().unwrap();
+    disk.set_capacity(Some(disk.used() + 4096));
+    let full = |result: io::Result<()>| assert_eq!(result.unwrap_err().kind(), io::ErrorKind::StorageFull);
+    file.write_at(&[2; 100], 0).unwrap();
+    // That page has its block now; another one has none, be it for one byte.
+    file.write_at(&[3; 4096], 0).unwrap();
+    full(file.write_at(&[4], 4096));
+    full(file.write_at(&[4], 12_288));
+    assert_eq!(disk.used(), 16_384);
+    file.sync_data().unwrap();
+    file.write_at(&[4], 4096).unwrap();
+    full(file.write_at(&[5], 0));
+    let mut bytes = [0; 2];
+    file.read_exact_at(&mut bytes, 4095).unwrap();
+    assert_eq!(bytes, [3, 4]);
+    assert!(disk.violations().is_empty());
+}
+
+#[test]
+fn words_of_a_disk_that_copies_on_write_are_written_and_a_store_that_finds_no_block_is_an_error() {
+    let disk = SimDisk::new(1);
+    disk.copy_on_write();
+    let file = create(&disk, "/control", &[0; 4096]);
+    file.sync_data().unwrap();
+    let words = file.clone().map_words(512).unwrap();
+    let same = disk.process().open(path("/control"), OpenMode::ReadWrite).unwrap().map_words(512).unwrap();
+    words.store(3, 7).unwrap();
+    assert_eq!(same.update(3, |was| was + 1).unwrap(), 7);
+    assert_eq!(same.update_locked(3, 1 << 62, |was| was + 1).unwrap(), 8);
+    same.raise(3, 4).unwrap();
+    words.store_all(4, &[5, 6]).unwrap();
+    assert_eq!([3, 4, 5, 512].map(|at| words.load(at)), [9, 5, 6, 0]);
+    file.sync_data().unwrap();
+    disk.set_capacity(Some(0));
+    for failed in [words.store(3, 1), words.store_all(3, &[1, 1]), words.raise(3, 10), same.update(3, |_| 1).map(drop)]
+    {
+        assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::StorageFull);
+    }
+    words.raise(3, 9).unwrap();
+    assert!(words.store(512, 1).is_err() && words.store_all(511, &[1, 1]).is_err());
+    assert_eq!([3, 4, 511].map(|at| same.load(at)), [9, 5, 0]);
+    assert!(disk.violations().is_empty());
+
+    // What would kill the process: a store to the mapped page itself.
+    let inode = file.identity().unwrap().inode;
+    let mapped = disk.state.lock().tree.contents(inode).unwrap().map_words(4).unwrap();
+    mapped[3].store(1, Ordering::Release);
+    assert_eq!(disk.violations().len(), 1);
 }
 
 #[test]

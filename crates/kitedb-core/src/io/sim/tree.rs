@@ -234,6 +234,15 @@ impl Tree {
         .sum()
     }
 
+    /// The bytes of blocks that syncs of the files will give back.
+    pub(super) fn copies(&self) -> u64 {
+        let copies = self.nodes.values().map(|node| match &node.kind {
+            Kind::File { contents, .. } => contents.copies() as u64,
+            Kind::Folder(_) | Kind::Link(_) => 0,
+        });
+        copies.sum()
+    }
+
     pub(super) fn each_file(&mut self, mut visit: impl FnMut(&mut Contents)) {
         for node in self.nodes.values_mut() {
             if let Kind::File { contents, .. } = &mut node.kind {

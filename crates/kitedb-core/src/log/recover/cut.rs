@@ -28,7 +28,7 @@ impl Recovered {
             let path = path.to_owned();
             move |e| Error::io("cut log segment", &path, e)
         };
-        control.begin_session(&*env.host, self.last);
+        control.begin_session(&*env.host, self.last)?;
         control.sync()?;
         let mut aside = Vec::new();
         // The newest one first: what is cut short in this is damaged as before.

@@ -6,13 +6,10 @@
 use super::{MAGIC, Registry, all_slots};
 use crate::{
     error::{Error, ErrorCode, Result},
-    io::{Env, LockKind, OpenMode, SharedWords},
+    io::{Env, FileWords, LockKind, OpenMode},
     log::{Control, Roll},
 };
-use std::{
-    path::Path,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{path::Path, sync::Arc};
 
 impl Registry {
     /// Why replicas that were registered are not known any more; `None`: all of them are.
@@ -58,11 +55,11 @@ impl Registry {
 
     fn is_whole(&self, env: &Env) -> bool {
         let words = self.words();
-        let sound = words[0].load(Ordering::SeqCst) == MAGIC;
+        let sound = words.load(0) == MAGIC;
         sound && (!self.mapped || self.is_current(env)) && self.is_on(self.control.roll(), &words)
     }
 
-    fn is_on(&self, roll: Option<Roll>, words: &SharedWords) -> bool {
+    fn is_on(&self, roll: Option<Roll>, words: &FileWords) -> bool {
         // Of nobody none can be lost: a slot that a loss of power brought back is one too many.
         roll.is_none_or(|roll| roll == held(words) || roll == Roll::of([]))
     }
@@ -74,7 +71,7 @@ impl Registry {
 
     /// Changes who holds a slot. Call it under the first lock. Where nobody is lost, the roll is not noted until the
     /// change is durable: what a crash leaves in between is taken as it is. Where somebody is, the roll stays.
-    pub(super) fn changing<T>(&self, words: &SharedWords, change: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(super) fn changing<T>(&self, words: &FileWords, change: impl FnOnce() -> Result<T>) -> Result<T> {
         self.control.require_mapped()?;
         if !self.is_on(self.control.roll(), words) {
             return change();
@@ -108,7 +105,7 @@ impl Registry {
 }
 
 /// Who holds a slot.
-fn held(words: &SharedWords) -> Roll {
+fn held(words: &FileWords) -> Roll {
     let ids: Vec<String> = all_slots(words).filter_map(|(_, slot)| slot.id()).collect();
     Roll::of(ids.iter().map(String::as_str))
 }

@@ -22,7 +22,7 @@ use crate::{
     db::{MAX_NAME, RetentionOptions},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
-    io::{DiskFile, Env, FileLock, LockKind, OpenMode, SharedWords, clear_name},
+    io::{DiskFile, Env, FileLock, FileWords, LockKind, OpenMode, clear_name, words_of_text},
     lock::{Mutex, RwLock},
     log::Control,
     replication::retention::{Part, registrations_end},
@@ -31,10 +31,7 @@ use slot::Slot;
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
 };
 
 const NAME: &str = "replicas";
@@ -96,7 +93,7 @@ pub struct Registration {
 /// See the [module documentation](self).
 #[derive(Debug)]
 pub struct Registry {
-    words: RwLock<SharedWords>,
+    words: RwLock<FileWords>,
     /// Whether the words are the file's, or what it held when it was looked at.
     mapped: bool,
     file: Arc<dyn DiskFile>,
@@ -133,11 +130,11 @@ impl Registry {
         file.write_at(&bytes, 0).map_err(io)?;
         file.sync_data().map_err(io)?;
         env.disk.sync_dir(dir).map_err(io)?;
-        let words = file.map_words(FIRST_PARTS * slot::WORDS).map_err(io)?;
+        let words = file.clone().map_words(FIRST_PARTS * slot::WORDS).map_err(io)?;
         Ok(Self::of(words, true, (file, path), control))
     }
 
-    fn of(words: SharedWords, mapped: bool, (file, path): (Arc<dyn DiskFile>, PathBuf), control: Arc<Control>) -> Self {
+    fn of(words: FileWords, mapped: bool, (file, path): (Arc<dyn DiskFile>, PathBuf), control: Arc<Control>) -> Self {
         Self { words: RwLock::new(words), mapped, file, path, control, here: Mutex::default() }
     }
 
@@ -146,8 +143,8 @@ impl Registry {
         let path = dir.join(NAME);
         let io = |e| Error::io("open replica registry", &path, e);
         let Some((file, words)) = found(env, &path, OpenMode::ReadWrite).map_err(io)? else { return Ok(None) };
-        let words = file.map_words(words).map_err(io)?;
-        let sound = words[0].load(Ordering::Acquire) == MAGIC;
+        let words = file.clone().map_words(words).map_err(io)?;
+        let sound = words.load(0) == MAGIC;
         Ok(sound.then(|| Self::of(words, true, (file, path), control)))
     }
 
@@ -158,11 +155,8 @@ impl Registry {
         let Some((file, count)) = found(env, &path, OpenMode::Read).map_err(io)? else { return Ok(None) };
         let mut bytes = vec![0; count * 8];
         file.read_exact_at(&mut bytes, 0).map_err(io)?;
-        let words = SharedWords::zeroed(count);
-        for (word, bytes) in words.iter().zip(bytes.as_chunks().0) {
-            word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
-        }
-        let sound = words[0].load(Ordering::Relaxed) == MAGIC;
+        let words = FileWords::seen(&words_of_text(&bytes));
+        let sound = words.load(0) == MAGIC;
         Ok(sound.then(|| Self::of(words, false, (file, path), control)))
     }
 
@@ -175,14 +169,14 @@ impl Registry {
     }
 
     /// The words of the file, also those that another process added.
-    fn words(&self) -> SharedWords {
+    fn words(&self) -> FileWords {
         let words = self.words.read().clone();
         let Some(len) = self.file.len().ok().filter(|_| self.mapped) else { return words };
         let whole = words_of(len);
-        if whole <= words.len() {
+        if whole <= words.count() {
             return words;
         }
-        match self.file.map_words(whole) {
+        match self.file.clone().map_words(whole) {
             Ok(grown) => {
                 *self.words.write() = grown.clone();
                 grown
@@ -214,9 +208,8 @@ impl Registry {
         if let Some(at) = here.get(id) {
             let words = self.words.read().clone();
             let _lock = self.hold(*at)?;
-            if let Some(slot) = slot_at(&words, *at).filter(|slot| slot.is_of(id)) {
-                slot.write(progress);
-                return Ok(());
+            if let Some(slot) = Slot::of(&words, *at).filter(|slot| slot.is_of(id)) {
+                return slot.write(progress).map_err(|e| self.not_written(e));
             }
         }
         // It is new here, or somebody removed it, and another replica may have its slot.
@@ -233,10 +226,11 @@ impl Registry {
         let mut words = self.words();
         if let Some(at) = find(&words, &progress.replica_id) {
             let _lock = self.hold(at)?;
-            slot_at(&words, at).iter().for_each(|slot| slot.write(progress));
-            return Ok(at);
+            let slot =
+                Slot::of(&words, at).ok_or_else(|| Error::new(ErrorCode::Internal, "a slot that was found is none"))?;
+            return slot.write(progress).map(|()| at).map_err(|e| self.not_written(e));
         }
-        let free = |words: &SharedWords| all_slots(words).find(|(_, slot)| slot.id().is_none()).map(|(at, _)| at);
+        let free = |words: &FileWords| all_slots(words).find(|(_, slot)| slot.id().is_none()).map(|(at, _)| at);
         let at = match free(&words) {
             Some(at) => at,
             None => {
@@ -248,21 +242,23 @@ impl Registry {
         Ok(at)
     }
 
-    fn take(&self, words: &SharedWords, at: usize, progress: &Progress) -> Result<()> {
-        {
+    fn take(&self, words: &FileWords, at: usize, progress: &Progress) -> Result<()> {
+        let taken = || {
             let _lock = self.hold(at)?;
-            if let Some(slot) = slot_at(words, at) {
-                slot.claim(&progress.replica_id);
-                slot.write(progress);
-            }
-        }
-        // Else a loss of power could take the replica's place, and the log with it.
-        self.sync().or_else(|e| self.free(words, [at]).and(Err(e)))
+            let Some(slot) = Slot::of(words, at) else { return Ok(()) };
+            slot.claim(&progress.replica_id).and_then(|()| slot.write(progress)).map_err(|e| self.not_written(e))
+        };
+        // Synced: else a loss of power could take the replica's place, and the log with it.
+        taken().and_then(|()| self.sync()).or_else(|e| self.free(words, [at]).and(Err(e)))
+    }
+
+    fn not_written(&self, e: std::io::Error) -> Error {
+        Error::io("write to the replica registry", &self.path, e)
     }
 
     /// Adds slots. Call it under the first lock.
-    fn grow(&self, words: &SharedWords) -> Result<SharedWords> {
-        let parts = words.len() / slot::WORDS;
+    fn grow(&self, words: &FileWords) -> Result<FileWords> {
+        let parts = words.count() / slot::WORDS;
         let grown = (2 * parts).min(LIMIT + 1);
         if grown == parts {
             return Err(Error::invalid(format_args!(
@@ -273,7 +269,7 @@ impl Registry {
         let io = |e| Error::io("extend replica registry", &self.path, e);
         let bytes = slot::WORDS * 8;
         self.file.write_at(&vec![0; (grown - parts) * bytes], (parts * bytes) as u64).map_err(io)?;
-        let words = self.file.map_words(grown * slot::WORDS).map_err(io)?;
+        let words = self.file.clone().map_words(grown * slot::WORDS).map_err(io)?;
         *self.words.write() = words.clone();
         Ok(words)
     }
@@ -293,10 +289,10 @@ impl Registry {
         Ok(true)
     }
 
-    fn free(&self, words: &SharedWords, slots: impl IntoIterator<Item = usize>) -> Result<()> {
+    fn free(&self, words: &FileWords, slots: impl IntoIterator<Item = usize>) -> Result<()> {
         for at in slots {
             let _lock = self.hold(at)?;
-            slot_at(words, at).iter().for_each(Slot::free);
+            Slot::of(words, at).map_or(Ok(()), |slot| slot.free()).map_err(|e| self.not_written(e))?;
         }
         Ok(())
     }
@@ -322,7 +318,8 @@ impl Registry {
                 let taken = all_slots(&words).filter(|(_, slot)| slot.id().is_some()).map(|(at, _)| at);
                 self.free(&words, taken.collect::<Vec<_>>())?;
             }
-            words[PART].store(if part == Part::Leads { 1 } else { 2 }, Ordering::SeqCst);
+            let played = if part == Part::Leads { 1 } else { 2 };
+            words.store(PART, played).map_err(|e| self.not_written(e))?;
             self.sync()
         };
         if was == Some(Part::Leads) && registrations_end(was, part) {
@@ -333,7 +330,7 @@ impl Registry {
     }
 
     fn part(&self) -> Option<Part> {
-        match self.words.read()[PART].load(Ordering::SeqCst) {
+        match self.words.read().load(PART) {
             1 => Some(Part::Leads),
             2 => Some(Part::Follows),
             _ => None,
@@ -341,21 +338,20 @@ impl Registry {
     }
 
     /// Tells who looks at this log what the windows of its writer are.
-    pub fn set_windows(&self, windows: &RetentionOptions) {
+    pub fn set_windows(&self, windows: &RetentionOptions) -> Result<()> {
         let words = self.words.read().clone();
         let given = [Some(windows.min_entries), windows.min_ms, windows.max_bytes, windows.max_lag_ms];
         let bits = given.iter().enumerate().map(|(at, given)| u64::from(given.is_some()) << at).sum();
-        words[WINDOWS].store(bits, Ordering::SeqCst);
-        for (at, given) in (WINDOWS + 1..).zip(given) {
-            words[at].store(given.unwrap_or_default(), Ordering::SeqCst);
-        }
+        let values = given.map(Option::unwrap_or_default);
+        let stored = words.store(WINDOWS, bits).and_then(|()| words.store_all(WINDOWS + 1, &values));
+        stored.map_err(|e| self.not_written(e))
     }
 
     /// The windows of the log's last writer, if they are known.
     pub fn windows(&self) -> Option<RetentionOptions> {
         let words = self.words.read().clone();
-        let bits = words[WINDOWS].load(Ordering::SeqCst);
-        let given = |at: usize| (bits >> at & 1 == 1).then(|| words[WINDOWS + 1 + at].load(Ordering::SeqCst));
+        let bits = words.load(WINDOWS);
+        let given = |at: usize| (bits >> at & 1 == 1).then(|| words.load(WINDOWS + 1 + at));
         let min_entries = given(0)?;
         let (min_ms, max_bytes, max_lag_ms) = (given(1), given(2), given(3));
         Some(RetentionOptions { min_entries, min_ms, max_bytes, max_lag_ms, interval_ms: None })
@@ -402,15 +398,11 @@ fn words_of(len: u64) -> usize {
     parts.min(LIMIT + 1) * slot::WORDS
 }
 
-fn slot_at(words: &[AtomicU64], at: usize) -> Option<Slot<'_>> {
-    words.get(at * slot::WORDS..(at + 1) * slot::WORDS).map(Slot)
+fn all_slots(words: &FileWords) -> impl Iterator<Item = (usize, Slot<'_>)> {
+    (1..words.count() / slot::WORDS).filter_map(|at| Some((at, Slot::of(words, at)?)))
 }
 
-fn all_slots(words: &[AtomicU64]) -> impl Iterator<Item = (usize, Slot<'_>)> {
-    (0..).zip(words.chunks_exact(slot::WORDS).map(Slot)).skip(1)
-}
-
-fn find(words: &[AtomicU64], id: &str) -> Option<usize> {
+fn find(words: &FileWords, id: &str) -> Option<usize> {
     all_slots(words).find(|(_, slot)| slot.is_of(id)).map(|(at, _)| at)
 }
 
@@ -542,7 +534,7 @@ mod tests {
         let registry = Registry::create(&env, dir, control(&env)).unwrap();
         assert_eq!(registry.windows(), None);
         let windows = RetentionOptions { min_entries: 0, max_bytes: Some(7), ..Default::default() };
-        registry.set_windows(&windows);
+        registry.set_windows(&windows).unwrap();
         assert_eq!(Registry::look(&env, dir, control(&env)).unwrap().unwrap().windows(), Some(windows));
     }
 }

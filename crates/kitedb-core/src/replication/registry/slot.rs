@@ -10,8 +10,11 @@
 //! | 53 | bytes of the name, bytes of the path (16 bits each), and in the high half the CRC-32 over both; 0: neither |
 
 use super::{Labels, MAX_ID, MAX_NAME, Progress, Registration};
-use crate::graph::{Epoch, LogIndex};
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::{
+    graph::{Epoch, LogIndex},
+    io::{FileWords, words_of_text},
+};
+use std::io::Result;
 
 /// Words of a slot.
 pub const WORDS: usize = 64;
@@ -25,29 +28,43 @@ const DURABLE: usize = 51;
 const REPORTED: usize = 52;
 const LABELS_HEAD: usize = 53;
 
-/// See the [module documentation](self). Whoever changes one holds its lock.
-pub struct Slot<'a>(pub &'a [AtomicU64]);
+/// See the [module documentation](self). Whoever changes one holds its lock. A change fails where there is no room for it,
+/// and then leaves the slot as a crash in its midst would.
+pub struct Slot<'a> {
+    words: &'a FileWords,
+    first: usize,
+}
 
-impl Slot<'_> {
-    fn load(&self, at: usize) -> u64 {
-        self.0[at].load(Ordering::SeqCst)
+impl<'a> Slot<'a> {
+    /// Slot `at` of a file, if it has that many.
+    pub fn of(words: &'a FileWords, at: usize) -> Option<Self> {
+        let first = at.checked_mul(WORDS)?;
+        (first + WORDS <= words.count()).then_some(Self { words, first })
     }
 
-    fn store(&self, at: usize, value: u64) {
-        self.0[at].store(value, Ordering::SeqCst);
+    fn load(&self, at: usize) -> u64 {
+        self.words.load(self.first + at)
+    }
+
+    fn store(&self, at: usize, value: u64) -> Result<()> {
+        self.words.store(self.first + at, value)
+    }
+
+    fn store_all(&self, at: usize, values: &[u64]) -> Result<()> {
+        self.words.store_all(self.first + at, values)
     }
 
     /// Makes it the slot of the replica `id`.
-    pub fn claim(&self, id: &str) {
-        (0..WORDS).for_each(|at| self.store(at, 0));
-        self.store_bytes(ID, id.as_bytes());
-        self.store(ID_HEAD, head_of(id));
-        self.store(STATE, 1);
+    pub fn claim(&self, id: &str) -> Result<()> {
+        self.store_all(0, &[0; WORDS])?;
+        self.store_all(ID, &words_of_text(id.as_bytes()))?;
+        self.store(ID_HEAD, head_of(id))?;
+        self.store(STATE, 1)
     }
 
     /// Makes it nobody's.
-    pub fn free(&self) {
-        self.store(STATE, 0);
+    pub fn free(&self) -> Result<()> {
+        self.store(STATE, 0)
     }
 
     /// Whether it is the slot of the replica `id`.
@@ -69,19 +86,18 @@ impl Slot<'_> {
     }
 
     /// Takes a report in.
-    pub fn write(&self, progress: &Progress) {
-        self.0[SEQUENCE].fetch_or(1, Ordering::SeqCst);
-        self.store(EPOCH, progress.epoch.0);
-        self.store(APPLIED, progress.applied.0);
-        self.store(DURABLE, progress.durable.0);
-        self.store(REPORTED, progress.reported_at_ms);
+    pub fn write(&self, progress: &Progress) -> Result<()> {
+        let writing = self.load(SEQUENCE) | 1;
+        self.store(SEQUENCE, writing)?;
+        let report = [progress.epoch.0, progress.applied.0, progress.durable.0, progress.reported_at_ms];
+        self.store_all(EPOCH, &report)?;
         if let Some(labels) = &progress.labels {
-            self.write_labels(progress.replica_id.len(), labels);
+            self.write_labels(progress.replica_id.len(), labels)?;
         }
-        self.0[SEQUENCE].fetch_add(1, Ordering::SeqCst);
+        self.store(SEQUENCE, writing.wrapping_add(1))
     }
 
-    fn write_labels(&self, id_len: usize, labels: &Labels) {
+    fn write_labels(&self, id_len: usize, labels: &Labels) -> Result<()> {
         let at = ID + id_len.div_ceil(8);
         let room = SEQUENCE.saturating_sub(at) * 8;
         let name = labels.name.as_deref().filter(|name| name.len() <= room.min(MAX_NAME)).unwrap_or_default();
@@ -94,11 +110,12 @@ impl Slot<'_> {
                 lengths | u64::from(crc32fast::hash(text.as_bytes())) << 32
             }
         };
-        if self.load(LABELS_HEAD) != head {
-            self.store(LABELS_HEAD, 0);
-            self.store_bytes(at, text.as_bytes());
-            self.store(LABELS_HEAD, head);
+        if self.load(LABELS_HEAD) == head {
+            return Ok(());
         }
+        self.store(LABELS_HEAD, 0)?;
+        self.store_all(at, &words_of_text(text.as_bytes()))?;
+        self.store(LABELS_HEAD, head)
     }
 
     /// What the replica reported last, if this is a replica's.
@@ -135,14 +152,6 @@ impl Slot<'_> {
         }
     }
 
-    fn store_bytes(&self, at: usize, bytes: &[u8]) {
-        for (at, bytes) in (at..).zip(bytes.chunks(8)) {
-            let mut part = [0; 8];
-            part[..bytes.len()].copy_from_slice(bytes);
-            self.store(at, u64::from_le_bytes(part));
-        }
-    }
-
     /// `None` if they would reach into the words after the texts.
     fn bytes(&self, at: usize, len: usize) -> Option<Vec<u8>> {
         let end = at + len.div_ceil(8);
@@ -171,23 +180,28 @@ fn shortened(path: &str, room: usize) -> String {
 mod tests {
     use super::*;
 
-    fn words() -> Vec<AtomicU64> {
-        (0..WORDS).map(|_| AtomicU64::new(0)).collect()
+    fn words() -> FileWords {
+        FileWords::seen(&[0; WORDS])
+    }
+
+    fn slot(words: &FileWords) -> Slot<'_> {
+        Slot::of(words, 0).unwrap()
     }
 
     fn report(id: &str, name: Option<&str>, path: Option<&str>) -> Registration {
         let words = words();
-        let slot = Slot(&words);
-        slot.claim(id);
+        let slot = slot(&words);
+        slot.claim(id).unwrap();
         let text = |text: Option<&str>| text.map(str::to_owned);
-        slot.write(&Progress {
+        let progress = Progress {
             replica_id: id.to_owned(),
             labels: Some(Labels { name: text(name), path: text(path) }),
             epoch: Epoch(2),
             applied: LogIndex(7),
             durable: LogIndex(5),
             reported_at_ms: 11,
-        });
+        };
+        slot.write(&progress).unwrap();
         assert!(slot.is_of(id) && !slot.is_of("another"));
         slot.read().unwrap()
     }
@@ -218,27 +232,26 @@ mod tests {
     #[test]
     fn a_torn_slot_is_nobodys_and_torn_labels_are_none() {
         let words = words();
-        let slot = Slot(&words);
-        slot.claim("replica");
+        let slot = slot(&words);
+        slot.claim("replica").unwrap();
         let labels = Some(Labels { name: Some("n".to_owned()), path: None });
         let (applied, durable) = (LogIndex(1), LogIndex(1));
         let progress =
             Progress { replica_id: "replica".to_owned(), labels, epoch: Epoch(1), applied, durable, reported_at_ms: 1 };
-        slot.write(&progress);
-        words[LABELS_HEAD].fetch_xor(1 << 40, Ordering::SeqCst);
+        slot.write(&progress).unwrap();
+        words.update(LABELS_HEAD, |head| head ^ 1 << 40).unwrap();
         assert_eq!(slot.read().unwrap().labels, Labels::default());
-        words[ID].fetch_xor(1, Ordering::SeqCst);
+        words.update(ID, |id| id ^ 1).unwrap();
         assert_eq!((slot.id(), slot.is_of("replica"), slot.read().is_none()), (None, false, true));
     }
 
     #[test]
     fn arbitrary_words_do_not_panic() {
         for seed in 0..2000u64 {
-            let words: Vec<AtomicU64> = (0..WORDS as u64)
-                .map(|at| AtomicU64::new((seed * 64 + at).wrapping_mul(0x9E37_79B9_7F4A_7C15)))
-                .collect();
-            words[STATE].store(1, Ordering::SeqCst);
-            let _ = Slot(&words).read();
+            let mut words: Vec<u64> =
+                (0..WORDS as u64).map(|at| (seed * 64 + at).wrapping_mul(0x9E37_79B9_7F4A_7C15)).collect();
+            words[STATE] = 1;
+            let _ = slot(&FileWords::seen(&words)).read();
         }
     }
 }

@@ -74,7 +74,7 @@ impl Replica {
         }
         self.engine.require_room_for_epoch()?;
         // Durable before the fence is moved, so that this replica knows it for its own after a crash.
-        self.control.set_promotion(owner);
+        self.control.set_promotion(owner)?;
         self.control.sync()?;
         let fencing = source.fence(owner, self.engine.published())?;
         let fenced = fencing.fenced();
@@ -101,7 +101,7 @@ impl Replica {
             return Ok(false);
         }
         // It had begun its epoch here, and never came to say so there.
-        self.control.set_promotion([0; 16]);
+        self.control.set_promotion([0; 16])?;
         self.control.sync()?;
         let what = "stale primary: this replica's promotion was cut short, and meanwhile its source took the lead back, or \
                     another replica took over from it: this one follows on; promote it again if it is to lead all the same";
