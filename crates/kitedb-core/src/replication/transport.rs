@@ -231,8 +231,12 @@ impl Leader {
             };
             if !overtaken || attempt == ATTEMPTS {
                 // Segments that are absent from this node's own log are damage.
+                let index = page.last().map_or(start.after, |last| last.header.log_index).0 + 1;
                 page.fault = page.fault.map(|e| match e.code() {
-                    ErrorCode::SourceUnavailable => Error::corrupt(e),
+                    ErrorCode::SourceUnavailable => Error::corrupt(format_args!(
+                        "the segment with log index {index} is not in {}, nor any later one: it was removed, put it back",
+                        self.engine.log_dir.display()
+                    )),
                     _ => e,
                 });
                 return Ok(Served { page, start, head });
