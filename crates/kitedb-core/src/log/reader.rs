@@ -459,6 +459,8 @@ impl LogReader {
         if let Some(damage) = self.damage_at(index) {
             return damage;
         }
+        // What a fence counted and a loss of power took does not come back.
+        let published = index <= self.control.published();
         match (segment, self.floor()) {
             (Some(at), _) if self.gap_after(at) => Error::new(
                 ErrorCode::NeedsReseed,
@@ -476,7 +478,7 @@ impl LogReader {
                     self.segments[at].path.display()
                 ),
             ),
-            (Some(at), _) if self.ends_before(at, index).unwrap_or(false) => self.absent(index),
+            (Some(at), _) if published && self.ends_before(at, index).unwrap_or(false) => self.absent(index),
             (Some(at), _) => Error::corrupt(format_args!(
                 "the frame with log index {index} does not verify, or is not there, in log segment {} (CRC mismatch, \
                  replication frame truncated or removed)",
@@ -486,7 +488,7 @@ impl LogReader {
                 ErrorCode::NeedsReseed,
                 format_args!("needs reseed: log index {index} is below retained floor {floor} of {dir}"),
             ),
-            (None, None) if self.control.has_begun(self.log.log_id) => self.absent(index),
+            (None, None) if published && self.control.has_begun(self.log.log_id) => self.absent(index),
             (None, None) => Error::new(
                 ErrorCode::NeedsReseed,
                 format_args!("needs reseed: the frame with log index {index} is gone, {dir} holds no segment"),
