@@ -181,6 +181,20 @@ impl Error {
         }
     }
 
+    /// As [`Error::io`], on a file or folder that the database has: that it is not there is damage.
+    pub(crate) fn own_file(action: &str, path: &Path, source: io::Error) -> Self {
+        let gone = source.kind() == io::ErrorKind::NotFound;
+        let error = Self::io(action, path, source);
+        if !gone {
+            return error;
+        }
+        Self {
+            code: ErrorCode::Corrupt,
+            message: format!("{}: it is a part of the database, put it back", error.message).into(),
+            ..error
+        }
+    }
+
     /// Stored bytes that do not verify: `what` names the place and the fault.
     pub fn corrupt(what: impl fmt::Display) -> Self {
         Self::new(ErrorCode::Corrupt, what)

@@ -68,14 +68,13 @@ impl Engine {
             report.damage.push(format!("{} bytes at {}: {}", damage.len, damage.offset, damage.what));
         }
         // What cannot be read is in the list already, or goes there now: the rest is checked all the same.
-        match self.check_log() {
+        let found = self.check_log().unwrap_or_else(|e| vec![e.to_string()]);
+        // A writer in another process may have ended the log meanwhile.
+        let ended = || self.options.read_only && self.log_has_ended().unwrap_or(false);
+        if !found.is_empty() && !ended() {
             // The open may have told it already.
-            Ok(damage) => damage.into_iter().for_each(|damage| {
-                if !report.damage.contains(&damage) {
-                    report.damage.push(damage);
-                }
-            }),
-            Err(e) => report.damage.push(e.to_string()),
+            let new: Vec<String> = found.into_iter().filter(|damage| !report.damage.contains(damage)).collect();
+            report.damage.extend(new);
         }
         if let Err(e) = self.check_graph(&mut report) {
             report.damage.push(e.to_string());

@@ -103,20 +103,24 @@ impl Engine {
     }
 
     fn publish_checkpoint(&self, frozen: &Delta, through: LogIndex, run: Arc<Run>) -> Result<()> {
-        let _publishing = self.publishing.lock();
+        let publishing = self.publishing.lock();
         let history = self.commit.lock().history.iter().filter(|h| h.first <= through).copied().collect();
         let mut runs = self.store.runs().to_vec();
         runs.push(run);
         let manifest = self.manifest_of(frozen, through, history);
         self.store.publish(manifest, runs, self.store.log_link())?;
-        let mut commit = self.commit.lock();
+        let commit = self.commit.lock();
         let now = self.levels.load_full();
         self.exchange_levels(Levels { frozen: None, runs: self.store.runs(), ..now.same() });
-        match &mut commit.appender {
+        let folded = match &commit.appender {
             // A sidecar is cut by retention.
-            Some(appender) if self.sidecar.is_none() => appender.release_through(through).map(drop),
-            _ => Ok(()),
-        }
+            Some(appender) if self.sidecar.is_none() => appender.folded_through(through),
+            _ => Vec::new(),
+        };
+        drop(commit);
+        // Neither a commit nor a merge waits for the file system to let go of them. Upholds I11: the header is durable.
+        drop(publishing);
+        self.remove_segments(&folded).map(drop)
     }
 
     fn manifest_of(&self, frozen: &Delta, through: LogIndex, history: Vec<HistoryEntry>) -> Manifest {

@@ -63,16 +63,19 @@ impl Engine {
         if count == 0 {
             return Ok(0);
         }
-        self.require_appender(commit, chunk.epoch, chunk.writer_id, LogIndex(commit.last.0 + count as u64))?;
+        // The tail of its own log is a replica's cursor.
+        let persist = |e: Error| e.context("cursor persist failed");
+        let through = LogIndex(commit.last.0 + count as u64);
+        self.require_appender(commit, chunk.epoch, chunk.writer_id, through).map_err(persist)?;
         let mut done = 0;
         while done < count {
             let Some(appender) = &mut commit.appender else { return Err(no_log()) };
             appender.control().pay()?;
             let (piece, mut bytes) = next_piece(&mut chunk, done, count, appender.room());
             let Some(last) = piece.last().copied() else { break };
-            appender.append_verbatim(&mut bytes, &last.header)?;
+            appender.append_verbatim(&mut bytes, &last.header).map_err(persist)?;
             if self.options.sync_mode == SyncMode::Full {
-                self.sync_unseen(PublishedLog::of(appender), last.header.log_index)?;
+                self.sync_unseen(PublishedLog::of(appender), last.header.log_index).map_err(persist)?;
             }
             let base = piece[0].at;
             for place in piece {

@@ -104,7 +104,7 @@ impl Engine {
             .context(format_args!("the log ends at {}", recovered.last))),
             // It ends before the file does, or is gone: what it held is in the file.
             Ok(_) => Ok(None),
-            Err(e) if matches!(e.code(), ErrorCode::LogMismatch | ErrorCode::Corrupt | ErrorCode::NotFound) => Ok(None),
+            Err(e) if matches!(e.code(), ErrorCode::LogMismatch | ErrorCode::Corrupt) => Ok(None),
             Err(e) => Err(e),
         }
     }

@@ -16,6 +16,7 @@ mod lease;
 mod log_life;
 mod name;
 mod open;
+mod open_for_reading;
 mod options;
 mod panics;
 mod place;

@@ -30,8 +30,8 @@ use std::{
     },
 };
 
-/// A read-only open beside a writer starts over if the writer makes a checkpoint meanwhile; so often at most.
-const ATTEMPTS: usize = 200;
+/// An open beside a writer starts over if that one publishes another header meanwhile; so often at most.
+pub(super) const ATTEMPTS: usize = 200;
 
 impl Engine {
     /// The engine of the file `identity` at the resolved `path`, for writing. With `accept_moved`, also of a primary whose
@@ -94,45 +94,6 @@ impl Engine {
         let engine = Arc::new(engine);
         engine.jobs.attach(&engine);
         Ok(engine)
-    }
-
-    /// An engine of its own that shows the file at the resolved `path` as it is now. With `refused`, why it does not
-    /// write although its caller asked for that.
-    pub(crate) fn open_read_only(
-        env: Env,
-        path: PathBuf,
-        options: OpenOptions,
-        refused: Option<Error>,
-    ) -> Result<Arc<Self>> {
-        for attempt in 1.. {
-            let store = Store::open(&env, &path, false)?;
-            let like = store.file().access().map_err(|e| Error::io("look at", &path, e))?;
-            let env = anchored(&env, folder_of(&path), like).map_err(|e| Error::io("look at", &path, e))?;
-            let places = Places::of(&env, &path, &options, &store)?;
-            let standing = places.standing(&env, &store)?;
-            let opening = opening(None, standing, false);
-            let role = opening.map_or(ReplicationRole::Disabled, |opening| opening.role);
-            let log_dir = places.dir_named(&store.log_link()).to_owned();
-            let mut engine = Self::assemble(env, path.clone(), options.clone(), store, role, log_dir)?;
-            engine.refused = refused.clone();
-            match engine.recover_for_reading(&places) {
-                // The writer may have let go of the segment that was to be read next.
-                Ok(Some(_)) if attempt < ATTEMPTS && engine.superseded()? => {}
-                Ok(damage) => {
-                    *engine.damage.get_mut() = damage;
-                    engine.look_at_sidecar(&places)?;
-                    return Ok(Arc::new(engine));
-                }
-                Err(_) if attempt < ATTEMPTS && engine.superseded()? => {}
-                Err(e) => return Err(e),
-            }
-        }
-        Err(Error::new(ErrorCode::Internal, "unreachable: the loop returns"))
-    }
-
-    /// Whether the file's header has moved on since this engine read it.
-    fn superseded(&self) -> Result<bool> {
-        Ok(Store::open(&self.env, &self.path, false)?.generation() != self.store.generation())
     }
 
     /// An engine that shows the file's checkpoint and nothing beyond.
@@ -257,7 +218,7 @@ impl Engine {
             }
             Err(damage)
                 if self.role() == ReplicationRole::Replica
-                    && matches!(damage.code(), ErrorCode::Corrupt | ErrorCode::LogMismatch | ErrorCode::NotFound) =>
+                    && matches!(damage.code(), ErrorCode::Corrupt | ErrorCode::LogMismatch) =>
             {
                 self.go_on_damaged(damage, &[]);
                 return Ok(());
@@ -325,44 +286,6 @@ impl Engine {
         LogReader::with_control(&self.env, dir, control).map(Some)
     }
 
-    /// Reads the log as far as it can be read. Returns what could not be.
-    fn recover_for_reading(&mut self, places: &Places) -> Result<Option<Error>> {
-        let link = self.store.log_link();
-        if !link.open {
-            return Ok(None);
-        }
-        if let Some(gone) = places.gone(&self.path, &link) {
-            let reached = self.levels.load().active.last();
-            self.publish(None, reached);
-            return Ok(Some(gone));
-        }
-        let dir = self.log_dir.clone();
-        let io = |e| Error::io("lock", &self.path, e);
-        let range = WRITER_LOCK..WRITER_LOCK + 1;
-        let idle = self.store.file().try_lock(range.clone(), LockKind::Shared).map_err(io)?;
-        let limit = if idle {
-            self.store.file().unlock(range).map_err(io)?;
-            None
-        } else {
-            match Control::open(&*self.env.disk, &dir, OpenMode::Read) {
-                Ok(control) => control.map(|c| c.published()),
-                Err(_) => None,
-            }
-        };
-        match self.replay(&link, &dir, None, limit, OpenMode::Read) {
-            Ok(recovered) => {
-                self.publish(None, recovered.last);
-                Ok(recovered.damage)
-            }
-            Err(e) if matches!(e.code(), ErrorCode::LogMismatch | ErrorCode::Corrupt | ErrorCode::NotFound) => {
-                let reached = self.levels.load().active.last();
-                self.publish(None, reached);
-                Ok(Some(e))
-            }
-            Err(e) => Err(e),
-        }
-    }
-
     /// Folds every frame of the log beyond the file into the delta.
     pub(super) fn replay(
         &self,
@@ -384,10 +307,18 @@ impl Engine {
         if let Some(claim) = recovered.short_of {
             let copied = recovered.control().displaced(&**self.store.file())?.log;
             recovered.damage = match copied {
-                false => Some(ends_early(dir, recovered.last, claim)),
+                false if recovered.truncated => Some(ends_early(dir, recovered.last, claim)),
+                false => Some(ends_early(dir, recovered.last, claim).context("CRC mismatch")),
                 true if self.options.accept_copy => None,
                 true => Some(copied_in_use(&self.path, recovered.last, claim)),
             };
+        }
+        if link.kind == LogKind::Sidecar && recovered.truncated {
+            let damage = recovered.damage.take();
+            recovered.damage = damage.map(|e| match e.code() {
+                ErrorCode::Corrupt => e.context("truncated replication segment"),
+                _ => e,
+            });
         }
         Ok(recovered)
     }

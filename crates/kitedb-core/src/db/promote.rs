@@ -208,9 +208,9 @@ impl Engine {
             Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
             _ => disk.remove(&path).or_else(|e| if e.kind() == ErrorKind::NotFound { Ok(()) } else { Err(e) }),
         };
-        written
-            .and(removed)
-            .map_err(|e| Error::io("make room for another epoch in", &self.log_dir, e).context("nothing was fenced"))
+        written.and(removed).map_err(|e| {
+            Error::own_file("make room for another epoch in", &self.log_dir, e).context("nothing was fenced")
+        })
     }
 
     fn sync_appended(&self, commit: &Commit) -> Result<()> {
@@ -308,22 +308,32 @@ impl Engine {
         self.counters.checkpoints.load(Ordering::Relaxed)
     }
 
-    /// Removes segments whose frames are all in the file. The one that is written stays. Returns how many went.
+    /// Removes segments whose frames are all in the file, oldest first, without the commit lock. The one that is written
+    /// stays. Returns how many went; one that does not go is asked to go again with the next checkpoint, or by retention.
     pub(crate) fn remove_segments(&self, seqs: &[u64]) -> Result<usize> {
         let folded = self.checkpoint_index();
-        if let Some(appender) = &mut self.commit.lock().appender {
-            appender.forget(seqs, folded)?;
-        }
+        let env = match &self.commit.lock().appender {
+            Some(appender) => appender.require_folded(seqs, folded).map(|()| appender.env().clone())?,
+            None => self.env.clone(),
+        };
         for (done, seq) in seqs.iter().enumerate() {
             let path = segment_path(&self.log_dir, *seq);
-            match self.env.disk.remove(&path) {
+            match env.disk.remove(&path) {
                 Err(e) if e.kind() != ErrorKind::NotFound => {
+                    self.forget_segments(&seqs[..done]);
                     return Err(Error::io("remove log segment", &path, e).context(format_args!("{done} were removed")));
                 }
                 _ => {}
             }
         }
+        self.forget_segments(seqs);
         Ok(seqs.len())
+    }
+
+    fn forget_segments(&self, gone: &[u64]) {
+        if let Some(appender) = &mut self.commit.lock().appender {
+            appender.forget(gone);
+        }
     }
 }
 

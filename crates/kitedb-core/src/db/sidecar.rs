@@ -164,11 +164,13 @@ impl Engine {
         let Some(keep) = self.made_sidecar else { return true };
         let file_id = self.store.file_id();
         // It may have been made beside what is left of an earlier log.
-        let removed = match reaches_beyond(&self.env, &self.log_dir, file_id, None, LogIndex(0)) {
-            Ok(true) => return false,
-            Ok(false) => remove_sidecar(&self.env, &self.log_dir, file_id, keep),
-            Err(e) if e.code() == ErrorCode::NotFound => Ok(()),
-            Err(e) => Err(e),
+        let removed = match self.env.disk.is_dir(&self.log_dir) {
+            true => match reaches_beyond(&self.env, &self.log_dir, file_id, None, LogIndex(0)) {
+                Ok(true) => return false,
+                Ok(false) => remove_sidecar(&self.env, &self.log_dir, file_id, keep),
+                Err(e) => Err(e),
+            },
+            false => Ok(()),
         };
         if let Err(e) = &removed {
             tracing::warn!(sidecar = %self.log_dir.display(), "a sidecar that nobody needs was not removed: {e}");

@@ -45,8 +45,6 @@ impl LogOptions {
 pub struct SegmentInfo {
     /// Its number.
     pub seq: u64,
-    /// Its file.
-    pub path: PathBuf,
     /// What it says of itself.
     pub header: SegmentHeader,
     /// The index of its last frame that counts; that of the segment before it if it has none.
@@ -146,14 +144,19 @@ impl Appender {
         &self.control
     }
 
+    /// The disk that it writes to: its log's very folder, whatever takes that one's name.
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
     /// Which log this is.
     pub fn identity(&self) -> LogIdentity {
         self.segment.header.log
     }
 
     fn current(&self) -> SegmentInfo {
-        let Segment { seq, header, path, end, filled, .. } = &self.segment;
-        SegmentInfo { seq: *seq, path: path.clone(), header: *header, last: self.last, bytes: *filled.max(end) }
+        let Segment { seq, header, end, filled, .. } = &self.segment;
+        SegmentInfo { seq: *seq, header: *header, last: self.last, bytes: *filled.max(end) }
     }
 
     /// The index of the last frame.
@@ -365,29 +368,24 @@ impl Appender {
         Ok(())
     }
 
-    /// Takes note that these segments, which hold no frame beyond `folded`, are being removed.
-    pub fn forget(&mut self, seqs: &[u64], folded: LogIndex) -> Result<()> {
+    /// Fails unless these segments hold no frame beyond `folded`, so that they can be removed.
+    pub fn require_folded(&self, seqs: &[u64], folded: LogIndex) -> Result<()> {
         let needed = |s: &SegmentInfo| seqs.contains(&s.seq) && s.last > folded;
         if seqs.contains(&self.segment.seq) || self.older.iter().any(needed) {
             return Err(Error::new(ErrorCode::Internal, "a log segment that recovery needs was to be removed"));
         }
-        self.older.retain(|s| !seqs.contains(&s.seq));
         Ok(())
     }
 
-    /// Lets go of whole segments whose frames are all at or below `index`. The segment being written stays.
-    /// Returns how many were removed.
-    pub fn release_through(&mut self, index: LogIndex) -> Result<usize> {
-        let gone = self.older.iter().take_while(|s| s.last <= index).count();
-        for (removed, info) in self.older[..gone].iter().enumerate() {
-            if let Err(e) = self.env.disk.remove(&info.path) {
-                let error = Error::io("remove log segment", &info.path, e);
-                self.older.drain(..removed);
-                return Err(error);
-            }
-        }
-        self.older.drain(..gone);
-        Ok(gone)
+    /// Takes note that these segments were removed.
+    pub fn forget(&mut self, seqs: &[u64]) {
+        self.older.retain(|s| !seqs.contains(&s.seq));
+    }
+
+    /// The numbers of whole segments whose frames are all at or below `index`, oldest first. The segment being written is
+    /// none of them.
+    pub fn folded_through(&self, index: LogIndex) -> Vec<u64> {
+        self.older.iter().take_while(|s| s.last <= index).map(|s| s.seq).collect()
     }
 }
 

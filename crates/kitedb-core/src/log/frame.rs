@@ -75,6 +75,13 @@ pub fn padded_len(payload: usize) -> usize {
     (HEADER_LEN + payload).next_multiple_of(8)
 }
 
+/// The length of the frame that `bytes` begin with, if they look like one.
+pub fn claimed_len(bytes: &[u8]) -> Option<usize> {
+    let payload = u32::from_le_bytes(*bytes.get(4..8)?.first_chunk()?) as usize;
+    let flags = bytes.get(32..40)?;
+    (payload <= MAX_PAYLOAD && flags == [0; 8]).then(|| padded_len(payload))
+}
+
 /// A frame as it lies in bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct FrameRef<'a> {

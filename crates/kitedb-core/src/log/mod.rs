@@ -10,6 +10,7 @@ mod events;
 mod fence;
 mod files;
 mod frame;
+mod headless;
 mod mailbox;
 mod mark;
 mod reader;
@@ -36,7 +37,7 @@ pub use salt::salt_of;
 pub use segment::SegmentHeader;
 pub use stamps::Displaced;
 pub use sync::GroupSync;
-pub use verify::{has_damaged_header, no_segment, verify};
+pub use verify::{no_segment, verify};
 
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -145,7 +146,10 @@ pub fn remove(env: &Env, dir: &Path, file_id: [u8; 16], keep: Keep) -> Result<()
             false
         };
         if ours {
-            disk.remove(&path).map_err(io)?;
+            match disk.remove(&path) {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                removed => removed.map_err(io)?,
+            }
         } else {
             others = true;
         }
@@ -154,6 +158,8 @@ pub fn remove(env: &Env, dir: &Path, file_id: [u8; 16], keep: Keep) -> Result<()
         match disk.remove_dir(dir) {
             // Another folder took its name: the one that was ours is empty, wherever it is.
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            // A removed file that somebody has open lingers there under another name (FUSE, NFS).
+            Err(e) if is_not_empty(&e) => tracing::debug!(dir = %dir.display(), "an empty log's folder stays: {e}"),
             removed => removed.map_err(io)?,
         }
         if let Some(parent) = dir.parent() {
@@ -161,4 +167,9 @@ pub fn remove(env: &Env, dir: &Path, file_id: [u8; 16], keep: Keep) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Whether a folder was not removed because something is in it: systems have two words for that.
+fn is_not_empty(e: &std::io::Error) -> bool {
+    matches!(e.kind(), std::io::ErrorKind::DirectoryNotEmpty | std::io::ErrorKind::AlreadyExists)
 }

@@ -4,9 +4,10 @@
 //! Where a frame is, `seek` finds out. A read that goes on where the last one ended seeks nothing.
 
 use super::{
-    Control, FrameHeader, LogIdentity, WriterId,
+    Control, FrameHeader, FrameRef, LogIdentity, WriterId,
     append::{FRAMES_PREFIX, segment_path},
     files::OpenFiles,
+    headless::Headless,
     seek::{FoundFrame, OpenSegment, PIECE, Walk},
     segment::{self, SEGMENT_HEADER_LEN, SegmentHeader},
 };
@@ -113,8 +114,18 @@ pub struct LogReader {
     log: LogIdentity,
     files: Arc<OpenFiles>,
     segments: Vec<Arc<OpenSegment>>,
+    /// Segments whose header does not verify, oldest first.
+    headless: Vec<Headless>,
+    /// The greatest number that the name of a segment has, whatever it is.
+    greatest: u64,
     hint: Option<Hint>,
     refreshes: u64,
+}
+
+/// What bears the name of a segment.
+enum Found {
+    Segment(OpenSegment),
+    Headless(Headless),
 }
 
 /// Where the frame after the last one that was read begins.
@@ -152,6 +163,8 @@ impl LogReader {
             log,
             files: OpenFiles::new(env.disk.clone()),
             segments: Vec::new(),
+            headless: Vec::new(),
+            greatest: 0,
             hint: None,
             refreshes: 0,
         };
@@ -197,7 +210,7 @@ impl LogReader {
     /// When frame `index` was committed, ms since 1970; `None` if it is not there.
     pub fn commit_ms(&mut self, index: LogIndex) -> Result<Option<u64>> {
         let Some(segment) = self.segments.iter().rfind(|s| s.header.first <= index).cloned() else { return Ok(None) };
-        Ok(self.seek(&segment, index)?.map(|found| found.header.commit_ms))
+        Ok(unless_gone(self.seek(&segment, index))?.flatten().map(|found| found.header.commit_ms))
     }
 
     /// Looks which segments there are.
@@ -207,27 +220,35 @@ impl LogReader {
         if log != self.log {
             (self.log, self.hint) = (log, None);
             self.segments.clear();
+            self.headless.clear();
         }
-        let names = self.env.disk.list(&self.dir).map_err(|e| Error::io("list", &self.dir, e))?;
+        let names =
+            self.env.disk.list(&self.dir).map_err(|e| Error::own_file("list the folder of the log", &self.dir, e))?;
         let mut seqs: Vec<u64> = names.iter().filter_map(|name| segment::parse_name(name)).collect();
         seqs.sort_unstable();
-        let mut segments = Vec::with_capacity(seqs.len());
+        self.greatest = seqs.last().copied().unwrap_or(0);
+        let (mut segments, mut headless) = (Vec::with_capacity(seqs.len()), Vec::new());
         for seq in seqs {
             let known = self.segments.binary_search_by_key(&seq, |s| s.seq).ok().map(|at| self.segments[at].clone());
             // The newest one may be that of a rotation that failed, and another one be in its place by now.
             let newest = self.segments.last().is_some_and(|s| s.seq == seq);
             let known =
                 known.filter(|s| !newest || self.env.disk.identity(&s.path).is_ok_and(|now| now == s.file.identity()));
-            segments.extend(match known {
-                Some(known) => Some(known),
-                None => self.open_segment(seq)?.map(Arc::new),
-            });
+            if let Some(known) = known {
+                segments.push(known);
+                continue;
+            }
+            match self.open_segment(seq)? {
+                Some(Found::Segment(segment)) => segments.push(Arc::new(segment)),
+                Some(Found::Headless(found)) => headless.push(found),
+                None => {}
+            }
         }
-        self.segments = segments;
+        (self.segments, self.headless) = (segments, headless);
         Ok(())
     }
 
-    fn open_segment(&self, seq: u64) -> Result<Option<OpenSegment>> {
+    fn open_segment(&self, seq: u64) -> Result<Option<Found>> {
         let path = segment_path(&self.dir, seq);
         let io = |e| Error::io("read log segment", &path, e);
         let file = match self.files.open(&path) {
@@ -235,15 +256,56 @@ impl LogReader {
             Err(e) if segment::is_none(&e) => return Ok(None),
             file => file.map_err(io)?,
         };
-        let mut head = [0; SEGMENT_HEADER_LEN];
-        let read = file.get().and_then(|file| file.read_at(&mut head, 0)).map_err(io)?;
-        Ok(match SegmentHeader::parse(&head[..read]) {
+        let open = match file.get() {
+            Err(e) if segment::is_none(&e) => return Ok(None),
+            open => open.map_err(io)?,
+        };
+        Ok(match segment::read_header(&*open).map_err(io)? {
             Some(header) if header.log == self.log => {
-                Some(OpenSegment { seq, path, header, file, sealed: OnceLock::new(), places: Mutex::default() })
+                let (sealed, places) = (OnceLock::new(), Mutex::default());
+                Some(Found::Segment(OpenSegment { seq, path, header, file, sealed, places }))
             }
-            // Of another log, or still being made.
-            _ => None,
+            // Of another log.
+            Some(_) => None,
+            None => match self.headless.iter().find(|known| known.seq == seq) {
+                Some(known) => Some(Found::Headless(known.clone())),
+                None => {
+                    Headless::look(&*open, &path, seq, self.log.file_id, &self.control.salt())?.map(Found::Headless)
+                }
+            },
         })
+    }
+
+    /// Why a frame that is in no segment whose header verifies is damaged, and not let go of: the header of its segment does
+    /// not verify.
+    pub fn damage_at(&self, index: LogIndex) -> Option<Error> {
+        let holds = |found: &&Headless| {
+            let next = self.segments.iter().find(|s| s.seq > found.seq);
+            let is_there = |seq| self.headless.iter().any(|h| h.seq == seq) || next.is_some_and(|s| s.seq == seq);
+            // Where what came after it was let go of, so was this one.
+            let kept = next.is_none() || is_there(found.seq + 1);
+            kept && next.is_none_or(|s| index < s.header.first) && found.first.is_none_or(|first| first <= index)
+        };
+        self.headless.iter().rev().find(holds).map(|found| found.error(index))
+    }
+
+    /// That the header of a segment which was not let go of does not verify.
+    pub fn damaged_header(&self) -> Option<Error> {
+        let index = |found: &Headless| {
+            let next = self.segments.iter().find(|s| s.seq > found.seq);
+            found.first.or(next.map(|s| LogIndex(s.header.first.0.saturating_sub(1)))).unwrap_or(LogIndex(u64::MAX))
+        };
+        self.headless.iter().find_map(|found| self.damage_at(index(found)))
+    }
+
+    /// The numbers of segments whose header does not verify and that come before segment `seq`, oldest first.
+    pub fn headless_before(&self, seq: u64) -> impl Iterator<Item = u64> + '_ {
+        self.headless.iter().map(|found| found.seq).take_while(move |found| *found < seq)
+    }
+
+    /// Why frame `index`, which should be there, is not.
+    pub fn why_missing(&self, index: LogIndex) -> Error {
+        self.missing(index, self.segments.iter().rposition(|s| s.header.first <= index))
     }
 
     /// Whether a fence made what follows `after` in `epoch` void.
@@ -271,7 +333,11 @@ impl LogReader {
         if index > self.last_valid(epoch)? {
             return Ok(beyond);
         }
-        let Some(found) = self.seek(&segment, index)? else { return Ok(beyond) };
+        let Some(found) = unless_gone(self.seek(&segment, index))? else {
+            // It was let go of since: each time that happens, fewer are there.
+            return self.position(index);
+        };
+        let Some(found) = found else { return Ok(beyond) };
         Ok(Position::At { epoch, writer_id, digest: found.header.digest })
     }
 
@@ -309,7 +375,8 @@ impl LogReader {
                         self.segments.remove(at);
                         Ok(None)
                     } else {
-                        self.read_segment(&segment, next, through, (frames, bytes, first))
+                        unless_gone(self.read_segment(&segment, next, through, (frames, bytes, first)))
+                            .map(Option::flatten)
                     }
                 }
                 None => Ok(None),
@@ -357,8 +424,43 @@ impl LogReader {
         self.segments.get(at + 1).is_some_and(|next| next.seq != self.segments[at].seq + 1)
     }
 
+    /// Whether the frames of the newest segment end before `index`, with nothing but zeros after them, and nothing at all is
+    /// there that could be a later segment.
+    fn ends_before(&self, at: usize, index: LogIndex) -> Result<bool> {
+        let segment = &self.segments[at];
+        if segment.seq != self.greatest {
+            return Ok(false);
+        }
+        let mut walk = Walk::new(segment, SEGMENT_HEADER_LEN as u64);
+        let mut next = segment.header.first;
+        while let Some((_, frame)) = walk.next(&self.control.salt(), false)? {
+            if frame.header.log_index != next || FrameRef::parse(frame.bytes).is_none() {
+                return Ok(false);
+            }
+            next.0 += 1;
+        }
+        Ok(next <= index && walk.rest_is_zero()?)
+    }
+
+    /// What is not there, nor anything after it, is no retention: that begins with the oldest segment.
+    fn absent(&self, index: LogIndex) -> Error {
+        Error::new(
+            ErrorCode::SourceUnavailable,
+            format_args!(
+                "the segment with log index {index} is not in {}, nor any later one: is that folder being moved, restored or \
+                 mounted? It is tried again. If it stays so, the segment is lost: put it back, or reseed who needs it",
+                self.dir.display()
+            ),
+        )
+    }
+
     fn missing(&self, index: LogIndex, segment: Option<usize>) -> Error {
         let dir = self.dir.display();
+        if let Some(damage) = self.damage_at(index) {
+            return damage;
+        }
+        // What a fence counted and a loss of power took does not come back.
+        let published = index <= self.control.published();
         match (segment, self.floor()) {
             (Some(at), _) if self.gap_after(at) => Error::new(
                 ErrorCode::NeedsReseed,
@@ -376,6 +478,7 @@ impl LogReader {
                     self.segments[at].path.display()
                 ),
             ),
+            (Some(at), _) if published && self.ends_before(at, index).unwrap_or(false) => self.absent(index),
             (Some(at), _) => Error::corrupt(format_args!(
                 "the frame with log index {index} does not verify, or is not there, in log segment {} (CRC mismatch, \
                  replication frame truncated or removed)",
@@ -385,6 +488,7 @@ impl LogReader {
                 ErrorCode::NeedsReseed,
                 format_args!("needs reseed: log index {index} is below retained floor {floor} of {dir}"),
             ),
+            (None, None) if published && self.control.has_begun(self.log.log_id) => self.absent(index),
             (None, None) => Error::new(
                 ErrorCode::NeedsReseed,
                 format_args!("needs reseed: the frame with log index {index} is gone, {dir} holds no segment"),
@@ -448,5 +552,13 @@ impl LogReader {
 
     fn seek(&self, segment: &OpenSegment, index: LogIndex) -> Result<Option<FoundFrame>> {
         segment.seek(index, &self.control.salt(), self.control.published())
+    }
+}
+
+/// What was read of a segment; `None` if its file was removed or replaced since it was opened.
+fn unless_gone<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Err(e) if e.code() == ErrorCode::NotFound => Ok(None),
+        read => read.map(Some),
     }
 }

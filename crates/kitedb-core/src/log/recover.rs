@@ -7,10 +7,8 @@ mod cut;
 pub use cut::ends_early;
 
 use super::{
-    Appender, Control, EpochEnd, FrameRef, LogIdentity, LogOptions, SegmentInfo, WriterId,
-    append::segment_path,
-    mark,
-    segment::{self, SEGMENT_HEADER_LEN, Segment, SegmentHeader},
+    Appender, Control, EpochEnd, FrameRef, LogIdentity, LogOptions, SegmentInfo, WriterId, mark,
+    segment::{self, SEGMENT_HEADER_LEN, Segment, SegmentHeader, read_all, read_file, segment_files},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -57,6 +55,8 @@ pub struct Recovered {
     /// The log ends before this frame, which was durable by the word of the control file alone: damage, unless the log is a
     /// copy that was taken while its original was written to.
     pub short_of: Option<LogIndex>,
+    /// Whether nothing is left of the frame that is missing: what holds it was cut short.
+    pub truncated: bool,
     tail: Option<Tail>,
     gap: bool,
 }
@@ -155,6 +155,7 @@ pub fn recover(
         digest: start.digest,
         damage: None,
         short_of: None,
+        truncated: false,
         tail: None,
         gap: false,
         segments,
@@ -180,21 +181,23 @@ pub fn recover(
             recovered.segments[at].last = walk.last;
             continue;
         }
-        let later = recovered.segments[at + 1..].iter().any(|s| s.header.first > expected);
+        // Beyond the limit nothing is looked at: a writer may have begun other segments since that was read.
+        let within = walk.last < walk.limit;
+        let later = within && recovered.segments[at + 1..].iter().any(|s| s.header.first > expected);
         let mut claim = claimed(env, &bytes, end, &recovered.segments[at + 1..], &walk.salt)?;
         // A segment without a header is one whose making was cut short, unless a mark in it says otherwise.
         for path in &headless {
-            claim = claim.max(mark::greatest(&read_file(env, path)?, &walk.salt));
+            claim = claim.max(mark::greatest(&read_file(&*env.disk, path)?, &walk.salt));
         }
         // What comes after a fenced epoch's end is void, durable or not.
         let void = walk.is_void(found.header.epoch, expected);
-        let claimed = claim.is_some_and(|claim| claim >= expected) && walk.last < walk.limit && !void;
+        let claimed = claim.is_some_and(|claim| claim >= expected) && within && !void;
         if let Some(fault) = fault {
             recovered.damage = Some(fault.context(format_args!("{} at byte {end}", found.path.display())));
         } else if claimed || later {
             recovered.damage = Some(Error::corrupt(format_args!(
-                "the log is damaged in {} at byte {end}: the frame with log index {expected} does not verify, although \
-                 frames up to {} were durable; restore the log from a copy, or open read-only to read the state at \
+                "the log is damaged in {} at byte {end}: the frame with log index {expected} does not verify (CRC mismatch, or \
+                 it is not there), although frames up to {} were durable; restore the log from a copy, or open read-only to read the state at \
                  index {}",
                 found.path.display(),
                 claim.unwrap_or(expected).max(expected),
@@ -206,10 +209,11 @@ pub fn recover(
                 found.path.display()
             )));
         } else if let Some(claim) = durable_by_control(&recovered.control, start.log) {
-            recovered.short_of = Some(claim).filter(|claim| *claim >= expected && walk.last < walk.limit && !void);
+            recovered.short_of = Some(claim).filter(|claim| *claim >= expected && within && !void);
         }
         let dirty = bytes.get(end as usize..).is_some_and(|rest| rest.iter().any(|&b| b != 0))
             || at + 1 < recovered.segments.len();
+        recovered.truncated = is_cut_short(bytes.get(end as usize..).unwrap_or_default());
         recovered.segments[at].last = walk.last;
         recovered.tail = Some(Tail { at, end, dirty, unmarked: walk.unmarked });
         break;
@@ -251,11 +255,11 @@ impl Recovered {
         let tail = self.tail.ok_or_else(|| Error::new(ErrorCode::Internal, "recovery ended without a tail"))?;
         let io = |path: &Path| {
             let path = path.to_owned();
-            move |e| Error::io("repair log segment", &path, e)
+            move |e| Error::own_file("repair log segment", &path, e)
         };
         // What it says to be durable holds after a loss of power, too.
         self.control.lower_durable(self.last)?;
-        for (seq, path) in segment_files(env, &self.dir)? {
+        for (seq, path) in segment_files(&*env.disk, &self.dir)? {
             let last = &self.segments[tail.at];
             // What was never a segment stays: it is not in the way before the log gets there.
             if seq > last.seq && segment::is_of(&*env.disk, &path, last.header.log.file_id, true).map_err(io(&path))? {
@@ -277,8 +281,7 @@ impl Recovered {
             // They are void here from now on, as is what may follow them; it must not look like commits some day.
             file.set_len(from).and_then(|()| file.sync_data()).map_err(io(&last.path))?;
             older.push(SegmentInfo { last: before, ..last.info() });
-            let (path, header) = (copy.path.clone(), copy.header);
-            older.push(SegmentInfo { seq: copy.seq, path, header, last: self.last, bytes: copy.end });
+            older.push(SegmentInfo { seq: copy.seq, header: copy.header, last: self.last, bytes: copy.end });
             None
         } else {
             if tail.dirty {
@@ -324,12 +327,12 @@ impl Found {
     fn read(&self, env: &Env) -> Result<Vec<u8>> {
         match &self.file {
             Some(file) => read_all(&**file, &self.path),
-            None => read_file(env, &self.path),
+            None => read_file(&*env.disk, &self.path),
         }
     }
 
     fn info(&self) -> SegmentInfo {
-        SegmentInfo { seq: self.seq, path: self.path.clone(), header: self.header, last: self.last, bytes: self.bytes }
+        SegmentInfo { seq: self.seq, header: self.header, last: self.last, bytes: self.bytes }
     }
 }
 
@@ -444,6 +447,12 @@ impl Walk<'_> {
     }
 }
 
+/// Whether the bytes where a frame should be are none, or end within it.
+fn is_cut_short(rest: &[u8]) -> bool {
+    super::frame::claimed_len(rest).map_or(rest.len() < super::frame::HEADER_LEN, |len| rest.len() < len)
+        || rest.iter().all(|byte| *byte == 0)
+}
+
 /// What the control file says to be durable of its current log. It says so after the sync, and takes it back durably
 /// before a cut is made real: so no loss of power makes it say more than is there.
 fn durable_by_control(control: &Control, log: LogIdentity) -> Option<LogIndex> {
@@ -459,21 +468,13 @@ fn claimed(env: &Env, bytes: &[u8], end: u64, later: &[Found], salt: &super::Sal
     Ok(claim)
 }
 
-pub(super) fn segment_files(env: &Env, dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
-    let names = env.disk.list(dir).map_err(|e| Error::io("list", dir, e))?;
-    let mut files: Vec<(u64, PathBuf)> =
-        names.iter().filter_map(|name| segment::parse_name(name)).map(|seq| (seq, segment_path(dir, seq))).collect();
-    files.sort_unstable();
-    Ok(files)
-}
-
 /// So many segments are held open at most: those that are read first, and that a writer in another process lets go of first.
 const HELD: usize = 16;
 
 /// The segments of `log` in order, and the files beside them whose header does not verify. Of those that may hold frames
 /// from `from` on, the first ones are held open.
 fn find_segments(env: &Env, dir: &Path, log: LogIdentity, from: LogIndex) -> Result<(Vec<Found>, Vec<PathBuf>)> {
-    let files = segment_files(env, dir)?;
+    let files = segment_files(&*env.disk, dir)?;
     let (mut segments, mut headless) = (Vec::new(), Vec::new());
     let (mut needed, mut held) = (true, VecDeque::new());
     // From the newest on: a sidecar may have more segments than a process may have files open.
@@ -485,9 +486,7 @@ fn find_segments(env: &Env, dir: &Path, log: LogIdentity, from: LogIndex) -> Res
             file => file.map_err(io)?,
         };
         let bytes = file.len().map_err(io)?;
-        let mut head = vec![0; SEGMENT_HEADER_LEN.min(bytes as usize)];
-        file.read_exact_at(&mut head, 0).map_err(io)?;
-        match SegmentHeader::parse(&head) {
+        match segment::read_header(&*file).map_err(io)? {
             Some(header) if header.log == log => {
                 let last = LogIndex(header.first.0 - 1);
                 segments.push(Found { seq, path: path.clone(), file: needed.then_some(file), header, bytes, last });
@@ -523,18 +522,6 @@ fn find_segments(env: &Env, dir: &Path, log: LogIdentity, from: LogIndex) -> Res
     Ok((segments, headless))
 }
 
-pub(super) fn read_file(env: &Env, path: &Path) -> Result<Vec<u8>> {
-    let io = |e| Error::io("read log segment", path, e);
-    read_all(&*env.disk.open(path, OpenMode::Read).map_err(io)?, path)
-}
-
-fn read_all(file: &dyn DiskFile, path: &Path) -> Result<Vec<u8>> {
-    let io = |e| Error::io("read log segment", path, e);
-    let mut bytes = vec![0; file.len().map_err(io)? as usize];
-    file.read_exact_at(&mut bytes, 0).map_err(io)?;
-    Ok(bytes)
-}
-
 /// Who wrote the log from which frame on, by the headers of its segments.
 pub fn writers(env: &Env, dir: &Path, log: LogIdentity) -> Result<Vec<(Epoch, WriterId, LogIndex)>> {
     let (segments, _) = find_segments(env, dir, log, LogIndex(u64::MAX))?;
@@ -544,7 +531,7 @@ pub fn writers(env: &Env, dir: &Path, log: LogIdentity) -> Result<Vec<(Epoch, Wr
 /// Whether the folder holds a segment of a log of the database `file_id`, as far as it can be read.
 pub fn holds_segments_of(env: &Env, dir: &Path, file_id: [u8; 16]) -> bool {
     let of_it = |path: &Path| segment::is_of(&*env.disk, path, file_id, false).unwrap_or(false);
-    segment_files(env, dir).unwrap_or_default().iter().any(|(_, path)| of_it(path))
+    segment_files(&*env.disk, dir).unwrap_or_default().iter().any(|(_, path)| of_it(path))
 }
 
 /// The last frame of a log whose writer is gone, as the recovery of its database will find it. Its segments alone tell:
@@ -572,11 +559,10 @@ pub fn reaches_beyond(
     log_id: Option<[u8; 16]>,
     last: LogIndex,
 ) -> Result<bool> {
-    for (_, path) in segment_files(env, dir)? {
-        let io = |e| Error::io("read log segment", &path, e);
+    for (_, path) in segment_files(&*env.disk, dir)? {
         let bytes = match env.disk.open(&path, OpenMode::Read) {
             Err(e) if segment::is_none(&e) => continue,
-            file => read_all(&*file.map_err(io)?, &path)?,
+            file => read_all(&*file.map_err(|e| Error::io("read log segment", &path, e))?, &path)?,
         };
         let Some(header) = SegmentHeader::parse(&bytes) else { continue };
         let beyond = || {

@@ -2,8 +2,8 @@
 
 use super::{
     FrameRef, LogIdentity, Salt, mark,
-    recover::{read_file, segment_files},
     segment::{SEGMENT_HEADER_LEN, SegmentHeader},
+    segment::{read_file, segment_files},
 };
 use crate::{error::Result, io::Env};
 use std::path::Path;
@@ -11,8 +11,8 @@ use std::path::Path;
 /// What the marks in the newest segment of `log` that has any carry; `None`: it has none. Only a place counts that is
 /// reached from the beginning of its segment: a value may hold bytes that look like a mark.
 pub fn salt_of(env: &Env, dir: &Path, log: LogIdentity) -> Result<Option<Salt>> {
-    for (_, path) in segment_files(env, dir)?.into_iter().rev() {
-        let bytes = read_file(env, &path)?;
+    for (_, path) in segment_files(&*env.disk, dir)?.into_iter().rev() {
+        let bytes = read_file(&*env.disk, &path)?;
         if SegmentHeader::parse(&bytes).is_some_and(|header| header.log == log)
             && let Some(salt) = first_mark(&bytes)
         {

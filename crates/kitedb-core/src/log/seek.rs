@@ -8,7 +8,7 @@
 use super::{
     FrameHeader, FrameRef, Salt,
     files::SegmentFile,
-    frame::{HEADER_LEN, MAX_PAYLOAD, padded_len},
+    frame::{HEADER_LEN, claimed_len},
     mark::{self, MARK_LEN},
     segment::{SEGMENT_HEADER_LEN, SegmentHeader},
 };
@@ -226,13 +226,6 @@ fn read_up_to(file: &SegmentFile, buffer: &mut [u8], offset: u64) -> std::io::Re
     Ok(done)
 }
 
-/// The length of the frame that `bytes` begin with, if they look like one.
-fn claimed_len(bytes: &[u8]) -> Option<usize> {
-    let payload = u32::from_le_bytes(*bytes.get(4..8)?.first_chunk()?) as usize;
-    let flags = bytes.get(32..40)?;
-    (payload <= MAX_PAYLOAD && flags == [0; 8]).then(|| padded_len(payload))
-}
-
 /// Walks the frames of a segment, piece by piece.
 pub(super) struct Walk<'a> {
     segment: &'a OpenSegment,
@@ -273,6 +266,21 @@ impl<'a> Walk<'a> {
             self.at += frame.bytes.len();
         }
         Ok(frame.map(|frame| (at, frame)))
+    }
+
+    /// Whether nothing but zeros follows where no frame is any more.
+    pub fn rest_is_zero(&mut self) -> Result<bool> {
+        loop {
+            let rest = self.buffer.get(self.at..).unwrap_or_default();
+            if rest.iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            if self.ended {
+                return Ok(true);
+            }
+            self.at = self.buffer.len();
+            self.fill(0)?;
+        }
     }
 
     /// Reads on from the current place: a piece, or `needed` bytes if that is more.

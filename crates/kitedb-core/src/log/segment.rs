@@ -90,7 +90,21 @@ pub fn is_of(disk: &dyn Disk, path: &Path, file_id: [u8; 16], unfinished: bool) 
     if let Some(header) = SegmentHeader::parse(&head) {
         return Ok(header.log.file_id == file_id);
     }
-    Ok(names_in_damage(&head, MAGIC, FILE_ID_AT, file_id) || (unfinished && head.iter().all(|byte| *byte == 0)))
+    Ok(is_headless_of(&head, file_id) || (unfinished && head.iter().all(|byte| *byte == 0)))
+}
+
+/// What the header of an open segment says; `None` if none verifies.
+pub fn read_header(file: &dyn DiskFile) -> std::io::Result<Option<SegmentHeader>> {
+    let mut head = [0; SEGMENT_HEADER_LEN];
+    match file.read_exact_at(&mut head, 0) {
+        Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
+        read => read.map(|()| SegmentHeader::parse(&head)),
+    }
+}
+
+/// Whether bytes that begin without a header that verifies name the database `file_id` in what is left of one.
+pub fn is_headless_of(bytes: &[u8], file_id: [u8; 16]) -> bool {
+    names_in_damage(&bytes[..bytes.len().min(SEGMENT_HEADER_LEN)], MAGIC, FILE_ID_AT, file_id)
 }
 
 /// The path of segment number `seq`.
@@ -104,9 +118,39 @@ pub fn parse_name(name: &str) -> Option<u64> {
     digits.parse().ok().filter(|seq: &u64| *seq <= MAX_SEQ && format!("{seq:020}") == digits)
 }
 
+/// The files in `dir` that bear the name of a segment, oldest first.
+pub fn segment_files(disk: &dyn Disk, dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let names = disk.list(dir).map_err(|e| Error::own_file("list the folder of the log", dir, e))?;
+    let mut files: Vec<(u64, PathBuf)> =
+        names.iter().filter_map(|name| parse_name(name)).map(|seq| (seq, path(dir, seq))).collect();
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// The bytes of a segment.
+pub fn read_file(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>> {
+    let file = disk.open(path, OpenMode::Read).map_err(|e| Error::own_file("read log segment", path, e))?;
+    read_all(&*file, path)
+}
+
+/// The bytes that a segment has. A writer that recovers its log may cut it meanwhile.
+pub fn read_all(file: &dyn DiskFile, path: &Path) -> Result<Vec<u8>> {
+    let io = |e| Error::own_file("read log segment", path, e);
+    let mut bytes = vec![0; file.len().map_err(io)? as usize];
+    let mut done = 0;
+    while done < bytes.len() {
+        match file.read_at(&mut bytes[done..], done as u64).map_err(io)? {
+            0 => break,
+            read => done += read,
+        }
+    }
+    bytes.truncate(done);
+    Ok(bytes)
+}
+
 /// The greatest number that the name of a segment in `dir` has, whatever it is; 0 if there is none.
 pub fn greatest(disk: &dyn Disk, dir: &Path) -> Result<u64> {
-    let names = disk.list(dir).map_err(|e| Error::io("list", dir, e))?;
+    let names = disk.list(dir).map_err(|e| Error::own_file("list the folder of the log", dir, e))?;
     Ok(names.iter().filter_map(|name| parse_name(name)).max().unwrap_or(0))
 }
 
@@ -123,7 +167,7 @@ pub fn discard(disk: &dyn Disk, dir: &Path, seq: u64) -> Result<()> {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
         _ => disk.sync_dir(dir),
     }
-    .map_err(|e| Error::io("remove log segment", &path, e))
+    .map_err(|e| Error::own_file("remove log segment", &path, e))
 }
 
 /// A segment open for appending.
@@ -165,7 +209,7 @@ impl Segment {
             Ok(file) => Ok((path, file)),
             Err(e) => {
                 let e = if e.kind() == std::io::ErrorKind::AlreadyExists { in_the_way(&path) } else { e };
-                Err(Error::io("create log segment", &path, e))
+                Err(Error::own_file("create log segment", &path, e))
             }
         }
     }
@@ -196,7 +240,7 @@ impl Segment {
         attempt().map_err(|e| {
             // Recovery would remove a headless one as well; with a header, see [`discard`].
             let _ = disk.remove(&path);
-            Error::io("create log segment", &path, e)
+            Error::own_file("create log segment", &path, e)
         })
     }
 

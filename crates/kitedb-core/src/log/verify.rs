@@ -2,86 +2,97 @@
 
 use super::{
     Control, FrameRef, LogIdentity, Salt, mark,
-    recover::{read_file, segment_files},
-    segment::{SEGMENT_HEADER_LEN, SegmentHeader},
+    segment::{self, SEGMENT_HEADER_LEN, SegmentHeader, read_all, segment_files},
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     graph::{Digest, LogIndex},
     io::{Env, OpenMode},
 };
 use std::path::{Path, PathBuf};
 
-/// So often a folder is listed again that shows no segment.
-const LOOKS: u32 = 3;
+/// So often at most a folder is looked at again in which something moved.
+const LOOKS: u32 = 4;
 
 /// What a segment says of itself; `None`: its header does not verify.
 type Headed = (PathBuf, Option<SegmentHeader>);
 
 /// What is wrong with the frames of `log` in `dir` up to `through`, one line for each segment with damage. Segments that
-/// are let go of meanwhile are passed over. One segment is read at a time, whole.
+/// are let go of meanwhile are passed over. One segment is read at a time, whole. What does not fit is looked at again, as
+/// long as other segments are there than before.
 pub fn verify(env: &Env, dir: &Path, log: LogIdentity, control: &Control, through: LogIndex) -> Result<Vec<String>> {
-    let mut segments = headed(env, dir)?;
-    let is_there = |segments: &[Headed]| segments.iter().any(|(_, header)| header.is_some_and(|h| h.log == log));
-    for _ in 0..LOOKS {
-        if is_there(&segments) {
-            break;
+    let look = || Ok((headed(env, dir)?, control.session()));
+    let mut seen = look()?;
+    for left in (0..LOOKS).rev() {
+        let damage = verify_segments(env, dir, log, control, through, &seen.0)?;
+        if damage.is_empty() {
+            return Ok(damage);
         }
-        // All that were listed may have been let go of, and a newer one begun.
-        segments = headed(env, dir)?;
+        let now = look()?;
+        if now == seen || left == 0 {
+            return Ok(damage);
+        }
+        seen = now;
     }
-    if control.has_begun(log.log_id) && !is_there(&segments) {
+    Ok(Vec::new())
+}
+
+fn verify_segments(
+    env: &Env,
+    dir: &Path,
+    log: LogIdentity,
+    control: &Control,
+    through: LogIndex,
+    there: &[Headed],
+) -> Result<Vec<String>> {
+    let ours = |header: &Option<SegmentHeader>| header.is_none_or(|header| header.log == log);
+    let segments: Vec<&Headed> = there.iter().filter(|(_, header)| ours(header)).collect();
+    if control.has_begun(log.log_id) && !segments.iter().any(|(_, header)| header.is_some()) {
         return Ok(vec![no_segment(dir)]);
     }
     let salt = &control.salt();
-    segments.retain(|(_, header)| header.is_none_or(|header| header.log == log));
     let mut damage = Vec::new();
     let mut before: Option<(LogIndex, Digest)> = None;
     for (at, (path, header)) in segments.iter().enumerate() {
+        let next = segments[at + 1..].iter().find_map(|(_, header)| *header);
+        let last = before.take();
+        let bytes = match env.disk.open(path, OpenMode::Read) {
+            // Let go of meanwhile.
+            Err(e) if segment::is_none(&e) => continue,
+            file => file.map_err(|e| Error::io("read log segment", path, e)).and_then(|file| read_all(&*file, path)),
+        };
+        let bytes = match bytes {
+            Ok(bytes) if SegmentHeader::parse(&bytes) == *header => bytes,
+            // It was made only now, or another log's segment took its name.
+            Ok(_) => continue,
+            Err(e) => {
+                damage.push(format!("log segment {} cannot be read: {e}", path.display()));
+                continue;
+            }
+        };
         let Some(header) = header else {
             // One whose making was cut short holds no frame, and what is left of an earlier log is not missed.
-            let next = segments[at + 1..].iter().find_map(|(_, header)| *header);
-            if read_file(env, path).is_ok_and(|bytes| belongs_between(&bytes, salt, before, next)) {
+            if belongs_between(&bytes, salt, last, next) {
                 damage.push(format!("the header of log segment {} does not verify", path.display()));
-                before = None;
+            } else {
+                before = last;
             }
             continue;
         };
-        if before.is_some_and(|(last, digest)| last.0 + 1 == header.first.0 && digest != header.digest_before) {
+        if last.is_some_and(|(last, digest)| last.0 + 1 == header.first.0 && digest != header.digest_before) {
             damage.push(format!("log segment {} does not go on where the one before it ended", path.display()));
         }
         // From the first frame of the next one on, what is here is void.
-        let next = segments[at + 1..].iter().find_map(|(_, header)| *header).map(|next| next.first.0);
-        let end = next.unwrap_or(u64::MAX).min(through.0.saturating_add(1));
-        let Ok(bytes) = read_file(env, path) else {
-            // Let go of meanwhile; or it is still there, and cannot be read.
-            if header_of(env, path).is_some() {
-                damage.push(format!("log segment {} cannot be read", path.display()));
-            }
-            before = None;
-            continue;
-        };
-        before = match frames(&bytes, header, salt, end) {
-            Ok(last) => Some(last),
-            Err((byte, index)) => {
-                damage.push(format!(
-                    "the frame with log index {index} does not verify in log segment {} at byte {byte}",
-                    path.display()
-                ));
-                None
-            }
-        };
+        let end = next.map_or(u64::MAX, |next| next.first.0).min(through.0.saturating_add(1));
+        match frames(&bytes, header, salt, end) {
+            Ok(last) => before = Some(last),
+            Err((byte, index)) => damage.push(format!(
+                "the frame with log index {index} does not verify in log segment {} at byte {byte}",
+                path.display()
+            )),
+        }
     }
     Ok(damage)
-}
-
-/// Whether `dir` holds a segment whose header does not verify and that has frames: what a reader does not find there is
-/// damaged, and not let go of.
-pub fn has_damaged_header(env: &Env, dir: &Path, salt: &Salt) -> bool {
-    let damaged = |path: &Path| {
-        header_of(env, path) == Some(None) && read_file(env, path).is_ok_and(|bytes| begins_with_a_frame(&bytes, salt))
-    };
-    segment_files(env, dir).unwrap_or_default().iter().any(|(_, path)| damaged(path))
 }
 
 /// Whether the frames in a segment without a header go on after `before`, or are gone on with by `next`.
@@ -103,14 +114,8 @@ fn belongs_between(bytes: &[u8], salt: &Salt, before: Option<(LogIndex, Digest)>
     goes_on || is_gone_on_with
 }
 
-fn begins_with_a_frame(bytes: &[u8], salt: &Salt) -> bool {
-    let rest = bytes.get(SEGMENT_HEADER_LEN..).unwrap_or_default();
-    let rest = if mark::parse(rest, salt).is_some() { &rest[mark::MARK_LEN..] } else { rest };
-    FrameRef::parse(rest).is_some()
-}
-
 fn headed(env: &Env, dir: &Path) -> Result<Vec<Headed>> {
-    let files = segment_files(env, dir)?;
+    let files = segment_files(&*env.disk, dir)?;
     Ok(files.into_iter().filter_map(|(_, path)| header_of(env, &path).map(|header| (path, header))).collect())
 }
 
@@ -146,6 +151,5 @@ fn frames(bytes: &[u8], header: &SegmentHeader, salt: &Salt, end: u64) -> Result
 /// `None`: the segment is not there.
 fn header_of(env: &Env, path: &Path) -> Option<Option<SegmentHeader>> {
     let file = env.disk.open(path, OpenMode::Read).ok()?;
-    let mut head = [0; SEGMENT_HEADER_LEN];
-    Some(file.read_exact_at(&mut head, 0).ok().and_then(|()| SegmentHeader::parse(&head)))
+    Some(segment::read_header(&*file).ok().flatten())
 }

@@ -3,11 +3,12 @@
 mod waiting;
 
 use super::{
+    local_fencing::LocalFencing,
     located::{locate, told_by_file},
     registry::{Progress, Registry},
     remembered::{Remembered, where_is_it},
     replica::SourcePaths,
-    source::{At, Fenced, Fencing, Pulled, Snapshot, Source},
+    source::{At, Fencing, Pulled, Snapshot, Source},
     upstream::{Asking, SourceFault, look_upstream},
 };
 use crate::{
@@ -141,7 +142,7 @@ impl LocalSource {
                 none.insert(Open { dir, reader, registry, verified: None })
             }
         };
-        f(open)
+        f(open).map_err(|e| gone_meanwhile(&self.env, open, e))
     }
 
     fn control(&self) -> Result<Arc<Control>> {
@@ -196,6 +197,10 @@ impl Open {
             }
             Position::Before { .. } => {}
             Position::BelowFloor => {
+                let next = LogIndex(at.index.0 + 1);
+                if let Some(damage) = self.reader.damage_at(next).filter(|_| at.index < head) {
+                    return Err(damage);
+                }
                 let floor = self.reader.floor().unwrap_or_default();
                 let what =
                     format_args!("below retained floor {floor} of its source: log index {} is gone", at.index.0 + 1);
@@ -208,13 +213,23 @@ impl Open {
                 return Err(off(&what));
             }
             Position::Beyond(_) if at.index <= head && at.index.0 > 0 && self.reader.floor().is_some() => {
-                return Err(off(&"where its source's log has a gap"));
+                return Err(match self.reader.why_missing(at.index) {
+                    e if e.code() == ErrorCode::SourceUnavailable => e,
+                    _ => match self.reader.damage_at(at.index) {
+                        Some(damage) => damage,
+                        None => off(&"where its source's log has a gap"),
+                    },
+                });
             }
             Position::Beyond(_) if at.index > head && !control.is_replica() && control.writer_lives()? => {
                 let what = format_args!("ahead of its source, which has only {head} and lost what came after");
                 return Err(off(&what));
             }
             Position::Beyond(_) if self.reader.floor().is_none() && at.index < head => {
+                let missing = self.reader.why_missing(LogIndex(at.index.0 + 1));
+                if missing.code() != ErrorCode::NeedsReseed {
+                    return Err(missing);
+                }
                 return Err(off(&"and its source kept no log of what came after"));
             }
             Position::Beyond(_) => return Ok(false),
@@ -296,6 +311,7 @@ impl Source for LocalSource {
             }
             let known = page.last().map(|last| last.header.log_index).or(verified.then_some(at.index));
             open.verified = known.map(|index| (index, session));
+            page.fault = page.fault.map(|fault| gone_meanwhile(&self.env, open, fault));
             Ok(Pulled { page, head: head.max(fenced_end.unwrap_or_default()) })
         });
         if pulled.as_ref().map_or(true, |pulled| pulled.page.fault.is_some()) {
@@ -311,6 +327,9 @@ impl Source for LocalSource {
             let through = limits.through.min(head);
             open.reader.refresh()?;
             if let Position::BelowFloor = open.reader.position(at.index)? {
+                if let Some(damage) = open.reader.damage_at(LogIndex(at.index.0 + 1)) {
+                    return Err(damage);
+                }
                 let what = format_args!("needs reseed: log index {} is below retained floor", at.index.0 + 1);
                 return Err(Error::new(ErrorCode::NeedsReseed, what));
             }
@@ -531,54 +550,25 @@ impl LocalSource {
         };
         let end = end_of_log(&self.env, dir, control, log)?;
         end.ok_or_else(|| {
-            let what = format_args!("the segments of the source's log are gone from {}: put them back", dir.display());
-            Error::new(ErrorCode::LogMismatch, what)
+            let what = format_args!(
+                "the segments of the source's log are not in {}: is that folder being moved, restored or mounted? Put them \
+                 back, or try it again",
+                dir.display()
+            );
+            Error::new(ErrorCode::SourceUnavailable, what)
         })
     }
 }
 
-/// The fence of a local source, held until its end is known. See [`Fencing`].
-#[derive(Debug)]
-struct LocalFencing {
-    lock: HeldFence,
-    /// The fence as this promotion left it.
-    raised: Fence,
-    last: LogIndex,
-    /// Whether it was durable then.
-    synced: bool,
-    draining: Arc<Mutex<Option<LogIndex>>>,
-}
-
-impl Fencing for LocalFencing {
-    fn fenced(&self) -> Fenced {
-        Fenced { ended: Epoch(self.raised.epoch.0.saturating_sub(1)), last: self.last, next: self.raised.epoch }
+/// An error of a log as one of its source, if that one's folder is not where it was when the log was opened.
+fn gone_meanwhile(env: &Env, open: &Open, e: Error) -> Error {
+    let about_a_log = matches!(e.code(), ErrorCode::Corrupt | ErrorCode::NeedsReseed);
+    if !about_a_log || open.reader.control().is_current(&*env.disk) {
+        return e;
     }
-
-    fn complete(&self) -> Result<bool> {
-        let control = self.lock.control();
-        let now = control.fence()?;
-        if now != self.raised {
-            let what = format_args!(
-                "stale primary: the fence of the source was moved by somebody else, to epoch {}: this replica does not take \
-                 over",
-                now.epoch
-            );
-            return Err(Error::new(ErrorCode::StalePrimary, what));
-        }
-        let completed = self.raised.completed(self.last);
-        let mut durable = control.put_fence(&completed)?.is_durable();
-        if durable && !self.synced {
-            // What was lost then comes back only if it is written once more.
-            durable = control.put_fence(&completed)?.is_durable();
-        }
-        Ok(durable)
-    }
-}
-
-impl Drop for LocalFencing {
-    fn drop(&mut self) {
-        *self.draining.lock() = None;
-    }
+    let what =
+        format_args!("the log of the source is not in {} any more ({e}): it is looked for again", open.dir.display());
+    Error::new(ErrorCode::SourceUnavailable, what)
 }
 
 /// The last frame in a log that its writer has open, published or not.

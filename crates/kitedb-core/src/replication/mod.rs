@@ -15,6 +15,7 @@ mod compare;
 mod cursor;
 mod follower;
 mod local;
+mod local_fencing;
 mod located;
 mod look;
 mod passed;

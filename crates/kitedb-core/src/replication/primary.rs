@@ -133,11 +133,16 @@ impl Leader {
             holds: retention::what_holds(&segments, &holds, &ids, self.engine.checkpoint_index(), &windows),
             replica_lags: standings.iter().map(|s| self.lag_of(s, head, capped, &windows)).collect(),
             registration_limit: LIMIT as u64,
-            fault: if segments.is_empty() { self.missing_segments() } else { None }.or(self.loss()?),
+            fault: self.log_fault(segments.is_empty()).or(self.loss()?),
         })
     }
 
-    /// That the newest segment is gone, which is never let go of, if that can be told.
+    /// That the newest segment is gone, which is never let go of, if that can be told; or that a header is damaged.
+    fn log_fault(&self, is_empty: bool) -> Option<String> {
+        let damaged = self.reader.lock().damaged_header().map(|e| e.to_string());
+        damaged.or_else(|| self.missing_segments().filter(|_| is_empty))
+    }
+
     fn missing_segments(&self) -> Option<String> {
         let log = self.control.current_log().log_id;
         self.control.has_begun(log).then(|| no_segment(&self.engine.log_dir))
@@ -326,8 +331,15 @@ impl Leader {
     fn let_go(&self, head: LogIndex, windows: &RetentionOptions) -> Result<usize> {
         let (unwanted, folded) = (self.unwanted(head, windows)?, self.engine.checkpoint_index());
         let goes = unwanted.iter().take_while(|s| s.last <= folded).count();
-        let seqs: Vec<u64> = self.reader.lock().segments().take(goes).map(|(seq, _, _)| seq).collect();
-        self.engine.remove_segments(&seqs)
+        let reader = self.reader.lock();
+        let mut seqs: Vec<u64> = reader.segments().take(goes).map(|(seq, _, _)| seq).collect();
+        // One whose header does not verify goes with those after it.
+        let damaged: Vec<u64> = seqs.last().map(|last| reader.headless_before(*last).collect()).unwrap_or_default();
+        drop(reader);
+        let pruned = seqs.len();
+        seqs.extend(damaged);
+        seqs.sort_unstable();
+        self.engine.remove_segments(&seqs).map(|_| pruned)
     }
 }
 

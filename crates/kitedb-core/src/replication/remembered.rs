@@ -76,7 +76,7 @@ pub fn remember(engine: &Engine, env: &Env, paths: &SourcePaths, followed: bool)
         disk.rename(&draft, &path)?;
         disk.sync_dir(dir)
     };
-    write().map_err(|e| Error::io("remember the source in", &path, e))
+    write().map_err(|e| Error::own_file("remember the source in", &path, e))
 }
 
 /// The source in `env` that the replica `engine` followed last. `None`: it never followed one, or the file that says so is

@@ -11,7 +11,7 @@ use super::{
     primary::{Leader, floor_of},
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     log::{FrameRef, LogPage, LogReader, PageLimits},
     store::Store,
@@ -205,10 +205,19 @@ impl Leader {
             reader.refresh()?;
             let segments: Vec<_> = reader.headers().map(|header| (header.first, header.epoch)).collect();
             let mut start = Outline { segments: &segments, head }.start(cursor);
+            // A page from the oldest frame on, too, begins in a segment that was not let go of.
+            let first = start.gap.map_or(start.after.0, |gap| gap.first_missing.unwrap_or(u64::MAX));
+            if first > 0
+                && (start.gap.is_some() || cursor.is_none())
+                && let Some(damage) = reader.damage_at(LogIndex(first))
+            {
+                return Err(damage);
+            }
             let limits = PageLimits { max_frames, max_bytes, through: head };
             let mut page = reader.read(start.after, limits)?;
             while page.chunks.is_empty()
                 && page.fault.is_some()
+                && reader.damage_at(LogIndex(start.after.0 + 1)).is_none()
                 && let Some(next) = reader.after_gap(LogIndex(start.after.0 + 1))
             {
                 start = start.with_missing_segment(next);
@@ -221,6 +230,15 @@ impl Leader {
                 None => floor.is_some_and(|floor| floor.0 > head.0 + 1),
             };
             if !overtaken || attempt == ATTEMPTS {
+                // Segments that are absent from this node's own log are damage.
+                let index = page.last().map_or(start.after, |last| last.header.log_index).0 + 1;
+                page.fault = page.fault.map(|e| match e.code() {
+                    ErrorCode::SourceUnavailable => Error::corrupt(format_args!(
+                        "the segment with log index {index} is not in {}, nor any later one: it was removed, put it back",
+                        self.engine.log_dir.display()
+                    )),
+                    _ => e,
+                });
                 return Ok(Served { page, start, head });
             }
         }
@@ -342,8 +360,7 @@ fn verified(page: LogPage, max_bytes: usize, include_payload: bool) -> Result<(V
 }
 
 fn to_json(value: &impl Serialize) -> Result<String> {
-    serde_json::to_string(value)
-        .map_err(|e| Error::new(crate::error::ErrorCode::Internal, format_args!("cannot write JSON: {e}")))
+    serde_json::to_string(value).map_err(|e| Error::new(ErrorCode::Internal, format_args!("cannot write JSON: {e}")))
 }
 
 #[cfg(test)]

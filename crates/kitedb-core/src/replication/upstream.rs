@@ -10,9 +10,10 @@ use super::{
 };
 use crate::{
     db::{Engine, LogPlace, resolved},
+    error::ErrorCode,
     graph::LogIndex,
     io::{Env, OpenMode},
-    log::{Control, LogReader, Moved, WriterId, has_damaged_header},
+    log::{Control, LogReader, Moved, WriterId},
     shell::shell_word,
     store::Store,
 };
@@ -271,9 +272,9 @@ fn lost(env: &Env, source: &Passed, head: LogIndex, at: LogIndex) -> Option<Sour
     let mut reader = LogReader::with_control(env, source.place.dir(), Arc::new(control)).ok()?;
     reader.refresh().ok()?;
     let floor = reader.floor().unwrap_or(LogIndex(head.0 + 1));
-    // A damaged segment is told by the pull that meets it.
-    let gone = !serves(floor, head, at) && !has_damaged_header(env, source.place.dir(), &source.control.salt());
-    gone.then_some(SourceFault::Lost { next: at.0 + 1, floor: floor.0 })
+    // What is damaged, or absent for a moment, the pull tells that meets it.
+    let gone = || reader.why_missing(LogIndex(at.0 + 1)).code() == ErrorCode::NeedsReseed;
+    (!serves(floor, head, at) && gone()).then_some(SourceFault::Lost { next: at.0 + 1, floor: floor.0 })
 }
 
 /// Follows the chain from `node` on, which is `known`, for as far as it can be seen.

@@ -47,6 +47,8 @@ pub struct Peek {
     pub file_id: [u8; 16],
     /// What it knows of its log.
     pub log: LogLink,
+    /// How many headers were published before it.
+    pub generation: u64,
     /// The file itself.
     pub file: Arc<dyn DiskFile>,
 }
@@ -107,7 +109,7 @@ impl Store {
         let file = env.disk.open(path, OpenMode::Read).map_err(|error| Error::io("open", path, error))?;
         let device = Device::new(file, path);
         let (_, slot) = choose(read_slots(&device)?, &device)?;
-        Ok(Peek { file_id: slot.file_id, log: slot.log, file: device.file })
+        Ok(Peek { file_id: slot.file_id, log: slot.log, generation: slot.generation, file: device.file })
     }
 
     /// Makes this file another one: with a new id, `history` and no log. Whoever has it open sees what he saw.

@@ -101,17 +101,33 @@ pub(super) fn fresh_slots(file_id: [u8; 16], manifest: ManifestPlace) -> [Slot; 
     [1, FRESH].map(|generation| Slot { generation, file_id, manifest, log: LogLink::default() })
 }
 
-/// Reads both slots.
+/// So often a slot that does not verify is read again, as long as it changes.
+const LOOKS: usize = 100;
+
+/// Reads both slots. One that is being written while it is read need not verify: it is read again until it does, or is the
+/// same as before.
 pub(super) fn read_slots(device: &Device) -> Result<[Result<Slot, SlotFault>; 2]> {
-    let read = |slot: usize| {
-        let mut bytes = [0; SLOT];
-        match device.file.read_exact_at(&mut bytes, slot as u64 * ALIGN) {
-            Ok(()) => Ok(Slot::decode(&bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(Err(SlotFault::NoMagic)),
-            Err(error) => Err(device.error("read", error)),
+    let mut before = None;
+    for _ in 0..LOOKS {
+        let bytes = [read_slot(device, 0)?, read_slot(device, 1)?];
+        let slots = bytes.each_ref().map(|bytes| bytes.as_ref().map_or(Err(SlotFault::NoMagic), Slot::decode));
+        if slots.iter().all(Result::is_ok) || before.as_ref() == Some(&bytes) {
+            return Ok(slots);
         }
-    };
-    Ok([read(0)?, read(1)?])
+        before = Some(bytes);
+        std::thread::yield_now();
+    }
+    Err(Error::new(ErrorCode::Locked, format_args!("{} changes too fast to be read", device.path.display())))
+}
+
+/// `None`: the file ends before it does.
+fn read_slot(device: &Device, number: u64) -> Result<Option<[u8; SLOT]>> {
+    let mut bytes = [0; SLOT];
+    match device.file.read_exact_at(&mut bytes, number * ALIGN) {
+        Ok(()) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(device.error("read", error)),
+    }
 }
 
 /// Writes a slot. Not synced.

@@ -57,6 +57,33 @@ fn a_primary_with_a_full_disk_fails_commits_and_goes_on_when_there_is_room() {
     }
 }
 
+/// The cursor of a replica is the tail of its own log.
+#[test]
+fn a_replica_whose_own_log_cannot_be_written_or_synced_says_that_its_cursor_does_not_persist() {
+    for on in [FaultOn::Write, FaultOn::Sync] {
+        let (a, b) = machines(SyncMode::Full);
+        let (primary, mut graph) = (a.primary(), Graph::new(1));
+        let replica = b.replica_of(&a);
+        graph.grow(&primary, 3);
+        catch_up(&replica);
+        graph.grow(&primary, 3);
+        b.disk.fail(FaultPlan::new(on, 1, io::ErrorKind::Other).forever().on_path("segment"));
+        let error = replica.replica_catch_up_once(10).unwrap_err();
+        assert!(error.to_string().contains("cursor persist failed"), "{on:?}: {error:?}");
+        let status = replica_status(&replica);
+        assert!(status.last_error.unwrap().contains("cursor persist failed"));
+        // It did not advance.
+        assert_eq!(status.applied_log_index, 3);
+        assert_eq!(graph.expect(&replica), 3);
+        b.disk.clear_faults();
+        let b = b.restart(Crash::Kill);
+        drop(replica);
+        let replica = b.replica_of(&a);
+        catch_up(&replica);
+        graph.expect_all(&replica);
+    }
+}
+
 #[test]
 fn a_replica_with_a_full_disk_says_so_and_goes_on_when_there_is_room() {
     for mode in MODES {

@@ -5,7 +5,7 @@ use crate::support_replication::{
     replica_status,
 };
 use kitedb_core::{
-    Database, ErrorCode, ErrorKind, ReplicaState, ReplicationRole, SyncMode,
+    Database, Error, ErrorCode, ErrorKind, ReplicaState, ReplicationRole, SyncMode,
     io::{Disk, sim::Crash},
 };
 use std::path::Path;
@@ -162,22 +162,67 @@ fn a_segment_further_on_is_missing() {
     expect_told_and_mended(scene, 7);
 }
 
+/// Retention begins with the oldest segment and never takes the newest: where that is not there, the folder is being moved,
+/// restored or mounted, or somebody deleted it. The replica tries again, and goes on where it comes back.
 #[test]
-fn the_newest_segment_is_missing() {
-    let scene = scene();
-    scene.a.disk.remove(scene.a.segments().last().unwrap()).unwrap();
-    let error = scene.replica.replica_catch_up_once(100).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Reseed, "{error:?}");
-    assert_eq!(replica_status(&scene.replica).applied_log_index, 9);
-    expect_told_and_mended(scene, 9);
+fn segments_that_are_absent_for_a_moment_are_no_reason_to_reseed() {
+    // So many are left, and so many frames the replica has then.
+    for (left, applied) in [(9, 9), (7, 7), (2, 3), (0, 3)] {
+        for comes_back in [true, false] {
+            let scene = scene();
+            let absent: Vec<_> = scene.a.segments().split_off(left);
+            let bytes: Vec<_> = absent.iter().map(|path| scene.a.disk.read(path).unwrap()).collect();
+            absent.iter().for_each(|path| scene.a.disk.remove(path).unwrap());
+            for _ in 0..3 {
+                let error = scene.replica.replica_catch_up_once(100).unwrap_err();
+                assert_eq!(error.code(), ErrorCode::SourceUnavailable, "{left} left: {error:?}");
+                assert!(error.to_string().contains("reseed"), "{error}");
+            }
+            let status = replica_status(&scene.replica);
+            assert_eq!((status.applied_log_index, status.needs_reseed), (applied, false), "{left} left: {status:?}");
+            assert_eq!(status.state, ReplicaState::Stalled);
+            if comes_back {
+                absent.iter().zip(&bytes).for_each(|(path, bytes)| scene.a.disk.write(path, bytes).unwrap());
+                assert_eq!(catch_up(&scene.replica) as u64, 10 - applied);
+                scene.graph.expect_all(&scene.replica);
+                expect_following(&scene.replica, &scene.primary);
+            } else {
+                expect_told_and_mended(scene, applied);
+            }
+        }
+    }
 }
 
+/// It was not let go of. A replica that needs it is told what is damaged, and so is who exports the log.
 #[test]
-fn every_segment_is_missing() {
-    let scene = scene();
-    scene.a.segments().iter().for_each(|path| scene.a.disk.remove(path).unwrap());
-    expect_error(scene.replica.replica_catch_up_once(100), ErrorCode::NeedsReseed, "needs reseed");
-    expect_told_and_mended(scene, 3);
+fn a_damaged_segment_header_is_never_told_as_retention() {
+    for (nth, has) in [(0, 0), (3, 3), (6, 3), (9, 3)] {
+        let scene = scene();
+        let damaged = scene.a.segments()[nth].clone();
+        scene.a.disk.corrupt(&damaged, 20, 0x10).unwrap();
+        // Nobody who has seen the header before.
+        scene.replica.close().unwrap();
+        let other = Machine::new("other", 3, SyncMode::Full);
+        let replica = if has == 0 { &other } else { &scene.b }.replica_of(&scene.a);
+        let told = |error: Error| {
+            assert_eq!(error.code(), ErrorCode::Corrupt, "segment {nth}: {error:?}");
+            assert!(error.to_string().contains(damaged.to_str().unwrap()), "{error}");
+        };
+        for _ in 0..3 {
+            told(replica.replica_catch_up_once(100).unwrap_err());
+        }
+        let status = replica_status(&replica);
+        assert_eq!((status.applied_log_index, status.needs_reseed), (nth as u64, false), "{status:?}");
+        let cursor = (nth > 0).then(|| format!("1:0:0:{}", nth + 1));
+        told(scene.primary.primary_export_log_transport_json(cursor.as_deref(), 1, 1 << 20, true).unwrap_err());
+        let fault = primary_status(&scene.primary).log_fault.unwrap();
+        assert!(fault.contains(damaged.to_str().unwrap()), "{fault}");
+        // With a sound copy of it all is well.
+        scene.a.disk.corrupt(&damaged, 20, 0x10).unwrap();
+        catch_up(&replica);
+        scene.graph.expect_all(&replica);
+        assert_eq!(primary_status(&scene.primary).log_fault, None);
+    }
 }
 
 /// What is behind a replica cannot hurt it.
@@ -213,6 +258,27 @@ fn the_primary_itself_goes_on_after_damage_to_what_it_has_folded() {
     assert!(primary.primary_remove_replica(&id).unwrap());
     primary.primary_run_retention().unwrap();
     graph.expect_all(&primary);
+}
+
+/// As the contract has it: a frame that is cut short, or gone, is a truncated segment; another one has a wrong checksum.
+#[test]
+fn a_primary_whose_segment_was_truncated_says_so_when_it_is_opened() {
+    for keep in [600, 512, 1] {
+        let Scene { a, primary, .. } = scene();
+        let a = a.restart(Crash::Kill);
+        drop(primary);
+        let segment = a.segments()[9].clone();
+        match keep {
+            1 => a.damage(&segment, 1 << 20),
+            _ => cut(&a, &segment, keep),
+        }
+        let phrase = if keep == 1 { "CRC mismatch" } else { "truncated replication segment" };
+        let error = expect_error(a.try_primary(), ErrorCode::Corrupt, phrase);
+        assert_eq!(error.to_string().contains("truncated"), keep > 1, "{error}");
+        // A reader is told the same.
+        let reader = a.open(a.options(ReplicationRole::Primary).read_only(true)).unwrap();
+        assert!(reader.stats().unwrap().damage.unwrap().contains(phrase));
+    }
 }
 
 /// Recovery of the primary needs a damaged frame: it does not open for writing, it says why, and it can be read.

@@ -216,7 +216,7 @@ struct Watch {
 impl Observer for Watch {
     fn see(&self, operation: Operation, path: &Path) -> io::Result<()> {
         let Some((old, new)) = self.nodes.get() else { return Ok(()) };
-        if matches!(operation, Operation::Read(_)) || path.ends_with("replicas") {
+        if !matches!(operation, Operation::Write | Operation::Sync) || path.ends_with("replicas") {
             return Ok(());
         }
         match primary_status(old).fence {

@@ -100,14 +100,15 @@ fn the_signal_stays_however_often_one_tries_and_over_reopens_and_crashes() {
 fn one_that_is_pointed_at_a_source_that_has_what_it_needs_no_longer_needs_it() {
     let source = Machine::new("source", 1, SyncMode::Full);
     let [whole, late] = ["whole", "late"].map(|name| Machine { name, ..source.clone() });
-    let (primary, mut graph) = (source.primary(), Graph::new(2));
+    let options = source.options(ReplicationRole::Primary).replication_segment_max_bytes(1);
+    let (primary, mut graph) = (source.open(options).unwrap(), Graph::new(2));
     graph.grow(&primary, 5);
     let keeps_all = whole.replica_of(&source);
     catch_up(&keeps_all);
     let replica = late.replica_of(&source);
     assert_eq!(replica.replica_catch_up_once(2).unwrap(), 2);
     replica.close().unwrap();
-    source.disk.remove(&source.segments()[0]).unwrap();
+    source.disk.remove(&source.segments()[2]).unwrap();
     let replica = late.replica_of(&source);
     expect_error(replica.replica_catch_up_once(10), ErrorCode::NeedsReseed, "needs reseed");
     expect_needs_reseed(&replica);

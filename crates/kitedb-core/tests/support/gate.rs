@@ -24,6 +24,7 @@ struct GateState {
 pub enum At {
     Write,
     Sync,
+    Remove,
 }
 
 impl Gate {
@@ -61,9 +62,10 @@ impl Gate {
 impl Observer for Gate {
     fn see(&self, operation: Operation, path: &Path) -> io::Result<()> {
         let at = match operation {
-            Operation::Read(_) => return Ok(()),
+            Operation::Read(_) | Operation::Open | Operation::List => return Ok(()),
             Operation::Write => At::Write,
             Operation::Sync => At::Sync,
+            Operation::Remove => At::Remove,
         };
         let path = path.to_string_lossy();
         let mut state = self.state.lock();

@@ -1,4 +1,4 @@
-//! A disk that tells somebody of every read, write and sync, who may stop it or let it fail.
+//! A disk that tells somebody of every read, write and sync, and of what is done with names, who may stop it or let it fail.
 
 use kitedb_core::io::{Access, Disk, DiskFile, Env, FileIdentity, FileWords, LockKind, Mapping, OpenMode, Stamp};
 use std::{
@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-/// What is done with a file.
+/// What is done with a file or a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// So many bytes were read.
@@ -18,6 +18,12 @@ pub enum Operation {
     Write,
     /// It is about to be synced.
     Sync,
+    /// It is about to be opened.
+    Open,
+    /// What is in it is about to be listed.
+    List,
+    /// It is about to be removed.
+    Remove,
 }
 
 /// Who is told.
@@ -85,10 +91,12 @@ impl DiskFile for ObservedFile {
 
 impl Disk for ObservedDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        self.1.see(Operation::Open, path)?;
         let file = self.0.open(path, mode)?;
         Ok(Arc::new(ObservedFile(file, self.1.clone(), path.to_owned())))
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
+        self.1.see(Operation::Remove, path)?;
         self.0.remove(path)
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -101,12 +109,14 @@ impl Disk for ObservedDisk {
         self.0.create_dir(path)
     }
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.1.see(Operation::Remove, path)?;
         self.0.remove_dir(path)
     }
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.0.sync_dir(path)
     }
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.1.see(Operation::List, path)?;
         self.0.list(path)
     }
     fn identity(&self, path: &Path) -> io::Result<FileIdentity> {

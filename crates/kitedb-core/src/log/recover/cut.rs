@@ -32,7 +32,7 @@ impl Recovered {
         control.sync()?;
         let mut aside = Vec::new();
         // The newest one first: what is cut short in this is damaged as before.
-        for (seq, path) in segment_files(env, &self.dir)?.into_iter().rev() {
+        for (seq, path) in segment_files(disk, &self.dir)?.into_iter().rev() {
             if seq > last.seq && segment::is_of(disk, &path, last.header.log.file_id, true).map_err(io(&path))? {
                 aside.push(put_aside(disk, &path).map_err(io(&path))?);
             }

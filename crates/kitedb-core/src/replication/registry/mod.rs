@@ -121,7 +121,7 @@ impl Registry {
 
     fn make(env: &Env, dir: &Path, control: Arc<Control>) -> Result<Self> {
         let path = dir.join(NAME);
-        let io = |e| Error::io("create replica registry", &path, e);
+        let io = |e| Error::own_file("create replica registry", &path, e);
         // What does not verify is made anew: replicas report again.
         clear_name(&*env.disk, &path, |bytes| bytes.starts_with(&MAGIC.to_le_bytes())).map_err(io)?;
         let file = env.disk.open(&path, OpenMode::CreateNew).map_err(io)?;
