@@ -31,6 +31,8 @@ const WORDS: usize = 512;
 // Words 0 to 7 are written once and covered by the CRC in word 8. Words 16 and 36 to 47 are the fence's: see `fence`.
 // Words 12, 13 and 25 are for sleeping: see `events`. Words 17 and 18 are announcements: see `announced`.
 // Words 21 to 24, 33 and 35, and bit 1 of word 19, were, before it had two copies.
+/// Odd: see [`Control::is_unsynced`].
+const UNSYNCED: usize = 14;
 const FLAGS: usize = 19;
 const WRITER_PID: usize = 20;
 pub(super) const CHECKPOINT_ASKED: usize = 26;
@@ -331,10 +333,10 @@ impl Control {
 
     /// Takes back, durably, what is said to be durable beyond `index`: before frames there are cut off.
     pub fn lower_durable(&self, index: LogIndex) -> Result<()> {
-        if self.durable() <= index {
+        if self.durable() <= index && !self.is_unsynced() {
             return Ok(());
         }
-        self.store(DURABLE, index.0)?;
+        self.store(DURABLE, index.0.min(self.durable().0))?;
         self.sync()
     }
 
@@ -509,10 +511,25 @@ impl Control {
         self.words.raise(CHECKPOINT_DONE, asked).map_err(|e| self.not_stored(e))
     }
 
-    /// Makes the words durable.
+    /// Makes the words durable, also those that an earlier sync failed to: the kernel counts them as written since.
     pub fn sync(&self) -> Result<()> {
+        let failures = self.load(UNSYNCED);
+        if failures & 1 == 1 {
+            // A store: their page is written again.
+            self.store(UNSYNCED, failures + 1)?;
+        }
         // Words written through the mapping are dirty pages of the file like any other.
-        self.file.sync_data().map_err(|e| Error::io("sync", &self.path, e))
+        let synced = self.file.sync_data();
+        if synced.is_err() {
+            self.noted(self.store(UNSYNCED, self.load(UNSYNCED) | 1));
+        }
+        synced.map_err(|e| Error::io("sync", &self.path, e))
+    }
+
+    /// Whether a sync of the words failed, in whatever process, and none has succeeded since: what a word says may not be
+    /// durable, though it was to be.
+    pub(super) fn is_unsynced(&self) -> bool {
+        self.load(UNSYNCED) & 1 == 1
     }
 
     /// Fails unless this is a log of the database `file_id`.
@@ -533,7 +550,7 @@ impl Control {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::sim::SimDisk;
+    use crate::io::sim::{Crash, FaultOn, FaultPlan, Loss, SimDisk};
 
     /// As a replica sees its source's log on a disk that it may not write to.
     #[test]
@@ -551,5 +568,32 @@ mod tests {
         assert_eq!(reader.current_log().log_id, [4; 16]);
         assert_eq!(reader.fence().unwrap(), fence);
         assert_eq!(reader.put_fence(&fence).unwrap_err().code(), ErrorCode::Io);
+    }
+
+    /// The kernel counts a page as written once a sync of it failed: a second try must write it again.
+    #[test]
+    fn what_a_failed_sync_left_is_durable_once_it_was_tried_again() {
+        let dir = Path::new("/log");
+        for seed in 0..16 {
+            let disk = SimDisk::new(seed);
+            disk.create_dir(dir).unwrap();
+            disk.sync_dir(Path::new("/")).unwrap();
+            let log = LogIdentity { log_id: [1; 16], file_id: [2; 16] };
+            let control = Control::create(&disk, dir, log, [3; 16], Epoch(1)).unwrap();
+            disk.sync_dir(dir).unwrap();
+            control.set_durable(LogIndex(9));
+            control.sync().unwrap();
+            disk.fail(FaultPlan::new(FaultOn::Sync, 1, ErrorKind::Other).forever());
+            control.lower_durable(LogIndex(4)).unwrap_err();
+            control.set_replica(true).unwrap_err();
+            disk.clear_faults();
+            // Another process, which was not told.
+            let other = Control::open(&disk, dir, OpenMode::ReadWrite).unwrap().unwrap();
+            other.lower_durable(LogIndex(4)).unwrap();
+            other.set_replica(true).unwrap();
+            let found = disk.restart(Crash::PowerLoss(Loss::LoseAllUnsynced));
+            let found = Control::open(&found, dir, OpenMode::ReadWrite).unwrap().unwrap();
+            assert_eq!((found.durable(), found.is_replica()), (LogIndex(4), true), "seed {seed}");
+        }
     }
 }

@@ -389,14 +389,22 @@ impl Control {
     pub fn set_replica(&self, follows: bool) -> Result<()> {
         let fence = self.fence()?;
         let next = Fence { follows, moved_by: fence.moved_by.filter(|_| !follows), ..fence };
-        if fence == next { Ok(()) } else { self.put_fence(&next)?.durable() }
+        match fence == next {
+            true if self.is_unsynced() => self.sync(),
+            true => Ok(()),
+            false => self.put_fence(&next)?.durable(),
+        }
     }
 
     /// Forgets an end that was set: this log follows a history now in which that epoch is another one, or has none. Cut
     /// short: it is still there.
     pub fn clear_end(&self) -> Result<()> {
         let fence = self.fence()?;
-        if fence.ended.is_none() { Ok(()) } else { self.put_fence(&Fence { ended: None, ..fence })?.durable() }
+        if fence.ended.is_none() && !self.is_unsynced() {
+            Ok(())
+        } else {
+            self.put_fence(&Fence { ended: None, ..fence })?.durable()
+        }
     }
 
     /// What [`Control::wait_fence`] sleeps on. Looked at before the fence.

@@ -144,7 +144,7 @@ mod tests {
     };
     use crate::{
         graph::{Epoch, LogIndex},
-        io::sim::{Crash, Loss, SimDisk, SimHost},
+        io::sim::{Crash, FaultOn, FaultPlan, Loss, SimDisk, SimHost},
     };
 
     fn report(registry: &Registry, id: &str) {
@@ -214,5 +214,32 @@ mod tests {
         let found = Registry::open(&env, dir, control(&env)).unwrap().unwrap();
         assert!(found.loss(&env).unwrap().is_none());
         assert!(found.registrations().is_empty());
+    }
+
+    /// A sync of the control file failed, the change was tried again, and the power went in the midst of that.
+    #[test]
+    fn a_change_that_is_tried_again_after_a_failed_sync_is_no_loss() {
+        let dir = Path::new("/log");
+        for seed in 0..8 {
+            for op in 1..20 {
+                let disk = SimDisk::new(seed);
+                let env = Env { disk: Arc::new(disk.clone()), host: Arc::new(SimHost::new(1)) };
+                env.disk.create_dir(dir).unwrap();
+                env.disk.sync_dir(Path::new("/")).unwrap();
+                let registry = Registry::create(&env, dir, control(&env)).unwrap();
+                report(&registry, "a");
+                disk.fail(FaultPlan::new(FaultOn::Sync, 1, std::io::ErrorKind::Other).on_path("control"));
+                let (epoch, applied, durable) = (Epoch(1), LogIndex(1), LogIndex(1));
+                let progress =
+                    Progress { replica_id: "b".to_owned(), labels: None, epoch, applied, durable, reported_at_ms: 1 };
+                registry.report(&progress).unwrap_err();
+                disk.crash_at(disk.ops() + op);
+                let _ = registry.report(&progress);
+                let disk = disk.restart(Crash::PowerLoss(Loss::LoseAllUnsynced));
+                let env = Env { disk: Arc::new(disk), host: Arc::new(SimHost::new(2)) };
+                let found = Registry::open(&env, dir, control(&env)).unwrap().unwrap();
+                assert!(found.loss(&env).unwrap().is_none(), "seed {seed}, operation {op}");
+            }
+        }
     }
 }
