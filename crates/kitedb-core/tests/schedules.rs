@@ -17,7 +17,10 @@ use shuttle::{Config, Runner, rand::Rng, scheduler::RandomScheduler, thread};
 use std::{
     collections::BTreeMap,
     io::ErrorKind,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 const COMMITTERS: u64 = 3;
@@ -168,4 +171,39 @@ fn what_is_acknowledged_is_kept_where_a_write_back_fails() {
 #[test]
 fn what_is_acknowledged_outlives_the_process_in_every_mode() {
     random(|| run(SyncMode::Normal, ReplicationRole::Primary, Some(FaultOn::Write)));
+}
+
+/// A replica takes another snapshot of its source, which went on, while it is read.
+#[test]
+fn a_view_during_a_bootstrap_is_one_of_the_graphs() {
+    random(|| {
+        let mut rng = shuttle::rand::thread_rng();
+        let (disk, host) = (SimDisk::new(rng.gen_range(0..1 << 40)), SimHost::new(1));
+        let source =
+            Database::open_in(disk.env(&host), PATH, options(SyncMode::Off, ReplicationRole::Primary, 1 << 20));
+        let source = source.unwrap();
+        for key in ["a", "b"] {
+            add(&source, key).unwrap();
+        }
+        let following = options(SyncMode::Off, ReplicationRole::Replica, 1 << 20).replication_source_db_path(PATH);
+        let replica = Arc::new(Database::open_in(disk.env(&host), "/replica.kitedb", following).unwrap());
+        replica.replica_bootstrap_from_snapshot().unwrap();
+        for key in ["c", "d", "e"] {
+            add(&source, key).unwrap();
+        }
+        let reseeded = Arc::new(AtomicBool::new(false));
+        let (read, done) = (replica.clone(), reseeded.clone());
+        let reader = thread::spawn(move || {
+            let mut seen = 2;
+            while !done.load(Ordering::Relaxed) {
+                look(&read, &mut seen);
+                thread::yield_now();
+            }
+        });
+        replica.replica_reseed_from_snapshot().unwrap();
+        reseeded.store(true, Ordering::Relaxed);
+        reader.join().unwrap();
+        assert_eq!(replica.snapshot().unwrap().count_nodes(), 5);
+        host.set_forked(true);
+    });
 }

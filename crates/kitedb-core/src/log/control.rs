@@ -574,10 +574,9 @@ mod tests {
     #[test]
     fn what_a_failed_sync_left_is_durable_once_it_was_tried_again() {
         let dir = Path::new("/log");
-        let lower = |control: &Control| control.lower_durable(LogIndex(4));
-        let follow = |control: &Control| control.set_replica(true);
-        let tries: [&dyn Fn(&Control) -> Result<()>; 2] = [&lower, &follow];
-        for (seed, set) in (0..16).flat_map(|seed| tries.map(|set| (seed, set))) {
+        let lower: fn(&Control) -> Result<()> = |control| control.lower_durable(LogIndex(4));
+        let follow: fn(&Control) -> Result<()> = |control| control.set_replica(true);
+        for (seed, set) in (0..16).flat_map(|seed| [(seed, lower), (seed, follow)]) {
             let disk = SimDisk::new(seed);
             disk.create_dir(dir).unwrap();
             disk.sync_dir(Path::new("/")).unwrap();
