@@ -18,7 +18,8 @@ use crate::lock::Mutex;
 
 use super::{DiskFile, LockKind, SharedWords};
 
-/// See the [module documentation](self). A clone is another handle to the same words.
+/// The first words of a file, as every process that has them mapped sees and changes them. A clone is another handle to the
+/// same words.
 #[derive(Clone)]
 pub struct FileWords {
     words: SharedWords,

@@ -124,7 +124,7 @@ pub struct LogReader {
 
 /// What bears the name of a segment.
 enum Found {
-    Segment(OpenSegment),
+    Segment(Arc<OpenSegment>),
     Headless(Headless),
 }
 
@@ -239,7 +239,7 @@ impl LogReader {
                 continue;
             }
             match self.open_segment(seq)? {
-                Some(Found::Segment(segment)) => segments.push(Arc::new(segment)),
+                Some(Found::Segment(segment)) => segments.push(segment),
                 Some(Found::Headless(found)) => headless.push(found),
                 None => {}
             }
@@ -263,7 +263,7 @@ impl LogReader {
         Ok(match segment::read_header(&*open).map_err(io)? {
             Some(header) if header.log == self.log => {
                 let (sealed, places) = (OnceLock::new(), Mutex::default());
-                Some(Found::Segment(OpenSegment { seq, path, header, file, sealed, places }))
+                Some(Found::Segment(Arc::new(OpenSegment { seq, path, header, file, sealed, places })))
             }
             // Of another log.
             Some(_) => None,
