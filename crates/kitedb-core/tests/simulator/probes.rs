@@ -104,7 +104,7 @@ impl Probe {
     }
 
     fn options(&self) -> OpenOptions {
-        OpenOptions::new().sync_mode(SyncMode::Normal).background(false)
+        OpenOptions::new().sync_mode(SyncMode::Normal).background(false).fence_wait_ms(1)
     }
 
     fn open(&self, path: &Path, options: OpenOptions) -> Result<Database, Error> {

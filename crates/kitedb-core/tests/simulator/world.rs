@@ -152,6 +152,8 @@ impl World {
         let nodes = (0..count).map(|at| {
             let mode = alike.unwrap_or_else(|| rng.pick(&MODES));
             let mut options = OpenOptions::new()
+                // Nobody ends a fence while this one thread waits for it.
+                .fence_wait_ms(1)
                 .sync_mode(mode)
                 .background(false)
                 .auto_checkpoint(false)
