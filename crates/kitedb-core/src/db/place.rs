@@ -7,12 +7,16 @@ use crate::{
     io::{DiskFile, Env, OpenMode},
     log::{Control, Displaced, LogIdentity, holds_segments_of},
     shell::shell_word,
-    store::{LogKind, LogLink},
+    store::{LogKind, LogLink, Store},
 };
 use std::{
     io::ErrorKind,
     path::{Path, PathBuf},
 };
+
+/// What the names of a file's logs end in.
+const SIDECAR: &str = ".replication";
+const WAL: &str = "-wal";
 
 /// `path` made absolute, every link followed, if a database file may be there.
 pub(crate) fn resolved(env: &Env, path: &Path) -> Result<PathBuf> {
@@ -33,12 +37,12 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 
 /// Where the replication log of the database at `path` lies if nothing else is said.
 pub(crate) fn default_sidecar(path: &Path) -> PathBuf {
-    with_suffix(path, ".replication")
+    with_suffix(path, SIDECAR)
 }
 
 /// The folder of the private log of the database at `path`.
 pub(super) fn wal_dir(path: &Path) -> PathBuf {
-    with_suffix(path, "-wal")
+    with_suffix(path, WAL)
 }
 
 /// The path of what lies beside the database at `path`, under its name and a suffix.
@@ -124,7 +128,9 @@ impl Search<'_> {
                 Candidate::Empty => {}
                 Candidate::Foreign => another = another.or(Some(dir)),
                 // The file is a copy, and this the log of what it was copied from: nothing but a hint led here.
-                Candidate::Fits(moved) if moved.file && !moved.log && !said => copied = true,
+                Candidate::Fits(moved) if !said && (moved.file && !moved.log || self.is_of_another(&dir)) => {
+                    copied = true
+                }
                 Candidate::Fits(moved) => fits.push((dir, moved)),
                 // Only named by the caller: a folder in which nothing is of this file is none of its logs.
                 Candidate::Damaged(e)
@@ -176,7 +182,11 @@ impl Search<'_> {
         for dir in self.distinct(places) {
             match self.look_at(&dir) {
                 // A log that was left under the file's old name; not that of the file from which this one was copied.
-                Ok(Candidate::Fits(moved)) if dir != default && moved.file && !moved.log => copied = true,
+                Ok(Candidate::Fits(moved))
+                    if dir != default && (moved.file && !moved.log || self.is_of_another(&dir)) =>
+                {
+                    copied = true;
+                }
                 Ok(Candidate::Fits(_)) if self.is_named(&dir)? => fits.push(dir),
                 Ok(Candidate::Damaged(e)) => return Ok(LogPlace::Damaged(dir, e)),
                 Ok(Candidate::Empty) => {}
@@ -219,6 +229,17 @@ impl Search<'_> {
             Err(e) if e.code() == ErrorCode::Corrupt => Ok(Candidate::Damaged(e)),
             Err(e) => Err(e),
         }
+    }
+
+    /// Whether the file that a log in `dir` bears the name of is there, has the same id, and is another file than this one:
+    /// then one of them is a copy, and the log is the other one's. That shows where stamps do not tell (overlay, FUSE).
+    fn is_of_another(&self, dir: &Path) -> bool {
+        let name = dir.file_name().and_then(|name| name.to_str());
+        let stem = name.and_then(|name| name.strip_suffix(WAL).or_else(|| name.strip_suffix(SIDECAR)));
+        let Some(path) = stem.map(|stem| dir.with_file_name(stem)) else { return false };
+        let here = self.file.identity().ok();
+        let other = self.env.disk.identity(&path).is_ok_and(|there| here.is_some_and(|here| here != there));
+        other && Store::peek(self.env, &path).is_ok_and(|there| there.file_id == self.file_id)
     }
 
     fn hint(&self, kind: LogKind) -> Option<PathBuf> {

@@ -7,9 +7,11 @@ use crate::{
         primary, refused, refused_open, remove_database, rename_database, replica_of, short_log,
     },
     support_process::{copy_as_after_a_crash, log_folder},
-    support_replication::{catch_up, expect_needs_reseed, folder::sidecar_of, primary_status, replica_status},
+    support_replication::{
+        Graph, Machine, catch_up, expect_needs_reseed, folder::sidecar_of, primary_status, replica_status,
+    },
 };
-use kitedb_core::{Database, ReplicaState, ReplicationRole, io::Env};
+use kitedb_core::{Database, ErrorCode, ReplicaState, ReplicationRole, SyncMode, io::Env};
 use std::fs;
 
 #[test]
@@ -331,5 +333,28 @@ fn a_file_without_its_log_does_not_look_healthy() {
         let health = db.health_check().unwrap();
         assert_eq!(health.check("replication").unwrap().message, what);
         assert!(!health.healthy);
+    }
+}
+
+/// On overlay and FUSE file systems stamps tell no copy from its original. A file is copied alone, beside it: its log is the
+/// original's, which is there.
+#[test]
+fn a_copy_beside_its_original_takes_no_log_from_it_where_stamps_tell_nothing() {
+    for role in [ReplicationRole::Disabled, ReplicationRole::Primary] {
+        let machine = Machine::new("original", 1, SyncMode::Full);
+        machine.disk.set_stable_stamps(false);
+        let options = || machine.options(role);
+        let db = machine.open(options()).unwrap();
+        let mut graph = Graph::new(1);
+        graph.grow(&db, 2);
+        let copied = "/copy.kitedb";
+        machine.disk.write(copied, &machine.disk.read(machine.db()).unwrap()).unwrap();
+        let error = Database::open_in(machine.env(), copied, options()).map(drop).unwrap_err();
+        assert!(matches!(error.code(), ErrorCode::LogMismatch | ErrorCode::FilesMoved), "{error:?}");
+        graph.grow(&db, 2);
+        db.close().unwrap();
+        let db = machine.open(options()).unwrap();
+        graph.expect_all(&db);
+        assert!(db.check().unwrap().is_clean());
     }
 }

@@ -160,6 +160,7 @@ impl World {
             self.close(n);
         }
         self.bury_the_dead();
+        self.settle_half_a_fence(n);
         let node = &mut self.nodes[n];
         let before = (node.part, node.fenced);
         let asked_for = (node.foreign, node.on_trial);

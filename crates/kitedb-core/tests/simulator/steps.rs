@@ -293,7 +293,9 @@ impl World {
                     ErrorCode::NeedsReseed => {
                         assert!(self.may_need_reseed(n), "node {n} asks for a reseed without a reason: {e}");
                         let status = self.nodes[n].db().replica_replication_status().unwrap().unwrap();
-                        assert!(status.needs_reseed && status.last_error.is_some(), "{status:?}");
+                        // It may have no room to note that.
+                        let noted = status.needs_reseed && status.last_error.is_some();
+                        assert!(noted || self.nodes[n].is_sick(), "{status:?}");
                     }
                     _ => self.source_failed(n, "pull", &e),
                 }
@@ -320,7 +322,8 @@ impl World {
 
     fn forget_reach(&mut self, n: usize) {
         let node = &mut self.nodes[n];
-        if !node.machine.crashed() && !node.poisoned && !node.replacing {
+        // A full disk may keep whole frames of what a replica was about to append.
+        if !node.machine.crashed() && !node.poisoned && !node.replacing && !node.is_sick() {
             node.reach.clear();
         }
     }
@@ -372,7 +375,8 @@ impl World {
                 (node.damaged, node.poisoned, node.replacing) = (false, false, false);
                 node.remembers = Some(source).filter(|_| !node.is_sick() && !node.machine.crashed());
                 let there = &self.nodes[source];
-                let whole = !there.is_open() || there.damaged || self.ledger.holds(shown, head);
+                // What it cannot announce for want of room others do not see yet.
+                let whole = !there.is_open() || there.damaged || there.is_sick() || self.ledger.holds(shown, head);
                 assert!(whole, "a bootstrap ended before what n{source} had when it began");
                 self.expect_caught_up(n, 1);
             }
@@ -547,6 +551,8 @@ impl World {
                 false
             }
         };
+        // What it began to say there may be half of a fence, which holds from the next open on.
+        self.nodes[s].half_fenced |= self.nodes[s].sick;
         self.forget_reach(n);
         promoted
     }

@@ -65,6 +65,8 @@ pub struct Node {
     pub forgetful: bool,
     /// It lost its power then: the fence may be torn.
     pub torn: bool,
+    /// A promotion tried to fence it while its disk failed.
+    pub half_fenced: bool,
     /// Another handle, which a promotion by the first one fences.
     pub second: Option<Database>,
     pub second_fenced: bool,
@@ -193,6 +195,7 @@ impl World {
                 shaky: false,
                 forgetful: false,
                 torn: false,
+                half_fenced: false,
                 unsaid: false,
                 remembers: None,
                 second: None,
@@ -266,8 +269,17 @@ impl World {
         self.settle();
     }
 
+    /// Whoever opens a log finishes what half of a fence says.
+    pub fn settle_half_a_fence(&mut self, n: usize) {
+        let node = &mut self.nodes[n];
+        if std::mem::take(&mut node.half_fenced) {
+            node.fenced = node.fenced.max(Fenced::Perhaps);
+        }
+    }
+
     /// Opens node `n` and checks that it holds what it must. Returns whether it could be opened.
     pub fn open(&mut self, n: usize) -> bool {
+        self.settle_half_a_fence(n);
         let mut source = self.nodes[n].source();
         let source_is_there = source.is_none_or(|s| self.reaches(n, s) && !self.nodes[s].is_sick());
         let mut result = self.nodes[n].database();
