@@ -76,7 +76,7 @@ impl Engine {
     fn recover_for_reading(&self, places: &Places) -> Result<Option<Error>> {
         let link = self.store.log_link();
         if !link.open {
-            return Ok(None);
+            return Ok(places.newer_log(&self.env, &self.path, &link));
         }
         let reached = || self.publish(None, self.levels.load().active.last());
         if let Some(gone) = places.gone(&self.path, &link) {

@@ -54,8 +54,15 @@ impl Engine {
                 said.unwrap_or("it did not say why")
             ),
         );
-        if self.panicked.set(error).is_ok() {
-            tracing::error!(path = %self.path.display(), "{what} panicked: nothing more is written before a reopen");
+        self.refuse_writes(error);
+    }
+
+    /// From now on nothing is written, for that reason. The first one counts.
+    #[cold]
+    pub(super) fn refuse_writes(&self, why: Error) {
+        let text = why.to_string();
+        if self.panicked.set(why).is_ok() {
+            tracing::error!(path = %self.path.display(), "nothing more is written before a reopen: {text}");
         }
         self.log_failed.store(true, Ordering::Release);
         self.checkpointed.notify_all();

@@ -312,6 +312,19 @@ pub(super) fn log_is_gone(path: &Path, place: &LogPlace, link: &LogLink, in_file
     Error::new(ErrorCode::LogMismatch, what)
 }
 
+/// What is so, and what to do, where a file that was closed has commits up to `tail`, and its log in `dir` has more.
+pub(super) fn older_than_its_log(path: &Path, dir: &Path, tail: LogIndex, more: LogIndex) -> String {
+    format!(
+        "{} was closed with the commits up to log index {tail}, and its log in {} has those up to {more}: an older copy of the \
+         file is in its place. Put the newer file back, or take it from a replica (promote that one, and reseed this one from \
+         it); to go on without those commits, move that folder away and let the file lead anew (`kitedb role {} primary \
+         --moved --force`)",
+        path.display(),
+        dir.display(),
+        shell_word(path)
+    )
+}
+
 /// The error of a write to a primary whose files are not those that its log remembers.
 pub(super) fn files_moved(path: &Path, place: &LogPlace) -> Error {
     let how = match place {

@@ -2,7 +2,7 @@
 
 use super::{
     options::{OpenOptions, ReplicationRole},
-    place::{LogPlace, Search, files_moved, log_is_gone, wal_dir},
+    place::{LogPlace, Search, files_moved, log_is_gone, older_than_its_log, wal_dir},
     role::Standing,
 };
 use crate::{
@@ -57,6 +57,15 @@ impl Places {
             LogPlace::Here(dir) | LogPlace::Moved(dir, _) => Control::open(&*env.disk, dir, OpenMode::Read),
             _ => Ok(None),
         }
+    }
+
+    /// The damage of a file that was closed with fewer commits than its log has durable: an older copy was put in its place.
+    pub fn newer_log(&self, env: &Env, path: &Path, link: &LogLink) -> Option<Error> {
+        let (tail, _) = link.clean_tail.filter(|_| link.kind == LogKind::Sidecar)?;
+        let control = self.control(env).ok()??;
+        let durable = control.durable();
+        let older = control.current_log().log_id == link.id && durable > tail;
+        older.then(|| Error::corrupt(older_than_its_log(path, control.dir(), tail, durable)))
     }
 
     /// What the file is.

@@ -72,9 +72,18 @@ impl Engine {
             }
         });
         if let Err(e) = begun {
-            // Nothing was committed since: what was so goes on.
-            if !control.put_fence(&before).is_ok_and(|stored| stored.is_durable()) {
-                tracing::warn!("the fence of an epoch that could not begin may be on the disk");
+            // Nothing was committed since: what was so goes on, if it is so again, also after a loss of power.
+            let restored = control.put_fence(&before).and_then(Stored::durable);
+            if restored.is_err() || control.fence().ok() != Some(before) {
+                self.refuse_writes(Error::new(
+                    ErrorCode::Poisoned,
+                    format_args!(
+                        "epoch {next} could not begin ({e}), and the fence that was stored for it could not be taken back: \
+                         what is committed in epoch {} from now on might not count. Nothing more is written: open the \
+                         database again",
+                        commit.epoch
+                    ),
+                ));
             }
             return Err(e);
         }

@@ -4,7 +4,9 @@ use super::{
     engine::Engine,
     open::{anchored, merge_history},
     options::{OpenOptions, ReplicationRole},
-    place::{LogPlace, default_sidecar, files_moved, folder_of, foreign_sidecar, is_absent, log_is_gone},
+    place::{
+        LogPlace, default_sidecar, files_moved, folder_of, foreign_sidecar, is_absent, log_is_gone, older_than_its_log,
+    },
     places::Places,
     promote::{PROBE, lock_fence},
     role::Standing,
@@ -210,14 +212,7 @@ impl Engine {
                 {
                     return Err(Error::new(
                         ErrorCode::LogMismatch,
-                        format_args!(
-                            "{} holds commits up to log index {} and {} only those up to log index {last}: was it \
-                             restored from an older copy? Put the newer file back, or move that folder away to go on \
-                             without the commits after log index {last}",
-                            self.log_dir.display(),
-                            control.published(),
-                            self.path.display()
-                        ),
+                        older_than_its_log(&self.path, &self.log_dir, last, control.published()),
                     ));
                 }
                 let found = writers(&self.env, &self.log_dir, log).unwrap_or_default();

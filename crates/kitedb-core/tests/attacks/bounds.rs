@@ -104,7 +104,6 @@ fn a_file_does_not_grow_for_ever() {
     (0..10).for_each(round);
     db.compact().unwrap();
     let size = || fs::metadata(&path).unwrap().len();
-    let before = size();
     let view = db.snapshot().unwrap();
     (0..40).for_each(round);
     db.compact().unwrap();
@@ -113,14 +112,15 @@ fn a_file_does_not_grow_for_ever() {
         round(n);
         db.compact().unwrap();
     }
-    assert!(size() < 4 * before, "{} bytes, once {before}", size());
+    // A round is some 100 KiB, of which a checkpoint in the background may have taken several at a time.
+    assert!(size() < 1 << 20, "{} bytes", size());
     db.close().unwrap();
     for n in 0..60 {
         let db = Database::open(&path, off()).unwrap();
         db.transaction(|tx| tx.set_node_prop(ids[0], "n", n)).unwrap();
         db.close().unwrap();
     }
-    assert!(size() < 4 * before, "{} bytes, once {before}", size());
+    assert!(size() < 1 << 20, "{} bytes", size());
 }
 
 /// Nanoseconds that this thread has been at work: no other load of the machine is counted.

@@ -1,7 +1,7 @@
 //! What is gone or damaged is found and told, and never gone in silence.
 
 use crate::{
-    stage::{Stage, add, add_many, disabled, has, names, nothing_said, primary, short_log},
+    stage::{Stage, add, add_many, disabled, has, names, nothing_said, open_and_add, primary, short_log},
     support::world::stepped,
     support_process::copy_as_after_a_crash,
     support_replication::{Graph, MODES, Machine, digest, folder::sidecar_of, primary_status, write},
@@ -214,4 +214,18 @@ fn a_deleted_last_segment_is_told_on_a_real_disk_too() {
     assert!(has(&db, "n 0") && !has(&db, "n 19"));
     assert!(!db.check().unwrap().is_clean());
     assert!(db.stats().unwrap().damage.is_some());
+}
+
+/// A backup is copied over the file of a primary that was closed, its log is not: that has a commit more.
+#[test]
+fn an_older_file_in_the_place_of_a_closed_one_is_damage_to_who_reads() {
+    let stage = Stage::new();
+    let path = stage.leading("p.kitedb");
+    let old = fs::read(&path).unwrap();
+    open_and_add(&path, primary(), "later").unwrap();
+    fs::write(&path, old).unwrap();
+    let db = Database::open(&path, nothing_said().read_only(true)).unwrap();
+    let damage = db.damage().unwrap().to_string();
+    assert!(damage.contains("log index 2") && damage.contains("up to 3"), "{damage}");
+    assert!(!db.check().unwrap().is_clean());
 }

@@ -14,7 +14,7 @@ use kitedb_core::{
     Database, ErrorCode, ErrorKind, FollowerOptions, SyncMode,
     io::{
         Env,
-        sim::{FaultOn, FaultPlan},
+        sim::{Crash, FaultOn, FaultPlan, Loss},
     },
 };
 use parking_lot::{Condvar, Mutex};
@@ -357,4 +357,25 @@ fn a_file_without_the_log_that_tells_who_leads_is_led_only_by_force() {
     assert_eq!(Database::confirm_moved_in(Env::real(), &old, forced).unwrap(), 2);
     let led = Database::open(&old, primary()).unwrap();
     add(&led, "by force").unwrap();
+}
+
+/// A primary begins an epoch, the disk fails in the midst of that, and it is well again for the commits that follow; then
+/// the power goes.
+#[test]
+fn a_promotion_in_place_that_cannot_be_taken_back_lets_nothing_be_committed_that_it_makes_void() {
+    for seed in 0..20 {
+        let machine = Machine::new("primary", seed, SyncMode::Full);
+        let (db, mut graph) = (machine.primary(), Graph::new(seed));
+        graph.grow(&db, 2);
+        machine.disk.fail(FaultPlan::new(FaultOn::Sync, 1, io::ErrorKind::Other).forever().on_path("control"));
+        db.primary_promote_to_next_epoch().unwrap_err();
+        machine.disk.clear_faults();
+        let acknowledged = (0..3).take_while(|_| graph.try_commit(&db).is_ok()).count() as u64;
+        machine.host.set_forked(true);
+        drop(db);
+        let found = Machine { disk: machine.disk.restart(Crash::PowerLoss(Loss::LoseAllUnsynced)), ..machine };
+        found.host.set_forked(false);
+        let db = found.primary();
+        assert!(graph.expect(&db) >= 2 + acknowledged, "seed {seed}: {acknowledged} acknowledged");
+    }
 }

@@ -59,11 +59,18 @@ fn within_reason<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send 
     heard.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| panic!("it hangs: {what}"))
 }
 
-/// Commits until that fails. Returns how many were acknowledged, and the error.
+/// Commits until that fails, and the failure says why. Returns how many were acknowledged, and the error.
 fn commit_until_refused(db: &Database) -> (u64, Error) {
     let db = db.clone();
     within_reason("a commit", move || {
-        (0..).find_map(|n| add(&db, &format!("{n}")).err().map(|error| (n, error))).unwrap()
+        let (acknowledged, mut error) =
+            (0..).find_map(|n| add(&db, &format!("{n}")).err().map(|error| (n, error))).unwrap();
+        // While the panic is on its way up, what it left behind tells first that something failed.
+        while error.code() == ErrorCode::Poisoned && !error.to_string().contains("panicked") {
+            std::thread::yield_now();
+            error = add(&db, "refused").unwrap_err();
+        }
+        (acknowledged, error)
     })
 }
 

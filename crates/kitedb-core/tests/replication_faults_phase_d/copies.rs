@@ -236,8 +236,9 @@ fn older_than_its_log(in_place: bool) {
     primary.close().unwrap();
     if !in_place {
         a.disk.write(a.db(), &file).unwrap();
-        graph.cut(6);
-        graph.expect_all(&a.primary());
+        let found = a.primary();
+        assert_eq!(graph.expect(&found), 6);
+        assert!(found.damage().unwrap().to_string().contains("up to 10"));
         return a.expect_moved();
     }
     // As a block copy or `rsync --inplace` does: nothing tells it from the file that was there.

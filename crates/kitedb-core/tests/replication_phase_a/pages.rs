@@ -375,8 +375,9 @@ fn pages_and_retention_do_not_trip_over_each_other() {
             let ended = done.load(Ordering::Acquire);
             let page = page_of(&db, &cursor, 5, usize::MAX);
             if let Some(gap) = page.gap() {
-                assert_eq!((gap.0, gap.1), ("below_floor", Some(next)));
-                next = gap.2.unwrap() + 1;
+                // Where nothing came after it, there is no other cursor, and it is told again.
+                assert!(gap.0 == "below_floor" && gap.1.unwrap() <= next, "{gap:?}, {next} is next");
+                next = next.max(gap.2.unwrap() + 1);
             }
             for index in page.indexes() {
                 assert_eq!(index, next);

@@ -172,15 +172,22 @@ impl World {
             return self.finish(n, tx, draft, (false, true));
         }
         let second = self.nodes[n].second.is_some() && self.rng.one_in(3);
-        let (tx, draft) = self.begin(n, count, second, MARKED);
+        let Some((tx, draft)) = self.begin(n, count, second, MARKED) else { return };
         self.finish(n, tx, draft, (second, false));
     }
 
     /// One that is held marks another node than those that commit beside it, so that it need not conflict with them.
-    fn begin(&mut self, n: usize, count: u64, second: bool, marked: u64) -> (Transaction, Draft) {
+    fn begin(&mut self, n: usize, count: u64, second: bool, marked: u64) -> Option<(Transaction, Draft)> {
         let node = &self.nodes[n];
         let db = if second { node.second.as_ref().unwrap() } else { node.db() };
-        let mut tx = db.begin().unwrap();
+        let mut tx = match db.begin() {
+            Ok(tx) => tx,
+            Err(e) => {
+                self.note(format!("n{n} begins nothing: {e:?}"));
+                self.nodes[n].failed("a transaction", &e);
+                return None;
+            }
+        };
         let mut draft = Draft::new(&self.ledger.get(node.tip).model);
         for _ in 0..count {
             ops::apply(self.rng.op(), &mut tx, &mut draft);
@@ -194,7 +201,7 @@ impl World {
         let mark = Value::I64(self.marks);
         tx.set_node_prop(NodeId(marked), "age", mark.clone()).unwrap();
         draft.change_prop(marked, 1, Some(ops::encoded(&mark))).unwrap();
-        (tx, draft)
+        Some((tx, draft))
     }
 
     fn finish(&mut self, n: usize, tx: Transaction, draft: Draft, (second, held): (bool, bool)) {
@@ -248,7 +255,7 @@ impl World {
             self.note(format!("n{n} begins a transaction and is slow"));
             let count = 1 + self.rng.below(8);
             let held = self.begin(n, count, false, MARKED + 1);
-            self.nodes[n].held = Some(held);
+            self.nodes[n].held = held;
         }
     }
 
