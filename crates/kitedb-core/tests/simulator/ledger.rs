@@ -70,7 +70,10 @@ impl Ledger {
             return *id;
         }
         let unseen = |frame: &Frame| {
-            frame.token.is_none() && frame.index == token.log_index.0 && frame.model.digest(view) == digest
+            frame.token.is_none()
+                && frame.index == token.log_index.0
+                && frame.model.is_named_by(view)
+                && frame.model.digest(view) == digest
         };
         let found = (1..self.frames.len()).rev().find(|id| unseen(&self.frames[*id]));
         let id = found.unwrap_or_else(|| panic!("{token} with digest {digest} was never committed"));

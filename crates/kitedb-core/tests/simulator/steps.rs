@@ -302,7 +302,8 @@ impl World {
                         let status = self.nodes[n].db().replica_replication_status().unwrap().unwrap();
                         // It may have no room to note that.
                         let noted = status.needs_reseed && status.last_error.is_some();
-                        assert!(noted || self.nodes[n].is_sick(), "{status:?}");
+                        let failed = self.nodes[n].is_sick() || self.nodes[n].machine.crashed();
+                        assert!(noted || failed, "{status:?}");
                     }
                     _ => self.source_failed(n, "pull", &e),
                 }

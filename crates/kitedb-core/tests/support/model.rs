@@ -355,6 +355,15 @@ fn replace(props: &mut Props, prop: usize, value: Option<Bytes>) -> bool {
 }
 
 impl Model {
+    /// Whether `read` has an id for every name that this graph uses: else it shows another one.
+    pub fn is_named_by(&self, read: &impl GraphRead) -> bool {
+        let props = |props: &Props| props.keys().all(|prop| read.propkey_id(PROPS[*prop]).is_some());
+        let labels = |node: &Node| node.labels.iter().all(|label| read.label_id(LABELS[*label]).is_some());
+        self.nodes.values().all(|node| props(&node.props) && labels(node))
+            && self.edges.iter().all(|((_, ty, _), edge)| props(edge) && read.etype_id(TYPES[*ty]).is_some())
+            && self.vectors.keys().all(|(_, vector)| read.propkey_id(VECTORS[*vector].0).is_some())
+    }
+
     /// The digest of this graph under the names, and their ids, that `read` shows.
     pub fn digest(&self, read: &impl GraphRead) -> Digest {
         let mut sum = Digest::default();

@@ -56,7 +56,10 @@ impl<'a> Slot<'a> {
 
     /// Makes it the slot of the replica `id`.
     pub fn claim(&self, id: &str) -> Result<()> {
-        self.store_all(0, &[0; WORDS])?;
+        // The sequence goes on: who reads the slot meanwhile sees that it changed, whoever it was of.
+        let mut words = [0; WORDS];
+        words[SEQUENCE] = (self.load(SEQUENCE) | 1).wrapping_add(1);
+        self.store_all(0, &words)?;
         self.store_all(ID, &words_of_text(id.as_bytes()))?;
         self.store(ID_HEAD, head_of(id))?;
         self.store(STATE, 1)
