@@ -197,7 +197,8 @@ impl World {
         for n in 0..self.nodes.len() {
             // What failed or was damaged goes on only after a restart, and not everywhere.
             let node = &self.nodes[n];
-            if node.is_open() && (node.poisoned || node.damaged || node.fenced != Fenced::No) {
+            let uncertain = node.poisoned || node.troubled || node.damaged || node.half_fenced;
+            if node.is_open() && (uncertain || node.fenced != Fenced::No) {
                 self.close(n);
             }
             if !self.nodes[n].is_open() && !self.open_again(n) && self.nodes[n].lost {

@@ -324,6 +324,8 @@ impl World {
                 let damage = matches!(e.code(), ErrorCode::Corrupt | ErrorCode::LogMismatch);
                 // A replica opens whatever its log is like, so that it can be reseeded.
                 node.lost = damage && (node.damaged || node.torn) && source.is_none();
+                // Its first commit failed after its file had named a log: it counts as one that leads.
+                node.lost |= e.code() == ErrorCode::RoleMismatch && node.tip == GENESIS;
                 let excused = node.lost || node.is_sick() || node.machine.crashed() || !source_is_there;
                 assert!(excused, "node {n} cannot be opened after {:?}: {e:?}", node.ended);
                 self.note(format!("  n{n} cannot be opened: {e:?}"));
