@@ -166,6 +166,11 @@ fn repair_locked(
         return Ok(repair);
     }
     repair.put_aside = log.carry_out(left, &plan, &proof)?;
+    if let Some(NewFence { fence: Fence { epoch: by, moved_by: Some(promotion), .. }, assumed: true }) = plan.fence {
+        // The control file that was lost may turn up again, and does not know of this one.
+        let part = Part::Fenced { led: proof.led, by, promotion };
+        store.mark_log(LogLink { part, ..log.link.clone() })?;
+    }
     repair.done = true;
     Ok(repair)
 }

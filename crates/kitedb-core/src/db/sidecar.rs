@@ -114,8 +114,28 @@ impl Engine {
         let in_file = self.store.manifest().checkpoint.log_index;
         let control = found.ok_or_else(|| log_is_gone(&self.path, &places.sidecar, link, in_file))?;
         control.expect(self.store.file_id()).map_err(|e| e.context("replication sidecar"))?;
-        lock_fence(&control).and_then(|_fence| control.settle_fence())?;
+        let _moving = lock_fence(&control)?;
+        let fence = control.settle_fence()?;
+        if let Some(fence) = self.later_than(&fence, link.part) {
+            tracing::warn!(
+                path = %self.path.display(),
+                "the log's control file is older than what the file says of who leads: it may have been put back, and nobody \
+                 leads by it before he is told to"
+            );
+            control.put_assumed_fence(&fence)?;
+        }
         Ok(control)
+    }
+
+    /// The fence in place of one that is older than what the header says: since then another node may have taken over, and
+    /// the control file that knew is not this one. All that is in the log counts.
+    fn later_than(&self, fence: &Fence, said: Part) -> Option<Fence> {
+        let epoch = match said {
+            Part::Leads(epoch) | Part::Fenced { by: epoch, .. } => epoch,
+            Part::Unsaid | Part::StandAlone | Part::Follows(_) => return None,
+        };
+        let older = fence.epoch < epoch && !fence.follows;
+        older.then(|| Fence { epoch: Epoch(epoch.0 + 1), moved_by: Some(self.env.host.random()), ..*fence })
     }
 
     /// Holds the folder of the log by a handle, if it is there.

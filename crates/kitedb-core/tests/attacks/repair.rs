@@ -1,14 +1,17 @@
 //! A control file is damaged or gone beside frames that all verify, and a repair is asked for.
 
 use crate::{
-    stage::{Stage, add, add_many, has, names, nothing_said, primary, short_log},
+    stage::{Stage, add, add_many, has, names, nothing_said, open_and_add, primary, replica_of, short_log},
     support_replication::{Graph, MODES, Machine, digest, folder::sidecar_of, primary_status, write},
 };
 use kitedb_core::{
     Database, ErrorCode, RepairOptions, ReplicationRole, Result, SyncMode, Token,
-    io::{Disk, sim::Crash},
+    io::{Disk, Env, sim::Crash},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 type Lose = fn(&Machine, &Path);
 type Damage = Box<dyn Fn(&mut Vec<u8>)>;
@@ -333,4 +336,39 @@ fn a_repair_keeps_its_hands_off() {
     let error = Database::repair(&path, RepairOptions::new()).unwrap_err();
     assert_eq!(error.code(), ErrorCode::LogMismatch, "{error:?}");
     assert!(has(&Database::open(&path, nothing_said().read_only(true)).unwrap(), "c"));
+}
+
+/// A control file, or a whole log folder, that was lost turns up again after the node was repaired or told to lead, and
+/// another one took over: it knows of neither.
+#[test]
+fn a_control_file_that_turns_up_again_gives_nobody_the_lead() {
+    for how in ["repaired", "led anew"] {
+        let stage = Stage::new();
+        let path = stage.leading("p.kitedb");
+        let replica = stage.replica("r.kitedb", &path);
+        let (lost, kept) = match how {
+            "repaired" => (sidecar_of(&path).join("control"), stage.path("control")),
+            _ => (sidecar_of(&path), stage.path("folder")),
+        };
+        fs::rename(&lost, &kept).unwrap();
+        match how {
+            "repaired" => drop(Database::repair(&path, RepairOptions::default()).unwrap()),
+            _ => {
+                let forced = primary().replication_overwrite(true);
+                Database::confirm_moved_in(Env::real(), &path, forced).unwrap();
+            }
+        }
+        let db = Database::open(&replica, replica_of(&path)).unwrap();
+        db.replica_promote(true).unwrap();
+        add(&db, "new").unwrap();
+        db.close().unwrap();
+        if how != "repaired" {
+            fs::remove_dir_all(&lost).unwrap();
+        }
+        fs::rename(&kept, &lost).unwrap();
+        let error = open_and_add(&path, primary(), "two lead").unwrap_err();
+        assert_eq!(error.code(), ErrorCode::StalePrimary, "{how}: {error:?}");
+        let db = Database::open(&path, nothing_said().read_only(true)).unwrap();
+        assert!(has(&db, "a") && has(&db, "b"), "{how}");
+    }
 }
