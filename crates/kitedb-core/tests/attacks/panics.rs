@@ -67,7 +67,7 @@ fn commit_until_refused(db: &Database) -> (u64, Error) {
             (0..).find_map(|n| add(&db, &format!("{n}")).err().map(|error| (n, error))).unwrap();
         // While the panic is on its way up, what it left behind tells first that something failed.
         while error.code() == ErrorCode::Poisoned && !error.to_string().contains("panicked") {
-            std::thread::yield_now();
+            thread::yield_now();
             error = add(&db, "refused").unwrap_err();
         }
         (acknowledged, error)

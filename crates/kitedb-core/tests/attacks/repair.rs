@@ -297,8 +297,8 @@ fn a_repair_says_that_the_registry_is_lost() {
     let stage = Stage::new();
     let source = stage.closed("p.kitedb", short_log(primary()), &["a", "b", "c"]);
     stage.replica("r.kitedb", &source);
-    std::fs::remove_file(sidecar_of(&source).join("control")).unwrap();
-    std::fs::remove_file(sidecar_of(&source).join("replicas")).unwrap();
+    fs::remove_file(sidecar_of(&source).join("control")).unwrap();
+    fs::remove_file(sidecar_of(&source).join("replicas")).unwrap();
     let done = Database::repair(&source, RepairOptions::new()).unwrap();
     assert!(done.steps.iter().any(|step| step.contains("REGISTRY_LOST")), "{done:?}");
     assert!(done.remains.iter().any(|what| what.contains("--replicas-complete")), "{done:?}");
@@ -321,7 +321,7 @@ fn a_repair_keeps_its_hands_off() {
     assert!(found.is_clean() && !found.done && found.put_aside.is_empty(), "{found:?}");
     let alone = stage.stand_alone("one.kitedb");
     assert!(Database::repair(&alone, RepairOptions::new()).unwrap().is_clean());
-    std::fs::remove_file(&alone).unwrap();
+    fs::remove_file(&alone).unwrap();
     assert_eq!(crate::stage::contents(&stage.path("")), before);
     let error = Database::repair(&alone, RepairOptions::new()).unwrap_err();
     assert_eq!(error.code(), ErrorCode::NotFound, "{error:?}");
@@ -332,7 +332,7 @@ fn a_repair_keeps_its_hands_off() {
     let error = Database::repair(&path, RepairOptions::new()).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Locked, "{error:?}");
     db.close().unwrap();
-    std::fs::remove_dir_all(sidecar_of(&path)).unwrap();
+    fs::remove_dir_all(sidecar_of(&path)).unwrap();
     let error = Database::repair(&path, RepairOptions::new()).unwrap_err();
     assert_eq!(error.code(), ErrorCode::LogMismatch, "{error:?}");
     assert!(has(&Database::open(&path, nothing_said().read_only(true)).unwrap(), "c"));

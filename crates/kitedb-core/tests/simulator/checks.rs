@@ -133,7 +133,11 @@ impl World {
             return;
         };
         let here = self.ledger.at(node.tip, index).and_then(|id| self.ledger.get(id).token);
-        let outcome = node.db().wait_for_token_outcome(token, 0).unwrap();
+        let outcome = match node.db().wait_for_token_outcome(token, 0) {
+            Ok(outcome) => outcome,
+            // Nothing is waited for where nothing more is written.
+            Err(e) => return self.nodes[n].failed("waiting", &e),
+        };
         let holds = here == Some(token);
         assert_eq!(outcome == TokenWait::Reached, holds, "node {n} says {outcome:?} of {token}, it shows {here:?}");
         assert!(outcome != TokenWait::EpochChanged || here.is_none_or(|here| here.epoch != token.epoch));
