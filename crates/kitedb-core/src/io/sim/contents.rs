@@ -95,6 +95,24 @@ impl Contents {
         self.pull_words();
         self.record_write(at, data, SECTOR);
         self.push_words(at..at + data.len());
+        if self.words.is_some() {
+            self.write_back_whole(at..at + data.len());
+        }
+    }
+
+    /// What a failed sync lost of the pages of a range is in the cache still, and comes back with them: as with a store.
+    fn write_back_whole(&mut self, range: Range<usize>) {
+        let lost = |journal: &[Change], page: usize| {
+            let touches = |c: &&Change| c.at / PAGE <= page && page <= (c.at + c.old.len()) / PAGE;
+            journal.iter().filter(|change| change.fate == Fate::Lost).any(|change| touches(&change))
+        };
+        for page in range.start / PAGE..range.end.div_ceil(PAGE) {
+            if lost(&self.journal, page) {
+                let whole = page * PAGE..((page + 1) * PAGE).min(self.bytes.len());
+                let bytes = self.bytes[whole.clone()].to_vec();
+                self.record_write(whole.start, &bytes, WORD);
+            }
+        }
     }
 
     /// Writes a random part of `data`: some prefix or subset of its sectors.
