@@ -314,6 +314,8 @@ impl Cluster {
         let passed = self.other.view()?.token().log_index.0 + PASSED_BY;
         writer.listen(|said| said.token.log_index.0 >= passed)?;
         writer.kill()?;
+        // The byte cap asks for no replica: only the one that is to be lost may lack anything.
+        self.await_all_at(&[&self.old])?;
         let [entries, none, bytes, one, json] =
             ["--retention-min-entries", "0", "--retention-max-bytes", "1", "--json"].map(OsStr::new);
         let retention =
@@ -339,15 +341,15 @@ impl Cluster {
         Ok((writer, follower))
     }
 
-    /// Lets the followers take in the last commits, and ends them.
-    fn settle(&self, followers: [Process; 2]) -> Outcome {
-        // The writer was killed: what it left is made the log's end by whoever opens it next.
+    /// Waits until these replicas have all that the new primary has, whose writer was killed.
+    fn await_all_at(&self, replicas: &[&Member]) -> Outcome {
+        // What it left is made the log's end by whoever opens it next.
         let options = self.new.args().options();
         let database = Database::open(&self.new.file, options)?;
         let last = database.last_commit_token();
         database.close()?;
         let deadline = Instant::now() + PATIENCE;
-        for replica in [&self.old, &self.other] {
+        for replica in replicas {
             while Some(replica.view()?.token()) < last {
                 if Instant::now() > deadline {
                     return Err(Failure::new(format_args!("{} does not catch up", replica.name)));
@@ -355,6 +357,12 @@ impl Cluster {
                 thread::sleep(Duration::from_millis(20));
             }
         }
+        Ok(())
+    }
+
+    /// Lets the followers take in the last commits, and ends them.
+    fn settle(&self, followers: [Process; 2]) -> Outcome {
+        self.await_all_at(&[&self.old, &self.other])?;
         followers.into_iter().try_for_each(|follower| stop(follower, 0))
     }
 
