@@ -312,6 +312,14 @@ impl Control {
     /// fence's lock, unless nobody else can know this log or it is a replica's. On error no committer was told, and the
     /// transition has not happened, or was cut short.
     pub fn put_fence(&self, fence: &Fence) -> Result<Stored> {
+        if self.require_mapped().is_ok() && !self.fence_words().say(fence) {
+            // Whoever moves it knows it.
+            self.set_fence_assumed(false)?;
+        }
+        self.put(fence)
+    }
+
+    fn put(&self, fence: &Fence) -> Result<Stored> {
         self.require_mapped()?;
         if fence.epoch.0 > EPOCH_MASK {
             let what = format_args!("epoch {} is beyond the last one that there can be ({EPOCH_MASK})", fence.epoch);
@@ -320,8 +328,6 @@ impl Control {
         if self.fence_words().say(fence) {
             return Ok(Stored(self.confirm_fence()));
         }
-        // Whoever moves it knows it.
-        self.set_fence_assumed(false)?;
         let (before, record) = (self.fence_words().first, encode(fence));
         self.store_all(FIRST, &record)?;
         // If this fails, the next sync writes the page again, because it is stored to until then.
@@ -342,9 +348,10 @@ impl Control {
 
     /// Stores a fence that stands in place of one that was lost: nobody leads by it before he is told to.
     pub fn put_assumed_fence(&self, fence: &Fence) -> Result<()> {
-        self.put_fence(fence)?.durable()?;
+        // First, and durable: of a fence that is moved and not said to be assumed, the lead is taken back without force.
         self.set_fence_assumed(true)?;
-        self.sync()
+        self.sync()?;
+        self.put(fence)?.durable()
     }
 
     /// Writes the fence's words once more, as they are. A sync of them may have failed, and the next one succeed without
@@ -366,7 +373,7 @@ impl Control {
             if words.second != [0; RECORD] {
                 tracing::warn!(path = %self.path().display(), "the words of a fence differed: they are mended");
             }
-            self.put_fence(&fence)?.durable()?;
+            self.put(&fence)?.durable()?;
         }
         Ok(fence)
     }
@@ -422,7 +429,10 @@ impl Control {
 mod tests {
     use super::*;
     use crate::{
-        io::{Disk, OpenMode, sim::SimDisk},
+        io::{
+            Disk, OpenMode,
+            sim::{Crash, Loss, SimDisk},
+        },
         log::LogIdentity,
     };
     use std::path::Path;
@@ -647,7 +657,7 @@ mod tests {
         // Once more, with the same words.
         assert!(control.put_fence(&raised).unwrap().is_durable());
         drop(control);
-        let after = disk.restart(crate::io::sim::Crash::PowerLoss(crate::io::sim::Loss::LoseAllUnsynced));
+        let after = disk.restart(Crash::PowerLoss(Loss::LoseAllUnsynced));
         let control = Control::open(&after, Path::new(DIR), OpenMode::Read).unwrap().unwrap();
         assert_eq!(control.fence().unwrap(), raised);
     }
@@ -658,5 +668,24 @@ mod tests {
         let before = control.fence().unwrap();
         assert_eq!(control.set_fence(Epoch(EPOCH_MASK + 1)).unwrap_err().code(), ErrorCode::Internal);
         assert_eq!(control.fence().unwrap(), before);
+    }
+
+    #[test]
+    fn an_assumed_fence_that_is_cut_short_is_assumed_or_not_there() {
+        for op in 1..20 {
+            for crash in [Crash::Kill, Crash::PowerLoss(Loss::LoseAllUnsynced), Crash::PowerLoss(Loss::KeepAll)] {
+                let (disk, dir) = (SimDisk::new(op), Path::new("/log"));
+                disk.create_dir(dir).unwrap();
+                disk.sync_dir(Path::new("/")).unwrap();
+                let log = LogIdentity { log_id: [1; 16], file_id: [2; 16] };
+                let control = Control::create(&disk, dir, log, [3; 16], Epoch(1)).unwrap();
+                disk.sync_dir(dir).unwrap();
+                disk.crash_at(disk.ops() + op);
+                let _ = control.put_assumed_fence(&Fence::new(Epoch(1)).raised(A));
+                let found = Control::open(&disk.restart(crash), dir, OpenMode::ReadWrite).unwrap().unwrap();
+                let fence = found.settle_fence().unwrap();
+                assert!(fence.moved().is_none() || found.fence_is_assumed(), "operation {op}, {crash:?}: {fence:?}");
+            }
+        }
     }
 }
