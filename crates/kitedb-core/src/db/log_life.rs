@@ -184,6 +184,11 @@ impl Engine {
         let Some(appender) = commit.appender.take() else { return Ok(()) };
         let clean_tail = Some((commit.last, commit.digest));
         if self.sidecar.is_some() {
+            if let Err(e) = appender.end_here() {
+                // The file stays one that was not closed: its next open reads the log to the end, whatever that is.
+                tracing::warn!(path = %self.path.display(), "the end of the log is left to recovery: {e}");
+                return Ok(());
+            }
             appender.control().end_session()?;
             appender.control().sync()?;
             let open = self.open_link(commit.epoch, appender.identity().log_id);

@@ -71,6 +71,8 @@ pub struct Appender {
     mark_at: u64,
     /// Up to where bytes of a failed append may lie.
     junk_end: u64,
+    /// Whether whole frames may be among them, which another node wrote.
+    strays: bool,
     /// Whether the next segment may lie there, from a rotation that failed.
     half_made: bool,
     /// Bytes written to the log by this appender.
@@ -129,6 +131,7 @@ impl Appender {
             marked: LogIndex(0),
             mark_at: 0,
             junk_end: 0,
+            strays: false,
             half_made: false,
             written_bytes: 0,
         })
@@ -292,7 +295,7 @@ impl Appender {
         }
         self.segment.end = end;
         self.segment.filled = self.segment.filled.max(end);
-        self.junk_end = 0;
+        (self.junk_end, self.strays) = (0, false);
         self.written_bytes += (buffer.len() - from) as u64;
         if from == 0 {
             (self.marked, self.mark_at) = (durable, at);
@@ -314,13 +317,12 @@ impl Appender {
         let harmless = full && (foreign || self.holds_frame(frame, end).is_ok_and(|there| !there));
         let cause = Error::io("append to", &self.segment.path, cause);
         if harmless {
+            self.strays |= foreign;
             return cause;
         }
-        // Enough zeros that neither a mark nor a frame header survives at this place.
-        let overwritten = self.segment.file.write_at(&[0; FRAME_PREFIX], at).is_ok();
-        match overwritten && self.sync.sync_file().is_ok() {
-            true => cause,
-            false => {
+        match self.blot_out(at) {
+            Ok(()) => cause,
+            Err(_) => {
                 self.sync.fail();
                 Error::new(
                     ErrorCode::OutcomeUnknown,
@@ -330,6 +332,19 @@ impl Appender {
                 )
             }
         }
+    }
+
+    /// Writes enough zeros, durably, that neither a mark nor a frame header survives at this place.
+    fn blot_out(&self, at: u64) -> Result<()> {
+        let zeros = self.segment.file.write_at(&[0; FRAME_PREFIX], at);
+        zeros.map_err(|e| Error::io("write", &self.segment.path, e))?;
+        self.sync.sync_file()
+    }
+
+    /// Makes sure that the log ends with its last frame for whoever reads it later. Until then whole frames may follow of
+    /// an append that a full disk cut short, which only this appender knows not to count.
+    pub fn end_here(&self) -> Result<()> {
+        if self.strays { self.blot_out(self.segment.end) } else { Ok(()) }
     }
 
     /// Whether a frame verifies at that place.
@@ -363,7 +378,7 @@ impl Appender {
         self.written_bytes += self.segment.filled;
         self.older.push(info);
         self.mark_at = 0;
-        self.junk_end = 0;
+        (self.junk_end, self.strays) = (0, false);
         self.sync.rotate(self.segment.file.clone(), &self.segment.path, self.last);
         Ok(())
     }

@@ -8,7 +8,10 @@ use crate::support_replication::{
 };
 use kitedb_core::{
     Database, Error, ErrorCode, ErrorKind, OpenOptions, ReplicaState, Result, SyncMode,
-    io::sim::{Crash, FaultOn, FaultPlan},
+    io::{
+        Disk,
+        sim::{Crash, FaultOn, FaultPlan},
+    },
 };
 use std::io;
 
@@ -331,5 +334,35 @@ fn a_database_without_a_part_in_replication_meets_a_full_disk_as_well() {
         graph.expect_all(&db);
         db.close().unwrap();
         graph.expect_all(&open(&a).unwrap());
+    }
+}
+
+/// Of several frames that a full disk cut short the first may be there, whole. A file that was closed then, and a log that
+/// went on after it, fitted together no more, and nothing but a reseed was left.
+#[test]
+fn a_replica_that_was_closed_when_a_full_disk_had_cut_a_pull_short_takes_over() {
+    for seed in 0..30 {
+        let (a, b) = (Machine::new("primary", 1, SyncMode::Full), Machine::new("replica", seed, SyncMode::Full));
+        let (primary, mut graph) = (a.primary(), Graph::new(seed));
+        graph.grow(&primary, 3);
+        let replica = b.replica_of(&a);
+        catch_up(&replica);
+        graph.grow(&primary, 6);
+        b.disk.fail(FaultPlan::new(FaultOn::Write, 1, io::ErrorKind::StorageFull).forever().on_path("segment"));
+        expect_full(&replica.replica_catch_up_once(100).unwrap_err());
+        if seed % 2 == 0 {
+            b.disk.clear_faults();
+        }
+        replica.close().unwrap();
+        b.disk.clear_faults();
+
+        let replica = b.replica_of(&a);
+        primary.close().unwrap();
+        a.disk.remove(&a.db()).unwrap();
+        replica.replica_promote(true).unwrap();
+        graph.cut(graph.expect(&replica));
+        graph.grow(&replica, 2);
+        graph.expect_all(&replica);
+        b.expect_no_violations();
     }
 }
