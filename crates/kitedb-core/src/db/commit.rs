@@ -29,15 +29,17 @@ const MEMORY: u64 = 4;
 
 impl Engine {
     /// Commits a transaction: validate, append, apply, publish; in [`SyncMode::Full`], sync before publishing.
-    pub(super) fn commit(&self, tx: Transaction) -> Result<Token> {
+    #[inline]
+    pub(super) fn commit(&self, mut tx: Transaction) -> Result<Token> {
         self.check_usable()?;
         tx.require_whole()?;
-        let Transaction { levels, snapshot, mut overlay, mut buffer, lease, .. } = tx;
+        // Changes are large to move: they stay where they are until they are in the delta.
+        let Transaction { levels, snapshot, ref mut overlay, ref mut buffer, ref lease, .. } = tx;
         lease.require_open()?;
         if overlay.has_cancelled() {
             overlay.settle();
             buffer.truncate(FRAME_PREFIX);
-            overlay.encode(&Reading::new(&levels, snapshot, None), &mut buffer)?;
+            overlay.encode(&Reading::new(&levels, snapshot, None), buffer)?;
         }
         if overlay.is_empty() && overlay.names.is_empty() {
             let info = levels.info(snapshot);
@@ -61,12 +63,11 @@ impl Engine {
                 require_unfenced(control, commit.epoch)?;
             }
         }
-        self.validate(&commit, &overlay, &levels, snapshot)?;
+        self.validate(&commit, overlay, &levels, snapshot)?;
         // Dropped before the changes are applied, so that a superseded state goes as soon as it can.
         drop(levels);
-        let token = self.guarded_append("a commit", &mut commit, |commit| {
-            self.append_and_apply(commit, overlay, &mut buffer, change)
-        })?;
+        let token = self
+            .guarded_append("a commit", &mut commit, |commit| self.append_and_apply(commit, overlay, buffer, change))?;
         self.finish(commit, token)
     }
 
@@ -74,7 +75,7 @@ impl Engine {
     fn append_and_apply(
         &self,
         commit: &mut Commit,
-        overlay: Overlay,
+        overlay: &mut Overlay,
         buffer: &mut Vec<u8>,
         change: Digest,
     ) -> Result<Token> {
@@ -87,7 +88,7 @@ impl Engine {
             self.start_log(commit, epoch, writer_id).inspect_err(count_failure)?;
         }
         let current = self.levels.load();
-        let digest = commit.digest + change + new_names(&current.names, &overlay, commit.last);
+        let digest = commit.digest + change + new_names(&current.names, overlay, commit.last);
         let header = {
             let Commit { appender: Some(appender), .. } = commit else { return Err(no_log()) };
             let appended = self
@@ -320,7 +321,13 @@ impl Engine {
     }
 
     /// Writes a logged commit into the active delta. Used by commits and by recovery alike.
-    pub(super) fn apply(&self, levels: &Levels, overlay: Overlay, index: LogIndex, info: CommitInfo) -> Result<()> {
+    pub(super) fn apply(
+        &self,
+        levels: &Levels,
+        overlay: &mut Overlay,
+        index: LogIndex,
+        info: CommitInfo,
+    ) -> Result<()> {
         for (kind, id, name) in &overlay.names {
             levels.names.define(*kind, *id, name, index)?;
         }

@@ -19,6 +19,7 @@ pub(super) struct Latencies {
 
 impl Engine {
     /// Commits a transaction, and measures how long that takes.
+    #[inline]
     pub(super) fn measured_commit(&self, tx: Transaction) -> Result<Token> {
         let measured = self.is_measured(tx.snapshot) && !tx.is_empty();
         let started = if measured { self.env.host.monotonic_ns() } else { 0 };

@@ -350,7 +350,7 @@ impl Engine {
             digest,
             totals: overlay.totals_after(levels.active.info(before).totals),
         };
-        self.apply(&levels, overlay, frame.header.log_index, info)
+        self.apply(&levels, &mut overlay, frame.header.log_index, info)
     }
 }
 

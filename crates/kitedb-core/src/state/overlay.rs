@@ -16,7 +16,7 @@ use crate::{
     },
 };
 use rustc_hash::FxHashMap;
-use std::{cell::OnceCell, sync::Arc};
+use std::{cell::OnceCell, mem::take, sync::Arc};
 
 mod changes;
 mod net;
@@ -513,18 +513,18 @@ impl Overlay {
         Ok(())
     }
 
-    /// Writes the changes into `delta` as the commit with log index `version`. Only under the commit lock.
-    pub fn install(self, delta: &Delta, version: u64, info: CommitInfo) {
-        for NodeChange { id, existed, record, dead, cascaded, .. } in self.nodes.into_items() {
+    /// Moves the changes into `delta`, as the commit with log index `version`. Only under the commit lock.
+    pub fn install(&mut self, delta: &Delta, version: u64, info: CommitInfo) {
+        for NodeChange { id, existed, record, dead, cascaded, .. } in take(&mut self.nodes).into_items() {
             if existed || !dead {
                 delta.put_node(id, version, NodeState { record, dead, existed, deleted: existed && cascaded });
             }
         }
-        for KeyChange { hash, record, holder, .. } in self.keys.into_items() {
+        for KeyChange { hash, record, holder, .. } in take(&mut self.keys).into_items() {
             delta.put_key(hash, record, version, holder);
         }
         let keys: Vec<EdgeKey> = self.edges.items().iter().map(|change| change.edge).collect();
-        for (at, change) in self.edges.into_items().into_iter().enumerate() {
+        for (at, change) in take(&mut self.edges).into_items().into_iter().enumerate() {
             if at % WARM == 0 && keys.len() > WARM / 4 {
                 delta.warm(&keys[at..keys.len().min(at + WARM)]);
             }
@@ -532,15 +532,15 @@ impl Overlay {
                 delta.put_edge(change.edge, version, change.props, change.existed);
             }
         }
-        for ((node, key), change) in self.vectors {
+        for ((node, key), change) in self.vectors.drain() {
             if change.before.is_some() || change.bytes.is_some() {
                 delta.put_vector(node, key, version, change.bytes);
             }
         }
-        for (ty, change) in self.type_counts.into_iter().filter(|(_, change)| *change != 0) {
+        for (ty, change) in self.type_counts.drain().filter(|(_, change)| *change != 0) {
             delta.add_to_type(ty, version, change);
         }
-        for (label, change) in self.label_counts.into_iter().filter(|(_, change)| *change != 0) {
+        for (label, change) in self.label_counts.drain().filter(|(_, change)| *change != 0) {
             delta.add_to_label(label, version, change);
         }
         delta.push_commit(info);
