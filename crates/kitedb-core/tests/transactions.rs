@@ -942,7 +942,7 @@ fn a_bulk_loader_whose_commit_failed_commits_nothing_more() {
     assert_eq!(code(bulk.step()), ErrorCode::Conflict);
     for answer in [bulk.flush().map(Some), bulk.step(), bulk.finish().map(Some)] {
         let error = answer.unwrap_err();
-        assert_eq!(error.code(), ErrorCode::InvalidArgument);
+        assert_eq!(error.code(), ErrorCode::Poisoned);
         assert!(error.to_string().contains("is lost") && error.to_string().contains("begin another one"), "{error}");
     }
     assert_eq!(b.db.snapshot().unwrap().count_nodes(), 1);

@@ -7,7 +7,7 @@ use crate::{
     import::{
         Item, csv, edgelist, jsonl,
         progress::{self, Metered},
-        sink::{Counts, Sink},
+        sink::{Counts, Sink, Unwritten},
     },
     render::{
         number::{count, counted, duration, rate},
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 use indicatif::ProgressBar;
-use kitedb_core::{Database, Error, ErrorCode, ErrorKind, ReplicationRole};
+use kitedb_core::{Database, Error, ErrorCode, ReplicationRole};
 use serde_json::json;
 use std::{
     fs::File,
@@ -55,8 +55,10 @@ pub fn run(args: &ImportArgs, out: &mut dyn Write) -> Outcome {
         Ok(()) => database.close().map_err(|e| not_closed(e, &report)),
         Err(failure) => {
             // A database that was made for what could not be imported is not left behind.
-            let _ = database.abandon();
-            Err(failure)
+            match database.abandon() {
+                Ok(()) => Err(failure),
+                Err(e) => Err(failure.although(format_args!("{}: {e}", what_survives(&e, &report)))),
+            }
         }
     };
     bar.finish_and_clear();
@@ -72,17 +74,30 @@ pub fn run(args: &ImportArgs, out: &mut dyn Write) -> Outcome {
     }
 }
 
-/// All of it is committed, and in the log; what failed is the checkpoint that was to bring it into the file.
+/// All that could be read is committed; what failed is the close.
 fn not_closed(error: Error, report: &Report) -> Failure {
-    let committed = committed(&report.counts).unwrap_or_else(|| "nothing was to be committed".to_owned());
     let hint = match error.code() {
         ErrorCode::DiskFull => "free some space",
         _ => "see to the disk",
     };
-    Failure::from(error.context("the file was not brought up to date")).hint(format_args!(
-        "{committed}: all of it counts, and is in the log; nothing needs to be imported again; {hint}, and the next \
-         checkpoint brings it into the file"
-    ))
+    let survives = what_survives(&error, report);
+    Failure::from(error.context("the file was not brought up to date")).hint(format_args!("{survives}; {hint}"))
+}
+
+/// What of an import is there after a close that failed so.
+fn what_survives(error: &Error, report: &Report) -> String {
+    let committed = committed(&report.counts).unwrap_or_else(|| "nothing was to be committed".to_owned());
+    match error.code() {
+        // What was committed since the last sync that succeeded may be gone with the machine.
+        ErrorCode::SyncFailed | ErrorCode::OutcomeUnknown | ErrorCode::Poisoned => format!(
+            "{committed}: whether all of it survives is unknown, because a sync failed; open the database, look which commit \
+             is its last (`kitedb stats DB`), and import what is missing"
+        ),
+        _ => format!(
+            "{committed}: all of it counts, and is in the log; nothing needs to be imported again, and the next checkpoint \
+             brings it into the file"
+        ),
+    }
 }
 
 /// What of an import is committed, whatever came after.
@@ -140,8 +155,8 @@ fn read(
                     return Ok(());
                 }
                 // What the engine will not take is as bad as what cannot be read.
-                Err(error) if error.kind() == ErrorKind::Input => error.to_string(),
-                Err(error) => return Err(failed_after(error, &sink.committed())),
+                Err(Unwritten::Refused(error)) => error.to_string(),
+                Err(Unwritten::Failed(error)) => return Err(failed_after(error, &sink.committed())),
             },
             Err(what) => what,
         };

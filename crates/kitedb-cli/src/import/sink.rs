@@ -2,7 +2,8 @@
 
 use super::{Element, Props};
 use kitedb_core::{
-    BulkLoader, Database, GraphRead, LabelId, NewNode, NodeId, PropKeyId, Result, Token, Transaction, Value,
+    BulkLoader, Database, Error, ErrorKind, GraphRead, LabelId, NewNode, NodeId, PropKeyId, Result, Token, Transaction,
+    Value,
 };
 
 /// What an import did.
@@ -25,6 +26,22 @@ impl Counts {
     }
 }
 
+/// Why an element was not written.
+pub enum Unwritten {
+    /// The engine does not take it. What came before it stays.
+    Refused(Error),
+    /// Its batch failed, and with it the import.
+    Failed(Error),
+}
+
+impl Unwritten {
+    /// What the engine says.
+    pub fn into_error(self) -> Error {
+        let (Self::Refused(error) | Self::Failed(error)) = self;
+        error
+    }
+}
+
 /// Writes elements to a database, batch by batch. Dropped, it gives up the batch that is not full yet.
 pub struct Sink<'a> {
     loader: BulkLoader,
@@ -43,9 +60,12 @@ impl<'a> Sink<'a> {
     }
 
     /// Writes one element. Returns whether it completed a batch, which then is committed.
-    pub fn put(&mut self, element: &Element<'_>) -> Result<bool> {
-        write(&mut self.loader, element, self.edge_type, self.label, &mut self.counts)?;
-        let token = self.loader.step()?;
+    pub fn put(&mut self, element: &Element<'_>) -> Result<bool, Unwritten> {
+        write(&mut self.loader, element, self.edge_type, self.label, &mut self.counts).map_err(|e| match e.kind() {
+            ErrorKind::Input => Unwritten::Refused(e),
+            _ => Unwritten::Failed(e),
+        })?;
+        let token = self.loader.step().map_err(Unwritten::Failed)?;
         self.pending = token.is_none();
         self.note(token);
         Ok(token.is_some())

@@ -3,7 +3,7 @@
 use super::Database;
 use crate::{
     db::Transaction,
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
     graph::Token,
 };
 use std::ops::{Deref, DerefMut};
@@ -12,8 +12,7 @@ use std::ops::{Deref, DerefMut};
 /// each element and [`BulkLoader::finish`] at the end. Each batch is atomic and one frame; the load as a whole
 /// is not. Dropped, it gives up the batch that is not full yet.
 ///
-/// Where a commit fails, its batch is lost and the loader is spent: it commits nothing more, so that nobody takes what was
-/// lost for loaded.
+/// Where a commit fails, the loader is spent: it commits nothing more, so that nobody takes what was lost for loaded.
 #[derive(Debug)]
 pub struct BulkLoader {
     db: Database,
@@ -49,16 +48,16 @@ impl BulkLoader {
     /// Commits what is in the current batch and begins the next one.
     ///
     /// # Errors
-    /// Those of a commit; the batch is lost then, and every later call is an [`ErrorCode::InvalidArgument`](crate::ErrorCode::InvalidArgument) that says so.
+    /// Those of a commit. Every later call is an [`ErrorCode::Poisoned`], which says what became of the batch.
     pub fn flush(&mut self) -> Result<Token> {
         self.require_unspent()?;
-        let next = self.db.begin().inspect_err(|e| self.spent = Some(e.clone()))?;
-        let token = std::mem::replace(&mut self.tx, next).commit().inspect_err(|e| self.spent = Some(e.clone()))?;
+        let next = self.db.begin().inspect_err(|e| self.spent = Some(spent_by(e)))?;
+        let token = std::mem::replace(&mut self.tx, next).commit().inspect_err(|e| self.spent = Some(spent_by(e)))?;
         self.elements = 0;
         // Its snapshot must show what was just committed. That is acknowledged, whatever comes after it.
         match self.db.begin() {
             Ok(next) => self.tx = next,
-            Err(e) => self.spent = Some(e),
+            Err(e) => self.spent = Some(spent_after(token, &e)),
         }
         Ok(token)
     }
@@ -73,12 +72,32 @@ impl BulkLoader {
     }
 
     fn require_unspent(&self) -> Result<()> {
-        let Some(spent) = &self.spent else { return Ok(()) };
-        Err(Error::invalid(format_args!(
-            "this bulk load ended with a batch that could not be committed, which is lost ({spent}): begin another one with \
-             the elements of that batch and those that come after it"
-        )))
+        self.spent.clone().map_or(Ok(()), Err)
     }
+}
+
+/// What a loader says whose batch could not be committed because of `error`.
+fn spent_by(error: &Error) -> Error {
+    let what = match error.code() {
+        ErrorCode::OutcomeUnknown => format!(
+            "this bulk load ended with a batch of which nobody knows whether it counts ({error}): look whether it is there, \
+             and begin another load with what comes after it"
+        ),
+        _ => format!(
+            "this bulk load ended with a batch that could not be committed, which is lost ({error}): begin another one with \
+             the elements of that batch and those that come after it"
+        ),
+    };
+    Error::new(ErrorCode::Poisoned, what)
+}
+
+/// What it says where the batch was committed as `token`, and no other one could begin because of `error`.
+fn spent_after(token: Token, error: &Error) -> Error {
+    let what = format_args!(
+        "this bulk load ended after commit {token}, which counts, because no other batch could begin ({error}): begin \
+         another one with the elements that come after it"
+    );
+    Error::new(ErrorCode::Poisoned, what)
 }
 
 impl Deref for BulkLoader {

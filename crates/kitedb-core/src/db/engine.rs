@@ -260,6 +260,12 @@ impl Engine {
 
     /// Closes the engine: no handle uses it any more.
     pub(crate) fn close(&self) -> Result<()> {
+        self.end(false)
+    }
+
+    /// As [`Engine::close`]. `unmake`: what this open made of a sidecar goes. While the locks are held, so that it is nobody
+    /// else's yet.
+    fn end(&self, unmake: bool) -> Result<()> {
         if self.env.host.forked() {
             // The parent goes on with the log and the locks: touch nothing.
             return Ok(());
@@ -268,7 +274,7 @@ impl Engine {
         self.signal.notify_all();
         self.jobs.stop();
         let result = if self.options.read_only { Ok(()) } else { self.close_log() };
-        if self.is_foreign() {
+        if unmake || self.is_foreign() {
             self.unmake_sidecar();
         }
         // One that was promoted meanwhile leads.
@@ -286,12 +292,9 @@ impl Engine {
 
     /// Closes what could not be opened as a whole. What the open made for a part that the file does not have goes.
     pub(crate) fn give_up(&self) {
-        let unused = self.published() == LogIndex(0);
-        if let Err(e) = self.close() {
+        let unused = self.published() == LogIndex(0) && !self.options.read_only;
+        if let Err(e) = self.end(unused) {
             tracing::warn!("closing what could not be opened failed: {e}");
-        }
-        if unused && !self.options.read_only {
-            self.unmake_sidecar();
         }
     }
 

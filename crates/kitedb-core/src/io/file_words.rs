@@ -109,15 +109,15 @@ impl FileWords {
     }
 
     /// As [`FileWords::update`], and no process gets in another's way: where stores are writes, each holds the lock on byte
-    /// `lock` of the file meanwhile.
-    pub fn update_locked(&self, at: usize, lock: u64, change: impl Fn(u64) -> u64) -> io::Result<u64> {
+    /// `lock` of the file meanwhile, which it looks for `looks` times, a ms apart.
+    pub fn update_locked(&self, at: usize, lock: u64, looks: u32, change: impl Fn(u64) -> u64) -> io::Result<u64> {
         let Some(writes) = &self.writes else { return self.update(at, change) };
         let _changing = writes.changing.lock();
         let byte = lock..lock + 1;
-        let mut looks = 0;
+        let mut looked = 0;
         while !writes.file.try_lock(byte.clone(), LockKind::Exclusive)? {
-            looks += 1;
-            if looks == 10_000 {
+            looked += 1;
+            if looked >= looks {
                 return Err(io::Error::new(io::ErrorKind::WouldBlock, "another process holds the lock of a word"));
             }
             std::thread::sleep(Duration::from_millis(1));
@@ -228,7 +228,7 @@ mod tests {
             for words in both.iter().chain(&both) {
                 scope.spawn(|| {
                     for _ in 0..TIMES {
-                        words.update_locked(5, 1 << 62, |was| was + 1).unwrap();
+                        words.update_locked(5, 1 << 62, 10_000, |was| was + 1).unwrap();
                     }
                 });
             }

@@ -3,7 +3,7 @@
 //! others are told of it ([`Control::pay`]).
 
 use super::Control;
-use crate::{error::Result, graph::LogIndex};
+use crate::{error::Result, graph::LogIndex, lock::Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub(super) const PUBLISHED: usize = 17;
@@ -15,10 +15,13 @@ pub(super) struct Owed {
     any: AtomicBool,
     published: AtomicU64,
     durable: AtomicU64,
+    /// Held by who pays: until it is paid, it is owed to everybody else.
+    paying: Mutex<()>,
 }
 
 impl Owed {
     pub(super) fn forget(&self) {
+        let _paying = self.paying.lock();
         self.any.store(false, Ordering::SeqCst);
         self.published.store(0, Ordering::SeqCst);
         self.durable.store(0, Ordering::SeqCst);
@@ -89,17 +92,20 @@ impl Control {
 
     #[cold]
     fn pay_now(&self) -> Result<()> {
-        // Before the words are looked at: who comes to owe meanwhile says so again.
-        self.owed.any.store(false, Ordering::SeqCst);
-        let (durable, published) = (&self.owed.durable, &self.owed.published);
-        let stored = self
-            .words
-            .raise(DURABLE, durable.load(Ordering::SeqCst))
-            .and_then(|()| self.words.raise(PUBLISHED, published.load(Ordering::SeqCst)));
-        if let Err(e) = stored {
-            self.owed.any.store(true, Ordering::SeqCst);
-            let e = self.not_stored(e);
-            return Err(e.context("what was committed before could not be announced to other processes yet"));
+        let Owed { any, published, durable, paying } = &self.owed;
+        let _paying = paying.lock();
+        while any.load(Ordering::SeqCst) {
+            let [to_publish, to_keep] = [published, durable].map(|word| word.load(Ordering::SeqCst));
+            let stored = self.words.raise(DURABLE, to_keep).and_then(|()| self.words.raise(PUBLISHED, to_publish));
+            if let Err(e) = stored {
+                let e = self.not_stored(e);
+                return Err(e.context("what was committed before could not be announced to other processes yet"));
+            }
+            any.store(false, Ordering::SeqCst);
+            // Who came to owe more meanwhile may have said so before it was taken back.
+            if published.load(Ordering::SeqCst) != to_publish || durable.load(Ordering::SeqCst) != to_keep {
+                any.store(true, Ordering::SeqCst);
+            }
         }
         self.wake_followers();
         Ok(())

@@ -309,7 +309,9 @@ impl Appender {
     /// Makes sure that the bytes of a failed append can never be read as a frame, not even after a loss of power
     /// that keeps them and takes what was written over them.
     fn undo(&mut self, (at, frame, end): (u64, u64, u64), foreign: bool, cause: std::io::Error) -> Error {
-        self.junk_end = self.junk_end.max(end);
+        // Beyond the end of the file there is nothing: a long frame that found no room leaves the short ones theirs.
+        let there = self.segment.file.len().map_or(end, |len| len.min(end));
+        self.junk_end = self.junk_end.max(there);
         // A full disk took the beginning at most, and where it copies on write it takes no zeros over it. Without its end a
         // frame is none. What another node wrote is what this log is to hold there: the next append writes it again, or
         // begins a segment that makes it void.

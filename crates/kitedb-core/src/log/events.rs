@@ -4,7 +4,8 @@
 //!
 //! Whoever sleeps reads the count first, then says that it is about to, then looks whether there is anything to do, and
 //! sleeps only as long as the count is what it was. Whoever raises the event has stored what it is about before, and
-//! counts before it wakes: so one of both sees what the other did. A sleeper that died costs one wake.
+//! counts before it wakes: so one of both sees what the other did. A sleeper that died costs one wake. A waker that
+//! dies between the two costs those who slept the rest of their time, which is `poll_ms` at most.
 
 use super::{
     Control,
@@ -17,6 +18,11 @@ use std::time::Duration;
 const NEWS: usize = 12;
 const REQUESTS: usize = 13;
 const SLEEPERS: usize = 25;
+
+/// How often, a ms apart, who asks for something looks for the lock of the word that says so.
+const ASK: u32 = 10_000;
+/// As [`ASK`], for who counts what happened.
+const COUNT: u32 = 5;
 
 impl Control {
     /// Wakes those who wait in [`Control::wait_published`], if there is one, once more is published.
@@ -49,7 +55,7 @@ impl Control {
     /// Asks the writer of this log, in whatever process, for a checkpoint. Returns what [`Control::checkpoints_done`]
     /// will have reached once it is made.
     pub fn ask_for_checkpoint(&self) -> Result<u64> {
-        let before = self.words.update_locked(CHECKPOINT_ASKED, COUNT_LOCK, |asked| asked + 1);
+        let before = self.words.update_locked(CHECKPOINT_ASKED, COUNT_LOCK, ASK, |asked| asked + 1);
         let before = before.map_err(|e| self.not_stored(e))?;
         self.wake_writer();
         Ok(before + 1)
@@ -71,9 +77,10 @@ impl Control {
         self.count_and_wake(REQUESTS);
     }
 
-    /// Where the count finds no room, who is about to sleep may miss the wake, and looks when its time has passed.
+    /// Where the count finds no room, or a process was stopped while it counted, who is about to sleep may miss the wake, and
+    /// looks when its time has passed. A committer does not wait for either.
     fn count_and_wake(&self, at: usize) {
-        let _ = self.words.update_locked(at, COUNT_LOCK, |count| count.wrapping_add(1));
+        let _ = self.words.update_locked(at, COUNT_LOCK, COUNT, |count| count.wrapping_add(1));
         self.wake_word(at);
     }
 }

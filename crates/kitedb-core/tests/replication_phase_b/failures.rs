@@ -111,6 +111,25 @@ fn a_primary_goes_on_once_there_is_room_again() {
     assert!(primary_status(&db).append_failures > 0);
 }
 
+/// What a frame would have taken that found no room is nothing that the next ones must write over.
+#[test]
+fn a_commit_that_is_too_long_for_a_full_disk_leaves_the_room_to_short_ones() {
+    let machine = Machine::new("primary", 1, SyncMode::Normal);
+    let options = machine.options(ReplicationRole::Primary).replication_segment_max_bytes(64 << 10);
+    let (db, mut graph) = (machine.open(options).unwrap(), Graph::new(1));
+    graph.grow(&db, 1);
+    machine.disk.set_capacity(Some(machine.disk.used() + (128 << 10)));
+    let long = db.transaction(|tx| {
+        let node = tx.create_node(None)?;
+        tx.set_node_prop(node, "long", vec![7_u8; 4 << 20])
+    });
+    assert_eq!(code(long), ErrorCode::DiskFull);
+    graph.grow(&db, 20);
+    graph.expect_all(&db);
+    let db = machine.restart(Crash::Kill).primary();
+    graph.expect_all(&db);
+}
+
 /// After a failed sync nobody knows what is on the disk: the log is of no more use until it is opened again.
 #[test]
 fn after_a_failed_sync_nothing_is_acknowledged_until_the_database_is_opened_again() {
@@ -137,4 +156,20 @@ fn after_a_failed_sync_nothing_is_acknowledged_until_the_database_is_opened_agai
     catch_up(&replica);
     assert_eq!(replica.snapshot().unwrap().digest(), db.snapshot().unwrap().digest());
     assert_eq!(replica.snapshot().unwrap().count_nodes(), db.snapshot().unwrap().count_nodes());
+}
+
+/// Loaded once more because it was said to be lost, it would be there twice.
+#[test]
+fn a_bulk_load_whose_last_batch_may_count_does_not_say_that_it_is_lost() {
+    let machine = Machine::new("primary", 1, SyncMode::Full);
+    let db = machine.primary();
+    let mut bulk = db.begin_bulk(1).unwrap();
+    bulk.create_node(None).unwrap();
+    bulk.step().unwrap();
+    machine.disk.fail(FaultPlan::new(FaultOn::Sync, 1, io::ErrorKind::Other).on_path("segment"));
+    bulk.create_node(None).unwrap();
+    assert_eq!(code(bulk.step()), ErrorCode::OutcomeUnknown);
+    let error = bulk.step().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Poisoned);
+    assert!(error.to_string().contains("look whether it is there") && !error.to_string().contains("lost"), "{error}");
 }

@@ -11,7 +11,7 @@ use super::write_json;
 use crate::{
     cli::DemoArgs,
     failure::{Failure, Outcome},
-    import::sink::Sink,
+    import::sink::{Sink, Unwritten},
     render::{
         number::{counted, duration},
         style::{ACCENT, DIM, Styled, TITLE, clean},
@@ -99,7 +99,7 @@ fn import(database: &Database, lock: &LockFile) -> Outcome<Duration> {
     let started = Instant::now();
     let mut sink = Sink::new(database, 5_000, lockfile::DEPENDS_ON, Some(lockfile::CRATE))?;
     for element in lock.elements() {
-        sink.put(&element)?;
+        sink.put(&element).map_err(Unwritten::into_error)?;
     }
     sink.finish()?;
     Ok(started.elapsed())

@@ -230,7 +230,7 @@ fn words_of_a_disk_that_copies_on_write_are_written_and_a_store_that_finds_no_bl
     let same = disk.process().open(path("/control"), OpenMode::ReadWrite).unwrap().map_words(512).unwrap();
     words.store(3, 7).unwrap();
     assert_eq!(same.update(3, |was| was + 1).unwrap(), 7);
-    assert_eq!(same.update_locked(3, 1 << 62, |was| was + 1).unwrap(), 8);
+    assert_eq!(same.update_locked(3, 1 << 62, 1, |was| was + 1).unwrap(), 8);
     same.raise(3, 4).unwrap();
     words.store_all(4, &[5, 6]).unwrap();
     assert_eq!([3, 4, 5, 512].map(|at| words.load(at)), [9, 5, 6, 0]);
