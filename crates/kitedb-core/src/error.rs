@@ -220,6 +220,18 @@ impl Error {
         self.code == ErrorCode::Conflict
     }
 
+    /// Whether its message shows a command that mends it.
+    pub fn names_a_command(&self) -> bool {
+        self.message.contains(crate::shell::COMMAND)
+    }
+
+    /// The same error with `what` put behind its message.
+    #[must_use]
+    pub(crate) fn and(mut self, what: impl fmt::Display) -> Self {
+        self.message = format!("{}; {what}", self.message).into();
+        self
+    }
+
     /// The same error with `context` put before its message.
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Self {

@@ -18,7 +18,7 @@ use crate::{
     io::{Env, OpenMode},
     lock::Mutex,
     log::{Control, Fence, FrameRef, LogIdentity, LogReader, Moved, PageLimits, Position, WriterId, end_of_log},
-    shell::shell_word,
+    shell::command,
     store::{CheckpointMark, Image, LogKind, LogLink, Store, StoreImage},
 };
 use std::{
@@ -494,9 +494,9 @@ impl LocalSource {
         let LogPlace::Moved(dir, _) = self.locate()? else { return Ok(()) };
         let what = format_args!(
             "the source {db} was copied or restored, with its log in {dir}: nobody takes over from it before its operator \
-             says what it is (`kitedb role {word} primary --moved`), or the promotion is forced",
+             says what it is ({moved}), or the promotion is forced",
             db = self.paths.db.display(),
-            word = shell_word(&self.paths.db),
+            moved = command("role", &self.paths.db, "primary --moved"),
             dir = dir.display()
         );
         Err(Error::new(ErrorCode::FilesMoved, what))

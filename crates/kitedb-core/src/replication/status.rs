@@ -5,6 +5,7 @@ use crate::{
     db::ReplicationRole,
     graph::{Digest, Token},
     log::{Control, Moved},
+    shell::command_by_log,
 };
 use std::{fmt, path::PathBuf};
 
@@ -197,15 +198,16 @@ impl PrimaryReplicationStatus {
     /// Why it does not lead, and what to do; `None`: it does.
     pub fn fault(&self) -> Option<String> {
         let fenced = self.fenced.then(|| match &self.fence {
-            Some(FenceStatus { assumed: true, .. }) => {
-                "its log was repaired without what it knew of other nodes; writes \
-                here are refused: if another node took over, follow that one as a replica; only if none did, lead anew \
-                (`kitedb primary promote --force`)"
-                    .to_owned()
-            }
+            Some(FenceStatus { assumed: true, .. }) => format!(
+                "its control file was repaired, or an older one was put back, and what it knew of other nodes is lost; writes \
+                 here are refused: if another node took over, follow that one as a replica; only if none did, lead anew \
+                 ({})",
+                command_by_log("primary promote", &self.sidecar_path, "--force")
+            ),
             Some(FenceStatus { ended: None, promoter, .. }) => format!(
-                "promotion {promoter} was begun and not completed; complete it (`kitedb replica promote`), or take the \
-                 lead back (`kitedb primary promote`)"
+                "promotion {promoter} was begun and not completed; complete it (promote the replica that began it), or take \
+                 the lead back ({})",
+                command_by_log("primary promote", &self.sidecar_path, "")
             ),
             _ => "another node took over; writes here are refused: stop writing here, and follow it as a replica"
                 .to_owned(),
@@ -358,8 +360,8 @@ impl ReplicaReplicationStatus {
             _ => why.map(|why| format!("its last attempt failed: {why}")),
         };
         let promotion = self.promotion.as_ref().map(|promotion| {
-            let what = "was begun and not completed: `kitedb replica promote` goes on with it";
-            format!("promotion {} {what}", promotion.promoter)
+            let go_on = command_by_log("replica promote", &self.sidecar_path, "");
+            format!("promotion {} was begun and not completed: {go_on} goes on with it", promotion.promoter)
         });
         let source = self.source_fault.as_ref().map(ToString::to_string).filter(|fault| !known.contains(fault));
         let all: Vec<String> = [failed, source, promotion].into_iter().flatten().collect();

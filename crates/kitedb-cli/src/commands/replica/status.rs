@@ -108,6 +108,9 @@ fn next_step(status: &ReplicaReplicationStatus) -> Option<&'static str> {
     match &status.source_fault {
         _ if status.needs_reseed => Some(RESEED),
         Some(SourceFault::Fenced { fence, .. }) if fence.ended.is_none() => None,
+        Some(SourceFault::StandAlone { .. } | SourceFault::Missing { .. }) => Some(
+            "`kitedb replica follow DB --source-db NEW` follows another source; `kitedb replica promote DB --force` lets it lead",
+        ),
         Some(_) => Some("`kitedb replica follow DB --source-db NEW` follows another source"),
         None => None,
     }
