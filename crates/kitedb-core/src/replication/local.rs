@@ -4,7 +4,7 @@ mod waiting;
 
 use super::{
     local_fencing::LocalFencing,
-    located::{locate, told_by_file},
+    located::{is_no_source, locate, told_by_file},
     registry::{Progress, Registry},
     remembered::{Remembered, where_is_it},
     replica::SourcePaths,
@@ -121,9 +121,23 @@ impl LocalSource {
 
     /// Where its log is now.
     fn locate(&self) -> Result<LogPlace> {
-        locate(&self.env, &self.paths).map_err(|e| match &self.astray {
+        let place = locate(&self.env, &self.paths).map_err(|e| match &self.astray {
             Some(astray) => e.context(where_is_it(astray)),
             None => e,
+        })?;
+        match self.known_as {
+            // Its file does not say whose log that is.
+            Some(id) if is_no_source(&self.env, &self.paths.db) => self.require_log_of(place.dir(), id)?,
+            _ => {}
+        }
+        Ok(place)
+    }
+
+    fn require_log_of(&self, dir: &Path, id: [u8; 16]) -> Result<()> {
+        let control = Control::open(&*self.env.disk, dir, OpenMode::Read)?;
+        control.map_or(Ok(()), |control| control.expect(id)).map_err(|e| {
+            let db = self.paths.db.display();
+            Error::new(ErrorCode::SourceUnavailable, format_args!("the source {db} is not there, and {e}"))
         })
     }
 

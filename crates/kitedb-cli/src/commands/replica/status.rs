@@ -108,8 +108,13 @@ fn next_step(status: &ReplicaReplicationStatus) -> Option<&'static str> {
     match &status.source_fault {
         _ if status.needs_reseed => Some(RESEED),
         Some(SourceFault::Fenced { fence, .. }) if fence.ended.is_none() => None,
-        Some(SourceFault::StandAlone { .. } | SourceFault::Missing { .. }) => Some(
+        Some(SourceFault::StandAlone { .. }) => Some(
             "`kitedb replica follow DB --source-db NEW` follows another source; `kitedb replica promote DB --force` lets it lead",
+        ),
+        Some(SourceFault::Missing { .. }) => Some(
+            "`kitedb replica follow DB --source-db NEW` follows another source; `kitedb replica promote DB` lets it lead, with \
+             all that the source's log holds; where that log is not there either, `kitedb replica promote DB --force` gives up \
+             what this replica has not pulled",
         ),
         Some(_) => Some("`kitedb replica follow DB --source-db NEW` follows another source"),
         None => None,
