@@ -50,6 +50,7 @@ const REGISTERED: u64 = 8;
 const UNREGISTERED: u64 = 16;
 const SYNCING: u64 = 32;
 const FENCE_ASSUMED: u64 = 64;
+const DENIED: u64 = 128;
 
 /// How long who cannot be woken sleeps before it looks again.
 pub(super) const LOOK: Duration = Duration::from_millis(10);
@@ -434,6 +435,16 @@ impl Control {
         self.flag(UNREGISTERED)
     }
 
+    /// Whether the last attempt of this replica failed because its process lacks a permission.
+    pub fn is_denied(&self) -> bool {
+        self.flag(DENIED)
+    }
+
+    /// Remembers, beyond this process, whether its last attempt failed for want of a permission.
+    pub fn set_denied(&self, denied: bool) {
+        self.note_flag(DENIED, denied);
+    }
+
     /// Remembers, beyond this process, whether this replica is registered, and whether it pulls though it could not be.
     pub fn set_registered(&self, registered: bool, failed: bool) {
         self.note_flag(REGISTERED, registered);
@@ -571,7 +582,7 @@ mod tests {
         assert_eq!(reader.published(), LogIndex(7));
         assert_eq!(reader.current_log().log_id, [4; 16]);
         assert_eq!(reader.fence().unwrap(), fence);
-        assert_eq!(reader.put_fence(&fence).unwrap_err().code(), ErrorCode::Io);
+        assert_eq!(reader.put_fence(&fence).unwrap_err().code(), ErrorCode::PermissionDenied);
     }
 
     /// The kernel counts a page as written once a sync of it failed: a second try must write it again.

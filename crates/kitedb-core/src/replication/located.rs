@@ -12,7 +12,14 @@ use std::path::Path;
 
 /// Looks for the log of the source at `paths`.
 pub(super) fn locate(env: &Env, paths: &SourcePaths) -> Result<LogPlace> {
-    let away = |e: Error| Error::new(ErrorCode::SourceUnavailable, format_args!("the source cannot be looked at: {e}"));
+    let away = |e: Error| {
+        // Nothing but a permission mends the one, and the other may pass.
+        let code = match e.code() {
+            denied @ ErrorCode::PermissionDenied => denied,
+            _ => ErrorCode::SourceUnavailable,
+        };
+        Error::new(code, format_args!("the source cannot be looked at: {e}"))
+    };
     let path = resolved(env, &paths.db).map_err(away)?;
     let file = match Store::peek(env, &path) {
         Ok(file) => file,

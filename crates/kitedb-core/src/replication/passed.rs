@@ -35,7 +35,7 @@ impl Passed {
         let told = |e: Error| match e.code() {
             ErrorCode::Io if is_no_file(&e) => unfit(&e),
             // The permissions of who looks, or a disk that fails now.
-            ErrorCode::Io | ErrorCode::DiskFull => None,
+            ErrorCode::Io | ErrorCode::PermissionDenied | ErrorCode::DiskFull => None,
             _ => unfit(&e),
         };
         if is_no_source(env, db) {

@@ -227,6 +227,9 @@ pub enum ReplicaState {
     Behind,
     /// The last attempt failed; it will be tried again.
     Stalled,
+    /// The last attempt failed because this process lacks a permission, most often on its source's files: its last error
+    /// says on which. It is tried again, and succeeds once that is given.
+    Denied,
     /// It pulls, but could not register with its source, which does not keep its log for it; it will be tried again.
     Unregistered,
     /// It pulls, and what it follows leads to no primary that leads: see [`SourceFault`]. It goes on if that one leads
@@ -242,11 +245,12 @@ pub enum ReplicaState {
 
 impl ReplicaState {
     /// Every state.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Bootstrapping,
         Self::Following,
         Self::Behind,
         Self::Stalled,
+        Self::Denied,
         Self::Unregistered,
         Self::Orphaned,
         Self::NeedsReseed,
@@ -254,7 +258,7 @@ impl ReplicaState {
         Self::Closed,
     ];
 
-    /// The text form: `bootstrapping`, `following`, `behind`, `stalled`, `unregistered`, `orphaned`, `needs_reseed`,
+    /// The text form: `bootstrapping`, `following`, `behind`, `stalled`, `denied`, `unregistered`, `orphaned`, `needs_reseed`,
     /// `promoted` or `closed`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -262,6 +266,7 @@ impl ReplicaState {
             Self::Following => "following",
             Self::Behind => "behind",
             Self::Stalled => "stalled",
+            Self::Denied => "denied",
             Self::Unregistered => "unregistered",
             Self::Orphaned => "orphaned",
             Self::NeedsReseed => "needs_reseed",
@@ -354,6 +359,7 @@ impl ReplicaReplicationStatus {
             }
             ReplicaState::Stalled if self.panicked.is_some() => Some(format!("stalled: {known}")),
             ReplicaState::Stalled => Some(format!("stalled and tried again: {known}")),
+            ReplicaState::Denied => Some(format!("denied, and tried again: {known}")),
             ReplicaState::Unregistered => Some(format!("unregistered and tried again: {known}")),
             // Before the attempt that is under way, or after the node took over.
             ReplicaState::Bootstrapping | ReplicaState::Promoted => None,

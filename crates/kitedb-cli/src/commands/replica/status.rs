@@ -97,7 +97,11 @@ pub fn document(status: &ReplicaReplicationStatus) -> Json {
 pub fn shown(state: ReplicaState) -> Styled<&'static str> {
     let style = match state {
         ReplicaState::Following => GOOD,
-        ReplicaState::Stalled | ReplicaState::Unregistered | ReplicaState::Orphaned | ReplicaState::NeedsReseed => BAD,
+        ReplicaState::Stalled
+        | ReplicaState::Denied
+        | ReplicaState::Unregistered
+        | ReplicaState::Orphaned
+        | ReplicaState::NeedsReseed => BAD,
         _ => DIM,
     };
     Styled(style, state.as_str())

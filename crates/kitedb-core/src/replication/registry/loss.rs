@@ -216,7 +216,7 @@ mod tests {
         let registry = Registry::open(&env, dir, seen).unwrap().unwrap();
         report(&writer, "b");
         assert!(registry.loss(&env).unwrap().is_none());
-        assert_eq!(registry.remove("a").unwrap_err().code(), ErrorCode::Io);
+        assert_eq!(registry.remove("a").unwrap_err().code(), ErrorCode::PermissionDenied);
         assert_eq!(writer.registrations().len(), 2);
         assert!(writer.loss(&env).unwrap().is_none());
     }
