@@ -174,6 +174,8 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         ErrorCode::HardLinked => "pass --accept-hard-links to write to it all the same",
         // Which file that is, and what to do with it, its message says.
         ErrorCode::FilesMoved | ErrorCode::LogMismatch => return None,
+        // Its message names the command that mends it.
+        ErrorCode::StalePrimary if error.names_a_command() => return None,
         ErrorCode::StalePrimary => {
             "another node leads now: write there, and let this one follow it (`kitedb replica follow DB --source-db NEW`)"
         }
@@ -185,6 +187,7 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         }
         ErrorCode::ReplicaReadOnly => "write to its primary; `kitedb replica promote DB` makes this one take writes",
         _ => match error.kind() {
+            ErrorKind::Reseed if error.names_a_command() => return None,
             ErrorKind::Reseed => {
                 "`kitedb check DB` lists what is damaged, `kitedb repair DB --dry-run` what of it can be mended; else restore \
                  the file from a copy"

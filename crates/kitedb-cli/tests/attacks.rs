@@ -727,3 +727,139 @@ fn a_follower_that_may_not_register_says_so() {
     assert_eq!(status.code, 3, "{status:?}");
     assert!(status.out.contains("regist"), "{status:?}");
 }
+
+/// The account of a follower loses its permission on a file or folder of its source: that is a state of its own, which says
+/// on what, and the follower goes on once the permission is back.
+#[test]
+fn a_follower_whose_source_denies_permission_says_so_and_goes_on_once_it_may() {
+    let Some(folder) = shared_folder() else { return };
+    import(&folder, "p.kitedb", "a b K\n", &["--role", "primary"]).ok();
+    let own = folder.path().join("n");
+    fs::create_dir(&own).unwrap();
+    chown(&own, Some(NOBODY), Some(NOBODY)).unwrap();
+    as_nobody(&folder, "./kb replica bootstrap n/n.kitedb --source-db p.kitedb --unregistered").ok();
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let once = "./kb replica follow n/n.kitedb --unregistered --once";
+    as_nobody(&folder, once).ok();
+    let log = folder.path().join("p.kitedb.replication");
+    let newest = names(&log).into_iter().rfind(|name| name.starts_with("segment-")).unwrap();
+    for (nth, name) in ["p.kitedb", "p.kitedb.replication", "p.kitedb.replication/control", &newest].iter().enumerate() {
+        let denied = if *name == newest { log.join(name) } else { folder.path().join(name) };
+        let shown = denied.display().to_string();
+        let mode = fs::metadata(&denied).unwrap().mode();
+        import(&folder, "p.kitedb", &format!("c{nth} d{nth} K\n"), &[]).ok();
+        set(&denied, 0);
+        let run = as_nobody(&folder, once);
+        assert_eq!(run.code, 1, "{name}: {run:?}");
+        let said = |text: &str| text.contains(&shown) && text.contains("needs permission on it");
+        assert!(said(&run.err) && !run.err.contains("--source-sidecar"), "{name}: {run:?}");
+        // While a process follows, its state says so, to whoever looks.
+        let mut follower = Command::new("su")
+            .args(["nobody", "-s", "/bin/sh", "-c", "exec ./kb replica follow n/n.kitedb --unregistered --json"])
+            .current_dir(folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let status = || {
+            let shown = folder.run(&["replica", "status", "n/n.kitedb", "--json"]);
+            (shown.code, serde_json::from_str::<Json>(&shown.out).unwrap_or_default())
+        };
+        until("the follower is denied", || status().1["state"] == "denied");
+        let (code, document) = status();
+        assert_eq!(code, 3, "{name}: {document}");
+        assert!(said(document["last_error"].as_str().unwrap()), "{name}: {document}");
+        assert!(said(document["fault"].as_str().unwrap()), "{name}: {document}");
+        set(&denied, mode);
+        until("it goes on", || status().1["state"] == "following");
+        assert_eq!(status().1["last_error"], Json::Null, "{name}");
+        assert!(knows(&folder, "n/n.kitedb", &format!("c{nth}")), "{name}");
+        let pid = status().1["process_id"].as_u64().unwrap();
+        assert!(Command::new("kill").arg(pid.to_string()).status().unwrap().success());
+        follower.wait().unwrap();
+    }
+}
+
+/// What the `kitedb` commands in a text are that change something, as a shell is given them.
+fn commands_in(text: &str) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for command in text.split('`').filter(|command| command.starts_with("kitedb ")) {
+        let looks = [" status ", " check ", " stats ", " get ", " follow "].iter().any(|look| command.contains(look));
+        if !looks && !all.iter().any(|known| known == command) {
+            all.push(command.to_owned());
+        }
+    }
+    all
+}
+
+/// Runs a command as it was shown.
+fn paste(folder: &Folder, line: &str) -> Run {
+    let bin = Path::new(env!("CARGO_BIN_EXE_kitedb")).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new("sh");
+    Run::of(command.args(["-c", line]).env("PATH", path).current_dir(folder.path()).output().unwrap())
+}
+
+/// A primary that was killed has a log that is damaged or gone. Who does what the errors say, and what the answers to that
+/// say, comes to a primary that takes commits.
+#[test]
+fn the_hints_of_a_killed_primary_with_a_damaged_log_lead_on_until_it_takes_commits() {
+    type Lose = fn(&Path);
+    fn all(log: &Path) -> Vec<std::path::PathBuf> {
+        names(log).iter().filter(|name| name.starts_with("segment-")).map(|name| log.join(name)).collect()
+    }
+    fn damage(path: &Path, at: usize) {
+        let mut bytes = fs::read(path).unwrap();
+        bytes[at..at + 8].iter_mut().for_each(|byte| *byte ^= 0xA5);
+        fs::write(path, bytes).unwrap();
+    }
+    let losses: [(&str, Lose); 9] = [
+        ("the first segments", |log| all(log)[..2].iter().for_each(|path| fs::remove_file(path).unwrap())),
+        ("all segments", |log| all(log).iter().for_each(|path| fs::remove_file(path).unwrap())),
+        ("the last segments", |log| all(log)[1..].iter().for_each(|path| fs::remove_file(path).unwrap())),
+        ("a header", |log| damage(&all(log)[1], 8)),
+        ("the first header", |log| damage(&all(log)[0], 8)),
+        ("a frame", |log| damage(&all(log)[1], 600)),
+        ("the control file", |log| fs::remove_file(log.join("control")).unwrap()),
+        ("all but the registry", |log| {
+            all(log).iter().chain([&log.join("control")]).for_each(|path| fs::remove_file(path).unwrap());
+        }),
+        ("the folder", |log| fs::remove_dir_all(log).unwrap()),
+    ];
+    for (loss, lose) in losses {
+        let folder = Folder::new();
+        fs::create_dir(folder.path().join("my data")).unwrap();
+        let (db, log) = ("my data/p.kitedb", folder.path().join("my data/p.kitedb.replication"));
+        let mut feed = Feed::start(&folder, db, &["--role", "primary", "--segment-max-bytes", "1024"]);
+        feed.feed(&folder, db, &lines("n", 30), "1:30");
+        feed.kill_nine();
+        lose(&log);
+        let mut refused = import(&folder, db, "new node K\n", &[]);
+        assert_ne!(refused.code, 0, "{loss}: {refused:?}");
+        let (mut done, mut trail) = (Vec::new(), Vec::new());
+        while refused.code != 0 {
+            // The first one that is named and was not tried; what that answers is read before the rest.
+            let mut texts = vec![format!("{}{}", refused.out, refused.err)];
+            let mut went_on = false;
+            while let Some(text) = texts.pop() {
+                for command in commands_in(&text) {
+                    if done.contains(&command) {
+                        continue;
+                    }
+                    let run = paste(&folder, &command);
+                    trail.push(format!("{command} => {}", run.code));
+                    done.push(command);
+                    texts.push(format!("{}{}", run.out, run.err));
+                    went_on = true;
+                    break;
+                }
+            }
+            assert!(went_on, "{loss}: {refused:?} after {trail:#?}");
+            refused = import(&folder, db, "new node K\n", &[]);
+        }
+        assert!(trail.len() <= 4, "{loss}: {trail:#?}");
+        assert!(knows(&folder, db, "new"), "{loss}");
+        // Nothing is left to be done but by the operator's word for the replicas that were there.
+        let after = paste(&folder, "kitedb repair 'my data/p.kitedb'");
+        assert!(!after.out.contains("found:"), "{loss}: {after:?}");
+    }
+}

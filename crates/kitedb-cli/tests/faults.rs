@@ -317,6 +317,46 @@ fn a_replica_whose_source_leads_nowhere_says_so_before_it_tries() {
     folder.run(&["replica", "status", "r.kitedb"]).ok();
 }
 
+/// The file of a primary was deleted, and its log stayed. It is the same with an empty file in its place: nothing hangs on
+/// that one.
+#[test]
+fn a_primary_whose_file_was_deleted_is_taken_over_from_by_its_log() {
+    for (empty, log_too) in [(false, false), (true, false), (false, true), (true, true)] {
+        let what = format!("an empty file: {empty}, its log is gone: {log_too}");
+        let folder = cluster();
+        import(&folder, "p.kitedb", "late commit K\n", &[]).ok();
+        fs::remove_file(folder.path().join("p.kitedb")).unwrap();
+        if log_too {
+            fs::remove_dir_all(folder.path().join("p.kitedb.replication")).unwrap();
+        }
+        if empty {
+            folder.file("p.kitedb", "");
+        }
+        let (shown, document) = faulty(&folder, "replica", "r.kitedb");
+        assert_eq!(document["source_fault"], "missing", "{what}: {document}");
+        assert!(shown.contains("p.kitedb is not there") && shown.contains("kitedb replica promote r.kitedb"), "{shown}");
+        let run = folder.run(&["replica", "promote", "r.kitedb"]);
+        if log_too {
+            assert_ne!(run.code, 0, "{what}: {run:?}");
+            let forced = folder.run(&["replica", "promote", "r.kitedb", "--force"]).ok();
+            assert!(forced.out.contains("what it acknowledged after 1:1 is lost"), "{what}: {forced:?}");
+        } else {
+            assert!(run.ok().out.contains("nothing that it acknowledged is lost"), "{what}");
+            folder.run(&["get", "r.kitedb", "late"]).ok();
+        }
+        import(&folder, "r.kitedb", "new primary K\n", &[]).ok();
+    }
+    // The log of another database has come to its place.
+    let folder = cluster();
+    fs::remove_file(folder.path().join("p.kitedb")).unwrap();
+    fs::remove_dir_all(folder.path().join("p.kitedb.replication")).unwrap();
+    import(&folder, "other.kitedb", "a b K\n", &["--role", "primary"]).ok();
+    rename(&folder, "other.kitedb", "p.kitedb");
+    fs::remove_file(folder.path().join("p.kitedb")).unwrap();
+    let run = folder.run(&["replica", "promote", "r.kitedb"]);
+    assert!(run.code == 1 && run.err.contains("belongs to another database"), "{run:?}");
+}
+
 /// The source is on a history of its own, and what was followed under its name before is not noted as that.
 #[test]
 fn a_replica_is_not_told_that_another_database_is_its_source_however_often_it_tries() {

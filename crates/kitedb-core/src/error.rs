@@ -106,6 +106,8 @@ codes! {
     ReadOnly = "READ_ONLY" => Input,
     /// The file does not exist.
     NotFound = "NOT_FOUND" => Input,
+    /// The operating system denies the account of this process a file or folder: give it permission there.
+    PermissionDenied = "PERMISSION_DENIED" => Input,
     /// The file is not a KiteDB database, or of a newer format.
     NotADatabase = "NOT_A_DATABASE" => Input,
     /// The handle was used in a child process after a fork.
@@ -172,11 +174,18 @@ impl Error {
         let code = match source.kind() {
             io::ErrorKind::NotFound => ErrorCode::NotFound,
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorCode::DiskFull,
+            io::ErrorKind::PermissionDenied => ErrorCode::PermissionDenied,
             _ => ErrorCode::Io,
+        };
+        let mend = match code {
+            ErrorCode::PermissionDenied => {
+                ": the account of this process needs permission on it, and on the folders that lead there"
+            }
+            _ => "",
         };
         Self {
             code,
-            message: format!("cannot {action} {}: {source}", path.display()).into(),
+            message: format!("cannot {action} {}: {source}{mend}", path.display()).into(),
             source: Some(Arc::new(source)),
         }
     }
@@ -218,6 +227,18 @@ impl Error {
     /// Whether running the transaction again may succeed.
     pub fn is_conflict(&self) -> bool {
         self.code == ErrorCode::Conflict
+    }
+
+    /// Whether its message shows a command that mends it.
+    pub fn names_a_command(&self) -> bool {
+        self.message.contains(crate::shell::COMMAND)
+    }
+
+    /// The same error with `what` put behind its message.
+    #[must_use]
+    pub(crate) fn and(mut self, what: impl fmt::Display) -> Self {
+        self.message = format!("{}; {what}", self.message).into();
+        self
     }
 
     /// The same error with `context` put before its message.

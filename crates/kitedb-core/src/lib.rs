@@ -49,7 +49,7 @@ pub use replication::{
     PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus, ReplicaState, RetentionOutcome,
     RetentionWindows, SourceFault, TokenWait, short_id,
 };
-pub use shell::{ShellWord, shell_word};
+pub use shell::{Command, ShellWord, command, shell_word};
 
 /// [`OpenOptions`], under the name that earlier versions gave it.
 pub type SingleFileOpenOptions = OpenOptions;

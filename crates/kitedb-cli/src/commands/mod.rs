@@ -49,7 +49,7 @@ fn whole(database: &Database, shown: Outcome, out: &mut dyn Write) -> Outcome {
 fn open_node(path: &Path, options: OpenOptions) -> Outcome<Database> {
     Database::open(path, options).map_err(|error| match error.code() {
         ErrorCode::Locked => Failure::from(error).hint(
-            "stop that process first (`kitedb replica follow` ends cleanly on SIGTERM), or let it do this itself; \
+            "stop that process first (a follower ends cleanly on SIGTERM), or let it do this itself; \
              status, verify and check work beside it",
         ),
         _ => error.into(),

@@ -168,7 +168,8 @@ fn require_not_taken_over(args: &PrimaryArgs, database: &Database) -> Outcome {
     let shown = args.common.database.display();
     if assumed {
         let what = format_args!(
-            "stale primary: the log of {shown} was repaired without what it knew of other nodes, so that it does not lead"
+            "stale primary: the control file of {shown} was repaired, or an older one was put back, and what it knew of other \
+             nodes is lost, so that it does not lead"
         );
         return Err(Failure::new(what).hint(
             "if another node took over, follow that one (`kitedb replica follow DB --source-db NEW`); --force only if none \

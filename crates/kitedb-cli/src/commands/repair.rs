@@ -58,11 +58,7 @@ fn show(args: &RepairArgs, repair: &Repair, out: &mut dyn Write) -> io::Result<(
         lines.iter().try_for_each(|line| writeln!(out, "  {} {}", Styled(DIM, head), clean(line)))
     };
     lines(out, "found:", &repair.found)?;
-    lines(out, if repair.done { "did:" } else { "would:" }, &repair.steps)?;
-    for path in &repair.put_aside {
-        writeln!(out, "  {} {}", Styled(DIM, "kept:"), clean(&path.display().to_string()))?;
-    }
-    lines(out, "remains:", &repair.remains)?;
+    // First: nothing else is done before that is said.
     if let Some(last) = repair.asks_for {
         let word = word(&args.common.database);
         writeln!(
@@ -71,5 +67,10 @@ fn show(args: &RepairArgs, repair: &Repair, out: &mut dyn Write) -> io::Result<(
              `kitedb repair {word} --cut-at {last}`"
         )?;
     }
+    lines(out, if repair.done { "did:" } else { "would:" }, &repair.steps)?;
+    for path in &repair.put_aside {
+        writeln!(out, "  {} {}", Styled(DIM, "kept:"), clean(&path.display().to_string()))?;
+    }
+    lines(out, "remains:", &repair.remains)?;
     Ok(())
 }

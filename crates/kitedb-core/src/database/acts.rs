@@ -103,7 +103,7 @@ impl Database {
     /// As [`Database::repair`], on a disk of the caller's.
     pub fn repair_in(env: Env, path: impl AsRef<Path>, options: RepairOptions) -> Result<Repair> {
         let (env, path, _) = alone(&env, path.as_ref())?;
-        let mut repair = repair(&env, &path, &options, &Registry::is_in)?;
+        let mut repair = repair(&env, &path, &options, &Registry::reported_in)?;
         let loss = match &repair.log_dir {
             Some(dir) => Registry::loss_at(&env, dir),
             None => Ok(None),

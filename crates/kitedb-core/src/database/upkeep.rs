@@ -10,6 +10,7 @@ use crate::{
     io::{Env, OpenMode},
     log::{Control, RetentionAnswer},
     replication::{Leader, RetentionOutcome, RetentionWindows},
+    shell::command,
 };
 use std::{
     path::{Path, PathBuf},
@@ -73,7 +74,7 @@ impl Database {
             let looked = look(&env, path, options)?;
             match looked.shared_control(&env)? {
                 Some(control) if control.writer_lives()? => {
-                    if let Some(outcome) = ask(&control, windows)? {
+                    if let Some(outcome) = ask(&looked.path, &control, windows)? {
                         return Ok(outcome);
                     }
                 }
@@ -140,7 +141,7 @@ fn open_and_run(
 }
 
 /// Asks the process that has the log open for writing. `None`: it ended, or began anew, before it had done so.
-fn ask(control: &Control, windows: &RetentionWindows) -> Result<Option<RetentionOutcome>> {
+fn ask(path: &Path, control: &Control, windows: &RetentionWindows) -> Result<Option<RetentionOutcome>> {
     let silent = || {
         let what = format_args!(
             "the process that has the database open (process id {}) does not answer: is it stopped, or was it opened \
@@ -187,13 +188,16 @@ fn ask(control: &Control, windows: &RetentionWindows) -> Result<Option<Retention
         RetentionAnswer::Failed(code) => {
             let code = code.unwrap_or(ErrorCode::Internal);
             let what = match code {
-                ErrorCode::StalePrimary => "stale primary: another node took over, so that this log is as it will stay",
-                ErrorCode::RegistryLost => {
-                    "replicas that were registered are not known any more, so that the process that has the database open \
-                     lets nothing of the log go: `kitedb primary status` says what to do, and --replicas-complete that \
-                     those which it lists are all"
+                ErrorCode::StalePrimary => {
+                    "stale primary: another node took over, so that this log is as it will stay".to_owned()
                 }
-                _ => "the process that has the database open could not run retention; its log says why",
+                ErrorCode::RegistryLost => format!(
+                    "replicas that were registered are not known any more, so that the process that has the database open \
+                     lets nothing of the log go: {} says what to do, and {} that those which it lists are all",
+                    command("primary status", path, ""),
+                    command("primary retention", path, "--replicas-complete")
+                ),
+                _ => "the process that has the database open could not run retention; its log says why".to_owned(),
             };
             Err(Error::new(code, format_args!("{what} ({})", code.as_str())))
         }

@@ -94,14 +94,28 @@ impl Engine {
             Ok(None) if holds_segments_of(&self.env, &self.log_dir, log.file_id) => {
                 return Ok(vec![no_control_file(&self.log_dir).to_string()]);
             }
-            // That it is not there, or another one, is damage where its commits are missed: the open has said so.
-            Ok(_) => return Ok(Vec::new()),
+            Ok(_) => return Ok(self.missing_log(link.kind)),
             Err(e) if e.code() == ErrorCode::Corrupt => return Ok(vec![e.to_string()]),
             Err(e) => return Err(e),
         };
         let fence = control.fence().err().map(|e| e.to_string());
         let frames = verify(&self.env, &self.log_dir, log, &control, self.published())?;
         Ok(fence.into_iter().chain(frames).collect())
+    }
+
+    /// What is told of a log that is not there, or is another one. A private log is there only while commits are in it, which
+    /// an open misses for itself; a node of a cluster keeps its log, also where its file holds every commit. A copy of its
+    /// file alone never had one.
+    fn missing_log(&self, kind: LogKind) -> Vec<String> {
+        let told = match &self.log_fault {
+            Some(copied) if copied.code() == ErrorCode::FilesMoved => None,
+            Some(fault) => Some(fault.to_string()),
+            None if kind == LogKind::Sidecar && self.checkpoint_index() > LogIndex(0) => {
+                Some(format!("the log of this database is not in {} any more: put it back", self.log_dir.display()))
+            }
+            None => None,
+        };
+        told.into_iter().collect()
     }
 
     fn check_graph(&self, report: &mut CheckReport) -> Result<()> {

@@ -11,7 +11,7 @@ use crate::{
     graph::{Digest, Epoch, LogIndex, Token},
     lock::MutexGuard,
     log::{Appender, Control, FRAME_PREFIX, Fence, WriterId},
-    shell::shell_word,
+    shell::command,
     state::{CommitInfo, Levels, Names, Overlay, Reading},
     store::HistoryEntry,
 };
@@ -254,15 +254,15 @@ impl Engine {
         )
     }
 
-    /// Why a primary does not lead whose log was repaired without its fence.
+    /// Why a primary does not lead whose control file was made anew, or is older than the file.
     pub(super) fn fence_is_assumed(&self) -> Error {
-        let (shown, word) = (self.path.display(), shell_word(&self.path));
+        let (shown, lead) = (self.path.display(), command("primary promote", &self.path, "--force"));
         Error::new(
             ErrorCode::StalePrimary,
             format_args!(
-                "stale primary: the log of {shown} was repaired without what it knew of other nodes, so that it does not \
-                 lead. If another node took over, follow that one as a replica; only if none did, lead anew \
-                 (`kitedb primary promote {word} --force`, primary_promote_to_next_epoch)"
+                "stale primary: the control file of {shown} was repaired, or an older one was put back, and what it knew of other \
+                 nodes is lost, so that it does not lead. If another node took over, follow that one as a replica; only if \
+                 none did, lead anew ({lead}, primary_promote_to_next_epoch)"
             ),
         )
     }

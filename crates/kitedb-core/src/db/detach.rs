@@ -16,7 +16,7 @@ use crate::{
     graph::{Epoch, LogIndex, Token},
     io::{Env, FileIdentity, OpenMode},
     log::{Control, Displaced, Keep},
-    shell::shell_word,
+    shell::command,
     store::{HistoryEntry, LogLink, Part, Store, WRITER_LOCK},
 };
 use std::path::{Path, PathBuf};
@@ -50,8 +50,8 @@ pub(crate) fn detach(env: &Env, path: &Path, options: OpenOptions, identity: Fil
     if let Some(why) = missing.as_ref().filter(|_| !options.overwrite) {
         let what = format_args!(
             "{why}. Where the log is gone for good, ask for going on without it by name (Database::detach_in with \
-             replication_overwrite, `kitedb role {} detach --overwrite`)",
-            shell_word(path)
+             replication_overwrite, {})",
+            command("role", path, "detach --overwrite")
         );
         return Err(Error::new(why.code(), what));
     }
@@ -118,9 +118,10 @@ fn require_not_known_otherwise(env: &Env, path: &Path, places: &Places, link: &L
             format_args!(
                 "whether another node took over from {} only its log tells, which should be in {} and is not there: put it \
                  back, or say where it is (replication_sidecar_path, --sidecar). Only if it is certain that no other node \
-                 leads, force it (--force, replication_overwrite): else there are two histories",
+                 leads, force it ({}, replication_overwrite): else there are two histories",
                 path.display(),
-                dir.display()
+                dir.display(),
+                command("role", path, "primary --moved --force")
             ),
         )),
         LogPlace::Copied(_) => {

@@ -49,7 +49,7 @@ pub use options::{OpenOptions, ReplicationRole, SyncMode};
 pub(crate) use place::{LogPlace, Search, default_sidecar, folder_of, is_absent, resolved};
 pub(crate) use promote::HeldFence;
 pub use read::{GraphRead, Page};
-pub(crate) use repair::repair;
+pub(crate) use repair::{Reported, repair};
 pub use repair::{Repair, RepairOptions};
 pub(crate) use revive::{Damage, revive};
 pub(crate) use sidecar::require_place_for_sidecar;

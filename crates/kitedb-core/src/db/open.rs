@@ -18,6 +18,7 @@ use crate::{
     io::{Access, DiskFile, Env, FileIdentity, LockKind, OpenMode},
     lock::{Condvar, Mutex},
     log::{Control, FrameRef, Keep, LogIdentity, LogReader, Recovered, RecoveryStart, WriterId, ends_early, recover},
+    shell::command,
     state::{CommitInfo, Delta, Levels, Names, Overlay, Pins, Reading, Totals},
     store::{CheckpointMark, HistoryEntry, LogKind, LogLink, Manifest, Part, Run, Store, WRITER_LOCK},
 };
@@ -213,18 +214,18 @@ impl Engine {
             Ok(recovered) if recovered.damage.is_none() => recovered,
             // A replica always opens, as far as its log goes, so that it can be reseeded.
             Ok(Recovered { damage: Some(damage), history, .. }) if self.role() == ReplicationRole::Replica => {
-                self.go_on_damaged(damage, &history);
+                self.go_on_damaged(self.with_mend(damage), &history);
                 return Ok(());
             }
             Err(damage)
                 if self.role() == ReplicationRole::Replica
                     && matches!(damage.code(), ErrorCode::Corrupt | ErrorCode::LogMismatch) =>
             {
-                self.go_on_damaged(damage, &[]);
+                self.go_on_damaged(self.with_mend(damage), &[]);
                 return Ok(());
             }
-            Ok(recovered) => return Err(recovered.damage.unwrap_or_else(super::commit::no_log)),
-            Err(e) => return Err(e),
+            Ok(recovered) => return Err(recovered.damage.map_or_else(super::commit::no_log, |e| self.with_mend(e))),
+            Err(e) => return Err(self.with_mend(e)),
         };
         let boot = self.env.host.boot_id();
         let same_boot = boot.is_some_and(|boot| boot == link.boot_id);
@@ -271,6 +272,19 @@ impl Engine {
         drop(commit);
         self.publish(None, last);
         Ok(())
+    }
+
+    /// The error of a log that cannot be read to its end, with the command that mends it for what this file is.
+    pub(super) fn with_mend(&self, e: Error) -> Error {
+        if !matches!(e.code(), ErrorCode::Corrupt | ErrorCode::LogMismatch) || e.names_a_command() {
+            return e;
+        }
+        match self.store.log_link().part {
+            Part::Follows(_) => {
+                e.and(format_args!("copy its source anew with {}", command("replica reseed", &self.path, "")))
+            }
+            _ => e.and(format_args!("{} says what can be kept", command("repair", &self.path, "--dry-run"))),
+        }
     }
 
     /// A reader of the log that the file names; `None` if it names none, or that is not there.

@@ -91,11 +91,11 @@ impl Engine {
                     return Err(changes_too_fast(&self.path));
                 }
                 self.publish(None, recovered.last);
-                Ok(recovered.damage)
+                Ok(recovered.damage.map(|damage| self.with_mend(damage)))
             }
             Err(e) if matches!(e.code(), ErrorCode::LogMismatch | ErrorCode::Corrupt) => {
                 reached();
-                Ok(Some(e))
+                Ok(Some(self.with_mend(e)))
             }
             Err(e) => Err(e),
         }

@@ -6,17 +6,13 @@ use crate::{
     graph::LogIndex,
     io::{DiskFile, Env, OpenMode},
     log::{Control, Displaced, LogIdentity, holds_segments_of},
-    shell::shell_word,
-    store::{LogKind, LogLink, Store},
+    shell::{SIDECAR, WAL, command, command_by_log},
+    store::{LogKind, LogLink, Part, Store},
 };
 use std::{
     io::ErrorKind,
     path::{Path, PathBuf},
 };
-
-/// What the names of a file's logs end in.
-const SIDECAR: &str = ".replication";
-const WAL: &str = "-wal";
 
 /// `path` made absolute, every link followed, if a database file may be there.
 pub(crate) fn resolved(env: &Env, path: &Path) -> Result<PathBuf> {
@@ -222,13 +218,22 @@ impl Search<'_> {
             Ok(Some(control)) if control.identity().file_id == self.file_id => {
                 Ok(Candidate::Fits(control.displaced(self.file)?))
             }
-            Ok(Some(_)) => Ok(Candidate::Foreign),
+            Ok(Some(control)) => Ok(match self.took_the_place(dir, &control) {
+                true => Candidate::Damaged(another_control_file(dir)),
+                false => Candidate::Foreign,
+            }),
             Ok(None) if self.link.kind == LogKind::None => Ok(Candidate::Empty),
             Ok(None) if holds_segments_of(self.env, dir, self.file_id) => Ok(Candidate::Damaged(no_control_file(dir))),
             Ok(None) => Ok(Candidate::Empty),
             Err(e) if e.code() == ErrorCode::Corrupt => Ok(Candidate::Damaged(e)),
             Err(e) => Err(e),
         }
+    }
+
+    /// Whether the control file in `dir`, which is another database's, lies among segments of this one, and none of its own.
+    fn took_the_place(&self, dir: &Path, control: &Control) -> bool {
+        let holds = |file_id| holds_segments_of(self.env, dir, file_id);
+        self.link.kind != LogKind::None && holds(self.file_id) && !holds(control.identity().file_id)
     }
 
     /// Whether the file that a log in `dir` bears the name of is there, has the same id, and is another file than this one:
@@ -275,8 +280,20 @@ impl Search<'_> {
 /// The error of a log whose control file is gone.
 pub(super) fn no_control_file(dir: &Path) -> Error {
     let what = format_args!(
-        "the log in {} has no control file: put that back, or let a repair make it anew (`kitedb repair`, Database::repair)",
-        dir.display()
+        "the log in {} has no control file: put that back, or let a repair make it anew ({}, Database::repair)",
+        dir.display(),
+        command_by_log("repair", dir, "")
+    );
+    Error::new(ErrorCode::LogMismatch, what)
+}
+
+/// The error of a control file that is another database's, in the place of the one of the log there.
+pub(super) fn another_control_file(dir: &Path) -> Error {
+    let what = format_args!(
+        "the control file in {} is that of another database, and not of the log there: put the right one back, or let a \
+         repair make it anew ({}, Database::repair)",
+        dir.display(),
+        command_by_log("repair", dir, "")
     );
     Error::new(ErrorCode::LogMismatch, what)
 }
@@ -294,35 +311,67 @@ pub(super) fn foreign_sidecar(path: &Path, dir: &Path) -> Error {
 
 /// The error of a log that a file had and that is not there.
 pub(super) fn log_is_gone(path: &Path, place: &LogPlace, link: &LogLink, in_file: LogIndex) -> Error {
-    let (shown, word, dir) = (path.display(), shell_word(path), place.dir().display());
-    let there = if let LogPlace::Another(_) = place { "the log there is another one" } else { "it is not there" };
-    let what = match link.clean_tail {
-        Some((index, _)) if !link.open => format!(
-            "the log of {shown} should be in {dir}, and {there}. The file holds every commit up to log index \
-             {index}; who may have taken over from it, only the log knows. Put the log back, say where it is \
-             (replication_sidecar_path, --sidecar), or, if it is lost and no other node leads, let it lead anew \
-             (`kitedb role {word} primary --moved --force`) or stand alone (`kitedb role {word} detach`)"
+    let (shown, dir) = (path.display(), place.dir().display());
+    let there = match place {
+        LogPlace::Another(_) => "the log there is another one (move that folder away)",
+        _ => "it is not there",
+    };
+    let say = "put it back, or say where it is (replication_sidecar_path, --sidecar)";
+    let held = match link.clean_tail {
+        Some((index, _)) if !link.open => index,
+        _ => in_file,
+    };
+    let what = match (link.open, link.part) {
+        (true, _) if matches!(place, LogPlace::Copied(_)) => format!(
+            "{shown} is a copy of a file that was in use: commits after log index {held} are only in the log of that one, \
+             which was not copied. Copy both, while nobody writes; or make it a database of its own as of log index {held} \
+             ({})",
+            command("role", path, "detach --overwrite")
         ),
-        _ => format!(
-            "commits after log index {in_file} of {shown} are only in its log, which should be in {dir}, and {there}: \
-             put it back, say where it is (replication_sidecar_path, --sidecar), or open read-only to read the state at \
-             log index {in_file}"
+        (false, Part::Follows(_)) => format!(
+            "the log of the replica {shown} should be in {dir}, and {there}. The file holds every commit up to log index \
+             {held}: {say}; without it the replica begins a new one when it is told its source again ({})",
+            command("replica follow", path, "--source-db SOURCE")
+        ),
+        (true, Part::Follows(_)) => format!(
+            "commits after log index {held} of the replica {shown} are only in its log, which should be in {dir}, and \
+             {there}: {say}, or copy its source anew ({})",
+            command("replica reseed", path, "--source-db SOURCE")
+        ),
+        (false, _) => format!(
+            "the log of {shown} should be in {dir}, and {there}. The file holds every commit up to log index {held}; who \
+             may have taken over from it, only the log knows: {say}; or, if it is lost and no other node leads, let it \
+             lead anew ({}) or stand alone ({})",
+            command("role", path, "primary --moved --force"),
+            command("role", path, "detach")
+        ),
+        (true, _) => format!(
+            "commits after log index {held} of {shown} are only in its log, which should be in {dir}, and {there}: {say}; \
+             opened read-only, it shows the state at log index {held}. If the log is lost, {} says what can be kept",
+            command("repair", path, "--dry-run")
         ),
     };
     Error::new(ErrorCode::LogMismatch, what)
 }
 
 /// What is so, and what to do, where a file that was closed has commits up to `tail`, and its log in `dir` has more.
-pub(super) fn older_than_its_log(path: &Path, dir: &Path, tail: LogIndex, more: LogIndex) -> String {
-    format!(
+pub(super) fn older_than_its_log(path: &Path, dir: &Path, tail: LogIndex, more: LogIndex, part: Part) -> String {
+    let is = format!(
         "{} was closed with the commits up to log index {tail}, and its log in {} has those up to {more}: an older copy of the \
-         file is in its place. Put the newer file back, or take it from a replica (promote that one, and reseed this one from \
-         it); to go on without those commits, move that folder away and let the file lead anew (`kitedb role {} primary \
-         --moved --force`)",
+         file is in its place. Put the newer file back",
         path.display(),
-        dir.display(),
-        shell_word(path)
-    )
+        dir.display()
+    );
+    match part {
+        Part::Follows(_) => {
+            format!("{is}, or copy its source anew ({})", command("replica reseed", path, "--source-db SOURCE"))
+        }
+        _ => format!(
+            "{is}, or take it from a replica (promote that one, and reseed this one from it); to go on without those commits, \
+             move that folder away and let the file lead anew ({})",
+            command("role", path, "primary --moved --force")
+        ),
+    }
 }
 
 /// The error of a write to a primary whose files are not those that its log remembers.
@@ -336,11 +385,12 @@ pub(super) fn files_moved(path: &Path, place: &LogPlace) -> Error {
     Error::new(
         ErrorCode::FilesMoved,
         format_args!(
-            "{path} is a primary that was copied or restored: {how}. It reads. Where the original is gone for good, let \
-             this one lead in its place (`kitedb role {word} primary --moved`, Database::confirm_moved); else make it a \
-             database of its own (`kitedb role {word} detach`, Database::detach)",
-            path = path.display(),
-            word = shell_word(path)
+            "{} is a primary that was copied or restored: {how}. It reads. Where the original is gone for good, let \
+             this one lead in its place ({}, Database::confirm_moved); else make it a database of its own ({}, \
+             Database::detach)",
+            path.display(),
+            command("role", path, "primary --moved"),
+            command("role", path, "detach")
         ),
     )
 }

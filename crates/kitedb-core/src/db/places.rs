@@ -65,7 +65,7 @@ impl Places {
         let control = self.control(env).ok()??;
         let durable = control.durable();
         let older = control.current_log().log_id == link.id && durable > tail;
-        older.then(|| Error::corrupt(older_than_its_log(path, control.dir(), tail, durable)))
+        older.then(|| Error::corrupt(older_than_its_log(path, control.dir(), tail, durable, link.part)))
     }
 
     /// What the file is.

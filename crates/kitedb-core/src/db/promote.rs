@@ -12,6 +12,7 @@ use crate::{
     graph::{Digest, Epoch, LogIndex, Token},
     io::{FileLock, begin_draft},
     log::{Appender, Control, EpochEnd, Moved, Stored, WriterId, segment_path},
+    shell::command,
 };
 use std::{
     io::ErrorKind,
@@ -355,8 +356,9 @@ pub(super) fn require_not_taken_over(control: &Control, path: &Path, told: bool)
             format_args!(
                 "stale primary: another node took over from {} with epoch {epoch}, after log index {last}: if this one \
                  leads again, there are two histories. Follow the new primary; only if that one is gone for good, force it \
-                 (--force, replication_overwrite), and what was committed there is lost",
-                path.display()
+                 ({}, replication_overwrite), and what was committed there is lost",
+                path.display(),
+                command("role", path, "primary --moved --force")
             ),
         )),
         _ => Ok(()),

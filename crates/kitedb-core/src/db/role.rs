@@ -4,7 +4,7 @@ use super::{options::ReplicationRole, read::GraphRead, view::View};
 use crate::{
     error::{Error, ErrorCode},
     graph::{Epoch, Token},
-    shell::shell_word,
+    shell::command,
 };
 use std::path::Path;
 
@@ -52,7 +52,7 @@ pub(crate) fn opening(asked: Option<ReplicationRole>, standing: Standing, overwr
 
 /// Why an open was refused that asked for `asked`.
 pub(crate) fn mismatch(path: &Path, asked: ReplicationRole, standing: Standing, last: Token) -> Error {
-    let (shown, word) = (path.display(), shell_word(path));
+    let (shown, detach) = (path.display(), command("role", path, "detach"));
     let what = match (standing, asked) {
         (Standing::Leads(epoch), ReplicationRole::Replica) => format!(
             "{shown} is a primary that leads epoch {epoch}, and is not opened as a replica: its commits up to {last} \
@@ -62,17 +62,17 @@ pub(crate) fn mismatch(path: &Path, asked: ReplicationRole, standing: Standing, 
         (Standing::Leads(epoch), _) => format!(
             "{shown} is a primary that leads epoch {epoch}, and is not opened without a part in replication: the \
              commits after {last} would go past its log, and its replicas would miss them. Open it without a role, or detach it for good \
-             (Database::detach, `kitedb role {word} detach`)"
+             (Database::detach, {detach})"
         ),
         (Standing::Fenced, _) => format!(
             "{shown} is a primary that another node took over from, and is not opened without a part in replication: \
              commits would be made that the new primary does not have. Open it without a role to read, as a replica of \
-             the new primary to follow, or detach it for good (Database::detach, `kitedb role {word} detach`)"
+             the new primary to follow, or detach it for good (Database::detach, {detach})"
         ),
         _ => format!(
             "{shown} is a replica, and is not opened without a part in replication: it takes commits only from its \
-             source. Open it without a role, promote it, or detach it for good (Database::detach, `kitedb role \
-             {word} detach`)"
+             source. Open it without a role, promote it, or detach it for good (Database::detach, \
+             {detach})"
         ),
     };
     Error::new(ErrorCode::RoleMismatch, what)

@@ -58,14 +58,14 @@ impl Engine {
             // A replica always opens, so that it can be reseeded. What it was to follow, its folder tells still. To a file that
             // never had a log, that folder is another's.
             (_, Some(e)) if role == ReplicationRole::Replica && link.kind == LogKind::Sidecar => {
-                Control::clear(&*self.env.disk, &self.log_dir)?;
+                Control::clear(&*self.env.disk, &self.log_dir, self.store.file_id())?;
                 *self.damage.get_mut() = needed.then_some(e);
                 self.make_sidecar(link.kind, standing, true)?
             }
             (_, Some(e)) => return Err(e),
             (LogPlace::Here(_) | LogPlace::Moved(..), None) => match self.settled_control(places, &link) {
                 Err(e) if role == ReplicationRole::Replica && e.code() == ErrorCode::Corrupt => {
-                    Control::clear(&*self.env.disk, &self.log_dir)?;
+                    Control::clear(&*self.env.disk, &self.log_dir, self.store.file_id())?;
                     *self.damage.get_mut() = needed.then_some(e);
                     self.make_sidecar(link.kind, standing, true)?
                 }
@@ -232,7 +232,7 @@ impl Engine {
                 {
                     return Err(Error::new(
                         ErrorCode::LogMismatch,
-                        older_than_its_log(&self.path, &self.log_dir, last, control.published()),
+                        older_than_its_log(&self.path, &self.log_dir, last, control.published(), link.part),
                     ));
                 }
                 let found = writers(&self.env, &self.log_dir, log).unwrap_or_default();

@@ -13,6 +13,7 @@ use crate::{
         announced::{DURABLE, Owed, PUBLISHED},
         fence, names_in_damage,
     },
+    shell::command_by_log,
 };
 use std::{
     io::ErrorKind,
@@ -49,6 +50,7 @@ const REGISTERED: u64 = 8;
 const UNREGISTERED: u64 = 16;
 const SYNCING: u64 = 32;
 const FENCE_ASSUMED: u64 = 64;
+const DENIED: u64 = 128;
 
 /// How long who cannot be woken sleeps before it looks again.
 pub(super) const LOOK: Duration = Duration::from_millis(10);
@@ -135,10 +137,12 @@ impl Control {
         Ok(Self { words, shared: true, owed: Owed::default(), file, path, identity, salt })
     }
 
-    /// Makes the name of the control file in `dir` free. What does not even begin as one is put aside.
-    pub fn clear(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    /// Makes the name of the control file in `dir` free. What does not even begin as one of the database `file_id`, or is
+    /// another one's, is put aside.
+    pub fn clear(disk: &dyn Disk, dir: &Path, file_id: [u8; 16]) -> Result<()> {
         let path = dir.join(CONTROL_NAME);
-        clear_name(disk, &path, is_control).map(drop).map_err(|e| Error::io("remove log control file", &path, e))
+        let of_another = matches!(Self::open(disk, dir, OpenMode::Read), Ok(Some(there)) if there.expect(file_id).is_err());
+        clear_name(disk, &path, |bytes| is_control(bytes) && !of_another).map(drop).map_err(|e| Error::io("remove log control file", &path, e))
     }
 
     /// Maps the control file of an existing log (for [`OpenMode::Read`], reads it once); `None` if it is not there.
@@ -158,8 +162,9 @@ impl Control {
         let (fixed, crc) = head[..72].split_at(64);
         if short || fixed[..8] != MAGIC.to_le_bytes() || crc != u64::from(crc32fast::hash(fixed)).to_le_bytes() {
             return Err(Error::corrupt(format_args!(
-                "the log control file {} does not verify: a repair makes it anew (`kitedb repair`, Database::repair)",
-                path.display()
+                "the log control file {} does not verify: a repair makes it anew ({}, Database::repair)",
+                path.display(),
+                command_by_log("repair", dir, "")
             )));
         }
         let part = |at: usize| -> [u8; 16] { std::array::from_fn(|i| fixed[at + i]) };
@@ -430,6 +435,16 @@ impl Control {
         self.flag(UNREGISTERED)
     }
 
+    /// Whether the last attempt of this replica failed because its process lacks a permission.
+    pub fn is_denied(&self) -> bool {
+        self.flag(DENIED)
+    }
+
+    /// Remembers, beyond this process, whether its last attempt failed for want of a permission.
+    pub fn set_denied(&self, denied: bool) {
+        self.note_flag(DENIED, denied);
+    }
+
     /// Remembers, beyond this process, whether this replica is registered, and whether it pulls though it could not be.
     pub fn set_registered(&self, registered: bool, failed: bool) {
         self.note_flag(REGISTERED, registered);
@@ -571,7 +586,7 @@ mod tests {
         assert_eq!(reader.published(), LogIndex(7));
         assert_eq!(reader.current_log().log_id, [4; 16]);
         assert_eq!(reader.fence().unwrap(), fence);
-        assert_eq!(reader.put_fence(&fence).unwrap_err().code(), ErrorCode::Io);
+        assert_eq!(reader.put_fence(&fence).unwrap_err().code(), ErrorCode::PermissionDenied);
     }
 
     /// The kernel counts a page as written once a sync of it failed: a second try must write it again.

@@ -26,6 +26,7 @@ use super::{Control, WriterId};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
+    shell::command_by_log,
 };
 use std::{
     sync::atomic::{Ordering, fence as memory_fence},
@@ -291,9 +292,10 @@ impl Control {
     fn damaged_fence(&self) -> Error {
         Error::corrupt(format_args!(
             "the fence in the log control file {} does not verify, so nobody can tell who may write to this log: repair it \
-             (`kitedb repair`, Database::repair); then it follows the node that leads, or, if none does, leads once it is \
-             promoted by force",
-            self.path().display()
+             ({}, Database::repair); then it follows the node that leads, or, if none does, leads once it is promoted by \
+             force",
+            self.path().display(),
+            command_by_log("repair", self.dir(), "")
         ))
     }
 

@@ -30,7 +30,8 @@ pub use frame::{FrameHeader, FrameRef, MAX_PAYLOAD};
 pub use mailbox::RetentionAnswer;
 pub use reader::{Chunk, FramePlace, LogPage, LogReader, PageLimits, Position};
 pub use recover::{
-    Recovered, RecoveryStart, end_of_log, ends_early, holds_segments_of, reaches_beyond, recover, writers,
+    Recovered, RecoveryStart, end_of_log, ends_early, holds_segments_of, put_segments_aside, reaches_beyond, recover,
+    writers,
 };
 pub use roll::Roll;
 pub use salt::salt_of;

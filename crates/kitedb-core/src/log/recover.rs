@@ -4,7 +4,7 @@
 
 mod cut;
 
-pub use cut::ends_early;
+pub use cut::{ends_early, put_segments_aside};
 
 use super::{
     Appender, Control, EpochEnd, FrameRef, LogIdentity, LogOptions, SegmentInfo, WriterId, mark,

@@ -193,6 +193,7 @@ mod tests {
             (ReplicaState::Following, true),
             (ReplicaState::Behind, true),
             (ReplicaState::Stalled, false),
+            (ReplicaState::Denied, false),
             (ReplicaState::Unregistered, false),
             (ReplicaState::Closed, true),
             (ReplicaState::NeedsReseed, false),

@@ -4,7 +4,7 @@ mod waiting;
 
 use super::{
     local_fencing::LocalFencing,
-    located::{locate, told_by_file},
+    located::{is_no_source, locate, told_by_file},
     registry::{Progress, Registry},
     remembered::{Remembered, where_is_it},
     replica::SourcePaths,
@@ -18,7 +18,7 @@ use crate::{
     io::{Env, OpenMode},
     lock::Mutex,
     log::{Control, Fence, FrameRef, LogIdentity, LogReader, Moved, PageLimits, Position, WriterId, end_of_log},
-    shell::shell_word,
+    shell::command,
     store::{CheckpointMark, Image, LogKind, LogLink, Store, StoreImage},
 };
 use std::{
@@ -121,9 +121,23 @@ impl LocalSource {
 
     /// Where its log is now.
     fn locate(&self) -> Result<LogPlace> {
-        locate(&self.env, &self.paths).map_err(|e| match &self.astray {
+        let place = locate(&self.env, &self.paths).map_err(|e| match &self.astray {
             Some(astray) => e.context(where_is_it(astray)),
             None => e,
+        })?;
+        match self.known_as {
+            // Its file does not say whose log that is.
+            Some(id) if is_no_source(&self.env, &self.paths.db) => self.require_log_of(place.dir(), id)?,
+            _ => {}
+        }
+        Ok(place)
+    }
+
+    fn require_log_of(&self, dir: &Path, id: [u8; 16]) -> Result<()> {
+        let control = Control::open(&*self.env.disk, dir, OpenMode::Read)?;
+        control.map_or(Ok(()), |control| control.expect(id)).map_err(|e| {
+            let db = self.paths.db.display();
+            Error::new(ErrorCode::SourceUnavailable, format_args!("the source {db} is not there, and {e}"))
         })
     }
 
@@ -494,9 +508,9 @@ impl LocalSource {
         let LogPlace::Moved(dir, _) = self.locate()? else { return Ok(()) };
         let what = format_args!(
             "the source {db} was copied or restored, with its log in {dir}: nobody takes over from it before its operator \
-             says what it is (`kitedb role {word} primary --moved`), or the promotion is forced",
+             says what it is ({moved}), or the promotion is forced",
             db = self.paths.db.display(),
-            word = shell_word(&self.paths.db),
+            moved = command("role", &self.paths.db, "primary --moved"),
             dir = dir.display()
         );
         Err(Error::new(ErrorCode::FilesMoved, what))

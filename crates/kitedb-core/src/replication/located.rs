@@ -2,9 +2,9 @@
 
 use super::replica::SourcePaths;
 use crate::{
-    db::{LogPlace, Search, resolved},
+    db::{LogPlace, Search, is_absent, resolved},
     error::{Error, ErrorCode, Result},
-    io::Env,
+    io::{Env, OpenMode},
     log::Control,
     store::{LogKind, Peek, Store},
 };
@@ -12,15 +12,29 @@ use std::path::Path;
 
 /// Looks for the log of the source at `paths`.
 pub(super) fn locate(env: &Env, paths: &SourcePaths) -> Result<LogPlace> {
-    let away = |e: Error| Error::new(ErrorCode::SourceUnavailable, format_args!("the source cannot be looked at: {e}"));
+    let away = |e: Error| {
+        // Nothing but a permission mends the one, and the other may pass.
+        let code = match e.code() {
+            denied @ ErrorCode::PermissionDenied => denied,
+            _ => ErrorCode::SourceUnavailable,
+        };
+        Error::new(code, format_args!("the source cannot be looked at: {e}"))
+    };
     let path = resolved(env, &paths.db).map_err(away)?;
     let file = match Store::peek(env, &path) {
         Ok(file) => file,
-        // A promotion needs its log and control file only, and they say whose they are.
-        Err(e) if matches!(e.code(), ErrorCode::Corrupt | ErrorCode::NotADatabase) => {
-            return Ok(LogPlace::Here(paths.sidecar_shown()));
+        // A promotion needs its log and control file only, and they say whose they are. It is the same whether its file is
+        // damaged, empty or deleted.
+        Err(e) => {
+            let dir = paths.sidecar_shown();
+            return match e.code() {
+                ErrorCode::Corrupt | ErrorCode::NotADatabase => Ok(LogPlace::Here(dir)),
+                ErrorCode::NotFound if Control::open(&*env.disk, &dir, OpenMode::Read)?.is_some() => {
+                    Ok(LogPlace::Here(dir))
+                }
+                _ => Err(away(e)),
+            };
         }
-        Err(e) => return Err(away(e)),
     };
     let search = Search {
         env,
@@ -32,6 +46,12 @@ pub(super) fn locate(env: &Env, paths: &SourcePaths) -> Result<LogPlace> {
         given_is_hint: true,
     };
     search.sidecar()
+}
+
+/// Whether no file of a source is at `path`: none at all, or an empty one in its place.
+pub(super) fn is_no_source(env: &Env, path: &Path) -> bool {
+    let is_empty = || env.disk.open(path, OpenMode::Read).and_then(|file| file.len()).is_ok_and(|len| len == 0);
+    is_absent(env, path) || is_empty()
 }
 
 /// Fails if the source's file at `db` tells of commits that are not in the log that is here, or of another log: a replica

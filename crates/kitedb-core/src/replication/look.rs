@@ -38,6 +38,7 @@ pub fn look_at_replica(
         _ if control.needs_reseed() => ReplicaState::NeedsReseed,
         (_, None) => ReplicaState::Closed,
         (Some(_), _) if control.is_unregistered() => ReplicaState::Unregistered,
+        (Some(_), _) if control.is_denied() => ReplicaState::Denied,
         (Some(_), _) => ReplicaState::Stalled,
         _ if head > applied => ReplicaState::Behind,
         _ => ReplicaState::Following,

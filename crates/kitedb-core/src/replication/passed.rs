@@ -1,12 +1,12 @@
 //! A node on the way from a replica to the primary that it follows: what its files say of it, to who only looks.
 
 use super::{
-    located::told_by_file,
+    located::{is_no_source, told_by_file},
     replica::SourcePaths,
     upstream::{Asking, SourceFault},
 };
 use crate::{
-    db::{Engine, LogPlace, Search, is_absent, resolved},
+    db::{Engine, LogPlace, Search, resolved},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{Env, OpenMode},
@@ -35,10 +35,10 @@ impl Passed {
         let told = |e: Error| match e.code() {
             ErrorCode::Io if is_no_file(&e) => unfit(&e),
             // The permissions of who looks, or a disk that fails now.
-            ErrorCode::Io | ErrorCode::DiskFull => None,
+            ErrorCode::Io | ErrorCode::PermissionDenied | ErrorCode::DiskFull => None,
             _ => unfit(&e),
         };
-        if is_absent(env, db) {
+        if is_no_source(env, db) {
             return Err(Some(SourceFault::Missing { db: db.clone() }));
         }
         let path = resolved(env, db).map_err(told)?;

@@ -121,6 +121,7 @@ impl Replica {
             _ if engine.is_foreign() => ReplicaState::NeedsReseed,
             (true, _) => ReplicaState::NeedsReseed,
             (false, Some(_)) if replica.control.is_unregistered() => ReplicaState::Unregistered,
+            (false, Some(_)) if replica.control.is_denied() => ReplicaState::Denied,
             (false, Some(_)) => ReplicaState::Stalled,
             (false, None) => ReplicaState::Behind,
         };
@@ -267,7 +268,13 @@ impl Replica {
         if e.code() == ErrorCode::NeedsReseed {
             self.control.set_needs_reseed(true);
         }
-        let state = if self.control.needs_reseed() { ReplicaState::NeedsReseed } else { ReplicaState::Stalled };
+        let denied = e.code() == ErrorCode::PermissionDenied;
+        self.control.set_denied(denied);
+        let state = match self.control.needs_reseed() {
+            true => ReplicaState::NeedsReseed,
+            false if denied => ReplicaState::Denied,
+            false => ReplicaState::Stalled,
+        };
         self.enter(state);
         tracing::warn!(code = e.code().as_str(), "a replica could not catch up: {e}");
     }
@@ -365,7 +372,7 @@ impl Replica {
         }
         source.reserve(&self.progress(epoch, index, index)).map_err(|e| match e.code() {
             // Refused, not merely failed.
-            ErrorCode::Io | ErrorCode::InvalidArgument => Error::new(
+            ErrorCode::Io | ErrorCode::PermissionDenied | ErrorCode::InvalidArgument => Error::new(
                 ErrorCode::Unregistered,
                 format_args!("the source would not keep its log for this replica: {e}; {HOW_TO_REGISTER}"),
             ),

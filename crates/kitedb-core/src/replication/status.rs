@@ -5,6 +5,7 @@ use crate::{
     db::ReplicationRole,
     graph::{Digest, Token},
     log::{Control, Moved},
+    shell::command_by_log,
 };
 use std::{fmt, path::PathBuf};
 
@@ -197,15 +198,16 @@ impl PrimaryReplicationStatus {
     /// Why it does not lead, and what to do; `None`: it does.
     pub fn fault(&self) -> Option<String> {
         let fenced = self.fenced.then(|| match &self.fence {
-            Some(FenceStatus { assumed: true, .. }) => {
-                "its log was repaired without what it knew of other nodes; writes \
-                here are refused: if another node took over, follow that one as a replica; only if none did, lead anew \
-                (`kitedb primary promote --force`)"
-                    .to_owned()
-            }
+            Some(FenceStatus { assumed: true, .. }) => format!(
+                "its control file was repaired, or an older one was put back, and what it knew of other nodes is lost; writes \
+                 here are refused: if another node took over, follow that one as a replica; only if none did, lead anew \
+                 ({})",
+                command_by_log("primary promote", &self.sidecar_path, "--force")
+            ),
             Some(FenceStatus { ended: None, promoter, .. }) => format!(
-                "promotion {promoter} was begun and not completed; complete it (`kitedb replica promote`), or take the \
-                 lead back (`kitedb primary promote`)"
+                "promotion {promoter} was begun and not completed; complete it (promote the replica that began it), or take \
+                 the lead back ({})",
+                command_by_log("primary promote", &self.sidecar_path, "")
             ),
             _ => "another node took over; writes here are refused: stop writing here, and follow it as a replica"
                 .to_owned(),
@@ -225,6 +227,9 @@ pub enum ReplicaState {
     Behind,
     /// The last attempt failed; it will be tried again.
     Stalled,
+    /// The last attempt failed because this process lacks a permission, most often on its source's files: its last error
+    /// says on which. It is tried again, and succeeds once that is given.
+    Denied,
     /// It pulls, but could not register with its source, which does not keep its log for it; it will be tried again.
     Unregistered,
     /// It pulls, and what it follows leads to no primary that leads: see [`SourceFault`]. It goes on if that one leads
@@ -240,11 +245,12 @@ pub enum ReplicaState {
 
 impl ReplicaState {
     /// Every state.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Bootstrapping,
         Self::Following,
         Self::Behind,
         Self::Stalled,
+        Self::Denied,
         Self::Unregistered,
         Self::Orphaned,
         Self::NeedsReseed,
@@ -252,7 +258,7 @@ impl ReplicaState {
         Self::Closed,
     ];
 
-    /// The text form: `bootstrapping`, `following`, `behind`, `stalled`, `unregistered`, `orphaned`, `needs_reseed`,
+    /// The text form: `bootstrapping`, `following`, `behind`, `stalled`, `denied`, `unregistered`, `orphaned`, `needs_reseed`,
     /// `promoted` or `closed`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -260,6 +266,7 @@ impl ReplicaState {
             Self::Following => "following",
             Self::Behind => "behind",
             Self::Stalled => "stalled",
+            Self::Denied => "denied",
             Self::Unregistered => "unregistered",
             Self::Orphaned => "orphaned",
             Self::NeedsReseed => "needs_reseed",
@@ -352,14 +359,15 @@ impl ReplicaReplicationStatus {
             }
             ReplicaState::Stalled if self.panicked.is_some() => Some(format!("stalled: {known}")),
             ReplicaState::Stalled => Some(format!("stalled and tried again: {known}")),
+            ReplicaState::Denied => Some(format!("denied, and tried again: {known}")),
             ReplicaState::Unregistered => Some(format!("unregistered and tried again: {known}")),
             // Before the attempt that is under way, or after the node took over.
             ReplicaState::Bootstrapping | ReplicaState::Promoted => None,
             _ => why.map(|why| format!("its last attempt failed: {why}")),
         };
         let promotion = self.promotion.as_ref().map(|promotion| {
-            let what = "was begun and not completed: `kitedb replica promote` goes on with it";
-            format!("promotion {} {what}", promotion.promoter)
+            let go_on = command_by_log("replica promote", &self.sidecar_path, "");
+            format!("promotion {} was begun and not completed: {go_on} goes on with it", promotion.promoter)
         });
         let source = self.source_fault.as_ref().map(ToString::to_string).filter(|fault| !known.contains(fault));
         let all: Vec<String> = [failed, source, promotion].into_iter().flatten().collect();

@@ -14,7 +14,7 @@ use crate::{
     graph::LogIndex,
     io::{Env, OpenMode},
     log::{Control, LogReader, Moved, WriterId},
-    shell::shell_word,
+    shell::command,
     store::Store,
 };
 use std::{fmt, path::PathBuf, sync::Arc};
@@ -128,11 +128,10 @@ impl fmt::Display for SourceFault {
         match self {
             Self::Fenced { db, fence: FenceStatus { assumed: true, .. } } => write!(
                 f,
-                "{db} was repaired without what it knew of other nodes, and does not lead: if another node took over, follow \
-                 that one (--source-db, replica_repoint); only if none did, let {db} lead anew (`kitedb primary promote \
-                 {word} --force`)",
+                "the control file of {db} was repaired, or an older one was put back, and it does not lead: if another node \
+                 took over, follow that one (--source-db, replica_repoint); only if none did, let {db} lead anew ({lead})",
                 db = db.display(),
-                word = shell_word(db)
+                lead = command("primary promote", db, "--force")
             ),
             Self::Fenced { db, fence: FenceStatus { epoch, promoter, ended: Some(last), .. } } => write!(
                 f,
@@ -143,16 +142,16 @@ impl fmt::Display for SourceFault {
             Self::Fenced { db, fence: FenceStatus { epoch, promoter, ended: None, .. } } => write!(
                 f,
                 "nobody leads: {db} was fenced by promotion {promoter}, to epoch {epoch}, which was not completed; complete \
-                 it (`kitedb replica promote`), or let {db} take the lead back (`kitedb primary promote {word}`)",
+                 it (promote the replica that began it, or this one), or let {db} take the lead back ({lead})",
                 db = db.display(),
-                word = shell_word(db)
+                lead = command("primary promote", db, "")
             ),
             Self::Copied { db } => write!(
                 f,
-                "{db} was copied or restored, and commits nothing before its operator says what it is (`kitedb role {word}`); \
-                 follow the original, or let this one lead",
+                "{db} was copied or restored, and commits nothing before its operator says what it is; follow the \
+                 original, or let {db} lead ({lead})",
                 db = db.display(),
-                word = shell_word(db)
+                lead = command("role", db, "primary --moved")
             ),
             Self::Cycle { through } => {
                 f.write_str("what it follows leads back to where it was, and to no primary: ")?;
@@ -181,7 +180,7 @@ impl fmt::Display for SourceFault {
             Self::StandAlone { db } => write!(
                 f,
                 "the source {} is a database of its own and has no part in replication any more: follow another one \
-                 (--source-db, replica_repoint), or let this replica lead (`kitedb replica promote --force`)",
+                 (--source-db, replica_repoint), or let this replica lead (promote it by force)",
                 db.display()
             ),
             Self::Unavailable { db, what } => {

@@ -24,6 +24,7 @@ mod followers;
 mod full_disks;
 mod identity;
 mod idle;
+mod lost_logs;
 mod modes;
 mod names;
 mod panics;

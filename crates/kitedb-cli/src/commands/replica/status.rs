@@ -97,7 +97,11 @@ pub fn document(status: &ReplicaReplicationStatus) -> Json {
 pub fn shown(state: ReplicaState) -> Styled<&'static str> {
     let style = match state {
         ReplicaState::Following => GOOD,
-        ReplicaState::Stalled | ReplicaState::Unregistered | ReplicaState::Orphaned | ReplicaState::NeedsReseed => BAD,
+        ReplicaState::Stalled
+        | ReplicaState::Denied
+        | ReplicaState::Unregistered
+        | ReplicaState::Orphaned
+        | ReplicaState::NeedsReseed => BAD,
         _ => DIM,
     };
     Styled(style, state.as_str())
@@ -108,6 +112,14 @@ fn next_step(status: &ReplicaReplicationStatus) -> Option<&'static str> {
     match &status.source_fault {
         _ if status.needs_reseed => Some(RESEED),
         Some(SourceFault::Fenced { fence, .. }) if fence.ended.is_none() => None,
+        Some(SourceFault::StandAlone { .. }) => Some(
+            "`kitedb replica follow DB --source-db NEW` follows another source; `kitedb replica promote DB --force` lets it lead",
+        ),
+        Some(SourceFault::Missing { .. }) => Some(
+            "`kitedb replica follow DB --source-db NEW` follows another source; `kitedb replica promote DB` lets it lead, with \
+             all that the source's log holds; where that log is not there either, `kitedb replica promote DB --force` gives up \
+             what this replica has not pulled",
+        ),
         Some(_) => Some("`kitedb replica follow DB --source-db NEW` follows another source"),
         None => None,
     }

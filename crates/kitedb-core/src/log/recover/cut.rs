@@ -49,6 +49,19 @@ impl Recovered {
     }
 }
 
+/// Puts every segment of a log of the database `file_id` aside, newest first. Returns where they are.
+pub fn put_segments_aside(env: &Env, dir: &Path, file_id: [u8; 16]) -> Result<Vec<PathBuf>> {
+    let disk = &*env.disk;
+    let mut aside = Vec::new();
+    for (_, path) in segment_files(disk, dir)?.into_iter().rev() {
+        let io = |e| Error::io("put log segment aside", &path, e);
+        if segment::is_of(disk, &path, file_id, true).map_err(io)? {
+            aside.push(put_aside(disk, &path).map_err(io)?);
+        }
+    }
+    Ok(aside)
+}
+
 /// The damage of a log that ends before `claim`, which was durable.
 pub fn ends_early(dir: &Path, last: LogIndex, claim: LogIndex) -> Error {
     Error::corrupt(format_args!(

@@ -3,11 +3,14 @@
 //! Which they are is not known, so that nothing of the log can be told to be of no use to them. It is whole again once
 //! all of them have reported, and nobody else; or by the word of the operator, that those who have are all.
 
-use super::{MAGIC, Registry, all_slots};
+use super::{MAGIC, Registry, all_slots, found};
 use crate::{
+    db::Reported,
     error::{Error, ErrorCode, Result},
-    io::{Env, FileWords, LockKind, OpenMode},
+    io::{Env, FileWords, LockKind, OpenMode, words_of_text},
     log::{Control, Roll},
+    replication::short_id,
+    shell::command_by_log,
 };
 use std::{path::Path, sync::Arc};
 
@@ -21,7 +24,7 @@ impl Registry {
             // Somebody may be taking or freeing a slot.
             return Ok((!self.locked(|| self.is_whole(env))?).then(|| lost(&self.path)));
         }
-        look_again(env, self.path.parent().unwrap_or(&self.path))
+        look_again(env, self.dir())
     }
 
     /// Of a registry that is not there, or does not verify, as who only reads finds it.
@@ -51,6 +54,27 @@ impl Registry {
         };
         let mut found = [0; 8];
         magic(&mut found).is_ok() && found == MAGIC.to_le_bytes()
+    }
+
+    /// What the replicas reported that are registered in the folder `dir`, as far as it can be told without the control file
+    /// there; `None`: there is no registry.
+    pub fn reported_in(env: &Env, dir: &Path) -> Option<Vec<Reported>> {
+        if !Self::is_in(env, dir) {
+            return None;
+        }
+        let read = || {
+            let (file, count) = found(env, &dir.join(super::NAME), OpenMode::Read).ok()??;
+            let mut bytes = vec![0; count * 8];
+            file.read_exact_at(&mut bytes, 0).ok()?;
+            Some(FileWords::seen(&words_of_text(&bytes)))
+        };
+        let Some(words) = read() else { return Some(Vec::new()) };
+        let reported = all_slots(&words).filter_map(|(_, slot)| slot.read()).map(|found| {
+            let id = short_id(&found.replica_id).to_owned();
+            let who = found.labels.name.or(found.labels.path).map_or(id.clone(), |label| format!("{label} ({id})"));
+            Reported { who, epoch: found.epoch, durable: found.durable }
+        });
+        Some(reported.collect())
     }
 
     fn is_whole(&self, env: &Env) -> bool {
@@ -124,14 +148,16 @@ fn look_again(env: &Env, dir: &Path) -> Result<Option<Error>> {
 }
 
 fn lost(path: &Path) -> Error {
+    let dir = path.parent().unwrap_or(path);
     Error::new(
         ErrorCode::RegistryLost,
         format_args!(
             "the registry of replicas {} was damaged or removed: replicas that were registered are not known any more, so \
              that nothing of the log is let go. Open the database for writing, let every replica \
-             follow, and see that `kitedb primary status` lists them all; if it says so still, confirm that they are all \
-             (`kitedb primary retention --replicas-complete`)",
-            path.display()
+             follow, and see that {} lists them all; if it says so still, confirm that they are all ({})",
+            path.display(),
+            command_by_log("primary status", dir, ""),
+            command_by_log("primary retention", dir, "--replicas-complete")
         ),
     )
 }
@@ -190,7 +216,7 @@ mod tests {
         let registry = Registry::open(&env, dir, seen).unwrap().unwrap();
         report(&writer, "b");
         assert!(registry.loss(&env).unwrap().is_none());
-        assert_eq!(registry.remove("a").unwrap_err().code(), ErrorCode::Io);
+        assert_eq!(registry.remove("a").unwrap_err().code(), ErrorCode::PermissionDenied);
         assert_eq!(writer.registrations().len(), 2);
         assert!(writer.loss(&env).unwrap().is_none());
     }

@@ -26,6 +26,7 @@ use crate::{
     lock::{Mutex, RwLock},
     log::Control,
     replication::retention::{Part, registrations_end},
+    shell::command_by_log,
 };
 use slot::Slot;
 use std::{
@@ -263,7 +264,9 @@ impl Registry {
         if grown == parts {
             return Err(Error::invalid(format_args!(
                 "{LIMIT} replicas are registered already, which is the limit: remove those that are gone \
-                 (`kitedb primary status` lists them, `kitedb primary remove` removes one)"
+                 ({} lists them, {} removes one)",
+                command_by_log("primary status", self.dir(), ""),
+                command_by_log("primary remove", self.dir(), "REPLICA")
             )));
         }
         let io = |e| Error::io("extend replica registry", &self.path, e);
@@ -272,6 +275,11 @@ impl Registry {
         let words = self.file.clone().map_words(grown * slot::WORDS).map_err(io)?;
         *self.words.write() = words.clone();
         Ok(words)
+    }
+
+    /// The folder that it is in.
+    fn dir(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
     }
 
     fn sync(&self) -> Result<()> {

@@ -1,0 +1,536 @@
+//! The log that a repair finds: what is left of it, what that proves, and what is made of it.
+
+use super::{Reported, Reports, token};
+use crate::{
+    db::{
+        engine::Engine,
+        open::anchored,
+        options::{OpenOptions, ReplicationRole},
+        place::{LogPlace, another_control_file, files_moved, folder_of, log_is_gone, no_control_file},
+        places::Places,
+        promote::lock_fence,
+    },
+    error::{Error, ErrorCode, Result},
+    graph::{Epoch, LogIndex, Token},
+    io::{Env, OpenMode, copy_aside, put_aside, sim::SimDisk},
+    log::{
+        Control, EpochEnd, Fence, LogIdentity, Recovered, Roll, Salt, no_segment, put_segments_aside, salt_of, verify,
+        writers,
+    },
+    shell::command,
+    store::{CheckpointMark, Hint, HistoryEntry, LogKind, LogLink, Part, Store},
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// The log that a file names.
+pub(super) struct DamagedLog<'a> {
+    env: Env,
+    store: &'a Store,
+    path: PathBuf,
+    dir: PathBuf,
+    link: LogLink,
+    identity: LogIdentity,
+    /// Its folder is not there, though commits were in it.
+    gone: Option<Error>,
+    /// It, or the file, is a copy, which its operator must say.
+    copied: Option<Error>,
+}
+
+/// What is left of a control file.
+pub(super) enum Left {
+    /// All of it.
+    Whole(Control),
+    /// All but its fence.
+    ButFence(Control, Error),
+    /// Nothing; a file of its name may be there.
+    Nothing(Error),
+}
+
+impl Left {
+    pub fn fault(&self) -> Option<String> {
+        match self {
+            Self::Whole(_) => None,
+            Self::ButFence(_, e) | Self::Nothing(e) => Some(e.to_string()),
+        }
+    }
+
+    fn control(&self) -> Option<&Control> {
+        match self {
+            Self::Whole(control) | Self::ButFence(control, _) => Some(control),
+            Self::Nothing(_) => None,
+        }
+    }
+}
+
+/// What the frames prove.
+pub(super) struct Proof {
+    /// The last commit that verifies with all before it.
+    pub last: LogIndex,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The greatest epoch that anything names which is left.
+    led: Epoch,
+    salt: Option<Salt>,
+    /// The log, read from what the file holds to its end; `None`: it does not go on where the file ends, and need not.
+    recovered: Option<Recovered>,
+    /// Nothing goes on where the file ends, though commits came after.
+    gap: Option<Error>,
+    /// A replica has more than the log, and nothing else tells where it ended.
+    reported: Option<Error>,
+    /// Whether the registry of replicas is there.
+    registry: bool,
+    /// What is wrong and is not mended here.
+    pub remains: Vec<String>,
+}
+
+impl Proof {
+    /// Why commits after the last one are missing.
+    pub fn damage(&self) -> Option<&Error> {
+        let recovered = || self.recovered.as_ref()?.damage.as_ref();
+        self.gap.as_ref().or_else(recovered).or(self.reported.as_ref())
+    }
+
+    /// Who has commits that are missing here.
+    pub fn holder(&self) -> Option<&Error> {
+        self.reported.as_ref()
+    }
+}
+
+/// A fence that takes the place of one that was lost, or of one whose epoch gave out numbers that are not there.
+#[derive(Clone, Copy)]
+struct NewFence {
+    fence: Fence,
+    /// Nothing that is left tells whether another node moved it.
+    assumed: bool,
+}
+
+/// What is to be done.
+pub(super) struct Plan {
+    /// The control file is made anew.
+    anew: bool,
+    fence: Option<NewFence>,
+    /// Nothing is left of the log.
+    gone: bool,
+    /// Whoever was registered as a replica is not known any more.
+    registry_lost: bool,
+    last: Option<Token>,
+}
+
+impl<'a> DamagedLog<'a> {
+    /// `None`: the file names none.
+    pub fn of(env: &Env, path: &Path, open: &OpenOptions, store: &'a Store) -> Result<Option<Self>> {
+        let link = store.log_link();
+        let places = Places::of(env, path, open, store)?;
+        let place = match link.kind {
+            LogKind::None => return Ok(None),
+            LogKind::Private => &places.private,
+            LogKind::Sidecar => &places.sidecar,
+        };
+        let follows = matches!(link.part, Part::Follows(_));
+        let in_file = store.manifest().checkpoint.log_index;
+        let (mut gone, mut copied) = (None, None);
+        match place {
+            LogPlace::Here(_) | LogPlace::Damaged(..) => {}
+            LogPlace::Moved(..) if link.kind == LogKind::Private || follows => {}
+            LogPlace::Moved(..) => copied = Some(files_moved(path, place)),
+            // What was closed needs no log, and a replica's source has what was in it.
+            LogPlace::Missing(dir) if link.open && !follows => {
+                gone = Some(Error::new(
+                    ErrorCode::LogMismatch,
+                    format_args!(
+                        "commits after log index {in_file} are only in the log, which should be in {}, and is not there",
+                        dir.display()
+                    ),
+                ));
+            }
+            _ => return Err(log_is_gone(path, place, &link, in_file)),
+        }
+        let dir = place.dir().to_owned();
+        let mut env = env.clone();
+        if gone.is_none() {
+            let like = store.file().access().map_err(|e| Error::io("look at", path, e))?;
+            env = anchored(&env, &dir, like).map_err(|e| Error::io("look at", &dir, e))?;
+        }
+        let identity = LogIdentity { log_id: link.id, file_id: store.file_id() };
+        Ok(Some(Self { env, store, path: path.to_owned(), dir, link, identity, gone, copied }))
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn what_is_left(&self) -> Result<Left> {
+        if let Some(gone) = &self.gone {
+            return Ok(Left::Nothing(gone.clone()));
+        }
+        let control = match Control::open(&*self.env.disk, &self.dir, OpenMode::ReadWrite) {
+            Ok(Some(control)) if control.expect(self.identity.file_id).is_err() => {
+                return Ok(Left::Nothing(another_control_file(&self.dir)));
+            }
+            Ok(Some(control)) => control,
+            Ok(None) => return Ok(Left::Nothing(no_control_file(&self.dir))),
+            Err(e) if e.code() == ErrorCode::Corrupt => return Ok(Left::Nothing(e)),
+            Err(e) => return Err(e),
+        };
+        if control.current_log() != self.identity
+            && salt_of(&self.env, &self.dir, self.identity)?.is_some_and(|salt| salt != control.salt())
+        {
+            // A replica whose control file was lost, and that was opened since.
+            let what = format_args!("the control file in {} was made anew, without the log there", self.dir.display());
+            return Ok(Left::Nothing(Error::corrupt(what)));
+        }
+        Ok(match control.fence() {
+            Err(e) if e.code() == ErrorCode::Corrupt => Left::ButFence(control, e),
+            fence => fence.map(|_| Left::Whole(control))?,
+        })
+    }
+
+    /// Reads the log as an open would, against a control file in memory that says what is left of the real one.
+    pub fn proof(&self, open: &OpenOptions, left: &Left, reports: Reports<'_>) -> Result<Proof> {
+        let (mark, history) = (self.store.manifest().checkpoint, self.store.manifest().history.clone());
+        let durable = left.control().map(|control| self.durable(control)).transpose()?.flatten();
+        let salt = match left.control() {
+            Some(control) => Some(control.salt()),
+            None if self.gone.is_some() => None,
+            None => salt_of(&self.env, &self.dir, self.identity)?,
+        };
+        let mut remains: Vec<String> = self.copied.iter().map(ToString::to_string).collect();
+        let model = self.model(left, salt, durable)?;
+        let (mut recovered, mut gap) = (None, self.gone.clone());
+        if gap.is_none() {
+            match self.replay(open, &model) {
+                Ok(whole) => recovered = Some(whole),
+                Err(e) if !matches!(e.code(), ErrorCode::Corrupt | ErrorCode::LogMismatch) => return Err(e),
+                Err(e) if !self.link.open => remains.extend(self.not_needed(left, e)?),
+                Err(e) if self.goes_on_after(mark.log_index)? => return Err(e),
+                Err(e) => gap = Some(e),
+            }
+        }
+        let in_file = match gap {
+            Some(_) => mark.log_index,
+            None => self.link.clean_tail.map_or(mark.log_index, |(index, _)| index.max(mark.log_index)),
+        };
+        let last = recovered.as_ref().map_or(in_file, |recovered| recovered.last.max(in_file));
+        let found = recovered.iter().flat_map(|recovered| &recovered.history).map(|(epoch, ..)| *epoch);
+        let said = match self.link.part {
+            Part::Leads(epoch) | Part::Fenced { led: epoch, .. } | Part::Follows(epoch) => epoch,
+            Part::Unsaid | Part::StandAlone => mark.epoch,
+        };
+        let epoch = recovered.as_ref().map_or(mark.epoch, |recovered| recovered.epoch);
+        let led = history.iter().map(|led| led.epoch).chain(found).chain([mark.epoch, said, epoch]).max();
+        let led = led.unwrap_or(epoch);
+        if recovered.as_ref().is_some_and(|recovered| recovered.damage.is_none()) {
+            let damaged = verify(&self.env, &self.dir, self.identity, &model, last)?;
+            remains.extend(damaged.into_iter().map(|what| {
+                format!("{what}; the file holds what was there, replicas that need it must be reseeded, and retention lets go of it")
+            }));
+        }
+        let reports = match self.link.kind {
+            LogKind::Sidecar if self.gone.is_none() => reports(&self.env, &self.dir),
+            _ => None,
+        };
+        let registry = reports.is_some();
+        let begun = left.control().map(|control| self.begun(control)).transpose()?.flatten();
+        let more = match begun {
+            Some(begun) if begun > led => None,
+            begun => more_than(reports, last, epoch.max(begun.unwrap_or_default())..=led),
+        };
+        let mut reported = more.map(|more| Error::corrupt(self.missing(&more, last)));
+        let damaged = gap.is_some() || recovered.as_ref().is_some_and(|recovered| recovered.damage.is_some());
+        if left.control().is_some() && !damaged {
+            // By the control file the log is whole: that replica has what this node lost with the machine, or gave up.
+            remains.extend(reported.take().map(|e| e.to_string()));
+        }
+        Ok(Proof { last, epoch, led, salt, recovered, gap, reported, registry, remains })
+    }
+
+    /// The epoch from which on replicas have what counts here; `None`: any. That of a node which follows, or is to begin an
+    /// epoch of its own because it lost or gave up what came after, is after all that replicas have.
+    fn begun(&self, control: &Control) -> Result<Option<Epoch>> {
+        let never = Some(Epoch(u64::MAX));
+        Ok(match control.fence() {
+            Err(e) if e.code() == ErrorCode::Corrupt => None,
+            Err(e) => return Err(e),
+            Ok(fence) if fence.follows || control.sync_failed() => never,
+            Ok(fence) => Some(fence.epoch),
+        })
+    }
+
+    /// A control file in memory, with what is left of the real one.
+    fn model(&self, left: &Left, salt: Option<Salt>, durable: Option<LogIndex>) -> Result<Arc<Control>> {
+        let fence = match left {
+            Left::Whole(control) => control.fence()?,
+            _ => Fence::new(Epoch(1)),
+        };
+        let salt = salt.unwrap_or_else(|| self.env.host.random());
+        let model = Control::create_with(&SimDisk::new(0), Path::new("/"), self.identity, salt, &fence)?;
+        model.set_durable(durable.unwrap_or_default());
+        Ok(Arc::new(model))
+    }
+
+    fn replay(&self, open: &OpenOptions, model: &Arc<Control>) -> Result<Recovered> {
+        let reading = OpenOptions { read_only: true, ..open.clone() };
+        let store = Store::open(&self.env, &self.path, false)?;
+        let role = ReplicationRole::Disabled;
+        let engine = Engine::assemble(self.env.clone(), self.path.clone(), reading, store, role, self.dir.clone())?;
+        engine.replay(&self.link, &self.dir, Some(model.clone()), None, OpenMode::Read)
+    }
+
+    /// Whether a segment holds, or held, the frame after `index`.
+    fn goes_on_after(&self, index: LogIndex) -> Result<bool> {
+        let segments = writers(&self.env, &self.dir, self.identity)?;
+        Ok(segments.iter().any(|(_, _, first)| first.0 <= index.0 + 1))
+    }
+
+    /// What of a log is wrong that cannot be read, where the file was closed and holds every commit.
+    fn not_needed(&self, left: &Left, e: Error) -> Result<Option<String>> {
+        let none = e.code() == ErrorCode::LogMismatch && writers(&self.env, &self.dir, self.identity)?.is_empty();
+        let follows = matches!(self.link.part, Part::Follows(_));
+        Ok(match left.control().map(|control| control.has_begun(self.link.id)) {
+            // As a bootstrap leaves it: the log begins with the first commit that comes after it.
+            Some(false) if none => None,
+            None if none && follows => None,
+            _ if none => Some(no_segment(&self.dir)),
+            _ => Some(format!("{e} (the file holds every commit that it was closed with)")),
+        })
+    }
+
+    fn missing(&self, more: &Reported, last: LogIndex) -> String {
+        format!(
+            "the log in {} ends with log index {last}, and the replica {} had reported {} as durable: commits are missing \
+             here, and that replica has them",
+            self.dir.display(),
+            more.who,
+            more.durable
+        )
+    }
+
+    /// What the control file says to be durable of this log, unless it is a copy's.
+    fn durable(&self, control: &Control) -> Result<Option<LogIndex>> {
+        let own = control.current_log() == self.identity && !control.displaced(&**self.store.file())?.log;
+        Ok(own.then(|| control.durable()))
+    }
+
+    pub fn plan(&self, left: &Left, proof: &Proof) -> Plan {
+        let anew = matches!(left, Left::Nothing(_)) && (proof.gap.is_none() || self.link.kind == LogKind::Sidecar);
+        let fence = match left {
+            Left::Whole(control) => proof.gap.as_ref().and_then(|_| self.fence_after_gap(control, proof)),
+            Left::ButFence(..) | Left::Nothing(_) => Some(self.fence(proof)),
+        };
+        let registry_lost = anew && self.link.kind == LogKind::Sidecar && !proof.registry;
+        Plan { anew, gone: self.gone.is_some(), fence, registry_lost, last: token(proof.epoch, proof.last) }
+    }
+
+    /// The numbers after what the file holds were given out: they come again in another epoch.
+    fn fence_after_gap(&self, control: &Control, proof: &Proof) -> Option<NewFence> {
+        let fence = control.fence().ok()?;
+        if self.link.kind == LogKind::Private || fence.follows || fence.moved_by.is_some() {
+            return None;
+        }
+        let led = fence.epoch.max(proof.led);
+        let fence = fence.begun(Epoch(led.0 + 1), Some(EpochEnd { epoch: led, last: proof.last }));
+        Some(NewFence { fence, assumed: false })
+    }
+
+    /// The fence that takes the place of a lost one: nobody leads by it who may not.
+    fn fence(&self, proof: &Proof) -> NewFence {
+        // The end counts nothing void that is here: it is not known where another node's promotion set it.
+        let fenced = |by: Epoch, promotion| {
+            let by = by.max(Epoch(2));
+            let ended = EpochEnd { epoch: Epoch(by.0 - 1), last: proof.last };
+            Fence { epoch: by, follows: false, moved_by: Some(promotion), ended: Some(ended) }
+        };
+        match (self.link.kind, self.link.part) {
+            // Nobody else moves the fence of a database without a part in replication.
+            (LogKind::None | LogKind::Private, _) => NewFence { fence: Fence::new(proof.led), assumed: false },
+            (LogKind::Sidecar, Part::Follows(epoch)) => {
+                let fence = Fence { follows: true, ..Fence::new(epoch.max(proof.epoch)) };
+                NewFence { fence, assumed: false }
+            }
+            (LogKind::Sidecar, Part::Fenced { by, promotion, .. }) => {
+                NewFence { fence: fenced(by, promotion), assumed: false }
+            }
+            (LogKind::Sidecar, Part::Leads(_) | Part::Unsaid | Part::StandAlone) => {
+                NewFence { fence: fenced(Epoch(proof.led.0 + 1), self.env.host.random()), assumed: true }
+            }
+        }
+    }
+
+    /// Returns the files in which what was there is kept.
+    pub fn carry_out(&self, left: Left, plan: &Plan, proof: &Proof) -> Result<Vec<PathBuf>> {
+        if self.gone.is_some() && self.link.kind == LogKind::Private {
+            self.end_in_file(plan, proof)?;
+            return Ok(Vec::new());
+        }
+        let disk = &*self.env.disk;
+        let io = |e| Error::io("repair log control file", &self.dir.join(crate::log::CONTROL_NAME), e);
+        let mut aside = Vec::new();
+        let control = match (left, plan.fence) {
+            (Left::Nothing(_), _) if !plan.anew => None,
+            (Left::Nothing(_), Some(fence)) => Some(self.make_control(fence, plan, proof, &mut aside)?),
+            (Left::ButFence(control, _), Some(NewFence { fence, assumed })) => {
+                aside.push(copy_aside(disk, &self.dir.join(crate::log::CONTROL_NAME)).map_err(io)?);
+                disk.sync_dir(&self.dir).map_err(io)?;
+                lock_fence(&control).and_then(|_moving| match assumed {
+                    true => control.put_assumed_fence(&fence),
+                    false => control.put_fence(&fence)?.durable(),
+                })?;
+                Some(control)
+            }
+            (Left::Whole(control), Some(NewFence { fence, .. })) => {
+                lock_fence(&control).and_then(|_moving| control.put_fence(&fence)?.durable())?;
+                Some(control)
+            }
+            (Left::Whole(control) | Left::ButFence(control, _), None) => Some(control),
+            (Left::Nothing(e), None) => return Err(e),
+        };
+        let cut = proof.recovered.as_ref().filter(|recovered| recovered.damage.is_some());
+        let _moving = control.as_ref().filter(|_| cut.is_some() || proof.gap.is_some()).map(lock_fence).transpose()?;
+        if let (Some(recovered), Some(control)) = (cut, &control) {
+            aside.extend(recovered.cut_aside(&self.env, control)?);
+        }
+        if proof.gap.is_some() {
+            if let Some(control) = &control {
+                control.begin_session(&*self.env.host, proof.last)?;
+                // The next commit begins another log.
+                control.set_begun([0; 16])?;
+                control.sync()?;
+            }
+            aside.extend(put_segments_aside(&self.env, &self.dir, self.identity.file_id)?);
+        }
+        if let Some(control) = &control {
+            if cut.is_some() || proof.gap.is_some() {
+                // What it needed a reseed for is past: what is missing, its source has.
+                control.set_needs_reseed(false);
+                control.set_last_error(None);
+            }
+            if plan.anew || cut.is_some() {
+                // Frames may be in the cache only, and numbers were given out that are not there: the next open writes the
+                // ones again, and begins an epoch of its own for the others.
+                control.set_sync_failed(true)?;
+            }
+            control.sync()?;
+        }
+        disk.sync_dir(&self.dir).map_err(io)?;
+        self.end_in_file(plan, proof)?;
+        Ok(aside)
+    }
+
+    fn make_control(
+        &self,
+        NewFence { fence, assumed }: NewFence,
+        plan: &Plan,
+        proof: &Proof,
+        aside: &mut Vec<PathBuf>,
+    ) -> Result<Control> {
+        let disk = &*self.env.disk;
+        let path = self.dir.join(crate::log::CONTROL_NAME);
+        let io = |e| Error::io("repair log control file", &path, e);
+        if self.gone.is_some() {
+            disk.create_dir(&self.dir).and_then(|()| disk.sync_dir(folder_of(&self.dir))).map_err(io)?;
+        }
+        if let Some(recovered) = &proof.recovered {
+            recovered.sync_tail(&self.env)?;
+        }
+        match put_aside(disk, &path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            kept => aside.push(kept.map_err(io)?),
+        }
+        let salt = proof.salt.unwrap_or_else(|| self.env.host.random());
+        let control = Control::create_with(disk, &self.dir, self.identity, salt, &fence)?;
+        control.begin_session(&*self.env.host, proof.last)?;
+        if proof.recovered.is_some() {
+            control.set_begun(self.identity.log_id)?;
+        }
+        if plan.registry_lost {
+            control.set_roll(Some(Roll::lost()))?;
+        }
+        control.set_stamps(&**self.store.file())?;
+        if assumed {
+            control.put_assumed_fence(&fence)?;
+        }
+        Ok(control)
+    }
+
+    /// Says in the file what became of its log: that it ended with what the file holds, and that this node was fenced. Last:
+    /// who is cut short before it is repaired once more.
+    fn end_in_file(&self, plan: &Plan, proof: &Proof) -> Result<()> {
+        let mut link = self.link.clone();
+        if proof.gap.is_some() {
+            let CheckpointMark { log_index, digest, .. } = self.store.manifest().checkpoint;
+            let clean_tail = Some((log_index, digest));
+            if link.kind == LogKind::Private {
+                // The numbers that come again are those of another writer.
+                let mut history = self.store.manifest().history.clone();
+                let (epoch, writer_id) = (Epoch(proof.led.0 + 1), self.env.host.random());
+                history.push(HistoryEntry { epoch, writer_id, first: LogIndex(log_index.0 + 1) });
+                let link = LogLink { clean_tail, part: Part::StandAlone, ..LogLink::default() };
+                return self.store.renew(self.identity.file_id, history, link);
+            }
+            link = LogLink { open: false, boot_id: [0; 16], clean_tail, ..link };
+            link.hint = Hint::to(&self.dir, folder_of(&self.path)).unwrap_or(link.hint);
+        }
+        if let Some(NewFence { fence: Fence { epoch: by, moved_by: Some(promotion), .. }, assumed: true }) = plan.fence {
+            // The control file that was lost may turn up again, and does not know of this one.
+            link.part = Part::Fenced { led: proof.led, by, promotion };
+        }
+        if link == self.link { Ok(()) } else { self.store.mark_log(link) }
+    }
+}
+
+/// The replica that reported more than `last`, of what it has of one of these epochs.
+fn more_than(
+    reports: Option<Vec<Reported>>,
+    last: LogIndex,
+    epochs: std::ops::RangeInclusive<Epoch>,
+) -> Option<Reported> {
+    let more = |report: &Reported| report.durable > last && epochs.contains(&report.epoch);
+    reports?.into_iter().filter(more).max_by_key(|report| report.durable)
+}
+
+impl Plan {
+    /// Whether it comes out as a primary that does not lead before it is told to.
+    pub fn is_fenced(&self) -> bool {
+        self.fence.is_some_and(|fence| fence.assumed)
+    }
+
+    pub fn steps(&self, path: &Path) -> Vec<String> {
+        let mut steps = Vec::new();
+        let last = self.last.map_or_else(|| "no commit".to_owned(), |last| last.to_string());
+        match self.anew {
+            true if self.gone => steps.push(format!("begin another log after {last}")),
+            true => steps.push(format!(
+                "make the control file anew from the log, which ends with {last}; put the old one aside"
+            )),
+            false => {}
+        }
+        match self.fence {
+            Some(NewFence { assumed: true, .. }) => steps.push(format!(
+                "leave it fenced: whether another node took over, only the control file knew. If one did, let this one \
+                 follow it ({}); if none did, let this one lead ({})",
+                command("replica follow", path, "--source-db NEW"),
+                command("primary promote", path, "--force")
+            )),
+            Some(NewFence { fence, .. }) if fence.moved_by.is_some() => {
+                steps.push(format!("leave it fenced by epoch {}, as its file says", fence.epoch));
+            }
+            Some(NewFence { fence, .. }) if fence.follows => steps.push("let it follow, as its file says".to_owned()),
+            Some(NewFence { fence, .. }) if !self.anew => {
+                steps.push(format!("let it begin epoch {}: the numbers of what is missing come again", fence.epoch));
+            }
+            _ => {}
+        }
+        if self.registry_lost {
+            steps.push(format!(
+                "keep the whole log: who was registered as a replica is not known any more (REGISTRY_LOST). Once all have \
+                 reported, say so ({})",
+                command("primary retention", path, "--replicas-complete")
+            ));
+        }
+        steps
+    }
+}
