@@ -62,7 +62,8 @@ impl Engine {
         } else {
             before.ended
         };
-        let next = Epoch(before.epoch.max(commit.epoch).0 + 1);
+        // As a replica it may have seen a later one at its source, of which it has no frame.
+        let next = Epoch(before.epoch.max(commit.epoch).max(control.seen_epoch().epoch).0 + 1);
         let writer_id = self.env.host.random();
         // Durable before the segment is: a node that has an epoch, and does not know that it leads, would be fenced.
         let begun = control.put_fence(&before.begun(next, ended)).and_then(Stored::durable).and_then(|()| {

@@ -16,8 +16,8 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Token},
-    io::{Env, OpenMode, copy_aside, put_aside, sim::SimDisk},
-    log::{Control, EpochEnd, Fence, LogIdentity, Recovered, Roll, Salt, salt_of, verify},
+    io::{Env, OpenMode, copy_aside, sim::SimDisk},
+    log::{Control, EpochEnd, Fence, LogIdentity, Recovered, Replaced, Roll, Salt, salt_of, verify},
     shell::shell_word,
     store::{LogKind, LogLink, Part, Store, WRITER_LOCK},
 };
@@ -398,16 +398,16 @@ impl<'a> Log<'a> {
         let path = self.dir.join(crate::log::CONTROL_NAME);
         let io = |e| Error::io("repair log control file", &path, e);
         let sync = || disk.sync_dir(&self.dir).map_err(io);
-        let mut aside = Vec::new();
+        let (mut aside, mut told) = (Vec::new(), None);
         let control = match (left, plan.fence) {
             (Left::Nothing(_), Some(NewFence { fence, assumed })) => {
                 if let Some(recovered) = &proof.recovered {
                     recovered.sync_tail(&self.env)?;
                 }
-                match put_aside(disk, &path) {
-                    Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-                    kept => aside.push(kept.map_err(io)?),
-                }
+                // Who sleeps on its words is told once the new one is as it is to be, or was not made.
+                let replaced = Replaced::look(disk, &self.dir);
+                aside.extend(replaced.put_aside(disk, &self.dir).map_err(io)?);
+                told = Some(replaced);
                 let salt = proof.salt.unwrap_or_else(|| self.env.host.random());
                 let control = Control::create_with(disk, &self.dir, self.identity, salt, &fence)?;
                 control.begin_session(&*self.env.host, proof.last)?;
@@ -450,6 +450,7 @@ impl<'a> Log<'a> {
         }
         control.sync()?;
         sync()?;
+        drop(told);
         Ok(aside)
     }
 }

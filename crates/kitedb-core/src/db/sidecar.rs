@@ -15,7 +15,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{Access, Env, OpenMode, in_the_way},
-    log::{Control, Fence, Keep, LogIdentity, reaches_beyond, writers},
+    log::{Control, Fence, Keep, LogIdentity, Replaced, reaches_beyond, writers},
     store::{Hint, LogKind, LogLink, Part},
 };
 use std::{
@@ -478,6 +478,8 @@ pub(super) fn remove_sidecar(env: &Env, dir: &Path, file_id: [u8; 16], keep: Kee
         None if keep == Keep::Nothing => return crate::log::remove(env, dir, file_id, keep),
         None => return Ok(()),
     }
+    // Who follows that log learns that it is gone.
+    let _told = Replaced::look(&*env.disk, dir);
     for name in BESIDE {
         let path = dir.join(name);
         match env.disk.remove(&path) {

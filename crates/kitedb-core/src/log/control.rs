@@ -1,5 +1,6 @@
 //! The control file of a log: created once, from then on never renamed, replaced or truncated, and mapped by every process
-//! concerned. It holds what must be seen at once across handles and processes: the fence word and the tails.
+//! concerned. Only where it is lost another one is made in its place, and who maps the old one is told: see
+//! [`Replaced`](super::Replaced). It holds what must be seen at once across handles and processes: the fence word and the tails.
 
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -9,7 +10,7 @@ use crate::{
         words_of_text,
     },
     log::{
-        Fence, LogIdentity, Salt, WriterId,
+        Fence, LogIdentity, Replaced, Salt, WriterId,
         announced::{DURABLE, Owed, PUBLISHED},
         fence, names_in_damage,
     },
@@ -26,10 +27,10 @@ pub const CONTROL_NAME: &str = "control";
 /// Its name while it is being made.
 pub const CONTROL_DRAFT: &str = "control.creating";
 const MAGIC: u64 = u64::from_le_bytes(*b"KITECTL\x01");
-const WORDS: usize = 512;
+pub(super) const WORDS: usize = 512;
 
 // Words 0 to 7 are written once and covered by the CRC in word 8. Words 16 and 36 to 47 are the fence's: see `fence`.
-// Words 12, 13 and 25 are for sleeping: see `events`. Words 17 and 18 are announcements: see `announced`.
+// Words 12, 13 and 25 are for sleeping: see `events`. Word 15 is an epoch: see `seen`. Words 17 and 18 are announcements: see `announced`.
 // Words 21 to 24, 33 and 35, and bit 1 of word 19, were, before it had two copies.
 /// Odd: see [`Control::is_unsynced`].
 const UNSYNCED: usize = 14;
@@ -81,7 +82,7 @@ fn words_in(bytes: &[u8; WORDS * 8]) -> Vec<u64> {
 }
 
 /// Whether a file that is one, or is to be one, begins with these bytes. It need not verify.
-fn is_control(bytes: &[u8]) -> bool {
+pub(super) fn is_control(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC.to_le_bytes()) && bytes.len() <= WORDS * 8
 }
 
@@ -138,6 +139,7 @@ impl Control {
     /// Makes the name of the control file in `dir` free. What does not even begin as one is put aside.
     pub fn clear(disk: &dyn Disk, dir: &Path) -> Result<()> {
         let path = dir.join(CONTROL_NAME);
+        let _told = Replaced::look(disk, dir);
         clear_name(disk, &path, is_control).map(drop).map_err(|e| Error::io("remove log control file", &path, e))
     }
 

@@ -14,8 +14,8 @@ use super::{
 use crate::{error::Result, graph::LogIndex};
 use std::time::Duration;
 
-const NEWS: usize = 12;
-const REQUESTS: usize = 13;
+pub(super) const NEWS: usize = 12;
+pub(super) const REQUESTS: usize = 13;
 const SLEEPERS: usize = 25;
 
 impl Control {

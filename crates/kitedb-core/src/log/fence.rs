@@ -40,7 +40,7 @@ const SECOND: usize = FIRST + RECORD;
 /// Words of a record.
 const RECORD: usize = 6;
 /// The word that changes with every transition, on which waiters sleep: the first record's check.
-const CHANGED: usize = FIRST + RECORD - 1;
+pub(super) const CHANGED: usize = FIRST + RECORD - 1;
 
 // Of a control file of before the records.
 const OLD_FLAGS: usize = 19;
@@ -143,10 +143,15 @@ impl Fence {
 
 /// What word 16 holds for an epoch.
 #[inline]
-fn hot(epoch: Epoch) -> u64 {
+pub(super) fn hot(epoch: Epoch) -> u64 {
     // An odd factor: every bit of the epoch changes the high bits of the product (see the tests).
     const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
     (epoch.0 & EPOCH_MASK) | (epoch.0.wrapping_add(1).wrapping_mul(FACTOR) & !EPOCH_MASK)
+}
+
+/// The epoch for which a word holds what word 16 would; `None`: it verifies for none.
+pub(super) fn epoch_in(word: u64) -> Option<Epoch> {
+    Some(Epoch(word & EPOCH_MASK)).filter(|epoch| hot(*epoch) == word)
 }
 
 /// All words that a fence is read from.

@@ -15,9 +15,11 @@ mod mailbox;
 mod mark;
 mod reader;
 mod recover;
+mod replaced;
 mod roll;
 mod salt;
 mod seek;
+mod seen;
 mod segment;
 mod stamps;
 mod sync;
@@ -32,8 +34,10 @@ pub use reader::{Chunk, FramePlace, LogPage, LogReader, PageLimits, Position};
 pub use recover::{
     Recovered, RecoveryStart, end_of_log, ends_early, holds_segments_of, reaches_beyond, recover, writers,
 };
+pub use replaced::Replaced;
 pub use roll::Roll;
 pub use salt::salt_of;
+pub use seen::SeenEpoch;
 pub use segment::SegmentHeader;
 pub use stamps::Displaced;
 pub use sync::GroupSync;

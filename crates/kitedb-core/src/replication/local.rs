@@ -8,7 +8,7 @@ use super::{
     registry::{Progress, Registry},
     remembered::{Remembered, where_is_it},
     replica::SourcePaths,
-    source::{At, Fencing, Pulled, Snapshot, Source},
+    source::{At, Fencing, Pulled, Seen, Snapshot, Source},
     upstream::{Asking, SourceFault, look_upstream},
 };
 use crate::{
@@ -274,7 +274,8 @@ impl Source for LocalSource {
         let pulled = self.with(|open| {
             let control = open.reader.control().clone();
             let head = control.published();
-            let fenced_end = (*self.draining.lock()).or(control.fence()?.end_before());
+            let seen = Seen::of(&control)?;
+            let fenced_end = (*self.draining.lock()).or(seen.fence.end_before());
             // What a fence ended is complete, whatever its writer had published.
             let through = limits.through.min(head.max(fenced_end.unwrap_or_default()));
             let session = control.session();
@@ -312,7 +313,7 @@ impl Source for LocalSource {
             let known = page.last().map(|last| last.header.log_index).or(verified.then_some(at.index));
             open.verified = known.map(|index| (index, session));
             page.fault = page.fault.map(|fault| gone_meanwhile(&self.env, open, fault));
-            Ok(Pulled { page, head: head.max(fenced_end.unwrap_or_default()) })
+            Ok(Pulled { page, head: head.max(fenced_end.unwrap_or_default()), seen })
         });
         if pulled.as_ref().map_or(true, |pulled| pulled.page.fault.is_some()) {
             // Its files may have been replaced: look at them anew.
@@ -324,6 +325,7 @@ impl Source for LocalSource {
     fn page_unattributed(&self, at: &At, limits: PageLimits) -> Result<Pulled> {
         self.with(|open| {
             let head = open.reader.control().published();
+            let seen = Seen::of(open.reader.control())?;
             let through = limits.through.min(head);
             open.reader.refresh()?;
             if let Position::BelowFloor = open.reader.position(at.index)? {
@@ -334,7 +336,7 @@ impl Source for LocalSource {
                 return Err(Error::new(ErrorCode::NeedsReseed, what));
             }
             let page = open.reader.read(at.index, PageLimits { through, ..limits })?;
-            Ok(Pulled { page, head })
+            Ok(Pulled { page, head, seen })
         })
     }
 
@@ -367,10 +369,10 @@ impl Source for LocalSource {
         self.require_own_files()
     }
 
-    fn forget(&self, replica_id: &str) -> Result<()> {
+    fn forget(&self, replica_id: &str) -> Result<bool> {
         self.with(|open| match open.registry_to_change(&self.env)? {
-            Some(registry) => registry.remove(replica_id).map(drop),
-            None => Ok(()),
+            Some(registry) => registry.remove(replica_id),
+            None => Ok(false),
         })
     }
 
@@ -395,6 +397,7 @@ impl Source for LocalSource {
         refuse_replica(&now)?;
         let raised = match now.moved() {
             Some(Moved { by, .. }) if by == owner => now,
+            Some(_) if lock.control().fence_is_assumed() => return Err(self.was_repaired()),
             Some(Moved { ended: Some(_), epoch, .. }) => {
                 return Err(Error::new(
                     ErrorCode::StalePrimary,
@@ -419,8 +422,8 @@ impl Source for LocalSource {
         Ok(Box::new(LocalFencing { lock, raised, last, synced, draining: self.draining.clone() }))
     }
 
-    fn moved(&self) -> Result<Option<Moved>> {
-        Ok(self.control()?.fence()?.moved())
+    fn seen(&self) -> Result<Seen> {
+        Seen::of(&*self.control()?)
     }
 
     fn wait(&self, seen: LogIndex, timeout: Duration, still: &dyn Fn() -> bool) {
@@ -487,6 +490,21 @@ impl LocalSource {
             };
             open.registry_to_change(&self.env)?.ok_or_else(missing).and_then(|registry| how(registry, &stamped))
         })
+    }
+
+    /// Why nobody takes over from a source whose fence is assumed.
+    fn was_repaired(&self) -> Error {
+        Error::new(
+            ErrorCode::SourceUnavailable,
+            format_args!(
+                "the log of the source {db} was repaired without what it knew of other nodes, so that it does not lead, and \
+                 nothing there tells whether another node took over from it. If one did, follow that one (--source-db, \
+                 replica_repoint); if none did, let the source lead again (`kitedb primary promote {word} --force`) and \
+                 promote this replica then, or force this promotion",
+                db = self.paths.db.display(),
+                word = shell_word(&self.paths.db)
+            ),
+        )
     }
 
     /// Fails if the source's files are copies: what is fenced must be the primary itself.
