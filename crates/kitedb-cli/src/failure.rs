@@ -91,9 +91,9 @@ impl Failure {
         let about_source = self.code.is_some_and(is_about_a_file)
             && source.is_some_and(|source| self.names(source))
             && !self.names(path);
-        let hint = self.hint.filter(|_| !about_source).map(|hint| match hint {
-            Hint::Template(hint) => Hint::Literal(named(&hint, path, source)),
-            literal => literal,
+        let hint = self.hint.and_then(|hint| match hint {
+            Hint::Template(hint) => (!about_source).then(|| Hint::Literal(named(&hint, path, source))),
+            literal => Some(literal),
         });
         Self { hint, ..self }
     }

@@ -471,6 +471,91 @@ fn a_replica_is_removed_by_its_path_and_what_is_none_is_an_error() {
     assert_eq!(folder.run(&["primary", "remove", "p.kitedb", "./r.kitedb", "--json"]).json()["removed"], true);
 }
 
+/// The commands between backticks in a text, as arguments.
+fn commands_in(text: &str) -> Vec<Vec<&str>> {
+    text.split('`').skip(1).step_by(2).map(|command| command.split(' ').skip(1).collect()).collect()
+}
+
+/// Its source is gone, or was repaired: what is said is so, and a command that it gives does what it says.
+#[test]
+fn a_promotion_that_is_refused_says_what_force_does_and_risks() {
+    for repaired in [false, true] {
+        for named in [&[][..], &["--source-db", "p.kitedb"]] {
+            let folder = pair();
+            if repaired {
+                fs::remove_file(folder.path().join("p.kitedb.replication/control")).unwrap();
+                folder.run(&["repair", "p.kitedb"]).ok();
+            } else {
+                fs::create_dir(folder.path().join("gone")).unwrap();
+                for name in ["p.kitedb", "p.kitedb.replication"] {
+                    fs::rename(folder.path().join(name), folder.path().join("gone").join(name)).unwrap();
+                }
+            }
+            let run = folder.run(&[&["replica", "promote", "r.kitedb"][..], named].concat());
+            assert_eq!(run.code, 1, "{run:?}");
+            assert!(run.err.contains("is lost") && !run.err.contains("another node leads now"), "{run:?}");
+            assert!(!repaired || run.err.contains("was repaired"), "{run:?}");
+            let force = [&["replica", "promote", "r.kitedb"][..], named, &["--force"]].concat();
+            let given = commands_in(&run.err).into_iter().find(|command| *command == force);
+            folder.run(&given.unwrap_or_else(|| panic!("no word of force: {run:?}"))).ok();
+            assert!(knows(&folder, "r.kitedb", "a"));
+            import(&folder, "r.kitedb", "c d K\n", &[]).ok();
+        }
+    }
+}
+
+fn registered(folder: &Folder, db: &str) -> Vec<String> {
+    let status = folder.run(&["primary", "status", db, "--json"]).json();
+    let lags = status["replica_lags"].as_array().unwrap();
+    lags.iter().map(|lag| lag["replica_id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The source keeps nothing for it any more: it forgets the replica at once, or its operator is told how.
+#[test]
+fn a_replica_that_is_detached_is_registered_no_more() {
+    let folder = pair();
+    assert_eq!(registered(&folder, "p.kitedb").len(), 1);
+    let run = folder.run(&["role", "r.kitedb", "detach"]).ok();
+    assert!(run.out.contains("p.kitedb") && run.out.contains("no longer keeps its log for it"), "{run:?}");
+    assert_eq!(registered(&folder, "p.kitedb"), <[&str; 0]>::default());
+
+    // Its source is away.
+    for json in [false, true] {
+        let folder = pair();
+        fs::rename(folder.path().join("p.kitedb"), folder.path().join("away")).unwrap();
+        let run =
+            folder.run(&[&["role", "r.kitedb", "detach"][..], if json { &["--json"] } else { &[] }].concat()).ok();
+        fs::rename(folder.path().join("away"), folder.path().join("p.kitedb")).unwrap();
+        assert_eq!(registered(&folder, "p.kitedb").len(), 1);
+        let remove: Vec<String> = if json {
+            let left: Json = serde_json::from_str(&run.out).unwrap();
+            let text = |key: &str| left["still_registered"][key].as_str().unwrap().to_owned();
+            vec!["primary".into(), "remove".into(), text("source_db_path"), text("replica_id")]
+        } else {
+            assert!(run.out.contains("still keeps its log for it"), "{run:?}");
+            commands_in(&run.out)[0].iter().map(|word| (*word).to_owned()).collect()
+        };
+        folder.run(&remove.iter().map(String::as_str).collect::<Vec<_>>()).ok();
+        assert_eq!(registered(&folder, "p.kitedb"), <[&str; 0]>::default());
+    }
+}
+
+/// The replica that it was copied from follows on, and what it needs is kept.
+#[test]
+fn a_copy_of_a_replica_that_is_detached_leaves_the_replica_registered() {
+    let folder = pair();
+    for with_log in [true, false] {
+        copy(&folder.path().join("r.kitedb"), &folder.path().join("c.kitedb"));
+        if with_log {
+            copy(&folder.path().join("r.kitedb.replication"), &folder.path().join("c.kitedb.replication"));
+        }
+        let run = folder.run(&["role", "c.kitedb", "detach"]).ok();
+        assert!(!run.out.contains("p.kitedb"), "{run:?}");
+        assert_eq!(registered(&folder, "p.kitedb").len(), 1);
+        fs::remove_file(folder.path().join("c.kitedb")).unwrap();
+    }
+}
+
 /// Nobody writes to it.
 #[test]
 fn a_pipe_is_not_waited_for() {
@@ -743,7 +828,8 @@ fn a_follower_whose_source_denies_permission_says_so_and_goes_on_once_it_may() {
     as_nobody(&folder, once).ok();
     let log = folder.path().join("p.kitedb.replication");
     let newest = names(&log).into_iter().rfind(|name| name.starts_with("segment-")).unwrap();
-    for (nth, name) in ["p.kitedb", "p.kitedb.replication", "p.kitedb.replication/control", &newest].iter().enumerate() {
+    for (nth, name) in ["p.kitedb", "p.kitedb.replication", "p.kitedb.replication/control", &newest].iter().enumerate()
+    {
         let denied = if *name == newest { log.join(name) } else { folder.path().join(name) };
         let shown = denied.display().to_string();
         let mode = fs::metadata(&denied).unwrap().mode();

@@ -32,7 +32,7 @@ mod store;
 pub use database::{BulkLoader, Database, WeakDatabase, compare, compare_deep};
 pub use db::{
     CheckReport, Detached, Difference, Element, GraphRead, Latency, LatencyBucket, NameId, NameRef, NewNode,
-    OpenOptions, Page, Repair, RepairOptions, ReplicationRole, Stats, SyncMode, Transaction, View,
+    OpenOptions, Page, Repair, RepairOptions, ReplicationRole, Stats, StillRegistered, SyncMode, Transaction, View,
 };
 pub use error::{Error, ErrorCode, ErrorKind, Result};
 pub use graph::{

@@ -166,7 +166,8 @@ pub struct ReplicaPromoteArgs {
     /// Where to look first for the source's log [default: where the source's file says]
     #[arg(long, value_name = "DIR", requires = "source_db")]
     pub source_sidecar: Option<PathBuf>,
-    /// Take over even if the source cannot be fenced or read to its end, or is gone: what only the source has is lost
+    /// Take over even if the source cannot be fenced or read to its end, or is gone: what only the source has is lost, and if
+    /// it, or a node that took over from it, writes on, there are two histories
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]

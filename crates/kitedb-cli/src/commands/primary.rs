@@ -161,8 +161,7 @@ fn retention(args: &RetentionArgs, out: &mut dyn Write) -> Outcome {
 /// Fails if another node leads since: a promotion here would make a second history.
 fn require_not_taken_over(args: &PrimaryArgs, database: &Database) -> Outcome {
     let status = database.primary_replication_status()?.filter(|status| status.fenced);
-    let Some(FenceStatus { epoch, promoter, ended: Some(last), assumed, .. }) = status.and_then(|status| status.fence)
-    else {
+    let Some(FenceStatus { epoch, promoter, ended, assumed, .. }) = status.and_then(|status| status.fence) else {
         return Ok(());
     };
     let shown = args.common.database.display();
@@ -176,6 +175,8 @@ fn require_not_taken_over(args: &PrimaryArgs, database: &Database) -> Outcome {
              did, or it is gone for good: what was committed there is lost",
         ));
     }
+    // One that has not said where this epoch ends died: the lead is taken back.
+    let Some(last) = ended else { return Ok(()) };
     let what = format_args!(
         "stale primary: promotion {promoter} took over from {shown} with epoch {epoch}, after commit {last}"
     );

@@ -4,7 +4,7 @@ use super::{clean, write_json};
 use crate::{
     cli::{RoleArgs, RoleCommand},
     failure::{Failure, Outcome},
-    render::style::{DIM, GOOD, Styled, word},
+    render::style::{BAD, DIM, GOOD, Styled, word},
 };
 use kitedb_core::{Database, OpenOptions, io::Env};
 use serde_json::json;
@@ -40,7 +40,9 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
         return write_json(out, &json!({ "role": role, "fenced": fenced, "copied": moved, "log_fault": fault }));
     }
     let stale = match fenced {
-        true if assumed => ", fenced: its control file was repaired or an older one put back, and what it knew of other nodes is lost",
+        true if assumed => {
+            ", fenced: its control file was repaired or an older one put back, and what it knew of other nodes is lost"
+        }
         true => ", fenced: another node took over",
         false => "",
     };
@@ -62,16 +64,33 @@ fn detach(args: &RoleArgs, overwrite: bool, out: &mut dyn Write) -> Outcome {
     let detached = Database::detach_in(Env::real(), &args.common.database, options)?;
     let last = detached.last_token.map(|token| token.to_string());
     let former = detached.former_sidecar.map(|dir| dir.display().to_string());
+    let left = detached.left_source.map(|source| source.display().to_string());
     if args.common.json {
-        let document =
-            json!({ "role": "disabled", "last_token": last, "missing": detached.missing, "former_sidecar": former });
-        return write_json(out, &document);
+        let still = detached.still_registered.map(|still| {
+            json!({ "source_db_path": still.source_db_path.display().to_string(), "replica_id": still.replica_id, "error": still.why })
+        });
+        return write_json(
+            out,
+            &json!({
+                "role": "disabled", "last_token": last, "missing": detached.missing, "left_source": left,
+                "still_registered": still, "former_sidecar": former,
+            }),
+        );
     }
     let name = clean(&args.common.database.display().to_string());
     let holds = last.map_or_else(|| "without a commit".to_owned(), |token| format!("as of {token}"));
     writeln!(out, "{}", Styled(GOOD, format!("{name} is a database of its own, {holds}")))?;
     if let Some(missing) = detached.missing {
         writeln!(out, "  what was only in a log is not in it: {}", clean(&missing))?;
+    }
+    if let Some(left) = left {
+        writeln!(out, "{}", Styled(DIM, format!("  {} no longer keeps its log for it", clean(&left))))?;
+    }
+    if let Some(still) = detached.still_registered {
+        let (source, why) = (clean(&still.source_db_path.display().to_string()), clean(&still.why));
+        let remove = format!("`kitedb primary remove {} {}`", word(&still.source_db_path), still.replica_id);
+        let what = format!("  {source} still keeps its log for it: end that with {remove} once it is there ({why})");
+        writeln!(out, "{}", Styled(BAD, what))?;
     }
     if let Some(former) = former {
         writeln!(out, "{}", Styled(DIM, format!("  the log of what it was stays in {}", clean(&former))))?;

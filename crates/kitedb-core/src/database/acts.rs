@@ -2,17 +2,20 @@
 
 use super::{Database, node::open_here};
 use crate::{
-    db::{Detached, OpenOptions, Repair, RepairOptions, confirm_moved, detach, env_of, identity_of, repair, resolved},
+    db::{
+        Detached, OpenOptions, Repair, RepairOptions, StillRegistered, confirm_moved, detach, env_of, identity_of,
+        repair, resolved, sidecar_of_replica,
+    },
     error::{Error, ErrorCode, Result},
     io::{Env, FileIdentity},
-    replication::Registry,
+    replication::{Leaving, Registry},
 };
 use std::path::{Path, PathBuf};
 
 impl Database {
     /// Makes the file at `path` a database of its own: stand-alone, with a new file id and a new history, holding every
-    /// commit that the file or its log holds. What it was (a copy for analysis, a replica, a primary) it is no more; the
-    /// log of that stays where it is, untouched.
+    /// commit that the file or its log holds. What it was (a copy for analysis, a replica, a primary) it is no more. The
+    /// source of a replica keeps its log for it no longer; where it cannot be told, [`Detached::still_registered`] says so.
     ///
     /// ```
     /// use kitedb_core::{Database, GraphRead, OpenOptions, ReplicationRole};
@@ -41,8 +44,20 @@ impl Database {
     /// As [`Database::detach`], on a disk of the caller's; the options say where its sidecar is, and how it is recovered.
     /// With `replication_overwrite` it goes on without the commits of a log that is gone: [`Detached::missing`] tells.
     pub fn detach_in(env: Env, path: impl AsRef<Path>, options: OpenOptions) -> Result<Detached> {
-        let (env, path, identity) = alone(&env, path.as_ref())?;
-        detach(&env, &path, options, identity)
+        let (here, path, identity) = alone(&env, path.as_ref())?;
+        // Whose log is damaged does not know where it is registered.
+        let dir = sidecar_of_replica(&here, &path, &options).unwrap_or_default();
+        let leaving = dir.and_then(|dir| Leaving::of(&env, &path, &dir).unwrap_or_default());
+        let detached = detach(&here, &path, options, identity)?;
+        let Some(leaving) = leaving else { return Ok(detached) };
+        let source = leaving.source_db_path();
+        Ok(match leaving.leave() {
+            Ok(known) => Detached { left_source: known.then_some(source), ..detached },
+            Err(e) => {
+                let still_registered = Some(StillRegistered::new(source, leaving.replica_id, &e));
+                Detached { still_registered, ..detached }
+            }
+        })
     }
 
     /// Lets a primary lead whose files were copied, moved to another file system or restored: in place of the one that it

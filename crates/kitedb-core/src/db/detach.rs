@@ -9,6 +9,7 @@ use super::{
     place::{LogPlace, folder_of},
     places::Places,
     promote::require_not_taken_over,
+    role::Standing,
     sidecar::remove_sidecar,
 };
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     io::{Env, FileIdentity, OpenMode},
     log::{Control, Displaced, Keep},
     shell::command,
-    store::{HistoryEntry, LogLink, Part, Store, WRITER_LOCK},
+    store::{HistoryEntry, LogKind, LogLink, Part, Store, WRITER_LOCK},
 };
 use std::path::{Path, PathBuf};
 
@@ -29,8 +30,42 @@ pub struct Detached {
     pub last_token: Option<Token>,
     /// Commits of the database that it was may be missing: they were only in a log that could not be read. This says why.
     pub missing: Option<String>,
+    /// The source that it followed as a replica, which keeps its log for it no longer.
+    pub left_source: Option<PathBuf>,
+    /// The source that it followed as a replica, and that could not be told: it keeps its log for it still.
+    pub still_registered: Option<StillRegistered>,
     /// A log of the database that it was which is another file's, or cannot be told: it stays where it is, here.
     pub former_sidecar: Option<PathBuf>,
+}
+
+/// The sidecar of the file at the resolved `path`, if it is a replica and neither it nor its log is a copy: what that says
+/// of a registration is said of this file.
+pub(crate) fn sidecar_of_replica(env: &Env, path: &Path, options: &OpenOptions) -> Result<Option<PathBuf>> {
+    let options = OpenOptions { role: None, read_only: true, ..options.clone() };
+    let look = Store::open(env, path, false)?;
+    let places = Places::of(env, path, &options, &look)?;
+    let LogPlace::Here(dir) = &places.sidecar else { return Ok(None) };
+    let follows = look.log_link().kind == LogKind::Sidecar && places.standing(env, &look)? == Standing::Replica;
+    Ok(follows.then(|| dir.clone()))
+}
+
+/// A registration that outlives the replica whose it was, until it is removed
+/// ([`Database::remove_replica_at`](crate::Database::remove_replica_at), `kitedb primary remove SOURCE ID`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StillRegistered {
+    /// The source's file.
+    pub source_db_path: PathBuf,
+    /// The id under which the replica is registered there.
+    pub replica_id: String,
+    /// Why the source could not be told.
+    pub why: String,
+}
+
+impl StillRegistered {
+    pub(crate) fn new(source_db_path: PathBuf, replica_id: String, why: &Error) -> Self {
+        Self { source_db_path, replica_id, why: why.to_string() }
+    }
 }
 
 /// Makes the file at the resolved `path` a stand-alone database with a file id and a history of its own.
@@ -71,7 +106,8 @@ pub(crate) fn detach(env: &Env, path: &Path, options: OpenOptions, identity: Fil
         LogPlace::Missing(_) | LogPlace::Copied(_) | LogPlace::Another(_) => None,
     };
     let last_token = (mark.log_index > LogIndex(0)).then_some(mark);
-    Ok(Detached { last_token, missing: missing.map(|e| e.to_string()), former_sidecar })
+    let missing = missing.map(|e| e.to_string());
+    Ok(Detached { last_token, missing, left_source: None, still_registered: None, former_sidecar })
 }
 
 fn renew(env: &Env, store: &Store) -> Result<Token> {

@@ -48,7 +48,7 @@ impl Engine {
             ));
         }
         let _fence = lock_fence(&control)?;
-        let before = control.settle_fence()?;
+        let (before, assumed) = (control.settle_fence()?, control.fence_is_assumed());
         if !self.is_fenced() && before.moved_by.is_some() && !before.is_ending() {
             return Err(self.fenced_error());
         }
@@ -63,7 +63,8 @@ impl Engine {
         } else {
             before.ended
         };
-        let next = Epoch(before.epoch.max(commit.epoch).0 + 1);
+        // As a replica it may have seen a later one at its source, of which it has no frame.
+        let next = Epoch(before.epoch.max(commit.epoch).max(control.seen_epoch().epoch).0 + 1);
         let writer_id = self.env.host.random();
         // Durable before the segment is: a node that has an epoch, and does not know that it leads, would be fenced.
         let begun = control.put_fence(&before.begun(next, ended)).and_then(Stored::durable).and_then(|()| {
@@ -74,7 +75,10 @@ impl Engine {
         });
         if let Err(e) = begun {
             // Nothing was committed since: what was so goes on, if it is so again, also after a loss of power.
-            let restored = control.put_fence(&before).and_then(Stored::durable);
+            let restored = match assumed {
+                true => control.put_assumed_fence(&before),
+                false => control.put_fence(&before).and_then(Stored::durable),
+            };
             if restored.is_err() || control.fence().ok() != Some(before) {
                 self.refuse_writes(Error::new(
                     ErrorCode::Poisoned,
@@ -91,6 +95,8 @@ impl Engine {
         // The segment is durable, and leads from now on: the fence lets its writer, and no other, commit.
         self.lead(&mut commit, next, writer_id);
         lease.lead(next);
+        drop(commit);
+        self.note_in_header();
         Ok(next)
     }
 
@@ -142,7 +148,8 @@ impl Engine {
             return Err(e);
         }
         // From here on nobody else leads. Should a crash take this away, the promotion can be called again.
-        if control.put_fence(&before.begun(epoch, before.ended))?.is_durable() {
+        let durable = control.put_fence(&before.begun(epoch, before.ended))?.is_durable();
+        if durable {
             // Done: as a replica of whoever takes over from it, this node has no promotion to go on with.
             let past = control.set_promotion([0; 16]);
             if let Err(e) = past {
@@ -154,7 +161,19 @@ impl Engine {
             tracing::warn!("after a loss of power this node may be a replica again: promote it again then");
         }
         self.lead(&mut commit, epoch, writer_id);
+        drop(commit);
+        if durable {
+            self.note_in_header();
+        }
         Ok(kept)
+    }
+
+    /// Says in the header who leads now. If it fails the next open does: only who loses the control file before that misses
+    /// it.
+    fn note_in_header(&self) {
+        if let Err(e) = self.say_in_header() {
+            tracing::warn!(path = %self.path.display(), "that this node leads was not noted in its file yet: {e}");
+        }
     }
 
     fn lead(&self, commit: &mut Commit, epoch: Epoch, writer_id: WriterId) {

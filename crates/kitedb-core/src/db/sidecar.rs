@@ -15,7 +15,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{Access, Env, OpenMode, in_the_way},
-    log::{Control, Fence, Keep, LogIdentity, reaches_beyond, writers},
+    log::{Control, Fence, Keep, LogIdentity, NewControl, Replaced, reaches_beyond, writers},
     store::{Hint, LogKind, LogLink, Part},
 };
 use std::{
@@ -116,7 +116,9 @@ impl Engine {
         control.expect(self.store.file_id()).map_err(|e| e.context("replication sidecar"))?;
         let _moving = lock_fence(&control)?;
         let fence = control.settle_fence()?;
-        if let Some(fence) = self.later_than(&fence, link.part) {
+        if let Some(said) = later_than(&fence, link.part) {
+            // All that is in the log counts.
+            let fence = Fence { epoch: Epoch(said.0 + 1), moved_by: Some(self.env.host.random()), ..fence };
             tracing::warn!(
                 path = %self.path.display(),
                 "the log's control file is older than what the file says of who leads: it may have been put back, and nobody \
@@ -125,17 +127,6 @@ impl Engine {
             control.put_assumed_fence(&fence)?;
         }
         Ok(control)
-    }
-
-    /// The fence in place of one that is older than what the header says: since then another node may have taken over, and
-    /// the control file that knew is not this one. All that is in the log counts.
-    fn later_than(&self, fence: &Fence, said: Part) -> Option<Fence> {
-        let epoch = match said {
-            Part::Leads(epoch) | Part::Fenced { by: epoch, .. } => epoch,
-            Part::Unsaid | Part::StandAlone | Part::Follows(_) => return None,
-        };
-        let older = fence.epoch < epoch && !fence.follows;
-        older.then(|| Fence { epoch: Epoch(epoch.0 + 1), moved_by: Some(self.env.host.random()), ..*fence })
     }
 
     /// Holds the folder of the log by a handle, if it is there.
@@ -174,8 +165,17 @@ impl Engine {
             (commit.epoch, commit.writer_id) = (Epoch(commit.epoch.0 + 1), self.env.host.random());
         }
         let disk = &*self.env.disk;
-        let control = Control::create(disk, &dir, log, self.env.host.random(), commit.epoch)?;
-        control.set_replica(role == ReplicationRole::Replica)?;
+        let follows = role == ReplicationRole::Replica;
+        let new = match self.store.log_link().part {
+            // What it led is its own until it is known to be on its source's history, although nobody knows any more where
+            // its epoch ended.
+            Part::Fenced { by, promotion, .. } if follows && standing == Standing::Fenced => {
+                let fence = Fence { moved_by: Some(promotion), ..Fence::new(by) };
+                NewControl { assumed: true, ..NewControl::of(fence) }
+            }
+            _ => NewControl::of(Fence { follows, ..Fence::new(commit.epoch) }),
+        };
+        let control = Control::create_with(disk, &dir, log, self.env.host.random(), &new)?;
         disk.sync_dir(&dir).map_err(io)?;
         disk.sync_dir(folder_of(&dir)).map_err(io)?;
         Ok(control)
@@ -478,6 +478,8 @@ pub(super) fn remove_sidecar(env: &Env, dir: &Path, file_id: [u8; 16], keep: Kee
         None if keep == Keep::Nothing => return crate::log::remove(env, dir, file_id, keep),
         None => return Ok(()),
     }
+    // Who follows that log learns that it is gone.
+    let _told = Replaced::look(&*env.disk, dir);
     for name in BESIDE {
         let path = dir.join(name);
         match env.disk.remove(&path) {
@@ -488,4 +490,14 @@ pub(super) fn remove_sidecar(env: &Env, dir: &Path, file_id: [u8; 16], keep: Kee
         }
     }
     crate::log::remove(env, dir, file_id, keep)
+}
+
+/// The epoch that `said`, a file's header, names, if the fence of its log is older than that: since then another node may have
+/// taken over, and the control file that knew is not this one.
+pub(crate) fn later_than(fence: &Fence, said: Part) -> Option<Epoch> {
+    let epoch = match said {
+        Part::Leads(epoch) | Part::Fenced { by: epoch, .. } => epoch,
+        Part::Unsaid | Part::StandAlone | Part::Follows(_) => return None,
+    };
+    (fence.epoch < epoch && !fence.follows).then_some(epoch)
 }

@@ -1,17 +1,15 @@
 //! The control file of a log: created once, from then on never renamed, replaced or truncated, and mapped by every process
-//! concerned. It holds what must be seen at once across handles and processes: the fence word and the tails.
+//! concerned. Only where it is lost another one is made in its place, and who maps the old one is told: see
+//! [`Replaced`](super::Replaced). It holds what must be seen at once across handles and processes: the fence word and the tails.
 
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{Epoch, LogIndex},
-    io::{
-        Disk, DiskFile, FileLock, FileWords, Host, LockKind, OpenMode, begin_draft, clear_name, in_the_way, is_known,
-        words_of_text,
-    },
+    graph::LogIndex,
+    io::{Disk, DiskFile, FileLock, FileWords, Host, LockKind, OpenMode, is_known, words_of_text},
     log::{
-        Fence, LogIdentity, Salt, WriterId,
+        LogIdentity, Salt, WriterId,
         announced::{DURABLE, Owed, PUBLISHED},
-        fence, names_in_damage,
+        names_in_damage,
     },
     shell::command_by_log,
 };
@@ -25,31 +23,31 @@ use std::{
 /// The name of the control file in a log's folder.
 pub const CONTROL_NAME: &str = "control";
 /// Its name while it is being made.
-pub const CONTROL_DRAFT: &str = "control.creating";
-const MAGIC: u64 = u64::from_le_bytes(*b"KITECTL\x01");
-const WORDS: usize = 512;
+pub(super) const CONTROL_DRAFT: &str = "control.creating";
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"KITECTL\x01");
+pub(super) const WORDS: usize = 512;
 
 // Words 0 to 7 are written once and covered by the CRC in word 8. Words 16 and 36 to 47 are the fence's: see `fence`.
-// Words 12, 13 and 25 are for sleeping: see `events`. Words 17 and 18 are announcements: see `announced`.
+// Words 12, 13 and 25 are for sleeping: see `events`. Word 15 is an epoch: see `seen`. Words 17 and 18 are announcements: see `announced`.
 // Words 21 to 24, 33 and 35, and bit 1 of word 19, were, before it had two copies.
 /// Odd: see [`Control::is_unsynced`].
 const UNSYNCED: usize = 14;
-const FLAGS: usize = 19;
+pub(super) const FLAGS: usize = 19;
 const WRITER_PID: usize = 20;
 pub(super) const CHECKPOINT_ASKED: usize = 26;
 const CHECKPOINT_DONE: usize = 27;
 const ERROR_HEAD: usize = 28;
-const CURRENT_LOG: usize = 29;
+pub(super) const CURRENT_LOG: usize = 29;
 const PROMOTION: usize = 31;
 const SESSION: usize = 34;
 const ERROR_TEXT: usize = 64;
 
-const SYNC_FAILED: u64 = 1;
+pub(super) const SYNC_FAILED: u64 = 1;
 const NEEDS_RESEED: u64 = 4;
 const REGISTERED: u64 = 8;
 const UNREGISTERED: u64 = 16;
 const SYNCING: u64 = 32;
-const FENCE_ASSUMED: u64 = 64;
+pub(super) const FENCE_ASSUMED: u64 = 64;
 const DENIED: u64 = 128;
 
 /// How long who cannot be woken sleeps before it looks again.
@@ -83,7 +81,7 @@ fn words_in(bytes: &[u8; WORDS * 8]) -> Vec<u64> {
 }
 
 /// Whether a file that is one, or is to be one, begins with these bytes. It need not verify.
-fn is_control(bytes: &[u8]) -> bool {
+pub(super) fn is_control(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC.to_le_bytes()) && bytes.len() <= WORDS * 8
 }
 
@@ -98,51 +96,15 @@ pub(super) fn names(disk: &dyn Disk, dir: &Path, file_id: [u8; 16]) -> std::io::
 }
 
 impl Control {
-    /// Creates the control file of a new log, where none is. Durable only once the folder is synced.
-    pub fn create(disk: &dyn Disk, dir: &Path, identity: LogIdentity, salt: Salt, epoch: Epoch) -> Result<Self> {
-        Self::create_with(disk, dir, identity, salt, &Fence::new(epoch))
-    }
-
-    /// As [`Control::create`], with that fence.
-    pub fn create_with(disk: &dyn Disk, dir: &Path, identity: LogIdentity, salt: Salt, fence: &Fence) -> Result<Self> {
-        let path = dir.join(CONTROL_NAME);
-        let mut bytes = MAGIC.to_le_bytes().to_vec();
-        bytes.extend_from_slice(&1u64.to_le_bytes());
-        bytes.extend_from_slice(&identity.log_id);
-        bytes.extend_from_slice(&identity.file_id);
-        bytes.extend_from_slice(&salt);
-        let crc = u64::from(crc32fast::hash(&bytes));
-        bytes.extend_from_slice(&crc.to_le_bytes());
-        bytes.resize(WORDS * 8, 0);
-        for (at, word) in fence::words_of(fence) {
-            bytes[at * 8..][..8].copy_from_slice(&word.to_le_bytes());
-        }
-        bytes[CURRENT_LOG * 8..][..16].copy_from_slice(&identity.log_id);
-        let io = |e| Error::io("create log control file", &path, e);
-        // Under another name until it is whole: one whose making was cut short would be there for good.
-        let draft = dir.join(CONTROL_DRAFT);
-        let file = begin_draft(disk, &draft, is_control).map_err(io)?;
-        let made = file.write_at(&bytes, 0).and_then(|()| file.sync_data()).and_then(|()| {
-            disk.rename_new(&draft, &path).map_err(|e| match e.kind() {
-                ErrorKind::AlreadyExists => in_the_way(&path),
-                _ => e,
-            })
-        });
-        if let Err(e) = made {
-            // Best effort: what matters is the error that led here.
-            let _ = disk.remove(&draft);
-            return Err(io(e));
-        }
-        let words = file.clone().map_words(WORDS).map_err(io)?;
-        Ok(Self { words, shared: true, owed: Owed::default(), file, path, identity, salt })
-    }
-
-    /// Makes the name of the control file in `dir` free. What does not even begin as one of the database `file_id`, or is
-    /// another one's, is put aside.
-    pub fn clear(disk: &dyn Disk, dir: &Path, file_id: [u8; 16]) -> Result<()> {
-        let path = dir.join(CONTROL_NAME);
-        let of_another = matches!(Self::open(disk, dir, OpenMode::Read), Ok(Some(there)) if there.expect(file_id).is_err());
-        clear_name(disk, &path, |bytes| is_control(bytes) && !of_another).map(drop).map_err(|e| Error::io("remove log control file", &path, e))
+    /// The control file that was just made.
+    pub(super) fn made(
+        words: FileWords,
+        file: Arc<dyn DiskFile>,
+        path: PathBuf,
+        identity: LogIdentity,
+        salt: Salt,
+    ) -> Self {
+        Self { words, shared: true, owed: Owed::default(), file, path, identity, salt }
     }
 
     /// Maps the control file of an existing log (for [`OpenMode::Read`], reads it once); `None` if it is not there.
@@ -410,6 +372,11 @@ impl Control {
         self.flag(FENCE_ASSUMED)
     }
 
+    /// As [`Control::set_fence_assumed`], where it matters little if it fails.
+    pub(super) fn note_fence_assumed(&self, assumed: bool) {
+        self.note_flag(FENCE_ASSUMED, assumed);
+    }
+
     /// Remembers, beyond this process, whether the fence is assumed.
     pub(super) fn set_fence_assumed(&self, assumed: bool) -> Result<()> {
         if self.flag(FENCE_ASSUMED) == assumed { Ok(()) } else { self.set_flag(FENCE_ASSUMED, assumed) }
@@ -569,7 +536,11 @@ impl Control {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::sim::{Crash, FaultOn, FaultPlan, Loss, SimDisk};
+    use crate::{
+        graph::Epoch,
+        io::sim::{Crash, FaultOn, FaultPlan, Loss, SimDisk},
+        log::Fence,
+    };
 
     /// As a replica sees its source's log on a disk that it may not write to.
     #[test]

@@ -15,14 +15,14 @@ use super::{
 use crate::{error::Result, graph::LogIndex};
 use std::time::Duration;
 
-const NEWS: usize = 12;
-const REQUESTS: usize = 13;
+pub(super) const NEWS: usize = 12;
+pub(super) const REQUESTS: usize = 13;
 const SLEEPERS: usize = 25;
 
 /// How often, a ms apart, who asks for something looks for the lock of the word that says so.
 const ASK: u32 = 10_000;
 /// As [`ASK`], for who counts what happened.
-const COUNT: u32 = 5;
+pub(super) const COUNT: u32 = 5;
 
 impl Control {
     /// Wakes those who wait in [`Control::wait_published`], if there is one, once more is published.

@@ -41,7 +41,7 @@ const SECOND: usize = FIRST + RECORD;
 /// Words of a record.
 const RECORD: usize = 6;
 /// The word that changes with every transition, on which waiters sleep: the first record's check.
-const CHANGED: usize = FIRST + RECORD - 1;
+pub(super) const CHANGED: usize = FIRST + RECORD - 1;
 
 // Of a control file of before the records.
 const OLD_FLAGS: usize = 19;
@@ -144,10 +144,15 @@ impl Fence {
 
 /// What word 16 holds for an epoch.
 #[inline]
-fn hot(epoch: Epoch) -> u64 {
+pub(super) fn hot(epoch: Epoch) -> u64 {
     // An odd factor: every bit of the epoch changes the high bits of the product (see the tests).
     const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
     (epoch.0 & EPOCH_MASK) | (epoch.0.wrapping_add(1).wrapping_mul(FACTOR) & !EPOCH_MASK)
+}
+
+/// The epoch for which a word holds what word 16 would; `None`: it verifies for none.
+pub(super) fn epoch_in(word: u64) -> Option<Epoch> {
+    Some(Epoch(word & EPOCH_MASK)).filter(|epoch| hot(*epoch) == word)
 }
 
 /// All words that a fence is read from.
@@ -314,11 +319,14 @@ impl Control {
     /// fence's lock, unless nobody else can know this log or it is a replica's. On error no committer was told, and the
     /// transition has not happened, or was cut short.
     pub fn put_fence(&self, fence: &Fence) -> Result<Stored> {
-        if self.require_mapped().is_ok() && !self.fence_words().say(fence) {
-            // Whoever moves it knows it.
-            self.set_fence_assumed(false)?;
+        let moves = self.require_mapped().is_ok() && !self.fence_words().say(fence);
+        let stored = self.put(fence)?;
+        if moves {
+            // Whoever moves it knows it. Once it is moved: an assumed fence that is not said to be one is taken back without
+            // force, and one that is said to be assumed and leads costs nobody anything.
+            self.note_fence_assumed(false);
         }
-        self.put(fence)
+        Ok(stored)
     }
 
     fn put(&self, fence: &Fence) -> Result<Stored> {

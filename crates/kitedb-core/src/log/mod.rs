@@ -13,11 +13,14 @@ mod frame;
 mod headless;
 mod mailbox;
 mod mark;
+mod new_control;
 mod reader;
 mod recover;
+mod replaced;
 mod roll;
 mod salt;
 mod seek;
+mod seen;
 mod segment;
 mod stamps;
 mod sync;
@@ -28,13 +31,16 @@ pub use control::{CONTROL_NAME, Control};
 pub use fence::{EpochEnd, Fence, Moved, Stored};
 pub use frame::{FrameHeader, FrameRef, MAX_PAYLOAD};
 pub use mailbox::RetentionAnswer;
+pub use new_control::NewControl;
 pub use reader::{Chunk, FramePlace, LogPage, LogReader, PageLimits, Position};
 pub use recover::{
     Recovered, RecoveryStart, end_of_log, ends_early, holds_segments_of, put_segments_aside, reaches_beyond, recover,
     writers,
 };
+pub use replaced::Replaced;
 pub use roll::Roll;
 pub use salt::salt_of;
+pub use seen::SeenEpoch;
 pub use segment::SegmentHeader;
 pub use stamps::Displaced;
 pub use sync::GroupSync;

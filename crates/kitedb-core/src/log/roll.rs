@@ -6,8 +6,8 @@ use crate::error::Result;
 use std::num::NonZeroU64;
 use xxhash_rust::xxh3::xxh3_64;
 
-const ROLL: usize = 9;
-const BEGUN: usize = 10;
+pub(super) const ROLL: usize = 9;
+pub(super) const BEGUN: usize = 10;
 
 /// Which replicas are registered: a sum over their ids, in whatever order. With nobody it is 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,11 @@ impl Roll {
     /// That of replicas which nobody knows any more: no set of ids has it.
     pub fn lost() -> Self {
         Self(NonZeroU64::MAX)
+    }
+
+    /// How it is noted.
+    pub(super) fn word(roll: Option<Self>) -> u64 {
+        roll.map_or(0, |roll| roll.0.get())
     }
 
     fn with(self, id: &str) -> Self {
@@ -44,7 +49,7 @@ impl Control {
     /// Notes which replicas are registered, or for `None` that they are being changed, durably.
     pub fn set_roll(&self, roll: Option<Roll>) -> Result<()> {
         self.require_mapped()?;
-        self.store(ROLL, roll.map_or(0, |roll| roll.0.get()))?;
+        self.store(ROLL, Roll::word(roll))?;
         self.sync()
     }
 

@@ -8,18 +8,18 @@ use super::{
     registry::{Progress, Registry},
     remembered::{Remembered, where_is_it},
     replica::SourcePaths,
-    source::{At, Fencing, Pulled, Snapshot, Source},
+    source::{At, Fencing, Pulled, Seen, Snapshot, Source},
     upstream::{Asking, SourceFault, look_upstream},
 };
 use crate::{
-    db::{HeldFence, LogPlace, Signal},
+    db::{HeldFence, LogPlace, Signal, later_than},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{Env, OpenMode},
     lock::Mutex,
     log::{Control, Fence, FrameRef, LogIdentity, LogReader, Moved, PageLimits, Position, WriterId, end_of_log},
     shell::command,
-    store::{CheckpointMark, Image, LogKind, LogLink, Store, StoreImage},
+    store::{CheckpointMark, Image, LogKind, LogLink, Part, Store, StoreImage},
 };
 use std::{
     path::{Path, PathBuf},
@@ -288,7 +288,8 @@ impl Source for LocalSource {
         let pulled = self.with(|open| {
             let control = open.reader.control().clone();
             let head = control.published();
-            let fenced_end = (*self.draining.lock()).or(control.fence()?.end_before());
+            let seen = Seen::of(&control)?;
+            let fenced_end = (*self.draining.lock()).or(seen.fence.end_before());
             // What a fence ended is complete, whatever its writer had published.
             let through = limits.through.min(head.max(fenced_end.unwrap_or_default()));
             let session = control.session();
@@ -326,7 +327,7 @@ impl Source for LocalSource {
             let known = page.last().map(|last| last.header.log_index).or(verified.then_some(at.index));
             open.verified = known.map(|index| (index, session));
             page.fault = page.fault.map(|fault| gone_meanwhile(&self.env, open, fault));
-            Ok(Pulled { page, head: head.max(fenced_end.unwrap_or_default()) })
+            Ok(Pulled { page, head: head.max(fenced_end.unwrap_or_default()), seen })
         });
         if pulled.as_ref().map_or(true, |pulled| pulled.page.fault.is_some()) {
             // Its files may have been replaced: look at them anew.
@@ -338,6 +339,7 @@ impl Source for LocalSource {
     fn page_unattributed(&self, at: &At, limits: PageLimits) -> Result<Pulled> {
         self.with(|open| {
             let head = open.reader.control().published();
+            let seen = Seen::of(open.reader.control())?;
             let through = limits.through.min(head);
             open.reader.refresh()?;
             if let Position::BelowFloor = open.reader.position(at.index)? {
@@ -348,7 +350,7 @@ impl Source for LocalSource {
                 return Err(Error::new(ErrorCode::NeedsReseed, what));
             }
             let page = open.reader.read(at.index, PageLimits { through, ..limits })?;
-            Ok(Pulled { page, head })
+            Ok(Pulled { page, head, seen })
         })
     }
 
@@ -381,10 +383,10 @@ impl Source for LocalSource {
         self.require_own_files()
     }
 
-    fn forget(&self, replica_id: &str) -> Result<()> {
+    fn forget(&self, replica_id: &str) -> Result<bool> {
         self.with(|open| match open.registry_to_change(&self.env)? {
-            Some(registry) => registry.remove(replica_id).map(drop),
-            None => Ok(()),
+            Some(registry) => registry.remove(replica_id),
+            None => Ok(false),
         })
     }
 
@@ -407,8 +409,12 @@ impl Source for LocalSource {
         let lock = HeldFence::take(control)?;
         let now = lock.control().fence()?;
         refuse_replica(&now)?;
+        let said = Store::peek(&self.env, &self.paths.db).map_or(Part::Unsaid, |file| file.log.part);
         let raised = match now.moved() {
             Some(Moved { by, .. }) if by == owner => now,
+            // The control file was put back, and the source was not opened since.
+            _ if later_than(&now, said).is_some() => return Err(self.was_repaired()),
+            Some(_) if lock.control().fence_is_assumed() => return Err(self.was_repaired()),
             Some(Moved { ended: Some(_), epoch, .. }) => {
                 return Err(Error::new(
                     ErrorCode::StalePrimary,
@@ -433,8 +439,8 @@ impl Source for LocalSource {
         Ok(Box::new(LocalFencing { lock, raised, last, synced, draining: self.draining.clone() }))
     }
 
-    fn moved(&self) -> Result<Option<Moved>> {
-        Ok(self.control()?.fence()?.moved())
+    fn seen(&self) -> Result<Seen> {
+        Seen::of(&*self.control()?)
     }
 
     fn wait(&self, seen: LogIndex, timeout: Duration, still: &dyn Fn() -> bool) {
@@ -501,6 +507,21 @@ impl LocalSource {
             };
             open.registry_to_change(&self.env)?.ok_or_else(missing).and_then(|registry| how(registry, &stamped))
         })
+    }
+
+    /// Why nobody takes over from a source whose fence is assumed.
+    fn was_repaired(&self) -> Error {
+        Error::new(
+            ErrorCode::SourceUnavailable,
+            format_args!(
+                "the control file of the source {db} was repaired, or an older one was put back, and what it knew of other \
+                 nodes is lost, so that it does not lead, and nothing there tells whether another node took over from it. If one did, follow that one (--source-db, \
+                 replica_repoint); if none did, let the source lead again ({lead}) and \
+                 promote this replica then, or force this promotion",
+                db = self.paths.db.display(),
+                lead = command("primary promote", &self.paths.db, "--force")
+            ),
+        )
     }
 
     /// Fails if the source's files are copies: what is fenced must be the primary itself.

@@ -5,7 +5,7 @@
 //! of a log may go; `primary` is a log that others follow; `source` is where frames and snapshots come from, `local` one
 //! on paths of this machine, `located` where its log is, `remembered` which one it was, `unnamed` none, `upstream` where that leads,
 //! `passed` a node on that way; `replica` pulls,
-//! bootstraps and takes over; `follower` does so in the background; `wait` waits for tokens; `look` tells of a replica
+//! bootstraps and takes over; `follower` does so in the background; `leaving` is what a replica is registered by when it becomes something else; `wait` waits for tokens; `look` tells of a replica
 //! to who only reads; `compare` tells where two databases differ; `transport` and `cursor` are for hosts that carry
 //! pages themselves.
 
@@ -14,6 +14,7 @@ mod choice;
 mod compare;
 mod cursor;
 mod follower;
+mod leaving;
 mod local;
 mod local_fencing;
 mod located;
@@ -32,6 +33,7 @@ mod upstream;
 mod wait;
 
 pub(crate) use follower::Follower;
+pub(crate) use leaving::Leaving;
 pub(crate) use local::{Checkpointer, LocalSource};
 pub(crate) use look::look_at_replica;
 pub(crate) use primary::Leader;

@@ -7,7 +7,7 @@ use super::{
     primary::{Leader, LogStatus},
     registry::{Labels, Progress},
     remembered::{remember, remembered},
-    source::{At, Source},
+    source::{At, Seen, Source},
     status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
     upstream::{Asking, SourceFault},
 };
@@ -188,6 +188,7 @@ impl Replica {
             }
             (Ok(_), Err(e)) => self.note_unregistered(&e),
             (Err(e), registered) => {
+                self.look_at_epoch();
                 self.control.set_registered(registered.unwrap_or_else(|_| self.control.is_registered()), false);
                 self.note_failure(e);
             }
@@ -305,6 +306,7 @@ impl Replica {
             if self.engine.pass_trial()? {
                 self.leader.follow();
             }
+            self.note_seen(&pulled.seen)?;
             self.source_head.store(pulled.head.0, Ordering::Release);
             let before = applied;
             for chunk in pulled.page.chunks {
@@ -322,6 +324,27 @@ impl Replica {
             }
         }
         Ok(applied)
+    }
+
+    /// Remembers, durably, the latest epoch that is known at its source, though no frame of it has come: a promotion that
+    /// is forced once the source is gone begins a later one. Upholds I42.
+    fn note_seen(&self, seen: &Seen) -> Result<()> {
+        let beside = seen.beside(self.control.promotion());
+        // The log of what is no replica yet is that of another history.
+        match self.engine.is_foreign() || beside.epoch <= self.control.fence()?.epoch {
+            true => Ok(()),
+            false => self.control.note_seen_epoch(beside),
+        }
+    }
+
+    /// Looks at who leads by the source's fence, if that can be read, and remembers the epoch.
+    fn look_at_epoch(&self) -> Option<Seen> {
+        let seen = self.source().seen().ok()?;
+        if let Err(e) = self.note_seen(&seen) {
+            // The next pull tries again.
+            tracing::warn!("a replica could not note which epoch its source is in: {e}");
+        }
+        Some(seen)
     }
 
     /// Fails if the frame with that index, which both have, is one of another history at the source than here.
@@ -440,6 +463,7 @@ impl Replica {
         let record = self.engine.log_dir.join(RECORD);
         self.engine.adopt(snapshot.image(), &record, &mut |_| self.engine.check_usable())?;
         drop(snapshot);
+        self.look_at_epoch();
         while self.engine.published() < head {
             if self.pull(usize::MAX, head)? == 0 {
                 break;
@@ -512,7 +536,7 @@ impl Replica {
 
     /// The promotion of this replica that fenced its source, and did not end.
     fn promotion_under_way(&self) -> Option<FenceStatus> {
-        let moved = self.source().moved().ok().flatten()?;
+        let moved = self.look_at_epoch()?.moved()?;
         (moved.by == self.control.promotion()).then(|| FenceStatus::of(moved))
     }
 

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     error::Result,
     graph::{Digest, Epoch, LogIndex},
-    log::{LogPage, Moved, PageLimits, WriterId},
+    log::{Control, Fence, LogPage, Moved, PageLimits, SeenEpoch, WriterId},
     store::{CheckpointMark, Image},
 };
 use std::{fmt, time::Duration};
@@ -39,6 +39,39 @@ pub struct Pulled {
     pub page: LogPage,
     /// The last frame that the source has published.
     pub head: LogIndex,
+    /// What its fence said then.
+    pub seen: Seen,
+}
+
+/// What the control file of a source says of who leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Its fence.
+    pub fence: Fence,
+    /// What it saw at its own source, if it is a replica.
+    pub known: SeenEpoch,
+    /// Whether that fence stands in place of one that was lost with the control file: nobody need have moved it.
+    pub assumed: bool,
+}
+
+impl Seen {
+    /// What `control` says now.
+    pub fn of(control: &Control) -> Result<Self> {
+        let fence = control.fence()?;
+        Ok(Self { fence, known: control.seen_epoch(), assumed: control.fence_is_assumed() })
+    }
+
+    /// The promotion that fenced the source last, which may not have been completed; `None` if it leads.
+    pub fn moved(&self) -> Option<Moved> {
+        self.fence.moved()
+    }
+
+    /// The latest epoch that has begun, or may have, at the source or beyond, beside the one that the promotion `own` begins.
+    pub fn beside(&self, own: WriterId) -> SeenEpoch {
+        let before_own = SeenEpoch { epoch: Epoch(self.fence.epoch.0.saturating_sub(1)), begun: true };
+        let here = if self.fence.moved_by == Some(own) { before_own } else { SeenEpoch::of(&self.fence) };
+        here.max(self.known)
+    }
 }
 
 /// A fenced source.
@@ -86,8 +119,9 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn snapshot(&self, fresh: bool) -> Result<Box<dyn Snapshot>>;
     /// Takes in how far a replica is: the log is kept for it from there on.
     fn report(&self, progress: &Progress) -> Result<()>;
-    /// Forgets a replica that follows another source: the log is no longer kept for it.
-    fn forget(&self, replica_id: &str) -> Result<()>;
+    /// Forgets a replica that follows another source, or is none any more: the log is no longer kept for it. Returns whether
+    /// it was known.
+    fn forget(&self, replica_id: &str) -> Result<bool>;
     /// Fails where [`Source::fence`] would fail whatever the replica does meanwhile. It changes nothing at the source.
     fn require_fenceable(&self) -> Result<()>;
     /// Ends the epoch that the source leads, on behalf of `owner`, who begins the next one. It can be called again, by the
@@ -96,8 +130,8 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn fence(&self, owner: WriterId, held: LogIndex) -> Result<Box<dyn Fencing>>;
     /// As [`Source::report`], and what of the log after that position is there when this returns will be kept.
     fn reserve(&self, progress: &Progress) -> Result<()>;
-    /// The promotion that fenced the source last, which may not have been completed; `None` if it leads.
-    fn moved(&self) -> Result<Option<Moved>>;
+    /// What its fence says.
+    fn seen(&self) -> Result<Seen>;
     /// Why nothing will come from this source to the replica that asks, as far as can be seen. Not for every pull: it looks
     /// at the files of each node on the way to the primary.
     fn fault(&self, asking: &Asking<'_>) -> Option<SourceFault>;

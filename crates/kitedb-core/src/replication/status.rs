@@ -449,8 +449,8 @@ pub struct FollowerOptions {
     /// The most frames pulled at once (default 4096).
     pub max_frames: usize,
     /// The longest time in ms between two looks at the source of which it does not wake the follower (default 30,000). Commits
-    /// wake it, and whatever else happens to a log; a log that was put in the place of the source's is found by a look. A
-    /// source's log that this process may not write to is looked at after 10 ms, and ever less often, down to once a second.
+    /// wake it, and whatever else happens to a log, also that a repair or an open makes another control file; a log that is put
+    /// in the place of the source's from outside, by a restore for example, is found by a look. A source's log that this process may not write to is looked at after 10 ms, and ever less often, down to once a second.
     pub poll_ms: u64,
     /// After a failure, the first wait in ms; it doubles with every further one (default 50).
     pub backoff_ms: u64,

@@ -2,14 +2,14 @@
 
 use super::{
     registry::Progress,
-    source::{At, Fencing, Pulled, Snapshot, Source},
+    source::{At, Fencing, Pulled, Seen, Snapshot, Source},
     upstream::{Asking, SourceFault},
 };
 use crate::{
     db::Signal,
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
-    log::{Moved, PageLimits, WriterId},
+    log::{PageLimits, WriterId},
 };
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ impl Source for Unnamed {
         Err(not_configured())
     }
 
-    fn forget(&self, _: &str) -> Result<()> {
+    fn forget(&self, _: &str) -> Result<bool> {
         Err(not_configured())
     }
 
@@ -69,7 +69,7 @@ impl Source for Unnamed {
         Err(not_configured())
     }
 
-    fn moved(&self) -> Result<Option<Moved>> {
+    fn seen(&self) -> Result<Seen> {
         Err(not_configured())
     }
 

@@ -11,9 +11,9 @@ use crate::{
     },
 };
 use kitedb_core::{
-    Database, ErrorCode, ErrorKind, FollowerOptions, SyncMode,
+    Database, ErrorCode, ErrorKind, FollowerOptions, RepairOptions, SyncMode,
     io::{
-        Env,
+        Disk, Env,
         sim::{Crash, FaultOn, FaultPlan, Loss},
     },
 };
@@ -338,6 +338,125 @@ fn a_promotion_that_is_forced_beside_another_one_takes_a_later_epoch() {
     assert_eq!(second.replica_promote(false).unwrap_err().code(), ErrorCode::StalePrimary);
     let forced = second.replica_promote(true).unwrap();
     assert_eq!((forced.epoch, forced.rival_epoch), (3, Some(2)));
+}
+
+/// Its source began epoch 2, of which no frame came: that it was there, the replica knows as of a pull or a status, of a
+/// source that promoted itself or was taken over from, and after a loss of power. The source is gone, or cannot be fenced.
+#[test]
+fn a_promotion_by_force_takes_no_epoch_that_its_source_was_seen_in() {
+    type See = fn(&Database);
+    let pulled: See = |replica| assert_eq!(catch_up(replica), 0);
+    let looked: See = |replica| drop(replica_status(replica));
+    let reseeded: See = |replica| replica.replica_reseed_from_snapshot().unwrap();
+    for (how, see) in [("pulled", pulled), ("looked", looked), ("reseeded", reseeded)] {
+        for taken_over in [false, true] {
+            let (a, b) = machines(SyncMode::Full);
+            let c = Machine::new("other", 3, SyncMode::Full);
+            let (old, mut graph) = (a.primary(), Graph::new(9));
+            graph.grow(&old, 3);
+            let (replica, other) = (b.replica_of(&a), c.replica_of(&a));
+            catch_up(&replica);
+            catch_up(&other);
+            let led = match taken_over {
+                true => other.replica_promote(false).unwrap().epoch,
+                false => old.primary_promote_to_next_epoch().unwrap(),
+            };
+            assert_eq!(led, 2);
+            see(&replica);
+            // Its machine loses its power, and its source's burns down.
+            b.host.set_forked(true);
+            drop(replica);
+            let b = b.restart(Crash::PowerLoss(Loss::LoseAllUnsynced));
+            for path in a.disk.paths() {
+                a.disk.remove(&path).unwrap();
+            }
+            let replica = b.replica_of(&a);
+            let forced = replica.replica_promote(true).unwrap();
+            assert_eq!((forced.epoch, forced.source_fenced), (3, false), "{how}, taken over: {taken_over}");
+        }
+    }
+}
+
+/// Another replica's promotion raised the fence and did not come to its end while this one looked; then it did, and the source
+/// is gone.
+#[test]
+fn a_promotion_by_force_takes_no_epoch_that_another_one_was_about_to_begin() {
+    let (a, b) = machines(SyncMode::Full);
+    let c = Machine::new("other", 3, SyncMode::Full);
+    let (old, mut graph) = (a.primary(), Graph::new(9));
+    graph.grow(&old, 3);
+    let (replica, other) = (b.replica_of(&a), c.replica_of(&a));
+    catch_up(&replica);
+    catch_up(&other);
+    // The segment of the next epoch cannot be made.
+    c.disk.fail(FaultPlan::new(FaultOn::Name, 1, io::ErrorKind::Other).forever().on_path("segment"));
+    other.replica_promote(false).unwrap_err();
+    c.disk.clear_faults();
+    let fence = primary_status(&old).fence.expect("the source is fenced");
+    assert_eq!((fence.epoch, fence.ended), (2, None));
+    assert_eq!(catch_up(&replica), 0);
+    let (first, second) = (other.replica_promote(false).unwrap().epoch, {
+        for path in a.disk.paths() {
+            a.disk.remove(&path).unwrap();
+        }
+        replica.replica_promote(true).unwrap().epoch
+    });
+    assert_eq!((first, second), (2, 3));
+}
+
+/// It never pulled since, and the source, a replica itself, knows of a later epoch of which it has no frame either; or the
+/// files of the replica are opened as a primary's and promoted in place.
+#[test]
+fn no_promotion_takes_an_epoch_that_its_source_knows() {
+    for in_place in [false, true] {
+        let (a, b) = machines(SyncMode::Full);
+        let c = Machine::new("other", 3, SyncMode::Full);
+        let (old, mut graph) = (a.primary(), Graph::new(9));
+        graph.grow(&old, 3);
+        let middle = b.replica_of(&a);
+        catch_up(&middle);
+        let last = c.replica_of(&b);
+        catch_up(&last);
+        assert_eq!(old.primary_promote_to_next_epoch().unwrap(), 2);
+        catch_up(&middle);
+        let epoch = if in_place {
+            catch_up(&last);
+            last.close().unwrap();
+            c.primary().primary_promote_to_next_epoch().unwrap()
+        } else {
+            last.replica_promote(true).unwrap().epoch
+        };
+        assert_eq!(epoch, 3, "in place: {in_place}");
+    }
+}
+
+/// Nobody took over: its source's control file was lost, and it does not lead before it is told to.
+#[test]
+fn a_promotion_from_a_source_that_was_repaired_does_not_say_that_another_node_leads() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let path = stage.replica("r.kitedb", &source);
+    fs::remove_file(sidecar_of(&source).join("control")).unwrap();
+    assert!(Database::repair(&source, RepairOptions::new()).unwrap().fenced);
+    let replica = Database::open(&path, replica_of(&source)).unwrap();
+    let refused = replica.replica_promote(false).unwrap_err();
+    let text = refused.to_string();
+    assert_eq!(refused.code(), ErrorCode::SourceUnavailable, "{text}");
+    let command = format!("`kitedb primary promote {} --force`", source.display());
+    assert!(text.contains("was repaired") && text.contains(&command), "{text}");
+    assert!(!text.contains("by another promotion"), "{text}");
+    let forced = replica.replica_promote(true).unwrap();
+    // The repair gave a number away, which the source may lead when its operator says so.
+    assert_eq!((forced.epoch, forced.rival_epoch), (3, None));
+    replica.close().unwrap();
+
+    // Or the source leads again, and then the replica takes over as ever.
+    let path = stage.path("s.kitedb");
+    let lead = Database::open(&source, primary()).unwrap();
+    lead.primary_promote_to_next_epoch().unwrap();
+    let replica = Database::open(&path, replica_of(&source)).unwrap();
+    replica.replica_bootstrap_from_snapshot().unwrap();
+    assert!(replica.replica_promote(false).unwrap().source_fenced);
 }
 
 /// The operator of an old primary has its file alone: its log, which would tell that another node took over, is lost, or

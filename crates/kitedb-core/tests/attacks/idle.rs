@@ -5,12 +5,12 @@ use crate::{
     support_process::{Child, child_args, mode_of, tell},
     support_replication::{
         MODES,
-        folder::{Folder, eventually, mode_name, primary_options, replica_options},
-        primary_status,
+        folder::{Folder, eventually, mode_name, primary_options, replica_options, sidecar_of},
+        primary_status, replica_status,
     },
 };
-use kitedb_core::{Database, FollowerOptions, SyncMode};
-use std::{collections::BTreeMap, fs, thread, time::Duration};
+use kitedb_core::{Database, FollowerOptions, RepairOptions, ReplicaState, SyncMode};
+use std::{collections::BTreeMap, fs, os::unix::fs::FileExt, thread, time::Duration};
 
 /// How often each thread of the engine in this process has gone to sleep and was woken.
 fn wakes() -> BTreeMap<String, u64> {
@@ -88,4 +88,46 @@ fn a_follower_is_stopped_whatever_it_is_about_to_do() {
     }
     replica.start_follower(hour).unwrap();
     assert!(replica.wait_for_token(primary.last_commit_token().unwrap(), 60_000).unwrap());
+}
+
+/// A source's control file is exchanged while its replica's follower sleeps, which looks by itself once in an hour: by a
+/// repair, whatever was damaged of it; by a replica that is followed and lost its own.
+#[test]
+fn a_follower_hears_that_the_control_file_of_its_source_was_exchanged() {
+    let sleepy = FollowerOptions { poll_ms: 3_600_000, ..FollowerOptions::default() };
+    // Of a file that does not even begin as a control file nothing is changed, and who sleeps on it is woken all the same.
+    for (chained, damaged) in [(false, 20), (false, 0), (true, 20)] {
+        let folder = Folder::new();
+        let primary = folder.primary("primary", SyncMode::Full);
+        add(&primary, "a").unwrap();
+        let middle = folder.replica("middle", "primary", SyncMode::Full);
+        middle.replica_bootstrap_from_snapshot().unwrap();
+        let source = if chained { "middle" } else { "primary" };
+        let replica = folder.replica("replica", source, SyncMode::Full);
+        replica.replica_bootstrap_from_snapshot().unwrap();
+        replica.start_follower(sleepy).unwrap();
+        eventually("it follows", || replica_status(&replica).state == ReplicaState::Following);
+        let mut dbs = [primary, middle].map(Some);
+        dbs.iter_mut().for_each(|db| db.take().unwrap().close().unwrap());
+        // It reads the new session, and sleeps again.
+        thread::sleep(Duration::from_millis(100));
+
+        let control = sidecar_of(&folder.path(source)).join("control");
+        let file = fs::OpenOptions::new().read(true).write(true).open(&control).unwrap();
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, damaged).unwrap();
+        file.write_all_at(&[byte[0] ^ 1], damaged).unwrap();
+        let seen = replica.replica_wait_for_news(0, 0).unwrap();
+        if chained {
+            let middle = folder.replica("middle", "primary", SyncMode::Full);
+            assert!(replica.replica_wait_for_news(seen, 60_000).unwrap() > seen, "it sleeps on");
+            middle.replica_reseed_from_snapshot().unwrap();
+            continue;
+        }
+        assert!(Database::repair(folder.path("primary"), RepairOptions::new()).unwrap().done);
+        let primary = folder.primary("primary", SyncMode::Full);
+        primary.primary_promote_to_next_epoch().unwrap();
+        let token = add(&primary, "b").unwrap();
+        assert!(replica.wait_for_token(token, 60_000).unwrap(), "it sleeps on: byte {damaged}");
+    }
 }

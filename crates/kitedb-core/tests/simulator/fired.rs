@@ -21,6 +21,7 @@ kinds! {
     CopyingDiskFull => "a disk that copies on write ran full",
     LogDamaged => "a bit of a log was flipped",
     CutPromotion => "a promotion was cut by a crash",
+    PromoterSyncFailed => "a sync that a promotion made failed, here or at its source",
     DoneUntold => "a promotion was done, and nobody was told",
     NoRole => "opened with no role",
     LeadingAsReplica => "a primary that leads was opened as a replica",

@@ -7,7 +7,11 @@ use super::{
     world::{End, Fenced, Part, World},
 };
 use crate::support::{model::Draft, model::Node as ModelNode, ops};
-use kitedb_core::{Error, ErrorCode, NewNode, NodeId, PrimaryReplicationStatus, Transaction, Value};
+use kitedb_core::{
+    Error, ErrorCode, NewNode, NodeId, PrimaryReplicationStatus, Transaction, Value,
+    io::sim::{FaultOn, FaultPlan},
+};
+use std::io::ErrorKind;
 
 /// The node that every commit marks as its own.
 const MARKED: u64 = 4242;
@@ -39,10 +43,11 @@ enum Kind {
     Wait,
     Probe,
     CutPromotion,
+    FailingPromotion,
 }
 
 /// How often each kind of step comes, relative to the others.
-const KINDS: [(u64, Kind); 25] = [
+const KINDS: [(u64, Kind); 26] = [
     (24, Kind::Commit),
     (24, Kind::Pull),
     (4, Kind::Bootstrap),
@@ -68,6 +73,7 @@ const KINDS: [(u64, Kind); 25] = [
     (6, Kind::Wait),
     (1, Kind::Probe),
     (5, Kind::CutPromotion),
+    (3, Kind::FailingPromotion),
 ];
 
 impl World {
@@ -92,9 +98,12 @@ impl World {
                 Kind::Retain | Kind::PromoteInPlace | Kind::Report | Kind::SecondHandle | Kind::Hold => {
                     acts && node.leads()
                 }
-                Kind::Pull | Kind::Bootstrap | Kind::TakeOver | Kind::CutPromotion | Kind::Repoint => {
-                    acts && node.source().is_some()
-                }
+                Kind::Pull
+                | Kind::Bootstrap
+                | Kind::TakeOver
+                | Kind::CutPromotion
+                | Kind::FailingPromotion
+                | Kind::Repoint => acts && node.source().is_some(),
                 Kind::Maintain => acts,
                 Kind::Close => acts && (node.poisoned || node.fenced != Fenced::No || self.marks % 4 == 0),
                 Kind::Open => !node.is_open(),
@@ -124,6 +133,7 @@ impl World {
                 self.promote_replica(n, force);
             }
             Kind::CutPromotion => self.cut_promotion(n),
+            Kind::FailingPromotion => self.fail_promotion(n),
             Kind::Repoint => self.repoint(n, other),
             Kind::Probe => self.probe(n),
             Kind::Report => self.report(n, other),
@@ -585,6 +595,31 @@ impl World {
             fired(Fault::CutPromotion);
         } else {
             machine.crash_at(0);
+        }
+    }
+
+    /// Lets a replica take over, and fails one sync of that, here or at its source, at whatever step.
+    fn fail_promotion(&mut self, n: usize) {
+        let source = self.nodes[n].source().unwrap();
+        let at = self.rng.pick(&[n, source]);
+        let nth = 1 + self.rng.below(if at == n { 12 } else { 6 });
+        let (path, force) = (self.rng.pick(&["", "", "segment", "control"]), self.rng.one_in(8));
+        if self.nodes[at].sick {
+            // What was ordered for its disk already comes first.
+            return;
+        }
+        let machine = self.nodes[at].machine.clone();
+        machine.fail(FaultPlan::new(FaultOn::Sync, nth, ErrorKind::Other).on_path(path));
+        let troubled = self.nodes[at].troubled;
+        (self.nodes[at].sick, self.nodes[at].troubled) = (true, true);
+        self.note(format!("sync {nth} of {path:?} at n{at} will fail for n{n}"));
+        self.promote_replica(n, force);
+        self.nodes[at].sick = false;
+        if machine.awaits_faults() {
+            machine.clear_faults();
+            self.nodes[at].troubled = troubled;
+        } else {
+            fired(Fault::PromoterSyncFailed);
         }
     }
 

@@ -88,7 +88,7 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
     let source = source_name(args.source_db.as_ref(), &require_replica(&look)?);
     drop(look);
     let database = open_node(database, args.options())?;
-    let promotion = database.replica_promote(args.force)?;
+    let promotion = database.replica_promote(args.force).map_err(|e| refused(args, e))?;
     database.close()?;
     let (epoch, kept) = (promotion.epoch, promotion.last_kept);
     let (fenced, synced) = (promotion.source_fenced, promotion.fence_synced);
@@ -120,6 +120,39 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
         }
     };
     Ok(writeln!(out, "  {}", Styled(style, clean(&what)))?)
+}
+
+/// A promotion that failed, with what it would do by force, where that is of use.
+fn refused(args: &ReplicaPromoteArgs, error: Error) -> Failure {
+    use ErrorCode::{
+        Corrupt, FilesMoved, Io, LogMismatch, NeedsReseed, NotADatabase, NotFound, SourceUnavailable, StalePrimary,
+    };
+    let about_source = matches!(
+        error.code(),
+        Corrupt
+            | FilesMoved
+            | Io
+            | LogMismatch
+            | NeedsReseed
+            | NotADatabase
+            | NotFound
+            | SourceUnavailable
+            | StalePrimary
+    );
+    let failure = Failure::from(error);
+    if args.force || !about_source {
+        return failure;
+    }
+    let mut command = format!("kitedb replica promote {}", word(&args.common.database));
+    for (option, given) in [("--source-db", &args.source_db), ("--source-sidecar", &args.source_sidecar)] {
+        if let Some(given) = given {
+            command = format!("{command} {option} {}", word(given));
+        }
+    }
+    failure.literal_hint(format_args!(
+        "only if the source is gone for good, or does not lead again: `{command} --force` lets this replica lead without it. What \
+         only the source has is lost, and if the source, or a node that took over from it, writes on, there are two histories"
+    ))
 }
 
 /// A promotion that is called again after it was cut short in its very end has nothing left to do. What leads, and did not

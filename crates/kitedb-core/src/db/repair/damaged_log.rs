@@ -12,10 +12,10 @@ use crate::{
     },
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Token},
-    io::{Env, OpenMode, copy_aside, put_aside, sim::SimDisk},
+    io::{Env, OpenMode, copy_aside, sim::SimDisk},
     log::{
-        Control, EpochEnd, Fence, LogIdentity, Recovered, Roll, Salt, no_segment, put_segments_aside, salt_of, verify,
-        writers,
+        Control, EpochEnd, Fence, LogIdentity, NewControl, Recovered, Replaced, Roll, Salt, no_segment,
+        put_segments_aside, salt_of, verify, writers,
     },
     shell::command,
     store::{CheckpointMark, Hint, HistoryEntry, LogKind, LogLink, Part, Store},
@@ -267,7 +267,8 @@ impl<'a> DamagedLog<'a> {
             _ => Fence::new(Epoch(1)),
         };
         let salt = salt.unwrap_or_else(|| self.env.host.random());
-        let model = Control::create_with(&SimDisk::new(0), Path::new("/"), self.identity, salt, &fence)?;
+        let model =
+            Control::create_with(&SimDisk::new(0), Path::new("/"), self.identity, salt, &NewControl::of(fence))?;
         model.set_durable(durable.unwrap_or_default());
         Ok(Arc::new(model))
     }
@@ -368,10 +369,10 @@ impl<'a> DamagedLog<'a> {
         }
         let disk = &*self.env.disk;
         let io = |e| Error::io("repair log control file", &self.dir.join(crate::log::CONTROL_NAME), e);
-        let mut aside = Vec::new();
+        let (mut aside, mut told) = (Vec::new(), None);
         let control = match (left, plan.fence) {
             (Left::Nothing(_), _) if !plan.anew => None,
-            (Left::Nothing(_), Some(fence)) => Some(self.make_control(fence, plan, proof, &mut aside)?),
+            (Left::Nothing(_), Some(fence)) => Some(self.make_control(fence, plan, proof, &mut aside, &mut told)?),
             (Left::ButFence(control, _), Some(NewFence { fence, assumed })) => {
                 aside.push(copy_aside(disk, &self.dir.join(crate::log::CONTROL_NAME)).map_err(io)?);
                 disk.sync_dir(&self.dir).map_err(io)?;
@@ -408,15 +409,11 @@ impl<'a> DamagedLog<'a> {
                 control.set_needs_reseed(false);
                 control.set_last_error(None);
             }
-            if plan.anew || cut.is_some() {
-                // Frames may be in the cache only, and numbers were given out that are not there: the next open writes the
-                // ones again, and begins an epoch of its own for the others.
-                control.set_sync_failed(true)?;
-            }
             control.sync()?;
         }
         disk.sync_dir(&self.dir).map_err(io)?;
         self.end_in_file(plan, proof)?;
+        drop(told);
         Ok(aside)
     }
 
@@ -426,6 +423,7 @@ impl<'a> DamagedLog<'a> {
         plan: &Plan,
         proof: &Proof,
         aside: &mut Vec<PathBuf>,
+        told: &mut Option<Replaced>,
     ) -> Result<Control> {
         let disk = &*self.env.disk;
         let path = self.dir.join(crate::log::CONTROL_NAME);
@@ -436,23 +434,23 @@ impl<'a> DamagedLog<'a> {
         if let Some(recovered) = &proof.recovered {
             recovered.sync_tail(&self.env)?;
         }
-        match put_aside(disk, &path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            kept => aside.push(kept.map_err(io)?),
-        }
+        // Who sleeps on its words is told once the new one is as it is to be, or was not made.
+        let replaced = Replaced::look(disk, &self.dir);
+        aside.extend(replaced.put_aside(disk, &self.dir).map_err(io)?);
+        *told = Some(replaced);
         let salt = proof.salt.unwrap_or_else(|| self.env.host.random());
-        let control = Control::create_with(disk, &self.dir, self.identity, salt, &fence)?;
+        let new = NewControl {
+            fence,
+            assumed,
+            // Frames may be in the cache only, and numbers were given out that are not there: the next open writes the ones
+            // again, and begins an epoch of its own for the others.
+            tail: Some(proof.last),
+            begun: proof.recovered.is_some(),
+            roll: plan.registry_lost.then(Roll::lost),
+        };
+        let control = Control::create_with(disk, &self.dir, self.identity, salt, &new)?;
         control.begin_session(&*self.env.host, proof.last)?;
-        if proof.recovered.is_some() {
-            control.set_begun(self.identity.log_id)?;
-        }
-        if plan.registry_lost {
-            control.set_roll(Some(Roll::lost()))?;
-        }
         control.set_stamps(&**self.store.file())?;
-        if assumed {
-            control.put_assumed_fence(&fence)?;
-        }
         Ok(control)
     }
 
@@ -474,7 +472,8 @@ impl<'a> DamagedLog<'a> {
             link = LogLink { open: false, boot_id: [0; 16], clean_tail, ..link };
             link.hint = Hint::to(&self.dir, folder_of(&self.path)).unwrap_or(link.hint);
         }
-        if let Some(NewFence { fence: Fence { epoch: by, moved_by: Some(promotion), .. }, assumed: true }) = plan.fence {
+        if let Some(NewFence { fence: Fence { epoch: by, moved_by: Some(promotion), .. }, assumed: true }) = plan.fence
+        {
             // The control file that was lost may turn up again, and does not know of this one.
             link.part = Part::Fenced { led: proof.led, by, promotion };
         }

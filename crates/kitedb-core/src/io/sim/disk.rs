@@ -118,6 +118,11 @@ impl SimDisk {
         self.state.lock().faults.push(plan);
     }
 
+    /// Whether a failure that was ordered has yet to come, or comes again.
+    pub fn awaits_faults(&self) -> bool {
+        !self.state.lock().faults.is_empty()
+    }
+
     /// How many syncs have failed because the system could not write back what was written before.
     pub fn late_failures(&self) -> u64 {
         self.state.lock().late_failures

@@ -19,7 +19,7 @@ impl Recovered {
     }
 
     /// Ends the log with the last frame that counts, whatever follows there. What follows is kept in files beside the log,
-    /// which are returned. The control file says before that the log ends there.
+    /// which are returned. Cut short, it is damaged as before, or ends there and the next open begins an epoch.
     pub fn cut_aside(&self, env: &Env, control: &Control) -> Result<Vec<PathBuf>> {
         let tail =
             self.tail.as_ref().ok_or_else(|| Error::new(ErrorCode::Internal, "recovery ended without a tail"))?;
@@ -28,10 +28,17 @@ impl Recovered {
             let path = path.to_owned();
             move |e| Error::io("cut log segment", &path, e)
         };
+        let mut aside = Vec::new();
+        if tail.dirty {
+            aside.push(copy_aside(disk, &last.path).map_err(io(&last.path))?);
+            disk.sync_dir(&self.dir).map_err(io(&self.dir))?;
+        }
+        // Numbers were given out that come again: of another epoch, also if this is all that is done.
+        control.set_sync_failed(true)?;
+        control.sync()?;
         control.begin_session(&*env.host, self.last)?;
         control.sync()?;
-        let mut aside = Vec::new();
-        // The newest one first: what is cut short in this is damaged as before.
+        // The newest one first: no log has a gap meanwhile.
         for (seq, path) in segment_files(disk, &self.dir)?.into_iter().rev() {
             if seq > last.seq && segment::is_of(disk, &path, last.header.log.file_id, true).map_err(io(&path))? {
                 aside.push(put_aside(disk, &path).map_err(io(&path))?);
@@ -39,8 +46,6 @@ impl Recovered {
         }
         let file = disk.open(&last.path, OpenMode::ReadWrite).map_err(io(&last.path))?;
         if tail.dirty {
-            aside.push(copy_aside(disk, &last.path).map_err(io(&last.path))?);
-            disk.sync_dir(&self.dir).map_err(io(&self.dir))?;
             file.set_len(tail.end).map_err(io(&last.path))?;
         }
         file.sync_data().map_err(io(&last.path))?;

@@ -17,7 +17,8 @@ impl LocalSource {
             return self.look_out(&control, seen, timeout, still);
         }
         *self.awaited.lock() = Some(control.clone());
-        control.wait_published(seen, timeout, still);
+        // Asked once whoever replaces it is heard.
+        control.wait_published(seen, timeout, &|| still() && control.is_current(&*self.env.disk));
         *self.awaited.lock() = None;
     }
 
@@ -31,10 +32,11 @@ impl LocalSource {
     }
 
     /// Waits for a log that this process may not write to, so that its writer does not know of whoever waits: looks at it
-    /// again and again, the less often the longer nothing has come.
+    /// again and again, the less often the longer nothing has come, and whether it is there still.
     fn look_out(&self, control: &Control, seen: LogIndex, timeout: Duration, still: &dyn Fn() -> bool) {
         let (mut waited, over) = (Duration::ZERO, Cell::new(false));
-        while !over.get() && waited < timeout && control.published() <= seen {
+        let there = || control.is_current(&*self.env.disk);
+        while !over.get() && waited < timeout && control.published() <= seen && there() {
             let nap = (waited / 8).clamp(FIRST_LOOK, LAST_LOOK).min(timeout - waited);
             self.woken.wait_until(None, nap, || {
                 over.set(!still());

@@ -7,7 +7,7 @@ use crate::{
     log::WriterId,
     replication::{
         approach::Approach,
-        source::{Fenced, Source},
+        source::{Fenced, Seen, Source},
         status::{Promotion, ReplicaState},
     },
 };
@@ -30,9 +30,13 @@ impl Replica {
             Err(e) if force => {
                 tracing::warn!("a promotion is forced although its source could not be fenced: {e}");
                 self.take_what_is_left();
-                let rival = self.rival();
+                let seen = self.source().seen().ok();
                 // An epoch is one node's: where another one's is known, this one's is later.
-                let epoch = self.epoch_after(rival.map_or(Epoch(0), |epoch| Epoch(epoch.0 + 1)))?;
+                let beside = seen.map(|seen| seen.beside(self.control.promotion())).unwrap_or_default();
+                // Also one that another promotion raised the fence to, which may yet come to its end.
+                let beside = beside.epoch.max(self.control.seen_epoch().epoch);
+                let epoch = self.epoch_after(Epoch(beside.0 + 1))?;
+                let rival = seen.and_then(|seen| self.rival(&seen));
                 let last_kept = self.engine.promote_replica(epoch, self.engine.env.host.random(), &mut || Ok(()))?;
                 let rival_epoch = rival.map(|epoch| epoch.0);
                 Promotion { epoch: epoch.0, last_kept, source_fenced: false, fence_synced: false, rival_epoch }
@@ -47,8 +51,8 @@ impl Replica {
     }
 
     /// The epoch of another node that took over from the source, as far as the source can tell.
-    fn rival(&self) -> Option<Epoch> {
-        let moved = self.source().moved().ok().flatten()?;
+    fn rival(&self, seen: &Seen) -> Option<Epoch> {
+        let moved = seen.moved().filter(|_| !seen.assumed)?;
         (moved.by != self.control.promotion()).then_some(moved.epoch)
     }
 
@@ -94,7 +98,7 @@ impl Replica {
         if owner == [0; 16] {
             return Ok(false);
         }
-        if source.moved()?.is_some_and(|moved| moved.by == owner) {
+        if source.seen()?.moved().is_some_and(|moved| moved.by == owner) {
             return Ok(self.engine.may_go_on_as(owner));
         }
         if !self.engine.has_begun_as(owner)? {
@@ -157,10 +161,10 @@ impl Replica {
         )
     }
 
-    /// The epoch that a promotion begins, `next` or later: not one that this node led or followed before, also if it was
-    /// reseeded from where that had not begun.
+    /// The epoch that a promotion begins, `next` or later: not one that this node led, followed or saw at a source before,
+    /// also if it was reseeded from where that had not begun. Upholds I42.
     fn epoch_after(&self, next: Epoch) -> Result<Epoch> {
-        let known = self.engine.epoch().max(self.control.fence()?.epoch);
+        let known = self.engine.epoch().max(self.control.fence()?.epoch).max(self.control.seen_epoch().begun());
         Ok(next.max(Epoch(known.0 + 1)))
     }
 }

@@ -1,0 +1,70 @@
+//! A control file that another one takes the place of, or that goes with its log. Whoever has it mapped sleeps on words that
+//! nobody changes any more: who replaces it wakes them, and they look at what is there now.
+//!
+//! Whoever sleeps looks at the name after it read the count that ends its sleep, and the count is raised once the name is
+//! another file's: so one of both sees what the other did. What exchanges a file and is not KiteDB tells nobody.
+
+use super::{
+    control::{CONTROL_NAME, COUNT_LOCK, WORDS, is_control},
+    events::{COUNT, NEWS, REQUESTS},
+    fence::CHANGED,
+};
+use crate::io::{Disk, FileWords, OpenMode, copy_aside, put_aside};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// A control file that is being replaced. When this is dropped, all who sleep on its words are woken, in every process.
+#[derive(Debug)]
+pub struct Replaced {
+    words: Option<FileWords>,
+    /// Whether it can be told for a control file. Another file is not changed.
+    ours: bool,
+}
+
+impl Replaced {
+    /// Looks at the control file in `dir` before it goes, whatever became of its contents. Where it cannot be mapped, nobody
+    /// is woken: who sleeps looks when its time has passed.
+    pub fn look(disk: &dyn Disk, dir: &Path) -> Self {
+        let look = || {
+            let file = disk.open(&dir.join(CONTROL_NAME), OpenMode::ReadWrite)?;
+            let mut bytes = vec![0; if file.len()? == WORDS as u64 * 8 { WORDS * 8 } else { 0 }];
+            file.read_exact_at(&mut bytes, 0)?;
+            let words = if bytes.is_empty() { None } else { Some(file.map_words(WORDS)?) };
+            Ok::<_, io::Error>(Self { words, ours: is_control(&bytes) })
+        };
+        look().unwrap_or(Self { words: None, ours: false })
+    }
+}
+
+impl Replaced {
+    /// Puts the file in `dir` aside as it is. What tells who sleeps on its words would change it: then that is a copy.
+    /// Returns where it is; `None`: there is none.
+    pub fn put_aside(&self, disk: &dyn Disk, dir: &Path) -> io::Result<Option<PathBuf>> {
+        let path = dir.join(CONTROL_NAME);
+        let kept = if self.ours {
+            let copy = copy_aside(disk, &path)?;
+            disk.sync_dir(dir).and_then(|()| disk.remove(&path)).map(|()| copy)
+        } else {
+            put_aside(disk, &path)
+        };
+        match kept {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            kept => kept.map(Some),
+        }
+    }
+}
+
+impl Drop for Replaced {
+    fn drop(&mut self) {
+        let Some(words) = &self.words else { return };
+        for at in [NEWS, REQUESTS] {
+            if self.ours {
+                // If it cannot be, who is about to sleep now may miss the wake.
+                let _ = words.update_locked(at, COUNT_LOCK, COUNT, |count| count.wrapping_add(1));
+            }
+        }
+        [NEWS, REQUESTS, CHANGED].into_iter().for_each(|at| words.wake(at));
+    }
+}
