@@ -866,7 +866,7 @@ fn a_follower_whose_source_denies_permission_says_so_and_goes_on_once_it_may() {
 }
 
 /// What the `kitedb` commands in a text are that change something, as a shell is given them.
-fn commands_in(text: &str) -> Vec<String> {
+fn changes_in(text: &str) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for command in text.split('`').filter(|command| command.starts_with("kitedb ")) {
         let looks = [" status ", " check ", " stats ", " get ", " follow "].iter().any(|look| command.contains(look));
@@ -927,7 +927,7 @@ fn the_hints_of_a_killed_primary_with_a_damaged_log_lead_on_until_it_takes_commi
             let mut texts = vec![format!("{}{}", refused.out, refused.err)];
             let mut went_on = false;
             while let Some(text) = texts.pop() {
-                for command in commands_in(&text) {
+                for command in changes_in(&text) {
                     if done.contains(&command) {
                         continue;
                     }
