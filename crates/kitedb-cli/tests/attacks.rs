@@ -743,7 +743,8 @@ fn a_follower_whose_source_denies_permission_says_so_and_goes_on_once_it_may() {
     as_nobody(&folder, once).ok();
     let log = folder.path().join("p.kitedb.replication");
     let newest = names(&log).into_iter().rfind(|name| name.starts_with("segment-")).unwrap();
-    for (nth, name) in ["p.kitedb", "p.kitedb.replication", "p.kitedb.replication/control", &newest].iter().enumerate() {
+    for (nth, name) in ["p.kitedb", "p.kitedb.replication", "p.kitedb.replication/control", &newest].iter().enumerate()
+    {
         let denied = if *name == newest { log.join(name) } else { folder.path().join(name) };
         let shown = denied.display().to_string();
         let mode = fs::metadata(&denied).unwrap().mode();

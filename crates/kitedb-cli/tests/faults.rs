@@ -334,7 +334,10 @@ fn a_primary_whose_file_was_deleted_is_taken_over_from_by_its_log() {
         }
         let (shown, document) = faulty(&folder, "replica", "r.kitedb");
         assert_eq!(document["source_fault"], "missing", "{what}: {document}");
-        assert!(shown.contains("p.kitedb is not there") && shown.contains("kitedb replica promote r.kitedb"), "{shown}");
+        assert!(
+            shown.contains("p.kitedb is not there") && shown.contains("kitedb replica promote r.kitedb"),
+            "{shown}"
+        );
         let run = folder.run(&["replica", "promote", "r.kitedb"]);
         if log_too {
             assert_ne!(run.code, 0, "{what}: {run:?}");

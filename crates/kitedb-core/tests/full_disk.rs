@@ -224,7 +224,9 @@ fn retention_on_a_full_disk_says_what_room_it_needs() {
     let error = Database::run_retention_at(&path, &options(mode), &windows).unwrap_err();
     expect_full(&error);
     let told = error.to_string();
-    for phrase in ["after log index 0 (up to 400)", " KiB at most", "a.kitedb.replication together", "`kitedb primary retention "] {
+    for phrase in
+        ["after log index 0 (up to 400)", " KiB at most", "a.kitedb.replication together", "`kitedb primary retention "]
+    {
         assert!(told.contains(phrase), "{phrase}: {told}");
     }
     expect_keys(&Database::open(&path, options(mode).read_only(true)).unwrap(), &keys);

@@ -40,7 +40,9 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
         return write_json(out, &json!({ "role": role, "fenced": fenced, "copied": moved, "log_fault": fault }));
     }
     let stale = match fenced {
-        true if assumed => ", fenced: its control file was repaired or an older one put back, and what it knew of other nodes is lost",
+        true if assumed => {
+            ", fenced: its control file was repaired or an older one put back, and what it knew of other nodes is lost"
+        }
         true => ", fenced: another node took over",
         false => "",
     };

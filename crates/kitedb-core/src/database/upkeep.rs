@@ -156,9 +156,7 @@ fn open_and_run(
         match (ran, engine.close()) {
             // The log was cut, and the file goes on with what is left of it.
             (Ok(outcome), Err(e)) if e.code() == ErrorCode::DiskFull && outcome.pruned_segments > 0 => Ok(outcome),
-            (ran, closed) => {
-                ran.and_then(|outcome| closed.map(|()| outcome)).map_err(|e| looked.for_want_of_room(e))
-            }
+            (ran, closed) => ran.and_then(|outcome| closed.map(|()| outcome)).map_err(|e| looked.for_want_of_room(e)),
         }
     })
 }

@@ -204,4 +204,3 @@ fn require_mended(env: &Env, path: &Path, open: OpenOptions) -> Result<()> {
     let damage = engine.damage.lock().clone();
     damage.map_or(Ok(()), |damage| Err(damage.context("after the repair")))
 }
-

@@ -141,8 +141,11 @@ impl Control {
     /// another one's, is put aside.
     pub fn clear(disk: &dyn Disk, dir: &Path, file_id: [u8; 16]) -> Result<()> {
         let path = dir.join(CONTROL_NAME);
-        let of_another = matches!(Self::open(disk, dir, OpenMode::Read), Ok(Some(there)) if there.expect(file_id).is_err());
-        clear_name(disk, &path, |bytes| is_control(bytes) && !of_another).map(drop).map_err(|e| Error::io("remove log control file", &path, e))
+        let of_another =
+            matches!(Self::open(disk, dir, OpenMode::Read), Ok(Some(there)) if there.expect(file_id).is_err());
+        clear_name(disk, &path, |bytes| is_control(bytes) && !of_another)
+            .map(drop)
+            .map_err(|e| Error::io("remove log control file", &path, e))
     }
 
     /// Maps the control file of an existing log (for [`OpenMode::Read`], reads it once); `None` if it is not there.

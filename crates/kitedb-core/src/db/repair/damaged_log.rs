@@ -474,7 +474,8 @@ impl<'a> DamagedLog<'a> {
             link = LogLink { open: false, boot_id: [0; 16], clean_tail, ..link };
             link.hint = Hint::to(&self.dir, folder_of(&self.path)).unwrap_or(link.hint);
         }
-        if let Some(NewFence { fence: Fence { epoch: by, moved_by: Some(promotion), .. }, assumed: true }) = plan.fence {
+        if let Some(NewFence { fence: Fence { epoch: by, moved_by: Some(promotion), .. }, assumed: true }) = plan.fence
+        {
             // The control file that was lost may turn up again, and does not know of this one.
             link.part = Part::Fenced { led: proof.led, by, promotion };
         }
