@@ -4,7 +4,9 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
-use kitedb_core::{Database, Error, ErrorCode, GraphRead, OpenOptions, ReplicationRole, Result, SyncMode};
+use kitedb_core::{
+    Database, Error, ErrorCode, GraphRead, OpenOptions, ReplicationRole, Result, RetentionWindows, SyncMode,
+};
 use std::{
     fs::{self, File},
     io::{ErrorKind, Write},
@@ -170,16 +172,22 @@ fn a_full_xfs_whose_log_was_copied_is_an_error_and_ends_nobody() {
     }
 }
 
-/// `cp --sparse` and `tar -S` leave holes where the registry of replicas has zeros, which is nearly everywhere.
-#[test]
-fn a_sparse_registry_on_a_full_tmpfs_is_an_error_and_ends_nobody() {
+/// A small file system in memory.
+fn tmpfs() -> Option<Mounted> {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path().join("mounted");
     fs::create_dir(&at).unwrap();
     if !done("mount", &["-t", "tmpfs", "-o", "size=4m", "none", at.to_str().unwrap()]) {
-        return println!("skipped: no tmpfs can be mounted here");
+        println!("skipped: no tmpfs can be mounted here");
+        return None;
     }
-    let disk = Mounted { dir };
+    Some(Mounted { dir })
+}
+
+/// `cp --sparse` and `tar -S` leave holes where the registry of replicas has zeros, which is nearly everywhere.
+#[test]
+fn a_sparse_registry_on_a_full_tmpfs_is_an_error_and_ends_nobody() {
+    let Some(disk) = tmpfs() else { return };
     let open = || Database::open(disk.path("a.kitedb"), options(SyncMode::Normal));
     let report =
         |db: &Database| (0..40).try_for_each(|n| db.primary_report_replica_progress(&format!("replica-{n}"), 1, 1));
@@ -196,4 +204,34 @@ fn a_sparse_registry_on_a_full_tmpfs_is_an_error_and_ends_nobody() {
     report(&db).unwrap();
     assert_eq!(db.primary_replication_status().unwrap().unwrap().replica_lags.len(), 40);
     assert!(db.snapshot().unwrap().node_by_key("one").unwrap().is_some());
+}
+
+/// Retention is to make room on a full disk, and nothing of the log is in the file yet: nothing can go, and that is told, with
+/// the room that it takes. Once there is that much, it cuts the log.
+#[test]
+fn retention_on_a_full_disk_says_what_room_it_needs() {
+    let Some(disk) = tmpfs() else { return };
+    let (path, mode) = (disk.path("a.kitedb"), SyncMode::Full);
+    let db = Database::open(&path, options(mode)).unwrap();
+    let mut keys = Vec::new();
+    for n in 0..400 {
+        keys.push(format!("key-{n}"));
+        add(&db, &keys[n]).unwrap();
+    }
+    disk.fill();
+    expect_full(&db.close().unwrap_err());
+    let windows = RetentionWindows { min_entries: Some(0), max_bytes: Some(1), ..RetentionWindows::default() };
+    let error = Database::run_retention_at(&path, &options(mode), &windows).unwrap_err();
+    expect_full(&error);
+    let told = error.to_string();
+    for phrase in
+        ["after log index 0 (up to 400)", " KiB at most", "a.kitedb.replication together", "`kitedb primary retention "]
+    {
+        assert!(told.contains(phrase), "{phrase}: {told}");
+    }
+    expect_keys(&Database::open(&path, options(mode).read_only(true)).unwrap(), &keys);
+    disk.make_room();
+    Database::run_retention_at(&path, &options(mode), &windows).unwrap();
+    assert!(Database::run_retention_at(&path, &options(mode), &windows).unwrap().retained_floor > 1);
+    expect_keys(&Database::open(&path, options(mode)).unwrap(), &keys);
 }

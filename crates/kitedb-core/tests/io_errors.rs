@@ -99,7 +99,7 @@ impl Faulty {
         self.log.push(format!("{what} failed: {e:?}"));
         match e.code() {
             ErrorCode::SyncFailed | ErrorCode::Poisoned | ErrorCode::OutcomeUnknown => self.poisoned = true,
-            ErrorCode::Io | ErrorCode::DiskFull => {}
+            ErrorCode::Io | ErrorCode::PermissionDenied | ErrorCode::DiskFull => {}
             _ => panic!("{what} failed with {e:?}"),
         }
     }

@@ -113,6 +113,23 @@ fn look(env: &Env, path: &Path, options: &OpenOptions) -> Result<Looked> {
 }
 
 impl Looked {
+    /// The error of a cut that a full disk refuses: what the file does not hold must go there first, which takes room.
+    fn for_want_of_room(&self, e: Error) -> Error {
+        let (head, in_file) = (self.engine.published(), self.engine.checkpoint_index());
+        if e.code() != ErrorCode::DiskFull || head <= in_file {
+            return e;
+        }
+        let kib = self.engine.stats().map_or(0, |stats| stats.log_bytes.div_ceil(1024));
+        e.and(format_args!(
+            "nothing more of the log can be let go of: the commits after log index {in_file} (up to {head}) are only there, and \
+             must go into the file first, which takes about as much room as they take in the log, {kib} KiB at most. Make that \
+             room on the disk of {}, or move the file and the log's folder {} together to a larger disk; then run it again ({})",
+            self.path.display(),
+            self.engine.log_dir.display(),
+            command("primary retention", &self.path, "")
+        ))
+    }
+
     /// The log's control file, open so that its writer can be asked.
     fn shared_control(&self, env: &Env) -> Result<Option<Control>> {
         let found = Control::open(&*env.disk, &self.engine.log_dir, OpenMode::ReadWrite)?;
@@ -130,13 +147,17 @@ fn open_and_run(
     let identity = env.disk.identity(&looked.path).map_err(|e| Error::io("open", &looked.path, e))?;
     let options = OpenOptions { role: None, ..options.clone().read_only(false).create_if_missing(false) };
     with_place(identity, || {
-        let engine = Engine::open_for_writing(env.clone(), looked.path.clone(), options, identity, false)?;
+        let engine = Engine::open_for_writing(env.clone(), looked.path.clone(), options, identity, false)
+            .map_err(|e| looked.for_want_of_room(e))?;
         let ran = match engine.sidecar.clone() {
             Some(control) => Leader::new(&engine, control).and_then(|leader| run_retention(&leader, &engine, windows)),
             None => Err(not_primary(&looked.path)),
         };
-        let closed = engine.close();
-        ran.and_then(|outcome| closed.map(|()| outcome))
+        match (ran, engine.close()) {
+            // The log was cut, and the file goes on with what is left of it.
+            (Ok(outcome), Err(e)) if e.code() == ErrorCode::DiskFull && outcome.pruned_segments > 0 => Ok(outcome),
+            (ran, closed) => ran.and_then(|outcome| closed.map(|()| outcome)).map_err(|e| looked.for_want_of_room(e)),
+        }
     })
 }
 

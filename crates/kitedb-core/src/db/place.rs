@@ -324,7 +324,7 @@ pub(super) fn log_is_gone(path: &Path, place: &LogPlace, link: &LogLink, in_file
     let what = match (link.open, link.part) {
         (true, _) if matches!(place, LogPlace::Copied(_)) => format!(
             "{shown} is a copy of a file that was in use: commits after log index {held} are only in the log of that one, \
-             which was not copied. Copy both, while nobody writes; or make it a database of its own as of log index {held} \
+             which was not copied to {dir}. Copy both, while nobody writes; or make it a database of its own as of log index {held} \
              ({})",
             command("role", path, "detach --overwrite")
         ),

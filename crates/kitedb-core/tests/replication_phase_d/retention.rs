@@ -294,7 +294,7 @@ fn a_segment_that_cannot_be_removed_stays_and_counts() {
     graph.grow(&primary, 8);
     primary.checkpoint().unwrap();
     a.disk.fail(FaultPlan::new(FaultOn::Name, 3, io::ErrorKind::PermissionDenied).on_path("segment-"));
-    expect_error(primary.primary_run_retention(), ErrorCode::Io, "remove log segment");
+    expect_error(primary.primary_run_retention(), ErrorCode::PermissionDenied, "remove log segment");
     let floor = primary_status(&primary).retained_floor;
     let replica = Machine::new("replica", 2, SyncMode::Full).replica_of(&a);
     expect_error(replica.replica_catch_up_once(1), ErrorCode::NeedsReseed, "needs reseed");
