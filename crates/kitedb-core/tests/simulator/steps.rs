@@ -302,6 +302,10 @@ impl World {
                 node.remembers = Some(source).filter(|_| !node.is_sick() && !node.machine.crashed());
                 assert!(pulled <= most.max(1));
                 assert_eq!(pulled as u64, self.ledger.get(shown).index - self.ledger.get(before).index);
+                if self.nodes[source].leads() && self.nodes[source].fenced == Fenced::No {
+                    let epoch = self.status(source).map_or(0, |status| status.epoch);
+                    self.nodes[n].met = self.nodes[n].met.max(epoch);
+                }
                 self.expect_caught_up(n, pulled);
                 Ok(pulled)
             }
@@ -518,6 +522,7 @@ impl World {
                 let token = self.ledger.get(shown).token;
                 assert!(token.is_none_or(|token| token == promotion.last_kept && token.epoch.0 < promotion.epoch));
                 let node = &mut self.nodes[n];
+                assert!(promotion.epoch > node.met, "{promotion:?}, and its source led epoch {} before", node.met);
                 (node.part, node.fenced, node.durable) = (Part::Primary, Fenced::No, shown);
                 (node.second_fenced, node.interrupted) = (true, false);
                 node.shaky = node.troubled || node.machine.crashed();

@@ -57,6 +57,8 @@ pub struct Node {
     pub overwrite: bool,
     /// The source that it was told durably.
     pub remembers: Option<usize>,
+    /// The latest epoch in which it met a source that led.
+    pub met: u64,
     /// It is opened next without a word of what it is.
     pub unsaid: bool,
     /// It took over while its disk failed: a loss of power may take away that it leads.
@@ -198,6 +200,7 @@ impl World {
                 half_fenced: false,
                 unsaid: false,
                 remembers: None,
+                met: 0,
                 second: None,
                 second_fenced: false,
                 held: None,
@@ -401,6 +404,7 @@ impl World {
         (node.replacing, node.sick, node.damaged, node.lost, node.poisoned) = (false, false, false, false, false);
         (node.fenced, node.promoting, node.ended) = (Fenced::No, false, End::Closed);
         (node.foreign, node.on_trial, node.overwrite, node.remembers) = (false, false, false, None);
+        node.met = 0;
         node.make_folder();
     }
 
