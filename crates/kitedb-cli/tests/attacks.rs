@@ -949,3 +949,19 @@ fn the_hints_of_a_killed_primary_with_a_damaged_log_lead_on_until_it_takes_commi
         assert!(!after.out.contains("found:"), "{loss}: {after:?}");
     }
 }
+
+/// The control file that was lost turns up again after another node took over: that the lead is taken anew is said by name.
+#[test]
+fn a_primary_whose_old_control_file_was_put_back_leads_by_force_only() {
+    let folder = pair();
+    let (control, kept) = (folder.path().join("p.kitedb.replication/control"), folder.path().join("control"));
+    fs::rename(&control, &kept).unwrap();
+    folder.run(&["repair", "p.kitedb"]).ok();
+    folder.run(&["replica", "promote", "r.kitedb", "--force"]).ok();
+    fs::rename(&kept, &control).unwrap();
+    for _ in 0..2 {
+        let run = folder.run(&["primary", "promote", "p.kitedb"]);
+        assert!(run.code == 1 && run.err.contains("put back") && run.err.contains("--force"), "{run:?}");
+    }
+    folder.run(&["primary", "promote", "p.kitedb", "--force"]).ok();
+}

@@ -127,7 +127,7 @@ impl Database {
             Ok(loss) => repair.remains.extend(loss.map(|loss| loss.to_string())),
             // Of a dry run: that is among what was found.
             Err(e) if e.code() == ErrorCode::Corrupt => {}
-            Err(e) => return Err(e),
+            Err(e) => repair.remains.push(e.to_string()),
         }
         Ok(repair)
     }

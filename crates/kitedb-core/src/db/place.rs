@@ -127,6 +127,8 @@ impl Search<'_> {
                 Candidate::Fits(moved) if !said && (moved.file && !moved.log || self.is_of_another(&dir)) => {
                     copied = true
                 }
+                // Damage does not make it this file's.
+                Candidate::Damaged(_) if dir != default && self.is_of_another(&dir) => copied = true,
                 Candidate::Fits(moved) => fits.push((dir, moved)),
                 // Only named by the caller: a folder in which nothing is of this file is none of its logs.
                 Candidate::Damaged(e)
@@ -184,6 +186,7 @@ impl Search<'_> {
                     copied = true;
                 }
                 Ok(Candidate::Fits(_)) if self.is_named(&dir)? => fits.push(dir),
+                Ok(Candidate::Damaged(_)) if dir != default && self.is_of_another(&dir) => copied = true,
                 Ok(Candidate::Damaged(e)) => return Ok(LogPlace::Damaged(dir, e)),
                 Ok(Candidate::Empty) => {}
                 Ok(Candidate::Fits(_) | Candidate::Foreign) => another = Some(dir),
@@ -239,12 +242,7 @@ impl Search<'_> {
     /// Whether the file that a log in `dir` bears the name of is there, has the same id, and is another file than this one:
     /// then one of them is a copy, and the log is the other one's. That shows where stamps do not tell (overlay, FUSE).
     fn is_of_another(&self, dir: &Path) -> bool {
-        let name = dir.file_name().and_then(|name| name.to_str());
-        let stem = name.and_then(|name| name.strip_suffix(WAL).or_else(|| name.strip_suffix(SIDECAR)));
-        let Some(path) = stem.map(|stem| dir.with_file_name(stem)) else { return false };
-        let here = self.file.identity().ok();
-        let other = self.env.disk.identity(&path).is_ok_and(|there| here.is_some_and(|here| here != there));
-        other && Store::peek(self.env, &path).is_ok_and(|there| there.file_id == self.file_id)
+        is_of_another(self.env, self.file, self.file_id, dir)
     }
 
     fn hint(&self, kind: LogKind) -> Option<PathBuf> {
@@ -393,6 +391,16 @@ pub(super) fn files_moved(path: &Path, place: &LogPlace) -> Error {
             command("role", path, "detach")
         ),
     )
+}
+
+/// As [`Search::is_of_another`], of the log of `file`.
+pub(super) fn is_of_another(env: &Env, file: &dyn DiskFile, file_id: [u8; 16], dir: &Path) -> bool {
+    let name = dir.file_name().and_then(|name| name.to_str());
+    let stem = name.and_then(|name| name.strip_suffix(WAL).or_else(|| name.strip_suffix(SIDECAR)));
+    let Some(path) = stem.map(|stem| dir.with_file_name(stem)) else { return false };
+    let here = file.identity().ok();
+    let other = env.disk.identity(&path).is_ok_and(|there| here.is_some_and(|here| here != there));
+    other && Store::peek(env, &path).is_ok_and(|there| there.file_id == file_id)
 }
 
 /// Whether nothing is at `path`.

@@ -119,10 +119,13 @@ pub(crate) fn repair(env: &Env, path: &Path, options: &RepairOptions, reports: R
     let repaired = require_one_name(path, &open, &**store.file())
         .and_then(|()| repair_locked(env, path, options, &open, &store, reports));
     let _ = store.file().unlock(WRITER_LOCK..WRITER_LOCK + 1);
-    let repair = repaired?;
+    let mut repair = repaired?;
     drop(store);
-    if repair.done {
-        require_mended(env, path, open)?;
+    if repair.done
+        && let Err(e) = require_mended(env, path, open)
+    {
+        // What was done is told all the same.
+        repair.remains.push(e.to_string());
     }
     Ok(repair)
 }
@@ -149,6 +152,7 @@ fn repair_locked(
     };
     repair.log_dir = Some(log.dir().to_owned());
     let left = log.what_is_left()?;
+    let _no_writer = log.lock_out_writers(&left)?;
     repair.found.extend(left.fault());
     let proof = log.proof(open, &left, reports)?;
     repair.remains.extend(proof.remains.iter().cloned());

@@ -345,7 +345,7 @@ fn a_control_file_that_turns_up_again_gives_nobody_the_lead() {
     for how in ["repaired", "led anew"] {
         let stage = Stage::new();
         let path = stage.leading("p.kitedb");
-        let replica = stage.replica("r.kitedb", &path);
+        let [replica, second] = ["r.kitedb", "q.kitedb"].map(|name| stage.replica(name, &path));
         let (lost, kept) = match how {
             "repaired" => (sidecar_of(&path).join("control"), stage.path("control")),
             _ => (sidecar_of(&path), stage.path("folder")),
@@ -366,9 +366,127 @@ fn a_control_file_that_turns_up_again_gives_nobody_the_lead() {
             fs::remove_dir_all(&lost).unwrap();
         }
         fs::rename(&kept, &lost).unwrap();
-        let error = open_and_add(&path, primary(), "two lead").unwrap_err();
-        assert_eq!(error.code(), ErrorCode::StalePrimary, "{how}: {error:?}");
+        // Whether or not it was opened since, which is when it finds out.
+        for opened in [false, true] {
+            let db = Database::open(&second, replica_of(&path)).unwrap();
+            let error = db.replica_promote(false).unwrap_err();
+            assert!(error.to_string().contains("was put back"), "{how}, opened {opened}: {error:?}");
+            db.close().unwrap();
+            let error = open_and_add(&path, primary(), "two lead").unwrap_err();
+            assert_eq!(error.code(), ErrorCode::StalePrimary, "{how}: {error:?}");
+        }
         let db = Database::open(&path, nothing_said().read_only(true)).unwrap();
         assert!(has(&db, "a") && has(&db, "b"), "{how}");
+    }
+}
+
+/// A node took over, was killed and lost its control file: its file knows that it led, and what it led is not replaced.
+#[test]
+fn a_killed_node_that_took_over_is_no_replica_without_its_control_file() {
+    for mode in MODES {
+        let (a, b) = (Machine::new("old", 1, mode), Machine::new("new", 2, mode));
+        let (old, mut graph) = (a.primary(), Graph::new(1));
+        graph.grow(&old, 3);
+        let new = b.replica_of(&a);
+        new.replica_catch_up_once(100).unwrap();
+        new.replica_promote(false).unwrap();
+        graph.grow(&new, 4);
+        let b = b.restart(Crash::Kill);
+        b.disk.remove(&b.sidecar().join("control")).unwrap();
+        let replaced = b.open_replica_of(&a, b.following(&a)).and_then(|db| db.replica_bootstrap_from_snapshot());
+        assert!(replaced.is_err(), "{mode:?}");
+        let done = repair(&b, RepairOptions::new()).unwrap();
+        assert!(done.done && done.fenced, "{mode:?}: {done:?}");
+        let db = b.primary();
+        db.primary_promote_to_next_epoch().unwrap();
+        expect_all(&db, &graph, "promoted");
+    }
+}
+
+/// What a primary led is its own, also where another node took over and its log is gone: a reseed asks.
+#[test]
+fn a_fenced_primary_without_its_log_is_replaced_by_name_only() {
+    for lost in ["control", ""] {
+        let stage = Stage::new();
+        let (old, new) = stage.fenced("p.kitedb", "r.kitedb");
+        Database::open(&old, primary()).unwrap().close().unwrap();
+        let lost = sidecar_of(&old).join(lost);
+        if lost.is_dir() { fs::remove_dir_all(&lost) } else { fs::remove_file(&lost) }.unwrap();
+        for _ in 0..2 {
+            let db = Database::open(&old, replica_of(&new)).unwrap();
+            let error = db.replica_bootstrap_from_snapshot().unwrap_err();
+            assert_eq!(error.code(), ErrorCode::WouldOverwrite, "{error:?}");
+        }
+        let db = Database::open(&old, replica_of(&new).replication_overwrite(true)).unwrap();
+        db.replica_bootstrap_from_snapshot().unwrap();
+        assert!(has(&db, "new"));
+    }
+}
+
+/// Who tries a repair on a copy first changes nothing of the original's.
+#[test]
+fn a_repair_of_a_copy_leaves_the_log_of_its_original_alone() {
+    for gone in [false, true] {
+        let stage = Stage::new();
+        let path = stage.leading("p.kitedb");
+        let (copy, sidecar) = (stage.path("copy.kitedb"), sidecar_of(&path));
+        fs::copy(&path, &copy).unwrap();
+        let control = sidecar.join("control");
+        if gone { fs::remove_file(&control) } else { fs::write(&control, b"damaged") }.unwrap();
+        let before = crate::stage::contents(&sidecar);
+        Database::repair(&copy, RepairOptions::new()).unwrap_err();
+        Database::repair(&copy, RepairOptions::new().replication_sidecar_path(&sidecar)).unwrap_err();
+        assert_eq!(crate::stage::contents(&sidecar), before, "gone {gone}");
+        assert!(Database::repair(&path, RepairOptions::new()).unwrap().done, "gone {gone}");
+        let db = Database::open(&path, primary()).unwrap();
+        db.primary_promote_to_next_epoch().unwrap();
+        add(&db, "c").unwrap();
+    }
+}
+
+/// No repair mends a file that is older than its log, and none says that nothing is wrong.
+#[test]
+fn a_repair_tells_of_a_file_that_is_older_than_its_log() {
+    let stage = Stage::new();
+    let path = stage.leading("p.kitedb");
+    let older = fs::read(&path).unwrap();
+    let db = Database::open(&path, primary()).unwrap();
+    add_many(&db, "n", 5);
+    db.close().unwrap();
+    fs::write(&path, older).unwrap();
+    let found = Database::repair(&path, RepairOptions::new()).unwrap();
+    assert!(!found.is_clean() && !found.done, "{found:?}");
+    assert_eq!(found.last_token.unwrap().to_string(), "1:2");
+}
+
+/// A repair is cut short wherever that may be: the next one finds what the first one did not come to, and nothing that was
+/// lost passes for what there is.
+#[test]
+fn a_repair_that_is_cut_short_is_one_that_was_not_made() {
+    for op in 0..40 {
+        let (a, mut graph) = (Machine::new("primary", op, SyncMode::Normal), Graph::new(op));
+        let b = Machine::new("replica", 99, SyncMode::Normal);
+        let db = a.primary();
+        graph.grow(&db, 3);
+        let replica = b.replica_of(&a);
+        drop(replica);
+        graph.grow(&db, 3);
+        let a = a.restart(Crash::Kill);
+        for name in ["control", "replicas"] {
+            a.disk.remove(&a.sidecar().join(name)).unwrap();
+        }
+        a.disk.crash_at(a.disk.ops() + op);
+        let first = repair(&a, RepairOptions::new());
+        let a = a.restart(Crash::Kill);
+        if first.is_err() {
+            repair(&a, RepairOptions::new()).unwrap();
+        }
+        let db = a.primary();
+        assert_eq!(write(&db).unwrap_err().code(), ErrorCode::StalePrimary, "cut at operation {op}");
+        let epoch = db.primary_promote_to_next_epoch().unwrap();
+        assert!(epoch > 1, "cut at operation {op}");
+        assert_eq!(digest(&db), *graph.digests.last().unwrap(), "cut at operation {op}");
+        let error = db.primary_run_retention().unwrap_err();
+        assert_eq!(error.code(), ErrorCode::RegistryLost, "cut at operation {op}: {error:?}");
     }
 }

@@ -6,13 +6,13 @@ use crate::{
         engine::Engine,
         open::anchored,
         options::{OpenOptions, ReplicationRole},
-        place::{LogPlace, another_control_file, files_moved, folder_of, log_is_gone, no_control_file},
+        place::{LogPlace, another_control_file, files_moved, folder_of, is_of_another, log_is_gone, no_control_file},
         places::Places,
         promote::lock_fence,
     },
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Token},
-    io::{Env, OpenMode, copy_aside, sim::SimDisk},
+    io::{Env, FileLock, OpenMode, copy_aside, sim::SimDisk},
     log::{
         Control, EpochEnd, Fence, LogIdentity, NewControl, Recovered, Replaced, Roll, Salt, no_segment,
         put_segments_aside, salt_of, verify, writers,
@@ -37,6 +37,8 @@ pub(super) struct DamagedLog<'a> {
     gone: Option<Error>,
     /// It, or the file, is a copy, which its operator must say.
     copied: Option<Error>,
+    /// The file is an older one than the log, which no repair mends.
+    newer: Option<Error>,
 }
 
 /// What is left of a control file.
@@ -134,6 +136,10 @@ impl<'a> DamagedLog<'a> {
         let (mut gone, mut copied) = (None, None);
         match place {
             LogPlace::Here(_) | LogPlace::Damaged(..) => {}
+            // What is done to it is done to the original's.
+            LogPlace::Moved(dir, _) if is_of_another(env, &**store.file(), store.file_id(), dir) => {
+                return Err(files_moved(path, place));
+            }
             LogPlace::Moved(..) if link.kind == LogKind::Private || follows => {}
             LogPlace::Moved(..) => copied = Some(files_moved(path, place)),
             // What was closed needs no log, and a replica's source has what was in it.
@@ -155,7 +161,24 @@ impl<'a> DamagedLog<'a> {
             env = anchored(&env, &dir, like).map_err(|e| Error::io("look at", &dir, e))?;
         }
         let identity = LogIdentity { log_id: link.id, file_id: store.file_id() };
-        Ok(Some(Self { env, store, path: path.to_owned(), dir, link, identity, gone, copied }))
+        let newer = places.newer_log(&env, path, &link);
+        Ok(Some(Self { env, store, path: path.to_owned(), dir, link, identity, gone, copied, newer }))
+    }
+
+    /// Keeps everybody from writing to the log, who may have come to it by another file.
+    pub fn lock_out_writers(&self, left: &Left) -> Result<Option<FileLock>> {
+        let Some(control) = left.control() else { return Ok(None) };
+        match control.lock_out_writers()? {
+            None => Err(Error::new(
+                ErrorCode::Locked,
+                format_args!(
+                    "the log in {} is written to by another process (process id {}): end that one first",
+                    self.dir.display(),
+                    control.writer_pid()
+                ),
+            )),
+            lock => Ok(lock),
+        }
     }
 
     /// The folder.
@@ -198,7 +221,7 @@ impl<'a> DamagedLog<'a> {
             None if self.gone.is_some() => None,
             None => salt_of(&self.env, &self.dir, self.identity)?,
         };
-        let mut remains: Vec<String> = self.copied.iter().map(ToString::to_string).collect();
+        let mut remains: Vec<String> = self.copied.iter().chain(&self.newer).map(ToString::to_string).collect();
         let model = self.model(left, salt, durable)?;
         let (mut recovered, mut gap) = (None, self.gone.clone());
         if gap.is_none() {
@@ -214,13 +237,14 @@ impl<'a> DamagedLog<'a> {
             Some(_) => mark.log_index,
             None => self.link.clean_tail.map_or(mark.log_index, |(index, _)| index.max(mark.log_index)),
         };
-        let last = recovered.as_ref().map_or(in_file, |recovered| recovered.last.max(in_file));
+        let shown = recovered.as_ref().filter(|_| self.newer.is_none());
+        let last = shown.map_or(in_file, |recovered| recovered.last.max(in_file));
         let found = recovered.iter().flat_map(|recovered| &recovered.history).map(|(epoch, ..)| *epoch);
         let said = match self.link.part {
             Part::Leads(epoch) | Part::Fenced { led: epoch, .. } | Part::Follows(epoch) => epoch,
             Part::Unsaid | Part::StandAlone => mark.epoch,
         };
-        let epoch = recovered.as_ref().map_or(mark.epoch, |recovered| recovered.epoch);
+        let epoch = shown.map_or(mark.epoch, |recovered| recovered.epoch);
         let led = history.iter().map(|led| led.epoch).chain(found).chain([mark.epoch, said, epoch]).max();
         let led = led.unwrap_or(epoch);
         if recovered.as_ref().is_some_and(|recovered| recovered.damage.is_none()) {
