@@ -3,7 +3,7 @@
 mod waiting;
 
 use super::{
-    local_fencing::LocalFencing,
+    local_fencing::{LocalFencing, was_repaired},
     located::{locate, told_by_file},
     registry::{Progress, Registry},
     remembered::{Remembered, where_is_it},
@@ -397,7 +397,7 @@ impl Source for LocalSource {
         refuse_replica(&now)?;
         let raised = match now.moved() {
             Some(Moved { by, .. }) if by == owner => now,
-            Some(_) if lock.control().fence_is_assumed() => return Err(self.was_repaired()),
+            Some(_) if lock.control().fence_is_assumed() => return Err(was_repaired(&self.paths.db)),
             Some(Moved { ended: Some(_), epoch, .. }) => {
                 return Err(Error::new(
                     ErrorCode::StalePrimary,
@@ -490,21 +490,6 @@ impl LocalSource {
             };
             open.registry_to_change(&self.env)?.ok_or_else(missing).and_then(|registry| how(registry, &stamped))
         })
-    }
-
-    /// Why nobody takes over from a source whose fence is assumed.
-    fn was_repaired(&self) -> Error {
-        Error::new(
-            ErrorCode::SourceUnavailable,
-            format_args!(
-                "the log of the source {db} was repaired without what it knew of other nodes, so that it does not lead, and \
-                 nothing there tells whether another node took over from it. If one did, follow that one (--source-db, \
-                 replica_repoint); if none did, let the source lead again (`kitedb primary promote {word} --force`) and \
-                 promote this replica then, or force this promotion",
-                db = self.paths.db.display(),
-                word = shell_word(&self.paths.db)
-            ),
-        )
     }
 
     /// Fails if the source's files are copies: what is fenced must be the primary itself.
