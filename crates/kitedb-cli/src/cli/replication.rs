@@ -139,7 +139,7 @@ pub struct FollowArgs {
     /// How many frames are pulled at once
     #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_frames: u32,
-    /// The longest time between two looks at a source that does not wake this process
+    /// The longest time between two looks at a source that does not wake this process, as where its log was replaced from outside
     #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub poll_ms: u64,
 }

@@ -68,3 +68,70 @@ impl Drop for Replaced {
         [NEWS, REQUESTS, CHANGED].into_iter().for_each(|at| words.wake(at));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        graph::{Epoch, LogIndex},
+        io::sim::SimDisk,
+        log::{Control, LogIdentity},
+    };
+    use std::time::Duration;
+
+    const DIR: &str = "/log";
+    const LONG: Duration = Duration::from_secs(1 << 20);
+
+    fn shared() -> (SimDisk, Control) {
+        let (disk, dir) = (SimDisk::new(1), Path::new(DIR));
+        disk.create_dir(dir).unwrap();
+        let log = LogIdentity { log_id: [1; 16], file_id: [2; 16] };
+        let control = Control::create(&disk, dir, log, [3; 16], Epoch(1)).unwrap();
+        (disk, control)
+    }
+
+    /// Right before it sleeps, after it has looked.
+    #[test]
+    fn who_is_about_to_sleep_hears_that_the_file_is_replaced() {
+        let replace: [fn(&SimDisk); 3] = [
+            |disk| Control::clear(disk, Path::new(DIR)).unwrap(),
+            |disk| drop(Replaced::look(disk, Path::new(DIR)).put_aside(disk, Path::new(DIR)).unwrap()),
+            |disk| {
+                let replaced = Replaced::look(disk, Path::new(DIR));
+                disk.remove(&Path::new(DIR).join(CONTROL_NAME)).unwrap();
+                drop(replaced);
+            },
+        ];
+        for replace in replace {
+            let (disk, control) = shared();
+            control.wait_published(LogIndex(9), LONG, &|| {
+                assert!(control.is_current(&disk));
+                replace(&disk);
+                true
+            });
+            assert!(!control.is_current(&disk));
+            let (disk, control) = shared();
+            control.wait_for_request(Some(0), None, &|| {
+                replace(&disk);
+                true
+            });
+        }
+    }
+
+    /// Whether or not who sleeps on its words can be told by them.
+    #[test]
+    fn a_file_that_is_kept_stays_as_it_is() {
+        let path = Path::new(DIR).join(CONTROL_NAME);
+        for damaged in [None, Some(0), Some(30)] {
+            let (disk, _control) = shared();
+            damaged.iter().for_each(|at| disk.corrupt(&path, *at, 1).unwrap());
+            let before = disk.read(&path).unwrap();
+            let replaced = Replaced::look(&disk, Path::new(DIR));
+            let kept = replaced.put_aside(&disk, Path::new(DIR)).unwrap().unwrap();
+            drop(replaced);
+            assert_eq!(disk.read(&kept).unwrap(), before, "{damaged:?}");
+            assert!(disk.identity(&path).is_err());
+            assert_eq!(Replaced::look(&disk, Path::new(DIR)).put_aside(&disk, Path::new(DIR)).unwrap(), None);
+        }
+    }
+}

@@ -3,7 +3,7 @@
 mod waiting;
 
 use super::{
-    local_fencing::LocalFencing,
+    local_fencing::{LocalFencing, was_repaired},
     located::{is_no_source, locate, told_by_file},
     registry::{Progress, Registry},
     remembered::{Remembered, where_is_it},
@@ -413,8 +413,8 @@ impl Source for LocalSource {
         let raised = match now.moved() {
             Some(Moved { by, .. }) if by == owner => now,
             // The control file was put back, and the source was not opened since.
-            _ if later_than(&now, said).is_some() => return Err(self.was_repaired()),
-            Some(_) if lock.control().fence_is_assumed() => return Err(self.was_repaired()),
+            _ if later_than(&now, said).is_some() => return Err(was_repaired(&self.paths.db)),
+            Some(_) if lock.control().fence_is_assumed() => return Err(was_repaired(&self.paths.db)),
             Some(Moved { ended: Some(_), epoch, .. }) => {
                 return Err(Error::new(
                     ErrorCode::StalePrimary,
@@ -507,21 +507,6 @@ impl LocalSource {
             };
             open.registry_to_change(&self.env)?.ok_or_else(missing).and_then(|registry| how(registry, &stamped))
         })
-    }
-
-    /// Why nobody takes over from a source whose fence is assumed.
-    fn was_repaired(&self) -> Error {
-        Error::new(
-            ErrorCode::SourceUnavailable,
-            format_args!(
-                "the control file of the source {db} was repaired, or an older one was put back, and what it knew of other \
-                 nodes is lost, so that it does not lead, and nothing there tells whether another node took over from it. If one did, follow that one (--source-db, \
-                 replica_repoint); if none did, let the source lead again ({lead}) and \
-                 promote this replica then, or force this promotion",
-                db = self.paths.db.display(),
-                lead = command("primary promote", &self.paths.db, "--force")
-            ),
-        )
     }
 
     /// Fails if the source's files are copies: what is fenced must be the primary itself.

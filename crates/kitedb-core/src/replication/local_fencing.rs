@@ -7,8 +7,9 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     log::Fence,
+    shell::command,
 };
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 /// See [`Fencing`].
 #[derive(Debug)]
@@ -52,4 +53,19 @@ impl Drop for LocalFencing {
     fn drop(&mut self) {
         *self.draining.lock() = None;
     }
+}
+
+/// Why nobody takes over from the source at `db`: its fence is assumed.
+pub(super) fn was_repaired(db: &Path) -> Error {
+    Error::new(
+        ErrorCode::SourceUnavailable,
+        format_args!(
+            "the control file of the source {shown} was repaired, or an older one was put back, and what it knew of other \
+             nodes is lost, so that it does not lead, and nothing there tells whether another node took over from it. If one \
+             did, follow that one (--source-db, replica_repoint); if none did, let the source lead again ({lead}) and promote \
+             this replica then, or force this promotion",
+            shown = db.display(),
+            lead = command("primary promote", db, "--force")
+        ),
+    )
 }

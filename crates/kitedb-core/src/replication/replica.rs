@@ -1,13 +1,14 @@
 //! A replica: pulls frames from its source, bootstraps from its snapshots, and takes over.
 
 mod news;
+mod seen;
 mod takeover;
 
 use super::{
     primary::{Leader, LogStatus},
     registry::{Labels, Progress},
     remembered::{remember, remembered},
-    source::{At, Seen, Source},
+    source::{At, Source},
     status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
     upstream::{Asking, SourceFault},
 };
@@ -324,27 +325,6 @@ impl Replica {
             }
         }
         Ok(applied)
-    }
-
-    /// Remembers, durably, the latest epoch that is known at its source, though no frame of it has come: a promotion that
-    /// is forced once the source is gone begins a later one. Upholds I42.
-    fn note_seen(&self, seen: &Seen) -> Result<()> {
-        let beside = seen.beside(self.control.promotion());
-        // The log of what is no replica yet is that of another history.
-        match self.engine.is_foreign() || beside.epoch <= self.control.fence()?.epoch {
-            true => Ok(()),
-            false => self.control.note_seen_epoch(beside),
-        }
-    }
-
-    /// Looks at who leads by the source's fence, if that can be read, and remembers the epoch.
-    fn look_at_epoch(&self) -> Option<Seen> {
-        let seen = self.source().seen().ok()?;
-        if let Err(e) = self.note_seen(&seen) {
-            // The next pull tries again.
-            tracing::warn!("a replica could not note which epoch its source is in: {e}");
-        }
-        Some(seen)
     }
 
     /// Fails if the frame with that index, which both have, is one of another history at the source than here.
