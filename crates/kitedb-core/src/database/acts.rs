@@ -110,7 +110,8 @@ impl Database {
     /// # Errors
     /// [`ErrorCode::Locked`] while anybody has it open for writing; [`ErrorCode::Corrupt`] where commits lie behind damage
     /// and `cut_at` does not name the last one before it, or where the database file itself is damaged beyond opening;
-    /// [`ErrorCode::LogMismatch`] where the log is not there at all.
+    /// [`ErrorCode::LogMismatch`] where the log of a file that was closed, or of a replica, is not there: the message says what
+    /// to do.
     pub fn repair(path: impl AsRef<Path>, options: RepairOptions) -> Result<Repair> {
         Self::repair_in(Env::real(), path, options)
     }
