@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn who_is_about_to_sleep_hears_that_the_file_is_replaced() {
         let replace: [fn(&SimDisk); 3] = [
-            |disk| Control::clear(disk, Path::new(DIR)).unwrap(),
+            |disk| Control::clear(disk, Path::new(DIR), [2; 16]).unwrap(),
             |disk| drop(Replaced::look(disk, Path::new(DIR)).put_aside(disk, Path::new(DIR)).unwrap()),
             |disk| {
                 let replaced = Replaced::look(disk, Path::new(DIR));
