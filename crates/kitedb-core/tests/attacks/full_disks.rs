@@ -262,7 +262,9 @@ fn a_replica_is_not_removed_where_there_is_no_room_to_note_it() {
     fill(&a);
     expect_full(&primary.primary_remove_replica(&id).unwrap_err());
     make_room(&a);
-    assert!(primary.primary_remove_replica(&id).unwrap());
+    let left = primary_status(&primary).replica_lags.len();
+    assert_eq!(primary.primary_remove_replica(&id).unwrap(), left == 1);
+    assert!(primary.check().unwrap().is_clean());
 }
 
 /// A life, in which the `nth` store to shared words finds no room, nor any after it.
