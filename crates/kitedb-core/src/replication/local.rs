@@ -4,7 +4,7 @@ mod waiting;
 
 use super::{
     local_fencing::{LocalFencing, was_repaired},
-    located::{is_no_source, locate, told_by_file},
+    located::{locate, require_log_of, told_by_file},
     registry::{Progress, Registry},
     remembered::{Remembered, where_is_it},
     replica::SourcePaths,
@@ -125,20 +125,10 @@ impl LocalSource {
             Some(astray) => e.context(where_is_it(astray)),
             None => e,
         })?;
-        match self.known_as {
-            // Its file does not say whose log that is.
-            Some(id) if is_no_source(&self.env, &self.paths.db) => self.require_log_of(place.dir(), id)?,
-            _ => {}
+        if let Some(id) = self.known_as {
+            require_log_of(&self.env, &self.paths.db, place.dir(), id)?;
         }
         Ok(place)
-    }
-
-    fn require_log_of(&self, dir: &Path, id: [u8; 16]) -> Result<()> {
-        let control = Control::open(&*self.env.disk, dir, OpenMode::Read)?;
-        control.map_or(Ok(()), |control| control.expect(id)).map_err(|e| {
-            let db = self.paths.db.display();
-            Error::new(ErrorCode::SourceUnavailable, format_args!("the source {db} is not there, and {e}"))
-        })
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {

@@ -54,6 +54,18 @@ pub(super) fn is_no_source(env: &Env, path: &Path) -> bool {
     is_absent(env, path) || is_empty()
 }
 
+/// Where no file at `db` says whose log is in `dir`: fails if it is not that of the database `id`.
+pub(super) fn require_log_of(env: &Env, db: &Path, dir: &Path, id: [u8; 16]) -> Result<()> {
+    if !is_no_source(env, db) {
+        return Ok(());
+    }
+    let control = Control::open(&*env.disk, dir, OpenMode::Read)?;
+    control.map_or(Ok(()), |control| control.expect(id)).map_err(|e| {
+        let what = format_args!("the source {} is not there, and {e}", db.display());
+        Error::new(ErrorCode::SourceUnavailable, what)
+    })
+}
+
 /// Fails if the source's file at `db` tells of commits that are not in the log that is here, or of another log: a replica
 /// that has all of this one would say that it follows. Also where no process has the source open.
 pub(super) fn told_by_file(env: &Env, db: &Path, control: &Control) -> Result<()> {

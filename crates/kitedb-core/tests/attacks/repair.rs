@@ -374,6 +374,8 @@ fn a_control_file_that_turns_up_again_gives_nobody_the_lead() {
             db.close().unwrap();
             let error = open_and_add(&path, primary(), "two lead").unwrap_err();
             assert_eq!(error.code(), ErrorCode::StalePrimary, "{how}: {error:?}");
+            // Nothing was repaired where the folder was put back, and nothing is said to be.
+            assert!(error.to_string().contains("was repaired, or an older one was put back"), "{how}: {error}");
         }
         let db = Database::open(&path, nothing_said().read_only(true)).unwrap();
         assert!(has(&db, "a") && has(&db, "b"), "{how}");
