@@ -37,7 +37,9 @@ impl ReplicationMetrics {
             role: role.as_str().to_owned(),
             primary: primary.map(PrimaryMetrics::from),
             replica: replica.map(ReplicaMetrics::from),
-            fault: primary.and_then(|status| status.fault()).or_else(|| replica?.fault()),
+            fault: primary
+                .and_then(|status| status.fault().or_else(|| status.log_fault.clone()))
+                .or_else(|| replica?.fault()),
         }
     }
 
@@ -322,6 +324,7 @@ pub(super) mod tests {
             log_bytes: 2048,
             segments: 1,
             holds: vec![Hold { reason: HoldReason::NewestSegment, from_log_index: 3 }],
+            log_fault: None,
             replica_lags: Vec::new(),
             registration_limit: 4095,
             panicked: None,

@@ -78,6 +78,7 @@ pub fn look_at_replica(
         segments: log.segments,
         holds: log.holds,
         replica_lags: log.replica_lags,
+        log_fault: log.fault,
         registration_limit: log.registration_limit,
         panicked: None,
     })

@@ -564,6 +564,7 @@ impl Replica {
             segments: log.segments,
             holds: log.holds,
             replica_lags: log.replica_lags,
+            log_fault: log.fault,
             registration_limit: log.registration_limit,
             panicked: panicked.map(ToString::to_string),
         }

@@ -341,6 +341,9 @@ pub struct ReplicaReplicationStatus {
     pub holds: Vec<Hold>,
     /// The replicas that follow this one, by id.
     pub replica_lags: Vec<ReplicaLag>,
+    /// What is missing of its own log or beside it, and what to do: as that of a
+    /// [primary](PrimaryReplicationStatus::log_fault).
+    pub log_fault: Option<String>,
     /// How many of those can be registered.
     pub registration_limit: u64,
     /// A thread of this process panicked: what did, and what to do. Nothing is pulled before the database is opened again;
@@ -370,7 +373,7 @@ impl ReplicaReplicationStatus {
             format!("promotion {} was begun and not completed: {go_on} goes on with it", promotion.promoter)
         });
         let source = self.source_fault.as_ref().map(ToString::to_string).filter(|fault| !known.contains(fault));
-        let all: Vec<String> = [failed, source, promotion].into_iter().flatten().collect();
+        let all: Vec<String> = [failed, source, promotion, self.log_fault.clone()].into_iter().flatten().collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 }

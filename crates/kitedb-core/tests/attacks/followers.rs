@@ -273,6 +273,32 @@ fn a_lost_registry_is_told_and_nothing_is_let_go_until_its_replicas_reported() {
     }
 }
 
+/// A replica that others follow has a registry of its own: what is lost there is said in its status, its health and its
+/// metrics.
+#[test]
+fn a_replica_whose_own_registry_is_lost_says_so() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let path = stage.replica("r.kitedb", &source);
+    stage.replica("chained.kitedb", &path);
+    fs::remove_file(sidecar_of(&path).join("replicas")).unwrap();
+    for read_only in [true, false] {
+        let db = Database::open(&path, replica_of(&source).read_only(read_only)).unwrap();
+        let fault = crate::support_replication::replica_status(&db).log_fault.expect("it is told");
+        assert!(fault.contains("kitedb replica status") && fault.contains("registry of replicas"), "{fault}");
+        assert!(
+            crate::support_replication::replica_status(&db).fault().unwrap().contains(&fault),
+            "read-only {read_only}"
+        );
+        assert!(!db.health_check().unwrap().healthy, "read-only {read_only}");
+        assert!(db.collect_metrics().unwrap().replication.fault.unwrap().contains(&fault), "read-only {read_only}");
+    }
+    let db = Database::open(&source, nothing_said()).unwrap();
+    assert!(db.health_check().unwrap().healthy);
+    fs::remove_file(sidecar_of(&source).join("replicas")).unwrap();
+    assert!(!db.health_check().unwrap().healthy);
+}
+
 /// The one that was lost does not come back, and another one comes: that those are all, its operator says.
 #[test]
 fn who_is_registered_after_a_loss_is_confirmed_by_the_operator() {

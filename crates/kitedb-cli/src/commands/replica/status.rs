@@ -76,6 +76,7 @@ pub fn document(status: &ReplicaReplicationStatus) -> Json {
         "last_error": status.last_error,
         "needs_reseed": status.needs_reseed,
         "source_fault": status.source_fault.as_ref().map(SourceFault::kind),
+        "log_fault": status.log_fault,
         "fault": status.fault(),
         "promotion": fence_document(status.promotion.as_ref()),
         "replica_id": status.replica_id,
@@ -135,8 +136,12 @@ fn show(
     writeln!(out, "{}{}{}", Styled(TITLE, &name), Styled(DIM, "  replica, "), shown(status.state))?;
     let said = status.last_error.as_deref().unwrap_or_default();
     let source_fault = status.source_fault.as_ref().map(ToString::to_string).filter(|fault| !said.contains(fault));
-    let faults =
-        [("damaged:", damage), ("last error:", status.last_error.as_deref()), ("its source:", source_fault.as_deref())];
+    let faults = [
+        ("damaged:", damage),
+        ("last error:", status.last_error.as_deref()),
+        ("its source:", source_fault.as_deref()),
+        ("its log:", status.log_fault.as_deref()),
+    ];
     for (what, error) in faults {
         if let Some(error) = error {
             writeln!(out, "  {} {}", Styled(BAD, what), clean(error))?;

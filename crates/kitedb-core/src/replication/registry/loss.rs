@@ -22,7 +22,7 @@ impl Registry {
         }
         if self.mapped {
             // Somebody may be taking or freeing a slot.
-            return Ok((!self.locked(|| self.is_whole(env))?).then(|| lost(&self.path)));
+            return Ok((!self.locked(|| self.is_whole(env))?).then(|| lost(&self.path, &self.control)));
         }
         look_again(env, self.dir())
     }
@@ -119,7 +119,7 @@ impl Registry {
 
     /// As [`Registry::loss`], for who holds the first lock.
     pub fn require_whole(&self, env: &Env) -> Result<()> {
-        if self.is_whole(env) { Ok(()) } else { Err(lost(&self.path)) }
+        if self.is_whole(env) { Ok(()) } else { Err(lost(&self.path, &self.control)) }
     }
 
     /// Takes the operator's word that who is registered now are all that there are.
@@ -139,16 +139,17 @@ fn look_again(env: &Env, dir: &Path) -> Result<Option<Error>> {
     let path = dir.join(super::NAME);
     let control = Control::open(&*env.disk, dir, OpenMode::Read)?;
     let Some(control) = control.map(Arc::new) else { return Ok(None) };
-    let Some(first) = Registry::look(env, dir, control)? else { return Ok(Some(lost(&path))) };
+    let Some(first) = Registry::look(env, dir, control.clone())? else { return Ok(Some(lost(&path, &control))) };
     let _claiming = first.hold_as(0, LockKind::Shared);
     let control = Control::open(&*env.disk, dir, OpenMode::Read)?;
     let Some(control) = control.map(Arc::new) else { return Ok(None) };
-    let whole = Registry::look(env, dir, control)?.is_some_and(|registry| registry.is_whole(env));
-    Ok((!whole).then(|| lost(&path)))
+    let whole = Registry::look(env, dir, control.clone())?.is_some_and(|registry| registry.is_whole(env));
+    Ok((!whole).then(|| lost(&path, &control)))
 }
 
-fn lost(path: &Path) -> Error {
+fn lost(path: &Path, control: &Control) -> Error {
     let dir = path.parent().unwrap_or(path);
+    let status = if control.is_replica() { "replica status" } else { "primary status" };
     Error::new(
         ErrorCode::RegistryLost,
         format_args!(
@@ -156,7 +157,7 @@ fn lost(path: &Path) -> Error {
              that nothing of the log is let go. Open the database for writing, let every replica \
              follow, and see that {} lists them all; if it says so still, confirm that they are all ({})",
             path.display(),
-            command_by_log("primary status", dir, ""),
+            command_by_log(status, dir, ""),
             command_by_log("primary retention", dir, "--replicas-complete")
         ),
     )
