@@ -522,10 +522,16 @@ fn a_replica_that_is_detached_is_registered_no_more() {
     // Its source is away.
     for json in [false, true] {
         let folder = pair();
-        fs::rename(folder.path().join("p.kitedb"), folder.path().join("away")).unwrap();
+        fs::create_dir(folder.path().join("away")).unwrap();
+        let moves = |from: &Path, to: &Path| {
+            ["p.kitedb", "p.kitedb.replication"]
+                .iter()
+                .for_each(|name| fs::rename(from.join(name), to.join(name)).unwrap());
+        };
+        moves(folder.path(), &folder.path().join("away"));
         let run =
             folder.run(&[&["role", "r.kitedb", "detach"][..], if json { &["--json"] } else { &[] }].concat()).ok();
-        fs::rename(folder.path().join("away"), folder.path().join("p.kitedb")).unwrap();
+        moves(&folder.path().join("away"), folder.path());
         assert_eq!(registered(&folder, "p.kitedb").len(), 1);
         let remove: Vec<String> = if json {
             let left: Json = serde_json::from_str(&run.out).unwrap();
