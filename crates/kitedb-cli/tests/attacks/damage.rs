@@ -1,0 +1,201 @@
+//! Files that are damaged, gone or put back, and the way that errors show out of it.
+
+use super::{stage::*, support::Folder};
+use serde_json::{Value as Json, json};
+use std::{fs, path::Path};
+
+/// Who was registered is not known any more: `check` and the status say so, and retention keeps the log until its operator
+/// says who there is.
+#[test]
+fn a_lost_registry_does_not_cost_a_replica_its_log() {
+    let folder = pair();
+    fs::write(folder.path().join("p.kitedb.replication/replicas"), vec![0; 65536]).unwrap();
+    import(&folder, "p.kitedb", &lines("n", 60), &["--segment-max-bytes", "1024"]).ok();
+    let status = folder.run(&["primary", "status", "p.kitedb", "--json"]);
+    assert_eq!(status.code, 3, "{status:?}");
+    let fault = serde_json::from_str::<Json>(&status.out).unwrap()["log_fault"].as_str().unwrap().to_owned();
+    let check = folder.run(&["check", "p.kitedb"]);
+    assert!(check.code != 0 && check.out.contains("registry of replicas"), "{check:?}");
+    let retention = &["primary", "retention", "p.kitedb", "--retention-min-entries", "0"];
+    let run = folder.run(retention);
+    assert!(
+        run.code != 0 && run.err.contains("--replicas-complete") && fault.contains("--replicas-complete"),
+        "{run:?}"
+    );
+    catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+    folder.run(&["check", "p.kitedb"]).ok();
+    assert!(folder.run(&[&retention[..], &["--json"]].concat()).json()["pruned_segments"].as_u64() > Some(5));
+
+    replica(&folder, "bootstrap", "s.kitedb", "p.kitedb").ok();
+    fs::remove_file(folder.path().join("p.kitedb.replication/replicas")).unwrap();
+    catch_up(&folder, "r.kitedb", "p.kitedb");
+    assert_ne!(folder.run(retention).code, 0);
+    folder.run(&[&retention[..], &["--replicas-complete"]].concat()).ok();
+    folder.run(&["primary", "status", "p.kitedb"]).ok();
+}
+
+/// Segments that were kept for a replica, and that the primary itself does not need.
+#[test]
+fn segments_that_are_deleted_by_hand_are_told() {
+    let folder = pair();
+    import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+    let log = folder.path().join("p.kitedb.replication");
+    for name in names(&log).iter().filter(|name| name.starts_with("segment-")) {
+        fs::remove_file(log.join(name)).unwrap();
+    }
+    for command in [&["primary", "status", "p.kitedb"][..], &["check", "p.kitedb"]] {
+        let run = folder.run(command);
+        assert!(run.code != 0 && run.out.contains("segments of the log are gone"), "{run:?}");
+    }
+}
+
+/// The control file of a primary is deleted, emptied, wiped out or flipped: every command says what to do, a repair gives all
+/// of it back, and it leads when it is told to.
+#[test]
+fn a_lost_control_file_is_repaired() {
+    for lose in [
+        |_| None,
+        |_| Some(vec![]),
+        |bytes: Vec<u8>| Some(vec![0; bytes.len()]),
+        |mut bytes: Vec<u8>| {
+            bytes[20] ^= 1;
+            Some(bytes)
+        },
+    ] {
+        let folder = pair();
+        import(&folder, "p.kitedb", &lines("n", 5), &[]).ok();
+        let control = folder.path().join("p.kitedb.replication/control");
+        match lose(fs::read(&control).unwrap()) {
+            Some(bytes) => fs::write(&control, bytes).unwrap(),
+            None => fs::remove_file(&control).unwrap(),
+        }
+        let run = folder.run(&["check", "p.kitedb"]);
+        assert!(run.code == 3 && run.out.contains("kitedb repair"), "{run:?}");
+        let run = import(&folder, "p.kitedb", "x y K\n", &[]);
+        assert!(run.code == 1 && run.err.contains("kitedb repair"), "{run:?}");
+        let run = folder.run(&["repair", "p.kitedb", "--dry-run"]);
+        assert!(run.code == 3 && run.out.contains("p.kitedb can be repaired, as of 1:6"), "{run:?}");
+        let done = folder.run(&["repair", "p.kitedb", "--json"]).json();
+        assert_eq!((&done["done"], &done["fenced"], &done["last_token"]), (&json!(true), &json!(true), &json!("1:6")));
+        let run = folder.run(&["repair", "p.kitedb"]).ok();
+        assert!(run.out.contains("nothing that a repair would mend"), "{run:?}");
+
+        folder.run(&["check", "p.kitedb"]).ok();
+        let run = import(&folder, "p.kitedb", "x y K\n", &[]);
+        assert!(run.code == 1 && run.err.contains("stale primary") && !knows(&folder, "p.kitedb", "x"), "{run:?}");
+        let run = folder.run(&["primary", "promote", "p.kitedb"]);
+        assert!(run.code == 1 && run.err.contains("repaired"), "{run:?}");
+        assert!(folder.run(&["role", "p.kitedb"]).ok().out.contains("repaired"));
+        folder.run(&["primary", "promote", "p.kitedb", "--force"]).ok();
+        assert_eq!(import(&folder, "p.kitedb", "x y K\n", &[]).json()["token"], "3:7");
+        catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+        assert_eq!(folder.run(&["verify", "p.kitedb", "r.kitedb", "--json"]).json()["equal"], true);
+    }
+}
+
+/// A replica's file is damaged behind a good header, and an earlier one was put aside.
+#[test]
+fn a_damaged_replica_is_reseeded_in_place() {
+    for action in ["reseed", "bootstrap"] {
+        let folder = pair();
+        let path = folder.path().join("r.kitedb");
+        let mut bytes = fs::read(&path).unwrap();
+        let len = bytes.len();
+        // All but the header and the manifest, wherever that is.
+        bytes[8192..len].iter_mut().filter(|byte| **byte == b'K').for_each(|byte| *byte = b'L');
+        fs::write(&path, &bytes).unwrap();
+        folder.file("r.kitedb.damaged", "evidence");
+        replica(&folder, action, "r.kitedb", "p.kitedb").ok();
+        assert_eq!(fs::read_to_string(folder.path().join("r.kitedb.damaged")).unwrap(), "evidence");
+        assert!(fs::read(folder.path().join("r.kitedb.damaged.2")).unwrap() == bytes);
+        folder.run(&["check", "r.kitedb"]).ok();
+        assert!(knows(&folder, "r.kitedb", "a"));
+    }
+}
+
+/// The last segment of a log is deleted after a kill: every command that shows less than was committed says so.
+#[test]
+fn a_log_that_ends_too_early_is_told_by_every_command() {
+    let folder = Folder::new();
+    let options = ["--role", "primary", "--segment-max-bytes", "4096"];
+    let mut feed = Feed::start(&folder, "p.kitedb", &options);
+    feed.feed(&folder, "p.kitedb", &lines("x", 60), "1:60");
+    feed.kill_nine();
+    let log = folder.path().join("p.kitedb.replication");
+    let last = names(&log).into_iter().rfind(|name| name.starts_with("segment-")).unwrap();
+    fs::remove_file(log.join(last)).unwrap();
+    let commands = [&["check"][..], &["stats"], &["primary", "status"], &["get"], &["neighbors"]];
+    for command in commands {
+        let key: &[&str] = if ["get", "neighbors"].contains(&command[0]) { &["x1"] } else { &[] };
+        let run = folder.run(&[command, &["p.kitedb"], key].concat());
+        assert_eq!(run.code, 3, "{command:?}: {run:?}");
+        assert!(!run.err.is_empty() || command == ["check"], "{command:?}: {run:?}");
+    }
+    let run = import(&folder, "p.kitedb", "q r K\n", &options);
+    assert_eq!(run.code, 1, "{run:?}");
+}
+
+/// A primary that was killed has a log that is damaged or gone. Who does what the errors say, and what the answers to that
+/// say, comes to a primary that takes commits.
+#[test]
+fn the_hints_of_a_killed_primary_with_a_damaged_log_lead_on_until_it_takes_commits() {
+    type Lose = fn(&Path);
+    fn all(log: &Path) -> Vec<std::path::PathBuf> {
+        names(log).iter().filter(|name| name.starts_with("segment-")).map(|name| log.join(name)).collect()
+    }
+    fn damage(path: &Path, at: usize) {
+        let mut bytes = fs::read(path).unwrap();
+        bytes[at..at + 8].iter_mut().for_each(|byte| *byte ^= 0xA5);
+        fs::write(path, bytes).unwrap();
+    }
+    let losses: [(&str, Lose); 9] = [
+        ("the first segments", |log| all(log)[..2].iter().for_each(|path| fs::remove_file(path).unwrap())),
+        ("all segments", |log| all(log).iter().for_each(|path| fs::remove_file(path).unwrap())),
+        ("the last segments", |log| all(log)[1..].iter().for_each(|path| fs::remove_file(path).unwrap())),
+        ("a header", |log| damage(&all(log)[1], 8)),
+        ("the first header", |log| damage(&all(log)[0], 8)),
+        ("a frame", |log| damage(&all(log)[1], 600)),
+        ("the control file", |log| fs::remove_file(log.join("control")).unwrap()),
+        ("all but the registry", |log| {
+            all(log).iter().chain([&log.join("control")]).for_each(|path| fs::remove_file(path).unwrap());
+        }),
+        ("the folder", |log| fs::remove_dir_all(log).unwrap()),
+    ];
+    for (loss, lose) in losses {
+        let folder = Folder::new();
+        fs::create_dir(folder.path().join("my data")).unwrap();
+        let (db, log) = ("my data/p.kitedb", folder.path().join("my data/p.kitedb.replication"));
+        let mut feed = Feed::start(&folder, db, &["--role", "primary", "--segment-max-bytes", "1024"]);
+        feed.feed(&folder, db, &lines("n", 30), "1:30");
+        feed.kill_nine();
+        lose(&log);
+        let mut refused = import(&folder, db, "new node K\n", &[]);
+        assert_ne!(refused.code, 0, "{loss}: {refused:?}");
+        let (mut done, mut trail) = (Vec::new(), Vec::new());
+        while refused.code != 0 {
+            // The first one that is named and was not tried; what that answers is read before the rest.
+            let mut texts = vec![format!("{}{}", refused.out, refused.err)];
+            let mut went_on = false;
+            while let Some(text) = texts.pop() {
+                for command in changes_in(&text) {
+                    if done.contains(&command) {
+                        continue;
+                    }
+                    let run = paste(&folder, &command);
+                    trail.push(format!("{command} => {}", run.code));
+                    done.push(command);
+                    texts.push(format!("{}{}", run.out, run.err));
+                    went_on = true;
+                    break;
+                }
+            }
+            assert!(went_on, "{loss}: {refused:?} after {trail:#?}");
+            refused = import(&folder, db, "new node K\n", &[]);
+        }
+        assert!(trail.len() <= 4, "{loss}: {trail:#?}");
+        assert!(knows(&folder, db, "new"), "{loss}");
+        // Nothing is left to be done but by the operator's word for the replicas that were there.
+        let after = paste(&folder, "kitedb repair 'my data/p.kitedb'");
+        assert!(!after.out.contains("found:"), "{loss}: {after:?}");
+    }
+}

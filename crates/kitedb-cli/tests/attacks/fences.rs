@@ -1,0 +1,153 @@
+//! Two that lead, a lead taken back, a promotion that is refused.
+
+use super::stage::*;
+use serde_json::json;
+use std::{fs, os::unix::fs::symlink};
+
+#[test]
+fn a_fenced_primary_takes_no_import_whatever_role_is_said() {
+    let folder = failed_over();
+    for role in [&[][..], &["--role", "primary"], &["--role", "disabled"]] {
+        let run = import(&folder, "p.kitedb", "old fork K\n", role);
+        assert_eq!(run.code, 1, "{role:?}: {run:?}");
+        assert!(!knows(&folder, "p.kitedb", "fork"), "{role:?}");
+    }
+    // It follows who took over, and nothing has to be thrown away.
+    assert_eq!(catch_up(&folder, "p.kitedb", "r.kitedb").json()["applied_epoch"], 2);
+}
+
+#[test]
+fn a_fenced_primary_takes_no_import_through_a_link() {
+    let folder = failed_over();
+    symlink("p.kitedb", folder.path().join("current.kitedb")).unwrap();
+    for role in [&[][..], &["--role", "primary"], &["--role", "disabled"]] {
+        let run = import(&folder, "current.kitedb", "old bylink K\n", role);
+        assert_eq!(run.code, 1, "{role:?}: {run:?}");
+    }
+    assert!(!folder.path().join("current.kitedb.replication").exists());
+    let status = folder.run(&["primary", "status", "current.kitedb", "--json"]);
+    assert_eq!(status.code, 3, "{status:?}");
+}
+
+#[test]
+fn a_primary_that_is_told_not_to_replicate_takes_no_import() {
+    let folder = pair();
+    let run = import(&folder, "p.kitedb", "c d K\n", &["--role", "disabled"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.err.contains("primary"), "{run:?}");
+    assert_eq!(import(&folder, "p.kitedb", "c d K\n", &[]).json()["token"], "1:2");
+    catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+    assert!(knows(&folder, "r.kitedb", "c"));
+}
+
+#[test]
+fn the_role_of_a_fenced_primary_says_so() {
+    let folder = pair();
+    folder.run(&["replica", "promote", "r.kitedb", "--source-db", "p.kitedb"]).ok();
+    for (name, expected) in [("p.kitedb", true), ("r.kitedb", false)] {
+        let shown = folder.run(&["role", name, "--json"]).json();
+        assert_eq!((&shown["role"], &shown["fenced"]), (&"primary".into(), &expected.into()), "{name}: {shown}");
+        assert_eq!(folder.run(&["role", name]).ok().out.contains("fenced"), expected);
+    }
+}
+
+#[test]
+fn who_was_taken_over_from_leads_again_only_by_force() {
+    let folder = failed_over();
+    for name in ["p.kitedb", "p.kitedb.replication"] {
+        copy(&folder.path().join(name), &folder.path().join(name.replacen('p', "c", 1)));
+    }
+    let refused = |args: &[&str]| {
+        let run = folder.run(args);
+        assert_eq!(run.code, 1, "{run:?}");
+        assert!(run.err.contains("took over from") && run.err.contains("--force"), "{run:?}");
+    };
+    for (db, args) in [
+        ("p.kitedb", ["primary", "promote", "p.kitedb"].as_slice()),
+        ("c.kitedb", ["role", "c.kitedb", "primary", "--moved"].as_slice()),
+    ] {
+        refused(args);
+        assert_eq!(import(&folder, db, "c d K\n", &[]).code, 1);
+        folder.run(&[args, &["--force"]].concat()).ok();
+        assert_eq!(import(&folder, db, "c d K\n", &[]).json()["token"], "3:2");
+    }
+}
+
+/// It goes on with the source that it had.
+#[test]
+fn a_promotion_from_a_wrong_source_leaves_the_remembered_one() {
+    let folder = pair();
+    import(&folder, "other.kitedb", "x y K\n", &["--role", "primary"]).ok();
+    let run = folder.run(&["replica", "promote", "r.kitedb", "--source-db", "other.kitedb"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    let status = folder.run(&["replica", "status", "r.kitedb", "--json"]).json();
+    assert!(status["source_db_path"].as_str().unwrap().ends_with("/p.kitedb"), "{status}");
+    import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+    folder.run(&["replica", "follow", "r.kitedb", "--once"]).ok();
+    assert!(knows(&folder, "r.kitedb", "c"));
+}
+
+/// Its source is gone, or was repaired: what is said is so, and a command that it gives does what it says.
+#[test]
+fn a_promotion_that_is_refused_says_what_force_does_and_risks() {
+    for repaired in [false, true] {
+        for named in [&[][..], &["--source-db", "p.kitedb"]] {
+            let folder = pair();
+            if repaired {
+                fs::remove_file(folder.path().join("p.kitedb.replication/control")).unwrap();
+                folder.run(&["repair", "p.kitedb"]).ok();
+            } else {
+                fs::create_dir(folder.path().join("gone")).unwrap();
+                for name in ["p.kitedb", "p.kitedb.replication"] {
+                    fs::rename(folder.path().join(name), folder.path().join("gone").join(name)).unwrap();
+                }
+            }
+            let run = folder.run(&[&["replica", "promote", "r.kitedb"][..], named].concat());
+            assert_eq!(run.code, 1, "{run:?}");
+            assert!(run.err.contains("is lost") && !run.err.contains("another node leads now"), "{run:?}");
+            assert!(!repaired || run.err.contains("was repaired"), "{run:?}");
+            let force = [&["replica", "promote", "r.kitedb"][..], named, &["--force"]].concat();
+            let given = commands_in(&run.err).into_iter().find(|command| *command == force);
+            folder.run(&given.unwrap_or_else(|| panic!("no word of force: {run:?}"))).ok();
+            assert!(knows(&folder, "r.kitedb", "a"));
+            import(&folder, "r.kitedb", "c d K\n", &[]).ok();
+        }
+    }
+}
+
+#[test]
+fn a_demoted_primary_forgets_who_followed_it() {
+    let folder = pair();
+    replica(&folder, "bootstrap", "c.kitedb", "p.kitedb").ok();
+    replica(&folder, "promote", "r.kitedb", "p.kitedb").ok();
+    let follow = |db: &str| {
+        let args = ["replica", "follow", db, "--source-db", "r.kitedb", "--once"];
+        folder.run(&[&args[..], &SMALL].concat()).ok();
+    };
+    for round in 0..4 {
+        let options = ["--sync-mode", "off", "--segment-max-bytes", "4096"];
+        import(&folder, "r.kitedb", &lines(&format!("r{round}-"), 200), &options).ok();
+        follow("p.kitedb");
+    }
+    let left = segments(&folder, "p.kitedb");
+    assert!(left <= 10, "{left} segments");
+    let shown = folder.run(&["replica", "status", "p.kitedb", "--json"]).json();
+    assert_eq!(shown["segments"], json!(left));
+    assert!(shown["log_bytes"].as_u64() > Some(0), "{shown}");
+}
+
+/// The control file that was lost turns up again after another node took over: that the lead is taken anew is said by name.
+#[test]
+fn a_primary_whose_old_control_file_was_put_back_leads_by_force_only() {
+    let folder = pair();
+    let (control, kept) = (folder.path().join("p.kitedb.replication/control"), folder.path().join("control"));
+    fs::rename(&control, &kept).unwrap();
+    folder.run(&["repair", "p.kitedb"]).ok();
+    folder.run(&["replica", "promote", "r.kitedb", "--force"]).ok();
+    fs::rename(&kept, &control).unwrap();
+    for _ in 0..2 {
+        let run = folder.run(&["primary", "promote", "p.kitedb"]);
+        assert!(run.code == 1 && run.err.contains("put back") && run.err.contains("--force"), "{run:?}");
+    }
+    folder.run(&["primary", "promote", "p.kitedb", "--force"]).ok();
+}

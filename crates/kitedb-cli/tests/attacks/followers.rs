@@ -1,0 +1,111 @@
+//! Who follows, and who does no more.
+
+use super::{stage::*, support::Folder};
+use serde_json::{Value as Json, json};
+use std::{fs, path::Path};
+
+#[test]
+fn a_replica_is_removed_by_its_path_and_what_is_none_is_an_error() {
+    let folder = pair();
+    for json in [&[][..], &["--json"]] {
+        let run = folder.run(&[&["primary", "remove", "p.kitedb", "nobody"], json].concat());
+        assert_eq!(run.code, 1, "{run:?}");
+        assert!(run.err.contains("no replica is registered as nobody"), "{run:?}");
+    }
+    assert_eq!(folder.run(&["primary", "remove", "p.kitedb", "./r.kitedb", "--json"]).json()["removed"], true);
+}
+
+/// The source keeps nothing for it any more: it forgets the replica at once, or its operator is told how.
+#[test]
+fn a_replica_that_is_detached_is_registered_no_more() {
+    let folder = pair();
+    assert_eq!(registered(&folder, "p.kitedb").len(), 1);
+    let run = folder.run(&["role", "r.kitedb", "detach"]).ok();
+    assert!(run.out.contains("p.kitedb") && run.out.contains("no longer keeps its log for it"), "{run:?}");
+    assert_eq!(registered(&folder, "p.kitedb"), <[&str; 0]>::default());
+
+    // Its source is away.
+    for json in [false, true] {
+        let folder = pair();
+        fs::create_dir(folder.path().join("away")).unwrap();
+        let moves = |from: &Path, to: &Path| {
+            ["p.kitedb", "p.kitedb.replication"]
+                .iter()
+                .for_each(|name| fs::rename(from.join(name), to.join(name)).unwrap());
+        };
+        moves(folder.path(), &folder.path().join("away"));
+        let run =
+            folder.run(&[&["role", "r.kitedb", "detach"][..], if json { &["--json"] } else { &[] }].concat()).ok();
+        moves(&folder.path().join("away"), folder.path());
+        assert_eq!(registered(&folder, "p.kitedb").len(), 1);
+        let remove: Vec<String> = if json {
+            let left: Json = serde_json::from_str(&run.out).unwrap();
+            let text = |key: &str| left["still_registered"][key].as_str().unwrap().to_owned();
+            vec!["primary".into(), "remove".into(), text("source_db_path"), text("replica_id")]
+        } else {
+            assert!(run.out.contains("still keeps its log for it"), "{run:?}");
+            commands_in(&run.out)[0].iter().map(|word| (*word).to_owned()).collect()
+        };
+        folder.run(&remove.iter().map(String::as_str).collect::<Vec<_>>()).ok();
+        assert_eq!(registered(&folder, "p.kitedb"), <[&str; 0]>::default());
+    }
+}
+
+/// The replica that it was copied from follows on, and what it needs is kept.
+#[test]
+fn a_copy_of_a_replica_that_is_detached_leaves_the_replica_registered() {
+    let folder = pair();
+    for with_log in [true, false] {
+        copy(&folder.path().join("r.kitedb"), &folder.path().join("c.kitedb"));
+        if with_log {
+            copy(&folder.path().join("r.kitedb.replication"), &folder.path().join("c.kitedb.replication"));
+        }
+        let run = folder.run(&["role", "c.kitedb", "detach"]).ok();
+        assert!(!run.out.contains("p.kitedb"), "{run:?}");
+        assert_eq!(registered(&folder, "p.kitedb").len(), 1);
+        fs::remove_file(folder.path().join("c.kitedb")).unwrap();
+    }
+}
+
+#[test]
+fn a_replica_that_follows_once_at_a_time_cuts_its_log() {
+    let folder = Folder::new();
+    import(&folder, "p.kitedb", "a b K\n", &["--role", "primary"]).ok();
+    folder.run(&[&["replica", "bootstrap", "r.kitedb", "--source-db", "p.kitedb"], &SMALL[..]].concat()).ok();
+    for round in 0..4 {
+        let options = ["--sync-mode", "off", "--segment-max-bytes", "4096"];
+        import(&folder, "p.kitedb", &lines(&format!("r{round}-"), 200), &options).ok();
+        let follow = ["replica", "follow", "r.kitedb", "--source-db", "p.kitedb", "--once"];
+        folder.run(&[&follow[..], &SMALL].concat()).ok();
+    }
+    let left = segments(&folder, "r.kitedb");
+    assert!(left <= 10, "{left} segments");
+    // An operator can ask for it, too.
+    folder.run(&[&["primary", "retention", "r.kitedb"], &SMALL[..]].concat()).ok();
+}
+
+#[test]
+fn a_replica_is_removed_while_the_primary_runs() {
+    let folder = pair();
+    let mut running = Feed::start(&folder, "p.kitedb", &["--segment-max-bytes", "4096"]);
+    running.feed(&folder, "p.kitedb", &lines("x", 200), "1:201");
+    let id = folder.run(&["primary", "status", "p.kitedb", "--json"]).json()["replica_lags"][0]["replica_id"].clone();
+    let before = segments(&folder, "p.kitedb");
+    folder.run(&["primary", "remove", "p.kitedb", id.as_str().unwrap()]).ok();
+    folder.run(&[&["primary", "retention", "p.kitedb"], &SMALL[..]].concat()).ok();
+    assert!(segments(&folder, "p.kitedb") < before);
+    running.feed(&folder, "p.kitedb", "q r K\n", "1:202");
+    assert_eq!(running.end(), Some(0));
+    assert_eq!(folder.run(&["check", "p.kitedb", "--json"]).json()["clean"], true);
+}
+
+/// Once its source is remembered, nobody has to say it again.
+#[test]
+fn a_replica_is_told_its_source_once() {
+    let folder = pair();
+    import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+    let status = folder.run(&["replica", "status", "r.kitedb", "--json"]).json();
+    assert_eq!((&status["lag_frames"], &status["source_head_log_index"]), (&json!(1), &json!(2)), "{status}");
+    assert_eq!(folder.run(&["replica", "follow", "r.kitedb", "--once", "--json"]).json()["applied_log_index"], 2);
+    assert_eq!(folder.run(&["replica", "promote", "r.kitedb", "--json"]).json()["source_fenced"], true);
+}
