@@ -153,7 +153,8 @@ impl Engine {
                 // A close that was cut short may have left its log behind. If it does not go, no harm is done.
                 let _ = self.clear_stale_log(commit.last);
             }
-            return Ok(());
+            // A handle that wrote nothing more does not end as if all were well.
+            return self.require_no_panic();
         };
         let poisoned = appender.group_sync().has_failed();
         drop(commit);
