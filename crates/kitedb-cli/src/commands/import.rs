@@ -57,7 +57,7 @@ pub fn run(args: &ImportArgs, out: &mut dyn Write) -> Outcome {
             // A database that was made for what could not be imported is not left behind.
             match database.abandon() {
                 Ok(()) => Err(failure),
-                Err(e) => Err(failure.although(format_args!("{}: {e}", what_survives(&e, &report)))),
+                Err(e) => Err(failure.although(format_args!("closing it failed, too ({e}): {}", what_is_left(&e)))),
             }
         }
     };
@@ -84,16 +84,29 @@ fn not_closed(error: Error, report: &Report) -> Failure {
     Failure::from(error.context("the file was not brought up to date")).hint(format_args!("{survives}; {hint}"))
 }
 
+/// What is there of an import that failed, after a close that failed so.
+fn what_is_left(error: &Error) -> &'static str {
+    if is_unproved(error) {
+        "whether all that was committed survives is unknown, because a sync failed; open the database and look"
+    } else {
+        "what was committed is in the log, and the next checkpoint brings it into the file"
+    }
+}
+
+/// Whether what was committed since the last sync that succeeded may be gone with the machine.
+fn is_unproved(error: &Error) -> bool {
+    matches!(error.code(), ErrorCode::SyncFailed | ErrorCode::OutcomeUnknown | ErrorCode::Poisoned)
+}
+
 /// What of an import is there after a close that failed so.
 fn what_survives(error: &Error, report: &Report) -> String {
     let committed = committed(&report.counts).unwrap_or_else(|| "nothing was to be committed".to_owned());
-    match error.code() {
-        // What was committed since the last sync that succeeded may be gone with the machine.
-        ErrorCode::SyncFailed | ErrorCode::OutcomeUnknown | ErrorCode::Poisoned => format!(
+    match is_unproved(error) {
+        true => format!(
             "{committed}: whether all of it survives is unknown, because a sync failed; open the database, look which commit \
              is its last (`kitedb stats DB`), and import what is missing"
         ),
-        _ => format!(
+        false => format!(
             "{committed}: all of it counts, and is in the log; nothing needs to be imported again, and the next checkpoint \
              brings it into the file"
         ),

@@ -8,7 +8,7 @@ use crate::{
     db::{Engine, OpenOptions, resolved},
     error::{Error, ErrorCode, Result},
     io::{Env, OpenMode},
-    log::{Control, RetentionAnswer},
+    log::{Control, RetentionAnswer, bytes_in},
     replication::{Leader, RetentionOutcome, RetentionWindows},
     shell::command,
 };
@@ -119,7 +119,7 @@ impl Looked {
         if e.code() != ErrorCode::DiskFull || head <= in_file {
             return e;
         }
-        let kib = self.engine.stats().map_or(0, |stats| stats.log_bytes.div_ceil(1024));
+        let kib = bytes_in(&*self.engine.env.disk, &self.engine.log_dir).div_ceil(1024).max(1);
         e.and(format_args!(
             "nothing more of the log can be let go of: the commits after log index {in_file} (up to {head}) are only there, and \
              must go into the file first, which takes about as much room as they take in the log, {kib} KiB at most. Make that \

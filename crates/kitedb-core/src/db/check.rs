@@ -2,7 +2,7 @@
 
 use super::{
     engine::Engine,
-    place::no_control_file,
+    place::{left_log, no_control_file},
     read::{GraphRead, sealed::Source},
 };
 use crate::{
@@ -86,7 +86,8 @@ impl Engine {
     fn check_log(&self) -> Result<Vec<String>> {
         let link = self.store.log_link();
         if link.kind == LogKind::None {
-            return Ok(Vec::new());
+            let left = left_log(&self.env, &self.path, self.store.file_id(), self.published())?;
+            return Ok(left.into_iter().map(|e| e.to_string()).collect());
         }
         let log = LogIdentity { log_id: link.id, file_id: self.store.file_id() };
         let control = match Control::open(&*self.env.disk, &self.log_dir, OpenMode::Read) {

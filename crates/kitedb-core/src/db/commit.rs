@@ -42,6 +42,12 @@ impl Engine {
             overlay.encode(&Reading::new(&levels, snapshot, None), buffer)?;
         }
         if overlay.is_empty() && overlay.names.is_empty() {
+            if let Some(control) = self.sidecar.as_ref().filter(|_| self.role() == ReplicationRole::Primary)
+                && !control.allows(lease.epoch())
+            {
+                // Who does not lead cannot say that what was asked for is so.
+                self.require_leading(lease.epoch())?;
+            }
             let info = levels.info(snapshot);
             return Ok(Token { epoch: info.epoch, log_index: snapshot });
         }

@@ -6,7 +6,7 @@ use super::{
     lease::Lease,
     open::{anchored, open_for_writing, require_one_name},
     options::{OpenOptions, ReplicationRole},
-    place::{LogPlace, folder_of},
+    place::{LogPlace, folder_of, left_log},
     places::Places,
     promote::require_not_taken_over,
     role::Standing,
@@ -73,8 +73,15 @@ pub(crate) fn detach(env: &Env, path: &Path, options: OpenOptions, identity: Fil
     let options = OpenOptions { role: None, read_only: false, ..options };
     let look = Store::open(env, path, false)?;
     let (link, places) = (look.log_link(), Places::of(env, path, &options, &look)?);
+    let in_file = look.manifest().checkpoint.log_index;
+    let left = match link.kind {
+        LogKind::None => left_log(env, path, look.file_id(), in_file)?,
+        _ => None,
+    };
     drop(look);
     let mut missing = places.gone(path, &link).filter(|_| link.open);
+    // What an older copy of the file lacks, its log may still have.
+    missing = missing.or_else(|| places.newer_log(env, path, &link)).or(left);
     if link.open && missing.is_none() {
         // What its log holds goes into the file first, by the same recovery as ever.
         let engine = Engine::open_for_writing(env.clone(), path.to_owned(), options.clone(), identity, true)?;
@@ -84,7 +91,7 @@ pub(crate) fn detach(env: &Env, path: &Path, options: OpenOptions, identity: Fil
     }
     if let Some(why) = missing.as_ref().filter(|_| !options.overwrite) {
         let what = format_args!(
-            "{why}. Where the log is gone for good, ask for going on without it by name (Database::detach_in with \
+            "{why}. Where those commits are gone for good, ask for going on without them by name (Database::detach_in with \
              replication_overwrite, {})",
             command("role", path, "detach --overwrite")
         );

@@ -200,6 +200,11 @@ impl Engine {
                 self.recover_from(&link, dir, None)?;
             }
             _ if damage.is_some() => damage.into_iter().for_each(|damage| self.go_on_damaged(damage, &[])),
+            (LogKind::Sidecar, Some(_)) if self.role() == ReplicationRole::Replica && !link.open => {
+                // Its source has what an older copy of its file lacks; if not, its own log may.
+                let newer = places.newer_log(&self.env, &self.path, &link);
+                newer.into_iter().for_each(|newer| self.go_on_damaged(newer, &[]));
+            }
             (LogKind::Sidecar, Some(control)) if link.open => {
                 self.recover_from(&link, &self.log_dir, Some(control.clone()))?;
             }

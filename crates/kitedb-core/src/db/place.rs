@@ -5,7 +5,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
     io::{DiskFile, Env, OpenMode},
-    log::{Control, Displaced, LogIdentity, holds_segments_of},
+    log::{Control, Displaced, LogIdentity, holds_segments_of, reaches_beyond},
     shell::{SIDECAR, WAL, command, command_by_log},
     store::{LogKind, LogLink, Part, Store},
 };
@@ -356,9 +356,10 @@ pub(super) fn log_is_gone(path: &Path, place: &LogPlace, link: &LogLink, in_file
 pub(super) fn older_than_its_log(path: &Path, dir: &Path, tail: LogIndex, more: LogIndex, part: Part) -> String {
     let is = format!(
         "{} was closed with the commits up to log index {tail}, and its log in {} has those up to {more}: an older copy of the \
-         file is in its place. Put the newer file back",
+         file is in its place. Put the newer file back, or let it take from its log what it lacks ({})",
         path.display(),
-        dir.display()
+        dir.display(),
+        command("repair", path, "")
     );
     match part {
         Part::Follows(_) => {
@@ -370,6 +371,22 @@ pub(super) fn older_than_its_log(path: &Path, dir: &Path, tail: LogIndex, more: 
             command("role", path, "primary --moved --force")
         ),
     }
+}
+
+/// A log in the place of one without a part in replication, which the file at `path` does not name and which has more than it:
+/// an older copy of the file is in its place.
+pub(super) fn left_log(env: &Env, path: &Path, file_id: [u8; 16], last: LogIndex) -> Result<Option<Error>> {
+    let dir = wal_dir(path);
+    let ours = env.disk.is_dir(&dir) && holds_segments_of(env, &dir, file_id);
+    if !ours || !reaches_beyond(env, &dir, file_id, None, last)? {
+        return Ok(None);
+    }
+    Ok(Some(Error::corrupt(format_args!(
+        "{} holds commits after log index {last} that {} does not have and does not name: an older copy of the file is in its \
+         place. Put the newer file back; to go on without those commits, move that folder away",
+        dir.display(),
+        path.display()
+    ))))
 }
 
 /// The error of a write to a primary whose files are not those that its log remembers.

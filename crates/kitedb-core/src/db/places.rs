@@ -4,6 +4,7 @@ use super::{
     options::{OpenOptions, ReplicationRole},
     place::{LogPlace, Search, files_moved, log_is_gone, older_than_its_log, wal_dir},
     role::Standing,
+    sidecar::fence_by_header,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -52,7 +53,7 @@ impl Places {
     }
 
     /// The control file of the sidecar, to be looked at.
-    fn control(&self, env: &Env) -> Result<Option<Control>> {
+    pub fn control(&self, env: &Env) -> Result<Option<Control>> {
         match &self.sidecar {
             LogPlace::Here(dir) | LogPlace::Moved(dir, _) => Control::open(&*env.disk, dir, OpenMode::Read),
             _ => Ok(None),
@@ -61,11 +62,11 @@ impl Places {
 
     /// The damage of a file that was closed with fewer commits than its log has durable: an older copy was put in its place.
     pub fn newer_log(&self, env: &Env, path: &Path, link: &LogLink) -> Option<Error> {
-        let (tail, _) = link.clean_tail.filter(|_| link.kind == LogKind::Sidecar)?;
+        let (tail, _) = link.clean_tail.filter(|_| link.kind == LogKind::Sidecar && !link.open)?;
         let control = self.control(env).ok()??;
+        // Also if it names a log of before that one: what begins another one lowers this word first.
         let durable = control.durable();
-        let older = control.current_log().log_id == link.id && durable > tail;
-        older.then(|| Error::corrupt(older_than_its_log(path, control.dir(), tail, durable, link.part)))
+        (durable > tail).then(|| Error::corrupt(older_than_its_log(path, control.dir(), tail, durable, link.part)))
     }
 
     /// What the file is.
@@ -78,6 +79,10 @@ impl Places {
             Err(e) if e.code() == ErrorCode::Corrupt => None,
             fence => fence?,
         };
+        // As the open that settles it has it.
+        let settled = control.as_ref().zip(fence.as_ref());
+        let settled = settled.and_then(|(control, fence)| fence_by_header(control, fence, &link, [u8::MAX; 16]));
+        let fence = settled.map(|(fence, _)| fence).or(fence);
         let fenced = fence.is_some_and(|fence| fence.moved_by.is_some());
         if link.kind != LogKind::Sidecar {
             // A sidecar beside a file that does not name it is of before the file's first commit.

@@ -153,7 +153,7 @@ fn repair_locked(
     repair.log_dir = Some(log.dir().to_owned());
     let left = log.what_is_left()?;
     let _no_writer = log.lock_out_writers(&left)?;
-    repair.found.extend(left.fault());
+    repair.found.extend(log.fault().into_iter().chain(left.fault()));
     let proof = log.proof(open, &left, reports)?;
     repair.remains.extend(proof.remains.iter().cloned());
     repair.last_token = token(proof.epoch, proof.last);

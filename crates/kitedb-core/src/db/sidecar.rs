@@ -15,7 +15,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{Access, Env, OpenMode, in_the_way},
-    log::{Control, Fence, Keep, LogIdentity, NewControl, Replaced, reaches_beyond, writers},
+    log::{Control, Fence, Keep, LogIdentity, NewControl, Replaced, WriterId, reaches_beyond, writers},
     store::{Hint, LogKind, LogLink, Part},
 };
 use std::{
@@ -116,15 +116,16 @@ impl Engine {
         control.expect(self.store.file_id()).map_err(|e| e.context("replication sidecar"))?;
         let _moving = lock_fence(&control)?;
         let fence = control.settle_fence()?;
-        if let Some(said) = later_than(&fence, link.part) {
-            // All that is in the log counts.
-            let fence = Fence { epoch: Epoch(said.0 + 1), moved_by: Some(self.env.host.random()), ..fence };
+        if let Some((fence, assumed)) = fence_by_header(&control, &fence, link, self.env.host.random()) {
             tracing::warn!(
                 path = %self.path.display(),
                 "the log's control file is older than what the file says of who leads: it may have been put back, and nobody \
                  leads by it before he is told to"
             );
-            control.put_assumed_fence(&fence)?;
+            match assumed {
+                true => control.put_assumed_fence(&fence)?,
+                false => control.put_fence(&fence)?.durable()?,
+            }
         }
         Ok(control)
     }
@@ -228,11 +229,12 @@ impl Engine {
             if link.kind == LogKind::Sidecar {
                 let log = LogIdentity { log_id: link.id, file_id: self.store.file_id() };
                 let last = commit.last;
-                if self.role() == ReplicationRole::Primary && control.current_log() == log && control.published() > last
-                {
+                // What begins another log lowers the durable word first.
+                let more = if control.current_log() == log { control.published() } else { control.durable() };
+                if self.role() == ReplicationRole::Primary && more > last {
                     return Err(Error::new(
                         ErrorCode::LogMismatch,
-                        older_than_its_log(&self.path, &self.log_dir, last, control.published(), link.part),
+                        older_than_its_log(&self.path, &self.log_dir, last, more, link.part),
                     ));
                 }
                 let found = writers(&self.env, &self.log_dir, log).unwrap_or_default();
@@ -381,6 +383,7 @@ impl Engine {
             Err(e) if e.code() == ErrorCode::Corrupt => return Ok(()),
             fence => fence?,
         };
+        let fence = fence_by_header(&control, &fence, &link, [u8::MAX; 16]).map_or(fence, |(fence, _)| fence);
         self.set_role(if fence.follows { ReplicationRole::Replica } else { ReplicationRole::Primary });
         let fenced = fence.moved_by.is_some();
         self.fenced.store(fenced, Ordering::Release);
@@ -492,12 +495,32 @@ pub(super) fn remove_sidecar(env: &Env, dir: &Path, file_id: [u8; 16], keep: Kee
     crate::log::remove(env, dir, file_id, keep)
 }
 
-/// The epoch that `said`, a file's header, names, if the fence of its log is older than that: since then another node may have
-/// taken over, and the control file that knew is not this one.
-pub(crate) fn later_than(fence: &Fence, said: Part) -> Option<Epoch> {
-    let epoch = match said {
-        Part::Leads(epoch) | Part::Fenced { by: epoch, .. } => epoch,
-        Part::Unsaid | Part::StandAlone | Part::Follows(_) => return None,
-    };
-    (fence.epoch < epoch && !fence.follows).then_some(epoch)
+/// The fence in place of one that is older than what `link`, its file's header, says, and whether it is assumed: since then
+/// another node may have taken over, or this one followed it, and the control file that knew is not this one. Who moved an
+/// assumed one is called `promotion`.
+pub(crate) fn fence_by_header(
+    control: &Control,
+    fence: &Fence,
+    link: &LogLink,
+    promotion: WriterId,
+) -> Option<(Fence, bool)> {
+    let leads = !fence.follows && fence.moved_by.is_none();
+    let (tail, _) = link.clean_tail.unwrap_or_default();
+    match link.part {
+        // Whoever follows, and leads then, begins an epoch above all that it followed.
+        Part::Follows(epoch) if leads && fence.epoch <= epoch => {
+            Some((Fence { follows: true, ..Fence::new(epoch) }, false))
+        }
+        Part::Leads(epoch) | Part::Fenced { by: epoch, .. } => {
+            let earlier = !fence.follows && fence.epoch < epoch;
+            // A close leaves all that the file holds durable in the log.
+            let behind = leads && !link.open && control.current_log().log_id == link.id && control.durable() < tail;
+            (earlier || behind).then(|| {
+                let epoch = Epoch(epoch.max(fence.epoch).0 + 1);
+                // All that is in the log counts.
+                (Fence { epoch, moved_by: Some(promotion), ..*fence }, true)
+            })
+        }
+        Part::Follows(_) | Part::Unsaid | Part::StandAlone => None,
+    }
 }

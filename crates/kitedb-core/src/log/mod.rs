@@ -41,7 +41,7 @@ pub use replaced::Replaced;
 pub use roll::Roll;
 pub use salt::salt_of;
 pub use seen::SeenEpoch;
-pub use segment::SegmentHeader;
+pub use segment::{SegmentHeader, bytes_in};
 pub use stamps::Displaced;
 pub use sync::GroupSync;
 pub use verify::{no_segment, verify};

@@ -244,6 +244,10 @@ impl LogReader {
                 None => {}
             }
         }
+        if segments.is_empty() && self.control.has_not_begun(self.log.log_id) {
+            // What a log before this one left.
+            headless.clear();
+        }
         (self.segments, self.headless) = (segments, headless);
         Ok(())
     }

@@ -58,6 +58,12 @@ impl Control {
         log_id != [0; 16] && self.load_id(BEGUN) == log_id
     }
 
+    /// Whether the log of that id is known to have none: another one had, which came before it.
+    pub fn has_not_begun(&self, log_id: [u8; 16]) -> bool {
+        let begun = self.load_id(BEGUN);
+        begun != [0; 16] && begun != log_id
+    }
+
     /// Notes that the log of that id has a segment.
     pub fn set_begun(&self, log_id: [u8; 16]) -> Result<()> {
         if self.load_id(BEGUN) == log_id { Ok(()) } else { self.store_id(BEGUN, log_id) }

@@ -79,7 +79,8 @@ impl SegmentHeader {
 }
 
 /// Whether a file under the name of a segment is one of the database `file_id`: by its header; where that does not verify, by
-/// what is left of it. One whose making was cut short has nothing but zeros there: such a one counts as `unfinished` says.
+/// what is left of it. One whose making was cut short has nothing but zeros there, or ends before it names a file: such a one
+/// counts as `unfinished` says.
 pub fn is_of(disk: &dyn Disk, path: &Path, file_id: [u8; 16], unfinished: bool) -> std::io::Result<bool> {
     let file = match disk.open(path, OpenMode::Read) {
         Err(e) if is_none(&e) => return Ok(false),
@@ -90,7 +91,11 @@ pub fn is_of(disk: &dyn Disk, path: &Path, file_id: [u8; 16], unfinished: bool) 
     if let Some(header) = SegmentHeader::parse(&head) {
         return Ok(header.log.file_id == file_id);
     }
-    Ok(is_headless_of(&head, file_id) || (unfinished && head.iter().all(|byte| *byte == 0)))
+    Ok(is_headless_of(&head, file_id) || (unfinished && is_unfinished(&head)))
+}
+
+fn is_unfinished(head: &[u8]) -> bool {
+    head.iter().all(|byte| *byte == 0) || (head.len() < FILE_ID_AT + 16 && head.starts_with(MAGIC.as_slice()))
 }
 
 /// What the header of an open segment says; `None` if none verifies.
@@ -125,6 +130,13 @@ pub fn segment_files(disk: &dyn Disk, dir: &Path) -> Result<Vec<(u64, PathBuf)>>
         names.iter().filter_map(|name| parse_name(name)).map(|seq| (seq, path(dir, seq))).collect();
     files.sort_unstable();
     Ok(files)
+}
+
+/// How many bytes the files in `dir` have that bear the name of a segment, as far as that can be told.
+pub fn bytes_in(disk: &dyn Disk, dir: &Path) -> u64 {
+    let files = segment_files(disk, dir).unwrap_or_default();
+    let len = |(_, path): &(u64, PathBuf)| disk.open(path, OpenMode::Read).and_then(|file| file.len()).unwrap_or(0);
+    files.iter().map(len).sum()
 }
 
 /// The bytes of a segment.

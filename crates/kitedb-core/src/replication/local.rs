@@ -12,14 +12,14 @@ use super::{
     upstream::{Asking, SourceFault, look_upstream},
 };
 use crate::{
-    db::{HeldFence, LogPlace, Signal, later_than},
+    db::{HeldFence, LogPlace, Signal, fence_by_header},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{Env, OpenMode},
     lock::Mutex,
     log::{Control, Fence, FrameRef, LogIdentity, LogReader, Moved, PageLimits, Position, WriterId, end_of_log},
     shell::command,
-    store::{CheckpointMark, Image, LogKind, LogLink, Part, Store, StoreImage},
+    store::{CheckpointMark, Image, LogKind, LogLink, Store, StoreImage},
 };
 use std::{
     path::{Path, PathBuf},
@@ -399,11 +399,12 @@ impl Source for LocalSource {
         let lock = HeldFence::take(control)?;
         let now = lock.control().fence()?;
         refuse_replica(&now)?;
-        let said = Store::peek(&self.env, &self.paths.db).map_or(Part::Unsaid, |file| file.log.part);
+        let said = Store::peek(&self.env, &self.paths.db).ok().map(|file| file.log);
+        let is_older = said.is_some_and(|said| fence_by_header(lock.control(), &now, &said, owner).is_some());
         let raised = match now.moved() {
             Some(Moved { by, .. }) if by == owner => now,
             // The control file was put back, and the source was not opened since.
-            _ if later_than(&now, said).is_some() => return Err(was_repaired(&self.paths.db)),
+            _ if is_older => return Err(was_repaired(&self.paths.db)),
             Some(_) if lock.control().fence_is_assumed() => return Err(was_repaired(&self.paths.db)),
             Some(Moved { ended: Some(_), epoch, .. }) => {
                 return Err(Error::new(

@@ -31,13 +31,14 @@ pub(super) struct DamagedLog<'a> {
     store: &'a Store,
     path: PathBuf,
     dir: PathBuf,
+    /// As the header has it; of a file that is older than its log, as it would be if that one had not been closed.
     link: LogLink,
     identity: LogIdentity,
     /// Its folder is not there, though commits were in it.
     gone: Option<Error>,
     /// It, or the file, is a copy, which its operator must say.
     copied: Option<Error>,
-    /// The file is an older one than the log, which no repair mends.
+    /// The file is an older one than the log.
     newer: Option<Error>,
 }
 
@@ -113,6 +114,8 @@ struct NewFence {
 pub(super) struct Plan {
     /// The control file is made anew.
     anew: bool,
+    /// The file takes from its log what it lacks.
+    forward: bool,
     fence: Option<NewFence>,
     /// Nothing is left of the log.
     gone: bool,
@@ -162,6 +165,14 @@ impl<'a> DamagedLog<'a> {
         }
         let identity = LogIdentity { log_id: link.id, file_id: store.file_id() };
         let newer = places.newer_log(&env, path, &link);
+        let mut link = link;
+        if newer.is_some()
+            && let Some(control) = places.control(&env)?
+        {
+            let id = control.current_log().log_id;
+            link = LogLink { id, open: true, boot_id: [0; 16], clean_tail: None, ..link };
+        }
+        let identity = LogIdentity { log_id: link.id, ..identity };
         Ok(Some(Self { env, store, path: path.to_owned(), dir, link, identity, gone, copied, newer }))
     }
 
@@ -179,6 +190,11 @@ impl<'a> DamagedLog<'a> {
             )),
             lock => Ok(lock),
         }
+    }
+
+    /// What is wrong with the file beside its log.
+    pub fn fault(&self) -> Option<String> {
+        self.newer.as_ref().map(ToString::to_string)
     }
 
     /// The folder.
@@ -221,7 +237,7 @@ impl<'a> DamagedLog<'a> {
             None if self.gone.is_some() => None,
             None => salt_of(&self.env, &self.dir, self.identity)?,
         };
-        let mut remains: Vec<String> = self.copied.iter().chain(&self.newer).map(ToString::to_string).collect();
+        let mut remains: Vec<String> = self.copied.iter().map(ToString::to_string).collect();
         let model = self.model(left, salt, durable)?;
         let (mut recovered, mut gap) = (None, self.gone.clone());
         if gap.is_none() {
@@ -237,14 +253,13 @@ impl<'a> DamagedLog<'a> {
             Some(_) => mark.log_index,
             None => self.link.clean_tail.map_or(mark.log_index, |(index, _)| index.max(mark.log_index)),
         };
-        let shown = recovered.as_ref().filter(|_| self.newer.is_none());
-        let last = shown.map_or(in_file, |recovered| recovered.last.max(in_file));
+        let last = recovered.as_ref().map_or(in_file, |recovered| recovered.last.max(in_file));
         let found = recovered.iter().flat_map(|recovered| &recovered.history).map(|(epoch, ..)| *epoch);
         let said = match self.link.part {
             Part::Leads(epoch) | Part::Fenced { led: epoch, .. } | Part::Follows(epoch) => epoch,
             Part::Unsaid | Part::StandAlone => mark.epoch,
         };
-        let epoch = shown.map_or(mark.epoch, |recovered| recovered.epoch);
+        let epoch = recovered.as_ref().map_or(mark.epoch, |recovered| recovered.epoch);
         let led = history.iter().map(|led| led.epoch).chain(found).chain([mark.epoch, said, epoch]).max();
         let led = led.unwrap_or(epoch);
         if recovered.as_ref().is_some_and(|recovered| recovered.damage.is_none()) {
@@ -347,7 +362,8 @@ impl<'a> DamagedLog<'a> {
             Left::ButFence(..) | Left::Nothing(_) => Some(self.fence(proof)),
         };
         let registry_lost = anew && self.link.kind == LogKind::Sidecar && !proof.registry;
-        Plan { anew, gone: self.gone.is_some(), fence, registry_lost, last: token(proof.epoch, proof.last) }
+        let forward = self.newer.is_some() && proof.gap.is_none();
+        Plan { anew, forward, gone: self.gone.is_some(), fence, registry_lost, last: token(proof.epoch, proof.last) }
     }
 
     /// The numbers after what the file holds were given out: they come again in another epoch.
@@ -501,7 +517,7 @@ impl<'a> DamagedLog<'a> {
             // The control file that was lost may turn up again, and does not know of this one.
             link.part = Part::Fenced { led: proof.led, by, promotion };
         }
-        if link == self.link { Ok(()) } else { self.store.mark_log(link) }
+        if link == self.store.log_link() { Ok(()) } else { self.store.mark_log(link) }
     }
 }
 
@@ -523,6 +539,9 @@ impl Plan {
 
     pub fn steps(&self, path: &Path) -> Vec<String> {
         let mut steps = Vec::new();
+        if self.forward {
+            steps.push("let the file take from its log what it lacks: the next open for writing does".to_owned());
+        }
         let last = self.last.map_or_else(|| "no commit".to_owned(), |last| last.to_string());
         match self.anew {
             true if self.gone => steps.push(format!("begin another log after {last}")),
