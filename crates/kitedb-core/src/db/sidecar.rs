@@ -247,7 +247,8 @@ impl Engine {
             }
             // A log that the file does not name ended before commits that were made in another role: nobody must take
             // it for the one that goes on.
-            if control.current_log().log_id != link.id {
+            let damaged = self.damage.lock().is_some();
+            if control.current_log().log_id != link.id && !damaged {
                 if control.fence()?.moved_by.is_none() {
                     // Nor for one that ended where an epoch of the log before it did. What another node fenced has ended.
                     control.clear_end()?;
@@ -507,14 +508,14 @@ pub(crate) fn fence_by_header(
     let leads = !fence.follows && fence.moved_by.is_none();
     let (tail, _) = link.clean_tail.unwrap_or_default();
     match link.part {
-        // Whoever follows, and leads then, begins an epoch above all that it followed.
-        Part::Follows(epoch) if leads && fence.epoch <= epoch => {
+        // Whoever follows, and leads then, begins an epoch above all that it followed; its header may say that one already.
+        Part::Follows(epoch) if leads && fence.epoch < epoch => {
             Some((Fence { follows: true, ..Fence::new(epoch) }, false))
         }
         Part::Leads(epoch) | Part::Fenced { by: epoch, .. } => {
             let earlier = !fence.follows && fence.epoch < epoch;
-            // A close leaves all that the file holds durable in the log.
-            let behind = leads && !link.open && control.current_log().log_id == link.id && control.durable() < tail;
+            // A close leaves all that the file holds published.
+            let behind = leads && !link.open && control.current_log().log_id == link.id && control.published() < tail;
             (earlier || behind).then(|| {
                 let epoch = Epoch(epoch.max(fence.epoch).0 + 1);
                 // All that is in the log counts.

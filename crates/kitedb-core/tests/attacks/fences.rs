@@ -498,3 +498,16 @@ fn a_promotion_in_place_that_cannot_be_taken_back_lets_nothing_be_committed_that
         assert!(graph.expect(&db) >= 2 + acknowledged, "seed {seed}: {acknowledged} acknowledged");
     }
 }
+
+/// A transaction that changes nothing says that what it was to do is so: not where another node leads, and may have undone it.
+#[test]
+fn a_fenced_primary_acknowledges_no_transaction_that_changes_nothing() {
+    let stage = Stage::new();
+    let (old, _) = stage.fenced("p.kitedb", "r.kitedb");
+    for _ in 0..2 {
+        let db = Database::open(&old, primary()).unwrap();
+        let error = db.begin().and_then(|tx| tx.commit()).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::StalePrimary, "{error:?}");
+        db.close().unwrap();
+    }
+}

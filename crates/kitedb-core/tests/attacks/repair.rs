@@ -446,19 +446,122 @@ fn a_repair_of_a_copy_leaves_the_log_of_its_original_alone() {
     }
 }
 
-/// No repair mends a file that is older than its log, and none says that nothing is wrong.
+/// Who puts an older copy of the file in its place, in place or by another name, loses nothing that its log still has: no
+/// command takes that away unasked, and a repair brings the file up to it.
 #[test]
-fn a_repair_tells_of_a_file_that_is_older_than_its_log() {
-    let stage = Stage::new();
-    let path = stage.leading("p.kitedb");
-    let older = fs::read(&path).unwrap();
-    let db = Database::open(&path, primary()).unwrap();
-    add_many(&db, "n", 5);
-    db.close().unwrap();
-    fs::write(&path, older).unwrap();
-    let found = Database::repair(&path, RepairOptions::new()).unwrap();
-    assert!(!found.is_clean() && !found.done, "{found:?}");
-    assert_eq!(found.last_token.unwrap().to_string(), "1:2");
+fn a_file_that_is_older_than_its_log_takes_from_it_what_it_lacks() {
+    for follows in [false, true] {
+        let stage = Stage::new();
+        let source = stage.leading("p.kitedb");
+        let path = if follows { stage.replica("r.kitedb", &source) } else { source.clone() };
+        let older = fs::read(&path).unwrap();
+        let db = Database::open(&source, primary()).unwrap();
+        add_many(&db, "n", 5);
+        db.close().unwrap();
+        if follows {
+            let db = Database::open(&path, replica_of(&source)).unwrap();
+            assert_eq!(db.replica_catch_up_once(100).unwrap(), 5);
+            db.close().unwrap();
+            fs::remove_file(&source).unwrap();
+            fs::remove_dir_all(sidecar_of(&source)).unwrap();
+        }
+        fs::write(&path, older).unwrap();
+        let before = crate::stage::contents(&sidecar_of(&path));
+        let segments = |before: &std::collections::BTreeMap<PathBuf, Vec<u8>>| {
+            before.iter().filter(|(path, _)| path.to_string_lossy().contains("segment")).count()
+        };
+
+        let db = Database::open(&path, nothing_said().read_only(true)).unwrap();
+        assert!(db.damage().is_some() && !db.check().unwrap().is_clean(), "follows {follows}");
+        drop(db);
+        let error = Database::detach(&path).unwrap_err();
+        assert!(error.to_string().contains("kitedb repair"), "{error}");
+        if follows {
+            let db = Database::open(&path, replica_of(&source)).unwrap();
+            let error = db.replica_promote(true).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::NeedsReseed, "{error:?}");
+        } else {
+            let error = open_and_add(&path, primary(), "beside").unwrap_err();
+            assert_eq!(error.code(), ErrorCode::LogMismatch, "{error:?}");
+        }
+        assert_eq!(segments(&crate::stage::contents(&sidecar_of(&path))), segments(&before), "follows {follows}");
+
+        let found = Database::repair(&path, RepairOptions::new().dry_run(true)).unwrap();
+        assert!(!found.is_clean() && !found.done, "{found:?}");
+        let done = Database::repair(&path, RepairOptions::new()).unwrap();
+        assert!(done.done && done.remains.is_empty() && done.put_aside.is_empty(), "{done:?}");
+        assert_eq!(done.last_token.unwrap().to_string(), "1:7");
+        let db = match follows {
+            true => {
+                let db = Database::open(&path, replica_of(&source)).unwrap();
+                db.replica_promote(true).unwrap();
+                db
+            }
+            false => Database::open(&path, primary()).unwrap(),
+        };
+        assert_eq!(db.last_commit_token().unwrap().log_index.0, 7, "follows {follows}");
+        assert!(db.check().unwrap().is_clean(), "follows {follows}");
+        add(&db, "c").unwrap();
+    }
+}
+
+/// As above, of a database without a part in replication that was killed.
+#[test]
+fn a_log_that_a_killed_database_left_is_told_beside_an_older_copy_of_its_file() {
+    let a = Machine::new("alone", 1, SyncMode::Full);
+    let options = a.options(ReplicationRole::Disabled);
+    write(&a.open(options.clone()).unwrap()).unwrap();
+    let older = a.disk.read(a.db()).unwrap();
+    let db = a.open(options.clone()).unwrap();
+    write(&db).unwrap();
+    let a = a.restart(Crash::Kill);
+    a.disk.write(a.db(), &older).unwrap();
+    let db = a.open(options.clone().read_only(true)).unwrap();
+    assert!(db.check().unwrap().damage.iter().any(|damage| damage.contains("-wal")));
+    drop(db);
+    assert_eq!(Database::detach_in(a.env(), a.db(), nothing_said()).unwrap_err().code(), ErrorCode::Corrupt);
+    assert_eq!(write(&a.open(options).unwrap()).unwrap_err().code(), ErrorCode::LogMismatch);
+}
+
+/// An older control file is put back in place, and knows neither that its node follows nor who took over: its file does.
+#[test]
+fn an_older_control_file_gives_nobody_the_lead() {
+    for follows in [false, true] {
+        let stage = Stage::new();
+        let path = stage.leading("p.kitedb");
+        let replica = stage.replica("r.kitedb", &path);
+        let control = sidecar_of(&path).join("control");
+        let older = fs::read(&control).unwrap();
+        let db = Database::open(&path, primary()).unwrap();
+        add_many(&db, "n", 3);
+        db.close().unwrap();
+        let db = Database::open(&replica, replica_of(&path)).unwrap();
+        db.replica_promote(false).unwrap();
+        add(&db, "new").unwrap();
+        db.close().unwrap();
+        if follows {
+            let db = Database::open(&path, replica_of(&replica)).unwrap();
+            assert_eq!(db.replica_catch_up_once(100).unwrap(), 1);
+            db.close().unwrap();
+        }
+        // In place: a file under another name is known for a copy.
+        let file = fs::File::options().write(true).open(&control).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &older, 0).unwrap();
+        for _ in 0..2 {
+            let db = Database::open(&path, nothing_said().read_only(true)).unwrap();
+            let role = if follows { ReplicationRole::Replica } else { ReplicationRole::Primary };
+            assert_eq!(db.replication_role(), role, "follows {follows}");
+            drop(db);
+            let error = open_and_add(&path, nothing_said(), "two lead").unwrap_err();
+            let code = if follows { ErrorCode::ReplicaReadOnly } else { ErrorCode::StalePrimary };
+            assert_eq!(error.code(), code, "follows {follows}: {error:?}");
+        }
+        if follows {
+            let db = Database::open(&path, replica_of(&replica)).unwrap();
+            db.replica_catch_up_once(100).unwrap();
+            assert!(has(&db, "new"));
+        }
+    }
 }
 
 /// A repair is cut short wherever that may be: the next one finds what the first one did not come to, and nothing that was
