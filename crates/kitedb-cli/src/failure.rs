@@ -161,7 +161,10 @@ pub const RESEED: &str = "`kitedb replica reseed DB SOURCE` copies the source an
 
 fn hint_for(error: &Error) -> Option<&'static str> {
     Some(match error.code() {
-        ErrorCode::NotFound => "check the path; `kitedb import DB FILE` creates a database",
+        ErrorCode::NotFound => {
+            "check the path; `kitedb import DB FILE` creates a database, `kitedb replica bootstrap DB --source-db SOURCE` a \
+             replica of one"
+        }
         ErrorCode::NotADatabase => "the first argument is the path of a KiteDB database",
         ErrorCode::Locked => {
             "another process writes to it; status, stats, check, get and neighbors work beside a writer"

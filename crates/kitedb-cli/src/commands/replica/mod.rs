@@ -150,8 +150,9 @@ fn refused(args: &ReplicaPromoteArgs, error: Error) -> Failure {
         }
     }
     failure.literal_hint(format_args!(
-        "only if the source is gone for good, or does not lead again: `{command} --force` lets this replica lead without it. What \
-         only the source has is lost, and if the source, or a node that took over from it, writes on, there are two histories"
+        "only if none of these leads or comes back: the source, the primary that it follows itself, a node that took over from \
+         it: `{command} --force` lets this replica lead without them. What only they have is lost, and if one of them writes \
+         on, there are two histories"
     ))
 }
 
