@@ -3,7 +3,7 @@
 use super::whole;
 use crate::{
     cli::{LookArgs, MetricsArgs, MetricsFormat},
-    failure::{Failure, Outcome},
+    failure::{EXIT_FAULT, Failure, Outcome},
 };
 use kitedb_core::{Database, Metrics};
 use kitedb_telemetry::{
@@ -30,7 +30,18 @@ pub fn run(args: &MetricsArgs) -> Outcome {
     // Every byte as it is: what other commands write to takes out what looks like colours.
     let mut out = io::stdout().lock();
     let written = out.write_all(&document).and_then(|()| out.flush());
-    whole(&database, written.map_err(Failure::from), &mut out)
+    let written = written.map_err(Failure::from).and_then(|()| replication_is_told(&database));
+    whole(&database, written, &mut out)
+}
+
+/// Fails where there are no figures of its replication because its log cannot be looked at: to a monitor that would look like
+/// a database that does not replicate.
+fn replication_is_told(database: &Database) -> Outcome {
+    let Some(fault) = database.replication_log_fault() else { return Ok(()) };
+    if database.primary_replication_status()?.is_some() || database.replica_replication_status()?.is_some() {
+        return Ok(());
+    }
+    Err(Failure::new(format_args!("there are no figures of its replication: {fault}")).exit(EXIT_FAULT))
 }
 
 /// The database, open beside whatever process writes to it. What it shows is of this moment.

@@ -199,3 +199,19 @@ fn the_hints_of_a_killed_primary_with_a_damaged_log_lead_on_until_it_takes_commi
         assert!(!after.out.contains("found:"), "{loss}: {after:?}");
     }
 }
+
+/// Without its figures, a node whose log is gone would look to a monitor like a database that does not replicate.
+#[test]
+fn the_metrics_of_a_node_without_its_log_end_with_the_code_of_a_fault() {
+    for db in ["p.kitedb", "r.kitedb"] {
+        let folder = pair();
+        assert_eq!(folder.run(&["metrics", db]).code, 0);
+        fs::remove_file(folder.path().join(format!("{db}.replication/control"))).unwrap();
+        let run = folder.run(&["metrics", db]);
+        assert_eq!(run.code, 3, "{run:?}");
+        assert!(
+            run.out.contains("kitedb_replication_enabled") && run.err.contains("no figures of its replication"),
+            "{run:?}"
+        );
+    }
+}
