@@ -109,3 +109,13 @@ fn a_replica_is_told_its_source_once() {
     assert_eq!(folder.run(&["replica", "follow", "r.kitedb", "--once", "--json"]).json()["applied_log_index"], 2);
     assert_eq!(folder.run(&["replica", "promote", "r.kitedb", "--json"]).json()["source_fenced"], true);
 }
+
+/// The machine of a replica is gone, or its folder was emptied first: it is removed by the path that it had.
+#[test]
+fn a_replica_whose_file_is_gone_is_removed_by_its_path() {
+    let folder = pair();
+    fs::remove_file(folder.path().join("r.kitedb")).unwrap();
+    let run = folder.run(&["primary", "remove", "p.kitedb", "r.kitedb", "--json"]).ok();
+    assert_eq!(run.json()["removed"], true);
+    assert_eq!(registered(&folder, "p.kitedb"), <[&str; 0]>::default());
+}

@@ -2,6 +2,7 @@
 
 use super::registry::Registration;
 use crate::error::{Error, Result};
+use std::path::{Path, PathBuf};
 
 /// So much of the beginning of an id is needed at least.
 const PREFIX: usize = 4;
@@ -22,8 +23,7 @@ pub fn choose<'a>(which: &str, all: &'a [Registration]) -> Result<Option<&'a Reg
     if let Some(exact) = all.iter().find(|found| found.replica_id == which) {
         return Ok(Some(exact));
     }
-    // Of a file that is there, by whatever path.
-    let path = std::fs::canonicalize(which).ok().map(|path| path.to_string_lossy().into_owned());
+    let path = whole(Path::new(which)).map(|path| path.to_string_lossy().into_owned());
     let named = |found: &&Registration| {
         let label = |label: &Option<String>| label.as_deref() == Some(which);
         (which.len() >= PREFIX && found.replica_id.starts_with(which))
@@ -45,6 +45,14 @@ pub fn choose<'a>(which: &str, all: &'a [Registration]) -> Result<Option<&'a Reg
             Err(Error::invalid(what))
         }
     }
+}
+
+/// What a path of a replica leads to; of a file that is gone, where it was.
+fn whole(path: &Path) -> Option<PathBuf> {
+    std::fs::canonicalize(path).ok().or_else(|| {
+        let absolute = std::path::absolute(path).ok()?;
+        Some(std::fs::canonicalize(absolute.parent()?).ok()?.join(absolute.file_name()?))
+    })
 }
 
 fn told(found: &Registration) -> String {
