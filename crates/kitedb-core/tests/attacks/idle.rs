@@ -109,11 +109,14 @@ fn a_follower_hears_that_the_control_file_of_its_source_was_exchanged() {
         eventually("it follows", || replica_status(&replica).state == ReplicaState::Following);
         let mut dbs = [primary, middle].map(Some);
         dbs.iter_mut().for_each(|db| db.take().unwrap().close().unwrap());
-        // It reads the new session, and sleeps again.
-        thread::sleep(Duration::from_millis(100));
-
         let control = sidecar_of(&folder.path(source)).join("control");
         let file = fs::OpenOptions::new().read(true).write(true).open(&control).unwrap();
+        // Word 25 says that it sleeps (docs/design.md).
+        eventually("it sleeps", || {
+            let mut word = [0; 8];
+            file.read_exact_at(&mut word, 25 * 8).unwrap();
+            word != [0; 8]
+        });
         let mut byte = [0];
         file.read_exact_at(&mut byte, damaged).unwrap();
         file.write_all_at(&[byte[0] ^ 1], damaged).unwrap();
