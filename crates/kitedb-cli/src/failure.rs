@@ -162,7 +162,7 @@ pub const RESEED: &str = "`kitedb replica reseed DB SOURCE` copies the source an
 fn hint_for(error: &Error) -> Option<&'static str> {
     Some(match error.code() {
         ErrorCode::NotFound => {
-            "check the path; `kitedb import DB FILE` creates a database, `kitedb replica bootstrap DB --source-db SOURCE` a \
+            "check the path; `kitedb import DB FILE` creates a database, `kitedb replica bootstrap DB --source-db PRIMARY` a \
              replica of one"
         }
         ErrorCode::NotADatabase => "the first argument is the path of a KiteDB database",

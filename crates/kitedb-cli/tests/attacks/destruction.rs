@@ -117,3 +117,12 @@ fn an_import_with_its_arguments_swapped_changes_nothing() {
     assert_ne!(run.code, 0, "{run:?}");
     assert!(contents(folder.path()) == before, "{run:?}");
 }
+
+/// What is not there is made by an import, or as a replica: the hint says both, each as it is typed.
+#[test]
+fn a_database_that_is_not_there_is_made_by_name() {
+    let folder = Folder::new();
+    let run = folder.run(&["stats", "q.kitedb"]);
+    let both = ["`kitedb import q.kitedb FILE`", "`kitedb replica bootstrap q.kitedb --source-db PRIMARY`"];
+    assert!(run.code == 1 && both.iter().all(|hint| run.err.contains(hint)), "{run:?}");
+}
