@@ -45,12 +45,14 @@ impl Part {
         Actor::start(role, &args)
     }
 
-    /// Small checkpoints, segments and runs, so that something is always under way.
+    /// Small checkpoints, segments and runs, so that something is always under way. Segments of about one size: where a sync
+    /// takes long, a replica whose segments are much smaller than its primary's would take minutes for what that commits in
+    /// seconds.
     pub fn options(&self) -> OpenOptions {
         let options = primary_options(self.mode)
             .checkpoint_log_bytes(64 << 10)
             .max_runs(3)
-            .replication_segment_max_bytes(4096 << (self.seed % 5))
+            .replication_segment_max_bytes((16 << 10) << (self.seed % 3))
             .replication_retention_min_entries(self.window)
             .replication_retention_interval_ms(10);
         match self.source.as_str() {

@@ -115,15 +115,16 @@ impl Replica {
     /// Pulls until little is missing, so that commits at the source do not wait long between the fence and the epoch's
     /// end; all that it has published can be read then. Fails where this replica is not on the source's history.
     fn come_close(&self, source: &dyn Source) -> Result<()> {
-        let mut approach = Approach::default();
+        let missing = |head: LogIndex| head.0.saturating_sub(self.engine.published().0);
+        let mut approach = Approach::begin(missing(source.head()?));
         loop {
             let head = source.head()?;
-            let pulled = self.pull(usize::MAX, head)?;
-            let here = self.engine.published();
-            if here < head && pulled == 0 {
+            let stretch = usize::try_from(approach.stretch()).unwrap_or(usize::MAX);
+            let pulled = self.pull(stretch, head)?;
+            if pulled == 0 && missing(head) > 0 {
                 return Err(self.cut_off("has published commits up to", head));
             }
-            if approach.goes_on(source.head()?.0.saturating_sub(here.0)) {
+            if approach.goes_on(pulled as u64, missing(source.head()?)) {
                 continue;
             }
             // The source keeps what comes next until it is here.
