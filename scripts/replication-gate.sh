@@ -16,8 +16,10 @@ bench_args=()
 if [ -z "${KITEDB_BENCH:-}" ]; then
     features=()
     [ "$peers" = 1 ] && features=(--features peers)
-    (cd "$here/.." && cargo build --release -p kitedb-bench "${features[@]}") || exit 2
-    KITEDB_BENCH="$(cd "$here/.." && realpath "${CARGO_TARGET_DIR:-target}")/release/kitedb-bench"
+    # What decides is built as what is shipped.
+    profile="${PROFILE:-dist}"
+    (cd "$here/.." && cargo build --profile "$profile" -p kitedb-bench "${features[@]}") || exit 2
+    KITEDB_BENCH="$(cd "$here/.." && realpath "${CARGO_TARGET_DIR:-target}")/$profile/kitedb-bench"
 fi
 
 # Runs a subcommand of the benchmark. That it fails says nothing of the bounds.

@@ -47,9 +47,8 @@ fn run(cli: Cli) -> Outcome {
         Command::Replica(command) => commands::replica::run(&command, &mut out),
         Command::Role(args) => commands::role::run(&args, &mut out),
         Command::Verify(args) => commands::verify::run(&args, &mut out),
-        Command::Metrics(args) => commands::metrics::run(&args),
-        Command::BreakerStore(args) => commands::breaker_store::run(&args, &mut out),
-        Command::Push(args) => commands::push::run(&args, &mut out),
+        #[cfg(feature = "telemetry")]
+        Command::Telemetry(command) => commands::telemetry::run(&command, &mut out),
     }?;
     Ok(out.flush()?)
 }

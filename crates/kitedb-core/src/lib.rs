@@ -65,3 +65,8 @@ pub fn open_single_file(path: impl AsRef<std::path::Path>, options: SingleFileOp
 pub fn close_single_file(db: SingleFileDB) -> Result<()> {
     db.close()
 }
+
+/// The code in the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

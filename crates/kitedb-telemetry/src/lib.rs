@@ -44,5 +44,5 @@ pub use render::{
 
 /// The code in the README compiles and runs.
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and the help that explains it.
 
 mod replication;
+#[cfg(feature = "telemetry")]
 mod telemetry;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -11,7 +12,8 @@ pub use replication::{
     CopyArgs, FollowArgs, LogArgs, PrimaryArgs, PrimaryCommand, PromoteArgs, RemoveArgs, ReplicaCommand,
     ReplicaPromoteArgs, ReplicaStatusArgs, RetentionArgs, Role,
 };
-pub use telemetry::{LookArgs, MetricsArgs, MetricsFormat, PushArgs};
+#[cfg(feature = "telemetry")]
+pub use telemetry::{BreakerStoreArgs, LookArgs, MetricsArgs, MetricsFormat, PushArgs, TelemetryCommand};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -46,11 +48,6 @@ Exit codes:
   1  refused: it is in use, or commits lie behind damage and --cut-at does not name the last one before it
   2  the command line is wrong
   3  with --dry-run: there is something to repair; else: something is wrong that a repair does not mend";
-
-const BREAKER_STORE: &str = "\
-The URL that it prints is what pushes take as circuit_breaker_state_url; every path is the same store. It speaks plain
-HTTP and asks nobody who they are: keep it on a network that you trust, or behind a proxy with TLS.
-What it answers is in docs/telemetry.md.";
 
 /// Keep a graph in one file.
 #[derive(Parser)]
@@ -91,15 +88,9 @@ pub enum Command {
     /// Compare the digests of two databases at an index that both have reached, and show what differs if they differ
     #[command(after_help = EXIT_CODES)]
     Verify(VerifyArgs),
-    /// Print a database's metrics, for Prometheus or as OTLP; works beside the process that writes
-    #[command(after_help = telemetry::METRICS_HELP)]
-    Metrics(MetricsArgs),
-    /// Push a database's metrics to an OTLP collector; works beside the process that writes
-    #[command(after_help = telemetry::PUSH_HELP)]
-    Push(Box<PushArgs>),
-    /// Keep breaker states for pushes from several machines: a small HTTP server, until SIGINT or SIGTERM
-    #[command(after_help = BREAKER_STORE)]
-    BreakerStore(BreakerStoreArgs),
+    #[cfg(feature = "telemetry")]
+    #[command(flatten)]
+    Telemetry(TelemetryCommand),
     /// The child that the demo kills
     #[command(hide = true)]
     DemoWriter(DemoWriterArgs),
@@ -117,9 +108,9 @@ impl Command {
             Self::Primary(command) => command.database(),
             Self::Replica(command) => command.database(),
             Self::Role(args) => &args.common.database,
-            Self::Metrics(args) => &args.look.database,
-            Self::Push(args) => &args.look.database,
-            Self::Demo(_) | Self::DemoWriter(_) | Self::Verify(_) | Self::BreakerStore(_) => return None,
+            #[cfg(feature = "telemetry")]
+            Self::Telemetry(command) => return command.database(),
+            Self::Demo(_) | Self::DemoWriter(_) | Self::Verify(_) => return None,
         })
     }
 
@@ -130,19 +121,6 @@ impl Command {
             _ => None,
         }
     }
-}
-
-#[derive(Args)]
-pub struct BreakerStoreArgs {
-    /// Where to listen; port 0 takes one that is free
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:4319")]
-    pub listen: String,
-    /// Keep the states in this file, too, so that they outlive this process [default: in memory only]
-    #[arg(long, value_name = "PATH")]
-    pub file: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 #[derive(Args)]

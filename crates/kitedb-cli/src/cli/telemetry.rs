@@ -1,19 +1,22 @@
 //! Arguments of the commands that bring metrics out. The flags have the names of the push options.
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use kitedb_core::OpenOptions;
 use kitedb_telemetry::{
     DatabaseLabel, OtlpAdaptiveRetryMode, OtlpHttpPushOptions, OtlpResource, OtlpTransport, PrometheusNames,
 };
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-pub const METRICS_HELP: &str = "\
+const METRICS_HELP: &str = "\
 The database is opened read-only, beside a process that writes to it: its place in the log, its replicas and their lag,
 its fence, its log and digest are those of that moment, whoever made them. What counts the work of a process is known
 in that process alone and is left out here: appends and their failures, commit and sync latencies, checkpoints,
 compactions, and what became of its own pushes. Let the process itself serve or push them (docs/telemetry.md).";
 
-pub const PUSH_HELP: &str = "\
+const PUSH_HELP: &str = "\
 What is pushed is what `kitedb metrics` shows: what counts the work of a process is left out, because it is known in
 that process alone.
 
@@ -26,6 +29,48 @@ Exit codes:
   0  the collector took the metrics (with --every: the last time, and then it was stopped)
   1  it did not, or the operation failed otherwise
   2  the command line is wrong";
+
+const BREAKER_STORE: &str = "\
+The URL that it prints is what pushes take as circuit_breaker_state_url; every path is the same store. It speaks plain
+HTTP and asks nobody who they are: keep it on a network that you trust, or behind a proxy with TLS.
+What it answers is in docs/telemetry.md.";
+
+#[derive(Subcommand)]
+pub enum TelemetryCommand {
+    /// Print a database's metrics, for Prometheus or as OTLP; works beside the process that writes
+    #[command(after_help = METRICS_HELP)]
+    Metrics(MetricsArgs),
+    /// Push a database's metrics to an OTLP collector; works beside the process that writes
+    #[command(after_help = PUSH_HELP)]
+    Push(Box<PushArgs>),
+    /// Keep breaker states for pushes from several machines: a small HTTP server, until SIGINT or SIGTERM
+    #[command(after_help = BREAKER_STORE)]
+    BreakerStore(BreakerStoreArgs),
+}
+
+impl TelemetryCommand {
+    /// The database that it is about, if it is about one.
+    pub fn database(&self) -> Option<&Path> {
+        match self {
+            Self::Metrics(args) => Some(&args.look.database),
+            Self::Push(args) => Some(&args.look.database),
+            Self::BreakerStore(_) => None,
+        }
+    }
+}
+
+#[derive(Args)]
+pub struct BreakerStoreArgs {
+    /// Where to listen; port 0 takes one that is free
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:4319")]
+    pub listen: String,
+    /// Keep the states in this file, too, so that they outlive this process [default: in memory only]
+    #[arg(long, value_name = "PATH")]
+    pub file: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// A database, whose metrics are read from its files.
 #[derive(Args)]

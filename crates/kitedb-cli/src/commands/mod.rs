@@ -1,19 +1,18 @@
 //! One module per command, and what those that read have in common.
 
-pub mod breaker_store;
 pub mod check;
 pub mod demo;
 mod followers;
 pub mod get;
 pub mod import;
-pub mod metrics;
 pub mod neighbors;
 pub mod primary;
-pub mod push;
 pub mod repair;
 pub mod replica;
 pub mod role;
 pub mod stats;
+#[cfg(feature = "telemetry")]
+pub mod telemetry;
 pub mod verify;
 
 use crate::{

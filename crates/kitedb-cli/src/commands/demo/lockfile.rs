@@ -12,7 +12,7 @@ pub const CRATE: &str = "Crate";
 pub const DEPENDS_ON: &str = "DEPENDS_ON";
 
 /// What the demo shows where there is no `Cargo.lock` around: the one this command was built with.
-const BUILT_IN: &str = include_str!("../../../../../Cargo.lock");
+const BUILT_IN: &str = include_str!("../../../demo.lock");
 
 /// The packages of a `Cargo.lock`.
 pub struct LockFile {

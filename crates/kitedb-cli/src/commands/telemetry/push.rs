@@ -1,11 +1,9 @@
 //! `kitedb push`: the metrics of a database to an OTLP collector, once or on a cadence.
 
-use super::{
-    metrics::{identify, look},
-    signals, write_json,
-};
+use super::metrics::{identify, look};
 use crate::{
     cli::PushArgs,
+    commands::{signals, write_json},
     failure::{EXIT_FAILED, Failure, Outcome},
     render::{number::counted, style::clean},
 };

@@ -1,8 +1,8 @@
 //! `kitedb breaker-store`: keeps the breaker states that several pushers share.
 
-use super::{signals, write_json};
 use crate::{
     cli::BreakerStoreArgs,
+    commands::{signals, write_json},
     failure::{Failure, Outcome},
     render::style::clean,
 };

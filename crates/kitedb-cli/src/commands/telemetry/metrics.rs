@@ -1,8 +1,8 @@
 //! `kitedb metrics`: the metrics of a database on standard output, in one of their forms.
 
-use super::whole;
 use crate::{
     cli::{LookArgs, MetricsArgs, MetricsFormat},
+    commands::whole,
     failure::{EXIT_FAULT, Failure, Outcome},
 };
 use kitedb_core::{Database, Metrics};

@@ -1,0 +1,19 @@
+//! KiteDB: an embedded property-graph database that replicates. One file, no server.
+//!
+//! This crate is what applications depend on: everything of [`kitedb_core`], where it is documented, and with the feature
+//! `telemetry` the metrics of [`kitedb_telemetry`] as [`telemetry`]. Begin with [`Database::open`].
+
+pub use kitedb_core::*;
+
+#[cfg(feature = "telemetry")]
+pub use kitedb_telemetry as telemetry;
+
+/// The code in the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+/// So does that of the tour.
+#[cfg(all(doctest, feature = "telemetry"))]
+#[doc = include_str!("../tour.md")]
+struct Tour;
