@@ -9,7 +9,7 @@ pub struct Stamp {
     pub inode: u64,
     /// When the file was made, in nanoseconds since 1970.
     pub birth_ns: Option<u64>,
-    /// What tells the file from earlier ones with the same number. Only told to who may write to the file.
+    /// What tells the file from earlier ones with the same number.
     pub generation: Option<u64>,
     /// Whether the file system keeps these for as long as the file lives. Where it does not (overlay, FUSE and some
     /// others: a copy-up or a remount changes them), a difference proves nothing.

@@ -129,7 +129,7 @@ impl DiskFile for RealFile {
     }
 
     fn stamp(&self) -> io::Result<Stamp> {
-        stamp::of(&self.file, self.writable)
+        stamp::of(&self.file)
     }
 
     fn links(&self) -> io::Result<u64> {

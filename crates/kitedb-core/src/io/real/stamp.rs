@@ -6,14 +6,14 @@ use std::{fs::File, io, os::unix::fs::MetadataExt, time::UNIX_EPOCH};
 use crate::io::Stamp;
 
 /// The stamp of an open file.
-pub(super) fn of(file: &File, writable: bool) -> io::Result<Stamp> {
+pub(super) fn of(file: &File) -> io::Result<Stamp> {
     let metadata = file.metadata()?;
     // A file system without birth times is no error.
     let birth = metadata.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
     Ok(Stamp {
         inode: metadata.ino(),
         birth_ns: birth.and_then(|since| u64::try_from(since.as_nanos()).ok()),
-        generation: if writable { generation(file) } else { None },
+        generation: generation(file),
         stable: file_system(file).is_none_or(is_stable),
     })
 }
@@ -85,14 +85,10 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn the_generation_is_asked_of_writable_files_only() {
+    fn who_may_only_read_a_file_sees_the_same_stamp() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
-        let file = File::create_new(&path).unwrap();
-        let writable = of(&file, true).unwrap();
-        assert_eq!(writable, of(&file, true).unwrap());
-        let read = of(&File::open(&path).unwrap(), false).unwrap();
-        assert_eq!(read, Stamp { generation: None, ..writable });
-        assert!(read.fits(&writable));
+        let written = of(&File::create_new(&path).unwrap()).unwrap();
+        assert_eq!(of(&File::open(&path).unwrap()).unwrap(), written);
     }
 }

@@ -112,8 +112,7 @@ impl DiskFile for SimFile {
         let stable = state.stable_stamps;
         // Numbers are never given twice on one disk, and so can stand for times and generations.
         let birth_ns = Some(self.inode ^ state.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let generation = (self.mode != OpenMode::Read).then_some(self.inode);
-        Ok(Stamp { inode: self.inode, birth_ns, generation, stable })
+        Ok(Stamp { inode: self.inode, birth_ns, generation: Some(self.inode), stable })
     }
 
     fn links(&self) -> io::Result<u64> {
