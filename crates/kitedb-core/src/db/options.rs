@@ -18,6 +18,9 @@ pub enum SyncMode {
     Off,
 }
 
+/// The largest limit of a segment, in bytes.
+const MAX_SEGMENT: u64 = 1 << 30;
+
 /// The longest name of a replica, in bytes.
 pub(crate) const MAX_NAME: usize = 64;
 
@@ -174,7 +177,8 @@ impl OpenOptions {
         /// Whether threads do the background work (default true). Without them checkpoints, merges and the
         /// syncs of [`SyncMode::Normal`] happen only when called for, and at close.
         background: bool,
-        /// Bytes beyond which a log segment is left for a new one (default 64 MiB; at least 4 KiB).
+        /// Bytes beyond which a log segment is left for a new one (default 64 MiB; at least 4 KiB, at most 1 GiB,
+        /// for an open reads the last one whole).
         segment_max_bytes: u64,
     }
 
@@ -252,7 +256,7 @@ impl OpenOptions {
     }
 
     /// Bytes beyond which a segment of the replication log is left for a new one (default: as
-    /// [`OpenOptions::segment_max_bytes`]; 0 counts as 1, and with 1 every frame has a segment of its own).
+    /// [`OpenOptions::segment_max_bytes`], at most 1 GiB; 0 counts as 1, and with 1 every frame has a segment of its own).
     #[must_use]
     pub fn replication_segment_max_bytes(mut self, bytes: u64) -> Self {
         self.replication_segment_max_bytes = Some(bytes.max(1));
@@ -340,6 +344,11 @@ impl OpenOptions {
         check((2..=32).contains(&self.max_runs), "max_runs is not between 2 and 32")?;
         check(self.sync_interval_ms > 0, "sync_interval_ms is 0: give at least 1 ms, or choose SyncMode::Full")?;
         check(self.segment_max_bytes >= 4096, "segment_max_bytes is below 4096")?;
+        let segment = self.segment_max_bytes.max(self.replication_segment_max_bytes.unwrap_or(0));
+        check(
+            segment <= MAX_SEGMENT,
+            "replication_segment_max_bytes or segment_max_bytes is over 1 GiB: an open reads a whole segment into memory",
+        )?;
         check(self.retention.interval_ms != Some(0), "replication_retention_interval_ms is 0: give at least 1 ms")?;
         check(self.fence_wait_ms > 0, "fence_wait_ms is 0: give at least 1 ms")?;
         check(

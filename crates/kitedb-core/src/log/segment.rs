@@ -2,7 +2,7 @@
 //! it begins; frames and marks follow. There is no manifest of segments: the headers are the truth.
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, codec::Reader},
     io::{Disk, DiskFile, OpenMode, in_the_way, is_other_kind},
     log::{LogIdentity, WriterId, names_in_damage},
@@ -148,7 +148,14 @@ pub fn read_file(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>> {
 /// The bytes that a segment has. A writer that recovers its log may cut it meanwhile.
 pub fn read_all(file: &dyn DiskFile, path: &Path) -> Result<Vec<u8>> {
     let io = |e| Error::own_file("read log segment", path, e);
-    let mut bytes = vec![0; file.len().map_err(io)? as usize];
+    let len = file.len().map_err(io)? as usize;
+    let mut bytes = Vec::new();
+    // Somebody may have made it as long as memory is not.
+    if bytes.try_reserve_exact(len).is_err() {
+        let what = format_args!("the {len} bytes of log segment {} do not fit into memory", path.display());
+        return Err(Error::new(ErrorCode::Io, what));
+    }
+    bytes.resize(len, 0);
     let mut done = 0;
     while done < bytes.len() {
         match file.read_at(&mut bytes[done..], done as u64).map_err(io)? {

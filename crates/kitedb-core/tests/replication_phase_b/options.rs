@@ -122,6 +122,17 @@ fn options_of_another_role_are_taken_without_complaint() {
 }
 
 #[test]
+fn a_segment_that_no_memory_would_hold_is_refused() {
+    let machine = Machine::new("primary", 1, SyncMode::Full);
+    for role in [ReplicationRole::Disabled, ReplicationRole::Primary] {
+        let error = machine.open(machine.options(role).replication_segment_max_bytes((1 << 30) + 1)).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidOption, "{error}");
+        assert!(error.to_string().contains("1 GiB"), "{error}");
+        machine.open(machine.options(role).replication_segment_max_bytes(1 << 30)).unwrap().close().unwrap();
+    }
+}
+
+#[test]
 fn roles_have_exact_names() {
     for (role, name) in [
         (ReplicationRole::Disabled, "disabled"),
