@@ -15,6 +15,7 @@ pub mod replica;
 pub mod role;
 pub mod stats;
 pub mod verify;
+mod without_log;
 
 use crate::{
     cli::{DatabaseArgs, GetArgs},
