@@ -51,7 +51,7 @@ fn seen(args: &DatabaseArgs) -> Outcome<(Option<PrimaryReplicationStatus>, Datab
 fn status(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
     let (status, database) = match seen(args)? {
         (Some(status), database) => (status, database),
-        (None, database) => return without_log::show(&database, args.json, out),
+        (None, database) => return without_log::show(args, &database, out),
     };
     let damage = database.damage().map(|damage| damage.to_string());
     if args.json {

@@ -3,6 +3,7 @@
 
 use super::write_json;
 use crate::{
+    cli::DatabaseArgs,
     failure::{EXIT_FAULT, Failure, Outcome},
     render::{
         style::{BAD, DIM, Styled, TITLE, clean},
@@ -26,13 +27,13 @@ pub fn failure(database: &Database, role: &str) -> Failure {
 }
 
 /// Shows what the file of `database` says of itself, and ends with the code of a fault. What only the log knows is left out.
-pub fn show(database: &Database, json: bool, out: &mut dyn Write) -> Outcome {
+pub fn show(args: &DatabaseArgs, database: &Database, out: &mut dyn Write) -> Outcome {
     let (role, why) = (database.replication_role().as_str(), why(database));
     let damage = database.damage().map(|damage| damage.to_string());
     let view = database.snapshot()?;
     let (token, digest) = (view.token(), view.digest());
     let last = (token.log_index.0 > 0).then(|| token.to_string());
-    if json {
+    if args.json {
         let document = json!({
             "role": role,
             "last_token": last,
@@ -44,7 +45,7 @@ pub fn show(database: &Database, json: bool, out: &mut dyn Write) -> Outcome {
         });
         write_json(out, &document)?;
     } else {
-        let name = clean(&database.path().display().to_string());
+        let name = clean(&args.database.display().to_string());
         writeln!(out, "{}{}", Styled(TITLE, name), Styled(DIM, format!("  {role}, its log cannot be looked at")))?;
         // An open may have told the same.
         for (what, told) in [("damaged:", damage.filter(|damage| *damage != why)), ("its log:", Some(why))] {

@@ -189,7 +189,7 @@ impl Places {
 }
 
 /// The error of a sidecar that is given to a file which has none.
-fn has_no_sidecar(path: &Path, given: &Path) -> Error {
+pub(super) fn has_no_sidecar(path: &Path, given: &Path) -> Error {
     let what = format_args!(
         "{} has no part in replication, and so no replication sidecar, which was said to be {}: leave that option out \
          (replication_sidecar_path, --sidecar), or say what part it is to have",

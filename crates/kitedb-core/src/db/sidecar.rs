@@ -5,7 +5,7 @@ use super::{
     open::{anchored, merge_history},
     options::{OpenOptions, ReplicationRole},
     place::{LogPlace, default_sidecar, files_moved, folder_of, foreign_sidecar, is_absent, older_than_its_log},
-    places::Places,
+    places::{Places, has_no_sidecar},
     promote::{PROBE, lock_fence},
     role::Standing,
 };
@@ -461,7 +461,7 @@ pub(super) fn require_free(env: &Env, path: &Path, dir: &Path, file_id: [u8; 16]
 /// Fails if an open of a file that is to be made at the resolved `path` would be refused for its sidecar. Makes nothing.
 pub(crate) fn require_place_for_sidecar(env: &Env, path: &Path, options: &OpenOptions) -> Result<()> {
     if options.role.is_none_or(|role| role == ReplicationRole::Disabled) {
-        return Ok(());
+        return options.sidecar_path.as_ref().map_or(Ok(()), |given| Err(has_no_sidecar(path, given)));
     }
     let dir = match &options.sidecar_path {
         Some(dir) => env.disk.resolve(dir).map_err(|e| Error::io("look for replication sidecar", dir, e))?,

@@ -177,11 +177,13 @@ mod tests {
 
     #[test]
     fn what_a_link_says_is_read_back() {
-        let hint = |path: &str| Hint(Some(path.into()));
+        let some = |path: String| (!path.is_empty()).then(|| path.into());
+        let hint = |(dir, from): (&str, usize)| Hint { dir: some(dir.to_owned()), seen_from: some("f".repeat(from)) };
         let fenced = Part::Fenced { led: Epoch(3), by: Epoch(4), promotion: [9; 16] };
         let parts = [Part::Unsaid, Part::StandAlone, Part::Leads(Epoch(7)), fenced, Part::Follows(Epoch(2))];
-        for (part, hint) in parts.into_iter().zip(["", "a", "/far/away", "sub/folder", &"x".repeat(256)].map(hint)) {
-            let hint = if hint == Hint(Some("".into())) { Hint(None) } else { hint };
+        let long = "x".repeat(Hint::MAX);
+        let hints = [("", 0), ("a", 1), ("/far/away", 0), ("sub/folder", MAX_FOLDER), (&long, MAX_FOLDER)].map(hint);
+        for (part, hint) in parts.into_iter().zip(hints) {
             let link = LogLink {
                 id: [1; 16],
                 kind: LogKind::Sidecar,

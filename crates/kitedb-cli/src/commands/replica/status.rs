@@ -22,7 +22,7 @@ use std::io::{self, Write};
 pub fn run(args: &ReplicaStatusArgs, out: &mut dyn Write) -> Outcome {
     let database = Database::open(&args.common.database, args.options())?;
     if database.replication_role() == ReplicationRole::Replica && database.replica_replication_status()?.is_none() {
-        return without_log::show(&database, args.common.json, out);
+        return without_log::show(&args.common, &database, out);
     }
     let (status, damage) = (require_replica(&database)?, database.stats()?.damage);
     if args.common.json {
