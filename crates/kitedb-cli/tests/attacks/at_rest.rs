@@ -45,20 +45,20 @@ fn expect_told(folder: &Folder, db: &str, phrase: &str) {
 /// to a later number. Nobody has to write to learn of it, and who writes removes nothing.
 #[test]
 fn a_segment_in_a_place_that_is_not_its_own_is_told_before_the_next_write() {
-    type Put = fn(own: &Path, other: &Path);
+    type Put = fn(own: &Path, other: &Path) -> std::io::Result<u64>;
     const LATE: &str = "segment-00000000000000000099.klog";
     let third = |log: &Path| log.join(&segment_names(log)[2]);
     let puts: [(&str, Put); 3] = [
-        ("belongs to another database", |own, other| drop(fs::copy(other, own.with_file_name(LATE)).unwrap())),
-        ("belongs to another database", |own, other| drop(fs::copy(other, own).unwrap())),
-        ("are out of order", |own, _| drop(fs::copy(own, own.with_file_name(LATE)).unwrap())),
+        ("belongs to another database", |own, other| fs::copy(other, own.with_file_name(LATE))),
+        ("belongs to another database", |own, other| fs::copy(other, own)),
+        ("are out of order", |own, _| fs::copy(own, own.with_file_name(LATE))),
     ];
     for (phrase, put) in puts {
         let folder = long_pair();
         import(&folder, "other.kitedb", &lines("o", 40), &[&["--role", "primary"][..], &SHORT].concat()).ok();
         for db in ["p.kitedb", "r.kitedb"] {
             folder.run(&["check", db]).ok();
-            put(&third(&log_of(&folder, db)), &third(&log_of(&folder, "other.kitedb")));
+            put(&third(&log_of(&folder, db)), &third(&log_of(&folder, "other.kitedb"))).unwrap();
             expect_told(&folder, db, phrase);
         }
         let before = segment_names(&log_of(&folder, "p.kitedb"));

@@ -212,18 +212,14 @@ impl Search<'_> {
         }
     }
 
-    /// Where else a log of this file is, which is not in `missing`: in its last place, or beside it, or beside the file. It is
+    /// Where else the log that the header names is, which is not in `missing`: in its last place, or beside it, or beside the file. It is
     /// told, and not used: who moved the two apart says whether they go on together.
     pub fn lying_apart(&self, missing: &Path) -> Option<PathBuf> {
         let last = self.link.hint.last_place();
         let folders = [Some(folder_of(self.path)), last.as_deref().map(folder_of)];
         let beside = folders.into_iter().flatten().flat_map(|folder| self.folders_in(folder));
-        last.clone().into_iter().chain(beside).find(|dir| {
-            let control = Control::open(&*self.env.disk, dir, OpenMode::Read).ok().flatten();
-            dir != missing
-                && control.is_some_and(|control| control.identity().file_id == self.file_id)
-                && !self.is_of_another(dir)
-        })
+        let is_it = |dir: &PathBuf| dir != missing && self.is_named(dir).unwrap_or(false) && !self.is_of_another(dir);
+        last.clone().into_iter().chain(beside).find(is_it)
     }
 
     fn folders_in(&self, folder: &Path) -> Vec<PathBuf> {
