@@ -87,7 +87,6 @@ pub enum Command {
     #[command(subcommand, after_help = EXIT_CODES)]
     Replica(ReplicaCommand),
     /// Show what part a database plays in replication, or say what a copy of one is
-    #[command(after_help = EXIT_CODES)]
     Role(RoleArgs),
     /// Compare the digests of two databases at an index that both have reached, and show what differs if they differ
     #[command(after_help = EXIT_CODES)]

@@ -1,6 +1,6 @@
 //! `kitedb role`: what part a database plays in replication, and what an operator says of a copy.
 
-use super::{clean, fault_if, write_json};
+use super::{clean, write_json};
 use crate::{
     cli::{RoleArgs, RoleCommand},
     failure::{Failure, Outcome},
@@ -28,6 +28,12 @@ fn options(args: &RoleArgs) -> OpenOptions {
 }
 
 fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
+    if args.accept_hard_links || args.accept_copy {
+        return Err(Failure::usage(
+            "--accept-hard-links and --accept-copy say how `detach` and `primary` write; nothing is written \
+             without one of them",
+        ));
+    }
     let database = Database::open(&args.common.database, options(args).read_only(true))?;
     let role = database.replication_role().as_str();
     let moved = database.is_copied();
@@ -36,16 +42,8 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
     let assumed = status.and_then(|status| status.fence).is_some_and(|fence| fence.assumed);
     let fault = database.replication_log_fault();
     let name = clean(&args.common.database.display().to_string());
-    if args.accept_hard_links || args.accept_copy {
-        return Err(Failure::usage(
-            "--accept-hard-links and --accept-copy say how `detach` and `primary` write; nothing is written \
-             without one of them",
-        ));
-    }
-    let ends = |out: &mut dyn Write| fault_if(fault.is_some() && !moved, out);
     if args.common.json {
-        write_json(out, &json!({ "role": role, "fenced": fenced, "copied": moved, "log_fault": fault }))?;
-        return ends(out);
+        return write_json(out, &json!({ "role": role, "fenced": fenced, "copied": moved, "log_fault": fault }));
     }
     let stale = match fenced {
         true if assumed => {
@@ -54,18 +52,17 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
         true => ", fenced: another node took over",
         false => "",
     };
-    let copied = match &fault {
+    let copied = match fault {
         _ if moved => {
             format!(
                 ", copied or restored: `kitedb role {word} primary --moved` or `kitedb role {word} detach` says what it is",
                 word = word(&args.common.database)
             )
         }
-        Some(fault) => format!(", {}", clean(fault)),
+        Some(fault) => format!(", {}", clean(&fault)),
         None => String::new(),
     };
-    writeln!(out, "{name}{}", Styled(DIM, format!("  {role}{stale}{copied}")))?;
-    ends(out)
+    Ok(writeln!(out, "{name}{}", Styled(DIM, format!("  {role}{stale}{copied}")))?)
 }
 
 fn detach(args: &RoleArgs, overwrite: bool, out: &mut dyn Write) -> Outcome {
