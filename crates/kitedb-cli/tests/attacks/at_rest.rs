@@ -29,7 +29,9 @@ fn segment_names(log: &Path) -> Vec<String> {
 fn status_of(folder: &Folder, db: &str) -> (i32, Json) {
     let role = if db.starts_with('r') { "replica" } else { "primary" };
     let run = folder.run(&[role, "status", db, "--json"]);
-    (run.code, serde_json::from_str(&run.out).unwrap_or_else(|e| panic!("{e}: {run:?}")))
+    let document = serde_json::from_str(&run.out);
+    assert!(document.is_ok(), "{run:?}");
+    (run.code, document.unwrap())
 }
 
 /// `check` and the status end with the code of a fault, and say `phrase`.
