@@ -169,7 +169,9 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         ErrorCode::Locked => {
             "another process writes to it; status, stats, check, get and neighbors work beside a writer"
         }
-        ErrorCode::DiskFull => "free some space and run the command again; what was committed is kept",
+        ErrorCode::DiskFull => {
+            "free some space, or raise the limit, and run the command again; what was committed is kept"
+        }
         ErrorCode::ReadOnly => "check the permissions of the file and of its folder",
         ErrorCode::NeedsReseed => RESEED,
         ErrorCode::WouldOverwrite => "pass --overwrite to replace it all the same: its own graph is lost then",

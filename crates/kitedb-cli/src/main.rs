@@ -5,6 +5,7 @@
 mod cli;
 mod commands;
 mod failure;
+mod file_limit;
 mod import;
 mod render;
 
@@ -20,6 +21,7 @@ use std::{
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    file_limit::is_an_error();
     panic::set_hook(Box::new(failure::report_panic));
     let database = cli.command.database().map(Path::to_owned);
     let source = cli.command.source().map(Path::to_owned);

@@ -120,7 +120,8 @@ codes! {
     Poisoned = "POISONED" => Reopen,
     /// Another process or handle holds the database.
     Locked = "LOCKED" => RetryLater,
-    /// The disk has no space left.
+    /// The disk has no space left, a quota is used up, or a file would be longer than this process may make one
+    /// (`RLIMIT_FSIZE`, which kills a process that does not ignore `SIGXFSZ`: whether it does, is the application's to say).
     DiskFull = "DISK_FULL" => RetryLater,
     /// The operating system refused an operation on a file.
     Io = "IO" => RetryLater,
@@ -163,6 +164,11 @@ pub struct Error {
     source: Option<Arc<io::Error>>,
 }
 
+/// Whether a write failed for want of room: what fitted was written, and the same write may succeed later.
+pub(crate) fn is_full(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+}
+
 impl Error {
     /// An error of `code` whose `message` says what was wrong and what to do.
     pub fn new(code: ErrorCode, message: impl fmt::Display) -> Self {
@@ -173,13 +179,16 @@ impl Error {
     pub fn io(action: &str, path: &Path, source: io::Error) -> Self {
         let code = match source.kind() {
             io::ErrorKind::NotFound => ErrorCode::NotFound,
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorCode::DiskFull,
+            kind if is_full(kind) => ErrorCode::DiskFull,
             io::ErrorKind::PermissionDenied => ErrorCode::PermissionDenied,
             _ => ErrorCode::Io,
         };
         let mend = match code {
             ErrorCode::PermissionDenied => {
                 ": the account of this process needs permission on it, and on the folders that lead there"
+            }
+            ErrorCode::DiskFull if source.kind() == io::ErrorKind::FileTooLarge => {
+                ": files of this process may not be longer (ulimit -f, RLIMIT_FSIZE), or those of this file system"
             }
             _ => "",
         };

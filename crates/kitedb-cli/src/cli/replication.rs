@@ -134,7 +134,7 @@ pub struct FollowArgs {
     #[command(flatten)]
     pub node: ReplicaArgs,
     /// Catch up with what the source has now, and end
-    #[arg(long)]
+    #[arg(long, conflicts_with = "poll_ms")]
     pub once: bool,
     /// How many frames are pulled at once
     #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]

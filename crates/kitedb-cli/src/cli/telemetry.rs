@@ -100,8 +100,9 @@ pub struct MetricsArgs {
     #[arg(long, value_enum, default_value_t = MetricsFormat::Prometheus)]
     pub format: MetricsFormat,
     /// prometheus, openmetrics: the names as they always were, or those that `promtool check metrics` asks for
-    #[arg(long, value_enum, default_value_t = Names::Contract)]
-    pub names: Names,
+    /// [default: contract]
+    #[arg(long, value_enum)]
+    pub names: Option<Names>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -197,7 +198,7 @@ pub struct PushOptionArgs {
     #[arg(long, value_name = "MODE", value_enum)]
     pub adaptive_retry_mode: Option<AdaptiveMode>,
     /// ewma: the weight of the newest push, 0 to 1 [default: 0.3]
-    #[arg(long, value_name = "ALPHA")]
+    #[arg(long, value_name = "ALPHA", requires = "adaptive_retry_mode")]
     pub adaptive_retry_ewma_alpha: Option<f64>,
     #[command(flatten)]
     pub breaker: BreakerArgs,

@@ -10,7 +10,7 @@ use crate::{
         table::Table,
     },
 };
-use kitedb_core::{CheckReport, Database, Error, ErrorKind};
+use kitedb_core::{CheckReport, Database, Error, ErrorCode, ErrorKind};
 use serde_json::json;
 use std::{
     io::{self, Write},
@@ -29,6 +29,8 @@ pub fn run(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
             out.flush()?;
             if report.is_clean() { Ok(()) } else { Err(Failure::shown(EXIT_FAULT)) }
         }
+        // What was given is wrong, and not what was looked at.
+        Err(error) if args.sidecar.is_some() && error.code() == ErrorCode::LogMismatch => Err(error.into()),
         // Damage so great that the database does not open is still damage found.
         Err(error) if error.kind() == ErrorKind::Reseed => {
             if args.json {

@@ -47,6 +47,7 @@ pub fn run(args: &ImportArgs, out: &mut dyn Write) -> Outcome {
         Failure::usage(format_args!("cannot tell the format of {} by its name", args.file.display()))
             .hint("pass --format edgelist, csv or jsonl")
     })?;
+    require_options_of(args, format)?;
     let (input, bar) = open(&args.file)?;
     let database = open_database(args)?;
     let mut report = Report::default();
@@ -72,6 +73,18 @@ pub fn run(args: &ImportArgs, out: &mut dyn Write) -> Outcome {
         }
         (Err(failure), false) => Err(failure),
     }
+}
+
+/// Fails if an option is given that is of another format than that of the file.
+fn require_options_of(args: &ImportArgs, format: Format) -> Outcome {
+    let (option, of) = match format {
+        Format::Edgelist | Format::Jsonl if args.delimiter.is_some() => ("--delimiter", "csv"),
+        Format::Csv | Format::Jsonl if args.weighted => ("--weighted", "edgelist"),
+        _ => return Ok(()),
+    };
+    let file = args.file.display();
+    Err(Failure::usage(format_args!("{option} is an option of the format {of}, and {file} is read in another one"))
+        .hint(format_args!("leave {option} out, or pass --format {of}")))
 }
 
 /// All that could be read is committed; what failed is the close.

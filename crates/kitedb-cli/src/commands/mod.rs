@@ -14,6 +14,7 @@ pub mod stats;
 #[cfg(feature = "telemetry")]
 pub mod telemetry;
 pub mod verify;
+mod without_log;
 
 use crate::{
     cli::{DatabaseArgs, GetArgs},

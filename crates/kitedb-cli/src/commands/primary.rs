@@ -3,7 +3,7 @@
 use super::{
     fault_if,
     followers::{holds_document, lag_document, show_replicas, shown_holds, shown_log},
-    open_node, whole, write_json,
+    open_node, whole, without_log, write_json,
 };
 use crate::{
     cli::{DatabaseArgs, PrimaryArgs, PrimaryCommand, PromoteArgs, RemoveArgs, RetentionArgs},
@@ -29,29 +29,30 @@ pub fn run(command: &PrimaryCommand, out: &mut dyn Write) -> Outcome {
 
 /// What the primary's files say, whoever has them open.
 pub fn look(args: &DatabaseArgs) -> Outcome<(PrimaryReplicationStatus, Database)> {
+    match seen(args)? {
+        (Some(status), database) => Ok((status, database)),
+        (None, database) => Err(without_log::failure(&database, "primary")),
+    }
+}
+
+/// As [`look`]; `None` of a primary whose log cannot be looked at.
+fn seen(args: &DatabaseArgs) -> Outcome<(Option<PrimaryReplicationStatus>, Database)> {
     let database = Database::open(&args.database, args.options().read_only(true))?;
     let shown = args.database.display();
     match (database.primary_replication_status()?, database.replication_role()) {
-        (Some(status), _) => Ok((status, database)),
         (None, ReplicationRole::Replica) => Err(Failure::new(format_args!("{shown} is a replica, not a primary"))
             .hint("`kitedb replica status DB` shows it; `kitedb replica promote DB` makes it a primary")),
-        (None, ReplicationRole::Primary) => Err(without_log(&database, "primary")),
+        (status, ReplicationRole::Primary) => Ok((status, database)),
         _ => Err(Failure::new(format_args!("{shown} has no replication log: it was never opened as a primary"))
             .hint("`kitedb import DB FILE --role primary` makes it one")),
     }
 }
 
-/// The failure of a node of that role whose replication log cannot be seen.
-pub fn without_log(database: &Database, role: &str) -> Failure {
-    let shown = clean(&database.path().display().to_string());
-    let why = database.replication_log_fault();
-    let why = why.unwrap_or_else(|| "its replication log is not where it was last".to_owned());
-    Failure::new(format_args!("{shown} is a {role} whose log cannot be looked at: {}", clean(&why)))
-        .hint("--sidecar says where it is; `kitedb stats DB` and `kitedb get DB KEY` read what the file holds")
-}
-
 fn status(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
-    let (status, database) = look(args)?;
+    let (status, database) = match seen(args)? {
+        (Some(status), database) => (status, database),
+        (None, database) => return without_log::show(args, &database, out),
+    };
     let damage = database.damage().map(|damage| damage.to_string());
     if args.json {
         let mut document = document(&status);

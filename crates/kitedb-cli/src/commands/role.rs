@@ -28,6 +28,12 @@ fn options(args: &RoleArgs) -> OpenOptions {
 }
 
 fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
+    if args.accept_hard_links || args.accept_copy {
+        return Err(Failure::usage(
+            "--accept-hard-links and --accept-copy say how `detach` and `primary` write; nothing is written \
+             without one of them",
+        ));
+    }
     let database = Database::open(&args.common.database, options(args).read_only(true))?;
     let role = database.replication_role().as_str();
     let moved = database.is_copied();

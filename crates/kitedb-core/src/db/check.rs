@@ -2,14 +2,14 @@
 
 use super::{
     engine::Engine,
-    place::{left_log, no_control_file},
+    place::{left_log, no_control_file, wal_dir},
     read::{GraphRead, sealed::Source},
 };
 use crate::{
     error::{ErrorCode, Result},
     graph::{Digest, Direction, EdgeKey, LabelId, LogIndex, NameKind, NodeId},
     io::OpenMode,
-    log::{Control, LogIdentity, holds_segments_of, verify},
+    log::{Control, LogIdentity, holds_segments_of, out_of_place, verify},
     state::hash_id,
     store::LogKind,
 };
@@ -85,11 +85,17 @@ impl Engine {
     /// Reads the log that the file names: its control file, and each segment that is there, needed or not.
     fn check_log(&self) -> Result<Vec<String>> {
         let link = self.store.log_link();
-        if link.kind == LogKind::None {
-            let left = left_log(&self.env, &self.path, self.store.file_id(), self.published())?;
-            return Ok(left.into_iter().map(|e| e.to_string()).collect());
-        }
         let log = LogIdentity { log_id: link.id, file_id: self.store.file_id() };
+        if link.kind == LogKind::None {
+            let left = left_log(&self.env, &self.path, log.file_id, self.published())?;
+            // The first commit would meet it.
+            let stranger = || match self.env.disk.is_dir(&wal_dir(&self.path)) {
+                true => out_of_place(&self.env, &wal_dir(&self.path), log),
+                false => Ok(None),
+            };
+            let told = left.map_or_else(stranger, |left| Ok(Some(left)))?;
+            return Ok(told.into_iter().map(|e| e.to_string()).collect());
+        }
         let control = match Control::open(&*self.env.disk, &self.log_dir, OpenMode::Read) {
             Ok(Some(control)) if control.expect(log.file_id).is_ok() => control,
             Ok(None) if holds_segments_of(&self.env, &self.log_dir, log.file_id) => {

@@ -8,7 +8,10 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::OpenMode,
-    log::{Appender, Control, Keep, LogIdentity, LogOptions, Recovered, RecoveryStart, WriterId, ends_early, recover},
+    log::{
+        Appender, Control, Keep, LogIdentity, LogOptions, Recovered, RecoveryStart, WriterId, ends_early, out_of_place,
+        recover,
+    },
     store::{LogKind, LogLink, Part},
 };
 use std::sync::Arc;
@@ -119,6 +122,10 @@ impl Engine {
             return Ok(());
         }
         let log_id = (self.sidecar.is_some()).then(|| self.store.log_link().id);
+        let log = LogIdentity { log_id: log_id.unwrap_or_default(), file_id: self.store.file_id() };
+        if let Some(what) = out_of_place(&self.env, &self.log_dir, log)? {
+            return Err(what);
+        }
         if crate::log::reaches_beyond(&self.env, &self.log_dir, self.store.file_id(), log_id, last)? {
             return Err(Error::new(
                 ErrorCode::LogMismatch,

@@ -201,7 +201,8 @@ impl OpenOptions {
     }
 
     /// The folder of this database's own replication log (default: where it was last; for a new one
-    /// `<file name>.replication` beside the file). Of a database that has a log already, the folder is where that log is.
+    /// `<file name>.replication` beside the file). Of a database that has a log already, the folder is where that log is; of
+    /// one without a part in replication it means nothing, and is an error.
     #[must_use]
     pub fn replication_sidecar_path(mut self, path: impl Into<PathBuf>) -> Self {
         self.sidecar_path = Some(path.into());

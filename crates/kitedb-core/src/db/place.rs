@@ -48,6 +48,9 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// A log that is missed is looked for among so many names of a folder.
+const MAX_BESIDE: usize = 4096;
+
 /// A file whose log is looked for.
 pub(crate) struct Search<'a> {
     pub env: &'a Env,
@@ -209,6 +212,24 @@ impl Search<'_> {
         }
     }
 
+    /// Where else the log that the header names is, which is not in `missing`: in its last place, or beside it, or beside the file. It is
+    /// told, and not used: who moved the two apart says whether they go on together.
+    pub fn lying_apart(&self, missing: &Path) -> Option<PathBuf> {
+        let last = self.link.hint.last_place();
+        let folders = [Some(folder_of(self.path)), last.as_deref().map(folder_of)];
+        let beside = folders.into_iter().flatten().flat_map(|folder| self.folders_in(folder));
+        let is_it = |dir: &PathBuf| dir != missing && self.is_named(dir).unwrap_or(false) && !self.is_of_another(dir);
+        last.clone().into_iter().chain(beside).find(is_it)
+    }
+
+    fn folders_in(&self, folder: &Path) -> Vec<PathBuf> {
+        let names = self.env.disk.list(folder).unwrap_or_default();
+        let mut dirs: Vec<PathBuf> = names.iter().take(MAX_BESIDE).map(|name| folder.join(name)).collect();
+        dirs.retain(|dir| self.env.disk.is_dir(dir));
+        dirs.sort();
+        dirs
+    }
+
     /// Whether the log in `dir` is the very one that the header names: a stand-alone file has one log after another.
     fn is_named(&self, dir: &Path) -> Result<bool> {
         let control = Control::open(&*self.env.disk, dir, OpenMode::Read)?;
@@ -307,14 +328,24 @@ pub(super) fn foreign_sidecar(path: &Path, dir: &Path) -> Error {
     Error::new(ErrorCode::LogMismatch, what)
 }
 
-/// The error of a log that a file had and that is not there.
-pub(super) fn log_is_gone(path: &Path, place: &LogPlace, link: &LogLink, in_file: LogIndex) -> Error {
+/// The error of a log that a file had and that is not there, but `apart` perhaps.
+pub(super) fn log_is_gone(
+    path: &Path,
+    place: &LogPlace,
+    link: &LogLink,
+    in_file: LogIndex,
+    apart: Option<&Path>,
+) -> Error {
     let (shown, dir) = (path.display(), place.dir().display());
     let there = match place {
         LogPlace::Another(_) => "the log there is another one (move that folder away)",
         _ => "it is not there",
     };
-    let say = "put it back, or say where it is (replication_sidecar_path, --sidecar)";
+    let there = apart.map_or_else(|| there.to_owned(), |apart| format!("{there}, but in {}", apart.display()));
+    let say = match link.kind {
+        LogKind::Private => "put it back",
+        _ => "put it back, or say where it is (replication_sidecar_path, --sidecar)",
+    };
     let held = match link.clean_tail {
         Some((index, _)) if !link.open => index,
         _ => in_file,

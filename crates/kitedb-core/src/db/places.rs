@@ -2,7 +2,7 @@
 
 use super::{
     options::{OpenOptions, ReplicationRole},
-    place::{LogPlace, Search, files_moved, log_is_gone, older_than_its_log, wal_dir},
+    place::{LogPlace, Search, default_sidecar, files_moved, log_is_gone, older_than_its_log, wal_dir},
     role::Standing,
     sidecar::fence_by_header,
 };
@@ -13,7 +13,7 @@ use crate::{
     log::Control,
     store::{LogKind, LogLink, Part, Store},
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// See the [module documentation](self).
 pub(super) struct Places {
@@ -22,6 +22,8 @@ pub(super) struct Places {
     in_file: LogIndex,
     /// Of a file that has no part in replication; looked for only where the header names it.
     pub private: LogPlace,
+    /// Where the log that the header names lies, which is not where it is looked for.
+    apart: Option<PathBuf>,
 }
 
 impl Places {
@@ -38,18 +40,38 @@ impl Places {
             given_is_hint: false,
         };
         let stand_alone = link.kind != LogKind::Sidecar;
+        let no_part = stand_alone && options.role.is_none_or(|role| role == ReplicationRole::Disabled);
         let sidecar = match search.sidecar() {
+            Ok(found @ (LogPlace::Here(_) | LogPlace::Moved(..))) => found,
+            // A place that is said means something, or is a mistake.
+            _ if no_part && let Some(given) = &options.sidecar_path => return Err(has_no_sidecar(path, given)),
             // It is none of this file's business unless it is to have a part in replication.
-            Err(_) if stand_alone && options.role.is_none_or(|role| role == ReplicationRole::Disabled) => {
-                LogPlace::Missing(super::place::default_sidecar(path))
-            }
+            Err(_) if no_part => LogPlace::Missing(default_sidecar(path)),
             // What a reader does not find, he misses only where the header says that commits are there.
-            Err(e) if options.read_only => LogPlace::Damaged(super::place::default_sidecar(path), e),
+            Err(e) if options.read_only && options.sidecar_path.is_none() => {
+                LogPlace::Damaged(default_sidecar(path), e)
+            }
             found => found?,
         };
         let named = link.kind == LogKind::Private && link.open;
         let private = if named { search.private()? } else { LogPlace::Missing(wal_dir(path)) };
-        Ok(Self { sidecar, private, in_file: store.manifest().checkpoint.log_index })
+        let missing = match (&sidecar, &private) {
+            (LogPlace::Missing(dir), _) if link.kind == LogKind::Sidecar => Some(dir),
+            (_, LogPlace::Missing(dir)) if named => Some(dir),
+            _ => None,
+        };
+        let apart = missing.and_then(|dir| search.lying_apart(dir));
+        Ok(Self { sidecar, private, apart, in_file: store.manifest().checkpoint.log_index })
+    }
+
+    /// The error of the log that the header names, which is not in `place`.
+    pub fn log_is_gone(&self, path: &Path, place: &LogPlace, link: &LogLink) -> Error {
+        log_is_gone(path, place, link, self.in_file, self.apart.as_deref())
+    }
+
+    /// Where else the log that the header names was found, in words to be put into a sentence.
+    pub fn but_apart(&self) -> String {
+        self.apart.as_ref().map_or_else(String::new, |apart| format!(", but in {}", apart.display()))
     }
 
     /// The control file of the sidecar, to be looked at.
@@ -127,7 +149,7 @@ impl Places {
         match &self.sidecar {
             LogPlace::Here(_) | LogPlace::Damaged(..) => Ok(()),
             place @ (LogPlace::Moved(..) | LogPlace::Copied(_)) => Err(files_moved(path, place)),
-            place => Err(log_is_gone(path, place, link, self.in_file)),
+            place => Err(self.log_is_gone(path, place, link)),
         }
     }
 
@@ -151,7 +173,7 @@ impl Places {
     pub fn private_log(&self, path: &Path, link: &LogLink) -> Result<&Path> {
         match &self.private {
             LogPlace::Here(dir) | LogPlace::Moved(dir, _) | LogPlace::Damaged(dir, _) => Ok(dir),
-            place => Err(log_is_gone(path, place, link, self.in_file)),
+            place => Err(self.log_is_gone(path, place, link)),
         }
     }
 
@@ -161,7 +183,18 @@ impl Places {
         match place {
             LogPlace::Damaged(_, e) => Some(e.clone()),
             LogPlace::Here(_) | LogPlace::Moved(..) => None,
-            place => Some(log_is_gone(path, place, link, self.in_file)),
+            place => Some(self.log_is_gone(path, place, link)),
         }
     }
+}
+
+/// The error of a sidecar that is given to a file which has none.
+pub(super) fn has_no_sidecar(path: &Path, given: &Path) -> Error {
+    let what = format_args!(
+        "{} has no part in replication, and so no replication sidecar, which was said to be {}: leave that option out \
+         (replication_sidecar_path, --sidecar), or say what part it is to have",
+        path.display(),
+        given.display()
+    );
+    Error::new(ErrorCode::InvalidOption, what)
 }

@@ -4,10 +4,8 @@ use super::{
     engine::Engine,
     open::{anchored, merge_history},
     options::{OpenOptions, ReplicationRole},
-    place::{
-        LogPlace, default_sidecar, files_moved, folder_of, foreign_sidecar, is_absent, log_is_gone, older_than_its_log,
-    },
-    places::Places,
+    place::{LogPlace, default_sidecar, files_moved, folder_of, foreign_sidecar, is_absent, older_than_its_log},
+    places::{Places, has_no_sidecar},
     promote::{PROBE, lock_fence},
     role::Standing,
 };
@@ -111,8 +109,7 @@ impl Engine {
     /// The control file that is there, its fence as it is read.
     fn settled_control(&self, places: &Places, link: &LogLink) -> Result<Control> {
         let found = Control::open(&*self.env.disk, &self.log_dir, OpenMode::ReadWrite)?;
-        let in_file = self.store.manifest().checkpoint.log_index;
-        let control = found.ok_or_else(|| log_is_gone(&self.path, &places.sidecar, link, in_file))?;
+        let control = found.ok_or_else(|| places.log_is_gone(&self.path, &places.sidecar, link))?;
         control.expect(self.store.file_id()).map_err(|e| e.context("replication sidecar"))?;
         let _moving = lock_fence(&control)?;
         let fence = control.settle_fence()?;
@@ -359,10 +356,10 @@ impl Engine {
     pub(super) fn look_at_sidecar(&mut self, places: &Places) -> Result<()> {
         let found = match &places.sidecar {
             LogPlace::Here(dir) | LogPlace::Moved(dir, _) => Control::open(&*self.env.disk, dir, OpenMode::Read),
-            place => {
+            _ => {
                 let link = self.store.log_link();
                 if link.kind == LogKind::Sidecar && (link.open || self.checkpoint_index() > LogIndex(0)) {
-                    self.log_fault = Some(log_not_seen(&self.path, place, &link, self.checkpoint_index(), self.role()));
+                    self.log_fault = Some(log_not_seen(&self.path, places, &link, self.role()));
                 }
                 return Ok(());
             }
@@ -423,20 +420,22 @@ impl Engine {
 }
 
 /// What a reader is told of a node whose replication log he does not see.
-fn log_not_seen(path: &Path, place: &LogPlace, link: &LogLink, in_file: LogIndex, role: ReplicationRole) -> Error {
+fn log_not_seen(path: &Path, places: &Places, link: &LogLink, role: ReplicationRole) -> Error {
+    let place = &places.sidecar;
     match (place, role) {
         (LogPlace::Damaged(_, e), _) => e.clone(),
         (LogPlace::Copied(_), ReplicationRole::Primary) => files_moved(path, place),
         (_, ReplicationRole::Replica) if !link.open => Error::new(
             ErrorCode::LogMismatch,
             format_args!(
-                "the log of the replica {} should be in {}, and is not there: say where it is (replication_sidecar_path, \
+                "the log of the replica {} should be in {}, and is not there{}: say where it is (replication_sidecar_path, \
                  --sidecar); followed without it, it begins a new one",
                 path.display(),
-                place.dir().display()
+                place.dir().display(),
+                places.but_apart()
             ),
         ),
-        _ => log_is_gone(path, place, link, in_file),
+        _ => places.log_is_gone(path, place, link),
     }
 }
 
@@ -462,7 +461,7 @@ pub(super) fn require_free(env: &Env, path: &Path, dir: &Path, file_id: [u8; 16]
 /// Fails if an open of a file that is to be made at the resolved `path` would be refused for its sidecar. Makes nothing.
 pub(crate) fn require_place_for_sidecar(env: &Env, path: &Path, options: &OpenOptions) -> Result<()> {
     if options.role.is_none_or(|role| role == ReplicationRole::Disabled) {
-        return Ok(());
+        return options.sidecar_path.as_ref().map_or(Ok(()), |given| Err(has_no_sidecar(path, given)));
     }
     let dir = match &options.sidecar_path {
         Some(dir) => env.disk.resolve(dir).map_err(|e| Error::io("look for replication sidecar", dir, e))?,

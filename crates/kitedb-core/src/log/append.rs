@@ -5,12 +5,11 @@ use super::{
     segment::{self, Segment, SegmentHeader},
 };
 use crate::{
-    error::{Error, ErrorCode, Result},
+    error::{Error, ErrorCode, Result, is_full},
     graph::{Digest, Epoch, LogIndex},
     io::Env,
 };
 use std::{
-    io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -315,7 +314,7 @@ impl Appender {
         // A full disk took the beginning at most, and where it copies on write it takes no zeros over it. Without its end a
         // frame is none. What another node wrote is what this log is to hold there: the next append writes it again, or
         // begins a segment that makes it void.
-        let full = matches!(cause.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        let full = is_full(cause.kind());
         let harmless = full && (foreign || self.holds_frame(frame, end).is_ok_and(|there| !there));
         let cause = Error::io("append to", &self.segment.path, cause);
         if harmless {

@@ -14,6 +14,7 @@ mod headless;
 mod mailbox;
 mod mark;
 mod new_control;
+mod order;
 mod reader;
 mod recover;
 mod replaced;
@@ -32,6 +33,7 @@ pub use fence::{EpochEnd, Fence, Moved, Stored};
 pub use frame::{FrameHeader, FrameRef, MAX_PAYLOAD};
 pub use mailbox::RetentionAnswer;
 pub use new_control::NewControl;
+pub use order::out_of_place;
 pub use reader::{Chunk, FramePlace, LogPage, LogReader, PageLimits, Position};
 pub use recover::{
     Recovered, RecoveryStart, end_of_log, ends_early, holds_segments_of, put_segments_aside, reaches_beyond, recover,

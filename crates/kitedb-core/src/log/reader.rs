@@ -109,11 +109,13 @@ pub enum Position {
 #[derive(Debug)]
 pub struct LogReader {
     env: Env,
-    dir: PathBuf,
-    control: Arc<Control>,
+    pub(super) dir: PathBuf,
+    pub(super) control: Arc<Control>,
     log: LogIdentity,
     files: Arc<OpenFiles>,
-    segments: Vec<Arc<OpenSegment>>,
+    pub(super) segments: Vec<Arc<OpenSegment>>,
+    /// Segments of other databases, by number.
+    pub(super) strangers: Vec<PathBuf>,
     /// Segments whose header does not verify, oldest first.
     headless: Vec<Headless>,
     /// The greatest number that the name of a segment has, whatever it is.
@@ -126,6 +128,8 @@ pub struct LogReader {
 enum Found {
     Segment(Arc<OpenSegment>),
     Headless(Headless),
+    /// Of another database.
+    Stranger(PathBuf),
 }
 
 /// Where the frame after the last one that was read begins.
@@ -163,6 +167,7 @@ impl LogReader {
             log,
             files: OpenFiles::new(env.disk.clone()),
             segments: Vec::new(),
+            strangers: Vec::new(),
             headless: Vec::new(),
             greatest: 0,
             hint: None,
@@ -228,6 +233,7 @@ impl LogReader {
         seqs.sort_unstable();
         self.greatest = seqs.last().copied().unwrap_or(0);
         let (mut segments, mut headless) = (Vec::with_capacity(seqs.len()), Vec::new());
+        self.strangers.clear();
         for seq in seqs {
             let known = self.segments.binary_search_by_key(&seq, |s| s.seq).ok().map(|at| self.segments[at].clone());
             // The newest one may be that of a rotation that failed, and another one be in its place by now.
@@ -241,6 +247,7 @@ impl LogReader {
             match self.open_segment(seq)? {
                 Some(Found::Segment(segment)) => segments.push(segment),
                 Some(Found::Headless(found)) => headless.push(found),
+                Some(Found::Stranger(path)) => self.strangers.push(path),
                 None => {}
             }
         }
@@ -269,7 +276,8 @@ impl LogReader {
                 let (sealed, places) = (OnceLock::new(), Mutex::default());
                 Some(Found::Segment(Arc::new(OpenSegment { seq, path, header, file, sealed, places })))
             }
-            // Of another log.
+            Some(header) if header.log.file_id != self.log.file_id => Some(Found::Stranger(path)),
+            // Of another log of this database.
             Some(_) => None,
             None => match self.headless.iter().find(|known| known.seq == seq) {
                 Some(known) => Some(Found::Headless(known.clone())),
@@ -313,7 +321,7 @@ impl LogReader {
     }
 
     /// Whether a fence made what follows `after` in `epoch` void.
-    fn last_valid(&self, epoch: Epoch) -> Result<LogIndex> {
+    pub(super) fn last_valid(&self, epoch: Epoch) -> Result<LogIndex> {
         Ok(match self.control.fence()?.ended {
             Some(end) if end.epoch == epoch => end.last,
             _ => LogIndex(u64::MAX),
@@ -554,13 +562,13 @@ impl LogReader {
         Ok((full || !chunk.frames.is_empty()).then_some((chunk, full)))
     }
 
-    fn seek(&self, segment: &OpenSegment, index: LogIndex) -> Result<Option<FoundFrame>> {
+    pub(super) fn seek(&self, segment: &OpenSegment, index: LogIndex) -> Result<Option<FoundFrame>> {
         segment.seek(index, &self.control.salt(), self.control.published())
     }
 }
 
 /// What was read of a segment; `None` if its file was removed or replaced since it was opened.
-fn unless_gone<T>(read: Result<T>) -> Result<Option<T>> {
+pub(super) fn unless_gone<T>(read: Result<T>) -> Result<Option<T>> {
     match read {
         Err(e) if e.code() == ErrorCode::NotFound => Ok(None),
         read => read.map(Some),

@@ -8,6 +8,7 @@ pub use cut::{ends_early, put_segments_aside};
 
 use super::{
     Appender, Control, EpochEnd, FrameRef, LogIdentity, LogOptions, SegmentInfo, WriterId, mark,
+    order::{out_of_order, stranger},
     segment::{self, SEGMENT_HEADER_LEN, Segment, SegmentHeader, read_all, read_file, segment_files},
 };
 use crate::{
@@ -503,10 +504,7 @@ fn find_segments(env: &Env, dir: &Path, log: LogIdentity, from: LogIndex) -> Res
             // Of a log that this database had before it was reseeded.
             Some(header) if header.log.file_id == log.file_id => {}
             Some(_) => {
-                return Err(Error::new(
-                    ErrorCode::LogMismatch,
-                    format_args!("{} belongs to another log: move it away", path.display()),
-                ));
+                return Err(stranger(&path));
             }
             None => headless.push(path.clone()),
         }
@@ -516,7 +514,7 @@ fn find_segments(env: &Env, dir: &Path, log: LogIdentity, from: LogIndex) -> Res
     for pair in segments.windows(2) {
         // Where a repair or a new epoch begins anew at the same index, the earlier segment is void from there on.
         if pair[1].header.first < pair[0].header.first {
-            return Err(Error::corrupt(format_args!("log segment {} is out of order", pair[1].path.display())));
+            return Err(out_of_order(&pair[0].path, &pair[1].path));
         }
     }
     Ok((segments, headless))

@@ -1,7 +1,7 @@
 //! Verifies what a log holds: each segment that is there, also those that recovery does not need.
 
 use super::{
-    Control, FrameRef, LogIdentity, Salt, mark,
+    Control, FrameRef, LogIdentity, Salt, mark, order,
     segment::{self, SEGMENT_HEADER_LEN, SegmentHeader, read_all, segment_files},
 };
 use crate::{
@@ -45,13 +45,19 @@ fn verify_segments(
     through: LogIndex,
     there: &[Headed],
 ) -> Result<Vec<String>> {
+    let strange = |header: &Option<SegmentHeader>| header.is_some_and(|header| header.log.file_id != log.file_id);
+    let strangers = there.iter().filter(|(_, header)| strange(header));
+    let mut damage: Vec<String> = strangers.map(|(path, _)| order::stranger(path).to_string()).collect();
     let ours = |header: &Option<SegmentHeader>| header.is_none_or(|header| header.log == log);
     let segments: Vec<&Headed> = there.iter().filter(|(_, header)| ours(header)).collect();
     if control.has_begun(log.log_id) && !segments.iter().any(|(_, header)| header.is_some()) {
-        return Ok(vec![no_segment(dir)]);
+        damage.push(no_segment(dir));
+        return Ok(damage);
     }
     let salt = &control.salt();
-    let mut damage = Vec::new();
+    let headed: Vec<_> = segments.iter().filter_map(|(path, header)| Some((path, header.as_ref()?))).collect();
+    let disorder = headed.windows(2).filter(|pair| pair[1].1.first < pair[0].1.first);
+    damage.extend(disorder.map(|pair| order::out_of_order(pair[0].0, pair[1].0).to_string()));
     let mut before: Option<(LogIndex, Digest)> = None;
     for (at, (path, header)) in segments.iter().enumerate() {
         let next = segments[at + 1..].iter().find_map(|(_, header)| *header);

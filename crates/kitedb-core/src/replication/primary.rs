@@ -133,14 +133,20 @@ impl Leader {
             holds: retention::what_holds(&segments, &holds, &ids, self.engine.checkpoint_index(), &windows),
             replica_lags: standings.iter().map(|s| self.lag_of(s, head, capped, &windows)).collect(),
             registration_limit: LIMIT as u64,
-            fault: self.log_fault(segments.is_empty()).or(self.loss()?),
+            fault: self.log_fault(head, segments.is_empty())?.or(self.loss()?),
         })
     }
 
-    /// That the newest segment is gone, which is never let go of, if that can be told; or that a header is damaged.
-    fn log_fault(&self, is_empty: bool) -> Option<String> {
-        let damaged = self.reader.lock().damaged_header().map(|e| e.to_string());
-        damaged.or_else(|| self.missing_segments().filter(|_| is_empty))
+    /// What is wrong with the segments that are there, as far as their headers and the ends of some tell; or that there is
+    /// none, though the newest one is never let go of.
+    fn log_fault(&self, head: LogIndex, is_empty: bool) -> Result<Option<String>> {
+        let reader = self.reader.lock();
+        let wrong = match reader.damaged_header().or_else(|| reader.out_of_place()) {
+            None => reader.hole(head)?,
+            wrong => wrong,
+        };
+        drop(reader);
+        Ok(wrong.map(|e| e.to_string()).or_else(|| self.missing_segments().filter(|_| is_empty)))
     }
 
     fn missing_segments(&self) -> Option<String> {

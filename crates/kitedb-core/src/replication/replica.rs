@@ -10,7 +10,7 @@ use super::{
     remembered::{remember, remembered},
     source::{At, Source},
     status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
-    upstream::{Asking, SourceFault},
+    upstream::{Asking, SourceFault, leads_in_a_circle},
 };
 use crate::{
     db::{Engine, ReplicationRole, default_sidecar},
@@ -390,6 +390,9 @@ impl Replica {
         let mut work = self.working.lock();
         self.require_replica()?;
         self.engine.require_replaceable()?;
+        if let Some(paths) = self.paths() {
+            self.require_no_circle(paths)?;
+        }
         self.enter(ReplicaState::Bootstrapping);
         let was_foreign = self.engine.is_foreign();
         let copied = self.copy_and_catch_up();
@@ -486,6 +489,7 @@ impl Replica {
     /// Follows another source from now on; what this node holds must be on its history.
     pub fn repoint(&self, paths: SourcePaths, source: Arc<dyn Source>) -> Result<()> {
         self.require_replica()?;
+        self.require_no_circle(paths.clone())?;
         let mut idle = self.working.lock();
         // Another source takes the place of the one that is known once this replica has followed it.
         let known = remembered(&self.engine, &self.source_env);
@@ -500,6 +504,15 @@ impl Replica {
         let needs_reseed = self.control.needs_reseed() || self.engine.is_foreign();
         self.enter(if needs_reseed { ReplicaState::NeedsReseed } else { ReplicaState::Behind });
         Ok(())
+    }
+
+    /// Fails if replicas would follow each other once this one follows `paths`, before anything is given up for that.
+    fn require_no_circle(&self, paths: SourcePaths) -> Result<()> {
+        let asking = Asking::of(&self.engine, &self.control);
+        match leads_in_a_circle(&self.source_env, paths, &asking) {
+            Some(circle) => Err(Error::new(ErrorCode::InvalidOption, format_args!("nothing is replaced: {circle}"))),
+            None => Ok(()),
+        }
     }
 
     /// Notes that it followed `source` before it was opened: that one forgets it once this replica follows another one.

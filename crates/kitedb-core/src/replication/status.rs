@@ -174,8 +174,8 @@ pub struct PrimaryReplicationStatus {
     pub segments: u64,
     /// What keeps the oldest of them; empty if it goes with the next run of retention.
     pub holds: Vec<Hold>,
-    /// What is missing of the log or beside it, and what to do: its newest segment, or replicas that were registered. Of
-    /// the second kind, retention lets go of nothing but what the byte cap asks for.
+    /// What is strange in the log, or missing of it or beside it, and what to do: segments, or replicas that were registered.
+    /// While replicas are missing, retention lets go of nothing but what the byte cap asks for.
     pub log_fault: Option<String>,
     /// How many replicas can be registered.
     pub registration_limit: u64,

@@ -5,6 +5,7 @@
 use super::{
     passed::Passed,
     remembered::{Remembered, remembered_in, where_is_it},
+    replica::SourcePaths,
     retention::serves,
     status::{FenceStatus, ReplicaState},
 };
@@ -248,6 +249,13 @@ pub fn look_upstream(env: &Env, known: &Remembered, asking: &Asking<'_>) -> Upst
     let lost = (head > asking.at).then(|| lost(env, &source, head, asking.at)).flatten();
     let fault = lost.or_else(|| where_it_leads(env, known, source, asking));
     Upstream { head: Some(head), moved, fault }
+}
+
+/// That a replica which follows `paths` would follow a circle of replicas, itself perhaps among them, if that can be seen.
+pub fn leads_in_a_circle(env: &Env, paths: SourcePaths, asking: &Asking<'_>) -> Option<SourceFault> {
+    let source = Passed::at(env, &paths).ok()?;
+    let known = Remembered { paths, astray: None, file_id: None };
+    where_it_leads(env, &known, source, asking).filter(|fault| matches!(fault, SourceFault::Cycle { .. }))
 }
 
 /// Whether `source` is not the database that the replica followed, nor one that took over from it. The id of its file tells

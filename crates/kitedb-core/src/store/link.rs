@@ -3,7 +3,8 @@
 //!
 //! Bytes of a slot, from 56 on: the log's id (16), its kind (1), open (1), boot id (16), clean tail: known (1), index
 //! (8), digest (16); from 115 on, where zeros mean "not said": role (1), fenced (1), the epoch that it leads or follows
-//! (8), the epoch that fenced it (8), the id of the promotion that did (16), the length of the hint (2), the hint (256).
+//! (8), the epoch that fenced it (8), the id of the promotion that did (16), the length of the hint (2), the hint (256), the
+//! length of the folder that it was seen from (1), that folder (100).
 
 use crate::{
     error::{Error, Result},
@@ -72,7 +73,15 @@ pub struct LogLink {
 
 /// Where a log was last, as seen from the file's folder: relative if it lies in or under that folder, else absolute.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Hint(Option<PathBuf>);
+pub struct Hint {
+    dir: Option<PathBuf>,
+    /// Of one that is relative: the file's folder then, if it is not too long. A file that is moved without its log names it
+    /// all the same.
+    seen_from: Option<PathBuf>,
+}
+
+/// The longest folder that a header remembers, in bytes.
+const MAX_FOLDER: usize = 100;
 
 impl Hint {
     /// The longest hint, in bytes.
@@ -80,14 +89,21 @@ impl Hint {
 
     /// The hint to `dir`, seen from `folder`; both resolved. `None` if it is longer than a header holds.
     pub fn to(dir: &Path, folder: &Path) -> Option<Self> {
-        let path = dir.strip_prefix(folder).unwrap_or(dir);
-        (path.as_os_str().len() <= Self::MAX).then(|| Self(Some(path.to_owned())))
+        let (path, seen_from) = dir.strip_prefix(folder).map_or((dir, None), |path| (path, Some(folder)));
+        let seen_from = seen_from.filter(|folder| folder.as_os_str().len() <= MAX_FOLDER).map(Path::to_owned);
+        (path.as_os_str().len() <= Self::MAX).then(|| Self { dir: Some(path.to_owned()), seen_from })
     }
 
     /// Where it leads, seen from `folder`.
     pub fn from(&self, folder: &Path) -> Option<PathBuf> {
         // Joined to an absolute path, a folder does not matter.
-        self.0.as_ref().map(|path| folder.join(path))
+        self.dir.as_ref().map(|path| folder.join(path))
+    }
+
+    /// Where it led when it was made, wherever the file is now. `None`: that is not known.
+    pub fn last_place(&self) -> Option<PathBuf> {
+        let dir = self.dir.as_ref()?;
+        if dir.is_absolute() { Some(dir.clone()) } else { self.seen_from.as_ref().map(|folder| folder.join(dir)) }
     }
 }
 
@@ -113,9 +129,14 @@ impl LogLink {
         out.extend_from_slice(&epoch.0.to_le_bytes());
         out.extend_from_slice(&by.0.to_le_bytes());
         out.extend_from_slice(&promotion);
-        let hint = self.hint.0.as_ref().map_or(&[][..], |path| path.as_os_str().as_bytes());
+        let bytes =
+            |path: &Option<PathBuf>| path.as_ref().map_or(Vec::new(), |path| path.as_os_str().as_bytes().to_vec());
+        let (mut hint, folder) = (bytes(&self.hint.dir), bytes(&self.hint.seen_from));
         out.extend_from_slice(&(hint.len() as u16).to_le_bytes());
-        out.extend_from_slice(hint);
+        hint.resize(Hint::MAX, 0);
+        out.extend_from_slice(&hint);
+        out.push(folder.len() as u8);
+        out.extend_from_slice(&folder);
     }
 
     pub(super) fn decode(r: &mut Reader<'_>) -> Result<Self> {
@@ -141,8 +162,11 @@ impl LogLink {
             _ => return Err(Error::corrupt(format_args!("unknown part {role}:{fenced} in replication"))),
         };
         let [low, high] = r.array()?;
-        let hint = r.take(usize::from(u16::from_le_bytes([low, high])))?;
-        let hint = Hint((!hint.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(hint))));
+        let len = usize::from(u16::from_le_bytes([low, high]));
+        let dir = r.take(Hint::MAX)?.get(..len).ok_or_else(|| Error::corrupt("a hint is too long"))?;
+        let len = usize::from(r.u8()?);
+        let path = |bytes: &[u8]| (!bytes.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(bytes)));
+        let hint = Hint { dir: path(dir), seen_from: path(r.take(len)?) };
         Ok(Self { id, kind, open, boot_id, clean_tail: known.then_some(tail), part, hint })
     }
 }
@@ -153,11 +177,13 @@ mod tests {
 
     #[test]
     fn what_a_link_says_is_read_back() {
-        let hint = |path: &str| Hint(Some(path.into()));
+        let some = |path: String| (!path.is_empty()).then(|| path.into());
+        let hint = |(dir, from): (&str, usize)| Hint { dir: some(dir.to_owned()), seen_from: some("f".repeat(from)) };
         let fenced = Part::Fenced { led: Epoch(3), by: Epoch(4), promotion: [9; 16] };
         let parts = [Part::Unsaid, Part::StandAlone, Part::Leads(Epoch(7)), fenced, Part::Follows(Epoch(2))];
-        for (part, hint) in parts.into_iter().zip(["", "a", "/far/away", "sub/folder", &"x".repeat(256)].map(hint)) {
-            let hint = if hint == Hint(Some("".into())) { Hint(None) } else { hint };
+        let long = "x".repeat(Hint::MAX);
+        let hints = [("", 0), ("a", 1), ("/far/away", 0), ("sub/folder", MAX_FOLDER), (&long, MAX_FOLDER)].map(hint);
+        for (part, hint) in parts.into_iter().zip(hints) {
             let link = LogLink {
                 id: [1; 16],
                 kind: LogKind::Sidecar,
@@ -171,14 +197,20 @@ mod tests {
             link.encode(&mut bytes);
             assert_eq!(LogLink::decode(&mut Reader::new(&bytes)).unwrap(), link);
         }
-        let zeros = [0; 400];
+        let zeros = [0; 352];
         assert_eq!(LogLink::decode(&mut Reader::new(&zeros)).unwrap(), LogLink::default());
     }
 
     #[test]
     fn a_hint_is_relative_where_it_can_be() {
         let to = |dir: &str| Hint::to(Path::new(dir), Path::new("/data")).unwrap();
-        assert_eq!(to("/data/a.replication"), Hint(Some("a.replication".into())));
+        let near = Hint { dir: Some("a.replication".into()), seen_from: Some("/data".into()) };
+        assert_eq!(to("/data/a.replication"), near);
+        assert_eq!(near.last_place(), Some("/data/a.replication".into()));
+        assert_eq!(to("/log/a").last_place(), Some("/log/a".into()));
+        let far = format!("/{}", "x".repeat(MAX_FOLDER));
+        let far = Hint::to(Path::new(&format!("{far}/a")), Path::new(&far)).unwrap();
+        assert_eq!((far.last_place(), far.from(Path::new("/moved"))), (None, Some("/moved/a".into())));
         assert_eq!(to("/data/a.replication").from(Path::new("/moved")), Some("/moved/a.replication".into()));
         assert_eq!(to("/log/a").from(Path::new("/moved")), Some("/log/a".into()));
         assert_eq!(Hint::to(Path::new(&format!("/{}", "x".repeat(256))), Path::new("/data")), None);

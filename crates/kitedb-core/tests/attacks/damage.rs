@@ -98,8 +98,7 @@ fn segments_that_are_folded_and_lost_are_told_in_every_mode() {
                 let report = db.check().unwrap();
                 assert_eq!(report.damage.len(), 1, "{mode:?}, loss {nth}: {report:?}");
                 assert!(report.damage[0].contains("segment"), "{report:?}");
-                let all = nth == LOSSES.len() + 2;
-                assert_eq!(primary_status(&db).log_fault.is_some(), all, "{mode:?}, loss {nth}");
+                assert!(primary_status(&db).log_fault.is_some(), "{mode:?}, loss {nth}");
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     },
     support_replication::{catch_up, folder::sidecar_of, replica_status},
 };
-use kitedb_core::{Database, OpenOptions, ReplicaReplicationStatus, ReplicaState};
+use kitedb_core::{Database, ErrorCode, OpenOptions, ReplicaReplicationStatus, ReplicaState};
 use std::{fs, path::Path};
 
 /// What `db` says of itself; its health, its metrics and its status agree.
@@ -120,6 +120,34 @@ fn replicas_that_follow_each_other_do_not_look_healthy() {
     expect_well(&a, replica_of(&source));
     expect_well(&b, nothing_said());
     expect_well(&c, nothing_said());
+}
+
+/// A replica, or the primary itself, is to follow what follows it, or what follows that: it is told so before its graph, its
+/// log or its source is given up.
+#[test]
+fn a_repoint_or_a_reseed_that_would_close_a_circle_is_refused() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let a = stage.replica("a.kitedb", &source);
+    let b = stage.replica("b.kitedb", &a);
+    open_and_add(&source, primary(), "only there").unwrap();
+
+    let db = Database::open(&a, nothing_said()).unwrap();
+    let refused = db.replica_repoint(&b, None).unwrap_err();
+    assert!(refused.code() == ErrorCode::InvalidOption && refused.to_string().contains("leads back"), "{refused}");
+    assert_eq!(db.replica_replication_status().unwrap().unwrap().source_db_path.as_ref(), Some(&source));
+    db.close().unwrap();
+    for (path, of) in [(&a, &b), (&source, &a), (&source, &b)] {
+        let before = fs::read(path).unwrap();
+        let db = Database::open(path, replica_of(of).replication_overwrite(true)).unwrap();
+        let refused = db.replica_reseed_from_snapshot().unwrap_err();
+        assert!(refused.code() == ErrorCode::InvalidOption && refused.to_string().contains("leads back"), "{refused}");
+        db.close().unwrap();
+        assert!(fs::read(path).unwrap() == before, "{}", path.display());
+    }
+    open_and_add(&source, primary(), "more").unwrap();
+    expect_well(&a, nothing_said());
+    expect_well(&b, nothing_said());
 }
 
 /// A replica takes the name of the primary that it followed.

@@ -150,7 +150,7 @@ fn with_commits_that_the_new_one_never_saw_it_needs_a_reseed() {
         expect_needs_reseed(&old);
         graph.expect_all(&old);
         // Whom it is told to follow makes no replica of it.
-        old.replica_repoint(c.db(), None).unwrap();
+        expect_error(old.replica_repoint(c.db(), None), ErrorCode::InvalidOption, "leads back");
         old.replica_repoint(b.db(), None).unwrap();
         expect_needs_reseed(&old);
         // Nothing of that is noted in its log: it leads still.

@@ -76,6 +76,11 @@ const KINDS: [(u64, Kind); 26] = [
     (3, Kind::FailingPromotion),
 ];
 
+/// Whether a node refuses to follow what its files say follows it: it may have been pointed elsewhere, and not followed yet.
+fn is_circle(e: &Error) -> bool {
+    e.code() == ErrorCode::InvalidOption && e.to_string().contains("leads back")
+}
+
 impl World {
     /// One step of some kind by, or to, some node that can take it.
     pub fn step(&mut self) {
@@ -402,6 +407,10 @@ impl World {
                 assert!(whole, "a bootstrap ended before what n{source} had when it began");
                 self.expect_caught_up(n, 1);
             }
+            Err(ref e) if is_circle(e) => {
+                assert_eq!(shown, before, "a refused bootstrap changes nothing");
+                node.replacing = false;
+            }
             Err(ref e) => self.source_failed(n, "bootstrap", e),
         }
         // After a failure the file may hold the one graph or the other: that is seen when it is opened again.
@@ -658,6 +667,7 @@ impl World {
             Ok(()) => {
                 self.nodes[n].part = Part::Replica(to);
             }
+            Err(ref e) if is_circle(e) => {}
             Err(_) if !self.reaches(n, to) || self.nodes[to].machine.crashed() => {}
             Err(e) => {
                 self.nodes[n].remembers = None;

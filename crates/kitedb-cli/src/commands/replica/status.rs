@@ -5,8 +5,8 @@ use crate::{
     commands::{
         fault_if,
         followers::{holds_document, lag_document, show_replicas, shown_holds, shown_log},
-        primary::{fence_document, without_log},
-        write_json,
+        primary::fence_document,
+        without_log, write_json,
     },
     failure::{Failure, Outcome, RESEED, named},
     render::{
@@ -20,7 +20,11 @@ use serde_json::{Value as Json, json};
 use std::io::{self, Write};
 
 pub fn run(args: &ReplicaStatusArgs, out: &mut dyn Write) -> Outcome {
-    let (status, damage) = look(args)?;
+    let database = Database::open(&args.common.database, args.options())?;
+    if database.replication_role() == ReplicationRole::Replica && database.replica_replication_status()?.is_none() {
+        return without_log::show(&args.common, &database, out);
+    }
+    let (status, damage) = (require_replica(&database)?, database.stats()?.damage);
     if args.common.json {
         let mut document = document(&status);
         document["damage"] = json!(damage);
@@ -29,12 +33,6 @@ pub fn run(args: &ReplicaStatusArgs, out: &mut dyn Write) -> Outcome {
         show(args, &status, damage.as_deref(), out)?;
     }
     fault_if(status.fault().is_some() || damage.is_some(), out)
-}
-
-fn look(args: &ReplicaStatusArgs) -> Outcome<(ReplicaReplicationStatus, Option<String>)> {
-    let database = Database::open(&args.common.database, args.options())?;
-    let status = require_replica(&database)?;
-    Ok((status, database.stats()?.damage))
 }
 
 /// The status of a database that was opened, or looked at, as a replica; a failure if it is none.
@@ -46,8 +44,8 @@ pub fn require_replica(database: &Database) -> Outcome<ReplicaReplicationStatus>
     Err(match database.primary_replication_status()? {
         Some(_) => Failure::new(format_args!("{shown} is a primary, not a replica"))
             .literal_hint(format_args!("`kitedb primary status {}` shows it", word(database.path()))),
-        None if database.replication_role() == ReplicationRole::Replica => without_log(database, "replica"),
-        None if database.replication_role() == ReplicationRole::Primary => without_log(database, "primary"),
+        None if database.replication_role() == ReplicationRole::Replica => without_log::failure(database, "replica"),
+        None if database.replication_role() == ReplicationRole::Primary => without_log::failure(database, "primary"),
         None => Failure::new(format_args!("{shown} has no replication log: it was never opened as a replica"))
             .literal_hint(format_args!(
                 "its log lies beside it, in the folder {shown}.replication, or where --sidecar says"

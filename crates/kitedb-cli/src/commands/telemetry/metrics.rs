@@ -5,15 +5,18 @@ use crate::{
     commands::whole,
     failure::{EXIT_FAULT, Failure, Outcome},
 };
-use kitedb_core::{Database, Metrics};
+use kitedb_core::{Database, Metrics, ReplicationRole};
 use kitedb_telemetry::{
-    OtlpEnvironment, OtlpResource, PrometheusFormat, PrometheusOptions,
+    OtlpEnvironment, OtlpResource, PrometheusFormat, PrometheusNames, PrometheusOptions,
     render_replication_metrics_otel_json_with_resource, render_replication_metrics_otel_protobuf_with_resource,
     render_replication_metrics_prometheus_with_options,
 };
 use std::io::{self, Write};
 
 pub fn run(args: &MetricsArgs) -> Outcome {
+    if args.names.is_some() && matches!(args.format, MetricsFormat::OtlpJson | MetricsFormat::OtlpProtobuf) {
+        return Err(Failure::usage("--names chooses between the names of Prometheus; OTLP has one for each metric"));
+    }
     let database = look(&args.look)?;
     let metrics = database.collect_metrics()?;
     let document = match args.format {
@@ -46,12 +49,26 @@ fn replication_is_told(database: &Database) -> Outcome {
 
 /// The database, open beside whatever process writes to it. What it shows is of this moment.
 pub fn look(args: &LookArgs) -> Outcome<Database> {
-    Ok(Database::open(&args.database, args.options())?)
+    let database = Database::open(&args.database, args.options())?;
+    let role = database.replication_role();
+    match &args.source_db {
+        Some(_) if role != ReplicationRole::Replica => Err(Failure::usage(format_args!(
+            "--source-db says what a replica follows, and {} is none ({})",
+            args.database.display(),
+            role.as_str()
+        ))),
+        _ => Ok(database),
+    }
 }
 
 fn prometheus(args: &MetricsArgs, metrics: &Metrics, format: PrometheusFormat) -> Vec<u8> {
     let database = args.look.database_label.clone();
-    let options = PrometheusOptions { database, format, names: args.names.into(), ..PrometheusOptions::default() };
+    let options = PrometheusOptions {
+        database,
+        format,
+        names: args.names.map_or_else(PrometheusNames::default, Into::into),
+        ..PrometheusOptions::default()
+    };
     render_replication_metrics_prometheus_with_options(metrics, &options).into_bytes()
 }
 

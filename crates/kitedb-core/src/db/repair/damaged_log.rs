@@ -6,7 +6,7 @@ use crate::{
         engine::Engine,
         open::anchored,
         options::{OpenOptions, ReplicationRole},
-        place::{LogPlace, another_control_file, files_moved, folder_of, is_of_another, log_is_gone, no_control_file},
+        place::{LogPlace, another_control_file, files_moved, folder_of, is_of_another, no_control_file},
         places::Places,
         promote::lock_fence,
     },
@@ -150,12 +150,13 @@ impl<'a> DamagedLog<'a> {
                 gone = Some(Error::new(
                     ErrorCode::LogMismatch,
                     format_args!(
-                        "commits after log index {in_file} are only in the log, which should be in {}, and is not there",
-                        dir.display()
+                        "commits after log index {in_file} are only in the log, which should be in {}, and is not there{}",
+                        dir.display(),
+                        places.but_apart()
                     ),
                 ));
             }
-            _ => return Err(log_is_gone(path, place, &link, in_file)),
+            _ => return Err(places.log_is_gone(path, place, &link)),
         }
         let dir = place.dir().to_owned();
         let mut env = env.clone();
