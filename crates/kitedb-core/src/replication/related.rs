@@ -33,6 +33,8 @@ pub struct Related {
     dir: Option<PathBuf>,
     /// Whether it leads: it is not fenced, no replica, and no copy.
     leads: bool,
+    /// Whether it is a replica.
+    follows: bool,
     /// The epoch that it leads, or that of its last commit.
     epoch: Epoch,
     /// The latest epoch that it knows to have begun.
@@ -173,6 +175,7 @@ impl Related {
             taken: wrote.iter().map(|led| led.0).chain([seen.epoch, fence.epoch]).max().unwrap_or_default(),
             writers: wrote.into_iter().map(|led| led.1).filter(|id| *id != [0; 16]).collect(),
             leads: leads(fence),
+            follows: fence.follows,
             db,
             file_id,
             dir,
@@ -195,7 +198,7 @@ impl Related {
             }
             passed.push(file);
             // What this one was copied from, its operator speaks of.
-            let node = Self::at(env, &paths).filter(|node| node.file_id != self.file_id && node.is_of(self));
+            let node = Self::at(env, &paths).filter(|node| node.file_id != self.file_id && node.is_of(self, env));
             if let Some(node) = node {
                 ways.extend(node.neighbours(env));
                 found.push(node);
@@ -204,8 +207,16 @@ impl Related {
         found
     }
 
-    fn is_of(&self, family: &Self) -> bool {
-        self.writers.iter().any(|id| family.writers.contains(id))
+    fn is_of(&self, family: &Self, env: &Env) -> bool {
+        // Of a file that holds no commit, who follows it tells.
+        let follows = || {
+            let known = remembered_in(&*env.disk, self.dir.as_ref()?, &self.db, env)?;
+            known.file_id.filter(|id| *id == family.file_id)
+        };
+        match family.writers.is_empty() {
+            true => follows().is_some(),
+            false => self.writers.iter().any(|id| family.writers.contains(id)),
+        }
     }
 
     /// The replicas that are registered in its log, and the source that it followed.
@@ -281,7 +292,8 @@ pub fn require_no_rival(env: &Env, path: &Path, sidecar: Option<PathBuf>, told: 
 /// Who has more than the database at `path`, or leads in its place: for an operator who is about to mend its log.
 pub fn rivals_of(env: &Env, path: &Path, sidecar: Option<PathBuf>) -> Vec<Rival> {
     let own = Related::at(env, &SourcePaths { db: path.to_owned(), sidecar });
-    own.map(|own| own.rivals(&own.family(env))).unwrap_or_default()
+    // Of a replica its source has more, and leads.
+    own.filter(|own| !own.follows).map(|own| own.rivals(&own.family(env))).unwrap_or_default()
 }
 
 fn leads(fence: &Fence) -> bool {
