@@ -385,7 +385,8 @@ fn a_detach_that_is_cut_short_is_ended_by_the_next_one() {
             replica.replica_bootstrap_from_snapshot().unwrap();
             write(&db).unwrap();
             replica.replica_catch_up_once(10).unwrap();
-            (replica.close().unwrap(), db.close().unwrap());
+            replica.close().unwrap();
+            db.close().unwrap();
 
             machine.disk.crash_at(machine.disk.ops() + op);
             let detached = Database::detach_in(machine.env(), machine.db(), nothing_said());
