@@ -47,7 +47,7 @@ pub use metrics::{
 pub use replication::{
     ComparedState, Comparison, Cursor, FenceStatus, FollowerOptions, Hold, HoldReason, HoldState, Parting,
     PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus, ReplicaState, RetentionOutcome,
-    RetentionWindows, SourceFault, TokenWait, short_id,
+    RetentionWindows, Rival, SourceFault, TokenWait, short_id,
 };
 pub use shell::{Command, ShellWord, command, shell_word};
 

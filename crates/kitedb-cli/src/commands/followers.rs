@@ -3,13 +3,15 @@
 
 use crate::render::{
     number::{bytes, count, counted, duration},
-    style::{BAD, DIM, PLAIN, Styled, TITLE, clean},
+    style::{BAD, DIM, PLAIN, Styled, TITLE, clean, word},
     table::{Left, Right, Table},
 };
 use kitedb_core::{Hold, HoldReason, HoldState, ReplicaLag, short_id};
 use serde_json::{Value as Json, json};
 use std::{
+    fs,
     io::{self, Write},
+    path::Path,
     time::{Duration, SystemTime},
 };
 
@@ -57,11 +59,13 @@ pub fn lag_document(lag: &ReplicaLag) -> Json {
         "lag_ms": lag.lag_ms,
         "hold": lag.hold.as_str(),
         "reported_at_ms": lag.reported_at_ms,
+        "absent": lag.path.as_deref().is_some_and(is_absent),
     })
 }
 
 /// A table of those who follow; where nobody does, that is said only if it is `expected` that somebody does.
-pub fn show_replicas(lags: &[ReplicaLag], expected: bool, out: &mut dyn Write) -> io::Result<()> {
+/// `db`: whose log it is.
+pub fn show_replicas(db: &Path, lags: &[ReplicaLag], expected: bool, out: &mut dyn Write) -> io::Result<()> {
     if lags.is_empty() && !expected {
         return Ok(());
     }
@@ -86,7 +90,7 @@ pub fn show_replicas(lags: &[ReplicaLag], expected: bool, out: &mut dyn Write) -
     // In the order of what people call them: ids are random.
     let mut lags: Vec<_> = lags.iter().collect();
     lags.sort_by_key(|lag| lag.name.as_ref().or(lag.path.as_ref()));
-    for lag in lags {
+    for lag in &lags {
         let time = |ms: u64| duration(Duration::from_millis(ms));
         table.row([
             clean(short_id(&lag.replica_id)),
@@ -103,5 +107,21 @@ pub fn show_replicas(lags: &[ReplicaLag], expected: bool, out: &mut dyn Write) -
             format!("{} ago", time(now.saturating_sub(lag.reported_at_ms))),
         ]);
     }
-    table.write(out)
+    table.write(out)?;
+    for lag in lags {
+        let Some(path) = lag.path.as_ref().filter(|path| is_absent(path)) else { continue };
+        let id = short_id(&lag.replica_id);
+        let what = format!(
+            "nothing is at {path} any more, as seen from here: where {id} is gone or was moved for good, `kitedb primary remove {} {id}` \
+             lets go of what is kept for it",
+            word(db)
+        );
+        writeln!(out, "  {}", Styled(DIM, clean(&what)))?;
+    }
+    Ok(())
+}
+
+/// Whether no file is at a path at which a replica reported.
+fn is_absent(path: &str) -> bool {
+    fs::symlink_metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
 }

@@ -126,7 +126,7 @@ fn show(
     table.field("kept for", shown_holds(&status.holds, &status.replica_lags));
     table.field("process", status.process_id.map_or_else(|| "none".to_owned(), |id| id.to_string()));
     table.write(out)?;
-    show_replicas(&status.replica_lags, true, out)
+    show_replicas(&args.database, &status.replica_lags, true, out)
 }
 
 /// Opens what must be a primary already: a command that looks after one never makes one.

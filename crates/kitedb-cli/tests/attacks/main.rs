@@ -9,6 +9,7 @@ mod damage;
 mod destruction;
 mod fences;
 mod followers;
+mod leads;
 mod names;
 mod permissions;
 mod stage;

@@ -28,7 +28,9 @@ fn a_replica_ahead_of_a_restored_primary_says_so() {
     let run = import(&folder, "p.kitedb", "other d K\n", &[]);
     assert_eq!(run.code, 1, "{run:?}");
     assert!(run.err.contains("`kitedb role ") && run.err.contains("p.kitedb primary --moved`"), "{run:?}");
-    folder.run(&["role", "p.kitedb", "primary", "--moved"]).ok();
+    let run = folder.run(&["role", "p.kitedb", "primary", "--moved"]);
+    assert!(run.code == 1 && run.err.contains("r.kitedb holds the commits up to 1:2"), "{run:?}");
+    folder.run(&["role", "p.kitedb", "primary", "--moved", "--force"]).ok();
     assert_eq!(import(&folder, "p.kitedb", "other d K\n", &[]).json()["token"], "2:2");
 }
 

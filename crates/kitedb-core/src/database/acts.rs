@@ -3,12 +3,12 @@
 use super::{Database, node::open_here};
 use crate::{
     db::{
-        Detached, OpenOptions, Repair, RepairOptions, StillRegistered, confirm_moved, detach, env_of, identity_of,
-        repair, resolved, sidecar_of_replica,
+        CutShort, Detached, OpenOptions, Repair, RepairOptions, StillRegistered, confirm_moved, detach, env_of,
+        identity_of, repair, resolved, sidecar_of_replica,
     },
     error::{Error, ErrorCode, Result},
     io::{Env, FileIdentity},
-    replication::{Leaving, Registry},
+    replication::{Leaving, Registry, Rival, require_no_rival, rivals_of},
 };
 use std::path::{Path, PathBuf};
 
@@ -46,12 +46,17 @@ impl Database {
     pub fn detach_in(env: Env, path: impl AsRef<Path>, options: OpenOptions) -> Result<Detached> {
         let (here, path, identity) = alone(&env, path.as_ref())?;
         // Whose log is damaged does not know where it is registered.
-        let dir = sidecar_of_replica(&here, &path, &options).unwrap_or_default();
-        let leaving = dir.and_then(|dir| Leaving::of(&env, &path, &dir).unwrap_or_default());
-        let detached = detach(&here, &path, options, identity)?;
-        let Some(leaving) = leaving else { return Ok(detached) };
+        let dir = match CutShort::look(&here, &path)? {
+            Some(cut) => cut.of_replica(&here, &path),
+            None => sidecar_of_replica(&here, &path, &options),
+        };
+        let leaving = dir.unwrap_or_default().and_then(|dir| Leaving::of(&env, &path, &dir).unwrap_or_default());
+        let mut left = None;
+        let mut leave = || left = leaving.as_ref().map(Leaving::leave);
+        let detached = detach(&here, &path, options, identity, &mut leave)?;
+        let Some((leaving, left)) = leaving.zip(left) else { return Ok(detached) };
         let source = leaving.source_db_path();
-        Ok(match leaving.leave() {
+        Ok(match left {
             Ok(known) => Detached { left_source: known.then_some(source), ..detached },
             Err(e) => {
                 let still_registered = Some(StillRegistered::new(source, leaving.replica_id, &e));
@@ -65,7 +70,8 @@ impl Database {
     ///
     /// # Errors
     /// [`ErrorCode::InvalidArgument`] if nothing tells that the files are others than before; [`ErrorCode::Locked`] while
-    /// anybody has it open for writing; [`ErrorCode::StalePrimary`] if another node took over from it, and
+    /// anybody has it open for writing; [`ErrorCode::StalePrimary`] if another node took over from it, or one that it can reach
+    /// (a registered replica, one beside it that follows it, and those that these know) leads or holds more, and
     /// [`ErrorCode::LogMismatch`] if its log, which would tell that, is not there (`replication_overwrite`: it leads all the
     /// same).
     pub fn confirm_moved(path: impl AsRef<Path>) -> Result<u64> {
@@ -74,8 +80,10 @@ impl Database {
 
     /// As [`Database::confirm_moved`], on a disk of the caller's; the options say where its sidecar is.
     pub fn confirm_moved_in(env: Env, path: impl AsRef<Path>, options: OpenOptions) -> Result<u64> {
-        let (env, path, identity) = alone(&env, path.as_ref())?;
-        confirm_moved(&env, &path, options, identity).map(|epoch| epoch.0)
+        let (here, path, identity) = alone(&env, path.as_ref())?;
+        let (sidecar, told) = (options.sidecar_path.clone(), options.overwrite);
+        let look = || require_no_rival(&env, &path, sidecar.clone(), told);
+        confirm_moved(&here, &path, options, identity, &look).map(|epoch| epoch.0)
     }
 
     /// Mends the log of the database at `path`: a control file that is damaged or gone is made anew from what the frames
@@ -118,8 +126,24 @@ impl Database {
 
     /// As [`Database::repair`], on a disk of the caller's.
     pub fn repair_in(env: Env, path: impl AsRef<Path>, options: RepairOptions) -> Result<Repair> {
-        let (env, path, _) = alone(&env, path.as_ref())?;
-        let mut repair = repair(&env, &path, &options, &Registry::reported_in)?;
+        let (here, path, _) = alone(&env, path.as_ref())?;
+        // Before anything is changed.
+        let rivals = rivals_of(&env, &path, options.open.sidecar_path.clone());
+        let tell = |rival: &Rival| format!("{rival}: it has what is missing here, or leads in its place");
+        let repaired = repair(&here, &path, &options, &Registry::reported_in);
+        let mut repair = repaired.map_err(|e| match rivals.first() {
+            Some(rival) if matches!(e.code(), ErrorCode::Corrupt | ErrorCode::LogMismatch) => e.and(tell(rival)),
+            _ => e,
+        })?;
+        if !repair.is_clean() {
+            let known = |rival: &&Rival| {
+                let db = rival.db.display().to_string();
+                !repair.found.iter().chain(&repair.remains).any(|told| told.contains(&db))
+            };
+            let told: Vec<_> = rivals.iter().filter(known).map(tell).collect();
+            repair.remains.extend(told);
+        }
+        let env = here;
         let loss = match &repair.log_dir {
             Some(dir) => Registry::loss_at(&env, dir),
             None => Ok(None),

@@ -10,7 +10,7 @@ use crate::{
     graph::{Epoch, LogIndex, Token},
     replication::{
         self, Comparison, Follower, FollowerOptions, Leader, PrimaryReplicationStatus, Promotion, Replica,
-        ReplicaReplicationStatus, RetentionOutcome, TokenWait, wait_for_token,
+        ReplicaReplicationStatus, RetentionOutcome, Rival, TokenWait, wait_for_token,
     },
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -200,6 +200,16 @@ impl Database {
         node.leader.iter().for_each(|leader| leader.lead());
         self.handle.lease.lead(Epoch(promotion.epoch));
         Ok(promotion)
+    }
+
+    /// The nodes that lead, or hold commits that this replica lacks, as far as they can be reached: by the source that it
+    /// remembers, whatever it is told to follow now, by who follows it, and by those that these know. Its source is one of
+    /// them while it leads. For who is about to promote this replica by force.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotReplica`].
+    pub fn replica_rivals(&self) -> Result<Vec<Rival>> {
+        self.node()?.as_replica()?.rivals()
     }
 
     /// The source that this primary followed as a replica before it took over; `None` if it never followed one, or is no

@@ -16,9 +16,9 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Token},
     io::{Env, FileIdentity, OpenMode},
-    log::{Control, Displaced, Keep},
+    log::{Control, Displaced, Keep, SeenEpoch},
     shell::command,
-    store::{HistoryEntry, LogKind, LogLink, Part, Store, WRITER_LOCK},
+    store::{Hint, HistoryEntry, LogKind, LogLink, Part, Store, WRITER_LOCK},
 };
 use std::path::{Path, PathBuf};
 
@@ -49,6 +49,51 @@ pub(crate) fn sidecar_of_replica(env: &Env, path: &Path, options: &OpenOptions) 
     Ok(follows.then(|| dir.clone()))
 }
 
+/// The log of what the file at the resolved `path` was, whose [`detach`] was cut short before that log was gone: its header
+/// says so until then, by the place of that log and the id that the file had.
+pub(crate) struct CutShort {
+    /// Where that log is.
+    pub dir: PathBuf,
+    /// The id that the file had.
+    file_id: [u8; 16],
+}
+
+impl CutShort {
+    /// `None`: nothing was cut short.
+    pub(super) fn of(path: &Path, link: &LogLink) -> Option<Self> {
+        let said = link.kind == LogKind::None && link.part == Part::StandAlone && link.id != [0; 16];
+        let dir = link.hint.from(folder_of(path)).filter(|_| said)?;
+        Some(Self { dir, file_id: link.id })
+    }
+
+    /// As [`CutShort::of`], of a file that nobody has open.
+    pub fn look(env: &Env, path: &Path) -> Result<Option<Self>> {
+        Ok(Self::of(path, &Store::open(env, path, false)?.log_link()))
+    }
+
+    /// The log, if what is there tells whose registration as a replica it was: what that says of it is said of this file.
+    pub fn of_replica(&self, env: &Env, path: &Path) -> Result<Option<PathBuf>> {
+        let Some(control) = Control::open(&*env.disk, &self.dir, OpenMode::Read)? else { return Ok(None) };
+        let ours = control.identity().file_id == self.file_id && control.is_replica();
+        let store = Store::open(env, path, false)?;
+        Ok((ours && !control.displaced(&**store.file())?.any()).then(|| self.dir.clone()))
+    }
+
+    /// What is so, and what to do.
+    pub(super) fn fault(&self, path: &Path) -> Error {
+        Error::new(
+            ErrorCode::LogMismatch,
+            format_args!(
+                "{} was being made a database of its own, and that was cut short: the log of what it was may still be in {}, \
+                 and a source that it followed may keep its log for it. The same command once more ends it ({})",
+                path.display(),
+                self.dir.display(),
+                command("role", path, "detach")
+            ),
+        )
+    }
+}
+
 /// A registration that outlives the replica whose it was, until it is removed
 /// ([`Database::remove_replica_at`](crate::Database::remove_replica_at), `kitedb primary remove SOURCE ID`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,11 +113,27 @@ impl StillRegistered {
     }
 }
 
-/// Makes the file at the resolved `path` a stand-alone database with a file id and a history of its own.
-pub(crate) fn detach(env: &Env, path: &Path, options: OpenOptions, identity: FileIdentity) -> Result<Detached> {
+/// Makes the file at the resolved `path` a stand-alone database with a file id and a history of its own. `leave` is called
+/// once it is that, before its log goes, which says where it was registered. One that was cut short after that is ended.
+pub(crate) fn detach(
+    env: &Env,
+    path: &Path,
+    options: OpenOptions,
+    identity: FileIdentity,
+    leave: &mut dyn FnMut(),
+) -> Result<Detached> {
     let options = OpenOptions { role: None, read_only: false, ..options };
     let look = Store::open(env, path, false)?;
     let (link, places) = (look.log_link(), Places::of(env, path, &options, &look)?);
+    if let Some(cut) = CutShort::of(path, &link) {
+        let mark = look.manifest().checkpoint;
+        drop(look);
+        leave();
+        let former_sidecar = remove_former(env, path, &options, &cut)?;
+        let last = Token { epoch: mark.epoch, log_index: mark.log_index };
+        let last_token = (mark.log_index > LogIndex(0)).then_some(last);
+        return Ok(Detached { last_token, missing: None, left_source: None, still_registered: None, former_sidecar });
+    }
     let in_file = look.manifest().checkpoint.log_index;
     let left = match link.kind {
         LogKind::None => left_log(env, path, look.file_id(), in_file)?,
@@ -98,45 +159,73 @@ pub(crate) fn detach(env: &Env, path: &Path, options: OpenOptions, identity: Fil
         return Err(Error::new(why.code(), what));
     }
     let store = open_for_writing(env, path, &options)?;
-    let renewed = require_one_name(path, &options, &**store.file()).and_then(|()| renew(env, &store));
+    // Its own, or its own copy: what it held is in the file, and no file of that id is here any more.
+    let own = match &places.sidecar {
+        LogPlace::Here(dir) | LogPlace::Moved(dir, Displaced { log: true, .. }) => Some(dir.clone()),
+        _ => None,
+    };
+    let former = own.map(|dir| CutShort { dir, file_id: store.file_id() });
+    let renewed =
+        require_one_name(path, &options, &**store.file()).and_then(|()| renew(env, path, &store, former.as_ref()));
     let _ = store.file().unlock(WRITER_LOCK..WRITER_LOCK + 1);
+    drop(store);
     let mark = renewed?;
-    let former_sidecar = match &places.sidecar {
-        // Its own, or its own copy: what it held is in the file, and no file of that id is here any more.
-        LogPlace::Here(dir) | LogPlace::Moved(dir, Displaced { log: true, .. }) => {
-            remove_sidecar(env, dir, store.file_id(), Keep::Nothing).err().map(|e| {
-                tracing::warn!("the log of a database that was detached was not removed: {e}");
-                dir.clone()
-            })
-        }
-        LogPlace::Moved(dir, _) | LogPlace::Damaged(dir, _) => Some(dir.clone()),
-        LogPlace::Missing(_) | LogPlace::Copied(_) | LogPlace::Another(_) => None,
+    leave();
+    let former_sidecar = match (&former, &places.sidecar) {
+        (Some(former), _) => remove_former(env, path, &options, former)?,
+        (None, LogPlace::Moved(dir, _) | LogPlace::Damaged(dir, _)) => Some(dir.clone()),
+        (None, _) => None,
     };
     let last_token = (mark.log_index > LogIndex(0)).then_some(mark);
     let missing = missing.map(|e| e.to_string());
     Ok(Detached { last_token, missing, left_source: None, still_registered: None, former_sidecar })
 }
 
-fn renew(env: &Env, store: &Store) -> Result<Token> {
+/// Removes the log of what the file was, and then the header's word of it. Returns where it is if it stays.
+fn remove_former(env: &Env, path: &Path, options: &OpenOptions, former: &CutShort) -> Result<Option<PathBuf>> {
+    if let Err(e) = remove_sidecar(env, &former.dir, former.file_id, Keep::Nothing) {
+        tracing::warn!("the log of a database that was detached was not removed: {e}");
+        return Ok(Some(former.dir.clone()));
+    }
+    let store = open_for_writing(env, path, options)?;
+    let link = store.log_link();
+    let named = CutShort::of(path, &link).is_some();
+    let said = if named { store.mark_log(LogLink { id: [0; 16], hint: Hint::default(), ..link }) } else { Ok(()) };
+    let _ = store.file().unlock(WRITER_LOCK..WRITER_LOCK + 1);
+    said.map(|()| None)
+}
+
+/// `former`: the log that is to go, of which the header tells until it is gone.
+fn renew(env: &Env, path: &Path, store: &Store, former: Option<&CutShort>) -> Result<Token> {
     let manifest = store.manifest();
     let mark = manifest.checkpoint;
     let led = manifest.history.last().map_or(mark.epoch, |led| led.epoch.max(mark.epoch));
     // All that it holds counts as written by the writer that goes on from here: nobody else's history has that one.
     let history = vec![HistoryEntry { epoch: led, writer_id: env.host.random(), first: LogIndex(1) }];
     let clean_tail = Some((mark.log_index, mark.digest));
-    let link = LogLink { clean_tail, part: Part::StandAlone, ..LogLink::default() };
+    let hint = former.and_then(|former| Hint::to(&former.dir, folder_of(path)));
+    let id = former.filter(|_| hint.is_some()).map_or([0; 16], |former| former.file_id);
+    let hint = hint.unwrap_or_default();
+    let link = LogLink { clean_tail, part: Part::StandAlone, id, hint, ..LogLink::default() };
     store.renew(env.host.random(), history, link)?;
     Ok(Token { epoch: mark.epoch, log_index: mark.log_index })
 }
 
 /// Lets the primary at the resolved `path`, which was copied or restored, lead in place of the one that it was copied
-/// from: with a new epoch and a new writer. Returns that epoch.
-pub(crate) fn confirm_moved(env: &Env, path: &Path, options: OpenOptions, identity: FileIdentity) -> Result<Epoch> {
+/// from: with a new epoch and a new writer. Returns that epoch. `look` is asked first whether another node leads or has more;
+/// it returns the latest epoch that any other node knows of.
+pub(crate) fn confirm_moved(
+    env: &Env,
+    path: &Path,
+    options: OpenOptions,
+    identity: FileIdentity,
+    look: &dyn Fn() -> Result<Epoch>,
+) -> Result<Epoch> {
     let options = OpenOptions { role: None, read_only: false, ..options };
-    let look = Store::open(env, path, false)?;
-    let places = Places::of(env, path, &options, &look)?;
-    let standing = places.standing(env, &look)?;
-    if places.require_own(path, standing, &look.log_link()).is_ok() {
+    let store = Store::open(env, path, false)?;
+    let places = Places::of(env, path, &options, &store)?;
+    let standing = places.standing(env, &store)?;
+    if places.require_own(path, standing, &store.log_link()).is_ok() {
         let what = format_args!(
             "{} is no primary that was copied or restored: as far as can be told, its files are those that its log was \
              written for. {} says what is wrong with its log, and {} begins another epoch in place",
@@ -147,10 +236,12 @@ pub(crate) fn confirm_moved(env: &Env, path: &Path, options: OpenOptions, identi
         return Err(Error::invalid(what));
     }
     let told = options.overwrite;
-    require_not_known_otherwise(env, path, &places, &look.log_link(), told)?;
-    drop(look);
+    require_not_known_otherwise(env, path, &places, &store.log_link(), told)?;
+    drop(store);
+    // Before anything is changed: what is refused is refused again.
+    let taken = look()?;
     let engine = Engine::open_for_writing(env.clone(), path.to_owned(), options, identity, true)?;
-    let led = engine.require_not_taken_over(told).and_then(|()| lead_anew(&engine));
+    let led = engine.require_not_taken_over(told).and_then(|()| lead_anew(&engine, taken));
     led.and_then(|epoch| engine.close().map(|()| epoch))
 }
 
@@ -174,19 +265,30 @@ fn require_not_known_otherwise(env: &Env, path: &Path, places: &Places, link: &L
             let control = of_original.map(|dir| Control::open(&*env.disk, &dir, OpenMode::Read)).transpose()?.flatten();
             control.map_or(Ok(()), |control| require_not_taken_over(&control, path, told))
         }
+        LogPlace::Here(_) | LogPlace::Moved(..) => match places.control(env) {
+            // What it says is assumed, or cannot be read, the open looks at.
+            Ok(Some(control)) if !control.fence_is_assumed() && control.fence().is_ok() => {
+                require_not_taken_over(&control, path, told)
+            }
+            _ => Ok(()),
+        },
         _ => Ok(()),
     }
 }
 
-fn lead_anew(engine: &Engine) -> Result<Epoch> {
+/// Leads in an epoch after `taken`.
+fn lead_anew(engine: &Engine, taken: Epoch) -> Result<Epoch> {
     if engine.role() != ReplicationRole::Primary {
         let what = format_args!("{} is not opened in primary role: it is a replica", engine.path.display());
         return Err(Error::new(ErrorCode::NotPrimary, what));
     }
+    if let Some(control) = engine.sidecar.as_ref().filter(|_| taken > Epoch(0)) {
+        control.note_seen_epoch(SeenEpoch { epoch: taken, begun: true })?;
+    }
     // A log that was lost is made anew with an epoch of its own.
     let epoch = match engine.made_sidecar {
-        Some(_) => engine.epoch(),
-        None => engine.promote_in_place(&Lease::new(engine.epoch()))?,
+        Some(_) if engine.epoch() > taken => engine.epoch(),
+        _ => engine.promote_in_place(&Lease::new(engine.epoch()))?,
     };
     if let Some(control) = &engine.sidecar {
         // Last: who is cut short before it says so once more.

@@ -43,6 +43,8 @@ pub(crate) struct Engine {
     pub(crate) sidecar: Option<Arc<Control>>,
     /// Of a sidecar that this open made: what stays if it is taken back.
     pub(super) made_sidecar: Option<Keep>,
+    /// Whether this replica got another id to register under with this open, and has not registered since.
+    pub(crate) registers_anew: AtomicBool,
     /// Why a file that is opened as a replica, and is none, does not follow.
     pub(super) foreign: Mutex<Option<Error>>,
     /// Whether it is a primary that was fenced, opened as a replica, and not known to be on its source's history yet.

@@ -34,8 +34,8 @@ mod transaction;
 mod view;
 
 pub use check::CheckReport;
+pub(crate) use detach::{CutShort, confirm_moved, detach, env_of, sidecar_of_replica};
 pub use detach::{Detached, StillRegistered};
-pub(crate) use detach::{confirm_moved, detach, env_of, sidecar_of_replica};
 pub(crate) use difference::Differences;
 pub use difference::{Difference, Element};
 pub(crate) use engine::Engine;

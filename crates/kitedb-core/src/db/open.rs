@@ -125,6 +125,7 @@ impl Engine {
             role: AtomicU8::new(role as u8),
             sidecar: None,
             made_sidecar: None,
+            registers_anew: AtomicBool::new(false),
             foreign: Mutex::new(None),
             on_trial: AtomicBool::new(false),
             made_file: AtomicBool::new(false),

@@ -298,6 +298,11 @@ impl Engine {
         commit.history.iter().rev().find(|h| h.first <= index).map(|h| (h.epoch, h.writer_id))
     }
 
+    /// Who led, and wrote, from which frame on, as far as this node's history goes back. Takes the commit lock.
+    pub(crate) fn history(&self) -> Vec<(Epoch, WriterId, LogIndex)> {
+        self.commit.lock().history.iter().map(|led| (led.epoch, led.writer_id, led.first)).collect()
+    }
+
     /// Whether a promotion that this node began under that id is not past: either no epoch of its came to this node's
     /// history yet, or nobody else's came after, and nobody took over from this node.
     pub(crate) fn may_go_on_as(&self, writer_id: WriterId) -> bool {

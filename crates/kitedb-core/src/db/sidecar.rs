@@ -1,6 +1,7 @@
 //! What a sidecar says when a database is opened: who led last, and whether this node may lead.
 
 use super::{
+    detach::CutShort,
     engine::Engine,
     open::{anchored, merge_history},
     options::{OpenOptions, ReplicationRole},
@@ -18,7 +19,10 @@ use crate::{
 };
 use std::{
     path::Path,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// What the floors above keep in a sidecar beside the log.
@@ -93,7 +97,11 @@ impl Engine {
         if copied && role == ReplicationRole::Replica {
             // A copy of another replica, which reports under its own id: this one needs one, too. Nor is a promotion of
             // that one this one's.
-            control.set_registration(self.env.host.random())?;
+            let (mut id, file_id): ([u8; 16], _) = (self.env.host.random(), self.store.file_id());
+            // By the second half it is known for one of this file's.
+            id[8..].copy_from_slice(&file_id[8..]);
+            control.set_registration(id)?;
+            self.registers_anew = AtomicBool::new(true);
             control.set_promotion([0; 16])?;
             // Of a copy that was taken in use the log may end earlier: what is missing comes from its source.
             control.lower_durable(self.store.manifest().checkpoint.log_index)?;
@@ -354,6 +362,7 @@ impl Engine {
 
     /// For a reader: what the sidecar says of this node's part, and of who leads.
     pub(super) fn look_at_sidecar(&mut self, places: &Places) -> Result<()> {
+        self.log_fault = CutShort::of(&self.path, &self.store.log_link()).map(|cut| cut.fault(&self.path));
         let found = match &places.sidecar {
             LogPlace::Here(dir) | LogPlace::Moved(dir, _) => Control::open(&*self.env.disk, dir, OpenMode::Read),
             _ => {
@@ -512,13 +521,14 @@ pub(crate) fn fence_by_header(
             Some((Fence { follows: true, ..Fence::new(epoch) }, false))
         }
         Part::Leads(epoch) | Part::Fenced { by: epoch, .. } => {
-            let earlier = !fence.follows && fence.epoch < epoch;
+            // Also of one from its days as a replica: whoever led, and follows now, knows an epoch as late as that one.
+            let earlier = fence.epoch < epoch;
             // A close leaves all that the file holds published.
             let behind = leads && !link.open && control.current_log().log_id == link.id && control.published() < tail;
             (earlier || behind).then(|| {
                 let epoch = Epoch(epoch.max(fence.epoch).0 + 1);
                 // All that is in the log counts.
-                (Fence { epoch, moved_by: Some(promotion), ..*fence }, true)
+                (Fence { epoch, moved_by: Some(promotion), follows: false, ..*fence }, true)
             })
         }
         Part::Follows(_) | Part::Unsaid | Part::StandAlone => None,

@@ -4,7 +4,7 @@ mod waiting;
 
 use super::{
     local_fencing::{LocalFencing, was_repaired},
-    located::{locate, require_log_of, told_by_file},
+    located::{locate, recovered_end, require_log_of, told_by_file},
     registry::{Progress, Registry},
     remembered::{Remembered, where_is_it},
     replica::SourcePaths,
@@ -17,9 +17,9 @@ use crate::{
     graph::{Epoch, LogIndex},
     io::{Env, OpenMode},
     lock::Mutex,
-    log::{Control, Fence, FrameRef, LogIdentity, LogReader, Moved, PageLimits, Position, WriterId, end_of_log},
+    log::{Control, Fence, FrameRef, LogReader, Moved, PageLimits, Position, WriterId},
     shell::command,
-    store::{CheckpointMark, Image, LogKind, LogLink, Store, StoreImage},
+    store::{CheckpointMark, Image, Store, StoreImage},
 };
 use std::{
     path::{Path, PathBuf},
@@ -380,6 +380,13 @@ impl Source for LocalSource {
         })
     }
 
+    fn supersede(&self, replica_id: &str, path: &str) -> Result<()> {
+        self.with(|open| match open.registry_to_change(&self.env)? {
+            Some(registry) => registry.supersede(replica_id, path),
+            None => Ok(()),
+        })
+    }
+
     fn fence(&self, owner: WriterId, held: LogIndex) -> Result<Box<dyn Fencing>> {
         *self.open.lock() = None;
         self.require_own_files()?;
@@ -519,7 +526,7 @@ impl LocalSource {
         if fence.follows || fence.moved_by.is_some() || control.writer_lives()? {
             return Ok(());
         }
-        let end = self.recovered_end(control)?;
+        let end = recovered_end(&self.env, &self.paths.db, control)?;
         if at.index <= end {
             return Ok(());
         }
@@ -534,40 +541,7 @@ impl LocalSource {
     /// The last frame of the source's log, whether or not a process writes it.
     fn log_end(&self) -> Result<LogIndex> {
         let control = self.control()?;
-        if control.writer_lives()? { self.with(last_frame) } else { self.recovered_end(&control) }
-    }
-
-    /// The last frame of a log whose writer is gone, as its own recovery will find it: after a loss of power what the
-    /// writer had published tells nothing. Of the source's file only the header is read, and not even that is needed.
-    fn recovered_end(&self, control: &Arc<Control>) -> Result<LogIndex> {
-        let dir = control.dir();
-        let peeked = Store::peek(&self.env, &self.paths.db).map(|peek| (peek.file_id, peek.log));
-        let log = match peeked {
-            Ok((_, link)) if link.kind == LogKind::Private && link.open => {
-                let what = "the source was opened without a part in replication since: its log is not that of its last commits";
-                return Err(Error::new(ErrorCode::SourceUnavailable, what));
-            }
-            Ok((_, LogLink { open: false, clean_tail: Some((last, _)), .. })) => return Ok(last),
-            // It was never written to: what it holds came with it.
-            Ok((_, LogLink { open: false, .. })) => {
-                let held = Store::open(&self.env, &self.paths.db, false);
-                return Ok(held.map_or(control.published(), |held| held.manifest().checkpoint.log_index));
-            }
-            Ok((file_id, link)) => LogIdentity { log_id: link.id, file_id },
-            Err(e) => {
-                tracing::warn!("the source's file cannot be read, its log alone is asked for its end: {e}");
-                control.current_log()
-            }
-        };
-        let end = end_of_log(&self.env, dir, control, log)?;
-        end.ok_or_else(|| {
-            let what = format_args!(
-                "the segments of the source's log are not in {}: is that folder being moved, restored or mounted? Put them \
-                 back, or try it again",
-                dir.display()
-            );
-            Error::new(ErrorCode::SourceUnavailable, what)
-        })
+        if control.writer_lives()? { self.with(last_frame) } else { recovered_end(&self.env, &self.paths.db, &control) }
     }
 }
 

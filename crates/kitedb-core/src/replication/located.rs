@@ -4,11 +4,12 @@ use super::replica::SourcePaths;
 use crate::{
     db::{LogPlace, Search, is_absent, resolved},
     error::{Error, ErrorCode, Result},
+    graph::LogIndex,
     io::{Env, OpenMode},
-    log::Control,
-    store::{LogKind, Peek, Store},
+    log::{Control, LogIdentity, end_of_log},
+    store::{LogKind, LogLink, Peek, Store},
 };
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 /// Looks for the log of the source at `paths`.
 pub(super) fn locate(env: &Env, paths: &SourcePaths) -> Result<LogPlace> {
@@ -87,4 +88,38 @@ pub(super) fn told_by_file(env: &Env, db: &Path, control: &Control) -> Result<()
         }
         _ => Ok(()),
     }
+}
+
+/// The last frame of the log of the source at `db`, whose writer is gone, as its own recovery will find it: after a loss of
+/// power what the writer had published tells nothing. Of the source's file only the header is read, and not even that is needed.
+pub(super) fn recovered_end(env: &Env, db: &Path, control: &Arc<Control>) -> Result<LogIndex> {
+    let dir = control.dir();
+    let peeked = Store::peek(env, db).map(|peek| (peek.file_id, peek.log));
+    let log = match peeked {
+        Ok((_, link)) if link.kind == LogKind::Private && link.open => {
+            let what =
+                "the source was opened without a part in replication since: its log is not that of its last commits";
+            return Err(Error::new(ErrorCode::SourceUnavailable, what));
+        }
+        Ok((_, LogLink { open: false, clean_tail: Some((last, _)), .. })) => return Ok(last),
+        // It was never written to: what it holds came with it.
+        Ok((_, LogLink { open: false, .. })) => {
+            let held = Store::open(env, db, false);
+            return Ok(held.map_or(control.published(), |held| held.manifest().checkpoint.log_index));
+        }
+        Ok((file_id, link)) => LogIdentity { log_id: link.id, file_id },
+        Err(e) => {
+            tracing::warn!("the source's file cannot be read, its log alone is asked for its end: {e}");
+            control.current_log()
+        }
+    };
+    let end = end_of_log(env, dir, control, log)?;
+    end.ok_or_else(|| {
+        let what = format_args!(
+            "the segments of the source's log are not in {}: is that folder being moved, restored or mounted? Put them \
+             back, or try it again",
+            dir.display()
+        );
+        Error::new(ErrorCode::SourceUnavailable, what)
+    })
 }

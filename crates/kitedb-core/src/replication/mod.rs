@@ -4,7 +4,7 @@
 //! `registry` holds what replicas report, `choice` finds one of them by what a person calls it; `retention` decides what
 //! of a log may go; `primary` is a log that others follow; `source` is where frames and snapshots come from, `local` one
 //! on paths of this machine, `located` where its log is, `remembered` which one it was, `unnamed` none, `upstream` where that leads,
-//! `passed` a node on that way; `replica` pulls,
+//! `passed` a node on that way; `related` the nodes that a node can reach, and which of them leads or has more; `replica` pulls,
 //! bootstraps and takes over; `follower` does so in the background; `leaving` is what a replica is registered by when it becomes something else; `wait` waits for tokens; `look` tells of a replica
 //! to who only reads; `compare` tells where two databases differ; `transport` and `cursor` are for hosts that carry
 //! pages themselves.
@@ -22,6 +22,7 @@ mod look;
 mod passed;
 mod primary;
 mod registry;
+mod related;
 mod remembered;
 mod replica;
 mod retention;
@@ -38,6 +39,8 @@ pub(crate) use local::{Checkpointer, LocalSource};
 pub(crate) use look::look_at_replica;
 pub(crate) use primary::Leader;
 pub(crate) use registry::Registry;
+pub use related::Rival;
+pub(crate) use related::{require_no_rival, rivals_of};
 pub(crate) use remembered::{Remembered, remember, remembered};
 pub(crate) use replica::{Replica, SourcePaths};
 pub(crate) use source::Source;

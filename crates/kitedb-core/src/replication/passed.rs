@@ -1,7 +1,7 @@
 //! A node on the way from a replica to the primary that it follows: what its files say of it, to who only looks.
 
 use super::{
-    located::{is_no_source, told_by_file},
+    located::{is_no_source, recovered_end, told_by_file},
     replica::SourcePaths,
     upstream::{Asking, SourceFault},
 };
@@ -77,6 +77,29 @@ impl Passed {
         let Some(here) = writer_here(asking.engine, common)? else { return Ok(None) };
         let there = self.writer_at(env, db, common)?;
         Ok(there.map(|there| here.0 == there.0 && (here.1 == there.1 || here.1 == [0; 16])))
+    }
+
+    /// Whether this node, whose file `db` is the one that the replica which asks followed, does not have all that the replica
+    /// has: it lost, or gave up, what came after, and leads on without it. An error where its files cannot be read.
+    pub fn went_on_without(&self, env: &Env, db: &Path, asking: &Asking<'_>) -> Result<bool> {
+        if self.fence.follows || self.fence.moved_by.is_some() || asking.at == LogIndex(0) {
+            return Ok(false);
+        }
+        if self.control.published() < asking.at {
+            let control = Control::open(&*env.disk, self.place.dir(), OpenMode::Read)?;
+            let Some(control) = control.map(Arc::new) else { return Ok(false) };
+            // Looked at in this order: who opens it meanwhile publishes what it recovered.
+            let end = match control.writer_lives()? {
+                true => control.published(),
+                false => recovered_end(env, db, &control)?,
+            };
+            if end.max(control.published()) < asking.at {
+                return Ok(true);
+            }
+        }
+        // In one epoch there is one history.
+        let same_epoch = self.fence.epoch == asking.engine.view().token().epoch;
+        Ok(!same_epoch && self.shares_history(env, db, asking)? == Some(false))
     }
 
     fn writer_at(&self, env: &Env, db: &Path, index: LogIndex) -> Result<Option<Writer>> {

@@ -8,7 +8,7 @@ use super::{
     status::{FenceStatus, Hold, HoldState, PrimaryReplicationStatus, ReplicaLag, RetentionOutcome},
 };
 use crate::{
-    db::{Engine, RetentionOptions},
+    db::{Engine, RetentionOptions, fence_by_header},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     lock::Mutex,
@@ -89,6 +89,13 @@ impl Leader {
         let head = token.log_index;
         let log = self.log_status(head)?;
         let (appends, fence) = (self.engine.appends(), self.control.fence()?);
+        let assumed = || -> Option<FenceStatus> {
+            // As the next open for writing stores it.
+            let link = self.engine.store.log_link();
+            let by_header = || fence_by_header(&self.control, &fence, &link, [u8::MAX; 16]);
+            let (fence, _) = self.engine.options.read_only.then(by_header)??;
+            Some(FenceStatus { assumed: true, ..FenceStatus::of(fence.moved()?) })
+        };
         Ok(PrimaryReplicationStatus {
             role: self.engine.role(),
             epoch: epoch.0,
@@ -109,7 +116,7 @@ impl Leader {
             registration_limit: log.registration_limit,
             fenced: self.engine.is_fenced() || fence.epoch > epoch,
             copied: self.engine.copied().map(ToString::to_string),
-            fence: fence.moved().map(|moved| FenceStatus::seen(moved, &self.control)),
+            fence: assumed().or_else(|| fence.moved().map(|moved| FenceStatus::seen(moved, &self.control))),
             process_id: writer_of(&self.engine, &self.control)?,
             panicked: self.engine.panicked().map(ToString::to_string),
         })

@@ -360,6 +360,13 @@ impl Replica {
         };
         self.source().report(&self.progress(token.epoch, token.log_index, durable))?;
         self.reported.store(durable.0, Ordering::Release);
+        if let (true, Some(path)) = (self.engine.registers_anew.swap(false, Ordering::AcqRel), &self.labels.path) {
+            let superseded = self.source().supersede(&self.id, path);
+            if let Err(e) = superseded {
+                // It holds the log until an operator removes it.
+                tracing::warn!("who was registered in the place of this replica before it was not forgotten: {e}");
+            }
+        }
         Ok(true)
     }
 

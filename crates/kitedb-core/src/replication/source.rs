@@ -122,6 +122,8 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// Forgets a replica that follows another source, or is none any more: the log is no longer kept for it. Returns whether
     /// it was known.
     fn forget(&self, replica_id: &str) -> Result<bool>;
+    /// Forgets who was registered from the same file and the same path as this replica before it got another id.
+    fn supersede(&self, replica_id: &str, path: &str) -> Result<()>;
     /// Fails where [`Source::fence`] would fail whatever the replica does meanwhile. It changes nothing at the source.
     fn require_fenceable(&self) -> Result<()>;
     /// Ends the epoch that the source leads, on behalf of `owner`, who begins the next one. It can be called again, by the

@@ -61,6 +61,10 @@ impl Source for Unnamed {
         Err(not_configured())
     }
 
+    fn supersede(&self, _: &str, _: &str) -> Result<()> {
+        Err(not_configured())
+    }
+
     fn fence(&self, _: WriterId, _: LogIndex) -> Result<Box<dyn Fencing>> {
         Err(not_configured())
     }

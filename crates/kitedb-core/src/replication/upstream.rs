@@ -174,8 +174,8 @@ impl fmt::Display for SourceFault {
             Self::Another { db, at } => write!(
                 f,
                 "{} is another database than this replica followed, or has another history: it lacks what this replica has \
-                 at log index {at}; follow the one that has it (--source-db, replica_repoint), or give that up and reseed \
-                 this replica from there",
+                 at log index {at}; follow the one that has it (--source-db, replica_repoint), give that up and reseed \
+                 this replica from there, or let this replica lead with it (promote it by force)",
                 db.display()
             ),
             Self::StandAlone { db } => write!(
@@ -259,12 +259,12 @@ pub fn leads_in_a_circle(env: &Env, paths: SourcePaths, asking: &Asking<'_>) -> 
 }
 
 /// Whether `source` is not the database that the replica followed, nor one that took over from it. The id of its file tells
-/// that it is; else what it holds decides.
+/// that it is, if it did not go on without what the replica has; else what it holds decides.
 fn is_another(env: &Env, known: &Remembered, source: &Passed, asking: &Asking<'_>) -> bool {
     // Not that of the log: one that was taken over by another file would tell it, too.
     let there = Store::peek(env, &known.paths.db).map_or(source.control.identity().file_id, |file| file.file_id);
     if known.file_id == Some(there) {
-        return false;
+        return source.went_on_without(env, &known.paths.db, asking).unwrap_or(false);
     }
     match source.shares_history(env, &known.paths.db, asking) {
         Ok(shares) => !shares.unwrap_or(known.file_id.is_none()),

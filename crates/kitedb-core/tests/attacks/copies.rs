@@ -8,11 +8,17 @@ use crate::{
     },
     support_process::{copy_as_after_a_crash, log_folder},
     support_replication::{
-        Graph, Machine, catch_up, expect_needs_reseed, folder::sidecar_of, primary_status, replica_status,
+        Graph, Machine, catch_up, expect_needs_reseed, folder::sidecar_of, primary_status, replica_status, write,
     },
 };
-use kitedb_core::{Database, ErrorCode, ReplicaState, ReplicationRole, SyncMode, io::Env};
-use std::fs;
+use kitedb_core::{
+    Database, ErrorCode, ReplicaState, ReplicationRole, SyncMode,
+    io::{
+        Env,
+        sim::{Crash, Loss},
+    },
+};
+use std::{fs, path::Path};
 
 #[test]
 fn a_copied_primary_reads_and_does_not_write_before_the_operator_says_so() {
@@ -362,5 +368,54 @@ fn a_copy_beside_its_original_takes_no_log_from_it_where_stamps_tell_nothing() {
         let db = machine.open(options()).unwrap();
         graph.expect_all(&db);
         assert!(db.check().unwrap().is_clean());
+    }
+}
+
+/// Whatever a kill left of it: the same call once more ends it, a look says so until then, and its source keeps nothing.
+#[test]
+fn a_detach_that_is_cut_short_is_ended_by_the_next_one() {
+    for crash in [Crash::Kill, Crash::PowerLoss(Loss::LoseAllUnsynced)] {
+        let mut told = 0;
+        for op in 1.. {
+            let machine = Machine::new("replica", 1, SyncMode::Full);
+            let source = Machine { name: "source", ..machine.clone() };
+            let db = source.primary();
+            write(&db).unwrap();
+            let replica = machine.open(machine.following(&source)).unwrap();
+            replica.replica_bootstrap_from_snapshot().unwrap();
+            write(&db).unwrap();
+            replica.replica_catch_up_once(10).unwrap();
+            replica.close().unwrap();
+            db.close().unwrap();
+
+            machine.disk.crash_at(machine.disk.ops() + op);
+            let detached = Database::detach_in(machine.env(), machine.db(), nothing_said());
+            let machine = machine.restart(crash);
+            let source = Machine { name: "source", ..machine.clone() };
+            let db = machine.open(nothing_said().read_only(true)).unwrap();
+            let (role, fault) = (db.replication_role(), db.replication_log_fault());
+            drop(db);
+            let left = machine.disk.paths().iter().any(|path| path.starts_with(machine.sidecar()));
+            if role == ReplicationRole::Disabled && left {
+                let fault = fault.unwrap_or_else(|| panic!("{crash:?}, operation {op}: nothing is told"));
+                assert!(fault.contains("cut short") && fault.contains("detach"), "{fault}");
+                told += 1;
+            }
+            Database::detach_in(machine.env(), machine.db(), nothing_said()).unwrap();
+            let left: Vec<_> =
+                machine.disk.paths().into_iter().filter(|path| path.starts_with(machine.sidecar())).collect();
+            assert_eq!(left, <[&Path; 0]>::default(), "{crash:?}, operation {op}");
+            let db = machine.open(nothing_said()).unwrap();
+            assert_eq!((db.replication_role(), db.replication_log_fault()), (ReplicationRole::Disabled, None));
+            assert_eq!(db.last_commit_token().unwrap().log_index.0, 2);
+            write(&db).unwrap();
+            drop(db);
+            let status = primary_status(&source.primary());
+            assert!(status.replica_lags.is_empty(), "{crash:?}, operation {op}: {status:?}");
+            if detached.is_ok() {
+                break;
+            }
+        }
+        assert!(told > 0, "{crash:?}");
     }
 }

@@ -13,7 +13,7 @@ use crate::{
         table::Table,
     },
 };
-use kitedb_core::{Database, Error, ErrorCode, GraphRead, ReplicaReplicationStatus};
+use kitedb_core::{Database, Error, ErrorCode, GraphRead, ReplicaReplicationStatus, Rival};
 use serde_json::json;
 use status::require_replica;
 use std::{
@@ -85,9 +85,15 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
         };
     }
     // A command that promotes a replica does not make one.
-    let source = source_name(args.source_db.as_ref(), &require_replica(&look)?);
+    let status = require_replica(&look)?;
+    let source = source_name(args.source_db.as_ref(), &status);
     drop(look);
     let database = open_node(database, args.options())?;
+    // By force: whoever else may lead, or has more, is told, whatever source was named.
+    let mut rivals = if args.force { database.replica_rivals()? } else { Vec::new() };
+    let named = args.source_db.as_ref().or(status.source_db_path.as_ref());
+    let named = named.and_then(|db| db.canonicalize().ok());
+    rivals.retain(|rival| named.as_ref() != Some(&rival.db));
     let promotion = database.replica_promote(args.force).map_err(|e| refused(args, e))?;
     database.close()?;
     let (epoch, kept) = (promotion.epoch, promotion.last_kept);
@@ -98,13 +104,15 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
             &json!({
                 "role": "primary", "epoch": epoch, "last_kept": kept.to_string(), "source_fenced": fenced,
                 "fence_synced": synced, "rival_epoch": promotion.rival_epoch,
+                "rivals": rivals.iter().map(rival_document).collect::<Vec<_>>(),
             }),
         );
     }
     let name = args.common.database.display();
     writeln!(out, "{}", Styled(GOOD, clean(&format!("{name} leads epoch {epoch}, after {kept}"))))?;
     let (style, what) = match fenced {
-        _ if promotion.rival_epoch.is_some() => {
+        // Else who that is, is told below.
+        _ if promotion.rival_epoch.is_some() && rivals.is_empty() => {
             let rival = promotion.rival_epoch.unwrap_or_default();
             let what = "keep clients away from that one, and reseed it from this one";
             (BAD, format!("another node took over from {source} before, and may lead epoch {rival}: {what}"))
@@ -119,7 +127,19 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
             (BAD, format!("{source} was not fenced: let it not write again; what it acknowledged after {kept} is lost"))
         }
     };
-    Ok(writeln!(out, "  {}", Styled(style, clean(&what)))?)
+    writeln!(out, "  {}", Styled(style, clean(&what)))?;
+    for rival in &rivals {
+        let what = format!("{rival}, and was not fenced: let it not write again; what only it has is lost");
+        writeln!(out, "  {}", Styled(BAD, clean(&what)))?;
+    }
+    Ok(())
+}
+
+fn rival_document(rival: &Rival) -> serde_json::Value {
+    json!({
+        "db": rival.db.display().to_string(), "leads": rival.leads, "last_token": rival.last_token.to_string(),
+        "knows_epoch": rival.knows_epoch,
+    })
 }
 
 /// A promotion that failed, with what it would do by force, where that is of use.

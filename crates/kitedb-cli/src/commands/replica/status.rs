@@ -176,5 +176,5 @@ fn show(
     table.field("kept for", shown_holds(&status.holds, &status.replica_lags));
     table.field("process", status.process_id.map_or_else(|| "none".to_owned(), |id| id.to_string()));
     table.write(out)?;
-    show_replicas(&status.replica_lags, false, out)
+    show_replicas(&args.common.database, &status.replica_lags, false, out)
 }

@@ -41,6 +41,8 @@ const MAGIC: u64 = u64::from_le_bytes(*b"KITEREP\x01");
 pub const LIMIT: usize = 4095;
 /// Parts of a new file.
 const FIRST_PARTS: usize = 128;
+/// So many bytes has the id of a replica, in hexadecimal digits.
+const ID_LEN: usize = 32;
 /// The longest id, in bytes.
 pub const MAX_ID: usize = (slot::SEQUENCE - slot::ID) * 8;
 const PART: usize = 1;
@@ -295,6 +297,26 @@ impl Registry {
         let Some(at) = find(&words, id) else { return Ok(false) };
         self.changing(&words, || self.free(&words, [at]).and_then(|()| self.sync()))?;
         Ok(true)
+    }
+
+    /// Forgets who was registered at the place of the replica `id` before it, which was restored there or put back: ids that
+    /// were given to one file have the second half in common, and no two files are at one place.
+    pub fn supersede(&self, id: &str, path: &str) -> Result<()> {
+        let mut here = self.here.lock();
+        let _claiming = self.hold(0)?;
+        let words = self.words();
+        let half = |id: &str| id.get(ID_LEN / 2..ID_LEN).map(ToOwned::to_owned);
+        let before = |found: &Registration| {
+            let same_file = half(&found.replica_id).is_some_and(|kin| half(id) == Some(kin));
+            same_file && found.replica_id != id && found.labels.path.as_deref() == Some(path)
+        };
+        let slots: Vec<_> = all_slots(&words).filter(|(_, slot)| slot.read().as_ref().is_some_and(before)).collect();
+        if slots.is_empty() {
+            return Ok(());
+        }
+        let slots: Vec<usize> = slots.into_iter().map(|(at, _)| at).collect();
+        here.retain(|_, at| !slots.contains(at));
+        self.changing(&words, || self.free(&words, slots.iter().copied()).and_then(|()| self.sync()))
     }
 
     fn free(&self, words: &FileWords, slots: impl IntoIterator<Item = usize>) -> Result<()> {

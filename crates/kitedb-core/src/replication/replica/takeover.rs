@@ -7,6 +7,7 @@ use crate::{
     log::WriterId,
     replication::{
         approach::Approach,
+        related::{Related, Rival, taken_by},
         source::{Fenced, Seen, Source},
         status::{Promotion, ReplicaState},
     },
@@ -35,8 +36,14 @@ impl Replica {
                 let beside = seen.map(|seen| seen.beside(self.control.promotion())).unwrap_or_default();
                 // Also one that another promotion raised the fence to, which may yet come to its end.
                 let beside = beside.epoch.max(self.control.seen_epoch().epoch);
-                let epoch = self.epoch_after(Epoch(beside.0 + 1))?;
-                let rival = seen.and_then(|seen| self.rival(&seen));
+                // And what others know that this node can reach, whatever source it was told.
+                let own = Related::open_here(&self.engine, &self.control)?;
+                let family = own.family(&self.source_env);
+                let epoch = self.epoch_after(Epoch(beside.max(taken_by(&family)).0 + 1))?;
+                let led = own.rivals(&family).iter().filter_map(|rival| rival.leads.or(rival.knows_epoch)).max();
+                // Not that of the source which could not be fenced.
+                let led = led.map(Epoch).filter(|led| *led > self.engine.epoch());
+                let rival = seen.and_then(|seen| self.rival(&seen)).max(led);
                 let last_kept = self.engine.promote_replica(epoch, self.engine.env.host.random(), &mut || Ok(()))?;
                 let rival_epoch = rival.map(|epoch| epoch.0);
                 Promotion { epoch: epoch.0, last_kept, source_fenced: false, fence_synced: false, rival_epoch }
@@ -48,6 +55,13 @@ impl Replica {
         self.enter(ReplicaState::Promoted);
         work.checkpoints = self.engine.checkpoints();
         Ok(promotion)
+    }
+
+    /// The nodes that lead, or hold what this replica lacks, as far as they can be reached from it: by the source that it
+    /// remembers, by who follows it, and by those that these know.
+    pub fn rivals(&self) -> Result<Vec<Rival>> {
+        let own = Related::open_here(&self.engine, &self.control)?;
+        Ok(own.rivals(&own.family(&self.source_env)))
     }
 
     /// The epoch of another node that took over from the source, as far as the source can tell.

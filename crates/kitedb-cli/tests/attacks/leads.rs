@@ -1,0 +1,267 @@
+//! Who leads after a restore, a move, or a repair that gave commits up.
+
+use super::{stage::*, support::Folder};
+use serde_json::json;
+use std::{fs, io::Write, path::Path};
+
+const NODE: [&str; 2] = ["", ".replication"];
+
+/// Copies a database and its log.
+fn copy_node(from: &Path, to: &Path) {
+    let beside = |path: &Path, suffix: &str| {
+        let name = format!("{}{suffix}", path.file_name().unwrap().to_str().unwrap());
+        path.with_file_name(name)
+    };
+    NODE.iter().for_each(|suffix| copy(&beside(from, suffix), &beside(to, suffix)));
+}
+
+fn remove_node(folder: &Folder, name: &str) {
+    fs::remove_file(folder.path().join(name)).unwrap();
+    let _ = fs::remove_dir_all(folder.path().join(format!("{name}.replication")));
+}
+
+/// A primary `p` and its replica `r`, and a backup of `p` in `saved`.
+fn with_backup() -> Folder {
+    let folder = pair();
+    fs::create_dir(folder.path().join("saved")).unwrap();
+    copy_node(&folder.path().join("p.kitedb"), &folder.path().join("saved/p.kitedb"));
+    folder
+}
+
+fn restore(folder: &Folder) {
+    remove_node(folder, "p.kitedb");
+    copy_node(&folder.path().join("saved/p.kitedb"), &folder.path().join("p.kitedb"));
+}
+
+/// All of a primary is restored: the file, its log, its control file. Neither knows what came after.
+#[test]
+fn a_restored_primary_does_not_lead_beside_a_replica_that_took_over() {
+    for through_another in [false, true] {
+        let folder = with_backup();
+        if through_another {
+            // The one that leads is not registered in the backup; one that is follows it.
+            replica(&folder, "bootstrap", "s.kitedb", "p.kitedb").ok();
+            replica(&folder, "promote", "s.kitedb", "p.kitedb").ok();
+            import(&folder, "s.kitedb", "new primary K\n", &[]).ok();
+            catch_up(&folder, "r.kitedb", "s.kitedb").ok();
+        } else {
+            replica(&folder, "promote", "r.kitedb", "p.kitedb").ok();
+        }
+        restore(&folder);
+        let leader = if through_another { "s.kitedb" } else { "r.kitedb" };
+        for _ in 0..2 {
+            let run = folder.run(&["role", "p.kitedb", "primary", "--moved"]);
+            assert_eq!(run.code, 1, "{run:?}");
+            let told = run.err.contains(&format!("{leader} leads epoch 2")) && run.err.contains("--force");
+            assert!(told, "{run:?}");
+        }
+        assert_eq!(import(&folder, "p.kitedb", "fork K M\n", &[]).code, 1);
+        // By name it leads, and in no epoch that another one has.
+        let led = folder.run(&["role", "p.kitedb", "primary", "--moved", "--force", "--json"]).json();
+        assert!(led["epoch"].as_u64() > Some(2), "{led}");
+        import(&folder, "p.kitedb", "fork K M\n", &[]).ok();
+    }
+}
+
+#[test]
+fn a_restored_primary_does_not_lead_without_what_a_replica_has_of_it() {
+    let folder = with_backup();
+    import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+    catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+    restore(&folder);
+    let run = folder.run(&["role", "p.kitedb", "primary", "--moved"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.err.contains("r.kitedb holds the commits up to 1:2"), "{run:?}");
+    // Each command that is told leads on.
+    let promote = changes_in(&run.err).into_iter().find(|command| command.contains("replica promote")).unwrap();
+    let run = paste(&folder, &promote);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(import(&folder, "r.kitedb", "e f K\n", &[]).json()["token"].as_str().unwrap().ends_with(":3"));
+    let run = folder.run(&["role", "p.kitedb", "primary", "--moved"]);
+    assert!(run.code == 1 && run.err.contains("r.kitedb leads"), "{run:?}");
+}
+
+/// A move that takes the files to another file system is a copy and a removal: nobody has more, and nobody asks for force.
+#[test]
+fn a_primary_that_was_moved_and_has_all_that_its_replicas_have_leads() {
+    let folder = with_backup();
+    restore(&folder);
+    folder.run(&["role", "p.kitedb", "primary", "--moved"]).ok();
+    import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+    assert_eq!(catch_up(&folder, "r.kitedb", "p.kitedb").json()["applied_log_index"], 2);
+}
+
+/// The source that is named is a wrong one. The one that is remembered is asked all the same, and those that it knows.
+#[test]
+fn a_promotion_by_force_takes_no_epoch_that_is_known_where_it_followed() {
+    for took_over in [false, true] {
+        let folder = pair();
+        import(&folder, "wrong.kitedb", "x y K\n", &["--role", "primary"]).ok();
+        let (leader, epoch) = if took_over {
+            replica(&folder, "bootstrap", "s.kitedb", "p.kitedb").ok();
+            replica(&folder, "promote", "s.kitedb", "p.kitedb").ok();
+            import(&folder, "s.kitedb", "c d K\n", &[]).ok();
+            ("s.kitedb", 2)
+        } else {
+            import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+            ("p.kitedb", 1)
+        };
+        let args = ["replica", "promote", "r.kitedb", "--force", "--source-db", "wrong.kitedb"];
+        let run = folder.run(&[&args[..], &["--json"]].concat()).json();
+        assert_eq!(run["epoch"], epoch + 1, "{run}");
+        let rivals = run["rivals"].as_array().unwrap();
+        assert_eq!(rivals.len(), 1, "{run}");
+        assert!(rivals[0]["db"].as_str().unwrap().ends_with(leader), "{run}");
+        assert_eq!((&rivals[0]["leads"], &rivals[0]["last_token"]), (&json!(epoch), &json!(format!("{epoch}:2"))));
+        assert_eq!(run["rival_epoch"], if took_over { json!(2) } else { json!(null) }, "{run}");
+    }
+    let folder = pair();
+    import(&folder, "wrong.kitedb", "x y K\n", &["--role", "primary"]).ok();
+    let run = folder.run(&["replica", "promote", "r.kitedb", "--force", "--source-db", "wrong.kitedb"]).ok();
+    assert!(run.out.contains("p.kitedb leads epoch 1, with the commits up to 1:1, and was not fenced"), "{run:?}");
+}
+
+/// A killed primary, whose replica has all its commits, and whose last segment is damaged.
+fn killed_with_a_damaged_log() -> Folder {
+    let folder = Folder::new();
+    let mut feed = Feed::start(&folder, "p.kitedb", &["--role", "primary", "--segment-max-bytes", "1024"]);
+    feed.feed(&folder, "p.kitedb", &lines("n", 30), "1:30");
+    replica(&folder, "bootstrap", "r.kitedb", "p.kitedb").ok();
+    feed.feed(&folder, "p.kitedb", &lines("m", 30), "1:60");
+    catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+    feed.kill_nine();
+    folder
+}
+
+#[test]
+fn a_replica_ahead_of_a_source_that_gave_commits_up_says_so_before_it_pulls() {
+    let folder = killed_with_a_damaged_log();
+    let log = folder.path().join("p.kitedb.replication");
+    let all: Vec<_> = names(&log).into_iter().filter(|name| name.starts_with("segment-")).collect();
+    let path = log.join(&all[all.len() - 2]);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[600..608].iter_mut().for_each(|byte| *byte ^= 0xA5);
+    fs::File::options().write(true).open(&path).unwrap().write_all(&bytes).unwrap();
+    let planned = folder.run(&["repair", "p.kitedb", "--dry-run", "--json"]);
+    let end = serde_json::from_str::<serde_json::Value>(&planned.out).unwrap()["asks_for_cut_at"].clone();
+    folder.run(&["repair", "p.kitedb", "--cut-at", end.as_str().unwrap()]);
+    let expect_told = |when: &str| {
+        let status = folder.run(&["replica", "status", "r.kitedb", "--json"]);
+        assert_eq!(status.code, 3, "{when}: {status:?}");
+        let shown: serde_json::Value = serde_json::from_str(&status.out).unwrap();
+        assert!(shown.to_string().contains("it lacks what this replica has at log index 60"), "{when}: {shown}");
+    };
+    expect_told("repaired");
+    import(&folder, "p.kitedb", "new node K\n", &[]).ok();
+    expect_told("it went on");
+    // Also where it has as many commits again.
+    import(&folder, "p.kitedb", &lines("k", 60), &[]).ok();
+    expect_told("it has more");
+}
+
+#[test]
+fn a_repair_names_the_replica_that_has_what_is_missing() {
+    for restored in [false, true] {
+        let folder = killed_with_a_damaged_log();
+        if restored {
+            // An older backup of all of it.
+            let folder = with_backup();
+            import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+            catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+            restore(&folder);
+            let run = folder.run(&["repair", "p.kitedb", "--dry-run"]);
+            assert!(run.code == 3 && run.out.contains("r.kitedb holds the commits up to 1:2"), "{run:?}");
+            continue;
+        }
+        fs::remove_dir_all(folder.path().join("p.kitedb.replication")).unwrap();
+        for args in [&["repair", "p.kitedb", "--dry-run"][..], &["repair", "p.kitedb"]] {
+            let run = folder.run(args);
+            assert_ne!(run.code, 0, "{run:?}");
+            let told = format!("{}{}", run.out, run.err);
+            assert!(told.contains("r.kitedb holds the commits up to 1:60"), "{run:?}");
+        }
+    }
+}
+
+/// It gets another id, since it may be a copy beside the one that it was copied from: where that cannot be, one goes.
+#[test]
+fn a_replica_that_is_restored_in_place_is_registered_once() {
+    let folder = pair();
+    fs::create_dir(folder.path().join("saved")).unwrap();
+    copy_node(&folder.path().join("r.kitedb"), &folder.path().join("saved/r.kitedb"));
+    let first = registered(&folder, "p.kitedb");
+    for _ in 0..3 {
+        remove_node(&folder, "r.kitedb");
+        copy_node(&folder.path().join("saved/r.kitedb"), &folder.path().join("r.kitedb"));
+        import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+        catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+        let now = registered(&folder, "p.kitedb");
+        assert_eq!(now.len(), 1, "{now:?}");
+        assert_ne!(now, first);
+    }
+    let status = folder.run(&["primary", "status", "p.kitedb"]).ok();
+    assert!(!status.out.contains("nothing is at"), "{status:?}");
+}
+
+#[test]
+fn a_copy_of_a_replica_beside_it_is_registered_beside_it() {
+    let folder = pair();
+    copy_node(&folder.path().join("r.kitedb"), &folder.path().join("c.kitedb"));
+    for name in ["c.kitedb", "r.kitedb", "c.kitedb"] {
+        catch_up(&folder, name, "p.kitedb").ok();
+    }
+    assert_eq!(registered(&folder, "p.kitedb").len(), 2);
+}
+
+/// It may be on a disk that is not mounted: what is kept for it goes by its operator's word, and that word is shown.
+#[test]
+fn a_replica_that_is_not_where_it_was_is_told_with_what_removes_it() {
+    let folder = pair();
+    fs::create_dir(folder.path().join("new")).unwrap();
+    copy_node(&folder.path().join("r.kitedb"), &folder.path().join("new/r.kitedb"));
+    remove_node(&folder, "r.kitedb");
+    catch_up(&folder, "new/r.kitedb", "p.kitedb").ok();
+    assert_eq!(registered(&folder, "p.kitedb").len(), 2);
+    let status = folder.run(&["primary", "status", "p.kitedb"]).ok();
+    let remove = commands_in(&status.out);
+    assert_eq!(remove.len(), 1, "{status:?}");
+    folder.run(&remove[0]).ok();
+    let left = folder.run(&["primary", "status", "p.kitedb", "--json"]).json()["replica_lags"].clone();
+    assert_eq!((left.as_array().unwrap().len(), &left[0]["absent"]), (1, &json!(false)), "{left}");
+    assert!(left[0]["path"].as_str().unwrap().ends_with("new/r.kitedb"), "{left}");
+}
+
+/// The node has taken over since. It does not follow by the old word, and does not lead before it is told.
+#[test]
+fn a_control_file_of_before_a_promotion_makes_no_replica_of_who_took_over() {
+    for killed in [false, true] {
+        let folder = pair();
+        let control = folder.path().join("r.kitedb.replication/control");
+        import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+        catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+        let older = fs::read(&control).unwrap();
+        replica(&folder, "promote", "r.kitedb", "p.kitedb").ok();
+        if killed {
+            let mut feed = Feed::start(&folder, "r.kitedb", &[]);
+            feed.feed(&folder, "r.kitedb", "e f K\n", "2:3");
+            feed.kill_nine();
+        } else {
+            import(&folder, "r.kitedb", "e f K\n", &[]).ok();
+        }
+        // In place: a file under another name is known for a copy.
+        fs::File::options().write(true).open(&control).unwrap().write_all(&older).unwrap();
+        for when in ["before it is opened", "after it is opened"] {
+            let role = folder.run(&["role", "r.kitedb", "--json"]).json();
+            assert_eq!((&role["role"], &role["fenced"]), (&json!("primary"), &json!(true)), "{when}: {role}");
+            let status = folder.run(&["primary", "status", "r.kitedb"]);
+            assert_eq!(status.code, 3, "{when}: {status:?}");
+            assert!(status.out.contains("put back") && status.out.contains("--force"), "{when}: {status:?}");
+            let run = import(&folder, "r.kitedb", "g h K\n", &[]);
+            assert!(run.code == 1 && run.err.contains("put back"), "{when}: {run:?}");
+        }
+        folder.run(&["primary", "promote", "r.kitedb", "--force"]).ok();
+        let token = import(&folder, "r.kitedb", "g h K\n", &[]).json()["token"].clone();
+        assert!(token.as_str().is_some_and(|token| token.ends_with(":4")), "{token}");
+        assert!(knows(&folder, "r.kitedb", "e"));
+    }
+}
