@@ -171,6 +171,7 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         }
         ErrorCode::DiskFull => "free some space and run the command again; what was committed is kept",
         ErrorCode::ReadOnly => "check the permissions of the file and of its folder",
+        ErrorCode::NeedsReseed if error.names_a_command() => return None,
         ErrorCode::NeedsReseed => RESEED,
         ErrorCode::WouldOverwrite => "pass --overwrite to replace it all the same: its own graph is lost then",
         ErrorCode::RoleMismatch => "`kitedb role DB` shows what it is",

@@ -10,6 +10,7 @@ mod fences;
 mod followers;
 mod names;
 mod permissions;
+mod reseeds;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;

@@ -44,6 +44,7 @@ pub(crate) use file::{identity_of, make_file, require_no_log_left, unmake_file};
 pub use histogram::{Latency, LatencyBucket};
 pub(crate) use lease::Lease;
 pub use name::{NameId, NameRef};
+pub(crate) use open::merge_history;
 pub(crate) use options::{MAX_NAME, RetentionOptions};
 pub use options::{OpenOptions, ReplicationRole, SyncMode};
 pub(crate) use place::{LogPlace, Search, default_sidecar, folder_of, is_absent, resolved};

@@ -13,6 +13,7 @@ use crate::{
     io::{FileLock, begin_draft},
     log::{Appender, Control, EpochEnd, Moved, Stored, WriterId, segment_path},
     shell::command,
+    store::HistoryEntry,
 };
 use std::{
     io::ErrorKind,
@@ -306,6 +307,11 @@ impl Engine {
         let fence = self.sidecar.as_ref().map(|control| control.fence());
         let fenced = fence.is_some_and(|fence| fence.map_or(true, |fence| fence.moved_by.is_some()));
         led.is_none_or(|at| at + 1 == commit.history.len() && !fenced)
+    }
+
+    /// The history that it holds: who led from where on.
+    pub(crate) fn history(&self) -> Vec<HistoryEntry> {
+        self.commit.lock().history.clone()
     }
 
     /// Where this node is in its history: epoch and writer of its last frame, its index, and the digest after it.

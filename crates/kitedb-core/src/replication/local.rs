@@ -3,6 +3,7 @@
 mod waiting;
 
 use super::{
+    given_up::Lineage,
     local_fencing::{LocalFencing, was_repaired},
     located::{locate, require_log_of, told_by_file},
     registry::{Progress, Registry},
@@ -12,12 +13,12 @@ use super::{
     upstream::{Asking, SourceFault, look_upstream},
 };
 use crate::{
-    db::{HeldFence, LogPlace, Signal, fence_by_header},
+    db::{HeldFence, LogPlace, Signal, fence_by_header, merge_history},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{Env, OpenMode},
     lock::Mutex,
-    log::{Control, Fence, FrameRef, LogIdentity, LogReader, Moved, PageLimits, Position, WriterId, end_of_log},
+    log::{Control, Fence, FrameRef, LogIdentity, LogReader, Moved, PageLimits, Position, WriterId, end_of_log, writers},
     shell::command,
     store::{CheckpointMark, Image, LogKind, LogLink, Store, StoreImage},
 };
@@ -351,6 +352,20 @@ impl Source for LocalSource {
                 _ => None,
             })
         })
+    }
+
+    fn lineage(&self) -> Result<Lineage> {
+        let control = self.control()?;
+        let fence = control.fence()?;
+        let store = Store::open(&self.env, &self.paths.db, false)?;
+        let manifest = store.manifest();
+        // A log that is damaged goes as far as was published.
+        let end = self.log_end().unwrap_or_else(|_| control.published()).max(manifest.checkpoint.log_index);
+        let mut history = manifest.history.clone();
+        let found = writers(&self.env, control.dir(), control.current_log()).unwrap_or_default();
+        merge_history(&mut history, &found, end, None);
+        let leads = (!fence.follows && fence.moved_by.is_none()).then_some(fence.epoch);
+        Ok(Lineage { history, end, leads })
     }
 
     fn snapshot(&self, fresh: bool) -> Result<Box<dyn Snapshot>> {

@@ -5,6 +5,7 @@ mod seen;
 mod takeover;
 
 use super::{
+    given_up::{GivenUp, given_up},
     primary::{Leader, LogStatus},
     registry::{Labels, Progress},
     remembered::{remember, remembered},
@@ -168,7 +169,7 @@ impl Replica {
     pub fn catch_up_once(&self, max_frames: usize) -> Result<usize> {
         let mut work = self.working.lock();
         self.require_replica()?;
-        let result = self.pull(max_frames.max(1), LogIndex(u64::MAX));
+        let result = self.pull(max_frames.max(1), LogIndex(u64::MAX)).map_err(|e| self.with_both_ways(e));
         self.settle(&mut work, result)
     }
 
@@ -390,6 +391,7 @@ impl Replica {
         let mut work = self.working.lock();
         self.require_replica()?;
         self.engine.require_replaceable()?;
+        self.require_known_to_source()?;
         self.enter(ReplicaState::Bootstrapping);
         let was_foreign = self.engine.is_foreign();
         let copied = self.copy_and_catch_up();
@@ -410,6 +412,38 @@ impl Replica {
         self.engine.unwanted.store(false, Ordering::Release);
         work.noted = false;
         self.settle(&mut work, Ok(0)).map(drop)
+    }
+
+    /// Fails where the source's graph would replace commits that the source does not have, and nobody asked for that.
+    fn require_known_to_source(&self) -> Result<()> {
+        if self.engine.options.overwrite || self.engine.is_foreign() {
+            return Ok(());
+        }
+        match (self.given_up()?, self.paths()) {
+            (Some(given_up), Some(paths)) => Err(given_up.refused(&self.engine.path, &paths)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The commits here that a reseed would give up.
+    fn given_up(&self) -> Result<Option<GivenUp>> {
+        if self.engine.published() == LogIndex(0) {
+            return Ok(None);
+        }
+        let (epoch, writer_id, index, digest) = self.engine.position();
+        let source = self.source().lineage()?;
+        Ok(given_up(&At { epoch, writer_id, index, digest }, &self.engine.history(), &source))
+    }
+
+    /// The error of a replica that cannot go on, where only a reseed that gives up commits would help, with that choice.
+    fn with_both_ways(&self, e: Error) -> Error {
+        if e.code() != ErrorCode::NeedsReseed || self.engine.require_undamaged().is_err() {
+            return e;
+        }
+        match (self.given_up(), self.paths()) {
+            (Ok(Some(given_up)), Some(paths)) => given_up.both_ways(e, &self.engine.path, &paths),
+            _ => e,
+        }
     }
 
     fn copy_and_catch_up(&self) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Where a replica gets its frames and snapshots from. One trait: local paths implement it here, a network can.
 
 use super::{
+    given_up::Lineage,
     registry::Progress,
     upstream::{Asking, SourceFault},
 };
@@ -115,6 +116,8 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn page_unattributed(&self, at: &At, limits: PageLimits) -> Result<Pulled>;
     /// Who wrote the frame with that index: its epoch, and the writer. `None` where its log does not tell.
     fn writer_at(&self, index: LogIndex) -> Result<Option<(Epoch, WriterId)>>;
+    /// Its history, as far as it goes.
+    fn lineage(&self) -> Result<Lineage>;
     /// Pins a snapshot, after a new checkpoint if `fresh`.
     fn snapshot(&self, fresh: bool) -> Result<Box<dyn Snapshot>>;
     /// Takes in how far a replica is: the log is kept for it from there on.

@@ -1,6 +1,7 @@
 //! The source of a replica that nobody has named one for: every request says so.
 
 use super::{
+    given_up::Lineage,
     registry::Progress,
     source::{At, Fencing, Pulled, Seen, Snapshot, Source},
     upstream::{Asking, SourceFault},
@@ -42,6 +43,10 @@ impl Source for Unnamed {
     }
 
     fn writer_at(&self, _: LogIndex) -> Result<Option<(Epoch, WriterId)>> {
+        Err(not_configured())
+    }
+
+    fn lineage(&self) -> Result<Lineage> {
         Err(not_configured())
     }
 

@@ -174,7 +174,7 @@ impl fmt::Display for SourceFault {
                 f,
                 "{} is another database than this replica followed, or has another history: it lacks what this replica has \
                  at log index {at}; follow the one that has it (--source-db, replica_repoint), or give that up and reseed \
-                 this replica from there",
+                 this replica from there (--overwrite)",
                 db.display()
             ),
             Self::StandAlone { db } => write!(

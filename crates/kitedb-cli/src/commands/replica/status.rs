@@ -111,6 +111,8 @@ pub fn shown(state: ReplicaState) -> Styled<&'static str> {
 /// The command that mends what is wrong, as far as one does.
 fn next_step(status: &ReplicaReplicationStatus) -> Option<&'static str> {
     match &status.source_fault {
+        // The error names the commands between which its operator has to choose.
+        _ if status.last_error.as_ref().is_some_and(|error| error.contains("`kitedb replica ")) => None,
         _ if status.needs_reseed => Some(RESEED),
         Some(SourceFault::Fenced { fence, .. }) if fence.ended.is_none() => None,
         Some(SourceFault::StandAlone { .. }) => Some(
