@@ -60,7 +60,11 @@ impl GivenUp {
     fn commits(&self) -> String {
         let (first, last) = (self.common.0 + 1, self.last.index.0);
         let token = format!("{}:{last}", self.last.epoch);
-        if first == last { format!("the commit {token}") } else { format!("the commits from log index {first} to {token}") }
+        if first == last {
+            format!("the commit {token}")
+        } else {
+            format!("the commits from log index {first} to {token}")
+        }
     }
 
     /// Why the replica at `path` is not given the graph of the source at `paths`.
