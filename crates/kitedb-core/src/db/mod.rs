@@ -51,7 +51,7 @@ pub(crate) use place::{LogPlace, Search, default_sidecar, folder_of, is_absent, 
 pub(crate) use promote::HeldFence;
 pub use read::{GraphRead, Page};
 pub use repair::{Repair, RepairOptions};
-pub(crate) use repair::{Reported, repair};
+pub(crate) use repair::{Reported, mend_replica, repair};
 pub(crate) use revive::{Damage, revive};
 pub(crate) use sidecar::{fence_by_header, require_place_for_sidecar};
 pub(crate) use signal::Signal;

@@ -10,14 +10,15 @@ mod damaged_log;
 use super::{
     engine::Engine,
     open::{open_for_writing, require_one_name},
-    options::OpenOptions,
+    options::{OpenOptions, ReplicationRole},
+    place::{LogPlace, Search},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Token},
     io::Env,
     shell::command,
-    store::{Store, WRITER_LOCK},
+    store::{LogKind, Part, Peek, Store, WRITER_LOCK},
 };
 use damaged_log::DamagedLog;
 use std::path::{Path, PathBuf};
@@ -186,6 +187,34 @@ fn repair_locked(
 /// `None`: there is no commit.
 fn token(epoch: Epoch, log_index: LogIndex) -> Option<Token> {
     (log_index > LogIndex(0)).then_some(Token { epoch, log_index })
+}
+
+/// Makes the control file anew that a replica's log has lost, as a repair does, where nothing is given up by that. What opens the
+/// replica without it would begin another log among the segments of this one, and those that follow it would lose the thread.
+pub(crate) fn mend_replica(env: &Env, path: &Path, options: &OpenOptions, reports: Reports<'_>) -> Result<()> {
+    let Ok(Peek { file_id, log: link, file, .. }) = Store::peek(env, path) else { return Ok(()) };
+    let is_replica = match link.part {
+        Part::Follows(_) => options.role.is_none_or(|role| role == ReplicationRole::Replica),
+        Part::Fenced { .. } => options.role == Some(ReplicationRole::Replica),
+        _ => false,
+    };
+    if link.kind != LogKind::Sidecar || !is_replica {
+        return Ok(());
+    }
+    let given = options.sidecar_path.as_deref();
+    let search = Search { env, path, file: &*file, file_id, link: &link, given, given_is_hint: false };
+    let Ok(LogPlace::Damaged(dir, lost)) = search.sidecar() else { return Ok(()) };
+    drop(file);
+    let repair_options = RepairOptions { open: options.clone(), ..RepairOptions::default() };
+    match repair(env, path, &repair_options, reports) {
+        Ok(repair) if repair.done => {
+            tracing::warn!(sidecar = %dir.display(), "the control file of a replica's log was made anew: {lost}");
+            Ok(())
+        }
+        Err(e) if matches!(e.code(), ErrorCode::Locked | ErrorCode::PermissionDenied | ErrorCode::DiskFull) => Err(e),
+        // It is opened as far as it goes, and needs a reseed.
+        _ => Ok(()),
+    }
 }
 
 fn asks_for_cut(path: &Path, found: &[String], end: Token, told: Option<Token>) -> Error {
