@@ -10,7 +10,7 @@ use super::{
     remembered::{Remembered, where_is_it},
     replica::SourcePaths,
     source::{At, Fencing, Pulled, Seen, Snapshot, Source},
-    upstream::{Asking, SourceFault, look_upstream},
+    upstream::{Asking, Upstream, look_upstream},
 };
 use crate::{
     db::{HeldFence, LogPlace, Signal, fence_by_header, merge_history},
@@ -18,7 +18,9 @@ use crate::{
     graph::{Epoch, LogIndex},
     io::{Env, OpenMode},
     lock::Mutex,
-    log::{Control, Fence, FrameRef, LogIdentity, LogReader, Moved, PageLimits, Position, WriterId, end_of_log, writers},
+    log::{
+        Control, Fence, FrameRef, LogIdentity, LogReader, Moved, PageLimits, Position, WriterId, end_of_log, writers,
+    },
     shell::command,
     store::{CheckpointMark, Image, LogKind, LogLink, Store, StoreImage},
 };
@@ -453,9 +455,9 @@ impl Source for LocalSource {
         self.wait_for_more(seen, timeout, still);
     }
 
-    fn fault(&self, asking: &Asking<'_>) -> Option<SourceFault> {
+    fn upstream(&self, asking: &Asking<'_>) -> Upstream {
         let known = Remembered { paths: self.paths.clone(), astray: self.astray.clone(), file_id: self.known_as };
-        look_upstream(&self.env, &known, asking).fault
+        look_upstream(&self.env, &known, asking)
     }
 
     fn wake(&self) {

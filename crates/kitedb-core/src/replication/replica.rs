@@ -11,7 +11,7 @@ use super::{
     remembered::{remember, remembered},
     source::{At, Source},
     status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
-    upstream::{Asking, SourceFault},
+    upstream::{Asking, SourceFault, Upstream},
 };
 use crate::{
     db::{Engine, ReplicationRole, default_sidecar},
@@ -183,7 +183,7 @@ impl Replica {
                 self.control.set_last_error(None);
                 self.control.set_needs_reseed(false);
                 // Who looks finds that its source leads nowhere; once that is known, each pull finds whether it still is so.
-                let orphaned = self.state() == ReplicaState::Orphaned && self.source_fault().is_some();
+                let orphaned = self.state() == ReplicaState::Orphaned && self.upstream().fault.is_some();
                 self.enter(if orphaned { ReplicaState::Orphaned } else { self.pace() });
             }
             (Ok(_), Err(e)) => self.note_unregistered(&e),
@@ -211,12 +211,12 @@ impl Replica {
         if behind { ReplicaState::Behind } else { ReplicaState::Following }
     }
 
-    /// Why nothing will come from where it follows.
-    fn source_fault(&self) -> Option<SourceFault> {
+    /// What can be seen of where it follows.
+    fn upstream(&self) -> Upstream {
         if self.engine.is_foreign() || self.engine.role() != ReplicationRole::Replica {
-            return None;
+            return Upstream::default();
         }
-        self.source().fault(&Asking::of(&self.engine, &self.control))
+        self.source().upstream(&Asking::of(&self.engine, &self.control))
     }
 
     /// The state, in view of that.
@@ -410,7 +410,7 @@ impl Replica {
         let token = view.token();
         let at_start = token.log_index.0 == 0;
         let (promotion, log) = (self.promotion_under_way(), self.log_status(token.log_index));
-        let source_fault = self.source_fault();
+        let Upstream { fault: source_fault, unseen: source_unseen, .. } = self.upstream();
         let lost = SourceFault::reseed_reason(source_fault.as_ref());
         let panicked = self.engine.panicked();
         let state = match self.engine.check_usable() {
@@ -444,6 +444,7 @@ impl Replica {
             name: self.labels.name.clone(),
             registered: self.control.is_registered(),
             retained_floor: log.retained_floor,
+            source_unseen,
             log_bytes: log.log_bytes,
             segments: log.segments,
             holds: log.holds,

@@ -3,7 +3,7 @@
 use super::{
     given_up::Lineage,
     registry::Progress,
-    upstream::{Asking, SourceFault},
+    upstream::{Asking, Upstream},
 };
 use crate::{
     error::Result,
@@ -135,9 +135,9 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn reserve(&self, progress: &Progress) -> Result<()>;
     /// What its fence says.
     fn seen(&self) -> Result<Seen>;
-    /// Why nothing will come from this source to the replica that asks, as far as can be seen. Not for every pull: it looks
+    /// What can be seen of this source, and of what it follows in turn, by the replica that asks. Not for every pull: it looks
     /// at the files of each node on the way to the primary.
-    fn fault(&self, asking: &Asking<'_>) -> Option<SourceFault>;
+    fn upstream(&self, asking: &Asking<'_>) -> Upstream;
     /// Sleeps until more than `seen` is published, where that can be known, it is woken, or `timeout` has passed; not at
     /// all unless `still` holds, which is asked when a wake is heard already. May return early.
     fn wait(&self, seen: LogIndex, timeout: Duration, still: &dyn Fn() -> bool);
