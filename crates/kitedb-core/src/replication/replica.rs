@@ -256,6 +256,20 @@ impl Replica {
         }
     }
 
+    /// Has every source forget this replica, which leads now: those that it followed before, and the last one. One that cannot
+    /// be reached lists it until an operator removes it.
+    fn leave_every_source(&self, work: &mut Work) {
+        let followed = self.source.read().clone();
+        let last = std::iter::once(followed).filter(|(paths, _)| paths.is_some());
+        for (paths, source) in work.left.drain(..).chain(last) {
+            if let Err(e) = source.forget(&self.id) {
+                let left = paths.map(|paths| paths.db.display().to_string()).unwrap_or_default();
+                tracing::warn!("{left} may keep its log for a replica that leads now: {e}");
+            }
+        }
+        self.control.set_registered(false, false);
+    }
+
     fn note_failure(&self, e: &Error) {
         if e.code() == ErrorCode::Closed {
             return;
@@ -430,6 +444,7 @@ impl Replica {
             needs_reseed: self.control.needs_reseed() || self.engine.is_foreign() || lost.is_some(),
             last_error: last_error.or_else(|| self.control.last_error()).or(lost),
             source_fault,
+            source_unseen,
             state,
             state_since_ms: self.since_ms.load(Ordering::Acquire),
             promotion,
@@ -444,7 +459,6 @@ impl Replica {
             name: self.labels.name.clone(),
             registered: self.control.is_registered(),
             retained_floor: log.retained_floor,
-            source_unseen,
             log_bytes: log.log_bytes,
             segments: log.segments,
             holds: log.holds,
