@@ -42,7 +42,13 @@ fn whole(database: &Database, shown: Outcome, out: &mut dyn Write) -> Outcome {
     out.flush()?;
     let failed = shown.err().map(|failure| failure.message().to_owned()).filter(|message| !message.is_empty());
     let failed = failed.map_or_else(String::new, |message| format!("{message}; "));
-    Err(Failure::new(format_args!("{failed}less than was committed is shown: {damage}")).exit(EXIT_FAULT))
+    let exit = if is_denied(database) { EXIT_FAILED } else { EXIT_FAULT };
+    Err(Failure::new(format_args!("{failed}less than was committed is shown: {damage}")).exit(exit))
+}
+
+/// Whether what is not shown of `database` may not be read by this account, which is no damage.
+fn is_denied(database: &Database) -> bool {
+    database.damage().is_some_and(|damage| damage.code() == ErrorCode::PermissionDenied)
 }
 
 /// Opens a primary or a replica for writing.
