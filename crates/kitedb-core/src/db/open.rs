@@ -84,6 +84,7 @@ impl Engine {
         let recovered = engine
             .open_sidecar(&places, standing, accept_moved)
             .and_then(|()| engine.recover_for_writing(&places))
+            .and_then(|()| engine.become_primary())
             .and_then(|()| engine.say_in_header());
         if let Err(e) = recovered {
             if engine.store.log_link().kind != LogKind::Sidecar {
