@@ -18,10 +18,10 @@ pub mod verify;
 
 use crate::{
     cli::{DatabaseArgs, GetArgs},
-    failure::{EXIT_FAULT, Failure, Outcome},
+    failure::{DOES_NOT_OPEN, EXIT_FAILED, EXIT_FAULT, Failure, Outcome},
     render::style::clean,
 };
-use kitedb_core::{Database, ErrorCode, GraphRead, NodeId, OpenOptions, PropKeyId, Result, Value, View};
+use kitedb_core::{Database, ErrorCode, ErrorKind, GraphRead, NodeId, OpenOptions, PropKeyId, Result, Value, View};
 use serde::Serialize;
 use std::{
     io::Write,
@@ -58,8 +58,17 @@ fn open_node(path: &Path, options: OpenOptions) -> Outcome<Database> {
             "stop that process first (a follower ends cleanly on SIGTERM), or let it do this itself; \
              status, verify and check work beside it",
         ),
+        // A replica's would have been set up for a reseed.
+        _ if error.kind() == ErrorKind::Reseed && !error.names_a_command() && !opens(path) => {
+            Failure::from(error).hint(DOES_NOT_OPEN)
+        }
         _ => error.into(),
     })
+}
+
+/// Whether the file at `path` opens, as far as it goes.
+fn opens(path: &Path) -> bool {
+    Database::open(path, OpenOptions::new().create_if_missing(false).read_only(true)).is_ok()
 }
 
 /// Ends with the exit code of a fault if there is one, after the command has shown it.

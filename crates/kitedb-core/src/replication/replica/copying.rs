@@ -11,6 +11,7 @@ use crate::{
         source::{At, Source},
         status::ReplicaState,
     },
+    shell::command,
 };
 use std::sync::atomic::Ordering;
 
@@ -130,7 +131,8 @@ impl Replica {
             }
         }
         let record = self.engine.log_dir.join(RECORD);
-        self.engine.adopt(snapshot.image(), &record, &mut |_| self.engine.check_usable())?;
+        let adopted = self.engine.adopt(snapshot.image(), &record, &mut |_| self.engine.check_usable());
+        adopted.map_err(|e| self.of_source(e))?;
         drop(snapshot);
         self.look_at_epoch();
         while self.engine.published() < head {
@@ -139,6 +141,20 @@ impl Replica {
             }
         }
         Ok(())
+    }
+
+    /// Damage that a copy met: it is the source's, whose every block is verified before it is written here.
+    fn of_source(&self, e: Error) -> Error {
+        match self.paths() {
+            Some(paths) if e.code() == ErrorCode::Corrupt && !e.names_a_command() => {
+                let look = command("check", &paths.db, "");
+                e.context(format_args!("the source {} is damaged", paths.db.display())).and(format_args!(
+                    "nothing was changed here; {look} lists the damage, and where a replica of it is whole, let that one lead, \
+                     and copy that"
+                ))
+            }
+            _ => e,
+        }
     }
 
     /// Whether the log goes on after a snapshot, and every frame up to `head` can be read.
