@@ -47,6 +47,7 @@ pub fn run(args: &ImportArgs, out: &mut dyn Write) -> Outcome {
         Failure::usage(format_args!("cannot tell the format of {} by its name", args.file.display()))
             .hint("pass --format edgelist, csv or jsonl")
     })?;
+    require_fitting(args, format)?;
     let (input, bar) = open(&args.file)?;
     let database = open_database(args)?;
     let mut report = Report::default();
@@ -71,6 +72,25 @@ pub fn run(args: &ImportArgs, out: &mut dyn Write) -> Outcome {
             Err(failure)
         }
         (Err(failure), false) => Err(failure),
+    }
+}
+
+/// Fails where an option is given that is of another format.
+fn require_fitting(args: &ImportArgs, format: Format) -> Outcome {
+    let (option, of) = match format {
+        Format::Csv | Format::Jsonl if args.weighted => ("--weighted", "edgelist"),
+        Format::Edgelist | Format::Jsonl if args.delimiter.is_some() => ("--delimiter", "csv"),
+        _ => return Ok(()),
+    };
+    let what = format_args!("{option} is of the format {of}, and {} is read as {}", source(args), name_of(format));
+    Err(Failure::usage(what).hint("leave it out, or say which format it is (--format)"))
+}
+
+fn name_of(format: Format) -> &'static str {
+    match format {
+        Format::Edgelist => "edgelist",
+        Format::Csv => "csv",
+        Format::Jsonl => "jsonl",
     }
 }
 
@@ -271,17 +291,12 @@ fn show_json(
         failure.map(|failure| json!({ "code": failure.code().map(ErrorCode::as_str), "message": failure.message() }));
     let counts = &report.counts;
     let bad: Vec<_> = report.bad_lines.iter().map(|(line, what)| json!({ "line": line, "error": what })).collect();
-    let format = match format {
-        Format::Edgelist => "edgelist",
-        Format::Csv => "csv",
-        Format::Jsonl => "jsonl",
-    };
     write_json(
         out,
         &json!({
             "database": args.common.database.display().to_string(),
             "file": args.file.display().to_string(),
-            "format": format,
+            "format": name_of(format),
             "lines": report.last_line,
             "nodes_created": counts.nodes_created,
             "nodes_updated": counts.nodes_updated,

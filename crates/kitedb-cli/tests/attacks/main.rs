@@ -15,3 +15,4 @@ mod reseeds;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;
+mod unused_options;

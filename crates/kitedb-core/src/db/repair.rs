@@ -149,7 +149,10 @@ fn repair_locked(
     let Some(log) = DamagedLog::of(env, path, open, store)? else {
         let mark = store.manifest().checkpoint;
         repair.last_token = token(mark.epoch, mark.log_index);
-        return Ok(repair);
+        return match options.cut_at.filter(|told| repair.last_token != Some(*told)) {
+            Some(told) => Err(nothing_to_cut(path, repair.last_token, told)),
+            None => Ok(repair),
+        };
     };
     repair.log_dir = Some(log.dir().to_owned());
     let left = log.what_is_left()?;
@@ -172,6 +175,8 @@ fn repair_locked(
             None if options.dry_run => repair.asks_for = Some(end),
             told => return Err(asks_for_cut(path, &repair.found, end, told)),
         }
+    } else if let Some(told) = options.cut_at.filter(|told| repair.last_token != Some(*told)) {
+        return Err(nothing_to_cut(path, repair.last_token, told));
     }
     let plan = log.plan(&left, &proof);
     repair.steps.splice(0..0, plan.steps(path));
@@ -182,11 +187,6 @@ fn repair_locked(
     repair.put_aside = log.carry_out(left, &plan, &proof)?;
     repair.done = true;
     Ok(repair)
-}
-
-/// `None`: there is no commit.
-fn token(epoch: Epoch, log_index: LogIndex) -> Option<Token> {
-    (log_index > LogIndex(0)).then_some(Token { epoch, log_index })
 }
 
 /// Makes the control file anew that a replica's log has lost, as a repair does, where nothing is given up by that. What opens the
@@ -217,6 +217,11 @@ pub(crate) fn mend_replica(env: &Env, path: &Path, options: &OpenOptions, report
     }
 }
 
+/// `None`: there is no commit.
+fn token(epoch: Epoch, log_index: LogIndex) -> Option<Token> {
+    (log_index > LogIndex(0)).then_some(Token { epoch, log_index })
+}
+
 fn asks_for_cut(path: &Path, found: &[String], end: Token, told: Option<Token>) -> Error {
     let damage = found.join("; ");
     let told = told.map_or_else(String::new, |told| format!(", and not {told}"));
@@ -229,6 +234,15 @@ fn asks_for_cut(path: &Path, found: &[String], end: Token, told: Option<Token>) 
             command("repair", path, format_args!("--cut-at {end}"))
         ),
     )
+}
+
+fn nothing_to_cut(path: &Path, last: Option<Token>, told: Token) -> Error {
+    let ends = last.map_or_else(|| "it holds no commit".to_owned(), |last| format!("its last commit is {last}"));
+    Error::invalid(format_args!(
+        "no commit of {} lies behind damage: {ends}, and nothing is cut off at {told}. Leave --cut-at (RepairOptions::cut_at) out: \
+         a repair gives up nothing else",
+        path.display()
+    ))
 }
 
 /// Opens what was repaired as a reader does.
