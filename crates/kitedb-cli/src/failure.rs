@@ -156,6 +156,11 @@ fn is_about_a_file(code: ErrorCode) -> bool {
 
 const REPORT: &str = concat!("this is a defect of KiteDB: please report it at ", env!("CARGO_PKG_REPOSITORY"));
 
+/// For a database whose file does not open. A replica that does not is reseeded in place.
+pub const DOES_NOT_OPEN: &str = "a replica is reseeded in place (`kitedb replica reseed DB SOURCE`); in place of a primary let a \
+    replica lead (`kitedb replica promote REPLICA`), move this file and the folder of its log away, and make a new replica \
+    (`kitedb replica bootstrap DB --source-db REPLICA`); without a replica, restore it from a copy";
+
 /// For a replica that is not on its source's history.
 pub const RESEED: &str = "`kitedb replica reseed DB SOURCE` copies the source anew";
 
@@ -173,6 +178,7 @@ fn hint_for(error: &Error) -> Option<&'static str> {
             "free some space, or raise the limit, and run the command again; what was committed is kept"
         }
         ErrorCode::ReadOnly => "check the permissions of the file and of its folder",
+        ErrorCode::NeedsReseed if error.names_a_command() => return None,
         ErrorCode::NeedsReseed => RESEED,
         ErrorCode::WouldOverwrite => "pass --overwrite to replace it all the same: its own graph is lost then",
         ErrorCode::RoleMismatch => "`kitedb role DB` shows what it is",

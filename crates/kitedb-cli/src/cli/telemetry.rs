@@ -282,12 +282,17 @@ impl From<Names> for PrometheusNames {
 impl LookArgs {
     /// Read-only, in whatever role it has.
     pub fn options(&self) -> OpenOptions {
+        let options = self.options_without_source();
+        super::replication::following(options, self.source_db.as_ref(), self.source_sidecar.as_ref())
+    }
+
+    /// As [`LookArgs::options`]; a replica's source is the one that it remembers.
+    pub fn options_without_source(&self) -> OpenOptions {
         let options = OpenOptions::new().create_if_missing(false).read_only(true);
-        let options = match &self.sidecar {
+        match &self.sidecar {
             Some(dir) => options.replication_sidecar_path(dir),
             None => options,
-        };
-        super::replication::following(options, self.source_db.as_ref(), self.source_sidecar.as_ref())
+        }
     }
 
     /// Calls the database in `resource` what the label says.
@@ -297,6 +302,32 @@ impl LookArgs {
         if let DatabaseLabel::Custom(name) = &self.database_label {
             resource.attributes.push(("kitedb.database.name".to_owned(), name.clone()));
         }
+    }
+}
+
+impl BreakerArgs {
+    /// The first option of a breaker that is given, but for the one that makes it.
+    pub fn given(&self) -> Option<&'static str> {
+        [
+            ("--circuit-breaker-open-ms", self.circuit_breaker_open_ms.is_some()),
+            ("--circuit-breaker-half-open-probes", self.circuit_breaker_half_open_probes.is_some()),
+            ("--circuit-breaker-scope-key", self.circuit_breaker_scope_key.is_some()),
+            ("--circuit-breaker-state-path", self.circuit_breaker_state_path.is_some()),
+            ("--circuit-breaker-state-url", self.circuit_breaker_state_url.is_some()),
+            ("--circuit-breaker-state-patch", self.circuit_breaker_state_patch),
+            ("--circuit-breaker-state-patch-batch", self.circuit_breaker_state_patch_batch),
+            ("--circuit-breaker-state-patch-batch-max-keys", self.circuit_breaker_state_patch_batch_max_keys.is_some()),
+            ("--circuit-breaker-state-patch-merge", self.circuit_breaker_state_patch_merge),
+            ("--circuit-breaker-state-patch-merge-max-keys", self.circuit_breaker_state_patch_merge_max_keys.is_some()),
+            (
+                "--circuit-breaker-state-patch-retry-max-attempts",
+                self.circuit_breaker_state_patch_retry_max_attempts.is_some(),
+            ),
+            ("--circuit-breaker-state-cas", self.circuit_breaker_state_cas),
+            ("--circuit-breaker-state-lease-id", self.circuit_breaker_state_lease_id.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(name, given)| given.then_some(name))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::write_json;
 use crate::{
     cli::DatabaseArgs,
-    failure::{EXIT_FAULT, Failure, Outcome},
+    failure::{DOES_NOT_OPEN, EXIT_FAULT, Failure, Outcome},
     render::{
         number::{count, duration},
         style::{BAD, DIM, GOOD, Styled, clean},
@@ -37,10 +37,9 @@ pub fn run(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
                 write_json(out, &json!({ "clean": false, "damage": [error.to_string()] }))?;
                 out.flush()?;
             }
-            Err(Failure::from(error).exit(EXIT_FAULT).hint(
-                "the database does not open: `kitedb repair DB --dry-run` says what can be mended; else reseed it from \
-                 another node, or restore it from a copy",
-            ))
+            Err(Failure::from(error).exit(EXIT_FAULT).hint(format_args!(
+                "the database does not open: `kitedb repair DB --dry-run` says whether its log can be mended; else {DOES_NOT_OPEN}"
+            )))
         }
         Err(error) => Err(error.into()),
     }

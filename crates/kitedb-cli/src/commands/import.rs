@@ -82,9 +82,17 @@ fn require_options_of(args: &ImportArgs, format: Format) -> Outcome {
         Format::Csv | Format::Jsonl if args.weighted => ("--weighted", "edgelist"),
         _ => return Ok(()),
     };
-    let file = args.file.display();
-    Err(Failure::usage(format_args!("{option} is an option of the format {of}, and {file} is read in another one"))
-        .hint(format_args!("leave {option} out, or pass --format {of}")))
+    let what =
+        format_args!("{option} is an option of the format {of}, and {} is read as {}", source(args), name_of(format));
+    Err(Failure::usage(what).hint(format_args!("leave {option} out, or pass --format {of}")))
+}
+
+fn name_of(format: Format) -> &'static str {
+    match format {
+        Format::Edgelist => "edgelist",
+        Format::Csv => "csv",
+        Format::Jsonl => "jsonl",
+    }
 }
 
 /// All that could be read is committed; what failed is the close.
@@ -284,17 +292,12 @@ fn show_json(
         failure.map(|failure| json!({ "code": failure.code().map(ErrorCode::as_str), "message": failure.message() }));
     let counts = &report.counts;
     let bad: Vec<_> = report.bad_lines.iter().map(|(line, what)| json!({ "line": line, "error": what })).collect();
-    let format = match format {
-        Format::Edgelist => "edgelist",
-        Format::Csv => "csv",
-        Format::Jsonl => "jsonl",
-    };
     write_json(
         out,
         &json!({
             "database": args.common.database.display().to_string(),
             "file": args.file.display().to_string(),
-            "format": format,
+            "format": name_of(format),
             "lines": report.last_line,
             "nodes_created": counts.nodes_created,
             "nodes_updated": counts.nodes_updated,

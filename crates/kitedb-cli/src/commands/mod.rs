@@ -18,10 +18,10 @@ mod without_log;
 
 use crate::{
     cli::{DatabaseArgs, GetArgs},
-    failure::{EXIT_FAULT, Failure, Outcome},
+    failure::{DOES_NOT_OPEN, EXIT_FAILED, EXIT_FAULT, Failure, Outcome},
     render::style::clean,
 };
-use kitedb_core::{Database, ErrorCode, GraphRead, NodeId, OpenOptions, PropKeyId, Result, Value, View};
+use kitedb_core::{Database, ErrorCode, ErrorKind, GraphRead, NodeId, OpenOptions, PropKeyId, Result, Value, View};
 use serde::Serialize;
 use std::{
     io::Write,
@@ -42,7 +42,13 @@ fn whole(database: &Database, shown: Outcome, out: &mut dyn Write) -> Outcome {
     out.flush()?;
     let failed = shown.err().map(|failure| failure.message().to_owned()).filter(|message| !message.is_empty());
     let failed = failed.map_or_else(String::new, |message| format!("{message}; "));
-    Err(Failure::new(format_args!("{failed}less than was committed is shown: {damage}")).exit(EXIT_FAULT))
+    let exit = if is_denied(database) { EXIT_FAILED } else { EXIT_FAULT };
+    Err(Failure::new(format_args!("{failed}less than was committed is shown: {damage}")).exit(exit))
+}
+
+/// Whether what is not shown of `database` may not be read by this account, which is no damage.
+fn is_denied(database: &Database) -> bool {
+    database.damage().is_some_and(|damage| damage.code() == ErrorCode::PermissionDenied)
 }
 
 /// Opens a primary or a replica for writing.
@@ -52,8 +58,17 @@ fn open_node(path: &Path, options: OpenOptions) -> Outcome<Database> {
             "stop that process first (a follower ends cleanly on SIGTERM), or let it do this itself; \
              status, verify and check work beside it",
         ),
+        // A replica's would have been set up for a reseed.
+        _ if error.kind() == ErrorKind::Reseed && !error.names_a_command() && !opens(path) => {
+            Failure::from(error).hint(DOES_NOT_OPEN)
+        }
         _ => error.into(),
     })
+}
+
+/// Whether the file at `path` opens, as far as it goes.
+fn opens(path: &Path) -> bool {
+    Database::open(path, OpenOptions::new().create_if_missing(false).read_only(true)).is_ok()
 }
 
 /// Ends with the exit code of a fault if there is one, after the command has shown it.

@@ -3,7 +3,7 @@
 use super::write_json;
 use crate::{
     cli::RepairArgs,
-    failure::{EXIT_FAULT, Failure, Outcome},
+    failure::{DOES_NOT_OPEN, EXIT_FAULT, Failure, Outcome},
     render::style::{BAD, DIM, GOOD, Styled, clean, word},
 };
 use kitedb_core::{Database, ErrorKind, Repair, RepairOptions};
@@ -19,7 +19,11 @@ pub fn run(args: &RepairArgs, out: &mut dyn Write) -> Outcome {
         options = options.cut_at(last);
     }
     let repair = Database::repair(&args.common.database, options).map_err(|error| match error.kind() {
-        ErrorKind::Reseed => Failure::from(error).hint("else reseed it from another node, or restore it from a copy"),
+        // Its message names what is given up, and how, where the log is what is damaged.
+        ErrorKind::Reseed if error.names_a_command() => {
+            Failure::from(error).hint("else reseed it from another node, or restore it from a copy")
+        }
+        ErrorKind::Reseed => Failure::from(error).hint(DOES_NOT_OPEN),
         _ => error.into(),
     })?;
     if args.common.json {

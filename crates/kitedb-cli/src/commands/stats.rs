@@ -1,6 +1,6 @@
 //! `kitedb stats`: what a database holds and what it takes up.
 
-use super::{open_to_read, whole, write_json};
+use super::{is_denied, open_to_read, whole, write_json};
 use crate::{
     cli::DatabaseArgs,
     failure::{Failure, Outcome},
@@ -19,7 +19,8 @@ const SHOWN: usize = 20;
 
 pub fn run(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
     let database = open_to_read(args)?;
-    let stats = database.stats()?;
+    let mut stats = database.stats()?;
+    stats.damage = stats.damage.filter(|_| !is_denied(&database));
     let shown =
         if args.json { write_json(out, &document(&stats)) } else { show(args, &stats, out).map_err(Failure::from) };
     whole(&database, shown, out)

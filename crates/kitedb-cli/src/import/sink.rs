@@ -50,13 +50,16 @@ pub struct Sink<'a> {
     pending: bool,
     counts: Counts,
     committed: Counts,
+    /// The last commit of the database.
+    last: Option<Token>,
 }
 
 impl<'a> Sink<'a> {
     /// A sink of transactions of `batch` elements. Edges without a type get `edge_type`; every node gets `label`.
     pub fn new(database: &Database, batch: usize, edge_type: &'a str, label: Option<&'a str>) -> Result<Self> {
         let loader = database.begin_bulk(batch)?;
-        Ok(Self { loader, edge_type, label, pending: false, counts: Counts::default(), committed: Counts::default() })
+        let (counts, committed) = (Counts::default(), Counts::default());
+        Ok(Self { loader, edge_type, label, pending: false, counts, committed, last: database.last_commit_token() })
     }
 
     /// Writes one element. Returns whether it completed a batch, which then is committed.
@@ -92,11 +95,16 @@ impl<'a> Sink<'a> {
     }
 
     fn note(&mut self, token: Option<Token>) {
-        if token.is_some() {
+        if token.is_none() {
+            return;
+        }
+        // A batch that changes nothing is no commit.
+        if token != self.last {
             self.counts.batches += 1;
             self.counts.token = token;
-            self.committed = self.counts;
+            self.last = token;
         }
+        self.committed = self.counts;
     }
 }
 

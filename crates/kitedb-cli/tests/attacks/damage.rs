@@ -215,3 +215,49 @@ fn the_metrics_of_a_node_without_its_log_end_with_the_code_of_a_fault() {
         );
     }
 }
+
+/// The file of a primary does not open any more: what its commands say leads out of it.
+#[test]
+fn the_hints_for_a_primary_whose_file_does_not_open_lead_out() {
+    let folder = pair();
+    let file = fs::OpenOptions::new().write(true).open(folder.path().join("p.kitedb")).unwrap();
+    file.set_len(5000).unwrap();
+    for command in [
+        &["check", "p.kitedb"][..],
+        &["repair", "p.kitedb", "--dry-run"],
+        &["replica", "reseed", "p.kitedb", "--source-db", "r.kitedb", "--overwrite"],
+        &["replica", "bootstrap", "p.kitedb", "--source-db", "r.kitedb", "--overwrite"],
+    ] {
+        let run = folder.run(command);
+        assert_ne!(run.code, 0, "{command:?}: {run:?}");
+        let out =
+            ["`kitedb replica promote REPLICA`", "away", "`kitedb replica bootstrap p.kitedb --source-db REPLICA`"];
+        assert!(out.iter().all(|step| run.err.contains(step)), "{command:?}: {run:?}");
+        assert!(command[0] == "check" || !run.err.contains("--dry-run"), "{command:?}: {run:?}");
+    }
+    // As it says.
+    folder.run(&["replica", "promote", "r.kitedb"]).ok();
+    fs::create_dir(folder.path().join("away")).unwrap();
+    for name in ["p.kitedb", "p.kitedb.replication"] {
+        fs::rename(folder.path().join(name), folder.path().join("away").join(name)).unwrap();
+    }
+    folder.run(&["replica", "bootstrap", "p.kitedb", "--source-db", "r.kitedb"]).ok();
+    folder.run(&["verify", "p.kitedb", "r.kitedb"]).ok();
+}
+
+/// A block of the source is damaged, and a new replica copies it: it is the source that is to be looked at.
+#[test]
+fn damage_that_a_bootstrap_meets_is_told_of_the_source() {
+    let folder = Folder::new();
+    import(&folder, "p.kitedb", "person30 b K\n", &["--role", "primary"]).ok();
+    let path = folder.path().join("p.kitedb");
+    let mut bytes = fs::read(&path).unwrap();
+    let found: Vec<usize> =
+        bytes.windows(8).enumerate().filter(|(_, part)| *part == b"person30").map(|(at, _)| at).collect();
+    assert!(!found.is_empty());
+    found.into_iter().for_each(|at| bytes[at] = b'X');
+    fs::write(&path, bytes).unwrap();
+    let run = replica(&folder, "bootstrap", "r.kitedb", "p.kitedb");
+    assert!(run.code == 1 && run.err.contains("p.kitedb is damaged"), "{run:?}");
+    assert!(run.err.contains("p.kitedb`") && !run.err.contains("r.kitedb"), "{run:?}");
+}

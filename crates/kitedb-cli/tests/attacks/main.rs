@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 mod at_rest;
+mod chains;
 mod damage;
 mod destruction;
 mod fences;
@@ -12,6 +13,8 @@ mod followers;
 mod leads;
 mod names;
 mod permissions;
+mod reseeds;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;
+mod unused_options;

@@ -1,6 +1,7 @@
 //! Other names: links, copies, restored files, folders elsewhere, a pipe.
 
 use super::{stage::*, support::Folder};
+use serde_json::json;
 use std::{fs, os::unix::fs::symlink, process::Command};
 
 #[test]
@@ -110,4 +111,32 @@ fn what_was_imported_through_a_link_is_found_after_a_kill() {
     feed.kill_nine();
     assert!(knows(&folder, "d.kitedb", "e"));
     assert_eq!(import(&folder, "d.kitedb", "q r K\n", &[]).json()["token"], "1:4");
+}
+
+/// A primary that an operator takes for a copy is a replica: the way on is named that a replica has.
+#[test]
+fn a_replica_that_is_told_to_lead_as_a_copy_is_told_how_a_replica_leads() {
+    let folder = pair();
+    let run = folder.run(&["role", "r.kitedb", "primary", "--moved"]);
+    assert!(run.code == 1 && run.err.contains("kitedb replica promote"), "{run:?}");
+    assert!(!run.err.contains("primary promote"), "{run:?}");
+}
+
+/// A database of its own is opened as a primary, and nothing is committed: it is one, and can be followed.
+#[test]
+fn a_database_that_is_opened_as_a_primary_is_one_before_its_first_commit() {
+    let folder = Folder::new();
+    import(&folder, "s.kitedb", "a b K\n", &[]).ok();
+    let again = import(&folder, "s.kitedb", "a b K\n", &["--role", "primary"]).json();
+    assert_eq!((&again["committed"], &again["batches"]), (&json!(false), &json!(0)), "{again}");
+    assert_eq!(folder.run(&["role", "s.kitedb", "--json"]).json()["role"], "primary");
+    folder.run(&["primary", "status", "s.kitedb"]).ok();
+    replica(&folder, "bootstrap", "r.kitedb", "s.kitedb").ok();
+    folder.run(&["replica", "status", "r.kitedb"]).ok();
+    import(&folder, "s.kitedb", "c d K\n", &[]).ok();
+    catch_up(&folder, "r.kitedb", "s.kitedb").ok();
+    folder.run(&["verify", "s.kitedb", "r.kitedb"]).ok();
+    for db in ["s.kitedb", "r.kitedb"] {
+        folder.run(&["check", db]).ok();
+    }
 }

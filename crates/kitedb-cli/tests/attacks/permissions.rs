@@ -101,3 +101,31 @@ fn a_follower_whose_source_denies_permission_says_so_and_goes_on_once_it_may() {
         follower.wait().unwrap();
     }
 }
+
+/// The log's folder is another account's: that is told as what it is, and not as damage.
+#[test]
+fn a_log_that_may_not_be_read_is_not_called_damaged() {
+    let Some(folder) = shared_folder() else { return };
+    import(&folder, "p.kitedb", "a b K\n", &["--role", "primary"]).ok();
+    let log = folder.path().join("p.kitedb.replication");
+    let locked = || fs::set_permissions(&log, fs::Permissions::from_mode(0o700)).unwrap();
+    locked();
+    let told = |line: &str| {
+        let run = as_nobody(&folder, line);
+        let all = format!("{}{}", run.out, run.err);
+        assert!(run.code == 1 && all.contains("ermission denied"), "{line}: {run:?}");
+        assert!(!all.contains("damaged") && !all.contains("repair"), "{line}: {run:?}");
+    };
+    told("./kb check p.kitedb");
+    // Commits that are in the log alone.
+    let mut feed = Feed::start(&folder, "p.kitedb", &[]);
+    feed.feed(&folder, "p.kitedb", "c d K\n", "1:2");
+    feed.kill_nine();
+    locked();
+    for line in ["./kb check p.kitedb", "./kb check p.kitedb --json", "./kb stats p.kitedb", "./kb get p.kitedb a"] {
+        told(line);
+    }
+    let stats = as_nobody(&folder, "./kb stats p.kitedb --json");
+    assert_eq!(serde_json::from_str::<Json>(&stats.out).unwrap()["damage"], Json::Null, "{stats:?}");
+    folder.run(&["check", "p.kitedb"]).ok();
+}

@@ -2,7 +2,7 @@
 
 use crate::{
     db::{
-        Damage, Engine, OpenOptions, ReplicationRole, default_sidecar, identity_of, is_absent, make_file,
+        Damage, Engine, OpenOptions, ReplicationRole, default_sidecar, identity_of, is_absent, make_file, mend_replica,
         require_no_log_left, require_place_for_sidecar, resolved, revive, unmake_file,
     },
     error::{Error, ErrorCode, Result},
@@ -10,8 +10,9 @@ use crate::{
     lock::Mutex,
     log::{Control, RetentionAnswer},
     replication::{
-        Checkpointer, Follower, Leader, LocalSource, Remembered, Replica, ReplicaReplicationStatus, RetentionOutcome,
-        RetentionWindows, Source, SourcePaths, Unnamed, look_at_replica, not_configured, remember, remembered,
+        Checkpointer, Follower, Leader, LocalSource, Registry, Remembered, Replica, ReplicaReplicationStatus,
+        RetentionOutcome, RetentionWindows, Source, SourcePaths, Unnamed, look_at_replica, not_configured, remember,
+        remembered,
     },
 };
 use std::{
@@ -108,6 +109,7 @@ impl Node {
         {
             return node.share(options, given.as_ref().map(|given| &given.paths));
         }
+        mend_replica(env, path, options, &Registry::reported_in)?;
         let node = Self::open_at(env, source_env, path, options, (identity, &place), given);
         let node = node.inspect_err(|_| {
             if made {

@@ -5,7 +5,7 @@ use super::{
     node::{not_primary, run_retention, with_node_here, with_place},
 };
 use crate::{
-    db::{Engine, OpenOptions, resolved},
+    db::{Engine, OpenOptions, ReplicationRole, resolved},
     error::{Error, ErrorCode, Result},
     io::{Env, OpenMode},
     log::{Control, RetentionAnswer, bytes_in},
@@ -119,11 +119,18 @@ impl Looked {
         if e.code() != ErrorCode::DiskFull || head <= in_file {
             return e;
         }
+        // What is moved to another disk is a copy, as far as can be told.
+        let moved = match self.engine.role() {
+            ReplicationRole::Primary => {
+                format!(", where it is told that it leads ({})", command("role", &self.path, "primary --moved"))
+            }
+            _ => String::new(),
+        };
         let kib = bytes_in(&*self.engine.env.disk, &self.engine.log_dir).div_ceil(1024).max(1);
         e.and(format_args!(
             "nothing more of the log can be let go of: the commits after log index {in_file} (up to {head}) are only there, and \
              must go into the file first, which takes about as much room as they take in the log, {kib} KiB at most. Make that \
-             room on the disk of {}, or move the file and the log's folder {} together to a larger disk; then run it again ({})",
+             room on the disk of {}, or move the file and the log's folder {} together to a larger disk{moved}; then run it again ({})",
             self.path.display(),
             self.engine.log_dir.display(),
             command("primary retention", &self.path, "")

@@ -6,7 +6,7 @@ use super::{
     read::{GraphRead, sealed::Source},
 };
 use crate::{
-    error::{ErrorCode, Result},
+    error::{Error, ErrorCode, Result},
     graph::{Digest, Direction, EdgeKey, LabelId, LogIndex, NameKind, NodeId},
     io::OpenMode,
     log::{Control, LogIdentity, holds_segments_of, out_of_place, verify},
@@ -63,12 +63,20 @@ impl CheckReport {
 impl Engine {
     pub(crate) fn check(&self) -> Result<CheckReport> {
         let mut report = CheckReport::default();
+        // What may not be read is not damaged, as far as can be told.
+        let denied = |e: &Error| e.code() == ErrorCode::PermissionDenied;
+        if let Some(denied) = self.damage.lock().as_ref().filter(|damage| denied(damage)) {
+            return Err(denied.clone());
+        }
         report.damage.extend(self.damage.lock().iter().map(ToString::to_string));
         for damage in self.store.verify() {
             report.damage.push(format!("{} bytes at {}: {}", damage.len, damage.offset, damage.what));
         }
         // What cannot be read is in the list already, or goes there now: the rest is checked all the same.
-        let found = self.check_log().unwrap_or_else(|e| vec![e.to_string()]);
+        let found = match self.check_log() {
+            Err(e) if denied(&e) => return Err(e),
+            found => found.unwrap_or_else(|e| vec![e.to_string()]),
+        };
         // A writer in another process may have ended the log meanwhile.
         let ended = || self.options.read_only && self.log_has_ended().unwrap_or(false);
         if !found.is_empty() && !ended() {

@@ -228,10 +228,15 @@ pub(crate) fn confirm_moved(
     if places.require_own(path, standing, &store.log_link()).is_ok() {
         let what = format_args!(
             "{} is no primary that was copied or restored: as far as can be told, its files are those that its log was \
-             written for. {} says what is wrong with its log, and {} begins another epoch in place",
+             written for. {} says what is wrong with its log, and {lead}",
             path.display(),
             command("repair", path, "--dry-run"),
-            command("primary promote", path, "")
+            lead = match standing {
+                Standing::Replica | Standing::Unused(Some(ReplicationRole::Replica)) => {
+                    format!("it is a replica: {} lets it lead", command("replica promote", path, ""))
+                }
+                _ => format!("{} begins another epoch in place", command("primary promote", path, "")),
+            }
         );
         return Err(Error::invalid(what));
     }

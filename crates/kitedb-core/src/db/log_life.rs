@@ -3,6 +3,7 @@
 use super::{
     engine::{Commit, Engine},
     open::anchored,
+    options::ReplicationRole,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -68,6 +69,18 @@ impl Engine {
         commit.frozen_at_bytes = 0;
         commit.appender = Some(appender);
         Ok(())
+    }
+
+    /// Makes the log of a database of its own that is opened as a primary: it is one from then on, and its replicas find all
+    /// that it holds.
+    pub(super) fn become_primary(&self) -> Result<()> {
+        let new = self.role() == ReplicationRole::Primary && self.store.log_link().kind != LogKind::Sidecar;
+        if !new || self.published() == LogIndex(0) || self.is_fenced() {
+            return Ok(());
+        }
+        let mut commit = self.commit.lock();
+        let (epoch, writer_id) = (commit.epoch, commit.writer_id);
+        self.start_log(&mut commit, epoch, writer_id)
     }
 
     /// The log in the sidecar, if it ends where this file does.

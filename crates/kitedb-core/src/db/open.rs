@@ -84,6 +84,7 @@ impl Engine {
         let recovered = engine
             .open_sidecar(&places, standing, accept_moved)
             .and_then(|()| engine.recover_for_writing(&places))
+            .and_then(|()| engine.become_primary())
             .and_then(|()| engine.say_in_header());
         if let Err(e) = recovered {
             if engine.store.log_link().kind != LogKind::Sidecar {
@@ -474,7 +475,7 @@ fn dense(pairs: &[(u32, u64)], greatest: u32) -> Result<Vec<u64>> {
 
 /// Adds what the headers of segments say: (epoch, writer, first index), in the order in which these were written. That
 /// order counts: a node that lost an epoch it led may have followed an older one then.
-pub(super) fn merge_history(
+pub(crate) fn merge_history(
     history: &mut Vec<HistoryEntry>,
     found: &[(Epoch, WriterId, LogIndex)],
     last: LogIndex,

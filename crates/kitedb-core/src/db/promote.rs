@@ -13,6 +13,7 @@ use crate::{
     io::{FileLock, begin_draft},
     log::{Appender, Control, EpochEnd, Moved, Stored, WriterId, segment_path},
     shell::command,
+    store::HistoryEntry,
 };
 use std::{
     io::ErrorKind,
@@ -298,11 +299,6 @@ impl Engine {
         commit.history.iter().rev().find(|h| h.first <= index).map(|h| (h.epoch, h.writer_id))
     }
 
-    /// Who led, and wrote, from which frame on, as far as this node's history goes back. Takes the commit lock.
-    pub(crate) fn history(&self) -> Vec<(Epoch, WriterId, LogIndex)> {
-        self.commit.lock().history.iter().map(|led| (led.epoch, led.writer_id, led.first)).collect()
-    }
-
     /// Whether a promotion that this node began under that id is not past: either no epoch of its came to this node's
     /// history yet, or nobody else's came after, and nobody took over from this node.
     pub(crate) fn may_go_on_as(&self, writer_id: WriterId) -> bool {
@@ -311,6 +307,11 @@ impl Engine {
         let fence = self.sidecar.as_ref().map(|control| control.fence());
         let fenced = fence.is_some_and(|fence| fence.map_or(true, |fence| fence.moved_by.is_some()));
         led.is_none_or(|at| at + 1 == commit.history.len() && !fenced)
+    }
+
+    /// The history that it holds: who led, and wrote, from which frame on. Takes the commit lock.
+    pub(crate) fn history(&self) -> Vec<HistoryEntry> {
+        self.commit.lock().history.clone()
     }
 
     /// Where this node is in its history: epoch and writer of its last frame, its index, and the digest after it.

@@ -10,14 +10,15 @@ mod damaged_log;
 use super::{
     engine::Engine,
     open::{open_for_writing, require_one_name},
-    options::OpenOptions,
+    options::{OpenOptions, ReplicationRole},
+    place::{LogPlace, Search},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Token},
     io::Env,
     shell::command,
-    store::{Store, WRITER_LOCK},
+    store::{LogKind, Part, Peek, Store, WRITER_LOCK},
 };
 use damaged_log::DamagedLog;
 use std::path::{Path, PathBuf};
@@ -148,7 +149,10 @@ fn repair_locked(
     let Some(log) = DamagedLog::of(env, path, open, store)? else {
         let mark = store.manifest().checkpoint;
         repair.last_token = token(mark.epoch, mark.log_index);
-        return Ok(repair);
+        return match options.cut_at.filter(|told| repair.last_token != Some(*told)) {
+            Some(told) => Err(nothing_to_cut(path, repair.last_token, told)),
+            None => Ok(repair),
+        };
     };
     repair.log_dir = Some(log.dir().to_owned());
     let left = log.what_is_left()?;
@@ -171,6 +175,8 @@ fn repair_locked(
             None if options.dry_run => repair.asks_for = Some(end),
             told => return Err(asks_for_cut(path, &repair.found, end, told)),
         }
+    } else if let Some(told) = options.cut_at.filter(|told| repair.last_token != Some(*told)) {
+        return Err(nothing_to_cut(path, repair.last_token, told));
     }
     let plan = log.plan(&left, &proof);
     repair.steps.splice(0..0, plan.steps(path));
@@ -181,6 +187,34 @@ fn repair_locked(
     repair.put_aside = log.carry_out(left, &plan, &proof)?;
     repair.done = true;
     Ok(repair)
+}
+
+/// Makes the control file anew that a replica's log has lost, as a repair does, where nothing is given up by that. What opens the
+/// replica without it would begin another log among the segments of this one, and those that follow it would lose the thread.
+pub(crate) fn mend_replica(env: &Env, path: &Path, options: &OpenOptions, reports: Reports<'_>) -> Result<()> {
+    let Ok(Peek { file_id, log: link, file, .. }) = Store::peek(env, path) else { return Ok(()) };
+    let is_replica = match link.part {
+        Part::Follows(_) => options.role.is_none_or(|role| role == ReplicationRole::Replica),
+        Part::Fenced { .. } => options.role == Some(ReplicationRole::Replica),
+        _ => false,
+    };
+    if link.kind != LogKind::Sidecar || !is_replica {
+        return Ok(());
+    }
+    let given = options.sidecar_path.as_deref();
+    let search = Search { env, path, file: &*file, file_id, link: &link, given, given_is_hint: false };
+    let Ok(LogPlace::Damaged(dir, lost)) = search.sidecar() else { return Ok(()) };
+    drop(file);
+    let repair_options = RepairOptions { open: options.clone(), ..RepairOptions::default() };
+    match repair(env, path, &repair_options, reports) {
+        Ok(repair) if repair.done => {
+            tracing::warn!(sidecar = %dir.display(), "the control file of a replica's log was made anew: {lost}");
+            Ok(())
+        }
+        Err(e) if matches!(e.code(), ErrorCode::Locked | ErrorCode::PermissionDenied | ErrorCode::DiskFull) => Err(e),
+        // It is opened as far as it goes, and needs a reseed.
+        _ => Ok(()),
+    }
 }
 
 /// `None`: there is no commit.
@@ -200,6 +234,15 @@ fn asks_for_cut(path: &Path, found: &[String], end: Token, told: Option<Token>) 
             command("repair", path, format_args!("--cut-at {end}"))
         ),
     )
+}
+
+fn nothing_to_cut(path: &Path, last: Option<Token>, told: Token) -> Error {
+    let ends = last.map_or_else(|| "it holds no commit".to_owned(), |last| format!("its last commit is {last}"));
+    Error::invalid(format_args!(
+        "no commit of {} lies behind damage: {ends}, and nothing is cut off at {told}. Leave --cut-at (RepairOptions::cut_at) out: \
+         a repair gives up nothing else",
+        path.display()
+    ))
 }
 
 /// Opens what was repaired as a reader does.

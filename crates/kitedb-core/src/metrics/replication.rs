@@ -307,6 +307,7 @@ pub(super) mod tests {
         ReplicaReplicationStatus {
             promotion: None,
             source_fault: None,
+            source_unseen: None,
             role: ReplicationRole::Replica,
             source_db_path: Some("/data/a.kitedb".into()),
             source_sidecar_path: None,

@@ -3,21 +3,22 @@
 mod waiting;
 
 use super::{
+    given_up::Lineage,
     local_fencing::{LocalFencing, was_repaired},
     located::{locate, recovered_end, require_log_of, told_by_file},
     registry::{Progress, Registry},
     remembered::{Remembered, where_is_it},
     replica::SourcePaths,
     source::{At, Fencing, Pulled, Seen, Snapshot, Source},
-    upstream::{Asking, SourceFault, look_upstream},
+    upstream::{Asking, Upstream, look_upstream},
 };
 use crate::{
-    db::{HeldFence, LogPlace, Signal, fence_by_header},
+    db::{HeldFence, LogPlace, Signal, fence_by_header, merge_history},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{Env, OpenMode},
     lock::Mutex,
-    log::{Control, Fence, FrameRef, LogReader, Moved, PageLimits, Position, WriterId},
+    log::{Control, Fence, FrameRef, LogReader, Moved, PageLimits, Position, WriterId, writers},
     shell::command,
     store::{CheckpointMark, Image, Store, StoreImage},
 };
@@ -353,6 +354,20 @@ impl Source for LocalSource {
         })
     }
 
+    fn lineage(&self) -> Result<Lineage> {
+        let control = self.control()?;
+        let fence = control.fence()?;
+        let store = Store::open(&self.env, &self.paths.db, false)?;
+        let manifest = store.manifest();
+        // A log that is damaged goes as far as was published.
+        let end = self.log_end().unwrap_or_else(|_| control.published()).max(manifest.checkpoint.log_index);
+        let mut history = manifest.history.clone();
+        let found = writers(&self.env, control.dir(), control.current_log()).unwrap_or_default();
+        merge_history(&mut history, &found, end, None);
+        let leads = (!fence.follows && fence.moved_by.is_none()).then_some(fence.epoch);
+        Ok(Lineage { history, end, leads })
+    }
+
     fn snapshot(&self, fresh: bool) -> Result<Box<dyn Snapshot>> {
         if fresh {
             self.ask_for_checkpoint()?;
@@ -445,9 +460,9 @@ impl Source for LocalSource {
         self.wait_for_more(seen, timeout, still);
     }
 
-    fn fault(&self, asking: &Asking<'_>) -> Option<SourceFault> {
+    fn upstream(&self, asking: &Asking<'_>) -> Upstream {
         let known = Remembered { paths: self.paths.clone(), astray: self.astray.clone(), file_id: self.known_as };
-        look_upstream(&self.env, &known, asking).fault
+        look_upstream(&self.env, &known, asking)
     }
 
     fn wake(&self) {

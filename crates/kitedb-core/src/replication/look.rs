@@ -29,7 +29,7 @@ pub fn look_at_replica(
     let asking = Asking { at: token.log_index, ..Asking::of(engine, control) };
     let unnamed = || Upstream { fault: Some(SourceFault::Unnamed), ..Upstream::default() };
     let look = |known: &Remembered| look_upstream(source_env, known, &asking);
-    let Upstream { head, moved, fault } = source.as_ref().map_or_else(unnamed, look);
+    let Upstream { head, moved, fault, unseen } = source.as_ref().map_or_else(unnamed, look);
     let (head, lost) = (head.unwrap_or_default().0, SourceFault::reseed_reason(fault.as_ref()));
     let promotion = moved.filter(|moved| moved.by == control.promotion()).map(FenceStatus::of);
     let process_id = writer_of(engine, control)?;
@@ -60,6 +60,7 @@ pub fn look_at_replica(
         needs_reseed: control.needs_reseed() || lost.is_some(),
         last_error: last_error.or(lost),
         source_fault: fault,
+        source_unseen: unseen,
         state,
         state_since_ms: 0,
         promotion,

@@ -14,6 +14,7 @@ mod choice;
 mod compare;
 mod cursor;
 mod follower;
+mod given_up;
 mod leaving;
 mod local;
 mod local_fencing;

@@ -151,7 +151,8 @@ impl Related {
         let (fence, seen, assumed) = (control.fence()?, control.seen_epoch(), control.fence_is_assumed());
         let of = (engine.path.clone(), engine.store.file_id(), Some(engine.log_dir.clone()));
         let (_, _, end, _) = engine.position();
-        Ok(Self::of(of, (&fence, assumed), seen, engine.history(), end))
+        let wrote = engine.history().iter().map(|led| (led.epoch, led.writer_id, led.first)).collect();
+        Ok(Self::of(of, (&fence, assumed), seen, wrote, end))
     }
 
     fn of(

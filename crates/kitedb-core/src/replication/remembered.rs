@@ -119,6 +119,11 @@ pub fn where_is_it(astray: &Path) -> String {
     )
 }
 
+/// Whether who looks may not read what the sidecar in `dir` remembers.
+pub fn is_denied(disk: &dyn Disk, dir: &Path) -> bool {
+    disk.open(&dir.join(NAME), OpenMode::Read).is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied)
+}
+
 fn read(disk: &dyn Disk, dir: &Path) -> Option<Record> {
     let file = disk.open(&dir.join(NAME), OpenMode::Read).ok()?;
     let len = file.len().ok().filter(|len| *len <= MAX_LEN)?;

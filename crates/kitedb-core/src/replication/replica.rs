@@ -1,5 +1,6 @@
 //! A replica: pulls frames from its source, bootstraps from its snapshots, and takes over.
 
+mod copying;
 mod news;
 mod seen;
 mod takeover;
@@ -10,7 +11,7 @@ use super::{
     remembered::{remember, remembered},
     source::{At, Source},
     status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
-    upstream::{Asking, SourceFault, leads_in_a_circle},
+    upstream::{Asking, SourceFault, Upstream, leads_in_a_circle},
 };
 use crate::{
     db::{Engine, ReplicationRole, default_sidecar},
@@ -30,8 +31,6 @@ use std::{
 
 /// Bytes of frames that are pulled at once, roughly.
 const PAGE_BYTES: usize = 4 << 20;
-/// Where an interrupted copy is remembered, in the replica's sidecar.
-const RECORD: &str = "bootstrap.progress";
 
 /// What to do where a source does not register a replica.
 const HOW_TO_REGISTER: &str = "let it write to its source's folder, or say that it is to go on unregistered \
@@ -168,7 +167,7 @@ impl Replica {
     pub fn catch_up_once(&self, max_frames: usize) -> Result<usize> {
         let mut work = self.working.lock();
         self.require_replica()?;
-        let result = self.pull(max_frames.max(1), LogIndex(u64::MAX));
+        let result = self.pull(max_frames.max(1), LogIndex(u64::MAX)).map_err(|e| self.with_both_ways(e));
         self.settle(&mut work, result)
     }
 
@@ -184,7 +183,7 @@ impl Replica {
                 self.control.set_last_error(None);
                 self.control.set_needs_reseed(false);
                 // Who looks finds that its source leads nowhere; once that is known, each pull finds whether it still is so.
-                let orphaned = self.state() == ReplicaState::Orphaned && self.source_fault().is_some();
+                let orphaned = self.state() == ReplicaState::Orphaned && self.upstream().fault.is_some();
                 self.enter(if orphaned { ReplicaState::Orphaned } else { self.pace() });
             }
             (Ok(_), Err(e)) => self.note_unregistered(&e),
@@ -212,12 +211,12 @@ impl Replica {
         if behind { ReplicaState::Behind } else { ReplicaState::Following }
     }
 
-    /// Why nothing will come from where it follows.
-    fn source_fault(&self) -> Option<SourceFault> {
+    /// What can be seen of where it follows.
+    fn upstream(&self) -> Upstream {
         if self.engine.is_foreign() || self.engine.role() != ReplicationRole::Replica {
-            return None;
+            return Upstream::default();
         }
-        self.source().fault(&Asking::of(&self.engine, &self.control))
+        self.source().upstream(&Asking::of(&self.engine, &self.control))
     }
 
     /// The state, in view of that.
@@ -255,6 +254,20 @@ impl Replica {
                 tracing::warn!("{left} may keep its log for a replica that left it: {e}");
             }
         }
+    }
+
+    /// Has every source forget this replica, which leads now: those that it followed before, and the last one. One that cannot
+    /// be reached lists it until an operator removes it.
+    fn leave_every_source(&self, work: &mut Work) {
+        let followed = self.source.read().clone();
+        let last = std::iter::once(followed).filter(|(paths, _)| paths.is_some());
+        for (paths, source) in work.left.drain(..).chain(last) {
+            if let Err(e) = source.forget(&self.id) {
+                let left = paths.map(|paths| paths.db.display().to_string()).unwrap_or_default();
+                tracing::warn!("{left} may keep its log for a replica that leads now: {e}");
+            }
+        }
+        self.control.set_registered(false, false);
     }
 
     fn note_failure(&self, e: &Error) {
@@ -375,124 +388,6 @@ impl Replica {
         Progress { replica_id: self.id.clone(), labels, epoch, applied, durable, reported_at_ms: 0 }
     }
 
-    /// Has the source keep its log from a snapshot on, unless this replica is not to be registered.
-    fn reserve(&self, source: &dyn Source, epoch: Epoch, index: LogIndex) -> Result<()> {
-        if self.engine.options.replication_unregistered {
-            return Ok(());
-        }
-        source.reserve(&self.progress(epoch, index, index)).map_err(|e| match e.code() {
-            // Refused, not merely failed.
-            ErrorCode::Io | ErrorCode::PermissionDenied | ErrorCode::InvalidArgument => Error::new(
-                ErrorCode::Unregistered,
-                format_args!("the source would not keep its log for this replica: {e}; {HOW_TO_REGISTER}"),
-            ),
-            _ => e,
-        })
-    }
-
-    /// Replaces this replica's graph by a snapshot of its source's, and catches up to what the source had published
-    /// when this began. The source is not stopped or slowed. A crash leaves the old graph or the new one; a copy
-    /// that was interrupted resumes.
-    pub fn bootstrap(&self) -> Result<()> {
-        let mut work = self.working.lock();
-        self.require_replica()?;
-        self.engine.require_replaceable()?;
-        if let Some(paths) = self.paths() {
-            self.require_no_circle(paths)?;
-        }
-        self.enter(ReplicaState::Bootstrapping);
-        let was_foreign = self.engine.is_foreign();
-        let copied = self.copy_and_catch_up();
-        let result = match self.paths() {
-            // It is a replica from now on, also if it did not catch up.
-            Some(paths) if was_foreign && !self.engine.is_foreign() => {
-                copied.and(remember(&self.engine, &self.source_env, &paths, true))
-            }
-            _ => copied,
-        };
-        if let Err(e) = &result {
-            // What is there of a copy that can go on stays.
-            let record = self.engine.log_dir.join(RECORD);
-            self.engine.unwanted.store(self.engine.env.disk.identity(&record).is_err(), Ordering::Release);
-            self.note_failure(e);
-            return result;
-        }
-        self.engine.unwanted.store(false, Ordering::Release);
-        work.noted = false;
-        self.settle(&mut work, Ok(0)).map(drop)
-    }
-
-    fn copy_and_catch_up(&self) -> Result<()> {
-        let source = self.source();
-        let head = source.head()?;
-        self.source_head.store(head.0, Ordering::Release);
-        let mut snapshot = source.snapshot(false)?;
-        if snapshot.checkpoint().log_index < self.engine.published().min(head) {
-            // So that readers here do not see the graph go back, if that can be helped.
-            match source.snapshot(true) {
-                Ok(newer) => snapshot = newer,
-                Err(e) => tracing::info!("a bootstrap takes the source's last checkpoint, not a new one: {e}"),
-            }
-        }
-        // First the log is kept from the snapshot on, then the snapshot is looked at again: what follows it cannot be
-        // let go any more. Where it was already, or is damaged, a newer snapshot passes over that.
-        for fresh in [false, true] {
-            if fresh {
-                snapshot = source.snapshot(true)?;
-            }
-            let mark = snapshot.checkpoint();
-            self.reserve(&*source, mark.epoch, mark.log_index)?;
-            match self.log_is_whole(&*source, mark.log_index, mark.digest, head) {
-                Ok(()) => break,
-                Err(e) if fresh => return Err(e),
-                Err(e) => {
-                    tracing::info!("the source's log after its checkpoint cannot be read, asking for a new one: {e}")
-                }
-            }
-        }
-        let record = self.engine.log_dir.join(RECORD);
-        self.engine.adopt(snapshot.image(), &record, &mut |_| self.engine.check_usable())?;
-        drop(snapshot);
-        self.look_at_epoch();
-        while self.engine.published() < head {
-            if self.pull(usize::MAX, head)? == 0 {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the log goes on after a snapshot, and every frame up to `head` can be read.
-    fn log_is_whole(
-        &self,
-        source: &dyn Source,
-        index: LogIndex,
-        digest: crate::graph::Digest,
-        head: LogIndex,
-    ) -> Result<()> {
-        let mut at = At { index, digest, ..At::start() };
-        loop {
-            let limits = PageLimits { max_frames: usize::MAX, max_bytes: PAGE_BYTES, through: head };
-            let page = source.page_unattributed(&at, limits)?.page;
-            for chunk in &page.chunks {
-                for place in &chunk.frames {
-                    let bytes = &chunk.bytes[place.at..place.at + place.len];
-                    if crate::log::FrameRef::parse(bytes).is_none() {
-                        let index = place.header.log_index;
-                        return Err(Error::corrupt(format_args!("the frame with log index {index} does not verify")));
-                    }
-                }
-            }
-            let Some(last) = page.last().map(|last| last.header) else {
-                return page.fault.map_or_else(|| Ok(()), Err);
-            };
-            (at.index, at.digest) = (last.log_index, last.digest);
-            if at.index >= head {
-                return Ok(());
-            }
-        }
-    }
-
     /// Follows another source from now on; what this node holds must be on its history.
     pub fn repoint(&self, paths: SourcePaths, source: Arc<dyn Source>) -> Result<()> {
         self.require_replica()?;
@@ -514,7 +409,7 @@ impl Replica {
     }
 
     /// Fails if replicas would follow each other once this one follows `paths`, before anything is given up for that.
-    fn require_no_circle(&self, paths: SourcePaths) -> Result<()> {
+    pub(super) fn require_no_circle(&self, paths: SourcePaths) -> Result<()> {
         let asking = Asking::of(&self.engine, &self.control);
         match leads_in_a_circle(&self.source_env, paths, &asking) {
             Some(circle) => Err(Error::new(ErrorCode::InvalidOption, format_args!("nothing is replaced: {circle}"))),
@@ -546,7 +441,7 @@ impl Replica {
         let token = view.token();
         let at_start = token.log_index.0 == 0;
         let (promotion, log) = (self.promotion_under_way(), self.log_status(token.log_index));
-        let source_fault = self.source_fault();
+        let Upstream { fault: source_fault, unseen: source_unseen, .. } = self.upstream();
         let lost = SourceFault::reseed_reason(source_fault.as_ref());
         let panicked = self.engine.panicked();
         let state = match self.engine.check_usable() {
@@ -566,6 +461,7 @@ impl Replica {
             needs_reseed: self.control.needs_reseed() || self.engine.is_foreign() || lost.is_some(),
             last_error: last_error.or_else(|| self.control.last_error()).or(lost),
             source_fault,
+            source_unseen,
             state,
             state_since_ms: self.since_ms.load(Ordering::Acquire),
             promotion,

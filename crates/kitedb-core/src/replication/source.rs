@@ -1,8 +1,9 @@
 //! Where a replica gets its frames and snapshots from. One trait: local paths implement it here, a network can.
 
 use super::{
+    given_up::Lineage,
     registry::Progress,
-    upstream::{Asking, SourceFault},
+    upstream::{Asking, Upstream},
 };
 use crate::{
     error::Result,
@@ -115,6 +116,8 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn page_unattributed(&self, at: &At, limits: PageLimits) -> Result<Pulled>;
     /// Who wrote the frame with that index: its epoch, and the writer. `None` where its log does not tell.
     fn writer_at(&self, index: LogIndex) -> Result<Option<(Epoch, WriterId)>>;
+    /// Its history, as far as it goes.
+    fn lineage(&self) -> Result<Lineage>;
     /// Pins a snapshot, after a new checkpoint if `fresh`.
     fn snapshot(&self, fresh: bool) -> Result<Box<dyn Snapshot>>;
     /// Takes in how far a replica is: the log is kept for it from there on.
@@ -134,9 +137,9 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn reserve(&self, progress: &Progress) -> Result<()>;
     /// What its fence says.
     fn seen(&self) -> Result<Seen>;
-    /// Why nothing will come from this source to the replica that asks, as far as can be seen. Not for every pull: it looks
+    /// What can be seen of this source, and of what it follows in turn, by the replica that asks. Not for every pull: it looks
     /// at the files of each node on the way to the primary.
-    fn fault(&self, asking: &Asking<'_>) -> Option<SourceFault>;
+    fn upstream(&self, asking: &Asking<'_>) -> Upstream;
     /// Sleeps until more than `seen` is published, where that can be known, it is woken, or `timeout` has passed; not at
     /// all unless `still` holds, which is asked when a wake is heard already. May return early.
     fn wait(&self, seen: LogIndex, timeout: Duration, still: &dyn Fn() -> bool);

@@ -303,6 +303,9 @@ pub struct ReplicaReplicationStatus {
     pub needs_reseed: bool,
     /// Why nothing will come from where it follows, as far as that can be seen now.
     pub source_fault: Option<SourceFault>,
+    /// Why it cannot be seen from here whether a primary leads at the end of the chain that it is in; `None`: that is seen, or
+    /// is a fault.
+    pub source_unseen: Option<String>,
     /// What it is doing.
     pub state: ReplicaState,
     /// Since when it has been in that state, ms since 1970; 0 where that is not known: in a read-only open.

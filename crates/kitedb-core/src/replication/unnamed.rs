@@ -1,9 +1,10 @@
 //! The source of a replica that nobody has named one for: every request says so.
 
 use super::{
+    given_up::Lineage,
     registry::Progress,
     source::{At, Fencing, Pulled, Seen, Snapshot, Source},
-    upstream::{Asking, SourceFault},
+    upstream::{Asking, SourceFault, Upstream},
 };
 use crate::{
     db::Signal,
@@ -45,6 +46,10 @@ impl Source for Unnamed {
         Err(not_configured())
     }
 
+    fn lineage(&self) -> Result<Lineage> {
+        Err(not_configured())
+    }
+
     fn snapshot(&self, _: bool) -> Result<Box<dyn Snapshot>> {
         Err(not_configured())
     }
@@ -77,8 +82,8 @@ impl Source for Unnamed {
         Err(not_configured())
     }
 
-    fn fault(&self, _: &Asking<'_>) -> Option<SourceFault> {
-        Some(SourceFault::Unnamed)
+    fn upstream(&self, _: &Asking<'_>) -> Upstream {
+        Upstream { fault: Some(SourceFault::Unnamed), ..Upstream::default() }
     }
 
     fn wait(&self, _: LogIndex, timeout: Duration, still: &dyn Fn() -> bool) {

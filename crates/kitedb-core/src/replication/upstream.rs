@@ -4,13 +4,13 @@
 
 use super::{
     passed::Passed,
-    remembered::{Remembered, remembered_in, where_is_it},
+    remembered::{Remembered, is_denied, remembered_in, where_is_it},
     replica::SourcePaths,
     retention::serves,
     status::{FenceStatus, ReplicaState},
 };
 use crate::{
-    db::{Engine, LogPlace, resolved},
+    db::{Engine, LogPlace, folder_of, resolved},
     error::ErrorCode,
     graph::LogIndex,
     io::{Env, OpenMode},
@@ -18,7 +18,11 @@ use crate::{
     shell::command,
     store::Store,
 };
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// A chain of replicas is looked at for so many nodes.
 const MAX_CHAIN: usize = 64;
@@ -84,11 +88,18 @@ pub enum SourceFault {
     },
     /// It is not known what it follows.
     Unnamed,
+    /// What it follows is a replica, and leads to no primary itself.
+    Beyond {
+        /// The last replica on the way.
+        node: PathBuf,
+        /// Why nothing comes from where that one follows.
+        fault: Box<SourceFault>,
+    },
 }
 
 impl SourceFault {
     /// What kind of fault it is: `fenced`, `copied`, `cycle`, `lost`, `astray`, `missing`, `another`, `stand_alone`,
-    /// `unavailable` or `unnamed`.
+    /// `unavailable` or `unnamed`; of one further up a chain, what kind it is there.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Fenced { .. } => "fenced",
@@ -101,6 +112,7 @@ impl SourceFault {
             Self::StandAlone { .. } => "stand_alone",
             Self::Unavailable { .. } => "unavailable",
             Self::Unnamed => "unnamed",
+            Self::Beyond { fault, .. } => fault.kind(),
         }
     }
 
@@ -175,7 +187,7 @@ impl fmt::Display for SourceFault {
                 f,
                 "{} is another database than this replica followed, or has another history: it lacks what this replica has \
                  at log index {at}; follow the one that has it (--source-db, replica_repoint), give that up and reseed \
-                 this replica from there, or let this replica lead with it (promote it by force)",
+                 this replica from there (--overwrite), or let this replica lead with it (promote it by force)",
                 db.display()
             ),
             Self::StandAlone { db } => write!(
@@ -192,6 +204,9 @@ impl fmt::Display for SourceFault {
                 "it is not known what this replica follows: say it once (--source-db, replication_source_db_path), it is \
                  remembered",
             ),
+            Self::Beyond { node, fault } => {
+                write!(f, "the replica {}, through which it follows, leads to no primary that leads: {fault}", node.display())
+            }
         }
     }
 }
@@ -225,6 +240,16 @@ pub struct Upstream {
     pub moved: Option<Moved>,
     /// What is wrong with it, or with what it follows in turn.
     pub fault: Option<SourceFault>,
+    /// Why it cannot be seen from here whether a primary leads at the end of the way.
+    pub unseen: Option<String>,
+}
+
+/// Where a chain of replicas leads.
+enum End {
+    Primary,
+    Nowhere(SourceFault),
+    /// That cannot be seen, for this reason.
+    Unseen(String),
 }
 
 /// Looks at the source `known` in `env`, and at what that one follows.
@@ -239,35 +264,45 @@ pub fn look_upstream(env: &Env, known: &Remembered, asking: &Asking<'_>) -> Upst
     let moved = source.fence.moved();
     // A promotion of its own that was not completed is told as that.
     if moved.is_some_and(|moved| moved.by == asking.promotion) {
-        return Upstream { head: Some(head), moved, fault: None };
+        return Upstream { head: Some(head), moved, ..Upstream::default() };
     }
     if is_another(env, known, &source, asking) {
         let another = || SourceFault::Another { db: db.clone(), at: asking.at.0 };
         // Its head tells nothing of how far behind the replica is.
-        return Upstream { head: None, moved: None, fault: astray().or_else(|| Some(another())) };
+        return Upstream { fault: astray().or_else(|| Some(another())), ..Upstream::default() };
     }
     let lost = (head > asking.at).then(|| lost(env, &source, head, asking.at)).flatten();
-    let fault = lost.or_else(|| where_it_leads(env, known, source, asking));
-    Upstream { head: Some(head), moved, fault }
+    let (fault, unseen) = match (lost, where_it_leads(env, known, source, asking)) {
+        (Some(lost), _) => (Some(lost), None),
+        (None, End::Primary) => (None, None),
+        (None, End::Nowhere(fault)) => (Some(fault), None),
+        (None, End::Unseen(why)) => (None, Some(why)),
+    };
+    Upstream { head: Some(head), moved, fault, unseen }
 }
 
 /// That a replica which follows `paths` would follow a circle of replicas, itself perhaps among them, if that can be seen.
 pub fn leads_in_a_circle(env: &Env, paths: SourcePaths, asking: &Asking<'_>) -> Option<SourceFault> {
     let source = Passed::at(env, &paths).ok()?;
     let known = Remembered { paths, astray: None, file_id: None };
-    where_it_leads(env, &known, source, asking).filter(|fault| matches!(fault, SourceFault::Cycle { .. }))
+    match where_it_leads(env, &known, source, asking) {
+        End::Nowhere(fault @ SourceFault::Cycle { .. }) => Some(fault),
+        _ => None,
+    }
 }
 
-/// Whether `source` is not the database that the replica followed, nor one that took over from it. The id of its file tells
-/// that it is, if it did not go on without what the replica has; else what it holds decides.
+/// Whether `source` is not the database that the replica followed, nor one that took over from it, or has another history
+/// since, or went on without what the replica has. What it holds decides; where that does not tell, the id of its file.
 fn is_another(env: &Env, known: &Remembered, source: &Passed, asking: &Asking<'_>) -> bool {
     // Not that of the log: one that was taken over by another file would tell it, too.
     let there = Store::peek(env, &known.paths.db).map_or(source.control.identity().file_id, |file| file.file_id);
-    if known.file_id == Some(there) {
-        return source.went_on_without(env, &known.paths.db, asking).unwrap_or(false);
+    // Also where it is the one that it was: it may have been reseeded to another history since.
+    let is_it = known.file_id == Some(there);
+    if is_it && source.went_on_without(env, &known.paths.db, asking).unwrap_or(false) {
+        return true;
     }
     match source.shares_history(env, &known.paths.db, asking) {
-        Ok(shares) => !shares.unwrap_or(known.file_id.is_none()),
+        Ok(shares) => !shares.unwrap_or(is_it || known.file_id.is_none()),
         // What cannot be read tells nothing; the pull that meets it says so.
         Err(_) => false,
     }
@@ -285,30 +320,67 @@ fn lost(env: &Env, source: &Passed, head: LogIndex, at: LogIndex) -> Option<Sour
 }
 
 /// Follows the chain from `node` on, which is `known`, for as far as it can be seen.
-fn where_it_leads(env: &Env, known: &Remembered, node: Passed, asking: &Asking<'_>) -> Option<SourceFault> {
+fn where_it_leads(env: &Env, known: &Remembered, node: Passed, asking: &Asking<'_>) -> End {
     let (mut node, mut db) = (node, known.paths.db.clone());
     let (mut ids, mut through) = (vec![asking.id], Vec::new());
     while ids.len() <= MAX_CHAIN {
         through.push(db.clone());
         let id = node.id();
         if ids.contains(&id) {
-            return Some(SourceFault::Cycle { through });
+            return End::Nowhere(SourceFault::Cycle { through });
         }
         ids.push(id);
         if !node.fence.follows {
             return match (node.fence.moved(), &node.place) {
-                (Some(moved), _) => Some(SourceFault::Fenced { db, fence: FenceStatus::seen(moved, &node.control) }),
-                (None, LogPlace::Moved(..)) => Some(SourceFault::Copied { db }),
-                (None, _) => None,
+                (Some(moved), _) => {
+                    End::Nowhere(SourceFault::Fenced { db, fence: FenceStatus::seen(moved, &node.control) })
+                }
+                (None, LogPlace::Moved(..)) => End::Nowhere(SourceFault::Copied { db }),
+                (None, _) => End::Primary,
             };
         }
-        let file = resolved(env, &db).ok()?;
-        let next = remembered_in(&*env.disk, node.place.dir(), &file, env)?;
-        (node, db) = (Passed::at(env, &next.paths).ok()?, next.paths.db);
-        // Seen from another machine that path may lead to another file.
-        if next.file_id.is_some_and(|id| id != node.control.identity().file_id) {
-            return None;
+        match followed_by(env, &node, &db, asking) {
+            Ok(next) => (node, db) = next,
+            Err(end) => return end,
         }
     }
-    None
+    End::Unseen(format!("there are more than {MAX_CHAIN} replicas on the way"))
+}
+
+/// What the replica `node`, whose file is `db`, follows in turn.
+fn followed_by(env: &Env, node: &Passed, db: &Path, asking: &Asking<'_>) -> Result<(Passed, PathBuf), End> {
+    let nowhere = |fault| End::Nowhere(SourceFault::Beyond { node: db.to_owned(), fault: Box::new(fault) });
+    let unseen = |what: String| End::Unseen(format!("of the replica {} {what}", db.display()));
+    let file = resolved(env, db).map_err(|e| unseen(format!("the file cannot be looked at: {e}")))?;
+    let Some(next) = remembered_in(&*env.disk, node.place.dir(), &file, env) else {
+        return Err(match is_denied(&*env.disk, node.place.dir()) {
+            true => unseen("nobody may read here what it follows".to_owned()),
+            false => nowhere(SourceFault::Unnamed),
+        });
+    };
+    let source = &next.paths.db;
+    let fault = match Passed::at(env, &next.paths) {
+        // The name is that of another database now. One that took over from the former leads on.
+        Ok(passed) if is_another(env, &next, &passed, asking) => {
+            SourceFault::Another { db: source.clone(), at: asking.at.0 }
+        }
+        Ok(passed) => return Ok((passed, next.paths.db)),
+        Err(None) => return Err(unseen(format!("the source {} cannot be looked at from here", source.display()))),
+        Err(Some(fault)) => match next.astray {
+            Some(db) => SourceFault::Astray { db },
+            None => fault,
+        },
+    };
+    let failed = node.control.last_error().filter(|_| !node.control.is_unregistered());
+    // Its path may lead to another place on its own machine. While it runs, and has met no error, it is believed.
+    let runs_well = failed.is_none() && node.control.writer_lives().unwrap_or(false);
+    let is_seen = env.disk.is_dir(folder_of(source)) && !runs_well;
+    Err(match failed {
+        _ if is_seen => nowhere(fault),
+        Some(what) => nowhere(SourceFault::Unavailable { db: source.clone(), what }),
+        None => unseen(format!(
+            "the source {} cannot be seen from here: it is gone, or on another machine",
+            source.display()
+        )),
+    })
 }

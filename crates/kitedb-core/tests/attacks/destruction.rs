@@ -54,14 +54,17 @@ fn a_bootstrap_over_a_fenced_primary_of_another_history_is_refused() {
     expect_its_own(&Database::open(&old, nothing_said().read_only(true)).unwrap());
 }
 
-/// A replica may be reseeded, also from another source: that is what reseeding is for.
+/// That is what reseeding is for, as long as its source has what it gives up.
 #[test]
-fn a_replica_is_reseeded_without_more_words() {
+fn a_replica_is_reseeded_without_more_words_and_from_another_database_if_it_is_told_to() {
     let stage = Stage::new();
     let source = stage.leading("p.kitedb");
     let replica = stage.replica("r.kitedb", &source);
+    bootstrap(&replica, replica_of(&source)).unwrap();
     let other = stage.closed("other.kitedb", primary(), &["x"]);
-    bootstrap(&replica, replica_of(&other)).unwrap();
+    let error = bootstrap(&replica, replica_of(&other)).unwrap_err();
+    assert_eq!(error.code().as_str(), "WOULD_OVERWRITE", "{error:?}");
+    bootstrap(&replica, overwriting(replica_of(&other)).unwrap()).unwrap();
     let db = Database::open(&replica, replica_of(&other)).unwrap();
     assert!(has(&db, "x") && !has(&db, "a"));
 }

@@ -311,6 +311,10 @@ fn another_database_under_the_sources_path_is_found() {
         assert_eq!(error.code(), ErrorCode::NeedsReseed, "{error:?}");
         graph.expect_all(&replica);
     }
+    let error = replica.replica_reseed_from_snapshot().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::WouldOverwrite, "{error:?}");
+    replica.close().unwrap();
+    let replica = b.overwritten_by(&a);
     replica.replica_reseed_from_snapshot().unwrap();
     strange.expect_all(&replica);
     expect_following(&replica, &stranger);

@@ -204,7 +204,7 @@ fn what_the_replica_held_before_is_gone_whatever_it_was() {
     // More commits there than here: its cursor moves backwards.
     let (primary, mut graph) = (a.primary(), Graph::new(10));
     graph.grow(&primary, 15);
-    let replica = b.replica_of(&a);
+    let replica = b.overwritten_by(&a);
     replica.replica_bootstrap_from_snapshot().unwrap();
     graph.expect_all(&replica);
     graph.grow(&primary, 3);

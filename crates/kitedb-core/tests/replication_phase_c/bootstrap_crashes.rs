@@ -57,7 +57,7 @@ impl Scene {
                 db.replica_bootstrap_from_snapshot().unwrap();
                 db.close().unwrap();
                 sources.push(other);
-                replica.replica_of(&primary)
+                replica.overwritten_by(&primary)
             }
         };
         for _ in 0..2 {
@@ -71,7 +71,8 @@ impl Scene {
     /// The replica after a crash: what it shows is the old graph or the new one, and it ends with the new one.
     fn recover(&self, crash: Crash) {
         let replica = self.replica.restart(crash);
-        let db = replica.try_replica_of(&self.primary).unwrap_or_else(|e| panic!("{crash:?}: {e:?}"));
+        let options = replica.following(&self.primary).replication_overwrite(self.before == Before::Strange);
+        let db = replica.open_replica_of(&self.primary, options).unwrap_or_else(|e| panic!("{crash:?}: {e:?}"));
         let shown = db.snapshot().unwrap().token().log_index.0;
         let old = match self.before {
             Before::Nothing => 0,

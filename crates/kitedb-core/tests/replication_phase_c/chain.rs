@@ -145,7 +145,7 @@ fn a_middle_one_that_is_reseeded_takes_its_replicas_along_or_tells_them() {
     let (stranger, mut strange) = (other.primary(), Graph::new(6));
     strange.grow(&stranger, 30);
     middle.close().unwrap();
-    let middle = b.replica_of(&other);
+    let middle = b.overwritten_by(&other);
     middle.replica_reseed_from_snapshot().unwrap();
     strange.expect_all(&middle);
     strange.grow(&stranger, 2);
@@ -153,6 +153,8 @@ fn a_middle_one_that_is_reseeded_takes_its_replicas_along_or_tells_them() {
     expect_error(last.replica_catch_up_once(10), ErrorCode::NeedsReseed, "needs reseed");
     expect_needs_reseed(&last);
     graph.expect_all(&last);
+    last.close().unwrap();
+    let last = c.overwritten_by(&b);
     last.replica_reseed_from_snapshot().unwrap();
     strange.expect_all(&last);
 }

@@ -210,6 +210,9 @@ fn two_forced_promotions_to_the_same_epoch_are_told_apart() {
     follower.replica_repoint(c.db(), None).unwrap();
     expect_error(follower.replica_catch_up_once(10), ErrorCode::NeedsReseed, "needs reseed");
     expect_needs_reseed(&follower);
+    expect_error(follower.replica_reseed_from_snapshot(), ErrorCode::WouldOverwrite, "2:7");
+    follower.close().unwrap();
+    let follower = d.overwritten_by(&c);
     follower.replica_reseed_from_snapshot().unwrap();
     twin.grow(&right, 2);
     catch_up(&follower);

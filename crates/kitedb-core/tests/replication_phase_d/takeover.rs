@@ -351,7 +351,7 @@ fn not_from_a_source_of_the_same_epoch_and_another_writer() {
         other.close().unwrap();
         follower.close().unwrap();
         expect_error(c.try_replica_of(&b), ErrorCode::RoleMismatch, "given up");
-        for parted in [d.replica_of(&b), c.overwritten_by(&b)] {
+        for parted in [d.overwritten_by(&b), c.overwritten_by(&b)] {
             let what = "needs reseed";
             expect_error(parted.replica_catch_up_once(10), ErrorCode::NeedsReseed, what);
             expect_error(parted.replica_promote(false), ErrorCode::NeedsReseed, what);
@@ -384,7 +384,7 @@ fn a_promotion_that_is_past_is_not_taken_up_after_a_reseed() {
     let first = b.replica_of(&c);
     assert_eq!(catch_up(&first), 4);
     first.close().unwrap();
-    let first = b.replica_of(&a);
+    let first = b.overwritten_by(&a);
     first.replica_reseed_from_snapshot().unwrap();
     expect_error(first.replica_promote(false), ErrorCode::StalePrimary, "fenced by another promotion");
     // By force it goes, in an epoch that it has never heard of.

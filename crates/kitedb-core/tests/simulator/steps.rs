@@ -366,11 +366,13 @@ impl World {
         if let Err(e) = &result
             && e.code() == ErrorCode::WouldOverwrite
         {
-            // It led once, and what it holds may be held by nobody else: its operator must say that it may go.
+            // It led once, or its source lacks what it holds, which may be held by nobody else: its operator must say that it
+            // may go.
             fired(Fault::Overwritten);
             self.note(format!("  n{n} would be overwritten: {e}"));
+            let lacking = !self.ledger.holds(self.nodes[source].tip, before);
             let node = &mut self.nodes[n];
-            assert!(node.foreign || node.on_trial || node.promoting, "node {n} is a replica: {e:?}");
+            assert!(node.foreign || node.on_trial || node.promoting || lacking, "node {n} is a replica: {e:?}");
             assert_eq!(self.shown(n), before, "a refused bootstrap changes nothing");
             self.nodes[n].replacing = false;
             self.close(n);

@@ -103,7 +103,9 @@ fn catch_up(database: Database, args: &FollowArgs, told: &mut Told, out: &mut dy
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::Reseed => {
                 drop(database);
-                return Err(Failure::from(error).exit(EXIT_FAULT).hint(how_to_reseed(args)));
+                let told = error.names_a_command();
+                let failure = Failure::from(error).exit(EXIT_FAULT);
+                return Err(if told { failure } else { failure.hint(how_to_reseed(args)) });
             }
             Err(error) => return Err(error.into()),
         }

@@ -74,6 +74,7 @@ pub fn document(status: &ReplicaReplicationStatus) -> Json {
         "last_error": status.last_error,
         "needs_reseed": status.needs_reseed,
         "source_fault": status.source_fault.as_ref().map(SourceFault::kind),
+        "source_unseen": status.source_unseen,
         "log_fault": status.log_fault,
         "fault": status.fault(),
         "promotion": fence_document(status.promotion.as_ref()),
@@ -109,8 +110,13 @@ pub fn shown(state: ReplicaState) -> Styled<&'static str> {
 /// The command that mends what is wrong, as far as one does.
 fn next_step(status: &ReplicaReplicationStatus) -> Option<&'static str> {
     match &status.source_fault {
+        // The error names the commands between which its operator has to choose.
+        _ if status.last_error.as_ref().is_some_and(|error| error.contains("`kitedb replica ")) => None,
         _ if status.needs_reseed => Some(RESEED),
         Some(SourceFault::Fenced { fence, .. }) if fence.ended.is_none() => None,
+        Some(SourceFault::Beyond { .. }) => Some(
+            "mend what that replica follows, or let this one follow another source: `kitedb replica follow DB --source-db NEW`",
+        ),
         Some(SourceFault::StandAlone { .. }) => Some(
             "`kitedb replica follow DB --source-db NEW` follows another source; `kitedb replica promote DB --force` lets it lead",
         ),
@@ -147,6 +153,10 @@ fn show(
     }
     if let Some(next) = next_step(status) {
         writeln!(out, "  {}", Styled(DIM, named(next, &args.common.database, args.source_db.as_deref())))?;
+    }
+    if let Some(unseen) = &status.source_unseen {
+        let what = format!("whether a primary leads there is not known: {}", clean(unseen));
+        writeln!(out, "  {} {}", Styled(DIM, "its source:"), Styled(DIM, what))?;
     }
     if let Some(promotion) = &status.promotion {
         let what = format!(

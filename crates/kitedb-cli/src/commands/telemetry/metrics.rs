@@ -11,7 +11,10 @@ use kitedb_telemetry::{
     render_replication_metrics_otel_json_with_resource, render_replication_metrics_otel_protobuf_with_resource,
     render_replication_metrics_prometheus_with_options,
 };
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
 pub fn run(args: &MetricsArgs) -> Outcome {
     if args.names.is_some() && matches!(args.format, MetricsFormat::OtlpJson | MetricsFormat::OtlpProtobuf) {
@@ -49,6 +52,7 @@ fn replication_is_told(database: &Database) -> Outcome {
 
 /// The database, open beside whatever process writes to it. What it shows is of this moment.
 pub fn look(args: &LookArgs) -> Outcome<Database> {
+    require_known_source(args)?;
     let database = Database::open(&args.database, args.options())?;
     let role = database.replication_role();
     match &args.source_db {
@@ -58,6 +62,20 @@ pub fn look(args: &LookArgs) -> Outcome<Database> {
             role.as_str()
         ))),
         _ => Ok(database),
+    }
+}
+
+/// Fails where no file is at the source that was given, and the replica never followed one there: a source that is away is a
+/// state, and another path a mistake, by which the lag would be missing without a word.
+fn require_known_source(args: &LookArgs) -> Outcome {
+    let Some(given) = args.source_db.as_ref().filter(|given| !given.exists()) else { return Ok(()) };
+    let known = Database::open(&args.database, args.options_without_source())?.replica_replication_status()?;
+    let folder = given.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let whole = folder.canonicalize().ok().zip(given.file_name()).map(|(folder, name)| folder.join(name));
+    match known.and_then(|status| status.source_db_path) {
+        Some(known) if Some(&known) == whole.as_ref() || known == *given => Ok(()),
+        _ => Err(Failure::new(format_args!("source db path does not exist: {}", given.display()))
+            .literal_hint("check --source-db; without it, the source is the one that the replica followed last")),
     }
 }
 

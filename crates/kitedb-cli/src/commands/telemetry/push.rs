@@ -50,6 +50,10 @@ fn options(args: &PushArgs, environment: &OtlpEnvironment) -> Outcome<OtlpHttpPu
     let mut options = environment.options.clone();
     args.options.apply(&mut options, token.transpose()?);
     identify(&args.look, &mut options.resource);
+    if let Some(option) = args.options.breaker.given().filter(|_| options.circuit_breaker_failure_threshold == 0) {
+        let what = format_args!("{option} is of the circuit breaker, and there is none");
+        return Err(Failure::usage(what).hint("--circuit-breaker-failure-threshold N makes one"));
+    }
     Ok(options)
 }
 

@@ -53,6 +53,7 @@ impl Replica {
         self.control.set_needs_reseed(false);
         self.control.set_last_error(None);
         self.enter(ReplicaState::Promoted);
+        self.leave_every_source(&mut work);
         work.checkpoints = self.engine.checkpoints();
         Ok(promotion)
     }

@@ -1,0 +1,145 @@
+//! Replicas of replicas: whether a primary leads at the end of the way, and what is kept on it.
+
+use super::{stage::*, support::Folder};
+use serde_json::Value as Json;
+use std::fs;
+
+/// `c` follows `r`, which follows the primary `p`.
+fn chain() -> Folder {
+    let folder = pair();
+    replica(&folder, "bootstrap", "c.kitedb", "r.kitedb").ok();
+    folder
+}
+
+fn status(folder: &Folder, db: &str) -> (i32, Json) {
+    let run = folder.run(&["replica", "status", db, "--json"]);
+    (run.code, serde_json::from_str(&run.out).unwrap())
+}
+
+fn with_log(db: &str) -> [String; 2] {
+    [db.to_owned(), format!("{db}.replication")]
+}
+
+fn remove(folder: &Folder, db: &str) {
+    fs::remove_file(folder.path().join(db)).unwrap();
+    fs::remove_dir_all(folder.path().join(format!("{db}.replication"))).unwrap();
+}
+
+/// The primary at the end is gone, or is none any more: every replica on the way says so.
+#[test]
+fn a_chain_whose_primary_is_gone_leads_to_no_primary_for_each_of_its_replicas() {
+    let gone = |folder: &Folder| remove(folder, "p.kitedb");
+    type End<'a> = &'a dyn Fn(&Folder);
+    let cases: [(&str, End<'_>); 6] = [
+        ("missing", &gone),
+        ("missing", &|folder| {
+            gone(folder);
+            folder.file("p.kitedb", "");
+        }),
+        ("another", &|folder| {
+            gone(folder);
+            import(folder, "p.kitedb", "x y K\n", &["--role", "primary"]).ok();
+        }),
+        ("stand_alone", &|folder| {
+            folder.run(&["role", "p.kitedb", "detach"]).ok();
+        }),
+        ("unavailable", &|folder| fs::remove_dir_all(folder.path().join("p.kitedb.replication")).unwrap()),
+        // It was orphaned by the fence, and is so still once the fenced primary is deleted.
+        ("missing", &|folder| {
+            replica(folder, "bootstrap", "t.kitedb", "p.kitedb").ok();
+            replica(folder, "promote", "t.kitedb", "p.kitedb").ok();
+            assert_eq!(status(folder, "c.kitedb").1["source_fault"], "fenced");
+            gone(folder);
+        }),
+    ];
+    for (kind, end) in cases {
+        let folder = chain();
+        assert_eq!(status(&folder, "c.kitedb").0, 0);
+        end(&folder);
+        for db in ["r.kitedb", "c.kitedb"] {
+            let (code, status) = status(&folder, db);
+            assert_eq!((code, status["source_fault"].as_str()), (3, Some(kind)), "{db}: {status}");
+            assert!(status["fault"].as_str().unwrap().contains("p.kitedb"), "{db}: {status}");
+        }
+        let run = folder.run(&["replica", "follow", "c.kitedb", "--once"]);
+        assert!(run.code == 3 && run.out.contains("orphaned"), "{kind}: {run:?}");
+    }
+}
+
+/// The source of its source is on a machine that cannot be seen from here: that is no fault, and not told as all well.
+#[test]
+fn a_chain_whose_end_cannot_be_seen_says_so() {
+    let folder = Folder::new();
+    let far = folder.path().join("far");
+    fs::create_dir(&far).unwrap();
+    import(&folder, "far/p.kitedb", "a b K\n", &["--role", "primary"]).ok();
+    let p = far.join("p.kitedb");
+    replica(&folder, "bootstrap", "r.kitedb", p.to_str().unwrap()).ok();
+    replica(&folder, "bootstrap", "c.kitedb", "r.kitedb").ok();
+    assert_eq!(status(&folder, "c.kitedb").1["source_unseen"], Json::Null);
+    fs::rename(&far, folder.path().join("unmounted")).unwrap();
+    let (code, found) = status(&folder, "c.kitedb");
+    let why = found["source_unseen"].as_str().unwrap_or_default();
+    assert!(code == 0 && why.contains("far/p.kitedb"), "{found}");
+    let shown = folder.run(&["replica", "status", "c.kitedb"]).ok();
+    assert!(shown.out.contains("not known"), "{shown:?}");
+    // Its source has noticed: that is told.
+    assert_ne!(folder.run(&["replica", "follow", "r.kitedb", "--once"]).code, 0);
+    let (code, found) = status(&folder, "c.kitedb");
+    assert_eq!((code, found["source_fault"].as_str()), (3, Some("unavailable")), "{found}");
+}
+
+/// Its source was reseeded to the history of a restored primary, under the same id.
+#[test]
+fn a_replica_of_a_replica_that_was_reseeded_to_another_history_says_so() {
+    let folder = chain();
+    fs::create_dir(folder.path().join("old")).unwrap();
+    with_log("p.kitedb").iter().for_each(|name| copy(&folder.path().join(name), &folder.path().join("old")));
+    import(&folder, "p.kitedb", "lost here K\n", &[]).ok();
+    catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+    catch_up(&folder, "c.kitedb", "r.kitedb").ok();
+    remove(&folder, "p.kitedb");
+    with_log("p.kitedb").iter().for_each(|name| copy(&folder.path().join("old").join(name), folder.path()));
+    folder.run(&["role", "p.kitedb", "primary", "--moved", "--force"]).ok();
+    folder.run(&["replica", "reseed", "r.kitedb", "--overwrite"]).ok();
+    import(&folder, "p.kitedb", "goes on K\n", &[]).ok();
+    folder.run(&["replica", "follow", "r.kitedb", "--once"]).ok();
+    for more in [&[][..], &["--source-db", "r.kitedb"]] {
+        let run = folder.run(&[&["replica", "status", "c.kitedb", "--json"], more].concat());
+        let found: Json = serde_json::from_str(&run.out).unwrap();
+        assert_eq!((run.code, found["source_fault"].as_str()), (3, Some("another")), "{found}");
+    }
+    assert_eq!(folder.run(&["replica", "follow", "c.kitedb", "--once"]).code, 3);
+}
+
+/// The control file of a replica is gone, and it goes on to follow before anybody repairs it.
+#[test]
+fn a_replica_without_its_control_file_keeps_its_log_for_those_that_follow_it() {
+    let folder = chain();
+    import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+    catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+    fs::remove_file(folder.path().join("r.kitedb.replication/control")).unwrap();
+    import(&folder, "p.kitedb", "e f K\n", &[]).ok();
+    folder.run(&["replica", "follow", "r.kitedb", "--once"]).ok();
+    folder.run(&["check", "r.kitedb"]).ok();
+    assert_eq!(folder.run(&["replica", "follow", "c.kitedb", "--once", "--json"]).json()["applied_log_index"], 3);
+    folder.run(&["verify", "p.kitedb", "c.kitedb"]).ok();
+    assert_eq!(folder.run(&["role", "r.kitedb", "--json"]).json()["role"], "replica");
+}
+
+/// The last of a chain takes over from the primary, and the one that it followed before follows it.
+#[test]
+fn a_node_that_takes_over_is_registered_with_none_of_its_sources_any_more() {
+    let folder = chain();
+    assert_eq!(status(&folder, "r.kitedb").1["replica_lags"].as_array().unwrap().len(), 1);
+    replica(&folder, "promote", "c.kitedb", "p.kitedb").ok();
+    catch_up(&folder, "r.kitedb", "c.kitedb").ok();
+    for db in ["r.kitedb", "p.kitedb"] {
+        let kind = if db == "r.kitedb" { "replica" } else { "primary" };
+        let run = folder.run(&[kind, "status", db, "--json"]);
+        let found: Json = serde_json::from_str(&run.out).unwrap();
+        let ids: Vec<_> = found["replica_lags"].as_array().unwrap().iter().map(|lag| lag["path"].clone()).collect();
+        assert!(!ids.iter().any(|path| path.as_str().is_some_and(|path| path.ends_with("c.kitedb"))), "{db}: {found}");
+    }
+    assert_eq!(registered(&folder, "c.kitedb").len(), 1);
+}

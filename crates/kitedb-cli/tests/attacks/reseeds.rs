@@ -1,0 +1,91 @@
+//! What a reseed gives up: commits that only the replica has.
+
+use super::{stage::*, support::Folder};
+use std::fs;
+
+fn remove(folder: &Folder, db: &str) {
+    fs::remove_file(folder.path().join(db)).unwrap();
+    fs::remove_dir_all(folder.path().join(format!("{db}.replication"))).unwrap();
+}
+
+/// `r` has 1:2, and an older copy of `p` was put back, which ends at 1:1.
+fn restored() -> Folder {
+    let folder = pair();
+    fs::create_dir(folder.path().join("old")).unwrap();
+    for name in ["p.kitedb", "p.kitedb.replication"] {
+        copy(&folder.path().join(name), &folder.path().join("old"));
+    }
+    import(&folder, "p.kitedb", "only here K\n", &[]).ok();
+    catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+    remove(&folder, "p.kitedb");
+    for name in ["p.kitedb", "p.kitedb.replication"] {
+        copy(&folder.path().join("old").join(name), folder.path());
+    }
+    folder
+}
+
+/// A primary was restored from an older copy, and the hint of its replica is followed to the letter.
+#[test]
+fn a_reseed_gives_up_what_only_the_replica_has_only_if_it_is_told_to() {
+    let folder = restored();
+    let run = folder.run(&["replica", "follow", "r.kitedb", "--once"]);
+    let both = [("promote", "--force"), ("reseed", "--overwrite")];
+    assert_eq!(run.code, 3, "{run:?}");
+    let commands: Vec<String> = changes_in(&run.err);
+    for ((verb, option), command) in both.iter().zip(&commands) {
+        assert!(command.contains(verb) && command.contains(option) && command.contains("r.kitedb"), "{run:?}");
+    }
+    assert!(commands.len() == 2 && run.err.contains("1:2"), "{run:?}");
+    let status = folder.run(&["replica", "status", "r.kitedb"]);
+    assert!(status.code == 3 && !status.out.contains("copies the source anew"), "{status:?}");
+
+    for action in ["reseed", "bootstrap"] {
+        let run = replica(&folder, action, "r.kitedb", "p.kitedb");
+        assert!(run.code == 1 && run.err.contains("1:2") && run.err.contains("--overwrite"), "{action}: {run:?}");
+        assert!(knows(&folder, "r.kitedb", "only"), "{action}");
+    }
+    paste(&folder, &commands[1]).ok();
+    assert!(!knows(&folder, "r.kitedb", "only"));
+
+    // Or it leads with what it has.
+    let folder = restored();
+    paste(&folder, &changes_in(&folder.run(&["replica", "follow", "r.kitedb", "--once"]).err)[0]).ok();
+    assert!(knows(&folder, "r.kitedb", "only"));
+}
+
+/// The primary is gone, and another one is named in its place.
+#[test]
+fn a_replica_is_not_given_the_graph_of_another_database_unasked() {
+    let folder = pair();
+    import(&folder, "other.kitedb", "x y K\n", &["--role", "primary"]).ok();
+    remove(&folder, "p.kitedb");
+    for action in ["reseed", "bootstrap"] {
+        let run = replica(&folder, action, "r.kitedb", "other.kitedb");
+        assert!(run.code == 1 && run.err.contains("1:1") && run.err.contains("--overwrite"), "{action}: {run:?}");
+        assert!(knows(&folder, "r.kitedb", "a"), "{action}");
+    }
+    folder.run(&["replica", "reseed", "r.kitedb", "--source-db", "other.kitedb", "--overwrite"]).ok();
+    assert!(knows(&folder, "r.kitedb", "x"));
+}
+
+/// A promotion by force said what it loses, and so did who let a restored primary lead.
+#[test]
+fn a_reseed_need_not_ask_again_for_what_was_given_up_before() {
+    let folder = pair();
+    replica(&folder, "bootstrap", "s.kitedb", "p.kitedb").ok();
+    import(&folder, "p.kitedb", "only here K\n", &[]).ok();
+    catch_up(&folder, "s.kitedb", "p.kitedb").ok();
+    remove(&folder, "p.kitedb");
+    folder.run(&["replica", "promote", "r.kitedb", "--force"]).ok();
+    replica(&folder, "reseed", "s.kitedb", "r.kitedb").ok();
+    assert!(!knows(&folder, "s.kitedb", "only"));
+
+    let folder = restored();
+    // `leads`: by its own word, also against a replica that has more.
+    let leads = folder.run(&["role", "p.kitedb", "primary", "--moved"]);
+    if leads.code != 0 {
+        folder.run(&["role", "p.kitedb", "primary", "--moved", "--force"]).ok();
+    }
+    replica(&folder, "reseed", "r.kitedb", "p.kitedb").ok();
+    assert!(!knows(&folder, "r.kitedb", "only"));
+}

@@ -1,0 +1,63 @@
+//! Options that would be without effect: they are refused, and not passed over.
+
+use super::{stage::*, support::Folder};
+use std::fs;
+
+#[test]
+fn an_option_of_another_format_is_refused_by_an_import() {
+    let folder = Folder::new();
+    folder.file("edges.csv", "src,dst\na,b\n");
+    folder.file("edges.txt", "a b\n");
+    for (file, more, named) in [
+        ("edges.csv", &["--weighted"][..], "--weighted"),
+        ("edges.txt", &["--delimiter", ","], "--delimiter"),
+        ("edges.csv", &["--format", "jsonl", "--delimiter", ","], "--delimiter"),
+    ] {
+        let run = folder.run(&[&["import", "g.kitedb", file], more].concat());
+        assert!(run.code == 2 && run.err.contains(named), "{more:?}: {run:?}");
+        assert!(!folder.path().join("g.kitedb").exists());
+    }
+    folder.run(&["import", "g.kitedb", "edges.csv", "--delimiter", ","]).ok();
+}
+
+#[test]
+fn a_cut_where_nothing_lies_behind_damage_is_refused() {
+    let folder = pair();
+    import(&folder, "plain.kitedb", "a b K\n", &[]).ok();
+    for db in ["p.kitedb", "plain.kitedb"] {
+        let run = folder.run(&["repair", db, "--cut-at", "7:7"]);
+        assert!(run.code == 1 && run.err.contains("7:7") && run.err.contains("1:1"), "{db}: {run:?}");
+    }
+    // As a repair that is said again.
+    folder.run(&["repair", "p.kitedb", "--cut-at", "1:1"]).ok();
+}
+
+#[test]
+fn an_option_of_a_breaker_that_there_is_not_is_refused() {
+    let folder = pair();
+    let push = ["push", "p.kitedb", "--endpoint", "http://127.0.0.1:1/v1/metrics"];
+    for option in [
+        &["--circuit-breaker-state-path", "state"][..],
+        &["--circuit-breaker-open-ms", "5"],
+        &["--circuit-breaker-state-cas"],
+    ] {
+        let run = folder.run(&[&push[..], option].concat());
+        assert!(run.code == 2 && run.err.contains(option[0]), "{option:?}: {run:?}");
+        let run = folder.run(&[&push[..], option, &["--circuit-breaker-failure-threshold", "3"]].concat());
+        assert!(!run.err.contains("there is none"), "{option:?}: {run:?}");
+    }
+}
+
+/// A source that is away is a state; one that never was there is a mistake.
+#[test]
+fn metrics_of_a_replica_with_a_source_that_never_was_fail() {
+    let folder = pair();
+    for command in [&["metrics"][..], &["push", "--endpoint", "http://127.0.0.1:1/v1/metrics"]] {
+        let run = folder.run(&[command, &["r.kitedb", "--source-db", "typo.kitedb"]].concat());
+        assert!(run.code == 1 && run.err.contains("typo.kitedb"), "{run:?}");
+    }
+    fs::rename(folder.path().join("p.kitedb"), folder.path().join("away.kitedb")).unwrap();
+    for source in ["p.kitedb", "./p.kitedb"] {
+        folder.run(&["metrics", "r.kitedb", "--source-db", source]).ok();
+    }
+}
