@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 #![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
+mod bootstraps;
 mod damage;
 mod destruction;
 mod fences;

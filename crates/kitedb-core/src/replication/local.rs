@@ -12,7 +12,7 @@ use super::{
     upstream::{Asking, SourceFault, look_upstream},
 };
 use crate::{
-    db::{HeldFence, LogPlace, Signal, fence_by_header},
+    db::{HeldFence, LogPlace, Signal, fence_by_header, half_made},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{Env, OpenMode},
@@ -354,6 +354,9 @@ impl Source for LocalSource {
     }
 
     fn snapshot(&self, fresh: bool) -> Result<Box<dyn Snapshot>> {
+        if self.control()?.is_half_made() {
+            return Err(Error::new(ErrorCode::SourceUnavailable, half_made(&self.paths.db)));
+        }
         if fresh {
             self.ask_for_checkpoint()?;
         }

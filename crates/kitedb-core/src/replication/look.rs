@@ -8,7 +8,7 @@ use super::{
     upstream::{Asking, SourceFault, Upstream, look_upstream},
 };
 use crate::{
-    db::{Engine, ReplicationRole},
+    db::{Engine, ReplicationRole, half_made as half_made_error},
     error::Result,
     io::Env,
     log::Control,
@@ -33,9 +33,14 @@ pub fn look_at_replica(
     let (head, lost) = (head.unwrap_or_default().0, SourceFault::reseed_reason(fault.as_ref()));
     let promotion = moved.filter(|moved| moved.by == control.promotion()).map(FenceStatus::of);
     let process_id = writer_of(engine, control)?;
-    let last_error = control.last_error();
+    let half_made = engine.is_half_made();
+    let cut_short = || half_made_error(&engine.path);
+    // A process that has it open may be at it.
+    let last_error = control.last_error().or_else(|| (half_made && process_id.is_none()).then(cut_short));
+    let untried = last_error.as_ref().is_none_or(|e| *e == cut_short());
     let state = match (&last_error, process_id) {
         _ if control.needs_reseed() => ReplicaState::NeedsReseed,
+        _ if half_made && (process_id.is_none() || untried) => ReplicaState::Bootstrapping,
         (_, None) => ReplicaState::Closed,
         (Some(_), _) if control.is_unregistered() => ReplicaState::Unregistered,
         (Some(_), _) if control.is_denied() => ReplicaState::Denied,

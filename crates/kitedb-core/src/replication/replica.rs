@@ -13,7 +13,7 @@ use super::{
     upstream::{Asking, SourceFault},
 };
 use crate::{
-    db::{Engine, ReplicationRole, default_sidecar},
+    db::{Engine, ReplicationRole, default_sidecar, half_made},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::Env,
@@ -121,12 +121,16 @@ impl Replica {
         let first = match (replica.control.needs_reseed(), replica.control.last_error()) {
             _ if engine.is_foreign() => ReplicaState::NeedsReseed,
             (true, _) => ReplicaState::NeedsReseed,
+            _ if engine.is_half_made() => ReplicaState::Bootstrapping,
             (false, Some(_)) if replica.control.is_unregistered() => ReplicaState::Unregistered,
             (false, Some(_)) if replica.control.is_denied() => ReplicaState::Denied,
             (false, Some(_)) => ReplicaState::Stalled,
             (false, None) => ReplicaState::Behind,
         };
         replica.enter(first);
+        if first == ReplicaState::Bootstrapping && replica.control.last_error().is_none() {
+            replica.control.set_last_error(Some(&half_made(&engine.path)));
+        }
         replica
     }
 
@@ -183,6 +187,8 @@ impl Replica {
                 self.control.set_registered(registered, false);
                 self.control.set_last_error(None);
                 self.control.set_needs_reseed(false);
+                // It holds all up to where it is, however that came.
+                self.control.set_bootstrapping(false);
                 // Who looks finds that its source leads nowhere; once that is known, each pull finds whether it still is so.
                 let orphaned = self.state() == ReplicaState::Orphaned && self.source_fault().is_some();
                 self.enter(if orphaned { ReplicaState::Orphaned } else { self.pace() });
@@ -373,7 +379,11 @@ impl Replica {
         if self.engine.options.replication_unregistered {
             return Ok(());
         }
-        source.reserve(&self.progress(epoch, index, index)).map_err(|e| match e.code() {
+        let reserved = source.reserve(&self.progress(epoch, index, index));
+        if reserved.is_ok() && self.engine.is_replica() {
+            self.control.set_registered(true, false);
+        }
+        reserved.map_err(|e| match e.code() {
             // Refused, not merely failed.
             ErrorCode::Io | ErrorCode::PermissionDenied | ErrorCode::InvalidArgument => Error::new(
                 ErrorCode::Unregistered,
@@ -391,6 +401,13 @@ impl Replica {
         self.require_replica()?;
         self.engine.require_replaceable()?;
         self.enter(ReplicaState::Bootstrapping);
+        if self.engine.is_replica() {
+            self.control.set_bootstrapping(true);
+        }
+        if self.engine.is_half_made() {
+            // What cut it short before is past.
+            self.control.set_last_error(None);
+        }
         let was_foreign = self.engine.is_foreign();
         let copied = self.copy_and_catch_up();
         let result = match self.paths() {
@@ -403,7 +420,11 @@ impl Replica {
         if let Err(e) = &result {
             // What is there of a copy that can go on stays.
             let record = self.engine.log_dir.join(RECORD);
-            self.engine.unwanted.store(self.engine.env.disk.identity(&record).is_err(), Ordering::Release);
+            let nothing_copied = self.engine.env.disk.identity(&record).is_err();
+            self.engine.unwanted.store(nothing_copied, Ordering::Release);
+            if nothing_copied {
+                self.control.set_bootstrapping(false);
+            }
             self.note_failure(e);
             return result;
         }

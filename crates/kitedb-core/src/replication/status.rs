@@ -364,6 +364,10 @@ impl ReplicaReplicationStatus {
             ReplicaState::Stalled => Some(format!("stalled and tried again: {known}")),
             ReplicaState::Denied => Some(format!("denied, and tried again: {known}")),
             ReplicaState::Unregistered => Some(format!("unregistered and tried again: {known}")),
+            // Its first copy was cut short: what is known is of that one.
+            ReplicaState::Bootstrapping if self.applied_log_index == 0 => {
+                why.map(|why| format!("bootstrapping: {why}"))
+            }
             // Before the attempt that is under way, or after the node took over.
             ReplicaState::Bootstrapping | ReplicaState::Promoted => None,
             _ => why.map(|why| format!("its last attempt failed: {why}")),
