@@ -83,3 +83,49 @@ fn what_is_half_made_is_registered_no_more_once_it_is_detached() {
     folder.run(&["role", "r.kitedb", "detach"]).ok();
     assert_eq!(registered(&folder, "p.kitedb"), <[&str; 0]>::default());
 }
+
+/// What the primary `p` says of its one replica, and where its log begins after a run of retention that keeps nothing else.
+fn kept(folder: &Folder) -> (Json, u64) {
+    folder.run(&["primary", "retention", "p.kitedb", "--retention-min-entries", "0"]).ok();
+    let status = folder.run(&["primary", "status", "p.kitedb", "--json"]).json();
+    (status["replica_lags"][0].clone(), status["retained_floor"].as_u64().unwrap())
+}
+
+/// It has what it had, can follow on from there, and says at its source no more than that.
+#[test]
+fn a_reseed_that_is_cut_short_leaves_the_replica_and_its_log_as_they_were() {
+    let folder = pair();
+    let small = ["--segment-max-bytes", "300"];
+    import(&folder, "p.kitedb", &lines("early", 3), &small).ok();
+    fill(&folder, "p.kitedb", "n", &small);
+    cut_short(&folder, "reseed", "r.kitedb", "");
+    let (lag, floor) = kept(&folder);
+    assert_eq!((&lag["applied_log_index"], &lag["durable_log_index"]), (&1.into(), &1.into()), "{lag}");
+    assert!(lag["lag_frames"].as_u64() > Some(3) && lag["reserved_log_index"].as_u64() > Some(4), "{lag}");
+    assert!(lag["hold"] == "held" && floor <= 2, "{floor}: {lag}");
+    let (code, status) = status(&folder, "r.kitedb");
+    assert_eq!((code, &status["state"], &status["applied_log_index"]), (0, &"closed".into(), &1.into()));
+    folder.run(&["replica", "follow", "r.kitedb", "--once"]).ok();
+    assert!(knows(&folder, "r.kitedb", "n1"));
+    let (lag, _) = kept(&folder);
+    assert_eq!((&lag["lag_frames"], &lag["reserved_log_index"]), (&0.into(), &Json::Null), "{lag}");
+}
+
+/// It has nothing, and the log is kept for it from the snapshot on, not from before.
+#[test]
+fn a_first_bootstrap_that_is_cut_short_holds_the_log_from_its_snapshot_on() {
+    let folder = half_made();
+    let small = ["--segment-max-bytes", "300"];
+    let (lag, _) = kept(&folder);
+    assert_eq!(lag["applied_log_index"], 0, "{lag}");
+    let snapshot = lag["reserved_log_index"].as_u64().unwrap();
+    assert!(lag["lag_frames"].as_u64() >= Some(snapshot), "{lag}");
+    import(&folder, "p.kitedb", &lines("late", 5), &small).ok();
+    let (lag, floor) = kept(&folder);
+    assert!(lag["hold"] == "held" && floor <= snapshot + 1, "{floor}: {lag}");
+    folder.run(&["replica", "bootstrap", "r.kitedb"]).ok();
+    assert!(knows(&folder, "r.kitedb", "late5"));
+    let (lag, floor) = kept(&folder);
+    assert_eq!((&lag["lag_frames"], &lag["reserved_log_index"]), (&0.into(), &Json::Null), "{lag}");
+    assert!(floor > snapshot + 1, "{floor}");
+}

@@ -358,28 +358,36 @@ impl Replica {
         if self.engine.options.replication_unregistered || !self.engine.is_replica() {
             return Ok(false);
         }
-        let view = self.engine.view();
-        let token = view.token();
-        let durable = match self.engine.options.sync_mode {
-            crate::db::SyncMode::Full => token.log_index,
-            _ => self.engine.durable().min(token.log_index),
-        };
-        self.source().report(&self.progress(token.epoch, token.log_index, durable))?;
-        self.reported.store(durable.0, Ordering::Release);
+        let progress = self.progress();
+        self.source().report(&progress)?;
+        self.reported.store(progress.durable.0, Ordering::Release);
         Ok(true)
     }
 
-    fn progress(&self, epoch: Epoch, applied: LogIndex, durable: LogIndex) -> Progress {
+    /// How far this node is. What is no replica has nothing of its source's history.
+    fn progress(&self) -> Progress {
+        let (mut epoch, mut applied, mut durable) = (Epoch(0), LogIndex(0), LogIndex(0));
+        if self.engine.is_replica() {
+            let view = self.engine.view();
+            let token = view.token();
+            (epoch, applied) = (token.epoch, token.log_index);
+            durable = match self.engine.options.sync_mode {
+                crate::db::SyncMode::Full => applied,
+                _ => self.engine.durable().min(applied),
+            };
+        }
         let labels = Some(self.labels.clone());
-        Progress { replica_id: self.id.clone(), labels, epoch, applied, durable, reported_at_ms: 0 }
+        let replica_id = self.id.clone();
+        Progress { replica_id, labels, epoch, applied, durable, reserved: None, reported_at_ms: 0 }
     }
 
-    /// Has the source keep its log from a snapshot on, unless this replica is not to be registered.
-    fn reserve(&self, source: &dyn Source, epoch: Epoch, index: LogIndex) -> Result<()> {
+    /// Has the source keep its log from a snapshot on, and from where this node is, which it is as long as the copy is not
+    /// whole; unless this replica is not to be registered.
+    fn reserve(&self, source: &dyn Source, snapshot: LogIndex) -> Result<()> {
         if self.engine.options.replication_unregistered {
             return Ok(());
         }
-        let reserved = source.reserve(&self.progress(epoch, index, index));
+        let reserved = source.reserve(&Progress { reserved: Some(snapshot), ..self.progress() });
         if reserved.is_ok() && self.engine.is_replica() {
             self.control.set_registered(true, false);
         }
@@ -452,7 +460,7 @@ impl Replica {
                 snapshot = source.snapshot(true)?;
             }
             let mark = snapshot.checkpoint();
-            self.reserve(&*source, mark.epoch, mark.log_index)?;
+            self.reserve(&*source, mark.log_index)?;
             match self.log_is_whole(&*source, mark.log_index, mark.digest, head) {
                 Ok(()) => break,
                 Err(e) if fresh => return Err(e),

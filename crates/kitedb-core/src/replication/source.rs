@@ -128,7 +128,8 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// same owner or another one, as long as it was not completed. `held` is the last frame that the owner has: if those
     /// after it cannot all be read, nothing is fenced.
     fn fence(&self, owner: WriterId, held: LogIndex) -> Result<Box<dyn Fencing>>;
-    /// As [`Source::report`], and what of the log after that position is there when this returns will be kept.
+    /// As [`Source::report`], and what of the log after that position, and after what is reserved, is there when this returns
+    /// will be kept.
     fn reserve(&self, progress: &Progress) -> Result<()>;
     /// What its fence says.
     fn seen(&self) -> Result<Seen>;

@@ -105,6 +105,8 @@ pub struct ReplicaLag {
     pub lag_ms: u64,
     /// How the log serves it.
     pub hold: HoldState,
+    /// The snapshot that it began to copy, if it has not reported since: what comes after it is kept, too.
+    pub reserved_log_index: Option<u64>,
     /// When it last reported, ms since 1970.
     pub reported_at_ms: u64,
 }

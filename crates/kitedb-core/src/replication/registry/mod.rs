@@ -70,6 +70,8 @@ pub struct Progress {
     pub applied: LogIndex,
     /// The last frame that is durable there.
     pub durable: LogIndex,
+    /// The snapshot that it copies, if it does: what comes after it is kept, too, until the next report.
+    pub reserved: Option<LogIndex>,
     /// When it came, ms since 1970.
     pub reported_at_ms: u64,
 }
@@ -87,6 +89,8 @@ pub struct Registration {
     pub applied: LogIndex,
     /// The last frame that is durable there.
     pub durable: LogIndex,
+    /// The snapshot that it copies, if it does: what comes after it is kept, too, until the next report.
+    pub reserved: Option<LogIndex>,
     /// When it reported, ms since 1970.
     pub reported_at_ms: u64,
 }
@@ -444,7 +448,15 @@ mod tests {
 
     fn at(id: &str, applied: u64) -> Progress {
         let (applied, durable) = (LogIndex(applied), LogIndex(applied));
-        Progress { replica_id: id.to_owned(), labels: None, epoch: Epoch(1), applied, durable, reported_at_ms: 1 }
+        Progress {
+            replica_id: id.to_owned(),
+            labels: None,
+            epoch: Epoch(1),
+            applied,
+            durable,
+            reserved: None,
+            reported_at_ms: 1,
+        }
     }
 
     fn ids(registry: &Registry) -> Vec<String> {
