@@ -178,12 +178,15 @@ impl Replica {
 
     /// Notes how an attempt ended.
     fn settle(&self, work: &mut Work, result: Result<usize>) -> Result<usize> {
-        if result.is_ok() {
-            self.leave_old_sources(work);
-        }
+        let remembers = if result.is_ok() { self.leave_old_sources(work) } else { Ok(()) };
         let registered = self.report();
-        match (&result, registered) {
-            (Ok(_), Ok(registered)) => {
+        match (&result, registered, remembers) {
+            (Ok(_), registered, Err(e)) => {
+                self.control.set_registered(registered.unwrap_or_default(), false);
+                self.control.set_needs_reseed(false);
+                self.note_failure(&e);
+            }
+            (Ok(_), Ok(registered), Ok(())) => {
                 self.control.set_registered(registered, false);
                 self.control.set_last_error(None);
                 self.control.set_needs_reseed(false);
@@ -193,8 +196,8 @@ impl Replica {
                 let orphaned = self.state() == ReplicaState::Orphaned && self.source_fault().is_some();
                 self.enter(if orphaned { ReplicaState::Orphaned } else { self.pace() });
             }
-            (Ok(_), Err(e)) => self.note_unregistered(&e),
-            (Err(e), registered) => {
+            (Ok(_), Err(e), Ok(())) => self.note_unregistered(&e),
+            (Err(e), registered, _) => {
                 self.look_at_epoch();
                 self.control.set_registered(registered.unwrap_or_else(|_| self.control.is_registered()), false);
                 self.note_failure(e);
@@ -242,17 +245,20 @@ impl Replica {
     }
 
     /// A source that this replica does not follow any more need not keep its log for it, now that it can follow another
-    /// one. Tried once: one that cannot be reached lists the replica until an operator removes it.
-    fn leave_old_sources(&self, work: &mut Work) {
+    /// one. Tried once: one that cannot be reached lists the replica until an operator removes it. Fails where the source that
+    /// it follows cannot be remembered.
+    fn leave_old_sources(&self, work: &mut Work) -> Result<()> {
         let followed = self.source.read().0.clone();
         if !work.noted
             && let Some(followed) = followed.as_ref().filter(|_| !self.engine.is_foreign())
         {
-            if let Err(e) = remember(&self.engine, &self.source_env, followed, true) {
-                // The next pull tries again.
-                tracing::warn!("a replica could not note which source it follows now: {e}");
-                return;
-            }
+            // The next pull tries again.
+            remember(&self.engine, &self.source_env, followed, true).map_err(|e| {
+                let db = followed.db.display();
+                e.context(format_args!(
+                    "it pulled from {db}, and will not know that as its source when it is opened again"
+                ))
+            })?;
             work.noted = true;
         }
         for (paths, source) in work.left.drain(..).filter(|(paths, _)| *paths != followed) {
@@ -261,6 +267,7 @@ impl Replica {
                 tracing::warn!("{left} may keep its log for a replica that left it: {e}");
             }
         }
+        Ok(())
     }
 
     fn note_failure(&self, e: &Error) {
@@ -438,7 +445,8 @@ impl Replica {
         }
         self.engine.unwanted.store(false, Ordering::Release);
         work.noted = false;
-        self.settle(&mut work, Ok(0)).map(drop)
+        let remembers = self.leave_old_sources(&mut work);
+        self.settle(&mut work, Ok(0)).and(remembers)
     }
 
     fn copy_and_catch_up(&self) -> Result<()> {
