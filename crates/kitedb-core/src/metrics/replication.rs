@@ -321,6 +321,7 @@ pub(super) mod tests {
             replica_id: "0123456789abcdef0123456789abcdef".to_owned(),
             name: None,
             registered: state != ReplicaState::Unregistered,
+            registration_fault: None,
             retained_floor: 3,
             log_bytes: 2048,
             segments: 1,

@@ -5,11 +5,11 @@ mod waiting;
 use super::{
     local_fencing::{LocalFencing, was_repaired},
     located::{locate, require_log_of, told_by_file},
-    registry::{Progress, Registry},
+    registry::{Progress, Registry, none_in},
     remembered::{Remembered, where_is_it},
     replica::SourcePaths,
     source::{At, Fencing, Pulled, Seen, Snapshot, Source},
-    upstream::{Asking, SourceFault, look_upstream},
+    upstream::{Asking, Upstream, look_upstream},
 };
 use crate::{
     db::{HeldFence, LogPlace, Signal, fence_by_header, half_made},
@@ -441,9 +441,9 @@ impl Source for LocalSource {
         self.wait_for_more(seen, timeout, still);
     }
 
-    fn fault(&self, asking: &Asking<'_>) -> Option<SourceFault> {
+    fn look(&self, asking: &Asking<'_>) -> Upstream {
         let known = Remembered { paths: self.paths.clone(), astray: self.astray.clone(), file_id: self.known_as };
-        look_upstream(&self.env, &known, asking).fault
+        look_upstream(&self.env, &known, asking)
     }
 
     fn wake(&self) {
@@ -492,13 +492,7 @@ impl LocalSource {
         self.with(|open| {
             let dir = open.dir.clone();
             let stamped = Progress { reported_at_ms: self.env.host.now_ms(), ..progress.clone() };
-            let missing = || {
-                let what = format_args!(
-                    "the source has no registry of replicas in {}, or a damaged one: opening the source makes it anew",
-                    dir.display()
-                );
-                Error::new(ErrorCode::SourceUnavailable, what)
-            };
+            let missing = || none_in(&dir);
             open.registry_to_change(&self.env)?.ok_or_else(missing).and_then(|registry| how(registry, &stamped))
         })
     }

@@ -29,7 +29,9 @@ pub fn look_at_replica(
     let asking = Asking { at: token.log_index, ..Asking::of(engine, control) };
     let unnamed = || Upstream { fault: Some(SourceFault::Unnamed), ..Upstream::default() };
     let look = |known: &Remembered| look_upstream(source_env, known, &asking);
-    let Upstream { head, moved, fault } = source.as_ref().map_or_else(unnamed, look);
+    let upstream = source.as_ref().map_or_else(unnamed, look);
+    let (registered, registration_fault) = upstream.registration(control.is_registered());
+    let Upstream { head, moved, fault, .. } = upstream;
     let (head, lost) = (head.unwrap_or_default().0, SourceFault::reseed_reason(fault.as_ref()));
     let promotion = moved.filter(|moved| moved.by == control.promotion()).map(FenceStatus::of);
     let process_id = writer_of(engine, control)?;
@@ -71,7 +73,8 @@ pub fn look_at_replica(
         sidecar_path: engine.log_dir.clone(),
         replica_id: engine.registration_id(),
         name: engine.options.replication_name.clone(),
-        registered: control.is_registered(),
+        registered,
+        registration_fault,
         source_head_log_index: head,
         lag_frames: head.saturating_sub(applied),
         durable_log_index: engine.durable().0.min(applied),

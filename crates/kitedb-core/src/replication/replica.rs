@@ -10,7 +10,7 @@ use super::{
     remembered::{remember, remembered},
     source::{At, Source},
     status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
-    upstream::{Asking, SourceFault},
+    upstream::{Asking, HOW_TO_REGISTER, SourceFault, Upstream, not_registered},
 };
 use crate::{
     db::{Engine, ReplicationRole, default_sidecar, half_made},
@@ -32,10 +32,6 @@ use std::{
 const PAGE_BYTES: usize = 4 << 20;
 /// Where an interrupted copy is remembered, in the replica's sidecar.
 const RECORD: &str = "bootstrap.progress";
-
-/// What to do where a source does not register a replica.
-const HOW_TO_REGISTER: &str = "let it write to its source's folder, or say that it is to go on unregistered \
-                               (--unregistered, replication_unregistered)";
 
 /// Where a source is, as the options say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -223,10 +219,14 @@ impl Replica {
 
     /// Why nothing will come from where it follows.
     fn source_fault(&self) -> Option<SourceFault> {
+        self.look_at_source().fault
+    }
+
+    fn look_at_source(&self) -> Upstream {
         if self.engine.is_foreign() || self.engine.role() != ReplicationRole::Replica {
-            return None;
+            return Upstream::default();
         }
-        self.source().fault(&Asking::of(&self.engine, &self.control))
+        self.source().look(&Asking::of(&self.engine, &self.control))
     }
 
     /// The state, in view of that.
@@ -296,7 +296,7 @@ impl Replica {
 
     /// It could pull, but its source does not keep its log for it.
     fn note_unregistered(&self, e: &Error) {
-        let what = format!("the source does not keep its log for this replica: {e}; {HOW_TO_REGISTER}");
+        let what = not_registered(e);
         if self.state() != ReplicaState::Unregistered {
             tracing::warn!(code = e.code().as_str(), "{what}");
         }
@@ -563,7 +563,9 @@ impl Replica {
         let token = view.token();
         let at_start = token.log_index.0 == 0;
         let (promotion, log) = (self.promotion_under_way(), self.log_status(token.log_index));
-        let source_fault = self.source_fault();
+        let upstream = self.look_at_source();
+        let (registered, registration_fault) = upstream.registration(self.control.is_registered());
+        let source_fault = upstream.fault;
         let lost = SourceFault::reseed_reason(source_fault.as_ref());
         let panicked = self.engine.panicked();
         let state = match self.engine.check_usable() {
@@ -595,7 +597,8 @@ impl Replica {
             follower_running: self.following.load(Ordering::Acquire),
             process_id: Some(self.engine.env.host.process_id().into()),
             name: self.labels.name.clone(),
-            registered: self.control.is_registered(),
+            registered,
+            registration_fault,
             retained_floor: log.retained_floor,
             log_bytes: log.log_bytes,
             segments: log.segments,

@@ -2,7 +2,7 @@
 
 use super::{
     registry::Progress,
-    upstream::{Asking, SourceFault},
+    upstream::{Asking, Upstream},
 };
 use crate::{
     error::Result,
@@ -133,9 +133,9 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn reserve(&self, progress: &Progress) -> Result<()>;
     /// What its fence says.
     fn seen(&self) -> Result<Seen>;
-    /// Why nothing will come from this source to the replica that asks, as far as can be seen. Not for every pull: it looks
-    /// at the files of each node on the way to the primary.
-    fn fault(&self, asking: &Asking<'_>) -> Option<SourceFault>;
+    /// What can be seen of it now: whether anything will come from it to the replica that asks, and whether that is
+    /// registered. Not for every pull: it looks at the files of each node on the way to the primary.
+    fn look(&self, asking: &Asking<'_>) -> Upstream;
     /// Sleeps until more than `seen` is published, where that can be known, it is woken, or `timeout` has passed; not at
     /// all unless `still` holds, which is asked when a wake is heard already. May return early.
     fn wait(&self, seen: LogIndex, timeout: Duration, still: &dyn Fn() -> bool);

@@ -318,8 +318,10 @@ pub struct ReplicaReplicationStatus {
     pub replica_id: String,
     /// The name that it was given, which it reports beside the id.
     pub name: Option<String>,
-    /// Whether its source keeps its log for it, as far as its last attempt to report tells.
+    /// Whether its source keeps its log for it, as far as its last attempt to report, and a look at the source, tell.
     pub registered: bool,
+    /// Why its source does not, though it did when the replica reported last, and what to do.
+    pub registration_fault: Option<String>,
     /// The last commit that its source had published at the last look; in a read-only open 0 if the source is not
     /// named or cannot be looked at.
     pub source_head_log_index: u64,
@@ -379,7 +381,9 @@ impl ReplicaReplicationStatus {
             format!("promotion {} was begun and not completed: {go_on} goes on with it", promotion.promoter)
         });
         let source = self.source_fault.as_ref().map(ToString::to_string).filter(|fault| !known.contains(fault));
-        let all: Vec<String> = [failed, source, promotion, self.log_fault.clone()].into_iter().flatten().collect();
+        let registration = self.registration_fault.clone().filter(|fault| !known.contains(fault));
+        let all = [failed, source, registration, promotion, self.log_fault.clone()];
+        let all: Vec<String> = all.into_iter().flatten().collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     registry::Progress,
     source::{At, Fencing, Pulled, Seen, Snapshot, Source},
-    upstream::{Asking, SourceFault},
+    upstream::{Asking, SourceFault, Upstream},
 };
 use crate::{
     db::Signal,
@@ -73,8 +73,8 @@ impl Source for Unnamed {
         Err(not_configured())
     }
 
-    fn fault(&self, _: &Asking<'_>) -> Option<SourceFault> {
-        Some(SourceFault::Unnamed)
+    fn look(&self, _: &Asking<'_>) -> Upstream {
+        Upstream { fault: Some(SourceFault::Unnamed), ..Upstream::default() }
     }
 
     fn wait(&self, _: LogIndex, timeout: Duration, still: &dyn Fn() -> bool) {

@@ -4,13 +4,14 @@
 
 use super::{
     passed::Passed,
+    registry::Registry,
     remembered::{Remembered, remembered_in, where_is_it},
     retention::serves,
     status::{FenceStatus, ReplicaState},
 };
 use crate::{
     db::{Engine, LogPlace, resolved},
-    error::ErrorCode,
+    error::{Error, ErrorCode, Result},
     graph::LogIndex,
     io::{Env, OpenMode},
     log::{Control, LogReader, Moved, WriterId},
@@ -218,6 +219,9 @@ impl<'a> Asking<'a> {
 /// What was seen of a source.
 #[derive(Debug, Default)]
 pub struct Upstream {
+    /// Whether the replica that asks is registered there; an error if it cannot be, as things are. `None`: that cannot be
+    /// looked at from here.
+    pub registered: Option<Result<bool>>,
     /// The last frame that it has published, if it could be looked at.
     pub head: Option<LogIndex>,
     /// The promotion that fenced it.
@@ -238,16 +242,40 @@ pub fn look_upstream(env: &Env, known: &Remembered, asking: &Asking<'_>) -> Upst
     let moved = source.fence.moved();
     // A promotion of its own that was not completed is told as that.
     if moved.is_some_and(|moved| moved.by == asking.promotion) {
-        return Upstream { head: Some(head), moved, fault: None };
+        return Upstream { head: Some(head), moved, ..Upstream::default() };
     }
     if is_another(env, known, &source, asking) {
         let another = || SourceFault::Another { db: db.clone(), at: asking.at.0 };
         // Its head tells nothing of how far behind the replica is.
-        return Upstream { head: None, moved: None, fault: astray().or_else(|| Some(another())) };
+        return Upstream { fault: astray().or_else(|| Some(another())), ..Upstream::default() };
     }
+    let registered = Registry::lists(env, source.place.dir(), &asking.engine.registration_id());
     let lost = (head > asking.at).then(|| lost(env, &source, head, asking.at)).flatten();
     let fault = lost.or_else(|| where_it_leads(env, known, source, asking));
-    Upstream { head: Some(head), moved, fault }
+    Upstream { head: Some(head), moved, fault, registered }
+}
+
+impl Upstream {
+    /// Whether the source keeps its log for the replica that asks, and why not where it should: its control words say that
+    /// it was `noted` as registered when it reported last.
+    pub fn registration(&self, noted: bool) -> (bool, Option<String>) {
+        match &self.registered {
+            _ if !noted => (false, None),
+            Some(Err(e)) => (false, Some(not_registered(e))),
+            // It was removed there: with its next report it is registered again.
+            Some(Ok(registered)) => (*registered, None),
+            None => (true, None),
+        }
+    }
+}
+
+/// What to do where a source does not register a replica.
+pub const HOW_TO_REGISTER: &str = "let it write to its source's folder, or say that it is to go on unregistered \
+                                   (--unregistered, replication_unregistered)";
+
+/// Why a replica pulls and is not registered.
+pub fn not_registered(e: &Error) -> String {
+    format!("the source does not keep its log for this replica: {e}; {HOW_TO_REGISTER}")
 }
 
 /// Whether `source` is not the database that the replica followed, nor one that took over from it. The id of its file tells

@@ -82,6 +82,7 @@ pub fn document(status: &ReplicaReplicationStatus) -> Json {
         "replica_id": status.replica_id,
         "name": status.name,
         "registered": status.registered,
+        "registration_fault": status.registration_fault,
         "retained_floor": status.retained_floor,
         "log_bytes": status.log_bytes,
         "segments": status.segments,
@@ -136,10 +137,12 @@ fn show(
     writeln!(out, "{}{}{}", Styled(TITLE, &name), Styled(DIM, "  replica, "), shown(status.state))?;
     let said = status.last_error.as_deref().unwrap_or_default();
     let source_fault = status.source_fault.as_ref().map(ToString::to_string).filter(|fault| !said.contains(fault));
+    let unregistered = status.registration_fault.as_deref().filter(|fault| !said.contains(fault));
     let faults = [
         ("damaged:", damage),
         ("last error:", status.last_error.as_deref()),
         ("its source:", source_fault.as_deref()),
+        ("unregistered:", unregistered),
         ("its log:", status.log_fault.as_deref()),
     ];
     for (what, error) in faults {

@@ -165,6 +165,19 @@ impl Registry {
         Ok(sound.then(|| Self::of(words, false, (file, path), control)))
     }
 
+    /// Whether the registry in the sidecar `dir` holds the replica `id`, for who only reads; an error if there is none that it
+    /// could be put into. `None`: it cannot be looked at.
+    pub fn lists(env: &Env, dir: &Path, id: &str) -> Option<Result<bool>> {
+        let read = || {
+            let Some((file, count)) = found(env, &dir.join(NAME), OpenMode::Read)? else { return Ok(None) };
+            let mut bytes = vec![0; count * 8];
+            file.read_exact_at(&mut bytes, 0)?;
+            Ok::<_, std::io::Error>(Some(FileWords::seen(&words_of_text(&bytes))))
+        };
+        let words = read().ok()?.filter(|words| words.load(0) == MAGIC);
+        Some(words.map_or_else(|| Err(none_in(dir)), |words| Ok(find(&words, id).is_some())))
+    }
+
     /// Whether the registry at its path is still this one.
     pub fn is_current(&self, env: &Env) -> bool {
         match (env.disk.identity(&self.path), self.file.identity()) {
@@ -392,6 +405,15 @@ impl Registry {
         }
         Err(Error::new(ErrorCode::Locked, format_args!("{} stays locked by another process", self.path.display())))
     }
+}
+
+/// Why nobody is registered with a source whose log is in `dir`.
+pub fn none_in(dir: &Path) -> Error {
+    let what = format_args!(
+        "the source has no registry of replicas in {}, or a damaged one: opening the source makes it anew",
+        dir.display()
+    );
+    Error::new(ErrorCode::SourceUnavailable, what)
 }
 
 /// The file, and how many of its words count; `None` if there is none, or it is too short for one.
