@@ -221,7 +221,7 @@ impl PrimaryReplicationStatus {
 /// What a replica is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplicaState {
-    /// It copies a snapshot of its source.
+    /// It copies a snapshot of its source; or its first copy was cut short, and it holds nothing yet: its last error says so.
     Bootstrapping,
     /// It has everything that its source had published at the last look.
     Following,

@@ -292,10 +292,7 @@ fn a_replica_whose_own_registry_is_lost_says_so() {
         let db = Database::open(&path, replica_of(&source).read_only(read_only)).unwrap();
         let fault = replica_status(&db).log_fault.expect("it is told");
         assert!(fault.contains("kitedb replica status") && fault.contains("registry of replicas"), "{fault}");
-        assert!(
-            replica_status(&db).fault().unwrap().contains(&fault),
-            "read-only {read_only}"
-        );
+        assert!(replica_status(&db).fault().unwrap().contains(&fault), "read-only {read_only}");
         assert!(!db.health_check().unwrap().healthy, "read-only {read_only}");
         assert!(db.collect_metrics().unwrap().replication.fault.unwrap().contains(&fault), "read-only {read_only}");
     }
@@ -384,9 +381,9 @@ fn a_replica_that_cannot_remember_its_new_source_says_so() {
     let (middle, replica) = (b.replica_of(&a), c.replica_of(&a));
     catch_up(&middle);
     catch_up(&replica);
-    replica.replica_repoint(b.db(), None).unwrap();
-    let refuse = || FaultPlan::new(FaultOn::Name, 1, ErrorKind::Other).forever().on_path("source.creating");
-    c.disk.fail(refuse());
+    replica.close().unwrap();
+    let replica = c.replica_of(&b);
+    c.disk.fail(FaultPlan::new(FaultOn::Name, 1, ErrorKind::Other).forever().on_path("source.creating"));
     catch_up(&replica);
     let told = replica_status(&replica);
     assert_eq!(told.state, ReplicaState::Stalled);

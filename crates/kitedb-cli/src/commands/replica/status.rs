@@ -113,6 +113,9 @@ pub fn shown(state: ReplicaState) -> Styled<&'static str> {
 fn next_step(status: &ReplicaReplicationStatus) -> Option<&'static str> {
     match &status.source_fault {
         _ if status.needs_reseed => Some(RESEED),
+        None if status.state == ReplicaState::Bootstrapping && status.process_id.is_none() => {
+            Some("`kitedb replica bootstrap DB SOURCE` goes on with its first copy")
+        }
         Some(SourceFault::Fenced { fence, .. }) if fence.ended.is_none() => None,
         Some(SourceFault::StandAlone { .. }) => Some(
             "`kitedb replica follow DB --source-db NEW` follows another source; `kitedb replica promote DB --force` lets it lead",
