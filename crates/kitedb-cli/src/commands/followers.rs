@@ -58,6 +58,7 @@ pub fn lag_document(lag: &ReplicaLag) -> Json {
         "lag_bytes": lag.lag_bytes,
         "lag_ms": lag.lag_ms,
         "hold": lag.hold.as_str(),
+        "reserved_log_index": lag.reserved_log_index,
         "reported_at_ms": lag.reported_at_ms,
         "absent": lag.path.as_deref().is_some_and(is_absent),
     })
@@ -100,6 +101,7 @@ pub fn show_replicas(db: &Path, lags: &[ReplicaLag], expected: bool, out: &mut d
             if lag.lag_frames > 0 { bytes(lag.lag_bytes) } else { String::new() },
             if lag.lag_frames > 0 { time(lag.lag_ms) } else { String::new() },
             match lag.hold {
+                HoldState::Held if lag.reserved_log_index.is_some() => "held, for a copy".to_owned(),
                 HoldState::Held => "held".to_owned(),
                 HoldState::AtRisk => Styled(BAD, "at risk").to_string(),
                 HoldState::Lost => Styled(BAD, "lost").to_string(),

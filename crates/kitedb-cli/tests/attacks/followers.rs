@@ -119,3 +119,26 @@ fn a_replica_whose_file_is_gone_is_removed_by_its_path() {
     assert_eq!(run.json()["removed"], true);
     assert_eq!(registered(&folder, "p.kitedb"), <[&str; 0]>::default());
 }
+
+/// It says so before it tries to follow, and before its source lets go of what it needs.
+#[test]
+fn a_replica_whose_source_lost_its_registry_says_so() {
+    let folder = pair();
+    let status = || folder.run(&["replica", "status", "r.kitedb", "--json"]);
+    assert_eq!(status().ok().json()["registered"], true);
+    fs::remove_file(folder.path().join("p.kitedb.replication/replicas")).unwrap();
+    let found = status();
+    let told: Json = serde_json::from_str(&found.out).unwrap();
+    assert_eq!((found.code, &told["registered"]), (3, &false.into()), "{found:?}");
+    assert!(told["fault"].as_str().unwrap().contains("registry of replicas"), "{found:?}");
+    let metrics = folder.run(&["metrics", "r.kitedb"]).out;
+    let figure = metrics.lines().find(|line| line.starts_with("kitedb_replication_replica_registered"));
+    assert!(figure.is_some_and(|figure| figure.ends_with(" 0")), "{figure:?}");
+    import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+    folder.run(&["replica", "follow", "r.kitedb", "--once"]).ok();
+    assert_eq!(status().ok().json()["registered"], true);
+
+    // Removed by its operator it is registered again with its next report.
+    folder.run(&["primary", "remove", "p.kitedb", "r.kitedb"]).ok();
+    assert_eq!(status().ok().json()["registered"], false);
+}

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 mod at_rest;
+mod bootstraps;
 mod chains;
 mod damage;
 mod destruction;

@@ -53,6 +53,7 @@ pub use read::{GraphRead, Page};
 pub use repair::{Repair, RepairOptions};
 pub(crate) use repair::{Reported, mend_replica, repair};
 pub(crate) use revive::{Damage, revive};
+pub(crate) use role::half_made;
 pub(crate) use sidecar::{fence_by_header, require_place_for_sidecar};
 pub(crate) use signal::Signal;
 pub use stats::Stats;

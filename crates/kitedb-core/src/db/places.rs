@@ -108,9 +108,12 @@ impl Places {
         let fenced = fence.is_some_and(|fence| fence.moved_by.is_some());
         if link.kind != LogKind::Sidecar {
             // A sidecar beside a file that does not name it is of before the file's first commit.
+            let said =
+                fence.map(|fence| if fence.follows { ReplicationRole::Replica } else { ReplicationRole::Primary });
             return Ok(match unused {
                 true if fenced => Standing::Fenced,
-                true => Standing::Unused(None),
+                true if control.as_ref().is_some_and(Control::is_half_made) => Standing::Replica,
+                true => Standing::Unused(said),
                 false => Standing::StandAlone,
             });
         }

@@ -91,6 +91,16 @@ pub(crate) fn foreign(path: &Path, standing: Standing, last: Token) -> Error {
     )
 }
 
+/// Why a replica that holds nothing yet cannot be used as one.
+pub(crate) fn half_made(path: &Path) -> String {
+    format!(
+        "{} is a replica that holds nothing yet: its bootstrap was cut short, or is under way. Run it again ({}): it goes on \
+         where it was",
+        path.display(),
+        command("replica bootstrap", path, "")
+    )
+}
+
 /// Why a bootstrap of such a file is refused.
 pub(crate) fn would_overwrite(path: &Path, view: &View) -> Error {
     Error::new(

@@ -350,6 +350,12 @@ impl Engine {
         self.role() == ReplicationRole::Replica && !self.is_foreign() && !self.on_trial.load(Ordering::Acquire)
     }
 
+    /// Whether it is a replica whose first copy is under way, or was cut short: it holds nothing yet.
+    pub(crate) fn is_half_made(&self) -> bool {
+        let half_made = || self.sidecar.as_ref().is_some_and(|control| control.is_half_made());
+        self.role() == ReplicationRole::Replica && self.published() == LogIndex(0) && half_made()
+    }
+
     /// Whether it is opened as a replica and is none.
     pub(crate) fn is_foreign(&self) -> bool {
         self.foreign.lock().is_some()

@@ -423,7 +423,7 @@ impl Control {
         self.try_lock(ASK_LOCK, LockKind::Exclusive)
     }
 
-    fn flag(&self, flag: u64) -> bool {
+    pub(super) fn flag(&self, flag: u64) -> bool {
         self.load(FLAGS) & flag != 0
     }
 
@@ -433,7 +433,7 @@ impl Control {
     }
 
     /// Sets a flag that only tells others what this process knows by itself, and finds again if it must.
-    fn note_flag(&self, flag: u64, on: bool) {
+    pub(super) fn note_flag(&self, flag: u64, on: bool) {
         if self.flag(flag) != on {
             self.noted(self.set_flag(flag, on));
         }

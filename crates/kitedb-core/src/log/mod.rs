@@ -5,6 +5,7 @@
 
 mod announced;
 mod append;
+mod bootstrapping;
 mod control;
 mod events;
 mod fence;

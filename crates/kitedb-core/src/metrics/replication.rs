@@ -271,6 +271,7 @@ pub(super) mod tests {
             lag_frames,
             lag_bytes: lag_frames * 100,
             lag_ms: lag_frames * 10,
+            reserved_log_index: None,
             hold: if lag_frames > 50 { HoldState::AtRisk } else { HoldState::Held },
             reported_at_ms: 1_700_000_000_000,
         }
@@ -321,6 +322,7 @@ pub(super) mod tests {
             replica_id: "0123456789abcdef0123456789abcdef".to_owned(),
             name: None,
             registered: state != ReplicaState::Unregistered,
+            registration_fault: None,
             retained_floor: 3,
             log_bytes: 2048,
             segments: 1,

@@ -77,6 +77,7 @@ mod tests {
             epoch: Epoch(1),
             applied: LogIndex(1),
             durable: LogIndex(1),
+            reserved: None,
             reported_at_ms: 1,
         }
     }

@@ -6,14 +6,14 @@ use super::{
     given_up::Lineage,
     local_fencing::{LocalFencing, was_repaired},
     located::{locate, recovered_end, require_log_of, told_by_file},
-    registry::{Progress, Registry},
+    registry::{Progress, Registry, none_in},
     remembered::{Remembered, where_is_it},
     replica::SourcePaths,
     source::{At, Fencing, Pulled, Seen, Snapshot, Source},
     upstream::{Asking, Upstream, look_upstream},
 };
 use crate::{
-    db::{HeldFence, LogPlace, Signal, fence_by_header, merge_history},
+    db::{HeldFence, LogPlace, Signal, fence_by_header, half_made, merge_history},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{Env, OpenMode},
@@ -369,6 +369,9 @@ impl Source for LocalSource {
     }
 
     fn snapshot(&self, fresh: bool) -> Result<Box<dyn Snapshot>> {
+        if self.control()?.is_half_made() {
+            return Err(Error::new(ErrorCode::SourceUnavailable, half_made(&self.paths.db)));
+        }
         if fresh {
             self.ask_for_checkpoint()?;
         }
@@ -511,13 +514,7 @@ impl LocalSource {
         self.with(|open| {
             let dir = open.dir.clone();
             let stamped = Progress { reported_at_ms: self.env.host.now_ms(), ..progress.clone() };
-            let missing = || {
-                let what = format_args!(
-                    "the source has no registry of replicas in {}, or a damaged one: opening the source makes it anew",
-                    dir.display()
-                );
-                Error::new(ErrorCode::SourceUnavailable, what)
-            };
+            let missing = || none_in(&dir);
             open.registry_to_change(&self.env)?.ok_or_else(missing).and_then(|registry| how(registry, &stamped))
         })
     }

@@ -8,7 +8,7 @@ use super::{
     upstream::{Asking, SourceFault, Upstream, look_upstream},
 };
 use crate::{
-    db::{Engine, ReplicationRole},
+    db::{Engine, ReplicationRole, half_made as half_made_error},
     error::Result,
     io::Env,
     log::Control,
@@ -29,13 +29,20 @@ pub fn look_at_replica(
     let asking = Asking { at: token.log_index, ..Asking::of(engine, control) };
     let unnamed = || Upstream { fault: Some(SourceFault::Unnamed), ..Upstream::default() };
     let look = |known: &Remembered| look_upstream(source_env, known, &asking);
-    let Upstream { head, moved, fault, unseen } = source.as_ref().map_or_else(unnamed, look);
+    let upstream = source.as_ref().map_or_else(unnamed, look);
+    let (registered, registration_fault) = upstream.registration(control.is_registered());
+    let Upstream { head, moved, fault, unseen, .. } = upstream;
     let (head, lost) = (head.unwrap_or_default().0, SourceFault::reseed_reason(fault.as_ref()));
     let promotion = moved.filter(|moved| moved.by == control.promotion()).map(FenceStatus::of);
     let process_id = writer_of(engine, control)?;
-    let last_error = control.last_error();
+    let half_made = engine.is_half_made();
+    let cut_short = || half_made_error(&engine.path);
+    // A process that has it open may be at it.
+    let last_error = control.last_error().or_else(|| (half_made && process_id.is_none()).then(cut_short));
+    let untried = last_error.as_ref().is_none_or(|e| *e == cut_short());
     let state = match (&last_error, process_id) {
         _ if control.needs_reseed() => ReplicaState::NeedsReseed,
+        _ if half_made && (process_id.is_none() || untried) => ReplicaState::Bootstrapping,
         (_, None) => ReplicaState::Closed,
         (Some(_), _) if control.is_unregistered() => ReplicaState::Unregistered,
         (Some(_), _) if control.is_denied() => ReplicaState::Denied,
@@ -67,7 +74,8 @@ pub fn look_at_replica(
         sidecar_path: engine.log_dir.clone(),
         replica_id: engine.registration_id(),
         name: engine.options.replication_name.clone(),
-        registered: control.is_registered(),
+        registered,
+        registration_fault,
         source_head_log_index: head,
         lag_frames: head.saturating_sub(applied),
         durable_log_index: engine.durable().0.min(applied),

@@ -6,7 +6,7 @@ use super::{
     upstream::{Asking, SourceFault},
 };
 use crate::{
-    db::{Engine, LogPlace, Search, resolved},
+    db::{Engine, LogPlace, Search, half_made, resolved},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{Env, OpenMode},
@@ -58,6 +58,9 @@ impl Passed {
         let no_control = || unfit(&format_args!("the log in {} has no control file", place.dir().display()));
         let control = control.ok_or_else(no_control)?;
         told_by_file(env, db, &control).map_err(|e| unfit(&e))?;
+        if control.is_half_made() {
+            return Err(unfit(&half_made(db)));
+        }
         let fence = control.fence().map_err(told)?;
         Ok(Self { place, control, fence })
     }

@@ -48,8 +48,9 @@ struct Standing {
     /// When the first frame that it misses was committed.
     missing_since: Option<u64>,
     lag_bytes: u64,
-    /// After which frame it asks for all of them; `None`: what it needs next is gone, so it asks for none.
-    held: Option<LogIndex>,
+    /// After which frames it asks for all of them, lowest first, and since when it has been missing the next one: where it is,
+    /// and where the snapshot ends that it copies. Empty: what it needs next is gone, so it asks for none.
+    held: Vec<(LogIndex, Option<u64>)>,
 }
 
 impl Leader {
@@ -129,9 +130,9 @@ impl Leader {
         // What the byte cap lets go of with the next run of retention.
         let over = retention::beyond_cap(&segments, &windows);
         let capped = segments.get(over).map_or(LogIndex(0), |s| s.first);
-        let served: Vec<_> = standings.iter().filter(|s| s.held.is_some()).collect();
-        let replicas: Vec<_> = served.iter().filter_map(|s| Some((s.held?, s.missing_since))).collect();
-        let ids: Vec<_> = served.iter().map(|s| s.registration.replica_id.as_str()).collect();
+        let replicas: Vec<_> = standings.iter().flat_map(|s| s.held.iter().copied()).collect();
+        let ids = standings.iter().flat_map(|s| s.held.iter().map(|_| s.registration.replica_id.as_str()));
+        let ids: Vec<_> = ids.collect();
         let holds = Holds { head, now_ms: self.engine.env.host.now_ms(), replicas: &replicas };
         Ok(LogStatus {
             retained_floor: floor_of(segments.first().map(|s| s.first), head),
@@ -227,11 +228,13 @@ impl Leader {
     fn lag_of(&self, standing: &Standing, head: LogIndex, capped: LogIndex, windows: &RetentionOptions) -> ReplicaLag {
         let Standing { registration, missing_since, lag_bytes, held } = standing;
         let now = self.engine.env.host.now_ms();
-        let hold = match held {
-            None => HoldState::Lost,
-            Some(_) if retention::let_go(windows, now, *missing_since) => HoldState::AtRisk,
-            Some(held) if *held < head && held.0 + 1 < capped.0 => HoldState::AtRisk,
-            Some(_) => HoldState::Held,
+        let at_risk = |(held, since): &(LogIndex, Option<u64>)| {
+            retention::let_go(windows, now, *since) || (*held < head && held.0 + 1 < capped.0)
+        };
+        let hold = match held.as_slice() {
+            [] => HoldState::Lost,
+            held if held.iter().all(at_risk) => HoldState::AtRisk,
+            _ => HoldState::Held,
         };
         ReplicaLag {
             replica_id: registration.replica_id.clone(),
@@ -244,6 +247,7 @@ impl Leader {
             lag_bytes: *lag_bytes,
             lag_ms: missing_since.map_or(0, |since| now.saturating_sub(since)),
             hold,
+            reserved_log_index: registration.reserved.map(|after| after.0),
             reported_at_ms: registration.reported_at_ms,
         }
     }
@@ -257,10 +261,21 @@ impl Leader {
         let mut standings = Vec::new();
         for registration in self.registry.iter().flat_map(Registry::registrations) {
             let served = |at: &LogIndex| retention::serves(floor, head, *at);
-            // What it may still lose is held for it, too, as long as that is there.
-            let held = [registration.durable, registration.applied].into_iter().find(served);
-            let shown = LogIndex(registration.applied.0 + 1);
-            let missing_since = if shown <= head { reader.commit_ms(shown.max(floor))? } else { None };
+            let mut missing_since = |at: LogIndex| match LogIndex(at.0 + 1) {
+                next if next <= head => reader.commit_ms(next.max(floor)),
+                _ => Ok(None),
+            };
+            let Registration { durable, applied, reserved, .. } = registration;
+            let since = missing_since(applied)?;
+            // What it may still lose is held for it, too, as long as that is there. A replica that holds nothing yet needs
+            // nothing from before the snapshot that it copies.
+            let here = [durable, applied].into_iter().find(served).filter(|_| applied.0 > 0 || reserved.is_none());
+            let mut held: Vec<_> = here.map(|here| (here, since)).into_iter().collect();
+            if let Some(after) = reserved.filter(served) {
+                held.push((after, missing_since(after)?));
+                held.sort_unstable();
+            }
+            let missing_since = since;
             let lag_bytes = segments.iter().map(|s| s.bytes_beyond(registration.applied)).sum();
             standings.push(Standing { held, registration, missing_since, lag_bytes });
         }
@@ -289,6 +304,7 @@ impl Leader {
             epoch: reported,
             applied,
             durable: applied,
+            reserved: None,
             reported_at_ms: now,
         })
     }
@@ -334,7 +350,7 @@ impl Leader {
     /// The segments that neither windows nor replicas ask for, oldest first.
     fn unwanted(&self, head: LogIndex, windows: &RetentionOptions) -> Result<Vec<Kept>> {
         let (standings, mut segments) = self.standings(head)?;
-        let replicas: Vec<_> = standings.iter().filter_map(|s| Some((s.held?, s.missing_since))).collect();
+        let replicas: Vec<_> = standings.iter().flat_map(|s| s.held.iter().copied()).collect();
         let holds = Holds { head, now_ms: self.engine.env.host.now_ms(), replicas: &replicas };
         segments.truncate(retention::plan(&segments, &holds, windows));
         Ok(segments)

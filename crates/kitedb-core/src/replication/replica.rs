@@ -11,10 +11,10 @@ use super::{
     remembered::{remember, remembered},
     source::{At, Source},
     status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
-    upstream::{Asking, SourceFault, Upstream, leads_in_a_circle},
+    upstream::{Asking, SourceFault, Upstream, leads_in_a_circle, not_registered},
 };
 use crate::{
-    db::{Engine, ReplicationRole, default_sidecar},
+    db::{Engine, ReplicationRole, default_sidecar, half_made},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::Env,
@@ -31,10 +31,6 @@ use std::{
 
 /// Bytes of frames that are pulled at once, roughly.
 const PAGE_BYTES: usize = 4 << 20;
-
-/// What to do where a source does not register a replica.
-const HOW_TO_REGISTER: &str = "let it write to its source's folder, or say that it is to go on unregistered \
-                               (--unregistered, replication_unregistered)";
 
 /// Where a source is, as the options say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,12 +116,16 @@ impl Replica {
         let first = match (replica.control.needs_reseed(), replica.control.last_error()) {
             _ if engine.is_foreign() => ReplicaState::NeedsReseed,
             (true, _) => ReplicaState::NeedsReseed,
+            _ if engine.is_half_made() => ReplicaState::Bootstrapping,
             (false, Some(_)) if replica.control.is_unregistered() => ReplicaState::Unregistered,
             (false, Some(_)) if replica.control.is_denied() => ReplicaState::Denied,
             (false, Some(_)) => ReplicaState::Stalled,
             (false, None) => ReplicaState::Behind,
         };
         replica.enter(first);
+        if first == ReplicaState::Bootstrapping && replica.control.last_error().is_none() {
+            replica.control.set_last_error(Some(&half_made(&engine.path)));
+        }
         replica
     }
 
@@ -173,21 +173,26 @@ impl Replica {
 
     /// Notes how an attempt ended.
     fn settle(&self, work: &mut Work, result: Result<usize>) -> Result<usize> {
-        if result.is_ok() {
-            self.leave_old_sources(work);
-        }
+        let remembers = if result.is_ok() { self.leave_old_sources(work) } else { Ok(()) };
         let registered = self.report();
-        match (&result, registered) {
-            (Ok(_), Ok(registered)) => {
+        match (&result, registered, remembers) {
+            (Ok(_), registered, Err(e)) => {
+                self.control.set_registered(registered.unwrap_or_default(), false);
+                self.control.set_needs_reseed(false);
+                self.note_failure(&e);
+            }
+            (Ok(_), Ok(registered), Ok(())) => {
                 self.control.set_registered(registered, false);
                 self.control.set_last_error(None);
                 self.control.set_needs_reseed(false);
+                // It holds all up to where it is, however that came.
+                self.control.set_bootstrapping(false);
                 // Who looks finds that its source leads nowhere; once that is known, each pull finds whether it still is so.
                 let orphaned = self.state() == ReplicaState::Orphaned && self.upstream().fault.is_some();
                 self.enter(if orphaned { ReplicaState::Orphaned } else { self.pace() });
             }
-            (Ok(_), Err(e)) => self.note_unregistered(&e),
-            (Err(e), registered) => {
+            (Ok(_), Err(e), Ok(())) => self.note_unregistered(&e),
+            (Err(e), registered, _) => {
                 self.look_at_epoch();
                 self.control.set_registered(registered.unwrap_or_else(|_| self.control.is_registered()), false);
                 self.note_failure(e);
@@ -235,17 +240,20 @@ impl Replica {
     }
 
     /// A source that this replica does not follow any more need not keep its log for it, now that it can follow another
-    /// one. Tried once: one that cannot be reached lists the replica until an operator removes it.
-    fn leave_old_sources(&self, work: &mut Work) {
+    /// one. Tried once: one that cannot be reached lists the replica until an operator removes it. Fails where the source that
+    /// it follows cannot be remembered.
+    fn leave_old_sources(&self, work: &mut Work) -> Result<()> {
         let followed = self.source.read().0.clone();
         if !work.noted
             && let Some(followed) = followed.as_ref().filter(|_| !self.engine.is_foreign())
         {
-            if let Err(e) = remember(&self.engine, &self.source_env, followed, true) {
-                // The next pull tries again.
-                tracing::warn!("a replica could not note which source it follows now: {e}");
-                return;
-            }
+            // The next pull tries again.
+            remember(&self.engine, &self.source_env, followed, true).map_err(|e| {
+                let db = followed.db.display();
+                e.context(format_args!(
+                    "it pulled from {db}, and will not know that as its source when it is opened again"
+                ))
+            })?;
             work.noted = true;
         }
         for (paths, source) in work.left.drain(..).filter(|(paths, _)| *paths != followed) {
@@ -254,6 +262,7 @@ impl Replica {
                 tracing::warn!("{left} may keep its log for a replica that left it: {e}");
             }
         }
+        Ok(())
     }
 
     /// Has every source forget this replica, which leads now: those that it followed before, and the last one. One that cannot
@@ -296,7 +305,7 @@ impl Replica {
 
     /// It could pull, but its source does not keep its log for it.
     fn note_unregistered(&self, e: &Error) {
-        let what = format!("the source does not keep its log for this replica: {e}; {HOW_TO_REGISTER}");
+        let what = not_registered(e);
         if self.state() != ReplicaState::Unregistered {
             tracing::warn!(code = e.code().as_str(), "{what}");
         }
@@ -365,14 +374,9 @@ impl Replica {
         if self.engine.options.replication_unregistered || !self.engine.is_replica() {
             return Ok(false);
         }
-        let view = self.engine.view();
-        let token = view.token();
-        let durable = match self.engine.options.sync_mode {
-            crate::db::SyncMode::Full => token.log_index,
-            _ => self.engine.durable().min(token.log_index),
-        };
-        self.source().report(&self.progress(token.epoch, token.log_index, durable))?;
-        self.reported.store(durable.0, Ordering::Release);
+        let progress = self.progress();
+        self.source().report(&progress)?;
+        self.reported.store(progress.durable.0, Ordering::Release);
         if let (true, Some(path)) = (self.engine.registers_anew.swap(false, Ordering::AcqRel), &self.labels.path) {
             let superseded = self.source().supersede(&self.id, path);
             if let Err(e) = superseded {
@@ -383,9 +387,21 @@ impl Replica {
         Ok(true)
     }
 
-    fn progress(&self, epoch: Epoch, applied: LogIndex, durable: LogIndex) -> Progress {
+    /// How far this node is. What is no replica has nothing of its source's history.
+    fn progress(&self) -> Progress {
+        let (mut epoch, mut applied, mut durable) = (Epoch(0), LogIndex(0), LogIndex(0));
+        if self.engine.is_replica() {
+            let view = self.engine.view();
+            let token = view.token();
+            (epoch, applied) = (token.epoch, token.log_index);
+            durable = match self.engine.options.sync_mode {
+                crate::db::SyncMode::Full => applied,
+                _ => self.engine.durable().min(applied),
+            };
+        }
         let labels = Some(self.labels.clone());
-        Progress { replica_id: self.id.clone(), labels, epoch, applied, durable, reported_at_ms: 0 }
+        let replica_id = self.id.clone();
+        Progress { replica_id, labels, epoch, applied, durable, reserved: None, reported_at_ms: 0 }
     }
 
     /// Follows another source from now on; what this node holds must be on its history.
@@ -441,7 +457,9 @@ impl Replica {
         let token = view.token();
         let at_start = token.log_index.0 == 0;
         let (promotion, log) = (self.promotion_under_way(), self.log_status(token.log_index));
-        let Upstream { fault: source_fault, unseen: source_unseen, .. } = self.upstream();
+        let upstream = self.upstream();
+        let (registered, registration_fault) = upstream.registration(self.control.is_registered());
+        let Upstream { fault: source_fault, unseen: source_unseen, .. } = upstream;
         let lost = SourceFault::reseed_reason(source_fault.as_ref());
         let panicked = self.engine.panicked();
         let state = match self.engine.check_usable() {
@@ -474,7 +492,8 @@ impl Replica {
             follower_running: self.following.load(Ordering::Acquire),
             process_id: Some(self.engine.env.host.process_id().into()),
             name: self.labels.name.clone(),
-            registered: self.control.is_registered(),
+            registered,
+            registration_fault,
             retained_floor: log.retained_floor,
             log_bytes: log.log_bytes,
             segments: log.segments,

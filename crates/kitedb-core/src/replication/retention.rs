@@ -48,8 +48,8 @@ pub struct Holds<'a> {
     pub head: LogIndex,
     /// Now, ms since 1970.
     pub now_ms: u64,
-    /// For each replica that the log can still serve: the frame after which it asks for all of it, and since when it
-    /// has been missing its next one, ms since 1970 (`None`: it misses none).
+    /// For each place from which the log can still serve a replica: the frame after which that asks for all of it, and since
+    /// when it has been missing its next one, ms since 1970 (`None`: it misses none).
     pub replicas: &'a [(LogIndex, Option<u64>)],
 }
 
@@ -124,6 +124,8 @@ pub fn what_holds(
     if segments.len() == 1 {
         add(HoldReason::NewestSegment, oldest.first);
     }
+    // A replica that copies a snapshot asks twice, lowest first.
+    found.dedup_by(|next, before| next.reason == before.reason);
     found
 }
 
@@ -170,6 +172,15 @@ mod tests {
         assert!(reasons(&[], 6, RetentionOptions { min_entries: 4, ..none }).is_empty());
         assert_eq!(reasons(&[], 6, RetentionOptions { min_ms: Some(91), ..none }), ["window_time 1"]);
         assert_eq!(reasons(&[(LogIndex(1), Some(5)), (LogIndex(0), Some(5))], 6, none), ["replica:b 1"]);
+        let twice = [(LogIndex(0), Some(5)), (LogIndex(0), None)];
+        let copying = what_holds(
+            &one_frame_each(6),
+            &Holds { head: LogIndex(6), now_ms: 100, replicas: &twice },
+            &["a", "a"],
+            LogIndex(6),
+            &none,
+        );
+        assert_eq!(copying.len(), 1, "a replica that copies is one reason");
         let lagging = RetentionOptions { max_lag_ms: Some(50), ..none };
         assert!(reasons(&[(LogIndex(0), Some(5))], 6, lagging).is_empty());
         assert_eq!(reasons(&[(LogIndex(0), Some(60))], 0, lagging), ["replica:a 1", "recovery 1"]);

@@ -133,12 +133,13 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// same owner or another one, as long as it was not completed. `held` is the last frame that the owner has: if those
     /// after it cannot all be read, nothing is fenced.
     fn fence(&self, owner: WriterId, held: LogIndex) -> Result<Box<dyn Fencing>>;
-    /// As [`Source::report`], and what of the log after that position is there when this returns will be kept.
+    /// As [`Source::report`], and what of the log after that position, and after what is reserved, is there when this returns
+    /// will be kept.
     fn reserve(&self, progress: &Progress) -> Result<()>;
     /// What its fence says.
     fn seen(&self) -> Result<Seen>;
-    /// What can be seen of this source, and of what it follows in turn, by the replica that asks. Not for every pull: it looks
-    /// at the files of each node on the way to the primary.
+    /// What can be seen of this source, and of what it follows in turn, by the replica that asks, and whether that is registered.
+    /// Not for every pull: it looks at the files of each node on the way to the primary.
     fn upstream(&self, asking: &Asking<'_>) -> Upstream;
     /// Sleeps until more than `seen` is published, where that can be known, it is woken, or `timeout` has passed; not at
     /// all unless `still` holds, which is asked when a wake is heard already. May return early.

@@ -105,6 +105,8 @@ pub struct ReplicaLag {
     pub lag_ms: u64,
     /// How the log serves it.
     pub hold: HoldState,
+    /// The snapshot that it began to copy, if it has not reported since: what comes after it is kept, too.
+    pub reserved_log_index: Option<u64>,
     /// When it last reported, ms since 1970.
     pub reported_at_ms: u64,
 }
@@ -219,7 +221,7 @@ impl PrimaryReplicationStatus {
 /// What a replica is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplicaState {
-    /// It copies a snapshot of its source.
+    /// It copies a snapshot of its source; or its first copy was cut short, and it holds nothing yet: its last error says so.
     Bootstrapping,
     /// It has everything that its source had published at the last look.
     Following,
@@ -319,8 +321,10 @@ pub struct ReplicaReplicationStatus {
     pub replica_id: String,
     /// The name that it was given, which it reports beside the id.
     pub name: Option<String>,
-    /// Whether its source keeps its log for it, as far as its last attempt to report tells.
+    /// Whether its source keeps its log for it, as far as its last attempt to report, and a look at the source, tell.
     pub registered: bool,
+    /// Why its source does not, though it did when the replica reported last, and what to do.
+    pub registration_fault: Option<String>,
     /// The last commit that its source had published at the last look; in a read-only open 0 if the source is not
     /// named or cannot be looked at.
     pub source_head_log_index: u64,
@@ -367,6 +371,10 @@ impl ReplicaReplicationStatus {
             ReplicaState::Stalled => Some(format!("stalled and tried again: {known}")),
             ReplicaState::Denied => Some(format!("denied, and tried again: {known}")),
             ReplicaState::Unregistered => Some(format!("unregistered and tried again: {known}")),
+            // Its first copy was cut short: what is known is of that one.
+            ReplicaState::Bootstrapping if self.applied_log_index == 0 => {
+                why.map(|why| format!("bootstrapping: {why}"))
+            }
             // Before the attempt that is under way, or after the node took over.
             ReplicaState::Bootstrapping | ReplicaState::Promoted => None,
             _ => why.map(|why| format!("its last attempt failed: {why}")),
@@ -376,7 +384,9 @@ impl ReplicaReplicationStatus {
             format!("promotion {} was begun and not completed: {go_on} goes on with it", promotion.promoter)
         });
         let source = self.source_fault.as_ref().map(ToString::to_string).filter(|fault| !known.contains(fault));
-        let all: Vec<String> = [failed, source, promotion, self.log_fault.clone()].into_iter().flatten().collect();
+        let registration = self.registration_fault.clone().filter(|fault| !known.contains(fault));
+        let all = [failed, source, registration, promotion, self.log_fault.clone()];
+        let all: Vec<String> = all.into_iter().flatten().collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 }

@@ -4,6 +4,7 @@
 
 use super::{
     passed::Passed,
+    registry::Registry,
     remembered::{Remembered, is_denied, remembered_in, where_is_it},
     replica::SourcePaths,
     retention::serves,
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::{
     db::{Engine, LogPlace, folder_of, resolved},
-    error::ErrorCode,
+    error::{Error, ErrorCode, Result},
     graph::LogIndex,
     io::{Env, OpenMode},
     log::{Control, LogReader, Moved, WriterId},
@@ -234,6 +235,9 @@ impl<'a> Asking<'a> {
 /// What was seen of a source.
 #[derive(Debug, Default)]
 pub struct Upstream {
+    /// Whether the replica that asks is registered there; an error if it cannot be, as things are. `None`: that cannot be
+    /// looked at from here.
+    pub registered: Option<Result<bool>>,
     /// The last frame that it has published, if it could be looked at.
     pub head: Option<LogIndex>,
     /// The promotion that fenced it.
@@ -271,6 +275,7 @@ pub fn look_upstream(env: &Env, known: &Remembered, asking: &Asking<'_>) -> Upst
         // Its head tells nothing of how far behind the replica is.
         return Upstream { fault: astray().or_else(|| Some(another())), ..Upstream::default() };
     }
+    let registered = Registry::lists(env, source.place.dir(), &asking.engine.registration_id());
     let lost = (head > asking.at).then(|| lost(env, &source, head, asking.at)).flatten();
     let (fault, unseen) = match (lost, where_it_leads(env, known, source, asking)) {
         (Some(lost), _) => (Some(lost), None),
@@ -278,7 +283,30 @@ pub fn look_upstream(env: &Env, known: &Remembered, asking: &Asking<'_>) -> Upst
         (None, End::Nowhere(fault)) => (Some(fault), None),
         (None, End::Unseen(why)) => (None, Some(why)),
     };
-    Upstream { head: Some(head), moved, fault, unseen }
+    Upstream { head: Some(head), moved, fault, unseen, registered }
+}
+
+impl Upstream {
+    /// Whether the source keeps its log for the replica that asks, and why not where it should: its control words say that
+    /// it was `noted` as registered when it reported last.
+    pub fn registration(&self, noted: bool) -> (bool, Option<String>) {
+        match &self.registered {
+            _ if !noted => (false, None),
+            Some(Err(e)) => (false, Some(not_registered(e))),
+            // It was removed there: with its next report it is registered again.
+            Some(Ok(registered)) => (*registered, None),
+            None => (true, None),
+        }
+    }
+}
+
+/// What to do where a source does not register a replica.
+pub const HOW_TO_REGISTER: &str = "let it write to its source's folder, or say that it is to go on unregistered \
+                                   (--unregistered, replication_unregistered)";
+
+/// Why a replica pulls and is not registered.
+pub fn not_registered(e: &Error) -> String {
+    format!("the source does not keep its log for this replica: {e}; {HOW_TO_REGISTER}")
 }
 
 /// That a replica which follows `paths` would follow a circle of replicas, itself perhaps among them, if that can be seen.

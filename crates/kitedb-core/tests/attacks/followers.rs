@@ -4,11 +4,17 @@ use crate::{
     stage::{
         Stage, add_many, nothing_said, open_and_add, primary, rename_database, replica, replica_of, segments, short_log,
     },
-    support_replication::{Graph, Machine, catch_up, expect_following, folder::sidecar_of, primary_status},
+    support_replication::{
+        Graph, Machine, catch_up, expect_error, expect_following, folder::sidecar_of, primary_status, replica_status,
+    },
 };
-use kitedb_core::{Database, ErrorCode, HoldState, OpenOptions, ReplicationRole, SyncMode};
+use kitedb_core::{
+    Database, ErrorCode, HoldState, OpenOptions, ReplicaState, ReplicationRole, SyncMode,
+    io::sim::{FaultOn, FaultPlan},
+};
 use std::{
     fs,
+    io::ErrorKind,
     os::unix::fs::{FileExt, symlink},
     path::Path,
 };
@@ -131,7 +137,7 @@ fn a_replica_forgets_who_followed_it() {
     let between = stage.replica("between.kitedb", &source);
     let last = stage.replica("last.kitedb", &between);
     let db = Database::open(&last, replica_of(&between)).unwrap();
-    let id = crate::support_replication::replica_status(&db).replica_id;
+    let id = replica_status(&db).replica_id;
     db.close().unwrap();
     let db = Database::open(&between, replica_of(&source)).unwrap();
     assert!(db.primary_remove_replica(&id).unwrap());
@@ -168,7 +174,7 @@ fn a_follower_that_is_not_registered_does_not_look_healthy() {
     fs::create_dir(&registry).unwrap();
     let db = Database::open(&path, replica_of(&source)).unwrap();
     let caught_up = db.replica_catch_up_once(10);
-    let status = crate::support_replication::replica_status(&db);
+    let status = replica_status(&db);
     assert!(
         caught_up.is_err() || status.last_error.is_some(),
         "nobody knows of it, and it says {:?}",
@@ -185,7 +191,7 @@ fn a_replica_is_told_its_source_once() {
     open_and_add(&source, primary(), "c").unwrap();
     let look = |options: OpenOptions| {
         let db = Database::open(&path, options.read_only(true)).unwrap();
-        crate::support_replication::replica_status(&db)
+        replica_status(&db)
     };
     for options in [nothing_said(), replica()] {
         let status = look(options);
@@ -284,12 +290,9 @@ fn a_replica_whose_own_registry_is_lost_says_so() {
     fs::remove_file(sidecar_of(&path).join("replicas")).unwrap();
     for read_only in [true, false] {
         let db = Database::open(&path, replica_of(&source).read_only(read_only)).unwrap();
-        let fault = crate::support_replication::replica_status(&db).log_fault.expect("it is told");
+        let fault = replica_status(&db).log_fault.expect("it is told");
         assert!(fault.contains("kitedb replica status") && fault.contains("registry of replicas"), "{fault}");
-        assert!(
-            crate::support_replication::replica_status(&db).fault().unwrap().contains(&fault),
-            "read-only {read_only}"
-        );
+        assert!(replica_status(&db).fault().unwrap().contains(&fault), "read-only {read_only}");
         assert!(!db.health_check().unwrap().healthy, "read-only {read_only}");
         assert!(db.collect_metrics().unwrap().replication.fault.unwrap().contains(&fault), "read-only {read_only}");
     }
@@ -367,4 +370,29 @@ fn the_byte_cap_holds_without_a_registry() {
     add_many(&db, "k", 20);
     db.primary_run_retention().unwrap_err();
     assert!(segments(&sidecar_of(&source)) < 3);
+}
+
+/// Opened again it would look for the source that it has left.
+#[test]
+fn a_replica_that_cannot_remember_its_new_source_says_so() {
+    let [a, b, c] = [("a", 1), ("b", 2), ("c", 3)].map(|(name, seed)| Machine::new(name, seed, SyncMode::Full));
+    let (source, mut graph) = (a.primary(), Graph::new(1));
+    graph.grow(&source, 5);
+    let (middle, replica) = (b.replica_of(&a), c.replica_of(&a));
+    catch_up(&middle);
+    catch_up(&replica);
+    replica.close().unwrap();
+    let replica = c.replica_of(&b);
+    c.disk.fail(FaultPlan::new(FaultOn::Name, 1, ErrorKind::Other).forever().on_path("source.creating"));
+    catch_up(&replica);
+    let told = replica_status(&replica);
+    assert_eq!(told.state, ReplicaState::Stalled);
+    assert!(told.fault().is_some_and(|fault| fault.contains("will not know")), "{told:?}");
+    expect_error(replica.replica_reseed_from_snapshot(), ErrorCode::Io, "will not know");
+    c.disk.clear_faults();
+    catch_up(&replica);
+    assert_eq!(replica_status(&replica).fault(), None);
+    replica.close().unwrap();
+    let replica = c.open(OpenOptions::new()).unwrap();
+    assert_eq!(replica_status(&replica).source_db_path, Some(b.db()));
 }

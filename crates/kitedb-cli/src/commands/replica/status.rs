@@ -81,6 +81,7 @@ pub fn document(status: &ReplicaReplicationStatus) -> Json {
         "replica_id": status.replica_id,
         "name": status.name,
         "registered": status.registered,
+        "registration_fault": status.registration_fault,
         "retained_floor": status.retained_floor,
         "log_bytes": status.log_bytes,
         "segments": status.segments,
@@ -113,6 +114,9 @@ fn next_step(status: &ReplicaReplicationStatus) -> Option<&'static str> {
         // The error names the commands between which its operator has to choose.
         _ if status.last_error.as_ref().is_some_and(|error| error.contains("`kitedb replica ")) => None,
         _ if status.needs_reseed => Some(RESEED),
+        None if status.state == ReplicaState::Bootstrapping && status.process_id.is_none() => {
+            Some("`kitedb replica bootstrap DB SOURCE` goes on with its first copy")
+        }
         Some(SourceFault::Fenced { fence, .. }) if fence.ended.is_none() => None,
         Some(SourceFault::Beyond { .. }) => Some(
             "mend what that replica follows, or let this one follow another source: `kitedb replica follow DB --source-db NEW`",
@@ -140,10 +144,12 @@ fn show(
     writeln!(out, "{}{}{}", Styled(TITLE, &name), Styled(DIM, "  replica, "), shown(status.state))?;
     let said = status.last_error.as_deref().unwrap_or_default();
     let source_fault = status.source_fault.as_ref().map(ToString::to_string).filter(|fault| !said.contains(fault));
+    let unregistered = status.registration_fault.as_deref().filter(|fault| !said.contains(fault));
     let faults = [
         ("damaged:", damage),
         ("last error:", status.last_error.as_deref()),
         ("its source:", source_fault.as_deref()),
+        ("unregistered:", unregistered),
         ("its log:", status.log_fault.as_deref()),
     ];
     for (what, error) in faults {

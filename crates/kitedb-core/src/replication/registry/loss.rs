@@ -177,7 +177,9 @@ mod tests {
     fn report(registry: &Registry, id: &str) {
         let (epoch, applied, durable) = (Epoch(1), LogIndex(1), LogIndex(1));
         let replica_id = id.to_owned();
-        registry.report(&Progress { replica_id, labels: None, epoch, applied, durable, reported_at_ms: 1 }).unwrap();
+        registry
+            .report(&Progress { replica_id, labels: None, epoch, applied, durable, reserved: None, reported_at_ms: 1 })
+            .unwrap();
     }
 
     #[test]
@@ -257,8 +259,15 @@ mod tests {
                 report(&registry, "a");
                 disk.fail(FaultPlan::new(FaultOn::Sync, 1, std::io::ErrorKind::Other).on_path("control"));
                 let (epoch, applied, durable) = (Epoch(1), LogIndex(1), LogIndex(1));
-                let progress =
-                    Progress { replica_id: "b".to_owned(), labels: None, epoch, applied, durable, reported_at_ms: 1 };
+                let progress = Progress {
+                    replica_id: "b".to_owned(),
+                    labels: None,
+                    epoch,
+                    applied,
+                    durable,
+                    reserved: None,
+                    reported_at_ms: 1,
+                };
                 registry.report(&progress).unwrap_err();
                 disk.crash_at(disk.ops() + op);
                 let _ = registry.report(&progress);

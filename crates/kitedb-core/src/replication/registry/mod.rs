@@ -72,6 +72,8 @@ pub struct Progress {
     pub applied: LogIndex,
     /// The last frame that is durable there.
     pub durable: LogIndex,
+    /// The snapshot that it copies, if it does: what comes after it is kept, too, until the next report.
+    pub reserved: Option<LogIndex>,
     /// When it came, ms since 1970.
     pub reported_at_ms: u64,
 }
@@ -89,6 +91,8 @@ pub struct Registration {
     pub applied: LogIndex,
     /// The last frame that is durable there.
     pub durable: LogIndex,
+    /// The snapshot that it copies, if it does: what comes after it is kept, too, until the next report.
+    pub reserved: Option<LogIndex>,
     /// When it reported, ms since 1970.
     pub reported_at_ms: u64,
 }
@@ -161,6 +165,19 @@ impl Registry {
         let words = FileWords::seen(&words_of_text(&bytes));
         let sound = words.load(0) == MAGIC;
         Ok(sound.then(|| Self::of(words, false, (file, path), control)))
+    }
+
+    /// Whether the registry in the sidecar `dir` holds the replica `id`, for who only reads; an error if there is none that it
+    /// could be put into. `None`: it cannot be looked at.
+    pub fn lists(env: &Env, dir: &Path, id: &str) -> Option<Result<bool>> {
+        let read = || {
+            let Some((file, count)) = found(env, &dir.join(NAME), OpenMode::Read)? else { return Ok(None) };
+            let mut bytes = vec![0; count * 8];
+            file.read_exact_at(&mut bytes, 0)?;
+            Ok::<_, std::io::Error>(Some(FileWords::seen(&words_of_text(&bytes))))
+        };
+        let words = read().ok()?.filter(|words| words.load(0) == MAGIC);
+        Some(words.map_or_else(|| Err(none_in(dir)), |words| Ok(find(&words, id).is_some())))
     }
 
     /// Whether the registry at its path is still this one.
@@ -412,6 +429,15 @@ impl Registry {
     }
 }
 
+/// Why nobody is registered with a source whose log is in `dir`.
+pub fn none_in(dir: &Path) -> Error {
+    let what = format_args!(
+        "the source has no registry of replicas in {}, or a damaged one: opening the source makes it anew",
+        dir.display()
+    );
+    Error::new(ErrorCode::SourceUnavailable, what)
+}
+
 /// The file, and how many of its words count; `None` if there is none, or it is too short for one.
 fn found(env: &Env, path: &Path, mode: OpenMode) -> std::io::Result<Option<(Arc<dyn DiskFile>, usize)>> {
     let file = match env.disk.open(path, mode) {
@@ -466,7 +492,15 @@ mod tests {
 
     fn at(id: &str, applied: u64) -> Progress {
         let (applied, durable) = (LogIndex(applied), LogIndex(applied));
-        Progress { replica_id: id.to_owned(), labels: None, epoch: Epoch(1), applied, durable, reported_at_ms: 1 }
+        Progress {
+            replica_id: id.to_owned(),
+            labels: None,
+            epoch: Epoch(1),
+            applied,
+            durable,
+            reserved: None,
+            reported_at_ms: 1,
+        }
     }
 
     fn ids(registry: &Registry) -> Vec<String> {

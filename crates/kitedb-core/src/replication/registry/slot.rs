@@ -8,6 +8,7 @@
 //! | 48 | a sequence: odd while a report is written |
 //! | 49 to 52 | epoch, applied index, durable index, time of the report |
 //! | 53 | bytes of the name, bytes of the path (16 bits each), and in the high half the CRC-32 over both; 0: neither |
+//! | 54 | while it copies a snapshot: 1 more than the last frame of that; else 0 |
 
 use super::{Labels, MAX_ID, MAX_NAME, Progress, Registration};
 use crate::{
@@ -27,6 +28,7 @@ const APPLIED: usize = 50;
 const DURABLE: usize = 51;
 const REPORTED: usize = 52;
 const LABELS_HEAD: usize = 53;
+const RESERVED: usize = 54;
 
 /// See the [module documentation](self). Whoever changes one holds its lock. A change fails where there is no room for it,
 /// and then leaves the slot as a crash in its midst would.
@@ -94,6 +96,7 @@ impl<'a> Slot<'a> {
         self.store(SEQUENCE, writing)?;
         let report = [progress.epoch.0, progress.applied.0, progress.durable.0, progress.reported_at_ms];
         self.store_all(EPOCH, &report)?;
+        self.store(RESERVED, progress.reserved.map_or(0, |after| after.0 + 1))?;
         if let Some(labels) = &progress.labels {
             self.write_labels(progress.replica_id.len(), labels)?;
         }
@@ -126,7 +129,8 @@ impl<'a> Slot<'a> {
         let replica_id = self.id()?;
         let read = || {
             let labels = self.read_labels(replica_id.len());
-            (self.load(EPOCH), self.load(APPLIED), self.load(DURABLE), self.load(REPORTED), labels)
+            let reserved = self.load(RESERVED).checked_sub(1).map(LogIndex);
+            (self.load(EPOCH), self.load(APPLIED), self.load(DURABLE), self.load(REPORTED), reserved, labels)
         };
         let mut found = read();
         // A reporter that died in the midst leaves an odd sequence for ever: then any values it left will do.
@@ -138,9 +142,9 @@ impl<'a> Slot<'a> {
             }
             std::hint::spin_loop();
         }
-        let (epoch, applied, durable, reported_at_ms, labels) = found;
+        let (epoch, applied, durable, reported_at_ms, reserved, labels) = found;
         let (applied, durable) = (LogIndex(applied), LogIndex(durable.min(applied)));
-        Some(Registration { replica_id, labels, epoch: Epoch(epoch), applied, durable, reported_at_ms })
+        Some(Registration { replica_id, labels, epoch: Epoch(epoch), applied, durable, reserved, reported_at_ms })
     }
 
     fn read_labels(&self, id_len: usize) -> Labels {
@@ -202,6 +206,7 @@ mod tests {
             epoch: Epoch(2),
             applied: LogIndex(7),
             durable: LogIndex(5),
+            reserved: None,
             reported_at_ms: 11,
         };
         slot.write(&progress).unwrap();
@@ -218,6 +223,21 @@ mod tests {
             (Some("eu-west"), Some("/data/b.kitedb"))
         );
         assert_eq!(report("x", None, None).labels, Labels::default());
+    }
+
+    #[test]
+    fn what_is_reserved_is_read_until_the_next_report() {
+        let words = words();
+        let slot = slot(&words);
+        slot.claim("replica").unwrap();
+        for reserved in [None, Some(0), Some(7), None] {
+            let reserved = reserved.map(LogIndex);
+            let (applied, durable) = (LogIndex(3), LogIndex(2));
+            let (replica_id, labels, epoch) = ("replica".to_owned(), None, Epoch(1));
+            slot.write(&Progress { replica_id, labels, epoch, applied, durable, reserved, reported_at_ms: 1 }).unwrap();
+            let found = slot.read().unwrap();
+            assert_eq!((found.applied, found.durable, found.reserved), (applied, durable, reserved));
+        }
     }
 
     #[test]
@@ -239,8 +259,15 @@ mod tests {
         slot.claim("replica").unwrap();
         let labels = Some(Labels { name: Some("n".to_owned()), path: None });
         let (applied, durable) = (LogIndex(1), LogIndex(1));
-        let progress =
-            Progress { replica_id: "replica".to_owned(), labels, epoch: Epoch(1), applied, durable, reported_at_ms: 1 };
+        let progress = Progress {
+            replica_id: "replica".to_owned(),
+            labels,
+            epoch: Epoch(1),
+            applied,
+            durable,
+            reserved: None,
+            reported_at_ms: 1,
+        };
         slot.write(&progress).unwrap();
         words.update(LABELS_HEAD, |head| head ^ 1 << 40).unwrap();
         assert_eq!(slot.read().unwrap().labels, Labels::default());

@@ -1,15 +1,17 @@
 //! Bootstrap and reseed: a replica takes its source's graph in place of its own, as far as nothing is given up unasked.
 
-use super::{HOW_TO_REGISTER, PAGE_BYTES, Replica};
+use super::{PAGE_BYTES, Replica};
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{Digest, Epoch, LogIndex},
+    graph::{Digest, LogIndex},
     log::{FrameRef, PageLimits},
     replication::{
         given_up::{GivenUp, given_up},
+        registry::Progress,
         remembered::remember,
         source::{At, Source},
         status::ReplicaState,
+        upstream::HOW_TO_REGISTER,
     },
     shell::command,
 };
@@ -19,12 +21,17 @@ use std::sync::atomic::Ordering;
 const RECORD: &str = "bootstrap.progress";
 
 impl Replica {
-    /// Has the source keep its log from a snapshot on, unless this replica is not to be registered.
-    fn reserve(&self, source: &dyn Source, epoch: Epoch, index: LogIndex) -> Result<()> {
+    /// Has the source keep its log from a snapshot on, and from where this node is, which it is as long as the copy is not
+    /// whole; unless this replica is not to be registered.
+    fn reserve(&self, source: &dyn Source, snapshot: LogIndex) -> Result<()> {
         if self.engine.options.replication_unregistered {
             return Ok(());
         }
-        source.reserve(&self.progress(epoch, index, index)).map_err(|e| match e.code() {
+        let reserved = source.reserve(&Progress { reserved: Some(snapshot), ..self.progress() });
+        if reserved.is_ok() && self.engine.is_replica() {
+            self.control.set_registered(true, false);
+        }
+        reserved.map_err(|e| match e.code() {
             // Refused, not merely failed.
             ErrorCode::Io | ErrorCode::PermissionDenied | ErrorCode::InvalidArgument => Error::new(
                 ErrorCode::Unregistered,
@@ -52,6 +59,13 @@ impl Replica {
             return Err(e);
         }
         self.enter(ReplicaState::Bootstrapping);
+        if self.engine.is_replica() {
+            self.control.set_bootstrapping(true);
+        }
+        if self.engine.is_half_made() {
+            // What cut it short before is past.
+            self.control.set_last_error(None);
+        }
         let was_foreign = self.engine.is_foreign();
         let copied = self.copy_and_catch_up();
         let result = match self.paths() {
@@ -64,13 +78,18 @@ impl Replica {
         if let Err(e) = &result {
             // What is there of a copy that can go on stays.
             let record = self.engine.log_dir.join(RECORD);
-            self.engine.unwanted.store(self.engine.env.disk.identity(&record).is_err(), Ordering::Release);
+            let nothing_copied = self.engine.env.disk.identity(&record).is_err();
+            self.engine.unwanted.store(nothing_copied, Ordering::Release);
+            if nothing_copied {
+                self.control.set_bootstrapping(false);
+            }
             self.note_failure(e);
             return result;
         }
         self.engine.unwanted.store(false, Ordering::Release);
         work.noted = false;
-        self.settle(&mut work, Ok(0)).map(drop)
+        let remembers = self.leave_old_sources(&mut work);
+        self.settle(&mut work, Ok(0)).and(remembers)
     }
 
     /// Fails where the source's graph would replace commits that the source does not have, and nobody asked for that.
@@ -124,7 +143,7 @@ impl Replica {
                 snapshot = source.snapshot(true)?;
             }
             let mark = snapshot.checkpoint();
-            self.reserve(&*source, mark.epoch, mark.log_index)?;
+            self.reserve(&*source, mark.log_index)?;
             match self.log_is_whole(&*source, mark.log_index, mark.digest, head) {
                 Ok(()) => break,
                 Err(e) if fresh => return Err(e),

@@ -2,6 +2,7 @@
 
 use super::Replica;
 use crate::{
+    db::half_made,
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     log::WriterId,
@@ -21,6 +22,11 @@ impl Replica {
         self.require_replica()?;
         // Also by force: what is no replica leads as what it is, or not at all.
         self.engine.require_not_foreign()?;
+        if self.engine.is_half_made() {
+            // Nor does what has nothing to lead with.
+            let what = format_args!("{}, or promote another replica", half_made(&self.engine.path));
+            return Err(Error::new(ErrorCode::NotReplica, what));
+        }
         if self.control.needs_reseed() && !force {
             let what = "needs reseed: this replica is not on its source's history, so it cannot take over from it; \
                         reseed it, or force the promotion and lose what only the source has";
