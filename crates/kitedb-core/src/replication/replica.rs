@@ -163,7 +163,7 @@ impl Replica {
         }
     }
 
-    /// Applies up to `max_frames` frames (at least one is asked for) that the source has beyond this node. Returns how
+    /// Applies up to `max_frames` frames (at least one is asked for) that the source has beyond this node now. Returns how
     /// many were applied.
     pub fn catch_up_once(&self, max_frames: usize) -> Result<usize> {
         let mut work = self.working.lock();
@@ -293,8 +293,9 @@ impl Replica {
         self.enter(ReplicaState::Unregistered);
     }
 
-    /// Pulls and applies frames, up to so many and up to an index.
-    fn pull(&self, max_frames: usize, through: LogIndex) -> Result<usize> {
+    /// Pulls and applies frames, up to so many and up to an index, of those that the source has when this begins: one that
+    /// commits faster than it is read never has no more.
+    fn pull(&self, max_frames: usize, mut through: LogIndex) -> Result<usize> {
         // Also where there is nothing to pull: it must not look as if it followed.
         self.engine.require_undamaged()?;
         let source = self.source();
@@ -318,6 +319,7 @@ impl Replica {
                 return Err(fault);
             }
             if applied == before {
+            through = through.min(pulled.head);
                 if index > pulled.head {
                     self.require_common(&*source, pulled.head)?;
                 }

@@ -32,3 +32,4 @@ mod readers;
 mod repair;
 mod replay;
 mod roles;
+mod steady_writers;
