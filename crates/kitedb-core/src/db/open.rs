@@ -269,6 +269,8 @@ impl Engine {
         control.set_begun(link.id)?;
         // Also where nothing changes in it: a crash may have torn the header slot that did not count.
         self.store.mark_log(LogLink { kind: link.kind, ..self.open_link(appender.epoch(), link.id) })?;
+        // Not before: an open that was cut short would go on in the epoch whose numbers are to come again.
+        control.forget_failed_sync()?;
         commit.last = last;
         commit.digest = digest;
         commit.epoch = appender.epoch();

@@ -361,9 +361,19 @@ impl Control {
     }
 
     /// The log is closed, and all of it is durable: no sync is under way.
+    /// No sync is under way that anybody need doubt: what it was to make durable is so.
+    pub fn end_syncing(&self) -> Result<()> {
+        if self.flag(SYNCING) { self.set_flag(SYNCING, false) } else { Ok(()) }
+    }
+
+    /// A sync that failed is past: the epoch is made known that begins for it.
+    pub fn forget_failed_sync(&self) -> Result<()> {
+        if self.flag(SYNC_FAILED) { self.set_flag(SYNC_FAILED, false) } else { Ok(()) }
+    }
+
     pub fn end_session(&self) -> Result<()> {
         self.pay()?;
-        if self.flag(SYNCING) { self.set_flag(SYNCING, false) } else { Ok(()) }
+        self.end_syncing()
     }
 
     /// Whether nobody knows who moved the fence, or whether it was moved at all: what knew it is lost, and this log was

@@ -6,7 +6,10 @@ use crate::{
 };
 use kitedb_core::{
     Database, ErrorCode, RepairOptions, ReplicationRole, Result, SyncMode, Token,
-    io::{Disk, Env, sim::Crash},
+    io::{
+        Disk, Env,
+        sim::{Crash, FaultOn, FaultPlan},
+    },
 };
 use std::{
     fs,
@@ -288,6 +291,60 @@ fn commits_behind_damage_are_given_up_by_name_only() {
         assert!(db.check().unwrap().is_clean());
         db.close().unwrap();
         machine.expect_no_violations();
+    }
+}
+
+/// What is given up was acknowledged once. Whatever the first open after that meets, in the same boot, its numbers do not come
+/// again in their epoch.
+#[test]
+fn numbers_that_were_given_up_come_again_in_another_epoch_whatever_the_next_open_meets() {
+    for role in [ReplicationRole::Primary, ReplicationRole::Disabled] {
+        for repaired in [true, false] {
+            let machine = Machine::new("node", 1, if repaired { SyncMode::Full } else { SyncMode::Normal });
+            let options = || machine.options(role).segment_max_bytes(4096);
+            let (db, mut graph) = (machine.open(options()).unwrap(), Graph::new(1));
+            graph.grow(&db, 60);
+            let machine = if repaired {
+                let machine = machine.restart(Crash::Kill);
+                let mut segments = machine.disk.paths();
+                segments.retain(|path| path.extension().is_some_and(|kind| kind == "klog"));
+                segments.sort();
+                machine.damage(&segments[1], 2000);
+                let end = repair(&machine, RepairOptions::new().dry_run(true)).unwrap().asks_for.unwrap();
+                assert!(repair(&machine, RepairOptions::new().cut_at(end)).unwrap().done);
+                machine
+            } else {
+                // Nobody knows what became of what it showed.
+                machine.disk.fail(FaultPlan::new(FaultOn::Sync, 1, std::io::ErrorKind::Other).on_path(".klog"));
+                db.sync().unwrap_err();
+                machine.restart(Crash::Kill)
+            };
+            drop(db);
+            let (mut refused, mut opened) = (0, 0);
+            for (op, killed) in (1..80).flat_map(|op| [(op, false), (op, true)]) {
+                let what = format!("{role:?}, repaired: {repaired}, operation {op}, killed: {killed}");
+                let mut machine = copy_of(&machine);
+                match killed {
+                    true => machine.disk.crash_at(machine.disk.ops() + op),
+                    false => machine.disk.fail(FaultPlan::new(FaultOn::Any, op, std::io::ErrorKind::StorageFull)),
+                }
+                let met = match machine.open(options()).map(Database::close) {
+                    Ok(closed) => {
+                        opened += 1;
+                        format!("closed: {closed:?}")
+                    }
+                    Err(e) => {
+                        refused += 1;
+                        format!("refused: {e:?}")
+                    }
+                };
+                machine = machine.restart(Crash::Kill);
+                let db = machine.open(options()).unwrap();
+                let token = write(&db).unwrap();
+                assert!(token.epoch.0 > 1, "{what}, {met}: {token}");
+            }
+            assert!(refused > 10 && opened > 0, "{role:?}, repaired: {repaired}: {refused}, {opened}");
+        }
     }
 }
 

@@ -518,6 +518,9 @@ impl<'a> DamagedLog<'a> {
             link.part = Part::Fenced { led: proof.led, by, promotion };
         }
         if link == self.store.log_link() { Ok(()) } else { self.store.mark_log(link) }
+        } else if proof.recovered.as_ref().is_some_and(|recovered| recovered.damage.is_some()) {
+            // Numbers that were given out come again: no boot is known in which all is as it was.
+            link.boot_id = [0; 16];
     }
 }
 
