@@ -162,8 +162,9 @@ impl Engine {
         let log = LogIdentity { log_id: self.env.host.random(), file_id: self.store.file_id() };
         let commit = self.commit.get_mut();
         if kind == LogKind::Sidecar && role == ReplicationRole::Primary && !matches!(standing, Standing::Unused(_)) {
-            // Its fence went with the old sidecar: who may have taken over cannot be told.
-            (commit.epoch, commit.writer_id) = (Epoch(commit.epoch.0 + 1), self.env.host.random());
+            // Its fence went with the old sidecar: who may have taken over since cannot be told. Upholds I42.
+            let known = commit.epoch.max(self.store.log_link().part.epoch());
+            (commit.epoch, commit.writer_id) = (Epoch(known.0 + 1), self.env.host.random());
         }
         let disk = &*self.env.disk;
         let follows = role == ReplicationRole::Replica;
