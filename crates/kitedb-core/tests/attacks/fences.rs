@@ -55,6 +55,40 @@ fn a_fenced_primary_that_is_forced_to_lead_without_its_log_begins_an_epoch_of_it
     }
 }
 
+/// A promotion in place fails, wherever the disk fails it: who led leads on, or knows of the new epoch, and nothing is to be
+/// forced.
+#[test]
+fn a_promotion_in_place_that_fails_costs_nobody_the_lead() {
+    for on in [FaultOn::Sync, FaultOn::Write, FaultOn::Name] {
+        let mut failed = 0;
+        for nth in 1..40 {
+            for crash in [None, Some(Crash::Kill), Some(Crash::PowerLoss(Loss::LoseAllUnsynced))] {
+                let machine = Machine::new("node", nth, SyncMode::Full);
+                let (db, mut graph) = (machine.primary(), Graph::new(1));
+                graph.grow(&db, 5);
+                db.close().unwrap();
+                let db = machine.primary();
+                machine.disk.fail(FaultPlan::new(on, nth, io::ErrorKind::Other));
+                failed += u32::from(db.primary_promote_to_next_epoch().is_err());
+                machine.disk.clear_faults();
+                let machine = match crash {
+                    Some(crash) => machine.restart(crash),
+                    None => {
+                        let _ = db.close();
+                        machine
+                    }
+                };
+                let db = machine.primary();
+                let written = write(&db);
+                assert!(written.is_ok(), "{on:?} {nth}, {crash:?}: {written:?}");
+                db.close().unwrap();
+                write(&machine.primary()).unwrap();
+            }
+        }
+        assert!(failed > 0, "{on:?}");
+    }
+}
+
 /// The machine of a primary that was fenced and closed, and its files.
 #[derive(Debug)]
 struct FencedFiles(Machine, Vec<(PathBuf, Vec<u8>)>);
