@@ -43,7 +43,7 @@ pub use salt::salt_of;
 pub use seen::SeenEpoch;
 pub use segment::{SegmentHeader, bytes_in};
 pub use stamps::Displaced;
-pub use sync::GroupSync;
+pub use sync::{GroupSync, Quiet};
 pub use verify::{no_segment, verify};
 
 use crate::{
