@@ -351,21 +351,28 @@ fn numbers_that_were_given_up_come_again_in_another_epoch_whatever_the_next_open
 /// With the control file goes the knowledge of who was registered: where the registry is gone, too, nothing is let go of.
 #[test]
 fn a_repair_says_that_the_registry_is_lost() {
-    let stage = Stage::new();
-    let source = stage.closed("p.kitedb", short_log(primary()), &["a", "b", "c"]);
-    stage.replica("r.kitedb", &source);
-    fs::remove_file(sidecar_of(&source).join("control")).unwrap();
-    fs::remove_file(sidecar_of(&source).join("replicas")).unwrap();
-    let done = Database::repair(&source, RepairOptions::new()).unwrap();
-    assert!(done.steps.iter().any(|step| step.contains("REGISTRY_LOST")), "{done:?}");
-    assert!(done.remains.iter().any(|what| what.contains("--replicas-complete")), "{done:?}");
-    let db = Database::open(&source, short_log(primary())).unwrap();
-    db.primary_promote_to_next_epoch().unwrap();
-    add_many(&db, "n", 5);
-    db.checkpoint().unwrap();
-    let error = db.primary_run_retention().unwrap_err();
-    assert_eq!(error.code(), ErrorCode::RegistryLost, "{error:?}");
-    assert!(names(&sidecar_of(&source)).iter().filter(|name| name.starts_with("segment-")).count() >= 8);
+    for left in [None, Some(100), Some(4096)] {
+        let stage = Stage::new();
+        let source = stage.closed("p.kitedb", short_log(primary()), &["a", "b", "c"]);
+        stage.replica("r.kitedb", &source);
+        fs::remove_file(sidecar_of(&source).join("control")).unwrap();
+        let registry = sidecar_of(&source).join("replicas");
+        match left {
+            None => fs::remove_file(registry).unwrap(),
+            // What it begins with tells for what it is.
+            Some(left) => fs::File::options().write(true).open(registry).unwrap().set_len(left).unwrap(),
+        }
+        let done = Database::repair(&source, RepairOptions::new()).unwrap();
+        assert!(done.steps.iter().any(|step| step.contains("REGISTRY_LOST")), "{done:?}");
+        assert!(done.remains.iter().any(|what| what.contains("--replicas-complete")), "{done:?}");
+        let db = Database::open(&source, short_log(primary())).unwrap();
+        db.primary_promote_to_next_epoch().unwrap();
+        add_many(&db, "n", 5);
+        db.checkpoint().unwrap();
+        let error = db.primary_run_retention().unwrap_err();
+        assert_eq!(error.code(), ErrorCode::RegistryLost, "{error:?}");
+        assert!(names(&sidecar_of(&source)).iter().filter(|name| name.starts_with("segment-")).count() >= 8);
+    }
 }
 
 /// Nothing is repaired under a process that has the database open, nor what is in order, nor what is not there.
