@@ -348,6 +348,42 @@ fn numbers_that_were_given_up_come_again_in_another_epoch_whatever_the_next_open
     }
 }
 
+/// Of a database without a part in replication the middle of the log is gone, and its control file with it.
+#[test]
+fn a_stand_alone_database_whose_log_is_given_up_is_written_to_again() {
+    for (loss, lose) in LOSSES {
+        let machine = Machine::new("node", 1, SyncMode::Full);
+        let options = || machine.options(ReplicationRole::Disabled).segment_max_bytes(4096);
+        let (db, mut graph) = (machine.open(options()).unwrap(), Graph::new(1));
+        graph.grow(&db, 30);
+        db.checkpoint().unwrap();
+        graph.grow(&db, 60);
+        let machine = machine.restart(Crash::Kill);
+        drop(db);
+        let mut segments = machine.disk.paths();
+        segments.retain(|path| path.extension().is_some_and(|kind| kind == "klog"));
+        segments.sort();
+        segments.pop();
+        segments.iter().for_each(|segment| machine.disk.remove(segment).unwrap());
+        let control = control_of(&machine, ReplicationRole::Disabled);
+        lose(&machine, &control);
+        let lost = machine.disk.read(&control).ok().filter(|bytes| !bytes.is_empty());
+        let end = repair(&machine, RepairOptions::new().dry_run(true)).unwrap().asks_for.unwrap();
+        assert_eq!(end.log_index.0, 30, "{loss}");
+        let done = repair(&machine, RepairOptions::new().cut_at(end)).unwrap();
+        if let Some(lost) = lost.filter(|_| !loss.starts_with("no fence")) {
+            assert!(done.put_aside.iter().any(|path| machine.disk.read(path).unwrap() == lost), "{loss}: {done:?}");
+        }
+        for n in 1..3 {
+            let db = machine.open(options()).unwrap();
+            let token = write(&db).unwrap();
+            assert_eq!((token.log_index.0, token.epoch.0), (30 + n, 2), "{loss}");
+            assert!(db.check().unwrap().is_clean(), "{loss}");
+            db.close().unwrap();
+        }
+    }
+}
+
 /// With the control file goes the knowledge of who was registered: where the registry is gone, too, nothing is let go of.
 #[test]
 fn a_repair_says_that_the_registry_is_lost() {

@@ -411,7 +411,13 @@ impl<'a> DamagedLog<'a> {
         let io = |e| Error::io("repair log control file", &self.dir.join(crate::log::CONTROL_NAME), e);
         let (mut aside, mut told) = (Vec::new(), None);
         let control = match (left, plan.fence) {
-            (Left::Nothing(_), _) if !plan.anew => None,
+            (Left::Nothing(_), _) if !plan.anew => {
+                // The next commit makes another one, where this would be in the way.
+                let replaced = Replaced::look(disk, &self.dir);
+                aside.extend(replaced.put_aside(disk, &self.dir).map_err(io)?);
+                told = Some(replaced);
+                None
+            }
             (Left::Nothing(_), Some(fence)) => Some(self.make_control(fence, plan, proof, &mut aside, &mut told)?),
             (Left::ButFence(control, _), Some(NewFence { fence, assumed })) => {
                 aside.push(copy_aside(disk, &self.dir.join(crate::log::CONTROL_NAME)).map_err(io)?);
