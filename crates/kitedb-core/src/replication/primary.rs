@@ -226,7 +226,7 @@ impl Leader {
             path: registration.labels.path.clone(),
             epoch: registration.epoch.0,
             applied_log_index: registration.applied.0,
-            durable_log_index: registration.durable.0,
+            durable_log_index: registration.durable.min(registration.applied).0,
             lag_frames: head.0.saturating_sub(registration.applied.0),
             lag_bytes: *lag_bytes,
             lag_ms: missing_since.map_or(0, |since| now.saturating_sub(since)),
@@ -246,7 +246,8 @@ impl Leader {
             let served = |at: &LogIndex| retention::serves(floor, head, *at);
             // What it may still lose is held for it, too, as long as that is there.
             let held = [registration.durable, registration.applied].into_iter().find(served);
-            let shown = LogIndex(registration.applied.0 + 1);
+            // What a bootstrap is copying now it does not miss.
+            let shown = LogIndex(registration.applied.max(registration.durable).0 + 1);
             let missing_since = if shown <= head { reader.commit_ms(shown.max(floor))? } else { None };
             let lag_bytes = segments.iter().map(|s| s.bytes_beyond(registration.applied)).sum();
             standings.push(Standing { held, registration, missing_since, lag_bytes });

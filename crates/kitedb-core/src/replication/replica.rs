@@ -370,12 +370,19 @@ impl Replica {
         Progress { replica_id: self.id.clone(), labels, epoch, applied, durable, reported_at_ms: 0 }
     }
 
-    /// Has the source keep its log from a snapshot on, unless this replica is not to be registered.
-    fn reserve(&self, source: &dyn Source, epoch: Epoch, index: LogIndex) -> Result<()> {
+    /// Has the source keep its log from a snapshot on, unless this replica is not to be registered. What it asks for is said
+    /// as durable; applied is what it has. Returns whether it is registered there now.
+    fn reserve(&self, source: &dyn Source, epoch: Epoch, index: LogIndex) -> Result<bool> {
         if self.engine.options.replication_unregistered {
             return Ok(());
         }
-        source.reserve(&self.progress(epoch, index, index)).map_err(|e| match e.code() {
+        let (applied_epoch, _, applied, _) = self.engine.position();
+        let (epoch, applied) = match applied <= index {
+            _ if self.engine.is_foreign() => (Epoch(0), LogIndex(0)),
+            true => (applied_epoch, applied),
+            false => (epoch, index),
+        };
+        source.reserve(&self.progress(epoch, applied, index)).map_err(|e| match e.code() {
             // Refused, not merely failed.
             ErrorCode::Io | ErrorCode::PermissionDenied | ErrorCode::InvalidArgument => Error::new(
                 ErrorCode::Unregistered,
@@ -394,7 +401,8 @@ impl Replica {
         self.engine.require_replaceable()?;
         self.enter(ReplicaState::Bootstrapping);
         let was_foreign = self.engine.is_foreign();
-        let copied = self.copy_and_catch_up();
+        let (was_registered, mut reserved) = (self.control.is_registered(), false);
+        let copied = self.copy_and_catch_up(&mut reserved);
         let result = match self.paths() {
             // It is a replica from now on, also if it did not catch up.
             Some(paths) if was_foreign && !self.engine.is_foreign() => {
@@ -405,7 +413,11 @@ impl Replica {
         if let Err(e) = &result {
             // What is there of a copy that can go on stays.
             let record = self.engine.log_dir.join(RECORD);
-            self.engine.unwanted.store(self.engine.env.disk.identity(&record).is_err(), Ordering::Release);
+            let unwanted = self.engine.env.disk.identity(&record).is_err();
+            self.engine.unwanted.store(unwanted, Ordering::Release);
+            if unwanted && reserved && !was_registered {
+                self.take_back_reservation();
+            }
             self.note_failure(e);
             return result;
         }
@@ -414,7 +426,17 @@ impl Replica {
         self.settle(&mut work, Ok(0)).map(drop)
     }
 
-    fn copy_and_catch_up(&self) -> Result<()> {
+    /// The source need not keep its log for a copy that was not made, and that does not go on.
+    fn take_back_reservation(&self) {
+        match self.source().forget(&self.id) {
+            Ok(_) if self.engine.is_foreign() => {}
+            Ok(_) => self.control.set_registered(false, false),
+            Err(e) => tracing::warn!("the source may keep its log for a bootstrap that was refused: {e}"),
+        }
+    }
+
+    /// `reserved` says whether the source keeps its log for a snapshot that is not in place yet.
+    fn copy_and_catch_up(&self, reserved: &mut bool) -> Result<()> {
         let source = self.source();
         let head = source.head()?;
         self.source_head.store(head.0, Ordering::Release);
@@ -433,7 +455,7 @@ impl Replica {
                 snapshot = source.snapshot(true)?;
             }
             let mark = snapshot.checkpoint();
-            self.reserve(&*source, mark.epoch, mark.log_index)?;
+            *reserved |= self.reserve(&*source, mark.epoch, mark.log_index)?;
             match self.log_is_whole(&*source, mark.log_index, mark.digest, head) {
                 Ok(()) => break,
                 Err(e) if fresh => return Err(e),
@@ -458,6 +480,8 @@ impl Replica {
     fn log_is_whole(
         &self,
         source: &dyn Source,
+        // From here on it is a replica that has it.
+        *reserved = false;
         index: LogIndex,
         digest: crate::graph::Digest,
         head: LogIndex,

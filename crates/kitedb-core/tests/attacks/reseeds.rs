@@ -2,17 +2,27 @@
 
 use crate::{
     stage::{Stage, add_many, primary, replica_of},
-    support::gate::{At, Gate},
+    support::{
+        gate::{At, Gate},
+        observed::{Observer, Operation, observed},
+    },
     support_replication::{
-        catch_up, expect_following,
+        Graph, Machine, catch_up, expect_following,
         folder::{eventually, sidecar_of},
-        replica_status,
+        primary_status, replica_status,
     },
 };
-use kitedb_core::{Database, SyncMode, io::Env};
+use kitedb_core::{
+    Database, ErrorCode, ReplicationRole, SyncMode,
+    io::{
+        Env,
+        sim::{Crash, SimDisk},
+    },
+};
+use parking_lot::Mutex;
 use std::{
-    fs,
-    path::PathBuf,
+    fs, io,
+    path::{Path, PathBuf},
     sync::{Arc, mpsc},
     thread,
     time::Duration,
@@ -62,4 +72,102 @@ fn a_sync_that_is_under_way_says_nothing_of_the_log_after_a_reseed() {
     add_many(&primaries[1], "more", 3);
     catch_up(&replica);
     expect_following(&replica, &primaries[1]);
+}
+
+/// A bootstrap is refused, for what its source's log is: the source keeps nothing for a replica that never was one.
+#[test]
+fn a_bootstrap_that_is_refused_leaves_no_registration() {
+    let (p, r) = (Machine::new("primary", 1, SyncMode::Full), Machine::new("replica", 2, SyncMode::Full));
+    let (primary, mut graph) = (p.primary(), Graph::new(1));
+    graph.grow(&primary, 30);
+    primary.checkpoint().unwrap();
+    graph.grow(&primary, 10);
+    // Nobody is there to make a checkpoint that passes over the damage.
+    let p = p.restart(Crash::Kill);
+    drop(primary);
+    p.damage(p.segments().last().unwrap(), 4096);
+    let replica = r.replica_of(&p);
+    let error = replica.replica_bootstrap_from_snapshot().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Corrupt, "{error:?}");
+    replica.close().unwrap();
+    assert!(!r.disk.paths().contains(&r.db()), "{:?}", r.disk.paths());
+    // As who only reads finds it.
+    let options = p.options(ReplicationRole::Primary).read_only(true);
+    let known = primary_status(&p.open(options).unwrap()).replica_lags;
+    assert!(known.is_empty(), "{known:?}");
+}
+
+/// … or for what its own disk or a block of the source is: a copy that was cut short can go on, and what it needs is kept. Nobody
+/// takes it for a replica that has something.
+#[test]
+fn a_bootstrap_that_is_cut_short_is_registered_with_nothing() {
+    for full in [true, false] {
+        let (p, r) = (Machine::new("primary", 1, SyncMode::Full), Machine::new("replica", 2, SyncMode::Full));
+        let (primary, mut graph) = (p.primary(), Graph::new(1));
+        graph.grow(&primary, 30);
+        primary.checkpoint().unwrap();
+        let replica = r.replica_of(&p);
+        match full {
+            true => r.disk.set_capacity(Some(r.disk.used())),
+            false => damage_run(&p.disk, &p.db()),
+        }
+        replica.replica_bootstrap_from_snapshot().unwrap_err();
+        replica.close().unwrap();
+        assert!(r.disk.paths().contains(&r.db()));
+        let lags = primary_status(&primary).replica_lags;
+        let lags: Vec<_> = lags.iter().map(|lag| (lag.applied_log_index, lag.lag_frames)).collect();
+        assert_eq!(lags, [(0, 30)], "full: {full}");
+        if full {
+            r.disk.set_capacity(None);
+            let replica = r.replica_of(&p);
+            replica.replica_bootstrap_from_snapshot().unwrap();
+            graph.grow(&primary, 5);
+            catch_up(&replica);
+            // One that follows stays registered, whatever becomes of its reseed.
+            r.disk.set_capacity(Some(r.disk.used()));
+            let _ = replica.replica_reseed_from_snapshot();
+            assert_eq!(primary_status(&primary).replica_lags[0].applied_log_index, 35);
+        }
+    }
+}
+
+/// Flips a bit in each block of the file but the first ones, in which its header is.
+fn damage_run(disk: &SimDisk, path: &Path) {
+    let len = disk.read(path).unwrap().len() as u64;
+    (2..len / 4096).for_each(|block| disk.corrupt(path, block * 4096 + 100, 4).unwrap());
+}
+
+/// While a snapshot is copied, the source keeps its log for a replica that has nothing yet, and says so.
+#[test]
+fn a_replica_that_is_being_copied_has_nothing_yet() {
+    let (p, r) = (Machine::new("primary", 1, SyncMode::Full), Machine::new("replica", 2, SyncMode::Full));
+    let (primary, mut graph) = (p.primary(), Graph::new(1));
+    graph.grow(&primary, 30);
+    primary.checkpoint().unwrap();
+    let looks = Arc::new(Looks { primary: primary.clone(), path: r.db(), seen: Mutex::default() });
+    let env = observed(&r.env(), looks.clone());
+    let replica = Database::open_with_source_in(env, p.env(), r.db(), r.following(&p)).unwrap();
+    replica.replica_bootstrap_from_snapshot().unwrap();
+    let seen = std::mem::take(&mut *looks.seen.lock());
+    let copying: Vec<_> = seen.iter().take_while(|(applied, _)| *applied == 0).collect();
+    assert!(!copying.is_empty() && copying.iter().all(|(_, lag)| *lag == 30), "{seen:?}");
+    assert_eq!(primary_status(&primary).replica_lags[0].applied_log_index, 30);
+}
+
+/// Looks at the primary whenever the replica's file is written to.
+#[derive(Debug)]
+struct Looks {
+    primary: Database,
+    path: PathBuf,
+    seen: Mutex<Vec<(u64, u64)>>,
+}
+
+impl Observer for Looks {
+    fn see(&self, operation: Operation, path: &Path) -> io::Result<()> {
+        if operation == Operation::Write && path == self.path {
+            let known = primary_status(&self.primary).replica_lags;
+            self.seen.lock().extend(known.iter().map(|lag| (lag.applied_log_index, lag.lag_frames)));
+        }
+        Ok(())
+    }
 }

@@ -61,7 +61,8 @@ impl Registry {
         let reported = all_slots(&words).filter_map(|(_, slot)| slot.read()).map(|found| {
             let id = short_id(&found.replica_id).to_owned();
             let who = found.labels.name.or(found.labels.path).map_or(id.clone(), |label| format!("{label} ({id})"));
-            Reported { who, epoch: found.epoch, durable: found.durable }
+            // What a bootstrap asked for it need not have.
+            Reported { who, epoch: found.epoch, durable: found.durable.min(found.applied) }
         });
         Some(reported.collect())
     }

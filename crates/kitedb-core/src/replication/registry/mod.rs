@@ -68,7 +68,7 @@ pub struct Progress {
     pub epoch: Epoch,
     /// The last applied frame.
     pub applied: LogIndex,
-    /// The last frame that is durable there.
+    /// The last frame that is durable there; while a snapshot is copied, that of the snapshot, after which the log is kept.
     pub durable: LogIndex,
     /// When it came, ms since 1970.
     pub reported_at_ms: u64,
