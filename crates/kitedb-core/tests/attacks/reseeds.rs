@@ -13,9 +13,9 @@ use crate::{
     },
 };
 use kitedb_core::{
-    Database, ErrorCode, ReplicationRole, SyncMode,
+    Database, ErrorCode, ReplicationRole, Result, SyncMode,
     io::{
-        Env,
+        Disk, Env,
         sim::{Crash, SimDisk},
     },
 };
@@ -169,5 +169,97 @@ impl Observer for Looks {
             self.seen.lock().extend(known.iter().map(|lag| (lag.applied_log_index, lag.lag_frames)));
         }
         Ok(())
+    }
+}
+
+/// A replica whose file does not open, on a machine of its own.
+fn damaged_replica(p: &Machine) -> Machine {
+    let r = Machine::new("replica", 2, SyncMode::Full);
+    let replica = r.replica_of(p);
+    replica.replica_bootstrap_from_snapshot().unwrap();
+    replica.close().unwrap();
+    (0..64).for_each(|at| r.disk.corrupt(r.db(), at * 128 + 8, 0xA5).unwrap());
+    r
+}
+
+/// Opens the replica once more in the midst of its open.
+#[derive(Debug)]
+struct Second {
+    source: Machine,
+    replica: Machine,
+    at: (&'static str, bool),
+    opened: Mutex<Option<Result<Database>>>,
+}
+
+impl Observer for Second {
+    fn see(&self, operation: Operation, path: &Path) -> io::Result<()> {
+        let (part, read) = self.at;
+        let here = path.to_string_lossy().ends_with(part)
+            && if read { matches!(operation, Operation::Read(_)) } else { operation == Operation::Open };
+        let mut opened = self.opened.lock();
+        if here && opened.is_none() {
+            *opened = Some(self.replica.try_replica_of(&self.source));
+        }
+        Ok(())
+    }
+}
+
+/// Two processes open a replica whose file is damaged beyond opening: the file that the one works with is not taken from it by
+/// the other.
+#[test]
+fn a_damaged_replica_that_is_opened_twice_is_replaced_once() {
+    let p = Machine::new("primary", 1, SyncMode::Full);
+    let (primary, mut graph) = (p.primary(), Graph::new(1));
+    graph.grow(&primary, 20);
+    for at in [(".reviving", false), (".kitedb", true)] {
+        let r = damaged_replica(&p);
+        let second = Arc::new(Second { source: p.clone(), replica: r.clone(), at, opened: Mutex::default() });
+        let env = observed(&r.env(), second.clone());
+        let first = Database::open_with_source_in(env, p.env(), r.db(), r.following(&p));
+        let second = second.opened.lock().take().expect("it was opened twice");
+        for refused in [&first, &second].into_iter().filter_map(|opened| opened.as_ref().err()) {
+            assert_eq!(refused.code(), ErrorCode::Locked, "{at:?}: {refused:?}");
+        }
+        let aside: Vec<_> =
+            r.disk.paths().into_iter().filter(|path| path.to_string_lossy().contains(".kitedb.damaged")).collect();
+        assert_eq!(aside, [PathBuf::from("/replica.kitedb.damaged")], "{at:?}");
+        let db = second.or(first).unwrap();
+        db.replica_reseed_from_snapshot().unwrap();
+        expect_following(&db, &primary);
+        db.close().unwrap();
+        let db = r.replica_of(&p);
+        assert_eq!(catch_up(&db), 0);
+        expect_following(&db, &primary);
+    }
+}
+
+/// The open of a replica whose file is damaged beyond opening is cut short, with and without its control file.
+#[test]
+fn a_damaged_replica_whose_open_is_cut_short_is_a_replica_still() {
+    let p = Machine::new("primary", 1, SyncMode::Full);
+    let (primary, mut graph) = (p.primary(), Graph::new(1));
+    graph.grow(&primary, 20);
+    for lost in [false, true] {
+        let mut cut = 0;
+        for op in 1..60 {
+            let r = Machine::new("replica", 2, SyncMode::Full);
+            let replica = r.replica_of(&p);
+            replica.replica_bootstrap_from_snapshot().unwrap();
+            replica.close().unwrap();
+            // What the header says is left; what it leads to is not.
+            damage_run(&r.disk, &r.db());
+            if lost {
+                r.disk.remove(&r.sidecar().join("control")).unwrap();
+            }
+            r.disk.crash_at(r.disk.ops() + op);
+            cut += u32::from(r.try_replica_of(&p).is_err());
+            let r = r.restart(Crash::Kill);
+            let db = r.try_replica_of(&p).unwrap_or_else(|e| panic!("lost: {lost}, operation {op}: {e:?}"));
+            db.replica_reseed_from_snapshot().unwrap();
+            expect_following(&db, &primary);
+            db.close().unwrap();
+            assert_eq!(primary_status(&primary).replica_lags.len(), 1, "lost: {lost}, operation {op}");
+        }
+        assert!(cut > 5, "{cut}");
     }
 }
