@@ -95,6 +95,12 @@ pub(super) fn names(disk: &dyn Disk, dir: &Path, file_id: [u8; 16]) -> std::io::
     is_known(disk, &dir.join(CONTROL_NAME), |bytes| names_in_damage(bytes, &MAGIC.to_le_bytes(), 32, file_id))
 }
 
+/// Whether the control file in `dir`, which does not verify, names another database than `file_id` as far as it can be read.
+pub fn names_another(disk: &dyn Disk, dir: &Path, file_id: [u8; 16]) -> bool {
+    let is_one = is_known(disk, &dir.join(CONTROL_NAME), |bytes| bytes.len() >= 72 && is_control(bytes));
+    is_one.is_ok_and(|is_one| is_one) && names(disk, dir, file_id).is_ok_and(|names_it| !names_it)
+}
+
 impl Control {
     /// The control file that was just made.
     pub(super) fn made(

@@ -27,7 +27,7 @@ mod sync;
 mod verify;
 
 pub use append::{Appender, FRAME_PREFIX, FRAMES_PREFIX, LogOptions, SegmentInfo, segment_path};
-pub use control::{CONTROL_NAME, Control};
+pub use control::{CONTROL_NAME, Control, names_another};
 pub use fence::{EpochEnd, Fence, Moved, Stored};
 pub use frame::{FrameHeader, FrameRef, MAX_PAYLOAD};
 pub use mailbox::RetentionAnswer;

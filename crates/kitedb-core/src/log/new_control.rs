@@ -4,7 +4,10 @@
 use super::{
     Control, Fence, LogIdentity, Roll, Salt,
     announced::{DURABLE, PUBLISHED},
-    control::{CONTROL_DRAFT, CONTROL_NAME, CURRENT_LOG, FENCE_ASSUMED, FLAGS, MAGIC, SYNC_FAILED, WORDS, is_control},
+    control::{
+        CONTROL_DRAFT, CONTROL_NAME, CURRENT_LOG, FENCE_ASSUMED, FLAGS, MAGIC, SYNC_FAILED, WORDS,
+        is_control, names,
+    },
     fence,
     replaced::Replaced,
     roll::{BEGUN, ROLL},
@@ -12,7 +15,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     graph::{Epoch, LogIndex},
-    io::{Disk, OpenMode, begin_draft, clear_name, in_the_way},
+    io::{Disk, begin_draft, clear_name, in_the_way},
 };
 use std::{io::ErrorKind, path::Path};
 
@@ -93,15 +96,19 @@ impl Control {
         Ok(Self::made(words, file, path, identity, salt))
     }
 
-    /// Makes the name of the control file in `dir` free. What does not even begin as one of the database `file_id`, or is
-    /// another one's, is put aside.
+    /// Makes the name of the control file in `dir` free. What does not name the database `file_id`, as far as it can be read,
+    /// is put aside.
     pub fn clear(disk: &dyn Disk, dir: &Path, file_id: [u8; 16]) -> Result<()> {
         let path = dir.join(CONTROL_NAME);
-        let _told = Replaced::look(disk, dir);
-        let of_another =
-            matches!(Self::open(disk, dir, OpenMode::Read), Ok(Some(there)) if there.expect(file_id).is_err());
-        clear_name(disk, &path, |bytes| is_control(bytes) && !of_another)
-            .map(drop)
-            .map_err(|e| Error::io("remove log control file", &path, e))
+        let io = |e| Error::io("remove log control file", &path, e);
+        let replaced = Replaced::look(disk, dir);
+        let cleared = match names(disk, dir, file_id) {
+            Ok(true) => clear_name(disk, &path, is_control),
+            // As it is: what tells who sleeps on its words changes it.
+            Ok(false) => replaced.put_aside(disk, dir),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        };
+        cleared.map(drop).map_err(io)
     }
 }
