@@ -7,7 +7,7 @@ mod takeover;
 use super::{
     primary::{Leader, LogStatus},
     registry::{Labels, Progress},
-    remembered::{remember, remembered},
+    remembered::{registered_as, remember, remembered},
     source::{At, Source},
     status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
     upstream::{Asking, SourceFault},
@@ -99,6 +99,15 @@ impl Replica {
         source_env: Env,
         (paths, source): (Option<SourcePaths>, Arc<dyn Source>),
     ) -> Self {
+        if control.registration().is_none()
+            && !engine.is_foreign()
+            && let Some(id) = registered_as(&*engine.env.disk, &engine.log_dir)
+        {
+            // The control file that knew of it was lost. Under the id of its file reports the replica that it was copied from.
+            control.set_registration(id).unwrap_or_else(|e| {
+                tracing::warn!("a replica that was copied reports as the one that it was copied from: {e}");
+            });
+        }
         let path = std::path::absolute(&engine.path).unwrap_or_else(|_| engine.path.clone());
         let path = path.canonicalize().unwrap_or(path).to_string_lossy().into_owned();
         let replica = Self {
@@ -310,6 +319,7 @@ impl Replica {
             }
             self.note_seen(&pulled.seen)?;
             self.source_head.store(pulled.head.0, Ordering::Release);
+            through = through.min(pulled.head);
             let before = applied;
             for chunk in pulled.page.chunks {
                 applied += self.engine.follow(chunk)?;
@@ -319,7 +329,6 @@ impl Replica {
                 return Err(fault);
             }
             if applied == before {
-            through = through.min(pulled.head);
                 if index > pulled.head {
                     self.require_common(&*source, pulled.head)?;
                 }
@@ -374,7 +383,7 @@ impl Replica {
     /// as durable; applied is what it has. Returns whether it is registered there now.
     fn reserve(&self, source: &dyn Source, epoch: Epoch, index: LogIndex) -> Result<bool> {
         if self.engine.options.replication_unregistered {
-            return Ok(());
+            return Ok(false);
         }
         let (applied_epoch, _, applied, _) = self.engine.position();
         let (epoch, applied) = match applied <= index {
@@ -389,7 +398,12 @@ impl Replica {
                 format_args!("the source would not keep its log for this replica: {e}; {HOW_TO_REGISTER}"),
             ),
             _ => e,
-        })
+        })?;
+        if !self.engine.is_foreign() {
+            // Whoever takes this replica away tells the source.
+            self.control.set_registered(true, false);
+        }
+        Ok(true)
     }
 
     /// Replaces this replica's graph by a snapshot of its source's, and catches up to what the source had published
@@ -466,6 +480,8 @@ impl Replica {
         }
         let record = self.engine.log_dir.join(RECORD);
         self.engine.adopt(snapshot.image(), &record, &mut |_| self.engine.check_usable())?;
+        // From here on it is a replica that has it.
+        *reserved = false;
         drop(snapshot);
         self.look_at_epoch();
         while self.engine.published() < head {
@@ -480,8 +496,6 @@ impl Replica {
     fn log_is_whole(
         &self,
         source: &dyn Source,
-        // From here on it is a replica that has it.
-        *reserved = false;
         index: LogIndex,
         digest: crate::graph::Digest,
         head: LogIndex,

@@ -2,9 +2,12 @@
 
 use crate::{
     stage::{
-        Stage, add_many, nothing_said, open_and_add, primary, rename_database, replica, replica_of, segments, short_log,
+        Stage, add_many, copy_database, nothing_said, open_and_add, primary, rename_database, replica, replica_of,
+        segments, short_log,
     },
-    support_replication::{Graph, Machine, catch_up, expect_following, folder::sidecar_of, primary_status},
+    support_replication::{
+        Graph, Machine, catch_up, expect_following, folder::sidecar_of, primary_status, replica_status,
+    },
 };
 use kitedb_core::{Database, ErrorCode, HoldState, OpenOptions, ReplicationRole, SyncMode};
 use std::{
@@ -16,6 +19,38 @@ use std::{
 fn known(source: &Path) -> Vec<String> {
     let db = Database::open(source, primary().read_only(true)).unwrap();
     primary_status(&db).replica_lags.into_iter().map(|lag| lag.replica_id).collect()
+}
+
+/// A copied replica has an id of its own. It keeps it when its control file is lost: under the id of its file reports the
+/// replica that it was copied from, and what that one needs is kept.
+#[test]
+fn a_copied_replica_that_loses_its_control_file_keeps_its_id() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let (path, copied) = (stage.replica("r.kitedb", &source), stage.path("c.kitedb"));
+    copy_database(&path, &copied);
+    let follow = |path: &Path| {
+        let db = Database::open(path, replica_of(&source)).unwrap();
+        if replica_status(&db).needs_reseed {
+            db.replica_reseed_from_snapshot().unwrap();
+        }
+        catch_up(&db);
+        replica_status(&db).replica_id
+    };
+    let (first, own) = (follow(&path), follow(&copied));
+    assert!(first != own);
+    let both = known(&source);
+    assert_eq!(both.len(), 2);
+    for (key, damaged) in [("c", None), ("d", Some("damaged"))] {
+        let control = sidecar_of(&copied).join("control");
+        match damaged {
+            None => fs::remove_file(&control).unwrap(),
+            Some(text) => fs::write(&control, text).unwrap(),
+        }
+        open_and_add(&source, primary(), key).unwrap();
+        assert_eq!(follow(&copied), own);
+        assert_eq!(known(&source), both);
+    }
 }
 
 /// A replica that is moved keeps its place, and the place that it left holds nothing.
@@ -131,7 +166,7 @@ fn a_replica_forgets_who_followed_it() {
     let between = stage.replica("between.kitedb", &source);
     let last = stage.replica("last.kitedb", &between);
     let db = Database::open(&last, replica_of(&between)).unwrap();
-    let id = crate::support_replication::replica_status(&db).replica_id;
+    let id = replica_status(&db).replica_id;
     db.close().unwrap();
     let db = Database::open(&between, replica_of(&source)).unwrap();
     assert!(db.primary_remove_replica(&id).unwrap());
@@ -168,7 +203,7 @@ fn a_follower_that_is_not_registered_does_not_look_healthy() {
     fs::create_dir(&registry).unwrap();
     let db = Database::open(&path, replica_of(&source)).unwrap();
     let caught_up = db.replica_catch_up_once(10);
-    let status = crate::support_replication::replica_status(&db);
+    let status = replica_status(&db);
     assert!(
         caught_up.is_err() || status.last_error.is_some(),
         "nobody knows of it, and it says {:?}",
@@ -185,7 +220,7 @@ fn a_replica_is_told_its_source_once() {
     open_and_add(&source, primary(), "c").unwrap();
     let look = |options: OpenOptions| {
         let db = Database::open(&path, options.read_only(true)).unwrap();
-        crate::support_replication::replica_status(&db)
+        replica_status(&db)
     };
     for options in [nothing_said(), replica()] {
         let status = look(options);
@@ -284,12 +319,9 @@ fn a_replica_whose_own_registry_is_lost_says_so() {
     fs::remove_file(sidecar_of(&path).join("replicas")).unwrap();
     for read_only in [true, false] {
         let db = Database::open(&path, replica_of(&source).read_only(read_only)).unwrap();
-        let fault = crate::support_replication::replica_status(&db).log_fault.expect("it is told");
+        let fault = replica_status(&db).log_fault.expect("it is told");
         assert!(fault.contains("kitedb replica status") && fault.contains("registry of replicas"), "{fault}");
-        assert!(
-            crate::support_replication::replica_status(&db).fault().unwrap().contains(&fault),
-            "read-only {read_only}"
-        );
+        assert!(replica_status(&db).fault().unwrap().contains(&fault), "read-only {read_only}");
         assert!(!db.health_check().unwrap().healthy, "read-only {read_only}");
         assert!(db.collect_metrics().unwrap().replication.fault.unwrap().contains(&fault), "read-only {read_only}");
     }
