@@ -175,7 +175,10 @@ impl Engine {
                 let fence = Fence { moved_by: Some(promotion), ..Fence::new(by) };
                 NewControl { assumed: true, ..NewControl::of(fence) }
             }
-            _ => NewControl::of(Fence { follows, ..Fence::new(commit.epoch) }),
+            _ => {
+                let registered = follows && was_its_own && kind == LogKind::Sidecar;
+                NewControl { registered, ..NewControl::of(Fence { follows, ..Fence::new(commit.epoch) }) }
+            }
         };
         let control = Control::create_with(disk, &dir, log, self.env.host.random(), &new)?;
         disk.sync_dir(&dir).map_err(io)?;

@@ -44,7 +44,7 @@ const ERROR_TEXT: usize = 64;
 
 pub(super) const SYNC_FAILED: u64 = 1;
 const NEEDS_RESEED: u64 = 4;
-const REGISTERED: u64 = 8;
+pub(super) const REGISTERED: u64 = 8;
 const UNREGISTERED: u64 = 16;
 const SYNCING: u64 = 32;
 pub(super) const FENCE_ASSUMED: u64 = 64;
@@ -361,12 +361,6 @@ impl Control {
         if self.words.are_written() { self.set_syncing() } else { Ok(()) }
     }
 
-    /// Remembers that the sync that was under way succeeded; see [`Control::end_session`], too.
-    pub fn set_synced(&self) -> Result<()> {
-        if self.words.are_written() { Ok(()) } else { self.set_flag(SYNCING, false) }
-    }
-
-    /// The log is closed, and all of it is durable: no sync is under way.
     /// No sync is under way that anybody need doubt: what it was to make durable is so.
     pub fn end_syncing(&self) -> Result<()> {
         if self.flag(SYNCING) { self.set_flag(SYNCING, false) } else { Ok(()) }
@@ -377,6 +371,12 @@ impl Control {
         if self.flag(SYNC_FAILED) { self.set_flag(SYNC_FAILED, false) } else { Ok(()) }
     }
 
+    /// Remembers that the sync that was under way succeeded; see [`Control::end_session`], too.
+    pub fn set_synced(&self) -> Result<()> {
+        if self.words.are_written() { Ok(()) } else { self.set_flag(SYNCING, false) }
+    }
+
+    /// The log is closed, and all of it is durable: no sync is under way.
     pub fn end_session(&self) -> Result<()> {
         self.pay()?;
         self.end_syncing()

@@ -5,7 +5,7 @@ use super::{
     Control, Fence, LogIdentity, Roll, Salt,
     announced::{DURABLE, PUBLISHED},
     control::{
-        CONTROL_DRAFT, CONTROL_NAME, CURRENT_LOG, FENCE_ASSUMED, FLAGS, MAGIC, SYNC_FAILED, WORDS,
+        CONTROL_DRAFT, CONTROL_NAME, CURRENT_LOG, FENCE_ASSUMED, FLAGS, MAGIC, REGISTERED, SYNC_FAILED, WORDS,
         is_control, names,
     },
     fence,
@@ -32,16 +32,19 @@ pub struct NewControl {
     pub begun: bool,
     /// Who is registered.
     pub roll: Option<Roll>,
+    /// Whether the replica whose log this is may be registered at its source: the control file that knew was lost.
+    pub registered: bool,
 }
 
 impl NewControl {
     /// That of a new log.
     pub fn of(fence: Fence) -> Self {
-        Self { fence, assumed: false, tail: None, begun: false, roll: None }
+        Self { fence, assumed: false, tail: None, begun: false, roll: None, registered: false }
     }
 
     fn words(&self) -> [(usize, u64); 4] {
-        let flags = if self.assumed { FENCE_ASSUMED } else { 0 } | if self.tail.is_some() { SYNC_FAILED } else { 0 };
+        let flags = [(self.assumed, FENCE_ASSUMED), (self.tail.is_some(), SYNC_FAILED), (self.registered, REGISTERED)];
+        let flags = flags.into_iter().filter(|(on, _)| *on).fold(0, |flags, (_, flag)| flags | flag);
         let tail = self.tail.unwrap_or_default().0;
         [(FLAGS, flags), (PUBLISHED, tail), (DURABLE, tail), (ROLL, Roll::word(self.roll))]
     }

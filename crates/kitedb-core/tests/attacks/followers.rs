@@ -21,6 +21,30 @@ fn known(source: &Path) -> Vec<String> {
     primary_status(&db).replica_lags.into_iter().map(|lag| lag.replica_id).collect()
 }
 
+/// What a replica knew of its registration was made anew, or is damaged: it is not forgotten that it may be registered.
+#[test]
+fn a_detached_replica_that_lost_what_it_knew_does_not_stay_registered_in_silence() {
+    for (made_anew, lost) in [(true, "control"), (false, "source"), (false, "control")] {
+        let stage = Stage::new();
+        let source = stage.leading("p.kitedb");
+        let path = stage.replica("r.kitedb", &source);
+        let id = known(&source).remove(0);
+        fs::write(sidecar_of(&path).join(lost), "damaged").unwrap();
+        if made_anew {
+            Database::open(&path, replica()).unwrap().close().unwrap();
+        }
+        let detached = Database::detach(&path).unwrap();
+        if made_anew {
+            assert_eq!(detached.left_source.as_ref(), Some(&source), "{detached:?}");
+            assert!(known(&source).is_empty());
+            continue;
+        }
+        let still = detached.still_registered.expect("it is said");
+        assert_eq!((still.replica_id, known(&source).len()), (id, 1), "{lost}");
+        assert_eq!(still.source_db_path.is_some(), lost == "control");
+    }
+}
+
 /// A copied replica has an id of its own. It keeps it when its control file is lost: under the id of its file reports the
 /// replica that it was copied from, and what that one needs is kept.
 #[test]

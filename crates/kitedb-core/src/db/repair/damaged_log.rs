@@ -493,6 +493,7 @@ impl<'a> DamagedLog<'a> {
             tail: Some(proof.last),
             begun: proof.recovered.is_some(),
             roll: plan.registry_lost.then(Roll::lost),
+            registered: fence.follows,
         };
         let control = Control::create_with(disk, &self.dir, self.identity, salt, &new)?;
         control.begin_session(&*self.env.host, proof.last)?;
@@ -517,6 +518,9 @@ impl<'a> DamagedLog<'a> {
             }
             link = LogLink { open: false, boot_id: [0; 16], clean_tail, ..link };
             link.hint = Hint::to(&self.dir, folder_of(&self.path)).unwrap_or(link.hint);
+        } else if proof.recovered.as_ref().is_some_and(|recovered| recovered.damage.is_some()) {
+            // Numbers that were given out come again: no boot is known in which all is as it was.
+            link.boot_id = [0; 16];
         }
         if let Some(NewFence { fence: Fence { epoch: by, moved_by: Some(promotion), .. }, assumed: true }) = plan.fence
         {
@@ -524,9 +528,6 @@ impl<'a> DamagedLog<'a> {
             link.part = Part::Fenced { led: proof.led, by, promotion };
         }
         if link == self.store.log_link() { Ok(()) } else { self.store.mark_log(link) }
-        } else if proof.recovered.as_ref().is_some_and(|recovered| recovered.damage.is_some()) {
-            // Numbers that were given out come again: no boot is known in which all is as it was.
-            link.boot_id = [0; 16];
     }
 }
 

@@ -47,7 +47,7 @@ impl Registry {
     }
 
     /// What the replicas reported that are registered in the folder `dir`, as far as it can be told without the control file
-    /// there; `None`: there is no registry.
+    /// there; `None`: there is no registry, or one that cannot be read: who was registered is not known.
     pub fn reported_in(env: &Env, dir: &Path) -> Option<Vec<Reported>> {
         let read = || {
             let (file, count) = found(env, &dir.join(super::NAME), OpenMode::Read).ok()??;
