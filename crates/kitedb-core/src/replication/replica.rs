@@ -8,7 +8,7 @@ mod takeover;
 use super::{
     primary::{Leader, LogStatus},
     registry::{Labels, Progress},
-    remembered::{remember, remembered},
+    remembered::{registered_as, remember, remembered},
     source::{At, Source},
     status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
     upstream::{Asking, SourceFault, Upstream, leads_in_a_circle, not_registered},
@@ -94,6 +94,15 @@ impl Replica {
         source_env: Env,
         (paths, source): (Option<SourcePaths>, Arc<dyn Source>),
     ) -> Self {
+        if control.registration().is_none()
+            && !engine.is_foreign()
+            && let Some(id) = registered_as(&*engine.env.disk, &engine.log_dir)
+        {
+            // The control file that knew of it was lost. Under the id of its file reports the replica that it was copied from.
+            control.set_registration(id).unwrap_or_else(|e| {
+                tracing::warn!("a replica that was copied reports as the one that it was copied from: {e}");
+            });
+        }
         let path = std::path::absolute(&engine.path).unwrap_or_else(|_| engine.path.clone());
         let path = path.canonicalize().unwrap_or(path).to_string_lossy().into_owned();
         let replica = Self {
@@ -162,7 +171,7 @@ impl Replica {
         }
     }
 
-    /// Applies up to `max_frames` frames (at least one is asked for) that the source has beyond this node. Returns how
+    /// Applies up to `max_frames` frames (at least one is asked for) that the source has beyond this node now. Returns how
     /// many were applied.
     pub fn catch_up_once(&self, max_frames: usize) -> Result<usize> {
         let mut work = self.working.lock();
@@ -315,8 +324,9 @@ impl Replica {
         self.enter(ReplicaState::Unregistered);
     }
 
-    /// Pulls and applies frames, up to so many and up to an index.
-    fn pull(&self, max_frames: usize, through: LogIndex) -> Result<usize> {
+    /// Pulls and applies frames, up to so many and up to an index, of those that the source has when this begins: one that
+    /// commits faster than it is read never has no more.
+    fn pull(&self, max_frames: usize, mut through: LogIndex) -> Result<usize> {
         // Also where there is nothing to pull: it must not look as if it followed.
         self.engine.require_undamaged()?;
         let source = self.source();
@@ -331,6 +341,7 @@ impl Replica {
             }
             self.note_seen(&pulled.seen)?;
             self.source_head.store(pulled.head.0, Ordering::Release);
+            through = through.min(pulled.head);
             let before = applied;
             for chunk in pulled.page.chunks {
                 applied += self.engine.follow(chunk)?;

@@ -22,16 +22,16 @@ const RECORD: &str = "bootstrap.progress";
 
 impl Replica {
     /// Has the source keep its log from a snapshot on, and from where this node is, which it is as long as the copy is not
-    /// whole; unless this replica is not to be registered.
-    fn reserve(&self, source: &dyn Source, snapshot: LogIndex) -> Result<()> {
+    /// whole; unless this replica is not to be registered. Returns whether it is registered there now.
+    fn reserve(&self, source: &dyn Source, snapshot: LogIndex) -> Result<bool> {
         if self.engine.options.replication_unregistered {
-            return Ok(());
+            return Ok(false);
         }
         let reserved = source.reserve(&Progress { reserved: Some(snapshot), ..self.progress() });
         if reserved.is_ok() && self.engine.is_replica() {
             self.control.set_registered(true, false);
         }
-        reserved.map_err(|e| match e.code() {
+        reserved.map(|()| true).map_err(|e| match e.code() {
             // Refused, not merely failed.
             ErrorCode::Io | ErrorCode::PermissionDenied | ErrorCode::InvalidArgument => Error::new(
                 ErrorCode::Unregistered,
@@ -67,7 +67,8 @@ impl Replica {
             self.control.set_last_error(None);
         }
         let was_foreign = self.engine.is_foreign();
-        let copied = self.copy_and_catch_up();
+        let (was_registered, mut reserved) = (self.control.is_registered(), false);
+        let copied = self.copy_and_catch_up(&mut reserved);
         let result = match self.paths() {
             // It is a replica from now on, also if it did not catch up.
             Some(paths) if was_foreign && !self.engine.is_foreign() => {
@@ -82,6 +83,9 @@ impl Replica {
             self.engine.unwanted.store(nothing_copied, Ordering::Release);
             if nothing_copied {
                 self.control.set_bootstrapping(false);
+                if reserved && !was_registered {
+                    self.take_back_reservation();
+                }
             }
             self.note_failure(e);
             return result;
@@ -124,7 +128,17 @@ impl Replica {
         }
     }
 
-    fn copy_and_catch_up(&self) -> Result<()> {
+    /// The source need not keep its log for a copy that was not made, and that does not go on.
+    fn take_back_reservation(&self) {
+        match self.source().forget(&self.id) {
+            Ok(_) if self.engine.is_foreign() => {}
+            Ok(_) => self.control.set_registered(false, false),
+            Err(e) => tracing::warn!("the source may keep its log for a bootstrap that was refused: {e}"),
+        }
+    }
+
+    /// `reserved` says whether the source keeps its log for a snapshot that is not in place yet.
+    fn copy_and_catch_up(&self, reserved: &mut bool) -> Result<()> {
         let source = self.source();
         let head = source.head()?;
         self.source_head.store(head.0, Ordering::Release);
@@ -143,7 +157,7 @@ impl Replica {
                 snapshot = source.snapshot(true)?;
             }
             let mark = snapshot.checkpoint();
-            self.reserve(&*source, mark.log_index)?;
+            *reserved |= self.reserve(&*source, mark.log_index)?;
             match self.log_is_whole(&*source, mark.log_index, mark.digest, head) {
                 Ok(()) => break,
                 Err(e) if fresh => return Err(e),
