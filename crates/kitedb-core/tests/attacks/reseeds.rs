@@ -43,7 +43,7 @@ fn a_sync_that_is_under_way_says_nothing_of_the_log_after_a_reseed() {
         })
         .into();
     let gate = Arc::new(Gate::default());
-    let options = replica_of(&long).sync_mode(SyncMode::Normal).sync_interval_ms(1);
+    let options = replica_of(&long).sync_mode(SyncMode::Normal).sync_interval_ms(1).replication_overwrite(true);
     let replica = Database::open_with_source_in(gate.env(), Env::real(), &path, options).unwrap();
     replica.replica_bootstrap_from_snapshot().unwrap();
     add_many(&primaries[0], "more", 5);
