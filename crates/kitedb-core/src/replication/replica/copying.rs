@@ -27,18 +27,19 @@ impl Replica {
         if self.engine.options.replication_unregistered {
             return Ok(false);
         }
-        let reserved = source.reserve(&Progress { reserved: Some(snapshot), ..self.progress() });
-        if reserved.is_ok() && self.engine.is_replica() {
-            self.control.set_registered(true, false);
-        }
-        reserved.map(|()| true).map_err(|e| match e.code() {
+        source.reserve(&Progress { reserved: Some(snapshot), ..self.progress() }).map_err(|e| match e.code() {
             // Refused, not merely failed.
             ErrorCode::Io | ErrorCode::PermissionDenied | ErrorCode::InvalidArgument => Error::new(
                 ErrorCode::Unregistered,
                 format_args!("the source would not keep its log for this replica: {e}; {HOW_TO_REGISTER}"),
             ),
             _ => e,
-        })
+        })?;
+        if !self.engine.is_foreign() {
+            // Whoever takes this replica away tells the source.
+            self.control.set_registered(true, false);
+        }
+        Ok(true)
     }
 
     /// Replaces this replica's graph by a snapshot of its source's, and catches up to what the source had published
