@@ -8,7 +8,7 @@ use crate::{
 };
 use kitedb_core::{Database, OpenOptions, io::Env};
 use serde_json::json;
-use std::io::Write;
+use std::{io::Write, path::Path};
 
 pub fn run(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
     match &args.command {
@@ -67,7 +67,8 @@ fn detach(args: &RoleArgs, overwrite: bool, out: &mut dyn Write) -> Outcome {
     let left = detached.left_source.map(|source| source.display().to_string());
     if args.common.json {
         let still = detached.still_registered.map(|still| {
-            json!({ "source_db_path": still.source_db_path.display().to_string(), "replica_id": still.replica_id, "error": still.why })
+            let source = still.source_db_path.map(|source| source.display().to_string());
+            json!({ "source_db_path": source, "replica_id": still.replica_id, "error": still.why })
         });
         return write_json(
             out,
@@ -87,8 +88,11 @@ fn detach(args: &RoleArgs, overwrite: bool, out: &mut dyn Write) -> Outcome {
         writeln!(out, "{}", Styled(DIM, format!("  {} no longer keeps its log for it", clean(&left))))?;
     }
     if let Some(still) = detached.still_registered {
-        let (source, why) = (clean(&still.source_db_path.display().to_string()), clean(&still.why));
-        let remove = format!("`kitedb primary remove {} {}`", word(&still.source_db_path), still.replica_id);
+        let named = still.source_db_path.as_deref().unwrap_or(Path::new("SOURCE"));
+        let source =
+            still.source_db_path.as_ref().map_or("its source".into(), |source| clean(&source.display().to_string()));
+        let (why, remove) =
+            (clean(&still.why), format!("`kitedb primary remove {} {}`", word(named), still.replica_id));
         let what = format!("  {source} still keeps its log for it: end that with {remove} once it is there ({why})");
         writeln!(out, "{}", Styled(BAD, what))?;
     }

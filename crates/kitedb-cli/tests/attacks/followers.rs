@@ -1,8 +1,9 @@
 //! Who follows, and who does no more.
 
 use super::{stage::*, support::Folder};
+use kitedb_core::{Database, OpenOptions};
 use serde_json::{Value as Json, json};
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Stdio};
 
 #[test]
 fn a_replica_is_removed_by_its_path_and_what_is_none_is_an_error() {
@@ -65,6 +66,30 @@ fn a_copy_of_a_replica_that_is_detached_leaves_the_replica_registered() {
         assert_eq!(registered(&folder, "p.kitedb").len(), 1);
         fs::remove_file(folder.path().join("c.kitedb")).unwrap();
     }
+}
+
+/// A replica that is to catch up once takes what its source has, and does not wait for one that never pauses.
+#[test]
+fn a_replica_that_follows_once_ends_although_its_source_goes_on() {
+    let folder = pair();
+    let primary = Database::open(folder.path().join("p.kitedb"), OpenOptions::new()).unwrap();
+    let commit = || primary.transaction(|tx| tx.create_node(None)).map(drop).unwrap();
+    (0..20).for_each(|_| commit());
+    let follow = ["replica", "follow", "r.kitedb", "--once", "--max-frames", "1", "--json"];
+    let mut process = folder.command(&follow).stdout(Stdio::piped()).spawn().unwrap();
+    let mut left = 2000;
+    // Always a few commits ahead of what it reports.
+    while left > 0 && process.try_wait().unwrap().is_none() {
+        let status = primary.primary_replication_status().unwrap().unwrap();
+        if status.replica_lags[0].lag_frames < 20 {
+            left -= 1;
+            commit();
+        }
+    }
+    assert!(process.wait().unwrap().success());
+    assert!(left > 0, "it went on until its source paused");
+    let applied = primary.primary_replication_status().unwrap().unwrap().replica_lags[0].applied_log_index;
+    assert!((21..1000).contains(&applied), "{applied}");
 }
 
 #[test]

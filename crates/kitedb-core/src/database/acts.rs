@@ -45,14 +45,14 @@ impl Database {
     /// With `replication_overwrite` it goes on without the commits of a log that is gone: [`Detached::missing`] tells.
     pub fn detach_in(env: Env, path: impl AsRef<Path>, options: OpenOptions) -> Result<Detached> {
         let (here, path, identity) = alone(&env, path.as_ref())?;
-        // Whose log is damaged does not know where it is registered.
-        let dir = sidecar_of_replica(&here, &path, &options).unwrap_or_default();
-        let leaving = dir.and_then(|dir| Leaving::of(&env, &path, &dir).unwrap_or_default());
+        // What cannot be looked at now is not detached either.
+        let replica = sidecar_of_replica(&here, &path, &options).unwrap_or_default();
+        let leaving = replica.and_then(|(dir, file_id)| Leaving::of(&env, &path, &dir, file_id));
         let detached = detach(&here, &path, options, identity)?;
         let Some(leaving) = leaving else { return Ok(detached) };
         let source = leaving.source_db_path();
         Ok(match leaving.leave() {
-            Ok(known) => Detached { left_source: known.then_some(source), ..detached },
+            Ok(known) => Detached { left_source: source.filter(|_| known), ..detached },
             Err(e) => {
                 let still_registered = Some(StillRegistered::new(source, leaving.replica_id, &e));
                 Detached { still_registered, ..detached }

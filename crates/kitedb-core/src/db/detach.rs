@@ -38,15 +38,15 @@ pub struct Detached {
     pub former_sidecar: Option<PathBuf>,
 }
 
-/// The sidecar of the file at the resolved `path`, if it is a replica and neither it nor its log is a copy: what that says
-/// of a registration is said of this file.
-pub(crate) fn sidecar_of_replica(env: &Env, path: &Path, options: &OpenOptions) -> Result<Option<PathBuf>> {
+/// The sidecar of the file at the resolved `path`, with that one's id, if it is a replica and neither it nor its log is a copy,
+/// as far as can be told: what that says of a registration is said of this file.
+pub(crate) fn sidecar_of_replica(env: &Env, path: &Path, options: &OpenOptions) -> Result<Option<(PathBuf, [u8; 16])>> {
     let options = OpenOptions { role: None, read_only: true, ..options.clone() };
     let look = Store::open(env, path, false)?;
     let places = Places::of(env, path, &options, &look)?;
-    let LogPlace::Here(dir) = &places.sidecar else { return Ok(None) };
+    let (LogPlace::Here(dir) | LogPlace::Damaged(dir, _)) = &places.sidecar else { return Ok(None) };
     let follows = places.standing(env, &look)? == Standing::Replica;
-    Ok(follows.then(|| dir.clone()))
+    Ok(follows.then(|| (dir.clone(), look.file_id())))
 }
 
 /// A registration that outlives the replica whose it was, until it is removed
@@ -54,8 +54,8 @@ pub(crate) fn sidecar_of_replica(env: &Env, path: &Path, options: &OpenOptions) 
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StillRegistered {
-    /// The source's file.
-    pub source_db_path: PathBuf,
+    /// The source's file; `None`: nothing tells any more which one that was.
+    pub source_db_path: Option<PathBuf>,
     /// The id under which the replica is registered there.
     pub replica_id: String,
     /// Why the source could not be told.
@@ -63,7 +63,7 @@ pub struct StillRegistered {
 }
 
 impl StillRegistered {
-    pub(crate) fn new(source_db_path: PathBuf, replica_id: String, why: &Error) -> Self {
+    pub(crate) fn new(source_db_path: Option<PathBuf>, replica_id: String, why: &Error) -> Self {
         Self { source_db_path, replica_id, why: why.to_string() }
     }
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
-    log::{Chunk, FRAMES_PREFIX, FramePlace, FrameRef, WriterId},
+    log::{Chunk, FRAMES_PREFIX, FramePlace, FrameRef, Quiet, WriterId},
     store::{Image, LogKind, LogLink, Part, Store},
 };
 use crate::{graph::Epoch, state::Levels, store::HistoryEntry};
@@ -176,6 +176,10 @@ impl Engine {
             ..LogLink::default()
         };
         let (history, next_node) = (manifest.history.clone(), manifest.next_node_id.max(1));
+        // A sync of the old log needs no commit lock: one that ended later would say how far that was durable, in the control
+        // file that speaks of the next log by then. Upholds I38.
+        let old = commit.appender.as_ref().map(|appender| appender.group_sync().clone());
+        let quiet = old.as_ref().map(|old| old.quiet());
         self.leave_history(&commit)?;
         if let Some(control) = &self.sidecar {
             // What it says of the log that ends here must not pass for the next one's.
@@ -190,6 +194,7 @@ impl Engine {
         self.store.publish(manifest, runs, link.clone())?;
         // This was the one step that counts: from here on the file holds the new graph, and the old log, which has
         // another id, is garbage.
+        quiet.into_iter().for_each(Quiet::retire);
         commit.appender = None;
         commit.last = mark.log_index;
         commit.digest = mark.digest;

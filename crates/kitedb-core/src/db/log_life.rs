@@ -90,7 +90,10 @@ impl Engine {
                 Err(ends_early(&self.log_dir, last, claim))
             }
             Ok(recovered) if !beyond && recovered.ends_at(commit.last) => {
-                recovered.resume(&self.env, self.log_options(), None).map(Some)
+                let appender = recovered.resume(&self.env, self.log_options(), None)?;
+                // Whatever the sync was of that failed, the file holds it.
+                appender.control().forget_failed_sync()?;
+                Ok(Some(appender))
             }
             Ok(recovered) if beyond => Err(Error::new(
                 ErrorCode::LogMismatch,
@@ -197,7 +200,13 @@ impl Engine {
         }
         let ours = appender.control().is_current(&*self.env.disk);
         drop(appender);
-        self.store.mark_log(LogLink { clean_tail, part: Part::StandAlone, ..LogLink::default() })?;
+        let link = LogLink { clean_tail, part: Part::StandAlone, ..LogLink::default() };
+        // An epoch that began because numbers come again, and in which nothing was committed: nothing else names it then.
+        let begun = commit.history.last().filter(|led| led.first > commit.last);
+        match begun.is_some_and(|begun| !self.store.manifest().history.contains(begun)) {
+            true => self.store.renew(self.store.file_id(), commit.history.clone(), link)?,
+            false => self.store.mark_log(link)?,
+        }
         // What took the place of the log since is not ours.
         if ours { self.remove_log() } else { Ok(()) }
     }

@@ -269,6 +269,8 @@ impl Engine {
         control.set_begun(link.id)?;
         // Also where nothing changes in it: a crash may have torn the header slot that did not count.
         self.store.mark_log(LogLink { kind: link.kind, ..self.open_link(appender.epoch(), link.id) })?;
+        // Not before: an open that was cut short would go on in the epoch whose numbers are to come again.
+        control.forget_failed_sync()?;
         commit.last = last;
         commit.digest = digest;
         commit.epoch = appender.epoch();
@@ -401,20 +403,28 @@ pub(super) fn open_for_writing(env: &Env, path: &Path, options: &OpenOptions) ->
     Err(Error::new(ErrorCode::Locked, format_args!("{} changes too fast to be opened", path.display())))
 }
 
-/// Takes the writer's lock. A reader that looks for a writer holds a part of it for a moment: that is waited for.
-fn lock_for_writing(env: &Env, store: &Store, path: &Path, options: &OpenOptions) -> Result<()> {
-    let io = |e| Error::io("lock", path, e);
+/// Takes the writer's lock of a database file; `false` if a writer holds it. A reader that looks for a writer holds a part of
+/// it for a moment: that is waited for.
+pub(super) fn try_writer_lock(file: &dyn DiskFile) -> std::io::Result<bool> {
     let byte = || WRITER_LOCK..WRITER_LOCK + 1;
     for _ in 0..10_000 {
-        if store.file().try_lock(byte(), LockKind::Exclusive).map_err(io)? {
-            return Ok(());
+        if file.try_lock(byte(), LockKind::Exclusive)? {
+            return Ok(true);
         }
         // Shared with whoever holds it now? Then no writer does.
-        if !store.file().try_lock(byte(), LockKind::Shared).map_err(io)? {
+        if !file.try_lock(byte(), LockKind::Shared)? {
             break;
         }
-        store.file().unlock(byte()).map_err(io)?;
+        file.unlock(byte())?;
         crate::lock::yield_now();
+    }
+    Ok(false)
+}
+
+/// Takes the writer's lock, or says who has it.
+fn lock_for_writing(env: &Env, store: &Store, path: &Path, options: &OpenOptions) -> Result<()> {
+    if try_writer_lock(&**store.file()).map_err(|e| Error::io("lock", path, e))? {
+        return Ok(());
     }
     let link = store.log_link();
     let lock = match link.kind {

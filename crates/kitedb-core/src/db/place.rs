@@ -5,7 +5,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
     io::{DiskFile, Env, OpenMode},
-    log::{Control, Displaced, LogIdentity, holds_segments_of, reaches_beyond},
+    log::{Control, Displaced, LogIdentity, holds_segments_of, names_another, reaches_beyond},
     shell::{SIDECAR, WAL, command, command_by_log},
     store::{LogKind, LogLink, Part, Store},
 };
@@ -228,9 +228,17 @@ impl Search<'_> {
             Ok(None) if self.link.kind == LogKind::None => Ok(Candidate::Empty),
             Ok(None) if holds_segments_of(self.env, dir, self.file_id) => Ok(Candidate::Damaged(no_control_file(dir))),
             Ok(None) => Ok(Candidate::Empty),
-            Err(e) if e.code() == ErrorCode::Corrupt => Ok(Candidate::Damaged(e)),
+            Err(e) if e.code() == ErrorCode::Corrupt => Ok(match self.is_damaged_one_of_another(dir) {
+                true => Candidate::Foreign,
+                false => Candidate::Damaged(e),
+            }),
             Err(e) => Err(e),
         }
+    }
+
+    /// Whether the control file in `dir`, which does not verify, is another database's, and no segment of this one's is there.
+    fn is_damaged_one_of_another(&self, dir: &Path) -> bool {
+        names_another(&*self.env.disk, dir, self.file_id) && !holds_segments_of(self.env, dir, self.file_id)
     }
 
     /// Whether the control file in `dir`, which is another database's, lies among segments of this one, and none of its own.

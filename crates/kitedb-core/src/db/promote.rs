@@ -13,6 +13,7 @@ use crate::{
     io::{FileLock, begin_draft},
     log::{Appender, Control, EpochEnd, Moved, Stored, WriterId, segment_path},
     shell::command,
+    store::Store,
 };
 use std::{
     io::ErrorKind,
@@ -79,11 +80,12 @@ impl Engine {
                 true => control.put_assumed_fence(&before),
                 false => control.put_fence(&before).and_then(Stored::durable),
             };
+            let restored = restored.and_then(|()| self.restore_header());
             if restored.is_err() || control.fence().ok() != Some(before) {
                 self.refuse_writes(Error::new(
                     ErrorCode::Poisoned,
                     format_args!(
-                        "epoch {next} could not begin ({e}), and the fence that was stored for it could not be taken back: \
+                        "epoch {next} could not begin ({e}), and what was stored for it could not be taken back: \
                          what is committed in epoch {} from now on might not count. Nothing more is written: open the \
                          database again",
                         commit.epoch
@@ -98,6 +100,13 @@ impl Engine {
         drop(commit);
         self.note_in_header();
         Ok(next)
+    }
+
+    /// Makes the header say again what this node takes it to say. A slot whose sync failed may say that the next epoch is led
+    /// already: beside the fence of before that, it would pass for a header that knows better.
+    fn restore_header(&self) -> Result<()> {
+        let known = self.store.log_link();
+        if Store::peek(&self.env, &self.path)?.log == known { Ok(()) } else { self.store.mark_log(known) }
     }
 
     /// As [`require_not_taken_over`], by its own log.

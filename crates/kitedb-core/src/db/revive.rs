@@ -4,16 +4,16 @@
 use super::{
     engine::Engine,
     file::empty_manifest,
-    open::anchored,
+    open::{anchored, try_writer_lock},
     options::OpenOptions,
     place::{default_sidecar, folder_of, is_absent, with_suffix},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::Epoch,
-    io::{Env, OpenMode, clear_name, in_the_way},
+    io::{Env, FileLock, OpenMode, clear_name, in_the_way},
     log::{Control, LogIdentity},
-    store::{Hint, LogKind, LogLink, Part, Peek, Store},
+    store::{Hint, LogKind, LogLink, Part, Peek, Store, WRITER_LOCK},
 };
 use std::{
     io::ErrorKind,
@@ -31,27 +31,36 @@ pub(crate) enum Damage {
 
 /// Puts an empty file of the same identity in the place of the file at the resolved `path`, if that is a replica's and
 /// does not open. What is left of the damaged one stays beside it, as `<file>.damaged`, or with a number after that where
-/// the name is taken. Returns whether it did.
+/// the name is taken. Returns whether another file is there now.
 pub(crate) fn revive(env: &Env, path: &Path, options: &OpenOptions, damage: Damage) -> Result<bool> {
     let fresh = with_suffix(path, ".reviving");
     let io = |e| Error::io("replace", path, e);
     if is_absent(env, path) {
         // This may have been cut short between its two renames.
-        let whose = whose(env, path, None, options)?.filter(|whose| is_revived(env, &fresh, whose.log.file_id));
+        let whose = whose(env, path, Store::peek(env, &fresh).ok(), options)?
+            .filter(|whose| is_revived(env, &fresh, whose.log.file_id));
         return match whose {
-            Some(_) => put_in_place(env, &fresh, path).map(|()| true),
+            Some(whose) => put_in_place(env, &fresh, path, whose.log.file_id).map(|()| true),
             None => Ok(false),
         };
     }
-    match opens(env, path, damage) {
-        Err(e) if matches!(e.code(), ErrorCode::Corrupt | ErrorCode::NotADatabase) => {}
+    let is_damaged = || match opens(env, path, damage) {
+        Err(e) => matches!(e.code(), ErrorCode::Corrupt | ErrorCode::NotADatabase),
+        Ok(()) => false,
+    };
+    if !is_damaged() {
         // It opens, is not there, or cannot be looked at: the open says which.
-        _ => return Ok(false),
+        return Ok(false);
     }
     let Some(whose) = whose(env, path, Store::peek(env, path).ok(), options)? else { return Ok(false) };
     tracing::warn!(path = %path.display(), "a replica's file is damaged beyond opening: the replica needs a reseed");
     let like = env.disk.open(path, OpenMode::Read).and_then(|file| file.access()).map_err(io)?;
     let env = &anchored(env, folder_of(path), like).map_err(io)?;
+    // Until it has its name: another process that opens the replica now must not take away what this one puts there.
+    let Some(_lock) = lock_damaged(env, path)? else { return Ok(true) };
+    if !is_damaged() {
+        return Ok(true);
+    }
     if is_revived(env, &fresh, whose.log.file_id) {
         env.disk.remove(&fresh).map_err(io)?;
     }
@@ -62,7 +71,29 @@ pub(crate) fn revive(env: &Env, path: &Path, options: &OpenOptions, damage: Dama
     store.mark_log(LogLink { id, kind: LogKind::Sidecar, open: true, part, hint, ..LogLink::default() })?;
     drop(store);
     clear_name(&*env.disk, path, |_| false).map_err(io)?;
-    put_in_place(env, &fresh, path).map(|()| true)
+    put_in_place(env, &fresh, path, whose.log.file_id).map(|()| true)
+}
+
+/// The writer's lock of the damaged file at `path`. `None`: another file has taken its place.
+fn lock_damaged(env: &Env, path: &Path) -> Result<Option<FileLock>> {
+    let locked = || {
+        let what = format_args!(
+            "{} is damaged, and another process puts an empty replica in its place: open it again",
+            path.display()
+        );
+        Error::new(ErrorCode::Locked, what)
+    };
+    let io = |e: std::io::Error| match e.kind() {
+        ErrorKind::NotFound => locked(),
+        _ => Error::io("replace", path, e),
+    };
+    let file = env.disk.open(path, OpenMode::ReadWrite).map_err(io)?;
+    if !try_writer_lock(&*file).map_err(io)? {
+        return Err(locked());
+    }
+    let lock = FileLock::held(file.clone(), WRITER_LOCK..WRITER_LOCK + 1);
+    let is_this = env.disk.identity(path).map_err(io)? == file.identity().map_err(io)?;
+    Ok(is_this.then_some(lock))
 }
 
 /// A replica, and where its log is.
@@ -115,10 +146,20 @@ fn is_revived(env: &Env, path: &Path, file_id: [u8; 16]) -> bool {
     Store::open(env, path, false).is_ok_and(|store| store.file_id() == file_id && *store.manifest() == empty_manifest())
 }
 
-fn put_in_place(env: &Env, fresh: &Path, path: &Path) -> Result<()> {
+/// Gives the empty file its name, unless another process did.
+fn put_in_place(env: &Env, fresh: &Path, path: &Path, file_id: [u8; 16]) -> Result<()> {
     let renamed = env.disk.rename_new(fresh, path).and_then(|()| env.disk.sync_dir(folder_of(path)));
-    renamed.map_err(|e| match e.kind() {
-        ErrorKind::AlreadyExists => Error::io("replace", path, in_the_way(path)),
-        _ => Error::io("replace", path, e),
-    })
+    renamed
+        .or_else(|e| match e.kind() {
+            ErrorKind::AlreadyExists | ErrorKind::NotFound
+                if Store::peek(env, path).is_ok_and(|there| there.file_id == file_id) =>
+            {
+                Ok(())
+            }
+            _ => Err(e),
+        })
+        .map_err(|e| match e.kind() {
+            ErrorKind::AlreadyExists => Error::io("replace", path, in_the_way(path)),
+            _ => Error::io("replace", path, e),
+        })
 }

@@ -162,8 +162,9 @@ impl Engine {
         let log = LogIdentity { log_id: self.env.host.random(), file_id: self.store.file_id() };
         let commit = self.commit.get_mut();
         if kind == LogKind::Sidecar && role == ReplicationRole::Primary && !matches!(standing, Standing::Unused(_)) {
-            // Its fence went with the old sidecar: who may have taken over cannot be told.
-            (commit.epoch, commit.writer_id) = (Epoch(commit.epoch.0 + 1), self.env.host.random());
+            // Its fence went with the old sidecar: who may have taken over since cannot be told. Upholds I42.
+            let known = commit.epoch.max(self.store.log_link().part.epoch());
+            (commit.epoch, commit.writer_id) = (Epoch(known.0 + 1), self.env.host.random());
         }
         let disk = &*self.env.disk;
         let follows = role == ReplicationRole::Replica;
@@ -174,7 +175,10 @@ impl Engine {
                 let fence = Fence { moved_by: Some(promotion), ..Fence::new(by) };
                 NewControl { assumed: true, ..NewControl::of(fence) }
             }
-            _ => NewControl::of(Fence { follows, ..Fence::new(commit.epoch) }),
+            _ => {
+                let registered = follows && was_its_own && kind == LogKind::Sidecar;
+                NewControl { registered, ..NewControl::of(Fence { follows, ..Fence::new(commit.epoch) }) }
+            }
         };
         let control = Control::create_with(disk, &dir, log, self.env.host.random(), &new)?;
         disk.sync_dir(&dir).map_err(io)?;

@@ -19,7 +19,12 @@ impl FileLock {
     /// Takes the lock without waiting; `None` if another open file holds part of it in a way that excludes this one.
     pub fn try_take(file: &Arc<dyn DiskFile>, range: Range<u64>, kind: LockKind) -> io::Result<Option<Self>> {
         let taken = file.try_lock(range.clone(), kind)?;
-        Ok(taken.then(|| Self { file: file.clone(), range }))
+        Ok(taken.then(|| Self::held(file.clone(), range)))
+    }
+
+    /// Guards a lock that this open file holds already.
+    pub fn held(file: Arc<dyn DiskFile>, range: Range<u64>) -> Self {
+        Self { file, range }
     }
 }
 

@@ -44,7 +44,7 @@ const ERROR_TEXT: usize = 64;
 
 pub(super) const SYNC_FAILED: u64 = 1;
 const NEEDS_RESEED: u64 = 4;
-const REGISTERED: u64 = 8;
+pub(super) const REGISTERED: u64 = 8;
 const UNREGISTERED: u64 = 16;
 const SYNCING: u64 = 32;
 pub(super) const FENCE_ASSUMED: u64 = 64;
@@ -93,6 +93,12 @@ pub(super) fn is_draft(disk: &dyn Disk, path: &Path) -> std::io::Result<bool> {
 /// Whether the control file in `dir`, which does not verify, names the database `file_id` all the same.
 pub(super) fn names(disk: &dyn Disk, dir: &Path, file_id: [u8; 16]) -> std::io::Result<bool> {
     is_known(disk, &dir.join(CONTROL_NAME), |bytes| names_in_damage(bytes, &MAGIC.to_le_bytes(), 32, file_id))
+}
+
+/// Whether the control file in `dir`, which does not verify, names another database than `file_id` as far as it can be read.
+pub fn names_another(disk: &dyn Disk, dir: &Path, file_id: [u8; 16]) -> bool {
+    let is_one = is_known(disk, &dir.join(CONTROL_NAME), |bytes| bytes.len() >= 72 && is_control(bytes));
+    is_one.is_ok_and(|is_one| is_one) && names(disk, dir, file_id).is_ok_and(|names_it| !names_it)
 }
 
 impl Control {
@@ -355,6 +361,16 @@ impl Control {
         if self.words.are_written() { self.set_syncing() } else { Ok(()) }
     }
 
+    /// No sync is under way that anybody need doubt: what it was to make durable is so.
+    pub fn end_syncing(&self) -> Result<()> {
+        if self.flag(SYNCING) { self.set_flag(SYNCING, false) } else { Ok(()) }
+    }
+
+    /// A sync that failed is past: the epoch is made known that begins for it.
+    pub fn forget_failed_sync(&self) -> Result<()> {
+        if self.flag(SYNC_FAILED) { self.set_flag(SYNC_FAILED, false) } else { Ok(()) }
+    }
+
     /// Remembers that the sync that was under way succeeded; see [`Control::end_session`], too.
     pub fn set_synced(&self) -> Result<()> {
         if self.words.are_written() { Ok(()) } else { self.set_flag(SYNCING, false) }
@@ -363,7 +379,7 @@ impl Control {
     /// The log is closed, and all of it is durable: no sync is under way.
     pub fn end_session(&self) -> Result<()> {
         self.pay()?;
-        if self.flag(SYNCING) { self.set_flag(SYNCING, false) } else { Ok(()) }
+        self.end_syncing()
     }
 
     /// Whether nobody knows who moved the fence, or whether it was moved at all: what knew it is lost, and this log was

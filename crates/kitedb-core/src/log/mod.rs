@@ -28,7 +28,7 @@ mod sync;
 mod verify;
 
 pub use append::{Appender, FRAME_PREFIX, FRAMES_PREFIX, LogOptions, SegmentInfo, segment_path};
-pub use control::{CONTROL_NAME, Control};
+pub use control::{CONTROL_NAME, Control, names_another};
 pub use fence::{EpochEnd, Fence, Moved, Stored};
 pub use frame::{FrameHeader, FrameRef, MAX_PAYLOAD};
 pub use mailbox::RetentionAnswer;
@@ -44,7 +44,7 @@ pub use salt::salt_of;
 pub use seen::SeenEpoch;
 pub use segment::{SegmentHeader, bytes_in};
 pub use stamps::Displaced;
-pub use sync::GroupSync;
+pub use sync::{GroupSync, Quiet};
 pub use verify::{no_segment, verify};
 
 use crate::{

@@ -4,7 +4,10 @@
 use super::{
     Control, Fence, LogIdentity, Roll, Salt,
     announced::{DURABLE, PUBLISHED},
-    control::{CONTROL_DRAFT, CONTROL_NAME, CURRENT_LOG, FENCE_ASSUMED, FLAGS, MAGIC, SYNC_FAILED, WORDS, is_control},
+    control::{
+        CONTROL_DRAFT, CONTROL_NAME, CURRENT_LOG, FENCE_ASSUMED, FLAGS, MAGIC, REGISTERED, SYNC_FAILED, WORDS,
+        is_control, names,
+    },
     fence,
     replaced::Replaced,
     roll::{BEGUN, ROLL},
@@ -12,7 +15,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     graph::{Epoch, LogIndex},
-    io::{Disk, OpenMode, begin_draft, clear_name, in_the_way},
+    io::{Disk, begin_draft, clear_name, in_the_way},
 };
 use std::{io::ErrorKind, path::Path};
 
@@ -29,16 +32,19 @@ pub struct NewControl {
     pub begun: bool,
     /// Who is registered.
     pub roll: Option<Roll>,
+    /// Whether the replica whose log this is may be registered at its source: the control file that knew was lost.
+    pub registered: bool,
 }
 
 impl NewControl {
     /// That of a new log.
     pub fn of(fence: Fence) -> Self {
-        Self { fence, assumed: false, tail: None, begun: false, roll: None }
+        Self { fence, assumed: false, tail: None, begun: false, roll: None, registered: false }
     }
 
     fn words(&self) -> [(usize, u64); 4] {
-        let flags = if self.assumed { FENCE_ASSUMED } else { 0 } | if self.tail.is_some() { SYNC_FAILED } else { 0 };
+        let flags = [(self.assumed, FENCE_ASSUMED), (self.tail.is_some(), SYNC_FAILED), (self.registered, REGISTERED)];
+        let flags = flags.into_iter().filter(|(on, _)| *on).fold(0, |flags, (_, flag)| flags | flag);
         let tail = self.tail.unwrap_or_default().0;
         [(FLAGS, flags), (PUBLISHED, tail), (DURABLE, tail), (ROLL, Roll::word(self.roll))]
     }
@@ -93,15 +99,19 @@ impl Control {
         Ok(Self::made(words, file, path, identity, salt))
     }
 
-    /// Makes the name of the control file in `dir` free. What does not even begin as one of the database `file_id`, or is
-    /// another one's, is put aside.
+    /// Makes the name of the control file in `dir` free. What does not name the database `file_id`, as far as it can be read,
+    /// is put aside.
     pub fn clear(disk: &dyn Disk, dir: &Path, file_id: [u8; 16]) -> Result<()> {
         let path = dir.join(CONTROL_NAME);
-        let _told = Replaced::look(disk, dir);
-        let of_another =
-            matches!(Self::open(disk, dir, OpenMode::Read), Ok(Some(there)) if there.expect(file_id).is_err());
-        clear_name(disk, &path, |bytes| is_control(bytes) && !of_another)
-            .map(drop)
-            .map_err(|e| Error::io("remove log control file", &path, e))
+        let io = |e| Error::io("remove log control file", &path, e);
+        let replaced = Replaced::look(disk, dir);
+        let cleared = match names(disk, dir, file_id) {
+            Ok(true) => clear_name(disk, &path, is_control),
+            // As it is: what tells who sleeps on its words changes it.
+            Ok(false) => replaced.put_aside(disk, dir),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        };
+        cleared.map(drop).map_err(io)
     }
 }

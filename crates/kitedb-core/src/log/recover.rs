@@ -247,7 +247,8 @@ impl Recovered {
     }
 
     /// Makes the cut real and hands over an appender. With `new_epoch`, or after a failed sync, it begins a new
-    /// segment; else it goes on where the last frame ends. Everything recovered is durable afterwards.
+    /// segment; else it goes on where the last frame ends. Everything recovered is durable afterwards. That a sync had failed
+    /// stays noted: until its caller has made the epoch known that begins for it, the next open begins one, too.
     pub fn resume(self, env: &Env, options: LogOptions, new_epoch: Option<(Epoch, WriterId)>) -> Result<Appender> {
         if let Some(damage) = self.damage {
             return Err(damage);
@@ -302,7 +303,7 @@ impl Recovered {
             Some(tail.end)
         };
         env.disk.sync_dir(&self.dir).map_err(io(&self.dir))?;
-        self.control.set_sync_failed(false)?;
+        self.control.end_syncing()?;
         let digest = self.digest;
         let (epoch, writer_id) = new_epoch.unwrap_or((last.header.epoch, last.header.writer_id));
         match end {

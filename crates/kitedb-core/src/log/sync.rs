@@ -52,9 +52,29 @@ impl Drop for Leading<'_> {
     }
 }
 
+/// Nobody syncs the log while this lives: it leads in place of whoever would. Dropped, others lead again.
+#[derive(Debug)]
+pub struct Quiet<'a>(&'a GroupSync);
+
+impl Quiet<'_> {
+    /// The log goes, and what it held with it: nobody syncs it any more, and nothing is said of it.
+    pub fn retire(self) {
+        self.0.state.lock().retired = true;
+    }
+}
+
+impl Drop for Quiet<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().leading = false;
+        self.0.synced.notify_all();
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
     leading: bool,
+    /// Another log has taken the place of this one.
+    retired: bool,
     /// How many committers wait, the leader included.
     waiting: u64,
     /// How many frames the last sync covered: what the next leader may expect.
@@ -103,6 +123,16 @@ impl GroupSync {
         self.failed.load(Ordering::Acquire)
     }
 
+    /// Waits for the sync that is under way and for what its caller says of it, and lets no other begin.
+    pub fn quiet(&self) -> Quiet<'_> {
+        let mut state = self.state.lock();
+        while state.leading {
+            self.synced.wait(&mut state);
+        }
+        state.leading = true;
+        Quiet(self)
+    }
+
     /// Called by the appender after a write.
     pub(super) fn set_written(&self, index: LogIndex) {
         self.written.store(index.0, Ordering::Release);
@@ -148,13 +178,13 @@ impl GroupSync {
         }
     }
 
-    /// Returns once everything up to `index` is durable. `on_durable` is called by whoever synced, with the new
-    /// durable index, before any waiter returns.
+    /// Returns once everything up to `index` is durable, or the log is gone with it ([`Quiet::retire`]). `on_durable` is called
+    /// by whoever synced, with the new durable index, before any waiter returns.
     pub fn sync_through(&self, index: LogIndex, on_durable: &dyn Fn(LogIndex)) -> Result<()> {
         let mut state = self.state.lock();
         state.waiting += 1;
         let result = loop {
-            if self.durable() >= index {
+            if self.durable() >= index || state.retired {
                 break Ok(());
             }
             if self.has_failed() {

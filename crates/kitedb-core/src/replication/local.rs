@@ -397,7 +397,8 @@ impl Source for LocalSource {
         };
         refuse_replica(&control.fence()?)?;
         control.require_mapped()?;
-        let end = self.log_end()?;
+        // What a living writer has published: after that it goes on, and may never pause.
+        let end = if control.writer_lives()? { control.published() } else { self.recovered_end(&control)? };
         self.with(|open| open.require_readable(held, end))?;
         let lock = HeldFence::take(control)?;
         let now = lock.control().fence()?;
@@ -528,7 +529,8 @@ impl LocalSource {
         Err(Error::new(ErrorCode::NeedsReseed, what))
     }
 
-    /// The last frame of the source's log, whether or not a process writes it.
+    /// The last frame of the source's log, whether or not a process writes it. Call it once the fence is moved: of a writer
+    /// that may go on there is no last frame, and the search for it has no end.
     fn log_end(&self) -> Result<LogIndex> {
         let control = self.control()?;
         if control.writer_lives()? { self.with(last_frame) } else { self.recovered_end(&control) }

@@ -3,8 +3,9 @@
 //! The file `source`: a line with the path of the source's file, one with the path of its sidecar if one was given, one
 //! with the CRC-32 of both in hexadecimal. These paths are as seen from the folder of the replica's file, so that a folder
 //! with both can move. Then, for a replica that moves alone: the same two paths, absolute; the id of the source's file in
-//! hexadecimal, if it is known; the CRC-32 of these three. Bytes of paths that would end a line, and `%`, are written as
-//! `%` and two hexadecimal digits. The file is replaced as a whole.
+//! hexadecimal, if it is known; the CRC-32 of these three. Then, of a replica that was copied from another one: the id under
+//! which it registers, in hexadecimal, and the CRC-32 of that: its control file, which has it, may be lost. Bytes of paths
+//! that would end a line, and `%`, are written as `%` and two hexadecimal digits. The file is replaced as a whole.
 
 use super::replica::SourcePaths;
 use crate::{
@@ -31,6 +32,8 @@ struct Record {
     near: SourcePaths,
     /// Absolute, and the id of the source's file if it is known.
     far: Option<(SourcePaths, Option<[u8; 16]>)>,
+    /// Under which id the replica registers, if not under that of its file.
+    registration: Option<[u8; 16]>,
 }
 
 /// The source that a replica followed last.
@@ -58,6 +61,9 @@ pub fn remember(engine: &Engine, env: &Env, paths: &SourcePaths, followed: bool)
     let record = Record {
         near: SourcePaths { db: seen(&paths.db), sidecar: paths.sidecar.as_deref().map(seen) },
         far: Some((paths.clone(), file_id)),
+        registration: Some(engine.reporting_id())
+            .filter(|id| *id != engine.store.file_id())
+            .or(known.as_ref().and_then(|known| known.registration)),
     };
     if known.as_ref() == Some(&record) {
         return Ok(());
@@ -85,10 +91,16 @@ pub fn remembered(engine: &Engine, env: &Env) -> Option<Remembered> {
     remembered_in(&*engine.env.disk, &engine.log_dir, &engine.path, env)
 }
 
+/// Under which id the replica registers whose sidecar is `dir`, if not under that of its file: as far as it is remembered beside
+/// its source.
+pub fn registered_as(disk: &dyn Disk, dir: &Path) -> Option<[u8; 16]> {
+    read(disk, dir)?.registration
+}
+
 /// As [`remembered`], of the replica whose file is `path` and whose sidecar is `dir`. It is looked for beside the replica
 /// first, then where it was; the id of its file decides.
 pub fn remembered_in(disk: &dyn Disk, dir: &Path, path: &Path, env: &Env) -> Option<Remembered> {
-    let Record { near, far } = read(disk, dir)?;
+    let Record { near, far, .. } = read(disk, dir)?;
     // Joined to an absolute path, a folder does not matter.
     let here = |seen: &Path| folder_of(path).join(seen);
     let near = SourcePaths { db: here(&near.db), sidecar: near.sidecar.as_deref().map(here) };
@@ -131,8 +143,9 @@ fn encode(record: &Record) -> String {
     let sealed = |text: String| format!("{text}{:08x}\n", crc32fast::hash(text.as_bytes()));
     let near = sealed(lines_of(&record.near));
     let Some((far, id)) = &record.far else { return near };
-    let id = id.map_or_else(String::new, |id| format!("{:032x}", u128::from_be_bytes(id)));
-    near + &sealed(format!("{}{id}\n", lines_of(far)))
+    let hex = |id: [u8; 16]| format!("{:032x}", u128::from_be_bytes(id));
+    let far = sealed(format!("{}{}\n", lines_of(far), id.map(hex).unwrap_or_default()));
+    near + &far + &record.registration.map(|id| sealed(format!("{}\n", hex(id)))).unwrap_or_default()
 }
 
 fn lines_of(paths: &SourcePaths) -> String {
@@ -146,16 +159,16 @@ fn lines_of(paths: &SourcePaths) -> String {
     format!("{}\n{}\n", line(&paths.db), paths.sidecar.as_deref().map(line).unwrap_or_default())
 }
 
-/// A second part that does not verify is as good as none.
+/// A later part that does not verify is as good as none.
 fn decode(text: &str) -> Option<Record> {
     let mut rest = text;
     let [db, sidecar] = unsealed(&mut rest)?;
     let near = SourcePaths { db: path_in(db)?, sidecar: path_in(sidecar) };
-    let far = unsealed(&mut rest).and_then(|[db, sidecar, id]| {
-        let id = u128::from_str_radix(id, 16).ok().map(u128::to_be_bytes);
-        Some((SourcePaths { db: path_in(db)?, sidecar: path_in(sidecar) }, id))
-    });
-    Some(Record { near, far })
+    let id_in = |id: &str| u128::from_str_radix(id, 16).ok().map(u128::to_be_bytes);
+    let far = unsealed(&mut rest)
+        .and_then(|[db, sidecar, id]| Some((SourcePaths { db: path_in(db)?, sidecar: path_in(sidecar) }, id_in(id))));
+    let registration = far.as_ref().and_then(|_| unsealed(&mut rest)).and_then(|[id]| id_in(id));
+    Some(Record { near, far, registration })
 }
 
 /// The next `N` lines of `rest`, if the line after them is their CRC-32.
@@ -196,7 +209,7 @@ mod tests {
         let strange = OsString::from_vec(b"/with %25 percent\nline\xff/end".to_vec());
         for (db, sidecar) in [("/a/b.kitedb".into(), None), (PathBuf::from(strange), Some("/log".into()))] {
             let near = SourcePaths { db, sidecar };
-            let old = Record { near: near.clone(), far: None };
+            let old = Record { near: near.clone(), far: None, registration: None };
             let text = encode(&old);
             assert_eq!(decode(&text), Some(old.clone()));
             for cut in 0..text.len() - 1 {
@@ -209,6 +222,14 @@ mod tests {
                 assert!(longer.starts_with(&text), "what an earlier version reads is still there");
                 for cut in text.len()..longer.len() - 1 {
                     assert_eq!(decode(&longer[..cut]), Some(old.clone()), "{:?}", &longer[..cut]);
+                }
+                let whole = decode(&longer).unwrap();
+                let copied = Record { registration: Some([9; 16]), ..whole.clone() };
+                let longest = encode(&copied);
+                assert_eq!(decode(&longest), Some(copied));
+                assert!(longest.starts_with(&longer), "what an earlier version reads is still there");
+                for cut in longer.len()..longest.len() - 1 {
+                    assert_eq!(decode(&longest[..cut]), Some(whole.clone()), "{:?}", &longest[..cut]);
                 }
             }
         }

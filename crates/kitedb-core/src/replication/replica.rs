@@ -7,7 +7,7 @@ mod takeover;
 use super::{
     primary::{Leader, LogStatus},
     registry::{Labels, Progress},
-    remembered::{remember, remembered},
+    remembered::{registered_as, remember, remembered},
     source::{At, Source},
     status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
     upstream::{Asking, HOW_TO_REGISTER, SourceFault, Upstream, not_registered},
@@ -95,6 +95,15 @@ impl Replica {
         source_env: Env,
         (paths, source): (Option<SourcePaths>, Arc<dyn Source>),
     ) -> Self {
+        if control.registration().is_none()
+            && !engine.is_foreign()
+            && let Some(id) = registered_as(&*engine.env.disk, &engine.log_dir)
+        {
+            // The control file that knew of it was lost. Under the id of its file reports the replica that it was copied from.
+            control.set_registration(id).unwrap_or_else(|e| {
+                tracing::warn!("a replica that was copied reports as the one that it was copied from: {e}");
+            });
+        }
         let path = std::path::absolute(&engine.path).unwrap_or_else(|_| engine.path.clone());
         let path = path.canonicalize().unwrap_or(path).to_string_lossy().into_owned();
         let replica = Self {
@@ -163,7 +172,7 @@ impl Replica {
         }
     }
 
-    /// Applies up to `max_frames` frames (at least one is asked for) that the source has beyond this node. Returns how
+    /// Applies up to `max_frames` frames (at least one is asked for) that the source has beyond this node now. Returns how
     /// many were applied.
     pub fn catch_up_once(&self, max_frames: usize) -> Result<usize> {
         let mut work = self.working.lock();
@@ -306,8 +315,9 @@ impl Replica {
         self.enter(ReplicaState::Unregistered);
     }
 
-    /// Pulls and applies frames, up to so many and up to an index.
-    fn pull(&self, max_frames: usize, through: LogIndex) -> Result<usize> {
+    /// Pulls and applies frames, up to so many and up to an index, of those that the source has when this begins: one that
+    /// commits faster than it is read never has no more.
+    fn pull(&self, max_frames: usize, mut through: LogIndex) -> Result<usize> {
         // Also where there is nothing to pull: it must not look as if it followed.
         self.engine.require_undamaged()?;
         let source = self.source();
@@ -322,6 +332,7 @@ impl Replica {
             }
             self.note_seen(&pulled.seen)?;
             self.source_head.store(pulled.head.0, Ordering::Release);
+            through = through.min(pulled.head);
             let before = applied;
             for chunk in pulled.page.chunks {
                 applied += self.engine.follow(chunk)?;
@@ -389,23 +400,24 @@ impl Replica {
     }
 
     /// Has the source keep its log from a snapshot on, and from where this node is, which it is as long as the copy is not
-    /// whole; unless this replica is not to be registered.
-    fn reserve(&self, source: &dyn Source, snapshot: LogIndex) -> Result<()> {
+    /// whole; unless this replica is not to be registered. Returns whether it is registered there now.
+    fn reserve(&self, source: &dyn Source, snapshot: LogIndex) -> Result<bool> {
         if self.engine.options.replication_unregistered {
-            return Ok(());
+            return Ok(false);
         }
-        let reserved = source.reserve(&Progress { reserved: Some(snapshot), ..self.progress() });
-        if reserved.is_ok() && self.engine.is_replica() {
-            self.control.set_registered(true, false);
-        }
-        reserved.map_err(|e| match e.code() {
+        source.reserve(&Progress { reserved: Some(snapshot), ..self.progress() }).map_err(|e| match e.code() {
             // Refused, not merely failed.
             ErrorCode::Io | ErrorCode::PermissionDenied | ErrorCode::InvalidArgument => Error::new(
                 ErrorCode::Unregistered,
                 format_args!("the source would not keep its log for this replica: {e}; {HOW_TO_REGISTER}"),
             ),
             _ => e,
-        })
+        })?;
+        if !self.engine.is_foreign() {
+            // Whoever takes this replica away tells the source.
+            self.control.set_registered(true, false);
+        }
+        Ok(true)
     }
 
     /// Replaces this replica's graph by a snapshot of its source's, and catches up to what the source had published
@@ -424,7 +436,8 @@ impl Replica {
             self.control.set_last_error(None);
         }
         let was_foreign = self.engine.is_foreign();
-        let copied = self.copy_and_catch_up();
+        let (was_registered, mut reserved) = (self.control.is_registered(), false);
+        let copied = self.copy_and_catch_up(&mut reserved);
         let result = match self.paths() {
             // It is a replica from now on, also if it did not catch up.
             Some(paths) if was_foreign && !self.engine.is_foreign() => {
@@ -435,10 +448,13 @@ impl Replica {
         if let Err(e) = &result {
             // What is there of a copy that can go on stays.
             let record = self.engine.log_dir.join(RECORD);
-            let nothing_copied = self.engine.env.disk.identity(&record).is_err();
-            self.engine.unwanted.store(nothing_copied, Ordering::Release);
-            if nothing_copied {
+            let unwanted = self.engine.env.disk.identity(&record).is_err();
+            self.engine.unwanted.store(unwanted, Ordering::Release);
+            if unwanted {
                 self.control.set_bootstrapping(false);
+            }
+            if unwanted && reserved && !was_registered {
+                self.take_back_reservation();
             }
             self.note_failure(e);
             return result;
@@ -449,7 +465,17 @@ impl Replica {
         self.settle(&mut work, Ok(0)).and(remembers)
     }
 
-    fn copy_and_catch_up(&self) -> Result<()> {
+    /// The source need not keep its log for a copy that was not made, and that does not go on.
+    fn take_back_reservation(&self) {
+        match self.source().forget(&self.id) {
+            Ok(_) if self.engine.is_foreign() => {}
+            Ok(_) => self.control.set_registered(false, false),
+            Err(e) => tracing::warn!("the source may keep its log for a bootstrap that was refused: {e}"),
+        }
+    }
+
+    /// `reserved` says whether the source keeps its log for a snapshot that is not in place yet.
+    fn copy_and_catch_up(&self, reserved: &mut bool) -> Result<()> {
         let source = self.source();
         let head = source.head()?;
         self.source_head.store(head.0, Ordering::Release);
@@ -468,7 +494,7 @@ impl Replica {
                 snapshot = source.snapshot(true)?;
             }
             let mark = snapshot.checkpoint();
-            self.reserve(&*source, mark.log_index)?;
+            *reserved |= self.reserve(&*source, mark.log_index)?;
             match self.log_is_whole(&*source, mark.log_index, mark.digest, head) {
                 Ok(()) => break,
                 Err(e) if fresh => return Err(e),
@@ -479,6 +505,8 @@ impl Replica {
         }
         let record = self.engine.log_dir.join(RECORD);
         self.engine.adopt(snapshot.image(), &record, &mut |_| self.engine.check_usable())?;
+        // From here on it is a replica that has it.
+        *reserved = false;
         drop(snapshot);
         self.look_at_epoch();
         while self.engine.published() < head {

@@ -51,6 +51,17 @@ pub enum Part {
     Follows(Epoch),
 }
 
+impl Part {
+    /// The latest epoch that it names.
+    pub fn epoch(&self) -> Epoch {
+        match *self {
+            Self::Unsaid | Self::StandAlone => Epoch(0),
+            Self::Leads(epoch) | Self::Follows(epoch) => epoch,
+            Self::Fenced { led, by, .. } => led.max(by),
+        }
+    }
+}
+
 /// What the file knows of its log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LogLink {

@@ -30,6 +30,65 @@ fn machines(mode: SyncMode) -> (Machine, Machine) {
     (Machine::new("primary", 1, mode), Machine::new("replica", 2, mode))
 }
 
+/// What its sidecar knew is lost, and what its file knows of who took over is not: an epoch is one node's.
+#[test]
+fn a_fenced_primary_that_is_forced_to_lead_without_its_log_begins_an_epoch_of_its_own() {
+    for following in [false, true] {
+        let stage = Stage::new();
+        let (old, new) = stage.fenced("p.kitedb", "r.kitedb");
+        match following {
+            true => drop(Database::open(&old, replica_of(&new)).and_then(|db| db.replica_catch_up_once(9)).unwrap()),
+            false => Database::open(&old, primary()).unwrap().close().unwrap(),
+        }
+        fs::remove_dir_all(sidecar_of(&old)).unwrap();
+        let theirs = Database::open(&new, primary()).unwrap().last_commit_token().unwrap();
+        let forced = kitedb_core::OpenOptions::new().replication_overwrite(true);
+        match Database::confirm_moved_in(Env::real(), &old, forced) {
+            Ok(epoch) => assert!(epoch > theirs.epoch.0, "{epoch} after {theirs}"),
+            // A replica is promoted.
+            Err(e) => assert!(following, "{e:?}"),
+        }
+        if !following {
+            let token = add(&Database::open(&old, primary()).unwrap(), "its own").unwrap();
+            assert!(token.epoch > theirs.epoch, "{token} after {theirs}");
+        }
+    }
+}
+
+/// A promotion in place fails, wherever the disk fails it: who led leads on, or knows of the new epoch, and nothing is to be
+/// forced.
+#[test]
+fn a_promotion_in_place_that_fails_costs_nobody_the_lead() {
+    for on in [FaultOn::Sync, FaultOn::Write, FaultOn::Name] {
+        let mut failed = 0;
+        for nth in 1..40 {
+            for crash in [None, Some(Crash::Kill), Some(Crash::PowerLoss(Loss::LoseAllUnsynced))] {
+                let machine = Machine::new("node", nth, SyncMode::Full);
+                let (db, mut graph) = (machine.primary(), Graph::new(1));
+                graph.grow(&db, 5);
+                db.close().unwrap();
+                let db = machine.primary();
+                machine.disk.fail(FaultPlan::new(on, nth, io::ErrorKind::Other));
+                failed += u32::from(db.primary_promote_to_next_epoch().is_err());
+                machine.disk.clear_faults();
+                let machine = match crash {
+                    Some(crash) => machine.restart(crash),
+                    None => {
+                        let _ = db.close();
+                        machine
+                    }
+                };
+                let db = machine.primary();
+                let written = write(&db);
+                assert!(written.is_ok(), "{on:?} {nth}, {crash:?}: {written:?}");
+                db.close().unwrap();
+                write(&machine.primary()).unwrap();
+            }
+        }
+        assert!(failed > 0, "{on:?}");
+    }
+}
+
 /// The machine of a primary that was fenced and closed, and its files.
 #[derive(Debug)]
 struct FencedFiles(Machine, Vec<(PathBuf, Vec<u8>)>);

@@ -2,7 +2,8 @@
 
 use crate::{
     stage::{
-        Stage, add_many, nothing_said, open_and_add, primary, rename_database, replica, replica_of, segments, short_log,
+        Stage, add_many, copy_database, nothing_said, open_and_add, primary, rename_database, replica, replica_of,
+        segments, short_log,
     },
     support_replication::{
         Graph, Machine, catch_up, expect_error, expect_following, folder::sidecar_of, primary_status, replica_status,
@@ -22,6 +23,62 @@ use std::{
 fn known(source: &Path) -> Vec<String> {
     let db = Database::open(source, primary().read_only(true)).unwrap();
     primary_status(&db).replica_lags.into_iter().map(|lag| lag.replica_id).collect()
+}
+
+/// What a replica knew of its registration was made anew, or is damaged: it is not forgotten that it may be registered.
+#[test]
+fn a_detached_replica_that_lost_what_it_knew_does_not_stay_registered_in_silence() {
+    for (made_anew, lost) in [(true, "control"), (false, "source"), (false, "control")] {
+        let stage = Stage::new();
+        let source = stage.leading("p.kitedb");
+        let path = stage.replica("r.kitedb", &source);
+        let id = known(&source).remove(0);
+        fs::write(sidecar_of(&path).join(lost), "damaged").unwrap();
+        if made_anew {
+            Database::open(&path, replica()).unwrap().close().unwrap();
+        }
+        let detached = Database::detach(&path).unwrap();
+        if made_anew {
+            assert_eq!(detached.left_source.as_ref(), Some(&source), "{detached:?}");
+            assert!(known(&source).is_empty());
+            continue;
+        }
+        let still = detached.still_registered.expect("it is said");
+        assert_eq!((still.replica_id, known(&source).len()), (id, 1), "{lost}");
+        assert_eq!(still.source_db_path.is_some(), lost == "control");
+    }
+}
+
+/// A copied replica has an id of its own. It keeps it when its control file is lost: under the id of its file reports the
+/// replica that it was copied from, and what that one needs is kept.
+#[test]
+fn a_copied_replica_that_loses_its_control_file_keeps_its_id() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let (path, copied) = (stage.replica("r.kitedb", &source), stage.path("c.kitedb"));
+    copy_database(&path, &copied);
+    let follow = |path: &Path| {
+        let db = Database::open(path, replica_of(&source)).unwrap();
+        if replica_status(&db).needs_reseed {
+            db.replica_reseed_from_snapshot().unwrap();
+        }
+        catch_up(&db);
+        replica_status(&db).replica_id
+    };
+    let (first, own) = (follow(&path), follow(&copied));
+    assert!(first != own);
+    let both = known(&source);
+    assert_eq!(both.len(), 2);
+    for (key, damaged) in [("c", None), ("d", Some("damaged"))] {
+        let control = sidecar_of(&copied).join("control");
+        match damaged {
+            None => fs::remove_file(&control).unwrap(),
+            Some(text) => fs::write(&control, text).unwrap(),
+        }
+        open_and_add(&source, primary(), key).unwrap();
+        assert_eq!(follow(&copied), own);
+        assert_eq!(known(&source), both);
+    }
 }
 
 /// A replica that is moved keeps its place, and the place that it left holds nothing.

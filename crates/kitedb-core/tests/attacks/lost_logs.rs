@@ -2,7 +2,7 @@
 
 use crate::{
     stage::{Stage, add, copy, copy_database, has, nothing_said, open_and_add, primary, replica_of},
-    support_replication::{Graph, Machine, digest, folder::sidecar_of, write},
+    support_replication::{Graph, Machine, catch_up, digest, folder::sidecar_of, write},
 };
 use kitedb_core::{
     CheckReport, Database, ErrorCode, Repair, RepairOptions, ReplicationRole, SyncMode,
@@ -115,6 +115,34 @@ fn the_control_file_of_another_database_is_told_and_put_aside() {
     db.primary_promote_to_next_epoch().unwrap();
     add(&db, "c").unwrap();
     assert!(has(&db, "a") && has(&db, "b"));
+}
+
+/// A folder with the log of another database is put in the place of a replica's, or its control file among its segments, and a
+/// bit of that file is flipped: it does not verify, and still is not the replica's to remove.
+#[test]
+fn a_damaged_control_file_of_another_database_is_not_removed() {
+    for among_its_own in [false, true] {
+        let stage = Stage::new();
+        let (source, other) = (stage.leading("p.kitedb"), stage.leading("other.kitedb"));
+        let path = stage.replica("r.kitedb", &source);
+        open_and_add(&source, primary(), "c").unwrap();
+        assert_eq!(catch_up(&Database::open(&path, replica_of(&source)).unwrap()), 1);
+        let (sidecar, foreign) = (sidecar_of(&path), sidecar_of(&other));
+        let mut damaged = fs::read(foreign.join("control")).unwrap();
+        damaged[50] ^= 1;
+        if !among_its_own {
+            fs::remove_dir_all(&sidecar).unwrap();
+            copy(&foreign, &sidecar);
+        }
+        fs::write(sidecar.join("control"), &damaged).unwrap();
+        let opened = Database::open(&path, replica_of(&source));
+        let kept = if among_its_own { "control.damaged" } else { "control" };
+        assert!(fs::read(sidecar.join(kept)).ok() == Some(damaged), "{among_its_own}: {opened:?}");
+        match (opened, among_its_own) {
+            (Ok(db), true) => db.replica_reseed_from_snapshot().unwrap(),
+            (opened, _) => assert_eq!(opened.unwrap_err().code(), ErrorCode::LogMismatch),
+        }
+    }
 }
 
 /// The control file of a primary is that of a copy of it: who leads, another file's log tells.

@@ -31,4 +31,6 @@ mod panics;
 mod readers;
 mod repair;
 mod replay;
+mod reseeds;
 mod roles;
+mod steady_writers;

@@ -6,7 +6,10 @@ use crate::{
 };
 use kitedb_core::{
     Database, ErrorCode, RepairOptions, ReplicationRole, Result, SyncMode, Token,
-    io::{Disk, Env, sim::Crash},
+    io::{
+        Disk, Env,
+        sim::{Crash, FaultOn, FaultPlan},
+    },
 };
 use std::{
     fs,
@@ -291,24 +294,121 @@ fn commits_behind_damage_are_given_up_by_name_only() {
     }
 }
 
+/// What is given up was acknowledged once. Whatever the first open after that meets, in the same boot, its numbers do not come
+/// again in their epoch.
+#[test]
+fn numbers_that_were_given_up_come_again_in_another_epoch_whatever_the_next_open_meets() {
+    for role in [ReplicationRole::Primary, ReplicationRole::Disabled] {
+        for repaired in [true, false] {
+            let machine = Machine::new("node", 1, if repaired { SyncMode::Full } else { SyncMode::Normal });
+            let options = || machine.options(role).segment_max_bytes(4096);
+            let (db, mut graph) = (machine.open(options()).unwrap(), Graph::new(1));
+            graph.grow(&db, 60);
+            let machine = if repaired {
+                let machine = machine.restart(Crash::Kill);
+                let mut segments = machine.disk.paths();
+                segments.retain(|path| path.extension().is_some_and(|kind| kind == "klog"));
+                segments.sort();
+                machine.damage(&segments[1], 2000);
+                let end = repair(&machine, RepairOptions::new().dry_run(true)).unwrap().asks_for.unwrap();
+                assert!(repair(&machine, RepairOptions::new().cut_at(end)).unwrap().done);
+                machine
+            } else {
+                // Nobody knows what became of what it showed.
+                machine.disk.fail(FaultPlan::new(FaultOn::Sync, 1, std::io::ErrorKind::Other).on_path(".klog"));
+                db.sync().unwrap_err();
+                machine.restart(Crash::Kill)
+            };
+            drop(db);
+            let (mut refused, mut opened) = (0, 0);
+            for (op, killed) in (1..80).flat_map(|op| [(op, false), (op, true)]) {
+                let what = format!("{role:?}, repaired: {repaired}, operation {op}, killed: {killed}");
+                let mut machine = copy_of(&machine);
+                match killed {
+                    true => machine.disk.crash_at(machine.disk.ops() + op),
+                    false => machine.disk.fail(FaultPlan::new(FaultOn::Any, op, std::io::ErrorKind::StorageFull)),
+                }
+                let met = match machine.open(options()).map(Database::close) {
+                    Ok(closed) => {
+                        opened += 1;
+                        format!("closed: {closed:?}")
+                    }
+                    Err(e) => {
+                        refused += 1;
+                        format!("refused: {e:?}")
+                    }
+                };
+                machine = machine.restart(Crash::Kill);
+                let db = machine.open(options()).unwrap();
+                let token = write(&db).unwrap();
+                assert!(token.epoch.0 > 1, "{what}, {met}: {token}");
+            }
+            assert!(refused > 10 && opened > 0, "{role:?}, repaired: {repaired}: {refused}, {opened}");
+        }
+    }
+}
+
+/// Of a database without a part in replication the middle of the log is gone, and its control file with it.
+#[test]
+fn a_stand_alone_database_whose_log_is_given_up_is_written_to_again() {
+    for (loss, lose) in LOSSES {
+        let machine = Machine::new("node", 1, SyncMode::Full);
+        let options = || machine.options(ReplicationRole::Disabled).segment_max_bytes(4096);
+        let (db, mut graph) = (machine.open(options()).unwrap(), Graph::new(1));
+        graph.grow(&db, 30);
+        db.checkpoint().unwrap();
+        graph.grow(&db, 60);
+        let machine = machine.restart(Crash::Kill);
+        drop(db);
+        let mut segments = machine.disk.paths();
+        segments.retain(|path| path.extension().is_some_and(|kind| kind == "klog"));
+        segments.sort();
+        segments.pop();
+        segments.iter().for_each(|segment| machine.disk.remove(segment).unwrap());
+        let control = control_of(&machine, ReplicationRole::Disabled);
+        lose(&machine, &control);
+        let lost = machine.disk.read(&control).ok().filter(|bytes| !bytes.is_empty());
+        let end = repair(&machine, RepairOptions::new().dry_run(true)).unwrap().asks_for.unwrap();
+        assert_eq!(end.log_index.0, 30, "{loss}");
+        let done = repair(&machine, RepairOptions::new().cut_at(end)).unwrap();
+        if let Some(lost) = lost.filter(|_| !loss.starts_with("no fence")) {
+            assert!(done.put_aside.iter().any(|path| machine.disk.read(path).unwrap() == lost), "{loss}: {done:?}");
+        }
+        for n in 1..3 {
+            let db = machine.open(options()).unwrap();
+            let token = write(&db).unwrap();
+            assert_eq!((token.log_index.0, token.epoch.0), (30 + n, 2), "{loss}");
+            assert!(db.check().unwrap().is_clean(), "{loss}");
+            db.close().unwrap();
+        }
+    }
+}
+
 /// With the control file goes the knowledge of who was registered: where the registry is gone, too, nothing is let go of.
 #[test]
 fn a_repair_says_that_the_registry_is_lost() {
-    let stage = Stage::new();
-    let source = stage.closed("p.kitedb", short_log(primary()), &["a", "b", "c"]);
-    stage.replica("r.kitedb", &source);
-    fs::remove_file(sidecar_of(&source).join("control")).unwrap();
-    fs::remove_file(sidecar_of(&source).join("replicas")).unwrap();
-    let done = Database::repair(&source, RepairOptions::new()).unwrap();
-    assert!(done.steps.iter().any(|step| step.contains("REGISTRY_LOST")), "{done:?}");
-    assert!(done.remains.iter().any(|what| what.contains("--replicas-complete")), "{done:?}");
-    let db = Database::open(&source, short_log(primary())).unwrap();
-    db.primary_promote_to_next_epoch().unwrap();
-    add_many(&db, "n", 5);
-    db.checkpoint().unwrap();
-    let error = db.primary_run_retention().unwrap_err();
-    assert_eq!(error.code(), ErrorCode::RegistryLost, "{error:?}");
-    assert!(names(&sidecar_of(&source)).iter().filter(|name| name.starts_with("segment-")).count() >= 8);
+    for left in [None, Some(100), Some(4096)] {
+        let stage = Stage::new();
+        let source = stage.closed("p.kitedb", short_log(primary()), &["a", "b", "c"]);
+        stage.replica("r.kitedb", &source);
+        fs::remove_file(sidecar_of(&source).join("control")).unwrap();
+        let registry = sidecar_of(&source).join("replicas");
+        match left {
+            None => fs::remove_file(registry).unwrap(),
+            // What it begins with tells for what it is.
+            Some(left) => fs::File::options().write(true).open(registry).unwrap().set_len(left).unwrap(),
+        }
+        let done = Database::repair(&source, RepairOptions::new()).unwrap();
+        assert!(done.steps.iter().any(|step| step.contains("REGISTRY_LOST")), "{done:?}");
+        assert!(done.remains.iter().any(|what| what.contains("--replicas-complete")), "{done:?}");
+        let db = Database::open(&source, short_log(primary())).unwrap();
+        db.primary_promote_to_next_epoch().unwrap();
+        add_many(&db, "n", 5);
+        db.checkpoint().unwrap();
+        let error = db.primary_run_retention().unwrap_err();
+        assert_eq!(error.code(), ErrorCode::RegistryLost, "{error:?}");
+        assert!(names(&sidecar_of(&source)).iter().filter(|name| name.starts_with("segment-")).count() >= 8);
+    }
 }
 
 /// Nothing is repaired under a process that has the database open, nor what is in order, nor what is not there.

@@ -95,12 +95,18 @@ fn is_stopped(news: &Receiver<News>) -> bool {
     news.try_iter().any(|news| matches!(news, News::Stopped))
 }
 
-/// Takes over what the source has now, and ends.
+/// Takes over what the source has now, and ends, whether or not more comes meanwhile.
 fn catch_up(database: Database, args: &FollowArgs, told: &mut Told, out: &mut dyn Write) -> Outcome {
+    let mut head = None;
     loop {
         match database.replica_catch_up_once(args.max_frames as usize) {
             Ok(0) => break,
-            Ok(_) => {}
+            Ok(_) => {
+                let status = require_replica(&database)?;
+                if status.applied_log_index >= *head.get_or_insert(status.source_head_log_index) {
+                    break;
+                }
+            }
             Err(error) if error.kind() == ErrorKind::Reseed => {
                 drop(database);
                 return Err(Failure::from(error).exit(EXIT_FAULT).hint(how_to_reseed(args)));

@@ -411,7 +411,13 @@ impl<'a> DamagedLog<'a> {
         let io = |e| Error::io("repair log control file", &self.dir.join(crate::log::CONTROL_NAME), e);
         let (mut aside, mut told) = (Vec::new(), None);
         let control = match (left, plan.fence) {
-            (Left::Nothing(_), _) if !plan.anew => None,
+            (Left::Nothing(_), _) if !plan.anew => {
+                // The next commit makes another one, where this would be in the way.
+                let replaced = Replaced::look(disk, &self.dir);
+                aside.extend(replaced.put_aside(disk, &self.dir).map_err(io)?);
+                told = Some(replaced);
+                None
+            }
             (Left::Nothing(_), Some(fence)) => Some(self.make_control(fence, plan, proof, &mut aside, &mut told)?),
             (Left::ButFence(control, _), Some(NewFence { fence, assumed })) => {
                 aside.push(copy_aside(disk, &self.dir.join(crate::log::CONTROL_NAME)).map_err(io)?);
@@ -487,6 +493,7 @@ impl<'a> DamagedLog<'a> {
             tail: Some(proof.last),
             begun: proof.recovered.is_some(),
             roll: plan.registry_lost.then(Roll::lost),
+            registered: fence.follows,
         };
         let control = Control::create_with(disk, &self.dir, self.identity, salt, &new)?;
         control.begin_session(&*self.env.host, proof.last)?;
@@ -511,6 +518,9 @@ impl<'a> DamagedLog<'a> {
             }
             link = LogLink { open: false, boot_id: [0; 16], clean_tail, ..link };
             link.hint = Hint::to(&self.dir, folder_of(&self.path)).unwrap_or(link.hint);
+        } else if proof.recovered.as_ref().is_some_and(|recovered| recovered.damage.is_some()) {
+            // Numbers that were given out come again: no boot is known in which all is as it was.
+            link.boot_id = [0; 16];
         }
         if let Some(NewFence { fence: Fence { epoch: by, moved_by: Some(promotion), .. }, assumed: true }) = plan.fence
         {

@@ -46,29 +46,18 @@ impl Registry {
         }
     }
 
-    /// Whether a registry is in the folder `dir`, as far as it can be told without the control file there.
-    pub fn is_in(env: &Env, dir: &Path) -> bool {
-        let magic = |words: &mut [u8; 8]| {
-            let file = env.disk.open(&dir.join(super::NAME), OpenMode::Read)?;
-            file.read_exact_at(words, 0)
-        };
-        let mut found = [0; 8];
-        magic(&mut found).is_ok() && found == MAGIC.to_le_bytes()
-    }
-
     /// What the replicas reported that are registered in the folder `dir`, as far as it can be told without the control file
-    /// there; `None`: there is no registry.
+    /// there; `None`: there is no registry, or one that cannot be read: who was registered is not known.
     pub fn reported_in(env: &Env, dir: &Path) -> Option<Vec<Reported>> {
-        if !Self::is_in(env, dir) {
-            return None;
-        }
         let read = || {
             let (file, count) = found(env, &dir.join(super::NAME), OpenMode::Read).ok()??;
             let mut bytes = vec![0; count * 8];
             file.read_exact_at(&mut bytes, 0).ok()?;
             Some(FileWords::seen(&words_of_text(&bytes)))
         };
-        let Some(words) = read() else { return Some(Vec::new()) };
+        // It doubles: one of another length was cut short.
+        let whole = |words: &FileWords| (words.count() / super::slot::WORDS).is_power_of_two();
+        let words = read().filter(|words| words.load(0) == MAGIC && whole(words))?;
         let reported = all_slots(&words).filter_map(|(_, slot)| slot.read()).map(|found| {
             let id = short_id(&found.replica_id).to_owned();
             let who = found.labels.name.or(found.labels.path).map_or(id.clone(), |label| format!("{label} ({id})"));
