@@ -45,7 +45,7 @@ pub(crate) fn sidecar_of_replica(env: &Env, path: &Path, options: &OpenOptions) 
     let look = Store::open(env, path, false)?;
     let places = Places::of(env, path, &options, &look)?;
     let (LogPlace::Here(dir) | LogPlace::Damaged(dir, _)) = &places.sidecar else { return Ok(None) };
-    let follows = look.log_link().kind == LogKind::Sidecar && places.standing(env, &look)? == Standing::Replica;
+    let follows = places.standing(env, &look)? == Standing::Replica;
     Ok(follows.then(|| (dir.clone(), look.file_id())))
 }
 

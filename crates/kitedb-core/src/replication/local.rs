@@ -359,8 +359,11 @@ impl Source for LocalSource {
         let fence = control.fence()?;
         let store = Store::open(&self.env, &self.paths.db, false)?;
         let manifest = store.manifest();
-        // A log that is damaged goes as far as was published.
-        let end = self.log_end().unwrap_or_else(|_| control.published()).max(manifest.checkpoint.log_index);
+        // A log that is damaged goes as far as was published, and so does that of a writer who goes on.
+        let published = || Ok(control.published());
+        let end =
+            if control.writer_lives()? { published() } else { recovered_end(&self.env, &self.paths.db, &control) };
+        let end = end.or_else(|_: Error| published())?.max(manifest.checkpoint.log_index);
         let mut history = manifest.history.clone();
         let found = writers(&self.env, control.dir(), control.current_log()).unwrap_or_default();
         merge_history(&mut history, &found, end, None);

@@ -306,11 +306,15 @@ fn the_log_of_what_was_detached_counts_no_more() {
 
     let primary = a.primary();
     let status = primary_status(&primary);
-    assert_eq!((status.head_log_index, status.retained_floor, status.segments), (8, 9, 0));
+    assert_eq!((status.head_log_index, status.retained_floor, status.segments), (8, 9, 1));
     let error = replica.replica_catch_up_once(10).unwrap_err();
     assert_eq!(error.code(), kitedb_core::ErrorCode::NeedsReseed, "{error}");
     graph.grow(&primary, 1);
     assert_eq!(expect_whole(&a, &graph)[0].first, 9);
+    // What it has is of a history that nobody else may have: it goes where that is said.
+    assert_eq!(replica.replica_reseed_from_snapshot().unwrap_err().code(), kitedb_core::ErrorCode::WouldOverwrite);
+    replica.close().unwrap();
+    let replica = b.open_replica_of(&a, b.following(&a).replication_overwrite(true)).unwrap();
     replica.replica_reseed_from_snapshot().unwrap();
     graph.expect_all(&replica);
 }

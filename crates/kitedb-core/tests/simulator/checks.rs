@@ -167,8 +167,10 @@ impl World {
         let shown = !self.nodes[source].is_sick();
         let behind = shown && self.ledger.get(here).index < self.ledger.get(there).index;
         let orphaned = status.state == ReplicaState::Orphaned;
+        // Nor that it says so, where its own disk failed meanwhile.
+        let stalled = failing && status.state == ReplicaState::Stalled;
         assert!(
-            !behind || faulty || status.state == ReplicaState::Behind || (orphaned && status.lag_frames > 0),
+            !behind || faulty || stalled || status.state == ReplicaState::Behind || (orphaned && status.lag_frames > 0),
             "node {n} misses commits of node {source}: {status:?}"
         );
         let half = self.nodes[source].half_fenced;

@@ -81,6 +81,11 @@ fn is_circle(e: &Error) -> bool {
     e.code() == ErrorCode::InvalidOption && e.to_string().contains("leads back")
 }
 
+/// Whether a replica does not lead because its first bootstrap was cut short.
+fn is_half_made(e: &Error) -> bool {
+    e.code() == ErrorCode::NotReplica && e.to_string().contains("holds nothing yet")
+}
+
 impl World {
     /// One step of some kind by, or to, some node that can take it.
     pub fn step(&mut self) {
@@ -370,7 +375,10 @@ impl World {
             // may go.
             fired(Fault::Overwritten);
             self.note(format!("  n{n} would be overwritten: {e}"));
-            let lacking = !self.ledger.holds(self.nodes[source].tip, before);
+            let there = &self.nodes[source];
+            // What is left of one that lost its power is seen once it is open.
+            let lost = !there.is_open() || there.machine.crashed() || there.is_sick() || there.damaged;
+            let lacking = lost || !self.ledger.holds(there.tip, before);
             let node = &mut self.nodes[n];
             assert!(node.foreign || node.on_trial || node.promoting || lacking, "node {n} is a replica: {e:?}");
             assert_eq!(self.shown(n), before, "a refused bootstrap changes nothing");
@@ -556,6 +564,10 @@ impl World {
                     self.ledger.forced_from = self.ledger.forced_from.min(promotion.epoch);
                 }
                 true
+            }
+            Err(e) if is_half_made(&e) => {
+                assert_eq!(shown, GENESIS, "a replica that holds something is told that it holds nothing: {e:?}");
+                false
             }
             Err(e) => {
                 // It may have been fenced, where a promotion of its own was done and not told.
