@@ -1,7 +1,7 @@
 //! KiteDB: an embedded property-graph database that replicates. One file, no server.
 //!
 //! This crate is what applications depend on: everything of [`kitedb_core`], where it is documented, and with the feature
-//! `telemetry` the metrics of [`kitedb_telemetry`] as [`telemetry`]. Begin with [`Database::open`].
+//! `telemetry` the metrics of the crate `kitedb-telemetry` as `kitedb::telemetry`. Begin with [`Database::open`].
 
 pub use kitedb_core::*;
 

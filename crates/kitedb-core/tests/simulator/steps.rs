@@ -83,7 +83,11 @@ fn is_circle(e: &Error) -> bool {
 
 /// Whether a replica does not lead because its first bootstrap was cut short.
 fn is_half_made(e: &Error) -> bool {
-    e.code() == ErrorCode::NotReplica && e.to_string().contains("holds nothing yet")
+    e.code() == ErrorCode::NotReplica && says_half_made(e)
+}
+
+fn says_half_made(e: &Error) -> bool {
+    e.to_string().contains("holds nothing yet")
 }
 
 impl World {
@@ -344,6 +348,8 @@ impl World {
         let reachable = self.reaches(n, source);
         let there = &self.nodes[source];
         let excused = !reachable || there.is_sick() || there.damaged || there.machine.crashed() || !there.is_open();
+        // What is half-made seeds nobody.
+        let excused = excused || (there.tip == GENESIS && says_half_made(e));
         // Of what a fence counted, an old primary may have lost the end.
         let excused = excused || ((there.fenced != Fenced::No || there.on_trial) && e.code() == ErrorCode::Corrupt);
         let node = &mut self.nodes[n];
