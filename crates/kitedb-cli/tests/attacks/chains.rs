@@ -143,3 +143,14 @@ fn a_node_that_takes_over_is_registered_with_none_of_its_sources_any_more() {
     }
     assert_eq!(registered(&folder, "c.kitedb").len(), 1);
 }
+
+/// Nobody was promoted beside it, and nothing says so.
+#[test]
+fn a_replica_that_is_opened_as_a_primary_is_told_that_it_is_a_replica() {
+    let folder = pair();
+    let run = import(&folder, "r.kitedb", "x y K\n", &["--role", "primary"]);
+    assert!(run.code == 1 && run.err.contains("r.kitedb is a replica"), "{run:?}");
+    assert!(run.err.contains("kitedb replica promote") && !run.err.contains("another node"), "{run:?}");
+    let run = folder.run(&["replica", "promote", "p.kitedb", "--source-db", "p.kitedb"]);
+    assert!(run.code == 1 && !run.err.contains("arguments exchanged"), "{run:?}");
+}

@@ -248,12 +248,14 @@ impl Engine {
         if self.sidecar.as_ref().is_some_and(|control| control.fence_is_assumed()) {
             return self.fence_is_assumed();
         }
+        if let (Some(control), true) = (&self.sidecar, fence.is_some_and(|fence| fence.follows)) {
+            return is_a_replica(control, &self.path);
+        }
         Error::new(
             ErrorCode::StalePrimary,
             format_args!(
-                "stale primary: {} is fenced for writes at epoch {}, because another node was promoted to epoch {leads} \
-                 or this one was a replica; follow the new primary as a replica; only if that one is gone for good, promote \
-                 this node by name",
+                "stale primary: {} is fenced for writes at epoch {}, because another node was promoted to epoch {leads}; follow \
+                 the new primary as a replica; only if that one is gone for good, promote this node by name",
                 self.path.display(),
                 self.epoch()
             ),
@@ -441,6 +443,18 @@ fn void(control: &Control, token: Token) -> Error {
     let what = format_args!(
         "commit {token} does not count: stale primary: epoch {} is fenced for writes, epoch {leads} leads",
         token.epoch
+    );
+    Error::new(ErrorCode::StalePrimary, what)
+}
+
+/// Why a replica that is opened as a primary does not commit.
+fn is_a_replica(control: &Control, path: &std::path::Path) -> Error {
+    let promote = command("replica promote", path, "");
+    let what = format_args!(
+        "stale primary: {} is a replica, and so it is fenced for writes at epoch {}: commit on the primary that it follows, or let \
+         this one take over from it ({promote}, replica_promote)",
+        path.display(),
+        control.fence().map_or(Epoch(0), |fence| fence.epoch)
     );
     Error::new(ErrorCode::StalePrimary, what)
 }

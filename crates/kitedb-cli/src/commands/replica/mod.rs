@@ -188,6 +188,8 @@ fn already_leads(args: &ReplicaPromoteArgs, database: &Database, epoch: u64, out
         let what = format_args!("{name} is a primary that leads epoch {epoch}, and did not take over from {given}");
         let failure = Failure::new(clean(&what.to_string()));
         return Err(match &args.source_db {
+            Some(given) if same(given, &args.common.database) => failure
+                .literal_hint("a database does not take over from itself: name the replica first, and then its source"),
             Some(given) => failure.literal_hint(format_args!(
                 "were the arguments exchanged? `kitedb replica promote {} --source-db {}` lets that one take over",
                 word(given),
