@@ -30,11 +30,14 @@ pub fn look_at_replica(
     let unnamed = || Upstream { fault: Some(SourceFault::Unnamed), ..Upstream::default() };
     let look = |known: &Remembered| look_upstream(source_env, known, &asking);
     let upstream = source.as_ref().map_or_else(unnamed, look);
+    let process_id = writer_of(engine, control)?;
+    // The process that has it open may have gone on meanwhile.
+    let now = if process_id.is_some() { control.published() } else { asking.at };
+    let upstream = upstream.still(asking.at, now);
     let (registered, registration_fault) = upstream.registration(control.is_registered());
     let Upstream { head, moved, fault, unseen, .. } = upstream;
     let (head, lost) = (head.unwrap_or_default().0, SourceFault::reseed_reason(fault.as_ref()));
     let promotion = moved.filter(|moved| moved.by == control.promotion()).map(FenceStatus::of);
-    let process_id = writer_of(engine, control)?;
     let half_made = engine.is_half_made();
     let cut_short = || half_made_error(&engine.path);
     // A process that has it open may be at it.

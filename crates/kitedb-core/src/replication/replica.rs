@@ -230,7 +230,9 @@ impl Replica {
         if self.engine.is_foreign() || self.engine.role() != ReplicationRole::Replica {
             return Upstream::default();
         }
-        self.source().upstream(&Asking::of(&self.engine, &self.control))
+        let asking = Asking::of(&self.engine, &self.control);
+        // A follower goes on while its source is looked at, which lets go of what is not needed any more.
+        self.source().upstream(&asking).still(asking.at, self.engine.published())
     }
 
     /// The state, in view of that.

@@ -99,6 +99,15 @@ pub enum SourceFault {
 }
 
 impl SourceFault {
+    /// Whether it is about what the replica has, or needs next.
+    fn is_of_position(&self) -> bool {
+        match self {
+            Self::Lost { .. } | Self::Another { .. } => true,
+            Self::Beyond { fault, .. } => fault.is_of_position(),
+            _ => false,
+        }
+    }
+
     /// What kind of fault it is: `fenced`, `copied`, `cycle`, `lost`, `astray`, `missing`, `another`, `stand_alone`,
     /// `unavailable` or `unnamed`; of one further up a chain, what kind it is there.
     pub fn kind(&self) -> &'static str {
@@ -287,6 +296,15 @@ pub fn look_upstream(env: &Env, known: &Remembered, asking: &Asking<'_>) -> Upst
 }
 
 impl Upstream {
+    /// What of that still holds for the replica that was at `asked` when it asked, and is at `now`: one that went on meanwhile
+    /// misses nothing of what it had to get there, and is of no other history.
+    pub fn still(self, asked: LogIndex, now: LogIndex) -> Self {
+        match &self.fault {
+            Some(fault) if now > asked && fault.is_of_position() => Self { fault: None, ..self },
+            _ => self,
+        }
+    }
+
     /// Whether the source keeps its log for the replica that asks, and why not where it should: its control words say that
     /// it was `noted` as registered when it reported last.
     pub fn registration(&self, noted: bool) -> (bool, Option<String>) {
@@ -411,4 +429,29 @@ fn followed_by(env: &Env, node: &Passed, db: &Path, asking: &Asking<'_>) -> Resu
             source.display()
         )),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_that_went_on_meanwhile_is_not_told_what_it_would_miss_where_it_was() {
+        let lost = || SourceFault::Lost { next: 235, floor: 238 };
+        let beyond = || SourceFault::Beyond { node: "r".into(), fault: Box::new(lost()) };
+        let fenced = || SourceFault::Cycle { through: vec!["r".into()] };
+        for (fault, now, told) in [
+            (lost(), 234, true),
+            (lost(), 240, false),
+            // Copied anew from a source that had less.
+            (lost(), 100, true),
+            (SourceFault::Another { db: "p".into(), at: 234 }, 240, false),
+            (beyond(), 240, false),
+            (beyond(), 234, true),
+            (fenced(), 240, true),
+        ] {
+            let seen = Upstream { fault: Some(fault.clone()), ..Upstream::default() };
+            assert_eq!(seen.still(LogIndex(234), LogIndex(now)).fault.is_some(), told, "{fault:?} at {now}");
+        }
+    }
 }
