@@ -54,6 +54,8 @@ fn beside_commits(report: &mut Report, dir: &Path) -> Res<()> {
     replica.replica_bootstrap_from_snapshot()?;
     replica.close()?;
     primary.close()?;
+    // Each round copies the file alone, and makes another primary of it.
+    Database::detach(&base)?;
     let bytes = std::fs::metadata(&plain)?.len() as f64;
     let mut all: [Vec<Measured>; 2] = Default::default();
     for n in 0..rounds {
