@@ -180,6 +180,8 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         ErrorCode::ReadOnly => "check the permissions of the file and of its folder",
         ErrorCode::NeedsReseed if error.names_a_command() => return None,
         ErrorCode::NeedsReseed => RESEED,
+        // Of a replica its message names both ways: one of them loses nothing.
+        ErrorCode::WouldOverwrite if error.names_a_command() => return None,
         ErrorCode::WouldOverwrite => "pass --overwrite to replace it all the same: its own graph is lost then",
         ErrorCode::RoleMismatch => "`kitedb role DB` shows what it is",
         ErrorCode::HardLinked => "pass --accept-hard-links to write to it all the same",

@@ -242,7 +242,7 @@ impl Leader {
             path: registration.labels.path.clone(),
             epoch: registration.epoch.0,
             applied_log_index: registration.applied.0,
-            durable_log_index: registration.durable.min(registration.applied).0,
+            durable_log_index: registration.durable.0,
             lag_frames: head.0.saturating_sub(registration.applied.0),
             lag_bytes: *lag_bytes,
             lag_ms: missing_since.map_or(0, |since| now.saturating_sub(since)),

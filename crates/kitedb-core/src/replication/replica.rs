@@ -483,6 +483,11 @@ impl Replica {
         let last_error = panicked.map(ToString::to_string).or_else(|| self.engine.foreign_reason());
         let (paths, _) = &*self.source.read();
         let head = self.source_head.load(Ordering::Acquire).max(token.log_index.0);
+        // It may have caught up since the position was looked at that is shown: that one is behind.
+        let state = match state {
+            ReplicaState::Following if token.log_index.0 < head => ReplicaState::Behind,
+            state => state,
+        };
         ReplicaReplicationStatus {
             role: ReplicationRole::Replica,
             source_db_path: paths.as_ref().map(|paths| paths.db.clone()),

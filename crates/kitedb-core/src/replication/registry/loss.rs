@@ -61,8 +61,7 @@ impl Registry {
         let reported = all_slots(&words).filter_map(|(_, slot)| slot.read()).map(|found| {
             let id = short_id(&found.replica_id).to_owned();
             let who = found.labels.name.or(found.labels.path).map_or(id.clone(), |label| format!("{label} ({id})"));
-            // What a bootstrap asked for it need not have.
-            Reported { who, epoch: found.epoch, durable: found.durable.min(found.applied) }
+            Reported { who, epoch: found.epoch, durable: found.durable }
         });
         Some(reported.collect())
     }
