@@ -21,6 +21,7 @@ pub mod io;
 
 mod database;
 mod db;
+mod level;
 mod lock;
 mod log;
 mod metrics;
@@ -31,14 +32,15 @@ mod store;
 
 pub use database::{BulkLoader, Database, WeakDatabase, compare, compare_deep};
 pub use db::{
-    CheckReport, Detached, Difference, Element, GraphRead, Latency, LatencyBucket, NameId, NameRef, NewNode,
-    OpenOptions, Page, Repair, RepairOptions, ReplicationRole, Stats, StillRegistered, SyncMode, Transaction, View,
+    CheckReport, Detached, Difference, Element, GraphRead, Index, IndexOn, IndexSpec, Latency, LatencyBucket, NameId,
+    NameRef, NewNode, OpenOptions, Page, Repair, RepairOptions, ReplicationRole, Stats, StillRegistered, SyncMode, Transaction, View,
 };
 pub use error::{Error, ErrorCode, ErrorKind, Result};
 pub use graph::{
-    Digest, Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, NodeId, PropKeyId, Token, Value, ValueRef,
+    Digest, Direction, EdgeKey, EdgeTypeId, Epoch, IndexId, IndexState, IndexedEdge, LabelId, LogIndex, NodeId, PropKeyId, Token, Value, ValueRef,
     VectorRef,
 };
+pub use level::FEATURE_LEVEL;
 pub use metrics::{
     CacheLayerMetrics, CacheMetrics, Check, DataMetrics, EngineMetrics, HealthCheck, MemoryMetrics, Metrics,
     MvccMetrics, PrimaryMetrics, ReplicaLagMetrics, ReplicaMetrics, ReplicationMetrics, collect_metrics_single_file,
@@ -65,6 +67,9 @@ pub fn open_single_file(path: impl AsRef<std::path::Path>, options: SingleFileOp
 pub fn close_single_file(db: SingleFileDB) -> Result<()> {
     db.close()
 }
+
+#[doc(hidden)]
+pub use db::definitions_for_testing as index_definitions_for_testing;
 
 /// The code in the README compiles and runs.
 #[cfg(doctest)]

@@ -4,7 +4,9 @@
 
 mod support_process;
 
-use kitedb_core::{Database, ErrorCode, GraphRead, NodeId, OpenOptions, Result, SyncMode, Value};
+use kitedb_core::{
+    Database, ErrorCode, GraphRead, NodeId, OpenOptions, ReplicationRole, Result, SyncMode, Value,
+};
 use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
@@ -102,25 +104,51 @@ fn what_is_not_a_database_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_file_of_a_newer_format_is_refused_by_name() {
+fn a_file_of_another_format_is_refused_by_number() {
     let (_dir, path) = scratch();
     let db = Database::open(&path, quiet()).unwrap();
     add(&db, "a");
     db.close().unwrap();
-    let mut bytes = fs::read(&path).unwrap();
-    for slot in [0, 4096] {
-        let slot = &mut bytes[slot..slot + 512];
-        slot[8..12].copy_from_slice(&99u32.to_le_bytes());
-        let crc = crc32fast::hash(&slot[..508]);
-        slot[508..].copy_from_slice(&crc.to_le_bytes());
+    for (format, code, advice) in [
+        (99u32, ErrorCode::TooNew, "use a newer KiteDB"),
+        (3, ErrorCode::OldFormat, "import the source data again"),
+    ] {
+        let mut bytes = fs::read(&path).unwrap();
+        for slot in [0, 4096] {
+            let slot = &mut bytes[slot..slot + 512];
+            // As format 3 had it: the level is its upper half.
+            slot[8..12].copy_from_slice(&format.to_le_bytes());
+            let crc = crc32fast::hash(&slot[..508]);
+            slot[508..].copy_from_slice(&crc.to_le_bytes());
+        }
+        fs::write(&path, &bytes).unwrap();
+        for options in [quiet(), read_only(), quiet().replication_role(ReplicationRole::Primary)] {
+            let error = Database::open(&path, options).unwrap_err();
+            assert_eq!(error.code(), code);
+            let what = error.to_string();
+            assert!(what.contains(&format!("format {format}")) && what.contains(advice), "{error}");
+        }
+        assert_eq!(fs::read(&path).unwrap(), bytes);
     }
-    fs::write(&path, &bytes).unwrap();
-    for options in [quiet(), read_only()] {
-        let error = Database::open(&path, options).unwrap_err();
-        assert_eq!(error.code(), ErrorCode::NotADatabase);
-        assert!(error.to_string().contains("format 99"), "{error}");
+}
+
+#[test]
+fn a_database_of_kitedb_0_2_is_known_and_told_the_way_over() {
+    let (dir, path) = scratch();
+    let old = include_bytes!("data/first_page_of_kitedb_0_2.bin");
+    fs::write(&path, old).unwrap();
+    let folder = dir.path().join("folder");
+    fs::create_dir_all(folder.join("snapshots")).unwrap();
+    fs::write(folder.join("snapshots/snap_1.gds"), "GDS1").unwrap();
+    for path in [&path, &folder] {
+        for options in [quiet(), read_only(), quiet().replication_role(ReplicationRole::Primary)] {
+            let error = Database::open(path, options).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::Format02, "{error:?}");
+            let what = error.to_string();
+            assert!(what.contains("JSON Lines") && what.contains("kitedb import"), "{what}");
+        }
     }
-    assert_eq!(fs::read(&path).unwrap(), bytes);
+    assert_eq!(fs::read(&path).unwrap(), old);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{Digest, Direction, EdgeKey, LabelId, LogIndex, NameKind, NodeId},
+    graph::{Digest, Direction, EdgeKey, IndexDef, IndexTarget, LabelId, LogIndex, NameKind, NodeId},
     io::OpenMode,
     log::{Control, LogIdentity, holds_segments_of, out_of_place, verify},
     state::hash_id,
@@ -74,7 +74,8 @@ impl Engine {
         }
         // What cannot be read is in the list already, or goes there now: the rest is checked all the same.
         let found = match self.check_log() {
-            Err(e) if denied(&e) => return Err(e),
+            // Nor is what a newer build wrote.
+            Err(e) if denied(&e) || e.is_other_version() => return Err(e),
             found => found.unwrap_or_else(|e| vec![e.to_string()]),
         };
         // A writer in another process may have ended the log meanwhile.
@@ -208,6 +209,7 @@ impl Engine {
         report.expect("number of edges", view.count_edges(), report.edges);
         report.expect("number of vectors", view.count_vectors(), report.vectors);
         self.check_names(&view, report, &labels, &types)?;
+        self.check_indexes(&view, report);
         if greatest >= self.next_node.load(std::sync::atomic::Ordering::Relaxed) {
             report.error(format_args!("node {greatest} lies beyond the next node id to be given out"));
         }
@@ -238,6 +240,30 @@ impl Engine {
             report.expect(format_args!("edges of type '{name}'"), view.count_edges_by_type(ty), found);
         }
         Ok(())
+    }
+
+    /// Checks that definitions of indexes are about names that there are, and that each has a name of its own.
+    fn check_indexes(&self, view: &super::View, report: &mut CheckReport) {
+        let (mut names, mut greatest) = (FxHashSet::default(), 0);
+        let indexes = view.reading().indexes();
+        for index in indexes.iter() {
+            let IndexDef { id, name, .. } = index;
+            report.digest += Digest::of_index(index);
+            greatest = greatest.max(id.0);
+            if !names.insert(name.clone()) {
+                report.error(format_args!("more than one index has the name '{name}'"));
+            }
+            let on = match index.on {
+                IndexTarget::Label(label) => view.label_name(label),
+                IndexTarget::EdgeType(ty) => view.etype_name(ty),
+            };
+            if on.is_none() || view.propkey_name(index.property).is_none() {
+                report.error(format_args!("index '{name}' is about names that there are not"));
+            }
+        }
+        if greatest >= self.next_index.load(std::sync::atomic::Ordering::Relaxed) {
+            report.error(format_args!("index {greatest} lies beyond the next index id to be given out"));
+        }
     }
 
     /// Checks what the runs list under a label against the nodes that carry it and that only the runs know.

@@ -52,7 +52,8 @@ impl Engine {
             *frozen_at_bytes = appender.written_bytes();
         }
         let [types, labels] = levels.active.all_counts(last.0);
-        let next = Arc::new(Delta::new(*last, *levels.active.info(*last), &types, &labels));
+        let indexes = levels.active.indexes.at(*last);
+        let next = Arc::new(Delta::new(*last, *levels.active.info(*last), &types, &labels, indexes));
         let frozen = levels.active.clone();
         self.exchange_levels(Levels { active: next.clone(), frozen: Some(frozen.clone()), ..levels.same() });
         frozen.freeze(&next);
@@ -144,6 +145,10 @@ impl Engine {
             vector_count: info.totals.vectors,
             type_counts: types,
             label_counts: labels,
+            // What the runs hold needs what it needed, until it is written anew.
+            level: self.store.manifest().level,
+            next_index_id: self.next_index.load(Ordering::Relaxed),
+            indexes: frozen.indexes.at(through).iter().cloned().collect(),
         }
     }
 

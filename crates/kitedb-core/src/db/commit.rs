@@ -325,7 +325,9 @@ impl Engine {
                 return Err(Error::new(ErrorCode::Conflict, what));
             }
         }
-        levels.validate(overlay, snapshot, &self.levels.load(), commit.last)
+        let current = self.levels.load();
+        overlay.validate_indexes(&Reading::new(levels, snapshot, None), &Reading::new(&current, commit.last, None))?;
+        levels.validate(overlay, snapshot, &current, commit.last)
     }
 
     /// Writes a logged commit into the active delta. Used by commits and by recovery alike.
@@ -343,6 +345,9 @@ impl Engine {
             levels.names.define_dimension(*key, *dimension, index)?;
         }
         self.next_node.fetch_max(overlay.greatest_id + 1, Ordering::Relaxed);
+        if let Some((id, _)) = overlay.indexes.last_key_value() {
+            self.next_index.fetch_max(id.0.saturating_add(1), Ordering::Relaxed);
+        }
         overlay.install(&levels.active, index.0, info);
         Ok(())
     }

@@ -21,7 +21,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -63,6 +63,8 @@ pub(crate) struct Engine {
     /// Whether commits wait for a promotion: another node took over, or this one was its replica.
     pub(super) fenced: AtomicBool,
     pub(super) next_node: AtomicU64,
+    /// The next index id to give out.
+    pub(super) next_index: AtomicU32,
     /// See [`Engine::spare_node_id`].
     pub(super) spare_node: OnceLock<AtomicU64>,
     /// The commit lock, and what only its holder may touch.

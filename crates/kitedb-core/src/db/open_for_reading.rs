@@ -90,6 +90,10 @@ impl Engine {
                     // A writer came that says so before it appends: what was read may not be durable, nor whole.
                     return Err(changes_too_fast(&self.path));
                 }
+                if let Some(too_new) = recovered.damage.as_ref().filter(|damage| damage.code() == ErrorCode::TooNew) {
+                    // Not a state of before it, as beside damage: what came since is there, and a newer build shows it.
+                    return Err(too_new.clone());
+                }
                 self.publish(None, recovered.last);
                 Ok(recovered.damage.map(|damage| self.with_mend(damage)))
             }

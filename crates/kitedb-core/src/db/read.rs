@@ -1,6 +1,9 @@
 //! What can be read, from a [`View`](super::View) and from within a [`Transaction`](super::Transaction) alike.
 
-use super::name::{NameId, NameRef};
+use super::{
+    indexes::{Index, indexes_of},
+    name::{NameId, NameRef},
+};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Direction, EdgeKey, EdgeTypeId, LabelId, NameKind, NodeId, PropKeyId, PropList, Value, ValueRef},
@@ -301,6 +304,11 @@ pub trait GraphRead: sealed::Source {
     /// Every property key in use, by id.
     fn propkeys(&self) -> Vec<(PropKeyId, String)> {
         self.list_names(NameKind::PropKey).into_iter().map(|(id, name)| (PropKeyId(id), name.to_string())).collect()
+    }
+
+    /// The indexes that are defined, in the order in which they came.
+    fn indexes(&self) -> Vec<Index> {
+        indexes_of(self)
     }
 }
 

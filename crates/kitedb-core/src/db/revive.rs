@@ -13,7 +13,7 @@ use crate::{
     graph::Epoch,
     io::{Env, FileLock, OpenMode, clear_name, in_the_way},
     log::{Control, LogIdentity},
-    store::{Hint, LogKind, LogLink, Part, Peek, Store, WRITER_LOCK},
+    store::{Hint, LogKind, LogLink, Manifest, Part, Peek, Store, WRITER_LOCK},
 };
 use std::{
     io::ErrorKind,
@@ -143,7 +143,11 @@ fn opens(env: &Env, path: &Path, damage: Damage) -> Result<()> {
 
 /// Whether the file at `path` is an empty one that was made for the replica `file_id`.
 fn is_revived(env: &Env, path: &Path, file_id: [u8; 16]) -> bool {
-    Store::open(env, path, false).is_ok_and(|store| store.file_id() == file_id && *store.manifest() == empty_manifest())
+    Store::open(env, path, false).is_ok_and(|store| {
+        let manifest = store.manifest();
+        let empty = Manifest { level: manifest.level, ..empty_manifest() };
+        store.file_id() == file_id && *manifest == empty
+    })
 }
 
 /// Gives the empty file its name, unless another process did.

@@ -85,7 +85,7 @@ impl Transaction {
     }
 
     /// Does a mutation. What it leaves in the buffer if it fails, its caller's [`Transaction::attempt`] takes away.
-    fn apply(&mut self, mutation: &Mutation<'_>) -> Result<()> {
+    pub(super) fn apply(&mut self, mutation: &Mutation<'_>) -> Result<()> {
         mutation.encode(&mut self.buffer);
         self.check_size()?;
         let base = Reading::new(&self.levels, self.snapshot, None);

@@ -74,6 +74,12 @@ impl<'a> Reader<'a> {
         Ok(*head)
     }
 
+    /// The next 16-bit number.
+    #[inline]
+    pub fn u16(&mut self) -> Result<u16> {
+        Ok(u16::from_le_bytes(self.array()?))
+    }
+
     /// The next 32-bit number.
     #[inline]
     pub fn u32(&mut self) -> Result<u32> {

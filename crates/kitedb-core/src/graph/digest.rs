@@ -1,12 +1,14 @@
 //! The state digest: 128 bits that two databases share exactly when they hold the same graph.
 //!
-//! Each record (a name, a node with key, labels and properties, an edge with properties, a vector) is hashed
+//! Each record (a name, a node with key, labels and properties, an edge with properties, a vector, an index's
+//! definition) is hashed
 //! with XXH3-128 under a seed of its kind; the digest is the sum of these hashes modulo 2^128, so that a change
 //! costs one subtraction and one addition, in any order. It guards against faults, not against an adversary.
 
 use super::{
     codec::put_varint,
     id::{EdgeKey, NodeId, PropKeyId},
+    index::IndexDef,
     names::NameKind,
 };
 use std::{fmt, ops};
@@ -51,6 +53,13 @@ impl Digest {
         bytes.extend_from_slice(&key.0.to_le_bytes());
         bytes.extend_from_slice(floats);
         Self(xxh3_128_with_seed(&bytes, 4))
+    }
+
+    /// The hash of the definition of an index, from its canonical bytes.
+    pub fn of_index(index: &IndexDef) -> Self {
+        let mut bytes = Vec::new();
+        index.encode(&mut bytes);
+        Self(xxh3_128_with_seed(&bytes, 5))
     }
 
     /// The bytes as stored.

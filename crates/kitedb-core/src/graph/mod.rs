@@ -3,6 +3,7 @@
 pub mod codec;
 mod digest;
 mod id;
+mod index;
 mod mutation;
 mod names;
 mod props;
@@ -12,6 +13,7 @@ mod value;
 pub use digest::Digest;
 pub(crate) use id::number as parse_number;
 pub use id::{Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, MAX_NODE_ID, NodeId, PropKeyId, Token};
+pub use index::{IndexDef, IndexId, IndexState, IndexTarget, IndexedEdge};
 pub use mutation::{Mutation, Mutations};
 pub use names::NameKind;
 pub use props::{PropList, PropListBuf};

@@ -5,6 +5,7 @@
 use super::{
     codec::{Reader, put_varint},
     id::{EdgeKey, EdgeTypeId, LabelId, NodeId, PropKeyId},
+    index::{self, IndexId, IndexState, IndexTarget},
     names::NameKind,
     props::PropList,
     value::{ValueRef, VectorRef},
@@ -43,6 +44,12 @@ pub enum Mutation<'a> {
     SetVector { node: NodeId, key: PropKeyId, vector: VectorRef<'a> },
     /// Removes a vector.
     RemoveVector { node: NodeId, key: PropKeyId },
+    /// Defines an index, which is being built from then on; doing so again changes nothing.
+    DefineIndex { id: IndexId, on: IndexTarget, property: PropKeyId, unique: bool, name: &'a str },
+    /// Says how far an index has come.
+    SetIndexState { id: IndexId, state: IndexState },
+    /// Drops an index.
+    DropIndex { id: IndexId },
 }
 
 // Stored numbers: never change one, only add.
@@ -62,6 +69,9 @@ const SET_VECTOR: u8 = 13;
 const REMOVE_VECTOR: u8 = 14;
 /// As `CREATE_NODE`, without a key.
 const CREATE_NODE_UNKEYED: u8 = 15;
+const DEFINE_INDEX: u8 = 20;
+const SET_INDEX_STATE: u8 = 21;
+const DROP_INDEX: u8 = 22;
 
 impl<'a> Mutation<'a> {
     /// Appends the binary form.
@@ -108,6 +118,18 @@ impl<'a> Mutation<'a> {
                 put_bytes(out, vector.as_bytes());
             }
             Self::RemoveVector { node, key } => put(out, REMOVE_VECTOR, &[node.0, key.0.into()]),
+            Self::DefineIndex { id, on, property, unique, name } => {
+                put(out, DEFINE_INDEX, &[id.0.into()]);
+                on.encode(out);
+                put_varint(out, property.0.into());
+                out.push(index::flags_of(unique));
+                put_bytes(out, name.as_bytes());
+            }
+            Self::SetIndexState { id, state } => {
+                put(out, SET_INDEX_STATE, &[id.0.into()]);
+                state.encode(out);
+            }
+            Self::DropIndex { id } => put(out, DROP_INDEX, &[id.0.into()]),
         }
     }
 
@@ -151,6 +173,15 @@ impl<'a> Mutation<'a> {
                 Self::SetVector { node, key, vector: VectorRef::from_bytes(bytes) }
             }
             REMOVE_VECTOR => Self::RemoveVector { node: node_id(r)?, key: PropKeyId(name_id(r)?) },
+            DEFINE_INDEX => Self::DefineIndex {
+                id: index::index_id(r)?,
+                on: IndexTarget::decode(r)?,
+                property: PropKeyId(name_id(r)?),
+                unique: index::is_unique(r.u8()?)?,
+                name: r.text()?,
+            },
+            SET_INDEX_STATE => Self::SetIndexState { id: index::index_id(r)?, state: IndexState::decode(r)? },
+            DROP_INDEX => Self::DropIndex { id: index::index_id(r)? },
             op => return Err(Error::corrupt(format_args!("unknown mutation {op}"))),
         })
     }

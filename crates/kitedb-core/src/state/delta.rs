@@ -8,6 +8,7 @@ use super::{
     arena::WordArena,
     elements::{EdgeSlot, NodeSlot, WORDS},
     figures::{DeltaFigures, Tally},
+    indexes::{IndexSet, Indexes},
     labels::Labelled,
     orders::Orders,
     slots::{SlotTable, hash_edge, hash_id},
@@ -116,6 +117,8 @@ pub struct Delta {
     label_counts: boxcar::Vec<Counter>,
     counts: Arena<u64>,
     commits: boxcar::Vec<CommitInfo>,
+    /// The definitions of indexes.
+    pub indexes: Indexes,
     pub(super) orders: Orders,
     bytes: AtomicU64,
     tally: Tally,
@@ -126,7 +129,13 @@ pub struct Delta {
 
 impl Delta {
     /// An empty delta over a state with log index `base`.
-    pub fn new(base: LogIndex, start: CommitInfo, type_counts: &[u64], label_counts: &[u64]) -> Self {
+    pub fn new(
+        base: LogIndex,
+        start: CommitInfo,
+        type_counts: &[u64],
+        label_counts: &[u64],
+        indexes: Arc<IndexSet>,
+    ) -> Self {
         let counters = |starts: &[u64]| -> boxcar::Vec<Counter> {
             starts.iter().map(|&start| Counter { start, head: AtomicU64::new(0) }).collect()
         };
@@ -151,6 +160,7 @@ impl Delta {
             label_counts: counters(label_counts),
             counts: Arena::new(),
             commits: boxcar::Vec::new(),
+            indexes: Indexes::new(indexes),
             orders: Orders::default(),
             bytes: AtomicU64::new(0),
             tally: Tally::default(),

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{
-        Digest, Direction, EdgeKey, EdgeTypeId, LabelId, MAX_NODE_ID, Mutation, NameKind, NodeId, NodeRecord,
+        Digest, Direction, EdgeKey, EdgeTypeId, LabelId, LogIndex, MAX_NODE_ID, Mutation, NameKind, NodeId, NodeRecord,
         NodeRecordBuf, PropKeyId, PropList, PropListBuf, codec::Reader, key_hash,
     },
 };
@@ -19,10 +19,12 @@ use rustc_hash::FxHashMap;
 use std::{cell::OnceCell, mem::take, sync::Arc};
 
 mod changes;
+mod indexes;
 mod net;
 mod undo;
 
 pub use changes::{EdgeChange, NodeChange};
+pub use indexes::IndexChanges;
 
 use changes::{KeyChange, VectorChange, hash_of};
 
@@ -48,6 +50,8 @@ pub struct Overlay {
     pub names: Vec<(NameKind, u32, Box<str>)>,
     /// Vector lengths that the transaction fixes.
     pub dimensions: Vec<(PropKeyId, u32)>,
+    /// What became of the definitions of indexes.
+    pub indexes: IndexChanges,
     /// The greatest node id that the transaction created.
     pub greatest_id: u64,
     /// Whether a mutation took back what an earlier one of the transaction did: see [`Overlay::settle`].
@@ -76,7 +80,7 @@ pub(super) fn conflict(what: std::fmt::Arguments<'_>) -> Result<()> {
 impl Overlay {
     /// Whether nothing was changed (names apart).
     pub fn is_empty(&self) -> bool {
-        self.nodes.items().is_empty() && self.edges.items().is_empty() && self.vectors.is_empty()
+        self.nodes.items().is_empty() && self.edges.items().is_empty() && self.vectors.is_empty() && self.indexes.is_empty()
     }
 
     #[inline]
@@ -208,6 +212,9 @@ impl Overlay {
                     return Err(Error::new(ErrorCode::InvalidArgument, what));
                 }
                 self.put_vector(base, node, key, None)?;
+            }
+            Mutation::DefineIndex { .. } | Mutation::SetIndexState { .. } | Mutation::DropIndex { .. } => {
+                self.change_index(base, mutation)?;
             }
         }
         Ok(())
@@ -472,7 +479,7 @@ impl Overlay {
                 sum += Digest::of_vector(node, key, bytes);
             }
         }
-        sum
+        sum + self.index_digest()
     }
 
     /// Fails with a conflict if something that the transaction writes or relies on was committed to `delta`
@@ -542,6 +549,11 @@ impl Overlay {
         }
         for (label, change) in self.label_counts.drain().filter(|(_, change)| *change != 0) {
             delta.add_to_label(label, version, change);
+        }
+        if !self.indexes.is_empty() {
+            let set = self.indexes_over(delta.indexes.at(LogIndex(u64::MAX)));
+            self.indexes.clear();
+            delta.indexes.put(version, (*set).clone());
         }
         delta.push_commit(info);
     }

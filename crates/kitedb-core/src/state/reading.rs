@@ -2,6 +2,7 @@
 //! any. The newest level that says something decides.
 
 use super::{
+    indexes::IndexSet,
     levels::Levels,
     members::StoredMembers,
     neighbors::Neighbors,
@@ -16,6 +17,7 @@ use crate::{
     },
     store::EntryKind,
 };
+use std::sync::Arc;
 
 /// See the [module documentation](self).
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +46,13 @@ impl<'a> Reading<'a> {
         'a: 'b,
     {
         Reading { levels: self.levels, at: self.at, overlay: Some(overlay) }
+    }
+
+    /// The definitions of indexes.
+    pub fn indexes(&self) -> Arc<IndexSet> {
+        let at = LogIndex(self.at);
+        let base = self.levels.delta_of(at).indexes.at(at);
+        self.overlay.map_or_else(|| base.clone(), |overlay| overlay.indexes_over(base.clone()))
     }
 
     /// The record of a node that exists.

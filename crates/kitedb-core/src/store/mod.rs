@@ -5,7 +5,8 @@
 //! From the bottom: `space` gives out and takes back extents; `section` and `section_writer` are checked
 //! bytes; `column` and `row` are typed views of them; `table` and `table_writer` map keys to ranges;
 //! `parts` are the two kinds of table contents; `keys` is the hash index of node keys; `run`,
-//! `run_writer`, `scan` and `merge` put them together; `link`, `header`, `manifest` and `file` are the file; `image` is
+//! `run_writer`, `scan` and `merge` put them together; `link`, `header`, `manifest` and `file` are the file (`foreign` knows what is
+//! one of other versions); `image` is
 //! what another file copies of it, and `import`, which notes in an `import_record` how far it came, copies it.
 
 #[cfg(target_endian = "big")]
@@ -18,6 +19,7 @@ mod column;
 mod create;
 mod device;
 mod file;
+mod foreign;
 mod header;
 mod image;
 mod import;
@@ -45,6 +47,7 @@ mod vectors;
 pub use bounds::{RunBounds, TableBounds};
 pub use column::Ints;
 pub use file::{Peek, Store};
+pub use foreign::folder as foreign_folder;
 pub use image::{Image, StoreImage};
 pub use link::{Hint, LogKind, LogLink, Part};
 pub use manifest::{CheckpointMark, HistoryEntry, Manifest};

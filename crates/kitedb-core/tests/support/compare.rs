@@ -1,7 +1,7 @@
 //! The full comparison: everything that can be read, against the model.
 
 use super::{
-    model::{Edge, LABELS, Model, PROPS, Props, TYPES, VECTORS, edge_key, type_id},
+    model::{Edge, INDEXES, LABELS, Model, PROPS, Props, TYPES, VECTORS, edge_key, type_id},
     ops::{CHOSEN, KEYS, encoded, key_name},
 };
 use kitedb_core::{Direction, EdgeKey, EdgeTypeId, GraphRead, NodeId, PropKeyId, Value, View};
@@ -25,6 +25,7 @@ pub fn compare<R: GraphRead>(read: &R, model: &Model, cursors: &Cursors) {
     compare_nodes(read, model);
     compare_edges(read, model);
     compare_scans(read, model, cursors);
+    compare_indexes(read, model);
     for id in model.nodes.keys() {
         compare_neighbors(read, model, *id);
     }
@@ -45,6 +46,17 @@ fn expected_props(props: &Props) -> Vec<(String, Vec<u8>)> {
     let mut named: Vec<_> = props.iter().map(|(p, v)| (PROPS[*p].to_owned(), v.clone())).collect();
     named.sort();
     named
+}
+
+fn compare_indexes(read: &impl GraphRead, model: &Model) {
+    let mut expected: Vec<_> = model
+        .indexes
+        .iter()
+        .map(|(index, def)| (def.id, INDEXES[*index].to_owned(), def.spec.clone(), def.state))
+        .collect();
+    expected.sort_by_key(|(id, ..)| *id);
+    let found: Vec<_> = read.indexes().into_iter().map(|index| (index.id, index.name, index.spec, index.state)).collect();
+    assert_eq!(found, expected, "definitions of indexes");
 }
 
 fn compare_nodes(read: &impl GraphRead, model: &Model) {

@@ -1,8 +1,8 @@
 //! The naive model: ordered maps, and the rules of the data model written down as plainly as they can be.
 
 use kitedb_core::{
-    Digest, EdgeKey, EdgeTypeId, ErrorCode, GraphRead, LabelId, NodeId, PropKeyId,
-    graph::{MAX_NODE_ID, NameKind, codec::put_varint},
+    Digest, EdgeKey, EdgeTypeId, ErrorCode, GraphRead, IndexId, IndexOn, IndexSpec, IndexState, LabelId, NodeId, PropKeyId,
+    graph::{IndexDef, IndexTarget, MAX_NODE_ID, NameKind, codec::put_varint},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +11,9 @@ pub const TYPES: [&str; 3] = ["KNOWS", "LIVES_IN", "likes"];
 pub const PROPS: [&str; 4] = ["name", "age", "blob", "δ"];
 /// Property keys of vectors, each with its dimension.
 pub const VECTORS: [(&str, usize); 2] = [("embedding", 3), ("face", 5)];
+
+/// Names of indexes: few, so that they are dropped and defined anew.
+pub const INDEXES: [&str; 3] = ["by name", "ключ", "edges"];
 
 /// A value's canonical bytes: equal exactly if the values are, bit for bit.
 pub type Bytes = Vec<u8>;
@@ -28,6 +31,14 @@ pub struct Node {
     pub props: Props,
 }
 
+/// The definition of an index.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Indexed {
+    pub id: IndexId,
+    pub spec: IndexSpec,
+    pub state: IndexState,
+}
+
 /// A graph.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Model {
@@ -40,6 +51,8 @@ pub struct Model {
     pub fixed: BTreeSet<usize>,
     /// Every id that a committed node ever had.
     pub ever: BTreeSet<u64>,
+    /// By position in [`INDEXES`].
+    pub indexes: BTreeMap<usize, Indexed>,
 }
 
 /// What a transaction wrote and what it relies on.
@@ -51,6 +64,7 @@ pub struct Writes {
     pub vectors: BTreeSet<(u64, usize)>,
     /// Nodes that were there before and were deleted, even if they were created again later.
     pub deleted: BTreeSet<u64>,
+    pub indexes: BTreeSet<usize>,
 }
 
 /// A model that a transaction changes.
@@ -234,6 +248,33 @@ impl Draft {
         Ok(was)
     }
 
+    /// Defines an index, whose id is `id` if there is none yet; whether there was none.
+    pub fn define_index(&mut self, index: usize, spec: &IndexSpec, id: IndexId) -> Outcome<bool> {
+        match self.now.indexes.get(&index) {
+            Some(there) if there.spec == *spec => return Ok(false),
+            Some(_) => return Err(ErrorCode::InvalidArgument),
+            None => {}
+        }
+        self.now.indexes.insert(index, Indexed { id, spec: spec.clone(), state: IndexState::Building });
+        self.writes.indexes.insert(index);
+        Ok(true)
+    }
+
+    pub fn set_index_state(&mut self, index: usize, state: IndexState) -> Outcome<()> {
+        let there = self.now.indexes.get_mut(&index).ok_or(ErrorCode::InvalidArgument)?;
+        if there.state != state {
+            there.state = state;
+            self.writes.indexes.insert(index);
+        }
+        Ok(())
+    }
+
+    pub fn drop_index(&mut self, index: usize) -> Outcome<()> {
+        self.now.indexes.remove(&index).ok_or(ErrorCode::InvalidArgument)?;
+        self.writes.indexes.insert(index);
+        Ok(())
+    }
+
     /// What was written, without what came and went within the transaction: nobody else ever sees that. Only the greatest
     /// id that it gave a node counts all the same, so that it is not given out again.
     fn net(&self) -> Writes {
@@ -244,6 +285,7 @@ impl Draft {
         net.keys.retain(|key| before.keys.contains_key(key) || now.keys.contains_key(key));
         net.edges.retain(|edge| before.edges.contains_key(edge) || now.edges.contains_key(edge));
         net.vectors.retain(|v| before.vectors.contains_key(v) || now.vectors.contains_key(v));
+        net.indexes.retain(|i| before.indexes.contains_key(i) || now.indexes.contains_key(i));
         net
     }
 
@@ -261,7 +303,9 @@ impl Draft {
             }
         };
         assert!(may || !must, "what differs was written by somebody");
-        Conflict { may, must }
+        // Definitions are compared, whatever is in memory still.
+        let index = self.net().indexes.iter().any(|i| self.before.indexes.get(i) != current.indexes.get(i));
+        Conflict { may: may || index, must: must || index }
     }
 
     fn conflicts_with(&self, committed: &[Committed]) -> bool {
@@ -316,8 +360,8 @@ impl Draft {
 
     /// Whether committing this leaves a frame.
     pub fn wrote(&self) -> bool {
-        let Writes { nodes, edges, vectors, .. } = self.net();
-        !(nodes.is_empty() && edges.is_empty() && vectors.is_empty())
+        let Writes { nodes, edges, vectors, indexes, .. } = self.net();
+        !(nodes.is_empty() && edges.is_empty() && vectors.is_empty() && indexes.is_empty())
     }
 
     /// Puts what was written into `model`, which may be newer than what this draft began with.
@@ -335,6 +379,7 @@ impl Draft {
         copy(&all.keys, &now.keys, &mut model.keys);
         copy(&all.edges, &now.edges, &mut model.edges);
         copy(&all.vectors, &now.vectors, &mut model.vectors);
+        copy(&all.indexes, &now.indexes, &mut model.indexes);
         model.fixed.extend(now.fixed.iter().filter(|vector| self.fixes(**vector)));
         model.ever.extend(&now.ever);
         let mut writes = all.clone();
@@ -362,6 +407,13 @@ impl Model {
         self.nodes.values().all(|node| props(&node.props) && labels(node))
             && self.edges.iter().all(|((_, ty, _), edge)| props(edge) && read.etype_id(TYPES[*ty]).is_some())
             && self.vectors.keys().all(|(_, vector)| read.propkey_id(VECTORS[*vector].0).is_some())
+            && self.indexes.values().all(|index| {
+                let on = match &index.spec.on {
+                    IndexOn::Label(label) => read.label_id(label.as_str()).is_some(),
+                    IndexOn::EdgeType(ty) => read.etype_id(ty.as_str()).is_some(),
+                };
+                on && read.propkey_id(index.spec.property.as_str()).is_some()
+            })
     }
 
     /// The digest of this graph under the names, and their ids, that `read` shows.
@@ -397,6 +449,14 @@ impl Model {
         for (&(id, vector), bits) in &self.vectors {
             let bytes: Vec<u8> = bits.iter().flat_map(|b| b.to_le_bytes()).collect();
             sum += Digest::of_vector(NodeId(id), prop_id(read, VECTORS[vector].0), &bytes);
+        }
+        for (&index, Indexed { id, spec, state }) in &self.indexes {
+            let on = match &spec.on {
+                IndexOn::Label(label) => IndexTarget::Label(read.label_id(label.as_str()).unwrap()),
+                IndexOn::EdgeType(ty) => IndexTarget::EdgeType(read.etype_id(ty.as_str()).unwrap()),
+            };
+            let (name, property) = (INDEXES[index].into(), prop_id(read, &spec.property));
+            sum += Digest::of_index(&IndexDef { id: *id, name, on, property, unique: spec.unique, state: *state });
         }
         sum
     }

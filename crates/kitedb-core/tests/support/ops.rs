@@ -2,9 +2,12 @@
 
 use super::{
     Rng,
-    model::{Bytes, Draft, Edge, LABELS, Node, Outcome, PROPS, Props, TYPES, VECTORS},
+    model::{Bytes, Draft, Edge, INDEXES, LABELS, Node, Outcome, PROPS, Props, TYPES, VECTORS},
 };
-use kitedb_core::{EdgeKey, Error, GraphRead, LabelId, NewNode, NodeId, PropKeyId, Transaction, Value};
+use kitedb_core::{
+    EdgeKey, EdgeTypeId, Error, GraphRead, IndexId, IndexOn, IndexSpec, IndexState, IndexedEdge, LabelId, NewNode, NodeId,
+    PropKeyId, Transaction, Value, index_definitions_for_testing::DefineIndexes,
+};
 use proptest::prelude::*;
 
 /// Ids that callers choose themselves: small, beyond 32 bits, near the greatest.
@@ -118,6 +121,9 @@ pub fn apply(op: Op, tx: &mut Transaction, draft: &mut Draft) {
     let Op { kind, a, b, c, d } = op;
     let (node, prop, label, ty) =
         (pick(draft, a), usize::from(b) % PROPS.len(), usize::from(b) % LABELS.len(), usize::from(b) % TYPES.len());
+    if kind >= 248 {
+        return change_index(op, tx, draft);
+    }
     match kind % 32 {
         0..=3 => create(op, tx, draft),
         4 => create_batch(op, tx, draft),
@@ -209,6 +215,37 @@ pub fn apply(op: Op, tx: &mut Transaction, draft: &mut Draft) {
             assert_eq!(found, draft.change_vector(node, vector, None), "delete vector of node {node}");
         }
         _ => recreate(node, b, tx, draft),
+    }
+}
+
+/// Defines an index, says how far one has come, or drops one.
+fn change_index(op: Op, tx: &mut Transaction, draft: &mut Draft) {
+    let Op { a, b, c, d, .. } = op;
+    let index = usize::from(a) % INDEXES.len();
+    let name = INDEXES[index];
+    match d % 5 {
+        0 | 1 => {
+            let on = match b % 2 {
+                0 => IndexOn::Label(LABELS[usize::from(b / 2) % LABELS.len()].to_owned()),
+                _ => IndexOn::EdgeType(TYPES[usize::from(b / 2) % TYPES.len()].to_owned()),
+            };
+            let spec = IndexSpec::new(on, PROPS[usize::from(c) % 2]).unique(c > 128);
+            let found = outcome(tx.define_index(name, &spec));
+            let id = tx.indexes().into_iter().find(|there| there.name == name).map_or(IndexId(0), |there| there.id);
+            assert_eq!(found, draft.define_index(index, &spec, id).map(drop), "define index {name} as {spec:?}");
+        }
+        2 | 3 => {
+            let edge = |rank| IndexedEdge { src: NodeId(1), ty: EdgeTypeId(1), dst: NodeId(b.into()), rank };
+            let state = match c % 4 {
+                0 => IndexState::Building,
+                1 => IndexState::Ready,
+                2 => IndexState::EqualNodes([NodeId(a.into()), NodeId(u64::MAX)]),
+                _ => IndexState::EqualEdges([edge(0), edge(d.into())]),
+            };
+            let found = outcome(tx.set_index_state(name, state));
+            assert_eq!(found, draft.set_index_state(index, state), "index {name} is {state:?}");
+        }
+        _ => assert_eq!(outcome(tx.drop_index(name)), draft.drop_index(index), "drop index {name}"),
     }
 }
 

@@ -243,6 +243,8 @@ impl<'a> DamagedLog<'a> {
         let (mut recovered, mut gap) = (None, self.gone.clone());
         if gap.is_none() {
             match self.replay(open, &model) {
+                // Upholds that a repair cuts off no frame which a newer build reads.
+                Ok(Recovered { damage: Some(e), .. }) if e.code() == ErrorCode::TooNew => return Err(e),
                 Ok(whole) => recovered = Some(whole),
                 Err(e) if !matches!(e.code(), ErrorCode::Corrupt | ErrorCode::LogMismatch) => return Err(e),
                 Err(e) if !self.link.open => remains.extend(self.not_needed(left, e)?),

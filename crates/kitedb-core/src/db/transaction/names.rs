@@ -44,7 +44,7 @@ impl Transaction {
     }
 
     /// The id of a name that the transaction is going to use. Part of an attempt, which takes it back if it fails.
-    pub(super) fn name<'n, I: NameId>(&mut self, name: impl Into<NameRef<'n, I>>) -> Result<I> {
+    pub(in super::super) fn name<'n, I: NameId>(&mut self, name: impl Into<NameRef<'n, I>>) -> Result<I> {
         let kind = I::KIND;
         match name.into() {
             NameRef::Id(id) => {

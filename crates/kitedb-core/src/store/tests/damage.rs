@@ -4,6 +4,7 @@ use super::{
     model::{Chance, Contents, Palette, Visible},
     *,
 };
+use crate::level::FEATURE_LEVEL;
 use proptest::prelude::*;
 
 fn database(seed: u64) -> (SimDisk, Vec<SectionMeta>) {
@@ -50,13 +51,13 @@ proptest! {
             let run = Visible::default().next_run(&mut chance, &palette, 50).write(&store).unwrap();
             publish(&store, vec![run]).unwrap();
             bytes = store.manifest().encode();
-            prop_assert_eq!(&Manifest::decode(&bytes).unwrap(), &*store.manifest());
+            prop_assert_eq!(&Manifest::decode(&bytes, FEATURE_LEVEL).unwrap(), &*store.manifest());
             let at = at % bytes.len();
             bytes[at] ^= xor;
         } else {
             bytes.insert(0, 1);
         }
-        let _ = Manifest::decode(&bytes);
+        let _ = Manifest::decode(&bytes, FEATURE_LEVEL);
     }
 }
 
