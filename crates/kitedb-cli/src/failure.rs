@@ -150,9 +150,7 @@ pub fn named(hint: &str, path: &Path, source: Option<&Path>) -> String {
 
 /// Whether an error of that code tells what one file is.
 fn is_about_a_file(code: ErrorCode) -> bool {
-    use ErrorCode::{
-        Corrupt, Format02, HardLinked, NotADatabase, NotFound, OldFormat, ReadOnly, RoleMismatch, TooNew,
-    };
+    use ErrorCode::{Corrupt, Format02, HardLinked, NotADatabase, NotFound, OldFormat, ReadOnly, RoleMismatch, TooNew};
     matches!(
         code,
         Corrupt | Format02 | HardLinked | NotADatabase | NotFound | OldFormat | ReadOnly | RoleMismatch | TooNew

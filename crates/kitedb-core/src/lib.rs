@@ -33,12 +33,13 @@ mod store;
 pub use database::{BulkLoader, Database, WeakDatabase, compare, compare_deep};
 pub use db::{
     CheckReport, Detached, Difference, Element, GraphRead, Index, IndexOn, IndexSpec, Latency, LatencyBucket, NameId,
-    NameRef, NewNode, OpenOptions, Page, Repair, RepairOptions, ReplicationRole, Stats, StillRegistered, SyncMode, Transaction, View,
+    NameRef, NewNode, OpenOptions, Page, Repair, RepairOptions, ReplicationRole, Stats, StillRegistered, SyncMode,
+    Transaction, View,
 };
 pub use error::{Error, ErrorCode, ErrorKind, Result};
 pub use graph::{
-    Digest, Direction, EdgeKey, EdgeTypeId, Epoch, IndexId, IndexState, IndexedEdge, LabelId, LogIndex, NodeId, PropKeyId, Token, Value, ValueRef,
-    VectorRef,
+    Digest, Direction, EdgeKey, EdgeTypeId, Epoch, IndexId, IndexState, IndexedEdge, LabelId, LogIndex, NodeId,
+    PropKeyId, Token, Value, ValueRef, VectorRef,
 };
 pub use level::FEATURE_LEVEL;
 pub use metrics::{

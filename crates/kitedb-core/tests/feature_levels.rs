@@ -9,15 +9,16 @@ mod support_process;
 mod support_replication;
 
 use kitedb_core::{
-    Database, ErrorCode, GraphRead, IndexOn, IndexSpec, IndexState, NodeId, RepairOptions, ReplicaState, ReplicationRole,
-    Result, SyncMode, compare_deep,
+    Database, ErrorCode, GraphRead, IndexOn, IndexSpec, IndexState, NodeId, RepairOptions, ReplicaState,
+    ReplicationRole, Result, SyncMode, compare_deep,
     index_definitions_for_testing::DefineIndexes,
     io::sim::{Crash, Loss},
 };
 use std::{collections::BTreeMap, path::PathBuf};
 use support::world::stepped;
 use support_replication::{
-    CRASHES, Graph, MODES, Machine, catch_up, digest, expect_error, expect_following, primary_status, replica_status, write,
+    CRASHES, Graph, MODES, Machine, catch_up, digest, expect_error, expect_following, primary_status, replica_status,
+    write,
 };
 
 /// The machine of a process that was started anew, of a build that knows `level`.
@@ -47,13 +48,16 @@ fn expect_refused(machine: &Machine) {
     expect_too_new(machine.as_it_is());
     expect_too_new(machine.try_primary());
     expect_too_new(machine.open(stepped(machine.mode).read_only(true)));
-    expect_too_new(machine.try_replica_of(&Machine::new("elsewhere", 9, machine.mode)));
+    // What it is, a file of the older build tells all the same.
+    let as_replica = machine.try_replica_of(&Machine::new("elsewhere", 9, machine.mode)).unwrap_err();
+    assert!(matches!(as_replica.code(), ErrorCode::TooNew | ErrorCode::RoleMismatch), "{as_replica:?}");
     expect_too_new(Database::repair_in(env.clone(), &path, RepairOptions::new().dry_run(true)));
     expect_too_new(Database::repair_in(env.clone(), &path, RepairOptions::new()));
     expect_too_new(Database::repair_in(env.clone(), &path, RepairOptions::new().cut_at("1:1".parse().unwrap())));
     expect_too_new(Database::detach_in(env, &path, stepped(machine.mode)));
     let after = files(machine);
-    let changed: Vec<_> = before.keys().chain(after.keys()).filter(|path| before.get(*path) != after.get(*path)).collect();
+    let changed: Vec<_> =
+        before.keys().chain(after.keys()).filter(|path| before.get(*path) != after.get(*path)).collect();
     assert!(changed.is_empty(), "changed: {changed:?}");
 }
 
@@ -107,10 +111,10 @@ fn frames_that_a_newer_build_wrote_are_no_torn_tail_and_no_damage() {
                 // The power took it: it was not durable.
                 assert!(mode != SyncMode::Full && crash != Crash::Kill, "{mode:?} {crash:?}");
                 graph.cut(last);
-                graph.expect_all(&older.as_it_is().unwrap());
+                graph.expect_all(&started(&held, 1, Crash::Kill).as_it_is().unwrap());
                 continue;
             }
-            let older = started(&older, 1, Crash::Kill);
+            let older = started(&held, 1, Crash::Kill);
             expect_refused(&older);
             graph.expect_all(&started(&older, 2, Crash::Kill).as_it_is().unwrap());
         }
@@ -138,17 +142,20 @@ fn a_segment_of_a_newer_build_is_told_from_one_whose_header_is_damaged() {
 
 /// A primary of the older build that a newer one opened after the replica had followed; the graph has what it committed.
 fn upgraded_primary(seed: u64) -> (Machine, Machine, Database, Database, Graph) {
-    let (primary, replica) = (Machine::new("primary", seed, SyncMode::Full), Machine::new("replica", seed + 1, SyncMode::Full));
+    let (primary, replica) =
+        (Machine::new("primary", seed, SyncMode::Full), Machine::new("replica", seed + 1, SyncMode::Full));
     let mut graph = Graph::new(seed);
     let db = primary.primary();
     graph.grow(&db, 3);
     let follower = follow(&replica, &primary).unwrap();
     follower.replica_bootstrap_from_snapshot().unwrap();
     graph.grow(&db, 2);
+    catch_up(&follower);
     let newer = started(&primary, 2, Crash::Kill);
-    drop(db);
+    drop((db, follower));
     let db = newer.primary();
     graph.grow(&db, 2);
+    let follower = follow(&replica, &newer).unwrap();
     (newer, replica, db, follower, graph)
 }
 
@@ -221,6 +228,8 @@ fn a_bootstrap_from_a_newer_build_is_refused_and_leaves_what_was_there() {
     db.checkpoint().unwrap();
     expect_too_new(follower.replica_reseed_from_snapshot());
     assert_eq!(digest(&follower), before);
+    expect_too_new(follower.replica_catch_up_once(100));
+    assert_eq!(replica_status(&follower).state, ReplicaState::TooNew);
     let other = Machine::new("other", 60, SyncMode::Full);
     let made = follow(&other, &primary).and_then(|db| db.replica_bootstrap_from_snapshot());
     expect_too_new(made);
@@ -302,8 +311,10 @@ fn definitions_of_indexes_outlive_what_a_database_goes_through() {
         let indexes = db.indexes().unwrap();
         indexes.into_iter().map(|index| (index.id.0, index.name, index.spec, index.state)).collect::<Vec<_>>()
     };
-    let expected =
-        vec![(1, "by email".to_owned(), email.clone(), state), (2, "since".to_owned(), since.clone(), IndexState::Building)];
+    let expected = vec![
+        (1, "by email".to_owned(), email.clone(), state),
+        (2, "since".to_owned(), since.clone(), IndexState::Building),
+    ];
     assert_eq!(shown(&db), expected);
     // A view has those of its time.
     assert!(before.indexes().len() == 1 && before.indexes()[0].state == IndexState::Building);

@@ -4,9 +4,7 @@
 
 mod support_process;
 
-use kitedb_core::{
-    Database, ErrorCode, GraphRead, NodeId, OpenOptions, ReplicationRole, Result, SyncMode, Value,
-};
+use kitedb_core::{Database, ErrorCode, GraphRead, NodeId, OpenOptions, ReplicationRole, Result, SyncMode, Value};
 use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
@@ -109,10 +107,9 @@ fn a_file_of_another_format_is_refused_by_number() {
     let db = Database::open(&path, quiet()).unwrap();
     add(&db, "a");
     db.close().unwrap();
-    for (format, code, advice) in [
-        (99u32, ErrorCode::TooNew, "use a newer KiteDB"),
-        (3, ErrorCode::OldFormat, "import the source data again"),
-    ] {
+    for (format, code, advice) in
+        [(99u32, ErrorCode::TooNew, "use a newer KiteDB"), (3, ErrorCode::OldFormat, "import the source data again")]
+    {
         let mut bytes = fs::read(&path).unwrap();
         for slot in [0, 4096] {
             let slot = &mut bytes[slot..slot + 512];

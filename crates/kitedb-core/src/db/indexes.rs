@@ -97,7 +97,8 @@ pub mod definitions_for_testing {
                 if there.spec == *spec {
                     return Ok(());
                 }
-                let what = format_args!("index '{name}' is defined already, in another way: drop it, or take another name");
+                let what =
+                    format_args!("index '{name}' is defined already, in another way: drop it, or take another name");
                 return Err(Error::invalid(what));
             }
             let id = IndexId(self.engine.next_index.fetch_add(1, Ordering::Relaxed));

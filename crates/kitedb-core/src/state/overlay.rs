@@ -80,7 +80,10 @@ pub(super) fn conflict(what: std::fmt::Arguments<'_>) -> Result<()> {
 impl Overlay {
     /// Whether nothing was changed (names apart).
     pub fn is_empty(&self) -> bool {
-        self.nodes.items().is_empty() && self.edges.items().is_empty() && self.vectors.is_empty() && self.indexes.is_empty()
+        self.nodes.items().is_empty()
+            && self.edges.items().is_empty()
+            && self.vectors.is_empty()
+            && self.indexes.is_empty()
     }
 
     #[inline]

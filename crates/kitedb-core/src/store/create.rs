@@ -65,7 +65,11 @@ fn open_draft(env: &Env, draft: &Path) -> Result<Arc<dyn DiskFile>> {
         }
         // Whoever held the lock before may have finished: then this is the database itself.
         if env.disk.identity(draft).ok() == Some(file.identity().map_err(failed)?) {
-            return if is_draft(&*file, env.host.known_level()).map_err(failed)? { Ok(file) } else { Err(failed(in_the_way(draft))) };
+            return if is_draft(&*file, env.host.known_level()).map_err(failed)? {
+                Ok(file)
+            } else {
+                Err(failed(in_the_way(draft)))
+            };
         }
     }
     Err(Error::new(ErrorCode::Locked, format_args!("{} is being created by someone else", draft.display())))
@@ -82,7 +86,8 @@ fn is_draft(file: &dyn DiskFile, known: u16) -> io::Result<bool> {
     file.read_exact_at(&mut head, 0)?;
     Ok(head.chunks(ALIGN as usize).all(|page| {
         let (slot, rest) = page.split_at(page.len().min(SLOT));
-        let fresh = slot.first_chunk().and_then(|slot| Slot::decode(slot, known).ok()).is_some_and(|slot| slot.is_fresh());
+        let fresh =
+            slot.first_chunk().and_then(|slot| Slot::decode(slot, known).ok()).is_some_and(|slot| slot.is_fresh());
         (fresh || slot.iter().all(|byte| *byte == 0)) && rest.iter().all(|byte| *byte == 0)
     }))
 }

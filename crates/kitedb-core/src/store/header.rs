@@ -93,9 +93,7 @@ impl Slot {
         let mut head = || Ok::<_, Error>((reader.u16()?, reader.u16()?, reader.u64()?));
         match head().map_err(|_| SlotFault::Damaged)? {
             (FORMAT, level, generation) if level > known => Err(SlotFault::TooNew { level, generation }),
-            (FORMAT, level, generation) => {
-                Self::decode_body(level, generation, reader).map_err(|_| SlotFault::Damaged)
-            }
+            (FORMAT, level, generation) => Self::decode_body(level, generation, reader).map_err(|_| SlotFault::Damaged),
             (format, _, generation) => Err(SlotFault::OtherFormat { format, generation }),
         }
     }
@@ -105,7 +103,12 @@ impl Slot {
         let manifest = ManifestPlace { offset: r.u64()?, len: r.u64()?, crc: r.u32()? };
         let log = LogLink::decode(&mut r)?;
         let limit = 1 << 56;
-        if level == 0 || generation == 0 || generation > MAX_GENERATION || manifest.offset > limit || manifest.len > limit {
+        if level == 0
+            || generation == 0
+            || generation > MAX_GENERATION
+            || manifest.offset > limit
+            || manifest.len > limit
+        {
             return Err(Error::corrupt("a header slot has impossible numbers"));
         }
         Ok(Self { level, generation, file_id, manifest, log })
@@ -199,7 +202,11 @@ fn other_format(device: &Device, format: u16) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{io::sim::SimDisk, io::{Disk, OpenMode}, level::Levels};
+    use crate::{
+        io::sim::SimDisk,
+        io::{Disk, OpenMode},
+        level::Levels,
+    };
     use std::path::Path;
 
     /// What is said of a file whose slots have these formats, levels and generations.

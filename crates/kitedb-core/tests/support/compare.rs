@@ -55,7 +55,8 @@ fn compare_indexes(read: &impl GraphRead, model: &Model) {
         .map(|(index, def)| (def.id, INDEXES[*index].to_owned(), def.spec.clone(), def.state))
         .collect();
     expected.sort_by_key(|(id, ..)| *id);
-    let found: Vec<_> = read.indexes().into_iter().map(|index| (index.id, index.name, index.spec, index.state)).collect();
+    let found: Vec<_> =
+        read.indexes().into_iter().map(|index| (index.id, index.name, index.spec, index.state)).collect();
     assert_eq!(found, expected, "definitions of indexes");
 }
 

@@ -1,7 +1,8 @@
 //! The naive model: ordered maps, and the rules of the data model written down as plainly as they can be.
 
 use kitedb_core::{
-    Digest, EdgeKey, EdgeTypeId, ErrorCode, GraphRead, IndexId, IndexOn, IndexSpec, IndexState, LabelId, NodeId, PropKeyId,
+    Digest, EdgeKey, EdgeTypeId, ErrorCode, GraphRead, IndexId, IndexOn, IndexSpec, IndexState, LabelId, NodeId,
+    PropKeyId,
     graph::{IndexDef, IndexTarget, MAX_NODE_ID, NameKind, codec::put_varint},
 };
 use std::collections::{BTreeMap, BTreeSet};

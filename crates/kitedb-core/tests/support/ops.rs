@@ -5,8 +5,8 @@ use super::{
     model::{Bytes, Draft, Edge, INDEXES, LABELS, Node, Outcome, PROPS, Props, TYPES, VECTORS},
 };
 use kitedb_core::{
-    EdgeKey, EdgeTypeId, Error, GraphRead, IndexId, IndexOn, IndexSpec, IndexState, IndexedEdge, LabelId, NewNode, NodeId,
-    PropKeyId, Transaction, Value, index_definitions_for_testing::DefineIndexes,
+    EdgeKey, EdgeTypeId, Error, GraphRead, IndexId, IndexOn, IndexSpec, IndexState, IndexedEdge, LabelId, NewNode,
+    NodeId, PropKeyId, Transaction, Value, index_definitions_for_testing::DefineIndexes,
 };
 use proptest::prelude::*;
 

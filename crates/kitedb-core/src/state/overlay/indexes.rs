@@ -91,8 +91,8 @@ impl Overlay {
         let (before, now) = (before.indexes(), now.indexes());
         for (id, change) in &self.indexes {
             let name = change.after.as_ref().map(|after| &*after.name);
-            let changed = before.get(*id) != now.get(*id)
-                || name.is_some_and(|name| before.named(name) != now.named(name));
+            let changed =
+                before.get(*id) != now.get(*id) || name.is_some_and(|name| before.named(name) != now.named(name));
             if changed {
                 return conflict(format_args!("index {id}, or one of its name,"));
             }
