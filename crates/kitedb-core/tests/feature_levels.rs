@@ -14,7 +14,10 @@ use kitedb_core::{
     index_definitions_for_testing::DefineIndexes,
     io::sim::{Crash, Loss},
 };
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 use support::world::stepped;
 use support_replication::{
     CRASHES, Graph, MODES, Machine, catch_up, digest, expect_error, expect_following, primary_status, replica_status,
@@ -121,23 +124,40 @@ fn frames_that_a_newer_build_wrote_are_no_torn_tail_and_no_damage() {
     }
 }
 
+/// Has the header of a segment say that what follows it needs `level`.
+fn set_level(machine: &Machine, segment: &Path, level: u16) {
+    let mut bytes = machine.disk.read(segment).unwrap();
+    bytes[96..98].copy_from_slice(&level.to_le_bytes());
+    let crc = crc32fast::hash(&bytes[..124]);
+    bytes[124..128].copy_from_slice(&crc.to_le_bytes());
+    machine.disk.write(segment, &bytes).unwrap();
+}
+
 #[test]
 fn a_segment_of_a_newer_build_is_told_from_one_whose_header_is_damaged() {
-    for role in [ReplicationRole::Disabled, ReplicationRole::Primary] {
-        let machine = Machine::new("node", 3, SyncMode::Full);
-        let mut graph = Graph::new(3);
-        let db = machine.open(machine.options(role)).unwrap();
-        graph.grow(&db, 2);
-        let newer = started(&machine, 2, Crash::Kill);
-        drop(db);
-        let db = newer.as_it_is().unwrap();
-        // Into segments of its own.
-        graph.grow(&db, 30);
-        let older = started(&newer, 1, Crash::PowerLoss(Loss::LoseAllUnsynced));
-        drop(db);
-        expect_refused(&older);
-        graph.expect_all(&started(&older, 2, Crash::Kill).as_it_is().unwrap());
+    let (machine, replica) = (Machine::new("node", 3, SyncMode::Full), Machine::new("replica", 4, SyncMode::Full));
+    let mut graph = Graph::new(3);
+    let db = machine.primary();
+    graph.grow(&db, 30);
+    let machine = started(&machine, 1, Crash::Kill);
+    drop(db);
+    let segments = machine.segments();
+    for segment in [&segments[0], &segments[segments.len() / 2], &segments[segments.len() - 1]] {
+        set_level(&machine, segment, 2);
+        expect_refused(&machine);
+        set_level(&machine, segment, 1);
     }
+    let db = machine.primary();
+    graph.expect_all(&db);
+    // One that the file does not need any more, and a replica does.
+    db.checkpoint().unwrap();
+    set_level(&machine, &segments[0], 2);
+    expect_too_new(db.check().map(drop));
+    let follower = follow(&replica, &machine).unwrap();
+    expect_too_new(follower.replica_catch_up_once(100));
+    assert_eq!(replica_status(&follower).state, ReplicaState::TooNew);
+    follower.replica_bootstrap_from_snapshot().unwrap();
+    expect_following(&follower, &db);
 }
 
 /// A primary of the older build that a newer one opened after the replica had followed; the graph has what it committed.

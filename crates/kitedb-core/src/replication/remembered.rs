@@ -222,6 +222,9 @@ mod tests {
             for cut in 0..text.len() - 1 {
                 assert_eq!(decode(&text[..cut]), None, "{:?}", &text[..cut]);
             }
+            for other in ["", "kitedb source 3\n"] {
+                assert_eq!(decode(&text.replace(VERSION, other)), None, "of another version");
+            }
             for id in [None, Some([7; 16])] {
                 let whole = Record { far: Some((near.clone(), id)), ..old.clone() };
                 let longer = encode(&whole);

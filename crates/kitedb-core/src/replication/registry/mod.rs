@@ -524,6 +524,22 @@ mod tests {
         registry.registrations().into_iter().map(|found| found.replica_id).collect()
     }
 
+    #[test]
+    fn one_of_a_later_version_is_no_lost_one() {
+        let (env, dir) = (env(), Path::new("/log"));
+        drop(Registry::create(&env, dir, control(&env)).unwrap());
+        let file = env.disk.open(&dir.join(NAME), OpenMode::ReadWrite).unwrap();
+        file.write_at(b"KITEREP\x03", 0).unwrap();
+        for opened in
+            [Registry::create(&env, dir, control(&env)).map(drop), Registry::look(&env, dir, control(&env)).map(drop)]
+        {
+            assert_eq!(opened.unwrap_err().code(), ErrorCode::TooNew);
+        }
+        // Of before: who was registered reports again.
+        file.write_at(b"KITEREP\x01", 0).unwrap();
+        assert!(ids(&Registry::create(&env, dir, control(&env)).unwrap()).is_empty());
+    }
+
     /// Two opens of the file are as two processes: what one adds to it, the other one finds.
     #[test]
     fn it_grows_up_to_its_limit_and_says_what_to_do_then() {
