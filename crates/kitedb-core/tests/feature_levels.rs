@@ -391,6 +391,48 @@ fn definitions_of_indexes_outlive_what_a_database_goes_through() {
 }
 
 #[test]
+fn what_a_transaction_took_back_of_definitions_is_not_logged() {
+    let (primary, replica) = (Machine::new("primary", 13, SyncMode::Full), Machine::new("replica", 14, SyncMode::Full));
+    let db = primary.primary();
+    let follower = replica.replica_of(&primary);
+    let one = IndexSpec::new(IndexOn::Label("Person".into()), "email");
+    let other = IndexSpec::new(IndexOn::EdgeType("KNOWS".into()), "since");
+    db.transaction(|tx| tx.define_index("kept", &one)).unwrap();
+    let before = db.indexes().unwrap();
+    db.transaction(|tx| {
+        tx.create_node(Some("node"))?;
+        tx.define_index("gone", &other)?;
+        tx.set_index_state("gone", IndexState::Ready)?;
+        tx.drop_index("gone")
+    })
+    .unwrap();
+    assert_eq!(db.indexes().unwrap(), before);
+    // Another one under the same name, in one commit in which something else came and went.
+    db.transaction(|tx| {
+        tx.drop_index("kept")?;
+        tx.define_index("kept", &other)?;
+        tx.set_index_state("kept", IndexState::Ready)?;
+        tx.define_index("gone", &one)?;
+        tx.drop_index("gone")
+    })
+    .unwrap();
+    let [now] = db.indexes().unwrap().try_into().unwrap();
+    assert!(now.id > before[0].id && now.spec == other && now.state == IndexState::Ready, "{now:?}");
+    for name in ["gone", "never there"] {
+        expect_error(db.transaction(|tx| tx.drop_index(name)), ErrorCode::InvalidArgument, name);
+        let set = db.transaction(|tx| tx.set_index_state(name, IndexState::Ready));
+        expect_error(set, ErrorCode::InvalidArgument, name);
+    }
+    catch_up(&follower);
+    expect_following(&follower, &db);
+    assert_eq!(follower.indexes().unwrap(), [now.clone()]);
+    drop(db);
+    let db = started(&primary, 1, Crash::Kill).primary();
+    assert_eq!(db.indexes().unwrap(), [now]);
+    assert!(db.check().unwrap().is_clean());
+}
+
+#[test]
 fn a_comparison_names_the_definition_that_differs() {
     let (one, other) = (Machine::new("one", 12, SyncMode::Full), Machine::new("other", 12, SyncMode::Full));
     let dbs = [&one, &other].map(Machine::primary);

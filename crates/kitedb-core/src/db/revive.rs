@@ -3,7 +3,7 @@
 
 use super::{
     engine::Engine,
-    file::empty_manifest,
+    file::{empty_manifest, is_empty},
     open::{anchored, try_writer_lock},
     options::OpenOptions,
     place::{default_sidecar, folder_of, is_absent, with_suffix},
@@ -13,7 +13,7 @@ use crate::{
     graph::Epoch,
     io::{Env, FileLock, OpenMode, clear_name, in_the_way},
     log::{Control, LogIdentity},
-    store::{Hint, LogKind, LogLink, Manifest, Part, Peek, Store, WRITER_LOCK},
+    store::{Hint, LogKind, LogLink, Part, Peek, Store, WRITER_LOCK},
 };
 use std::{
     io::ErrorKind,
@@ -143,11 +143,7 @@ fn opens(env: &Env, path: &Path, damage: Damage) -> Result<()> {
 
 /// Whether the file at `path` is an empty one that was made for the replica `file_id`.
 fn is_revived(env: &Env, path: &Path, file_id: [u8; 16]) -> bool {
-    Store::open(env, path, false).is_ok_and(|store| {
-        let manifest = store.manifest();
-        let empty = Manifest { level: manifest.level, ..empty_manifest() };
-        store.file_id() == file_id && *manifest == empty
-    })
+    Store::open(env, path, false).is_ok_and(|store| store.file_id() == file_id && is_empty(&store.manifest()))
 }
 
 /// Gives the empty file its name, unless another process did.
