@@ -425,7 +425,7 @@ fn what_a_transaction_took_back_of_definitions_is_not_logged() {
     }
     catch_up(&follower);
     expect_following(&follower, &db);
-    assert_eq!(follower.indexes().unwrap(), [now.clone()]);
+    assert_eq!(follower.indexes().unwrap(), std::slice::from_ref(&now));
     drop(db);
     let db = started(&primary, 1, Crash::Kill).primary();
     assert_eq!(db.indexes().unwrap(), [now]);
