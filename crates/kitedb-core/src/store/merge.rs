@@ -13,7 +13,7 @@ use super::{
     run::Run,
     run_writer::RunWriter,
     section_writer::Pace,
-    tables::{EdgeSum, RunBounds},
+    tables::{EdgeSum, RunBounds, VectorPlan},
 };
 use crate::{
     error::{Error, Result},
@@ -50,7 +50,8 @@ pub(super) fn merge_with<'a>(
 ) -> Result<Arc<Run>> {
     let bounds = RunBounds::of_merge(runs.iter().map(|run| run.meta()));
     let mut writer = store.begin_run(&bounds, pace)?;
-    Merge { runs, oldest, nodes, outgoing: EdgeSum::default() }.write_to(&mut writer)?;
+    Merge { runs, oldest, nodes, outgoing: EdgeSum::default(), vectors: VectorPlan::default() }
+        .write_to(&mut writer)?;
     require_sound(runs)?;
     writer.finish()
 }
@@ -65,6 +66,8 @@ pub(super) struct Merge<'a> {
     pub nodes: Nodes,
     /// The edges that were written by their source.
     pub outgoing: EdgeSum,
+    /// Which vectors will lie where.
+    pub vectors: VectorPlan,
 }
 
 /// What runs say does not fit together, though each of them verifies.

@@ -21,6 +21,10 @@ pub enum Part {
     Payload = 3,
     /// Hash slots that lead from node keys to records.
     Hash = 4,
+    /// Which columns there are.
+    Directory = 5,
+    /// Which ids have a value in a column.
+    Presence = 6,
 }
 
 /// A section's place in its run.
@@ -192,7 +196,7 @@ fn decode_section(r: &mut Reader<'_>) -> Result<SectionMeta> {
     let id = SectionId { table: known(TableKind::from_number(r.u8()?))?, part: known(Part::from_number(r.u8()?))? };
     let meta = SectionMeta { id, width: r.u8()?, offset: r.varint()?, len: r.varint()?, crc: r.u32()? };
     let fits = meta.offset <= LIMIT && meta.len <= LIMIT && meta.len > 0 && meta.offset.is_multiple_of(ALIGN);
-    if !fits || !matches!(meta.width, 1 | 2 | 4 | 8) || !meta.len.is_multiple_of(meta.width.into()) {
+    if !fits || !matches!(meta.width, 1 | 2 | 4 | 8 | 16) || !meta.len.is_multiple_of(meta.width.into()) {
         return Err(Error::corrupt(format_args!("{id} has an impossible place or length")));
     }
     Ok(meta)
@@ -201,8 +205,8 @@ fn decode_section(r: &mut Reader<'_>) -> Result<SectionMeta> {
 impl Part {
     /// The part with that stored number.
     fn from_number(number: u8) -> Result<Self, UnknownNumber> {
-        use Part::{Buckets, Hash, Keys, Offsets, Payload};
-        [Keys, Buckets, Offsets, Payload, Hash]
+        use Part::{Buckets, Directory, Hash, Keys, Offsets, Payload, Presence};
+        [Keys, Buckets, Offsets, Payload, Hash, Directory, Presence]
             .into_iter()
             .find(|part| *part as u8 == number)
             .ok_or(UnknownNumber { what: "part of a table", number })

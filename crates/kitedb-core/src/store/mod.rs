@@ -4,7 +4,7 @@
 //!
 //! From the bottom: `space` gives out and takes back extents; `section` and `section_writer` are checked
 //! bytes; `column` and `row` are typed views of them; `table` and `table_writer` map keys to ranges;
-//! `parts` are the two kinds of table contents; `keys` is the hash index of node keys; `tables` is the registry of the
+//! `parts` are the two kinds of table contents; `dense` and `dense_writer` are columns; `keys` is the hash index of node keys; `tables` is the registry of the
 //! tables of a run, with a file for each; `changes` is what a checkpoint writes; `run`, `run_writer` and `merge` put them
 //! together; `link`, `header`, `manifest` and `file` are the file; `image` is
 //! what another file copies of it, and `import`, which notes in an `import_record` how far it came, copies it.
@@ -18,6 +18,8 @@ mod bounds;
 mod changes;
 mod column;
 mod create;
+mod dense;
+mod dense_writer;
 mod device;
 mod file;
 mod header;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// A run being written. Dropping it unfinished frees its space.
 pub struct RunWriter<'a> {
     sink: Sink<'a>,
-    bounds: RunBounds,
+    pub(super) bounds: RunBounds,
     writing: Writing,
     pub(super) run: Run,
 }

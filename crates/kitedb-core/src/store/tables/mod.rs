@@ -10,6 +10,8 @@
 //! merging, checking) goes through [`Shape`] and [`Stage`].
 
 mod adjacency;
+mod aligned;
+mod columns;
 mod edge_props;
 mod into;
 mod labels;
@@ -19,10 +21,13 @@ mod out;
 mod vectors;
 
 pub use adjacency::EdgeSum;
+pub use aligned::Plan as VectorPlan;
 
 use super::{
     bounds::TableBounds,
     changes::Changes,
+    dense::Dense,
+    keys::KeySlots,
     merge::Merge,
     meta::{RunMeta, TableMeta, UnknownNumber},
     parts::{Blob, Lists},
@@ -65,6 +70,11 @@ pub(super) trait Stage: Place {
 
     /// Writes what a checkpoint gathered.
     fn write(changes: &Changes<'_>, writer: &mut RunWriter<'_>) -> Result<()>;
+
+    /// Finds out what a merge will write, where the sums of the runs' bounds are too wide. The stages before are written.
+    fn plan(_merge: &mut Merge<'_>, _writer: &mut RunWriter<'_>) -> Result<()> {
+        Ok(())
+    }
 
     /// Writes what the runs of a merge say together.
     fn merge(merge: &mut Merge<'_>, writer: &mut RunWriter<'_>) -> Result<()>;
@@ -126,6 +136,8 @@ macro_rules! tables {
             pub max_node_id: u64,
             /// The greatest edge type id.
             pub max_type_id: u32,
+            /// Which slots the index of keys gets.
+            pub key_slots: KeySlots,
         }
 
         impl RunBounds {
@@ -161,6 +173,10 @@ tables! {
     In = 3: into, Lists, "Destinations; items are entries.";
     /// Label id to members.
     Labels = 5: labels, Lists, "Labels; items are entries.";
+    /// Property key and kind to the values of nodes: copies, for scans.
+    Columns = 9: columns, Dense, "Does not count: what nodes have decides.";
+    /// Property key to the vectors of nodes.
+    AlignedVectors = 10: aligned, Dense, "Does not count: which vectors lie here is decided beforehand.";
 }
 
 macro_rules! stages {
@@ -236,6 +252,7 @@ macro_rules! stages {
             /// Writes every stage in turn.
             pub(super) fn write_to(&mut self, writer: &mut RunWriter<'_>) -> Result<()> {
                 $(
+                    <$writer>::plan(self, writer)?;
                     writer.advance($number)?;
                     <$writer>::merge(self, writer)?;
                 )*
@@ -261,4 +278,5 @@ stages! {
     4: In, into::Writer;
     5: Labels, labels::Writer;
     6: Vectors, vectors::Writer;
+    7: Aligned, aligned::Writer;
 }

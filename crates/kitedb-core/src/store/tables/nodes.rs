@@ -1,15 +1,15 @@
 //! Table 1: node records by node id. A row is the record's length (varint) and its canonical bytes: the length is there
 //! for readers that come through the index of keys and do not know where the row ends. That index is built once all
-//! records are written (see [`crate::store::keys`]).
+//! records are written (see [`crate::store::keys`]), and so are columns ([`super::columns`]).
 
-use super::{RunBounds, Shape, Stage, TableKind};
+use super::{RunBounds, Shape, Stage, TableKind, columns};
 use crate::{
     error::Result,
     graph::{NodeId, NodeRecord, codec::put_varint},
     store::{
         bounds::TableBounds,
         changes::Changes,
-        keys::{KeyIndex, entry_record},
+        keys::{KeyHolder, KeyIndex, KeySlots, entry_record},
         merge::{Merge, for_each_key},
         meta::{RunMeta, TableMeta},
         parts::{Blob, BlobScan, BlobWriter},
@@ -63,9 +63,9 @@ impl Run {
         }
     }
 
-    /// The live record with that key, else a dead one. `hash` is [`crate::graph::key_hash`] of `key`.
+    /// The live node with that key, else a dead one. `hash` is [`crate::graph::key_hash`] of `key`.
     #[inline]
-    pub fn key(&self, hash: u64, key: &str) -> Result<Option<NodeRecord<'_>>> {
+    pub fn key(&self, hash: u64, key: &str) -> Result<Option<KeyHolder>> {
         match &self.tables.nodes {
             Some(Nodes { records, keys: Some(keys) }) => keys.find(records, hash, key),
             _ => Ok(None),
@@ -98,6 +98,7 @@ impl RunWriter<'_> {
         let parsed = NodeRecord::parse(record)?;
         let Some(records) = &mut stage.records else { return Err(out_of_order(Writer::ROW)) };
         records.begin(sink, parsed.id().0)?;
+        stage.tally.as_mut().map_or(Ok(()), |tally| tally.add(&parsed))?;
         meta.keyed += u64::from(parsed.key().is_some());
         meta.max_node_id = meta.max_node_id.max(parsed.id().0);
         stage.head.clear();
@@ -124,6 +125,9 @@ pub struct Writer {
     records: Option<BlobWriter>,
     /// What stands before a record.
     head: Vec<u8>,
+    /// What columns would hold; `None`: there are too few nodes for any.
+    tally: Option<columns::Tally>,
+    key_slots: KeySlots,
 }
 
 impl Stage for Writer {
@@ -132,16 +136,24 @@ impl Stage for Writer {
     fn begin(sink: &Sink<'_>, bounds: &RunBounds, _: &Run) -> Result<Self> {
         let TableBounds { rows, items, .. } = bounds.nodes;
         // A length before each record: one byte, and one more for each 128 bytes at the worst.
-        let bounds = TableBounds { items: items + rows + items / 128, ..bounds.nodes };
-        Ok(Self { records: BlobWriter::new(sink, TableKind::Nodes, bounds)?, head: Vec::new() })
+        let records = TableBounds { items: items + rows + items / 128, ..bounds.nodes };
+        let records = BlobWriter::new(sink, TableKind::Nodes, records)?;
+        let tally = (rows >= columns::LEAST).then(columns::Tally::default);
+        Ok(Self { records, head: Vec::new(), tally, key_slots: bounds.key_slots })
     }
 
     fn finish(self, sink: &mut Sink<'_>, run: &mut Run) -> Result<()> {
         let Some(records) = BlobWriter::finish_any(self.records, sink)? else { return Ok(()) };
-        let keys = KeyIndex::build(sink, &records, run.meta.keyed)?;
+        let keys = KeyIndex::build(sink, &records, run.meta.keyed, self.key_slots)?;
         run.meta.key_capacity = keys.as_ref().map_or(0, |keys| keys.capacity);
+        let built = self.tally.map(|tally| columns::build(sink, &records, tally)).transpose()?;
+        run.tables.columns = built.flatten();
         run.tables.nodes = Some(Nodes { records, keys });
         Ok(())
+    }
+
+    fn check(run: &Run) -> Result<()> {
+        columns::check(run)
     }
 
     fn measure(changes: &Changes<'_>, bounds: &mut RunBounds) {

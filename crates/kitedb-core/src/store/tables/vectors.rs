@@ -1,7 +1,11 @@
-//! Table 6: what a run says of the vectors of nodes. A row is entries of property key (varint), byte length + 1 (varint; 0
-//! stands for a removed vector), floats. Property keys ascend.
+//! Table 6: what a run says of the vectors of nodes, except for those that lie in columns ([`super::aligned`]). A row is
+//! entries of property key (varint), byte length + 1 (varint; 0 stands for a removed vector), floats. Property keys ascend.
+//! Readers get both together.
 
-use super::{RunBounds, Stage, TableKind};
+use super::{
+    RunBounds, Stage, TableKind,
+    aligned::{Plan, Tally},
+};
 use crate::{
     error::{Error, Result},
     graph::{
@@ -9,8 +13,8 @@ use crate::{
         codec::{Reader, put_varint},
     },
     store::{
-        bounds::TableBounds,
         changes::Changes,
+        dense::Dense,
         merge::{Merge, for_each_key},
         parts::{BlobScan, BlobWriter},
         row::impossible,
@@ -19,12 +23,16 @@ use crate::{
         section_writer::Sink,
     },
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, iter::Peekable};
 
 impl Run {
     /// The vector of a node: `None` if this run says nothing of it, `Some(None)` if it removes it.
     pub fn vector(&self, node: NodeId, key: PropKeyId) -> Result<Option<Option<VectorRef<'_>>>> {
-        for entry in self.vectors_of(node)? {
+        if let Some(vector) = self.aligned_vector(node, key)? {
+            return Ok(Some(Some(vector)));
+        }
+        let Some(vectors) = &self.tables.vectors else { return Ok(None) };
+        for entry in Entries(Reader::new(vectors.get(node.0)?.unwrap_or_default())) {
             let (found, vector) = entry?;
             if found >= key {
                 return Ok((found == key).then_some(vector));
@@ -35,38 +43,133 @@ impl Run {
 
     /// What it says of a node's vectors.
     pub fn vectors_of(&self, node: NodeId) -> Result<VectorEntries<'_>> {
-        let Some(vectors) = &self.tables.vectors else { return Ok(VectorEntries::new(&[])) };
-        Ok(VectorEntries::new(vectors.get(node.0)?.unwrap_or_default()))
+        let row = self.tables.vectors.as_ref().map(|vectors| vectors.get(node.0)).transpose()?.flatten();
+        Ok(VectorEntries::new(row.unwrap_or_default(), self.tables.aligned.as_ref(), node))
     }
 
-    /// Vector entries of nodes from `id` on, ascending by node.
+    /// What it says of the vectors of nodes from `id` on, ascending by node.
     pub fn vectors_from(&self, id: NodeId) -> VectorScan<'_> {
-        VectorScan(self.tables.vectors.as_ref().map(|vectors| vectors.scan(id.0)))
+        VectorScan {
+            rows: self.tables.vectors.as_ref().map(|vectors| vectors.scan(id.0).peekable()),
+            aligned: self.tables.aligned.as_ref(),
+            next: id.0,
+            failed: false,
+        }
     }
 }
 
-/// Vector entries, ascending by node. Nothing follows an error.
+/// What is said of the vectors of nodes, ascending by node. Nothing follows an error.
 #[derive(Debug)]
-pub struct VectorScan<'a>(Option<BlobScan<'a>>);
+pub struct VectorScan<'a> {
+    rows: Option<Peekable<BlobScan<'a>>>,
+    aligned: Option<&'a Dense>,
+    /// The least node that may come.
+    next: u64,
+    failed: bool,
+}
+
+impl<'a> VectorScan<'a> {
+    fn step(&mut self) -> Result<Option<(NodeId, VectorEntries<'a>)>> {
+        let mut least = None;
+        for column in self.aligned.iter().flat_map(|aligned| aligned.columns()) {
+            let found = column?.next_from(self.next)?.map(|(id, _)| id);
+            least = least.into_iter().chain(found).min();
+        }
+        let mut row: &[u8] = &[];
+        if let Some(rows) = &mut self.rows {
+            let due = |item: &Result<(u64, u64, &[u8])>| {
+                item.as_ref().map_or(true, |(id, _, _)| least.is_none_or(|least| *id <= least))
+            };
+            if let Some(item) = rows.next_if(due) {
+                let (id, _, bytes) = item?;
+                (least, row) = (Some(id), bytes);
+            }
+        }
+        let Some(id) = least else { return Ok(None) };
+        self.next = id + 1;
+        Ok(Some((NodeId(id), VectorEntries::new(row, self.aligned, NodeId(id)))))
+    }
+}
 
 impl<'a> Iterator for VectorScan<'a> {
     type Item = Result<(NodeId, VectorEntries<'a>)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        Some(self.0.as_mut()?.next()?.map(|(id, _, row)| (NodeId(id), VectorEntries::new(row))))
+        if self.failed {
+            return None;
+        }
+        let item = self.step().transpose();
+        self.failed = matches!(item, Some(Err(_)));
+        item
     }
 }
 
-/// The entries of one node: for each property key the vector, or `None` where this run removes it.
+/// What is said of one node's vectors: for each property key the vector, or `None` where this run removes it. Keys ascend.
 #[derive(Debug, Clone)]
-pub struct VectorEntries<'a>(Reader<'a>);
+pub struct VectorEntries<'a> {
+    entries: Entries<'a>,
+    /// An entry that waits for what lies in columns under lesser keys.
+    waiting: Option<Entry<'a>>,
+    /// The node, and the columns that were not looked into yet.
+    columns: Option<(&'a Dense, u64)>,
+    /// Where the next column stands in the directory.
+    at: usize,
+}
+
+type Entry<'a> = (PropKeyId, Option<VectorRef<'a>>);
 
 impl<'a> VectorEntries<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        Self(Reader::new(bytes))
+    fn new(row: &'a [u8], aligned: Option<&'a Dense>, node: NodeId) -> Self {
+        let columns = aligned.map(|aligned| (aligned, node.0));
+        Self { entries: Entries(Reader::new(row)), waiting: None, columns, at: 0 }
     }
 
-    fn read(&mut self) -> Result<(PropKeyId, Option<VectorRef<'a>>)> {
+    fn step(&mut self) -> Result<Option<Entry<'a>>> {
+        if self.waiting.is_none() {
+            self.waiting = self.entries.next().transpose()?;
+        }
+        while let Some((aligned, node)) = self.columns {
+            let Some(column) = aligned.column_at(self.at)? else {
+                self.columns = None;
+                break;
+            };
+            let key = column.meta.key;
+            match self.waiting {
+                Some((before, _)) if before < key => break,
+                waiting => {
+                    self.at += 1;
+                    let Some(vector) = column.get(node)? else { continue };
+                    if waiting.is_some_and(|(other, _)| other == key) {
+                        return Err(
+                            column.contradiction(&format!("node {node} has a value in it, and an entry besides"))
+                        );
+                    }
+                    return Ok(Some((key, Some(VectorRef::from_bytes(vector)))));
+                }
+            }
+        }
+        Ok(self.waiting.take())
+    }
+}
+
+impl<'a> Iterator for VectorEntries<'a> {
+    type Item = Result<Entry<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = self.step();
+        if item.is_err() {
+            *self = Self::new(&[], None, NodeId(0));
+        }
+        item.transpose()
+    }
+}
+
+/// The entries of a row of table 6.
+#[derive(Debug, Clone)]
+struct Entries<'a>(Reader<'a>);
+
+impl<'a> Entries<'a> {
+    fn read(&mut self) -> Result<Entry<'a>> {
         let key = PropKeyId(self.0.varint32()?);
         let vector = match self.0.varint()?.checked_sub(1) {
             None => None,
@@ -79,8 +182,8 @@ impl<'a> VectorEntries<'a> {
     }
 }
 
-impl<'a> Iterator for VectorEntries<'a> {
-    type Item = Result<(PropKeyId, Option<VectorRef<'a>>)>;
+impl<'a> Iterator for Entries<'a> {
+    type Item = Result<Entry<'a>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.0.is_empty() {
@@ -139,36 +242,67 @@ impl Stage for Writer {
     }
 
     fn measure(changes: &Changes<'_>, bounds: &mut RunBounds) {
-        for (node, _, bytes) in &changes.vectors {
-            bounds.vectors.add(node.0, TableBounds::VECTOR_ENTRY + bytes.map_or(0, |b| b.len() as u64));
-            bounds.max_node_id = bounds.max_node_id.max(node.0);
-        }
+        bounds.vectors = Plan::of(changes).rest;
+        let last = changes.vectors.last().map_or(0, |(node, _, _)| node.0);
+        bounds.max_node_id = bounds.max_node_id.max(last);
     }
 
     fn write(changes: &Changes<'_>, writer: &mut RunWriter<'_>) -> Result<()> {
-        changes.vectors.iter().try_for_each(|(node, key, vector)| writer.vector(*node, *key, *vector))
+        let plan = Plan::of(changes);
+        for (node, key, vector) in &changes.vectors {
+            if vector.is_none() || !plan.has(*key) {
+                writer.vector(*node, *key, *vector)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn plan(merge: &mut Merge<'_>, writer: &mut RunWriter<'_>) -> Result<()> {
+        let mut tally = Tally::default();
+        for_each_merged(merge, |node, newest| {
+            if newest.values().any(Option::is_some) {
+                merge.nodes.require(node, "there is a vector of", writer)?;
+            }
+            newest.iter().for_each(|(key, vector)| tally.add(node, *key, vector.map(VectorRef::as_bytes)));
+            Ok(())
+        })?;
+        merge.vectors = tally.plan();
+        writer.bounds.vectors = merge.vectors.rest;
+        Ok(())
     }
 
     fn merge(merge: &mut Merge<'_>, writer: &mut RunWriter<'_>) -> Result<()> {
-        let (oldest, nodes) = (merge.oldest, merge.nodes);
-        let scans = merge.runs.iter().map(|run| run.vectors_from(NodeId(0)));
-        for_each_key(scans, |node, found| {
-            let mut newest = BTreeMap::new();
-            for (_, entries) in found {
-                for entry in entries.clone() {
-                    let (key, vector) = entry?;
-                    newest.insert(key, vector);
-                }
-            }
-            if newest.values().any(Option::is_some) {
-                nodes.require(node, "there is a vector of", writer)?;
-            }
+        if merge.vectors.rest.rows == 0 {
+            return Ok(());
+        }
+        for_each_merged(merge, |node, newest| {
             for (key, vector) in newest {
-                if vector.is_some() || !oldest {
-                    writer.vector(node, key, vector.as_ref().map(|vector| vector.as_bytes()))?;
+                if vector.is_none() || !merge.vectors.has(*key) {
+                    writer.vector(node, *key, vector.map(VectorRef::as_bytes))?;
                 }
             }
             Ok(())
         })
     }
+}
+
+/// Calls `each` with each node that a merge says something of, and the newest that is said under each property key.
+fn for_each_merged<'a>(
+    merge: &Merge<'a>,
+    mut each: impl FnMut(NodeId, &BTreeMap<PropKeyId, Option<VectorRef<'a>>>) -> Result<()>,
+) -> Result<()> {
+    let mut newest = BTreeMap::new();
+    for_each_key(merge.runs.iter().map(|run| run.vectors_from(NodeId(0))), |node, found| {
+        newest.clear();
+        for (_, entries) in found {
+            for entry in entries.clone() {
+                let (key, vector) = entry?;
+                newest.insert(key, vector);
+            }
+        }
+        if merge.oldest {
+            newest.retain(|_, vector| vector.is_some());
+        }
+        each(node, &newest)
+    })
 }

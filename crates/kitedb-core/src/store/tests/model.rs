@@ -41,7 +41,14 @@ impl Contents {
     }
 
     pub fn write(&self, store: &Store) -> Result<Arc<Run>> {
-        store.write_run(&self.changes(), &mut |_| Ok(()))
+        self.write_as(store, KeySlots::default())
+    }
+
+    pub fn write_as(&self, store: &Store, key_slots: KeySlots) -> Result<Arc<Run>> {
+        let mut pace = |_| Ok(());
+        let mut writer = store.begin_run(&RunBounds { key_slots, ..self.bounds() }, &mut pace)?;
+        self.changes().write_to(&mut writer)?;
+        writer.finish()
     }
 
     /// Reads everything by scans, from `from` on.
@@ -158,15 +165,16 @@ impl Visible {
                 0 | 1 => {
                     let key = format!("key {}", id % 1000 + chance.below(2) * 1000);
                     let free = !self.nodes.values().any(|taken| *taken == key);
+                    let value = [Value::I64(edit as i64), Value::F64(0.5), Value::Bool(true), "text".into()];
+                    let other = value[chance.below(4) as usize].clone();
+                    let pairs = [(PropKeyId(1), Value::I64(edit as i64)), (PropKeyId(2), other)];
+                    let props = PropListBuf::from_pairs(&pairs[..chance.below(3) as usize]);
                     let record = if before.nodes.contains_key(&id) && chance.below(2) == 0 {
                         NodeRecordBuf::default().dead(NodeId(id), self.nodes.remove(&id).as_deref()).to_vec()
                     } else if let Some(key) = self.nodes.get(&id) {
-                        NodeRecordBuf::default()
-                            .live(NodeId(id), Some(key), &[LabelId(3)], PropListBuf::default().as_list())
-                            .to_vec()
+                        NodeRecordBuf::default().live(NodeId(id), Some(key), &[LabelId(3)], props.as_list()).to_vec()
                     } else if free {
                         self.nodes.insert(id, key.clone());
-                        let props = PropListBuf::from_pairs(&[(PropKeyId(1), Value::I64(edit as i64))]);
                         NodeRecordBuf::default().live(NodeId(id), Some(&key), &[], props.as_list()).to_vec()
                     } else {
                         continue;
