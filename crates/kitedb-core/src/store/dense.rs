@@ -194,6 +194,8 @@ impl Dense {
             if last.replace((meta.key, meta.kind)).is_some_and(|last| last >= (meta.key, meta.kind)) {
                 return Err(self.directory.inconsistent("its columns are out of order"));
             }
+            // First: there are no more values than bytes to look at.
+            column.value(meta.count - 1)?;
             let (mut found, mut id) = (0, meta.first);
             while let Some((next, place)) = column.next_from(id)? {
                 if place != found || next > meta.last {
@@ -206,7 +208,6 @@ impl Dense {
             if found != meta.count || !ends {
                 return Err(column.contradiction("it has another number of values, or other ends, than it says"));
             }
-            column.value(meta.count - 1)?;
             values += meta.count;
             bytes = bytes.saturating_add(meta.count.saturating_mul(meta.width));
         }

@@ -354,8 +354,8 @@ mod tests {
             let (mut stored, fits) = (run(&nodes), run(&nodes));
             change(&mut nodes);
             let mut other = run(&nodes);
-            let columns = |run: &mut Arc<Run>| Arc::get_mut(run).unwrap().tables.columns.take();
-            Arc::get_mut(&mut stored).unwrap().tables.columns = columns(&mut other);
+            let others = Arc::get_mut(&mut other).unwrap().tables.columns.take();
+            Arc::get_mut(&mut stored).unwrap().tables.columns = others;
             assert_eq!(stored.check().unwrap_err().code(), ErrorCode::Corrupt, "{what}");
             fits.check().unwrap();
         }
