@@ -871,3 +871,58 @@ fn assert_hub(db: &Database, count: u64) {
 fn tx_propkey(db: &Database) -> kitedb_core::PropKeyId {
     db.transaction(|tx| tx.propkey_id_or_create("value")).unwrap()
 }
+
+// ---- vectors ------------------------------------------------------------------------------------------------------
+
+#[test]
+fn vectors_that_lie_in_columns_are_read_changed_removed_and_merged_like_any() {
+    let (_dir, path) = scratch();
+    let mut model: Vec<[Option<Vec<f32>>; 2]> = vec![[None, None]; 900];
+    let names = ["embedding", "rare"];
+    let verify = |db: &Database, model: &[[Option<Vec<f32>>; 2]]| {
+        let view = db.snapshot().unwrap();
+        for (at, of_node) in model.iter().enumerate() {
+            for (name, expected) in names.iter().zip(of_node) {
+                let found = view.propkey_id(name).and_then(|key| view.node_vector(NodeId(at as u64 + 1), key).unwrap());
+                assert_eq!(&found, expected, "{name} of node {}", at + 1);
+            }
+        }
+        assert_eq!(view.count_vectors(), model.iter().flatten().flatten().count() as u64);
+        assert_clean(db);
+    };
+    let db = Database::open(&path, quiet().auto_compaction(false)).unwrap();
+    db.transaction(|tx| (0..900).try_for_each(|_| tx.create_node(None).map(drop))).unwrap();
+    let mut random = Random::new(5);
+    for round in 0..6u32 {
+        db.transaction(|tx| {
+            for (at, of_node) in model.iter_mut().enumerate() {
+                let node = NodeId(at as u64 + 1);
+                // Most in the first round, few in the later ones, and removals of nearly all in one.
+                let few = random.below(10) == 0;
+                if round == 3 && !few && of_node[0].take().is_some() {
+                    tx.delete_node_vector(node, names[0])?;
+                } else if round == 0 && at % 3 != 0 || few {
+                    let which = usize::from(random.below(20) == 0);
+                    let floats = vec![at as f32 + round as f32 / 8.0; 3 + which];
+                    tx.set_node_vector(node, names[which], &floats)?;
+                    of_node[which] = Some(floats);
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+        verify(&db, &model);
+        db.checkpoint().unwrap();
+        verify(&db, &model);
+        if round == 4 {
+            db.compact().unwrap();
+            verify(&db, &model);
+        }
+    }
+    let digest = db.snapshot().unwrap().digest();
+    db.close().unwrap();
+    let db = Database::open(&path, quiet()).unwrap();
+    db.compact().unwrap();
+    verify(&db, &model);
+    assert_eq!(db.snapshot().unwrap().digest(), digest);
+}

@@ -57,7 +57,7 @@ impl<'a> PropList<'a> {
     }
 
     /// Every property, keys ascending, with its value in encoded form.
-    fn encoded(self) -> impl Iterator<Item = Result<(PropKeyId, &'a [u8])>> {
+    pub(crate) fn encoded(self) -> impl Iterator<Item = Result<(PropKeyId, &'a [u8])>> {
         let mut reader = Reader::new(self.0);
         std::iter::from_fn(move || {
             let item = |reader: &mut Reader<'a>| {

@@ -66,9 +66,15 @@ impl<'a> VectorRef<'a> {
         self.0.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
     }
 
+    /// Its floats in place, where they lie at a multiple of 4 in memory and as the processor has them: mostly in a database
+    /// file, whose vectors are columns.
+    pub fn as_floats(self) -> Option<&'a [f32]> {
+        if cfg!(target_endian = "little") { bytemuck::try_cast_slice(self.0).ok() } else { None }
+    }
+
     /// A copy.
     pub fn to_vec(self) -> Vec<f32> {
-        self.iter().collect()
+        self.as_floats().map_or_else(|| self.iter().collect(), <[f32]>::to_vec)
     }
 
     /// The stored bytes.
@@ -148,6 +154,12 @@ impl<'a> ValueRef<'a> {
             tag => return Err(Error::corrupt(format_args!("unknown value tag {tag}"))),
         }
         Ok(())
+    }
+
+    /// Whether the encoded value is of a kind that always takes as many bits: true or false, or a number.
+    #[inline]
+    pub(crate) fn has_fixed_width(encoded: &[u8]) -> bool {
+        matches!(encoded.first(), Some(&(FALSE | TRUE | I64 | F64)))
     }
 
     /// An owned copy.

@@ -133,18 +133,18 @@ impl<'a> Reading<'a> {
             }
         }
         for (at, run) in self.levels.runs.iter().enumerate().rev() {
-            let Some(record) = run.key(hash, key)? else { continue };
-            if record.is_dead() {
+            let Some(holder) = run.key(hash, key)? else { continue };
+            if holder.dead {
                 return Ok(None);
             }
             // A node that was created anew under its old id released the key without a tombstone: a newer run
             // that has the node, but not under this key, says so.
             for newer in self.levels.runs.get(at + 1..).unwrap_or_default() {
-                if newer.has_record(record.id())? {
+                if newer.has_record(holder.id)? {
                     return Ok(None);
                 }
             }
-            return Ok(Some(record.id()));
+            return Ok(Some(holder.id));
         }
         Ok(None)
     }

@@ -4,9 +4,10 @@
 //!
 //! From the bottom: `space` gives out and takes back extents; `section` and `section_writer` are checked
 //! bytes; `column` and `row` are typed views of them; `table` and `table_writer` map keys to ranges;
-//! `parts` are the two kinds of table contents; `keys` is the hash index of node keys; `run`,
-//! `run_writer`, `scan` and `merge` put them together; `link`, `header`, `manifest` and `file` are the file (`foreign` knows what is
-//! one of other versions); `image` is
+//! `parts` are the two kinds of table contents; `dense` and `dense_writer` are columns; `keys` is the hash index of node keys;
+//! `tables` is the registry of the tables of a run, with a file for each; `changes` is what a checkpoint writes; `run`,
+//! `run_writer` and `merge` put them together; `link`, `header`, `manifest` and `file` are the file (`foreign` knows what is one
+//! of other versions); `image` is
 //! what another file copies of it, and `import`, which notes in an `import_record` how far it came, copies it.
 
 #[cfg(target_endian = "big")]
@@ -15,8 +16,11 @@ compile_error!("KiteDB maps little-endian numbers straight from its file");
 compile_error!("KiteDB maps files that a 32-bit address space cannot hold");
 
 mod bounds;
+mod changes;
 mod column;
 mod create;
+mod dense;
+mod dense_writer;
 mod device;
 mod file;
 mod foreign;
@@ -33,18 +37,17 @@ mod parts;
 mod row;
 mod run;
 mod run_writer;
-mod scan;
 mod section;
 mod section_writer;
 mod space;
 mod table;
 mod table_writer;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod tiers;
-mod vectors;
 
-pub use bounds::{RunBounds, TableBounds};
+pub use changes::Changes;
 pub use column::Ints;
 pub use file::{Peek, Store};
 pub use foreign::folder as foreign_folder;

@@ -25,7 +25,8 @@ fn check_lookups(run: &Run, contents: &Contents) {
     }
     for (key, live) in keys {
         let found = run.key(key_hash(&key), &key).unwrap().unwrap();
-        assert_eq!((found.key(), found.is_dead()), (Some(key.as_str()), !live));
+        let record = run.node(found.id).unwrap().unwrap();
+        assert_eq!((record.key(), found.dead, record.is_dead()), (Some(key.as_str()), !live, !live));
         assert!(run.key(key_hash(&key), "another").unwrap().is_none());
     }
     for (&(src, ty, dst), (kind, props)) in &contents.edges {
@@ -57,7 +58,9 @@ fn check_lookups(run: &Run, contents: &Contents) {
         assert_eq!(found.map(|vector| vector.as_bytes().to_vec()), *vector);
         assert!(run.vector(NodeId(node), PropKeyId(9)).unwrap().is_none());
     }
-    assert_eq!(run.counts().edges, contents.edges.len() as u64);
+    let entries = |kind| run.meta().table(kind).map_or(0, |table| table.items);
+    assert_eq!([TableKind::Out, TableKind::In].map(entries), [contents.edges.len() as u64; 2]);
+    run.check().unwrap();
     assert_eq!(run.has_removals(), contents.edges.values().any(|(kind, _)| *kind == EntryKind::Remove));
 }
 
@@ -122,8 +125,64 @@ fn keys_whose_fingerprints_collide_are_told_apart() {
     let run = contents.write(&store).unwrap();
     for (id, key) in [(1, &a), (2, &b)] {
         // Also if their homes are the same: homes ascend with hashes, and there are few of them here.
-        assert_eq!(run.key(key_hash(key), key).unwrap().unwrap().id(), NodeId(id));
-        assert_eq!(run.key(key_hash(&a), key).unwrap().map(|found| found.id()).unwrap_or(NodeId(id)), NodeId(id));
+        assert_eq!(run.key(key_hash(key), key).unwrap().unwrap().id, NodeId(id));
+        assert_eq!(run.key(key_hash(&a), key).unwrap().map(|found| found.id).unwrap_or(NodeId(id)), NodeId(id));
+    }
+}
+
+#[test]
+fn slots_of_either_width_lead_from_keys_to_nodes() {
+    // Keys that a slot holds, that it does not, that end in zeros, that begin alike, and ids that do not fit.
+    let mut keys: Vec<String> = (0..300).map(|at| "k".repeat(at % 15) + &at.to_string()).collect();
+    keys.extend(
+        ["", "\0", "a", "a\0", "a\0\0", "exactly 12 b", "exactly 12 b\0", "ä", "same start 1", "same start 12"]
+            .map(String::from),
+    );
+    let id = |at: usize| NodeId(if at.is_multiple_of(7) { (1 << 30) - 20 + at as u64 } else { 1 + at as u64 });
+    let mut contents = Contents::default();
+    for (at, key) in keys.iter().enumerate() {
+        let record = match at.is_multiple_of(5) {
+            true => NodeRecordBuf::default().dead(id(at), Some(key)).to_vec(),
+            false => NodeRecordBuf::default().live(id(at), Some(key), &[], PropList::default()).to_vec(),
+        };
+        contents.nodes.insert(id(at).0, record);
+    }
+    let disk = SimDisk::new(4);
+    let store = create(&disk);
+    for (key_slots, width) in [(KeySlots::Eight, 8), (KeySlots::Sixteen, 16)] {
+        let run = contents.write_as(&store, key_slots).unwrap();
+        publish(&store, vec![run]).unwrap();
+        let store = open(&disk, true).unwrap();
+        let run = &store.runs()[0];
+        assert_eq!(run.meta().section(TableKind::Nodes, Part::Hash).unwrap().width, width);
+        for (at, key) in keys.iter().enumerate() {
+            let expected = KeyHolder { id: id(at), dead: at.is_multiple_of(5) };
+            assert_eq!(run.key(key_hash(key), key).unwrap(), Some(expected), "{key:?}");
+            let other = format!("{key}\0");
+            let found = run.key(key_hash(key), &other).unwrap();
+            assert_eq!(found.is_some(), keys.contains(&other) && found.is_some(), "{key:?}");
+            assert!(run.key(key_hash(key), "none").unwrap().is_none());
+        }
+    }
+}
+
+#[test]
+fn two_nodes_of_one_key_are_met_in_slots_of_either_width() {
+    for (key, ids) in [("short", [1, 2]), ("longer than a slot", [1, 2]), ("short", [1, 1 << 40])] {
+        for key_slots in [KeySlots::Eight, KeySlots::Sixteen] {
+            let mut contents = Contents::default();
+            for id in ids {
+                let record = NodeRecordBuf::default().live(NodeId(id), Some(key), &[], PropList::default()).to_vec();
+                contents.nodes.insert(id, record);
+            }
+            let refused = contents.write_as(&create(&SimDisk::new(1)), key_slots).unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::Corrupt, "{key} {key_slots:?}: {refused}");
+            let [a, b] = ids;
+            let dead = NodeRecordBuf::default().dead(NodeId(a), Some(key)).to_vec();
+            contents.nodes.insert(a, dead);
+            let run = contents.write_as(&create(&SimDisk::new(1)), key_slots).unwrap();
+            assert_eq!(run.key(key_hash(key), key).unwrap(), Some(KeyHolder { id: NodeId(b), dead: false }));
+        }
     }
 }
 
