@@ -36,7 +36,7 @@ pub use db::{
 };
 pub use error::{Error, ErrorCode, ErrorKind, Result};
 pub use graph::{
-    Digest, Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, NodeId, PropKeyId, Token, Value, ValueRef,
+    Digest, Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, MAX_RANK, NodeId, PropKeyId, Token, Value, ValueRef,
     VectorRef,
 };
 pub use metrics::{

@@ -139,6 +139,7 @@ impl Engine {
             },
             history,
             next_node_id: self.next_node.load(Ordering::Relaxed),
+            next_rank: self.next_rank.load(Ordering::Relaxed),
             node_count: info.totals.nodes,
             edge_count: info.totals.edges,
             vector_count: info.totals.vectors,
@@ -169,7 +170,7 @@ impl Engine {
             writer.out_edge(*edge, *kind, props)?;
         }
         let mut incoming: Vec<(EdgeKey, EntryKind)> = changes.edges.iter().map(|(e, k, _)| (*e, *k)).collect();
-        incoming.sort_unstable_by_key(|(e, _)| (e.dst, e.ty, e.src));
+        incoming.sort_unstable_by_key(|(e, _)| (e.dst, e.ty, e.src, e.rank));
         for (edge, kind) in incoming {
             writer.in_edge(edge, kind)?;
         }

@@ -343,6 +343,9 @@ impl Engine {
             levels.names.define_dimension(*key, *dimension, index)?;
         }
         self.next_node.fetch_max(overlay.greatest_id + 1, Ordering::Relaxed);
+        if overlay.greatest_rank > 0 {
+            self.next_rank.fetch_max(overlay.greatest_rank + 1, Ordering::Relaxed);
+        }
         overlay.install(&levels.active, index.0, info);
         Ok(())
     }

@@ -136,6 +136,7 @@ impl Engine {
             epoch: AtomicU64::new(commit.epoch.0),
             fenced: AtomicBool::new(false),
             next_node: AtomicU64::new(manifest.next_node_id.max(1)),
+            next_rank: AtomicU64::new(manifest.next_rank.max(1)),
             spare_node: OnceLock::new(),
             commit: Mutex::new(commit),
             levels: ArcSwap::from_pointee(levels),

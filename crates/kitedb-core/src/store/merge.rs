@@ -167,7 +167,7 @@ fn merge_edges(
             }
             let other = entry.other;
             let (src, dst) = if direction == Direction::Out { (node, other) } else { (other, node) };
-            let edge = EdgeKey { src, ty: entry.ty, dst };
+            let edge = EdgeKey::new(src, entry.ty, dst);
             written.add(edge, kind);
             match (direction, runs.get(newest.0)) {
                 (Direction::Out, Some(run)) if kind != EntryKind::Remove => {

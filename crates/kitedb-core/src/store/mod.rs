@@ -4,7 +4,7 @@
 //!
 //! From the bottom: `space` gives out and takes back extents; `section` and `section_writer` are checked
 //! bytes; `column` and `row` are typed views of them; `table` and `table_writer` map keys to ranges;
-//! `parts` are the two kinds of table contents; `keys` is the hash index of node keys; `run`,
+//! `parts` are the two kinds of table contents; `ranks` tell parallel edges apart; `keys` is the hash index of node keys; `run`,
 //! `run_writer`, `scan` and `merge` put them together; `link`, `header`, `manifest` and `file` are the file; `image` is
 //! what another file copies of it, and `import`, which notes in an `import_record` how far it came, copies it.
 
@@ -28,6 +28,7 @@ mod manifest;
 mod merge;
 mod meta;
 mod parts;
+mod ranks;
 mod row;
 mod run;
 mod run_writer;
@@ -49,7 +50,8 @@ pub use image::{Image, StoreImage};
 pub use link::{Hint, LogKind, LogLink, Part};
 pub use manifest::{CheckpointMark, HistoryEntry, Manifest};
 pub use merge::merge;
-pub use row::{EntryKind, Members, Row, RowEntry};
+pub use ranks::Ranks;
+pub use row::{EntryKind, Members, Row};
 pub use run::Run;
 pub use section_writer::Pace;
 pub use tiers::{DEFAULT_MAX_RUNS, plan_merge};
