@@ -36,8 +36,8 @@ pub use db::{
 };
 pub use error::{Error, ErrorCode, ErrorKind, Result};
 pub use graph::{
-    Digest, Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, MAX_RANK, NodeId, PropKeyId, Token, Value, ValueRef,
-    VectorRef,
+    Digest, Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, MAX_RANK, NodeId, PropKeyId, Token, Value,
+    ValueRef, VectorRef,
 };
 pub use metrics::{
     CacheLayerMetrics, CacheMetrics, Check, DataMetrics, EngineMetrics, HealthCheck, MemoryMetrics, Metrics,

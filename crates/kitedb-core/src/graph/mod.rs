@@ -11,7 +11,9 @@ mod value;
 
 pub use digest::Digest;
 pub(crate) use id::number as parse_number;
-pub use id::{Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, MAX_NODE_ID, MAX_RANK, NodeId, PropKeyId, Token};
+pub use id::{
+    Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, MAX_NODE_ID, MAX_RANK, NodeId, PropKeyId, Token,
+};
 pub use mutation::{Mutation, Mutations};
 pub use names::NameKind;
 pub use props::{PropList, PropListBuf};

@@ -90,7 +90,8 @@ impl<'a> Ordered<'a> {
             }
             Some(Source::Row { row, ranks, range, .. }) if !self.hiding => {
                 let mut found = Vec::with_capacity(range.len().min(limit));
-                let mut rest = range.filter_map(|i| row.get(i).filter(|entry| entry.kind == EntryKind::Add).zip(Some(i)));
+                let mut rest =
+                    range.filter_map(|i| row.get(i).filter(|entry| entry.kind == EntryKind::Add).zip(Some(i)));
                 found.extend(rest.by_ref().take(limit).map(|(entry, i)| (entry.ty, entry.other, ranks.of(&row, i))));
                 return (found, rest.next().is_some());
             }

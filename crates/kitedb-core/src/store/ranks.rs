@@ -1,11 +1,7 @@
 //! Ranks of a run's entries: a table for each direction, from the number of an entry to its rank, with a row for each entry
 //! whose rank is not 0. Where all are 0, as mostly, neither is there, and a run costs what it cost without them.
 
-use super::{
-    parts::Blob,
-    row::Row,
-    run::Run,
-};
+use super::{parts::Blob, row::Row, run::Run};
 use crate::{
     error::{Error, Result},
     graph::{Direction, EdgeKey, MAX_RANK, codec::Reader},
