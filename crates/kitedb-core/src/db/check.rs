@@ -69,7 +69,13 @@ impl Engine {
             return Err(denied.clone());
         }
         report.damage.extend(self.damage.lock().iter().map(ToString::to_string));
-        for damage in self.store.verify() {
+        let damage = self.store.verify();
+        if damage.is_empty() {
+            let faults =
+                self.store.runs().iter().filter_map(|run| run.check().err()).map(|e| e.to_string()).collect::<Vec<_>>();
+            report.damage.extend(faults);
+        }
+        for damage in damage {
             report.damage.push(format!("{} bytes at {}: {}", damage.len, damage.offset, damage.what));
         }
         // What cannot be read is in the list already, or goes there now: the rest is checked all the same.

@@ -2,7 +2,7 @@
 
 use super::{
     Damage, READER_LOCK_BASE,
-    bounds::RunBounds,
+    changes::Changes,
     create,
     device::Device,
     header::{ManifestPlace, Slot, choose, read_slots, write_slot},
@@ -13,6 +13,7 @@ use super::{
     run_writer::RunWriter,
     section_writer::Pace,
     space::{Extent, FIRST, Lease, Space},
+    tables::RunBounds,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -187,8 +188,15 @@ impl Store {
         self.generation.load(Ordering::Acquire)
     }
 
+    /// Writes `changes` as a run that is synced, but not published. `pace` is called after each piece that is written.
+    pub fn write_run<'a>(&self, changes: &Changes<'_>, pace: &'a mut Pace<'a>) -> Result<Arc<Run>> {
+        let mut writer = self.begin_run(&changes.bounds(), pace)?;
+        changes.write_to(&mut writer)?;
+        writer.finish()
+    }
+
     /// Begins a run within `bounds`. `pace` is called after each piece that is written.
-    pub fn begin_run<'a>(&self, bounds: &RunBounds, pace: &'a mut Pace<'a>) -> Result<RunWriter<'a>> {
+    pub(super) fn begin_run<'a>(&self, bounds: &RunBounds, pace: &'a mut Pace<'a>) -> Result<RunWriter<'a>> {
         Ok(RunWriter::new(self.space_to_write()?, bounds, pace))
     }
 

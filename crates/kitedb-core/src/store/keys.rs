@@ -5,11 +5,12 @@
 //! not wrap round: slots past the capacity take what the last homes overflow with.
 
 use super::{
-    meta::{Part, RunMeta, SectionId, TableKind},
+    meta::{Part, RunMeta, SectionId},
     parts::Blob,
     section::Section,
     section_writer::{SectionWriter, Sink},
     table::Pool,
+    tables::TableKind,
 };
 use crate::{
     error::{Error, ErrorCode, Result},

@@ -4,8 +4,9 @@
 //!
 //! From the bottom: `space` gives out and takes back extents; `section` and `section_writer` are checked
 //! bytes; `column` and `row` are typed views of them; `table` and `table_writer` map keys to ranges;
-//! `parts` are the two kinds of table contents; `ranks` tell parallel edges apart; `keys` is the hash index of node keys; `run`,
-//! `run_writer`, `scan` and `merge` put them together; `link`, `header`, `manifest` and `file` are the file; `image` is
+//! `parts` are the two kinds of table contents; `keys` is the hash index of node keys; `tables` is the registry of the
+//! tables of a run, with a file for each; `changes` is what a checkpoint writes; `run`, `run_writer` and `merge` put them
+//! together; `link`, `header`, `manifest` and `file` are the file; `image` is
 //! what another file copies of it, and `import`, which notes in an `import_record` how far it came, copies it.
 
 #[cfg(target_endian = "big")]
@@ -14,6 +15,7 @@ compile_error!("KiteDB maps little-endian numbers straight from its file");
 compile_error!("KiteDB maps files that a 32-bit address space cannot hold");
 
 mod bounds;
+mod changes;
 mod column;
 mod create;
 mod device;
@@ -28,32 +30,30 @@ mod manifest;
 mod merge;
 mod meta;
 mod parts;
-mod ranks;
 mod row;
 mod run;
 mod run_writer;
-mod scan;
 mod section;
 mod section_writer;
 mod space;
 mod table;
 mod table_writer;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod tiers;
-mod vectors;
 
-pub use bounds::{RunBounds, TableBounds};
+pub use changes::Changes;
 pub use column::Ints;
 pub use file::{Peek, Store};
 pub use image::{Image, StoreImage};
 pub use link::{Hint, LogKind, LogLink, Part};
 pub use manifest::{CheckpointMark, HistoryEntry, Manifest};
 pub use merge::merge;
-pub use ranks::Ranks;
 pub use row::{EntryKind, Members, Row};
 pub use run::Run;
 pub use section_writer::Pace;
+pub use tables::Ranks;
 pub use tiers::{DEFAULT_MAX_RUNS, plan_merge};
 
 /// The byte of the file whose lock the one writer holds (taken by the floor above).

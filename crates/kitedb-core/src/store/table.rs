@@ -6,8 +6,9 @@
 
 use super::{
     column::Column,
-    meta::{Part, SectionId, TableKind, TableMeta},
+    meta::{Part, SectionId, TableMeta},
     section::Section,
+    tables::TableKind,
 };
 use crate::error::{Error, Result};
 

@@ -14,6 +14,7 @@ use super::{
     meta::{Part, SectionMeta},
     row::RowEntry,
     section::BLOCK,
+    tables::{RunBounds, TableKind},
     *,
 };
 use crate::{
@@ -31,7 +32,7 @@ fn env(disk: &SimDisk) -> Env {
     disk.env(&SimHost::new(1))
 }
 
-fn create(disk: &SimDisk) -> Store {
+pub(super) fn create(disk: &SimDisk) -> Store {
     Store::create(&env(disk), Path::new(PATH), [7; 16], Manifest::default()).unwrap()
 }
 

@@ -21,55 +21,27 @@ impl Contents {
         self.edges.iter().map(|(&(src, ty, dst), (kind, _))| ((dst, ty, src), *kind)).collect()
     }
 
-    pub fn bounds(&self) -> RunBounds {
-        fn group(rows: impl Iterator<Item = (u64, u64)>) -> TableBounds {
-            let mut sums = BTreeMap::new();
-            rows.for_each(|(key, items)| *sums.entry(key).or_insert(0) += items);
-            let mut bounds = TableBounds::default();
-            sums.into_iter().for_each(|(key, items)| bounds.add(key, items));
-            bounds
-        }
-        let props = self.edges.values().filter(|(_, props)| !props.is_empty());
-        let ids = self.nodes.keys().chain(self.labels.keys().map(|(_, node)| node));
-        let ends = self.edges.keys().flat_map(|(src, _, dst)| [src, dst]);
-        RunBounds {
-            names: self.names.len() as u64,
-            name_bytes: self.names.values().map(|(_, name)| name.len() as u64).sum(),
-            nodes: group(self.nodes.iter().map(|(&id, record)| (id, record.len() as u64))),
-            out_edges: group(self.edges.keys().map(|&(src, _, _)| (src, 1))),
-            in_edges: group(self.edges.keys().map(|&(_, _, dst)| (dst, 1))),
-            edge_props: group(props.enumerate().map(|(at, (_, props))| (at as u64, props.len() as u64))),
-            labels: group(self.labels.keys().map(|&(label, _)| (label.into(), 1))),
-            vectors: group(self.vectors.iter().map(|(&(node, _), vector)| {
-                (node, TableBounds::VECTOR_ENTRY + vector.as_ref().map_or(0, |floats| floats.len() as u64))
-            })),
-            max_node_id: ids.chain(ends).copied().max().unwrap_or(0),
-            max_type_id: self.edges.keys().map(|(_, ty, _)| *ty).max().unwrap_or(0),
+    pub fn changes(&self) -> Changes<'_> {
+        let edge = |(src, ty, dst)| EdgeKey::new(NodeId(src), EdgeTypeId(ty), NodeId(dst));
+        let names =
+            self.names.iter().map(|(&(kind, id), (dimension, name))| (kind, id, *dimension, name.as_str().into()));
+        let vectors =
+            self.vectors.iter().map(|(&(node, key), floats)| (NodeId(node), PropKeyId(key), floats.as_deref()));
+        Changes {
+            names: names.collect(),
+            nodes: self.nodes.iter().map(|(&id, record)| (NodeId(id), record.as_slice())).collect(),
+            edges: self.edges.iter().map(|(&key, (kind, props))| (edge(key), *kind, props.as_slice())).collect(),
+            members: self.labels.iter().map(|(&(label, node), kind)| (LabelId(label), NodeId(node), *kind)).collect(),
+            vectors: vectors.collect(),
         }
     }
 
+    pub fn bounds(&self) -> RunBounds {
+        self.changes().bounds()
+    }
+
     pub fn write(&self, store: &Store) -> Result<Arc<Run>> {
-        let mut pace = |_| Ok(());
-        let mut writer = store.begin_run(&self.bounds(), &mut pace)?;
-        for (&(kind, id), (dimension, name)) in &self.names {
-            writer.name(kind, id, *dimension, name)?;
-        }
-        for record in self.nodes.values() {
-            writer.node(record)?;
-        }
-        for (&(src, ty, dst), (kind, props)) in &self.edges {
-            writer.out_edge(EdgeKey::new(NodeId(src), EdgeTypeId(ty), NodeId(dst)), *kind, props)?;
-        }
-        for ((dst, ty, src), kind) in self.incoming() {
-            writer.in_edge(EdgeKey::new(NodeId(src), EdgeTypeId(ty), NodeId(dst)), kind)?;
-        }
-        for (&(label, node), kind) in &self.labels {
-            writer.label_member(LabelId(label), NodeId(node), *kind)?;
-        }
-        for (&(node, key), vector) in &self.vectors {
-            writer.vector(NodeId(node), PropKeyId(key), vector.as_deref())?;
-        }
-        writer.finish()
+        store.write_run(&self.changes(), &mut |_| Ok(()))
     }
 
     /// Reads everything by scans, from `from` on.

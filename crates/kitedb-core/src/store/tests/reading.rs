@@ -57,7 +57,9 @@ fn check_lookups(run: &Run, contents: &Contents) {
         assert_eq!(found.map(|vector| vector.as_bytes().to_vec()), *vector);
         assert!(run.vector(NodeId(node), PropKeyId(9)).unwrap().is_none());
     }
-    assert_eq!(run.counts().edges, contents.edges.len() as u64);
+    let entries = |kind| run.meta().table(kind).map_or(0, |table| table.items);
+    assert_eq!([TableKind::Out, TableKind::In].map(entries), [contents.edges.len() as u64; 2]);
+    run.check().unwrap();
     assert_eq!(run.has_removals(), contents.edges.values().any(|(kind, _)| *kind == EntryKind::Remove));
 }
 
