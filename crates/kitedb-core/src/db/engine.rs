@@ -63,7 +63,7 @@ pub(crate) struct Engine {
     /// Whether commits wait for a promotion: another node took over, or this one was its replica.
     pub(super) fenced: AtomicBool,
     pub(super) next_node: AtomicU64,
-    /// The next rank to give a parallel edge. Upholds I39.
+    /// The next rank to give a parallel edge. Upholds I43.
     pub(super) next_rank: AtomicU64,
     /// See [`Engine::spare_node_id`].
     pub(super) spare_node: OnceLock<AtomicU64>,

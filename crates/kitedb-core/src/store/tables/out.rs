@@ -39,7 +39,7 @@ impl RunWriter<'_> {
 
 /// Edges being written by their source, with their properties and ranks.
 pub struct Writer {
-    edges: Option<ListWriter>,
+    pub(super) edges: Option<ListWriter>,
     pub(super) props: Option<BlobWriter>,
     pub(super) ranks: Option<BlobWriter>,
 }

@@ -164,3 +164,65 @@ pub(super) fn check(run: &Run, direction: Direction) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        error::ErrorCode,
+        graph::EdgeTypeId,
+        io::sim::SimDisk,
+        store::{
+            row::{EntryKind, code},
+            tables::{RunBounds, out},
+            tests,
+        },
+    };
+
+    /// Writes two edges of the same ends, of the ranks 0 and 5, with what `ranks` says of their numbers in place of the
+    /// second one's rank; `incoming`: also by their destination.
+    fn code_of(ranks: &[(u64, &[u8])], incoming: bool) -> Result<(), ErrorCode> {
+        let store = tests::create(&SimDisk::new(1));
+        let mut bounds = RunBounds { max_node_id: 2, ..RunBounds::default() };
+        bounds.out.add(1, 2);
+        bounds.into.add(2, 2);
+        [&mut bounds.out_ranks, &mut bounds.in_ranks].into_iter().for_each(|ranks| ranks.add(0, 30));
+        bounds.out_ranks.add(0, 30);
+        let edge = EdgeKey::new(NodeId(1), EdgeTypeId(0), NodeId(2));
+        let mut pace = |_| Ok(());
+        let mut writer = store.begin_run(&bounds, &mut pace).unwrap();
+        writer.out_edge(edge, EntryKind::Add, &[]).unwrap();
+        let (stage, sink, _) = writer.at::<out::Writer>().unwrap();
+        let edges = stage.edges.as_mut().unwrap();
+        edges.push(sink, 1, (code(0, EntryKind::Add), 2, 5)).unwrap();
+        let table = stage.ranks.as_mut().unwrap();
+        for (number, bytes) in ranks {
+            table.begin(sink, *number).unwrap();
+            table.push(sink, bytes).unwrap();
+        }
+        if incoming {
+            writer.in_edge(edge, EntryKind::Add).unwrap();
+            writer.in_edge(edge.with_rank(5), EntryKind::Add).unwrap();
+        }
+        let run = writer.finish().unwrap();
+        require_both(&run.tables).and_then(|()| run.check()).map_err(|e| e.code())
+    }
+
+    #[test]
+    fn ranks_that_are_missing_or_those_of_no_edge_are_found_by_a_check() {
+        assert_eq!(code_of(&[(1, &[5])], true), Ok(()));
+        // Another one verifies by itself: the digest, and the other direction, tell.
+        assert_eq!(code_of(&[(1, &[6])], true), Ok(()));
+        for (ranks, incoming) in [
+            (&[][..], true),
+            (&[(0, &[5][..])], true),
+            (&[(1, &[0])], true),
+            (&[(1, &[5, 5])], true),
+            (&[(1, &[0x80])], true),
+            (&[(1, &[5]), (3, &[5])], true),
+            (&[(1, &[5])], false),
+        ] {
+            assert_eq!(code_of(ranks, incoming), Err(ErrorCode::Corrupt), "{ranks:?}");
+        }
+    }
+}
