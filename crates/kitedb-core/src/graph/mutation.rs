@@ -253,6 +253,22 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn an_edge_has_one_form_whatever_its_rank() {
+        let edge = EdgeKey::new(NodeId(1), EdgeTypeId(2), NodeId(3));
+        for (rank, bytes) in [(0, &[10, 1, 2, 3][..]), (1, &[17, 1, 2, 3, 1]), (300, &[17, 1, 2, 3, 0xAC, 2])] {
+            let mutation = Mutation::RemoveEdge { edge: edge.with_rank(rank) };
+            let mut encoded = Vec::new();
+            mutation.encode(&mut encoded);
+            assert_eq!(encoded, bytes);
+            assert_eq!(Mutation::decode(&mut Reader::new(bytes)).unwrap(), mutation);
+        }
+        let too_great = [17, 1, 2, 3, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1];
+        for bytes in [&[17, 1, 2, 3, 0][..], &[17, 1, 2, 3], &too_great] {
+            assert!(Mutation::decode(&mut Reader::new(bytes)).is_err(), "{bytes:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_payload_gives_mutations_or_an_error(bytes: Vec<u8>) {
@@ -268,6 +284,7 @@ mod tests {
             let edge = EdgeKey::new(NodeId(id), EdgeTypeId(ty), NodeId(id / 2 + 1));
             let mut bytes = Vec::new();
             Mutation::AddEdge { edge, props: PropList::default() }.encode(&mut bytes);
+            Mutation::RemoveEdge { edge: edge.with_rank(id % MAX_RANK + 1) }.encode(&mut bytes);
             Mutation::CreateNode { id: NodeId(id), key: Some("k"), labels: &[1, 2], props: PropList::default() }
                 .encode(&mut bytes);
             let at = at % bytes.len();

@@ -98,7 +98,7 @@ fn meant(draft: &Draft, edge: Edge) -> Edge {
 
 /// What names exactly that edge.
 fn key_of(tx: &Transaction, edge: Edge) -> EdgeKey {
-    let ty = tx.etype_id(TYPES[edge.1]).unwrap_or(EdgeTypeId(1));
+    let ty = tx.etype_id(TYPES[edge.1]).unwrap_or(EdgeTypeId(1 << 29));
     EdgeKey::new(NodeId(edge.0), ty, NodeId(edge.2)).with_rank(edge.3)
 }
 
