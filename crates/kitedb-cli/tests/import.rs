@@ -133,3 +133,31 @@ fn text_that_is_not_utf_8_is_a_bad_line() {
     assert_eq!(run.code, 1);
     assert!(run.err.contains("line 2: not UTF-8"), "{}", run.err);
 }
+
+#[test]
+fn parallel_edges_come_with_their_ranks_and_are_never_made_twice() {
+    let folder = Folder::new();
+    folder.file("paid.csv", "src,dst,type,rank,amount\na,b,PAID,,10\na,b,PAID,7,20\na,b,PAID,0,11\n");
+    folder.file("more.jsonl", "{\"src\":\"a\",\"dst\":\"b\",\"type\":\"PAID\",\"rank\":3,\"props\":{\"amount\":30}}\n");
+    let report = folder.run(&["import", "g.kitedb", "paid.csv", "--json"]).json();
+    // Rank 0 is the edge that a line without a rank means, and is updated as ever.
+    assert_eq!((&report["edges_created"], &report["edges_existing"]), (&json!(2), &json!(1)));
+    folder.run(&["import", "g.kitedb", "more.jsonl"]).ok();
+    let out = folder.run(&["neighbors", "g.kitedb", "a", "--json"]).json();
+    let edges: Vec<_> =
+        out["neighbors"].as_array().unwrap().iter().map(|n| (&n["rank"], &n["props"]["amount"])).collect();
+    let (none, three, seven) = (json!(null), json!(3), json!(7));
+    assert_eq!(edges, [(&none, &json!(11)), (&three, &json!(30)), (&seven, &json!(20))]);
+    assert_eq!(folder.run(&["check", "g.kitedb", "--json"]).json()["clean"], true);
+
+    for (file, line) in [("paid.csv", 3), ("more.jsonl", 1)] {
+        let again = folder.run(&["import", "g.kitedb", file]);
+        assert_eq!(again.code, 1);
+        assert!(
+            again.err.starts_with(&format!("error: {file}, line {line}: an edge with a rank is added")),
+            "{}",
+            again.err
+        );
+    }
+    assert_eq!(folder.run(&["stats", "g.kitedb", "--json"]).json()["edges"], 3);
+}

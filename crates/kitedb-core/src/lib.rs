@@ -38,7 +38,7 @@ pub use db::{
 };
 pub use error::{Error, ErrorCode, ErrorKind, Result};
 pub use graph::{
-    Digest, Direction, EdgeKey, EdgeTypeId, Epoch, IndexId, IndexState, IndexedEdge, LabelId, LogIndex, NodeId,
+    Digest, Direction, EdgeKey, EdgeTypeId, Epoch, IndexId, IndexState, IndexedEdge, LabelId, LogIndex, MAX_RANK, NodeId,
     PropKeyId, Token, Value, ValueRef, VectorRef,
 };
 pub use level::FEATURE_LEVEL;

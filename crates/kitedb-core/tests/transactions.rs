@@ -1038,7 +1038,7 @@ fn neighbours_can_be_asked_for_by_type_and_direction() {
         assert_eq!(view.in_degree(ids[0], None).unwrap(), 11);
         assert_eq!(view.in_degree(ids[3], Some(a)).unwrap(), 1);
         assert_eq!(view.out_degree(ids[0], Some(EdgeTypeId(99))).unwrap(), 0);
-        assert!(view.in_edges(ids[3], None).unwrap().all(|(ty, id)| ty == a && id == ids[0]));
+        assert!(view.in_edges(ids[3], None).unwrap().all(|edge| edge.ty == a && edge.src == ids[0]));
         assert_eq!(view.out_neighbors(NodeId(999), None).unwrap().count(), 0);
     });
 }

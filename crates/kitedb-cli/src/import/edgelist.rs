@@ -78,7 +78,7 @@ pub fn parse(line: &str, fields: Fields) -> Result<Option<Element<'_>>, String> 
         let shape = if fields == Fields::Typed { "SRC DST [TYPE]" } else { "SRC DST [WEIGHT [TIMESTAMP]]" };
         return Err(format!("one field too many, `{extra}`: a line is {shape}"));
     }
-    Ok(Some(Element::Edge { src: Cow::Borrowed(src), dst: Cow::Borrowed(dst), ty, props }))
+    Ok(Some(Element::Edge { src: Cow::Borrowed(src), dst: Cow::Borrowed(dst), ty, rank: 0, props }))
 }
 
 fn number(word: &str) -> Option<Value> {
@@ -98,7 +98,7 @@ mod tests {
         props: &[(&'static str, Value)],
     ) -> Element<'static> {
         let props = props.iter().map(|(name, value)| (Cow::Borrowed(*name), value.clone())).collect();
-        Element::Edge { src: src.into(), dst: dst.into(), ty: ty.map(Cow::Borrowed), props }
+        Element::Edge { src: src.into(), dst: dst.into(), ty: ty.map(Cow::Borrowed), rank: 0, props }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! One JSON object per line: a node or an edge.
 
-use super::{Element, Item, Props, Visit, lines};
+use super::{Element, Item, Props, Visit, lines, no_rank};
 use crate::failure::Failure;
-use kitedb_core::Value;
+use kitedb_core::{MAX_RANK, Value};
 use serde_json::{Map, Value as Json};
 use std::{
     borrow::Cow,
@@ -50,6 +50,7 @@ pub fn parse(line: &str) -> Result<Option<Element<'static>>, String> {
                 Some(ty) => Some(ty.into()),
                 None => object.text(EDGE_TYPE)?,
             },
+            rank: object.rank()?,
             props: object.props()?,
         },
     };
@@ -100,6 +101,13 @@ impl Fields {
             }
             Some((name, other)) => text(name, other).map(Some),
             None => Ok(None),
+        }
+    }
+
+    fn rank(&mut self) -> Result<u64, String> {
+        match self.0.remove("rank") {
+            None => Ok(0),
+            Some(given) => given.as_u64().filter(|rank| *rank <= MAX_RANK).ok_or_else(|| no_rank(given)),
         }
     }
 
@@ -195,7 +203,7 @@ mod tests {
     }
 
     fn edge(src: &'static str, dst: &'static str, ty: Option<&'static str>, props: Props<'static>) -> Element<'static> {
-        Element::Edge { src: src.into(), dst: dst.into(), ty: ty.map(Cow::Borrowed), props }
+        Element::Edge { src: src.into(), dst: dst.into(), ty: ty.map(Cow::Borrowed), rank: 0, props }
     }
 
     #[test]

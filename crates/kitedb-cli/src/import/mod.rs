@@ -9,7 +9,7 @@ mod rows;
 pub mod sink;
 
 use crate::failure::Failure;
-use kitedb_core::Value;
+use kitedb_core::{MAX_RANK, Value};
 use std::borrow::Cow;
 
 /// The properties of an element. A name stands once.
@@ -18,8 +18,19 @@ pub type Props<'a> = Vec<(Cow<'a, str>, Value)>;
 /// One node or edge as a file names it.
 #[derive(Debug, PartialEq)]
 pub enum Element<'a> {
-    Node { key: Cow<'a, str>, labels: Vec<Cow<'a, str>>, props: Props<'a> },
-    Edge { src: Cow<'a, str>, dst: Cow<'a, str>, ty: Option<Cow<'a, str>>, props: Props<'a> },
+    Node {
+        key: Cow<'a, str>,
+        labels: Vec<Cow<'a, str>>,
+        props: Props<'a>,
+    },
+    /// `rank`: which of several parallel edges; 0 where the file names none.
+    Edge {
+        src: Cow<'a, str>,
+        dst: Cow<'a, str>,
+        ty: Option<Cow<'a, str>>,
+        rank: u64,
+        props: Props<'a>,
+    },
 }
 
 /// What stands at one place of a file: an element, or what is wrong there.
@@ -37,6 +48,11 @@ pub const MAX_LINE: usize = 16 << 20;
 
 fn too_long() -> String {
     format!("longer than {} MiB", MAX_LINE >> 20)
+}
+
+/// A rank that is none.
+fn no_rank(given: impl std::fmt::Display) -> String {
+    format!("the rank is {given}: give a whole number between 0 and {MAX_RANK}, or leave it out")
 }
 
 /// A key, type or label with the blanks around it taken off; `what` names it if nothing is left.

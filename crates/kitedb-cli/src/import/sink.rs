@@ -2,8 +2,8 @@
 
 use super::{Element, Props};
 use kitedb_core::{
-    BulkLoader, Database, Error, ErrorKind, GraphRead, LabelId, NewNode, NodeId, PropKeyId, Result, Token, Transaction,
-    Value,
+    BulkLoader, Database, EdgeKey, Error, ErrorCode, ErrorKind, GraphRead, LabelId, NewNode, NodeId, PropKeyId, Result,
+    Token, Transaction, Value,
 };
 
 /// What an import did.
@@ -133,12 +133,23 @@ fn write(
             }
             counts.nodes_updated += 1;
         }
-        Element::Edge { src, dst, ty, props } => {
-            let props = resolve(transaction, props, Some)?;
+        Element::Edge { src, dst, ty, rank, props } => {
             let label = label.map(|label| transaction.label_id_or_create(label)).transpose()?;
             let src = end(transaction, src, label, counts)?;
             let dst = end(transaction, dst, label, counts)?;
             let ty = ty.as_deref().unwrap_or(edge_type);
+            if *rank > 0 {
+                let props = resolve(transaction, props, |value| value)?;
+                let edge = EdgeKey::new(src, transaction.etype_id_or_create(ty)?, dst).with_rank(*rank);
+                let told = "an edge with a rank is added, and none that is there is changed";
+                transaction.add_edge_by_key(edge, &props).map_err(|e| match e.code() {
+                    ErrorCode::EdgeExists => e.context(told),
+                    _ => e,
+                })?;
+                counts.edges_created += 1;
+                return Ok(());
+            }
+            let props = resolve(transaction, props, Some)?;
             let created = transaction.upsert_edge_with_props(src, ty, dst, &props)?;
             *(if created { &mut counts.edges_created } else { &mut counts.edges_existing }) += 1;
         }

@@ -146,7 +146,7 @@ impl Engine {
         report.log_index = view.index;
         let mut labels = Labels { in_deltas: reading.labelled_in_deltas().collect(), ..Labels::default() };
         let mut types: FxHashMap<u32, u64> = FxHashMap::default();
-        let (mut incoming, mut greatest) = (0u64, 0u64);
+        let (mut incoming, mut greatest, mut greatest_rank) = (0u64, 0u64, 0u64);
         for id in reading.nodes(NodeId(0)) {
             let id = id?;
             let Some(node) = reading.node(id)? else { continue };
@@ -175,9 +175,10 @@ impl Engine {
                     report.error(format_args!("property key {key} of node {id} has no name"));
                 }
             }
-            for (ty, src) in reading.edges_at(id, Direction::In, None)? {
+            for edge in reading.edges_at(id, Direction::In, None)? {
                 incoming += 1;
-                if !reading.edge_exists(EdgeKey { src, ty, dst: id })? {
+                if !reading.edge_exists(edge)? {
+                    let EdgeKey { src, ty, .. } = edge;
                     report.error(format_args!("an edge of type {ty} from node {src} is known at its end {id} only"));
                 }
             }
@@ -193,6 +194,7 @@ impl Engine {
         for edge in reading.edges(None, usize::MAX) {
             let edge = edge?;
             report.edges += 1;
+            greatest_rank = greatest_rank.max(edge.rank);
             *types.entry(edge.ty.0).or_default() += 1;
             let Some(props) = reading.edge(edge)? else {
                 report.error(format_args!("{edge:?} is listed but does not exist"));
@@ -218,6 +220,9 @@ impl Engine {
         self.check_indexes(&view, report);
         if greatest >= self.next_node.load(std::sync::atomic::Ordering::Relaxed) {
             report.error(format_args!("node {greatest} lies beyond the next node id to be given out"));
+        }
+        if greatest_rank >= self.next_rank.load(std::sync::atomic::Ordering::Relaxed) {
+            report.error(format_args!("rank {greatest_rank} of an edge lies beyond the next one to be given out"));
         }
         report.expect("state digest", view.digest(), report.digest);
         Ok(())

@@ -140,6 +140,7 @@ impl Engine {
             },
             history,
             next_node_id: self.next_node.load(Ordering::Relaxed),
+            next_rank: self.next_rank.load(Ordering::Relaxed),
             node_count: info.totals.nodes,
             edge_count: info.totals.edges,
             vector_count: info.totals.vectors,

@@ -348,6 +348,9 @@ impl Engine {
         if let Some((id, _)) = overlay.indexes.last_key_value() {
             self.next_index.fetch_max(id.0.saturating_add(1), Ordering::Relaxed);
         }
+        if overlay.greatest_rank > 0 {
+            self.next_rank.fetch_max(overlay.greatest_rank + 1, Ordering::Relaxed);
+        }
         overlay.install(&levels.active, index.0, info);
         Ok(())
     }

@@ -74,7 +74,10 @@ impl fmt::Display for Element {
             Self::Name { kind, id, name } => write!(f, "{kind} {id} ({name})"),
             Self::Node { id, key: Some(key) } => write!(f, "node {id} ({key})"),
             Self::Node { id, key: None } => write!(f, "node {id}"),
-            Self::Edge { edge, edge_type } => write!(f, "edge {} -[{edge_type}]-> {}", edge.src, edge.dst),
+            Self::Edge { edge, edge_type } => {
+                write!(f, "edge {} -[{edge_type}]-> {}", edge.src, edge.dst)?;
+                if edge.rank == 0 { Ok(()) } else { write!(f, " (rank {})", edge.rank) }
+            }
             Self::Vector { node, property } => write!(f, "vector {property} of node {node}"),
             Self::Index { id, name } => write!(f, "index {id} ({name})"),
         }

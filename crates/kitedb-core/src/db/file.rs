@@ -79,6 +79,7 @@ pub(super) fn empty_manifest() -> Manifest {
     Manifest {
         checkpoint: CheckpointMark { epoch: Epoch(1), ..CheckpointMark::default() },
         next_node_id: 1,
+        next_rank: 1,
         ..Manifest::default()
     }
 }

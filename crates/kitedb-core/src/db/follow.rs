@@ -177,6 +177,7 @@ impl Engine {
         };
         let (history, next_node) = (manifest.history.clone(), manifest.next_node_id.max(1));
         let next_index = manifest.next_index_id.max(1);
+        let next_rank = manifest.next_rank.max(1);
         // A sync of the old log needs no commit lock: one that ended later would say how far that was durable, in the control
         // file that speaks of the next log by then. Upholds I38.
         let old = commit.appender.as_ref().map(|appender| appender.group_sync().clone());
@@ -210,6 +211,7 @@ impl Engine {
         self.epoch.store(led.epoch.0, Ordering::Release);
         self.next_node.store(next_node, Ordering::Release);
         self.next_index.store(next_index, Ordering::Release);
+        self.next_rank.store(next_rank, Ordering::Release);
         self.publish_anew(Levels { runs: self.store.runs(), ..levels }, mark.log_index);
         *self.damage.lock() = None;
         *self.foreign.lock() = None;

@@ -137,6 +137,7 @@ impl Engine {
             fenced: AtomicBool::new(false),
             next_node: AtomicU64::new(manifest.next_node_id.max(1)),
             next_index: AtomicU32::new(manifest.next_index_id.max(1)),
+            next_rank: AtomicU64::new(manifest.next_rank.max(1)),
             spare_node: OnceLock::new(),
             commit: Mutex::new(commit),
             levels: ArcSwap::from_pointee(levels),

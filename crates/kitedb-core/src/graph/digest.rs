@@ -35,11 +35,14 @@ impl Digest {
     /// The hash of an edge with its properties' canonical bytes.
     #[inline]
     pub fn of_edge(edge: EdgeKey, props: &[u8]) -> Self {
-        let mut head = [0u8; 20];
+        let mut head = [0u8; 28];
         head[..8].copy_from_slice(&edge.src.0.to_le_bytes());
         head[8..16].copy_from_slice(&edge.dst.0.to_le_bytes());
-        head[16..].copy_from_slice(&edge.ty.0.to_le_bytes());
-        let ends = xxh3_128_with_seed(&head, 3);
+        head[16..20].copy_from_slice(&edge.ty.0.to_le_bytes());
+        head[20..].copy_from_slice(&edge.rank.to_le_bytes());
+        // Rank 0 is not part of it: most edges have no other one, and are hashed as if there were none.
+        let len = if edge.rank == 0 { 20 } else { 28 };
+        let ends = xxh3_128_with_seed(&head[..len], 3);
         if props.is_empty() {
             return Self(ends);
         }

@@ -12,7 +12,9 @@ mod value;
 
 pub use digest::Digest;
 pub(crate) use id::number as parse_number;
-pub use id::{Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, MAX_NODE_ID, NodeId, PropKeyId, Token};
+pub use id::{
+    Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, MAX_NODE_ID, MAX_RANK, NodeId, PropKeyId, Token,
+};
 pub use index::{IndexDef, IndexId, IndexState, IndexTarget, IndexedEdge};
 pub use mutation::{Mutation, Mutations};
 pub use names::NameKind;

@@ -6,12 +6,13 @@
 
 use super::{
     arena::WordArena,
-    elements::{EdgeSlot, NodeSlot, WORDS},
+    elements::{EdgeSlot, NodeSlot, Touched, WORDS},
     figures::{DeltaFigures, Tally},
     indexes::{IndexSet, Indexes},
     labels::Labelled,
     orders::Orders,
-    slots::{SlotTable, hash_edge, hash_id},
+    parallels::Parallels,
+    slots::{SlotTable, hash_edge, hash_edge_key, hash_id},
     versions::{Arena, Cell, Head, numbered},
 };
 use crate::graph::{Digest, Direction, EdgeKey, Epoch, LogIndex, NodeId, NodeRecord, PropKeyId};
@@ -103,6 +104,7 @@ pub struct Delta {
     records: Arena<NodeState>,
     pub(super) edges: WordArena<WORDS>,
     edge_table: SlotTable,
+    pub(super) parallels: Parallels,
     /// Later versions of edges: most have none.
     edge_states: Arena<Option<Props>>,
     edge_props: boxcar::Vec<Arc<[u8]>>,
@@ -147,6 +149,7 @@ impl Delta {
             records: Arena::new(),
             edges: WordArena::default(),
             edge_table: SlotTable::default(),
+            parallels: Parallels::default(),
             edge_states: Arena::new(),
             edge_props: boxcar::Vec::new(),
             keys: boxcar::Vec::new(),
@@ -270,7 +273,7 @@ impl Delta {
     #[inline]
     fn edge_slot(&self, edge: EdgeKey) -> Option<EdgeSlot<'_>> {
         let mut found = None;
-        self.edge_table.find(hash_edge(edge.src.0, edge.ty.0, edge.dst.0), |slot| {
+        self.edge_table.find(hash_edge_key(edge), |slot| {
             found = self.edges.get(slot).map(EdgeSlot).filter(|s| s.edge() == edge);
             found.is_some()
         })?;
@@ -284,7 +287,7 @@ impl Delta {
     }
 
     #[inline]
-    fn edge_at<'a>(&'a self, slot: EdgeSlot<'a>, at: u64) -> Option<EdgeProps<'a>> {
+    pub(super) fn edge_at<'a>(&'a self, slot: EdgeSlot<'a>, at: u64) -> Option<EdgeProps<'a>> {
         if let Some(later) = slot.later().at(&self.edge_states, at) {
             return Some(later.as_ref().map(|props| props.as_deref().unwrap_or_default()));
         }
@@ -321,7 +324,7 @@ impl Delta {
         let mut slots = Vec::with_capacity(edges.len() * 2);
         for edge in edges {
             slots.extend([edge.src, edge.dst].map(|id| self.node_table.peek(hash_id(id.0))));
-            std::hint::black_box(self.edge_table.peek(hash_edge(edge.src.0, edge.ty.0, edge.dst.0)));
+            std::hint::black_box(self.edge_table.peek(hash_edge_key(*edge)));
         }
         for slot in slots.into_iter().flatten() {
             std::hint::black_box(self.nodes.get(slot).map(|slot| NodeSlot(slot).id()));
@@ -519,9 +522,16 @@ impl Delta {
             None => {
                 let next = ends.map(|(end, direction)| end.first_edge(direction).load(Ordering::Relaxed) as u32);
                 let props = props.flatten().map_or(0, |props| self.edge_props.push(props) as u32 + 1);
-                let (number, _) = self.edges.push(EdgeSlot::fresh(edge, version, next, exists, existed, props));
-                self.edge_table.insert(hash_edge(edge.src.0, edge.ty.0, edge.dst.0), number);
+                let pair = (edge.rank != 0).then(|| self.parallels.pair_of(edge));
+                let parallel = pair.map_or(0, |pair| pair.first());
+                let touched = Touched { next, parallel, exists, below: existed, props };
+                let (number, _) = self.edges.push(EdgeSlot::fresh(edge, version, touched));
+                self.edge_table.insert(hash_edge_key(edge), number);
                 self.grow_by(80);
+                if let Some(pair) = pair {
+                    pair.set_first(number + 1);
+                    self.grow_by(16);
+                }
                 for (end, direction) in ends {
                     end.first_edge(direction).store(u64::from(number) + 1, Ordering::Release);
                 }

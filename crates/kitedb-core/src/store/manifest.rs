@@ -56,6 +56,8 @@ pub struct Manifest {
     pub history: Vec<HistoryEntry>,
     /// The next node id to give out.
     pub next_node_id: u64,
+    /// The next rank to give a parallel edge.
+    pub next_rank: u64,
     /// Live nodes.
     pub node_count: u64,
     /// Edges.
@@ -82,7 +84,7 @@ impl Manifest {
             put_varint(&mut out, number);
         }
         out.extend_from_slice(&mark.digest.to_le_bytes());
-        for number in [self.next_node_id, self.node_count, self.edge_count, self.vector_count] {
+        for number in [self.next_node_id, self.next_rank, self.node_count, self.edge_count, self.vector_count] {
             put_varint(&mut out, number);
         }
         put_varint(&mut out, self.history.len() as u64);
@@ -127,6 +129,7 @@ impl Manifest {
             level,
             checkpoint: CheckpointMark { log_index, epoch, digest, commit_ms },
             next_node_id: r.varint()?,
+            next_rank: r.varint()?,
             node_count: r.varint()?,
             edge_count: r.varint()?,
             vector_count: r.varint()?,

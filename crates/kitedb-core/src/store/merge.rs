@@ -132,29 +132,40 @@ pub(super) fn for_each_key<K: Ord + Copy, T, I: Iterator<Item = Result<(K, T)>>>
     }
 }
 
-/// Walks rows of one key together, oldest first: `each` gets each entry that remains, with its kind towards
-/// what is older than all of them, and the newest row that has it (with its number) and the place in it.
+/// Walks rows of one key together, oldest first: `each` gets each entry that remains and its rank, with its kind towards
+/// what is older than all of them, and the newest row that has it (with its number) and the place in it. `rank` tells the
+/// rank of an entry of one of these rows.
 pub(super) fn for_each_entry<'r>(
     rows: &[(usize, Row<'r>)],
-    mut each: impl FnMut(RowEntry, EntryKind, (usize, Row<'r>), usize) -> Result<()>,
+    rank: impl Fn(&(usize, Row<'r>), usize) -> Result<u64>,
+    mut each: impl FnMut((RowEntry, u64), EntryKind, (usize, Row<'r>), usize) -> Result<()>,
 ) -> Result<()> {
     if let [one] = rows {
-        return one.1.iter().enumerate().try_for_each(|(at, entry)| each(entry, entry.kind, *one, at));
+        return one
+            .1
+            .iter()
+            .enumerate()
+            .try_for_each(|(at, entry)| each((entry, rank(one, at)?), entry.kind, *one, at));
     }
-    let mut heads: Vec<_> = rows.iter().map(|row| (row, 0, row.1.get(0))).collect();
+    let entry_at = |row: &(usize, Row<'r>), at| row.1.get(at).map(|entry| Ok((entry, rank(row, at)?))).transpose();
+    let mut heads = Vec::with_capacity(rows.len());
+    for row in rows {
+        heads.push((row, 0, entry_at(row, 0)?));
+    }
+    let place = |(entry, rank): (RowEntry, u64)| (entry.ty, entry.other, rank);
     loop {
-        let Some(least) = heads.iter().filter_map(|head| head.2).map(|e| (e.ty, e.other)).min() else { return Ok(()) };
+        let Some(least) = heads.iter().filter_map(|head| head.2).map(place).min() else { return Ok(()) };
         let mut folded = None;
         let mut newest = None;
         for (row, at, entry) in &mut heads {
-            let Some(here) = entry.filter(|e| (e.ty, e.other) == least) else { continue };
+            let Some(here) = entry.filter(|entry| place(*entry) == least) else { continue };
             folded = match folded {
-                None => Some(here.kind),
-                Some(older) => fold(older, here)?,
+                None => Some(here.0.kind),
+                Some(older) => fold(older, here.0)?,
             };
             newest = Some((here, **row, *at));
             *at += 1;
-            *entry = row.1.get(*at);
+            *entry = entry_at(row, *at)?;
         }
         if let (Some(kind), Some((entry, row, at))) = (folded, newest) {
             each(entry, kind, row, at)?;

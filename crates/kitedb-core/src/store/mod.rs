@@ -55,9 +55,10 @@ pub use image::{Image, StoreImage};
 pub use link::{Hint, LogKind, LogLink, Part};
 pub use manifest::{CheckpointMark, HistoryEntry, Manifest};
 pub use merge::merge;
-pub use row::{EntryKind, Members, Row, RowEntry};
+pub use row::{EntryKind, Members, Row};
 pub use run::Run;
 pub use section_writer::Pace;
+pub use tables::Ranks;
 pub use tiers::{DEFAULT_MAX_RUNS, plan_merge};
 
 /// The byte of the file whose lock the one writer holds (taken by the floor above).

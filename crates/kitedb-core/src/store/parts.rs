@@ -184,8 +184,8 @@ pub(super) struct ListWriter {
     wide: bool,
     code_width: u8,
     max_type: u32,
-    /// Key, type and other end of the last entry.
-    last: Option<(u64, u32, u64)>,
+    /// Key, type, other end and rank of the last entry.
+    last: Option<(u64, u32, u64, u64)>,
     /// The number of the first entry of the row.
     first: u64,
     /// The codes of the row: all that a row needs memory for.
@@ -230,11 +230,12 @@ impl ListWriter {
         bounds.items + (bounds.items * u64::from(code_width(max_type))).div_ceil(4) + bounds.rows
     }
 
-    /// Adds an entry; returns its number. `code` is made by [`super::row::code`].
+    /// Adds an entry: its code, made by [`super::row::code`], its other end, and its rank, which is only looked at.
+    /// Returns its number.
     #[inline]
-    pub fn push(&mut self, sink: &mut Sink<'_>, key: u64, code: u32, other: u64) -> Result<u64> {
+    pub fn push(&mut self, sink: &mut Sink<'_>, key: u64, (code, other, rank): (u32, u64, u64)) -> Result<u64> {
         let ty = code >> 2;
-        let entry = (key, ty, other);
+        let entry = (key, ty, other, rank);
         match self.last {
             Some(last) if last.0 == key && last < entry => {}
             Some(last) if last.0 == key => {

@@ -8,7 +8,7 @@ use super::{
     section::Section,
     space::{Extent, Space},
     table::Pool,
-    tables::Tables,
+    tables::{Tables, require_both},
 };
 use crate::{error::Result, graph::NameKind};
 use std::sync::Arc;
@@ -38,6 +38,7 @@ impl Run {
         let places = sections.iter().map(|section| section.meta().clone()).collect();
         let mut pool = Pool(sections);
         let tables = Tables::open(meta, &mut pool)?;
+        require_both(&tables)?;
         match pool.0.first() {
             None => Ok(Arc::new(Self { meta: RunMeta { sections: places, ..meta.clone() }, tables })),
             Some(section) => Err(section.inconsistent("it belongs to no table")),

@@ -28,6 +28,7 @@ mod lost_logs;
 mod modes;
 mod names;
 mod panics;
+mod parallel_edges;
 mod readers;
 mod repair;
 mod replay;

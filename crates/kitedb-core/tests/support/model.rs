@@ -20,8 +20,8 @@ pub const INDEXES: [&str; 3] = ["by name", "ключ", "edges"];
 pub type Bytes = Vec<u8>;
 /// By position in [`PROPS`].
 pub type Props = BTreeMap<usize, Bytes>;
-/// Source, position in [`TYPES`], destination.
-pub type Edge = (u64, usize, u64);
+/// Source, position in [`TYPES`], destination, rank.
+pub type Edge = (u64, usize, u64, u64);
 pub type Outcome<T> = Result<T, ErrorCode>;
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -54,6 +54,8 @@ pub struct Model {
     pub ever: BTreeSet<u64>,
     /// By position in [`INDEXES`].
     pub indexes: BTreeMap<usize, Indexed>,
+    /// Every rank that a committed edge ever had.
+    pub ranks: BTreeSet<u64>,
 }
 
 /// What a transaction wrote and what it relies on.
@@ -199,10 +201,12 @@ impl Draft {
         if !self.now.nodes.contains_key(&edge.0) || !self.now.nodes.contains_key(&edge.2) {
             return Err(ErrorCode::NodeNotFound);
         }
-        if self.now.edges.contains_key(&edge) {
+        let there = if edge.3 == 0 { self.now.lowest(edge) } else { Some(edge) };
+        if there.is_some_and(|there| self.now.edges.contains_key(&there)) {
             return Err(ErrorCode::EdgeExists);
         }
         self.now.edges.insert(edge, props);
+        self.now.ranks.insert(edge.3);
         self.writes.edges.insert(edge);
         Ok(())
     }
@@ -351,6 +355,7 @@ impl Draft {
     pub fn after(&self) -> Model {
         let mut after = self.now.clone();
         after.fixed.retain(|vector| self.fixes(*vector));
+        after.ranks = self.before.ranks.union(&self.net().edges.iter().map(|edge| edge.3).collect()).copied().collect();
         after
     }
 
@@ -383,6 +388,7 @@ impl Draft {
         copy(&all.indexes, &now.indexes, &mut model.indexes);
         model.fixed.extend(now.fixed.iter().filter(|vector| self.fixes(**vector)));
         model.ever.extend(&now.ever);
+        model.ranks.extend(all.edges.iter().map(|edge| edge.3));
         let mut writes = all.clone();
         writes.nodes.retain(|id| before.nodes.contains_key(id) || now.nodes.contains_key(id));
         let added = writes.edges.iter().filter(|e| now.edges.contains_key(e) && !before.edges.contains_key(e));
@@ -401,12 +407,22 @@ fn replace(props: &mut Props, prop: usize, value: Option<Bytes>) -> bool {
 }
 
 impl Model {
+    /// Every edge with the ends and type of this one, by rank.
+    pub fn between(&self, (src, ty, dst, _): Edge) -> impl Iterator<Item = Edge> {
+        self.edges.range((src, ty, dst, 0)..=(src, ty, dst, u64::MAX)).map(|(edge, _)| *edge)
+    }
+
+    /// The edge that calls by source, type and destination mean.
+    pub fn lowest(&self, edge: Edge) -> Option<Edge> {
+        self.between(edge).next()
+    }
+
     /// Whether `read` has an id for every name that this graph uses: else it shows another one.
     pub fn is_named_by(&self, read: &impl GraphRead) -> bool {
         let props = |props: &Props| props.keys().all(|prop| read.propkey_id(PROPS[*prop]).is_some());
         let labels = |node: &Node| node.labels.iter().all(|label| read.label_id(LABELS[*label]).is_some());
         self.nodes.values().all(|node| props(&node.props) && labels(node))
-            && self.edges.iter().all(|((_, ty, _), edge)| props(edge) && read.etype_id(TYPES[*ty]).is_some())
+            && self.edges.iter().all(|((_, ty, ..), edge)| props(edge) && read.etype_id(TYPES[*ty]).is_some())
             && self.vectors.keys().all(|(_, vector)| read.propkey_id(VECTORS[*vector].0).is_some())
             && self.indexes.values().all(|index| {
                 let on = match &index.spec.on {
@@ -487,6 +503,6 @@ pub fn type_id(read: &impl GraphRead, ty: usize) -> EdgeTypeId {
     read.etype_id(TYPES[ty]).unwrap_or_else(|| panic!("edge type {} is in use and has no id", TYPES[ty]))
 }
 
-pub fn edge_key(read: &impl GraphRead, (src, ty, dst): Edge) -> EdgeKey {
-    EdgeKey { src: NodeId(src), ty: type_id(read, ty), dst: NodeId(dst) }
+pub fn edge_key(read: &impl GraphRead, (src, ty, dst, rank): Edge) -> EdgeKey {
+    EdgeKey::new(NodeId(src), type_id(read, ty), NodeId(dst)).with_rank(rank)
 }

@@ -70,6 +70,7 @@ impl LockFile {
             let (name, version) = (words.next().unwrap_or_default(), words.next());
             let version = version.or_else(|| names.get(name).copied()).unwrap_or_default();
             Element::Edge {
+                rank: 0,
                 src: package.key().into(),
                 dst: format!("{name} {version}").into(),
                 ty: Some(DEPENDS_ON.into()),

@@ -23,6 +23,7 @@ impl Overlay {
         self.edges.retain(|change| change.existed || change.props.is_some());
         // Positions are others from here on.
         self.adjacency.take();
+        self.parallels.take();
         self.orders.take();
         self.keys.retain(|change| change.was_held || change.holder.is_some());
         self.vectors.retain(|_, change| change.before.is_some() || change.bytes.is_some());

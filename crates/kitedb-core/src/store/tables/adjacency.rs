@@ -1,5 +1,5 @@
 //! What `out` and `into` share: the rows of a node in one direction. A row is entries, other ends with codes (see
-//! [`crate::store::row`]), ascending by type, then other end.
+//! [`crate::store::row`]), ascending by type, then other end, then rank: that stands beside them ([`super::ranks`]), where one is not 0.
 
 use super::{RunBounds, TableKind};
 use crate::{
@@ -99,7 +99,8 @@ impl EdgeSum {
     #[inline]
     fn add(&mut self, edge: EdgeKey, kind: EntryKind) {
         const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
-        let ends = (edge.src.0.wrapping_mul(FACTOR) ^ edge.dst.0.rotate_left(32)).wrapping_mul(FACTOR);
+        let ends = edge.src.0.wrapping_mul(FACTOR) ^ edge.dst.0.rotate_left(32);
+        let ends = (ends ^ edge.rank.wrapping_mul(FACTOR).rotate_left(13)).wrapping_mul(FACTOR);
         let hash = (ends ^ ends >> 29 ^ u64::from(edge.ty.0) << 2 ^ kind as u64).wrapping_mul(FACTOR);
         self.count += 1;
         self.sum = self.sum.wrapping_add(hash ^ hash >> 32);
@@ -118,16 +119,18 @@ pub(super) fn merge_edges(
     let mut written = EdgeSum::default();
     for_each_key(scans, |node, rows| {
         let mut known = false;
-        for_each_entry(rows, |entry, kind, newest, at| {
+        let rank = |(run, row): &(usize, Row<'_>), at: usize| match merge.runs.get(*run) {
+            Some(run) => run.rank(direction, row, at),
+            None => Ok(0),
+        };
+        for_each_entry(rows, rank, |(entry, rank), kind, newest, at| {
             let kind = if merge.oldest { settled(kind)? } else { kind };
             if !known && kind != EntryKind::Remove {
                 // Both ends: each row is looked at in both directions.
                 merge.nodes.require(node, "there is an edge at", writer)?;
                 known = true;
             }
-            let other = entry.other;
-            let (src, dst) = if direction == Direction::Out { (node, other) } else { (other, node) };
-            let edge = EdgeKey { src, ty: entry.ty, dst };
+            let edge = EdgeKey::seen_from(node, direction, entry.ty, entry.other, rank);
             written.add(edge, kind);
             write(writer, edge, kind, newest, at)
         })

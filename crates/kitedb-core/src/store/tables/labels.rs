@@ -53,7 +53,7 @@ impl RunWriter<'_> {
         let (stage, sink, meta) = self.at::<Writer>()?;
         let Some(members) = &mut stage.members else { return Err(out_of_order(Writer::ROW)) };
         meta.max_node_id = meta.max_node_id.max(node.0);
-        members.push(sink, label.0.into(), code(0, kind), node.0).map(drop)
+        members.push(sink, label.0.into(), (code(0, kind), node.0, 0)).map(drop)
     }
 }
 
@@ -90,12 +90,16 @@ impl Stage for Writer {
         let scans =
             merge.runs.iter().map(|run| run.labels().map(|item| item.map(|(label, members)| (label, members.0))));
         for_each_key(scans, |label, rows| {
-            for_each_entry(rows, |entry, kind, _, _| match kind {
-                kind if oldest => writer.label_member(label, entry.other, settled(kind)?),
-                // Removed and added again: a member as older runs have it.
-                EntryKind::Replace => Ok(()),
-                kind => writer.label_member(label, entry.other, kind),
-            })
+            for_each_entry(
+                rows,
+                |_, _| Ok(0),
+                |(entry, _), kind, _, _| match kind {
+                    kind if oldest => writer.label_member(label, entry.other, settled(kind)?),
+                    // Removed and added again: a member as older runs have it.
+                    EntryKind::Replace => Ok(()),
+                    kind => writer.label_member(label, entry.other, kind),
+                },
+            )
         })
     }
 }

@@ -18,10 +18,13 @@ mod labels;
 mod names;
 mod nodes;
 mod out;
+mod ranks;
 mod vectors;
 
 pub use adjacency::EdgeSum;
 pub use aligned::Plan as VectorPlan;
+pub use ranks::Ranks;
+pub(super) use ranks::require_both;
 
 use super::{
     bounds::TableBounds,
@@ -173,6 +176,10 @@ tables! {
     In = 3: into, Lists, "Destinations; items are entries.";
     /// Label id to members.
     Labels = 5: labels, Lists, "Labels; items are entries.";
+    /// Number of an entry of `out` to its rank, where that is not 0.
+    OutRanks = 7: out_ranks, Blob, "Edges with a rank; items are bytes of ranks. `first` and `last` do not count.";
+    /// Number of an entry of `into` to its rank, where that is not 0.
+    InRanks = 8: in_ranks, Blob, "Edges with a rank; items are bytes of ranks. `first` and `last` do not count.";
     /// Property key and kind to the values of nodes: copies, for scans.
     Columns = 9: columns, Dense, "Does not count: what nodes have decides.";
     /// Property key to the vectors of nodes.

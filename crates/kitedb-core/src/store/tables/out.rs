@@ -1,6 +1,7 @@
-//! Table 2: edges by their source. The properties of its entries go along ([`super::edge_props`]).
+//! Table 2: edges by their source. The properties ([`super::edge_props`]) and ranks ([`super::ranks`]) of its entries go
+//! along.
 
-use super::{RunBounds, Stage, TableKind, adjacency};
+use super::{RunBounds, Stage, TableKind, adjacency, ranks};
 use crate::{
     error::Result,
     graph::{Direction, EdgeKey},
@@ -23,7 +24,10 @@ impl RunWriter<'_> {
         let (stage, sink, meta) = self.at::<Writer>()?;
         adjacency::note_edge(meta, edge, kind)?;
         let Some(edges) = &mut stage.edges else { return Err(out_of_order(Writer::ROW)) };
-        let number = edges.push(sink, edge.src.0, code(edge.ty.0, kind), edge.dst.0)?;
+        let number = edges.push(sink, edge.src.0, (code(edge.ty.0, kind), edge.dst.0, edge.rank))?;
+        if edge.rank != 0 {
+            ranks::write(&mut stage.ranks, sink, number, edge.rank)?;
+        }
         if !props.is_empty() && kind != EntryKind::Remove {
             let Some(table) = &mut stage.props else { return Err(out_of_order("edge property list")) };
             table.begin(sink, number)?;
@@ -33,10 +37,11 @@ impl RunWriter<'_> {
     }
 }
 
-/// Edges being written by their source, with their properties.
+/// Edges being written by their source, with their properties and ranks.
 pub struct Writer {
-    edges: Option<ListWriter>,
+    pub(super) edges: Option<ListWriter>,
     pub(super) props: Option<BlobWriter>,
+    pub(super) ranks: Option<BlobWriter>,
 }
 
 impl Stage for Writer {
@@ -48,12 +53,14 @@ impl Stage for Writer {
         Ok(Self {
             edges: adjacency::begin(sink, TableKind::Out, bounds.out, bounds)?,
             props: BlobWriter::new(sink, TableKind::EdgeProps, props)?,
+            ranks: ranks::begin(sink, TableKind::OutRanks, bounds.out_ranks, units)?,
         })
     }
 
     fn finish(self, sink: &mut Sink<'_>, run: &mut Run) -> Result<()> {
         run.tables.out = ListWriter::finish_any(self.edges, sink)?;
         run.tables.edge_props = BlobWriter::finish_any(self.props, sink)?;
+        run.tables.out_ranks = BlobWriter::finish_any(self.ranks, sink)?;
         Ok(())
     }
 
@@ -63,6 +70,7 @@ impl Stage for Writer {
             if !props.is_empty() {
                 bounds.edge_props.add(0, props.len() as u64);
             }
+            ranks::measure(edge.rank, &mut bounds.out_ranks);
             bounds.max_node_id = bounds.max_node_id.max(edge.src.0).max(edge.dst.0);
             bounds.max_type_id = bounds.max_type_id.max(edge.ty.0);
         }
@@ -87,6 +95,7 @@ impl Stage for Writer {
     }
 
     fn check(run: &Run) -> Result<()> {
-        super::edge_props::check(run)
+        super::edge_props::check(run)?;
+        ranks::check(run, Direction::Out)
     }
 }

@@ -2,27 +2,31 @@
 
 use super::*;
 use crate::graph::{
-    Direction, EdgeKey, EdgeTypeId, LabelId, NameKind, NodeId, NodeRecord, NodeRecordBuf, PropKeyId, PropListBuf, Value,
+    Direction, EdgeKey, EdgeTypeId, LabelId, MAX_RANK, NameKind, NodeId, NodeRecord, NodeRecordBuf, PropKeyId,
+    PropListBuf, Value,
 };
 use std::collections::BTreeMap;
+
+/// Source, type, destination, rank.
+pub(super) type Edge = (u64, u32, u64, u64);
 
 /// What a run holds.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Contents {
     pub names: BTreeMap<(NameKind, u32), (u32, String)>,
     pub nodes: BTreeMap<u64, Vec<u8>>,
-    pub edges: BTreeMap<(u64, u32, u64), (EntryKind, Vec<u8>)>,
+    pub edges: BTreeMap<Edge, (EntryKind, Vec<u8>)>,
     pub labels: BTreeMap<(u32, u64), EntryKind>,
     pub vectors: BTreeMap<(u64, u32), Option<Vec<u8>>>,
 }
 
 impl Contents {
-    fn incoming(&self) -> BTreeMap<(u64, u32, u64), EntryKind> {
-        self.edges.iter().map(|(&(src, ty, dst), (kind, _))| ((dst, ty, src), *kind)).collect()
+    fn incoming(&self) -> BTreeMap<Edge, EntryKind> {
+        self.edges.iter().map(|(&(src, ty, dst, rank), (kind, _))| ((dst, ty, src, rank), *kind)).collect()
     }
 
     pub fn changes(&self) -> Changes<'_> {
-        let edge = |(src, ty, dst)| EdgeKey::new(NodeId(src), EdgeTypeId(ty), NodeId(dst));
+        let edge = |(src, ty, dst, rank)| EdgeKey::new(NodeId(src), EdgeTypeId(ty), NodeId(dst)).with_rank(rank);
         let names =
             self.names.iter().map(|(&(kind, id), (dimension, name))| (kind, id, *dimension, name.as_str().into()));
         let vectors =
@@ -65,13 +69,17 @@ impl Contents {
             let (src, row) = row?;
             for (at, entry) in row.iter().enumerate() {
                 let props = run.edge_props(&row, at)?.as_bytes().to_vec();
-                contents.edges.insert((src.0, entry.ty.0, entry.other.0), (entry.kind, props));
+                let edge = (src.0, entry.ty.0, entry.other.0, run.rank(Direction::Out, &row, at)?);
+                contents.edges.insert(edge, (entry.kind, props));
             }
         }
         let mut incoming = BTreeMap::new();
         for row in run.rows_from(Direction::In, NodeId(0)) {
             let (dst, row) = row?;
-            incoming.extend(row.iter().map(|entry| ((dst.0, entry.ty.0, entry.other.0), entry.kind)));
+            for (at, entry) in row.iter().enumerate() {
+                let edge = (dst.0, entry.ty.0, entry.other.0, run.rank(Direction::In, &row, at)?);
+                incoming.insert(edge, entry.kind);
+            }
         }
         assert_eq!(incoming, contents.incoming());
         for members in run.labels() {
@@ -114,6 +122,7 @@ pub(super) struct Palette {
     ids: Vec<u64>,
     types: Vec<u32>,
     props: u64,
+    ranks: Vec<u64>,
 }
 
 impl Palette {
@@ -131,14 +140,20 @@ impl Palette {
             1 => (1..=200).collect(),
             _ => vec![1, 63, 64, 16_383, 16_384, (1 << 30) - 1],
         };
-        Self { ids, types, props: u64::from(shape / 12 % 3) }
+        // Two shapes in five have no parallel edges.
+        let ranks = match shape % 5 {
+            0 | 1 => vec![0],
+            2 => vec![0, 0, 0, 0, 0, 0, 0, 7],
+            _ => vec![0, 0, 1, 2, 3, 127, 128, 1 << 40, MAX_RANK],
+        };
+        Self { ids, types, props: u64::from(shape / 12 % 3), ranks }
     }
 }
 
 /// What is visible after some runs.
 #[derive(Default, Clone)]
 pub(super) struct Visible {
-    edges: BTreeMap<(u64, u32, u64), Vec<u8>>,
+    edges: BTreeMap<Edge, Vec<u8>>,
     labels: BTreeMap<(u32, u64), ()>,
     nodes: BTreeMap<u64, String>,
     vectors: BTreeMap<(u64, u32), ()>,
@@ -184,7 +199,7 @@ impl Visible {
                 2..=5 => {
                     let other = chance.pick(&palette.ids);
                     let (src, dst) = if chance.below(3) == 0 { (hub, other) } else { (id, other) };
-                    let edge = (src, chance.pick(&palette.types), dst);
+                    let edge = (src, chance.pick(&palette.types), dst, chance.pick(&palette.ranks));
                     let some = chance.below(2) < palette.props;
                     let new = props(chance, some);
                     let gone = self.edges.contains_key(&edge) && chance.below(2) == 0;

@@ -4,7 +4,9 @@ use super::{
     model::{Chance, Contents, Palette, Visible},
     *,
 };
-use crate::graph::{Direction, EdgeTypeId, LabelId, NodeId, NodeRecord, NodeRecordBuf, PropKeyId, PropList, key_hash};
+use crate::graph::{
+    Direction, EdgeKey, EdgeTypeId, LabelId, NodeId, NodeRecord, NodeRecordBuf, PropKeyId, PropList, key_hash,
+};
 use proptest::prelude::*;
 use std::collections::HashMap;
 
@@ -29,26 +31,30 @@ fn check_lookups(run: &Run, contents: &Contents) {
         assert_eq!((record.key(), found.dead, record.is_dead()), (Some(key.as_str()), !live, !live));
         assert!(run.key(key_hash(&key), "another").unwrap().is_none());
     }
-    for (&(src, ty, dst), (kind, props)) in &contents.edges {
+    for (&(src, ty, dst, rank), (kind, props)) in &contents.edges {
+        let edge = |(src, ty, dst, rank)| EdgeKey::new(NodeId(src), EdgeTypeId(ty), NodeId(dst)).with_rank(rank);
         let row = run.row(Direction::Out, NodeId(src)).unwrap();
-        let at = row.find(EdgeTypeId(ty), NodeId(dst)).unwrap();
+        let find = |sought| run.find(Direction::Out, &row, edge(sought)).unwrap();
+        let at = find((src, ty, dst, rank)).unwrap();
         assert_eq!(row.get(at).unwrap(), RowEntry { ty: EdgeTypeId(ty), kind: *kind, other: NodeId(dst) });
         assert_eq!(run.edge_props(&row, at).unwrap().as_bytes(), props);
-        assert_eq!(
-            row.find(EdgeTypeId(ty), NodeId(dst ^ 1 << 20)).is_some(),
-            contents.edges.contains_key(&(src, ty, dst ^ 1 << 20))
-        );
-        assert_eq!(
-            row.find(EdgeTypeId(ty + 256), NodeId(dst)).is_some(),
-            contents.edges.contains_key(&(src, ty + 256, dst))
-        );
-        let of_type = contents.edges.range((src, ty, 0)..(src, ty + 1, 0)).map(|((_, _, dst), _)| *dst);
+        for near in
+            [(src, ty, dst ^ 1 << 20, rank), (src, ty + 256, dst, rank), (src, ty, dst, rank ^ 1), (src, ty, dst, 0)]
+        {
+            assert_eq!(find(near).is_some(), contents.edges.contains_key(&near));
+        }
+        let of_type = contents.edges.range((src, ty, 0, 0)..(src, ty + 1, 0, 0)).map(|((_, _, dst, _), _)| *dst);
         assert!(row.others().slice(row.type_range(EdgeTypeId(ty))).iter().eq(of_type));
+        let between = contents.edges.range((src, ty, dst, 0)..=(src, ty, dst, u64::MAX)).map(|((.., rank), _)| *rank);
+        let ranks = run.ranks(Direction::Out, &row).unwrap();
+        assert!(row.find_all(EdgeTypeId(ty), NodeId(dst)).map(|at| ranks.of(&row, at)).eq(between));
         let back = run.row(Direction::In, NodeId(dst)).unwrap();
-        assert_eq!(back.kind(back.find(EdgeTypeId(ty), NodeId(src)).unwrap()), Some(*kind));
+        let at = run.find(Direction::In, &back, edge((src, ty, dst, rank))).unwrap().unwrap();
+        assert_eq!((back.kind(at), run.ranks(Direction::In, &back).unwrap().of(&back, at)), (Some(*kind), rank));
         let from = run.rows_from(Direction::Out, NodeId(src + 1)).next().map(|row| row.unwrap().0.0);
-        assert_eq!(from, contents.edges.range((src + 1, 0, 0)..).next().map(|((src, _, _), _)| *src));
+        assert_eq!(from, contents.edges.range((src + 1, 0, 0, 0)..).next().map(|((src, ..), _)| *src));
     }
+    assert_eq!(run.has_ranks(), contents.edges.keys().any(|edge| edge.3 != 0));
     for (&(label, node), kind) in &contents.labels {
         let members = run.label_members(LabelId(label)).unwrap();
         assert_eq!(members.find(NodeId(node)), Some(*kind));
