@@ -36,8 +36,8 @@ pub use db::{
 };
 pub use error::{Error, ErrorCode, ErrorKind, Result};
 pub use graph::{
-    Digest, Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, NodeId, PropKeyId, Token, Value, ValueRef,
-    VectorRef,
+    Date, DateTime, DateTimeRef, Digest, Direction, Duration, DurationRef, EdgeKey, EdgeTypeId, Epoch, LabelId, ListRef,
+    LocalDateTime, LocalTime, LogIndex, MapRef, NodeId, PropKeyId, Time, Token, Value, ValueRef, VectorRef,
 };
 pub use metrics::{
     CacheLayerMetrics, CacheMetrics, Check, DataMetrics, EngineMetrics, HealthCheck, MemoryMetrics, Metrics,

@@ -16,7 +16,11 @@ pub use mutation::{Mutation, Mutations};
 pub use names::NameKind;
 pub use props::{PropList, PropListBuf};
 pub use record::{NodeRecord, NodeRecordBuf};
-pub use value::{Value, ValueRef, VectorRef};
+pub(crate) use value::Fault;
+pub use value::{
+    Date, DateTime, DateTimeRef, Duration, DurationRef, ListRef, LocalDateTime, LocalTime, MAX_DEPTH, MAX_VALUE_BYTES,
+    MapRef, Time, Value, ValueRef, VectorRef,
+};
 
 /// The seed-free 64-bit hash of a node key: XXH3, the same on every machine, because runs store it.
 #[inline]

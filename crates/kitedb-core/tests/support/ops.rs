@@ -64,7 +64,7 @@ pub fn value(n: u8) -> Value {
 
 pub fn encoded(value: &Value) -> Bytes {
     let mut bytes = Vec::new();
-    value.encode(&mut bytes);
+    value.encode(&mut bytes).unwrap();
     bytes
 }
 

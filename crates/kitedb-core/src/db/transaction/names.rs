@@ -3,8 +3,8 @@
 use super::{Transaction, sealed};
 use crate::{
     db::name::{NameId, NameRef},
-    error::Result,
-    graph::{EdgeTypeId, LabelId, Mutation, NameKind, PropKeyId, PropListBuf, Value},
+    error::{Error, Result},
+    graph::{EdgeTypeId, Fault, LabelId, Mutation, NameKind, PropKeyId, PropListBuf, Value},
     state::Hashed,
 };
 use std::sync::Arc;
@@ -87,7 +87,21 @@ impl Transaction {
         for (key, _) in props {
             self.name(*key)?;
         }
-        Ok(PropListBuf::from_pairs(props))
+        PropListBuf::from_pairs(props).map_err(|(key, fault)| self.refused(key, fault))
+    }
+
+    /// A value in encoded form, under a key that is used already.
+    pub(super) fn encode_value(&self, key: PropKeyId, value: &Value) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        value.encode_into(&mut bytes).map_err(|fault| self.refused(key, fault))?;
+        Ok(bytes)
+    }
+
+    /// What a caller is told of a value under `key` that cannot be stored: its path begins with the property's name.
+    #[cold]
+    fn refused(&self, key: PropKeyId, fault: Fault) -> Error {
+        let name = self.levels.names.any_name(NameKind::PropKey, key.0);
+        fault.of(name.as_deref().unwrap_or("the value"))
     }
 
     /// The id of a name that is in use.

@@ -171,7 +171,7 @@ fn props(chance: &mut Chance, some: bool) -> Vec<u8> {
         (PropKeyId(300), Value::String("x".repeat(chance.below(40) as usize))),
     ];
     let count = if some { 1 + chance.below(2) as usize } else { 0 };
-    PropListBuf::from_pairs(&pairs[..count]).as_list().as_bytes().to_vec()
+    PropListBuf::from_pairs(&pairs[..count]).unwrap().as_list().as_bytes().to_vec()
 }
 
 impl Visible {
@@ -194,7 +194,7 @@ impl Visible {
                             .to_vec()
                     } else if free {
                         self.nodes.insert(id, key.clone());
-                        let props = PropListBuf::from_pairs(&[(PropKeyId(1), Value::I64(edit as i64))]);
+                        let props = PropListBuf::from_pairs(&[(PropKeyId(1), Value::I64(edit as i64))]).unwrap();
                         NodeRecordBuf::default().live(NodeId(id), Some(&key), &[], props.as_list()).to_vec()
                     } else {
                         continue;
