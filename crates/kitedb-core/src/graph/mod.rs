@@ -13,10 +13,12 @@ pub use digest::Digest;
 pub(crate) use id::number as parse_number;
 pub use id::{Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, MAX_NODE_ID, NodeId, PropKeyId, Token};
 pub use mutation::{Mutation, Mutations};
-pub use names::NameKind;
+pub use names::{NameKind, RESERVED_PROPERTY};
 pub use props::{PropList, PropListBuf};
 pub use record::{NodeRecord, NodeRecordBuf};
 pub(crate) use value::Fault;
+#[cfg(test)]
+pub(crate) use value::tests as value_tests;
 pub use value::{
     Date, DateTime, DateTimeRef, Duration, DurationRef, ListRef, LocalDateTime, LocalTime, MAX_DEPTH, MAX_VALUE_BYTES,
     MapRef, Time, Value, ValueRef, VectorRef,

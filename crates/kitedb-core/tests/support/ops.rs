@@ -4,7 +4,10 @@ use super::{
     Rng,
     model::{Bytes, Draft, Edge, LABELS, Node, Outcome, PROPS, Props, TYPES, VECTORS},
 };
-use kitedb_core::{EdgeKey, Error, GraphRead, LabelId, NewNode, NodeId, PropKeyId, Transaction, Value};
+use kitedb_core::{
+    Date, DateTime, Duration, EdgeKey, Error, GraphRead, LabelId, LocalDateTime, LocalTime, NewNode, NodeId, PropKeyId,
+    Time, Transaction, Value,
+};
 use proptest::prelude::*;
 
 /// Ids that callers choose themselves: small, beyond 32 bits, near the greatest.
@@ -58,7 +61,26 @@ pub fn value(n: u8) -> Value {
         9 => Value::Vector(vec![f32::NAN, f32::from(n), -0.0]),
         10 if n > 200 => Value::Bytes(vec![n; 20_000]),
         10 => Value::Vector(Vec::new()),
+        11 => Value::List((0..n / 32).map(|part| value(n.wrapping_mul(7).wrapping_add(part))).collect()),
+        12 => Value::Map((0..n / 64).map(|part| (format!("k{part}"), value(n.wrapping_mul(5) ^ part))).collect()),
+        13 => moment(n),
+        14 if n > 100 => Duration::new(i64::from(n), -1, i64::MIN, 999_999_999).unwrap().into(),
+        14 => Value::List((0..31).fold(Vec::new(), |inner, _| vec![Value::List(inner)])),
         _ => Value::String(format!("v{n}")),
+    }
+}
+
+/// A date or time of each kind.
+fn moment(n: u8) -> Value {
+    let (days, nanos, offset) =
+        (i64::from(n) * 1_400_000_000, u64::from(n) * 333_000_000_001, i32::from(n) * 250 - 30_000);
+    match n / 16 % 6 {
+        0 => Date::new(-days).unwrap().into(),
+        1 => LocalTime::new(nanos).unwrap().into(),
+        2 => Time::new(nanos, offset).unwrap().into(),
+        3 => LocalDateTime::new(-days, 999_999_999).unwrap().into(),
+        4 => DateTime::new(days, 1, offset, None).unwrap().into(),
+        _ => DateTime::new(-days, 0, offset, Some("Europe/Stockholm")).unwrap().into(),
     }
 }
 

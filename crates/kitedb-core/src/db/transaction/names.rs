@@ -43,6 +43,22 @@ impl Transaction {
         self.attempt(|tx| tx.name(name))
     }
 
+    /// Gives `name` an id of the caller's choice, for a graph that is to be equal to another one, the ids of its names
+    /// included. A name that has this id already keeps it.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidArgument`](crate::ErrorCode::InvalidArgument) if the name has another id, the id another name, or
+    /// the id is not between 1 and 2^24.
+    pub fn define_name(&mut self, kind: NameKind, id: u32, name: &str) -> Result<()> {
+        self.attempt(|tx| {
+            let new = tx.levels.names.claim_as(kind, id, name, &mut tx.claims)?;
+            if new || !tx.uses(kind, id) {
+                tx.use_name(kind, id, new.then_some(name))?;
+            }
+            Ok(())
+        })
+    }
+
     /// The id of a name that the transaction is going to use. Part of an attempt, which takes it back if it fails.
     pub(super) fn name<'n, I: NameId>(&mut self, name: impl Into<NameRef<'n, I>>) -> Result<I> {
         let kind = I::KIND;

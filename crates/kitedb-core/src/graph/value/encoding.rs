@@ -279,11 +279,7 @@ fn check_map(body: &[u8], depth: usize) -> Result<()> {
     })
 }
 
-fn check_items<'a>(
-    body: &'a [u8],
-    depth: usize,
-    mut item: impl FnMut(&mut Reader<'a>) -> Result<()>,
-) -> Result<()> {
+fn check_items<'a>(body: &'a [u8], depth: usize, mut item: impl FnMut(&mut Reader<'a>) -> Result<()>) -> Result<()> {
     if depth > MAX_DEPTH {
         return Err(Error::corrupt(format_args!("lists and maps are nested deeper than {MAX_DEPTH}")));
     }

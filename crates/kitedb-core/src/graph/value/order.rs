@@ -107,23 +107,14 @@ fn rank<F, I, E>(shape: &Shape<'_, F, I, E>) -> u8 {
 trait Comparable<'a>: Copy {
     fn shape(
         self,
-    ) -> Shape<
-        'a,
-        impl Iterator<Item = f32>,
-        impl Iterator<Item = Self>,
-        impl Iterator<Item = (&'a str, Self)> + Clone,
-    >;
+    ) -> Shape<'a, impl Iterator<Item = f32>, impl Iterator<Item = Self>, impl Iterator<Item = (&'a str, Self)> + Clone>;
 }
 
 impl<'a> Comparable<'a> for &'a Value {
     fn shape(
         self,
-    ) -> Shape<
-        'a,
-        impl Iterator<Item = f32>,
-        impl Iterator<Item = Self>,
-        impl Iterator<Item = (&'a str, Self)> + Clone,
-    > {
+    ) -> Shape<'a, impl Iterator<Item = f32>, impl Iterator<Item = Self>, impl Iterator<Item = (&'a str, Self)> + Clone>
+    {
         match self {
             Value::Null => Shape::Null,
             Value::Bool(v) => Shape::Bool(*v),
@@ -147,12 +138,8 @@ impl<'a> Comparable<'a> for &'a Value {
 impl<'a> Comparable<'a> for ValueRef<'a> {
     fn shape(
         self,
-    ) -> Shape<
-        'a,
-        impl Iterator<Item = f32>,
-        impl Iterator<Item = Self>,
-        impl Iterator<Item = (&'a str, Self)> + Clone,
-    > {
+    ) -> Shape<'a, impl Iterator<Item = f32>, impl Iterator<Item = Self>, impl Iterator<Item = (&'a str, Self)> + Clone>
+    {
         match self {
             Self::Null => Shape::Null,
             Self::Bool(v) => Shape::Bool(v),
@@ -188,9 +175,7 @@ fn compare<'a, 'b, A: Comparable<'a>, B: Comparable<'b>>(a: A, b: B) -> Ordering
         (Shape::DateTime(a, an, ao, az), Shape::DateTime(b, bn, bo, bz)) => (a, an, ao, az).cmp(&(b, bn, bo, bz)),
         (Shape::LocalDateTime(a), Shape::LocalDateTime(b)) => a.cmp(&b),
         (Shape::Date(a), Shape::Date(b)) => a.cmp(&b),
-        (Shape::Time(a), Shape::Time(b)) => {
-            (a.instant(), a.offset_seconds()).cmp(&(b.instant(), b.offset_seconds()))
-        }
+        (Shape::Time(a), Shape::Time(b)) => (a.instant(), a.offset_seconds()).cmp(&(b.instant(), b.offset_seconds())),
         (Shape::LocalTime(a), Shape::LocalTime(b)) => a.cmp(&b),
         (Shape::Duration(a), Shape::Duration(b)) => a.order().cmp(&b.order()),
         (Shape::Bytes(a), Shape::Bytes(b)) => a.cmp(b),

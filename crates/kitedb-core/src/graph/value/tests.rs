@@ -4,11 +4,7 @@ use crate::{
     graph::codec::{Reader, put_varint},
 };
 use proptest::prelude::*;
-use std::{
-    cmp::Ordering,
-    collections::hash_map::DefaultHasher,
-    hash::Hasher,
-};
+use std::{cmp::Ordering, collections::hash_map::DefaultHasher, hash::Hasher};
 
 /// A value of any kind, lists and maps among them.
 pub(crate) fn any_value() -> impl Strategy<Value = Value> {
@@ -28,7 +24,11 @@ fn any_scalar() -> impl Strategy<Value = Value> {
         any_number(),
         ".{0,12}".prop_map(Value::String),
         prop::collection::vec(any::<u8>(), 0..12).prop_map(Value::Bytes),
-        prop::collection::vec(any_float(), 0..4).prop_map(|floats| floats.iter().map(|f| *f as f32).collect::<Vec<_>>().into()),
+        prop::collection::vec(any_float(), 0..4).prop_map(|floats| floats
+            .iter()
+            .map(|f| *f as f32)
+            .collect::<Vec<_>>()
+            .into()),
         any_temporal(),
         (small(), small(), small(), nanos).prop_map(|(m, d, s, n)| Duration::new(m, d, s, n).unwrap().into()),
     ]
@@ -223,7 +223,8 @@ fn naive(value: &Value) -> (i8, Vec<i8>) {
 
 #[test]
 fn kinds_and_values_stand_in_the_order_that_is_documented() {
-    let map = |entries: &[(&str, Value)]| Value::Map(entries.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect());
+    let map =
+        |entries: &[(&str, Value)]| Value::Map(entries.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect());
     let duration = |m, d, s| Value::from(Duration::new(m, d, s, 0).unwrap());
     let instant = |s, offset, zone| Value::from(DateTime::new(s, 0, offset, zone).unwrap());
     let time = |hour: u64, offset| Value::from(Time::new(hour * 3_600_000_000_000, offset).unwrap());
@@ -295,7 +296,9 @@ fn kinds_and_values_stand_in_the_order_that_is_documented() {
             assert_eq!(value.total_cmp(other), at.cmp(&other_at), "{value:?} and {other:?}");
         }
     }
-    for (a, b) in [(Value::I64(1), Value::F64(1.0)), (Value::F64(0.0), Value::F64(-0.0)), (Value::I64(0), Value::F64(-0.0))] {
+    for (a, b) in
+        [(Value::I64(1), Value::F64(1.0)), (Value::F64(0.0), Value::F64(-0.0)), (Value::I64(0), Value::F64(-0.0))]
+    {
         assert!(a.total_eq(&b), "{a:?} and {b:?}");
     }
     let other_nan = Value::F64(f64::from_bits(0xfff8_0000_0000_0001));
