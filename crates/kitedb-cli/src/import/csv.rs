@@ -104,12 +104,12 @@ impl Columns {
             Shape::Node { key, labels } => {
                 let labels = labels.map_or("", |at| row.get(at)).split(';').map(str::trim);
                 let labels = labels.filter(|label| !label.is_empty()).map(Cow::Borrowed).collect();
-                Element::Node { key: name(row.get(key), "key")?, labels, props }
+                Element::node(name(row.get(key), "key")?, labels, props)
             }
             Shape::Edge { src, dst, ty } => {
                 let ty = ty.map_or("", |at| row.get(at)).trim();
                 let ty = (!ty.is_empty()).then_some(Cow::Borrowed(ty));
-                Element::Edge { src: name(row.get(src), "source")?, dst: name(row.get(dst), "destination")?, ty, props }
+                Element::edge(name(row.get(src), "source")?, name(row.get(dst), "destination")?, ty, props)
             }
         })
     }
@@ -213,17 +213,10 @@ mod tests {
         let nodes = Columns::from_header(&row(&["key", "labels", "age"])).unwrap();
         assert_eq!(
             nodes.element(&row(&[" ada ", "Person; Poet;", "36"])),
-            Ok(Element::Node {
-                key: "ada".into(),
-                labels: vec!["Person".into(), "Poet".into()],
-                props: vec![("age".into(), Value::I64(36))],
-            })
+            Ok(Element::node("ada", vec!["Person".into(), "Poet".into()], vec![("age".into(), Value::I64(36))]))
         );
         let edges = Columns::from_header(&row(&["src", "dst", "type", "w"])).unwrap();
-        assert_eq!(
-            edges.element(&row(&["a", "b", "", ""])),
-            Ok(Element::Edge { src: "a".into(), dst: "b".into(), ty: None, props: vec![] })
-        );
+        assert_eq!(edges.element(&row(&["a", "b", "", ""])), Ok(Element::edge("a", "b", None, vec![])));
         for (fields, phrase) in [
             (&["a", "b", "T"][..], "3 columns, but the header has 4"),
             (&["a", " ", "T", ""], "the destination is empty"),
