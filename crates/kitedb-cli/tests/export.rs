@@ -148,11 +148,12 @@ fn values_and_elements_of_any_size_are_exported_and_read_back() {
     let db = Database::open(folder.path().join("g.kitedb"), OpenOptions::new()).unwrap();
     let mut tx = db.begin().unwrap();
     let node = tx.create_node(Some("large")).unwrap();
+    tx.propkey_id_or_create("bytes").unwrap();
     tx.add_edge(node, "SELF", node).unwrap();
     tx.commit().unwrap();
     // The second one fills a frame, also when it is written again.
     let nothing = Value::List(vec![Value::Null; 1 << 20]);
-    let nearly_all = Value::Bytes(vec![7; (64 << 20) - 10]);
+    let nearly_all = Value::Bytes(vec![7; (64 << 20) - 8]);
     for (name, value) in [("list", nothing), ("bytes", nearly_all)] {
         let mut tx = db.begin().unwrap();
         tx.set_node_prop(node, name, value).unwrap();

@@ -65,7 +65,7 @@ pub fn value(n: u8) -> Value {
         12 => Value::Map((0..n / 64).map(|part| (format!("k{part}"), value(n.wrapping_mul(5) ^ part))).collect()),
         13 => moment(n),
         14 if n > 100 => Duration::new(i64::from(n), -1, i64::MIN, 999_999_999).unwrap().into(),
-        14 => Value::List((0..31).fold(Vec::new(), |inner, _| vec![Value::List(inner)])),
+        14 => Value::List((0..20).fold(Vec::new(), |inner, _| vec![Value::List(inner)])),
         _ => Value::String(format!("v{n}")),
     }
 }
