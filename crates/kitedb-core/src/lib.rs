@@ -14,10 +14,13 @@
 //! | 5 | `replication` | what primaries and replicas do: pages, bootstrap, retention, promotion |
 //! | 6 | `database` | [`Database`], the handle |
 //! | 7 | `metrics` | [`Metrics`] and [`HealthCheck`]: figures for operators |
+//! | 7 | [`temporal`], [`json`] | values as text: ISO 8601 and zones, JSON |
 
 pub mod error;
 pub mod graph;
 pub mod io;
+pub mod json;
+pub mod temporal;
 
 mod database;
 mod db;
@@ -38,8 +41,9 @@ pub use db::{
 };
 pub use error::{Error, ErrorCode, ErrorKind, Result};
 pub use graph::{
-    Digest, Direction, EdgeKey, EdgeTypeId, Epoch, IndexId, IndexState, IndexedEdge, LabelId, LogIndex, MAX_RANK, NodeId,
-    PropKeyId, Token, Value, ValueRef, VectorRef,
+    Date, DateTime, DateTimeRef, Digest, Direction, Duration, DurationRef, EdgeKey, EdgeTypeId, Epoch, IndexId,
+    IndexState, LabelId, ListRef, LocalDateTime, LocalTime, LogIndex, MAX_RANK, MapRef, NodeId, PropKeyId, Time, Token,
+    Value, ValueRef, VectorRef,
 };
 pub use level::FEATURE_LEVEL;
 pub use metrics::{

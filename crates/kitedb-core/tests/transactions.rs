@@ -374,7 +374,7 @@ fn an_edge_that_is_added_again_starts_empty() {
 
 fn bits(value: &Value) -> Vec<u8> {
     let mut bytes = Vec::new();
-    value.encode(&mut bytes);
+    value.encode(&mut bytes).unwrap();
     bytes
 }
 

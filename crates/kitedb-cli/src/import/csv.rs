@@ -105,14 +105,14 @@ impl Columns {
             Shape::Node { key, labels } => {
                 let labels = labels.map_or("", |at| row.get(at)).split(';').map(str::trim);
                 let labels = labels.filter(|label| !label.is_empty()).map(Cow::Borrowed).collect();
-                Element::Node { key: name(row.get(key), "key")?, labels, props }
+                Element::node(name(row.get(key), "key")?, labels, props)
             }
             Shape::Edge { src, dst, ty, rank } => {
                 let ty = ty.map_or("", |at| row.get(at)).trim();
                 let ty = (!ty.is_empty()).then_some(Cow::Borrowed(ty));
                 let rank = rank.map_or(Ok(0), |at| read_rank(row.get(at).trim()))?;
                 let (src, dst) = (name(row.get(src), "source")?, name(row.get(dst), "destination")?);
-                Element::Edge { src, dst, ty, rank, props }
+                Element::edge(src, dst, ty, props).with_rank(rank)
             }
         })
     }
@@ -225,23 +225,15 @@ mod tests {
         let nodes = Columns::from_header(&row(&["key", "labels", "age"])).unwrap();
         assert_eq!(
             nodes.element(&row(&[" ada ", "Person; Poet;", "36"])),
-            Ok(Element::Node {
-                key: "ada".into(),
-                labels: vec!["Person".into(), "Poet".into()],
-                props: vec![("age".into(), Value::I64(36))],
-            })
+            Ok(Element::node("ada", vec!["Person".into(), "Poet".into()], vec![("age".into(), Value::I64(36))]))
         );
         let edges = Columns::from_header(&row(&["src", "dst", "type", "w"])).unwrap();
-        assert_eq!(
-            edges.element(&row(&["a", "b", "", ""])),
-            Ok(Element::Edge { src: "a".into(), dst: "b".into(), ty: None, rank: 0, props: vec![] })
-        );
+        assert_eq!(edges.element(&row(&["a", "b", "", ""])), Ok(Element::edge("a", "b", None, vec![])));
         let ranked = Columns::from_header(&row(&["src", "dst", "Rank"])).unwrap();
         assert_eq!(ranked.shape, Shape::Edge { src: 0, dst: 1, ty: None, rank: Some(2) });
-        for (cell, want) in [("", Ok(0)), (" 0 ", Ok(0)), ("7", Ok(7)), ("9223372036854775807", Ok(MAX_RANK))] {
-            let want =
-                want.map(|rank| Element::Edge { src: "a".into(), dst: "b".into(), ty: None, rank, props: vec![] });
-            assert_eq!(ranked.element(&row(&["a", "b", cell])), want, "{cell}");
+        for (cell, want) in [("", 0), (" 0 ", 0), ("7", 7), ("9223372036854775807", MAX_RANK)] {
+            let want = Element::edge("a", "b", None, vec![]).with_rank(want);
+            assert_eq!(ranked.element(&row(&["a", "b", cell])), Ok(want), "{cell}");
         }
         for cell in ["-1", "+7", "1.0", "second", "9223372036854775808"] {
             let error = ranked.element(&row(&["a", "b", cell])).unwrap_err();

@@ -220,12 +220,7 @@ fn node_parts(a: &View, b: &View, id: NodeId) -> Result<Vec<String>> {
 
 fn prop_parts(a: &View, b: &View, pa: PropList<'_>, pb: PropList<'_>) -> Result<Vec<String>> {
     let all = |props: PropList<'_>| -> Result<BTreeMap<PropKeyId, Vec<u8>>> {
-        let encoded = |value: crate::graph::Value| {
-            let mut out = Vec::new();
-            value.encode(&mut out);
-            out
-        };
-        props.iter().map(|prop| prop.map(|(key, value)| (key, encoded(value.to_value())))).collect()
+        props.encoded().map(|prop| prop.map(|(key, value)| (key, value.to_vec()))).collect()
     };
     let (pa, pb) = (all(pa)?, all(pb)?);
     let keys = pa.keys().chain(pb.keys().filter(|key| !pa.contains_key(key)));

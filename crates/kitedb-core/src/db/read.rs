@@ -221,6 +221,11 @@ pub trait GraphRead: sealed::Source {
         Ok(self.fresh()?.vector(id, key)?.map(|v| v.to_vec()))
     }
 
+    /// How many components the vectors under a property key have: the first one that was stored there fixed it.
+    fn vector_dimension<'n>(&self, key: impl Into<NameRef<'n, PropKeyId>>) -> Option<u32> {
+        self.reading().dimension(resolve(self, key)?)
+    }
+
     /// Every node, ascending.
     fn nodes(&self) -> impl Iterator<Item = Result<NodeId>> {
         self.fresh().map_or_else(|e| self.reading().no_nodes(e), |reading| reading.nodes(NodeId(0)))

@@ -226,11 +226,11 @@ impl Transaction {
         key: impl Into<NameRef<'n, PropKeyId>>,
         value: impl Into<Value>,
     ) -> Result<()> {
-        let mut bytes = Vec::new();
-        value.into().encode(&mut bytes);
+        let value = value.into();
         self.attempt(|tx| {
             tx.require_node(id)?;
             let key = tx.name(key)?;
+            let bytes = tx.encode_value(key, &value)?;
             tx.apply(&Mutation::SetNodeProp { id, key, value: &bytes })
         })
     }
@@ -448,10 +448,10 @@ impl Transaction {
         key: impl Into<NameRef<'k, PropKeyId>>,
         value: impl Into<Value>,
     ) -> Result<()> {
-        let mut bytes = Vec::new();
-        value.into().encode(&mut bytes);
+        let value = value.into();
         self.attempt(|tx| {
             let key = tx.name(key)?;
+            let bytes = tx.encode_value(key, &value)?;
             tx.apply(&Mutation::SetEdgeProp { edge, key, value: &bytes })
         })
     }

@@ -3,7 +3,7 @@
 
 use super::{
     codec::{Reader, put_varint},
-    id::{EdgeTypeId, LabelId, NodeId, PropKeyId},
+    id::{EdgeKey, EdgeTypeId, LabelId, NodeId, PropKeyId},
 };
 use crate::error::{Error, Result};
 use std::{fmt, sync::Arc};
@@ -27,19 +27,6 @@ pub enum IndexTarget {
     EdgeType(EdgeTypeId),
 }
 
-/// An edge, as the state of an index names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IndexedEdge {
-    /// Its source.
-    pub src: NodeId,
-    /// Its type.
-    pub ty: EdgeTypeId,
-    /// Its destination.
-    pub dst: NodeId,
-    /// Which of the edges between these.
-    pub rank: u64,
-}
-
 /// How far an index has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -51,7 +38,7 @@ pub enum IndexState {
     /// It was to be unique, and these two nodes have the same value.
     EqualNodes([NodeId; 2]),
     /// It was to be unique, and these two edges have the same value.
-    EqualEdges([IndexedEdge; 2]),
+    EqualEdges([EdgeKey; 2]),
 }
 
 /// The definition of an index.
@@ -111,7 +98,7 @@ impl IndexState {
             }
             Self::EqualEdges(edges) => {
                 out.push(EQUAL_EDGES);
-                for IndexedEdge { src, ty, dst, rank } in edges {
+                for EdgeKey { src, ty, dst, rank } in edges {
                     [src.0, ty.0.into(), dst.0, *rank].into_iter().for_each(|number| put_varint(out, number));
                 }
             }
@@ -121,7 +108,7 @@ impl IndexState {
     pub(super) fn decode(r: &mut Reader<'_>) -> Result<Self> {
         let edge = |r: &mut Reader<'_>| {
             let (src, ty, dst) = (NodeId(r.varint()?), EdgeTypeId(r.varint32()?), NodeId(r.varint()?));
-            Ok::<_, Error>(IndexedEdge { src, ty, dst, rank: r.varint()? })
+            Ok::<_, Error>(EdgeKey { src, ty, dst, rank: r.varint()? })
         };
         Ok(match r.u8()? {
             BUILDING => Self::Building,
@@ -188,7 +175,7 @@ mod tests {
         fn a_definition_reads_back_and_any_bytes_give_one_or_an_error(
             id in 1u32.., on in 1u32.., key in 1u32.., unique: bool, state in 0u8..4, bytes: Vec<u8>,
         ) {
-            let edge = |rank| IndexedEdge { src: NodeId(on.into()), ty: EdgeTypeId(key), dst: NodeId(7), rank };
+            let edge = |rank| EdgeKey::new(NodeId(on.into()), EdgeTypeId(key), NodeId(7)).with_rank(rank);
             let def = IndexDef {
                 id: IndexId(id),
                 name: format!("index {id}").into(),

@@ -275,7 +275,7 @@ fn prop_list<'a>(r: &mut Reader<'a>) -> Result<PropList<'a>> {
 
 fn value_bytes<'a>(r: &mut Reader<'a>) -> Result<&'a [u8]> {
     let before = r.rest();
-    ValueRef::skip(r)?;
+    ValueRef::check(r)?;
     Ok(&before[..before.len() - r.rest().len()])
 }
 

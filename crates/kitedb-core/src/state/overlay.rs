@@ -11,8 +11,8 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{
-        Digest, Direction, EdgeKey, EdgeTypeId, LabelId, LogIndex, MAX_NODE_ID, MAX_RANK, Mutation, NameKind, NodeId, NodeRecord,
-        NodeRecordBuf, PropKeyId, PropList, PropListBuf, codec::Reader, key_hash,
+        Digest, Direction, EdgeKey, EdgeTypeId, LabelId, LogIndex, MAX_NODE_ID, MAX_RANK, Mutation, NameKind, NodeId,
+        NodeRecord, NodeRecordBuf, PropKeyId, PropList, PropListBuf, codec::Reader, key_hash,
     },
 };
 use rustc_hash::FxHashMap;

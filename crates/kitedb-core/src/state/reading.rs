@@ -42,6 +42,12 @@ impl<'a> Reading<'a> {
         self.levels.is_too_old()
     }
 
+    /// The length that vectors under `key` have, once one was stored.
+    pub fn dimension(&self, key: PropKeyId) -> Option<u32> {
+        let own = self.overlay.and_then(|o| o.dimensions.iter().find(|(k, _)| *k == key).map(|(_, d)| *d));
+        own.or_else(|| self.levels.names.dimension(key))
+    }
+
     /// The same state under `overlay`.
     pub fn over<'b>(&self, overlay: &'b Overlay) -> Reading<'b>
     where

@@ -35,3 +35,4 @@ mod replay;
 mod reseeds;
 mod roles;
 mod steady_writers;
+mod values;

@@ -5,8 +5,9 @@ use super::{
     model::{Bytes, Draft, Edge, INDEXES, LABELS, Node, Outcome, PROPS, Props, TYPES, VECTORS},
 };
 use kitedb_core::{
-    EdgeKey, EdgeTypeId, Error, GraphRead, IndexId, IndexOn, IndexSpec, IndexState, IndexedEdge, LabelId, NewNode,
-    NodeId, PropKeyId, Transaction, Value, index_definitions_for_testing::DefineIndexes,
+    Date, DateTime, Duration, EdgeKey, EdgeTypeId, Error, GraphRead, IndexId, IndexOn, IndexSpec, IndexState, LabelId,
+    LocalDateTime, LocalTime, NewNode, NodeId, PropKeyId, Time, Transaction, Value,
+    index_definitions_for_testing::DefineIndexes,
 };
 use proptest::prelude::*;
 
@@ -61,13 +62,32 @@ pub fn value(n: u8) -> Value {
         9 => Value::Vector(vec![f32::NAN, f32::from(n), -0.0]),
         10 if n > 200 => Value::Bytes(vec![n; 20_000]),
         10 => Value::Vector(Vec::new()),
+        11 => Value::List((0..n / 32).map(|part| value(n.wrapping_mul(7).wrapping_add(part))).collect()),
+        12 => Value::Map((0..n / 64).map(|part| (format!("k{part}"), value(n.wrapping_mul(5) ^ part))).collect()),
+        13 => moment(n),
+        14 if n > 100 => Duration::new(i64::from(n), -1, i64::MIN, 999_999_999).unwrap().into(),
+        14 => Value::List((0..20).fold(Vec::new(), |inner, _| vec![Value::List(inner)])),
         _ => Value::String(format!("v{n}")),
+    }
+}
+
+/// A date or time of each kind.
+fn moment(n: u8) -> Value {
+    let (days, nanos, offset) =
+        (i64::from(n) * 1_400_000_000, u64::from(n) * 333_000_000_001, i32::from(n) * 250 - 30_000);
+    match n / 16 % 6 {
+        0 => Date::new(-days).unwrap().into(),
+        1 => LocalTime::new(nanos).unwrap().into(),
+        2 => Time::new(nanos, offset).unwrap().into(),
+        3 => LocalDateTime::new(-days, 999_999_999).unwrap().into(),
+        4 => DateTime::new(days, 1, offset, None).unwrap().into(),
+        _ => DateTime::new(-days, 0, offset, Some("Europe/Stockholm")).unwrap().into(),
     }
 }
 
 pub fn encoded(value: &Value) -> Bytes {
     let mut bytes = Vec::new();
-    value.encode(&mut bytes);
+    value.encode(&mut bytes).unwrap();
     bytes
 }
 
@@ -278,7 +298,7 @@ fn change_index(op: Op, tx: &mut Transaction, draft: &mut Draft) {
             assert_eq!(found, draft.define_index(index, &spec, id).map(drop), "define index {name} as {spec:?}");
         }
         2 | 3 => {
-            let edge = |rank| IndexedEdge { src: NodeId(1), ty: EdgeTypeId(1), dst: NodeId(b.into()), rank };
+            let edge = |rank| EdgeKey::new(NodeId(1), EdgeTypeId(1), NodeId(b.into())).with_rank(rank);
             let state = match c % 4 {
                 0 => IndexState::Building,
                 1 => IndexState::Ready,

@@ -108,9 +108,7 @@ impl Transaction {
             let value = match value {
                 Some(value) => {
                     self.name(key)?;
-                    let mut bytes = Vec::new();
-                    value.encode(&mut bytes);
-                    Some(bytes)
+                    Some(self.encode_value(key, value)?)
                 }
                 None => None,
             };

@@ -267,7 +267,7 @@ mod tests {
     fn run(nodes: &BTreeMap<u64, Props>) -> Arc<Run> {
         let record = |(id, props): (&u64, &Props)| {
             let pairs: Vec<_> = props.iter().map(|(key, value)| (PropKeyId(*key), value.clone())).collect();
-            let props = PropListBuf::from_pairs(&pairs);
+            let props = PropListBuf::from_pairs(&pairs).unwrap();
             (NodeId(*id), NodeRecordBuf::default().live(NodeId(*id), None, &[], props.as_list()).to_vec())
         };
         let records: Vec<_> = nodes.iter().map(record).collect();

@@ -165,7 +165,7 @@ fn props(chance: &mut Chance, some: bool) -> Vec<u8> {
         (PropKeyId(300), Value::String("x".repeat(chance.below(40) as usize))),
     ];
     let count = if some { 1 + chance.below(2) as usize } else { 0 };
-    PropListBuf::from_pairs(&pairs[..count]).as_list().as_bytes().to_vec()
+    PropListBuf::from_pairs(&pairs[..count]).unwrap().as_list().as_bytes().to_vec()
 }
 
 impl Visible {
@@ -183,7 +183,7 @@ impl Visible {
                     let value = [Value::I64(edit as i64), Value::F64(0.5), Value::Bool(true), "text".into()];
                     let other = value[chance.below(4) as usize].clone();
                     let pairs = [(PropKeyId(1), Value::I64(edit as i64)), (PropKeyId(2), other)];
-                    let props = PropListBuf::from_pairs(&pairs[..chance.below(3) as usize]);
+                    let props = PropListBuf::from_pairs(&pairs[..chance.below(3) as usize]).unwrap();
                     let record = if before.nodes.contains_key(&id) && chance.below(2) == 0 {
                         NodeRecordBuf::default().dead(NodeId(id), self.nodes.remove(&id).as_deref()).to_vec()
                     } else if let Some(key) = self.nodes.get(&id) {

@@ -198,7 +198,8 @@ fn large_sections_stream_in_pieces_and_are_paced() {
     let store = create(&disk);
     let mut contents = Contents::default();
     for id in 1..=3000u64 {
-        let props = crate::graph::PropListBuf::from_pairs(&[(PropKeyId(1), "p".repeat((id % 4000) as usize).into())]);
+        let props =
+            crate::graph::PropListBuf::from_pairs(&[(PropKeyId(1), "p".repeat((id % 4000) as usize).into())]).unwrap();
         let record = NodeRecordBuf::default().live(NodeId(id), None, &[], props.as_list()).to_vec();
         contents.nodes.insert(id, record);
     }
