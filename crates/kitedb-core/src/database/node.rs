@@ -217,6 +217,23 @@ impl Node {
         Ok(node)
     }
 
+    /// The replica that this node is by its file, if it was opened as a primary: until it takes over it only reads.
+    pub fn opened_as_a_primary(&self) -> Result<Option<Replica>> {
+        let (Some(control), Some(leader), None) = (&self.engine.sidecar, &self.leader, &self.replica) else {
+            return Ok(None);
+        };
+        let follows = self.engine.role() == ReplicationRole::Primary && self.engine.is_fenced() && control.is_replica();
+        if !follows || self.engine.options.read_only {
+            return Ok(None);
+        }
+        // A fence that cannot be read is told by what moves it.
+        control.fence()?;
+        let Remembered { paths, astray, file_id } = self.remembered().ok_or_else(not_configured)?;
+        let source = Arc::new(self.source(&paths).remembered_as(astray, file_id));
+        let of_it = (Some(paths), source as Arc<dyn Source>);
+        Ok(Some(Replica::new(&self.engine, control.clone(), leader.clone(), self.source_env.clone(), of_it)))
+    }
+
     /// A source on paths.
     pub fn source(&self, paths: &SourcePaths) -> LocalSource {
         let env = self.source_env.clone();

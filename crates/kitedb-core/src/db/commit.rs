@@ -27,6 +27,9 @@ const BACKLOG: u64 = 3;
 /// A checkpoint begins, too, when the delta takes this many times as much memory as the log that begins one.
 const MEMORY: u64 = 4;
 
+/// So often, in ms, who waits for the sync of others looks whether it failed.
+const LOOK_MS: u64 = 50;
+
 impl Engine {
     /// Commits a transaction: validate, append, apply, publish; in [`SyncMode::Full`], sync before publishing.
     #[inline]
@@ -69,12 +72,31 @@ impl Engine {
                 require_unfenced(control, commit.epoch)?;
             }
         }
-        self.validate(&commit, overlay, &levels, snapshot)?;
+        if let Err(e) = self.validate(&commit, overlay, &levels, snapshot) {
+            let last = commit.last;
+            drop(commit);
+            if e.is_conflict() {
+                self.await_published(last);
+            }
+            return Err(e);
+        }
         // Dropped before the changes are applied, so that a superseded state goes as soon as it can.
         drop(levels);
         let token = self
             .guarded_append("a commit", &mut commit, |commit| self.append_and_apply(commit, overlay, buffer, change))?;
         self.finish(commit, token)
+    }
+
+    /// Waits for the sync of commits that one conflicts with: whoever tries again before it ends begins on a state without
+    /// them, and conflicts again. Not for ever: what keeps them from being published is told to the next try.
+    fn await_published(&self, index: LogIndex) {
+        let failed = || self.commit.lock().appender.as_ref().is_some_and(|appender| appender.group_sync().has_failed());
+        for _ in 0..=self.options.fence_wait_ms / LOOK_MS {
+            let reached = || self.published() >= index;
+            if self.signal.wait_until(Some(index.0), Duration::from_millis(LOOK_MS), reached) || failed() {
+                return;
+            }
+        }
     }
 
     /// Puts a commit into the log, and into the active delta. Whoever reads does not see it before it is published.

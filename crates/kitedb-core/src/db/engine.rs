@@ -194,7 +194,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn set_role(&self, role: ReplicationRole) {
+    pub(crate) fn set_role(&self, role: ReplicationRole) {
         self.role.store(role as u8, Ordering::Release);
     }
 

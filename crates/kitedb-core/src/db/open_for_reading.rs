@@ -18,7 +18,7 @@ use crate::{
     graph::LogIndex,
     io::{Env, LockKind, OpenMode},
     log::Control,
-    store::{LogLink, Store, WRITER_LOCK},
+    store::{LogKind, LogLink, Store, WRITER_LOCK},
 };
 use std::{
     path::{Path, PathBuf},
@@ -120,11 +120,17 @@ impl Engine {
         })
     }
 
-    /// Whether the log of this view has ended: by the header of now, the file has another one, or none. What that log held
-    /// is in the file then.
-    pub(super) fn log_has_ended(&self) -> Result<bool> {
-        let (link, now) = (self.store.log_link(), Store::peek(&self.env, &self.path)?.log);
-        Ok((link.kind, link.id) != (now.kind, now.id))
+    /// Whether the log that was looked at by what `link` says need not be this view's any more: by the header of now the
+    /// file has another one, or none, and what the view's log held is in the file. Beside a file that had none a writer may
+    /// have begun one, and ended it again, so that only the header's generation tells.
+    pub(super) fn log_is_another_one(&self, link: &LogLink) -> Result<bool> {
+        if !self.options.read_only {
+            let now = self.store.log_link();
+            return Ok((link.kind, link.id) != (now.kind, now.id));
+        }
+        let now = Store::peek(&self.env, &self.path)?;
+        let began = link.kind == LogKind::None && now.generation != self.store.generation();
+        Ok(began || (link.kind, link.id) != (now.log.kind, now.log.id))
     }
 }
 

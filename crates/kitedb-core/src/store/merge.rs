@@ -50,6 +50,8 @@ pub(super) fn merge_with<'a>(
     nodes: Nodes,
     pace: &'a mut Pace<'a>,
 ) -> Result<Arc<Run>> {
+    // What the disk cannot read is an error here, and a signal once it is copied from the mapping.
+    require_sound(runs)?;
     let bounds = RunBounds::of_merge(runs.iter().map(|run| run.meta()));
     let mut writer = store.begin_run(&bounds, pace)?;
     merge_names(runs, &mut writer)?;

@@ -371,6 +371,32 @@ fn a_copy_beside_its_original_takes_no_log_from_it_where_stamps_tell_nothing() {
     }
 }
 
+/// A copy-up of an overlay, or a remount of FUSE, gives each file another inode: that is told where it proves a copy only.
+#[test]
+fn where_stamps_tell_nothing_a_primary_whose_files_have_other_inodes_goes_on() {
+    for stable in [true, false] {
+        let machine = Machine::new("a", 1, SyncMode::Full);
+        machine.disk.set_stable_stamps(stable);
+        let (db, mut graph) = (machine.primary(), Graph::new(1));
+        graph.grow(&db, 3);
+        db.close().unwrap();
+        let control = machine.sidecar().join("control");
+        for path in machine.segments().into_iter().chain([machine.db(), control]) {
+            let bytes = machine.disk.read(&path).unwrap();
+            kitedb_core::io::Disk::remove(&machine.disk, &path).unwrap();
+            machine.disk.write(&path, &bytes).unwrap();
+        }
+        if stable {
+            machine.expect_moved();
+            continue;
+        }
+        let db = machine.primary();
+        graph.grow(&db, 3);
+        graph.expect_all(&db);
+        assert!(db.check().unwrap().is_clean());
+    }
+}
+
 /// Whatever a kill left of it: the same call once more ends it, a look says so until then, and its source keeps nothing.
 #[test]
 fn a_detach_that_is_cut_short_is_ended_by_the_next_one() {

@@ -305,13 +305,13 @@ fn a_source_takes_the_lead_back_from_a_promotion_that_failed() {
     graph.grow(&old, 3);
     let replica = b.replica_of(&a);
     catch_up(&replica);
-    b.disk.fail(FaultPlan::new(FaultOn::Sync, 1, io::ErrorKind::Other).forever());
+    // What it asks of its disk before the fence succeeds.
+    b.disk.fail(FaultPlan::new(FaultOn::Sync, 1, io::ErrorKind::Other).on_path("segment-").forever());
     replica.replica_promote(false).unwrap_err();
     b.disk.clear_faults();
-    if primary_status(&old).fenced {
-        assert_eq!(write(&old).unwrap_err().kind(), ErrorKind::Fenced);
-        old.primary_promote_to_next_epoch().unwrap();
-    }
+    assert!(primary_status(&old).fenced);
+    assert_eq!(write(&old).unwrap_err().kind(), ErrorKind::Fenced);
+    old.primary_promote_to_next_epoch().unwrap();
     graph.commit(&old);
     graph.expect_all(&old);
 }

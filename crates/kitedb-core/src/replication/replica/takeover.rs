@@ -2,7 +2,7 @@
 
 use super::Replica;
 use crate::{
-    db::half_made,
+    db::{ReplicationRole, half_made},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     log::WriterId,
@@ -62,6 +62,14 @@ impl Replica {
         self.leave_every_source(&mut work);
         work.checkpoints = self.engine.checkpoints();
         Ok(promotion)
+    }
+
+    /// As [`Replica::promote`] without force, of a file that was opened as a primary: where it fails, it goes on as that.
+    pub fn promote_as_a_primary(&self) -> Result<Promotion> {
+        self.engine.set_role(ReplicationRole::Replica);
+        let promotion = self.promote(false);
+        self.engine.set_role(ReplicationRole::Primary);
+        promotion
     }
 
     /// The nodes that lead, or hold what this replica lacks, as far as they can be reached from it: by the source that it
