@@ -67,7 +67,8 @@ impl World {
         if self.nodes[n].open.len() >= MOST {
             return;
         }
-        let (count, marked) = (1 + self.rng.below(6), self.rng.pick(&MARKED));
+        // A few operations: with many, most would conflict.
+        let (count, marked) = (1 + self.rng.below(3), self.rng.pick(&MARKED));
         if let Some(open) = self.begin(n, count, marked) {
             self.note(format!("n{n} begins a transaction that marks {marked} and is slow"));
             self.nodes[n].open.push(Open { slow: true, ..open });
@@ -82,7 +83,7 @@ impl World {
             return self.finish(n, open);
         }
         self.note(format!("n{n} goes on in the transaction that marks {}", open.marked));
-        let count = 1 + self.rng.below(4);
+        let count = 1 + self.rng.below(2);
         self.operate(&mut open, count);
         if self.rng.one_in(3) {
             compare(&open.tx, &open.draft.now, &Cursors::default());
