@@ -280,7 +280,9 @@ impl Source for LocalSource {
             let control = open.reader.control().clone();
             let head = control.published();
             let seen = Seen::of(&control)?;
-            let fenced_end = (*self.draining.lock()).or(seen.fence.end_before());
+            // Of a log that follows, that is past: it may have lost the end, and goes on in a history without it.
+            let ended = seen.fence.end_before().filter(|_| !seen.fence.follows);
+            let fenced_end = (*self.draining.lock()).or(ended);
             // What a fence ended is complete, whatever its writer had published.
             let through = limits.through.min(head.max(fenced_end.unwrap_or_default()));
             let session = control.session();

@@ -204,6 +204,7 @@ impl World {
             self.nodes[n].machine.forget_late_failures();
             self.nodes[n].paused = false;
             self.heal_routes(n);
+            self.end_all(n);
         }
         for n in 0..self.nodes.len() {
             // What failed or was damaged goes on only after a restart, and not everywhere.

@@ -100,6 +100,11 @@ impl History {
         Since { commits: self.commits.len(), checkpoints: self.checkpoints.len() }
     }
 
+    /// Whether there was a checkpoint since then.
+    pub fn checkpointed(&self, since: Since) -> bool {
+        self.checkpoints.len() > since.checkpoints
+    }
+
     /// Takes note of a checkpoint.
     pub fn checkpoint(&mut self) {
         self.checkpoints.push(self.commits.len());
@@ -245,6 +250,12 @@ impl Draft {
         net.edges.retain(|edge| before.edges.contains_key(edge) || now.edges.contains_key(edge));
         net.vectors.retain(|v| before.vectors.contains_key(v) || now.vectors.contains_key(v));
         net
+    }
+
+    /// Whether something came and went within the transaction.
+    pub fn took_back(&self) -> bool {
+        let size = |writes: &Writes| writes.nodes.len() + writes.keys.len() + writes.edges.len() + writes.vectors.len();
+        size(&self.net()) < size(&self.writes)
     }
 
     /// Whether one of the transactions that committed since this one began is in its way: whether it may conflict, and
