@@ -8,15 +8,13 @@ mod support;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
     fs,
-    io::{Read, Write},
-    net::TcpListener,
     os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
-use support::Folder;
+use support::{Folder, collector};
 
 /// It takes seconds; a command that waits for ever is a failure like any other.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -83,31 +81,6 @@ fn finish(mut bash: Child) -> Option<ExitStatus> {
     let _ = kill_process_group(group, Signal::KILL);
     let _ = bash.wait();
     status
-}
-
-/// A collector of metrics that takes whatever is sent to it. Returns its endpoint.
-fn collector() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = format!("http://{}/v1/metrics", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            let (mut request, mut part) = (Vec::new(), [0; 4096]);
-            let is_whole = |request: &[u8]| {
-                let head = request.windows(4).position(|end| end == b"\r\n\r\n")?;
-                let text = String::from_utf8_lossy(&request[..head]).to_lowercase();
-                let length: usize = text.split("content-length: ").nth(1)?.lines().next()?.parse().ok()?;
-                Some(request.len() >= head + 4 + length)
-            };
-            while is_whole(&request) != Some(true) {
-                match stream.read(&mut part) {
-                    Ok(length) if length > 0 => request.extend(&part[..length]),
-                    _ => break,
-                }
-            }
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
-        }
-    });
-    endpoint
 }
 
 #[test]
