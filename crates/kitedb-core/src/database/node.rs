@@ -36,7 +36,7 @@ const ROOM: Duration = Duration::from_secs(30);
 /// waits for a close in progress and two opens make one node.
 type Place = Arc<Mutex<Weak<Node>>>;
 
-/// The place of every file that is open for writing in this process.
+/// The place of every file that is open for writing in this process. Upholds I25.
 static PLACES: LazyLock<Mutex<HashMap<FileIdentity, Place>>> = LazyLock::new(Mutex::default);
 
 fn place_of(identity: FileIdentity) -> Place {

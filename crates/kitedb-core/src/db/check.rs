@@ -32,7 +32,7 @@ pub struct CheckReport {
     pub edges: u64,
     /// Vectors that were read.
     pub vectors: u64,
-    /// The digest, recomputed from what was read.
+    /// The digest, recomputed from what was read (I20).
     pub digest: Digest,
     /// The log index that was checked.
     pub log_index: LogIndex,

@@ -59,7 +59,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes the frozen delta, if there is one, as a new run.
+    /// Writes the frozen delta, if there is one, as a new run. Upholds I28.
     fn write_frozen(&self) -> Result<()> {
         let levels = self.levels.load_full();
         let Some(frozen) = levels.frozen.clone() else { return Ok(()) };
@@ -237,6 +237,7 @@ struct Changes<'a> {
 }
 
 impl<'a> Changes<'a> {
+    /// What `delta` changed up to `through`, in order, without what came and went within it. Upholds I18 and I19.
     fn gather(levels: &Levels, delta: &'a Delta, through: LogIndex) -> Result<Self> {
         let at = through.0;
         let (mut nodes, mut members) = (Vec::new(), Vec::new());

@@ -31,7 +31,8 @@ const MEMORY: u64 = 4;
 const LOOK_MS: u64 = 50;
 
 impl Engine {
-    /// Commits a transaction: validate, append, apply, publish; in [`SyncMode::Full`], sync before publishing.
+    /// Commits a transaction: validate, append, apply, publish; in [`SyncMode::Full`], sync before publishing. Upholds
+    /// I2: the kernel has the frame before a token is returned; and I4: frames are appended and applied under one lock.
     #[inline]
     pub(super) fn commit(&self, mut tx: Transaction) -> Result<Token> {
         self.check_usable()?;
@@ -350,7 +351,7 @@ impl Engine {
         levels.validate(overlay, snapshot, &self.levels.load(), commit.last)
     }
 
-    /// Writes a logged commit into the active delta. Used by commits and by recovery alike.
+    /// Writes a logged commit into the active delta. Used by commits and by recovery alike. Upholds I21 and I24.
     pub(super) fn apply(
         &self,
         levels: &Levels,

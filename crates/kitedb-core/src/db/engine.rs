@@ -62,6 +62,7 @@ pub(crate) struct Engine {
     pub(super) epoch: AtomicU64,
     /// Whether commits wait for a promotion: another node took over, or this one was its replica.
     pub(super) fenced: AtomicBool,
+    /// The next id of a node, above every one that was committed or given out. Upholds I24.
     pub(super) next_node: AtomicU64,
     /// See [`Engine::spare_node_id`].
     pub(super) spare_node: OnceLock<AtomicU64>,

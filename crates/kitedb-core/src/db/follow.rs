@@ -59,6 +59,7 @@ impl Engine {
         Ok(())
     }
 
+    /// Appends frames as the source wrote them, in one write, and folds each. Upholds I29.
     fn append_and_fold(&self, commit: &mut Commit, mut chunk: Chunk, count: usize) -> Result<usize> {
         if count == 0 {
             return Ok(0);
@@ -134,7 +135,7 @@ impl Engine {
         }
     }
 
-    /// Fails if this file's graph is no replica's and nobody asked for its end.
+    /// Fails if this file's graph is no replica's and nobody asked for its end. Upholds I35.
     pub(crate) fn require_replaceable(&self) -> Result<()> {
         let its_own = self.is_foreign() || self.on_trial.load(Ordering::Acquire);
         match its_own && !self.options.overwrite {
@@ -144,7 +145,7 @@ impl Engine {
     }
 
     /// Takes over the graph that `image` holds in place of this one; what this replica had, and its log, go. A crash
-    /// at any point leaves the one or the other. `record` remembers how far an interrupted copy came.
+    /// at any point leaves the one or the other. `record` remembers how far an interrupted copy came. Upholds I32.
     pub(crate) fn adopt(
         &self,
         image: &dyn Image,

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 impl Engine {
     /// Makes the log, or goes on in the one that the sidecar has, with the first commit since the file was clean.
+    /// Upholds I26.
     pub(super) fn start_log(&self, commit: &mut Commit, epoch: Epoch, writer_id: WriterId) -> Result<()> {
         let disk = &*self.env.disk;
         let mut env = self.env.clone();
@@ -132,7 +133,7 @@ impl Engine {
         LogOptions { segment_max_bytes: self.options.segment_limit(self.role()) }
     }
 
-    /// Removes what an earlier log left behind, unless it holds commits that this file does not.
+    /// Removes what an earlier log left behind, unless it holds commits that this file does not. Upholds I13.
     fn clear_stale_log(&self, last: LogIndex) -> Result<()> {
         if !self.env.disk.is_dir(&self.log_dir) {
             return Ok(());

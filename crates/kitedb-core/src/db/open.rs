@@ -346,7 +346,8 @@ impl Engine {
         Ok(recovered)
     }
 
-    /// Applies one frame: the same steps as a commit, without validation and without an append.
+    /// Applies one frame: the same steps as a commit, without validation and without an append. Upholds I20 and I29:
+    /// the digest is that which the frame says.
     pub(super) fn fold(&self, frame: &FrameRef<'_>) -> Result<()> {
         let levels = self.levels.load();
         let before = LogIndex(frame.header.log_index.0 - 1);
@@ -423,7 +424,7 @@ pub(super) fn try_writer_lock(file: &dyn DiskFile) -> std::io::Result<bool> {
     Ok(false)
 }
 
-/// Takes the writer's lock, or says who has it.
+/// Takes the writer's lock, or says who has it. Upholds I25.
 fn lock_for_writing(env: &Env, store: &Store, path: &Path, options: &OpenOptions) -> Result<()> {
     if try_writer_lock(&**store.file()).map_err(|e| Error::io("lock", path, e))? {
         return Ok(());
@@ -463,7 +464,7 @@ pub(super) fn require_one_name(path: &Path, options: &OpenOptions, file: &dyn Di
     Err(Error::new(ErrorCode::HardLinked, what))
 }
 
-/// `env` with `folder` held by a handle.
+/// `env` with `folder` held by a handle. Upholds I34.
 pub(super) fn anchored(env: &Env, folder: &Path, like: Access) -> std::io::Result<Env> {
     Ok(Env { disk: env.disk.anchor(folder, Some(like))?, host: env.host.clone() })
 }

@@ -1,5 +1,6 @@
 //! Where a file and its log are. A path is resolved once, when the database is opened. Where the log is, the header says
 //! as a hint; the ids in the log's control file, and what that remembers of its files, decide whether it is the one.
+//! Upholds I33 and I34.
 
 use crate::{
     error::{Error, ErrorCode, Result},

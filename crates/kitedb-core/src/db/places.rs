@@ -91,7 +91,7 @@ impl Places {
         (durable > tail).then(|| Error::corrupt(older_than_its_log(path, control.dir(), tail, durable, link.part)))
     }
 
-    /// What the file is.
+    /// What the file is. Upholds I33.
     pub fn standing(&self, env: &Env, store: &Store) -> Result<Standing> {
         let (link, manifest) = (store.log_link(), store.manifest());
         let unused = manifest.checkpoint.log_index == LogIndex(0) && !link.open;
@@ -144,7 +144,7 @@ impl Places {
         Ok(Token { epoch: led, log_index: in_log.unwrap_or(in_file).max(in_file) })
     }
 
-    /// Fails unless the log of a primary is there, and is its own.
+    /// Fails unless the log of a primary is there, and is its own. Upholds I33.
     pub fn require_own(&self, path: &Path, standing: Standing, link: &LogLink) -> Result<()> {
         if matches!(standing, Standing::Unused(_) | Standing::StandAlone) {
             return Ok(());

@@ -302,7 +302,7 @@ impl Engine {
     }
 
     /// Brings what the header says of this file's part up to date, and of where its log is. A file without a log is not
-    /// touched.
+    /// touched. Upholds I26.
     pub(super) fn say_in_header(&self) -> Result<()> {
         let link = self.store.log_link();
         if self.sidecar.is_none() || link.kind != LogKind::Sidecar || self.is_foreign() {

@@ -178,6 +178,7 @@ impl LocalSource {
 
 impl Open {
     /// Fails if `at` is not on this log's history. Whether it is there: what lies beyond its end, it cannot tell.
+    /// Upholds I30.
     fn verify(&mut self, at: &At) -> Result<bool> {
         let control = self.reader.control().clone();
         let head = control.published();

@@ -273,7 +273,7 @@ fn for_each_entry<'r>(
     }
 }
 
-/// What `older` and then `newer` are together towards what is older than both.
+/// What `older` and then `newer` are together towards what is older than both. Upholds I18.
 fn fold(older: EntryKind, newer: RowEntry) -> Result<Option<EntryKind>> {
     use EntryKind::{Add, Remove, Replace};
     Ok(match (older, newer.kind) {
@@ -287,7 +287,7 @@ fn fold(older: EntryKind, newer: RowEntry) -> Result<Option<EntryKind>> {
     })
 }
 
-/// The kind that an entry has once nothing older remains.
+/// The kind that an entry has once nothing older remains. Upholds I19.
 fn settled(kind: EntryKind) -> Result<EntryKind> {
     match kind {
         EntryKind::Add => Ok(kind),

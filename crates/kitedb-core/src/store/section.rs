@@ -30,7 +30,7 @@ pub(super) struct Section {
     /// Whether the disk failed to read something of it.
     failing: AtomicBool,
     meta: SectionMeta,
-    // Dropped after the mapping: the space is nobody's only once nothing maps it.
+    // Dropped after the mapping: the space is nobody's only once nothing maps it. Upholds I16.
     lease: Lease,
 }
 
@@ -69,7 +69,7 @@ impl Section {
         &self.lease
     }
 
-    /// The bytes from `start` to `end`, verified.
+    /// The bytes from `start` to `end`, verified. Upholds I17.
     #[inline(always)]
     pub fn slice(&self, start: usize, end: usize) -> Result<&[u8]> {
         if end > self.len {
