@@ -45,6 +45,7 @@ kinds! {
     Overwritten => "a bootstrap would overwrite a primary's graph",
     Disabled => "opened as one that does not replicate",
     ReplicaAsPrimary => "a replica was opened as a primary",
+    TookOverAsPrimary => "a replica that was opened as a primary took over",
     OtherSidecar => "opened with the path of another sidecar",
     Symlink => "opened through a symbolic link",
     HardLink => "opened through a hard link",

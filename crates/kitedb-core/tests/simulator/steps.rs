@@ -142,7 +142,7 @@ impl World {
             Kind::Bootstrap => drop(self.bootstrap(n)),
             Kind::Maintain => self.maintain(n),
             Kind::Retain => self.retain(n),
-            Kind::PromoteInPlace => self.promote_in_place(n),
+            Kind::PromoteInPlace => drop(self.promote_in_place(n)),
             Kind::TakeOver => {
                 let force = self.rng.one_in(4);
                 self.promote_replica(n, force);
@@ -404,15 +404,21 @@ impl World {
         }
     }
 
-    pub fn promote_in_place(&mut self, n: usize) {
+    /// Lets node `n` begin the next epoch. Returns whether it did.
+    pub fn promote_in_place(&mut self, n: usize) -> bool {
         if self.nodes[n].second.is_some() && self.rng.one_in(3) && !self.nodes[n].second_fenced {
             let node = &mut self.nodes[n];
             std::mem::swap(&mut node.db, &mut node.second);
             node.open.iter_mut().for_each(|open| open.second = !open.second);
         }
-        let before = self.status(n).map_or(0, |status| status.epoch);
+        let status = self.status(n);
+        if self.nodes[n].fenced != Fenced::No && status.as_ref().is_some_and(|own| own.fenced && own.fence.is_none()) {
+            return self.take_over_as_a_primary(n);
+        }
+        let before = status.map_or(0, |status| status.epoch);
         let result = self.nodes[n].db().primary_promote_to_next_epoch();
         self.note(format!("n{n} promotes itself: {result:?}"));
+        let promoted = result.is_ok();
         let node = &mut self.nodes[n];
         node.history.checkpoint();
         match result {
@@ -433,6 +439,53 @@ impl World {
                 }
                 node.fenced = Fenced::Perhaps;
                 node.failed("promotion", &e);
+            }
+        }
+        promoted
+    }
+
+    /// A replica's file that was opened as a primary takes over from the source that it remembers, or does not lead.
+    fn take_over_as_a_primary(&mut self, n: usize) -> bool {
+        let followed = self.nodes[n].db().took_over_from().ok().flatten();
+        let source = followed.and_then(|path| (0..self.nodes.len()).find(|s| path_of(*s) == path));
+        source.iter().for_each(|s| self.reach_for(n, *s));
+        let before = self.nodes[n].tip;
+        let result = self.nodes[n].db().primary_promote_to_next_epoch();
+        let shown = self.shown(n);
+        self.note(format!("n{n}, opened as a primary, takes over from {source:?}: {result:?}"));
+        assert!(self.ledger.holds(shown, before));
+        assert!(
+            shown == before || source.is_some_and(|s| self.may_hold(s, shown)),
+            "pulled what its source does not have"
+        );
+        if let Some(s) = source {
+            let there = &mut self.nodes[s];
+            there.fenced = there.fenced.max(Fenced::Perhaps);
+            there.on_trial |= there.source().is_some() && (result.is_ok() || there.promoting);
+            there.half_fenced |= there.sick;
+        }
+        self.forget_reach(n);
+        let epoch = self.ledger.get(shown).token.map_or(0, |token| token.epoch.0);
+        let begun = *result.as_ref().unwrap_or(&(epoch + 1));
+        // The source may forget where its epoch ended.
+        self.ledger.forced_from = self.ledger.forced_from.min(begun);
+        let node = &mut self.nodes[n];
+        node.tip = shown;
+        node.history.checkpoint();
+        match result {
+            Ok(_) => {
+                (node.fenced, node.durable, node.second_fenced, node.interrupted) = (Fenced::No, shown, true, false);
+                node.shaky = node.troubled || node.machine.crashed();
+                node.promotions += 1;
+                fired(Fault::TookOverAsPrimary);
+                true
+            }
+            Err(e) => {
+                node.fenced = Fenced::Perhaps;
+                if matches!(e.code(), ErrorCode::SyncFailed | ErrorCode::Poisoned | ErrorCode::OutcomeUnknown) {
+                    node.failed("promotion", &e);
+                }
+                false
             }
         }
     }
