@@ -5,7 +5,7 @@ mod waiting;
 use super::{
     given_up::Lineage,
     local_fencing::{LocalFencing, was_repaired},
-    located::{locate, recovered_end, require_log_of, told_by_file},
+    located::{InUse, in_use, locate, recovered_end, require_log_of, told_by_file},
     registry::{Progress, Registry, none_in},
     remembered::{Remembered, where_is_it},
     replica::SourcePaths,
@@ -24,7 +24,10 @@ use crate::{
 };
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -45,6 +48,8 @@ pub struct LocalSource {
     awaited: Mutex<Option<Arc<Control>>>,
     /// Ends the waits for a log whose writer cannot wake who reads it.
     woken: Signal,
+    /// Whether a promotion is to fence the source's log also where nothing tells that it is the one in use.
+    told: AtomicBool,
     /// The end of the epoch that a promotion of this process is taking in, before it is said at the source.
     draining: Arc<Mutex<Option<LogIndex>>>,
 }
@@ -109,6 +114,7 @@ impl LocalSource {
             known_as: None,
             awaited: Mutex::default(),
             woken: Signal::default(),
+            told: AtomicBool::new(false),
             draining: Arc::default(),
         }
     }
@@ -390,7 +396,8 @@ impl Source for LocalSource {
         self.tell(progress, Registry::reserve)
     }
 
-    fn require_fenceable(&self) -> Result<()> {
+    fn require_fenceable(&self, told: bool) -> Result<bool> {
+        self.told.store(told, Ordering::Relaxed);
         self.require_own_files()
     }
 
@@ -527,9 +534,17 @@ impl LocalSource {
         })
     }
 
-    /// Fails if the source's files are copies: what is fenced must be the primary itself.
-    fn require_own_files(&self) -> Result<()> {
-        let LogPlace::Moved(dir, _) = self.locate()? else { return Ok(()) };
+    /// Fails if the source's files are copies: what is fenced must be the primary itself. Returns whether that is known: see
+    /// [`Source::require_fenceable`].
+    fn require_own_files(&self) -> Result<bool> {
+        let place = self.locate()?;
+        let LogPlace::Moved(dir, _) = place else {
+            return match in_use(&self.env, &self.paths.db, place.dir())? {
+                InUse::No => Err(self.of_no_file(place.dir(), true)),
+                InUse::Unknown if !self.told.load(Ordering::Relaxed) => Err(self.of_no_file(place.dir(), false)),
+                used => Ok(used == InUse::Yes),
+            };
+        };
         let what = format_args!(
             "the source {db} was copied or restored, with its log in {dir}: nobody takes over from it before its operator \
              says what it is ({moved}), or the promotion is forced",
@@ -538,6 +553,19 @@ impl LocalSource {
             dir = dir.display()
         );
         Err(Error::new(ErrorCode::FilesMoved, what))
+    }
+
+    /// Why nobody takes over by the log in `dir` alone.
+    fn of_no_file(&self, dir: &Path, copied: bool) -> Error {
+        let is = if copied { ", which is a copy," } else { "" };
+        let what = format_args!(
+            "the file of the source, {db}, is not there, and nothing tells that its log in {dir}{is} is the one that it uses now: \
+             where the file was moved, copied or renamed, it may lead with another log, and go on. Put the file back, or name it \
+             where it is (--source-db, replica_repoint); only if it is gone for good, force the promotion",
+            db = self.paths.db.display(),
+            dir = dir.display(),
+        );
+        Error::new(ErrorCode::SourceUnavailable, what)
     }
 
     /// Fails if this replica is ahead of a source that no process has open: of what it has, the source lost a part.
