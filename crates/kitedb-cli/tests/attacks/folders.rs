@@ -202,6 +202,8 @@ fn a_backup_that_is_unpacked_over_a_node_that_took_over_costs_none_of_its_commit
         &["replica", "reseed", "b.kitedb", "--source-db", "a.kitedb"][..],
         &["role", "b.kitedb", "detach"],
         &["replica", "follow", "b.kitedb", "--once"],
+        &["replica", "promote", "b.kitedb"],
+        &["replica", "promote", "b.kitedb", "--force"],
     ] {
         // Also when it was opened before.
         for _ in 0..2 {
@@ -378,4 +380,29 @@ fn who_cannot_be_looked_at_before_a_restored_primary_leads_is_named() {
     is_refused(&folder, &["role", "a.kitedb", "primary", "--moved"], "had reported 1:12");
     let led = folder.run(&["role", "a.kitedb", "primary", "--moved", "--force", "--json"]).json();
     assert_eq!(led["not_seen"].as_array().map(Vec::len), Some(1), "{led}");
+}
+
+/// What lies between is gone: the rest of it goes by name, and lies aside even then.
+#[test]
+fn what_a_log_has_behind_a_gap_after_an_older_file_is_kept() {
+    let folder = primary();
+    save(&folder, "a.kitedb");
+    commit(&folder, "a.kitedb", 10, 40, &[]);
+    let log = folder.path().join("a.kitedb.replication");
+    for name in &segment_names(&folder, "a.kitedb")[2..5] {
+        fs::remove_file(log.join(name)).unwrap();
+    }
+    put_back(&folder, "a.kitedb");
+    expect_told(&folder, "a.kitedb", "primary");
+    let segments = segment_names(&folder, "a.kitedb");
+    is_refused(&folder, &["role", "a.kitedb", "detach"], "older copy");
+    is_refused(&folder, &["repair", "a.kitedb"], "--cut-at 1:9");
+    assert_eq!(segment_names(&folder, "a.kitedb"), segments);
+    let cut = folder.run(&["repair", "a.kitedb", "--cut-at", "1:9"]);
+    assert!(cut.out.contains("is repaired, as of 1:9"), "{cut:?}");
+    let aside = names(&log).iter().filter(|name| name.ends_with(".klog.damaged")).count();
+    assert!(aside >= segments.len() - 2, "{:?}", names(&log));
+    folder.run(&["role", "a.kitedb", "primary", "--moved"]).ok();
+    assert!(commit(&folder, "a.kitedb", 50, 50, &[])["token"].as_str().unwrap().ends_with(":10"));
+    folder.run(&["check", "a.kitedb"]).ok();
 }

@@ -1,11 +1,12 @@
 //! A source on paths of this machine: its file, and the sidecar with its log.
 
+mod own_files;
 mod waiting;
 
 use super::{
     given_up::Lineage,
     local_fencing::{LocalFencing, was_repaired},
-    located::{InUse, in_use, locate, recovered_end, require_log_of, told_by_file},
+    located::{locate, recovered_end, require_log_of, told_by_file},
     registry::{Progress, Registry, none_in},
     remembered::{Remembered, where_is_it},
     replica::SourcePaths,
@@ -19,7 +20,6 @@ use crate::{
     io::{Env, OpenMode},
     lock::Mutex,
     log::{Control, Fence, FrameRef, LogReader, Moved, PageLimits, Position, WriterId, writers},
-    shell::command,
     store::{CheckpointMark, Image, Store, StoreImage},
 };
 use std::{
@@ -532,40 +532,6 @@ impl LocalSource {
             let missing = || none_in(&dir);
             open.registry_to_change(&self.env)?.ok_or_else(missing).and_then(|registry| how(registry, &stamped))
         })
-    }
-
-    /// Fails if the source's files are copies: what is fenced must be the primary itself. Returns whether that is known: see
-    /// [`Source::require_fenceable`].
-    fn require_own_files(&self) -> Result<bool> {
-        let place = self.locate()?;
-        let LogPlace::Moved(dir, _) = place else {
-            return match in_use(&self.env, &self.paths.db, place.dir())? {
-                InUse::No => Err(self.of_no_file(place.dir(), true)),
-                InUse::Unknown if !self.told.load(Ordering::Relaxed) => Err(self.of_no_file(place.dir(), false)),
-                used => Ok(used == InUse::Yes),
-            };
-        };
-        let what = format_args!(
-            "the source {db} was copied or restored, with its log in {dir}: nobody takes over from it before its operator \
-             says what it is ({moved}), or the promotion is forced",
-            db = self.paths.db.display(),
-            moved = command("role", &self.paths.db, "primary --moved"),
-            dir = dir.display()
-        );
-        Err(Error::new(ErrorCode::FilesMoved, what))
-    }
-
-    /// Why nobody takes over by the log in `dir` alone.
-    fn of_no_file(&self, dir: &Path, copied: bool) -> Error {
-        let is = if copied { ", which is a copy," } else { "" };
-        let what = format_args!(
-            "the file of the source, {db}, is not there, and nothing tells that its log in {dir}{is} is the one that it uses now: \
-             where the file was moved, copied or renamed, it may lead with another log, and go on. Put the file back, or name it \
-             where it is (--source-db, replica_repoint); only if it is gone for good, force the promotion",
-            db = self.paths.db.display(),
-            dir = dir.display(),
-        );
-        Error::new(ErrorCode::SourceUnavailable, what)
     }
 
     /// Fails if this replica is ahead of a source that no process has open: of what it has, the source lost a part.

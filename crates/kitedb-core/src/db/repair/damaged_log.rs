@@ -1,6 +1,6 @@
 //! The log that a repair finds: what is left of it, what that proves, and what is made of it.
 
-use super::{Reported, Reports, token};
+use super::{Reported, Reports, left::Left, token};
 use crate::{
     db::{
         engine::Engine,
@@ -40,32 +40,6 @@ pub(super) struct DamagedLog<'a> {
     copied: Option<Error>,
     /// The file is an older one than the log.
     newer: Option<Error>,
-}
-
-/// What is left of a control file.
-pub(super) enum Left {
-    /// All of it.
-    Whole(Control),
-    /// All but its fence.
-    ButFence(Control, Error),
-    /// Nothing; a file of its name may be there.
-    Nothing(Error),
-}
-
-impl Left {
-    pub fn fault(&self) -> Option<String> {
-        match self {
-            Self::Whole(_) => None,
-            Self::ButFence(_, e) | Self::Nothing(e) => Some(e.to_string()),
-        }
-    }
-
-    fn control(&self) -> Option<&Control> {
-        match self {
-            Self::Whole(control) | Self::ButFence(control, _) => Some(control),
-            Self::Nothing(_) => None,
-        }
-    }
 }
 
 /// What the frames prove.

@@ -27,6 +27,10 @@ impl Replica {
             let what = format_args!("{}, or promote another replica", half_made(&self.engine.path));
             return Err(Error::new(ErrorCode::NotReplica, what));
         }
+        if self.engine.beyond.lock().is_some() {
+            // Once it is mended it has more to lead with.
+            self.engine.require_undamaged()?;
+        }
         if self.control.needs_reseed() && !force {
             let what = "needs reseed: this replica is not on its source's history, so it cannot take over from it; \
                         reseed it, or force the promotion and lose what only the source has";
