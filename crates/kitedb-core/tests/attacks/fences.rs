@@ -44,7 +44,7 @@ fn a_fenced_primary_that_is_forced_to_lead_without_its_log_begins_an_epoch_of_it
         let theirs = Database::open(&new, primary()).unwrap().last_commit_token().unwrap();
         let forced = kitedb_core::OpenOptions::new().replication_overwrite(true);
         match Database::confirm_moved_in(Env::real(), &old, forced) {
-            Ok(epoch) => assert!(epoch > theirs.epoch.0, "{epoch} after {theirs}"),
+            Ok(led) => assert!(led.epoch > theirs.epoch.0, "{led:?} after {theirs}"),
             // A replica is promoted.
             Err(e) => assert!(following, "{e:?}"),
         }
