@@ -52,7 +52,11 @@ impl Engine {
     /// Fails if this replica's own log or state is of no more use.
     pub(crate) fn require_undamaged(&self) -> Result<()> {
         self.require_not_foreign()?;
-        if self.damage.lock().is_some() {
+        if let Some(damage) = self.damage.lock().as_ref() {
+            if self.beyond.lock().is_some() {
+                // Its own log has what it lacks.
+                return Err(Error::new(ErrorCode::NeedsReseed, format_args!("needs reseed: {damage}")));
+            }
             let what = "needs reseed: this replica's own log or state is damaged; reseed it from a snapshot";
             return Err(Error::new(ErrorCode::NeedsReseed, what));
         }
@@ -211,6 +215,7 @@ impl Engine {
         self.next_node.store(next_node, Ordering::Release);
         self.publish_anew(Levels { runs: self.store.runs(), ..levels }, mark.log_index);
         *self.damage.lock() = None;
+        *self.beyond.lock() = None;
         *self.foreign.lock() = None;
         self.on_trial.store(false, Ordering::Release);
         self.log_failed.store(false, Ordering::Release);

@@ -13,6 +13,7 @@ use crate::{
         Appender, Control, Keep, LogIdentity, LogOptions, Recovered, RecoveryStart, WriterId, ends_early, out_of_place,
         recover,
     },
+    shell::command,
     store::{LogKind, LogLink, Part},
 };
 use std::sync::Arc;
@@ -147,10 +148,11 @@ impl Engine {
             return Err(Error::new(
                 ErrorCode::LogMismatch,
                 format_args!(
-                    "{} holds commits after log index {last} that {} does not have and does not name; if the file was \
-                     restored from a copy, move that folder away",
+                    "{} holds commits after log index {last} that {} does not have and does not name: an older copy of the \
+                     file may be in its place. Let it take from its log what it lacks ({})",
                     self.log_dir.display(),
-                    self.path.display()
+                    self.path.display(),
+                    command("repair", &self.path, "")
                 ),
             ));
         }

@@ -131,6 +131,7 @@ impl Engine {
             on_trial: AtomicBool::new(false),
             made_file: AtomicBool::new(false),
             unwanted: AtomicBool::new(false),
+            beyond: Mutex::new(None),
             refused: None,
             log_fault: None,
             epoch: AtomicU64::new(commit.epoch.0),
@@ -202,14 +203,16 @@ impl Engine {
                 self.recover_from(&link, dir, None)?;
             }
             _ if damage.is_some() => damage.into_iter().for_each(|damage| self.go_on_damaged(damage, &[])),
-            (LogKind::Sidecar, Some(_)) if self.role() == ReplicationRole::Replica && !link.open => {
+            (LogKind::Sidecar, Some(control)) => match places.newer_log(&self.env, &self.path, &link)? {
                 // Its source has what an older copy of its file lacks; if not, its own log may.
-                let newer = places.newer_log(&self.env, &self.path, &link);
-                newer.into_iter().for_each(|newer| self.go_on_damaged(newer, &[]));
-            }
-            (LogKind::Sidecar, Some(control)) if link.open => {
-                self.recover_from(&link, &self.log_dir, Some(control.clone()))?;
-            }
+                Some(newer) if self.role() == ReplicationRole::Replica => {
+                    *self.beyond.lock() = newer.held;
+                    self.go_on_damaged(newer.damage, &[]);
+                }
+                Some(newer) => return Err(Error::new(ErrorCode::LogMismatch, newer.damage)),
+                None if link.open => self.recover_from(&link, &self.log_dir, Some(control.clone()))?,
+                None => {}
+            },
             _ => {}
         }
         self.take_up_sidecar()

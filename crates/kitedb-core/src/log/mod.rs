@@ -16,6 +16,7 @@ mod mailbox;
 mod mark;
 mod new_control;
 mod order;
+mod proven;
 mod reader;
 mod recover;
 mod replaced;
@@ -35,6 +36,7 @@ pub use frame::{FrameHeader, FrameRef, MAX_PAYLOAD};
 pub use mailbox::RetentionAnswer;
 pub use new_control::NewControl;
 pub use order::out_of_place;
+pub use proven::{Accounted, Proven, proven, proven_beyond, whose_segments};
 pub use reader::{Chunk, FramePlace, LogPage, LogReader, PageLimits, Position};
 pub use recover::{
     Recovered, RecoveryStart, end_of_log, ends_early, holds_segments_of, put_segments_aside, reaches_beyond, recover,

@@ -1,7 +1,7 @@
 //! Copies and restored backups: known where the file system tells, found at first contact where it does not.
 
 use crate::{
-    coming::{confirm_moved, detach},
+    coming::{confirm_moved, confirm_moved_beside_its_original, detach},
     stage::{
         Stage, add, add_many, contents, copy, copy_database, disabled, expect_its_own, has, nothing_said, open_and_add,
         primary, refused, refused_open, remove_database, rename_database, replica_of, short_log,
@@ -34,7 +34,7 @@ fn a_copied_primary_reads_and_does_not_write_before_the_operator_says_so() {
     }
     // The original has noticed nothing.
     assert_eq!(open_and_add(&path, primary(), "c").unwrap().to_string(), "1:3");
-    confirm_moved(&copied).unwrap();
+    confirm_moved_beside_its_original(&copied);
     assert_eq!(open_and_add(&copied, primary(), "d").unwrap().to_string(), "2:3");
     // A replica that goes from one to the other is on another history.
     let replica = stage.replica("r.kitedb", &path);
@@ -307,7 +307,7 @@ fn a_copied_primary_does_not_look_healthy() {
     }
     let original = Database::open(&path, primary()).unwrap();
     assert_eq!((primary_status(&original).fault(), original.health_check().unwrap().healthy), (None, true));
-    confirm_moved(&copied).unwrap();
+    confirm_moved_beside_its_original(&copied);
     let db = Database::open(&copied, nothing_said()).unwrap();
     assert_eq!((primary_status(&db).fault(), db.health_check().unwrap().healthy), (None, true));
 }

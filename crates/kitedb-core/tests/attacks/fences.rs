@@ -44,7 +44,7 @@ fn a_fenced_primary_that_is_forced_to_lead_without_its_log_begins_an_epoch_of_it
         let theirs = Database::open(&new, primary()).unwrap().last_commit_token().unwrap();
         let forced = kitedb_core::OpenOptions::new().replication_overwrite(true);
         match Database::confirm_moved_in(Env::real(), &old, forced) {
-            Ok(epoch) => assert!(epoch > theirs.epoch.0, "{epoch} after {theirs}"),
+            Ok(led) => assert!(led.epoch > theirs.epoch.0, "{led:?} after {theirs}"),
             // A replica is promoted.
             Err(e) => assert!(following, "{e:?}"),
         }
@@ -533,7 +533,7 @@ fn a_file_without_the_log_that_tells_who_leads_is_led_only_by_force() {
     assert_eq!(told(&old), Err(ErrorCode::LogMismatch));
     let forced = primary().replication_overwrite(true);
     // And in no epoch that the other one has, which lies beside it.
-    assert_eq!(Database::confirm_moved_in(Env::real(), &old, forced).unwrap(), 3);
+    assert_eq!(Database::confirm_moved_in(Env::real(), &old, forced).unwrap().epoch, 3);
     let led = Database::open(&old, primary()).unwrap();
     add(&led, "by force").unwrap();
 }
