@@ -191,3 +191,28 @@ fn a_property_called_key_with_an_underscore_gets_another_name_and_the_report_say
     assert_eq!(run.code, 1);
     assert!(run.err.contains("`_key_`, which it would be instead, is there, too"), "{}", run.err);
 }
+
+/// Everything after it would be one cell: a name of thousands of lines.
+#[test]
+fn a_quote_that_is_never_closed_is_a_bad_line_and_brings_nothing() {
+    let folder = Folder::new();
+    let rows: String = (0..10_000).map(|n| format!("n{n},Name {n}\n")).collect();
+    folder.file("names.csv", format!("id,name\nbad,\"Acme 5\n{rows}"));
+    let run = folder.run(&["import", "g.kitedb", "names.csv"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.err.starts_with("error: names.csv, line 2: a quote is not closed"), "{run:?}");
+    assert!(run.err.contains("nothing was imported"), "{run:?}");
+    assert!(!folder.path().join("g.kitedb").exists());
+}
+
+#[test]
+fn keys_of_json_lines_are_taken_with_their_blanks() {
+    let folder = Folder::new();
+    let lines = "{\"key\":\"x \",\"props\":{\"p\":1}}\n{\"key\":\"x\",\"props\":{\"p\":2}}\n";
+    folder.file("nodes.jsonl", lines);
+    let report = folder.run(&["import", "g.kitedb", "nodes.jsonl", "--json"]).json();
+    assert_eq!(report["nodes_created"], 2, "{report}");
+    for (key, p) in [("x ", 1), ("x", 2)] {
+        assert_eq!(folder.run(&["get", "g.kitedb", key, "--json"]).json()["props"], json!({ "p": p }), "{key:?}");
+    }
+}

@@ -474,7 +474,7 @@ fn a_promoted_replica_leads_and_its_source_is_fenced() {
     let promotion = replica(&folder, "promote", "b.kitedb", "a.kitedb").json();
     assert_eq!(
         promotion,
-        json!({ "role": "primary", "epoch": 2, "last_kept": "1:12", "source_fenced": true, "fence_synced": true, "rival_epoch": null, "rivals": [] })
+        json!({ "role": "primary", "epoch": 2, "last_kept": "1:12", "source_fenced": true, "fence_synced": true, "source_found": true, "rival_epoch": null, "rivals": [] })
     );
     assert_eq!(write(&folder, "b.kitedb", 13, 13).json()["token"], "2:13");
 
@@ -515,7 +515,7 @@ fn a_promotion_without_its_source_is_forced_or_none() {
     let run = replica(&folder, "promote", "b.kitedb", "a.kitedb");
     assert_eq!(run.code, 1, "{run:?}");
     let run = folder.run(&["replica", "promote", "b.kitedb", "--force", "--json"]);
-    let want = json!({ "role": "primary", "epoch": 2, "last_kept": "1:10", "source_fenced": false, "fence_synced": false, "rival_epoch": null, "rivals": [] });
+    let want = json!({ "role": "primary", "epoch": 2, "last_kept": "1:10", "source_fenced": false, "fence_synced": false, "source_found": false, "rival_epoch": null, "rivals": [] });
     assert_eq!(run.json(), want);
     assert_eq!(write(&folder, "b.kitedb", 11, 11).json()["token"], "2:11");
 }

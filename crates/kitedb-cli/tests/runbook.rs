@@ -8,15 +8,13 @@ mod support;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
     fs,
-    io::{Read, Write},
-    net::TcpListener,
     os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
-use support::Folder;
+use support::{Folder, collector};
 
 /// It takes seconds; a command that waits for ever is a failure like any other.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -85,31 +83,6 @@ fn finish(mut bash: Child) -> Option<ExitStatus> {
     status
 }
 
-/// A collector of metrics that takes whatever is sent to it. Returns its endpoint.
-fn collector() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = format!("http://{}/v1/metrics", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            let (mut request, mut part) = (Vec::new(), [0; 4096]);
-            let is_whole = |request: &[u8]| {
-                let head = request.windows(4).position(|end| end == b"\r\n\r\n")?;
-                let text = String::from_utf8_lossy(&request[..head]).to_lowercase();
-                let length: usize = text.split("content-length: ").nth(1)?.lines().next()?.parse().ok()?;
-                Some(request.len() >= head + 4 + length)
-            };
-            while is_whole(&request) != Some(true) {
-                match stream.read(&mut part) {
-                    Ok(length) if length > 0 => request.extend(&part[..length]),
-                    _ => break,
-                }
-            }
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
-        }
-    });
-    endpoint
-}
-
 #[test]
 fn every_command_does_what_the_runbook_says() {
     let folder = Folder::new();
@@ -142,6 +115,85 @@ fn every_command_does_what_the_runbook_says() {
     }
 }
 
+/// A section of the runbook: its number, 0 before the first one, and its lines.
+fn sections() -> Vec<(u32, Vec<(usize, &'static str)>)> {
+    let mut sections = vec![(0, Vec::new())];
+    for (at, line) in RUNBOOK.lines().enumerate() {
+        let number = line.strip_prefix("## ").and_then(|title| title.split('.').next()?.parse().ok());
+        if let Some(number) = number {
+            sections.push((number, Vec::new()));
+        }
+        sections.last_mut().unwrap().1.push((at + 1, line));
+    }
+    sections
+}
+
+/// The paragraphs of what is read as text, and not as a block of commands or a comment.
+fn paragraphs(lines: &[(usize, &str)]) -> Vec<(usize, String)> {
+    let (mut paragraphs, mut end) = (vec![(0, String::new())], None);
+    for (at, line) in lines {
+        let line = line.trim();
+        let begins = [("```", "```"), ("<!--", "-->")].into_iter().find(|(begin, _)| line.starts_with(begin));
+        match (end, begins) {
+            (Some(until), _) if line == until => end = None,
+            (None, Some((_, until))) => end = Some(until),
+            (None, None) if !line.is_empty() => {
+                let (_, text) = paragraphs.last_mut().unwrap();
+                text.push_str(line);
+                text.push(' ');
+                continue;
+            }
+            _ => {}
+        }
+        paragraphs.push((at + 1, String::new()));
+    }
+    paragraphs
+}
+
+/// What follows `kitedb` in a script, to the end of each line.
+fn commands(script: &str) -> Vec<Vec<&str>> {
+    let mut commands = Vec::new();
+    for line in script.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let at = |(at, word): (usize, &&str)| word.ends_with("kitedb").then(|| words[at + 1..].to_vec());
+        commands.extend(words.iter().enumerate().filter_map(at));
+    }
+    commands
+}
+
+/// Whether a command in the text is one that is run: a word in capitals stands for any, and more may follow.
+fn is_run(shown: &[&str], run: &[&str]) -> bool {
+    let stands_for_any = |word: &str| word.chars().all(|c| c.is_ascii_uppercase() || c == ':');
+    run.len() >= shown.len() && shown.iter().zip(run).all(|(shown, run)| stands_for_any(shown) || shown == run)
+}
+
+/// A command that stands in the text is run in that section, or in one that the same paragraph sends its reader to.
+#[test]
+fn every_command_in_the_text_is_run() {
+    let (steps, sections) = (steps(), sections());
+    let mut found = 0;
+    for (number, lines) in &sections {
+        for (line, text) in paragraphs(lines) {
+            let sent_to = text.split("section ").skip(1).filter_map(|rest| rest.get(..1)?.parse().ok());
+            let where_run: Vec<u32> = sent_to.chain([*number]).collect();
+            let of = |step: &Step| {
+                let section = sections.iter().rfind(|(_, lines)| lines[0].0 <= step.line);
+                section.is_some_and(|(number, _)| where_run.contains(number))
+            };
+            for shown in text.split('`').skip(1).step_by(2).filter_map(|inline| inline.strip_prefix("kitedb ")) {
+                let words: Vec<&str> = shown.split_whitespace().collect();
+                let mut run = steps.iter().filter(|step| of(step)).flat_map(|step| commands(&step.script));
+                assert!(
+                    run.any(|run| is_run(&words, &run)),
+                    "line {line} of the runbook tells of `kitedb {shown}`, and no step of sections {where_run:?} runs it"
+                );
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 5, "{found} commands were found in the text");
+}
+
 #[test]
 fn what_the_checklist_names_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -163,6 +215,15 @@ fn what_the_checklist_names_exists() {
 
 #[test]
 fn shown_lines_stand_for_what_differs() {
+    let words = |text: &'static str| text.split(' ').collect::<Vec<_>>();
+    for (shown, run, want) in [
+        ("repair DB --cut-at EPOCH:INDEX", "repair a.kitedb --cut-at 1:20", true),
+        ("repair", "repair a.kitedb", true),
+        ("repair DB --cut-at EPOCH:INDEX", "repair a.kitedb --dry-run", false),
+        ("repair a.kitedb", "repair b.kitedb", false),
+    ] {
+        assert_eq!(is_run(&words(shown), &words(run)), want, "{shown} / {run}");
+    }
     for (line, shown, want) in [
         ("  head     1:20", "head 1:20", true),
         ("clean in 12 ms", "clean in …", true),

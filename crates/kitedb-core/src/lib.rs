@@ -33,7 +33,7 @@ mod shell;
 mod state;
 mod store;
 
-pub use database::{BulkLoader, Database, WeakDatabase, compare, compare_deep};
+pub use database::{BulkLoader, ConfirmedMove, Database, WeakDatabase, compare, compare_deep};
 pub use db::{
     CheckReport, Detached, Difference, Element, GraphRead, Index, IndexOn, IndexSpec, Latency, LatencyBucket, NameId,
     NameRef, NewNode, OpenOptions, Page, Repair, RepairOptions, ReplicationRole, Stats, StillRegistered, SyncMode,

@@ -1,6 +1,6 @@
 //! What was acknowledged can be replayed. Transactions that are open together, with operations that fail and operations that
 //! are taken back, are committed in any order; then the machine dies. What a replica that follows has, what a recovery finds
-//! and what the model says are the same.
+//! and what the model says are the same (I21).
 //!
 //! `KITEDB_CASES=N` runs N times as many cases, `KITEDB_SEED=S` one alone.
 #![allow(

@@ -797,6 +797,44 @@ fn a_transaction_without_changes_commits_nothing() {
 }
 
 #[test]
+fn who_tries_again_after_a_conflict_sees_what_he_conflicted_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = OpenOptions::new().sync_mode(SyncMode::Full);
+    let db = Database::open(dir.path().join("a.kitedb"), options).unwrap();
+    let id = db.transaction(|tx| tx.create_node(None)).unwrap();
+    db.transaction(|tx| tx.set_node_prop(id, "n", 0)).unwrap();
+    let read = |graph: &dyn Fn() -> Result<Option<Value>>| match graph() {
+        Ok(Some(Value::I64(n))) => n,
+        other => panic!("{other:?}"),
+    };
+    let increments = || {
+        let mut conflicts = 0;
+        for _ in 0..25 {
+            loop {
+                let mut tx = db.begin().unwrap();
+                let n = read(&|| tx.node_prop(id, "n"));
+                tx.set_node_prop(id, "n", n + 1).unwrap();
+                match tx.commit() {
+                    Ok(_) => break,
+                    Err(e) => assert!(e.is_conflict(), "{e}"),
+                }
+                conflicts += 1;
+                // Also where its sync was under way.
+                let view = db.snapshot().unwrap();
+                assert!(read(&|| view.node_prop(id, "n")) > n);
+            }
+        }
+        conflicts
+    };
+    let conflicts: usize = thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(increments)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert!(conflicts > 0, "nothing was tried");
+    assert_eq!(read(&|| db.snapshot()?.node_prop(id, "n")), 100);
+}
+
+#[test]
 fn the_retry_helper_runs_again_after_conflicts_only() {
     let b = bench();
     let id = b.write(|tx| tx.create_node(None));

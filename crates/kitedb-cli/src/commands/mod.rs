@@ -47,6 +47,11 @@ fn whole(database: &Database, shown: Outcome, out: &mut dyn Write) -> Outcome {
     Err(Failure::new(format_args!("{failed}less than was committed is shown: {damage}")).exit(exit))
 }
 
+/// Why less than was committed is shown of `database`, for a document: what this account may not read is no damage.
+fn damage_of(database: &Database) -> Option<String> {
+    database.damage().filter(|_| !is_denied(database)).map(|damage| damage.to_string())
+}
+
 /// Whether what is not shown of `database` may not be read by this account, which is no damage.
 fn is_denied(database: &Database) -> bool {
     database.damage().is_some_and(|damage| damage.code() == ErrorCode::PermissionDenied)

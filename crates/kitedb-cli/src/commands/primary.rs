@@ -1,7 +1,7 @@
 //! `kitedb primary`: a node whose log replicas follow.
 
 use super::{
-    fault_if,
+    damage_of, fault_if,
     followers::{holds_document, lag_document, show_replicas, shown_holds, shown_log},
     open_node, whole, without_log, write_json,
 };
@@ -53,7 +53,7 @@ fn status(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
         (Some(status), database) => (status, database),
         (None, database) => return without_log::show(args, &database, out),
     };
-    let damage = database.damage().map(|damage| damage.to_string());
+    let damage = damage_of(&database);
     if args.json {
         let mut document = document(&status);
         document["damage"] = json!(damage);

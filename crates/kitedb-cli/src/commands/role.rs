@@ -110,11 +110,17 @@ fn detach(args: &RoleArgs, overwrite: bool, out: &mut dyn Write) -> Outcome {
 
 fn confirm_moved(args: &RoleArgs, force: bool, out: &mut dyn Write) -> Outcome {
     let options = options(args).replication_overwrite(force);
-    let epoch = Database::confirm_moved_in(Env::real(), &args.common.database, options)?;
+    let confirmed = Database::confirm_moved_in(Env::real(), &args.common.database, options)?;
+    let (epoch, not_seen) = (confirmed.epoch, confirmed.not_seen);
     if args.common.json {
-        return write_json(out, &json!({ "role": "primary", "epoch": epoch }));
+        return write_json(out, &json!({ "role": "primary", "epoch": epoch, "not_seen": not_seen }));
     }
     let name = clean(&args.common.database.display().to_string());
     writeln!(out, "{}", Styled(GOOD, format!("{name} leads epoch {epoch}")))?;
-    Ok(writeln!(out, "{}", Styled(DIM, "  the one that it was copied from must not write again"))?)
+    writeln!(out, "{}", Styled(DIM, "  the one that it was copied from must not write again"))?;
+    for unseen in &not_seen {
+        let what = format!("not looked at: {}; if it leads, or has more, there are two histories", clean(unseen));
+        writeln!(out, "  {}", Styled(BAD, what))?;
+    }
+    Ok(())
 }

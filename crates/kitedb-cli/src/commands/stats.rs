@@ -1,6 +1,6 @@
 //! `kitedb stats`: what a database holds and what it takes up.
 
-use super::{is_denied, open_to_read, whole, write_json};
+use super::{damage_of, open_to_read, whole, write_json};
 use crate::{
     cli::DatabaseArgs,
     failure::{Failure, Outcome},
@@ -20,7 +20,7 @@ const SHOWN: usize = 20;
 pub fn run(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
     let database = open_to_read(args)?;
     let mut stats = database.stats()?;
-    stats.damage = stats.damage.filter(|_| !is_denied(&database));
+    stats.damage = damage_of(&database);
     let shown =
         if args.json { write_json(out, &document(&stats)) } else { show(args, &stats, out).map_err(Failure::from) };
     whole(&database, shown, out)

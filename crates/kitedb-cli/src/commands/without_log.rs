@@ -1,10 +1,10 @@
 //! The status of a primary or a replica whose log cannot be looked at: its control file is gone or damaged, or the folder is
 //! not where it was. What the file itself says is shown, and that this is not all.
 
-use super::write_json;
+use super::{damage_of, fault_if, whole, write_json};
 use crate::{
     cli::DatabaseArgs,
-    failure::{EXIT_FAULT, Failure, Outcome},
+    failure::{Failure, Outcome},
     render::{
         style::{BAD, DIM, Styled, TITLE, clean},
         table::Table,
@@ -29,7 +29,7 @@ pub fn failure(database: &Database, role: &str) -> Failure {
 /// Shows what the file of `database` says of itself, and ends with the code of a fault. What only the log knows is left out.
 pub fn show(args: &DatabaseArgs, database: &Database, out: &mut dyn Write) -> Outcome {
     let (role, why) = (database.replication_role().as_str(), why(database));
-    let damage = database.damage().map(|damage| damage.to_string());
+    let damage = damage_of(database);
     let view = database.snapshot()?;
     let (token, digest) = (view.token(), view.digest());
     let last = (token.log_index.0 > 0).then(|| token.to_string());
@@ -57,6 +57,5 @@ pub fn show(args: &DatabaseArgs, database: &Database, out: &mut dyn Write) -> Ou
         table.field("in the file", last.unwrap_or_else(|| "no commit".to_owned())).field("digest", digest);
         table.write(out)?;
     }
-    out.flush()?;
-    Err(Failure::shown(EXIT_FAULT))
+    whole(database, fault_if(true, out), out)
 }

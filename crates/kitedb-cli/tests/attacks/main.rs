@@ -10,6 +10,7 @@ mod chains;
 mod damage;
 mod destruction;
 mod fences;
+mod folders;
 mod followers;
 mod leads;
 mod names;

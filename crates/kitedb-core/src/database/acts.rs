@@ -8,9 +8,19 @@ use crate::{
     },
     error::{Error, ErrorCode, Result},
     io::{Env, FileIdentity},
-    replication::{Leaving, Registry, Rival, require_no_rival, rivals_of},
+    replication::{Leaving, Others, Registry, Rival, require_no_rival, rivals_of},
 };
 use std::path::{Path, PathBuf};
+
+/// What [`Database::confirm_moved`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfirmedMove {
+    /// The epoch that it leads.
+    pub epoch: u64,
+    /// Who could not be looked at, one line for each: if one of them leads, or holds more, there are two histories.
+    pub not_seen: Vec<String>,
+}
 
 impl Database {
     /// Makes the file at `path` a database of its own: stand-alone, with a new file id and a new history, holding every
@@ -67,24 +77,30 @@ impl Database {
     }
 
     /// Lets a primary lead whose files were copied, moved to another file system or restored: in place of the one that it
-    /// was copied from, which must not write again. It begins a new epoch, with a writer of its own. Returns that epoch.
+    /// was copied from, which must not write again. It begins a new epoch, with a writer of its own. Whoever may hold more and
+    /// could not be looked at is named.
     ///
     /// # Errors
     /// [`ErrorCode::InvalidArgument`] if nothing tells that the files are others than before; [`ErrorCode::Locked`] while
     /// anybody has it open for writing; [`ErrorCode::StalePrimary`] if another node took over from it, or one that it can reach
-    /// (a registered replica, one beside it that follows it, and those that these know) leads or holds more, and
+    /// (the one that it was copied from, a registered replica, one beside it that follows it, and those that these know; of one whose
+    /// file is gone its log tells) leads or holds more, or had by its last report and cannot be looked at, and
     /// [`ErrorCode::LogMismatch`] if its log, which would tell that, is not there (`replication_overwrite`: it leads all the
     /// same).
-    pub fn confirm_moved(path: impl AsRef<Path>) -> Result<u64> {
+    pub fn confirm_moved(path: impl AsRef<Path>) -> Result<ConfirmedMove> {
         Self::confirm_moved_in(Env::real(), path, OpenOptions::new())
     }
 
     /// As [`Database::confirm_moved`], on a disk of the caller's; the options say where its sidecar is.
-    pub fn confirm_moved_in(env: Env, path: impl AsRef<Path>, options: OpenOptions) -> Result<u64> {
+    pub fn confirm_moved_in(env: Env, path: impl AsRef<Path>, options: OpenOptions) -> Result<ConfirmedMove> {
         let (here, path, identity) = alone(&env, path.as_ref())?;
         let (sidecar, told) = (options.sidecar_path.clone(), options.overwrite);
-        let look = || require_no_rival(&env, &path, sidecar.clone(), told);
-        confirm_moved(&here, &path, options, identity, &look).map(|epoch| epoch.0)
+        let look = || {
+            let Others { taken, unseen } = require_no_rival(&env, &path, sidecar.clone(), told)?;
+            Ok((taken, unseen))
+        };
+        let (epoch, not_seen) = confirm_moved(&here, &path, options, identity, &look)?;
+        Ok(ConfirmedMove { epoch: epoch.0, not_seen })
     }
 
     /// Mends the log of the database at `path`: a control file that is damaged or gone is made anew from what the frames

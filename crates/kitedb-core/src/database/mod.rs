@@ -7,6 +7,7 @@ mod replication;
 mod upkeep;
 mod weak;
 
+pub use acts::ConfirmedMove;
 pub use bulk::BulkLoader;
 pub use replication::{compare, compare_deep};
 pub use weak::WeakDatabase;

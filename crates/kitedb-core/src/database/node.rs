@@ -36,7 +36,7 @@ const ROOM: Duration = Duration::from_secs(30);
 /// waits for a close in progress and two opens make one node.
 type Place = Arc<Mutex<Weak<Node>>>;
 
-/// The place of every file that is open for writing in this process.
+/// The place of every file that is open for writing in this process. Upholds I25.
 static PLACES: LazyLock<Mutex<HashMap<FileIdentity, Place>>> = LazyLock::new(Mutex::default);
 
 fn place_of(identity: FileIdentity) -> Place {
@@ -215,6 +215,23 @@ impl Node {
             node.replica = Some(replica);
         }
         Ok(node)
+    }
+
+    /// The replica that this node is by its file, if it was opened as a primary: until it takes over it only reads.
+    pub fn opened_as_a_primary(&self) -> Result<Option<Replica>> {
+        let (Some(control), Some(leader), None) = (&self.engine.sidecar, &self.leader, &self.replica) else {
+            return Ok(None);
+        };
+        let follows = self.engine.role() == ReplicationRole::Primary && self.engine.is_fenced() && control.is_replica();
+        if !follows || self.engine.options.read_only {
+            return Ok(None);
+        }
+        // A fence that cannot be read is told by what moves it.
+        control.fence()?;
+        let Remembered { paths, astray, file_id } = self.remembered().ok_or_else(not_configured)?;
+        let source = Arc::new(self.source(&paths).remembered_as(astray, file_id));
+        let of_it = (Some(paths), source as Arc<dyn Source>);
+        Ok(Some(Replica::new(&self.engine, control.clone(), leader.clone(), self.source_env.clone(), of_it)))
     }
 
     /// A source on paths.

@@ -132,12 +132,27 @@ impl Database {
 
     /// Begins the next epoch. From then on every other handle to this log is fenced: its commits fail with
     /// [`ErrorCode::StalePrimary`]; this one goes on in the new epoch. Returns that.
+    ///
+    /// A replica's file that was opened as a primary takes over from the source that it followed, as
+    /// [`Database::replica_promote`] does without force.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StalePrimary`]: another handle was promoted, or another node took over.
+    /// [`ErrorCode::SourceUnavailable`] and others of [`Database::replica_promote`]: of a replica's file.
     pub fn primary_promote_to_next_epoch(&self) -> Result<u64> {
         let node = self.node()?;
         let leader = node.as_primary()?;
         let engine = &node.engine;
-        let epoch = engine.guarded("a promotion", || engine.promote_in_place(&self.handle.lease))?;
+        let epoch = match node.opened_as_a_primary()? {
+            Some(replica) => {
+                // Held throughout: it is one promotion at a time.
+                let _follower = node.follower.lock();
+                Epoch(engine.guarded("a promotion", || replica.promote_as_a_primary())?.epoch)
+            }
+            None => engine.guarded("a promotion", || engine.promote_in_place(&self.handle.lease))?,
+        };
         leader.lead();
+        self.handle.lease.lead(epoch);
         Ok(epoch.0)
     }
 

@@ -2,6 +2,7 @@
 
 use super::{
     engine::Engine,
+    open::ATTEMPTS,
     place::{left_log, no_control_file, wal_dir},
     read::{GraphRead, sealed::Source},
 };
@@ -11,7 +12,7 @@ use crate::{
     io::OpenMode,
     log::{Control, LogIdentity, holds_segments_of, out_of_place, verify},
     state::hash_id,
-    store::LogKind,
+    store::{LogKind, LogLink},
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -31,7 +32,7 @@ pub struct CheckReport {
     pub edges: u64,
     /// Vectors that were read.
     pub vectors: u64,
-    /// The digest, recomputed from what was read.
+    /// The digest, recomputed from what was read (I20).
     pub digest: Digest,
     /// The log index that was checked.
     pub log_index: LogIndex,
@@ -64,8 +65,8 @@ impl Engine {
     pub(crate) fn check(&self) -> Result<CheckReport> {
         let mut report = CheckReport::default();
         // What may not be read is not damaged, as far as can be told.
-        let denied = |e: &Error| e.code() == ErrorCode::PermissionDenied;
-        if let Some(denied) = self.damage.lock().as_ref().filter(|damage| denied(damage)) {
+        let denied = |e: &&Error| e.code() == ErrorCode::PermissionDenied;
+        if let Some(denied) = self.damage.lock().as_ref().filter(denied) {
             return Err(denied.clone());
         }
         report.damage.extend(self.damage.lock().iter().map(ToString::to_string));
@@ -78,28 +79,40 @@ impl Engine {
         for damage in damage {
             report.damage.push(format!("{} bytes at {}: {}", damage.len, damage.offset, damage.what));
         }
-        // What cannot be read is in the list already, or goes there now: the rest is checked all the same.
-        let found = match self.check_log() {
-            // Nor is what a newer build wrote.
-            Err(e) if denied(&e) || e.is_other_version() => return Err(e),
-            found => found.unwrap_or_else(|e| vec![e.to_string()]),
-        };
-        // A writer in another process may have ended the log meanwhile.
-        let ended = || self.options.read_only && self.log_has_ended().unwrap_or(false);
-        if !found.is_empty() && !ended() {
-            // The open may have told it already.
-            let new: Vec<String> = found.into_iter().filter(|damage| !report.damage.contains(damage)).collect();
-            report.damage.extend(new);
-        }
+        // The open may have told it already.
+        let new: Vec<String> = self.log_damage()?.into_iter().filter(|found| !report.damage.contains(found)).collect();
+        report.damage.extend(new);
         if let Err(e) = self.check_graph(&mut report) {
             report.damage.push(e.to_string());
         }
         Ok(report)
     }
 
+    /// What of the log does not verify, or cannot be read: that is told, and the rest checked all the same. A writer may end
+    /// the log meanwhile, remove what is left of it, or begin one beside a file that had none: so nothing is damage but what is
+    /// found twice in a row under the same header.
+    fn log_damage(&self) -> Result<Vec<String>> {
+        let mut before = Vec::new();
+        for _ in 0..ATTEMPTS {
+            let link = self.store.log_link();
+            let found = match self.check_log(&link) {
+                // Neither what may not be read nor what a newer build wrote is damaged, as far as can be told.
+                Err(e) if e.code() == ErrorCode::PermissionDenied || e.is_other_version() => return Err(e),
+                found => found.unwrap_or_else(|e| vec![e.to_string()]),
+            };
+            if found.is_empty() || self.log_is_another_one(&link)? {
+                return Ok(Vec::new());
+            }
+            if found == before {
+                return Ok(found);
+            }
+            before = found;
+        }
+        Ok(before)
+    }
+
     /// Reads the log that the file names: its control file, and each segment that is there, needed or not.
-    fn check_log(&self) -> Result<Vec<String>> {
-        let link = self.store.log_link();
+    fn check_log(&self, link: &LogLink) -> Result<Vec<String>> {
         let log = LogIdentity { log_id: link.id, file_id: self.store.file_id() };
         if link.kind == LogKind::None {
             let left = left_log(&self.env, &self.path, log.file_id, self.published())?;

@@ -60,7 +60,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes the frozen delta, if there is one, as a new run.
+    /// Writes the frozen delta, if there is one, as a new run. Upholds I28.
     fn write_frozen(&self) -> Result<()> {
         let levels = self.levels.load_full();
         let Some(frozen) = levels.frozen.clone() else { return Ok(()) };
@@ -207,7 +207,7 @@ impl Engine {
     }
 }
 
-/// What a delta changes as of `through`.
+/// What a delta changes as of `through`, in order, without what came and went within it. Upholds I18 and I19.
 fn gather<'a>(levels: &Levels, delta: &'a Delta, through: LogIndex) -> Result<Changes<'a>> {
     let at = through.0;
     let (mut nodes, mut members) = (Vec::new(), Vec::new());

@@ -27,8 +27,12 @@ const BACKLOG: u64 = 3;
 /// A checkpoint begins, too, when the delta takes this many times as much memory as the log that begins one.
 const MEMORY: u64 = 4;
 
+/// So often, in ms, who waits for the sync of others looks whether it failed.
+const LOOK_MS: u64 = 50;
+
 impl Engine {
-    /// Commits a transaction: validate, append, apply, publish; in [`SyncMode::Full`], sync before publishing.
+    /// Commits a transaction: validate, append, apply, publish; in [`SyncMode::Full`], sync before publishing. Upholds
+    /// I2: the kernel has the frame before a token is returned; and I4: frames are appended and applied under one lock.
     #[inline]
     pub(super) fn commit(&self, mut tx: Transaction) -> Result<Token> {
         self.check_usable()?;
@@ -69,12 +73,31 @@ impl Engine {
                 require_unfenced(control, commit.epoch)?;
             }
         }
-        self.validate(&commit, overlay, &levels, snapshot)?;
+        if let Err(e) = self.validate(&commit, overlay, &levels, snapshot) {
+            let last = commit.last;
+            drop(commit);
+            if e.is_conflict() {
+                self.await_published(last);
+            }
+            return Err(e);
+        }
         // Dropped before the changes are applied, so that a superseded state goes as soon as it can.
         drop(levels);
         let token = self
             .guarded_append("a commit", &mut commit, |commit| self.append_and_apply(commit, overlay, buffer, change))?;
         self.finish(commit, token)
+    }
+
+    /// Waits for the sync of commits that one conflicts with: whoever tries again before it ends begins on a state without
+    /// them, and conflicts again. Not for ever: what keeps them from being published is told to the next try.
+    fn await_published(&self, index: LogIndex) {
+        let failed = || self.commit.lock().appender.as_ref().is_some_and(|appender| appender.group_sync().has_failed());
+        for _ in 0..=self.options.fence_wait_ms / LOOK_MS {
+            let reached = || self.published() >= index;
+            if self.signal.wait_until(Some(index.0), Duration::from_millis(LOOK_MS), reached) || failed() {
+                return;
+            }
+        }
     }
 
     /// Puts a commit into the log, and into the active delta. Whoever reads does not see it before it is published.
@@ -330,7 +353,7 @@ impl Engine {
         levels.validate(overlay, snapshot, &current, commit.last)
     }
 
-    /// Writes a logged commit into the active delta. Used by commits and by recovery alike.
+    /// Writes a logged commit into the active delta. Used by commits and by recovery alike. Upholds I21 and I24.
     pub(super) fn apply(
         &self,
         levels: &Levels,

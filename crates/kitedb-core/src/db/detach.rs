@@ -142,7 +142,7 @@ pub(crate) fn detach(
     drop(look);
     let mut missing = places.gone(path, &link).filter(|_| link.open);
     // What an older copy of the file lacks, its log may still have.
-    missing = missing.or_else(|| places.newer_log(env, path, &link)).or(left);
+    missing = missing.or(places.newer_log(env, path, &link)?.map(|newer| newer.damage)).or(left);
     if link.open && missing.is_none() {
         // What its log holds goes into the file first, by the same recovery as ever.
         let engine = Engine::open_for_writing(env.clone(), path.to_owned(), options.clone(), identity, true)?;
@@ -212,15 +212,15 @@ fn renew(env: &Env, path: &Path, store: &Store, former: Option<&CutShort>) -> Re
 }
 
 /// Lets the primary at the resolved `path`, which was copied or restored, lead in place of the one that it was copied
-/// from: with a new epoch and a new writer. Returns that epoch. `look` is asked first whether another node leads or has more;
-/// it returns the latest epoch that any other node knows of.
-pub(crate) fn confirm_moved(
+/// from: with a new epoch and a new writer. Returns that epoch, and what `look` told, which is asked first whether another node leads
+/// or has more; it returns the latest epoch that any other node knows of.
+pub(crate) fn confirm_moved<T>(
     env: &Env,
     path: &Path,
     options: OpenOptions,
     identity: FileIdentity,
-    look: &dyn Fn() -> Result<Epoch>,
-) -> Result<Epoch> {
+    look: &dyn Fn() -> Result<(Epoch, T)>,
+) -> Result<(Epoch, T)> {
     let options = OpenOptions { role: None, read_only: false, ..options };
     let store = Store::open(env, path, false)?;
     let places = Places::of(env, path, &options, &store)?;
@@ -242,12 +242,15 @@ pub(crate) fn confirm_moved(
     }
     let told = options.overwrite;
     require_not_known_otherwise(env, path, &places, &store.log_link(), told)?;
+    if let Some(newer) = places.newer_log(env, path, &store.log_link())? {
+        return Err(Error::new(ErrorCode::LogMismatch, newer.damage));
+    }
     drop(store);
     // Before anything is changed: what is refused is refused again.
-    let taken = look()?;
+    let (taken, seen) = look()?;
     let engine = Engine::open_for_writing(env.clone(), path.to_owned(), options, identity, true)?;
     let led = engine.require_not_taken_over(told).and_then(|()| lead_anew(&engine, taken));
-    led.and_then(|epoch| engine.close().map(|()| epoch))
+    led.and_then(|epoch| engine.close().map(|()| (epoch, seen)))
 }
 
 /// Fails where the log that would tell who took over from the file is not at hand, or is that of the file that it was copied

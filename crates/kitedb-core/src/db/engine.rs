@@ -12,7 +12,7 @@ use crate::{
     graph::{Digest, Epoch, LogIndex, MAX_NODE_ID, MAX_RANK, NodeId},
     io::Env,
     lock::{Condvar, Mutex},
-    log::{Appender, Control, Keep, WriterId},
+    log::{Appender, Control, Keep, Proven, WriterId},
     state::{Held, Levels, Pins},
     store::{HistoryEntry, LogKind, LogLink, Store, WRITER_LOCK},
 };
@@ -53,6 +53,8 @@ pub(crate) struct Engine {
     pub(crate) made_file: AtomicBool,
     /// Whether a bootstrap failed for which the file was made: what is empty still goes when it is closed.
     pub(crate) unwanted: AtomicBool,
+    /// What its log holds beyond its file, which is an older copy.
+    pub(crate) beyond: Mutex<Option<Proven>>,
     /// Why this open only reads, although its caller asked for more.
     pub(crate) refused: Option<Error>,
     /// What is wrong with the place of the replication log, for a reader: the files of a primary are copies, or the log is
@@ -62,6 +64,7 @@ pub(crate) struct Engine {
     pub(super) epoch: AtomicU64,
     /// Whether commits wait for a promotion: another node took over, or this one was its replica.
     pub(super) fenced: AtomicBool,
+    /// The next id of a node, above every one that was committed or given out. Upholds I24.
     pub(super) next_node: AtomicU64,
     /// The next index id to give out.
     pub(super) next_index: AtomicU32,
@@ -198,7 +201,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn set_role(&self, role: ReplicationRole) {
+    pub(crate) fn set_role(&self, role: ReplicationRole) {
         self.role.store(role as u8, Ordering::Release);
     }
 

@@ -52,13 +52,18 @@ impl Engine {
     /// Fails if this replica's own log or state is of no more use.
     pub(crate) fn require_undamaged(&self) -> Result<()> {
         self.require_not_foreign()?;
-        if self.damage.lock().is_some() {
+        if let Some(damage) = self.damage.lock().as_ref() {
+            if self.beyond.lock().is_some() {
+                // Its own log has what it lacks.
+                return Err(Error::new(ErrorCode::NeedsReseed, format_args!("needs reseed: {damage}")));
+            }
             let what = "needs reseed: this replica's own log or state is damaged; reseed it from a snapshot";
             return Err(Error::new(ErrorCode::NeedsReseed, what));
         }
         Ok(())
     }
 
+    /// Appends frames as the source wrote them, in one write, and folds each. Upholds I29.
     fn append_and_fold(&self, commit: &mut Commit, mut chunk: Chunk, count: usize) -> Result<usize> {
         if count == 0 {
             return Ok(0);
@@ -134,7 +139,7 @@ impl Engine {
         }
     }
 
-    /// Fails if this file's graph is no replica's and nobody asked for its end.
+    /// Fails if this file's graph is no replica's and nobody asked for its end. Upholds I35.
     pub(crate) fn require_replaceable(&self) -> Result<()> {
         let its_own = self.is_foreign() || self.on_trial.load(Ordering::Acquire);
         match its_own && !self.options.overwrite {
@@ -144,7 +149,7 @@ impl Engine {
     }
 
     /// Takes over the graph that `image` holds in place of this one; what this replica had, and its log, go. A crash
-    /// at any point leaves the one or the other. `record` remembers how far an interrupted copy came.
+    /// at any point leaves the one or the other. `record` remembers how far an interrupted copy came. Upholds I32.
     pub(crate) fn adopt(
         &self,
         image: &dyn Image,
@@ -214,6 +219,7 @@ impl Engine {
         self.next_rank.store(next_rank, Ordering::Release);
         self.publish_anew(Levels { runs: self.store.runs(), ..levels }, mark.log_index);
         *self.damage.lock() = None;
+        *self.beyond.lock() = None;
         *self.foreign.lock() = None;
         self.on_trial.store(false, Ordering::Release);
         self.log_failed.store(false, Ordering::Release);

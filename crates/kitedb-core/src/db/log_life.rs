@@ -13,12 +13,14 @@ use crate::{
         Appender, Control, Keep, LogIdentity, LogOptions, Recovered, RecoveryStart, WriterId, ends_early, out_of_place,
         recover,
     },
+    shell::command,
     store::{LogKind, LogLink, Part},
 };
 use std::sync::Arc;
 
 impl Engine {
     /// Makes the log, or goes on in the one that the sidecar has, with the first commit since the file was clean.
+    /// Upholds I26.
     pub(super) fn start_log(&self, commit: &mut Commit, epoch: Epoch, writer_id: WriterId) -> Result<()> {
         let disk = &*self.env.disk;
         let mut env = self.env.clone();
@@ -134,7 +136,7 @@ impl Engine {
         LogOptions { segment_max_bytes: self.options.segment_limit(self.role()) }
     }
 
-    /// Removes what an earlier log left behind, unless it holds commits that this file does not.
+    /// Removes what an earlier log left behind, unless it holds commits that this file does not. Upholds I13.
     fn clear_stale_log(&self, last: LogIndex) -> Result<()> {
         if !self.env.disk.is_dir(&self.log_dir) {
             return Ok(());
@@ -148,10 +150,11 @@ impl Engine {
             return Err(Error::new(
                 ErrorCode::LogMismatch,
                 format_args!(
-                    "{} holds commits after log index {last} that {} does not have and does not name; if the file was \
-                     restored from a copy, move that folder away",
+                    "{} holds commits after log index {last} that {} does not have and does not name: an older copy of the \
+                     file may be in its place. Let it take from its log what it lacks ({})",
                     self.log_dir.display(),
-                    self.path.display()
+                    self.path.display(),
+                    command("repair", &self.path, "")
                 ),
             ));
         }

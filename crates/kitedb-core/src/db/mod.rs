@@ -1,5 +1,6 @@
 //! Floor 4: the database. Opening and recovery, transactions and the commit pipeline, checkpoints, checks.
 
+mod beyond;
 mod check;
 mod checkpoint;
 mod commit;
@@ -34,6 +35,7 @@ mod stats;
 mod transaction;
 mod view;
 
+pub(crate) use beyond::{Word, beyond_file, older_than_its_log};
 pub use check::CheckReport;
 pub(crate) use detach::{CutShort, confirm_moved, detach, env_of, sidecar_of_replica};
 pub use detach::{Detached, StillRegistered};

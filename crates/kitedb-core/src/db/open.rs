@@ -131,6 +131,7 @@ impl Engine {
             on_trial: AtomicBool::new(false),
             made_file: AtomicBool::new(false),
             unwanted: AtomicBool::new(false),
+            beyond: Mutex::new(None),
             refused: None,
             log_fault: None,
             epoch: AtomicU64::new(commit.epoch.0),
@@ -205,14 +206,16 @@ impl Engine {
                 self.recover_from(&link, dir, None)?;
             }
             _ if damage.is_some() => damage.into_iter().for_each(|damage| self.go_on_damaged(damage, &[])),
-            (LogKind::Sidecar, Some(_)) if self.role() == ReplicationRole::Replica && !link.open => {
+            (LogKind::Sidecar, Some(control)) => match places.newer_log(&self.env, &self.path, &link)? {
                 // Its source has what an older copy of its file lacks; if not, its own log may.
-                let newer = places.newer_log(&self.env, &self.path, &link);
-                newer.into_iter().for_each(|newer| self.go_on_damaged(newer, &[]));
-            }
-            (LogKind::Sidecar, Some(control)) if link.open => {
-                self.recover_from(&link, &self.log_dir, Some(control.clone()))?;
-            }
+                Some(newer) if self.role() == ReplicationRole::Replica => {
+                    *self.beyond.lock() = newer.held;
+                    self.go_on_damaged(newer.damage, &[]);
+                }
+                Some(newer) => return Err(Error::new(ErrorCode::LogMismatch, newer.damage)),
+                None if link.open => self.recover_from(&link, &self.log_dir, Some(control.clone()))?,
+                None => {}
+            },
             _ => {}
         }
         self.take_up_sidecar()
@@ -351,7 +354,8 @@ impl Engine {
         Ok(recovered)
     }
 
-    /// Applies one frame: the same steps as a commit, without validation and without an append.
+    /// Applies one frame: the same steps as a commit, without validation and without an append. Upholds I20 and I29:
+    /// the digest is that which the frame says.
     pub(super) fn fold(&self, frame: &FrameRef<'_>) -> Result<()> {
         let levels = self.levels.load();
         let before = LogIndex(frame.header.log_index.0 - 1);
@@ -429,7 +433,7 @@ pub(super) fn try_writer_lock(file: &dyn DiskFile) -> std::io::Result<bool> {
     Ok(false)
 }
 
-/// Takes the writer's lock, or says who has it.
+/// Takes the writer's lock, or says who has it. Upholds I25.
 fn lock_for_writing(env: &Env, store: &Store, path: &Path, options: &OpenOptions) -> Result<()> {
     if try_writer_lock(&**store.file()).map_err(|e| Error::io("lock", path, e))? {
         return Ok(());
@@ -469,7 +473,7 @@ pub(super) fn require_one_name(path: &Path, options: &OpenOptions, file: &dyn Di
     Err(Error::new(ErrorCode::HardLinked, what))
 }
 
-/// `env` with `folder` held by a handle.
+/// `env` with `folder` held by a handle. Upholds I34.
 pub(super) fn anchored(env: &Env, folder: &Path, like: Access) -> std::io::Result<Env> {
     Ok(Env { disk: env.disk.anchor(folder, Some(like))?, host: env.host.clone() })
 }

@@ -18,7 +18,7 @@ use crate::{
     graph::LogIndex,
     io::{Env, LockKind, OpenMode},
     log::Control,
-    store::{LogLink, Store, WRITER_LOCK},
+    store::{LogKind, LogLink, Store, WRITER_LOCK},
 };
 use std::{
     path::{Path, PathBuf},
@@ -75,8 +75,14 @@ impl Engine {
     /// Reads the log as far as it can be read. Returns what could not be.
     fn recover_for_reading(&self, places: &Places) -> Result<Option<Error>> {
         let link = self.store.log_link();
+        let newer = || match places.newer_log(&self.env, &self.path, &link) {
+            // What nobody may read here tells nothing.
+            Err(e) if e.code() == ErrorCode::PermissionDenied => Ok(None),
+            Err(e) => Ok(Some(e)),
+            Ok(newer) => Ok(newer.map(|newer| newer.damage)),
+        };
         if !link.open {
-            return Ok(places.newer_log(&self.env, &self.path, &link));
+            return newer();
         }
         let reached = || self.publish(None, self.levels.load().active.last());
         if let Some(gone) = places.gone(&self.path, &link) {
@@ -95,7 +101,7 @@ impl Engine {
                     return Err(too_new.clone());
                 }
                 self.publish(None, recovered.last);
-                Ok(recovered.damage.map(|damage| self.with_mend(damage)))
+                recovered.damage.map_or_else(newer, |damage| Ok(Some(self.with_mend(damage))))
             }
             Err(e) if matches!(e.code(), ErrorCode::LogMismatch | ErrorCode::Corrupt) => {
                 reached();
@@ -124,11 +130,17 @@ impl Engine {
         })
     }
 
-    /// Whether the log of this view has ended: by the header of now, the file has another one, or none. What that log held
-    /// is in the file then.
-    pub(super) fn log_has_ended(&self) -> Result<bool> {
-        let (link, now) = (self.store.log_link(), Store::peek(&self.env, &self.path)?.log);
-        Ok((link.kind, link.id) != (now.kind, now.id))
+    /// Whether the log that was looked at by what `link` says need not be this view's any more: by the header of now the
+    /// file has another one, or none, and what the view's log held is in the file. Beside a file that had none a writer may
+    /// have begun one, and ended it again, so that only the header's generation tells.
+    pub(super) fn log_is_another_one(&self, link: &LogLink) -> Result<bool> {
+        if !self.options.read_only {
+            let now = self.store.log_link();
+            return Ok((link.kind, link.id) != (now.kind, now.id));
+        }
+        let now = Store::peek(&self.env, &self.path)?;
+        let began = link.kind == LogKind::None && now.generation != self.store.generation();
+        Ok(began || (link.kind, link.id) != (now.log.kind, now.log.id))
     }
 }
 

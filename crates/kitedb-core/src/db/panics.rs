@@ -16,13 +16,13 @@ impl Engine {
         self.panicked.get()
     }
 
-    /// Fails once a thread has panicked.
+    /// Fails once a thread has panicked. Upholds I39.
     #[inline]
     pub(crate) fn require_no_panic(&self) -> Result<()> {
         self.panicked().map_or(Ok(()), |panicked| Err(panicked.clone()))
     }
 
-    /// Does `work`, called `what` in errors, and takes note of it if that panics. The panic goes on.
+    /// Does `work`, called `what` in errors, and takes note of it if that panics. The panic goes on. Upholds I39.
     pub(crate) fn guarded<T>(&self, what: &str, work: impl FnOnce() -> T) -> T {
         catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
             self.note_panic(what, &*panic);
@@ -31,7 +31,7 @@ impl Engine {
     }
 
     /// As [`Engine::guarded`], for work that appends. Nobody may take a frame that was appended, and perhaps not applied,
-    /// for a commit: those who wait for their sync are told that the outcome is unknown.
+    /// for a commit: those who wait for their sync are told that the outcome is unknown. Upholds I39.
     pub(super) fn guarded_append<T>(&self, what: &str, commit: &mut Commit, work: impl FnOnce(&mut Commit) -> T) -> T {
         catch_unwind(AssertUnwindSafe(|| work(commit))).unwrap_or_else(|panic| {
             commit.appender.iter().for_each(|appender| appender.poison());

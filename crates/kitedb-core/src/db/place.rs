@@ -1,5 +1,6 @@
 //! Where a file and its log are. A path is resolved once, when the database is opened. Where the log is, the header says
 //! as a hint; the ids in the log's control file, and what that remembers of its files, decide whether it is the one.
+//! Upholds I33 and I34.
 
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -392,27 +393,6 @@ pub(super) fn log_is_gone(
         ),
     };
     Error::new(ErrorCode::LogMismatch, what)
-}
-
-/// What is so, and what to do, where a file that was closed has commits up to `tail`, and its log in `dir` has more.
-pub(super) fn older_than_its_log(path: &Path, dir: &Path, tail: LogIndex, more: LogIndex, part: Part) -> String {
-    let is = format!(
-        "{} was closed with the commits up to log index {tail}, and its log in {} has those up to {more}: an older copy of the \
-         file is in its place. Put the newer file back, or let it take from its log what it lacks ({})",
-        path.display(),
-        dir.display(),
-        command("repair", path, "")
-    );
-    match part {
-        Part::Follows(_) => {
-            format!("{is}, or copy its source anew ({})", command("replica reseed", path, "--source-db SOURCE"))
-        }
-        _ => format!(
-            "{is}, or take it from a replica (promote that one, and reseed this one from it); to go on without those commits, \
-             move that folder away and let the file lead anew ({})",
-            command("role", path, "primary --moved --force")
-        ),
-    }
 }
 
 /// A log in the place of one without a part in replication, which the file at `path` does not name and which has more than it:

@@ -1,16 +1,17 @@
 //! Where the two logs are that a file may have, and what follows from that for an open.
 
 use super::{
+    beyond::{Word, beyond_file, older_than_its_log},
     options::{OpenOptions, ReplicationRole},
-    place::{LogPlace, Search, default_sidecar, files_moved, log_is_gone, older_than_its_log, wal_dir},
+    place::{LogPlace, Search, default_sidecar, files_moved, log_is_gone, wal_dir},
     role::Standing,
     sidecar::fence_by_header,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{Epoch, LogIndex, Token},
+    graph::{Digest, Epoch, LogIndex, Token},
     io::{Env, OpenMode},
-    log::Control,
+    log::{Control, Proven},
     store::{LogKind, LogLink, Part, Store},
 };
 use std::path::{Path, PathBuf};
@@ -18,12 +19,22 @@ use std::path::{Path, PathBuf};
 /// See the [module documentation](self).
 pub(super) struct Places {
     pub sidecar: LogPlace,
-    /// The last commit that the file holds.
-    in_file: LogIndex,
+    /// The file's id.
+    file_id: [u8; 16],
+    /// The last commit that the file's runs hold, and the digest after it.
+    checkpoint: (LogIndex, Digest),
     /// Of a file that has no part in replication; looked for only where the header names it.
     pub private: LogPlace,
     /// Where the log that the header names lies, which is not where it is looked for.
     apart: Option<PathBuf>,
+}
+
+/// A log that goes on after its file.
+pub(super) struct NewerLog {
+    /// What is told of it.
+    pub damage: Error,
+    /// What its segments hold beyond the file; `None`: they are gone, or hold less than the control file says.
+    pub held: Option<Proven>,
 }
 
 impl Places {
@@ -61,12 +72,14 @@ impl Places {
             _ => None,
         };
         let apart = missing.and_then(|dir| search.lying_apart(dir));
-        Ok(Self { sidecar, private, apart, in_file: store.manifest().checkpoint.log_index })
+        let mark = store.manifest().checkpoint;
+        let (file_id, checkpoint) = (store.file_id(), (mark.log_index, mark.digest));
+        Ok(Self { sidecar, private, apart, file_id, checkpoint })
     }
 
     /// The error of the log that the header names, which is not in `place`.
     pub fn log_is_gone(&self, path: &Path, place: &LogPlace, link: &LogLink) -> Error {
-        log_is_gone(path, place, link, self.in_file, self.apart.as_deref())
+        log_is_gone(path, place, link, self.checkpoint.0, self.apart.as_deref())
     }
 
     /// Where else the log that the header names was found, in words to be put into a sentence.
@@ -82,16 +95,28 @@ impl Places {
         }
     }
 
-    /// The damage of a file that was closed with fewer commits than its log has durable: an older copy was put in its place.
-    pub fn newer_log(&self, env: &Env, path: &Path, link: &LogLink) -> Option<Error> {
-        let (tail, _) = link.clean_tail.filter(|_| link.kind == LogKind::Sidecar && !link.open)?;
-        let control = self.control(env).ok()??;
+    /// What the file's log has and the file does not account for, and the damage that this is: an older copy of the file was put
+    /// in its place. The control file says so, unless it is an older one, too; the segments say so in any case.
+    pub fn newer_log(&self, env: &Env, path: &Path, link: &LogLink) -> Result<Option<NewerLog>> {
+        let (dir, copied) = match &self.sidecar {
+            LogPlace::Here(dir) | LogPlace::Damaged(dir, _) => (dir, false),
+            LogPlace::Moved(dir, moved) => (dir, moved.log),
+            _ => return Ok(None),
+        };
+        if link.kind != LogKind::Sidecar {
+            return Ok(None);
+        }
+        let word = Word { file_id: self.file_id, link, checkpoint: self.checkpoint };
+        let (last, _) = word.holds();
+        let control = self.control(env).unwrap_or_default();
+        let held = beyond_file(env, word, dir, control.as_ref(), copied)?;
         // Also if it names a log of before that one: what begins another one lowers this word first.
-        let durable = control.durable();
-        (durable > tail).then(|| Error::corrupt(older_than_its_log(path, control.dir(), tail, durable, link.part)))
+        let durable = control.as_ref().map(Control::durable).filter(|durable| !link.open && *durable > last);
+        let more = durable.max(held.as_ref().map(|held| held.last));
+        Ok(more.map(|more| NewerLog { damage: older_than_its_log(path, dir, last, more, link.part), held }))
     }
 
-    /// What the file is.
+    /// What the file is. Upholds I33.
     pub fn standing(&self, env: &Env, store: &Store) -> Result<Standing> {
         let (link, manifest) = (store.log_link(), store.manifest());
         let unused = manifest.checkpoint.log_index == LogIndex(0) && !link.open;
@@ -144,7 +169,7 @@ impl Places {
         Ok(Token { epoch: led, log_index: in_log.unwrap_or(in_file).max(in_file) })
     }
 
-    /// Fails unless the log of a primary is there, and is its own.
+    /// Fails unless the log of a primary is there, and is its own. Upholds I33.
     pub fn require_own(&self, path: &Path, standing: Standing, link: &LogLink) -> Result<()> {
         if matches!(standing, Standing::Unused(_) | Standing::StandAlone) {
             return Ok(());

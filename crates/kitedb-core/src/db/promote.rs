@@ -29,7 +29,7 @@ const PROBE_BYTES: u64 = 1 << 20;
 impl Engine {
     /// Begins the next epoch on behalf of the handle that leads epoch `lease`; every other handle is fenced. The
     /// commit lock keeps commits in flight out: those appended before are part of the history, those after are
-    /// refused. Returns the new epoch.
+    /// refused. Returns the new epoch. Upholds I27 and I42.
     pub(crate) fn promote_in_place(&self, lease: &Lease) -> Result<Epoch> {
         self.check_usable()?;
         self.require_writable()?;
@@ -124,7 +124,7 @@ impl Engine {
     /// Returns its last frame. All that it holds, and the epoch's segment, are durable here before `confirm` is called,
     /// which says at the source where the epoch before ended; nothing is committed in the new epoch before that. If it
     /// fails, this node is a replica still, with an epoch begun in its log that nobody committed to: another promotion
-    /// of the same id goes on in it, and frames of another epoch begin a segment after it.
+    /// of the same id goes on in it, and frames of another epoch begin a segment after it. Upholds I37.
     pub(crate) fn promote_replica(
         &self,
         epoch: Epoch,
@@ -353,6 +353,7 @@ impl Engine {
 
     /// Removes segments whose frames are all in the file, oldest first, without the commit lock. The one that is written
     /// stays. Returns how many went; one that does not go is asked to go again with the next checkpoint, or by retention.
+    /// Upholds I11 and I31.
     pub(crate) fn remove_segments(&self, seqs: &[u64]) -> Result<usize> {
         let folded = self.checkpoint_index();
         let env = match &self.commit.lock().appender {

@@ -68,6 +68,7 @@ impl Engine {
     }
 
     /// Lets commits up to `index` be seen: by readers of this process, and by whoever reads the log, if there is one.
+    /// Upholds I4: a maximum, whoever comes last.
     #[inline]
     pub(super) fn publish(&self, log: Option<PublishedLog<'_>>, index: LogIndex) {
         if let Some(PublishedLog { sync, control }) = log {

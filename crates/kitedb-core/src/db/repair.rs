@@ -6,6 +6,7 @@
 //! up only by name, and even then they are put aside.
 
 mod damaged_log;
+mod left;
 
 use super::{
     engine::Engine,

@@ -32,6 +32,7 @@ pub(crate) struct Opening {
 }
 
 /// What an open gives, `asked` being the role that its caller named, if he named one. `None`: it is refused.
+/// Upholds I33.
 pub(crate) fn opening(asked: Option<ReplicationRole>, standing: Standing, overwrite: bool) -> Option<Opening> {
     use ReplicationRole::{Disabled, Primary, Replica};
     let (role, foreign) = match (asked, standing) {

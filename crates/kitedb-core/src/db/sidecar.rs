@@ -1,11 +1,12 @@
 //! What a sidecar says when a database is opened: who led last, and whether this node may lead.
 
 use super::{
+    beyond::older_than_its_log,
     detach::CutShort,
     engine::Engine,
     open::{anchored, merge_history},
     options::{OpenOptions, ReplicationRole},
-    place::{LogPlace, default_sidecar, files_moved, folder_of, foreign_sidecar, is_absent, older_than_its_log},
+    place::{LogPlace, default_sidecar, files_moved, folder_of, foreign_sidecar, is_absent},
     places::{Places, has_no_sidecar},
     promote::{PROBE, lock_fence},
     role::Standing,
@@ -106,8 +107,10 @@ impl Engine {
             // Of a copy that was taken in use the log may end earlier: what is missing comes from its source.
             control.lower_durable(self.store.manifest().checkpoint.log_index)?;
         }
-        // A primary that moved gets its stamps with the epoch that it begins.
-        if !accept_moved && (moved.any() || !control.has_stamps()) {
+        // A primary that moved gets its stamps with the epoch that it begins; a log that is newer than its file, once it is
+        // mended: until then they tell that something was put back.
+        let put_back = moved.any() && places.newer_log(&self.env, &self.path, &link)?.is_some();
+        if !accept_moved && !put_back && (moved.any() || !control.has_stamps()) {
             control.set_stamps(&**self.store.file())?;
         }
         self.sidecar = Some(Arc::new(control));
@@ -241,10 +244,8 @@ impl Engine {
                 // What begins another log lowers the durable word first.
                 let more = if control.current_log() == log { control.published() } else { control.durable() };
                 if self.role() == ReplicationRole::Primary && more > last {
-                    return Err(Error::new(
-                        ErrorCode::LogMismatch,
-                        older_than_its_log(&self.path, &self.log_dir, last, more, link.part),
-                    ));
+                    let older = older_than_its_log(&self.path, &self.log_dir, last, more, link.part);
+                    return Err(Error::new(ErrorCode::LogMismatch, older));
                 }
                 let found = writers(&self.env, &self.log_dir, log).unwrap_or_default();
                 merge_history(&mut commit.history, &found, last, None);
@@ -302,7 +303,7 @@ impl Engine {
     }
 
     /// Brings what the header says of this file's part up to date, and of where its log is. A file without a log is not
-    /// touched.
+    /// touched. Upholds I26.
     pub(super) fn say_in_header(&self) -> Result<()> {
         let link = self.store.log_link();
         if self.sidecar.is_none() || link.kind != LogKind::Sidecar || self.is_foreign() {

@@ -74,7 +74,7 @@ impl FileWords {
         value
     }
 
-    /// Stores to word `at`. Seen by all when it returns; on error nothing has changed.
+    /// Stores to word `at`. Seen by all when it returns; on error nothing has changed. Upholds I41.
     pub fn store(&self, at: usize, value: u64) -> io::Result<()> {
         match &self.writes {
             None => self.word(at)?.store(value, Ordering::SeqCst),

@@ -1,5 +1,5 @@
 //! The names that this crate gives to files beside a database. Something of somebody else's may bear one of them: what is
-//! there already is looked at before it goes, and what is not known to be ours stays, or is put aside.
+//! there already is looked at before it goes, and what is not known to be ours stays, or is put aside. Upholds I34.
 
 use super::{Disk, DiskFile, OpenMode};
 use std::{

@@ -195,7 +195,7 @@ impl Appender {
         self.older.iter().map(|s| s.bytes).sum::<u64>() + self.segment.filled.max(self.segment.end)
     }
 
-    /// Fails once the log has failed in a way that only recovery can mend.
+    /// Fails once the log has failed in a way that only recovery can mend. Upholds I6.
     #[inline]
     pub fn require_sound(&self) -> Result<()> {
         if !self.sync.has_failed() {
@@ -213,7 +213,7 @@ impl Appender {
     }
 
     /// Completes the frame whose payload starts at [`FRAME_PREFIX`] in `buffer` and appends it. On error nothing
-    /// has happened, unless the error is [`ErrorCode::OutcomeUnknown`].
+    /// has happened, unless the error is [`ErrorCode::OutcomeUnknown`]. Upholds I1.
     pub fn append(&mut self, buffer: &mut Vec<u8>, commit_ms: u64, digest: Digest) -> Result<FrameHeader> {
         self.require_sound()?;
         let (epoch, log_index) = (self.epoch(), LogIndex(self.last.0 + 1));
@@ -273,7 +273,8 @@ impl Appender {
         Ok(())
     }
 
-    /// Writes `buffer`: room for a mark, then frames up to `last`, which are `foreign` if another node wrote them.
+    /// Writes `buffer`: room for a mark, then frames up to `last`, which are `foreign` if another node wrote them. What the
+    /// mark claims is read before (I9).
     fn put(&mut self, buffer: &mut Vec<u8>, last: LogIndex, digest: Digest, foreign: bool) -> Result<()> {
         let durable = self.sync.durable();
         let from = if durable > self.marked || self.segment.end >= self.mark_at + MARK_EVERY {
@@ -311,7 +312,7 @@ impl Appender {
     }
 
     /// Makes sure that the bytes of a failed append can never be read as a frame, not even after a loss of power
-    /// that keeps them and takes what was written over them.
+    /// that keeps them and takes what was written over them. Upholds I5.
     fn undo(&mut self, (at, frame, end): (u64, u64, u64), foreign: bool, cause: std::io::Error) -> Error {
         // Beyond the end of the file there is nothing: a long frame that found no room leaves the short ones theirs.
         let there = self.segment.file.len().map_or(end, |len| len.min(end));
@@ -366,6 +367,7 @@ impl Appender {
         Ok(FrameRef::parse(&there).is_some())
     }
 
+    /// Begins the next segment, once all of this one is durable. Upholds I10.
     fn rotate(&mut self, epoch: Epoch, writer_id: WriterId) -> Result<()> {
         self.sync.sync_file().map_err(|e| e.context("nothing was appended"))?;
         let info = self.current();
@@ -390,7 +392,7 @@ impl Appender {
         Ok(())
     }
 
-    /// Fails unless these segments hold no frame beyond `folded`, so that they can be removed.
+    /// Fails unless these segments hold no frame beyond `folded`, so that they can be removed. Upholds I11.
     pub fn require_folded(&self, seqs: &[u64], folded: LogIndex) -> Result<()> {
         let needed = |s: &SegmentInfo| seqs.contains(&s.seq) && s.last > folded;
         if seqs.contains(&self.segment.seq) || self.older.iter().any(needed) {

@@ -331,7 +331,7 @@ impl Control {
         }
     }
 
-    /// Takes back, durably, what is said to be durable beyond `index`: before frames there are cut off.
+    /// Takes back, durably, what is said to be durable beyond `index`: before frames there are cut off. Upholds I38.
     pub fn lower_durable(&self, index: LogIndex) -> Result<()> {
         if self.durable() <= index && !self.is_unsynced() {
             return Ok(());
@@ -346,7 +346,7 @@ impl Control {
         self.store(DURABLE, tail.0)
     }
 
-    /// As [`Control::begin_session`]; what its log had durable stays said: not all of it is there.
+    /// As [`Control::begin_session`]; what its log had durable stays said: not all of it is there. Upholds I38.
     pub fn begin_session_in_damage(&self, host: &dyn Host, tail: LogIndex) -> Result<()> {
         self.owed.forget();
         self.store(WRITER_PID, host.process_id().into())?;
@@ -372,7 +372,7 @@ impl Control {
         self.flag(SYNC_FAILED | SYNCING)
     }
 
-    /// Remembers, beyond this process, that a sync failed (or that the log was repaired after one).
+    /// Remembers, beyond this process, that a sync failed (or that the log was repaired after one). Upholds I6.
     pub fn set_sync_failed(&self, failed: bool) -> Result<()> {
         if failed { self.set_flag(SYNC_FAILED, true) } else { self.set_flag(SYNC_FAILED | SYNCING, false) }
     }
@@ -571,7 +571,7 @@ impl Control {
         self.load(UNSYNCED) & 1 == 1
     }
 
-    /// Fails unless this is a log of the database `file_id`.
+    /// Fails unless this is a log of the database `file_id`. Upholds I12.
     pub fn expect(&self, file_id: [u8; 16]) -> Result<()> {
         if self.identity.file_id == file_id {
             return Ok(());

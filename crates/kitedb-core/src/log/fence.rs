@@ -166,7 +166,7 @@ struct FenceWords {
 }
 
 impl FenceWords {
-    /// The fence that the words say; `None`: they are damaged.
+    /// The fence that the words say; `None`: they are damaged. Upholds I36.
     fn decode(&self) -> Option<Fence> {
         if let Some(fence) = parse(&self.first) {
             return Some(fence);
@@ -317,7 +317,7 @@ impl Control {
 
     /// Stores `fence` in place of what is there, in the order that the module's documentation gives. The caller holds the
     /// fence's lock, unless nobody else can know this log or it is a replica's. On error no committer was told, and the
-    /// transition has not happened, or was cut short.
+    /// transition has not happened, or was cut short. Upholds I36.
     pub fn put_fence(&self, fence: &Fence) -> Result<Stored> {
         let moves = self.require_mapped().is_ok() && !self.fence_words().say(fence);
         let stored = self.put(fence)?;

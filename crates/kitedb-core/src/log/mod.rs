@@ -16,6 +16,7 @@ mod mailbox;
 mod mark;
 mod new_control;
 mod order;
+mod proven;
 mod reader;
 mod recover;
 mod replaced;
@@ -35,6 +36,7 @@ pub use frame::{FrameHeader, FrameRef, MAX_PAYLOAD};
 pub use mailbox::RetentionAnswer;
 pub use new_control::NewControl;
 pub use order::out_of_place;
+pub use proven::{Accounted, Proven, proven, proven_beyond, whose_segments};
 pub use reader::{Chunk, FramePlace, LogPage, LogReader, PageLimits, Position};
 pub use recover::{
     Recovered, RecoveryStart, end_of_log, ends_early, holds_segments_of, put_segments_aside, reaches_beyond, recover,
@@ -81,7 +83,7 @@ fn names_in_damage(head: &[u8], magic: &[u8; 8], id_at: usize, file_id: [u8; 16]
 }
 
 /// Fails if `dir` cannot become the folder of a log of the database `file_id`, because something that is not of that
-/// database bears a name there that a log needs. Says nothing of `dir` itself.
+/// database bears a name there that a log needs. Says nothing of `dir` itself. Upholds I34.
 pub fn require_free(env: &Env, dir: &Path, file_id: [u8; 16]) -> Result<()> {
     let io = |e| Error::io("look into", dir, e);
     let names = match env.disk.list(dir) {
@@ -125,7 +127,7 @@ pub enum Keep {
 }
 
 /// Removes the log of the database `file_id` in `dir`: its segments and, unless they are to be kept, its control file and
-/// its folder. What is not of that database stays, and the folder with it.
+/// its folder. What is not of that database stays, and the folder with it. Upholds I34.
 pub fn remove(env: &Env, dir: &Path, file_id: [u8; 16], keep: Keep) -> Result<()> {
     let disk = &*env.disk;
     let io = |e| Error::io("remove log", dir, e);

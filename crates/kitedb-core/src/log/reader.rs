@@ -320,7 +320,7 @@ impl LogReader {
         self.missing(index, self.segments.iter().rposition(|s| s.header.first <= index))
     }
 
-    /// Whether a fence made what follows `after` in `epoch` void.
+    /// The last frame of `epoch` that no fence made void. Upholds I28.
     pub(super) fn last_valid(&self, epoch: Epoch) -> Result<LogIndex> {
         Ok(match self.control.fence()?.ended {
             Some(end) if end.epoch == epoch => end.last,

@@ -252,6 +252,7 @@ impl Recovered {
     /// Makes the cut real and hands over an appender. With `new_epoch`, or after a failed sync, it begins a new
     /// segment; else it goes on where the last frame ends. Everything recovered is durable afterwards. That a sync had failed
     /// stays noted: until its caller has made the epoch known that begins for it, the next open begins one, too.
+    /// Upholds I8 and I38.
     pub fn resume(self, env: &Env, options: LogOptions, new_epoch: Option<(Epoch, WriterId)>) -> Result<Appender> {
         if let Some(damage) = self.damage {
             return Err(damage);
@@ -359,12 +360,13 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// Whether a fence made a frame void. Upholds I28.
     fn is_void(&self, epoch: Epoch, index: LogIndex) -> bool {
         self.end.is_some_and(|end| end.epoch == epoch && index > end.last)
     }
 
     /// Walks one segment to the place where no further frame verifies, and returns it. An error is a frame that
-    /// verifies and yet cannot be folded.
+    /// verifies and yet cannot be folded. Upholds I1.
     fn segment(&mut self, header: &SegmentHeader, bytes: &[u8], bound: Option<LogIndex>) -> Result<u64, (u64, Error)> {
         let mut at = SEGMENT_HEADER_LEN;
         if header.first <= self.last {
@@ -462,12 +464,13 @@ fn is_cut_short(rest: &[u8]) -> bool {
 }
 
 /// What the control file says to be durable of its current log. It says so after the sync, and takes it back durably
-/// before a cut is made real: so no loss of power makes it say more than is there.
+/// before a cut is made real: so no loss of power makes it say more than is there. Upholds I38.
 fn durable_by_control(control: &Control, log: LogIdentity) -> Option<LogIndex> {
     (control.current_log() == log).then(|| control.durable())
 }
 
 /// The greatest index that a mark after `end`, or in a later segment, claims durable.
+/// What a mark claims is not cut (I7).
 fn claimed(env: &Env, bytes: &[u8], end: u64, later: &[Found], salt: &super::Salt) -> Result<Option<LogIndex>> {
     let mut claim = bytes.get(end as usize..).and_then(|rest| mark::greatest(rest, salt));
     for found in later {
@@ -480,7 +483,7 @@ fn claimed(env: &Env, bytes: &[u8], end: u64, later: &[Found], salt: &super::Sal
 const HELD: usize = 16;
 
 /// The segments of `log` in order, and the files beside them whose header does not verify. Of those that may hold frames
-/// from `from` on, the first ones are held open.
+/// from `from` on, the first ones are held open. Upholds I12: those of an earlier log are passed over.
 fn find_segments(env: &Env, dir: &Path, log: LogIdentity, from: LogIndex) -> Result<(Vec<Found>, Vec<PathBuf>)> {
     let files = segment_files(&*env.disk, dir)?;
     let (mut segments, mut headless) = (Vec::new(), Vec::new());
@@ -557,6 +560,7 @@ pub fn end_of_log(env: &Env, dir: &Path, control: &Arc<Control>, log: LogIdentit
 
 /// Whether the folder holds a log of the database `file_id` with frames beyond `last`, or one of another
 /// database: then it must not be removed. Given a log id, logs of that database with another one do not matter.
+/// Upholds I13.
 pub fn reaches_beyond(
     env: &Env,
     dir: &Path,

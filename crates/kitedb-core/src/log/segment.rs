@@ -91,7 +91,7 @@ impl SegmentHeader {
 
 /// Whether a file under the name of a segment is one of the database `file_id`: by its header; where that does not verify, by
 /// what is left of it. One whose making was cut short has nothing but zeros there, or ends before it names a file: such a one
-/// counts as `unfinished` says.
+/// counts as `unfinished` says. Upholds I34.
 pub fn is_of(disk: &dyn Disk, path: &Path, file_id: [u8; 16], unfinished: bool) -> std::io::Result<bool> {
     let file = match disk.open(path, OpenMode::Read) {
         Err(e) if is_none(&e) => return Ok(false),
@@ -190,7 +190,7 @@ pub fn is_none(e: &std::io::Error) -> bool {
 }
 
 /// Makes sure that a segment whose making failed does not come back, not even after a loss of power: with its
-/// header it would make later frames of the segment before it void.
+/// header it would make later frames of the segment before it void. Upholds I5.
 pub fn discard(disk: &dyn Disk, dir: &Path, seq: u64) -> Result<()> {
     let path = path(dir, seq);
     match disk.remove(&path) {
@@ -220,7 +220,7 @@ pub struct Segment {
 impl Segment {
     /// Creates segment `seq` with `frames`, its header and a first stretch of zeros, all durable with its folder
     /// entry. The header, which makes earlier segments void from its first frame on, is written only once the
-    /// frames are durable.
+    /// frames are durable. Upholds I10.
     pub fn create(
         disk: &dyn Disk,
         dir: &Path,
@@ -232,7 +232,7 @@ impl Segment {
         Self::begin(disk, Self::make(disk, dir, seq)?, seq, header, frames, ahead)
     }
 
-    /// Makes the file of segment `seq`. What is there under its name already is not ours, and stays.
+    /// Makes the file of segment `seq`. What is there under its name already is not ours, and stays. Upholds I34.
     pub fn make(disk: &dyn Disk, dir: &Path, seq: u64) -> Result<(PathBuf, Arc<dyn DiskFile>)> {
         let path = path(dir, seq);
         match disk.open(&path, OpenMode::CreateNew) {

@@ -93,6 +93,14 @@ impl Control {
         Ok(moved)
     }
 
+    /// Whether this control file is a copy of the one that wrote it, as far as the file system tells, wherever its database file
+    /// is.
+    pub fn is_copied(&self) -> Result<bool> {
+        let Some((known, _)) = self.stamps() else { return Ok(false) };
+        let now = self.file().stamp().map_err(|e| Error::io("look at", self.path(), e))?;
+        Ok(!known.fits(&now) && now.stable)
+    }
+
     fn look(&self, file: &dyn DiskFile) -> Result<Stamps> {
         let io = |e| Error::io("look at", self.path(), e);
         Ok((self.file().stamp().map_err(io)?, file.stamp().map_err(io)?))

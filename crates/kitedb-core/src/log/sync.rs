@@ -39,7 +39,7 @@ pub struct GroupSync {
 }
 
 /// Who leads a sync. It is forgotten when that has ended; dropped, it ends a sync that panicked as one that failed, so
-/// that nobody waits for it for ever.
+/// that nobody waits for it for ever. Upholds I39.
 struct Leading<'a>(&'a GroupSync);
 
 impl Drop for Leading<'_> {
@@ -150,6 +150,7 @@ impl GroupSync {
         self.sync_locked(&self.file.lock())
     }
 
+    /// Syncs, if no sync has failed: that is looked at, and noted, under the lock. Upholds I6.
     fn sync_locked(&self, (file, path): &(Arc<dyn DiskFile>, Arc<Path>)) -> Result<()> {
         if self.has_failed() {
             return Err(Self::failure(None));
@@ -169,7 +170,7 @@ impl GroupSync {
         Ok(())
     }
 
-    /// From now on nothing is written or acknowledged, in this process and before the log is recovered.
+    /// From now on nothing is written or acknowledged, in this process and before the log is recovered. Upholds I6.
     pub(super) fn fail(&self) {
         self.failed.store(true, Ordering::Release);
         if let Err(e) = self.control.set_sync_failed(true) {

@@ -87,6 +87,22 @@ impl GivenUp {
         Error::new(ErrorCode::WouldOverwrite, what)
     }
 
+    /// As [`GivenUp::refused`], of commits that only the log of the replica has: an older copy of its file is in its place.
+    pub fn refused_in_log(&self, path: &Path, paths: &SourcePaths) -> Error {
+        let what = format_args!(
+            "an older copy of {shown} is in its place, its log has the commits up to {epoch}:{last}, and {source} lacks {commits}: \
+             they would be given up, and may be nowhere else. Let the file take them from its log ({repair}); to give them up, ask \
+             for that by name (replication_overwrite, --overwrite)",
+            shown = path.display(),
+            epoch = self.last.epoch,
+            last = self.last.index,
+            source = paths.db.display(),
+            commits = self.commits(),
+            repair = command("repair", path, ""),
+        );
+        Error::new(ErrorCode::WouldOverwrite, what)
+    }
+
     /// The error of a replica that cannot go on at its source, with both ways out.
     pub fn both_ways(&self, e: Error, path: &Path, paths: &SourcePaths) -> Error {
         let source = format!("--source-db {} --overwrite", crate::shell::shell_word(&paths.db));

@@ -1,5 +1,6 @@
 //! A source on paths of this machine: its file, and the sidecar with its log.
 
+mod own_files;
 mod waiting;
 
 use super::{
@@ -19,12 +20,14 @@ use crate::{
     io::{Env, OpenMode},
     lock::Mutex,
     log::{Control, Fence, FrameRef, LogReader, Moved, PageLimits, Position, WriterId, writers},
-    shell::command,
     store::{CheckpointMark, Image, Store, StoreImage},
 };
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -45,6 +48,8 @@ pub struct LocalSource {
     awaited: Mutex<Option<Arc<Control>>>,
     /// Ends the waits for a log whose writer cannot wake who reads it.
     woken: Signal,
+    /// Whether a promotion is to fence the source's log also where nothing tells that it is the one in use.
+    told: AtomicBool,
     /// The end of the epoch that a promotion of this process is taking in, before it is said at the source.
     draining: Arc<Mutex<Option<LogIndex>>>,
 }
@@ -109,6 +114,7 @@ impl LocalSource {
             known_as: None,
             awaited: Mutex::default(),
             woken: Signal::default(),
+            told: AtomicBool::new(false),
             draining: Arc::default(),
         }
     }
@@ -178,6 +184,7 @@ impl LocalSource {
 
 impl Open {
     /// Fails if `at` is not on this log's history. Whether it is there: what lies beyond its end, it cannot tell.
+    /// Upholds I30.
     fn verify(&mut self, at: &At) -> Result<bool> {
         let control = self.reader.control().clone();
         let head = control.published();
@@ -285,7 +292,9 @@ impl Source for LocalSource {
             let control = open.reader.control().clone();
             let head = control.published();
             let seen = Seen::of(&control)?;
-            let fenced_end = (*self.draining.lock()).or(seen.fence.end_before());
+            // Of a log that follows, that is past: it may have lost the end, and goes on in a history without it.
+            let ended = seen.fence.end_before().filter(|_| !seen.fence.follows);
+            let fenced_end = (*self.draining.lock()).or(ended);
             // What a fence ended is complete, whatever its writer had published.
             let through = limits.through.min(head.max(fenced_end.unwrap_or_default()));
             let session = control.session();
@@ -395,7 +404,8 @@ impl Source for LocalSource {
         self.tell(progress, Registry::reserve)
     }
 
-    fn require_fenceable(&self) -> Result<()> {
+    fn require_fenceable(&self, told: bool) -> Result<bool> {
+        self.told.store(told, Ordering::Relaxed);
         self.require_own_files()
     }
 
@@ -530,19 +540,6 @@ impl LocalSource {
             let missing = || none_in(&dir);
             open.registry_to_change(&self.env)?.ok_or_else(missing).and_then(|registry| how(registry, &stamped))
         })
-    }
-
-    /// Fails if the source's files are copies: what is fenced must be the primary itself.
-    fn require_own_files(&self) -> Result<()> {
-        let LogPlace::Moved(dir, _) = self.locate()? else { return Ok(()) };
-        let what = format_args!(
-            "the source {db} was copied or restored, with its log in {dir}: nobody takes over from it before its operator \
-             says what it is ({moved}), or the promotion is forced",
-            db = self.paths.db.display(),
-            moved = command("role", &self.paths.db, "primary --moved"),
-            dir = dir.display()
-        );
-        Err(Error::new(ErrorCode::FilesMoved, what))
     }
 
     /// Fails if this replica is ahead of a source that no process has open: of what it has, the source lost a part.

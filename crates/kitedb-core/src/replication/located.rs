@@ -2,10 +2,10 @@
 
 use super::replica::SourcePaths;
 use crate::{
-    db::{LogPlace, Search, is_absent, resolved},
+    db::{LogPlace, Search, Word, beyond_file, is_absent, older_than_its_log, resolved},
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
-    io::{Env, OpenMode},
+    io::{DiskFile, Env, OpenMode},
     log::{Control, LogIdentity, end_of_log},
     store::{LogKind, LogLink, Peek, Store},
 };
@@ -50,6 +50,48 @@ pub(super) fn locate(env: &Env, paths: &SourcePaths) -> Result<LogPlace> {
     search.sidecar()
 }
 
+/// Whether a log is the one that a source uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum InUse {
+    Yes,
+    /// It is a copy.
+    No,
+    /// The source's file, which would tell, is not there.
+    Unknown,
+}
+
+/// Whether the log in `dir`, which was found for the source at `db`, is the one that this uses: as its file tells, or, where that is
+/// damaged or gone, what the log remembers of it, or a process that has it open.
+pub(super) fn in_use(env: &Env, db: &Path, dir: &Path) -> Result<InUse> {
+    let path = resolved(env, db)?;
+    if Store::peek(env, &path).is_ok() {
+        // It led to the log, and how the two fit was looked at there.
+        return Ok(InUse::Yes);
+    }
+    let Some(control) = Control::open(&*env.disk, dir, OpenMode::Read)? else { return Ok(InUse::Unknown) };
+    if control.is_copied()? {
+        return Ok(InUse::No);
+    }
+    // Damage moves no file.
+    let fits = |file: &dyn DiskFile| Ok::<_, Error>(control.has_stamps() && !control.displaced(file)?.any());
+    let fits = env.disk.open(&path, OpenMode::Read).map_or(Ok(false), |file| fits(&*file))?;
+    Ok(if fits || control.writer_lives()? { InUse::Yes } else { InUse::Unknown })
+}
+
+/// Fails where the file of a source holds less than its log in the folder of `control`: an older copy of it was put in its place, and
+/// nobody opened it since.
+fn require_not_older(env: &Env, db: &Path, peek: &Peek, control: &Control) -> Result<()> {
+    let word = Word { file_id: peek.file_id, link: &peek.log, checkpoint: Default::default() };
+    let known = peek.log.clean_tail.is_some() && !peek.log.open;
+    let beyond = match known && control.identity().file_id == peek.file_id {
+        true => beyond_file(env, word, control.dir(), Some(control), control.is_copied()?)?,
+        false => None,
+    };
+    let Some(held) = beyond else { return Ok(()) };
+    let older = older_than_its_log(db, control.dir(), word.holds().0, held.last, peek.log.part);
+    Err(Error::new(ErrorCode::SourceUnavailable, older))
+}
+
 /// Whether no file of a source is at `path`: none at all, or an empty one in its place.
 pub(super) fn is_no_source(env: &Env, path: &Path) -> bool {
     let is_empty = || env.disk.open(path, OpenMode::Read).and_then(|file| file.len()).is_ok_and(|len| len == 0);
@@ -72,7 +114,8 @@ pub(super) fn require_log_of(env: &Env, db: &Path, dir: &Path, id: [u8; 16]) -> 
 /// that has all of this one would say that it follows. Also where no process has the source open.
 pub(super) fn told_by_file(env: &Env, db: &Path, control: &Control) -> Result<()> {
     // A file that cannot be read tells nothing; its log does.
-    let Ok(Peek { file_id, log: link, .. }) = Store::peek(env, db) else { return Ok(()) };
+    let Ok(peek) = Store::peek(env, db) else { return Ok(()) };
+    let (file_id, link) = (peek.file_id, &peek.log);
     let shown = db.display();
     let off = |what: std::fmt::Arguments<'_>| Err(Error::new(ErrorCode::SourceUnavailable, what));
     if file_id != control.identity().file_id {
@@ -87,6 +130,10 @@ pub(super) fn told_by_file(env: &Env, db: &Path, control: &Control) -> Result<()
         (LogKind::Private, _) | (LogKind::None, Some(_)) => {
             off(format_args!("the source {shown} went on without its log: its last commits are not in it"))
         }
+        // While somebody writes, its file is behind its log at times.
+        (LogKind::Sidecar, Some(_)) if !link.open && !control.writer_lives()? => {
+            require_not_older(env, db, &peek, control)
+        }
         _ => Ok(()),
     }
 }
@@ -95,7 +142,11 @@ pub(super) fn told_by_file(env: &Env, db: &Path, control: &Control) -> Result<()
 /// power what the writer had published tells nothing. Of the source's file only the header is read, and not even that is needed.
 pub(super) fn recovered_end(env: &Env, db: &Path, control: &Arc<Control>) -> Result<LogIndex> {
     let dir = control.dir();
-    let peeked = Store::peek(env, db).map(|peek| (peek.file_id, peek.log));
+    let peeked = Store::peek(env, db);
+    if let Ok(peek) = &peeked {
+        require_not_older(env, db, peek, control)?;
+    }
+    let peeked = peeked.map(|peek| (peek.file_id, peek.log));
     let log = match peeked {
         Ok((_, link)) if link.kind == LogKind::Private && link.open => {
             let what =

@@ -41,7 +41,7 @@ pub(crate) use look::look_at_replica;
 pub(crate) use primary::Leader;
 pub(crate) use registry::Registry;
 pub use related::Rival;
-pub(crate) use related::{require_no_rival, rivals_of};
+pub(crate) use related::{Others, require_no_rival, rivals_of};
 pub(crate) use remembered::{Remembered, remember, remembered};
 pub(crate) use replica::{Replica, SourcePaths};
 pub(crate) use source::Source;

@@ -366,7 +366,8 @@ impl Replica {
         Ok(applied)
     }
 
-    /// Fails if the frame with that index, which both have, is one of another history at the source than here.
+    /// Fails if the frame with that index, which both have, is one of another history at the source than here. Upholds
+    /// I30.
     fn require_common(&self, source: &dyn Source, index: LogIndex) -> Result<()> {
         let (Some((here, writer)), true) = (self.engine.writer_at(index), index.0 > 0) else { return Ok(()) };
         match source.writer_at(index)? {

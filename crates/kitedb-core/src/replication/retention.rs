@@ -62,7 +62,7 @@ pub fn let_go(options: &RetentionOptions, now_ms: u64, missing_since: Option<u64
 }
 
 /// How many of the oldest segments nobody asks for, as far as windows, replicas and the byte cap go. What recovery
-/// needs is not considered.
+/// needs is not considered. Upholds I31.
 pub fn plan(segments: &[Kept], holds: &Holds<'_>, options: &RetentionOptions) -> usize {
     let window = LogIndex(holds.head.0.saturating_sub(options.min_entries));
     let slowest = holds

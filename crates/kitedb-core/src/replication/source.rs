@@ -127,8 +127,10 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn forget(&self, replica_id: &str) -> Result<bool>;
     /// Forgets who was registered from the same file and the same path as this replica before it got another id.
     fn supersede(&self, replica_id: &str, path: &str) -> Result<()>;
-    /// Fails where [`Source::fence`] would fail whatever the replica does meanwhile. It changes nothing at the source.
-    fn require_fenceable(&self) -> Result<()>;
+    /// Fails where [`Source::fence`] would fail whatever the replica does meanwhile. It changes nothing at the source. Returns
+    /// whether the log that it would fence is known to be the one that the source uses: where its file is gone, and no process has
+    /// it open, nothing tells, and `told` says that it is to be fenced all the same.
+    fn require_fenceable(&self, told: bool) -> Result<bool>;
     /// Ends the epoch that the source leads, on behalf of `owner`, who begins the next one. It can be called again, by the
     /// same owner or another one, as long as it was not completed. `held` is the last frame that the owner has: if those
     /// after it cannot all be read, nothing is fenced.

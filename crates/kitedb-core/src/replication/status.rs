@@ -460,6 +460,9 @@ pub struct Promotion {
     /// Whether that fence is durable at the source. If not, although the source was fenced, its machine may have
     /// forgotten it after a loss of power: keep it off until it follows this node.
     pub fence_synced: bool,
+    /// Whether the log that was fenced is known to be the one that the source uses. If not, its file was not there, and the promotion
+    /// was forced: what that file acknowledged with another log, where it lies now, is lost, and it is not fenced.
+    pub source_found: bool,
     /// The epoch of another promotion that had fenced the source before, where this one was forced beside it: that node
     /// may lead, too, on a history of its own.
     pub rival_epoch: Option<u64>,

@@ -58,7 +58,7 @@ impl Source for Unnamed {
         Err(not_configured())
     }
 
-    fn require_fenceable(&self) -> Result<()> {
+    fn require_fenceable(&self, _: bool) -> Result<bool> {
         Err(not_configured())
     }
 

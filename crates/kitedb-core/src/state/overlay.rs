@@ -200,7 +200,7 @@ impl Overlay {
     // ---- applying ------------------------------------------------------------------------------------------
 
     /// Applies one mutation over `base`, the state that the transaction reads (without this overlay). On error
-    /// nothing has changed.
+    /// nothing has changed. Upholds I21: commits and replays go through it.
     pub fn apply(&mut self, base: &Reading<'_>, mutation: &Mutation<'_>) -> Result<()> {
         match *mutation {
             Mutation::DefineName { kind, id, name } => self.names.push((kind, id, name.into())),
@@ -248,7 +248,7 @@ impl Overlay {
         Ok(())
     }
 
-    /// Creates a node whose id nobody has.
+    /// Creates a node whose id nobody has. Upholds I22.
     pub fn create_node(
         &mut self,
         base: &Reading<'_>,
@@ -360,6 +360,7 @@ impl Overlay {
         Ok(())
     }
 
+    /// Deletes a node, and with it its edges and vectors. Upholds I22.
     fn delete_node(&mut self, base: &Reading<'_>, id: NodeId) -> Result<()> {
         let held = self.held(id);
         let old = base.record(held.as_deref(), id)?.ok_or_else(|| no_node(id))?;
@@ -390,7 +391,8 @@ impl Overlay {
         Ok(())
     }
 
-    /// Adds an edge; `new`: it has a rank that nothing had before, so that it is not looked for.
+    /// Adds an edge between nodes that are there, and notes whether it existed; `new`: it has a rank that nothing had before,
+    /// so that it is not looked for. Upholds I18 and I22.
     pub fn add_edge(&mut self, base: &Reading<'_>, edge: EdgeKey, props: PropList<'_>, new: bool) -> Result<()> {
         for end in [edge.src, edge.dst] {
             if !base.over(self).node_exists(end)? {
@@ -489,7 +491,7 @@ impl Overlay {
 
     // ---- committing ----------------------------------------------------------------------------------------
 
-    /// What the transaction adds to the digest, names apart.
+    /// What the transaction adds to the digest, names apart. Upholds I20.
     pub fn digest_change(&self) -> Digest {
         let mut sum = Digest::default();
         for change in self.nodes.items() {
@@ -514,7 +516,7 @@ impl Overlay {
     }
 
     /// Fails with a conflict if something that the transaction writes or relies on was committed to `delta`
-    /// after `snapshot`.
+    /// after `snapshot`. Upholds I22 and I23.
     pub fn validate(&self, delta: &Delta, snapshot: u64) -> Result<()> {
         for change in self.nodes.items() {
             let id = change.id;

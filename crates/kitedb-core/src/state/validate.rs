@@ -1,4 +1,4 @@
-//! First committer wins: whether what a transaction writes or relies on was changed after its snapshot.
+//! First committer wins (I23): whether what a transaction writes or relies on was changed after its snapshot.
 //!
 //! Deltas tell, as long as all since the snapshot are there: each leads to the next. Nobody keeps them for the sake of a
 //! transaction that may commit some day, so those between may be gone. Then those that are there tell, and besides them the

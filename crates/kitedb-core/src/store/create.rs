@@ -76,7 +76,7 @@ fn open_draft(env: &Env, draft: &Path) -> Result<Arc<dyn DiskFile>> {
 }
 
 /// Whether a file under the name of a draft is what a creator may have left: blank where no slot is, and in a slot
-/// nothing, or one that was never changed. Anything else has been used, or is of somebody else.
+/// nothing, or one that was never changed. Anything else has been used, or is of somebody else. Upholds I34.
 fn is_draft(file: &dyn DiskFile, known: u16) -> io::Result<bool> {
     let len = file.len()?;
     if len > MAX_DRAFT {

@@ -215,7 +215,7 @@ impl Store {
     }
 
     /// Makes `runs` (oldest first), `manifest` and `log` the database. After an error nothing has changed for
-    /// readers of this store; which of both states the file shows after a crash is then open.
+    /// readers of this store; which of both states the file shows after a crash is then open. Upholds I14.
     pub fn publish(&self, manifest: Manifest, runs: Vec<Arc<Run>>, log: LogLink) -> Result<()> {
         self.publish_as(self.file_id, manifest, runs, log)
     }
@@ -247,7 +247,7 @@ impl Store {
         self.name(&mut publishing, |current| Current { log, ..current })
     }
 
-    /// Writes the slot that does not count, syncs it, and makes it the one that counts.
+    /// Writes the slot that does not count, syncs it, and makes it the one that counts. Upholds I14.
     fn name(&self, publishing: &mut Publishing, change: impl FnOnce(Current) -> Current) -> Result<()> {
         self.name_as(publishing, self.file_id, change)
     }
@@ -281,7 +281,7 @@ impl Store {
 
     /// Before the first change: makes sure that what the header names is durable. A writer that was killed, or
     /// whose sync failed, may have left it in the page cache, and the other slot is all there is after a loss of
-    /// power. It is written again, because after a failed sync a mere sync would not bring it to the disk.
+    /// power. It is written again, because after a failed sync a mere sync would not bring it to the disk. Upholds I15.
     fn settle(&self, publishing: &mut Publishing) -> Result<()> {
         if !self.writable {
             let what = format_args!("{} is open for reading only", self.device.path.display());

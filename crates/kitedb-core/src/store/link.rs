@@ -4,7 +4,7 @@
 //! Bytes of a slot, from 56 on: the log's id (16), its kind (1), open (1), boot id (16), clean tail: known (1), index
 //! (8), digest (16); from 115 on, where zeros mean "not said": role (1), fenced (1), the epoch that it leads or follows
 //! (8), the epoch that fenced it (8), the id of the promotion that did (16), the length of the hint (2), the hint (256), the
-//! length of the folder that it was seen from (1), that folder (100).
+//! length of the folder that it was seen from (1), that folder (96).
 
 use crate::{
     error::{Error, Result},
@@ -91,8 +91,8 @@ pub struct Hint {
     seen_from: Option<PathBuf>,
 }
 
-/// The longest folder that a header remembers, in bytes.
-const MAX_FOLDER: usize = 100;
+/// The longest folder that a header remembers, in bytes: what is said of a log ends with byte 503.
+const MAX_FOLDER: usize = 96;
 
 impl Hint {
     /// The longest hint, in bytes.

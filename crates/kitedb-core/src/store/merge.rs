@@ -48,6 +48,8 @@ pub(super) fn merge_with<'a>(
     nodes: Nodes,
     pace: &'a mut Pace<'a>,
 ) -> Result<Arc<Run>> {
+    // What the disk cannot read is an error here, and a signal once it is copied from the mapping.
+    require_sound(runs)?;
     let bounds = RunBounds::of_merge(runs.iter().map(|run| run.meta()));
     let mut writer = store.begin_run(&bounds, pace)?;
     Merge { runs, oldest, nodes, outgoing: EdgeSum::default(), vectors: VectorPlan::default() }
@@ -173,7 +175,7 @@ pub(super) fn for_each_entry<'r>(
     }
 }
 
-/// What `older` and then `newer` are together towards what is older than both.
+/// What `older` and then `newer` are together towards what is older than both. Upholds I18.
 fn fold(older: EntryKind, newer: RowEntry) -> Result<Option<EntryKind>> {
     use EntryKind::{Add, Remove, Replace};
     Ok(match (older, newer.kind) {
@@ -187,7 +189,7 @@ fn fold(older: EntryKind, newer: RowEntry) -> Result<Option<EntryKind>> {
     })
 }
 
-/// The kind that an entry has once nothing older remains.
+/// The kind that an entry has once nothing older remains. Upholds I19.
 pub(super) fn settled(kind: EntryKind) -> Result<EntryKind> {
     match kind {
         EntryKind::Add => Ok(kind),

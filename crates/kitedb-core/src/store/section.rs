@@ -27,8 +27,10 @@ pub(super) struct Section {
     /// A bit for each verified block.
     verified: Box<[AtomicU64]>,
     crcs_verified: AtomicBool,
+    /// Whether the disk failed to read something of it.
+    failing: AtomicBool,
     meta: SectionMeta,
-    // Dropped after the mapping: the space is nobody's only once nothing maps it.
+    // Dropped after the mapping: the space is nobody's only once nothing maps it. Upholds I16.
     lease: Lease,
 }
 
@@ -47,6 +49,7 @@ impl Section {
             unverified: AtomicUsize::new(blocks),
             verified: (0..blocks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
             crcs_verified: AtomicBool::new(false),
+            failing: AtomicBool::new(false),
             meta,
             lease,
         })
@@ -66,7 +69,7 @@ impl Section {
         &self.lease
     }
 
-    /// The bytes from `start` to `end`, verified.
+    /// The bytes from `start` to `end`, verified. Upholds I17.
     #[inline(always)]
     pub fn slice(&self, start: usize, end: usize) -> Result<&[u8]> {
         if end > self.len {
@@ -103,6 +106,11 @@ impl Section {
     #[cold]
     #[inline(never)]
     fn check(&self, block: usize) -> Result<()> {
+        if self.failing.load(Ordering::Relaxed) {
+            // Through the mapping that would be a signal.
+            self.require_readable(block * BLOCK, (block + 1) * BLOCK)?;
+            self.require_readable(self.padded(), self.meta.stored_len() as usize)?;
+        }
         if !self.crcs_verified.load(Ordering::Relaxed) {
             if crc32fast::hash(self.crcs()) != self.meta.crc {
                 return Err(self.damaged(self.padded(), self.crcs().len(), "the checksums"));
@@ -122,8 +130,33 @@ impl Section {
         Ok(())
     }
 
+    fn require_readable(&self, start: usize, end: usize) -> Result<()> {
+        let mut bytes = vec![0; end.min(self.meta.stored_len() as usize).saturating_sub(start)];
+        self.file.read_exact_at(&mut bytes, self.meta.offset + start as u64).map_err(|e| {
+            let offset = self.meta.offset + start as u64;
+            Error::corrupt(format_args!("{} at offset {offset} of the database file cannot be read: {e}", self.meta.id))
+        })
+    }
+
+    /// Has what lies from `start` on looked at again before it is believed, by who can fail: the disk could not read it.
+    fn distrust(&self, start: usize, len: usize) {
+        self.failing.store(true, Ordering::Relaxed);
+        for block in start / BLOCK..(start + len).min(self.padded()).div_ceil(BLOCK) {
+            let bit = 1 << (block % 64);
+            if let Some(word) = self.verified.get(block / 64)
+                && word.load(Ordering::Relaxed) & bit != 0
+            {
+                // Before the bit: nobody passes in between.
+                self.unverified.fetch_add(1, Ordering::Relaxed);
+                if word.fetch_and(!bit, Ordering::Relaxed) & bit == 0 {
+                    self.unverified.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
     /// Reads every block, verified before or not, and adds the ranges that do not verify. It reads the file, not the mapping:
-    /// what the disk cannot read is a range more, and no signal.
+    /// what the disk cannot read is a range more, and no signal; nor is it one for who reads there from then on.
     pub fn verify(&self, damage: &mut Vec<Damage>) {
         let mut add = |start: usize, len: usize, what: &str| {
             let what = format!("{}: {what}", self.meta.id);
@@ -131,7 +164,10 @@ impl Section {
         };
         let mut crcs = vec![0; self.meta.stored_len() as usize - self.padded()];
         match self.file.read_exact_at(&mut crcs, self.meta.offset + self.padded() as u64) {
-            Err(e) => return add(self.padded(), crcs.len(), &format!("the table of checksums cannot be read: {e}")),
+            Err(e) => {
+                self.distrust(0, self.padded());
+                return add(self.padded(), crcs.len(), &format!("the table of checksums cannot be read: {e}"));
+            }
             Ok(()) if crc32fast::hash(&crcs) != self.meta.crc => {
                 add(self.padded(), crcs.len(), "the table of checksums does not match its checksum");
             }
@@ -142,6 +178,7 @@ impl Section {
             let bytes = &mut piece[..PIECE.min(self.padded() - start)];
             let read = self.file.read_exact_at(bytes, self.meta.offset + start as u64);
             if let Err(e) = read {
+                self.distrust(start, bytes.len());
                 add(start, bytes.len(), &format!("blocks cannot be read: {e}"));
                 continue;
             }

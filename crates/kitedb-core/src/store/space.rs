@@ -168,6 +168,7 @@ impl Space {
         self.state.lock().end - FIRST - free - quarantined
     }
 
+    /// Frees what no header ever named; what one named waits in quarantine. Upholds I16.
     fn give_back(&self, extent: Extent, named_by: u64) {
         if extent.len == 0 {
             return;
@@ -237,7 +238,7 @@ impl State {
         self.free.insert(extent.offset, extent.len);
     }
 
-    /// Frees what no reader of this file can see any more; says whether there was any.
+    /// Frees what no reader of this file can see any more; says whether there was any. Upholds I16.
     fn release(&mut self, device: &Device) -> bool {
         let mut generations: Vec<u64> = self.quarantine.iter().map(|(g, _)| *g).filter(|g| *g < self.durable).collect();
         generations.sort_unstable();

@@ -1,7 +1,7 @@
 //! Copies and restored backups: known where the file system tells, found at first contact where it does not.
 
 use crate::{
-    coming::{confirm_moved, detach},
+    coming::{confirm_moved, confirm_moved_beside_its_original, detach},
     stage::{
         Stage, add, add_many, contents, copy, copy_database, disabled, expect_its_own, has, nothing_said, open_and_add,
         primary, refused, refused_open, remove_database, rename_database, replica_of, short_log,
@@ -34,7 +34,7 @@ fn a_copied_primary_reads_and_does_not_write_before_the_operator_says_so() {
     }
     // The original has noticed nothing.
     assert_eq!(open_and_add(&path, primary(), "c").unwrap().to_string(), "1:3");
-    confirm_moved(&copied).unwrap();
+    confirm_moved_beside_its_original(&copied);
     assert_eq!(open_and_add(&copied, primary(), "d").unwrap().to_string(), "2:3");
     // A replica that goes from one to the other is on another history.
     let replica = stage.replica("r.kitedb", &path);
@@ -307,7 +307,7 @@ fn a_copied_primary_does_not_look_healthy() {
     }
     let original = Database::open(&path, primary()).unwrap();
     assert_eq!((primary_status(&original).fault(), original.health_check().unwrap().healthy), (None, true));
-    confirm_moved(&copied).unwrap();
+    confirm_moved_beside_its_original(&copied);
     let db = Database::open(&copied, nothing_said()).unwrap();
     assert_eq!((primary_status(&db).fault(), db.health_check().unwrap().healthy), (None, true));
 }
@@ -366,6 +366,32 @@ fn a_copy_beside_its_original_takes_no_log_from_it_where_stamps_tell_nothing() {
         graph.grow(&db, 2);
         db.close().unwrap();
         let db = machine.open(options()).unwrap();
+        graph.expect_all(&db);
+        assert!(db.check().unwrap().is_clean());
+    }
+}
+
+/// A copy-up of an overlay, or a remount of FUSE, gives each file another inode: that is told where it proves a copy only.
+#[test]
+fn where_stamps_tell_nothing_a_primary_whose_files_have_other_inodes_goes_on() {
+    for stable in [true, false] {
+        let machine = Machine::new("a", 1, SyncMode::Full);
+        machine.disk.set_stable_stamps(stable);
+        let (db, mut graph) = (machine.primary(), Graph::new(1));
+        graph.grow(&db, 3);
+        db.close().unwrap();
+        let control = machine.sidecar().join("control");
+        for path in machine.segments().into_iter().chain([machine.db(), control]) {
+            let bytes = machine.disk.read(&path).unwrap();
+            kitedb_core::io::Disk::remove(&machine.disk, &path).unwrap();
+            machine.disk.write(&path, &bytes).unwrap();
+        }
+        if stable {
+            machine.expect_moved();
+            continue;
+        }
+        let db = machine.primary();
+        graph.grow(&db, 3);
         graph.expect_all(&db);
         assert!(db.check().unwrap().is_clean());
     }

@@ -47,8 +47,8 @@ fn rests() {
     // What has just told the primary that goes to sleep.
     thread::sleep(Duration::from_millis(100));
     let before = wakes();
-    // Fifty times as long as a commit waits for its sync.
-    thread::sleep(Duration::from_millis(500));
+    // So long that who looks once a second, or twice, is seen.
+    thread::sleep(Duration::from_secs(4));
     let after = wakes();
     let woken: u64 = after.values().sum::<u64>() - before.values().sum::<u64>();
     tell(format_args!("{woken} of {} threads: {before:?} {after:?}", after.len()));

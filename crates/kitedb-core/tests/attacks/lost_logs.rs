@@ -154,7 +154,10 @@ fn a_repair_of_a_copied_primary_says_that_it_is_one() {
     copy_database(&path, &copied);
     let found = dry_run(&copied);
     assert!(found.found.is_empty() && found.remains[0].contains("was copied or restored"), "{found:?}");
-    Database::confirm_moved_in(Env::real(), &copied, nothing_said()).unwrap();
+    let led = |options| Database::confirm_moved_in(Env::real(), &copied, options);
+    // The one that it was copied from leads.
+    assert_eq!(led(nothing_said()).unwrap_err().code(), ErrorCode::StalePrimary);
+    led(nothing_said().replication_overwrite(true)).unwrap();
     assert!(dry_run(&copied).is_clean());
     assert!(dry_run(&path).is_clean());
 }

@@ -299,9 +299,35 @@ mod a_replica {
         let db = Database::open(&path, primary()).unwrap();
         expect_its_own(&db);
         assert_eq!(add(&db, "own").unwrap_err().code(), ErrorCode::StalePrimary);
-        db.primary_promote_to_next_epoch().unwrap();
+        // What its source acknowledged since is part of what it takes over, and the source is fenced.
+        let leader = Database::open(&source, primary()).unwrap();
+        add(&leader, "later").unwrap();
+        assert_eq!(db.primary_promote_to_next_epoch().unwrap(), 2);
         add(&db, "own").unwrap();
         assert_eq!(db.replication_role(), ReplicationRole::Primary);
+        assert!(has(&db, "later"));
+        assert_eq!(add(&leader, "void").unwrap_err().code(), ErrorCode::StalePrimary);
+        // From here on it is a primary like any other.
+        assert_eq!(db.primary_promote_to_next_epoch().unwrap(), 3);
+        add(&db, "more").unwrap();
+    }
+
+    #[test]
+    fn as_a_primary_it_does_not_lead_beside_a_source_that_cannot_be_fenced() {
+        let stage = Stage::new();
+        let source = stage.leading("p.kitedb");
+        let path = stage.replica("r.kitedb", &source);
+        let away = stage.folder("away").join("p.kitedb");
+        crate::stage::rename_database(&source, &away);
+        let db = Database::open(&path, primary()).unwrap();
+        let error = db.primary_promote_to_next_epoch().unwrap_err();
+        assert_eq!(error.code(), ErrorCode::SourceUnavailable, "{error:?}");
+        assert_eq!(add(&db, "own").unwrap_err().code(), ErrorCode::StalePrimary);
+        open_and_add(&away, primary(), "goes on").unwrap();
+        crate::stage::rename_database(&away, &source);
+        assert_eq!(db.primary_promote_to_next_epoch().unwrap(), 2);
+        assert!(has(&db, "goes on"));
+        add(&db, "own").unwrap();
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! found, or asked for, wherever its replica was moved.
 
 use crate::{
-    coming::confirm_moved,
+    coming::confirm_moved_beside_its_original,
     stage::{
         Stage, add_many, copy_database, nothing_said, open_and_add, primary, remove_database, rename_database,
         replica_of, short_log,
@@ -96,7 +96,7 @@ fn a_replica_of_a_copied_primary_does_not_look_healthy() {
     copy_database(&source, &copied);
     let what = expect_orphaned(&path, replica_of(&copied), "copied");
     assert!(what.contains("copied.kitedb was copied or restored"), "{what}");
-    confirm_moved(&copied).unwrap();
+    confirm_moved_beside_its_original(&copied);
     expect_well(&path, replica_of(&copied));
 }
 

@@ -50,7 +50,7 @@ fn a_copied_primary_and_its_original_part_and_replicas_notice() {
         restore(&copy, &a, &files);
         copy.expect_moved();
         // On another machine, nobody knows what else the one that it was copied from had shown.
-        assert_eq!(copy.confirm_moved(), if at_rest || same_machine { 2 } else { 3 });
+        assert_eq!(copy.confirm_moved_by_force(), if at_rest || same_machine { 2 } else { 3 });
         let copied = copy.primary();
         let mut other = graph.clone();
         graph.grow(&primary, 3);
@@ -98,7 +98,7 @@ fn a_replica_of_before_the_copy_follows_one_of_them() {
     let copy = near("copied", &a);
     restore(&copy, &a, &backup(&a));
     copy.expect_moved();
-    copy.confirm_moved();
+    copy.confirm_moved_by_force();
     let (primary, copied, mut other) = (a.primary(), copy.primary(), graph.clone());
     graph.grow(&primary, 3);
     other.commit_apart(&copied);

@@ -321,3 +321,41 @@ fn what_leads_and_was_opened_as_a_replica_does_not_give_out_a_lost_number_again(
     assert!(next.epoch > lost.epoch, "{next} goes on as the writer whose commits up to {lost} were seen");
     drop(other);
 }
+
+/// It lost the end of what its fence had counted with its power, and follows a node that goes on without that: who follows it
+/// misses nothing, and is told of no damage.
+#[test]
+fn who_follows_an_old_primary_is_not_told_of_an_end_that_it_lost() {
+    let mut lost = 0;
+    for seed in 0..16 {
+        let [a, b, c, d] = ["a", "b", "c", "d"].map(|name| Machine::new(name, seed, SyncMode::Off));
+        let (old, mut graph) = (a.primary(), Graph::new(seed));
+        graph.grow(&old, 1);
+        old.checkpoint().unwrap();
+        let (behind, below) = (c.replica_of(&a), d.replica_of(&a));
+        assert_eq!((catch_up(&behind), catch_up(&below)), (1, 1));
+        below.close().unwrap();
+        graph.grow(&old, 2);
+        a.disk.fail(FaultPlan::new(FaultOn::Sync, 1, io::ErrorKind::Other).forever().on_path("segment"));
+        let promotion = b.replica_of(&a).replica_promote(false).unwrap();
+        assert!(promotion.fence_synced);
+        std::mem::forget(old);
+        let a = a.restart(Crash::PowerLoss(Loss::LoseAllUnsynced));
+        if a.primary().snapshot().unwrap().token().log_index.0 > 1 {
+            continue;
+        }
+        lost += 1;
+        // Nobody can reach the one that took over.
+        behind.replica_promote(true).unwrap();
+        let old = a.replica_of(&c);
+        assert_eq!(catch_up(&old), 0);
+        let below = d.replica_of(&a);
+        assert_eq!(catch_up(&below), 0);
+        assert_eq!(replica_status(&below).last_error, None);
+        graph.cut(1);
+        graph.commit_apart(&behind);
+        assert_eq!((catch_up(&old), catch_up(&below)), (1, 1));
+        graph.expect_all(&below);
+    }
+    assert!(lost > 0);
+}

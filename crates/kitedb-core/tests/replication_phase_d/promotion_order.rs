@@ -10,7 +10,7 @@ use crate::{
     },
 };
 use kitedb_core::{
-    Database, ErrorCode, ReplicationRole, SyncMode,
+    Database, ErrorCode, SyncMode,
     io::{
         Access, Disk, DiskFile, Env, FileIdentity, OpenMode,
         sim::{Crash, FaultOn, FaultPlan},
@@ -102,7 +102,7 @@ fn a_source_whose_file_is_damaged_is_taken_over_from() {
     }
 }
 
-/// The source was opened without a part in replication meanwhile: what it committed then is not in the log.
+/// The log of an earlier time lies beside the source's file: what it committed since is not in it.
 #[test]
 fn a_source_with_commits_beside_its_log_is_not_fenced_for_nothing() {
     let (a, b) = machines(SyncMode::Full);
@@ -111,14 +111,29 @@ fn a_source_with_commits_beside_its_log_is_not_fenced_for_nothing() {
     let new = b.replica_of(&a);
     catch_up(&new);
     old.close().unwrap();
-    let Ok(alone) = a.open(a.options(ReplicationRole::Disabled)) else { return };
-    write(&alone).unwrap();
-    alone.close().unwrap();
+    let log = a.segments().pop().unwrap();
+    let earlier = a.disk.read(&log).unwrap();
+    let old = a.primary();
+    let beyond = write(&old).unwrap();
+    old.close().unwrap();
+    let now = a.disk.read(&log).unwrap();
+    let changed = || (0..now.len()).filter(|at| earlier.get(*at) != Some(&now[*at]));
+    let (first, last) = (changed().next().unwrap(), changed().last().unwrap());
+    let swap = || {
+        for at in first..=last {
+            a.disk.corrupt(&log, at as u64, now[at] ^ earlier.get(at).copied().unwrap_or_default()).unwrap();
+        }
+    };
+    swap();
     let error = new.replica_promote(false).unwrap_err();
     assert_eq!(error.code(), ErrorCode::SourceUnavailable, "{error:?}");
+    swap();
+    // It leads as before, and can be taken over from.
     let old = a.primary();
     assert_eq!(primary_status(&old).fence, None);
-    write(&old).unwrap();
+    old.close().unwrap();
+    let promotion = new.replica_promote(false).unwrap();
+    assert_eq!(promotion.last_kept, beyond);
 }
 
 /// A disk on which control files can only be read.

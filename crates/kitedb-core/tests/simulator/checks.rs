@@ -204,6 +204,7 @@ impl World {
             self.nodes[n].machine.forget_late_failures();
             self.nodes[n].paused = false;
             self.heal_routes(n);
+            self.end_all(n);
         }
         for n in 0..self.nodes.len() {
             // What failed or was damaged goes on only after a restart, and not everywhere.
@@ -251,8 +252,7 @@ impl World {
         }
         let fenced = (0..self.nodes.len()).find(|n| self.nodes[*n].leads() && self.nodes[*n].is_sound());
         if let Some(n) = fenced {
-            self.promote_in_place(n);
-            assert_eq!(self.nodes[n].fenced, Fenced::No);
+            self.lead_at_last(n);
             return n;
         }
         // Those whose source is gone for good cannot be opened as replicas. They can lead.
@@ -261,7 +261,7 @@ impl World {
         for n in stranded {
             self.reopen_as(n, Part::Primary);
             if self.nodes[n].is_open() {
-                self.promote_in_place(n);
+                self.lead_at_last(n);
                 return n;
             }
         }
@@ -272,6 +272,15 @@ impl World {
         self.ledger.forced_from = 1;
         assert!(self.open_again(0));
         0
+    }
+
+    /// Makes an open node lead: one that cannot take over from its source, as a replica and by force.
+    fn lead_at_last(&mut self, n: usize) {
+        if !self.promote_in_place(n) {
+            self.reopen_as(n, Part::Replica((n + 1) % self.nodes.len()));
+            assert!(self.promote_replica(n, true), "node {n} cannot lead, although it is forced");
+        }
+        assert_eq!(self.nodes[n].fenced, Fenced::No);
     }
 
     fn follow_and_compare(&mut self, n: usize, leader: usize) {

@@ -24,21 +24,14 @@ impl World {
             plan = plan.on_path(self.rng.pick(&["segment", "control", "replicas", "kitedb.replication", "bootstrap"]));
         }
         let (op, room) = (1 + self.rng.below(60), self.rng.below(60_000));
-        let choice = self.rng.below(7);
-        if choice > 2 {
-            fired(if choice == 6 { Fault::WriteBackFailed } else { Fault::DiskFailed });
-        }
         let machine = &self.nodes[n].machine;
-        let what = match choice {
+        let what = match self.rng.below(7) {
             0..=2 => {
                 machine.crash_at(machine.ops() + op);
                 format!("n{n} will crash in {op} operations")
             }
             3 => {
                 machine.set_capacity(Some(machine.used() + room));
-                if machine.copies_on_write() {
-                    fired(Fault::CopyingDiskFull);
-                }
                 (self.nodes[n].sick, self.nodes[n].troubled) = (true, true);
                 format!("n{n} has room for {room} bytes")
             }
@@ -107,8 +100,12 @@ impl World {
 
     /// Closes node `n` in good order, or as far as that goes.
     pub fn close(&mut self, n: usize) {
+        let dropped = self.rng.one_in(3);
         let node = &mut self.nodes[n];
-        (node.held, node.second) = (None, None);
+        // Transactions may outlive their handles, and are of no use then.
+        node.open.retain(|_| !dropped);
+        node.open.iter_mut().for_each(|open| open.closed = true);
+        node.second = None;
         let result = node.db.take().unwrap().close();
         let what = format!("close n{n}: {result:?}");
         match result {

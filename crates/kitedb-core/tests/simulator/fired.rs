@@ -8,6 +8,8 @@ macro_rules! kinds {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Fault { $($(#[$doc])* $kind,)* }
 
+        const KINDS: &[Fault] = &[$(Fault::$kind,)*];
+
         const TEXTS: &[&str] = &[$($text,)*];
     };
 }
@@ -15,10 +17,25 @@ macro_rules! kinds {
 kinds! {
     Killed => "a process was killed",
     PowerLost => "a machine lost its power",
-    DiskFailed => "a disk failed, or ran full",
+    CrashedWithin => "a machine crashed in the midst of an operation of its disk",
+    WriteRefused => "a disk failed a write",
+    SyncRefused => "a disk failed a sync",
+    NameRefused => "a disk failed a change of names",
+    ReadRefused => "a disk failed a read",
+    DiskFull => "a disk had no room for a write",
+    CopyingDiskFull => "a disk that copies on write had no room for one",
     WriteBackFailed => "a write-back failed, of which each open file is told once",
+    WriteBackTold => "a sync told of a write-back that had failed",
     CommittedBeside => "a transaction that was begun before others committed, too",
-    CopyingDiskFull => "a disk that copies on write ran full",
+    CommittedAcrossCheckpoint => "one with a checkpoint between",
+    CommittedAcrossPromotion => "one with a promotion in place between",
+    Conflicted => "a transaction that was begun before others conflicted with them",
+    FencedMeanwhile => "the node of an open transaction was fenced before it committed",
+    ClosedHandle => "the handle of an open transaction was closed before it committed",
+    EndedWhileOpen => "a process ended while transactions were open",
+    GivenUp => "a transaction was given up",
+    OperationFailed => "a transaction committed of which an operation had failed",
+    OperationTakenBack => "one committed that took back what it had done",
     LogDamaged => "a bit of a log was flipped",
     CutPromotion => "a promotion was cut by a crash",
     PromoterSyncFailed => "a sync that a promotion made failed, here or at its source",
@@ -28,6 +45,7 @@ kinds! {
     Overwritten => "a bootstrap would overwrite a primary's graph",
     Disabled => "opened as one that does not replicate",
     ReplicaAsPrimary => "a replica was opened as a primary",
+    TookOverAsPrimary => "a replica that was opened as a primary took over",
     OtherSidecar => "opened with the path of another sidecar",
     Symlink => "opened through a symbolic link",
     HardLink => "opened through a hard link",
@@ -42,11 +60,24 @@ static FIRED: [AtomicU64; TEXTS.len()] = [const { AtomicU64::new(0) }; TEXTS.len
 
 /// Counts one.
 pub fn fired(fault: Fault) {
-    FIRED[fault as usize].fetch_add(1, Ordering::Relaxed);
+    fired_times(fault, 1);
+}
+
+pub fn fired_times(fault: Fault, count: u64) {
+    FIRED[fault as usize].fetch_add(count, Ordering::Relaxed);
 }
 
 /// How often each kind came, a line each.
 pub fn report() -> String {
     let lines = TEXTS.iter().zip(&FIRED).map(|(text, count)| format!("{:9} {text}\n", count.load(Ordering::Relaxed)));
     lines.collect()
+}
+
+/// In so many seeds each kind comes once at least.
+const OFTEN: u64 = 100;
+
+/// The kinds that came more rarely than they must over so many seeds: nobody makes them any more.
+pub fn too_rare(seeds: u64) -> Vec<Fault> {
+    let rare = |fault: &&Fault| FIRED[**fault as usize].load(Ordering::Relaxed) < seeds / OFTEN;
+    KINDS.iter().filter(rare).copied().collect()
 }

@@ -234,7 +234,8 @@ impl Probe {
 
     /// The copy is told to lead in place of the original, which goes on all the same.
     fn tell_apart(&self, copied: &Path) {
-        let epoch = Database::confirm_moved_in(self.env(), copied, self.options()).unwrap();
+        let epoch =
+            Database::confirm_moved_in(self.env(), copied, self.options().replication_overwrite(true)).unwrap().epoch;
         let copy = self.own_part(copied).unwrap();
         assert_eq!(copy.last_commit_token(), Some(self.tip));
         let token = commit(&copy).unwrap();

@@ -6,15 +6,11 @@ use super::{
     network::{path_of, sidecar_of},
     world::{End, Fenced, Part, World},
 };
-use crate::support::{model::Draft, model::Node as ModelNode, ops};
 use kitedb_core::{
-    Error, ErrorCode, NewNode, NodeId, PrimaryReplicationStatus, Transaction, Value,
+    Error, ErrorCode, PrimaryReplicationStatus,
     io::sim::{FaultOn, FaultPlan},
 };
 use std::io::ErrorKind;
-
-/// The node that every commit marks as its own.
-const MARKED: u64 = 4242;
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {
@@ -29,6 +25,8 @@ enum Kind {
     Report,
     SecondHandle,
     Hold,
+    GoOn,
+    EndOne,
     Failure,
     Repair,
     Damage,
@@ -47,7 +45,7 @@ enum Kind {
 }
 
 /// How often each kind of step comes, relative to the others.
-const KINDS: [(u64, Kind); 26] = [
+const KINDS: [(u64, Kind); 28] = [
     (24, Kind::Commit),
     (24, Kind::Pull),
     (4, Kind::Bootstrap),
@@ -57,8 +55,10 @@ const KINDS: [(u64, Kind); 26] = [
     (3, Kind::TakeOver),
     (3, Kind::Repoint),
     (2, Kind::Report),
-    (1, Kind::SecondHandle),
-    (1, Kind::Hold),
+    (2, Kind::SecondHandle),
+    (6, Kind::Hold),
+    (3, Kind::GoOn),
+    (8, Kind::EndOne),
     (4, Kind::Failure),
     (5, Kind::Repair),
     (1, Kind::Damage),
@@ -112,6 +112,7 @@ impl World {
                 Kind::Retain | Kind::PromoteInPlace | Kind::Report | Kind::SecondHandle | Kind::Hold => {
                     acts && node.leads()
                 }
+                Kind::GoOn | Kind::EndOne => !node.paused && !node.open.is_empty(),
                 Kind::Pull
                 | Kind::Bootstrap
                 | Kind::TakeOver
@@ -141,7 +142,7 @@ impl World {
             Kind::Bootstrap => drop(self.bootstrap(n)),
             Kind::Maintain => self.maintain(n),
             Kind::Retain => self.retain(n),
-            Kind::PromoteInPlace => self.promote_in_place(n),
+            Kind::PromoteInPlace => drop(self.promote_in_place(n)),
             Kind::TakeOver => {
                 let force = self.rng.one_in(4);
                 self.promote_replica(n, force);
@@ -153,6 +154,8 @@ impl World {
             Kind::Report => self.report(n, other),
             Kind::SecondHandle => self.open_second(n),
             Kind::Hold => self.hold(n),
+            Kind::GoOn => self.go_on(n),
+            Kind::EndOne => self.end_one(n),
             Kind::Failure => self.order_failure(n),
             Kind::Repair => self.repair(n),
             Kind::Damage => self.damage(n),
@@ -168,6 +171,7 @@ impl World {
             Kind::Wait => self.clock.advance_ms(1 << (n + other)),
         }
         self.bury_the_dead();
+        self.count_refusals();
         self.expect_invariants();
     }
 
@@ -177,115 +181,21 @@ impl World {
             if self.nodes[n].machine.crashed() {
                 let (crash, end) = self.any_crash();
                 self.note(format!("  n{n} crashed: {crash:?}"));
+                fired(Fault::CrashedWithin);
                 self.crash(n, crash);
                 self.nodes[n].ended = self.nodes[n].ended.max(end);
             }
         }
     }
 
-    fn some_commits(&mut self, n: usize) {
-        for _ in 0..1 + self.rng.below(4) {
-            let ops = if self.rng.one_in(10) { 30 } else { 1 + self.rng.below(5) };
-            self.commit(n, ops);
-        }
-    }
-
-    /// A transaction of so many random operations.
-    pub fn commit(&mut self, n: usize, count: u64) {
-        if let Some((tx, draft)) = self.nodes[n].held.take() {
-            return self.finish(n, tx, draft, (false, true));
-        }
-        let second = self.nodes[n].second.is_some() && self.rng.one_in(3);
-        let Some((tx, draft)) = self.begin(n, count, second, MARKED) else { return };
-        self.finish(n, tx, draft, (second, false));
-    }
-
-    /// One that is held marks another node than those that commit beside it, so that it need not conflict with them.
-    fn begin(&mut self, n: usize, count: u64, second: bool, marked: u64) -> Option<(Transaction, Draft)> {
-        let node = &self.nodes[n];
-        let db = if second { node.second.as_ref().unwrap() } else { node.db() };
-        let mut tx = match db.begin() {
-            Ok(tx) => tx,
-            Err(e) => {
-                self.note(format!("n{n} begins nothing: {e:?}"));
-                self.nodes[n].failed("a transaction", &e);
-                return None;
-            }
-        };
-        let mut draft = Draft::new(&self.ledger.get(node.tip).model);
-        for _ in 0..count {
-            ops::apply(self.rng.op(), &mut tx, &mut draft);
-        }
-        // Unlike every other commit, so that each state can be told from all others.
-        self.marks += 1;
-        if draft.may_create(Some(marked), None).is_ok() {
-            tx.create_node_with(NewNode { id: Some(NodeId(marked)), ..NewNode::default() }).unwrap();
-            draft.create(marked, ModelNode::default());
-        }
-        let mark = Value::I64(self.marks);
-        tx.set_node_prop(NodeId(marked), "age", mark.clone()).unwrap();
-        draft.change_prop(marked, 1, Some(ops::encoded(&mark))).unwrap();
-        Some((tx, draft))
-    }
-
-    fn finish(&mut self, n: usize, tx: Transaction, draft: Draft, (second, held): (bool, bool)) {
-        let parent = self.nodes[n].tip;
-        let mut model = (*self.ledger.get(parent).model).clone();
-        draft.commit_to(&mut model);
-        let before = self.ledger.get(parent).token;
-        let result = tx.commit_with_token();
-        let stale_handle = second && self.nodes[n].second_fenced;
-        match result {
-            Ok(token) => {
-                let token = token.unwrap();
-                let id = self.ledger.tried(parent, model);
-                self.note(format!("n{n} commits {token}"));
-                if held {
-                    fired(Fault::CommittedBeside);
-                }
-                assert!(self.nodes[n].fenced != Fenced::Yes && !stale_handle, "a fenced primary acknowledged {token}");
-                assert!(
-                    self.nodes[n].pending.is_none(),
-                    "acknowledged {token} after a failure that leaves the log unusable"
-                );
-                assert_eq!(token.log_index.0, self.ledger.get(id).index, "a commit is one frame");
-                assert!(before.is_none_or(|before| before < token), "{token} after {before:?}");
-                let node = &mut self.nodes[n];
-                (node.tip, node.fenced) = (id, Fenced::No);
-                assert_eq!(self.shown(n), id, "what was acknowledged is shown");
-            }
-            Err(e) => {
-                self.note(format!("n{n} does not commit: {e:?}"));
-                let node = &mut self.nodes[n];
-                match e.code() {
-                    ErrorCode::Conflict => assert!(held, "a conflict with nobody: {e:?}"),
-                    ErrorCode::StalePrimary => assert!(node.fenced != Fenced::No || stale_handle, "{e:?}"),
-                    _ => {
-                        let known = node.poisoned;
-                        node.failed("commit", &e);
-                        // Whether it is in the log will be seen.
-                        if !known && (node.poisoned || node.machine.crashed()) {
-                            node.pending = Some(self.ledger.tried(parent, model));
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// Begins a transaction that is committed some steps later, perhaps by a primary that was fenced meanwhile.
-    fn hold(&mut self, n: usize) {
-        if self.nodes[n].held.is_none() {
-            self.note(format!("n{n} begins a transaction and is slow"));
-            let count = 1 + self.rng.below(8);
-            let held = self.begin(n, count, false, MARKED + 1);
-            self.nodes[n].held = held;
-        }
-    }
-
+    /// Opens a second handle, or closes the one that is there.
     fn open_second(&mut self, n: usize) {
-        if self.nodes[n].second.is_some() {
-            return;
+        if let Some(second) = self.nodes[n].second.take() {
+            let result = second.close();
+            self.note(format!("n{n} closes its second handle: {result:?}"));
+            let node = &mut self.nodes[n];
+            node.open.iter_mut().filter(|open| open.second).for_each(|open| open.closed = true);
+            return result.unwrap_or_else(|e| node.failed("the close of a second handle", &e));
         }
         self.note(format!("n{n} opens a second handle"));
         match self.nodes[n].database() {
@@ -454,6 +364,9 @@ impl World {
         };
         self.note(format!("n{n} {what}: {result:?}"));
         let node = &mut self.nodes[n];
+        if matches!(what, "checkpoint" | "compact") {
+            node.history.checkpoint();
+        }
         match result {
             Ok(()) if matches!(what, "checkpoint" | "compact" | "sync") => node.durable = node.tip,
             Ok(()) => {}
@@ -491,16 +404,23 @@ impl World {
         }
     }
 
-    pub fn promote_in_place(&mut self, n: usize) {
+    /// Lets node `n` begin the next epoch. Returns whether it did.
+    pub fn promote_in_place(&mut self, n: usize) -> bool {
         if self.nodes[n].second.is_some() && self.rng.one_in(3) && !self.nodes[n].second_fenced {
             let node = &mut self.nodes[n];
             std::mem::swap(&mut node.db, &mut node.second);
-            node.held = None;
+            node.open.iter_mut().for_each(|open| open.second = !open.second);
         }
-        let before = self.status(n).map_or(0, |status| status.epoch);
+        let status = self.status(n);
+        if self.nodes[n].fenced != Fenced::No && status.as_ref().is_some_and(|own| own.fenced && own.fence.is_none()) {
+            return self.take_over_as_a_primary(n);
+        }
+        let before = status.map_or(0, |status| status.epoch);
         let result = self.nodes[n].db().primary_promote_to_next_epoch();
         self.note(format!("n{n} promotes itself: {result:?}"));
+        let promoted = result.is_ok();
         let node = &mut self.nodes[n];
+        node.history.checkpoint();
         match result {
             Ok(epoch) => {
                 assert!(epoch > before);
@@ -510,6 +430,7 @@ impl World {
                 node.fenced = Fenced::No;
                 node.durable = node.tip;
                 node.second_fenced = true;
+                node.promotions += 1;
             }
             Err(e) if e.code() == ErrorCode::StalePrimary => assert!(node.fenced != Fenced::No, "{e:?}"),
             Err(e) => {
@@ -518,6 +439,53 @@ impl World {
                 }
                 node.fenced = Fenced::Perhaps;
                 node.failed("promotion", &e);
+            }
+        }
+        promoted
+    }
+
+    /// A replica's file that was opened as a primary takes over from the source that it remembers, or does not lead.
+    fn take_over_as_a_primary(&mut self, n: usize) -> bool {
+        let followed = self.nodes[n].db().took_over_from().ok().flatten();
+        let source = followed.and_then(|path| (0..self.nodes.len()).find(|s| path_of(*s) == path));
+        source.iter().for_each(|s| self.reach_for(n, *s));
+        let before = self.nodes[n].tip;
+        let result = self.nodes[n].db().primary_promote_to_next_epoch();
+        let shown = self.shown(n);
+        self.note(format!("n{n}, opened as a primary, takes over from {source:?}: {result:?}"));
+        assert!(self.ledger.holds(shown, before));
+        assert!(
+            shown == before || source.is_some_and(|s| self.may_hold(s, shown)),
+            "pulled what its source does not have"
+        );
+        if let Some(s) = source {
+            let there = &mut self.nodes[s];
+            there.fenced = there.fenced.max(Fenced::Perhaps);
+            there.on_trial |= there.source().is_some() && (result.is_ok() || there.promoting);
+            there.half_fenced |= there.sick;
+        }
+        self.forget_reach(n);
+        let epoch = self.ledger.get(shown).token.map_or(0, |token| token.epoch.0);
+        let begun = *result.as_ref().unwrap_or(&(epoch + 1));
+        // The source may forget where its epoch ended.
+        self.ledger.forced_from = self.ledger.forced_from.min(begun);
+        let node = &mut self.nodes[n];
+        node.tip = shown;
+        node.history.checkpoint();
+        match result {
+            Ok(_) => {
+                (node.fenced, node.durable, node.second_fenced, node.interrupted) = (Fenced::No, shown, true, false);
+                node.shaky = node.troubled || node.machine.crashed();
+                node.promotions += 1;
+                fired(Fault::TookOverAsPrimary);
+                true
+            }
+            Err(e) => {
+                node.fenced = Fenced::Perhaps;
+                if matches!(e.code(), ErrorCode::SyncFailed | ErrorCode::Poisoned | ErrorCode::OutcomeUnknown) {
+                    node.failed("promotion", &e);
+                }
+                false
             }
         }
     }

@@ -1,16 +1,17 @@
 //! The cluster: machines with a disk each, the database on each of them, and what is expected of it.
 
 use super::{
-    fired::{Fault, fired},
+    fired::{Fault, fired, fired_times},
     ledger::{GENESIS, Id, Ledger},
     network::{Network, path_of},
+    transactions::Open,
 };
-use crate::support::{Rng, model::Draft};
+use crate::support::{Rng, model::History};
 use kitedb_core::{
-    Database, Error, ErrorCode, OpenOptions, ReplicationRole, SyncMode, Transaction,
+    Database, Error, ErrorCode, OpenOptions, ReplicationRole, SyncMode,
     io::{
         Disk, Env,
-        sim::{Crash, Loss, SimDisk, SimHost},
+        sim::{Crash, Loss, Refusals, SimDisk, SimHost},
     },
 };
 use std::{path::Path, sync::Arc};
@@ -72,8 +73,12 @@ pub struct Node {
     /// Another handle, which a promotion by the first one fences.
     pub second: Option<Database>,
     pub second_fenced: bool,
-    /// A transaction that was begun some steps ago.
-    pub held: Option<(Transaction, Draft)>,
+    /// Transactions that were begun some steps ago.
+    pub open: Vec<Open>,
+    /// What was committed here since it was opened, for those.
+    pub history: History,
+    /// How often it was promoted in place.
+    pub promotions: u64,
     /// What it showed last.
     pub tip: Id,
     /// What a loss of power must leave of that.
@@ -94,6 +99,8 @@ pub struct Node {
     pub sick: bool,
     /// How many syncs had failed before this step because of what was not written back earlier.
     pub late: u64,
+    /// What its disk had refused before this step.
+    refused: Refusals,
     /// Such failures were ordered since it was opened.
     pub troubled: bool,
     /// Bytes of its log were damaged.
@@ -203,7 +210,9 @@ impl World {
                 met: 0,
                 second: None,
                 second_fenced: false,
-                held: None,
+                open: Vec::new(),
+                history: History::default(),
+                promotions: 0,
                 tip: GENESIS,
                 durable: GENESIS,
                 pending: None,
@@ -214,6 +223,7 @@ impl World {
                 interrupted: false,
                 sick: false,
                 late: 0,
+                refused: Refusals::default(),
                 troubled: false,
                 damaged: false,
                 lost: false,
@@ -261,6 +271,25 @@ impl World {
         self.nodes[n].reach.extend(lines);
     }
 
+    /// Counts what disks refused since this was asked last.
+    pub fn count_refusals(&mut self) {
+        for node in &mut self.nodes {
+            let now = node.machine.refusals();
+            let was = std::mem::replace(&mut node.refused, now);
+            let full = if node.machine.copies_on_write() { Fault::CopyingDiskFull } else { Fault::DiskFull };
+            let came = [
+                (Fault::WriteRefused, now.writes - was.writes),
+                (Fault::SyncRefused, now.syncs - was.syncs),
+                (Fault::NameRefused, now.names - was.names),
+                (Fault::ReadRefused, now.reads - was.reads),
+                (Fault::WriteBackFailed, now.write_backs - was.write_backs),
+                (Fault::WriteBackTold, now.late - was.late),
+                (full, now.full - was.full),
+            ];
+            came.into_iter().for_each(|(fault, count)| fired_times(fault, count));
+        }
+    }
+
     /// Everything from the first open on.
     pub fn run(&mut self) {
         for n in 0..self.nodes.len() {
@@ -270,6 +299,7 @@ impl World {
             self.step();
         }
         self.settle();
+        self.count_refusals();
     }
 
     /// Whoever opens a log finishes what half of a fence says.
@@ -313,6 +343,7 @@ impl World {
         match result {
             Ok(db) => {
                 node.db = Some(db);
+                node.history = History::default();
                 // Another source than it knew it remembers once it has followed that.
                 node.remembers = node.remembers.filter(|_| source.is_some() && !node.foreign);
                 (node.shaky, node.torn) = (false, false);
@@ -394,9 +425,11 @@ impl World {
             // Nobody is left who knows of the epoch that it led and was told to give up.
             self.ledger.forced_from = self.ledger.forced_from.min(epoch);
         }
+        self.count_refusals();
         let machine = disk(self.rng.next());
         self.replace_machine(n, machine);
         let node = &mut self.nodes[n];
+        node.refused = Refusals::default();
         node.host = node.host.restart(Crash::PowerLoss(Loss::LoseAllUnsynced));
         node.part = Part::Replica(source);
         (node.tip, node.durable, node.pending) = (GENESIS, GENESIS, None);
@@ -479,7 +512,11 @@ impl Node {
     /// Lets go of the handles of a process that is no more: they touch nothing, like those of a forked child.
     fn abandon(&mut self) {
         self.host.set_forked(true);
-        (self.held, self.second, self.db) = (None, None, None);
+        if self.open.iter().any(|open| !open.closed) {
+            fired(Fault::EndedWhileOpen);
+        }
+        self.open.clear();
+        (self.second, self.db) = (None, None);
         self.paused = false;
     }
 

@@ -117,6 +117,11 @@ impl History {
         Since { commits: self.commits.len(), checkpoints: self.checkpoints.len() }
     }
 
+    /// Whether there was a checkpoint since then.
+    pub fn checkpointed(&self, since: Since) -> bool {
+        self.checkpoints.len() > since.checkpoints
+    }
+
     /// Takes note of a checkpoint.
     pub fn checkpoint(&mut self) {
         self.checkpoints.push(self.commits.len());
@@ -292,6 +297,12 @@ impl Draft {
         net.vectors.retain(|v| before.vectors.contains_key(v) || now.vectors.contains_key(v));
         net.indexes.retain(|i| before.indexes.contains_key(i) || now.indexes.contains_key(i));
         net
+    }
+
+    /// Whether something came and went within the transaction.
+    pub fn took_back(&self) -> bool {
+        let size = |writes: &Writes| writes.nodes.len() + writes.keys.len() + writes.edges.len() + writes.vectors.len();
+        size(&self.net()) < size(&self.writes)
     }
 
     /// Whether one of the transactions that committed since this one began is in its way: whether it may conflict, and

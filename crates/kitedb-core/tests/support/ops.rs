@@ -10,6 +10,7 @@ use kitedb_core::{
     index_definitions_for_testing::DefineIndexes,
 };
 use proptest::prelude::*;
+use std::cell::Cell;
 
 /// Ids that callers choose themselves: small, beyond 32 bits, near the greatest.
 pub const CHOSEN: [u64; 10] =
@@ -143,8 +144,20 @@ fn present(props: Vec<(PropKeyId, Option<Value>)>) -> Vec<(PropKeyId, Value)> {
     props.into_iter().filter_map(|(p, v)| Some((p, v?))).collect()
 }
 
+thread_local! {
+    static REFUSED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How many operations of this thread have failed.
+pub fn refused() -> u64 {
+    REFUSED.get()
+}
+
 fn outcome<T>(result: Result<T, Error>) -> Outcome<T> {
-    result.map_err(|e| e.code())
+    result.map_err(|e| {
+        REFUSED.set(REFUSED.get() + 1);
+        e.code()
+    })
 }
 
 /// Does `op` to both and checks that both say the same.

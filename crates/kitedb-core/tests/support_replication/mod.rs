@@ -122,7 +122,13 @@ impl Machine {
 
     /// What an operator says of a primary that was copied or restored. Returns the epoch that it leads from then on.
     pub fn confirm_moved(&self) -> u64 {
-        Database::confirm_moved_in(self.env(), self.db(), stepped(self.mode)).unwrap()
+        Database::confirm_moved_in(self.env(), self.db(), stepped(self.mode)).unwrap().epoch
+    }
+
+    /// The same of a copy, while the one that it was copied from goes on.
+    pub fn confirm_moved_by_force(&self) -> u64 {
+        let options = stepped(self.mode).replication_overwrite(true);
+        Database::confirm_moved_in(self.env(), self.db(), options).unwrap().epoch
     }
 
     /// Its database was copied or restored: it reads, and leads only after its operator has said so.

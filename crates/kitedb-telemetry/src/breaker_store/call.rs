@@ -4,7 +4,7 @@ use crate::breaker::{
     document::{Document, Entry},
     http::wire,
 };
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::fmt::Display;

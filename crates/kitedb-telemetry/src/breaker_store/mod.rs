@@ -22,24 +22,36 @@ mod keep;
 mod table;
 
 use crate::error::{Result, TelemetryError};
-use axum::{
-    Router,
-    body::{Body, Bytes, HttpBody, to_bytes},
-    extract::{Request, State},
-    http::{HeaderValue, Response, StatusCode, header},
-};
+use bytes::Bytes;
 use call::{Answer, Call, LEASE};
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{
+    body::{Body, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
 use keep::Keep;
 use parking_lot::Mutex;
-use std::{net::TcpListener, path::PathBuf, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{
+    convert::Infallible, future::poll_fn, io, net::TcpListener, path::PathBuf, pin::pin, sync::Arc, task::Poll,
+    thread::JoinHandle, time::Duration,
+};
 use table::Table;
 use tokio::sync::watch;
 
 /// No body, and no document, is longer.
 const MAX_BYTES: usize = 4 << 20;
 
-/// So long a body may take to arrive.
-const BODY_PATIENCE: Duration = Duration::from_secs(5);
+/// So long the head of a request may take to arrive, and so long its body.
+const ARRIVAL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// So long nobody is let in after that failed for want of something, such as open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// So long requests under way keep a stop waiting.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
@@ -171,17 +183,48 @@ impl Shared {
 }
 
 async fn serve(listener: tokio::net::TcpListener, shared: Arc<Mutex<Shared>>, mut stop: watch::Receiver<bool>) {
-    let router = Router::new().fallback(handle).with_state(shared);
-    let mut asked = stop.clone();
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
-        let _ = asked.wait_for(|stop| *stop).await;
-    });
-    let serving = tokio::spawn(serving.into_future());
-    let _ = stop.wait_for(|stop| *stop).await;
-    let _ = tokio::time::timeout(STOP_PATIENCE, serving).await;
+    let connections = GracefulShutdown::new();
+    let mut stopped = pin!(stop.wait_for(|stop| *stop));
+    loop {
+        let mut next = pin!(listener.accept());
+        let taken = poll_fn(|context| match stopped.as_mut().poll(context) {
+            Poll::Ready(_) => Poll::Ready(None),
+            Poll::Pending => next.as_mut().poll(context).map(Some),
+        });
+        let stream = match taken.await {
+            None => break,
+            Some(taken) => taken,
+        };
+        let stream = match stream {
+            Ok((stream, _)) => stream,
+            Err(e) if is_of_the_caller(&e) => continue,
+            Err(e) => {
+                tracing::warn!("the breaker store cannot take a connection: {e}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let shared = shared.clone();
+        let service = service_fn(move |request| {
+            let shared = shared.clone();
+            async move { Ok::<_, Infallible>(handle(shared, request).await) }
+        });
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(ARRIVAL_PATIENCE);
+        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
+        // A connection that breaks off concerns its caller only.
+        tokio::spawn(async move { drop(connection.await) });
+    }
+    let _ = tokio::time::timeout(STOP_PATIENCE, connections.shutdown()).await;
 }
 
-async fn handle(State(shared): State<Arc<Mutex<Shared>>>, request: Request) -> Response<Body> {
+/// Whether a connection was gone before it was taken.
+fn is_of_the_caller(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+async fn handle(shared: Arc<Mutex<Shared>>, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
     let lease = head.headers.get(LEASE).cloned();
     let call = match take_in(body).await {
@@ -198,19 +241,19 @@ async fn handle(State(shared): State<Arc<Mutex<Shared>>>, request: Request) -> R
     respond(answer, lease)
 }
 
-async fn take_in(body: Body) -> Result<Bytes, Answer> {
+async fn take_in(body: Incoming) -> Result<Bytes, Answer> {
     let too_long = || Answer::refused(StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than 4 MiB, or broke off");
     if body.size_hint().lower() > MAX_BYTES as u64 {
         return Err(too_long());
     }
-    match tokio::time::timeout(BODY_PATIENCE, to_bytes(body, MAX_BYTES)).await {
-        Ok(taken) => taken.map_err(|_| too_long()),
+    match tokio::time::timeout(ARRIVAL_PATIENCE, Limited::new(body, MAX_BYTES).collect()).await {
+        Ok(taken) => taken.map(|body| body.to_bytes()).map_err(|_| too_long()),
         Err(_) => Err(Answer::refused(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")),
     }
 }
 
-fn respond(answer: Answer, lease: Option<HeaderValue>) -> Response<Body> {
-    let mut response = Response::new(Body::from(answer.body));
+fn respond(answer: Answer, lease: Option<HeaderValue>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(answer.body));
     *response.status_mut() = answer.status;
     let headers = response.headers_mut();
     if answer.status != StatusCode::NO_CONTENT {

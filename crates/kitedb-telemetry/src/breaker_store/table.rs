@@ -2,7 +2,7 @@
 
 use super::call::{About, Answer, Call};
 use crate::breaker::document::Document;
-use axum::http::StatusCode;
+use http::StatusCode;
 use std::collections::BTreeMap;
 
 /// The document, with a number for each key and for the whole that grows with every change: the tags.

@@ -92,7 +92,7 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
     // By force: whoever else may lead, or has more, is told, whatever source was named.
     let mut rivals = if args.force { database.replica_rivals()? } else { Vec::new() };
     let named = args.source_db.as_ref().or(status.source_db_path.as_ref());
-    let named = named.and_then(|db| db.canonicalize().ok());
+    let named = named.and_then(|db| resolved(db));
     rivals.retain(|rival| named.as_ref() != Some(&rival.db));
     let promotion = database.replica_promote(args.force).map_err(|e| refused(args, e))?;
     database.close()?;
@@ -103,7 +103,7 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
             out,
             &json!({
                 "role": "primary", "epoch": epoch, "last_kept": kept.to_string(), "source_fenced": fenced,
-                "fence_synced": synced, "rival_epoch": promotion.rival_epoch,
+                "fence_synced": synced, "source_found": promotion.source_found, "rival_epoch": promotion.rival_epoch,
                 "rivals": rivals.iter().map(rival_document).collect::<Vec<_>>(),
             }),
         );
@@ -116,6 +116,11 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
             let rival = promotion.rival_epoch.unwrap_or_default();
             let what = "keep clients away from that one, and reseed it from this one";
             (BAD, format!("another node took over from {source} before, and may lead epoch {rival}: {what}"))
+        }
+        true if !promotion.source_found => {
+            let what = "is not there: its log was taken to its end, and fenced. If that file goes on with another log, let it not \
+                        write again; what it acknowledged there is lost";
+            (BAD, format!("{source} {what}"))
         }
         true if synced => (DIM, format!("{source} is fenced; nothing that it acknowledged is lost")),
         true => {
@@ -133,6 +138,13 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
         writeln!(out, "  {}", Styled(BAD, clean(&what)))?;
     }
     Ok(())
+}
+
+/// Where a path leads, also where nothing is there any more.
+fn resolved(db: &Path) -> Option<PathBuf> {
+    let folder = || db.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let gone = || Some(folder().canonicalize().ok()?.join(db.file_name()?));
+    db.canonicalize().ok().or_else(gone)
 }
 
 fn rival_document(rival: &Rival) -> serde_json::Value {

@@ -3,10 +3,10 @@
 use crate::{
     cli::ReplicaStatusArgs,
     commands::{
-        fault_if,
+        damage_of, fault_if,
         followers::{holds_document, lag_document, show_replicas, shown_holds, shown_log},
         primary::fence_document,
-        without_log, write_json,
+        whole, without_log, write_json,
     },
     failure::{Failure, Outcome, RESEED, named},
     render::{
@@ -24,7 +24,8 @@ pub fn run(args: &ReplicaStatusArgs, out: &mut dyn Write) -> Outcome {
     if database.replication_role() == ReplicationRole::Replica && database.replica_replication_status()?.is_none() {
         return without_log::show(&args.common, &database, out);
     }
-    let (status, damage) = (require_replica(&database)?, database.stats()?.damage);
+    let status = require_replica(&database)?;
+    let damage = damage_of(&database);
     if args.common.json {
         let mut document = document(&status);
         document["damage"] = json!(damage);
@@ -32,7 +33,7 @@ pub fn run(args: &ReplicaStatusArgs, out: &mut dyn Write) -> Outcome {
     } else {
         show(args, &status, damage.as_deref(), out)?;
     }
-    fault_if(status.fault().is_some() || damage.is_some(), out)
+    whole(&database, fault_if(status.fault().is_some(), out), out)
 }
 
 /// The status of a database that was opened, or looked at, as a replica; a failure if it is none.

@@ -36,8 +36,13 @@ pub fn run(args: &MetricsArgs) -> Outcome {
     // Every byte as it is: what other commands write to takes out what looks like colours.
     let mut out = io::stdout().lock();
     let written = out.write_all(&document).and_then(|()| out.flush());
-    let written = written.map_err(Failure::from).and_then(|()| replication_is_told(&database));
-    whole(&database, written, &mut out)
+    all_is_told(&database, written.map_err(Failure::from), &mut out)
+}
+
+/// Ends a command that showed, or sent, the metrics of `database`, or failed at that: where they tell less than there is, it
+/// says so on standard error and ends with the code of a fault.
+pub fn all_is_told(database: &Database, told: Outcome, out: &mut dyn Write) -> Outcome {
+    whole(database, told.and_then(|()| replication_is_told(database)), out)
 }
 
 /// Fails where there are no figures of its replication because its log cannot be looked at: to a monitor that would look like

@@ -1,10 +1,10 @@
 //! `kitedb push`: the metrics of a database to an OTLP collector, once or on a cadence.
 
-use super::metrics::{identify, look};
+use super::metrics::{all_is_told, identify, look};
 use crate::{
     cli::PushArgs,
     commands::{signals, write_json},
-    failure::{EXIT_FAILED, Failure, Outcome},
+    failure::{Failure, Outcome},
     render::{number::counted, style::clean},
 };
 use kitedb_telemetry::{
@@ -30,9 +30,9 @@ pub fn run(args: &PushArgs, out: &mut dyn Write) -> Outcome {
     let pusher = OtlpPusher::new(transport, &endpoint, &options(args, &environment)?)?;
     match args.every {
         None => {
-            let push = push(args, &pusher);
-            tell(args, &push, out)?;
-            push.map(|_| ())
+            let (delivery, outcome) = push(args, &pusher, out);
+            tell(args, delivery.as_ref(), out)?;
+            outcome
         }
         Some(every) => again_and_again(args, &pusher, every, out),
     }
@@ -71,18 +71,27 @@ struct Delivery {
     result: OtlpHttpExportResult,
 }
 
-/// Looks at the database anew, because a read-only open shows one moment, and pushes what it sees.
-fn push(args: &PushArgs, pusher: &OtlpPusher) -> Outcome<Delivery> {
-    let database = look(&args.look)?;
+/// Looks at the database anew, because a read-only open shows one moment, and pushes what it sees. Returns what the collector
+/// took, if it took it, and what is to be said all the same.
+fn push(args: &PushArgs, pusher: &OtlpPusher, out: &mut dyn Write) -> (Option<Delivery>, Outcome) {
+    let database = match look(&args.look) {
+        Ok(database) => database,
+        Err(failure) => return (None, Err(failure)),
+    };
     let health = ExporterHealth::of(&database.path().to_string_lossy());
     let before = health.read().exported_points;
-    let result = pusher.push(&database)?;
-    let points = health.read().exported_points.saturating_sub(before);
-    Ok(Delivery { points, shown: pusher.shown().to_owned(), result })
+    let (delivery, pushed) = match pusher.push(&database) {
+        Ok(result) => {
+            let points = health.read().exported_points.saturating_sub(before);
+            (Some(Delivery { points, shown: pusher.shown().to_owned(), result }), Ok(()))
+        }
+        Err(error) => (None, Err(error.into())),
+    };
+    (delivery, all_is_told(&database, pushed, out))
 }
 
-fn tell(args: &PushArgs, push: &Outcome<Delivery>, out: &mut dyn Write) -> Outcome {
-    let Ok(Delivery { points, shown, result }) = push else { return Ok(()) };
+fn tell(args: &PushArgs, delivery: Option<&Delivery>, out: &mut dyn Write) -> Outcome {
+    let Some(Delivery { points, shown, result }) = delivery else { return Ok(()) };
     let OtlpHttpExportResult { status_code, rejected_data_points, partial_error, attempts, .. } = result;
     if args.json {
         return write_json(
@@ -117,21 +126,21 @@ fn again_and_again(args: &PushArgs, pusher: &OtlpPusher, every: Duration, out: &
     drop(look(&args.look)?);
     let mut due = Instant::now();
     let (mut delivered, mut failed) = (0u64, 0u64);
-    // What was said last: that it works, or why it does not.
+    // What was said last: that all is well, or what is not.
     let mut told: Option<Option<String>> = None;
+    // How it ends, by the last outcome.
+    let mut exit = 0;
     loop {
-        let push = push(args, pusher);
-        let now = push.as_ref().err().map(|failure| failure.message().to_owned());
-        match &now {
-            None => delivered += 1,
-            Some(_) => failed += 1,
+        let (delivery, outcome) = push(args, pusher, out);
+        match &delivery {
+            Some(_) => delivered += 1,
+            None => failed += 1,
         }
+        let now = outcome.as_ref().err().map(|failure| failure.message().to_owned());
         if told.as_ref() != Some(&now) {
-            tell(args, &push, out)?;
+            tell(args, delivery.as_ref(), out)?;
             out.flush()?;
-            if let Err(failure) = &push {
-                failure.report();
-            }
+            exit = outcome.err().map_or(0, |failure| failure.report());
             told = Some(now);
         }
         due = next(due, every, Instant::now());
@@ -140,14 +149,13 @@ fn again_and_again(args: &PushArgs, pusher: &OtlpPusher, every: Duration, out: &
             Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    let well = told == Some(None);
     if args.json {
         write_json(out, &json!({ "pushes_delivered": delivered, "pushes_failed": failed }))?;
     } else {
         writeln!(out, "{} delivered, {failed} failed", counted(delivered, "push", "pushes"))?;
     }
     out.flush()?;
-    if well { Ok(()) } else { Err(Failure::shown(EXIT_FAILED)) }
+    if exit == 0 { Ok(()) } else { Err(Failure::shown(exit)) }
 }
 
 /// The first moment of the cadence after `now`. What was missed is not made up for.

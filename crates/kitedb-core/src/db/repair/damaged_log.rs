@@ -1,6 +1,6 @@
 //! The log that a repair finds: what is left of it, what that proves, and what is made of it.
 
-use super::{Reported, Reports, token};
+use super::{Reported, Reports, left::Left, token};
 use crate::{
     db::{
         engine::Engine,
@@ -40,32 +40,6 @@ pub(super) struct DamagedLog<'a> {
     copied: Option<Error>,
     /// The file is an older one than the log.
     newer: Option<Error>,
-}
-
-/// What is left of a control file.
-pub(super) enum Left {
-    /// All of it.
-    Whole(Control),
-    /// All but its fence.
-    ButFence(Control, Error),
-    /// Nothing; a file of its name may be there.
-    Nothing(Error),
-}
-
-impl Left {
-    pub fn fault(&self) -> Option<String> {
-        match self {
-            Self::Whole(_) => None,
-            Self::ButFence(_, e) | Self::Nothing(e) => Some(e.to_string()),
-        }
-    }
-
-    fn control(&self) -> Option<&Control> {
-        match self {
-            Self::Whole(control) | Self::ButFence(control, _) => Some(control),
-            Self::Nothing(_) => None,
-        }
-    }
 }
 
 /// What the frames prove.
@@ -165,15 +139,17 @@ impl<'a> DamagedLog<'a> {
             env = anchored(&env, &dir, like).map_err(|e| Error::io("look at", &dir, e))?;
         }
         let identity = LogIdentity { log_id: link.id, file_id: store.file_id() };
-        let newer = places.newer_log(&env, path, &link);
+        let newer = places.newer_log(&env, path, &link)?;
         let mut link = link;
-        if newer.is_some()
-            && let Some(control) = places.control(&env)?
-        {
-            let id = control.current_log().log_id;
+        if let Some(newer) = &newer {
+            // Which log that is, its segments say; where they are gone, the control file does.
+            let held = newer.held.as_ref().map(|held| held.log.log_id);
+            let said = || places.control(&env).map(|control| control.map(|control| control.current_log().log_id));
+            let id = held.map_or_else(said, |id| Ok(Some(id)))?.unwrap_or(link.id);
             link = LogLink { id, open: true, boot_id: [0; 16], clean_tail: None, ..link };
         }
         let identity = LogIdentity { log_id: link.id, ..identity };
+        let newer = newer.map(|newer| newer.damage);
         Ok(Some(Self { env, store, path: path.to_owned(), dir, link, identity, gone, copied, newer }))
     }
 
@@ -361,12 +337,20 @@ impl<'a> DamagedLog<'a> {
     pub fn plan(&self, left: &Left, proof: &Proof) -> Plan {
         let anew = matches!(left, Left::Nothing(_)) && (proof.gap.is_none() || self.link.kind == LogKind::Sidecar);
         let fence = match left {
+            Left::Whole(control) if self.is_older(control, proof) => Some(self.fence(proof)),
             Left::Whole(control) => proof.gap.as_ref().and_then(|_| self.fence_after_gap(control, proof)),
             Left::ButFence(..) | Left::Nothing(_) => Some(self.fence(proof)),
         };
         let registry_lost = anew && self.link.kind == LogKind::Sidecar && !proof.registry;
         let forward = self.newer.is_some() && proof.gap.is_none();
         Plan { anew, forward, gone: self.gone.is_some(), fence, registry_lost, last: token(proof.epoch, proof.last) }
+    }
+
+    /// Whether an older control file took the place of the one of this log, in its very inode: what it says of who leads is what
+    /// was so then. That of a copy is its operator's to say.
+    fn is_older(&self, control: &Control, proof: &Proof) -> bool {
+        let leads = || control.fence().is_ok_and(|fence| !fence.follows && fence.moved_by.is_none());
+        self.newer.is_some() && self.copied.is_none() && control.durable() < proof.last && leads()
     }
 
     /// The numbers after what the file holds were given out: they come again in another epoch.
@@ -395,10 +379,11 @@ impl<'a> DamagedLog<'a> {
                 let fence = Fence { follows: true, ..Fence::new(epoch.max(proof.epoch)) };
                 NewFence { fence, assumed: false }
             }
-            (LogKind::Sidecar, Part::Fenced { by, promotion, .. }) => {
+            // One that led again since is older than its log.
+            (LogKind::Sidecar, Part::Fenced { by, promotion, .. }) if proof.epoch < by || self.newer.is_none() => {
                 NewFence { fence: fenced(by, promotion), assumed: false }
             }
-            (LogKind::Sidecar, Part::Leads(_) | Part::Unsaid | Part::StandAlone) => {
+            (LogKind::Sidecar, Part::Leads(_) | Part::Fenced { .. } | Part::Unsaid | Part::StandAlone) => {
                 NewFence { fence: fenced(Epoch(proof.led.0 + 1), self.env.host.random()), assumed: true }
             }
         }
@@ -422,17 +407,14 @@ impl<'a> DamagedLog<'a> {
                 None
             }
             (Left::Nothing(_), Some(fence)) => Some(self.make_control(fence, plan, proof, &mut aside, &mut told)?),
-            (Left::ButFence(control, _), Some(NewFence { fence, assumed })) => {
+            (Left::ButFence(control, _), Some(new)) => {
                 aside.push(copy_aside(disk, &self.dir.join(crate::log::CONTROL_NAME)).map_err(io)?);
                 disk.sync_dir(&self.dir).map_err(io)?;
-                lock_fence(&control).and_then(|_moving| match assumed {
-                    true => control.put_assumed_fence(&fence),
-                    false => control.put_fence(&fence)?.durable(),
-                })?;
+                put_fence(&control, &new)?;
                 Some(control)
             }
-            (Left::Whole(control), Some(NewFence { fence, .. })) => {
-                lock_fence(&control).and_then(|_moving| control.put_fence(&fence)?.durable())?;
+            (Left::Whole(control), Some(new)) => {
+                put_fence(&control, &new)?;
                 Some(control)
             }
             (Left::Whole(control) | Left::ButFence(control, _), None) => Some(control),
@@ -453,7 +435,11 @@ impl<'a> DamagedLog<'a> {
             aside.extend(put_segments_aside(&self.env, &self.dir, self.identity.file_id)?);
         }
         if let Some(control) = &control {
-            if cut.is_some() || proof.gap.is_some() {
+            if self.newer.is_some() && proof.gap.is_none() {
+                // Who reads the log meanwhile finds the one that goes on.
+                control.set_current_log(self.identity.log_id)?;
+            }
+            if cut.is_some() || proof.gap.is_some() || self.newer.is_some() {
                 // What it needed a reseed for is past: what is missing, its source has.
                 control.set_needs_reseed(false);
                 control.set_last_error(None);
@@ -532,6 +518,13 @@ impl<'a> DamagedLog<'a> {
         }
         if link == self.store.log_link() { Ok(()) } else { self.store.mark_log(link) }
     }
+}
+
+fn put_fence(control: &Control, new: &NewFence) -> Result<()> {
+    lock_fence(control).and_then(|_moving| match new.assumed {
+        true => control.put_assumed_fence(&new.fence),
+        false => control.put_fence(&new.fence)?.durable(),
+    })
 }
 
 /// The replica that reported more than `last`, of what it has of one of these epochs.

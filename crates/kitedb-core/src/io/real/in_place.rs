@@ -7,7 +7,7 @@
 use std::{fs::File, io};
 
 /// Makes sure that no store to the first `len` bytes of the file needs a block, if that can be: fills what holes there
-/// are. Returns whether it is so; where nothing is known of a file system, it is not.
+/// are. Returns whether it is so; where nothing is known of a file system, it is not. Upholds I41.
 pub(super) fn make_sure(file: &File, len: u64) -> io::Result<bool> {
     Ok(match keeping(file) {
         Keeping::Later => true,

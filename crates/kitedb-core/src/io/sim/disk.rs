@@ -11,7 +11,9 @@ use std::{
 
 use crate::lock::Mutex;
 
-use super::{Crash, FaultPlan, SimHost, anchors::Anchors, contents::Contents, file::SimFile, links, state::State};
+use super::{
+    Crash, FaultPlan, Refusals, SimHost, anchors::Anchors, contents::Contents, file::SimFile, links, state::State,
+};
 use crate::io::{
     Access, Disk, DiskFile, Env, FileIdentity, OpenMode,
     resolve::{Ground, Place, resolve},
@@ -125,7 +127,12 @@ impl SimDisk {
 
     /// How many syncs have failed because the system could not write back what was written before.
     pub fn late_failures(&self) -> u64 {
-        self.state.lock().late_failures
+        self.state.lock().refusals.late
+    }
+
+    /// How often it refused something.
+    pub fn refusals(&self) -> Refusals {
+        self.state.lock().refusals
     }
 
     /// From now on nobody is told of a failed write-back of before: as if everybody had synced meanwhile.

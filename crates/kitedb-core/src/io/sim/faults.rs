@@ -58,6 +58,40 @@ impl FaultPlan {
     }
 }
 
+/// How often a simulated disk refused something since it was made, over all its restarts: failures that came, not failures
+/// that were only ordered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// Operations of [`FaultOn::Write`] that failed because that was ordered.
+    pub writes: u64,
+    /// Those of [`FaultOn::Sync`].
+    pub syncs: u64,
+    /// Those of [`FaultOn::Name`].
+    pub names: u64,
+    /// Those of [`FaultOn::Read`].
+    pub reads: u64,
+    /// Writes that were taken, and that the system could not write back.
+    pub write_backs: u64,
+    /// Syncs that failed because of what could not be written back before.
+    pub late: u64,
+    /// Writes and lengths for which there was no room.
+    pub full: u64,
+}
+
+impl Refusals {
+    pub(super) fn count(&mut self, on: FaultOn) {
+        match on {
+            FaultOn::Write => self.writes += 1,
+            FaultOn::Sync => self.syncs += 1,
+            FaultOn::Name => self.names += 1,
+            FaultOn::Read => self.reads += 1,
+            FaultOn::WriteBack => self.write_backs += 1,
+            // An order, and no sort of operation.
+            FaultOn::Any => {}
+        }
+    }
+}
+
 /// Counts one operation in every plan; the kind of error it fails with, if any.
 pub(super) fn hit(plans: &mut Vec<FaultPlan>, on: FaultOn, path: &Path) -> Option<io::ErrorKind> {
     let mut kind = None;

@@ -37,7 +37,7 @@ mod tree;
 mod walk;
 
 pub use disk::SimDisk;
-pub use faults::{FaultOn, FaultPlan};
+pub use faults::{FaultOn, FaultPlan, Refusals};
 pub use host::SimHost;
 
 /// How a simulated machine or process ends.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Crash, FaultOn, FaultPlan, faults,
+    Crash, FaultOn, FaultPlan, Refusals, faults,
     rng::Rng,
     tree::{Inode, Tree},
 };
@@ -34,8 +34,7 @@ pub(super) struct State {
     /// Whether a page that is changed is kept in another block from then on.
     pub(super) copy_on_write: bool,
     pub(super) violations: Vec<String>,
-    /// How many syncs have failed because something could not be written back before.
-    pub(super) late_failures: u64,
+    pub(super) refusals: Refusals,
     pub(super) stable_stamps: bool,
     /// What the disk was made from: files of two disks are born at different times.
     pub(super) seed: u64,
@@ -66,7 +65,7 @@ impl State {
             capacity: None,
             copy_on_write: false,
             violations: Vec::new(),
-            late_failures: 0,
+            refusals: Refusals::default(),
             stable_stamps: true,
             seed,
             open: BTreeMap::new(),
@@ -90,7 +89,7 @@ impl State {
             capacity: self.capacity,
             copy_on_write: self.copy_on_write,
             violations: self.violations.clone(),
-            late_failures: self.late_failures,
+            refusals: self.refusals,
             stable_stamps: self.stable_stamps,
             seed: self.seed,
             trace: self.trace.as_ref().map(|_| Vec::new()),
@@ -125,7 +124,14 @@ impl State {
     }
 
     pub(super) fn read_fault(&mut self, path: &Path) -> io::Result<()> {
-        faults::hit(&mut self.faults, FaultOn::Read, path).map_or(Ok(()), |kind| Err(kind.into()))
+        self.hit(FaultOn::Read, path).map_or(Ok(()), |kind| Err(kind.into()))
+    }
+
+    /// The kind of error that was ordered for an operation, which counts as refused then.
+    fn hit(&mut self, on: FaultOn, path: &Path) -> Option<io::ErrorKind> {
+        let kind = faults::hit(&mut self.faults, on, path)?;
+        self.refusals.count(on);
+        Some(kind)
     }
 
     pub(super) fn write(&mut self, inode: Inode, path: &Path, data: &[u8], offset: u64) -> io::Result<()> {
@@ -142,7 +148,7 @@ impl State {
                         contents.copied(at..end);
                     }
                     contents.write(at, data);
-                    if let Some(kind) = faults::hit(&mut self.faults, FaultOn::WriteBack, path) {
+                    if let Some(kind) = self.hit(FaultOn::WriteBack, path) {
                         self.tree.contents(inode)?.write_back_failed(kind, false, &mut self.rng);
                     }
                 }
@@ -158,7 +164,7 @@ impl State {
                         }
                         contents.write(at, &data[..fits]);
                     }
-                    return Err(io::ErrorKind::StorageFull.into());
+                    return Err(self.full());
                 }
             },
             Verdict::Fail(kind) => {
@@ -188,7 +194,7 @@ impl State {
             self.violations.push(format!("set_len {} to {len} cuts mapped words", path.display()));
         }
         match verdict {
-            Verdict::Do if self.shortage(inode, old..len)? > 0 => Err(io::ErrorKind::StorageFull.into()),
+            Verdict::Do if self.shortage(inode, old..len)? > 0 => Err(self.full()),
             Verdict::Do => {
                 self.tree.contents(inode)?.set_len(len);
                 Ok(())
@@ -213,7 +219,7 @@ impl State {
                 contents.sync();
                 let (known, result) = contents.tell(told.load(Ordering::Relaxed));
                 told.store(known, Ordering::Relaxed);
-                self.late_failures += u64::from(result.is_err());
+                self.refusals.late += u64::from(result.is_err());
                 result
             }
             Verdict::Fail(kind) => {
@@ -277,7 +283,7 @@ impl State {
         let verdict = if self.crash_at == Some(self.ops) {
             Verdict::Crash
         } else {
-            faults::hit(&mut self.faults, on, path).map_or(Verdict::Do, Verdict::Fail)
+            self.hit(on, path).map_or(Verdict::Do, Verdict::Fail)
         };
         if let Some(trace) = &mut self.trace {
             let fate = match &verdict {
@@ -300,6 +306,12 @@ impl State {
         let growth = range.end.saturating_sub(contents.len());
         let copies = if copying { contents.to_be_copied(range) * PAGE } else { 0 };
         Ok((growth + copies).saturating_sub(self.room()))
+    }
+
+    /// The error of what there is no room for.
+    fn full(&mut self) -> io::Error {
+        self.refusals.full += 1;
+        io::ErrorKind::StorageFull.into()
     }
 
     /// How many bytes of `range` a disk without room for all of it takes: those of its first pages.

@@ -285,6 +285,7 @@ fn a_full_disk_refuses_growth_only() {
     assert!(file.set_len(200).is_err(), "an open file keeps its bytes");
     drop(other);
     file.set_len(200).unwrap();
+    assert_eq!(disk.refusals(), Refusals { full: 3, ..Refusals::default() });
 }
 
 #[test]
@@ -306,6 +307,10 @@ fn ordered_failures_come_once_or_for_ever() {
     disk.fail(FaultPlan::new(FaultOn::Read, 1, io::ErrorKind::Other));
     assert!(file.read_at(&mut [0], 0).is_err());
     assert_eq!(file.read_at(&mut [0], 0).unwrap(), 1);
+    // Counted when they come, and not when they are ordered.
+    disk.fail(FaultPlan::new(FaultOn::Any, 1, io::ErrorKind::Other).on_path("/nowhere"));
+    let came = Refusals { syncs: 1, names: 2, reads: 1, ..Refusals::default() };
+    assert_eq!((disk.refusals(), disk.restart(LOST).refusals()), (came, came));
 }
 
 #[test]

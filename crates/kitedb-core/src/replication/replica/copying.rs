@@ -2,6 +2,7 @@
 
 use super::{PAGE_BYTES, Replica};
 use crate::{
+    db::merge_history,
     error::{Error, ErrorCode, Result},
     graph::{Digest, LogIndex},
     log::{FrameRef, PageLimits},
@@ -103,6 +104,10 @@ impl Replica {
             return Ok(());
         }
         match (self.given_up()?, self.paths()) {
+            // As long as its file does not have them, it does not lead with them either.
+            (Some(given_up), Some(paths)) if self.engine.beyond.lock().is_some() => {
+                Err(given_up.refused_in_log(&self.engine.path, &paths))
+            }
             (Some(given_up), Some(paths)) => Err(given_up.refused(&self.engine.path, &paths)),
             _ => Ok(()),
         }
@@ -110,12 +115,17 @@ impl Replica {
 
     /// The commits here that a reseed would give up.
     fn given_up(&self) -> Result<Option<GivenUp>> {
-        if self.engine.published() == LogIndex(0) {
+        let (epoch, writer_id, index, digest) = self.engine.position();
+        let (mut here, mut history) = (At { epoch, writer_id, index, digest }, self.engine.history());
+        if let Some(held) = self.engine.beyond.lock().clone() {
+            here = At { epoch: held.epoch, writer_id: held.writer_id, index: held.last, digest };
+            merge_history(&mut history, &held.wrote, held.last, None);
+        }
+        if here.index == LogIndex(0) {
             return Ok(None);
         }
-        let (epoch, writer_id, index, digest) = self.engine.position();
         let source = self.source().lineage()?;
-        Ok(given_up(&At { epoch, writer_id, index, digest }, &self.engine.history(), &source))
+        Ok(given_up(&here, &history, &source))
     }
 
     /// The error of a replica that cannot go on, where only a reseed that gives up commits would help, with that choice.

@@ -2,7 +2,7 @@
 
 use super::Replica;
 use crate::{
-    db::half_made,
+    db::{ReplicationRole, half_made},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     log::WriterId,
@@ -27,12 +27,16 @@ impl Replica {
             let what = format_args!("{}, or promote another replica", half_made(&self.engine.path));
             return Err(Error::new(ErrorCode::NotReplica, what));
         }
+        if self.engine.beyond.lock().is_some() {
+            // Once it is mended it has more to lead with.
+            self.engine.require_undamaged()?;
+        }
         if self.control.needs_reseed() && !force {
             let what = "needs reseed: this replica is not on its source's history, so it cannot take over from it; \
                         reseed it, or force the promotion and lose what only the source has";
             return Err(Error::new(ErrorCode::NeedsReseed, what));
         }
-        let promotion = match self.take_over() {
+        let promotion = match self.take_over(force) {
             Ok(promotion) => promotion,
             Err(e) if force => {
                 tracing::warn!("a promotion is forced although its source could not be fenced: {e}");
@@ -52,7 +56,8 @@ impl Replica {
                 let rival = seen.and_then(|seen| self.rival(&seen)).max(led);
                 let last_kept = self.engine.promote_replica(epoch, self.engine.env.host.random(), &mut || Ok(()))?;
                 let rival_epoch = rival.map(|epoch| epoch.0);
-                Promotion { epoch: epoch.0, last_kept, source_fenced: false, fence_synced: false, rival_epoch }
+                let (source_fenced, fence_synced, source_found) = (false, false, false);
+                Promotion { epoch: epoch.0, last_kept, source_fenced, fence_synced, source_found, rival_epoch }
             }
             Err(e) => return Err(e),
         };
@@ -62,6 +67,14 @@ impl Replica {
         self.leave_every_source(&mut work);
         work.checkpoints = self.engine.checkpoints();
         Ok(promotion)
+    }
+
+    /// As [`Replica::promote`] without force, of a file that was opened as a primary: where it fails, it goes on as that.
+    pub fn promote_as_a_primary(&self) -> Result<Promotion> {
+        self.engine.set_role(ReplicationRole::Replica);
+        let promotion = self.promote(false);
+        self.engine.set_role(ReplicationRole::Primary);
+        promotion
     }
 
     /// The nodes that lead, or hold what this replica lacks, as far as they can be reached from it: by the source that it
@@ -86,10 +99,10 @@ impl Replica {
     /// The steps of a promotion, in their order. A crash, or a failure, before the fence leaves everything as it was; one
     /// after it leaves a source that is fenced, and a replica: the promotion can be called again, by this replica or
     /// another one, or the source takes the lead back.
-    fn take_over(&self) -> Result<Promotion> {
+    fn take_over(&self, force: bool) -> Result<Promotion> {
         let source = self.source();
         // Before this replica reports: to a copy of its primary nothing is told.
-        source.require_fenceable()?;
+        let source_found = source.require_fenceable(force)?;
         let owner = self.control.promotion();
         let goes_on = self.may_go_on(&*source, owner)?;
         let owner = if goes_on { owner } else { self.engine.env.host.random() };
@@ -110,7 +123,8 @@ impl Replica {
             fence_synced = fencing.complete()?;
             Ok(())
         })?;
-        Ok(Promotion { epoch: epoch.0, last_kept, source_fenced: true, fence_synced, rival_epoch: None })
+        let (source_fenced, rival_epoch) = (true, None);
+        Ok(Promotion { epoch: epoch.0, last_kept, source_fenced, fence_synced, source_found, rival_epoch })
     }
 
     /// Whether a promotion of this replica, which was cut short, goes on: also one that was done before anybody learned of

@@ -15,7 +15,7 @@ impl Overlay {
     }
 
     /// Lets go of what came and went within the transaction, so that what is left is its net change: nothing else is
-    /// validated, logged and applied.
+    /// validated, logged and applied. Upholds I21.
     pub fn settle(&mut self) {
         // That an id was given out outlives its node: no later one gets it.
         let greatest = self.greatest_id;

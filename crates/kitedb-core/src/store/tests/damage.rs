@@ -4,7 +4,10 @@ use super::{
     model::{Chance, Contents, Palette, Visible},
     *,
 };
-use crate::level::FEATURE_LEVEL;
+use crate::{
+    io::sim::{FaultOn, FaultPlan},
+    level::FEATURE_LEVEL,
+};
 use proptest::prelude::*;
 
 fn database(seed: u64) -> (SimDisk, Vec<SectionMeta>) {
@@ -110,4 +113,37 @@ fn a_damaged_manifest_or_a_cut_file_is_corrupt() {
     let bytes = disk.read(PATH).unwrap();
     disk.write("/cut", &bytes[..manifest as usize]).unwrap();
     assert_eq!(Store::open(&env(&disk), Path::new("/cut"), true).unwrap_err().code(), ErrorCode::Corrupt);
+}
+
+#[test]
+fn what_the_disk_cannot_read_is_an_error_also_where_it_was_read_before() {
+    let (disk, sections) = database(7);
+    let store = open(&disk, true).unwrap();
+    let run = store.runs()[0].clone();
+    Contents::read(&run).unwrap();
+    disk.fail(FaultPlan::new(FaultOn::Read, 1, std::io::ErrorKind::Other).forever());
+    let damage = store.verify();
+    let unreadable = damage.iter().filter(|found| found.what.contains("cannot be read")).count();
+    assert!(unreadable >= sections.len(), "{damage:?}");
+    // The mapping would show the bytes: on a real disk the process would end there.
+    assert_eq!(Contents::read(&run).unwrap_err().code(), ErrorCode::Corrupt);
+    disk.clear_faults();
+    Contents::read(&run).unwrap();
+}
+
+#[test]
+fn a_merge_of_what_the_disk_cannot_read_fails_and_leaves_what_is_there() {
+    let (disk, _) = database(8);
+    let store = open(&disk, true).unwrap();
+    let runs = store.runs().to_vec();
+    let whole = Contents::read(&runs[0]).unwrap();
+    for nth in 1..4 {
+        disk.fail(FaultPlan::new(FaultOn::Read, nth, std::io::ErrorKind::Other));
+        let error = merge(&store, &runs, false, &mut |_| Ok(())).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Corrupt, "{error}");
+        assert!(error.to_string().contains("cannot be read"), "{error}");
+        disk.clear_faults();
+    }
+    let merged = merge(&store, &runs, false, &mut |_| Ok(())).unwrap();
+    assert!(Contents::read(&merged).unwrap() == whole, "what is merged is what was there");
 }
