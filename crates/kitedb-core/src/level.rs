@@ -2,7 +2,7 @@
 //!
 //! The file's header, its manifest, each segment and each frame say which level they need. It is written as low as it
 //! suffices, so that an older build reads what it can, and one that cannot says [`ErrorCode::TooNew`]: it never takes what a
-//! later build wrote for damage, for a torn tail, or for something that it may cut off. The number of the format is for what
+//! later build wrote for damage, for a torn tail, or for something that it may cut off (I44). The number of the format is for what
 //! no level can express: a build of another number reads nothing at all.
 
 use crate::error::{Error, ErrorCode, Result};

@@ -2,6 +2,8 @@
 
 mod acts;
 mod bulk;
+#[cfg(test)]
+mod golden;
 mod node;
 mod replication;
 mod upkeep;

@@ -353,7 +353,8 @@ impl Engine {
         levels.validate(overlay, snapshot, &current, commit.last)
     }
 
-    /// Writes a logged commit into the active delta. Used by commits and by recovery alike. Upholds I21 and I24.
+    /// Writes a logged commit into the active delta. Used by commits and by recovery alike. Upholds I21, I24 and
+    /// I43.
     pub(super) fn apply(
         &self,
         levels: &Levels,

@@ -149,7 +149,8 @@ impl Engine {
     }
 
     /// Takes over the graph that `image` holds in place of this one; what this replica had, and its log, go. A crash
-    /// at any point leaves the one or the other. `record` remembers how far an interrupted copy came. Upholds I32.
+    /// at any point leaves the one or the other. `record` remembers how far an interrupted copy came. Upholds I32
+    /// and I43.
     pub(crate) fn adopt(
         &self,
         image: &dyn Image,
@@ -264,8 +265,8 @@ impl Engine {
     }
 }
 
-/// Checks that each frame verifies, goes on where the one before it ended, and needs no feature level above `known`. On
-/// failure: how many do.
+/// Checks that each frame verifies, goes on where the one before it ended, and needs no feature level above `known` (I44).
+/// On failure: how many do.
 fn verify(chunk: &Chunk, last: LogIndex, known: u16) -> Result<(), (usize, Error)> {
     for (at, place) in chunk.frames.iter().enumerate() {
         let expected = LogIndex(last.0 + 1 + at as u64);

@@ -366,7 +366,7 @@ impl Walk<'_> {
     }
 
     /// Walks one segment to the place where no further frame verifies, and returns it. An error is a frame that
-    /// verifies and yet cannot be folded. Upholds I1.
+    /// verifies and yet cannot be folded. Upholds I1 and I44.
     fn segment(&mut self, header: &SegmentHeader, bytes: &[u8], bound: Option<LogIndex>) -> Result<u64, (u64, Error)> {
         let mut at = SEGMENT_HEADER_LEN;
         if header.first <= self.last {

@@ -251,7 +251,7 @@ impl Open {
 }
 
 impl Open {
-    /// Fails unless the log has every frame after `held` up to `end`, and none that needs a feature level above `known`.
+    /// Fails unless the log has every frame after `held` up to `end`, and none that needs a feature level above `known`. Upholds I44.
     fn require_readable(&mut self, held: LogIndex, end: LogIndex, known: u16) -> Result<()> {
         let mut at = held;
         while at < end {

@@ -45,11 +45,15 @@ pub enum ColumnKind {
     F64 = 4,
     /// Vectors: 32-bit floats.
     Vector = 7,
+    /// Dates: their days, as integers are.
+    Date = 10,
+    /// Local times: their nanoseconds, as integers are.
+    LocalTime = 11,
 }
 
 impl ColumnKind {
     fn from_number(number: u8) -> Result<Self> {
-        [Self::Bool, Self::I64, Self::F64, Self::Vector]
+        [Self::Bool, Self::I64, Self::F64, Self::Vector, Self::Date, Self::LocalTime]
             .into_iter()
             .find(|kind| *kind as u8 == number)
             .ok_or_else(|| Error::corrupt(format_args!("unknown kind of column {number}")))
@@ -104,7 +108,7 @@ impl ColumnMeta {
         let kind = ColumnKind::from_number((head >> 32) as u8)?;
         let fits = match kind {
             ColumnKind::Bool => width == 1,
-            ColumnKind::I64 => matches!(width, 1 | 2 | 4 | 8),
+            ColumnKind::I64 | ColumnKind::Date | ColumnKind::LocalTime => matches!(width, 1 | 2 | 4 | 8),
             ColumnKind::F64 => width == 8,
             ColumnKind::Vector => width > 0 && width.is_multiple_of(4),
         };

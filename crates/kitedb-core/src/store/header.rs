@@ -159,6 +159,7 @@ pub(super) fn write_slot(device: &Device, number: usize, slot: &Slot) -> Result<
 }
 
 /// The slot that counts, with its number: of those that verify the newest one, be it that this build cannot read it.
+/// Upholds I44.
 pub(super) fn choose(slots: [Result<Slot, SlotFault>; 2], device: &Device) -> Result<(usize, Slot)> {
     let path = device.path.display();
     let without_magic = slots.iter().all(|slot| matches!(slot, Err(SlotFault::NoMagic)));

@@ -205,7 +205,8 @@ impl<'a> DamagedLog<'a> {
         })
     }
 
-    /// Reads the log as an open would, against a control file in memory that says what is left of the real one.
+    /// Reads the log as an open would, against a control file in memory that says what is left of the real one. Upholds
+    /// I44.
     pub fn proof(&self, open: &OpenOptions, left: &Left, reports: Reports<'_>) -> Result<Proof> {
         let (mark, history) = (self.store.manifest().checkpoint, self.store.manifest().history.clone());
         let durable = left.control().map(|control| self.durable(control)).transpose()?.flatten();

@@ -230,10 +230,10 @@ impl<'a> ValueRef<'a> {
         Ok(())
     }
 
-    /// Whether the encoded value is of a kind that always takes as many bits: true or false, or a number.
+    /// Whether the encoded value is of a kind that always takes as many bits, 64 at most: true or false, or one number.
     #[inline]
     pub(crate) fn has_fixed_width(encoded: &[u8]) -> bool {
-        matches!(encoded.first(), Some(&(FALSE | TRUE | I64 | F64)))
+        matches!(encoded.first(), Some(&(FALSE | TRUE | I64 | F64 | DATE | LOCAL_TIME)))
     }
 
     /// Checks the value that comes next to be in the canonical form, and passes over it: for bytes from outside.

@@ -3,8 +3,8 @@
 //! has such a value have. They follow from the records and are written behind them; records stay whole.
 
 use crate::{
-    error::Result,
-    graph::{NodeId, NodeRecord, PropKeyId, ValueRef, codec::Reader},
+    error::{Error, Result},
+    graph::{Date, LocalTime, NodeId, NodeRecord, PropKeyId, ValueRef, codec::Reader},
     store::{
         dense::{ColumnKind, ColumnMeta, Dense, DenseColumn},
         dense_writer::{DenseWriter, GatheredColumn},
@@ -26,7 +26,8 @@ const HELD: u64 = if cfg!(test) { 256 } else { 64 << 20 };
 const PIECE: usize = if cfg!(test) { 100 } else { 1 << 20 };
 
 /// The kinds of fixed width.
-const KINDS: [ColumnKind; 3] = [ColumnKind::Bool, ColumnKind::I64, ColumnKind::F64];
+const KINDS: [ColumnKind; 5] =
+    [ColumnKind::Bool, ColumnKind::I64, ColumnKind::F64, ColumnKind::Date, ColumnKind::LocalTime];
 
 impl Run {
     /// The values of `kind` that its live nodes have under `key`, if there is a column of them.
@@ -43,7 +44,7 @@ pub struct Column<'a>(DenseColumn<'a>);
 impl<'a> Column<'a> {
     /// The node's value; `None`: it has none of this kind.
     pub fn get(&self, id: NodeId) -> Result<Option<ValueRef<'a>>> {
-        Ok(self.0.get(id.0)?.map(|bytes| self.value(bytes)))
+        self.0.get(id.0)?.map(|bytes| self.value(bytes)).transpose()
     }
 
     /// Whether no live node of the run has a value of another kind under the key: who is not here has none at all.
@@ -56,15 +57,19 @@ impl<'a> Column<'a> {
         self.0.meta.count
     }
 
-    fn value(&self, bytes: &[u8]) -> ValueRef<'a> {
+    fn value(&self, bytes: &[u8]) -> Result<ValueRef<'a>> {
         let mut number = [0; 8];
         number.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
         let number = u64::from_le_bytes(number);
-        match self.0.meta.kind {
+        let relative = self.0.meta.base.wrapping_add(number as i64);
+        let outside = |e: Error| self.0.contradiction(&e.to_string());
+        Ok(match self.0.meta.kind {
             ColumnKind::Bool => ValueRef::Bool(number != 0),
             ColumnKind::F64 => ValueRef::F64(f64::from_bits(number)),
-            _ => ValueRef::I64(self.0.meta.base.wrapping_add(number as i64)),
-        }
+            ColumnKind::Date => ValueRef::Date(Date::new(relative).map_err(outside)?),
+            ColumnKind::LocalTime => ValueRef::LocalTime(LocalTime::new(relative as u64).map_err(outside)?),
+            ColumnKind::I64 | ColumnKind::Vector => ValueRef::I64(relative),
+        })
     }
 }
 
@@ -82,6 +87,8 @@ fn fixed(value: ValueRef<'_>) -> Option<(ColumnKind, u64)> {
         ValueRef::Bool(value) => Some((ColumnKind::Bool, value.into())),
         ValueRef::I64(value) => Some((ColumnKind::I64, value as u64)),
         ValueRef::F64(value) => Some((ColumnKind::F64, value.to_bits())),
+        ValueRef::Date(value) => Some((ColumnKind::Date, value.days() as u64)),
+        ValueRef::LocalTime(value) => Some((ColumnKind::LocalTime, value.nanos())),
         _ => None,
     }
 }
@@ -93,7 +100,7 @@ pub(super) struct Tally(FxHashMap<PropKeyId, OfKey>);
 #[derive(Debug, Default)]
 struct OfKey {
     /// In the order of [`KINDS`].
-    kinds: [OfKind; 3],
+    kinds: [OfKind; KINDS.len()],
     /// Values of other kinds.
     others: u64,
 }
@@ -149,8 +156,10 @@ impl Tally {
                 }
                 let (width, base) = match kind {
                     ColumnKind::Bool => (1, 0),
-                    ColumnKind::I64 => (width(max.wrapping_sub(min) as u64), min),
-                    _ => (8, 0),
+                    ColumnKind::F64 | ColumnKind::Vector => (8, 0),
+                    ColumnKind::I64 | ColumnKind::Date | ColumnKind::LocalTime => {
+                        (width(max.wrapping_sub(min) as u64), min)
+                    }
                 };
                 let whole = count == all;
                 columns.push(ColumnMeta { key, kind, whole, width, first, last, count, values: 0, lines: 0, base });
@@ -295,6 +304,8 @@ mod tests {
                 if id < 10 {
                     props.push((10, Value::Bool(true)));
                 }
+                props.push((11, Date::new(id as i64 * 100 - 300_000_000_000).unwrap().into()));
+                props.push((12, LocalTime::new(86_399_999_999_999 / id).unwrap().into()));
                 (id, props)
             })
             .collect()
@@ -302,7 +313,7 @@ mod tests {
 
     #[test]
     fn each_kind_that_a_quarter_of_the_nodes_have_lies_in_a_column() {
-        use ColumnKind::{Bool, F64, I64};
+        use ColumnKind::{Bool, Date, F64, I64, LocalTime};
         let nodes = many();
         let run = run(&nodes);
         run.check().unwrap();
@@ -322,6 +333,8 @@ mod tests {
             (7, I64, 1, false, false),
             (7, F64, 8, false, false),
             (8, I64, 1, false, false),
+            (11, Date, 4, true, true),
+            (12, LocalTime, 8, true, true),
         ];
         // A fifth of the nodes have key 9, and fewer than are worth it have key 10.
         assert_eq!(found, expected);
@@ -330,7 +343,14 @@ mod tests {
             for (id, props) in &nodes {
                 let value = props.iter().find(|(other, _)| *other == key).map(|(_, value)| value);
                 let expected = value.filter(|value| {
-                    matches!((value, kind), (Value::I64(_), I64) | (Value::F64(_), F64) | (Value::Bool(_), Bool))
+                    matches!(
+                        (value, kind),
+                        (Value::I64(_), I64)
+                            | (Value::F64(_), F64)
+                            | (Value::Bool(_), Bool)
+                            | (Value::Date(_), Date)
+                            | (Value::LocalTime(_), LocalTime)
+                    )
                 });
                 let found = column.get(NodeId(*id)).unwrap().map(ValueRef::to_value);
                 assert_eq!(format!("{found:?}"), format!("{:?}", expected.cloned()), "{key} {id}");
@@ -342,7 +362,8 @@ mod tests {
     #[test]
     fn columns_that_are_not_those_of_the_records_are_found_by_a_check() {
         type Change = fn(&mut BTreeMap<u64, Props>);
-        let changes: [(&str, Change); 5] = [
+        let changes: [(&str, Change); 6] = [
+            ("a node lacks a date", |nodes| nodes.get_mut(&500).unwrap().retain(|(key, _)| *key != 11)),
             ("a value is another one", |nodes| nodes.get_mut(&500).unwrap()[4].1 = Value::F64(0.5)),
             ("a node lacks a value", |nodes| drop(nodes.get_mut(&500).unwrap().remove(0))),
             ("a node has a value more", |nodes| nodes.get_mut(&500).unwrap().insert(5, (6, Value::Bool(true)))),
