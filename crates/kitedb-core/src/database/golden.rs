@@ -184,7 +184,7 @@ fn take_again(tx: &mut Transaction) {
 
 /// What the log holds, each part in a frame: every operation.
 fn log(db: &Database) {
-    let parts: [fn(&mut Transaction); 4] = [
+    let parts: [fn(&mut Transaction); 5] = [
         |tx| {
             let new = tx.create_node(Some("new in the log")).unwrap();
             tx.create_node(None).unwrap();
@@ -203,6 +203,8 @@ fn log(db: &Database) {
             tx.delete_node_prop(node(tx, "node 6"), "small").unwrap();
             tx.set_node_prop(node(tx, "node 6"), "wide", 7).unwrap();
         },
+        // After it the segment is left for another one.
+        |tx| tx.set_node_prop(node(tx, "node 11"), "long text", "0123456789".repeat(500)).unwrap(),
         |tx| {
             let (a, b, c) = (node(tx, "node 7"), node(tx, "node 8"), node(tx, "node 9"));
             tx.add_edge(a, "LIKES", c).unwrap();
