@@ -115,10 +115,10 @@ fn next_step(status: &ReplicaReplicationStatus) -> Option<&'static str> {
         _ if status.last_error.as_ref().is_some_and(|error| error.contains("`kitedb replica ")) => None,
         _ if status.needs_reseed => Some(RESEED),
         None if status.state == ReplicaState::Bootstrapping && status.process_id.is_none() => {
-            Some("`kitedb replica bootstrap DB SOURCE` goes on with its first copy")
+            Some("`kitedb replica bootstrap DB SOURCE` begins its first copy, or goes on with it")
         }
         Some(SourceFault::Fenced { fence, .. }) if fence.ended.is_none() => None,
-        Some(SourceFault::Beyond { .. }) => Some(
+        Some(SourceFault::Beyond { .. } | SourceFault::Halted { .. }) => Some(
             "mend what that replica follows, or let this one follow another source: `kitedb replica follow DB --source-db NEW`",
         ),
         Some(SourceFault::StandAlone { .. }) => Some(

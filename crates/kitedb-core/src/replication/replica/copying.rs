@@ -1,6 +1,6 @@
 //! Bootstrap and reseed: a replica takes its source's graph in place of its own, as far as nothing is given up unasked.
 
-use super::{PAGE_BYTES, Replica};
+use super::{PAGE_BYTES, Replica, SourcePaths};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, LogIndex},
@@ -8,12 +8,12 @@ use crate::{
     replication::{
         given_up::{GivenUp, given_up},
         registry::Progress,
-        remembered::remember,
+        remembered::{remember, remembered},
         source::{At, Source},
         status::ReplicaState,
         upstream::HOW_TO_REGISTER,
     },
-    shell::command,
+    shell::{command, shell_word},
 };
 use std::sync::atomic::Ordering;
 
@@ -125,8 +125,17 @@ impl Replica {
         }
         match (self.given_up(), self.paths()) {
             (Ok(Some(given_up)), Some(paths)) => given_up.both_ways(e, &self.engine.path, &paths),
+            // Another source is remembered once it was followed: until then it has to be named.
+            (_, Some(paths)) if self.remembers_another(&paths) => {
+                let source = format!("--source-db {}", shell_word(&paths.db));
+                e.and(format_args!("{} copies that source anew", command("replica reseed", &self.engine.path, source)))
+            }
             _ => e,
         }
+    }
+
+    fn remembers_another(&self, paths: &SourcePaths) -> bool {
+        remembered(&self.engine, &self.source_env).is_none_or(|known| known.paths.db != paths.db)
     }
 
     /// The source need not keep its log for a copy that was not made, and that does not go on.
