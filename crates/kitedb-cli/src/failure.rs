@@ -197,6 +197,7 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         ErrorCode::OutcomeUnknown => {
             "look whether it is there (`kitedb get DB KEY`), here and on the node that leads, before you run the command again"
         }
+        ErrorCode::SourceUnavailable if error.names_a_command() => return None,
         ErrorCode::SourceUnavailable => {
             "check --source-db and --source-sidecar, and that the source was opened as a primary"
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     stage::{Stage, add, add_many, primary, replica_of, short_log},
-    support_replication::{catch_up, replica_status, until},
+    support_replication::{catch_up, folder::eventually as until, replica_status},
 };
 use kitedb_core::{Database, FollowerOptions, OpenOptions, ReplicaReplicationStatus, ReplicaState};
 use std::path::Path;
@@ -102,9 +102,11 @@ fn a_replica_of_a_replica_that_cannot_go_on_says_so_while_both_follow() {
     let fault = status.fault().unwrap();
     assert!(fault.contains("b.kitedb") && fault.contains("does not go on"), "{fault}");
     assert_eq!(looked(&c).state, ReplicaState::Orphaned);
-    // Mended, it leads on.
+    // Mended, it leads on, and has no log of before.
     between.replica_reseed_from_snapshot().unwrap();
-    until("all is well", || told(&last).fault().is_none() && replica_status(&last).applied_log_index == 22);
+    last.replica_reseed_from_snapshot().unwrap();
+    let status = told(&last);
+    assert_eq!((status.fault(), status.applied_log_index), (None, 22));
 }
 
 /// It was removed at its source, by mistake, while it follows. Nothing is kept for it until it looks again.
@@ -116,7 +118,7 @@ fn a_replica_that_is_removed_while_it_follows_says_so() {
     let db = follow(&path, &source);
     let leader = Database::open(&source, primary()).unwrap();
     // The session of the primary that begins wakes the follower.
-    until("it has reported to that session", || told(&db).registered);
+    until("it has reported to that session", || replica_status(&db).registered);
     let removed = || leader.primary_remove_replica(&replica_status(&db).replica_id).unwrap();
     until("it is removed after its last report", || {
         removed();
@@ -128,7 +130,10 @@ fn a_replica_that_is_removed_while_it_follows_says_so() {
     let seen = looked(&path);
     assert_eq!((seen.state, seen.fault()), (ReplicaState::Unregistered, status.fault()));
     add(&leader, "more").unwrap();
-    until("it is registered again", || told(&db).registered);
+    until("it is registered again", || {
+        let status = replica_status(&db);
+        status.registered && status.state == ReplicaState::Following
+    });
     assert_eq!(told(&db).fault(), None);
 }
 
