@@ -218,7 +218,10 @@ fn a_repair_of_an_older_copy_says_what_its_status_says() {
     copy(&folder.path().join("old"), &folder.path().join("r.kitedb"));
     for more in [&["--dry-run"][..], &[], &[]] {
         let run = folder.run(&[&["repair", "r.kitedb"], more].concat());
-        assert!(run.code == 3 && run.out.contains("kitedb role r.kitedb") | run.out.contains("primary --moved"), "{run:?}");
+        assert!(
+            run.code == 3 && run.out.contains("kitedb role r.kitedb") | run.out.contains("primary --moved"),
+            "{run:?}"
+        );
     }
     assert_eq!(folder.run(&["primary", "status", "r.kitedb"]).code, 3);
 }

@@ -6,8 +6,8 @@ use super::{
     given_up::Lineage,
     local_fencing::{LocalFencing, was_repaired},
     located::{locate, recovered_end, require_log_of, told_by_file},
-    registry::{Progress, Registry, none_in},
     passed::Passed,
+    registry::{Progress, Registry, none_in},
     remembered::{Remembered, where_is_it},
     replica::SourcePaths,
     source::{At, Fencing, Pulled, Seen, Snapshot, Source},
@@ -158,9 +158,7 @@ impl LocalSource {
     fn as_a_status_tells(&self, e: Error) -> Error {
         let about_it = matches!(e.code(), ErrorCode::SourceUnavailable | ErrorCode::LogMismatch | ErrorCode::Corrupt);
         match Passed::at(&self.env, &self.paths) {
-            Err(Some(fault)) if about_it && self.astray.is_none() => {
-                Error::new(ErrorCode::SourceUnavailable, fault)
-            }
+            Err(Some(fault)) if about_it && self.astray.is_none() => Error::new(ErrorCode::SourceUnavailable, fault),
             _ => e,
         }
     }

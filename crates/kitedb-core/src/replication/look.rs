@@ -36,7 +36,8 @@ pub fn look_at_replica(
     let upstream = upstream.still(asking.at, now);
     let process_lives = process_id.is_some();
     // Of the source that it remembers: with another one that is named here it need not be registered.
-    let is_its_own = source.as_ref().is_some_and(|known| own.as_ref().is_some_and(|own| own.paths.db == known.paths.db));
+    let is_its_own =
+        source.as_ref().is_some_and(|known| own.as_ref().is_some_and(|own| own.paths.db == known.paths.db));
     let removed = process_lives && is_its_own && upstream.removed(control.is_registered());
     let (registered, registration_fault) = upstream.registration(control.is_registered());
     let registration_fault = registration_fault.or_else(|| removed.then(|| REMOVED.to_owned()));

@@ -304,7 +304,7 @@ impl Replica {
             self.enter(ReplicaState::NeedsReseed);
             return;
         }
-        self.control.set_last_error(Some(&e.to_string()));
+        self.control.set_last_error(Some(&self.told_with_its_source(e)));
         if e.code() == ErrorCode::NeedsReseed {
             self.control.set_needs_reseed(true);
         }

@@ -232,7 +232,11 @@ fn a_follower_that_is_not_registered_does_not_look_healthy() {
     let db = Database::open(&path, replica_of(&source)).unwrap();
     db.replica_catch_up_once(10).unwrap();
     let status = replica_status(&db);
-    assert_eq!((status.state, status.registered), (ReplicaState::Unregistered, false), "nobody knows of it: {status:?}");
+    assert_eq!(
+        (status.state, status.registered),
+        (ReplicaState::Unregistered, false),
+        "nobody knows of it: {status:?}"
+    );
     assert!(status.last_error.as_ref().unwrap().contains("does not keep its log for this replica"), "{status:?}");
     let health = db.health_check().unwrap();
     assert!(!health.healthy && !health.check("replication").unwrap().passed, "{health:?}");

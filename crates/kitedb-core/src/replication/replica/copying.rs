@@ -1,6 +1,6 @@
 //! Bootstrap and reseed: a replica takes its source's graph in place of its own, as far as nothing is given up unasked.
 
-use super::{PAGE_BYTES, Replica, SourcePaths};
+use super::{PAGE_BYTES, Replica};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, LogIndex},
@@ -125,17 +125,25 @@ impl Replica {
         }
         match (self.given_up(), self.paths()) {
             (Ok(Some(given_up)), Some(paths)) => given_up.both_ways(e, &self.engine.path, &paths),
-            // Another source is remembered once it was followed: until then it has to be named.
-            (_, Some(paths)) if self.remembers_another(&paths) => {
-                let source = format!("--source-db {}", shell_word(&paths.db));
-                e.and(format_args!("{} copies that source anew", command("replica reseed", &self.engine.path, source)))
-            }
             _ => e,
         }
     }
 
-    fn remembers_another(&self, paths: &SourcePaths) -> bool {
-        remembered(&self.engine, &self.source_env).is_none_or(|known| known.paths.db != paths.db)
+    /// What is noted of a failed attempt. Another source than the one that is known is remembered once it was followed: who
+    /// asks before has to be told which one it was that a reseed is needed from.
+    pub(super) fn told_with_its_source(&self, e: &Error) -> String {
+        if e.code() != ErrorCode::NeedsReseed || e.names_a_command() {
+            return e.to_string();
+        }
+        let known = remembered(&self.engine, &self.source_env);
+        match self.paths().filter(|paths| known.is_none_or(|known| known.paths.db != paths.db)) {
+            Some(paths) => {
+                let source = format!("--source-db {}", shell_word(&paths.db));
+                let reseed = command("replica reseed", &self.engine.path, source);
+                format!("{e}; {reseed} copies that source anew")
+            }
+            None => e.to_string(),
+        }
     }
 
     /// The source need not keep its log for a copy that was not made, and that does not go on.
