@@ -7,7 +7,7 @@ use super::{
     given_up::Lineage,
     local_fencing::{LocalFencing, was_repaired},
     located::{locate, recovered_end, require_log_of, told_by_file},
-    passed::Passed,
+    passed::as_a_status_tells,
     registry::{Progress, Registry, none_in},
     remembered::{Remembered, where_is_it},
     replica::SourcePaths,
@@ -152,21 +152,13 @@ impl LocalSource {
                     let dir = place.dir().to_owned();
                     LogReader::open(&self.env, &dir).map(|reader| (dir, reader))
                 });
-                let (dir, reader) = located.map_err(|e| self.as_a_status_tells(e))?;
+                let (dir, reader) =
+                    located.map_err(|e| as_a_status_tells(&self.env, &self.paths, self.astray.as_deref(), e))?;
                 let registry = Registry::open(&self.env, &dir, reader.control().clone()).unwrap_or_default();
                 none.insert(Open { dir, reader, registry, verified: None })
             }
         };
         f(open).map_err(|e| gone_meanwhile(&self.env, open, e))
-    }
-
-    /// The error of a source that cannot be followed, in the words of a status.
-    fn as_a_status_tells(&self, e: Error) -> Error {
-        let about_it = matches!(e.code(), ErrorCode::SourceUnavailable | ErrorCode::LogMismatch | ErrorCode::Corrupt);
-        match Passed::at(&self.env, &self.paths) {
-            Err(Some(fault)) if about_it && self.astray.is_none() => Error::new(ErrorCode::SourceUnavailable, fault),
-            _ => e,
-        }
     }
 
     fn control(&self) -> Result<Arc<Control>> {

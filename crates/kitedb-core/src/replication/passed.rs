@@ -133,6 +133,16 @@ impl Passed {
     }
 }
 
+/// The error of a source at `paths` that cannot be followed, in the words of a status. Of one that is `astray` the error says
+/// where it was.
+pub(super) fn as_a_status_tells(env: &Env, paths: &SourcePaths, astray: Option<&Path>, e: Error) -> Error {
+    let about_it = matches!(e.code(), ErrorCode::SourceUnavailable | ErrorCode::LogMismatch | ErrorCode::Corrupt);
+    match Passed::at(env, paths) {
+        Err(Some(fault)) if about_it && astray.is_none() => Error::new(ErrorCode::SourceUnavailable, fault),
+        _ => e,
+    }
+}
+
 /// Where the log is of a file that can be read; else why none will be found, or the error of the look.
 fn place_of(
     env: &Env,

@@ -526,10 +526,13 @@ impl Replica {
         let (paths, _) = &*self.source.read();
         let head = self.head_as_told(seen).max(token.log_index.0);
         let follows = self.following.load(Ordering::Acquire);
-        let nothing = holds_nothing(&self.engine.path);
+        // Nothing was ever copied or pulled: who holds nothing of an empty source is registered there.
+        let never_filled = at_start
+            && !(follows || reported || self.control.is_registered())
+            && self.engine.published() == LogIndex(0);
         let (state, last_error) = match state {
-            ReplicaState::Behind | ReplicaState::Following if at_start && head > 0 && !follows => {
-                (ReplicaState::Bootstrapping, last_error.or(Some(nothing)))
+            ReplicaState::Behind | ReplicaState::Following if never_filled && head > 0 => {
+                (ReplicaState::Bootstrapping, last_error.or_else(|| Some(holds_nothing(&self.engine.path))))
             }
             ReplicaState::Behind | ReplicaState::Following if removed => (ReplicaState::Unregistered, last_error),
             ReplicaState::Following if token.log_index.0 < head => {

@@ -243,7 +243,7 @@ impl fmt::Display for SourceFault {
             ),
             Self::StandAlone { db } => write!(
                 f,
-                "the source {} is a database of its own and has no part in replication any more: follow another one \
+                "the source {} is a database of its own and has no part in replication: follow another one \
                  (--source-db, replica_repoint), or let this replica lead (promote it by force)",
                 db.display()
             ),
