@@ -131,7 +131,7 @@ fn a_backup_that_is_unpacked_over_a_primary_costs_none_of_its_commits() {
     // The way that each answer names next.
     let mut next = commands_in(&folder.run(&["check", "a.kitedb"]).out).concat().join(" ");
     let mut ran = Vec::new();
-    while ran.len() < 3 && !ran.iter().any(|before| *before == next) && !next.is_empty() {
+    while ran.len() < 3 && !ran.contains(&next) && !next.is_empty() {
         ran.push(next.clone());
         let run = paste(&folder, &format!("kitedb {next}"));
         // What it did is past.

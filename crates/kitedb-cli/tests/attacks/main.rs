@@ -19,4 +19,5 @@ mod reseeds;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;
+mod told;
 mod unused_options;

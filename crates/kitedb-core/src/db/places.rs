@@ -216,6 +216,13 @@ impl Places {
     }
 }
 
+/// That the file at `path` was closed, as `link`, its header, says, with fewer commits than are `durable` in its log in `dir`.
+/// Also if it names a log of before that one: what begins another one lowers that word first.
+pub(crate) fn newer_than(path: &Path, dir: &Path, link: &LogLink, durable: LogIndex) -> Option<String> {
+    let (tail, _) = link.clean_tail.filter(|_| link.kind == LogKind::Sidecar && !link.open)?;
+    (durable > tail).then(|| older_than_its_log(path, dir, tail, durable, link.part).to_string())
+}
+
 /// The error of a sidecar that is given to a file which has none.
 pub(super) fn has_no_sidecar(path: &Path, given: &Path) -> Error {
     let what = format_args!(

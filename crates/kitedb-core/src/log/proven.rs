@@ -82,12 +82,13 @@ pub fn proven_beyond(
         newer.push(part);
     }
     let named = base.is_some() || newer.iter().any(|part| part.header.log == file.log);
-    if !named && control.is_some() && !copied {
-        // What is there is of a log before this one, which has no segment yet; unless it goes on where the file ends.
+    if let Some(control) = control.filter(|_| !named && !copied) {
+        // What is there is of a log before this one, which has no segment yet; unless it goes on where the file ends, and the
+        // control file knows of more. A reseed lowers that word before it gives a log up, and removes it after.
         let goes_on = |part: &Part| {
             part.header.first.0 == file.last.0 + 1 && part.header.digest_before == file.digest && file.last.0 > 0
         };
-        if !newer.iter().any(goes_on) {
+        if control.durable() <= file.last || !newer.iter().any(goes_on) {
             return Ok(None);
         }
     }

@@ -463,11 +463,11 @@ fn a_promotion_by_force_takes_no_epoch_that_another_one_was_about_to_begin() {
     assert_eq!((first, second), (2, 3));
 }
 
-/// It never pulled since, and the source, a replica itself, knows of a later epoch of which it has no frame either; or the
-/// files of the replica are opened as a primary's and promoted in place.
+/// It never pulled since, and the source, a replica itself, knows of a later epoch of which it has no frame either; or it has
+/// seen that, and its files are opened as a primary's first, which does not lead beside a source that cannot be fenced.
 #[test]
 fn no_promotion_takes_an_epoch_that_its_source_knows() {
-    for in_place in [false, true] {
+    for as_primary in [false, true] {
         let (a, b) = machines(SyncMode::Full);
         let c = Machine::new("other", 3, SyncMode::Full);
         let (old, mut graph) = (a.primary(), Graph::new(9));
@@ -478,14 +478,18 @@ fn no_promotion_takes_an_epoch_that_its_source_knows() {
         catch_up(&last);
         assert_eq!(old.primary_promote_to_next_epoch().unwrap(), 2);
         catch_up(&middle);
-        let epoch = if in_place {
+        let last = if as_primary {
             catch_up(&last);
             last.close().unwrap();
-            c.primary().primary_promote_to_next_epoch().unwrap()
+            let last = c.primary();
+            let error = last.primary_promote_to_next_epoch().unwrap_err();
+            assert_eq!(error.code(), ErrorCode::SourceUnavailable, "{error:?}");
+            last.close().unwrap();
+            c.replica_of(&b)
         } else {
-            last.replica_promote(true).unwrap().epoch
+            last
         };
-        assert_eq!(epoch, 3, "in place: {in_place}");
+        assert_eq!(last.replica_promote(true).unwrap().epoch, 3, "opened as a primary: {as_primary}");
     }
 }
 

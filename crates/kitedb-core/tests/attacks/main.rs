@@ -35,4 +35,5 @@ mod replay;
 mod reseeds;
 mod roles;
 mod steady_writers;
+mod told;
 mod values;

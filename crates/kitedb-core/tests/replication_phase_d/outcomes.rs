@@ -20,6 +20,15 @@ struct Scene {
     replica: Database,
 }
 
+/// Opens gates at the end of a scope, so that what fails in it does not wait for ever for who stands before one.
+struct Opens<'g>([&'g Gate; 2]);
+
+impl Drop for Opens<'_> {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|gate| gate.open());
+    }
+}
+
 fn scene(mode: SyncMode, fence_wait_ms: u64) -> Scene {
     let folder = Folder::new();
     let (old, new) = (Arc::new(Gate::default()), Arc::new(Gate::default()));
@@ -48,6 +57,7 @@ fn a_commit_under_a_slow_promotion_counts_or_is_said_to_be_unknown() {
     for (patience, known) in [(20, false), (600_000, true)] {
         let Scene { _folder, old, new, primary, replica } = scene(SyncMode::Full, patience);
         thread::scope(|scope| {
+            let _gates = Opens([&old, &new]);
             // In the log, and not yet durable.
             old.shut(At::Sync, ".klog");
             let commit = scope.spawn(|| commit_item(&primary, "w", 2));
@@ -82,6 +92,7 @@ fn a_commit_that_came_too_late_does_not_count_and_status_answers_meanwhile() {
         for patience in [20, 600_000] {
             let Scene { _folder, old, new, primary, replica } = scene(mode, patience);
             thread::scope(|scope| {
+                let _gates = Opens([&old, &new]);
                 old.shut(At::Write, ".klog");
                 let mut commit = Some(scope.spawn(|| commit_item(&primary, "w", 2)));
                 old.wait_for_someone();
@@ -114,6 +125,7 @@ fn a_commit_of_unknown_outcome_counts_where_the_lead_is_taken_back() {
     for mode in [SyncMode::Full, SyncMode::Normal] {
         let Scene { _folder, old, new, primary, replica } = scene(mode, 20);
         thread::scope(|scope| {
+            let _gates = Opens([&old, &new]);
             old.shut(At::Write, ".klog");
             let commit = scope.spawn(|| commit_item(&primary, "w", 2));
             old.wait_for_someone();
