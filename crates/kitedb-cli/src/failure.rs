@@ -33,7 +33,7 @@ pub struct Failure {
     /// The code of an error of the engine.
     code: Option<ErrorCode>,
     exit: u8,
-    /// Whoever read our output went away: nothing is left to say, and nothing went wrong.
+    /// The command has said for itself what is wrong.
     silent: bool,
 }
 
@@ -166,6 +166,8 @@ pub const RESEED: &str = "`kitedb replica reseed DB SOURCE` copies the source an
 
 fn hint_for(error: &Error) -> Option<&'static str> {
     Some(match error.code() {
+        // Where its log is there, its message says what to do.
+        ErrorCode::NotFound if error.names_a_command() => return None,
         ErrorCode::NotFound => {
             "check the path; `kitedb import DB FILE` creates a database, `kitedb replica bootstrap DB --source-db PRIMARY` a \
              replica of one"
@@ -195,6 +197,7 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         ErrorCode::OutcomeUnknown => {
             "look whether it is there (`kitedb get DB KEY`), here and on the node that leads, before you run the command again"
         }
+        ErrorCode::SourceUnavailable if error.names_a_command() => return None,
         ErrorCode::SourceUnavailable => {
             "check --source-db and --source-sidecar, and that the source was opened as a primary"
         }
@@ -225,9 +228,6 @@ impl From<Error> for Failure {
 /// A failed write to standard output.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe {
-            return Self::shown(0);
-        }
         Self::new(format_args!("cannot write the output: {error}"))
     }
 }
@@ -241,13 +241,6 @@ impl From<serde_json::Error> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_reader_that_goes_away_is_no_failure() {
-        let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
-        assert!(failure.silent);
-        assert_eq!(failure.exit, 0);
-    }
 
     #[test]
     fn errors_of_the_engine_come_with_a_hint() {

@@ -7,11 +7,13 @@ mod commands;
 mod failure;
 mod file_limit;
 mod import;
+mod output;
 mod render;
 
 use clap::Parser;
 use cli::{Cli, Command};
 use failure::{EXIT_FAILED, Outcome};
+use output::Output;
 use std::{
     io::{self, BufWriter, Write},
     panic::{self, AssertUnwindSafe},
@@ -35,7 +37,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Outcome {
     // Colour codes are always written; this stream takes them out unless a terminal shows them.
-    let mut out = BufWriter::new(anstream::AutoStream::auto(io::stdout().lock()));
+    let mut out = BufWriter::new(Output(anstream::AutoStream::auto(io::stdout().lock())));
     match cli.command {
         Command::Demo(args) => commands::demo::run(&args, &mut out),
         Command::DemoWriter(args) => commands::demo::writer::run(&args, &mut out),

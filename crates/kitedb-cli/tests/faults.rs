@@ -288,8 +288,8 @@ fn a_replica_whose_source_leads_nowhere_says_so_before_it_tries() {
         assert!(status.success());
     };
     for (kind, phrase, act) in [
-        ("stand_alone", "has no part in replication any more", &detach as &dyn Fn(&Folder)),
-        ("stand_alone", "has no part in replication any more", &detach_and_write),
+        ("stand_alone", "has no part in replication", &detach as &dyn Fn(&Folder)),
+        ("stand_alone", "has no part in replication", &detach_and_write),
         ("another", "p.kitedb is another database", &become_another),
         ("another", "p.kitedb is another database", &replace),
         ("missing", "p.kitedb is not there", &|folder| fs::remove_file(to(folder, "p.kitedb")).unwrap()),

@@ -390,8 +390,10 @@ fn logs_are_cut_and_replicas_removed_beside_the_processes_that_have_them_open() 
     assert!(none.err.contains("no replica is registered as nobody"), "{none:?}");
     drop(input);
     assert_eq!(primary.end().0, Some(0));
+    // It was removed under its feet, and is not registered before its next look.
+    let code = folder.run(&of_b).code;
     follower.signal(Signal::TERM);
-    assert_eq!(follower.end().0, Some(0));
+    assert_eq!((code, follower.end().0), (3, Some(3)));
 }
 
 /// As one that may read, but not write, its source's folder.

@@ -18,4 +18,5 @@ mod reseeds;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;
+mod told;
 mod unused_options;

@@ -92,6 +92,10 @@ impl Feed {
         });
     }
 
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// SIGKILL.
     pub fn kill_nine(mut self) {
         self.process.kill().unwrap();

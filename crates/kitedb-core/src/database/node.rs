@@ -244,7 +244,7 @@ impl Node {
             let file_id = known.as_ref().filter(|known| known.paths.db == paths.db).and_then(|known| known.file_id);
             Remembered { paths, astray: None, file_id }
         });
-        let source = given.or(known);
+        let source = (given.or(known.clone()), known);
         look_at_replica(&self.engine, control, leader, source, &self.source_env).map(Some)
     }
 

@@ -1,6 +1,6 @@
 //! The file of a database: made, and taken back where the open for which it was made is refused.
 
-use super::place::{default_sidecar, folder_of, is_absent, wal_dir};
+use super::place::{default_sidecar, file_is_gone, folder_of, is_absent, wal_dir};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// Which file `path` leads to.
 pub(crate) fn identity_of(env: &Env, path: &Path) -> Result<FileIdentity> {
-    env.disk.identity(path).map_err(|e| Error::io("open", path, e))
+    env.disk.identity(path).map_err(|e| no_file(env, path, Error::io("open", path, e)))
 }
 
 /// Fails if a log lies where that of a file at `path` would, which is not there: its commits are those of a database that
@@ -20,16 +20,20 @@ pub(crate) fn identity_of(env: &Env, path: &Path) -> Result<FileIdentity> {
 pub(crate) fn require_no_log_left(env: &Env, path: &Path) -> Result<()> {
     for dir in [wal_dir(path), default_sidecar(path)] {
         if env.disk.is_dir(&dir) && reaches_beyond(env, &dir, env.host.random(), None, LogIndex(0))? {
-            let what = format_args!(
-                "{} is not there, and {} holds the log of the database that was: put the file back, or, to begin a new \
-                 database, move that folder away",
-                path.display(),
-                dir.display()
-            );
-            return Err(Error::new(ErrorCode::LogMismatch, what));
+            return Err(Error::new(ErrorCode::LogMismatch, file_is_gone(path, &dir)));
         }
     }
     Ok(())
+}
+
+/// The error of a look at a file at `path`, which is not there. Where its log is, that is said.
+pub(crate) fn no_file(env: &Env, path: &Path, e: Error) -> Error {
+    let is_gone = e.code() == ErrorCode::NotFound && is_absent(env, path);
+    let left = || require_no_log_left(env, path).err().filter(|left| left.code() == ErrorCode::LogMismatch);
+    match is_gone.then(left).flatten() {
+        Some(left) => Error::new(ErrorCode::NotFound, left),
+        None => e,
+    }
 }
 
 /// Makes the database file at the resolved `path`, where none is. `false`: somebody else made it at the same moment.

@@ -7,6 +7,7 @@
 
 use super::{
     engine::Engine,
+    file::no_file,
     open::{ATTEMPTS, anchored},
     options::{OpenOptions, ReplicationRole},
     place::folder_of,
@@ -43,7 +44,7 @@ impl Engine {
     ) -> Result<Arc<Self>> {
         let mut before = None;
         for attempt in 1.. {
-            let store = Store::open(&env, &path, false)?;
+            let store = Store::open(&env, &path, false).map_err(|e| no_file(&env, &path, e))?;
             let generation = store.generation();
             let opened = Self::open_once(&env, &path, &options, refused.as_ref(), store);
             let Some(what) = what_does_not_fit(&opened) else { return opened.map(Arc::new) };

@@ -109,9 +109,9 @@ enum Candidate {
 impl Search<'_> {
     /// Looks for the replication log.
     pub fn sidecar(&self) -> Result<LogPlace> {
-        let default = default_sidecar(self.path);
+        let default = self.followed(default_sidecar(self.path));
         let given = self.given.map(|dir| self.resolve(dir)).transpose()?;
-        let hint = self.hint(LogKind::Sidecar);
+        let hint = self.hint(LogKind::Sidecar).map(|dir| self.followed(dir));
         let named = self.link.kind == LogKind::Sidecar;
         // A file that names no log takes what is where it is to be, and nothing else.
         let places = if named { vec![given.clone(), hint.clone(), Some(default.clone())] } else { vec![given.clone()] };
@@ -283,6 +283,17 @@ impl Search<'_> {
         self.env.disk.resolve(dir).map_err(|e| Error::io("look for replication sidecar", dir, e))
     }
 
+    /// Where a symbolic link at `dir` leads, if the log of this file is there: who moved it elsewhere and left a link. What is
+    /// found is the folder, for everybody who looks. Any other link is what it is: in the way.
+    fn followed(&self, dir: PathBuf) -> PathBuf {
+        let there = self.env.disk.resolve(&dir).ok().filter(|there| *there != dir && self.env.disk.is_dir(there));
+        let is_ours = |there: &PathBuf| match Control::open(&*self.env.disk, there, OpenMode::Read) {
+            Ok(Some(control)) if control.identity().file_id == self.file_id => true,
+            _ => holds_segments_of(self.env, there, self.file_id),
+        };
+        there.filter(is_ours).unwrap_or(dir)
+    }
+
     /// Each folder once, whatever its name.
     fn distinct(&self, places: Vec<PathBuf>) -> Vec<PathBuf> {
         let mut distinct: Vec<PathBuf> = Vec::new();
@@ -302,6 +313,17 @@ impl Search<'_> {
     fn mismatch(&self, what: std::fmt::Arguments<'_>) -> Error {
         Error::new(ErrorCode::LogMismatch, what)
     }
+}
+
+/// What is so, and what to do, where the log of the database that was at `path` is in `dir`, and the file itself is gone.
+pub(super) fn file_is_gone(path: &Path, dir: &Path) -> String {
+    format!(
+        "{} is not there, and {} holds the log of the database that was: put the file back, or let a replica of it lead ({}), \
+         which takes from that log what it lacks; to begin a new database, move that folder away",
+        path.display(),
+        dir.display(),
+        command("replica promote", Path::new("REPLICA"), "")
+    )
 }
 
 /// The error of a log whose control file is gone.

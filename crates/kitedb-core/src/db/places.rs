@@ -84,11 +84,8 @@ impl Places {
 
     /// The damage of a file that was closed with fewer commits than its log has durable: an older copy was put in its place.
     pub fn newer_log(&self, env: &Env, path: &Path, link: &LogLink) -> Option<Error> {
-        let (tail, _) = link.clean_tail.filter(|_| link.kind == LogKind::Sidecar && !link.open)?;
         let control = self.control(env).ok()??;
-        // Also if it names a log of before that one: what begins another one lowers this word first.
-        let durable = control.durable();
-        (durable > tail).then(|| Error::corrupt(older_than_its_log(path, control.dir(), tail, durable, link.part)))
+        newer_than(path, control.dir(), link, control.durable()).map(Error::corrupt)
     }
 
     /// What the file is.
@@ -189,6 +186,13 @@ impl Places {
             place => Some(self.log_is_gone(path, place, link)),
         }
     }
+}
+
+/// That the file at `path` was closed, as `link`, its header, says, with fewer commits than are `durable` in its log in `dir`.
+/// Also if it names a log of before that one: what begins another one lowers that word first.
+pub(crate) fn newer_than(path: &Path, dir: &Path, link: &LogLink, durable: LogIndex) -> Option<String> {
+    let (tail, _) = link.clean_tail.filter(|_| link.kind == LogKind::Sidecar && !link.open)?;
+    (durable > tail).then(|| older_than_its_log(path, dir, tail, durable, link.part))
 }
 
 /// The error of a sidecar that is given to a file which has none.

@@ -23,6 +23,13 @@ pub(crate) enum Standing {
     Replica,
 }
 
+impl Standing {
+    /// Whether it is a replica, also one without a commit.
+    pub fn is_replica(self) -> bool {
+        matches!(self, Self::Replica | Self::Unused(Some(ReplicationRole::Replica)))
+    }
+}
+
 /// What a file is opened as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Opening {
@@ -96,6 +103,16 @@ pub(crate) fn half_made(path: &Path) -> String {
     format!(
         "{} is a replica that holds nothing yet: its bootstrap was cut short, or is under way. Run it again ({}): it goes on \
          where it was",
+        path.display(),
+        command("replica bootstrap", path, "")
+    )
+}
+
+/// Why a replica that no bootstrap was begun of cannot be used as one.
+pub(crate) fn holds_nothing(path: &Path) -> String {
+    format!(
+        "{} is a replica that holds nothing yet, and nothing is under way that would change that: copy its source ({}, \
+         replica_bootstrap_from_snapshot)",
         path.display(),
         command("replica bootstrap", path, "")
     )

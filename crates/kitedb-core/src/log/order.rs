@@ -70,6 +70,26 @@ impl LogReader {
     /// That commits up to `head`, the last one, are in no segment, though what is before them was not let go of: as far as
     /// that is seen without reading each segment.
     pub fn hole(&self, head: LogIndex) -> Result<Option<Error>> {
+        let first = self.missing_between(LogIndex(0), head, false)?;
+        Ok(first.map(|(at, last)| self.without(last, &self.segments[at].path)))
+    }
+
+    /// The last commit up to `head` that is in no segment, though what is before it is there: as far as [`LogReader::hole`] sees.
+    pub fn last_missing(&self, head: LogIndex) -> Result<Option<LogIndex>> {
+        Ok(self.missing_between(LogIndex(0), head, true)?.map(|(_, last)| last))
+    }
+
+    /// A commit after `after` and up to `head` that is in no segment, as far as [`LogReader::hole`] sees, and why that is so to
+    /// who reads it.
+    pub fn missing_after(&self, after: LogIndex, head: LogIndex) -> Result<Option<(LogIndex, Error)>> {
+        let first = self.missing_between(after, head, false)?;
+        Ok(first.map(|(_, last)| (last, self.why_missing(last))))
+    }
+
+    /// Where commits after `after` and up to `head` are missing: the place of the segment before them, and the last of them. Of
+    /// several such places the first, or the `latest` one.
+    fn missing_between(&self, after: LogIndex, head: LogIndex, latest: bool) -> Result<Option<(usize, LogIndex)>> {
+        let mut found = None;
         for (at, segment) in self.segments.iter().enumerate() {
             let next = self.segments.get(at + 1);
             if next.is_some_and(|next| next.seq == segment.seq + 1) {
@@ -77,15 +97,18 @@ impl LogReader {
             }
             let last = next.map_or(head, |next| LogIndex(next.header.first.0.saturating_sub(1)));
             let counts = last <= self.control.published() && last <= self.last_valid(segment.header.epoch)?;
-            if last < segment.header.first || !counts {
+            if last < segment.header.first || last <= after || !counts {
                 continue;
             }
             // What is let go of meanwhile is not missing.
             if let Some(None) = unless_gone(self.seek(segment, last))? {
-                return Ok(Some(self.without(last, &segment.path)));
+                found = Some((at, last));
+                if !latest {
+                    break;
+                }
             }
         }
-        Ok(None)
+        Ok(found)
     }
 
     fn without(&self, index: LogIndex, path: &Path) -> Error {

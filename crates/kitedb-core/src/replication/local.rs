@@ -6,6 +6,7 @@ use super::{
     given_up::Lineage,
     local_fencing::{LocalFencing, was_repaired},
     located::{locate, recovered_end, require_log_of, told_by_file},
+    passed::as_a_status_tells,
     registry::{Progress, Registry, none_in},
     remembered::{Remembered, where_is_it},
     replica::SourcePaths,
@@ -141,8 +142,12 @@ impl LocalSource {
         let open = match &mut *open {
             Some(open) => open,
             none => {
-                let dir = self.locate()?.dir().to_owned();
-                let reader = LogReader::open(&self.env, &dir)?;
+                let located = self.locate().and_then(|place| {
+                    let dir = place.dir().to_owned();
+                    LogReader::open(&self.env, &dir).map(|reader| (dir, reader))
+                });
+                let (dir, reader) =
+                    located.map_err(|e| as_a_status_tells(&self.env, &self.paths, self.astray.as_deref(), e))?;
                 let registry = Registry::open(&self.env, &dir, reader.control().clone()).unwrap_or_default();
                 none.insert(Open { dir, reader, registry, verified: None })
             }

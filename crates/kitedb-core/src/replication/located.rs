@@ -2,7 +2,7 @@
 
 use super::replica::SourcePaths;
 use crate::{
-    db::{LogPlace, Search, is_absent, resolved},
+    db::{LogPlace, Search, is_absent, newer_than, resolved},
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
     io::{Env, OpenMode},
@@ -88,6 +88,15 @@ pub(super) fn told_by_file(env: &Env, db: &Path, control: &Control) -> Result<()
         }
         _ => Ok(()),
     }
+}
+
+/// That the file at `db` is an older one than its log: what is in its place commits nothing, and a replica of that kind pulls
+/// nothing, before that is mended.
+pub(super) fn older_file(env: &Env, db: &Path, control: &Control) -> Option<String> {
+    // In this order: who opens the file meanwhile says so in its header before it appends.
+    let durable = control.durable();
+    let file = Store::peek(env, db).ok()?;
+    newer_than(db, control.dir(), &file.log, durable)
 }
 
 /// The last frame of the log of the source at `db`, whose writer is gone, as its own recovery will find it: after a loss of

@@ -5,22 +5,22 @@ use super::{
     primary::{Leader, LogStatus, writer_of},
     remembered::Remembered,
     status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
-    upstream::{Asking, SourceFault, Upstream, look_upstream},
+    upstream::{Asking, REMOVED, SourceFault, Upstream, look_upstream},
 };
 use crate::{
-    db::{Engine, ReplicationRole, half_made as half_made_error},
+    db::{Engine, ReplicationRole, half_made as half_made_error, holds_nothing},
     error::Result,
     io::Env,
     log::Control,
 };
 
 /// The status of the replica that `engine` has open for reading only, whose control words are `control`. Its lag is
-/// known only if its source is named and there to be looked at.
+/// known only if its source is named and there to be looked at; `own` is the one that it remembers.
 pub fn look_at_replica(
     engine: &Engine,
     control: &Control,
     leader: &Leader,
-    source: Option<Remembered>,
+    (source, own): (Option<Remembered>, Option<Remembered>),
     source_env: &Env,
 ) -> Result<ReplicaReplicationStatus> {
     let view = engine.view();
@@ -34,7 +34,13 @@ pub fn look_at_replica(
     // The process that has it open may have gone on meanwhile.
     let now = if process_id.is_some() { control.published() } else { asking.at };
     let upstream = upstream.still(asking.at, now);
+    let process_lives = process_id.is_some();
+    // Of the source that it remembers: with another one that is named here it need not be registered.
+    let is_its_own =
+        source.as_ref().is_some_and(|known| own.as_ref().is_some_and(|own| own.paths.db == known.paths.db));
+    let removed = process_lives && is_its_own && upstream.removed(control.is_registered());
     let (registered, registration_fault) = upstream.registration(control.is_registered());
+    let registration_fault = registration_fault.or_else(|| removed.then(|| REMOVED.to_owned()));
     let Upstream { head, moved, fault, unseen, .. } = upstream;
     let (head, lost) = (head.unwrap_or_default().0, SourceFault::reseed_reason(fault.as_ref()));
     let promotion = moved.filter(|moved| moved.by == control.promotion()).map(FenceStatus::of);
@@ -42,14 +48,20 @@ pub fn look_at_replica(
     let cut_short = || half_made_error(&engine.path);
     // A process that has it open may be at it.
     let last_error = control.last_error().or_else(|| (half_made && process_id.is_none()).then(cut_short));
+    // Who holds nothing of an empty source is registered there.
+    let untouched = !half_made && !control.is_registered() && process_id.is_none();
+    let never_filled = applied == 0 && head > 0 && untouched && last_error.is_none();
+    let last_error = last_error.or_else(|| never_filled.then(|| holds_nothing(&engine.path)));
     let untried = last_error.as_ref().is_none_or(|e| *e == cut_short());
     let state = match (&last_error, process_id) {
         _ if control.needs_reseed() => ReplicaState::NeedsReseed,
         _ if half_made && (process_id.is_none() || untried) => ReplicaState::Bootstrapping,
+        _ if never_filled => ReplicaState::Bootstrapping,
         (_, None) => ReplicaState::Closed,
         (Some(_), _) if control.is_unregistered() => ReplicaState::Unregistered,
         (Some(_), _) if control.is_denied() => ReplicaState::Denied,
         (Some(_), _) => ReplicaState::Stalled,
+        _ if removed => ReplicaState::Unregistered,
         _ if head > applied => ReplicaState::Behind,
         _ => ReplicaState::Following,
     };

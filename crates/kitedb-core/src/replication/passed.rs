@@ -1,7 +1,7 @@
 //! A node on the way from a replica to the primary that it follows: what its files say of it, to who only looks.
 
 use super::{
-    located::{is_no_source, recovered_end, told_by_file},
+    located::{is_no_source, older_file, recovered_end, told_by_file},
     replica::SourcePaths,
     upstream::{Asking, SourceFault},
 };
@@ -58,6 +58,9 @@ impl Passed {
         let no_control = || unfit(&format_args!("the log in {} has no control file", place.dir().display()));
         let control = control.ok_or_else(no_control)?;
         told_by_file(env, db, &control).map_err(|e| unfit(&e))?;
+        if let Some(older) = older_file(env, db, &control) {
+            return Err(unfit(&older));
+        }
         if control.is_half_made() {
             return Err(unfit(&half_made(db)));
         }
@@ -68,6 +71,15 @@ impl Passed {
     /// The id that it would report under.
     pub fn id(&self) -> [u8; 16] {
         self.control.registration().unwrap_or(self.control.identity().file_id)
+    }
+
+    /// What its last attempt to pull failed for, if it is a replica and none has succeeded since; or that it must be reseeded.
+    pub fn failed(&self) -> Option<String> {
+        if self.control.is_unregistered() {
+            return None;
+        }
+        let failed = self.control.last_error().filter(|what| !what.is_empty());
+        failed.or_else(|| self.control.needs_reseed().then(|| "it needs a reseed".to_owned()))
     }
 
     /// Whether what the replica that asks has is, as far as both go, of the history of this node, whose file is `db`. `None`
@@ -118,6 +130,16 @@ impl Passed {
         });
         // What one of them tells is so, whatever the other one is.
         if let Ok(Some(_)) = by_file { by_file } else { by_log.and(by_file) }
+    }
+}
+
+/// The error of a source at `paths` that cannot be followed, in the words of a status. Of one that is `astray` the error says
+/// where it was.
+pub(super) fn as_a_status_tells(env: &Env, paths: &SourcePaths, astray: Option<&Path>, e: Error) -> Error {
+    let about_it = matches!(e.code(), ErrorCode::SourceUnavailable | ErrorCode::LogMismatch | ErrorCode::Corrupt);
+    match Passed::at(env, paths) {
+        Err(Some(fault)) if about_it && astray.is_none() => Error::new(ErrorCode::SourceUnavailable, fault),
+        _ => e,
     }
 }
 

@@ -127,6 +127,8 @@ impl Leader {
     pub(super) fn log_status(&self, head: LogIndex) -> Result<LogStatus> {
         let windows = self.windows();
         let (standings, segments) = self.standings(head)?;
+        // Whoever has less than that will not get beyond it.
+        let broken = if standings.is_empty() { None } else { self.reader.lock().last_missing(head)? };
         // What the byte cap lets go of with the next run of retention.
         let over = retention::beyond_cap(&segments, &windows);
         let capped = segments.get(over).map_or(LogIndex(0), |s| s.first);
@@ -139,7 +141,7 @@ impl Leader {
             log_bytes: segments.iter().map(|s| s.bytes).sum(),
             segments: segments.len() as u64,
             holds: retention::what_holds(&segments, &holds, &ids, self.engine.checkpoint_index(), &windows),
-            replica_lags: standings.iter().map(|s| self.lag_of(s, head, capped, &windows)).collect(),
+            replica_lags: standings.iter().map(|s| self.lag_of(s, head, (capped, broken), &windows)).collect(),
             registration_limit: LIMIT as u64,
             fault: self.log_fault(head, segments.is_empty())?.or(self.loss()?),
         })
@@ -224,8 +226,15 @@ impl Leader {
         self.registry.as_ref().ok_or_else(missing)
     }
 
-    /// `capped`: what comes before it, the byte cap lets go of.
-    fn lag_of(&self, standing: &Standing, head: LogIndex, capped: LogIndex, windows: &RetentionOptions) -> ReplicaLag {
+    /// `capped`: what comes before it, the byte cap lets go of. `broken`: that commit is missing amid the log; it may be put
+    /// back, so that retention keeps what it kept.
+    fn lag_of(
+        &self,
+        standing: &Standing,
+        head: LogIndex,
+        (capped, broken): (LogIndex, Option<LogIndex>),
+        windows: &RetentionOptions,
+    ) -> ReplicaLag {
         let Standing { registration, missing_since, lag_bytes, held } = standing;
         let now = self.engine.env.host.now_ms();
         let at_risk = |(held, since): &(LogIndex, Option<u64>)| {
@@ -233,6 +242,7 @@ impl Leader {
         };
         let hold = match held.as_slice() {
             [] => HoldState::Lost,
+            held if broken.is_some_and(|missing| held.iter().all(|(held, _)| *held < missing)) => HoldState::Lost,
             held if held.iter().all(at_risk) => HoldState::AtRisk,
             _ => HoldState::Held,
         };

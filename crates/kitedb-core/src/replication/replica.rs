@@ -11,10 +11,10 @@ use super::{
     remembered::{registered_as, remember, remembered},
     source::{At, Source},
     status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
-    upstream::{Asking, SourceFault, Upstream, leads_in_a_circle, not_registered},
+    upstream::{Asking, REMOVED, SourceFault, Upstream, leads_in_a_circle, not_registered},
 };
 use crate::{
-    db::{Engine, ReplicationRole, default_sidecar, half_made},
+    db::{Engine, ReplicationRole, default_sidecar, half_made, holds_nothing},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::Env,
@@ -81,6 +81,8 @@ struct Work {
     checkpoints: u64,
     /// Whether the source that it follows is noted as followed.
     noted: bool,
+    /// Whether that source was told that it is not to be registered there.
+    unregistered: bool,
     /// Sources that this replica followed before and is registered with still.
     left: Vec<(Option<SourcePaths>, Arc<dyn Source>)>,
 }
@@ -183,7 +185,10 @@ impl Replica {
     /// Notes how an attempt ended.
     fn settle(&self, work: &mut Work, result: Result<usize>) -> Result<usize> {
         let remembers = if result.is_ok() { self.leave_old_sources(work) } else { Ok(()) };
-        let registered = self.report();
+        let registered = match self.engine.options.replication_unregistered && self.engine.is_replica() {
+            true => Ok(self.end_registration(work)),
+            false => self.report(),
+        };
         match (&result, registered, remembers) {
             (Ok(_), registered, Err(e)) => {
                 self.control.set_registered(registered.unwrap_or_default(), false);
@@ -299,7 +304,7 @@ impl Replica {
             self.enter(ReplicaState::NeedsReseed);
             return;
         }
-        self.control.set_last_error(Some(&e.to_string()));
+        self.control.set_last_error(Some(&self.told_with_its_source(e)));
         if e.code() == ErrorCode::NeedsReseed {
             self.control.set_needs_reseed(true);
         }
@@ -381,6 +386,25 @@ impl Replica {
         Error::new(ErrorCode::NeedsReseed, what)
     }
 
+    /// Has the source of a replica that is not to be registered forget it. Returns whether it is registered there still: a
+    /// source that cannot be told keeps its log for it.
+    fn end_registration(&self, work: &mut Work) -> bool {
+        let noted = self.control.is_registered() && !self.engine.is_foreign();
+        if work.unregistered && !noted {
+            return false;
+        }
+        match self.source().forget(&self.id) {
+            Err(e) if noted => {
+                tracing::warn!("the source keeps its log for a replica that is not to be registered: {e}");
+                true
+            }
+            _ => {
+                work.unregistered = true;
+                false
+            }
+        }
+    }
+
     /// Tells the source how far this node is, unless it is not to. Returns whether it is registered there now.
     fn report(&self) -> Result<bool> {
         // What is no replica, or not known to be one, does not follow, whatever it was opened as.
@@ -430,7 +454,8 @@ impl Replica {
         let old = std::mem::replace(&mut *self.source.write(), (Some(paths), source));
         old.1.wake();
         idle.left.push(old);
-        idle.noted = false;
+        (idle.noted, idle.unregistered) = (false, false);
+        self.reported.store(u64::MAX, Ordering::Release);
         // The next pull will tell whether the new source can go on from here.
         let needs_reseed = self.control.needs_reseed() || self.engine.is_foreign();
         self.enter(if needs_reseed { ReplicaState::NeedsReseed } else { ReplicaState::Behind });
@@ -464,6 +489,20 @@ impl Replica {
         (moved.by == self.control.promotion()).then(|| FenceStatus::of(moved))
     }
 
+    /// The last commit of its source: as the last pull found it where a follower keeps that up to date, else as it was `seen`
+    /// now, if it was.
+    fn head_as_told(&self, seen: Option<LogIndex>) -> u64 {
+        let keeps_up = matches!(
+            self.state(),
+            ReplicaState::Following | ReplicaState::Behind | ReplicaState::Orphaned | ReplicaState::Unregistered
+        );
+        let pulled = self.source_head.load(Ordering::Acquire);
+        match seen {
+            Some(seen) if !keeps_up || !self.following.load(Ordering::Acquire) => seen.0,
+            _ => pulled,
+        }
+    }
+
     /// What the replica says of itself.
     pub fn status(&self) -> ReplicaReplicationStatus {
         let view = self.engine.view();
@@ -471,8 +510,10 @@ impl Replica {
         let at_start = token.log_index.0 == 0;
         let (promotion, log) = (self.promotion_under_way(), self.log_status(token.log_index));
         let upstream = self.upstream();
+        let reported = self.reported.load(Ordering::Acquire) != u64::MAX;
+        let removed = reported && upstream.removed(self.control.is_registered());
         let (registered, registration_fault) = upstream.registration(self.control.is_registered());
-        let Upstream { fault: source_fault, unseen: source_unseen, .. } = upstream;
+        let Upstream { head: seen, fault: source_fault, unseen: source_unseen, .. } = upstream;
         let lost = SourceFault::reseed_reason(source_fault.as_ref());
         let panicked = self.engine.panicked();
         let state = match self.engine.check_usable() {
@@ -482,12 +523,27 @@ impl Replica {
         };
         let last_error = panicked.map(ToString::to_string).or_else(|| self.engine.foreign_reason());
         let (paths, _) = &*self.source.read();
-        let head = self.source_head.load(Ordering::Acquire).max(token.log_index.0);
-        // It may have caught up since the position was looked at that is shown: that one is behind.
-        let state = match state {
-            ReplicaState::Following if token.log_index.0 < head => ReplicaState::Behind,
-            state => state,
+        let head = self.head_as_told(seen).max(token.log_index.0);
+        let follows = self.following.load(Ordering::Acquire);
+        // Nothing was ever copied or pulled: who holds nothing of an empty source is registered there.
+        let never_filled = at_start
+            && !(follows || reported || self.control.is_registered())
+            && self.engine.published() == LogIndex(0);
+        let (state, last_error) = match state {
+            ReplicaState::Behind | ReplicaState::Following if never_filled && head > 0 => {
+                (ReplicaState::Bootstrapping, last_error.or_else(|| Some(holds_nothing(&self.engine.path))))
+            }
+            ReplicaState::Behind | ReplicaState::Following if removed => (ReplicaState::Unregistered, last_error),
+            ReplicaState::Following if token.log_index.0 < head => {
+                if !follows {
+                    self.enter(ReplicaState::Behind);
+                }
+                // Else it may have caught up since the position was looked at that is shown: that one is behind.
+                (ReplicaState::Behind, last_error)
+            }
+            state => (state, last_error),
         };
+        let registration_fault = registration_fault.or_else(|| removed.then(|| REMOVED.to_owned()));
         ReplicaReplicationStatus {
             role: ReplicationRole::Replica,
             source_db_path: paths.as_ref().map(|paths| paths.db.clone()),
@@ -507,7 +563,7 @@ impl Replica {
             lag_frames: head - token.log_index.0,
             durable_log_index: self.engine.durable().0.min(token.log_index.0),
             digest: view.digest(),
-            follower_running: self.following.load(Ordering::Acquire),
+            follower_running: follows,
             process_id: Some(self.engine.env.host.process_id().into()),
             name: self.labels.name.clone(),
             registered,

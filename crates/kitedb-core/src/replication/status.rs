@@ -16,7 +16,8 @@ pub enum HoldState {
     Held,
     /// It is still there, but nothing keeps it: the replica lags beyond the lag objective or the byte cap.
     AtRisk,
-    /// What the replica needs next is gone: it must be reseeded.
+    /// What the replica needs next, or what comes after that, is gone: it must be reseeded, unless what is missing amid the log
+    /// is put back.
     Lost,
 }
 
@@ -221,7 +222,8 @@ impl PrimaryReplicationStatus {
 /// What a replica is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplicaState {
-    /// It copies a snapshot of its source; or its first copy was cut short, and it holds nothing yet: its last error says so.
+    /// It copies a snapshot of its source; or it holds nothing yet, because its first copy was cut short or never begun: its
+    /// last error says so.
     Bootstrapping,
     /// It has everything that its source had published at the last look.
     Following,
@@ -305,8 +307,8 @@ pub struct ReplicaReplicationStatus {
     pub needs_reseed: bool,
     /// Why nothing will come from where it follows, as far as that can be seen now.
     pub source_fault: Option<SourceFault>,
-    /// Why it cannot be seen from here whether a primary leads at the end of the chain that it is in; `None`: that is seen, or
-    /// is a fault.
+    /// Why it cannot be seen from here whether a primary leads at the end of the chain that it is in, or its source cannot be
+    /// looked at: then what is said of that is old. `None`: that is seen, or is a fault.
     pub source_unseen: Option<String>,
     /// What it is doing.
     pub state: ReplicaState,
@@ -325,8 +327,8 @@ pub struct ReplicaReplicationStatus {
     pub registered: bool,
     /// Why its source does not, though it did when the replica reported last, and what to do.
     pub registration_fault: Option<String>,
-    /// The last commit that its source had published at the last look; in a read-only open 0 if the source is not
-    /// named or cannot be looked at.
+    /// The last commit that its source had published at the last look, which is now where no follower runs; in a read-only open
+    /// 0 if the source is not named or cannot be looked at.
     pub source_head_log_index: u64,
     /// Frames between it and that.
     pub lag_frames: u64,
@@ -370,6 +372,7 @@ impl ReplicaReplicationStatus {
             ReplicaState::Stalled if self.panicked.is_some() => Some(format!("stalled: {known}")),
             ReplicaState::Stalled => Some(format!("stalled and tried again: {known}")),
             ReplicaState::Denied => Some(format!("denied, and tried again: {known}")),
+            ReplicaState::Unregistered if why.is_none() && self.registration_fault.is_some() => None,
             ReplicaState::Unregistered => Some(format!("unregistered and tried again: {known}")),
             // Its first copy was cut short: what is known is of that one.
             ReplicaState::Bootstrapping if self.applied_log_index == 0 => {
@@ -384,7 +387,11 @@ impl ReplicaReplicationStatus {
             format!("promotion {} was begun and not completed: {go_on} goes on with it", promotion.promoter)
         });
         let source = self.source_fault.as_ref().map(ToString::to_string).filter(|fault| !known.contains(fault));
-        let registration = self.registration_fault.clone().filter(|fault| !known.contains(fault));
+        let registration = self.registration_fault.as_ref().filter(|fault| !known.contains(*fault));
+        let registration = registration.map(|fault| match self.state {
+            ReplicaState::Unregistered => format!("unregistered: {fault}"),
+            _ => fault.clone(),
+        });
         let all = [failed, source, registration, promotion, self.log_fault.clone()];
         let all: Vec<String> = all.into_iter().flatten().collect();
         (!all.is_empty()).then(|| all.join("; "))

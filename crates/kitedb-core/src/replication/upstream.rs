@@ -3,6 +3,7 @@
 //! may have let go of what the replica needs next. All of that is looked up anew whenever it is asked for, in control files.
 
 use super::{
+    located::recovered_end,
     passed::Passed,
     registry::Registry,
     remembered::{Remembered, is_denied, remembered_in, where_is_it},
@@ -57,6 +58,24 @@ pub enum SourceFault {
         /// The first frame that its source's log still has.
         floor: u64,
     },
+    /// Its source's log has what it needs next, and not all that comes after that: segments are missing, or damaged.
+    Hole {
+        /// Its source's file.
+        db: PathBuf,
+        /// A frame that it needs and that is not there.
+        index: u64,
+        /// What is so of the log.
+        what: String,
+        /// Whether nothing but a reseed helps.
+        reseed: bool,
+    },
+    /// The replica through which it follows does not go on itself.
+    Halted {
+        /// That replica's file.
+        node: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// Its file was moved, and the source that it remembers is neither where it was nor beside it.
     Astray {
         /// Where its source was.
@@ -102,20 +121,22 @@ impl SourceFault {
     /// Whether it is about what the replica has, or needs next.
     fn is_of_position(&self) -> bool {
         match self {
-            Self::Lost { .. } | Self::Another { .. } => true,
+            Self::Lost { .. } | Self::Hole { .. } | Self::Another { .. } => true,
             Self::Beyond { fault, .. } => fault.is_of_position(),
             _ => false,
         }
     }
 
-    /// What kind of fault it is: `fenced`, `copied`, `cycle`, `lost`, `astray`, `missing`, `another`, `stand_alone`,
-    /// `unavailable` or `unnamed`; of one further up a chain, what kind it is there.
+    /// What kind of fault it is: `fenced`, `copied`, `cycle`, `lost`, `hole`, `halted`, `astray`, `missing`, `another`,
+    /// `stand_alone`, `unavailable` or `unnamed`; of one further up a chain, what kind it is there.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Fenced { .. } => "fenced",
             Self::Copied { .. } => "copied",
             Self::Cycle { .. } => "cycle",
             Self::Lost { .. } => "lost",
+            Self::Hole { .. } => "hole",
+            Self::Halted { .. } => "halted",
             Self::Astray { .. } => "astray",
             Self::Missing { .. } => "missing",
             Self::Another { .. } => "another",
@@ -128,13 +149,19 @@ impl SourceFault {
 
     /// Why the replica must be reseeded, if it must.
     pub(super) fn reseed_reason(fault: Option<&Self>) -> Option<String> {
-        fault.filter(|fault| matches!(fault, Self::Lost { .. })).map(|fault| format!("needs reseed: {fault}"))
+        fault.filter(|fault| fault.asks_for_reseed()).map(|fault| format!("needs reseed: {fault}"))
+    }
+
+    fn asks_for_reseed(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::Hole { reseed: true, .. })
     }
 
     /// The state of a replica that would otherwise be in `state`.
     pub(super) fn shown_in(fault: Option<&Self>, state: ReplicaState) -> ReplicaState {
         match (fault, state) {
-            (Some(Self::Lost { .. }), _) => ReplicaState::NeedsReseed,
+            (Some(fault), _) if fault.asks_for_reseed() => ReplicaState::NeedsReseed,
+            // There is more, of which the next pull says that it cannot be had.
+            (Some(Self::Hole { .. }), ReplicaState::Following) => ReplicaState::Behind,
             (Some(_), ReplicaState::Following) => ReplicaState::Orphaned,
             // Others let no pull succeed, which it will say for itself.
             (Some(Self::Fenced { .. } | Self::Copied { .. } | Self::Cycle { .. }), ReplicaState::Behind) => {
@@ -187,6 +214,20 @@ impl fmt::Display for SourceFault {
                 f,
                 "log index {next}, which it needs next, is gone from its source's log, which begins with {floor}: reseed it"
             ),
+            Self::Hole { db, index, what, reseed } => {
+                write!(f, "log index {index}, which it needs, is not to be had from its source {}: {what}", db.display())?;
+                match reseed {
+                    true => f.write_str("; put back what is missing there, or reseed it"),
+                    false => Ok(()),
+                }
+            }
+            Self::Halted { node, what } => write!(
+                f,
+                "the replica {node}, through which it follows, does not go on: {what}; mend that one ({status} says how), or \
+                 follow another node (--source-db, replica_repoint)",
+                node = node.display(),
+                status = command("replica status", node, "")
+            ),
             Self::Astray { db } => f.write_str(&where_is_it(db)),
             Self::Missing { db } => write!(
                 f,
@@ -202,7 +243,7 @@ impl fmt::Display for SourceFault {
             ),
             Self::StandAlone { db } => write!(
                 f,
-                "the source {} is a database of its own and has no part in replication any more: follow another one \
+                "the source {} is a database of its own and has no part in replication: follow another one \
                  (--source-db, replica_repoint), or let this replica lead (promote it by force)",
                 db.display()
             ),
@@ -271,7 +312,11 @@ pub fn look_upstream(env: &Env, known: &Remembered, asking: &Asking<'_>) -> Upst
     let astray = || known.astray.as_ref().map(|db| SourceFault::Astray { db: db.clone() });
     let source = match Passed::at(env, &known.paths) {
         Ok(source) => source,
-        Err(fault) => return Upstream { fault: astray().or(fault), ..Upstream::default() },
+        Err(fault) => {
+            let fault = astray().or(fault);
+            let unseen = fault.is_none().then(|| format!("the source {} cannot be looked at from here", db.display()));
+            return Upstream { fault, unseen, ..Upstream::default() };
+        }
     };
     let head = source.control.published();
     let moved = source.fence.moved();
@@ -285,7 +330,9 @@ pub fn look_upstream(env: &Env, known: &Remembered, asking: &Asking<'_>) -> Upst
         return Upstream { fault: astray().or_else(|| Some(another())), ..Upstream::default() };
     }
     let registered = Registry::lists(env, source.place.dir(), &asking.engine.registration_id());
-    let lost = (head > asking.at).then(|| lost(env, &source, head, asking.at)).flatten();
+    // What holds nothing yet copies a snapshot, and needs nothing from before that; one that pulls all the same is told by that.
+    let pulls = head > asking.at && asking.at > LogIndex(0);
+    let lost = pulls.then(|| not_served(env, db, &source, head, asking.at)).flatten();
     let (fault, unseen) = match (lost, where_it_leads(env, known, source, asking)) {
         (Some(lost), _) => (Some(lost), None),
         (None, End::Primary) => (None, None),
@@ -305,6 +352,11 @@ impl Upstream {
         }
     }
 
+    /// Whether the replica that asks, which is `noted` as registered, was removed there since.
+    pub fn removed(&self, noted: bool) -> bool {
+        noted && matches!(self.registered, Some(Ok(false)))
+    }
+
     /// Whether the source keeps its log for the replica that asks, and why not where it should: its control words say that
     /// it was `noted` as registered when it reported last.
     pub fn registration(&self, noted: bool) -> (bool, Option<String>) {
@@ -321,6 +373,10 @@ impl Upstream {
 /// What to do where a source does not register a replica.
 pub const HOW_TO_REGISTER: &str = "let it write to its source's folder, or say that it is to go on unregistered \
                                    (--unregistered, replication_unregistered)";
+
+/// What is so of a replica that runs, and that its source's operator removed there.
+pub const REMOVED: &str = "its source does not list it any more, and keeps nothing for it: it was removed there. It registers again \
+                           when it looks next, after the next commit there, or 30 s; to end that, stop its process";
 
 /// Why a replica pulls and is not registered.
 pub fn not_registered(e: &Error) -> String {
@@ -354,15 +410,33 @@ fn is_another(env: &Env, known: &Remembered, source: &Passed, asking: &Asking<'_
     }
 }
 
-/// Whether the source's log has let go of what comes after `at`.
-fn lost(env: &Env, source: &Passed, head: LogIndex, at: LogIndex) -> Option<SourceFault> {
-    let control = Control::open(&*env.disk, source.place.dir(), OpenMode::Read).ok()??;
-    let mut reader = LogReader::with_control(env, source.place.dir(), Arc::new(control)).ok()?;
+/// Why the log of the source, whose file is `db`, does not have all that comes after `at` and up to `head`, as far as that is
+/// seen without reading each segment.
+fn not_served(env: &Env, db: &Path, source: &Passed, head: LogIndex, at: LogIndex) -> Option<SourceFault> {
+    let control = Arc::new(Control::open(&*env.disk, source.place.dir(), OpenMode::Read).ok()??);
+    let mut reader = LogReader::with_control(env, source.place.dir(), control.clone()).ok()?;
     reader.refresh().ok()?;
-    let floor = reader.floor().unwrap_or(LogIndex(head.0 + 1));
-    // What is damaged, or absent for a moment, the pull tells that meets it.
-    let gone = || reader.why_missing(LogIndex(at.0 + 1)).code() == ErrorCode::NeedsReseed;
-    (!serves(floor, head, at) && gone()).then_some(SourceFault::Lost { next: at.0 + 1, floor: floor.0 })
+    let hole = |index: LogIndex, why: &Error| {
+        let reseed = why.code() == ErrorCode::NeedsReseed;
+        let what = why.to_string();
+        let what = what.strip_prefix("needs reseed: ").unwrap_or(&what).to_owned();
+        SourceFault::Hole { db: db.to_owned(), index: index.0, what, reseed }
+    };
+    let (floor, next) = (reader.floor().unwrap_or(LogIndex(head.0 + 1)), LogIndex(at.0 + 1));
+    if !serves(floor, head, at) {
+        let why = reader.why_missing(next);
+        return Some(match why.code() {
+            ErrorCode::NeedsReseed => SourceFault::Lost { next: next.0, floor: floor.0 },
+            _ => hole(next, &why),
+        });
+    }
+    reader.missing_after(at, head).ok()??;
+    // What no writer ended may have been published, and lost with the power before it was durable.
+    let end = if control.writer_lives().ok()? { head } else { recovered_end(env, db, &control).ok()?.min(head) };
+    // Looked at again: what is let go of meanwhile is missing for a moment.
+    reader.refresh().ok()?;
+    let (index, why) = reader.missing_after(at, end).ok()??;
+    Some(hole(index, &why))
 }
 
 /// Follows the chain from `node` on, which is `known`, for as far as it can be seen.
@@ -386,7 +460,10 @@ fn where_it_leads(env: &Env, known: &Remembered, node: Passed, asking: &Asking<'
             };
         }
         match followed_by(env, &node, &db, asking) {
-            Ok(next) => (node, db) = next,
+            Ok(next) => match halted(env, (&node, &db), (&next.0, &next.1)) {
+                Some(fault) => return End::Nowhere(fault),
+                None => (node, db) = next,
+            },
             Err(end) => return end,
         }
     }
@@ -417,7 +494,7 @@ fn followed_by(env: &Env, node: &Passed, db: &Path, asking: &Asking<'_>) -> Resu
             None => fault,
         },
     };
-    let failed = node.control.last_error().filter(|_| !node.control.is_unregistered());
+    let failed = node.failed();
     // Its path may lead to another place on its own machine. While it runs, and has met no error, it is believed.
     let runs_well = failed.is_none() && node.control.writer_lives().unwrap_or(false);
     let is_seen = env.disk.is_dir(folder_of(source)) && !runs_well;
@@ -429,6 +506,19 @@ fn followed_by(env: &Env, node: &Passed, db: &Path, asking: &Asking<'_>) -> Resu
             source.display()
         )),
     })
+}
+
+/// Why the replica `node` does not go on, though where it follows, at `next`, leads on: what it tried last failed, or what it
+/// needs next is not there, which it will find with its next pull.
+fn halted(env: &Env, (node, db): (&Passed, &Path), (next, source): (&Passed, &Path)) -> Option<SourceFault> {
+    if let Some(what) = node.failed() {
+        return Some(SourceFault::Halted { node: db.to_owned(), what });
+    }
+    let (at, head) = (node.control.published(), next.control.published());
+    let fault = (head > at).then(|| not_served(env, source, next, head, at)).flatten()?;
+    // Its follower may have gone on meanwhile.
+    let stays = node.control.published() == at;
+    stays.then(|| SourceFault::Halted { node: db.to_owned(), what: fault.to_string() })
 }
 
 #[cfg(test)]

@@ -230,13 +230,21 @@ fn a_follower_that_is_not_registered_does_not_look_healthy() {
     // Nothing can be made or written there.
     fs::create_dir(&registry).unwrap();
     let db = Database::open(&path, replica_of(&source)).unwrap();
-    let caught_up = db.replica_catch_up_once(10);
+    db.replica_catch_up_once(10).unwrap();
     let status = replica_status(&db);
-    assert!(
-        caught_up.is_err() || status.last_error.is_some(),
-        "nobody knows of it, and it says {:?}",
-        status.state.as_str()
+    assert_eq!(
+        (status.state, status.registered),
+        (ReplicaState::Unregistered, false),
+        "nobody knows of it: {status:?}"
     );
+    assert!(status.last_error.as_ref().unwrap().contains("does not keep its log for this replica"), "{status:?}");
+    let health = db.health_check().unwrap();
+    assert!(!health.healthy && !health.check("replication").unwrap().passed, "{health:?}");
+    let metrics = db.collect_metrics().unwrap().replication;
+    assert_eq!(metrics.fault, status.fault());
+    let replica = metrics.replica.unwrap();
+    assert_eq!((replica.state, replica.registered), (ReplicaState::Unregistered, false));
+    assert_eq!(replica.last_error, status.last_error);
 }
 
 /// A replica is told its source once.

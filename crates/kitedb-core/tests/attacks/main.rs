@@ -34,3 +34,4 @@ mod replay;
 mod reseeds;
 mod roles;
 mod steady_writers;
+mod told;

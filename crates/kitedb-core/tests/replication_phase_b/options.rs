@@ -90,7 +90,11 @@ fn a_source_without_a_sidecar_can_be_named() {
     let (db, mut graph) = (a.open(a.options(ReplicationRole::Disabled)).unwrap(), Graph::new(1));
     graph.grow(&db, 3);
     let replica = b.replica_of(&a);
-    expect_error(replica.replica_catch_up_once(1), ErrorCode::SourceUnavailable, "primary.kitedb.replication");
+    expect_error(
+        replica.replica_catch_up_once(1),
+        ErrorCode::SourceUnavailable,
+        "primary.kitedb is a database of its own",
+    );
     db.close().unwrap();
     let db = a.primary();
     graph.grow(&db, 1);

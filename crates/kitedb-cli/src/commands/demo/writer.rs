@@ -4,6 +4,7 @@ use super::process::{Ended, Process};
 use crate::{
     cli::DemoWriterArgs,
     failure::{Failure, Outcome},
+    output::reader_is_gone,
 };
 use kitedb_core::{Database, GraphRead, NewNode, Result, SyncMode, Token, Transaction, Value, View};
 use std::{
@@ -36,6 +37,9 @@ pub fn run(args: &DemoWriterArgs, out: &mut dyn Write) -> Outcome {
         let token = transaction.commit()?;
         writeln!(out, "{number} {token}")?;
         out.flush()?;
+        if reader_is_gone() {
+            break;
+        }
     }
     Ok(())
 }

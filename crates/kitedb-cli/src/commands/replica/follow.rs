@@ -5,6 +5,7 @@ use crate::{
     cli::FollowArgs,
     commands::{fault_if, open_node, signals, write_json},
     failure::{EXIT_FAULT, Failure, Outcome, RESEED},
+    output::reader_is_gone,
     render::{number::counted, style::clean},
 };
 use kitedb_core::{Database, ErrorKind, FollowerOptions, ReplicaReplicationStatus, ReplicaState, ReplicationRole};
@@ -38,6 +39,9 @@ pub fn run(args: &FollowArgs, out: &mut dyn Write) -> Outcome {
     loop {
         let status = require_replica(&database)?;
         told.tell(&status, out)?;
+        if reader_is_gone() {
+            break;
+        }
         let wait = if status.state == ReplicaState::Behind { BEHIND_FOR } else { LOOK };
         let stopped = match news.recv_timeout(wait) {
             Ok(News::Replica) => is_stopped(&news),
@@ -113,7 +117,12 @@ fn catch_up(database: Database, args: &FollowArgs, told: &mut Told, out: &mut dy
                 let failure = Failure::from(error).exit(EXIT_FAULT);
                 return Err(if told { failure } else { failure.hint(how_to_reseed(args)) });
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                // As a status of it ends, which tells the same of the source.
+                let fault = require_replica(&database).is_ok_and(|status| status.source_fault.is_some());
+                let failure = Failure::from(error);
+                return Err(if fault { failure.exit(EXIT_FAULT) } else { failure });
+            }
         }
     }
     let status = require_replica(&database)?;

@@ -109,16 +109,24 @@ pub fn shown(state: ReplicaState) -> Styled<&'static str> {
 }
 
 /// The command that mends what is wrong, as far as one does.
-fn next_step(status: &ReplicaReplicationStatus) -> Option<&'static str> {
+fn next_step(status: &ReplicaReplicationStatus, source_is_given: bool) -> Option<&'static str> {
+    let told = status.last_error.as_deref().unwrap_or_default();
     match &status.source_fault {
+        // It names the source that it was asked of, in full: who named one here may mean that one.
+        _ if source_is_given
+            && told.contains("`kitedb replica reseed")
+            && !told.contains("`kitedb replica promote") =>
+        {
+            Some(RESEED)
+        }
         // The error names the commands between which its operator has to choose.
-        _ if status.last_error.as_ref().is_some_and(|error| error.contains("`kitedb replica ")) => None,
+        _ if told.contains("`kitedb replica ") => None,
         _ if status.needs_reseed => Some(RESEED),
         None if status.state == ReplicaState::Bootstrapping && status.process_id.is_none() => {
-            Some("`kitedb replica bootstrap DB SOURCE` goes on with its first copy")
+            Some("`kitedb replica bootstrap DB SOURCE` begins its first copy, or goes on with it")
         }
         Some(SourceFault::Fenced { fence, .. }) if fence.ended.is_none() => None,
-        Some(SourceFault::Beyond { .. }) => Some(
+        Some(SourceFault::Beyond { .. } | SourceFault::Halted { .. }) => Some(
             "mend what that replica follows, or let this one follow another source: `kitedb replica follow DB --source-db NEW`",
         ),
         Some(SourceFault::StandAlone { .. }) => Some(
@@ -157,7 +165,7 @@ fn show(
             writeln!(out, "  {} {}", Styled(BAD, what), clean(error))?;
         }
     }
-    if let Some(next) = next_step(status) {
+    if let Some(next) = next_step(status, args.source_db.is_some()) {
         writeln!(out, "  {}", Styled(DIM, named(next, &args.common.database, args.source_db.as_deref())))?;
     }
     if let Some(unseen) = &status.source_unseen {

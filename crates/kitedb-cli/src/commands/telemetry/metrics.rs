@@ -4,6 +4,7 @@ use crate::{
     cli::{LookArgs, MetricsArgs, MetricsFormat},
     commands::whole,
     failure::{EXIT_FAULT, Failure, Outcome},
+    output::Output,
 };
 use kitedb_core::{Database, Metrics, ReplicationRole};
 use kitedb_telemetry::{
@@ -34,7 +35,7 @@ pub fn run(args: &MetricsArgs) -> Outcome {
         }
     };
     // Every byte as it is: what other commands write to takes out what looks like colours.
-    let mut out = io::stdout().lock();
+    let mut out = Output(io::stdout().lock());
     let written = out.write_all(&document).and_then(|()| out.flush());
     let written = written.map_err(Failure::from).and_then(|()| replication_is_told(&database));
     whole(&database, written, &mut out)

@@ -143,7 +143,9 @@ impl<'a> DamagedLog<'a> {
             LogPlace::Moved(dir, _) if is_of_another(env, &**store.file(), store.file_id(), dir) => {
                 return Err(files_moved(path, place));
             }
-            LogPlace::Moved(..) if link.kind == LogKind::Private || follows => {}
+            LogPlace::Moved(..) if link.kind == LogKind::Private => {}
+            // By its log, as for everybody who opens it: an older copy of the file may be of before it took over.
+            LogPlace::Moved(..) if places.standing(env, store)?.is_replica() => {}
             LogPlace::Moved(..) => copied = Some(files_moved(path, place)),
             // What was closed needs no log, and a replica's source has what was in it.
             LogPlace::Missing(dir) if link.open && !follows => {

@@ -8,12 +8,12 @@ use crate::{
     replication::{
         given_up::{GivenUp, given_up},
         registry::Progress,
-        remembered::remember,
+        remembered::{remember, remembered},
         source::{At, Source},
         status::ReplicaState,
         upstream::HOW_TO_REGISTER,
     },
-    shell::command,
+    shell::{command, shell_word},
 };
 use std::sync::atomic::Ordering;
 
@@ -126,6 +126,23 @@ impl Replica {
         match (self.given_up(), self.paths()) {
             (Ok(Some(given_up)), Some(paths)) => given_up.both_ways(e, &self.engine.path, &paths),
             _ => e,
+        }
+    }
+
+    /// What is noted of a failed attempt. Another source than the one that is known is remembered once it was followed: who
+    /// asks before has to be told which one it was that a reseed is needed from.
+    pub(super) fn told_with_its_source(&self, e: &Error) -> String {
+        if e.code() != ErrorCode::NeedsReseed || e.names_a_command() {
+            return e.to_string();
+        }
+        let known = remembered(&self.engine, &self.source_env);
+        match self.paths().filter(|paths| known.is_none_or(|known| known.paths.db != paths.db)) {
+            Some(paths) => {
+                let source = format!("--source-db {}", shell_word(&paths.db));
+                let reseed = command("replica reseed", &self.engine.path, source);
+                format!("{e}; {reseed} copies that source anew")
+            }
+            None => e.to_string(),
         }
     }
 
