@@ -446,6 +446,8 @@ impl World {
 
     /// A replica's file that was opened as a primary takes over from the source that it remembers, or does not lead.
     fn take_over_as_a_primary(&mut self, n: usize) -> bool {
+        // What it takes from its source is written by nobody here. Whoever writes nothing that counts ends that first.
+        self.nodes[n].open.clear();
         let followed = self.nodes[n].db().took_over_from().ok().flatten();
         let source = followed.and_then(|path| (0..self.nodes.len()).find(|s| path_of(*s) == path));
         source.iter().for_each(|s| self.reach_for(n, *s));
