@@ -5,12 +5,12 @@
 //! no choice is made: that is `CORRUPT`, and the runs stay as they are.
 
 use super::{
-    Damage,
     bounds::RunBounds,
     file::Store,
     row::{EntryKind, Row, RowEntry},
     run::Run,
     run_writer::RunWriter,
+    section::Section,
     section_writer::Pace,
 };
 use crate::{
@@ -112,14 +112,7 @@ impl EdgeSum {
 /// Fails if what was copied does not verify. A block is verified when it is first touched, perhaps long before a merge: what
 /// became of it since would get a good checksum. Asked after the copy, so that nothing of it escapes.
 fn require_sound(runs: &[Arc<Run>]) -> Result<()> {
-    let mut damage = Vec::new();
-    runs.iter().for_each(|run| run.verify(&mut damage));
-    match damage.first() {
-        Some(Damage { offset, len, what }) => Err(Error::corrupt(format_args!(
-            "{what}, at offset {offset} of the database file ({len} bytes): runs are not merged as long as one is damaged"
-        ))),
-        None => Ok(()),
-    }
+    runs.iter().flat_map(|run| run.sections()).try_for_each(Section::require_sound)
 }
 
 fn merge_names(runs: &[Arc<Run>], writer: &mut RunWriter<'_>) -> Result<()> {

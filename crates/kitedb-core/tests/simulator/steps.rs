@@ -384,6 +384,8 @@ impl World {
     fn retain(&mut self, n: usize) {
         let before = self.status(n);
         let result = self.nodes[n].db().primary_run_retention();
+        // It makes one where recovery holds what nobody else asks for.
+        self.nodes[n].history.checkpoint();
         self.note(format!("n{n} retains: {result:?}"));
         let outcome = match result {
             Ok(outcome) => outcome,
