@@ -309,6 +309,8 @@ impl World {
             result = self.copy_to(n, way);
         }
         let result = result;
+        // Its source is asked for one, to be copied.
+        self.nodes.iter_mut().for_each(|node| node.history.checkpoint());
         let shown = self.shown(n);
         self.note(format!("n{n} bootstraps from n{source}: {result:?}, now {}", self.ledger.name(shown)));
         assert!(shown == before || self.may_hold(source, shown), "copied what n{source} does not have");
