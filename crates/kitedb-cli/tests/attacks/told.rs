@@ -288,7 +288,7 @@ fn a_replica_that_needs_a_reseed_from_a_source_that_it_was_told_says_which() {
     assert!(knows(&folder, "r.kitedb", "x1"));
 }
 
-/// Neither an import nor a bootstrap makes a file beside the log that was left: its replica takes over from that.
+/// Neither an import nor a bootstrap makes a file beside the log that was left: its replica takes over from that, if told.
 #[test]
 fn a_file_that_is_gone_from_its_log_is_led_on_by_a_replica() {
     let folder = pair();
@@ -299,7 +299,7 @@ fn a_file_that_is_gone_from_its_log_is_led_on_by_a_replica() {
         assert!(run.code == 1 && run.err.contains("kitedb replica promote REPLICA"), "{run:?}");
         assert!(!run.err.contains("kitedb import") && !run.err.contains("replica bootstrap"), "{run:?}");
     }
-    folder.run(&["replica", "promote", "r.kitedb"]).ok();
+    folder.run(&["replica", "promote", "r.kitedb", "--force"]).ok();
     assert!(knows(&folder, "r.kitedb", "c"));
     // Where nothing is left, it is as ever.
     let run = folder.run(&["primary", "status", "none.kitedb"]);

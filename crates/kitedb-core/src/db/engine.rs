@@ -74,7 +74,7 @@ pub(crate) struct Engine {
     pub(super) spare_node: OnceLock<AtomicU64>,
     /// The commit lock, and what only its holder may touch.
     pub(super) commit: Mutex<Commit>,
-    pub(super) levels: ArcSwap<Levels>,
+    pub(crate) levels: ArcSwap<Levels>,
     pub(super) pins: Pins,
     /// The last log index that readers may see.
     pub(super) published: AtomicU64,

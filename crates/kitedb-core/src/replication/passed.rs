@@ -57,7 +57,7 @@ impl Passed {
         let control = Control::open(&*env.disk, place.dir(), OpenMode::Read).map_err(told)?;
         let no_control = || unfit(&format_args!("the log in {} has no control file", place.dir().display()));
         let control = control.ok_or_else(no_control)?;
-        told_by_file(env, db, &control).map_err(|e| unfit(&e))?;
+        told_by_file(env, db, &control).map_err(told)?;
         if let Some(older) = older_file(env, db, &control) {
             return Err(unfit(&older));
         }

@@ -426,6 +426,8 @@ fn not_served(env: &Env, db: &Path, source: &Passed, head: LogIndex, at: LogInde
     if !serves(floor, head, at) {
         let why = reader.why_missing(next);
         return Some(match why.code() {
+            // What may not be read need not be missing: the pull says so.
+            ErrorCode::PermissionDenied => return None,
             ErrorCode::NeedsReseed => SourceFault::Lost { next: next.0, floor: floor.0 },
             _ => hole(next, &why),
         });

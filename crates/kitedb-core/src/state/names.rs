@@ -42,6 +42,8 @@ struct Inner {
     idle: [VecDeque<u32>; 3],
     /// Fixed vector lengths, and the log index that fixed each.
     dimensions: FxHashMap<u32, (u32, u64)>,
+    /// Whether frames of another node alone give out ids.
+    follows: bool,
 }
 
 fn at(kind: NameKind) -> usize {
@@ -103,6 +105,10 @@ impl Names {
         let mut inner = self.inner.write();
         let id = match inner.find(kind, name) {
             Some((id, _)) => id,
+            None if inner.follows => {
+                let what = "stale primary: this node takes over from its source, which gives out names until then";
+                return Err(Error::new(ErrorCode::StalePrimary, what));
+            }
             None => {
                 let table = &mut inner.tables[at(kind)];
                 let id = table.next_id();
@@ -166,6 +172,24 @@ impl Names {
             claims.add(self, kind, id);
         }
         Ok(text)
+    }
+
+    /// Leaves it to the frames of another node to give out ids, or ends that. Names that nobody carries, and that no frame
+    /// has defined, are forgotten, so that none of them contradicts a frame. Returns whether that is all of these: if not, nothing
+    /// is left to the frames.
+    pub fn follow(&self, follows: bool) -> bool {
+        let mut inner = self.inner.write();
+        inner.follows = follows;
+        for kind in NameKind::ALL {
+            let table = &mut inner.tables[at(kind)];
+            let idle = table.iter().filter(|(_, named)| named.defined.is_none() && named.claims == 0);
+            idle.map(|(id, _)| id).collect::<Vec<_>>().into_iter().for_each(|id| table.remove(id));
+            if follows && table.iter().any(|(_, named)| named.defined.is_none()) {
+                inner.follows = false;
+                return false;
+            }
+        }
+        true
     }
 
     fn release(&self, claims: impl Iterator<Item = (NameKind, u32)>, told: bool) {
@@ -305,6 +329,25 @@ mod tests {
         let mut claims = Claims::default();
         let (id, carries) = names.claim(NameKind::Label, name, &mut claims).unwrap();
         (id, carries, claims)
+    }
+
+    #[test]
+    fn where_frames_of_another_node_give_out_ids_none_is_kept_for_who_gave_up() {
+        let names = Arc::new(Names::default());
+        let (id, _, carried) = claim(&names, "carried");
+        let (gone, _, given_up) = claim(&names, "given up");
+        drop(given_up);
+        assert!(!names.follow(true), "one is carried");
+        assert!(names.claim(NameKind::Label, "another", &mut Claims::default()).is_ok());
+        drop(carried);
+        assert!(names.follow(true));
+        names.define(NameKind::Label, id, "theirs", LogIndex(1)).unwrap();
+        names.define(NameKind::Label, gone, "theirs, too", LogIndex(2)).unwrap();
+        let refused = names.claim(NameKind::Label, "ours", &mut Claims::default()).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::StalePrimary);
+        assert!(names.claim(NameKind::Label, "theirs", &mut Claims::default()).is_ok());
+        names.follow(false);
+        assert!(names.claim(NameKind::Label, "ours", &mut Claims::default()).is_ok());
     }
 
     #[test]

@@ -7,11 +7,11 @@
 //! Here is what all tables have in common; what a merge does with one table stands with it, in [`super::tables`].
 
 use super::{
-    Damage,
     file::Store,
     row::{EntryKind, Row, RowEntry},
     run::Run,
     run_writer::RunWriter,
+    section::Section,
     section_writer::Pace,
     tables::{EdgeSum, RunBounds, VectorPlan},
 };
@@ -98,14 +98,7 @@ impl Nodes {
 /// Fails if what was copied does not verify. A block is verified when it is first touched, perhaps long before a merge: what
 /// became of it since would get a good checksum. Asked after the copy, so that nothing of it escapes.
 fn require_sound(runs: &[Arc<Run>]) -> Result<()> {
-    let mut damage = Vec::new();
-    runs.iter().for_each(|run| run.verify(&mut damage));
-    match damage.first() {
-        Some(Damage { offset, len, what }) => Err(Error::corrupt(format_args!(
-            "{what}, at offset {offset} of the database file ({len} bytes): runs are not merged as long as one is damaged"
-        ))),
-        None => Ok(()),
-    }
+    runs.iter().flat_map(|run| run.sections()).try_for_each(Section::require_sound)
 }
 
 /// Walks ascending sources together: `each` gets a key and, oldest first, the number of each source that has

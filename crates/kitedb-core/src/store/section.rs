@@ -6,15 +6,34 @@ use crate::{
     error::{Error, Result},
     io::{DiskFile, Mapping},
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 /// What one CRC covers.
 pub(super) const BLOCK: usize = 16 * 1024;
 /// What a [`Section::verify`] reads at once.
 const PIECE: usize = 16 * BLOCK;
+
+/// What is wrong with a range of a section.
+struct Fault {
+    what: String,
+    /// The error of the disk that cannot read it.
+    read: Option<std::io::Error>,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.read {
+            None => f.write_str(&self.what),
+            Some(e) => write!(f, "cannot {} the database file: {e}", self.what),
+        }
+    }
+}
 
 /// A section, mapped for reading.
 pub(super) struct Section {
@@ -158,35 +177,56 @@ impl Section {
     /// Reads every block, verified before or not, and adds the ranges that do not verify. It reads the file, not the mapping:
     /// what the disk cannot read is a range more, and no signal; nor is it one for who reads there from then on.
     pub fn verify(&self, damage: &mut Vec<Damage>) {
-        let mut add = |start: usize, len: usize, what: &str| {
-            let what = format!("{}: {what}", self.meta.id);
-            damage.push(Damage { offset: self.meta.offset + start as u64, len: len as u64, what });
+        self.inspect(&mut |offset, len, fault| damage.push(Damage { offset, len, what: fault.to_string() }));
+    }
+
+    /// Fails where [`Section::verify`] finds damage. What the disk cannot read now need not be damaged.
+    pub fn require_sound(&self) -> Result<()> {
+        let mut first = None;
+        self.inspect(&mut |offset, len, fault| {
+            first.get_or_insert((offset, len, fault));
+        });
+        match first {
+            None => Ok(()),
+            Some((_, _, Fault { what, read: Some(e) })) => Err(Error::io(&what, Path::new("the database file"), e)),
+            Some((offset, len, fault)) => Err(Error::corrupt(format_args!(
+                "{fault}, at offset {offset} of the database file ({len} bytes): runs are not merged as long as one is damaged"
+            ))),
+        }
+    }
+
+    fn inspect(&self, found: &mut dyn FnMut(u64, u64, Fault)) {
+        let mut found = |start: usize, len: usize, what: &str, read: Option<std::io::Error>| {
+            let what = match read {
+                None => format!("{}: {what}", self.meta.id),
+                Some(_) => format!("read {what} of {} in", self.meta.id),
+            };
+            found(self.meta.offset + start as u64, len as u64, Fault { what, read });
         };
         let mut crcs = vec![0; self.meta.stored_len() as usize - self.padded()];
         match self.file.read_exact_at(&mut crcs, self.meta.offset + self.padded() as u64) {
             Err(e) => {
                 self.distrust(0, self.padded());
-                return add(self.padded(), crcs.len(), &format!("the table of checksums cannot be read: {e}"));
+                return found(self.padded(), crcs.len(), "the table of checksums", Some(e));
             }
             Ok(()) if crc32fast::hash(&crcs) != self.meta.crc => {
-                add(self.padded(), crcs.len(), "the table of checksums does not match its checksum");
+                found(self.padded(), crcs.len(), "the table of checksums does not match its checksum", None);
             }
             Ok(()) => {}
         }
         let mut piece = vec![0; self.padded().min(PIECE)];
         for start in (0..self.padded()).step_by(PIECE) {
             let bytes = &mut piece[..PIECE.min(self.padded() - start)];
-            let read = self.file.read_exact_at(bytes, self.meta.offset + start as u64);
-            if let Err(e) = read {
+            if let Err(e) = self.file.read_exact_at(bytes, self.meta.offset + start as u64) {
                 self.distrust(start, bytes.len());
-                add(start, bytes.len(), &format!("blocks cannot be read: {e}"));
+                found(start, bytes.len(), "blocks", Some(e));
                 continue;
             }
             for (at, block) in bytes.chunks(BLOCK).enumerate() {
                 let number = start / BLOCK + at;
                 let stored = crcs.get(number * 4..).and_then(|rest| rest.first_chunk()).map(|b| u32::from_le_bytes(*b));
                 if stored != Some(crc32fast::hash(block)) {
-                    add(number * BLOCK, block.len(), "a block does not match its checksum");
+                    found(number * BLOCK, block.len(), "a block does not match its checksum", None);
                 }
             }
         }

@@ -204,11 +204,15 @@ impl World {
             return;
         }
         let part = match self.nodes[n].part {
-            Part::Replica(_) if self.rng.one_in(3) => Part::Primary,
+            Part::Replica(_) if self.rng.one_in(2) => Part::Primary,
             _ if self.leads_to(other, n) => return,
             _ => Part::Replica(other),
         };
         self.reopen_as(n, part);
+        // Mostly in order to let it lead.
+        if part == Part::Primary && self.nodes[n].is_open() && !self.rng.one_in(4) {
+            self.promote_in_place(n);
+        }
     }
 
     pub(super) fn cut(&mut self, n: usize, other: usize) {

@@ -309,6 +309,8 @@ impl World {
             result = self.copy_to(n, way);
         }
         let result = result;
+        // Its source is asked for one, to be copied.
+        self.nodes.iter_mut().for_each(|node| node.history.checkpoint());
         let shown = self.shown(n);
         self.note(format!("n{n} bootstraps from n{source}: {result:?}, now {}", self.ledger.name(shown)));
         assert!(shown == before || self.may_hold(source, shown), "copied what n{source} does not have");
@@ -384,6 +386,8 @@ impl World {
     fn retain(&mut self, n: usize) {
         let before = self.status(n);
         let result = self.nodes[n].db().primary_run_retention();
+        // It makes one where recovery holds what nobody else asks for.
+        self.nodes[n].history.checkpoint();
         self.note(format!("n{n} retains: {result:?}"));
         let outcome = match result {
             Ok(outcome) => outcome,
@@ -446,6 +450,8 @@ impl World {
 
     /// A replica's file that was opened as a primary takes over from the source that it remembers, or does not lead.
     fn take_over_as_a_primary(&mut self, n: usize) -> bool {
+        // What it takes from its source is written by nobody here. Whoever writes nothing that counts ends that first.
+        self.nodes[n].open.clear();
         let followed = self.nodes[n].db().took_over_from().ok().flatten();
         let source = followed.and_then(|path| (0..self.nodes.len()).find(|s| path_of(*s) == path));
         source.iter().for_each(|s| self.reach_for(n, *s));

@@ -71,9 +71,16 @@ impl Replica {
 
     /// As [`Replica::promote`] without force, of a file that was opened as a primary: where it fails, it goes on as that.
     pub fn promote_as_a_primary(&self) -> Result<Promotion> {
+        let names = self.engine.levels.load().names.clone();
+        if !names.follow(true) {
+            let what = "transactions that were begun here have defined names, which the source may give other ids: end them, \
+                        then promote it again";
+            return Err(Error::new(ErrorCode::Locked, what));
+        }
         self.engine.set_role(ReplicationRole::Replica);
         let promotion = self.promote(false);
         self.engine.set_role(ReplicationRole::Primary);
+        names.follow(false);
         promotion
     }
 

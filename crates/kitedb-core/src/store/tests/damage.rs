@@ -123,7 +123,7 @@ fn what_the_disk_cannot_read_is_an_error_also_where_it_was_read_before() {
     Contents::read(&run).unwrap();
     disk.fail(FaultPlan::new(FaultOn::Read, 1, std::io::ErrorKind::Other).forever());
     let damage = store.verify();
-    let unreadable = damage.iter().filter(|found| found.what.contains("cannot be read")).count();
+    let unreadable = damage.iter().filter(|found| found.what.contains("cannot read")).count();
     assert!(unreadable >= sections.len(), "{damage:?}");
     // The mapping would show the bytes: on a real disk the process would end there.
     assert_eq!(Contents::read(&run).unwrap_err().code(), ErrorCode::Corrupt);
@@ -140,8 +140,7 @@ fn a_merge_of_what_the_disk_cannot_read_fails_and_leaves_what_is_there() {
     for nth in 1..4 {
         disk.fail(FaultPlan::new(FaultOn::Read, nth, std::io::ErrorKind::Other));
         let error = merge(&store, &runs, false, &mut |_| Ok(())).unwrap_err();
-        assert_eq!(error.code(), ErrorCode::Corrupt, "{error}");
-        assert!(error.to_string().contains("cannot be read"), "{error}");
+        assert_eq!(error.code(), ErrorCode::Io, "{error}");
         disk.clear_faults();
     }
     let merged = merge(&store, &runs, false, &mut |_| Ok(())).unwrap();
