@@ -21,10 +21,7 @@ use crate::{
     io::Env,
 };
 use node::Node;
-use std::{
-    path::Path,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{path::Path, sync::Arc};
 
 /// An open database. Cheap to clone; send it to any thread.
 ///
@@ -117,7 +114,7 @@ impl Database {
     /// As [`Database::close`]. If this open made the database, and nothing was committed to it since, nothing of it is left:
     /// for whoever opens one to fill it, and then is refused what it was to be filled with.
     pub fn abandon(self) -> Result<()> {
-        self.handle.node.engine.unwanted.store(true, Ordering::Release);
+        self.handle.node.engine.opened.set_unwanted(true);
         self.handle.close()
     }
 
@@ -244,7 +241,7 @@ impl Database {
     /// this is a primary whose files are copies ([`Database::is_copied`]). `None` where it is there, or where there is none.
     pub fn replication_log_fault(&self) -> Option<String> {
         let engine = &self.handle.node.engine;
-        engine.copied().or(engine.log_fault.as_ref()).map(ToString::to_string)
+        engine.copied().or(engine.opened.log_fault()).map(ToString::to_string)
     }
 
     /// When commits are on the disk.

@@ -48,7 +48,7 @@ fn place_of(identity: FileIdentity) -> Place {
 /// Whether this process has that file open for writing.
 pub(super) fn open_here(identity: FileIdentity) -> bool {
     let place = PLACES.lock().get(&identity).cloned();
-    place.is_some_and(|place| place.lock().upgrade().is_some_and(|node| !node.engine.closed.load(Ordering::Acquire)))
+    place.is_some_and(|place| place.lock().upgrade().is_some_and(|node| !node.engine.is_closed()))
 }
 
 /// See the [module documentation](self). Locks are taken in this order: `place`, `opens`, then the engine's.
@@ -105,7 +105,7 @@ impl Node {
         let mut current = place.lock();
         if let Some(node) = current.upgrade()
             && !node.engine.env.host.forked()
-            && !node.engine.closed.load(Ordering::Acquire)
+            && !node.engine.is_closed()
         {
             return node.share(options, given.as_ref().map(|given| &given.paths));
         }
@@ -120,7 +120,7 @@ impl Node {
             return Ok(node);
         }
         // Until it holds something: a bootstrap or an import that is refused leaves nothing.
-        node.engine.made_file.store(made, Ordering::Release);
+        node.engine.opened.note_file(made);
         node.leader.iter().for_each(|leader| leader.tell_windows());
         node.start_keeper();
         *current = Arc::downgrade(&node);
@@ -450,7 +450,7 @@ pub(super) fn with_node_here<T>(env: &Env, path: &Path, work: impl FnOnce(&Node)
     let identity = env.disk.identity(path).ok()?;
     let place = PLACES.lock().get(&identity)?.clone();
     let node = place.lock().upgrade()?;
-    (!node.engine.closed.load(Ordering::Acquire)).then(|| work(&node))
+    (!node.engine.is_closed()).then(|| work(&node))
 }
 
 /// Runs `work` while this process does not open the file at `path` otherwise.

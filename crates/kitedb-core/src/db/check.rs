@@ -2,9 +2,9 @@
 
 use super::{
     engine::Engine,
-    open::ATTEMPTS,
     place::{left_log, no_control_file, wal_dir},
     read::{GraphRead, sealed::Source},
+    writer_lock::ATTEMPTS,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -66,10 +66,10 @@ impl Engine {
         let mut report = CheckReport::default();
         // What may not be read is not damaged, as far as can be told.
         let denied = |e: &&Error| e.code() == ErrorCode::PermissionDenied;
-        if let Some(denied) = self.damage.lock().as_ref().filter(denied) {
+        if let Some(denied) = self.damage().as_ref().filter(denied) {
             return Err(denied.clone());
         }
-        report.damage.extend(self.damage.lock().iter().map(ToString::to_string));
+        report.damage.extend(self.damage().iter().map(ToString::to_string));
         let damage = self.store.verify();
         if damage.is_empty() {
             let faults =
@@ -143,7 +143,7 @@ impl Engine {
     /// an open misses for itself; a node of a cluster keeps its log, also where its file holds every commit. A copy of its
     /// file alone never had one.
     fn missing_log(&self, kind: LogKind) -> Vec<String> {
-        let told = match &self.log_fault {
+        let told = match self.opened.log_fault() {
             Some(copied) if copied.code() == ErrorCode::FilesMoved => None,
             Some(fault) => Some(fault.to_string()),
             None if kind == LogKind::Sidecar && self.checkpoint_index() > LogIndex(0) => {
@@ -232,10 +232,11 @@ impl Engine {
         report.expect("number of vectors", view.count_vectors(), report.vectors);
         self.check_names(&view, report, &labels, &types)?;
         self.check_indexes(&view, report);
-        if greatest >= self.next_node.load(std::sync::atomic::Ordering::Relaxed) {
+        let next = self.ids.next();
+        if greatest >= next.node {
             report.error(format_args!("node {greatest} lies beyond the next node id to be given out"));
         }
-        if greatest_rank >= self.next_rank.load(std::sync::atomic::Ordering::Relaxed) {
+        if greatest_rank >= next.rank {
             report.error(format_args!("rank {greatest_rank} of an edge lies beyond the next one to be given out"));
         }
         report.expect("state digest", view.digest(), report.digest);
@@ -286,7 +287,7 @@ impl Engine {
                 report.error(format_args!("index '{name}' is about names that there are not"));
             }
         }
-        if greatest >= self.next_index.load(std::sync::atomic::Ordering::Relaxed) {
+        if greatest >= self.ids.next().index {
             report.error(format_args!("index {greatest} lies beyond the next index id to be given out"));
         }
     }

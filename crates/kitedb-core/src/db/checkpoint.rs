@@ -2,8 +2,8 @@
 //! go on meanwhile; the commit lock is held only to freeze the delta and to exchange the levels.
 
 use super::{
-    engine::{Commit, Engine},
-    publish::{PublishedLog, keep},
+    engine::{CheckpointGuard, Engine, MergeGuard},
+    published_log::{PublishedLog, keep},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -12,7 +12,7 @@ use crate::{
     state::{Delta, Levels, MAX_READABLE_RUNS},
     store::{Changes, CheckpointMark, EntryKind, HistoryEntry, Manifest, Pace, Run, merge, plan_merge},
 };
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 impl Engine {
     /// Writes every commit so far to the file and lets go of the log behind it.
@@ -27,42 +27,42 @@ impl Engine {
     }
 
     fn checkpoint_and(&self, begin: impl FnOnce(&mut Appender) -> Result<()>) -> Result<()> {
-        let _one_at_a_time = self.checkpointing.lock();
+        let one_at_a_time = self.maintenance.begin_checkpoint();
         self.require_no_panic()?;
         let result = self.guarded("a checkpoint", || {
             // A checkpoint that failed left its delta frozen: it comes first.
-            self.write_frozen()?;
+            self.write_frozen(&one_at_a_time)?;
             self.freeze(begin)?;
-            self.write_frozen()
+            self.write_frozen(&one_at_a_time)
         });
-        self.checkpointed.notify_all();
+        self.maintenance.wake_committers();
         result
     }
 
     /// Ends the active delta and begins another one over it, if it holds anything.
     fn freeze(&self, begin: impl FnOnce(&mut Appender) -> Result<()>) -> Result<()> {
         let mut commit = self.commit.lock();
-        let Commit { appender, last, frozen_at_bytes, .. } = &mut *commit;
-        appender.as_mut().map_or(Ok(()), begin)?;
-        let levels = self.levels.load_full();
+        commit.appender.as_mut().map_or(Ok(()), begin)?;
+        let levels = self.publication.levels_held();
         if levels.active.is_empty() {
             return Ok(());
         }
-        if let Some(appender) = appender {
-            *frozen_at_bytes = appender.written_bytes();
+        if let Some(appender) = &commit.appender {
+            commit.frozen_at_bytes = appender.written_bytes();
         }
+        let last = commit.last;
         let [types, labels] = levels.active.all_counts(last.0);
-        let indexes = levels.active.indexes.at(*last);
-        let next = Arc::new(Delta::new(*last, *levels.active.info(*last), &types, &labels, indexes));
+        let indexes = levels.active.indexes.at(last);
+        let next = Arc::new(Delta::new(last, *levels.active.info(last), &types, &labels, indexes));
         let frozen = levels.active.clone();
-        self.exchange_levels(Levels { active: next.clone(), frozen: Some(frozen.clone()), ..levels.same() });
+        self.exchange_levels(&commit, Levels { active: next.clone(), frozen: Some(frozen.clone()), ..levels.same() });
         frozen.freeze(&next);
         Ok(())
     }
 
     /// Writes the frozen delta, if there is one, as a new run. Upholds I28.
-    fn write_frozen(&self) -> Result<()> {
-        let levels = self.levels.load_full();
+    fn write_frozen(&self, one_at_a_time: &CheckpointGuard<'_>) -> Result<()> {
+        let levels = self.publication.levels_held();
         let Some(frozen) = levels.frozen.clone() else { return Ok(()) };
         self.make_room_for_a_run()?;
         let through = frozen.last();
@@ -79,11 +79,11 @@ impl Engine {
         self.publish(log, through);
         let mut pace = |_bytes: u64| Ok(());
         let run = self.write_run(&levels, &frozen, through, &mut pace)?;
-        self.counters.bytes_checkpointed.fetch_add(run.bytes(), Ordering::Relaxed);
-        self.publish_checkpoint(&frozen, through, run)?;
-        self.note_checkpoint(&frozen);
+        self.measures.count_run(run.bytes());
+        self.publish_checkpoint(one_at_a_time, &frozen, through, run)?;
+        self.measures.count_checkpoint(frozen.figures());
         if self.options.auto_compaction {
-            self.jobs.ask_for_compaction();
+            self.maintenance.jobs.ask_for_compaction();
         }
         Ok(())
     }
@@ -93,7 +93,7 @@ impl Engine {
     fn make_room_for_a_run(&self) -> Result<()> {
         let runs = || self.store.runs().len();
         if self.options.auto_compaction
-            && self.jobs.running()
+            && self.maintenance.jobs.running()
             && runs() >= 2 * self.options.max_runs
             && let Err(e) = self.compact_once()
         {
@@ -103,16 +103,22 @@ impl Engine {
         if runs() >= MAX_READABLE_RUNS { self.compact_fully() } else { Ok(()) }
     }
 
-    fn publish_checkpoint(&self, frozen: &Delta, through: LogIndex, run: Arc<Run>) -> Result<()> {
-        let publishing = self.publishing.lock();
+    fn publish_checkpoint(
+        &self,
+        one_at_a_time: &CheckpointGuard<'_>,
+        frozen: &Delta,
+        through: LogIndex,
+        run: Arc<Run>,
+    ) -> Result<()> {
+        let publishing = self.maintenance.begin_publishing(one_at_a_time);
         let history = self.commit.lock().history.iter().filter(|h| h.first <= through).copied().collect();
         let mut runs = self.store.runs().to_vec();
         runs.push(run);
         let manifest = self.manifest_of(frozen, through, history);
         self.store.publish(manifest, runs, self.store.log_link())?;
         let commit = self.commit.lock();
-        let now = self.levels.load_full();
-        self.exchange_levels(Levels { frozen: None, runs: self.store.runs(), ..now.same() });
+        let now = self.publication.levels_held();
+        self.exchange_levels(&commit, Levels { frozen: None, runs: self.store.runs(), ..now.same() });
         let folded = match &commit.appender {
             // A sidecar is cut by retention.
             Some(appender) if self.sidecar.is_none() => appender.folded_through(through),
@@ -130,6 +136,7 @@ impl Engine {
             counts.into_iter().enumerate().filter(|(_, n)| *n > 0).map(|(id, n)| (id as u32, n)).collect()
         };
         let [types, labels] = frozen.all_counts(through.0).map(pairs);
+        let next = self.ids.next();
         Manifest {
             runs: Vec::new(),
             checkpoint: CheckpointMark {
@@ -139,8 +146,8 @@ impl Engine {
                 commit_ms: info.commit_ms,
             },
             history,
-            next_node_id: self.next_node.load(Ordering::Relaxed),
-            next_rank: self.next_rank.load(Ordering::Relaxed),
+            next_node_id: next.node,
+            next_rank: next.rank,
             node_count: info.totals.nodes,
             edge_count: info.totals.edges,
             vector_count: info.totals.vectors,
@@ -148,7 +155,7 @@ impl Engine {
             label_counts: labels,
             // What the runs hold needs what it needed, until it is written anew.
             level: self.store.manifest().level,
-            next_index_id: self.next_index.load(Ordering::Relaxed),
+            next_index_id: next.index,
             indexes: frozen.indexes.at(through).iter().cloned().collect(),
         }
     }
@@ -163,32 +170,32 @@ impl Engine {
 
     /// Merges what the size tiers ask for, once. Returns whether there was anything to merge.
     pub(crate) fn compact_once(&self) -> Result<bool> {
-        let _one_at_a_time = self.compacting.lock();
+        let one_at_a_time = self.maintenance.begin_merge();
         let sizes: Vec<u64> = self.store.runs().iter().map(|run| run.bytes()).collect();
         match plan_merge(&sizes, self.options.max_runs) {
-            Some(range) => self.merge_runs(range.start, range.len()).map(|()| true),
+            Some(range) => self.merge_runs(&one_at_a_time, range.start, range.len()).map(|()| true),
             None => Ok(false),
         }
     }
 
     /// Merges all runs into one.
     pub(crate) fn compact_fully(&self) -> Result<()> {
-        let _one_at_a_time = self.compacting.lock();
+        let one_at_a_time = self.maintenance.begin_merge();
         let count = self.store.runs().len();
-        if count > 1 { self.merge_runs(0, count) } else { Ok(()) }
+        if count > 1 { self.merge_runs(&one_at_a_time, 0, count) } else { Ok(()) }
     }
 
-    fn merge_runs(&self, start: usize, count: usize) -> Result<()> {
+    fn merge_runs(&self, one_at_a_time: &MergeGuard<'_>, start: usize, count: usize) -> Result<()> {
         self.require_no_panic()?;
-        self.guarded("a merge", || self.merge_runs_guarded(start, count))
+        self.guarded("a merge", || self.merge_runs_guarded(one_at_a_time, start, count))
     }
 
-    fn merge_runs_guarded(&self, start: usize, count: usize) -> Result<()> {
+    fn merge_runs_guarded(&self, one_at_a_time: &MergeGuard<'_>, start: usize, count: usize) -> Result<()> {
         let chosen = self.store.runs()[start..start + count].to_vec();
-        let mut pace = |bytes: u64| self.jobs.pace(bytes);
+        let mut pace = |bytes: u64| self.maintenance.jobs.pace(bytes);
         let merged = merge(&self.store, &chosen, start == 0, &mut pace)?;
-        self.counters.bytes_compacted.fetch_add(merged.bytes(), Ordering::Relaxed);
-        let _publishing = self.publishing.lock();
+        self.measures.count_merged_run(merged.bytes());
+        let _publishing = self.maintenance.begin_publishing(one_at_a_time);
         // Checkpoints may have added newer runs meanwhile; those below have not moved.
         let (manifest, current) = self.store.snapshot();
         let mut runs = current.to_vec();
@@ -199,10 +206,10 @@ impl Engine {
         }
         runs.splice(start..start + count, [merged]);
         self.store.publish((*manifest).clone(), runs, self.store.log_link())?;
-        let _commit = self.commit.lock();
-        let now = self.levels.load_full();
-        self.exchange_levels(Levels { runs: self.store.runs(), ..now.same() });
-        self.counters.compactions.fetch_add(1, Ordering::Relaxed);
+        let commit = self.commit.lock();
+        let now = self.publication.levels_held();
+        self.exchange_levels(&commit, Levels { runs: self.store.runs(), ..now.same() });
+        self.measures.count_merge();
         Ok(())
     }
 }

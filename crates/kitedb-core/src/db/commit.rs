@@ -3,17 +3,16 @@
 use super::{
     engine::{Commit, Engine},
     options::{ReplicationRole, SyncMode},
-    publish::{PublishedLog, keep},
+    published_log::{PublishedLog, keep},
     transaction::Transaction,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{Digest, Epoch, LogIndex, Token},
+    graph::{Digest, Epoch, LogIndex, NodeId, Token},
     lock::MutexGuard,
     log::{Appender, Control, FRAME_PREFIX, Fence, WriterId},
     shell::command,
     state::{CommitInfo, Levels, Names, Overlay, Reading},
-    store::HistoryEntry,
 };
 use std::{
     sync::atomic::Ordering,
@@ -31,6 +30,18 @@ const MEMORY: u64 = 4;
 const LOOK_MS: u64 = 50;
 
 impl Engine {
+    /// Commits a transaction, and measures how long that takes.
+    #[inline]
+    pub(super) fn measured_commit(&self, tx: Transaction) -> Result<Token> {
+        let measured = self.is_measured(tx.snapshot) && !tx.is_empty();
+        let started = if measured { self.env.host.monotonic_ns() } else { 0 };
+        let token = self.commit(tx).inspect_err(|error| self.poison.note_log_failure(error))?;
+        if measured {
+            self.measures.commit_latency.record(self.env.host.monotonic_ns().saturating_sub(started));
+        }
+        Ok(token)
+    }
+
     /// Commits a transaction: validate, append, apply, publish; in [`SyncMode::Full`], sync before publishing. Upholds
     /// I2: the kernel has the frame before a token is returned; and I4: frames are appended and applied under one lock.
     #[inline]
@@ -94,7 +105,7 @@ impl Engine {
         let failed = || self.commit.lock().appender.as_ref().is_some_and(|appender| appender.group_sync().has_failed());
         for _ in 0..=self.options.fence_wait_ms / LOOK_MS {
             let reached = || self.published() >= index;
-            if self.signal.wait_until(Some(index.0), Duration::from_millis(LOOK_MS), reached) || failed() {
+            if self.signal().wait_until(Some(index.0), Duration::from_millis(LOOK_MS), reached) || failed() {
                 return;
             }
         }
@@ -108,15 +119,13 @@ impl Engine {
         buffer: &mut Vec<u8>,
         change: Digest,
     ) -> Result<Token> {
-        self.counters.append_attempts.fetch_add(1, Ordering::Relaxed);
-        let count_failure = |_: &Error| {
-            self.counters.append_failures.fetch_add(1, Ordering::Relaxed);
-        };
+        self.measures.count_append();
+        let count_failure = |_: &Error| self.measures.count_failed_append();
         if commit.appender.is_none() {
             let (epoch, writer_id) = (commit.epoch, commit.writer_id);
             self.start_log(commit, epoch, writer_id).inspect_err(count_failure)?;
         }
-        let current = self.levels.load();
+        let current = self.publication.levels();
         let digest = commit.digest + change + new_names(&current.names, overlay, commit.last);
         let header = {
             let Commit { appender: Some(appender), .. } = commit else { return Err(no_log()) };
@@ -158,18 +167,18 @@ impl Engine {
                 self.publish(Some(log), token.log_index);
             }
         } else if is_unfenced(appender.control(), token.epoch) {
-            self.jobs.ask_for_sync();
+            self.maintenance.jobs.ask_for_sync();
             self.publish(Some(PublishedLog::of(appender)), token.log_index);
             drop(commit);
         } else {
             let kept = keep(appender);
-            self.jobs.ask_for_sync();
+            self.maintenance.jobs.ask_for_sync();
             // Given up while the promotion is waited for, which takes as long as that needs.
             drop(commit);
             self.publish_if_kept(PublishedLog::kept(&kept), token)?;
         }
         if due && self.options.auto_checkpoint {
-            self.jobs.ask_for_checkpoint();
+            self.maintenance.jobs.ask_for_checkpoint();
         }
         Ok(token)
     }
@@ -249,7 +258,7 @@ impl Engine {
                 ),
             ));
         }
-        if self.fenced.load(Ordering::Acquire) {
+        if self.is_fenced() {
             return Err(self.fenced_error());
         }
         Ok(())
@@ -301,7 +310,7 @@ impl Engine {
     fn fail_for_testing(&self) -> Result<()> {
         match self.options.fail_after_append {
             Some(limit) if self.role() == ReplicationRole::Primary => {
-                if self.counters.appends_for_testing.fetch_add(1, Ordering::Relaxed) < limit {
+                if self.measures.count_append_for_testing() < limit {
                     return Ok(());
                 }
                 let what = "replication append failed: replication_fail_after_append_for_testing asked for it";
@@ -314,7 +323,7 @@ impl Engine {
     /// Fails if a fence made frames up to `index` of this node's epoch void.
     pub(super) fn require_unfenced_through(&self, index: LogIndex) -> Result<()> {
         match &self.sidecar {
-            Some(control) if self.role() == ReplicationRole::Primary && !self.fenced.load(Ordering::Acquire) => {
+            Some(control) if self.role() == ReplicationRole::Primary && !self.is_fenced() => {
                 let token = Token { epoch: self.epoch(), log_index: index };
                 if is_unfenced(control, token.epoch) {
                     return Ok(());
@@ -332,7 +341,7 @@ impl Engine {
     pub(super) fn checkpoint_is_due(&self, appender: &Appender, commit: &Commit) -> bool {
         let limit = self.options.checkpoint_log_bytes;
         appender.written_bytes() - commit.frozen_at_bytes > limit
-            || self.levels.load().active.memory_bytes() > limit.saturating_mul(MEMORY)
+            || self.publication.levels().active.memory_bytes() > limit.saturating_mul(MEMORY)
     }
 
     /// First committer wins: fails if something the transaction touches was committed after its snapshot.
@@ -348,7 +357,7 @@ impl Engine {
                 return Err(Error::new(ErrorCode::Conflict, what));
             }
         }
-        let current = self.levels.load();
+        let current = self.publication.levels();
         overlay.validate_indexes(&Reading::new(levels, snapshot, None), &Reading::new(&current, commit.last, None))?;
         levels.validate(overlay, snapshot, &current, commit.last)
     }
@@ -368,43 +377,31 @@ impl Engine {
         for (key, dimension) in &overlay.dimensions {
             levels.names.define_dimension(*key, *dimension, index)?;
         }
-        self.next_node.fetch_max(overlay.greatest_id + 1, Ordering::Relaxed);
+        self.ids.skip_nodes(NodeId(overlay.greatest_id));
         if let Some((id, _)) = overlay.indexes.last_key_value() {
-            self.next_index.fetch_max(id.0.saturating_add(1), Ordering::Relaxed);
+            self.ids.skip_indexes(*id);
         }
-        if overlay.greatest_rank > 0 {
-            self.next_rank.fetch_max(overlay.greatest_rank + 1, Ordering::Relaxed);
-        }
+        self.ids.skip_ranks(overlay.greatest_rank);
         overlay.install(&levels.active, index.0, info);
         Ok(())
     }
 
     /// Waits, with the commit lock given up meanwhile, while a checkpoint is too far behind.
     pub(super) fn wait_for_room(&self, commit: &mut MutexGuard<'_, Commit>) {
-        if !self.jobs.running() || !self.options.auto_checkpoint {
+        if !self.maintenance.jobs.running() || !self.options.auto_checkpoint {
             return;
         }
         loop {
             let Some(appender) = &commit.appender else { return };
             let limit = self.options.checkpoint_log_bytes;
-            let levels = self.levels.load();
+            let levels = self.publication.levels();
             let room = appender.written_bytes() - commit.frozen_at_bytes < limit.saturating_mul(BACKLOG)
                 && levels.active.memory_bytes() < limit.saturating_mul(MEMORY * BACKLOG);
-            if room || levels.frozen.is_none() || self.jobs.failing() || self.panicked().is_some() {
+            if room || levels.frozen.is_none() || self.maintenance.jobs.failing() || self.panicked().is_some() {
                 return;
             }
             drop(levels);
-            self.checkpointed.wait_for(commit, Duration::from_millis(100));
-        }
-    }
-}
-
-impl Commit {
-    /// Takes note that frames from the next one on are of this epoch and writer.
-    pub(super) fn note_epoch(&mut self, epoch: Epoch, writer_id: WriterId) {
-        (self.epoch, self.writer_id) = (epoch, writer_id);
-        if self.history.last().is_none_or(|last| (last.epoch, last.writer_id) != (epoch, writer_id)) {
-            self.history.push(HistoryEntry { epoch, writer_id, first: LogIndex(self.last.0 + 1) });
+            self.maintenance.wait_for_checkpoint(commit, Duration::from_millis(100));
         }
     }
 }
@@ -539,7 +536,7 @@ mod tests {
         let mut tx = db.begin().unwrap();
         tx.set_node_vector(a, "v", &[1.0; 3]).unwrap();
         // A fault of this process, which validation does not look for.
-        let names = db.engine().unwrap().levels.load().names.clone();
+        let names = db.engine().unwrap().names();
         names.define_dimension(tx.propkey_id("v").unwrap(), 4, LogIndex(0)).unwrap();
         assert_eq!(tx.commit().unwrap_err().code(), ErrorCode::OutcomeUnknown);
         let later = db.transaction(|tx| tx.create_node(Some("later")));

@@ -2,15 +2,17 @@
 //! the one that it was copied from.
 
 use super::{
+    cut_short::CutShort,
     engine::Engine,
+    file::require_one_name,
     lease::Lease,
-    open::{anchored, open_for_writing, require_one_name},
     options::{OpenOptions, ReplicationRole},
-    place::{LogPlace, folder_of, left_log},
+    place::{LogPlace, anchored, folder_of, left_log},
     places::Places,
     promote::require_not_taken_over,
     role::Standing,
-    sidecar::remove_sidecar,
+    sidecar_files::remove_sidecar,
+    writer_lock::open_for_writing,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -47,51 +49,6 @@ pub(crate) fn sidecar_of_replica(env: &Env, path: &Path, options: &OpenOptions) 
     let (LogPlace::Here(dir) | LogPlace::Damaged(dir, _)) = &places.sidecar else { return Ok(None) };
     let follows = places.standing(env, &look)? == Standing::Replica;
     Ok(follows.then(|| (dir.clone(), look.file_id())))
-}
-
-/// The log of what the file at the resolved `path` was, whose [`detach`] was cut short before that log was gone: its header
-/// says so until then, by the place of that log and the id that the file had.
-pub(crate) struct CutShort {
-    /// Where that log is.
-    pub dir: PathBuf,
-    /// The id that the file had.
-    file_id: [u8; 16],
-}
-
-impl CutShort {
-    /// `None`: nothing was cut short.
-    pub(super) fn of(path: &Path, link: &LogLink) -> Option<Self> {
-        let said = link.kind == LogKind::None && link.part == Part::StandAlone && link.id != [0; 16];
-        let dir = link.hint.from(folder_of(path)).filter(|_| said)?;
-        Some(Self { dir, file_id: link.id })
-    }
-
-    /// As [`CutShort::of`], of a file that nobody has open.
-    pub fn look(env: &Env, path: &Path) -> Result<Option<Self>> {
-        Ok(Self::of(path, &Store::open(env, path, false)?.log_link()))
-    }
-
-    /// The log, if what is there tells whose registration as a replica it was: what that says of it is said of this file.
-    pub fn of_replica(&self, env: &Env, path: &Path) -> Result<Option<(PathBuf, [u8; 16])>> {
-        let Some(control) = Control::open(&*env.disk, &self.dir, OpenMode::Read)? else { return Ok(None) };
-        let ours = control.identity().file_id == self.file_id && control.is_replica();
-        let store = Store::open(env, path, false)?;
-        Ok((ours && !control.displaced(&**store.file())?.any()).then(|| (self.dir.clone(), self.file_id)))
-    }
-
-    /// What is so, and what to do.
-    pub(super) fn fault(&self, path: &Path) -> Error {
-        Error::new(
-            ErrorCode::LogMismatch,
-            format_args!(
-                "{} was being made a database of its own, and that was cut short: the log of what it was may still be in {}, \
-                 and a source that it followed may keep its log for it. The same command once more ends it ({})",
-                path.display(),
-                self.dir.display(),
-                command("role", path, "detach")
-            ),
-        )
-    }
 }
 
 /// A registration that outlives the replica whose it was, until it is removed
@@ -146,7 +103,7 @@ pub(crate) fn detach(
     if link.open && missing.is_none() {
         // What its log holds goes into the file first, by the same recovery as ever.
         let engine = Engine::open_for_writing(env.clone(), path.to_owned(), options.clone(), identity, true)?;
-        missing = engine.damage.lock().clone();
+        missing = engine.damage();
         let folded = if missing.is_some() { Ok(()) } else { engine.checkpoint() };
         folded.and(engine.close())?;
     }
@@ -294,7 +251,7 @@ fn lead_anew(engine: &Engine, taken: Epoch) -> Result<Epoch> {
         control.note_seen_epoch(SeenEpoch { epoch: taken, begun: true })?;
     }
     // A log that was lost is made anew with an epoch of its own.
-    let epoch = match engine.made_sidecar {
+    let epoch = match engine.opened.made_sidecar() {
         Some(_) if engine.epoch() > taken => engine.epoch(),
         _ => engine.promote_in_place(&Lease::new(engine.epoch()))?,
     };

@@ -1,34 +1,52 @@
 //! What all handles to one file share.
 
+mod ids;
+mod maintenance;
+mod measures;
+mod open_report;
+mod poison;
+mod publication;
+mod replication_state;
+
 use super::{
     jobs::Jobs,
-    latency::Latencies,
     options::{OpenOptions, ReplicationRole, SyncMode},
-    publish::{PublishedLog, keep},
     signal::Signal,
+    stored::levels_of,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{Digest, Epoch, LogIndex, MAX_NODE_ID, MAX_RANK, NodeId},
+    graph::{Digest, Epoch, LogIndex},
     io::Env,
-    lock::{Condvar, Mutex},
-    log::{Appender, Control, Keep, Proven, WriterId},
-    state::{Held, Levels, Pins},
-    store::{HistoryEntry, LogKind, LogLink, Store, WRITER_LOCK},
+    lock::Mutex,
+    log::{Appender, Control, WriterId},
+    state::Names,
+    store::{HistoryEntry, LogKind, LogLink, Manifest, Store},
 };
-use arc_swap::ArcSwap;
+use ids::IdAllocator;
+use maintenance::Maintenance;
+use measures::Measures;
+use poison::Poison;
+use publication::Publication;
+use replication_state::ReplicationState;
 use std::{
     path::PathBuf,
     sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
+        Arc,
+        atomic::{AtomicBool, Ordering},
     },
 };
 
-/// The engine of one open file.
+pub(super) use ids::NextIds;
+pub(super) use maintenance::{CheckpointGuard, MergeGuard};
+pub(crate) use measures::Work;
+pub(super) use open_report::OpenReport;
+
+/// The engine of one open file: what it is made of, and the parts that own what they guard.
 ///
-/// Locks are taken in this order: `checkpointing`, `compacting`, `publishing`, `commit`. A
-/// committer holds only `commit`; a reader holds none.
+/// Locks are taken in this order: that of checkpoints, that of merges, that of publishing (all three in [`Maintenance`], whose
+/// guards are what takes the later one), `commit`. Under `commit` come those that nobody holds for longer than a look: of the
+/// pins, of the waiters, of the jobs, of what an open reported. A committer holds only `commit`; a reader holds none.
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) env: Env,
@@ -37,86 +55,25 @@ pub(crate) struct Engine {
     pub(crate) log_dir: PathBuf,
     pub(crate) options: OpenOptions,
     pub(crate) store: Store,
-    /// A [`ReplicationRole`], as a number: a promoted replica becomes a primary.
-    pub(super) role: AtomicU8,
     /// The control file of the sidecar; `None` without one.
     pub(crate) sidecar: Option<Arc<Control>>,
-    /// Of a sidecar that this open made: what stays if it is taken back.
-    pub(super) made_sidecar: Option<Keep>,
-    /// Whether this replica got another id to register under with this open, and has not registered since.
-    pub(crate) registers_anew: AtomicBool,
-    /// Why a file that is opened as a replica, and is none, does not follow.
-    pub(super) foreign: Mutex<Option<Error>>,
-    /// Whether it is a primary that was fenced, opened as a replica, and not known to be on its source's history yet.
-    pub(super) on_trial: AtomicBool,
-    /// Whether this open made the file.
-    pub(crate) made_file: AtomicBool,
-    /// Whether a bootstrap failed for which the file was made: what is empty still goes when it is closed.
-    pub(crate) unwanted: AtomicBool,
-    /// What its log holds beyond its file, which is an older copy.
-    pub(crate) beyond: Mutex<Option<Proven>>,
-    /// Why this open only reads, although its caller asked for more.
-    pub(crate) refused: Option<Error>,
-    /// What is wrong with the place of the replication log, for a reader: the files of a primary are copies, or the log is
-    /// not there.
-    pub(crate) log_fault: Option<Error>,
-    /// The epoch in which commits are made: a handle of another one is fenced.
-    pub(super) epoch: AtomicU64,
-    /// Whether commits wait for a promotion: another node took over, or this one was its replica.
-    pub(super) fenced: AtomicBool,
-    /// The next id of a node, above every one that was committed or given out. Upholds I24.
-    pub(super) next_node: AtomicU64,
-    /// The next index id to give out.
-    pub(super) next_index: AtomicU32,
-    /// The next rank to give a parallel edge. Upholds I43.
-    pub(super) next_rank: AtomicU64,
-    /// See [`Engine::spare_node_id`].
-    pub(super) spare_node: OnceLock<AtomicU64>,
+    /// What part it plays in replication.
+    pub(super) replication: ReplicationState,
+    /// What its open found and made.
+    pub(crate) opened: OpenReport,
+    /// The ids that it gives out.
+    pub(super) ids: IdAllocator,
     /// The commit lock, and what only its holder may touch.
     pub(super) commit: Mutex<Commit>,
-    pub(crate) levels: ArcSwap<Levels>,
-    pub(super) pins: Pins,
-    /// The last log index that readers may see.
-    pub(super) published: AtomicU64,
-    /// Wakes who waits for something to be published.
-    pub(crate) signal: Signal,
-    /// Held while a checkpoint is made.
-    pub(super) checkpointing: Mutex<()>,
-    /// Held while runs are merged.
-    pub(super) compacting: Mutex<()>,
-    /// Held while the file's header and the levels are exchanged together.
-    pub(super) publishing: Mutex<()>,
-    /// Signalled when a checkpoint has ended: committers may wait for room.
-    pub(super) checkpointed: Condvar,
-    pub(super) jobs: Jobs,
-    pub(crate) closed: AtomicBool,
-    /// What could not be read, by a read-only open or of a replica's log.
-    pub(crate) damage: Mutex<Option<Error>>,
-    /// When it was opened, ms since 1970: counters and latencies are since then.
-    pub(super) opened_at_ms: u64,
-    pub(super) counters: Counters,
-    pub(super) latencies: Latencies,
-    /// Which states views and transactions hold.
-    pub(super) held: Arc<Held>,
-    /// Whether the log is known to have failed. What counts is what the log says, under the commit lock.
-    pub(super) log_failed: AtomicBool,
-    /// See [`Engine::panicked`].
-    pub(super) panicked: OnceLock<Error>,
-}
-
-/// What is counted for [`super::Stats`].
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub checkpoints: AtomicU64,
-    pub compactions: AtomicU64,
-    pub bytes_checkpointed: AtomicU64,
-    pub bytes_compacted: AtomicU64,
-    pub append_attempts: AtomicU64,
-    pub append_failures: AtomicU64,
-    /// Versions and elements of deltas that went with checkpoints.
-    pub versions_pruned: AtomicU64,
-    pub elements_pruned: AtomicU64,
-    pub appends_for_testing: AtomicU64,
+    /// What readers see.
+    pub(super) publication: Publication,
+    /// Checkpoints and merges.
+    pub(super) maintenance: Maintenance,
+    /// What is counted and measured.
+    pub(super) measures: Measures,
+    /// Why nothing is written any more.
+    pub(super) poison: Poison,
+    closed: AtomicBool,
 }
 
 /// What the commit lock guards.
@@ -136,6 +93,38 @@ pub(super) struct Commit {
 }
 
 impl Engine {
+    /// An engine that shows the checkpoint of the file `store`, and nothing beyond.
+    pub(super) fn at_checkpoint(
+        env: Env,
+        path: PathBuf,
+        options: OpenOptions,
+        store: Store,
+        role: ReplicationRole,
+        log_dir: PathBuf,
+        opened: OpenReport,
+    ) -> Result<Self> {
+        let (manifest, runs) = store.snapshot();
+        let levels = levels_of(&manifest, runs)?;
+        let commit = Commit::at_checkpoint(&manifest, || env.host.random());
+        Ok(Self {
+            replication: ReplicationState::new(role, commit.epoch),
+            ids: IdAllocator::new(NextIds::of(&manifest)),
+            publication: Publication::new(levels, commit.last),
+            commit: Mutex::new(commit),
+            maintenance: Maintenance::new(Jobs::new(options.background && !options.read_only)),
+            measures: Measures::new(env.host.now_ms()),
+            poison: Poison::default(),
+            closed: AtomicBool::new(false),
+            sidecar: None,
+            env,
+            path,
+            log_dir,
+            options,
+            store,
+            opened,
+        })
+    }
+
     /// Fails where the handle is of no use: after a fork, or closed.
     #[inline]
     pub(crate) fn check_usable(&self) -> Result<()> {
@@ -145,7 +134,7 @@ impl Engine {
                 "this database was opened before a fork: open it again in the child process",
             ));
         }
-        if self.closed.load(Ordering::Acquire) {
+        if self.is_closed() {
             return Err(Error::new(ErrorCode::Closed, "Database is closed"));
         }
         Ok(())
@@ -165,11 +154,11 @@ impl Engine {
 
     /// How the files differ of a primary that was copied or restored since its log was written.
     pub(crate) fn copied(&self) -> Option<&Error> {
-        self.refused.as_ref().or(self.log_fault.as_ref()).filter(|fault| fault.code() == ErrorCode::FilesMoved)
+        self.opened.copied()
     }
 
     pub(crate) fn require_writable(&self) -> Result<()> {
-        if let Some(refused) = &self.refused {
+        if let Some(refused) = self.opened.refused() {
             return Err(refused.clone());
         }
         if self.options.read_only {
@@ -194,60 +183,38 @@ impl Engine {
     /// What part the database plays now.
     #[inline]
     pub(crate) fn role(&self) -> ReplicationRole {
-        match self.role.load(Ordering::Acquire) {
-            0 => ReplicationRole::Disabled,
-            1 => ReplicationRole::Primary,
-            _ => ReplicationRole::Replica,
-        }
+        self.replication.role()
     }
 
+    /// It plays that part from now on.
     pub(crate) fn set_role(&self, role: ReplicationRole) {
-        self.role.store(role as u8, Ordering::Release);
+        self.replication.set_role(role);
     }
 
     /// The epoch in which commits are made.
     pub(crate) fn epoch(&self) -> Epoch {
-        Epoch(self.epoch.load(Ordering::Acquire))
+        self.replication.epoch()
     }
 
-    /// An id above every one that was given out; `None` once the greatest there is was.
+    /// Wakes who waits for something to be published.
+    pub(crate) fn signal(&self) -> &Signal {
+        self.publication.signal()
+    }
+
+    /// The names in use now.
+    pub(crate) fn names(&self) -> Arc<Names> {
+        self.publication.levels().names.clone()
+    }
+
+    /// Whether it was closed: no handle uses it any more.
     #[inline]
-    pub(super) fn next_node_id(&self) -> Option<NodeId> {
-        let id = self.next_node.fetch_add(1, Ordering::Relaxed);
-        if id > MAX_NODE_ID {
-            self.next_node.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        Some(NodeId(id))
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
-    /// A rank above every one that was given out; `None` once the greatest there is was.
-    #[inline]
-    pub(super) fn next_rank(&self) -> Option<u64> {
-        let rank = self.next_rank.fetch_add(1, Ordering::Relaxed);
-        if rank > MAX_RANK {
-            self.next_rank.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        Some(rank)
-    }
-
-    /// A rank that may be in use, though hardly is: where automatic ones go on once a caller chose the greatest one.
-    #[cold]
-    pub(super) fn spare_rank(&self) -> u64 {
-        let [.., a, b, c, d, e, f, g, h] = self.env.host.random();
-        u64::from_le_bytes([a, b, c, d, e, f, g, h]) % (MAX_RANK / 2) + 1
-    }
-
-    /// An id that may be in use, though hardly is: where automatic ids go on once a caller chose the greatest one. They
-    /// begin anywhere in the lower half, anew with each open.
-    #[cold]
-    pub(super) fn spare_node_id(&self) -> NodeId {
-        let begin = || {
-            let [.., a, b, c, d, e, f, g, h] = self.env.host.random();
-            AtomicU64::new(u64::from_le_bytes([a, b, c, d, e, f, g, h]) % (MAX_NODE_ID / 2) + 1)
-        };
-        NodeId(self.spare_node.get_or_init(begin).fetch_add(1, Ordering::Relaxed))
+    /// No handle uses it any more.
+    pub(super) fn set_closed(&self) {
+        self.closed.store(true, Ordering::Release);
     }
 
     /// What the header should say of the log while it is open.
@@ -271,71 +238,32 @@ impl Engine {
 
     /// Within how many ms what is written now is synced in the background; `None`: it is durable already, or nobody does.
     pub(crate) fn next_sync_ms(&self) -> Option<u64> {
-        let syncs = self.options.sync_mode == SyncMode::Normal && self.jobs.running() && !self.has_log_failed();
+        let syncs =
+            self.options.sync_mode == SyncMode::Normal && self.maintenance.jobs.running() && !self.has_log_failed();
         syncs.then_some(self.options.sync_interval_ms)
     }
+}
 
-    /// Makes every commit so far durable.
-    pub(crate) fn sync(&self) -> Result<()> {
-        let (last, kept) = {
-            let commit = self.commit.lock();
-            let Some(appender) = &commit.appender else { return Ok(()) };
-            (appender.last(), keep(appender))
-        };
-        self.sync_and_publish(PublishedLog::kept(&kept), last, self.epoch())
-    }
-
-    /// Closes the engine: no handle uses it any more.
-    pub(crate) fn close(&self) -> Result<()> {
-        self.end(false)
-    }
-
-    /// As [`Engine::close`]. `unmake`: what this open made of a sidecar goes. While the locks are held, so that it is nobody
-    /// else's yet.
-    fn end(&self, unmake: bool) -> Result<()> {
-        if self.env.host.forked() {
-            // The parent goes on with the log and the locks: touch nothing.
-            return Ok(());
-        }
-        self.closed.store(true, Ordering::Release);
-        self.signal.notify_all();
-        self.jobs.stop();
-        let result = if self.options.read_only { Ok(()) } else { self.close_log() };
-        if unmake || self.is_foreign() {
-            self.unmake_sidecar();
-        }
-        // One that was promoted meanwhile leads.
-        let as_made = self.role() == self.options.role.unwrap_or_default();
-        let empty = as_made && self.published() == LogIndex(0) && self.made_file.load(Ordering::Acquire);
-        if empty && self.unwanted.load(Ordering::Acquire) {
-            self.unmake_file();
-        }
-        if self.is_viewed() {
-            self.store.pin_for_views();
-        }
-        self.unlock();
-        result
-    }
-
-    /// Closes what could not be opened as a whole. What the open made for a part that the file does not have goes.
-    pub(crate) fn give_up(&self) {
-        let unused = self.published() == LogIndex(0) && !self.options.read_only;
-        if let Err(e) = self.end(unused) {
-            tracing::warn!("closing what could not be opened failed: {e}");
+impl Commit {
+    /// Where a file's checkpoint is, with no log yet; a file without a history begins one, under an id from `writer_id`.
+    fn at_checkpoint(manifest: &Manifest, writer_id: impl FnOnce() -> WriterId) -> Self {
+        let last = manifest.history.last();
+        Self {
+            appender: None,
+            last: manifest.checkpoint.log_index,
+            digest: manifest.checkpoint.digest,
+            epoch: last.map_or(Epoch(1), |h| h.epoch),
+            writer_id: last.map_or_else(writer_id, |h| h.writer_id),
+            history: manifest.history.clone(),
+            frozen_at_bytes: 0,
         }
     }
 
-    /// Gives the writer's locks back.
-    pub(super) fn unlock(&self) {
-        if let Some(control) = self.sidecar.as_ref().filter(|_| !self.options.read_only) {
-            control.unlock_writer();
+    /// Takes note that frames from the next one on are of this epoch and writer.
+    pub(super) fn note_epoch(&mut self, epoch: Epoch, writer_id: WriterId) {
+        (self.epoch, self.writer_id) = (epoch, writer_id);
+        if self.history.last().is_none_or(|last| (last.epoch, last.writer_id) != (epoch, writer_id)) {
+            self.history.push(HistoryEntry { epoch, writer_id, first: LogIndex(self.last.0 + 1) });
         }
-        let _ = self.store.file().unlock(WRITER_LOCK..WRITER_LOCK + 1);
-    }
-
-    /// Whether someone still holds a view or a transaction.
-    fn is_viewed(&self) -> bool {
-        // One reference is the engine's, one is this function's.
-        Arc::strong_count(&self.levels.load_full()) > 2 || self.pins.any()
     }
 }

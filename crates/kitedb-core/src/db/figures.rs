@@ -2,13 +2,14 @@
 //! `damage` and `pins`, which nobody holds for longer than a look; all else is atomics, published by whoever commits or
 //! checkpoints.
 
-use super::{engine::Engine, histogram::Latency};
-use crate::{
-    error::{Error, ErrorCode},
-    graph::{Digest, LogIndex, NameKind, Token},
-    state::{Delta, DeltaFigures, HeldSummary, PinFigures, Totals},
+use super::{
+    engine::{Engine, Work},
+    histogram::Latency,
 };
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::{
+    graph::{Digest, LogIndex, NameKind, Token},
+    state::{DeltaFigures, HeldSummary, PinFigures, Totals},
+};
 
 /// Figures of about one moment.
 #[derive(Debug, Clone, Default)]
@@ -53,19 +54,6 @@ pub(crate) struct Names {
     pub property_keys: u64,
 }
 
-/// What was done since the open.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Work {
-    pub checkpoints: u64,
-    pub compactions: u64,
-    pub bytes_checkpointed: u64,
-    pub bytes_compacted: u64,
-    pub append_attempts: u64,
-    pub append_failures: u64,
-    pub versions_pruned: u64,
-    pub elements_pruned: u64,
-}
-
 impl Engine {
     /// Looks around. Cheap enough for once a second, and for much more.
     pub(crate) fn figures(&self) -> Figures {
@@ -76,7 +64,7 @@ impl Engine {
         Figures {
             path: self.path.to_string_lossy().into_owned(),
             now_ms: self.env.host.now_ms(),
-            opened_at_ms: self.opened_at_ms,
+            opened_at_ms: self.measures.opened_at_ms(),
             read_only: self.options.read_only,
             head: Token { epoch: info.epoch, log_index: index },
             digest: info.digest,
@@ -92,58 +80,25 @@ impl Engine {
                 edge_types: names(NameKind::EdgeType),
                 property_keys: names(NameKind::PropKey),
             },
-            held: self.held.summary(),
-            pins: self.pins.figures(&levels),
-            work: self.work(),
-            commit_latency: self.latencies.commit.read(self.commits_measured_one_in()),
-            sync_latency: self.latencies.sync.read(1),
+            held: self.publication.held(),
+            pins: self.publication.pinned(&levels),
+            work: self.measures.work(),
+            commit_latency: self.measures.commit_latency.read(self.commits_measured_one_in()),
+            sync_latency: self.measures.sync_latency.read(1),
             log_failed: self.has_log_failed(),
             background_error: self.background_error(),
             panicked: self.panicked().is_some(),
-            damage: self.damage.lock().as_ref().map(ToString::to_string),
-        }
-    }
-
-    /// Takes note that a checkpoint wrote `delta` to the file, so that it is let go.
-    pub(super) fn note_checkpoint(&self, delta: &Delta) {
-        let DeltaFigures { elements, versions, .. } = delta.figures();
-        let counters = &self.counters;
-        counters.elements_pruned.fetch_add(elements, Ordering::Relaxed);
-        counters.versions_pruned.fetch_add(versions, Ordering::Relaxed);
-        counters.checkpoints.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Takes note of an error that means that the log failed. The log itself can be asked under the commit lock only.
-    pub(super) fn note_log_failure(&self, error: &Error) {
-        if matches!(error.code(), ErrorCode::Poisoned | ErrorCode::SyncFailed | ErrorCode::OutcomeUnknown) {
-            self.log_failed.store(true, Ordering::Release);
+            damage: self.damage().map(|damage| damage.to_string()),
         }
     }
 
     pub(super) fn has_log_failed(&self) -> bool {
-        self.sidecar.as_ref().is_some_and(|control| control.sync_failed()) || self.log_failed.load(Ordering::Acquire)
+        self.sidecar.as_ref().is_some_and(|control| control.sync_failed()) || self.poison.log_failed()
     }
 
     /// Why the last work in the background failed, until it succeeds, or what panicked.
     pub(super) fn background_error(&self) -> Option<String> {
-        self.panicked().map(ToString::to_string).or_else(|| self.jobs.last_error())
-    }
-
-    fn work(&self) -> Work {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Acquire);
-        let counters = &self.counters;
-        // Failures first: an append that fails in between must not count as one that did without having been tried.
-        let append_failures = count(&counters.append_failures);
-        Work {
-            checkpoints: count(&counters.checkpoints),
-            compactions: count(&counters.compactions),
-            bytes_checkpointed: count(&counters.bytes_checkpointed),
-            bytes_compacted: count(&counters.bytes_compacted),
-            append_attempts: count(&counters.append_attempts),
-            append_failures,
-            versions_pruned: count(&counters.versions_pruned),
-            elements_pruned: count(&counters.elements_pruned),
-        }
+        self.panicked().map(ToString::to_string).or_else(|| self.maintenance.jobs.last_error())
     }
 }
 

@@ -1,10 +1,13 @@
 //! The file of a database: made, and taken back where the open for which it was made is refused.
 
-use super::place::{default_sidecar, file_is_gone, folder_of, is_absent, wal_dir};
+use super::{
+    options::OpenOptions,
+    place::{default_sidecar, file_is_gone, folder_of, is_absent, wal_dir},
+};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
-    io::{Env, FileIdentity, FileLock, LockKind, OpenMode},
+    io::{DiskFile, Env, FileIdentity, FileLock, LockKind, OpenMode},
     log::{Control, reaches_beyond},
     store::{CheckpointMark, LogLink, Manifest, Store, WRITER_LOCK},
 };
@@ -86,4 +89,18 @@ pub(super) fn empty_manifest() -> Manifest {
         next_rank: 1,
         ..Manifest::default()
     }
+}
+
+/// Fails where the file has more names than one: under another name another log would be looked for.
+pub(super) fn require_one_name(path: &Path, options: &OpenOptions, file: &dyn DiskFile) -> Result<()> {
+    let links = file.links().map_err(|e| Error::io("look at", path, e))?;
+    if links <= 1 || options.hard_links {
+        return Ok(());
+    }
+    let what = format_args!(
+        "{} has {links} hard links, and the log of a database is found by its name: remove the others (`cp` them to \
+         keep copies), or open it with accept_hard_links",
+        path.display()
+    );
+    Err(Error::new(ErrorCode::HardLinked, what))
 }

@@ -3,10 +3,11 @@
 
 use super::{
     commit::no_log,
-    engine::{Commit, Engine},
+    engine::{Commit, Engine, NextIds},
     options::SyncMode,
-    publish::PublishedLog,
+    published_log::PublishedLog,
     role::would_overwrite,
+    stored::levels_of,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -15,10 +16,7 @@ use crate::{
     store::{Image, LogKind, LogLink, Part, Store},
 };
 use crate::{graph::Epoch, state::Levels, store::HistoryEntry};
-use std::{
-    path::Path,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{path::Path, sync::Arc};
 
 impl Engine {
     /// Appends and applies the frames of `chunk`, which must go on where this node ends: verifies them, appends
@@ -39,9 +37,9 @@ impl Engine {
         let reached = commit.last;
         let due = commit.appender.as_ref().is_some_and(|appender| self.checkpoint_is_due(appender, &commit));
         drop(commit);
-        self.jobs.ask_for_sync();
+        self.maintenance.jobs.ask_for_sync();
         if due && self.options.auto_checkpoint {
-            self.jobs.ask_for_checkpoint();
+            self.maintenance.jobs.ask_for_checkpoint();
         }
         match verified {
             Err((_, fault)) => Err(fault.context(format_args!("after the frame with log index {reached}"))),
@@ -52,8 +50,8 @@ impl Engine {
     /// Fails if this replica's own log or state is of no more use.
     pub(crate) fn require_undamaged(&self) -> Result<()> {
         self.require_not_foreign()?;
-        if let Some(damage) = self.damage.lock().as_ref() {
-            if self.beyond.lock().is_some() {
+        if let Some(damage) = self.damage() {
+            if self.opened.has_beyond() {
                 // Its own log has what it lacks.
                 return Err(Error::new(ErrorCode::NeedsReseed, format_args!("needs reseed: {damage}")));
             }
@@ -124,24 +122,21 @@ impl Engine {
             appender.begin_epoch(epoch, writer_id)?;
         }
         commit.note_epoch(epoch, writer_id);
-        if self.epoch.swap(epoch.0, Ordering::AcqRel) != epoch.0 {
+        if self.replication.follow(epoch) {
             // Who waits for a commit of the epoch before, beyond its end, waits in vain.
-            self.signal.notify_all();
+            self.signal().notify_all();
         }
         Ok(())
     }
 
     /// Fails if it is opened as a replica and is none.
     pub(crate) fn require_not_foreign(&self) -> Result<()> {
-        match &*self.foreign.lock() {
-            Some(foreign) => Err(foreign.clone()),
-            None => Ok(()),
-        }
+        self.replication.require_not_foreign()
     }
 
     /// Fails if this file's graph is no replica's and nobody asked for its end. Upholds I35.
     pub(crate) fn require_replaceable(&self) -> Result<()> {
-        let its_own = self.is_foreign() || self.on_trial.load(Ordering::Acquire);
+        let its_own = self.is_foreign() || self.replication.is_on_trial();
         match its_own && !self.options.overwrite {
             true => Err(would_overwrite(&self.path, &self.view())),
             false => Ok(()),
@@ -164,11 +159,11 @@ impl Engine {
     }
 
     fn adopt_guarded(&self, image: &dyn Image, record: &Path, pace: &mut dyn FnMut(u64) -> Result<()>) -> Result<()> {
-        let _no_checkpoint = self.checkpointing.lock();
-        let _no_merge = self.compacting.lock();
+        let _no_checkpoint = self.maintenance.begin_checkpoint();
+        let no_merge = self.maintenance.begin_merge();
         let (manifest, runs) = self.store.import(&self.env, image, record, pace)?;
-        let levels = Self::levels_of(&manifest, Arc::new(runs.clone()))?;
-        let _publishing = self.publishing.lock();
+        let levels = levels_of(&manifest, Arc::new(runs.clone()))?;
+        let _publishing = self.maintenance.begin_publishing(&no_merge);
         let mut commit = self.commit.lock();
         self.check_usable()?;
         self.require_no_panic()?;
@@ -181,9 +176,7 @@ impl Engine {
             hint: self.hint(),
             ..LogLink::default()
         };
-        let (history, next_node) = (manifest.history.clone(), manifest.next_node_id.max(1));
-        let next_index = manifest.next_index_id.max(1);
-        let next_rank = manifest.next_rank.max(1);
+        let (history, next) = (manifest.history.clone(), NextIds::of(&manifest));
         // A sync of the old log needs no commit lock: one that ended later would say how far that was durable, in the control
         // file that speaks of the next log by then. Upholds I38.
         let old = commit.appender.as_ref().map(|appender| appender.group_sync().clone());
@@ -214,16 +207,12 @@ impl Engine {
         (commit.epoch, commit.writer_id) = (led.epoch, led.writer_id);
         commit.history = history;
         commit.frozen_at_bytes = 0;
-        self.epoch.store(led.epoch.0, Ordering::Release);
-        self.next_node.store(next_node, Ordering::Release);
-        self.next_index.store(next_index, Ordering::Release);
-        self.next_rank.store(next_rank, Ordering::Release);
-        self.publish_anew(Levels { runs: self.store.runs(), ..levels }, mark.log_index);
-        *self.damage.lock() = None;
-        *self.beyond.lock() = None;
-        *self.foreign.lock() = None;
-        self.on_trial.store(false, Ordering::Release);
-        self.log_failed.store(false, Ordering::Release);
+        self.replication.set_epoch(led.epoch);
+        self.ids.restart(next);
+        self.publish_anew(&commit, Levels { runs: self.store.runs(), ..levels }, mark.log_index);
+        self.opened.forget_damage();
+        self.replication.become_replica();
+        self.poison.forget_log_failure();
         if let Some(control) = &self.sidecar {
             if let Err(e) = control.clear_end() {
                 tracing::warn!("the end of an epoch of before a reseed may come back after a loss of power: {e}");
@@ -247,7 +236,7 @@ impl Engine {
         if let Err(e) = Store::forget_import(&self.env, record) {
             tracing::warn!("what a bootstrap remembers of its copy was not removed: {e}");
         }
-        self.signal.notify_all();
+        self.signal().notify_all();
         Ok(())
     }
 

@@ -1,13 +1,13 @@
 //! Background work: threads that merely run what can also be called step by step. Each sleeps until there is something for
 //! it to do; one that panics ends, and with it what the database writes (see [`super::panics`]).
 
-use super::{engine::Engine, options::SyncMode};
 use crate::{
     error::{ErrorCode, Result},
     lock::{Condvar, Mutex},
 };
 use arc_swap::ArcSwapOption;
 use std::{
+    any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Weak,
@@ -41,12 +41,13 @@ pub(super) struct Jobs {
 struct State {
     stop: bool,
     compaction_due: bool,
-    engine: Weak<Engine>,
+    worker: Option<Weak<dyn Worker>>,
     threads: Vec<JoinHandle<()>>,
 }
 
+/// A kind of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Job {
+pub(super) enum Job {
     Checkpoint,
     Compact,
     Sync,
@@ -61,14 +62,21 @@ impl Job {
             Self::Sync => "kitedb-sync",
         }
     }
+}
 
-    fn run(self, engine: &Engine) -> Result<()> {
-        match self {
-            Self::Checkpoint => engine.checkpoint(),
-            Self::Compact => compact(engine),
-            Self::Sync => engine.sync(),
-        }
-    }
+/// Whose work it is.
+pub(super) trait Worker: std::fmt::Debug + Send + Sync {
+    /// The jobs that are attached to it.
+    fn jobs(&self) -> &Jobs;
+
+    /// Does a piece of work, until there is no more of that kind or `is_stopped` says so.
+    fn work(&self, job: Job, is_stopped: &dyn Fn() -> bool) -> Result<()>;
+
+    /// Takes note that work panicked: nothing more is written.
+    fn note_panic(&self, what: &str, panic: &(dyn Any + Send));
+
+    /// Whether nothing more is written.
+    fn has_panicked(&self) -> bool;
 }
 
 impl Jobs {
@@ -85,13 +93,14 @@ impl Jobs {
         }
     }
 
-    /// Tells the jobs whose work they do. Threads start with the first work.
-    pub fn attach(&self, engine: &Arc<Engine>) {
+    /// Tells the jobs whose work they do, and within how long a sync that is asked for begins; `None`: nobody asks. Threads
+    /// start with the first work.
+    pub fn attach(&self, worker: &Arc<dyn Worker>, sync_tick: Option<Duration>) {
         let mut state = self.state.lock();
-        state.engine = Arc::downgrade(engine);
-        if self.enabled && engine.options.sync_mode == SyncMode::Normal {
+        state.worker = Some(Arc::downgrade(worker));
+        if let Some(tick) = sync_tick.filter(|_| self.enabled) {
             self.sync_asked.store(false, Ordering::Release);
-            start(&mut state, engine, Job::Sync);
+            start(&mut state, worker, Job::Sync, tick);
         }
     }
 
@@ -141,12 +150,12 @@ impl Jobs {
     fn wake_up(&self, job: Job, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock();
         change(&mut state);
-        if let Some(engine) = state.engine.upgrade()
+        if let Some(worker) = state.worker.as_ref().and_then(Weak::upgrade)
             && !state.stop
             && !state.threads.iter().any(|t| t.thread().name() == Some(Job::Checkpoint.thread()))
         {
-            start(&mut state, &engine, Job::Checkpoint);
-            start(&mut state, &engine, Job::Compact);
+            start(&mut state, &worker, Job::Checkpoint, Duration::ZERO);
+            start(&mut state, &worker, Job::Compact, Duration::ZERO);
         }
         self.notify(job);
     }
@@ -228,20 +237,20 @@ impl Jobs {
     }
 }
 
-fn start(state: &mut State, engine: &Arc<Engine>, job: Job) {
-    let weak = Arc::downgrade(engine);
-    // A tick of half the interval: a commit waits for its sync at most one whole one.
-    let interval = Duration::from_millis(engine.options.sync_interval_ms.div_ceil(2));
+/// Starts the thread of a job. A sync begins at most `tick` after it was asked for.
+fn start(state: &mut State, worker: &Arc<dyn Worker>, job: Job, tick: Duration) {
+    let weak = Arc::downgrade(worker);
     let spawned = std::thread::Builder::new().name(job.thread().to_owned()).spawn(move || {
-        while let Some(engine) = weak.upgrade() {
-            if !engine.jobs.wait(job, interval) {
+        while let Some(worker) = weak.upgrade() {
+            let jobs = worker.jobs();
+            if !jobs.wait(job, tick) {
                 return;
             }
-            match catch_unwind(AssertUnwindSafe(|| job.run(&engine))) {
-                Ok(result) => engine.jobs.note(job, result),
-                Err(panic) => return engine.note_panic("work in the background", &*panic),
+            match catch_unwind(AssertUnwindSafe(|| worker.work(job, &|| jobs.state.lock().stop))) {
+                Ok(result) => jobs.note(job, result),
+                Err(panic) => return worker.note_panic("work in the background", &*panic),
             }
-            if engine.panicked().is_some() && job != Job::Sync {
+            if worker.has_panicked() && job != Job::Sync {
                 // Nothing more is written; what is in the log is still synced.
                 return;
             }
@@ -251,16 +260,7 @@ fn start(state: &mut State, engine: &Arc<Engine>, job: Job) {
         Ok(thread) => state.threads.push(thread),
         Err(e) => {
             let what = format!("cannot start a background thread: {e}");
-            engine.jobs.last_error.store(Some(Arc::new(what)));
+            worker.jobs().last_error.store(Some(Arc::new(what)));
         }
     }
-}
-
-fn compact(engine: &Engine) -> Result<()> {
-    while engine.compact_once()? {
-        if engine.jobs.state.lock().stop {
-            break;
-        }
-    }
-    Ok(())
 }

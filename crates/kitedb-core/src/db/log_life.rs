@@ -2,8 +2,8 @@
 
 use super::{
     engine::{Commit, Engine},
-    open::anchored,
     options::ReplicationRole,
+    place::anchored,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -172,7 +172,7 @@ impl Engine {
     /// Ends the log with everything in the file: after that the database is one file.
     pub(super) fn close_log(&self) -> Result<()> {
         let commit = self.commit.lock();
-        if self.damage.lock().is_some() {
+        if self.opened.is_damaged() {
             // A replica that needs a reseed: its log is kept as evidence until then.
             return Ok(());
         }

@@ -6,13 +6,13 @@
 //! is looked at again, for as long as something moves, and what is found twice under the same header is damage.
 
 use super::{
-    engine::Engine,
+    engine::{Engine, OpenReport},
     file::no_file,
-    open::{ATTEMPTS, anchored},
     options::{OpenOptions, ReplicationRole},
-    place::folder_of,
+    place::{anchored, folder_of},
     places::Places,
     role::opening,
+    writer_lock::ATTEMPTS,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -66,9 +66,10 @@ impl Engine {
         let standing = places.standing(&env, &store)?;
         let role = opening(None, standing, false).map_or(ReplicationRole::Disabled, |opening| opening.role);
         let log_dir = places.dir_named(&store.log_link()).to_owned();
-        let mut engine = Self::assemble(env, path.to_owned(), options.clone(), store, role, log_dir)?;
-        engine.refused = refused.cloned();
-        *engine.damage.get_mut() = engine.recover_for_reading(&places)?;
+        let report = OpenReport::refused_for(refused.cloned());
+        let mut engine = Self::at_checkpoint(env, path.to_owned(), options.clone(), store, role, log_dir, report)?;
+        let damage = engine.recover_for_reading(&places)?;
+        engine.opened.set_damage(damage);
         engine.look_at_sidecar(&places)?;
         Ok(engine)
     }
@@ -85,7 +86,7 @@ impl Engine {
         if !link.open {
             return newer();
         }
-        let reached = || self.publish(None, self.levels.load().active.last());
+        let reached = || self.publish(None, self.publication.levels().active.last());
         if let Some(gone) = places.gone(&self.path, &link) {
             reached();
             return Ok(Some(gone));
@@ -149,9 +150,7 @@ impl Engine {
 fn what_does_not_fit(opened: &Result<Engine>) -> Option<String> {
     match opened {
         Err(e) => Some(e.to_string()),
-        Ok(engine) => {
-            engine.damage.lock().as_ref().map(|e| format!("{} after {}", e.code().as_str(), engine.published()))
-        }
+        Ok(engine) => engine.damage().map(|e| format!("{} after {}", e.code().as_str(), engine.published())),
     }
 }
 

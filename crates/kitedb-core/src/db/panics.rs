@@ -7,13 +7,12 @@ use crate::error::{Error, ErrorCode, Result};
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::atomic::Ordering,
 };
 
 impl Engine {
     /// Why nothing is written any more, if a thread panicked.
     pub(crate) fn panicked(&self) -> Option<&Error> {
-        self.panicked.get()
+        self.poison.panicked()
     }
 
     /// Fails once a thread has panicked. Upholds I39.
@@ -61,11 +60,10 @@ impl Engine {
     #[cold]
     pub(super) fn refuse_writes(&self, why: Error) {
         let text = why.to_string();
-        if self.panicked.set(why).is_ok() {
+        if self.poison.set_panicked(why) {
             tracing::error!(path = %self.path.display(), "nothing more is written before a reopen: {text}");
         }
-        self.log_failed.store(true, Ordering::Release);
-        self.checkpointed.notify_all();
-        self.signal.notify_all();
+        self.maintenance.wake_committers();
+        self.signal().notify_all();
     }
 }

@@ -5,7 +5,7 @@
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
-    io::{DiskFile, Env, OpenMode},
+    io::{Access, DiskFile, Env, OpenMode},
     log::{Control, Displaced, LogIdentity, holds_segments_of, names_another, reaches_beyond},
     shell::{SIDECAR, WAL, command, command_by_log},
     store::{LogKind, LogLink, Part, Store, foreign_folder},
@@ -467,4 +467,9 @@ pub(super) fn is_of_another(env: &Env, file: &dyn DiskFile, file_id: [u8; 16], d
 /// Whether nothing is at `path`.
 pub(crate) fn is_absent(env: &Env, path: &Path) -> bool {
     env.disk.identity(path).is_err_and(|e| e.kind() == ErrorKind::NotFound)
+}
+
+/// `env` with `folder` held by a handle. Upholds I34.
+pub(super) fn anchored(env: &Env, folder: &Path, like: Access) -> std::io::Result<Env> {
+    Ok(Env { disk: env.disk.anchor(folder, Some(like))?, host: env.host.clone() })
 }

@@ -5,7 +5,7 @@ use super::{
     options::{OpenOptions, ReplicationRole},
     place::{LogPlace, Search, default_sidecar, files_moved, log_is_gone, wal_dir},
     role::Standing,
-    sidecar::fence_by_header,
+    stale_fence::fence_by_header,
 };
 use crate::{
     error::{Error, ErrorCode, Result},

@@ -2,10 +2,10 @@
 
 use super::{
     commit::no_log,
-    engine::{Commit, Engine},
+    engine::{Commit, Engine, Work},
     lease::Lease,
     options::ReplicationRole,
-    publish::PublishedLog,
+    published_log::PublishedLog,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -15,11 +15,7 @@ use crate::{
     shell::command,
     store::{HistoryEntry, Store},
 };
-use std::{
-    io::ErrorKind,
-    path::Path,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{io::ErrorKind, path::Path, sync::Arc};
 
 /// What a promotion writes to see that there is room for it, in the sidecar.
 pub(super) const PROBE: &str = "promotion.probe";
@@ -137,7 +133,7 @@ impl Engine {
         let mut commit = self.commit.lock();
         self.check_usable()?;
         self.require_no_panic()?;
-        if self.damage.lock().is_some() {
+        if self.opened.is_damaged() {
             let what = "needs reseed: this replica's own log or state is damaged, so it cannot take over";
             return Err(Error::new(ErrorCode::NeedsReseed, what));
         }
@@ -187,10 +183,8 @@ impl Engine {
 
     fn lead(&self, commit: &mut Commit, epoch: Epoch, writer_id: WriterId) {
         commit.note_epoch(epoch, writer_id);
-        self.set_role(ReplicationRole::Primary);
-        self.epoch.store(epoch.0, Ordering::Release);
-        self.fenced.store(false, Ordering::Release);
-        self.signal.notify_all();
+        self.replication.lead(epoch);
+        self.signal().notify_all();
     }
 
     /// The epoch that this node knows to lead: of a replica, not one that a promotion began here and never led.
@@ -332,13 +326,13 @@ impl Engine {
 
     /// Appends tried and failed since the open.
     pub(crate) fn appends(&self) -> (u64, u64) {
-        let failures = self.counters.append_failures.load(Ordering::Relaxed);
-        (self.counters.append_attempts.load(Ordering::Relaxed).max(failures), failures)
+        let Work { append_attempts, append_failures, .. } = self.measures.work();
+        (append_attempts.max(append_failures), append_failures)
     }
 
     /// Whether commits wait for a promotion.
     pub(crate) fn is_fenced(&self) -> bool {
-        self.fenced.load(Ordering::Acquire)
+        self.replication.is_fenced()
     }
 
     /// The last frame that is in the file.
@@ -348,7 +342,7 @@ impl Engine {
 
     /// Checkpoints made since the open.
     pub(crate) fn checkpoints(&self) -> u64 {
-        self.counters.checkpoints.load(Ordering::Relaxed)
+        self.measures.work().checkpoints
     }
 
     /// Removes segments whose frames are all in the file, oldest first, without the commit lock. The one that is written

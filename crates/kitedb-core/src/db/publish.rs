@@ -3,67 +3,33 @@
 //! object says ([`GroupSync::durable`]), which this compares with.
 
 use super::{
-    engine::Engine,
+    engine::{Commit, Engine},
     options::{ReplicationRole, SyncMode},
+    published_log::{PublishedLog, keep},
     view::View,
 };
 use crate::{
     error::Result,
     graph::{Epoch, LogIndex},
-    log::{Appender, Control, Fence, GroupSync},
+    log::Fence,
     state::{Holder, Levels},
 };
-use std::sync::{Arc, atomic::Ordering};
-
-/// A log, to those who publish what is in it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct PublishedLog<'a> {
-    pub sync: &'a GroupSync,
-    pub control: &'a Control,
-}
-
-impl<'a> PublishedLog<'a> {
-    pub fn of(appender: &'a Appender) -> Self {
-        Self { sync: appender.group_sync(), control: appender.control() }
-    }
-
-    /// Of what was kept of a log while the commit lock was given up.
-    pub fn kept((sync, control): &'a KeptLog) -> Self {
-        Self { sync, control }
-    }
-}
-
-/// What outlives the commit lock: another log may have taken the place of this one.
-pub(super) type KeptLog = (Arc<GroupSync>, Arc<Control>);
-
-pub(super) fn keep(appender: &Appender) -> KeptLog {
-    (appender.group_sync().clone(), appender.control().clone())
-}
+use std::sync::Arc;
 
 impl Engine {
     /// The last published commit.
     pub(crate) fn published(&self) -> LogIndex {
-        LogIndex(self.published.load(Ordering::Acquire))
+        self.publication.index()
     }
 
-    /// The current levels and the last published index. The levels come first: what they rest on is published.
-    /// A checkpoint and a commit may come in between; then these levels end before what is published by now.
+    /// The current levels and the last published index.
     #[inline]
     pub(crate) fn current(&self) -> (Arc<Levels>, LogIndex) {
-        loop {
-            let levels = self.levels.load_full();
-            let index = self.published().min(levels.active.last());
-            // Upholds I40: between these two looks a bootstrap may have put another graph in place of this one.
-            if index >= levels.base() {
-                return (levels, index);
-            }
-            crate::lock::yield_now();
-        }
+        self.publication.current()
     }
 
     pub(crate) fn view(&self) -> View {
-        let (levels, index) = self.current();
-        let _hold = self.held.hold(index, Holder::View);
+        let (levels, index, _hold) = self.publication.hold_current(Holder::View);
         View { levels, index, _hold }
     }
 
@@ -79,28 +45,26 @@ impl Engine {
             );
             control.set_published(index);
         }
-        self.published.fetch_max(index.0, Ordering::SeqCst);
-        self.signal.reach(index.0);
+        self.publication.reach(index);
     }
 
     /// Puts another graph, as of `index`, in place of the current one, which may have had more commits.
-    pub(super) fn publish_anew(&self, levels: Levels, index: LogIndex) {
+    pub(super) fn publish_anew(&self, commit: &Commit, levels: Levels, index: LogIndex) {
         debug_assert_eq!(levels.base(), index, "I40: the levels of a graph begin with it");
-        self.exchange_levels(levels);
-        self.published.store(index.0, Ordering::SeqCst);
+        self.exchange_levels(commit, levels);
+        self.publication.restart_at(index);
     }
 
-    /// Puts `levels` in place of the current ones. What they rest on is published.
-    pub(super) fn exchange_levels(&self, levels: Levels) {
-        let old = self.levels.swap(Arc::new(levels));
-        self.pins.supersede(&old, self.env.host.now_ms(), self.options.max_snapshot_age_ms);
+    /// Puts `levels` in place of the current ones, which only who holds the commit lock may do. What they rest on is published.
+    pub(super) fn exchange_levels(&self, _: &Commit, levels: Levels) {
+        self.publication.exchange(levels, self.env.host.now_ms(), self.options.max_snapshot_age_ms);
     }
 
     /// Says in the control file that a sync has made the log durable through `durable`.
     fn note_durable(&self, log: PublishedLog<'_>, durable: LogIndex) {
         let synced = log.sync.durable();
         debug_assert!(durable <= synced, "I38: {durable} is said to be durable, and synced is {synced}");
-        self.latencies.sync.record(log.sync.last_sync_ns());
+        self.measures.sync_latency.record(log.sync.last_sync_ns());
         log.control.set_durable(durable);
     }
 
@@ -123,6 +87,17 @@ impl Engine {
                 self.publish(Some(log), durable.min(end.last));
             }
         };
-        self.guarded("a sync", || log.sync.sync_through(index, &on_durable)).inspect_err(|e| self.note_log_failure(e))
+        self.guarded("a sync", || log.sync.sync_through(index, &on_durable))
+            .inspect_err(|e| self.poison.note_log_failure(e))
+    }
+
+    /// Makes every commit so far durable.
+    pub(crate) fn sync(&self) -> Result<()> {
+        let (last, kept) = {
+            let commit = self.commit.lock();
+            let Some(appender) = &commit.appender else { return Ok(()) };
+            (appender.last(), keep(appender))
+        };
+        self.sync_and_publish(PublishedLog::kept(&kept), last, self.epoch())
     }
 }

@@ -365,7 +365,7 @@ pub trait GraphRead: sealed::Source {
 
     /// The indexes that are defined, in the order in which they came.
     fn indexes(&self) -> Vec<Index> {
-        indexes_of(self)
+        indexes_of(&self.reading().indexes(), |kind, id| self.name_of(kind, id))
     }
 }
 

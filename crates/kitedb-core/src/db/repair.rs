@@ -7,21 +7,26 @@
 
 mod damaged_log;
 mod left;
+mod reports;
+
+pub(crate) use reports::{Reported, Reports};
 
 use super::{
     engine::Engine,
-    open::{open_for_writing, require_one_name},
+    file::require_one_name,
     options::{OpenOptions, ReplicationRole},
     place::{LogPlace, Search},
+    writer_lock::open_for_writing,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{Epoch, LogIndex, Token},
+    graph::Token,
     io::Env,
     shell::command,
     store::{LogKind, Part, Peek, Store, WRITER_LOCK},
 };
 use damaged_log::DamagedLog;
+use reports::token;
 use std::path::{Path, PathBuf};
 
 /// How a database is repaired: see [`Database::repair`](crate::Database::repair).
@@ -99,20 +104,6 @@ impl Repair {
         self.found.is_empty() && self.remains.is_empty()
     }
 }
-
-/// What a replica told the node whose log it follows.
-#[derive(Debug, Clone)]
-pub(crate) struct Reported {
-    /// How it is called.
-    pub who: String,
-    /// The epoch of its last commit.
-    pub epoch: Epoch,
-    /// Its last commit that is durable there.
-    pub durable: LogIndex,
-}
-
-/// Looks at what the replicas of the log in a folder reported, which the floor above keeps; `None`: it is not there.
-pub(crate) type Reports<'a> = &'a dyn Fn(&Env, &Path) -> Option<Vec<Reported>>;
 
 /// Repairs the log of the file at the resolved `path`.
 pub(crate) fn repair(env: &Env, path: &Path, options: &RepairOptions, reports: Reports<'_>) -> Result<Repair> {
@@ -219,11 +210,6 @@ pub(crate) fn mend_replica(env: &Env, path: &Path, options: &OpenOptions, report
     }
 }
 
-/// `None`: there is no commit.
-fn token(epoch: Epoch, log_index: LogIndex) -> Option<Token> {
-    (log_index > LogIndex(0)).then_some(Token { epoch, log_index })
-}
-
 fn asks_for_cut(path: &Path, found: &[String], end: Token, told: Option<Token>) -> Error {
     let damage = found.join("; ");
     let told = told.map_or_else(String::new, |told| format!(", and not {told}"));
@@ -250,6 +236,6 @@ fn nothing_to_cut(path: &Path, last: Option<Token>, told: Token) -> Error {
 /// Opens what was repaired as a reader does.
 fn require_mended(env: &Env, path: &Path, open: OpenOptions) -> Result<()> {
     let engine = Engine::open_read_only(env.clone(), path.to_owned(), OpenOptions { read_only: true, ..open }, None)?;
-    let damage = engine.damage.lock().clone();
+    let damage = engine.damage();
     damage.map_or(Ok(()), |damage| Err(damage.context("after the repair")))
 }

@@ -2,11 +2,11 @@
 //! reseeded in place.
 
 use super::{
-    engine::Engine,
     file::{empty_manifest, is_empty},
-    open::{anchored, try_writer_lock},
     options::OpenOptions,
-    place::{default_sidecar, folder_of, is_absent, with_suffix},
+    place::{anchored, default_sidecar, folder_of, is_absent, with_suffix},
+    stored::levels_of,
+    writer_lock::try_writer_lock,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -136,7 +136,7 @@ fn opens(env: &Env, path: &Path, damage: Damage) -> Result<()> {
     let store = Store::open(env, path, false)?;
     if damage == Damage::Anywhere {
         let (manifest, runs) = store.snapshot();
-        Engine::levels_of(&manifest, runs)?;
+        levels_of(&manifest, runs)?;
     }
     Ok(())
 }

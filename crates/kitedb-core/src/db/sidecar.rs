@@ -2,32 +2,25 @@
 
 use super::{
     beyond::older_than_its_log,
-    detach::CutShort,
+    cut_short::CutShort,
     engine::Engine,
-    open::{anchored, merge_history},
-    options::{OpenOptions, ReplicationRole},
-    place::{LogPlace, default_sidecar, files_moved, folder_of, foreign_sidecar, is_absent},
-    places::{Places, has_no_sidecar},
-    promote::{PROBE, lock_fence},
+    history::merge_history,
+    options::ReplicationRole,
+    place::{LogPlace, anchored, files_moved, folder_of, is_absent},
+    places::Places,
+    promote::lock_fence,
     role::Standing,
+    sidecar_files::{remove_sidecar, require_free},
+    stale_fence::fence_by_header,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
-    io::{Access, Env, OpenMode, in_the_way},
-    log::{Control, Fence, Keep, LogIdentity, NewControl, Replaced, WriterId, reaches_beyond, writers},
+    io::{Access, OpenMode},
+    log::{Control, Fence, Keep, LogIdentity, NewControl, reaches_beyond, writers},
     store::{Hint, LogKind, LogLink, Part},
 };
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
-
-/// What the floors above keep in a sidecar beside the log.
-const BESIDE: [&str; 5] = ["replicas", "source", "source.creating", "bootstrap.progress", PROBE];
+use std::{path::Path, sync::Arc};
 
 impl Engine {
     /// Opens the sidecar, if the role has one, and takes its lock. One is made where the file never had a log, and for a
@@ -62,14 +55,14 @@ impl Engine {
             // never had a log, that folder is another's.
             (_, Some(e)) if role == ReplicationRole::Replica && link.kind == LogKind::Sidecar => {
                 Control::clear(&*self.env.disk, &self.log_dir, self.store.file_id())?;
-                *self.damage.get_mut() = needed.then_some(e);
+                self.opened.set_damage(needed.then_some(e));
                 self.make_sidecar(link.kind, standing, true)?
             }
             (_, Some(e)) => return Err(e),
             (LogPlace::Here(_) | LogPlace::Moved(..), None) => match self.settled_control(places, &link) {
                 Err(e) if role == ReplicationRole::Replica && e.code() == ErrorCode::Corrupt => {
                     Control::clear(&*self.env.disk, &self.log_dir, self.store.file_id())?;
-                    *self.damage.get_mut() = needed.then_some(e);
+                    self.opened.set_damage(needed.then_some(e));
                     self.make_sidecar(link.kind, standing, true)?
                 }
                 control => control?,
@@ -102,7 +95,7 @@ impl Engine {
             // By the second half it is known for one of this file's.
             id[8..].copy_from_slice(&file_id[8..]);
             control.set_registration(id)?;
-            self.registers_anew = AtomicBool::new(true);
+            self.opened.note_new_id();
             control.set_promotion([0; 16])?;
             // Of a copy that was taken in use the log may end earlier: what is missing comes from its source.
             control.lower_durable(self.store.manifest().checkpoint.log_index)?;
@@ -165,7 +158,7 @@ impl Engine {
         }
         let is_new = is_absent(&self.env, &dir);
         self.env.disk.create_dir(&dir).map_err(io)?;
-        self.made_sidecar = Some(if is_new { Keep::Nothing } else { Keep::Folder });
+        self.opened.note_sidecar(if is_new { Keep::Nothing } else { Keep::Folder });
         self.hold_log_dir()?;
         let log = LogIdentity { log_id: self.env.host.random(), file_id: self.store.file_id() };
         let commit = self.commit.get_mut();
@@ -196,7 +189,7 @@ impl Engine {
 
     /// Leaves nothing of a sidecar that this open made for a part that the file does not have. Returns whether none is left.
     pub(super) fn unmake_sidecar(&self) -> bool {
-        let Some(keep) = self.made_sidecar else { return true };
+        let Some(keep) = self.opened.made_sidecar() else { return true };
         let file_id = self.store.file_id();
         // It may have been made beside what is left of an earlier log.
         let removed = match self.env.disk.is_dir(&self.log_dir) {
@@ -232,7 +225,7 @@ impl Engine {
     /// After recovery: finds out who led last, and whether this node may lead.
     pub(super) fn take_up_sidecar(&self) -> Result<()> {
         let Some(control) = &self.sidecar else {
-            self.epoch.store(self.commit.lock().epoch.0, Ordering::Release);
+            self.replication.set_epoch(self.commit.lock().epoch);
             return Ok(());
         };
         let link = self.store.log_link();
@@ -257,7 +250,7 @@ impl Engine {
             }
             // A log that the file does not name ended before commits that were made in another role: nobody must take
             // it for the one that goes on.
-            let damaged = self.damage.lock().is_some();
+            let damaged = self.opened.is_damaged();
             if control.current_log().log_id != link.id && !damaged {
                 if control.fence()?.moved_by.is_none() {
                     // Nor for one that ended where an epoch of the log before it did. What another node fenced has ended.
@@ -273,7 +266,7 @@ impl Engine {
             ReplicationRole::Replica if fence.follows || self.is_foreign() => {}
             // Another node took over from it. It is a replica of that one again once it is known to be on its history.
             ReplicationRole::Replica if fence.moved_by.is_some() && commit.last > LogIndex(0) => {
-                self.on_trial.store(true, Ordering::Release);
+                self.replication.begin_trial();
             }
             // Durable before the first frame of another writer is in this log: who forgets it would go on as that writer.
             ReplicationRole::Replica => {
@@ -284,7 +277,7 @@ impl Engine {
                 control.set_replica(true)?;
             }
             _ if fence.follows || fence.moved_by.is_some() => {
-                self.fenced.store(true, Ordering::Release);
+                self.replication.set_fenced(true);
             }
             _ if fence.epoch > commit.epoch => {
                 // A promotion ended before it had begun its epoch: complete it with the first commit.
@@ -293,12 +286,12 @@ impl Engine {
             _ if fence.epoch < commit.epoch => control.set_fence(commit.epoch)?,
             _ => {}
         }
-        match self.damage.lock().is_some() {
+        match self.opened.is_damaged() {
             // The next open must find out, too, that the log ends too early.
             true => control.begin_session_in_damage(&*self.env.host, commit.last)?,
             false => control.begin_session(&*self.env.host, commit.last)?,
         }
-        self.epoch.store(self.known_epoch(&commit, control)?.0, Ordering::Release);
+        self.replication.set_epoch(self.known_epoch(&commit, control)?);
         Ok(())
     }
 
@@ -337,7 +330,7 @@ impl Engine {
     /// A primary that was fenced is found to be on its source's history: from here on it is a replica. Returns whether that
     /// is new.
     pub(crate) fn pass_trial(&self) -> Result<bool> {
-        if !self.on_trial.load(Ordering::Acquire) {
+        if !self.replication.is_on_trial() {
             return Ok(false);
         }
         if let Some(control) = &self.sidecar {
@@ -346,13 +339,13 @@ impl Engine {
             control.set_promotion([0; 16])?;
             control.set_replica(true)?;
         }
-        self.on_trial.store(false, Ordering::Release);
+        self.replication.end_trial();
         self.say_in_header().map(|()| true)
     }
 
     /// Whether it is a replica, and known to be one: not what is only opened as one.
     pub(crate) fn is_replica(&self) -> bool {
-        self.role() == ReplicationRole::Replica && !self.is_foreign() && !self.on_trial.load(Ordering::Acquire)
+        self.role() == ReplicationRole::Replica && !self.is_foreign() && !self.replication.is_on_trial()
     }
 
     /// Whether it is a replica whose first copy is under way, or was cut short: it holds nothing yet.
@@ -363,23 +356,25 @@ impl Engine {
 
     /// Whether it is opened as a replica and is none.
     pub(crate) fn is_foreign(&self) -> bool {
-        self.foreign.lock().is_some()
+        self.replication.is_foreign()
     }
 
     /// Why it does not follow, if it is opened as a replica and is none.
     pub(crate) fn foreign_reason(&self) -> Option<String> {
-        self.foreign.lock().as_ref().map(ToString::to_string)
+        self.replication.require_not_foreign().err().map(|e| e.to_string())
     }
 
     /// For a reader: what the sidecar says of this node's part, and of who leads.
     pub(super) fn look_at_sidecar(&mut self, places: &Places) -> Result<()> {
-        self.log_fault = CutShort::of(&self.path, &self.store.log_link()).map(|cut| cut.fault(&self.path));
+        let cut_short = CutShort::of(&self.path, &self.store.log_link());
+        self.opened.set_log_fault(cut_short.map(|cut| cut.fault(&self.path)));
         let found = match &places.sidecar {
             LogPlace::Here(dir) | LogPlace::Moved(dir, _) => Control::open(&*self.env.disk, dir, OpenMode::Read),
             _ => {
                 let link = self.store.log_link();
                 if link.kind == LogKind::Sidecar && (link.open || self.checkpoint_index() > LogIndex(0)) {
-                    self.log_fault = Some(log_not_seen(&self.path, places, &link, self.role()));
+                    let fault = log_not_seen(&self.path, places, &link, self.role());
+                    self.opened.set_log_fault(Some(fault));
                 }
                 return Ok(());
             }
@@ -402,13 +397,13 @@ impl Engine {
             fence => fence?,
         };
         let fence = fence_by_header(&control, &fence, &link, [u8::MAX; 16]).map_or(fence, |(fence, _)| fence);
-        self.set_role(if fence.follows { ReplicationRole::Replica } else { ReplicationRole::Primary });
+        self.replication.set_role(if fence.follows { ReplicationRole::Replica } else { ReplicationRole::Primary });
         let fenced = fence.moved_by.is_some();
-        self.fenced.store(fenced, Ordering::Release);
+        self.replication.set_fenced(fenced);
         let leads = fence.epoch.0;
-        self.epoch.store(if fenced { leads.saturating_sub(1) } else { leads }, Ordering::Release);
+        self.replication.set_epoch(Epoch(if fenced { leads.saturating_sub(1) } else { leads }));
         if matches!(places.sidecar, LogPlace::Moved(..)) && !fence.follows {
-            self.log_fault = Some(files_moved(&self.path, &places.sidecar));
+            self.opened.set_log_fault(Some(files_moved(&self.path, &places.sidecar)));
         }
         self.sidecar = Some(Arc::new(control));
         Ok(())
@@ -416,7 +411,7 @@ impl Engine {
 
     /// A replica shows what could be folded of its log.
     pub(super) fn go_on_damaged(&self, damage: Error, history: &[(Epoch, [u8; 16], LogIndex)]) {
-        let levels = self.levels.load();
+        let levels = self.publication.levels();
         let mut commit = self.commit.lock();
         commit.last = levels.active.last();
         commit.digest = levels.active.info(commit.last).digest;
@@ -433,9 +428,9 @@ impl Engine {
             control.set_needs_reseed(true);
             control.set_last_error(Some(&damage.to_string()));
         }
-        let reached = self.levels.load().active.last();
+        let reached = self.publication.levels().active.last();
         self.publish(None, reached);
-        *self.damage.lock() = Some(damage);
+        self.opened.set_damage(Some(damage));
     }
 }
 
@@ -456,92 +451,5 @@ fn log_not_seen(path: &Path, places: &Places, link: &LogLink, role: ReplicationR
             ),
         ),
         _ => places.log_is_gone(path, place, link),
-    }
-}
-
-/// Fails if `dir` cannot become the sidecar of the database `file_id` at `path`, because a name that is needed there is
-/// taken by what is not of that database. Makes nothing.
-pub(super) fn require_free(env: &Env, path: &Path, dir: &Path, file_id: [u8; 16]) -> Result<()> {
-    let named_after_it = dir == default_sidecar(path);
-    let taken = |path: &Path| Err(Error::io("create replication sidecar", dir, in_the_way(path)));
-    if !env.disk.is_dir(dir) {
-        // Resolved, a link that leads nowhere is another path than its own.
-        let free = is_absent(env, dir) && env.disk.resolve(dir).is_ok_and(|there| there == *dir);
-        return if free { Ok(()) } else { taken(dir) };
-    }
-    crate::log::require_free(env, dir, file_id)?;
-    if named_after_it {
-        // They may be what is left of an earlier sidecar of this file.
-        return Ok(());
-    }
-    let there = env.disk.list(dir).map_err(|e| Error::io("look into", dir, e))?;
-    BESIDE.iter().find(|name| there.iter().any(|there| there == *name)).map_or(Ok(()), |name| taken(&dir.join(name)))
-}
-
-/// Fails if an open of a file that is to be made at the resolved `path` would be refused for its sidecar. Makes nothing.
-pub(crate) fn require_place_for_sidecar(env: &Env, path: &Path, options: &OpenOptions) -> Result<()> {
-    if options.role.is_none_or(|role| role == ReplicationRole::Disabled) {
-        return options.sidecar_path.as_ref().map_or(Ok(()), |given| Err(has_no_sidecar(path, given)));
-    }
-    let dir = match &options.sidecar_path {
-        Some(dir) => env.disk.resolve(dir).map_err(|e| Error::io("look for replication sidecar", dir, e))?,
-        None => default_sidecar(path),
-    };
-    if let Some(control) = Control::open(&*env.disk, &dir, OpenMode::Read)? {
-        // No log is that of a file that is not there.
-        return Err(foreign_sidecar(path, control.dir()));
-    }
-    require_free(env, path, &dir, env.host.random())
-}
-
-/// Removes the sidecar `dir` of the database `file_id`, with all that lies in it. What is not of that database stays.
-pub(super) fn remove_sidecar(env: &Env, dir: &Path, file_id: [u8; 16], keep: Keep) -> Result<()> {
-    match Control::open(&*env.disk, dir, OpenMode::Read)? {
-        Some(control) => control.expect(file_id)?,
-        None if keep == Keep::Nothing => return crate::log::remove(env, dir, file_id, keep),
-        None => return Ok(()),
-    }
-    // Who follows that log learns that it is gone.
-    let _told = Replaced::look(&*env.disk, dir);
-    for name in BESIDE {
-        let path = dir.join(name);
-        match env.disk.remove(&path) {
-            // What is no file is not of the log.
-            Err(_) if env.disk.is_dir(&path) => {}
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("remove", &path, e)),
-            _ => {}
-        }
-    }
-    crate::log::remove(env, dir, file_id, keep)
-}
-
-/// The fence in place of one that is older than what `link`, its file's header, says, and whether it is assumed: since then
-/// another node may have taken over, or this one followed it, and the control file that knew is not this one. Who moved an
-/// assumed one is called `promotion`.
-pub(crate) fn fence_by_header(
-    control: &Control,
-    fence: &Fence,
-    link: &LogLink,
-    promotion: WriterId,
-) -> Option<(Fence, bool)> {
-    let leads = !fence.follows && fence.moved_by.is_none();
-    let (tail, _) = link.clean_tail.unwrap_or_default();
-    match link.part {
-        // Whoever follows, and leads then, begins an epoch above all that it followed; its header may say that one already.
-        Part::Follows(epoch) if leads && fence.epoch < epoch => {
-            Some((Fence { follows: true, ..Fence::new(epoch) }, false))
-        }
-        Part::Leads(epoch) | Part::Fenced { by: epoch, .. } => {
-            // Also of one from its days as a replica: whoever led, and follows now, knows an epoch as late as that one.
-            let earlier = fence.epoch < epoch;
-            // A close leaves all that the file holds published.
-            let behind = leads && !link.open && control.current_log().log_id == link.id && control.published() < tail;
-            (earlier || behind).then(|| {
-                let epoch = Epoch(epoch.max(fence.epoch).0 + 1);
-                // All that is in the log counts.
-                (Fence { epoch, moved_by: Some(promotion), follows: false, ..*fence }, true)
-            })
-        }
-        Part::Follows(_) | Part::Unsaid | Part::StandAlone => None,
     }
 }

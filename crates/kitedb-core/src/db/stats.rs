@@ -5,7 +5,6 @@ use crate::{
     error::{Error, Result},
     graph::{Digest, LogIndex, Token},
 };
-use std::sync::atomic::Ordering;
 
 /// Counts and sizes of a database; bytes unless a name says otherwise.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,7 +72,7 @@ pub struct Stats {
 impl Engine {
     /// Why less than was committed is shown, if it is.
     pub(crate) fn damage(&self) -> Option<Error> {
-        self.damage.lock().clone()
+        self.opened.damage()
     }
 
     /// Fails where less than was committed would be shown, and the caller asked not to see that.
@@ -88,9 +87,9 @@ impl Engine {
             commit.appender.as_ref().map_or((0, 0), |a| (a.disk_bytes(), a.written_bytes()))
         };
         let store = self.store.stats()?;
-        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let work = self.measures.work();
         let levels = &view.levels;
-        let pins = self.pins.figures(levels);
+        let pins = self.publication.pinned(levels);
         Ok(Stats {
             nodes: view.count_nodes(),
             edges: view.count_edges(),
@@ -108,17 +107,17 @@ impl Engine {
             log_bytes,
             delta_bytes: levels.deltas().map(|d| d.memory_bytes()).sum(),
             bytes_logged,
-            bytes_checkpointed: count(&self.counters.bytes_checkpointed),
-            bytes_compacted: count(&self.counters.bytes_compacted),
-            checkpoints: count(&self.counters.checkpoints),
-            compactions: count(&self.counters.compactions),
-            append_failures: count(&self.counters.append_failures),
+            bytes_checkpointed: work.bytes_checkpointed,
+            bytes_compacted: work.bytes_compacted,
+            checkpoints: work.checkpoints,
+            compactions: work.compactions,
+            append_failures: work.append_failures,
             oldest_pin_ms: pins.since.map(|since| self.env.host.now_ms().saturating_sub(since)),
             pinned_delta_bytes: pins.delta_bytes,
             pinned_run_bytes: pins.run_bytes,
             pinned_elsewhere: self.store.is_pinned_elsewhere(),
             background_error: self.background_error(),
-            damage: self.damage.lock().as_ref().map(ToString::to_string),
+            damage: self.damage().map(|damage| damage.to_string()),
         })
     }
 }

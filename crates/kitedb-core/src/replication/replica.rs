@@ -160,7 +160,7 @@ impl Replica {
         if self.state.swap(number, Ordering::AcqRel) != number {
             self.since_ms.store(self.engine.env.host.now_ms(), Ordering::Release);
             self.news.fetch_add(1, Ordering::AcqRel);
-            self.engine.signal.notify_all();
+            self.engine.signal().notify_all();
         }
     }
 
@@ -419,7 +419,7 @@ impl Replica {
         let progress = self.progress();
         self.source().report(&progress)?;
         self.reported.store(progress.durable.0, Ordering::Release);
-        if let (true, Some(path)) = (self.engine.registers_anew.swap(false, Ordering::AcqRel), &self.labels.path) {
+        if let (true, Some(path)) = (self.engine.opened.take_new_id(), &self.labels.path) {
             let superseded = self.source().supersede(&self.id, path);
             if let Err(e) = superseded {
                 // It holds the log until an operator removes it.

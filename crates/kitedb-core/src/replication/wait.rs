@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Waits until the commit that `token` names is on this node's history and published, for at most `timeout`.
 pub fn wait_for_token(engine: &Engine, token: Token, timeout: Duration) -> Result<TokenWait> {
     let mut outcome = TokenWait::TimedOut;
-    engine.signal.wait_until(Some(token.log_index.0), timeout, || {
+    engine.signal().wait_until(Some(token.log_index.0), timeout, || {
         let now = look(engine, token);
         outcome = now.unwrap_or(TokenWait::TimedOut);
         now.is_some() || engine.check_usable().is_err() || engine.panicked().is_some()

@@ -1,12 +1,14 @@
 //! The log that a repair finds: what is left of it, what that proves, and what is made of it.
 
-use super::{Reported, Reports, left::Left, token};
+use super::{
+    left::Left,
+    reports::{Reported, Reports, token},
+};
 use crate::{
     db::{
-        engine::Engine,
-        open::anchored,
+        engine::{Engine, OpenReport},
         options::{OpenOptions, ReplicationRole},
-        place::{LogPlace, another_control_file, files_moved, folder_of, is_of_another, no_control_file},
+        place::{LogPlace, anchored, another_control_file, files_moved, folder_of, is_of_another, no_control_file},
         places::Places,
         promote::lock_fence,
     },
@@ -297,8 +299,9 @@ impl<'a> DamagedLog<'a> {
     fn replay(&self, open: &OpenOptions, model: &Arc<Control>) -> Result<Recovered> {
         let reading = OpenOptions { read_only: true, ..open.clone() };
         let store = Store::open(&self.env, &self.path, false)?;
+        let (env, path, dir) = (self.env.clone(), self.path.clone(), self.dir.clone());
         let role = ReplicationRole::Disabled;
-        let engine = Engine::assemble(self.env.clone(), self.path.clone(), reading, store, role, self.dir.clone())?;
+        let engine = Engine::at_checkpoint(env, path, reading, store, role, dir, OpenReport::default())?;
         engine.replay(&self.link, &self.dir, Some(model.clone()), None, OpenMode::Read)
     }
 

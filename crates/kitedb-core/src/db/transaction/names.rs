@@ -1,6 +1,6 @@
 //! The names that a transaction uses: each once looked up, and defined by it if no frame has.
 
-use super::{Transaction, sealed};
+use super::{Transaction, sealed, used_name::UsedName};
 use crate::{
     db::name::{NameId, NameRef},
     error::{Error, Result},
@@ -8,19 +8,6 @@ use crate::{
     state::Hashed,
 };
 use std::sync::Arc;
-
-/// A name that a transaction uses, so that its commit leaves it defined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct UsedName {
-    kind: NameKind,
-    id: u32,
-}
-
-impl Hashed for UsedName {
-    fn hash(&self) -> u64 {
-        (u64::from(self.id) << 2 | self.kind as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-    }
-}
 
 impl Transaction {
     /// The id of a label, defined with this transaction's commit if it is not in use yet.

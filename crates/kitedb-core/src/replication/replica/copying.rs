@@ -82,7 +82,7 @@ impl Replica {
             // What is there of a copy that can go on stays.
             let record = self.engine.log_dir.join(RECORD);
             let nothing_copied = self.engine.env.disk.identity(&record).is_err();
-            self.engine.unwanted.store(nothing_copied, Ordering::Release);
+            self.engine.opened.set_unwanted(nothing_copied);
             if nothing_copied {
                 self.control.set_bootstrapping(false);
                 if reserved && !was_registered {
@@ -92,7 +92,7 @@ impl Replica {
             self.note_failure(e);
             return result;
         }
-        self.engine.unwanted.store(false, Ordering::Release);
+        self.engine.opened.set_unwanted(false);
         work.noted = false;
         let remembers = self.leave_old_sources(&mut work);
         self.settle(&mut work, Ok(0)).and(remembers)
@@ -105,7 +105,7 @@ impl Replica {
         }
         match (self.given_up()?, self.paths()) {
             // As long as its file does not have them, it does not lead with them either.
-            (Some(given_up), Some(paths)) if self.engine.beyond.lock().is_some() => {
+            (Some(given_up), Some(paths)) if self.engine.opened.has_beyond() => {
                 Err(given_up.refused_in_log(&self.engine.path, &paths))
             }
             (Some(given_up), Some(paths)) => Err(given_up.refused(&self.engine.path, &paths)),
@@ -117,7 +117,7 @@ impl Replica {
     fn given_up(&self) -> Result<Option<GivenUp>> {
         let (epoch, writer_id, index, digest) = self.engine.position();
         let (mut here, mut history) = (At { epoch, writer_id, index, digest }, self.engine.history());
-        if let Some(held) = self.engine.beyond.lock().clone() {
+        if let Some(held) = self.engine.opened.beyond() {
             here = At { epoch: held.epoch, writer_id: held.writer_id, index: held.last, digest };
             merge_history(&mut history, &held.wrote, held.last, None);
         }

@@ -19,14 +19,14 @@ impl Replica {
     pub fn wait_for_news(&self, seen: u64, timeout: Duration) -> Result<u64> {
         let news = || self.news.load(Ordering::Acquire);
         let done = || news() > seen || self.engine.check_usable().is_err();
-        self.engine.signal.wait_until(None, timeout, done);
+        self.engine.signal().wait_until(None, timeout, done);
         self.engine.check_usable().map(|()| news())
     }
 
     /// Takes note that a try to pull has ended, or that none will be made in the background any more.
     pub fn note_news(&self) {
         self.news.fetch_add(1, Ordering::AcqRel);
-        self.engine.signal.notify_unindexed();
+        self.engine.signal().notify_unindexed();
     }
 
     /// Takes note that the thread that follows panicked: what it was at may be half done.

@@ -27,7 +27,7 @@ impl Replica {
             let what = format_args!("{}, or promote another replica", half_made(&self.engine.path));
             return Err(Error::new(ErrorCode::NotReplica, what));
         }
-        if self.engine.beyond.lock().is_some() {
+        if self.engine.opened.has_beyond() {
             // Once it is mended it has more to lead with.
             self.engine.require_undamaged()?;
         }
@@ -71,7 +71,7 @@ impl Replica {
 
     /// As [`Replica::promote`] without force, of a file that was opened as a primary: where it fails, it goes on as that.
     pub fn promote_as_a_primary(&self) -> Result<Promotion> {
-        let names = self.engine.levels.load().names.clone();
+        let names = self.engine.names();
         if !names.follow(true) {
             let what = "transactions that were begun here have defined names, which the source may give other ids: end them, \
                         then promote it again";

@@ -1,0 +1,73 @@
+//! The files of a sidecar: whether a folder is free to become one, and how all that lies in it goes again.
+
+use super::{
+    options::{OpenOptions, ReplicationRole},
+    place::{default_sidecar, foreign_sidecar, is_absent},
+    places::has_no_sidecar,
+    promote::PROBE,
+};
+use crate::{
+    error::{Error, Result},
+    io::{Env, OpenMode, in_the_way},
+    log::{Control, Keep, Replaced},
+};
+use std::path::Path;
+
+/// What the floors above keep in a sidecar beside the log.
+const BESIDE: [&str; 5] = ["replicas", "source", "source.creating", "bootstrap.progress", PROBE];
+
+/// Fails if `dir` cannot become the sidecar of the database `file_id` at `path`, because a name that is needed there is
+/// taken by what is not of that database. Makes nothing.
+pub(super) fn require_free(env: &Env, path: &Path, dir: &Path, file_id: [u8; 16]) -> Result<()> {
+    let named_after_it = dir == default_sidecar(path);
+    let taken = |path: &Path| Err(Error::io("create replication sidecar", dir, in_the_way(path)));
+    if !env.disk.is_dir(dir) {
+        // Resolved, a link that leads nowhere is another path than its own.
+        let free = is_absent(env, dir) && env.disk.resolve(dir).is_ok_and(|there| there == *dir);
+        return if free { Ok(()) } else { taken(dir) };
+    }
+    crate::log::require_free(env, dir, file_id)?;
+    if named_after_it {
+        // They may be what is left of an earlier sidecar of this file.
+        return Ok(());
+    }
+    let there = env.disk.list(dir).map_err(|e| Error::io("look into", dir, e))?;
+    BESIDE.iter().find(|name| there.iter().any(|there| there == *name)).map_or(Ok(()), |name| taken(&dir.join(name)))
+}
+
+/// Fails if an open of a file that is to be made at the resolved `path` would be refused for its sidecar. Makes nothing.
+pub(crate) fn require_place_for_sidecar(env: &Env, path: &Path, options: &OpenOptions) -> Result<()> {
+    if options.role.is_none_or(|role| role == ReplicationRole::Disabled) {
+        return options.sidecar_path.as_ref().map_or(Ok(()), |given| Err(has_no_sidecar(path, given)));
+    }
+    let dir = match &options.sidecar_path {
+        Some(dir) => env.disk.resolve(dir).map_err(|e| Error::io("look for replication sidecar", dir, e))?,
+        None => default_sidecar(path),
+    };
+    if let Some(control) = Control::open(&*env.disk, &dir, OpenMode::Read)? {
+        // No log is that of a file that is not there.
+        return Err(foreign_sidecar(path, control.dir()));
+    }
+    require_free(env, path, &dir, env.host.random())
+}
+
+/// Removes the sidecar `dir` of the database `file_id`, with all that lies in it. What is not of that database stays.
+pub(super) fn remove_sidecar(env: &Env, dir: &Path, file_id: [u8; 16], keep: Keep) -> Result<()> {
+    match Control::open(&*env.disk, dir, OpenMode::Read)? {
+        Some(control) => control.expect(file_id)?,
+        None if keep == Keep::Nothing => return crate::log::remove(env, dir, file_id, keep),
+        None => return Ok(()),
+    }
+    // Who follows that log learns that it is gone.
+    let _told = Replaced::look(&*env.disk, dir);
+    for name in BESIDE {
+        let path = dir.join(name);
+        match env.disk.remove(&path) {
+            // What is no file is not of the log.
+            Err(_) if env.disk.is_dir(&path) => {}
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("remove", &path, e)),
+            _ => {}
+        }
+    }
+    crate::log::remove(env, dir, file_id, keep)
+}

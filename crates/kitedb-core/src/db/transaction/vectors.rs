@@ -1,0 +1,61 @@
+//! What a transaction writes of vectors.
+
+use super::{Transaction, sealed};
+use crate::{
+    db::{name::NameRef, read::GraphRead},
+    error::{Error, ErrorCode, Result},
+    graph::{Mutation, NodeId, PropKeyId, VectorRef},
+};
+
+impl Transaction {
+    /// Stores a vector. The first one under a property key fixes the length of all others there. A vector that
+    /// is empty, all zero or not finite is refused.
+    pub fn set_node_vector<'n>(
+        &mut self,
+        id: NodeId,
+        key: impl Into<NameRef<'n, PropKeyId>>,
+        vector: &[f32],
+    ) -> Result<()> {
+        self.attempt(|tx| tx.try_set_vector(id, key.into(), vector))
+    }
+
+    fn try_set_vector(&mut self, id: NodeId, key: NameRef<'_, PropKeyId>, vector: &[f32]) -> Result<()> {
+        self.require_node(id)?;
+        if !vector.iter().all(|v| v.is_finite()) {
+            return Err(Error::invalid("a vector holds NaN or infinity: every component must be finite"));
+        }
+        if vector.iter().all(|v| *v == 0.0) {
+            return Err(Error::invalid("a vector is empty or all zero: it has no direction to compare"));
+        }
+        let key = self.name(key)?;
+        let own = self.overlay.dimensions.iter().find(|(k, _)| *k == key).map(|(_, d)| *d);
+        match own.or_else(|| self.levels.names.dimension(key)) {
+            Some(dimension) if dimension as usize != vector.len() => {
+                let name = self.propkey_name(key).unwrap_or_default();
+                let what = format_args!(
+                    "vectors under '{name}' have {dimension} components (fixed by the first one); this one has {}",
+                    vector.len()
+                );
+                return Err(Error::new(ErrorCode::VectorDimension, what));
+            }
+            Some(_) => {}
+            None => self.apply(&Mutation::DefineVector { key, dimension: vector.len() as u32 })?,
+        }
+        let bytes: Vec<u8> = vector.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.apply(&Mutation::SetVector { node: id, key, vector: VectorRef::from_bytes(&bytes) })
+    }
+
+    /// Removes a vector. Returns whether it was there.
+    pub fn delete_node_vector<'n>(&mut self, id: NodeId, key: impl Into<NameRef<'n, PropKeyId>>) -> Result<bool> {
+        let key = self.lookup(key);
+        self.attempt(|tx| {
+            tx.require_node(id)?;
+            let Some(key) = key else { return Ok(false) };
+            if sealed::Source::reading(tx).vector(id, key)?.is_none() {
+                return Ok(false);
+            }
+            tx.apply(&Mutation::RemoveVector { node: id, key })?;
+            Ok(true)
+        })
+    }
+}
