@@ -245,7 +245,7 @@ impl Iterator for Neighbors<'_> {
 /// Calls `f` with the other end of each edge at `node`, in no particular order: what [`Neighbors`] gives, without
 /// an iterator's state, for the traversals that are counted in nanoseconds.
 #[inline]
-pub(super) fn visit(
+fn visit(
     reading: Reading<'_>,
     node: NodeId,
     direction: Direction,
@@ -299,4 +299,24 @@ pub(super) fn visit(
 #[inline]
 fn with((first, removals): (u32, bool), hiding: bool) -> (u32, bool) {
     (first, hiding || removals)
+}
+
+impl<'a> Reading<'a> {
+    /// The edges at a node, seen from `direction`, in no particular order.
+    #[inline]
+    pub fn edges_at(&self, id: NodeId, direction: Direction, ty: Option<EdgeTypeId>) -> Result<Neighbors<'a>> {
+        Neighbors::new(*self, id, direction, ty)
+    }
+
+    /// Calls `f` with the other end of each edge at a node, seen from `direction`, in no particular order.
+    #[inline]
+    pub fn visit_neighbors(
+        &self,
+        id: NodeId,
+        direction: Direction,
+        ty: Option<EdgeTypeId>,
+        f: impl FnMut(NodeId),
+    ) -> Result<()> {
+        visit(*self, id, direction, ty, f)
+    }
 }

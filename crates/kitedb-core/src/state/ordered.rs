@@ -48,7 +48,7 @@ impl<'a> Ordered<'a> {
     /// The edges after `after`. Who takes no more than about `limit` of them says so: then the node's rows are not read
     /// to their ends in order to find out whether they hide anything.
     #[inline]
-    pub(super) fn new(
+    fn new(
         reading: Reading<'a>,
         node: NodeId,
         direction: Direction,
@@ -207,5 +207,20 @@ impl Iterator for Ordered<'_> {
         let Reverse((edge, source)) = self.heads.pop()?;
         self.pull(source);
         Some(edge)
+    }
+}
+
+impl<'a> Reading<'a> {
+    /// The edges at a node after `after`, in the order (type, other end, rank); about `limit` of them are wanted.
+    #[inline]
+    pub fn edges_in_order(
+        &self,
+        id: NodeId,
+        direction: Direction,
+        ty: Option<EdgeTypeId>,
+        after: Option<Edge>,
+        limit: usize,
+    ) -> Result<Ordered<'a>> {
+        Ordered::new(*self, id, direction, ty, after, limit)
     }
 }

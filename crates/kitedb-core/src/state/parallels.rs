@@ -1,11 +1,7 @@
 //! Parallel edges in a delta: those of other ranks than 0, found by their ends and type, so that to look at them costs as
 //! much as there are between these two nodes. Where no rank was given out, it is empty, and nobody looks into it.
 
-use super::{
-    delta::{Delta, EdgeProps},
-    elements::EdgeSlot,
-    slots::{SlotTable, hash_edge},
-};
+use super::slots::{SlotTable, hash_edge};
 use crate::graph::{EdgeKey, EdgeTypeId, NodeId};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -49,7 +45,8 @@ impl Parallels {
         self.pairs.is_empty()
     }
 
-    fn find(&self, edge: EdgeKey) -> Option<&Pair> {
+    /// The two nodes of `edge` with its type, if they have been noted.
+    pub fn find(&self, edge: EdgeKey) -> Option<&Pair> {
         let mut found = None;
         self.table.find(hash_edge(edge.src.0, edge.ty.0, edge.dst.0), |slot| {
             found = self.pairs.get(slot as usize).filter(|pair| pair.is_of(edge));
@@ -67,25 +64,5 @@ impl Parallels {
         let at = self.pairs.push(Pair { src, ty, dst, first: AtomicU32::new(0) });
         self.table.insert(hash_edge(src.0, ty.0, dst.0), at as u32);
         &self.pairs[at]
-    }
-}
-
-impl Delta {
-    /// Whether it touched an edge of another rank than 0.
-    #[inline]
-    pub fn has_ranks(&self) -> bool {
-        !self.parallels.is_empty()
-    }
-
-    /// The edges of other ranks than 0 with the ends and type of `edge` that this delta touched, as of `at`, in no order:
-    /// those that it leaves undecided are not among them.
-    pub fn parallels_of(&self, edge: EdgeKey, at: u64) -> impl Iterator<Item = (EdgeKey, EdgeProps<'_>)> {
-        let mut next = self.parallels.find(edge).map_or(0, Pair::first);
-        std::iter::from_fn(move || {
-            let slot = EdgeSlot(self.edges.get(next.checked_sub(1)?)?);
-            next = slot.next_parallel();
-            Some(slot)
-        })
-        .filter_map(move |slot| Some((slot.edge(), self.edge_at(slot, at)?)))
     }
 }

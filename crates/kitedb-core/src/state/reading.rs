@@ -1,19 +1,9 @@
 //! Reading one state: a stack of levels as of one log index, under a transaction's own changes if there are
 //! any. The newest level that says something decides.
 
-use super::{
-    delta::Delta,
-    indexes::IndexSet,
-    levels::Levels,
-    members::StoredMembers,
-    neighbors::Neighbors,
-    ordered::Ordered,
-    orders::Edge,
-    overlay::Overlay,
-    scan::{EdgeScan, LabelScan, NodeScan},
-};
+use super::{delta::Delta, indexes::IndexSet, levels::Levels, members::StoredMembers, overlay::Overlay};
 use crate::{
-    error::{Error, Result},
+    error::Result,
     graph::{
         Direction, EdgeKey, EdgeTypeId, LabelId, LogIndex, NodeId, NodeRecord, PropKeyId, PropList, VectorRef, key_hash,
     },
@@ -278,37 +268,6 @@ impl<'a> Reading<'a> {
         Ok(ranks)
     }
 
-    /// The edges at a node, seen from `direction`, in no particular order.
-    #[inline]
-    pub fn edges_at(&self, id: NodeId, direction: Direction, ty: Option<EdgeTypeId>) -> Result<Neighbors<'a>> {
-        Neighbors::new(*self, id, direction, ty)
-    }
-
-    /// The edges at a node after `after`, in the order (type, other end, rank); about `limit` of them are wanted.
-    #[inline]
-    pub fn edges_in_order(
-        &self,
-        id: NodeId,
-        direction: Direction,
-        ty: Option<EdgeTypeId>,
-        after: Option<Edge>,
-        limit: usize,
-    ) -> Result<Ordered<'a>> {
-        Ordered::new(*self, id, direction, ty, after, limit)
-    }
-
-    /// Calls `f` with the other end of each edge at a node, seen from `direction`, in no particular order.
-    #[inline]
-    pub fn visit_neighbors(
-        &self,
-        id: NodeId,
-        direction: Direction,
-        ty: Option<EdgeTypeId>,
-        f: impl FnMut(NodeId),
-    ) -> Result<()> {
-        super::neighbors::visit(*self, id, direction, ty, f)
-    }
-
     /// Brings what adding these edges will look at into the processor's caches: tight loops of independent loads
     /// overlap, where the same loads one edge after the other would each be waited for.
     pub fn warm(&self, edges: &[EdgeKey]) {
@@ -365,26 +324,6 @@ impl<'a> Reading<'a> {
         Ok(present)
     }
 
-    /// The nodes from `from` on, ascending.
-    pub fn nodes(&self, from: NodeId) -> NodeScan<'a> {
-        NodeScan::new(*self, from)
-    }
-
-    /// In place of [`Reading::nodes`]: why they are not told.
-    pub fn no_nodes(&self, e: Error) -> NodeScan<'a> {
-        NodeScan::failed(*self, e)
-    }
-
-    /// In place of [`Reading::edges`]: why they are not told.
-    pub fn no_edges(&self, e: Error) -> EdgeScan<'a> {
-        EdgeScan::failed(*self, e)
-    }
-
-    /// The nodes with `label` from `from` on, ascending.
-    pub fn label(&self, label: LabelId, from: NodeId) -> Result<LabelScan<'a>> {
-        LabelScan::new(*self, label, from)
-    }
-
     /// The nodes that the runs alone list under `label`, ascending.
     pub fn stored_members(&self, label: LabelId) -> Result<StoredMembers<'a>> {
         StoredMembers::new(self.levels, label, NodeId(0))
@@ -392,12 +331,7 @@ impl<'a> Reading<'a> {
 
     /// The nodes that a delta wrote with a label at some time, with that label: in no order, perhaps more than once.
     pub fn labelled_in_deltas(&self) -> impl Iterator<Item = (LabelId, NodeId)> + use<'a> {
-        self.levels.deltas().flat_map(|delta| delta.labelled.all())
-    }
-
-    /// The edges after `after`, ascending by source, type, destination and rank; about `limit` of them are wanted.
-    pub fn edges(&self, after: Option<EdgeKey>, limit: usize) -> EdgeScan<'a> {
-        EdgeScan::new(*self, after, limit)
+        self.levels.deltas().flat_map(Delta::all_labelled)
     }
 
     /// How many nodes, edges and vectors there are.

@@ -90,7 +90,7 @@ pub struct NodeScan<'a> {
 }
 
 impl<'a> NodeScan<'a> {
-    pub(super) fn new(reading: Reading<'a>, from: NodeId) -> Self {
+    fn new(reading: Reading<'a>, from: NodeId) -> Self {
         let mut sources: Vec<Ids<'a>> =
             reading.levels.deltas().flat_map(|delta| ids(delta.touched_from(from))).collect();
         sources.extend(reading.overlay.into_iter().flat_map(|overlay| ids(overlay.touched_from(from))));
@@ -101,7 +101,7 @@ impl<'a> NodeScan<'a> {
     }
 
     /// A scan that only says why there is none.
-    pub(super) fn failed(reading: Reading<'a>, e: Error) -> Self {
+    fn failed(reading: Reading<'a>, e: Error) -> Self {
         Self { reading, merge: Merge::failed(e) }
     }
 }
@@ -137,7 +137,7 @@ pub struct LabelScan<'a> {
 }
 
 impl<'a> LabelScan<'a> {
-    pub(super) fn new(reading: Reading<'a>, label: LabelId, from: NodeId) -> Result<Self> {
+    fn new(reading: Reading<'a>, label: LabelId, from: NodeId) -> Result<Self> {
         let mut sources: Vec<Ids<'a>> =
             reading.levels.deltas().flat_map(|delta| ids(delta.labelled_from(label, from))).collect();
         sources.extend(reading.overlay.into_iter().flat_map(|overlay| ids(overlay.touched_from(from))));
@@ -191,7 +191,7 @@ pub struct EdgeScan<'a> {
 }
 
 impl<'a> EdgeScan<'a> {
-    pub(super) fn new(reading: Reading<'a>, after: Option<EdgeKey>, limit: usize) -> Self {
+    fn new(reading: Reading<'a>, after: Option<EdgeKey>, limit: usize) -> Self {
         let from = after.map_or(NodeId(0), |edge| edge.src);
         let mut sources: Vec<Ids<'a>> =
             reading.levels.deltas().flat_map(|delta| ids(delta.sources_from(from))).collect();
@@ -203,7 +203,7 @@ impl<'a> EdgeScan<'a> {
     }
 
     /// A scan that only says why there is none.
-    pub(super) fn failed(reading: Reading<'a>, e: Error) -> Self {
+    fn failed(reading: Reading<'a>, e: Error) -> Self {
         let sources = Merge::failed(e);
         Self { reading, sources, source: NodeId(0), after: None, limit: 0, edges: None }
     }
@@ -233,5 +233,32 @@ impl Iterator for EdgeScan<'_> {
                 Err(e) => return Some(Err(e)),
             }
         }
+    }
+}
+
+impl<'a> Reading<'a> {
+    /// The nodes from `from` on, ascending.
+    pub fn nodes(&self, from: NodeId) -> NodeScan<'a> {
+        NodeScan::new(*self, from)
+    }
+
+    /// In place of [`Reading::nodes`]: why they are not told.
+    pub fn no_nodes(&self, e: Error) -> NodeScan<'a> {
+        NodeScan::failed(*self, e)
+    }
+
+    /// In place of [`Reading::edges`]: why they are not told.
+    pub fn no_edges(&self, e: Error) -> EdgeScan<'a> {
+        EdgeScan::failed(*self, e)
+    }
+
+    /// The nodes with `label` from `from` on, ascending.
+    pub fn label(&self, label: LabelId, from: NodeId) -> Result<LabelScan<'a>> {
+        LabelScan::new(*self, label, from)
+    }
+
+    /// The edges after `after`, ascending by source, type, destination and rank; about `limit` of them are wanted.
+    pub fn edges(&self, after: Option<EdgeKey>, limit: usize) -> EdgeScan<'a> {
+        EdgeScan::new(*self, after, limit)
     }
 }

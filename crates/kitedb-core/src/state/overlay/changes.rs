@@ -1,7 +1,7 @@
 //! What a transaction wrote, element by element.
 
 use crate::{
-    graph::{Digest, EdgeKey, NodeId},
+    graph::{Digest, EdgeKey, IndexDef, IndexId, NodeId},
     state::{
         delta::{Props, record_has_key},
         indexed::Hashed,
@@ -100,3 +100,21 @@ pub struct VectorChange {
     pub(super) before: Option<Digest>,
     pub bytes: Option<Arc<[u8]>>,
 }
+
+/// What became of the definition of an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexChange {
+    pub(super) before: Option<IndexDef>,
+    /// As it is now; `None`: it is dropped.
+    pub after: Option<IndexDef>,
+}
+
+impl IndexChange {
+    /// Whether it came and went.
+    pub(super) fn is_none(&self) -> bool {
+        self.before.is_none() && self.after.is_none()
+    }
+}
+
+/// What became of each.
+pub type IndexChanges = std::collections::BTreeMap<IndexId, IndexChange>;

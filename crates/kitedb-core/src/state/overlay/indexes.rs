@@ -1,27 +1,12 @@
 //! What a transaction changes of the definitions of indexes.
 
-use super::{Overlay, conflict};
+use super::{Overlay, changes::IndexChange, faults::conflict};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, IndexDef, IndexId, IndexState, Mutation},
     state::{indexes::IndexSet, reading::Reading},
 };
 use std::sync::Arc;
-
-/// What became of one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IndexChange {
-    before: Option<IndexDef>,
-    /// As it is now; `None`: it is dropped.
-    pub after: Option<IndexDef>,
-}
-
-impl IndexChange {
-    /// Whether it came and went.
-    pub(super) fn is_none(&self) -> bool {
-        self.before.is_none() && self.after.is_none()
-    }
-}
 
 impl Overlay {
     /// The definitions as the transaction left them, over those of the state that it reads.
@@ -118,9 +103,6 @@ impl Overlay {
         }
     }
 }
-
-/// What became of each.
-pub type IndexChanges = std::collections::BTreeMap<IndexId, IndexChange>;
 
 fn no_index(id: IndexId) -> Error {
     Error::new(ErrorCode::InvalidArgument, format_args!("no index has the id {id}"))

@@ -1,6 +1,6 @@
 //! Taking back the part of a batch that was applied before one of its elements failed: as if it had never been tried.
 
-use super::{Overlay, parallels, unlink};
+use super::{Overlay, adjacency, parallels};
 use crate::graph::{EdgeKey, NodeId, NodeRecord, key_hash};
 
 /// How far an overlay was: see [`Overlay::mark`].
@@ -63,7 +63,7 @@ impl Overlay {
         }
         if let Some(adjacency) = self.adjacency.get_mut() {
             for change in self.edges.items().iter().skip(mark.edges).rev() {
-                unlink(adjacency, change.edge);
+                adjacency::unlink(adjacency, change.edge);
             }
         }
         if let Some(index) = self.parallels.get_mut() {
