@@ -2,7 +2,7 @@
 
 use super::{
     meta::{Part, RunMeta},
-    tables::TableKind,
+    table_kind::TableKind,
 };
 
 /// Bounds of one table. Every number may be greater than what comes, never less.

@@ -24,7 +24,14 @@ const CREATOR_LOCK: Range<u64> = (1 << 62) - 2..(1 << 62) - 1;
 /// No draft is longer: its manifest names no run.
 const MAX_DRAFT: u64 = FIRST + (64 << 10);
 
-pub(super) fn create(env: &Env, path: &Path, file_id: [u8; 16], manifest: Manifest) -> Result<Store> {
+impl Store {
+    /// Creates a database file without runs. `manifest.runs` is ignored.
+    pub fn create(env: &Env, path: &Path, file_id: [u8; 16], manifest: Manifest) -> Result<Self> {
+        create(env, path, file_id, manifest)
+    }
+}
+
+fn create(env: &Env, path: &Path, file_id: [u8; 16], manifest: Manifest) -> Result<Store> {
     let draft = draft_path(path)?;
     let file = open_draft(env, &draft)?;
     let levels = Levels::of(&*env.host);

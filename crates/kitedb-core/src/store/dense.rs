@@ -20,8 +20,9 @@
 use super::{
     meta::{Part, RunMeta, TableMeta},
     section::Section,
+    shape::Shape,
     table::Pool,
-    tables::{Shape, TableKind},
+    table_kind::TableKind,
 };
 use crate::{
     error::{Error, Result},

@@ -5,7 +5,7 @@ use super::{
     meta::{Part, SectionId, TableMeta},
     row::impossible,
     section_writer::{SectionWriter, Sink},
-    tables::TableKind,
+    table_kind::TableKind,
 };
 use crate::error::Result;
 

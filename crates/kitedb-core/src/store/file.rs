@@ -3,17 +3,17 @@
 use super::{
     Damage, READER_LOCK_BASE,
     changes::Changes,
-    create,
     device::Device,
     header::{ManifestPlace, Slot, SlotFault, choose, read_slots, write_slot},
     image::StoreImage,
     link::LogLink,
+    live::{live_extents, misplaced},
     manifest::{HistoryEntry, Manifest},
     run::Run,
+    run_bounds::RunBounds,
     run_writer::RunWriter,
     section_writer::Pace,
     space::{Extent, FIRST, Lease, Space},
-    tables::RunBounds,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -93,11 +93,6 @@ pub struct StoreStats {
 }
 
 impl Store {
-    /// Creates a database file without runs. `manifest.runs` is ignored.
-    pub fn create(env: &Env, path: &Path, file_id: [u8; 16], manifest: Manifest) -> Result<Self> {
-        create::create(env, path, file_id, manifest)
-    }
-
     /// Opens a database file. Writes nothing. Opened for reading only, the store pins the generation it shows
     /// for as long as it, or one of its runs, lives.
     pub fn open(env: &Env, path: &Path, writable: bool) -> Result<Self> {
@@ -392,33 +387,6 @@ fn read_manifest(device: &Device, place: &ManifestPlace) -> Result<Manifest> {
     }
     let context = |e: Error| e.context(device.path.display());
     Manifest::decode(&bytes, device.levels.known).map_err(context)
-}
-
-/// What a manifest says is in use, itself included if its place is known: name, offset, bytes; ascending.
-pub(super) fn live_extents(manifest: &Manifest, place: Option<&ManifestPlace>) -> Vec<(String, u64, u64)> {
-    let sections = manifest.runs.iter().flat_map(|run| &run.sections);
-    let mut live: Vec<_> = sections.map(|meta| (meta.id.to_string(), meta.offset, meta.stored_len())).collect();
-    live.extend(place.map(|place| ("the manifest".to_owned(), place.offset, place.len)));
-    live.sort_by_key(|(_, offset, _)| *offset);
-    live
-}
-
-/// What of `live`, ascending, overlaps with what stands before it, or reaches past the end.
-pub(super) fn misplaced(live: &[(String, u64, u64)], file_len: u64) -> Vec<Damage> {
-    let mut free_from = FIRST;
-    let mut damage = Vec::new();
-    for (name, offset, len) in live {
-        let fault = match () {
-            () if *offset < free_from => "overlaps with what lies before it",
-            () if offset + len > file_len => "reaches past the end of the file",
-            () => "",
-        };
-        if !fault.is_empty() {
-            damage.push(Damage { offset: *offset, len: *len, what: format!("{name} {fault}") });
-        }
-        free_from = free_from.max(Extent::holding(*offset, *len).end());
-    }
-    damage
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use super::{
     device::Device,
-    file::live_extents,
     header::{ManifestPlace, fresh_slots},
+    live::live_extents,
     manifest::Manifest,
     run::Run,
     space::{ALIGN, Lease},

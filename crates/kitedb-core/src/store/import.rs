@@ -9,13 +9,14 @@
 
 use super::{
     device::SyncMark,
-    file::{Store, live_extents, misplaced},
+    file::Store,
     image::Image,
     import_record::{Entry, Record, identity},
+    live::{live_extents, misplaced},
     manifest::Manifest,
-    meta::SectionMeta,
+    meta::{BLOCK, SectionMeta},
     run::Run,
-    section::{BLOCK, Section},
+    section::Section,
     section_writer::Pace,
     space::{Lease, Space},
 };

@@ -16,7 +16,7 @@ use super::{
     section::Section,
     section_writer::{SectionWriter, Sink},
     table::Pool,
-    tables::TableKind,
+    table_kind::TableKind,
 };
 use crate::{
     error::{Error, ErrorCode, Result},

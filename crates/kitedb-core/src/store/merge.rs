@@ -7,26 +7,16 @@
 //! Here is what all tables have in common; what a merge does with one table stands with it, in [`super::tables`].
 
 use super::{
-    file::Store,
     row::{EntryKind, Row, RowEntry},
     run::Run,
     run_writer::RunWriter,
-    section::Section,
-    section_writer::Pace,
-    tables::{EdgeSum, RunBounds, VectorPlan},
+    tables::{EdgeSum, VectorPlan},
 };
 use crate::{
     error::{Error, Result},
     graph::NodeId,
 };
 use std::{iter::Peekable, sync::Arc};
-
-/// Merges `runs`, adjacent and oldest first, into one run that is written and synced, but not published.
-/// `oldest`: no older run remains, so that tombstones have nothing left to hide.
-pub fn merge<'a>(store: &Store, runs: &[Arc<Run>], oldest: bool, pace: &'a mut Pace<'a>) -> Result<Arc<Run>> {
-    let nodes = if oldest { Nodes::AllHere } else { Nodes::DeadHere };
-    merge_with(store, runs, oldest, nodes, pace)
-}
 
 /// What a merge knows of the nodes that edges and vectors need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,24 +28,6 @@ pub(super) enum Nodes {
     /// Nothing: for runs that are no graph's.
     #[cfg(test)]
     Unknown,
-}
-
-/// As [`merge`], with what is known of nodes.
-pub(super) fn merge_with<'a>(
-    store: &Store,
-    runs: &[Arc<Run>],
-    oldest: bool,
-    nodes: Nodes,
-    pace: &'a mut Pace<'a>,
-) -> Result<Arc<Run>> {
-    // What the disk cannot read is an error here, and a signal once it is copied from the mapping.
-    require_sound(runs)?;
-    let bounds = RunBounds::of_merge(runs.iter().map(|run| run.meta()));
-    let mut writer = store.begin_run(&bounds, pace)?;
-    Merge { runs, oldest, nodes, outgoing: EdgeSum::default(), vectors: VectorPlan::default() }
-        .write_to(&mut writer)?;
-    require_sound(runs)?;
-    writer.finish()
 }
 
 /// A merge under way.
@@ -93,12 +65,6 @@ impl Nodes {
         };
         if there { Ok(()) } else { Err(contradiction(format_args!("{what} node {id}, which does not exist"))) }
     }
-}
-
-/// Fails if what was copied does not verify. A block is verified when it is first touched, perhaps long before a merge: what
-/// became of it since would get a good checksum. Asked after the copy, so that nothing of it escapes.
-fn require_sound(runs: &[Arc<Run>]) -> Result<()> {
-    runs.iter().flat_map(|run| run.sections()).try_for_each(Section::require_sound)
 }
 
 /// Walks ascending sources together: `each` gets a key and, oldest first, the number of each source that has

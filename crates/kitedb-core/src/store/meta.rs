@@ -1,6 +1,9 @@
 //! What the manifest says of a run: its tables and sections, and what bounds a merge needs.
 
-use super::{section::BLOCK, space::ALIGN, tables::TableKind};
+use super::{
+    space::ALIGN,
+    table_kind::{TableKind, UnknownNumber},
+};
 use crate::{
     error::{Error, Result},
     graph::codec::{Reader, put_varint},
@@ -41,6 +44,9 @@ impl fmt::Display for SectionId {
         write!(f, "section {:?}.{:?}", self.table, self.part)
     }
 }
+
+/// What one CRC covers.
+pub(super) const BLOCK: usize = 16 * 1024;
 
 /// A section as the manifest describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,15 +217,6 @@ impl Part {
             .find(|part| *part as u8 == number)
             .ok_or(UnknownNumber { what: "part of a table", number })
     }
-}
-
-/// A stored number that this build gives no meaning to: of a newer build, or damaged under a good checksum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnknownNumber {
-    /// What the number is one of.
-    pub what: &'static str,
-    /// The number.
-    pub number: u8,
 }
 
 /// What a number stands for, or the error of a manifest that has it.

@@ -4,9 +4,9 @@
 //!
 //! From the bottom: `space` gives out and takes back extents; `section` and `section_writer` are checked
 //! bytes; `column` and `row` are typed views of them; `table` and `table_writer` map keys to ranges;
-//! `parts` are the two kinds of table contents; `dense` and `dense_writer` are columns; `keys` is the hash index of node keys;
-//! `tables` is the registry of the tables of a run, with a file for each; `changes` is what a checkpoint writes; `run`,
-//! `run_writer` and `merge` put them together; `link`, `header`, `manifest` and `file` are the file (`foreign` knows what is one
+//! `table_kind` is the list of tables, `shape` what each is made of; `parts` are the two kinds of table contents; `dense` and `dense_writer` are columns; `keys` is the hash index of node keys;
+//! `tables` is the registry of the tables of a run, with a file for each (their bounds are `run_bounds`); `changes` is what a checkpoint writes; `run`,
+//! `run_writer`, `merge` and `merge_runs` put them together; `link`, `header`, `manifest`, `live` and `file` are the file (`foreign` knows what is one
 //! of other versions); `image` is
 //! what another file copies of it, and `import`, which notes in an `import_record` how far it came, copies it.
 
@@ -30,17 +30,22 @@ mod import;
 mod import_record;
 mod keys;
 mod link;
+mod live;
 mod manifest;
 mod merge;
+mod merge_runs;
 mod meta;
 mod parts;
 mod row;
 mod run;
+mod run_bounds;
 mod run_writer;
 mod section;
 mod section_writer;
+mod shape;
 mod space;
 mod table;
+mod table_kind;
 mod table_writer;
 mod tables;
 #[cfg(test)]
@@ -54,7 +59,7 @@ pub use foreign::folder as foreign_folder;
 pub use image::{Image, StoreImage};
 pub use link::{Hint, LogKind, LogLink, Part};
 pub use manifest::{CheckpointMark, HistoryEntry, Manifest};
-pub use merge::merge;
+pub use merge_runs::merge;
 pub use row::{EntryKind, Members, Row};
 pub use run::Run;
 pub use section_writer::Pace;

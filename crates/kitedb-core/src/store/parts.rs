@@ -6,9 +6,10 @@ use super::{
     row::{MAX_TYPE, Row, RowLayout, code_width, impossible},
     section::Section,
     section_writer::{SectionWriter, Sink},
+    shape::Shape,
     table::{Pool, Table, TableScan},
+    table_kind::TableKind,
     table_writer::TableWriter,
-    tables::{Shape, TableKind},
 };
 use crate::error::{Error, Result};
 

@@ -5,9 +5,10 @@ use super::{
     meta::RunMeta,
     row::impossible,
     run::Run,
+    run_bounds::RunBounds,
     section_writer::{Pace, Sink},
     space::Space,
-    tables::{RunBounds, Stage, Writing},
+    tables::{Stage, Writing},
 };
 use crate::error::{Error, Result};
 use std::sync::Arc;

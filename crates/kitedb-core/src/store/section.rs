@@ -1,7 +1,12 @@
 //! Checked bytes: a section is data, zeros up to a multiple of 8, and a CRC-32 per block of 16 KiB. The CRCs
 //! are covered by one more in the manifest. A block is verified when it is first touched.
 
-use super::{Damage, device::Device, meta::SectionMeta, space::Lease};
+use super::{
+    Damage,
+    device::Device,
+    meta::{BLOCK, SectionMeta},
+    space::Lease,
+};
 use crate::{
     error::{Error, Result},
     io::{DiskFile, Mapping},
@@ -14,8 +19,6 @@ use std::{
     },
 };
 
-/// What one CRC covers.
-pub(super) const BLOCK: usize = 16 * 1024;
 /// What a [`Section::verify`] reads at once.
 const PIECE: usize = 16 * BLOCK;
 

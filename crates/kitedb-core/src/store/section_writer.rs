@@ -3,8 +3,8 @@
 
 use super::{
     device::{Device, SyncMark},
-    meta::{SectionId, SectionMeta},
-    section::{BLOCK, Section},
+    meta::{BLOCK, SectionId, SectionMeta},
+    section::Section,
     space::{Lease, Space},
 };
 use crate::error::{Error, ErrorCode, Result};

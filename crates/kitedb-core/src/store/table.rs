@@ -8,7 +8,7 @@ use super::{
     column::Column,
     meta::{Part, SectionId, TableMeta},
     section::Section,
-    tables::TableKind,
+    table_kind::TableKind,
 };
 use crate::error::{Error, Result};
 

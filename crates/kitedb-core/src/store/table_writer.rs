@@ -7,7 +7,7 @@ use super::{
     section::Section,
     section_writer::{SectionWriter, Sink},
     table::{Pool, Table},
-    tables::TableKind,
+    table_kind::TableKind,
 };
 use crate::error::{Error, ErrorCode, Result};
 

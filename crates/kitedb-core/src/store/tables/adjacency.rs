@@ -1,7 +1,6 @@
 //! What `out` and `into` share: the rows of a node in one direction. A row is entries, other ends with codes (see
 //! [`crate::store::row`]), ascending by type, then other end, then rank: that stands beside them ([`super::ranks`]), where one is not 0.
 
-use super::{RunBounds, TableKind};
 use crate::{
     error::{Error, Result},
     graph::{Direction, EdgeKey, NodeId},
@@ -12,8 +11,10 @@ use crate::{
         parts::{ListScan, ListWriter, Lists},
         row::{EntryKind, MAX_TYPE, Row},
         run::Run,
+        run_bounds::RunBounds,
         run_writer::RunWriter,
         section_writer::Sink,
+        table_kind::TableKind,
     },
 };
 

@@ -2,7 +2,7 @@
 //! lie there if they are of one length, if at least a quarter of the ids from the first to the last that has one have one,
 //! and if there are enough of them. Removals, and the rest, stay entries. No node has both under one key.
 
-use super::{RunBounds, Stage, TableKind};
+use super::Stage;
 use crate::{
     error::Result,
     graph::{NodeId, PropKeyId, VectorRef},
@@ -13,8 +13,10 @@ use crate::{
         dense_writer::{DenseWriter, GatheredColumn},
         merge::{Merge, for_each_key},
         run::Run,
+        run_bounds::RunBounds,
         run_writer::{RunWriter, out_of_order},
         section_writer::Sink,
+        table_kind::TableKind,
     },
 };
 use std::collections::BTreeMap;
@@ -185,7 +187,7 @@ mod tests {
     use crate::{
         error::ErrorCode,
         io::sim::SimDisk,
-        store::{merge, tests},
+        store::{merge, merge_runs, tests},
     };
     use std::sync::Arc;
 
@@ -253,13 +255,13 @@ mod tests {
         assert_eq!(runs.each_ref().map(|run| columns(run)), [vec![], vec![1], vec![]]);
         let mut expected = read(&runs[0]);
         expected.extend(read(&runs[1]));
-        let merged = merge::merge_with(&store, &runs[..2], false, merge::Nodes::Unknown, &mut |_| Ok(())).unwrap();
+        let merged = merge_runs::merge_with(&store, &runs[..2], false, merge::Nodes::Unknown, &mut |_| Ok(())).unwrap();
         assert_eq!((columns(&merged), read(&merged)), (vec![1], expected.clone()));
         expected.extend(read(&runs[2]));
         for (oldest, runs) in
             [(false, runs.to_vec()), (false, vec![merged.clone(), runs[2].clone()]), (true, runs.to_vec())]
         {
-            let merged = merge::merge_with(&store, &runs, oldest, merge::Nodes::Unknown, &mut |_| Ok(())).unwrap();
+            let merged = merge_runs::merge_with(&store, &runs, oldest, merge::Nodes::Unknown, &mut |_| Ok(())).unwrap();
             expected.retain(|_, vector| vector.is_some() || !oldest);
             assert_eq!((columns(&merged), read(&merged)), (vec![], expected.clone()));
             merged.check().unwrap();
@@ -275,7 +277,7 @@ mod tests {
         let found = run.vectors_from(NodeId(0)).flat_map(|item| item.unwrap().1).find_map(Result::err);
         assert_eq!(found.unwrap().code(), ErrorCode::Corrupt);
         assert_eq!(run.check().unwrap_err().code(), ErrorCode::Corrupt);
-        let merged = merge::merge_with(&store, &[run], true, merge::Nodes::Unknown, &mut |_| Ok(()));
+        let merged = merge_runs::merge_with(&store, &[run], true, merge::Nodes::Unknown, &mut |_| Ok(()));
         assert_eq!(merged.unwrap_err().code(), ErrorCode::Corrupt);
     }
 }

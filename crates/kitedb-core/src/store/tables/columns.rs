@@ -12,7 +12,7 @@ use crate::{
         parts::Blob,
         run::Run,
         section_writer::Sink,
-        tables::TableKind,
+        table_kind::TableKind,
     },
 };
 use rustc_hash::FxHashMap;

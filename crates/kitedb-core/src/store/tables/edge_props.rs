@@ -46,11 +46,7 @@ mod tests {
         error::ErrorCode,
         graph::{EdgeKey, EdgeTypeId, NodeId},
         io::sim::SimDisk,
-        store::{
-            row::EntryKind,
-            tables::{RunBounds, out},
-            tests,
-        },
+        store::{row::EntryKind, run_bounds::RunBounds, tables::out, tests},
     };
 
     #[test]

@@ -1,6 +1,6 @@
 //! Table 3: edges by their destination. The same edges as in `out`, with their ranks ([`super::ranks`]), without properties.
 
-use super::{RunBounds, Stage, TableKind, adjacency, ranks};
+use super::{Stage, adjacency, ranks};
 use crate::{
     error::Result,
     graph::{Direction, EdgeKey},
@@ -10,8 +10,10 @@ use crate::{
         parts::{BlobWriter, ListWriter},
         row::{EntryKind, code},
         run::Run,
+        run_bounds::RunBounds,
         run_writer::{RunWriter, out_of_order},
         section_writer::Sink,
+        table_kind::TableKind,
     },
 };
 

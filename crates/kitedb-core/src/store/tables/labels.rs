@@ -1,6 +1,6 @@
 //! Table 5: the members of labels. A row is entries of nodes; a code tells whether the node gets the label or loses it.
 
-use super::{RunBounds, Stage, TableKind};
+use super::Stage;
 use crate::{
     error::Result,
     graph::{LabelId, NodeId},
@@ -10,8 +10,10 @@ use crate::{
         parts::{ListScan, ListWriter},
         row::{EntryKind, Members, Row, code},
         run::Run,
+        run_bounds::RunBounds,
         run_writer::{RunWriter, out_of_order},
         section_writer::Sink,
+        table_kind::TableKind,
     },
 };
 

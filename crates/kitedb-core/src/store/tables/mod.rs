@@ -2,7 +2,8 @@
 //! written. One file of this folder says all the rest of a table: what its rows hold, how it is bounded before it is
 //! written, how the changes of a checkpoint and the rows of a merge go into it, how it is read, and how it is checked.
 //!
-//! A new table is such a file, a line in `tables!`, and a line in `stages!` unless an older stage writes it along. Tables
+//! A new table is such a file, a line in `each_table!` (which gives it its number), one in `tables!`, and one in `stages!`
+//! unless an older stage writes it along. Tables
 //! that follow from others of their run (an index, a column) are written once those are: see how `nodes` builds its key
 //! index.
 //!
@@ -27,34 +28,20 @@ pub use ranks::Ranks;
 pub(super) use ranks::require_both;
 
 use super::{
-    bounds::TableBounds,
     changes::Changes,
     dense::Dense,
-    keys::KeySlots,
     merge::Merge,
-    meta::{RunMeta, TableMeta, UnknownNumber},
+    meta::RunMeta,
     parts::{Blob, Lists},
     run::Run,
+    run_bounds::RunBounds,
     run_writer::RunWriter,
-    section::Section,
     section_writer::Sink,
+    shape::Shape,
     table::Pool,
+    table_kind::TableKind,
 };
 use crate::error::Result;
-
-/// What the contents of a table are made of.
-pub(super) trait Shape {
-    /// Takes the sections of table `kind` out of `pool`. `None`: the run that `meta` describes has no such table.
-    fn open(meta: &RunMeta, kind: TableKind, pool: &mut Pool) -> Result<Option<Self>>
-    where
-        Self: Sized;
-
-    /// How the manifest describes it; `None`: by its sections alone.
-    fn meta(&self) -> Option<&TableMeta>;
-
-    /// Its sections, in the order in which the manifest lists them.
-    fn sections(&self) -> Vec<&Section>;
-}
 
 /// What is written at once, while the rows of one pass stream by: one table, or one and what goes along with its rows.
 /// Memory for buffers is held for one stage at a time.
@@ -99,22 +86,7 @@ pub(super) trait Place: Sized {
 }
 
 macro_rules! tables {
-    ($($(#[$doc:meta])* $kind:ident = $number:literal: $field:ident, $shape:ty, $items:literal;)*) => {
-        /// What a table holds. Stored numbers: never change one, only add.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[repr(u8)]
-        pub enum TableKind { $($(#[$doc])* $kind = $number,)* }
-
-        impl TableKind {
-            /// The table with that stored number.
-            pub(super) fn from_number(number: u8) -> Result<Self, UnknownNumber> {
-                match number {
-                    $($number => Ok(Self::$kind),)*
-                    _ => Err(UnknownNumber { what: "table", number }),
-                }
-            }
-        }
-
+    ($($(#[$doc:meta])* $kind:ident: $field:ident, $shape:ty;)*) => {
         /// The tables of a run, those that it has.
         #[derive(Debug, Default)]
         pub(super) struct Tables { $($(#[$doc])* pub $field: Option<$shape>,)* }
@@ -131,59 +103,37 @@ macro_rules! tables {
             }
         }
 
-        /// What is known of a run before it is written: bounds of its tables, exact for a checkpoint, sums for a merge.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-        pub struct RunBounds {
-            $(#[doc = $items] pub $field: TableBounds,)*
-            /// The greatest node id, other ends of edges included.
-            pub max_node_id: u64,
-            /// The greatest edge type id.
-            pub max_type_id: u32,
-            /// Which slots the index of keys gets.
-            pub key_slots: KeySlots,
-        }
-
-        impl RunBounds {
-            /// The bounds of what a merge of these runs gives.
-            pub fn of_merge<'a>(runs: impl IntoIterator<Item = &'a RunMeta>) -> Self {
-                let mut sum = Self::default();
-                for run in runs {
-                    $(sum.$field.join(TableBounds::of(run, TableKind::$kind));)*
-                    sum.max_node_id = sum.max_node_id.max(run.max_node_id);
-                    sum.max_type_id = sum.max_type_id.max(run.max_type_id);
-                }
-                sum
-            }
-        }
+        /// Does not compile unless every kind has its table.
+        const _: fn(TableKind) = |kind| match kind {
+            $(TableKind::$kind => {})*
+        };
     };
 }
 
 // In the order in which the manifest lists them.
 tables! {
-    /// Names of labels, edge types and property keys; a plain blob.
-    Names = 0: names, names::Names, "Names; items are bytes of their texts. `first` and `last` do not count.";
-    /// Node id to record, and the index of their keys.
-    Nodes = 1: nodes, nodes::Nodes, "Node records, dead ones too; items are bytes of records.";
-    /// Number of an entry of `out` to properties.
-    EdgeProps = 4: edge_props, Blob,
-        "Edges with properties; items are bytes of property lists. `first` and `last` do not count.";
-    /// Node id to vectors.
-    Vectors = 6: vectors, Blob,
-        "Nodes with vector entries; items are bytes of [`TableBounds::VECTOR_ENTRY`] and floats for each entry.";
-    /// Source to edges.
-    Out = 2: out, Lists, "Sources; items are entries.";
-    /// Destination to edges.
-    In = 3: into, Lists, "Destinations; items are entries.";
-    /// Label id to members.
-    Labels = 5: labels, Lists, "Labels; items are entries.";
-    /// Number of an entry of `out` to its rank, where that is not 0.
-    OutRanks = 7: out_ranks, Blob, "Edges with a rank; items are bytes of ranks. `first` and `last` do not count.";
-    /// Number of an entry of `into` to its rank, where that is not 0.
-    InRanks = 8: in_ranks, Blob, "Edges with a rank; items are bytes of ranks. `first` and `last` do not count.";
-    /// Property key and kind to the values of nodes: copies, for scans.
-    Columns = 9: columns, Dense, "Does not count: what nodes have decides.";
-    /// Property key to the vectors of nodes.
-    AlignedVectors = 10: aligned, Dense, "Does not count: which vectors lie here is decided beforehand.";
+    /// A plain blob.
+    Names: names, names::Names;
+    /// Records, and the index of their keys.
+    Nodes: nodes, nodes::Nodes;
+    /// Property lists.
+    EdgeProps: edge_props, Blob;
+    /// Entries and floats.
+    Vectors: vectors, Blob;
+    /// By source.
+    Out: out, Lists;
+    /// By destination.
+    In: into, Lists;
+    /// By label.
+    Labels: labels, Lists;
+    /// Of `out`.
+    OutRanks: out_ranks, Blob;
+    /// Of `into`.
+    InRanks: in_ranks, Blob;
+    /// Copies of properties.
+    Columns: columns, Dense;
+    /// In place of entries of `vectors`.
+    AlignedVectors: aligned, Dense;
 }
 
 macro_rules! stages {

@@ -1,7 +1,7 @@
 //! Table 0: the names that a run defines, one after the other. Each is its kind (a byte), its id, the dimension of the
 //! vectors stored under it (0: none) and the length of its text (varints), and the text.
 
-use super::{RunBounds, Shape, Stage, TableKind};
+use super::Stage;
 use crate::{
     error::Result,
     graph::{
@@ -13,10 +13,13 @@ use crate::{
         merge::{Merge, contradiction},
         meta::{Part, RunMeta, SectionId, TableMeta},
         run::{Run, RunName},
+        run_bounds::RunBounds,
         run_writer::{RunWriter, out_of_order},
         section::Section,
         section_writer::{SectionWriter, Sink},
+        shape::Shape,
         table::Pool,
+        table_kind::TableKind,
     },
 };
 use std::collections::{BTreeMap, btree_map::Entry};

@@ -2,7 +2,7 @@
 //! for readers that come through the index of keys and do not know where the row ends. That index is built once all
 //! records are written (see [`crate::store::keys`]), and so are columns ([`super::columns`]).
 
-use super::{RunBounds, Shape, Stage, TableKind, columns};
+use super::{Stage, columns};
 use crate::{
     error::Result,
     graph::{NodeId, NodeRecord, codec::put_varint},
@@ -14,10 +14,13 @@ use crate::{
         meta::{RunMeta, TableMeta},
         parts::{Blob, BlobScan, BlobWriter},
         run::Run,
+        run_bounds::RunBounds,
         run_writer::{RunWriter, out_of_order},
         section::Section,
         section_writer::Sink,
+        shape::Shape,
         table::Pool,
+        table_kind::TableKind,
     },
 };
 

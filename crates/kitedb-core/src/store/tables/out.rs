@@ -1,7 +1,7 @@
 //! Table 2: edges by their source. The properties ([`super::edge_props`]) and ranks ([`super::ranks`]) of its entries go
 //! along.
 
-use super::{RunBounds, Stage, TableKind, adjacency, ranks};
+use super::{Stage, adjacency, ranks};
 use crate::{
     error::Result,
     graph::{Direction, EdgeKey},
@@ -12,8 +12,10 @@ use crate::{
         parts::{BlobWriter, ListWriter},
         row::{EntryKind, code},
         run::Run,
+        run_bounds::RunBounds,
         run_writer::{RunWriter, out_of_order},
         section_writer::Sink,
+        table_kind::TableKind,
     },
 };
 

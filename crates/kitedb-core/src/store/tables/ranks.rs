@@ -2,7 +2,7 @@
 //! entry of rank 0 has none. Where all are 0, as mostly, neither table is there, and a run costs what it cost without them.
 //! `out` and `into` write and merge them along with their entries.
 
-use super::{TableKind, Tables};
+use super::Tables;
 use crate::{
     error::{Error, Result},
     graph::{
@@ -16,6 +16,7 @@ use crate::{
         run::Run,
         run_writer::out_of_order,
         section_writer::Sink,
+        table_kind::TableKind,
     },
 };
 use std::{cmp::Ordering, ops::Range};
@@ -174,7 +175,8 @@ mod tests {
         io::sim::SimDisk,
         store::{
             row::{EntryKind, code},
-            tables::{RunBounds, out},
+            run_bounds::RunBounds,
+            tables::out,
             tests,
         },
     };

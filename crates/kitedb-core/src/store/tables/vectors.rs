@@ -3,7 +3,7 @@
 //! Readers get both together.
 
 use super::{
-    RunBounds, Stage, TableKind,
+    Stage,
     aligned::{Plan, Tally},
 };
 use crate::{
@@ -19,8 +19,10 @@ use crate::{
         parts::{BlobScan, BlobWriter},
         row::impossible,
         run::Run,
+        run_bounds::RunBounds,
         run_writer::{RunWriter, out_of_order},
         section_writer::Sink,
+        table_kind::TableKind,
     },
 };
 use std::{collections::BTreeMap, iter::Peekable};

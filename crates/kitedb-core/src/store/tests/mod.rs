@@ -11,11 +11,12 @@ mod space;
 
 use super::{
     keys::{KeyHolder, KeySlots},
-    merge::{Nodes, merge_with},
-    meta::{Part, SectionMeta},
+    merge::Nodes,
+    merge_runs::merge_with,
+    meta::{BLOCK, Part, SectionMeta},
     row::RowEntry,
-    section::BLOCK,
-    tables::{RunBounds, TableKind},
+    run_bounds::RunBounds,
+    table_kind::TableKind,
     *,
 };
 use crate::{
