@@ -8,7 +8,8 @@
 #     TESTS='files attacks' scripts/file-systems.sh
 #     ROUNDS=100 AT_ONCE=3 TESTS=files scripts/file-systems.sh ext4    # again and again, three at once
 #
-# Ends with 1 if a test failed anywhere.
+# Tests that cannot hold on a file system are left out there and counted, with the reason, below. Ends with 1 if a test failed
+# anywhere.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -81,6 +82,35 @@ made() {
     esac
 }
 
+# What overlay and FUSE say of a file changes by itself (copy-up, remounts), so that a copied database is only warned of there.
+tells_no_copies=(
+    copies::a_copied_primary_does_not_look_healthy
+    copies::a_copied_primary_reads_and_does_not_write_before_the_operator_says_so
+    copies::a_copy_that_was_taken_in_use_says_what_it_lacks_and_is_written_to_only_if_told
+    copies::a_restored_primary_reads_and_does_not_write_before_the_operator_says_so
+    copies::nobody_promotes_through_a_copied_primary
+    followers::a_copied_replica_that_loses_its_control_file_keeps_its_id
+    lost_logs::a_repair_of_a_copied_primary_says_that_it_is_one
+    sources::a_copy_of_a_replica_may_follow_what_it_was_copied_from
+    sources::a_replica_of_a_copied_primary_does_not_look_healthy
+)
+# A file that was removed while it was open lingers on FUSE, and its folder with it: these expect the folder to be gone.
+keeps_folders=(
+    copies::a_detached_database_is_one_of_its_own
+    destruction::a_bootstrap_over_a_database_that_never_replicated_is_refused
+    disks::a_part_of_the_database_that_is_not_there_is_damage_that_names_it
+    readers::a_log_that_takes_the_place_of_another_while_a_reader_checks_is_not_taken_for_it
+)
+
+# left_out FILE_SYSTEM: the tests of `attacks` that cannot hold there, in $left_out
+left_out() {
+    case "$1" in
+        overlay) left_out=("${tells_no_copies[@]}") ;;
+        fuse) left_out=("${tells_no_copies[@]}" "${keeps_folders[@]}") ;;
+        *) left_out=() ;;
+    esac
+}
+
 targets=()
 for test in $tests; do
     targets+=(--test "$test")
@@ -101,12 +131,19 @@ for system in "${systems[@]}"; do
         printf '%-8s skipped: %s\n' "$system" "$(tail -n 1 "$scratch/made.log")"
         continue
     fi
+    left_out "$system"
     while read -r name binary; do
         passed=0
+        skipped=()
+        if [ "$name" = attacks ]; then
+            for test in "${left_out[@]}"; do
+                skipped+=(--skip "$test")
+            done
+        fi
         for ((round = 0; round < rounds; round += at_once)); do
             running=()
             for ((n = 0; n < at_once; n++)); do
-                TMPDIR="$folder" "$binary" -q >"$scratch/$name.$n.log" 2>&1 &
+                TMPDIR="$folder" "$binary" -q "${skipped[@]}" >"$scratch/$name.$n.log" 2>&1 &
                 running+=($!)
             done
             for n in "${!running[@]}"; do
@@ -119,7 +156,9 @@ for system in "${systems[@]}"; do
                 fi
             done
         done
-        printf '%-8s %-22s %d passed\n' "$system" "$name" "$passed"
+        printf '%-8s %-22s %d passed' "$system" "$name" "$passed"
+        [ ${#skipped[@]} -eq 0 ] || printf ', each without %d tests that cannot hold here' $((${#skipped[@]} / 2))
+        printf '\n'
     done <"$compiled"
 done
 exit "$failed"

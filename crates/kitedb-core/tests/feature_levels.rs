@@ -390,6 +390,28 @@ fn definitions_of_indexes_outlive_what_a_database_goes_through() {
     assert_eq!(shown(&db), shown(&follower));
 }
 
+/// What changes nothing is not validated, so that it must not be in the frame: there it would find the index gone.
+#[test]
+fn a_state_that_an_index_has_already_is_not_logged() {
+    let (primary, replica) = (Machine::new("primary", 15, SyncMode::Full), Machine::new("replica", 16, SyncMode::Full));
+    let db = primary.primary();
+    let follower = replica.replica_of(&primary);
+    let spec = IndexSpec::new(IndexOn::Label("Person".into()), "email");
+    db.transaction(|tx| tx.define_index("one", &spec)).unwrap();
+    let (mut one, mut other) = (db.begin().unwrap(), db.begin().unwrap());
+    one.drop_index("one").unwrap();
+    other.set_index_state("one", IndexState::Building).unwrap();
+    other.create_node(Some("beside")).unwrap();
+    one.commit().unwrap();
+    other.commit().unwrap();
+    catch_up(&follower);
+    expect_following(&follower, &db);
+    drop(db);
+    let db = started(&primary, 1, Crash::Kill).primary();
+    assert!(db.indexes().unwrap().is_empty());
+    assert!(db.snapshot().unwrap().node_by_key("beside").unwrap().is_some());
+}
+
 #[test]
 fn what_a_transaction_took_back_of_definitions_is_not_logged() {
     let (primary, replica) = (Machine::new("primary", 13, SyncMode::Full), Machine::new("replica", 14, SyncMode::Full));

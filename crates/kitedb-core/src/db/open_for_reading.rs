@@ -18,12 +18,13 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
     io::{Env, LockKind, OpenMode},
-    log::Control,
+    log::{Control, Recovered},
     store::{LogKind, LogLink, Store, WRITER_LOCK},
 };
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 /// What an attempt found that does not fit, under which header.
@@ -49,9 +50,14 @@ impl Engine {
             let opened = Self::open_once(&env, &path, &options, refused.as_ref(), store);
             let Some(what) = what_does_not_fit(&opened) else { return opened.map(Arc::new) };
             let found = Some(Finding { generation, what });
-            let again = found == before && !is_superseded(&env, &path, generation)?;
+            let moving = matches!(&opened, Err(e) if e.code() == ErrorCode::Locked);
+            let again = found == before && !moving && !is_superseded(&env, &path, generation)?;
             if again || attempt == ATTEMPTS {
                 return opened.map(Arc::new);
+            }
+            if moving {
+                // The writer that recovers needs a moment, or many where its disk is slow.
+                std::thread::sleep(Duration::from_millis(if attempt < ATTEMPTS / 2 { 1 } else { 50 }));
             }
             before = found;
         }
@@ -94,8 +100,7 @@ impl Engine {
         let limit = self.reading_limit(&link)?;
         match self.replay(&link, &self.log_dir, None, limit, OpenMode::Read) {
             Ok(recovered) => {
-                if limit.is_none() && is_superseded(&self.env, &self.path, self.store.generation())? {
-                    // A writer came that says so before it appends: what was read may not be durable, nor whole.
+                if self.is_moving(limit, &recovered)? {
                     return Err(changes_too_fast(&self.path));
                 }
                 if let Some(too_new) = recovered.damage.as_ref().filter(|damage| damage.code() == ErrorCode::TooNew) {
@@ -113,12 +118,30 @@ impl Engine {
         }
     }
 
-    /// How far the log may be read: as far as its writer has published it, if there is one.
-    fn reading_limit(&self, link: &LogLink) -> Result<Option<LogIndex>> {
+    /// Whether what was read need not be all that there was: a writer that recovers puts frames whose sync it cannot trust
+    /// into another segment, and appends later. It says in the header that it has opened its log in between.
+    fn is_moving(&self, limit: Option<LogIndex>, recovered: &Recovered) -> Result<bool> {
+        Ok(match limit {
+            Some(published) => recovered.damage.is_none() && recovered.last < published,
+            // One that came since the look may have ended, too.
+            None => self.is_written()? || is_superseded(&self.env, &self.path, self.store.generation())?,
+        })
+    }
+
+    /// Whether a writer has the file open.
+    fn is_written(&self) -> Result<bool> {
         let io = |e| Error::io("lock", &self.path, e);
         let range = WRITER_LOCK..WRITER_LOCK + 1;
-        if self.store.file().try_lock(range.clone(), LockKind::Shared).map_err(io)? {
+        let free = self.store.file().try_lock(range.clone(), LockKind::Shared).map_err(io)?;
+        if free {
             self.store.file().unlock(range).map_err(io)?;
+        }
+        Ok(!free)
+    }
+
+    /// How far the log may be read: as far as its writer has published it, if there is one.
+    fn reading_limit(&self, link: &LogLink) -> Result<Option<LogIndex>> {
+        if !self.is_written()? {
             return Ok(None);
         }
         // A writer says in the header that it has opened its log, before it appends. Until then, after the end of a machine,

@@ -154,6 +154,39 @@ fn segments_that_a_checkpoint_lets_go_of_while_a_reader_opens_are_not_missed() {
     });
 }
 
+/// Frames whose sync nobody can vouch for are written to another segment by who recovers them, and cut off where they were. A
+/// reader that listed the segments before shows them all the same.
+#[test]
+fn frames_that_recovery_puts_into_another_segment_are_not_missed() {
+    /// Word 19 of a control file: flags, and which one says that a sync is under way.
+    const FLAGS: u64 = 19 * 8;
+    const SYNCING: u8 = 32;
+    let (stage, path, writer, _) = scene(3);
+    let copy = stage.path("copy.kitedb");
+    copy_as_after_a_crash(&path, &copy);
+    drop(writer);
+    let control = File::options().read(true).write(true).open(log_folder(&copy).join("control")).unwrap();
+    let mut flags = [0];
+    control.read_exact_at(&mut flags, FLAGS).unwrap();
+    control.write_all_at(&[flags[0] | SYNCING], FLAGS).unwrap();
+    let (gate, moment) = (Arc::new(Gate::default()), Arc::new(Moment::default()));
+    let _opened = Opened(gate.clone());
+    gate.shut(At::Sync, "segment-00000000000000000001.klog");
+    let (opens, stopped) = (gate.clone(), gate.clone());
+    let recovers = copy.clone();
+    let (log, again) = (log_folder(&copy), moment.clone());
+    moment.at(Operation::Open, segment(&copy, 1), 1, move || {
+        // It has cut the first segment, and stops before it says that it has opened its log. It goes on at the second look.
+        thread::spawn(move || Database::open_in(gate.env(), &recovers, short()).map(|db| std::mem::forget(db)));
+        stopped.wait_for_someone();
+        again.at(Operation::List, log, 1, move || opens.open());
+    });
+    let reader = read(&moment, &copy);
+    assert_eq!(nodes(&reader), 3);
+    assert!(moment.has_come());
+    expect_clean(&reader);
+}
+
 /// The log of each session has the same names: a segment that was looked at may be one of the next log by the time that it
 /// is read.
 #[test]

@@ -169,8 +169,15 @@ impl World {
         let orphaned = status.state == ReplicaState::Orphaned;
         // Nor that it says so, where its own disk failed meanwhile.
         let stalled = failing && status.state == ReplicaState::Stalled;
+        // A reseed that another source asked for is still noted where there is no room to take that back.
+        let unforgotten = unnoted && status.needs_reseed;
         assert!(
-            !behind || faulty || stalled || status.state == ReplicaState::Behind || (orphaned && status.lag_frames > 0),
+            !behind
+                || faulty
+                || stalled
+                || unforgotten
+                || status.state == ReplicaState::Behind
+                || (orphaned && status.lag_frames > 0),
             "node {n} misses commits of node {source}: {status:?}"
         );
         let half = self.nodes[source].half_fenced;

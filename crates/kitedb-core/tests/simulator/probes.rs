@@ -287,7 +287,11 @@ impl Probe {
                 assert!(leads, "word {word}, bit {bit} takes a fence away: {token}");
                 assert_eq!(token.log_index.0, self.tip.log_index.0 + 1);
             }
-            Err(e) => assert!(!leads || told.contains(&e.code()), "word {word}, bit {bit}: {e:?}"),
+            Err(e) => {
+                // With a lower word the control file looks like one that is older than the file beside it.
+                let older = e.code() == ErrorCode::StalePrimary && e.to_string().contains("an older one was put back");
+                assert!(!leads || older || told.contains(&e.code()), "word {word}, bit {bit}: {e:?}");
+            }
         }
     }
 }

@@ -358,6 +358,8 @@ impl World {
                 let damage = matches!(e.code(), ErrorCode::Corrupt | ErrorCode::LogMismatch);
                 // A replica opens whatever its log is like, so that it can be reseeded.
                 node.lost = damage && (node.damaged || node.torn) && source.is_none();
+                // A half-made segment that could not be removed, and was damaged then, is known as nobody's.
+                node.lost |= node.damaged && e.to_string().contains("is not known to be of this database");
                 // Its first commit failed after its file had named a log: it counts as one that leads.
                 node.lost |= e.code() == ErrorCode::RoleMismatch && node.tip == GENESIS;
                 let excused = node.lost || node.is_sick() || node.machine.crashed() || !source_is_there;

@@ -49,6 +49,9 @@ impl Overlay {
         };
         let before = now.get(id).cloned();
         if before == after {
+            // Nothing that validation could see: so the frame may not have it either. Another transaction may take away what
+            // this one found to be so.
+            self.cancelled = true;
             return Ok(());
         }
         let change = self.indexes.entry(id).or_insert(IndexChange { before, after: None });
