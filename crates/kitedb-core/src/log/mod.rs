@@ -3,38 +3,28 @@
 //! [`Appender`] is owned by whoever holds the commit lock; [`GroupSync`] is shared by all who wait for
 //! durability; [`recover()`] reads a log back after the end of a process or a machine.
 
-mod announced;
 mod append;
-mod bootstrapping;
 mod control;
-mod events;
-mod fence;
 mod files;
 mod frame;
 mod headless;
-mod mailbox;
 mod mark;
-mod new_control;
 mod order;
 mod proven;
 mod reader;
 mod recover;
-mod replaced;
-mod roll;
 mod salt;
 mod seek;
-mod seen;
 mod segment;
-mod stamps;
 mod sync;
 mod verify;
 
 pub use append::{Appender, FRAME_PREFIX, FRAMES_PREFIX, LogOptions, SegmentInfo, segment_path};
-pub use control::{CONTROL_NAME, Control, names_another};
-pub use fence::{EpochEnd, Fence, Moved, Stored};
+pub use control::{
+    CONTROL_NAME, Control, Displaced, EpochEnd, Fence, Moved, NewControl, Replaced, RetentionAnswer, Roll, SeenEpoch,
+    Stored, names_another,
+};
 pub use frame::{FrameHeader, FrameRef, MAX_PAYLOAD};
-pub use mailbox::RetentionAnswer;
-pub use new_control::NewControl;
 pub use order::out_of_place;
 pub use proven::{Accounted, Proven, proven, proven_beyond, whose_segments};
 pub use reader::{Chunk, FramePlace, LogPage, LogReader, PageLimits, Position};
@@ -42,12 +32,8 @@ pub use recover::{
     Recovered, RecoveryStart, end_of_log, ends_early, holds_segments_of, put_segments_aside, reaches_beyond, recover,
     writers,
 };
-pub use replaced::Replaced;
-pub use roll::Roll;
 pub use salt::salt_of;
-pub use seen::SeenEpoch;
 pub use segment::{SegmentHeader, bytes_in};
-pub use stamps::Displaced;
 pub use sync::{GroupSync, Quiet};
 pub use verify::{no_segment, verify};
 

@@ -5,15 +5,14 @@
 //! and 4: birth time, generation); inode, birth time in ns since 1970 and generation of the control file, then of the
 //! database file; a check of these seven. Words 56 and 57: the id under which a replica registers, zeros for its file id.
 
-use super::Control;
+use super::{
+    Control,
+    layout::{REGISTRATION, STAMPS, STAMPS_CHECK},
+};
 use crate::{
     error::{Error, Result},
     io::{DiskFile, Stamp},
 };
-
-const STAMPS: usize = 48;
-const CHECK: usize = 55;
-const REGISTRATION: usize = 56;
 
 /// What was remembered: of the control file, and of the database file.
 type Stamps = (Stamp, Stamp);
@@ -38,7 +37,7 @@ impl Control {
     fn stamps(&self) -> Option<Stamps> {
         let words: [u64; 7] = std::array::from_fn(|at| self.load(STAMPS + at));
         let known = words[0];
-        if known & 1 == 0 || self.load(CHECK) != check(&words) {
+        if known & 1 == 0 || self.load(STAMPS_CHECK) != check(&words) {
             return None;
         }
         let stamp = |at: usize, bit: u64| Stamp {
@@ -66,7 +65,7 @@ impl Control {
             file.generation.unwrap_or(0),
         ];
         // Torn, they are not known, and remembered at the next open.
-        self.store(CHECK, check(&words))?;
+        self.store(STAMPS_CHECK, check(&words))?;
         self.store_all(STAMPS, &words)?;
         self.sync()
     }

@@ -5,9 +5,11 @@
 //! another file's: so one of both sees what the other did. What exchanges a file and is not KiteDB tells nobody.
 
 use super::{
-    control::{CONTROL_NAME, COUNT_LOCK, WORDS, is_control},
-    events::{COUNT, NEWS, REQUESTS},
-    fence::CHANGED,
+    CONTROL_NAME,
+    event_counts::COUNT,
+    is_control,
+    layout::{FENCE_CHANGED, NEWS, REQUESTS, WORDS},
+    locks::COUNT_LOCK,
 };
 use crate::io::{Disk, FileWords, OpenMode, copy_aside, put_aside};
 use std::{
@@ -36,9 +38,7 @@ impl Replaced {
         };
         look().unwrap_or(Self { words: None, ours: false })
     }
-}
 
-impl Replaced {
     /// Puts the file in `dir` aside as it is. What tells who sleeps on its words would change it: then that is a copy.
     /// Returns where it is; `None`: there is none.
     pub fn put_aside(&self, disk: &dyn Disk, dir: &Path) -> io::Result<Option<PathBuf>> {
@@ -65,7 +65,7 @@ impl Drop for Replaced {
                 let _ = words.update_locked(at, COUNT_LOCK, COUNT, |count| count.wrapping_add(1));
             }
         }
-        [NEWS, REQUESTS, CHANGED].into_iter().for_each(|at| words.wake(at));
+        [NEWS, REQUESTS, FENCE_CHANGED].into_iter().for_each(|at| words.wake(at));
     }
 }
 

@@ -2,12 +2,12 @@
 //! (word 18). Where there is no room for that, it is *owed*: what was committed counts, and nothing more is committed before
 //! others are told of it ([`Control::pay`]).
 
-use super::Control;
+use super::{
+    Control,
+    layout::{DURABLE, PUBLISHED},
+};
 use crate::{error::Result, graph::LogIndex, lock::Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-pub(super) const PUBLISHED: usize = 17;
-pub(super) const DURABLE: usize = 18;
 
 /// What is to be announced to other processes, and could not be stored for want of room.
 #[derive(Debug, Default)]
@@ -56,6 +56,15 @@ impl Control {
         if let Err(e) = self.words.raise(DURABLE, index.0) {
             self.owe(&self.owed.durable, index, &e);
         }
+    }
+
+    /// Takes back, durably, what is said to be durable beyond `index`: before frames there are cut off. Upholds I38.
+    pub fn lower_durable(&self, index: LogIndex) -> Result<()> {
+        if self.durable() <= index && !self.is_unsynced() {
+            return Ok(());
+        }
+        self.store(DURABLE, index.0.min(self.durable().0))?;
+        self.sync()
     }
 
     #[cold]

@@ -5,10 +5,10 @@
 use super::{
     Control, Fence,
     fence::{epoch_in, hot},
+    layout::SEEN,
 };
 use crate::{error::Result, graph::Epoch};
 
-const SEEN: usize = 15;
 /// What fits into the word.
 const LAST: u64 = (1 << 39) - 1;
 

@@ -8,20 +8,14 @@
 //! dies between the two costs those who slept the rest of their time, which is `poll_ms` at most.
 
 use super::{
-    Control,
-    announced::PUBLISHED,
-    control::{CHECKPOINT_ASKED, COUNT_LOCK, LOOK},
+    Control, LOOK,
+    layout::{NEWS, PUBLISHED, REQUESTS, SLEEPERS},
+    locks::COUNT_LOCK,
 };
-use crate::{error::Result, graph::LogIndex};
+use crate::graph::LogIndex;
 use std::time::Duration;
 
-pub(super) const NEWS: usize = 12;
-pub(super) const REQUESTS: usize = 13;
-const SLEEPERS: usize = 25;
-
-/// How often, a ms apart, who asks for something looks for the lock of the word that says so.
-const ASK: u32 = 10_000;
-/// As [`ASK`], for who counts what happened.
+/// How often, a ms apart, who counts what happened looks for the lock of the word that says so.
 pub(super) const COUNT: u32 = 5;
 
 impl Control {
@@ -50,15 +44,6 @@ impl Control {
         if self.load(PUBLISHED) <= seen.0 && still() {
             self.wait_word(NEWS, count, Some(if known { timeout } else { timeout.min(LOOK) }));
         }
-    }
-
-    /// Asks the writer of this log, in whatever process, for a checkpoint. Returns what [`Control::checkpoints_done`]
-    /// will have reached once it is made.
-    pub fn ask_for_checkpoint(&self) -> Result<u64> {
-        let before = self.words.update_locked(CHECKPOINT_ASKED, COUNT_LOCK, ASK, |asked| asked + 1);
-        let before = before.map_err(|e| self.not_stored(e))?;
-        self.wake_writer();
-        Ok(before + 1)
     }
 
     /// Sleeps until more checkpoints than `seen` have been asked for, or retention, or `timeout` has passed (`seen` being

@@ -1,16 +1,20 @@
-//! How a process asks the writer of a log to run retention: six words of the control file.
+//! How a process asks the writer of a log for something: for a checkpoint, and to run retention.
 //!
+//! Checkpoints are counted: how many were asked for, and how many of them are made. Requests for retention have six words.
 //! Word 58 holds how many requests there were (high half) and how many of them are answered (low half). A request is
 //! word 59, whose bits say which windows are given, and one word for each of them; its answer takes their place:
 //! word 59 is 0 if nothing was done, 1 if retention ran, with the segments that went and the floor behind it, or 2
 //! with the CRC-32 of an error code in its high half. One asks at a time, under a lock ([`Control::lock_asking`]).
 
-use super::Control;
+use super::{
+    Control,
+    layout::{CHECKPOINT_ASKED, CHECKPOINT_DONE, RETENTION_COUNTS, RETENTION_HEAD, RETENTION_VALUES},
+    locks::COUNT_LOCK,
+};
 use crate::error::{ErrorCode, Result};
 
-const COUNTS: usize = 58;
-const HEAD: usize = 59;
-const VALUES: usize = 60;
+/// How often, a ms apart, who asks for something looks for the lock of the word that says so.
+const ASK: u32 = 10_000;
 
 /// Windows that replace those of the writer: entries, ms, bytes and lag, where they are given.
 pub type AskedWindows = [Option<u64>; 4];
@@ -27,8 +31,32 @@ pub enum RetentionAnswer {
 }
 
 impl Control {
+    /// Asks the writer of this log, in whatever process, for a checkpoint. Returns what [`Control::checkpoints_done`]
+    /// will have reached once it is made.
+    pub fn ask_for_checkpoint(&self) -> Result<u64> {
+        let before = self.words.update_locked(CHECKPOINT_ASKED, COUNT_LOCK, ASK, |asked| asked + 1);
+        let before = before.map_err(|e| self.not_stored(e))?;
+        self.wake_writer();
+        Ok(before + 1)
+    }
+
+    /// How many checkpoints have been asked for.
+    pub fn checkpoints_asked(&self) -> u64 {
+        self.load(CHECKPOINT_ASKED)
+    }
+
+    /// How many of the checkpoints asked for have been made.
+    pub fn checkpoints_done(&self) -> u64 {
+        self.load(CHECKPOINT_DONE)
+    }
+
+    /// Says that the first `asked` checkpoints asked for have been made.
+    pub fn set_checkpoints_done(&self, asked: u64) -> Result<()> {
+        self.words.raise(CHECKPOINT_DONE, asked).map_err(|e| self.not_stored(e))
+    }
+
     fn retention_counts(&self) -> (u32, u32) {
-        let counts = self.load(COUNTS);
+        let counts = self.load(RETENTION_COUNTS);
         ((counts >> 32) as u32, counts as u32)
     }
 
@@ -41,8 +69,8 @@ impl Control {
     /// Asks the log's writer to run retention. Call it under [`Control::lock_asking`], where no request is pending.
     pub fn ask_for_retention(&self, windows: AskedWindows) -> Result<()> {
         let bits = windows.iter().enumerate().map(|(at, given)| u64::from(given.is_some()) << at).sum();
-        self.store(HEAD, bits)?;
-        for (at, given) in (VALUES..).zip(windows) {
+        self.store(RETENTION_HEAD, bits)?;
+        for (at, given) in (RETENTION_VALUES..).zip(windows) {
             self.store(at, given.unwrap_or_default())?;
         }
         let (asked, answered) = self.retention_counts();
@@ -53,8 +81,8 @@ impl Control {
 
     /// The request that is not answered yet. For the log's writer.
     pub fn asked_retention(&self) -> Option<AskedWindows> {
-        let bits = self.load(HEAD);
-        let given = |at: usize| (bits >> at & 1 == 1).then(|| self.load(VALUES + at));
+        let bits = self.load(RETENTION_HEAD);
+        let given = |at: usize| (bits >> at & 1 == 1).then(|| self.load(RETENTION_VALUES + at));
         self.retention_is_asked().then(|| std::array::from_fn(given))
     }
 
@@ -65,9 +93,9 @@ impl Control {
             RetentionAnswer::Ran(pruned, floor) => (1, pruned, floor),
             RetentionAnswer::Failed(code) => (2 | u64::from(code.map_or(0, code_crc)) << 32, 0, 0),
         };
-        self.store(HEAD, head)?;
-        self.store(VALUES, pruned)?;
-        self.store(VALUES + 1, floor)?;
+        self.store(RETENTION_HEAD, head)?;
+        self.store(RETENTION_VALUES, pruned)?;
+        self.store(RETENTION_VALUES + 1, floor)?;
         let (asked, _) = self.retention_counts();
         self.set_counts(asked, asked)
     }
@@ -78,8 +106,8 @@ impl Control {
             return None;
         }
         let value = |at: usize| self.load(at);
-        Some(match value(HEAD) {
-            1 => RetentionAnswer::Ran(value(VALUES), value(VALUES + 1)),
+        Some(match value(RETENTION_HEAD) {
+            1 => RetentionAnswer::Ran(value(RETENTION_VALUES), value(RETENTION_VALUES + 1)),
             head if head & 0xFFFF_FFFF == 2 => {
                 let crc = (head >> 32) as u32;
                 RetentionAnswer::Failed(ErrorCode::ALL.iter().copied().find(|code| code_crc(*code) == crc))
@@ -89,7 +117,7 @@ impl Control {
     }
 
     fn set_counts(&self, asked: u32, answered: u32) -> Result<()> {
-        self.store(COUNTS, u64::from(asked) << 32 | u64::from(answered))
+        self.store(RETENTION_COUNTS, u64::from(asked) << 32 | u64::from(answered))
     }
 }
 

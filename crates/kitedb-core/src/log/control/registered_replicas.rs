@@ -1,13 +1,10 @@
-//! What a control file remembers beside its log, so that what is gone from the log's folder is missed: which replicas are
-//! registered (word 9), and which log has a segment (words 10 and 11). Zeros: not said.
+//! Which replicas are registered with the log (word 9), so that a registry that is gone from the log's folder is missed.
+//! Zeros: that is not noted.
 
-use super::Control;
+use super::{Control, layout::ROLL};
 use crate::error::Result;
 use std::num::NonZeroU64;
 use xxhash_rust::xxh3::xxh3_64;
-
-pub(super) const ROLL: usize = 9;
-pub(super) const BEGUN: usize = 10;
 
 /// Which replicas are registered: a sum over their ids, in whatever order. With nobody it is 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,22 +48,6 @@ impl Control {
         self.require_mapped()?;
         self.store(ROLL, Roll::word(roll))?;
         self.sync()
-    }
-
-    /// Whether the log of that id is known to have a segment: its newest one is never let go of.
-    pub fn has_begun(&self, log_id: [u8; 16]) -> bool {
-        log_id != [0; 16] && self.load_id(BEGUN) == log_id
-    }
-
-    /// Whether the log of that id is known to have none: another one had, which came before it.
-    pub fn has_not_begun(&self, log_id: [u8; 16]) -> bool {
-        let begun = self.load_id(BEGUN);
-        begun != [0; 16] && begun != log_id
-    }
-
-    /// Notes that the log of that id has a segment.
-    pub fn set_begun(&self, log_id: [u8; 16]) -> Result<()> {
-        if self.load_id(BEGUN) == log_id { Ok(()) } else { self.store_id(BEGUN, log_id) }
     }
 }
 

@@ -2,20 +2,18 @@
 //! moment on all that it is to say: whoever finds it takes it at its word.
 
 use super::{
-    Control, Fence, LogIdentity, Roll, Salt,
-    announced::{DURABLE, PUBLISHED},
-    control::{
-        CONTROL_DRAFT, CONTROL_NAME, CURRENT_LOG, FENCE_ASSUMED, FLAGS, MAGIC, NUMBER, REGISTERED, SYNC_FAILED, WORDS,
-        is_control, names,
+    CONTROL_DRAFT, CONTROL_NAME, Control, Fence, Replaced, Roll, fence, is_control,
+    layout::{
+        BEGUN, CURRENT_LOG, DURABLE, FLAGS, MAGIC, NUMBER, PUBLISHED, ROLL, WORDS,
+        flags::{FENCE_ASSUMED, REGISTERED, SYNC_FAILED},
     },
-    fence,
-    replaced::Replaced,
-    roll::{BEGUN, ROLL},
+    names,
 };
 use crate::{
     error::{Error, Result},
     graph::{Epoch, LogIndex},
     io::{Disk, begin_draft, clear_name, in_the_way},
+    log::{LogIdentity, Salt},
 };
 use std::{io::ErrorKind, path::Path};
 
