@@ -373,7 +373,8 @@ impl Leader {
         let reader = self.reader.lock();
         let mut seqs: Vec<u64> = reader.segments().take(goes).map(|(seq, _, _)| seq).collect();
         // One whose header does not verify goes with those after it.
-        let damaged: Vec<u64> = seqs.last().map(|last| reader.headless_before(*last).collect()).unwrap_or_default();
+        let damaged: Vec<u64> =
+            seqs.last().map(|last| reader.damaged_headers_before(*last).collect()).unwrap_or_default();
         drop(reader);
         let pruned = seqs.len();
         seqs.extend(damaged);

@@ -325,7 +325,7 @@ impl Control {
 mod tests {
     use super::*;
     use crate::{
-        graph::Epoch,
+        graph::{Epoch, LogIndex},
         io::sim::{Crash, FaultOn, FaultPlan, Loss, SimDisk},
         log::Fence,
     };

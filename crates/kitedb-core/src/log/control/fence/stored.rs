@@ -79,7 +79,7 @@ impl Control {
         ))
     }
 
-    fn fence_words(&self) -> FenceWords {
+    pub(super) fn fence_words(&self) -> FenceWords {
         let load = |at: usize| self.load(at);
         let record = |from: usize| std::array::from_fn(|i| load(from + i));
         FenceWords {

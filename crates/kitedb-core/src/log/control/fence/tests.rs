@@ -3,11 +3,12 @@ use super::{
     *,
 };
 use crate::{
+    error::ErrorCode,
     io::{
         Disk, OpenMode,
         sim::{Crash, Loss, SimDisk},
     },
-    log::LogIdentity,
+    log::{Control, LogIdentity},
 };
 use std::path::Path;
 

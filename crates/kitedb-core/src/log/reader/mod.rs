@@ -3,131 +3,59 @@
 //!
 //! Where a frame is, `seek` finds out. A read that goes on where the last one ended seeks nothing.
 
+mod frame_cursor;
+mod missing;
+mod open_files;
+mod open_segment;
+mod page;
+mod seek;
+
+pub(super) use open_files::OpenFiles;
+pub(super) use open_segment::OpenSegment;
+pub use page::{Chunk, FramePlace, LogPage, PageLimits, Position};
+
 use super::{
-    Control, FrameHeader, FrameRef, LogIdentity, WriterId,
-    append::{FRAMES_PREFIX, segment_path},
-    files::OpenFiles,
-    headless::Headless,
-    seek::{FoundFrame, OpenSegment, PIECE, Walk},
-    segment::{self, SEGMENT_HEADER_LEN, SegmentHeader},
+    Control, LogIdentity,
+    append::FRAMES_PREFIX,
+    segment::{self, DamagedHeader, SEGMENT_HEADER_LEN, SegmentHeader},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{Digest, Epoch, LogIndex},
+    graph::{Epoch, LogIndex},
     io::{Env, OpenMode},
     lock::Mutex,
 };
+use frame_cursor::FrameCursor;
+use open_segment::PIECE;
+use seek::FoundFrame;
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
-/// What a page may hold.
-#[derive(Debug, Clone, Copy)]
-pub struct PageLimits {
-    /// The most frames.
-    pub max_frames: usize,
-    /// The most bytes of frames; one frame is given all the same, however long.
-    pub max_bytes: usize,
-    /// No frame beyond this index.
-    pub through: LogIndex,
-}
-
-/// Where a frame lies in a [`Chunk`].
-#[derive(Debug, Clone, Copy)]
-pub struct FramePlace {
-    /// What it says of itself.
-    pub header: FrameHeader,
-    /// Where it begins in the chunk's bytes.
-    pub at: usize,
-    /// Its bytes, padding included.
-    pub len: usize,
-    /// Where it begins in its segment.
-    pub segment_offset: u64,
-}
-
-/// Frames of one segment that follow each other.
-#[derive(Debug, Clone)]
-pub struct Chunk {
-    /// The number of the segment.
-    pub segment: u64,
-    /// The epoch of its frames.
-    pub epoch: Epoch,
-    /// Who wrote them.
-    pub writer_id: WriterId,
-    /// Where each frame lies in `bytes`.
-    pub frames: Vec<FramePlace>,
-    /// [`FRAMES_PREFIX`] bytes of room, then the frames, end to end, as they were written. Not verified.
-    pub bytes: Vec<u8>,
-}
-
-/// Frames after a position.
-#[derive(Debug, Default)]
-pub struct LogPage {
-    /// In order; one for each stretch of a segment.
-    pub chunks: Vec<Chunk>,
-    /// Why the next frame, which should be there, could not be read.
-    pub fault: Option<Error>,
-}
-
-impl LogPage {
-    /// How many frames it holds.
-    pub fn frame_count(&self) -> usize {
-        self.chunks.iter().map(|c| c.frames.len()).sum()
-    }
-
-    /// The last frame.
-    pub fn last(&self) -> Option<&FramePlace> {
-        self.chunks.last().and_then(|c| c.frames.last())
-    }
-}
-
-/// What a log knows of one index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Position {
-    /// It has that frame.
-    At {
-        /// The frame's epoch.
-        epoch: Epoch,
-        /// Who wrote it.
-        writer_id: WriterId,
-        /// The state digest after it.
-        digest: Digest,
-    },
-    /// It begins right after that frame.
-    Before {
-        /// The state digest there.
-        digest: Digest,
-    },
-    /// It begins later: what follows the frame is gone.
-    BelowFloor,
-    /// It ends before. Whose frame that would be, if it were there: the epoch that it ends in, and who wrote that.
-    Beyond(Option<(Epoch, WriterId)>),
-}
-
 /// See the [module documentation](self).
 #[derive(Debug)]
 pub struct LogReader {
     env: Env,
-    pub(super) dir: PathBuf,
-    pub(super) control: Arc<Control>,
+    dir: PathBuf,
+    control: Arc<Control>,
     log: LogIdentity,
     files: Arc<OpenFiles>,
-    pub(super) segments: Vec<Arc<OpenSegment>>,
+    segments: Vec<Arc<OpenSegment>>,
     /// Segments of other databases, by number.
-    pub(super) strangers: Vec<PathBuf>,
+    strangers: Vec<PathBuf>,
     /// Segments whose header does not verify, oldest first.
-    headless: Vec<Headless>,
+    damaged_headers: Vec<DamagedHeader>,
     /// The greatest number that the name of a segment has, whatever it is.
     greatest: u64,
     hint: Option<Hint>,
     refreshes: u64,
 }
 
-/// What bears the name of a segment.
-enum Found {
+/// A file that bears the name of a segment.
+enum NamedFile {
     Segment(Arc<OpenSegment>),
-    Headless(Headless),
+    Damaged(DamagedHeader),
     /// Of another database.
     Stranger(PathBuf),
 }
@@ -168,7 +96,7 @@ impl LogReader {
             files: OpenFiles::new(env.disk.clone()),
             segments: Vec::new(),
             strangers: Vec::new(),
-            headless: Vec::new(),
+            damaged_headers: Vec::new(),
             greatest: 0,
             hint: None,
             refreshes: 0,
@@ -206,12 +134,6 @@ impl LogReader {
         self.segments.iter().map(|s| &s.header)
     }
 
-    /// If the segment that held `index` is gone, though later ones are there: the first frame after the gap.
-    pub fn after_gap(&self, index: LogIndex) -> Option<LogIndex> {
-        let at = self.segments.iter().rposition(|s| s.header.first <= index)?;
-        self.gap_after(at).then(|| self.segments[at + 1].header.first)
-    }
-
     /// When frame `index` was committed, ms since 1970; `None` if it is not there.
     pub fn commit_ms(&mut self, index: LogIndex) -> Result<Option<u64>> {
         let Some(segment) = self.segments.iter().rfind(|s| s.header.first <= index).cloned() else { return Ok(None) };
@@ -225,14 +147,14 @@ impl LogReader {
         if log != self.log {
             (self.log, self.hint) = (log, None);
             self.segments.clear();
-            self.headless.clear();
+            self.damaged_headers.clear();
         }
         let names =
             self.env.disk.list(&self.dir).map_err(|e| Error::own_file("list the folder of the log", &self.dir, e))?;
         let mut seqs: Vec<u64> = names.iter().filter_map(|name| segment::parse_name(name)).collect();
         seqs.sort_unstable();
         self.greatest = seqs.last().copied().unwrap_or(0);
-        let (mut segments, mut headless) = (Vec::with_capacity(seqs.len()), Vec::new());
+        let (mut segments, mut damaged_headers) = (Vec::with_capacity(seqs.len()), Vec::new());
         self.strangers.clear();
         for seq in seqs {
             let known = self.segments.binary_search_by_key(&seq, |s| s.seq).ok().map(|at| self.segments[at].clone());
@@ -245,22 +167,22 @@ impl LogReader {
                 continue;
             }
             match self.open_segment(seq)? {
-                Some(Found::Segment(segment)) => segments.push(segment),
-                Some(Found::Headless(found)) => headless.push(found),
-                Some(Found::Stranger(path)) => self.strangers.push(path),
+                Some(NamedFile::Segment(segment)) => segments.push(segment),
+                Some(NamedFile::Damaged(found)) => damaged_headers.push(found),
+                Some(NamedFile::Stranger(path)) => self.strangers.push(path),
                 None => {}
             }
         }
         if segments.is_empty() && self.control.has_not_begun(self.log.log_id) {
             // What a log before this one left.
-            headless.clear();
+            damaged_headers.clear();
         }
-        (self.segments, self.headless) = (segments, headless);
+        (self.segments, self.damaged_headers) = (segments, damaged_headers);
         Ok(())
     }
 
-    fn open_segment(&self, seq: u64) -> Result<Option<Found>> {
-        let path = segment_path(&self.dir, seq);
+    fn open_segment(&self, seq: u64) -> Result<Option<NamedFile>> {
+        let path = segment::path(&self.dir, seq);
         let io = |e| Error::io("read log segment", &path, e);
         let file = match self.files.open(&path) {
             // Let go of since the list was made.
@@ -273,55 +195,22 @@ impl LogReader {
         };
         Ok(match segment::read_header(&*open).map_err(io)? {
             Some(header) if header.log == self.log => {
-                let (sealed, places) = (OnceLock::new(), Mutex::default());
-                Some(Found::Segment(Arc::new(OpenSegment { seq, path, header, file, sealed, places })))
+                let (sealed, starts) = (OnceLock::new(), Mutex::default());
+                Some(NamedFile::Segment(Arc::new(OpenSegment { seq, path, header, file, sealed, starts })))
             }
-            Some(header) if header.log.file_id != self.log.file_id => Some(Found::Stranger(path)),
+            Some(header) if header.log.file_id != self.log.file_id => Some(NamedFile::Stranger(path)),
             // Of another log of this database.
             Some(_) => None,
-            None => match self.headless.iter().find(|known| known.seq == seq) {
-                Some(known) => Some(Found::Headless(known.clone())),
-                None => {
-                    Headless::look(&*open, &path, seq, self.log.file_id, &self.control.salt())?.map(Found::Headless)
-                }
+            None => match self.damaged_headers.iter().find(|known| known.seq == seq) {
+                Some(known) => Some(NamedFile::Damaged(known.clone())),
+                None => DamagedHeader::look(&*open, &path, seq, self.log.file_id, &self.control.salt())?
+                    .map(NamedFile::Damaged),
             },
         })
     }
 
-    /// Why a frame that is in no segment whose header verifies is damaged, and not let go of: the header of its segment does
-    /// not verify.
-    pub fn damage_at(&self, index: LogIndex) -> Option<Error> {
-        let holds = |found: &&Headless| {
-            let next = self.segments.iter().find(|s| s.seq > found.seq);
-            let is_there = |seq| self.headless.iter().any(|h| h.seq == seq) || next.is_some_and(|s| s.seq == seq);
-            // Where what came after it was let go of, so was this one.
-            let kept = next.is_none() || is_there(found.seq + 1);
-            kept && next.is_none_or(|s| index < s.header.first) && found.first.is_none_or(|first| first <= index)
-        };
-        self.headless.iter().rev().find(holds).map(|found| found.error(index))
-    }
-
-    /// That the header of a segment which was not let go of does not verify.
-    pub fn damaged_header(&self) -> Option<Error> {
-        let index = |found: &Headless| {
-            let next = self.segments.iter().find(|s| s.seq > found.seq);
-            found.first.or(next.map(|s| LogIndex(s.header.first.0.saturating_sub(1)))).unwrap_or(LogIndex(u64::MAX))
-        };
-        self.headless.iter().find_map(|found| self.damage_at(index(found)))
-    }
-
-    /// The numbers of segments whose header does not verify and that come before segment `seq`, oldest first.
-    pub fn headless_before(&self, seq: u64) -> impl Iterator<Item = u64> + '_ {
-        self.headless.iter().map(|found| found.seq).take_while(move |found| *found < seq)
-    }
-
-    /// Why frame `index`, which should be there, is not.
-    pub fn why_missing(&self, index: LogIndex) -> Error {
-        self.missing(index, self.segments.iter().rposition(|s| s.header.first <= index))
-    }
-
     /// The last frame of `epoch` that no fence made void. Upholds I28.
-    pub(super) fn last_valid(&self, epoch: Epoch) -> Result<LogIndex> {
+    fn last_valid(&self, epoch: Epoch) -> Result<LogIndex> {
         Ok(match self.control.fence()?.ended {
             Some(end) if end.epoch == epoch => end.last,
             _ => LogIndex(u64::MAX),
@@ -433,83 +322,6 @@ impl LogReader {
         self.env.disk.identity(&segment.path).ok() != Some(segment.file.identity())
     }
 
-    /// Whether the segment after the one at this place is gone, though later ones are there.
-    fn gap_after(&self, at: usize) -> bool {
-        self.segments.get(at + 1).is_some_and(|next| next.seq != self.segments[at].seq + 1)
-    }
-
-    /// Whether the frames of the newest segment end before `index`, with nothing but zeros after them, and nothing at all is
-    /// there that could be a later segment.
-    fn ends_before(&self, at: usize, index: LogIndex) -> Result<bool> {
-        let segment = &self.segments[at];
-        if segment.seq != self.greatest {
-            return Ok(false);
-        }
-        let mut walk = Walk::new(segment, SEGMENT_HEADER_LEN as u64);
-        let mut next = segment.header.first;
-        while let Some((_, frame)) = walk.next(&self.control.salt(), false)? {
-            if frame.header.log_index != next || FrameRef::parse(frame.bytes).is_none() {
-                return Ok(false);
-            }
-            next.0 += 1;
-        }
-        Ok(next <= index && walk.rest_is_zero()?)
-    }
-
-    /// What is not there, nor anything after it, is no retention: that begins with the oldest segment.
-    fn absent(&self, index: LogIndex) -> Error {
-        Error::new(
-            ErrorCode::SourceUnavailable,
-            format_args!(
-                "the segment with log index {index} is not in {}, nor any later one: is that folder being moved, restored or \
-                 mounted? It is tried again. If it stays so, the segment is lost: put it back, or reseed who needs it",
-                self.dir.display()
-            ),
-        )
-    }
-
-    fn missing(&self, index: LogIndex, segment: Option<usize>) -> Error {
-        let dir = self.dir.display();
-        if let Some(damage) = self.damage_at(index) {
-            return damage;
-        }
-        // What a fence counted and a loss of power took does not come back.
-        let published = index <= self.control.published();
-        match (segment, self.floor()) {
-            (Some(at), _) if self.gap_after(at) => Error::new(
-                ErrorCode::NeedsReseed,
-                format_args!(
-                    "needs reseed: missing log range, the frame with log index {index} is not in {} and the next segment \
-                     is gone",
-                    self.segments[at].path.display()
-                ),
-            ),
-            (Some(at), _) if at + 1 < self.segments.len() => Error::new(
-                ErrorCode::NeedsReseed,
-                format_args!(
-                    "needs reseed: the frame with log index {index} does not verify in {} (CRC mismatch, or replication \
-                     frame truncated), and later ones are there",
-                    self.segments[at].path.display()
-                ),
-            ),
-            (Some(at), _) if published && self.ends_before(at, index).unwrap_or(false) => self.absent(index),
-            (Some(at), _) => Error::corrupt(format_args!(
-                "the frame with log index {index} does not verify, or is not there, in log segment {} (CRC mismatch, \
-                 replication frame truncated or removed)",
-                self.segments[at].path.display()
-            )),
-            (None, Some(floor)) => Error::new(
-                ErrorCode::NeedsReseed,
-                format_args!("needs reseed: log index {index} is below retained floor {floor} of {dir}"),
-            ),
-            (None, None) if published && self.control.has_begun(self.log.log_id) => self.absent(index),
-            (None, None) => Error::new(
-                ErrorCode::NeedsReseed,
-                format_args!("needs reseed: the frame with log index {index} is gone, {dir} holds no segment"),
-            ),
-        }
-    }
-
     /// Frames of one segment from `next` on, within the limits: frames, bytes, and whether a first frame is given
     /// however long it is. The flag: a limit ended them. `None` if the first one is not there.
     fn read_segment(
@@ -532,9 +344,9 @@ impl LogReader {
         let SegmentHeader { epoch, writer_id, .. } = segment.header;
         let mut chunk =
             Chunk { segment: segment.seq, epoch, writer_id, frames: Vec::new(), bytes: vec![0; FRAMES_PREFIX] };
-        let mut walk = Walk::new(segment, offset);
+        let mut walk = FrameCursor::new(segment, offset);
         let (mut expected, mut full) = (next, false);
-        let mut places = segment.places.lock();
+        let mut starts = segment.starts.lock();
         let mut due = offset;
         while expected <= through {
             if chunk.frames.len() == max_frames {
@@ -555,7 +367,7 @@ impl LogReader {
             chunk.bytes.extend_from_slice(frame.bytes);
             chunk.frames.push(place);
             if at >= due && expected <= settled {
-                places.note(expected, at);
+                starts.note(expected, at);
                 due = at + PIECE as u64;
             }
             expected = LogIndex(expected.0 + 1);
@@ -564,14 +376,14 @@ impl LogReader {
         Ok((full || !chunk.frames.is_empty()).then_some((chunk, full)))
     }
 
-    pub(super) fn seek(&self, segment: &OpenSegment, index: LogIndex) -> Result<Option<FoundFrame>> {
+    fn seek(&self, segment: &OpenSegment, index: LogIndex) -> Result<Option<FoundFrame>> {
         segment.header.require_known(self.env.host.known_level(), &segment.path)?;
         segment.seek(index, &self.control.salt(), self.control.published())
     }
 }
 
 /// What was read of a segment; `None` if its file was removed or replaced since it was opened.
-pub(super) fn unless_gone<T>(read: Result<T>) -> Result<Option<T>> {
+fn unless_gone<T>(read: Result<T>) -> Result<Option<T>> {
     match read {
         Err(e) if e.code() == ErrorCode::NotFound => Ok(None),
         read => read.map(Some),

@@ -1,11 +1,13 @@
 //! The salt of a log, as its marks say it: for a control file that is made anew.
 
-use super::{
-    FrameRef, LogIdentity, Salt, mark,
-    segment::{SEGMENT_HEADER_LEN, SegmentHeader},
-    segment::{read_file, segment_files},
+use crate::{
+    error::Result,
+    io::Env,
+    log::{
+        LogIdentity, Salt,
+        segment::{SEGMENT_HEADER_LEN, SegmentHeader, frame::FrameRef, read_file, segment_files, sync_mark},
+    },
 };
-use crate::{error::Result, io::Env};
 use std::path::Path;
 
 /// What the marks in the newest segment of `log` that has any carry; `None`: it has none. Only a place counts that is
@@ -26,7 +28,7 @@ fn first_mark(bytes: &[u8]) -> Option<Salt> {
     let mut at = SEGMENT_HEADER_LEN;
     loop {
         let rest = bytes.get(at..)?;
-        if let Some((_, salt)) = mark::parse_any(rest) {
+        if let Some((_, salt)) = sync_mark::parse_any(rest) {
             return Some(salt);
         }
         at += FrameRef::parse(rest)?.bytes.len();

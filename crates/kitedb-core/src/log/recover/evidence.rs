@@ -4,19 +4,22 @@
 //! Headers say which log of which database a segment is of, and who wrote it; frames verify themselves. Which log came last,
 //! the numbers of segments say: a log begins after every number that is taken.
 
-use super::{
-    Control, EpochEnd, FrameRef, LogIdentity, WriterId,
-    files::OpenFiles,
-    mark,
-    salt::salt_of,
-    seek::OpenSegment,
-    segment::{self, SEGMENT_HEADER_LEN, SegmentHeader, read_file, segment_files},
-};
+use super::salt_from_marks::salt_of;
 use crate::{
     error::{Error, Result},
     graph::{Digest, Epoch, LogIndex},
     io::{Env, OpenMode},
     lock::Mutex,
+    log::{
+        Control, EpochEnd, LogIdentity, WriterId,
+        reader::{OpenFiles, OpenSegment},
+        segment::{
+            self, SEGMENT_HEADER_LEN, SegmentHeader,
+            frame::FrameRef,
+            read_file, segment_files,
+            sync_mark::{self, MARK_LEN},
+        },
+    },
 };
 use std::{
     path::{Path, PathBuf},
@@ -159,8 +162,8 @@ fn end_of(bytes: &[u8], header: &SegmentHeader, ended: Option<EpochEnd>) -> Opti
     let void = |index| ended.is_some_and(|end| end.epoch == header.epoch && index > end.last);
     let (mut at, mut expected) = (SEGMENT_HEADER_LEN, header.first);
     while let Some(rest) = bytes.get(at..) {
-        if mark::parse_any(rest).is_some() {
-            at += mark::MARK_LEN;
+        if sync_mark::parse_any(rest).is_some() {
+            at += MARK_LEN;
             continue;
         }
         let frame = FrameRef::parse(rest).filter(|frame| {
@@ -189,7 +192,7 @@ fn goes_on_in(env: &Env, dir: &Path, base: &Part, file: &Accounted, control: Opt
             header: base.header,
             file: open.map_err(|e| Error::io("read log segment", &base.path, e))?,
             sealed: OnceLock::new(),
-            places: Mutex::default(),
+            starts: Mutex::default(),
         },
     };
     Ok(segment.seek(LogIndex(file.last.0 + 1), &salt, file.last)?.is_some())

@@ -14,7 +14,7 @@ const HELD: usize = 4;
 
 /// The files that a reader holds open, the one that was used last at the end.
 #[derive(Debug)]
-pub(super) struct OpenFiles {
+pub(in crate::log) struct OpenFiles {
     disk: Arc<dyn Disk>,
     held: Mutex<Vec<(FileIdentity, Arc<dyn DiskFile>)>>,
 }
@@ -43,7 +43,7 @@ impl OpenFiles {
 
 /// A file that is opened again where it must.
 #[derive(Debug)]
-pub(super) struct SegmentFile {
+pub(in crate::log) struct SegmentFile {
     files: Arc<OpenFiles>,
     path: PathBuf,
     identity: FileIdentity,

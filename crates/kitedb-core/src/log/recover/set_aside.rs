@@ -1,11 +1,11 @@
 //! A log whose end is damaged, given up behind the last frame that counts: nothing of it is thrown away, it lies aside.
 
-use super::{Recovered, segment_files};
+use super::Recovered;
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
-    io::{Env, OpenMode, copy_aside, put_aside},
-    log::{Control, segment},
+    io::{Env, OpenMode, copy_aside},
+    log::{Control, segment::put_aside_after},
 };
 use std::path::{Path, PathBuf};
 
@@ -38,12 +38,7 @@ impl Recovered {
         control.sync()?;
         control.begin_session(&*env.host, self.last)?;
         control.sync()?;
-        // The newest one first: no log has a gap meanwhile.
-        for (seq, path) in segment_files(disk, &self.dir)?.into_iter().rev() {
-            if seq > last.seq && segment::is_of(disk, &path, last.header.log.file_id, true).map_err(io(&path))? {
-                aside.push(put_aside(disk, &path).map_err(io(&path))?);
-            }
-        }
+        aside.extend(put_aside_after(disk, &self.dir, Some(last.seq), last.header.log.file_id, "cut log segment")?);
         let file = disk.open(&last.path, OpenMode::ReadWrite).map_err(io(&last.path))?;
         if tail.dirty {
             file.set_len(tail.end).map_err(io(&last.path))?;
@@ -56,15 +51,7 @@ impl Recovered {
 
 /// Puts every segment of a log of the database `file_id` aside, newest first. Returns where they are.
 pub fn put_segments_aside(env: &Env, dir: &Path, file_id: [u8; 16]) -> Result<Vec<PathBuf>> {
-    let disk = &*env.disk;
-    let mut aside = Vec::new();
-    for (_, path) in segment_files(disk, dir)?.into_iter().rev() {
-        let io = |e| Error::io("put log segment aside", &path, e);
-        if segment::is_of(disk, &path, file_id, true).map_err(io)? {
-            aside.push(put_aside(disk, &path).map_err(io)?);
-        }
-    }
-    Ok(aside)
+    put_aside_after(&*env.disk, dir, None, file_id, "put log segment aside")
 }
 
 /// The damage of a log that ends before `claim`, which was durable.
