@@ -17,7 +17,6 @@ mod follower;
 mod given_up;
 mod leaving;
 mod local;
-mod local_fencing;
 mod located;
 mod look;
 mod passed;
