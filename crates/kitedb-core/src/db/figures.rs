@@ -6,11 +6,11 @@ use super::{engine::Engine, histogram::Latency};
 use crate::{
     error::{Error, ErrorCode},
     graph::{Digest, LogIndex, NameKind, Token},
-    state::{Delta, DeltaFigures, HeldSummary, PinFigures, Totals},
+    state::{Delta, DeltaFigures, HeldSummary, Levels, PinFigures, Totals},
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Figures of about one moment.
+/// Figures of about one moment. [`Stats`](super::Stats), metrics and health checks are all made from these.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Figures {
     pub path: String,
@@ -24,8 +24,8 @@ pub(crate) struct Figures {
     /// The last commit that is in the file's runs.
     pub checkpoint: LogIndex,
     pub generation: u64,
-    pub runs: u64,
-    pub run_bytes: u64,
+    /// The bytes of each run of the file, oldest first.
+    pub runs: Vec<u64>,
     pub greatest_node: u64,
     /// What no checkpoint has written yet.
     pub delta: DeltaFigures,
@@ -43,6 +43,18 @@ pub(crate) struct Figures {
     pub panicked: bool,
     /// What could not be read.
     pub damage: Option<String>,
+}
+
+impl Figures {
+    /// The bytes of all runs of the file.
+    pub fn run_bytes(&self) -> u64 {
+        self.runs.iter().sum()
+    }
+
+    /// For how many ms the oldest state that a view or a transaction holds has not been current; `None`: nobody holds one.
+    pub fn oldest_pin_ms(&self) -> Option<u64> {
+        self.pins.since.map(|since| self.now_ms.saturating_sub(since))
+    }
 }
 
 /// How many names are defined.
@@ -70,6 +82,11 @@ impl Engine {
     /// Looks around. Cheap enough for once a second, and for much more.
     pub(crate) fn figures(&self) -> Figures {
         let (levels, index) = self.current();
+        self.figures_of(&levels, index)
+    }
+
+    /// As [`Engine::figures`], of the state as of `index` in `levels`.
+    pub(super) fn figures_of(&self, levels: &Levels, index: LogIndex) -> Figures {
         let info = levels.info(index);
         let delta = levels.deltas().map(|delta| delta.figures()).fold(DeltaFigures::default(), add);
         let names = |kind| levels.names.count(kind);
@@ -81,10 +98,9 @@ impl Engine {
             head: Token { epoch: info.epoch, log_index: index },
             digest: info.digest,
             totals: info.totals,
-            checkpoint: levels.frozen.as_ref().unwrap_or(&levels.active).base(),
+            checkpoint: levels.base(),
             generation: self.store.generation(),
-            runs: levels.runs.len() as u64,
-            run_bytes: levels.runs.iter().map(|run| run.bytes()).sum(),
+            runs: levels.runs.iter().map(|run| run.bytes()).collect(),
             greatest_node: levels.runs.iter().map(|r| r.meta().max_node_id).fold(delta.greatest_node, u64::max),
             delta,
             names: Names {
@@ -93,7 +109,7 @@ impl Engine {
                 property_keys: names(NameKind::PropKey),
             },
             held: self.held.summary(),
-            pins: self.pins.figures(&levels),
+            pins: self.pins.figures(levels),
             work: self.work(),
             commit_latency: self.latencies.commit.read(self.commits_measured_one_in()),
             sync_latency: self.latencies.sync.read(1),
