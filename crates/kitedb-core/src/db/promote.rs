@@ -283,12 +283,12 @@ pub(super) fn lock_fence(control: &Control) -> Result<FileLock> {
 
 /// The lock under which a fence is moved, with the control file that it is in.
 #[derive(Debug)]
-pub(crate) struct HeldFence {
+pub(crate) struct LockedFence {
     control: Arc<Control>,
     _lock: FileLock,
 }
 
-impl HeldFence {
+impl LockedFence {
     /// Waits a while for whoever moves the fence now.
     pub fn take(control: Arc<Control>) -> Result<Self> {
         Ok(Self { _lock: lock_fence(&control)?, control })

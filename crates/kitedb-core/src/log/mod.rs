@@ -26,7 +26,7 @@ pub use control::{
 };
 pub use folder::{Keep, remove, require_free};
 pub use group_sync::{GroupSync, Quiet};
-pub use reader::{Chunk, FramePlace, LogPage, LogReader, PageLimits, Position};
+pub use reader::{Chunk, FrameSpan, LogPage, LogReader, PageLimits, Position};
 pub use recover::{
     Accounted, Proven, Recovered, RecoveryStart, end_of_log, ends_early, holds_segments_of, proven, proven_beyond,
     put_segments_aside, reaches_beyond, recover, salt_of, whose_segments, writers,

@@ -2,7 +2,7 @@
 //! follows or without one.
 
 use super::{
-    primary::{Leader, LogStatus, writer_of},
+    followed_log::{FollowedLog, LogStatus, writer_of},
     remembered::Remembered,
     status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
     upstream::{Asking, REMOVED, SourceFault, Upstream, look_upstream},
@@ -19,7 +19,7 @@ use crate::{
 pub fn look_at_replica(
     engine: &Engine,
     control: &Control,
-    leader: &Leader,
+    followed_log: &FollowedLog,
     (source, own): (Option<Remembered>, Option<Remembered>),
     source_env: &Env,
 ) -> Result<ReplicaReplicationStatus> {
@@ -68,7 +68,7 @@ pub fn look_at_replica(
     };
     let state = SourceFault::shown_in(fault.as_ref(), state);
     // Damage there hides nothing else.
-    let log = leader.log_status(token.log_index).unwrap_or_else(|e| {
+    let log = followed_log.log_status(token.log_index).unwrap_or_else(|e| {
         tracing::warn!("a replica's log could not be looked at: {e}");
         LogStatus::default()
     });

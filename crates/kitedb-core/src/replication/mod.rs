@@ -2,7 +2,7 @@
 //! of their own, and fold them. Copy frames, apply frames: there is no other mechanism.
 //!
 //! `registry` holds what replicas report, `choice` finds one of them by what a person calls it; `retention` decides what
-//! of a log may go; `primary` is a log that others follow; `source` is where frames and snapshots come from, `local` one
+//! of a log may go; `followed_log` is a log that others follow; `source` is where frames and snapshots come from, `local` one
 //! on paths of this machine, `located` where its log is, `remembered` which one it was, `unnamed` none, `upstream` where that leads,
 //! `passed` a node on that way; `related` the nodes that a node can reach, and which of them leads or has more; `replica` pulls,
 //! bootstraps and takes over; `follower` does so in the background; `leaving` is what a replica is registered by when it becomes something else; `wait` waits for tokens; `look` tells of a replica
@@ -13,6 +13,7 @@ mod approach;
 mod choice;
 mod compare;
 mod cursor;
+mod followed_log;
 mod follower;
 mod given_up;
 mod leaving;
@@ -20,7 +21,6 @@ mod local;
 mod located;
 mod look;
 mod passed;
-mod primary;
 mod registry;
 mod related;
 mod remembered;
@@ -33,11 +33,11 @@ mod unnamed;
 mod upstream;
 mod wait;
 
+pub(crate) use followed_log::FollowedLog;
 pub(crate) use follower::Follower;
 pub(crate) use leaving::Leaving;
 pub(crate) use local::{Checkpointer, LocalSource};
 pub(crate) use look::look_at_replica;
-pub(crate) use primary::Leader;
 pub(crate) use registry::Registry;
 pub use related::Rival;
 pub(crate) use related::{Others, require_no_rival, rivals_of};

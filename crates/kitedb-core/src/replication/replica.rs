@@ -6,7 +6,7 @@ mod seen;
 mod takeover;
 
 use super::{
-    primary::{Leader, LogStatus},
+    followed_log::{FollowedLog, LogStatus},
     registry::{Labels, Progress},
     remembered::{registered_as, remember, remembered},
     source::{At, Source},
@@ -54,7 +54,7 @@ pub struct Replica {
     engine: Arc<Engine>,
     control: Arc<Control>,
     /// For the replicas that follow this one.
-    leader: Arc<Leader>,
+    followed_log: Arc<FollowedLog>,
     id: String,
     labels: Labels,
     /// What its own log was when it was looked at last.
@@ -92,7 +92,7 @@ impl Replica {
     pub fn new(
         engine: &Arc<Engine>,
         control: Arc<Control>,
-        leader: Arc<Leader>,
+        followed_log: Arc<FollowedLog>,
         source_env: Env,
         (paths, source): (Option<SourcePaths>, Arc<dyn Source>),
     ) -> Self {
@@ -110,7 +110,7 @@ impl Replica {
         let replica = Self {
             engine: engine.clone(),
             control,
-            leader,
+            followed_log,
             id: engine.registration_id(),
             labels: Labels { name: engine.options.replication_name.clone(), path: Some(path) },
             log: Mutex::default(),
@@ -217,7 +217,7 @@ impl Replica {
         let checkpoints = self.engine.checkpoints();
         if work.checkpoints != checkpoints {
             work.checkpoints = checkpoints;
-            if let Err(e) = self.leader.run_retention(&self.engine.options.retention) {
+            if let Err(e) = self.followed_log.run_retention(&self.engine.options.retention) {
                 tracing::warn!("a replica's log could not be cut: {e}");
             }
         }
@@ -348,7 +348,7 @@ impl Replica {
             let limits = PageLimits { max_frames: max_frames - applied, max_bytes: PAGE_BYTES, through };
             let pulled = source.page(&at, limits)?;
             if self.engine.pass_trial()? {
-                self.leader.follow();
+                self.followed_log.follow();
             }
             self.note_seen(&pulled.seen)?;
             self.source_head.store(pulled.head.0, Ordering::Release);
@@ -587,7 +587,7 @@ impl Replica {
     /// What its own log is; where it cannot be looked at now, what it was.
     fn log_status(&self, head: LogIndex) -> LogStatus {
         let mut known = self.log.lock();
-        match self.leader.log_status(head) {
+        match self.followed_log.log_status(head) {
             Ok(found) => *known = found,
             Err(e) => tracing::warn!("a replica's log could not be looked at: {e}"),
         }

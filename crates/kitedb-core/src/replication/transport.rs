@@ -8,7 +8,7 @@
 
 use super::{
     cursor::Cursor,
-    primary::{Leader, floor_of},
+    followed_log::{FollowedLog, floor_of},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -151,7 +151,7 @@ struct Served {
     head: LogIndex,
 }
 
-impl Leader {
+impl FollowedLog {
     /// Frames after `cursor` as JSON: at most `max_frames` of them with at most `max_bytes`. Without a cursor, or
     /// with an empty one, from the oldest frame on.
     pub fn export_log(
@@ -378,9 +378,9 @@ mod tests {
     use super::*;
 
     /// The frame after which a page begins; why frames are missing before it, the first of them, and the last.
-    type Found = (u64, Option<(GapReason, Option<u64>, Option<u64>)>);
+    type PageStart = (u64, Option<(GapReason, Option<u64>, Option<u64>)>);
 
-    fn start(segments: &[(u64, u64)], head: u64, cursor: &str) -> Found {
+    fn start(segments: &[(u64, u64)], head: u64, cursor: &str) -> PageStart {
         let segments: Vec<_> = segments.iter().map(|(first, epoch)| (LogIndex(*first), Epoch(*epoch))).collect();
         let cursor = (!cursor.is_empty()).then(|| cursor.parse().unwrap());
         let start = Outline { segments: &segments, head: LogIndex(head) }.start(cursor);

@@ -12,7 +12,7 @@ mod seek;
 
 pub(super) use open_files::OpenFiles;
 pub(super) use open_segment::OpenSegment;
-pub use page::{Chunk, FramePlace, LogPage, PageLimits, Position};
+pub use page::{Chunk, FrameSpan, LogPage, PageLimits, Position};
 
 use super::{
     Control, LogIdentity,
@@ -363,7 +363,7 @@ impl LogReader {
                 full = true;
                 break;
             }
-            let place = FramePlace { header: frame.header, at: chunk.bytes.len(), len, segment_offset: at };
+            let place = FrameSpan { header: frame.header, at: chunk.bytes.len(), len, segment_offset: at };
             chunk.bytes.extend_from_slice(frame.bytes);
             chunk.frames.push(place);
             if at >= due && expected <= settled {

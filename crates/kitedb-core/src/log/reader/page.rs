@@ -19,7 +19,7 @@ pub struct PageLimits {
 
 /// Where a frame lies in a [`Chunk`].
 #[derive(Debug, Clone, Copy)]
-pub struct FramePlace {
+pub struct FrameSpan {
     /// What it says of itself.
     pub header: FrameHeader,
     /// Where it begins in the chunk's bytes.
@@ -40,7 +40,7 @@ pub struct Chunk {
     /// Who wrote them.
     pub writer_id: WriterId,
     /// Where each frame lies in `bytes`.
-    pub frames: Vec<FramePlace>,
+    pub frames: Vec<FrameSpan>,
     /// [`FRAMES_PREFIX`] bytes of room, then the frames, end to end, as they were written. Not verified.
     pub bytes: Vec<u8>,
 }
@@ -61,7 +61,7 @@ impl LogPage {
     }
 
     /// The last frame.
-    pub fn last(&self) -> Option<&FramePlace> {
+    pub fn last(&self) -> Option<&FrameSpan> {
         self.chunks.last().and_then(|c| c.frames.last())
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{LocalSource, OpenLog};
 use crate::{
-    db::{HeldFence, fence_by_header},
+    db::{LockedFence, fence_by_header},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     lock::Mutex,
@@ -39,7 +39,7 @@ impl LocalSource {
             recovered_end(&self.env, &self.paths.db, &control)?
         };
         self.with(|open| open.require_readable(held, end, self.env.host.known_level()))?;
-        let lock = HeldFence::take(control)?;
+        let lock = LockedFence::take(control)?;
         let now = lock.control().fence()?;
         refuse_replica(&now)?;
         let said = Store::peek(&self.env, &self.paths.db).ok().map(|file| file.log);
@@ -122,7 +122,7 @@ fn last_frame(open: &mut OpenLog) -> Result<LogIndex> {
         let page = open.reader.read(last, limits)?;
         let mut valid = 0;
         for chunk in &page.chunks {
-            let whole = |place: &&crate::log::FramePlace| {
+            let whole = |place: &&crate::log::FrameSpan| {
                 FrameRef::parse(&chunk.bytes[place.at..place.at + place.len]).is_some()
             };
             let here = chunk.frames.iter().take_while(whole).count();
@@ -141,7 +141,7 @@ fn last_frame(open: &mut OpenLog) -> Result<LogIndex> {
 /// See [`Fencing`].
 #[derive(Debug)]
 struct LocalFencing {
-    lock: HeldFence,
+    lock: LockedFence,
     /// The fence as this promotion left it.
     raised: Fence,
     last: LogIndex,

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// See the [module documentation](self).
 #[derive(Debug)]
-pub struct Leader {
+pub struct FollowedLog {
     pub(super) engine: Arc<Engine>,
     control: Arc<Control>,
     /// `None`: the database is open for reading only, and its sidecar has none.
@@ -53,7 +53,7 @@ struct Standing {
     held: Vec<(LogIndex, Option<u64>)>,
 }
 
-impl Leader {
+impl FollowedLog {
     /// Of an engine with a sidecar. One that is open for reading only says what it saw when it was opened.
     pub fn new(engine: &Arc<Engine>, control: Arc<Control>) -> Result<Self> {
         let registry = match engine.options.read_only {
@@ -324,7 +324,7 @@ impl Leader {
         forget(self.registry()?, which)
     }
 
-    /// As [`Leader::remove`], on a log that this process has open for reading only. `control` is its control file, mapped.
+    /// As [`FollowedLog::remove`], on a log that this process has open for reading only. `control` is its control file, mapped.
     pub fn remove_beside_writer(&self, control: Arc<Control>, which: &str) -> Result<Option<String>> {
         match Registry::open(&self.engine.env, &self.engine.log_dir, control)? {
             Some(registry) => forget(&registry, which),

@@ -10,7 +10,7 @@ use crate::{
     lock::Mutex,
     log::{Control, RetentionAnswer},
     replication::{
-        Checkpointer, Follower, Leader, LocalSource, Registry, Remembered, Replica, ReplicaReplicationStatus,
+        Checkpointer, FollowedLog, Follower, LocalSource, Registry, Remembered, Replica, ReplicaReplicationStatus,
         RetentionOutcome, RetentionWindows, Source, SourcePaths, Unnamed, look_at_replica, not_configured, remember,
         remembered,
     },
@@ -32,51 +32,51 @@ const FULL: Duration = Duration::from_secs(1);
 /// How often it is looked whether a disk got full, where it matters and nobody came to say it.
 const ROOM: Duration = Duration::from_secs(30);
 
-/// The place of a file's node in this process. Its lock is held while the file is opened and closed, so that an open
-/// waits for a close in progress and two opens make one node.
-type Place = Arc<Mutex<Weak<Node>>>;
+/// Where a file is noted that this process has open. Its lock is held while the file is opened and closed, so that an open
+/// waits for a close in progress and two opens share one [`OpenFile`].
+type Slot = Arc<Mutex<Weak<OpenFile>>>;
 
-/// The place of every file that is open for writing in this process. Upholds I25.
-static PLACES: LazyLock<Mutex<HashMap<FileIdentity, Place>>> = LazyLock::new(Mutex::default);
+/// The slot of every file that is open for writing in this process. Upholds I25.
+static SLOTS: LazyLock<Mutex<HashMap<FileIdentity, Slot>>> = LazyLock::new(Mutex::default);
 
-fn place_of(identity: FileIdentity) -> Place {
-    let mut places = PLACES.lock();
-    places.retain(|_, place| Arc::strong_count(place) > 1);
-    places.entry(identity).or_default().clone()
+fn slot_of(identity: FileIdentity) -> Slot {
+    let mut slots = SLOTS.lock();
+    slots.retain(|_, slot| Arc::strong_count(slot) > 1);
+    slots.entry(identity).or_default().clone()
 }
 
 /// Whether this process has that file open for writing.
 pub(super) fn open_here(identity: FileIdentity) -> bool {
-    let place = PLACES.lock().get(&identity).cloned();
-    place.is_some_and(|place| place.lock().upgrade().is_some_and(|node| !node.engine.closed.load(Ordering::Acquire)))
+    let slot = SLOTS.lock().get(&identity).cloned();
+    slot.is_some_and(|slot| slot.lock().upgrade().is_some_and(|file| !file.engine.closed.load(Ordering::Acquire)))
 }
 
-/// See the [module documentation](self). Locks are taken in this order: `place`, `opens`, then the engine's.
+/// See the [module documentation](self). Locks are taken in this order: `slot`, `opens`, then the engine's.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(super) struct OpenFile {
     pub engine: Arc<Engine>,
-    /// The log that others follow: of a node with a sidecar.
-    pub leader: Option<Arc<Leader>>,
-    /// Of a node that was opened as a replica.
+    /// The log that others follow: of a file with a sidecar.
+    pub followed_log: Option<Arc<FollowedLog>>,
+    /// Of a file that was opened as a replica.
     pub replica: Option<Arc<Replica>>,
     pub follower: Mutex<Option<Follower>>,
     /// Where the source's paths are.
     source_env: Env,
     opens: Mutex<usize>,
-    place: Place,
+    slot: Slot,
     keeper: Mutex<Option<JoinHandle<()>>>,
     stopping: Arc<AtomicBool>,
 }
 
-impl Node {
-    /// The node of the file at `path`. An open that is refused leaves nothing.
+impl OpenFile {
+    /// What this process shares of the file at `path`. An open that is refused leaves nothing.
     pub fn open(env: Env, source_env: Env, path: &Path, options: OpenOptions) -> Result<Arc<Self>> {
         options.validate()?;
         let path = resolved(&env, path)?;
         if options.read_only {
             let engine = Engine::open_read_only(env, path, options, None)?;
             engine.require_complete()?;
-            return Self::assemble(engine, source_env, Place::default());
+            return Self::assemble(engine, source_env, Slot::default());
         }
         if options.role != Some(ReplicationRole::Replica) {
             return Self::open_for_writing(&env, &source_env, &path, &options);
@@ -101,30 +101,30 @@ impl Node {
             made = make_file(env, path)?;
         }
         let identity = identity_of(env, path)?;
-        let place = place_of(identity);
-        let mut current = place.lock();
-        if let Some(node) = current.upgrade()
-            && !node.engine.env.host.forked()
-            && !node.engine.closed.load(Ordering::Acquire)
+        let slot = slot_of(identity);
+        let mut current = slot.lock();
+        if let Some(file) = current.upgrade()
+            && !file.engine.env.host.forked()
+            && !file.engine.closed.load(Ordering::Acquire)
         {
-            return node.share(options, given.as_ref().map(|given| &given.paths));
+            return file.share(options, given.as_ref().map(|given| &given.paths));
         }
         mend_replica(env, path, options, &Registry::reported_in)?;
-        let node = Self::open_at(env, source_env, path, options, (identity, &place), given);
-        let node = node.inspect_err(|_| {
+        let file = Self::open_at(env, source_env, path, options, (identity, &slot), given);
+        let file = file.inspect_err(|_| {
             if made {
                 unmake_file(env, path, identity, options.sidecar_path.as_deref());
             }
         })?;
-        if node.engine.options.read_only {
-            return Ok(node);
+        if file.engine.options.read_only {
+            return Ok(file);
         }
         // Until it holds something: a bootstrap or an import that is refused leaves nothing.
-        node.engine.made_file.store(made, Ordering::Release);
-        node.leader.iter().for_each(|leader| leader.tell_windows());
-        node.start_keeper();
-        *current = Arc::downgrade(&node);
-        Ok(node)
+        file.engine.made_file.store(made, Ordering::Release);
+        file.followed_log.iter().for_each(|followed_log| followed_log.tell_windows());
+        file.start_keeper();
+        *current = Arc::downgrade(&file);
+        Ok(file)
     }
 
     fn open_at(
@@ -132,7 +132,7 @@ impl Node {
         source_env: &Env,
         path: &Path,
         options: &OpenOptions,
-        (identity, place): (FileIdentity, &Place),
+        (identity, slot): (FileIdentity, &Slot),
         given: Option<GivenSource>,
     ) -> Result<Arc<Self>> {
         let (env, source_env, path, options) = (env.clone(), source_env.clone(), path.to_owned(), options.clone());
@@ -141,28 +141,28 @@ impl Node {
             Err(e) if e.code() == ErrorCode::FilesMoved => {
                 let engine = Engine::open_read_only(env, path, options.read_only(true), Some(e))?;
                 engine.require_complete()?;
-                return Self::assemble(engine, source_env, Place::default());
+                return Self::assemble(engine, source_env, Slot::default());
             }
             engine => engine?,
         };
-        let node = engine.require_complete().and_then(|()| Self::assemble(engine.clone(), source_env, place.clone()));
-        let node = node.and_then(|node| node.as_opened(given));
-        node.inspect_err(|_| engine.give_up())
+        let file = engine.require_complete().and_then(|()| Self::assemble(engine.clone(), source_env, slot.clone()));
+        let file = file.and_then(|file| file.as_opened(given));
+        file.inspect_err(|_| engine.give_up())
     }
 
-    fn assemble(engine: Arc<Engine>, source_env: Env, place: Place) -> Result<Arc<Self>> {
-        let leader = match &engine.sidecar {
-            Some(control) => Some(Arc::new(Leader::new(&engine, control.clone())?)),
+    fn assemble(engine: Arc<Engine>, source_env: Env, slot: Slot) -> Result<Arc<Self>> {
+        let followed_log = match &engine.sidecar {
+            Some(control) => Some(Arc::new(FollowedLog::new(&engine, control.clone())?)),
             None => None,
         };
         Ok(Arc::new(Self {
             engine,
-            leader,
+            followed_log,
             replica: None,
             follower: Mutex::new(None),
             source_env,
             opens: Mutex::new(1),
-            place,
+            slot,
             keeper: Mutex::new(None),
             stopping: Arc::default(),
         }))
@@ -170,7 +170,7 @@ impl Node {
 
     /// With what a replica follows: the source that was given, or the one that it followed last.
     fn as_opened(self: Arc<Self>, given: Option<GivenSource>) -> Result<Arc<Self>> {
-        let (Some(control), Some(leader)) = (self.engine.sidecar.clone(), self.leader.clone()) else {
+        let (Some(control), Some(followed_log)) = (self.engine.sidecar.clone(), self.followed_log.clone()) else {
             return Ok(self);
         };
         if self.engine.role() != ReplicationRole::Replica {
@@ -204,22 +204,23 @@ impl Node {
             Some(paths) => Arc::new(self.source(paths).remembered_as(astray, known_as)),
             None => Arc::new(Unnamed::default()),
         };
-        let replica = Replica::new(&self.engine, control, leader, self.source_env.clone(), (paths, source));
+        let replica = Replica::new(&self.engine, control, followed_log, self.source_env.clone(), (paths, source));
         let replica = Arc::new(replica);
         if let Some(left) = left {
             let source = Arc::new(self.source(&left));
             replica.leaves(left, source);
         }
-        let mut node = self;
-        if let Some(node) = Arc::get_mut(&mut node) {
-            node.replica = Some(replica);
+        let mut file = self;
+        if let Some(file) = Arc::get_mut(&mut file) {
+            file.replica = Some(replica);
         }
-        Ok(node)
+        Ok(file)
     }
 
     /// The replica that this node is by its file, if it was opened as a primary: until it takes over it only reads.
     pub fn opened_as_a_primary(&self) -> Result<Option<Replica>> {
-        let (Some(control), Some(leader), None) = (&self.engine.sidecar, &self.leader, &self.replica) else {
+        let (Some(control), Some(followed_log), None) = (&self.engine.sidecar, &self.followed_log, &self.replica)
+        else {
             return Ok(None);
         };
         let follows = self.engine.role() == ReplicationRole::Primary && self.engine.is_fenced() && control.is_replica();
@@ -231,7 +232,7 @@ impl Node {
         let Remembered { paths, astray, file_id } = self.remembered().ok_or_else(not_configured)?;
         let source = Arc::new(self.source(&paths).remembered_as(astray, file_id));
         let of_it = (Some(paths), source as Arc<dyn Source>);
-        Ok(Some(Replica::new(&self.engine, control.clone(), leader.clone(), self.source_env.clone(), of_it)))
+        Ok(Some(Replica::new(&self.engine, control.clone(), followed_log.clone(), self.source_env.clone(), of_it)))
     }
 
     /// A source on paths.
@@ -249,7 +250,7 @@ impl Node {
     /// The status of a replica that is open for reading only.
     pub fn look_at_replica(&self) -> Result<Option<ReplicaReplicationStatus>> {
         let Engine { options, sidecar: Some(control), .. } = &*self.engine else { return Ok(None) };
-        let Some(leader) = &self.leader else { return Ok(None) };
+        let Some(followed_log) = &self.followed_log else { return Ok(None) };
         if !options.read_only || self.engine.role() != ReplicationRole::Replica {
             return Ok(None);
         }
@@ -262,7 +263,7 @@ impl Node {
             Remembered { paths, astray: None, file_id }
         });
         let source = (given.or(known.clone()), known);
-        look_at_replica(&self.engine, control, leader, source, &self.source_env).map(Some)
+        look_at_replica(&self.engine, control, followed_log, source, &self.source_env).map(Some)
     }
 
     /// Checks paths to follow another source.
@@ -301,44 +302,47 @@ impl Node {
     }
 
     /// Ends one open; the last one closes the engine.
-    pub fn release(node: &Arc<Self>) -> Result<()> {
-        if node.engine.env.host.forked() {
+    pub fn release(file: &Arc<Self>) -> Result<()> {
+        if file.engine.env.host.forked() {
             // The parent goes on with the log and the locks: touch nothing.
             return Ok(());
         }
-        let mut place = node.place.lock();
-        let mut opens = node.opens.lock();
+        let mut slot = file.slot.lock();
+        let mut opens = file.opens.lock();
         *opens = opens.saturating_sub(1);
         if *opens > 0 {
             return Ok(());
         }
         drop(opens);
-        *place = Weak::new();
-        node.stopping.store(true, Ordering::Release);
-        drop(node.follower.lock().take());
-        if let Some(keeper) = node.keeper.lock().take()
+        *slot = Weak::new();
+        file.stopping.store(true, Ordering::Release);
+        drop(file.follower.lock().take());
+        if let Some(keeper) = file.keeper.lock().take()
             && keeper.thread().id() != std::thread::current().id()
         {
-            node.engine.sidecar.iter().for_each(|control| control.wake_writer());
+            file.engine.sidecar.iter().for_each(|control| control.wake_writer());
             let _ = keeper.join();
         }
-        node.cut_log();
-        node.engine.close()
+        file.cut_log();
+        file.engine.close()
     }
 
     /// Lets go of what nobody asks for, with some windows in place of this node's. For whoever asks from outside: a
     /// primary that was fenced refuses, as it does its own handles.
     pub fn run_retention(&self, windows: &RetentionWindows) -> Result<RetentionOutcome> {
-        let Some(leader) = &self.leader else { return Err(not_primary(&self.engine.path)) };
-        run_retention(leader, &self.engine, windows)
+        let Some(followed_log) = &self.followed_log else { return Err(not_primary(&self.engine.path)) };
+        run_retention(followed_log, &self.engine, windows)
     }
 
     /// A replica's log is cut after its checkpoints; the last one of them is that of its close.
     fn cut_log(&self) {
         let replica = self.engine.role() == ReplicationRole::Replica;
-        let Some(leader) = self.leader.as_ref().filter(|_| replica && !self.engine.options.read_only) else { return };
+        let Some(followed_log) = self.followed_log.as_ref().filter(|_| replica && !self.engine.options.read_only)
+        else {
+            return;
+        };
         if self.engine.require_undamaged().is_ok()
-            && let Err(e) = leader.run_retention(&self.engine.options.retention)
+            && let Err(e) = followed_log.run_retention(&self.engine.options.retention)
         {
             tracing::warn!("a replica's log could not be cut before its close: {e}");
         }
@@ -347,7 +351,7 @@ impl Node {
     /// One thread that makes the checkpoints that other processes ask for, and runs retention if that is asked for.
     fn start_keeper(self: &Arc<Self>) {
         let (Some(control), true) = (self.engine.sidecar.clone(), self.engine.options.background) else { return };
-        let (node, stopping) = (Arc::downgrade(self), self.stopping.clone());
+        let (file, stopping) = (Arc::downgrade(self), self.stopping.clone());
         let interval = self.engine.options.retention.interval_ms.map(Duration::from_millis);
         let spawned = std::thread::Builder::new().name("kitedb-keeper".to_owned()).spawn(move || {
             let mut done = control.checkpoints_done();
@@ -364,13 +368,13 @@ impl Node {
                 let timeout = [interval, look].into_iter().flatten().min();
                 // Who waits for room does not do again at once what it has no room for.
                 control.wait_for_request((!full).then_some(done), timeout, &still);
-                let Some(node) = node.upgrade().filter(|_| still()) else { return };
+                let Some(file) = file.upgrade().filter(|_| still()) else { return };
                 let retain = interval.is_some() && !full;
-                let keep = || node.keep(&control, &mut done, retain);
+                let keep = || file.keep(&control, &mut done, retain);
                 full = match catch_unwind(AssertUnwindSafe(keep)) {
                     Ok(was_said) => !was_said,
                     Err(panic) => {
-                        node.engine.note_panic("retention, or the answer to a request,", &*panic);
+                        file.engine.note_panic("retention, or the answer to a request,", &*panic);
                         // Who asked learns of it. It goes on: who asks next is told, too.
                         done = control.checkpoints_asked();
                         let failed = RetentionAnswer::Failed(Some(ErrorCode::Poisoned));
@@ -406,8 +410,8 @@ impl Node {
                 Err(e) => tracing::warn!("a checkpoint that a replica asked for failed: {e}"),
             }
             *done = asked;
-        } else if let Some(leader) = self.leader.as_ref().filter(|_| retain)
-            && let Err(e) = leader.run_retention(&self.engine.options.retention)
+        } else if let Some(followed_log) = self.followed_log.as_ref().filter(|_| retain)
+            && let Err(e) = followed_log.run_retention(&self.engine.options.retention)
         {
             tracing::warn!("retention failed: {e}");
         }
@@ -423,8 +427,12 @@ fn said(stored: Result<()>) -> bool {
     stored.is_ok()
 }
 
-/// Runs retention on behalf of who is no handle of the node.
-pub(super) fn run_retention(leader: &Leader, engine: &Engine, windows: &RetentionWindows) -> Result<RetentionOutcome> {
+/// Runs retention on behalf of who is no handle to the file.
+pub(super) fn run_retention(
+    followed_log: &FollowedLog,
+    engine: &Engine,
+    windows: &RetentionWindows,
+) -> Result<RetentionOutcome> {
     if engine.role() == ReplicationRole::Primary {
         engine.require_leading(engine.epoch())?;
     }
@@ -433,7 +441,7 @@ pub(super) fn run_retention(leader: &Leader, engine: &Engine, windows: &Retentio
     retention.min_ms = windows.min_ms.or(retention.min_ms);
     retention.max_bytes = windows.max_bytes.or(retention.max_bytes);
     retention.max_lag_ms = windows.max_lag_ms.or(retention.max_lag_ms);
-    leader.run_retention(&retention)
+    followed_log.run_retention(&retention)
 }
 
 pub(super) fn not_primary(path: &Path) -> Error {
@@ -442,21 +450,21 @@ pub(super) fn not_primary(path: &Path) -> Error {
 
 /// Makes a checkpoint of the database at `path` if this process has it open for writing.
 fn checkpoint_here(env: &Env, path: &Path) -> Option<Result<()>> {
-    with_node_here(env, path, |node| node.engine.checkpoint_to_be_copied())
+    with_open_file(env, path, |file| file.engine.checkpoint_to_be_copied())
 }
 
-/// Lets `work` go on at the node of the file at `path` if this process has that open for writing.
-pub(super) fn with_node_here<T>(env: &Env, path: &Path, work: impl FnOnce(&Node) -> T) -> Option<T> {
+/// Lets `work` go on at the file at `path` if this process has that open for writing.
+pub(super) fn with_open_file<T>(env: &Env, path: &Path, work: impl FnOnce(&OpenFile) -> T) -> Option<T> {
     let identity = env.disk.identity(path).ok()?;
-    let place = PLACES.lock().get(&identity)?.clone();
-    let node = place.lock().upgrade()?;
-    (!node.engine.closed.load(Ordering::Acquire)).then(|| work(&node))
+    let slot = SLOTS.lock().get(&identity)?.clone();
+    let file = slot.lock().upgrade()?;
+    (!file.engine.closed.load(Ordering::Acquire)).then(|| work(&file))
 }
 
 /// Runs `work` while this process does not open the file at `path` otherwise.
-pub(super) fn with_place<T>(identity: FileIdentity, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    let place = place_of(identity);
-    let _nobody_opens = place.lock();
+pub(super) fn with_slot<T>(identity: FileIdentity, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let slot = slot_of(identity);
+    let _nobody_opens = slot.lock();
     work()
 }
 
