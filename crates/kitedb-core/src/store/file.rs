@@ -5,7 +5,7 @@ use super::{
     changes::Changes,
     create,
     device::Device,
-    header::{ManifestPlace, Slot, SlotFault, choose, read_slots, write_slot},
+    header::{ManifestExtent, Slot, SlotFault, choose, read_slots, write_slot},
     image::StoreImage,
     link::LogLink,
     manifest::{HistoryEntry, Manifest},
@@ -61,7 +61,7 @@ struct Current {
     generation: u64,
     slot: usize,
     manifest: Arc<Manifest>,
-    place: ManifestPlace,
+    place: ManifestExtent,
     lease: Arc<Lease>,
     runs: Arc<Vec<Arc<Run>>>,
     log: LogLink,
@@ -232,7 +232,7 @@ impl Store {
         self.device.write(&bytes, offset)?;
         // The slot must not reach the disk before what it names.
         self.device.sync(mark)?;
-        let place = ManifestPlace { offset, len: bytes.len() as u64, crc: crc32fast::hash(&bytes) };
+        let place = ManifestExtent { offset, len: bytes.len() as u64, crc: crc32fast::hash(&bytes) };
         let (manifest, lease, runs) = (Arc::new(manifest), Arc::new(lease), Arc::new(runs));
         self.name_as(&mut publishing, file_id, |current| Current { manifest, place, lease, runs, log, ..current })?;
         // The file is published; that it stays longer than it must is no failure.
@@ -373,7 +373,7 @@ fn pin_newest_generation(device: &Device) -> Result<(usize, Slot)> {
     Err(Error::new(ErrorCode::Locked, what))
 }
 
-fn read_manifest(device: &Device, place: &ManifestPlace) -> Result<Manifest> {
+fn read_manifest(device: &Device, place: &ManifestExtent) -> Result<Manifest> {
     let damaged = || {
         Error::corrupt(format_args!(
             "the manifest at offset {} of {} does not match its checksum",
@@ -395,7 +395,7 @@ fn read_manifest(device: &Device, place: &ManifestPlace) -> Result<Manifest> {
 }
 
 /// What a manifest says is in use, itself included if its place is known: name, offset, bytes; ascending.
-pub(super) fn live_extents(manifest: &Manifest, place: Option<&ManifestPlace>) -> Vec<(String, u64, u64)> {
+pub(super) fn live_extents(manifest: &Manifest, place: Option<&ManifestExtent>) -> Vec<(String, u64, u64)> {
     let sections = manifest.runs.iter().flat_map(|run| &run.sections);
     let mut live: Vec<_> = sections.map(|meta| (meta.id.to_string(), meta.offset, meta.stored_len())).collect();
     live.extend(place.map(|place| ("the manifest".to_owned(), place.offset, place.len)));

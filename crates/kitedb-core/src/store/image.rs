@@ -3,7 +3,7 @@
 use super::{
     device::Device,
     file::live_extents,
-    header::{ManifestPlace, fresh_slots},
+    header::{ManifestExtent, fresh_slots},
     manifest::Manifest,
     run::Run,
     space::{ALIGN, Lease},
@@ -38,7 +38,7 @@ impl StoreImage {
         device: Arc<Device>,
         file_id: [u8; 16],
         manifest: Arc<Manifest>,
-        place: ManifestPlace,
+        place: ManifestExtent,
         held: (Arc<Lease>, Arc<Vec<Arc<Run>>>),
     ) -> Self {
         let live = live_extents(&manifest, Some(&place)).into_iter().map(|(_, offset, len)| (offset, len)).collect();

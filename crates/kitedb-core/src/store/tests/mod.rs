@@ -10,7 +10,7 @@ mod reading;
 mod space;
 
 use super::{
-    keys::{KeyHolder, KeySlots},
+    keys::{KeyOwner, KeySlots},
     merge::{Nodes, merge_with},
     meta::{Part, SectionMeta},
     row::RowEntry,
