@@ -13,7 +13,7 @@ use crate::{
     io::Env,
     lock::{Condvar, Mutex},
     log::{Appender, Control, Keep, Proven, WriterId},
-    state::{Held, Levels, Pins},
+    state::{Levels, Pins, ReaderTable},
     store::{HistoryEntry, LogKind, LogLink, Store, WRITER_LOCK},
 };
 use arc_swap::ArcSwap;
@@ -97,7 +97,7 @@ pub(crate) struct Engine {
     pub(super) counters: Counters,
     pub(super) latencies: Latencies,
     /// Which states views and transactions hold.
-    pub(super) held: Arc<Held>,
+    pub(super) held: Arc<ReaderTable>,
     /// Whether the log is known to have failed. What counts is what the log says, under the commit lock.
     pub(super) log_failed: AtomicBool,
     /// See [`Engine::panicked`].

@@ -6,7 +6,7 @@ use super::{engine::Engine, histogram::Latency};
 use crate::{
     error::{Error, ErrorCode},
     graph::{Digest, LogIndex, NameKind, Token},
-    state::{Delta, DeltaFigures, HeldSummary, Levels, PinFigures, Totals},
+    state::{Delta, DeltaFigures, Levels, PinFigures, Readers, Totals},
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,7 +30,7 @@ pub(crate) struct Figures {
     /// What no checkpoint has written yet.
     pub delta: DeltaFigures,
     pub names: Names,
-    pub held: HeldSummary,
+    pub held: Readers,
     pub pins: PinFigures,
     pub work: Work,
     pub commit_latency: Latency,

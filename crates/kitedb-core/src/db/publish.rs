@@ -11,7 +11,7 @@ use crate::{
     error::Result,
     graph::{Epoch, LogIndex},
     log::{Appender, Control, Fence, GroupSync},
-    state::{Holder, Levels},
+    state::{Levels, ReaderKind},
 };
 use std::sync::{Arc, atomic::Ordering};
 
@@ -63,7 +63,7 @@ impl Engine {
 
     pub(crate) fn view(&self) -> View {
         let (levels, index) = self.current();
-        let _hold = self.held.hold(index, Holder::View);
+        let _hold = self.held.hold(index, ReaderKind::View);
         View { levels, index, _hold }
     }
 

@@ -18,7 +18,7 @@ use crate::{
         codec::put_varint,
     },
     log::{FRAME_PREFIX, MAX_PAYLOAD},
-    state::{self, Claims, Hold, Holder, Indexed, Levels, Overlay, Reading},
+    state::{self, Claims, Indexed, Levels, Overlay, ReaderKind, ReaderSlot, Reading},
 };
 use names::UsedName;
 use std::sync::{Arc, atomic::Ordering};
@@ -61,13 +61,13 @@ pub struct Transaction {
     claims: Claims,
     /// Why it can be of no more use.
     pub(super) failed: Option<Error>,
-    _hold: Hold,
+    _hold: ReaderSlot,
 }
 
 impl Transaction {
     pub(crate) fn new(engine: Arc<Engine>, lease: Arc<Lease>) -> Self {
         let (levels, snapshot) = engine.current();
-        let _hold = engine.held.hold(snapshot, Holder::Transaction);
+        let _hold = engine.held.hold(snapshot, ReaderKind::Transaction);
         let mut buffer = Vec::with_capacity(FRAME_PREFIX + 160);
         buffer.resize(FRAME_PREFIX, 0);
         Self {
