@@ -4,7 +4,7 @@ use super::{
     engine::Engine,
     open::ATTEMPTS,
     place::{left_log, no_control_file, wal_dir},
-    read::{GraphRead, sealed::Source},
+    read::{GraphRead, sealed::ReadState},
 };
 use crate::{
     error::{Error, ErrorCode, Result},

@@ -1,6 +1,6 @@
 //! Definitions of indexes, by the names that people know.
 
-use super::{read::GraphRead, read::sealed::Source, transaction::Transaction};
+use super::{read::GraphRead, read::sealed::ReadState, transaction::Transaction};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{EdgeTypeId, IndexDef, IndexId, IndexState, IndexTarget, LabelId, Mutation, PropKeyId},
@@ -56,12 +56,12 @@ pub struct Index {
 }
 
 /// The definitions that a state has, in the order in which they came.
-pub(super) fn indexes_of(source: &(impl Source + ?Sized)) -> Vec<Index> {
+pub(super) fn indexes_of(source: &(impl ReadState + ?Sized)) -> Vec<Index> {
     source.reading().indexes().iter().map(|def| index_of(source, def)).collect()
 }
 
 /// A definition with its names; where there is none, which a check tells, the id.
-fn index_of(source: &(impl Source + ?Sized), def: &IndexDef) -> Index {
+fn index_of(source: &(impl ReadState + ?Sized), def: &IndexDef) -> Index {
     use crate::graph::NameKind::{EdgeType, Label, PropKey};
     let name = |kind, id: u32| source.name_of(kind, id).map_or_else(|| id.to_string(), |name| name.to_string());
     let on = match def.on {

@@ -7,7 +7,7 @@ use super::{
     latency::Latencies,
     options::{OpenOptions, ReplicationRole},
     place::folder_of,
-    places::Places,
+    places::LogPlaces,
     promote::lock_fence,
     role::{foreign, mismatch, opening},
     signal::Signal,
@@ -68,7 +68,7 @@ impl Engine {
             let what = format_args!("{} was replaced while it was being opened: open it again", path.display());
             return Err(Error::new(ErrorCode::Locked, what));
         }
-        let places = Places::of(&env, &path, &options, &store)?;
+        let places = LogPlaces::of(&env, &path, &options, &store)?;
         let standing = places.standing(&env, &store)?;
         let (last, asked) = (places.last(&env, &store)?, options.role.unwrap_or_default());
         let opening =
@@ -182,7 +182,7 @@ impl Engine {
     }
 
     /// Reads the log that the file names, if it names one, and goes on in it.
-    fn recover_for_writing(&self, places: &Places) -> Result<()> {
+    fn recover_for_writing(&self, places: &LogPlaces) -> Result<()> {
         // Recovery looks at the fence and sets it: meanwhile nobody else may move it.
         let _fence = self.sidecar.as_deref().map(lock_fence).transpose()?;
         let (link, damage) = (self.store.log_link(), self.damage.lock().take());
@@ -452,7 +452,7 @@ fn lock_for_writing(env: &Env, store: &Store, path: &Path, options: &OpenOptions
 /// The process that has the database at `path` open for writing, as far as a log says it. One that has not written
 /// yet has no private log.
 fn writer_of(env: &Env, path: &Path, options: &OpenOptions, store: &Store) -> Option<u64> {
-    let places = Places::of(env, path, options, store).ok()?;
+    let places = LogPlaces::of(env, path, options, store).ok()?;
     let control = |dir: &Path| Control::open(&*env.disk, dir, OpenMode::Read).ok().flatten();
     let sidecar = control(places.sidecar.dir()).filter(|control| control.writer_lives().unwrap_or(false));
     let id = sidecar.or_else(|| control(places.private.dir()))?.writer_pid();

@@ -34,7 +34,7 @@ impl View {
     }
 }
 
-impl sealed::Source for View {
+impl sealed::ReadState for View {
     #[inline]
     fn reading(&self) -> Reading<'_> {
         Reading::new(&self.levels, self.index, None)
