@@ -1,38 +1,37 @@
 //! A log that others follow: what they reported, how far behind they are, and what may go. A primary has one, and so
 //! has a replica, for the replicas that follow it.
 
-use super::{
-    choice::choose,
-    registry::{LIMIT, Progress, Registration, Registry},
-    retention::{self, Holds, Kept, Part},
-    status::{FenceStatus, Hold, HoldState, PrimaryReplicationStatus, ReplicaLag, RetentionOutcome},
-};
 use crate::{
     db::{Engine, RetentionOptions, fence_by_header},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     lock::Mutex,
     log::{Control, LogReader, no_segment},
+    replication::{
+        registry::{LIMIT, Progress, Registration, Registry, choose_replica::choose},
+        retention::{self, Holds, Kept, Part},
+        status::{FenceStatus, Hold, HoldState, PrimaryReplicationStatus, ReplicaLag, RetentionOutcome},
+    },
 };
 use std::sync::Arc;
 
 /// See the [module documentation](self).
 #[derive(Debug)]
 pub struct FollowedLog {
-    pub(super) engine: Arc<Engine>,
+    pub(in crate::replication) engine: Arc<Engine>,
     control: Arc<Control>,
     /// `None`: the database is open for reading only, and its sidecar has none.
     registry: Option<Registry>,
     reader: Mutex<LogReader>,
     /// For exported pages: it remembers where the last one ended.
-    pub(super) pages: Mutex<LogReader>,
+    pub(in crate::replication) pages: Mutex<LogReader>,
     /// Held while retention runs.
     pruning: Mutex<()>,
 }
 
 /// What a log is, whoever it belongs to.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LogStatus {
+pub(in crate::replication) struct LogStatus {
     pub retained_floor: u64,
     pub log_bytes: u64,
     pub segments: u64,
@@ -124,7 +123,7 @@ impl FollowedLog {
     }
 
     /// What the log is, and who follows it.
-    pub(super) fn log_status(&self, head: LogIndex) -> Result<LogStatus> {
+    pub(in crate::replication) fn log_status(&self, head: LogIndex) -> Result<LogStatus> {
         let windows = self.windows();
         let (standings, segments) = self.standings(head)?;
         // Whoever has less than that will not get beyond it.
@@ -395,7 +394,7 @@ fn forget(registry: &Registry, which: &str) -> Result<Option<String>> {
 }
 
 /// The process that has a log open for writing: this one, unless it only reads; else the one that lives, if one does.
-pub(super) fn writer_of(engine: &Engine, control: &Control) -> Result<Option<u64>> {
+pub(in crate::replication) fn writer_of(engine: &Engine, control: &Control) -> Result<Option<u64>> {
     if !engine.options.read_only {
         return Ok(Some(engine.env.host.process_id().into()));
     }
@@ -424,7 +423,7 @@ fn kept(reader: &LogReader, head: LogIndex) -> Vec<Kept> {
 }
 
 /// The first frame that is still there; 0 if the log has all from the first one on.
-pub(super) fn floor_of(first: Option<LogIndex>, head: LogIndex) -> u64 {
+pub(in crate::replication) fn floor_of(first: Option<LogIndex>, head: LogIndex) -> u64 {
     match first {
         Some(first) if first.0 > 1 => first.0,
         Some(_) => 0,

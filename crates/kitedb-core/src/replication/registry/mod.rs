@@ -15,6 +15,7 @@
 //! Locks: the byte `2^62` while slots are taken or freed, the file grows, or the log is let go of; byte `2^62 + n`
 //! while slot n is written. So reports of different replicas do not wait for each other, nor for the log to be cut.
 
+pub(super) mod choose_replica;
 mod head;
 mod loss;
 mod registration;

@@ -5,10 +5,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
     log::{PageLimits, Position},
-    replication::{
-        located::told_by_file,
-        source::{At, Pulled, Seen},
-    },
+    replication::source::{At, Pulled, Seen, find_log::told_by_file},
 };
 
 impl LocalSource {

@@ -7,11 +7,11 @@
 //! which it registers, in hexadecimal, and the CRC-32 of that: its control file, which has it, may be lost. Bytes of paths
 //! that would end a line, and `%`, are written as `%` and two hexadecimal digits. The file is replaced as a whole.
 
-use super::replica::SourcePaths;
 use crate::{
     db::{Engine, folder_of, resolved},
     error::{Error, Result},
     io::{Disk, Env, OpenMode, clear_name},
+    replication::source::SourcePaths,
     store::Store,
 };
 use std::{

@@ -1,52 +1,40 @@
 //! A replica: pulls frames from its source, bootstraps from its snapshots, and takes over.
 
-mod copying;
-mod news;
-mod seen;
+mod bootstrap;
+mod catch_up_before_fence;
+pub(super) mod follower;
+mod given_up_commits;
+pub(super) mod leaving_source;
+pub(super) mod read_only_status;
+mod source_epoch;
 mod takeover;
+mod wait_for_news;
 
-use super::{
-    followed_log::{FollowedLog, LogStatus},
-    registry::{Labels, Progress},
-    remembered::{registered_as, remember, remembered},
-    source::{At, Source},
-    status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
-    upstream::{Asking, REMOVED, SourceFault, Upstream, leads_in_a_circle, not_registered},
-};
 use crate::{
-    db::{Engine, ReplicationRole, default_sidecar, half_made, holds_nothing},
+    db::{Engine, ReplicationRole, half_made, holds_nothing},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::Env,
     lock::{Mutex, RwLock},
     log::{Control, PageLimits},
-};
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    replication::{
+        followed_log::{FollowedLog, LogStatus},
+        registry::{Labels, Progress},
+        source::{
+            At, Source, SourcePaths,
+            remembered::{registered_as, remember, remembered},
+            upstream::{Asking, REMOVED, SourceFault, Upstream, leads_in_a_circle, not_registered},
+        },
+        status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
     },
+};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
 };
 
 /// Bytes of frames that are pulled at once, roughly.
 const PAGE_BYTES: usize = 4 << 20;
-
-/// Where a source is, as the options say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourcePaths {
-    /// Its file.
-    pub db: PathBuf,
-    /// Where to look for its log first. Where it is, its file says.
-    pub sidecar: Option<PathBuf>,
-}
-
-impl SourcePaths {
-    /// Where its log is if its file says nothing else.
-    pub fn sidecar_shown(&self) -> PathBuf {
-        self.sidecar.clone().unwrap_or_else(|| default_sidecar(&self.db))
-    }
-}
 
 /// See the [module documentation](self).
 #[derive(Debug)]
@@ -72,7 +60,7 @@ pub struct Replica {
     news: AtomicU64,
     /// What it reported last to be durable here.
     reported: AtomicU64,
-    pub(super) following: AtomicBool,
+    pub(in crate::replication) following: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -141,11 +129,11 @@ impl Replica {
         replica
     }
 
-    pub(super) fn engine(&self) -> &Arc<Engine> {
+    pub(in crate::replication) fn engine(&self) -> &Arc<Engine> {
         &self.engine
     }
 
-    pub(super) fn source(&self) -> Arc<dyn Source> {
+    pub(in crate::replication) fn source(&self) -> Arc<dyn Source> {
         self.source.read().1.clone()
     }
 
@@ -468,7 +456,7 @@ impl Replica {
     }
 
     /// Fails if replicas would follow each other once this one follows `paths`, before anything is given up for that.
-    pub(super) fn require_no_circle(&self, paths: SourcePaths) -> Result<()> {
+    pub(in crate::replication) fn require_no_circle(&self, paths: SourcePaths) -> Result<()> {
         let asking = Asking::of(&self.engine, &self.control);
         match leads_in_a_circle(&self.source_env, paths, &asking) {
             Some(circle) => Err(Error::new(ErrorCode::InvalidOption, format_args!("nothing is replaced: {circle}"))),

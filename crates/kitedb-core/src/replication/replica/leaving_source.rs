@@ -1,15 +1,14 @@
 //! A replica that becomes something else: its source keeps its log for it no longer, or is named to who can tell it.
 
-use super::{
-    local::LocalSource,
-    remembered::{registered_as, remembered_in},
-    replica::SourcePaths,
-    source::Source,
-};
 use crate::{
     error::{Error, ErrorCode, Result},
     io::{Env, OpenMode},
     log::Control,
+    replication::source::{
+        Source, SourcePaths,
+        local::LocalSource,
+        remembered::{registered_as, remembered_in},
+    },
 };
 use std::{
     path::{Path, PathBuf},

@@ -5,7 +5,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
     log::{Control, Position},
-    replication::{located::recovered_end, source::At},
+    replication::source::{At, find_log::recovered_end},
     store::{CheckpointMark, Store},
 };
 use std::sync::Arc;

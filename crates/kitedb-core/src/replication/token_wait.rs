@@ -1,7 +1,6 @@
 //! Waiting for a token: event-driven, and without holding a view.
 
-use super::status::TokenWait;
-use crate::{db::Engine, error::Result, graph::Token};
+use crate::{db::Engine, error::Result, graph::Token, replication::status::TokenWait};
 use std::time::Duration;
 
 /// Waits until the commit that `token` names is on this node's history and published, for at most `timeout`.

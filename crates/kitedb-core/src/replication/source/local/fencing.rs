@@ -7,10 +7,7 @@ use crate::{
     graph::{Epoch, LogIndex},
     lock::Mutex,
     log::{Fence, FrameRef, Moved, PageLimits, WriterId},
-    replication::{
-        located::recovered_end,
-        source::{Fenced, Fencing},
-    },
+    replication::source::{Fenced, Fencing, find_log::recovered_end},
     shell::command,
     store::Store,
 };

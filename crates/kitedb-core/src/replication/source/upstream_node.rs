@@ -1,22 +1,22 @@
 //! A node on the way from a replica to the primary that it follows: what its files say of it, to who only looks.
 
-use super::{
-    located::{is_no_source, older_file, recovered_end, told_by_file},
-    replica::SourcePaths,
-    upstream::{Asking, SourceFault},
-};
 use crate::{
     db::{Engine, LogPlace, Search, half_made, resolved},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{Env, OpenMode},
     log::{Control, Fence, LogReader, Position, WriterId},
+    replication::source::{
+        SourcePaths,
+        find_log::{is_no_source, older_file, recovered_end, told_by_file},
+        upstream::{Asking, SourceFault},
+    },
     store::{HistoryEntry, LogKind, Part, Peek, Store},
 };
 use std::{path::Path, sync::Arc};
 
 /// See the [module documentation](self).
-pub(super) struct Passed {
+pub(in crate::replication) struct UpstreamNode {
     pub place: LogPlace,
     pub control: Control,
     pub fence: Fence,
@@ -25,7 +25,7 @@ pub(super) struct Passed {
 /// Who led, and wrote, an epoch.
 type Writer = (Epoch, WriterId);
 
-impl Passed {
+impl UpstreamNode {
     /// The node at `paths`; where its files lead nowhere, why. `Err(None)`: they cannot be looked at from here, which tells
     /// nothing of who follows.
     pub fn at(env: &Env, paths: &SourcePaths) -> std::result::Result<Self, Option<SourceFault>> {
@@ -135,9 +135,14 @@ impl Passed {
 
 /// The error of a source at `paths` that cannot be followed, in the words of a status. Of one that is `astray` the error says
 /// where it was.
-pub(super) fn as_a_status_tells(env: &Env, paths: &SourcePaths, astray: Option<&Path>, e: Error) -> Error {
+pub(in crate::replication) fn as_a_status_tells(
+    env: &Env,
+    paths: &SourcePaths,
+    astray: Option<&Path>,
+    e: Error,
+) -> Error {
     let about_it = matches!(e.code(), ErrorCode::SourceUnavailable | ErrorCode::LogMismatch | ErrorCode::Corrupt);
-    match Passed::at(env, paths) {
+    match UpstreamNode::at(env, paths) {
         Err(Some(fault)) if about_it && astray.is_none() => Error::new(ErrorCode::SourceUnavailable, fault),
         _ => e,
     }

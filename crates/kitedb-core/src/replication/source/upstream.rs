@@ -2,21 +2,23 @@
 //! come: the primary at the end was fenced or copied, or there is none, because replicas follow each other. And its source
 //! may have let go of what the replica needs next. All of that is looked up anew whenever it is asked for, in control files.
 
-use super::{
-    located::recovered_end,
-    passed::Passed,
-    registry::Registry,
-    remembered::{Remembered, is_denied, remembered_in, where_is_it},
-    replica::SourcePaths,
-    retention::serves,
-    status::{FenceStatus, ReplicaState},
-};
 use crate::{
     db::{Engine, LogPlace, folder_of, resolved},
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
     io::{Env, OpenMode},
     log::{Control, LogReader, Moved, WriterId},
+    replication::{
+        registry::Registry,
+        retention::serves,
+        source::{
+            SourcePaths,
+            find_log::recovered_end,
+            remembered::{Remembered, is_denied, remembered_in, where_is_it},
+            upstream_node::UpstreamNode,
+        },
+        status::{FenceStatus, ReplicaState},
+    },
     shell::command,
     store::Store,
 };
@@ -148,7 +150,7 @@ impl SourceFault {
     }
 
     /// Why the replica must be reseeded, if it must.
-    pub(super) fn reseed_reason(fault: Option<&Self>) -> Option<String> {
+    pub(in crate::replication) fn reseed_reason(fault: Option<&Self>) -> Option<String> {
         fault.filter(|fault| fault.asks_for_reseed()).map(|fault| format!("needs reseed: {fault}"))
     }
 
@@ -157,7 +159,7 @@ impl SourceFault {
     }
 
     /// The state of a replica that would otherwise be in `state`.
-    pub(super) fn shown_in(fault: Option<&Self>, state: ReplicaState) -> ReplicaState {
+    pub(in crate::replication) fn shown_in(fault: Option<&Self>, state: ReplicaState) -> ReplicaState {
         match (fault, state) {
             (Some(fault), _) if fault.asks_for_reseed() => ReplicaState::NeedsReseed,
             // There is more, of which the next pull says that it cannot be had.
@@ -310,7 +312,7 @@ enum End {
 pub fn look_upstream(env: &Env, known: &Remembered, asking: &Asking<'_>) -> Upstream {
     let db = &known.paths.db;
     let astray = || known.astray.as_ref().map(|db| SourceFault::Astray { db: db.clone() });
-    let source = match Passed::at(env, &known.paths) {
+    let source = match UpstreamNode::at(env, &known.paths) {
         Ok(source) => source,
         Err(fault) => {
             let fault = astray().or(fault);
@@ -385,7 +387,7 @@ pub fn not_registered(e: &Error) -> String {
 
 /// That a replica which follows `paths` would follow a circle of replicas, itself perhaps among them, if that can be seen.
 pub fn leads_in_a_circle(env: &Env, paths: SourcePaths, asking: &Asking<'_>) -> Option<SourceFault> {
-    let source = Passed::at(env, &paths).ok()?;
+    let source = UpstreamNode::at(env, &paths).ok()?;
     let known = Remembered { paths, astray: None, file_id: None };
     match where_it_leads(env, &known, source, asking) {
         End::Nowhere(fault @ SourceFault::Cycle { .. }) => Some(fault),
@@ -395,7 +397,7 @@ pub fn leads_in_a_circle(env: &Env, paths: SourcePaths, asking: &Asking<'_>) -> 
 
 /// Whether `source` is not the database that the replica followed, nor one that took over from it, or has another history
 /// since, or went on without what the replica has. What it holds decides; where that does not tell, the id of its file.
-fn is_another(env: &Env, known: &Remembered, source: &Passed, asking: &Asking<'_>) -> bool {
+fn is_another(env: &Env, known: &Remembered, source: &UpstreamNode, asking: &Asking<'_>) -> bool {
     // Not that of the log: one that was taken over by another file would tell it, too.
     let there = Store::peek(env, &known.paths.db).map_or(source.control.identity().file_id, |file| file.file_id);
     // Also where it is the one that it was: it may have been reseeded to another history since.
@@ -412,7 +414,7 @@ fn is_another(env: &Env, known: &Remembered, source: &Passed, asking: &Asking<'_
 
 /// Why the log of the source, whose file is `db`, does not have all that comes after `at` and up to `head`, as far as that is
 /// seen without reading each segment.
-fn not_served(env: &Env, db: &Path, source: &Passed, head: LogIndex, at: LogIndex) -> Option<SourceFault> {
+fn not_served(env: &Env, db: &Path, source: &UpstreamNode, head: LogIndex, at: LogIndex) -> Option<SourceFault> {
     let control = Arc::new(Control::open(&*env.disk, source.place.dir(), OpenMode::Read).ok()??);
     let mut reader = LogReader::with_control(env, source.place.dir(), control.clone()).ok()?;
     reader.refresh().ok()?;
@@ -442,7 +444,7 @@ fn not_served(env: &Env, db: &Path, source: &Passed, head: LogIndex, at: LogInde
 }
 
 /// Follows the chain from `node` on, which is `known`, for as far as it can be seen.
-fn where_it_leads(env: &Env, known: &Remembered, node: Passed, asking: &Asking<'_>) -> End {
+fn where_it_leads(env: &Env, known: &Remembered, node: UpstreamNode, asking: &Asking<'_>) -> End {
     let (mut node, mut db) = (node, known.paths.db.clone());
     let (mut ids, mut through) = (vec![asking.id], Vec::new());
     while ids.len() <= MAX_CHAIN {
@@ -473,7 +475,7 @@ fn where_it_leads(env: &Env, known: &Remembered, node: Passed, asking: &Asking<'
 }
 
 /// What the replica `node`, whose file is `db`, follows in turn.
-fn followed_by(env: &Env, node: &Passed, db: &Path, asking: &Asking<'_>) -> Result<(Passed, PathBuf), End> {
+fn followed_by(env: &Env, node: &UpstreamNode, db: &Path, asking: &Asking<'_>) -> Result<(UpstreamNode, PathBuf), End> {
     let nowhere = |fault| End::Nowhere(SourceFault::Beyond { node: db.to_owned(), fault: Box::new(fault) });
     let unseen = |what: String| End::Unseen(format!("of the replica {} {what}", db.display()));
     let file = resolved(env, db).map_err(|e| unseen(format!("the file cannot be looked at: {e}")))?;
@@ -484,7 +486,7 @@ fn followed_by(env: &Env, node: &Passed, db: &Path, asking: &Asking<'_>) -> Resu
         });
     };
     let source = &next.paths.db;
-    let fault = match Passed::at(env, &next.paths) {
+    let fault = match UpstreamNode::at(env, &next.paths) {
         // The name is that of another database now. One that took over from the former leads on.
         Ok(passed) if is_another(env, &next, &passed, asking) => {
             SourceFault::Another { db: source.clone(), at: asking.at.0 }
@@ -512,7 +514,11 @@ fn followed_by(env: &Env, node: &Passed, db: &Path, asking: &Asking<'_>) -> Resu
 
 /// Why the replica `node` does not go on, though where it follows, at `next`, leads on: what it tried last failed, or what it
 /// needs next is not there, which it will find with its next pull.
-fn halted(env: &Env, (node, db): (&Passed, &Path), (next, source): (&Passed, &Path)) -> Option<SourceFault> {
+fn halted(
+    env: &Env,
+    (node, db): (&UpstreamNode, &Path),
+    (next, source): (&UpstreamNode, &Path),
+) -> Option<SourceFault> {
     if let Some(what) = node.failed() {
         return Some(SourceFault::Halted { node: db.to_owned(), what });
     }

@@ -1,17 +1,26 @@
 //! Where a replica gets its frames and snapshots from. One trait: local paths implement it here, a network can.
 
-use super::{
-    given_up::Lineage,
-    registry::Progress,
-    upstream::{Asking, Upstream},
-};
+pub(super) mod find_log;
+mod lineage;
+pub(super) mod local;
+pub(super) mod not_configured;
+mod paths;
+pub(super) mod remembered;
+pub(super) mod upstream;
+mod upstream_node;
+
+pub use lineage::Lineage;
+pub use paths::SourcePaths;
+
 use crate::{
     error::Result,
     graph::{Digest, Epoch, LogIndex},
     log::{Control, Fence, LogPage, Moved, PageLimits, SeenEpoch, WriterId},
+    replication::registry::Progress,
     store::{CheckpointMark, Image},
 };
 use std::{fmt, time::Duration};
+use upstream::{Asking, Upstream};
 
 /// Where a replica is in the history that it follows. Every request carries it: a number alone identifies nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,16 +1,17 @@
 //! The source of a replica that nobody has named one for: every request says so.
 
-use super::{
-    given_up::Lineage,
-    registry::Progress,
-    source::{At, Fencing, Pulled, Seen, Snapshot, Source},
-    upstream::{Asking, SourceFault, Upstream},
-};
 use crate::{
     db::Signal,
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     log::{PageLimits, WriterId},
+    replication::{
+        registry::Progress,
+        source::{
+            At, Fencing, Lineage, Pulled, Seen, Snapshot, Source,
+            upstream::{Asking, SourceFault, Upstream},
+        },
+    },
 };
 use std::time::Duration;
 

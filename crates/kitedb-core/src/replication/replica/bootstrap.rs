@@ -7,12 +7,14 @@ use crate::{
     graph::{Digest, LogIndex},
     log::{FrameRef, PageLimits},
     replication::{
-        given_up::{GivenUp, given_up},
         registry::Progress,
-        remembered::{remember, remembered},
-        source::{At, Source},
+        replica::given_up_commits::{GivenUp, given_up},
+        source::{
+            At, Source,
+            remembered::{remember, remembered},
+            upstream::HOW_TO_REGISTER,
+        },
         status::ReplicaState,
-        upstream::HOW_TO_REGISTER,
     },
     shell::{command, shell_word},
 };

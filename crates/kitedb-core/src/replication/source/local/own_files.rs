@@ -4,7 +4,7 @@ use super::LocalSource;
 use crate::{
     db::LogPlace,
     error::{Error, ErrorCode, Result},
-    replication::located::{InUse, in_use},
+    replication::source::find_log::{InUse, in_use},
     shell::command,
 };
 use std::{path::Path, sync::atomic::Ordering};

@@ -6,17 +6,17 @@
 //! pinned while it is read; it and the pages from its `start_cursor` on make up the whole graph. Every checksum that
 //! is called CRC-32C is one (Castagnoli).
 
-use super::{
-    cursor::Cursor,
-    followed_log::{FollowedLog, floor_of},
-};
+pub(super) mod cursor;
+
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     log::{FrameRef, LogPage, LogReader, PageLimits},
+    replication::followed_log::{FollowedLog, floor_of},
     store::Store,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use cursor::Cursor;
 use serde::Serialize;
 
 /// The version of both formats: it rises when a field changes its meaning or goes.

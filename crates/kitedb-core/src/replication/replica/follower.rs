@@ -1,11 +1,13 @@
 //! The background follower: one thread that pulls whenever its source has more, backs off where it fails, and says so.
 
-use super::{
-    replica::Replica,
-    status::{FollowerOptions, ReplicaState},
+use crate::{
+    error::{Error, ErrorCode, Result},
+    lock::{Condvar, Mutex},
+    replication::{
+        replica::Replica,
+        status::{FollowerOptions, ReplicaState},
+    },
 };
-use crate::error::{Error, ErrorCode, Result};
-use crate::lock::{Condvar, Mutex};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},

@@ -8,7 +8,7 @@ const PULLED_FOR_ONE_GAINED: u64 = 10;
 /// See the [module documentation](self). It ends after at most [`PULLED_FOR_ONE_GAINED`] times the frames that were missing at
 /// first, and a few, whatever the source commits meanwhile.
 #[derive(Debug)]
-pub(super) struct Approach {
+pub(in crate::replication) struct Approach {
     first: u64,
     missing: u64,
     pulled: u64,
@@ -16,19 +16,19 @@ pub(super) struct Approach {
 
 impl Approach {
     /// Of a replica that lacks `missing` frames.
-    pub(super) fn begin(missing: u64) -> Self {
+    pub(in crate::replication) fn begin(missing: u64) -> Self {
         Self { first: missing, missing, pulled: 0 }
     }
 
     /// How many frames to pull before the source is looked at again. Not all that are missing: while those are pulled, a
     /// source that commits faster gets further away than it was.
-    pub(super) fn stretch(&self) -> u64 {
+    pub(in crate::replication) fn stretch(&self) -> u64 {
         CLOSE_FRAMES.max(self.missing / 8)
     }
 
     /// Whether another stretch should come before the fence, after one that pulled `pulled` frames and left `missing`. From
     /// a source that commits about as fast as its replica pulls, the last commits wait for the promotion.
-    pub(super) fn goes_on(&mut self, pulled: u64, missing: u64) -> bool {
+    pub(in crate::replication) fn goes_on(&mut self, pulled: u64, missing: u64) -> bool {
         self.pulled += pulled;
         self.missing = missing;
         if missing <= CLOSE_FRAMES {

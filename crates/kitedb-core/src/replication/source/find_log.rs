@@ -1,18 +1,18 @@
 //! A source's files: its log is found through its file, which names it; a path that was given for it is a hint.
 
-use super::replica::SourcePaths;
 use crate::{
     db::{LogPlace, Search, Word, beyond_file, is_absent, newer_than, older_than_its_log, resolved},
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
     io::{DiskFile, Env, OpenMode},
     log::{Control, LogIdentity, end_of_log},
+    replication::source::SourcePaths,
     store::{LogKind, LogLink, Peek, Store},
 };
 use std::{path::Path, sync::Arc};
 
 /// Looks for the log of the source at `paths`.
-pub(super) fn locate(env: &Env, paths: &SourcePaths) -> Result<LogPlace> {
+pub(in crate::replication) fn locate(env: &Env, paths: &SourcePaths) -> Result<LogPlace> {
     let away = |e: Error| {
         // Nothing but a permission, or another build, mends the one, and the other may pass.
         let code = match e.code() {
@@ -52,7 +52,7 @@ pub(super) fn locate(env: &Env, paths: &SourcePaths) -> Result<LogPlace> {
 
 /// Whether a log is the one that a source uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum InUse {
+pub(in crate::replication) enum InUse {
     Yes,
     /// It is a copy.
     No,
@@ -62,7 +62,7 @@ pub(super) enum InUse {
 
 /// Whether the log in `dir`, which was found for the source at `db`, is the one that this uses: as its file tells, or, where that is
 /// damaged or gone, what the log remembers of it, or a process that has it open.
-pub(super) fn in_use(env: &Env, db: &Path, dir: &Path) -> Result<InUse> {
+pub(in crate::replication) fn in_use(env: &Env, db: &Path, dir: &Path) -> Result<InUse> {
     let path = resolved(env, db)?;
     if Store::peek(env, &path).is_ok() {
         // It led to the log, and how the two fit was looked at there.
@@ -93,13 +93,13 @@ fn require_not_older(env: &Env, db: &Path, peek: &Peek, control: &Control) -> Re
 }
 
 /// Whether no file of a source is at `path`: none at all, or an empty one in its place.
-pub(super) fn is_no_source(env: &Env, path: &Path) -> bool {
+pub(in crate::replication) fn is_no_source(env: &Env, path: &Path) -> bool {
     let is_empty = || env.disk.open(path, OpenMode::Read).and_then(|file| file.len()).is_ok_and(|len| len == 0);
     is_absent(env, path) || is_empty()
 }
 
 /// Where no file at `db` says whose log is in `dir`: fails if it is not that of the database `id`.
-pub(super) fn require_log_of(env: &Env, db: &Path, dir: &Path, id: [u8; 16]) -> Result<()> {
+pub(in crate::replication) fn require_log_of(env: &Env, db: &Path, dir: &Path, id: [u8; 16]) -> Result<()> {
     if !is_no_source(env, db) {
         return Ok(());
     }
@@ -112,7 +112,7 @@ pub(super) fn require_log_of(env: &Env, db: &Path, dir: &Path, id: [u8; 16]) -> 
 
 /// Fails if the source's file at `db` tells of commits that are not in the log that is here, or of another log: a replica
 /// that has all of this one would say that it follows. Also where no process has the source open.
-pub(super) fn told_by_file(env: &Env, db: &Path, control: &Control) -> Result<()> {
+pub(in crate::replication) fn told_by_file(env: &Env, db: &Path, control: &Control) -> Result<()> {
     // A file that cannot be read tells nothing; its log does.
     let Ok(peek) = Store::peek(env, db) else { return Ok(()) };
     let (file_id, link) = (peek.file_id, &peek.log);
@@ -140,7 +140,7 @@ pub(super) fn told_by_file(env: &Env, db: &Path, control: &Control) -> Result<()
 
 /// That the file at `db` is an older one than its log: what is in its place commits nothing, and a replica of that kind pulls
 /// nothing, before that is mended.
-pub(super) fn older_file(env: &Env, db: &Path, control: &Control) -> Option<String> {
+pub(in crate::replication) fn older_file(env: &Env, db: &Path, control: &Control) -> Option<String> {
     // In this order: who opens the file meanwhile says so in its header before it appends.
     let durable = control.durable();
     let file = Store::peek(env, db).ok()?;
@@ -149,7 +149,7 @@ pub(super) fn older_file(env: &Env, db: &Path, control: &Control) -> Option<Stri
 
 /// The last frame of the log of the source at `db`, whose writer is gone, as its own recovery will find it: after a loss of
 /// power what the writer had published tells nothing. Of the source's file only the header is read, and not even that is needed.
-pub(super) fn recovered_end(env: &Env, db: &Path, control: &Arc<Control>) -> Result<LogIndex> {
+pub(in crate::replication) fn recovered_end(env: &Env, db: &Path, control: &Arc<Control>) -> Result<LogIndex> {
     let dir = control.dir();
     let peeked = Store::peek(env, db);
     if let Ok(peek) = &peeked {

@@ -5,17 +5,16 @@
 //! Of the same family is who has a commit of a writer that the other one has a commit of: writer ids are random, and no
 //! path and no file id tells that.
 
-use super::{
-    registry::{Registration, Registry},
-    remembered::remembered_in,
-    replica::SourcePaths,
-};
 use crate::{
     db::{Engine, LogPlace, Search, Word, beyond_file, fence_by_header, folder_of, resolved},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Token},
     io::{Env, FileIdentity, OpenMode},
     log::{Control, Fence, LogIdentity, SeenEpoch, WriterId, proven, whose_segments, writers},
+    replication::{
+        registry::{Registration, Registry},
+        source::{SourcePaths, remembered::remembered_in},
+    },
     shell::{SIDECAR, command},
     store::{Hint, LogKind, LogLink, Part, Store},
 };

@@ -6,16 +6,6 @@ mod own_files;
 mod pages;
 mod waiting;
 
-use super::{
-    given_up::Lineage,
-    located::{locate, recovered_end, require_log_of},
-    passed::as_a_status_tells,
-    registry::{Progress, Registry, none_in},
-    remembered::{Remembered, where_is_it},
-    replica::SourcePaths,
-    source::{At, Fencing, Pulled, Seen, Snapshot, Source},
-    upstream::{Asking, Upstream, look_upstream},
-};
 use crate::{
     db::{LogPlace, Signal, half_made, merge_history},
     error::{Error, ErrorCode, Result},
@@ -23,6 +13,16 @@ use crate::{
     io::{Env, OpenMode},
     lock::Mutex,
     log::{Control, LogReader, PageLimits, Position, WriterId, writers},
+    replication::{
+        registry::{Progress, Registry, none_in},
+        source::{
+            At, Fencing, Lineage, Pulled, Seen, Snapshot, Source, SourcePaths,
+            find_log::{locate, recovered_end, require_log_of},
+            remembered::{Remembered, where_is_it},
+            upstream::{Asking, Upstream, look_upstream},
+            upstream_node::as_a_status_tells,
+        },
+    },
     store::{CheckpointMark, Image, Store, StoreImage},
 };
 use std::{

@@ -1,7 +1,9 @@
 //! Which replica a person means: by its id, the beginning of that, its name, or where it is.
 
-use super::registry::Registration;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    replication::registry::Registration,
+};
 use std::path::{Path, PathBuf};
 
 /// So much of the beginning of an id is needed at least.
@@ -66,8 +68,9 @@ fn told(found: &Registration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::registry::Labels, *};
+    use super::*;
     use crate::graph::{Epoch, LogIndex};
+    use crate::replication::registry::Labels;
 
     fn registered(id: &str, name: Option<&str>, path: Option<&str>) -> Registration {
         let text = |text: Option<&str>| text.map(str::to_owned);

@@ -1,25 +1,14 @@
 //! What a replica would give up if it took its source's graph in place of its own: commits that are here, and that the
 //! source's history does not have. A pure function of both histories.
 
-use super::{replica::SourcePaths, source::At};
 use crate::{
     error::{Error, ErrorCode},
-    graph::{Epoch, LogIndex},
+    graph::LogIndex,
+    replication::source::{At, Lineage, SourcePaths},
     shell::command,
     store::HistoryEntry,
 };
 use std::path::Path;
-
-/// The history of a source, as far as it goes.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Lineage {
-    /// Who led from where on.
-    pub history: Vec<HistoryEntry>,
-    /// Its last frame.
-    pub end: LogIndex,
-    /// The epoch that it leads; `None` if it leads none: a replica, or a primary that another node took over from.
-    pub leads: Option<Epoch>,
-}
 
 /// Commits of a replica that its source does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

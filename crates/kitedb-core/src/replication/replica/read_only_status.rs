@@ -1,17 +1,19 @@
 //! A replica as it looks to who only reads its files: what they and its control words say, beside a process that
 //! follows or without one.
 
-use super::{
-    followed_log::{FollowedLog, LogStatus, writer_of},
-    remembered::Remembered,
-    status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
-    upstream::{Asking, REMOVED, SourceFault, Upstream, look_upstream},
-};
 use crate::{
     db::{Engine, ReplicationRole, half_made as half_made_error, holds_nothing},
     error::Result,
     io::Env,
     log::Control,
+    replication::{
+        followed_log::{FollowedLog, LogStatus, writer_of},
+        source::{
+            remembered::Remembered,
+            upstream::{Asking, REMOVED, SourceFault, Upstream, look_upstream},
+        },
+        status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
+    },
 };
 
 /// The status of the replica that `engine` has open for reading only, whose control words are `control`. Its lag is
