@@ -107,6 +107,7 @@ impl GivenUp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::Epoch;
 
     fn history(entries: &[(u64, u8, u64)]) -> Vec<HistoryEntry> {
         let entry = |&(epoch, writer, first): &(u64, u8, u64)| HistoryEntry {
