@@ -1,6 +1,6 @@
 //! What an operator says of a file that no process has open: each changes what the file is, and is asked for by name.
 
-use super::{Database, node::open_here};
+use super::{Database, open_file::open_here};
 use crate::{
     db::{
         CutShort, Detached, OpenOptions, Repair, RepairOptions, StillRegistered, confirm_moved, detach, env_of,

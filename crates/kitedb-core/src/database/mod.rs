@@ -4,7 +4,7 @@ mod acts;
 mod bulk;
 #[cfg(test)]
 mod golden;
-mod node;
+mod open_file;
 mod replication;
 mod upkeep;
 mod weak;
@@ -20,7 +20,7 @@ use crate::{
     graph::{LogIndex, Token},
     io::Env,
 };
-use node::Node;
+use open_file::OpenFile;
 use std::{path::Path, sync::Arc};
 
 /// An open database. Cheap to clone; send it to any thread.
@@ -48,23 +48,23 @@ pub struct Database {
     handle: Arc<Handle>,
 }
 
-/// One open; the node under it may be shared with others.
+/// One open; the open file under it may be shared with others.
 #[derive(Debug)]
 struct Handle {
-    node: Arc<Node>,
+    file: Arc<OpenFile>,
     lease: Arc<Lease>,
 }
 
 impl Handle {
     fn close(&self) -> Result<()> {
-        if self.lease.close() { Ok(()) } else { Node::release(&self.node) }
+        if self.lease.close() { Ok(()) } else { OpenFile::release(&self.file) }
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
         if let Err(e) = self.close() {
-            tracing::warn!(path = %self.node.engine.path.display(), "closing a dropped database failed: {e}");
+            tracing::warn!(path = %self.file.engine.path.display(), "closing a dropped database failed: {e}");
         }
     }
 }
@@ -90,19 +90,19 @@ impl Database {
         path: impl AsRef<Path>,
         options: OpenOptions,
     ) -> Result<Self> {
-        let node = Node::open(env, source_env, path.as_ref(), options)?;
-        let lease = Arc::new(Lease::new(node.engine.epoch()));
-        Ok(Self { handle: Arc::new(Handle { node, lease }) })
+        let file = OpenFile::open(env, source_env, path.as_ref(), options)?;
+        let lease = Arc::new(Lease::new(file.engine.epoch()));
+        Ok(Self { handle: Arc::new(Handle { file, lease }) })
     }
 
-    fn node(&self) -> Result<&Arc<Node>> {
+    fn file(&self) -> Result<&Arc<OpenFile>> {
         self.handle.lease.require_open()?;
-        self.handle.node.engine.check_usable()?;
-        Ok(&self.handle.node)
+        self.handle.file.engine.check_usable()?;
+        Ok(&self.handle.file)
     }
 
     pub(crate) fn engine(&self) -> Result<&Arc<Engine>> {
-        Ok(&self.node()?.engine)
+        Ok(&self.file()?.engine)
     }
 
     /// Closes this handle and its clones; their transactions do not commit any more. The last open of a file makes a checkpoint, so that the database at
@@ -114,7 +114,7 @@ impl Database {
     /// As [`Database::close`]. If this open made the database, and nothing was committed to it since, nothing of it is left:
     /// for whoever opens one to fill it, and then is refused what it was to be filled with.
     pub fn abandon(self) -> Result<()> {
-        self.handle.node.engine.opened.set_unwanted(true);
+        self.handle.file.engine.opened.set_unwanted(true);
         self.handle.close()
     }
 
@@ -196,10 +196,10 @@ impl Database {
 
     /// Reads everything and verifies every checksum and every invariant.
     pub fn check(&self) -> Result<CheckReport> {
-        let node = self.node()?;
-        let mut report = node.engine.check()?;
-        if let Some(leader) = &node.leader {
-            report.damage.extend(leader.loss()?);
+        let file = self.file()?;
+        let mut report = file.engine.check()?;
+        if let Some(followed_log) = &file.followed_log {
+            report.damage.extend(followed_log.loss()?);
         }
         Ok(report)
     }
@@ -212,40 +212,40 @@ impl Database {
     /// Why less than was committed is shown, as found at the open: damage to the log, a log that is not there, a copy that
     /// was taken in use. `None`: all is there, as far as an open can tell; [`Database::check`] reads everything.
     pub fn damage(&self) -> Option<Error> {
-        self.handle.node.engine.damage()
+        self.handle.file.engine.damage()
     }
 
     /// What names the last published commit; `None` before the first.
     pub fn last_commit_token(&self) -> Option<Token> {
-        let token = self.handle.node.engine.view().token();
+        let token = self.handle.file.engine.view().token();
         (token.log_index > LogIndex(0)).then_some(token)
     }
 
     /// Where the file is.
     pub fn path(&self) -> &Path {
-        &self.handle.node.engine.path
+        &self.handle.file.engine.path
     }
 
     /// Whether the database was opened for reading only.
     pub fn is_read_only(&self) -> bool {
-        self.handle.node.engine.options.read_only
+        self.handle.file.engine.options.read_only
     }
 
     /// Whether this is a primary whose files were copied or restored since its log was written: it reads, and its operator
     /// has to say what it is before it writes ([`Database::confirm_moved`], [`Database::detach`]).
     pub fn is_copied(&self) -> bool {
-        self.handle.node.engine.copied().is_some()
+        self.handle.file.engine.copied().is_some()
     }
 
     /// Why a look at this node's replication log tells less than it should, and what to do: the log is not where it was, or
     /// this is a primary whose files are copies ([`Database::is_copied`]). `None` where it is there, or where there is none.
     pub fn replication_log_fault(&self) -> Option<String> {
-        let engine = &self.handle.node.engine;
+        let engine = &self.handle.file.engine;
         engine.copied().or(engine.opened.log_fault()).map(ToString::to_string)
     }
 
     /// When commits are on the disk.
     pub fn sync_mode(&self) -> SyncMode {
-        self.handle.node.engine.options.sync_mode
+        self.handle.file.engine.options.sync_mode
     }
 }

@@ -2,36 +2,36 @@
 
 use super::{
     Database,
-    node::{Node, not_primary},
+    open_file::{OpenFile, not_primary},
 };
 use crate::{
     db::ReplicationRole,
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Token},
     replication::{
-        self, Comparison, Follower, FollowerOptions, Leader, PrimaryReplicationStatus, Promotion, Replica,
+        self, Comparison, FollowedLog, Follower, FollowerOptions, PrimaryReplicationStatus, Promotion, Replica,
         ReplicaReplicationStatus, RetentionOutcome, Rival, TokenWait, wait_for_token,
     },
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-impl Node {
+impl OpenFile {
     /// What a primary's status is made from, in a read-only open, too.
-    fn leader(&self) -> Option<&Arc<Leader>> {
-        self.leader.as_ref().filter(|_| self.engine.role() == ReplicationRole::Primary)
+    fn followed_log(&self) -> Option<&Arc<FollowedLog>> {
+        self.followed_log.as_ref().filter(|_| self.engine.role() == ReplicationRole::Primary)
     }
 
-    fn as_primary(&self) -> Result<&Arc<Leader>> {
-        match self.leader() {
-            Some(leader) => self.engine.require_writable().map(|()| leader),
+    fn as_primary(&self) -> Result<&Arc<FollowedLog>> {
+        match self.followed_log() {
+            Some(followed_log) => self.engine.require_writable().map(|()| followed_log),
             _ => Err(not_primary(&self.engine.path)),
         }
     }
 
     /// A primary, or a replica, which others may follow as well.
-    fn as_followed(&self) -> Result<&Arc<Leader>> {
-        match &self.leader {
-            Some(leader) => self.engine.require_writable().map(|()| leader),
+    fn as_followed(&self) -> Result<&Arc<FollowedLog>> {
+        match &self.followed_log {
+            Some(followed_log) => self.engine.require_writable().map(|()| followed_log),
             None => Err(not_primary(&self.engine.path)),
         }
     }
@@ -53,7 +53,7 @@ impl Node {
 impl Database {
     /// What part this database plays in replication now: a promoted replica is a primary.
     pub fn replication_role(&self) -> ReplicationRole {
-        self.handle.node.engine.role()
+        self.handle.file.engine.role()
     }
 
     fn lease(&self) -> Epoch {
@@ -63,7 +63,7 @@ impl Database {
     /// What the primary knows of itself and its replicas; `None` if this is none. A read-only open in a replication
     /// role says what was so when it was opened, beside whatever process has the database open for writing.
     pub fn primary_replication_status(&self) -> Result<Option<PrimaryReplicationStatus>> {
-        self.node()?.leader().map(|leader| leader.status(self.lease())).transpose()
+        self.file()?.followed_log().map(|followed_log| followed_log.status(self.lease())).transpose()
     }
 
     /// Takes in how far a replica is that cannot report itself. The log is kept for it from there on.
@@ -71,10 +71,10 @@ impl Database {
     /// # Errors
     /// [`ErrorCode::EpochMismatch`] if `epoch` is not the primary's; [`ErrorCode::StalePrimary`] if it is fenced.
     pub fn primary_report_replica_progress(&self, replica_id: &str, epoch: u64, applied_log_index: u64) -> Result<()> {
-        let node = self.node()?;
-        let leader = node.as_primary()?;
-        node.engine.require_leading(self.lease())?;
-        leader.report(self.lease(), replica_id, Epoch(epoch), LogIndex(applied_log_index))
+        let file = self.file()?;
+        let followed_log = file.as_primary()?;
+        file.engine.require_leading(self.lease())?;
+        followed_log.report(self.lease(), replica_id, Epoch(epoch), LogIndex(applied_log_index))
     }
 
     /// Forgets a replica, so that the log is no longer kept for it. It is named by its id, by at least 4 characters
@@ -84,7 +84,7 @@ impl Database {
     /// # Errors
     /// [`ErrorCode::InvalidArgument`] if that names several: the message lists them.
     pub fn primary_remove_replica(&self, replica: &str) -> Result<bool> {
-        self.node()?.as_followed()?.remove(replica).map(|removed| removed.is_some())
+        self.file()?.as_followed()?.remove(replica).map(|removed| removed.is_some())
     }
 
     /// Lets go of the segments of the log that neither windows, nor replicas, nor recovery ask for. Works on a
@@ -94,12 +94,12 @@ impl Database {
     /// [`ErrorCode::RegistryLost`] if replicas that were registered are not known any more: then only the byte cap lets go
     /// of anything (see [`Database::confirm_replicas_at`]).
     pub fn primary_run_retention(&self) -> Result<RetentionOutcome> {
-        let node = self.node()?;
-        let leader = node.as_followed()?;
-        if node.engine.role() == ReplicationRole::Primary {
-            node.engine.require_leading(self.lease())?;
+        let file = self.file()?;
+        let followed_log = file.as_followed()?;
+        if file.engine.role() == ReplicationRole::Primary {
+            file.engine.require_leading(self.lease())?;
         }
-        leader.run_retention(&node.engine.options.retention)
+        followed_log.run_retention(&file.engine.options.retention)
     }
 
     /// What a copy of this database at a new checkpoint needs to be known of, as JSON: its length and CRC-32C, the place
@@ -110,7 +110,7 @@ impl Database {
     /// # Errors
     /// [`ErrorCode::InvalidArgument`] if the copy is to be included and has more than 32 MiB.
     pub fn primary_export_snapshot_transport_json(&self, include_data: bool) -> Result<String> {
-        self.node()?.as_primary()?.export_snapshot(include_data)
+        self.file()?.as_primary()?.export_snapshot(include_data)
     }
 
     /// A page of the log as JSON: the frames after `cursor` (`None` or blank: from the oldest one on), at most
@@ -127,7 +127,7 @@ impl Database {
         max_bytes: usize,
         include_payload: bool,
     ) -> Result<String> {
-        self.node()?.as_primary()?.export_log(cursor, max_frames, max_bytes, include_payload)
+        self.file()?.as_primary()?.export_log(cursor, max_frames, max_bytes, include_payload)
     }
 
     /// Begins the next epoch. From then on every other handle to this log is fenced: its commits fail with
@@ -140,18 +140,18 @@ impl Database {
     /// [`ErrorCode::StalePrimary`]: another handle was promoted, or another node took over.
     /// [`ErrorCode::SourceUnavailable`] and others of [`Database::replica_promote`]: of a replica's file.
     pub fn primary_promote_to_next_epoch(&self) -> Result<u64> {
-        let node = self.node()?;
-        let leader = node.as_primary()?;
-        let engine = &node.engine;
-        let epoch = match node.opened_as_a_primary()? {
+        let file = self.file()?;
+        let followed_log = file.as_primary()?;
+        let engine = &file.engine;
+        let epoch = match file.opened_as_a_primary()? {
             Some(replica) => {
                 // Held throughout: it is one promotion at a time.
-                let _follower = node.follower.lock();
+                let _follower = file.follower.lock();
                 Epoch(engine.guarded("a promotion", || replica.promote_as_a_primary())?.epoch)
             }
             None => engine.guarded("a promotion", || engine.promote_in_place(&self.handle.lease))?,
         };
-        leader.lead();
+        followed_log.lead();
         self.handle.lease.lead(epoch);
         Ok(epoch.0)
     }
@@ -160,7 +160,7 @@ impl Database {
     /// when the call began. The source goes on at full rate. A crash leaves the old graph or the new one; an
     /// interrupted copy resumes with the next call.
     pub fn replica_bootstrap_from_snapshot(&self) -> Result<()> {
-        self.node()?.as_replica()?.bootstrap()
+        self.file()?.as_replica()?.bootstrap()
     }
 
     /// The same as [`Database::replica_bootstrap_from_snapshot`], for a replica that needs a reseed.
@@ -173,16 +173,16 @@ impl Database {
     /// # Errors
     /// What was applied before an error stays. [`ErrorCode::NeedsReseed`]: do not try again, reseed.
     pub fn replica_catch_up_once(&self, max_frames: usize) -> Result<usize> {
-        self.node()?.as_replica()?.catch_up_once(max_frames)
+        self.file()?.as_replica()?.catch_up_once(max_frames)
     }
 
     /// What the replica knows of itself; `None` if this is none. A read-only open in a replication role says what was
     /// so when it was opened, beside whatever process follows; it knows the lag only if the source's path is given.
     pub fn replica_replication_status(&self) -> Result<Option<ReplicaReplicationStatus>> {
-        let node = self.node()?;
-        match node.as_replica() {
+        let file = self.file()?;
+        match file.as_replica() {
             Ok(replica) => Ok(Some(replica.status())),
-            Err(_) => node.look_at_replica(),
+            Err(_) => file.look_at_replica(),
         }
     }
 
@@ -196,12 +196,12 @@ impl Database {
     /// # Errors
     /// [`ErrorCode::StalePrimary`]: another replica took over from the source, or the source took the lead back.
     pub fn replica_promote(&self, force: bool) -> Result<Promotion> {
-        let node = self.node()?;
-        let replica = node.as_replica()?;
+        let file = self.file()?;
+        let replica = file.as_replica()?;
         // Held throughout: nobody starts another one meanwhile.
-        let mut follower = node.follower.lock();
+        let mut follower = file.follower.lock();
         let followed = follower.take().map(|follower| follower.options());
-        let promotion = match node.engine.guarded("a promotion", || replica.promote(force)) {
+        let promotion = match file.engine.guarded("a promotion", || replica.promote(force)) {
             Ok(promotion) => promotion,
             Err(e) => {
                 if let Some(options) = followed {
@@ -212,7 +212,7 @@ impl Database {
                 return Err(e);
             }
         };
-        node.leader.iter().for_each(|leader| leader.lead());
+        file.followed_log.iter().for_each(|followed_log| followed_log.lead());
         self.handle.lease.lead(Epoch(promotion.epoch));
         Ok(promotion)
     }
@@ -224,14 +224,14 @@ impl Database {
     /// # Errors
     /// [`ErrorCode::NotReplica`].
     pub fn replica_rivals(&self) -> Result<Vec<Rival>> {
-        self.node()?.as_replica()?.rivals()
+        self.file()?.as_replica()?.rivals()
     }
 
     /// The source that this primary followed as a replica before it took over; `None` if it never followed one, or is no
     /// primary.
     pub fn took_over_from(&self) -> Result<Option<PathBuf>> {
-        let node = self.node()?;
-        let followed = node.leader().and_then(|_| node.remembered());
+        let file = self.file()?;
+        let followed = file.followed_log().and_then(|_| file.remembered());
         Ok(followed.map(|followed| followed.paths.db))
     }
 
@@ -242,19 +242,19 @@ impl Database {
         source_db_path: impl Into<PathBuf>,
         source_sidecar_path: Option<PathBuf>,
     ) -> Result<()> {
-        let node = self.node()?;
-        let replica = node.as_replica()?;
-        let paths = node.checked_paths(source_db_path.into(), source_sidecar_path)?;
-        let source = Arc::new(node.source(&paths));
+        let file = self.file()?;
+        let replica = file.as_replica()?;
+        let paths = file.checked_paths(source_db_path.into(), source_sidecar_path)?;
+        let source = Arc::new(file.source(&paths));
         replica.repoint(paths, source)
     }
 
     /// Follows the source in the background, until [`Database::stop_follower`], a promotion, or close. Failures show
     /// in [`Database::replica_replication_status`] and are tried again.
     pub fn start_follower(&self, options: FollowerOptions) -> Result<()> {
-        let node = self.node()?;
-        let replica = node.as_replica()?;
-        let mut follower = node.follower.lock();
+        let file = self.file()?;
+        let replica = file.as_replica()?;
+        let mut follower = file.follower.lock();
         *follower = None;
         *follower = Some(Follower::start(replica, options)?);
         Ok(())
@@ -267,13 +267,13 @@ impl Database {
     /// # Errors
     /// [`ErrorCode::Closed`] where the database is closed meanwhile; [`ErrorCode::NotReplica`].
     pub fn replica_wait_for_news(&self, seen: u64, timeout_ms: u64) -> Result<u64> {
-        self.node()?.as_replica()?.wait_for_news(seen, Duration::from_millis(timeout_ms))
+        self.file()?.as_replica()?.wait_for_news(seen, Duration::from_millis(timeout_ms))
     }
 
     /// Ends the background follower, if there is one, after what it is doing.
     pub fn stop_follower(&self) -> Result<()> {
-        let node = self.node()?;
-        let follower = node.follower.lock().take();
+        let file = self.file()?;
+        let follower = file.follower.lock().take();
         drop(follower);
         Ok(())
     }

@@ -2,14 +2,14 @@
 
 use super::{
     Database,
-    node::{not_primary, run_retention, with_node_here, with_place},
+    open_file::{not_primary, run_retention, with_open_file, with_slot},
 };
 use crate::{
     db::{Engine, OpenOptions, ReplicationRole, resolved},
     error::{Error, ErrorCode, Result},
     io::{Env, OpenMode},
     log::{Control, RetentionAnswer, bytes_in},
-    replication::{Leader, RetentionOutcome, RetentionWindows},
+    replication::{FollowedLog, RetentionOutcome, RetentionWindows},
     shell::command,
 };
 use std::{
@@ -36,7 +36,7 @@ impl Database {
         let env = Env::real();
         let looked = look(&env, path.as_ref(), options)?;
         let control = looked.shared_control(&env)?.ok_or_else(|| not_primary(&looked.path))?;
-        Leader::new(&looked.engine, looked.control)?.remove_beside_writer(Arc::new(control), replica)
+        FollowedLog::new(&looked.engine, looked.control)?.remove_beside_writer(Arc::new(control), replica)
     }
 
     /// Takes the operator's word that the replicas which are registered with the primary or replica at `path` are all that
@@ -50,7 +50,7 @@ impl Database {
         let env = Env::real();
         let looked = look(&env, path.as_ref(), options)?;
         let control = looked.shared_control(&env)?.ok_or_else(|| not_primary(&looked.path))?;
-        Leader::new(&looked.engine, looked.control)?.confirm_replicas_beside_writer(&Arc::new(control))
+        FollowedLog::new(&looked.engine, looked.control)?.confirm_replicas_beside_writer(&Arc::new(control))
     }
 
     /// Lets go of the segments of the log of the primary or replica at `path` that nobody asks for. The process that
@@ -68,7 +68,7 @@ impl Database {
         let (env, path) = (Env::real(), path.as_ref());
         let mut last = None;
         for _ in 0..ATTEMPTS {
-            if let Some(outcome) = with_node_here(&env, path, |node| node.run_retention(windows)) {
+            if let Some(outcome) = with_open_file(&env, path, |file| file.run_retention(windows)) {
                 return outcome;
             }
             let looked = look(&env, path, options)?;
@@ -153,11 +153,12 @@ fn open_and_run(
 ) -> Result<RetentionOutcome> {
     let identity = env.disk.identity(&looked.path).map_err(|e| Error::io("open", &looked.path, e))?;
     let options = OpenOptions { role: None, ..options.clone().read_only(false).create_if_missing(false) };
-    with_place(identity, || {
+    with_slot(identity, || {
         let engine = Engine::open_for_writing(env.clone(), looked.path.clone(), options, identity, false)
             .map_err(|e| looked.for_want_of_room(e))?;
         let ran = match engine.sidecar.clone() {
-            Some(control) => Leader::new(&engine, control).and_then(|leader| run_retention(&leader, &engine, windows)),
+            Some(control) => FollowedLog::new(&engine, control)
+                .and_then(|followed_log| run_retention(&followed_log, &engine, windows)),
             None => Err(not_primary(&looked.path)),
         };
         match (ran, engine.close()) {

@@ -3,7 +3,7 @@
 use super::{
     engine::Engine,
     place::{left_log, no_control_file, wal_dir},
-    read::{GraphRead, sealed::Source},
+    read::{GraphRead, sealed::ReadState},
     writer_lock::ATTEMPTS,
 };
 use crate::{

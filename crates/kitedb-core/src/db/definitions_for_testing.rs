@@ -3,7 +3,7 @@
 
 use super::{
     indexes::{IndexOn, IndexSpec},
-    read::{GraphRead, sealed::Source},
+    read::{GraphRead, sealed::ReadState},
     transaction::Transaction,
 };
 use crate::{

@@ -8,7 +8,7 @@ use super::{
     lease::Lease,
     options::{OpenOptions, ReplicationRole},
     place::{LogPlace, anchored, folder_of, left_log},
-    places::Places,
+    places::LogPlaces,
     promote::require_not_taken_over,
     role::Standing,
     sidecar_files::remove_sidecar,
@@ -45,7 +45,7 @@ pub struct Detached {
 pub(crate) fn sidecar_of_replica(env: &Env, path: &Path, options: &OpenOptions) -> Result<Option<(PathBuf, [u8; 16])>> {
     let options = OpenOptions { role: None, read_only: true, ..options.clone() };
     let look = Store::open(env, path, false)?;
-    let places = Places::of(env, path, &options, &look)?;
+    let places = LogPlaces::of(env, path, &options, &look)?;
     let (LogPlace::Here(dir) | LogPlace::Damaged(dir, _)) = &places.sidecar else { return Ok(None) };
     let follows = places.standing(env, &look)? == Standing::Replica;
     Ok(follows.then(|| (dir.clone(), look.file_id())))
@@ -81,7 +81,7 @@ pub(crate) fn detach(
 ) -> Result<Detached> {
     let options = OpenOptions { role: None, read_only: false, ..options };
     let look = Store::open(env, path, false)?;
-    let (link, places) = (look.log_link(), Places::of(env, path, &options, &look)?);
+    let (link, places) = (look.log_link(), LogPlaces::of(env, path, &options, &look)?);
     if let Some(cut) = CutShort::of(path, &link) {
         let mark = look.manifest().checkpoint;
         drop(look);
@@ -180,7 +180,7 @@ pub(crate) fn confirm_moved<T>(
 ) -> Result<(Epoch, T)> {
     let options = OpenOptions { role: None, read_only: false, ..options };
     let store = Store::open(env, path, false)?;
-    let places = Places::of(env, path, &options, &store)?;
+    let places = LogPlaces::of(env, path, &options, &store)?;
     let standing = places.standing(env, &store)?;
     if places.require_own(path, standing, &store.log_link()).is_ok() {
         let what = format_args!(
@@ -212,7 +212,7 @@ pub(crate) fn confirm_moved<T>(
 
 /// Fails where the log that would tell who took over from the file is not at hand, or is that of the file that it was copied
 /// from, and tells. `told`: it is to lead whoever did.
-fn require_not_known_otherwise(env: &Env, path: &Path, places: &Places, link: &LogLink, told: bool) -> Result<()> {
+fn require_not_known_otherwise(env: &Env, path: &Path, places: &LogPlaces, link: &LogLink, told: bool) -> Result<()> {
     match &places.sidecar {
         LogPlace::Missing(dir) | LogPlace::Another(dir) if !told => Err(Error::new(
             ErrorCode::LogMismatch,

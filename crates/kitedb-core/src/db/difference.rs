@@ -2,7 +2,7 @@
 
 use super::{
     View,
-    read::{GraphRead, sealed::Source},
+    read::{GraphRead, sealed::ReadState},
 };
 use crate::{
     error::Result,

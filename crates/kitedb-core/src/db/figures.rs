@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     graph::{Digest, LogIndex, NameKind, Token},
-    state::{DeltaFigures, HeldSummary, PinFigures, Totals},
+    state::{DeltaFigures, Levels, PinFigures, Readers, Totals},
 };
 
-/// Figures of about one moment.
+/// Figures of about one moment. [`Stats`](super::Stats), metrics and health checks are all made from these.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Figures {
     pub path: String,
@@ -25,13 +25,13 @@ pub(crate) struct Figures {
     /// The last commit that is in the file's runs.
     pub checkpoint: LogIndex,
     pub generation: u64,
-    pub runs: u64,
-    pub run_bytes: u64,
+    /// The bytes of each run of the file, oldest first.
+    pub runs: Vec<u64>,
     pub greatest_node: u64,
     /// What no checkpoint has written yet.
     pub delta: DeltaFigures,
     pub names: Names,
-    pub held: HeldSummary,
+    pub held: Readers,
     pub pins: PinFigures,
     pub work: Work,
     pub commit_latency: Latency,
@@ -46,6 +46,18 @@ pub(crate) struct Figures {
     pub damage: Option<String>,
 }
 
+impl Figures {
+    /// The bytes of all runs of the file.
+    pub fn run_bytes(&self) -> u64 {
+        self.runs.iter().sum()
+    }
+
+    /// For how many ms the oldest state that a view or a transaction holds has not been current; `None`: nobody holds one.
+    pub fn oldest_pin_ms(&self) -> Option<u64> {
+        self.pins.since.map(|since| self.now_ms.saturating_sub(since))
+    }
+}
+
 /// How many names are defined.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Names {
@@ -58,6 +70,11 @@ impl Engine {
     /// Looks around. Cheap enough for once a second, and for much more.
     pub(crate) fn figures(&self) -> Figures {
         let (levels, index) = self.current();
+        self.figures_of(&levels, index)
+    }
+
+    /// As [`Engine::figures`], of the state as of `index` in `levels`.
+    pub(super) fn figures_of(&self, levels: &Levels, index: LogIndex) -> Figures {
         let info = levels.info(index);
         let delta = levels.deltas().map(|delta| delta.figures()).fold(DeltaFigures::default(), add);
         let names = |kind| levels.names.count(kind);
@@ -69,10 +86,9 @@ impl Engine {
             head: Token { epoch: info.epoch, log_index: index },
             digest: info.digest,
             totals: info.totals,
-            checkpoint: levels.frozen.as_ref().unwrap_or(&levels.active).base(),
+            checkpoint: levels.base(),
             generation: self.store.generation(),
-            runs: levels.runs.len() as u64,
-            run_bytes: levels.runs.iter().map(|run| run.bytes()).sum(),
+            runs: levels.runs.iter().map(|run| run.bytes()).collect(),
             greatest_node: levels.runs.iter().map(|r| r.meta().max_node_id).fold(delta.greatest_node, u64::max),
             delta,
             names: Names {
@@ -81,7 +97,7 @@ impl Engine {
                 property_keys: names(NameKind::PropKey),
             },
             held: self.publication.held(),
-            pins: self.publication.pinned(&levels),
+            pins: self.publication.pinned(levels),
             work: self.measures.work(),
             commit_latency: self.measures.commit_latency.read(self.commits_measured_one_in()),
             sync_latency: self.measures.sync_latency.read(1),

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
-    log::{Chunk, FRAMES_PREFIX, FramePlace, FrameRef, Quiet, WriterId},
+    log::{Chunk, FRAMES_PREFIX, FrameRef, FrameSpan, Quiet, WriterId},
     store::{Image, LogKind, LogLink, Part, Store},
 };
 use crate::{graph::Epoch, state::Levels, store::HistoryEntry};
@@ -279,9 +279,9 @@ fn verify(chunk: &Chunk, last: LogIndex, known: u16) -> Result<(), (usize, Error
 }
 
 /// The next frames that fit into `room` bytes (one in any case), of those from `done` to `count`, with their bytes.
-fn next_piece(chunk: &mut Chunk, done: usize, count: usize, room: u64) -> (Vec<FramePlace>, Vec<u8>) {
+fn next_piece(chunk: &mut Chunk, done: usize, count: usize, room: u64) -> (Vec<FrameSpan>, Vec<u8>) {
     let from = chunk.frames[done].at;
-    let fits = |place: &&FramePlace| (place.at + place.len - from) as u64 <= room;
+    let fits = |place: &&FrameSpan| (place.at + place.len - from) as u64 <= room;
     let take = chunk.frames[done..count].iter().take_while(fits).count().max(1);
     let piece = chunk.frames[done..done + take].to_vec();
     let end = chunk.frames[done + take - 1].at + chunk.frames[done + take - 1].len;

@@ -65,7 +65,7 @@ pub(crate) use options::{MAX_NAME, RetentionOptions};
 pub use options::{OpenOptions, ReplicationRole, SyncMode};
 pub(crate) use place::{LogPlace, Search, default_sidecar, folder_of, is_absent, resolved};
 pub(crate) use places::newer_than;
-pub(crate) use promote::HeldFence;
+pub(crate) use promote::LockedFence;
 pub use read::{GraphRead, Page};
 pub use repair::{Repair, RepairOptions};
 pub(crate) use repair::{Reported, mend_replica, repair};

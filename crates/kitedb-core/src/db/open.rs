@@ -5,7 +5,7 @@ use super::{
     file::require_one_name,
     options::{OpenOptions, ReplicationRole},
     place::{anchored, folder_of},
-    places::Places,
+    places::LogPlaces,
     role::{foreign, mismatch, opening},
     writer_lock::open_for_writing,
 };
@@ -50,7 +50,7 @@ impl Engine {
             let what = format_args!("{} was replaced while it was being opened: open it again", path.display());
             return Err(Error::new(ErrorCode::Locked, what));
         }
-        let places = Places::of(&env, &path, &options, &store)?;
+        let places = LogPlaces::of(&env, &path, &options, &store)?;
         let standing = places.standing(&env, &store)?;
         let (last, asked) = (places.last(&env, &store)?, options.role.unwrap_or_default());
         let opening =

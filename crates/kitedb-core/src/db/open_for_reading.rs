@@ -10,7 +10,7 @@ use super::{
     file::no_file,
     options::{OpenOptions, ReplicationRole},
     place::{anchored, folder_of},
-    places::Places,
+    places::LogPlaces,
     role::opening,
     writer_lock::ATTEMPTS,
 };
@@ -68,7 +68,7 @@ impl Engine {
     fn open_once(env: &Env, path: &Path, options: &OpenOptions, refused: Option<&Error>, store: Store) -> Result<Self> {
         let io = |e| Error::io("look at", path, e);
         let env = anchored(env, folder_of(path), store.file().access().map_err(io)?).map_err(io)?;
-        let places = Places::of(&env, path, options, &store)?;
+        let places = LogPlaces::of(&env, path, options, &store)?;
         let standing = places.standing(&env, &store)?;
         let role = opening(None, standing, false).map_or(ReplicationRole::Disabled, |opening| opening.role);
         let log_dir = places.dir_named(&store.log_link()).to_owned();
@@ -81,7 +81,7 @@ impl Engine {
     }
 
     /// Reads the log as far as it can be read. Returns what could not be.
-    fn recover_for_reading(&self, places: &Places) -> Result<Option<Error>> {
+    fn recover_for_reading(&self, places: &LogPlaces) -> Result<Option<Error>> {
         let link = self.store.log_link();
         let newer = || match places.newer_log(&self.env, &self.path, &link) {
             // What nobody may read here tells nothing.

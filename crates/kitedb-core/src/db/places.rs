@@ -17,7 +17,7 @@ use crate::{
 use std::path::{Path, PathBuf};
 
 /// See the [module documentation](self).
-pub(super) struct Places {
+pub(super) struct LogPlaces {
     pub sidecar: LogPlace,
     /// The file's id.
     file_id: [u8; 16],
@@ -37,7 +37,7 @@ pub(super) struct NewerLog {
     pub held: Option<Proven>,
 }
 
-impl Places {
+impl LogPlaces {
     /// Looks for the logs of the open file `store` at `path`.
     pub fn of(env: &Env, path: &Path, options: &OpenOptions, store: &Store) -> Result<Self> {
         let link = store.log_link();

@@ -11,7 +11,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, Token},
     io::{FileLock, begin_draft},
-    log::{Appender, Control, EpochEnd, Moved, Stored, WriterId, segment_path},
+    log::{Appender, Control, EpochEnd, Moved, Stored, WriterId, remove_oldest},
     shell::command,
     store::{HistoryEntry, Store},
 };
@@ -277,12 +277,12 @@ pub(super) fn lock_fence(control: &Control) -> Result<FileLock> {
 
 /// The lock under which a fence is moved, with the control file that it is in.
 #[derive(Debug)]
-pub(crate) struct HeldFence {
+pub(crate) struct LockedFence {
     control: Arc<Control>,
     _lock: FileLock,
 }
 
-impl HeldFence {
+impl LockedFence {
     /// Waits a while for whoever moves the fence now.
     pub fn take(control: Arc<Control>) -> Result<Self> {
         Ok(Self { _lock: lock_fence(&control)?, control })
@@ -354,18 +354,9 @@ impl Engine {
             Some(appender) => appender.require_folded(seqs, folded).map(|()| appender.env().clone())?,
             None => self.env.clone(),
         };
-        for (done, seq) in seqs.iter().enumerate() {
-            let path = segment_path(&self.log_dir, *seq);
-            match env.disk.remove(&path) {
-                Err(e) if e.kind() != ErrorKind::NotFound => {
-                    self.forget_segments(&seqs[..done]);
-                    return Err(Error::io("remove log segment", &path, e).context(format_args!("{done} were removed")));
-                }
-                _ => {}
-            }
-        }
-        self.forget_segments(seqs);
-        Ok(seqs.len())
+        let (done, removed) = remove_oldest(&*env.disk, &self.log_dir, seqs);
+        self.forget_segments(&seqs[..done]);
+        removed.map(|()| done)
     }
 
     fn forget_segments(&self, gone: &[u64]) {

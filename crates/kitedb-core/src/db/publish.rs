@@ -12,7 +12,7 @@ use crate::{
     error::Result,
     graph::{Epoch, LogIndex},
     log::Fence,
-    state::{Holder, Levels},
+    state::{Levels, ReaderKind},
 };
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ impl Engine {
     }
 
     pub(crate) fn view(&self) -> View {
-        let (levels, index, _hold) = self.publication.hold_current(Holder::View);
+        let (levels, index, _hold) = self.publication.hold_current(ReaderKind::View);
         View { levels, index, _hold }
     }
 

@@ -23,7 +23,7 @@ pub(crate) mod sealed {
     use super::{NameKind, Reading, Result, too_old};
 
     /// What a reader brings. Not for use outside.
-    pub trait Source {
+    pub trait ReadState {
         /// The state, however old it is.
         fn reading(&self) -> Reading<'_>;
 
@@ -44,7 +44,7 @@ fn owned(props: PropList<'_>) -> Result<Vec<(PropKeyId, Value)>> {
     props.iter().map(|p| p.map(|(key, value)| (key, value.to_value()))).collect()
 }
 
-fn resolve<'n, S: sealed::Source + ?Sized, I: NameId>(source: &S, name: impl Into<NameRef<'n, I>>) -> Option<I> {
+fn resolve<'n, S: sealed::ReadState + ?Sized, I: NameId>(source: &S, name: impl Into<NameRef<'n, I>>) -> Option<I> {
     match name.into() {
         NameRef::Id(id) => Some(id),
         NameRef::Name(name) => source.find_name(I::KIND, name).map(I::from_number),
@@ -52,7 +52,7 @@ fn resolve<'n, S: sealed::Source + ?Sized, I: NameId>(source: &S, name: impl Int
 }
 
 /// Reads of one consistent state. A name that is not in use finds nothing.
-pub trait GraphRead: sealed::Source {
+pub trait GraphRead: sealed::ReadState {
     /// Whether a node exists.
     fn node_exists(&self, id: NodeId) -> Result<bool> {
         self.fresh()?.node_exists(id)
@@ -369,7 +369,7 @@ pub trait GraphRead: sealed::Source {
     }
 }
 
-impl<S: sealed::Source> GraphRead for S {}
+impl<S: sealed::ReadState> GraphRead for S {}
 
 #[cold]
 fn too_old() -> Error {

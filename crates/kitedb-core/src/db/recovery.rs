@@ -1,7 +1,7 @@
 //! Recovery: what the log holds beyond the file is folded, frame by frame, and the log goes on where it ends.
 
 use super::{
-    commit::new_names, engine::Engine, history::merge_history, options::ReplicationRole, places::Places,
+    commit::new_names, engine::Engine, history::merge_history, options::ReplicationRole, places::LogPlaces,
     promote::lock_fence,
 };
 use crate::{
@@ -17,7 +17,7 @@ use std::{path::Path, sync::Arc};
 
 impl Engine {
     /// Reads the log that the file names, if it names one, and goes on in it.
-    pub(super) fn recover_for_writing(&self, places: &Places) -> Result<()> {
+    pub(super) fn recover_for_writing(&self, places: &LogPlaces) -> Result<()> {
         // Recovery looks at the fence and sets it: meanwhile nobody else may move it.
         let _fence = self.sidecar.as_deref().map(lock_fence).transpose()?;
         let (link, damage) = (self.store.log_link(), self.opened.take_damage());

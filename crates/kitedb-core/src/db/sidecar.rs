@@ -7,7 +7,7 @@ use super::{
     history::merge_history,
     options::ReplicationRole,
     place::{LogPlace, anchored, files_moved, folder_of, is_absent},
-    places::Places,
+    places::LogPlaces,
     promote::lock_fence,
     role::Standing,
     sidecar_files::{remove_sidecar, require_free},
@@ -25,7 +25,7 @@ use std::{path::Path, sync::Arc};
 impl Engine {
     /// Opens the sidecar, if the role has one, and takes its lock. One is made where the file never had a log, and for a
     /// replica, which can be reseeded.
-    pub(super) fn open_sidecar(&mut self, places: &Places, standing: Standing, accept_moved: bool) -> Result<()> {
+    pub(super) fn open_sidecar(&mut self, places: &LogPlaces, standing: Standing, accept_moved: bool) -> Result<()> {
         let role = self.role();
         let link = self.store.log_link();
         if role == ReplicationRole::Disabled {
@@ -111,7 +111,7 @@ impl Engine {
     }
 
     /// The control file that is there, its fence as it is read.
-    fn settled_control(&self, places: &Places, link: &LogLink) -> Result<Control> {
+    fn settled_control(&self, places: &LogPlaces, link: &LogLink) -> Result<Control> {
         let found = Control::open(&*self.env.disk, &self.log_dir, OpenMode::ReadWrite)?;
         let control = found.ok_or_else(|| places.log_is_gone(&self.path, &places.sidecar, link))?;
         control.expect(self.store.file_id()).map_err(|e| e.context("replication sidecar"))?;
@@ -365,7 +365,7 @@ impl Engine {
     }
 
     /// For a reader: what the sidecar says of this node's part, and of who leads.
-    pub(super) fn look_at_sidecar(&mut self, places: &Places) -> Result<()> {
+    pub(super) fn look_at_sidecar(&mut self, places: &LogPlaces) -> Result<()> {
         let cut_short = CutShort::of(&self.path, &self.store.log_link());
         self.opened.set_log_fault(cut_short.map(|cut| cut.fault(&self.path)));
         let found = match &places.sidecar {
@@ -435,7 +435,7 @@ impl Engine {
 }
 
 /// What a reader is told of a node whose replication log he does not see.
-fn log_not_seen(path: &Path, places: &Places, link: &LogLink, role: ReplicationRole) -> Error {
+fn log_not_seen(path: &Path, places: &LogPlaces, link: &LogLink, role: ReplicationRole) -> Error {
     let place = &places.sidecar;
     match (place, role) {
         (LogPlace::Damaged(_, e), _) => e.clone(),

@@ -80,44 +80,44 @@ impl Engine {
         self.damage().filter(|_| self.options.require_complete).map_or(Ok(()), Err)
     }
 
+    /// The [figures](Engine::figures) of one state, with what takes longer to find out: names, and the sizes of files.
     pub(crate) fn stats(&self) -> Result<Stats> {
         let view = self.view();
+        let figures = self.figures_of(&view.levels, view.index);
         let (log_bytes, bytes_logged) = {
             let commit = self.commit.lock();
             commit.appender.as_ref().map_or((0, 0), |a| (a.disk_bytes(), a.written_bytes()))
         };
         let store = self.store.stats()?;
-        let work = self.measures.work();
-        let levels = &view.levels;
-        let pins = self.publication.pinned(levels);
+        let (oldest_pin_ms, work) = (figures.oldest_pin_ms(), figures.work);
         Ok(Stats {
-            nodes: view.count_nodes(),
-            edges: view.count_edges(),
-            vectors: view.count_vectors(),
+            nodes: figures.totals.nodes,
+            edges: figures.totals.edges,
+            vectors: figures.totals.vectors,
             labels: view.labels().into_iter().map(|(id, name)| (name, view.count_nodes_by_label(id))).collect(),
             edge_types: view.etypes().into_iter().map(|(id, name)| (name, view.count_edges_by_type(id))).collect(),
             property_keys: view.propkeys().into_iter().map(|(_, name)| name).collect(),
-            token: view.token(),
-            digest: view.digest(),
-            checkpoint_index: self.store.manifest().checkpoint.log_index,
-            generation: store.generation,
-            runs: levels.runs.iter().map(|run| run.bytes()).collect(),
+            token: figures.head,
+            digest: figures.digest,
+            checkpoint_index: figures.checkpoint,
+            generation: figures.generation,
+            runs: figures.runs,
             file_bytes: store.file_len,
             free_bytes: store.free + store.quarantined,
             log_bytes,
-            delta_bytes: levels.deltas().map(|d| d.memory_bytes()).sum(),
+            delta_bytes: figures.delta.bytes,
             bytes_logged,
             bytes_checkpointed: work.bytes_checkpointed,
             bytes_compacted: work.bytes_compacted,
             checkpoints: work.checkpoints,
             compactions: work.compactions,
             append_failures: work.append_failures,
-            oldest_pin_ms: pins.since.map(|since| self.env.host.now_ms().saturating_sub(since)),
-            pinned_delta_bytes: pins.delta_bytes,
-            pinned_run_bytes: pins.run_bytes,
+            oldest_pin_ms,
+            pinned_delta_bytes: figures.pins.delta_bytes,
+            pinned_run_bytes: figures.pins.run_bytes,
             pinned_elsewhere: self.store.is_pinned_elsewhere(),
-            background_error: self.background_error(),
-            damage: self.damage().map(|damage| damage.to_string()),
+            background_error: figures.background_error,
+            damage: figures.damage,
         })
     }
 }

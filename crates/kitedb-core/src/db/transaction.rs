@@ -21,7 +21,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{LogIndex, Mutation, NameKind, NodeId, Token},
     log::{FRAME_PREFIX, MAX_PAYLOAD},
-    state::{Claims, Hold, Holder, Indexed, Levels, Overlay, Reading},
+    state::{Claims, Indexed, Levels, Overlay, ReaderKind, ReaderSlot, Reading},
 };
 use std::sync::Arc;
 use used_name::UsedName;
@@ -48,12 +48,12 @@ pub struct Transaction {
     claims: Claims,
     /// Why it can be of no more use.
     pub(super) failed: Option<Error>,
-    _hold: Hold,
+    _hold: ReaderSlot,
 }
 
 impl Transaction {
     pub(crate) fn new(engine: Arc<Engine>, lease: Arc<Lease>) -> Self {
-        let (levels, snapshot, _hold) = engine.publication.hold_current(Holder::Transaction);
+        let (levels, snapshot, _hold) = engine.publication.hold_current(ReaderKind::Transaction);
         let mut buffer = Vec::with_capacity(FRAME_PREFIX + 160);
         buffer.resize(FRAME_PREFIX, 0);
         Self {
@@ -128,7 +128,7 @@ impl Transaction {
     }
 }
 
-impl sealed::Source for Transaction {
+impl sealed::ReadState for Transaction {
     #[inline]
     fn reading(&self) -> Reading<'_> {
         Reading::new(&self.levels, self.snapshot, Some(&self.overlay))

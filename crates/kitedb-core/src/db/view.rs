@@ -3,7 +3,7 @@
 use super::read::sealed;
 use crate::{
     graph::{Digest, LogIndex, NameKind, Token},
-    state::{Hold, Levels, Reading},
+    state::{Levels, ReaderSlot, Reading},
 };
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub struct View {
     pub(super) levels: Arc<Levels>,
     pub(super) index: LogIndex,
-    pub(super) _hold: Hold,
+    pub(super) _hold: ReaderSlot,
 }
 
 impl View {
@@ -34,7 +34,7 @@ impl View {
     }
 }
 
-impl sealed::Source for View {
+impl sealed::ReadState for View {
     #[inline]
     fn reading(&self) -> Reading<'_> {
         Reading::new(&self.levels, self.index, None)

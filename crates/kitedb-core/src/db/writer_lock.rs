@@ -2,7 +2,7 @@
 
 use super::{
     options::{OpenOptions, ReplicationRole},
-    places::Places,
+    places::LogPlaces,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -67,7 +67,7 @@ fn lock_for_writing(env: &Env, store: &Store, path: &Path, options: &OpenOptions
 /// The process that has the database at `path` open for writing, as far as a log says it. One that has not written
 /// yet has no private log.
 fn writer_of(env: &Env, path: &Path, options: &OpenOptions, store: &Store) -> Option<u64> {
-    let places = Places::of(env, path, options, store).ok()?;
+    let places = LogPlaces::of(env, path, options, store).ok()?;
     let control = |dir: &Path| Control::open(&*env.disk, dir, OpenMode::Read).ok().flatten();
     let sidecar = control(places.sidecar.dir()).filter(|control| control.writer_lives().unwrap_or(false));
     let id = sidecar.or_else(|| control(places.private.dir()))?.writer_pid();

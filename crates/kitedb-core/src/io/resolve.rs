@@ -13,7 +13,7 @@ const MAX_LINKS: usize = 40;
 
 /// What stands at a place whose folder has no link in its path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum EntryKind {
     Nothing,
     File,
     Folder,
@@ -24,7 +24,7 @@ pub(super) enum Place {
 /// What a walk asks of a disk.
 pub(super) trait Ground {
     /// What stands at a place.
-    fn look(&self, place: &Path) -> io::Result<Place>;
+    fn look(&self, place: &Path) -> io::Result<EntryKind>;
     /// The longest start of an absolute path that is known to be resolved. Nothing above it is looked at.
     fn known<'a>(&self, path: &'a Path) -> &'a Path {
         path.ancestors().last().unwrap_or(path)
@@ -38,7 +38,7 @@ enum Step {
 
 /// The place that an absolute path names, every link followed. There may be nothing yet, but its folder exists.
 pub(super) fn resolve(ground: &impl Ground, path: &Path) -> io::Result<PathBuf> {
-    let mut walk = Walk { ground, at: PathBuf::new(), steps: Vec::new(), to_folder: false };
+    let mut walk = Resolver { ground, at: PathBuf::new(), steps: Vec::new(), to_folder: false };
     walk.enter(path);
     match walk.run() {
         Err(e) if walk.to_folder && matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -49,7 +49,7 @@ pub(super) fn resolve(ground: &impl Ground, path: &Path) -> io::Result<PathBuf> 
     }
 }
 
-struct Walk<'a, G> {
+struct Resolver<'a, G> {
     ground: &'a G,
     /// Where the walk is: a folder, or at the end perhaps something else.
     at: PathBuf,
@@ -59,7 +59,7 @@ struct Walk<'a, G> {
     to_folder: bool,
 }
 
-impl<G: Ground> Walk<'_, G> {
+impl<G: Ground> Resolver<'_, G> {
     /// Puts a path before the steps that are left.
     fn enter(&mut self, path: &Path) {
         if self.steps.is_empty() {
@@ -92,22 +92,22 @@ impl<G: Ground> Walk<'_, G> {
             };
             let last = self.steps.is_empty();
             match self.ground.look(&place)? {
-                Place::Link(_) if links == MAX_LINKS => {
+                EntryKind::Link(_) if links == MAX_LINKS => {
                     let text = format!("too many symbolic links, or a loop of them, at {}", place.display());
                     return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
                 }
-                Place::Link(target) => {
+                EntryKind::Link(target) => {
                     links += 1;
                     self.enter(&target);
                 }
-                Place::Folder => self.at = place,
-                Place::File if last && !self.to_folder => self.at = place,
-                Place::Nothing if last && !self.to_folder => self.at = place,
-                Place::File => {
+                EntryKind::Folder => self.at = place,
+                EntryKind::File if last && !self.to_folder => self.at = place,
+                EntryKind::Nothing if last && !self.to_folder => self.at = place,
+                EntryKind::File => {
                     let text = format!("{} is no folder", place.display());
                     return Err(io::Error::new(io::ErrorKind::NotADirectory, text));
                 }
-                Place::Nothing => {
+                EntryKind::Nothing => {
                     let text = format!("there is no folder {}", place.display());
                     return Err(io::Error::new(io::ErrorKind::NotFound, text));
                 }
@@ -124,20 +124,20 @@ mod tests {
     use super::*;
 
     /// Places by path; what is not in the table is nothing.
-    struct Table(BTreeMap<&'static str, Place>);
+    struct Table(BTreeMap<&'static str, EntryKind>);
 
     impl Ground for Table {
-        fn look(&self, place: &Path) -> io::Result<Place> {
-            Ok(self.0.get(place.to_str().unwrap()).cloned().unwrap_or(Place::Nothing))
+        fn look(&self, place: &Path) -> io::Result<EntryKind> {
+            Ok(self.0.get(place.to_str().unwrap()).cloned().unwrap_or(EntryKind::Nothing))
         }
     }
 
     fn ground() -> Table {
-        let link = |to: &str| Place::Link(to.into());
+        let link = |to: &str| EntryKind::Link(to.into());
         Table(BTreeMap::from([
-            ("/a", Place::Folder),
-            ("/a/b", Place::Folder),
-            ("/a/f", Place::File),
+            ("/a", EntryKind::Folder),
+            ("/a/b", EntryKind::Folder),
+            ("/a/f", EntryKind::File),
             ("/a/b/up", link("../f")),
             ("/a/b/chain", link("up")),
             ("/a/b/new", link("../new")),

@@ -1,8 +1,12 @@
 //! The appender: puts one frame after the other into segments, under the commit lock.
 
 use super::{
-    Control, FrameHeader, FrameRef, GroupSync, LogIdentity, WriterId, frame, mark,
-    segment::{self, Segment, SegmentHeader},
+    Control, GroupSync, LogIdentity, WriterId,
+    segment::{
+        self, Segment, SegmentHeader,
+        frame::{self, FrameHeader, FrameRef},
+        sync_mark,
+    },
 };
 use crate::{
     error::{Error, ErrorCode, Result, is_full},
@@ -15,9 +19,9 @@ use std::{
 };
 
 /// What the caller reserves before a payload, so that a frame is completed and written without a copy.
-pub const FRAME_PREFIX: usize = mark::MARK_LEN + frame::HEADER_LEN;
+pub const FRAME_PREFIX: usize = sync_mark::MARK_LEN + frame::HEADER_LEN;
 /// What the caller reserves before whole frames.
-pub const FRAMES_PREFIX: usize = mark::MARK_LEN;
+pub const FRAMES_PREFIX: usize = sync_mark::MARK_LEN;
 
 /// The first stretch of zeros in a new segment; later ones are [`FILL_AHEAD`].
 const FIRST_FILL: u64 = 256 << 10;
@@ -218,8 +222,8 @@ impl Appender {
         self.require_sound()?;
         let (epoch, log_index) = (self.epoch(), LogIndex(self.last.0 + 1));
         let header = FrameHeader { epoch, log_index, commit_ms, digest, level: self.level };
-        header.seal(buffer, mark::MARK_LEN)?;
-        self.make_room((buffer.len() - mark::MARK_LEN) as u64)?;
+        header.seal(buffer, sync_mark::MARK_LEN)?;
+        self.make_room((buffer.len() - sync_mark::MARK_LEN) as u64)?;
         self.put(buffer, header.log_index, digest, false)?;
         Ok(header)
     }
@@ -229,7 +233,7 @@ impl Appender {
     /// limit: see [`Appender::room`]. On error nothing has happened, unless it is [`ErrorCode::OutcomeUnknown`].
     pub fn append_verbatim(&mut self, buffer: &mut Vec<u8>, last: &FrameHeader) -> Result<()> {
         self.require_sound()?;
-        self.make_room((buffer.len() - mark::MARK_LEN) as u64)?;
+        self.make_room((buffer.len() - sync_mark::MARK_LEN) as u64)?;
         self.put(buffer, last.log_index, last.digest, true)
     }
 
@@ -239,7 +243,7 @@ impl Appender {
             // An empty segment takes at least one frame, however long.
             return self.options.segment_max_bytes.saturating_sub(self.segment.end).max(1);
         }
-        self.options.segment_max_bytes.saturating_sub(self.segment.end + mark::MARK_LEN as u64)
+        self.options.segment_max_bytes.saturating_sub(self.segment.end + sync_mark::MARK_LEN as u64)
     }
 
     /// Begins a segment of another epoch; all before it is durable then.
@@ -267,7 +271,8 @@ impl Appender {
     fn make_room(&mut self, bytes: u64) -> Result<()> {
         self.discard_half_made()?;
         let SegmentHeader { epoch, writer_id, first, .. } = self.segment.header;
-        if self.segment.end + mark::MARK_LEN as u64 + bytes > self.options.segment_max_bytes && self.last >= first {
+        if self.segment.end + sync_mark::MARK_LEN as u64 + bytes > self.options.segment_max_bytes && self.last >= first
+        {
             self.rotate(epoch, writer_id)?;
         }
         Ok(())
@@ -278,10 +283,10 @@ impl Appender {
     fn put(&mut self, buffer: &mut Vec<u8>, last: LogIndex, digest: Digest, foreign: bool) -> Result<()> {
         let durable = self.sync.durable();
         let from = if durable > self.marked || self.segment.end >= self.mark_at + MARK_EVERY {
-            buffer[..mark::MARK_LEN].copy_from_slice(&mark::encode(durable, &self.control.salt()));
+            buffer[..sync_mark::MARK_LEN].copy_from_slice(&sync_mark::encode(durable, &self.control.salt()));
             0
         } else {
-            mark::MARK_LEN
+            sync_mark::MARK_LEN
         };
         let at = self.segment.end;
         let end = at + (buffer.len() - from) as u64;
@@ -296,7 +301,7 @@ impl Appender {
             self.written_bytes += fill;
         }
         if let Err(e) = self.segment.file.write_at(&buffer[from..], at) {
-            return Err(self.undo((at, at + (mark::MARK_LEN - from) as u64, end), foreign, e));
+            return Err(self.undo((at, at + (sync_mark::MARK_LEN - from) as u64, end), foreign, e));
         }
         self.segment.end = end;
         self.segment.filled = self.segment.filled.max(end);
@@ -411,11 +416,6 @@ impl Appender {
     pub fn folded_through(&self, index: LogIndex) -> Vec<u64> {
         self.older.iter().take_while(|s| s.last <= index).map(|s| s.seq).collect()
     }
-}
-
-/// The file of segment `seq` in `dir`.
-pub fn segment_path(dir: &Path, seq: u64) -> PathBuf {
-    segment::path(dir, seq)
 }
 
 #[cfg(test)]

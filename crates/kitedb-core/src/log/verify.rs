@@ -1,8 +1,11 @@
 //! Verifies what a log holds: each segment that is there, also those that recovery does not need.
 
 use super::{
-    Control, FrameRef, LogIdentity, Salt, mark, order,
-    segment::{self, SEGMENT_HEADER_LEN, SegmentHeader, read_all, segment_files},
+    Control, LogIdentity, Salt,
+    segment::{
+        self, SEGMENT_HEADER_LEN, SegmentHeader, frame::FrameRef, out_of_order, read_all, segment_files, stranger,
+        sync_mark,
+    },
 };
 use crate::{
     error::{Error, Result},
@@ -47,7 +50,7 @@ fn verify_segments(
 ) -> Result<Vec<String>> {
     let strange = |header: &Option<SegmentHeader>| header.is_some_and(|header| header.log.file_id != log.file_id);
     let strangers = there.iter().filter(|(_, header)| strange(header));
-    let mut damage: Vec<String> = strangers.map(|(path, _)| order::stranger(path).to_string()).collect();
+    let mut damage: Vec<String> = strangers.map(|(path, _)| stranger(path).to_string()).collect();
     let ours = |header: &Option<SegmentHeader>| header.is_none_or(|header| header.log == log);
     let segments: Vec<&Headed> = there.iter().filter(|(_, header)| ours(header)).collect();
     if control.has_begun(log.log_id) && !segments.iter().any(|(_, header)| header.is_some()) {
@@ -57,7 +60,7 @@ fn verify_segments(
     let salt = &control.salt();
     let headed: Vec<_> = segments.iter().filter_map(|(path, header)| Some((path, header.as_ref()?))).collect();
     let disorder = headed.windows(2).filter(|pair| pair[1].1.first < pair[0].1.first);
-    damage.extend(disorder.map(|pair| order::out_of_order(pair[0].0, pair[1].0).to_string()));
+    damage.extend(disorder.map(|pair| out_of_order(pair[0].0, pair[1].0).to_string()));
     let mut before: Option<(LogIndex, Digest)> = None;
     for (at, (path, header)) in segments.iter().enumerate() {
         let next = segments[at + 1..].iter().find_map(|(_, header)| *header);
@@ -107,8 +110,8 @@ fn verify_segments(
 fn belongs_between(bytes: &[u8], salt: &Salt, before: Option<(LogIndex, Digest)>, next: Option<SegmentHeader>) -> bool {
     let (mut at, mut first, mut last) = (SEGMENT_HEADER_LEN, None, None);
     while let Some(rest) = bytes.get(at..) {
-        if mark::parse(rest, salt).is_some() {
-            at += mark::MARK_LEN;
+        if sync_mark::parse(rest, salt).is_some() {
+            at += sync_mark::MARK_LEN;
             continue;
         }
         let Some(frame) = FrameRef::parse(rest) else { break };
@@ -142,8 +145,8 @@ fn frames(bytes: &[u8], header: &SegmentHeader, salt: &Salt, end: u64) -> Result
     let mut expected = header.first.0;
     while expected < end {
         let rest = bytes.get(at..).unwrap_or_default();
-        if mark::parse(rest, salt).is_some() {
-            at += mark::MARK_LEN;
+        if sync_mark::parse(rest, salt).is_some() {
+            at += sync_mark::MARK_LEN;
             continue;
         }
         let frame = FrameRef::parse(rest).ok_or((at, expected))?;

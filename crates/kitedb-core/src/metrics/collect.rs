@@ -278,12 +278,12 @@ fn mvcc(figures: &Figures) -> MvccMetrics {
         min_active_timestamp: figures.held.oldest.map_or(next, |oldest| oldest.0),
         committed_writes_size: figures.delta.elements,
         committed_writes_pruned: figures.work.elements_pruned,
-        oldest_pin_ms: figures.pins.since.map(|since| figures.now_ms.saturating_sub(since)),
+        oldest_pin_ms: figures.oldest_pin_ms(),
     }
 }
 
 fn memory(figures: &Figures) -> MemoryMetrics {
-    let (delta, snapshot, pins) = (figures.delta.bytes, figures.run_bytes, figures.pins);
+    let (delta, snapshot, pins) = (figures.delta.bytes, figures.run_bytes(), figures.pins);
     MemoryMetrics {
         delta_estimate_bytes: delta,
         cache_estimate_bytes: 0,
@@ -301,7 +301,7 @@ fn engine(figures: Figures) -> EngineMetrics {
         epoch: figures.head.epoch.0,
         digest: figures.digest,
         checkpoint_log_index: figures.checkpoint.0,
-        runs: figures.runs,
+        runs: figures.runs.len() as u64,
         append_attempts: work.append_attempts,
         append_failures: work.append_failures,
         append_successes: work.append_attempts.saturating_sub(work.append_failures),

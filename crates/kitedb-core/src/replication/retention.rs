@@ -1,8 +1,10 @@
 //! What of a log may go: a pure decision over its segments.
 
-use super::status::{Hold, HoldReason};
-use crate::db::RetentionOptions;
-use crate::graph::LogIndex;
+use crate::{
+    db::RetentionOptions,
+    graph::LogIndex,
+    replication::status::{Hold, HoldReason},
+};
 
 /// Whether a log that begins with `floor` (after `head` if it is empty) and ends with `head` has all that comes after `at`.
 pub fn serves(floor: LogIndex, head: LogIndex, at: LogIndex) -> bool {

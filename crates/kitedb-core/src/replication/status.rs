@@ -1,10 +1,10 @@
 //! What a node says of itself. Status, metrics, errors and every language use the same words.
 
-use super::upstream::SourceFault;
 use crate::{
     db::ReplicationRole,
     graph::{Digest, Token},
     log::{Control, Moved},
+    replication::source::upstream::SourceFault,
     shell::command_by_log,
 };
 use std::{fmt, path::PathBuf};
@@ -132,13 +132,13 @@ pub struct FenceStatus {
 }
 
 impl FenceStatus {
-    pub(super) fn of(moved: Moved) -> Self {
+    pub(in crate::replication) fn of(moved: Moved) -> Self {
         let promoter = format!("{:032x}", u128::from_be_bytes(moved.by));
         Self { epoch: moved.epoch.0, promoter, ended: moved.ended.map(|last| last.0), assumed: false }
     }
 
     /// As the control file tells it that this fence was read from.
-    pub(super) fn seen(moved: Moved, control: &Control) -> Self {
+    pub(in crate::replication) fn seen(moved: Moved, control: &Control) -> Self {
         Self { assumed: control.fence_is_assumed(), ..Self::of(moved) }
     }
 }

@@ -25,15 +25,15 @@ pub struct Ordered<'a> {
     /// Whether some level may remove edges of this node from those below it.
     hiding: bool,
     /// The one source, where there is one: as mostly.
-    only: Option<Source<'a>>,
+    only: Option<Input<'a>>,
     /// All of them where there are several.
-    several: Vec<Source<'a>>,
+    several: Vec<Input<'a>>,
     /// The next edge of each of several, the least first.
     heads: BinaryHeap<Reverse<(Edge, usize)>>,
 }
 
 #[derive(Debug)]
-enum Source<'a> {
+enum Input<'a> {
     /// Entries of run number `run`.
     Row { run: u32, row: Row<'a>, ranks: Ranks<'a>, range: Range<usize> },
     /// What deltas and the transaction add, where that is little.
@@ -65,7 +65,7 @@ impl<'a> Ordered<'a> {
                 found.hiding |= row.len() > limit.max(64) || row.iter().any(|entry| entry.kind == EntryKind::Remove);
             }
             if !range.is_empty() {
-                found.add(Source::Row { run: number as u32, row, ranks, range });
+                found.add(Input::Row { run: number as u32, row, ranks, range });
             }
         }
         if reading.overlay.is_some() || reading.levels.deltas().next().is_some() {
@@ -82,13 +82,13 @@ impl<'a> Ordered<'a> {
     pub fn page(mut self, limit: usize) -> (Vec<Edge>, bool) {
         // Where one level has all of them, as mostly, they need not be put together.
         match self.only.take() {
-            Some(Source::Added { edges }) => {
+            Some(Input::Added { edges }) => {
                 let mut found: Vec<Edge> = edges.collect();
                 let more = found.len() > limit;
                 found.truncate(limit);
                 return (found, more);
             }
-            Some(Source::Row { row, ranks, range, .. }) if !self.hiding => {
+            Some(Input::Row { row, ranks, range, .. }) if !self.hiding => {
                 let mut found = Vec::with_capacity(range.len().min(limit));
                 let mut rest =
                     range.filter_map(|i| row.get(i).filter(|entry| entry.kind == EntryKind::Add).zip(Some(i)));
@@ -102,7 +102,7 @@ impl<'a> Ordered<'a> {
     }
 
     #[inline]
-    fn add(&mut self, source: Source<'a>) {
+    fn add(&mut self, source: Input<'a>) {
         if self.only.is_none() && self.several.is_empty() {
             self.only = Some(source);
         } else {
@@ -127,14 +127,14 @@ impl<'a> Ordered<'a> {
             if let Some(delta) = delta.filter(|delta| !delta.is_empty()) {
                 let (edges, removals) = delta.edges_from(seen, reading.at, from, wanted, &mut added);
                 self.hiding |= removals;
-                edges.into_iter().for_each(|edges| self.add(Source::Delta { number, delta, edges }));
+                edges.into_iter().for_each(|edges| self.add(Input::Delta { number, delta, edges }));
             }
             ends[number] = added.len();
         }
         if let Some(overlay) = reading.overlay {
             self.hiding |= !overlay.edges_of(at.node, at.direction).is_empty();
             let edges = overlay.edges_from(seen, from, wanted, &mut added);
-            edges.into_iter().for_each(|edges| self.add(Source::Own { edges }));
+            edges.into_iter().for_each(|edges| self.add(Input::Own { edges }));
         }
         if added.is_empty() {
             return;
@@ -148,7 +148,7 @@ impl<'a> Ordered<'a> {
             });
         }
         added.sort_unstable();
-        self.add(Source::Added { edges: added.into_iter() });
+        self.add(Input::Added { edges: added.into_iter() });
     }
 
     /// Puts the next edge of one of several sources among the heads.
@@ -160,7 +160,7 @@ impl<'a> Ordered<'a> {
     }
 }
 
-impl Source<'_> {
+impl Input<'_> {
     #[inline]
     fn next(&mut self, at: EdgesAt<'_>, ty: Option<EdgeTypeId>, hiding: bool) -> Option<Edge> {
         let wanted = |(edge, _): &TouchedAt| ty.is_none_or(|ty| ty == edge.0);

@@ -3,7 +3,7 @@
 
 use super::{
     file::Store,
-    header::{ManifestPlace, SLOT, Slot, fresh_slots, write_slot},
+    header::{ManifestExtent, SLOT, Slot, fresh_slots, write_slot},
     manifest::Manifest,
     space::{ALIGN, FIRST},
 };
@@ -114,7 +114,7 @@ fn write_draft(
         Ok(_) => return Err(Error::io("create", path, in_the_way(path))),
     }
     let bytes = manifest.encode();
-    let place = ManifestPlace { offset: FIRST, len: bytes.len() as u64, crc: crc32fast::hash(&bytes) };
+    let place = ManifestExtent { offset: FIRST, len: bytes.len() as u64, crc: crc32fast::hash(&bytes) };
     let device = super::device::Device::new(file.clone(), path, Levels::of(&*env.host));
     let mark = device.mark();
     file.set_len(0).map_err(|error| device.error("empty", error))?;

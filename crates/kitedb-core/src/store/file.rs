@@ -4,7 +4,7 @@ use super::{
     Damage, READER_LOCK_BASE,
     changes::Changes,
     device::Device,
-    header::{ManifestPlace, Slot, SlotFault, choose, read_slots, write_slot},
+    header::{ManifestExtent, Slot, SlotFault, choose, read_slots, write_slot},
     image::StoreImage,
     link::LogLink,
     live::{live_extents, misplaced},
@@ -61,7 +61,7 @@ struct Current {
     generation: u64,
     slot: usize,
     manifest: Arc<Manifest>,
-    place: ManifestPlace,
+    place: ManifestExtent,
     lease: Arc<Lease>,
     runs: Arc<Vec<Arc<Run>>>,
     log: LogLink,
@@ -227,7 +227,7 @@ impl Store {
         self.device.write(&bytes, offset)?;
         // The slot must not reach the disk before what it names.
         self.device.sync(mark)?;
-        let place = ManifestPlace { offset, len: bytes.len() as u64, crc: crc32fast::hash(&bytes) };
+        let place = ManifestExtent { offset, len: bytes.len() as u64, crc: crc32fast::hash(&bytes) };
         let (manifest, lease, runs) = (Arc::new(manifest), Arc::new(lease), Arc::new(runs));
         self.name_as(&mut publishing, file_id, |current| Current { manifest, place, lease, runs, log, ..current })?;
         // The file is published; that it stays longer than it must is no failure.
@@ -368,7 +368,7 @@ fn pin_newest_generation(device: &Device) -> Result<(usize, Slot)> {
     Err(Error::new(ErrorCode::Locked, what))
 }
 
-fn read_manifest(device: &Device, place: &ManifestPlace) -> Result<Manifest> {
+fn read_manifest(device: &Device, place: &ManifestExtent) -> Result<Manifest> {
     let damaged = || {
         Error::corrupt(format_args!(
             "the manifest at offset {} of {} does not match its checksum",

@@ -22,7 +22,7 @@ const MAX_GENERATION: u64 = 1 << 60;
 
 /// Where a manifest is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ManifestPlace {
+pub(super) struct ManifestExtent {
     pub offset: u64,
     pub len: u64,
     pub crc: u32,
@@ -35,7 +35,7 @@ pub(super) struct Slot {
     pub level: u16,
     pub generation: u64,
     pub file_id: [u8; 16],
-    pub manifest: ManifestPlace,
+    pub manifest: ManifestExtent,
     pub log: LogLink,
 }
 
@@ -100,7 +100,7 @@ impl Slot {
 
     fn decode_body(level: u16, generation: u64, mut r: Reader<'_>) -> Result<Self> {
         let file_id = r.array()?;
-        let manifest = ManifestPlace { offset: r.u64()?, len: r.u64()?, crc: r.u32()? };
+        let manifest = ManifestExtent { offset: r.u64()?, len: r.u64()?, crc: r.u32()? };
         let log = LogLink::decode(&mut r)?;
         let limit = 1 << 56;
         if level == 0
@@ -119,7 +119,7 @@ impl Slot {
 const FRESH: u64 = 2;
 
 /// Both slots of a file that is complete in itself: without a log, and new to every reader.
-pub(super) fn fresh_slots(level: u16, file_id: [u8; 16], manifest: ManifestPlace) -> [Slot; 2] {
+pub(super) fn fresh_slots(level: u16, file_id: [u8; 16], manifest: ManifestExtent) -> [Slot; 2] {
     [1, FRESH].map(|generation| Slot { level, generation, file_id, manifest, log: LogLink::default() })
 }
 
@@ -216,7 +216,7 @@ mod tests {
         let path = Path::new("/graph.kitedb");
         let file = disk.open(path, OpenMode::CreateNew).unwrap();
         for (number, (format, level, generation)) in slots.into_iter().enumerate() {
-            let manifest = ManifestPlace { offset: 8192, len: 10, crc: 0 };
+            let manifest = ManifestExtent { offset: 8192, len: 10, crc: 0 };
             let slot = Slot { level, generation, file_id: [7; 16], manifest, log: LogLink::default() };
             let mut bytes = slot.encode();
             bytes[8..10].copy_from_slice(&format.to_le_bytes());

@@ -2,7 +2,7 @@
 
 use super::{
     device::Device,
-    header::{ManifestPlace, fresh_slots},
+    header::{ManifestExtent, fresh_slots},
     live::live_extents,
     manifest::Manifest,
     run::Run,
@@ -38,7 +38,7 @@ impl StoreImage {
         device: Arc<Device>,
         file_id: [u8; 16],
         manifest: Arc<Manifest>,
-        place: ManifestPlace,
+        place: ManifestExtent,
         held: (Arc<Lease>, Arc<Vec<Arc<Run>>>),
     ) -> Self {
         let live = live_extents(&manifest, Some(&place)).into_iter().map(|(_, offset, len)| (offset, len)).collect();

@@ -41,7 +41,7 @@ pub enum KeySlots {
 
 /// Who has a key, or had it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeyHolder {
+pub struct KeyOwner {
     /// The node.
     pub id: NodeId,
     /// It was deleted, and released the key.
@@ -80,7 +80,7 @@ impl KeyIndex {
 
     /// The live node with that key, else a dead one.
     #[inline]
-    pub fn find(&self, nodes: &Blob, hash: u64, key: &str) -> Result<Option<KeyHolder>> {
+    pub fn find(&self, nodes: &Blob, hash: u64, key: &str) -> Result<Option<KeyOwner>> {
         match self.kind {
             KeySlots::Eight => self.find_slot::<u64>(nodes, hash, key),
             KeySlots::Sixteen => self.find_slot::<u128>(nodes, hash, key),
@@ -88,7 +88,7 @@ impl KeyIndex {
     }
 
     #[inline(always)]
-    fn find_slot<S: Slot>(&self, nodes: &Blob, hash: u64, key: &str) -> Result<Option<KeyHolder>> {
+    fn find_slot<S: Slot>(&self, nodes: &Blob, hash: u64, key: &str) -> Result<Option<KeyOwner>> {
         let wanted = S::wanted(hash, key);
         let mut at = home(hash, self.capacity) as usize * size_of::<S>();
         let mut dead = None;
@@ -179,7 +179,7 @@ trait Slot: bytemuck::Pod + Default + PartialEq {
     fn wanted(hash: u64, key: &str) -> Self::Wanted;
 
     /// Who has `key`, if it is the key of this slot.
-    fn holder_of(self, wanted: &Self::Wanted, nodes: &Blob, key: &str) -> Result<Option<KeyHolder>>;
+    fn holder_of(self, wanted: &Self::Wanted, nodes: &Blob, key: &str) -> Result<Option<KeyOwner>>;
 }
 
 /// What a slot leads to.
@@ -187,14 +187,14 @@ enum Target {
     /// A row that begins there.
     Record(usize),
     /// Whom a short key belongs to.
-    Holder(KeyHolder),
+    Holder(KeyOwner),
 }
 
 /// Who has `key`, if the record of the row at `offset` has it.
 #[inline(always)]
-fn holder_at(nodes: &Blob, offset: usize, key: &str) -> Result<Option<KeyHolder>> {
+fn holder_at(nodes: &Blob, offset: usize, key: &str) -> Result<Option<KeyOwner>> {
     let record = record_at(nodes, offset)?;
-    Ok(record.has_key(key).then(|| KeyHolder { id: record.id(), dead: record.is_dead() }))
+    Ok(record.has_key(key).then(|| KeyOwner { id: record.id(), dead: record.is_dead() }))
 }
 
 impl Slot for u64 {
@@ -224,7 +224,7 @@ impl Slot for u64 {
     }
 
     #[inline(always)]
-    fn holder_of(self, wanted: &u64, nodes: &Blob, key: &str) -> Result<Option<KeyHolder>> {
+    fn holder_of(self, wanted: &u64, nodes: &Blob, key: &str) -> Result<Option<KeyOwner>> {
         if self & TAG != *wanted {
             return Ok(None);
         }
@@ -290,7 +290,7 @@ impl Slot for u128 {
             return Target::Record((offset as usize).wrapping_sub(1));
         }
         let id = NodeId(((self & (DEAD - 1)) as u64).wrapping_sub(1));
-        Target::Holder(KeyHolder { id, dead: self & DEAD != 0 })
+        Target::Holder(KeyOwner { id, dead: self & DEAD != 0 })
     }
 
     #[inline(always)]
@@ -299,7 +299,7 @@ impl Slot for u128 {
     }
 
     #[inline(always)]
-    fn holder_of(self, wanted: &Self::Wanted, nodes: &Blob, key: &str) -> Result<Option<KeyHolder>> {
+    fn holder_of(self, wanted: &Self::Wanted, nodes: &Blob, key: &str) -> Result<Option<KeyOwner>> {
         let like = if self & LONG == 0 { Some(self >> KEY) == wanted.0 } else { self & MARK == wanted.1 };
         if !like {
             return Ok(None);

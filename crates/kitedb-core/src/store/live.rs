@@ -2,13 +2,13 @@
 
 use super::{
     Damage,
-    header::ManifestPlace,
+    header::ManifestExtent,
     manifest::Manifest,
     space::{Extent, FIRST},
 };
 
 /// What a manifest says is in use, itself included if its place is known: name, offset, bytes; ascending.
-pub(super) fn live_extents(manifest: &Manifest, place: Option<&ManifestPlace>) -> Vec<(String, u64, u64)> {
+pub(super) fn live_extents(manifest: &Manifest, place: Option<&ManifestExtent>) -> Vec<(String, u64, u64)> {
     let sections = manifest.runs.iter().flat_map(|run| &run.sections);
     let mut live: Vec<_> = sections.map(|meta| (meta.id.to_string(), meta.offset, meta.stored_len())).collect();
     live.extend(place.map(|place| ("the manifest".to_owned(), place.offset, place.len)));

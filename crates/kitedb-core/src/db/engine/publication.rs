@@ -3,7 +3,7 @@
 use crate::{
     db::signal::Signal,
     graph::LogIndex,
-    state::{Held, HeldSummary, Hold, Holder, Levels, PinFigures, Pins},
+    state::{Levels, PinFigures, Pins, ReaderKind, ReaderSlot, ReaderTable, Readers},
 };
 use arc_swap::ArcSwap;
 use std::sync::{
@@ -22,7 +22,7 @@ pub struct Publication {
     /// Who holds stacks that are no longer current.
     pins: Pins,
     /// Which states views and transactions hold.
-    held: Arc<Held>,
+    held: Arc<ReaderTable>,
 }
 
 impl Publication {
@@ -78,7 +78,7 @@ impl Publication {
 
     /// As [`Publication::current`], for a view or a transaction, which is noted as one for as long as the result lives.
     #[inline]
-    pub fn hold_current(&self, holder: Holder) -> (Arc<Levels>, LogIndex, Hold) {
+    pub fn hold_current(&self, holder: ReaderKind) -> (Arc<Levels>, LogIndex, ReaderSlot) {
         let (levels, index) = self.current();
         let hold = self.held.hold(index, holder);
         (levels, index, hold)
@@ -110,7 +110,7 @@ impl Publication {
     }
 
     /// All that views and transactions hold at one moment.
-    pub fn held(&self) -> HeldSummary {
+    pub fn held(&self) -> Readers {
         self.held.summary()
     }
 

@@ -9,7 +9,7 @@ use crate::{
         engine::{Engine, OpenReport},
         options::{OpenOptions, ReplicationRole},
         place::{LogPlace, anchored, another_control_file, files_moved, folder_of, is_of_another, no_control_file},
-        places::Places,
+        places::LogPlaces,
         promote::lock_fence,
     },
     error::{Error, ErrorCode, Result},
@@ -104,7 +104,7 @@ impl<'a> DamagedLog<'a> {
     /// `None`: the file names none.
     pub fn of(env: &Env, path: &Path, open: &OpenOptions, store: &'a Store) -> Result<Option<Self>> {
         let link = store.log_link();
-        let places = Places::of(env, path, open, store)?;
+        let places = LogPlaces::of(env, path, open, store)?;
         let place = match link.kind {
             LogKind::None => return Ok(None),
             LogKind::Private => &places.private,

@@ -108,7 +108,7 @@ impl Transaction {
     pub(super) fn try_add(&mut self, edge: EdgeKey, props: &[(PropKeyId, Value)]) -> Result<()> {
         let props = self.encode_props(props)?;
         if edge.rank == 0
-            && let Some(there) = sealed::Source::reading(self).lowest_parallel(edge)?
+            && let Some(there) = sealed::ReadState::reading(self).lowest_parallel(edge)?
         {
             return Err(state::edge_exists(there));
         }
@@ -149,7 +149,7 @@ impl Transaction {
 
     /// The edge that a call by source, type and destination means.
     fn meant(&self, src: NodeId, ty: EdgeTypeId, dst: NodeId) -> Result<EdgeKey> {
-        sealed::Source::reading(self).meant(EdgeKey::new(src, ty, dst))
+        sealed::ReadState::reading(self).meant(EdgeKey::new(src, ty, dst))
     }
 
     /// Removes an edge and its properties: of several parallel ones, that of the lowest rank.
@@ -172,7 +172,7 @@ impl Transaction {
     ) -> Result<u64> {
         let Some(ty) = self.lookup(ty) else { return Ok(0) };
         self.attempt(|tx| {
-            let edges = sealed::Source::reading(tx).edges_between(EdgeKey::new(src, ty, dst))?;
+            let edges = sealed::ReadState::reading(tx).edges_between(EdgeKey::new(src, ty, dst))?;
             // Encoded before the first one is removed: what exceeds a frame changes nothing.
             edges.iter().for_each(|edge| Mutation::RemoveEdge { edge: *edge }.encode(&mut tx.buffer));
             tx.check_size()?;
@@ -232,7 +232,7 @@ impl Transaction {
     ) -> Result<bool> {
         let key = self.lookup(key);
         self.attempt(|tx| {
-            let found = sealed::Source::reading(tx).edge(edge)?;
+            let found = sealed::ReadState::reading(tx).edge(edge)?;
             let props = found.ok_or_else(|| missing_edge(edge.src, edge.dst))?;
             let Some(key) = key else { return Ok(false) };
             if props.get(key)?.is_none() {

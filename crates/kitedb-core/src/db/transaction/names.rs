@@ -111,7 +111,7 @@ impl Transaction {
     pub(super) fn lookup<'n, I: NameId>(&self, name: impl Into<NameRef<'n, I>>) -> Option<I> {
         match name.into() {
             NameRef::Id(id) => Some(id),
-            NameRef::Name(name) => sealed::Source::find_name(self, I::KIND, name).map(I::from_number),
+            NameRef::Name(name) => sealed::ReadState::find_name(self, I::KIND, name).map(I::from_number),
         }
     }
 

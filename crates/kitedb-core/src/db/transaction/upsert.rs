@@ -65,7 +65,7 @@ impl Transaction {
     /// Changes properties of a node that is there, all of them at once.
     fn try_change(&mut self, id: NodeId, props: &[(PropKeyId, Option<Value>)]) -> Result<()> {
         let mut changes = self.changes(props)?;
-        let held = sealed::Source::reading(self).node(id)?.map(|node| node.props()).transpose()?;
+        let held = sealed::ReadState::reading(self).node(id)?.map(|node| node.props()).transpose()?;
         retain_effective(&mut changes, held.unwrap_or_default())?;
         for (key, value) in &changes {
             match value {
@@ -84,7 +84,7 @@ impl Transaction {
 
     fn try_change_edge(&mut self, edge: EdgeKey, props: &[(PropKeyId, Option<Value>)]) -> Result<()> {
         let mut changes = self.changes(props)?;
-        let held = sealed::Source::reading(self).edge(edge)?;
+        let held = sealed::ReadState::reading(self).edge(edge)?;
         retain_effective(&mut changes, held.unwrap_or_default())?;
         for (key, value) in &changes {
             match value {

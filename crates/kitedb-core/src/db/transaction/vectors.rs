@@ -51,7 +51,7 @@ impl Transaction {
         self.attempt(|tx| {
             tx.require_node(id)?;
             let Some(key) = key else { return Ok(false) };
-            if sealed::Source::reading(tx).vector(id, key)?.is_none() {
+            if sealed::ReadState::reading(tx).vector(id, key)?.is_none() {
                 return Ok(false);
             }
             tx.apply(&Mutation::RemoveVector { node: id, key })?;

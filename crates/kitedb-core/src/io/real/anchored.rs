@@ -19,7 +19,7 @@ use super::{
 };
 use crate::io::{
     Access, Disk, DiskFile, FileIdentity, OpenMode,
-    resolve::{Ground, Place, resolve},
+    resolve::{EntryKind, Ground, resolve},
 };
 
 /// A handle that serves for reaching what is in a folder needs no permission to list it.
@@ -264,20 +264,20 @@ impl Disk for AnchoredDisk {
 }
 
 impl Ground for AnchoredDisk {
-    fn look(&self, place: &Path) -> io::Result<Place> {
+    fn look(&self, place: &Path) -> io::Result<EntryKind> {
         let Some(spot) = self.spot(place)? else { return RealDisk.look(place) };
         let found = match fs::statat(&spot, spot.path, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => return Ok(Place::Nothing),
+            Err(Errno::NOENT) => return Ok(EntryKind::Nothing),
             found => found?,
         };
         Ok(match FileType::from_raw_mode(found.st_mode) {
             FileType::Symlink => {
                 use std::os::unix::ffi::OsStringExt;
                 let target = fs::readlinkat(&spot, spot.path, Vec::new())?;
-                Place::Link(std::ffi::OsString::from_vec(target.into_bytes()).into())
+                EntryKind::Link(std::ffi::OsString::from_vec(target.into_bytes()).into())
             }
-            FileType::Directory => Place::Folder,
-            _ => Place::File,
+            FileType::Directory => EntryKind::Folder,
+            _ => EntryKind::File,
         })
     }
 

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::io::{
     Access, Disk, DiskFile, FileIdentity, FileWords, LockKind, Mapping, OpenMode, SharedWords, Stamp,
-    resolve::{Ground, Place, resolve},
+    resolve::{EntryKind, Ground, resolve},
 };
 
 /// The file systems of this machine.
@@ -209,17 +209,17 @@ impl Disk for RealDisk {
 }
 
 impl Ground for RealDisk {
-    fn look(&self, place: &Path) -> io::Result<Place> {
+    fn look(&self, place: &Path) -> io::Result<EntryKind> {
         let kind = match fs::symlink_metadata(place) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Place::Nothing),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(EntryKind::Nothing),
             found => found?.file_type(),
         };
         Ok(if kind.is_symlink() {
-            Place::Link(fs::read_link(place)?)
+            EntryKind::Link(fs::read_link(place)?)
         } else if kind.is_dir() {
-            Place::Folder
+            EntryKind::Folder
         } else {
-            Place::File
+            EntryKind::File
         })
     }
 }

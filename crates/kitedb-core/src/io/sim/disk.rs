@@ -16,7 +16,7 @@ use super::{
 };
 use crate::io::{
     Access, Disk, DiskFile, Env, FileIdentity, OpenMode,
-    resolve::{Ground, Place, resolve},
+    resolve::{EntryKind, Ground, resolve},
 };
 
 /// A file system in memory that loses, tears and refuses what a real one may. See the [module](super).
@@ -329,17 +329,17 @@ impl Disk for SimDisk {
 }
 
 impl Ground for SimDisk {
-    fn look(&self, place: &Path) -> io::Result<Place> {
+    fn look(&self, place: &Path) -> io::Result<EntryKind> {
         let start = self.anchors.start(place)?;
         let state = self.live()?;
         let inode = match state.tree.find_itself(start) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Place::Nothing),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(EntryKind::Nothing),
             found => found?,
         };
         Ok(match state.tree.target(inode) {
-            Some(target) => Place::Link(target.to_owned()),
-            None if state.tree.is_folder(inode) => Place::Folder,
-            None => Place::File,
+            Some(target) => EntryKind::Link(target.to_owned()),
+            None if state.tree.is_folder(inode) => EntryKind::Folder,
+            None => EntryKind::File,
         })
     }
 

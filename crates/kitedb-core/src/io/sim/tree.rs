@@ -20,12 +20,12 @@ pub(super) const ROOT: Inode = 1;
 /// Files and folders by number, with the root folder at [`ROOT`].
 #[derive(Debug)]
 pub(super) struct Tree {
-    nodes: BTreeMap<Inode, Node>,
+    inodes: BTreeMap<Inode, InodeState>,
     next: Inode,
 }
 
 #[derive(Debug)]
-struct Node {
+struct InodeState {
     /// How many names lead here, as a reader sees it.
     links: u32,
     /// How many open files there are of it.
@@ -62,12 +62,12 @@ struct Edit {
 
 impl Tree {
     pub(super) fn new() -> Self {
-        let root = Node { links: 1, opens: 0, pins: 0, kind: Kind::Folder(Folder::default()) };
-        Self { nodes: BTreeMap::from([(ROOT, root)]), next: ROOT + 1 }
+        let root = InodeState { links: 1, opens: 0, pins: 0, kind: Kind::Folder(Folder::default()) };
+        Self { inodes: BTreeMap::from([(ROOT, root)]), next: ROOT + 1 }
     }
 
     pub(super) fn contents(&mut self, inode: Inode) -> io::Result<&mut Contents> {
-        match self.nodes.get_mut(&inode).map(|node| &mut node.kind) {
+        match self.inodes.get_mut(&inode).map(|state| &mut state.kind) {
             Some(Kind::File { contents, .. }) => Ok(contents),
             Some(Kind::Folder(_)) => Err(io::ErrorKind::IsADirectory.into()),
             Some(Kind::Link(_)) => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a symbolic link")),
@@ -76,7 +76,7 @@ impl Tree {
     }
 
     pub(super) fn locks(&mut self, inode: Inode) -> io::Result<&mut Locks> {
-        match self.nodes.get_mut(&inode).map(|node| &mut node.kind) {
+        match self.inodes.get_mut(&inode).map(|state| &mut state.kind) {
             Some(Kind::File { locks, .. }) => Ok(locks),
             _ => Err(io::ErrorKind::NotFound.into()),
         }
@@ -89,7 +89,7 @@ impl Tree {
 
     /// What a symbolic link says; `None` for anything else.
     pub(super) fn target(&self, inode: Inode) -> Option<&Path> {
-        match &self.nodes.get(&inode)?.kind {
+        match &self.inodes.get(&inode)?.kind {
             Kind::Link(target) => Some(target),
             Kind::File { .. } | Kind::Folder(_) => None,
         }
@@ -97,16 +97,16 @@ impl Tree {
 
     /// The folder that a folder lies in; the root for the root itself.
     pub(super) fn parent(&self, inode: Inode) -> Inode {
-        let holds = |node: &Node| match &node.kind {
+        let holds = |state: &InodeState| match &state.kind {
             Kind::Folder(folder) => folder.names.values().any(|child| *child == inode),
             Kind::File { .. } | Kind::Link(_) => false,
         };
-        self.nodes.iter().find(|(_, node)| holds(node)).map_or(ROOT, |(parent, _)| *parent)
+        self.inodes.iter().find(|(_, state)| holds(state)).map_or(ROOT, |(parent, _)| *parent)
     }
 
     /// How many names lead to a file.
     pub(super) fn links(&self, inode: Inode) -> u64 {
-        self.nodes.get(&inode).map_or(0, |node| u64::from(node.links))
+        self.inodes.get(&inode).map_or(0, |state| u64::from(state.links))
     }
 
     pub(super) fn is_folder(&self, inode: Inode) -> bool {
@@ -157,7 +157,7 @@ impl Tree {
     fn put(&mut self, (parent, name): Entry, kind: Kind) -> io::Result<Inode> {
         let inode = self.next;
         self.next += 1;
-        self.nodes.insert(inode, Node { links: 0, opens: 0, pins: 0, kind });
+        self.inodes.insert(inode, InodeState { links: 0, opens: 0, pins: 0, kind });
         self.edit(parent, vec![(name, Some(inode))])?;
         Ok(inode)
     }
@@ -203,7 +203,7 @@ impl Tree {
         let pending = &mut self.folder_mut(folder)?.pending;
         let settled: Vec<Vec<Edit>> = pending.drain(..keep.min(pending.len())).collect();
         for inode in settled.iter().flatten().flat_map(|edit| [edit.old, edit.new]).flatten() {
-            self.adjust(inode, |node| node.pins -= 1);
+            self.adjust(inode, |state| state.pins -= 1);
         }
         Ok(())
     }
@@ -214,20 +214,20 @@ impl Tree {
     }
 
     pub(super) fn opened(&mut self, inode: Inode) {
-        self.adjust(inode, |node| node.opens += 1);
+        self.adjust(inode, |state| state.opens += 1);
     }
 
     pub(super) fn closed(&mut self, inode: Inode, holder: u64) {
         if let Ok(locks) = self.locks(inode) {
             locks.release(holder);
         }
-        self.adjust(inode, |node| node.opens = node.opens.saturating_sub(1));
+        self.adjust(inode, |state| state.opens = state.opens.saturating_sub(1));
     }
 
     /// The bytes in files that have a name or are open.
     pub(super) fn used(&self) -> u64 {
-        let live = self.nodes.values().filter(|node| node.links + node.opens > 0);
-        live.map(|node| match &node.kind {
+        let live = self.inodes.values().filter(|state| state.links + state.opens > 0);
+        live.map(|state| match &state.kind {
             Kind::File { contents, .. } => contents.len() as u64,
             Kind::Folder(_) | Kind::Link(_) => 0,
         })
@@ -236,7 +236,7 @@ impl Tree {
 
     /// The bytes of blocks that syncs of the files will give back.
     pub(super) fn copies(&self) -> u64 {
-        let copies = self.nodes.values().map(|node| match &node.kind {
+        let copies = self.inodes.values().map(|state| match &state.kind {
             Kind::File { contents, .. } => contents.copies() as u64,
             Kind::Folder(_) | Kind::Link(_) => 0,
         });
@@ -244,8 +244,8 @@ impl Tree {
     }
 
     pub(super) fn each_file(&mut self, mut visit: impl FnMut(&mut Contents)) {
-        for node in self.nodes.values_mut() {
-            if let Kind::File { contents, .. } = &mut node.kind {
+        for state in self.inodes.values_mut() {
+            if let Kind::File { contents, .. } = &mut state.kind {
                 visit(contents);
             }
         }
@@ -253,22 +253,22 @@ impl Tree {
 
     /// The tree after the process died: nothing is open or locked, all else is as it was.
     pub(super) fn killed(&self) -> Self {
-        let nodes = self.nodes.iter().filter(|(_, node)| node.links + node.pins > 0).map(|(inode, node)| {
-            let kind = match &node.kind {
+        let inodes = self.inodes.iter().filter(|(_, state)| state.links + state.pins > 0).map(|(inode, state)| {
+            let kind = match &state.kind {
                 Kind::File { contents, .. } => {
                     Kind::File { contents: contents.clone().killed(), locks: Locks::default() }
                 }
                 Kind::Folder(folder) => Kind::Folder(folder.clone()),
                 Kind::Link(target) => Kind::Link(target.clone()),
             };
-            (*inode, Node { links: node.links, opens: 0, pins: node.pins, kind })
+            (*inode, InodeState { links: state.links, opens: 0, pins: state.pins, kind })
         });
-        Self { nodes: nodes.collect(), next: self.next }
+        Self { inodes: inodes.collect(), next: self.next }
     }
 
     /// The tree after a power loss: of each folder a prefix of its changes, of each file what luck leaves.
     pub(super) fn powered_off(&self, loss: Loss, rng: &mut Rng) -> Self {
-        let mut left = Self { nodes: BTreeMap::new(), next: self.next };
+        let mut left = Self { inodes: BTreeMap::new(), next: self.next };
         let mut open = vec![(ROOT, String::new(), ROOT)];
         while let Some((parent, name, inode)) = open.pop() {
             // A cross-folder rename whose two halves differ in luck can leave two names of one file. A folder has one.
@@ -276,11 +276,11 @@ impl Tree {
                 left.folder_mut(parent).ok().and_then(|parent| parent.names.remove(&name));
                 continue;
             }
-            if let Some(again) = left.nodes.get_mut(&inode) {
+            if let Some(again) = left.inodes.get_mut(&inode) {
                 again.links += 1;
                 continue;
             }
-            let kind = match self.nodes.get(&inode).map(|node| &node.kind) {
+            let kind = match self.inodes.get(&inode).map(|state| &state.kind) {
                 Some(Kind::Folder(folder)) => {
                     let names = folder.powered_off(loss, rng);
                     open.extend(names.iter().map(|(name, child)| (inode, name.clone(), *child)));
@@ -292,13 +292,13 @@ impl Tree {
                 }
                 None => continue,
             };
-            left.nodes.insert(inode, Node { links: 1, opens: 0, pins: 0, kind });
+            left.inodes.insert(inode, InodeState { links: 1, opens: 0, pins: 0, kind });
         }
         left
     }
 
     fn folder(&self, inode: Inode) -> io::Result<&Folder> {
-        match self.nodes.get(&inode).map(|node| &node.kind) {
+        match self.inodes.get(&inode).map(|state| &state.kind) {
             Some(Kind::Folder(folder)) => Ok(folder),
             Some(Kind::File { .. } | Kind::Link(_)) => Err(io::ErrorKind::NotADirectory.into()),
             None => Err(io::ErrorKind::NotFound.into()),
@@ -306,7 +306,7 @@ impl Tree {
     }
 
     fn folder_mut(&mut self, inode: Inode) -> io::Result<&mut Folder> {
-        match self.nodes.get_mut(&inode).map(|node| &mut node.kind) {
+        match self.inodes.get_mut(&inode).map(|state| &mut state.kind) {
             Some(Kind::Folder(folder)) => Ok(folder),
             Some(Kind::File { .. } | Kind::Link(_)) => Err(io::ErrorKind::NotADirectory.into()),
             None => Err(io::ErrorKind::NotFound.into()),
@@ -326,12 +326,12 @@ impl Tree {
         }
         for edit in &edits {
             if let Some(inode) = edit.new {
-                self.adjust(inode, |node| (node.links, node.pins) = (node.links + 1, node.pins + 1));
+                self.adjust(inode, |state| (state.links, state.pins) = (state.links + 1, state.pins + 1));
             }
         }
         for edit in &edits {
             if let Some(inode) = edit.old {
-                self.adjust(inode, |node| (node.links, node.pins) = (node.links - 1, node.pins + 1));
+                self.adjust(inode, |state| (state.links, state.pins) = (state.links - 1, state.pins + 1));
             }
         }
         self.folder_mut(folder)?.pending.push(edits);
@@ -339,11 +339,11 @@ impl Tree {
     }
 
     /// Changes what keeps a file or folder alive, and forgets it when nothing does.
-    fn adjust(&mut self, inode: Inode, change: impl FnOnce(&mut Node)) {
-        if let Some(node) = self.nodes.get_mut(&inode) {
-            change(node);
-            if node.links + node.opens + node.pins == 0 {
-                self.nodes.remove(&inode);
+    fn adjust(&mut self, inode: Inode, change: impl FnOnce(&mut InodeState)) {
+        if let Some(state) = self.inodes.get_mut(&inode) {
+            change(state);
+            if state.links + state.opens + state.pins == 0 {
+                self.inodes.remove(&inode);
             }
         }
     }

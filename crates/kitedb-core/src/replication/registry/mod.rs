@@ -15,18 +15,21 @@
 //! Locks: the byte `2^62` while slots are taken or freed, the file grows, or the log is let go of; byte `2^62 + n`
 //! while slot n is written. So reports of different replicas do not wait for each other, nor for the log to be cut.
 
+pub(super) mod choose_replica;
+mod head;
 mod loss;
+mod registration;
 mod slot;
+mod slots;
+
+pub use registration::{Labels, Progress, Registration};
+pub use slot::MAX_ID;
 
 use crate::{
-    db::{MAX_NAME, RetentionOptions},
     error::{Error, ErrorCode, Result},
-    graph::{Epoch, LogIndex},
     io::{DiskFile, Env, FileLock, FileWords, LockKind, OpenMode, clear_name, words_of_text},
     lock::{Mutex, RwLock},
     log::Control,
-    replication::retention::{Part, registrations_end},
-    shell::command_by_log,
 };
 use slot::Slot;
 use std::{
@@ -42,61 +45,8 @@ const MAGIC: u64 = u64::from_le_bytes(*b"KITEREP\x02");
 pub const LIMIT: usize = 4095;
 /// Parts of a new file.
 const FIRST_PARTS: usize = 128;
-/// So many bytes has the id of a replica, in hexadecimal digits.
-const ID_LEN: usize = 32;
-/// The longest id, in bytes.
-pub const MAX_ID: usize = (slot::SEQUENCE - slot::ID) * 8;
-const PART: usize = 1;
-const WINDOWS: usize = 2;
 /// The first lock: see the [module documentation](self).
 const LOCK: u64 = 1 << 62;
-
-/// What a person knows a replica by, beside its id.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Labels {
-    /// The name that it was given.
-    pub name: Option<String>,
-    /// Where its file was when it reported last.
-    pub path: Option<String>,
-}
-
-/// A report.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress {
-    /// Whose it is.
-    pub replica_id: String,
-    /// What else it is known by; `None`: as before.
-    pub labels: Option<Labels>,
-    /// The epoch of the last applied frame.
-    pub epoch: Epoch,
-    /// The last applied frame.
-    pub applied: LogIndex,
-    /// The last frame that is durable there.
-    pub durable: LogIndex,
-    /// The snapshot that it copies, if it does: what comes after it is kept, too, until the next report.
-    pub reserved: Option<LogIndex>,
-    /// When it came, ms since 1970.
-    pub reported_at_ms: u64,
-}
-
-/// A replica that is registered, and what it reported last.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Registration {
-    /// Its id.
-    pub replica_id: String,
-    /// What else it is known by.
-    pub labels: Labels,
-    /// The epoch of the last applied frame.
-    pub epoch: Epoch,
-    /// The last applied frame.
-    pub applied: LogIndex,
-    /// The last frame that is durable there.
-    pub durable: LogIndex,
-    /// The snapshot that it copies, if it does: what comes after it is kept, too, until the next report.
-    pub reserved: Option<LogIndex>,
-    /// When it reported, ms since 1970.
-    pub reported_at_ms: u64,
-}
 
 /// See the [module documentation](self).
 #[derive(Debug)]
@@ -223,94 +173,8 @@ impl Registry {
         }
     }
 
-    /// Takes a report in, in place of the last one of the same replica.
-    pub fn report(&self, progress: &Progress) -> Result<()> {
-        check_id(&progress.replica_id)?;
-        let mut here = self.here.lock();
-        self.put(&mut here, progress)
-    }
-
-    /// As [`Registry::report`], and whoever was letting go of the log by earlier reports has ended: what is there
-    /// afterwards is kept.
-    pub fn reserve(&self, progress: &Progress) -> Result<()> {
-        check_id(&progress.replica_id)?;
-        let mut here = self.here.lock();
-        self.put(&mut here, progress)?;
-        // Whoever lets go of the log holds that lock, and looks at the reports under it.
-        self.hold(0).map(drop)
-    }
-
-    fn put(&self, here: &mut HashMap<String, usize>, progress: &Progress) -> Result<()> {
-        let id = &progress.replica_id;
-        if let Some(at) = here.get(id) {
-            let words = self.words.read().clone();
-            let _lock = self.hold(*at)?;
-            if let Some(slot) = Slot::of(&words, *at).filter(|slot| slot.is_of(id)) {
-                return slot.write(progress).map_err(|e| self.not_written(e));
-            }
-        }
-        // It is new here, or somebody removed it, and another replica may have its slot.
-        here.remove(id);
-        let at = self.put_anywhere(progress)?;
-        here.insert(id.clone(), at);
-        Ok(())
-    }
-
-    /// Writes the report to the replica's slot, wherever that is, or to a free one: under one lock, so that nobody removes
-    /// the replica between the look for its slot and the report.
-    fn put_anywhere(&self, progress: &Progress) -> Result<usize> {
-        let _claiming = self.hold(0)?;
-        let mut words = self.words();
-        if let Some(at) = find(&words, &progress.replica_id) {
-            let _lock = self.hold(at)?;
-            let slot =
-                Slot::of(&words, at).ok_or_else(|| Error::new(ErrorCode::Internal, "a slot that was found is none"))?;
-            return slot.write(progress).map(|()| at).map_err(|e| self.not_written(e));
-        }
-        let free = |words: &FileWords| all_slots(words).find(|(_, slot)| slot.id().is_none()).map(|(at, _)| at);
-        let at = match free(&words) {
-            Some(at) => at,
-            None => {
-                words = self.grow(&words)?;
-                free(&words).ok_or_else(|| Error::new(ErrorCode::Internal, "a registry that grew has no free slot"))?
-            }
-        };
-        self.changing(&words, || self.take(&words, at, progress))?;
-        Ok(at)
-    }
-
-    fn take(&self, words: &FileWords, at: usize, progress: &Progress) -> Result<()> {
-        let taken = || {
-            let _lock = self.hold(at)?;
-            let Some(slot) = Slot::of(words, at) else { return Ok(()) };
-            slot.claim(&progress.replica_id).and_then(|()| slot.write(progress)).map_err(|e| self.not_written(e))
-        };
-        // Synced: else a loss of power could take the replica's place, and the log with it.
-        taken().and_then(|()| self.sync()).or_else(|e| self.free(words, [at]).and(Err(e)))
-    }
-
     fn not_written(&self, e: std::io::Error) -> Error {
         Error::io("write to the replica registry", &self.path, e)
-    }
-
-    /// Adds slots. Call it under the first lock.
-    fn grow(&self, words: &FileWords) -> Result<FileWords> {
-        let parts = words.count() / slot::WORDS;
-        let grown = (2 * parts).min(LIMIT + 1);
-        if grown == parts {
-            return Err(Error::invalid(format_args!(
-                "{LIMIT} replicas are registered already, which is the limit: remove those that are gone \
-                 ({} lists them, {} removes one)",
-                command_by_log("primary status", self.dir(), ""),
-                command_by_log("primary remove", self.dir(), "REPLICA")
-            )));
-        }
-        let io = |e| Error::io("extend replica registry", &self.path, e);
-        let bytes = slot::WORDS * 8;
-        self.file.write_at(&vec![0; (grown - parts) * bytes], (parts * bytes) as u64).map_err(io)?;
-        let words = self.file.clone().map_words(grown * slot::WORDS).map_err(io)?;
-        *self.words.write() = words.clone();
-        Ok(words)
     }
 
     /// The folder that it is in.
@@ -322,103 +186,12 @@ impl Registry {
         self.file.sync_data().map_err(|e| Error::io("sync replica registry", &self.path, e))
     }
 
-    /// Forgets a replica: the log is no longer kept for it. Returns whether it was known.
-    pub fn remove(&self, id: &str) -> Result<bool> {
-        let mut here = self.here.lock();
-        here.remove(id);
-        let _claiming = self.hold(0)?;
-        let words = self.words();
-        let Some(at) = find(&words, id) else { return Ok(false) };
-        self.changing(&words, || self.free(&words, [at]).and_then(|()| self.sync()))?;
-        Ok(true)
-    }
-
-    /// Forgets who was registered at the place of the replica `id` before it, which was restored there or put back: ids that
-    /// were given to one file have the second half in common, and no two files are at one place.
-    pub fn supersede(&self, id: &str, path: &str) -> Result<()> {
-        let mut here = self.here.lock();
-        let _claiming = self.hold(0)?;
-        let words = self.words();
-        let half = |id: &str| id.get(ID_LEN / 2..ID_LEN).map(ToOwned::to_owned);
-        let before = |found: &Registration| {
-            let same_file = half(&found.replica_id).is_some_and(|kin| half(id) == Some(kin));
-            same_file && found.replica_id != id && found.labels.path.as_deref() == Some(path)
-        };
-        let slots: Vec<_> = all_slots(&words).filter(|(_, slot)| slot.read().as_ref().is_some_and(before)).collect();
-        if slots.is_empty() {
-            return Ok(());
-        }
-        let slots: Vec<usize> = slots.into_iter().map(|(at, _)| at).collect();
-        here.retain(|_, at| !slots.contains(at));
-        self.changing(&words, || self.free(&words, slots.iter().copied()).and_then(|()| self.sync()))
-    }
-
-    fn free(&self, words: &FileWords, slots: impl IntoIterator<Item = usize>) -> Result<()> {
-        for at in slots {
-            let _lock = self.hold(at)?;
-            Slot::of(words, at).map_or(Ok(()), |slot| slot.free()).map_err(|e| self.not_written(e))?;
-        }
-        Ok(())
-    }
-
     /// Every registration, by id.
     pub fn registrations(&self) -> Vec<Registration> {
         let words = self.words();
         let mut all: Vec<Registration> = all_slots(&words).filter_map(|(_, slot)| slot.read()).collect();
         all.sort_by(|a, b| a.replica_id.cmp(&b.replica_id));
         all
-    }
-
-    /// Notes what part the node plays from now on, and ends the registrations that do not outlive that.
-    pub fn take_part(&self, part: Part) -> Result<()> {
-        if self.part() == Some(part) {
-            return Ok(());
-        }
-        let _here = self.here.lock();
-        let _claiming = self.hold(0)?;
-        let (words, was) = (self.words(), self.part());
-        let change = || {
-            if registrations_end(was, part) {
-                let taken = all_slots(&words).filter(|(_, slot)| slot.id().is_some()).map(|(at, _)| at);
-                self.free(&words, taken.collect::<Vec<_>>())?;
-            }
-            let played = if part == Part::Leads { 1 } else { 2 };
-            words.store(PART, played).map_err(|e| self.not_written(e))?;
-            self.sync()
-        };
-        if was == Some(Part::Leads) && registrations_end(was, part) {
-            // Also of those that were lost.
-            self.control.set_roll(None)?;
-        }
-        self.changing(&words, change)
-    }
-
-    fn part(&self) -> Option<Part> {
-        match self.words.read().load(PART) {
-            1 => Some(Part::Leads),
-            2 => Some(Part::Follows),
-            _ => None,
-        }
-    }
-
-    /// Tells who looks at this log what the windows of its writer are.
-    pub fn set_windows(&self, windows: &RetentionOptions) -> Result<()> {
-        let words = self.words.read().clone();
-        let given = [Some(windows.min_entries), windows.min_ms, windows.max_bytes, windows.max_lag_ms];
-        let bits = given.iter().enumerate().map(|(at, given)| u64::from(given.is_some()) << at).sum();
-        let values = given.map(Option::unwrap_or_default);
-        let stored = words.store(WINDOWS, bits).and_then(|()| words.store_all(WINDOWS + 1, &values));
-        stored.map_err(|e| self.not_written(e))
-    }
-
-    /// The windows of the log's last writer, if they are known.
-    pub fn windows(&self) -> Option<RetentionOptions> {
-        let words = self.words.read().clone();
-        let bits = words.load(WINDOWS);
-        let given = |at: usize| (bits >> at & 1 == 1).then(|| words.load(WINDOWS + 1 + at));
-        let min_entries = given(0)?;
-        let (min_ms, max_bytes, max_lag_ms) = (given(1), given(2), given(3));
-        Some(RetentionOptions { min_entries, min_ms, max_bytes, max_lag_ms, interval_ms: None })
     }
 
     /// Runs `change` while nobody else, in any process, takes or frees a slot, reserves, or lets go of the log.
@@ -479,19 +252,15 @@ fn find(words: &FileWords, id: &str) -> Option<usize> {
     all_slots(words).find(|(_, slot)| slot.is_of(id)).map(|(at, _)| at)
 }
 
-fn check_id(id: &str) -> Result<()> {
-    if id.is_empty() || id.len() > MAX_ID {
-        return Err(Error::invalid(format_args!("a replica id has 1 to {MAX_ID} bytes; this one has {}", id.len())));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
+        db::RetentionOptions,
+        graph::{Epoch, LogIndex},
         io::sim::{SimDisk, SimHost},
         log::LogIdentity,
+        replication::retention::Part,
     };
 
     fn env() -> Env {

@@ -10,8 +10,9 @@
 //! | 53 | bytes of the name, bytes of the path (16 bits each), and in the high half the CRC-32 over both; 0: neither |
 //! | 54 | while it copies a snapshot: 1 more than the last frame of that; else 0 |
 
-use super::{Labels, MAX_ID, MAX_NAME, Progress, Registration};
+use super::registration::{Labels, Progress, Registration};
 use crate::{
+    db::MAX_NAME,
     graph::{Epoch, LogIndex},
     io::{FileWords, words_of_text},
 };
@@ -21,14 +22,17 @@ use std::io::Result;
 pub const WORDS: usize = 64;
 const STATE: usize = 0;
 const ID_HEAD: usize = 1;
-pub const ID: usize = 2;
-pub const SEQUENCE: usize = 48;
+const ID: usize = 2;
+const SEQUENCE: usize = 48;
 const EPOCH: usize = 49;
 const APPLIED: usize = 50;
 const DURABLE: usize = 51;
 const REPORTED: usize = 52;
 const LABELS_HEAD: usize = 53;
 const RESERVED: usize = 54;
+
+/// The longest id, in bytes.
+pub const MAX_ID: usize = (SEQUENCE - ID) * 8;
 
 /// See the [module documentation](self). Whoever changes one holds its lock. A change fails where there is no room for it,
 /// and then leaves the slot as a crash in its midst would.

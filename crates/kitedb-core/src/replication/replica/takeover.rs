@@ -7,8 +7,8 @@ use crate::{
     graph::{Epoch, LogIndex},
     log::WriterId,
     replication::{
-        approach::Approach,
-        related::{Related, Rival, taken_by},
+        replica::catch_up_before_fence::Approach,
+        rivals::{Related, Rival, taken_by},
         source::{Fenced, Seen, Source},
         status::{Promotion, ReplicaState},
     },

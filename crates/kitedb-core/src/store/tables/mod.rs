@@ -45,7 +45,7 @@ use crate::error::Result;
 
 /// What is written at once, while the rows of one pass stream by: one table, or one and what goes along with its rows.
 /// Memory for buffers is held for one stage at a time.
-pub(super) trait Stage: Place {
+pub(super) trait Stage: Ordinal {
     /// What a row is called where one is refused.
     const ROW: &'static str;
 
@@ -77,7 +77,7 @@ pub(super) trait Stage: Place {
 }
 
 /// The place of a stage in the order of writing, which `stages!` knows.
-pub(super) trait Place: Sized {
+pub(super) trait Ordinal: Sized {
     /// Its number, from 1 on.
     const NUMBER: u8;
 
@@ -151,7 +151,7 @@ macro_rules! stages {
             /// The number of [`Writing::Done`].
             pub const DONE: u8 = [$($number),*].len() as u8 + 1;
 
-            /// [`Place::NUMBER`] of the stage.
+            /// [`Ordinal::NUMBER`] of the stage.
             #[inline(always)]
             pub fn number(&self) -> u8 {
                 match self {
@@ -178,7 +178,7 @@ macro_rules! stages {
             }
         }
 
-        $(impl Place for $writer {
+        $(impl Ordinal for $writer {
             const NUMBER: u8 = $number;
 
             #[inline(always)]

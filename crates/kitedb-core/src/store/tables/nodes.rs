@@ -9,7 +9,7 @@ use crate::{
     store::{
         bounds::TableBounds,
         changes::Changes,
-        keys::{KeyHolder, KeyIndex, KeySlots, entry_record},
+        keys::{KeyIndex, KeyOwner, KeySlots, entry_record},
         merge::{Merge, for_each_key},
         meta::{RunMeta, TableMeta},
         parts::{Blob, BlobScan, BlobWriter},
@@ -68,7 +68,7 @@ impl Run {
 
     /// The live node with that key, else a dead one. `hash` is [`crate::graph::key_hash`] of `key`.
     #[inline]
-    pub fn key(&self, hash: u64, key: &str) -> Result<Option<KeyHolder>> {
+    pub fn key(&self, hash: u64, key: &str) -> Result<Option<KeyOwner>> {
         match &self.tables.nodes {
             Some(Nodes { records, keys: Some(keys) }) => keys.find(records, hash, key),
             _ => Ok(None),

@@ -66,12 +66,12 @@ impl Image for Watched {
 }
 
 /// A database of some runs to import from, with what they hold.
-struct Source {
+struct Given {
     store: Store,
     contents: Vec<Contents>,
 }
 
-impl Source {
+impl Given {
     fn new(contents: Vec<Contents>) -> Self {
         let disk = SimDisk::new(99);
         let store = create(&disk);
@@ -152,7 +152,7 @@ proptest! {
         let mut chance = Chance(seed);
         let palette = Palette::new(&mut chance, shape);
         let mut state = Visible::default();
-        let source = Source::new((0..count).map(|_| state.next_run(&mut chance, &palette, edits)).collect());
+        let source = Given::new((0..count).map(|_| state.next_run(&mut chance, &palette, edits)).collect());
         let old = Visible::default().next_run(&mut chance, &palette, before);
         let (disk, store) = replica(seed, &old);
         let generation = store.generation();
@@ -182,7 +182,7 @@ proptest! {
     /// the record then says, what is published in the end outlives a loss of all that was not synced.
     #[test]
     fn what_a_resumed_import_publishes_is_durable(seed: u64, steps in proptest::collection::vec((0u8..7, 1u64..40), 1..8)) {
-        let source = Source::large(seed % 4);
+        let source = Given::large(seed % 4);
         let (mut disk, mut store) = replica(seed, &small(seed));
         let mut fail = 0;
         for (step, nth) in steps {
@@ -215,7 +215,7 @@ proptest! {
     fn a_record_of_any_bytes_is_survived(
         bytes: Vec<u8>, valid: bool, at: usize, xor: u8, cut in 0usize..2000, stop in 1u64..30,
     ) {
-        let source = Source::large(1);
+        let source = Given::large(1);
         let (disk, store) = replica(1, &small(1));
         let mut record = bytes;
         if valid {
@@ -234,7 +234,7 @@ proptest! {
 
     #[test]
     fn a_flipped_bit_of_the_image_is_named_and_nothing_is_published(which: u64, at: u64) {
-        let source = Source::large(2);
+        let source = Given::large(2);
         let (disk, store) = replica(2, &small(7));
         let (before, in_use) = (store.manifest(), store.space_in_use());
         let sections: Vec<_> = source.store.runs().iter().flat_map(|run| run.meta().sections.clone()).collect();
@@ -268,7 +268,7 @@ enum Failure {
 
 #[test]
 fn an_import_that_fails_anywhere_gives_its_space_back_and_goes_on_from_there() {
-    let source = Source::large(3);
+    let source = Given::large(3);
     let old = small(5);
     for failure in [Failure::Pace, Failure::Image, Failure::Write, Failure::Sync, Failure::OwnDiskFull] {
         let mut failures = 0;
@@ -319,7 +319,7 @@ fn an_import_that_fails_anywhere_gives_its_space_back_and_goes_on_from_there() {
 
 #[test]
 fn a_crash_anywhere_leaves_one_of_both_graphs_and_costs_what_was_not_noted() {
-    let source = Source::large(4);
+    let source = Given::large(4);
     let old = small(6);
     let prepare = |op| replica(op, &old);
     let (quiet, store) = prepare(0);
@@ -357,7 +357,7 @@ fn a_crash_anywhere_leaves_one_of_both_graphs_and_costs_what_was_not_noted() {
 
 #[test]
 fn a_finished_copy_that_was_not_published_is_not_copied_again() {
-    let source = Source::large(8);
+    let source = Given::large(8);
     let (disk, store) = replica(8, &large(8));
     // The copy lies behind what is in use now, and will not be: who allocates anew comes before it.
     let in_use = store.runs();
@@ -378,7 +378,7 @@ fn a_finished_copy_that_was_not_published_is_not_copied_again() {
 
 #[test]
 fn what_was_durable_once_is_not_believed_of_a_place_that_was_written_again() {
-    let source = Source::large(15);
+    let source = Given::large(15);
     for seed in 0..20 {
         let (disk, store) = replica(seed, &small(15));
         import(&disk, &store, &Watched::failing(&source.store, 30)).unwrap_err();
@@ -397,7 +397,7 @@ fn what_was_durable_once_is_not_believed_of_a_place_that_was_written_again() {
 
 #[test]
 fn what_a_foreign_reader_pins_is_not_written_to_and_the_copy_begins_elsewhere() {
-    let source = Source::large(9);
+    let source = Given::large(9);
     let (disk, store) = replica(9, &small(9));
     import(&disk, &store, &Watched::failing(&source.store, 20)).unwrap_err();
     let reader = open(&disk.process(), false).unwrap();
@@ -415,7 +415,7 @@ fn what_a_foreign_reader_pins_is_not_written_to_and_the_copy_begins_elsewhere() 
 
 #[test]
 fn a_later_image_takes_over_the_sections_that_it_shares() {
-    let mut source = Source::large(10);
+    let mut source = Given::large(10);
     let (disk, store) = replica(10, &small(10));
     drop(import(&disk, &store, &source.store.image()).unwrap());
     let before = source.bytes();
@@ -432,7 +432,7 @@ fn a_later_image_takes_over_the_sections_that_it_shares() {
 
 #[test]
 fn an_image_stays_what_it_was_while_its_store_goes_on() {
-    let source = Source::large(12);
+    let source = Given::large(12);
     let image = source.store.image();
     let (disk, store) = replica(12, &small(12));
     for round in 0..4 {
@@ -459,7 +459,7 @@ impl Image for Empty {
 
 #[test]
 fn a_manifest_from_outside_is_not_believed() {
-    let source = Source::large(13);
+    let source = Given::large(13);
     let (disk, store) = replica(13, &small(13));
     let refused = |change: &dyn Fn(&mut [&mut SectionMeta])| {
         let mut manifest = (*source.store.manifest()).clone();
@@ -486,7 +486,7 @@ fn a_manifest_from_outside_is_not_believed() {
 
 #[test]
 fn a_file_too_long_for_a_record_is_begun_anew() {
-    let source = Source::large(14);
+    let source = Given::large(14);
     let (disk, store) = replica(14, &small(14));
     disk.write(RECORD, &vec![7; (16 << 20) + 1]).unwrap();
     import(&disk, &store, &Watched::failing(&source.store, 20)).unwrap_err();
@@ -497,7 +497,7 @@ fn a_file_too_long_for_a_record_is_begun_anew() {
 
 #[test]
 fn a_store_open_for_reading_imports_nothing() {
-    let source = Source::large(14);
+    let source = Given::large(14);
     let (disk, store) = replica(14, &small(14));
     drop(store);
     let reader = open(&disk, false).unwrap();

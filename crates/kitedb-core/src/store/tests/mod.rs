@@ -10,7 +10,7 @@ mod reading;
 mod space;
 
 use super::{
-    keys::{KeyHolder, KeySlots},
+    keys::{KeyOwner, KeySlots},
     merge::Nodes,
     merge_runs::merge_with,
     meta::{BLOCK, Part, SectionMeta},

@@ -162,7 +162,7 @@ fn slots_of_either_width_lead_from_keys_to_nodes() {
         let run = &store.runs()[0];
         assert_eq!(run.meta().section(TableKind::Nodes, Part::Hash).unwrap().width, width);
         for (at, key) in keys.iter().enumerate() {
-            let expected = KeyHolder { id: id(at), dead: at.is_multiple_of(5) };
+            let expected = KeyOwner { id: id(at), dead: at.is_multiple_of(5) };
             assert_eq!(run.key(key_hash(key), key).unwrap(), Some(expected), "{key:?}");
             let other = format!("{key}\0");
             let found = run.key(key_hash(key), &other).unwrap();
@@ -187,7 +187,7 @@ fn two_nodes_of_one_key_are_met_in_slots_of_either_width() {
             let dead = NodeRecordBuf::default().dead(NodeId(a), Some(key)).to_vec();
             contents.nodes.insert(a, dead);
             let run = contents.write_as(&create(&SimDisk::new(1)), key_slots).unwrap();
-            assert_eq!(run.key(key_hash(key), key).unwrap(), Some(KeyHolder { id: NodeId(b), dead: false }));
+            assert_eq!(run.key(key_hash(key), key).unwrap(), Some(KeyOwner { id: NodeId(b), dead: false }));
         }
     }
 }

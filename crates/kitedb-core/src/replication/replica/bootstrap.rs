@@ -1,0 +1,251 @@
+//! Bootstrap and reseed: a replica takes its source's graph in place of its own, as far as nothing is given up unasked.
+
+use super::{PAGE_BYTES, Replica};
+use crate::{
+    db::merge_history,
+    error::{Error, ErrorCode, Result},
+    graph::{Digest, LogIndex},
+    log::{FrameRef, PageLimits},
+    replication::{
+        registry::Progress,
+        replica::given_up_commits::{GivenUp, given_up},
+        source::{
+            At, Source,
+            remembered::{remember, remembered},
+            upstream::HOW_TO_REGISTER,
+        },
+        status::ReplicaState,
+    },
+    shell::{command, shell_word},
+};
+use std::sync::atomic::Ordering;
+
+/// Where an interrupted copy is remembered, in the replica's sidecar.
+const RECORD: &str = "bootstrap.progress";
+
+impl Replica {
+    /// Has the source keep its log from a snapshot on, and from where this node is, which it is as long as the copy is not
+    /// whole; unless this replica is not to be registered. Returns whether it is registered there now.
+    fn reserve(&self, source: &dyn Source, snapshot: LogIndex) -> Result<bool> {
+        if self.engine.options.replication_unregistered {
+            return Ok(false);
+        }
+        source.reserve(&Progress { reserved: Some(snapshot), ..self.progress() }).map_err(|e| match e.code() {
+            // Refused, not merely failed.
+            ErrorCode::Io | ErrorCode::PermissionDenied | ErrorCode::InvalidArgument => Error::new(
+                ErrorCode::Unregistered,
+                format_args!("the source would not keep its log for this replica: {e}; {HOW_TO_REGISTER}"),
+            ),
+            _ => e,
+        })?;
+        if !self.engine.is_foreign() {
+            // Whoever takes this replica away tells the source.
+            self.control.set_registered(true, false);
+        }
+        Ok(true)
+    }
+
+    /// Replaces this replica's graph by a snapshot of its source's, and catches up to what the source had published
+    /// when this began. The source is not stopped or slowed. A crash leaves the old graph or the new one; a copy
+    /// that was interrupted resumes.
+    pub fn bootstrap(&self) -> Result<()> {
+        let mut work = self.working.lock();
+        self.require_replica()?;
+        self.engine.require_replaceable()?;
+        if let Some(paths) = self.paths() {
+            self.require_no_circle(paths)?;
+        }
+        if let Err(e) = self.require_known_to_source() {
+            // What is refused changes nothing.
+            if e.code() != ErrorCode::WouldOverwrite {
+                self.note_failure(&e);
+            }
+            return Err(e);
+        }
+        self.enter(ReplicaState::Bootstrapping);
+        if self.engine.is_replica() {
+            self.control.set_bootstrapping(true);
+        }
+        if self.engine.is_half_made() {
+            // What cut it short before is past.
+            self.control.set_last_error(None);
+        }
+        let was_foreign = self.engine.is_foreign();
+        let (was_registered, mut reserved) = (self.control.is_registered(), false);
+        let copied = self.copy_and_catch_up(&mut reserved);
+        let result = match self.paths() {
+            // It is a replica from now on, also if it did not catch up.
+            Some(paths) if was_foreign && !self.engine.is_foreign() => {
+                copied.and(remember(&self.engine, &self.source_env, &paths, true))
+            }
+            _ => copied,
+        };
+        if let Err(e) = &result {
+            // What is there of a copy that can go on stays.
+            let record = self.engine.log_dir.join(RECORD);
+            let nothing_copied = self.engine.env.disk.identity(&record).is_err();
+            self.engine.opened.set_unwanted(nothing_copied);
+            if nothing_copied {
+                self.control.set_bootstrapping(false);
+                if reserved && !was_registered {
+                    self.take_back_reservation();
+                }
+            }
+            self.note_failure(e);
+            return result;
+        }
+        self.engine.opened.set_unwanted(false);
+        work.noted = false;
+        let remembers = self.leave_old_sources(&mut work);
+        self.settle(&mut work, Ok(0)).and(remembers)
+    }
+
+    /// Fails where the source's graph would replace commits that the source does not have, and nobody asked for that.
+    fn require_known_to_source(&self) -> Result<()> {
+        if self.engine.options.overwrite || self.engine.is_foreign() {
+            return Ok(());
+        }
+        match (self.given_up()?, self.paths()) {
+            // As long as its file does not have them, it does not lead with them either.
+            (Some(given_up), Some(paths)) if self.engine.opened.has_beyond() => {
+                Err(given_up.refused_in_log(&self.engine.path, &paths))
+            }
+            (Some(given_up), Some(paths)) => Err(given_up.refused(&self.engine.path, &paths)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The commits here that a reseed would give up.
+    fn given_up(&self) -> Result<Option<GivenUp>> {
+        let (epoch, writer_id, index, digest) = self.engine.position();
+        let (mut here, mut history) = (At { epoch, writer_id, index, digest }, self.engine.history());
+        if let Some(held) = self.engine.opened.beyond() {
+            here = At { epoch: held.epoch, writer_id: held.writer_id, index: held.last, digest };
+            merge_history(&mut history, &held.wrote, held.last, None);
+        }
+        if here.index == LogIndex(0) {
+            return Ok(None);
+        }
+        let source = self.source().lineage()?;
+        Ok(given_up(&here, &history, &source))
+    }
+
+    /// The error of a replica that cannot go on, where only a reseed that gives up commits would help, with that choice.
+    pub(super) fn with_both_ways(&self, e: Error) -> Error {
+        if e.code() != ErrorCode::NeedsReseed || self.engine.require_undamaged().is_err() {
+            return e;
+        }
+        match (self.given_up(), self.paths()) {
+            (Ok(Some(given_up)), Some(paths)) => given_up.both_ways(e, &self.engine.path, &paths),
+            _ => e,
+        }
+    }
+
+    /// What is noted of a failed attempt. Another source than the one that is known is remembered once it was followed: who
+    /// asks before has to be told which one it was that a reseed is needed from.
+    pub(super) fn told_with_its_source(&self, e: &Error) -> String {
+        if e.code() != ErrorCode::NeedsReseed || e.names_a_command() {
+            return e.to_string();
+        }
+        let known = remembered(&self.engine, &self.source_env);
+        match self.paths().filter(|paths| known.is_none_or(|known| known.paths.db != paths.db)) {
+            Some(paths) => {
+                let source = format!("--source-db {}", shell_word(&paths.db));
+                let reseed = command("replica reseed", &self.engine.path, source);
+                format!("{e}; {reseed} copies that source anew")
+            }
+            None => e.to_string(),
+        }
+    }
+
+    /// The source need not keep its log for a copy that was not made, and that does not go on.
+    fn take_back_reservation(&self) {
+        match self.source().forget(&self.id) {
+            Ok(_) if self.engine.is_foreign() => {}
+            Ok(_) => self.control.set_registered(false, false),
+            Err(e) => tracing::warn!("the source may keep its log for a bootstrap that was refused: {e}"),
+        }
+    }
+
+    /// `reserved` says whether the source keeps its log for a snapshot that is not in place yet.
+    fn copy_and_catch_up(&self, reserved: &mut bool) -> Result<()> {
+        let source = self.source();
+        let head = source.head()?;
+        self.source_head.store(head.0, Ordering::Release);
+        let mut snapshot = source.snapshot(false)?;
+        if snapshot.checkpoint().log_index < self.engine.published().min(head) {
+            // So that readers here do not see the graph go back, if that can be helped.
+            match source.snapshot(true) {
+                Ok(newer) => snapshot = newer,
+                Err(e) => tracing::info!("a bootstrap takes the source's last checkpoint, not a new one: {e}"),
+            }
+        }
+        // First the log is kept from the snapshot on, then the snapshot is looked at again: what follows it cannot be
+        // let go any more. Where it was already, or is damaged, a newer snapshot passes over that.
+        for fresh in [false, true] {
+            if fresh {
+                snapshot = source.snapshot(true)?;
+            }
+            let mark = snapshot.checkpoint();
+            *reserved |= self.reserve(&*source, mark.log_index)?;
+            match self.log_is_whole(&*source, mark.log_index, mark.digest, head) {
+                Ok(()) => break,
+                Err(e) if fresh => return Err(e),
+                Err(e) => {
+                    tracing::info!("the source's log after its checkpoint cannot be read, asking for a new one: {e}")
+                }
+            }
+        }
+        let record = self.engine.log_dir.join(RECORD);
+        let adopted = self.engine.adopt(snapshot.image(), &record, &mut |_| self.engine.check_usable());
+        adopted.map_err(|e| self.of_source(e))?;
+        drop(snapshot);
+        self.look_at_epoch();
+        while self.engine.published() < head {
+            if self.pull(usize::MAX, head)? == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Damage that a copy met: it is the source's, whose every block is verified before it is written here.
+    fn of_source(&self, e: Error) -> Error {
+        match self.paths() {
+            Some(paths) if e.code() == ErrorCode::Corrupt && !e.names_a_command() => {
+                let look = command("check", &paths.db, "");
+                e.context(format_args!("the source {} is damaged", paths.db.display())).and(format_args!(
+                    "nothing was changed here; {look} lists the damage, and where a replica of it is whole, let that one lead, \
+                     and copy that"
+                ))
+            }
+            _ => e,
+        }
+    }
+
+    /// Whether the log goes on after a snapshot, and every frame up to `head` can be read.
+    fn log_is_whole(&self, source: &dyn Source, index: LogIndex, digest: Digest, head: LogIndex) -> Result<()> {
+        let mut at = At { index, digest, ..At::start() };
+        loop {
+            let limits = PageLimits { max_frames: usize::MAX, max_bytes: PAGE_BYTES, through: head };
+            let page = source.page_unattributed(&at, limits)?.page;
+            for chunk in &page.chunks {
+                for place in &chunk.frames {
+                    let bytes = &chunk.bytes[place.at..place.at + place.len];
+                    if FrameRef::parse(bytes).is_none() {
+                        let index = place.header.log_index;
+                        return Err(Error::corrupt(format_args!("the frame with log index {index} does not verify")));
+                    }
+                    place.header.require_known(self.engine.env.host.known_level())?;
+                }
+            }
+            let Some(last) = page.last().map(|last| last.header) else {
+                return page.fault.map_or_else(|| Ok(()), Err);
+            };
+            (at.index, at.digest) = (last.log_index, last.digest);
+            if at.index >= head {
+                return Ok(());
+            }
+        }
+    }
+}

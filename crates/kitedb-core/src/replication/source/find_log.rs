@@ -1,0 +1,186 @@
+//! A source's files: its log is found through its file, which names it; a path that was given for it is a hint.
+
+use crate::{
+    db::{LogPlace, Search, Word, beyond_file, is_absent, newer_than, older_than_its_log, resolved},
+    error::{Error, ErrorCode, Result},
+    graph::LogIndex,
+    io::{DiskFile, Env, OpenMode},
+    log::{Control, LogIdentity, end_of_log},
+    replication::source::SourcePaths,
+    store::{LogKind, LogLink, Peek, Store},
+};
+use std::{path::Path, sync::Arc};
+
+/// Looks for the log of the source at `paths`.
+pub(in crate::replication) fn locate(env: &Env, paths: &SourcePaths) -> Result<LogPlace> {
+    let away = |e: Error| {
+        // Nothing but a permission, or another build, mends the one, and the other may pass.
+        let code = match e.code() {
+            denied @ ErrorCode::PermissionDenied => denied,
+            version if e.is_other_version() => version,
+            _ => ErrorCode::SourceUnavailable,
+        };
+        Error::new(code, format_args!("the source cannot be looked at: {e}"))
+    };
+    let path = resolved(env, &paths.db).map_err(away)?;
+    let file = match Store::peek(env, &path) {
+        Ok(file) => file,
+        // A promotion needs its log and control file only, and they say whose they are. It is the same whether its file is
+        // damaged, empty or deleted.
+        Err(e) => {
+            let dir = paths.sidecar_shown();
+            return match e.code() {
+                ErrorCode::Corrupt | ErrorCode::NotADatabase => Ok(LogPlace::Here(dir)),
+                ErrorCode::NotFound if Control::open(&*env.disk, &dir, OpenMode::Read)?.is_some() => {
+                    Ok(LogPlace::Here(dir))
+                }
+                _ => Err(away(e)),
+            };
+        }
+    };
+    let search = Search {
+        env,
+        path: &path,
+        file: &*file.file,
+        file_id: file.file_id,
+        link: &file.log,
+        given: paths.sidecar.as_deref(),
+        given_is_hint: true,
+    };
+    search.sidecar()
+}
+
+/// Whether a log is the one that a source uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::replication) enum InUse {
+    Yes,
+    /// It is a copy.
+    No,
+    /// The source's file, which would tell, is not there.
+    Unknown,
+}
+
+/// Whether the log in `dir`, which was found for the source at `db`, is the one that this uses: as its file tells, or, where that is
+/// damaged or gone, what the log remembers of it, or a process that has it open.
+pub(in crate::replication) fn in_use(env: &Env, db: &Path, dir: &Path) -> Result<InUse> {
+    let path = resolved(env, db)?;
+    if Store::peek(env, &path).is_ok() {
+        // It led to the log, and how the two fit was looked at there.
+        return Ok(InUse::Yes);
+    }
+    let Some(control) = Control::open(&*env.disk, dir, OpenMode::Read)? else { return Ok(InUse::Unknown) };
+    if control.is_copied()? {
+        return Ok(InUse::No);
+    }
+    // Damage moves no file.
+    let fits = |file: &dyn DiskFile| Ok::<_, Error>(control.has_stamps() && !control.displaced(file)?.any());
+    let fits = env.disk.open(&path, OpenMode::Read).map_or(Ok(false), |file| fits(&*file))?;
+    Ok(if fits || control.writer_lives()? { InUse::Yes } else { InUse::Unknown })
+}
+
+/// Fails where the file of a source holds less than its log in the folder of `control`: an older copy of it was put in its place, and
+/// nobody opened it since.
+fn require_not_older(env: &Env, db: &Path, peek: &Peek, control: &Control) -> Result<()> {
+    let word = Word { file_id: peek.file_id, link: &peek.log, checkpoint: Default::default() };
+    let known = peek.log.clean_tail.is_some() && !peek.log.open;
+    let beyond = match known && control.identity().file_id == peek.file_id {
+        true => beyond_file(env, word, control.dir(), Some(control), control.is_copied()?)?,
+        false => None,
+    };
+    let Some(held) = beyond else { return Ok(()) };
+    let older = older_than_its_log(db, control.dir(), word.holds().0, held.last, peek.log.part);
+    Err(Error::new(ErrorCode::SourceUnavailable, older))
+}
+
+/// Whether no file of a source is at `path`: none at all, or an empty one in its place.
+pub(in crate::replication) fn is_no_source(env: &Env, path: &Path) -> bool {
+    let is_empty = || env.disk.open(path, OpenMode::Read).and_then(|file| file.len()).is_ok_and(|len| len == 0);
+    is_absent(env, path) || is_empty()
+}
+
+/// Where no file at `db` says whose log is in `dir`: fails if it is not that of the database `id`.
+pub(in crate::replication) fn require_log_of(env: &Env, db: &Path, dir: &Path, id: [u8; 16]) -> Result<()> {
+    if !is_no_source(env, db) {
+        return Ok(());
+    }
+    let control = Control::open(&*env.disk, dir, OpenMode::Read)?;
+    control.map_or(Ok(()), |control| control.expect(id)).map_err(|e| {
+        let what = format_args!("the source {} is not there, and {e}", db.display());
+        Error::new(ErrorCode::SourceUnavailable, what)
+    })
+}
+
+/// Fails if the source's file at `db` tells of commits that are not in the log that is here, or of another log: a replica
+/// that has all of this one would say that it follows. Also where no process has the source open.
+pub(in crate::replication) fn told_by_file(env: &Env, db: &Path, control: &Control) -> Result<()> {
+    // A file that cannot be read tells nothing; its log does.
+    let Ok(peek) = Store::peek(env, db) else { return Ok(()) };
+    let (file_id, link) = (peek.file_id, &peek.log);
+    let shown = db.display();
+    let off = |what: std::fmt::Arguments<'_>| Err(Error::new(ErrorCode::SourceUnavailable, what));
+    if file_id != control.identity().file_id {
+        return off(format_args!("the log that was found for the source {shown} is that of another database"));
+    }
+    let published = control.published();
+    match (link.kind, link.clean_tail) {
+        (LogKind::Sidecar, Some((last, _))) if !link.open && last > published => off(format_args!(
+            "the source {shown} holds commits up to log index {last}, and its log ends at {published}: that is an older \
+             one"
+        )),
+        (LogKind::Private, _) | (LogKind::None, Some(_)) => {
+            off(format_args!("the source {shown} went on without its log: its last commits are not in it"))
+        }
+        // While somebody writes, its file is behind its log at times.
+        (LogKind::Sidecar, Some(_)) if !link.open && !control.writer_lives()? => {
+            require_not_older(env, db, &peek, control)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// That the file at `db` is an older one than its log: what is in its place commits nothing, and a replica of that kind pulls
+/// nothing, before that is mended.
+pub(in crate::replication) fn older_file(env: &Env, db: &Path, control: &Control) -> Option<String> {
+    // In this order: who opens the file meanwhile says so in its header before it appends.
+    let durable = control.durable();
+    let file = Store::peek(env, db).ok()?;
+    newer_than(db, control.dir(), &file.log, durable)
+}
+
+/// The last frame of the log of the source at `db`, whose writer is gone, as its own recovery will find it: after a loss of
+/// power what the writer had published tells nothing. Of the source's file only the header is read, and not even that is needed.
+pub(in crate::replication) fn recovered_end(env: &Env, db: &Path, control: &Arc<Control>) -> Result<LogIndex> {
+    let dir = control.dir();
+    let peeked = Store::peek(env, db);
+    if let Ok(peek) = &peeked {
+        require_not_older(env, db, peek, control)?;
+    }
+    let peeked = peeked.map(|peek| (peek.file_id, peek.log));
+    let log = match peeked {
+        Ok((_, link)) if link.kind == LogKind::Private && link.open => {
+            let what =
+                "the source was opened without a part in replication since: its log is not that of its last commits";
+            return Err(Error::new(ErrorCode::SourceUnavailable, what));
+        }
+        Ok((_, LogLink { open: false, clean_tail: Some((last, _)), .. })) => return Ok(last),
+        // It was never written to: what it holds came with it.
+        Ok((_, LogLink { open: false, .. })) => {
+            let held = Store::open(env, db, false);
+            return Ok(held.map_or(control.published(), |held| held.manifest().checkpoint.log_index));
+        }
+        Ok((file_id, link)) => LogIdentity { log_id: link.id, file_id },
+        Err(e) => {
+            tracing::warn!("the source's file cannot be read, its log alone is asked for its end: {e}");
+            control.current_log()
+        }
+    };
+    let end = end_of_log(env, dir, control, log)?;
+    end.ok_or_else(|| {
+        let what = format_args!(
+            "the segments of the source's log are not in {}: is that folder being moved, restored or mounted? Put them \
+             back, or try it again",
+            dir.display()
+        );
+        Error::new(ErrorCode::SourceUnavailable, what)
+    })
+}

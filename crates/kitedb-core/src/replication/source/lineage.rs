@@ -1,0 +1,17 @@
+//! The history of a source: who wrote its log from where on, and how far it goes.
+
+use crate::{
+    graph::{Epoch, LogIndex},
+    store::HistoryEntry,
+};
+
+/// See the [module documentation](self).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lineage {
+    /// Who led from where on.
+    pub history: Vec<HistoryEntry>,
+    /// Its last frame.
+    pub end: LogIndex,
+    /// The epoch that it leads; `None` if it leads none: a replica, or a primary that another node took over from.
+    pub leads: Option<Epoch>,
+}

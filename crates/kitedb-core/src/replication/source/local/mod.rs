@@ -1,0 +1,312 @@
+//! A source on paths of this machine: its file, and the sidecar with its log.
+
+mod fencing;
+mod history;
+mod own_files;
+mod pages;
+mod waiting;
+
+use crate::{
+    db::{LogPlace, Signal, half_made, merge_history},
+    error::{Error, ErrorCode, Result},
+    graph::{Epoch, LogIndex},
+    io::{Env, OpenMode},
+    lock::Mutex,
+    log::{Control, LogReader, PageLimits, Position, WriterId, writers},
+    replication::{
+        registry::{Progress, Registry, none_in},
+        source::{
+            At, Fencing, Lineage, Pulled, Seen, Snapshot, Source, SourcePaths,
+            find_log::{locate, recovered_end, require_log_of},
+            remembered::{Remembered, where_is_it},
+            upstream::{Asking, Upstream, look_upstream},
+            upstream_node::as_a_status_tells,
+        },
+    },
+    store::{CheckpointMark, Image, Store, StoreImage},
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+/// Makes a checkpoint of the database at a path, if this process has it open for writing.
+pub type Checkpointer = Arc<dyn Fn(&Path) -> Option<Result<()>> + Send + Sync>;
+
+/// See the [module documentation](self).
+pub struct LocalSource {
+    env: Env,
+    paths: SourcePaths,
+    checkpointer: Checkpointer,
+    open: Mutex<Option<OpenLog>>,
+    /// Where the source was, if it is not found because its replica was moved.
+    astray: Option<PathBuf>,
+    /// The id of its file when its replica followed it last, if that is known.
+    known_as: Option<[u8; 16]>,
+    /// The log that a follower waits for now.
+    awaited: Mutex<Option<Arc<Control>>>,
+    /// Ends the waits for a log whose writer cannot wake who reads it.
+    woken: Signal,
+    /// Whether a promotion is to fence the source's log also where nothing tells that it is the one in use.
+    told: AtomicBool,
+    /// The end of the epoch that a promotion of this process is taking in, before it is said at the source.
+    draining: Arc<Mutex<Option<LogIndex>>>,
+}
+
+struct OpenLog {
+    /// Where the log is.
+    dir: PathBuf,
+    reader: LogReader,
+    registry: Option<Registry>,
+    /// The position that is known to be on this log's history, and in which session of its writer.
+    verified: Option<(LogIndex, u64)>,
+}
+
+impl OpenLog {
+    /// The registry that is there now, with a control file that can be written to; `None` if there is none.
+    fn registry_to_change(&mut self, env: &Env) -> Result<Option<&Registry>> {
+        let fits = |registry: &Registry| registry.is_current(env) && registry.can_note();
+        if !self.registry.as_ref().is_some_and(fits) {
+            let control = self.reader.control().clone();
+            // It may have been opened while nobody could write to it.
+            let control = match control.require_mapped() {
+                Ok(()) => control,
+                Err(e) => Arc::new(Control::open(&*env.disk, &self.dir, OpenMode::ReadWrite)?.ok_or(e)?),
+            };
+            self.registry = Registry::open(env, &self.dir, control)?;
+        }
+        Ok(self.registry.as_ref())
+    }
+}
+
+/// The store pins its generation.
+struct LocalSnapshot {
+    image: StoreImage,
+    _store: Store,
+}
+
+impl Snapshot for LocalSnapshot {
+    fn checkpoint(&self) -> CheckpointMark {
+        self.image.manifest().checkpoint
+    }
+
+    fn image(&self) -> &dyn Image {
+        &self.image
+    }
+}
+
+impl std::fmt::Debug for LocalSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocalSource").field("paths", &self.paths).finish_non_exhaustive()
+    }
+}
+
+impl LocalSource {
+    /// The source at these paths. They are looked at with the first request.
+    pub fn new(env: Env, paths: SourcePaths, checkpointer: Checkpointer) -> Self {
+        Self {
+            env,
+            paths,
+            checkpointer,
+            open: Mutex::default(),
+            astray: None,
+            known_as: None,
+            awaited: Mutex::default(),
+            woken: Signal::default(),
+            told: AtomicBool::new(false),
+            draining: Arc::default(),
+        }
+    }
+
+    /// As it was remembered by a replica that was moved since: the source was at `astray`, and is not found.
+    /// `known_as`: the id of its file when it was followed last.
+    #[must_use]
+    pub fn remembered_as(self, astray: Option<PathBuf>, known_as: Option<[u8; 16]>) -> Self {
+        Self { astray, known_as, ..self }
+    }
+
+    /// Where its log is now.
+    fn locate(&self) -> Result<LogPlace> {
+        let place = locate(&self.env, &self.paths).map_err(|e| match &self.astray {
+            Some(astray) => e.context(where_is_it(astray)),
+            None => e,
+        })?;
+        if let Some(id) = self.known_as {
+            require_log_of(&self.env, &self.paths.db, place.dir(), id)?;
+        }
+        Ok(place)
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut OpenLog) -> Result<T>) -> Result<T> {
+        let mut open = self.open.lock();
+        if open.as_ref().is_some_and(|open| !open.reader.control().is_current(&*self.env.disk)) {
+            // The sidecar was removed, or another one was put in its place.
+            *open = None;
+        }
+        let open = match &mut *open {
+            Some(open) => open,
+            none => {
+                let located = self.locate().and_then(|place| {
+                    let dir = place.dir().to_owned();
+                    LogReader::open(&self.env, &dir).map(|reader| (dir, reader))
+                });
+                let (dir, reader) =
+                    located.map_err(|e| as_a_status_tells(&self.env, &self.paths, self.astray.as_deref(), e))?;
+                let registry = Registry::open(&self.env, &dir, reader.control().clone()).unwrap_or_default();
+                none.insert(OpenLog { dir, reader, registry, verified: None })
+            }
+        };
+        f(open).map_err(|e| gone_meanwhile(&self.env, open, e))
+    }
+
+    fn control(&self) -> Result<Arc<Control>> {
+        self.with(|open| Ok(open.reader.control().clone()))
+    }
+
+    /// Asks whoever has the source open for a checkpoint, and waits for it.
+    fn ask_for_checkpoint(&self) -> Result<()> {
+        if let Some(made) = (self.checkpointer)(&self.paths.db) {
+            let failed = |e| format!("the source could not make the checkpoint that was asked for: {e}");
+            return made.map_err(|e| Error::new(ErrorCode::SourceUnavailable, failed(e)));
+        }
+        let control = self.control()?;
+        if !control.writer_lives()? {
+            return Ok(());
+        }
+        let asked = control.ask_for_checkpoint()?;
+        for _ in 0..1000 {
+            if control.checkpoints_done() >= asked {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let what = "the source's process did not make the checkpoint that was asked for: is it stopped?";
+        Err(Error::new(ErrorCode::SourceUnavailable, what))
+    }
+}
+
+impl Source for LocalSource {
+    fn head(&self) -> Result<LogIndex> {
+        Ok(self.control()?.published())
+    }
+
+    fn page(&self, at: &At, limits: PageLimits) -> Result<Pulled> {
+        self.pull(at, limits)
+    }
+
+    fn page_unattributed(&self, at: &At, limits: PageLimits) -> Result<Pulled> {
+        self.pull_unattributed(at, limits)
+    }
+
+    fn writer_at(&self, index: LogIndex) -> Result<Option<(Epoch, WriterId)>> {
+        self.with(|open| {
+            Ok(match open.reader.position(index)? {
+                Position::At { epoch, writer_id, .. } => Some((epoch, writer_id)),
+                _ => None,
+            })
+        })
+    }
+
+    fn lineage(&self) -> Result<Lineage> {
+        let control = self.control()?;
+        let fence = control.fence()?;
+        let store = Store::open(&self.env, &self.paths.db, false)?;
+        let manifest = store.manifest();
+        // A log that is damaged goes as far as was published, and so does that of a writer who goes on.
+        let published = || Ok(control.published());
+        let end =
+            if control.writer_lives()? { published() } else { recovered_end(&self.env, &self.paths.db, &control) };
+        let end = end.or_else(|_: Error| published())?.max(manifest.checkpoint.log_index);
+        let mut history = manifest.history.clone();
+        let found = writers(&self.env, control.dir(), control.current_log()).unwrap_or_default();
+        merge_history(&mut history, &found, end, None);
+        let leads = (!fence.follows && fence.moved_by.is_none()).then_some(fence.epoch);
+        Ok(Lineage { history, end, leads })
+    }
+
+    fn snapshot(&self, fresh: bool) -> Result<Box<dyn Snapshot>> {
+        if self.control()?.is_half_made() {
+            return Err(Error::new(ErrorCode::SourceUnavailable, half_made(&self.paths.db)));
+        }
+        if fresh {
+            self.ask_for_checkpoint()?;
+        }
+        let store = Store::open(&self.env, &self.paths.db, false)?;
+        Ok(Box::new(LocalSnapshot { image: store.image(), _store: store }))
+    }
+
+    fn report(&self, progress: &Progress) -> Result<()> {
+        self.tell(progress, Registry::report)
+    }
+
+    fn reserve(&self, progress: &Progress) -> Result<()> {
+        self.tell(progress, Registry::reserve)
+    }
+
+    fn require_fenceable(&self, told: bool) -> Result<bool> {
+        self.told.store(told, Ordering::Relaxed);
+        self.require_own_files()
+    }
+
+    fn forget(&self, replica_id: &str) -> Result<bool> {
+        self.with(|open| match open.registry_to_change(&self.env)? {
+            Some(registry) => registry.remove(replica_id),
+            None => Ok(false),
+        })
+    }
+
+    fn supersede(&self, replica_id: &str, path: &str) -> Result<()> {
+        self.with(|open| match open.registry_to_change(&self.env)? {
+            Some(registry) => registry.supersede(replica_id, path),
+            None => Ok(()),
+        })
+    }
+
+    fn fence(&self, owner: WriterId, held: LogIndex) -> Result<Box<dyn Fencing>> {
+        self.raise_fence(owner, held)
+    }
+
+    fn seen(&self) -> Result<Seen> {
+        Seen::of(&*self.control()?)
+    }
+
+    fn wait(&self, seen: LogIndex, timeout: Duration, still: &dyn Fn() -> bool) {
+        self.wait_for_more(seen, timeout, still);
+    }
+
+    fn upstream(&self, asking: &Asking<'_>) -> Upstream {
+        let known = Remembered { paths: self.paths.clone(), astray: self.astray.clone(), file_id: self.known_as };
+        look_upstream(&self.env, &known, asking)
+    }
+
+    fn wake(&self) {
+        self.wake_waiters();
+    }
+}
+
+impl LocalSource {
+    /// Hands progress to the registry beside the log, if there is one.
+    fn tell(&self, progress: &Progress, how: fn(&Registry, &Progress) -> Result<()>) -> Result<()> {
+        self.with(|open| {
+            let dir = open.dir.clone();
+            let stamped = Progress { reported_at_ms: self.env.host.now_ms(), ..progress.clone() };
+            let missing = || none_in(&dir);
+            open.registry_to_change(&self.env)?.ok_or_else(missing).and_then(|registry| how(registry, &stamped))
+        })
+    }
+}
+
+/// An error of a log as one of its source, if that one's folder is not where it was when the log was opened.
+fn gone_meanwhile(env: &Env, open: &OpenLog, e: Error) -> Error {
+    let about_a_log = matches!(e.code(), ErrorCode::Corrupt | ErrorCode::NeedsReseed);
+    if !about_a_log || open.reader.control().is_current(&*env.disk) {
+        return e;
+    }
+    let what =
+        format_args!("the log of the source is not in {} any more ({e}): it is looked for again", open.dir.display());
+    Error::new(ErrorCode::SourceUnavailable, what)
+}

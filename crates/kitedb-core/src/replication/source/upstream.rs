@@ -1,0 +1,555 @@
+//! Where what a replica follows leads to. Its source may have nothing that the replica lacks, and yet no commit will ever
+//! come: the primary at the end was fenced or copied, or there is none, because replicas follow each other. And its source
+//! may have let go of what the replica needs next. All of that is looked up anew whenever it is asked for, in control files.
+
+use crate::{
+    db::{Engine, LogPlace, folder_of, resolved},
+    error::{Error, ErrorCode, Result},
+    graph::LogIndex,
+    io::{Env, OpenMode},
+    log::{Control, LogReader, Moved, WriterId},
+    replication::{
+        registry::Registry,
+        retention::serves,
+        source::{
+            SourcePaths,
+            find_log::recovered_end,
+            remembered::{Remembered, is_denied, remembered_in, where_is_it},
+            upstream_node::UpstreamNode,
+        },
+        status::{FenceStatus, ReplicaState},
+    },
+    shell::command,
+    store::Store,
+};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// A chain of replicas is looked at for so many nodes.
+const MAX_CHAIN: usize = 64;
+
+/// Why no commit will come to a replica from where it follows, though nothing that it tried has failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SourceFault {
+    /// The primary that it follows, perhaps through other replicas, was fenced by the promotion of another node.
+    Fenced {
+        /// The fenced primary's file.
+        db: PathBuf,
+        /// The promotion that fenced it.
+        fence: FenceStatus,
+    },
+    /// The primary that it follows, perhaps through other replicas, was copied or restored, and commits nothing before its
+    /// operator says what it is.
+    Copied {
+        /// That primary's file.
+        db: PathBuf,
+    },
+    /// What it follows leads back to a replica that was passed already: this one, or one on the way.
+    Cycle {
+        /// The files from its source on, up to the one that was passed already.
+        through: Vec<PathBuf>,
+    },
+    /// What it needs next is gone from its source's log: it must be reseeded.
+    Lost {
+        /// The frame that it needs next.
+        next: u64,
+        /// The first frame that its source's log still has.
+        floor: u64,
+    },
+    /// Its source's log has what it needs next, and not all that comes after that: segments are missing, or damaged.
+    Hole {
+        /// Its source's file.
+        db: PathBuf,
+        /// A frame that it needs and that is not there.
+        index: u64,
+        /// What is so of the log.
+        what: String,
+        /// Whether nothing but a reseed helps.
+        reseed: bool,
+    },
+    /// The replica through which it follows does not go on itself.
+    Halted {
+        /// That replica's file.
+        node: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Its file was moved, and the source that it remembers is neither where it was nor beside it.
+    Astray {
+        /// Where its source was.
+        db: PathBuf,
+    },
+    /// The file of its source is not there.
+    Missing {
+        /// Where it is looked for.
+        db: PathBuf,
+    },
+    /// What is there now holds another history: another database is in its source's place, or its source went on without
+    /// what this replica has.
+    Another {
+        /// The file that was looked at.
+        db: PathBuf,
+        /// The last frame of this replica.
+        at: u64,
+    },
+    /// Its source has no part in replication any more.
+    StandAlone {
+        /// Its file.
+        db: PathBuf,
+    },
+    /// Its source's file, or its log, is such that no replica can follow it.
+    Unavailable {
+        /// Its file.
+        db: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// It is not known what it follows.
+    Unnamed,
+    /// What it follows is a replica, and leads to no primary itself.
+    Beyond {
+        /// The last replica on the way.
+        node: PathBuf,
+        /// Why nothing comes from where that one follows.
+        fault: Box<SourceFault>,
+    },
+}
+
+impl SourceFault {
+    /// Whether it is about what the replica has, or needs next.
+    fn is_of_position(&self) -> bool {
+        match self {
+            Self::Lost { .. } | Self::Hole { .. } | Self::Another { .. } => true,
+            Self::Beyond { fault, .. } => fault.is_of_position(),
+            _ => false,
+        }
+    }
+
+    /// What kind of fault it is: `fenced`, `copied`, `cycle`, `lost`, `hole`, `halted`, `astray`, `missing`, `another`,
+    /// `stand_alone`, `unavailable` or `unnamed`; of one further up a chain, what kind it is there.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Fenced { .. } => "fenced",
+            Self::Copied { .. } => "copied",
+            Self::Cycle { .. } => "cycle",
+            Self::Lost { .. } => "lost",
+            Self::Hole { .. } => "hole",
+            Self::Halted { .. } => "halted",
+            Self::Astray { .. } => "astray",
+            Self::Missing { .. } => "missing",
+            Self::Another { .. } => "another",
+            Self::StandAlone { .. } => "stand_alone",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Unnamed => "unnamed",
+            Self::Beyond { fault, .. } => fault.kind(),
+        }
+    }
+
+    /// Why the replica must be reseeded, if it must.
+    pub(in crate::replication) fn reseed_reason(fault: Option<&Self>) -> Option<String> {
+        fault.filter(|fault| fault.asks_for_reseed()).map(|fault| format!("needs reseed: {fault}"))
+    }
+
+    fn asks_for_reseed(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::Hole { reseed: true, .. })
+    }
+
+    /// The state of a replica that would otherwise be in `state`.
+    pub(in crate::replication) fn shown_in(fault: Option<&Self>, state: ReplicaState) -> ReplicaState {
+        match (fault, state) {
+            (Some(fault), _) if fault.asks_for_reseed() => ReplicaState::NeedsReseed,
+            // There is more, of which the next pull says that it cannot be had.
+            (Some(Self::Hole { .. }), ReplicaState::Following) => ReplicaState::Behind,
+            (Some(_), ReplicaState::Following) => ReplicaState::Orphaned,
+            // Others let no pull succeed, which it will say for itself.
+            (Some(Self::Fenced { .. } | Self::Copied { .. } | Self::Cycle { .. }), ReplicaState::Behind) => {
+                ReplicaState::Orphaned
+            }
+            _ => state,
+        }
+    }
+}
+
+/// What is so, and what to do.
+impl fmt::Display for SourceFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fenced { db, fence: FenceStatus { assumed: true, .. } } => write!(
+                f,
+                "the control file of {db} was repaired, or an older one was put back, and it does not lead: if another node \
+                 took over, follow that one (--source-db, replica_repoint); only if none did, let {db} lead anew ({lead})",
+                db = db.display(),
+                lead = command("primary promote", db, "--force")
+            ),
+            Self::Fenced { db, fence: FenceStatus { epoch, promoter, ended: Some(last), .. } } => write!(
+                f,
+                "{} does not lead any more: promotion {promoter} took over from it with epoch {epoch}, after log index \
+                 {last}; follow the node that was promoted (--source-db, replica_repoint)",
+                db.display()
+            ),
+            Self::Fenced { db, fence: FenceStatus { epoch, promoter, ended: None, .. } } => write!(
+                f,
+                "nobody leads: {db} was fenced by promotion {promoter}, to epoch {epoch}, which was not completed; complete \
+                 it (promote the replica that began it, or this one), or let {db} take the lead back ({lead})",
+                db = db.display(),
+                lead = command("primary promote", db, "")
+            ),
+            Self::Copied { db } => write!(
+                f,
+                "{db} was copied or restored, and commits nothing before its operator says what it is; follow the \
+                 original, or let {db} lead ({lead})",
+                db = db.display(),
+                lead = command("role", db, "primary --moved")
+            ),
+            Self::Cycle { through } => {
+                f.write_str("what it follows leads back to where it was, and to no primary: ")?;
+                for (at, db) in through.iter().enumerate() {
+                    write!(f, "{}{}", if at == 0 { "" } else { ", which follows " }, db.display())?;
+                }
+                f.write_str("; follow a primary, or a replica of one (--source-db, replica_repoint)")
+            }
+            Self::Lost { next, floor } => write!(
+                f,
+                "log index {next}, which it needs next, is gone from its source's log, which begins with {floor}: reseed it"
+            ),
+            Self::Hole { db, index, what, reseed } => {
+                write!(f, "log index {index}, which it needs, is not to be had from its source {}: {what}", db.display())?;
+                match reseed {
+                    true => f.write_str("; put back what is missing there, or reseed it"),
+                    false => Ok(()),
+                }
+            }
+            Self::Halted { node, what } => write!(
+                f,
+                "the replica {node}, through which it follows, does not go on: {what}; mend that one ({status} says how), or \
+                 follow another node (--source-db, replica_repoint)",
+                node = node.display(),
+                status = command("replica status", node, "")
+            ),
+            Self::Astray { db } => f.write_str(&where_is_it(db)),
+            Self::Missing { db } => write!(
+                f,
+                "the source {} is not there: bring it back, or say where it is (--source-db, replica_repoint)",
+                db.display()
+            ),
+            Self::Another { db, at } => write!(
+                f,
+                "{} is another database than this replica followed, or has another history: it lacks what this replica has \
+                 at log index {at}; follow the one that has it (--source-db, replica_repoint), give that up and reseed \
+                 this replica from there (--overwrite), or let this replica lead with it (promote it by force)",
+                db.display()
+            ),
+            Self::StandAlone { db } => write!(
+                f,
+                "the source {} is a database of its own and has no part in replication: follow another one \
+                 (--source-db, replica_repoint), or let this replica lead (promote it by force)",
+                db.display()
+            ),
+            Self::Unavailable { db, what } => {
+                write!(f, "the source {} cannot be followed: {what}; mend that, or follow another one", db.display())?;
+                f.write_str(" (--source-db, replica_repoint)")
+            }
+            Self::Unnamed => f.write_str(
+                "it is not known what this replica follows: say it once (--source-db, replication_source_db_path), it is \
+                 remembered",
+            ),
+            Self::Beyond { node, fault } => {
+                write!(f, "the replica {}, through which it follows, leads to no primary that leads: {fault}", node.display())
+            }
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'a> {
+    /// The replica.
+    pub engine: &'a Engine,
+    /// The id under which it is registered with its source.
+    pub id: [u8; 16],
+    /// Its own promotion, if it has begun one.
+    pub promotion: WriterId,
+    /// Its last frame.
+    pub at: LogIndex,
+}
+
+impl<'a> Asking<'a> {
+    /// The replica `engine`, whose control words are `control`.
+    pub fn of(engine: &'a Engine, control: &Control) -> Self {
+        Self { engine, id: engine.reporting_id(), promotion: control.promotion(), at: engine.published() }
+    }
+}
+
+/// What was seen of a source.
+#[derive(Debug, Default)]
+pub struct Upstream {
+    /// Whether the replica that asks is registered there; an error if it cannot be, as things are. `None`: that cannot be
+    /// looked at from here.
+    pub registered: Option<Result<bool>>,
+    /// The last frame that it has published, if it could be looked at.
+    pub head: Option<LogIndex>,
+    /// The promotion that fenced it.
+    pub moved: Option<Moved>,
+    /// What is wrong with it, or with what it follows in turn.
+    pub fault: Option<SourceFault>,
+    /// Why it cannot be seen from here whether a primary leads at the end of the way.
+    pub unseen: Option<String>,
+}
+
+/// Where a chain of replicas leads.
+enum End {
+    Primary,
+    Nowhere(SourceFault),
+    /// That cannot be seen, for this reason.
+    Unseen(String),
+}
+
+/// Looks at the source `known` in `env`, and at what that one follows.
+pub fn look_upstream(env: &Env, known: &Remembered, asking: &Asking<'_>) -> Upstream {
+    let db = &known.paths.db;
+    let astray = || known.astray.as_ref().map(|db| SourceFault::Astray { db: db.clone() });
+    let source = match UpstreamNode::at(env, &known.paths) {
+        Ok(source) => source,
+        Err(fault) => {
+            let fault = astray().or(fault);
+            let unseen = fault.is_none().then(|| format!("the source {} cannot be looked at from here", db.display()));
+            return Upstream { fault, unseen, ..Upstream::default() };
+        }
+    };
+    let head = source.control.published();
+    let moved = source.fence.moved();
+    // A promotion of its own that was not completed is told as that.
+    if moved.is_some_and(|moved| moved.by == asking.promotion) {
+        return Upstream { head: Some(head), moved, ..Upstream::default() };
+    }
+    if is_another(env, known, &source, asking) {
+        let another = || SourceFault::Another { db: db.clone(), at: asking.at.0 };
+        // Its head tells nothing of how far behind the replica is.
+        return Upstream { fault: astray().or_else(|| Some(another())), ..Upstream::default() };
+    }
+    let registered = Registry::lists(env, source.place.dir(), &asking.engine.registration_id());
+    // What holds nothing yet copies a snapshot, and needs nothing from before that; one that pulls all the same is told by that.
+    let pulls = head > asking.at && asking.at > LogIndex(0);
+    let lost = pulls.then(|| not_served(env, db, &source, head, asking.at)).flatten();
+    let (fault, unseen) = match (lost, where_it_leads(env, known, source, asking)) {
+        (Some(lost), _) => (Some(lost), None),
+        (None, End::Primary) => (None, None),
+        (None, End::Nowhere(fault)) => (Some(fault), None),
+        (None, End::Unseen(why)) => (None, Some(why)),
+    };
+    Upstream { head: Some(head), moved, fault, unseen, registered }
+}
+
+impl Upstream {
+    /// What of that still holds for the replica that was at `asked` when it asked, and is at `now`: one that went on meanwhile
+    /// misses nothing of what it had to get there, and is of no other history.
+    pub fn still(self, asked: LogIndex, now: LogIndex) -> Self {
+        match &self.fault {
+            Some(fault) if now > asked && fault.is_of_position() => Self { fault: None, ..self },
+            _ => self,
+        }
+    }
+
+    /// Whether the replica that asks, which is `noted` as registered, was removed there since.
+    pub fn removed(&self, noted: bool) -> bool {
+        noted && matches!(self.registered, Some(Ok(false)))
+    }
+
+    /// Whether the source keeps its log for the replica that asks, and why not where it should: its control words say that
+    /// it was `noted` as registered when it reported last.
+    pub fn registration(&self, noted: bool) -> (bool, Option<String>) {
+        match &self.registered {
+            _ if !noted => (false, None),
+            Some(Err(e)) => (false, Some(not_registered(e))),
+            // It was removed there: with its next report it is registered again.
+            Some(Ok(registered)) => (*registered, None),
+            None => (true, None),
+        }
+    }
+}
+
+/// What to do where a source does not register a replica.
+pub const HOW_TO_REGISTER: &str = "let it write to its source's folder, or say that it is to go on unregistered \
+                                   (--unregistered, replication_unregistered)";
+
+/// What is so of a replica that runs, and that its source's operator removed there.
+pub const REMOVED: &str = "its source does not list it any more, and keeps nothing for it: it was removed there. It registers again \
+                           when it looks next, after the next commit there, or 30 s; to end that, stop its process";
+
+/// Why a replica pulls and is not registered.
+pub fn not_registered(e: &Error) -> String {
+    format!("the source does not keep its log for this replica: {e}; {HOW_TO_REGISTER}")
+}
+
+/// That a replica which follows `paths` would follow a circle of replicas, itself perhaps among them, if that can be seen.
+pub fn leads_in_a_circle(env: &Env, paths: SourcePaths, asking: &Asking<'_>) -> Option<SourceFault> {
+    let source = UpstreamNode::at(env, &paths).ok()?;
+    let known = Remembered { paths, astray: None, file_id: None };
+    match where_it_leads(env, &known, source, asking) {
+        End::Nowhere(fault @ SourceFault::Cycle { .. }) => Some(fault),
+        _ => None,
+    }
+}
+
+/// Whether `source` is not the database that the replica followed, nor one that took over from it, or has another history
+/// since, or went on without what the replica has. What it holds decides; where that does not tell, the id of its file.
+fn is_another(env: &Env, known: &Remembered, source: &UpstreamNode, asking: &Asking<'_>) -> bool {
+    // Not that of the log: one that was taken over by another file would tell it, too.
+    let there = Store::peek(env, &known.paths.db).map_or(source.control.identity().file_id, |file| file.file_id);
+    // Also where it is the one that it was: it may have been reseeded to another history since.
+    let is_it = known.file_id == Some(there);
+    if is_it && source.went_on_without(env, &known.paths.db, asking).unwrap_or(false) {
+        return true;
+    }
+    match source.shares_history(env, &known.paths.db, asking) {
+        Ok(shares) => !shares.unwrap_or(is_it || known.file_id.is_none()),
+        // What cannot be read tells nothing; the pull that meets it says so.
+        Err(_) => false,
+    }
+}
+
+/// Why the log of the source, whose file is `db`, does not have all that comes after `at` and up to `head`, as far as that is
+/// seen without reading each segment.
+fn not_served(env: &Env, db: &Path, source: &UpstreamNode, head: LogIndex, at: LogIndex) -> Option<SourceFault> {
+    let control = Arc::new(Control::open(&*env.disk, source.place.dir(), OpenMode::Read).ok()??);
+    let mut reader = LogReader::with_control(env, source.place.dir(), control.clone()).ok()?;
+    reader.refresh().ok()?;
+    let hole = |index: LogIndex, why: &Error| {
+        let reseed = why.code() == ErrorCode::NeedsReseed;
+        let what = why.to_string();
+        let what = what.strip_prefix("needs reseed: ").unwrap_or(&what).to_owned();
+        SourceFault::Hole { db: db.to_owned(), index: index.0, what, reseed }
+    };
+    let (floor, next) = (reader.floor().unwrap_or(LogIndex(head.0 + 1)), LogIndex(at.0 + 1));
+    if !serves(floor, head, at) {
+        let why = reader.why_missing(next);
+        return Some(match why.code() {
+            // What may not be read need not be missing: the pull says so.
+            ErrorCode::PermissionDenied => return None,
+            ErrorCode::NeedsReseed => SourceFault::Lost { next: next.0, floor: floor.0 },
+            _ => hole(next, &why),
+        });
+    }
+    reader.missing_after(at, head).ok()??;
+    // What no writer ended may have been published, and lost with the power before it was durable.
+    let end = if control.writer_lives().ok()? { head } else { recovered_end(env, db, &control).ok()?.min(head) };
+    // Looked at again: what is let go of meanwhile is missing for a moment.
+    reader.refresh().ok()?;
+    let (index, why) = reader.missing_after(at, end).ok()??;
+    Some(hole(index, &why))
+}
+
+/// Follows the chain from `node` on, which is `known`, for as far as it can be seen.
+fn where_it_leads(env: &Env, known: &Remembered, node: UpstreamNode, asking: &Asking<'_>) -> End {
+    let (mut node, mut db) = (node, known.paths.db.clone());
+    let (mut ids, mut through) = (vec![asking.id], Vec::new());
+    while ids.len() <= MAX_CHAIN {
+        through.push(db.clone());
+        let id = node.id();
+        if ids.contains(&id) {
+            return End::Nowhere(SourceFault::Cycle { through });
+        }
+        ids.push(id);
+        if !node.fence.follows {
+            return match (node.fence.moved(), &node.place) {
+                (Some(moved), _) => {
+                    End::Nowhere(SourceFault::Fenced { db, fence: FenceStatus::seen(moved, &node.control) })
+                }
+                (None, LogPlace::Moved(..)) => End::Nowhere(SourceFault::Copied { db }),
+                (None, _) => End::Primary,
+            };
+        }
+        match followed_by(env, &node, &db, asking) {
+            Ok(next) => match halted(env, (&node, &db), (&next.0, &next.1)) {
+                Some(fault) => return End::Nowhere(fault),
+                None => (node, db) = next,
+            },
+            Err(end) => return end,
+        }
+    }
+    End::Unseen(format!("there are more than {MAX_CHAIN} replicas on the way"))
+}
+
+/// What the replica `node`, whose file is `db`, follows in turn.
+fn followed_by(env: &Env, node: &UpstreamNode, db: &Path, asking: &Asking<'_>) -> Result<(UpstreamNode, PathBuf), End> {
+    let nowhere = |fault| End::Nowhere(SourceFault::Beyond { node: db.to_owned(), fault: Box::new(fault) });
+    let unseen = |what: String| End::Unseen(format!("of the replica {} {what}", db.display()));
+    let file = resolved(env, db).map_err(|e| unseen(format!("the file cannot be looked at: {e}")))?;
+    let Some(next) = remembered_in(&*env.disk, node.place.dir(), &file, env) else {
+        return Err(match is_denied(&*env.disk, node.place.dir()) {
+            true => unseen("nobody may read here what it follows".to_owned()),
+            false => nowhere(SourceFault::Unnamed),
+        });
+    };
+    let source = &next.paths.db;
+    let fault = match UpstreamNode::at(env, &next.paths) {
+        // The name is that of another database now. One that took over from the former leads on.
+        Ok(passed) if is_another(env, &next, &passed, asking) => {
+            SourceFault::Another { db: source.clone(), at: asking.at.0 }
+        }
+        Ok(passed) => return Ok((passed, next.paths.db)),
+        Err(None) => return Err(unseen(format!("the source {} cannot be looked at from here", source.display()))),
+        Err(Some(fault)) => match next.astray {
+            Some(db) => SourceFault::Astray { db },
+            None => fault,
+        },
+    };
+    let failed = node.failed();
+    // Its path may lead to another place on its own machine. While it runs, and has met no error, it is believed.
+    let runs_well = failed.is_none() && node.control.writer_lives().unwrap_or(false);
+    let is_seen = env.disk.is_dir(folder_of(source)) && !runs_well;
+    Err(match failed {
+        _ if is_seen => nowhere(fault),
+        Some(what) => nowhere(SourceFault::Unavailable { db: source.clone(), what }),
+        None => unseen(format!(
+            "the source {} cannot be seen from here: it is gone, or on another machine",
+            source.display()
+        )),
+    })
+}
+
+/// Why the replica `node` does not go on, though where it follows, at `next`, leads on: what it tried last failed, or what it
+/// needs next is not there, which it will find with its next pull.
+fn halted(
+    env: &Env,
+    (node, db): (&UpstreamNode, &Path),
+    (next, source): (&UpstreamNode, &Path),
+) -> Option<SourceFault> {
+    if let Some(what) = node.failed() {
+        return Some(SourceFault::Halted { node: db.to_owned(), what });
+    }
+    let (at, head) = (node.control.published(), next.control.published());
+    let fault = (head > at).then(|| not_served(env, source, next, head, at)).flatten()?;
+    // Its follower may have gone on meanwhile.
+    let stays = node.control.published() == at;
+    stays.then(|| SourceFault::Halted { node: db.to_owned(), what: fault.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_that_went_on_meanwhile_is_not_told_what_it_would_miss_where_it_was() {
+        let lost = || SourceFault::Lost { next: 235, floor: 238 };
+        let beyond = || SourceFault::Beyond { node: "r".into(), fault: Box::new(lost()) };
+        let fenced = || SourceFault::Cycle { through: vec!["r".into()] };
+        for (fault, now, told) in [
+            (lost(), 234, true),
+            (lost(), 240, false),
+            // Copied anew from a source that had less.
+            (lost(), 100, true),
+            (SourceFault::Another { db: "p".into(), at: 234 }, 240, false),
+            (beyond(), 240, false),
+            (beyond(), 234, true),
+            (fenced(), 240, true),
+        ] {
+            let seen = Upstream { fault: Some(fault.clone()), ..Upstream::default() };
+            assert_eq!(seen.still(LogIndex(234), LogIndex(now)).fault.is_some(), told, "{fault:?} at {now}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Waiting for a token: event-driven, and without holding a view.
+
+use crate::{db::Engine, error::Result, graph::Token, replication::status::TokenWait};
+use std::time::Duration;
+
+/// Waits until the commit that `token` names is on this node's history and published, for at most `timeout`.
+pub fn wait_for_token(engine: &Engine, token: Token, timeout: Duration) -> Result<TokenWait> {
+    let mut outcome = TokenWait::TimedOut;
+    engine.signal().wait_until(Some(token.log_index.0), timeout, || {
+        let now = look(engine, token);
+        outcome = now.unwrap_or(TokenWait::TimedOut);
+        now.is_some() || engine.check_usable().is_err() || engine.panicked().is_some()
+    });
+    if outcome == TokenWait::TimedOut {
+        engine.check_usable()?;
+        engine.require_no_panic()?;
+    }
+    Ok(outcome)
+}
+
+/// What can be said of `token` by now; `None`: not yet.
+fn look(engine: &Engine, token: Token) -> Option<TokenWait> {
+    if token.log_index.0 == 0 {
+        return Some(TokenWait::Reached);
+    }
+    // In this order: an epoch begins only once all before it is published.
+    let (leads, published) = (engine.epoch(), engine.published());
+    if token.log_index <= published {
+        // An index of before this node's own history can be of any epoch up to the next one that is known.
+        return Some(match engine.writer_at(token.log_index) {
+            Some((epoch, _)) if epoch != token.epoch => TokenWait::EpochChanged,
+            _ => TokenWait::Reached,
+        });
+    }
+    if leads > token.epoch {
+        // A later epoch has begun at or before it: what comes with that index will be another commit.
+        return Some(TokenWait::EpochChanged);
+    }
+    let reseed = engine.sidecar.as_ref().is_some_and(|control| control.is_replica() && control.needs_reseed());
+    reseed.then_some(TokenWait::NeedsReseed)
+}
