@@ -46,7 +46,7 @@ pub use replaced::Replaced;
 pub use roll::Roll;
 pub use salt::salt_of;
 pub use seen::SeenEpoch;
-pub use segment::{SegmentHeader, bytes_in};
+pub use segment::{SegmentHeader, bytes_in, segment_files};
 pub use stamps::Displaced;
 pub use sync::{GroupSync, Quiet};
 pub use verify::{no_segment, verify};
