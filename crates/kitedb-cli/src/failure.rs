@@ -150,8 +150,11 @@ pub fn named(hint: &str, path: &Path, source: Option<&Path>) -> String {
 
 /// Whether an error of that code tells what one file is.
 fn is_about_a_file(code: ErrorCode) -> bool {
-    use ErrorCode::{Corrupt, HardLinked, NotADatabase, NotFound, ReadOnly, RoleMismatch};
-    matches!(code, Corrupt | HardLinked | NotADatabase | NotFound | ReadOnly | RoleMismatch)
+    use ErrorCode::{Corrupt, Format02, HardLinked, NotADatabase, NotFound, OldFormat, ReadOnly, RoleMismatch, TooNew};
+    matches!(
+        code,
+        Corrupt | Format02 | HardLinked | NotADatabase | NotFound | OldFormat | ReadOnly | RoleMismatch | TooNew
+    )
 }
 
 const REPORT: &str = concat!("this is a defect of KiteDB: please report it at ", env!("CARGO_PKG_REPOSITORY"));

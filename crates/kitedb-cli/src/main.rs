@@ -4,6 +4,7 @@
 
 mod cli;
 mod commands;
+mod export;
 mod failure;
 mod file_limit;
 mod import;
@@ -42,6 +43,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Demo(args) => commands::demo::run(&args, &mut out),
         Command::DemoWriter(args) => commands::demo::writer::run(&args, &mut out),
         Command::Import(args) => commands::import::run(&args, &mut out),
+        Command::Export(args) => commands::export::run(&args, &mut out),
         Command::Stats(args) => commands::stats::run(&args, &mut out),
         Command::Check(args) => commands::check::run(&args, &mut out),
         Command::Repair(args) => commands::repair::run(&args, &mut out),

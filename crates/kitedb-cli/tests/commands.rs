@@ -48,6 +48,37 @@ fn exit_codes_tell_what_happened() {
 }
 
 #[test]
+fn a_database_of_kitedb_0_2_is_known_to_every_command() {
+    let folder = Folder::new();
+    folder.file("graph.txt", "a b\n");
+    folder.run(&["import", "g.kitedb", "graph.txt", "--role", "primary"]).ok();
+    let old = include_bytes!("../../kitedb-core/tests/data/first_page_of_kitedb_0_2.bin");
+    let path = folder.path().join("old.kitedb");
+    fs::write(&path, old).unwrap();
+    for args in [
+        &["stats", "old.kitedb"][..],
+        &["check", "old.kitedb"],
+        &["get", "old.kitedb", "a"],
+        &["role", "old.kitedb"],
+        &["repair", "old.kitedb"],
+        &["import", "old.kitedb", "graph.txt"],
+        &["primary", "status", "old.kitedb"],
+        &["primary", "promote", "old.kitedb", "--force"],
+        &["replica", "bootstrap", "old.kitedb", "--source-db", "g.kitedb"],
+        &["replica", "bootstrap", "old.kitedb", "--source-db", "g.kitedb", "--overwrite"],
+        &["replica", "bootstrap", "new.kitedb", "--source-db", "old.kitedb"],
+        &["verify", "g.kitedb", "old.kitedb"],
+    ] {
+        let run = folder.run(args);
+        assert!(run.code == 1 || run.code == 3, "{args:?}: {run:?}");
+        let told = format!("{}{}", run.out, run.err);
+        assert!(told.contains("kitedb 0.2") && told.contains("JSON Lines"), "{args:?}: {run:?}");
+    }
+    assert_eq!(fs::read(&path).unwrap(), old);
+    assert!(!folder.path().join("new.kitedb").exists());
+}
+
+#[test]
 fn check_finds_damage_and_says_so_with_its_exit_code() {
     let folder = Folder::new();
     folder.file("graph.txt", star(2_000));

@@ -63,14 +63,21 @@ fn tables_of_nodes_and_of_edges_meet_by_key() {
 #[test]
 fn json_lines_keep_the_kind_of_every_value() {
     let folder = Folder::new();
-    let lines = r#"{"type":"edge","src":"ada","dst":"charles","label":"KNOWS","props":{"since":1833}}
-{"type":"node","key":"ada","labels":["Person"],"props":{"i":-7,"f":2.0,"s":"é","b":true,"n":null,"v":[0.1,2]}}
-"#;
-    let report = folder.run_with_input(&["import", "g.kitedb", "-", "--format", "jsonl", "--json"], lines).json();
+    let edge = r#"{"type":"edge","src":"ada","dst":"charles","label":"KNOWS","props":{"since":1833}}"#;
+    let plain = r#""i":-7,"f":2.0,"s":"é","b":true,"n":null"#;
+    let nested = r#""l":[0.1,[2]],"m":{"x":{"y":null}}"#;
+    let tagged = r#""v":{"$vector":[0.1,2]},"x":{"$bytes":"Af8="},"d":{"$date_time":"2015-07-21T21:40:32+01:00"}"#;
+    let node = r#"{"type":"node","key":"ada","labels":["Person"]"#;
+    let lines = format!("{edge}\n{node},\"props\":{{{plain},{nested},{tagged}}}}}\n");
+    let report = folder.run_with_input(&["import", "g.kitedb", "-", "--format", "jsonl", "--json"], &lines).json();
     // The edge came first and created both its ends.
     assert_eq!((&report["nodes_created"], &report["nodes_updated"]), (&json!(2), &json!(1)));
     let ada = folder.run(&["get", "g.kitedb", "ada", "--json"]).json();
-    assert_eq!(ada["props"], json!({ "i": -7, "f": 2.0, "s": "é", "b": true, "n": null, "v": [0.1, 2.0] }));
+    let want = json!({
+        "i": -7, "f": 2.0, "s": "é", "b": true, "n": null, "l": [0.1, [2]], "m": { "x": { "y": null } },
+        "v": { "$vector": [0.1, 2.0] }, "x": { "$bytes": "Af8=" }, "d": { "$date_time": "2015-07-21T21:40:32+01:00" },
+    });
+    assert_eq!(ada["props"], want);
     assert_eq!(ada["labels"], json!(["Person"]));
 }
 
@@ -132,6 +139,57 @@ fn text_that_is_not_utf_8_is_a_bad_line() {
     let run = folder.run(&["import", "g.kitedb", "graph.txt"]);
     assert_eq!(run.code, 1);
     assert!(run.err.contains("line 2: not UTF-8"), "{}", run.err);
+}
+
+#[test]
+fn parallel_edges_come_with_their_ranks_and_are_never_made_twice() {
+    let folder = Folder::new();
+    folder.file("paid.csv", "src,dst,type,rank,amount\na,b,PAID,,10\na,b,PAID,7,20\na,b,PAID,0,11\n");
+    folder.file("more.jsonl", "{\"src\":\"a\",\"dst\":\"b\",\"type\":\"PAID\",\"rank\":3,\"props\":{\"amount\":30}}\n");
+    let report = folder.run(&["import", "g.kitedb", "paid.csv", "--json"]).json();
+    // Rank 0 is the edge that a line without a rank means, and is updated as ever.
+    assert_eq!((&report["edges_created"], &report["edges_existing"]), (&json!(2), &json!(1)));
+    folder.run(&["import", "g.kitedb", "more.jsonl"]).ok();
+    let out = folder.run(&["neighbors", "g.kitedb", "a", "--json"]).json();
+    let edges: Vec<_> =
+        out["neighbors"].as_array().unwrap().iter().map(|n| (&n["rank"], &n["props"]["amount"])).collect();
+    let (none, three, seven) = (json!(null), json!(3), json!(7));
+    assert_eq!(edges, [(&none, &json!(11)), (&three, &json!(30)), (&seven, &json!(20))]);
+    assert_eq!(folder.run(&["check", "g.kitedb", "--json"]).json()["clean"], true);
+
+    for (file, line) in [("paid.csv", 3), ("more.jsonl", 1)] {
+        let again = folder.run(&["import", "g.kitedb", file]);
+        assert_eq!(again.code, 1);
+        assert!(
+            again.err.starts_with(&format!("error: {file}, line {line}: an edge with a rank is added")),
+            "{}",
+            again.err
+        );
+    }
+    assert_eq!(folder.run(&["stats", "g.kitedb", "--json"]).json()["edges"], 3);
+}
+
+#[test]
+fn a_property_called_key_with_an_underscore_gets_another_name_and_the_report_says_so() {
+    let folder = Folder::new();
+    for (name, content) in [
+        ("g.csv", "key,_key\na,1\nb,2\n"),
+        ("g.jsonl", "{\"key\":\"a\",\"props\":{\"_key\":1}}\n{\"key\":\"b\",\"props\":{\"_key\":2}}\n"),
+    ] {
+        folder.file(name, content);
+        let database = format!("{name}.kitedb");
+        let report = folder.run(&["import", &database, name, "--json"]).json();
+        assert_eq!(report["warnings"].as_array().unwrap().len(), 1, "{report}");
+        assert!(report["warnings"][0].as_str().unwrap().starts_with("2 properties called `_key` came in as `_key_`"));
+        let node = folder.run(&["get", &database, "a", "--json"]).json();
+        assert_eq!(node["props"], json!({ "_key_": 1 }), "{name}");
+        let shown = folder.run(&["import", &database, name]).ok().out;
+        assert_eq!(shown.matches("warning: ").count(), 1, "{shown}");
+    }
+    folder.file("both.csv", "key,_key,_key_\na,1,2\n");
+    let run = folder.run(&["import", "both.kitedb", "both.csv"]);
+    assert_eq!(run.code, 1);
+    assert!(run.err.contains("`_key_`, which it would be instead, is there, too"), "{}", run.err);
 }
 
 /// Everything after it would be one cell: a name of thousands of lines.

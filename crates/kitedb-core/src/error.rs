@@ -108,8 +108,15 @@ codes! {
     NotFound = "NOT_FOUND" => Input,
     /// The operating system denies the account of this process a file or folder: give it permission there.
     PermissionDenied = "PERMISSION_DENIED" => Input,
-    /// The file is not a KiteDB database, or of a newer format.
+    /// The file is not a KiteDB database.
     NotADatabase = "NOT_A_DATABASE" => Input,
+    /// A newer KiteDB wrote what is to be read, and this build does not know how: see
+    /// [`FEATURE_LEVEL`](crate::FEATURE_LEVEL). Nothing is damaged: use a newer KiteDB.
+    TooNew = "TOO_NEW" => Input,
+    /// A KiteDB before its release wrote the file, in a format that is not read any more: import the source data again.
+    OldFormat = "OLD_FORMAT" => Input,
+    /// kitedb 0.2 wrote the file: export its graph as JSON Lines with that version, and import them here.
+    Format02 = "FORMAT_0_2" => Input,
     /// The handle was used in a child process after a fork.
     Forked = "FORKED" => Reopen,
     /// The database is closed.
@@ -211,6 +218,11 @@ impl Error {
             message: format!("{}: it is a part of the database, put it back", error.message).into(),
             ..error
         }
+    }
+
+    /// Whether a file, or a part of one, is sound and of a version that this build does not read.
+    pub(crate) fn is_other_version(&self) -> bool {
+        matches!(self.code, ErrorCode::TooNew | ErrorCode::OldFormat | ErrorCode::Format02)
     }
 
     /// Stored bytes that do not verify: `what` names the place and the fault.

@@ -14,13 +14,17 @@
 //! | 5 | `replication` | what primaries and replicas do: pages, bootstrap, retention, promotion |
 //! | 6 | `database` | [`Database`], the handle |
 //! | 7 | `metrics` | [`Metrics`] and [`HealthCheck`]: figures for operators |
+//! | 7 | [`temporal`], [`json`] | values as text: ISO 8601 and zones, JSON |
 
 pub mod error;
 pub mod graph;
 pub mod io;
+pub mod json;
+pub mod temporal;
 
 mod database;
 mod db;
+mod level;
 mod lock;
 mod log;
 mod metrics;
@@ -31,14 +35,17 @@ mod store;
 
 pub use database::{BulkLoader, ConfirmedMove, Database, WeakDatabase, compare, compare_deep};
 pub use db::{
-    CheckReport, Detached, Difference, Element, GraphRead, Latency, LatencyBucket, NameId, NameRef, NewNode,
-    OpenOptions, Page, Repair, RepairOptions, ReplicationRole, Stats, StillRegistered, SyncMode, Transaction, View,
+    CheckReport, Detached, Difference, Element, GraphRead, Index, IndexOn, IndexSpec, Latency, LatencyBucket, NameId,
+    NameRef, NewNode, OpenOptions, Page, Repair, RepairOptions, ReplicationRole, Stats, StillRegistered, SyncMode,
+    Transaction, View,
 };
 pub use error::{Error, ErrorCode, ErrorKind, Result};
 pub use graph::{
-    Digest, Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, NodeId, PropKeyId, Token, Value, ValueRef,
-    VectorRef,
+    Date, DateTime, DateTimeRef, Digest, Direction, Duration, DurationRef, EdgeKey, EdgeTypeId, Epoch, IndexId,
+    IndexState, LabelId, ListRef, LocalDateTime, LocalTime, LogIndex, MAX_RANK, MapRef, NodeId, PropKeyId, Time, Token,
+    Value, ValueRef, VectorRef,
 };
+pub use level::FEATURE_LEVEL;
 pub use metrics::{
     CacheLayerMetrics, CacheMetrics, Check, DataMetrics, EngineMetrics, HealthCheck, MemoryMetrics, Metrics,
     MvccMetrics, PrimaryMetrics, ReplicaLagMetrics, ReplicaMetrics, ReplicationMetrics, collect_metrics_single_file,
@@ -65,6 +72,9 @@ pub fn open_single_file(path: impl AsRef<std::path::Path>, options: SingleFileOp
 pub fn close_single_file(db: SingleFileDB) -> Result<()> {
     db.close()
 }
+
+#[doc(hidden)]
+pub use db::definitions_for_testing as index_definitions_for_testing;
 
 /// The code in the README compiles and runs.
 #[cfg(doctest)]

@@ -53,7 +53,8 @@ impl Scene {
         self.states.push(draft.after());
         let segment = self.segments().pop().unwrap();
         let bytes = self.disk.read(&segment).unwrap();
-        self.ends.push((segment, bytes.iter().rposition(|b| *b != 0).unwrap() + 1));
+        let end = end_of_last_frame(&bytes);
+        self.ends.push((segment, end));
     }
 
     fn commits(&mut self, db: &Database, rng: &mut Rng, count: usize) {
@@ -106,6 +107,20 @@ impl Scene {
         db.transaction(|tx| tx.create_node(None)).unwrap();
         db.close().unwrap();
     }
+}
+
+/// Where the last frame of a segment ends, by what each says of its length: the last bytes of one may be zeros.
+fn end_of_last_frame(segment: &[u8]) -> usize {
+    let (mut at, mut end) = (512, 512);
+    while let Some(len) = segment.get(at + 4..at + 8).map(|len| u32::from_le_bytes(len.try_into().unwrap())) {
+        match len {
+            u32::MAX => at += 32,
+            // No frame is without a payload.
+            0 => break,
+            len => (at, end) = ((at + 56 + len as usize).next_multiple_of(8), at + 56 + len as usize),
+        }
+    }
+    end
 }
 
 #[track_caller]

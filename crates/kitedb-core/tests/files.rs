@@ -4,7 +4,7 @@
 
 mod support_process;
 
-use kitedb_core::{Database, ErrorCode, GraphRead, NodeId, OpenOptions, Result, SyncMode, Value};
+use kitedb_core::{Database, ErrorCode, GraphRead, NodeId, OpenOptions, ReplicationRole, Result, SyncMode, Value};
 use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
@@ -102,25 +102,50 @@ fn what_is_not_a_database_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_file_of_a_newer_format_is_refused_by_name() {
+fn a_file_of_another_format_is_refused_by_number() {
     let (_dir, path) = scratch();
     let db = Database::open(&path, quiet()).unwrap();
     add(&db, "a");
     db.close().unwrap();
-    let mut bytes = fs::read(&path).unwrap();
-    for slot in [0, 4096] {
-        let slot = &mut bytes[slot..slot + 512];
-        slot[8..12].copy_from_slice(&99u32.to_le_bytes());
-        let crc = crc32fast::hash(&slot[..508]);
-        slot[508..].copy_from_slice(&crc.to_le_bytes());
+    for (format, code, advice) in
+        [(99u32, ErrorCode::TooNew, "use a newer KiteDB"), (3, ErrorCode::OldFormat, "import the source data again")]
+    {
+        let mut bytes = fs::read(&path).unwrap();
+        for slot in [0, 4096] {
+            let slot = &mut bytes[slot..slot + 512];
+            // As format 3 had it: the level is its upper half.
+            slot[8..12].copy_from_slice(&format.to_le_bytes());
+            let crc = crc32fast::hash(&slot[..508]);
+            slot[508..].copy_from_slice(&crc.to_le_bytes());
+        }
+        fs::write(&path, &bytes).unwrap();
+        for options in [quiet(), read_only(), quiet().replication_role(ReplicationRole::Primary)] {
+            let error = Database::open(&path, options).unwrap_err();
+            assert_eq!(error.code(), code);
+            let what = error.to_string();
+            assert!(what.contains(&format!("format {format}")) && what.contains(advice), "{error}");
+        }
+        assert_eq!(fs::read(&path).unwrap(), bytes);
     }
-    fs::write(&path, &bytes).unwrap();
-    for options in [quiet(), read_only()] {
-        let error = Database::open(&path, options).unwrap_err();
-        assert_eq!(error.code(), ErrorCode::NotADatabase);
-        assert!(error.to_string().contains("format 99"), "{error}");
+}
+
+#[test]
+fn a_database_of_kitedb_0_2_is_known_and_told_the_way_over() {
+    let (dir, path) = scratch();
+    let old = include_bytes!("data/first_page_of_kitedb_0_2.bin");
+    fs::write(&path, old).unwrap();
+    let folder = dir.path().join("folder");
+    fs::create_dir_all(folder.join("snapshots")).unwrap();
+    fs::write(folder.join("snapshots/snap_1.gds"), "GDS1").unwrap();
+    for path in [&path, &folder] {
+        for options in [quiet(), read_only(), quiet().replication_role(ReplicationRole::Primary)] {
+            let error = Database::open(path, options).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::Format02, "{error:?}");
+            let what = error.to_string();
+            assert!(what.contains("JSON Lines") && what.contains("kitedb import"), "{what}");
+        }
     }
-    assert_eq!(fs::read(&path).unwrap(), bytes);
+    assert_eq!(fs::read(&path).unwrap(), old);
 }
 
 #[test]
@@ -845,4 +870,59 @@ fn assert_hub(db: &Database, count: u64) {
 
 fn tx_propkey(db: &Database) -> kitedb_core::PropKeyId {
     db.transaction(|tx| tx.propkey_id_or_create("value")).unwrap()
+}
+
+// ---- vectors ------------------------------------------------------------------------------------------------------
+
+#[test]
+fn vectors_that_lie_in_columns_are_read_changed_removed_and_merged_like_any() {
+    let (_dir, path) = scratch();
+    let mut model: Vec<[Option<Vec<f32>>; 2]> = vec![[None, None]; 900];
+    let names = ["embedding", "rare"];
+    let verify = |db: &Database, model: &[[Option<Vec<f32>>; 2]]| {
+        let view = db.snapshot().unwrap();
+        for (at, of_node) in model.iter().enumerate() {
+            for (name, expected) in names.iter().zip(of_node) {
+                let found = view.propkey_id(name).and_then(|key| view.node_vector(NodeId(at as u64 + 1), key).unwrap());
+                assert_eq!(&found, expected, "{name} of node {}", at + 1);
+            }
+        }
+        assert_eq!(view.count_vectors(), model.iter().flatten().flatten().count() as u64);
+        assert_clean(db);
+    };
+    let db = Database::open(&path, quiet().auto_compaction(false)).unwrap();
+    db.transaction(|tx| (0..900).try_for_each(|_| tx.create_node(None).map(drop))).unwrap();
+    let mut random = Random::new(5);
+    for round in 0..6u32 {
+        db.transaction(|tx| {
+            for (at, of_node) in model.iter_mut().enumerate() {
+                let node = NodeId(at as u64 + 1);
+                // Most in the first round, few in the later ones, and removals of nearly all in one.
+                let few = random.below(10) == 0;
+                if round == 3 && !few && of_node[0].take().is_some() {
+                    tx.delete_node_vector(node, names[0])?;
+                } else if round == 0 && at % 3 != 0 || few {
+                    let which = usize::from(random.below(20) == 0);
+                    let floats = vec![at as f32 + round as f32 / 8.0; 3 + which];
+                    tx.set_node_vector(node, names[which], &floats)?;
+                    of_node[which] = Some(floats);
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+        verify(&db, &model);
+        db.checkpoint().unwrap();
+        verify(&db, &model);
+        if round == 4 {
+            db.compact().unwrap();
+            verify(&db, &model);
+        }
+    }
+    let digest = db.snapshot().unwrap().digest();
+    db.close().unwrap();
+    let db = Database::open(&path, quiet()).unwrap();
+    db.compact().unwrap();
+    verify(&db, &model);
+    assert_eq!(db.snapshot().unwrap().digest(), digest);
 }

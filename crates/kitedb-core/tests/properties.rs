@@ -4,14 +4,17 @@
 
 mod support;
 
-use kitedb_core::{GraphRead, NewNode, NodeId, OpenOptions, SyncMode, io::Env};
+use kitedb_core::{GraphRead, NewNode, NodeId, OpenOptions, SyncMode, Transaction, io::Env};
 use proptest::{
     prelude::*,
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 use support::{
-    Rng, asked_seed, cases, for_seeds,
-    ops::any_op,
+    Rng, asked_seed, cases,
+    compare::{Cursors, compare, compare_view},
+    for_seeds,
+    model::{Draft, Model, Node},
+    ops::{self, Op, any_op},
     world::{Step, World, stepped},
 };
 
@@ -44,6 +47,67 @@ fn random_steps_agree_with_the_model() {
     if let Err(e) = result {
         panic!("{e}\nto replay: KITEDB_SEED={seed} cargo test -p kitedb-core --test properties random_steps");
     }
+}
+
+/// Parallel edges between a few nodes, in three runs, a delta that waits for its checkpoint, the one above it and a
+/// transaction: each level adds some, changes some and takes some away of those below, and everything that can be read is
+/// what the model, a plain multigraph, says; also once runs are merged, and in views of long ago.
+#[test]
+fn parallel_edges_in_every_level_read_as_a_plain_multigraph() {
+    const EDGES: [u8; 14] = [15, 19, 20, 22, 23, 25, 27, 32, 33, 34, 35, 36, 37, 39];
+    for_seeds("properties", "parallel_edges_in_every_level_read_as_a_plain_multigraph", 40, |seed| {
+        let mut rng = Rng::new(seed);
+        let world = World::simulated(seed, stepped(SyncMode::Off).max_runs(8));
+        let (db, disk, cursors) = (world.db(), world.disk.as_ref().unwrap(), Cursors::default());
+        let (mut model, mut states) = (Model::default(), Vec::new());
+        // Enough at one node, now and then, that what was touched is kept in order.
+        let count = if seed % 8 == 0 { 500 } else { 10 + rng.below(60) };
+        let work = |tx: &mut Transaction, draft: &mut Draft, rng: &mut Rng| {
+            for _ in 0..count {
+                let op = rng.op();
+                ops::apply(Op { kind: EDGES[usize::from(op.kind) % EDGES.len()], ..op }, tx, draft);
+            }
+        };
+        for level in 0..6 {
+            let (mut tx, mut draft) = (db.begin().unwrap(), Draft::new(&model));
+            if level == 0 {
+                (0..3).for_each(|_| draft.create(tx.create_node(None).unwrap().0, Node::default()));
+            }
+            work(&mut tx, &mut draft, &mut rng);
+            compare(&tx, &draft.now, &cursors);
+            if level == 5 {
+                break;
+            }
+            tx.commit().unwrap();
+            drop(draft.commit_to(&mut model));
+            match level {
+                0..=2 => db.checkpoint().unwrap(),
+                3 => {
+                    // It has no room, so that its delta waits.
+                    disk.set_capacity(Some(disk.used()));
+                    db.checkpoint().unwrap_err();
+                    disk.set_capacity(None);
+                }
+                _ => {}
+            }
+            let view = db.snapshot().unwrap();
+            compare_view(&view, &model, &cursors);
+            states.push((view, model.clone()));
+        }
+        states.iter().for_each(|(view, model)| compare_view(view, model, &cursors));
+        assert!(db.check().unwrap().is_clean());
+        db.checkpoint().unwrap();
+        for merge in 0..2 {
+            match merge {
+                0 => assert!(db.compact_step().is_ok()),
+                _ => db.compact().unwrap(),
+            }
+            compare_view(&db.snapshot().unwrap(), &model, &cursors);
+            let report = db.check().unwrap();
+            assert!(report.is_clean(), "{report:?}");
+        }
+        states.iter().for_each(|(view, model)| compare_view(view, model, &cursors));
+    });
 }
 
 /// Longer histories than the ones above, with larger transactions.
@@ -181,7 +245,7 @@ fn a_node_created_anew_under_its_id_does_not_keep_its_old_key() {
     let create = |key| NewNode { id: Some(id), key: Some(key), ..NewNode::default() };
     db.transaction(|tx| tx.create_node_with(create("old"))).unwrap();
     db.checkpoint().unwrap();
-    let again = |tx: &mut kitedb_core::Transaction| {
+    let again = |tx: &mut Transaction| {
         tx.delete_node(id)?;
         tx.create_node_with(create("new"))
     };

@@ -182,7 +182,7 @@ fn fail(rng: &mut Rng, tx: &mut Transaction, draft: &Draft) {
     let (prop, ty) = (tx.propkey_id_or_create(PROPS[0]).unwrap(), tx.etype_id_or_create(TYPES[0]).unwrap());
     let bad = [(prop, Some(Value::I64(7))), (prop, None), (NAMELESS, Some(Value::I64(7)))];
     let before = names_and_numbers(tx);
-    let failed: Result<(), Error> = match rng.below(13) {
+    let failed: Result<(), Error> = match rng.below(16) {
         0 => tx.add_edge(node, &new, NOWHERE),
         1 => tx.add_node_label(NOWHERE, &new).map(drop),
         2 => tx.set_node_prop(NOWHERE, &new, 1),
@@ -191,7 +191,7 @@ fn fail(rng: &mut Rng, tx: &mut Transaction, draft: &Draft) {
         5 => tx.upsert_node(key.as_deref().unwrap_or("unheard of"), &bad).map(drop),
         6 => tx.upsert_node_by_id(node, &bad).map(drop),
         7 => match edge {
-            Some((src, ty, dst)) => tx.upsert_edge_with_props(NodeId(src), TYPES[ty], NodeId(dst), &bad).map(drop),
+            Some((src, ty, dst, _)) => tx.upsert_edge_with_props(NodeId(src), TYPES[ty], NodeId(dst), &bad).map(drop),
             None => tx.upsert_edge_with_props(node, &new, NOWHERE, &[]).map(drop),
         },
         8 => tx
@@ -214,7 +214,7 @@ fn fail(rng: &mut Rng, tx: &mut Transaction, draft: &Draft) {
             tx.create_nodes_batch(&nodes).map(drop)
         }
         10 => {
-            let absent = draft.now.nodes.keys().filter(|id| !draft.now.edges.contains_key(&(node.0, 0, **id)));
+            let absent = draft.now.nodes.keys().filter(|id| draft.now.lowest((node.0, 0, **id, 0)).is_none());
             let mut edges: Vec<EdgeKey> = absent.map(|id| EdgeKey::new(node, ty, NodeId(*id))).collect();
             edges.push(if rng.one_in(2) { EdgeKey::new(node, ty, NOWHERE) } else { EdgeKey::new(NOWHERE, ty, node) });
             tx.add_edges_batch(&edges)
@@ -223,6 +223,15 @@ fn fail(rng: &mut Rng, tx: &mut Transaction, draft: &Draft) {
             // A property key that no vector has yet: its length must not be fixed by what fails.
             tx.set_node_vector(node, &new, &[f32::NAN, 1.0])
         }
+        12 => tx.add_parallel_edge(node, &new, NOWHERE, &[(prop, Value::I64(1))]).map(drop),
+        13 => {
+            // Of ranks that nobody gave out, beside those that are there.
+            let ranked = draft.now.nodes.keys().map(|id| EdgeKey::new(node, ty, NodeId(*id)).with_rank(1 << 20));
+            let mut edges: Vec<EdgeKey> = ranked.collect();
+            edges.push(edges.last().copied().unwrap_or(EdgeKey::new(node, ty, NOWHERE)));
+            tx.add_edges_batch(&edges)
+        }
+        14 => tx.delete_edge_by_key(EdgeKey::new(node, ty, node).with_rank(1 << 20)),
         _ => tx.add_node_label(node, "").map(drop),
     };
     let error = failed.expect_err("it must fail");
@@ -246,16 +255,37 @@ fn cancel(rng: &mut Rng, tx: &mut Transaction, draft: &mut Draft) {
     };
     let ty = rng.below(TYPES.len() as u64) as usize;
     let free_key = (0..ops::KEYS).map(key_name).find(|key| !draft.now.keys.contains_key(key));
-    match rng.below(9) {
+    match rng.below(10) {
         0 => {
-            let edge = (a, ty, b);
-            if draft.now.edges.contains_key(&edge) {
-                delete_edge(tx, draft, edge);
-                add_edge(tx, draft, edge);
-            } else {
-                add_edge(tx, draft, edge);
+            let edge = (a, ty, b, 0);
+            if let Some(there) = draft.now.lowest(edge) {
+                delete_edge(tx, draft, there);
             }
-            delete_edge(tx, draft, edge);
+            add_edge(tx, draft, edge);
+            if let Some(there) = draft.now.lowest(edge) {
+                delete_edge(tx, draft, there);
+            }
+        }
+        8 => {
+            // Parallel ones come, and some of them go: each by itself, all together, or with their node.
+            let added = [0; 3].map(|_| add_parallel(tx, draft, (a, ty, b, 0)));
+            match rng.below(4) {
+                0 => delete_node(tx, draft, if rng.one_in(2) { a } else { b }),
+                1 => {
+                    draft
+                        .now
+                        .between(added[0])
+                        .collect::<Vec<_>>()
+                        .into_iter()
+                        .for_each(|e| draft.delete_edge(e).unwrap());
+                    assert!(tx.delete_edges_between(NodeId(a), TYPES[ty], NodeId(b)).unwrap() >= 3);
+                }
+                most => added.into_iter().take(most as usize).for_each(|edge| {
+                    let key = EdgeKey::new(NodeId(a), tx.etype_id(TYPES[ty]).unwrap(), NodeId(b)).with_rank(edge.3);
+                    tx.delete_edge_by_key(key).unwrap();
+                    draft.delete_edge(edge).unwrap();
+                }),
+            }
         }
         1 => {
             let id = rng.one_in(2).then(|| ops::CHOSEN[rng.below(4) as usize]);
@@ -266,8 +296,8 @@ fn cancel(rng: &mut Rng, tx: &mut Transaction, draft: &mut Draft) {
         }
         2 => {
             let new = created(tx, draft, None, free_key);
-            add_edge(tx, draft, (new, ty, a));
-            add_edge(tx, draft, (b, ty, new));
+            add_edge(tx, draft, (new, ty, a, 0));
+            add_edge(tx, draft, (b, ty, new, 0));
             set_vector(tx, draft, new, rng);
             delete_node(tx, draft, new);
         }
@@ -287,15 +317,15 @@ fn cancel(rng: &mut Rng, tx: &mut Transaction, draft: &mut Draft) {
             match rng.below(3) {
                 0 => delete_node(tx, draft, a),
                 1 => {
-                    add_edge(tx, draft, (a, ty, b));
+                    add_edge(tx, draft, (a, ty, b, 0));
                     set_vector(tx, draft, a, rng);
                 }
                 _ => {}
             }
         }
         5 => {
-            if !draft.now.edges.contains_key(&(a, ty, b)) {
-                add_edge(tx, draft, (a, ty, b));
+            if draft.now.lowest((a, ty, b, 0)).is_none() {
+                add_edge(tx, draft, (a, ty, b, 0));
                 delete_node(tx, draft, if rng.one_in(2) { a } else { b });
             }
         }
@@ -325,7 +355,7 @@ fn cancel(rng: &mut Rng, tx: &mut Transaction, draft: &mut Draft) {
         }
         _ => {
             // Among others, what a net change needs of properties: each set, changed and removed.
-            if let Some(edge) = pick(rng, draft.now.edges.keys()).copied() {
+            if let Some(edge) = pick(rng, draft.now.edges.keys()).and_then(|edge| draft.now.lowest(*edge)) {
                 let (src, dst) = (NodeId(edge.0), NodeId(edge.2));
                 for (prop, name) in PROPS.iter().enumerate() {
                     let value = (!rng.one_in(3)).then(|| Value::I64(rng.below(3) as i64));
@@ -355,13 +385,20 @@ fn delete_node(tx: &mut Transaction, draft: &mut Draft, node: u64) {
 }
 
 fn add_edge(tx: &mut Transaction, draft: &mut Draft, edge: Edge) {
-    if draft.now.edges.contains_key(&edge) {
+    if draft.now.lowest(edge).is_some() {
         return;
     }
     tx.add_edge(NodeId(edge.0), TYPES[edge.1], NodeId(edge.2)).unwrap();
     draft.add_edge(edge, Props::new()).unwrap();
 }
 
+fn add_parallel(tx: &mut Transaction, draft: &mut Draft, (src, ty, dst, _): Edge) -> Edge {
+    let rank = tx.add_parallel_edge(NodeId(src), TYPES[ty], NodeId(dst), &[]).unwrap().rank;
+    draft.add_edge((src, ty, dst, rank), Props::new()).unwrap();
+    (src, ty, dst, rank)
+}
+
+/// The one of the lowest rank, which is what is asked for here.
 fn delete_edge(tx: &mut Transaction, draft: &mut Draft, edge: Edge) {
     tx.delete_edge(NodeId(edge.0), TYPES[edge.1], NodeId(edge.2)).unwrap();
     draft.delete_edge(edge).unwrap();
@@ -491,12 +528,11 @@ fn the_pages_of_a_transaction_show_nothing_of_a_batch_that_failed() {
         let leaves: Vec<NodeId> = expected.iter().copied().collect();
         let nodes: Vec<NodeId> = [hub].into_iter().chain(leaves.iter().copied()).collect();
         let edges: Vec<EdgeKey> = leaves.iter().map(|leaf| EdgeKey::new(hub, ty, *leaf)).collect();
-        let ends: Vec<_> = leaves.iter().map(|leaf| (ty, *leaf)).collect();
         assert_eq!(tx.nodes_page(None, usize::MAX).unwrap().items, nodes);
         assert_eq!(tx.label_page(label, None, usize::MAX).unwrap().items, leaves);
         assert_eq!(tx.edges_page(None, usize::MAX).unwrap().items, edges);
         let around = tx.neighbors_page(hub, Direction::Out, None, None, usize::MAX).unwrap();
-        assert_eq!(around.items, ends);
+        assert_eq!(around.items, edges);
         assert_eq!(tx.out_degree(hub, None).unwrap(), leaves.len() as u64);
     };
     // Enough for the transaction to keep what it touched in order.

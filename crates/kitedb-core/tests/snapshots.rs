@@ -93,7 +93,7 @@ impl Bank {
         let (paid, got) = (view.etype_id("PAID"), view.etype_id("GOT"));
         let (mut edges, mut payments) = (0, 0);
         for edge in view.edges() {
-            let EdgeKey { src, ty, dst } = edge.unwrap();
+            let EdgeKey { src, ty, dst, .. } = edge.unwrap();
             edges += 1;
             if Some(ty) == paid {
                 payments += 1;
@@ -408,7 +408,7 @@ fn pages_go_on_where_they_were_while_others_write() {
     assert_eq!(nodes, ids);
     assert_eq!(labelled, ids);
     assert_eq!(edges.iter().map(|e| e.dst).collect::<Vec<_>>(), ids);
-    assert_eq!(neighbors.iter().map(|(_, id)| *id).collect::<Vec<_>>(), ids);
+    assert_eq!(neighbors.iter().map(|edge| edge.dst).collect::<Vec<_>>(), ids);
     let view = db.snapshot().unwrap();
     assert_eq!(code(view.nodes_page(None, 0)), ErrorCode::InvalidArgument);
     assert_eq!(code(view.neighbors_page(ids[0], Direction::In, None, None, 0)), ErrorCode::InvalidArgument);

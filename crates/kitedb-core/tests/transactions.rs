@@ -374,7 +374,7 @@ fn an_edge_that_is_added_again_starts_empty() {
 
 fn bits(value: &Value) -> Vec<u8> {
     let mut bytes = Vec::new();
-    value.encode(&mut bytes);
+    value.encode(&mut bytes).unwrap();
     bytes
 }
 
@@ -1076,7 +1076,7 @@ fn neighbours_can_be_asked_for_by_type_and_direction() {
         assert_eq!(view.in_degree(ids[0], None).unwrap(), 11);
         assert_eq!(view.in_degree(ids[3], Some(a)).unwrap(), 1);
         assert_eq!(view.out_degree(ids[0], Some(EdgeTypeId(99))).unwrap(), 0);
-        assert!(view.in_edges(ids[3], None).unwrap().all(|(ty, id)| ty == a && id == ids[0]));
+        assert!(view.in_edges(ids[3], None).unwrap().all(|edge| edge.ty == a && edge.src == ids[0]));
         assert_eq!(view.out_neighbors(NodeId(999), None).unwrap().count(), 0);
     });
 }
@@ -1167,6 +1167,9 @@ fn the_codes_and_kinds_of_errors_are_stable() {
         (ReadOnly, "READ_ONLY", "input"),
         (NotFound, "NOT_FOUND", "input"),
         (NotADatabase, "NOT_A_DATABASE", "input"),
+        (TooNew, "TOO_NEW", "input"),
+        (OldFormat, "OLD_FORMAT", "input"),
+        (Format02, "FORMAT_0_2", "input"),
         (Forked, "FORKED", "reopen"),
         (Closed, "CLOSED", "reopen"),
         (SyncFailed, "SYNC_FAILED", "reopen"),

@@ -148,7 +148,7 @@ fn types(tx: &mut kitedb_core::Transaction) -> Res<[EdgeTypeId; TYPES.len()]> {
 }
 
 fn edge_key(e: &Edge, types: &[EdgeTypeId; TYPES.len()]) -> EdgeKey {
-    EdgeKey { src: NodeId(e.src.into()), ty: types[e.ty as usize], dst: NodeId(e.dst.into()) }
+    EdgeKey::new(NodeId(e.src.into()), types[e.ty as usize], NodeId(e.dst.into()))
 }
 
 /// Creates the nodes `ids` of a graph, `batch` to a transaction, each with the property that `score` gives.

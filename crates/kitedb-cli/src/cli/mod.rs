@@ -37,6 +37,20 @@ Nodes and edges that exist are updated, and the nodes an edge names are created 
 same import again is safe. Each batch is one transaction. A bad line stops the import with its number and leaves
 what earlier batches brought; --skip-bad counts bad lines and goes on.";
 
+const EXPORT: &str = "\
+Everything is in it: names with their ids, nodes with theirs, keys, labels, properties of every kind, vectors, edges. It is
+one state, that of the last commit, whatever is written meanwhile. A file appears under its name when it is whole.
+
+  kitedb export graph.kitedb --output graph.jsonl
+  kitedb import copy.kitedb graph.jsonl
+  kitedb export graph.kitedb | zstd > graph.jsonl.zst
+
+Exit codes:
+  0  done
+  1  the operation failed
+  2  the command line is wrong
+  3  the database is damaged: less than was committed can be read, and nothing is exported";
+
 const REPAIR: &str = "\
 Nothing is thrown away: what was there is put aside beside the log, as `<name>.damaged`. A primary whose control file was
 lost comes back fenced, because nothing else knew whether another node took over: it reads, and leads after
@@ -65,6 +79,9 @@ pub enum Command {
     /// Bring nodes and edges from a file into a database, which is created if it does not exist
     #[command(after_help = FORMATS)]
     Import(ImportArgs),
+    /// Write a whole graph as JSON Lines, which import reads back into an empty database to the same digest
+    #[command(after_help = EXPORT)]
+    Export(ExportArgs),
     /// Show what a database holds and what it takes up
     Stats(DatabaseArgs),
     /// Verify every checksum and every invariant of a database
@@ -101,6 +118,7 @@ impl Command {
     pub fn database(&self) -> Option<&Path> {
         Some(match self {
             Self::Import(args) => &args.common.database,
+            Self::Export(args) => &args.common.database,
             Self::Stats(args) | Self::Check(args) => &args.database,
             Self::Repair(args) => &args.common.database,
             Self::Get(args) => &args.common.database,
@@ -267,6 +285,15 @@ pub struct ImportArgs {
     pub role: Option<Role>,
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+#[derive(Args)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    pub common: DatabaseArgs,
+    /// The file to write, which must not be there yet, or - for standard output [default: -]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -7,16 +7,16 @@ use crate::{
     import::{
         Item, csv, edgelist, jsonl,
         progress::{self, Metered},
-        sink::{Counts, Sink, Unwritten},
+        sink::{Counts, RENAMED, Sink, Unwritten},
     },
     render::{
         number::{count, counted, duration, rate},
-        style::{DIM, Styled, TITLE, clean},
+        style::{BAD, DIM, Styled, TITLE, clean},
         table::{Left, Right, Table},
     },
 };
 use indicatif::ProgressBar;
-use kitedb_core::{Database, Error, ErrorCode, ReplicationRole};
+use kitedb_core::{Database, Error, ErrorCode, ReplicationRole, graph::RESERVED_PROPERTY};
 use serde_json::json;
 use std::{
     fs::File,
@@ -305,6 +305,7 @@ fn show_json(
             "edges_existing": counts.edges_existing,
             "skipped": report.skipped,
             "bad_lines": bad,
+            "warnings": warning(counts).as_slice(),
             "batches": counts.batches,
             "committed": counts.token.is_some(),
             "error": error,
@@ -312,6 +313,18 @@ fn show_json(
             "seconds": report.time.as_secs_f64(),
         }),
     )
+}
+
+/// What is not as the file says, once for the whole of it.
+fn warning(counts: &Counts) -> Option<String> {
+    let renamed = match counts.renamed {
+        0 => return None,
+        number => counted(number, "property called", "properties called"),
+    };
+    Some(format!(
+        "{renamed} `{RESERVED_PROPERTY}` came in as `{RENAMED}`: no property has that name, under which queries read the key \
+         of a node"
+    ))
 }
 
 fn show(args: &ImportArgs, report: &Report, out: &mut dyn Write) -> Outcome {
@@ -332,6 +345,9 @@ fn show(args: &ImportArgs, report: &Report, out: &mut dyn Write) -> Outcome {
         table.row(["bad lines".into(), count(report.skipped), "skipped".into()]);
     }
     table.write(out)?;
+    if let Some(warning) = warning(counts) {
+        writeln!(out, "  {} {warning}", Styled(BAD, "warning:"))?;
+    }
     for (line, what) in &report.bad_lines {
         writeln!(out, "  {} {}", Styled(DIM, format!("line {line}:")), clean(what))?;
     }

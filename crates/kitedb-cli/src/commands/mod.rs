@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod export;
 mod followers;
 pub mod get;
 pub mod import;

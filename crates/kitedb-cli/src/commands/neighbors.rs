@@ -11,7 +11,7 @@ use crate::{
         value,
     },
 };
-use kitedb_core::{Database, Direction, EdgeTypeId, GraphRead, NodeId, Result, Value, View};
+use kitedb_core::{Database, Direction, EdgeKey, EdgeTypeId, GraphRead, NodeId, Result, Value, View};
 use serde_json::json;
 use std::io::{self, Write};
 
@@ -21,6 +21,7 @@ struct Neighbor {
     id: NodeId,
     key: Option<String>,
     labels: Vec<String>,
+    edge: EdgeKey,
     edge_type: String,
     props: Vec<(String, Value)>,
 }
@@ -45,7 +46,7 @@ struct Walk<'v> {
     node: NodeId,
     direction: Direction,
     only: Option<EdgeTypeId>,
-    after: Option<(EdgeTypeId, NodeId)>,
+    after: Option<EdgeKey>,
     left: u64,
     shown: u64,
     /// Whether there are neighbours past the limit.
@@ -73,20 +74,18 @@ impl<'v> Walk<'v> {
         self.more = page.next.is_some();
         self.ended = !self.more || self.left == 0;
         self.after = page.next;
-        page.items.into_iter().map(|(ty, id)| self.neighbor(ty, id)).collect()
+        page.items.into_iter().map(|edge| self.neighbor(edge)).collect()
     }
 
-    fn neighbor(&self, ty: EdgeTypeId, id: NodeId) -> Result<Neighbor> {
-        let (src, dst) = match self.direction {
-            Direction::Out => (self.node, id),
-            Direction::In => (id, self.node),
-        };
+    fn neighbor(&self, edge: EdgeKey) -> Result<Neighbor> {
+        let id = edge.ends(self.direction).1;
         Ok(Neighbor {
             id,
             key: self.view.node_key(id)?,
             labels: label_names(self.view, id)?,
-            edge_type: self.view.etype_name(ty).unwrap_or_default(),
-            props: named(self.view, self.view.edge_props(src, ty, dst)?),
+            edge,
+            edge_type: self.view.etype_name(edge.ty).unwrap_or_default(),
+            props: named(self.view, self.view.edge_props_by_key(edge)?),
         })
     }
 }
@@ -137,12 +136,15 @@ fn show_json(walk: &mut Walk<'_>, out: &mut dyn Write) -> Outcome {
 }
 
 fn write_neighbor(out: &mut dyn Write, before: &str, neighbor: &Neighbor) -> io::Result<()> {
-    let document = json!({
+    let mut document = json!({
         "id": neighbor.id.0,
         "key": neighbor.key,
         "labels": neighbor.labels,
         "type": neighbor.edge_type,
         "props": value::json_object(&neighbor.props),
     });
+    if neighbor.edge.rank != 0 {
+        document["rank"] = neighbor.edge.rank.into();
+    }
     write!(out, "{before}{document}")
 }

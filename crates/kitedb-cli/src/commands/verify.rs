@@ -109,7 +109,11 @@ fn difference(difference: &Difference) -> Json {
         Element::Name { kind, id, name } => json!({ "element": "name", "kind": kind, "id": id, "name": name }),
         Element::Node { id, key } => json!({ "element": "node", "id": id.0, "key": key }),
         Element::Edge { edge, edge_type } => {
-            json!({ "element": "edge", "src": edge.src.0, "type": edge_type, "dst": edge.dst.0 })
+            let mut edge_json = json!({ "element": "edge", "src": edge.src.0, "type": edge_type, "dst": edge.dst.0 });
+            if edge.rank != 0 {
+                edge_json["rank"] = edge.rank.into();
+            }
+            edge_json
         }
         Element::Vector { node, property } => json!({ "element": "vector", "node": node.0, "property": property }),
         other => json!({ "element": other.to_string() }),

@@ -1,11 +1,11 @@
 //! Tables: the header decides whether rows are nodes or edges.
 
 use super::{
-    Element, Item, Props, Visit, name,
+    Element, Item, Props, Visit, name, no_rank,
     rows::{self, Row},
 };
 use crate::failure::Failure;
-use kitedb_core::Value;
+use kitedb_core::{MAX_RANK, Value};
 use std::{
     borrow::Cow,
     collections::HashSet,
@@ -15,6 +15,7 @@ use std::{
 const SRC: &[&str] = &["src", "source", "from", ":start_id"];
 const DST: &[&str] = &["dst", "target", "to", ":end_id"];
 const TYPE: &[&str] = &["type", "edge_type", ":type"];
+const RANK: &[&str] = &["rank", ":rank"];
 const KEY: &[&str] = &["key", "id", ":id"];
 const LABELS: &[&str] = &["labels", "label", ":label"];
 
@@ -30,7 +31,7 @@ pub struct Columns {
 #[derive(Debug, PartialEq)]
 enum Shape {
     Node { key: usize, labels: Option<usize> },
-    Edge { src: usize, dst: usize, ty: Option<usize> },
+    Edge { src: usize, dst: usize, ty: Option<usize>, rank: Option<usize> },
 }
 
 /// Calls `visit` with every row of the table in `reader`.
@@ -70,12 +71,12 @@ impl Columns {
         };
         let (shape, taken) = match (find(SRC), find(DST), find(KEY)) {
             (Some(src), Some(dst), _) => {
-                let ty = find(TYPE);
-                (Shape::Edge { src, dst, ty }, [Some(src), Some(dst), ty])
+                let (ty, rank) = (find(TYPE), find(RANK));
+                (Shape::Edge { src, dst, ty, rank }, [Some(src), Some(dst), ty, rank])
             }
             (_, _, Some(key)) => {
                 let labels = find(LABELS);
-                (Shape::Node { key, labels }, [Some(key), labels, None])
+                (Shape::Node { key, labels }, [Some(key), labels, None, None])
             }
             _ => {
                 return Err(format!(
@@ -104,15 +105,26 @@ impl Columns {
             Shape::Node { key, labels } => {
                 let labels = labels.map_or("", |at| row.get(at)).split(';').map(str::trim);
                 let labels = labels.filter(|label| !label.is_empty()).map(Cow::Borrowed).collect();
-                Element::Node { key: name(row.get(key), "key")?, labels, props }
+                Element::node(name(row.get(key), "key")?, labels, props)
             }
-            Shape::Edge { src, dst, ty } => {
+            Shape::Edge { src, dst, ty, rank } => {
                 let ty = ty.map_or("", |at| row.get(at)).trim();
                 let ty = (!ty.is_empty()).then_some(Cow::Borrowed(ty));
-                Element::Edge { src: name(row.get(src), "source")?, dst: name(row.get(dst), "destination")?, ty, props }
+                let rank = rank.map_or(Ok(0), |at| read_rank(row.get(at).trim()))?;
+                let (src, dst) = (name(row.get(src), "source")?, name(row.get(dst), "destination")?);
+                Element::edge(src, dst, ty, props).with_rank(rank)
             }
         })
     }
+}
+
+fn read_rank(cell: &str) -> Result<u64, String> {
+    if cell.is_empty() {
+        return Ok(0);
+    }
+    let digits = cell.bytes().all(|byte| byte.is_ascii_digit());
+    let rank = cell.parse().ok().filter(|rank| digits && *rank <= MAX_RANK);
+    rank.ok_or_else(|| no_rank(format_args!("`{cell}`")))
 }
 
 /// The value of a cell. What would not be written back the same (leading zeros, more digits than fit) stays text.
@@ -152,10 +164,10 @@ mod tests {
     #[test]
     fn the_header_tells_nodes_from_edges() {
         for (header, want) in [
-            (&["src", "dst"][..], Shape::Edge { src: 0, dst: 1, ty: None }),
-            (&["since", "Target", "Source", "Type"], Shape::Edge { src: 2, dst: 1, ty: Some(3) }),
-            (&[":START_ID", ":END_ID", ":TYPE"], Shape::Edge { src: 0, dst: 1, ty: Some(2) }),
-            (&["id", "src", "dst"], Shape::Edge { src: 1, dst: 2, ty: None }),
+            (&["src", "dst"][..], Shape::Edge { src: 0, dst: 1, ty: None, rank: None }),
+            (&["since", "Target", "Source", "Type"], Shape::Edge { src: 2, dst: 1, ty: Some(3), rank: None }),
+            (&[":START_ID", ":END_ID", ":TYPE"], Shape::Edge { src: 0, dst: 1, ty: Some(2), rank: None }),
+            (&["id", "src", "dst"], Shape::Edge { src: 1, dst: 2, ty: None, rank: None }),
             (&["key", "label", "age"], Shape::Node { key: 0, labels: Some(1) }),
             (&["name", "ID"], Shape::Node { key: 1, labels: None }),
             (&["id", "key"], Shape::Node { key: 1, labels: None }),
@@ -213,17 +225,20 @@ mod tests {
         let nodes = Columns::from_header(&row(&["key", "labels", "age"])).unwrap();
         assert_eq!(
             nodes.element(&row(&[" ada ", "Person; Poet;", "36"])),
-            Ok(Element::Node {
-                key: "ada".into(),
-                labels: vec!["Person".into(), "Poet".into()],
-                props: vec![("age".into(), Value::I64(36))],
-            })
+            Ok(Element::node("ada", vec!["Person".into(), "Poet".into()], vec![("age".into(), Value::I64(36))]))
         );
         let edges = Columns::from_header(&row(&["src", "dst", "type", "w"])).unwrap();
-        assert_eq!(
-            edges.element(&row(&["a", "b", "", ""])),
-            Ok(Element::Edge { src: "a".into(), dst: "b".into(), ty: None, props: vec![] })
-        );
+        assert_eq!(edges.element(&row(&["a", "b", "", ""])), Ok(Element::edge("a", "b", None, vec![])));
+        let ranked = Columns::from_header(&row(&["src", "dst", "Rank"])).unwrap();
+        assert_eq!(ranked.shape, Shape::Edge { src: 0, dst: 1, ty: None, rank: Some(2) });
+        for (cell, want) in [("", 0), (" 0 ", 0), ("7", 7), ("9223372036854775807", MAX_RANK)] {
+            let want = Element::edge("a", "b", None, vec![]).with_rank(want);
+            assert_eq!(ranked.element(&row(&["a", "b", cell])), Ok(want), "{cell}");
+        }
+        for cell in ["-1", "+7", "1.0", "second", "9223372036854775808"] {
+            let error = ranked.element(&row(&["a", "b", cell])).unwrap_err();
+            assert!(error.contains(cell) && error.contains("whole number between 0"), "{error}");
+        }
         for (fields, phrase) in [
             (&["a", "b", "T"][..], "3 columns, but the header has 4"),
             (&["a", " ", "T", ""], "the destination is empty"),

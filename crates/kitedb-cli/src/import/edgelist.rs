@@ -1,6 +1,6 @@
 //! Edge lists as SNAP, KONECT and many others publish them: `SRC DST [TYPE]`, separated by blanks.
 
-use super::{Element, Item, Visit, lines};
+use super::{Element, Item, MAX_LINE, Visit, lines};
 use crate::failure::Failure;
 use kitedb_core::Value;
 use std::{
@@ -27,7 +27,7 @@ pub fn read(
     visit: Visit<'_>,
 ) -> Result<(), Failure> {
     let mut fields = if weighted { Fields::Weighted } else { Fields::Typed };
-    lines::each(reader, failed, |line, text| {
+    lines::each(reader, MAX_LINE, failed, |line, text| {
         let element = text.and_then(|text| {
             if line == 1 {
                 fields = first_line(text, fields)?;
@@ -78,7 +78,7 @@ pub fn parse(line: &str, fields: Fields) -> Result<Option<Element<'_>>, String> 
         let shape = if fields == Fields::Typed { "SRC DST [TYPE]" } else { "SRC DST [WEIGHT [TIMESTAMP]]" };
         return Err(format!("one field too many, `{extra}`: a line is {shape}"));
     }
-    Ok(Some(Element::Edge { src: Cow::Borrowed(src), dst: Cow::Borrowed(dst), ty, props }))
+    Ok(Some(Element::edge(src, dst, ty, props)))
 }
 
 fn number(word: &str) -> Option<Value> {
@@ -98,7 +98,7 @@ mod tests {
         props: &[(&'static str, Value)],
     ) -> Element<'static> {
         let props = props.iter().map(|(name, value)| (Cow::Borrowed(*name), value.clone())).collect();
-        Element::Edge { src: src.into(), dst: dst.into(), ty: ty.map(Cow::Borrowed), props }
+        Element::edge(src, dst, ty.map(Cow::Borrowed), props)
     }
 
     #[test]

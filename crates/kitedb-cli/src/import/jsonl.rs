@@ -1,8 +1,8 @@
-//! One JSON object per line: a node or an edge.
+//! One JSON object per line: a name, a node or an edge. `kitedb export` writes this form.
 
-use super::{Element, Item, Props, Visit, lines};
+use super::{Element, End, Item, MAX_JSON_LINE, Props, Vectors, Visit, lines, no_rank};
 use crate::failure::Failure;
-use kitedb_core::Value;
+use kitedb_core::{MAX_RANK, NodeId, graph::NameKind, json};
 use serde_json::{Map, Value as Json};
 use std::{
     borrow::Cow,
@@ -15,10 +15,17 @@ const SRC: &[&str] = &["src", "source", "from"];
 const DST: &[&str] = &["dst", "target", "to"];
 const EDGE_TYPE: &[&str] = &["label", "edge_type"];
 const PROPS: &[&str] = &["props", "properties"];
+const NODE_ID: &[&str] = &["node_id"];
+const SRC_ID: &[&str] = &["src_id"];
+const DST_ID: &[&str] = &["dst_id"];
+
+/// How kinds of names are called.
+pub const KINDS: [(&str, NameKind); 3] =
+    [("label", NameKind::Label), ("edge_type", NameKind::EdgeType), ("property_key", NameKind::PropKey)];
 
 /// Calls `visit` with every element of `reader`.
 pub fn read(reader: impl BufRead, failed: impl Fn(&io::Error) -> Failure, visit: Visit<'_>) -> Result<(), Failure> {
-    lines::each(reader, failed, |line, text| {
+    lines::each(reader, MAX_JSON_LINE, failed, |line, text| {
         let element = text.and_then(parse);
         match element.transpose() {
             None => Ok(()),
@@ -38,18 +45,23 @@ pub fn parse(line: &str) -> Result<Option<Element<'static>>, String> {
         Err(error) => return Err(not_json(&error)),
     };
     let element = match object.kind()? {
-        Kind::Node => Element::Node {
-            key: object.key(KEY)?.ok_or("a node without `key`")?,
-            labels: object.labels()?,
-            props: object.props()?,
-        },
+        Kind::Name => object.name()?,
+        Kind::Node => {
+            let (id, key) = (object.id(NODE_ID)?.map(NodeId), object.key(KEY)?);
+            if id.is_none() && key.is_none() {
+                return Err("a node without `key`".to_owned());
+            }
+            let (labels, props) = (object.labels()?, object.props()?);
+            Element::Node { id, key, labels, props, vectors: object.vectors()? }
+        }
         Kind::Edge(ty) => Element::Edge {
-            src: object.key(SRC)?.ok_or("an edge without `src`")?,
-            dst: object.key(DST)?.ok_or("an edge without `dst`")?,
+            src: object.end(SRC_ID, SRC)?,
+            dst: object.end(DST_ID, DST)?,
             ty: match ty {
                 Some(ty) => Some(ty.into()),
                 None => object.text(EDGE_TYPE)?,
             },
+            rank: object.rank()?,
             props: object.props()?,
         },
     };
@@ -58,6 +70,7 @@ pub fn parse(line: &str) -> Result<Option<Element<'static>>, String> {
 }
 
 enum Kind {
+    Name,
     Node,
     Edge(Option<String>),
 }
@@ -74,23 +87,67 @@ impl Fields {
         spellings.iter().any(|name| self.0.contains_key(*name))
     }
 
-    /// `type` says "node" or "edge". Without it, what has ends is an edge; a `type` of another name beside
+    /// `type` says "node", "edge" or "name". Without it, what has ends is an edge; a `type` of another name beside
     /// ends is the edge's own.
     fn kind(&mut self) -> Result<Kind, String> {
-        let ends = self.has(SRC) || self.has(DST);
+        let ends = [SRC, DST, SRC_ID, DST_ID].into_iter().any(|spellings| self.has(spellings));
         match self.0.remove("type") {
             Some(Json::String(ty)) => match ty.as_str() {
                 "node" => Ok(Kind::Node),
                 "edge" | "relationship" => Ok(Kind::Edge(None)),
                 "" => Err("`type` is empty".to_owned()),
                 _ if ends => Ok(Kind::Edge(Some(ty))),
+                "name" => Ok(Kind::Name),
                 _ => Err(format!("`type` is `{ty}`: give `node` or `edge`")),
             },
             Some(other) => Err(format!("`type` is {}: give \"node\" or \"edge\"", kind_of(&other))),
             None if ends => Ok(Kind::Edge(None)),
-            None if self.has(KEY) => Ok(Kind::Node),
+            None if self.has(KEY) || self.has(NODE_ID) => Ok(Kind::Node),
             None => Err("neither a node (`key`) nor an edge (`src`, `dst`)".to_owned()),
         }
+    }
+
+    /// An id that the node or name had where it comes from.
+    fn id(&mut self, spellings: &[&'static str]) -> Result<Option<u64>, String> {
+        match self.take(spellings) {
+            Some((name, id)) => match id.as_u64() {
+                Some(id) => Ok(Some(id)),
+                None => Err(format!("`{name}` is {}: give a positive integer", kind_of(&id))),
+            },
+            None => Ok(None),
+        }
+    }
+
+    fn name(&mut self) -> Result<Element<'static>, String> {
+        let kind = self.text(&["kind"])?.ok_or("a name without `kind`")?;
+        let known = KINDS.iter().find(|(name, _)| *name == kind).map(|(_, kind)| *kind);
+        let kind = known.ok_or_else(|| format!("`kind` is `{kind}`: give `label`, `edge_type` or `property_key`"))?;
+        let id = self.id(&["id"])?.ok_or("a name without `id`")?;
+        let id = u32::try_from(id).map_err(|_| format!("the `id` of a name is {id}, which does not fit 32 bits"))?;
+        Ok(Element::Name { kind, id, name: self.text(&["name"])?.ok_or("a name without `name`")? })
+    }
+
+    fn end(&mut self, id: &[&'static str], key: &[&'static str]) -> Result<End<'static>, String> {
+        if let Some(id) = self.id(id)? {
+            return Ok(End::Id(NodeId(id)));
+        }
+        let missing = || format!("an edge without `{}`", key.first().unwrap_or(&"end"));
+        self.key(key)?.map(End::Key).ok_or_else(missing)
+    }
+
+    fn vectors(&mut self) -> Result<Vectors<'static>, String> {
+        let vectors = match self.take(&["vectors"]) {
+            Some((_, Json::Object(vectors))) => vectors,
+            Some((name, other)) => return Err(format!("`{name}` is {}: give an object", kind_of(&other))),
+            None => return Ok(Vec::new()),
+        };
+        let read = vectors.into_iter().map(|(name, value)| {
+            let floats: Option<Vec<f32>> =
+                value.as_array().and_then(|items| items.iter().map(json::component).collect());
+            let floats = floats.ok_or_else(|| format!("the vector `{name}` is no array of 32-bit floats"))?;
+            Ok((Cow::Owned(name), floats))
+        });
+        read.collect()
     }
 
     fn key(&mut self, spellings: &[&'static str]) -> Result<Option<Cow<'static, str>>, String> {
@@ -100,6 +157,13 @@ impl Fields {
             }
             Some((name, other)) => text(name, other).map(Some),
             None => Ok(None),
+        }
+    }
+
+    fn rank(&mut self) -> Result<u64, String> {
+        match self.0.remove("rank") {
+            None => Ok(0),
+            Some(given) => given.as_u64().filter(|rank| *rank <= MAX_RANK).ok_or_else(|| no_rank(given)),
         }
     }
 
@@ -123,7 +187,7 @@ impl Fields {
                     if name.is_empty() {
                         return Err("a property without a name".to_owned());
                     }
-                    let value = value_of(value).map_err(|what| format!("property `{name}` {what}"))?;
+                    let value = json::from_json(&name, value).map_err(|e| format!("property {e}"))?;
                     Ok((Cow::Owned(name), value))
                 })
                 .collect(),
@@ -149,25 +213,6 @@ fn text(name: &str, value: Json) -> Result<Cow<'static, str>, String> {
     }
 }
 
-fn value_of(json: Json) -> Result<Value, String> {
-    Ok(match json {
-        Json::Null => Value::Null,
-        Json::Bool(bool) => Value::Bool(bool),
-        Json::String(text) => Value::String(text),
-        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(integer), _) => Value::I64(integer),
-            (None, Some(float)) if number.is_f64() => Value::F64(float),
-            _ => return Err(format!("is {number}, which does not fit a signed 64-bit integer")),
-        },
-        Json::Array(items) => {
-            let floats = items.iter().map(|item| item.as_f64().map(|float| float as f32).filter(|f| f.is_finite()));
-            let floats: Option<Vec<f32>> = floats.collect();
-            Value::Vector(floats.ok_or("is an array of something else than 32-bit floats")?)
-        }
-        Json::Object(_) => return Err("is an object, which is no value".to_owned()),
-    })
-}
-
 fn kind_of(json: &Json) -> &'static str {
     match json {
         Json::Null => "null",
@@ -188,14 +233,15 @@ fn not_json(error: &serde_json::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kitedb_core::Value;
 
     fn node(key: &str, labels: &[&'static str], props: Props<'static>) -> Element<'static> {
         let labels = labels.iter().map(|label| Cow::Borrowed(*label)).collect();
-        Element::Node { key: key.to_owned().into(), labels, props }
+        Element::node(key.to_owned(), labels, props)
     }
 
     fn edge(src: &'static str, dst: &'static str, ty: Option<&'static str>, props: Props<'static>) -> Element<'static> {
-        Element::Edge { src: src.into(), dst: dst.into(), ty: ty.map(Cow::Borrowed), props }
+        Element::edge(src, dst, ty.map(Cow::Borrowed), props)
     }
 
     #[test]
@@ -216,15 +262,55 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_an_export_keeps_ids() {
+        let id = |id| NodeId(id);
+        for (line, want) in [
+            (
+                r#"{"type":"name","kind":"edge_type","id":3,"name":"KNOWS"}"#,
+                Element::Name { kind: NameKind::EdgeType, id: 3, name: "KNOWS".into() },
+            ),
+            (
+                r#"{"type":"node","node_id":7,"vectors":{"v":[1,0.5,"NaN"]}}"#,
+                Element::Node {
+                    id: Some(id(7)),
+                    key: None,
+                    labels: vec![],
+                    props: vec![],
+                    vectors: vec![("v".into(), vec![1.0, 0.5, f32::NAN])],
+                },
+            ),
+            (
+                r#"{"src_id":1,"dst_id":2,"label":"T"}"#,
+                Element::Edge {
+                    src: End::Id(id(1)),
+                    dst: End::Id(id(2)),
+                    ty: Some("T".into()),
+                    rank: 0,
+                    props: vec![],
+                },
+            ),
+            (r#"{"src":"a","dst":"b","rank":7}"#, edge("a", "b", None, vec![]).with_rank(7)),
+            // With ends, it is an edge of this type.
+            (r#"{"type":"name","src":"a","dst":"b"}"#, edge("a", "b", Some("name"), vec![])),
+        ] {
+            let read = parse(line).unwrap().unwrap();
+            assert_eq!(format!("{read:?}"), format!("{want:?}"), "{line}");
+        }
+    }
+
+    #[test]
     fn every_kind_of_value_is_read() {
-        let line = r#"{"key":"k","props":{"n":null,"b":true,"i":-3,"f":3.0,"s":"é","v":[1,2.5],"e":[]}}"#;
+        let line = r#"{"key":"k","props":{"n":null,"b":true,"i":-3,"f":3.0,"s":"é","l":[1,[]],"m":{"x":{}},
+            "v":{"$vector":[1,2.5]},"d":{"$date":"2015-07-21"}}}"#;
         let Ok(Some(Element::Node { mut props, .. })) = parse(line) else { panic!("not a node") };
         props.sort_by(|a, b| a.0.cmp(&b.0));
         let want = [
             ("b", Value::Bool(true)),
-            ("e", Value::Vector(vec![])),
+            ("d", Value::Date("2015-07-21".parse().unwrap())),
             ("f", Value::F64(3.0)),
             ("i", Value::I64(-3)),
+            ("l", Value::List(vec![Value::I64(1), Value::List(vec![])])),
+            ("m", Value::Map([("x".to_owned(), Value::Map([].into()))].into())),
             ("n", Value::Null),
             ("s", Value::String("é".to_owned())),
             ("v", Value::Vector(vec![1.0, 2.5])),
@@ -246,9 +332,14 @@ mod tests {
             (r#"{"key":"a","labels":[1]}"#, "`labels` is a number"),
             (r#"{"key":"a","prop":{}}"#, "unknown field `prop`"),
             (r#"{"key":"a","props":[]}"#, "`props` is an array"),
-            (r#"{"key":"a","props":{"x":{}}}"#, "property `x` is an object"),
-            (r#"{"key":"a","props":{"x":["y"]}}"#, "property `x` is an array of something else"),
-            (r#"{"key":"a","props":{"x":[1e39]}}"#, "32-bit floats"),
+            (r#"{"key":"a","props":{"x":{"y":[{"$date":"z"}]}}}"#, "property x.y[0] is not what its tag says"),
+            (r#"{"key":"a","props":{"x":{"$vector":[1e39]}}}"#, "property x[0] is not a 32-bit float"),
+            (r#"{"key":"a","vectors":{"x":["y"]}}"#, "the vector `x` is no array of 32-bit floats"),
+            (r#"{"key":"a","vectors":[]}"#, "`vectors` is an array: give an object"),
+            (r#"{"node_id":"7"}"#, "`node_id` is a string: give a positive integer"),
+            (r#"{"type":"name","kind":"node","id":1,"name":"A"}"#, "`kind` is `node`"),
+            (r#"{"type":"name","kind":"label","id":4294967296,"name":"A"}"#, "does not fit 32 bits"),
+            (r#"{"type":"name","kind":"label","name":"A"}"#, "a name without `id`"),
             (r#"{"key":"a","props":{"x":9223372036854775808}}"#, "does not fit a signed 64-bit integer"),
             (r#"{"type":"edge","src":"a"}"#, "an edge without `dst`"),
             (r#"{"src":"a","source":"b","dst":"c"}"#, "unknown field `source`"),

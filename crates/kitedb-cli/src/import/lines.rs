@@ -1,26 +1,27 @@
 //! Lines of text in bounded memory, numbered from 1.
 
-use super::{MAX_LINE, too_long};
+use super::too_long;
 use std::io::{self, BufRead, Read};
 
 /// Calls `each` with every line of `reader`: its number, and its text without line end and byte order mark,
-/// or what keeps it from being text.
+/// or what keeps it from being text. None is longer than `limit` bytes.
 pub fn each<E>(
     mut reader: impl BufRead,
+    limit: usize,
     failed: impl Fn(&io::Error) -> E,
     mut each: impl FnMut(u64, Result<&str, String>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut buffer = Vec::new();
     for number in 1.. {
         buffer.clear();
-        let read = (&mut reader).take(MAX_LINE as u64).read_until(b'\n', &mut buffer).map_err(|e| failed(&e))?;
+        let read = (&mut reader).take(limit as u64).read_until(b'\n', &mut buffer).map_err(|e| failed(&e))?;
         if read == 0 {
             break;
         }
-        if buffer.pop_if(|last| *last == b'\n').is_none() && read == MAX_LINE {
+        if buffer.pop_if(|last| *last == b'\n').is_none() && read == limit {
             buffer = Vec::new();
             reader.skip_until(b'\n').map_err(|e| failed(&e))?;
-            each(number, Err(too_long()))?;
+            each(number, Err(too_long(limit)))?;
             continue;
         }
         let text = buffer.strip_suffix(b"\r").unwrap_or(&buffer);
@@ -33,11 +34,13 @@ pub fn each<E>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::import::MAX_LINE;
 
     fn lines(bytes: &[u8]) -> Vec<(u64, Result<String, String>)> {
         let mut all = Vec::new();
         each(
             bytes,
+            MAX_LINE,
             |e| e.to_string(),
             |number, text| {
                 all.push((number, text.map(str::to_owned)));

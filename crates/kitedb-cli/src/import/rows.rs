@@ -98,7 +98,7 @@ pub fn each<E>(
 ) -> Result<(), E> {
     let mut row = Row::default();
     let mut start = 0;
-    lines::each(reader, failed, |line, text| {
+    lines::each(reader, MAX_LINE, failed, |line, text| {
         if row.open {
             row.text.push('\n');
         } else {
@@ -115,7 +115,7 @@ pub fn each<E>(
             Ok(()) if row.text.len() <= MAX_LINE => Ok(()),
             Ok(()) => {
                 row.clear();
-                each(start, Err(format!("{} (is a quote not closed?)", too_long())))
+                each(start, Err(format!("{} (is a quote not closed?)", too_long(MAX_LINE))))
             }
             Err(what) => {
                 row.clear();

@@ -1,10 +1,14 @@
 //! Where imported elements go: batches, each one transaction and so one frame of the log.
 
-use super::{Element, Props};
+use super::{Element, End, Props};
 use kitedb_core::{
-    BulkLoader, Database, Error, ErrorKind, GraphRead, LabelId, NewNode, NodeId, PropKeyId, Result, Token, Transaction,
-    Value,
+    BulkLoader, Database, EdgeKey, Error, ErrorCode, ErrorKind, GraphRead, LabelId, NewNode, NodeId, PropKeyId, Result,
+    Token, Transaction, Value, graph::RESERVED_PROPERTY,
 };
+use std::borrow::Cow;
+
+/// What a property is called whose name in the file is the one that no property has.
+pub const RENAMED: &str = "_key_";
 
 /// What an import did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -15,6 +19,8 @@ pub struct Counts {
     /// Edges that existed already: duplicates in the file, or of an earlier import.
     pub edges_existing: u64,
     pub batches: u64,
+    /// Properties that got another name, because theirs is reserved.
+    pub renamed: u64,
     /// The commit of the last batch.
     pub token: Option<Token>,
 }
@@ -48,6 +54,8 @@ pub struct Sink<'a> {
     edge_type: &'a str,
     label: Option<&'a str>,
     pending: bool,
+    /// The edge with a rank that the last line was about, if it was: further lines about it go on with it.
+    begun: Option<EdgeKey>,
     counts: Counts,
     committed: Counts,
     /// The last commit of the database.
@@ -59,12 +67,20 @@ impl<'a> Sink<'a> {
     pub fn new(database: &Database, batch: usize, edge_type: &'a str, label: Option<&'a str>) -> Result<Self> {
         let loader = database.begin_bulk(batch)?;
         let (counts, committed) = (Counts::default(), Counts::default());
-        Ok(Self { loader, edge_type, label, pending: false, counts, committed, last: database.last_commit_token() })
+        let last = database.last_commit_token();
+        Ok(Self { loader, edge_type, label, pending: false, begun: None, counts, committed, last })
     }
 
     /// Writes one element. Returns whether it completed a batch, which then is committed.
     pub fn put(&mut self, element: &Element<'_>) -> Result<bool, Unwritten> {
-        write(&mut self.loader, element, self.edge_type, self.label, &mut self.counts).map_err(|e| match e.kind() {
+        let mut written = self.write(element);
+        if matches!(&written, Err(e) if e.code() == ErrorCode::TransactionTooLarge) && self.pending {
+            // A large value fits where nothing else is. What was written of the element is written again without effect.
+            let token = self.loader.flush().map_err(Unwritten::Failed)?;
+            self.note(Some(token));
+            written = self.write(element);
+        }
+        written.map_err(|e| match e.kind() {
             ErrorKind::Input => Unwritten::Refused(e),
             _ => Unwritten::Failed(e),
         })?;
@@ -72,6 +88,11 @@ impl<'a> Sink<'a> {
         self.pending = token.is_none();
         self.note(token);
         Ok(token.is_some())
+    }
+
+    fn write(&mut self, element: &Element<'_>) -> Result<()> {
+        self.begun = write(&mut self.loader, element, self.edge_type, self.label, self.begun, &mut self.counts)?;
+        Ok(())
     }
 
     /// What was written so far.
@@ -108,55 +129,124 @@ impl<'a> Sink<'a> {
     }
 }
 
+/// Returns the edge with a rank that the element is about, if it is; `begun` is that of the one before.
 fn write(
     transaction: &mut Transaction,
     element: &Element<'_>,
     edge_type: &str,
     label: Option<&str>,
+    begun: Option<EdgeKey>,
     counts: &mut Counts,
-) -> Result<()> {
+) -> Result<Option<EdgeKey>> {
     match element {
-        Element::Node { key, labels, props } => {
+        Element::Name { kind, id, name } => transaction.define_name(*kind, *id, name)?,
+        Element::Node { id, key, labels, props, vectors } => {
             let labels = labels.iter().map(AsRef::as_ref).chain(label);
             let labels = labels.map(|label| transaction.label_id_or_create(label)).collect::<Result<Vec<_>>>()?;
-            if transaction.node_by_key(key)?.is_none() {
-                let props = resolve(transaction, props, |value| value)?;
-                let new = NewNode { key: Some(key), labels: &labels, props: &props, ..NewNode::default() };
-                transaction.create_node_with(new)?;
-                counts.nodes_created += 1;
-                return Ok(());
+            let node = match there(transaction, *id, key.as_deref())? {
+                None => {
+                    let props = resolve(transaction, props, |value| value, &mut counts.renamed)?;
+                    let new = NewNode { id: *id, key: key.as_deref(), labels: &labels, props: &props };
+                    let node = transaction.create_node_with(new)?;
+                    counts.nodes_created += 1;
+                    node
+                }
+                Some(node) => {
+                    let props = resolve(transaction, props, Some, &mut counts.renamed)?;
+                    transaction.upsert_node_by_id(node, &props)?;
+                    for label in labels {
+                        transaction.add_node_label(node, label)?;
+                    }
+                    counts.nodes_updated += 1;
+                    node
+                }
+            };
+            for (name, vector) in vectors {
+                transaction.set_node_vector(node, &**name, vector)?;
             }
-            let props = resolve(transaction, props, Some)?;
-            let (node, _) = transaction.upsert_node(key, &props)?;
-            for label in labels {
-                transaction.add_node_label(node, label)?;
-            }
-            counts.nodes_updated += 1;
         }
-        Element::Edge { src, dst, ty, props } => {
-            let props = resolve(transaction, props, Some)?;
+        Element::Edge { src, dst, ty, rank, props } => {
             let label = label.map(|label| transaction.label_id_or_create(label)).transpose()?;
             let src = end(transaction, src, label, counts)?;
             let dst = end(transaction, dst, label, counts)?;
             let ty = ty.as_deref().unwrap_or(edge_type);
+            if *rank > 0 {
+                let props = resolve(transaction, props, |value| value, &mut counts.renamed)?;
+                let edge = EdgeKey::new(src, transaction.etype_id_or_create(ty)?, dst).with_rank(*rank);
+                if begun == Some(edge) {
+                    for (key, value) in props {
+                        transaction.set_edge_prop_by_key(edge, key, value)?;
+                    }
+                    counts.edges_existing += 1;
+                    return Ok(begun);
+                }
+                let told = "an edge with a rank is added, and none that is there is changed";
+                transaction.add_edge_by_key(edge, &props).map_err(|e| match e.code() {
+                    ErrorCode::EdgeExists => e.context(told),
+                    _ => e,
+                })?;
+                counts.edges_created += 1;
+                return Ok(Some(edge));
+            }
+            let props = resolve(transaction, props, Some, &mut counts.renamed)?;
             let created = transaction.upsert_edge_with_props(src, ty, dst, &props)?;
             *(if created { &mut counts.edges_created } else { &mut counts.edges_existing }) += 1;
         }
     }
-    Ok(())
+    Ok(None)
 }
 
-/// Properties by the ids of their names, each value in the form that the call wants.
+/// The node that an element is about, if it is there already.
+fn there(transaction: &Transaction, id: Option<NodeId>, key: Option<&str>) -> Result<Option<NodeId>> {
+    let Some(id) = id else { return key.map_or(Ok(None), |key| transaction.node_by_key(key)) };
+    if !transaction.node_exists(id)? {
+        return Ok(None);
+    }
+    let held = transaction.node_key(id)?;
+    if key.is_some() && held.as_deref() != key {
+        return Err(Error::invalid(format_args!(
+            "node {id} is there already, and its key is {}: ids are kept only in a database that is empty at first",
+            held.map_or_else(|| "none".to_owned(), |key| format!("'{key}'"))
+        )));
+    }
+    Ok(Some(id))
+}
+
+/// Properties by the ids of their names, each value in the form that the call wants. What is called as no property may be
+/// gets another name, and is counted in `renamed`.
 fn resolve<V>(
     transaction: &mut Transaction,
     props: &Props<'_>,
     form: impl Fn(Value) -> V,
+    renamed: &mut u64,
 ) -> Result<Vec<(PropKeyId, V)>> {
-    props.iter().map(|(name, value)| Ok((transaction.propkey_id_or_create(name)?, form(value.clone())))).collect()
+    let both = |name: &str| props.iter().any(|(other, _)| other == name);
+    let mut resolved = Vec::with_capacity(props.len());
+    for (name, value) in props {
+        let name: &str = match &**name {
+            RESERVED_PROPERTY if both(RENAMED) => {
+                return Err(Error::invalid(format_args!(
+                    "no property can be called `{RESERVED_PROPERTY}`, and `{RENAMED}`, which it would be instead, is there, \
+                     too: give one of them another name"
+                )));
+            }
+            RESERVED_PROPERTY => {
+                *renamed += 1;
+                RENAMED
+            }
+            name => name,
+        };
+        resolved.push((transaction.propkey_id_or_create(name)?, form(value.clone())));
+    }
+    Ok(resolved)
 }
 
 /// The node at the end of an edge, created if it does not exist yet.
-fn end(transaction: &mut Transaction, key: &str, label: Option<LabelId>, counts: &mut Counts) -> Result<NodeId> {
+fn end(transaction: &mut Transaction, end: &End<'_>, label: Option<LabelId>, counts: &mut Counts) -> Result<NodeId> {
+    let key: &Cow<'_, str> = match end {
+        End::Id(id) => return Ok(*id),
+        End::Key(key) => key,
+    };
     if let Some(node) = transaction.node_by_key(key)? {
         return Ok(node);
     }

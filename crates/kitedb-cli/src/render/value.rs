@@ -1,8 +1,8 @@
 //! Values of properties, as text and as JSON.
 
 use super::style::clean;
-use kitedb_core::Value;
-use serde_json::{Map, Value as Json, json};
+use kitedb_core::{Value, json};
+use serde_json::{Map, Value as Json};
 
 /// A value in at most a line: long ones are cut, strings stand as they are.
 pub fn text(value: &Value) -> String {
@@ -22,7 +22,30 @@ pub fn text(value: &Value) -> String {
             let dots = if more > 0 { format!(", … {more} more") } else { String::new() };
             format!("[{}{dots}]", shown.join(", "))
         }
+        Value::List(items) => few(items.len(), "[", items.iter().map(text), "]"),
+        Value::Map(entries) => few(
+            entries.len(),
+            "{",
+            entries.iter().map(|(name, value)| format!("{}: {}", clean(name), text(value))),
+            "}",
+        ),
+        Value::Date(value) => value.to_string(),
+        Value::LocalTime(value) => value.to_string(),
+        Value::Time(value) => value.to_string(),
+        Value::LocalDateTime(value) => value.to_string(),
+        Value::DateTime(value) => value.to_string(),
+        Value::Duration(value) => value.to_string(),
+        // A kind that is newer than this command: what JSON says of it.
+        other => clean(&json::to_json(other).to_string()),
     }
+}
+
+/// The first ones of so many items.
+fn few(count: usize, open: &str, items: impl Iterator<Item = String>, close: &str) -> String {
+    let shown: Vec<_> = items.take(8).collect();
+    let more = count - shown.len();
+    let dots = if more > 0 { format!(", … {more} more") } else { String::new() };
+    format!("{open}{}{dots}{close}", shown.join(", "))
 }
 
 /// Properties on one line: `since=1833 weight=0.5`.
@@ -30,31 +53,9 @@ pub fn line(props: &[(String, Value)]) -> String {
     props.iter().map(|(name, value)| format!("{}={}", clean(name), text(value))).collect::<Vec<_>>().join(" ")
 }
 
-/// A value as JSON. Bytes become `{"bytes": "<hex>"}`; floats that JSON has no number for become text.
-pub fn json(value: &Value) -> Json {
-    match value {
-        Value::Null => Json::Null,
-        Value::Bool(bool) => json!(bool),
-        Value::I64(integer) => json!(integer),
-        Value::F64(float) => float_json(*float, float.to_string()),
-        Value::String(text) => json!(text),
-        Value::Bytes(bytes) => json!({ "bytes": hex(bytes) }),
-        Value::Vector(floats) => floats.iter().map(|float| float_json(shortest(*float), float.to_string())).collect(),
-    }
-}
-
 /// Properties as a JSON object.
 pub fn json_object(props: &[(String, Value)]) -> Map<String, Json> {
-    props.iter().map(|(name, value)| (name.clone(), json(value))).collect()
-}
-
-fn float_json(float: f64, otherwise: String) -> Json {
-    serde_json::Number::from_f64(float).map_or(Json::String(otherwise), Json::Number)
-}
-
-/// The 64-bit float whose digits are those of a 32-bit one: 0.1, not 0.10000000149011612.
-fn shortest(float: f32) -> f64 {
-    float.to_string().parse().unwrap_or_else(|_| float.into())
+    props.iter().map(|(name, value)| (name.clone(), json::to_json(value))).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -66,23 +67,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_value_has_a_text_and_a_json_form() {
-        for (value, text_form, json_form) in [
-            (Value::Null, "null", "null"),
-            (Value::Bool(true), "true", "true"),
-            (Value::I64(-3), "-3", "-3"),
-            (Value::F64(3.0), "3.0", "3.0"),
-            (Value::F64(f64::NAN), "NaN", "\"NaN\""),
-            (Value::F64(f64::NEG_INFINITY), "-inf", "\"-inf\""),
-            (Value::String("a\nb".into()), "a\\nb", "\"a\\nb\""),
-            (Value::Bytes(vec![1, 255]), "0x01ff", "{\"bytes\":\"01ff\"}"),
-            (Value::Vector(vec![0.1, 2.0]), "[0.1, 2.0]", "[0.1,2.0]"),
-            (Value::Vector(vec![1.0; 6]), "[1.0, 1.0, 1.0, 1.0, … 2 more]", "[1.0,1.0,1.0,1.0,1.0,1.0]"),
+    fn every_value_has_a_text() {
+        for (value, form) in [
+            (Value::Null, "null"),
+            (Value::Bool(true), "true"),
+            (Value::I64(-3), "-3"),
+            (Value::F64(3.0), "3.0"),
+            (Value::F64(f64::NAN), "NaN"),
+            (Value::F64(f64::NEG_INFINITY), "-inf"),
+            (Value::String("a\nb".into()), "a\\nb"),
+            (Value::Bytes(vec![1, 255]), "0x01ff"),
+            (Value::Vector(vec![0.1, 2.0]), "[0.1, 2.0]"),
+            (Value::Vector(vec![1.0; 6]), "[1.0, 1.0, 1.0, 1.0, … 2 more]"),
+            (Value::List(vec![1.into(), Value::List(vec!["a".into()])]), "[1, [a]]"),
+            (Value::List(vec![1.into(); 9]), "[1, 1, 1, 1, 1, 1, 1, 1, … 1 more]"),
+            (Value::Map([("a".to_owned(), 1.into())].into()), "{a: 1}"),
+            (Value::Duration("P1DT2S".parse().unwrap()), "P1DT2S"),
         ] {
-            assert_eq!(text(&value), text_form);
-            assert_eq!(json(&value).to_string(), json_form);
+            assert_eq!(text(&value), form);
         }
         assert!(text(&Value::Bytes(vec![7; 20])).ends_with("… (20 bytes)"));
-        assert_eq!(line(&[("a".into(), Value::I64(1)), ("b".into(), Value::Bool(false))]), "a=1 b=false");
+        let props = [("a".into(), Value::I64(1)), ("b".into(), Value::Vector(vec![0.5]))];
+        assert_eq!(line(&props), "a=1 b=[0.5]");
+        assert_eq!(Json::Object(json_object(&props)).to_string(), r#"{"a":1,"b":{"$vector":[0.5]}}"#);
     }
 }

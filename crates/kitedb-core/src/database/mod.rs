@@ -2,6 +2,8 @@
 
 mod acts;
 mod bulk;
+#[cfg(test)]
+mod golden;
 mod node;
 mod replication;
 mod upkeep;
@@ -13,7 +15,7 @@ pub use replication::{compare, compare_deep};
 pub use weak::WeakDatabase;
 
 use crate::{
-    db::{CheckReport, Engine, Lease, OpenOptions, Stats, SyncMode, Transaction, View},
+    db::{CheckReport, Engine, GraphRead, Index, Lease, OpenOptions, Stats, SyncMode, Transaction, View},
     error::{Error, Result},
     graph::{LogIndex, Token},
     io::Env,
@@ -129,6 +131,11 @@ impl Database {
     /// A read-only snapshot of the last published state.
     pub fn snapshot(&self) -> Result<View> {
         Ok(self.engine()?.view())
+    }
+
+    /// The indexes that are defined, in the order in which they came.
+    pub fn indexes(&self) -> Result<Vec<Index>> {
+        Ok(self.snapshot()?.indexes())
     }
 
     /// Runs `f` in a transaction and commits it if `f` succeeds.

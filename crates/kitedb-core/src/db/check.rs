@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{Digest, Direction, EdgeKey, LabelId, LogIndex, NameKind, NodeId},
+    graph::{Digest, Direction, EdgeKey, IndexDef, IndexTarget, LabelId, LogIndex, NameKind, NodeId},
     io::OpenMode,
     log::{Control, LogIdentity, holds_segments_of, out_of_place, verify},
     state::hash_id,
@@ -70,7 +70,13 @@ impl Engine {
             return Err(denied.clone());
         }
         report.damage.extend(self.damage.lock().iter().map(ToString::to_string));
-        for damage in self.store.verify() {
+        let damage = self.store.verify();
+        if damage.is_empty() {
+            let faults =
+                self.store.runs().iter().filter_map(|run| run.check().err()).map(|e| e.to_string()).collect::<Vec<_>>();
+            report.damage.extend(faults);
+        }
+        for damage in damage {
             report.damage.push(format!("{} bytes at {}: {}", damage.len, damage.offset, damage.what));
         }
         // The open may have told it already.
@@ -90,7 +96,8 @@ impl Engine {
         for _ in 0..ATTEMPTS {
             let link = self.store.log_link();
             let found = match self.check_log(&link) {
-                Err(e) if e.code() == ErrorCode::PermissionDenied => return Err(e),
+                // Neither what may not be read nor what a newer build wrote is damaged, as far as can be told.
+                Err(e) if e.code() == ErrorCode::PermissionDenied || e.is_other_version() => return Err(e),
                 found => found.unwrap_or_else(|e| vec![e.to_string()]),
             };
             // A header that cannot be read now, of a file that is gone, say, takes nothing back.
@@ -153,7 +160,7 @@ impl Engine {
         report.log_index = view.index;
         let mut labels = Labels { in_deltas: reading.labelled_in_deltas().collect(), ..Labels::default() };
         let mut types: FxHashMap<u32, u64> = FxHashMap::default();
-        let (mut incoming, mut greatest) = (0u64, 0u64);
+        let (mut incoming, mut greatest, mut greatest_rank) = (0u64, 0u64, 0u64);
         for id in reading.nodes(NodeId(0)) {
             let id = id?;
             let Some(node) = reading.node(id)? else { continue };
@@ -182,9 +189,10 @@ impl Engine {
                     report.error(format_args!("property key {key} of node {id} has no name"));
                 }
             }
-            for (ty, src) in reading.edges_at(id, Direction::In, None)? {
+            for edge in reading.edges_at(id, Direction::In, None)? {
                 incoming += 1;
-                if !reading.edge_exists(EdgeKey { src, ty, dst: id })? {
+                if !reading.edge_exists(edge)? {
+                    let EdgeKey { src, ty, .. } = edge;
                     report.error(format_args!("an edge of type {ty} from node {src} is known at its end {id} only"));
                 }
             }
@@ -200,6 +208,7 @@ impl Engine {
         for edge in reading.edges(None, usize::MAX) {
             let edge = edge?;
             report.edges += 1;
+            greatest_rank = greatest_rank.max(edge.rank);
             *types.entry(edge.ty.0).or_default() += 1;
             let Some(props) = reading.edge(edge)? else {
                 report.error(format_args!("{edge:?} is listed but does not exist"));
@@ -222,8 +231,12 @@ impl Engine {
         report.expect("number of edges", view.count_edges(), report.edges);
         report.expect("number of vectors", view.count_vectors(), report.vectors);
         self.check_names(&view, report, &labels, &types)?;
+        self.check_indexes(&view, report);
         if greatest >= self.next_node.load(std::sync::atomic::Ordering::Relaxed) {
             report.error(format_args!("node {greatest} lies beyond the next node id to be given out"));
+        }
+        if greatest_rank >= self.next_rank.load(std::sync::atomic::Ordering::Relaxed) {
+            report.error(format_args!("rank {greatest_rank} of an edge lies beyond the next one to be given out"));
         }
         report.expect("state digest", view.digest(), report.digest);
         Ok(())
@@ -252,6 +265,30 @@ impl Engine {
             report.expect(format_args!("edges of type '{name}'"), view.count_edges_by_type(ty), found);
         }
         Ok(())
+    }
+
+    /// Checks that definitions of indexes are about names that there are, and that each has a name of its own.
+    fn check_indexes(&self, view: &super::View, report: &mut CheckReport) {
+        let (mut names, mut greatest) = (FxHashSet::default(), 0);
+        let indexes = view.reading().indexes();
+        for index in indexes.iter() {
+            let IndexDef { id, name, .. } = index;
+            report.digest += Digest::of_index(index);
+            greatest = greatest.max(id.0);
+            if !names.insert(name.clone()) {
+                report.error(format_args!("more than one index has the name '{name}'"));
+            }
+            let on = match index.on {
+                IndexTarget::Label(label) => view.label_name(label),
+                IndexTarget::EdgeType(ty) => view.etype_name(ty),
+            };
+            if on.is_none() || view.propkey_name(index.property).is_none() {
+                report.error(format_args!("index '{name}' is about names that there are not"));
+            }
+        }
+        if greatest >= self.next_index.load(std::sync::atomic::Ordering::Relaxed) {
+            report.error(format_args!("index {greatest} lies beyond the next index id to be given out"));
+        }
     }
 
     /// Checks what the runs list under a label against the nodes that carry it and that only the runs know.

@@ -7,10 +7,10 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{EdgeKey, LabelId, LogIndex, NodeId, NodeRecord, PropKeyId},
+    graph::{LabelId, LogIndex, NodeId, NodeRecord},
     log::Appender,
     state::{Delta, Levels, MAX_READABLE_RUNS},
-    store::{CheckpointMark, EntryKind, HistoryEntry, Manifest, Pace, Run, RunBounds, TableBounds, merge, plan_merge},
+    store::{Changes, CheckpointMark, EntryKind, HistoryEntry, Manifest, Pace, Run, merge, plan_merge},
 };
 use std::sync::{Arc, atomic::Ordering};
 
@@ -52,7 +52,8 @@ impl Engine {
             *frozen_at_bytes = appender.written_bytes();
         }
         let [types, labels] = levels.active.all_counts(last.0);
-        let next = Arc::new(Delta::new(*last, *levels.active.info(*last), &types, &labels));
+        let indexes = levels.active.indexes.at(*last);
+        let next = Arc::new(Delta::new(*last, *levels.active.info(*last), &types, &labels, indexes));
         let frozen = levels.active.clone();
         self.exchange_levels(Levels { active: next.clone(), frozen: Some(frozen.clone()), ..levels.same() });
         frozen.freeze(&next);
@@ -139,47 +140,25 @@ impl Engine {
             },
             history,
             next_node_id: self.next_node.load(Ordering::Relaxed),
+            next_rank: self.next_rank.load(Ordering::Relaxed),
             node_count: info.totals.nodes,
             edge_count: info.totals.edges,
             vector_count: info.totals.vectors,
             type_counts: types,
             label_counts: labels,
+            // What the runs hold needs what it needed, until it is written anew.
+            level: self.store.manifest().level,
+            next_index_id: self.next_index.load(Ordering::Relaxed),
+            indexes: frozen.indexes.at(through).iter().cloned().collect(),
         }
     }
 
     /// Writes a delta as of `through` as a run over the current ones.
     fn write_run(&self, levels: &Levels, delta: &Delta, through: LogIndex, pace: &mut Pace<'_>) -> Result<Arc<Run>> {
-        let changes = Changes::gather(levels, delta, through)?;
-        let names = levels.names.defined_in(delta.base(), through);
-        let mut bounds = changes.bounds();
-        for (_, _, _, name) in &names {
-            bounds.names += 1;
-            bounds.name_bytes += name.len() as u64;
-        }
+        let changes = gather(levels, delta, through)?;
         // The writer borrows its pace for as long as it lives; give it one of its own.
         let mut forward = |bytes: u64| pace(bytes);
-        let mut writer = self.store.begin_run(&bounds, &mut forward)?;
-        for (kind, id, dimension, name) in &names {
-            writer.name(*kind, *id, *dimension, name)?;
-        }
-        for (_, record) in &changes.nodes {
-            writer.node(record)?;
-        }
-        for (edge, kind, props) in &changes.edges {
-            writer.out_edge(*edge, *kind, props)?;
-        }
-        let mut incoming: Vec<(EdgeKey, EntryKind)> = changes.edges.iter().map(|(e, k, _)| (*e, *k)).collect();
-        incoming.sort_unstable_by_key(|(e, _)| (e.dst, e.ty, e.src));
-        for (edge, kind) in incoming {
-            writer.in_edge(edge, kind)?;
-        }
-        for (label, node, kind) in &changes.members {
-            writer.label_member(*label, *node, *kind)?;
-        }
-        for (node, key, vector) in &changes.vectors {
-            writer.vector(*node, *key, *vector)?;
-        }
-        writer.finish()
+        self.store.write_run(&changes, &mut forward)
     }
 
     /// Merges what the size tiers ask for, once. Returns whether there was anything to merge.
@@ -228,88 +207,41 @@ impl Engine {
     }
 }
 
-/// What a delta changes, in the order in which a run wants it.
-struct Changes<'a> {
-    nodes: Vec<(NodeId, &'a [u8])>,
-    edges: Vec<(EdgeKey, EntryKind, &'a [u8])>,
-    members: Vec<(LabelId, NodeId, EntryKind)>,
-    vectors: Vec<(NodeId, PropKeyId, Option<&'a [u8]>)>,
-}
-
-impl<'a> Changes<'a> {
-    /// What `delta` changed up to `through`, in order, without what came and went within it. Upholds I18 and I19.
-    fn gather(levels: &Levels, delta: &'a Delta, through: LogIndex) -> Result<Self> {
-        let at = through.0;
-        let (mut nodes, mut members) = (Vec::new(), Vec::new());
-        for (id, state, below) in delta.changed_nodes(at) {
-            if state.dead && !below {
-                continue;
-            }
-            nodes.push((id, &*state.record));
-            let new: Vec<LabelId> = NodeRecord::parse(&state.record)?.labels().collect();
-            let old: Vec<LabelId> = if below { stored_labels(levels, id)? } else { Vec::new() };
-            members.extend(new.iter().filter(|l| old.binary_search(l).is_err()).map(|l| (*l, id, EntryKind::Add)));
-            members.extend(old.iter().filter(|l| new.binary_search(l).is_err()).map(|l| (*l, id, EntryKind::Remove)));
+/// What a delta changes as of `through`, in order, without what came and went within it. Upholds I18 and I19.
+fn gather<'a>(levels: &Levels, delta: &'a Delta, through: LogIndex) -> Result<Changes<'a>> {
+    let at = through.0;
+    let (mut nodes, mut members) = (Vec::new(), Vec::new());
+    for (id, state, below) in delta.changed_nodes(at) {
+        if state.dead && !below {
+            continue;
         }
-        nodes.sort_unstable_by_key(|(id, _)| *id);
-        members.sort_unstable_by_key(|(label, id, _)| (*label, *id));
-        let mut edges = Vec::new();
-        for (edge, props, below) in delta.changed_edges(at) {
-            let kind = match (props, below) {
-                (Some(_), false) => EntryKind::Add,
-                (Some(_), true) => EntryKind::Replace,
-                (None, true) => EntryKind::Remove,
-                (None, false) => continue,
-            };
-            edges.push((edge, kind, props.unwrap_or_default()));
-        }
-        edges.sort_unstable_by_key(|(edge, _, _)| *edge);
-        let mut vectors: Vec<_> =
-            delta.changed_vectors(at).map(|(node, key, bytes)| (node, key, bytes.as_deref())).collect();
-        if levels.runs.is_empty() {
-            vectors.retain(|(_, _, bytes)| bytes.is_some());
-        }
-        vectors.sort_unstable_by_key(|(node, key, _)| (*node, *key));
-        Ok(Self { nodes, edges, members, vectors })
+        nodes.push((id, &*state.record));
+        let new: Vec<LabelId> = NodeRecord::parse(&state.record)?.labels().collect();
+        let old: Vec<LabelId> = if below { stored_labels(levels, id)? } else { Vec::new() };
+        members.extend(new.iter().filter(|l| old.binary_search(l).is_err()).map(|l| (*l, id, EntryKind::Add)));
+        members.extend(old.iter().filter(|l| new.binary_search(l).is_err()).map(|l| (*l, id, EntryKind::Remove)));
     }
-
-    fn bounds(&self) -> RunBounds {
-        let mut bounds = RunBounds::default();
-        for (id, record) in &self.nodes {
-            bounds.nodes.add(id.0, record.len() as u64);
-            bounds.max_node_id = bounds.max_node_id.max(id.0);
-        }
-        let add = |table: &mut TableBounds, id: u64| {
-            // Rows are counted as if each entry had its own where the order does not tell: more is allowed.
-            if table.rows > 0 && table.last == id {
-                table.items += 1;
-            } else {
-                table.add(id, 1);
-            }
+    nodes.sort_unstable_by_key(|(id, _)| *id);
+    members.sort_unstable_by_key(|(label, id, _)| (*label, *id));
+    let mut edges = Vec::new();
+    for (edge, props, below) in delta.changed_edges(at) {
+        let kind = match (props, below) {
+            (Some(_), false) => EntryKind::Add,
+            (Some(_), true) => EntryKind::Replace,
+            (None, true) => EntryKind::Remove,
+            (None, false) => continue,
         };
-        for (edge, _, props) in &self.edges {
-            add(&mut bounds.out_edges, edge.src.0);
-            if !props.is_empty() {
-                bounds.edge_props.add(0, props.len() as u64);
-            }
-            bounds.max_node_id = bounds.max_node_id.max(edge.src.0).max(edge.dst.0);
-            bounds.max_type_id = bounds.max_type_id.max(edge.ty.0);
-        }
-        let mut ends: Vec<u64> = self.edges.iter().map(|(e, _, _)| e.dst.0).collect();
-        ends.sort_unstable();
-        for id in ends {
-            add(&mut bounds.in_edges, id);
-        }
-        for (label, node, _) in &self.members {
-            add(&mut bounds.labels, label.0.into());
-            bounds.max_node_id = bounds.max_node_id.max(node.0);
-        }
-        for (node, _, bytes) in &self.vectors {
-            bounds.vectors.add(node.0, TableBounds::VECTOR_ENTRY + bytes.map_or(0, |b| b.len() as u64));
-            bounds.max_node_id = bounds.max_node_id.max(node.0);
-        }
-        bounds
+        edges.push((edge, kind, props.unwrap_or_default()));
     }
+    edges.sort_unstable_by_key(|(edge, _, _)| *edge);
+    let mut vectors: Vec<_> =
+        delta.changed_vectors(at).map(|(node, key, bytes)| (node, key, bytes.as_deref())).collect();
+    if levels.runs.is_empty() {
+        vectors.retain(|(_, _, bytes)| bytes.is_some());
+    }
+    vectors.sort_unstable_by_key(|(node, key, _)| (*node, *key));
+    let names = levels.names.defined_in(delta.base(), through);
+    Ok(Changes { names, nodes, edges, members, vectors })
 }
 
 /// A node's labels as the runs have them.

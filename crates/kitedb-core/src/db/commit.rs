@@ -348,10 +348,13 @@ impl Engine {
                 return Err(Error::new(ErrorCode::Conflict, what));
             }
         }
-        levels.validate(overlay, snapshot, &self.levels.load(), commit.last)
+        let current = self.levels.load();
+        overlay.validate_indexes(&Reading::new(levels, snapshot, None), &Reading::new(&current, commit.last, None))?;
+        levels.validate(overlay, snapshot, &current, commit.last)
     }
 
-    /// Writes a logged commit into the active delta. Used by commits and by recovery alike. Upholds I21 and I24.
+    /// Writes a logged commit into the active delta. Used by commits and by recovery alike. Upholds I21, I24 and
+    /// I43.
     pub(super) fn apply(
         &self,
         levels: &Levels,
@@ -366,6 +369,12 @@ impl Engine {
             levels.names.define_dimension(*key, *dimension, index)?;
         }
         self.next_node.fetch_max(overlay.greatest_id + 1, Ordering::Relaxed);
+        if let Some((id, _)) = overlay.indexes.last_key_value() {
+            self.next_index.fetch_max(id.0.saturating_add(1), Ordering::Relaxed);
+        }
+        if overlay.greatest_rank > 0 {
+            self.next_rank.fetch_max(overlay.greatest_rank + 1, Ordering::Relaxed);
+        }
         overlay.install(&levels.active, index.0, info);
         Ok(())
     }

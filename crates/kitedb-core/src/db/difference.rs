@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    graph::{EdgeKey, LabelId, NameKind, NodeId, PropKeyId, PropList},
+    graph::{EdgeKey, IndexDef, LabelId, NameKind, NodeId, PropKeyId, PropList},
 };
 use std::{cmp::Ordering, collections::BTreeMap, fmt};
 
@@ -44,6 +44,13 @@ pub enum Element {
         /// The name of the property key.
         property: String,
     },
+    /// The definition of an index.
+    Index {
+        /// What names it in the log.
+        id: u32,
+        /// Its name in the first database, or else in the second.
+        name: String,
+    },
 }
 
 /// An element that is not the same in two databases, or in one of them only.
@@ -56,7 +63,8 @@ pub struct Difference {
     pub in_a: bool,
     /// Whether the second one has it.
     pub in_b: bool,
-    /// Which of its parts differ, if both have it: `key`, `labels`, `name`, `numbers` (of a vector), or `property …`.
+    /// Which of its parts differ, if both have it: `key`, `labels`, `name`, `numbers` (of a vector), `property …`, or,
+    /// of an index, `name`, `definition`, `state`.
     pub parts: Vec<String>,
 }
 
@@ -66,8 +74,12 @@ impl fmt::Display for Element {
             Self::Name { kind, id, name } => write!(f, "{kind} {id} ({name})"),
             Self::Node { id, key: Some(key) } => write!(f, "node {id} ({key})"),
             Self::Node { id, key: None } => write!(f, "node {id}"),
-            Self::Edge { edge, edge_type } => write!(f, "edge {} -[{edge_type}]-> {}", edge.src, edge.dst),
+            Self::Edge { edge, edge_type } => {
+                write!(f, "edge {} -[{edge_type}]-> {}", edge.src, edge.dst)?;
+                if edge.rank == 0 { Ok(()) } else { write!(f, " (rank {})", edge.rank) }
+            }
             Self::Vector { node, property } => write!(f, "vector {property} of node {node}"),
+            Self::Index { id, name } => write!(f, "index {id} ({name})"),
         }
     }
 }
@@ -81,10 +93,11 @@ pub(crate) struct Differences {
 }
 
 impl Differences {
-    /// Compares all that two states hold: names, nodes, vectors, edges.
+    /// Compares all that two states hold: names, definitions of indexes, nodes, vectors, edges.
     pub fn between(a: &View, b: &View, limit: usize) -> Result<Self> {
         let mut found = Self { limit, ..Self::default() };
         found.names(a, b)?;
+        found.indexes(a, b)?;
         found.nodes(a, b)?;
         found.edges(a, b)?;
         Ok(found)
@@ -115,6 +128,19 @@ impl Differences {
                 let parts = if sides == (true, true) { vec!["name".to_owned()] } else { Vec::new() };
                 self.note(sides, || Ok((element, parts)))?;
             }
+        }
+        Ok(())
+    }
+
+    fn indexes(&mut self, a: &View, b: &View) -> Result<()> {
+        let (a, b) = (a.reading().indexes(), b.reading().indexes());
+        for at in merged(a.iter().map(|def| Ok(def.id)), b.iter().map(|def| Ok(def.id))) {
+            let (id, sides) = at?;
+            let (in_a, in_b) = (a.get(id), b.get(id));
+            let Some(shown) = in_a.or(in_b).filter(|_| in_a != in_b) else { continue };
+            let element = Element::Index { id: id.0, name: shown.name.to_string() };
+            let parts = in_a.zip(in_b).map(|(a, b)| index_parts(a, b)).unwrap_or_default();
+            self.note(sides, || Ok((element, parts)))?;
         }
         Ok(())
     }
@@ -170,6 +196,15 @@ impl Differences {
     }
 }
 
+fn index_parts(a: &IndexDef, b: &IndexDef) -> Vec<String> {
+    let differ = [
+        ("name", a.name != b.name),
+        ("definition", (a.on, a.property, a.unique) != (b.on, b.property, b.unique)),
+        ("state", a.state != b.state),
+    ];
+    differ.into_iter().filter(|(_, differ)| *differ).map(|(part, _)| part.to_owned()).collect()
+}
+
 fn node_parts(a: &View, b: &View, id: NodeId) -> Result<Vec<String>> {
     let (Some(na), Some(nb)) = (a.reading().node(id)?, b.reading().node(id)?) else { return Ok(Vec::new()) };
     let mut parts = Vec::new();
@@ -185,12 +220,7 @@ fn node_parts(a: &View, b: &View, id: NodeId) -> Result<Vec<String>> {
 
 fn prop_parts(a: &View, b: &View, pa: PropList<'_>, pb: PropList<'_>) -> Result<Vec<String>> {
     let all = |props: PropList<'_>| -> Result<BTreeMap<PropKeyId, Vec<u8>>> {
-        let encoded = |value: crate::graph::Value| {
-            let mut out = Vec::new();
-            value.encode(&mut out);
-            out
-        };
-        props.iter().map(|prop| prop.map(|(key, value)| (key, encoded(value.to_value())))).collect()
+        props.encoded().map(|prop| prop.map(|(key, value)| (key, value.to_vec()))).collect()
     };
     let (pa, pb) = (all(pa)?, all(pb)?);
     let keys = pa.keys().chain(pb.keys().filter(|key| !pa.contains_key(key)));

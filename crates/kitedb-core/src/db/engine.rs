@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{Digest, Epoch, LogIndex, MAX_NODE_ID, NodeId},
+    graph::{Digest, Epoch, LogIndex, MAX_NODE_ID, MAX_RANK, NodeId},
     io::Env,
     lock::{Condvar, Mutex},
     log::{Appender, Control, Keep, Proven, WriterId},
@@ -21,7 +21,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -66,6 +66,10 @@ pub(crate) struct Engine {
     pub(super) fenced: AtomicBool,
     /// The next id of a node, above every one that was committed or given out. Upholds I24.
     pub(super) next_node: AtomicU64,
+    /// The next index id to give out.
+    pub(super) next_index: AtomicU32,
+    /// The next rank to give a parallel edge. Upholds I43.
+    pub(super) next_rank: AtomicU64,
     /// See [`Engine::spare_node_id`].
     pub(super) spare_node: OnceLock<AtomicU64>,
     /// The commit lock, and what only its holder may touch.
@@ -215,6 +219,24 @@ impl Engine {
             return None;
         }
         Some(NodeId(id))
+    }
+
+    /// A rank above every one that was given out; `None` once the greatest there is was.
+    #[inline]
+    pub(super) fn next_rank(&self) -> Option<u64> {
+        let rank = self.next_rank.fetch_add(1, Ordering::Relaxed);
+        if rank > MAX_RANK {
+            self.next_rank.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(rank)
+    }
+
+    /// A rank that may be in use, though hardly is: where automatic ones go on once a caller chose the greatest one.
+    #[cold]
+    pub(super) fn spare_rank(&self) -> u64 {
+        let [.., a, b, c, d, e, f, g, h] = self.env.host.random();
+        u64::from_le_bytes([a, b, c, d, e, f, g, h]) % (MAX_RANK / 2) + 1
     }
 
     /// An id that may be in use, though hardly is: where automatic ids go on once a caller chose the greatest one. They

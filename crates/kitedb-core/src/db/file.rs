@@ -62,7 +62,7 @@ pub(crate) fn unmake_file(env: &Env, path: &Path, identity: FileIdentity, sideca
         let dir = sidecar.map_or_else(|| default_sidecar(path), Path::to_owned);
         let left = Control::open(&*env.disk, &dir, OpenMode::Read)
             .map_or(true, |found| found.is_some_and(|control| control.expect(store.file_id()).is_ok()));
-        let unused = !left && store.log_link() == LogLink::default() && *store.manifest() == empty_manifest();
+        let unused = !left && store.log_link() == LogLink::default() && is_empty(&store.manifest());
         if unused && disk.identity(path).ok() == Some(identity) && file.identity().ok() == Some(identity) {
             disk.remove(path).and_then(|()| disk.sync_dir(folder_of(path))).map_err(io)?;
         }
@@ -73,11 +73,17 @@ pub(crate) fn unmake_file(env: &Env, path: &Path, identity: FileIdentity, sideca
     }
 }
 
+/// Whether a manifest is that of a file without a commit, whatever build made that.
+pub(super) fn is_empty(manifest: &Manifest) -> bool {
+    *manifest == Manifest { level: manifest.level, ..empty_manifest() }
+}
+
 /// Of a file without a commit.
 pub(super) fn empty_manifest() -> Manifest {
     Manifest {
         checkpoint: CheckpointMark { epoch: Epoch(1), ..CheckpointMark::default() },
         next_node_id: 1,
+        next_rank: 1,
         ..Manifest::default()
     }
 }

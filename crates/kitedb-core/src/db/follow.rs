@@ -32,7 +32,7 @@ impl Engine {
         self.check_usable()?;
         self.require_no_panic()?;
         self.require_undamaged()?;
-        let verified = verify(&chunk, commit.last);
+        let verified = verify(&chunk, commit.last, self.env.host.known_level());
         let count = verified.as_ref().map_or_else(|(count, _)| *count, |()| chunk.frames.len());
         let applied = self
             .guarded_append("a replica's commit", &mut commit, |commit| self.append_and_fold(commit, chunk, count))?;
@@ -149,7 +149,8 @@ impl Engine {
     }
 
     /// Takes over the graph that `image` holds in place of this one; what this replica had, and its log, go. A crash
-    /// at any point leaves the one or the other. `record` remembers how far an interrupted copy came. Upholds I32.
+    /// at any point leaves the one or the other. `record` remembers how far an interrupted copy came. Upholds I32
+    /// and I43.
     pub(crate) fn adopt(
         &self,
         image: &dyn Image,
@@ -181,6 +182,8 @@ impl Engine {
             ..LogLink::default()
         };
         let (history, next_node) = (manifest.history.clone(), manifest.next_node_id.max(1));
+        let next_index = manifest.next_index_id.max(1);
+        let next_rank = manifest.next_rank.max(1);
         // A sync of the old log needs no commit lock: one that ended later would say how far that was durable, in the control
         // file that speaks of the next log by then. Upholds I38.
         let old = commit.appender.as_ref().map(|appender| appender.group_sync().clone());
@@ -213,6 +216,8 @@ impl Engine {
         commit.frozen_at_bytes = 0;
         self.epoch.store(led.epoch.0, Ordering::Release);
         self.next_node.store(next_node, Ordering::Release);
+        self.next_index.store(next_index, Ordering::Release);
+        self.next_rank.store(next_rank, Ordering::Release);
         self.publish_anew(Levels { runs: self.store.runs(), ..levels }, mark.log_index);
         *self.damage.lock() = None;
         *self.beyond.lock() = None;
@@ -260,8 +265,9 @@ impl Engine {
     }
 }
 
-/// Checks that each frame verifies and goes on where the one before it ended. On failure: how many do.
-fn verify(chunk: &Chunk, last: LogIndex) -> Result<(), (usize, Error)> {
+/// Checks that each frame verifies, goes on where the one before it ended, and needs no feature level above `known` (I44).
+/// On failure: how many do.
+fn verify(chunk: &Chunk, last: LogIndex, known: u16) -> Result<(), (usize, Error)> {
     for (at, place) in chunk.frames.iter().enumerate() {
         let expected = LogIndex(last.0 + 1 + at as u64);
         let bytes = chunk.bytes.get(place.at..place.at + place.len).unwrap_or_default();
@@ -277,7 +283,7 @@ fn verify(chunk: &Chunk, last: LogIndex) -> Result<(), (usize, Error)> {
                 );
                 return Err((at, Error::corrupt(what)));
             }
-            Some(_) => {}
+            Some(frame) => frame.header.require_known(known).map_err(|e| (at, e))?,
         }
     }
     Ok(())

@@ -107,6 +107,8 @@ impl Engine {
             Ok(Recovered { last, short_of: Some(claim), .. }) if claim > commit.last => {
                 Err(ends_early(&self.log_dir, last, claim))
             }
+            // What a newer build wrote is not garbage.
+            Ok(Recovered { damage: Some(e), .. }) if e.code() == ErrorCode::TooNew => Err(e),
             Ok(recovered) if !beyond && recovered.ends_at(commit.last) => {
                 let appender = recovered.resume(&self.env, self.log_options(), None)?;
                 // Whatever the sync was of that failed, the file holds it.

@@ -19,7 +19,7 @@ use crate::{
     lock::{Condvar, Mutex},
     log::{Control, FrameRef, Keep, LogIdentity, LogReader, Recovered, RecoveryStart, WriterId, ends_early, recover},
     shell::command,
-    state::{CommitInfo, Delta, Levels, Names, Overlay, Pins, Reading, Totals},
+    state::{CommitInfo, Delta, IndexSet, Levels, Names, Overlay, Pins, Reading, Totals},
     store::{CheckpointMark, HistoryEntry, LogKind, LogLink, Manifest, Part, Run, Store, WRITER_LOCK},
 };
 use arc_swap::ArcSwap;
@@ -27,7 +27,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU8, AtomicU64},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64},
     },
 };
 
@@ -137,6 +137,8 @@ impl Engine {
             epoch: AtomicU64::new(commit.epoch.0),
             fenced: AtomicBool::new(false),
             next_node: AtomicU64::new(manifest.next_node_id.max(1)),
+            next_index: AtomicU32::new(manifest.next_index_id.max(1)),
+            next_rank: AtomicU64::new(manifest.next_rank.max(1)),
             spare_node: OnceLock::new(),
             commit: Mutex::new(commit),
             levels: ArcSwap::from_pointee(levels),
@@ -174,7 +176,8 @@ impl Engine {
         let info = CommitInfo { epoch, commit_ms, digest, totals };
         let types = dense(&manifest.type_counts, names.greatest_id(NameKind::EdgeType))?;
         let labels = dense(&manifest.label_counts, names.greatest_id(NameKind::Label))?;
-        let active = Delta::new(log_index, info, &types, &labels);
+        let indexes = Arc::new(IndexSet::new(manifest.indexes.iter().cloned()));
+        let active = Delta::new(log_index, info, &types, &labels, indexes);
         Ok(Levels::new(Arc::new(active), runs, Arc::new(names)))
     }
 
@@ -222,8 +225,10 @@ impl Engine {
     fn recover_from(&self, link: &LogLink, dir: &Path, control: Option<Arc<Control>>) -> Result<()> {
         let recovered = match self.replay(link, dir, control, None, OpenMode::ReadWrite) {
             Ok(recovered) if recovered.damage.is_none() => recovered,
-            // A replica always opens, as far as its log goes, so that it can be reseeded.
-            Ok(Recovered { damage: Some(damage), history, .. }) if self.role() == ReplicationRole::Replica => {
+            // A replica always opens, as far as its log goes, so that it can be reseeded. What a newer build wrote is not lost.
+            Ok(Recovered { damage: Some(damage), history, .. })
+                if self.role() == ReplicationRole::Replica && damage.code() != ErrorCode::TooNew =>
+            {
                 self.go_on_damaged(self.with_mend(damage), &history);
                 return Ok(());
             }
@@ -359,6 +364,7 @@ impl Engine {
         let context = |e: Error| {
             Error::corrupt(format_args!("the frame with log index {} cannot be applied: {e}", frame.header.log_index))
         };
+        frame.header.require_known(self.env.host.known_level())?;
         for mutation in Mutations::new(frame.payload) {
             overlay.apply(&base, &mutation.map_err(context)?).map_err(context)?;
         }

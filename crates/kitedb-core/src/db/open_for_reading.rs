@@ -104,6 +104,10 @@ impl Engine {
                 if self.is_moving(limit, &recovered, &listed)? {
                     return Err(changes_too_fast(&self.path));
                 }
+                if let Some(too_new) = recovered.damage.as_ref().filter(|damage| damage.code() == ErrorCode::TooNew) {
+                    // Not a state of before it, as beside damage: what came since is there, and a newer build shows it.
+                    return Err(too_new.clone());
+                }
                 self.publish(None, recovered.last);
                 recovered.damage.map_or_else(newer, |damage| Ok(Some(self.with_mend(damage))))
             }

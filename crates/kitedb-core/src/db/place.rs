@@ -8,7 +8,7 @@ use crate::{
     io::{DiskFile, Env, OpenMode},
     log::{Control, Displaced, LogIdentity, holds_segments_of, names_another, reaches_beyond},
     shell::{SIDECAR, WAL, command, command_by_log},
-    store::{LogKind, LogLink, Part, Store},
+    store::{LogKind, LogLink, Part, Store, foreign_folder},
 };
 use std::{
     io::ErrorKind,
@@ -21,6 +21,9 @@ pub(crate) fn resolved(env: &Env, path: &Path) -> Result<PathBuf> {
         return Err(Error::invalid("the database path is empty"));
     }
     if env.disk.is_dir(path) {
+        if let Some(old) = foreign_folder(&*env.disk, path) {
+            return Err(old);
+        }
         let what = format_args!("{} is a folder: give the path of a file", path.display());
         return Err(Error::invalid(what));
     }

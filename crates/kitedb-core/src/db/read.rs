@@ -1,6 +1,9 @@
 //! What can be read, from a [`View`](super::View) and from within a [`Transaction`](super::Transaction) alike.
 
-use super::name::{NameId, NameRef};
+use super::{
+    indexes::{Index, indexes_of},
+    name::{NameId, NameRef},
+};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Direction, EdgeKey, EdgeTypeId, LabelId, NameKind, NodeId, PropKeyId, PropList, Value, ValueRef},
@@ -97,14 +100,55 @@ pub trait GraphRead: sealed::Source {
         Ok(self.fresh()?.node(id)?.is_some_and(|n| n.has_label(label)))
     }
 
-    /// Whether an edge exists.
+    /// Whether an edge of that type leads from `src` to `dst`.
     #[inline]
     fn edge_exists<'n>(&self, src: NodeId, ty: impl Into<NameRef<'n, EdgeTypeId>>, dst: NodeId) -> Result<bool> {
         let Some(ty) = resolve(self, ty) else { return Ok(false) };
-        self.fresh()?.edge_exists(EdgeKey { src, ty, dst })
+        self.fresh()?.any_edge_exists(EdgeKey::new(src, ty, dst))
     }
 
-    /// An edge's properties, by key id; `None` if the edge does not exist.
+    /// The edge that calls by source, type and destination mean: of several parallel ones, that of the lowest rank.
+    fn edge_between<'n>(
+        &self,
+        src: NodeId,
+        ty: impl Into<NameRef<'n, EdgeTypeId>>,
+        dst: NodeId,
+    ) -> Result<Option<EdgeKey>> {
+        let Some(ty) = resolve(self, ty) else { return Ok(None) };
+        self.fresh()?.lowest(EdgeKey::new(src, ty, dst))
+    }
+
+    /// Every edge of that type that leads from `src` to `dst`, by rank.
+    fn edges_between<'n>(
+        &self,
+        src: NodeId,
+        ty: impl Into<NameRef<'n, EdgeTypeId>>,
+        dst: NodeId,
+    ) -> Result<Vec<EdgeKey>> {
+        let Some(ty) = resolve(self, ty) else { return Ok(Vec::new()) };
+        self.fresh()?.edges_between(EdgeKey::new(src, ty, dst))
+    }
+
+    /// Whether exactly that edge exists.
+    #[inline]
+    fn edge_exists_by_key(&self, edge: EdgeKey) -> Result<bool> {
+        self.fresh()?.edge_exists(edge)
+    }
+
+    /// The properties of exactly that edge, by key id; `None` if it does not exist.
+    fn edge_props_by_key(&self, edge: EdgeKey) -> Result<Option<Vec<(PropKeyId, Value)>>> {
+        self.fresh()?.edge(edge)?.map(owned).transpose()
+    }
+
+    /// One property of exactly that edge.
+    fn edge_prop_by_key<'k>(&self, edge: EdgeKey, key: impl Into<NameRef<'k, PropKeyId>>) -> Result<Option<Value>> {
+        let Some(key) = resolve(self, key) else { return Ok(None) };
+        let Some(props) = self.fresh()?.edge(edge)? else { return Ok(None) };
+        Ok(props.get(key)?.map(ValueRef::to_value))
+    }
+
+    /// The properties of the edge between two nodes (of several parallel ones, that of the lowest rank), by key id; `None`
+    /// if there is none.
     fn edge_props<'n>(
         &self,
         src: NodeId,
@@ -112,10 +156,10 @@ pub trait GraphRead: sealed::Source {
         dst: NodeId,
     ) -> Result<Option<Vec<(PropKeyId, Value)>>> {
         let Some(ty) = resolve(self, ty) else { return Ok(None) };
-        self.fresh()?.edge(EdgeKey { src, ty, dst })?.map(owned).transpose()
+        self.fresh()?.lowest_props(EdgeKey::new(src, ty, dst))?.map(|(_, props)| owned(props)).transpose()
     }
 
-    /// One property of an edge.
+    /// One property of the edge between two nodes: of several parallel ones, that of the lowest rank.
     fn edge_prop<'n, 'k>(
         &self,
         src: NodeId,
@@ -124,18 +168,19 @@ pub trait GraphRead: sealed::Source {
         key: impl Into<NameRef<'k, PropKeyId>>,
     ) -> Result<Option<Value>> {
         let (Some(ty), Some(key)) = (resolve(self, ty), resolve(self, key)) else { return Ok(None) };
-        let Some(props) = self.fresh()?.edge(EdgeKey { src, ty, dst })? else { return Ok(None) };
+        let Some((_, props)) = self.fresh()?.lowest_props(EdgeKey::new(src, ty, dst))? else { return Ok(None) };
         Ok(props.get(key)?.map(ValueRef::to_value))
     }
 
-    /// The nodes that edges of a node lead to (of one type if one is given), in no particular order.
+    /// The nodes that edges of a node lead to (of one type if one is given), in no particular order: each once for every
+    /// edge that leads there.
     fn out_neighbors(&self, id: NodeId, ty: Option<EdgeTypeId>) -> Result<impl Iterator<Item = NodeId>> {
-        Ok(self.out_edges(id, ty)?.map(|(_, node)| node))
+        Ok(self.out_edges(id, ty)?.map(|edge| edge.dst))
     }
 
     /// The nodes that edges to a node come from (of one type if one is given), in no particular order.
     fn in_neighbors(&self, id: NodeId, ty: Option<EdgeTypeId>) -> Result<impl Iterator<Item = NodeId>> {
-        Ok(self.in_edges(id, ty)?.map(|(_, node)| node))
+        Ok(self.in_edges(id, ty)?.map(|edge| edge.src))
     }
 
     /// Calls `f` with each neighbour of a node, in no particular order: the fastest way to traverse.
@@ -150,12 +195,12 @@ pub trait GraphRead: sealed::Source {
         self.fresh()?.visit_neighbors(id, direction, ty, f)
     }
 
-    /// As [`GraphRead::out_neighbors`], with each edge's type.
+    /// The edges that lead from a node (of one type if one is given), in no particular order.
     fn out_edges(&self, id: NodeId, ty: Option<EdgeTypeId>) -> Result<Neighbors<'_>> {
         self.fresh()?.edges_at(id, Direction::Out, ty)
     }
 
-    /// As [`GraphRead::in_neighbors`], with each edge's type.
+    /// The edges that lead to a node (of one type if one is given), in no particular order.
     fn in_edges(&self, id: NodeId, ty: Option<EdgeTypeId>) -> Result<Neighbors<'_>> {
         self.fresh()?.edges_at(id, Direction::In, ty)
     }
@@ -176,6 +221,11 @@ pub trait GraphRead: sealed::Source {
         Ok(self.fresh()?.vector(id, key)?.map(|v| v.to_vec()))
     }
 
+    /// How many components the vectors under a property key have: the first one that was stored there fixed it.
+    fn vector_dimension<'n>(&self, key: impl Into<NameRef<'n, PropKeyId>>) -> Option<u32> {
+        self.reading().dimension(resolve(self, key)?)
+    }
+
     /// Every node, ascending.
     fn nodes(&self) -> impl Iterator<Item = Result<NodeId>> {
         self.fresh().map_or_else(|e| self.reading().no_nodes(e), |reading| reading.nodes(NodeId(0)))
@@ -191,7 +241,7 @@ pub trait GraphRead: sealed::Source {
         Ok(scan.into_iter().flatten())
     }
 
-    /// Every edge, ascending by source, type and destination.
+    /// Every edge, ascending by source, type, destination and rank.
     fn edges(&self) -> impl Iterator<Item = Result<EdgeKey>> {
         self.fresh().map_or_else(|e| self.reading().no_edges(e), |reading| reading.edges(None, usize::MAX))
     }
@@ -214,22 +264,32 @@ pub trait GraphRead: sealed::Source {
         }
     }
 
-    /// Up to `limit` edges after `after`, ascending by source, type and destination.
+    /// Up to `limit` edges after `after`, ascending by source, type, destination and rank.
     fn edges_page(&self, after: Option<EdgeKey>, limit: usize) -> Result<Page<EdgeKey>> {
         page(self.fresh()?.edges(after, limit), limit, |edge| *edge)
     }
 
-    /// Up to `limit` edges at a node after `after`, ascending by type and other end.
+    /// Up to `limit` edges at a node after `after`, one of its edges, ascending by type, other end and rank: a page may end
+    /// between two parallel edges.
     fn neighbors_page(
         &self,
         id: NodeId,
         direction: Direction,
         ty: Option<EdgeTypeId>,
-        after: Option<(EdgeTypeId, NodeId)>,
+        after: Option<EdgeKey>,
         limit: usize,
-    ) -> Result<Page<(EdgeTypeId, NodeId)>> {
+    ) -> Result<Page<EdgeKey>> {
         positive(limit)?;
-        let (items, more) = self.fresh()?.edges_in_order(id, direction, ty, after, limit)?.page(limit);
+        if let Some(after) = after.filter(|after| after.ends(direction).0 != id) {
+            let (src, dst) = (after.src, after.dst);
+            return Err(Error::invalid(format_args!(
+                "the page after the edge from node {src} to node {dst} was asked for, which is none of the edges at node {id}:                  give the last one of the page before"
+            )));
+        }
+        let after = after.map(|after| (after.ty, after.ends(direction).1, after.rank));
+        let (edges, more) = self.fresh()?.edges_in_order(id, direction, ty, after, limit)?.page(limit);
+        let key = |(ty, other, rank)| EdgeKey::seen_from(id, direction, ty, other, rank);
+        let items: Vec<EdgeKey> = edges.into_iter().map(key).collect();
         Ok(Page { next: items.last().copied().filter(|_| more), items })
     }
 
@@ -301,6 +361,11 @@ pub trait GraphRead: sealed::Source {
     /// Every property key in use, by id.
     fn propkeys(&self) -> Vec<(PropKeyId, String)> {
         self.list_names(NameKind::PropKey).into_iter().map(|(id, name)| (PropKeyId(id), name.to_string())).collect()
+    }
+
+    /// The indexes that are defined, in the order in which they came.
+    fn indexes(&self) -> Vec<Index> {
+        indexes_of(self)
     }
 }
 

@@ -213,6 +213,7 @@ pub(crate) fn mend_replica(env: &Env, path: &Path, options: &OpenOptions, report
             Ok(())
         }
         Err(e) if matches!(e.code(), ErrorCode::Locked | ErrorCode::PermissionDenied | ErrorCode::DiskFull) => Err(e),
+        Err(e) if e.is_other_version() => Err(e),
         // It is opened as far as it goes, and needs a reseed.
         _ => Ok(()),
     }

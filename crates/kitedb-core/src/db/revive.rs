@@ -3,7 +3,7 @@
 
 use super::{
     engine::Engine,
-    file::empty_manifest,
+    file::{empty_manifest, is_empty},
     open::{anchored, try_writer_lock},
     options::OpenOptions,
     place::{default_sidecar, folder_of, is_absent, with_suffix},
@@ -143,7 +143,7 @@ fn opens(env: &Env, path: &Path, damage: Damage) -> Result<()> {
 
 /// Whether the file at `path` is an empty one that was made for the replica `file_id`.
 fn is_revived(env: &Env, path: &Path, file_id: [u8; 16]) -> bool {
-    Store::open(env, path, false).is_ok_and(|store| store.file_id() == file_id && *store.manifest() == empty_manifest())
+    Store::open(env, path, false).is_ok_and(|store| store.file_id() == file_id && is_empty(&store.manifest()))
 }
 
 /// Gives the empty file its name, unless another process did.

@@ -85,7 +85,7 @@ impl Transaction {
     }
 
     /// Does a mutation. What it leaves in the buffer if it fails, its caller's [`Transaction::attempt`] takes away.
-    fn apply(&mut self, mutation: &Mutation<'_>) -> Result<()> {
+    pub(super) fn apply(&mut self, mutation: &Mutation<'_>) -> Result<()> {
         mutation.encode(&mut self.buffer);
         self.check_size()?;
         let base = Reading::new(&self.levels, self.snapshot, None);
@@ -226,11 +226,11 @@ impl Transaction {
         key: impl Into<NameRef<'n, PropKeyId>>,
         value: impl Into<Value>,
     ) -> Result<()> {
-        let mut bytes = Vec::new();
-        value.into().encode(&mut bytes);
+        let value = value.into();
         self.attempt(|tx| {
             tx.require_node(id)?;
             let key = tx.name(key)?;
+            let bytes = tx.encode_value(key, &value)?;
             tx.apply(&Mutation::SetNodeProp { id, key, value: &bytes })
         })
     }
@@ -251,12 +251,16 @@ impl Transaction {
 
     // ---- edges ---------------------------------------------------------------------------------------------
 
-    /// Adds an edge between nodes that exist.
+    /// Adds an edge between nodes that exist, where none of that type leads from `src` to `dst` yet: it gets rank 0.
+    ///
+    /// # Errors
+    /// [`ErrorCode::EdgeExists`] if one does, whatever its rank: [`Transaction::add_parallel_edge`] makes another one;
+    /// [`ErrorCode::NodeNotFound`].
     pub fn add_edge<'n>(&mut self, src: NodeId, ty: impl Into<NameRef<'n, EdgeTypeId>>, dst: NodeId) -> Result<()> {
         self.add_edge_with_props(src, ty, dst, &[])
     }
 
-    /// Adds an edge with properties.
+    /// Adds an edge with properties, as [`Transaction::add_edge`] does.
     pub fn add_edge_with_props<'n>(
         &mut self,
         src: NodeId,
@@ -266,22 +270,102 @@ impl Transaction {
     ) -> Result<()> {
         self.attempt(|tx| {
             let ty = tx.name(ty)?;
-            tx.try_add(EdgeKey { src, ty, dst }, props)
+            tx.try_add(EdgeKey::new(src, ty, dst), props)
         })
+    }
+
+    /// Adds an edge, whether or not there are others of that type from `src` to `dst`, and returns what names it. Its rank
+    /// was given to no edge before and will be given to none after it, so that transactions which do this do not conflict.
+    ///
+    /// ```
+    /// # use kitedb_core::{Database, GraphRead, OpenOptions};
+    /// # fn main() -> kitedb_core::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = Database::open(dir.path().join("bank.kitedb"), OpenOptions::new())?;
+    /// let (a, b, second) = db.transaction(|tx| {
+    ///     let (a, b) = (tx.create_node(Some("a"))?, tx.create_node(Some("b"))?);
+    ///     tx.add_edge(a, "PAID", b)?;
+    ///     let second = tx.add_parallel_edge(a, "PAID", b, &[])?;
+    ///     tx.set_edge_prop_by_key(second, "amount", 20)?;
+    ///     Ok((a, b, second))
+    /// })?;
+    /// let view = db.snapshot()?;
+    /// assert_eq!(view.out_degree(a, None)?, 2);
+    /// assert_eq!(view.edges_between(a, "PAID", b)?[1], second);
+    /// # db.close()
+    /// # }
+    /// ```
+    pub fn add_parallel_edge<'n>(
+        &mut self,
+        src: NodeId,
+        ty: impl Into<NameRef<'n, EdgeTypeId>>,
+        dst: NodeId,
+        props: &[(PropKeyId, Value)],
+    ) -> Result<EdgeKey> {
+        self.attempt(|tx| {
+            let ty = tx.name(ty)?;
+            let props = tx.encode_props(props)?;
+            let edge = tx.with_free_rank(EdgeKey::new(src, ty, dst))?;
+            let props = props.as_list();
+            Mutation::AddEdge { edge, props }.encode(&mut tx.buffer);
+            tx.check_size()?;
+            let base = Reading::new(&tx.levels, tx.snapshot, None);
+            tx.overlay.add_edge(&base, edge, props, true).map(|()| edge)
+        })
+    }
+
+    /// Adds exactly that edge, its rank included: what reads back an edge that was written out. Rank 0 is for
+    /// [`Transaction::add_edge`], and this does for it what that does.
+    ///
+    /// # Errors
+    /// [`ErrorCode::EdgeExists`] if there is one of that rank; [`ErrorCode::InvalidArgument`] for a rank above
+    /// [`MAX_RANK`](crate::MAX_RANK); [`ErrorCode::NodeNotFound`].
+    pub fn add_edge_by_key(&mut self, edge: EdgeKey, props: &[(PropKeyId, Value)]) -> Result<()> {
+        self.attempt(|tx| {
+            tx.name(edge.ty)?;
+            tx.try_add(edge, props)
+        })?;
+        self.keep_clear_of_rank(edge.rank);
+        Ok(())
+    }
+
+    /// A rank that no edge between these two nodes has.
+    fn with_free_rank(&self, edge: EdgeKey) -> Result<EdgeKey> {
+        if let Some(rank) = self.engine.next_rank() {
+            return Ok(edge.with_rank(rank));
+        }
+        loop {
+            let edge = edge.with_rank(self.engine.spare_rank());
+            if !self.edge_exists_by_key(edge)? {
+                return Ok(edge);
+            }
+        }
+    }
+
+    /// No automatic rank is one that a caller chose.
+    fn keep_clear_of_rank(&self, chosen: u64) {
+        if chosen > 0 {
+            self.engine.next_rank.fetch_max(chosen.saturating_add(1), Ordering::Relaxed);
+        }
     }
 
     /// Adds an edge whose type has been used already.
     fn try_add(&mut self, edge: EdgeKey, props: &[(PropKeyId, Value)]) -> Result<()> {
         let props = self.encode_props(props)?;
+        if edge.rank == 0
+            && let Some(there) = sealed::Source::reading(self).lowest_parallel(edge)?
+        {
+            return Err(state::edge_exists(there));
+        }
         self.apply(&Mutation::AddEdge { edge, props: props.as_list() })
     }
 
-    /// Adds many edges: all of them, or none.
+    /// Adds many edges, each as [`Transaction::add_edge_by_key`] does: all of them, or none.
     pub fn add_edges_batch(&mut self, edges: &[EdgeKey]) -> Result<()> {
         self.add_all(edges, |edge| (*edge, &[]))
     }
 
-    /// Adds many edges with properties: all of them, or none.
+    /// Adds many edges with properties, each as [`Transaction::add_edge_by_key`] does: all of them, or none.
     pub fn add_edges_with_props_batch(&mut self, edges: &[(EdgeKey, &[(PropKeyId, Value)])]) -> Result<()> {
         self.add_all(edges, |edge| *edge)
     }
@@ -303,16 +387,47 @@ impl Transaction {
             }
             Ok(())
         });
-        done.inspect_err(|_| self.overlay.unadd_edges(mark, edges[..added].iter().map(|edge| parts(edge).0)))
+        done.inspect_err(|_| self.overlay.unadd_edges(mark, edges[..added].iter().map(|edge| parts(edge).0)))?;
+        self.keep_clear_of_rank(edges.iter().map(|edge| parts(edge).0.rank).max().unwrap_or_default());
+        Ok(())
     }
 
-    /// Removes an edge and its properties.
+    /// The edge that a call by source, type and destination means.
+    fn meant(&self, src: NodeId, ty: EdgeTypeId, dst: NodeId) -> Result<EdgeKey> {
+        sealed::Source::reading(self).meant(EdgeKey::new(src, ty, dst))
+    }
+
+    /// Removes an edge and its properties: of several parallel ones, that of the lowest rank.
     pub fn delete_edge<'n>(&mut self, src: NodeId, ty: impl Into<NameRef<'n, EdgeTypeId>>, dst: NodeId) -> Result<()> {
         let ty = self.existing_type(ty, src, dst)?;
-        self.attempt(|tx| tx.apply(&Mutation::RemoveEdge { edge: EdgeKey { src, ty, dst } }))
+        self.attempt(|tx| tx.apply(&Mutation::RemoveEdge { edge: tx.meant(src, ty, dst)? }))
     }
 
-    /// Sets an edge's property.
+    /// Removes exactly that edge and its properties.
+    pub fn delete_edge_by_key(&mut self, edge: EdgeKey) -> Result<()> {
+        self.attempt(|tx| tx.apply(&Mutation::RemoveEdge { edge }))
+    }
+
+    /// Removes every edge of a type that leads from `src` to `dst`. Returns how many there were.
+    pub fn delete_edges_between<'n>(
+        &mut self,
+        src: NodeId,
+        ty: impl Into<NameRef<'n, EdgeTypeId>>,
+        dst: NodeId,
+    ) -> Result<u64> {
+        let Some(ty) = self.lookup(ty) else { return Ok(0) };
+        self.attempt(|tx| {
+            let edges = sealed::Source::reading(tx).edges_between(EdgeKey::new(src, ty, dst))?;
+            // Encoded before the first one is removed: what exceeds a frame changes nothing.
+            edges.iter().for_each(|edge| Mutation::RemoveEdge { edge: *edge }.encode(&mut tx.buffer));
+            tx.check_size()?;
+            let base = Reading::new(&tx.levels, tx.snapshot, None);
+            edges.iter().try_for_each(|edge| tx.overlay.apply(&base, &Mutation::RemoveEdge { edge: *edge }))?;
+            Ok(edges.len() as u64)
+        })
+    }
+
+    /// Sets an edge's property: of several parallel ones, that of the lowest rank.
     pub fn set_edge_prop<'n, 'k>(
         &mut self,
         src: NodeId,
@@ -322,15 +437,26 @@ impl Transaction {
         value: impl Into<Value>,
     ) -> Result<()> {
         let ty = self.existing_type(ty, src, dst)?;
-        let mut bytes = Vec::new();
-        value.into().encode(&mut bytes);
+        let edge = self.meant(src, ty, dst)?;
+        self.set_edge_prop_by_key(edge, key, value)
+    }
+
+    /// Sets a property of exactly that edge.
+    pub fn set_edge_prop_by_key<'k>(
+        &mut self,
+        edge: EdgeKey,
+        key: impl Into<NameRef<'k, PropKeyId>>,
+        value: impl Into<Value>,
+    ) -> Result<()> {
+        let value = value.into();
         self.attempt(|tx| {
             let key = tx.name(key)?;
-            tx.apply(&Mutation::SetEdgeProp { edge: EdgeKey { src, ty, dst }, key, value: &bytes })
+            let bytes = tx.encode_value(key, &value)?;
+            tx.apply(&Mutation::SetEdgeProp { edge, key, value: &bytes })
         })
     }
 
-    /// Removes an edge's property. Returns whether it was there.
+    /// Removes an edge's property: of several parallel ones, from that of the lowest rank. Returns whether it was there.
     pub fn delete_edge_prop<'n, 'k>(
         &mut self,
         src: NodeId,
@@ -339,10 +465,20 @@ impl Transaction {
         key: impl Into<NameRef<'k, PropKeyId>>,
     ) -> Result<bool> {
         let ty = self.existing_type(ty, src, dst)?;
-        let (edge, key) = (EdgeKey { src, ty, dst }, self.lookup(key));
+        let edge = self.meant(src, ty, dst)?;
+        self.delete_edge_prop_by_key(edge, key)
+    }
+
+    /// Removes a property of exactly that edge. Returns whether it was there.
+    pub fn delete_edge_prop_by_key<'k>(
+        &mut self,
+        edge: EdgeKey,
+        key: impl Into<NameRef<'k, PropKeyId>>,
+    ) -> Result<bool> {
+        let key = self.lookup(key);
         self.attempt(|tx| {
             let found = sealed::Source::reading(tx).edge(edge)?;
-            let props = found.ok_or_else(|| missing_edge(src, dst))?;
+            let props = found.ok_or_else(|| missing_edge(edge.src, edge.dst))?;
             let Some(key) = key else { return Ok(false) };
             if props.get(key)?.is_none() {
                 return Ok(false);

@@ -74,6 +74,12 @@ impl<'a> Reader<'a> {
         Ok(*head)
     }
 
+    /// The next 16-bit number.
+    #[inline]
+    pub fn u16(&mut self) -> Result<u16> {
+        Ok(u16::from_le_bytes(self.array()?))
+    }
+
     /// The next 32-bit number.
     #[inline]
     pub fn u32(&mut self) -> Result<u32> {
@@ -114,6 +120,26 @@ impl<'a> Reader<'a> {
         Err(Error::corrupt("a variable-length number does not fit 64 bits"))
     }
 
+    /// The next LEB128 number, in the only form that is canonical: the shortest.
+    #[inline]
+    pub fn minimal(&mut self) -> Result<u64> {
+        let bytes = self.bytes;
+        let value = self.varint()?;
+        let width = bytes.len() - self.bytes.len();
+        if width > 1 && bytes.get(width - 1) == Some(&0) {
+            return Err(Error::corrupt("a variable-length number is longer than it need be"));
+        }
+        Ok(value)
+    }
+
+    /// The next length-prefixed UTF-8 text, its length in canonical form.
+    #[inline]
+    pub fn minimal_text(&mut self) -> Result<&'a str> {
+        let len = self.minimal()?;
+        let bytes = self.take(usize::try_from(len).map_err(|_| truncated())?)?;
+        std::str::from_utf8(bytes).map_err(|_| not_text())
+    }
+
     /// The next LEB128 number that must fit 32 bits.
     #[inline]
     pub fn varint32(&mut self) -> Result<u32> {
@@ -130,13 +156,18 @@ impl<'a> Reader<'a> {
     /// The next length-prefixed UTF-8 text.
     #[inline]
     pub fn text(&mut self) -> Result<&'a str> {
-        std::str::from_utf8(self.bytes()?).map_err(|_| Error::corrupt("text is not UTF-8"))
+        std::str::from_utf8(self.bytes()?).map_err(|_| not_text())
     }
 }
 
 #[cold]
 fn truncated() -> Error {
     Error::corrupt("bytes end before what they announce")
+}
+
+#[cold]
+fn not_text() -> Error {
+    Error::corrupt("text is not UTF-8")
 }
 
 #[cfg(test)]

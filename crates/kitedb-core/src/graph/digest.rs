@@ -1,12 +1,14 @@
 //! The state digest: 128 bits that two databases share exactly when they hold the same graph.
 //!
-//! Each record (a name, a node with key, labels and properties, an edge with properties, a vector) is hashed
+//! Each record (a name, a node with key, labels and properties, an edge with properties, a vector, an index's
+//! definition) is hashed
 //! with XXH3-128 under a seed of its kind; the digest is the sum of these hashes modulo 2^128, so that a change
 //! costs one subtraction and one addition, in any order. It guards against faults, not against an adversary.
 
 use super::{
     codec::put_varint,
     id::{EdgeKey, NodeId, PropKeyId},
+    index::IndexDef,
     names::NameKind,
 };
 use std::{fmt, ops};
@@ -33,11 +35,14 @@ impl Digest {
     /// The hash of an edge with its properties' canonical bytes.
     #[inline]
     pub fn of_edge(edge: EdgeKey, props: &[u8]) -> Self {
-        let mut head = [0u8; 20];
+        let mut head = [0u8; 28];
         head[..8].copy_from_slice(&edge.src.0.to_le_bytes());
         head[8..16].copy_from_slice(&edge.dst.0.to_le_bytes());
-        head[16..].copy_from_slice(&edge.ty.0.to_le_bytes());
-        let ends = xxh3_128_with_seed(&head, 3);
+        head[16..20].copy_from_slice(&edge.ty.0.to_le_bytes());
+        head[20..].copy_from_slice(&edge.rank.to_le_bytes());
+        // Rank 0 is not part of it: most edges have no other one, and are hashed as if there were none.
+        let len = if edge.rank == 0 { 20 } else { 28 };
+        let ends = xxh3_128_with_seed(&head[..len], 3);
         if props.is_empty() {
             return Self(ends);
         }
@@ -51,6 +56,13 @@ impl Digest {
         bytes.extend_from_slice(&key.0.to_le_bytes());
         bytes.extend_from_slice(floats);
         Self(xxh3_128_with_seed(&bytes, 4))
+    }
+
+    /// The hash of the definition of an index, from its canonical bytes.
+    pub fn of_index(index: &IndexDef) -> Self {
+        let mut bytes = Vec::new();
+        index.encode(&mut bytes);
+        Self(xxh3_128_with_seed(&bytes, 5))
     }
 
     /// The bytes as stored.

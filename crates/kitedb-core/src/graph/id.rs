@@ -51,7 +51,11 @@ id! {
 /// The largest id that a caller may choose for a node: what fits a signed 64-bit integer.
 pub const MAX_NODE_ID: u64 = i64::MAX as u64;
 
-/// A directed edge: at most one per source, type and destination.
+/// The largest rank that an edge can have: what fits a signed 64-bit integer.
+pub const MAX_RANK: u64 = i64::MAX as u64;
+
+/// What names a directed edge: at most one has these four. Between two nodes there may be several of one type, parallel
+/// edges, each of a rank of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EdgeKey {
     /// Where it starts.
@@ -60,6 +64,9 @@ pub struct EdgeKey {
     pub ty: EdgeTypeId,
     /// Where it ends.
     pub dst: NodeId,
+    /// Which of the parallel edges: 0 is the one that adding an edge by its ends and its type makes, each other rank was
+    /// given out once.
+    pub rank: u64,
 }
 
 /// Which end of its edges a node is.
@@ -72,9 +79,25 @@ pub enum Direction {
 }
 
 impl EdgeKey {
-    /// The edge from `src` to `dst`.
+    /// The edge of rank 0 from `src` to `dst`.
+    #[inline]
     pub fn new(src: NodeId, ty: EdgeTypeId, dst: NodeId) -> Self {
-        Self { src, ty, dst }
+        Self { src, ty, dst, rank: 0 }
+    }
+
+    /// The parallel edge of `rank`.
+    #[inline]
+    pub fn with_rank(self, rank: u64) -> Self {
+        Self { rank, ..self }
+    }
+
+    /// The edge at `node`, seen from `direction`: its type, its other end, its rank.
+    #[inline]
+    pub fn seen_from(node: NodeId, direction: Direction, ty: EdgeTypeId, other: NodeId, rank: u64) -> Self {
+        match direction {
+            Direction::Out => Self { src: node, ty, dst: other, rank },
+            Direction::In => Self { src: other, ty, dst: node, rank },
+        }
     }
 
     /// The end at which `direction` looks from, and the other one.

@@ -3,6 +3,7 @@
 pub mod codec;
 mod digest;
 mod id;
+mod index;
 mod mutation;
 mod names;
 mod props;
@@ -11,12 +12,21 @@ mod value;
 
 pub use digest::Digest;
 pub(crate) use id::number as parse_number;
-pub use id::{Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, MAX_NODE_ID, NodeId, PropKeyId, Token};
+pub use id::{
+    Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, MAX_NODE_ID, MAX_RANK, NodeId, PropKeyId, Token,
+};
+pub use index::{IndexDef, IndexId, IndexState, IndexTarget};
 pub use mutation::{Mutation, Mutations};
-pub use names::NameKind;
+pub use names::{NameKind, RESERVED_PROPERTY};
 pub use props::{PropList, PropListBuf};
 pub use record::{NodeRecord, NodeRecordBuf};
-pub use value::{Value, ValueRef, VectorRef};
+pub(crate) use value::Fault;
+#[cfg(test)]
+pub(crate) use value::tests as value_tests;
+pub use value::{
+    Date, DateTime, DateTimeRef, Duration, DurationRef, ListRef, LocalDateTime, LocalTime, MAX_DEPTH, MAX_VALUE_BYTES,
+    MapRef, Time, Value, ValueRef, VectorRef,
+};
 
 /// The seed-free 64-bit hash of a node key: XXH3, the same on every machine, because runs store it.
 #[inline]

@@ -4,7 +4,8 @@
 
 use super::{
     codec::{Reader, put_varint},
-    id::{EdgeKey, EdgeTypeId, LabelId, NodeId, PropKeyId},
+    id::{EdgeKey, EdgeTypeId, LabelId, MAX_RANK, NodeId, PropKeyId},
+    index::{self, IndexId, IndexState, IndexTarget},
     names::NameKind,
     props::PropList,
     value::{ValueRef, VectorRef},
@@ -31,7 +32,7 @@ pub enum Mutation<'a> {
     AddLabel { id: NodeId, label: LabelId },
     /// Takes a label off a node.
     RemoveLabel { id: NodeId, label: LabelId },
-    /// Adds an edge with its properties.
+    /// Adds an edge with its properties. This and the next three name exactly one edge, its rank included.
     AddEdge { edge: EdgeKey, props: PropList<'a> },
     /// Removes an edge and its properties.
     RemoveEdge { edge: EdgeKey },
@@ -43,6 +44,12 @@ pub enum Mutation<'a> {
     SetVector { node: NodeId, key: PropKeyId, vector: VectorRef<'a> },
     /// Removes a vector.
     RemoveVector { node: NodeId, key: PropKeyId },
+    /// Defines an index, which is being built from then on; doing so again changes nothing.
+    DefineIndex { id: IndexId, on: IndexTarget, property: PropKeyId, unique: bool, name: &'a str },
+    /// Says how far an index has come.
+    SetIndexState { id: IndexId, state: IndexState },
+    /// Drops an index.
+    DropIndex { id: IndexId },
 }
 
 // Stored numbers: never change one, only add.
@@ -62,6 +69,14 @@ const SET_VECTOR: u8 = 13;
 const REMOVE_VECTOR: u8 = 14;
 /// As `CREATE_NODE`, without a key.
 const CREATE_NODE_UNKEYED: u8 = 15;
+// As those without, of an edge whose rank is not 0: it follows the destination.
+const ADD_RANKED_EDGE: u8 = 16;
+const REMOVE_RANKED_EDGE: u8 = 17;
+const SET_RANKED_EDGE_PROP: u8 = 18;
+const REMOVE_RANKED_EDGE_PROP: u8 = 19;
+const DEFINE_INDEX: u8 = 20;
+const SET_INDEX_STATE: u8 = 21;
+const DROP_INDEX: u8 = 22;
 
 impl<'a> Mutation<'a> {
     /// Appends the binary form.
@@ -108,6 +123,18 @@ impl<'a> Mutation<'a> {
                 put_bytes(out, vector.as_bytes());
             }
             Self::RemoveVector { node, key } => put(out, REMOVE_VECTOR, &[node.0, key.0.into()]),
+            Self::DefineIndex { id, on, property, unique, name } => {
+                put(out, DEFINE_INDEX, &[id.0.into()]);
+                on.encode(out);
+                put_varint(out, property.0.into());
+                out.push(index::flags_of(unique));
+                put_bytes(out, name.as_bytes());
+            }
+            Self::SetIndexState { id, state } => {
+                put(out, SET_INDEX_STATE, &[id.0.into()]);
+                state.encode(out);
+            }
+            Self::DropIndex { id } => put(out, DROP_INDEX, &[id.0.into()]),
         }
     }
 
@@ -136,12 +163,14 @@ impl<'a> Mutation<'a> {
             REMOVE_NODE_PROP => Self::RemoveNodeProp { id: node_id(r)?, key: PropKeyId(name_id(r)?) },
             ADD_LABEL => Self::AddLabel { id: node_id(r)?, label: LabelId(name_id(r)?) },
             REMOVE_LABEL => Self::RemoveLabel { id: node_id(r)?, label: LabelId(name_id(r)?) },
-            ADD_EDGE => Self::AddEdge { edge: edge_key(r)?, props: prop_list(r)? },
-            REMOVE_EDGE => Self::RemoveEdge { edge: edge_key(r)? },
-            SET_EDGE_PROP => {
-                Self::SetEdgeProp { edge: edge_key(r)?, key: PropKeyId(name_id(r)?), value: value_bytes(r)? }
+            op @ (ADD_EDGE | ADD_RANKED_EDGE) => Self::AddEdge { edge: edge_key(r, op)?, props: prop_list(r)? },
+            op @ (REMOVE_EDGE | REMOVE_RANKED_EDGE) => Self::RemoveEdge { edge: edge_key(r, op)? },
+            op @ (SET_EDGE_PROP | SET_RANKED_EDGE_PROP) => {
+                Self::SetEdgeProp { edge: edge_key(r, op)?, key: PropKeyId(name_id(r)?), value: value_bytes(r)? }
             }
-            REMOVE_EDGE_PROP => Self::RemoveEdgeProp { edge: edge_key(r)?, key: PropKeyId(name_id(r)?) },
+            op @ (REMOVE_EDGE_PROP | REMOVE_RANKED_EDGE_PROP) => {
+                Self::RemoveEdgeProp { edge: edge_key(r, op)?, key: PropKeyId(name_id(r)?) }
+            }
             SET_VECTOR => {
                 let (node, key) = (node_id(r)?, PropKeyId(name_id(r)?));
                 let bytes = r.bytes()?;
@@ -151,6 +180,15 @@ impl<'a> Mutation<'a> {
                 Self::SetVector { node, key, vector: VectorRef::from_bytes(bytes) }
             }
             REMOVE_VECTOR => Self::RemoveVector { node: node_id(r)?, key: PropKeyId(name_id(r)?) },
+            DEFINE_INDEX => Self::DefineIndex {
+                id: index::index_id(r)?,
+                on: IndexTarget::decode(r)?,
+                property: PropKeyId(name_id(r)?),
+                unique: index::is_unique(r.u8()?)?,
+                name: r.text()?,
+            },
+            SET_INDEX_STATE => Self::SetIndexState { id: index::index_id(r)?, state: IndexState::decode(r)? },
+            DROP_INDEX => Self::DropIndex { id: index::index_id(r)? },
             op => return Err(Error::corrupt(format_args!("unknown mutation {op}"))),
         })
     }
@@ -189,8 +227,12 @@ fn put(out: &mut Vec<u8>, op: u8, numbers: &[u64]) {
     }
 }
 
+/// Appends an operation and the edge that it is about: `op` is the one for rank 0, which is not written.
 fn put_edge(out: &mut Vec<u8>, op: u8, edge: EdgeKey) {
-    put(out, op, &[edge.src.0, edge.ty.0.into(), edge.dst.0]);
+    match edge.rank {
+        0 => put(out, op, &[edge.src.0, edge.ty.0.into(), edge.dst.0]),
+        rank => put(out, op + (ADD_RANKED_EDGE - ADD_EDGE), &[edge.src.0, edge.ty.0.into(), edge.dst.0, rank]),
+    }
 }
 
 fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -212,8 +254,17 @@ fn name_id(r: &mut Reader<'_>) -> Result<u32> {
     }
 }
 
-fn edge_key(r: &mut Reader<'_>) -> Result<EdgeKey> {
-    Ok(EdgeKey { src: node_id(r)?, ty: EdgeTypeId(name_id(r)?), dst: node_id(r)? })
+/// The edge that operation `op` is about.
+fn edge_key(r: &mut Reader<'_>, op: u8) -> Result<EdgeKey> {
+    let edge = EdgeKey::new(node_id(r)?, EdgeTypeId(name_id(r)?), node_id(r)?);
+    if op < ADD_RANKED_EDGE {
+        return Ok(edge);
+    }
+    match r.varint()? {
+        0 => Err(Error::corrupt("rank 0 of an edge that is said to have another one")),
+        rank if rank > MAX_RANK => Err(Error::corrupt(format_args!("the rank {rank} of an edge exceeds {MAX_RANK}"))),
+        rank => Ok(edge.with_rank(rank)),
+    }
 }
 
 fn prop_list<'a>(r: &mut Reader<'a>) -> Result<PropList<'a>> {
@@ -224,7 +275,7 @@ fn prop_list<'a>(r: &mut Reader<'a>) -> Result<PropList<'a>> {
 
 fn value_bytes<'a>(r: &mut Reader<'a>) -> Result<&'a [u8]> {
     let before = r.rest();
-    ValueRef::skip(r)?;
+    ValueRef::check(r)?;
     Ok(&before[..before.len() - r.rest().len()])
 }
 
@@ -232,6 +283,22 @@ fn value_bytes<'a>(r: &mut Reader<'a>) -> Result<&'a [u8]> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn an_edge_has_one_form_whatever_its_rank() {
+        let edge = EdgeKey::new(NodeId(1), EdgeTypeId(2), NodeId(3));
+        for (rank, bytes) in [(0, &[10, 1, 2, 3][..]), (1, &[17, 1, 2, 3, 1]), (300, &[17, 1, 2, 3, 0xAC, 2])] {
+            let mutation = Mutation::RemoveEdge { edge: edge.with_rank(rank) };
+            let mut encoded = Vec::new();
+            mutation.encode(&mut encoded);
+            assert_eq!(encoded, bytes);
+            assert_eq!(Mutation::decode(&mut Reader::new(bytes)).unwrap(), mutation);
+        }
+        let too_great = [17, 1, 2, 3, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1];
+        for bytes in [&[17, 1, 2, 3, 0][..], &[17, 1, 2, 3], &too_great] {
+            assert!(Mutation::decode(&mut Reader::new(bytes)).is_err(), "{bytes:?}");
+        }
+    }
 
     proptest! {
         #[test]
@@ -248,6 +315,7 @@ mod tests {
             let edge = EdgeKey::new(NodeId(id), EdgeTypeId(ty), NodeId(id / 2 + 1));
             let mut bytes = Vec::new();
             Mutation::AddEdge { edge, props: PropList::default() }.encode(&mut bytes);
+            Mutation::RemoveEdge { edge: edge.with_rank(id % MAX_RANK + 1) }.encode(&mut bytes);
             Mutation::CreateNode { id: NodeId(id), key: Some("k"), labels: &[1, 2], props: PropList::default() }
                 .encode(&mut bytes);
             let at = at % bytes.len();

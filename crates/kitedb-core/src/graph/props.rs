@@ -3,7 +3,7 @@
 use super::{
     codec::{Reader, put_varint},
     id::PropKeyId,
-    value::{Value, ValueRef},
+    value::{Fault, Value, ValueRef},
 };
 use crate::error::{Error, Result};
 
@@ -57,7 +57,7 @@ impl<'a> PropList<'a> {
     }
 
     /// Every property, keys ascending, with its value in encoded form.
-    fn encoded(self) -> impl Iterator<Item = Result<(PropKeyId, &'a [u8])>> {
+    pub(crate) fn encoded(self) -> impl Iterator<Item = Result<(PropKeyId, &'a [u8])>> {
         let mut reader = Reader::new(self.0);
         std::iter::from_fn(move || {
             let item = |reader: &mut Reader<'a>| {
@@ -97,15 +97,17 @@ impl<'a> PropList<'a> {
         }
     }
 
-    /// Checks that the bytes are canonical: whole, with keys from 1 ascending.
+    /// Checks that the bytes are canonical: whole, with keys from 1 ascending and values in their canonical form.
     pub fn validate(self) -> Result<()> {
+        let mut reader = Reader::new(self.0);
         let mut last = 0;
-        for item in self.iter() {
-            let (key, _) = item?;
-            if key.0 <= last {
+        while !reader.is_empty() {
+            let key = reader.varint32()?;
+            if key <= last {
                 return Err(Error::corrupt("property keys are not ascending"));
             }
-            last = key.0;
+            last = key;
+            ValueRef::check(&mut reader).map_err(|e| e.context(format_args!("the value of property {key}")))?;
         }
         Ok(())
     }
@@ -116,26 +118,27 @@ impl<'a> PropList<'a> {
 pub struct PropListBuf(Vec<u8>);
 
 impl PropListBuf {
-    /// The list of `props`; where a key stands twice, the last one counts.
-    pub fn from_pairs(props: &[(PropKeyId, Value)]) -> Self {
+    /// The list of `props`; where a key stands twice, the last one counts. The error is of the first value that cannot be
+    /// stored, with its key.
+    pub(crate) fn from_pairs(props: &[(PropKeyId, Value)]) -> Result<Self, (PropKeyId, Fault)> {
         let mut out = Vec::with_capacity(props.len() * 12);
+        let mut put = |(key, value): &(PropKeyId, Value)| {
+            put_varint(&mut out, key.0.into());
+            value.encode_into(&mut out).map_err(|fault| (*key, fault))
+        };
         if props.is_sorted_by(|a, b| a.0 < b.0) {
-            for (key, value) in props {
-                put_varint(&mut out, key.0.into());
-                value.encode(&mut out);
-            }
-            return Self(out);
+            props.iter().try_for_each(put)?;
+            return Ok(Self(out));
         }
         let mut order: Vec<usize> = (0..props.len()).collect();
         order.sort_by_key(|&i| props[i].0);
         for (at, &i) in order.iter().enumerate() {
             // The sort is stable: the last of equal keys is the one given last.
             if order.get(at + 1).is_none_or(|&next| props[next].0 != props[i].0) {
-                put_varint(&mut out, props[i].0.0.into());
-                props[i].1.encode(&mut out);
+                put(&props[i])?;
             }
         }
-        Self(out)
+        Ok(Self(out))
     }
 
     /// A copy of `list`.
@@ -188,8 +191,8 @@ mod tests {
             edits in prop::collection::vec((1u32..9, prop::option::of(any_value())), 0..12),
         ) {
             let pairs: Vec<_> = start.iter().map(|(k, v)| (PropKeyId(*k), v.clone())).collect();
-            let mut list = PropListBuf::from_pairs(&pairs);
-            let bytes = |v: &Value| { let mut out = Vec::new(); v.encode(&mut out); out };
+            let mut list = PropListBuf::from_pairs(&pairs).unwrap();
+            let bytes = |v: &Value| { let mut out = Vec::new(); v.encode(&mut out).unwrap(); out };
             let mut model: BTreeMap<u32, Vec<u8>> = start.iter().map(|(k, v)| (*k, bytes(v))).collect();
             for (key, value) in edits {
                 let encoded = value.as_ref().map(bytes);
@@ -200,7 +203,7 @@ mod tests {
                 prop_assert_eq!(list.replace(PropKeyId(key), encoded.as_deref()).unwrap(), was.is_some());
             }
             list.as_list().validate().unwrap();
-            let old = PropListBuf::from_pairs(&pairs);
+            let old = PropListBuf::from_pairs(&pairs).unwrap();
             let mut again = old.clone();
             list.as_list().changes_since(old.as_list(), |key, value| {
                 assert_ne!(again.as_list().get(key).unwrap().map(|v| bytes(&v.to_value())).as_deref(), value);

@@ -12,6 +12,7 @@ pub mod sim;
 mod stamp;
 mod words;
 
+use crate::level::{BASE_LEVEL, FEATURE_LEVEL};
 use std::{
     fmt, io,
     ops::Range,
@@ -158,6 +159,14 @@ pub trait Host: Send + Sync + fmt::Debug {
     /// Whether this process is a child forked since the host was made (such a child gets a host of its own from
     /// [`SystemHost::shared`]). Cheap: asked at every transaction.
     fn forked(&self) -> bool;
+    /// The greatest feature level that this process reads: that of its build. Only simulated processes say otherwise.
+    fn known_level(&self) -> u16 {
+        FEATURE_LEVEL
+    }
+    /// The feature level that what this process writes needs. Only simulated processes write more than that needs.
+    fn written_level(&self) -> u16 {
+        BASE_LEVEL
+    }
 }
 
 /// A disk and a host: all that the engine knows of the world outside.

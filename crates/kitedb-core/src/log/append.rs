@@ -76,6 +76,8 @@ pub struct Appender {
     half_made: bool,
     /// Bytes written to the log by this appender.
     written_bytes: u64,
+    /// The feature level that what this process writes needs.
+    level: u16,
 }
 
 impl Appender {
@@ -96,7 +98,8 @@ impl Appender {
             None => segment::greatest(&*env.disk, dir)? + 1,
         };
         let first = LogIndex(last.0 + 1);
-        let header = SegmentHeader { log, epoch, writer_id, first, digest_before: digest, begun_ms: env.host.now_ms() };
+        let (begun_ms, level) = (env.host.now_ms(), env.host.written_level());
+        let header = SegmentHeader { log, epoch, writer_id, first, digest_before: digest, begun_ms, level };
         let segment = Segment::create(&*env.disk, dir, seq, header, &[], options.first_fill())?;
         Self::resume(env, dir, options, control, older, segment, last, digest)
     }
@@ -133,6 +136,7 @@ impl Appender {
             strays: false,
             half_made: false,
             written_bytes: 0,
+            level: env.host.written_level(),
         })
     }
 
@@ -212,7 +216,8 @@ impl Appender {
     /// has happened, unless the error is [`ErrorCode::OutcomeUnknown`]. Upholds I1.
     pub fn append(&mut self, buffer: &mut Vec<u8>, commit_ms: u64, digest: Digest) -> Result<FrameHeader> {
         self.require_sound()?;
-        let header = FrameHeader { epoch: self.epoch(), log_index: LogIndex(self.last.0 + 1), commit_ms, digest };
+        let (epoch, log_index) = (self.epoch(), LogIndex(self.last.0 + 1));
+        let header = FrameHeader { epoch, log_index, commit_ms, digest, level: self.level };
         header.seal(buffer, mark::MARK_LEN)?;
         self.make_room((buffer.len() - mark::MARK_LEN) as u64)?;
         self.put(buffer, header.log_index, digest, false)?;
@@ -372,6 +377,7 @@ impl Appender {
             first: LogIndex(self.last.0 + 1),
             digest_before: self.digest,
             begun_ms: self.env.host.now_ms(),
+            level: self.level,
             ..info.header
         };
         let made = Segment::make(&*self.env.disk, &self.dir, info.seq + 1)?;

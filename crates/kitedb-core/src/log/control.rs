@@ -25,6 +25,8 @@ pub const CONTROL_NAME: &str = "control";
 /// Its name while it is being made.
 pub(super) const CONTROL_DRAFT: &str = "control.creating";
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"KITECTL\x01");
+/// The number of its form, in word 1.
+pub(super) const NUMBER: u64 = 2;
 pub(super) const WORDS: usize = 512;
 
 // Words 0 to 7 are written once and covered by the CRC in word 8. Words 16 and 36 to 47 are the fence's: see `fence`.
@@ -49,6 +51,7 @@ const UNREGISTERED: u64 = 16;
 const SYNCING: u64 = 32;
 pub(super) const FENCE_ASSUMED: u64 = 64;
 const DENIED: u64 = 128;
+const TOO_NEW: u64 = 512;
 
 /// How long who cannot be woken sleeps before it looks again.
 pub(super) const LOOK: Duration = Duration::from_millis(10);
@@ -74,6 +77,26 @@ pub struct Control {
     path: PathBuf,
     identity: LogIdentity,
     salt: Salt,
+}
+
+fn other_number(path: &Path, number: u64) -> Error {
+    let path = path.display();
+    match number > NUMBER {
+        true => Error::new(
+            ErrorCode::TooNew,
+            format_args!(
+                "the log control file {path} is of form {number}, and this build reads form {NUMBER}: a newer KiteDB wrote it. \
+                 Nothing is damaged; use a newer KiteDB"
+            ),
+        ),
+        false => Error::new(
+            ErrorCode::OldFormat,
+            format_args!(
+                "the log control file {path} is of form {number}, which no released version wrote, and this one reads form \
+                 {NUMBER}: import the source data again, into another file, and move this log away"
+            ),
+        ),
+    }
 }
 
 fn words_in(bytes: &[u8; WORDS * 8]) -> Vec<u64> {
@@ -134,6 +157,10 @@ impl Control {
                 path.display(),
                 command_by_log("repair", dir, "")
             )));
+        }
+        let number = u64::from_le_bytes(std::array::from_fn(|i| fixed[8 + i]));
+        if number != NUMBER {
+            return Err(other_number(&path, number));
         }
         let part = |at: usize| -> [u8; 16] { std::array::from_fn(|i| fixed[at + i]) };
         let (identity, salt) = (LogIdentity { log_id: part(16), file_id: part(32) }, part(48));
@@ -426,6 +453,16 @@ impl Control {
     /// Remembers, beyond this process, whether its last attempt failed for want of a permission.
     pub fn set_denied(&self, denied: bool) {
         self.note_flag(DENIED, denied);
+    }
+
+    /// Whether the last attempt of the replica failed because a newer build wrote what comes next.
+    pub fn is_too_new(&self) -> bool {
+        self.flag(TOO_NEW)
+    }
+
+    /// Says whether it did.
+    pub fn set_too_new(&self, too_new: bool) {
+        self.note_flag(TOO_NEW, too_new);
     }
 
     /// Remembers, beyond this process, whether this replica is registered, and whether it pulls though it could not be.

@@ -8,15 +8,21 @@
 //! | 8 | 8 | epoch |
 //! | 16 | 8 | log index |
 //! | 24 | 8 | commit time, ms since 1970 |
-//! | 32 | 8 | flags (none defined: zero) |
+//! | 32 | 2 | the feature level that it needs, from 1 |
+//! | 34 | 6 | flags (none defined: zero) |
 //! | 40 | 16 | state digest after the frame |
 //! | 56 | n | payload: mutations ([`crate::graph::Mutations`]) |
 //!
 //! A frame starts at a multiple of 8 in its segment; zeros pad it. All numbers are little-endian.
+//!
+//! All but the payload is the same in every feature level, the CRC with what it covers included. So what needs a greater
+//! level than this build's is a frame like any other to all that does not look into payloads: it is found, passed over,
+//! counted and copied. One whose CRC does not fit is none, whatever level it names; so is one with any flag, in every level.
 
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, Token, codec::Reader},
+    level::{BASE_LEVEL, require_known},
 };
 
 /// Bytes before the payload.
@@ -35,9 +41,17 @@ pub struct FrameHeader {
     pub commit_ms: u64,
     /// The state digest after it.
     pub digest: Digest,
+    /// The feature level that is needed to read its payload.
+    pub level: u16,
 }
 
 impl FrameHeader {
+    /// Fails if a process that reads up to level `known` cannot read its payload.
+    #[inline]
+    pub fn require_known(&self, known: u16) -> Result<()> {
+        require_known(known, self.level, format_args!("the frame with log index {}", self.log_index))
+    }
+
     /// What names this frame's transaction.
     pub fn token(&self) -> Token {
         Token { epoch: self.epoch, log_index: self.log_index }
@@ -61,6 +75,7 @@ impl FrameHeader {
         head[8..16].copy_from_slice(&self.epoch.0.to_le_bytes());
         head[16..24].copy_from_slice(&self.log_index.0.to_le_bytes());
         head[24..32].copy_from_slice(&self.commit_ms.to_le_bytes());
+        head[32..34].copy_from_slice(&self.level.to_le_bytes());
         head[40..56].copy_from_slice(&self.digest.to_le_bytes());
         frame[start..start + HEADER_LEN].copy_from_slice(&head);
         let crc = crc32fast::hash(&frame[start + 4..]);
@@ -78,8 +93,14 @@ pub fn padded_len(payload: usize) -> usize {
 /// The length of the frame that `bytes` begin with, if they look like one.
 pub fn claimed_len(bytes: &[u8]) -> Option<usize> {
     let payload = u32::from_le_bytes(*bytes.get(4..8)?.first_chunk()?) as usize;
-    let flags = bytes.get(32..40)?;
-    (payload <= MAX_PAYLOAD && flags == [0; 8]).then(|| padded_len(payload))
+    let flags = u64::from_le_bytes(*bytes.get(32..40)?.first_chunk()?);
+    (payload <= MAX_PAYLOAD && level_of(flags).is_some()).then(|| padded_len(payload))
+}
+
+/// The level that the word of flags says; `None`: no frame has such a word.
+#[inline]
+fn level_of(flags: u64) -> Option<u16> {
+    u16::try_from(flags).ok().filter(|level| *level >= BASE_LEVEL)
 }
 
 /// A frame as it lies in bytes.
@@ -106,13 +127,13 @@ impl<'a> FrameRef<'a> {
         let mut r = Reader::new(bytes.get(4..HEADER_LEN)?);
         let payload = r.u32().ok()? as usize;
         let (epoch, log_index, commit_ms) = (Epoch(r.u64().ok()?), LogIndex(r.u64().ok()?), r.u64().ok()?);
-        let flags = r.u64().ok()?;
+        let level = level_of(r.u64().ok()?)?;
         let digest = Digest::from_le_bytes(r.array().ok()?);
-        if payload > MAX_PAYLOAD || flags != 0 || log_index.0 == 0 || epoch.0 == 0 {
+        if payload > MAX_PAYLOAD || log_index.0 == 0 || epoch.0 == 0 {
             return None;
         }
         Some(Self {
-            header: FrameHeader { epoch, log_index, commit_ms, digest },
+            header: FrameHeader { epoch, log_index, commit_ms, digest, level },
             payload: bytes.get(HEADER_LEN..HEADER_LEN + payload)?,
             bytes: bytes.get(..padded_len(payload))?,
         })
@@ -134,9 +155,10 @@ mod tests {
     proptest! {
         #[test]
         fn a_frame_reads_back_and_any_flipped_bit_is_found(
-            payload in prop::collection::vec(any::<u8>(), 0..80), index in 1u64.., at: usize, bit in 0u8..8,
+            payload in prop::collection::vec(any::<u8>(), 0..80), index in 1u64.., level in 1u16.., at: usize, bit in 0u8..8,
         ) {
-            let header = FrameHeader { epoch: Epoch(3), log_index: LogIndex(index), commit_ms: 7, digest: Digest(9) };
+            let header =
+                FrameHeader { epoch: Epoch(3), log_index: LogIndex(index), commit_ms: 7, digest: Digest(9), level };
             let mut bytes = sealed(header, &payload);
             let frame = FrameRef::parse(&bytes).unwrap();
             prop_assert_eq!(frame.header, header);

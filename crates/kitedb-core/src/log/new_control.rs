@@ -5,7 +5,7 @@ use super::{
     Control, Fence, LogIdentity, Roll, Salt,
     announced::{DURABLE, PUBLISHED},
     control::{
-        CONTROL_DRAFT, CONTROL_NAME, CURRENT_LOG, FENCE_ASSUMED, FLAGS, MAGIC, REGISTERED, SYNC_FAILED, WORDS,
+        CONTROL_DRAFT, CONTROL_NAME, CURRENT_LOG, FENCE_ASSUMED, FLAGS, MAGIC, NUMBER, REGISTERED, SYNC_FAILED, WORDS,
         is_control, names,
     },
     fence,
@@ -66,7 +66,7 @@ impl Control {
     ) -> Result<Self> {
         let path = dir.join(CONTROL_NAME);
         let mut bytes = MAGIC.to_le_bytes().to_vec();
-        bytes.extend_from_slice(&1u64.to_le_bytes());
+        bytes.extend_from_slice(&NUMBER.to_le_bytes());
         bytes.extend_from_slice(&identity.log_id);
         bytes.extend_from_slice(&identity.file_id);
         bytes.extend_from_slice(&salt);

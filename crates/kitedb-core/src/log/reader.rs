@@ -382,7 +382,9 @@ impl LogReader {
                     }
                     let through = limits.through.min(LogIndex(bound.0 - 1)).min(valid);
                     let first = page.chunks.is_empty();
-                    if self.is_gone(&segment) {
+                    if let Err(e) = segment.header.require_known(self.env.host.known_level(), &segment.path) {
+                        Err(e)
+                    } else if self.is_gone(&segment) {
                         // It can still be read, but what it holds is not kept any more.
                         self.segments.remove(at);
                         Ok(None)
@@ -563,6 +565,7 @@ impl LogReader {
     }
 
     pub(super) fn seek(&self, segment: &OpenSegment, index: LogIndex) -> Result<Option<FoundFrame>> {
+        segment.header.require_known(self.env.host.known_level(), &segment.path)?;
         segment.seek(index, &self.control.salt(), self.control.published())
     }
 }

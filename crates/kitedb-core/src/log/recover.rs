@@ -145,6 +145,7 @@ pub fn recover(
         last_marked: LogIndex(0),
         unmarked: None,
         gap: false,
+        known: env.host.known_level(),
         fold,
     };
     let mut recovered = Recovered {
@@ -171,7 +172,8 @@ pub fn recover(
         // Frames at or beyond the first of the next segment are void: a new epoch or a repair began there.
         let bound = recovered.segments.get(at + 1).map(|s| s.header.first);
         recovered.history.push((found.header.epoch, found.header.writer_id, found.header.first));
-        let stop = walk.segment(&found.header, &bytes, bound);
+        let readable = found.header.require_known(walk.known, &found.path).map_err(|e| (0, e));
+        let stop = readable.and_then(|()| walk.segment(&found.header, &bytes, bound));
         let (end, fault) = match stop {
             Ok(end) => (end, None),
             Err((end, fault)) => (end, Some(fault)),
@@ -352,6 +354,8 @@ struct Walk<'a> {
     unmarked: Option<(u64, LogIndex, Digest)>,
     /// Whether frames that the database file holds are missing here, up to the end.
     gap: bool,
+    /// The greatest feature level that this process reads.
+    known: u16,
     fold: &'a mut dyn FnMut(&FrameRef<'_>) -> Result<()>,
 }
 
@@ -362,7 +366,7 @@ impl Walk<'_> {
     }
 
     /// Walks one segment to the place where no further frame verifies, and returns it. An error is a frame that
-    /// verifies and yet cannot be folded. Upholds I1.
+    /// verifies and yet cannot be folded. Upholds I1 and I44.
     fn segment(&mut self, header: &SegmentHeader, bytes: &[u8], bound: Option<LogIndex>) -> Result<u64, (u64, Error)> {
         let mut at = SEGMENT_HEADER_LEN;
         if header.first <= self.last {
@@ -383,7 +387,9 @@ impl Walk<'_> {
             if frame.header.log_index != expected || frame.header.epoch != header.epoch {
                 break;
             }
-            (self.fold)(&frame).map_err(|e| (at as u64, e))?;
+            // It verifies and comes next: no torn tail, and no damage, be it that nobody knows yet whether it is durable.
+            let read = frame.header.require_known(self.known).and_then(|()| (self.fold)(&frame));
+            read.map_err(|e| (at as u64, e))?;
             if expected > self.last_marked && self.unmarked.is_none() {
                 self.unmarked = Some((at as u64, self.last, self.digest));
             }
@@ -577,7 +583,8 @@ pub fn reaches_beyond(
         if header.log.file_id == file_id && log_id.is_some_and(|id| id != header.log.log_id) {
             continue;
         }
-        if header.log.file_id != file_id || beyond() {
+        let unreadable = header.require_known(env.host.known_level(), &path).is_err();
+        if header.log.file_id != file_id || unreadable || beyond() {
             return Ok(true);
         }
     }

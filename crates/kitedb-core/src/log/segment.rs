@@ -5,6 +5,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, codec::Reader},
     io::{Disk, DiskFile, OpenMode, in_the_way, is_other_kind},
+    level::require_known,
     log::{LogIdentity, WriterId, names_in_damage},
 };
 use std::{
@@ -14,7 +15,7 @@ use std::{
 
 /// Where the first frame or mark of a segment begins.
 pub const SEGMENT_HEADER_LEN: usize = 512;
-const MAGIC: &[u8; 8] = b"KITELOG\x01";
+const MAGIC: &[u8; 8] = b"KITELOG\x02";
 const USED: usize = 128;
 /// Where the id of the database file is.
 const FILE_ID_AT: usize = 24;
@@ -39,6 +40,9 @@ pub struct SegmentHeader {
     pub digest_before: Digest,
     /// When it was begun, ms since 1970: no frame of an earlier segment was committed later (on this clock).
     pub begun_ms: u64,
+    /// The feature level that is needed to read what follows the header, whatever that of its frames: this header itself
+    /// is the same in all levels.
+    pub level: u16,
 }
 
 impl SegmentHeader {
@@ -53,6 +57,7 @@ impl SegmentHeader {
         out.extend_from_slice(&self.first.0.to_le_bytes());
         out.extend_from_slice(&self.digest_before.to_le_bytes());
         out.extend_from_slice(&self.begun_ms.to_le_bytes());
+        out.extend_from_slice(&self.level.to_le_bytes());
         out.resize(USED - 4, 0);
         out.extend_from_slice(&crc32fast::hash(&out).to_le_bytes());
         out.resize(SEGMENT_HEADER_LEN, 0);
@@ -74,7 +79,13 @@ impl SegmentHeader {
             first: LogIndex(r.u64().ok()?),
             digest_before: Digest::from_le_bytes(r.array().ok()?),
             begun_ms: r.u64().ok()?,
+            level: r.u16().ok()?,
         })
+    }
+
+    /// Fails if a process that reads up to level `known` cannot read the segment at `path`.
+    pub fn require_known(&self, known: u16, path: &Path) -> Result<()> {
+        require_known(known, self.level, format_args!("log segment {}", path.display()))
     }
 }
 
@@ -293,6 +304,7 @@ mod tests {
             first: LogIndex(1),
             digest_before: Digest::default(),
             begun_ms: 3,
+            level: 1,
         };
         let path = path(Path::new("/"), 7);
         let known = |bytes: &[u8], file_id, unfinished| {

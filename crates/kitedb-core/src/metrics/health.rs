@@ -194,6 +194,7 @@ mod tests {
             (ReplicaState::Behind, true),
             (ReplicaState::Stalled, false),
             (ReplicaState::Denied, false),
+            (ReplicaState::TooNew, false),
             (ReplicaState::Unregistered, false),
             (ReplicaState::Closed, true),
             (ReplicaState::NeedsReseed, false),

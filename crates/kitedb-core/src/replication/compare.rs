@@ -27,8 +27,8 @@ pub struct Comparison {
     pub equal: Option<bool>,
     /// Where their logs part, if the digests differ and the logs still tell.
     pub parted: Option<Parting>,
-    /// What is not the same in their last states, unless the digests are equal: names, nodes with their vectors, and
-    /// edges, each in the order of their ids. At most [`Comparison::MAX_LISTED`].
+    /// What is not the same in their last states, unless the digests are equal: names, definitions of indexes, nodes with
+    /// their vectors, and edges, each in the order of their ids. At most [`Comparison::MAX_LISTED`].
     pub differences: Vec<Difference>,
     /// How many elements are not the same.
     pub difference_count: u64,

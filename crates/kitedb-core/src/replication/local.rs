@@ -256,12 +256,17 @@ impl Open {
 }
 
 impl Open {
-    /// Fails unless the log has every frame after `held` up to `end`.
-    fn require_readable(&mut self, held: LogIndex, end: LogIndex) -> Result<()> {
+    /// Fails unless the log has every frame after `held` up to `end`, and none that needs a feature level above `known`. Upholds I44.
+    fn require_readable(&mut self, held: LogIndex, end: LogIndex, known: u16) -> Result<()> {
         let mut at = held;
         while at < end {
             let limits = PageLimits { max_frames: usize::MAX, max_bytes: 4 << 20, through: end };
             let page = self.reader.read(at, limits)?;
+            let frames = page.chunks.iter().flat_map(|chunk| &chunk.frames);
+            for place in frames {
+                // Who cannot read what comes after it must not end the epoch before that.
+                place.header.require_known(known).map_err(|e| e.context("nothing was fenced"))?;
+            }
             if let Some(last) = page.last() {
                 at = last.header.log_index;
             } else if let Some(fault) = page.fault.filter(|_| at < self.reader.control().published()) {
@@ -443,7 +448,7 @@ impl Source for LocalSource {
         } else {
             recovered_end(&self.env, &self.paths.db, &control)?
         };
-        self.with(|open| open.require_readable(held, end))?;
+        self.with(|open| open.require_readable(held, end, self.env.host.known_level()))?;
         let lock = HeldFence::take(control)?;
         let now = lock.control().fence()?;
         refuse_replica(&now)?;

@@ -14,9 +14,10 @@ use std::{path::Path, sync::Arc};
 /// Looks for the log of the source at `paths`.
 pub(super) fn locate(env: &Env, paths: &SourcePaths) -> Result<LogPlace> {
     let away = |e: Error| {
-        // Nothing but a permission mends the one, and the other may pass.
+        // Nothing but a permission, or another build, mends the one, and the other may pass.
         let code = match e.code() {
             denied @ ErrorCode::PermissionDenied => denied,
+            version if e.is_other_version() => version,
             _ => ErrorCode::SourceUnavailable,
         };
         Error::new(code, format_args!("the source cannot be looked at: {e}"))

@@ -60,6 +60,7 @@ pub fn look_at_replica(
         (_, None) => ReplicaState::Closed,
         (Some(_), _) if control.is_unregistered() => ReplicaState::Unregistered,
         (Some(_), _) if control.is_denied() => ReplicaState::Denied,
+        (Some(_), _) if control.is_too_new() => ReplicaState::TooNew,
         (Some(_), _) => ReplicaState::Stalled,
         _ if removed => ReplicaState::Unregistered,
         _ if head > applied => ReplicaState::Behind,

@@ -1,6 +1,6 @@
 //! The source that a replica follows, remembered in its sidecar: it has to be named once.
 //!
-//! The file `source`: a line with the path of the source's file, one with the path of its sidecar if one was given, one
+//! The file `source`: a line that says its version; one with the path of the source's file, one with the path of its sidecar if one was given, one
 //! with the CRC-32 of both in hexadecimal. These paths are as seen from the folder of the replica's file, so that a folder
 //! with both can move. Then, for a replica that moves alone: the same two paths, absolute; the id of the source's file in
 //! hexadecimal, if it is known; the CRC-32 of these three. Then, of a replica that was copied from another one: the id under
@@ -22,6 +22,8 @@ use std::{
 
 const NAME: &str = "source";
 const DRAFT: &str = "source.creating";
+/// Its first line. A file of another version tells nothing: the source has to be named again, and the file is put aside.
+const VERSION: &str = "kitedb source 2\n";
 /// Four paths are never longer.
 const MAX_LEN: u64 = 128 << 10;
 
@@ -146,7 +148,7 @@ fn read(disk: &dyn Disk, dir: &Path) -> Option<Record> {
 
 fn encode(record: &Record) -> String {
     let sealed = |text: String| format!("{text}{:08x}\n", crc32fast::hash(text.as_bytes()));
-    let near = sealed(lines_of(&record.near));
+    let near = VERSION.to_owned() + &sealed(lines_of(&record.near));
     let Some((far, id)) = &record.far else { return near };
     let hex = |id: [u8; 16]| format!("{:032x}", u128::from_be_bytes(id));
     let far = sealed(format!("{}{}\n", lines_of(far), id.map(hex).unwrap_or_default()));
@@ -166,7 +168,7 @@ fn lines_of(paths: &SourcePaths) -> String {
 
 /// A later part that does not verify is as good as none.
 fn decode(text: &str) -> Option<Record> {
-    let mut rest = text;
+    let mut rest = text.strip_prefix(VERSION)?;
     let [db, sidecar] = unsealed(&mut rest)?;
     let near = SourcePaths { db: path_in(db)?, sidecar: path_in(sidecar) };
     let id_in = |id: &str| u128::from_str_radix(id, 16).ok().map(u128::to_be_bytes);
@@ -219,6 +221,9 @@ mod tests {
             assert_eq!(decode(&text), Some(old.clone()));
             for cut in 0..text.len() - 1 {
                 assert_eq!(decode(&text[..cut]), None, "{:?}", &text[..cut]);
+            }
+            for other in ["", "kitedb source 3\n"] {
+                assert_eq!(decode(&text.replace(VERSION, other)), None, "of another version");
             }
             for id in [None, Some([7; 16])] {
                 let whole = Record { far: Some((near.clone(), id)), ..old.clone() };

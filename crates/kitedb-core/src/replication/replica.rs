@@ -130,6 +130,7 @@ impl Replica {
             _ if engine.is_half_made() => ReplicaState::Bootstrapping,
             (false, Some(_)) if replica.control.is_unregistered() => ReplicaState::Unregistered,
             (false, Some(_)) if replica.control.is_denied() => ReplicaState::Denied,
+            (false, Some(_)) if replica.control.is_too_new() => ReplicaState::TooNew,
             (false, Some(_)) => ReplicaState::Stalled,
             (false, None) => ReplicaState::Behind,
         };
@@ -310,9 +311,12 @@ impl Replica {
         }
         let denied = e.code() == ErrorCode::PermissionDenied;
         self.control.set_denied(denied);
+        let too_new = e.code() == ErrorCode::TooNew;
+        self.control.set_too_new(too_new);
         let state = match self.control.needs_reseed() {
             true => ReplicaState::NeedsReseed,
             false if denied => ReplicaState::Denied,
+            false if too_new => ReplicaState::TooNew,
             false => ReplicaState::Stalled,
         };
         self.enter(state);

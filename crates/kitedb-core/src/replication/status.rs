@@ -234,6 +234,9 @@ pub enum ReplicaState {
     /// The last attempt failed because this process lacks a permission, most often on its source's files: its last error
     /// says on which. It is tried again, and succeeds once that is given.
     Denied,
+    /// The last attempt failed because a newer KiteDB wrote what comes next ([`ErrorCode::TooNew`](crate::ErrorCode::TooNew)): its
+    /// last error says what. Nothing is lost: it is tried again, and goes on once a newer KiteDB runs it.
+    TooNew,
     /// It pulls, but could not register with its source, which does not keep its log for it; it will be tried again.
     Unregistered,
     /// It pulls, and what it follows leads to no primary that leads: see [`SourceFault`]. It goes on if that one leads
@@ -249,12 +252,13 @@ pub enum ReplicaState {
 
 impl ReplicaState {
     /// Every state.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Bootstrapping,
         Self::Following,
         Self::Behind,
         Self::Stalled,
         Self::Denied,
+        Self::TooNew,
         Self::Unregistered,
         Self::Orphaned,
         Self::NeedsReseed,
@@ -262,7 +266,7 @@ impl ReplicaState {
         Self::Closed,
     ];
 
-    /// The text form: `bootstrapping`, `following`, `behind`, `stalled`, `denied`, `unregistered`, `orphaned`, `needs_reseed`,
+    /// The text form: `bootstrapping`, `following`, `behind`, `stalled`, `denied`, `too_new`, `unregistered`, `orphaned`, `needs_reseed`,
     /// `promoted` or `closed`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -271,6 +275,7 @@ impl ReplicaState {
             Self::Behind => "behind",
             Self::Stalled => "stalled",
             Self::Denied => "denied",
+            Self::TooNew => "too_new",
             Self::Unregistered => "unregistered",
             Self::Orphaned => "orphaned",
             Self::NeedsReseed => "needs_reseed",
@@ -372,6 +377,7 @@ impl ReplicaReplicationStatus {
             ReplicaState::Stalled if self.panicked.is_some() => Some(format!("stalled: {known}")),
             ReplicaState::Stalled => Some(format!("stalled and tried again: {known}")),
             ReplicaState::Denied => Some(format!("denied, and tried again: {known}")),
+            ReplicaState::TooNew => Some(format!("too new, and tried again: {known}")),
             ReplicaState::Unregistered if why.is_none() && self.registration_fault.is_some() => None,
             ReplicaState::Unregistered => Some(format!("unregistered and tried again: {known}")),
             // Its first copy was cut short: what is known is of that one.

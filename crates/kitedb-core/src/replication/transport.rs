@@ -173,7 +173,8 @@ impl Leader {
         let epoch = self.engine.epoch();
         let retained_floor = floor_of(reader.floor(), head);
         drop(reader);
-        let (frames, next) = verified(page, max_bytes, include_payload)?;
+        let known = self.engine.env.host.known_level();
+        let (frames, next) = verified(page, max_bytes, include_payload, known)?;
         let last = next.map_or(start.after, |next| next.log_index);
         to_json(&PageJson {
             version: VERSION,
@@ -314,9 +315,14 @@ impl Start {
     }
 }
 
-/// The frames of a page up to the first one that does not verify, and the place after them. An error if that is the
-/// very first.
-fn verified(page: LogPage, max_bytes: usize, include_payload: bool) -> Result<(Vec<FrameJson>, Option<Cursor>)> {
+/// The frames of a page up to the first one that does not verify, or needs a feature level above `known`, and the place after
+/// them. An error if that is the very first.
+fn verified(
+    page: LogPage,
+    max_bytes: usize,
+    include_payload: bool,
+    known: u16,
+) -> Result<(Vec<FrameJson>, Option<Cursor>)> {
     let mut frames = Vec::with_capacity(page.frame_count());
     let (mut next, mut fault) = (None, page.fault);
     'page: for chunk in &page.chunks {
@@ -328,6 +334,10 @@ fn verified(page: LogPage, max_bytes: usize, include_payload: bool) -> Result<(V
                     "the frame with log index {index} does not verify (CRC mismatch) in log segment {} at byte {}",
                     chunk.segment, place.segment_offset
                 )));
+                break 'page;
+            }
+            if let Err(e) = place.header.require_known(known) {
+                fault = Some(e);
                 break 'page;
             }
             if len > max_bytes {

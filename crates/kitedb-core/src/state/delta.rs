@@ -6,11 +6,13 @@
 
 use super::{
     arena::WordArena,
-    elements::{EdgeSlot, NodeSlot, WORDS},
+    elements::{EdgeSlot, NodeSlot, Touched, WORDS},
     figures::{DeltaFigures, Tally},
+    indexes::{IndexSet, Indexes},
     labels::Labelled,
     orders::Orders,
-    slots::{SlotTable, hash_edge, hash_id},
+    parallels::Parallels,
+    slots::{SlotTable, hash_edge, hash_edge_key, hash_id},
     versions::{Arena, Cell, Head, numbered},
 };
 use crate::graph::{Digest, Direction, EdgeKey, Epoch, LogIndex, NodeId, NodeRecord, PropKeyId};
@@ -102,6 +104,7 @@ pub struct Delta {
     records: Arena<NodeState>,
     pub(super) edges: WordArena<WORDS>,
     edge_table: SlotTable,
+    pub(super) parallels: Parallels,
     /// Later versions of edges: most have none.
     edge_states: Arena<Option<Props>>,
     edge_props: boxcar::Vec<Arc<[u8]>>,
@@ -116,6 +119,8 @@ pub struct Delta {
     label_counts: boxcar::Vec<Counter>,
     counts: Arena<u64>,
     commits: boxcar::Vec<CommitInfo>,
+    /// The definitions of indexes.
+    pub indexes: Indexes,
     pub(super) orders: Orders,
     bytes: AtomicU64,
     tally: Tally,
@@ -126,7 +131,13 @@ pub struct Delta {
 
 impl Delta {
     /// An empty delta over a state with log index `base`.
-    pub fn new(base: LogIndex, start: CommitInfo, type_counts: &[u64], label_counts: &[u64]) -> Self {
+    pub fn new(
+        base: LogIndex,
+        start: CommitInfo,
+        type_counts: &[u64],
+        label_counts: &[u64],
+        indexes: Arc<IndexSet>,
+    ) -> Self {
         let counters = |starts: &[u64]| -> boxcar::Vec<Counter> {
             starts.iter().map(|&start| Counter { start, head: AtomicU64::new(0) }).collect()
         };
@@ -138,6 +149,7 @@ impl Delta {
             records: Arena::new(),
             edges: WordArena::default(),
             edge_table: SlotTable::default(),
+            parallels: Parallels::default(),
             edge_states: Arena::new(),
             edge_props: boxcar::Vec::new(),
             keys: boxcar::Vec::new(),
@@ -151,6 +163,7 @@ impl Delta {
             label_counts: counters(label_counts),
             counts: Arena::new(),
             commits: boxcar::Vec::new(),
+            indexes: Indexes::new(indexes),
             orders: Orders::default(),
             bytes: AtomicU64::new(0),
             tally: Tally::default(),
@@ -260,7 +273,7 @@ impl Delta {
     #[inline]
     fn edge_slot(&self, edge: EdgeKey) -> Option<EdgeSlot<'_>> {
         let mut found = None;
-        self.edge_table.find(hash_edge(edge.src.0, edge.ty.0, edge.dst.0), |slot| {
+        self.edge_table.find(hash_edge_key(edge), |slot| {
             found = self.edges.get(slot).map(EdgeSlot).filter(|s| s.edge() == edge);
             found.is_some()
         })?;
@@ -274,7 +287,7 @@ impl Delta {
     }
 
     #[inline]
-    fn edge_at<'a>(&'a self, slot: EdgeSlot<'a>, at: u64) -> Option<EdgeProps<'a>> {
+    pub(super) fn edge_at<'a>(&'a self, slot: EdgeSlot<'a>, at: u64) -> Option<EdgeProps<'a>> {
         if let Some(later) = slot.later().at(&self.edge_states, at) {
             return Some(later.as_ref().map(|props| props.as_deref().unwrap_or_default()));
         }
@@ -311,7 +324,7 @@ impl Delta {
         let mut slots = Vec::with_capacity(edges.len() * 2);
         for edge in edges {
             slots.extend([edge.src, edge.dst].map(|id| self.node_table.peek(hash_id(id.0))));
-            std::hint::black_box(self.edge_table.peek(hash_edge(edge.src.0, edge.ty.0, edge.dst.0)));
+            std::hint::black_box(self.edge_table.peek(hash_edge_key(*edge)));
         }
         for slot in slots.into_iter().flatten() {
             std::hint::black_box(self.nodes.get(slot).map(|slot| NodeSlot(slot).id()));
@@ -509,9 +522,16 @@ impl Delta {
             None => {
                 let next = ends.map(|(end, direction)| end.first_edge(direction).load(Ordering::Relaxed) as u32);
                 let props = props.flatten().map_or(0, |props| self.edge_props.push(props) as u32 + 1);
-                let (number, _) = self.edges.push(EdgeSlot::fresh(edge, version, next, exists, existed, props));
-                self.edge_table.insert(hash_edge(edge.src.0, edge.ty.0, edge.dst.0), number);
+                let pair = (edge.rank != 0).then(|| self.parallels.pair_of(edge));
+                let parallel = pair.map_or(0, |pair| pair.first());
+                let touched = Touched { next, parallel, exists, below: existed, props };
+                let (number, _) = self.edges.push(EdgeSlot::fresh(edge, version, touched));
+                self.edge_table.insert(hash_edge_key(edge), number);
                 self.grow_by(80);
+                if let Some(pair) = pair {
+                    pair.set_first(number + 1);
+                    self.grow_by(16);
+                }
                 for (end, direction) in ends {
                     end.first_edge(direction).store(u64::from(number) + 1, Ordering::Release);
                 }

@@ -109,19 +109,32 @@ impl<'a> NodeSlot<'a> {
 
 /// An edge that a delta touched, with its first version.
 ///
-/// Words: source; destination; type; the commit of the first version; next touched outgoing edge of the source
-/// plus one, and in the high half next incoming one of the destination; head of later versions; bits 0 and 1 =
-/// there in the first version, there below this delta, and in the high half the number of its properties plus one.
+/// Words: source; destination; type, and in the high half the parallel edge of another rank than 0 that was touched
+/// before, plus one; the commit of the first version; next touched outgoing edge of the source plus one, and in the high
+/// half next incoming one of the destination; head of later versions; bits 0 and 1 = there in the first version, there
+/// below this delta, and in the high half the number of its properties plus one; rank.
 #[derive(Debug, Clone, Copy)]
 pub struct EdgeSlot<'a>(pub &'a [AtomicU64; WORDS]);
 
+/// What the first version of an edge's slot says beside its key: see [`EdgeSlot::fresh`].
+#[derive(Debug, Clone, Copy)]
+pub struct Touched {
+    pub next: [u32; 2],
+    pub parallel: u32,
+    pub exists: bool,
+    pub below: bool,
+    pub props: u32,
+}
+
 impl<'a> EdgeSlot<'a> {
-    /// The words of a slot. `next` are the edges touched before at either end, plus one; `props` is the number of
-    /// its properties plus one.
-    pub fn fresh(edge: EdgeKey, version: u64, next: [u32; 2], exists: bool, below: bool, props: u32) -> [u64; WORDS] {
+    /// The words of a slot. `next` are the edges touched before at either end, and `parallel` the one touched before
+    /// among its parallels, plus one; `props` is the number of its properties plus one.
+    pub fn fresh(edge: EdgeKey, version: u64, touched: Touched) -> [u64; WORDS] {
+        let Touched { next, parallel, exists, below, props } = touched;
         let next = u64::from(next[0]) | u64::from(next[1]) << 32;
+        let ty = u64::from(edge.ty.0) | u64::from(parallel) << 32;
         let bits = u64::from(exists) | u64::from(below) << 1 | u64::from(props) << 32;
-        [edge.src.0, edge.dst.0, edge.ty.0.into(), version, next, 0, bits, 0]
+        [edge.src.0, edge.dst.0, ty, version, next, 0, bits, edge.rank]
     }
 
     #[inline]
@@ -132,7 +145,18 @@ impl<'a> EdgeSlot<'a> {
     /// Which edge.
     #[inline]
     pub fn edge(self) -> EdgeKey {
-        EdgeKey { src: NodeId(self.word(0)), ty: EdgeTypeId(self.word(2) as u32), dst: NodeId(self.word(1)) }
+        EdgeKey {
+            src: NodeId(self.word(0)),
+            ty: EdgeTypeId(self.word(2) as u32),
+            dst: NodeId(self.word(1)),
+            rank: self.word(7),
+        }
+    }
+
+    /// The edge touched before this one among those of other ranks than 0 with the same ends and type, plus one.
+    #[inline]
+    pub fn next_parallel(self) -> u32 {
+        (self.word(2) >> 32) as u32
     }
 
     /// The commit of the first version.

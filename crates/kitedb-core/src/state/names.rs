@@ -24,6 +24,9 @@ use std::{
 /// How many idle names of a kind keep their ids.
 const IDLE: usize = 4096;
 
+/// The greatest id that a caller may choose for a name: what is counted by id takes memory by the greatest one.
+const GREATEST_CHOSEN: u32 = 1 << 24;
+
 /// See the [module documentation](self).
 #[derive(Debug, Default)]
 pub struct Names {
@@ -98,13 +101,7 @@ impl Names {
     /// The id of `name`, given out now if need be; the flag says whether the caller has to carry its definition, which
     /// it says in `claims`.
     pub fn claim(self: &Arc<Self>, kind: NameKind, name: &str, claims: &mut Claims) -> Result<(u32, bool)> {
-        if name.is_empty() || name.len() > 4096 {
-            let noun = kind.noun();
-            return Err(Error::invalid(format_args!(
-                "a name of a {noun} has 1 to 4096 bytes; this one has {}",
-                name.len()
-            )));
-        }
+        kind.require(name)?;
         let mut inner = self.inner.write();
         let id = match inner.find(kind, name) {
             Some((id, _)) => id,
@@ -125,6 +122,36 @@ impl Names {
             claims.add(self, kind, id);
         }
         Ok((id, claimed))
+    }
+
+    /// As [`Names::claim`], for a name that is to have `id`. An error if it has another one, or `id` is another name's.
+    pub fn claim_as(self: &Arc<Self>, kind: NameKind, id: u32, name: &str, claims: &mut Claims) -> Result<bool> {
+        kind.require(name)?;
+        let noun = kind.noun();
+        if !(1..=GREATEST_CHOSEN).contains(&id) {
+            let what = format_args!("the id {id} of a {noun} is not between 1 and {GREATEST_CHOSEN}");
+            return Err(Error::invalid(what));
+        }
+        let mut inner = self.inner.write();
+        let table = &mut inner.tables[at(kind)];
+        match (table.id(name), table.get(id)) {
+            (Some(found), _) if found == id => {}
+            (Some(found), _) => {
+                let what = format_args!("the {noun} '{name}' has the id {found} already, it cannot have {id}");
+                return Err(Error::invalid(what));
+            }
+            (None, Some(named)) => {
+                let what = format_args!("the id {id} belongs to the {noun} '{}' already, not to '{name}'", named.text);
+                return Err(Error::invalid(what));
+            }
+            (None, None) => drop(table.put(id, name)?),
+        }
+        let claimed = inner.claim(kind, id).unwrap_or_default();
+        drop(inner);
+        if claimed {
+            claims.add(self, kind, id);
+        }
+        Ok(claimed)
     }
 
     /// As [`Names::claim`], for a name that has an id. Returns its text if the caller has to carry its definition; an error
@@ -210,6 +237,9 @@ impl Names {
 
     /// Takes note that the frame with log index `index` defines a name. Returns whether it is the first one to.
     pub fn define(&self, kind: NameKind, id: u32, name: &str, index: LogIndex) -> Result<bool> {
+        if kind.reserves(name) {
+            return Err(Error::corrupt(format_args!("a {} is called `{name}`, which is reserved", kind.noun())));
+        }
         let mut inner = self.inner.write();
         let named = inner.tables[at(kind)].put(id, name)?;
         if named.defined.is_some() {

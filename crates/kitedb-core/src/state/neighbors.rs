@@ -3,11 +3,11 @@
 //! An entry of a level says `Add` exactly if the edge is not visible below it, so no edge is met twice. An edge
 //! is passed over if a newer level removes it; whether any may do so is found out once, before the first edge.
 
-use super::reading::Reading;
+use super::{orders::Edge, reading::Reading};
 use crate::{
     error::Result,
     graph::{Direction, EdgeKey, EdgeTypeId, NodeId},
-    store::{EntryKind, Ints, Row, RowEntry},
+    store::{EntryKind, Ints, Ranks, Row},
 };
 use std::ops::Range;
 
@@ -20,29 +20,35 @@ pub(super) struct EdgesAt<'a> {
 }
 
 impl<'a> EdgesAt<'a> {
-    /// The edge of type `ty` whose other end is `other`.
-    pub fn edge(&self, ty: EdgeTypeId, other: NodeId) -> EdgeKey {
-        match self.direction {
-            Direction::Out => EdgeKey::new(self.node, ty, other),
-            Direction::In => EdgeKey::new(other, ty, self.node),
-        }
+    /// The edge that looks like this from the node.
+    #[inline]
+    pub fn edge(&self, (ty, other, rank): Edge) -> EdgeKey {
+        EdgeKey::seen_from(self.node, self.direction, ty, other, rank)
     }
 
-    /// The row of the node in run `run`, once it was verified that it can be read.
-    pub fn verified_row(&self, run: u32) -> Row<'a> {
-        let run = self.reading.levels.runs.get(run as usize);
-        run.and_then(|run| run.row(self.direction, self.node).ok()).unwrap_or(Row::EMPTY)
+    /// The row of the node in run number `run`, and the ranks of its entries: verified, both.
+    #[inline]
+    pub fn row(&self, run: usize) -> Result<(Row<'a>, Ranks<'a>)> {
+        let Some(run) = self.reading.levels.runs.get(run) else { return Ok((Row::EMPTY, Ranks::NONE)) };
+        let row = run.row(self.direction, self.node)?;
+        Ok((row, run.ranks(self.direction, &row)?))
+    }
+
+    /// As [`EdgesAt::row`], once it was verified that it can be read.
+    pub fn verified_row(&self, run: u32) -> (Row<'a>, Ranks<'a>) {
+        self.row(run as usize).unwrap_or((Row::EMPTY, Ranks::NONE))
     }
 
     /// Whether a level newer than run `run` removes the edge.
-    pub fn hidden_over_run(&self, run: u32, ty: EdgeTypeId, other: NodeId) -> bool {
+    pub fn hidden_over_run(&self, run: u32, edge: EdgeKey) -> bool {
         let newer = self.reading.levels.runs.get(run as usize + 1..).unwrap_or_default();
         let by_run = newer.iter().filter(|r| r.has_removals()).any(|r| {
             // Verified when the iterator was made.
             let row = r.row(self.direction, self.node).unwrap_or(Row::EMPTY);
-            row.find(ty, other).is_some_and(|at| row.kind(at) == Some(EntryKind::Remove))
+            let found = r.find(self.direction, &row, edge).ok().flatten();
+            found.is_some_and(|at| row.kind(at) == Some(EntryKind::Remove))
         });
-        by_run || self.hidden_by_delta(0, self.edge(ty, other))
+        by_run || self.hidden_by_delta(0, edge)
     }
 
     /// Whether the delta number `from` (0 = frozen, 1 = active) or a newer level removes the edge.
@@ -56,18 +62,20 @@ impl<'a> EdgesAt<'a> {
             || self.reading.overlay.and_then(|o| o.edge(edge)).is_some_and(|change| change.props.is_none())
     }
 
-    /// The edge that an entry of the row of run `run` shows.
+    /// The edge that the entry at `at` of the row of run `run` shows.
     #[inline]
-    pub fn shown(&self, run: u32, entry: RowEntry, hiding: bool) -> Option<(EdgeTypeId, NodeId)> {
-        let there = entry.kind == EntryKind::Add && !(hiding && self.hidden_over_run(run, entry.ty, entry.other));
-        there.then_some((entry.ty, entry.other))
+    pub fn shown(&self, run: u32, row: &Row<'_>, ranks: &Ranks<'_>, at: usize, hiding: bool) -> Option<Edge> {
+        let entry = row.get(at).filter(|entry| entry.kind == EntryKind::Add)?;
+        let edge = (entry.ty, entry.other, ranks.of(row, at));
+        (!(hiding && self.hidden_over_run(run, self.edge(edge)))).then_some(edge)
     }
 }
 
-/// The edges at one node: type and other end of each, in no particular order.
+/// The edges at one node, in no particular order.
 #[derive(Debug, Clone)]
 pub struct Neighbors<'a> {
     row: Row<'a>,
+    ranks: Ranks<'a>,
     range: Range<usize>,
     at: EdgesAt<'a>,
     ty: Option<EdgeTypeId>,
@@ -96,6 +104,7 @@ impl<'a> Neighbors<'a> {
         let levels = reading.levels;
         let mut found = Self {
             row: Row::EMPTY,
+            ranks: Ranks::NONE,
             range: 0..0,
             at: EdgesAt { reading, node, direction },
             ty,
@@ -105,12 +114,12 @@ impl<'a> Neighbors<'a> {
             touched: [0; 2],
             own: &[],
         };
-        if let Some(run) = levels.runs.first() {
-            found.row = run.row(direction, node)?;
+        if !levels.runs.is_empty() {
+            (found.row, found.ranks) = found.at.row(0)?;
             found.range = within(&found.row, ty);
         }
         for (at, run) in levels.runs.iter().enumerate().skip(1) {
-            let row = run.row(direction, node)?;
+            let (row, _) = found.at.row(at)?;
             if !row.is_empty() {
                 found.rows |= 1 << at;
                 found.hiding |= run.has_removals() && row.iter().any(|e| e.kind == EntryKind::Remove);
@@ -139,7 +148,7 @@ impl<'a> Neighbors<'a> {
         }
         self.run = self.rows.trailing_zeros();
         self.rows &= self.rows - 1;
-        self.row = self.at.verified_row(self.run);
+        (self.row, self.ranks) = self.at.verified_row(self.run);
         self.range = within(&self.row, self.ty);
         true
     }
@@ -150,7 +159,7 @@ impl<'a> Neighbors<'a> {
 
     /// The next edge that a delta or the overlay adds.
     #[inline]
-    fn next_added(&mut self) -> Option<(EdgeTypeId, NodeId)> {
+    fn next_added(&mut self) -> Option<EdgeKey> {
         let levels = self.at.reading.levels;
         for (number, delta) in [levels.frozen.as_deref(), Some(&*levels.active)].into_iter().enumerate() {
             let Some(delta) = delta else { continue };
@@ -163,7 +172,7 @@ impl<'a> Neighbors<'a> {
                     && self.wanted(edge.ty)
                     && !(self.hiding && self.at.hidden_by_delta(number + 1, edge))
                 {
-                    return Some((edge.ty, edge.ends(self.at.direction).1));
+                    return Some(edge);
                 }
             }
         }
@@ -171,7 +180,7 @@ impl<'a> Neighbors<'a> {
             self.own = rest;
             let change = self.at.reading.overlay.and_then(|o| o.edge_at(at))?;
             if change.is_added() && self.wanted(change.edge.ty) {
-                return Some((change.edge.ty, change.edge.ends(self.at.direction).1));
+                return Some(change.edge);
             }
         }
         None
@@ -202,8 +211,8 @@ impl<'a> Neighbors<'a> {
     }
 
     #[inline]
-    fn visible(&self, i: usize) -> Option<(EdgeTypeId, NodeId)> {
-        self.at.shown(self.run, self.row.get(i)?, self.hiding)
+    fn visible(&self, i: usize) -> Option<EdgeKey> {
+        self.at.shown(self.run, &self.row, &self.ranks, i, self.hiding).map(|edge| self.at.edge(edge))
     }
 }
 
@@ -216,7 +225,7 @@ pub(super) fn within(row: &Row<'_>, ty: Option<EdgeTypeId>) -> Range<usize> {
 }
 
 impl Iterator for Neighbors<'_> {
-    type Item = (EdgeTypeId, NodeId);
+    type Item = EdgeKey;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
@@ -256,7 +265,7 @@ pub(super) fn visit(
         hiding |= run.row(direction, node)?.iter().any(|entry| entry.kind == EntryKind::Remove);
     }
     if hiding {
-        Neighbors::new(reading, node, direction, ty)?.for_each(|(_, other)| f(other));
+        Neighbors::new(reading, node, direction, ty)?.for_each(|edge| f(edge.ends(direction).1));
         return Ok(());
     }
     for run in levels.runs.iter() {

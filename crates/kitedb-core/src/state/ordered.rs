@@ -1,4 +1,4 @@
-//! The edges at one node in the order (type, other end), from any edge on: for pages and scans. Each level gives what it
+//! The edges at one node in the order (type, other end, rank), from any edge on: for pages and scans. Each level gives what it
 //! has in this order, and what is taken is merged; so a page costs what it returns, wherever in the edges of a node it
 //! begins.
 
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     error::Result,
     graph::{Direction, EdgeTypeId, NodeId},
-    store::{EntryKind, Row},
+    store::{EntryKind, Ranks, Row},
 };
 use std::{cmp::Reverse, collections::BinaryHeap, ops::Range};
 
@@ -35,7 +35,7 @@ pub struct Ordered<'a> {
 #[derive(Debug)]
 enum Source<'a> {
     /// Entries of run number `run`.
-    Row { run: u32, row: Row<'a>, range: Range<usize> },
+    Row { run: u32, row: Row<'a>, ranks: Ranks<'a>, range: Range<usize> },
     /// What deltas and the transaction add, where that is little.
     Added { edges: std::vec::IntoIter<Edge> },
     /// What delta number `number` (0 = frozen, 1 = active) touched.
@@ -59,13 +59,13 @@ impl<'a> Ordered<'a> {
         let at = EdgesAt { reading, node, direction };
         let mut found = Self { at, ty, hiding: false, only: None, several: Vec::new(), heads: BinaryHeap::new() };
         for (number, run) in reading.levels.runs.iter().enumerate() {
-            let row = run.row(direction, node)?;
-            let range = rest(&row, ty, after);
+            let (row, ranks) = at.row(number)?;
+            let range = rest(&row, &ranks, ty, after);
             if number > 0 && run.has_removals() && !row.is_empty() {
                 found.hiding |= row.len() > limit.max(64) || row.iter().any(|entry| entry.kind == EntryKind::Remove);
             }
             if !range.is_empty() {
-                found.add(Source::Row { run: number as u32, row, range });
+                found.add(Source::Row { run: number as u32, row, ranks, range });
             }
         }
         if reading.overlay.is_some() || reading.levels.deltas().next().is_some() {
@@ -88,10 +88,11 @@ impl<'a> Ordered<'a> {
                 found.truncate(limit);
                 return (found, more);
             }
-            Some(Source::Row { row, range, .. }) if !self.hiding => {
+            Some(Source::Row { row, ranks, range, .. }) if !self.hiding => {
                 let mut found = Vec::with_capacity(range.len().min(limit));
-                let mut rest = range.filter_map(|i| row.get(i)).filter(|entry| entry.kind == EntryKind::Add);
-                found.extend(rest.by_ref().take(limit).map(|entry| (entry.ty, entry.other)));
+                let mut rest =
+                    range.filter_map(|i| row.get(i).filter(|entry| entry.kind == EntryKind::Add).zip(Some(i)));
+                found.extend(rest.by_ref().take(limit).map(|(entry, i)| (entry.ty, entry.other, ranks.of(&row, i))));
                 return (found, rest.next().is_some());
             }
             only => self.only = only,
@@ -113,9 +114,9 @@ impl<'a> Ordered<'a> {
     /// Adds what deltas and the overlay touched.
     fn add_touched(&mut self, after: Option<Edge>) {
         let (at, ty, reading) = (self.at, self.ty, self.at.reading);
-        let first = (ty.unwrap_or_default(), NodeId(0));
-        // Other ends of edges are nodes, and those have ids far below the greatest number.
-        let from = after.map_or(first, |(ty, other)| (ty, NodeId(other.0.saturating_add(1)))).max(first);
+        let first = (ty.unwrap_or_default(), NodeId(0), 0);
+        // No edge has a rank anywhere near the greatest number.
+        let from = after.map_or(first, |(ty, other, rank)| (ty, other, rank.saturating_add(1))).max(first);
         let wanted = |edge: &Edge| *edge >= from && ty.is_none_or(|ty| ty == edge.0);
         let seen = (at.node, at.direction);
         let mut added = Vec::with_capacity(8);
@@ -140,10 +141,10 @@ impl<'a> Ordered<'a> {
         }
         if self.hiding {
             let mut place = 0;
-            added.retain(|(ty, other)| {
+            added.retain(|edge| {
                 let newer = ends.iter().filter(|end| **end <= place).count() + 1;
                 place += 1;
-                newer > 2 || !at.hidden_by_delta(newer, at.edge(*ty, *other))
+                newer > 2 || !at.hidden_by_delta(newer, at.edge(*edge))
             });
         }
         added.sort_unstable();
@@ -162,33 +163,33 @@ impl<'a> Ordered<'a> {
 impl Source<'_> {
     #[inline]
     fn next(&mut self, at: EdgesAt<'_>, ty: Option<EdgeTypeId>, hiding: bool) -> Option<Edge> {
-        let wanted = |edge: &TouchedAt| ty.is_none_or(|ty| ty == edge.0);
+        let wanted = |(edge, _): &TouchedAt| ty.is_none_or(|ty| ty == edge.0);
         match self {
-            Self::Row { run, row, range } => range.find_map(|i| at.shown(*run, row.get(i)?, hiding)),
+            Self::Row { run, row, ranks, range } => range.find_map(|i| at.shown(*run, row, ranks, i, hiding)),
             Self::Added { edges } => edges.next(),
             // Of one type they stand together.
-            Self::Delta { number, delta, edges } => edges.take_while(wanted).find_map(|(ty, other, touched)| {
+            Self::Delta { number, delta, edges } => edges.take_while(wanted).find_map(|(seen, touched)| {
                 let (edge, state, _) = delta.edge_of(touched, at.direction, at.reading.at)?;
                 let (props, below) = state?;
                 let there = !below && props.is_some() && !(hiding && at.hidden_by_delta(*number + 1, edge));
-                there.then_some((ty, other))
+                there.then_some(seen)
             }),
-            Self::Own { edges } => edges.take_while(wanted).find_map(|(ty, other, touched)| {
+            Self::Own { edges } => edges.take_while(wanted).find_map(|(seen, touched)| {
                 let change = at.reading.overlay.and_then(|overlay| overlay.edge_at(touched - 1))?;
-                change.is_added().then_some((ty, other))
+                change.is_added().then_some(seen)
             }),
         }
     }
 }
 
 /// Where the entries of a row stand that are wanted and come after `after`.
-fn rest(row: &Row<'_>, ty: Option<EdgeTypeId>, after: Option<Edge>) -> Range<usize> {
+fn rest(row: &Row<'_>, ranks: &Ranks<'_>, ty: Option<EdgeTypeId>, after: Option<Edge>) -> Range<usize> {
     let range = within(row, ty);
     let Some(after) = after else { return range };
     let (mut low, mut high) = (range.start, range.end);
     while low < high {
         let mid = low + (high - low) / 2;
-        let passed = row.get(mid).is_some_and(|entry| (entry.ty, entry.other) <= after);
+        let passed = row.get(mid).is_some_and(|entry| (entry.ty, entry.other, ranks.of(row, mid)) <= after);
         if passed { low = mid + 1 } else { high = mid }
     }
     low..range.end

@@ -12,12 +12,17 @@ use crate::lock::Mutex;
 use rustc_hash::FxHashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Type and other end of an edge.
-pub type Edge = (EdgeTypeId, NodeId);
+/// An edge as seen from one of its ends: its type, its other end, its rank.
+pub type Edge = (EdgeTypeId, NodeId, u64);
 
-/// A touched edge as seen from one of its ends: its type, its other end, and its number for [`Delta::edge_of`], or its
-/// position plus one for [`Overlay::edge_at`].
-pub type TouchedAt = (EdgeTypeId, NodeId, u32);
+/// A touched edge as seen from one of its ends, and its number for [`Delta::edge_of`], or its position plus one for
+/// [`Overlay::edge_at`].
+pub type TouchedAt = (Edge, u32);
+
+/// How an edge looks from one of its ends.
+pub fn seen(edge: EdgeKey, direction: Direction) -> Edge {
+    (edge.ty, edge.ends(direction).1, edge.rank)
+}
 
 /// See the [module documentation](self).
 #[derive(Debug, Default)]
@@ -127,7 +132,7 @@ impl Delta {
                 let Some((edge, state, older)) = self.edge_of(next, direction, at) else { break };
                 next = older;
                 let there = state.is_some_and(|(props, below)| !below && props.is_some());
-                added.extend(Some((edge.ty, edge.ends(direction).1)).filter(|edge| there && wanted(edge)));
+                added.extend(Some(seen(edge, direction)).filter(|edge| there && wanted(edge)));
             }
             if next == 0 {
                 return (Vec::new(), slot.hides(direction));
@@ -141,12 +146,11 @@ impl Delta {
                 let number = Some(next).filter(|next| *next > through)?;
                 let slot = EdgeSlot(self.edges.get(number - 1)?);
                 next = slot.next(direction);
-                let edge = slot.edge();
-                Some((edge.ty, edge.ends(direction).1, number))
+                Some((seen(slot.edge(), direction), number))
             });
             chain.collect()
         };
-        let sorted = self.orders.get(|kept| kept.edges_at(node, direction), head, more, (from.0, from.1, 0));
+        let sorted = self.orders.get(|kept| kept.edges_at(node, direction), head, more, (from, 0));
         (sorted, slot.hides(direction))
     }
 }
@@ -201,16 +205,15 @@ impl Overlay {
         added: &mut Vec<Edge>,
     ) -> Vec<Sorted<TouchedAt>> {
         let touched = self.edges_of(node, direction);
-        let seen = |edge: EdgeKey| (edge.ty, edge.ends(direction).1);
         if touched.len() <= FEW {
             let changes = touched.iter().filter_map(|at| self.edge_at(*at)).filter(|change| change.is_added());
-            added.extend(changes.map(|change| seen(change.edge)).filter(wanted));
+            added.extend(changes.map(|change| seen(change.edge, direction)).filter(wanted));
             return Vec::new();
         }
         let item = |at: &u32| {
-            let (ty, other) = self.edge_at(*at).map(|change| seen(change.edge)).unwrap_or_default();
-            (ty, other, at + 1)
+            let edge = self.edge_at(*at).map(|change| seen(change.edge, direction));
+            (edge.unwrap_or_default(), at + 1)
         };
-        self.ordered(touched, item, (from.0, from.1, 0), |kept| kept.edges_at(node, direction))
+        self.ordered(touched, item, (from, 0), |kept| kept.edges_at(node, direction))
     }
 }

@@ -6,25 +6,28 @@ use super::{
     indexed::Indexed,
     orders::Orders,
     reading::Reading,
-    slots::hash_id,
+    slots::{hash_edge_key, hash_id},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{
-        Digest, Direction, EdgeKey, EdgeTypeId, LabelId, MAX_NODE_ID, Mutation, NameKind, NodeId, NodeRecord,
-        NodeRecordBuf, PropKeyId, PropList, PropListBuf, codec::Reader, key_hash,
+        Digest, Direction, EdgeKey, EdgeTypeId, LabelId, LogIndex, MAX_NODE_ID, MAX_RANK, Mutation, NameKind, NodeId,
+        NodeRecord, NodeRecordBuf, PropKeyId, PropList, PropListBuf, codec::Reader, key_hash,
     },
 };
 use rustc_hash::FxHashMap;
 use std::{cell::OnceCell, mem::take, sync::Arc};
 
 mod changes;
+mod indexes;
 mod net;
+mod parallels;
 mod undo;
 
 pub use changes::{EdgeChange, NodeChange};
+pub use indexes::IndexChanges;
 
-use changes::{KeyChange, VectorChange, hash_of};
+use changes::{KeyChange, VectorChange};
 
 /// How many edges are looked up ahead: few enough that what they touch stays in the first cache levels and in the
 /// translation buffer.
@@ -37,6 +40,10 @@ pub struct Overlay {
     pub(super) edges: Indexed<EdgeChange>,
     /// Positions in `edges` by the node at either end; made when first asked for, kept up to date from then on.
     adjacency: OnceCell<[FxHashMap<NodeId, Vec<u32>>; 2]>,
+    /// The same, of those of other ranks than 0, by ends and type.
+    parallels: OnceCell<parallels::Index>,
+    /// Whether there are any of other ranks than 0.
+    ranked: bool,
     /// What it touched, in order, once a scan asks for it.
     pub(super) orders: OnceCell<Box<Orders>>,
     pub(super) keys: Indexed<KeyChange>,
@@ -48,8 +55,12 @@ pub struct Overlay {
     pub names: Vec<(NameKind, u32, Box<str>)>,
     /// Vector lengths that the transaction fixes.
     pub dimensions: Vec<(PropKeyId, u32)>,
+    /// What became of the definitions of indexes.
+    pub indexes: IndexChanges,
     /// The greatest node id that the transaction created.
     pub greatest_id: u64,
+    /// The greatest rank that it gave an edge.
+    pub greatest_rank: u64,
     /// Whether a mutation took back what an earlier one of the transaction did: see [`Overlay::settle`].
     cancelled: bool,
     /// Where records are put together.
@@ -63,8 +74,21 @@ fn no_node(id: NodeId) -> Error {
 
 #[cold]
 fn no_edge(edge: EdgeKey) -> Error {
-    let EdgeKey { src, ty, dst } = edge;
-    Error::new(ErrorCode::EdgeNotFound, format_args!("no edge of type {ty} leads from node {src} to node {dst}"))
+    let EdgeKey { src, ty, dst, .. } = edge;
+    let what = format_args!("no edge of type {ty}{} leads from node {src} to node {dst}", and_rank(edge));
+    Error::new(ErrorCode::EdgeNotFound, what)
+}
+
+/// The error of an edge that is there already.
+#[cold]
+pub fn edge_exists(edge: EdgeKey) -> Error {
+    let EdgeKey { src, ty, dst, .. } = edge;
+    let what = format_args!("an edge of type {ty}{} leads from node {src} to node {dst} already", and_rank(edge));
+    Error::new(ErrorCode::EdgeExists, what)
+}
+
+fn and_rank(edge: EdgeKey) -> String {
+    if edge.rank == 0 { String::new() } else { format!(" and rank {}", edge.rank) }
 }
 
 #[cold]
@@ -76,7 +100,10 @@ pub(super) fn conflict(what: std::fmt::Arguments<'_>) -> Result<()> {
 impl Overlay {
     /// Whether nothing was changed (names apart).
     pub fn is_empty(&self) -> bool {
-        self.nodes.items().is_empty() && self.edges.items().is_empty() && self.vectors.is_empty()
+        self.nodes.items().is_empty()
+            && self.edges.items().is_empty()
+            && self.vectors.is_empty()
+            && self.indexes.is_empty()
     }
 
     #[inline]
@@ -86,7 +113,7 @@ impl Overlay {
 
     #[inline]
     fn find_edge(&self, edge: EdgeKey) -> Option<usize> {
-        self.edges.find(hash_of(edge), |change| change.edge == edge)
+        self.edges.find(hash_edge_key(edge), |change| change.edge == edge)
     }
 
     /// The node as the transaction left it: `None` if it did not touch it.
@@ -192,7 +219,12 @@ impl Overlay {
             Mutation::RemoveNodeProp { id, key } => self.change_props(base, id, [(key, None)])?,
             Mutation::AddLabel { id, label } => self.change_label(base, id, label, true)?,
             Mutation::RemoveLabel { id, label } => self.change_label(base, id, label, false)?,
-            Mutation::AddEdge { edge, props } => self.add_edge(base, edge, props)?,
+            Mutation::AddEdge { edge, props } => {
+                if edge.rank > MAX_RANK {
+                    return Err(Error::invalid(format_args!("rank {} is not between 0 and {MAX_RANK}", edge.rank)));
+                }
+                self.add_edge(base, edge, props, false)?;
+            }
             Mutation::RemoveEdge { edge } => self.remove_edge(base, edge)?,
             Mutation::SetEdgeProp { edge, key, value } => self.change_edge_props(base, edge, [(key, Some(value))])?,
             Mutation::RemoveEdgeProp { edge, key } => self.change_edge_props(base, edge, [(key, None)])?,
@@ -208,6 +240,9 @@ impl Overlay {
                     return Err(Error::new(ErrorCode::InvalidArgument, what));
                 }
                 self.put_vector(base, node, key, None)?;
+            }
+            Mutation::DefineIndex { .. } | Mutation::SetIndexState { .. } | Mutation::DropIndex { .. } => {
+                self.change_index(base, mutation)?;
             }
         }
         Ok(())
@@ -332,9 +367,8 @@ impl Overlay {
         self.cancelled |= self.node(id).is_some_and(NodeChange::is_created);
         let mut edges: Vec<EdgeKey> = Vec::new();
         let over = base.over(self);
-        edges.extend(over.edges_at(id, Direction::Out, None)?.map(|(ty, dst)| EdgeKey::new(id, ty, dst)));
-        let incoming = over.edges_at(id, Direction::In, None)?.map(|(ty, src)| EdgeKey::new(src, ty, id));
-        edges.extend(incoming.filter(|e| e.src != id));
+        edges.extend(over.edges_at(id, Direction::Out, None)?);
+        edges.extend(over.edges_at(id, Direction::In, None)?.filter(|e| e.src != id));
         let vectors = over.vector_keys(id)?;
         for edge in edges {
             self.remove_edge(base, edge)?;
@@ -357,23 +391,22 @@ impl Overlay {
         Ok(())
     }
 
-    /// Adds an edge between nodes that are there, and notes whether it existed. Upholds I18 and I22.
-    fn add_edge(&mut self, base: &Reading<'_>, edge: EdgeKey, props: PropList<'_>) -> Result<()> {
+    /// Adds an edge between nodes that are there, and notes whether it existed; `new`: it has a rank that nothing had before,
+    /// so that it is not looked for. Upholds I18 and I22.
+    pub fn add_edge(&mut self, base: &Reading<'_>, edge: EdgeKey, props: PropList<'_>, new: bool) -> Result<()> {
         for end in [edge.src, edge.dst] {
             if !base.over(self).node_exists(end)? {
                 return Err(no_node(end));
             }
         }
         let props = (!props.is_empty()).then(|| props.as_bytes().into());
-        let touched = self.find_edge(edge);
+        let touched = if new { None } else { self.find_edge(edge) };
         let there = match touched {
             Some(at) => self.edges.items()[at].props.is_some(),
-            None => base.edge_exists(edge)?,
+            None => !new && base.edge_exists(edge)?,
         };
         if there {
-            let EdgeKey { src, ty, dst } = edge;
-            let what = format_args!("an edge of type {ty} leads from node {src} to node {dst} already");
-            return Err(Error::new(ErrorCode::EdgeExists, what));
+            return Err(edge_exists(edge));
         }
         match touched {
             Some(at) => self.edges.item_mut(at).props = Some(props),
@@ -381,6 +414,7 @@ impl Overlay {
                 self.push_edge(EdgeChange { edge, existed: false, before: Digest::default(), props: Some(props) });
             }
         }
+        self.greatest_rank = self.greatest_rank.max(edge.rank);
         self.count_edge(edge, 1);
         Ok(())
     }
@@ -395,6 +429,10 @@ impl Overlay {
         let at = self.edges.push(change);
         if let Some(adjacency) = self.adjacency.get_mut() {
             link(adjacency, edge, at as u32);
+        }
+        self.ranked |= edge.rank != 0;
+        if let Some(index) = self.parallels.get_mut() {
+            parallels::link(index, edge, at as u32);
         }
         at
     }
@@ -474,7 +512,7 @@ impl Overlay {
                 sum += Digest::of_vector(node, key, bytes);
             }
         }
-        sum
+        sum + self.index_digest()
     }
 
     /// Fails with a conflict if something that the transaction writes or relies on was committed to `delta`
@@ -544,6 +582,11 @@ impl Overlay {
         }
         for (label, change) in self.label_counts.drain().filter(|(_, change)| *change != 0) {
             delta.add_to_label(label, version, change);
+        }
+        if !self.indexes.is_empty() {
+            let set = self.indexes_over(delta.indexes.at(LogIndex(u64::MAX)));
+            self.indexes.clear();
+            delta.indexes.put(version, (*set).clone());
         }
         delta.push_commit(info);
     }

@@ -2,10 +2,13 @@
 //! any. The newest level that says something decides.
 
 use super::{
+    delta::Delta,
+    indexes::IndexSet,
     levels::Levels,
     members::StoredMembers,
     neighbors::Neighbors,
     ordered::Ordered,
+    orders::Edge,
     overlay::Overlay,
     scan::{EdgeScan, LabelScan, NodeScan},
 };
@@ -16,6 +19,7 @@ use crate::{
     },
     store::EntryKind,
 };
+use std::sync::Arc;
 
 /// See the [module documentation](self).
 #[derive(Debug, Clone, Copy)]
@@ -38,12 +42,25 @@ impl<'a> Reading<'a> {
         self.levels.is_too_old()
     }
 
+    /// The length that vectors under `key` have, once one was stored.
+    pub fn dimension(&self, key: PropKeyId) -> Option<u32> {
+        let own = self.overlay.and_then(|o| o.dimensions.iter().find(|(k, _)| *k == key).map(|(_, d)| *d));
+        own.or_else(|| self.levels.names.dimension(key))
+    }
+
     /// The same state under `overlay`.
     pub fn over<'b>(&self, overlay: &'b Overlay) -> Reading<'b>
     where
         'a: 'b,
     {
         Reading { levels: self.levels, at: self.at, overlay: Some(overlay) }
+    }
+
+    /// The definitions of indexes.
+    pub fn indexes(&self) -> Arc<IndexSet> {
+        let at = LogIndex(self.at);
+        let base = self.levels.delta_of(at).indexes.at(at);
+        self.overlay.map_or_else(|| base.clone(), |overlay| overlay.indexes_over(base.clone()))
     }
 
     /// The record of a node that exists.
@@ -124,18 +141,18 @@ impl<'a> Reading<'a> {
             }
         }
         for (at, run) in self.levels.runs.iter().enumerate().rev() {
-            let Some(record) = run.key(hash, key)? else { continue };
-            if record.is_dead() {
+            let Some(holder) = run.key(hash, key)? else { continue };
+            if holder.dead {
                 return Ok(None);
             }
             // A node that was created anew under its old id released the key without a tombstone: a newer run
             // that has the node, but not under this key, says so.
             for newer in self.levels.runs.get(at + 1..).unwrap_or_default() {
-                if newer.has_record(record.id())? {
+                if newer.has_record(holder.id)? {
                     return Ok(None);
                 }
             }
-            return Ok(Some(record.id()));
+            return Ok(Some(holder.id));
         }
         Ok(None)
     }
@@ -152,7 +169,7 @@ impl<'a> Reading<'a> {
         }
         for run in self.levels.runs.iter().rev() {
             let row = run.row(Direction::Out, edge.src)?;
-            if let Some(at) = row.find(edge.ty, edge.dst) {
+            if let Some(at) = run.find(Direction::Out, &row, edge)? {
                 return match row.kind(at) {
                     Some(EntryKind::Remove) => Ok(None),
                     _ => run.edge_props(&row, at).map(Some),
@@ -175,27 +192,115 @@ impl<'a> Reading<'a> {
         }
         for run in self.levels.runs.iter().rev() {
             let row = run.row(Direction::Out, edge.src)?;
-            if let Some(at) = row.find(edge.ty, edge.dst) {
+            if let Some(at) = run.find(Direction::Out, &row, edge)? {
                 return Ok(row.kind(at) != Some(EntryKind::Remove));
             }
         }
         Ok(false)
     }
 
-    /// The edges at a node, seen from `direction`: each one's type and other end, in no particular order.
+    /// Whether a level may have an edge of another rank than 0.
+    #[inline]
+    fn has_ranks(&self) -> bool {
+        self.overlay.is_some_and(Overlay::has_ranks)
+            || self.levels.deltas().any(Delta::has_ranks)
+            || self.levels.runs.iter().any(|run| run.has_ranks())
+    }
+
+    /// The edge that calls by source, type and destination mean: of those with the ends and type of `edge`, the one of the
+    /// lowest rank. Where no rank was given out, looking for rank 0 is all that it costs.
+    #[inline]
+    pub fn lowest(&self, edge: EdgeKey) -> Result<Option<EdgeKey>> {
+        let edge = edge.with_rank(0);
+        if self.edge_exists(edge)? { Ok(Some(edge)) } else { self.lowest_parallel(edge) }
+    }
+
+    /// As [`Reading::lowest`], for who finds out for himself that there is none: where no rank was given out, nothing is
+    /// looked up.
+    pub fn meant(&self, edge: EdgeKey) -> Result<EdgeKey> {
+        if self.has_ranks() { Ok(self.lowest(edge)?.unwrap_or(edge)) } else { Ok(edge) }
+    }
+
+    /// As [`Reading::lowest`], with its properties.
+    pub fn lowest_props(&self, edge: EdgeKey) -> Result<Option<(EdgeKey, PropList<'a>)>> {
+        let edge = edge.with_rank(0);
+        if let Some(props) = self.edge(edge)? {
+            return Ok(Some((edge, props)));
+        }
+        match self.lowest_parallel(edge)? {
+            Some(edge) => Ok(self.edge(edge)?.map(|props| (edge, props))),
+            None => Ok(None),
+        }
+    }
+
+    /// As [`Reading::lowest`], among those of other ranks than 0.
+    #[inline]
+    pub fn lowest_parallel(&self, edge: EdgeKey) -> Result<Option<EdgeKey>> {
+        if self.has_ranks() { self.lowest_of_other_ranks(edge) } else { Ok(None) }
+    }
+
+    #[cold]
+    fn lowest_of_other_ranks(&self, edge: EdgeKey) -> Result<Option<EdgeKey>> {
+        for rank in self.touched_ranks(edge)? {
+            if self.edge_exists(edge.with_rank(rank))? {
+                return Ok(Some(edge.with_rank(rank)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether [`Reading::lowest`] finds one.
+    #[inline]
+    pub fn any_edge_exists(&self, edge: EdgeKey) -> Result<bool> {
+        Ok(self.edge_exists(edge.with_rank(0))? || self.lowest_parallel(edge)?.is_some())
+    }
+
+    /// Every edge with the ends and type of `edge`, by rank.
+    pub fn edges_between(&self, edge: EdgeKey) -> Result<Vec<EdgeKey>> {
+        let mut found = Vec::new();
+        let others = if self.has_ranks() { self.touched_ranks(edge)? } else { Vec::new() };
+        for rank in std::iter::once(0).chain(others) {
+            if self.edge_exists(edge.with_rank(rank))? {
+                found.push(edge.with_rank(rank));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The ranks, 0 apart, that any level has or had between the ends of `edge`, ascending.
+    #[cold]
+    fn touched_ranks(&self, edge: EdgeKey) -> Result<Vec<u64>> {
+        let mut ranks: Vec<u64> = Vec::new();
+        ranks.extend(self.overlay.into_iter().flat_map(|overlay| overlay.parallels_of(edge)).map(|edge| edge.rank));
+        for delta in self.levels.deltas().filter(|delta| delta.has_ranks()) {
+            ranks.extend(delta.parallels_of(edge, self.at).map(|(edge, _)| edge.rank));
+        }
+        for run in self.levels.runs.iter().filter(|run| run.has_ranks()) {
+            let row = run.row(Direction::Out, edge.src)?;
+            for at in row.find_all(edge.ty, edge.dst) {
+                ranks.push(run.rank(Direction::Out, &row, at)?);
+            }
+        }
+        ranks.sort_unstable();
+        ranks.dedup();
+        ranks.retain(|rank| *rank != 0);
+        Ok(ranks)
+    }
+
+    /// The edges at a node, seen from `direction`, in no particular order.
     #[inline]
     pub fn edges_at(&self, id: NodeId, direction: Direction, ty: Option<EdgeTypeId>) -> Result<Neighbors<'a>> {
         Neighbors::new(*self, id, direction, ty)
     }
 
-    /// The edges at a node after `after`, in the order (type, other end); about `limit` of them are wanted.
+    /// The edges at a node after `after`, in the order (type, other end, rank); about `limit` of them are wanted.
     #[inline]
     pub fn edges_in_order(
         &self,
         id: NodeId,
         direction: Direction,
         ty: Option<EdgeTypeId>,
-        after: Option<(EdgeTypeId, NodeId)>,
+        after: Option<Edge>,
         limit: usize,
     ) -> Result<Ordered<'a>> {
         Ordered::new(*self, id, direction, ty, after, limit)
@@ -299,7 +404,7 @@ impl<'a> Reading<'a> {
         self.levels.deltas().flat_map(|delta| delta.labelled.all())
     }
 
-    /// The edges after `after`, ascending by source, type and destination; about `limit` of them are wanted.
+    /// The edges after `after`, ascending by source, type, destination and rank; about `limit` of them are wanted.
     pub fn edges(&self, after: Option<EdgeKey>, limit: usize) -> EdgeScan<'a> {
         EdgeScan::new(*self, after, limit)
     }

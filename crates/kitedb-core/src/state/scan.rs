@@ -2,7 +2,7 @@
 //! counts: the newest level decides there as everywhere. Nothing is built whole except the orders of what a delta or
 //! a transaction touched, which are kept (`orders`).
 
-use super::{members::StoredMembers, order::Sorted, ordered::Ordered, reading::Reading};
+use super::{members::StoredMembers, order::Sorted, ordered::Ordered, orders::seen, reading::Reading};
 use crate::{
     error::{Error, Result},
     graph::{Direction, EdgeKey, LabelId, NodeId},
@@ -176,7 +176,7 @@ impl Iterator for LabelScan<'_> {
     }
 }
 
-/// Edges, ascending by source, type and destination.
+/// Edges, ascending by source, type, destination and rank.
 #[derive(Debug)]
 pub struct EdgeScan<'a> {
     reading: Reading<'a>,
@@ -212,7 +212,7 @@ impl<'a> EdgeScan<'a> {
     fn advance(&mut self) -> Result<bool> {
         self.edges = None;
         let Some(source) = self.sources.next().transpose()? else { return Ok(false) };
-        let after = self.after.take().filter(|after| after.src == source).map(|after| (after.ty, after.dst));
+        let after = self.after.take().filter(|after| after.src == source).map(|after| seen(after, Direction::Out));
         self.source = source;
         self.edges = Some(self.reading.edges_in_order(source, Direction::Out, None, after, self.limit)?);
         Ok(true)
@@ -224,8 +224,8 @@ impl Iterator for EdgeScan<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some((ty, other)) = self.edges.as_mut().and_then(Iterator::next) {
-                return Some(Ok(EdgeKey::new(self.source, ty, other)));
+            if let Some((ty, other, rank)) = self.edges.as_mut().and_then(Iterator::next) {
+                return Some(Ok(EdgeKey::new(self.source, ty, other).with_rank(rank)));
             }
             match self.advance() {
                 Ok(true) => {}

@@ -4,7 +4,7 @@
 //! readers may go on in the old one. That is enough because what it points to carries versions: whatever a
 //! reader's view may see was in the table before the view was taken.
 
-use crate::io::SharedWords;
+use crate::{graph::EdgeKey, io::SharedWords};
 use std::sync::{
     OnceLock,
     atomic::{AtomicU32, AtomicU64, Ordering},
@@ -94,6 +94,15 @@ impl SlotTable {
 pub fn hash_id(id: u64) -> u64 {
     let wide = u128::from(id ^ 0x9E37_79B9_7F4A_7C15) * u128::from(0x9FB2_1C65_1E98_DF25_u64);
     (wide >> 64) as u64 ^ wide as u64
+}
+
+/// Spreads what names an edge over 64 bits.
+#[inline]
+pub fn hash_edge_key(edge: EdgeKey) -> u64 {
+    match (hash_edge(edge.src.0, edge.ty.0, edge.dst.0), edge.rank) {
+        (hash, 0) => hash,
+        (hash, rank) => hash_id(hash ^ rank),
+    }
 }
 
 /// Spreads an edge's three numbers over 64 bits.

@@ -87,11 +87,8 @@ impl Overlay {
         // What is attached to it now, the transaction has removed.
         let attached = || conflict(format_args!("node {id}, or what is attached to it,"));
         for direction in [Direction::Out, Direction::In] {
-            for (ty, other) in now.edges_at(id, direction, None)? {
-                let (src, dst) = if direction == Direction::Out { (id, other) } else { (other, id) };
-                if self.edge(EdgeKey { src, ty, dst }).is_none() {
-                    return attached();
-                }
+            if now.edges_at(id, direction, None)?.any(|edge| self.edge(edge).is_none()) {
+                return attached();
             }
         }
         match now.vector_keys(id)?.into_iter().find(|key| self.vector(id, *key).is_none()) {

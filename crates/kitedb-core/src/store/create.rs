@@ -10,6 +10,7 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     io::{DiskFile, Env, LockKind, OpenMode, in_the_way, is_other_kind},
+    level::Levels,
 };
 use std::{
     io,
@@ -26,7 +27,9 @@ const MAX_DRAFT: u64 = FIRST + (64 << 10);
 pub(super) fn create(env: &Env, path: &Path, file_id: [u8; 16], manifest: Manifest) -> Result<Store> {
     let draft = draft_path(path)?;
     let file = open_draft(env, &draft)?;
-    let done = write_draft(env, &file, path, &draft, file_id, &Manifest { runs: Vec::new(), ..manifest });
+    let levels = Levels::of(&*env.host);
+    let manifest = Manifest { runs: Vec::new(), level: manifest.level.max(levels.written), ..manifest };
+    let done = write_draft(env, &file, path, &draft, file_id, &manifest);
     if done.is_err() {
         // The lock is ours, and so is what lies under the draft's name. A failure here leaves a draft that
         // the next creator takes over.
@@ -34,7 +37,7 @@ pub(super) fn create(env: &Env, path: &Path, file_id: [u8; 16], manifest: Manife
     }
     done?;
     file.unlock(CREATOR_LOCK).map_err(|error| Error::io("unlock", path, error))?;
-    Store::from_file(file, path, true)
+    Store::from_file(file, path, true, levels)
 }
 
 fn draft_path(path: &Path) -> Result<PathBuf> {
@@ -62,7 +65,11 @@ fn open_draft(env: &Env, draft: &Path) -> Result<Arc<dyn DiskFile>> {
         }
         // Whoever held the lock before may have finished: then this is the database itself.
         if env.disk.identity(draft).ok() == Some(file.identity().map_err(failed)?) {
-            return if is_draft(&*file).map_err(failed)? { Ok(file) } else { Err(failed(in_the_way(draft))) };
+            return if is_draft(&*file, env.host.known_level()).map_err(failed)? {
+                Ok(file)
+            } else {
+                Err(failed(in_the_way(draft)))
+            };
         }
     }
     Err(Error::new(ErrorCode::Locked, format_args!("{} is being created by someone else", draft.display())))
@@ -70,7 +77,7 @@ fn open_draft(env: &Env, draft: &Path) -> Result<Arc<dyn DiskFile>> {
 
 /// Whether a file under the name of a draft is what a creator may have left: blank where no slot is, and in a slot
 /// nothing, or one that was never changed. Anything else has been used, or is of somebody else. Upholds I34.
-fn is_draft(file: &dyn DiskFile) -> io::Result<bool> {
+fn is_draft(file: &dyn DiskFile, known: u16) -> io::Result<bool> {
     let len = file.len()?;
     if len > MAX_DRAFT {
         return Ok(false);
@@ -79,7 +86,8 @@ fn is_draft(file: &dyn DiskFile) -> io::Result<bool> {
     file.read_exact_at(&mut head, 0)?;
     Ok(head.chunks(ALIGN as usize).all(|page| {
         let (slot, rest) = page.split_at(page.len().min(SLOT));
-        let fresh = slot.first_chunk().and_then(|slot| Slot::decode(slot).ok()).is_some_and(|slot| slot.is_fresh());
+        let fresh =
+            slot.first_chunk().and_then(|slot| Slot::decode(slot, known).ok()).is_some_and(|slot| slot.is_fresh());
         (fresh || slot.iter().all(|byte| *byte == 0)) && rest.iter().all(|byte| *byte == 0)
     }))
 }
@@ -100,11 +108,11 @@ fn write_draft(
     }
     let bytes = manifest.encode();
     let place = ManifestPlace { offset: FIRST, len: bytes.len() as u64, crc: crc32fast::hash(&bytes) };
-    let device = super::device::Device::new(file.clone(), path);
+    let device = super::device::Device::new(file.clone(), path, Levels::of(&*env.host));
     let mark = device.mark();
     file.set_len(0).map_err(|error| device.error("empty", error))?;
     device.write(&bytes, FIRST)?;
-    for (number, slot) in fresh_slots(file_id, place).iter().enumerate() {
+    for (number, slot) in fresh_slots(manifest.level, file_id, place).iter().enumerate() {
         write_slot(&device, number, slot)?;
     }
     device.sync(mark)?;

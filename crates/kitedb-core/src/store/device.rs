@@ -4,6 +4,7 @@
 use crate::{
     error::{Error, ErrorCode, Result},
     io::DiskFile,
+    level::Levels,
     lock::Mutex,
 };
 use std::{
@@ -16,6 +17,8 @@ use std::{
 pub(super) struct Device {
     pub file: Arc<dyn DiskFile>,
     pub path: PathBuf,
+    /// What of the format this process reads, and what that which it writes needs.
+    pub levels: Levels,
     failed_syncs: Mutex<u64>,
 }
 
@@ -24,8 +27,8 @@ pub(super) struct Device {
 pub(super) struct SyncMark(u64);
 
 impl Device {
-    pub fn new(file: Arc<dyn DiskFile>, path: &Path) -> Self {
-        Self { file, path: path.to_owned(), failed_syncs: Mutex::new(0) }
+    pub fn new(file: Arc<dyn DiskFile>, path: &Path, levels: Levels) -> Self {
+        Self { file, path: path.to_owned(), levels, failed_syncs: Mutex::new(0) }
     }
 
     /// Call before the first write of what a later [`Device::sync`] is to make durable.

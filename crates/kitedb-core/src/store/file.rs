@@ -2,10 +2,10 @@
 
 use super::{
     Damage, READER_LOCK_BASE,
-    bounds::RunBounds,
+    changes::Changes,
     create,
     device::Device,
-    header::{ManifestPlace, Slot, choose, read_slots, write_slot},
+    header::{ManifestPlace, Slot, SlotFault, choose, read_slots, write_slot},
     image::StoreImage,
     link::LogLink,
     manifest::{HistoryEntry, Manifest},
@@ -13,10 +13,12 @@ use super::{
     run_writer::RunWriter,
     section_writer::Pace,
     space::{Extent, FIRST, Lease, Space},
+    tables::RunBounds,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     io::{DiskFile, Env, LockKind, OpenMode},
+    level::Levels,
     lock::{Mutex, RwLock},
 };
 use std::{
@@ -101,13 +103,13 @@ impl Store {
     pub fn open(env: &Env, path: &Path, writable: bool) -> Result<Self> {
         let mode = if writable { OpenMode::ReadWrite } else { OpenMode::Read };
         let file = env.disk.open(path, mode).map_err(|error| Error::io("open", path, error))?;
-        Self::from_file(file, path, writable)
+        Self::from_file(file, path, writable, Levels::of(&*env.host))
     }
 
     /// What the header of the file at `path` says now, without its contents.
     pub fn peek(env: &Env, path: &Path) -> Result<Peek> {
         let file = env.disk.open(path, OpenMode::Read).map_err(|error| Error::io("open", path, error))?;
-        let device = Device::new(file, path);
+        let device = Device::new(file, path, Levels::of(&*env.host));
         let (_, slot) = choose(read_slots(&device)?, &device)?;
         Ok(Peek { file_id: slot.file_id, log: slot.log, generation: slot.generation, file: device.file })
     }
@@ -120,8 +122,8 @@ impl Store {
         self.name_as(&mut self.publishing.lock(), file_id, |current| current)
     }
 
-    pub(super) fn from_file(file: Arc<dyn DiskFile>, path: &Path, writable: bool) -> Result<Self> {
-        let device = Arc::new(Device::new(file, path));
+    pub(super) fn from_file(file: Arc<dyn DiskFile>, path: &Path, writable: bool, levels: Levels) -> Result<Self> {
+        let device = Arc::new(Device::new(file, path, levels));
         let (number, slot) =
             if writable { choose(read_slots(&device)?, &device)? } else { pin_newest_generation(&device)? };
         let manifest = read_manifest(&device, &slot.manifest)?;
@@ -187,8 +189,15 @@ impl Store {
         self.generation.load(Ordering::Acquire)
     }
 
+    /// Writes `changes` as a run that is synced, but not published. `pace` is called after each piece that is written.
+    pub fn write_run<'a>(&self, changes: &Changes<'_>, pace: &'a mut Pace<'a>) -> Result<Arc<Run>> {
+        let mut writer = self.begin_run(&changes.bounds(), pace)?;
+        changes.write_to(&mut writer)?;
+        writer.finish()
+    }
+
     /// Begins a run within `bounds`. `pace` is called after each piece that is written.
-    pub fn begin_run<'a>(&self, bounds: &RunBounds, pace: &'a mut Pace<'a>) -> Result<RunWriter<'a>> {
+    pub(super) fn begin_run<'a>(&self, bounds: &RunBounds, pace: &'a mut Pace<'a>) -> Result<RunWriter<'a>> {
         Ok(RunWriter::new(self.space_to_write()?, bounds, pace))
     }
 
@@ -215,6 +224,7 @@ impl Store {
         let mut publishing = self.publishing.lock();
         self.settle(&mut publishing)?;
         manifest.runs = runs.iter().map(|run| run.meta().clone()).collect();
+        manifest.level = manifest.level.max(self.device.levels.written);
         let bytes = manifest.encode();
         let mark = self.device.mark();
         let lease = self.space.allocate(bytes.len() as u64)?;
@@ -256,7 +266,8 @@ impl Store {
         // Before the write: even if it fails, a reader may find the slot in the file.
         next.runs.iter().for_each(|run| run.named_by(generation));
         next.lease.named_by(generation);
-        let written = Slot { generation, file_id, manifest: next.place, log: next.log.clone() };
+        let level = next.manifest.level;
+        let written = Slot { level, generation, file_id, manifest: next.place, log: next.log.clone() };
         let mark = self.device.mark();
         write_slot(&self.device, slot, &written)?;
         self.device.sync(mark)?;
@@ -278,8 +289,8 @@ impl Store {
         }
         if !publishing.durable {
             let now = self.current.read().clone();
-            let (number, generation) = (now.slot, now.generation);
-            let slot = Slot { generation, file_id: self.file_id, manifest: now.place, log: now.log };
+            let (number, generation, level) = (now.slot, now.generation, now.manifest.level);
+            let slot = Slot { level, generation, file_id: self.file_id, manifest: now.place, log: now.log };
             let mark = self.device.mark();
             write_slot(&self.device, number, &slot)?;
             self.device.sync(mark)?;
@@ -321,7 +332,8 @@ impl Store {
         match read_slots(&self.device) {
             Ok(slots) => {
                 for (number, slot) in slots.into_iter().enumerate() {
-                    if let Err(fault) = slot {
+                    // One that a newer build wrote before is sound; it does not count.
+                    if let Err(fault @ (SlotFault::NoMagic | SlotFault::Damaged)) = slot {
                         add(number as u64 * 4096, 512, format!("header slot {number}: {fault:?}"));
                     }
                 }
@@ -378,7 +390,8 @@ fn read_manifest(device: &Device, place: &ManifestPlace) -> Result<Manifest> {
     if crc32fast::hash(&bytes) != place.crc {
         return Err(damaged());
     }
-    Manifest::decode(&bytes)
+    let context = |e: Error| e.context(device.path.display());
+    Manifest::decode(&bytes, device.levels.known).map_err(context)
 }
 
 /// What a manifest says is in use, itself included if its place is known: name, offset, bytes; ascending.

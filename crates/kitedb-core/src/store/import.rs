@@ -50,7 +50,7 @@ impl Store {
         record: &Path,
         pace: &mut Pace<'_>,
     ) -> Result<(Manifest, Vec<Arc<Run>>)> {
-        let manifest = verified_manifest(image)?;
+        let manifest = verified_manifest(image, env.host.known_level())?;
         let space = self.space_to_write()?;
         let record = Record::open(env, record)?;
         let mark = space.device.mark();
@@ -74,9 +74,9 @@ impl Store {
 }
 
 /// The image's manifest, if it may be one. That its sections lie apart bounds how much there can be to copy.
-fn verified_manifest(image: &dyn Image) -> Result<Manifest> {
+fn verified_manifest(image: &dyn Image, known: u16) -> Result<Manifest> {
     let context = |error: Error| error.context("the image's manifest");
-    let manifest = Manifest::decode(&image.manifest_bytes()?).map_err(context)?;
+    let manifest = Manifest::decode(&image.manifest_bytes()?, known).map_err(context)?;
     match misplaced(&live_extents(&manifest, None), u64::MAX).first() {
         None => Ok(manifest),
         Some(damage) => Err(context(Error::corrupt(format_args!("at offset {}: {}", damage.offset, damage.what)))),

@@ -1,31 +1,11 @@
 //! What the manifest says of a run: its tables and sections, and what bounds a merge needs.
 
-use super::{section::BLOCK, space::ALIGN};
+use super::{section::BLOCK, space::ALIGN, tables::TableKind};
 use crate::{
     error::{Error, Result},
     graph::codec::{Reader, put_varint},
 };
 use std::fmt;
-
-/// What a table holds. Stored numbers: never change one, only add.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum TableKind {
-    /// Names of labels, edge types and property keys; a plain blob.
-    Names = 0,
-    /// Node id to record.
-    Nodes = 1,
-    /// Source to edges.
-    Out = 2,
-    /// Destination to edges.
-    In = 3,
-    /// Number of an entry of `Out` to properties.
-    EdgeProps = 4,
-    /// Label id to members.
-    Labels = 5,
-    /// Node id to vectors.
-    Vectors = 6,
-}
 
 /// What part of a table a section is. Stored numbers: never change one, only add.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,6 +21,10 @@ pub enum Part {
     Payload = 3,
     /// Hash slots that lead from node keys to records.
     Hash = 4,
+    /// Which columns there are.
+    Directory = 5,
+    /// Which ids have a value in a column.
+    Presence = 6,
 }
 
 /// A section's place in its run.
@@ -194,7 +178,7 @@ impl RunMeta {
 }
 
 fn decode_table(r: &mut Reader<'_>) -> Result<TableMeta> {
-    let kind = table_kind(r.u8()?)?;
+    let kind = known(TableKind::from_number(r.u8()?))?;
     let (first, last, rows, items) = (r.varint()?, r.varint()?, r.varint()?, r.varint()?);
     let (code_width, shift, base) = (r.u8()?, r.u8()?, r.varint()?);
     let sparse = (shift != u8::MAX).then_some((base, u32::from(shift)));
@@ -209,27 +193,65 @@ fn decode_table(r: &mut Reader<'_>) -> Result<TableMeta> {
 }
 
 fn decode_section(r: &mut Reader<'_>) -> Result<SectionMeta> {
-    let id = SectionId { table: table_kind(r.u8()?)?, part: part(r.u8()?)? };
+    let id = SectionId { table: known(TableKind::from_number(r.u8()?))?, part: known(Part::from_number(r.u8()?))? };
     let meta = SectionMeta { id, width: r.u8()?, offset: r.varint()?, len: r.varint()?, crc: r.u32()? };
     let fits = meta.offset <= LIMIT && meta.len <= LIMIT && meta.len > 0 && meta.offset.is_multiple_of(ALIGN);
-    if !fits || !matches!(meta.width, 1 | 2 | 4 | 8) || !meta.len.is_multiple_of(meta.width.into()) {
+    if !fits || !matches!(meta.width, 1 | 2 | 4 | 8 | 16) || !meta.len.is_multiple_of(meta.width.into()) {
         return Err(Error::corrupt(format_args!("{id} has an impossible place or length")));
     }
     Ok(meta)
 }
 
-fn table_kind(byte: u8) -> Result<TableKind> {
-    use TableKind::{EdgeProps, In, Labels, Names, Nodes, Out, Vectors};
-    [Names, Nodes, Out, In, EdgeProps, Labels, Vectors]
-        .into_iter()
-        .find(|kind| *kind as u8 == byte)
-        .ok_or_else(|| Error::corrupt(format_args!("unknown table {byte}")))
+impl Part {
+    /// The part with that stored number.
+    fn from_number(number: u8) -> Result<Self, UnknownNumber> {
+        use Part::{Buckets, Directory, Hash, Keys, Offsets, Payload, Presence};
+        [Keys, Buckets, Offsets, Payload, Hash, Directory, Presence]
+            .into_iter()
+            .find(|part| *part as u8 == number)
+            .ok_or(UnknownNumber { what: "part of a table", number })
+    }
 }
 
-fn part(byte: u8) -> Result<Part> {
-    use Part::{Buckets, Hash, Keys, Offsets, Payload};
-    [Keys, Buckets, Offsets, Payload, Hash]
-        .into_iter()
-        .find(|part| *part as u8 == byte)
-        .ok_or_else(|| Error::corrupt(format_args!("unknown section {byte}")))
+/// A stored number that this build gives no meaning to: of a newer build, or damaged under a good checksum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownNumber {
+    /// What the number is one of.
+    pub what: &'static str,
+    /// The number.
+    pub number: u8,
+}
+
+/// What a number stands for, or the error of a manifest that has it.
+fn known<T>(found: Result<T, UnknownNumber>) -> Result<T> {
+    found.map_err(|UnknownNumber { what, number }| {
+        Error::corrupt(format_args!(
+            "the manifest of the database file has {what} {number}, which this build does not know"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorCode;
+
+    #[test]
+    fn a_table_or_part_of_a_newer_build_is_refused_with_its_number() {
+        let table =
+            TableMeta { kind: TableKind::Nodes, first: 1, last: 1, rows: 1, items: 1, code_width: 0, sparse: None };
+        let id = SectionId { table: TableKind::Nodes, part: Part::Payload };
+        let section = SectionMeta { id, width: 1, offset: ALIGN, len: 1, crc: 0 };
+        let meta = RunMeta { tables: vec![table], sections: vec![section], ..RunMeta::default() };
+        let mut bytes = Vec::new();
+        meta.encode(&mut bytes);
+        assert_eq!(RunMeta::decode(&mut Reader::new(&bytes)).unwrap(), meta);
+        // Six bytes of the run's own, how many tables, the table of eight bytes, how many sections, the section.
+        for (at, what) in [(7, "table 200"), (16, "table 200"), (17, "part of a table 200")] {
+            let mut newer = bytes.clone();
+            newer[at] = 200;
+            let error = RunMeta::decode(&mut Reader::new(&newer)).unwrap_err();
+            assert!(error.code() == ErrorCode::Corrupt && error.to_string().contains(what), "{at}: {error:?}");
+        }
+    }
 }

@@ -4,8 +4,10 @@
 //!
 //! From the bottom: `space` gives out and takes back extents; `section` and `section_writer` are checked
 //! bytes; `column` and `row` are typed views of them; `table` and `table_writer` map keys to ranges;
-//! `parts` are the two kinds of table contents; `keys` is the hash index of node keys; `run`,
-//! `run_writer`, `scan` and `merge` put them together; `link`, `header`, `manifest` and `file` are the file; `image` is
+//! `parts` are the two kinds of table contents; `dense` and `dense_writer` are columns; `keys` is the hash index of node keys;
+//! `tables` is the registry of the tables of a run, with a file for each; `changes` is what a checkpoint writes; `run`,
+//! `run_writer` and `merge` put them together; `link`, `header`, `manifest` and `file` are the file (`foreign` knows what is one
+//! of other versions); `image` is
 //! what another file copies of it, and `import`, which notes in an `import_record` how far it came, copies it.
 
 #[cfg(target_endian = "big")]
@@ -14,10 +16,14 @@ compile_error!("KiteDB maps little-endian numbers straight from its file");
 compile_error!("KiteDB maps files that a 32-bit address space cannot hold");
 
 mod bounds;
+mod changes;
 mod column;
 mod create;
+mod dense;
+mod dense_writer;
 mod device;
 mod file;
+mod foreign;
 mod header;
 mod image;
 mod import;
@@ -31,27 +37,28 @@ mod parts;
 mod row;
 mod run;
 mod run_writer;
-mod scan;
 mod section;
 mod section_writer;
 mod space;
 mod table;
 mod table_writer;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod tiers;
-mod vectors;
 
-pub use bounds::{RunBounds, TableBounds};
+pub use changes::Changes;
 pub use column::Ints;
 pub use file::{Peek, Store};
+pub use foreign::folder as foreign_folder;
 pub use image::{Image, StoreImage};
 pub use link::{Hint, LogKind, LogLink, Part};
 pub use manifest::{CheckpointMark, HistoryEntry, Manifest};
 pub use merge::merge;
-pub use row::{EntryKind, Members, Row, RowEntry};
+pub use row::{EntryKind, Members, Row};
 pub use run::Run;
 pub use section_writer::Pace;
+pub use tables::Ranks;
 pub use tiers::{DEFAULT_MAX_RUNS, plan_merge};
 
 /// The byte of the file whose lock the one writer holds (taken by the floor above).

@@ -2,12 +2,13 @@
 
 use super::{
     bounds::TableBounds,
-    meta::{Part, RunMeta, SectionId, TableKind},
+    meta::{Part, RunMeta, SectionId, TableMeta},
     row::{MAX_TYPE, Row, RowLayout, code_width, impossible},
     section::Section,
     section_writer::{SectionWriter, Sink},
     table::{Pool, Table, TableScan},
     table_writer::TableWriter,
+    tables::{Shape, TableKind},
 };
 use crate::error::{Error, Result};
 
@@ -18,12 +19,22 @@ pub(super) struct Blob {
     pub payload: Section,
 }
 
-impl Blob {
-    pub fn open(meta: &RunMeta, kind: TableKind, pool: &mut Pool) -> Result<Option<Self>> {
+impl Shape for Blob {
+    fn open(meta: &RunMeta, kind: TableKind, pool: &mut Pool) -> Result<Option<Self>> {
         let Some(table) = meta.table(kind) else { return Ok(None) };
         Ok(Some(Self { table: Table::open(table, pool)?, payload: pool.need(kind, Part::Payload)? }))
     }
 
+    fn meta(&self) -> Option<&TableMeta> {
+        Some(self.table.meta())
+    }
+
+    fn sections(&self) -> Vec<&Section> {
+        self.table.sections().chain([&self.payload]).collect()
+    }
+}
+
+impl Blob {
     #[inline(always)]
     pub fn get(&self, key: u64) -> Result<Option<&[u8]>> {
         match self.table.find(key)? {
@@ -34,10 +45,6 @@ impl Blob {
 
     pub fn scan(&self, key: u64) -> BlobScan<'_> {
         BlobScan { blob: self, rows: self.table.scan(key) }
-    }
-
-    pub fn sections(&self) -> impl Iterator<Item = &Section> {
-        self.table.sections().chain([&self.payload])
     }
 }
 
@@ -82,6 +89,12 @@ impl BlobWriter {
         self.payload.push(sink, bytes)
     }
 
+    /// As [`BlobWriter::finish`], where there may be none.
+    pub fn finish_any(writer: Option<Self>, sink: &mut Sink<'_>) -> Result<Option<Blob>> {
+        writer.map_or(Ok(None), |writer| writer.finish(sink))
+    }
+
+    /// Ends the last row. `None` if there is none.
     pub fn finish(self, sink: &mut Sink<'_>) -> Result<Option<Blob>> {
         let len = self.payload.len();
         let table = self.table.finish(sink, len, (len, 0))?;
@@ -100,13 +113,23 @@ pub(super) struct Lists {
     layout: RowLayout,
 }
 
-impl Lists {
-    pub fn open(meta: &RunMeta, kind: TableKind, pool: &mut Pool) -> Result<Option<Self>> {
+impl Shape for Lists {
+    fn open(meta: &RunMeta, kind: TableKind, pool: &mut Pool) -> Result<Option<Self>> {
         let Some(table) = meta.table(kind) else { return Ok(None) };
         let (table, payload) = (Table::open(table, pool)?, pool.need(kind, Part::Payload)?);
         Self::new(table, payload).map(Some)
     }
 
+    fn meta(&self) -> Option<&TableMeta> {
+        Some(self.table.meta())
+    }
+
+    fn sections(&self) -> Vec<&Section> {
+        self.table.sections().chain([&self.payload]).collect()
+    }
+}
+
+impl Lists {
     fn new(table: Table, payload: Section) -> Result<Self> {
         match RowLayout::new(payload.meta().width, table.meta().code_width) {
             Some(layout) => Ok(Self { table, payload, layout }),
@@ -136,10 +159,6 @@ impl Lists {
     pub fn scan(&self, key: u64) -> ListScan<'_> {
         ListScan { lists: self, rows: self.table.scan(key) }
     }
-
-    pub fn sections(&self) -> impl Iterator<Item = &Section> {
-        self.table.sections().chain([&self.payload])
-    }
 }
 
 /// Rows in ascending order of their keys.
@@ -165,8 +184,8 @@ pub(super) struct ListWriter {
     wide: bool,
     code_width: u8,
     max_type: u32,
-    /// Key, type and other end of the last entry.
-    last: Option<(u64, u32, u64)>,
+    /// Key, type, other end and rank of the last entry.
+    last: Option<(u64, u32, u64, u64)>,
     /// The number of the first entry of the row.
     first: u64,
     /// The codes of the row: all that a row needs memory for.
@@ -211,11 +230,12 @@ impl ListWriter {
         bounds.items + (bounds.items * u64::from(code_width(max_type))).div_ceil(4) + bounds.rows
     }
 
-    /// Adds an entry; returns its number. `code` is made by [`super::row::code`].
+    /// Adds an entry: its code, made by [`super::row::code`], its other end, and its rank, which is only looked at.
+    /// Returns its number.
     #[inline]
-    pub fn push(&mut self, sink: &mut Sink<'_>, key: u64, code: u32, other: u64) -> Result<u64> {
+    pub fn push(&mut self, sink: &mut Sink<'_>, key: u64, (code, other, rank): (u32, u64, u64)) -> Result<u64> {
         let ty = code >> 2;
-        let entry = (key, ty, other);
+        let entry = (key, ty, other, rank);
         match self.last {
             Some(last) if last.0 == key && last < entry => {}
             Some(last) if last.0 == key => {
@@ -254,6 +274,12 @@ impl ListWriter {
         Ok(())
     }
 
+    /// As [`ListWriter::finish`], where there may be none.
+    pub fn finish_any(writer: Option<Self>, sink: &mut Sink<'_>) -> Result<Option<Lists>> {
+        writer.map_or(Ok(None), |writer| writer.finish(sink))
+    }
+
+    /// Ends the last row. `None` if there is none.
     pub fn finish(mut self, sink: &mut Sink<'_>) -> Result<Option<Lists>> {
         self.end_row(sink)?;
         let shape = (self.items, self.code_width);

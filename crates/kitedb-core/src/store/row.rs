@@ -130,7 +130,7 @@ pub struct RowEntry {
     pub other: NodeId,
 }
 
-/// The edges of one node in one run, ascending by type, then other end.
+/// The edges of one node in one run, ascending by type, then other end, then rank ([`super::Ranks`]).
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a> {
     /// Ids, then codes, then less than one entry: typed where it is read, so that a row that is only passed on
@@ -218,7 +218,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// Where the entry with that type and other end stands.
+    /// Where the entry with that type and other end stands, in a run without ranks.
     #[inline]
     pub fn find(&self, ty: EdgeTypeId, other: NodeId) -> Option<usize> {
         if let (Codes::U8(codes), Ints::U32(others)) = (self.codes(), self.others())
@@ -230,6 +230,14 @@ impl<'a> Row<'a> {
         let others = self.others().slice(range.clone());
         let at = others.lower_bound(other.0);
         (others.get(at) == Some(other.0)).then_some(range.start + at)
+    }
+
+    /// Where the entries with that type and other end stand: several where the run has edges of other ranks than 0.
+    pub fn find_all(&self, ty: EdgeTypeId, other: NodeId) -> Range<usize> {
+        let range = self.type_range(ty);
+        let others = self.others().slice(range.clone());
+        let [start, end] = [other.0, other.0.saturating_add(1)].map(|other| range.start + others.lower_bound(other));
+        start..end
     }
 
     /// The other ends, in the order of the entries.

@@ -6,8 +6,9 @@
 
 use super::{
     column::Column,
-    meta::{Part, SectionId, TableKind, TableMeta},
+    meta::{Part, SectionId, TableMeta},
     section::Section,
+    tables::TableKind,
 };
 use crate::error::{Error, Result};
 
@@ -94,6 +95,33 @@ impl Table {
             },
         };
         Ok((start != end).then_some((start, end)))
+    }
+
+    /// The range of the payload that the rows of keys from `first` up to `end` (exclusive) take, all of what looking any of
+    /// these keys up reads being verified.
+    pub fn within(&self, first: u64, end: u64) -> Result<(u64, u64)> {
+        let (from, to) = (first.max(self.first), end.min((self.first + self.span).saturating_add(1)));
+        if from >= to {
+            return Ok((0, 0));
+        }
+        let (row, last) = match &self.directory {
+            Directory::Dense => (from - self.first, to - 1 - self.first),
+            Directory::Sparse(sparse) => {
+                let Sparse { keys, buckets, base, shift } = &**sparse;
+                let [from, last] = [from, to - 1].map(|key| key - base);
+                let bounds = buckets.slice(from >> shift, (last >> shift) + 2)?;
+                let (start, end) = (bounds.get(0), bounds.get(bounds.len().wrapping_sub(1)));
+                let found = keys.slice(start.unwrap_or_default(), end.unwrap_or_default())?;
+                let [row, end] = [from, last + 1].map(|key| start.unwrap_or_default() + found.lower_bound(key) as u64);
+                if row >= end {
+                    return Ok((0, 0));
+                }
+                (row, end - 1)
+            }
+        };
+        let offsets = self.offsets.slice(row, last + 2)?;
+        let (start, end) = (offsets.get(0), offsets.get(offsets.len().wrapping_sub(1)));
+        Ok((start.unwrap_or_default(), end.unwrap_or_default()))
     }
 
     fn find_sparse(&self, key: u64) -> Result<Option<u64>> {

@@ -2,11 +2,12 @@
 
 use super::{
     bounds::TableBounds,
-    meta::{Part, SectionId, TableKind, TableMeta},
+    meta::{Part, SectionId, TableMeta},
     row::impossible,
     section::Section,
     section_writer::{SectionWriter, Sink},
     table::{Pool, Table},
+    tables::TableKind,
 };
 use crate::error::{Error, ErrorCode, Result};
 

@@ -253,7 +253,8 @@ fn assert_paged<G: GraphRead>(graph: &G, edges: &BTreeSet<(u64, u64, u64)>, labe
                 (node == 1 && ty.is_none_or(|ty| u64::from(ty.0) == of)).then_some((of, other))
             });
             let paged = all(|after| graph.neighbors_page(hub, direction, ty, after, limit).unwrap());
-            let paged: Vec<_> = paged.into_iter().map(|(ty, other)| (u64::from(ty.0), other.0)).collect();
+            let paged: Vec<_> =
+                paged.into_iter().map(|edge| (u64::from(edge.ty.0), edge.ends(direction).1.0)).collect();
             assert_eq!(paged, at_hub.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>(), "{ty:?} {direction:?}");
         }
     }

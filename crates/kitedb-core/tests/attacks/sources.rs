@@ -249,15 +249,15 @@ fn a_replica_that_is_moved_and_whose_source_is_gone_asks_for_it() {
     expect_well(&moved, nothing_said());
 }
 
-/// What an earlier version remembered has no second part: it is followed, and remembered in full.
+/// What remembers a source without its second part is followed, and remembered in full.
 #[test]
-fn what_an_earlier_version_remembered_of_a_source_is_understood() {
+fn a_source_whose_second_part_is_not_remembered_is_followed() {
     let stage = Stage::new();
     let source = stage.leading("p.kitedb");
     let path = stage.replica("r.kitedb", &source);
     let record = sidecar_of(&path).join("source");
     let whole = fs::read_to_string(&record).unwrap();
-    let old: String = whole.split_inclusive('\n').take(3).collect();
+    let old: String = whole.split_inclusive('\n').take(4).collect();
     fs::write(&record, &old).unwrap();
     assert_eq!(looked(&path).source_db_path.unwrap().file_name(), source.file_name());
     expect_well(&path, nothing_said());

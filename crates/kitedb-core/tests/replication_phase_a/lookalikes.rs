@@ -114,6 +114,8 @@ fn forged(epoch: u64, index: u64, payload: &[u8]) -> Vec<u8> {
     frame[4..8].copy_from_slice(&(payload.len() as u32).to_le_bytes());
     frame[8..16].copy_from_slice(&epoch.to_le_bytes());
     frame[16..24].copy_from_slice(&index.to_le_bytes());
+    // The feature level.
+    frame[32] = 1;
     frame.extend_from_slice(payload);
     let crc = crc32fast::hash(&frame[4..]);
     frame[..4].copy_from_slice(&crc.to_le_bytes());

@@ -71,7 +71,7 @@ impl RawFrame {
     pub fn parse(bytes: &[u8]) -> Self {
         let (mark, whole) = whole(bytes, 0).expect("a frame that verifies");
         assert!(!mark && whole.len() == bytes.len(), "a frame, and nothing else");
-        assert_eq!(u64_at(bytes, 32), 0, "flags");
+        assert_eq!(u64_at(bytes, 32), 1, "the feature level, and no flags");
         Self {
             segment: 0,
             offset: 0,
@@ -104,7 +104,7 @@ impl RawSegment {
         let name = path.file_name().unwrap().to_str().unwrap();
         let digits = name.strip_prefix("segment-").unwrap().strip_suffix(".klog").unwrap();
         assert_eq!(digits.len(), 20, "{name}");
-        assert_eq!(&bytes[..8], b"KITELOG\x01");
+        assert_eq!(&bytes[..8], b"KITELOG\x02");
         assert_eq!(u32_at(bytes, 124), crc32fast::hash(&bytes[..124]), "the header's CRC");
         let number = digits.parse().unwrap();
         let (mut at, mut frames, mut marks) = (SEGMENT_HEADER, Vec::new(), Vec::new());

@@ -1,7 +1,7 @@
 //! The full comparison: everything that can be read, against the model.
 
 use super::{
-    model::{Edge, LABELS, Model, PROPS, Props, TYPES, VECTORS, edge_key, type_id},
+    model::{Edge, INDEXES, LABELS, Model, PROPS, Props, TYPES, VECTORS, edge_key},
     ops::{CHOSEN, KEYS, encoded, key_name},
 };
 use kitedb_core::{Direction, EdgeKey, EdgeTypeId, GraphRead, NodeId, PropKeyId, Value, View};
@@ -25,6 +25,7 @@ pub fn compare<R: GraphRead>(read: &R, model: &Model, cursors: &Cursors) {
     compare_nodes(read, model);
     compare_edges(read, model);
     compare_scans(read, model, cursors);
+    compare_indexes(read, model);
     for id in model.nodes.keys() {
         compare_neighbors(read, model, *id);
     }
@@ -45,6 +46,18 @@ fn expected_props(props: &Props) -> Vec<(String, Vec<u8>)> {
     let mut named: Vec<_> = props.iter().map(|(p, v)| (PROPS[*p].to_owned(), v.clone())).collect();
     named.sort();
     named
+}
+
+fn compare_indexes(read: &impl GraphRead, model: &Model) {
+    let mut expected: Vec<_> = model
+        .indexes
+        .iter()
+        .map(|(index, def)| (def.id, INDEXES[*index].to_owned(), def.spec.clone(), def.state))
+        .collect();
+    expected.sort_by_key(|(id, ..)| *id);
+    let found: Vec<_> =
+        read.indexes().into_iter().map(|index| (index.id, index.name, index.spec, index.state)).collect();
+    assert_eq!(found, expected, "definitions of indexes");
 }
 
 fn compare_nodes(read: &impl GraphRead, model: &Model) {
@@ -84,19 +97,41 @@ fn compare_edges(read: &impl GraphRead, model: &Model) {
     for &src in model.nodes.keys() {
         for &dst in model.nodes.keys() {
             for (ty, name) in TYPES.into_iter().enumerate() {
-                let edge: Edge = (src, ty, dst);
-                let found = read.edge_exists(NodeId(src), name, NodeId(dst)).unwrap();
-                assert_eq!(found, model.edges.contains_key(&edge), "edge {edge:?} exists");
+                let edge: Edge = (src, ty, dst, 0);
+                let all: Vec<EdgeKey> = model.between(edge).map(|edge| edge_key(read, edge)).collect();
+                let (src, dst) = (NodeId(src), NodeId(dst));
+                assert_eq!(read.edge_exists(src, name, dst).unwrap(), !all.is_empty(), "edge {edge:?} exists");
+                assert_eq!(
+                    read.edge_between(src, name, dst).unwrap(),
+                    all.first().copied(),
+                    "the edge meant by {edge:?}"
+                );
+                assert_eq!(read.edges_between(src, name, dst).unwrap(), all, "edges parallel to {edge:?}");
+                if let Some(ty) = read.etype_id(name) {
+                    for rank in [0, 1, 2, u64::MAX] {
+                        let key = EdgeKey::new(src, ty, dst).with_rank(rank);
+                        let there = read.edge_exists_by_key(key).unwrap();
+                        assert_eq!(there, all.contains(&key), "exactly {key:?} exists");
+                    }
+                }
             }
         }
     }
     for (edge, props) in &model.edges {
         let (src, ty, dst) = (NodeId(edge.0), TYPES[edge.1], NodeId(edge.2));
+        let key = edge_key(read, *edge);
+        let found = read.edge_props_by_key(key).unwrap().map(|p| named(read, p));
+        assert_eq!(found, Some(expected_props(props)), "properties of exactly {edge:?}");
+        assert!(read.edge_exists_by_key(key).unwrap());
+        // The others are meant by their keys only.
+        let is_meant = model.lowest(*edge) == Some(*edge);
         let found = read.edge_props(src, ty, dst).unwrap().map(|p| named(read, p));
-        assert_eq!(found, Some(expected_props(props)), "properties of {edge:?}");
+        assert!(!is_meant || found == Some(expected_props(props)), "properties of {edge:?}");
         for (p, name) in PROPS.iter().enumerate() {
+            let found = read.edge_prop_by_key(key, *name).unwrap().map(|v| encoded(&v));
+            assert_eq!(found, props.get(&p).cloned(), "property {name} of exactly {edge:?}");
             let found = read.edge_prop(src, ty, dst, *name).unwrap().map(|v| encoded(&v));
-            assert_eq!(found, props.get(&p).cloned(), "property {name} of {edge:?}");
+            assert!(!is_meant || found == props.get(&p).cloned(), "property {name} of {edge:?}");
         }
     }
     let (id, never) = (NodeId(CHOSEN[0]), "never used");
@@ -119,9 +154,9 @@ fn compare_neighbors(read: &impl GraphRead, model: &Model, id: u64) {
             let here = |e: &&Edge| {
                 (if direction == Direction::Out { e.0 } else { e.2 }) == id && filter.is_none_or(|f| f.0 == e.1)
             };
-            let other = |e: &Edge| (type_id(read, e.1), NodeId(if direction == Direction::Out { e.2 } else { e.0 }));
-            let mut expected: Vec<(EdgeTypeId, NodeId)> = model.edges.keys().filter(here).map(other).collect();
-            expected.sort_unstable();
+            let order = |e: &EdgeKey| (e.ty, e.ends(direction).1, e.rank);
+            let mut expected: Vec<EdgeKey> = model.edges.keys().filter(here).map(|e| edge_key(read, *e)).collect();
+            expected.sort_unstable_by_key(order);
             let (nodes, edges, degree): (Vec<NodeId>, Vec<_>, u64) = match direction {
                 Direction::Out => (
                     read.out_neighbors(node, ty).unwrap().collect(),
@@ -139,10 +174,14 @@ fn compare_neighbors(read: &impl GraphRead, model: &Model, id: u64) {
                 items.sort_unstable();
                 items
             };
-            assert_eq!(sorted(nodes), sorted(expected.iter().map(|e| e.1).collect()), "neighbours {what}");
+            assert_eq!(
+                sorted(nodes),
+                sorted(expected.iter().map(|e| e.ends(direction).1).collect()),
+                "neighbours {what}"
+            );
             assert_eq!(degree, expected.len() as u64, "degree {what}");
             let mut edges = edges;
-            edges.sort_unstable();
+            edges.sort_unstable_by_key(order);
             assert_eq!(edges, expected, "edges {what}");
             for limit in [1, 2, 100] {
                 let (mut paged, mut after) = (Vec::new(), None);

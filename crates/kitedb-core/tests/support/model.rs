@@ -1,8 +1,9 @@
 //! The naive model: ordered maps, and the rules of the data model written down as plainly as they can be.
 
 use kitedb_core::{
-    Digest, EdgeKey, EdgeTypeId, ErrorCode, GraphRead, LabelId, NodeId, PropKeyId,
-    graph::{MAX_NODE_ID, NameKind, codec::put_varint},
+    Digest, EdgeKey, EdgeTypeId, ErrorCode, GraphRead, IndexId, IndexOn, IndexSpec, IndexState, LabelId, NodeId,
+    PropKeyId,
+    graph::{IndexDef, IndexTarget, MAX_NODE_ID, NameKind, codec::put_varint},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,12 +13,15 @@ pub const PROPS: [&str; 4] = ["name", "age", "blob", "δ"];
 /// Property keys of vectors, each with its dimension.
 pub const VECTORS: [(&str, usize); 2] = [("embedding", 3), ("face", 5)];
 
+/// Names of indexes: few, so that they are dropped and defined anew.
+pub const INDEXES: [&str; 3] = ["by name", "ключ", "edges"];
+
 /// A value's canonical bytes: equal exactly if the values are, bit for bit.
 pub type Bytes = Vec<u8>;
 /// By position in [`PROPS`].
 pub type Props = BTreeMap<usize, Bytes>;
-/// Source, position in [`TYPES`], destination.
-pub type Edge = (u64, usize, u64);
+/// Source, position in [`TYPES`], destination, rank.
+pub type Edge = (u64, usize, u64, u64);
 pub type Outcome<T> = Result<T, ErrorCode>;
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,6 +30,14 @@ pub struct Node {
     /// Positions in [`LABELS`].
     pub labels: BTreeSet<usize>,
     pub props: Props,
+}
+
+/// The definition of an index.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Indexed {
+    pub id: IndexId,
+    pub spec: IndexSpec,
+    pub state: IndexState,
 }
 
 /// A graph.
@@ -40,6 +52,10 @@ pub struct Model {
     pub fixed: BTreeSet<usize>,
     /// Every id that a committed node ever had.
     pub ever: BTreeSet<u64>,
+    /// By position in [`INDEXES`].
+    pub indexes: BTreeMap<usize, Indexed>,
+    /// Every rank that a committed edge ever had.
+    pub ranks: BTreeSet<u64>,
 }
 
 /// What a transaction wrote and what it relies on.
@@ -51,6 +67,7 @@ pub struct Writes {
     pub vectors: BTreeSet<(u64, usize)>,
     /// Nodes that were there before and were deleted, even if they were created again later.
     pub deleted: BTreeSet<u64>,
+    pub indexes: BTreeSet<usize>,
 }
 
 /// A model that a transaction changes.
@@ -189,10 +206,12 @@ impl Draft {
         if !self.now.nodes.contains_key(&edge.0) || !self.now.nodes.contains_key(&edge.2) {
             return Err(ErrorCode::NodeNotFound);
         }
-        if self.now.edges.contains_key(&edge) {
+        let there = if edge.3 == 0 { self.now.lowest(edge) } else { Some(edge) };
+        if there.is_some_and(|there| self.now.edges.contains_key(&there)) {
             return Err(ErrorCode::EdgeExists);
         }
         self.now.edges.insert(edge, props);
+        self.now.ranks.insert(edge.3);
         self.writes.edges.insert(edge);
         Ok(())
     }
@@ -239,6 +258,33 @@ impl Draft {
         Ok(was)
     }
 
+    /// Defines an index, whose id is `id` if there is none yet; whether there was none.
+    pub fn define_index(&mut self, index: usize, spec: &IndexSpec, id: IndexId) -> Outcome<bool> {
+        match self.now.indexes.get(&index) {
+            Some(there) if there.spec == *spec => return Ok(false),
+            Some(_) => return Err(ErrorCode::InvalidArgument),
+            None => {}
+        }
+        self.now.indexes.insert(index, Indexed { id, spec: spec.clone(), state: IndexState::Building });
+        self.writes.indexes.insert(index);
+        Ok(true)
+    }
+
+    pub fn set_index_state(&mut self, index: usize, state: IndexState) -> Outcome<()> {
+        let there = self.now.indexes.get_mut(&index).ok_or(ErrorCode::InvalidArgument)?;
+        if there.state != state {
+            there.state = state;
+            self.writes.indexes.insert(index);
+        }
+        Ok(())
+    }
+
+    pub fn drop_index(&mut self, index: usize) -> Outcome<()> {
+        self.now.indexes.remove(&index).ok_or(ErrorCode::InvalidArgument)?;
+        self.writes.indexes.insert(index);
+        Ok(())
+    }
+
     /// What was written, without what came and went within the transaction: nobody else ever sees that. Only the greatest
     /// id that it gave a node counts all the same, so that it is not given out again.
     fn net(&self) -> Writes {
@@ -249,6 +295,7 @@ impl Draft {
         net.keys.retain(|key| before.keys.contains_key(key) || now.keys.contains_key(key));
         net.edges.retain(|edge| before.edges.contains_key(edge) || now.edges.contains_key(edge));
         net.vectors.retain(|v| before.vectors.contains_key(v) || now.vectors.contains_key(v));
+        net.indexes.retain(|i| before.indexes.contains_key(i) || now.indexes.contains_key(i));
         net
     }
 
@@ -272,7 +319,9 @@ impl Draft {
             }
         };
         assert!(may || !must, "what differs was written by somebody");
-        Conflict { may, must }
+        // Definitions are compared, whatever is in memory still.
+        let index = self.net().indexes.iter().any(|i| self.before.indexes.get(i) != current.indexes.get(i));
+        Conflict { may: may || index, must: must || index }
     }
 
     fn conflicts_with(&self, committed: &[Committed]) -> bool {
@@ -317,6 +366,7 @@ impl Draft {
     pub fn after(&self) -> Model {
         let mut after = self.now.clone();
         after.fixed.retain(|vector| self.fixes(*vector));
+        after.ranks = self.before.ranks.union(&self.net().edges.iter().map(|edge| edge.3).collect()).copied().collect();
         after
     }
 
@@ -327,8 +377,8 @@ impl Draft {
 
     /// Whether committing this leaves a frame.
     pub fn wrote(&self) -> bool {
-        let Writes { nodes, edges, vectors, .. } = self.net();
-        !(nodes.is_empty() && edges.is_empty() && vectors.is_empty())
+        let Writes { nodes, edges, vectors, indexes, .. } = self.net();
+        !(nodes.is_empty() && edges.is_empty() && vectors.is_empty() && indexes.is_empty())
     }
 
     /// Puts what was written into `model`, which may be newer than what this draft began with.
@@ -346,8 +396,10 @@ impl Draft {
         copy(&all.keys, &now.keys, &mut model.keys);
         copy(&all.edges, &now.edges, &mut model.edges);
         copy(&all.vectors, &now.vectors, &mut model.vectors);
+        copy(&all.indexes, &now.indexes, &mut model.indexes);
         model.fixed.extend(now.fixed.iter().filter(|vector| self.fixes(**vector)));
         model.ever.extend(&now.ever);
+        model.ranks.extend(all.edges.iter().map(|edge| edge.3));
         let mut writes = all.clone();
         writes.nodes.retain(|id| before.nodes.contains_key(id) || now.nodes.contains_key(id));
         let added = writes.edges.iter().filter(|e| now.edges.contains_key(e) && !before.edges.contains_key(e));
@@ -366,13 +418,30 @@ fn replace(props: &mut Props, prop: usize, value: Option<Bytes>) -> bool {
 }
 
 impl Model {
+    /// Every edge with the ends and type of this one, by rank.
+    pub fn between(&self, (src, ty, dst, _): Edge) -> impl Iterator<Item = Edge> {
+        self.edges.range((src, ty, dst, 0)..=(src, ty, dst, u64::MAX)).map(|(edge, _)| *edge)
+    }
+
+    /// The edge that calls by source, type and destination mean.
+    pub fn lowest(&self, edge: Edge) -> Option<Edge> {
+        self.between(edge).next()
+    }
+
     /// Whether `read` has an id for every name that this graph uses: else it shows another one.
     pub fn is_named_by(&self, read: &impl GraphRead) -> bool {
         let props = |props: &Props| props.keys().all(|prop| read.propkey_id(PROPS[*prop]).is_some());
         let labels = |node: &Node| node.labels.iter().all(|label| read.label_id(LABELS[*label]).is_some());
         self.nodes.values().all(|node| props(&node.props) && labels(node))
-            && self.edges.iter().all(|((_, ty, _), edge)| props(edge) && read.etype_id(TYPES[*ty]).is_some())
+            && self.edges.iter().all(|((_, ty, ..), edge)| props(edge) && read.etype_id(TYPES[*ty]).is_some())
             && self.vectors.keys().all(|(_, vector)| read.propkey_id(VECTORS[*vector].0).is_some())
+            && self.indexes.values().all(|index| {
+                let on = match &index.spec.on {
+                    IndexOn::Label(label) => read.label_id(label.as_str()).is_some(),
+                    IndexOn::EdgeType(ty) => read.etype_id(ty.as_str()).is_some(),
+                };
+                on && read.propkey_id(index.spec.property.as_str()).is_some()
+            })
     }
 
     /// The digest of this graph under the names, and their ids, that `read` shows.
@@ -409,6 +478,14 @@ impl Model {
             let bytes: Vec<u8> = bits.iter().flat_map(|b| b.to_le_bytes()).collect();
             sum += Digest::of_vector(NodeId(id), prop_id(read, VECTORS[vector].0), &bytes);
         }
+        for (&index, Indexed { id, spec, state }) in &self.indexes {
+            let on = match &spec.on {
+                IndexOn::Label(label) => IndexTarget::Label(read.label_id(label.as_str()).unwrap()),
+                IndexOn::EdgeType(ty) => IndexTarget::EdgeType(read.etype_id(ty.as_str()).unwrap()),
+            };
+            let (name, property) = (INDEXES[index].into(), prop_id(read, &spec.property));
+            sum += Digest::of_index(&IndexDef { id: *id, name, on, property, unique: spec.unique, state: *state });
+        }
         sum
     }
 }
@@ -437,6 +514,6 @@ pub fn type_id(read: &impl GraphRead, ty: usize) -> EdgeTypeId {
     read.etype_id(TYPES[ty]).unwrap_or_else(|| panic!("edge type {} is in use and has no id", TYPES[ty]))
 }
 
-pub fn edge_key(read: &impl GraphRead, (src, ty, dst): Edge) -> EdgeKey {
-    EdgeKey { src: NodeId(src), ty: type_id(read, ty), dst: NodeId(dst) }
+pub fn edge_key(read: &impl GraphRead, (src, ty, dst, rank): Edge) -> EdgeKey {
+    EdgeKey::new(NodeId(src), type_id(read, ty), NodeId(dst)).with_rank(rank)
 }

@@ -2,9 +2,13 @@
 
 use super::{
     Rng,
-    model::{Bytes, Draft, Edge, LABELS, Node, Outcome, PROPS, Props, TYPES, VECTORS},
+    model::{Bytes, Draft, Edge, INDEXES, LABELS, Node, Outcome, PROPS, Props, TYPES, VECTORS},
 };
-use kitedb_core::{EdgeKey, Error, GraphRead, LabelId, NewNode, NodeId, PropKeyId, Transaction, Value};
+use kitedb_core::{
+    Date, DateTime, Duration, EdgeKey, EdgeTypeId, Error, GraphRead, IndexId, IndexOn, IndexSpec, IndexState, LabelId,
+    LocalDateTime, LocalTime, NewNode, NodeId, PropKeyId, Time, Transaction, Value,
+    index_definitions_for_testing::DefineIndexes,
+};
 use proptest::prelude::*;
 use std::cell::Cell;
 
@@ -59,13 +63,32 @@ pub fn value(n: u8) -> Value {
         9 => Value::Vector(vec![f32::NAN, f32::from(n), -0.0]),
         10 if n > 200 => Value::Bytes(vec![n; 20_000]),
         10 => Value::Vector(Vec::new()),
+        11 => Value::List((0..n / 32).map(|part| value(n.wrapping_mul(7).wrapping_add(part))).collect()),
+        12 => Value::Map((0..n / 64).map(|part| (format!("k{part}"), value(n.wrapping_mul(5) ^ part))).collect()),
+        13 => moment(n),
+        14 if n > 100 => Duration::new(i64::from(n), -1, i64::MIN, 999_999_999).unwrap().into(),
+        14 => Value::List((0..20).fold(Vec::new(), |inner, _| vec![Value::List(inner)])),
         _ => Value::String(format!("v{n}")),
+    }
+}
+
+/// A date or time of each kind.
+fn moment(n: u8) -> Value {
+    let (days, nanos, offset) =
+        (i64::from(n) * 1_400_000_000, u64::from(n) * 333_000_000_001, i32::from(n) * 250 - 30_000);
+    match n / 16 % 6 {
+        0 => Date::new(-days).unwrap().into(),
+        1 => LocalTime::new(nanos).unwrap().into(),
+        2 => Time::new(nanos, offset).unwrap().into(),
+        3 => LocalDateTime::new(-days, 999_999_999).unwrap().into(),
+        4 => DateTime::new(days, 1, offset, None).unwrap().into(),
+        _ => DateTime::new(-days, 0, offset, Some("Europe/Stockholm")).unwrap().into(),
     }
 }
 
 pub fn encoded(value: &Value) -> Bytes {
     let mut bytes = Vec::new();
-    value.encode(&mut bytes);
+    value.encode(&mut bytes).unwrap();
     bytes
 }
 
@@ -88,8 +111,19 @@ fn pick_edge(draft: &Draft, op: Op) -> Edge {
     let edges = &draft.now.edges;
     match edges.keys().nth(usize::from(op.b) % edges.len().max(1)) {
         Some(edge) if !op.d.is_multiple_of(3) => *edge,
-        _ => (pick(draft, op.a), usize::from(op.b) % TYPES.len(), pick(draft, op.c)),
+        _ => (pick(draft, op.a), usize::from(op.b) % TYPES.len(), pick(draft, op.c), 0),
     }
+}
+
+/// The edge that calls by the source, type and destination of this one mean.
+fn meant(draft: &Draft, edge: Edge) -> Edge {
+    draft.now.lowest(edge).unwrap_or((edge.0, edge.1, edge.2, 0))
+}
+
+/// What names exactly that edge.
+fn key_of(tx: &Transaction, edge: Edge) -> EdgeKey {
+    let ty = tx.etype_id(TYPES[edge.1]).unwrap_or(EdgeTypeId(1 << 29));
+    EdgeKey::new(NodeId(edge.0), ty, NodeId(edge.2)).with_rank(edge.3)
 }
 
 fn model_props(pairs: &[(usize, Option<Value>)]) -> Props {
@@ -131,7 +165,10 @@ pub fn apply(op: Op, tx: &mut Transaction, draft: &mut Draft) {
     let Op { kind, a, b, c, d } = op;
     let (node, prop, label, ty) =
         (pick(draft, a), usize::from(b) % PROPS.len(), usize::from(b) % LABELS.len(), usize::from(b) % TYPES.len());
-    match kind % 32 {
+    if kind >= 248 {
+        return change_index(op, tx, draft);
+    }
+    match kind % 40 {
         0..=3 => create(op, tx, draft),
         4 => create_batch(op, tx, draft),
         5 | 6 if d % 2 == 0 || draft.now.nodes.len() > 12 => {
@@ -169,7 +206,7 @@ pub fn apply(op: Op, tx: &mut Transaction, draft: &mut Draft) {
             assert_eq!(found, draft.change_label(node, label, false), "remove label of node {node}");
         }
         15..=18 => {
-            let edge = (node, ty, pick(draft, c));
+            let edge = (node, ty, pick(draft, c), 0);
             let pairs = if d > 128 { some_props(op, false) } else { Vec::new() };
             let props = present(ids(tx, &pairs));
             let found = outcome(tx.add_edge_with_props(NodeId(edge.0), TYPES[ty], NodeId(edge.2), &props));
@@ -177,22 +214,22 @@ pub fn apply(op: Op, tx: &mut Transaction, draft: &mut Draft) {
         }
         19 => add_edges_batch(op, tx, draft),
         20 | 21 => {
-            let edge = pick_edge(draft, op);
+            let edge = meant(draft, pick_edge(draft, op));
             let found = outcome(tx.delete_edge(NodeId(edge.0), TYPES[edge.1], NodeId(edge.2)));
             assert_eq!(found, draft.delete_edge(edge), "delete edge {edge:?}");
         }
         22 => {
             // Deleted and added again: it must start empty.
-            let edge = pick_edge(draft, op);
+            let edge = meant(draft, pick_edge(draft, op));
             let (src, ty, dst) = (NodeId(edge.0), TYPES[edge.1], NodeId(edge.2));
             if draft.delete_edge(edge).is_ok() {
                 tx.delete_edge(src, ty, dst).unwrap();
-                tx.add_edge(src, ty, dst).unwrap();
-                draft.add_edge(edge, Props::new()).unwrap();
+                let found = outcome(tx.add_edge(src, ty, dst));
+                assert_eq!(found, draft.add_edge((edge.0, edge.1, edge.2, 0), Props::new()), "add {edge:?} again");
             }
         }
         23 | 24 => {
-            let (edge, pairs) = (pick_edge(draft, op), some_props(op, true));
+            let (edge, pairs) = (meant(draft, pick_edge(draft, op)), some_props(op, true));
             let props = ids(tx, &pairs);
             let found = outcome(tx.upsert_edge_with_props(NodeId(edge.0), TYPES[edge.1], NodeId(edge.2), &props));
             let added = !draft.now.edges.contains_key(&edge);
@@ -205,13 +242,13 @@ pub fn apply(op: Op, tx: &mut Transaction, draft: &mut Draft) {
             }
         }
         25 | 26 => {
-            let (edge, prop, value) = (pick_edge(draft, op), usize::from(c) % PROPS.len(), value(a));
+            let (edge, prop, value) = (meant(draft, pick_edge(draft, op)), usize::from(c) % PROPS.len(), value(a));
             let expected = draft.change_edge_prop(edge, prop, Some(encoded(&value))).map(drop);
             let found = tx.set_edge_prop(NodeId(edge.0), TYPES[edge.1], NodeId(edge.2), PROPS[prop], value);
             assert_eq!(outcome(found), expected, "set property of {edge:?}");
         }
         27 => {
-            let (edge, prop) = (pick_edge(draft, op), usize::from(c) % PROPS.len());
+            let (edge, prop) = (meant(draft, pick_edge(draft, op)), usize::from(c) % PROPS.len());
             let found = tx.delete_edge_prop(NodeId(edge.0), TYPES[edge.1], NodeId(edge.2), PROPS[prop]);
             assert_eq!(outcome(found), draft.change_edge_prop(edge, prop, None), "delete property of {edge:?}");
         }
@@ -221,8 +258,83 @@ pub fn apply(op: Op, tx: &mut Transaction, draft: &mut Draft) {
             let found = outcome(tx.delete_node_vector(NodeId(node), VECTORS[vector].0));
             assert_eq!(found, draft.change_vector(node, vector, None), "delete vector of node {node}");
         }
-        _ => recreate(node, b, tx, draft),
+        31 => recreate(node, b, tx, draft),
+        32..=34 => add_parallel(op, tx, draft),
+        35 => {
+            let edge = pick_edge(draft, op);
+            let found = outcome(tx.delete_edge_by_key(key_of(tx, edge)));
+            assert_eq!(found, draft.delete_edge(edge), "delete exactly {edge:?}");
+        }
+        36 => {
+            let edge = pick_edge(draft, op);
+            let all: Vec<Edge> = draft.now.between(edge).collect();
+            all.iter().for_each(|edge| draft.delete_edge(*edge).unwrap());
+            let found = tx.delete_edges_between(NodeId(edge.0), TYPES[edge.1], NodeId(edge.2));
+            assert_eq!(outcome(found), Ok(all.len() as u64), "delete all between the ends of {edge:?}");
+        }
+        37 => {
+            let (edge, prop, value) = (pick_edge(draft, op), usize::from(c) % PROPS.len(), value(a));
+            let expected = draft.change_edge_prop(edge, prop, Some(encoded(&value))).map(drop);
+            let found = tx.set_edge_prop_by_key(key_of(tx, edge), PROPS[prop], value);
+            assert_eq!(outcome(found), expected, "set property of exactly {edge:?}");
+        }
+        38 => {
+            let (edge, prop) = (pick_edge(draft, op), usize::from(c) % PROPS.len());
+            let found = tx.delete_edge_prop_by_key(key_of(tx, edge), PROPS[prop]);
+            assert_eq!(outcome(found), draft.change_edge_prop(edge, prop, None), "delete property of exactly {edge:?}");
+        }
+        _ => {
+            // As an import reads it: a rank that somebody chose, or one that is taken.
+            let (src, ty, dst, rank) = pick_edge(draft, op);
+            let edge = (src, ty, dst, if d % 2 == 0 { rank } else { u64::from(c % 64) });
+            let key = EdgeKey { ty: tx.etype_id_or_create(TYPES[ty]).unwrap(), ..key_of(tx, edge) };
+            let found = outcome(tx.add_edge_by_key(key, &[]));
+            assert_eq!(found, draft.add_edge(edge, Props::new()), "add exactly {edge:?}");
+        }
     }
+}
+
+/// Defines an index, says how far one has come, or drops one.
+fn change_index(op: Op, tx: &mut Transaction, draft: &mut Draft) {
+    let Op { a, b, c, d, .. } = op;
+    let index = usize::from(a) % INDEXES.len();
+    let name = INDEXES[index];
+    match d % 5 {
+        0 | 1 => {
+            let on = match b % 2 {
+                0 => IndexOn::Label(LABELS[usize::from(b / 2) % LABELS.len()].to_owned()),
+                _ => IndexOn::EdgeType(TYPES[usize::from(b / 2) % TYPES.len()].to_owned()),
+            };
+            let spec = IndexSpec::new(on, PROPS[usize::from(c) % 2]).unique(c > 128);
+            let found = outcome(tx.define_index(name, &spec));
+            let id = tx.indexes().into_iter().find(|there| there.name == name).map_or(IndexId(0), |there| there.id);
+            assert_eq!(found, draft.define_index(index, &spec, id).map(drop), "define index {name} as {spec:?}");
+        }
+        2 | 3 => {
+            let edge = |rank| EdgeKey::new(NodeId(1), EdgeTypeId(1), NodeId(b.into())).with_rank(rank);
+            let state = match c % 4 {
+                0 => IndexState::Building,
+                1 => IndexState::Ready,
+                2 => IndexState::EqualNodes([NodeId(a.into()), NodeId(u64::MAX)]),
+                _ => IndexState::EqualEdges([edge(0), edge(d.into())]),
+            };
+            let found = outcome(tx.set_index_state(name, state));
+            assert_eq!(found, draft.set_index_state(index, state), "index {name} is {state:?}");
+        }
+        _ => assert_eq!(outcome(tx.drop_index(name)), draft.drop_index(index), "drop index {name}"),
+    }
+}
+
+/// Adds an edge beside those that are there, mostly where one is.
+fn add_parallel(op: Op, tx: &mut Transaction, draft: &mut Draft) {
+    let edge = pick_edge(draft, op);
+    let pairs = if op.d > 128 { some_props(op, false) } else { Vec::new() };
+    let props = present(ids(tx, &pairs));
+    let found = tx.add_parallel_edge(NodeId(edge.0), TYPES[edge.1], NodeId(edge.2), &props);
+    let rank = found.as_ref().map_or(u64::MAX, |key| key.rank);
+    assert!(rank > 0 && !draft.now.ranks.contains(&rank), "rank {rank} was given out twice");
+    let expected = draft.add_edge((edge.0, edge.1, edge.2, rank), model_props(&pairs));
+    assert_eq!(outcome(found.map(drop)), expected, "add an edge beside {edge:?}");
 }
 
 fn upserted(draft: &mut Draft, id: u64, created: bool, key: Option<String>, pairs: &[(usize, Option<Value>)]) {
@@ -282,14 +394,14 @@ fn create_batch(op: Op, tx: &mut Transaction, draft: &mut Draft) {
 /// Adds three edges in one call; if one of them cannot be, there must be none.
 fn add_edges_batch(op: Op, tx: &mut Transaction, draft: &mut Draft) {
     let from = pick(draft, op.a);
-    let edges = [op.b, op.c, op.d].map(|n| (from, usize::from(n) % TYPES.len(), pick(draft, n)));
+    let edges = [op.b, op.c, op.d].map(|n| (from, usize::from(n) % TYPES.len(), pick(draft, n), 0));
     let pairs = some_props(op, false);
     let props = present(ids(tx, &pairs));
     let mut after = draft.clone();
     let expected = edges.iter().try_for_each(|edge| after.add_edge(*edge, model_props(&pairs)));
-    let keys = edges.map(|(src, ty, dst)| {
+    let keys = edges.map(|(src, ty, dst, _)| {
         let ty = tx.etype_id_or_create(TYPES[ty]).unwrap();
-        EdgeKey { src: NodeId(src), ty, dst: NodeId(dst) }
+        EdgeKey::new(NodeId(src), ty, NodeId(dst))
     });
     let found = match pairs.is_empty() {
         true => tx.add_edges_batch(&keys),

@@ -178,7 +178,7 @@ pub fn dump(view: &View) -> Vec<String> {
     }
     for edge in view.edges() {
         let edge = edge.unwrap();
-        lines.push(format!("edge {edge:?} {:?}", view.edge_props(edge.src, edge.ty, edge.dst).unwrap()));
+        lines.push(format!("edge {edge:?} {:?}", view.edge_props_by_key(edge).unwrap()));
     }
     lines
 }

@@ -69,12 +69,8 @@ impl LockFile {
             let mut words = text.split(' ');
             let (name, version) = (words.next().unwrap_or_default(), words.next());
             let version = version.or_else(|| names.get(name).copied()).unwrap_or_default();
-            Element::Edge {
-                src: package.key().into(),
-                dst: format!("{name} {version}").into(),
-                ty: Some(DEPENDS_ON.into()),
-                props: vec![property("requirement", text)],
-            }
+            let requirement = vec![property("requirement", text)];
+            Element::edge(package.key(), format!("{name} {version}"), Some(DEPENDS_ON.into()), requirement)
         }))
     }
 
@@ -93,7 +89,7 @@ impl Package {
         let mut props: Props<'_> = vec![property("name", &self.name), property("version", &self.version)];
         props.extend(self.source.as_deref().map(|source| property("source", source)));
         props.extend(self.checksum.as_deref().map(|checksum| property("checksum", checksum)));
-        Element::Node { key: self.key().into(), labels: vec![CRATE.into()], props }
+        Element::node(self.key(), vec![CRATE.into()], props)
     }
 }
 
@@ -104,6 +100,7 @@ fn property<'a>(name: &'static str, value: &str) -> (Cow<'a, str>, Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::import::End;
 
     #[test]
     fn dependencies_are_found_by_name_and_by_version() {
@@ -124,8 +121,10 @@ mod tests {
         let edges: Vec<_> = lock
             .elements()
             .filter_map(|element| match element {
-                Element::Edge { src, dst, .. } => Some((src.into_owned(), dst.into_owned())),
-                Element::Node { .. } => None,
+                Element::Edge { src: End::Key(src), dst: End::Key(dst), .. } => {
+                    Some((src.into_owned(), dst.into_owned()))
+                }
+                _ => None,
             })
             .collect();
         let edge = |dst: &str| ("app 0.1.0".to_owned(), dst.to_owned());

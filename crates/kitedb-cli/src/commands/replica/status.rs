@@ -101,6 +101,7 @@ pub fn shown(state: ReplicaState) -> Styled<&'static str> {
         ReplicaState::Following => GOOD,
         ReplicaState::Stalled
         | ReplicaState::Denied
+        | ReplicaState::TooNew
         | ReplicaState::Unregistered
         | ReplicaState::Orphaned
         | ReplicaState::NeedsReseed => BAD,

@@ -207,7 +207,8 @@ impl<'a> DamagedLog<'a> {
         })
     }
 
-    /// Reads the log as an open would, against a control file in memory that says what is left of the real one.
+    /// Reads the log as an open would, against a control file in memory that says what is left of the real one. Upholds
+    /// I44.
     pub fn proof(&self, open: &OpenOptions, left: &Left, reports: Reports<'_>) -> Result<Proof> {
         let (mark, history) = (self.store.manifest().checkpoint, self.store.manifest().history.clone());
         let durable = left.control().map(|control| self.durable(control)).transpose()?.flatten();
@@ -221,6 +222,8 @@ impl<'a> DamagedLog<'a> {
         let (mut recovered, mut gap) = (None, self.gone.clone());
         if gap.is_none() {
             match self.replay(open, &model) {
+                // Upholds that a repair cuts off no frame which a newer build reads.
+                Ok(Recovered { damage: Some(e), .. }) if e.code() == ErrorCode::TooNew => return Err(e),
                 Ok(whole) => recovered = Some(whole),
                 Err(e) if !matches!(e.code(), ErrorCode::Corrupt | ErrorCode::LogMismatch) => return Err(e),
                 Err(e) if !self.link.open => remains.extend(self.not_needed(left, e)?),

@@ -17,7 +17,7 @@ impl Transaction {
     /// Does an operation. If it fails, the names that it asked for and what it was to log are taken back; its last step is
     /// the one mutation of the overlay, which changes nothing if it fails. (Batches take theirs back themselves.)
     #[inline]
-    pub(super) fn attempt<T>(&mut self, operation: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    pub(in super::super) fn attempt<T>(&mut self, operation: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let mark = Mark {
             buffer: self.buffer.len(),
             used: self.used.items().len(),

@@ -3,8 +3,8 @@
 use super::{Transaction, sealed};
 use crate::{
     db::name::{NameId, NameRef},
-    error::Result,
-    graph::{EdgeTypeId, LabelId, Mutation, NameKind, PropKeyId, PropListBuf, Value},
+    error::{Error, Result},
+    graph::{EdgeTypeId, Fault, LabelId, Mutation, NameKind, PropKeyId, PropListBuf, Value},
     state::Hashed,
 };
 use std::sync::Arc;
@@ -43,8 +43,24 @@ impl Transaction {
         self.attempt(|tx| tx.name(name))
     }
 
+    /// Gives `name` an id of the caller's choice, for a graph that is to be equal to another one, the ids of its names
+    /// included. A name that has this id already keeps it.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidArgument`](crate::ErrorCode::InvalidArgument) if the name has another id, the id another name, or
+    /// the id is not between 1 and 2^24.
+    pub fn define_name(&mut self, kind: NameKind, id: u32, name: &str) -> Result<()> {
+        self.attempt(|tx| {
+            let new = tx.levels.names.claim_as(kind, id, name, &mut tx.claims)?;
+            if new || !tx.uses(kind, id) {
+                tx.use_name(kind, id, new.then_some(name))?;
+            }
+            Ok(())
+        })
+    }
+
     /// The id of a name that the transaction is going to use. Part of an attempt, which takes it back if it fails.
-    pub(super) fn name<'n, I: NameId>(&mut self, name: impl Into<NameRef<'n, I>>) -> Result<I> {
+    pub(in super::super) fn name<'n, I: NameId>(&mut self, name: impl Into<NameRef<'n, I>>) -> Result<I> {
         let kind = I::KIND;
         match name.into() {
             NameRef::Id(id) => {
@@ -87,7 +103,21 @@ impl Transaction {
         for (key, _) in props {
             self.name(*key)?;
         }
-        Ok(PropListBuf::from_pairs(props))
+        PropListBuf::from_pairs(props).map_err(|(key, fault)| self.refused(key, fault))
+    }
+
+    /// A value in encoded form, under a key that is used already.
+    pub(super) fn encode_value(&self, key: PropKeyId, value: &Value) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        value.encode_into(&mut bytes).map_err(|fault| self.refused(key, fault))?;
+        Ok(bytes)
+    }
+
+    /// What a caller is told of a value under `key` that cannot be stored: its path begins with the property's name.
+    #[cold]
+    fn refused(&self, key: PropKeyId, fault: Fault) -> Error {
+        let name = self.levels.names.any_name(NameKind::PropKey, key.0);
+        fault.of(name.as_deref().unwrap_or("the value"))
     }
 
     /// The id of a name that is in use.

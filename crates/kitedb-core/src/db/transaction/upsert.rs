@@ -42,8 +42,8 @@ impl Transaction {
         })
     }
 
-    /// Sets properties of an edge (`None` removes one), adding the edge if it is not there. Where a property stands twice,
-    /// the last one counts. Returns whether it was added.
+    /// Sets properties of an edge (`None` removes one), adding the edge if none leads there; of several parallel ones, that
+    /// of the lowest rank is changed. Where a property stands twice, the last one counts. Returns whether it was added.
     pub fn upsert_edge_with_props<'n>(
         &mut self,
         src: NodeId,
@@ -52,14 +52,13 @@ impl Transaction {
         props: &[(PropKeyId, Option<Value>)],
     ) -> Result<bool> {
         self.attempt(|tx| {
-            let edge = EdgeKey { src, ty: tx.name(ty)?, dst };
-            let added = !tx.edge_exists(src, edge.ty, dst)?;
-            if added {
-                tx.try_add(edge, &present(props))?;
-            } else {
-                tx.try_change_edge(edge, props)?;
+            let edge = EdgeKey::new(src, tx.name(ty)?, dst);
+            let there = tx.edge_between(src, edge.ty, dst)?;
+            match there {
+                None => tx.try_add(edge, &present(props))?,
+                Some(edge) => tx.try_change_edge(edge, props)?,
             }
-            Ok(added)
+            Ok(there.is_none())
         })
     }
 
@@ -109,9 +108,7 @@ impl Transaction {
             let value = match value {
                 Some(value) => {
                     self.name(key)?;
-                    let mut bytes = Vec::new();
-                    value.encode(&mut bytes);
-                    Some(bytes)
+                    Some(self.encode_value(key, value)?)
                 }
                 None => None,
             };

@@ -2,13 +2,13 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering},
 };
 
 use crate::lock::Mutex;
 
 use super::{Crash, rng::Rng};
-use crate::io::Host;
+use crate::{io::Host, level::FEATURE_LEVEL};
 
 /// 2023-11-14, so that times look like times.
 const START_MS: u64 = 1_700_000_000_000;
@@ -34,6 +34,8 @@ struct Process {
     boot_id: [u8; 16],
     rng: Mutex<Rng>,
     forked: AtomicBool,
+    /// See [`SimHost::set_feature_level`].
+    level: AtomicU16,
 }
 
 impl SimHost {
@@ -62,6 +64,11 @@ impl SimHost {
         self.process.forked.store(forked, Ordering::Relaxed);
     }
 
+    /// Makes this process one of a build that knows `level`, and writes nothing that needs less.
+    pub fn set_feature_level(&self, level: u16) {
+        self.process.level.store(level, Ordering::Relaxed);
+    }
+
     /// Another process on the same machine, with the same clock.
     #[must_use]
     pub fn process(&self) -> Self {
@@ -88,7 +95,8 @@ impl SimHost {
 
     fn start(clock: Arc<Clock>, boot_id: [u8; 16], rng: Rng) -> Self {
         let id = clock.processes.fetch_add(1, Ordering::Relaxed);
-        Self { clock, process: Arc::new(Process { id, boot_id, rng: Mutex::new(rng), forked: AtomicBool::new(false) }) }
+        let (rng, forked, level) = (Mutex::new(rng), AtomicBool::new(false), AtomicU16::new(FEATURE_LEVEL));
+        Self { clock, process: Arc::new(Process { id, boot_id, rng, forked, level }) }
     }
 }
 
@@ -115,6 +123,14 @@ impl Host for SimHost {
 
     fn forked(&self) -> bool {
         self.process.forked.load(Ordering::Relaxed)
+    }
+
+    fn known_level(&self) -> u16 {
+        self.process.level.load(Ordering::Relaxed)
+    }
+
+    fn written_level(&self) -> u16 {
+        self.known_level()
     }
 }
 

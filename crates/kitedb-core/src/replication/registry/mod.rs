@@ -36,7 +36,8 @@ use std::{
 };
 
 const NAME: &str = "replicas";
-const MAGIC: u64 = u64::from_le_bytes(*b"KITEREP\x01");
+/// The last byte is the version of its form.
+const MAGIC: u64 = u64::from_le_bytes(*b"KITEREP\x02");
 /// How many replicas can be registered.
 pub const LIMIT: usize = 4095;
 /// Parts of a new file.
@@ -112,6 +113,22 @@ pub struct Registry {
     here: Mutex<HashMap<String, usize>>,
 }
 
+/// Whether the file at `path`, which holds `words`, is a registry: what is none, or of an earlier version, is made anew. An
+/// error if a newer build made it.
+fn is_sound(words: &FileWords, path: &Path) -> Result<bool> {
+    let magic = words.load(0);
+    let [version, known] = [magic, MAGIC].map(|magic| magic >> 56);
+    if magic << 8 == MAGIC << 8 && version > known {
+        let what = format_args!(
+            "the replica registry {} is of form {version}, and this build reads form {known}: a newer KiteDB wrote it. Nothing is \
+             damaged; use a newer KiteDB",
+            path.display()
+        );
+        return Err(Error::new(ErrorCode::TooNew, what));
+    }
+    Ok(magic == MAGIC)
+}
+
 impl Registry {
     /// Opens the registry in the sidecar `dir`, making it if need be. Only the log's writer makes it.
     pub fn create(env: &Env, dir: &Path, control: Arc<Control>) -> Result<Self> {
@@ -151,7 +168,7 @@ impl Registry {
         let io = |e| Error::io("open replica registry", &path, e);
         let Some((file, words)) = found(env, &path, OpenMode::ReadWrite).map_err(io)? else { return Ok(None) };
         let words = file.clone().map_words(words).map_err(io)?;
-        let sound = words.load(0) == MAGIC;
+        let sound = is_sound(&words, &path)?;
         Ok(sound.then(|| Self::of(words, true, (file, path), control)))
     }
 
@@ -163,7 +180,7 @@ impl Registry {
         let mut bytes = vec![0; count * 8];
         file.read_exact_at(&mut bytes, 0).map_err(io)?;
         let words = FileWords::seen(&words_of_text(&bytes));
-        let sound = words.load(0) == MAGIC;
+        let sound = is_sound(&words, &path)?;
         Ok(sound.then(|| Self::of(words, false, (file, path), control)))
     }
 
@@ -505,6 +522,22 @@ mod tests {
 
     fn ids(registry: &Registry) -> Vec<String> {
         registry.registrations().into_iter().map(|found| found.replica_id).collect()
+    }
+
+    #[test]
+    fn one_of_a_later_version_is_no_lost_one() {
+        let (env, dir) = (env(), Path::new("/log"));
+        drop(Registry::create(&env, dir, control(&env)).unwrap());
+        let file = env.disk.open(&dir.join(NAME), OpenMode::ReadWrite).unwrap();
+        file.write_at(b"KITEREP\x03", 0).unwrap();
+        for opened in
+            [Registry::create(&env, dir, control(&env)).map(drop), Registry::look(&env, dir, control(&env)).map(drop)]
+        {
+            assert_eq!(opened.unwrap_err().code(), ErrorCode::TooNew);
+        }
+        // Of before: who was registered reports again.
+        file.write_at(b"KITEREP\x01", 0).unwrap();
+        assert!(ids(&Registry::create(&env, dir, control(&env)).unwrap()).is_empty());
     }
 
     /// Two opens of the file are as two processes: what one adds to it, the other one finds.

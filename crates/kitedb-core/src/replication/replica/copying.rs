@@ -234,6 +234,7 @@ impl Replica {
                         let index = place.header.log_index;
                         return Err(Error::corrupt(format_args!("the frame with log index {index} does not verify")));
                     }
+                    place.header.require_known(self.engine.env.host.known_level())?;
                 }
             }
             let Some(last) = page.last().map(|last| last.header) else {

@@ -5,7 +5,7 @@ use crate::{
     state::{
         delta::{Props, record_has_key},
         indexed::Hashed,
-        slots::{hash_edge, hash_id},
+        slots::{hash_edge_key, hash_id},
     },
 };
 use std::sync::Arc;
@@ -85,7 +85,7 @@ impl Hashed for NodeChange {
 
 impl Hashed for EdgeChange {
     fn hash(&self) -> u64 {
-        hash_of(self.edge)
+        hash_edge_key(self.edge)
     }
 }
 
@@ -93,10 +93,6 @@ impl Hashed for KeyChange {
     fn hash(&self) -> u64 {
         self.hash
     }
-}
-
-pub(super) fn hash_of(edge: EdgeKey) -> u64 {
-    hash_edge(edge.src.0, edge.ty.0, edge.dst.0)
 }
 
 #[derive(Debug, Clone)]

@@ -23,9 +23,11 @@ impl Overlay {
         self.edges.retain(|change| change.existed || change.props.is_some());
         // Positions are others from here on.
         self.adjacency.take();
+        self.parallels.take();
         self.orders.take();
         self.keys.retain(|change| change.was_held || change.holder.is_some());
         self.vectors.retain(|_, change| change.before.is_some() || change.bytes.is_some());
+        self.indexes.retain(|_, change| !change.is_none());
         let Self { dimensions, vectors, .. } = self;
         dimensions.retain(|(key, _)| vectors.iter().any(|(at, change)| at.1 == *key && change.bytes.is_some()));
         self.cancelled = false;
@@ -57,6 +59,7 @@ impl Overlay {
                 None => Mutation::RemoveVector { node, key }.encode(out),
             }
         }
+        self.encode_indexes(out);
         Ok(())
     }
 

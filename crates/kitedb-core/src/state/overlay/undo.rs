@@ -1,6 +1,6 @@
 //! Taking back the part of a batch that was applied before one of its elements failed: as if it had never been tried.
 
-use super::{Overlay, unlink};
+use super::{Overlay, parallels, unlink};
 use crate::graph::{EdgeKey, NodeId, NodeRecord, key_hash};
 
 /// How far an overlay was: see [`Overlay::mark`].
@@ -10,6 +10,7 @@ pub struct OverlayMark {
     keys: usize,
     edges: usize,
     greatest_id: u64,
+    greatest_rank: u64,
 }
 
 impl Overlay {
@@ -20,6 +21,7 @@ impl Overlay {
             keys: self.keys.items().len(),
             edges: self.edges.items().len(),
             greatest_id: self.greatest_id,
+            greatest_rank: self.greatest_rank,
         }
     }
 
@@ -64,6 +66,12 @@ impl Overlay {
                 unlink(adjacency, change.edge);
             }
         }
+        if let Some(index) = self.parallels.get_mut() {
+            for change in self.edges.items().iter().skip(mark.edges).rev() {
+                parallels::unlink(index, change.edge);
+            }
+        }
+        self.greatest_rank = mark.greatest_rank;
         self.edges.truncate(mark.edges);
         debug_assert!(self.orders_are_within());
     }

@@ -19,7 +19,12 @@ fn nodes(all: impl IntoIterator<Item = (u64, Vec<u8>)>) -> Contents {
 }
 
 fn with_edge(contents: Contents, src: u64, dst: u64, kind: EntryKind) -> Contents {
-    Contents { edges: [((src, 1, dst), (kind, Vec::new()))].into(), ..contents }
+    with_parallel(contents, src, dst, 0, kind)
+}
+
+fn with_parallel(mut contents: Contents, src: u64, dst: u64, rank: u64, kind: EntryKind) -> Contents {
+    contents.edges.insert((src, 1, dst, rank), (kind, Vec::new()));
+    contents
 }
 
 fn with_member(contents: Contents, kind: EntryKind) -> Contents {
@@ -63,6 +68,16 @@ fn what_runs_contradict_each_other_in_is_corrupt_and_no_choice() {
         ("the destination of an edge does not exist", true, [nodes([live(1, None)]), with_edge(none(), 1, 2, Add)]),
         ("an end of an edge is deleted, not the edge", true, [with_edge(both(), 1, 2, Add), nodes([dead(2, None)])]),
         ("the same where there are older runs", false, [with_edge(both(), 1, 2, Add), nodes([dead(1, None)])]),
+        (
+            "a parallel edge is added twice",
+            true,
+            [with_parallel(both(), 1, 2, 5, Add), with_parallel(with_edge(none(), 1, 2, Add), 1, 2, 5, Add)],
+        ),
+        (
+            "another one than is there is removed",
+            true,
+            [with_parallel(both(), 1, 2, 5, Add), with_edge(none(), 1, 2, Remove)],
+        ),
         ("two nodes have one key", true, [nodes([live(1, Some("key"))]), nodes([live(2, Some("key"))])]),
         ("the same where there are older runs", false, [nodes([live(1, Some("key"))]), nodes([live(2, Some("key"))])]),
         ("a member is removed that is none", true, [both(), with_member(none(), Remove)]),
@@ -90,6 +105,14 @@ fn what_fits_together_is_merged() {
             [with_edge(both(), 1, 2, Add), with_edge(nodes([dead(2, None)]), 1, 2, Remove)],
         ),
         ("ends and removals of older runs", false, [with_edge(none(), 1, 2, Add), with_edge(none(), 3, 4, Remove)]),
+        (
+            "of parallel edges, one goes and another one comes",
+            true,
+            [
+                with_parallel(with_edge(both(), 1, 2, Add), 1, 2, 5, Add),
+                with_parallel(with_parallel(none(), 1, 2, 5, Remove), 1, 2, 4, Add),
+            ],
+        ),
         ("an edge of older runs gets properties", false, [none(), with_edge(none(), 1, 2, Replace)]),
         ("an edge is removed and added again", false, [with_edge(none(), 1, 2, Remove), with_edge(none(), 1, 2, Add)]),
         (

@@ -115,7 +115,7 @@ fn large(seed: u64) -> Contents {
     let mut contents = small(seed);
     for id in 1_000..1_400u64 {
         let text = format!("{seed} {id} ").repeat(200 + (id % 100) as usize);
-        let props = PropListBuf::from_pairs(&[(PropKeyId(1), text.into())]);
+        let props = PropListBuf::from_pairs(&[(PropKeyId(1), text.into())]).unwrap();
         let record = NodeRecordBuf::default().live(NodeId(id), None, &[], props.as_list()).to_vec();
         contents.nodes.insert(id, record);
     }

@@ -10,10 +10,12 @@ mod reading;
 mod space;
 
 use super::{
+    keys::{KeyHolder, KeySlots},
     merge::{Nodes, merge_with},
     meta::{Part, SectionMeta},
     row::RowEntry,
     section::BLOCK,
+    tables::{RunBounds, TableKind},
     *,
 };
 use crate::{
@@ -31,7 +33,7 @@ fn env(disk: &SimDisk) -> Env {
     disk.env(&SimHost::new(1))
 }
 
-fn create(disk: &SimDisk) -> Store {
+pub(super) fn create(disk: &SimDisk) -> Store {
     Store::create(&env(disk), Path::new(PATH), [7; 16], Manifest::default()).unwrap()
 }
 

@@ -2,73 +2,56 @@
 
 use super::*;
 use crate::graph::{
-    Direction, EdgeKey, EdgeTypeId, LabelId, NameKind, NodeId, NodeRecord, NodeRecordBuf, PropKeyId, PropListBuf, Value,
+    Direction, EdgeKey, EdgeTypeId, LabelId, MAX_RANK, NameKind, NodeId, NodeRecord, NodeRecordBuf, PropKeyId,
+    PropListBuf, Value,
 };
 use std::collections::BTreeMap;
+
+/// Source, type, destination, rank.
+pub(super) type Edge = (u64, u32, u64, u64);
 
 /// What a run holds.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Contents {
     pub names: BTreeMap<(NameKind, u32), (u32, String)>,
     pub nodes: BTreeMap<u64, Vec<u8>>,
-    pub edges: BTreeMap<(u64, u32, u64), (EntryKind, Vec<u8>)>,
+    pub edges: BTreeMap<Edge, (EntryKind, Vec<u8>)>,
     pub labels: BTreeMap<(u32, u64), EntryKind>,
     pub vectors: BTreeMap<(u64, u32), Option<Vec<u8>>>,
 }
 
 impl Contents {
-    fn incoming(&self) -> BTreeMap<(u64, u32, u64), EntryKind> {
-        self.edges.iter().map(|(&(src, ty, dst), (kind, _))| ((dst, ty, src), *kind)).collect()
+    fn incoming(&self) -> BTreeMap<Edge, EntryKind> {
+        self.edges.iter().map(|(&(src, ty, dst, rank), (kind, _))| ((dst, ty, src, rank), *kind)).collect()
+    }
+
+    pub fn changes(&self) -> Changes<'_> {
+        let edge = |(src, ty, dst, rank)| EdgeKey::new(NodeId(src), EdgeTypeId(ty), NodeId(dst)).with_rank(rank);
+        let names =
+            self.names.iter().map(|(&(kind, id), (dimension, name))| (kind, id, *dimension, name.as_str().into()));
+        let vectors =
+            self.vectors.iter().map(|(&(node, key), floats)| (NodeId(node), PropKeyId(key), floats.as_deref()));
+        Changes {
+            names: names.collect(),
+            nodes: self.nodes.iter().map(|(&id, record)| (NodeId(id), record.as_slice())).collect(),
+            edges: self.edges.iter().map(|(&key, (kind, props))| (edge(key), *kind, props.as_slice())).collect(),
+            members: self.labels.iter().map(|(&(label, node), kind)| (LabelId(label), NodeId(node), *kind)).collect(),
+            vectors: vectors.collect(),
+        }
     }
 
     pub fn bounds(&self) -> RunBounds {
-        fn group(rows: impl Iterator<Item = (u64, u64)>) -> TableBounds {
-            let mut sums = BTreeMap::new();
-            rows.for_each(|(key, items)| *sums.entry(key).or_insert(0) += items);
-            let mut bounds = TableBounds::default();
-            sums.into_iter().for_each(|(key, items)| bounds.add(key, items));
-            bounds
-        }
-        let props = self.edges.values().filter(|(_, props)| !props.is_empty());
-        let ids = self.nodes.keys().chain(self.labels.keys().map(|(_, node)| node));
-        let ends = self.edges.keys().flat_map(|(src, _, dst)| [src, dst]);
-        RunBounds {
-            names: self.names.len() as u64,
-            name_bytes: self.names.values().map(|(_, name)| name.len() as u64).sum(),
-            nodes: group(self.nodes.iter().map(|(&id, record)| (id, record.len() as u64))),
-            out_edges: group(self.edges.keys().map(|&(src, _, _)| (src, 1))),
-            in_edges: group(self.edges.keys().map(|&(_, _, dst)| (dst, 1))),
-            edge_props: group(props.enumerate().map(|(at, (_, props))| (at as u64, props.len() as u64))),
-            labels: group(self.labels.keys().map(|&(label, _)| (label.into(), 1))),
-            vectors: group(self.vectors.iter().map(|(&(node, _), vector)| {
-                (node, TableBounds::VECTOR_ENTRY + vector.as_ref().map_or(0, |floats| floats.len() as u64))
-            })),
-            max_node_id: ids.chain(ends).copied().max().unwrap_or(0),
-            max_type_id: self.edges.keys().map(|(_, ty, _)| *ty).max().unwrap_or(0),
-        }
+        self.changes().bounds()
     }
 
     pub fn write(&self, store: &Store) -> Result<Arc<Run>> {
+        self.write_as(store, KeySlots::default())
+    }
+
+    pub fn write_as(&self, store: &Store, key_slots: KeySlots) -> Result<Arc<Run>> {
         let mut pace = |_| Ok(());
-        let mut writer = store.begin_run(&self.bounds(), &mut pace)?;
-        for (&(kind, id), (dimension, name)) in &self.names {
-            writer.name(kind, id, *dimension, name)?;
-        }
-        for record in self.nodes.values() {
-            writer.node(record)?;
-        }
-        for (&(src, ty, dst), (kind, props)) in &self.edges {
-            writer.out_edge(EdgeKey::new(NodeId(src), EdgeTypeId(ty), NodeId(dst)), *kind, props)?;
-        }
-        for ((dst, ty, src), kind) in self.incoming() {
-            writer.in_edge(EdgeKey::new(NodeId(src), EdgeTypeId(ty), NodeId(dst)), kind)?;
-        }
-        for (&(label, node), kind) in &self.labels {
-            writer.label_member(LabelId(label), NodeId(node), *kind)?;
-        }
-        for (&(node, key), vector) in &self.vectors {
-            writer.vector(NodeId(node), PropKeyId(key), vector.as_deref())?;
-        }
+        let mut writer = store.begin_run(&RunBounds { key_slots, ..self.bounds() }, &mut pace)?;
+        self.changes().write_to(&mut writer)?;
         writer.finish()
     }
 
@@ -86,13 +69,17 @@ impl Contents {
             let (src, row) = row?;
             for (at, entry) in row.iter().enumerate() {
                 let props = run.edge_props(&row, at)?.as_bytes().to_vec();
-                contents.edges.insert((src.0, entry.ty.0, entry.other.0), (entry.kind, props));
+                let edge = (src.0, entry.ty.0, entry.other.0, run.rank(Direction::Out, &row, at)?);
+                contents.edges.insert(edge, (entry.kind, props));
             }
         }
         let mut incoming = BTreeMap::new();
         for row in run.rows_from(Direction::In, NodeId(0)) {
             let (dst, row) = row?;
-            incoming.extend(row.iter().map(|entry| ((dst.0, entry.ty.0, entry.other.0), entry.kind)));
+            for (at, entry) in row.iter().enumerate() {
+                let edge = (dst.0, entry.ty.0, entry.other.0, run.rank(Direction::In, &row, at)?);
+                incoming.insert(edge, entry.kind);
+            }
         }
         assert_eq!(incoming, contents.incoming());
         for members in run.labels() {
@@ -135,6 +122,7 @@ pub(super) struct Palette {
     ids: Vec<u64>,
     types: Vec<u32>,
     props: u64,
+    ranks: Vec<u64>,
 }
 
 impl Palette {
@@ -152,14 +140,20 @@ impl Palette {
             1 => (1..=200).collect(),
             _ => vec![1, 63, 64, 16_383, 16_384, (1 << 30) - 1],
         };
-        Self { ids, types, props: u64::from(shape / 12 % 3) }
+        // Two shapes in five have no parallel edges.
+        let ranks = match shape % 5 {
+            0 | 1 => vec![0],
+            2 => vec![0, 0, 0, 0, 0, 0, 0, 7],
+            _ => vec![0, 0, 1, 2, 3, 127, 128, 1 << 40, MAX_RANK],
+        };
+        Self { ids, types, props: u64::from(shape / 12 % 3), ranks }
     }
 }
 
 /// What is visible after some runs.
 #[derive(Default, Clone)]
 pub(super) struct Visible {
-    edges: BTreeMap<(u64, u32, u64), Vec<u8>>,
+    edges: BTreeMap<Edge, Vec<u8>>,
     labels: BTreeMap<(u32, u64), ()>,
     nodes: BTreeMap<u64, String>,
     vectors: BTreeMap<(u64, u32), ()>,
@@ -171,7 +165,7 @@ fn props(chance: &mut Chance, some: bool) -> Vec<u8> {
         (PropKeyId(300), Value::String("x".repeat(chance.below(40) as usize))),
     ];
     let count = if some { 1 + chance.below(2) as usize } else { 0 };
-    PropListBuf::from_pairs(&pairs[..count]).as_list().as_bytes().to_vec()
+    PropListBuf::from_pairs(&pairs[..count]).unwrap().as_list().as_bytes().to_vec()
 }
 
 impl Visible {
@@ -186,15 +180,16 @@ impl Visible {
                 0 | 1 => {
                     let key = format!("key {}", id % 1000 + chance.below(2) * 1000);
                     let free = !self.nodes.values().any(|taken| *taken == key);
+                    let value = [Value::I64(edit as i64), Value::F64(0.5), Value::Bool(true), "text".into()];
+                    let other = value[chance.below(4) as usize].clone();
+                    let pairs = [(PropKeyId(1), Value::I64(edit as i64)), (PropKeyId(2), other)];
+                    let props = PropListBuf::from_pairs(&pairs[..chance.below(3) as usize]).unwrap();
                     let record = if before.nodes.contains_key(&id) && chance.below(2) == 0 {
                         NodeRecordBuf::default().dead(NodeId(id), self.nodes.remove(&id).as_deref()).to_vec()
                     } else if let Some(key) = self.nodes.get(&id) {
-                        NodeRecordBuf::default()
-                            .live(NodeId(id), Some(key), &[LabelId(3)], PropListBuf::default().as_list())
-                            .to_vec()
+                        NodeRecordBuf::default().live(NodeId(id), Some(key), &[LabelId(3)], props.as_list()).to_vec()
                     } else if free {
                         self.nodes.insert(id, key.clone());
-                        let props = PropListBuf::from_pairs(&[(PropKeyId(1), Value::I64(edit as i64))]);
                         NodeRecordBuf::default().live(NodeId(id), Some(&key), &[], props.as_list()).to_vec()
                     } else {
                         continue;
@@ -204,7 +199,7 @@ impl Visible {
                 2..=5 => {
                     let other = chance.pick(&palette.ids);
                     let (src, dst) = if chance.below(3) == 0 { (hub, other) } else { (id, other) };
-                    let edge = (src, chance.pick(&palette.types), dst);
+                    let edge = (src, chance.pick(&palette.types), dst, chance.pick(&palette.ranks));
                     let some = chance.below(2) < palette.props;
                     let new = props(chance, some);
                     let gone = self.edges.contains_key(&edge) && chance.below(2) == 0;

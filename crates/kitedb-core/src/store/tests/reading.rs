@@ -4,7 +4,9 @@ use super::{
     model::{Chance, Contents, Palette, Visible},
     *,
 };
-use crate::graph::{Direction, EdgeTypeId, LabelId, NodeId, NodeRecord, NodeRecordBuf, PropKeyId, PropList, key_hash};
+use crate::graph::{
+    Direction, EdgeKey, EdgeTypeId, LabelId, NodeId, NodeRecord, NodeRecordBuf, PropKeyId, PropList, key_hash,
+};
 use proptest::prelude::*;
 use std::collections::HashMap;
 
@@ -25,29 +27,34 @@ fn check_lookups(run: &Run, contents: &Contents) {
     }
     for (key, live) in keys {
         let found = run.key(key_hash(&key), &key).unwrap().unwrap();
-        assert_eq!((found.key(), found.is_dead()), (Some(key.as_str()), !live));
+        let record = run.node(found.id).unwrap().unwrap();
+        assert_eq!((record.key(), found.dead, record.is_dead()), (Some(key.as_str()), !live, !live));
         assert!(run.key(key_hash(&key), "another").unwrap().is_none());
     }
-    for (&(src, ty, dst), (kind, props)) in &contents.edges {
+    for (&(src, ty, dst, rank), (kind, props)) in &contents.edges {
+        let edge = |(src, ty, dst, rank)| EdgeKey::new(NodeId(src), EdgeTypeId(ty), NodeId(dst)).with_rank(rank);
         let row = run.row(Direction::Out, NodeId(src)).unwrap();
-        let at = row.find(EdgeTypeId(ty), NodeId(dst)).unwrap();
+        let find = |sought| run.find(Direction::Out, &row, edge(sought)).unwrap();
+        let at = find((src, ty, dst, rank)).unwrap();
         assert_eq!(row.get(at).unwrap(), RowEntry { ty: EdgeTypeId(ty), kind: *kind, other: NodeId(dst) });
         assert_eq!(run.edge_props(&row, at).unwrap().as_bytes(), props);
-        assert_eq!(
-            row.find(EdgeTypeId(ty), NodeId(dst ^ 1 << 20)).is_some(),
-            contents.edges.contains_key(&(src, ty, dst ^ 1 << 20))
-        );
-        assert_eq!(
-            row.find(EdgeTypeId(ty + 256), NodeId(dst)).is_some(),
-            contents.edges.contains_key(&(src, ty + 256, dst))
-        );
-        let of_type = contents.edges.range((src, ty, 0)..(src, ty + 1, 0)).map(|((_, _, dst), _)| *dst);
+        for near in
+            [(src, ty, dst ^ 1 << 20, rank), (src, ty + 256, dst, rank), (src, ty, dst, rank ^ 1), (src, ty, dst, 0)]
+        {
+            assert_eq!(find(near).is_some(), contents.edges.contains_key(&near));
+        }
+        let of_type = contents.edges.range((src, ty, 0, 0)..(src, ty + 1, 0, 0)).map(|((_, _, dst, _), _)| *dst);
         assert!(row.others().slice(row.type_range(EdgeTypeId(ty))).iter().eq(of_type));
+        let between = contents.edges.range((src, ty, dst, 0)..=(src, ty, dst, u64::MAX)).map(|((.., rank), _)| *rank);
+        let ranks = run.ranks(Direction::Out, &row).unwrap();
+        assert!(row.find_all(EdgeTypeId(ty), NodeId(dst)).map(|at| ranks.of(&row, at)).eq(between));
         let back = run.row(Direction::In, NodeId(dst)).unwrap();
-        assert_eq!(back.kind(back.find(EdgeTypeId(ty), NodeId(src)).unwrap()), Some(*kind));
+        let at = run.find(Direction::In, &back, edge((src, ty, dst, rank))).unwrap().unwrap();
+        assert_eq!((back.kind(at), run.ranks(Direction::In, &back).unwrap().of(&back, at)), (Some(*kind), rank));
         let from = run.rows_from(Direction::Out, NodeId(src + 1)).next().map(|row| row.unwrap().0.0);
-        assert_eq!(from, contents.edges.range((src + 1, 0, 0)..).next().map(|((src, _, _), _)| *src));
+        assert_eq!(from, contents.edges.range((src + 1, 0, 0, 0)..).next().map(|((src, ..), _)| *src));
     }
+    assert_eq!(run.has_ranks(), contents.edges.keys().any(|edge| edge.3 != 0));
     for (&(label, node), kind) in &contents.labels {
         let members = run.label_members(LabelId(label)).unwrap();
         assert_eq!(members.find(NodeId(node)), Some(*kind));
@@ -57,7 +64,9 @@ fn check_lookups(run: &Run, contents: &Contents) {
         assert_eq!(found.map(|vector| vector.as_bytes().to_vec()), *vector);
         assert!(run.vector(NodeId(node), PropKeyId(9)).unwrap().is_none());
     }
-    assert_eq!(run.counts().edges, contents.edges.len() as u64);
+    let entries = |kind| run.meta().table(kind).map_or(0, |table| table.items);
+    assert_eq!([TableKind::Out, TableKind::In].map(entries), [contents.edges.len() as u64; 2]);
+    run.check().unwrap();
     assert_eq!(run.has_removals(), contents.edges.values().any(|(kind, _)| *kind == EntryKind::Remove));
 }
 
@@ -122,8 +131,64 @@ fn keys_whose_fingerprints_collide_are_told_apart() {
     let run = contents.write(&store).unwrap();
     for (id, key) in [(1, &a), (2, &b)] {
         // Also if their homes are the same: homes ascend with hashes, and there are few of them here.
-        assert_eq!(run.key(key_hash(key), key).unwrap().unwrap().id(), NodeId(id));
-        assert_eq!(run.key(key_hash(&a), key).unwrap().map(|found| found.id()).unwrap_or(NodeId(id)), NodeId(id));
+        assert_eq!(run.key(key_hash(key), key).unwrap().unwrap().id, NodeId(id));
+        assert_eq!(run.key(key_hash(&a), key).unwrap().map(|found| found.id).unwrap_or(NodeId(id)), NodeId(id));
+    }
+}
+
+#[test]
+fn slots_of_either_width_lead_from_keys_to_nodes() {
+    // Keys that a slot holds, that it does not, that end in zeros, that begin alike, and ids that do not fit.
+    let mut keys: Vec<String> = (0..300).map(|at| "k".repeat(at % 15) + &at.to_string()).collect();
+    keys.extend(
+        ["", "\0", "a", "a\0", "a\0\0", "exactly 12 b", "exactly 12 b\0", "ä", "same start 1", "same start 12"]
+            .map(String::from),
+    );
+    let id = |at: usize| NodeId(if at.is_multiple_of(7) { (1 << 30) - 20 + at as u64 } else { 1 + at as u64 });
+    let mut contents = Contents::default();
+    for (at, key) in keys.iter().enumerate() {
+        let record = match at.is_multiple_of(5) {
+            true => NodeRecordBuf::default().dead(id(at), Some(key)).to_vec(),
+            false => NodeRecordBuf::default().live(id(at), Some(key), &[], PropList::default()).to_vec(),
+        };
+        contents.nodes.insert(id(at).0, record);
+    }
+    let disk = SimDisk::new(4);
+    let store = create(&disk);
+    for (key_slots, width) in [(KeySlots::Eight, 8), (KeySlots::Sixteen, 16)] {
+        let run = contents.write_as(&store, key_slots).unwrap();
+        publish(&store, vec![run]).unwrap();
+        let store = open(&disk, true).unwrap();
+        let run = &store.runs()[0];
+        assert_eq!(run.meta().section(TableKind::Nodes, Part::Hash).unwrap().width, width);
+        for (at, key) in keys.iter().enumerate() {
+            let expected = KeyHolder { id: id(at), dead: at.is_multiple_of(5) };
+            assert_eq!(run.key(key_hash(key), key).unwrap(), Some(expected), "{key:?}");
+            let other = format!("{key}\0");
+            let found = run.key(key_hash(key), &other).unwrap();
+            assert_eq!(found.is_some(), keys.contains(&other) && found.is_some(), "{key:?}");
+            assert!(run.key(key_hash(key), "none").unwrap().is_none());
+        }
+    }
+}
+
+#[test]
+fn two_nodes_of_one_key_are_met_in_slots_of_either_width() {
+    for (key, ids) in [("short", [1, 2]), ("longer than a slot", [1, 2]), ("short", [1, 1 << 40])] {
+        for key_slots in [KeySlots::Eight, KeySlots::Sixteen] {
+            let mut contents = Contents::default();
+            for id in ids {
+                let record = NodeRecordBuf::default().live(NodeId(id), Some(key), &[], PropList::default()).to_vec();
+                contents.nodes.insert(id, record);
+            }
+            let refused = contents.write_as(&create(&SimDisk::new(1)), key_slots).unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::Corrupt, "{key} {key_slots:?}: {refused}");
+            let [a, b] = ids;
+            let dead = NodeRecordBuf::default().dead(NodeId(a), Some(key)).to_vec();
+            contents.nodes.insert(a, dead);
+            let run = contents.write_as(&create(&SimDisk::new(1)), key_slots).unwrap();
+            assert_eq!(run.key(key_hash(key), key).unwrap(), Some(KeyHolder { id: NodeId(b), dead: false }));
+        }
     }
 }
 
@@ -133,7 +198,8 @@ fn large_sections_stream_in_pieces_and_are_paced() {
     let store = create(&disk);
     let mut contents = Contents::default();
     for id in 1..=3000u64 {
-        let props = crate::graph::PropListBuf::from_pairs(&[(PropKeyId(1), "p".repeat((id % 4000) as usize).into())]);
+        let props =
+            crate::graph::PropListBuf::from_pairs(&[(PropKeyId(1), "p".repeat((id % 4000) as usize).into())]).unwrap();
         let record = NodeRecordBuf::default().live(NodeId(id), None, &[], props.as_list()).to_vec();
         contents.nodes.insert(id, record);
     }

@@ -8,9 +8,12 @@ use super::{
     model::{Chance, Contents, Palette, Visible},
     *,
 };
-use crate::io::{
-    Disk, OpenMode,
-    sim::{FaultOn, FaultPlan},
+use crate::{
+    io::{
+        Disk, OpenMode,
+        sim::{FaultOn, FaultPlan},
+    },
+    level::Levels,
 };
 use proptest::prelude::*;
 use std::{collections::BTreeSet, io::ErrorKind};
@@ -137,7 +140,7 @@ proptest! {
         let file = disk.open(Path::new(PATH), OpenMode::CreateNew).unwrap();
         let extent = Extent { offset: FIRST + 2 * ALIGN, len: live * ALIGN };
         let live = if live == 0 { Vec::new() } else { vec![extent] };
-        let space = Space::new(Arc::new(Device::new(file, Path::new(PATH))), 20 * ALIGN, live.clone(), 5);
+        let space = Space::new(Arc::new(Device::new(file, Path::new(PATH), Levels { known: 1, written: 1 })), 20 * ALIGN, live.clone(), 5);
         // As after an open: all else is in quarantine, and nobody pins it.
         space.set_durable(5);
         let pages = |extent: Extent| extent.offset / ALIGN..extent.end() / ALIGN;

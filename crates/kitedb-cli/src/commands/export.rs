@@ -1,0 +1,89 @@
+//! `kitedb export`: from a database into a file that `import` reads.
+
+use super::{is_denied, open_to_read, write_json};
+use crate::{
+    cli::ExportArgs,
+    export::{self, Counts},
+    failure::{EXIT_FAILED, EXIT_FAULT, Failure, Outcome},
+    render::{
+        number::{bytes, count, counted, duration},
+        style::{DIM, Styled, TITLE, clean},
+        table::{Left, Right, Table},
+    },
+};
+use kitedb_core::{Database, View};
+use serde_json::json;
+use std::{
+    io::{self, BufWriter, Write},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+pub fn run(args: &ExportArgs, out: &mut dyn Write) -> Outcome {
+    let output = args.output.as_deref().filter(|path| *path != Path::new("-"));
+    if output.is_none() && args.common.json {
+        let what = "--json prints a report, and the export itself goes to standard output";
+        return Err(Failure::usage(what).hint("pass --output FILE, or leave --json out: an export is JSON in any case"));
+    }
+    let started = Instant::now();
+    let database = open_to_read(&args.common)?;
+    require_whole(&database)?;
+    let view = database.snapshot()?;
+    let Some(path) = output else {
+        out.flush()?;
+        // What is exported is no text for a terminal, from which codes of colours would be taken out.
+        let mut out = BufWriter::with_capacity(256 << 10, io::stdout().lock());
+        export::write_graph(&view, &mut out)?;
+        return Ok(out.flush()?);
+    };
+    let counts = export::write_file(path, |out| export::write_graph(&view, out))?;
+    match args.common.json {
+        true => show_json(args, path, &view, &counts, started.elapsed(), out),
+        false => show(args, path, &view, &counts, started.elapsed(), out),
+    }
+}
+
+/// An export of less than was committed would pass for the whole.
+fn require_whole(database: &Database) -> Outcome {
+    let Some(damage) = database.damage() else { return Ok(()) };
+    let exit = if is_denied(database) { EXIT_FAILED } else { EXIT_FAULT };
+    Err(Failure::new(format_args!("nothing is exported, because less than was committed can be read: {damage}"))
+        .exit(exit))
+}
+
+fn show_json(
+    args: &ExportArgs,
+    path: &Path,
+    view: &View,
+    counts: &Counts,
+    time: Duration,
+    out: &mut dyn Write,
+) -> Outcome {
+    write_json(
+        out,
+        &json!({
+            "database": args.common.database.display().to_string(),
+            "file": path.display().to_string(),
+            "names": counts.names,
+            "nodes": counts.nodes,
+            "edges": counts.edges,
+            "vectors": counts.vectors,
+            "lines": counts.lines,
+            "bytes": counts.bytes,
+            "token": view.token().to_string(),
+            "digest": view.digest().to_string(),
+            "seconds": time.as_secs_f64(),
+        }),
+    )
+}
+
+fn show(args: &ExportArgs, path: &Path, view: &View, counts: &Counts, time: Duration, out: &mut dyn Write) -> Outcome {
+    let (database, file) = (clean(&args.common.database.display().to_string()), clean(&path.display().to_string()));
+    let size = format!("{} in {}", bytes(counts.bytes), duration(time));
+    writeln!(out, "{}  {}", Styled(TITLE, format!("{database} → {file}")), Styled(DIM, size))?;
+    let mut table = Table::new(2, [("", Left, DIM), ("", Right, crate::render::style::PLAIN), ("", Left, DIM)]);
+    table.row(["nodes".into(), count(counts.nodes), counted(counts.vectors, "vector", "vectors")]);
+    table.row(["edges".into(), count(counts.edges), String::new()]);
+    table.row(["lines".into(), count(counts.lines), format!("as of {}", view.token())]);
+    Ok(table.write(out)?)
+}
