@@ -163,9 +163,9 @@ fn parallel_edges_come_with_their_ranks_and_are_never_made_twice() {
     assert_eq!(folder.run(&["stats", "g.kitedb", "--json"]).json()["digest"], before["digest"]);
     let line =
         |props: &str| format!("{{\"src\":\"a\",\"dst\":\"b\",\"type\":\"PAID\",\"rank\":3,\"props\":{{{props}}}}}\n");
-    folder.file("rest.jsonl", &line("\"amount\":30,\"on\":\"friday\""));
+    folder.file("rest.jsonl", line("\"amount\":30,\"on\":\"friday\""));
     folder.run(&["import", "g.kitedb", "rest.jsonl"]).ok();
-    folder.file("other.jsonl", &line("\"amount\":31"));
+    folder.file("other.jsonl", line("\"amount\":31"));
     let other = folder.run(&["import", "g.kitedb", "other.jsonl"]);
     assert_eq!(other.code, 1);
     assert!(other.err.starts_with("error: other.jsonl, line 1: an edge with a rank is added"), "{}", other.err);
@@ -177,7 +177,7 @@ fn parallel_edges_come_with_their_ranks_and_are_never_made_twice() {
 fn a_line_of_rank_0_means_that_edge_also_where_another_came_first() {
     let folder = Folder::new();
     let line = |rank: u64| format!("{{\"src\":\"a\",\"dst\":\"b\",\"rank\":{rank},\"props\":{{\"x\":{rank}}}}}\n");
-    folder.file("g.jsonl", &(line(1) + &line(0)));
+    folder.file("g.jsonl", line(1) + &line(0));
     folder.file("h.csv", "src,dst,rank,x\na,b,1,1\na,b,0,0\n");
     for file in ["g.jsonl", "h.csv"] {
         let database = format!("{file}.kitedb");
