@@ -157,16 +157,44 @@ fn parallel_edges_come_with_their_ranks_and_are_never_made_twice() {
     assert_eq!(edges, [(&none, &json!(11)), (&three, &json!(30)), (&seven, &json!(20))]);
     assert_eq!(folder.run(&["check", "g.kitedb", "--json"]).json()["clean"], true);
 
-    for (file, line) in [("paid.csv", 3), ("more.jsonl", 1)] {
-        let again = folder.run(&["import", "g.kitedb", file]);
-        assert_eq!(again.code, 1);
-        assert!(
-            again.err.starts_with(&format!("error: {file}, line {line}: an edge with a rank is added")),
-            "{}",
-            again.err
-        );
-    }
+    // Again: nothing changes. Cut short: it is finished. Of another database, where that rank is another edge: it is refused.
+    let before = folder.run(&["stats", "g.kitedb", "--json"]).json();
+    folder.run(&["import", "g.kitedb", "more.jsonl"]).ok();
+    assert_eq!(folder.run(&["stats", "g.kitedb", "--json"]).json()["digest"], before["digest"]);
+    let line =
+        |props: &str| format!("{{\"src\":\"a\",\"dst\":\"b\",\"type\":\"PAID\",\"rank\":3,\"props\":{{{props}}}}}\n");
+    folder.file("rest.jsonl", line("\"amount\":30,\"on\":\"friday\""));
+    folder.run(&["import", "g.kitedb", "rest.jsonl"]).ok();
+    folder.file("other.jsonl", line("\"amount\":31"));
+    let other = folder.run(&["import", "g.kitedb", "other.jsonl"]);
+    assert_eq!(other.code, 1);
+    assert!(other.err.starts_with("error: other.jsonl, line 1: an edge with a rank is added"), "{}", other.err);
+    assert!(other.err.contains("of rank 3") && other.err.contains("`amount`"), "{}", other.err);
     assert_eq!(folder.run(&["stats", "g.kitedb", "--json"]).json()["edges"], 3);
+}
+
+#[test]
+fn a_line_of_rank_0_means_that_edge_also_where_another_came_first() {
+    let folder = Folder::new();
+    let line = |rank: u64| format!("{{\"src\":\"a\",\"dst\":\"b\",\"rank\":{rank},\"props\":{{\"x\":{rank}}}}}\n");
+    folder.file("g.jsonl", line(1) + &line(0));
+    folder.file("h.csv", "src,dst,rank,x\na,b,1,1\na,b,0,0\n");
+    for file in ["g.jsonl", "h.csv"] {
+        let database = format!("{file}.kitedb");
+        folder.run(&["import", &database, file]).ok();
+        let out = folder.run(&["neighbors", &database, "a", "--json"]).json();
+        let edges: Vec<_> = out["neighbors"].as_array().unwrap().iter().map(|n| n["props"]["x"].clone()).collect();
+        assert_eq!(edges, [json!(0), json!(1)], "{file}");
+    }
+}
+
+#[test]
+fn a_line_does_not_make_the_node_whose_number_it_gives() {
+    let folder = Folder::new();
+    folder.file("g.jsonl", "{\"src_id\":1,\"dst\":\"b\"}\n");
+    let run = folder.run(&["import", "g.kitedb", "g.jsonl"]);
+    assert_eq!(run.code, 1);
+    assert!(run.err.contains("line 1: node 1 does not exist"), "{}", run.err);
 }
 
 #[test]

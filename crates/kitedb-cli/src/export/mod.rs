@@ -1,5 +1,5 @@
 //! Export: a graph as JSON Lines, which `import` reads back to the same digest. [`graph`] says what is written in which order,
-//! [`lines`] how lines are put together, [`file`] how a file comes to be there as a whole or not at all.
+//! [`lines`] how lines are put together, [`mod@file`] how a file comes to be there as a whole or not at all.
 
 mod file;
 mod graph;

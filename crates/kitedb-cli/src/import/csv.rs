@@ -110,7 +110,7 @@ impl Columns {
             Shape::Edge { src, dst, ty, rank } => {
                 let ty = ty.map_or("", |at| row.get(at)).trim();
                 let ty = (!ty.is_empty()).then_some(Cow::Borrowed(ty));
-                let rank = rank.map_or(Ok(0), |at| read_rank(row.get(at).trim()))?;
+                let rank = rank.map_or(Ok(None), |at| read_rank(row.get(at).trim()))?;
                 let (src, dst) = (name(row.get(src), "source")?, name(row.get(dst), "destination")?);
                 Element::edge(src, dst, ty, props).with_rank(rank)
             }
@@ -118,13 +118,13 @@ impl Columns {
     }
 }
 
-fn read_rank(cell: &str) -> Result<u64, String> {
+fn read_rank(cell: &str) -> Result<Option<u64>, String> {
     if cell.is_empty() {
-        return Ok(0);
+        return Ok(None);
     }
     let digits = cell.bytes().all(|byte| byte.is_ascii_digit());
     let rank = cell.parse().ok().filter(|rank| digits && *rank <= MAX_RANK);
-    rank.ok_or_else(|| no_rank(format_args!("`{cell}`")))
+    rank.map(Some).ok_or_else(|| no_rank(format_args!("`{cell}`")))
 }
 
 /// The value of a cell. What would not be written back the same (leading zeros, more digits than fit) stays text.
@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(edges.element(&row(&["a", "b", "", ""])), Ok(Element::edge("a", "b", None, vec![])));
         let ranked = Columns::from_header(&row(&["src", "dst", "Rank"])).unwrap();
         assert_eq!(ranked.shape, Shape::Edge { src: 0, dst: 1, ty: None, rank: Some(2) });
-        for (cell, want) in [("", 0), (" 0 ", 0), ("7", 7), ("9223372036854775807", MAX_RANK)] {
+        for (cell, want) in [("", None), (" 0 ", Some(0)), ("7", Some(7)), ("9223372036854775807", Some(MAX_RANK))] {
             let want = Element::edge("a", "b", None, vec![]).with_rank(want);
             assert_eq!(ranked.element(&row(&["a", "b", cell])), Ok(want), "{cell}");
         }

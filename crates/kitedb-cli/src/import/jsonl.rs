@@ -160,11 +160,9 @@ impl Fields {
         }
     }
 
-    fn rank(&mut self) -> Result<u64, String> {
-        match self.0.remove("rank") {
-            None => Ok(0),
-            Some(given) => given.as_u64().filter(|rank| *rank <= MAX_RANK).ok_or_else(|| no_rank(given)),
-        }
+    fn rank(&mut self) -> Result<Option<u64>, String> {
+        let Some(given) = self.0.remove("rank") else { return Ok(None) };
+        given.as_u64().filter(|rank| *rank <= MAX_RANK).map(Some).ok_or_else(|| no_rank(given))
     }
 
     fn text(&mut self, spellings: &[&'static str]) -> Result<Option<Cow<'static, str>>, String> {
@@ -285,11 +283,11 @@ mod tests {
                     src: End::Id(id(1)),
                     dst: End::Id(id(2)),
                     ty: Some("T".into()),
-                    rank: 0,
+                    rank: None,
                     props: vec![],
                 },
             ),
-            (r#"{"src":"a","dst":"b","rank":7}"#, edge("a", "b", None, vec![]).with_rank(7)),
+            (r#"{"src":"a","dst":"b","rank":7}"#, edge("a", "b", None, vec![]).with_rank(Some(7))),
             // With ends, it is an edge of this type.
             (r#"{"type":"name","src":"a","dst":"b"}"#, edge("a", "b", Some("name"), vec![])),
         ] {

@@ -35,8 +35,8 @@ pub enum Element<'a> {
         src: End<'a>,
         dst: End<'a>,
         ty: Option<Cow<'a, str>>,
-        /// Which of several parallel edges; 0 where the file names none.
-        rank: u64,
+        /// Which of several parallel edges; where the file names none, the one of the lowest rank.
+        rank: Option<u64>,
         props: Props<'a>,
     },
 }
@@ -47,18 +47,18 @@ impl<'a> Element<'a> {
         Self::Node { id: None, key: Some(key.into()), labels, props, vectors: Vec::new() }
     }
 
-    /// An edge of rank 0 between nodes with keys.
+    /// An edge between nodes with keys, of which the file names no rank.
     pub fn edge(
         src: impl Into<Cow<'a, str>>,
         dst: impl Into<Cow<'a, str>>,
         ty: Option<Cow<'a, str>>,
         props: Props<'a>,
     ) -> Self {
-        Self::Edge { src: End::Key(src.into()), dst: End::Key(dst.into()), ty, rank: 0, props }
+        Self::Edge { src: End::Key(src.into()), dst: End::Key(dst.into()), ty, rank: None, props }
     }
 
     /// As it is, but of this rank if it is an edge.
-    pub fn with_rank(mut self, given: u64) -> Self {
+    pub fn with_rank(mut self, given: Option<u64>) -> Self {
         if let Self::Edge { rank, .. } = &mut self {
             *rank = given;
         }
@@ -73,6 +73,16 @@ pub enum End<'a> {
     Key(Cow<'a, str>),
     /// The one with this id, which must be there.
     Id(NodeId),
+}
+
+impl End<'_> {
+    /// Its id, if that names it.
+    pub fn id(&self) -> Option<NodeId> {
+        match self {
+            Self::Id(id) => Some(*id),
+            Self::Key(_) => None,
+        }
+    }
 }
 
 /// What stands at one place of a file: an element, or what is wrong there.

@@ -54,8 +54,6 @@ pub struct Sink<'a> {
     edge_type: &'a str,
     label: Option<&'a str>,
     pending: bool,
-    /// The edge with a rank that the last line was about, if it was: further lines about it go on with it.
-    begun: Option<EdgeKey>,
     counts: Counts,
     committed: Counts,
     /// The last commit of the database.
@@ -68,7 +66,7 @@ impl<'a> Sink<'a> {
         let loader = database.begin_bulk(batch)?;
         let (counts, committed) = (Counts::default(), Counts::default());
         let last = database.last_commit_token();
-        Ok(Self { loader, edge_type, label, pending: false, begun: None, counts, committed, last })
+        Ok(Self { loader, edge_type, label, pending: false, counts, committed, last })
     }
 
     /// Writes one element. Returns whether it completed a batch, which then is committed.
@@ -91,8 +89,7 @@ impl<'a> Sink<'a> {
     }
 
     fn write(&mut self, element: &Element<'_>) -> Result<()> {
-        self.begun = write(&mut self.loader, element, self.edge_type, self.label, self.begun, &mut self.counts)?;
-        Ok(())
+        write(&mut self.loader, element, self.edge_type, self.label, &mut self.counts)
     }
 
     /// What was written so far.
@@ -129,15 +126,13 @@ impl<'a> Sink<'a> {
     }
 }
 
-/// Returns the edge with a rank that the element is about, if it is; `begun` is that of the one before.
 fn write(
     transaction: &mut Transaction,
     element: &Element<'_>,
     edge_type: &str,
     label: Option<&str>,
-    begun: Option<EdgeKey>,
     counts: &mut Counts,
-) -> Result<Option<EdgeKey>> {
+) -> Result<()> {
     match element {
         Element::Name { kind, id, name } => transaction.define_name(*kind, *id, name)?,
         Element::Node { id, key, labels, props, vectors } => {
@@ -167,33 +162,59 @@ fn write(
         }
         Element::Edge { src, dst, ty, rank, props } => {
             let label = label.map(|label| transaction.label_id_or_create(label)).transpose()?;
+            // Before the other end is made, which might get that number.
+            for id in [src, dst].into_iter().filter_map(End::id) {
+                if !transaction.node_exists(id)? {
+                    return Err(Error::new(ErrorCode::NodeNotFound, format_args!("node {id} does not exist")));
+                }
+            }
             let src = end(transaction, src, label, counts)?;
             let dst = end(transaction, dst, label, counts)?;
             let ty = ty.as_deref().unwrap_or(edge_type);
-            if *rank > 0 {
+            if let Some(rank) = *rank {
                 let props = resolve(transaction, props, |value| value, &mut counts.renamed)?;
-                let edge = EdgeKey::new(src, transaction.etype_id_or_create(ty)?, dst).with_rank(*rank);
-                if begun == Some(edge) {
-                    for (key, value) in props {
-                        transaction.set_edge_prop_by_key(edge, key, value)?;
-                    }
-                    counts.edges_existing += 1;
-                    return Ok(begun);
-                }
-                let told = "an edge with a rank is added, and none that is there is changed";
-                transaction.add_edge_by_key(edge, &props).map_err(|e| match e.code() {
-                    ErrorCode::EdgeExists => e.context(told),
-                    _ => e,
-                })?;
-                counts.edges_created += 1;
-                return Ok(Some(edge));
+                let edge = EdgeKey::new(src, transaction.etype_id_or_create(ty)?, dst).with_rank(rank);
+                return write_exactly(transaction, edge, &props, counts);
             }
             let props = resolve(transaction, props, Some, &mut counts.renamed)?;
             let created = transaction.upsert_edge_with_props(src, ty, dst, &props)?;
             *(if created { &mut counts.edges_created } else { &mut counts.edges_existing }) += 1;
         }
     }
-    Ok(None)
+    Ok(())
+}
+
+/// Writes the edge of that rank. One that is there already, because a file is imported again or says more of it in a further
+/// line, gets what it lacks; what it has must be the same, or it is another edge to which the same rank was given.
+fn write_exactly(
+    transaction: &mut Transaction,
+    edge: EdgeKey,
+    props: &[(PropKeyId, Value)],
+    counts: &mut Counts,
+) -> Result<()> {
+    if !transaction.edge_exists_by_key(edge)? {
+        transaction.add_edge_by_key(edge, props)?;
+        counts.edges_created += 1;
+        return Ok(());
+    }
+    for (key, value) in props {
+        match transaction.edge_prop_by_key(edge, *key)? {
+            Some(there) if there.total_cmp(value).is_eq() => continue,
+            // Rank 0 is the edge that most files mean, and is updated as a line without a rank updates it.
+            Some(_) if edge.rank > 0 => {
+                let name = transaction.propkey_name(*key).unwrap_or_default();
+                let what = format_args!(
+                    "an edge with a rank is added, and none that is there is changed: one of rank {} is there between these nodes, \
+                     and its property `{name}` is another",
+                    edge.rank
+                );
+                return Err(Error::new(ErrorCode::EdgeExists, what));
+            }
+            _ => transaction.set_edge_prop_by_key(edge, *key, value.clone())?,
+        }
+    }
+    counts.edges_existing += 1;
+    Ok(())
 }
 
 /// The node that an element is about, if it is there already.

@@ -18,7 +18,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
     io::{Env, LockKind, OpenMode},
-    log::{Control, Recovered},
+    log::{Control, Recovered, segment_files},
     store::{LogKind, LogLink, Store, WRITER_LOCK},
 };
 use std::{
@@ -98,9 +98,11 @@ impl Engine {
             return Ok(Some(gone));
         }
         let limit = self.reading_limit(&link)?;
+        // Where the folder cannot be read, neither can the log.
+        let listed = segment_files(&*self.env.disk, &self.log_dir).unwrap_or_default();
         match self.replay(&link, &self.log_dir, None, limit, OpenMode::Read) {
             Ok(recovered) => {
-                if self.is_moving(limit, &recovered)? {
+                if self.is_moving(limit, &recovered, &listed)? {
                     return Err(changes_too_fast(&self.path));
                 }
                 if let Some(too_new) = recovered.damage.as_ref().filter(|damage| damage.code() == ErrorCode::TooNew) {
@@ -120,28 +122,22 @@ impl Engine {
 
     /// Whether what was read need not be all that there was: a writer that recovers puts frames whose sync it cannot trust
     /// into another segment, and appends later. It says in the header that it has opened its log in between.
-    fn is_moving(&self, limit: Option<LogIndex>, recovered: &Recovered) -> Result<bool> {
+    fn is_moving(&self, limit: Option<LogIndex>, recovered: &Recovered, listed: &[(u64, PathBuf)]) -> Result<bool> {
         Ok(match limit {
             Some(published) => recovered.damage.is_none() && recovered.last < published,
-            // One that came since the look may have ended, too.
-            None => self.is_written()? || is_superseded(&self.env, &self.path, self.store.generation())?,
+            None => {
+                is_superseded(&self.env, &self.path, self.store.generation())?
+                    || segment_files(&*self.env.disk, &self.log_dir)? != listed
+            }
         })
-    }
-
-    /// Whether a writer has the file open.
-    fn is_written(&self) -> Result<bool> {
-        let io = |e| Error::io("lock", &self.path, e);
-        let range = WRITER_LOCK..WRITER_LOCK + 1;
-        let free = self.store.file().try_lock(range.clone(), LockKind::Shared).map_err(io)?;
-        if free {
-            self.store.file().unlock(range).map_err(io)?;
-        }
-        Ok(!free)
     }
 
     /// How far the log may be read: as far as its writer has published it, if there is one.
     fn reading_limit(&self, link: &LogLink) -> Result<Option<LogIndex>> {
-        if !self.is_written()? {
+        let io = |e| Error::io("lock", &self.path, e);
+        let range = WRITER_LOCK..WRITER_LOCK + 1;
+        if self.store.file().try_lock(range.clone(), LockKind::Shared).map_err(io)? {
+            self.store.file().unlock(range).map_err(io)?;
             return Ok(None);
         }
         // A writer says in the header that it has opened its log, before it appends. Until then, after the end of a machine,

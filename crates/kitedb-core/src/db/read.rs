@@ -104,7 +104,7 @@ pub trait GraphRead: sealed::ReadState {
     #[inline]
     fn edge_exists<'n>(&self, src: NodeId, ty: impl Into<NameRef<'n, EdgeTypeId>>, dst: NodeId) -> Result<bool> {
         let Some(ty) = resolve(self, ty) else { return Ok(false) };
-        Ok(self.fresh()?.lowest(EdgeKey::new(src, ty, dst))?.is_some())
+        self.fresh()?.any_edge_exists(EdgeKey::new(src, ty, dst))
     }
 
     /// The edge that calls by source, type and destination mean: of several parallel ones, that of the lowest rank.

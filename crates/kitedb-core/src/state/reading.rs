@@ -190,6 +190,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Whether a level may have an edge of another rank than 0.
+    #[inline]
     fn has_ranks(&self) -> bool {
         self.overlay.is_some_and(Overlay::has_ranks)
             || self.levels.deltas().any(Delta::has_ranks)
@@ -225,15 +226,23 @@ impl<'a> Reading<'a> {
     /// As [`Reading::lowest`], among those of other ranks than 0.
     #[inline]
     pub fn lowest_parallel(&self, edge: EdgeKey) -> Result<Option<EdgeKey>> {
-        if !self.has_ranks() {
-            return Ok(None);
-        }
+        if self.has_ranks() { self.lowest_of_other_ranks(edge) } else { Ok(None) }
+    }
+
+    #[cold]
+    fn lowest_of_other_ranks(&self, edge: EdgeKey) -> Result<Option<EdgeKey>> {
         for rank in self.touched_ranks(edge)? {
             if self.edge_exists(edge.with_rank(rank))? {
                 return Ok(Some(edge.with_rank(rank)));
             }
         }
         Ok(None)
+    }
+
+    /// Whether [`Reading::lowest`] finds one.
+    #[inline]
+    pub fn any_edge_exists(&self, edge: EdgeKey) -> Result<bool> {
+        Ok(self.edge_exists(edge.with_rank(0))? || self.lowest_parallel(edge)?.is_some())
     }
 
     /// Every edge with the ends and type of `edge`, by rank.

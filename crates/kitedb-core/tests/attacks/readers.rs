@@ -177,7 +177,7 @@ fn frames_that_recovery_puts_into_another_segment_are_not_missed() {
     let (log, again) = (log_folder(&copy), moment.clone());
     moment.at(Operation::Open, segment(&copy, 1), 1, move || {
         // It has cut the first segment, and stops before it says that it has opened its log. It goes on at the second look.
-        thread::spawn(move || Database::open_in(gate.env(), &recovers, short()).map(|db| std::mem::forget(db)));
+        thread::spawn(move || Database::open_in(gate.env(), &recovers, short()).map(std::mem::forget));
         stopped.wait_for_someone();
         again.at(Operation::List, log, 1, move || opens.open());
     });

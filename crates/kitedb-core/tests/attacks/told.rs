@@ -7,17 +7,23 @@ use crate::{
 use kitedb_core::{Database, FollowerOptions, OpenOptions, ReplicaReplicationStatus, ReplicaState};
 use std::path::Path;
 
-/// What `db` says of itself; its health, its metrics and its status agree.
+/// What `db` says of itself; its health, its metrics and its status agree, where no follower moved on between the looks.
 #[track_caller]
 fn told(db: &Database) -> ReplicaReplicationStatus {
-    let status = replica_status(db);
-    let health = db.health_check().unwrap();
-    assert_eq!(health.healthy, status.fault().is_none(), "{health:?}, {status:?}");
-    let metrics = db.collect_metrics().unwrap().replication;
-    assert_eq!(metrics.fault, status.fault());
-    let replica = metrics.replica.unwrap();
-    assert_eq!((replica.state, replica.lag_frames), (status.state, status.lag_frames));
-    status
+    let seen = |status: &ReplicaReplicationStatus| (status.state, status.lag_frames, status.fault());
+    loop {
+        let status = replica_status(db);
+        let health = db.health_check().unwrap();
+        let metrics = db.collect_metrics().unwrap().replication;
+        if seen(&replica_status(db)) != seen(&status) {
+            continue;
+        }
+        assert_eq!(health.healthy, status.fault().is_none(), "{health:?}, {status:?}");
+        assert_eq!(metrics.fault, status.fault());
+        let replica = metrics.replica.unwrap();
+        assert_eq!((replica.state, replica.lag_frames), (status.state, status.lag_frames));
+        return status;
+    }
 }
 
 #[track_caller]

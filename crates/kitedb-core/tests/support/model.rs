@@ -202,12 +202,20 @@ impl Draft {
         Ok(changed)
     }
 
+    /// One of rank 0 where there is none, or exactly one of another rank.
     pub fn add_edge(&mut self, edge: Edge, props: Props) -> Outcome<()> {
+        let ends = self.now.nodes.contains_key(&edge.0) && self.now.nodes.contains_key(&edge.2);
+        if ends && edge.3 == 0 && self.now.lowest(edge).is_some_and(|there| self.now.edges.contains_key(&there)) {
+            return Err(ErrorCode::EdgeExists);
+        }
+        self.add_edge_exactly(edge, props)
+    }
+
+    pub fn add_edge_exactly(&mut self, edge: Edge, props: Props) -> Outcome<()> {
         if !self.now.nodes.contains_key(&edge.0) || !self.now.nodes.contains_key(&edge.2) {
             return Err(ErrorCode::NodeNotFound);
         }
-        let there = if edge.3 == 0 { self.now.lowest(edge) } else { Some(edge) };
-        if there.is_some_and(|there| self.now.edges.contains_key(&there)) {
+        if self.now.edges.contains_key(&edge) {
             return Err(ErrorCode::EdgeExists);
         }
         self.now.edges.insert(edge, props);

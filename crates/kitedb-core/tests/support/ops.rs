@@ -289,7 +289,7 @@ pub fn apply(op: Op, tx: &mut Transaction, draft: &mut Draft) {
             let edge = (src, ty, dst, if d % 2 == 0 { rank } else { u64::from(c % 64) });
             let key = EdgeKey { ty: tx.etype_id_or_create(TYPES[ty]).unwrap(), ..key_of(tx, edge) };
             let found = outcome(tx.add_edge_by_key(key, &[]));
-            assert_eq!(found, draft.add_edge(edge, Props::new()), "add exactly {edge:?}");
+            assert_eq!(found, draft.add_edge_exactly(edge, Props::new()), "add exactly {edge:?}");
         }
     }
 }

@@ -75,8 +75,8 @@ impl Transaction {
         })
     }
 
-    /// Adds exactly that edge, its rank included: what reads back an edge that was written out. Rank 0 is for
-    /// [`Transaction::add_edge`], and this does for it what that does.
+    /// Adds exactly that edge, its rank included, whether or not there are others: what reads back an edge that was written
+    /// out.
     ///
     /// # Errors
     /// [`ErrorCode::EdgeExists`] if there is one of that rank; [`ErrorCode::InvalidArgument`] for a rank above
@@ -84,7 +84,7 @@ impl Transaction {
     pub fn add_edge_by_key(&mut self, edge: EdgeKey, props: &[(PropKeyId, Value)]) -> Result<()> {
         self.attempt(|tx| {
             tx.name(edge.ty)?;
-            tx.try_add(edge, props)
+            tx.try_add_exactly(edge, props)
         })?;
         // No automatic rank is one that a caller chose.
         self.engine.ids.skip_ranks(edge.rank);
@@ -105,22 +105,28 @@ impl Transaction {
     }
 
     /// Adds an edge whose type has been used already.
+    /// Rank 0 is asked for by who wants an edge where there is none.
     pub(super) fn try_add(&mut self, edge: EdgeKey, props: &[(PropKeyId, Value)]) -> Result<()> {
-        let props = self.encode_props(props)?;
         if edge.rank == 0
             && let Some(there) = sealed::ReadState::reading(self).lowest_parallel(edge)?
         {
             return Err(state::edge_exists(there));
         }
+        self.try_add_exactly(edge, props)
+    }
+
+    fn try_add_exactly(&mut self, edge: EdgeKey, props: &[(PropKeyId, Value)]) -> Result<()> {
+        let props = self.encode_props(props)?;
         self.apply(&Mutation::AddEdge { edge, props: props.as_list() })
     }
 
-    /// Adds many edges, each as [`Transaction::add_edge_by_key`] does: all of them, or none.
+    /// Adds many edges, each of rank 0 as [`Transaction::add_edge`] does, others as [`Transaction::add_edge_by_key`] does: all
+    /// of them, or none.
     pub fn add_edges_batch(&mut self, edges: &[EdgeKey]) -> Result<()> {
         self.add_all(edges, |edge| (*edge, &[]))
     }
 
-    /// Adds many edges with properties, each as [`Transaction::add_edge_by_key`] does: all of them, or none.
+    /// Adds many edges with properties, as [`Transaction::add_edges_batch`] does.
     pub fn add_edges_with_props_batch(&mut self, edges: &[(EdgeKey, &[(PropKeyId, Value)])]) -> Result<()> {
         self.add_all(edges, |edge| *edge)
     }
