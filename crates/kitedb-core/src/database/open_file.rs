@@ -98,7 +98,7 @@ impl OpenFile {
         if options.create_if_missing && is_absent(env, path) {
             require_no_log_left(env, path)?;
             require_place_for_sidecar(env, path, options)?;
-            made = make_file(env, path)?;
+            made = make_file(env, path, options.role)?;
         }
         let identity = identity_of(env, path)?;
         let slot = slot_of(identity);

@@ -1,7 +1,7 @@
 //! The file of a database: made, and taken back where the open for which it was made is refused.
 
 use super::{
-    options::OpenOptions,
+    options::{OpenOptions, ReplicationRole},
     place::{default_sidecar, file_is_gone, folder_of, is_absent, wal_dir},
 };
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     graph::{Epoch, LogIndex},
     io::{DiskFile, Env, FileIdentity, FileLock, LockKind, OpenMode},
     log::{Control, reaches_beyond},
-    store::{CheckpointMark, LogLink, Manifest, Store, WRITER_LOCK},
+    store::{CheckpointMark, Manifest, Part, Store, WRITER_LOCK},
 };
 use std::path::Path;
 
@@ -39,12 +39,17 @@ pub(crate) fn no_file(env: &Env, path: &Path, e: Error) -> Error {
     }
 }
 
-/// Makes the database file at the resolved `path`, where none is. `false`: somebody else made it at the same moment.
-pub(crate) fn make_file(env: &Env, path: &Path) -> Result<bool> {
+/// Makes the database file at the resolved `path`, where none is, which says from its first moment on whether it was made for
+/// a replica. `false`: somebody else made it at the same moment.
+pub(crate) fn make_file(env: &Env, path: &Path, role: Option<ReplicationRole>) -> Result<bool> {
     // Held by a handle, so that no link that bears the name of its draft is followed.
     let disk = env.disk.anchor(folder_of(path), None).map_err(|e| Error::io("open", path, e))?;
     let held = Env { disk, host: env.host.clone() };
-    match Store::create(&held, path, env.host.random(), empty_manifest()) {
+    let part = match role {
+        Some(ReplicationRole::Replica) => Part::Follows(Epoch(1)),
+        _ => Part::Unsaid,
+    };
+    match Store::create(&held, path, env.host.random(), empty_manifest(), part) {
         Err(e) if is_absent(env, path) => Err(e),
         made => Ok(made.is_ok()),
     }
@@ -65,7 +70,7 @@ pub(crate) fn unmake_file(env: &Env, path: &Path, identity: FileIdentity, sideca
         let dir = sidecar.map_or_else(|| default_sidecar(path), Path::to_owned);
         let left = Control::open(&*env.disk, &dir, OpenMode::Read)
             .map_or(true, |found| found.is_some_and(|control| control.expect(store.file_id()).is_ok()));
-        let unused = !left && store.log_link() == LogLink::default() && is_empty(&store.manifest());
+        let unused = !left && store.log_link().names_no_log() && is_empty(&store.manifest());
         if unused && disk.identity(path).ok() == Some(identity) && file.identity().ok() == Some(identity) {
             disk.remove(path).and_then(|()| disk.sync_dir(folder_of(path))).map_err(io)?;
         }

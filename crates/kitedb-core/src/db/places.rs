@@ -138,6 +138,10 @@ impl LogPlaces {
             return Ok(match unused {
                 true if fenced => Standing::Fenced,
                 true if control.as_ref().is_some_and(Control::is_half_made) => Standing::Replica,
+                // Its file was made for a replica, and nothing else of that.
+                true if matches!(link.part, Part::Follows(_)) => {
+                    Standing::Unused(said.or(Some(ReplicationRole::Replica)))
+                }
                 true => Standing::Unused(said),
                 false => Standing::StandAlone,
             });

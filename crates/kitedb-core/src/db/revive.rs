@@ -65,7 +65,7 @@ pub(crate) fn revive(env: &Env, path: &Path, options: &OpenOptions, damage: Dama
         env.disk.remove(&fresh).map_err(io)?;
     }
     // Its header says that commits are in its log: whatever of them is there is found, and the rest is missed.
-    let store = Store::create(env, &fresh, whose.log.file_id, empty_manifest())?;
+    let store = Store::create(env, &fresh, whose.log.file_id, empty_manifest(), Part::Unsaid)?;
     let (id, part) = (whose.log.log_id, Part::Follows(Epoch(1)));
     let hint = Hint::to(&whose.dir, folder_of(path)).unwrap_or_default();
     store.mark_log(LogLink { id, kind: LogKind::Sidecar, open: true, part, hint, ..LogLink::default() })?;

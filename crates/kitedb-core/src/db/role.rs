@@ -102,7 +102,7 @@ pub(crate) fn foreign(path: &Path, standing: Standing, last: Token) -> Error {
 /// Why a replica that holds nothing yet cannot be used as one.
 pub(crate) fn half_made(path: &Path) -> String {
     format!(
-        "{} is a replica that holds nothing yet: its bootstrap was cut short, or is under way. Run it again ({}): it goes on \
+        "{} is a replica that holds nothing yet: its first copy was cut short, or is under way. Begin it again ({}): it goes on \
          where it was",
         path.display(),
         command("replica bootstrap", path, "")

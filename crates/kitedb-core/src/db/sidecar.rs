@@ -178,7 +178,9 @@ impl Engine {
             }
             _ => {
                 let registered = follows && was_its_own && kind == LogKind::Sidecar;
-                NewControl { registered, ..NewControl::of(Fence { follows, ..Fence::new(commit.epoch) }) }
+                // Until it hears from its source it is not known that there is nothing to have.
+                let half_made = follows && matches!(standing, Standing::Unused(_));
+                NewControl { registered, half_made, ..NewControl::of(Fence { follows, ..Fence::new(commit.epoch) }) }
             }
         };
         let control = Control::create_with(disk, &dir, log, self.env.host.random(), &new)?;

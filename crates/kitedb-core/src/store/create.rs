@@ -4,6 +4,7 @@
 use super::{
     file::Store,
     header::{ManifestExtent, SLOT, Slot, fresh_slots, write_slot},
+    link::Part,
     manifest::Manifest,
     space::{ALIGN, FIRST},
 };
@@ -25,18 +26,18 @@ const CREATOR_LOCK: Range<u64> = (1 << 62) - 2..(1 << 62) - 1;
 const MAX_DRAFT: u64 = FIRST + (64 << 10);
 
 impl Store {
-    /// Creates a database file without runs. `manifest.runs` is ignored.
-    pub fn create(env: &Env, path: &Path, file_id: [u8; 16], manifest: Manifest) -> Result<Self> {
-        create(env, path, file_id, manifest)
+    /// Creates a database file without runs, which says what part it was made for. `manifest.runs` is ignored.
+    pub fn create(env: &Env, path: &Path, file_id: [u8; 16], manifest: Manifest, part: Part) -> Result<Self> {
+        create(env, path, file_id, manifest, part)
     }
 }
 
-fn create(env: &Env, path: &Path, file_id: [u8; 16], manifest: Manifest) -> Result<Store> {
+fn create(env: &Env, path: &Path, file_id: [u8; 16], manifest: Manifest, part: Part) -> Result<Store> {
     let draft = draft_path(path)?;
     let file = open_draft(env, &draft)?;
     let levels = Levels::of(&*env.host);
     let manifest = Manifest { runs: Vec::new(), level: manifest.level.max(levels.written), ..manifest };
-    let done = write_draft(env, &file, path, &draft, file_id, &manifest);
+    let done = write_draft(env, &file, path, &draft, (file_id, part), &manifest);
     if done.is_err() {
         // The lock is ours, and so is what lies under the draft's name. A failure here leaves a draft that
         // the next creator takes over.
@@ -104,7 +105,7 @@ fn write_draft(
     file: &Arc<dyn DiskFile>,
     path: &Path,
     draft: &Path,
-    file_id: [u8; 16],
+    (file_id, part): ([u8; 16], Part),
     manifest: &Manifest,
 ) -> Result<()> {
     // Under the lock: whoever created it before has renamed it by now.
@@ -119,7 +120,7 @@ fn write_draft(
     let mark = device.mark();
     file.set_len(0).map_err(|error| device.error("empty", error))?;
     device.write(&bytes, FIRST)?;
-    for (number, slot) in fresh_slots(manifest.level, file_id, place).iter().enumerate() {
+    for (number, slot) in fresh_slots(manifest.level, file_id, place, part).iter().enumerate() {
         write_slot(&device, number, slot)?;
     }
     device.sync(mark)?;

@@ -7,7 +7,7 @@
 //! Magic, format, level, generation and CRC are where they are in every format and level, so that a slot which this build
 //! cannot read is told from a damaged one, and an older slot beside it is not taken for the one that counts.
 
-use super::{device::Device, foreign, link::LogLink, space::ALIGN};
+use super::{device::Device, foreign, link::{LogLink, Part}, space::ALIGN};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::codec::Reader,
@@ -77,7 +77,7 @@ impl Slot {
 
     /// Whether nothing was published since the file was made.
     pub fn is_fresh(&self) -> bool {
-        self.generation <= FRESH && self.log == LogLink::default()
+        self.generation <= FRESH && self.log.names_no_log()
     }
 
     /// Reads a slot, of a file that needs no feature level above `known`.
@@ -119,8 +119,9 @@ impl Slot {
 const FRESH: u64 = 2;
 
 /// Both slots of a file that is complete in itself: without a log, and new to every reader.
-pub(super) fn fresh_slots(level: u16, file_id: [u8; 16], manifest: ManifestExtent) -> [Slot; 2] {
-    [1, FRESH].map(|generation| Slot { level, generation, file_id, manifest, log: LogLink::default() })
+pub(super) fn fresh_slots(level: u16, file_id: [u8; 16], manifest: ManifestExtent, part: Part) -> [Slot; 2] {
+    let log = LogLink { part, ..LogLink::default() };
+    [1, FRESH].map(|generation| Slot { level, generation, file_id, manifest, log: log.clone() })
 }
 
 /// So often a slot that does not verify is read again, as long as it changes.

@@ -82,6 +82,13 @@ pub struct LogLink {
     pub hint: Hint,
 }
 
+impl LogLink {
+    /// Whether no log was ever named, whatever part the file was made for.
+    pub fn names_no_log(&self) -> bool {
+        Self { part: Part::Unsaid, ..self.clone() } == Self::default()
+    }
+}
+
 /// Where a log was last, as seen from the file's folder: relative if it lies in or under that folder, else absolute.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Hint {

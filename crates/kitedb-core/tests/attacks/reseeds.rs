@@ -9,11 +9,11 @@ use crate::{
     support_replication::{
         Graph, Machine, catch_up, expect_following,
         folder::{eventually, sidecar_of},
-        primary_status, replica_status,
+        primary_status, replica_status, write,
     },
 };
 use kitedb_core::{
-    Database, ErrorCode, ReplicationRole, Result, SyncMode,
+    Database, ErrorCode, ReplicaState, ReplicationRole, Result, SyncMode,
     io::{
         Disk, Env,
         sim::{Crash, SimDisk},
@@ -95,6 +95,52 @@ fn a_bootstrap_that_is_refused_leaves_no_registration() {
     let options = p.options(ReplicationRole::Primary).read_only(true);
     let known = primary_status(&p.open(options).unwrap()).replica_lags;
     assert!(known.is_empty(), "{known:?}");
+}
+
+/// Killed at any step of it, a first bootstrap leaves nothing, or a replica that says that it holds nothing: never a database of
+/// its own that takes writes, nor one that seeds or leads.
+#[test]
+fn a_first_bootstrap_that_is_killed_at_any_step_leaves_nothing_that_passes_for_a_replica() {
+    let p = Machine::new("primary", 1, SyncMode::Full);
+    let (primary, mut graph) = (p.primary(), Graph::new(1));
+    graph.grow(&primary, 10);
+    primary.checkpoint().unwrap();
+    let (mut empty, mut filled) = (0, 0);
+    for op in 1.. {
+        let what = format!("operation {op}");
+        let r = Machine::new("replica", 1 + op, SyncMode::Full);
+        r.disk.crash_at(r.disk.ops() + op);
+        let copied = r.try_replica_of(&p).and_then(|replica| replica.replica_bootstrap_from_snapshot());
+        if !r.disk.crashed() {
+            copied.unwrap();
+            break;
+        }
+        let r = r.restart(Crash::Kill);
+        if !r.disk.paths().contains(&r.db()) {
+            continue;
+        }
+        let found = r.as_it_is().unwrap();
+        write(&found).expect_err(&what);
+        let holds_something = found.last_commit_token().is_some();
+        found.close().unwrap();
+        if holds_something {
+            filled += 1;
+        } else {
+            empty += 1;
+            let s = Machine::new("second", 1, SyncMode::Full);
+            let seeded = s.try_replica_of(&r).and_then(|replica| replica.replica_bootstrap_from_snapshot());
+            assert!(seeded.unwrap_err().to_string().contains("holds nothing yet"), "{what}");
+            let replica = r.replica_of(&p);
+            assert_eq!(replica_status(&replica).state, ReplicaState::Bootstrapping, "{what}");
+            let error = replica.replica_promote(true).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::NotReplica, "{what}: {error:?}");
+            replica.close().unwrap();
+        }
+        let replica = r.replica_of(&p);
+        replica.replica_bootstrap_from_snapshot().unwrap();
+        expect_following(&replica, &primary);
+    }
+    assert!(empty > 10 && filled > 0, "{empty}, {filled}");
 }
 
 /// … or for what its own disk or a block of the source is: a copy that was cut short can go on, and what it needs is kept. Nobody

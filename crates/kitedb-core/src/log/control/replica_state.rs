@@ -63,7 +63,7 @@ impl Control {
         self.flag(BOOTSTRAPPING) && self.is_replica() && self.published().0 == 0
     }
 
-    /// Remembers, beyond this process, whether a bootstrap of this replica began and has not ended.
+    /// Remembers, beyond this process, whether this replica has had nothing yet, or its bootstrap began and has not ended.
     pub fn set_bootstrapping(&self, bootstrapping: bool) {
         self.note_flag(BOOTSTRAPPING, bootstrapping);
     }

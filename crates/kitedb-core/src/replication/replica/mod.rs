@@ -112,10 +112,12 @@ impl Replica {
             reported: AtomicU64::new(u64::MAX),
             following: AtomicBool::new(false),
         };
+        // One that this open made is about to have its first copy, or to follow.
+        let found_half_made = engine.is_half_made() && engine.opened.made_sidecar().is_none();
         let first = match (replica.control.needs_reseed(), replica.control.last_error()) {
             _ if engine.is_foreign() => ReplicaState::NeedsReseed,
             (true, _) => ReplicaState::NeedsReseed,
-            _ if engine.is_half_made() => ReplicaState::Bootstrapping,
+            _ if found_half_made => ReplicaState::Bootstrapping,
             (false, Some(_)) if replica.control.is_unregistered() => ReplicaState::Unregistered,
             (false, Some(_)) if replica.control.is_denied() => ReplicaState::Denied,
             (false, Some(_)) if replica.control.is_too_new() => ReplicaState::TooNew,

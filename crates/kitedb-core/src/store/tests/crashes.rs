@@ -8,7 +8,7 @@ use crate::io::sim::{Crash, Loss};
 
 /// Creates a database and publishes five times; returns what each acknowledged state shows.
 fn work(disk: &SimDisk, contents: &[Contents], acknowledged: &mut usize) -> Result<()> {
-    let store = Store::create(&env(disk), Path::new(PATH), [7; 16], Manifest::default())?;
+    let store = Store::create(&env(disk), Path::new(PATH), [7; 16], Manifest::default(), link::Part::Unsaid)?;
     *acknowledged = 1;
     let mut runs = Vec::new();
     for (number, run) in contents.iter().enumerate() {

@@ -35,7 +35,7 @@ fn env(disk: &SimDisk) -> Env {
 }
 
 pub(super) fn create(disk: &SimDisk) -> Store {
-    Store::create(&env(disk), Path::new(PATH), [7; 16], Manifest::default()).unwrap()
+    Store::create(&env(disk), Path::new(PATH), [7; 16], Manifest::default(), link::Part::Unsaid).unwrap()
 }
 
 fn open(disk: &SimDisk, writable: bool) -> Result<Store> {

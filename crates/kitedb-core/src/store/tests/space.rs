@@ -124,7 +124,7 @@ fn opening_writes_nothing_and_creating_refuses_what_exists() {
     let ops = disk.ops();
     drop((open(&disk, true).unwrap(), open(&disk, false).unwrap()));
     assert_eq!(disk.ops(), ops);
-    let again = Store::create(&env(&disk), Path::new(PATH), [8; 16], Manifest::default());
+    let again = Store::create(&env(&disk), Path::new(PATH), [8; 16], Manifest::default(), link::Part::Unsaid);
     assert!(again.is_err());
     assert_eq!(open(&disk, true).unwrap().file_id(), [7; 16]);
     assert_eq!(disk.paths().iter().filter(|path| path.to_string_lossy().contains("creating")).count(), 0);
