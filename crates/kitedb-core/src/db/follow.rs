@@ -224,7 +224,7 @@ impl Engine {
                 tracing::warn!("a log's control file speaks of the log of before a reseed still: {e}");
             }
             control.set_needs_reseed(false);
-            control.set_bootstrapping(false);
+            control.set_filled();
             control.set_last_error(None);
             // Else a loss of power may bring back that log's end, or its id. If it fails, the next frame's log syncs it.
             let _ = control.sync();

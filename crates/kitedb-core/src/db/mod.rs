@@ -70,7 +70,7 @@ pub use read::{GraphRead, Page};
 pub use repair::{Repair, RepairOptions};
 pub(crate) use repair::{Reported, mend_replica, repair};
 pub(crate) use revive::{Damage, revive};
-pub(crate) use role::{half_made, holds_nothing};
+pub(crate) use role::{half_made, holds_nothing, unfilled};
 pub(crate) use sidecar_files::require_place_for_sidecar;
 pub(crate) use signal::Signal;
 pub(crate) use stale_fence::fence_by_header;

@@ -4,6 +4,7 @@ use super::{options::ReplicationRole, read::GraphRead, view::View};
 use crate::{
     error::{Error, ErrorCode},
     graph::{Epoch, Token},
+    log::Control,
     shell::command,
 };
 use std::path::Path;
@@ -107,6 +108,14 @@ pub(crate) fn half_made(path: &Path) -> String {
         path.display(),
         command("replica bootstrap", path, "")
     )
+}
+
+/// Why the replica at `path` cannot be followed, if it has had nothing from its source.
+pub(crate) fn unfilled(path: &Path, control: &Control) -> Option<String> {
+    match control.is_half_made() {
+        true => Some(half_made(path)),
+        false => control.is_unfilled().then(|| holds_nothing(path)),
+    }
 }
 
 /// Why a replica that no bootstrap was begun of cannot be used as one.

@@ -179,8 +179,8 @@ impl Engine {
             _ => {
                 let registered = follows && was_its_own && kind == LogKind::Sidecar;
                 // Until it hears from its source it is not known that there is nothing to have.
-                let half_made = follows && matches!(standing, Standing::Unused(_));
-                NewControl { registered, half_made, ..NewControl::of(Fence { follows, ..Fence::new(commit.epoch) }) }
+                let unfilled = follows && matches!(standing, Standing::Unused(_));
+                NewControl { registered, unfilled, ..NewControl::of(Fence { follows, ..Fence::new(commit.epoch) }) }
             }
         };
         let control = Control::create_with(disk, &dir, log, self.env.host.random(), &new)?;
@@ -354,6 +354,12 @@ impl Engine {
     pub(crate) fn is_half_made(&self) -> bool {
         let half_made = || self.sidecar.as_ref().is_some_and(|control| control.is_half_made());
         self.role() == ReplicationRole::Replica && self.published() == LogIndex(0) && half_made()
+    }
+
+    /// As [`Engine::is_half_made`], also if no copy was begun.
+    pub(crate) fn is_unfilled(&self) -> bool {
+        let unfilled = || self.sidecar.as_ref().is_some_and(|control| control.is_unfilled());
+        self.role() == ReplicationRole::Replica && self.published() == LogIndex(0) && unfilled()
     }
 
     /// Whether it is opened as a replica and is none.

@@ -7,7 +7,12 @@
 //! Magic, format, level, generation and CRC are where they are in every format and level, so that a slot which this build
 //! cannot read is told from a damaged one, and an older slot beside it is not taken for the one that counts.
 
-use super::{device::Device, foreign, link::{LogLink, Part}, space::ALIGN};
+use super::{
+    device::Device,
+    foreign,
+    link::{LogLink, Part},
+    space::ALIGN,
+};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::codec::Reader,

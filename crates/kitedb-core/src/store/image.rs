@@ -42,7 +42,8 @@ impl StoreImage {
         held: (Arc<Lease>, Arc<Vec<Arc<Run>>>),
     ) -> Self {
         let live = live_extents(&manifest, Some(&place)).into_iter().map(|(_, offset, len)| (offset, len)).collect();
-        let slots = fresh_slots(manifest.level, file_id, place, super::link::Part::Unsaid).map(|slot| slot.encode().to_vec());
+        let slots =
+            fresh_slots(manifest.level, file_id, place, super::link::Part::Unsaid).map(|slot| slot.encode().to_vec());
         Self { device, manifest, live, slots, _held: held }
     }
 

@@ -489,7 +489,7 @@ impl<'a> DamagedLog<'a> {
             begun: proof.recovered.is_some(),
             roll: plan.registry_lost.then(Roll::lost),
             registered: fence.follows,
-            half_made: fence.follows && proof.last == LogIndex(0),
+            unfilled: fence.follows && proof.last == LogIndex(0),
         };
         let control = Control::create_with(disk, &self.dir, self.identity, salt, &new)?;
         control.begin_session(&*self.env.host, proof.last)?;

@@ -5,7 +5,7 @@ use super::{
     CONTROL_DRAFT, CONTROL_NAME, Control, Fence, Replaced, Roll, fence, is_control,
     layout::{
         BEGUN, CURRENT_LOG, DURABLE, FLAGS, MAGIC, NUMBER, PUBLISHED, ROLL, WORDS,
-        flags::{BOOTSTRAPPING, FENCE_ASSUMED, REGISTERED, SYNC_FAILED},
+        flags::{FENCE_ASSUMED, REGISTERED, SYNC_FAILED, UNFILLED},
     },
     names,
 };
@@ -32,14 +32,14 @@ pub struct NewControl {
     pub roll: Option<Roll>,
     /// Whether the replica whose log this is may be registered at its source: the control file that knew was lost.
     pub registered: bool,
-    /// Whether it is that of a replica which has had nothing from its source: see [`Control::is_half_made`].
-    pub half_made: bool,
+    /// Whether it is that of a replica which has had nothing from its source: see [`Control::is_unfilled`].
+    pub unfilled: bool,
 }
 
 impl NewControl {
     /// That of a new log.
     pub fn of(fence: Fence) -> Self {
-        Self { fence, assumed: false, tail: None, begun: false, roll: None, registered: false, half_made: false }
+        Self { fence, assumed: false, tail: None, begun: false, roll: None, registered: false, unfilled: false }
     }
 
     fn words(&self) -> [(usize, u64); 4] {
@@ -47,7 +47,7 @@ impl NewControl {
             (self.assumed, FENCE_ASSUMED),
             (self.tail.is_some(), SYNC_FAILED),
             (self.registered, REGISTERED),
-            (self.half_made, BOOTSTRAPPING),
+            (self.unfilled, UNFILLED),
         ];
         let flags = flags.into_iter().filter(|(on, _)| *on).fold(0, |flags, (_, flag)| flags | flag);
         let tail = self.tail.unwrap_or_default().0;

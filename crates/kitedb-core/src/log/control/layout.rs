@@ -106,10 +106,12 @@ pub mod flags {
     pub const FENCE_ASSUMED: u64 = 1 << 6;
     /// The last attempt of the replica failed for want of a permission.
     pub const DENIED: u64 = 1 << 7;
-    /// The replica has had nothing from its source yet, or a bootstrap of it began and has not ended.
+    /// A bootstrap of the replica began and has not ended.
     pub const BOOTSTRAPPING: u64 = 1 << 8;
     /// The last attempt of the replica failed because a newer build wrote what comes next.
     pub const TOO_NEW: u64 = 1 << 9;
+    /// The replica has had nothing from its source yet, not even that there is nothing.
+    pub const UNFILLED: u64 = 1 << 10;
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::{
     Control,
     layout::{
         ERROR_HEAD, ERROR_TEXT, PROMOTION, WORDS,
-        flags::{BOOTSTRAPPING, DENIED, NEEDS_RESEED, REGISTERED, TOO_NEW, UNREGISTERED},
+        flags::{BOOTSTRAPPING, DENIED, NEEDS_RESEED, REGISTERED, TOO_NEW, UNFILLED, UNREGISTERED},
     },
 };
 use crate::{error::Result, io::words_of_text, log::WriterId};
@@ -63,9 +63,21 @@ impl Control {
         self.flag(BOOTSTRAPPING) && self.is_replica() && self.published().0 == 0
     }
 
-    /// Remembers, beyond this process, whether this replica has had nothing yet, or its bootstrap began and has not ended.
+    /// Remembers, beyond this process, whether a bootstrap of this replica began and has not ended.
     pub fn set_bootstrapping(&self, bootstrapping: bool) {
         self.note_flag(BOOTSTRAPPING, bootstrapping);
+    }
+
+    /// Whether this is the log of a replica that has had nothing from its source yet, as from its first moment on, or whose
+    /// first copy was cut short. One whose source had nothing is not.
+    pub fn is_unfilled(&self) -> bool {
+        (self.flag(UNFILLED) || self.flag(BOOTSTRAPPING)) && self.is_replica() && self.published().0 == 0
+    }
+
+    /// Remembers that this replica holds all up to where it is, however that came.
+    pub fn set_filled(&self) {
+        self.note_flag(BOOTSTRAPPING, false);
+        self.note_flag(UNFILLED, false);
     }
 
     /// The promotion that the replica whose log this is has begun; zeros: none.

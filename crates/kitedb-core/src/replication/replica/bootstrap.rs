@@ -63,7 +63,6 @@ impl Replica {
             return Err(e);
         }
         self.enter(ReplicaState::Bootstrapping);
-        let was_half_made = self.engine.is_half_made();
         if self.engine.is_replica() {
             self.control.set_bootstrapping(true);
         }
@@ -87,7 +86,7 @@ impl Replica {
             let nothing_copied = self.engine.env.disk.identity(&record).is_err();
             self.engine.opened.set_unwanted(nothing_copied);
             if nothing_copied {
-                self.control.set_bootstrapping(was_half_made);
+                self.control.set_bootstrapping(false);
                 if reserved && !was_registered {
                     self.take_back_reservation();
                 }

@@ -112,12 +112,10 @@ impl Replica {
             reported: AtomicU64::new(u64::MAX),
             following: AtomicBool::new(false),
         };
-        // One that this open made is about to have its first copy, or to follow.
-        let found_half_made = engine.is_half_made() && engine.opened.made_sidecar().is_none();
         let first = match (replica.control.needs_reseed(), replica.control.last_error()) {
             _ if engine.is_foreign() => ReplicaState::NeedsReseed,
             (true, _) => ReplicaState::NeedsReseed,
-            _ if found_half_made => ReplicaState::Bootstrapping,
+            _ if engine.is_half_made() => ReplicaState::Bootstrapping,
             (false, Some(_)) if replica.control.is_unregistered() => ReplicaState::Unregistered,
             (false, Some(_)) if replica.control.is_denied() => ReplicaState::Denied,
             (false, Some(_)) if replica.control.is_too_new() => ReplicaState::TooNew,
@@ -191,7 +189,7 @@ impl Replica {
                 self.control.set_last_error(None);
                 self.control.set_needs_reseed(false);
                 // It holds all up to where it is, however that came.
-                self.control.set_bootstrapping(false);
+                self.control.set_filled();
                 // Who looks finds that its source leads nowhere; once that is known, each pull finds whether it still is so.
                 let orphaned = self.state() == ReplicaState::Orphaned && self.upstream().fault.is_some();
                 self.enter(if orphaned { ReplicaState::Orphaned } else { self.pace() });

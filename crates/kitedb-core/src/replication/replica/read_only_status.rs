@@ -52,7 +52,8 @@ pub fn look_at_replica(
     let last_error = control.last_error().or_else(|| (half_made && process_id.is_none()).then(cut_short));
     // Who holds nothing of an empty source is registered there.
     let untouched = !half_made && !control.is_registered() && process_id.is_none();
-    let never_filled = applied == 0 && head > 0 && untouched && last_error.is_none();
+    let unfilled = control.is_unfilled() && process_id.is_none();
+    let never_filled = applied == 0 && (unfilled || head > 0 && untouched) && last_error.is_none();
     let last_error = last_error.or_else(|| never_filled.then(|| holds_nothing(&engine.path)));
     let untried = last_error.as_ref().is_none_or(|e| *e == cut_short());
     let state = match (&last_error, process_id) {

@@ -2,7 +2,7 @@
 
 use super::Replica;
 use crate::{
-    db::{ReplicationRole, half_made},
+    db::{ReplicationRole, half_made, holds_nothing},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     log::WriterId,
@@ -25,6 +25,11 @@ impl Replica {
         if self.engine.is_half_made() {
             // Nor does what has nothing to lead with.
             let what = format_args!("{}, or promote another replica", half_made(&self.engine.path));
+            return Err(Error::new(ErrorCode::NotReplica, what));
+        }
+        if force && self.engine.is_unfilled() {
+            // Unless it takes all of its source's log, which it does not by force.
+            let what = format_args!("{}, or promote another replica", holds_nothing(&self.engine.path));
             return Err(Error::new(ErrorCode::NotReplica, what));
         }
         if self.engine.opened.has_beyond() {

@@ -7,7 +7,7 @@ mod pages;
 mod waiting;
 
 use crate::{
-    db::{LogPlace, Signal, half_made, merge_history},
+    db::{LogPlace, Signal, merge_history, unfilled},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{Env, OpenMode},
@@ -189,12 +189,23 @@ impl LocalSource {
     }
 }
 
+impl LocalSource {
+    /// Fails if it is a replica that has had nothing itself: nobody learns from it how far its source is.
+    fn require_filled(&self) -> Result<()> {
+        match unfilled(&self.paths.db, &*self.control()?) {
+            Some(what) => Err(Error::new(ErrorCode::SourceUnavailable, what)),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Source for LocalSource {
     fn head(&self) -> Result<LogIndex> {
         Ok(self.control()?.published())
     }
 
     fn page(&self, at: &At, limits: PageLimits) -> Result<Pulled> {
+        self.require_filled()?;
         self.pull(at, limits)
     }
 
@@ -229,9 +240,7 @@ impl Source for LocalSource {
     }
 
     fn snapshot(&self, fresh: bool) -> Result<Box<dyn Snapshot>> {
-        if self.control()?.is_half_made() {
-            return Err(Error::new(ErrorCode::SourceUnavailable, half_made(&self.paths.db)));
-        }
+        self.require_filled()?;
         if fresh {
             self.ask_for_checkpoint()?;
         }
