@@ -328,6 +328,7 @@ impl World {
         match result {
             Ok(()) => {
                 (node.damaged, node.poisoned, node.replacing) = (false, false, false);
+                node.hits.clear();
                 node.remembers = Some(source).filter(|_| !node.is_sick() && !node.machine.crashed());
                 let there = &self.nodes[source];
                 // What it cannot announce for want of room others do not see yet.
@@ -340,8 +341,9 @@ impl World {
                 node.replacing = false;
             }
             Err(ref e) => {
-                // Its disk may still have the log of the graph that was to go, which others read before it is opened again.
-                node.reach.push(before);
+                if shown != before && node.machine.crashed() {
+                    node.leftover = Some(before);
+                }
                 self.source_failed(n, "bootstrap", e);
             }
         }
