@@ -6,7 +6,7 @@ mod waiting;
 use super::{
     given_up::Lineage,
     local_fencing::{LocalFencing, was_repaired},
-    located::{locate, recovered_end, require_log_of, told_by_file},
+    located::{locate, recovered_end, require_its_log, require_log_of, told_by_file},
     passed::as_a_status_tells,
     registry::{Progress, Registry, none_in},
     remembered::{Remembered, where_is_it},
@@ -295,6 +295,10 @@ impl Source for LocalSource {
     fn page(&self, at: &At, limits: PageLimits) -> Result<Pulled> {
         let pulled = self.with(|open| {
             let control = open.reader.control().clone();
+            if open.verified.is_none() {
+                // Before anything of it is given.
+                require_its_log(&self.env, &self.paths.db, &control)?;
+            }
             let head = control.published();
             let seen = Seen::of(&control)?;
             // Of a log that follows, that is past: it may have lost the end, and goes on in a history without it.

@@ -46,7 +46,6 @@ impl World {
         }
         (node.pending, node.replacing) = (None, false);
         node.reach.clear();
-        node.leftover = None;
         if self.rng.one_in(2) {
             self.check(n);
         }

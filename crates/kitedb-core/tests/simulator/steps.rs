@@ -340,12 +340,7 @@ impl World {
                 assert_eq!(shown, before, "a refused bootstrap changes nothing");
                 node.replacing = false;
             }
-            Err(ref e) => {
-                if shown != before && node.machine.crashed() {
-                    node.leftover = Some(before);
-                }
-                self.source_failed(n, "bootstrap", e);
-            }
+            Err(ref e) => self.source_failed(n, "bootstrap", e),
         }
         // After a failure the file may hold the one graph or the other: that is seen when it is opened again.
         if result.is_ok() {

@@ -91,9 +91,6 @@ pub struct Node {
     /// The lines that its log may go on in without showing it: those of sources whose frames it pulled when it was
     /// cut short.
     pub reach: Vec<Id>,
-    /// What it showed before a copy took the place of that, where its machine crashed then: its control file may name the log of
-    /// that still, and others read it until the node is opened again.
-    pub leftover: Option<Id>,
     /// Why it needs a reseed, as its status told last.
     pub reseed_note: Option<String>,
     /// A copy of another graph in place of its own was cut short.
@@ -230,7 +227,6 @@ impl World {
                 durable: GENESIS,
                 pending: None,
                 reach: Vec::new(),
-                leftover: None,
                 reseed_note: None,
                 replacing: false,
                 fenced: Fenced::No,
@@ -277,18 +273,13 @@ impl World {
 
     /// Whether the log of node `n` may hold a frame.
     pub fn may_hold(&self, n: usize, id: Id) -> bool {
-        self.lines(n).any(|line| self.ledger.holds(line, id))
-    }
-
-    /// The ends of all that the log of node `n` may hold.
-    fn lines(&self, n: usize) -> impl Iterator<Item = Id> + '_ {
-        let node = &self.nodes[n];
-        node.reach.iter().copied().chain(node.leftover).chain([self.line(n)])
+        self.ledger.holds(self.line(n), id) || self.nodes[n].reach.iter().any(|line| self.ledger.holds(*line, id))
     }
 
     /// Node `n` begins to take frames from node `source`.
     pub fn reach_for(&mut self, n: usize, source: usize) {
-        let lines: Vec<Id> = self.lines(source).collect();
+        let mut lines = self.nodes[source].reach.clone();
+        lines.push(self.line(source));
         self.nodes[n].reach.extend(lines);
     }
 
@@ -463,7 +454,7 @@ impl World {
         (node.tip, node.durable, node.pending) = (GENESIS, GENESIS, None);
         node.reach.clear();
         node.hits.clear();
-        (node.leftover, node.reseed_note) = (None, None);
+        node.reseed_note = None;
         (node.replacing, node.sick, node.damaged, node.lost, node.poisoned) = (false, false, false, false, false);
         (node.fenced, node.promoting, node.ended) = (Fenced::No, false, End::Closed);
         (node.foreign, node.on_trial, node.overwrite, node.remembers) = (false, false, false, None);
