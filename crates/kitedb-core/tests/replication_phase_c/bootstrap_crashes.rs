@@ -194,6 +194,47 @@ fn a_failure_anywhere_in_a_bootstrap_is_an_error_and_can_be_tried_again() {
     }
 }
 
+/// Once a file holds the copy, nothing of the graph that it gave up is given to who follows it, also before it is opened again.
+#[test]
+fn who_follows_one_whose_bootstrap_was_cut_short_is_given_nothing_of_what_that_one_gave_up() {
+    for op in 1.. {
+        let [primary, led, follower] =
+            [("primary", 1), ("led", 2), ("follower", 3)].map(|(name, seed)| Machine::new(name, seed, SyncMode::Full));
+        let (source, mut graph) = (primary.primary(), Graph::new(1));
+        graph.grow(&source, 6);
+        source.checkpoint().unwrap();
+        // It led a graph of its own, of which its follower has a part.
+        let (db, mut old) = (led.primary(), Graph::new(2));
+        old.grow(&db, 10);
+        let following = follower.replica_of(&led);
+        catch_up(&following);
+        following.close().unwrap();
+        old.grow(&db, 4);
+        db.close().unwrap();
+        let db = led.overwritten_by(&primary);
+        led.disk.crash_at(led.disk.ops() + op);
+        let done = db.replica_bootstrap_from_snapshot();
+        if !led.disk.crashed() {
+            done.unwrap();
+            assert!(op > 15, "a bootstrap has only {op} operations");
+            break;
+        }
+        for crash in CRASHES {
+            let led = led.restart(crash);
+            let following = follower.restart(Crash::Kill).replica_of(&led);
+            let pulled = following.replica_catch_up_once(100);
+            let given = following.snapshot().unwrap().token().log_index.0;
+            following.close().unwrap();
+            let db = led.overwritten_by(&primary);
+            let is_old = digest(&db) == old.digests[14];
+            assert!(
+                is_old || given == 10,
+                "operation {op}, {crash:?}: {pulled:?}, up to {given}, of a graph that is gone"
+            );
+        }
+    }
+}
+
 /// A source whose machine loses power meanwhile costs an error, never the graph that was there.
 #[test]
 fn the_source_may_crash_meanwhile() {

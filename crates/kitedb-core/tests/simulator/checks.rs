@@ -32,6 +32,8 @@ impl World {
         assert!(kept, "lost: {what}");
         assert!(pulled || self.ledger.holds(self.line(n), shown), "from nowhere: {what}");
         let status = self.nodes[n].db().replica_replication_status().unwrap();
+        let told = status.as_ref().filter(|status| status.needs_reseed);
+        self.nodes[n].reseed_note = told.and_then(|status| status.last_error.clone());
         let error = status.and_then(|status| status.last_error).map_or_else(String::new, |e| format!(", {e}"));
         self.note(format!("  {what}{error}"));
         let node = &mut self.nodes[n];
@@ -109,6 +111,7 @@ impl World {
                 let status = db.replica_replication_status().unwrap().unwrap();
                 assert_eq!(status.applied_log_index, index);
                 assert_eq!(status.needs_reseed, status.state == ReplicaState::NeedsReseed, "{status:?}");
+                node.reseed_note = status.last_error.filter(|_| status.needs_reseed);
                 status.durable_log_index
             }
         };
@@ -151,12 +154,16 @@ impl World {
         // What it notes of itself for others may find no room where stores are writes, which fails no pull.
         let node = &self.nodes[n];
         let failing = node.sick || node.machine.crashed();
-        let unnoted = node.machine.copies_on_write() && failing;
+        let unnoted = node.machine.copies_on_write() && failing && node.was_refused();
         // Nor may it have been able to note which source it follows: that is told as well.
         let told = status.last_error.as_deref().unwrap_or_default();
         let unremembered = failing && told.contains("will not know that as its source");
         let faulty = unregistered || unremembered;
-        assert!(unnoted || (!status.needs_reseed && status.last_error.is_some() == faulty), "{status:?}");
+        // A reseed that another source asked for is still noted where there is no room to take that back.
+        let old_note = status.last_error.is_none() || status.last_error == node.reseed_note;
+        let unforgotten = unnoted && status.needs_reseed && node.reseed_note.is_some() && old_note;
+        assert!(!status.needs_reseed || unforgotten, "{status:?}, before {:?}", node.reseed_note);
+        assert!(unnoted || status.last_error.is_some() == faulty, "{status:?}");
         assert!(unnoted || unremembered || status.registered != unregistered, "{status:?}");
         let source = self.nodes[n].source().unwrap();
         if !self.nodes[source].is_open() {
@@ -169,15 +176,12 @@ impl World {
         let orphaned = status.state == ReplicaState::Orphaned;
         // Nor that it says so, where its own disk failed meanwhile.
         let stalled = failing && status.state == ReplicaState::Stalled;
-        // A reseed that another source asked for is still noted where there is no room to take that back.
-        let unforgotten = unnoted && status.needs_reseed;
         assert!(
             !behind
                 || faulty
                 || stalled
-                || unforgotten
                 || status.state == ReplicaState::Behind
-                || (orphaned && status.lag_frames > 0),
+                || ((orphaned || unforgotten) && status.lag_frames > 0),
             "node {n} misses commits of node {source}: {status:?}"
         );
         let half = self.nodes[source].half_fenced;

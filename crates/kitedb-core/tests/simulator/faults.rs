@@ -80,6 +80,7 @@ impl World {
         self.note(format!("damage {} at {offset}", path.display()));
         if machine.corrupt(path, offset, bit).is_ok() {
             self.nodes[n].damaged = true;
+            self.nodes[n].hits.push(path.clone());
             fired(Fault::LogDamaged);
         }
     }

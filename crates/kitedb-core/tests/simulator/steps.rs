@@ -328,6 +328,7 @@ impl World {
         match result {
             Ok(()) => {
                 (node.damaged, node.poisoned, node.replacing) = (false, false, false);
+                node.hits.clear();
                 node.remembers = Some(source).filter(|_| !node.is_sick() && !node.machine.crashed());
                 let there = &self.nodes[source];
                 // What it cannot announce for want of room others do not see yet.
@@ -339,11 +340,7 @@ impl World {
                 assert_eq!(shown, before, "a refused bootstrap changes nothing");
                 node.replacing = false;
             }
-            Err(ref e) => {
-                // Its disk may still have the log of the graph that was to go, which others read before it is opened again.
-                node.reach.push(before);
-                self.source_failed(n, "bootstrap", e);
-            }
+            Err(ref e) => self.source_failed(n, "bootstrap", e),
         }
         // After a failure the file may hold the one graph or the other: that is seen when it is opened again.
         if result.is_ok() {

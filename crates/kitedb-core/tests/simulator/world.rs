@@ -14,7 +14,10 @@ use kitedb_core::{
         sim::{Crash, Loss, Refusals, SimDisk, SimHost},
     },
 };
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// What a node is opened as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +91,8 @@ pub struct Node {
     /// The lines that its log may go on in without showing it: those of sources whose frames it pulled when it was
     /// cut short.
     pub reach: Vec<Id>,
+    /// Why it needs a reseed, as its status told last.
+    pub reseed_note: Option<String>,
     /// A copy of another graph in place of its own was cut short.
     pub replacing: bool,
     pub fenced: Fenced,
@@ -105,6 +110,8 @@ pub struct Node {
     pub troubled: bool,
     /// Bytes of its log were damaged.
     pub damaged: bool,
+    /// Where: a segment for each bit.
+    pub hits: Vec<PathBuf>,
     /// It needs what was damaged and cannot be opened.
     pub lost: bool,
     /// Its log failed: nothing more is committed until it is opened again.
@@ -135,6 +142,9 @@ pub struct World {
     /// Makes each commit unlike every other.
     pub marks: i64,
 }
+
+/// The bytes of a segment's header.
+const SEGMENT_HEADER: usize = 512;
 
 const MODES: [SyncMode; 3] = [SyncMode::Full, SyncMode::Normal, SyncMode::Off];
 
@@ -217,6 +227,7 @@ impl World {
                 durable: GENESIS,
                 pending: None,
                 reach: Vec::new(),
+                reseed_note: None,
                 replacing: false,
                 fenced: Fenced::No,
                 promoting: false,
@@ -226,6 +237,7 @@ impl World {
                 refused: Refusals::default(),
                 troubled: false,
                 damaged: false,
+                hits: Vec::new(),
                 lost: false,
                 poisoned: false,
                 paused: false,
@@ -338,6 +350,13 @@ impl World {
             }
             _ => {}
         }
+        if let Err(e) = &result
+            && let Some(path) = self.nodes[n].half_made_in_the_way(e)
+        {
+            self.note(format!("  n{n} is told to move {} away: {e:?}", path.display()));
+            self.nodes[n].move_away(&path);
+            result = self.nodes[n].database();
+        }
         let node = &mut self.nodes[n];
         node.overwrite = false;
         match result {
@@ -358,8 +377,6 @@ impl World {
                 let damage = matches!(e.code(), ErrorCode::Corrupt | ErrorCode::LogMismatch);
                 // A replica opens whatever its log is like, so that it can be reseeded.
                 node.lost = damage && (node.damaged || node.torn) && source.is_none();
-                // A half-made segment that could not be removed, and was damaged then, is known as nobody's.
-                node.lost |= node.damaged && e.to_string().contains("is not known to be of this database");
                 // Its first commit failed after its file had named a log: it counts as one that leads.
                 node.lost |= e.code() == ErrorCode::RoleMismatch && node.tip == GENESIS;
                 let excused = node.lost || node.is_sick() || node.machine.crashed() || !source_is_there;
@@ -436,6 +453,8 @@ impl World {
         node.part = Part::Replica(source);
         (node.tip, node.durable, node.pending) = (GENESIS, GENESIS, None);
         node.reach.clear();
+        node.hits.clear();
+        node.reseed_note = None;
         (node.replacing, node.sick, node.damaged, node.lost, node.poisoned) = (false, false, false, false, false);
         (node.fenced, node.promoting, node.ended) = (Fenced::No, false, End::Closed);
         (node.foreign, node.on_trial, node.overwrite, node.remembers) = (false, false, false, None);
@@ -492,6 +511,39 @@ impl Node {
     /// Whether it takes writes, as far as it knows.
     pub fn leads(&self) -> bool {
         self.is_open() && self.part == Part::Primary
+    }
+
+    /// The segment that does not let it open: its making was cut short, it could not be removed, and bits of the zeros where its
+    /// header was to be were flipped, so that it is known as nobody's.
+    fn half_made_in_the_way(&self, e: &Error) -> Option<PathBuf> {
+        if self.is_sick() || self.machine.crashed() {
+            return None;
+        }
+        let told = e.to_string();
+        let named = |path: &&PathBuf| {
+            let path = path.display();
+            told.contains(&format!("{path} is there already and is not known to be of this database: move it away"))
+        };
+        let path = self.hits.iter().find(named)?;
+        let flipped = self.hits.iter().filter(|hit| *hit == path).count();
+        let bytes = self.machine.read(path).ok()?;
+        let set: u32 = bytes.iter().take(SEGMENT_HEADER).map(|byte| byte.count_ones()).sum();
+        (set as usize <= flipped).then(|| path.clone())
+    }
+
+    /// Moves a segment away, as an operator does who is told so. Where nothing else was damaged, nothing is damaged any more.
+    fn move_away(&mut self, path: &Path) {
+        let moved = self.machine.rename(path, &path.with_extension("away"));
+        let synced = moved.and_then(|()| self.machine.sync_dir(path.parent().unwrap_or(Path::new("/"))));
+        if synced.is_ok() && self.hits.len() == 1 {
+            self.damaged = false;
+            self.hits.clear();
+        }
+    }
+
+    /// Whether its disk refused something in this step.
+    pub fn was_refused(&self) -> bool {
+        self.machine.crashed() || self.machine.refusals() != self.refused
     }
 
     /// Whether its disk fails, or has told in this step that it failed earlier.

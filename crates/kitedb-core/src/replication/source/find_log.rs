@@ -110,6 +110,26 @@ pub(in crate::replication) fn require_log_of(env: &Env, db: &Path, dir: &Path, i
     })
 }
 
+/// Fails if the source's file at `db` names another log than its control file does, and nobody has it open: a copy took the place of
+/// its graph, and its process or machine ended before the control file said so, durably. What that names is the log of a graph that
+/// is gone.
+pub(super) fn require_its_log(env: &Env, db: &Path, control: &Control) -> Result<()> {
+    Store::peek(env, db).map_or(Ok(()), |peek| is_its_log(db, &peek.log, control))
+}
+
+fn is_its_log(db: &Path, link: &LogLink, control: &Control) -> Result<()> {
+    let named = link.kind == LogKind::Sidecar && link.clean_tail.is_some() && !link.open;
+    if !named || control.current_log().log_id == link.id || control.writer_lives()? {
+        return Ok(());
+    }
+    let what = format_args!(
+        "the source {} gave its graph up for a copy, which was cut short, and its log is still that of the graph that is gone: \
+         open it, so that it goes on",
+        db.display()
+    );
+    Err(Error::new(ErrorCode::SourceUnavailable, what))
+}
+
 /// Fails if the source's file at `db` tells of commits that are not in the log that is here, or of another log: a replica
 /// that has all of this one would say that it follows. Also where no process has the source open.
 pub(in crate::replication) fn told_by_file(env: &Env, db: &Path, control: &Control) -> Result<()> {
@@ -121,6 +141,7 @@ pub(in crate::replication) fn told_by_file(env: &Env, db: &Path, control: &Contr
     if file_id != control.identity().file_id {
         return off(format_args!("the log that was found for the source {shown} is that of another database"));
     }
+    is_its_log(db, link, control)?;
     let published = control.published();
     match (link.kind, link.clean_tail) {
         (LogKind::Sidecar, Some((last, _))) if !link.open && last > published => off(format_args!(

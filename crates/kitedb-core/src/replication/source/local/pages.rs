@@ -5,7 +5,10 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
     log::{PageLimits, Position},
-    replication::source::{At, Pulled, Seen, find_log::told_by_file},
+    replication::source::{
+        At, Pulled, Seen,
+        find_log::{require_its_log, told_by_file},
+    },
 };
 
 impl LocalSource {
@@ -13,6 +16,10 @@ impl LocalSource {
     pub(super) fn pull(&self, at: &At, limits: PageLimits) -> Result<Pulled> {
         let pulled = self.with(|open| {
             let control = open.reader.control().clone();
+            if open.verified.is_none() {
+                // Before anything of it is given.
+                require_its_log(&self.env, &self.paths.db, &control)?;
+            }
             let head = control.published();
             let seen = Seen::of(&control)?;
             // Of a log that follows, that is past: it may have lost the end, and goes on in a history without it.
