@@ -283,7 +283,8 @@ pub trait GraphRead: sealed::ReadState {
         if let Some(after) = after.filter(|after| after.ends(direction).0 != id) {
             let (src, dst) = (after.src, after.dst);
             return Err(Error::invalid(format_args!(
-                "the page after the edge from node {src} to node {dst} was asked for, which is none of the edges at node {id}:                  give the last one of the page before"
+                "the page after the edge from node {src} to node {dst} was asked for, which is none of the edges at node {id}: \
+                 give the last one of the page before"
             )));
         }
         let after = after.map(|after| (after.ty, after.ends(direction).1, after.rank));

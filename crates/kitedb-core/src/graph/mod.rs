@@ -19,7 +19,7 @@ pub use index::{IndexDef, IndexId, IndexState, IndexTarget};
 pub use mutation::{Mutation, Mutations};
 pub use names::{NameKind, RESERVED_PROPERTY};
 pub use props::{PropList, PropListBuf};
-pub use record::{NodeRecord, NodeRecordBuf};
+pub use record::{NodeRecord, NodeRecordBuf, RecordHead};
 pub(crate) use value::Fault;
 #[cfg(test)]
 pub(crate) use value::tests as value_tests;

@@ -28,18 +28,42 @@ pub struct NodeRecord<'a> {
     tail: &'a [u8],
 }
 
+/// What a record begins with: all that finding the holder of a key needs.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordHead<'a> {
+    /// The node.
+    pub id: NodeId,
+    /// Whether the node is deleted.
+    pub dead: bool,
+    /// The bytes of its key, if it has one.
+    pub key: Option<&'a [u8]>,
+}
+
+impl<'a> RecordHead<'a> {
+    /// Reads the head of the record that `reader` stands at.
+    #[inline(always)]
+    pub fn parse(reader: &mut Reader<'a>) -> Result<Self> {
+        let id = NodeId(reader.varint()?);
+        let flags = reader.u8()?;
+        if flags & !(HAS_KEY | DEAD) != 0 {
+            return Err(unknown_flags(id, flags));
+        }
+        let key = if flags & HAS_KEY != 0 { Some(reader.bytes()?) } else { None };
+        Ok(Self { id, dead: flags & DEAD != 0, key })
+    }
+}
+
+#[cold]
+fn unknown_flags(id: NodeId, flags: u8) -> Error {
+    Error::corrupt(format_args!("node record {id} has unknown flags {flags:#x}"))
+}
+
 impl<'a> NodeRecord<'a> {
     /// Reads a record; labels and properties are read when asked for.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes);
-        let id = NodeId(reader.varint()?);
-        let flags = reader.u8()?;
-        if flags & !(HAS_KEY | DEAD) != 0 {
-            return Err(Error::corrupt(format_args!("node record {id} has unknown flags {flags:#x}")));
-        }
-        let key = if flags & HAS_KEY != 0 { Some(reader.bytes()?) } else { None };
-        let dead = flags & DEAD != 0;
+        let RecordHead { id, dead, key } = RecordHead::parse(&mut reader)?;
         let label_count = if dead { 0 } else { reader.varint32()? };
         Ok(Self { bytes, id, key, dead, label_count, tail: reader.rest() })
     }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{NodeId, NodeRecord, codec::Reader, key_hash},
+    graph::{NodeId, NodeRecord, RecordHead, codec::Reader, key_hash},
 };
 
 const TAG_BITS: u32 = 24;
@@ -83,8 +83,15 @@ impl KeyIndex {
     pub fn find(&self, nodes: &Blob, hash: u64, key: &str) -> Result<Option<KeyOwner>> {
         match self.kind {
             KeySlots::Eight => self.find_slot::<u64>(nodes, hash, key),
-            KeySlots::Sixteen => self.find_slot::<u128>(nodes, hash, key),
+            KeySlots::Sixteen => self.find_wide(nodes, hash, key),
         }
+    }
+
+    /// Apart, so that what is asked of most runs stays small.
+    #[cold]
+    #[inline(never)]
+    fn find_wide(&self, nodes: &Blob, hash: u64, key: &str) -> Result<Option<KeyOwner>> {
+        self.find_slot::<u128>(nodes, hash, key)
     }
 
     #[inline(always)]
@@ -193,8 +200,8 @@ enum Target {
 /// Who has `key`, if the record of the row at `offset` has it.
 #[inline(always)]
 fn holder_at(nodes: &Blob, offset: usize, key: &str) -> Result<Option<KeyOwner>> {
-    let record = record_at(nodes, offset)?;
-    Ok(record.has_key(key).then(|| KeyOwner { id: record.id(), dead: record.is_dead() }))
+    let head = RecordHead::parse(&mut Reader::new(row_at(nodes, offset)?))?;
+    Ok((head.key == Some(key.as_bytes())).then_some(KeyOwner { id: head.id, dead: head.dead }))
 }
 
 impl Slot for u64 {
@@ -358,18 +365,28 @@ pub(super) fn entry_record(row: &[u8]) -> Result<NodeRecord<'_>> {
     NodeRecord::parse(Reader::new(row).bytes()?)
 }
 
-#[inline]
 fn record_at(nodes: &Blob, offset: usize) -> Result<NodeRecord<'_>> {
+    NodeRecord::parse(row_at(nodes, offset)?)
+}
+
+/// The record's bytes in the row that begins at `offset`.
+#[inline(always)]
+fn row_at(nodes: &Blob, offset: usize) -> Result<&[u8]> {
     let payload = &nodes.payload;
     let [first] = *payload.array(offset)?;
     if first < 0x80 {
-        return NodeRecord::parse(payload.slice(offset + 1, offset + 1 + usize::from(first))?);
+        return payload.slice(offset + 1, offset + 1 + usize::from(first));
     }
+    long_row_at(payload, offset)
+}
+
+#[inline(never)]
+fn long_row_at(payload: &Section, offset: usize) -> Result<&[u8]> {
     let head = payload.slice(offset, payload.len().min(offset + 10))?;
     let mut reader = Reader::new(head);
     let len = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
     let start = offset + head.len() - reader.rest().len();
-    NodeRecord::parse(payload.slice(start, start.saturating_add(len))?)
+    payload.slice(start, start.saturating_add(len))
 }
 
 #[cfg(test)]

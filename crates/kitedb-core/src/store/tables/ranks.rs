@@ -80,13 +80,13 @@ impl Run {
     }
 
     /// Where exactly that edge stands in `row`, the row of one of its ends in that direction.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, direction: Direction, row: &Row<'_>, edge: EdgeKey) -> Result<Option<usize>> {
         let other = edge.ends(direction).1;
         match self.ranks_table(direction) {
             None if edge.rank == 0 => Ok(row.find(edge.ty, other)),
             None => Ok(None),
-            Some(ranks) => find(ranks, row, edge, row.find_all(edge.ty, other)),
+            Some(ranks) => find(ranks, row, edge, other),
         }
     }
 }
@@ -99,9 +99,11 @@ fn ranks_of<'a>(ranks: &'a Blob, row: &Row<'_>) -> Result<Ranks<'a>> {
     Ok(Ranks((start != end).then_some(ranks)))
 }
 
-/// Of parallel edges, whose ranks ascend.
-fn find(ranks: &Blob, row: &Row<'_>, edge: EdgeKey, range: Range<usize>) -> Result<Option<usize>> {
-    let (mut low, mut high) = (range.start, range.end);
+/// Of parallel edges, whose ranks ascend. Apart, so that looking for an edge where there are none stays small.
+#[cold]
+#[inline(never)]
+fn find(ranks: &Blob, row: &Row<'_>, edge: EdgeKey, other: NodeId) -> Result<Option<usize>> {
+    let Range { start: mut low, end: mut high } = row.find_all(edge.ty, other);
     while low < high {
         let mid = low + (high - low) / 2;
         match stored(ranks, row.ordinal(mid))?.cmp(&edge.rank) {
