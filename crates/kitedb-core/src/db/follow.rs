@@ -162,7 +162,7 @@ impl Engine {
         let _no_checkpoint = self.maintenance.begin_checkpoint();
         let no_merge = self.maintenance.begin_merge();
         let (manifest, runs) = self.store.import(&self.env, image, record, pace)?;
-        let levels = levels_of(&manifest, Arc::new(runs.clone()))?;
+        let levels = levels_of(&manifest, Arc::new(runs.clone().into()))?;
         let _publishing = self.maintenance.begin_publishing(&no_merge);
         let mut commit = self.commit.lock();
         self.check_usable()?;

@@ -4,12 +4,12 @@ use crate::{
     error::{Error, Result},
     graph::{LogIndex, NameKind, PropKeyId},
     state::{CommitInfo, Delta, IndexSet, Levels, Names, Totals},
-    store::{CheckpointMark, Manifest, Run},
+    store::{CheckpointMark, Manifest, Runs},
 };
 use std::sync::Arc;
 
 /// The state that a manifest and its runs hold.
-pub(super) fn levels_of(manifest: &Manifest, runs: Arc<Vec<Arc<Run>>>) -> Result<Levels> {
+pub(super) fn levels_of(manifest: &Manifest, runs: Arc<Runs>) -> Result<Levels> {
     let CheckpointMark { log_index, epoch, digest, commit_ms } = manifest.checkpoint;
     let names = Names::default();
     for run in runs.iter() {

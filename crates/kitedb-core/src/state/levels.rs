@@ -6,7 +6,7 @@ use super::{
     names::Names,
 };
 use crate::lock::Mutex;
-use crate::{graph::LogIndex, store::Run};
+use crate::{graph::LogIndex, store::Runs};
 use rustc_hash::FxHashSet;
 use std::sync::{
     Arc, Weak,
@@ -21,7 +21,7 @@ pub struct Levels {
     /// What a running checkpoint writes out.
     pub frozen: Option<Arc<Delta>>,
     /// The file's runs, oldest first.
-    pub runs: Arc<Vec<Arc<Run>>>,
+    pub runs: Arc<Runs>,
     /// The names in use: the same from one stack to the next, until a replica is reseeded.
     pub names: Arc<Names>,
     /// Whether it has not been current for longer than readers may hold it.
@@ -30,7 +30,7 @@ pub struct Levels {
 
 impl Levels {
     /// Runs with nothing above them, and an active delta.
-    pub fn new(active: Arc<Delta>, runs: Arc<Vec<Arc<Run>>>, names: Arc<Names>) -> Self {
+    pub fn new(active: Arc<Delta>, runs: Arc<Runs>, names: Arc<Names>) -> Self {
         Self { active, frozen: None, runs, names, too_old: AtomicBool::new(false) }
     }
 

@@ -180,6 +180,25 @@ impl<'a> Reading<'a> {
                 return Ok(props.is_some());
             }
         }
+        if self.levels.runs.has_ranks() {
+            return self.ranked_edge_exists(edge);
+        }
+        if edge.rank != 0 {
+            return Ok(false);
+        }
+        for run in self.levels.runs.iter().rev() {
+            let row = run.row(Direction::Out, edge.src)?;
+            if let Some(at) = row.find(edge.ty, edge.dst) {
+                return Ok(row.kind(at) != Some(EntryKind::Remove));
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether an edge exists in the runs, where some have ranks.
+    #[cold]
+    #[inline(never)]
+    fn ranked_edge_exists(&self, edge: EdgeKey) -> Result<bool> {
         for run in self.levels.runs.iter().rev() {
             let row = run.row(Direction::Out, edge.src)?;
             if let Some(at) = run.find(Direction::Out, &row, edge)? {
@@ -192,9 +211,9 @@ impl<'a> Reading<'a> {
     /// Whether a level may have an edge of another rank than 0.
     #[inline]
     fn has_ranks(&self) -> bool {
-        self.overlay.is_some_and(Overlay::has_ranks)
+        self.levels.runs.has_ranks()
+            || self.overlay.is_some_and(Overlay::has_ranks)
             || self.levels.deltas().any(Delta::has_ranks)
-            || self.levels.runs.iter().any(|run| run.has_ranks())
     }
 
     /// The edge that calls by source, type and destination mean: of those with the ends and type of `edge`, the one of the

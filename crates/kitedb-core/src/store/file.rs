@@ -9,7 +9,7 @@ use super::{
     link::LogLink,
     live::{live_extents, misplaced},
     manifest::{HistoryEntry, Manifest},
-    run::Run,
+    run::{Run, Runs},
     run_bounds::RunBounds,
     run_writer::RunWriter,
     section_writer::Pace,
@@ -63,7 +63,7 @@ struct Current {
     manifest: Arc<Manifest>,
     place: ManifestExtent,
     lease: Arc<Lease>,
-    runs: Arc<Vec<Arc<Run>>>,
+    runs: Arc<Runs>,
     log: LogLink,
 }
 
@@ -139,7 +139,7 @@ impl Store {
             manifest: Arc::new(manifest),
             place: slot.manifest,
             lease: Arc::new(lease),
-            runs: Arc::new(runs),
+            runs: Arc::new(runs.into()),
             log: slot.log,
         };
         let publishing = Publishing { next_generation: slot.generation + 1, durable: false };
@@ -164,12 +164,12 @@ impl Store {
     }
 
     /// The published runs, oldest first.
-    pub fn runs(&self) -> Arc<Vec<Arc<Run>>> {
+    pub fn runs(&self) -> Arc<Runs> {
         self.current.read().runs.clone()
     }
 
     /// Manifest and runs of one moment.
-    pub fn snapshot(&self) -> (Arc<Manifest>, Arc<Vec<Arc<Run>>>) {
+    pub fn snapshot(&self) -> (Arc<Manifest>, Arc<Runs>) {
         let current = self.current.read();
         (current.manifest.clone(), current.runs.clone())
     }
@@ -228,7 +228,7 @@ impl Store {
         // The slot must not reach the disk before what it names.
         self.device.sync(mark)?;
         let place = ManifestExtent { offset, len: bytes.len() as u64, crc: crc32fast::hash(&bytes) };
-        let (manifest, lease, runs) = (Arc::new(manifest), Arc::new(lease), Arc::new(runs));
+        let (manifest, lease, runs) = (Arc::new(manifest), Arc::new(lease), Arc::new(Runs::from(runs)));
         self.name_as(&mut publishing, file_id, |current| Current { manifest, place, lease, runs, log, ..current })?;
         // The file is published; that it stays longer than it must is no failure.
         let _ = self.space.shrink();

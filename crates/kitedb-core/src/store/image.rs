@@ -5,7 +5,7 @@ use super::{
     header::{ManifestExtent, fresh_slots},
     live::live_extents,
     manifest::Manifest,
-    run::Run,
+    run::Runs,
     space::{ALIGN, Lease},
 };
 use crate::error::{Error, Result};
@@ -30,7 +30,7 @@ pub struct StoreImage {
     /// The header slots of a copy.
     slots: [Vec<u8>; 2],
     /// Nobody writes to what these name.
-    _held: (Arc<Lease>, Arc<Vec<Arc<Run>>>),
+    _held: (Arc<Lease>, Arc<Runs>),
 }
 
 impl StoreImage {
@@ -39,7 +39,7 @@ impl StoreImage {
         file_id: [u8; 16],
         manifest: Arc<Manifest>,
         place: ManifestExtent,
-        held: (Arc<Lease>, Arc<Vec<Arc<Run>>>),
+        held: (Arc<Lease>, Arc<Runs>),
     ) -> Self {
         let live = live_extents(&manifest, Some(&place)).into_iter().map(|(_, offset, len)| (offset, len)).collect();
         let slots =

@@ -61,7 +61,7 @@ pub use link::{Hint, LogKind, LogLink, Part};
 pub use manifest::{CheckpointMark, HistoryEntry, Manifest};
 pub use merge_runs::merge;
 pub use row::{EntryKind, Members, Row};
-pub use run::Run;
+pub use run::{Run, Runs};
 pub use section_writer::Pace;
 pub use tables::Ranks;
 pub use tiers::{DEFAULT_MAX_RUNS, plan_merge};

@@ -69,3 +69,34 @@ impl Run {
         self.sections().for_each(|section| section.lease().named_by(generation));
     }
 }
+
+/// The runs of one state, oldest first.
+#[derive(Debug, Default)]
+pub struct Runs {
+    list: Vec<Arc<Run>>,
+    /// Asked once, so that reading of runs without ranks need not ask each.
+    ranked: bool,
+}
+
+impl Runs {
+    /// Whether an edge of any of them has another rank than 0.
+    #[inline(always)]
+    pub fn has_ranks(&self) -> bool {
+        self.ranked
+    }
+}
+
+impl From<Vec<Arc<Run>>> for Runs {
+    fn from(list: Vec<Arc<Run>>) -> Self {
+        Self { ranked: list.iter().any(|run| run.has_ranks()), list }
+    }
+}
+
+impl std::ops::Deref for Runs {
+    type Target = [Arc<Run>];
+
+    #[inline(always)]
+    fn deref(&self) -> &[Arc<Run>] {
+        &self.list
+    }
+}
