@@ -1,7 +1,7 @@
 //! A node on the way from a replica to the primary that it follows: what its files say of it, to who only looks.
 
 use crate::{
-    db::{Engine, LogPlace, Search, resolved, unfilled},
+    db::{Engine, LogPlace, Search, half_made, resolved},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{Env, OpenMode},
@@ -61,8 +61,8 @@ impl UpstreamNode {
         if let Some(older) = older_file(env, db, &control) {
             return Err(unfit(&older));
         }
-        if let Some(unfilled) = unfilled(db, &control) {
-            return Err(unfit(&unfilled));
+        if control.is_half_made() {
+            return Err(unfit(&half_made(db)));
         }
         let fence = control.fence().map_err(told)?;
         Ok(Self { place, control, fence })
