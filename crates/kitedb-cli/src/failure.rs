@@ -109,6 +109,11 @@ impl Failure {
         &self.message
     }
 
+    /// The exit code.
+    pub fn exit_code(&self) -> u8 {
+        self.exit
+    }
+
     /// The code of the engine's error, if it was one.
     pub fn code(&self) -> Option<ErrorCode> {
         self.code

@@ -262,9 +262,9 @@ pub struct ImportArgs {
     /// The format of FILE; guessed from its name if not given
     #[arg(long, value_enum)]
     pub format: Option<Format>,
-    /// The type of edges that name none
-    #[arg(long = "type", value_name = "TYPE", default_value = "LINK", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub edge_type: String,
+    /// The type of edges that name none [default: LINK]
+    #[arg(long = "type", value_name = "TYPE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub edge_type: Option<String>,
     /// A label for every node that the import brings
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub label: Option<String>,

@@ -83,6 +83,9 @@ fn fault_if(fault: bool, out: &mut dyn Write) -> Outcome {
     if fault { Err(Failure::shown(EXIT_FAULT)) } else { Ok(()) }
 }
 
+/// The exit code of a process that a signal ended, as a shell gives it for SIGINT.
+pub const EXIT_SIGNAL: i32 = 130;
+
 /// What comes with the first SIGINT, SIGTERM or SIGHUP; a second one ends the process where it is.
 fn signals() -> Outcome<Receiver<()>> {
     let (sender, receiver) = mpsc::channel();
@@ -90,7 +93,7 @@ fn signals() -> Outcome<Receiver<()>> {
     let handler = move || {
         if std::mem::replace(&mut asked, true) {
             // Whatever it is doing, files are as after a crash: whole.
-            process::exit(130);
+            process::exit(EXIT_SIGNAL);
         }
         let _ = sender.send(());
     };
