@@ -11,7 +11,8 @@ use crate::{
     },
 };
 use kitedb_core::{
-    CheckReport, ComparedState, Comparison, Database, Difference, Element, Parting, ReplicationRole, compare, compare_deep,
+    CheckReport, ComparedState, Comparison, Database, Difference, Element, Parting, ReplicationRole, compare,
+    compare_deep,
 };
 use serde_json::{Value as Json, json};
 use std::{
@@ -37,8 +38,7 @@ enum Verdict {
 impl Verdict {
     /// Two that follow each other are at one history: there, an index at which they differ is a fault, whatever came after it.
     fn of(found: &Comparison, one_follows: bool) -> Self {
-        let same_graph =
-            found.elements_compared && found.difference_count == 0 && found.a.digest == found.b.digest;
+        let same_graph = found.elements_compared && found.difference_count == 0 && found.a.digest == found.b.digest;
         match found.equal {
             Some(true) => Self::EqualThere,
             Some(false) if same_graph && !one_follows => Self::EqualGraphs,

@@ -91,8 +91,8 @@ fn is_number(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kitedb_core::Value;
     use Fields::{Konect, Typed, Weighted};
+    use kitedb_core::Value;
 
     fn edge(
         src: &'static str,

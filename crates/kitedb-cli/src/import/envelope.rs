@@ -47,7 +47,9 @@ impl Envelope {
     /// What of it is missing, if something is.
     pub fn lack(&self) -> Option<String> {
         match &self.trailer {
-            None if self.breaks_off => Some("it breaks off in the middle of a line, and its last line is not there".to_owned()),
+            None if self.breaks_off => {
+                Some("it breaks off in the middle of a line, and its last line is not there".to_owned())
+            }
             None => Some("its last line is not there, which says how much it holds".to_owned()),
             Some(trailer) if trailer.lines != self.lines => {
                 Some(format!("it holds {} lines, and as its last line says they were {}", self.lines, trailer.lines))
@@ -60,9 +62,8 @@ impl Envelope {
     pub fn other_than(&self, graph: Option<Digest>) -> Option<String> {
         let exported = self.trailer.as_ref()?.digest.as_ref()?;
         let imported = graph?.to_string();
-        (*exported != imported).then(|| {
-            format!("what it holds has the digest {imported}, and what was exported had {exported:.64}")
-        })
+        (*exported != imported)
+            .then(|| format!("what it holds has the digest {imported}, and what was exported had {exported:.64}"))
     }
 }
 
@@ -76,7 +77,9 @@ pub fn require_known(version: &str) -> Result<(), String> {
     if version == VERSION.to_string() {
         return Ok(());
     }
-    Err(format!("an export of version {version:.20}, and this build reads version {VERSION}: import it with a newer one"))
+    Err(format!(
+        "an export of version {version:.20}, and this build reads version {VERSION}: import it with a newer one"
+    ))
 }
 
 impl Trailer {
@@ -100,7 +103,8 @@ impl Trailer {
         let mut trailer = Self::default();
         let mut seen = Vec::new();
         text.object(|text, name| {
-            let wrong = || Fault::Line(format!("the end of an export with a field `{name:.64}` that this build does not know"));
+            let wrong =
+                || Fault::Line(format!("the end of an export with a field `{name:.64}` that this build does not know"));
             let given = text.scalar()?.ok_or_else(wrong)?;
             if seen.contains(&name) {
                 return Err(Fault::Line(format!("the name `{name:.64}` stands twice")));

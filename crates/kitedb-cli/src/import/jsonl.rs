@@ -94,12 +94,16 @@ pub fn read(
 /// The element on a line, if it may stand where it stands.
 fn in_place(parsed: Result<Option<Line>, Fault>, is_over: bool) -> Result<Element<'static>, String> {
     match parsed {
-        _ if is_over => Err("a line behind the end of an export: import each of several files by itself, and take the first \
+        _ if is_over => {
+            Err("a line behind the end of an export: import each of several files by itself, and take the first \
             and the last line off one that is changed by hand"
-            .to_owned()),
+                .to_owned())
+        }
         Ok(Some(Line::Element(element))) => Ok(element),
         Ok(Some(Line::End(_))) => Err("an export ends here whose first line is not there".to_owned()),
-        Ok(Some(Line::Begin(_)) | None) => Err("an export begins here, and not with the first line of the file".to_owned()),
+        Ok(Some(Line::Begin(_)) | None) => {
+            Err("an export begins here, and not with the first line of the file".to_owned())
+        }
         Err(fault) => Err(fault.to_string()),
     }
 }
@@ -178,7 +182,18 @@ impl Fields {
             b'{' if name == envelope::END => Given::Trailer(Trailer::read(text)?),
             b'[' if is_one_of(&[LABELS]) => Given::Labels(labels(text, &name)?),
             _ if !is_one_of(&[
-                KEY, LABELS, SRC, DST, EDGE_TYPE, PROPS, VECTORS, NODE_ID, SRC_ID, DST_ID, OTHERS, &[envelope::END],
+                KEY,
+                LABELS,
+                SRC,
+                DST,
+                EDGE_TYPE,
+                PROPS,
+                VECTORS,
+                NODE_ID,
+                SRC_ID,
+                DST_ID,
+                OTHERS,
+                &[envelope::END],
             ]) =>
             {
                 return Err(Fault::Line(unknown(&name)));
@@ -441,121 +456,4 @@ fn text_of(name: &str, given: Given) -> Result<Cow<'static, str>, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use kitedb_core::Value;
-
-    fn node(key: &str, labels: &[&'static str], props: Props<'static>) -> Element<'static> {
-        let labels = labels.iter().map(|label| Cow::Borrowed(*label)).collect();
-        Element::node(key.to_owned(), labels, props)
-    }
-
-    fn edge(src: &'static str, dst: &'static str, ty: Option<&'static str>, props: Props<'static>) -> Element<'static> {
-        Element::edge(src, dst, ty.map(Cow::Borrowed), props)
-    }
-
-    #[test]
-    fn a_line_is_a_node_or_an_edge() {
-        for (line, want) in [
-            (r#"{"type":"node","key":"ada"}"#, node("ada", &[], vec![])),
-            (r#"{"key":"ada","label":"Person"}"#, node("ada", &["Person"], vec![])),
-            (r#"{"id":7,"labels":["A","B"],"properties":null}"#, node("7", &["A", "B"], vec![])),
-            (r#"{"type":"edge","src":"a","dst":"b"}"#, edge("a", "b", None, vec![])),
-            (r#"{"source":"a","target":"b","label":"KNOWS"}"#, edge("a", "b", Some("KNOWS"), vec![])),
-            (r#"{"type":"edge","from":"a","to":"b","edge_type":"KNOWS"}"#, edge("a", "b", Some("KNOWS"), vec![])),
-            (r#"{"type":"KNOWS","src":"a","dst":"b"}"#, edge("a", "b", Some("KNOWS"), vec![])),
-            (r#"{"src":1,"dst":2,"props":{"w":0.5}}"#, edge("1", "2", None, vec![("w".into(), Value::F64(0.5))])),
-        ] {
-            assert_eq!(parse(line), Ok(Some(want)), "{line}");
-        }
-        assert_eq!(parse("  "), Ok(None));
-    }
-
-    #[test]
-    fn a_line_of_an_export_keeps_ids() {
-        let id = |id| NodeId(id);
-        for (line, want) in [
-            (
-                r#"{"type":"name","kind":"edge_type","id":3,"name":"KNOWS"}"#,
-                Element::Name { kind: NameKind::EdgeType, id: 3, name: "KNOWS".into() },
-            ),
-            (
-                r#"{"type":"node","node_id":7,"vectors":{"v":[1,0.5,"NaN"]}}"#,
-                Element::Node {
-                    id: Some(id(7)),
-                    key: None,
-                    labels: vec![],
-                    props: vec![],
-                    vectors: vec![("v".into(), vec![1.0, 0.5, f32::NAN])],
-                },
-            ),
-            (
-                r#"{"src_id":1,"dst_id":2,"label":"T"}"#,
-                Element::Edge {
-                    src: End::Id(id(1)),
-                    dst: End::Id(id(2)),
-                    ty: Some("T".into()),
-                    rank: None,
-                    props: vec![],
-                },
-            ),
-            (r#"{"src":"a","dst":"b","rank":7}"#, edge("a", "b", None, vec![]).with_rank(Some(7))),
-            // With ends, it is an edge of this type.
-            (r#"{"type":"name","src":"a","dst":"b"}"#, edge("a", "b", Some("name"), vec![])),
-        ] {
-            let read = parse(line).unwrap().unwrap();
-            assert_eq!(format!("{read:?}"), format!("{want:?}"), "{line}");
-        }
-    }
-
-    #[test]
-    fn every_kind_of_value_is_read() {
-        let line = r#"{"key":"k","props":{"n":null,"b":true,"i":-3,"f":3.0,"s":"é","l":[1,[]],"m":{"x":{}},
-            "v":{"$vector":[1,2.5]},"d":{"$date":"2015-07-21"}}}"#;
-        let Ok(Some(Element::Node { mut props, .. })) = parse(line) else { panic!("not a node") };
-        props.sort_by(|a, b| a.0.cmp(&b.0));
-        let want = [
-            ("b", Value::Bool(true)),
-            ("d", Value::Date("2015-07-21".parse().unwrap())),
-            ("f", Value::F64(3.0)),
-            ("i", Value::I64(-3)),
-            ("l", Value::List(vec![Value::I64(1), Value::List(vec![])])),
-            ("m", Value::Map([("x".to_owned(), Value::Map([].into()))].into())),
-            ("n", Value::Null),
-            ("s", Value::String("é".to_owned())),
-            ("v", Value::Vector(vec![1.0, 2.5])),
-        ];
-        assert_eq!(props, want.map(|(name, value)| (Cow::Borrowed(name), value)));
-    }
-
-    #[test]
-    fn a_bad_line_says_what_is_wrong() {
-        for (line, phrase) in [
-            ("{", "not JSON: EOF while parsing an object at column 1"),
-            ("[1]", "not a JSON object"),
-            ("{}", "neither a node"),
-            (r#"{"type":"vertex","key":"a"}"#, "`type` is `vertex`"),
-            (r#"{"type":3,"key":"a"}"#, "`type` is a number"),
-            (r#"{"type":"node"}"#, "a node without `key`"),
-            (r#"{"key":""}"#, "`key` is empty"),
-            (r#"{"key":1.5}"#, "`key` is a number: give a string"),
-            (r#"{"key":"a","labels":[1]}"#, "`labels` is a number"),
-            (r#"{"key":"a","prop":{}}"#, "unknown field `prop`"),
-            (r#"{"key":"a","props":[]}"#, "`props` is an array"),
-            (r#"{"key":"a","props":{"x":{"y":[{"$date":"z"}]}}}"#, "property x.y[0] is not what its tag says"),
-            (r#"{"key":"a","props":{"x":{"$vector":[1e39]}}}"#, "property x[0] is not a 32-bit float"),
-            (r#"{"key":"a","vectors":{"x":["y"]}}"#, "the vector `x` is no array of 32-bit floats"),
-            (r#"{"key":"a","vectors":[]}"#, "`vectors` is an array: give an object"),
-            (r#"{"node_id":"7"}"#, "`node_id` is a string: give a positive integer"),
-            (r#"{"type":"name","kind":"node","id":1,"name":"A"}"#, "`kind` is `node`"),
-            (r#"{"type":"name","kind":"label","id":4294967296,"name":"A"}"#, "does not fit 32 bits"),
-            (r#"{"type":"name","kind":"label","name":"A"}"#, "a name without `id`"),
-            (r#"{"key":"a","props":{"x":9223372036854775808}}"#, "does not fit a signed 64-bit integer"),
-            (r#"{"type":"edge","src":"a"}"#, "an edge without `dst`"),
-            (r#"{"src":"a","source":"b","dst":"c"}"#, "unknown field `source`"),
-        ] {
-            let error = parse(line).unwrap_err();
-            assert!(error.contains(phrase), "{line}: {error}");
-        }
-    }
-}
+mod tests;

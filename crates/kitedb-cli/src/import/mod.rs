@@ -96,7 +96,8 @@ impl<'a> Element<'a> {
         /// Ids and lengths of one operation.
         const HEAD: usize = 64;
         let text = |text: &Cow<'_, str>| HEAD + text.len();
-        let props_size = |props: &Props<'_>| props.iter().map(|(name, value)| text(name) + size_of_value(value)).sum::<usize>();
+        let props_size =
+            |props: &Props<'_>| props.iter().map(|(name, value)| text(name) + size_of_value(value)).sum::<usize>();
         HEAD + match self {
             Self::Name { name, .. } => text(name),
             Self::Node { key, labels, props, vectors, .. } => {

@@ -132,10 +132,7 @@ impl<R: BufRead> Text<R> {
     }
 
     /// Reads an object: `member` is called behind each name.
-    pub fn object(
-        &mut self,
-        mut member: impl FnMut(&mut Self, String) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+    pub fn object(&mut self, mut member: impl FnMut(&mut Self, String) -> Result<(), Fault>) -> Result<(), Fault> {
         self.list(b'{', b'}', |text| {
             if text.next_token()? != b'"' {
                 return Err(text.not_json("expected a name in quotes"));
