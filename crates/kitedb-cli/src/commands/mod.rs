@@ -19,7 +19,7 @@ mod without_log;
 
 use crate::{
     cli::{DatabaseArgs, GetArgs},
-    failure::{DOES_NOT_OPEN, EXIT_FAILED, EXIT_FAULT, Failure, Outcome},
+    failure::{DOES_NOT_OPEN, EXIT_FAILED, EXIT_FAULT, EXIT_SIGNAL, Failure, Outcome},
     render::style::clean,
 };
 use kitedb_core::{Database, ErrorCode, ErrorKind, GraphRead, NodeId, OpenOptions, PropKeyId, Result, Value, View};
@@ -83,9 +83,6 @@ fn fault_if(fault: bool, out: &mut dyn Write) -> Outcome {
     if fault { Err(Failure::shown(EXIT_FAULT)) } else { Ok(()) }
 }
 
-/// The exit code of a process that a signal ended, as a shell gives it for SIGINT.
-pub const EXIT_SIGNAL: i32 = 130;
-
 /// What comes with the first SIGINT, SIGTERM or SIGHUP; a second one ends the process where it is.
 fn signals() -> Outcome<Receiver<()>> {
     let (sender, receiver) = mpsc::channel();
@@ -93,7 +90,7 @@ fn signals() -> Outcome<Receiver<()>> {
     let handler = move || {
         if std::mem::replace(&mut asked, true) {
             // Whatever it is doing, files are as after a crash: whole.
-            process::exit(EXIT_SIGNAL);
+            process::exit(EXIT_SIGNAL.into());
         }
         let _ = sender.send(());
     };

@@ -1,10 +1,7 @@
 //! A file that is there as a whole, or not at all, and never in place of another one.
 
 use super::Failed;
-use crate::{
-    commands::EXIT_SIGNAL,
-    failure::{Failure, Outcome},
-};
+use crate::failure::{EXIT_SIGNAL, Failure, Outcome};
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufWriter, Write},
@@ -29,7 +26,7 @@ pub fn remove_draft_on_signal() -> Outcome {
         if let Some(path) = draft.as_ref() {
             let _ = fs::remove_file(path);
         }
-        process::exit(EXIT_SIGNAL);
+        process::exit(EXIT_SIGNAL.into());
     };
     ctrlc::set_handler(handler).map_err(|e| Failure::new(format_args!("cannot listen to signals: {e}")))
 }

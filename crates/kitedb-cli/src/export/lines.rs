@@ -114,7 +114,7 @@ mod tests {
         lines.begin(&[("type", json!("node")), ("node_id", json!(7))], &[]).unwrap();
         lines.put("props", "a", &json!("x".repeat(90))).unwrap();
         let failure = lines.end().unwrap_err().into_failure("-");
-        for phrase in [r#"{"type":"node","node_id":7}"#, "a line of 134 bytes", "100 at most"] {
+        for phrase in [r#"{"type":"node","node_id":7}"#, "a line of 135 bytes", "100 at most"] {
             assert!(failure.message().contains(phrase), "{}", failure.message());
         }
     }

@@ -86,6 +86,8 @@ impl<R: BufRead> Text<R> {
                 Scalar::Number(number) => read_number(&number)?.into(),
             };
             self.charge(match &value {
+                // It may be what a tag holds: the shortest time of day, of two bytes, has eight characters.
+                Value::String(text) if place.read == Read::Plain => text.len() / 8,
                 // The longest text in relation to what it stands for is that of a NaN in a vector: 10 characters, 4 bytes.
                 Value::String(text) if place.in_tag => text.len() * 3 / 8,
                 Value::String(text) => 1 + text.len(),
@@ -113,12 +115,13 @@ impl<R: BufRead> Text<R> {
 
     fn map_at(&mut self, place: Place) -> Result<Value, Fault> {
         let before = self.stored;
-        self.charge(2)?;
+        let is_plain = place.read == Read::Plain;
+        self.charge(if is_plain { 1 } else { 2 })?;
         let mut map = BTreeMap::new();
         // Whether what stands under `$map` was read as if that were a tag.
         let mut unsettled = false;
         self.object(|text, name| {
-            text.charge(1 + name.len())?;
+            text.charge(if is_plain && name.starts_with('$') { 0 } else { 1 + name.len() })?;
             // A tag is alone, so it is the first name.
             let in_tag = place.read == Read::Tags && map.is_empty() && name.starts_with('$');
             unsettled |= in_tag && name == MAP;
@@ -139,13 +142,15 @@ impl<R: BufRead> Text<R> {
             return Ok(Value::Map(map));
         }
         let value = settle(Value::Map(map))?;
-        // What it holds was counted as the text that it was.
-        self.stored = before;
-        self.charge(match &value {
+        // What it holds was counted as the text that it was; what a map holds, as what it is.
+        let bytes = match &value {
+            Value::Map(_) => return Ok(value),
             Value::Bytes(bytes) => bytes.len(),
             Value::Vector(vector) => 4 * vector.len(),
             _ => 2,
-        })?;
+        };
+        self.stored = before;
+        self.charge(bytes)?;
         Ok(value)
     }
 }
@@ -218,10 +223,11 @@ fn tagged(name: String, value: Value) -> Result<Value, Fault> {
     }
 }
 
-/// A component of a vector.
+/// A component of a vector. One that is nearer to 0 than any 32-bit float is none.
 fn component(value: Value) -> Option<f32> {
     json::component(&match value {
         Value::I64(integer) => integer.into(),
+        Value::F64(float) if float != 0.0 && float as f32 == 0.0 => return None,
         Value::F64(float) => float.into(),
         Value::String(text) => Json::String(text),
         _ => return None,
@@ -292,6 +298,7 @@ mod tests {
             (r#"{"$map":[]}"#, "a $map that does not hold an object"),
             (r#"{"$vector":[1,1e39]}"#, "p[1] is not a 32-bit float"),
             (r#"{"$vector":[[1]]}"#, "p[0] is not a 32-bit float"),
+            (r#"{"$vector":[1,1e-60]}"#, "p[1] is not a 32-bit float"),
             (r#"{"$float":"nan"}"#, "a $float that is neither"),
             ("[1,2", "the line ends within its object"),
             ("[1 2]", "expected `,` or `]`"),
@@ -324,6 +331,30 @@ mod tests {
         };
         assert!(endless("[", "\"some text of a few bytes that fills it quickly\",").contains("too much for one line"));
         assert!(endless("\"", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx").contains("longer than 85 MiB"));
+    }
+
+    /// Of each the JSON is many times as long as the value, which nearly is as large as a value may be.
+    #[test]
+    fn what_a_commit_holds_is_not_refused() {
+        for (item, bytes) in [
+            (r#"{"$local_date_time":"1970-01-01T00:00:00"}"#, 3),
+            (r#"{"$local_time":"00:00:00"}"#, 2),
+            (r#"{"$date":"1970-01-01"}"#, 2),
+            (r#"{"$vector":["NaN","0x7fc00001"]}"#, 8),
+            ("[]", 3),
+            ("null", 1),
+        ] {
+            for (head, tail) in [("[", "]"), (r#"{"$map":{"$x":["#, "]}}")] {
+                let count = 1000;
+                let json = format!("{head}{}{tail}", vec![item; count].join(","));
+                let mut text = Text::new(json.as_bytes());
+                text.next_line().unwrap();
+                let value = text.value().unwrap();
+                assert!(text.stored <= encoded(&value).len(), "{item} {head}");
+                // And what is counted is in proportion to what is held.
+                assert!(text.stored * 10 >= count * bytes, "{item} {head}");
+            }
+        }
     }
 
     /// A text again and again.
