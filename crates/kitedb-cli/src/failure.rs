@@ -12,6 +12,8 @@ pub const EXIT_FAILED: u8 = 1;
 pub const EXIT_USAGE: u8 = 2;
 /// What was looked at is not in order.
 pub const EXIT_FAULT: u8 = 3;
+/// A signal ended it; which one, a shell tells by 128 and its number, and this is that of SIGINT.
+pub const EXIT_SIGNAL: u8 = 130;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = Style::new().dimmed();
@@ -107,6 +109,11 @@ impl Failure {
     /// What went wrong.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// The exit code.
+    pub fn exit_code(&self) -> u8 {
+        self.exit
     }
 
     /// The code of the engine's error, if it was one.

@@ -8,7 +8,10 @@ use kitedb_core::{
     Time, Transaction, Value,
 };
 use serde_json::json;
-use std::fs;
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
 use support::Folder;
 
 /// Random numbers, the same for a seed.
@@ -143,9 +146,13 @@ fn an_export_reads_back_to_an_equal_digest() {
         for what in ["nodes", "edges", "vectors"] {
             assert_eq!(report[what], check[what], "seed {seed}");
         }
-        // And the copy is exported to the same bytes.
-        let again = folder.run(&["export", &to]).ok();
-        assert_eq!(again.out, fs::read_to_string(folder.path().join(&file)).unwrap(), "seed {seed}");
+        // And the copy is exported to the same bytes, the token apart.
+        let graph = |export: &str| export.split_once('\n').map(|(_, graph)| graph.to_owned()).unwrap();
+        let (again, first) = (folder.run(&["export", &to]).ok().out, folder.path().join(&file));
+        assert_eq!(graph(&again), graph(&fs::read_to_string(first).unwrap()), "seed {seed}");
+        // Which are the same graph, though each came to it by commits of its own.
+        let found = folder.run(&["verify", &from, &to, "--json"]).json();
+        assert_eq!(found["equal"], true, "seed {seed}: {found}");
     }
 }
 
@@ -179,6 +186,154 @@ fn values_and_elements_of_any_size_are_exported_and_read_back() {
     folder.run(&["export", "g.kitedb", "-o", "g.jsonl"]).ok();
     folder.run(&["import", "h.kitedb", "g.jsonl"]).ok();
     assert_eq!(folder.run(&["check", "h.kitedb", "--json"]).json()["digest"], *digest);
+}
+
+/// A line says which node or edge it is about, whatever stands before it.
+#[test]
+fn the_order_of_lines_of_one_kind_does_not_matter() {
+    let folder = Folder::new();
+    for seed in 0..6 {
+        let (from, file, to) = (format!("{seed}.kitedb"), format!("{seed}.jsonl"), format!("{seed}-copy.kitedb"));
+        random_graph(&folder, &from, seed);
+        let db = Database::open(folder.path().join(&from), OpenOptions::new()).unwrap();
+        let mut tx = db.begin().unwrap();
+        let (a, b) = (tx.create_node(Some("long")).unwrap(), tx.create_node(Some("other")).unwrap());
+        // Of this pair the edge of rank 0 is gone, of the other one it is there.
+        tx.add_edge(a, "TYPE 0", b).unwrap();
+        tx.add_parallel_edge(a, "TYPE 0", b, &[]).unwrap();
+        tx.delete_edge(a, "TYPE 0", b).unwrap();
+        tx.add_edge(b, "TYPE 0", a).unwrap();
+        let parallel = tx.add_parallel_edge(b, "TYPE 0", a, &[]).unwrap();
+        for n in 0..3 {
+            // More than one line holds.
+            let (name, text) = (format!("part {n}"), "x".repeat(700 << 10));
+            tx.set_node_prop(a, &*name, &*text).unwrap();
+            tx.set_edge_prop_by_key(parallel, &*name, &*text).unwrap();
+            tx.set_edge_prop(b, "TYPE 0", a, &*name, format!("{n}")).unwrap();
+        }
+        tx.commit().unwrap();
+        let digest = db.check().unwrap().digest.to_string();
+        db.close().unwrap();
+        folder.run(&["export", &from, "-o", &file]).ok();
+
+        let text = fs::read_to_string(folder.path().join(&file)).unwrap();
+        let mut chance = Chance(seed);
+        let mut shuffled = Vec::new();
+        for kind in ["{\"kitedb_export\"", "{\"type\":\"name\"", "{\"type\":\"node\"", "{\"type\":\"edge\"", "{\"end\""]
+        {
+            let mut lines: Vec<_> = text.lines().filter(|line| line.starts_with(kind)).collect();
+            for n in (1..lines.len()).rev() {
+                lines.swap(n, chance.below(n as u64 + 1) as usize);
+            }
+            shuffled.extend(lines);
+        }
+        assert_eq!(shuffled.len(), text.lines().count());
+        folder.file(&file, shuffled.join("\n"));
+        folder.run(&["import", &to, &file, "--batch", "7"]).ok();
+        assert_eq!(folder.run(&["check", &to, "--json"]).json()["digest"], *digest, "seed {seed}");
+        // Once more changes nothing.
+        folder.run(&["import", &to, &file]).ok();
+        assert_eq!(folder.run(&["check", &to, "--json"]).json()["digest"], *digest, "seed {seed}");
+    }
+}
+
+/// Whoever imports half of a graph is told, whether he gave a file or a stream.
+#[test]
+fn an_export_that_was_cut_is_not_taken_for_a_whole_one() {
+    let folder = Folder::new();
+    random_graph(&folder, "g.kitedb", 3);
+    folder.run(&["export", "g.kitedb", "-o", "g.jsonl"]).ok();
+    let whole = fs::read_to_string(folder.path().join("g.jsonl")).unwrap();
+    let lines: Vec<_> = whole.lines().collect();
+    let half = (whole.len() / 2..).find(|at| whole.is_char_boundary(*at)).unwrap();
+    let cuts = [&whole[..whole.len() - 20], &whole[..half], &lines[..lines.len() - 1].join("\n")];
+    for (n, cut) in cuts.iter().enumerate() {
+        let (file, to, from_a_stream) = (format!("cut{n}.jsonl"), format!("{n}.kitedb"), format!("{n}-stream.kitedb"));
+        folder.file(&file, cut);
+        // A file is looked at before anything of it is imported.
+        let run = folder.run(&["import", &to, &file]);
+        assert!(run.code == 3 && run.err.contains("is cut") && run.err.contains("nothing is imported"), "{run:?}");
+        assert!(!folder.path().join(&to).exists());
+        for args in [&["import", &to, &file, "--skip-bad"][..], &["import", &from_a_stream, "-", "--format", "jsonl"]] {
+            let run = folder.run_with_input(args, cut);
+            assert!(run.code == 3 && run.err.contains("is not the whole of an export"), "{run:?}");
+            assert!(run.err.contains("what is there of it is imported"), "{run:?}");
+        }
+    }
+    // A line less, and another one in place of one.
+    let end = lines.len() - 1;
+    let less: Vec<_> = lines.iter().enumerate().filter(|(n, _)| *n != end - 1).map(|(_, line)| *line).collect();
+    let mut other = lines.clone();
+    other[end - 1] = "{\"key\":\"another\"}";
+    for (n, (lines, phrase)) in [(less, "as its last line says"), (other, "has the digest")].iter().enumerate() {
+        folder.file("changed.jsonl", lines.join("\n"));
+        let to = format!("changed{n}.kitedb");
+        let run = folder.run(&["import", &to, "changed.jsonl", "--json"]);
+        assert!(run.code == 3 && run.err.contains(phrase), "{run:?}");
+        let report: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+        assert_eq!((&report["export"], &report["committed"]), (&json!("incomplete"), &json!(true)), "{report}");
+    }
+    let report = folder.run(&["import", "whole.kitedb", "g.jsonl", "--json"]).json();
+    assert_eq!((&report["export"], &report["export_lack"]), (&json!("whole"), &json!(null)));
+    // Another graph is there already: only what was read can be compared.
+    folder.run_with_input(&["import", "other.kitedb", "-", "--format", "edgelist"], "x y\n").ok();
+    folder.file("small.jsonl", "{\"kitedb_export\":1}\n{\"key\":\"z\"}\n{\"end\":{\"names\":0,\"nodes\":1,\"edges\":0,\"vectors\":0,\"lines\":1,\"digest\":\"7\"}}\n");
+    folder.run(&["import", "other.kitedb", "small.jsonl"]).ok();
+}
+
+#[test]
+fn an_export_of_a_damaged_file_leaves_none_that_looks_whole() {
+    let folder = Folder::new();
+    let edges: String = (0..20_000).map(|n| format!("node{n} node{} K\n", n * 7 % 20_000)).collect();
+    folder.file("edges.txt", edges);
+    folder.run(&["import", "g.kitedb", "edges.txt"]).ok();
+    let path = folder.path().join("g.kitedb");
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.windows(9).rposition(|bytes| bytes == b"node12345").unwrap();
+    bytes[at] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let run = folder.run(&["export", "g.kitedb", "-o", "g.jsonl"]);
+    assert_eq!(run.code, 3, "{run:?}");
+    let mut names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["edges.txt", "g.kitedb"]);
+    let run = folder.run(&["export", "g.kitedb"]);
+    assert_eq!(run.code, 3, "{:?}", run.err);
+    assert!(!run.out.contains("{\"end\""), "{:?}", run.err);
+    let again = folder.run_with_input(&["import", "h.kitedb", "-", "--format", "jsonl"], &run.out);
+    assert_eq!(again.code, 3, "{:?}", again.err);
+}
+
+#[test]
+fn an_export_that_is_stopped_leaves_no_draft() {
+    let folder = Folder::new();
+    let edges: String = (0..60_000).map(|n| format!("node{n} node{} K\n", n * 7 % 60_000)).collect();
+    folder.file("edges.txt", edges);
+    folder.run(&["import", "g.kitedb", "edges.txt"]).ok();
+    let names = || {
+        let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.contains("jsonl")).collect::<Vec<_>>()
+    };
+    for signal in ["-TERM", "-INT"] {
+        // One that is done before the signal comes is tried again.
+        let was_stopped = (0..20).any(|_| {
+            let _ = fs::remove_file(folder.path().join("g.jsonl"));
+            let mut command = folder.command(&["export", "g.kitedb", "-o", "g.jsonl"]);
+            let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+            // A draft is there from the first line to the last one.
+            while names().is_empty() && child.try_wait().unwrap().is_none() {
+                std::thread::yield_now();
+            }
+            Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+            child.wait().unwrap().code() == Some(130) && names() != ["g.jsonl"]
+        });
+        assert!(was_stopped, "{signal}");
+        assert_eq!(names(), Vec::<String>::new(), "{signal}");
+    }
+    // A file that cannot be written is named.
+    let run = folder.run(&["export", "g.kitedb", "-o", "no/such/folder/g.jsonl"]);
+    assert!(run.code == 1 && run.err.contains("no/such/folder/"), "{run:?}");
 }
 
 #[test]

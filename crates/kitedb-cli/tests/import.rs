@@ -3,6 +3,7 @@
 mod support;
 
 use serde_json::json;
+use std::{fs, io::Write, process::Stdio};
 use support::Folder;
 
 #[test]
@@ -243,4 +244,152 @@ fn keys_of_json_lines_are_taken_with_their_blanks() {
     for (key, p) in [("x ", 1), ("x", 2)] {
         assert_eq!(folder.run(&["get", "g.kitedb", key, "--json"]).json()["props"], json!({ "p": p }), "{key:?}");
     }
+}
+
+#[test]
+fn a_number_that_cannot_be_kept_is_a_bad_line_and_no_other_number() {
+    let folder = Folder::new();
+    for (name, content, phrases) in [
+        (
+            "a.jsonl",
+            "{\"key\":\"a\",\"props\":{\"x\":[1,9223372036854775808]}}",
+            ["line 1", "property x[1] is 9223372036854775808"],
+        ),
+        ("b.jsonl", "{\"key\":\"a\"}\n{\"key\":\"b\",\"props\":{\"n\":-0}}", ["line 2", "property n is -0"]),
+        ("c.jsonl", "{\"key\":\"a\",\"props\":{\"n\":1e400}}", ["line 1", "property n is 1e400"]),
+        ("d.jsonl", "{\"key\":\"a\",\"vectors\":{\"v\":[1e39]}}", ["line 1", "the vector `v`"]),
+        ("out.e", "% weighted\n1 2 18446744073709551616", ["line 2", "the weight is 18446744073709551616"]),
+    ] {
+        folder.file(name, content);
+        let run = folder.run(&["import", "g.kitedb", name]);
+        assert_eq!(run.code, 1, "{name}: {run:?}");
+        assert!(phrases.iter().all(|phrase| run.err.contains(phrase)), "{name}: {run:?}");
+        assert!(!folder.path().join("g.kitedb").exists(), "{name}");
+    }
+    // A cell has no other form for it: it stays what it is.
+    folder.file("cells.csv", "key,x,y,z\na,9223372036854775808,-0,1e400\n");
+    folder.run(&["import", "cells.kitedb", "cells.csv"]).ok();
+    let node = folder.run(&["get", "cells.kitedb", "a", "--json"]).json();
+    assert_eq!(node["props"], json!({ "x": "9223372036854775808", "y": "-0", "z": "1e400" }));
+}
+
+#[test]
+fn a_name_that_stands_twice_in_an_object_is_a_bad_line() {
+    let folder = Folder::new();
+    for (line, phrase) in [
+        ("{\"key\":\"a\",\"key\":\"b\"}", "the name `key` stands twice"),
+        ("{\"key\":\"a\",\"props\":{\"x\":1,\"x\":2}}", "two properties are called `x`"),
+        (
+            "{\"key\":\"a\",\"props\":{\"m\":[{\"x\":1,\"\\u0078\":2}]}}",
+            "property m[0] is an object in which the name `x`",
+        ),
+    ] {
+        let run = folder.run_with_input(&["import", "g.kitedb", "-", "--format", "jsonl"], line);
+        assert!(run.code == 1 && run.err.contains(phrase), "{line}: {run:?}");
+    }
+}
+
+/// What its first half did, and every name that it brought, goes with it; what stands around it stays.
+#[test]
+fn a_bad_line_that_is_skipped_leaves_nothing_of_itself() {
+    let folder = Folder::new();
+    let good = "{\"key\":\"a\",\"labels\":[\"L\"],\"vectors\":{\"v\":[1,2]}}\n{\"src\":\"a\",\"dst\":\"b\"}\n";
+    let bad = [
+        // The vector has another length than the first one.
+        "{\"key\":\"half\",\"labels\":[\"New\"],\"props\":{\"fresh\":1},\"vectors\":{\"v\":[1]}}",
+        "{\"key\":\"a\",\"labels\":[\"New\"],\"props\":{\"fresh\":1},\"vectors\":{\"v\":[1]}}",
+        // Both ends are made before its properties are looked at.
+        "{\"src\":\"end\",\"dst\":\"other end\",\"label\":\"NEW\",\"props\":{\"fresh\":1,\"_key\":1,\"_key_\":2}}",
+    ];
+    let after = "{\"key\":\"c\",\"props\":{\"p\":1}}\n";
+    folder.file("clean.jsonl", format!("{good}{after}"));
+    folder.run(&["import", "clean.kitedb", "clean.jsonl"]).ok();
+    folder.file("bad.jsonl", format!("{good}{}\n{after}{}\n", bad.join("\n"), bad[2]));
+    let names = |database: &str| {
+        let lines = folder.run(&["export", database]).ok().out;
+        let mut names: Vec<_> = lines
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+            .filter(|line| line["type"] == "name")
+            .map(|line| (line["kind"].to_string(), line["name"].to_string()))
+            .collect();
+        names.sort();
+        names
+    };
+    for batch in ["1", "3", "5000"] {
+        let database = format!("{batch}.kitedb");
+        let report = folder.run(&["import", &database, "bad.jsonl", "--skip-bad", "--batch", batch, "--json"]).json();
+        assert_eq!((&report["skipped"], &report["nodes_created"]), (&json!(4), &json!(3)), "{report}");
+        assert_eq!((&report["nodes_updated"], &report["edges_created"]), (&json!(0), &json!(1)), "{report}");
+        let lines: Vec<_> = report["bad_lines"].as_array().unwrap().iter().map(|bad| bad["line"].clone()).collect();
+        assert_eq!(lines, [3, 4, 5, 7], "{report}");
+        let stats = folder.run(&["stats", &database, "--json"]).json();
+        assert_eq!((&stats["nodes"], &stats["edges"]), (&json!(3), &json!(1)), "batch {batch}");
+        let node = folder.run(&["get", &database, "a", "--json"]).json();
+        assert_eq!((&node["labels"], &node["props"]), (&json!(["L"]), &json!({})), "batch {batch}");
+        assert_eq!(names(&database), names("clean.kitedb"), "batch {batch}");
+        assert_eq!(folder.run(&["check", &database, "--json"]).json()["clean"], true);
+    }
+}
+
+#[test]
+fn a_property_that_gets_another_name_replaces_none_of_another_line() {
+    let folder = Folder::new();
+    let line = |name: &str, value: u32| format!("{{\"key\":\"a\",\"props\":{{\"{name}\":{value}}}}}\n");
+    let edge = |name: &str, value: u32| format!("{{\"src\":\"a\",\"dst\":\"b\",\"props\":{{\"{name}\":{value}}}}}\n");
+    for (n, lines) in [
+        line("_key_", 1) + &line("_key", 2),
+        line("_key", 1) + &line("_key_", 2),
+        edge("_key_", 1) + &edge("_key", 2),
+        edge("_key", 1) + &edge("_key_", 2),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let run = folder.run_with_input(&["import", &format!("{n}.kitedb"), "-", "--format", "jsonl"], lines);
+        assert!(run.code == 1 && run.err.contains("line 2: a property called `_key` comes in as `_key_`"), "{run:?}");
+    }
+    // The same again is no other value.
+    folder.run_with_input(&["import", "g.kitedb", "-", "--format", "jsonl"], &line("_key", 1).repeat(2)).ok();
+}
+
+/// As a file that was written without line ends, or is no text.
+#[test]
+fn a_line_without_end_is_refused_before_it_fills_the_memory() {
+    let folder = Folder::new();
+    let mut command = folder.command(&["import", "g.kitedb", "-", "--format", "jsonl", "--skip-bad", "--json"]);
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"{\"key\":\"").unwrap();
+    let part = b"x".repeat(1 << 20);
+    for _ in 0..400 {
+        input.write_all(&part).unwrap();
+    }
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    input.write_all(b"\n{\"key\":\"b\"}\n").unwrap();
+    drop(input);
+    let report: serde_json::Value = serde_json::from_slice(&child.wait_with_output().unwrap().stdout).unwrap();
+    assert!(report["bad_lines"][0]["error"].as_str().unwrap().contains("longer than 85 MiB"), "{report}");
+    assert_eq!((&report["nodes_created"], &report["lines"]), (&json!(1), &json!(2)), "{report}");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak < 300 << 10, "{peak} kB");
+}
+
+#[test]
+fn an_import_of_what_cannot_be_read_prints_a_document() {
+    let folder = Folder::new();
+    let run = folder.run(&["import", "g.kitedb", "missing.jsonl", "--json"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    let document: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    assert!(document["error"]["message"].as_str().unwrap().contains("missing.jsonl"), "{document}");
+    assert_eq!((&document["committed"], &document["token"]), (&json!(false), &json!(null)));
+    assert!(!folder.path().join("g.kitedb").exists());
+    folder.file("not.kitedb", "no database, and long enough to be looked at".repeat(200));
+    folder.file("edges.txt", "a b\n");
+    let run = folder.run(&["import", "not.kitedb", "edges.txt", "--json"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    let document: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(document["error"]["code"], "NOT_A_DATABASE", "{document}");
 }

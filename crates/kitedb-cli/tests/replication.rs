@@ -606,6 +606,34 @@ fn verify_tells_equal_ahead_different_and_unknown_apart() {
     assert!(shown.out.contains("not comparable at log index 1"), "{shown:?}");
 }
 
+/// A copy by export and import, or the same graph that was made in other steps.
+#[test]
+fn verify_tells_that_graphs_of_other_histories_are_equal() {
+    let folder = Folder::new();
+    folder.file("g.txt", "a b\nb c\nc d\n");
+    folder.run(&["import", "plain.kitedb", "g.txt", "--batch", "1"]).ok();
+    folder.run(&["import", "primary.kitedb", "g.txt", "--batch", "1", "--role", "primary"]).ok();
+    for from in ["plain.kitedb", "primary.kitedb"] {
+        let (file, to) = (format!("{from}.jsonl"), format!("{from}.copy"));
+        folder.run(&["export", from, "-o", &file]).ok();
+        folder.run(&["import", &to, &file]).ok();
+        for more in [&[][..], &["--deep"]] {
+            for (a, b) in [(from, &*to), (&*to, from)] {
+                let found = folder.run(&[&["verify", a, b, "--json"], more].concat()).json();
+                assert_eq!((&found["equal"], &found["compared"]), (&json!(true), &json!("graphs")), "{found}");
+                assert_eq!((&found["elements_compared"], &found["difference_count"]), (&json!(true), &json!(0)));
+                let shown = folder.run(&[&["verify", a, b], more].concat()).ok().out;
+                assert!(shown.contains("equal graphs: their last commits are 1:") && shown.contains("1:1"), "{shown}");
+            }
+        }
+        // One more edge in one of them.
+        folder.file("more.txt", "d e\n");
+        folder.run(&["import", &to, "more.txt"]).ok();
+        let run = folder.run(&["verify", from, &to]);
+        assert!(run.code == 3 && !run.out.contains("equal graphs"), "{run:?}");
+    }
+}
+
 /// Digests are what commits left. A block that is damaged under them is met by who reads it.
 #[test]
 fn a_deep_verify_reads_what_a_digest_only_speaks_of() {

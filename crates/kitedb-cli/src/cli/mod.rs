@@ -35,11 +35,18 @@ Formats (UTF-8; the whole of it in docs/import.md):
 
 Nodes and edges that exist are updated, and the nodes an edge names are created if they do not exist: running the
 same import again is safe. Each batch is one transaction. A bad line stops the import with its number and leaves
-what earlier batches brought; --skip-bad counts bad lines and goes on.";
+what earlier batches brought; --skip-bad counts bad lines, leaves each out whole, and goes on.
+
+Exit codes:
+  0  done
+  1  the operation failed
+  2  the command line is wrong
+  3  what was imported is not the whole of an export: its end is missing, or it holds other than was exported";
 
 const EXPORT: &str = "\
 Everything is in it: names with their ids, nodes with theirs, keys, labels, properties of every kind, vectors, edges. It is
-one state, that of the last commit, whatever is written meanwhile. A file appears under its name when it is whole.
+one state, that of the last commit, whatever is written meanwhile. A file appears under its name when it is whole. Its last
+line says how much it holds, and by its digest which graph: an import ends with 3 where that is not what it read.
 
   kitedb export graph.kitedb --output graph.jsonl
   kitedb import copy.kitedb graph.jsonl
@@ -102,7 +109,8 @@ pub enum Command {
     Replica(ReplicaCommand),
     /// Show what part a database plays in replication, or say what a copy of one is
     Role(RoleArgs),
-    /// Compare the digests of two databases at an index that both have reached, and show what differs if they differ
+    /// Compare the digests of two databases at an index that both have reached, or, where they have no history in common, the
+    /// graphs that they hold, and show what differs if they differ
     #[command(after_help = EXIT_CODES)]
     Verify(VerifyArgs),
     #[cfg(feature = "telemetry")]
@@ -262,9 +270,9 @@ pub struct ImportArgs {
     /// The format of FILE; guessed from its name if not given
     #[arg(long, value_enum)]
     pub format: Option<Format>,
-    /// The type of edges that name none
-    #[arg(long = "type", value_name = "TYPE", default_value = "LINK", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub edge_type: String,
+    /// The type of edges that name none [default: LINK]
+    #[arg(long = "type", value_name = "TYPE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub edge_type: Option<String>,
     /// A label for every node that the import brings
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub label: Option<String>,

@@ -197,10 +197,11 @@ pub struct LogArgs {
     /// How long a commit waits that a promotion of another node met, until that says which commits count [default: 5000]
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     pub fence_wait_ms: Option<u64>,
-    /// Write to the file though it has more than one hard link
+    /// Write to the file though it has more than one hard link; changes nothing for one that has not, or is made now
     #[arg(long)]
     pub accept_hard_links: bool,
-    /// Write to a copy that was taken in use, although its original had more: what is missing is given up
+    /// Write to a copy that was taken in use, although its original had more: what is missing is given up; changes nothing for
+    /// what is no such copy, or is made now
     #[arg(long)]
     pub accept_copy: bool,
 }

@@ -1,6 +1,6 @@
 //! `kitedb export`: from a database into a file that `import` reads.
 
-use super::{is_denied, open_to_read, write_json};
+use super::{is_denied, write_json};
 use crate::{
     cli::ExportArgs,
     export::{self, Counts},
@@ -26,17 +26,23 @@ pub fn run(args: &ExportArgs, out: &mut dyn Write) -> Outcome {
         return Err(Failure::usage(what).hint("pass --output FILE, or leave --json out: an export is JSON in any case"));
     }
     let started = Instant::now();
-    let database = open_to_read(&args.common)?;
+    let database = Database::open(&args.common.database, args.common.options().read_only(true));
+    let database = database.map_err(|e| export::unreadable(e, "nothing is exported"))?;
     require_whole(&database)?;
     let view = database.snapshot()?;
+    // The definitions of indexes are in the digest, and not in the export.
+    let has_indexes = !database.indexes()?.is_empty();
+    let digest = (!has_indexes).then(|| view.digest().to_string());
+    let write = |out: &mut dyn Write| export::write_graph(&view, digest, || require_whole(&database), out);
     let Some(path) = output else {
         out.flush()?;
         // What is exported is no text for a terminal, from which codes of colours would be taken out.
         let mut out = BufWriter::with_capacity(256 << 10, io::stdout().lock());
-        export::write_graph(&view, &mut out)?;
+        write(&mut out).map_err(|failed| failed.into_failure("the export to standard output"))?;
         return Ok(out.flush()?);
     };
-    let counts = export::write_file(path, |out| export::write_graph(&view, out))?;
+    export::remove_draft_on_signal()?;
+    let counts = export::write_file(path, write)?;
     match args.common.json {
         true => show_json(args, path, &view, &counts, started.elapsed(), out),
         false => show(args, path, &view, &counts, started.elapsed(), out),

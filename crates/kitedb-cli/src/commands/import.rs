@@ -3,9 +3,11 @@
 use super::write_json;
 use crate::{
     cli::{Format, ImportArgs},
-    failure::{Failure, Outcome},
+    failure::{EXIT_FAULT, EXIT_USAGE, Failure, Outcome},
     import::{
-        Item, csv, edgelist, jsonl,
+        Item, csv, edgelist,
+        envelope::{self, Envelope},
+        jsonl,
         progress::{self, Metered},
         sink::{Counts, RENAMED, Sink, Unwritten},
     },
@@ -16,7 +18,7 @@ use crate::{
     },
 };
 use indicatif::ProgressBar;
-use kitedb_core::{Database, Error, ErrorCode, ReplicationRole, graph::RESERVED_PROPERTY};
+use kitedb_core::{Database, Digest, Error, ErrorCode, ReplicationRole, graph::RESERVED_PROPERTY};
 use serde_json::json;
 use std::{
     fs::File,
@@ -32,6 +34,9 @@ const SHOWN: usize = 10;
 /// times as much memory.
 const LOG_BYTES: u64 = 16 << 20;
 
+/// The type of edges that name none, where no other one is said.
+const EDGE_TYPE: &str = "LINK";
+
 #[derive(Default)]
 struct Report {
     /// What was committed.
@@ -39,6 +44,10 @@ struct Report {
     skipped: u64,
     bad_lines: Vec<(u64, String)>,
     last_line: u64,
+    /// What the file says of itself, if it is an export.
+    export: Option<Envelope>,
+    /// Why the graph is not the one that was exported.
+    lack: Option<String>,
     time: Duration,
 }
 
@@ -48,12 +57,34 @@ pub fn run(args: &ImportArgs, out: &mut dyn Write) -> Outcome {
             .hint("pass --format edgelist, csv or jsonl")
     })?;
     require_options_of(args, format)?;
-    let (input, bar) = open(&args.file)?;
-    let database = open_database(args)?;
     let mut report = Report::default();
-    let imported = import(args, format, input, &bar, &database, &mut report);
+    let imported = run_import(args, format, &mut report);
+    match (imported, args.common.json) {
+        (Ok(()), true) => show_json(args, format, &report, None, out)?,
+        (Ok(()), false) => show(args, &report, out)?,
+        // Nothing was tried.
+        (Err(failure), _) if failure.exit_code() == EXIT_USAGE => return Err(failure),
+        (Err(failure), true) => {
+            show_json(args, format, &report, Some(&failure), out)?;
+            out.flush()?;
+            return Err(failure);
+        }
+        (Err(failure), false) => return Err(failure),
+    }
+    let Some(lack) = &report.lack else { return Ok(()) };
+    out.flush()?;
+    Err(Failure::new(format_args!("{} is not the whole of an export: {lack}", source(args)))
+        .exit(EXIT_FAULT)
+        .hint("what is there of it is imported; export the graph again, and import that into a new database"))
+}
+
+/// Imports the file, and leaves the database closed.
+fn run_import(args: &ImportArgs, format: Format, report: &mut Report) -> Outcome {
+    let (input, bar) = open(args, format)?;
+    let database = open_database(args)?;
+    let imported = import(args, format, input, &bar, &database, report);
     let imported = match imported {
-        Ok(()) => database.close().map_err(|e| not_closed(e, &report)),
+        Ok(()) => database.close().map_err(|e| not_closed(e, report)),
         Err(failure) => {
             // A database that was made for what could not be imported is not left behind.
             match database.abandon() {
@@ -63,16 +94,7 @@ pub fn run(args: &ImportArgs, out: &mut dyn Write) -> Outcome {
         }
     };
     bar.finish_and_clear();
-    match (imported, args.common.json) {
-        (Ok(()), true) => show_json(args, format, &report, None, out),
-        (Ok(()), false) => show(args, &report, out),
-        (Err(failure), true) => {
-            show_json(args, format, &report, Some(&failure), out)?;
-            out.flush()?;
-            Err(failure)
-        }
-        (Err(failure), false) => Err(failure),
-    }
+    imported
 }
 
 /// Fails if an option is given that is of another format than that of the file.
@@ -150,14 +172,24 @@ fn import(
     report: &mut Report,
 ) -> Outcome {
     let started = Instant::now();
-    let mut sink = Sink::new(database, args.batch as usize, &args.edge_type, args.label.as_deref())?;
+    let was_empty = database.snapshot()?.digest() == Digest::default();
+    let edge_type = args.edge_type.as_deref().unwrap_or(EDGE_TYPE);
+    let mut sink = Sink::new(database, args.batch as usize, edge_type, args.label.as_deref())?;
+    if args.skip_bad {
+        sink = sink.going_on();
+    }
     let read = read(args, format, input, bar, &mut sink, report).and_then(|()| {
         let kept = sink.committed();
         sink.finish().map_err(|e| failed_after(e, &kept))
     });
     report.counts = sink.committed();
     report.time = started.elapsed();
-    read
+    read?;
+    // What was left out, or added, is told by who asked for it.
+    let is_as_exported = was_empty && args.label.is_none() && report.skipped == 0;
+    let graph = if is_as_exported { Some(database.snapshot()?.digest()) } else { None };
+    report.lack = report.export.as_ref().and_then(|export| export.lack().or_else(|| export.other_than(graph)));
+    Ok(())
 }
 
 /// A failure of the engine after so much was committed.
@@ -177,14 +209,12 @@ fn read(
     sink: &mut Sink<'_>,
     report: &mut Report,
 ) -> Outcome {
-    let mut kept_to = 0;
     let mut visit = |item: Item<'_>| {
         report.last_line = item.line;
         let what = match item.element {
-            Ok(element) => match sink.put(&element) {
+            Ok(element) => match sink.put(element, item.line) {
                 Ok(false) => return Ok(()),
                 Ok(true) => {
-                    kept_to = item.line;
                     bar.set_message(counted(sink.counts().elements(), "element", "elements"));
                     return Ok(());
                 }
@@ -196,7 +226,7 @@ fn read(
         };
         if !args.skip_bad {
             bar.finish_and_clear();
-            return Err(bad_line(args, item.line, &what, kept_to));
+            return Err(bad_line(args, item.line, &what, sink.kept_to()));
         }
         report.skipped += 1;
         if report.bad_lines.len() < SHOWN {
@@ -208,10 +238,26 @@ fn read(
     let input = Metered::new(input, bar.clone());
     match format {
         Format::Edgelist => edgelist::read(buffered(input), args.weighted, failed, &mut visit)?,
-        Format::Jsonl => jsonl::read(buffered(input), failed, &mut visit)?,
-        Format::Csv => csv::read(buffered(input), delimiter(args), failed, &mut visit)?,
+        Format::Jsonl => {
+            let export = jsonl::read(buffered(input), failed, &mut visit)?;
+            report.export = export;
+        }
+        Format::Csv => {
+            csv::read(buffered(input), delimiter(args), failed, |columns| accept(args, columns), &mut visit)?;
+        }
     }
     Ok(())
+}
+
+/// Fails if an option is given that has no effect on such a table.
+fn accept(args: &ImportArgs, columns: &csv::Columns) -> Outcome {
+    match &args.edge_type {
+        Some(_) if columns.are_nodes() => {
+            let what = format_args!("--type is the type of edges, and {} is a table of nodes", source(args));
+            Err(Failure::usage(what).hint("leave --type out; --label is a label for every node"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn bad_line(args: &ImportArgs, line: u64, what: &str, kept_to: u64) -> Failure {
@@ -240,22 +286,53 @@ fn open_database(args: &ImportArgs) -> Outcome<Database> {
         return Err(Failure::new(format_args!("{shown} is a replica and takes writes only from its source"))
             .hint("write to its primary; `kitedb replica promote DB` makes this one take writes"));
     }
+    if let Err(failure) = require_options_of_role(args, &database) {
+        // One that was made is not left behind.
+        database.abandon()?;
+        return Err(failure);
+    }
     // Before anything is read: whoever may not write learns it now, not after the first batch.
     drop(database.begin()?);
     Ok(database)
 }
 
+/// Fails if an option is given that is about replication, for a database that has no part in it.
+fn require_options_of_role(args: &ImportArgs, database: &Database) -> Outcome {
+    if database.replication_role() != ReplicationRole::Disabled {
+        return Ok(());
+    }
+    let option = match &args.log {
+        log if log.segment_max_bytes.is_some() => "--segment-max-bytes",
+        log if log.fence_wait_ms.is_some() => "--fence-wait-ms",
+        _ => return Ok(()),
+    };
+    let shown = clean(&args.common.database.display().to_string());
+    let what = format_args!("{option} is about the log of a primary, and {shown} is a database without replication");
+    Err(Failure::usage(what).hint(format_args!("leave {option} out, or pass --role primary")))
+}
+
 type Input = Box<dyn Read>;
 
-fn open(path: &Path) -> Outcome<(Input, ProgressBar)> {
+fn open(args: &ImportArgs, format: Format) -> Outcome<(Input, ProgressBar)> {
+    let path = args.file.as_path();
     if path == Path::new("-") {
         return Ok((Box::new(io::stdin()), progress::bar(None)));
     }
     let failed = |error| Failure::reading(path, &error);
-    let file = File::open(path).map_err(failed)?;
+    let mut file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if metadata.is_dir() {
         return Err(Failure::new(format_args!("cannot read {}: it is a folder", path.display())));
+    }
+    // What can be looked at before anything is written.
+    if format == Format::Jsonl && metadata.is_file() && !args.skip_bad && envelope::is_cut(&mut file).map_err(failed)? {
+        let what = format_args!(
+            "{} is cut: it begins as an export does, and its last line is not the one with which an export ends",
+            source(args)
+        );
+        return Err(Failure::new(what).exit(EXIT_FAULT).hint(
+            "nothing is imported; export the graph again, or import what is there with --skip-bad, which ends with 3, too",
+        ));
     }
     Ok((Box::new(file), progress::bar(metadata.is_file().then_some(metadata.len()))))
 }
@@ -306,6 +383,8 @@ fn show_json(
             "skipped": report.skipped,
             "bad_lines": bad,
             "warnings": warning(counts).as_slice(),
+            "export": report.export.is_some().then_some(if report.lack.is_some() { "incomplete" } else { "whole" }),
+            "export_lack": report.lack,
             "batches": counts.batches,
             "committed": counts.token.is_some(),
             "error": error,

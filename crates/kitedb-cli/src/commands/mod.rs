@@ -19,7 +19,7 @@ mod without_log;
 
 use crate::{
     cli::{DatabaseArgs, GetArgs},
-    failure::{DOES_NOT_OPEN, EXIT_FAILED, EXIT_FAULT, Failure, Outcome},
+    failure::{DOES_NOT_OPEN, EXIT_FAILED, EXIT_FAULT, EXIT_SIGNAL, Failure, Outcome},
     render::style::clean,
 };
 use kitedb_core::{Database, ErrorCode, ErrorKind, GraphRead, NodeId, OpenOptions, PropKeyId, Result, Value, View};
@@ -90,7 +90,7 @@ fn signals() -> Outcome<Receiver<()>> {
     let handler = move || {
         if std::mem::replace(&mut asked, true) {
             // Whatever it is doing, files are as after a crash: whole.
-            process::exit(130);
+            process::exit(EXIT_SIGNAL.into());
         }
         let _ = sender.send(());
     };

@@ -11,7 +11,8 @@ use crate::{
     },
 };
 use kitedb_core::{
-    CheckReport, ComparedState, Comparison, Database, Difference, Element, Parting, compare, compare_deep,
+    CheckReport, ComparedState, Comparison, Database, Difference, Element, Parting, ReplicationRole, compare,
+    compare_deep,
 };
 use serde_json::{Value as Json, json};
 use std::{
@@ -22,25 +23,70 @@ use std::{
 /// So many differences are shown to people; JSON has more.
 const SHOWN: usize = 20;
 
+/// What a comparison says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// They hold the same graph at the last index that both have reached.
+    EqualThere,
+    /// Their logs do not say so, as where one was made from an export of the other; but the graphs that they hold are the same.
+    EqualGraphs,
+    Different,
+    /// It cannot be told.
+    Unknown,
+}
+
+impl Verdict {
+    /// Two that follow each other are at one history: there, an index at which they differ is a fault, whatever came after it.
+    fn of(found: &Comparison, one_follows: bool) -> Self {
+        let same_graph = found.elements_compared && found.difference_count == 0 && found.a.digest == found.b.digest;
+        match found.equal {
+            Some(true) => Self::EqualThere,
+            Some(false) if same_graph && !one_follows => Self::EqualGraphs,
+            Some(false) => Self::Different,
+            None if same_graph => Self::EqualGraphs,
+            None => Self::Unknown,
+        }
+    }
+
+    fn equal(self) -> Option<bool> {
+        match self {
+            Self::EqualThere | Self::EqualGraphs => Some(true),
+            Self::Different => Some(false),
+            Self::Unknown => None,
+        }
+    }
+
+    /// What was found equal or different.
+    fn compared(self) -> Option<&'static str> {
+        match self {
+            Self::EqualThere | Self::Different => Some("log_index"),
+            Self::EqualGraphs => Some("graphs"),
+            Self::Unknown => None,
+        }
+    }
+}
+
 pub fn run(args: &VerifyArgs, out: &mut dyn Write) -> Outcome {
     let (a, b) = (open(&args.a, args.sidecar_a.as_ref())?, open(&args.b, args.sidecar_b.as_ref())?);
     let checked = if args.deep { Some((a.check()?, b.check()?)) } else { None };
     let sound = checked.as_ref().is_none_or(|(a, b)| a.is_clean() && b.is_clean());
     // What is damaged cannot be read whole: of that only the digests are compared.
     let found = if args.deep && sound { compare_deep(&a, &b)? } else { compare(&a, &b)? };
+    let one_follows = [&a, &b].iter().any(|database| database.replication_role() == ReplicationRole::Replica);
+    let verdict = Verdict::of(&found, one_follows);
     if args.json {
-        let mut document = document(args, &found);
+        let mut document = document(args, &found, verdict);
         if let Some((a, b)) = &checked {
             (document["a"]["check"], document["b"]["check"]) = (check::document(a), check::document(b));
         }
         write_json(out, &document)?
     } else {
-        show(args, &found, out)?;
+        show(args, &found, verdict, out)?;
         if let Some(checked) = &checked {
             show_checked(args, checked, &found, out)?;
         }
     }
-    whole(&a, whole(&b, fault_if(found.equal != Some(true) || !sound, out), out), out)
+    whole(&a, whole(&b, fault_if(verdict.equal() != Some(true) || !sound, out), out), out)
 }
 
 /// What reading both of them whole has found.
@@ -73,7 +119,7 @@ fn open(path: &Path, sidecar: Option<&PathBuf>) -> Outcome<Database> {
     Ok(Database::open(path, args.options().read_only(true))?)
 }
 
-fn document(args: &VerifyArgs, found: &Comparison) -> Json {
+fn document(args: &VerifyArgs, found: &Comparison, verdict: Verdict) -> Json {
     let side = |path: &Path, state: &ComparedState| {
         json!({
             "path": path.display().to_string(),
@@ -91,7 +137,8 @@ fn document(args: &VerifyArgs, found: &Comparison) -> Json {
         None => (None, None),
     };
     json!({
-        "equal": found.equal,
+        "equal": verdict.equal(),
+        "compared": verdict.compared(),
         "log_index": found.log_index.0,
         "lead": found.lead(),
         "elements_compared": found.elements_compared,
@@ -124,17 +171,22 @@ fn difference(difference: &Difference) -> Json {
     document
 }
 
-fn show(args: &VerifyArgs, found: &Comparison, out: &mut dyn Write) -> io::Result<()> {
+fn show(args: &VerifyArgs, found: &Comparison, verdict: Verdict, out: &mut dyn Write) -> io::Result<()> {
     let at = count(found.log_index.0);
-    match (found.equal, found.lead()) {
-        (Some(true), 0) => writeln!(out, "{} at log index {at}", Styled(GOOD, "equal"))?,
-        (Some(true), lead) => {
+    match (verdict, found.lead()) {
+        (Verdict::EqualThere, 0) => writeln!(out, "{} at log index {at}", Styled(GOOD, "equal"))?,
+        (Verdict::EqualThere, lead) => {
             let (ahead, frames) = (if lead > 0 { &args.a } else { &args.b }, lead.unsigned_abs());
             let ahead = clean(&ahead.display().to_string());
             let frames = counted(frames, "commit", "commits");
             writeln!(out, "{} at log index {at}; {ahead} is {frames} ahead", Styled(GOOD, "equal"))?;
         }
-        (Some(false), _) => {
+        (Verdict::EqualGraphs, _) => {
+            let (a, b) = (found.a.token, found.b.token);
+            let what = format!("their last commits are {a} and {b}, of histories that are not the same");
+            writeln!(out, "{}: {}", Styled(GOOD, "equal graphs"), Styled(DIM, what))?;
+        }
+        (Verdict::Different, _) => {
             let parted = match found.parted {
                 Some(Parting::At(index)) => format!("; they part with the commit at log index {}", count(index.0)),
                 Some(Parting::AtOrBefore(index)) => {
@@ -144,10 +196,10 @@ fn show(args: &VerifyArgs, found: &Comparison, out: &mut dyn Write) -> io::Resul
             };
             writeln!(out, "{} at log index {at}{parted}", Styled(BAD, "different"))?;
         }
-        (None, _) if found.log_index.0 == 0 => {
+        (Verdict::Unknown, _) if found.log_index.0 == 0 => {
             writeln!(out, "{}: one of them holds no commit yet", Styled(BAD, "not comparable"))?;
         }
-        (None, _) => {
+        (Verdict::Unknown, _) => {
             let what = "the one that is ahead has no log back to there; let the other one catch up and verify again";
             writeln!(out, "{} at log index {at}: {what}", Styled(BAD, "not comparable"))?;
         }

@@ -1,12 +1,35 @@
 //! A file that is there as a whole, or not at all, and never in place of another one.
 
-use crate::failure::{Failure, Outcome};
+use super::Failed;
+use crate::failure::{EXIT_SIGNAL, Failure, Outcome};
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
     process,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
+
+/// The draft of this process that a signal takes away. Whoever makes one or takes it away holds the lock.
+static DRAFT: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+fn draft() -> MutexGuard<'static, Option<PathBuf>> {
+    // It holds a path or none, whatever panicked.
+    DRAFT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From here on SIGINT, SIGTERM or SIGHUP ends the process and leaves no draft.
+pub fn remove_draft_on_signal() -> Outcome {
+    let handler = || {
+        // Held until the process is gone, so that no draft comes after this.
+        let draft = draft();
+        if let Some(path) = draft.as_ref() {
+            let _ = fs::remove_file(path);
+        }
+        process::exit(EXIT_SIGNAL.into());
+    };
+    ctrlc::set_handler(handler).map_err(|e| Failure::new(format_args!("cannot listen to signals: {e}")))
+}
 
 /// A file under another name, which goes unless it is kept.
 struct Draft {
@@ -14,17 +37,29 @@ struct Draft {
     kept: bool,
 }
 
+impl Draft {
+    /// Makes the file, which must not be there.
+    fn create(path: PathBuf) -> io::Result<(Self, File)> {
+        let mut known = draft();
+        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        *known = Some(path.clone());
+        Ok((Self { path, kept: false }, file))
+    }
+}
+
 impl Drop for Draft {
     fn drop(&mut self) {
+        let mut known = draft();
         if !self.kept {
             // Nothing more can be done for it; whoever looks finds a file that says whose it is.
             let _ = fs::remove_file(&self.path);
         }
+        *known = None;
     }
 }
 
 /// Lets `write` fill the file at `path`, which must not be there yet. It has that name once it is durable.
-pub fn write_file<T>(path: &Path, write: impl FnOnce(&mut dyn Write) -> Outcome<T>) -> Outcome<T> {
+pub fn write_file<T>(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<T, Failed>) -> Outcome<T> {
     // Looked at before the work, and again after it by the link.
     if fs::symlink_metadata(path).is_ok() {
         return Err(taken(path));
@@ -34,12 +69,10 @@ pub fn write_file<T>(path: &Path, write: impl FnOnce(&mut dyn Write) -> Outcome<
     let mut draft_name = std::ffi::OsString::from(".");
     draft_name.push(name);
     draft_name.push(format!(".export-{}", process::id()));
-    let mut draft = Draft { path: path.with_file_name(draft_name), kept: true };
-    let file = OpenOptions::new().write(true).create_new(true).open(&draft.path);
-    let file = file.map_err(|e| failed("create", &draft.path, &e))?;
-    draft.kept = false;
+    let draft_path = path.with_file_name(draft_name);
+    let (mut draft, file) = Draft::create(draft_path.clone()).map_err(|e| failed("create", &draft_path, &e))?;
     let mut out = BufWriter::with_capacity(256 << 10, file);
-    let written = write(&mut out)?;
+    let written = write(&mut out).map_err(|failed| failed.into_failure(&draft.path.display().to_string()))?;
     let file = out.into_inner().map_err(|e| failed("write to", &draft.path, e.error()))?;
     file.sync_all().map_err(|e| failed("sync", &draft.path, &e))?;
     name_it(&mut draft, path)?;
@@ -87,7 +120,7 @@ mod tests {
         let path = folder.path().join("graph.jsonl");
         let broken = write_file(&path, |out| {
             out.write_all(b"half")?;
-            Err::<(), _>(Failure::new("broken"))
+            Err::<(), _>(Failure::new("broken").into())
         });
         assert!(broken.is_err());
         assert_eq!(names(folder.path()), Vec::<String>::new());

@@ -1,8 +1,14 @@
-//! What an export holds: names, so that they keep their ids, then nodes with their vectors, then edges. Only what is written
-//! at the moment is in memory.
+//! What an export holds: names, so that they keep their ids, then nodes with their vectors, then edges, between a first and a
+//! last line that tell whether all of it is there. Only what is written at the moment is in memory.
 
-use super::lines::Lines;
-use crate::{failure::Outcome, import::jsonl::KINDS};
+use super::{Failed, lines::Lines};
+use crate::{
+    failure::{EXIT_FAULT, Failure},
+    import::{
+        envelope::{self, Trailer},
+        jsonl::KINDS,
+    },
+};
 use kitedb_core::{EdgeKey, GraphRead, NodeId, PropKeyId, View, graph::NameKind, json};
 use serde_json::{Value as Json, json};
 use std::{collections::HashMap, hash::Hash, io::Write};
@@ -21,8 +27,19 @@ pub struct Counts {
 /// The names of a kind, by id.
 type Names<I> = HashMap<I, String>;
 
-/// Writes everything that `view` shows.
-pub fn write_graph(view: &View, out: &mut dyn Write) -> Outcome<Counts> {
+type Outcome<T = ()> = Result<T, Failed>;
+
+/// A key that is no longer stands in every line about its node, so that these can be read in any order.
+const SHORT_KEY: usize = 4096;
+
+/// Writes everything that `view` shows. `digest` is that of what is exported, if it is known; `require_whole` fails if what was
+/// read turned out to be less than there was.
+pub fn write_graph(
+    view: &View,
+    digest: Option<String>,
+    require_whole: impl FnOnce() -> Result<(), Failure>,
+    out: &mut dyn Write,
+) -> Outcome<Counts> {
     let mut export = Export {
         view,
         labels: by_id(view.labels()),
@@ -34,13 +51,17 @@ pub fn write_graph(view: &View, out: &mut dyn Write) -> Outcome<Counts> {
     };
     export.vector_keys =
         view.propkeys().into_iter().map(|(key, _)| key).filter(|key| view.vector_dimension(*key).is_some()).collect();
+    export.lines.whole(&envelope::beginning(view.token()))?;
     export.names()?;
     for node in view.nodes() {
         export.node(node?)?;
     }
-    for edge in view.edges() {
-        export.edge(edge?)?;
-    }
+    export.edges()?;
+    export.require_all()?;
+    require_whole()?;
+    let Counts { names, nodes, edges, vectors, .. } = export.counts;
+    let trailer = Trailer { names, nodes, edges, vectors, lines: export.lines.count - 1, digest };
+    export.lines.whole(&trailer.fields())?;
     let (lines, bytes) = (export.lines.count, export.lines.bytes);
     Ok(Counts { lines, bytes, ..export.counts })
 }
@@ -81,14 +102,15 @@ impl Export<'_, '_> {
     fn node(&mut self, node: NodeId) -> Outcome {
         self.counts.nodes += 1;
         let labels: Vec<_> = self.view.node_labels(node)?.iter().filter_map(|label| self.labels.get(label)).collect();
+        let mut every = vec![("type", json!("node")), ("node_id", json!(node.0))];
         let mut first = Vec::new();
         if let Some(key) = self.view.node_key(node)? {
-            first.push(("key", json!(key)));
+            (if key.len() <= SHORT_KEY { &mut every } else { &mut first }).push(("key", json!(key)));
         }
         if !labels.is_empty() {
             first.push(("labels", json!(labels)));
         }
-        self.lines.begin(&[("type", json!("node")), ("node_id", json!(node.0))], &first)?;
+        self.lines.begin(&every, &first)?;
         for (key, value) in self.view.node_props(node)?.unwrap_or_default() {
             self.lines.put("props", self.keys.get(&key).map_or("", String::as_str), &json::to_json(&value))?;
         }
@@ -99,20 +121,51 @@ impl Export<'_, '_> {
                 self.lines.put("vectors", name, &json::components(&vector))?;
             }
         }
-        Ok(self.lines.end()?)
+        self.lines.end()
     }
 
-    fn edge(&mut self, edge: EdgeKey) -> Outcome {
+    /// Writes the edges. They come in an order in which parallel ones are next to each other.
+    fn edges(&mut self) -> Outcome {
+        let view = self.view;
+        let mut edges = view.edges().peekable();
+        let mut before = None;
+        while let Some(edge) = edges.next() {
+            let edge = edge?;
+            let next = edges.peek().and_then(|next| next.as_ref().ok());
+            let is_parallel = [before.as_ref(), next].into_iter().flatten().any(|other| are_parallel(&edge, other));
+            self.edge(edge, is_parallel)?;
+            before = Some(edge);
+        }
+        Ok(())
+    }
+
+    /// Fails if less was there than the database says that it holds.
+    fn require_all(&self) -> Outcome {
+        let (counts, view) = (self.counts, self.view);
+        let written = (counts.nodes, counts.edges, counts.vectors);
+        let wanted = (view.count_nodes(), view.count_edges(), view.count_vectors());
+        if written == wanted {
+            return Ok(());
+        }
+        let what = format_args!(
+            "the database is damaged: it says that it holds {} nodes, {} edges and {} vectors, and {}, {} and {} were found",
+            wanted.0, wanted.1, wanted.2, written.0, written.1, written.2
+        );
+        Err(Failure::new(what).exit(EXIT_FAULT).hint("`kitedb check DB` lists what is damaged").into())
+    }
+
+    fn edge(&mut self, edge: EdgeKey, is_parallel: bool) -> Outcome {
         self.counts.edges += 1;
-        self.lines.begin(&self.head_of(edge), &[])?;
+        self.lines.begin(&self.head_of(edge, is_parallel), &[])?;
         for (key, value) in self.view.edge_props_by_key(edge)?.unwrap_or_default() {
             self.lines.put("props", self.keys.get(&key).map_or("", String::as_str), &json::to_json(&value))?;
         }
-        Ok(self.lines.end()?)
+        self.lines.end()
     }
 
-    /// What says which edge it is: every field of its identity.
-    fn head_of(&self, edge: EdgeKey) -> Vec<(&'static str, Json)> {
+    /// What says which edge it is: every field of its identity. Without a rank a line means the edge of the lowest one that is
+    /// there, so that each of several parallel edges has it: in whatever order they are read, they are the same.
+    fn head_of(&self, edge: EdgeKey, is_parallel: bool) -> Vec<(&'static str, Json)> {
         let EdgeKey { src, ty, dst, rank } = edge;
         let mut head = vec![
             ("type", json!("edge")),
@@ -120,9 +173,14 @@ impl Export<'_, '_> {
             ("dst_id", json!(dst.0)),
             ("label", json!(self.types.get(&ty))),
         ];
-        if rank > 0 {
+        if rank > 0 || is_parallel {
             head.push(("rank", json!(rank)));
         }
         head
     }
+}
+
+/// Whether two edges are told apart by their rank alone.
+fn are_parallel(edge: &EdgeKey, other: &EdgeKey) -> bool {
+    (edge.src, edge.ty, edge.dst) == (other.src, other.ty, other.dst)
 }

@@ -1,7 +1,9 @@
 //! Lines of an export: an object each, whose parts are written as they come.
 
+use super::Failed;
+use crate::{failure::Failure, import::MAX_JSON_LINE};
 use serde_json::{Value as Json, json};
-use std::io::{self, Write};
+use std::io::Write;
 
 /// A line that is so long does not grow any more: what is left goes into further lines about the same node or edge.
 const LONG: usize = 1 << 20;
@@ -9,6 +11,8 @@ const LONG: usize = 1 << 20;
 /// Writes lines, and counts them.
 pub struct Lines<'o> {
     out: &'o mut dyn Write,
+    /// So many bytes an import takes for a line.
+    limit: usize,
     line: String,
     /// What each further line about an element begins with.
     head: String,
@@ -22,18 +26,19 @@ pub struct Lines<'o> {
 
 impl<'o> Lines<'o> {
     pub fn new(out: &'o mut dyn Write) -> Self {
-        Self { out, line: String::new(), head: String::new(), section: None, first: true, count: 0, bytes: 0 }
+        let limit = MAX_JSON_LINE;
+        Self { out, limit, line: String::new(), head: String::new(), section: None, first: true, count: 0, bytes: 0 }
     }
 
     /// Writes a line that holds these fields.
-    pub fn whole(&mut self, fields: &[(&str, Json)]) -> io::Result<()> {
+    pub fn whole(&mut self, fields: &[(&str, Json)]) -> Result<(), Failed> {
         self.begin(fields, &[])?;
         self.end()
     }
 
     /// Begins the first line about an element: fields that every line about it has, because they say which one it is, and
     /// those of the first line alone.
-    pub fn begin(&mut self, every: &[(&str, Json)], first: &[(&str, Json)]) -> io::Result<()> {
+    pub fn begin(&mut self, every: &[(&str, Json)], first: &[(&str, Json)]) -> Result<(), Failed> {
         self.head.clear();
         let mut separator = '{';
         for (name, value) in every {
@@ -49,7 +54,7 @@ impl<'o> Lines<'o> {
     }
 
     /// Puts an entry into an object of the line, or of the next one if this one is long, or would be.
-    pub fn put(&mut self, section: &'static str, name: &str, value: &Json) -> io::Result<()> {
+    pub fn put(&mut self, section: &'static str, name: &str, value: &Json) -> Result<(), Failed> {
         let entry = format!("{}:{value}", json!(name));
         // A long value has a line to itself, the first one apart: it is set as it was, in a frame that it may fill.
         if (self.first || self.line.len() > self.head.len()) && self.line.len() + entry.len() > LONG {
@@ -68,9 +73,18 @@ impl<'o> Lines<'o> {
     }
 
     /// Ends the line.
-    pub fn end(&mut self) -> io::Result<()> {
+    pub fn end(&mut self) -> Result<(), Failed> {
         self.close_section();
         self.line.push_str("}\n");
+        if self.line.len() > self.limit {
+            let what = format_args!(
+                "nothing is exported, because {}}} would need a line of {} bytes, and an import takes {} at most",
+                self.head,
+                self.line.len(),
+                self.limit
+            );
+            return Err(Failed::Other(Failure::new(what)));
+        }
         self.out.write_all(self.line.as_bytes())?;
         self.first = false;
         self.count += 1;
@@ -91,6 +105,19 @@ impl<'o> Lines<'o> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_line_is_written_that_an_import_does_not_take() {
+        let mut out = Vec::new();
+        let mut lines = Lines { limit: 100, ..Lines::new(&mut out) };
+        lines.whole(&[("id", json!(7)), ("text", json!("x".repeat(60)))]).unwrap();
+        lines.begin(&[("type", json!("node")), ("node_id", json!(7))], &[]).unwrap();
+        lines.put("props", "a", &json!("x".repeat(90))).unwrap();
+        let failure = lines.end().unwrap_err().into_failure("-");
+        for phrase in [r#"{"type":"node","node_id":7}"#, "a line of 135 bytes", "100 at most"] {
+            assert!(failure.message().contains(phrase), "{}", failure.message());
+        }
+    }
 
     #[test]
     fn a_long_element_takes_several_lines_that_say_which_it_is() {

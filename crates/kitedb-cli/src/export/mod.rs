@@ -1,9 +1,11 @@
 //! Export: a graph as JSON Lines, which `import` reads back to the same digest. [`graph`] says what is written in which order,
 //! [`lines`] how lines are put together, [`mod@file`] how a file comes to be there as a whole or not at all.
 
+mod failed;
 mod file;
 mod graph;
 mod lines;
 
-pub use file::write_file;
+pub use failed::{Failed, unreadable};
+pub use file::{remove_draft_on_signal, write_file};
 pub use graph::{Counts, write_graph};

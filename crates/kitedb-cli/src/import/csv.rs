@@ -2,6 +2,7 @@
 
 use super::{
     Element, Item, Props, Visit, name, no_rank,
+    number::Number,
     rows::{self, Row},
 };
 use crate::failure::Failure;
@@ -34,11 +35,12 @@ enum Shape {
     Edge { src: usize, dst: usize, ty: Option<usize>, rank: Option<usize> },
 }
 
-/// Calls `visit` with every row of the table in `reader`.
+/// Calls `visit` with every row of the table in `reader`, once `accept` took its columns.
 pub fn read(
     reader: impl BufRead,
     delimiter: u8,
     failed: impl Fn(&io::Error) -> Failure,
+    accept: impl Fn(&Columns) -> Result<(), Failure>,
     visit: Visit<'_>,
 ) -> Result<(), Failure> {
     let mut columns = None;
@@ -47,7 +49,9 @@ pub fn read(
             // A table that cannot be understood has no good rows to go on with.
             let header = row.and_then(Columns::from_header);
             let bad = |what| failed(&io::Error::new(io::ErrorKind::InvalidData, format!("line {line}: {what}")));
-            columns = Some(header.map_err(bad)?);
+            let read = header.map_err(bad)?;
+            accept(&read)?;
+            columns = Some(read);
             return Ok(());
         };
         visit(Item { line, element: row.and_then(|row| columns.element(row)) })
@@ -88,6 +92,11 @@ impl Columns {
         let count = names.len();
         let props = names.into_iter().enumerate().filter(|(at, _)| !taken.contains(&Some(*at))).collect();
         Ok(Self { shape, props, count })
+    }
+
+    /// Whether its rows are nodes.
+    pub fn are_nodes(&self) -> bool {
+        matches!(self.shape, Shape::Node { .. })
     }
 
     /// The node or edge that a row stands for.
@@ -139,13 +148,7 @@ pub fn infer(cell: &str) -> Option<Value> {
         _ if digits.len() > 1 && digits.starts_with('0') && !digits.starts_with("0.") && !digits.starts_with("0e") => {
             text_value(cell)
         }
-        _ if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-            word.parse().map_or_else(|_| text_value(cell), Value::I64)
-        }
-        _ => match word.parse::<f64>() {
-            Ok(float) if float.is_finite() => Value::F64(float),
-            _ => text_value(cell),
-        },
+        _ => Number::read(word).map_or_else(|_| text_value(cell), Value::from),
     })
 }
 
@@ -203,6 +206,9 @@ mod tests {
             ("007", text("007")),
             ("-", text("-")),
             ("+5", text("+5")),
+            ("-0", text("-0")),
+            ("-9223372036854775809", text("-9223372036854775809")),
+            ("1e-999", text("1e-999")),
             ("1.5", Some(Value::F64(1.5))),
             ("-.5", Some(Value::F64(-0.5))),
             ("0.25", Some(Value::F64(0.25))),

@@ -1,8 +1,10 @@
 //! Edge lists as SNAP, KONECT and many others publish them: `SRC DST [TYPE]`, separated by blanks.
 
-use super::{Element, Item, MAX_LINE, Visit, lines};
+use super::{
+    Element, Item, MAX_LINE, Visit, lines,
+    number::{NoNumber, Number},
+};
 use crate::failure::Failure;
-use kitedb_core::Value;
 use std::{
     borrow::Cow,
     io::{self, BufRead},
@@ -60,7 +62,7 @@ pub fn parse(line: &str, fields: Fields) -> Result<Option<Element<'_>>, String> 
     let Some(src) = words.next() else { return Ok(None) };
     let dst = words.next().ok_or("only one field: an edge needs SRC and DST")?;
     let fields = match fields {
-        Fields::Konect if words.clone().next().is_none_or(|third| number(third).is_some()) => Fields::Weighted,
+        Fields::Konect if words.clone().next().is_none_or(is_number) => Fields::Weighted,
         Fields::Konect => Fields::Typed,
         fields => fields,
     };
@@ -70,8 +72,8 @@ pub fn parse(line: &str, fields: Fields) -> Result<Option<Element<'_>>, String> 
     } else {
         // The names come first: `zip` takes from the words only while there is a name for them.
         for (name, word) in ["weight", "timestamp"].into_iter().zip(words.by_ref()) {
-            let value = number(word).ok_or_else(|| format!("the {name} `{word}` is not a number"))?;
-            props.push((Cow::Borrowed(name), value));
+            let value = Number::read(word).map_err(|no| format!("the {name} is {}", no.of(word)))?;
+            props.push((Cow::Borrowed(name), value.into()));
         }
     }
     if let Some(extra) = words.next() {
@@ -81,15 +83,16 @@ pub fn parse(line: &str, fields: Fields) -> Result<Option<Element<'_>>, String> 
     Ok(Some(Element::edge(src, dst, ty, props)))
 }
 
-fn number(word: &str) -> Option<Value> {
-    let float = || word.parse::<f64>().ok().filter(|float| float.is_finite()).map(Value::F64);
-    word.parse().ok().map(Value::I64).or_else(float)
+/// Whether a word is a number, be it one that cannot be stored.
+fn is_number(word: &str) -> bool {
+    Number::read(word) != Err(NoNumber::Other)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use Fields::{Konect, Typed, Weighted};
+    use kitedb_core::Value;
 
     fn edge(
         src: &'static str,
@@ -131,7 +134,12 @@ mod tests {
             ("1", Typed, "only one field"),
             ("1 2 KNOWS 4", Typed, "one field too many, `4`"),
             ("1 2 3 4 5", Weighted, "one field too many, `5`"),
-            ("1 2 KNOWS", Weighted, "weight `KNOWS` is not a number"),
+            ("1 2 KNOWS", Weighted, "the weight is KNOWS, which is not a number"),
+            ("1 2 9223372036854775808", Weighted, "the weight is 9223372036854775808, which does not fit"),
+            ("1 2 9223372036854775808", Konect, "the weight is 9223372036854775808, which does not fit"),
+            ("1 2 1 -9223372036854775809", Weighted, "the timestamp is -9223372036854775809, which does not fit"),
+            ("1 2 -0", Weighted, "the weight is -0, which no integer is"),
+            ("1 2 1e400", Weighted, "the weight is 1e400, which is beyond"),
             ("1 2 KNOWS 4", Konect, "one field too many"),
             ("1 2 nan", Weighted, "not a number"),
         ] {

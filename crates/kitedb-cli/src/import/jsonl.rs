@@ -1,11 +1,17 @@
-//! One JSON object per line: a name, a node or an edge. `kitedb export` writes this form.
+//! One JSON object per line: a name, a node or an edge. `kitedb export` writes this form, and around it the lines of
+//! [`super::envelope`].
 
-use super::{Element, End, Item, MAX_JSON_LINE, Props, Vectors, Visit, lines, no_rank};
+use super::{
+    Element, End, Item, Props, Vectors, Visit,
+    envelope::{self, Envelope, Trailer},
+    json::{Fault, Scalar, Text},
+    no_rank,
+};
 use crate::failure::Failure;
-use kitedb_core::{MAX_RANK, NodeId, graph::NameKind, json};
-use serde_json::{Map, Value as Json};
+use kitedb_core::{MAX_RANK, NodeId, graph::NameKind};
 use std::{
     borrow::Cow,
+    collections::HashSet,
     io::{self, BufRead},
 };
 
@@ -15,58 +21,142 @@ const SRC: &[&str] = &["src", "source", "from"];
 const DST: &[&str] = &["dst", "target", "to"];
 const EDGE_TYPE: &[&str] = &["label", "edge_type"];
 const PROPS: &[&str] = &["props", "properties"];
+const VECTORS: &[&str] = &["vectors"];
 const NODE_ID: &[&str] = &["node_id"];
 const SRC_ID: &[&str] = &["src_id"];
 const DST_ID: &[&str] = &["dst_id"];
+
+/// Every other field that there is.
+const OTHERS: &[&str] = &["type", "kind", "name", "rank", envelope::BEGIN, "token"];
 
 /// How kinds of names are called.
 pub const KINDS: [(&str, NameKind); 3] =
     [("label", NameKind::Label), ("edge_type", NameKind::EdgeType), ("property_key", NameKind::PropKey)];
 
-/// Calls `visit` with every element of `reader`.
-pub fn read(reader: impl BufRead, failed: impl Fn(&io::Error) -> Failure, visit: Visit<'_>) -> Result<(), Failure> {
-    lines::each(reader, MAX_JSON_LINE, failed, |line, text| {
-        let element = text.and_then(parse);
-        match element.transpose() {
-            None => Ok(()),
-            Some(element) => visit(Item { line, element }),
-        }
-    })
+/// What a line is.
+#[derive(Debug, PartialEq)]
+pub enum Line {
+    Element(Element<'static>),
+    /// The first one of an export, with the version of its form as it is written.
+    Begin(String),
+    /// The last one of an export.
+    End(Trailer),
 }
 
-/// The element on a line; none if the line is blank.
-pub fn parse(line: &str) -> Result<Option<Element<'static>>, String> {
-    if line.trim().is_empty() {
-        return Ok(None);
-    }
-    let mut object = match serde_json::from_str(line) {
-        Ok(Json::Object(object)) => Fields(object),
-        Ok(_) => return Err("not a JSON object".to_owned()),
-        Err(error) => return Err(not_json(&error)),
-    };
-    let element = match object.kind()? {
-        Kind::Name => object.name()?,
-        Kind::Node => {
-            let (id, key) = (object.id(NODE_ID)?.map(NodeId), object.key(KEY)?);
-            if id.is_none() && key.is_none() {
-                return Err("a node without `key`".to_owned());
-            }
-            let (labels, props) = (object.labels()?, object.props()?);
-            Element::Node { id, key, labels, props, vectors: object.vectors()? }
+/// Calls `visit` with every element of `reader`. Returns what the file says of itself, if it is an export.
+pub fn read(
+    reader: impl BufRead,
+    failed: impl Fn(&io::Error) -> Failure,
+    visit: Visit<'_>,
+) -> Result<Option<Envelope>, Failure> {
+    let mut text = Text::new(reader);
+    let (mut export, mut anything): (Option<Envelope>, bool) = (None, false);
+    while text.next_line().map_err(|e| failed(&e))? {
+        let line = text.line();
+        let parsed = parse(&mut text);
+        if let Err(Fault::Io(error)) = parsed {
+            return Err(failed(&error));
         }
-        Kind::Edge(ty) => Element::Edge {
-            src: object.end(SRC_ID, SRC)?,
-            dst: object.end(DST_ID, DST)?,
-            ty: match ty {
-                Some(ty) => Some(ty.into()),
-                None => object.text(EDGE_TYPE)?,
-            },
-            rank: object.rank()?,
-            props: object.props()?,
-        },
-    };
-    object.must_be_used_up()?;
-    Ok(Some(element))
+        let is_last = text.is_at_end().map_err(|e| failed(&e))?;
+        let element = match (parsed, &mut export) {
+            (Ok(None), _) => continue,
+            (Ok(Some(Line::Begin(version))), None) if !anything => {
+                // Of a form that nobody knows here there are no good lines to go on with.
+                let bad = |what| failed(&io::Error::new(io::ErrorKind::InvalidData, format!("line {line}: {what}")));
+                envelope::require_known(&version).map_err(bad)?;
+                export = Some(Envelope::default());
+                anything = true;
+                continue;
+            }
+            (Ok(Some(Line::End(trailer))), Some(export)) if export.trailer.is_none() => {
+                export.trailer = Some(trailer);
+                continue;
+            }
+            // Where the file was cut, in the middle of a line.
+            (Err(Fault::Ends(_)), Some(export)) if is_last && export.trailer.is_none() => {
+                export.breaks_off = true;
+                break;
+            }
+            (parsed, export) => {
+                if let Some(export) = export {
+                    export.lines += 1;
+                }
+                let is_over = export.as_ref().is_some_and(|export| export.trailer.is_some());
+                in_place(parsed, is_over)
+            }
+        };
+        anything = true;
+        visit(Item { line, element })?;
+    }
+    Ok(export)
+}
+
+/// The element on a line, if it may stand where it stands.
+fn in_place(parsed: Result<Option<Line>, Fault>, is_over: bool) -> Result<Element<'static>, String> {
+    match parsed {
+        _ if is_over => {
+            Err("a line behind the end of an export: import each of several files by itself, and take the first \
+            and the last line off one that is changed by hand"
+                .to_owned())
+        }
+        Ok(Some(Line::Element(element))) => Ok(element),
+        Ok(Some(Line::End(_))) => Err("an export ends here whose first line is not there".to_owned()),
+        Ok(Some(Line::Begin(_)) | None) => {
+            Err("an export begins here, and not with the first line of the file".to_owned())
+        }
+        Err(fault) => Err(fault.to_string()),
+    }
+}
+
+/// What stands on the line; none if that is blank.
+pub fn parse(text: &mut Text<impl BufRead>) -> Result<Option<Line>, Fault> {
+    match text.token()? {
+        None => return Ok(None),
+        Some(b'{') => {}
+        Some(b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
+            return Err(Fault::Line("not a JSON object".to_owned()));
+        }
+        Some(_) => return Err(text.not_json("expected an object")),
+    }
+    let mut fields = Fields::default();
+    text.object(|text, name| fields.read(text, name))?;
+    text.end_line()?;
+    fields.line().map(Some).map_err(Fault::Line)
+}
+
+/// What a field holds.
+enum Given {
+    Scalar(Scalar),
+    Labels(Vec<Cow<'static, str>>),
+    Props(Props<'static>),
+    Vectors(Vectors<'static>),
+    Trailer(Trailer),
+}
+
+impl Given {
+    /// What kind of value it is.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Scalar(Scalar::Null) => "null",
+            Self::Scalar(Scalar::Bool(_)) => "a boolean",
+            Self::Scalar(Scalar::Number(_)) => "a number",
+            Self::Scalar(Scalar::Text(_)) => "a string",
+            Self::Labels(_) => "an array",
+            Self::Props(_) | Self::Vectors(_) | Self::Trailer(_) => "an object",
+        }
+    }
+}
+
+/// What a field is to hold.
+fn expected(name: &str) -> &'static str {
+    match name {
+        "type" => "\"node\" or \"edge\"",
+        "rank" => "a whole number",
+        envelope::END => "an object",
+        _ if PROPS.contains(&name) || VECTORS.contains(&name) => "an object",
+        _ if [NODE_ID, SRC_ID, DST_ID].concat().contains(&name) => "a positive integer",
+        _ => "a string",
+    }
 }
 
 enum Kind {
@@ -75,24 +165,106 @@ enum Kind {
     Edge(Option<String>),
 }
 
-/// What is left to read of an object.
-struct Fields(Map<String, Json>);
+/// What is left to take of an object: a line has few fields.
+#[derive(Default)]
+struct Fields(Vec<(String, Given)>);
 
 impl Fields {
-    fn take(&mut self, spellings: &[&'static str]) -> Option<(&'static str, Json)> {
-        spellings.iter().find_map(|name| self.0.remove(*name).map(|value| (*name, value)))
+    /// Reads the field `name`.
+    fn read<R: BufRead>(&mut self, text: &mut Text<R>, name: String) -> Result<(), Fault> {
+        if self.0.iter().any(|(other, _)| *other == name) {
+            return Err(Fault::Line(format!("the name `{name}` stands twice")));
+        }
+        let is_one_of = |groups: &[&[&str]]| groups.iter().any(|names| names.contains(&name.as_str()));
+        let given = match text.next_token()? {
+            b'{' if is_one_of(&[PROPS]) => Given::Props(props(text)?),
+            b'{' if is_one_of(&[VECTORS]) => Given::Vectors(vectors(text)?),
+            b'{' if name == envelope::END => Given::Trailer(Trailer::read(text)?),
+            b'[' if is_one_of(&[LABELS]) => Given::Labels(labels(text, &name)?),
+            _ if !is_one_of(&[
+                KEY,
+                LABELS,
+                SRC,
+                DST,
+                EDGE_TYPE,
+                PROPS,
+                VECTORS,
+                NODE_ID,
+                SRC_ID,
+                DST_ID,
+                OTHERS,
+                &[envelope::END],
+            ]) =>
+            {
+                return Err(Fault::Line(unknown(&name)));
+            }
+            first => match text.scalar()? {
+                Some(scalar) => Given::Scalar(scalar),
+                None => {
+                    let kind = if first == b'[' { "an array" } else { "an object" };
+                    return Err(Fault::Line(format!("`{name}` is {kind}: give {}", expected(&name))));
+                }
+            },
+        };
+        self.0.push((name, given));
+        Ok(())
+    }
+
+    fn line(mut self) -> Result<Line, String> {
+        if let Some((_, version)) = self.take(&[envelope::BEGIN]) {
+            self.take(&["token"]);
+            self.must_be_used_up()?;
+            return Ok(Line::Begin(version_of(&version)));
+        }
+        match self.take(&[envelope::END]) {
+            Some((_, Given::Trailer(trailer))) => {
+                self.must_be_used_up()?;
+                return Ok(Line::End(trailer));
+            }
+            Some((name, other)) => return Err(format!("`{name}` is {}: give {}", other.kind(), expected(name))),
+            None => {}
+        }
+        let element = match self.kind()? {
+            Kind::Name => self.name()?,
+            Kind::Node => {
+                let (id, key) = (self.id(NODE_ID)?.map(NodeId), self.key(KEY)?);
+                if id.is_none() && key.is_none() {
+                    return Err("a node without `key`".to_owned());
+                }
+                let (labels, props) = (self.labels()?, self.props()?);
+                Element::Node { id, key, labels, props, vectors: self.vectors()? }
+            }
+            Kind::Edge(ty) => Element::Edge {
+                src: self.end(SRC_ID, SRC)?,
+                dst: self.end(DST_ID, DST)?,
+                ty: match ty {
+                    Some(ty) => Some(ty.into()),
+                    None => self.text(EDGE_TYPE)?,
+                },
+                rank: self.rank()?,
+                props: self.props()?,
+            },
+        };
+        self.must_be_used_up()?;
+        Ok(Line::Element(element))
+    }
+
+    fn take(&mut self, spellings: &[&'static str]) -> Option<(&'static str, Given)> {
+        let at = |name: &str| self.0.iter().position(|(other, _)| other == name);
+        let (name, at) = spellings.iter().find_map(|name| Some((*name, at(name)?)))?;
+        Some((name, self.0.swap_remove(at).1))
     }
 
     fn has(&self, spellings: &[&str]) -> bool {
-        spellings.iter().any(|name| self.0.contains_key(*name))
+        spellings.iter().any(|name| self.0.iter().any(|(other, _)| other == name))
     }
 
     /// `type` says "node", "edge" or "name". Without it, what has ends is an edge; a `type` of another name beside
     /// ends is the edge's own.
     fn kind(&mut self) -> Result<Kind, String> {
         let ends = [SRC, DST, SRC_ID, DST_ID].into_iter().any(|spellings| self.has(spellings));
-        match self.0.remove("type") {
-            Some(Json::String(ty)) => match ty.as_str() {
+        match self.take(&["type"]) {
+            Some((_, Given::Scalar(Scalar::Text(ty)))) => match ty.as_str() {
                 "node" => Ok(Kind::Node),
                 "edge" | "relationship" => Ok(Kind::Edge(None)),
                 "" => Err("`type` is empty".to_owned()),
@@ -100,7 +272,7 @@ impl Fields {
                 "name" => Ok(Kind::Name),
                 _ => Err(format!("`type` is `{ty}`: give `node` or `edge`")),
             },
-            Some(other) => Err(format!("`type` is {}: give \"node\" or \"edge\"", kind_of(&other))),
+            Some((name, other)) => Err(format!("`{name}` is {}: give {}", other.kind(), expected(name))),
             None if ends => Ok(Kind::Edge(None)),
             None if self.has(KEY) || self.has(NODE_ID) => Ok(Kind::Node),
             None => Err("neither a node (`key`) nor an edge (`src`, `dst`)".to_owned()),
@@ -110,10 +282,11 @@ impl Fields {
     /// An id that the node or name had where it comes from.
     fn id(&mut self, spellings: &[&'static str]) -> Result<Option<u64>, String> {
         match self.take(spellings) {
-            Some((name, id)) => match id.as_u64() {
-                Some(id) => Ok(Some(id)),
-                None => Err(format!("`{name}` is {}: give a positive integer", kind_of(&id))),
+            Some((name, Given::Scalar(Scalar::Number(number)))) => match number.parse() {
+                Ok(id) => Ok(Some(id)),
+                Err(_) => Err(format!("`{name}` is {number:.40}: give a positive integer")),
             },
+            Some((name, other)) => Err(format!("`{name}` is {}: give a positive integer", other.kind())),
             None => Ok(None),
         }
     }
@@ -135,215 +308,152 @@ impl Fields {
         self.key(key)?.map(End::Key).ok_or_else(missing)
     }
 
-    fn vectors(&mut self) -> Result<Vectors<'static>, String> {
-        let vectors = match self.take(&["vectors"]) {
-            Some((_, Json::Object(vectors))) => vectors,
-            Some((name, other)) => return Err(format!("`{name}` is {}: give an object", kind_of(&other))),
-            None => return Ok(Vec::new()),
-        };
-        let read = vectors.into_iter().map(|(name, value)| {
-            let floats: Option<Vec<f32>> =
-                value.as_array().and_then(|items| items.iter().map(json::component).collect());
-            let floats = floats.ok_or_else(|| format!("the vector `{name}` is no array of 32-bit floats"))?;
-            Ok((Cow::Owned(name), floats))
-        });
-        read.collect()
-    }
-
+    /// A key that is an integer is its digits, however many there are.
     fn key(&mut self, spellings: &[&'static str]) -> Result<Option<Cow<'static, str>>, String> {
         match self.take(spellings) {
-            Some((_, Json::Number(number))) if number.is_i64() || number.is_u64() => {
-                Ok(Some(number.to_string().into()))
+            Some((name, Given::Scalar(Scalar::Number(number)))) => {
+                let digits = number.strip_prefix('-').unwrap_or(&number);
+                match digits.bytes().all(|byte| byte.is_ascii_digit()) && number != "-0" {
+                    true => Ok(Some(number.into())),
+                    false => Err(format!("`{name}` is the number {number:.40}: give a string")),
+                }
             }
-            Some((name, other)) => text(name, other).map(Some),
+            Some((name, other)) => text_of(name, other).map(Some),
             None => Ok(None),
         }
     }
 
     fn rank(&mut self) -> Result<Option<u64>, String> {
-        let Some(given) = self.0.remove("rank") else { return Ok(None) };
-        given.as_u64().filter(|rank| *rank <= MAX_RANK).map(Some).ok_or_else(|| no_rank(given))
+        match self.take(&["rank"]) {
+            Some((_, Given::Scalar(Scalar::Number(number)))) => match number.parse() {
+                Ok(rank) if rank <= MAX_RANK => Ok(Some(rank)),
+                _ => Err(no_rank(format_args!("{number:.40}"))),
+            },
+            Some((_, other)) => Err(no_rank(other.kind())),
+            None => Ok(None),
+        }
     }
 
     fn text(&mut self, spellings: &[&'static str]) -> Result<Option<Cow<'static, str>>, String> {
-        self.take(spellings).map(|(name, value)| text(name, value)).transpose()
+        self.take(spellings).map(|(name, given)| text_of(name, given)).transpose()
     }
 
     fn labels(&mut self) -> Result<Vec<Cow<'static, str>>, String> {
         match self.take(LABELS) {
-            Some((name, Json::Array(labels))) => labels.into_iter().map(|label| text(name, label)).collect(),
-            Some((name, label)) => Ok(vec![text(name, label)?]),
+            Some((_, Given::Labels(labels))) => Ok(labels),
+            Some((name, label)) => Ok(vec![text_of(name, label)?]),
             None => Ok(Vec::new()),
         }
     }
 
     fn props(&mut self) -> Result<Props<'static>, String> {
         match self.take(PROPS) {
-            Some((_, Json::Object(props))) => props
-                .into_iter()
-                .map(|(name, value)| {
-                    if name.is_empty() {
-                        return Err("a property without a name".to_owned());
-                    }
-                    let value = json::from_json(&name, value).map_err(|e| format!("property {e}"))?;
-                    Ok((Cow::Owned(name), value))
-                })
-                .collect(),
-            Some((_, Json::Null)) | None => Ok(Vec::new()),
-            Some((name, other)) => Err(format!("`{name}` is {}: give an object", kind_of(&other))),
+            Some((_, Given::Props(props))) => Ok(props),
+            Some((_, Given::Scalar(Scalar::Null))) | None => Ok(Vec::new()),
+            Some((name, other)) => Err(format!("`{name}` is {}: give an object", other.kind())),
+        }
+    }
+
+    fn vectors(&mut self) -> Result<Vectors<'static>, String> {
+        match self.take(VECTORS) {
+            Some((_, Given::Vectors(vectors))) => Ok(vectors),
+            Some((name, other)) => Err(format!("`{name}` is {}: give an object", other.kind())),
+            None => Ok(Vec::new()),
         }
     }
 
     /// A field nobody asked for is a spelling mistake, or data that would be lost.
     fn must_be_used_up(&self) -> Result<(), String> {
-        match self.0.keys().next() {
-            Some(name) => Err(format!("unknown field `{name}` (properties go into `props`)")),
+        match self.0.first() {
+            Some((name, _)) => Err(unknown(name)),
             None => Ok(()),
         }
     }
 }
 
-fn text(name: &str, value: Json) -> Result<Cow<'static, str>, String> {
-    match value {
-        Json::String(text) if text.is_empty() => Err(format!("`{name}` is empty")),
-        Json::String(text) => Ok(text.into()),
-        other => Err(format!("`{name}` is {}: give a string", kind_of(&other))),
+fn unknown(name: &str) -> String {
+    format!("unknown field `{name:.64}` (properties go into `props`)")
+}
+
+fn version_of(given: &Given) -> String {
+    match given {
+        Given::Scalar(Scalar::Number(version)) => version.clone(),
+        other => other.kind().to_owned(),
     }
 }
 
-fn kind_of(json: &Json) -> &'static str {
-    match json {
-        Json::Null => "null",
-        Json::Bool(_) => "a boolean",
-        Json::Number(_) => "a number",
-        Json::String(_) => "a string",
-        Json::Array(_) => "an array",
-        Json::Object(_) => "an object",
+fn props<R: BufRead>(text: &mut Text<R>) -> Result<Props<'static>, Fault> {
+    let mut props = NamedOnce::new();
+    text.object(|text, name| {
+        if name.is_empty() {
+            return Err(Fault::Line("a property without a name".to_owned()));
+        }
+        let value = text.value().map_err(|fault| fault.within(format_args!("property {name:.64}")))?;
+        props.push("properties", name, value)
+    })?;
+    Ok(props.entries)
+}
+
+fn vectors<R: BufRead>(text: &mut Text<R>) -> Result<Vectors<'static>, Fault> {
+    let mut vectors = NamedOnce::new();
+    text.object(|text, name| {
+        let vector = text.vector().map_err(|fault| fault.within(format_args!("the vector `{name:.64}`")))?;
+        vectors.push("vectors", name, vector)
+    })?;
+    Ok(vectors.entries)
+}
+
+fn labels<R: BufRead>(text: &mut Text<R>, field: &str) -> Result<Vec<Cow<'static, str>>, Fault> {
+    let mut labels = Vec::new();
+    text.list(b'[', b']', |text| {
+        let label = match text.scalar()? {
+            Some(scalar) => text_of(field, Given::Scalar(scalar)).map_err(Fault::Line)?,
+            None => return Err(Fault::Line(format!("`{field}` holds an array or an object: give strings"))),
+        };
+        labels.push(label);
+        Ok(())
+    })?;
+    Ok(labels)
+}
+
+/// What stands under names of which each may stand once.
+struct NamedOnce<T> {
+    entries: Vec<(Cow<'static, str>, T)>,
+    /// The names, once there are so many that a look at each takes long.
+    names: HashSet<String>,
+}
+
+/// So many names are looked through.
+const FEW: usize = 16;
+
+impl<T> NamedOnce<T> {
+    fn new() -> Self {
+        Self { entries: Vec::new(), names: HashSet::new() }
+    }
+
+    fn push(&mut self, what: &str, name: String, entry: T) -> Result<(), Fault> {
+        if self.entries.len() == FEW {
+            self.names.extend(self.entries.iter().map(|(name, _)| name.to_string()));
+        }
+        let is_there = match self.entries.len() < FEW {
+            true => self.entries.iter().any(|(other, _)| *other == name),
+            false => !self.names.insert(name.clone()),
+        };
+        if is_there {
+            return Err(Fault::Line(format!("two {what} are called `{name:.64}`")));
+        }
+        self.entries.push((name.into(), entry));
+        Ok(())
     }
 }
 
-fn not_json(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let what = text.split(" at line ").next().unwrap_or(&text);
-    format!("not JSON: {what} at column {}", error.column())
+fn text_of(name: &str, given: Given) -> Result<Cow<'static, str>, String> {
+    match given {
+        Given::Scalar(Scalar::Text(text)) if text.is_empty() => Err(format!("`{name}` is empty")),
+        Given::Scalar(Scalar::Text(text)) => Ok(text.into()),
+        other => Err(format!("`{name}` is {}: give a string", other.kind())),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use kitedb_core::Value;
-
-    fn node(key: &str, labels: &[&'static str], props: Props<'static>) -> Element<'static> {
-        let labels = labels.iter().map(|label| Cow::Borrowed(*label)).collect();
-        Element::node(key.to_owned(), labels, props)
-    }
-
-    fn edge(src: &'static str, dst: &'static str, ty: Option<&'static str>, props: Props<'static>) -> Element<'static> {
-        Element::edge(src, dst, ty.map(Cow::Borrowed), props)
-    }
-
-    #[test]
-    fn a_line_is_a_node_or_an_edge() {
-        for (line, want) in [
-            (r#"{"type":"node","key":"ada"}"#, node("ada", &[], vec![])),
-            (r#"{"key":"ada","label":"Person"}"#, node("ada", &["Person"], vec![])),
-            (r#"{"id":7,"labels":["A","B"],"properties":null}"#, node("7", &["A", "B"], vec![])),
-            (r#"{"type":"edge","src":"a","dst":"b"}"#, edge("a", "b", None, vec![])),
-            (r#"{"source":"a","target":"b","label":"KNOWS"}"#, edge("a", "b", Some("KNOWS"), vec![])),
-            (r#"{"type":"edge","from":"a","to":"b","edge_type":"KNOWS"}"#, edge("a", "b", Some("KNOWS"), vec![])),
-            (r#"{"type":"KNOWS","src":"a","dst":"b"}"#, edge("a", "b", Some("KNOWS"), vec![])),
-            (r#"{"src":1,"dst":2,"props":{"w":0.5}}"#, edge("1", "2", None, vec![("w".into(), Value::F64(0.5))])),
-        ] {
-            assert_eq!(parse(line), Ok(Some(want)), "{line}");
-        }
-        assert_eq!(parse("  "), Ok(None));
-    }
-
-    #[test]
-    fn a_line_of_an_export_keeps_ids() {
-        let id = |id| NodeId(id);
-        for (line, want) in [
-            (
-                r#"{"type":"name","kind":"edge_type","id":3,"name":"KNOWS"}"#,
-                Element::Name { kind: NameKind::EdgeType, id: 3, name: "KNOWS".into() },
-            ),
-            (
-                r#"{"type":"node","node_id":7,"vectors":{"v":[1,0.5,"NaN"]}}"#,
-                Element::Node {
-                    id: Some(id(7)),
-                    key: None,
-                    labels: vec![],
-                    props: vec![],
-                    vectors: vec![("v".into(), vec![1.0, 0.5, f32::NAN])],
-                },
-            ),
-            (
-                r#"{"src_id":1,"dst_id":2,"label":"T"}"#,
-                Element::Edge {
-                    src: End::Id(id(1)),
-                    dst: End::Id(id(2)),
-                    ty: Some("T".into()),
-                    rank: None,
-                    props: vec![],
-                },
-            ),
-            (r#"{"src":"a","dst":"b","rank":7}"#, edge("a", "b", None, vec![]).with_rank(Some(7))),
-            // With ends, it is an edge of this type.
-            (r#"{"type":"name","src":"a","dst":"b"}"#, edge("a", "b", Some("name"), vec![])),
-        ] {
-            let read = parse(line).unwrap().unwrap();
-            assert_eq!(format!("{read:?}"), format!("{want:?}"), "{line}");
-        }
-    }
-
-    #[test]
-    fn every_kind_of_value_is_read() {
-        let line = r#"{"key":"k","props":{"n":null,"b":true,"i":-3,"f":3.0,"s":"é","l":[1,[]],"m":{"x":{}},
-            "v":{"$vector":[1,2.5]},"d":{"$date":"2015-07-21"}}}"#;
-        let Ok(Some(Element::Node { mut props, .. })) = parse(line) else { panic!("not a node") };
-        props.sort_by(|a, b| a.0.cmp(&b.0));
-        let want = [
-            ("b", Value::Bool(true)),
-            ("d", Value::Date("2015-07-21".parse().unwrap())),
-            ("f", Value::F64(3.0)),
-            ("i", Value::I64(-3)),
-            ("l", Value::List(vec![Value::I64(1), Value::List(vec![])])),
-            ("m", Value::Map([("x".to_owned(), Value::Map([].into()))].into())),
-            ("n", Value::Null),
-            ("s", Value::String("é".to_owned())),
-            ("v", Value::Vector(vec![1.0, 2.5])),
-        ];
-        assert_eq!(props, want.map(|(name, value)| (Cow::Borrowed(name), value)));
-    }
-
-    #[test]
-    fn a_bad_line_says_what_is_wrong() {
-        for (line, phrase) in [
-            ("{", "not JSON: EOF while parsing an object at column 1"),
-            ("[1]", "not a JSON object"),
-            ("{}", "neither a node"),
-            (r#"{"type":"vertex","key":"a"}"#, "`type` is `vertex`"),
-            (r#"{"type":3,"key":"a"}"#, "`type` is a number"),
-            (r#"{"type":"node"}"#, "a node without `key`"),
-            (r#"{"key":""}"#, "`key` is empty"),
-            (r#"{"key":1.5}"#, "`key` is a number: give a string"),
-            (r#"{"key":"a","labels":[1]}"#, "`labels` is a number"),
-            (r#"{"key":"a","prop":{}}"#, "unknown field `prop`"),
-            (r#"{"key":"a","props":[]}"#, "`props` is an array"),
-            (r#"{"key":"a","props":{"x":{"y":[{"$date":"z"}]}}}"#, "property x.y[0] is not what its tag says"),
-            (r#"{"key":"a","props":{"x":{"$vector":[1e39]}}}"#, "property x[0] is not a 32-bit float"),
-            (r#"{"key":"a","vectors":{"x":["y"]}}"#, "the vector `x` is no array of 32-bit floats"),
-            (r#"{"key":"a","vectors":[]}"#, "`vectors` is an array: give an object"),
-            (r#"{"node_id":"7"}"#, "`node_id` is a string: give a positive integer"),
-            (r#"{"type":"name","kind":"node","id":1,"name":"A"}"#, "`kind` is `node`"),
-            (r#"{"type":"name","kind":"label","id":4294967296,"name":"A"}"#, "does not fit 32 bits"),
-            (r#"{"type":"name","kind":"label","name":"A"}"#, "a name without `id`"),
-            (r#"{"key":"a","props":{"x":9223372036854775808}}"#, "does not fit a signed 64-bit integer"),
-            (r#"{"type":"edge","src":"a"}"#, "an edge without `dst`"),
-            (r#"{"src":"a","source":"b","dst":"c"}"#, "unknown field `source`"),
-        ] {
-            let error = parse(line).unwrap_err();
-            assert!(error.contains(phrase), "{line}: {error}");
-        }
-    }
-}
+mod tests;

@@ -2,8 +2,11 @@
 
 pub mod csv;
 pub mod edgelist;
+pub mod envelope;
+mod json;
 pub mod jsonl;
 mod lines;
+mod number;
 pub mod progress;
 mod rows;
 pub mod sink;
@@ -64,6 +67,67 @@ impl<'a> Element<'a> {
         }
         self
     }
+
+    /// The same, of which nothing is borrowed from the input.
+    pub fn into_owned(self) -> Element<'static> {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let own_names = |props: Props<'_>| props.into_iter().map(|(name, value)| (own(name), value)).collect();
+        match self {
+            Self::Name { kind, id, name } => Element::Name { kind, id, name: own(name) },
+            Self::Node { id, key, labels, props, vectors } => Element::Node {
+                id,
+                key: key.map(own),
+                labels: labels.into_iter().map(own).collect(),
+                props: own_names(props),
+                vectors: vectors.into_iter().map(|(name, vector)| (own(name), vector)).collect(),
+            },
+            Self::Edge { src, dst, ty, rank, props } => Element::Edge {
+                src: src.into_owned(),
+                dst: dst.into_owned(),
+                ty: ty.map(own),
+                rank,
+                props: own_names(props),
+            },
+        }
+    }
+
+    /// How many bytes it takes in a commit at most.
+    pub fn size(&self) -> usize {
+        /// Ids and lengths of one operation.
+        const HEAD: usize = 64;
+        let text = |text: &Cow<'_, str>| HEAD + text.len();
+        let props_size =
+            |props: &Props<'_>| props.iter().map(|(name, value)| text(name) + size_of_value(value)).sum::<usize>();
+        HEAD + match self {
+            Self::Name { name, .. } => text(name),
+            Self::Node { key, labels, props, vectors, .. } => {
+                let vectors: usize = vectors.iter().map(|(name, vector)| text(name) + 4 * vector.len()).sum();
+                key.as_ref().map_or(0, text) + labels.iter().map(text).sum::<usize>() + props_size(props) + vectors
+            }
+            Self::Edge { src, dst, ty, props, .. } => {
+                let key = |end: &End<'_>| if let End::Key(key) = end { text(key) } else { 0 };
+                key(src) + key(dst) + ty.as_ref().map_or(0, text) + props_size(props)
+            }
+        }
+    }
+}
+
+/// How many bytes a value takes in storage at most.
+fn size_of_value(value: &Value) -> usize {
+    /// More than a number, a length or a time takes; with the name of its zone, a time has more.
+    const PART: usize = 40;
+    match value {
+        Value::Null | Value::Bool(_) => 1,
+        Value::String(text) => PART + text.len(),
+        Value::Bytes(bytes) => PART + bytes.len(),
+        Value::Vector(vector) => PART + 4 * vector.len(),
+        Value::List(items) => PART + items.iter().map(size_of_value).sum::<usize>(),
+        Value::Map(map) => {
+            PART + map.iter().map(|(name, value)| PART + name.len() + size_of_value(value)).sum::<usize>()
+        }
+        Value::DateTime(_) => PART + 255,
+        _ => PART,
+    }
 }
 
 /// The node at an end of an edge.
@@ -76,6 +140,13 @@ pub enum End<'a> {
 }
 
 impl End<'_> {
+    fn into_owned(self) -> End<'static> {
+        match self {
+            Self::Key(key) => End::Key(Cow::Owned(key.into_owned())),
+            Self::Id(id) => End::Id(id),
+        }
+    }
+
     /// Its id, if that names it.
     pub fn id(&self) -> Option<NodeId> {
         match self {
@@ -98,7 +169,8 @@ pub type Visit<'v> = &'v mut dyn FnMut(Item<'_>) -> Result<(), Failure>;
 /// No line of text (and no row of a table) is longer than this: a file without line ends must not fill the memory.
 pub const MAX_LINE: usize = 16 << 20;
 
-/// A value takes up to 64 MiB in a database; as JSON (dates of three bytes each, say) up to thirteen times as much.
+/// A value takes up to 64 MiB in a database; as JSON (local date-times of three bytes each, say) up to fifteen times as much.
+/// Such a line is read as it comes, and never in memory as a whole.
 pub const MAX_JSON_LINE: usize = 1 << 30;
 
 fn too_long(limit: usize) -> String {

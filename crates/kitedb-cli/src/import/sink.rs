@@ -48,12 +48,23 @@ impl Unwritten {
     }
 }
 
+/// An element of at least so many bytes begins a batch: what the loader lets a batch grow to, and this, fit a commit.
+const LARGE: usize = 32 << 20;
+
 /// Writes elements to a database, batch by batch. Dropped, it gives up the batch that is not full yet.
 pub struct Sink<'a> {
+    database: &'a Database,
+    /// How many elements make a batch.
+    size: usize,
     loader: BulkLoader,
     edge_type: &'a str,
     label: Option<&'a str>,
     pending: bool,
+    /// What is written and not committed, where one that is refused does not end the import: of such a one nothing stays.
+    batch: Option<Vec<Element<'static>>>,
+    /// Where in the file the last element was that was written, and the last one that is committed.
+    line: u64,
+    kept_to: u64,
     counts: Counts,
     committed: Counts,
     /// The last commit of the database.
@@ -62,30 +73,65 @@ pub struct Sink<'a> {
 
 impl<'a> Sink<'a> {
     /// A sink of transactions of `batch` elements. Edges without a type get `edge_type`; every node gets `label`.
-    pub fn new(database: &Database, batch: usize, edge_type: &'a str, label: Option<&'a str>) -> Result<Self> {
-        let loader = database.begin_bulk(batch)?;
+    pub fn new(database: &'a Database, size: usize, edge_type: &'a str, label: Option<&'a str>) -> Result<Self> {
+        let loader = database.begin_bulk(size)?;
         let (counts, committed) = (Counts::default(), Counts::default());
         let last = database.last_commit_token();
-        Ok(Self { loader, edge_type, label, pending: false, counts, committed, last })
+        let (pending, batch, line, kept_to) = (false, None, 0, 0);
+        Ok(Self { database, size, loader, edge_type, label, pending, batch, line, kept_to, counts, committed, last })
     }
 
-    /// Writes one element. Returns whether it completed a batch, which then is committed.
-    pub fn put(&mut self, element: &Element<'_>) -> Result<bool, Unwritten> {
-        let mut written = self.write(element);
-        if matches!(&written, Err(e) if e.code() == ErrorCode::TransactionTooLarge) && self.pending {
-            // A large value fits where nothing else is. What was written of the element is written again without effect.
-            let token = self.loader.flush().map_err(Unwritten::Failed)?;
-            self.note(Some(token));
-            written = self.write(element);
+    /// The same, where the import goes on after an element that is refused.
+    #[must_use]
+    pub fn going_on(self) -> Self {
+        Self { batch: Some(Vec::new()), ..self }
+    }
+
+    /// Writes one element, which begins on that line. Returns whether it completed a batch, which then is committed. Of one
+    /// that is refused a batch must not be committed, unless this is [`Sink::going_on`].
+    pub fn put(&mut self, element: Element<'_>, line: u64) -> Result<bool, Unwritten> {
+        if self.pending && element.size() >= LARGE {
+            self.commit().map_err(Unwritten::Failed)?;
         }
-        written.map_err(|e| match e.kind() {
-            ErrorKind::Input => Unwritten::Refused(e),
-            _ => Unwritten::Failed(e),
-        })?;
+        if let Err(e) = self.write(&element) {
+            if e.kind() != ErrorKind::Input {
+                return Err(Unwritten::Failed(e));
+            }
+            self.take_back().map_err(Unwritten::Failed)?;
+            return Err(Unwritten::Refused(e));
+        }
+        self.line = line;
+        if let Some(batch) = &mut self.batch {
+            batch.push(element.into_owned());
+        }
         let token = self.loader.step().map_err(Unwritten::Failed)?;
         self.pending = token.is_none();
         self.note(token);
         Ok(token.is_some())
+    }
+
+    /// Gives up the batch, of which the last element is written in part, and writes the others again. They are committed
+    /// then, so that each is written twice at most, however many are refused.
+    fn take_back(&mut self) -> Result<()> {
+        let Some(batch) = &mut self.batch else { return Ok(()) };
+        let batch = std::mem::take(batch);
+        self.loader = self.database.begin_bulk(self.size)?;
+        self.counts = self.committed;
+        batch.iter().try_for_each(|element| self.write(element))?;
+        if batch.is_empty() { Ok(()) } else { self.commit() }
+    }
+
+    /// Commits what is written.
+    fn commit(&mut self) -> Result<()> {
+        let token = self.loader.flush()?;
+        self.pending = false;
+        self.note(Some(token));
+        Ok(())
+    }
+
+    /// The line of the last element that is committed; 0 if there is none.
+    pub fn kept_to(&self) -> u64 {
+        self.kept_to
     }
 
     fn write(&mut self, element: &Element<'_>) -> Result<()> {
@@ -104,12 +150,7 @@ impl<'a> Sink<'a> {
 
     /// Commits the last batch.
     pub fn finish(&mut self) -> Result<()> {
-        if self.pending {
-            let token = self.loader.flush()?;
-            self.pending = false;
-            self.note(Some(token));
-        }
-        Ok(())
+        if self.pending { self.commit() } else { Ok(()) }
     }
 
     fn note(&mut self, token: Option<Token>) {
@@ -123,6 +164,10 @@ impl<'a> Sink<'a> {
             self.last = token;
         }
         self.committed = self.counts;
+        self.kept_to = self.line;
+        if let Some(batch) = &mut self.batch {
+            batch.clear();
+        }
     }
 }
 
@@ -147,6 +192,9 @@ fn write(
                     node
                 }
                 Some(node) => {
+                    if let Some(value) = renamed(props, counts) {
+                        require_same(transaction.node_prop(node, RENAMED)?, value)?;
+                    }
                     let props = resolve(transaction, props, Some, &mut counts.renamed)?;
                     transaction.upsert_node_by_id(node, &props)?;
                     for label in labels {
@@ -171,6 +219,12 @@ fn write(
             let src = end(transaction, src, label, counts)?;
             let dst = end(transaction, dst, label, counts)?;
             let ty = ty.as_deref().unwrap_or(edge_type);
+            if let Some(value) = renamed(props, counts) {
+                let edges = transaction.edges_between(src, ty, dst)?;
+                if let Some(edge) = edges.iter().find(|edge| rank.is_none_or(|rank| edge.rank == rank)) {
+                    require_same(transaction.edge_prop_by_key(*edge, RENAMED)?, value)?;
+                }
+            }
             if let Some(rank) = *rank {
                 let props = resolve(transaction, props, |value| value, &mut counts.renamed)?;
                 let edge = EdgeKey::new(src, transaction.etype_id_or_create(ty)?, dst).with_rank(rank);
@@ -226,11 +280,30 @@ fn there(transaction: &Transaction, id: Option<NodeId>, key: Option<&str>) -> Re
     let held = transaction.node_key(id)?;
     if key.is_some() && held.as_deref() != key {
         return Err(Error::invalid(format_args!(
-            "node {id} is there already, and its key is {}: ids are kept only in a database that is empty at first",
+            "node {id} is there already, and its key is {}: ids are kept only in a database that is empty at first, and of \
+             several lines about a node the one with its key comes first",
             held.map_or_else(|| "none".to_owned(), |key| format!("'{key}'"))
         )));
     }
     Ok(Some(id))
+}
+
+/// The value that an element has, and that may replace one of another property: one that gets the reserved name's stead, or
+/// that has this name where others of the file came to it.
+fn renamed<'p>(props: &'p Props<'_>, counts: &Counts) -> Option<&'p Value> {
+    let called = |wanted: &str| props.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
+    called(RESERVED_PROPERTY).or_else(|| called(RENAMED).filter(|_| counts.renamed > 0))
+}
+
+/// Fails if another value stands there already.
+fn require_same(there: Option<Value>, value: &Value) -> Result<()> {
+    match there {
+        Some(there) if there.total_cmp(value).is_ne() => Err(Error::invalid(format_args!(
+            "a property called `{RESERVED_PROPERTY}` comes in as `{RENAMED}`, and one of that name with another value is there \
+             already: give one of them another name"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Properties by the ids of their names, each value in the form that the call wants. What is called as no property may be

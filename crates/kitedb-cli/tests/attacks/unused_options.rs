@@ -21,6 +21,29 @@ fn an_option_of_another_format_is_refused_by_an_import() {
 }
 
 #[test]
+fn an_option_that_has_nothing_to_act_on_is_refused_by_an_import() {
+    let folder = Folder::new();
+    folder.file("edges.txt", "a b\n");
+    folder.file("nodes.csv", "key,x\na,1\n");
+    folder.file("edges.csv", "src,dst\na,b\n");
+    for (file, option) in [
+        ("edges.txt", &["--segment-max-bytes", "4096"]),
+        ("edges.txt", &["--fence-wait-ms", "7"]),
+        ("nodes.csv", &["--type", "T"]),
+    ] {
+        let run = folder.run(&[&["import", "new.kitedb", file][..], option].concat());
+        assert!(run.code == 2 && run.err.contains(option[0]), "{run:?}");
+        assert!(!folder.path().join("new.kitedb").exists(), "{option:?}");
+    }
+    folder.run(&["import", "plain.kitedb", "edges.txt"]).ok();
+    assert_eq!(folder.run(&["import", "plain.kitedb", "edges.txt", "--fence-wait-ms", "7"]).code, 2);
+    // A primary has such a log, and a table of edges has types; what is accepted need not be there.
+    let log = ["--segment-max-bytes", "4096", "--fence-wait-ms", "7", "--accept-copy", "--accept-hard-links"];
+    folder.run(&[&["import", "p.kitedb", "edges.csv", "--type", "T", "--role", "primary"][..], &log].concat()).ok();
+    folder.run(&[&["import", "p.kitedb", "edges.txt"][..], &log].concat()).ok();
+}
+
+#[test]
 fn a_cut_where_nothing_lies_behind_damage_is_refused() {
     let folder = pair();
     import(&folder, "plain.kitedb", "a b K\n", &[]).ok();

@@ -99,7 +99,7 @@ fn import(database: &Database, lock: &LockFile) -> Outcome<Duration> {
     let started = Instant::now();
     let mut sink = Sink::new(database, 5_000, lockfile::DEPENDS_ON, Some(lockfile::CRATE))?;
     for element in lock.elements() {
-        sink.put(&element).map_err(Unwritten::into_error)?;
+        sink.put(element, 0).map_err(Unwritten::into_error)?;
     }
     sink.finish()?;
     Ok(started.elapsed())
