@@ -149,7 +149,9 @@ fn a_first_bootstrap_that_is_under_way_says_so_whatever_its_source_still_has() {
     let bootstrap = ["replica", "bootstrap", "r.kitedb", "--source-db", "p.kitedb"];
     let mut process = folder.command(&bootstrap).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let look = || folder.run(&["replica", "status", "r.kitedb", "--json"]);
-    until("it is under way", || look().out.contains("\"state\":\"bootstrapping\""));
+    // Not only about to begin.
+    let is_under_way = |out: &str| out.contains("\"state\":\"bootstrapping\"") && out.contains("\"fault\":null");
+    until("it is under way", || is_under_way(&look().out));
     let (run, metrics) = (look(), folder.run(&["metrics", "r.kitedb"]));
     kill_process(pid, Signal::CONT).unwrap();
     let found: Json = serde_json::from_str(&run.out).unwrap();

@@ -52,14 +52,17 @@ pub fn look_at_replica(
     let last_error = control.last_error().or_else(|| (half_made && process_id.is_none()).then(cut_short));
     // Who holds nothing of an empty source is registered there.
     let untouched = !half_made && !control.is_registered() && process_id.is_none();
-    let unfilled = control.is_unfilled() && process_id.is_none();
-    let never_filled = applied == 0 && (unfilled || head > 0 && untouched) && last_error.is_none();
+    let unfilled = control.is_unfilled();
+    let never_filled =
+        applied == 0 && (unfilled && process_id.is_none() || head > 0 && untouched) && last_error.is_none();
+    // The process that has it open has not tried yet.
+    let about_to = unfilled && process_id.is_some() && last_error.is_none();
     let last_error = last_error.or_else(|| never_filled.then(|| holds_nothing(&engine.path)));
     let untried = last_error.as_ref().is_none_or(|e| *e == cut_short());
     let state = match (&last_error, process_id) {
         _ if control.needs_reseed() => ReplicaState::NeedsReseed,
         _ if half_made && (process_id.is_none() || untried) => ReplicaState::Bootstrapping,
-        _ if never_filled => ReplicaState::Bootstrapping,
+        _ if never_filled || about_to => ReplicaState::Bootstrapping,
         (_, None) => ReplicaState::Closed,
         (Some(_), _) if control.is_unregistered() => ReplicaState::Unregistered,
         (Some(_), _) if control.is_denied() => ReplicaState::Denied,

@@ -122,6 +122,10 @@ fn is_its_log(db: &Path, link: &LogLink, control: &Control) -> Result<()> {
     if !named || control.current_log().log_id == link.id || control.writer_lives()? {
         return Ok(());
     }
+    // What takes the place of a graph lowers the durable word first: one that is above the file tells that this is an older one.
+    if let Some(older) = newer_than(db, control.dir(), link, control.durable()) {
+        return Err(Error::new(ErrorCode::SourceUnavailable, older));
+    }
     let what = format_args!(
         "the source {} gave its graph up for a copy, which was cut short, and its log is still that of the graph that is gone: \
          open it, so that it goes on",
