@@ -7,7 +7,7 @@ use crate::{
 };
 use kitedb_core::{Database, OpenOptions, io::Env};
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -37,7 +37,9 @@ impl Observer for Exchange {
         // What the exchange itself does is not seen.
         self.left.store(if left == 0 { OFF } else { left - 1 }, Ordering::SeqCst);
         if left == 0 {
-            rename_database(&self.path, &self.aside);
+            fs::rename(&self.path, &self.aside).unwrap();
+            // It may be gone already.
+            let _ = fs::rename(sidecar_of(&self.path), sidecar_of(&self.aside));
             rename_database(&self.other, &self.path);
         }
         Ok(())
