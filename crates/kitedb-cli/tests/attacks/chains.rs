@@ -154,3 +154,24 @@ fn a_replica_that_is_opened_as_a_primary_is_told_that_it_is_a_replica() {
     let run = folder.run(&["replica", "promote", "p.kitedb", "--source-db", "p.kitedb"]);
     assert!(run.code == 1 && !run.err.contains("arguments exchanged"), "{run:?}");
 }
+
+/// Its log can be followed, and has no more: an operator who looks, and who runs a follower, is told.
+#[test]
+fn a_file_in_a_chain_that_cannot_be_read_is_told_by_each_replica_below_it() {
+    for (spoilt, below) in [("p.kitedb", &["r.kitedb", "c.kitedb"][..]), ("r.kitedb", &["c.kitedb"])] {
+        let folder = chain();
+        import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+        if spoilt == "p.kitedb" {
+            catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+            catch_up(&folder, "c.kitedb", "r.kitedb").ok();
+        }
+        fs::write(folder.path().join(spoilt), "root:x:0:0::/root:/bin/sh\n").unwrap();
+        for db in below {
+            let look = folder.run(&["replica", "status", db]);
+            assert!(look.code == 3 && !look.out.contains("all that its source has"), "{db} below {spoilt}: {look:?}");
+            let once = folder.run(&["replica", "follow", db, "--once"]);
+            assert!(once.code == 3 && once.out.contains("cannot be read"), "{db} below {spoilt}: {once:?}");
+            assert_eq!(status(&folder, db).1["source_fault"], "unavailable");
+        }
+    }
+}

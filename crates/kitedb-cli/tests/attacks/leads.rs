@@ -268,3 +268,88 @@ fn a_control_file_of_before_a_promotion_makes_no_replica_of_who_took_over() {
         assert!(knows(&folder, "r.kitedb", "e"));
     }
 }
+
+/// A primary `p` and its replica `r`, and a copy of `p` in `new`.
+fn with_copy() -> Folder {
+    let folder = pair();
+    fs::create_dir(folder.path().join("new")).unwrap();
+    copy_node(&folder.path().join("p.kitedb"), &folder.path().join("new/p.kitedb"));
+    folder
+}
+
+fn overwrite_in_place(path: &Path, bytes: &[u8]) {
+    fs::File::options().write(true).open(path).unwrap().write_all(bytes).unwrap();
+}
+
+/// Its log is in order, a replica may take over by it, and it may hold what the copy lacks.
+#[test]
+fn a_copy_does_not_lead_beside_an_original_whose_file_cannot_be_read() {
+    type Spoil = fn(&Folder, &Path);
+    let spoils: [(&str, bool, Spoil); 6] = [
+        ("zeros", true, |_, path| overwrite_in_place(path, &[0; 8192])),
+        ("another kind of file", true, |_, path| fs::write(path, "root:x:0:0::/root:/bin/sh\n").unwrap()),
+        ("cut", true, |_, path| fs::File::options().write(true).open(path).unwrap().set_len(8192).unwrap()),
+        ("gone", false, |_, path| fs::remove_file(path).unwrap()),
+        ("a folder", false, |_, path| {
+            fs::remove_file(path).unwrap();
+            fs::create_dir(path).unwrap();
+        }),
+        ("another database", false, |folder, path| {
+            import(folder, "other.kitedb", "x y K\n", &[]).ok();
+            fs::rename(folder.path().join("other.kitedb"), path).unwrap();
+        }),
+    ];
+    for (how, is_in_place, spoil) in spoils {
+        for more in [true, false] {
+            let folder = with_copy();
+            if more {
+                import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+            }
+            spoil(&folder, &folder.path().join("p.kitedb"));
+            let run = folder.run(&["role", "new/p.kitedb", "primary", "--moved"]);
+            if more || is_in_place {
+                let last = if more { "1:2" } else { "1:1" };
+                let told = run.err.contains("stale primary") && run.err.contains(&format!("the commits up to {last}"));
+                assert!(run.code == 1 && told, "{how}, {more}: {run:?}");
+                assert_eq!(import(&folder, "new/p.kitedb", "fork K M\n", &[]).code, 1, "{how}, {more}");
+            } else {
+                // The original is gone, and had no more. Nobody takes over from it by what it left.
+                assert_eq!(run.code, 0, "{how}: {run:?}");
+                let run = replica(&folder, "promote", "r.kitedb", "p.kitedb");
+                assert_ne!(run.code, 0, "{how}: {run:?}");
+            }
+        }
+    }
+}
+
+/// A process commits on, whatever became of the file under it.
+#[test]
+fn a_copy_does_not_lead_beside_a_process_that_leads_with_a_file_that_cannot_be_read() {
+    let spoils: [fn(&Path); 2] = [|path| overwrite_in_place(path, &[0; 8192]), |path| fs::remove_file(path).unwrap()];
+    for spoil in spoils {
+        let folder = Folder::new();
+        let mut feed = Feed::start(&folder, "p.kitedb", &["--role", "primary"]);
+        feed.feed(&folder, "p.kitedb", &lines("n", 3), "1:3");
+        fs::create_dir(folder.path().join("new")).unwrap();
+        copy_node(&folder.path().join("p.kitedb"), &folder.path().join("new/p.kitedb"));
+        spoil(&folder.path().join("p.kitedb"));
+        let run = folder.run(&["role", "new/p.kitedb", "primary", "--moved"]);
+        assert!(run.code == 1 && run.err.contains("p.kitedb leads epoch 1"), "{run:?}");
+    }
+}
+
+/// Its log lies elsewhere than beside its file.
+#[test]
+fn a_copy_does_not_lead_without_what_a_log_elsewhere_has() {
+    let folder = Folder::new();
+    let log = ["--role", "primary", "--sidecar", "logs/p"];
+    fs::create_dir(folder.path().join("logs")).unwrap();
+    import(&folder, "p.kitedb", "a b K\n", &log).ok();
+    fs::create_dir(folder.path().join("new")).unwrap();
+    copy(&folder.path().join("p.kitedb"), &folder.path().join("new/p.kitedb"));
+    copy(&folder.path().join("logs/p"), &folder.path().join("new/p.kitedb.replication"));
+    import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+    overwrite_in_place(&folder.path().join("p.kitedb"), &[0; 8192]);
+    let run = folder.run(&["role", "new/p.kitedb", "primary", "--moved"]);
+    assert!(run.code == 1 && run.err.contains("logs/p holds the commits up to 1:2"), "{run:?}");
+}

@@ -91,7 +91,7 @@ pub(crate) fn detach(
         let last_token = (mark.log_index > LogIndex(0)).then_some(last);
         return Ok(Detached { last_token, missing: None, left_source: None, still_registered: None, former_sidecar });
     }
-    let in_file = look.manifest().checkpoint.log_index;
+    let (looked_at, in_file) = (look.file_id(), look.manifest().checkpoint.log_index);
     let left = match link.kind {
         LogKind::None => left_log(env, path, look.file_id(), in_file)?,
         _ => None,
@@ -116,6 +116,10 @@ pub(crate) fn detach(
         return Err(Error::new(why.code(), what));
     }
     let store = open_for_writing(env, path, &options)?;
+    if let Err(e) = require_same(path, looked_at, store.file_id()) {
+        let _ = store.file().unlock(WRITER_LOCK..WRITER_LOCK + 1);
+        return Err(e);
+    }
     // Its own, or its own copy: what it held is in the file, and no file of that id is here any more.
     let own = match &places.sidecar {
         LogPlace::Here(dir) | LogPlace::Moved(dir, Displaced { log: true, .. }) => Some(dir.clone()),
@@ -136,6 +140,20 @@ pub(crate) fn detach(
     let last_token = (mark.log_index > LogIndex(0)).then_some(mark);
     let missing = missing.map(|e| e.to_string());
     Ok(Detached { last_token, missing, left_source: None, still_registered: None, former_sidecar })
+}
+
+/// Fails if the file at `path`, which was that of the database `looked_at`, is now that of `now`: what was found out is not of
+/// that one.
+fn require_same(path: &Path, looked_at: [u8; 16], now: [u8; 16]) -> Result<()> {
+    if looked_at == now {
+        return Ok(());
+    }
+    let what = format_args!(
+        "{} was exchanged for another database while it was looked at, and nothing was done to that one: see what is there \
+         now, and try it again",
+        path.display()
+    );
+    Err(Error::new(ErrorCode::LogMismatch, what))
 }
 
 /// Removes the log of what the file was, and then the header's word of it. Returns where it is if it stays.
@@ -202,11 +220,13 @@ pub(crate) fn confirm_moved<T>(
     if let Some(newer) = places.newer_log(env, path, &store.log_link())? {
         return Err(Error::new(ErrorCode::LogMismatch, newer.damage));
     }
+    let looked_at = store.file_id();
     drop(store);
     // Before anything is changed: what is refused is refused again.
     let (taken, seen) = look()?;
     let engine = Engine::open_for_writing(env.clone(), path.to_owned(), options, identity, true)?;
-    let led = engine.require_not_taken_over(told).and_then(|()| lead_anew(&engine, taken));
+    let same = require_same(path, looked_at, engine.store.file_id());
+    let led = same.and_then(|()| engine.require_not_taken_over(told)).and_then(|()| lead_anew(&engine, taken));
     led.and_then(|epoch| engine.close().map(|()| (epoch, seen)))
 }
 

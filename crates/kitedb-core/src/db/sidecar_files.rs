@@ -53,6 +53,12 @@ pub(crate) fn require_place_for_sidecar(env: &Env, path: &Path, options: &OpenOp
 
 /// Removes the sidecar `dir` of the database `file_id`, with all that lies in it. What is not of that database stays.
 pub(super) fn remove_sidecar(env: &Env, dir: &Path, file_id: [u8; 16], keep: Keep) -> Result<()> {
+    // By one handle from the first look on: what takes the folder's name meanwhile is not reached.
+    let env = &match crate::log::held(env, dir) {
+        Ok(disk) => Env { disk, host: env.host.clone() },
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(Error::io("remove log", dir, e)),
+    };
     match Control::open(&*env.disk, dir, OpenMode::Read)? {
         Some(control) => control.expect(file_id)?,
         None if keep == Keep::Nothing => return crate::log::remove(env, dir, file_id, keep),

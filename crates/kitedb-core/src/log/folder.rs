@@ -7,9 +7,9 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    io::{Env, OpenMode},
+    io::{Disk, Env, OpenMode},
 };
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 /// Fails if `dir` cannot become the folder of a log of the database `file_id`, because something that is not of that
 /// database bears a name there that a log needs. Says nothing of `dir` itself. Upholds I34.
@@ -58,13 +58,15 @@ pub enum Keep {
 /// Removes the log of the database `file_id` in `dir`: its segments and, unless they are to be kept, its control file and
 /// its folder. What is not of that database stays, and the folder with it. Upholds I34.
 pub fn remove(env: &Env, dir: &Path, file_id: [u8; 16], keep: Keep) -> Result<()> {
-    let disk = &*env.disk;
     let io = |e| Error::io("remove log", dir, e);
-    let mut entries = match disk.list(dir) {
-        Ok(names) => names,
+    // By one handle from the first look on: what takes the folder's name meanwhile is not reached.
+    let held = match held(env, dir) {
+        Ok(disk) => disk,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(io(e)),
     };
+    let disk = &*held;
+    let mut entries = disk.list(dir).map_err(io)?;
     // Where the control file is ours, so is what has no content: a segment whose making was cut short.
     let folder_is_ours = match Control::open(disk, dir, OpenMode::Read) {
         Ok(control) => control.is_some_and(|control| control.identity().file_id == file_id),
@@ -105,6 +107,14 @@ pub fn remove(env: &Env, dir: &Path, file_id: [u8; 16], keep: Keep) -> Result<()
         }
     }
     Ok(())
+}
+
+/// The disk of `env` with the folder `dir`, if it is there, held by a handle.
+pub fn held(env: &Env, dir: &Path) -> std::io::Result<Arc<dyn Disk>> {
+    match env.disk.is_dir(dir) {
+        true => env.disk.anchor(dir, None),
+        false => Err(std::io::ErrorKind::NotFound.into()),
+    }
 }
 
 /// Whether a folder was not removed because something is in it: systems have two words for that.

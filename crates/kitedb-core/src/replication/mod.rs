@@ -8,6 +8,7 @@
 //! | `followed_log` | a log that others follow, a primary's or a replica's: their lag, and what may go |
 //! | `registry` | what the replicas of a log report, and which of them a person means |
 //! | `retention` | what of a log may go: a pure function |
+//! | `node_file` | what is where the file of a node should be, and when its log speaks for it |
 //! | `rivals` | the nodes that a node can reach, and which of them leads or has more |
 //! | `token_wait` | waiting for a commit |
 //! | `status` | what a node says of itself |
@@ -16,6 +17,7 @@
 
 mod compare;
 mod followed_log;
+mod node_file;
 mod registry;
 mod replica;
 mod retention;

@@ -12,8 +12,13 @@ use crate::{
     io::{Env, FileIdentity, OpenMode},
     log::{Control, Fence, LogIdentity, SeenEpoch, WriterId, proven, whose_segments, writers},
     replication::{
+        node_file::NodeFile,
         registry::{Registration, Registry},
-        source::{SourcePaths, remembered::remembered_in},
+        source::{
+            SourcePaths,
+            find_log::{InUse, in_use_at},
+            remembered::remembered_in,
+        },
     },
     shell::{SIDECAR, command},
     store::{Hint, LogKind, LogLink, Part, Store},
@@ -131,11 +136,11 @@ impl Unseen {
 impl Related {
     /// The node at `paths`; `None` if none can be looked at there. Where its file is gone, or does not open, its log tells.
     pub fn at(env: &Env, paths: &SourcePaths) -> Option<Self> {
-        let db = resolved(env, &paths.db).ok()?;
+        let db = path_of(env, paths)?;
         match Store::open(env, &db, false) {
             Ok(store) => Self::of_file(env, db, paths, &store),
             Err(e) if e.code() == ErrorCode::PermissionDenied => None,
-            Err(_) => Self::of_log(env, db, &paths.sidecar_shown()),
+            Err(_) => Self::of_log(env, db, &paths.sidecar_shown(), None),
         }
     }
 
@@ -190,10 +195,14 @@ impl Related {
     }
 
     /// The node of which nothing but the log in `dir` tells. It leads again once its file is put back, unless that log is a copy.
-    fn of_log(env: &Env, db: PathBuf, dir: &Path) -> Option<Self> {
+    /// `None`, too, if that is not the log of the database `of`, where one is named.
+    fn of_log(env: &Env, db: PathBuf, dir: &Path, of: Option<[u8; 16]>) -> Option<Self> {
         let control = Control::open(&*env.disk, dir, OpenMode::Read).ok().flatten();
         let file_id = control.as_ref().map(|control| control.identity().file_id);
         let file_id = file_id.or_else(|| whose_segments(env, dir))?;
+        if of.is_some_and(|of| of != file_id) {
+            return None;
+        }
         let held = proven(env, dir, file_id, control.as_ref()).ok().flatten();
         let last = held.as_ref().map(|held| (held.epoch, held.last)).unwrap_or_default();
         let fence = control.as_ref().and_then(|control| control.fence().ok());
@@ -275,12 +284,13 @@ impl Related {
     }
 
     /// The nodes with the same file id as this one, which was copied from one of them, or is one that another one was copied
-    /// from: where its header says that it was last, and what lies in the same folder, or in that one.
+    /// from: where its header says that it was last, and what lies in the same folder, or in that one. Where no file of that id
+    /// is beside a log of it, the log speaks for the node.
     pub fn originals(&self, env: &Env, hint: &Hint) -> Vec<Self> {
         let own = identity_at(env, &at_path(self.db.clone()));
         let (here, last) = (folder_of(&self.db), hint.last_place());
-        let sidecars = [hint.from(here), last.clone()].into_iter().flatten();
-        let mut ways: Vec<PathBuf> = sidecars.filter_map(|dir| file_of(&dir)).collect();
+        let sidecars: Vec<PathBuf> = [hint.from(here), last.clone()].into_iter().flatten().collect();
+        let mut ways: Vec<PathBuf> = sidecars.iter().filter_map(|dir| file_of(dir)).collect();
         let folders = [Some(here), last.as_deref().map(folder_of)];
         for folder in folders.into_iter().flatten() {
             let names = env.disk.list(folder).unwrap_or_default();
@@ -292,16 +302,37 @@ impl Related {
             let paths = at_path(db);
             let Some(file) = identity_at(env, &paths).filter(|file| !passed.contains(file)) else { continue };
             passed.push(file);
-            let is_it = match env.disk.identity(&paths.db) {
-                Ok(_) => Store::peek(env, &paths.db).is_ok_and(|peek| peek.file_id == self.file_id),
-                Err(_) => true,
+            let dir = paths.sidecar_shown();
+            let by_log = |shown: PathBuf| Self::of_log(env, shown, &dir, Some(self.file_id));
+            let node = match NodeFile::at(env, &paths.db).map(|(path, file)| (path, file.file_id())) {
+                Ok((_, Some(id))) if id == self.file_id => Self::at(env, &paths),
+                // Another database is in its place, and has a log of its own elsewhere, or none.
+                Ok((_, Some(_))) => by_log(dir.clone()),
+                Ok((path, None)) => by_log(path),
+                Err(_) => by_log(paths.db.clone()),
             };
-            let node = is_it.then(|| Self::at(env, &paths)).flatten();
-            // Without its file, what is left of it leads nowhere; it may have more.
-            let node = node.filter(|node| node.file_id == self.file_id);
-            found.extend(node.map(|node| Self { leads: node.leads && !node.by_log, ..node }));
+            found.extend(node.filter(|node| node.file_id == self.file_id));
         }
-        found
+        // A log that lies elsewhere than beside its file.
+        let identity = |dir: &Path| env.disk.identity(dir).ok();
+        for dir in sidecars {
+            let mut known = self.dir.iter().chain(found.iter().filter_map(|node| node.dir.as_ref()));
+            let there = identity(&dir);
+            if there.is_some() && known.all(|known| identity(known) != there) {
+                found.extend(Self::of_log(env, dir.clone(), &dir, Some(self.file_id)));
+            }
+        }
+        found.into_iter().map(|node| Self { leads: node.leads && node.may_lead_on(env), ..node }).collect()
+    }
+
+    /// Whether somebody takes commits for this node, or takes over from it by its log, as things are. What is left of a node whose
+    /// file is gone leads nowhere unless a process has it open still; it may have more.
+    fn may_lead_on(&self, env: &Env) -> bool {
+        let in_use = |dir: &PathBuf| {
+            let control = Control::open(&*env.disk, dir, OpenMode::Read).ok()??;
+            in_use_at(env, &self.db, &control).ok()
+        };
+        !self.by_log || self.dir.as_ref().and_then(in_use) == Some(InUse::Yes)
     }
 
     /// Who may hold more, or lead, and cannot be looked at: the replicas that are registered here and are not where they said
@@ -329,7 +360,9 @@ impl Related {
             unseen.push(Unseen { what: loss.to_string(), reported: None });
         }
         if let Some(source) = remembered_in(&*env.disk, dir, &self.db, env)
-            && Self::at(env, &source.paths).is_none()
+            && Self::at(env, &source.paths)
+                .filter(|node| source.file_id.is_none_or(|id| id == node.file_id) || node.is_of(self, env))
+                .is_none()
         {
             let what = format!("the source {}, which it followed, is not there", source.paths.db.display());
             unseen.push(Unseen { what, reported: None });
@@ -458,9 +491,14 @@ fn leads(fence: &Fence) -> bool {
     !fence.follows && fence.moved_by.is_none()
 }
 
+/// Where the file of a node is to be, resolved; a folder may be in its place.
+fn path_of(env: &Env, paths: &SourcePaths) -> Option<PathBuf> {
+    resolved(env, &paths.db).or_else(|_| env.disk.resolve(&paths.db)).ok()
+}
+
 /// Which file a node is; where that is gone, which folder its log is.
 fn identity_at(env: &Env, paths: &SourcePaths) -> Option<FileIdentity> {
-    let path = resolved(env, &paths.db).ok()?;
+    let path = path_of(env, paths)?;
     let sidecar = || env.disk.identity(&paths.sidecar_shown()).ok();
     env.disk.identity(&path).ok().or_else(sidecar)
 }

@@ -19,6 +19,7 @@ mod copies;
 mod damage;
 mod destruction;
 mod disks;
+mod exchanges;
 mod fences;
 mod followers;
 mod full_disks;

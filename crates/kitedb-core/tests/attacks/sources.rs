@@ -5,12 +5,12 @@ use crate::{
     coming::confirm_moved_beside_its_original,
     stage::{
         Stage, add_many, copy_database, nothing_said, open_and_add, primary, remove_database, rename_database,
-        replica_of, short_log,
+        replica_of, short_log, stand_in,
     },
     support_replication::{catch_up, folder::sidecar_of, replica_status},
 };
 use kitedb_core::{Database, ErrorCode, OpenOptions, ReplicaReplicationStatus, ReplicaState};
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::FileExt, path::Path};
 
 /// What `db` says of itself; its health, its metrics and its status agree.
 #[track_caller]
@@ -262,4 +262,108 @@ fn a_source_whose_second_part_is_not_remembered_is_followed() {
     assert_eq!(looked(&path).source_db_path.unwrap().file_name(), source.file_name());
     expect_well(&path, nothing_said());
     assert_eq!(fs::read_to_string(&record).unwrap(), whole);
+}
+
+/// What an operator, or a disk, puts in place of the bytes of a file, which keeps its name and its inode.
+const UNREADABLE: [(&str, fn(&Path)); 4] = [
+    ("a header of zeros", |path| {
+        let mut bytes = fs::read(path).unwrap();
+        bytes[..8192].fill(0);
+        fs::write(path, bytes).unwrap();
+    }),
+    ("another kind of file", |path| fs::write(path, "root:x:0:0:root:/root:/bin/sh\n").unwrap()),
+    ("a damaged header", stand_in::BOTH_HEADERS),
+    ("a file that was cut", |path| {
+        let whole = fs::read(path).unwrap();
+        fs::write(path, &whole[..8192]).unwrap();
+    }),
+];
+
+/// Its log can be read, and says that there is no more: nobody says that all is well.
+#[test]
+fn a_replica_whose_source_cannot_be_read_does_not_look_healthy() {
+    for (how, spoil) in UNREADABLE {
+        let stage = Stage::new();
+        let source = stage.leading("p.kitedb");
+        let path = stage.replica("r.kitedb", &source);
+        let last = stage.replica("last.kitedb", &path);
+        let whole = fs::read(&source).unwrap();
+        spoil(&source);
+        for (db, of) in [(&path, &source), (&last, &path)] {
+            let what = expect_orphaned(db, replica_of(of), "unavailable");
+            let named = what.contains("p.kitedb cannot be followed") && what.contains("its file cannot be read");
+            assert!(named, "{how}: {what}");
+        }
+        fs::write(&source, whole).unwrap();
+        expect_well(&path, replica_of(&source));
+        expect_well(&last, replica_of(&path));
+        // In the midst of a chain.
+        open_and_add(&source, primary(), "c").unwrap();
+        spoil(&path);
+        let what = expect_orphaned(&last, replica_of(&path), "unavailable");
+        assert!(what.contains("r.kitedb cannot be followed"), "{how}: {what}");
+    }
+}
+
+/// A process leads with a log whose file is spoilt under it: what it commits comes, and no look says that all is well.
+#[test]
+fn a_replica_follows_the_log_of_a_source_that_cannot_be_read_and_says_so() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let path = stage.replica("r.kitedb", &source);
+    let leader = Database::open(&source, primary()).unwrap();
+    // The first commit writes the header anew.
+    add_many(&leader, "first", 1);
+    let whole = fs::read(&source).unwrap();
+    // In place: what the process has mapped stays there.
+    let put = |bytes: &[u8]| fs::File::options().write(true).open(&source).unwrap().write_all_at(bytes, 0).unwrap();
+    put(&[0; 8192]);
+    add_many(&leader, "more", 3);
+    let db = Database::open(&path, replica_of(&source)).unwrap();
+    assert_eq!(catch_up(&db), 4);
+    let status = told(&db);
+    assert_eq!((status.state, status.lag_frames, status.registered), (ReplicaState::Orphaned, 0, true), "{status:?}");
+    put(&whole[..8192]);
+    assert_eq!((told(&db).state, told(&db).fault()), (ReplicaState::Following, None));
+}
+
+/// A placeholder takes the place of a source that was moved, and whose log stayed or went with it.
+#[test]
+fn a_placeholder_in_the_place_of_a_source_is_told() {
+    for log_stays in [true, false] {
+        let stage = Stage::new();
+        let source = stage.leading("p.kitedb");
+        let path = stage.replica("r.kitedb", &source);
+        let away = stage.folder("new").join("p.kitedb");
+        fs::rename(&source, &away).unwrap();
+        if !log_stays {
+            fs::rename(sidecar_of(&source), sidecar_of(&away)).unwrap();
+        }
+        let log = if log_stays { sidecar_of(&source) } else { sidecar_of(&away) };
+        open_and_add(&away, primary().replication_sidecar_path(log), "c").unwrap();
+        fs::write(&source, "moved to new/p.kitedb\n").unwrap();
+        let db = Database::open(&path, replica_of(&source)).unwrap();
+        let _ = db.replica_catch_up_once(10);
+        assert_eq!(told(&db).source_fault.map(|fault| fault.kind()), Some("unavailable"), "{log_stays}");
+        assert_eq!(db.replica_promote(false).unwrap_err().code(), ErrorCode::SourceUnavailable, "{log_stays}");
+        db.close().unwrap();
+        assert_eq!(looked(&path).source_fault.map(|fault| fault.kind()), Some("unavailable"), "{log_stays}");
+    }
+}
+
+/// Its words are mapped by whoever follows, and a look at what is no more there would end the process.
+#[test]
+fn a_follower_outlives_a_control_file_that_is_cut() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let path = stage.replica("r.kitedb", &source);
+    let db = Database::open(&path, replica_of(&source)).unwrap();
+    assert_eq!(catch_up(&db), 0);
+    let control = sidecar_of(&source).join("control");
+    let whole = fs::read(&control).unwrap();
+    fs::write(&control, "").unwrap();
+    db.replica_catch_up_once(1).unwrap_err();
+    assert!(told(&db).fault().is_some());
+    fs::write(&control, whole).unwrap();
+    assert_eq!(catch_up(&db), 0);
 }

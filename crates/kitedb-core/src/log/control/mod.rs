@@ -229,10 +229,12 @@ impl Control {
         }
     }
 
-    /// Whether the control file at its path is still this one.
+    /// Whether the control file at its path is still this one, and holds its words still: those of a file that was cut are not
+    /// to be looked at, where they are mapped (`SIGBUS`).
     pub fn is_current(&self, disk: &dyn Disk) -> bool {
+        let is_whole = || self.file.len().is_ok_and(|len| len >= (WORDS * 8) as u64);
         match (disk.identity(&self.path), self.file.identity()) {
-            (Ok(there), Ok(here)) => there == here,
+            (Ok(there), Ok(here)) => there == here && is_whole(),
             _ => false,
         }
     }

@@ -10,13 +10,15 @@ use crate::{
         registry::Progress,
         replica::given_up_commits::{GivenUp, given_up},
         source::{
-            At, Source,
+            At, Snapshot, Source,
+            local::exchanged,
             remembered::{remember, remembered},
             upstream::HOW_TO_REGISTER,
         },
         status::ReplicaState,
     },
     shell::{command, shell_word},
+    store::HistoryEntry,
 };
 use std::sync::atomic::Ordering;
 
@@ -55,13 +57,16 @@ impl Replica {
         if let Some(paths) = self.paths() {
             self.require_no_circle(paths)?;
         }
-        if let Err(e) = self.require_known_to_source() {
-            // What is refused changes nothing.
-            if e.code() != ErrorCode::WouldOverwrite {
-                self.note_failure(&e);
+        let of = match self.require_known_to_source() {
+            Ok(of) => of,
+            Err(e) => {
+                // What is refused changes nothing.
+                if e.code() != ErrorCode::WouldOverwrite {
+                    self.note_failure(&e);
+                }
+                return Err(e);
             }
-            return Err(e);
-        }
+        };
         self.enter(ReplicaState::Bootstrapping);
         if self.engine.is_replica() {
             self.control.set_bootstrapping(true);
@@ -72,7 +77,7 @@ impl Replica {
         }
         let was_foreign = self.engine.is_foreign();
         let (was_registered, mut reserved) = (self.control.is_registered(), false);
-        let copied = self.copy_and_catch_up(&mut reserved);
+        let copied = self.copy_and_catch_up(of, &mut reserved);
         let result = match self.paths() {
             // It is a replica from now on, also if it did not catch up.
             Some(paths) if was_foreign && !self.engine.is_foreign() => {
@@ -100,34 +105,44 @@ impl Replica {
         self.settle(&mut work, Ok(0)).and(remembers)
     }
 
-    /// Fails where the source's graph would replace commits that the source does not have, and nobody asked for that.
-    fn require_known_to_source(&self) -> Result<()> {
+    /// Fails where the source's graph would replace commits that the source does not have, and nobody asked for that. Returns
+    /// the id of the source's file that was looked at; `None`: none had to be.
+    fn require_known_to_source(&self) -> Result<Option<[u8; 16]>> {
         if self.engine.options.overwrite || self.engine.is_foreign() {
-            return Ok(());
+            return Ok(None);
         }
-        match (self.given_up()?, self.paths()) {
+        let (given_up, of) = match self.held() {
+            Some((here, history)) => {
+                let source = self.source().lineage()?;
+                (given_up(&here, &history, &source), Some(source.file_id))
+            }
+            None => (None, None),
+        };
+        match (given_up, self.paths()) {
             // As long as its file does not have them, it does not lead with them either.
             (Some(given_up), Some(paths)) if self.engine.opened.has_beyond() => {
                 Err(given_up.refused_in_log(&self.engine.path, &paths))
             }
             (Some(given_up), Some(paths)) => Err(given_up.refused(&self.engine.path, &paths)),
-            _ => Ok(()),
+            _ => Ok(of),
         }
     }
 
     /// The commits here that a reseed would give up.
     fn given_up(&self) -> Result<Option<GivenUp>> {
+        let Some((here, history)) = self.held() else { return Ok(None) };
+        Ok(given_up(&here, &history, &self.source().lineage()?))
+    }
+
+    /// Where this node is, and on which history; `None`: it holds nothing.
+    fn held(&self) -> Option<(At, Vec<HistoryEntry>)> {
         let (epoch, writer_id, index, digest) = self.engine.position();
         let (mut here, mut history) = (At { epoch, writer_id, index, digest }, self.engine.history());
         if let Some(held) = self.engine.opened.beyond() {
             here = At { epoch: held.epoch, writer_id: held.writer_id, index: held.last, digest };
             merge_history(&mut history, &held.wrote, held.last, None);
         }
-        if here.index == LogIndex(0) {
-            return Ok(None);
-        }
-        let source = self.source().lineage()?;
-        Ok(given_up(&here, &history, &source))
+        (here.index > LogIndex(0)).then_some((here, history))
     }
 
     /// The error of a replica that cannot go on, where only a reseed that gives up commits would help, with that choice.
@@ -167,12 +182,19 @@ impl Replica {
         }
     }
 
-    /// `reserved` says whether the source keeps its log for a snapshot that is not in place yet.
-    fn copy_and_catch_up(&self, reserved: &mut bool) -> Result<()> {
+    /// `of`: the id of the file that was looked at, and is copied; `None`: whichever is there first. `reserved` says whether the
+    /// source keeps its log for a snapshot that is not in place yet.
+    fn copy_and_catch_up(&self, of: Option<[u8; 16]>, reserved: &mut bool) -> Result<()> {
         let source = self.source();
         let head = source.head()?;
         self.source_head.store(head.0, Ordering::Release);
         let mut snapshot = source.snapshot(false)?;
+        let of = of.unwrap_or(snapshot.file_id());
+        let require_same = |snapshot: &dyn Snapshot| match (snapshot.file_id() == of, self.paths()) {
+            (false, Some(paths)) => Err(exchanged(&paths.db)),
+            _ => Ok(()),
+        };
+        require_same(&*snapshot)?;
         if snapshot.checkpoint().log_index < self.engine.published().min(head) {
             // So that readers here do not see the graph go back, if that can be helped.
             match source.snapshot(true) {
@@ -186,6 +208,7 @@ impl Replica {
             if fresh {
                 snapshot = source.snapshot(true)?;
             }
+            require_same(&*snapshot)?;
             let mark = snapshot.checkpoint();
             *reserved |= self.reserve(&*source, mark.log_index)?;
             match self.log_is_whole(&*source, mark.log_index, mark.digest, head) {

@@ -152,11 +152,13 @@ mod tests {
             (&[], 12, Some(1), None),
         ] {
             let here = At { epoch: Epoch(2), writer_id: [2; 16], index: LogIndex(9), ..At::start() };
-            let source = Lineage { history: history(there), end: LogIndex(end), leads: leads.map(Epoch) };
+            let file_id = [5; 16];
+            let source = Lineage { file_id, history: history(there), end: LogIndex(end), leads: leads.map(Epoch) };
             let found = given_up(&here, &history(&ours), &source).map(|given_up| given_up.common.0);
             assert_eq!(found, expected, "{there:?} {end} {leads:?}");
         }
-        let source = Lineage { history: history(&ours[..1]), end: LogIndex(3), leads: Some(Epoch(1)) };
+        let source =
+            Lineage { file_id: [5; 16], history: history(&ours[..1]), end: LogIndex(3), leads: Some(Epoch(1)) };
         assert_eq!(given_up(&At::start(), &[], &source), None, "it holds nothing");
     }
 }

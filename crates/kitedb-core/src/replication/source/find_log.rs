@@ -1,12 +1,12 @@
 //! A source's files: its log is found through its file, which names it; a path that was given for it is a hint.
 
 use crate::{
-    db::{LogPlace, Search, Word, beyond_file, is_absent, newer_than, older_than_its_log, resolved},
+    db::{LogPlace, Search, Word, beyond_file, is_absent, newer_than, older_than_its_log},
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
     io::{DiskFile, Env, OpenMode},
     log::{Control, LogIdentity, end_of_log},
-    replication::source::SourcePaths,
+    replication::{node_file::NodeFile, source::SourcePaths},
     store::{LogKind, LogLink, Peek, Store},
 };
 use std::{path::Path, sync::Arc};
@@ -22,19 +22,15 @@ pub(in crate::replication) fn locate(env: &Env, paths: &SourcePaths) -> Result<L
         };
         Error::new(code, format_args!("the source cannot be looked at: {e}"))
     };
-    let path = resolved(env, &paths.db).map_err(away)?;
-    let file = match Store::peek(env, &path) {
-        Ok(file) => file,
-        // A promotion needs its log and control file only, and they say whose they are. It is the same whether its file is
-        // damaged, empty or deleted.
-        Err(e) => {
+    let (path, file) = NodeFile::at(env, &paths.db).map_err(away)?;
+    let file = match file {
+        NodeFile::Database(file) => file,
+        // A promotion needs its log and control file only, and they say whose they are.
+        NodeFile::Absent(e) | NodeFile::Unreadable(e) => {
             let dir = paths.sidecar_shown();
-            return match e.code() {
-                ErrorCode::Corrupt | ErrorCode::NotADatabase => Ok(LogPlace::Here(dir)),
-                ErrorCode::NotFound if Control::open(&*env.disk, &dir, OpenMode::Read)?.is_some() => {
-                    Ok(LogPlace::Here(dir))
-                }
-                _ => Err(away(e)),
+            return match Control::open(&*env.disk, &dir, OpenMode::Read)? {
+                Some(_) => Ok(LogPlace::Here(dir)),
+                None => Err(away(e)),
             };
         }
     };
@@ -63,18 +59,23 @@ pub(in crate::replication) enum InUse {
 /// Whether the log in `dir`, which was found for the source at `db`, is the one that this uses: as its file tells, or, where that is
 /// damaged or gone, what the log remembers of it, or a process that has it open.
 pub(in crate::replication) fn in_use(env: &Env, db: &Path, dir: &Path) -> Result<InUse> {
-    let path = resolved(env, db)?;
-    if Store::peek(env, &path).is_ok() {
+    let (path, file) = NodeFile::at(env, db)?;
+    if file.file_id().is_some() {
         // It led to the log, and how the two fit was looked at there.
         return Ok(InUse::Yes);
     }
     let Some(control) = Control::open(&*env.disk, dir, OpenMode::Read)? else { return Ok(InUse::Unknown) };
+    in_use_at(env, &path, &control)
+}
+
+/// As [`in_use`], of the log whose control file is `control`, by what that remembers of the file at `path`.
+pub(in crate::replication) fn in_use_at(env: &Env, path: &Path, control: &Control) -> Result<InUse> {
     if control.is_copied()? {
         return Ok(InUse::No);
     }
     // Damage moves no file.
     let fits = |file: &dyn DiskFile| Ok::<_, Error>(control.has_stamps() && !control.displaced(file)?.any());
-    let fits = env.disk.open(&path, OpenMode::Read).map_or(Ok(false), |file| fits(&*file))?;
+    let fits = env.disk.open(path, OpenMode::Read).map_or(Ok(false), |file| fits(&*file))?;
     Ok(if fits || control.writer_lives()? { InUse::Yes } else { InUse::Unknown })
 }
 
@@ -98,14 +99,14 @@ pub(in crate::replication) fn is_no_source(env: &Env, path: &Path) -> bool {
     is_absent(env, path) || is_empty()
 }
 
-/// Where no file at `db` says whose log is in `dir`: fails if it is not that of the database `id`.
+/// Where no database at `db` says whose log is in `dir`: fails if it is not that of the database `id`.
 pub(in crate::replication) fn require_log_of(env: &Env, db: &Path, dir: &Path, id: [u8; 16]) -> Result<()> {
-    if !is_no_source(env, db) {
+    if NodeFile::at(env, db)?.1.file_id().is_some() {
         return Ok(());
     }
     let control = Control::open(&*env.disk, dir, OpenMode::Read)?;
     control.map_or(Ok(()), |control| control.expect(id)).map_err(|e| {
-        let what = format_args!("the source {} is not there, and {e}", db.display());
+        let what = format_args!("the source {} is not there, or cannot be read, and {e}", db.display());
         Error::new(ErrorCode::SourceUnavailable, what)
     })
 }

@@ -8,6 +8,8 @@ use crate::{
 /// See the [module documentation](self).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lineage {
+    /// The id of its file.
+    pub file_id: [u8; 16],
     /// Who led from where on.
     pub history: Vec<HistoryEntry>,
     /// Its last frame.

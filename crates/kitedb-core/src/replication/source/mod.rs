@@ -108,6 +108,8 @@ pub trait Fencing: Send + fmt::Debug {
 
 /// An image of the source's database at one checkpoint, which stays readable while this lives.
 pub trait Snapshot: Send + Sync {
+    /// The id of the file that it is of.
+    fn file_id(&self) -> [u8; 16];
     /// What it holds.
     fn checkpoint(&self) -> CheckpointMark;
     /// Its contents.

@@ -443,11 +443,38 @@ fn not_served(env: &Env, db: &Path, source: &UpstreamNode, head: LogIndex, at: L
     Some(hole(index, &why))
 }
 
-/// Follows the chain from `node` on, which is `known`, for as far as it can be seen.
+/// Follows the chain from `node` on, which is `known`, for as far as it can be seen. All is not well where the file of one on the
+/// way cannot be read, though its log leads on.
 fn where_it_leads(env: &Env, known: &Remembered, node: UpstreamNode, asking: &Asking<'_>) -> End {
+    let mut unreadable = None;
+    let end = end_of_chain(env, known, node, asking, &mut |db, from, what| {
+        let what = format!("its file cannot be read ({what}), and only its log tells what it has");
+        let fault = SourceFault::Unavailable { db: db.to_owned(), what };
+        unreadable.get_or_insert(match from {
+            Some(from) => SourceFault::Beyond { node: from.to_owned(), fault: Box::new(fault) },
+            None => fault,
+        });
+    });
+    match (end, unreadable) {
+        (End::Primary | End::Unseen(_), Some(fault)) => End::Nowhere(fault),
+        (end, _) => end,
+    }
+}
+
+/// As [`where_it_leads`]. `note` is told of each node whose file cannot be read, who follows it on the way, and why.
+fn end_of_chain(
+    env: &Env,
+    known: &Remembered,
+    node: UpstreamNode,
+    asking: &Asking<'_>,
+    note: &mut dyn FnMut(&Path, Option<&Path>, &str),
+) -> End {
     let (mut node, mut db) = (node, known.paths.db.clone());
-    let (mut ids, mut through) = (vec![asking.id], Vec::new());
+    let (mut ids, mut through) = (vec![asking.id], Vec::<PathBuf>::new());
     while ids.len() <= MAX_CHAIN {
+        if let Some(what) = &node.unreadable {
+            note(&db, through.last().map(PathBuf::as_path), what);
+        }
         through.push(db.clone());
         let id = node.id();
         if ids.contains(&id) {

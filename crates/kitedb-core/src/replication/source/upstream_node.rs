@@ -1,15 +1,18 @@
 //! A node on the way from a replica to the primary that it follows: what its files say of it, to who only looks.
 
 use crate::{
-    db::{Engine, LogPlace, Search, half_made, resolved},
+    db::{Engine, LogPlace, Search, half_made},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{Env, OpenMode},
     log::{Control, Fence, LogReader, Position, WriterId},
-    replication::source::{
-        SourcePaths,
-        find_log::{is_no_source, older_file, recovered_end, told_by_file},
-        upstream::{Asking, SourceFault},
+    replication::{
+        node_file::{NodeFile, is_no_file},
+        source::{
+            SourcePaths,
+            find_log::{is_no_source, older_file, recovered_end, told_by_file},
+            upstream::{Asking, SourceFault},
+        },
     },
     store::{HistoryEntry, LogKind, Part, Peek, Store},
 };
@@ -20,6 +23,8 @@ pub(in crate::replication) struct UpstreamNode {
     pub place: LogPlace,
     pub control: Control,
     pub fence: Fence,
+    /// Why its file cannot be read as a database, though its log can be followed.
+    pub unreadable: Option<String>,
 }
 
 /// Who led, and wrote, an epoch.
@@ -41,19 +46,21 @@ impl UpstreamNode {
         if is_no_source(env, db) {
             return Err(Some(SourceFault::Missing { db: db.clone() }));
         }
-        let path = resolved(env, db).map_err(told)?;
-        let place = match Store::peek(env, &path) {
-            Ok(file) => place_of(env, paths, &path, &file).map_err(|fault| fault.unwrap_or_else(told))?,
+        let (path, file) = NodeFile::at(env, db).map_err(told)?;
+        let place = match &file {
+            NodeFile::Database(file) => {
+                place_of(env, paths, &path, file).map_err(|fault| fault.unwrap_or_else(told))?
+            }
             // Its log and control file say whose they are.
-            Err(e) if matches!(e.code(), ErrorCode::Corrupt | ErrorCode::NotADatabase) => {
+            NodeFile::Absent(e) | NodeFile::Unreadable(e) => {
                 let dir = paths.sidecar_shown();
                 if Control::open(&*env.disk, &dir, OpenMode::Read).map_err(told)?.is_none() {
-                    return Err(unfit(&e));
+                    return Err(unfit(e));
                 }
                 LogPlace::Here(dir)
             }
-            Err(e) => return Err(told(e)),
         };
+        let unreadable = file.damage(env, &path).map(|e| e.to_string());
         let control = Control::open(&*env.disk, place.dir(), OpenMode::Read).map_err(told)?;
         let no_control = || unfit(&format_args!("the log in {} has no control file", place.dir().display()));
         let control = control.ok_or_else(no_control)?;
@@ -65,7 +72,7 @@ impl UpstreamNode {
             return Err(unfit(&half_made(db)));
         }
         let fence = control.fence().map_err(told)?;
-        Ok(Self { place, control, fence })
+        Ok(Self { place, control, fence, unreadable })
     }
 
     /// The id that it would report under.
@@ -208,11 +215,4 @@ fn in_log(reader: &mut LogReader, index: LogIndex) -> Result<Option<Writer>> {
 fn in_history(history: &[HistoryEntry], last: LogIndex, index: LogIndex) -> Option<Writer> {
     let led = history.iter().rev().find(|led| led.first <= index).filter(|_| index <= last)?;
     Some((led.epoch, led.writer_id))
-}
-
-/// Whether nothing of that kind is ever read as a file: a pipe, or a path that leads through what is no folder.
-fn is_no_file(e: &Error) -> bool {
-    use std::io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory};
-    let source = std::error::Error::source(e).and_then(|e| e.downcast_ref::<Arc<std::io::Error>>());
-    source.is_some_and(|e| matches!(e.kind(), InvalidInput | IsADirectory | NotADirectory))
 }

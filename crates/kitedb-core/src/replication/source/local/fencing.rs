@@ -1,13 +1,16 @@
 //! Fencing a source on this machine: the fence is raised, the end of its log read, and the fence held until that end is said.
 
-use super::{LocalSource, OpenLog};
+use super::{LocalSource, OpenLog, exchanged};
 use crate::{
     db::{LockedFence, fence_by_header},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     lock::Mutex,
-    log::{Fence, FrameRef, Moved, PageLimits, WriterId},
-    replication::source::{Fenced, Fencing, find_log::recovered_end},
+    log::{Control, Fence, FrameRef, Moved, PageLimits, WriterId},
+    replication::{
+        node_file::NodeFile,
+        source::{Fenced, Fencing, find_log::recovered_end},
+    },
     shell::command,
     store::Store,
 };
@@ -39,6 +42,7 @@ impl LocalSource {
         let lock = LockedFence::take(control)?;
         let now = lock.control().fence()?;
         refuse_replica(&now)?;
+        self.require_compared(lock.control(), &now, owner)?;
         let said = Store::peek(&self.env, &self.paths.db).ok().map(|file| file.log);
         let is_older = said.is_some_and(|said| fence_by_header(lock.control(), &now, &said, owner).is_some());
         let raised = match now.moved() {
@@ -68,6 +72,22 @@ impl LocalSource {
         };
         *self.draining.lock() = Some(last);
         Ok(Box::new(LocalFencing { lock, raised, last, synced, draining: self.draining.clone() }))
+    }
+
+    /// Fails unless `control` is that of the log which the replica `owner` was compared with, or has fenced already, and is in its
+    /// place still: the source's files may have been exchanged for others since. Between this and the store to that very file
+    /// nothing leads to another one.
+    fn require_compared(&self, control: &Control, now: &Fence, owner: WriterId) -> Result<()> {
+        let is_own = now.moved_by == Some(owner);
+        let is_it = is_own || *self.compared.lock() == Some(control.identity());
+        if !is_it || !control.is_current(&*self.env.disk) {
+            return Err(exchanged(&self.paths.db));
+        }
+        let file = NodeFile::at(&self.env, &self.paths.db)?.1.file_id();
+        if file.is_some_and(|id| id != control.identity().file_id) {
+            return Err(exchanged(&self.paths.db));
+        }
+        self.require_own_files().map(drop)
     }
 
     /// The last frame of the source's log, whether or not a process writes it. Call it once the fence is moved: of a writer

@@ -12,7 +12,7 @@ use crate::{
     graph::{Epoch, LogIndex},
     io::{Env, OpenMode},
     lock::Mutex,
-    log::{Control, LogReader, PageLimits, Position, WriterId, writers},
+    log::{Control, LogIdentity, LogReader, PageLimits, Position, WriterId, writers},
     replication::{
         registry::{Progress, Registry, none_in},
         source::{
@@ -53,6 +53,8 @@ pub struct LocalSource {
     woken: Signal,
     /// Whether a promotion is to fence the source's log also where nothing tells that it is the one in use.
     told: AtomicBool,
+    /// The log that held, when it was asked last, what the replica has: no other one is fenced.
+    compared: Mutex<Option<LogIdentity>>,
     /// The end of the epoch that a promotion of this process is taking in, before it is said at the source.
     draining: Arc<Mutex<Option<LogIndex>>>,
 }
@@ -86,10 +88,14 @@ impl OpenLog {
 /// The store pins its generation.
 struct LocalSnapshot {
     image: StoreImage,
-    _store: Store,
+    store: Store,
 }
 
 impl Snapshot for LocalSnapshot {
+    fn file_id(&self) -> [u8; 16] {
+        self.store.file_id()
+    }
+
     fn checkpoint(&self) -> CheckpointMark {
         self.image.manifest().checkpoint
     }
@@ -118,6 +124,7 @@ impl LocalSource {
             awaited: Mutex::default(),
             woken: Signal::default(),
             told: AtomicBool::new(false),
+            compared: Mutex::default(),
             draining: Arc::default(),
         }
     }
@@ -225,7 +232,7 @@ impl Source for LocalSource {
     fn lineage(&self) -> Result<Lineage> {
         let control = self.control()?;
         let fence = control.fence()?;
-        let store = Store::open(&self.env, &self.paths.db, false)?;
+        let store = self.store_of(&control)?;
         let manifest = store.manifest();
         // A log that is damaged goes as far as was published, and so does that of a writer who goes on.
         let published = || Ok(control.published());
@@ -236,7 +243,7 @@ impl Source for LocalSource {
         let found = writers(&self.env, control.dir(), control.current_log()).unwrap_or_default();
         merge_history(&mut history, &found, end, None);
         let leads = (!fence.follows && fence.moved_by.is_none()).then_some(fence.epoch);
-        Ok(Lineage { history, end, leads })
+        Ok(Lineage { file_id: store.file_id(), history, end, leads })
     }
 
     fn snapshot(&self, fresh: bool) -> Result<Box<dyn Snapshot>> {
@@ -244,8 +251,8 @@ impl Source for LocalSource {
         if fresh {
             self.ask_for_checkpoint()?;
         }
-        let store = Store::open(&self.env, &self.paths.db, false)?;
-        Ok(Box::new(LocalSnapshot { image: store.image(), _store: store }))
+        let store = self.store_of(&*self.control()?)?;
+        Ok(Box::new(LocalSnapshot { image: store.image(), store }))
     }
 
     fn report(&self, progress: &Progress) -> Result<()> {
@@ -298,6 +305,16 @@ impl Source for LocalSource {
 }
 
 impl LocalSource {
+    /// The source's file, which is that of the log whose control file is `control`: it was found through the file, and that may
+    /// have been exchanged since.
+    fn store_of(&self, control: &Control) -> Result<Store> {
+        let store = Store::open(&self.env, &self.paths.db, false)?;
+        match store.file_id() == control.identity().file_id && control.is_current(&*self.env.disk) {
+            true => Ok(store),
+            false => Err(exchanged(&self.paths.db)),
+        }
+    }
+
     /// Hands progress to the registry beside the log, if there is one.
     fn tell(&self, progress: &Progress, how: fn(&Registry, &Progress) -> Result<()>) -> Result<()> {
         self.with(|open| {
@@ -307,6 +324,16 @@ impl LocalSource {
             open.registry_to_change(&self.env)?.ok_or_else(missing).and_then(|registry| how(registry, &stamped))
         })
     }
+}
+
+/// The error of a source whose files were exchanged for others since they were looked at.
+pub(in crate::replication) fn exchanged(db: &Path) -> Error {
+    let what = format_args!(
+        "the files of the source {} were exchanged for others while they were looked at, and nothing was done to those: see \
+         what is there now, and try it again",
+        db.display()
+    );
+    Error::new(ErrorCode::SourceUnavailable, what)
 }
 
 /// An error of a log as one of its source, if that one's folder is not where it was when the log was opened.

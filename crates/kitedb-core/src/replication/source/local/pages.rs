@@ -60,6 +60,7 @@ impl LocalSource {
                 }
             }
             let known = page.last().map(|last| last.header.log_index).or(verified.then_some(at.index));
+            *self.compared.lock() = Some(control.identity());
             open.verified = known.map(|index| (index, session));
             page.fault = page.fault.map(|fault| gone_meanwhile(&self.env, open, fault));
             Ok(Pulled { page, head: head.max(fenced_end.unwrap_or_default()), seen })
