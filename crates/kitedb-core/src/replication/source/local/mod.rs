@@ -17,9 +17,9 @@ use crate::{
         registry::{Progress, Registry, none_in},
         source::{
             At, Fencing, Lineage, Pulled, Seen, Snapshot, Source, SourcePaths,
-            find_log::{locate, recovered_end, require_log_of},
+            find_log::{is_no_source, locate, recovered_end, require_log_of},
             remembered::{Remembered, where_is_it},
-            upstream::{Asking, Upstream, look_upstream},
+            upstream::{Asking, SourceFault, Upstream, look_upstream},
             upstream_node::as_a_status_tells,
         },
     },
@@ -163,6 +163,15 @@ impl LocalSource {
         f(open).map_err(|e| gone_meanwhile(&self.env, open, e))
     }
 
+    /// Its file. That it is not there, though its log may be, is told as a status tells it.
+    fn file(&self) -> Result<Store> {
+        let missing = || SourceFault::Missing { db: self.paths.db.clone() };
+        Store::open(&self.env, &self.paths.db, false).map_err(|e| match is_no_source(&self.env, &self.paths.db) {
+            true => Error::new(ErrorCode::SourceUnavailable, missing()),
+            false => e,
+        })
+    }
+
     fn control(&self) -> Result<Arc<Control>> {
         self.with(|open| Ok(open.reader.control().clone()))
     }
@@ -214,7 +223,7 @@ impl Source for LocalSource {
     fn lineage(&self) -> Result<Lineage> {
         let control = self.control()?;
         let fence = control.fence()?;
-        let store = Store::open(&self.env, &self.paths.db, false)?;
+        let store = self.file()?;
         let manifest = store.manifest();
         // A log that is damaged goes as far as was published, and so does that of a writer who goes on.
         let published = || Ok(control.published());
@@ -235,7 +244,7 @@ impl Source for LocalSource {
         if fresh {
             self.ask_for_checkpoint()?;
         }
-        let store = Store::open(&self.env, &self.paths.db, false)?;
+        let store = self.file()?;
         Ok(Box::new(LocalSnapshot { image: store.image(), _store: store }))
     }
 
