@@ -129,6 +129,8 @@ fn a_reseed_from_a_source_that_is_gone_says_so() {
 #[test]
 fn a_file_that_is_gone_is_told_as_what_it_was() {
     let folder = pair();
+    import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+    catch_up(&folder, "r.kitedb", "p.kitedb").ok();
     fs::remove_file(folder.path().join("r.kitedb")).unwrap();
     for more in [&[][..], &["--source-db", "p.kitedb"]] {
         let run = folder.run(&[&["replica", "reseed", "r.kitedb"], more].concat());
