@@ -217,7 +217,13 @@ fn a_push_that_fails_says_why_and_what_to_do() {
     assert!(run.err.contains("status 401") && run.err.contains("--bearer-token-file"), "{run:?}");
     let run = folder.run(&["push", "nowhere", "--endpoint", &endpoint]);
     assert_eq!(run.code, 1, "{run:?}");
-    for wrong in [&["--timeout-ms", "0"][..], &["--circuit-breaker-state-cas"], &["--https-only"], &["--every", "0s"]] {
+    for wrong in [
+        &["--timeout-ms", "0"][..],
+        &["--circuit-breaker-state-cas"],
+        &["--https-only"],
+        &["--every", "0s"],
+        &["--every", "10"],
+    ] {
         let run = push(&folder, &endpoint, wrong);
         assert_eq!(run.code, 2, "{wrong:?}: {run:?}");
     }

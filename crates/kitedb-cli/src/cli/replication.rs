@@ -124,7 +124,8 @@ pub struct ReplicaArgs {
 pub struct CopyArgs {
     #[command(flatten)]
     pub node: ReplicaArgs,
-    /// Replace what DB holds, although it is no replica: its own graph is lost
+    /// Replace what DB holds, although it is no replica, has commits that the source lacks, or is followed by replicas which need
+    /// its log: that is lost
     #[arg(long)]
     pub overwrite: bool,
 }
@@ -315,6 +316,12 @@ impl PrimaryArgs {
 }
 
 impl ReplicaArgs {
+    /// To look at the replica as a status of it does.
+    pub fn look_options(&self) -> OpenOptions {
+        let SourceArgs { source_db, source_sidecar } = &self.source;
+        following(self.common.options().read_only(true), source_db.as_ref(), source_sidecar.as_ref())
+    }
+
     pub fn options(&self) -> OpenOptions {
         let options = self.common.options().replication_role(ReplicationRole::Replica);
         let options = following(options, self.source.source_db.as_ref(), self.source.source_sidecar.as_ref());

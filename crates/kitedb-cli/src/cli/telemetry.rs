@@ -395,12 +395,12 @@ fn label(text: &str) -> Result<DatabaseLabel, String> {
     })
 }
 
-/// A number with a unit; ms without one.
+/// A number with a unit: without one, ten may be meant as seconds, and a collector be pressed on a thousand times as often.
 fn time(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let ms = match unit {
-        "" | "ms" => 1,
+        "ms" => 1,
         "s" => 1000,
         "m" => 60_000,
         "h" => 3_600_000,
@@ -432,7 +432,7 @@ mod tests {
     #[test]
     fn times_have_a_unit() {
         for (text, want) in [
-            ("500", Some(500)),
+            ("10", None),
             ("500ms", Some(500)),
             ("10s", Some(10_000)),
             ("1m", Some(60_000)),

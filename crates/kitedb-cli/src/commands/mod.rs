@@ -57,6 +57,12 @@ fn is_denied(database: &Database) -> bool {
     database.damage().is_some_and(|damage| damage.code() == ErrorCode::PermissionDenied)
 }
 
+/// The code with which a command ends that could not look at the log of `database`.
+fn exit_without_log(database: &Database) -> u8 {
+    let denied = database.replication_log_is_denied() && (database.damage().is_none() || is_denied(database));
+    if denied { EXIT_FAILED } else { EXIT_FAULT }
+}
+
 /// Opens a primary or a replica for writing.
 fn open_node(path: &Path, options: OpenOptions) -> Outcome<Database> {
     Database::open(path, options).map_err(|error| match error.code() {

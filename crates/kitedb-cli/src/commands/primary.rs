@@ -14,7 +14,9 @@ use crate::{
         table::Table,
     },
 };
-use kitedb_core::{Database, FenceStatus, OpenOptions, PrimaryReplicationStatus, ReplicationRole, Token, short_id};
+use kitedb_core::{
+    Database, FenceStatus, MIN_ID_DIGITS, OpenOptions, PrimaryReplicationStatus, ReplicationRole, Token, short_id,
+};
 use serde_json::{Value as Json, json};
 use std::io::{self, Write};
 
@@ -214,8 +216,10 @@ fn remove(args: &RemoveArgs, out: &mut dyn Write) -> Outcome {
     }
     let name = clean(&args.replica);
     let Some(id) = removed else {
-        return Err(Failure::new(format_args!("no replica is registered as {name}"))
-            .hint("`kitedb primary status DB`, or of a replica `kitedb replica status DB`, lists those that are"));
+        return Err(Failure::new(format_args!("no replica is registered as {name}")).hint(format_args!(
+            "`kitedb primary status DB`, or of a replica `kitedb replica status DB`, lists those that are; of an id the first \
+             {MIN_ID_DIGITS} digits are needed at least"
+        )));
     };
     let id = clean(short_id(&id));
     let who = if args.replica.starts_with(&id) { id } else { format!("{name} ({id})") };

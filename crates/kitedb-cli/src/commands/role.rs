@@ -52,10 +52,12 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
         true => ", fenced: another node took over",
         false => "",
     };
+    // What a copy lacks that was taken in use is given up by name only.
+    let given_up = if database.damage().is_some() { " --overwrite" } else { "" };
     let copied = match fault {
         _ if moved => {
             format!(
-                ", copied or restored: `kitedb role {word} primary --moved` or `kitedb role {word} detach` says what it is",
+                ", copied or restored: `kitedb role {word} primary --moved` or `kitedb role {word} detach{given_up}` says what it is",
                 word = word(&args.common.database)
             )
         }

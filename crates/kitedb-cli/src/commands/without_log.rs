@@ -1,7 +1,7 @@
 //! The status of a primary or a replica whose log cannot be looked at: its control file is gone or damaged, or the folder is
 //! not where it was. What the file itself says is shown, and that this is not all.
 
-use super::{damage_of, fault_if, whole, write_json};
+use super::{damage_of, exit_without_log, whole, write_json};
 use crate::{
     cli::DatabaseArgs,
     failure::{Failure, Outcome},
@@ -26,7 +26,8 @@ pub fn failure(database: &Database, role: &str) -> Failure {
         .hint("--sidecar says where it is; `kitedb stats DB` and `kitedb get DB KEY` read what the file holds")
 }
 
-/// Shows what the file of `database` says of itself, and ends with the code of a fault. What only the log knows is left out.
+/// Shows what the file of `database` says of itself, and ends with the code of a fault, or, where this account may not read the
+/// log, with that of a failure. What only the log knows is left out.
 pub fn show(args: &DatabaseArgs, database: &Database, out: &mut dyn Write) -> Outcome {
     let (role, why) = (database.replication_role().as_str(), why(database));
     let damage = damage_of(database);
@@ -57,5 +58,6 @@ pub fn show(args: &DatabaseArgs, database: &Database, out: &mut dyn Write) -> Ou
         table.field("in the file", last.unwrap_or_else(|| "no commit".to_owned())).field("digest", digest);
         table.write(out)?;
     }
-    whole(database, fault_if(true, out), out)
+    out.flush()?;
+    whole(database, Err(Failure::shown(exit_without_log(database))), out)
 }

@@ -126,3 +126,19 @@ fn a_database_that_is_not_there_is_made_by_name() {
     let both = ["`kitedb import q.kitedb FILE`", "`kitedb replica bootstrap q.kitedb --source-db PRIMARY`"];
     assert!(run.code == 1 && both.iter().all(|hint| run.err.contains(hint)), "{run:?}");
 }
+
+/// A file is copied alone while it is written to, and made a database of its own as it is told.
+#[test]
+fn a_copy_of_a_primary_in_use_is_told_by_which_word_it_is_detached() {
+    let folder = pair();
+    let mut feed = Feed::start(&folder, "p.kitedb", &[]);
+    feed.feed(&folder, "p.kitedb", "c d K\n", "1:2");
+    fs::copy(folder.path().join("p.kitedb"), folder.path().join("copy.kitedb")).unwrap();
+    for run in [import(&folder, "copy.kitedb", "x y K\n", &[]), folder.run(&["role", "copy.kitedb"])] {
+        let told = format!("{}{}", run.out, run.err);
+        assert!(changes_in(&told).iter().any(|command| command.ends_with("copy.kitedb detach --overwrite")), "{run:?}");
+    }
+    assert_eq!(folder.run(&["role", "copy.kitedb", "detach"]).code, 1);
+    folder.run(&["role", "copy.kitedb", "detach", "--overwrite"]).ok();
+    assert_eq!(feed.end(), Some(0));
+}

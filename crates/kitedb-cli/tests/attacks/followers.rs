@@ -2,6 +2,7 @@
 
 use super::{stage::*, support::Folder};
 use kitedb_core::{Database, OpenOptions};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value as Json, json};
 use std::{fs, path::Path, process::Stdio};
 
@@ -166,4 +167,58 @@ fn a_replica_whose_source_lost_its_registry_says_so() {
     // Removed by its operator it is registered again with its next report.
     folder.run(&["primary", "remove", "p.kitedb", "r.kitedb"]).ok();
     assert_eq!(status().ok().json()["registered"], false);
+}
+
+/// What a follower worked with is removed under it, and it is asked to end: its exit code is that of a status then.
+#[test]
+fn a_follower_whose_files_are_removed_under_it_ends_as_its_status_does() {
+    for gone in
+        ["r.kitedb", "r.kitedb.replication/source", "r.kitedb.replication/control", "r.kitedb.replication/replicas"]
+    {
+        let folder = pair();
+        let mut follower = folder
+            .command(&["replica", "follow", "r.kitedb"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        until("it follows", || folder.run(&["replica", "status", "r.kitedb", "--json"]).out.contains("\"following\""));
+        fs::remove_file(folder.path().join(gone)).unwrap();
+        kill_process(Pid::from_raw(follower.id().cast_signed()).unwrap(), Signal::TERM).unwrap();
+        let code = follower.wait().unwrap().code();
+        let status = folder.run(&["replica", "status", "r.kitedb"]);
+        assert_eq!(code, Some(status.code), "{gone}: {status:?}");
+    }
+}
+
+/// `r` is copied anew, and `c`, which follows it, has less than `r` or its source.
+#[test]
+fn a_reseed_says_which_replicas_below_it_need_one() {
+    let folder = pair();
+    replica(&folder, "bootstrap", "c.kitedb", "r.kitedb").ok();
+    import(&folder, "p.kitedb", &lines("n", 20), &[]).ok();
+    catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+    let run = folder.run(&["replica", "reseed", "r.kitedb"]);
+    assert!(run.code == 1 && run.err.contains("c.kitedb") && run.err.contains("--overwrite"), "{run:?}");
+    assert_eq!(folder.run(&["replica", "status", "c.kitedb"]).code, 0);
+    let run = folder.run(&["replica", "reseed", "r.kitedb", "--overwrite"]).ok();
+    let commands = changes_in(&run.out);
+    assert!(commands.len() == 1 && commands[0].contains("reseed") && commands[0].contains("c.kitedb"), "{run:?}");
+    assert_eq!(folder.run(&["replica", "follow", "c.kitedb", "--once"]).code, 3);
+    paste(&folder, &commands[0]).ok();
+    assert!(knows(&folder, "c.kitedb", "n20"));
+    // With all that there is, it goes on: nobody is asked.
+    replica(&folder, "reseed", "r.kitedb", "p.kitedb").ok();
+    import(&folder, "p.kitedb", "more there K\n", &[]).ok();
+    catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+    catch_up(&folder, "c.kitedb", "r.kitedb").ok();
+}
+
+#[test]
+fn who_names_too_few_digits_of_an_id_is_told_how_many_are_needed() {
+    let folder = pair();
+    let id = registered(&folder, "p.kitedb").remove(0);
+    let run = folder.run(&["primary", "remove", "p.kitedb", &id[..3]]);
+    assert!(run.code == 1 && run.err.contains("4 digits"), "{run:?}");
+    folder.run(&["primary", "remove", "p.kitedb", &id[..4]]).ok();
 }

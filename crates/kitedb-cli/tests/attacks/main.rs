@@ -15,6 +15,7 @@ mod followers;
 mod leads;
 mod names;
 mod permissions;
+mod repairs;
 mod reseeds;
 mod stage;
 #[path = "../support/mod.rs"]

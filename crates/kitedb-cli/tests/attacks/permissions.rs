@@ -129,3 +129,18 @@ fn a_log_that_may_not_be_read_is_not_called_damaged() {
     assert_eq!(serde_json::from_str::<Json>(&stats.out).unwrap()["damage"], Json::Null, "{stats:?}");
     folder.run(&["check", "p.kitedb"]).ok();
 }
+
+/// What needs the log fails where that may not be read, with one code; what reads the file alone goes on.
+#[test]
+fn a_log_that_may_not_be_read_is_a_failure_and_no_fault() {
+    let Some(folder) = shared_folder() else { return };
+    import(&folder, "p.kitedb", "a b K\n", &["--role", "primary"]).ok();
+    fs::set_permissions(folder.path().join("p.kitedb.replication"), fs::Permissions::from_mode(0o700)).unwrap();
+    for command in ["primary status p.kitedb", "metrics p.kitedb", "check p.kitedb", "primary retention p.kitedb"] {
+        let run = as_nobody(&folder, &format!("./kb {command}"));
+        assert!(run.code == 1 && format!("{}{}", run.out, run.err).contains("permission"), "{command}: {run:?}");
+    }
+    for command in ["stats p.kitedb", "get p.kitedb a"] {
+        as_nobody(&folder, &format!("./kb {command}")).ok();
+    }
+}

@@ -89,3 +89,76 @@ fn a_reseed_need_not_ask_again_for_what_was_given_up_before() {
     replica(&folder, "reseed", "r.kitedb", "p.kitedb").ok();
     assert!(!knows(&folder, "r.kitedb", "only"));
 }
+
+/// The words of a restored primary, of which a replica has more, are followed to the letter.
+#[test]
+fn what_a_restored_primary_is_told_to_do_leads_out() {
+    let folder = restored();
+    let run = folder.run(&["role", "p.kitedb", "primary", "--moved"]);
+    let commands = changes_in(&run.err);
+    assert!(run.code == 1 && commands.len() == 3, "{run:?}");
+    for command in &commands[..2] {
+        paste(&folder, command).ok();
+    }
+    assert!(knows(&folder, "p.kitedb", "only"));
+    import(&folder, "r.kitedb", "goes on K\n", &[]).ok();
+    folder.run(&["replica", "follow", "p.kitedb", "--once"]).ok();
+    assert!(knows(&folder, "p.kitedb", "goes"));
+    // Who would follow at once is told which command does it.
+    let folder = restored();
+    let run = catch_up(&folder, "p.kitedb", "r.kitedb");
+    assert!(run.code != 0 && run.err.contains("replica reseed") && run.err.contains("--overwrite"), "{run:?}");
+}
+
+/// The source's file was renamed or deleted, and its log is there.
+#[test]
+fn a_reseed_from_a_source_that_is_gone_says_so() {
+    for log_too in [false, true] {
+        let folder = pair();
+        fs::remove_file(folder.path().join("p.kitedb")).unwrap();
+        if log_too {
+            fs::remove_dir_all(folder.path().join("p.kitedb.replication")).unwrap();
+        }
+        let run = folder.run(&["replica", "reseed", "r.kitedb"]);
+        let told = run.err.contains("the source") && run.err.contains("p.kitedb is not there: bring it back");
+        assert!(run.code == 1 && told && !run.err.contains("kitedb import"), "{run:?}");
+    }
+}
+
+/// What was is told by its log: who has a replica is not told to let a replica of it lead.
+#[test]
+fn a_file_that_is_gone_is_told_as_what_it_was() {
+    let folder = pair();
+    import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+    catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+    fs::remove_file(folder.path().join("r.kitedb")).unwrap();
+    for more in [&[][..], &["--source-db", "p.kitedb"]] {
+        let run = folder.run(&[&["replica", "reseed", "r.kitedb"], more].concat());
+        let told = run.err.contains("put the file back") && run.err.contains("kitedb replica bootstrap");
+        assert!(run.code == 1 && told && !run.err.contains("promote"), "{run:?}");
+    }
+    let mut feed = Feed::start(&folder, "s.kitedb", &[]);
+    feed.feed(&folder, "s.kitedb", "a b K\n", "1:1");
+    feed.kill_nine();
+    fs::remove_file(folder.path().join("s.kitedb")).unwrap();
+    let run = import(&folder, "s.kitedb", "x y K\n", &[]);
+    assert!(run.code == 1 && run.err.contains("put the file back") && !run.err.contains("promote"), "{run:?}");
+}
+
+/// The file of the primary is gone, and its log is not: what is told then is run as it stands.
+#[test]
+fn what_is_told_where_the_file_of_a_source_is_gone_lets_its_replica_lead() {
+    for empty in [false, true] {
+        let folder = pair();
+        import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+        fs::remove_file(folder.path().join("p.kitedb")).unwrap();
+        if empty {
+            folder.file("p.kitedb", "");
+        }
+        let told = folder.run(&["replica", "status", "r.kitedb"]);
+        let commands = changes_in(&told.out);
+        let promote = commands.iter().find(|command| command.contains("promote")).unwrap_or_else(|| panic!("{told:?}"));
+        paste(&folder, promote).ok();
+        assert!(knows(&folder, "r.kitedb", "c"));
+    }
+}

@@ -61,7 +61,7 @@ impl Database {
             None => sidecar_of_replica(&here, &path, &options),
         };
         let replica = replica.unwrap_or_default();
-        let leaving = replica.and_then(|(dir, file_id)| Leaving::of(&env, &path, &dir, file_id));
+        let leaving = replica.and_then(|(dir, file_id)| Leaving::of((&env, &env), &path, &dir, file_id));
         let mut left = None;
         let mut leave = || left = leaving.as_ref().map(Leaving::leave);
         let detached = detach(&here, &path, options, identity, &mut leave)?;

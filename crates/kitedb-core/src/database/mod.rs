@@ -2,6 +2,7 @@
 
 mod acts;
 mod bulk;
+mod cut_short;
 #[cfg(test)]
 mod golden;
 mod open_file;
@@ -16,7 +17,7 @@ pub use weak::WeakDatabase;
 
 use crate::{
     db::{CheckReport, Engine, GraphRead, Index, Lease, OpenOptions, Stats, SyncMode, Transaction, View},
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
     graph::{LogIndex, Token},
     io::Env,
 };
@@ -242,6 +243,12 @@ impl Database {
     pub fn replication_log_fault(&self) -> Option<String> {
         let engine = &self.handle.file.engine;
         engine.copied().or(engine.opened.log_fault()).map(ToString::to_string)
+    }
+
+    /// Whether [`Database::replication_log_fault`] is that this process lacks a permission: nothing is known to be wrong then.
+    pub fn replication_log_is_denied(&self) -> bool {
+        let denied = |fault: &Error| fault.code() == ErrorCode::PermissionDenied;
+        self.handle.file.engine.opened.log_fault().is_some_and(denied)
     }
 
     /// When commits are on the disk.

@@ -1,5 +1,6 @@
 //! What all opens of one file in this process share: its engine, and its part in replication.
 
+use super::cut_short::end_what_was_cut_short;
 use crate::{
     db::{
         Damage, Engine, OpenOptions, ReplicationRole, default_sidecar, identity_of, is_absent, make_file, mend_replica,
@@ -109,6 +110,7 @@ impl OpenFile {
         {
             return file.share(options, given.as_ref().map(|given| &given.paths));
         }
+        end_what_was_cut_short(env, source_env, path, options)?;
         mend_replica(env, path, options, &Registry::reported_in)?;
         let file = Self::open_at(env, source_env, path, options, (identity, &slot), given);
         let file = file.inspect_err(|_| {
@@ -488,7 +490,11 @@ fn given_source(env: &Env, source_env: &Env, path: &Path, options: &OpenOptions)
     }
     let is_new = is_absent(env, path);
     let Some(db) = options.source_db_path.clone() else {
-        return if asked && is_new { Err(not_configured()) } else { Ok(None) };
+        if asked && is_new {
+            // Where its log is left, that is what is so.
+            return require_no_log_left(env, path).and_then(|()| Err(not_configured()));
+        }
+        return Ok(None);
     };
     let own = options.sidecar_path.clone().unwrap_or_else(|| default_sidecar(path));
     let own = env.disk.resolve(&own).unwrap_or(own);

@@ -10,7 +10,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Direction, EdgeKey, IndexDef, IndexTarget, LabelId, LogIndex, NameKind, NodeId},
     io::OpenMode,
-    log::{Control, LogIdentity, holds_segments_of, out_of_place, verify},
+    log::{Control, LogIdentity, holds_segments_of, in_its_way, is_in_its_way, out_of_place, verify},
     state::hash_id,
     store::{LogKind, LogLink},
 };
@@ -91,7 +91,7 @@ impl Engine {
     /// What of the log does not verify, or cannot be read: that is told, and the rest checked all the same. A writer may end
     /// the log meanwhile, remove what is left of it, or begin one beside a file that had none: so nothing is damage but what is
     /// found twice in a row while the header names the same log.
-    fn log_damage(&self) -> Result<Vec<String>> {
+    pub(super) fn log_damage(&self) -> Result<Vec<String>> {
         let mut before = Vec::new();
         for _ in 0..ATTEMPTS {
             let link = self.store.log_link();
@@ -136,7 +136,9 @@ impl Engine {
         };
         let fence = control.fence().err().map(|e| e.to_string());
         let frames = verify(&self.env, &self.log_dir, log, &control, self.published())?;
-        Ok(fence.into_iter().chain(frames).collect())
+        let in_its_way = in_its_way(&self.env, &self.log_dir, log)?;
+        let in_its_way = in_its_way.iter().map(|path| is_in_its_way(path));
+        Ok(fence.into_iter().chain(frames).chain(in_its_way).collect())
     }
 
     /// What is told of a log that is not there, or is another one. A private log is there only while commits are in it, which

@@ -32,6 +32,11 @@ impl CutShort {
         Ok(Self::of(path, &Store::open(env, path, false)?.log_link()))
     }
 
+    /// As [`CutShort::look`], of a file that is about to be opened: of one that cannot be read the open says so.
+    pub fn peek(env: &Env, path: &Path) -> Option<Self> {
+        Store::peek(env, path).ok().and_then(|peek| Self::of(path, &peek.log))
+    }
+
     /// The log, if what is there tells whose registration as a replica it was: what that says of it is said of this file.
     pub fn of_replica(&self, env: &Env, path: &Path) -> Result<Option<(PathBuf, [u8; 16])>> {
         let Some(control) = Control::open(&*env.disk, &self.dir, OpenMode::Read)? else { return Ok(None) };
@@ -41,7 +46,7 @@ impl CutShort {
     }
 
     /// What is so, and what to do.
-    pub(super) fn fault(&self, path: &Path) -> Error {
+    pub(crate) fn fault(&self, path: &Path) -> Error {
         Error::new(
             ErrorCode::LogMismatch,
             format_args!(

@@ -81,16 +81,16 @@ pub(crate) fn detach(
 ) -> Result<Detached> {
     let options = OpenOptions { role: None, read_only: false, ..options };
     let look = Store::open(env, path, false)?;
-    let (link, places) = (look.log_link(), LogPlaces::of(env, path, &options, &look)?);
-    if let Some(cut) = CutShort::of(path, &link) {
+    if let Some(cut) = CutShort::of(path, &look.log_link()) {
         let mark = look.manifest().checkpoint;
         drop(look);
         leave();
-        let former_sidecar = remove_former(env, path, &options, &cut)?;
+        let former_sidecar = end_detachment(env, path, &options, &cut)?;
         let last = Token { epoch: mark.epoch, log_index: mark.log_index };
         let last_token = (mark.log_index > LogIndex(0)).then_some(last);
         return Ok(Detached { last_token, missing: None, left_source: None, still_registered: None, former_sidecar });
     }
+    let (link, places) = (look.log_link(), LogPlaces::of(env, path, &options, &look)?);
     let (looked_at, in_file) = (look.file_id(), look.manifest().checkpoint.log_index);
     let left = match link.kind {
         LogKind::None => left_log(env, path, look.file_id(), in_file)?,
@@ -133,7 +133,7 @@ pub(crate) fn detach(
     let mark = renewed?;
     leave();
     let former_sidecar = match (&former, &places.sidecar) {
-        (Some(former), _) => remove_former(env, path, &options, former)?,
+        (Some(former), _) => end_detachment(env, path, &options, former)?,
         (None, LogPlace::Moved(dir, _) | LogPlace::Damaged(dir, _)) => Some(dir.clone()),
         (None, _) => None,
     };
@@ -156,8 +156,14 @@ fn require_same(path: &Path, looked_at: [u8; 16], now: [u8; 16]) -> Result<()> {
     Err(Error::new(ErrorCode::LogMismatch, what))
 }
 
-/// Removes the log of what the file was, and then the header's word of it. Returns where it is if it stays.
-fn remove_former(env: &Env, path: &Path, options: &OpenOptions, former: &CutShort) -> Result<Option<PathBuf>> {
+/// The last steps of a detachment: removes the log of what the file was, and then the header's word of it. Returns where it is
+/// if it stays.
+pub(crate) fn end_detachment(
+    env: &Env,
+    path: &Path,
+    options: &OpenOptions,
+    former: &CutShort,
+) -> Result<Option<PathBuf>> {
     if let Err(e) = remove_sidecar(env, &former.dir, former.file_id, Keep::Nothing) {
         tracing::warn!("the log of a database that was detached was not removed: {e}");
         return Ok(Some(former.dir.clone()));

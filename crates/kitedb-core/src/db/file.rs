@@ -23,7 +23,7 @@ pub(crate) fn identity_of(env: &Env, path: &Path) -> Result<FileIdentity> {
 pub(crate) fn require_no_log_left(env: &Env, path: &Path) -> Result<()> {
     for dir in [wal_dir(path), default_sidecar(path)] {
         if env.disk.is_dir(&dir) && reaches_beyond(env, &dir, env.host.random(), None, LogIndex(0))? {
-            return Err(Error::new(ErrorCode::LogMismatch, file_is_gone(path, &dir)));
+            return Err(Error::new(ErrorCode::LogMismatch, file_is_gone(env, path, &dir)));
         }
     }
     Ok(())

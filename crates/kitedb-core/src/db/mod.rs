@@ -50,7 +50,7 @@ pub(crate) use beyond::{Word, beyond_file, older_than_its_log};
 pub use check::CheckReport;
 pub(crate) use cut_short::CutShort;
 pub use detach::{Detached, StillRegistered};
-pub(crate) use detach::{confirm_moved, detach, env_of, sidecar_of_replica};
+pub(crate) use detach::{confirm_moved, detach, end_detachment, env_of, sidecar_of_replica};
 pub(crate) use difference::Differences;
 pub use difference::{Difference, Element};
 pub(crate) use engine::Engine;

@@ -320,13 +320,29 @@ impl Search<'_> {
 }
 
 /// What is so, and what to do, where the log of the database that was at `path` is in `dir`, and the file itself is gone.
-pub(super) fn file_is_gone(path: &Path, dir: &Path) -> String {
+pub(super) fn file_is_gone(env: &Env, path: &Path, dir: &Path) -> String {
+    let control = Control::open(&*env.disk, dir, OpenMode::Read).ok().flatten();
+    let (was, way) = match control {
+        _ if dir == wal_dir(path) => ("database", "put the file back, or restore it from a copy".to_owned()),
+        Some(control) if control.is_replica() => (
+            "replica",
+            format!(
+                "put the file back; or move that folder away, and copy its source anew ({})",
+                command("replica bootstrap", path, "--source-db SOURCE")
+            ),
+        ),
+        _ => (
+            "database",
+            format!(
+                "put the file back, or let a replica of it lead ({}), which takes from that log what it lacks",
+                command("replica promote", Path::new("REPLICA"), "--force")
+            ),
+        ),
+    };
     format!(
-        "{} is not there, and {} holds the log of the database that was: put the file back, or let a replica of it lead ({}), \
-         which takes from that log what it lacks; to begin a new database, move that folder away",
+        "{} is not there, and {} holds the log of the {was} that was: {way}; to begin a new database, move that folder away",
         path.display(),
-        dir.display(),
-        command("replica promote", Path::new("REPLICA"), "")
+        dir.display()
     )
 }
 
@@ -435,6 +451,15 @@ pub(super) fn left_log(env: &Env, path: &Path, file_id: [u8; 16], last: LogIndex
 
 /// The error of a write to a primary whose files are not those that its log remembers.
 pub(super) fn files_moved(path: &Path, place: &LogPlace) -> Error {
+    let detach = match place {
+        // Its header does not tell what of the other one's log it lacks.
+        LogPlace::Copied(_) => format!(
+            "{}; where it was copied in use, {}, without the commits that are only in that log",
+            command("role", path, "detach"),
+            command("role", path, "detach --overwrite")
+        ),
+        _ => command("role", path, "detach").to_string(),
+    };
     let how = match place {
         LogPlace::Moved(_, Displaced { log: true, file: true }) => "its files and its log are copies",
         LogPlace::Moved(_, Displaced { log: true, .. }) => "its log is a copy",
@@ -449,7 +474,7 @@ pub(super) fn files_moved(path: &Path, place: &LogPlace) -> Error {
              Database::detach)",
             path.display(),
             command("role", path, "primary --moved"),
-            command("role", path, "detach")
+            detach
         ),
     )
 }

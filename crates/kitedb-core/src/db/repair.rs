@@ -22,6 +22,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::Token,
     io::Env,
+    log::is_in_its_way,
     shell::command,
     store::{LogKind, Part, Peek, Store, WRITER_LOCK},
 };
@@ -114,11 +115,12 @@ pub(crate) fn repair(env: &Env, path: &Path, options: &RepairOptions, reports: R
     let _ = store.file().unlock(WRITER_LOCK..WRITER_LOCK + 1);
     let mut repair = repaired?;
     drop(store);
-    if repair.done
-        && let Err(e) = require_mended(env, path, open)
-    {
+    if repair.done {
         // What was done is told all the same.
-        repair.remains.push(e.to_string());
+        let left = what_remains(env, path, open).unwrap_or_else(|e| vec![e.to_string()]);
+        let known = |what: &String| repair.remains.iter().any(|told| told.contains(what));
+        let new: Vec<_> = left.into_iter().filter(|what| !known(what)).collect();
+        repair.remains.extend(new);
     }
     Ok(repair)
 }
@@ -151,6 +153,10 @@ fn repair_locked(
     let _no_writer = log.lock_out_writers(&left)?;
     repair.found.extend(log.fault().into_iter().chain(left.fault()));
     let proof = log.proof(open, &left, reports)?;
+    for path in &proof.in_its_way {
+        repair.found.push(is_in_its_way(path));
+        repair.steps.push(format!("put {} aside", path.display()));
+    }
     repair.remains.extend(proof.remains.iter().cloned());
     repair.last_token = token(proof.epoch, proof.last);
     if let Some(damage) = proof.damage() {
@@ -233,9 +239,11 @@ fn nothing_to_cut(path: &Path, last: Option<Token>, told: Token) -> Error {
     ))
 }
 
-/// Opens what was repaired as a reader does.
-fn require_mended(env: &Env, path: &Path, open: OpenOptions) -> Result<()> {
+/// Opens what was repaired as a reader does, and looks at its log as a check does: what is told is still wrong with it.
+fn what_remains(env: &Env, path: &Path, open: OpenOptions) -> Result<Vec<String>> {
     let engine = Engine::open_read_only(env.clone(), path.to_owned(), OpenOptions { read_only: true, ..open }, None)?;
-    let damage = engine.damage();
-    damage.map_or(Ok(()), |damage| Err(damage.context("after the repair")))
+    match engine.damage() {
+        Some(damage) => Err(damage.context("after the repair")),
+        None => engine.log_damage(),
+    }
 }

@@ -66,7 +66,8 @@ pub(crate) fn mismatch(path: &Path, asked: ReplicationRole, standing: Standing, 
         (Standing::Leads(epoch), ReplicationRole::Replica) => format!(
             "{shown} is a primary that leads epoch {epoch}, and is not opened as a replica: its commits up to {last} \
              would be given up. To let another node lead, promote that one, which fences this one; to replace \
-             this graph by another one's, ask for that by name (replication_overwrite, --overwrite)"
+             this graph by another one's, ask for that by name (replication_overwrite, {})",
+            command("replica reseed", path, "--source-db SOURCE --overwrite")
         ),
         (Standing::Leads(epoch), _) => format!(
             "{shown} is a primary that leads epoch {epoch}, and is not opened without a part in replication: the \

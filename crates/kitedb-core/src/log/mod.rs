@@ -34,7 +34,7 @@ pub use recover::{
 pub use segment::{
     SegmentHeader, bytes_in,
     frame::{FrameHeader, FrameRef, MAX_PAYLOAD},
-    out_of_place, remove_oldest, segment_files,
+    in_its_way, is_in_its_way, out_of_place, remove_oldest, segment_files,
 };
 pub use verify::{no_segment, verify};
 

@@ -151,7 +151,10 @@ impl FollowedLog {
     fn log_fault(&self, head: LogIndex, is_empty: bool) -> Result<Option<String>> {
         let reader = self.reader.lock();
         let wrong = match reader.damaged_header().or_else(|| reader.out_of_place()) {
-            None => reader.hole(head)?,
+            None => match reader.hole(head)? {
+                None => reader.in_its_way()?,
+                hole => hole,
+            },
             wrong => wrong,
         };
         drop(reader);

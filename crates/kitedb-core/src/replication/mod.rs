@@ -42,7 +42,7 @@ pub(crate) use token_wait::wait_for_token;
 
 pub(crate) use compare::compare;
 pub use compare::{ComparedState, Comparison, Parting};
-pub use registry::choose_replica::short_id;
+pub use registry::choose_replica::{MIN_ID_DIGITS, short_id};
 pub use source::upstream::SourceFault;
 pub use status::{
     FenceStatus, FollowerOptions, Hold, HoldReason, HoldState, PrimaryReplicationStatus, Promotion, ReplicaLag,

@@ -93,20 +93,24 @@ impl Rival {
     /// Why the primary at `path`, which holds commits up to `last`, does not lead again in place of the one that it was
     /// copied from.
     fn keeps_from_leading(&self, path: &Path, last: Token, is_original: bool) -> Error {
+        // What is here has to go: to be followed by it, that node's graph takes its place.
+        let reseed = |source: &Path| {
+            let source = format!("--source-db {} --overwrite", crate::shell::shell_word(source));
+            command("replica reseed", path, source)
+        };
         let instead = match (self.leads, self.knows_epoch) {
             _ if is_original => format!(
                 "That is the one that this one was copied from, or a copy of it: where it goes on, this one can be a database of \
                  its own ({}); where it is not needed, remove it with its log",
                 command("role", path, "detach")
             ),
-            (Some(_), _) => format!(
-                "Follow that one ({})",
-                command("replica follow", path, format_args!("--source-db {}", crate::shell::shell_word(&self.db)))
+            (Some(_), _) => format!("Make this one a replica of that one ({})", reseed(&self.db)),
+            (None, Some(_)) => format!("Make this one a replica of that other node ({})", reseed(Path::new("NODE"))),
+            (None, None) => format!(
+                "Let that one lead ({}), and make this one a replica of it ({})",
+                command("replica promote", &self.db, "--force"),
+                reseed(&self.db)
             ),
-            (None, Some(_)) => "Follow that other node".to_owned(),
-            (None, None) => {
-                format!("Let that one lead ({}), and follow it", command("replica promote", &self.db, "--force"))
-            }
         };
         let force = command("role", path, "primary --moved --force");
         let what = format_args!(

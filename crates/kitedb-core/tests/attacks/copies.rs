@@ -445,3 +445,55 @@ fn a_detach_that_is_cut_short_is_ended_by_the_next_one() {
         assert!(told > 0, "{crash:?}");
     }
 }
+
+/// Whoever writes to it next ends it: its first commit takes the place of what the header says of it. Where the source cannot be
+/// told, it is not opened for writing, and a detach says what is registered still.
+#[test]
+fn a_detach_that_is_cut_short_is_ended_by_whoever_writes_to_the_file_next() {
+    let mut ended = 0;
+    for op in 1.. {
+        let machine = Machine::new("replica", 1, SyncMode::Full);
+        let source = Machine { name: "source", ..machine.clone() };
+        let db = source.primary();
+        write(&db).unwrap();
+        let replica = machine.open(machine.following(&source)).unwrap();
+        replica.replica_bootstrap_from_snapshot().unwrap();
+        replica.close().unwrap();
+        db.close().unwrap();
+
+        machine.disk.crash_at(machine.disk.ops() + op);
+        let detached = Database::detach_in(machine.env(), machine.db(), nothing_said());
+        let machine = machine.restart(Crash::Kill);
+        let source = Machine { name: "source", ..machine.clone() };
+        let look = machine.open(nothing_said().read_only(true)).unwrap();
+        let cut_short = look.replication_log_fault().is_some_and(|fault| fault.contains("cut short"));
+        drop(look);
+        if cut_short {
+            let registered = !primary_status(&source.primary()).replica_lags.is_empty();
+            let away = Path::new("/away");
+            kitedb_core::io::Disk::rename(&machine.disk, &source.sidecar(), away).unwrap();
+            let refused = machine.open(nothing_said()).map(drop);
+            // Its log may be gone, and with it what it knew of its source.
+            if registered {
+                let refused = refused.unwrap_err().to_string();
+                assert!(refused.contains("cannot be told") && refused.contains("detach"), "operation {op}: {refused}");
+            }
+            kitedb_core::io::Disk::rename(&machine.disk, away, &source.sidecar()).unwrap();
+
+            let db = machine.open(nothing_said()).unwrap();
+            assert_eq!(db.replication_role(), ReplicationRole::Disabled);
+            write(&db).unwrap();
+            db.close().unwrap();
+            let left: Vec<_> =
+                machine.disk.paths().into_iter().filter(|path| path.starts_with(machine.sidecar())).collect();
+            assert_eq!(left, <[&Path; 0]>::default(), "operation {op}");
+            let status = primary_status(&source.primary());
+            assert!(status.replica_lags.is_empty(), "operation {op}: {status:?}");
+            ended += 1;
+        }
+        if detached.is_ok() {
+            break;
+        }
+    }
+    assert!(ended > 0);
+}

@@ -3,7 +3,7 @@
 use super::status::{document, require_replica, shown};
 use crate::{
     cli::FollowArgs,
-    commands::{fault_if, open_node, signals, write_json},
+    commands::{exit_without_log, fault_if, open_node, signals, whole, write_json},
     failure::{EXIT_FAULT, Failure, Outcome, RESEED},
     output::reader_is_gone,
     render::{number::counted, style::clean},
@@ -53,13 +53,26 @@ pub fn run(args: &FollowArgs, out: &mut dyn Write) -> Outcome {
         }
     }
     database.stop_follower()?;
-    let mut status = require_replica(&database)?;
-    let fault = status.fault().is_some();
-    database.close()?;
+    if let Err(error) = database.close() {
+        // What it pulled is in its log, or is pulled again: a status says whether anything is wrong.
+        Failure::from(error).report();
+    }
+    ends_as_a_status(args, &mut told, false, out)
+}
+
+/// Ends as a status of the replica does that is asked for now, and prints what that says, or, `if_wrong`, only a fault.
+fn ends_as_a_status(args: &FollowArgs, told: &mut Told, if_wrong: bool, out: &mut dyn Write) -> Outcome {
+    let database = Database::open(&args.node.common.database, args.node.look_options())?;
+    let mut status = require_replica(&database).map_err(|failure| match database.replication_role() {
+        ReplicationRole::Replica => failure.exit(exit_without_log(&database)),
+        _ => failure,
+    })?;
+    let fault = status.fault();
     status.state = ReplicaState::Closed;
-    told.tell(&status, out)?;
-    // As a status of it ends.
-    fault_if(fault, out)
+    if fault.is_some() || !if_wrong {
+        told.tell(&status, out)?;
+    }
+    whole(&database, fault_if(fault.is_some(), out), out)
 }
 
 /// What ends the wait for the next look.
@@ -125,11 +138,10 @@ fn catch_up(database: Database, args: &FollowArgs, told: &mut Told, out: &mut dy
             }
         }
     }
-    let status = require_replica(&database)?;
-    told.tell(&status, out)?;
+    told.tell(&require_replica(&database)?, out)?;
     // Its own log is cut now.
     database.close()?;
-    fault_if(status.fault().is_some(), out)
+    ends_as_a_status(args, told, true, out)
 }
 
 /// Which command copies the source anew. What is no replica has a graph of its own, which goes only if that is asked for.

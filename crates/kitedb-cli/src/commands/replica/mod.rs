@@ -1,5 +1,6 @@
 //! `kitedb replica`: a node that follows another one.
 
+mod below;
 mod follow;
 mod status;
 
@@ -36,6 +37,10 @@ pub fn run(command: &ReplicaCommand, out: &mut dyn Write) -> Outcome {
 fn copy(args: &CopyArgs, create: bool, out: &mut dyn Write) -> Outcome {
     let started = Instant::now();
     let common = &args.node.common;
+    let below = below::of(args);
+    if !args.overwrite {
+        below.require_none_behind(&common.database)?;
+    }
     let database = open_node(&common.database, args.options().create_if_missing(create))?;
     match create {
         true => database.replica_bootstrap_from_snapshot()?,
@@ -45,6 +50,7 @@ fn copy(args: &CopyArgs, create: bool, out: &mut dyn Write) -> Outcome {
     let view = database.snapshot()?;
     let (token, nodes, edges, digest) = (view.token(), view.count_nodes(), view.count_edges(), view.digest());
     drop(view);
+    let lost = below.lost(&status);
     database.close()?;
     let time = started.elapsed();
     if common.json {
@@ -57,6 +63,7 @@ fn copy(args: &CopyArgs, create: bool, out: &mut dyn Write) -> Outcome {
                 "digest": digest.to_string(),
                 "needs_reseed": status.needs_reseed,
                 "last_error": status.last_error,
+                "replicas_to_reseed": lost.iter().map(|lag| &lag.replica_id).collect::<Vec<_>>(),
                 "seconds": time.as_secs_f64(),
             }),
         );
@@ -66,7 +73,16 @@ fn copy(args: &CopyArgs, create: bool, out: &mut dyn Write) -> Outcome {
     writeln!(out, "{}", clean(&format!("{name} holds {source} as of {token}")))?;
     let mut table = Table::fields(2);
     table.field("graph", what).field("digest", digest).field("time", duration(time));
-    Ok(table.write(out)?)
+    table.write(out)?;
+    for lag in lost {
+        let what = format!(
+            "the replica {} lost what it needs next with the log that was here: {}",
+            below::called(lag),
+            below::reseed_of(lag, &common.database)
+        );
+        writeln!(out, "  {}", Styled(BAD, clean(&what)))?;
+    }
+    Ok(())
 }
 
 /// How the source is called: as the caller named it, else where the replica remembers it.

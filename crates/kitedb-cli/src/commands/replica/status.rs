@@ -135,9 +135,9 @@ fn next_step(status: &ReplicaReplicationStatus, source_is_given: bool) -> Option
             "`kitedb replica follow DB --source-db NEW` follows another source; `kitedb replica promote DB --force` lets it lead",
         ),
         Some(SourceFault::Missing { .. }) => Some(
-            "`kitedb replica follow DB --source-db NEW` follows another source; `kitedb replica promote DB` lets it lead, with \
-             all that the source's log holds; where that log is not there either, `kitedb replica promote DB --force` gives up \
-             what this replica has not pulled",
+            "`kitedb replica follow DB --source-db NEW` follows another source; `kitedb replica promote DB --force` lets it \
+             lead, with all that the source's log holds, or, where that is not there either, without what this replica has not \
+             pulled: the source's file must not be written to again, wherever it is",
         ),
         Some(_) => Some("`kitedb replica follow DB --source-db NEW` follows another source"),
         None => None,

@@ -2,8 +2,8 @@
 
 use crate::{
     cli::{LookArgs, MetricsArgs, MetricsFormat},
-    commands::whole,
-    failure::{EXIT_FAULT, Failure, Outcome},
+    commands::{exit_without_log, whole},
+    failure::{Failure, Outcome},
     output::Output,
 };
 use kitedb_core::{Database, Metrics, ReplicationRole};
@@ -53,7 +53,7 @@ fn replication_is_told(database: &Database) -> Outcome {
     if database.primary_replication_status()?.is_some() || database.replica_replication_status()?.is_some() {
         return Ok(());
     }
-    Err(Failure::new(format_args!("there are no figures of its replication: {fault}")).exit(EXIT_FAULT))
+    Err(Failure::new(format_args!("there are no figures of its replication: {fault}")).exit(exit_without_log(database)))
 }
 
 /// The database, open beside whatever process writes to it. What it shows is of this moment.

@@ -14,9 +14,9 @@ use crate::{
     },
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Token},
-    io::{Env, FileLock, OpenMode, copy_aside, sim::SimDisk},
+    io::{Env, FileLock, OpenMode, copy_aside, put_aside, sim::SimDisk},
     log::{
-        Control, EpochEnd, Fence, LogIdentity, NewControl, Recovered, Replaced, Roll, Salt, no_segment,
+        Control, EpochEnd, Fence, LogIdentity, NewControl, Recovered, Replaced, Roll, Salt, in_its_way, no_segment,
         put_segments_aside, salt_of, verify, writers,
     },
     shell::command,
@@ -61,6 +61,8 @@ pub(super) struct Proof {
     reported: Option<Error>,
     /// Whether the registry of replicas is there.
     registry: bool,
+    /// What the log would meet where it goes on.
+    pub in_its_way: Vec<PathBuf>,
     /// What is wrong and is not mended here.
     pub remains: Vec<String>,
 }
@@ -226,6 +228,8 @@ impl<'a> DamagedLog<'a> {
             match self.replay(open, &model) {
                 // Upholds that a repair cuts off no frame which a newer build reads.
                 Ok(Recovered { damage: Some(e), .. }) if e.code() == ErrorCode::TooNew => return Err(e),
+                // It ends before the file does, and more came after: nothing of it can be gone on with.
+                Ok(short) if short.damage.is_some() && !short.is_whole() => gap = short.damage,
                 Ok(whole) => recovered = Some(whole),
                 Err(e) if !matches!(e.code(), ErrorCode::Corrupt | ErrorCode::LogMismatch) => return Err(e),
                 Err(e) if !self.link.open => remains.extend(self.not_needed(left, e)?),
@@ -252,6 +256,12 @@ impl<'a> DamagedLog<'a> {
                 format!("{what}; the file holds what was there, replicas that need it must be reseeded, and retention lets go of it")
             }));
         }
+        let damaged = gap.is_some() || recovered.as_ref().is_some_and(|recovered| recovered.damage.is_some());
+        let in_its_way = match damaged {
+            // All that follows is put aside.
+            true => Vec::new(),
+            false => in_its_way(&self.env, &self.dir, self.identity)?,
+        };
         let reports = match self.link.kind {
             LogKind::Sidecar if self.gone.is_none() => reports(&self.env, &self.dir),
             _ => None,
@@ -263,12 +273,11 @@ impl<'a> DamagedLog<'a> {
             begun => more_than(reports, last, epoch.max(begun.unwrap_or_default())..=led),
         };
         let mut reported = more.map(|more| Error::corrupt(self.missing(&more, last)));
-        let damaged = gap.is_some() || recovered.as_ref().is_some_and(|recovered| recovered.damage.is_some());
         if left.control().is_some() && !damaged {
             // By the control file the log is whole: that replica has what this node lost with the machine, or gave up.
             remains.extend(reported.take().map(|e| e.to_string()));
         }
-        Ok(Proof { last, epoch, led, salt, recovered, gap, reported, registry, remains })
+        Ok(Proof { last, epoch, led, salt, recovered, gap, reported, registry, in_its_way, remains })
     }
 
     /// The epoch from which on replicas have what counts here; `None`: any. That of a node which follows, or is to begin an
@@ -438,7 +447,7 @@ impl<'a> DamagedLog<'a> {
                 control.set_begun([0; 16])?;
                 control.sync()?;
             }
-            aside.extend(put_segments_aside(&self.env, &self.dir, self.identity.file_id)?);
+            aside.extend(put_segments_aside(&self.env, &self.dir)?);
         }
         if let Some(control) = &control {
             if self.newer.is_some() && proof.gap.is_none() {
@@ -451,6 +460,9 @@ impl<'a> DamagedLog<'a> {
                 control.set_last_error(None);
             }
             control.sync()?;
+        }
+        for path in &proof.in_its_way {
+            aside.push(put_aside(disk, path).map_err(io)?);
         }
         disk.sync_dir(&self.dir).map_err(io)?;
         self.end_in_file(plan, proof)?;

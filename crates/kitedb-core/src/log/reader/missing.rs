@@ -4,7 +4,9 @@ use super::{LogReader, frame_cursor::FrameCursor, unless_gone};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
-    log::segment::{DamagedHeader, SEGMENT_HEADER_LEN, frame::FrameRef, out_of_order, stranger},
+    log::segment::{
+        DamagedHeader, SEGMENT_HEADER_LEN, frame::FrameRef, in_its_way, is_in_its_way, out_of_order, stranger,
+    },
 };
 use std::path::Path;
 
@@ -133,6 +135,16 @@ impl LogReader {
         let mut pairs = self.segments.windows(2);
         let found = pairs.find(|pair| pair[1].header.first < pair[0].header.first)?;
         Some(out_of_order(&found[0].path, &found[1].path))
+    }
+
+    /// What the log would meet where it goes on, as [`in_its_way`](crate::log::in_its_way).
+    pub fn in_its_way(&self) -> Result<Option<Error>> {
+        // Most often nothing is behind the last segment, and nothing is looked at.
+        if self.segments.last().is_none_or(|last| last.seq == self.greatest) {
+            return Ok(None);
+        }
+        let found = in_its_way(&self.env, &self.dir, self.log)?;
+        Ok(found.first().map(|path| Error::new(ErrorCode::LogMismatch, is_in_its_way(path))))
     }
 
     /// That commits up to `head`, the last one, are in no segment, though what is before them was not let go of: as far as

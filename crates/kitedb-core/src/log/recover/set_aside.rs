@@ -38,7 +38,7 @@ impl Recovered {
         control.sync()?;
         control.begin_session(&*env.host, self.last)?;
         control.sync()?;
-        aside.extend(put_aside_after(disk, &self.dir, Some(last.seq), last.header.log.file_id, "cut log segment")?);
+        aside.extend(put_aside_after(disk, &self.dir, Some(last.seq), "cut log segment")?);
         let file = disk.open(&last.path, OpenMode::ReadWrite).map_err(io(&last.path))?;
         if tail.dirty {
             file.set_len(tail.end).map_err(io(&last.path))?;
@@ -49,9 +49,9 @@ impl Recovered {
     }
 }
 
-/// Puts every segment of a log of the database `file_id` aside, newest first. Returns where they are.
-pub fn put_segments_aside(env: &Env, dir: &Path, file_id: [u8; 16]) -> Result<Vec<PathBuf>> {
-    put_aside_after(&*env.disk, dir, None, file_id, "put log segment aside")
+/// Puts every segment of a log aside, newest first. Returns where they are.
+pub fn put_segments_aside(env: &Env, dir: &Path) -> Result<Vec<PathBuf>> {
+    put_aside_after(&*env.disk, dir, None, "put log segment aside")
 }
 
 /// The damage of a log that ends before `claim`, which was durable.

@@ -2,12 +2,13 @@
 
 use super::{
     files::{is_none, segment_files},
-    header::{SegmentHeader, read_header},
+    header::{SegmentHeader, is_of, read_header},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     io::{Env, OpenMode},
     log::LogIdentity,
+    shell::command_by_log,
 };
 use std::path::{Path, PathBuf};
 
@@ -53,4 +54,37 @@ pub fn out_of_place(env: &Env, dir: &Path, log: LogIdentity) -> Result<Option<Er
         }
     }
     Ok(None)
+}
+
+/// What bears the name of a segment behind the last one of `log` in `dir` and is none of its database, newest first: where the
+/// log goes on, it would meet that. What has the header of another database is told by [`out_of_place`].
+pub fn in_its_way(env: &Env, dir: &Path, log: LogIdentity) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for (_, path) in segment_files(&*env.disk, dir)?.into_iter().rev() {
+        let io = |e| Error::io("read log segment", &path, e);
+        let header = match env.disk.open(&path, OpenMode::Read) {
+            // Let go of meanwhile.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            // A folder, a pipe or a link.
+            Err(e) if is_none(&e) => None,
+            file => read_header(&*file.map_err(io)?).map_err(io)?,
+        };
+        match header {
+            Some(header) if header.log == log => return Ok(found),
+            None if !is_of(&*env.disk, &path, log.file_id, true).map_err(io)? => found.push(path),
+            _ => {}
+        }
+    }
+    // One without a segment begins behind all that is there.
+    Ok(Vec::new())
+}
+
+/// What is told of what is [in the way](in_its_way) of a log.
+pub fn is_in_its_way(path: &Path) -> String {
+    format!(
+        "{} has the name of a segment and is not known to be of this database: the log cannot go on past it; move it away, or let \
+         a repair put it aside ({}, Database::repair)",
+        path.display(),
+        command_by_log("repair", path.parent().unwrap_or(path), "")
+    )
 }

@@ -4,7 +4,7 @@
 //!   ([`folder::remove`](crate::log::remove)): who reads meanwhile finds the beginning missing;
 //! - what follows the end of a log is put aside from the newest on ([`put_aside_after`]): no log has a gap meanwhile.
 //!
-//! Nothing goes but what is of this log's database, or was made by this log (I34).
+//! Nothing is unlinked but what is of this log's database, or was made by this log (I34).
 
 use super::{
     files::{path, segment_files},
@@ -58,21 +58,12 @@ pub fn remove_after(disk: &dyn Disk, dir: &Path, seq: u64, file_id: [u8; 16], do
     Ok(())
 }
 
-/// Puts what bears the name of a segment after `seq` (`None`: of any segment) and is of the database `file_id` aside, newest
-/// first, with `doing` in the error. Returns where they are.
-pub fn put_aside_after(
-    disk: &dyn Disk,
-    dir: &Path,
-    seq: Option<u64>,
-    file_id: [u8; 16],
-    doing: &'static str,
-) -> Result<Vec<PathBuf>> {
+/// Puts what bears the name of a segment after `seq` (`None`: of any segment) aside, newest first, with `doing` in the error:
+/// also what no longer tells whose it is, because the log cannot go on past that. Returns where they are.
+pub fn put_aside_after(disk: &dyn Disk, dir: &Path, seq: Option<u64>, doing: &'static str) -> Result<Vec<PathBuf>> {
     let mut aside = Vec::new();
     for (_, path) in segment_files(disk, dir)?.into_iter().rev().filter(|(found, _)| Some(*found) > seq) {
-        let io = |e| Error::io(doing, &path, e);
-        if is_of(disk, &path, file_id, true).map_err(io)? {
-            aside.push(put_aside(disk, &path).map_err(io)?);
-        }
+        aside.push(put_aside(disk, &path).map_err(|e| Error::io(doing, &path, e))?);
     }
     Ok(aside)
 }

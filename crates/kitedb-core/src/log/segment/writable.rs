@@ -1,9 +1,9 @@
 //! A segment that is written: how it is made, and how zeros are written ahead of its frames.
 
-use super::{SEGMENT_HEADER_LEN, SegmentHeader, files::path, removal::unlink};
+use super::{SEGMENT_HEADER_LEN, SegmentHeader, files::path, order::is_in_its_way, removal::unlink};
 use crate::{
     error::{Error, Result},
-    io::{Disk, DiskFile, OpenMode, in_the_way},
+    io::{Disk, DiskFile, OpenMode},
 };
 use std::{
     path::{Path, PathBuf},
@@ -52,7 +52,8 @@ impl Segment {
         match disk.open(&path, OpenMode::CreateNew) {
             Ok(file) => Ok((path, file)),
             Err(e) => {
-                let e = if e.kind() == std::io::ErrorKind::AlreadyExists { in_the_way(&path) } else { e };
+                let taken = e.kind() == std::io::ErrorKind::AlreadyExists;
+                let e = if taken { std::io::Error::new(e.kind(), is_in_its_way(&path)) } else { e };
                 Err(Error::own_file("create log segment", &path, e))
             }
         }

@@ -6,8 +6,8 @@ use crate::{
 };
 use std::path::{Path, PathBuf};
 
-/// So much of the beginning of an id is needed at least.
-const PREFIX: usize = 4;
+/// So many of the first digits of an id are needed at least where it is named by those.
+pub const MIN_ID_DIGITS: usize = 4;
 /// So much of an id is shown.
 const SHORT: usize = 8;
 
@@ -28,7 +28,7 @@ pub fn choose<'a>(which: &str, all: &'a [Registration]) -> Result<Option<&'a Reg
     let path = whole(Path::new(which)).map(|path| path.to_string_lossy().into_owned());
     let named = |found: &&Registration| {
         let label = |label: &Option<String>| label.as_deref() == Some(which);
-        (which.len() >= PREFIX && found.replica_id.starts_with(which))
+        (which.len() >= MIN_ID_DIGITS && found.replica_id.starts_with(which))
             || label(&found.labels.name)
             || label(&found.labels.path)
             || (path.is_some() && found.labels.path == path)

@@ -27,10 +27,10 @@ pub struct Leaving {
 }
 
 impl Leaving {
-    /// That of the replica whose file is `path`, of the id `file_id`, and whose sidecar is `dir`. `None`: it is registered
-    /// nowhere, as far as it knows.
-    pub fn of(env: &Env, path: &Path, dir: &Path, file_id: [u8; 16]) -> Option<Self> {
-        let known = remembered_in(&*env.disk, dir, path, env);
+    /// That of the replica whose file is `path`, of the id `file_id`, and whose sidecar is `dir`, on the first of the disks; its
+    /// source is on the second. `None`: it is registered nowhere, as far as it knows.
+    pub fn of((env, source_env): (&Env, &Env), path: &Path, dir: &Path, file_id: [u8; 16]) -> Option<Self> {
+        let known = remembered_in(&*env.disk, dir, path, source_env);
         let (registered, doubt) = match Control::open(&*env.disk, dir, OpenMode::Read) {
             Ok(Some(control)) if !control.is_registered() => return None,
             Ok(control) => (control.and_then(|control| control.registration()), None),
@@ -39,7 +39,7 @@ impl Leaving {
         };
         let id = registered.or_else(|| registered_as(&*env.disk, dir)).unwrap_or(file_id);
         let source = known.map(|known| {
-            let source = LocalSource::new(env.clone(), known.paths.clone(), Arc::new(|_| None));
+            let source = LocalSource::new(source_env.clone(), known.paths.clone(), Arc::new(|_| None));
             (source.remembered_as(known.astray, known.file_id), known.paths)
         });
         let replica_id = id.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -17,9 +17,9 @@ use crate::{
         registry::{Progress, Registry, none_in},
         source::{
             At, Fencing, Lineage, Pulled, Seen, Snapshot, Source, SourcePaths,
-            find_log::{locate, recovered_end, require_log_of},
+            find_log::{is_no_source, locate, recovered_end, require_log_of},
             remembered::{Remembered, where_is_it},
-            upstream::{Asking, Upstream, look_upstream},
+            upstream::{Asking, SourceFault, Upstream, look_upstream},
             upstream_node::as_a_status_tells,
         },
     },
@@ -170,6 +170,15 @@ impl LocalSource {
         f(open).map_err(|e| gone_meanwhile(&self.env, open, e))
     }
 
+    /// Its file. That it is not there, though its log may be, is told as a status tells it.
+    fn file(&self) -> Result<Store> {
+        let missing = || SourceFault::Missing { db: self.paths.db.clone() };
+        Store::open(&self.env, &self.paths.db, false).map_err(|e| match is_no_source(&self.env, &self.paths.db) {
+            true => Error::new(ErrorCode::SourceUnavailable, missing()),
+            false => e,
+        })
+    }
+
     fn control(&self) -> Result<Arc<Control>> {
         self.with(|open| Ok(open.reader.control().clone()))
     }
@@ -308,7 +317,7 @@ impl LocalSource {
     /// The source's file, which is that of the log whose control file is `control`: it was found through the file, and that may
     /// have been exchanged since.
     fn store_of(&self, control: &Control) -> Result<Store> {
-        let store = Store::open(&self.env, &self.paths.db, false)?;
+        let store = self.file()?;
         match store.file_id() == control.identity().file_id && control.is_current(&*self.env.disk) {
             true => Ok(store),
             false => Err(exchanged(&self.paths.db)),
