@@ -16,7 +16,7 @@ use std::{
 #[derive(Debug)]
 pub(in crate::replication) enum NodeFile {
     /// A database: its header says whose it is, and where its log is.
-    Database(Peek),
+    Database(Box<Peek>),
     /// Nothing.
     Absent(Error),
     /// What cannot be read as a database, whatever is tried: why.
@@ -36,7 +36,7 @@ impl NodeFile {
             },
         };
         let file = match Store::peek(env, &path) {
-            Ok(file) => Self::Database(file),
+            Ok(file) => Self::Database(Box::new(file)),
             Err(e) => Self::in_place_of(e)?,
         };
         Ok((path, file))
