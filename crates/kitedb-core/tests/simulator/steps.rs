@@ -279,7 +279,7 @@ impl World {
     /// Replaces a replica's graph by its source's. Returns whether it could.
     pub fn bootstrap(&mut self, n: usize) -> bool {
         let source = self.nodes[n].source().unwrap();
-        let (head, before) = (self.nodes[source].tip, self.nodes[n].tip);
+        let (head, mut before) = (self.nodes[source].tip, self.nodes[n].tip);
         self.reach_for(n, source);
         self.nodes[n].replacing = true;
         let way = self.rng.below(2);
@@ -304,6 +304,8 @@ impl World {
             if self.nodes[n].machine.crashed() || !self.open(n) || self.nodes[n].source().is_none() {
                 return false;
             }
+            // Its recovery may have found a frame more than it showed when its log failed.
+            before = self.shown(n);
             self.reach_for(n, source);
             self.nodes[n].replacing = true;
             result = self.copy_to(n, way);
