@@ -265,7 +265,9 @@ fn a_source_whose_second_part_is_not_remembered_is_followed() {
 }
 
 /// What an operator, or a disk, puts in place of the bytes of a file, which keeps its name and its inode.
-const UNREADABLE: [(&str, fn(&Path)); 4] = [
+type Spoil = fn(&Path);
+
+const UNREADABLE: [(&str, Spoil); 4] = [
     ("a header of zeros", |path| {
         let mut bytes = fs::read(path).unwrap();
         bytes[..8192].fill(0);
