@@ -522,7 +522,7 @@ impl Node {
         let told = e.to_string();
         let named = |path: &&PathBuf| {
             let path = path.display();
-            told.contains(&format!("{path} is there already and is not known to be of this database: move it away"))
+            told.contains(&format!("{path} has the name of a segment and is not known to be of this database"))
         };
         let path = self.hits.iter().find(named)?;
         let flipped = self.hits.iter().filter(|hit| *hit == path).count();
