@@ -521,8 +521,7 @@ impl Node {
         }
         let told = e.to_string();
         let named = |path: &&PathBuf| {
-            let path = path.display();
-            told.contains(&format!("{path} has the name of a segment and is not known to be of this database"))
+            told.contains(&path.display().to_string()) && told.contains("is not known to be of this database")
         };
         let path = self.hits.iter().find(named)?;
         let flipped = self.hits.iter().filter(|hit| *hit == path).count();
