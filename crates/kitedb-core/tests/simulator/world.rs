@@ -520,8 +520,10 @@ impl Node {
             return None;
         }
         let told = e.to_string();
+        let forms = ["is there already and", "has the name of a segment and"];
         let named = |path: &&PathBuf| {
-            told.contains(&path.display().to_string()) && told.contains("is not known to be of this database")
+            let path = path.display();
+            forms.iter().any(|form| told.contains(&format!("{path} {form} is not known to be of this database")))
         };
         let path = self.hits.iter().find(named)?;
         let flipped = self.hits.iter().filter(|hit| *hit == path).count();
