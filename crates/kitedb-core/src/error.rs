@@ -11,7 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum ErrorKind {
     /// Run the transaction, or the read, again, on a new snapshot: another transaction committed first, or the snapshot is
-    /// too old.
+    /// held for too long.
     RetryTransaction,
     /// Nothing is wrong with the call; try it later (disk full, file locked, a limit in force).
     RetryLater,
@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Fenced,
     /// The call or its input is wrong: fix it.
     Input,
+    /// The caller ended the operation: nothing is wrong.
+    Cancelled,
     /// A defect of KiteDB: report it.
     Bug,
 }
@@ -37,6 +39,7 @@ impl ErrorKind {
             Self::Reseed => "reseed",
             Self::Fenced => "fenced",
             Self::Input => "input",
+            Self::Cancelled => "cancelled",
             Self::Bug => "bug",
         }
     }
@@ -69,9 +72,9 @@ macro_rules! codes {
 codes! {
     /// Another transaction that committed first wrote what this one touches.
     Conflict = "CONFLICT" => RetryTransaction,
-    /// The view or transaction reads a state that was held for longer than
-    /// [`OpenOptions::max_snapshot_age_ms`](crate::OpenOptions::max_snapshot_age_ms) allows.
-    SnapshotTooOld = "SNAPSHOT_TOO_OLD" => RetryTransaction,
+    /// The view or transaction was held for longer than
+    /// [`OpenOptions::max_pin_ms`](crate::OpenOptions::max_pin_ms) allows.
+    SnapshotExpired = "SNAPSHOT_EXPIRED" => RetryTransaction,
     /// The node does not exist.
     NodeNotFound = "NODE_NOT_FOUND" => Input,
     /// The edge does not exist.
@@ -157,6 +160,8 @@ codes! {
     /// Whether the commit counts is not known here: a sync of it failed, or the promotion of another node did not say in
     /// time which commits it keeps. Look for it before making it again.
     OutcomeUnknown = "OUTCOME_UNKNOWN" => Reopen,
+    /// The caller ended a long operation, by its [`Watch`](crate::Watch), before it was done.
+    Cancelled = "CANCELLED" => Cancelled,
     /// An invariant does not hold.
     Internal = "INTERNAL" => Bug,
 }

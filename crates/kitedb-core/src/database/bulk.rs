@@ -24,6 +24,7 @@ pub struct BulkLoader {
 }
 
 impl BulkLoader {
+    #[track_caller]
     pub(super) fn new(db: Database, elements_per_commit: usize) -> Result<Self> {
         if elements_per_commit == 0 {
             return Err(Error::invalid("a bulk load of 0 elements per commit never commits: give at least 1"));
@@ -35,6 +36,7 @@ impl BulkLoader {
     ///
     /// # Errors
     /// As [`BulkLoader::flush`].
+    #[track_caller]
     pub fn step(&mut self) -> Result<Option<Token>> {
         self.require_unspent()?;
         self.elements += 1;
@@ -49,6 +51,7 @@ impl BulkLoader {
     ///
     /// # Errors
     /// Those of a commit. Every later call is an [`ErrorCode::Poisoned`], which says what became of the batch.
+    #[track_caller]
     pub fn flush(&mut self) -> Result<Token> {
         self.require_unspent()?;
         let next = self.db.begin().inspect_err(|e| self.spent = Some(spent_by(e)))?;

@@ -20,6 +20,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{LogIndex, Token},
     io::Env,
+    state::Site,
 };
 use open_file::OpenFile;
 use std::{path::Path, sync::Arc};
@@ -120,29 +121,33 @@ impl Database {
     }
 
     /// Begins a write transaction.
+    #[track_caller]
     pub fn begin(&self) -> Result<Transaction> {
         let engine = self.engine()?;
         engine.require_writer()?;
-        Ok(Transaction::new(engine.clone(), self.handle.lease.clone()))
+        Ok(engine.begin(self.handle.lease.clone(), Site::caller()))
     }
 
     /// A read-only snapshot of the last published state.
+    #[track_caller]
     pub fn snapshot(&self) -> Result<View> {
-        Ok(self.engine()?.view())
+        Ok(self.engine()?.lend_view(Site::caller()))
     }
 
     /// The indexes that are defined, in the order in which they came.
     pub fn indexes(&self) -> Result<Vec<Index>> {
-        Ok(self.snapshot()?.indexes())
+        Ok(self.engine()?.view().indexes())
     }
 
     /// Runs `f` in a transaction and commits it if `f` succeeds.
+    #[track_caller]
     pub fn transaction<T>(&self, mut f: impl FnMut(&mut Transaction) -> Result<T>) -> Result<T> {
         self.attempt(&mut f)
     }
 
     /// As [`Database::transaction`], running `f` again, on a new snapshot, when another transaction committed
     /// first; at most `attempts` times in all.
+    #[track_caller]
     pub fn transaction_with_retry<T>(
         &self,
         attempts: u32,
@@ -158,6 +163,7 @@ impl Database {
         }
     }
 
+    #[track_caller]
     fn attempt<T>(&self, f: &mut impl FnMut(&mut Transaction) -> Result<T>) -> Result<T> {
         let mut tx = self.begin()?;
         let value = f(&mut tx)?;
@@ -166,6 +172,7 @@ impl Database {
     }
 
     /// Begins a bulk load: transactions of `elements_per_commit` elements each, committed one after the other.
+    #[track_caller]
     pub fn begin_bulk(&self, elements_per_commit: usize) -> Result<BulkLoader> {
         BulkLoader::new(self.clone(), elements_per_commit)
     }

@@ -31,7 +31,17 @@ impl Worker for Engine {
                 Ok(())
             }
             Job::Sync => self.sync(),
+            Job::Sweep => {
+                if self.sweep_pins() {
+                    self.maintenance.jobs.ask_for_sweep();
+                }
+                Ok(())
+            }
         }
+    }
+
+    fn sweep_tick(&self) -> Option<Duration> {
+        self.publication.held.sweep_ms().map(Duration::from_millis)
     }
 
     fn note_panic(&self, what: &str, panic: &(dyn Any + Send)) {

@@ -36,6 +36,8 @@ impl Engine {
             self.write_frozen(&one_at_a_time)
         });
         self.maintenance.wake_committers();
+        drop(one_at_a_time);
+        self.sweep_pins();
         result
     }
 

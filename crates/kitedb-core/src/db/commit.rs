@@ -47,6 +47,7 @@ impl Engine {
     #[inline]
     pub(super) fn commit(&self, mut tx: Transaction) -> Result<Token> {
         self.check_usable()?;
+        tx.require_unexpired()?;
         tx.require_whole()?;
         // Changes are large to move: they stay where they are until they are in the delta.
         let Transaction { levels, snapshot, ref mut overlay, ref mut buffer, ref lease, .. } = tx;

@@ -109,7 +109,7 @@ impl Engine {
         Ok(Self {
             replication: ReplicationState::new(role, commit.epoch),
             ids: IdAllocator::new(NextIds::of(&manifest)),
-            publication: Publication::new(levels, commit.last),
+            publication: Publication::new(levels, commit.last, env.host.clone(), options.max_pin_ms),
             commit: Mutex::new(commit),
             maintenance: Maintenance::new(Jobs::new(options.background && !options.read_only)),
             measures: Measures::new(env.host.now_ms()),

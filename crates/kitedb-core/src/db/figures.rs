@@ -5,6 +5,7 @@
 use super::{
     engine::{Engine, Work},
     histogram::Latency,
+    pins::PinInfo,
 };
 use crate::{
     graph::{Digest, LogIndex, NameKind, Token},
@@ -32,6 +33,8 @@ pub(crate) struct Figures {
     pub delta: DeltaFigures,
     pub names: Names,
     pub held: Readers,
+    /// Which of these is held for longest.
+    pub oldest_pin: Option<PinInfo>,
     pub pins: PinFigures,
     pub work: Work,
     pub commit_latency: Latency,
@@ -69,6 +72,7 @@ pub(crate) struct Names {
 impl Engine {
     /// Looks around. Cheap enough for once a second, and for much more.
     pub(crate) fn figures(&self) -> Figures {
+        self.sweep_pins();
         let (levels, index) = self.current();
         self.figures_of(&levels, index)
     }
@@ -96,7 +100,8 @@ impl Engine {
                 edge_types: names(NameKind::EdgeType),
                 property_keys: names(NameKind::PropKey),
             },
-            held: self.publication.held(),
+            held: self.publication.held.summary(),
+            oldest_pin: self.oldest_pins(1).pop(),
             pins: self.publication.pinned(levels),
             work: self.measures.work(),
             commit_latency: self.measures.commit_latency.read(self.commits_measured_one_in()),

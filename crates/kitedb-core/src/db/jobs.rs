@@ -26,10 +26,12 @@ pub(super) struct Jobs {
     enabled: bool,
     state: Mutex<State>,
     /// Of each kind of work, so that nobody is woken for that of another.
-    wake: [Condvar; 3],
+    wake: [Condvar; 4],
     checkpoint_asked: AtomicBool,
     /// Whether something was committed that no background sync has begun after; true, too, where none is ever made.
     sync_asked: AtomicBool,
+    /// Whether it is to be looked who has held a state for too long.
+    sweep_asked: AtomicBool,
     failing: AtomicBool,
     /// What the last background failure was, until the work succeeds.
     last_error: ArcSwapOption<String>,
@@ -51,6 +53,7 @@ pub(super) enum Job {
     Checkpoint,
     Compact,
     Sync,
+    Sweep,
 }
 
 impl Job {
@@ -60,6 +63,7 @@ impl Job {
             Self::Checkpoint => "kitedb-checkpoint",
             Self::Compact => "kitedb-compact",
             Self::Sync => "kitedb-sync",
+            Self::Sweep => "kitedb-sweep",
         }
     }
 }
@@ -71,6 +75,9 @@ pub(super) trait Worker: std::fmt::Debug + Send + Sync {
 
     /// Does a piece of work, until there is no more of that kind or `is_stopped` says so.
     fn work(&self, job: Job, is_stopped: &dyn Fn() -> bool) -> Result<()>;
+
+    /// After how long a sweep that is asked for begins; `None`: there is nothing to look for.
+    fn sweep_tick(&self) -> Option<Duration>;
 
     /// Takes note that work panicked: nothing more is written.
     fn note_panic(&self, what: &str, panic: &(dyn Any + Send));
@@ -87,6 +94,7 @@ impl Jobs {
             wake: Default::default(),
             checkpoint_asked: AtomicBool::new(false),
             sync_asked: AtomicBool::new(true),
+            sweep_asked: AtomicBool::new(false),
             failing: AtomicBool::new(false),
             last_error: ArcSwapOption::empty(),
             burst: AtomicU64::new(0),
@@ -143,6 +151,30 @@ impl Jobs {
         }
     }
 
+    /// Asks for a look, in a while, at who has held a state for too long. Costs a load if one was asked for already.
+    #[inline]
+    pub fn ask_for_sweep(&self) {
+        if self.enabled
+            && !self.sweep_asked.load(Ordering::Acquire)
+            && !self.sweep_asked.swap(true, Ordering::AcqRel)
+        {
+            self.start_sweeping();
+        }
+    }
+
+    #[cold]
+    fn start_sweeping(&self) {
+        let mut state = self.state.lock();
+        if let Some(worker) = state.worker.as_ref().and_then(Weak::upgrade)
+            && !state.stop
+            && !state.threads.iter().any(|t| t.thread().name() == Some(Job::Sweep.thread()))
+            && let Some(tick) = worker.sweep_tick()
+        {
+            start(&mut state, &worker, Job::Sweep, tick);
+        }
+        self.notify(Job::Sweep);
+    }
+
     fn notify(&self, job: Job) {
         self.wake[job as usize].notify_one();
     }
@@ -165,7 +197,7 @@ impl Jobs {
         let threads = {
             let mut state = self.state.lock();
             state.stop = true;
-            for job in [Job::Checkpoint, Job::Compact, Job::Sync] {
+            for job in [Job::Checkpoint, Job::Compact, Job::Sync, Job::Sweep] {
                 self.notify(job);
             }
             std::mem::take(&mut state.threads)
@@ -206,6 +238,13 @@ impl Jobs {
                         return !state.stop;
                     }
                 }
+                Job::Sweep if self.sweep_asked.load(Ordering::Acquire) => {
+                    if self.wake[job as usize].wait_for(&mut state, interval).timed_out() {
+                        // Before the sweep: what is held after this asks again.
+                        self.sweep_asked.store(false, Ordering::SeqCst);
+                        return !state.stop;
+                    }
+                }
                 _ => self.wake[job as usize].wait(&mut state),
             }
         }
@@ -230,6 +269,7 @@ impl Jobs {
                     Job::Checkpoint => self.checkpoint_asked.store(true, Ordering::Release),
                     Job::Compact => state.compaction_due = true,
                     // A log that failed is synced by nobody before it is recovered.
+                    Job::Sweep => self.sweep_asked.store(true, Ordering::Release),
                     Job::Sync => self.sync_asked.store(e.code() != ErrorCode::SyncFailed, Ordering::Release),
                 }
             }
@@ -250,7 +290,7 @@ fn start(state: &mut State, worker: &Arc<dyn Worker>, job: Job, tick: Duration) 
                 Ok(result) => jobs.note(job, result),
                 Err(panic) => return worker.note_panic("work in the background", &*panic),
             }
-            if worker.has_panicked() && job != Job::Sync {
+            if worker.has_panicked() && !matches!(job, Job::Sync | Job::Sweep) {
                 // Nothing more is written; what is in the log is still synced.
                 return;
             }

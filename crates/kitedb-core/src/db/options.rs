@@ -93,7 +93,7 @@ pub struct OpenOptions {
     pub(crate) auto_compaction: bool,
     pub(crate) max_runs: usize,
     pub(crate) background: bool,
-    pub(crate) max_snapshot_age_ms: Option<u64>,
+    pub(crate) max_pin_ms: u64,
     pub(crate) segment_max_bytes: u64,
     pub(crate) replication_segment_max_bytes: Option<u64>,
     /// `None`: the part that the file has.
@@ -124,7 +124,7 @@ impl Default for OpenOptions {
             auto_compaction: true,
             max_runs: DEFAULT_MAX_RUNS,
             background: true,
-            max_snapshot_age_ms: None,
+            max_pin_ms: 0,
             segment_max_bytes: 64 << 20,
             replication_segment_max_bytes: None,
             role: None,
@@ -177,19 +177,16 @@ impl OpenOptions {
         /// Whether threads do the background work (default true). Without them checkpoints, merges and the
         /// syncs of [`SyncMode::Normal`] happen only when called for, and at close.
         background: bool,
+        /// For how many ms a view or a transaction may be held (default 0: for as long as it likes). From then on, what reads
+        /// from it fails with [`ErrorCode::SnapshotExpired`], and a transaction does not commit; a read that has begun goes
+        /// on. What a [`ViewHandle`](crate::ViewHandle) or a [`TransactionHandle`](crate::TransactionHandle) holds is freed
+        /// then; else it is freed when the view or transaction is dropped. It is looked at within a quarter of that time, by a
+        /// thread, or without [`OpenOptions::background`] when something begins, ends in a checkpoint, or asks for statistics;
+        /// a commit and a handle look for themselves.
+        max_pin_ms: u64,
         /// Bytes beyond which a log segment is left for a new one (default 64 MiB; at least 4 KiB, at most 1 GiB,
         /// for an open reads the last one whole).
         segment_max_bytes: u64,
-    }
-
-    /// For how many ms a view or a transaction may hold a state that is no longer current, because a checkpoint or a merge
-    /// took its place (default: no limit). From the next checkpoint or merge after that on, what reads from it fails with
-    /// [`ErrorCode::SnapshotTooOld`]; a commit of what a transaction has changed by then does not, unless a write
-    /// of it failed so since. A read that has begun goes on. What was pinned is given back when the view or transaction is dropped.
-    #[must_use]
-    pub fn max_snapshot_age_ms(mut self, ms: u64) -> Self {
-        self.max_snapshot_age_ms = Some(ms);
-        self
     }
 
     /// What part the database is to play in replication (default: the one that its file has; none for a new one). A role

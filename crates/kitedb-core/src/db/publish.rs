@@ -12,7 +12,7 @@ use crate::{
     error::Result,
     graph::{Epoch, LogIndex},
     log::Fence,
-    state::{Levels, ReaderKind},
+    state::{Levels, ReaderKind, Site},
 };
 use std::sync::Arc;
 
@@ -28,9 +28,14 @@ impl Engine {
         self.publication.current()
     }
 
+    /// A view for the engine itself, which ends with the call that takes it.
     pub(crate) fn view(&self) -> View {
-        let (levels, index, _hold) = self.publication.hold_current(ReaderKind::View);
-        View { levels, index, _hold }
+        self.view_for(ReaderKind::Engine, Site::default())
+    }
+
+    pub(super) fn view_for(&self, holder: ReaderKind, site: Site) -> View {
+        let (levels, index, hold) = self.publication.hold_current(holder, site);
+        View { levels, index, hold }
     }
 
     /// Lets commits up to `index` be seen: by readers of this process, and by whoever reads the log, if there is one.
@@ -57,7 +62,7 @@ impl Engine {
 
     /// Puts `levels` in place of the current ones, which only who holds the commit lock may do. What they rest on is published.
     pub(super) fn exchange_levels(&self, _: &Commit, levels: Levels) {
-        self.publication.exchange(levels, self.env.host.now_ms(), self.options.max_snapshot_age_ms);
+        self.publication.exchange(levels, self.env.host.now_ms());
     }
 
     /// Says in the control file that a sync has made the log durable through `durable`.

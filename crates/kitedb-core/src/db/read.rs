@@ -20,18 +20,20 @@ pub struct Page<T, C = T> {
 }
 
 pub(crate) mod sealed {
-    use super::{NameKind, Reading, Result, too_old};
+    use super::{NameKind, Reading, Result, expired};
 
     /// What a reader brings. Not for use outside.
     pub trait ReadState {
         /// The state, however old it is.
         fn reading(&self) -> Reading<'_>;
 
+        /// Whether it was held for longer than the options of the open allow.
+        fn is_expired(&self) -> bool;
+
         /// The state, unless it was held for longer than the options of the open allow.
         #[inline(always)]
         fn fresh(&self) -> Result<Reading<'_>> {
-            let reading = self.reading();
-            if reading.is_too_old() { Err(too_old()) } else { Ok(reading) }
+            if self.is_expired() { Err(expired()) } else { Ok(self.reading()) }
         }
 
         fn find_name(&self, kind: NameKind, name: &str) -> Option<u32>;
@@ -373,11 +375,11 @@ pub trait GraphRead: sealed::ReadState {
 impl<S: sealed::ReadState> GraphRead for S {}
 
 #[cold]
-fn too_old() -> Error {
+pub(super) fn expired() -> Error {
     Error::new(
-        ErrorCode::SnapshotTooOld,
-        "this view or transaction was held for longer than max_snapshot_age_ms allows after its state stopped being \
-         current: drop it, so that what it pins is given back, and begin anew",
+        ErrorCode::SnapshotExpired,
+        "this view or transaction was held for longer than max_pin_ms allows: drop it, so that what it pins is given back, \
+         and begin anew",
     )
 }
 

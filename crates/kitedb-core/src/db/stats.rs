@@ -1,6 +1,6 @@
 //! Counts and sizes.
 
-use super::{engine::Engine, read::GraphRead};
+use super::{engine::Engine, pins::PinInfo, read::GraphRead};
 use crate::{
     error::{Error, Result},
     graph::{Digest, LogIndex, Token},
@@ -52,6 +52,8 @@ pub struct Stats {
     pub compactions: u64,
     /// Commits that failed at the log since the open.
     pub append_failures: u64,
+    /// The views and transactions that are held for longest, the oldest first; at most [`Stats::MAX_PINS`].
+    pub pins: Vec<PinInfo>,
     /// For how many ms the oldest state that a view or a transaction still holds has not been current: since a checkpoint
     /// or a merge took its place.
     pub oldest_pin_ms: Option<u64>,
@@ -69,6 +71,11 @@ pub struct Stats {
     pub damage: Option<String>,
 }
 
+impl Stats {
+    /// How many pins are listed at most.
+    pub const MAX_PINS: usize = 16;
+}
+
 impl Engine {
     /// Why less than was committed is shown, if it is.
     pub(crate) fn damage(&self) -> Option<Error> {
@@ -82,6 +89,7 @@ impl Engine {
 
     /// The [figures](Engine::figures) of one state, with what takes longer to find out: names, and the sizes of files.
     pub(crate) fn stats(&self) -> Result<Stats> {
+        self.sweep_pins();
         let view = self.view();
         let figures = self.figures_of(&view.levels, view.index);
         let (log_bytes, bytes_logged) = {
@@ -112,6 +120,7 @@ impl Engine {
             checkpoints: work.checkpoints,
             compactions: work.compactions,
             append_failures: work.append_failures,
+            pins: self.oldest_pins(Stats::MAX_PINS),
             oldest_pin_ms,
             pinned_delta_bytes: figures.pins.delta_bytes,
             pinned_run_bytes: figures.pins.run_bytes,

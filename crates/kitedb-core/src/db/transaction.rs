@@ -15,13 +15,13 @@ use super::{
     engine::Engine,
     lease::Lease,
     options::ReplicationRole,
-    read::{GraphRead, sealed},
+    read::{GraphRead, expired, sealed},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{LogIndex, Mutation, NameKind, NodeId, Token},
     log::{FRAME_PREFIX, MAX_PAYLOAD},
-    state::{Claims, Indexed, Levels, Overlay, ReaderKind, ReaderSlot, Reading},
+    state::{Claims, Indexed, Levels, Overlay, ReaderKind, ReaderSlot, Reading, Site},
 };
 use std::sync::Arc;
 use used_name::UsedName;
@@ -48,12 +48,12 @@ pub struct Transaction {
     claims: Claims,
     /// Why it can be of no more use.
     pub(super) failed: Option<Error>,
-    _hold: ReaderSlot,
+    pub(super) hold: ReaderSlot,
 }
 
 impl Transaction {
-    pub(crate) fn new(engine: Arc<Engine>, lease: Arc<Lease>) -> Self {
-        let (levels, snapshot, _hold) = engine.publication.hold_current(ReaderKind::Transaction);
+    pub(crate) fn new(engine: Arc<Engine>, lease: Arc<Lease>, site: Site) -> Self {
+        let (levels, snapshot, hold) = engine.publication.hold_current(ReaderKind::Transaction, site);
         let mut buffer = Vec::with_capacity(FRAME_PREFIX + 160);
         buffer.resize(FRAME_PREFIX, 0);
         Self {
@@ -66,8 +66,27 @@ impl Transaction {
             used: Indexed::default(),
             claims: Claims::default(),
             failed: None,
-            _hold,
+            hold,
         }
+    }
+
+    /// Statistics show it under that name from now on, in place of where in the program it was begun. For who begins
+    /// transactions for others: a binding, a server.
+    pub fn set_origin(&mut self, origin: impl Into<Arc<str>>) {
+        self.hold.set_label(origin.into());
+    }
+
+    /// Whether it was held for longer than [`OpenOptions::max_pin_ms`](crate::OpenOptions::max_pin_ms) allows: nothing can be
+    /// read from it any more, and it does not commit.
+    pub fn is_expired(&self) -> bool {
+        self.hold.is_past_its_limit()
+    }
+
+    /// Fails if it was held for longer than it may be, by the clock.
+    #[inline]
+    pub(super) fn require_unexpired(&self) -> Result<()> {
+        let limited = self.engine.publication.held.limit_ms().is_some();
+        if limited && self.hold.is_past_its_limit() { Err(expired()) } else { Ok(()) }
     }
 
     /// Does a mutation. What it leaves in the buffer if it fails, its caller's [`Transaction::attempt`] takes away.
@@ -100,7 +119,7 @@ impl Transaction {
     /// has happened, run it again. [`ErrorCode::OutcomeUnknown`]: a sync failed, or the promotion of another node has not
     /// said yet which commits it keeps; whether this one counts is unknown, so look before you run it again.
     /// [`ErrorCode::StalePrimary`]: it does not count, another node leads. [`ErrorCode::Closed`]: the handle that began it
-    /// was closed. If an operation of it failed for another reason than its input, that one's error.
+    /// was closed. [`ErrorCode::SnapshotExpired`]: it was held for too long; nothing has happened, run it again. If an operation of it failed for another reason than its input, that one's error.
     pub fn commit(self) -> Result<Token> {
         let engine = self.engine.clone();
         engine.measured_commit(self)
@@ -129,6 +148,11 @@ impl Transaction {
 }
 
 impl sealed::ReadState for Transaction {
+    #[inline(always)]
+    fn is_expired(&self) -> bool {
+        self.hold.is_expired()
+    }
+
     #[inline]
     fn reading(&self) -> Reading<'_> {
         Reading::new(&self.levels, self.snapshot, Some(&self.overlay))

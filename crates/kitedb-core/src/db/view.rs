@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 /// One published state. It never changes, blocks no writer and is blocked by none. While it lives, so does what it can
 /// see: space in the file, and in memory the commits since the last checkpoint before it, and those up to the next one;
-/// nothing that comes later. Read it through [`GraphRead`](super::GraphRead).
+/// nothing that comes later. Statistics show where it was taken and for how long it is held
+/// ([`Stats::pins`](crate::Stats::pins)); who cannot say when he is done with it takes a [`ViewHandle`](crate::ViewHandle).
+/// Read it through [`GraphRead`](super::GraphRead).
 #[derive(Debug, Clone)]
 pub struct View {
     pub(super) levels: Arc<Levels>,
     pub(super) index: LogIndex,
-    pub(super) _hold: ReaderSlot,
+    pub(super) hold: ReaderSlot,
 }
 
 impl View {
@@ -34,7 +36,28 @@ impl View {
     }
 }
 
+impl View {
+    /// The same view, which statistics show under that name in place of where in the program it was taken. For who takes
+    /// views for others: a binding, a server.
+    #[must_use]
+    pub fn with_origin(mut self, origin: impl Into<Arc<str>>) -> Self {
+        self.hold.set_label(origin.into());
+        self
+    }
+
+    /// Whether it was held for longer than [`OpenOptions::max_pin_ms`](crate::OpenOptions::max_pin_ms) allows: nothing can be
+    /// read from it any more.
+    pub fn is_expired(&self) -> bool {
+        self.hold.is_past_its_limit()
+    }
+}
+
 impl sealed::ReadState for View {
+    #[inline(always)]
+    fn is_expired(&self) -> bool {
+        self.hold.is_expired()
+    }
+
     #[inline]
     fn reading(&self) -> Reading<'_> {
         Reading::new(&self.levels, self.index, None)

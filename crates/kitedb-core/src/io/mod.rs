@@ -150,6 +150,11 @@ pub trait Host: Send + Sync + fmt::Debug {
     fn now_ms(&self) -> u64;
     /// Nanoseconds on a clock that never goes back; only differences mean something.
     fn monotonic_ns(&self) -> u64;
+    /// Milliseconds on a clock that never goes back, which may lag by a few: for what is asked at every transaction. Only
+    /// differences mean something.
+    fn coarse_ms(&self) -> u64 {
+        self.monotonic_ns() / 1_000_000
+    }
     /// 16 random bytes.
     fn random(&self) -> [u8; 16];
     /// What names this boot of this machine; `None` where it cannot be told.

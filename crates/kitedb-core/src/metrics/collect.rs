@@ -123,6 +123,8 @@ pub struct MvccMetrics {
     /// For how many ms the oldest state that an open transaction or view holds has not been current: since a checkpoint
     /// or a merge took its place. `None`: nobody holds one.
     pub oldest_pin_ms: Option<u64>,
+    /// The open view or transaction that is held for longest, whatever state it holds. `None`: there is none.
+    pub oldest_pin: Option<PinInfo>,
 }
 
 /// What a database takes, in bytes.
@@ -279,6 +281,7 @@ fn mvcc(figures: &Figures) -> MvccMetrics {
         committed_writes_size: figures.delta.elements,
         committed_writes_pruned: figures.work.elements_pruned,
         oldest_pin_ms: figures.oldest_pin_ms(),
+        oldest_pin: figures.oldest_pin.clone(),
     }
 }
 

@@ -8,10 +8,7 @@ use super::{
 use crate::lock::Mutex;
 use crate::{graph::LogIndex, store::Runs};
 use rustc_hash::FxHashSet;
-use std::sync::{
-    Arc, Weak,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, Weak};
 
 /// Deltas over runs.
 #[derive(Debug)]
@@ -24,25 +21,17 @@ pub struct Levels {
     pub runs: Arc<Runs>,
     /// The names in use: the same from one stack to the next, until a replica is reseeded.
     pub names: Arc<Names>,
-    /// Whether it has not been current for longer than readers may hold it.
-    pub too_old: AtomicBool,
 }
 
 impl Levels {
     /// Runs with nothing above them, and an active delta.
     pub fn new(active: Arc<Delta>, runs: Arc<Runs>, names: Arc<Names>) -> Self {
-        Self { active, frozen: None, runs, names, too_old: AtomicBool::new(false) }
+        Self { active, frozen: None, runs, names }
     }
 
     /// The same stack once more.
     pub fn same(&self) -> Self {
         Self { frozen: self.frozen.clone(), ..Self::new(self.active.clone(), self.runs.clone(), self.names.clone()) }
-    }
-
-    /// Whether it has not been current for longer than readers may hold it.
-    #[inline]
-    pub fn is_too_old(&self) -> bool {
-        self.too_old.load(Ordering::Relaxed)
     }
 
     /// The commit that the runs end with: a view of this stack shows no earlier one.
@@ -99,18 +88,11 @@ pub struct PinFigures {
 }
 
 impl Pins {
-    /// Notes that `levels` stopped being current at `now_ms`. If readers may hold a stack for `max_age_ms` only, those who
-    /// have held one for longer are told so from now on.
-    pub fn supersede(&self, levels: &Arc<Levels>, now_ms: u64, max_age_ms: Option<u64>) {
+    /// Notes that `levels` stopped being current at `now_ms`.
+    pub fn supersede(&self, levels: &Arc<Levels>, now_ms: u64) {
         let mut pins = self.0.lock();
         pins.retain(|pin| pin.levels.strong_count() > 0);
         pins.push(Pin { since: now_ms, levels: Arc::downgrade(levels) });
-        let Some(max_age_ms) = max_age_ms else { return };
-        // In the order in which they were superseded, unless the clock was set back.
-        let old = pins.iter().filter(|pin| now_ms.saturating_sub(pin.since) > max_age_ms);
-        for levels in old.filter_map(|pin| pin.levels.upgrade()) {
-            levels.too_old.store(true, Ordering::Relaxed);
-        }
     }
 
     /// Whether someone holds a stack that is not current.

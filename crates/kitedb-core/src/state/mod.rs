@@ -32,7 +32,7 @@ mod versions;
 
 pub use delta::{CommitInfo, Delta, Totals};
 pub use figures::DeltaFigures;
-pub use held::{ReaderKind, ReaderSlot, ReaderTable, Readers};
+pub use held::{Held, Lent, ReaderKind, ReaderSlot, ReaderTable, Readers, Site, Withdrawn};
 pub use indexed::{Hashed, Indexed};
 pub use indexes::IndexSet;
 pub use levels::{Levels, PinFigures, Pins};

@@ -26,12 +26,6 @@ impl<'a> Reading<'a> {
         Self { levels, at: at.0, overlay }
     }
 
-    /// Whether the state was held for longer than readers may hold it.
-    #[inline]
-    pub fn is_too_old(&self) -> bool {
-        self.levels.is_too_old()
-    }
-
     /// The length that vectors under `key` have, once one was stored.
     pub fn dimension(&self, key: PropKeyId) -> Option<u32> {
         let own = self.overlay.and_then(|o| o.dimensions.iter().find(|(k, _)| *k == key).map(|(_, d)| *d));

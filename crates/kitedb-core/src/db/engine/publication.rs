@@ -3,7 +3,8 @@
 use crate::{
     db::signal::Signal,
     graph::LogIndex,
-    state::{Levels, PinFigures, Pins, ReaderKind, ReaderSlot, ReaderTable, Readers},
+    io::Host,
+    state::{Levels, PinFigures, Pins, ReaderKind, ReaderSlot, ReaderTable, Site},
 };
 use arc_swap::ArcSwap;
 use std::sync::{
@@ -22,18 +23,18 @@ pub struct Publication {
     /// Who holds stacks that are no longer current.
     pins: Pins,
     /// Which states views and transactions hold.
-    held: Arc<ReaderTable>,
+    pub held: Arc<ReaderTable>,
 }
 
 impl Publication {
-    /// Shows `levels` as of `index`.
-    pub fn new(levels: Levels, index: LogIndex) -> Self {
+    /// Shows `levels` as of `index`. Nobody may hold a state for longer than `max_pin_ms` by `clock`; 0: for as long as he likes.
+    pub fn new(levels: Levels, index: LogIndex, clock: Arc<dyn Host>, max_pin_ms: u64) -> Self {
         Self {
             levels: ArcSwap::from_pointee(levels),
             published: AtomicU64::new(index.0),
             signal: Signal::default(),
             pins: Pins::default(),
-            held: Arc::default(),
+            held: Arc::new(ReaderTable::new(clock, (max_pin_ms > 0).then_some(max_pin_ms))),
         }
     }
 
@@ -78,9 +79,9 @@ impl Publication {
 
     /// As [`Publication::current`], for a view or a transaction, which is noted as one for as long as the result lives.
     #[inline]
-    pub fn hold_current(&self, holder: ReaderKind) -> (Arc<Levels>, LogIndex, ReaderSlot) {
+    pub fn hold_current(&self, holder: ReaderKind, site: Site) -> (Arc<Levels>, LogIndex, ReaderSlot) {
         let (levels, index) = self.current();
-        let hold = self.held.hold(index, holder);
+        let hold = self.held.hold(index, holder, site);
         (levels, index, hold)
     }
 
@@ -91,11 +92,10 @@ impl Publication {
         self.signal.reach(index.0);
     }
 
-    /// Puts `levels` in place of the current ones, at `now_ms`. Whoever holds the ones before for longer than `max_age_ms` is
-    /// told so.
-    pub fn exchange(&self, levels: Levels, now_ms: u64, max_age_ms: Option<u64>) {
+    /// Puts `levels` in place of the current ones, at `now_ms`.
+    pub fn exchange(&self, levels: Levels, now_ms: u64) {
         let old = self.levels.swap(Arc::new(levels));
-        self.pins.supersede(&old, now_ms, max_age_ms);
+        self.pins.supersede(&old, now_ms);
     }
 
     /// The last published commit is `index`, be it before what was published so far: that of another graph.
@@ -107,11 +107,6 @@ impl Publication {
     pub fn is_held(&self) -> bool {
         // One reference is its own, one is this function's.
         Arc::strong_count(&self.levels.load_full()) > 2 || self.pins.any()
-    }
-
-    /// All that views and transactions hold at one moment.
-    pub fn held(&self) -> Readers {
-        self.held.summary()
     }
 
     /// What only readers of states before the current one hold.

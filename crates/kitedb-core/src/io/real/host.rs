@@ -62,6 +62,13 @@ impl Host for SystemHost {
         Instant::now().saturating_duration_since(self.started).as_nanos() as u64
     }
 
+    #[cfg(target_os = "linux")]
+    #[inline]
+    fn coarse_ms(&self) -> u64 {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+        now.tv_sec.cast_unsigned() * 1000 + now.tv_nsec.cast_unsigned() / 1_000_000
+    }
+
     fn random(&self) -> [u8; 16] {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let mut bytes = [0; 16];
@@ -153,6 +160,8 @@ mod tests {
         assert!(host.now_ms() > 1_600_000_000_000);
         let before = host.monotonic_ns();
         assert!(host.monotonic_ns() >= before);
+        let before = host.coarse_ms();
+        assert!(host.coarse_ms() >= before);
         assert_ne!(host.random(), host.random());
         assert_eq!(host.process_id(), std::process::id());
         assert_eq!(host.boot_id(), SystemHost::shared().boot_id());

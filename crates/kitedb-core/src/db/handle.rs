@@ -1,0 +1,132 @@
+//! Views and transactions for who cannot say when he is done with them: what they hold is freed all the same, once it was
+//! held for too long, and when the database is closed.
+
+use super::{read::expired, transaction::Transaction, view::View};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    graph::Token,
+    state::{Lent, Withdrawn},
+};
+use std::sync::Arc;
+
+/// A [`View`] that the database can take back. A `View` lends out references into what it shows, so that it holds that until
+/// it is dropped; this holds it until it was held for [`OpenOptions::max_pin_ms`](crate::OpenOptions::max_pin_ms), until
+/// [`ViewHandle::release`], or until the database is closed. For bindings to languages in which nobody has to drop
+/// anything, servers, and caches of views. Cheap to clone: its clones are the same view.
+///
+/// ```
+/// use kitedb_core::{Database, ErrorCode, GraphRead, OpenOptions};
+/// # fn main() -> kitedb_core::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// let db = Database::open(dir.path().join("social.kitedb"), OpenOptions::new())?;
+/// let handle = db.snapshot()?.with_origin("GET /people").into_handle();
+/// assert_eq!(handle.view()?.count_nodes(), 0);
+/// db.close()?;
+/// assert_eq!(handle.view().unwrap_err().code(), ErrorCode::Closed);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct ViewHandle(Arc<Lent<Arc<View>>>);
+
+impl View {
+    /// The same view, for who cannot say when he is done with it. That of a database that is closed is gone at once.
+    pub fn into_handle(self) -> ViewHandle {
+        ViewHandle(Lent::new(Arc::new(self), |view| &view.hold))
+    }
+}
+
+impl ViewHandle {
+    /// The view, to read from it. Hold what is returned for as short as can be: what it shows stays for as long.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SnapshotExpired`]: it was held for too long; [`ErrorCode::Closed`]: the database is closed, or this was
+    /// released.
+    pub fn view(&self) -> Result<Arc<View>> {
+        self.0.get().map_err(|why| gone(why, "view"))
+    }
+
+    /// Frees what it holds, as far as nobody reads from it. Nothing happens the second time.
+    pub fn release(&self) {
+        self.0.release();
+    }
+}
+
+/// A [`Transaction`] that the database can take back, as [`ViewHandle`] is a view: then its changes are given up. One caller
+/// at a time works with it.
+#[derive(Debug, Clone)]
+pub struct TransactionHandle(Arc<Lent<Transaction>>);
+
+impl Transaction {
+    /// The same transaction, for who cannot say when he is done with it.
+    pub fn into_handle(self) -> TransactionHandle {
+        TransactionHandle(Lent::new(self, |tx| &tx.hold))
+    }
+}
+
+impl TransactionHandle {
+    /// Lets `f` work with the transaction. If `f` panics, the changes are given up.
+    ///
+    /// # Errors
+    /// Those of `f`. [`ErrorCode::SnapshotExpired`]: it was held for too long; [`ErrorCode::Closed`]: the database is
+    /// closed, or the transaction was committed or rolled back; [`ErrorCode::Locked`]: another call works with it.
+    pub fn with<T>(&self, f: impl FnOnce(&mut Transaction) -> Result<T>) -> Result<T> {
+        let tx = self.0.take().map_err(|why| gone(why, "transaction"))?;
+        let mut out = Out { lent: &self.0, tx: Some(tx) };
+        let result = match &mut out.tx {
+            Some(tx) => f(tx),
+            None => Err(gone(Withdrawn::Released, "transaction")),
+        };
+        if let Some(tx) = out.tx.take() {
+            self.0.put_back(tx);
+        }
+        result
+    }
+
+    /// As [`Transaction::commit`]. Nothing is left to commit then, whatever the result is.
+    ///
+    /// # Errors
+    /// Those of [`Transaction::commit`], and of [`TransactionHandle::with`].
+    pub fn commit(&self) -> Result<Token> {
+        let tx = self.0.take().map_err(|why| gone(why, "transaction"))?;
+        self.0.spend();
+        tx.commit()
+    }
+
+    /// Gives the changes up. Nothing happens the second time, nor after a commit.
+    pub fn rollback(&self) {
+        self.0.release();
+    }
+}
+
+/// A transaction in the hands of a caller: one that panics does not put it back.
+struct Out<'a> {
+    lent: &'a Lent<Transaction>,
+    tx: Option<Transaction>,
+}
+
+impl Drop for Out<'_> {
+    fn drop(&mut self) {
+        if self.tx.take().is_some() {
+            self.lent.spend();
+        }
+    }
+}
+
+#[cold]
+fn gone(why: Withdrawn, what: &str) -> Error {
+    match why {
+        Withdrawn::Expired => expired(),
+        Withdrawn::Closed => Error::new(
+            ErrorCode::Closed,
+            format_args!("the database of this {what} is closed: open it again, and begin another one"),
+        ),
+        Withdrawn::Released => {
+            Error::new(ErrorCode::Closed, format_args!("this {what} is done with already: begin another one"))
+        }
+        Withdrawn::InUse => Error::new(
+            ErrorCode::Locked,
+            format_args!("another call works with this {what}: wait until it is done, or begin another one"),
+        ),
+    }
+}
