@@ -32,8 +32,11 @@ mod replication;
 mod shell;
 mod state;
 mod store;
+mod watch;
 
-pub use database::{BulkLoader, ConfirmedMove, Database, WeakDatabase, compare, compare_deep};
+pub use database::{
+    BulkLoader, ConfirmedMove, Database, WeakDatabase, compare, compare_deep, compare_deep_with, compare_with,
+};
 pub use db::{
     CheckReport, Detached, Difference, Element, GraphRead, Index, IndexOn, IndexSpec, Latency, LatencyBucket, NameId,
     NameRef, NewNode, OpenOptions, Page, PinInfo, PinKind, Repair, RepairOptions, ReplicationRole, Stats, StillRegistered, SyncMode,
@@ -56,6 +59,7 @@ pub use replication::{
     Parting, PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus, ReplicaState, RetentionOutcome,
     RetentionWindows, Rival, SourceFault, TokenWait, short_id,
 };
+pub use watch::{Phase, Progress, Unit, Watch};
 pub use shell::{Command, ShellWord, command, shell_word};
 
 /// [`OpenOptions`], under the name that earlier versions gave it.

@@ -5,6 +5,7 @@ use crate::{
     db::Transaction,
     error::{Error, ErrorCode, Result},
     graph::Token,
+    watch::{Phase, Progress, Watch},
 };
 use std::ops::{Deref, DerefMut};
 
@@ -21,24 +22,35 @@ pub struct BulkLoader {
     elements: usize,
     /// Why nothing more is committed.
     spent: Option<Error>,
+    watch: Watch,
+    loaded: u64,
+    last_token: Option<Token>,
 }
 
 impl BulkLoader {
     #[track_caller]
-    pub(super) fn new(db: Database, elements_per_commit: usize) -> Result<Self> {
+    pub(super) fn new(db: Database, elements_per_commit: usize, watch: Watch) -> Result<Self> {
         if elements_per_commit == 0 {
             return Err(Error::invalid("a bulk load of 0 elements per commit never commits: give at least 1"));
         }
-        Ok(Self { tx: db.begin()?, db, elements_per_commit, elements: 0, spent: None })
+        watch.report(Progress::new(Phase::Load, 0, None))?;
+        let tx = db.begin()?;
+        Ok(Self { tx, db, elements_per_commit, elements: 0, spent: None, watch, loaded: 0, last_token: None })
+    }
+
+    /// The last batch that was committed.
+    pub fn last_token(&self) -> Option<Token> {
+        self.last_token
     }
 
     /// Counts an element; commits if the batch is full, and then returns its token.
     ///
     /// # Errors
-    /// As [`BulkLoader::flush`].
+    /// As [`BulkLoader::flush`]; [`ErrorCode::Cancelled`]: its [`Watch`] ended it, and the current batch is given up.
     #[track_caller]
     pub fn step(&mut self) -> Result<Option<Token>> {
         self.require_unspent()?;
+        self.watch.require_uncancelled()?;
         self.elements += 1;
         // A batch of large elements must not outgrow a frame.
         if self.elements < self.elements_per_commit && self.tx.log_bytes() < 16 << 20 {
@@ -54,8 +66,10 @@ impl BulkLoader {
     #[track_caller]
     pub fn flush(&mut self) -> Result<Token> {
         self.require_unspent()?;
+        self.watch.report(Progress::new(Phase::Load, self.loaded + self.elements as u64, None))?;
         let next = self.db.begin().inspect_err(|e| self.spent = Some(spent_by(e)))?;
         let token = std::mem::replace(&mut self.tx, next).commit().inspect_err(|e| self.spent = Some(spent_by(e)))?;
+        (self.loaded, self.last_token) = (self.loaded + self.elements as u64, Some(token));
         self.elements = 0;
         // Its snapshot must show what was just committed. That is acknowledged, whatever comes after it.
         match self.db.begin() {
@@ -71,6 +85,7 @@ impl BulkLoader {
     /// As [`BulkLoader::flush`].
     pub fn finish(self) -> Result<Token> {
         self.require_unspent()?;
+        self.watch.require_uncancelled()?;
         self.tx.commit()
     }
 

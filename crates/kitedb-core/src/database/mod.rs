@@ -12,7 +12,7 @@ mod weak;
 
 pub use acts::ConfirmedMove;
 pub use bulk::BulkLoader;
-pub use replication::{compare, compare_deep};
+pub use replication::{compare, compare_deep, compare_deep_with, compare_with};
 pub use weak::WeakDatabase;
 
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     graph::{LogIndex, Token},
     io::Env,
     state::Site,
+    watch::{Watch, require_no_report},
 };
 use open_file::OpenFile;
 use std::{path::Path, sync::Arc};
@@ -109,13 +110,18 @@ impl Database {
 
     /// Closes this handle and its clones; their transactions do not commit any more. The last open of a file makes a checkpoint, so that the database at
     /// rest is one file. Without a commit since it was opened, closing writes nothing.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidArgument`]: it is called by what is told of the progress of a long operation; nothing is closed.
     pub fn close(self) -> Result<()> {
+        require_no_report("close")?;
         self.handle.close()
     }
 
     /// As [`Database::close`]. If this open made the database, and nothing was committed to it since, nothing of it is left:
     /// for whoever opens one to fill it, and then is refused what it was to be filled with.
     pub fn abandon(self) -> Result<()> {
+        require_no_report("close")?;
         self.handle.file.engine.opened.set_unwanted(true);
         self.handle.close()
     }
@@ -174,27 +180,52 @@ impl Database {
     /// Begins a bulk load: transactions of `elements_per_commit` elements each, committed one after the other.
     #[track_caller]
     pub fn begin_bulk(&self, elements_per_commit: usize) -> Result<BulkLoader> {
-        BulkLoader::new(self.clone(), elements_per_commit)
+        BulkLoader::new(self.clone(), elements_per_commit, Watch::nobody())
+    }
+
+    /// As [`Database::begin_bulk`], under the eyes of `watch`. Where that one ends it, the batches that were committed stay, and
+    /// the one that is not full is given up ([`BulkLoader::last_token`] names the last one that counts).
+    #[track_caller]
+    pub fn begin_bulk_with(&self, elements_per_commit: usize, watch: &Watch) -> Result<BulkLoader> {
+        BulkLoader::new(self.clone(), elements_per_commit, watch.clone())
     }
 
     /// Writes what is only in the log to the file. Commits and reads go on meanwhile.
     pub fn checkpoint(&self) -> Result<()> {
+        self.checkpoint_with(&Watch::nobody())
+    }
+
+    /// As [`Database::checkpoint`], under the eyes of `watch`. Where that one ends it, everything is where it was, and the next
+    /// checkpoint writes it. One that is under way already, which `watch` does not end, is waited for first.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Cancelled`]; those of [`Database::checkpoint`].
+    pub fn checkpoint_with(&self, watch: &Watch) -> Result<()> {
         let engine = self.engine()?;
         engine.require_writable()?;
-        engine.checkpoint()
+        engine.checkpoint_watched(watch)
     }
 
     /// Merges all runs of the file into one, after a checkpoint. Commits and reads go on meanwhile.
     pub fn compact(&self) -> Result<()> {
-        self.checkpoint()?;
-        self.engine()?.compact_fully()
+        self.compact_with(&Watch::nobody())
+    }
+
+    /// As [`Database::compact`], under the eyes of `watch`. Where that one ends it, the checkpoint is made or not, and the runs
+    /// are as they were before the merge; what was written of a new one is free space again.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Cancelled`]; those of [`Database::compact`].
+    pub fn compact_with(&self, watch: &Watch) -> Result<()> {
+        self.checkpoint_with(watch)?;
+        self.engine()?.compact_fully(watch)
     }
 
     /// Merges runs where the size tiers ask for it, one merge at most. Returns whether there was one to do.
     pub fn compact_step(&self) -> Result<bool> {
         let engine = self.engine()?;
         engine.require_writable()?;
-        engine.compact_once()
+        engine.compact_once(&Watch::nobody())
     }
 
     /// Makes every commit so far durable, whatever the sync mode.
@@ -204,8 +235,16 @@ impl Database {
 
     /// Reads everything and verifies every checksum and every invariant.
     pub fn check(&self) -> Result<CheckReport> {
+        self.check_with(&Watch::nobody())
+    }
+
+    /// As [`Database::check`], under the eyes of `watch`, which can end it: then there is no report.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Cancelled`]; those of [`Database::check`].
+    pub fn check_with(&self, watch: &Watch) -> Result<CheckReport> {
         let file = self.file()?;
-        let mut report = file.engine.check()?;
+        let mut report = file.engine.check(watch)?;
         if let Some(followed_log) = &file.followed_log {
             report.damage.extend(followed_log.loss()?);
         }

@@ -12,6 +12,7 @@ use crate::{
         self, Comparison, FollowedLog, Follower, FollowerOptions, PrimaryReplicationStatus, Promotion, Replica,
         ReplicaReplicationStatus, RetentionOutcome, Rival, TokenWait, wait_for_token,
     },
+    watch::{Watch, require_no_report},
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -160,7 +161,18 @@ impl Database {
     /// when the call began. The source goes on at full rate. A crash leaves the old graph or the new one; an
     /// interrupted copy resumes with the next call.
     pub fn replica_bootstrap_from_snapshot(&self) -> Result<()> {
-        self.file()?.as_replica()?.bootstrap()
+        self.replica_bootstrap_with(&Watch::nobody())
+    }
+
+    /// As [`Database::replica_bootstrap_from_snapshot`], under the eyes of `watch`. Where that one ends it before the copy is
+    /// whole, the old graph is in place, the source keeps its log for the copy, and the next call goes on with it; where it ends
+    /// the catching up after that, the new graph is in place, and the next pull goes on.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Cancelled`]; those of [`Database::replica_bootstrap_from_snapshot`].
+    pub fn replica_bootstrap_with(&self, watch: &Watch) -> Result<()> {
+        require_no_report("a bootstrap")?;
+        self.file()?.as_replica()?.bootstrap(watch)
     }
 
     /// The same as [`Database::replica_bootstrap_from_snapshot`], for a replica that needs a reseed.
@@ -168,11 +180,20 @@ impl Database {
         self.replica_bootstrap_from_snapshot()
     }
 
+    /// As [`Database::replica_bootstrap_with`], for a replica that needs a reseed.
+    ///
+    /// # Errors
+    /// As [`Database::replica_bootstrap_with`].
+    pub fn replica_reseed_with(&self, watch: &Watch) -> Result<()> {
+        self.replica_bootstrap_with(watch)
+    }
+
     /// Pulls and applies up to `max_frames` frames (0 counts as 1). Returns how many; 0: there is nothing new.
     ///
     /// # Errors
     /// What was applied before an error stays. [`ErrorCode::NeedsReseed`]: do not try again, reseed.
     pub fn replica_catch_up_once(&self, max_frames: usize) -> Result<usize> {
+        require_no_report("a pull")?;
         self.file()?.as_replica()?.catch_up_once(max_frames)
     }
 
@@ -196,6 +217,7 @@ impl Database {
     /// # Errors
     /// [`ErrorCode::StalePrimary`]: another replica took over from the source, or the source took the lead back.
     pub fn replica_promote(&self, force: bool) -> Result<Promotion> {
+        require_no_report("a promotion")?;
         let file = self.file()?;
         let replica = file.as_replica()?;
         // Held throughout: nobody starts another one meanwhile.
@@ -242,6 +264,7 @@ impl Database {
         source_db_path: impl Into<PathBuf>,
         source_sidecar_path: Option<PathBuf>,
     ) -> Result<()> {
+        require_no_report("a repoint")?;
         let file = self.file()?;
         let replica = file.as_replica()?;
         let paths = file.checked_paths(source_db_path.into(), source_sidecar_path)?;
@@ -252,6 +275,7 @@ impl Database {
     /// Follows the source in the background, until [`Database::stop_follower`], a promotion, or close. Failures show
     /// in [`Database::replica_replication_status`] and are tried again.
     pub fn start_follower(&self, options: FollowerOptions) -> Result<()> {
+        require_no_report("a follower")?;
         let file = self.file()?;
         let replica = file.as_replica()?;
         let mut follower = file.follower.lock();
@@ -272,6 +296,7 @@ impl Database {
 
     /// Ends the background follower, if there is one, after what it is doing.
     pub fn stop_follower(&self) -> Result<()> {
+        require_no_report("the end of a follower")?;
         let file = self.file()?;
         let follower = file.follower.lock().take();
         drop(follower);
@@ -312,7 +337,15 @@ impl Database {
 /// # Errors
 /// Those of reading either of them.
 pub fn compare(a: &Database, b: &Database) -> Result<Comparison> {
-    replication::compare(a.engine()?, b.engine()?, false)
+    compare_with(a, b, &Watch::nobody())
+}
+
+/// As [`compare`], under the eyes of `watch`, which can end it.
+///
+/// # Errors
+/// [`ErrorCode::Cancelled`]; those of [`compare`].
+pub fn compare_with(a: &Database, b: &Database, watch: &Watch) -> Result<Comparison> {
+    replication::compare(a.engine()?, b.engine()?, false, watch)
 }
 
 /// As [`compare`], reading and comparing every element of two databases that are at the same commit, also where their
@@ -322,5 +355,13 @@ pub fn compare(a: &Database, b: &Database) -> Result<Comparison> {
 /// # Errors
 /// Those of reading either of them.
 pub fn compare_deep(a: &Database, b: &Database) -> Result<Comparison> {
-    replication::compare(a.engine()?, b.engine()?, true)
+    compare_deep_with(a, b, &Watch::nobody())
+}
+
+/// As [`compare_deep`], under the eyes of `watch`, which can end it.
+///
+/// # Errors
+/// [`ErrorCode::Cancelled`]; those of [`compare_deep`].
+pub fn compare_deep_with(a: &Database, b: &Database, watch: &Watch) -> Result<Comparison> {
+    replication::compare(a.engine()?, b.engine()?, true, watch)
 }

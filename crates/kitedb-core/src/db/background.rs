@@ -5,7 +5,7 @@ use super::{
     jobs::{Job, Jobs, Worker},
     options::SyncMode,
 };
-use crate::error::Result;
+use crate::{error::Result, watch::Watch};
 use std::{any::Any, sync::Arc, time::Duration};
 
 impl Engine {
@@ -27,7 +27,7 @@ impl Worker for Engine {
         match job {
             Job::Checkpoint => self.checkpoint(),
             Job::Compact => {
-                while self.compact_once()? && !is_stopped() {}
+                while self.compact_once(&Watch::nobody())? && !is_stopped() {}
                 Ok(())
             }
             Job::Sync => self.sync(),

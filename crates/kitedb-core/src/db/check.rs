@@ -14,6 +14,7 @@ use crate::{
     state::hash_id,
     store::{LogKind, LogLink},
 };
+use crate::watch::{Phase, Watch};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// What [`Database::check`](crate::Database::check) found.
@@ -62,7 +63,8 @@ impl CheckReport {
 }
 
 impl Engine {
-    pub(crate) fn check(&self) -> Result<CheckReport> {
+    /// Where it is ended, nothing was changed.
+    pub(crate) fn check(&self, watch: &Watch) -> Result<CheckReport> {
         let mut report = CheckReport::default();
         // What may not be read is not damaged, as far as can be told.
         let denied = |e: &&Error| e.code() == ErrorCode::PermissionDenied;
@@ -70,7 +72,10 @@ impl Engine {
             return Err(denied.clone());
         }
         report.damage.extend(self.damage().iter().map(ToString::to_string));
-        let damage = self.store.verify();
+        let bytes = self.store.runs().iter().map(|run| run.bytes()).sum();
+        let mut stage = watch.begin(Phase::Verify, Some(bytes))?;
+        let damage = self.store.verify(&mut |bytes| stage.advance(bytes))?;
+        stage.end()?;
         if damage.is_empty() {
             let faults =
                 self.store.runs().iter().filter_map(|run| run.check().err()).map(|e| e.to_string()).collect::<Vec<_>>();
@@ -82,8 +87,12 @@ impl Engine {
         // The open may have told it already.
         let new: Vec<String> = self.log_damage()?.into_iter().filter(|found| !report.damage.contains(found)).collect();
         report.damage.extend(new);
-        if let Err(e) = self.check_graph(&mut report) {
-            report.damage.push(e.to_string());
+        watch.require_uncancelled()?;
+        match self.check_graph(&mut report, watch) {
+            // What was not read is not damaged.
+            Err(e) if e.code() == ErrorCode::Cancelled => return Err(e),
+            Err(e) => report.damage.push(e.to_string()),
+            Ok(()) => {}
         }
         Ok(report)
     }
@@ -156,8 +165,9 @@ impl Engine {
         told.into_iter().collect()
     }
 
-    fn check_graph(&self, report: &mut CheckReport) -> Result<()> {
+    fn check_graph(&self, report: &mut CheckReport, watch: &Watch) -> Result<()> {
         let view = self.view();
+        let mut stage = watch.begin(Phase::Check, Some(view.count_nodes() + view.count_edges()))?;
         let reading = view.reading();
         report.log_index = view.index;
         let mut labels = Labels { in_deltas: reading.labelled_in_deltas().collect(), ..Labels::default() };
@@ -165,6 +175,7 @@ impl Engine {
         let (mut incoming, mut greatest, mut greatest_rank) = (0u64, 0u64, 0u64);
         for id in reading.nodes(NodeId(0)) {
             let id = id?;
+            stage.advance(1)?;
             let Some(node) = reading.node(id)? else { continue };
             node.validate()?;
             report.nodes += 1;
@@ -209,6 +220,7 @@ impl Engine {
         }
         for edge in reading.edges(None, usize::MAX) {
             let edge = edge?;
+            stage.advance(1)?;
             report.edges += 1;
             greatest_rank = greatest_rank.max(edge.rank);
             *types.entry(edge.ty.0).or_default() += 1;
@@ -242,7 +254,7 @@ impl Engine {
             report.error(format_args!("rank {greatest_rank} of an edge lies beyond the next one to be given out"));
         }
         report.expect("state digest", view.digest(), report.digest);
-        Ok(())
+        stage.end()
     }
 
     fn check_names(

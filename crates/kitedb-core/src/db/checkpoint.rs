@@ -10,30 +10,38 @@ use crate::{
     graph::{LabelId, LogIndex, NodeId, NodeRecord},
     log::Appender,
     state::{Delta, Levels, MAX_READABLE_RUNS},
-    store::{Changes, CheckpointMark, EntryKind, HistoryEntry, Manifest, Pace, Run, merge, plan_merge},
+    store::{Changes, CheckpointMark, EntryKind, HistoryEntry, Manifest, Run, merge, plan_merge},
 };
+use crate::watch::{Phase, Stage, Watch, require_no_report};
 use std::sync::Arc;
 
 impl Engine {
     /// Writes every commit so far to the file and lets go of the log behind it.
     pub(crate) fn checkpoint(&self) -> Result<()> {
-        self.checkpoint_and(|_| Ok(()))
+        self.checkpoint_watched(&Watch::nobody())
+    }
+
+    /// The same. Where it is ended, the delta stays frozen, in memory and in the log, and the next checkpoint writes it.
+    pub(crate) fn checkpoint_watched(&self, watch: &Watch) -> Result<()> {
+        self.checkpoint_and(watch, |_| Ok(()))
     }
 
     /// The same, and the log goes on in a new segment right after what is in the file then: who copies the file can
     /// follow from there, whatever became of the segment before.
     pub(crate) fn checkpoint_to_be_copied(&self) -> Result<()> {
-        self.checkpoint_and(Appender::leave_segment)
+        self.checkpoint_and(&Watch::nobody(), Appender::leave_segment)
     }
 
-    fn checkpoint_and(&self, begin: impl FnOnce(&mut Appender) -> Result<()>) -> Result<()> {
+    fn checkpoint_and(&self, watch: &Watch, begin: impl FnOnce(&mut Appender) -> Result<()>) -> Result<()> {
+        require_no_report("a checkpoint")?;
+        watch.require_uncancelled()?;
         let one_at_a_time = self.maintenance.begin_checkpoint();
         self.require_no_panic()?;
         let result = self.guarded("a checkpoint", || {
             // A checkpoint that failed left its delta frozen: it comes first.
-            self.write_frozen(&one_at_a_time)?;
+            self.write_frozen(&one_at_a_time, watch)?;
             self.freeze(begin)?;
-            self.write_frozen(&one_at_a_time)
+            self.write_frozen(&one_at_a_time, watch)
         });
         self.maintenance.wake_committers();
         drop(one_at_a_time);
@@ -63,10 +71,10 @@ impl Engine {
     }
 
     /// Writes the frozen delta, if there is one, as a new run. Upholds I28.
-    fn write_frozen(&self, one_at_a_time: &CheckpointGuard<'_>) -> Result<()> {
+    fn write_frozen(&self, one_at_a_time: &CheckpointGuard<'_>, watch: &Watch) -> Result<()> {
         let levels = self.publication.levels_held();
         let Some(frozen) = levels.frozen.clone() else { return Ok(()) };
-        self.make_room_for_a_run()?;
+        self.make_room_for_a_run(watch)?;
         let through = frozen.last();
         // Whoever fences this log after that look finds every frame up to `through` in it; a frame that came too
         // late for a fence must not get into the file.
@@ -79,8 +87,9 @@ impl Engine {
         // A fence that was moved since then counts all of these, and may not have said so yet. No view may show
         // less than what the file holds from here on.
         self.publish(log, through);
-        let mut pace = |_bytes: u64| Ok(());
-        let run = self.write_run(&levels, &frozen, through, &mut pace)?;
+        let mut stage = watch.begin(Phase::Checkpoint, None)?;
+        let run = self.write_run(&levels, &frozen, through, &mut stage)?;
+        stage.end()?;
         self.measures.count_run(run.bytes());
         self.publish_checkpoint(one_at_a_time, &frozen, through, run)?;
         self.measures.count_checkpoint(frozen.figures());
@@ -92,17 +101,18 @@ impl Engine {
 
     /// Every read looks into every run: where merging in the background lags behind, checkpoints, and in the end
     /// committers, wait for it.
-    fn make_room_for_a_run(&self) -> Result<()> {
+    fn make_room_for_a_run(&self, watch: &Watch) -> Result<()> {
         let runs = || self.store.runs().len();
         if self.options.auto_compaction
             && self.maintenance.jobs.running()
             && runs() >= 2 * self.options.max_runs
-            && let Err(e) = self.compact_once()
+            && let Err(e) = self.compact_once(watch)
         {
+            watch.require_uncancelled()?;
             tracing::warn!(path = %self.path.display(), "merging runs before a checkpoint failed: {e}");
         }
         // So many runs, and no more, can be looked into at once.
-        if runs() >= MAX_READABLE_RUNS { self.compact_fully() } else { Ok(()) }
+        if runs() >= MAX_READABLE_RUNS { self.compact_fully(watch) } else { Ok(()) }
     }
 
     fn publish_checkpoint(
@@ -163,39 +173,61 @@ impl Engine {
     }
 
     /// Writes a delta as of `through` as a run over the current ones.
-    fn write_run(&self, levels: &Levels, delta: &Delta, through: LogIndex, pace: &mut Pace<'_>) -> Result<Arc<Run>> {
-        let changes = gather(levels, delta, through)?;
-        // The writer borrows its pace for as long as it lives; give it one of its own.
-        let mut forward = |bytes: u64| pace(bytes);
-        self.store.write_run(&changes, &mut forward)
+    fn write_run(
+        &self,
+        levels: &Levels,
+        delta: &Delta,
+        through: LogIndex,
+        stage: &mut Stage<'_>,
+    ) -> Result<Arc<Run>> {
+        let changes = gather(levels, delta, through, &mut || stage.advance(0))?;
+        let mut pace = |bytes: u64| stage.advance(bytes);
+        self.store.write_run(&changes, &mut pace)
     }
 
     /// Merges what the size tiers ask for, once. Returns whether there was anything to merge.
-    pub(crate) fn compact_once(&self) -> Result<bool> {
+    pub(crate) fn compact_once(&self, watch: &Watch) -> Result<bool> {
+        require_no_report("a merge")?;
+        watch.require_uncancelled()?;
         let one_at_a_time = self.maintenance.begin_merge();
         let sizes: Vec<u64> = self.store.runs().iter().map(|run| run.bytes()).collect();
         match plan_merge(&sizes, self.options.max_runs) {
-            Some(range) => self.merge_runs(&one_at_a_time, range.start, range.len()).map(|()| true),
+            Some(range) => self.merge_runs(&one_at_a_time, range.start, range.len(), watch).map(|()| true),
             None => Ok(false),
         }
     }
 
-    /// Merges all runs into one.
-    pub(crate) fn compact_fully(&self) -> Result<()> {
+    /// Merges all runs into one. Where it is ended, the runs are as they were.
+    pub(crate) fn compact_fully(&self, watch: &Watch) -> Result<()> {
+        require_no_report("a merge")?;
+        watch.require_uncancelled()?;
         let one_at_a_time = self.maintenance.begin_merge();
         let count = self.store.runs().len();
-        if count > 1 { self.merge_runs(&one_at_a_time, 0, count) } else { Ok(()) }
+        if count > 1 { self.merge_runs(&one_at_a_time, 0, count, watch) } else { Ok(()) }
     }
 
-    fn merge_runs(&self, one_at_a_time: &MergeGuard<'_>, start: usize, count: usize) -> Result<()> {
+    fn merge_runs(&self, one_at_a_time: &MergeGuard<'_>, start: usize, count: usize, watch: &Watch) -> Result<()> {
         self.require_no_panic()?;
-        self.guarded("a merge", || self.merge_runs_guarded(one_at_a_time, start, count))
+        self.guarded("a merge", || self.merge_runs_guarded(one_at_a_time, start, count, watch))?;
+        self.sweep_pins();
+        Ok(())
     }
 
-    fn merge_runs_guarded(&self, one_at_a_time: &MergeGuard<'_>, start: usize, count: usize) -> Result<()> {
+    fn merge_runs_guarded(
+        &self,
+        one_at_a_time: &MergeGuard<'_>,
+        start: usize,
+        count: usize,
+        watch: &Watch,
+    ) -> Result<()> {
         let chosen = self.store.runs()[start..start + count].to_vec();
-        let mut pace = |bytes: u64| self.maintenance.jobs.pace(bytes);
+        let mut stage = watch.begin(Phase::Merge, Some(chosen.iter().map(|run| run.bytes()).sum()))?;
+        let mut pace = |bytes: u64| {
+            self.maintenance.jobs.pace(bytes)?;
+            stage.advance(bytes)
+        };
         let merged = merge(&self.store, &chosen, start == 0, &mut pace)?;
+        stage.end()?;
         self.measures.count_merged_run(merged.bytes());
         let _publishing = self.maintenance.begin_publishing(one_at_a_time);
         // Checkpoints may have added newer runs meanwhile; those below have not moved.
@@ -217,10 +249,16 @@ impl Engine {
 }
 
 /// What a delta changes as of `through`, in order, without what came and went within it. Upholds I18 and I19.
-fn gather<'a>(levels: &Levels, delta: &'a Delta, through: LogIndex) -> Result<Changes<'a>> {
+fn gather<'a>(
+    levels: &Levels,
+    delta: &'a Delta,
+    through: LogIndex,
+    go_on: &mut dyn FnMut() -> Result<()>,
+) -> Result<Changes<'a>> {
     let at = through.0;
     let (mut nodes, mut members) = (Vec::new(), Vec::new());
     for (id, state, below) in delta.changed_nodes(at) {
+        go_on()?;
         if state.dead && !below {
             continue;
         }
@@ -234,6 +272,7 @@ fn gather<'a>(levels: &Levels, delta: &'a Delta, through: LogIndex) -> Result<Ch
     members.sort_unstable_by_key(|(label, id, _)| (*label, *id));
     let mut edges = Vec::new();
     for (edge, props, below) in delta.changed_edges(at) {
+        go_on()?;
         let kind = match (props, below) {
             (Some(_), false) => EntryKind::Add,
             (Some(_), true) => EntryKind::Replace,

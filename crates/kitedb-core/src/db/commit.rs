@@ -13,6 +13,7 @@ use crate::{
     log::{Appender, Control, FRAME_PREFIX, Fence, WriterId},
     shell::command,
     state::{CommitInfo, Levels, Names, Overlay, Reading},
+    watch::is_reporting,
 };
 use std::{
     sync::atomic::Ordering,
@@ -402,6 +403,10 @@ impl Engine {
                 return;
             }
             drop(levels);
+            if is_reporting() {
+                // It may be this thread that makes the checkpoint.
+                return;
+            }
             self.maintenance.wait_for_checkpoint(commit, Duration::from_millis(100));
         }
     }

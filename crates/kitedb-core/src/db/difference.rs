@@ -7,6 +7,7 @@ use super::{
 use crate::{
     error::Result,
     graph::{EdgeKey, IndexDef, LabelId, NameKind, NodeId, PropKeyId, PropList},
+    watch::{Phase, Stage, Watch},
 };
 use std::{cmp::Ordering, collections::BTreeMap, fmt};
 
@@ -94,12 +95,15 @@ pub(crate) struct Differences {
 
 impl Differences {
     /// Compares all that two states hold: names, definitions of indexes, nodes, vectors, edges.
-    pub fn between(a: &View, b: &View, limit: usize) -> Result<Self> {
+    pub fn between(a: &View, b: &View, limit: usize, watch: &Watch) -> Result<Self> {
+        let total = a.count_nodes().max(b.count_nodes()) + a.count_edges().max(b.count_edges());
+        let mut stage = watch.begin(Phase::Compare, Some(total))?;
         let mut found = Self { limit, ..Self::default() };
         found.names(a, b)?;
         found.indexes(a, b)?;
-        found.nodes(a, b)?;
-        found.edges(a, b)?;
+        found.nodes(a, b, &mut stage)?;
+        found.edges(a, b, &mut stage)?;
+        stage.end()?;
         Ok(found)
     }
 
@@ -145,9 +149,10 @@ impl Differences {
         Ok(())
     }
 
-    fn nodes(&mut self, a: &View, b: &View) -> Result<()> {
+    fn nodes(&mut self, a: &View, b: &View, stage: &mut Stage<'_>) -> Result<()> {
         for at in merged(a.reading().nodes(NodeId(0)), b.reading().nodes(NodeId(0))) {
             let (id, sides) = at?;
+            stage.advance(1)?;
             let (in_a, in_b) = (a.reading().node(id)?, b.reading().node(id)?);
             if in_a.map(|node| node.as_bytes().to_vec()) != in_b.map(|node| node.as_bytes().to_vec()) {
                 self.note(sides, || {
@@ -176,9 +181,10 @@ impl Differences {
         Ok(())
     }
 
-    fn edges(&mut self, a: &View, b: &View) -> Result<()> {
+    fn edges(&mut self, a: &View, b: &View, stage: &mut Stage<'_>) -> Result<()> {
         for at in merged(a.reading().edges(None, usize::MAX), b.reading().edges(None, usize::MAX)) {
             let (edge, sides) = at?;
+            stage.advance(1)?;
             let (pa, pb) = (a.reading().edge(edge)?, b.reading().edge(edge)?);
             if pa.map(PropList::as_bytes) != pb.map(PropList::as_bytes) {
                 self.note(sides, || {

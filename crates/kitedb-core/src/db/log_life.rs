@@ -15,6 +15,7 @@ use crate::{
     },
     shell::command,
     store::{LogKind, LogLink, Part},
+    watch::Watch,
 };
 use std::sync::Arc;
 
@@ -205,7 +206,7 @@ impl Engine {
         // pile up runs; the data are safe whether or not it succeeds.
         if self.options.auto_compaction
             && self.store.runs().len() > self.options.max_runs
-            && let Err(e) = self.compact_once()
+            && let Err(e) = self.compact_once(&Watch::nobody())
         {
             tracing::warn!(path = %self.path.display(), "merging runs before a close failed: {e}");
         }

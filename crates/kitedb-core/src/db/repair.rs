@@ -25,6 +25,7 @@ use crate::{
     log::is_in_its_way,
     shell::command,
     store::{LogKind, Part, Peek, Store, WRITER_LOCK},
+    watch::{Phase, Watch},
 };
 use damaged_log::DamagedLog;
 use reports::token;
@@ -36,6 +37,7 @@ pub struct RepairOptions {
     pub(crate) open: OpenOptions,
     dry_run: bool,
     cut_at: Option<Token>,
+    watch: Watch,
 }
 
 impl RepairOptions {
@@ -56,6 +58,14 @@ impl RepairOptions {
     #[must_use]
     pub fn cut_at(mut self, last: Token) -> Self {
         self.cut_at = Some(last);
+        self
+    }
+
+    /// Tells `watch` how far the reading of the file is, and lets that one end it: nothing is changed then. Once anything is
+    /// changed it goes on to its end.
+    #[must_use]
+    pub fn watched_by(mut self, watch: &Watch) -> Self {
+        self.watch = watch.clone();
         self
     }
 
@@ -134,7 +144,11 @@ fn repair_locked(
     reports: Reports<'_>,
 ) -> Result<Repair> {
     let mut repair = Repair::default();
-    for damage in store.verify() {
+    let bytes = store.runs().iter().map(|run| run.bytes()).sum();
+    let mut stage = options.watch.begin(Phase::Verify, Some(bytes))?;
+    let found = store.verify(&mut |bytes| stage.advance(bytes))?;
+    stage.end()?;
+    for damage in found {
         repair.remains.push(format!(
             "{} bytes at {} of the database file: {}; reseed it from another node, or restore it from a copy",
             damage.len, damage.offset, damage.what

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Database,
-    db::{Figures, Latency},
+    db::{Figures, Latency, PinInfo},
     error::Result,
     graph::Digest,
 };

@@ -6,6 +6,7 @@ use crate::{
     error::Result,
     graph::{Digest, LogIndex, Token},
     log::{LogReader, PageLimits, Position},
+    watch::Watch,
 };
 use std::collections::VecDeque;
 
@@ -83,7 +84,8 @@ struct Past {
 }
 
 /// See [`kitedb_core::compare`](crate::compare). `deep`: reads every element also where the digests are equal.
-pub fn compare(a: &Engine, b: &Engine, deep: bool) -> Result<Comparison> {
+pub fn compare(a: &Engine, b: &Engine, deep: bool, watch: &Watch) -> Result<Comparison> {
+    watch.require_uncancelled()?;
     let (mut a, mut b) = (Past::of(a)?, Past::of(b)?);
     let log_index = a.view.token().log_index.min(b.view.token().log_index);
     let digests = (a.digest_at(log_index)?, b.digest_at(log_index)?);
@@ -105,9 +107,9 @@ pub fn compare(a: &Engine, b: &Engine, deep: bool) -> Result<Comparison> {
         return Ok(comparison);
     }
     if equal == Some(false) {
-        comparison.parted = Some(parting(&mut a, &mut b, log_index)?);
+        comparison.parted = Some(parting(&mut a, &mut b, log_index, watch)?);
     }
-    let found = Differences::between(&a.view, &b.view, Comparison::MAX_LISTED)?;
+    let found = Differences::between(&a.view, &b.view, Comparison::MAX_LISTED, watch)?;
     (comparison.differences, comparison.difference_count) = (found.listed, found.count);
     comparison.elements_compared = true;
     // Digests that commits left say what should be there; this is what is.
@@ -116,13 +118,14 @@ pub fn compare(a: &Engine, b: &Engine, deep: bool) -> Result<Comparison> {
 }
 
 /// The first frame after which two states differ that are known to differ at `last`.
-fn parting(a: &mut Past, b: &mut Past, last: LogIndex) -> Result<Parting> {
+fn parting(a: &mut Past, b: &mut Past, last: LogIndex, watch: &Watch) -> Result<Parting> {
     let from = a.earliest(last).max(b.earliest(last));
     if a.digest_at(from)? != b.digest_at(from)? {
         return Ok(Parting::AtOrBefore(from));
     }
     let mut at = from;
     while at < last {
+        watch.require_uncancelled()?;
         let (Some(in_a), Some(in_b)) = (a.next(at, last)?, b.next(at, last)?) else {
             return Ok(Parting::AtOrBefore(last));
         };

@@ -320,7 +320,9 @@ impl Store {
     }
 
     /// Reads the whole database file and returns every range that does not verify.
-    pub fn verify(&self) -> Vec<Damage> {
+    ///
+    /// `pace` is called with the length of each piece; its error ends the reading, and is the only one.
+    pub fn verify(&self, pace: &mut Pace<'_>) -> Result<Vec<Damage>> {
         let current = self.current.read().clone();
         let mut damage = Vec::new();
         let mut add = |offset, len, what: String| damage.push(Damage { offset, len, what });
@@ -342,8 +344,8 @@ impl Store {
             Ok(len) => damage.extend(misplaced(&live_extents(&current.manifest, Some(&current.place)), len)),
             Err(error) => add(0, 0, error.to_string()),
         }
-        current.runs.iter().for_each(|run| run.verify(&mut damage));
-        damage
+        current.runs.iter().try_for_each(|run| run.verify(&mut damage, pace))?;
+        Ok(damage)
     }
 }
 

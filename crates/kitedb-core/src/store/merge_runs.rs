@@ -5,7 +5,6 @@ use super::{
     merge::{Merge, Nodes},
     run::Run,
     run_bounds::RunBounds,
-    section::Section,
     section_writer::Pace,
     tables::{EdgeSum, VectorPlan},
 };
@@ -28,17 +27,17 @@ pub(super) fn merge_with<'a>(
     pace: &'a mut Pace<'a>,
 ) -> Result<Arc<Run>> {
     // What the disk cannot read is an error here, and a signal once it is copied from the mapping.
-    require_sound(runs)?;
+    require_sound(runs, &mut |_bytes| pace(0))?;
     let bounds = RunBounds::of_merge(runs.iter().map(|run| run.meta()));
     let mut writer = store.begin_run(&bounds, pace)?;
     Merge { runs, oldest, nodes, outgoing: EdgeSum::default(), vectors: VectorPlan::default() }
         .write_to(&mut writer)?;
-    require_sound(runs)?;
+    require_sound(runs, &mut |_bytes| Ok(()))?;
     writer.finish()
 }
 
 /// Fails if what was copied does not verify. A block is verified when it is first touched, perhaps long before a merge: what
 /// became of it since would get a good checksum. Asked after the copy, so that nothing of it escapes.
-fn require_sound(runs: &[Arc<Run>]) -> Result<()> {
-    runs.iter().flat_map(|run| run.sections()).try_for_each(Section::require_sound)
+fn require_sound(runs: &[Arc<Run>], pace: &mut Pace<'_>) -> Result<()> {
+    runs.iter().flat_map(|run| run.sections()).try_for_each(|section| section.require_sound(pace))
 }

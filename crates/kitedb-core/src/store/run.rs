@@ -6,6 +6,7 @@ use super::{
     device::Device,
     meta::{RunMeta, SectionMeta},
     section::Section,
+    section_writer::Pace,
     space::{Extent, Space},
     table::Pool,
     tables::{Tables, require_both},
@@ -55,9 +56,9 @@ impl Run {
         &self.meta
     }
 
-    /// Reads every block and adds the ranges that do not verify.
-    pub fn verify(&self, damage: &mut Vec<Damage>) {
-        self.sections().for_each(|section| section.verify(damage));
+    /// Reads every block and adds the ranges that do not verify. `pace` is called with the length of each piece.
+    pub fn verify(&self, damage: &mut Vec<Damage>, pace: &mut Pace<'_>) -> Result<()> {
+        self.sections().try_for_each(|section| section.verify(damage, pace))
     }
 
     pub(super) fn sections(&self) -> impl Iterator<Item = &Section> {

@@ -179,16 +179,17 @@ impl Section {
 
     /// Reads every block, verified before or not, and adds the ranges that do not verify. It reads the file, not the mapping:
     /// what the disk cannot read is a range more, and no signal; nor is it one for who reads there from then on.
-    pub fn verify(&self, damage: &mut Vec<Damage>) {
-        self.inspect(&mut |offset, len, fault| damage.push(Damage { offset, len, what: fault.to_string() }));
+    /// `pace` is called with the length of each piece that was read; its error ends the reading.
+    pub fn verify(&self, damage: &mut Vec<Damage>, pace: &mut Pace<'_>) -> Result<()> {
+        self.inspect(pace, &mut |offset, len, fault| damage.push(Damage { offset, len, what: fault.to_string() }))
     }
 
     /// Fails where [`Section::verify`] finds damage. What the disk cannot read now need not be damaged.
-    pub fn require_sound(&self) -> Result<()> {
+    pub fn require_sound(&self, pace: &mut Pace<'_>) -> Result<()> {
         let mut first = None;
-        self.inspect(&mut |offset, len, fault| {
+        self.inspect(pace, &mut |offset, len, fault| {
             first.get_or_insert((offset, len, fault));
-        });
+        })?;
         match first {
             None => Ok(()),
             Some((_, _, Fault { what, read: Some(e) })) => Err(Error::io(&what, Path::new("the database file"), e)),
@@ -198,7 +199,7 @@ impl Section {
         }
     }
 
-    fn inspect(&self, found: &mut dyn FnMut(u64, u64, Fault)) {
+    fn inspect(&self, pace: &mut Pace<'_>, found: &mut dyn FnMut(u64, u64, Fault)) -> Result<()> {
         let mut found = |start: usize, len: usize, what: &str, read: Option<std::io::Error>| {
             let what = match read {
                 None => format!("{}: {what}", self.meta.id),
@@ -210,7 +211,8 @@ impl Section {
         match self.file.read_exact_at(&mut crcs, self.meta.offset + self.padded() as u64) {
             Err(e) => {
                 self.distrust(0, self.padded());
-                return found(self.padded(), crcs.len(), "the table of checksums", Some(e));
+                found(self.padded(), crcs.len(), "the table of checksums", Some(e));
+                return Ok(());
             }
             Ok(()) if crc32fast::hash(&crcs) != self.meta.crc => {
                 found(self.padded(), crcs.len(), "the table of checksums does not match its checksum", None);
@@ -220,6 +222,7 @@ impl Section {
         let mut piece = vec![0; self.padded().min(PIECE)];
         for start in (0..self.padded()).step_by(PIECE) {
             let bytes = &mut piece[..PIECE.min(self.padded() - start)];
+            pace(bytes.len() as u64)?;
             if let Err(e) = self.file.read_exact_at(bytes, self.meta.offset + start as u64) {
                 self.distrust(start, bytes.len());
                 found(start, bytes.len(), "blocks", Some(e));
@@ -233,6 +236,7 @@ impl Section {
                 }
             }
         }
+        Ok(())
     }
 
     fn padded(&self) -> usize {

@@ -18,12 +18,16 @@ use crate::{
         status::ReplicaState,
     },
     shell::{command, shell_word},
-    store::HistoryEntry,
+    store::{HistoryEntry, Image, Manifest},
+    watch::{Phase, Watch},
 };
 use std::sync::atomic::Ordering;
 
 /// Where an interrupted copy is remembered, in the replica's sidecar.
 const RECORD: &str = "bootstrap.progress";
+
+/// So many frames are applied between two looks at whether a bootstrap is to end.
+const FRAMES_AT_ONCE: usize = 4096;
 
 impl Replica {
     /// Has the source keep its log from a snapshot on, and from where this node is, which it is as long as the copy is not
@@ -50,7 +54,10 @@ impl Replica {
     /// Replaces this replica's graph by a snapshot of its source's, and catches up to what the source had published
     /// when this began. The source is not stopped or slowed. A crash leaves the old graph or the new one; a copy
     /// that was interrupted resumes.
-    pub fn bootstrap(&self) -> Result<()> {
+    ///
+    /// Where `watch` ends it, what is there of a copy stays, and goes on with the next call.
+    pub fn bootstrap(&self, watch: &Watch) -> Result<()> {
+        watch.require_uncancelled()?;
         let mut work = self.working.lock();
         self.require_replica()?;
         self.engine.require_replaceable()?;
@@ -77,7 +84,7 @@ impl Replica {
         }
         let was_foreign = self.engine.is_foreign();
         let (was_registered, mut reserved) = (self.control.is_registered(), false);
-        let copied = self.copy_and_catch_up(of, &mut reserved);
+        let copied = self.copy_and_catch_up(of, &mut reserved, watch);
         let result = match self.paths() {
             // It is a replica from now on, also if it did not catch up.
             Some(paths) if was_foreign && !self.engine.is_foreign() => {
@@ -184,7 +191,7 @@ impl Replica {
 
     /// `of`: the id of the file that was looked at, and is copied; `None`: whichever is there first. `reserved` says whether the
     /// source keeps its log for a snapshot that is not in place yet.
-    fn copy_and_catch_up(&self, of: Option<[u8; 16]>, reserved: &mut bool) -> Result<()> {
+    fn copy_and_catch_up(&self, of: Option<[u8; 16]>, reserved: &mut bool, watch: &Watch) -> Result<()> {
         let source = self.source();
         let head = source.head()?;
         self.source_head.store(head.0, Ordering::Release);
@@ -211,25 +218,40 @@ impl Replica {
             require_same(&*snapshot)?;
             let mark = snapshot.checkpoint();
             *reserved |= self.reserve(&*source, mark.log_index)?;
-            match self.log_is_whole(&*source, mark.log_index, mark.digest, head) {
+            match self.log_is_whole(&*source, mark.log_index, mark.digest, head, watch) {
                 Ok(()) => break,
-                Err(e) if fresh => return Err(e),
+                Err(e) if fresh || e.code() == ErrorCode::Cancelled => return Err(e),
                 Err(e) => {
                     tracing::info!("the source's log after its checkpoint cannot be read, asking for a new one: {e}")
                 }
             }
         }
         let record = self.engine.log_dir.join(RECORD);
-        let adopted = self.engine.adopt(snapshot.image(), &record, &mut |_| self.engine.check_usable());
+        let mut stage = watch.begin(Phase::Copy, self.bytes_of(snapshot.image()))?;
+        let adopted = self.engine.adopt(snapshot.image(), &record, &mut |bytes| {
+            self.engine.check_usable()?;
+            stage.advance(bytes)
+        });
         adopted.map_err(|e| self.of_source(e))?;
         drop(snapshot);
         self.look_at_epoch();
+        let frames = head.0.saturating_sub(self.engine.published().0);
+        let mut stage = watch.begin(Phase::CatchUp, Some(frames))?;
         while self.engine.published() < head {
-            if self.pull(usize::MAX, head)? == 0 {
-                break;
+            match self.pull(FRAMES_AT_ONCE, head)? {
+                0 => break,
+                applied => stage.advance(applied as u64)?,
             }
         }
+        // It is done, whoever wanted to end it.
+        let _ = stage.end();
         Ok(())
+    }
+
+    /// How many bytes a copy of `image` takes, if it says so.
+    fn bytes_of(&self, image: &dyn Image) -> Option<u64> {
+        let manifest = Manifest::decode(&image.manifest_bytes().ok()?, self.engine.env.host.known_level()).ok()?;
+        Some(manifest.runs.iter().flat_map(|run| &run.sections).map(|section| section.stored_len()).sum())
     }
 
     /// Damage that a copy met: it is the source's, whose every block is verified before it is written here.
@@ -247,9 +269,17 @@ impl Replica {
     }
 
     /// Whether the log goes on after a snapshot, and every frame up to `head` can be read.
-    fn log_is_whole(&self, source: &dyn Source, index: LogIndex, digest: Digest, head: LogIndex) -> Result<()> {
+    fn log_is_whole(
+        &self,
+        source: &dyn Source,
+        index: LogIndex,
+        digest: Digest,
+        head: LogIndex,
+        watch: &Watch,
+    ) -> Result<()> {
         let mut at = At { index, digest, ..At::start() };
         loop {
+            watch.require_uncancelled()?;
             let limits = PageLimits { max_frames: usize::MAX, max_bytes: PAGE_BYTES, through: head };
             let page = source.page_unattributed(&at, limits)?.page;
             for chunk in &page.chunks {

@@ -39,7 +39,7 @@ proptest! {
         let offset = section.offset + at % section.stored_len();
         disk.corrupt(PATH, offset, 1 << bit).unwrap();
         let store = open(&disk, true).unwrap();
-        let damage = store.verify();
+        let damage = store.verify(&mut |_| Ok(())).unwrap();
         prop_assert!(damage.iter().any(|d| d.offset <= offset && offset < d.offset + d.len), "{:?}", damage);
         let run = store.runs()[0].clone();
         let whole = Contents::read(&run);
@@ -84,7 +84,7 @@ fn one_damaged_slot_is_survived_and_two_are_corrupt_or_no_database() {
         disk.corrupt(PATH, 4096 * slot + 20, 1).unwrap();
         let store = open(&disk, true).unwrap();
         assert!(generation - store.generation() <= 1);
-        assert_eq!(store.verify().len(), 1);
+        assert_eq!(store.verify(&mut |_| Ok(())).unwrap().len(), 1);
         disk.corrupt(PATH, 4096 * slot + 20, 1).unwrap();
     }
     disk.corrupt(PATH, 20, 1).unwrap();
@@ -122,7 +122,7 @@ fn what_the_disk_cannot_read_is_an_error_also_where_it_was_read_before() {
     let run = store.runs()[0].clone();
     Contents::read(&run).unwrap();
     disk.fail(FaultPlan::new(FaultOn::Read, 1, std::io::ErrorKind::Other).forever());
-    let damage = store.verify();
+    let damage = store.verify(&mut |_| Ok(())).unwrap();
     let unreadable = damage.iter().filter(|found| found.what.contains("cannot read")).count();
     assert!(unreadable >= sections.len(), "{damage:?}");
     // The mapping would show the bytes: on a real disk the process would end there.

@@ -97,7 +97,7 @@ proptest! {
             prop_assert_eq!(&Contents::read(run).unwrap(), contents);
             check_lookups(run, contents);
         }
-        prop_assert_eq!(store.verify(), vec![]);
+        prop_assert_eq!(store.verify(&mut |_| Ok(())).unwrap(), vec![]);
         for from in 0..count {
             for to in from + 1..=count {
                 let mut pace = |_| Ok(());

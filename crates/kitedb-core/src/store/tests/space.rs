@@ -36,7 +36,7 @@ fn space_is_reused_once_no_view_of_this_process_needs_it() {
         assert_eq!(Contents::read(&store.runs()[0]).unwrap(), contents);
         view.iter().for_each(|run| drop(Contents::read(run).unwrap()));
         lens.push(store.file_len().unwrap());
-        assert_eq!(store.verify(), vec![]);
+        assert_eq!(store.verify(&mut |_| Ok(())).unwrap(), vec![]);
     }
     assert_eq!(disk.violations(), Vec::<String>::new());
     assert!(lens.iter().max() <= Some(&(3 * lens[0])), "{lens:?}");
@@ -60,7 +60,7 @@ fn what_a_foreign_reader_pins_is_neither_reused_nor_cut() {
     }
     publish(&store, vec![]).unwrap();
     assert_eq!(Contents::read(&reader.runs()[0]).unwrap(), first);
-    assert_eq!(reader.verify(), vec![]);
+    assert_eq!(reader.verify(&mut |_| Ok(())).unwrap(), vec![]);
     assert_eq!(disk.violations(), Vec::<String>::new());
     assert_eq!(reader.mark_log(LogLink::default()).unwrap_err().code(), ErrorCode::ReadOnly);
 
