@@ -227,6 +227,9 @@ fn hint_for(error: &Error) -> Option<&'static str> {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        if error.code() == ErrorCode::Cancelled {
+            return Self { code: Some(error.code()), exit: EXIT_SIGNAL, ..Self::new("interrupted") };
+        }
         Self {
             hint: hint_for(&error).map(|hint| Hint::Template(hint.to_owned())),
             code: Some(error.code()),
@@ -265,6 +268,12 @@ mod tests {
             assert!(hint.contains(phrase), "{code:?}");
             assert_eq!(failure.exit, EXIT_FAILED);
         }
+    }
+
+    #[test]
+    fn what_a_signal_ended_ends_with_its_code() {
+        let failure = Failure::from(Error::new(ErrorCode::Cancelled, "what")).hint("so");
+        assert_eq!((failure.exit_code(), failure.message()), (EXIT_SIGNAL, "interrupted"));
     }
 
     #[test]

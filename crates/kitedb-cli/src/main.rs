@@ -10,6 +10,7 @@ mod file_limit;
 mod import;
 mod output;
 mod render;
+mod watched;
 
 use clap::Parser;
 use cli::{Cli, Command};

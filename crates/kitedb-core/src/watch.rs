@@ -106,7 +106,7 @@ impl Progress {
     }
 }
 
-type OnProgress = Box<dyn Fn(Progress) + Send + Sync>;
+type OnProgress = Box<dyn Fn(&Watch, Progress) + Send + Sync>;
 
 /// What a long operation tells how far it is, and what ends it: calls that take one have `_with` behind their name.
 /// Cheap to clone; its clones are the same one, for other threads.
@@ -121,7 +121,7 @@ type OnProgress = Box<dyn Fn(Progress) + Send + Sync>;
 /// # let dir = tempfile::tempdir().unwrap();
 /// let db = Database::open(dir.path().join("social.kitedb"), OpenOptions::new())?;
 /// db.transaction(|tx| tx.create_node(Some("ada")))?;
-/// let watch = Watch::new(|progress| println!("{}: {}", progress.phase.as_str(), progress.done));
+/// let watch = Watch::new(|_, progress| println!("{}: {}", progress.phase.as_str(), progress.done));
 /// assert!(db.check_with(&watch)?.is_clean());
 /// watch.cancel(); // in a handler of Ctrl-C, say
 /// assert_eq!(db.compact_with(&watch).unwrap_err().code(), ErrorCode::Cancelled);
@@ -144,11 +144,11 @@ impl fmt::Debug for Watch {
 }
 
 impl Watch {
-    /// Calls `on_progress` when a phase begins and after each piece of it: a MiB, some thousand elements. It is called on the
+    /// Calls `on_progress`, with the watch itself so that it can cancel, when a phase begins and after each piece of it: a MiB, some thousand elements. It is called on the
     /// thread of the operation, which waits for it, and which may hold locks of the database: it may read, and must neither
     /// close the database nor begin another long operation on one (an [`ErrorCode::InvalidArgument`]). If it panics, the
     /// operation is ended.
-    pub fn new(on_progress: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+    pub fn new(on_progress: impl Fn(&Self, Progress) + Send + Sync + 'static) -> Self {
         Self::of(Some(Box::new(on_progress)))
     }
 
@@ -209,7 +209,7 @@ impl Watch {
         let Some(watched) = &self.0 else { return Ok(()) };
         if let Some(on_progress) = &watched.on_progress {
             let before = REPORTING.replace(true);
-            let told = catch_unwind(AssertUnwindSafe(|| on_progress(progress)));
+            let told = catch_unwind(AssertUnwindSafe(|| on_progress(self, progress)));
             REPORTING.set(before);
             if told.is_err() {
                 // It is not the database that failed: what panics there goes no further.
@@ -283,7 +283,7 @@ mod tests {
         let told = Arc::new(Mutex::new(Vec::new()));
         let watch = Watch::new({
             let told = told.clone();
-            move |progress| told.lock().push(progress)
+            move |_, progress| told.lock().push(progress)
         });
         let mut stage = watch.begin(Phase::Check, Some(10_000)).unwrap();
         (0..10_000).for_each(|_| stage.advance(1).unwrap());
@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_callback_that_panics_ends_the_operation_and_goes_no_further() {
-        let watch = Watch::new(|progress| assert!(progress.done == 0, "broken"));
+        let watch = Watch::new(|_, progress| assert!(progress.done == 0, "broken"));
         let mut stage = watch.begin(Phase::Load, None).unwrap();
         let e = stage.advance(5000).unwrap_err();
         assert_eq!(e.code(), ErrorCode::Cancelled);
@@ -324,7 +324,7 @@ mod tests {
         let found = Arc::new(Mutex::new(None));
         let watch = Watch::new({
             let found = found.clone();
-            move |_| *found.lock() = Some(require_no_report("close").unwrap_err().code())
+            move |_, _| *found.lock() = Some(require_no_report("close").unwrap_err().code())
         });
         watch.report(Progress::new(Phase::Export, 1, None)).unwrap();
         assert_eq!(*found.lock(), Some(ErrorCode::InvalidArgument));

@@ -9,6 +9,7 @@ use crate::{
         style::{BAD, DIM, GOOD, Styled, clean},
         table::Table,
     },
+    watched::Watched,
 };
 use kitedb_core::{CheckReport, Database, Error, ErrorCode, ErrorKind};
 use serde_json::json;
@@ -19,7 +20,10 @@ use std::{
 
 pub fn run(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
     let started = Instant::now();
-    match examine(args) {
+    let watched = Watched::begin(|| {})?;
+    let examined = examine(args, &watched);
+    watched.end();
+    match examined {
         Ok(report) => {
             if args.json {
                 write_json(out, &document(&report))?;
@@ -28,6 +32,9 @@ pub fn run(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
             }
             out.flush()?;
             if report.is_clean() { Ok(()) } else { Err(Failure::shown(EXIT_FAULT)) }
+        }
+        Err(error) if error.code() == ErrorCode::Cancelled => {
+            Err(Failure::from(error).literal_hint("nothing is known of what was not read; a check changes nothing"))
         }
         // What was given is wrong, and not what was looked at.
         Err(error) if args.sidecar.is_some() && error.code() == ErrorCode::LogMismatch => Err(error.into()),
@@ -45,8 +52,8 @@ pub fn run(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
     }
 }
 
-fn examine(args: &DatabaseArgs) -> Result<CheckReport, Error> {
-    Database::open(&args.database, args.options().read_only(true))?.check()
+fn examine(args: &DatabaseArgs, watched: &Watched) -> Result<CheckReport, Error> {
+    Database::open(&args.database, args.options().read_only(true))?.check_with(watched.watch())
 }
 
 pub fn document(report: &CheckReport) -> serde_json::Value {

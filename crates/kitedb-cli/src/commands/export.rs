@@ -10,8 +10,9 @@ use crate::{
         style::{DIM, Styled, TITLE, clean},
         table::{Left, Right, Table},
     },
+    watched::Watched,
 };
-use kitedb_core::{Database, View};
+use kitedb_core::{Database, View, Watch};
 use serde_json::json;
 use std::{
     io::{self, BufWriter, Write},
@@ -33,16 +34,19 @@ pub fn run(args: &ExportArgs, out: &mut dyn Write) -> Outcome {
     // The definitions of indexes are in the digest, and not in the export.
     let has_indexes = !database.indexes()?.is_empty();
     let digest = (!has_indexes).then(|| view.digest().to_string());
-    let write = |out: &mut dyn Write| export::write_graph(&view, digest, || require_whole(&database), out);
+    let write = |watch: &Watch, out: &mut dyn Write| {
+        export::write_graph(&view, digest, || require_whole(&database), watch, out)
+    };
     let Some(path) = output else {
         out.flush()?;
         // What is exported is no text for a terminal, from which codes of colours would be taken out.
         let mut out = BufWriter::with_capacity(256 << 10, io::stdout().lock());
-        write(&mut out).map_err(|failed| failed.into_failure("the export to standard output"))?;
+        write(&Watch::default(), &mut out).map_err(|failed| failed.into_failure("the export to standard output"))?;
         return Ok(out.flush()?);
     };
-    export::remove_draft_on_signal()?;
-    let counts = export::write_file(path, write)?;
+    let watched = Watched::begin(export::remove_draft)?;
+    let counts = export::write_file(path, |out| write(watched.watch(), out))?;
+    watched.end();
     match args.common.json {
         true => show_json(args, path, &view, &counts, started.elapsed(), out),
         false => show(args, path, &view, &counts, started.elapsed(), out),

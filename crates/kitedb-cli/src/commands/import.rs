@@ -16,9 +16,10 @@ use crate::{
         style::{BAD, DIM, Styled, TITLE, clean},
         table::{Left, Right, Table},
     },
+    watched::Watched,
 };
 use indicatif::ProgressBar;
-use kitedb_core::{Database, Digest, Error, ErrorCode, ReplicationRole, graph::RESERVED_PROPERTY};
+use kitedb_core::{Database, Digest, Error, ErrorCode, ReplicationRole, Watch, graph::RESERVED_PROPERTY};
 use serde_json::json;
 use std::{
     fs::File,
@@ -81,8 +82,11 @@ pub fn run(args: &ImportArgs, out: &mut dyn Write) -> Outcome {
 /// Imports the file, and leaves the database closed.
 fn run_import(args: &ImportArgs, format: Format, report: &mut Report) -> Outcome {
     let (input, bar) = open(args, format)?;
+    // Who waits for input sees no flag: there a signal ends the process where it is.
+    let watched = if args.file == Path::new("-") { None } else { Some(Watched::begin(|| {})?) };
+    let watch = watched.as_ref().map(|watched| watched.watch().clone()).unwrap_or_default();
     let database = open_database(args)?;
-    let imported = import(args, format, input, &bar, &database, report);
+    let imported = import(args, format, input, (&bar, &watch), &database, report);
     let imported = match imported {
         Ok(()) => database.close().map_err(|e| not_closed(e, report)),
         Err(failure) => {
@@ -167,7 +171,7 @@ fn import(
     args: &ImportArgs,
     format: Format,
     input: Input,
-    bar: &ProgressBar,
+    shown: (&ProgressBar, &Watch),
     database: &Database,
     report: &mut Report,
 ) -> Outcome {
@@ -178,7 +182,7 @@ fn import(
     if args.skip_bad {
         sink = sink.going_on();
     }
-    let read = read(args, format, input, bar, &mut sink, report).and_then(|()| {
+    let read = read(args, format, input, shown, &mut sink, report).and_then(|()| {
         let kept = sink.committed();
         sink.finish().map_err(|e| failed_after(e, &kept))
     });
@@ -205,12 +209,13 @@ fn read(
     args: &ImportArgs,
     format: Format,
     input: Input,
-    bar: &ProgressBar,
+    (bar, watch): (&ProgressBar, &Watch),
     sink: &mut Sink<'_>,
     report: &mut Report,
 ) -> Outcome {
     let mut visit = |item: Item<'_>| {
         report.last_line = item.line;
+        watch.require_uncancelled().map_err(|e| failed_after(e, &sink.committed()))?;
         let what = match item.element {
             Ok(element) => match sink.put(element, item.line) {
                 Ok(false) => return Ok(()),

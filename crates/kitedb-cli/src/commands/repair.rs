@@ -5,20 +5,25 @@ use crate::{
     cli::RepairArgs,
     failure::{DOES_NOT_OPEN, EXIT_FAULT, Failure, Outcome},
     render::style::{BAD, DIM, GOOD, Styled, clean, word},
+    watched::Watched,
 };
 use kitedb_core::{Database, ErrorKind, Repair, RepairOptions};
 use serde_json::json;
 use std::{io, io::Write};
 
 pub fn run(args: &RepairArgs, out: &mut dyn Write) -> Outcome {
-    let mut options = RepairOptions::new().dry_run(args.dry_run).accept_hard_links(args.accept_hard_links);
+    let watched = Watched::begin(|| {})?;
+    let mut options = RepairOptions::new().watched_by(watched.watch()).dry_run(args.dry_run).accept_hard_links(args.accept_hard_links);
     if let Some(dir) = &args.common.sidecar {
         options = options.replication_sidecar_path(dir);
     }
     if let Some(last) = args.cut_at {
         options = options.cut_at(last);
     }
-    let repair = Database::repair(&args.common.database, options).map_err(|error| match error.kind() {
+    let repaired = Database::repair(&args.common.database, options);
+    watched.end();
+    let repair = repaired.map_err(|error| match error.kind() {
+        ErrorKind::Cancelled => Failure::from(error).literal_hint("nothing was changed"),
         // Its message names what is given up, and how, where the log is what is damaged.
         ErrorKind::Reseed if error.names_a_command() => {
             Failure::from(error).hint("else reseed it from another node, or restore it from a copy")

@@ -5,14 +5,17 @@ use crate::{
     cli::DatabaseArgs,
     failure::{Failure, Outcome},
     render::{
-        number::{bytes, count, counted},
+        number::{bytes, count, counted, duration},
         style::{BAD, DIM, PLAIN, Styled, TITLE, clean},
         table::{Left, Right, Table},
     },
 };
-use kitedb_core::Stats;
+use kitedb_core::{PinInfo, Stats};
 use serde_json::{Map, Value as Json, json};
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
 /// So many labels, types and property keys are shown to people; JSON has them all.
 const SHOWN: usize = 20;
@@ -46,7 +49,23 @@ fn document(stats: &Stats) -> Json {
         "free_bytes": stats.free_bytes,
         "log_bytes": stats.log_bytes,
         "delta_bytes": stats.delta_bytes,
+        "pins": stats.pins.iter().map(pin).collect::<Vec<_>>(),
+        "oldest_pin_ms": stats.oldest_pin_ms,
+        "pinned_delta_bytes": stats.pinned_delta_bytes,
+        "pinned_run_bytes": stats.pinned_run_bytes,
+        "pinned_elsewhere": stats.pinned_elsewhere,
         "damage": stats.damage,
+    })
+}
+
+/// A view or transaction that is open, of this process: those of others are known there.
+fn pin(pin: &PinInfo) -> Json {
+    json!({
+        "kind": pin.kind.as_str(),
+        "origin": pin.origin,
+        "age_ms": pin.age_ms,
+        "log_index": pin.log_index.0,
+        "expired": pin.expired,
     })
 }
 
@@ -73,6 +92,10 @@ fn show(args: &DatabaseArgs, stats: &Stats, out: &mut dyn Write) -> io::Result<(
     }
     table.write(out)?;
     writeln!(out, "  {} {}", Styled(DIM, "digest"), stats.digest)?;
+    for pin in &stats.pins {
+        let held = format!("held for {}, as of log index {}", duration(Duration::from_millis(pin.age_ms)), pin.log_index);
+        writeln!(out, "  {} {}: {}", pin.kind.as_str(), clean(&pin.origin), Styled(DIM, held))?;
+    }
 
     show_counts("labels", &stats.labels, out)?;
     show_counts("edge types", &stats.edge_types, out)?;

@@ -9,10 +9,11 @@ use crate::{
         style::{BAD, DIM, GOOD, PLAIN, Styled, clean},
         table::{Left, Right, Table},
     },
+    watched::Watched,
 };
 use kitedb_core::{
-    CheckReport, ComparedState, Comparison, Database, Difference, Element, Parting, ReplicationRole, compare,
-    compare_deep,
+    CheckReport, ComparedState, Comparison, Database, Difference, Element, Parting, ReplicationRole,
+    compare_deep_with, compare_with,
 };
 use serde_json::{Value as Json, json};
 use std::{
@@ -68,10 +69,13 @@ impl Verdict {
 
 pub fn run(args: &VerifyArgs, out: &mut dyn Write) -> Outcome {
     let (a, b) = (open(&args.a, args.sidecar_a.as_ref())?, open(&args.b, args.sidecar_b.as_ref())?);
-    let checked = if args.deep { Some((a.check()?, b.check()?)) } else { None };
+    let watched = Watched::begin(|| {})?;
+    let watch = watched.watch();
+    let checked = if args.deep { Some((a.check_with(watch)?, b.check_with(watch)?)) } else { None };
     let sound = checked.as_ref().is_none_or(|(a, b)| a.is_clean() && b.is_clean());
     // What is damaged cannot be read whole: of that only the digests are compared.
-    let found = if args.deep && sound { compare_deep(&a, &b)? } else { compare(&a, &b)? };
+    let found = if args.deep && sound { compare_deep_with(&a, &b, watch)? } else { compare_with(&a, &b, watch)? };
+    watched.end();
     let one_follows = [&a, &b].iter().any(|database| database.replication_role() == ReplicationRole::Replica);
     let verdict = Verdict::of(&found, one_follows);
     if args.json {

@@ -1,7 +1,7 @@
 //! A file that is there as a whole, or not at all, and never in place of another one.
 
 use super::Failed;
-use crate::failure::{EXIT_SIGNAL, Failure, Outcome};
+use crate::failure::{Failure, Outcome};
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufWriter, Write},
@@ -18,17 +18,13 @@ fn draft() -> MutexGuard<'static, Option<PathBuf>> {
     DRAFT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From here on SIGINT, SIGTERM or SIGHUP ends the process and leaves no draft.
-pub fn remove_draft_on_signal() -> Outcome {
-    let handler = || {
-        // Held until the process is gone, so that no draft comes after this.
-        let draft = draft();
-        if let Some(path) = draft.as_ref() {
-            let _ = fs::remove_file(path);
-        }
-        process::exit(EXIT_SIGNAL.into());
-    };
-    ctrlc::set_handler(handler).map_err(|e| Failure::new(format_args!("cannot listen to signals: {e}")))
+/// Leaves no draft: the process is about to end.
+pub fn remove_draft() {
+    // Held until the process is gone, so that no draft comes after this.
+    let draft = std::mem::ManuallyDrop::new(draft());
+    if let Some(path) = draft.as_ref() {
+        let _ = fs::remove_file(path);
+    }
 }
 
 /// A file under another name, which goes unless it is kept.

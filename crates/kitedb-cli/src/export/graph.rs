@@ -9,7 +9,7 @@ use crate::{
         jsonl::KINDS,
     },
 };
-use kitedb_core::{EdgeKey, GraphRead, NodeId, PropKeyId, View, graph::NameKind, json};
+use kitedb_core::{EdgeKey, GraphRead, NodeId, Phase, Progress, PropKeyId, View, Watch, graph::NameKind, json};
 use serde_json::{Value as Json, json};
 use std::{collections::HashMap, hash::Hash, io::Write};
 
@@ -32,12 +32,16 @@ type Outcome<T = ()> = Result<T, Failed>;
 /// A key that is no longer stands in every line about its node, so that these can be read in any order.
 const SHORT_KEY: usize = 4096;
 
+/// After so many nodes and edges it is told how far an export is.
+const EVERY: u64 = 4096;
+
 /// Writes everything that `view` shows. `digest` is that of what is exported, if it is known; `require_whole` fails if what was
-/// read turned out to be less than there was.
+/// read turned out to be less than there was; `watch` is told how far it is, and can end it.
 pub fn write_graph(
     view: &View,
     digest: Option<String>,
     require_whole: impl FnOnce() -> Result<(), Failure>,
+    watch: &Watch,
     out: &mut dyn Write,
 ) -> Outcome<Counts> {
     let mut export = Export {
@@ -48,6 +52,7 @@ pub fn write_graph(
         vector_keys: Vec::new(),
         lines: Lines::new(out),
         counts: Counts::default(),
+        watch,
     };
     export.vector_keys =
         view.propkeys().into_iter().map(|(key, _)| key).filter(|key| view.vector_dimension(*key).is_some()).collect();
@@ -79,9 +84,20 @@ struct Export<'v, 'o> {
     vector_keys: Vec<PropKeyId>,
     lines: Lines<'o>,
     counts: Counts,
+    watch: &'v Watch,
 }
 
 impl Export<'_, '_> {
+    /// Tells now and then how far it is. Fails where it is to end.
+    fn go_on(&self) -> Outcome {
+        let (done, view) = (self.counts.nodes + self.counts.edges, self.view);
+        if !done.is_multiple_of(EVERY) {
+            return Ok(self.watch.require_uncancelled()?);
+        }
+        let total = view.count_nodes() + view.count_edges();
+        Ok(self.watch.report(Progress::new(Phase::Export, done, Some(total)))?)
+    }
+
     fn names(&mut self) -> Outcome {
         let labels = self.view.labels().into_iter().map(|(id, name)| (NameKind::Label, id.0, name));
         let types = self.view.etypes().into_iter().map(|(id, name)| (NameKind::EdgeType, id.0, name));
@@ -100,6 +116,7 @@ impl Export<'_, '_> {
     }
 
     fn node(&mut self, node: NodeId) -> Outcome {
+        self.go_on()?;
         self.counts.nodes += 1;
         let labels: Vec<_> = self.view.node_labels(node)?.iter().filter_map(|label| self.labels.get(label)).collect();
         let mut every = vec![("type", json!("node")), ("node_id", json!(node.0))];
@@ -155,6 +172,7 @@ impl Export<'_, '_> {
     }
 
     fn edge(&mut self, edge: EdgeKey, is_parallel: bool) -> Outcome {
+        self.go_on()?;
         self.counts.edges += 1;
         self.lines.begin(&self.head_of(edge, is_parallel), &[])?;
         for (key, value) in self.view.edge_props_by_key(edge)?.unwrap_or_default() {

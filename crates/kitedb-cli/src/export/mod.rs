@@ -7,5 +7,5 @@ mod graph;
 mod lines;
 
 pub use failed::{Failed, unreadable};
-pub use file::{remove_draft_on_signal, write_file};
+pub use file::{remove_draft, write_file};
 pub use graph::{Counts, write_graph};

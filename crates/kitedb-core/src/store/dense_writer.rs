@@ -142,7 +142,7 @@ mod tests {
     use crate::{
         graph::PropKeyId,
         io::sim::SimDisk,
-        store::{Pace, dense::ColumnKind, tests},
+        store::{dense::ColumnKind, pace::Pace, tests},
     };
     use proptest::prelude::*;
 

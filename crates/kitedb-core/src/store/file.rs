@@ -12,7 +12,7 @@ use super::{
     run::{Run, Runs},
     run_bounds::RunBounds,
     run_writer::RunWriter,
-    section_writer::Pace,
+    pace::Pace,
     space::{Extent, FIRST, Lease, Space},
 };
 use crate::{

@@ -17,7 +17,7 @@ use super::{
     meta::{BLOCK, SectionMeta},
     run::Run,
     section::Section,
-    section_writer::Pace,
+    pace::Pace,
     space::{Lease, Space},
 };
 use crate::{

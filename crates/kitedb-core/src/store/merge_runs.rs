@@ -5,7 +5,7 @@ use super::{
     merge::{Merge, Nodes},
     run::Run,
     run_bounds::RunBounds,
-    section_writer::Pace,
+    pace::Pace,
     tables::{EdgeSum, VectorPlan},
 };
 use crate::error::Result;

@@ -35,6 +35,7 @@ mod manifest;
 mod merge;
 mod merge_runs;
 mod meta;
+mod pace;
 mod parts;
 mod row;
 mod run;
@@ -62,7 +63,6 @@ pub use manifest::{CheckpointMark, HistoryEntry, Manifest};
 pub use merge_runs::merge;
 pub use row::{EntryKind, Members, Row};
 pub use run::{Run, Runs};
-pub use section_writer::Pace;
 pub use tables::Ranks;
 pub use tiers::{DEFAULT_MAX_RUNS, plan_merge};
 

@@ -6,7 +6,7 @@ use super::{
     device::Device,
     meta::{RunMeta, SectionMeta},
     section::Section,
-    section_writer::Pace,
+    pace::Pace,
     space::{Extent, Space},
     table::Pool,
     tables::{Tables, require_both},

@@ -6,7 +6,8 @@ use super::{
     row::impossible,
     run::Run,
     run_bounds::RunBounds,
-    section_writer::{Pace, Sink},
+    pace::Pace,
+    section_writer::Sink,
     space::Space,
     tables::{Stage, Writing},
 };

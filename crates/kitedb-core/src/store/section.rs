@@ -5,6 +5,7 @@ use super::{
     Damage,
     device::Device,
     meta::{BLOCK, SectionMeta},
+    pace::Pace,
     space::Lease,
 };
 use crate::{

@@ -4,15 +4,12 @@
 use super::{
     device::{Device, SyncMark},
     meta::{BLOCK, SectionId, SectionMeta},
+    pace::Pace,
     section::Section,
     space::{Lease, Space},
 };
 use crate::error::{Error, ErrorCode, Result};
 use std::sync::Arc;
-
-/// Called with the length of each piece after it was written: waits to limit the rate, does more urgent work,
-/// or fails to give up the run.
-pub type Pace<'a> = dyn FnMut(u64) -> Result<()> + 'a;
 
 /// What is written at once. A multiple of [`BLOCK`].
 const PIECE: usize = 1 << 20;

@@ -13,6 +13,7 @@ use crate::{
         style::{BAD, DIM, GOOD, Styled, clean, word},
         table::Table,
     },
+    watched::Watched,
 };
 use kitedb_core::{Database, Error, ErrorCode, GraphRead, ReplicaReplicationStatus, Rival};
 use serde_json::json;
@@ -42,10 +43,18 @@ fn copy(args: &CopyArgs, create: bool, out: &mut dyn Write) -> Outcome {
         below.require_none_behind(&common.database)?;
     }
     let database = open_node(&common.database, args.options().create_if_missing(create))?;
-    match create {
-        true => database.replica_bootstrap_from_snapshot()?,
-        false => database.replica_reseed_from_snapshot()?,
-    }
+    let watched = Watched::begin(|| {})?;
+    let copied = match create {
+        true => database.replica_bootstrap_with(watched.watch()),
+        false => database.replica_reseed_with(watched.watch()),
+    };
+    watched.end();
+    copied.map_err(|error| match error.code() {
+        ErrorCode::Cancelled => Failure::from(error).literal_hint(
+            "the graph is as it was, or that of the source; run the same command again: it goes on with what is copied",
+        ),
+        _ => error.into(),
+    })?;
     let status = require_replica(&database)?;
     let view = database.snapshot()?;
     let (token, nodes, edges, digest) = (view.token(), view.count_nodes(), view.count_edges(), view.digest());

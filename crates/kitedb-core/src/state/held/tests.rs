@@ -2,9 +2,9 @@ use super::*;
 use crate::io::sim::SimHost;
 use proptest::prelude::*;
 
-fn table(limit_ms: Option<u64>) -> (Arc<SimHost>, Arc<ReaderTable>) {
+fn table(limit_ms: Option<u64>) -> (SimHost, Arc<ReaderTable>) {
     let host = SimHost::new(1);
-    (host.clone(), Arc::new(ReaderTable::new(host, limit_ms)))
+    (host.clone(), Arc::new(ReaderTable::new(Arc::new(host), limit_ms)))
 }
 
 proptest! {

@@ -84,6 +84,16 @@ pub(super) const FAMILIES: &[Family] = &[
         ..gauge("kitedb_oldest_pin_seconds", Unit::Seconds)
     },
     Family {
+        otlp: "kitedb.longest_pin",
+        help: "For how long the view or transaction has been open that is open for longest, whatever it holds; 0: there is none.",
+        writer_only: true,
+        points: |source| {
+            let longest = source.metrics.mvcc.as_ref().and_then(|mvcc| mvcc.oldest_pin.as_ref());
+            vec![Point::of_ms(longest.map_or(0, |pin| pin.age_ms))]
+        },
+        ..gauge("kitedb_longest_pin_seconds", Unit::Seconds)
+    },
+    Family {
         otlp: "kitedb.pinned_delta",
         help: "Memory that only views and transactions of states that are not current hold.",
         writer_only: true,

@@ -1,0 +1,123 @@
+//! A long operation of a command: a terminal shows how far it is, and Ctrl-C ends it where it leaves nothing half made.
+
+use crate::{
+    failure::{EXIT_SIGNAL, Failure, Outcome},
+    render::number::{bytes, count},
+};
+use indicatif::{ProgressBar, ProgressStyle};
+use kitedb_core::{Phase, Progress, Unit, Watch};
+use std::{
+    process,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+/// How far it is, where that is known, and where it is not.
+const BAR: &str = "{spinner:.cyan} {prefix} {bar:20.cyan/dim} {msg}  {eta} left";
+const SPINNER: &str = "{spinner:.cyan} {prefix} {msg}";
+
+/// An operation that is shown on standard error, if that is a terminal, until this is dropped.
+pub struct Watched {
+    watch: Watch,
+    bar: ProgressBar,
+}
+
+impl Watched {
+    /// From here on SIGINT, SIGTERM or SIGHUP ends what is done under this watch; a second one ends the process where it is,
+    /// after `at_last`. Once in a process.
+    pub fn begin(at_last: impl Fn() + Send + 'static) -> Outcome<Self> {
+        let bar = ProgressBar::no_length();
+        let watch = Watch::new({
+            let bar = bar.clone();
+            move |_, progress| show(&bar, progress)
+        });
+        let (asked, cancelled) = (AtomicBool::new(false), watch.clone());
+        let handler = move || {
+            if asked.swap(true, Ordering::Relaxed) {
+                at_last();
+                // Whatever it is doing, files are as after a crash: whole.
+                process::exit(EXIT_SIGNAL.into());
+            }
+            cancelled.cancel();
+        };
+        ctrlc::set_handler(handler).map_err(|e| Failure::new(format_args!("cannot listen to signals: {e}")))?;
+        Ok(Self { watch, bar })
+    }
+
+    /// What the operation is done under.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// Nothing more is shown.
+    pub fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn show(bar: &ProgressBar, progress: Progress) {
+    if progress.done == 0 {
+        bar.set_prefix(name(progress.phase));
+        let template = if progress.total.is_some() { BAR } else { SPINNER };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("━╸─"));
+        }
+        match progress.total {
+            Some(total) => bar.set_length(total),
+            None => bar.unset_length(),
+        }
+        bar.reset();
+        bar.enable_steady_tick(Duration::from_millis(200));
+    }
+    bar.set_message(match progress.total {
+        Some(total) => format!("{} of {}", amount(progress.phase, progress.done), amount(progress.phase, total)),
+        None => amount(progress.phase, progress.done),
+    });
+    bar.set_position(progress.done);
+}
+
+fn amount(phase: Phase, number: u64) -> String {
+    match phase.unit() {
+        Unit::Bytes => bytes(number),
+        _ => count(number),
+    }
+}
+
+fn name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Checkpoint => "writing",
+        Phase::Merge => "merging",
+        Phase::Verify => "reading",
+        Phase::Check => "checking",
+        Phase::Compare => "comparing",
+        Phase::Copy => "copying",
+        Phase::CatchUp => "catching up",
+        Phase::Load => "loading",
+        Phase::Export => "exporting",
+        _ => "working",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phase_is_shown_in_its_unit() {
+        assert_eq!(amount(Phase::Copy, 3 << 20), bytes(3 << 20));
+        assert_eq!(amount(Phase::Check, 12_345), count(12_345));
+        // Not on a terminal: nothing is drawn, and nothing fails.
+        let bar = ProgressBar::hidden();
+        show(&bar, Progress::new(Phase::Copy, 0, Some(10)));
+        show(&bar, Progress::new(Phase::Copy, 5, Some(10)));
+        assert_eq!((bar.position(), bar.length()), (5, Some(10)));
+        show(&bar, Progress::new(Phase::CatchUp, 0, None));
+        assert_eq!((bar.position(), bar.length()), (0, None));
+    }
+}
