@@ -3,14 +3,13 @@
 //! for whoever asks how things are. With a limit, who has held a state for longer is told so, and what was lent out is
 //! taken back.
 
-mod lent;
 mod origin;
+mod withdraw;
 
-pub use lent::{Lent, Withdrawn};
 pub use origin::Site;
+pub use withdraw::{Withdraw, Withdrawn};
 
 use crate::{graph::LogIndex, io::Host, lock::Mutex};
-use lent::Withdraw;
 use std::{
     cell::Cell,
     sync::{
@@ -288,7 +287,7 @@ impl ReaderTable {
     }
 
     /// Notes what was lent out. `false`: nothing is lent any more.
-    fn lend(&self, to: Weak<dyn Withdraw>) -> bool {
+    pub fn lend(&self, to: Weak<dyn Withdraw>) -> bool {
         let mut lent = self.lent.lock();
         let Some(list) = &mut *lent else { return false };
         self.any_lent.store(true, Ordering::Release);
@@ -350,7 +349,8 @@ impl ReaderSlot {
         self.labelled = true;
     }
 
-    fn table(&self) -> Option<Arc<ReaderTable>> {
+    /// The table that the place is of, as long as the database is open.
+    pub fn table(&self) -> Option<Arc<ReaderTable>> {
         self.slot.table.upgrade()
     }
 }

@@ -14,6 +14,7 @@ mod held;
 mod indexed;
 mod indexes;
 mod labels;
+mod lent;
 mod levels;
 mod members;
 mod name_table;
@@ -32,7 +33,8 @@ mod versions;
 
 pub use delta::{CommitInfo, Delta, Totals};
 pub use figures::DeltaFigures;
-pub use held::{Held, Lent, ReaderKind, ReaderSlot, ReaderTable, Readers, Site, Withdrawn};
+pub use held::{Held, ReaderKind, ReaderSlot, ReaderTable, Readers, Site, Withdrawn};
+pub use lent::Lent;
 pub use indexed::{Hashed, Indexed};
 pub use indexes::IndexSet;
 pub use levels::{Levels, PinFigures, Pins};

@@ -1,29 +1,8 @@
 //! What holds a state and is lent out, so that it can be taken back: whoever has it may never say that he is done.
 
-use super::{ReaderSlot, ReaderTable};
+use super::held::{ReaderSlot, Withdraw, Withdrawn};
 use crate::lock::Mutex;
 use std::{fmt, sync::Arc};
-
-/// What can be taken back.
-pub(super) trait Withdraw: fmt::Debug + Send + Sync {
-    /// Takes it back if it is held for too long.
-    fn withdraw_expired(&self);
-    /// Takes it back.
-    fn withdraw(&self, why: Withdrawn);
-}
-
-/// Why what was lent is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Withdrawn {
-    /// It was held for too long.
-    Expired,
-    /// The database was closed.
-    Closed,
-    /// Whoever had it gave it back.
-    Released,
-    /// Somebody else has it in his hands.
-    InUse,
-}
 
 #[derive(Debug)]
 enum Place<T> {
@@ -46,8 +25,7 @@ impl<T: fmt::Debug + Send + 'static> Lent<T> {
         let table = slot_of(&value).table();
         let lent = Arc::new(Self { place: Mutex::new(Place::Held(value)), slot_of });
         let shared: Arc<dyn Withdraw> = lent.clone();
-        let noted = table.is_some_and(|table: Arc<ReaderTable>| table.lend(Arc::downgrade(&shared)));
-        if !noted {
+        if !table.is_some_and(|table| table.lend(Arc::downgrade(&shared))) {
             lent.withdraw(Withdrawn::Closed);
         }
         lent
