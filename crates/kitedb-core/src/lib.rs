@@ -39,8 +39,8 @@ pub use database::{
 };
 pub use db::{
     CheckReport, Detached, Difference, Element, GraphRead, Index, IndexOn, IndexSpec, Latency, LatencyBucket, NameId,
-    NameRef, NewNode, OpenOptions, Page, PinInfo, PinKind, Repair, RepairOptions, ReplicationRole, Stats, StillRegistered, SyncMode,
-    Transaction, TransactionHandle, View, ViewHandle,
+    NameRef, NewNode, OpenOptions, Page, PinInfo, PinKind, Repair, RepairOptions, ReplicationRole, Stats,
+    StillRegistered, SyncMode, Transaction, TransactionHandle, View, ViewHandle,
 };
 pub use error::{Error, ErrorCode, ErrorKind, Result};
 pub use graph::{
@@ -59,8 +59,8 @@ pub use replication::{
     Parting, PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus, ReplicaState, RetentionOutcome,
     RetentionWindows, Rival, SourceFault, TokenWait, short_id,
 };
-pub use watch::{Phase, Progress, Unit, Watch};
 pub use shell::{Command, ShellWord, command, shell_word};
+pub use watch::{Phase, Progress, Unit, Watch};
 
 /// [`OpenOptions`], under the name that earlier versions gave it.
 pub type SingleFileOpenOptions = OpenOptions;

@@ -144,10 +144,10 @@ impl fmt::Debug for Watch {
 }
 
 impl Watch {
-    /// Calls `on_progress`, with the watch itself so that it can cancel, when a phase begins and after each piece of it: a MiB, some thousand elements. It is called on the
-    /// thread of the operation, which waits for it, and which may hold locks of the database: it may read, and must neither
-    /// close the database nor begin another long operation on one (an [`ErrorCode::InvalidArgument`]). If it panics, the
-    /// operation is ended.
+    /// Calls `on_progress`, with the watch itself so that it can cancel, when a phase begins and after each piece of it: a
+    /// MiB, some thousand elements. It is called on the thread of the operation, which waits for it, and which may hold locks
+    /// of the database: it may read and commit, and must neither close a database nor begin another long operation (each an
+    /// [`ErrorCode::InvalidArgument`]). If it panics, the operation is ended.
     pub fn new(on_progress: impl Fn(&Self, Progress) + Send + Sync + 'static) -> Self {
         Self::of(Some(Box::new(on_progress)))
     }

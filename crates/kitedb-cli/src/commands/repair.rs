@@ -13,7 +13,10 @@ use std::{io, io::Write};
 
 pub fn run(args: &RepairArgs, out: &mut dyn Write) -> Outcome {
     let watched = Watched::begin(|| {})?;
-    let mut options = RepairOptions::new().watched_by(watched.watch()).dry_run(args.dry_run).accept_hard_links(args.accept_hard_links);
+    let mut options = RepairOptions::new()
+        .watched_by(watched.watch())
+        .dry_run(args.dry_run)
+        .accept_hard_links(args.accept_hard_links);
     if let Some(dir) = &args.common.sidecar {
         options = options.replication_sidecar_path(dir);
     }

@@ -93,7 +93,8 @@ fn show(args: &DatabaseArgs, stats: &Stats, out: &mut dyn Write) -> io::Result<(
     table.write(out)?;
     writeln!(out, "  {} {}", Styled(DIM, "digest"), stats.digest)?;
     for pin in &stats.pins {
-        let held = format!("held for {}, as of log index {}", duration(Duration::from_millis(pin.age_ms)), pin.log_index);
+        let held =
+            format!("held for {}, as of log index {}", duration(Duration::from_millis(pin.age_ms)), pin.log_index);
         writeln!(out, "  {} {}: {}", pin.kind.as_str(), clean(&pin.origin), Styled(DIM, held))?;
     }
 

@@ -12,8 +12,8 @@ use crate::{
     watched::Watched,
 };
 use kitedb_core::{
-    CheckReport, ComparedState, Comparison, Database, Difference, Element, Parting, ReplicationRole,
-    compare_deep_with, compare_with,
+    CheckReport, ComparedState, Comparison, Database, Difference, Element, Parting, ReplicationRole, compare_deep_with,
+    compare_with,
 };
 use serde_json::{Value as Json, json};
 use std::{

@@ -13,8 +13,8 @@ use crate::{
     log::{Control, LogIdentity, holds_segments_of, in_its_way, is_in_its_way, out_of_place, verify},
     state::hash_id,
     store::{LogKind, LogLink},
+    watch::{Phase, Watch},
 };
-use crate::watch::{Phase, Watch};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// What [`Database::check`](crate::Database::check) found.

@@ -11,8 +11,8 @@ use crate::{
     log::Appender,
     state::{Delta, Levels, MAX_READABLE_RUNS},
     store::{Changes, CheckpointMark, EntryKind, HistoryEntry, Manifest, Run, merge, plan_merge},
+    watch::{Phase, Stage, Watch, require_no_report},
 };
-use crate::watch::{Phase, Stage, Watch, require_no_report};
 use std::sync::Arc;
 
 impl Engine {
@@ -173,13 +173,7 @@ impl Engine {
     }
 
     /// Writes a delta as of `through` as a run over the current ones.
-    fn write_run(
-        &self,
-        levels: &Levels,
-        delta: &Delta,
-        through: LogIndex,
-        stage: &mut Stage<'_>,
-    ) -> Result<Arc<Run>> {
+    fn write_run(&self, levels: &Levels, delta: &Delta, through: LogIndex, stage: &mut Stage<'_>) -> Result<Arc<Run>> {
         let changes = gather(levels, delta, through, &mut || stage.advance(0))?;
         let mut pace = |bytes: u64| stage.advance(bytes);
         self.store.write_run(&changes, &mut pace)

@@ -154,10 +154,7 @@ impl Jobs {
     /// Asks for a look, in a while, at who has held a state for too long. Costs a load if one was asked for already.
     #[inline]
     pub fn ask_for_sweep(&self) {
-        if self.enabled
-            && !self.sweep_asked.load(Ordering::Acquire)
-            && !self.sweep_asked.swap(true, Ordering::AcqRel)
-        {
+        if self.enabled && !self.sweep_asked.load(Ordering::Acquire) && !self.sweep_asked.swap(true, Ordering::AcqRel) {
             self.start_sweeping();
         }
     }

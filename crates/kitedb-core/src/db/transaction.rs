@@ -119,7 +119,8 @@ impl Transaction {
     /// has happened, run it again. [`ErrorCode::OutcomeUnknown`]: a sync failed, or the promotion of another node has not
     /// said yet which commits it keeps; whether this one counts is unknown, so look before you run it again.
     /// [`ErrorCode::StalePrimary`]: it does not count, another node leads. [`ErrorCode::Closed`]: the handle that began it
-    /// was closed. [`ErrorCode::SnapshotExpired`]: it was held for too long; nothing has happened, run it again. If an operation of it failed for another reason than its input, that one's error.
+    /// was closed. [`ErrorCode::SnapshotExpired`]: it was held for too long; nothing has happened, run it again. If an
+    /// operation of it failed for another reason than its input, that one's error.
     pub fn commit(self) -> Result<Token> {
         let engine = self.engine.clone();
         engine.measured_commit(self)

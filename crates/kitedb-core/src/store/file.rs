@@ -9,10 +9,10 @@ use super::{
     link::LogLink,
     live::{live_extents, misplaced},
     manifest::{HistoryEntry, Manifest},
+    pace::Pace,
     run::{Run, Runs},
     run_bounds::RunBounds,
     run_writer::RunWriter,
-    pace::Pace,
     space::{Extent, FIRST, Lease, Space},
 };
 use crate::{

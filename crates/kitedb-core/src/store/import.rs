@@ -15,9 +15,9 @@ use super::{
     live::{live_extents, misplaced},
     manifest::Manifest,
     meta::{BLOCK, SectionMeta},
+    pace::Pace,
     run::Run,
     section::Section,
-    pace::Pace,
     space::{Lease, Space},
 };
 use crate::{

@@ -3,9 +3,9 @@
 use super::{
     file::Store,
     merge::{Merge, Nodes},
+    pace::Pace,
     run::Run,
     run_bounds::RunBounds,
-    pace::Pace,
     tables::{EdgeSum, VectorPlan},
 };
 use crate::error::Result;

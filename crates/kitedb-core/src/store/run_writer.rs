@@ -3,10 +3,10 @@
 
 use super::{
     meta::RunMeta,
+    pace::Pace,
     row::impossible,
     run::Run,
     run_bounds::RunBounds,
-    pace::Pace,
     section_writer::Sink,
     space::Space,
     tables::{Stage, Writing},

@@ -6,8 +6,7 @@ use crate::{
     support_replication::{catch_up, digest, folder::sidecar_of},
 };
 use kitedb_core::{
-    Database, Direction, Error, ErrorCode, ErrorKind, GraphRead, NewNode, NodeId, OpenOptions, SyncMode, Transaction,
-    Value, View,
+    Database, Direction, ErrorCode, GraphRead, NewNode, NodeId, OpenOptions, SyncMode, Transaction, Value, View,
     io::sim::{SimDisk, SimHost},
 };
 use std::{collections::BTreeSet, fs, path::Path, thread};

@@ -71,9 +71,8 @@ fn threads_never_share_a_place() {
             let (held, send) = (&held, send.clone());
             scope.spawn(move || {
                 for round in 0..2000 {
-                    let holds = [0, 1, 2].map(|n| {
-                        held.hold(LogIndex(thread * 10_000 + round + n), ReaderKind::View, Site::caller())
-                    });
+                    let holds = [0, 1, 2]
+                        .map(|n| held.hold(LogIndex(thread * 10_000 + round + n), ReaderKind::View, Site::caller()));
                     for (n, hold) in holds.iter().enumerate() {
                         assert_eq!(hold.slot.index.load(Ordering::Acquire), thread * 10_000 + round + n as u64);
                     }
