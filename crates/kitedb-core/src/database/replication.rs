@@ -165,8 +165,8 @@ impl Database {
     }
 
     /// As [`Database::replica_bootstrap_from_snapshot`], under the eyes of `watch`. Where that one ends it before the copy is
-    /// whole, the old graph is in place, the source keeps its log for the copy, and the next call goes on with it; where it ends
-    /// the catching up after that, the new graph is in place, and the next pull goes on.
+    /// whole, the old graph is in place, what is copied is kept, and the next call goes on with it; where it ends the catching
+    /// up after that, the new graph is in place, and the next pull goes on.
     ///
     /// # Errors
     /// [`ErrorCode::Cancelled`]; those of [`Database::replica_bootstrap_from_snapshot`].
