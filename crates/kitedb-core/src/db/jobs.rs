@@ -267,8 +267,8 @@ impl Jobs {
                 match job {
                     Job::Checkpoint => self.checkpoint_asked.store(true, Ordering::Release),
                     Job::Compact => state.compaction_due = true,
-                    // A log that failed is synced by nobody before it is recovered.
                     Job::Sweep => self.sweep_asked.store(true, Ordering::Release),
+                    // A log that failed is synced by nobody before it is recovered.
                     Job::Sync => self.sync_asked.store(e.code() != ErrorCode::SyncFailed, Ordering::Release),
                 }
             }
