@@ -347,7 +347,7 @@ fn handles_end_with_their_database_and_with_no_other_one() {
 enum Pin {
     View(View),
     Lent(ViewHandle),
-    Tx(Transaction),
+    Tx(Box<Transaction>),
     LentTx(TransactionHandle),
 }
 
@@ -393,7 +393,7 @@ proptest! {
                     let pin = match kind {
                         0 => Pin::View(db.snapshot().unwrap()),
                         1 => Pin::Lent(db.snapshot().unwrap().into_handle()),
-                        2 => Pin::Tx(db.begin().unwrap()),
+                        2 => Pin::Tx(Box::new(db.begin().unwrap())),
                         _ => Pin::LentTx(db.begin().unwrap().into_handle()),
                     };
                     pins.push((pin, now, current));
@@ -440,7 +440,7 @@ proptest! {
                         let found = match pin {
                             Pin::View(view) => seen(view),
                             Pin::Lent(handle) => handle.view().and_then(|view| seen(&*view)),
-                            Pin::Tx(tx) => seen(tx),
+                            Pin::Tx(tx) => seen(&**tx),
                             Pin::LentTx(handle) => handle.with(|tx| seen(tx)),
                         };
                         match found {
