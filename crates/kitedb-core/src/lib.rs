@@ -43,7 +43,7 @@ pub use error::{Error, ErrorCode, ErrorKind, Result};
 pub use graph::{
     Date, DateTime, DateTimeRef, Digest, Direction, Duration, DurationRef, EdgeKey, EdgeTypeId, Epoch, IndexId,
     IndexState, LabelId, ListRef, LocalDateTime, LocalTime, LogIndex, MAX_RANK, MapRef, NodeId, PropKeyId, Time, Token,
-    Value, ValueRef, VectorRef,
+    Value, ValueRef, VectorRef, WriterTag,
 };
 pub use level::FEATURE_LEVEL;
 pub use metrics::{

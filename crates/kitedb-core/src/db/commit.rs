@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{Digest, Epoch, LogIndex, NodeId, Token},
+    graph::{Digest, Epoch, LogIndex, NodeId, Token, WriterTag},
     lock::MutexGuard,
     log::{Appender, Control, FRAME_PREFIX, Fence, WriterId},
     shell::command,
@@ -63,8 +63,7 @@ impl Engine {
                 // Who does not lead cannot say that what was asked for is so.
                 self.require_leading(lease.epoch())?;
             }
-            let info = levels.info(snapshot);
-            return Ok(Token { epoch: info.epoch, log_index: snapshot });
+            return Ok(levels.info(snapshot).token(snapshot));
         }
         let change = overlay.digest_change();
         let mut commit = self.commit.lock();
@@ -127,17 +126,18 @@ impl Engine {
         }
         let current = self.publication.levels();
         let digest = commit.digest + change + new_names(&current.names, overlay, commit.last);
-        let header = {
+        let (header, writer) = {
             let Commit { appender: Some(appender), .. } = commit else { return Err(no_log()) };
             let appended = self
                 .fail_for_testing()
                 .and_then(|()| appender.control().pay())
                 .and_then(|()| appender.append(buffer, self.env.host.now_ms(), digest));
-            appended.inspect_err(count_failure)?
+            (appended.inspect_err(count_failure)?, WriterTag::of(&appender.writer_id()))
         };
-        let token = header.token();
+        let token = header.token().with_tag(writer);
         let info = CommitInfo {
             epoch: header.epoch,
+            writer,
             commit_ms: header.commit_ms,
             digest,
             totals: overlay.totals_after(current.active.info(commit.last).totals),
@@ -324,7 +324,7 @@ impl Engine {
     pub(super) fn require_unfenced_through(&self, index: LogIndex) -> Result<()> {
         match &self.sidecar {
             Some(control) if self.role() == ReplicationRole::Primary && !self.is_fenced() => {
-                let token = Token { epoch: self.epoch(), log_index: index };
+                let token = Token::new(self.epoch(), index);
                 if is_unfenced(control, token.epoch) {
                     return Ok(());
                 }

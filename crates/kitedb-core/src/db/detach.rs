@@ -5,6 +5,7 @@ use super::{
     cut_short::CutShort,
     engine::Engine,
     file::require_one_name,
+    history::writer_of,
     lease::Lease,
     options::{OpenOptions, ReplicationRole},
     place::{LogPlace, anchored, folder_of, left_log},
@@ -82,11 +83,13 @@ pub(crate) fn detach(
     let options = OpenOptions { role: None, read_only: false, ..options };
     let look = Store::open(env, path, false)?;
     if let Some(cut) = CutShort::of(path, &look.log_link()) {
-        let mark = look.manifest().checkpoint;
+        let manifest = look.manifest();
+        let mark = manifest.checkpoint;
+        let writer = writer_of(&manifest.history, mark.epoch, mark.log_index);
         drop(look);
         leave();
         let former_sidecar = end_detachment(env, path, &options, &cut)?;
-        let last = Token { epoch: mark.epoch, log_index: mark.log_index };
+        let last = Token::new(mark.epoch, mark.log_index).with_tag(writer);
         let last_token = (mark.log_index > LogIndex(0)).then_some(last);
         return Ok(Detached { last_token, missing: None, left_source: None, still_registered: None, former_sidecar });
     }
@@ -188,8 +191,9 @@ fn renew(env: &Env, path: &Path, store: &Store, former: Option<&CutShort>) -> Re
     let id = former.filter(|_| hint.is_some()).map_or([0; 16], |former| former.file_id);
     let hint = hint.unwrap_or_default();
     let link = LogLink { clean_tail, part: Part::StandAlone, id, hint, ..LogLink::default() };
+    let writer = writer_of(&history, mark.epoch, mark.log_index);
     store.renew(env.host.random(), history, link)?;
-    Ok(Token { epoch: mark.epoch, log_index: mark.log_index })
+    Ok(Token::new(mark.epoch, mark.log_index).with_tag(writer))
 }
 
 /// Lets the primary at the resolved `path`, which was copied or restored, lead in place of the one that it was copied

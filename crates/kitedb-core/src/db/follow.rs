@@ -85,7 +85,7 @@ impl Engine {
                 let from = place.at - base + FRAMES_PREFIX;
                 let folded = FrameRef::parse_unverified(&bytes[from..from + place.len])
                     .ok_or_else(|| Error::corrupt("a frame that verified cannot be read"))
-                    .and_then(|frame| self.fold(&frame));
+                    .and_then(|frame| self.fold(&frame, &chunk.writer_id));
                 if let Err(e) = folded {
                     // The frame is in the log and can never be applied: the two graphs differ.
                     self.publish_followed(commit);

@@ -99,7 +99,7 @@ impl Engine {
         };
         let mut beyond = false;
         let recovered =
-            recover(&self.env, &self.log_dir, self.sidecar.clone(), start, OpenMode::ReadWrite, &mut |_| {
+            recover(&self.env, &self.log_dir, self.sidecar.clone(), start, OpenMode::ReadWrite, &mut |_, _| {
                 beyond = true;
                 Ok(())
             });

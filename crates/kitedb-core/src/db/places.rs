@@ -170,7 +170,7 @@ impl LogPlaces {
         let in_file = link.clean_tail.map_or(manifest.checkpoint.log_index, |(index, _)| index);
         let named = link.kind == LogKind::Sidecar && link.open;
         let in_log = self.control(env)?.filter(|_| named).map(|control| control.published());
-        Ok(Token { epoch: led, log_index: in_log.unwrap_or(in_file).max(in_file) })
+        Ok(Token::new(led, in_log.unwrap_or(in_file).max(in_file)))
     }
 
     /// Fails unless the log of a primary is there, and is its own. Upholds I33.

@@ -3,6 +3,7 @@
 use super::{
     commit::no_log,
     engine::{Commit, Engine, Work},
+    history::writer_of,
     lease::Lease,
     options::ReplicationRole,
     published_log::PublishedLog,
@@ -140,7 +141,8 @@ impl Engine {
         let _fence = lock_fence(&control)?;
         let before = control.settle_fence()?;
         self.sync_appended(&commit)?;
-        let kept = Token { epoch: self.epoch_of(&commit, commit.last), log_index: commit.last };
+        let kept = self.epoch_of(&commit, commit.last);
+        let kept = Token::new(kept, commit.last).with_tag(writer_of(&commit.history, kept, commit.last));
         let (was, known) = ((commit.epoch, commit.writer_id), commit.history.len());
         let begun = match &mut commit.appender {
             Some(appender) if appender.epoch() == epoch && appender.is_unused_by(writer_id) => Ok(()),

@@ -6,9 +6,11 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{Epoch, LogIndex, Mutations},
+    graph::{Epoch, LogIndex, Mutations, WriterTag},
     io::OpenMode,
-    log::{Control, FrameRef, Keep, LogIdentity, LogReader, Recovered, RecoveryStart, ends_early, recover},
+    log::{
+        Control, FrameRef, Keep, LogIdentity, LogReader, Recovered, RecoveryStart, WriterId, ends_early, recover,
+    },
     shell::command,
     state::{CommitInfo, Overlay, Reading},
     store::{LogKind, LogLink, Part},
@@ -169,7 +171,7 @@ impl Engine {
             digest: mark.digest,
             limit,
         };
-        let mut recovered = recover(&self.env, dir, control, start, mode, &mut |frame| self.fold(frame))?;
+        let mut recovered = recover(&self.env, dir, control, start, mode, &mut |frame, writer_id| self.fold(frame, writer_id))?;
         if let Some(claim) = recovered.short_of {
             let copied = recovered.control().displaced(&**self.store.file())?.log;
             recovered.damage = match copied {
@@ -189,9 +191,9 @@ impl Engine {
         Ok(recovered)
     }
 
-    /// Applies one frame: the same steps as a commit, without validation and without an append. Upholds I20 and I29:
-    /// the digest is that which the frame says.
-    pub(super) fn fold(&self, frame: &FrameRef<'_>) -> Result<()> {
+    /// Applies one frame of a writer: the same steps as a commit, without validation and without an append. Upholds I20
+    /// and I29: the digest is that which the frame says.
+    pub(super) fn fold(&self, frame: &FrameRef<'_>, writer_id: &WriterId) -> Result<()> {
         let levels = self.publication.levels();
         let before = LogIndex(frame.header.log_index.0 - 1);
         let base = Reading::new(&levels, before, None);
@@ -214,6 +216,7 @@ impl Engine {
         }
         let info = CommitInfo {
             epoch: frame.header.epoch,
+            writer: WriterTag::of(writer_id),
             commit_ms: frame.header.commit_ms,
             digest,
             totals: overlay.totals_after(levels.active.info(before).totals),

@@ -181,7 +181,7 @@ mod tests {
             (Standing::Fenced, ReplicationRole::Disabled, ["took over", "follow", "detach"]),
             (Standing::Replica, ReplicationRole::Disabled, ["a replica", "promote", "detach"]),
         ] {
-            let last = Token { epoch: Epoch(3), log_index: LogIndex(7) };
+            let last = Token::new(Epoch(3), LogIndex(7));
             let error = mismatch(Path::new("/a.kitedb"), asked, standing, last);
             assert_eq!(error.code(), ErrorCode::RoleMismatch);
             for phrase in phrases.into_iter().chain(["/a.kitedb"]) {

@@ -20,7 +20,7 @@ pub struct View {
 impl View {
     /// The last commit that this view shows.
     pub fn token(&self) -> Token {
-        Token { epoch: self.levels.info(self.index).epoch, log_index: self.index }
+        self.levels.info(self.index).token(self.index)
     }
 
     /// The state digest: equal for two databases exactly if they hold the same graph.

@@ -458,7 +458,7 @@ mod tests {
             digest: Digest::default(),
             limit: None,
         };
-        let recovered = recover(&env, dir, None, start, OpenMode::ReadWrite, &mut |_| Ok(())).unwrap();
+        let recovered = recover(&env, dir, None, start, OpenMode::ReadWrite, &mut |_, _| Ok(())).unwrap();
         let log = recovered.resume(&env, options, None).unwrap();
         let ends: Vec<u64> = log.older.iter().map(|s| s.last.0).collect();
         assert_eq!(ends, [1, 3]);

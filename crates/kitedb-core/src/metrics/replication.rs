@@ -288,7 +288,7 @@ pub(super) mod tests {
             retained_floor: 7,
             replica_lags,
             sidecar_path: "/data/a.replication".into(),
-            last_token: Some(Token { epoch: Epoch(3), log_index: LogIndex(100) }),
+            last_token: Some(Token::new(Epoch(3), LogIndex(100))),
             append_attempts: 12,
             append_failures: 2,
             append_successes: 10,

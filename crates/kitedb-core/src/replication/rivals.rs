@@ -8,7 +8,7 @@
 use crate::{
     db::{Engine, LogPlace, Search, Word, beyond_file, fence_by_header, folder_of, resolved},
     error::{Error, ErrorCode, Result},
-    graph::{Epoch, LogIndex, Token},
+    graph::{Epoch, LogIndex, Token, WriterTag},
     io::{Env, FileIdentity, OpenMode},
     log::{Control, Fence, LogIdentity, SeenEpoch, WriterId, proven, whose_segments, writers},
     replication::{
@@ -243,8 +243,12 @@ impl Related {
         let moved = fence.moved();
         // What came after is void.
         let end = moved.and_then(|moved| moved.ended).map_or(end, |ended| end.min(ended));
-        let before_end = wrote.iter().filter(|(_, _, first)| *first <= end && end.0 > 0);
-        let last = Token { epoch: before_end.map(|led| led.0).max().unwrap_or_default(), log_index: end };
+        let before_end = || wrote.iter().filter(|(_, _, first)| *first <= end && end.0 > 0);
+        let last_epoch = before_end().map(|led| led.0).max().unwrap_or_default();
+        let mut writers = before_end().filter(|led| led.0 == last_epoch).map(|led| WriterTag::of(&led.1));
+        // Of an epoch that is said to have several writers, nobody knows which one is meant.
+        let writer = writers.next().flatten().filter(|tag| writers.all(|other| other == Some(*tag)));
+        let last = Token::new(last_epoch, end).with_tag(writer);
         let led = if moved.is_some() { Epoch(fence.epoch.0.saturating_sub(1)) } else { fence.epoch };
         let epoch = if fence.follows { last.epoch } else { led.max(last.epoch) };
         // Nobody need have moved an assumed one.
@@ -354,7 +358,7 @@ impl Related {
                 continue;
             }
             let at = label.map_or_else(String::new, |path| format!(" at {path}"));
-            let reported = Token { epoch: replica.epoch, log_index: replica.durable.max(replica.applied) };
+            let reported = Token::new(replica.epoch, replica.durable.max(replica.applied));
             unseen.push(Unseen {
                 what: format!("the replica {}, registered{at}, is not there", &replica.replica_id),
                 reported: Some(reported),

@@ -2,18 +2,19 @@
 
 use super::{
     left::Left,
-    reports::{Reported, Reports, token},
+    reports::{Reported, Reports, some_commit},
 };
 use crate::{
     db::{
         engine::{Engine, OpenReport},
+        history::{merge_history, writer_of},
         options::{OpenOptions, ReplicationRole},
         place::{LogPlace, anchored, another_control_file, files_moved, folder_of, is_of_another, no_control_file},
         places::LogPlaces,
         promote::lock_fence,
     },
     error::{Error, ErrorCode, Result},
-    graph::{Epoch, LogIndex, Token},
+    graph::{Epoch, LogIndex, Token, WriterTag},
     io::{Env, FileLock, OpenMode, copy_aside, put_aside, sim::SimDisk},
     log::{
         Control, EpochEnd, Fence, LogIdentity, NewControl, Recovered, Replaced, Roll, Salt, in_its_way, no_segment,
@@ -50,6 +51,8 @@ pub(super) struct Proof {
     pub last: LogIndex,
     /// Its epoch.
     pub epoch: Epoch,
+    /// The tag of that epoch's writer, if anything tells.
+    writer: Option<WriterTag>,
     /// The greatest epoch that anything names which is left.
     led: Epoch,
     salt: Option<Salt>,
@@ -68,6 +71,11 @@ pub(super) struct Proof {
 }
 
 impl Proof {
+    /// What names the last commit.
+    pub fn end(&self) -> Token {
+        Token::new(self.epoch, self.last).with_tag(self.writer)
+    }
+
     /// Why commits after the last one are missing.
     pub fn damage(&self) -> Option<&Error> {
         let recovered = || self.recovered.as_ref()?.damage.as_ref();
@@ -277,7 +285,12 @@ impl<'a> DamagedLog<'a> {
             // By the control file the log is whole: that replica has what this node lost with the machine, or gave up.
             remains.extend(reported.take().map(|e| e.to_string()));
         }
-        Ok(Proof { last, epoch, led, salt, recovered, gap, reported, registry, in_its_way, remains })
+        let mut history = self.store.manifest().history.clone();
+        if let Some(recovered) = &recovered {
+            merge_history(&mut history, &recovered.history, last, None);
+        }
+        let writer = writer_of(&history, epoch, last);
+        Ok(Proof { last, epoch, writer, led, salt, recovered, gap, reported, registry, in_its_way, remains })
     }
 
     /// The epoch from which on replicas have what counts here; `None`: any. That of a node which follows, or is to begin an
@@ -358,7 +371,7 @@ impl<'a> DamagedLog<'a> {
         };
         let registry_lost = anew && self.link.kind == LogKind::Sidecar && !proof.registry;
         let forward = self.newer.is_some() && proof.gap.is_none();
-        Plan { anew, forward, gone: self.gone.is_some(), fence, registry_lost, last: token(proof.epoch, proof.last) }
+        Plan { anew, forward, gone: self.gone.is_some(), fence, registry_lost, last: some_commit(proof.end()) }
     }
 
     /// Whether an older control file took the place of the one of this log, in its very inode: what it says of who leads is what

@@ -32,7 +32,7 @@ pub fn end_of_log(env: &Env, dir: &Path, control: &Arc<Control>, log: LogIdentit
     let Some(last) = segments.last().map(|s| s.header) else { return Ok(None) };
     let index = LogIndex(last.first.0.saturating_sub(1));
     let start = RecoveryStart { log, index, epoch: last.epoch, digest: last.digest_before, limit: None };
-    let recovered = recover(env, dir, Some(control.clone()), start, OpenMode::Read, &mut |_| Ok(()))?;
+    let recovered = recover(env, dir, Some(control.clone()), start, OpenMode::Read, &mut |_, _| Ok(()))?;
     match (recovered.damage, recovered.short_of) {
         (Some(damage), _) => Err(damage),
         (None, Some(claim)) => Err(ends_early(dir, recovered.last, claim)),

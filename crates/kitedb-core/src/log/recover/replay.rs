@@ -1,5 +1,6 @@
 //! The replay of a log: its frames, one segment after the other, given to the fold up to the place where none verifies.
 
+use super::Fold;
 use crate::{
     error::{Error, Result},
     graph::{Digest, Epoch, LogIndex},
@@ -24,7 +25,7 @@ pub(super) struct Replay<'a> {
     pub gap: bool,
     /// The greatest feature level that this process reads.
     pub known: u16,
-    pub fold: &'a mut dyn FnMut(&FrameRef<'_>) -> Result<()>,
+    pub fold: &'a mut Fold<'a>,
 }
 
 impl Replay<'_> {
@@ -61,7 +62,7 @@ impl Replay<'_> {
                 break;
             }
             // It verifies and comes next: no torn tail, and no damage, be it that nobody knows yet whether it is durable.
-            let read = frame.header.require_known(self.known).and_then(|()| (self.fold)(&frame));
+            let read = frame.header.require_known(self.known).and_then(|()| (self.fold)(&frame, &header.writer_id));
             read.map_err(|e| (at as u64, e))?;
             if expected > self.last_marked && self.unmarked.is_none() {
                 self.unmarked = Some((at as u64, self.last, self.digest));
