@@ -11,6 +11,7 @@
 mod fields;
 
 use fields::Fields;
+pub(crate) use fields::bounded;
 use std::{fmt, io, path::Path, sync::Arc};
 
 /// The result of every fallible operation of this crate.

@@ -300,7 +300,7 @@ impl OpenFile {
             return Ok(self);
         };
         let what = format_args!("{path} is open in this process {what}: open it the same way, or close it first");
-        Err(Error::new(ErrorCode::InvalidOption, what))
+        Err(Error::new(ErrorCode::InvalidOption, what).with_path(&engine.path))
     }
 
     /// Ends one open; the last one closes the engine.
@@ -448,6 +448,7 @@ pub(super) fn run_retention(
 
 pub(super) fn not_primary(path: &Path) -> Error {
     Error::new(ErrorCode::NotPrimary, format_args!("{} is not opened in primary role", path.display()))
+        .with_path(path)
 }
 
 /// Makes a checkpoint of the database at `path` if this process has it open for writing.
@@ -479,6 +480,7 @@ struct GivenSource {
 
 fn no_such_source(db: &Path) -> Error {
     Error::new(ErrorCode::InvalidOption, format_args!("source db path does not exist: {}", db.display()))
+        .with_path(db)
 }
 
 /// The source that the options of an open name, if they name one and ask for a replica. A file that is to be made for one

@@ -40,12 +40,14 @@ impl OpenFile {
         match &self.replica {
             Some(replica) if self.engine.role() == ReplicationRole::Replica => Ok(replica),
             _ if self.engine.options.read_only => {
-                Err(Error::new(ErrorCode::ReadOnly, "Database is read-only: open it without read_only to replicate"))
+                let what = "Database is read-only: open it without read_only to replicate";
+                Err(Error::new(ErrorCode::ReadOnly, what).with_path(&self.engine.path))
             }
             _ => Err(Error::new(
                 ErrorCode::NotReplica,
                 format_args!("{} is not opened in replica role", self.engine.path.display()),
-            )),
+            )
+            .with_path(&self.engine.path)),
         }
     }
 }

@@ -177,7 +177,7 @@ fn ask(path: &Path, control: &Control, windows: &RetentionWindows) -> Result<Opt
              without background work?",
             control.writer_pid()
         );
-        Error::new(ErrorCode::Locked, what)
+        Error::new(ErrorCode::Locked, what).with_path(path).with_pid(control.writer_pid())
     };
     let mut looks = 0;
     let mut wait = || {

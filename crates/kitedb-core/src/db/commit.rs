@@ -8,11 +8,11 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{Digest, Epoch, LogIndex, NodeId, Token, WriterTag},
+    graph::{Digest, Epoch, LogIndex, NameKind, NodeId, Token, WriterTag},
     lock::MutexGuard,
     log::{Appender, Control, FRAME_PREFIX, Fence, WriterId},
     shell::command,
-    state::{CommitInfo, Levels, Names, Overlay, Reading},
+    state::{Called, CommitInfo, Levels, Names, Overlay, Reading},
 };
 use std::{
     sync::atomic::Ordering,
@@ -159,7 +159,7 @@ impl Engine {
             let kept = keep(appender);
             let log = PublishedLog::kept(&kept);
             drop(commit);
-            self.sync_and_publish(log, token.log_index, token.epoch).map_err(outcome_unknown)?;
+            self.sync_and_publish(log, token.log_index, token.epoch).map_err(|e| outcome_unknown(e, token))?;
             if !is_unfenced(log.control, token.epoch) {
                 self.publish_if_kept(log, token)?;
             } else if self.published() < token.log_index {
@@ -234,6 +234,8 @@ impl Engine {
                 self.path.display()
             ),
         )
+        .with_token(token)
+        .with_path(&self.path)
     }
 
     /// Whether this node itself went on from that commit to a later epoch, as a handle does that promotes itself while
@@ -256,7 +258,9 @@ impl Engine {
                      itself to epoch {}; open the database again",
                     commit.epoch
                 ),
-            ));
+            )
+            .with_epoch(commit.epoch)
+            .with_path(&self.path));
         }
         if self.is_fenced() {
             return Err(self.fenced_error());
@@ -292,6 +296,8 @@ impl Engine {
                 self.epoch()
             ),
         )
+        .with_epoch(leads)
+        .with_path(&self.path)
     }
 
     /// Why a primary does not lead whose control file was made anew, or is older than the file.
@@ -305,6 +311,7 @@ impl Engine {
                  none did, lead anew ({lead}, primary_promote_to_next_epoch)"
             ),
         )
+        .with_path(&self.path)
     }
 
     fn fail_for_testing(&self) -> Result<()> {
@@ -352,9 +359,9 @@ impl Engine {
         let names = &levels.names;
         for (key, dimension) in &overlay.dimensions {
             if names.dimension(*key).is_some_and(|d| d != *dimension) {
-                let what =
-                    format_args!("the length of vectors under property key {key} was fixed by another transaction");
-                return Err(Error::new(ErrorCode::Conflict, what));
+                let key = Called::by(names, NameKind::PropKey, key.0);
+                let what = format_args!("the length of vectors under {key} was fixed by another transaction");
+                return Err(Error::new(ErrorCode::Conflict, what).with_key(key.text()));
             }
         }
         let current = self.publication.levels();
@@ -463,17 +470,22 @@ fn require_unfenced(control: &Control, mine: Epoch) -> Result<()> {
     }
     let leads = fence.epoch;
     let what = format_args!("stale primary: epoch {mine} is fenced for writes, epoch {leads} leads");
-    Err(Error::new(ErrorCode::StalePrimary, what))
+    Err(Error::new(ErrorCode::StalePrimary, what).with_epoch(leads))
 }
 
 /// The error of a commit that a fence made void.
 fn void(control: &Control, token: Token) -> Error {
-    let leads = control.fence().map_or_else(|_| "another".to_owned(), |fence| fence.epoch.to_string());
+    let fence = control.fence().ok();
+    let leads = fence.map_or_else(|| "another".to_owned(), |fence| fence.epoch.to_string());
     let what = format_args!(
         "commit {token} does not count: stale primary: epoch {} is fenced for writes, epoch {leads} leads",
         token.epoch
     );
-    Error::new(ErrorCode::StalePrimary, what)
+    let error = Error::new(ErrorCode::StalePrimary, what).with_token(token);
+    match fence {
+        Some(fence) => error.with_epoch(fence.epoch),
+        None => error,
+    }
 }
 
 /// Why a replica that is opened as a primary does not commit.
@@ -485,7 +497,7 @@ fn is_a_replica(control: &Control, path: &std::path::Path) -> Error {
         path.display(),
         control.fence().map_or(Epoch(0), |fence| fence.epoch)
     );
-    Error::new(ErrorCode::StalePrimary, what)
+    Error::new(ErrorCode::StalePrimary, what).with_path(path)
 }
 
 /// The error of a commit that is in the log and could not be applied. Nothing can be appended after it: what this process
@@ -498,12 +510,14 @@ fn unapplied(commit: &Commit, token: Token, cause: &Error) -> Error {
     let what = format_args!(
         "commit {token} is in the log and could not be applied: {cause}; open the database again and look"
     );
-    Error::new(ErrorCode::OutcomeUnknown, what)
+    Error::new(ErrorCode::OutcomeUnknown, what).about_what(cause).with_token(token)
 }
 
 /// The error of a commit whose sync failed.
-fn outcome_unknown(e: Error) -> Error {
-    if e.code() == ErrorCode::SyncFailed { Error::new(ErrorCode::OutcomeUnknown, e) } else { e }
+#[cold]
+fn outcome_unknown(e: Error, token: Token) -> Error {
+    let e = if e.code() == ErrorCode::SyncFailed { e.recoded(ErrorCode::OutcomeUnknown) } else { e };
+    e.with_token(token)
 }
 
 /// The text of an id.

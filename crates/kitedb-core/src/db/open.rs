@@ -48,7 +48,7 @@ impl Engine {
         let found = env.disk.identity(&path).map_err(io)?;
         if store.file().identity().map_err(io)? != identity || found != identity {
             let what = format_args!("{} was replaced while it was being opened: open it again", path.display());
-            return Err(Error::new(ErrorCode::Locked, what));
+            return Err(Error::new(ErrorCode::Locked, what).with_path(&path));
         }
         let places = LogPlaces::of(&env, &path, &options, &store)?;
         let standing = places.standing(&env, &store)?;

@@ -353,7 +353,7 @@ pub(super) fn no_control_file(dir: &Path) -> Error {
         dir.display(),
         command_by_log("repair", dir, "")
     );
-    Error::new(ErrorCode::LogMismatch, what)
+    Error::new(ErrorCode::LogMismatch, what).with_path(dir)
 }
 
 /// The error of a control file that is another database's, in the place of the one of the log there.
@@ -364,7 +364,7 @@ pub(super) fn another_control_file(dir: &Path) -> Error {
         dir.display(),
         command_by_log("repair", dir, "")
     );
-    Error::new(ErrorCode::LogMismatch, what)
+    Error::new(ErrorCode::LogMismatch, what).with_path(dir)
 }
 
 /// The error of a sidecar with the log of another file than that at `path`.
@@ -375,7 +375,7 @@ pub(super) fn foreign_sidecar(path: &Path, dir: &Path) -> Error {
         dir.display(),
         path.display()
     );
-    Error::new(ErrorCode::LogMismatch, what)
+    Error::new(ErrorCode::LogMismatch, what).with_path(dir)
 }
 
 /// The error of a log that a file had and that is not there, but `apart` perhaps.
@@ -430,7 +430,7 @@ pub(super) fn log_is_gone(
             command("repair", path, "--dry-run")
         ),
     };
-    Error::new(ErrorCode::LogMismatch, what)
+    Error::new(ErrorCode::LogMismatch, what).with_path(place.dir())
 }
 
 /// A log in the place of one without a part in replication, which the file at `path` does not name and which has more than it:
@@ -446,7 +446,8 @@ pub(super) fn left_log(env: &Env, path: &Path, file_id: [u8; 16], last: LogIndex
          place. Put the newer file back; to go on without those commits, move that folder away",
         dir.display(),
         path.display()
-    ))))
+    ))
+    .with_path(dir)))
 }
 
 /// The error of a write to a primary whose files are not those that its log remembers.
@@ -477,6 +478,7 @@ pub(super) fn files_moved(path: &Path, place: &LogPlace) -> Error {
             detach
         ),
     )
+    .with_path(path)
 }
 
 /// As [`Search::is_of_another`], of the log of `file`.

@@ -235,5 +235,5 @@ pub(super) fn has_no_sidecar(path: &Path, given: &Path) -> Error {
         path.display(),
         given.display()
     );
-    Error::new(ErrorCode::InvalidOption, what)
+    Error::new(ErrorCode::InvalidOption, what).with_path(given)
 }

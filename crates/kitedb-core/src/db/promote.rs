@@ -43,7 +43,8 @@ impl Engine {
                      open the database again",
                     commit.epoch
                 ),
-            ));
+            )
+            .with_epoch(commit.epoch));
         }
         let _fence = lock_fence(&control)?;
         let (before, assumed) = (control.settle_fence()?, control.fence_is_assumed());
@@ -274,7 +275,7 @@ pub(super) fn lock_fence(control: &Control) -> Result<FileLock> {
          stopped while it opens it: try again, or end that process",
         control.writer_pid()
     );
-    Err(Error::new(ErrorCode::Locked, what))
+    Err(Error::new(ErrorCode::Locked, what).with_pid(control.writer_pid()))
 }
 
 /// The lock under which a fence is moved, with the control file that it is in.
@@ -381,7 +382,9 @@ pub(super) fn require_not_taken_over(control: &Control, path: &Path, told: bool)
                 path.display(),
                 command("role", path, "primary --moved --force")
             ),
-        )),
+        )
+        .with_epoch(epoch)
+        .with_path(path)),
         _ => Ok(()),
     }
 }

@@ -81,7 +81,7 @@ fn lock_damaged(env: &Env, path: &Path) -> Result<Option<FileLock>> {
             "{} is damaged, and another process puts an empty replica in its place: open it again",
             path.display()
         );
-        Error::new(ErrorCode::Locked, what)
+        Error::new(ErrorCode::Locked, what).with_path(path)
     };
     let io = |e: std::io::Error| match e.kind() {
         ErrorKind::NotFound => locked(),
@@ -120,7 +120,7 @@ fn whose(env: &Env, path: &Path, header: Option<Peek>, options: &OpenOptions) ->
         }
         if control.writer_lives()? {
             let what = format_args!("{} is damaged, and open in process {}", path.display(), control.writer_pid());
-            return Err(Error::new(ErrorCode::Locked, what));
+            return Err(Error::new(ErrorCode::Locked, what).with_path(path).with_pid(control.writer_pid()));
         }
         return Ok(Some(Whose { log, dir }));
     }

@@ -85,7 +85,12 @@ pub(crate) fn mismatch(path: &Path, asked: ReplicationRole, standing: Standing, 
              {detach})"
         ),
     };
-    Error::new(ErrorCode::RoleMismatch, what)
+    let is = match standing {
+        Standing::Leads(_) | Standing::Fenced => ReplicationRole::Primary,
+        _ => ReplicationRole::Replica,
+    };
+    let error = Error::new(ErrorCode::RoleMismatch, what).with_path(path).with_token(last);
+    error.with_expected(asked.as_str()).with_found(is.as_str())
 }
 
 /// Why a file that is opened as a replica, and is none, does not follow.
@@ -99,6 +104,8 @@ pub(crate) fn foreign(path: &Path, standing: Standing, last: Token) -> Error {
             path.display()
         ),
     )
+    .with_path(path)
+    .with_token(last)
 }
 
 /// Why a replica that holds nothing yet cannot be used as one.
@@ -142,6 +149,8 @@ pub(crate) fn would_overwrite(path: &Path, view: &View) -> Error {
             view.token()
         ),
     )
+    .with_path(path)
+    .with_token(view.token())
 }
 
 #[cfg(test)]

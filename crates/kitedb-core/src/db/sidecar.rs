@@ -79,7 +79,8 @@ impl Engine {
                 control.writer_pid(),
                 self.log_dir.display()
             );
-            return Err(Error::new(ErrorCode::Locked, what));
+            let error = Error::new(ErrorCode::Locked, what).with_path(&self.log_dir);
+            return Err(error.with_pid(control.writer_pid()));
         }
         let moved = control.displaced(&**self.store.file())?;
         let never_was = matches!(standing, Standing::Unused(_) | Standing::StandAlone);

@@ -89,7 +89,8 @@ impl Transaction {
             return Ok(());
         }
         let what = "frame payload too large: this transaction exceeds 64 MiB of log; split it, or use a bulk loader";
-        Err(Error::new(ErrorCode::TransactionTooLarge, what))
+        let (most, found) = (FRAME_PREFIX + MAX_PAYLOAD, self.buffer.len());
+        Err(Error::new(ErrorCode::TransactionTooLarge, what).with_expected(most).with_found(found))
     }
 
     /// Makes the changes visible and, by the sync mode, durable. Returns the token that names them. A transaction
@@ -124,7 +125,7 @@ impl Transaction {
         if self.node_exists(id)? {
             return Ok(());
         }
-        Err(Error::new(ErrorCode::NodeNotFound, format_args!("node {id} does not exist")))
+        Err(Error::new(ErrorCode::NodeNotFound, format_args!("node {id} does not exist")).with_key(id))
     }
 }
 

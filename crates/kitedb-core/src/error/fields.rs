@@ -134,8 +134,8 @@ impl Error {
     }
 }
 
-/// A text for a field.
-fn bounded(text: impl fmt::Display) -> Box<str> {
+/// A text for a field, or for a key in a message: of any length, it is cut where it is long.
+pub(crate) fn bounded(text: impl fmt::Display) -> Box<str> {
     let mut text = text.to_string();
     if text.len() > MAX_TEXT {
         text.truncate(text.floor_char_boundary(MAX_TEXT));

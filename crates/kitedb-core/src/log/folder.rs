@@ -38,7 +38,7 @@ pub fn require_free(env: &Env, dir: &Path, file_id: [u8; 16]) -> Result<()> {
                 dir.display(),
                 path.display()
             );
-            return Err(Error::new(ErrorCode::LogMismatch, what));
+            return Err(Error::new(ErrorCode::LogMismatch, what).with_path(dir));
         }
     }
     Ok(())

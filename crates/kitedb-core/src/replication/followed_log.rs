@@ -193,7 +193,7 @@ impl FollowedLog {
                 dir.display(),
                 control.writer_pid()
             );
-            return Err(Error::new(ErrorCode::Locked, what));
+            return Err(Error::new(ErrorCode::Locked, what).with_path(dir).with_pid(control.writer_pid()));
         };
         Registry::create(env, dir, control.clone()).and_then(|registry| registry.confirm())
     }
@@ -297,16 +297,17 @@ impl FollowedLog {
     /// Takes in what an operator says of a replica.
     pub fn report(&self, epoch: Epoch, replica_id: &str, reported: Epoch, applied: LogIndex) -> Result<()> {
         if reported != epoch {
-            return Err(Error::new(
-                ErrorCode::EpochMismatch,
-                format_args!("epoch mismatch: the report says epoch {reported}, this primary leads epoch {epoch}"),
-            ));
+            let what = format_args!("epoch mismatch: the report says epoch {reported}, this primary leads epoch {epoch}");
+            let error = Error::new(ErrorCode::EpochMismatch, what).with_key(replica_id).with_epoch(epoch);
+            return Err(error.with_expected(epoch).with_found(reported));
         }
         let head = self.engine.published();
         if applied > head {
             return Err(Error::invalid(format_args!(
                 "a replica cannot have applied log index {applied}: this primary's last commit is {head}"
-            )));
+            ))
+            .with_key(replica_id)
+            .with_found(applied));
         }
         let now = self.engine.env.host.now_ms();
         let replica_id = replica_id.to_owned();

@@ -118,7 +118,12 @@ impl Rival {
              {instead}; only if what that one has is to be given up, force it ({force}, replication_overwrite)",
             path.display()
         );
-        Error::new(ErrorCode::StalePrimary, what)
+        let error = Error::new(ErrorCode::StalePrimary, what).with_path(path).with_token(last);
+        let error = error.with_found(self.last_token.full());
+        match self.leads.or(self.knows_epoch) {
+            Some(epoch) => error.with_epoch(Epoch(epoch)),
+            None => error,
+        }
     }
 }
 

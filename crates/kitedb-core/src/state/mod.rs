@@ -38,6 +38,6 @@ pub use indexes::IndexSet;
 pub use levels::{Levels, PinFigures, Pins};
 pub use names::{Claims, Names};
 pub use neighbors::{MAX_READABLE_RUNS, Neighbors};
-pub use overlay::{Overlay, WARM, edge_exists};
+pub use overlay::{Called, Overlay, WARM, edge_exists, no_edge};
 pub use reading::Reading;
 pub use slots::hash_id;

@@ -28,7 +28,9 @@ mod undo;
 mod vectors;
 
 pub use changes::{EdgeChange, IndexChanges, NodeChange};
-pub use faults::{conflict, edge_exists};
+pub use faults::{
+    Called, OR_ATTACHED, edge_conflict, edge_exists, key_conflict, no_edge, node_conflict, vector_conflict,
+};
 
 use changes::{KeyChange, VectorChange};
 

@@ -178,7 +178,9 @@ impl<'a> DamagedLog<'a> {
                     self.dir.display(),
                     control.writer_pid()
                 ),
-            )),
+            )
+            .with_path(&self.dir)
+            .with_pid(control.writer_pid())),
             lock => Ok(lock),
         }
     }

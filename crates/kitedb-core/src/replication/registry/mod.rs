@@ -74,7 +74,7 @@ fn is_sound(words: &FileWords, path: &Path) -> Result<bool> {
              damaged; use a newer KiteDB",
             path.display()
         );
-        return Err(Error::new(ErrorCode::TooNew, what));
+        return Err(Error::new(ErrorCode::TooNew, what).with_path(path).with_expected(known).with_found(version));
     }
     Ok(magic == MAGIC)
 }
@@ -215,7 +215,8 @@ impl Registry {
             }
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
-        Err(Error::new(ErrorCode::Locked, format_args!("{} stays locked by another process", self.path.display())))
+        let what = format_args!("{} stays locked by another process", self.path.display());
+        Err(Error::new(ErrorCode::Locked, what).with_path(&self.path))
     }
 }
 

@@ -73,7 +73,7 @@ impl GivenUp {
             self.commits(),
             keep = command("replica promote", path, "--force"),
         );
-        Error::new(ErrorCode::WouldOverwrite, what)
+        Error::new(ErrorCode::WouldOverwrite, what).with_path(path).with_token(self.last.token())
     }
 
     /// As [`GivenUp::refused`], of commits that only the log of the replica has: an older copy of its file is in its place.
@@ -89,7 +89,7 @@ impl GivenUp {
             commits = self.commits(),
             repair = command("repair", path, ""),
         );
-        Error::new(ErrorCode::WouldOverwrite, what)
+        Error::new(ErrorCode::WouldOverwrite, what).with_path(path).with_token(self.last.token())
     }
 
     /// The error of a replica that cannot go on at its source, with both ways out.

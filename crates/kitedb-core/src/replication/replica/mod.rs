@@ -376,7 +376,8 @@ impl Replica {
             "needs reseed: the source has another history: log index {index} is of its epoch {there} there, and of epoch \
              {here} of another writer here; reseed this replica, or force the promotion and lose what only the source has"
         );
-        Error::new(ErrorCode::NeedsReseed, what)
+        let error = Error::new(ErrorCode::NeedsReseed, what).with_token(Token::new(here, index));
+        error.with_expected(Token::new(there, index)).with_found(Token::new(here, index))
     }
 
     /// Has the source of a replica that is not to be registered forget it. Returns whether it is registered there still: a

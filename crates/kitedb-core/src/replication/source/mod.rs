@@ -36,6 +36,11 @@ pub struct At {
 }
 
 impl At {
+    /// What names its last frame.
+    pub fn token(&self) -> Token {
+        Token::new(self.epoch, self.index).with_tag(WriterTag::of(&self.writer_id))
+    }
+
     /// Before the first frame.
     pub fn start() -> Self {
         Self { epoch: Epoch(0), writer_id: [0; 16], index: LogIndex(0), digest: Digest::default() }

@@ -57,7 +57,9 @@ impl LocalSource {
                         "stale primary: the source was fenced by another promotion, to epoch {epoch}; follow that \
                          primary, or force this promotion if it never came up"
                     ),
-                ));
+                )
+                .with_epoch(epoch)
+                .with_path(&self.paths.db));
             }
             // Of a promotion that died before it had fixed the end: complete it as one's own.
             Some(_) => now.taken_over(owner),
@@ -181,7 +183,7 @@ impl Fencing for LocalFencing {
                  over",
                 now.epoch
             );
-            return Err(Error::new(ErrorCode::StalePrimary, what));
+            return Err(Error::new(ErrorCode::StalePrimary, what).with_epoch(now.epoch));
         }
         let completed = self.raised.completed(self.last);
         let mut durable = control.put_fence(&completed)?.is_durable();

@@ -21,20 +21,24 @@ impl OpenLog {
                 ErrorCode::NeedsReseed,
                 format_args!("needs reseed: this replica is at {}:{}, {what}", at.epoch, at.index),
             )
+            .with_token(at.token())
+        };
+        let other_graph = |there: Digest| {
+            let error = off(&"where its source holds another graph (the state digests differ)");
+            error.with_expected(there).with_found(at.digest)
         };
         match self.reader.position(at.index)? {
             Position::At { epoch, writer_id, digest } => {
                 if epoch != at.epoch || (writer_id != at.writer_id && at.writer_id != [0; 16]) {
                     let what = format_args!("but its source has another history: epoch {epoch} there");
-                    return Err(off(&what));
+                    let there = Token::new(epoch, at.index).with_tag(WriterTag::of(&writer_id));
+                    return Err(off(&what).with_expected(there.full()).with_found(at.token().full()));
                 }
                 if digest != at.digest {
-                    return Err(off(&"where its source holds another graph (the state digests differ)"));
+                    return Err(other_graph(digest));
                 }
             }
-            Position::Before { digest } if digest != at.digest => {
-                return Err(off(&"where its source holds another graph (the state digests differ)"));
-            }
+            Position::Before { digest } if digest != at.digest => return Err(other_graph(digest)),
             Position::Before { .. } => {}
             Position::BelowFloor => {
                 let next = LogIndex(at.index.0 + 1);
@@ -108,7 +112,9 @@ impl LocalSource {
                      there",
                         at.epoch, at.index
                     ),
-                ))
+                )
+                .with_token(at.token())
+                .with_path(&self.paths.db))
             }
             _ => Ok(()),
         }
@@ -129,6 +135,7 @@ impl LocalSource {
              it restored from an older copy?); reseed this replica, or force its promotion to keep what it has",
             at.epoch, at.index
         );
-        Err(Error::new(ErrorCode::NeedsReseed, what))
+        let error = Error::new(ErrorCode::NeedsReseed, what).with_token(at.token()).with_path(&self.paths.db);
+        Err(error.with_expected(end).with_found(at.index))
     }
 }
