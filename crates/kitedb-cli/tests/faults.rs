@@ -214,7 +214,7 @@ fn an_import_whose_checkpoint_fails_says_what_is_committed() {
         let token = folder.run(&["stats", "p.kitedb", "--json"]).json()["token"].as_str().unwrap().to_owned();
         assert!(run.err.contains(&format!("the last is {token}")), "{run:?}");
         if json {
-            let document: Json = serde_json::from_str(&run.out).unwrap();
+            let document = parsed(&run.out);
             assert_eq!((&document["committed"], &document["token"]), (&json!(true), &json!(token)));
             assert_eq!((&document["edges_created"], &document["error"]["code"]), (&json!(1), &json!("DISK_FULL")));
         }
@@ -228,7 +228,7 @@ fn an_import_that_ends_early_says_what_is_committed() {
     let folder = Folder::new();
     let run = import(&folder, "p.kitedb", "a b K\nc d K\nbad\n", &["--json"]);
     assert_eq!(run.code, 1, "{run:?}");
-    let document: Json = serde_json::from_str(&run.out).unwrap();
+    let document = parsed(&run.out);
     assert_eq!((&document["committed"], &document["token"]), (&json!(true), &json!("1:2")));
     assert_eq!((&document["edges_created"], &document["nodes_created"]), (&json!(2), &json!(4)));
     assert!(document["error"]["message"].as_str().unwrap().contains("line 3"), "{document}");

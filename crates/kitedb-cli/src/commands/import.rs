@@ -18,7 +18,7 @@ use crate::{
     },
 };
 use indicatif::ProgressBar;
-use kitedb_core::{Database, Digest, Error, ErrorCode, ReplicationRole, graph::RESERVED_PROPERTY};
+use kitedb_core::{Database, Digest, Error, ErrorCode, ReplicationRole, Token, graph::RESERVED_PROPERTY};
 use serde_json::json;
 use std::{
     fs::File,
@@ -365,8 +365,7 @@ fn show_json(
     failure: Option<&Failure>,
     out: &mut dyn Write,
 ) -> Outcome {
-    let error =
-        failure.map(|failure| json!({ "code": failure.code().map(ErrorCode::as_str), "message": failure.message() }));
+    let error = failure.map(Failure::document);
     let counts = &report.counts;
     let bad: Vec<_> = report.bad_lines.iter().map(|(line, what)| json!({ "line": line, "error": what })).collect();
     write_json(
@@ -388,7 +387,7 @@ fn show_json(
             "batches": counts.batches,
             "committed": counts.token.is_some(),
             "error": error,
-            "token": counts.token.map(|token| token.to_string()),
+            "token": counts.token.map(Token::full),
             "seconds": report.time.as_secs_f64(),
         }),
     )

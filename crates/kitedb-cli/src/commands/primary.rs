@@ -76,7 +76,7 @@ fn document(status: &PrimaryReplicationStatus) -> Json {
         "registration_limit": status.registration_limit,
         "holds": holds_document(&status.holds),
         "sidecar_path": status.sidecar_path.display().to_string(),
-        "last_token": status.last_token.map(|token| token.to_string()),
+        "last_token": status.last_token.map(Token::full),
         "digest": status.digest.to_string(),
         "durable_log_index": status.durable_log_index,
         "log_bytes": status.log_bytes,
@@ -199,7 +199,7 @@ fn promote(args: &PromoteArgs, out: &mut dyn Write) -> Outcome {
     let epoch = database.primary_promote_to_next_epoch()?;
     database.close()?;
     if args.common.json {
-        let last_token = last.map(|token| token.to_string());
+        let last_token = last.map(Token::full);
         return write_json(out, &json!({ "role": "primary", "epoch": epoch, "last_token": last_token }));
     }
     let after = last.map(|token| format!(", after {token}")).unwrap_or_default();

@@ -6,7 +6,7 @@ use crate::{
     failure::{DOES_NOT_OPEN, EXIT_FAULT, Failure, Outcome},
     render::style::{BAD, DIM, GOOD, Styled, clean, word},
 };
-use kitedb_core::{Database, ErrorKind, Repair, RepairOptions};
+use kitedb_core::{Database, ErrorKind, Repair, RepairOptions, Token};
 use serde_json::json;
 use std::{io, io::Write};
 
@@ -37,7 +37,7 @@ pub fn run(args: &RepairArgs, out: &mut dyn Write) -> Outcome {
 }
 
 fn document(repair: &Repair) -> serde_json::Value {
-    let token = |token: Option<kitedb_core::Token>| token.map(|token| token.to_string());
+    let token = |token: Option<Token>| token.map(Token::full);
     json!({
         "found": repair.found,
         "steps": repair.steps,

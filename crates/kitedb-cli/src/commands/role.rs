@@ -6,7 +6,7 @@ use crate::{
     failure::{Failure, Outcome},
     render::style::{BAD, DIM, GOOD, Styled, word},
 };
-use kitedb_core::{Database, OpenOptions, io::Env};
+use kitedb_core::{Database, OpenOptions, Token, io::Env};
 use serde_json::json;
 use std::{io::Write, path::Path};
 
@@ -70,7 +70,7 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
 fn detach(args: &RoleArgs, overwrite: bool, out: &mut dyn Write) -> Outcome {
     let options = options(args).replication_overwrite(overwrite);
     let detached = Database::detach_in(Env::real(), &args.common.database, options)?;
-    let last = detached.last_token.map(|token| token.to_string());
+    let last = detached.last_token;
     let former = detached.former_sidecar.map(|dir| dir.display().to_string());
     let left = detached.left_source.map(|source| source.display().to_string());
     if args.common.json {
@@ -81,7 +81,7 @@ fn detach(args: &RoleArgs, overwrite: bool, out: &mut dyn Write) -> Outcome {
         return write_json(
             out,
             &json!({
-                "role": "disabled", "last_token": last, "missing": detached.missing, "left_source": left,
+                "role": "disabled", "last_token": last.map(Token::full), "missing": detached.missing, "left_source": left,
                 "still_registered": still, "former_sidecar": former,
             }),
         );

@@ -123,7 +123,7 @@ fn document(args: &VerifyArgs, found: &Comparison, verdict: Verdict) -> Json {
     let side = |path: &Path, state: &ComparedState| {
         json!({
             "path": path.display().to_string(),
-            "token": state.token.to_string(),
+            "token": state.token.full(),
             "digest": state.digest.to_string(),
             "digest_at_log_index": state.digest_at_index.map(|digest| digest.to_string()),
             "nodes": state.nodes,

@@ -51,7 +51,7 @@ pub fn write_graph(
     };
     export.vector_keys =
         view.propkeys().into_iter().map(|(key, _)| key).filter(|key| view.vector_dimension(*key).is_some()).collect();
-    export.lines.whole(&envelope::beginning(view.token()))?;
+    export.lines.whole(&envelope::beginning(view.token().full()))?;
     export.names()?;
     for node in view.nodes() {
         export.node(node?)?;

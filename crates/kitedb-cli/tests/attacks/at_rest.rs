@@ -1,7 +1,10 @@
 //! What is told of files that nobody has open: of logs in which something is strange or missing, of logs that lie apart from
 //! their files; and options that mean nothing there.
 
-use super::{stage::*, support::Folder};
+use super::{
+    stage::*,
+    support::{Folder, shortened},
+};
 use serde_json::{Value as Json, json};
 use std::{
     fs,
@@ -29,7 +32,7 @@ fn segment_names(log: &Path) -> Vec<String> {
 fn status_of(folder: &Folder, db: &str) -> (i32, Json) {
     let role = if db.starts_with('r') { "replica" } else { "primary" };
     let run = folder.run(&[role, "status", db, "--json"]);
-    let document = serde_json::from_str(&run.out);
+    let document = serde_json::from_str(&run.out).map(shortened);
     assert!(document.is_ok(), "{run:?}");
     (run.code, document.unwrap())
 }

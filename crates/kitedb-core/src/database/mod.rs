@@ -91,7 +91,8 @@ impl Database {
         path: impl AsRef<Path>,
         options: OpenOptions,
     ) -> Result<Self> {
-        let file = OpenFile::open(env, source_env, path.as_ref(), options)?;
+        let path = path.as_ref();
+        let file = OpenFile::open(env, source_env, path, options).map_err(|e| e.or_path(path))?;
         let lease = Arc::new(Lease::new(file.engine.epoch()));
         Ok(Self { handle: Arc::new(Handle { file, lease }) })
     }

@@ -7,7 +7,7 @@ use super::{
     transaction::Transaction,
 };
 use crate::{
-    error::{Error, ErrorCode, Result},
+    error::{Error, ErrorCode, ErrorKind, Result},
     graph::{Digest, Epoch, LogIndex, NameKind, NodeId, Token, WriterTag},
     lock::MutexGuard,
     log::{Appender, Control, FRAME_PREFIX, Fence, WriterId},
@@ -35,11 +35,21 @@ impl Engine {
     pub(super) fn measured_commit(&self, tx: Transaction) -> Result<Token> {
         let measured = self.is_measured(tx.snapshot) && !tx.is_empty();
         let started = if measured { self.env.host.monotonic_ns() } else { 0 };
-        let token = self.commit(tx).inspect_err(|error| self.poison.note_log_failure(error))?;
+        let token = self.commit(tx).map_err(|error| self.uncommitted(error))?;
         if measured {
             self.measures.commit_latency.record(self.env.host.monotonic_ns().saturating_sub(started));
         }
         Ok(token)
+    }
+
+    /// Takes note of why a transaction was not committed. What the database is in the way of is about its file.
+    #[cold]
+    fn uncommitted(&self, error: Error) -> Error {
+        self.poison.note_log_failure(&error);
+        match error.kind() {
+            ErrorKind::RetryTransaction | ErrorKind::Input => error,
+            _ => error.or_path(&self.path),
+        }
     }
 
     /// Commits a transaction: validate, append, apply, publish; in [`SyncMode::Full`], sync before publishing. Upholds
@@ -132,7 +142,12 @@ impl Engine {
                 .fail_for_testing()
                 .and_then(|()| appender.control().pay())
                 .and_then(|()| appender.append(buffer, self.env.host.now_ms(), digest));
-            (appended.inspect_err(count_failure)?, WriterTag::of(&appender.writer_id()))
+            let (next, writer) = (LogIndex(commit.last.0 + 1), WriterTag::of(&appender.writer_id()));
+            let of_this_one = |e: Error| match e.code() {
+                ErrorCode::OutcomeUnknown => e.with_token(Token::new(appender.epoch(), next).with_tag(writer)),
+                _ => e,
+            };
+            (appended.inspect_err(count_failure).map_err(of_this_one)?, writer)
         };
         let token = header.token().with_tag(writer);
         let info = CommitInfo {

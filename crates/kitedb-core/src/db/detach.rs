@@ -116,7 +116,7 @@ pub(crate) fn detach(
              replication_overwrite, {})",
             command("role", path, "detach --overwrite")
         );
-        return Err(Error::new(why.code(), what));
+        return Err(Error::new(why.code(), what).about_what(why));
     }
     let store = open_for_writing(env, path, &options)?;
     if let Err(e) = require_same(path, looked_at, store.file_id()) {

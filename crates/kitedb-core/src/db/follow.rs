@@ -53,7 +53,7 @@ impl Engine {
         if let Some(damage) = self.damage() {
             if self.opened.has_beyond() {
                 // Its own log has what it lacks.
-                return Err(Error::new(ErrorCode::NeedsReseed, format_args!("needs reseed: {damage}")));
+                return Err(damage.recoded(ErrorCode::NeedsReseed).context("needs reseed"));
             }
             let what = "needs reseed: this replica's own log or state is damaged; reseed it from a snapshot";
             return Err(Error::new(ErrorCode::NeedsReseed, what));
@@ -66,6 +66,7 @@ impl Engine {
         if count == 0 {
             return Ok(0);
         }
+        let mut known = commit.history.len();
         // The tail of its own log is a replica's cursor.
         let persist = |e: Error| e.context("cursor persist failed");
         let through = LogIndex(commit.last.0 + count as u64);
@@ -89,9 +90,8 @@ impl Engine {
                 if let Err(e) = folded {
                     // The frame is in the log and can never be applied: the two graphs differ.
                     self.publish_followed(commit);
-                    let e = Error::new(ErrorCode::NeedsReseed, format_args!("needs reseed: {e}"));
-                    let damage = Error::new(e.code(), &e);
-                    self.fail_replica(damage);
+                    let e = e.recoded(ErrorCode::NeedsReseed).context("needs reseed");
+                    self.fail_replica(e.clone());
                     return Err(e);
                 }
                 commit.last = place.header.log_index;
@@ -99,6 +99,11 @@ impl Engine {
                 done += 1;
             }
             self.publish_followed(commit);
+            if commit.history.len() > known {
+                // A frame has told whose the epoch is: who waits for another writer's commit, beyond it, waits in vain.
+                known = commit.history.len();
+                self.signal().notify_all();
+            }
         }
         Ok(done)
     }

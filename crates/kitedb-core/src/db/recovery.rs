@@ -199,7 +199,8 @@ impl Engine {
         let base = Reading::new(&levels, before, None);
         let mut overlay = Overlay::default();
         let context = |e: Error| {
-            Error::corrupt(format_args!("the frame with log index {} cannot be applied: {e}", frame.header.log_index))
+            let what = format_args!("the frame with log index {} cannot be applied: {e}", frame.header.log_index);
+            Error::corrupt(what).about_what(&e)
         };
         frame.header.require_known(self.env.host.known_level())?;
         for mutation in Mutations::new(frame.payload) {
@@ -212,7 +213,8 @@ impl Engine {
                 "the state after log index {} has the digest {digest}; its frame says {}",
                 frame.header.log_index, frame.header.digest
             );
-            return Err(Error::corrupt(what));
+            let error = Error::corrupt(what).with_token(frame.header.token().with_tag(WriterTag::of(writer_id)));
+            return Err(error.with_expected(frame.header.digest).with_found(digest));
         }
         let info = CommitInfo {
             epoch: frame.header.epoch,

@@ -336,11 +336,8 @@ impl Appender {
             Ok(()) => cause,
             Err(_) => {
                 self.sync.fail();
-                Error::new(
-                    ErrorCode::OutcomeUnknown,
-                    format_args!(
-                        "{cause}; it could not be undone, so whether this commit survives is unknown: reopen the database and look"
-                    ),
+                cause.recoded(ErrorCode::OutcomeUnknown).and(
+                    "it could not be undone, so whether this commit survives is unknown: reopen the database and look",
                 )
             }
         }

@@ -57,7 +57,7 @@ fn copy(args: &CopyArgs, create: bool, out: &mut dyn Write) -> Outcome {
         return write_json(
             out,
             &json!({
-                "token": token.to_string(),
+                "token": token.full(),
                 "nodes": nodes,
                 "edges": edges,
                 "digest": digest.to_string(),
@@ -118,7 +118,7 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
         return write_json(
             out,
             &json!({
-                "role": "primary", "epoch": epoch, "last_kept": kept.to_string(), "source_fenced": fenced,
+                "role": "primary", "epoch": epoch, "last_kept": kept.full(), "source_fenced": fenced,
                 "fence_synced": synced, "source_found": promotion.source_found, "rival_epoch": promotion.rival_epoch,
                 "rivals": rivals.iter().map(rival_document).collect::<Vec<_>>(),
             }),
@@ -165,7 +165,7 @@ fn resolved(db: &Path) -> Option<PathBuf> {
 
 fn rival_document(rival: &Rival) -> serde_json::Value {
     json!({
-        "db": rival.db.display().to_string(), "leads": rival.leads, "last_token": rival.last_token.to_string(),
+        "db": rival.db.display().to_string(), "leads": rival.leads, "last_token": rival.last_token.full(),
         "knows_epoch": rival.knows_epoch,
     })
 }

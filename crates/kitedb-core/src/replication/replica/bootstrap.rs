@@ -34,10 +34,10 @@ impl Replica {
         }
         source.reserve(&Progress { reserved: Some(snapshot), ..self.progress() }).map_err(|e| match e.code() {
             // Refused, not merely failed.
-            ErrorCode::Io | ErrorCode::PermissionDenied | ErrorCode::InvalidArgument => Error::new(
-                ErrorCode::Unregistered,
-                format_args!("the source would not keep its log for this replica: {e}; {HOW_TO_REGISTER}"),
-            ),
+            ErrorCode::Io | ErrorCode::PermissionDenied | ErrorCode::InvalidArgument => e
+                .recoded(ErrorCode::Unregistered)
+                .context("the source would not keep its log for this replica")
+                .and(HOW_TO_REGISTER),
             _ => e,
         })?;
         if !self.engine.is_foreign() {

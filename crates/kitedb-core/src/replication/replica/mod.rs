@@ -13,7 +13,7 @@ mod wait_for_news;
 use crate::{
     db::{Engine, ReplicationRole, half_made, holds_nothing},
     error::{Error, ErrorCode, Result},
-    graph::{Epoch, LogIndex},
+    graph::{Epoch, LogIndex, Token},
     io::Env,
     lock::{Mutex, RwLock},
     log::{Control, PageLimits},

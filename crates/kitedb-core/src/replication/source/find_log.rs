@@ -20,7 +20,7 @@ pub(in crate::replication) fn locate(env: &Env, paths: &SourcePaths) -> Result<L
             version if e.is_other_version() => version,
             _ => ErrorCode::SourceUnavailable,
         };
-        Error::new(code, format_args!("the source cannot be looked at: {e}"))
+        e.recoded(code).context("the source cannot be looked at")
     };
     let (path, file) = NodeFile::at(env, &paths.db).map_err(away)?;
     let file = match file {
@@ -107,7 +107,7 @@ pub(in crate::replication) fn require_log_of(env: &Env, db: &Path, dir: &Path, i
     let control = Control::open(&*env.disk, dir, OpenMode::Read)?;
     control.map_or(Ok(()), |control| control.expect(id)).map_err(|e| {
         let what = format_args!("the source {} is not there, or cannot be read, and {e}", db.display());
-        Error::new(ErrorCode::SourceUnavailable, what)
+        Error::new(ErrorCode::SourceUnavailable, what).about_what(&e)
     })
 }
 
@@ -207,6 +207,6 @@ pub(in crate::replication) fn recovered_end(env: &Env, db: &Path, control: &Arc<
              back, or try it again",
             dir.display()
         );
-        Error::new(ErrorCode::SourceUnavailable, what)
+        Error::new(ErrorCode::SourceUnavailable, what).about_what(&e)
     })
 }

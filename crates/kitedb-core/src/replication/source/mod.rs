@@ -14,7 +14,7 @@ pub use paths::SourcePaths;
 
 use crate::{
     error::Result,
-    graph::{Digest, Epoch, LogIndex},
+    graph::{Digest, Epoch, LogIndex, Token, WriterTag},
     log::{Control, Fence, LogPage, Moved, PageLimits, SeenEpoch, WriterId},
     replication::registry::Progress,
     store::{CheckpointMark, Image},

@@ -3,7 +3,7 @@
 use super::{LocalSource, OpenLog};
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::LogIndex,
+    graph::{Digest, LogIndex, Token, WriterTag},
     log::{Control, Position},
     replication::source::{At, find_log::recovered_end},
     store::{CheckpointMark, Store},

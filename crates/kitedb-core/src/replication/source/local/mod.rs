@@ -353,5 +353,5 @@ fn gone_meanwhile(env: &Env, open: &OpenLog, e: Error) -> Error {
     }
     let what =
         format_args!("the log of the source is not in {} any more ({e}): it is looked for again", open.dir.display());
-    Error::new(ErrorCode::SourceUnavailable, what)
+    Error::new(ErrorCode::SourceUnavailable, what).about_what(&e).with_path(&open.dir)
 }
