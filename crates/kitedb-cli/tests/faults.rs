@@ -4,9 +4,10 @@
 
 mod support;
 
+use kitedb_core::{Database, OpenOptions};
 use serde_json::{Value as Json, json};
-use std::{fs, process::Command};
-use support::{Folder, Run};
+use std::{fs, path::Path, process::Command};
+use support::{Folder, Run, parsed};
 
 fn import(folder: &Folder, db: &str, edges: &str, more: &[&str]) -> Run {
     folder.file("edges.txt", edges);
@@ -235,6 +236,30 @@ fn an_import_that_ends_early_says_what_is_committed() {
     let run = import(&folder, "q.kitedb", "bad\n", &["--json"]);
     let document: Json = serde_json::from_str(&run.out).unwrap();
     assert_eq!((&document["committed"], &document["token"]), (&json!(false), &Json::Null));
+}
+
+/// What a program needs to act on a failure stands beside its words.
+#[test]
+fn the_document_of_a_failure_has_its_fields() {
+    let folder = Folder::new();
+    let not = folder.file("not.kitedb", "no database, and long enough to be looked at".repeat(200));
+    let error = |run: Run| parsed(&run.out)["error"].clone();
+    let failed = error(import(&folder, "not.kitedb", "a b K\n", &["--json"]));
+    assert_eq!((&failed["code"], &failed["kind"]), (&json!("NOT_A_DATABASE"), &json!("input")));
+    assert_eq!(Path::new(failed["path"].as_str().unwrap()).file_name(), not.file_name());
+    assert!(failed.get("pid").is_none() && failed.get("token").is_none(), "{failed}");
+    // One that is none of the engine has words alone.
+    let failed = error(import(&folder, "p.kitedb", "bad\n", &["--json"]));
+    assert_eq!((&failed["code"], &failed["kind"]), (&Json::Null, &Json::Null));
+    assert_eq!(failed.as_object().unwrap().len(), 3, "{failed}");
+    import(&folder, "p.kitedb", "a b K\n", &["--role", "primary"]).ok();
+    let holder = Database::open(folder.path().join("p.kitedb"), OpenOptions::new()).unwrap();
+    let failed = error(import(&folder, "p.kitedb", "c d K\n", &["--json"]));
+    assert_eq!((&failed["code"], &failed["pid"]), (&json!("LOCKED"), &json!(std::process::id())));
+    holder.close().unwrap();
+    let failed = error(import(&folder, "p.kitedb", "c d K\n", &["--json", "--role", "disabled"]));
+    assert_eq!((&failed["code"], &failed["token"]), (&json!("ROLE_MISMATCH"), &json!("1:1")));
+    assert_eq!((&failed["expected"], &failed["found"]), (&json!("disabled"), &json!("primary")));
 }
 
 /// A hint that can be run as it stands.

@@ -207,6 +207,6 @@ pub(in crate::replication) fn recovered_end(env: &Env, db: &Path, control: &Arc<
              back, or try it again",
             dir.display()
         );
-        Error::new(ErrorCode::SourceUnavailable, what).about_what(&e)
+        Error::new(ErrorCode::SourceUnavailable, what)
     })
 }
