@@ -55,7 +55,9 @@ pub fn show(args: &DatabaseArgs, database: &Database, out: &mut dyn Write) -> Ou
             }
         }
         let mut table = Table::fields(2);
-        table.field("in the file", last.map_or_else(|| "no commit".to_owned(), |last| last.to_string())).field("digest", digest);
+        table
+            .field("in the file", last.map_or_else(|| "no commit".to_owned(), |last| last.to_string()))
+            .field("digest", digest);
         table.write(out)?;
     }
     out.flush()?;

@@ -447,8 +447,7 @@ pub(super) fn run_retention(
 }
 
 pub(super) fn not_primary(path: &Path) -> Error {
-    Error::new(ErrorCode::NotPrimary, format_args!("{} is not opened in primary role", path.display()))
-        .with_path(path)
+    Error::new(ErrorCode::NotPrimary, format_args!("{} is not opened in primary role", path.display())).with_path(path)
 }
 
 /// Makes a checkpoint of the database at `path` if this process has it open for writing.
@@ -479,8 +478,7 @@ struct GivenSource {
 }
 
 fn no_such_source(db: &Path) -> Error {
-    Error::new(ErrorCode::InvalidOption, format_args!("source db path does not exist: {}", db.display()))
-        .with_path(db)
+    Error::new(ErrorCode::InvalidOption, format_args!("source db path does not exist: {}", db.display())).with_path(db)
 }
 
 /// The source that the options of an open name, if they name one and ask for a replica. A file that is to be made for one

@@ -1,9 +1,7 @@
 //! Which commit has an index, and whose an epoch is: what a wait for a token asks.
 
 use super::{engine::Engine, history::writer_of, options::ReplicationRole};
-use crate::{
-    graph::{Epoch, LogIndex, Token, WriterTag},
-};
+use crate::graph::{Epoch, LogIndex, Token, WriterTag};
 
 /// What is published under a log index.
 #[derive(Debug, Clone, Copy)]

@@ -8,9 +8,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Mutations, WriterTag},
     io::OpenMode,
-    log::{
-        Control, FrameRef, Keep, LogIdentity, LogReader, Recovered, RecoveryStart, WriterId, ends_early, recover,
-    },
+    log::{Control, FrameRef, Keep, LogIdentity, LogReader, Recovered, RecoveryStart, WriterId, ends_early, recover},
     shell::command,
     state::{CommitInfo, Overlay, Reading},
     store::{LogKind, LogLink, Part},
@@ -171,7 +169,8 @@ impl Engine {
             digest: mark.digest,
             limit,
         };
-        let mut recovered = recover(&self.env, dir, control, start, mode, &mut |frame, writer_id| self.fold(frame, writer_id))?;
+        let mut recovered =
+            recover(&self.env, dir, control, start, mode, &mut |frame, writer_id| self.fold(frame, writer_id))?;
         if let Some(claim) = recovered.short_of {
             let copied = recovered.control().displaced(&**self.store.file())?.log;
             recovered.damage = match copied {

@@ -13,9 +13,7 @@ mod value;
 
 pub use digest::Digest;
 pub(crate) use id::number as parse_number;
-pub use id::{
-    Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, MAX_NODE_ID, MAX_RANK, NodeId, PropKeyId,
-};
+pub use id::{Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, MAX_NODE_ID, MAX_RANK, NodeId, PropKeyId};
 pub use index::{IndexDef, IndexId, IndexState, IndexTarget};
 pub use mutation::{Mutation, Mutations};
 pub use names::{NameKind, RESERVED_PROPERTY};

@@ -154,9 +154,8 @@ impl FromStr for Token {
     fn from_str(text: &str) -> Result<Self> {
         let mut parts = text.split(':');
         let epoch = Epoch(number(parts.next().unwrap_or_default(), "epoch")?);
-        let rest = parts
-            .next()
-            .ok_or_else(|| Error::invalid(format_args!("invalid token '{text}' (log_index missing)")))?;
+        let rest =
+            parts.next().ok_or_else(|| Error::invalid(format_args!("invalid token '{text}' (log_index missing)")))?;
         let (index, tag) = rest.split_once('.').map_or((rest, None), |(index, tag)| (index, Some(tag)));
         let log_index = LogIndex(number(index, "log_index")?);
         let tag = tag.map(WriterTag::from_str).transpose()?;

@@ -297,7 +297,8 @@ impl FollowedLog {
     /// Takes in what an operator says of a replica.
     pub fn report(&self, epoch: Epoch, replica_id: &str, reported: Epoch, applied: LogIndex) -> Result<()> {
         if reported != epoch {
-            let what = format_args!("epoch mismatch: the report says epoch {reported}, this primary leads epoch {epoch}");
+            let what =
+                format_args!("epoch mismatch: the report says epoch {reported}, this primary leads epoch {epoch}");
             let error = Error::new(ErrorCode::EpochMismatch, what).with_key(replica_id).with_epoch(epoch);
             return Err(error.with_expected(epoch).with_found(reported));
         }

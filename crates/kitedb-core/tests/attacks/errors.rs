@@ -29,6 +29,9 @@ fn refused<T>(done: Result<T>, code: ErrorCode, key: &str, phrases: &[&str]) -> 
 /// Each in the name that its caller used.
 #[test]
 fn a_refused_write_is_told_in_the_names_that_its_caller_used() {
+    use ErrorCode::{
+        DuplicateKey, EdgeExists, EdgeNotFound, InvalidArgument, NodeNotFound, UnknownName, VectorDimension,
+    };
     let stage = Stage::new();
     let db = Database::open(stage.path("one.kitedb"), disabled()).unwrap();
     let mut tx = db.begin().unwrap();
@@ -36,8 +39,6 @@ fn a_refused_write_is_told_in_the_names_that_its_caller_used() {
     let bio = tx.propkey_id_or_create("bio").unwrap();
     tx.add_edge(ada, "KNOWS", bob).unwrap();
     tx.set_node_vector(ada, "face", &[1.0, 2.0]).unwrap();
-    use ErrorCode::*;
-
     let holder = ada.to_string();
     let duplicate = refused(tx.create_node(Some("ada")), DuplicateKey, "ada", &["'ada'", &holder]);
     assert_eq!(duplicate.found(), Some(&*holder));
@@ -62,7 +63,10 @@ fn a_refused_write_is_told_in_the_names_that_its_caller_used() {
     refused(tx.set_node_prop(ada, "bio", too_deep()), InvalidArgument, "bio", &["bio"]);
     refused(tx.upsert_node("ada", &[(bio, Some(too_deep()))]), InvalidArgument, "bio", &["node 'ada'", "bio"]);
     refused(tx.upsert_node("eve", &[(bio, Some(too_deep()))]), InvalidArgument, "bio", &["node 'eve'", "bio"]);
-    let nodes = [NewNode { key: Some("c"), ..NewNode::default() }, NewNode { key: Some("d"), labels: &[LabelId(99)], ..NewNode::default() }];
+    let nodes = [
+        NewNode { key: Some("c"), ..NewNode::default() },
+        NewNode { key: Some("d"), labels: &[LabelId(99)], ..NewNode::default() },
+    ];
     refused(tx.create_nodes_batch(&nodes), UnknownName, "99", &["node 'd'", "label"]);
 
     let length = refused(tx.set_node_vector(bob, "face", &[1.0; 3]), VectorDimension, "face", &["'face'"]);
@@ -70,7 +74,8 @@ fn a_refused_write_is_told_in_the_names_that_its_caller_used() {
     refused(tx.set_node_vector(bob, "face", &[f32::NAN; 2]), InvalidArgument, "face", &["'face'", "NaN"]);
     refused(tx.set_node_vector(bob, "face", &[]), InvalidArgument, "face", &["'face'", "no direction"]);
     let knows = tx.etype_id("KNOWS").unwrap();
-    let other = refused(tx.define_name(NameKind::EdgeType, knows.0 + 5, "KNOWS"), InvalidArgument, "KNOWS", &["'KNOWS'"]);
+    let other =
+        refused(tx.define_name(NameKind::EdgeType, knows.0 + 5, "KNOWS"), InvalidArgument, "KNOWS", &["'KNOWS'"]);
     assert_eq!(other.found(), Some(&*knows.to_string()));
 
     // Nothing of all that stayed, and what was there before did.
@@ -85,7 +90,7 @@ fn a_refused_write_is_told_in_the_names_that_its_caller_used() {
 fn conflict(
     db: &Database,
     own: impl FnOnce(&mut Transaction) -> Result<()>,
-    others: impl FnOnce(&mut Transaction) -> Result<()>,
+    others: impl FnMut(&mut Transaction) -> Result<()>,
     key: &str,
     phrases: &[&str],
 ) {
@@ -114,7 +119,13 @@ fn a_conflict_is_told_in_names() {
     for round in 1..=2i64 {
         // What another one did is in memory at first, and then in the file.
         let settle = |tx: &mut Transaction| tx.set_node_prop(bob, "round", round);
-        conflict(&db, |tx| tx.set_node_prop(ada, "age", 1), |tx| tx.set_node_prop(ada, "age", round), "ada", &["'ada'", &ada_id]);
+        conflict(
+            &db,
+            |tx| tx.set_node_prop(ada, "age", 1),
+            |tx| tx.set_node_prop(ada, "age", round),
+            "ada",
+            &["'ada'", &ada_id],
+        );
         conflict(&db, |tx| tx.set_node_prop(bob, "age", 1), settle, &bob_id, &["node "]);
         let fresh = format!("fresh {round}");
         conflict(
@@ -197,9 +208,10 @@ fn what_is_wrong_with_a_file_names_it() {
     assert_eq!((error.code(), error.path()), (ErrorCode::ReplicaReadOnly, Some(&*replica)));
     let error = db.primary_report_replica_progress("x", 1, 1).map(drop).unwrap_err();
     assert_eq!(error.path(), Some(&*replica));
+    let other = db.clone();
     db.close().unwrap();
     // Once closed, it is about the handle.
-    assert_eq!(add(&db, "c").unwrap_err().code(), ErrorCode::Closed);
+    assert_eq!(add(&other, "c").unwrap_err().code(), ErrorCode::Closed);
 }
 
 /// Who is fenced is told which epoch leads, and which commit does not count.

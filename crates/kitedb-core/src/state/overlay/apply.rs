@@ -19,8 +19,9 @@ impl Overlay {
             Mutation::DefineVector { key, dimension } => self.dimensions.push((key, dimension)),
             Mutation::CreateNode { id, key, labels, props } => {
                 if id.0 == 0 || id.0 > MAX_NODE_ID {
-                    return Err(Error::invalid(format_args!("node id {id} is not between 1 and {MAX_NODE_ID}"))
-                        .with_key(id));
+                    return Err(
+                        Error::invalid(format_args!("node id {id} is not between 1 and {MAX_NODE_ID}")).with_key(id)
+                    );
                 }
                 if base.over(self).node_exists(id)? {
                     let what = format_args!("node {id} exists already");
