@@ -374,7 +374,7 @@ fn lu_no_update_is_lost() {
         },
         || {
             let view = b.db.snapshot().unwrap();
-            assert_eq!(version(&view, counter) as u64, view.out_degree(counter, None).unwrap());
+            assert_eq!(version(&view, counter) as u64, view.out_degree(counter, AllTypes).unwrap());
         },
     );
     assert_eq!(version(&b.db.snapshot().unwrap(), counter), (THREADS * TRANSACTIONS) as i64);

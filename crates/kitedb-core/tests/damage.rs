@@ -394,10 +394,10 @@ fn read_all(db: &Database, model: &Model) -> bool {
         {
             assert_eq!(found, Some(NodeId(id)));
         }
-        if let Some(degree) = checked(view.out_degree(NodeId(id), None), &mut failed) {
+        if let Some(degree) = checked(view.out_degree(NodeId(id), AllTypes), &mut failed) {
             assert_eq!(degree, model.edges.keys().filter(|e| e.0 == id).count() as u64, "out degree of node {id}");
         }
-        if let Some(degree) = checked(view.in_degree(NodeId(id), None), &mut failed) {
+        if let Some(degree) = checked(view.in_degree(NodeId(id), AllTypes), &mut failed) {
             assert_eq!(degree, model.edges.keys().filter(|e| e.2 == id).count() as u64, "in degree of node {id}");
         }
         for (v, (name, _)) in support::model::VECTORS.iter().enumerate() {

@@ -11,7 +11,7 @@ mod support_replication;
 use kitedb_core::{
     Database, ErrorCode, GraphRead, IndexOn, IndexSpec, IndexState, NodeId, RepairOptions, ReplicaState,
     ReplicationRole, Result, SyncMode, compare_deep,
-    index_definitions_for_testing::DefineIndexes,
+    testing::DefineIndexes,
     io::sim::{Crash, Loss},
 };
 use std::{

@@ -831,7 +831,7 @@ fn a_node_with_edges_in_very_many_runs_reads_right() {
         db.checkpoint().unwrap();
         let view = db.snapshot().unwrap();
         let hub = view.node_by_key("hub").unwrap().unwrap();
-        assert_eq!(view.out_neighbors(hub, None).unwrap().count() as u64, n + 1);
+        assert_eq!(view.out_neighbors(hub, AllTypes).unwrap().count() as u64, n + 1);
         if n % 10 == 0 {
             assert_hub(&db, n + 1);
         }
@@ -859,8 +859,8 @@ fn add_to_hub(db: &Database, n: u64) {
 fn assert_hub(db: &Database, count: u64) {
     let view = db.snapshot().unwrap();
     let hub = view.node_by_key("hub").unwrap().unwrap();
-    assert_eq!(view.out_degree(hub, None).unwrap(), count);
-    let mut found: Vec<_> = view.out_neighbors(hub, None).unwrap().collect();
+    assert_eq!(view.out_degree(hub, AllTypes).unwrap(), count);
+    let mut found: Vec<_> = view.out_neighbors(hub, AllTypes).unwrap().collect();
     found.sort_unstable();
     let mut expected: Vec<_> = (0..count).map(|n| view.node_by_key(&format!("{n}")).unwrap().unwrap()).collect();
     expected.sort_unstable();

@@ -86,7 +86,7 @@ fn dump(db: &Database) -> String {
         let vectors: serde_json::Map<_, _> = vectors.collect();
         let props = props(view.node_props(node).unwrap());
         line(json!({ "node": node.0, "key": key, "labels": labels, "props": props, "vectors": vectors,
-            "out": view.out_degree(node, None).unwrap(), "in": view.in_degree(node, None).unwrap() }));
+            "out": view.out_degree(node, AllTypes).unwrap(), "in": view.in_degree(node, AllTypes).unwrap() }));
     }
     for edge in view.edges() {
         let edge = edge.unwrap();

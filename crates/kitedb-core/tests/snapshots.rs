@@ -100,7 +100,7 @@ impl Bank {
                 assert!(view.edge_exists(dst, "GOT", src).unwrap());
                 assert!(view.edge_prop(src, "PAID", dst, "amount").unwrap().is_some());
                 let receipt = view.node_by_key(&format!("receipt {src} {dst}")).unwrap().expect("a receipt");
-                assert!(view.out_neighbors(receipt, None).unwrap().eq([src]));
+                assert!(view.out_neighbors(receipt, AllTypes).unwrap().eq([src]));
                 assert!(view.node_vector(receipt, "trace").unwrap().is_some());
             } else if Some(ty) == got {
                 assert!(view.edge_exists(dst, "PAID", src).unwrap());
@@ -358,7 +358,7 @@ fn a_transaction_reads_its_snapshot_under_its_own_writes() {
     assert_eq!(integer(&tx, first, "round"), 0);
     assert_eq!(tx.count_nodes(), 21);
     assert_eq!(tx.count_edges(), 21);
-    assert_eq!(tx.neighbors_page(first, Direction::In, None, None, 10).unwrap().items.len(), 2);
+    assert_eq!(tx.neighbors_page(first, Direction::In, AllTypes, None, 10).unwrap().items.len(), 2);
     assert!(db.snapshot().unwrap().node_by_key("mine").unwrap().is_none());
     // Its own part touches nothing that others wrote; the node it leads to is only relied on.
     tx.commit().unwrap();
@@ -391,7 +391,7 @@ fn pages_go_on_where_they_were_while_others_write() {
         (after_label, _) = (page.next, labelled.extend(page.items));
         let page = view.edges_page(after_edge, 5).unwrap();
         (after_edge, _) = (page.next, edges.extend(page.items));
-        let page = view.neighbors_page(ids[0], Direction::Out, None, after_neighbor, 5).unwrap();
+        let page = view.neighbors_page(ids[0], Direction::Out, AllTypes, after_neighbor, 5).unwrap();
         (after_neighbor, _) = (page.next, neighbors.extend(page.items));
         if step < 19 {
             assert!(after_node.is_some() && after_label.is_some() && after_edge.is_some() && after_neighbor.is_some());
@@ -411,7 +411,7 @@ fn pages_go_on_where_they_were_while_others_write() {
     assert_eq!(neighbors.iter().map(|edge| edge.dst).collect::<Vec<_>>(), ids);
     let view = db.snapshot().unwrap();
     assert_eq!(code(view.nodes_page(None, 0)), ErrorCode::InvalidArgument);
-    assert_eq!(code(view.neighbors_page(ids[0], Direction::In, None, None, 0)), ErrorCode::InvalidArgument);
+    assert_eq!(code(view.neighbors_page(ids[0], Direction::In, AllTypes, None, 0)), ErrorCode::InvalidArgument);
     assert!(view.label_page("no such label", None, 5).unwrap().items.is_empty());
     assert!(view.nodes_page(Some(NodeId(u64::MAX)), 5).unwrap().items.is_empty());
 }

@@ -199,8 +199,8 @@ fn node_ids_reach_up_to_the_greatest_signed_integer() {
             assert_eq!(view.edge_prop(id, "E", small, "p").unwrap(), Some(Value::I64(1)));
             assert_eq!(view.node_vector(id, "v").unwrap(), Some(vec![1.0]));
         }
-        assert_eq!(view.in_degree(small, None).unwrap(), 4);
-        assert_eq!(view.out_degree(MAX_ID, None).unwrap(), 2);
+        assert_eq!(view.in_degree(small, AllTypes).unwrap(), 4);
+        assert_eq!(view.out_degree(MAX_ID, AllTypes).unwrap(), 2);
         assert_eq!(view.nodes_page(Some(MAX_ID), 5).unwrap().items, []);
         // Nothing is left above: an id from between, and nobody's.
         let next = db.transaction(|tx| tx.create_node(None)).unwrap();
@@ -243,10 +243,10 @@ fn deleting_a_node_deletes_all_that_is_attached_to_it() {
         assert_eq!((view.node_vector(hub, "v").unwrap(), view.node_vector(hub, "w").unwrap()), (None, None));
         assert!(view.nodes_with_label("L").unwrap().next().is_none());
         assert_eq!(view.edge_props(a, "IN", hub).unwrap(), None);
-        assert_eq!([view.out_degree(hub, None).unwrap(), view.in_degree(hub, None).unwrap()], [0, 0]);
-        assert!(view.out_neighbors(a, None).unwrap().eq([c]));
-        assert_eq!(view.in_degree(c, None).unwrap(), 1);
-        assert_eq!(view.out_degree(c, None).unwrap(), 0);
+        assert_eq!([view.out_degree(hub, AllTypes).unwrap(), view.in_degree(hub, AllTypes).unwrap()], [0, 0]);
+        assert!(view.out_neighbors(a, AllTypes).unwrap().eq([c]));
+        assert_eq!(view.in_degree(c, AllTypes).unwrap(), 1);
+        assert_eq!(view.out_degree(c, AllTypes).unwrap(), 0);
         assert_eq!((view.count_nodes(), view.count_edges(), view.count_vectors()), (2, 1, 0));
         assert_eq!([view.count_nodes_by_label("L"), view.count_nodes_by_label("M")], [0, 0]);
         assert_eq!(view.count_edges_by_type("IN"), 0);
@@ -260,7 +260,7 @@ fn deleting_a_node_deletes_all_that_is_attached_to_it() {
         let view = db.snapshot().unwrap();
         assert_eq!(view.node_props(hub).unwrap(), Some(vec![]));
         assert_eq!(view.node_labels(hub).unwrap(), []);
-        assert_eq!(view.in_degree(hub, None).unwrap(), 0);
+        assert_eq!(view.in_degree(hub, AllTypes).unwrap(), 0);
         assert_eq!(view.node_vector(hub, "v").unwrap(), None);
     });
 }
@@ -353,7 +353,7 @@ fn an_edge_that_is_added_again_starts_empty() {
         let view = db.snapshot().unwrap();
         assert_eq!(view.edge_props(a, "E", c).unwrap(), Some(vec![]));
         assert_eq!(view.count_edges(), 3);
-        assert_eq!(view.out_degree(a, None).unwrap(), 2);
+        assert_eq!(view.out_degree(a, AllTypes).unwrap(), 2);
     };
     // Within one transaction, across two, and over a run.
     b.write(|tx| {
@@ -961,7 +961,7 @@ fn the_bulk_loader_commits_every_so_many_elements() {
     assert_eq!(b.db.snapshot().unwrap().count_nodes(), 201);
     let last = bulk.finish().unwrap();
     assert_eq!(last.log_index.0, 3);
-    b.everywhere(|db| assert_eq!(db.snapshot().unwrap().out_degree(hub, None).unwrap(), 250));
+    b.everywhere(|db| assert_eq!(db.snapshot().unwrap().out_degree(hub, AllTypes).unwrap(), 250));
     let mut given_up = b.db.begin_bulk(100).unwrap();
     given_up.create_node(None).unwrap();
     drop(given_up);
@@ -1071,13 +1071,13 @@ fn neighbours_can_be_asked_for_by_type_and_direction() {
         assert_eq!(sorted(&mut view.out_neighbors(ids[0], Some(a)).unwrap()), some(|n| n % 3 == 0));
         assert_eq!(sorted(&mut view.out_neighbors(ids[0], Some(bb)).unwrap()), some(|n| n % 3 != 0));
         assert_eq!(sorted(&mut view.in_neighbors(ids[0], Some(c)).unwrap()), some(|_| true));
-        assert_eq!(view.out_degree(ids[0], None).unwrap(), 11);
+        assert_eq!(view.out_degree(ids[0], AllTypes).unwrap(), 11);
         assert_eq!(view.out_degree(ids[0], Some(bb)).unwrap(), 6);
-        assert_eq!(view.in_degree(ids[0], None).unwrap(), 11);
+        assert_eq!(view.in_degree(ids[0], AllTypes).unwrap(), 11);
         assert_eq!(view.in_degree(ids[3], Some(a)).unwrap(), 1);
         assert_eq!(view.out_degree(ids[0], Some(EdgeTypeId(99))).unwrap(), 0);
-        assert!(view.in_edges(ids[3], None).unwrap().all(|edge| edge.ty == a && edge.src == ids[0]));
-        assert_eq!(view.out_neighbors(NodeId(999), None).unwrap().count(), 0);
+        assert!(view.in_edges(ids[3], AllTypes).unwrap().all(|edge| edge.ty == a && edge.src == ids[0]));
+        assert_eq!(view.out_neighbors(NodeId(999), AllTypes).unwrap().count(), 0);
     });
 }
 

@@ -226,7 +226,7 @@ impl Reads for Reader {
     }
 
     fn hop(&self, id: u64, mut f: impl FnMut(u64)) -> Res<()> {
-        Ok(self.view.for_each_neighbor(NodeId(id), Direction::Out, None, |n| f(n.0))?)
+        Ok(self.view.for_each_neighbor(NodeId(id), Direction::Out, AllTypes, |n| f(n.0))?)
     }
 
     fn hop_type(&self, id: u64, ty: u8, mut f: impl FnMut(u64)) -> Res<()> {

@@ -2,7 +2,8 @@
 
 use super::{
     View,
-    read::{GraphRead, sealed::ReadState},
+    dyn_graph::sealed::ReadState,
+    read::GraphRead,
 };
 use crate::{
     error::Result,

@@ -198,7 +198,7 @@ fn a_page_costs_what_it_returns() {
     }
     fn pages<G: GraphRead>(graph: &G, hub: NodeId, expected: u64) {
         let found = [
-            count(|after| graph.neighbors_page(hub, Direction::In, None, after, 100).unwrap().next),
+            count(|after| graph.neighbors_page(hub, Direction::In, AllTypes, after, 100).unwrap().next),
             count(|after| graph.edges_page(after, 100).unwrap().next),
             count(|after| graph.label_page("L", after, 100).unwrap().next),
             count(|after| graph.nodes_page(after, 100).unwrap().next),
@@ -417,7 +417,7 @@ fn what_a_held_view_pins_is_told_and_can_be_limited() {
     too_old(view.node_by_key("a").map(drop));
     too_old(view.nodes().try_for_each(|node| node.map(drop)));
     too_old(view.edges().try_for_each(|edge| edge.map(drop)));
-    too_old(view.clone().neighbors_page(a, Direction::Out, None, None, 1).map(drop));
+    too_old(view.clone().neighbors_page(a, Direction::Out, AllTypes, None, 1).map(drop));
     too_old(reader.node_by_key("a").map(drop));
     too_old(reader.set_node_prop(a, "p", 1));
     too_old(reader.commit().map(drop));
@@ -508,7 +508,7 @@ fn a_hub_is_deleted_as_a_whole() {
     let before = db.snapshot().unwrap();
     db.transaction(|tx| tx.delete_node(hub)).unwrap();
     assert_eq!((before.count_edges(), db.snapshot().unwrap().count_edges()), (20_001, 0));
-    assert_eq!(before.in_degree(hub, None).unwrap() + before.out_degree(hub, None).unwrap(), 20_001);
+    assert_eq!(before.in_degree(hub, AllTypes).unwrap() + before.out_degree(hub, AllTypes).unwrap(), 20_001);
     drop(before);
     let follower = Database::open(&replica, replica_of(&source)).unwrap();
     catch_up(&follower);

@@ -66,9 +66,9 @@ fn calls_by_ends_mean_the_lowest_and_calls_by_key_exactly_one() {
     let db = everywhere(&stage, db, |db| {
         let view = db.snapshot().unwrap();
         assert_eq!(view.edges_between(a, "PAID", b).unwrap(), [first, second, third]);
-        assert_eq!((view.out_degree(a, None).unwrap(), view.in_degree(b, None).unwrap()), (3, 3));
+        assert_eq!((view.out_degree(a, AllTypes).unwrap(), view.in_degree(b, AllTypes).unwrap()), (3, 3));
         assert_eq!((view.count_edges(), view.count_edges_by_type("PAID")), (3, 3));
-        assert_eq!(view.out_neighbors(a, None).unwrap().collect::<Vec<_>>(), [b; 3]);
+        assert_eq!(view.out_neighbors(a, AllTypes).unwrap().collect::<Vec<_>>(), [b; 3]);
         assert_eq!(amount(db), Some(Value::I64(1)));
         assert_eq!(view.edge_prop_by_key(third, "amount").unwrap(), Some(Value::I64(3)));
         // Any of them is in the way of another one that is added by its ends; a batch adds all of it or nothing.
@@ -218,11 +218,11 @@ fn a_page_may_end_between_two_parallel_edges() {
     everywhere(&stage, db, |db| {
         let view = db.snapshot().unwrap();
         for direction in [Direction::Out, Direction::In] {
-            let all = view.neighbors_page(a, direction, None, None, 100).unwrap().items;
+            let all = view.neighbors_page(a, direction, AllTypes, None, 100).unwrap().items;
             assert!(all.is_sorted_by_key(|edge| (edge.ty, edge.ends(direction).1, edge.rank)));
             let (mut paged, mut after) = (Vec::new(), None);
             loop {
-                let page = view.neighbors_page(a, direction, None, after, 1).unwrap();
+                let page = view.neighbors_page(a, direction, AllTypes, after, 1).unwrap();
                 paged.extend(page.items);
                 after = page.next;
                 if after.is_none() {
@@ -232,7 +232,7 @@ fn a_page_may_end_between_two_parallel_edges() {
             assert_eq!((paged, all.len()), (all, if direction == Direction::Out { 10 } else { 5 }));
         }
         let of_another = view.edges_between(a, "PAID", a).unwrap()[0];
-        let page = view.neighbors_page(b, Direction::In, None, Some(of_another), 1);
+        let page = view.neighbors_page(b, Direction::In, AllTypes, Some(of_another), 1);
         assert_eq!(code(page), ErrorCode::InvalidArgument);
     });
 }

@@ -169,8 +169,8 @@ pub fn dump(view: &View) -> Vec<String> {
         let found = key.as_ref().map(|k| view.node_by_key(k).unwrap());
         let props = view.node_props(id).unwrap();
         let labels = view.node_labels(id).unwrap();
-        let mut out: Vec<_> = view.out_edges(id, None).unwrap().collect();
-        let mut incoming: Vec<_> = view.in_edges(id, None).unwrap().collect();
+        let mut out: Vec<_> = view.out_edges(id, AllTypes).unwrap().collect();
+        let mut incoming: Vec<_> = view.in_edges(id, AllTypes).unwrap().collect();
         out.sort_unstable();
         incoming.sort_unstable();
         let vectors: Vec<_> = keys.iter().filter_map(|(k, _)| view.node_vector(id, *k).unwrap()).collect();

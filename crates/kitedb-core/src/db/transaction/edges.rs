@@ -51,7 +51,7 @@ impl Transaction {
     ///     Ok((a, b, second))
     /// })?;
     /// let view = db.snapshot()?;
-    /// assert_eq!(view.out_degree(a, None)?, 2);
+    /// assert_eq!(view.out_degree(a, AllTypes)?, 2);
     /// assert_eq!(view.edges_between(a, "PAID", b)?[1], second);
     /// # db.close()
     /// # }
