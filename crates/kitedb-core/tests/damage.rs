@@ -5,7 +5,7 @@
 mod support;
 
 use kitedb_core::{
-    Database, Error, ErrorCode, GraphRead, NodeId, OpenOptions, SyncMode,
+    AllTypes, Database, Error, ErrorCode, GraphRead, NodeId, OpenOptions, SyncMode,
     io::sim::{Crash, Loss, SimDisk, SimHost},
 };
 use std::path::PathBuf;
@@ -418,7 +418,7 @@ fn read_all(db: &Database, model: &Model) -> bool {
         }
     }
     if let Some(nodes) = checked(view.nodes().collect::<Result<Vec<_>, _>>(), &mut failed) {
-        assert!(nodes.into_iter().map(|id| id.0).eq(model.nodes.keys().copied()));
+        assert!(nodes.into_iter().map(|node| node.id().0).eq(model.nodes.keys().copied()));
     }
     if let Some(edges) = checked(view.edges().collect::<Result<Vec<_>, _>>(), &mut failed) {
         assert_eq!(edges.len(), model.edges.len());

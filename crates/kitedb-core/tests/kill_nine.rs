@@ -6,7 +6,7 @@
 
 mod support_process;
 
-use kitedb_core::{Database, GraphRead, OpenOptions, Result, Token, Value};
+use kitedb_core::{AllTypes, Database, GraphRead, OpenOptions, Result, Token, Value};
 use std::{collections::HashMap, path::Path, thread, time::Duration};
 use support_process::{Child, Random, assert_clean, child_args, dump, mode_of, tell};
 

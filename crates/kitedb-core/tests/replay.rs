@@ -17,8 +17,8 @@ mod support_process;
 mod support_replication;
 
 use kitedb_core::{
-    Database, Direction, EdgeKey, Error, ErrorCode, ErrorKind, GraphRead, NewNode, NodeId, PropKeyId, SyncMode,
-    Transaction, Value, io::sim::Crash,
+    AllTypes, Database, Direction, EdgeKey, Error, ErrorCode, ErrorKind, GraphRead, NewNode, NodeId, PropKeyId,
+    SyncMode, Transaction, Value, io::sim::Crash,
 };
 use std::collections::BTreeSet;
 use support::{
@@ -468,7 +468,7 @@ fn an_id_whose_node_came_and_went_is_not_given_out_again_after_a_crash() {
     let machine = Machine::new("primary", 1, SyncMode::Full);
     let db = machine.primary();
     let gone = db
-        .transaction(|tx| {
+        .transaction(|tx| -> kitedb_core::Result<_> {
             let ids = [tx.create_node(None)?, tx.create_node(Some("gone"))?];
             tx.add_edge(ids[0], "T", ids[1])?;
             tx.delete_node(ids[1])?;
@@ -597,7 +597,7 @@ fn what_cancels_out_is_no_write_and_what_is_written_again_is_one() {
     let machine = Machine::new("primary", 1, SyncMode::Full);
     let db = machine.primary();
     let (a, b) = db
-        .transaction(|tx| {
+        .transaction(|tx| -> kitedb_core::Result<_> {
             let (a, b) = (tx.create_node(Some("a"))?, tx.create_node(Some("b"))?);
             tx.set_node_prop(a, "p", 1)?;
             tx.add_edge(a, "T", a)?;
@@ -657,7 +657,7 @@ fn automatic_ids_go_on_after_the_greatest_one_was_chosen() {
         machine = after;
         db = machine.primary();
     }
-    let nodes: Vec<NodeId> = db.snapshot().unwrap().nodes().map(Result::unwrap).collect();
+    let nodes: Vec<NodeId> = db.snapshot().unwrap().nodes().map(|node| node.unwrap().id()).collect();
     given.sort_unstable();
     assert_eq!(nodes, given);
 }

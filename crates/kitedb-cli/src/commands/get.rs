@@ -11,7 +11,7 @@ use crate::{
         value,
     },
 };
-use kitedb_core::{Database, GraphRead, NodeId, Value, View};
+use kitedb_core::{AllTypes, Database, GraphRead, NodeId, Value, View};
 use serde_json::json;
 use std::io::{self, Write};
 

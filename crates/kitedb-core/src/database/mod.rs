@@ -201,10 +201,7 @@ impl Database {
 
     /// Runs `f` in a transaction and commits it. The outer error is that of `f`, or of the beginning; the inner one that of
     /// the commit.
-    fn attempt<T, E: From<Error>>(
-        &self,
-        f: impl FnOnce(&mut Transaction) -> Result<T, E>,
-    ) -> Result<Result<T>, E> {
+    fn attempt<T, E: From<Error>>(&self, f: impl FnOnce(&mut Transaction) -> Result<T, E>) -> Result<Result<T>, E> {
         let mut tx = self.begin()?;
         let value = f(&mut tx)?;
         Ok(tx.commit().map(|_| value))

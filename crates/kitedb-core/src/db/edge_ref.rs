@@ -163,6 +163,7 @@ impl fmt::Debug for EdgeRef<'_> {
 #[cold]
 fn lost(edge: EdgeKey) -> Error {
     let EdgeKey { src, ty, dst, rank } = edge;
-    let what = format_args!("an edge of type {ty} and rank {rank} from node {src} to node {dst} is listed and not there");
+    let what =
+        format_args!("an edge of type {ty} and rank {rank} from node {src} to node {dst} is listed and not there");
     Error::corrupt(what)
 }

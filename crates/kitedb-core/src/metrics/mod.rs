@@ -7,8 +7,6 @@ mod collect;
 mod health;
 mod replication;
 
-pub use collect::{
-    CacheLayerMetrics, CacheMetrics, DataMetrics, EngineMetrics, MemoryMetrics, Metrics, MvccMetrics,
-};
+pub use collect::{CacheLayerMetrics, CacheMetrics, DataMetrics, EngineMetrics, MemoryMetrics, Metrics, MvccMetrics};
 pub use health::{Check, HealthCheck};
 pub use replication::{PrimaryMetrics, ReplicaLagMetrics, ReplicaMetrics, ReplicationMetrics};

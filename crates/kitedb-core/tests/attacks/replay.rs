@@ -10,8 +10,8 @@ use crate::{
     support_replication::{Machine, digest},
 };
 use kitedb_core::{
-    Database, Direction, EdgeKey, ErrorCode, GraphRead, NewNode, NodeId, OpenOptions, PropKeyId, Result, SyncMode,
-    Transaction, Value,
+    AllTypes, Database, Direction, EdgeKey, ErrorCode, GraphRead, NewNode, NodeId, OpenOptions, PropKeyId, Result,
+    SyncMode, Transaction, Value,
     io::{
         Env, OpenMode,
         sim::{Crash, FaultOn, FaultPlan, Loss, SimDisk, SimHost},
@@ -200,7 +200,7 @@ fn a_transaction_whose_operation_failed_half_way_does_not_commit() {
     let path = stage.path("one.kitedb");
     let db = Database::open(&path, disabled()).unwrap();
     let hub = db
-        .transaction(|tx| {
+        .transaction(|tx| -> Result<_> {
             let hub = tx.create_node(Some("hub"))?;
             let p = tx.propkey_id_or_create("p")?;
             for n in 0..2000 {

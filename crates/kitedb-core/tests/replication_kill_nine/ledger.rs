@@ -1,7 +1,7 @@
 //! What the nodes have said, and what must be true of each of them therefore.
 
 use crate::support_process::tell;
-use kitedb_core::{Database, GraphRead, LogIndex, Result, Token, TokenWait, Value};
+use kitedb_core::{AllTypes, Database, GraphRead, LogIndex, Result, Token, TokenWait, Value};
 use std::collections::BTreeMap;
 
 /// A writer deletes its oldest item once it has so many: the data stay constant while the log grows.

@@ -1,7 +1,7 @@
 //! Nodes in a folder of a real disk.
 
 use crate::support_process::mode_of;
-use kitedb_core::{Database, GraphRead, OpenOptions, ReplicationRole, Result, SyncMode, Token, Value};
+use kitedb_core::{AllTypes, Database, GraphRead, OpenOptions, ReplicationRole, Result, SyncMode, Token, Value};
 use std::{
     path::{Path, PathBuf},
     thread,

@@ -39,11 +39,11 @@ impl Transaction {
     /// was given to no edge before and will be given to none after it, so that transactions which do this do not conflict.
     ///
     /// ```
-    /// # use kitedb_core::{Database, GraphRead, OpenOptions};
+    /// # use kitedb_core::{AllTypes, Database, GraphRead, OpenOptions};
     /// # fn main() -> kitedb_core::Result<()> {
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let db = Database::open(dir.path().join("bank.kitedb"), OpenOptions::new())?;
-    /// let (a, b, second) = db.transaction(|tx| {
+    /// let (a, b, second) = db.transaction(|tx| -> Result<_> {
     ///     let (a, b) = (tx.create_node(Some("a"))?, tx.create_node(Some("b"))?);
     ///     tx.add_edge(a, "PAID", b)?;
     ///     let second = tx.add_parallel_edge(a, "PAID", b, &[])?;
