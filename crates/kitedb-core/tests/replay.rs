@@ -487,7 +487,7 @@ fn a_batch_that_fails_leaves_its_ids_and_keys_to_others() {
     let machine = Machine::new("primary", 1, SyncMode::Full);
     let db = machine.primary();
     let greatest = NodeId(i64::MAX as u64);
-    let (a, b) = db.transaction(|tx| Ok((tx.create_node(Some("a"))?, tx.create_node(Some("b"))?))).unwrap();
+    let [a, b] = ["a", "b"].map(|key| db.transaction(|tx| tx.create_node(Some(key))).unwrap());
     let mut tx = db.begin().unwrap();
     let label = tx.label_id_or_create("L").unwrap();
     tx.delete_node(b).unwrap();

@@ -327,7 +327,8 @@ fn a_snapshot_outlives_its_database_and_the_next_one_on_the_file() {
         db.compact().unwrap();
     }
     let late = db.snapshot().unwrap();
-    let integers = |view: &View| -> Vec<i64> { view.nodes().map(|node| integer(view, node.unwrap().id(), "round")).collect() };
+    let integers =
+        |view: &View| -> Vec<i64> { view.nodes().map(|node| integer(view, node.unwrap().id(), "round")).collect() };
     assert!(integers(&old).iter().all(|round| *round == 0), "{:?}", integers(&old));
     assert!(integers(&newer).iter().all(|round| *round == 1));
     assert!(integers(&late).iter().all(|round| *round == 11));

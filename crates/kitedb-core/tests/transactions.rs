@@ -4,8 +4,8 @@
 mod support_process;
 
 use kitedb_core::{
-    AllTypes, Database, EdgeKey, EdgeTypeId, Error, ErrorCode, ErrorKind, GraphRead, LabelId, Neighbors, NewNode, NodeId,
-    OpenOptions, PropKeyId, Result, SyncMode, Transaction, Value,
+    AllTypes, Database, EdgeKey, EdgeTypeId, Error, ErrorCode, ErrorKind, GraphRead, LabelId, Neighbors, NewNode,
+    NodeId, OpenOptions, PropKeyId, Result, SyncMode, Transaction, Value,
 };
 use std::{collections::BTreeSet, path::PathBuf, sync::Barrier, thread};
 use support_process::{assert_clean, code, copy_as_after_a_crash, dump, quiet};

@@ -3,8 +3,8 @@
 
 use crate::stage::{Stage, disabled, short_log};
 use kitedb_core::{
-    AllTypes, Database, Direction, EdgeKey, EdgeTypeId, Error, ErrorCode, Graph, GraphRead, NodeCursor, NodeId, NodeRef,
-    Result, Transaction, TypeFilter, Value, ValueRef, View,
+    AllTypes, Database, Direction, EdgeKey, EdgeTypeId, Error, ErrorCode, Graph, GraphRead, NodeCursor, NodeId,
+    NodeRef, Result, Transaction, TypeFilter, Value, ValueRef, View,
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -119,7 +119,7 @@ fn an_edge_that_was_come_upon_tells_its_newest_properties() {
     let stage = Stage::new();
     let db = quiet(&stage);
     let (hub, leaves) = star(&db);
-    let edge = db.transaction(|tx| tx.add_parallel_edge(hub, "TO", leaves[4])).unwrap();
+    let edge = db.transaction(|tx| tx.add_parallel_edge(hub, "TO", leaves[4], &[])).unwrap();
     let expect = |graph: &dyn Graph, n: Option<i64>| assert_eq!(told(graph, edge), [n; 6], "{n:?}");
     let set = |n: i64| db.transaction(|tx| tx.set_edge_prop_by_key(edge, "n", n)).unwrap();
     expect(&db.snapshot().unwrap(), None);
@@ -187,9 +187,8 @@ fn a_cursor_goes_on_in_its_state_whatever_becomes_of_the_database() {
     // What they have not come to yet changes, and the runs that they read are merged away.
     db.transaction(|tx| leaves.iter().try_for_each(|leaf| tx.delete_node(*leaf))).unwrap();
     db.compact().unwrap();
-    let (nodes, edges) = thread::spawn(move || (drain(&mut nodes, 2).unwrap(), edges.next_batch(100).unwrap().len()))
-        .join()
-        .unwrap();
+    let (nodes, edges) =
+        thread::spawn(move || (drain(&mut nodes, 2).unwrap(), edges.next_batch(100).unwrap().len())).join().unwrap();
     assert_eq!((nodes.len(), edges), (8, 7));
     assert_eq!(nodes.last().map(String::as_str), Some("leaf 9"));
     assert_eq!(views(), 0, "what was dropped in another thread gave its state back");
