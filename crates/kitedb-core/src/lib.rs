@@ -16,6 +16,7 @@
 //! | 7 | `metrics` | [`Metrics`] and [`HealthCheck`]: figures for operators |
 //! | 7 | [`temporal`], [`json`] | values as text: ISO 8601 and zones, JSON |
 
+pub mod compat;
 pub mod error;
 pub mod graph;
 pub mod io;
@@ -32,12 +33,15 @@ mod replication;
 mod shell;
 mod state;
 mod store;
+#[doc(hidden)]
+pub mod testing;
 
 pub use database::{BulkLoader, ConfirmedMove, Database, WeakDatabase, compare, compare_deep};
 pub use db::{
-    CheckReport, Detached, Difference, Element, GraphRead, Index, IndexOn, IndexSpec, Latency, LatencyBucket, NameId,
-    NameRef, NewNode, OpenOptions, Page, Repair, RepairOptions, ReplicationRole, Stats, StillRegistered, SyncMode,
-    Transaction, View,
+    AllTypes, CheckReport, Detached, Difference, EdgeCursor, EdgeRef, Edges, Element, Graph, GraphRead, Index, IndexOn,
+    IndexSpec, Latency, LatencyBucket, NameId, NameRef, Neighbors, NewNode, NodeCursor, NodeEdges, NodeRef, Nodes,
+    OpenOptions, Page, Repair, RepairOptions, ReplicationRole, SortedEdges, Stats, StillRegistered, SyncMode,
+    Transaction, TypeFilter, View,
 };
 pub use error::{Error, ErrorCode, ErrorKind, Result};
 pub use graph::{
@@ -48,8 +52,7 @@ pub use graph::{
 pub use level::FEATURE_LEVEL;
 pub use metrics::{
     CacheLayerMetrics, CacheMetrics, Check, DataMetrics, EngineMetrics, HealthCheck, MemoryMetrics, Metrics,
-    MvccMetrics, PrimaryMetrics, ReplicaLagMetrics, ReplicaMetrics, ReplicationMetrics, collect_metrics_single_file,
-    health_check_single_file,
+    MvccMetrics, PrimaryMetrics, ReplicaLagMetrics, ReplicaMetrics, ReplicationMetrics,
 };
 pub use replication::{
     ComparedState, Comparison, Cursor, FenceStatus, FollowerOptions, Hold, HoldReason, HoldState, MIN_ID_DIGITS,
@@ -58,23 +61,11 @@ pub use replication::{
 };
 pub use shell::{Command, ShellWord, command, shell_word};
 
-/// [`OpenOptions`], under the name that earlier versions gave it.
-pub type SingleFileOpenOptions = OpenOptions;
-/// [`Database`], under the name that earlier versions gave it.
-pub type SingleFileDB = Database;
-
-/// [`Database::open`], under the name that earlier versions gave it.
-pub fn open_single_file(path: impl AsRef<std::path::Path>, options: SingleFileOpenOptions) -> Result<SingleFileDB> {
-    Database::open(path, options)
-}
-
-/// [`Database::close`], under the name that earlier versions gave it.
-pub fn close_single_file(db: SingleFileDB) -> Result<()> {
-    db.close()
-}
-
 #[doc(hidden)]
-pub use db::definitions_for_testing as index_definitions_for_testing;
+pub use compat::{
+    SingleFileDB, SingleFileOpenOptions, close_single_file, collect_metrics_single_file, health_check_single_file,
+    open_single_file,
+};
 
 /// The code in the README compiles and runs.
 #[cfg(doctest)]

@@ -40,7 +40,7 @@ use std::{path::Path, sync::Arc};
 /// })?;
 /// let view = db.snapshot()?;
 /// let alice = view.node_by_key("alice")?.expect("just created");
-/// assert_eq!(view.out_neighbors(alice, None)?.count(), 1);
+/// assert_eq!(view.out_neighbors(alice, "KNOWS")?.count(), 1);
 /// db.close()
 /// # }
 /// ```
@@ -80,11 +80,13 @@ impl Database {
     }
 
     /// As [`Database::open`], on a disk and host of the caller's: for simulations.
+    #[doc(hidden)]
     pub fn open_in(env: Env, path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         Self::open_with_source_in(env.clone(), env, path, options)
     }
 
     /// As [`Database::open_in`], with the paths of a replica's source on another disk.
+    #[doc(hidden)]
     pub fn open_with_source_in(
         env: Env,
         source_env: Env,
@@ -137,33 +139,73 @@ impl Database {
         Ok(self.snapshot()?.indexes())
     }
 
-    /// Runs `f` in a transaction and commits it if `f` succeeds.
-    pub fn transaction<T>(&self, mut f: impl FnMut(&mut Transaction) -> Result<T>) -> Result<T> {
-        self.attempt(&mut f)
+    /// Runs `f` in a transaction and commits it if `f` succeeds; if it fails, or panics, nothing has happened. `f` fails with
+    /// any error that an [`Error`] converts into, the caller's own. Where nothing else says which, the closure does:
+    /// `|tx| -> Result<_> { … }`.
+    ///
+    /// ```
+    /// use kitedb_core::{Database, GraphRead, OpenOptions};
+    ///
+    /// #[derive(Debug)]
+    /// enum Refused {
+    ///     Taken(String),
+    ///     Engine(kitedb_core::Error),
+    /// }
+    ///
+    /// impl From<kitedb_core::Error> for Refused {
+    ///     fn from(e: kitedb_core::Error) -> Self {
+    ///         Self::Engine(e)
+    ///     }
+    /// }
+    ///
+    /// fn register(db: &Database, name: String) -> Result<(), Refused> {
+    ///     db.transaction(|tx| {
+    ///         if tx.node_by_key(&name)?.is_some() {
+    ///             return Err(Refused::Taken(name));
+    ///         }
+    ///         tx.create_node(Some(&name))?;
+    ///         Ok(())
+    ///     })
+    /// }
+    ///
+    /// # fn main() -> Result<(), Refused> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let db = Database::open(dir.path().join("members.kitedb"), OpenOptions::new())?;
+    /// register(&db, "ada".to_owned())?;
+    /// assert!(matches!(register(&db, "ada".to_owned()), Err(Refused::Taken(_))));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// That of `f`; those of [`Database::begin`] and [`Transaction::commit`].
+    pub fn transaction<T, E: From<Error>>(&self, f: impl FnOnce(&mut Transaction) -> Result<T, E>) -> Result<T, E> {
+        Ok(self.attempt(f)??)
     }
 
-    /// As [`Database::transaction`], running `f` again, on a new snapshot, when another transaction committed
-    /// first; at most `attempts` times in all.
-    pub fn transaction_with_retry<T>(
+    /// As [`Database::transaction`], running `f` again, on a new snapshot, when another transaction committed first what
+    /// this one writes; at most `attempts` times in all, and at least once. What `f` itself fails with ends it at once.
+    pub fn transaction_with_retry<T, E: From<Error>>(
         &self,
         attempts: u32,
-        mut f: impl FnMut(&mut Transaction) -> Result<T>,
-    ) -> Result<T> {
+        mut f: impl FnMut(&mut Transaction) -> Result<T, E>,
+    ) -> Result<T, E> {
         let mut left = attempts.max(1);
         loop {
             left -= 1;
-            match self.attempt(&mut f) {
+            match self.attempt(&mut f)? {
                 Err(e) if e.is_conflict() && left > 0 => {}
-                result => return result,
+                result => return Ok(result?),
             }
         }
     }
 
-    fn attempt<T>(&self, f: &mut impl FnMut(&mut Transaction) -> Result<T>) -> Result<T> {
+    /// Runs `f` in a transaction and commits it. The outer error is that of `f`, or of the beginning; the inner one that of
+    /// the commit.
+    fn attempt<T, E: From<Error>>(&self, f: impl FnOnce(&mut Transaction) -> Result<T, E>) -> Result<Result<T>, E> {
         let mut tx = self.begin()?;
         let value = f(&mut tx)?;
-        tx.commit()?;
-        Ok(value)
+        Ok(tx.commit().map(|_| value))
     }
 
     /// Begins a bulk load: transactions of `elements_per_commit` elements each, committed one after the other.

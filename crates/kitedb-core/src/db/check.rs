@@ -1,9 +1,10 @@
 //! The check: every checksum, and every invariant, recomputed from nothing.
 
 use super::{
+    dyn_graph::sealed::ReadState,
     engine::Engine,
     place::{left_log, no_control_file, wal_dir},
-    read::{GraphRead, sealed::ReadState},
+    read::GraphRead,
     writer_lock::ATTEMPTS,
 };
 use crate::{

@@ -317,6 +317,7 @@ impl OpenOptions {
     }
 
     /// Lets every append to the log fail once so many have succeeded (0: the first one fails), for tests.
+    #[doc(hidden)]
     #[must_use]
     pub fn replication_fail_after_append_for_testing(mut self, appends: u64) -> Self {
         self.fail_after_append = Some(appends);

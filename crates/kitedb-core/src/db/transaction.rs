@@ -12,10 +12,11 @@ mod vectors;
 pub use new_node::NewNode;
 
 use super::{
+    dyn_graph::{Graph, sealed},
     engine::Engine,
     lease::Lease,
     options::ReplicationRole,
-    read::{GraphRead, sealed},
+    read::GraphRead,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -147,4 +148,11 @@ impl sealed::ReadState for Transaction {
     fn list_names(&self, kind: NameKind) -> Vec<(u32, Arc<str>)> {
         self.visible_names(kind)
     }
+
+    #[inline]
+    fn as_dyn(&self) -> &dyn Graph {
+        self
+    }
 }
+
+impl Graph for Transaction {}

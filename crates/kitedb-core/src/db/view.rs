@@ -1,6 +1,6 @@
 //! A read-only snapshot.
 
-use super::read::sealed;
+use super::dyn_graph::{Graph, sealed};
 use crate::{
     graph::{Digest, LogIndex, NameKind, Token},
     state::{Levels, ReaderSlot, Reading},
@@ -51,4 +51,11 @@ impl sealed::ReadState for View {
     fn list_names(&self, kind: NameKind) -> Vec<(u32, Arc<str>)> {
         self.levels.names.list(kind, self.index)
     }
+
+    #[inline]
+    fn as_dyn(&self) -> &dyn Graph {
+        self
+    }
 }
+
+impl Graph for View {}

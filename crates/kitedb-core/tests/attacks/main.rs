@@ -32,6 +32,7 @@ mod names;
 mod panics;
 mod parallel_edges;
 mod readers;
+mod references;
 mod repair;
 mod replay;
 mod reseeds;

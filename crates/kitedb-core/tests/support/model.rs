@@ -437,7 +437,7 @@ impl Model {
     }
 
     /// Whether `read` has an id for every name that this graph uses: else it shows another one.
-    pub fn is_named_by(&self, read: &impl GraphRead) -> bool {
+    pub fn is_named_by(&self, read: &(impl GraphRead + ?Sized)) -> bool {
         let props = |props: &Props| props.keys().all(|prop| read.propkey_id(PROPS[*prop]).is_some());
         let labels = |node: &Node| node.labels.iter().all(|label| read.label_id(LABELS[*label]).is_some());
         self.nodes.values().all(|node| props(&node.props) && labels(node))
@@ -453,7 +453,7 @@ impl Model {
     }
 
     /// The digest of this graph under the names, and their ids, that `read` shows.
-    pub fn digest(&self, read: &impl GraphRead) -> Digest {
+    pub fn digest(&self, read: &(impl GraphRead + ?Sized)) -> Digest {
         let mut sum = Digest::default();
         for (id, name) in read.labels() {
             sum += Digest::of_name(NameKind::Label, id.0, &name);
@@ -499,7 +499,7 @@ impl Model {
 }
 
 /// The canonical bytes of properties: key ids ascending, each followed by its value.
-fn prop_list(read: &impl GraphRead, props: &Props) -> Bytes {
+fn prop_list(read: &(impl GraphRead + ?Sized), props: &Props) -> Bytes {
     let mut pairs: Vec<_> = props.iter().map(|(p, value)| (prop_id(read, PROPS[*p]), value)).collect();
     pairs.sort_unstable();
     let mut bytes = Vec::new();
@@ -510,18 +510,18 @@ fn prop_list(read: &impl GraphRead, props: &Props) -> Bytes {
     bytes
 }
 
-pub fn label_id(read: &impl GraphRead, label: usize) -> LabelId {
+pub fn label_id(read: &(impl GraphRead + ?Sized), label: usize) -> LabelId {
     read.label_id(LABELS[label]).unwrap_or_else(|| panic!("label {} is in use and has no id", LABELS[label]))
 }
 
-pub fn prop_id(read: &impl GraphRead, name: &str) -> PropKeyId {
+pub fn prop_id(read: &(impl GraphRead + ?Sized), name: &str) -> PropKeyId {
     read.propkey_id(name).unwrap_or_else(|| panic!("property key {name} is in use and has no id"))
 }
 
-pub fn type_id(read: &impl GraphRead, ty: usize) -> EdgeTypeId {
+pub fn type_id(read: &(impl GraphRead + ?Sized), ty: usize) -> EdgeTypeId {
     read.etype_id(TYPES[ty]).unwrap_or_else(|| panic!("edge type {} is in use and has no id", TYPES[ty]))
 }
 
-pub fn edge_key(read: &impl GraphRead, (src, ty, dst, rank): Edge) -> EdgeKey {
+pub fn edge_key(read: &(impl GraphRead + ?Sized), (src, ty, dst, rank): Edge) -> EdgeKey {
     EdgeKey::new(NodeId(src), type_id(read, ty), NodeId(dst)).with_rank(rank)
 }

@@ -39,11 +39,11 @@ impl Transaction {
     /// was given to no edge before and will be given to none after it, so that transactions which do this do not conflict.
     ///
     /// ```
-    /// # use kitedb_core::{Database, GraphRead, OpenOptions};
+    /// # use kitedb_core::{AllTypes, Database, GraphRead, OpenOptions};
     /// # fn main() -> kitedb_core::Result<()> {
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let db = Database::open(dir.path().join("bank.kitedb"), OpenOptions::new())?;
-    /// let (a, b, second) = db.transaction(|tx| {
+    /// let (a, b, second) = db.transaction(|tx| -> Result<_> {
     ///     let (a, b) = (tx.create_node(Some("a"))?, tx.create_node(Some("b"))?);
     ///     tx.add_edge(a, "PAID", b)?;
     ///     let second = tx.add_parallel_edge(a, "PAID", b, &[])?;
@@ -51,7 +51,7 @@ impl Transaction {
     ///     Ok((a, b, second))
     /// })?;
     /// let view = db.snapshot()?;
-    /// assert_eq!(view.out_degree(a, None)?, 2);
+    /// assert_eq!(view.out_degree(a, AllTypes)?, 2);
     /// assert_eq!(view.edges_between(a, "PAID", b)?[1], second);
     /// # db.close()
     /// # }
