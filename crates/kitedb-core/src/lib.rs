@@ -28,6 +28,7 @@ mod level;
 mod lock;
 mod log;
 mod metrics;
+mod pool;
 mod replication;
 mod shell;
 mod state;
