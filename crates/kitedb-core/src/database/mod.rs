@@ -5,6 +5,7 @@ mod bulk;
 mod cut_short;
 #[cfg(test)]
 mod golden;
+mod keeper;
 mod open_file;
 mod replication;
 mod upkeep;

@@ -1,6 +1,6 @@
 //! What all opens of one file in this process share: its engine, and its part in replication.
 
-use super::cut_short::end_what_was_cut_short;
+use super::{cut_short::end_what_was_cut_short, keeper::{Keeper, run_retention}};
 use crate::{
     db::{
         Damage, Engine, OpenOptions, ReplicationRole, default_sidecar, identity_of, is_absent, make_file, mend_replica,
@@ -9,7 +9,6 @@ use crate::{
     error::{Error, ErrorCode, Result},
     io::{Env, FileIdentity},
     lock::Mutex,
-    log::{Control, RetentionAnswer},
     replication::{
         Checkpointer, FollowedLog, Follower, LocalSource, Registry, Remembered, Replica, ReplicaReplicationStatus,
         RetentionOutcome, RetentionWindows, Source, SourcePaths, Unnamed, look_at_replica, not_configured, remember,
@@ -18,20 +17,9 @@ use crate::{
 };
 use std::{
     collections::HashMap,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{
-        Arc, LazyLock, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
-    time::Duration,
+    sync::{Arc, LazyLock, Weak},
 };
-
-/// How often a full disk is tried again where other processes are to be told something.
-const FULL: Duration = Duration::from_secs(1);
-/// How often it is looked whether a disk got full, where it matters and nobody came to say it.
-const ROOM: Duration = Duration::from_secs(30);
 
 /// Where a file is noted that this process has open. Its lock is held while the file is opened and closed, so that an open
 /// waits for a close in progress and two opens share one [`OpenFile`].
@@ -65,8 +53,7 @@ pub(super) struct OpenFile {
     source_env: Env,
     opens: Mutex<usize>,
     slot: Slot,
-    keeper: Mutex<Option<JoinHandle<()>>>,
-    stopping: Arc<AtomicBool>,
+    keeper: Mutex<Option<Keeper>>,
 }
 
 impl OpenFile {
@@ -124,7 +111,7 @@ impl OpenFile {
         // Until it holds something: a bootstrap or an import that is refused leaves nothing.
         file.engine.opened.note_file(made);
         file.followed_log.iter().for_each(|followed_log| followed_log.tell_windows());
-        file.start_keeper();
+        *file.keeper.lock() = Keeper::start(&file.engine, file.followed_log.as_ref());
         *current = Arc::downgrade(&file);
         Ok(file)
     }
@@ -166,7 +153,6 @@ impl OpenFile {
             opens: Mutex::new(1),
             slot,
             keeper: Mutex::new(None),
-            stopping: Arc::default(),
         }))
     }
 
@@ -317,13 +303,9 @@ impl OpenFile {
         }
         drop(opens);
         *slot = Weak::new();
-        file.stopping.store(true, Ordering::Release);
         drop(file.follower.lock().take());
-        if let Some(keeper) = file.keeper.lock().take()
-            && keeper.thread().id() != std::thread::current().id()
-        {
-            file.engine.sidecar.iter().for_each(|control| control.wake_writer());
-            let _ = keeper.join();
+        if let Some(keeper) = file.keeper.lock().take() {
+            keeper.stop();
         }
         file.cut_log();
         file.engine.close()
@@ -349,101 +331,6 @@ impl OpenFile {
             tracing::warn!("a replica's log could not be cut before its close: {e}");
         }
     }
-
-    /// One thread that makes the checkpoints that other processes ask for, and runs retention if that is asked for.
-    fn start_keeper(self: &Arc<Self>) {
-        let (Some(control), true) = (self.engine.sidecar.clone(), self.engine.options.background) else { return };
-        let (file, stopping) = (Arc::downgrade(self), self.stopping.clone());
-        let interval = self.engine.options.retention.interval_ms.map(Duration::from_millis);
-        let spawned = std::thread::Builder::new().name("kitedb-keeper".to_owned()).spawn(move || {
-            let mut done = control.checkpoints_done();
-            // Whether there was no room to say something: nobody tells when there is.
-            let mut full = false;
-            if control.retention_is_asked() {
-                // Asked of the process before this one: who asked does so again if it still wants it.
-                full = !said(control.answer_retention(RetentionAnswer::Dropped));
-            }
-            while !stopping.load(Ordering::Acquire) {
-                let still = || !stopping.load(Ordering::Acquire);
-                full |= control.pay().is_err();
-                let look = if full { Some(FULL) } else { control.may_owe().then_some(ROOM) };
-                let timeout = [interval, look].into_iter().flatten().min();
-                // Who waits for room does not do again at once what it has no room for.
-                control.wait_for_request((!full).then_some(done), timeout, &still);
-                let Some(file) = file.upgrade().filter(|_| still()) else { return };
-                let retain = interval.is_some() && !full;
-                let keep = || file.keep(&control, &mut done, retain);
-                full = match catch_unwind(AssertUnwindSafe(keep)) {
-                    Ok(was_said) => !was_said,
-                    Err(panic) => {
-                        file.engine.note_panic("retention, or the answer to a request,", &*panic);
-                        // Who asked learns of it. It goes on: who asks next is told, too.
-                        done = control.checkpoints_asked();
-                        let failed = RetentionAnswer::Failed(Some(ErrorCode::Poisoned));
-                        control.retention_is_asked() && !said(control.answer_retention(failed))
-                    }
-                };
-            }
-        });
-        match spawned {
-            Ok(thread) => *self.keeper.lock() = Some(thread),
-            Err(e) => tracing::warn!("cannot start a thread for retention and requests of replicas: {e}"),
-        }
-    }
-
-    /// Does what was asked for. Returns whether that could be said.
-    fn keep(&self, control: &Control, done: &mut u64, retain: bool) -> bool {
-        if let Some([min_entries, min_ms, max_bytes, max_lag_ms]) = control.asked_retention() {
-            let windows = RetentionWindows { min_entries, min_ms, max_bytes, max_lag_ms };
-            let answer = match self.run_retention(&windows) {
-                Ok(done) => RetentionAnswer::Ran(done.pruned_segments, done.retained_floor),
-                Err(e) => {
-                    tracing::warn!("retention that another process asked for failed: {e}");
-                    RetentionAnswer::Failed(Some(e.code()))
-                }
-            };
-            return said(control.answer_retention(answer));
-        }
-        let asked = control.checkpoints_asked();
-        if asked != *done {
-            match self.engine.checkpoint_to_be_copied() {
-                Ok(()) if !said(control.set_checkpoints_done(asked)) => return false,
-                Ok(()) => {}
-                Err(e) => tracing::warn!("a checkpoint that a replica asked for failed: {e}"),
-            }
-            *done = asked;
-        } else if let Some(followed_log) = self.followed_log.as_ref().filter(|_| retain)
-            && let Err(e) = followed_log.run_retention(&self.engine.options.retention)
-        {
-            tracing::warn!("retention failed: {e}");
-        }
-        true
-    }
-}
-
-/// Whether who asked is told. If not, for want of room, he is told later.
-fn said(stored: Result<()>) -> bool {
-    if let Err(e) = &stored {
-        tracing::warn!("what another process asked for was not answered: {e}");
-    }
-    stored.is_ok()
-}
-
-/// Runs retention on behalf of who is no handle to the file.
-pub(super) fn run_retention(
-    followed_log: &FollowedLog,
-    engine: &Engine,
-    windows: &RetentionWindows,
-) -> Result<RetentionOutcome> {
-    if engine.role() == ReplicationRole::Primary {
-        engine.require_leading(engine.epoch())?;
-    }
-    let mut retention = engine.options.retention;
-    retention.min_entries = windows.min_entries.unwrap_or(retention.min_entries);
-    retention.min_ms = windows.min_ms.or(retention.min_ms);
-    retention.max_bytes = windows.max_bytes.or(retention.max_bytes);
-    retention.max_lag_ms = windows.max_lag_ms.or(retention.max_lag_ms);
-    followed_log.run_retention(&retention)
 }
 
 pub(super) fn not_primary(path: &Path) -> Error {

@@ -12,15 +12,19 @@
 //! parent does nothing there.
 
 mod plan;
+#[cfg(test)]
+mod tests;
+mod watch;
 
 pub use plan::Lane;
 
 use crate::{
-    io::{Host, SystemHost},
+    io::{Host, SystemHost, WatchedWord},
     lock::{Condvar, Mutex, MutexGuard},
 };
 use arc_swap::ArcSwapOption;
 use plan::{Moment, Plan, TaskId};
+use watch::Watchers;
 use std::{
     collections::HashMap,
     fmt, io,
@@ -47,12 +51,14 @@ const fn first_threads(lane: Lane) -> usize {
 }
 
 /// When a task is due again that was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Next {
     /// When it is asked for.
     Asked,
     /// After so long, or when it is asked for before.
     In(Duration),
+    /// When that word is changed or woken, or after so long, or when it is asked for before.
+    Changed(WatchedWord, Option<Duration>),
 }
 
 type Work = dyn Fn() -> Next + Send + Sync;
@@ -67,7 +73,10 @@ impl Task {
     /// A task of that kind. Nobody does it before it is asked for. `work` is to tell of its own panics: one that gets here only
     /// ends this one time.
     pub fn new(lane: Lane, work: impl Fn() -> Next + Send + Sync + 'static) -> Self {
-        let pool = Pool::shared();
+        Self::new_in(Pool::shared(), lane, work)
+    }
+
+    fn new_in(pool: Arc<Pool>, lane: Lane, work: impl Fn() -> Next + Send + Sync + 'static) -> Self {
         let id = {
             let mut state = pool.state.lock();
             let id = state.plan.add(lane);
@@ -86,12 +95,7 @@ impl Task {
             return Ok(());
         }
         let mut state = self.pool.state.lock();
-        let now = self.pool.now();
-        let at = now.saturating_add(nanos(after));
-        match state.plan.ask(self.id, at, now) {
-            Some(lane) => self.pool.provide(&mut state, lane),
-            None => self.pool.tell_timer(&mut state),
-        }
+        self.pool.ask(&mut state, self.id, after)
     }
 
     /// Lets nobody begin it any more, and waits for whoever does it: unless that is who calls.
@@ -108,6 +112,7 @@ impl Task {
             gone = !state.plan.has(self.id);
         }
         let work = state.works.remove(&self.id);
+        state.watchers.forget(self.id);
         drop(state);
         // What it holds may stop a task.
         drop(work);
@@ -154,6 +159,7 @@ struct State {
     timer_until: Option<Moment>,
     /// When a thread could not be started.
     failed_at: Option<Moment>,
+    watchers: Watchers,
 }
 
 /// The threads of a lane.
@@ -199,6 +205,15 @@ impl Pool {
 
     fn now(&self) -> Moment {
         self.host.monotonic_ns()
+    }
+
+    /// See [`Task::ask`].
+    fn ask(self: &Arc<Self>, state: &mut State, id: TaskId, after: Duration) -> io::Result<()> {
+        let now = self.now();
+        match state.plan.ask(id, now.saturating_add(nanos(after)), now) {
+            Some(lane) => self.provide(state, lane),
+            None => self.tell_timer(state),
+        }
     }
 
     /// Sees to it that a thread of that lane comes to what is due: one that does nothing, a new one, or, after a while, one
@@ -337,17 +352,24 @@ impl Pool {
             work.and_then(|work| catch_unwind(AssertUnwindSafe(|| work())).ok())
         });
         state.runners.remove(&id);
-        let now = self.now();
-        let next = match done {
-            Some(Next::In(after)) => Some(now.saturating_add(nanos(after))),
-            _ => None,
+        let (after, word) = match done {
+            Some(Next::In(after)) => (Some(after), None),
+            Some(Next::Changed(word, after)) => (after, Some(word)),
+            Some(Next::Asked) | None => (None, None),
         };
-        if state.plan.done(id, next, now) {
+        let now = self.now();
+        if state.plan.done(id, after.map(|after| now.saturating_add(nanos(after))), now) {
             self.ended.notify_all();
-        } else {
-            // It may be due again. Who does nothing, this thread among them, comes to it.
-            let _ = self.tell_timer(state);
+            return;
         }
+        if let Some(word) = word
+            && let Err(e) = state.watchers.watch(self, id, word)
+        {
+            tracing::warn!("cannot start a thread that waits for what other processes ask: {e}");
+            let _ = self.ask(state, id, RETRY);
+        }
+        // It may be due again. Who does nothing, this thread among them, comes to it.
+        let _ = self.tell_timer(state);
     }
 }
 

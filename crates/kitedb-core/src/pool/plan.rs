@@ -185,6 +185,11 @@ impl Plan {
         true
     }
 
+    #[cfg(test)]
+    pub fn is_ending(&self, id: TaskId) -> bool {
+        self.tasks.get(&id).is_some_and(|entry| entry.phase == Phase::Ending)
+    }
+
     /// Whether a task is there still.
     pub fn has(&self, id: TaskId) -> bool {
         self.tasks.contains_key(&id)

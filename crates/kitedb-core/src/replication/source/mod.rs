@@ -15,6 +15,7 @@ pub use paths::SourcePaths;
 use crate::{
     error::Result,
     graph::{Digest, Epoch, LogIndex},
+    io::WatchedWord,
     log::{Control, Fence, LogPage, Moved, PageLimits, SeenEpoch, WriterId},
     replication::registry::Progress,
     store::{CheckpointMark, Image},
@@ -116,6 +117,15 @@ pub trait Snapshot: Send + Sync {
     fn image(&self) -> &dyn Image;
 }
 
+/// Whether a source has more than its replica, or how that will be known.
+#[derive(Debug)]
+pub enum News {
+    /// It may have more now.
+    Here,
+    /// It has more once that word is changed or woken.
+    Changes(WatchedWord),
+}
+
 /// See the [module documentation](self).
 pub trait Source: Send + Sync + fmt::Debug {
     /// The last frame that is published.
@@ -157,6 +167,12 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// Sleeps until more than `seen` is published, where that can be known, it is woken, or `timeout` has passed; not at
     /// all unless `still` holds, which is asked when a wake is heard already. May return early.
     fn wait(&self, seen: LogIndex, timeout: Duration, still: &dyn Fn() -> bool);
+    /// How it will be known that more than `seen` is published, so that nobody need sleep in [`Source::wait`]; `None`: only
+    /// that tells. `still` as there.
+    fn news(&self, seen: LogIndex, still: &dyn Fn() -> bool) -> Option<News> {
+        let _ = (seen, still);
+        None
+    }
     /// Ends the waits under way, and those that begin before what they ask has changed.
     fn wake(&self);
 }
