@@ -53,7 +53,7 @@ pub use metrics::{
     health_check_single_file,
 };
 pub use replication::{
-    ComparedState, Comparison, Cursor, FenceStatus, FollowerOptions, Hold, HoldReason, HoldState, MIN_ID_DIGITS,
+    ComparedState, Comparison, Cursor, ExportedFrame, ExportedPage, ExportedSnapshot, FenceStatus, FollowerOptions, Hold, HoldReason, HoldState, LogGap, LogGapReason, MIN_ID_DIGITS,
     Parting, PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus, ReplicaState, RetentionOutcome,
     RetentionWindows, Rival, SourceFault, TokenWait, short_id,
 };

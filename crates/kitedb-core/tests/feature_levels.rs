@@ -14,6 +14,7 @@ use kitedb_core::{
     index_definitions_for_testing::DefineIndexes,
     io::sim::{Crash, Loss},
 };
+use kitedb_transport::TransportJson;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},

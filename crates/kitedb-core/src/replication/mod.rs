@@ -13,7 +13,7 @@
 //! | `token_wait` | waiting for a commit |
 //! | `status` | what a node says of itself |
 //! | `compare` | where two databases differ |
-//! | `transport` | pages and snapshots as text, for hosts that carry them themselves |
+//! | `transport` | pages and snapshots, for hosts that carry them themselves |
 
 mod compare;
 mod followed_log;
@@ -48,4 +48,4 @@ pub use status::{
     FenceStatus, FollowerOptions, Hold, HoldReason, HoldState, PrimaryReplicationStatus, Promotion, ReplicaLag,
     ReplicaReplicationStatus, ReplicaState, RetentionOutcome, RetentionWindows, TokenWait,
 };
-pub use transport::cursor::Cursor;
+pub use transport::{ExportedFrame, ExportedPage, ExportedSnapshot, LogGap, LogGapReason, cursor::Cursor};
