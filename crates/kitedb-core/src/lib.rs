@@ -14,12 +14,14 @@
 //! | 5 | `replication` | what primaries and replicas do: pages, bootstrap, retention, promotion |
 //! | 6 | `database` | [`Database`], the handle |
 //! | 7 | `metrics` | [`Metrics`] and [`HealthCheck`]: figures for operators |
+//! | 7 | [`source`] | what a replica follows, for who writes a source of his own |
 //! | 7 | [`temporal`], [`json`] | values as text: ISO 8601 and zones, JSON |
 
 pub mod error;
 pub mod graph;
 pub mod io;
 pub mod json;
+pub mod source;
 pub mod temporal;
 
 mod database;

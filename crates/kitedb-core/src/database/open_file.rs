@@ -11,7 +11,7 @@ use crate::{
     lock::Mutex,
     replication::{
         Checkpointer, FollowedLog, Follower, LocalSource, Registry, Remembered, Replica, ReplicaReplicationStatus,
-        RetentionOutcome, RetentionWindows, Source, SourcePaths, Unnamed, look_at_replica, not_configured, remember,
+        RetentionOutcome, RetentionWindows, Source, SourcePaths, SourcePlace, Unnamed, look_at_replica, not_configured, remember,
         remembered,
     },
 };
@@ -59,6 +59,38 @@ pub(super) struct OpenFile {
 impl OpenFile {
     /// What this process shares of the file at `path`. An open that is refused leaves nothing.
     pub fn open(env: Env, source_env: Env, path: &Path, options: OpenOptions) -> Result<Arc<Self>> {
+        Self::open_as(env, source_env, path, options, None)
+    }
+
+    /// As [`OpenFile::open`], of a replica that follows a source of the caller's own.
+    pub fn open_following(
+        env: Env,
+        source_env: Env,
+        path: &Path,
+        options: OpenOptions,
+        source: Arc<dyn Source>,
+    ) -> Result<Arc<Self>> {
+        let invalid = |what| Err(Error::new(ErrorCode::InvalidOption, what));
+        if options.role.is_some_and(|role| role != ReplicationRole::Replica) {
+            return invalid("a source is given to a database that is no replica: open it in replica role");
+        }
+        if options.source_db_path.is_some() {
+            return invalid("a source is given, and replication_source_db_path names another one: leave that out");
+        }
+        if options.read_only {
+            return invalid("a source is given to an open for reading, which follows none: open it without read_only");
+        }
+        let options = options.replication_role(ReplicationRole::Replica);
+        Self::open_as(env, source_env, path, options, Some(source))
+    }
+
+    fn open_as(
+        env: Env,
+        source_env: Env,
+        path: &Path,
+        options: OpenOptions,
+        own: Option<Arc<dyn Source>>,
+    ) -> Result<Arc<Self>> {
         options.validate()?;
         let path = resolved(&env, path)?;
         if options.read_only {
@@ -67,21 +99,32 @@ impl OpenFile {
             return Self::assemble(engine, source_env, Slot::default());
         }
         if options.role != Some(ReplicationRole::Replica) {
-            return Self::open_for_writing(&env, &source_env, &path, &options);
+            return Self::open_for_writing(&env, &source_env, &path, &options, None);
         }
         // A replica whose file does not open is reseeded in place.
-        given_source(&env, &source_env, &path, &options)?;
+        if own.is_none() {
+            given_source(&env, &source_env, &path, &options)?;
+        }
         revive(&env, &path, &options, Damage::ToHeader)?;
-        match Self::open_for_writing(&env, &source_env, &path, &options) {
+        match Self::open_for_writing(&env, &source_env, &path, &options, own.as_ref()) {
             Err(e) if e.code() == ErrorCode::Corrupt && revive(&env, &path, &options, Damage::Anywhere)? => {
-                Self::open_for_writing(&env, &source_env, &path, &options)
+                Self::open_for_writing(&env, &source_env, &path, &options, own.as_ref())
             }
             opened => opened,
         }
     }
 
-    fn open_for_writing(env: &Env, source_env: &Env, path: &Path, options: &OpenOptions) -> Result<Arc<Self>> {
-        let given = given_source(env, source_env, path, options)?;
+    fn open_for_writing(
+        env: &Env,
+        source_env: &Env,
+        path: &Path,
+        options: &OpenOptions,
+        own: Option<&Arc<dyn Source>>,
+    ) -> Result<Arc<Self>> {
+        let given = match own {
+            Some(own) => Given::Own(own.clone()),
+            None => Given::Place(given_source(env, source_env, path, options)?),
+        };
         let mut made = false;
         if options.create_if_missing && is_absent(env, path) {
             require_no_log_left(env, path)?;
@@ -95,7 +138,7 @@ impl OpenFile {
             && !file.engine.env.host.forked()
             && !file.engine.is_closed()
         {
-            return file.share(options, given.as_ref().map(|given| &given.paths));
+            return file.share(options, &given);
         }
         end_what_was_cut_short(env, source_env, path, options)?;
         mend_replica(env, path, options, &Registry::reported_in)?;
@@ -122,7 +165,7 @@ impl OpenFile {
         path: &Path,
         options: &OpenOptions,
         (identity, slot): (FileIdentity, &Slot),
-        given: Option<GivenSource>,
+        given: Given,
     ) -> Result<Arc<Self>> {
         let (env, source_env, path, options) = (env.clone(), source_env.clone(), path.to_owned(), options.clone());
         let engine = match Engine::open_for_writing(env.clone(), path.clone(), options.clone(), identity, false) {
@@ -157,13 +200,20 @@ impl OpenFile {
     }
 
     /// With what a replica follows: the source that was given, or the one that it followed last.
-    fn as_opened(self: Arc<Self>, given: Option<GivenSource>) -> Result<Arc<Self>> {
+    fn as_opened(self: Arc<Self>, given: Given) -> Result<Arc<Self>> {
         let (Some(control), Some(followed_log)) = (self.engine.sidecar.clone(), self.followed_log.clone()) else {
             return Ok(self);
         };
         if self.engine.role() != ReplicationRole::Replica {
             return Ok(self);
         }
+        let given = match given {
+            Given::Place(given) => given,
+            Given::Own(source) => {
+                let env = self.source_env.clone();
+                return Ok(self.with_replica(Replica::new(&self.engine, control, followed_log, env, (None, source))));
+            }
+        };
         let known = self.remembered();
         let left = known.as_ref().map(|known| known.paths.clone());
         let source = match given {
@@ -193,16 +243,18 @@ impl OpenFile {
             None => Arc::new(Unnamed::default()),
         };
         let replica = Replica::new(&self.engine, control, followed_log, self.source_env.clone(), (paths, source));
-        let replica = Arc::new(replica);
         if let Some(left) = left {
             let source = Arc::new(self.source(&left));
             replica.leaves(left, source);
         }
-        let mut file = self;
-        if let Some(file) = Arc::get_mut(&mut file) {
-            file.replica = Some(replica);
+        Ok(self.with_replica(replica))
+    }
+
+    fn with_replica(mut self: Arc<Self>, replica: Replica) -> Arc<Self> {
+        if let Some(file) = Arc::get_mut(&mut self) {
+            file.replica = Some(Arc::new(replica));
         }
-        Ok(file)
+        self
     }
 
     /// The replica that this node is by its file, if it was opened as a primary: until it takes over it only reads.
@@ -225,9 +277,7 @@ impl OpenFile {
 
     /// A source on paths.
     pub fn source(&self, paths: &SourcePaths) -> LocalSource {
-        let env = self.source_env.clone();
-        let checkpointer: Checkpointer = Arc::new(move |path| checkpoint_here(&env, path));
-        LocalSource::new(self.source_env.clone(), paths.clone(), checkpointer)
+        source_on(&self.source_env, paths.clone())
     }
 
     /// The source that this node followed last.
@@ -262,7 +312,16 @@ impl OpenFile {
     }
 
     /// Another open of a file that this process has open already.
-    fn share(self: Arc<Self>, options: &OpenOptions, source: Option<&SourcePaths>) -> Result<Arc<Self>> {
+    fn share(self: Arc<Self>, options: &OpenOptions, given: &Given) -> Result<Arc<Self>> {
+        let source = match given {
+            Given::Place(given) => given.as_ref().map(|given| &given.paths),
+            Given::Own(_) => None,
+        };
+        let another = match (given, &self.replica) {
+            (Given::Own(own), Some(replica)) => !Arc::ptr_eq(own, &replica.source()),
+            (Given::Own(_), None) => true,
+            (Given::Place(_), _) => false,
+        };
         let (engine, path) = (&self.engine, self.engine.path.display());
         let other_sidecar = || match &options.sidecar_path {
             Some(dir) if engine.sidecar.is_some() => {
@@ -281,6 +340,8 @@ impl OpenFile {
             && source.db != follows.db
         {
             format!("following {}, which replica_repoint changes,", follows.db.display())
+        } else if another {
+            "following another source".to_owned()
         } else {
             *self.opens.lock() += 1;
             return Ok(self);
@@ -355,6 +416,26 @@ pub(super) fn with_slot<T>(identity: FileIdentity, work: impl FnOnce() -> Result
     let slot = slot_of(identity);
     let _nobody_opens = slot.lock();
     work()
+}
+
+/// The source at a place of this machine.
+pub(super) fn local_source(env: &Env, place: &SourcePlace) -> LocalSource {
+    let SourcePlace::Files { db, sidecar } = place;
+    source_on(env, SourcePaths { db: db.clone(), sidecar: sidecar.clone() })
+}
+
+fn source_on(env: &Env, paths: SourcePaths) -> LocalSource {
+    let checks = env.clone();
+    let checkpointer: Checkpointer = Arc::new(move |path| checkpoint_here(&checks, path));
+    LocalSource::new(env.clone(), paths, checkpointer)
+}
+
+/// What a replica is told to follow.
+enum Given {
+    /// A source at a place; `None`: the one that it followed last.
+    Place(Option<GivenSource>),
+    /// A source of the caller's own.
+    Own(Arc<dyn Source>),
 }
 
 /// A source that a caller named.

@@ -32,8 +32,13 @@ pub(crate) use registry::Registry;
 pub(crate) use replica::{Replica, follower::Follower, leaving_source::Leaving, read_only_status::look_at_replica};
 pub use rivals::Rival;
 pub(crate) use rivals::{Others, require_no_rival, rivals_of};
+pub use source::{
+    At, Fenced, Fencing, Lineage, News, Pulled, Seen, Snapshot, Source, SourcePlace,
+    upstream::{Asking, Upstream},
+};
+pub use registry::{Labels, Progress};
 pub(crate) use source::{
-    Source, SourcePaths,
+    SourcePaths,
     local::{Checkpointer, LocalSource},
     not_configured::{Unnamed, not_configured},
     remembered::{Remembered, remember, remembered},

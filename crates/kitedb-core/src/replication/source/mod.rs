@@ -10,7 +10,7 @@ pub(super) mod upstream;
 mod upstream_node;
 
 pub use lineage::Lineage;
-pub use paths::SourcePaths;
+pub use paths::{SourcePaths, SourcePlace};
 
 use crate::{
     error::Result,
@@ -25,6 +25,7 @@ use upstream::{Asking, Upstream};
 
 /// Where a replica is in the history that it follows. Every request carries it: a number alone identifies nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct At {
     /// The epoch of its last frame.
     pub epoch: Epoch,
@@ -45,6 +46,7 @@ impl At {
 
 /// What a source answers to a request for frames.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Pulled {
     /// Frames after the position, perhaps none.
     pub page: LogPage,
@@ -54,8 +56,16 @@ pub struct Pulled {
     pub seen: Seen,
 }
 
+impl Pulled {
+    /// Frames after the position that was asked for, of a source whose last published frame is `head`.
+    pub fn new(page: LogPage, head: LogIndex, seen: Seen) -> Self {
+        Self { page, head, seen }
+    }
+}
+
 /// What the control file of a source says of who leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Seen {
     /// Its fence.
     pub fence: Fence,
@@ -66,8 +76,14 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// What a source says: its fence; the latest epoch that it saw at its own source; and whether that fence stands in place of
+    /// one that was lost.
+    pub fn new(fence: Fence, known: SeenEpoch, assumed: bool) -> Self {
+        Self { fence, known, assumed }
+    }
+
     /// What `control` says now.
-    pub fn of(control: &Control) -> Result<Self> {
+    pub(crate) fn of(control: &Control) -> Result<Self> {
         let fence = control.fence()?;
         Ok(Self { fence, known: control.seen_epoch(), assumed: control.fence_is_assumed() })
     }
@@ -87,6 +103,7 @@ impl Seen {
 
 /// A fenced source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fenced {
     /// The epoch that ended.
     pub ended: Epoch,
@@ -94,6 +111,13 @@ pub struct Fenced {
     pub last: LogIndex,
     /// The epoch that may follow.
     pub next: Epoch,
+}
+
+impl Fenced {
+    /// The epoch `ended` ended with the frame `last`, and `next` may follow.
+    pub fn new(ended: Epoch, last: LogIndex, next: Epoch) -> Self {
+        Self { ended, last, next }
+    }
 }
 
 /// A source that is being fenced: nobody else moves its fence while this lives. If it ends without
@@ -119,6 +143,7 @@ pub trait Snapshot: Send + Sync {
 
 /// Whether a source has more than its replica, or how that will be known.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum News {
     /// It may have more now.
     Here,
@@ -126,7 +151,10 @@ pub enum News {
     Changes(WatchedWord),
 }
 
-/// See the [module documentation](self).
+/// Where a replica gets its frames and snapshots from. Its replica asks from several threads. What a source says is verified
+/// before it is believed: frames by their checksums, epochs and digests, a snapshot by its own.
+///
+/// Methods that are added later have defaults.
 pub trait Source: Send + Sync + fmt::Debug {
     /// The last frame that is published.
     fn head(&self) -> Result<LogIndex>;
