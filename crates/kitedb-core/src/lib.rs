@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | 1 | [`io`] | files, mappings, locks, time and chance, real and simulated |
 //! | 1 | [`graph`] | the model: ids, values, names, records, mutations, the digest |
+//! | 1 | `pool` | the threads of a process, which its databases share |
 //! | 2 | `log` | frames, segments, sync marks, group sync, recovery of the tail |
 //! | 2 | `store` | the `.kitedb` file: header slots, runs, merging, checksums |
 //! | 3 | `state` | the delta in memory over the runs, and how a state is read |
