@@ -56,9 +56,10 @@ pub use metrics::{
     health_check_single_file,
 };
 pub use replication::{
-    ComparedState, Comparison, Cursor, ExportedFrame, ExportedPage, ExportedSnapshot, FenceStatus, FollowerOptions, Hold, HoldReason, HoldState, LogGap, LogGapReason, MIN_ID_DIGITS,
-    Parting, PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus, ReplicaState, RetentionOutcome,
-    RetentionWindows, Rival, SourceFault, TokenWait, short_id,
+    ComparedState, Comparison, Cursor, ExportedFrame, ExportedPage, ExportedSnapshot, FenceStatus, FollowerOptions,
+    Hold, HoldReason, HoldState, LogGap, LogGapReason, MIN_ID_DIGITS, Parting, PrimaryReplicationStatus, Promotion,
+    ReplicaLag, ReplicaReplicationStatus, ReplicaState, RetentionOutcome, RetentionWindows, Rival, SourceFault,
+    TokenWait, short_id,
 };
 pub use shell::{Command, ShellWord, command, shell_word};
 

@@ -50,9 +50,11 @@ fn pages_follow_each_other_and_say_what_they_are() {
         }
     }
     assert_eq!(indexes, [1, 2, 3, 4, 5]);
-    let bare: LogPageJson = db.primary_export_log_transport_json(Some(" "), 9, 1 << 20, false).unwrap().parse().unwrap();
+    let bare: LogPageJson =
+        db.primary_export_log_transport_json(Some(" "), 9, 1 << 20, false).unwrap().parse().unwrap();
     assert!(bare.frames.iter().all(|frame| frame.payload().unwrap().is_none()));
-    let missing: LogPageJson = db.primary_export_log_transport_json(Some("1:9:9:99"), 9, 9, true).unwrap().parse().unwrap();
+    let missing: LogPageJson =
+        db.primary_export_log_transport_json(Some("1:9:9:99"), 9, 9, true).unwrap().parse().unwrap();
     assert_eq!(missing.gap.unwrap().reason, "off_history");
     let error = db.primary_export_log_transport_json(Some("bad"), 9, 9, true).unwrap_err();
     assert_eq!(error.code(), ErrorCode::InvalidCursor);

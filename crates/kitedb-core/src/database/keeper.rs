@@ -145,9 +145,7 @@ fn keep(log: &FollowedLog, control: &Control, done: &mut u64, retain: bool) -> b
             Err(e) => tracing::warn!("a checkpoint that a replica asked for failed: {e}"),
         }
         *done = asked;
-    } else if retain
-        && let Err(e) = log.run_retention(&log.engine.options.retention)
-    {
+    } else if retain && let Err(e) = log.run_retention(&log.engine.options.retention) {
         tracing::warn!("retention failed: {e}");
     }
     true

@@ -103,11 +103,7 @@ impl Database {
     ///
     /// # Errors
     /// [`ErrorCode::InvalidOption`] where the options name a source, or another role.
-    pub fn open_with_source(
-        path: impl AsRef<Path>,
-        options: OpenOptions,
-        source: Arc<dyn Source>,
-    ) -> Result<Self> {
+    pub fn open_with_source(path: impl AsRef<Path>, options: OpenOptions, source: Arc<dyn Source>) -> Result<Self> {
         let env = Env::real();
         let file = OpenFile::open_following(env.clone(), env, path.as_ref(), options, source)?;
         let lease = Arc::new(Lease::new(file.engine.epoch()));

@@ -1,6 +1,9 @@
 //! What all opens of one file in this process share: its engine, and its part in replication.
 
-use super::{cut_short::end_what_was_cut_short, keeper::{Keeper, run_retention}};
+use super::{
+    cut_short::end_what_was_cut_short,
+    keeper::{Keeper, run_retention},
+};
 use crate::{
     db::{
         Damage, Engine, OpenOptions, ReplicationRole, default_sidecar, identity_of, is_absent, make_file, mend_replica,
@@ -11,8 +14,8 @@ use crate::{
     lock::Mutex,
     replication::{
         Checkpointer, FollowedLog, Follower, LocalSource, Registry, Remembered, Replica, ReplicaReplicationStatus,
-        RetentionOutcome, RetentionWindows, Source, SourcePaths, SourcePlace, Unnamed, look_at_replica, not_configured, remember,
-        remembered,
+        RetentionOutcome, RetentionWindows, Source, SourcePaths, SourcePlace, Unnamed, look_at_replica, not_configured,
+        remember, remembered,
     },
 };
 use std::{

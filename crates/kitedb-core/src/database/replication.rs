@@ -9,8 +9,9 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Token},
     replication::{
-        self, Comparison, Cursor, ExportedPage, ExportedSnapshot, FollowedLog, Follower, FollowerOptions, PrimaryReplicationStatus, Promotion, Replica,
-        ReplicaReplicationStatus, RetentionOutcome, Rival, TokenWait, wait_for_token,
+        self, Comparison, Cursor, ExportedPage, ExportedSnapshot, FollowedLog, Follower, FollowerOptions,
+        PrimaryReplicationStatus, Promotion, Replica, ReplicaReplicationStatus, RetentionOutcome, Rival, TokenWait,
+        wait_for_token,
     },
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};

@@ -24,7 +24,6 @@ use crate::{
 };
 use arc_swap::ArcSwapOption;
 use plan::{Moment, Plan, TaskId};
-use watch::Watchers;
 use std::{
     collections::HashMap,
     fmt, io,
@@ -33,6 +32,7 @@ use std::{
     thread::{self, ThreadId},
     time::Duration,
 };
+use watch::Watchers;
 
 /// For how long work is due before another thread starts for it.
 const PATIENCE: Duration = Duration::from_millis(10);

@@ -29,6 +29,7 @@ mod transport;
 
 pub(crate) use followed_log::FollowedLog;
 pub(crate) use registry::Registry;
+pub use registry::{Labels, Progress};
 pub(crate) use replica::{Replica, follower::Follower, leaving_source::Leaving, read_only_status::look_at_replica};
 pub use rivals::Rival;
 pub(crate) use rivals::{Others, require_no_rival, rivals_of};
@@ -36,7 +37,6 @@ pub use source::{
     At, Fenced, Fencing, Lineage, News, Pulled, Seen, Snapshot, Source, SourcePlace,
     upstream::{Asking, Upstream},
 };
-pub use registry::{Labels, Progress};
 pub(crate) use source::{
     SourcePaths,
     local::{Checkpointer, LocalSource},

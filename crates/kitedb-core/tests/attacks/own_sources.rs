@@ -9,8 +9,8 @@ use crate::{
     },
 };
 use kitedb_core::{
-    Database, Epoch, Error, ErrorCode, FollowerOptions, LogIndex, OpenOptions, ReplicaState, ReplicationRole, Result, SyncMode,
-    compare_deep,
+    Database, Epoch, Error, ErrorCode, FollowerOptions, LogIndex, OpenOptions, ReplicaState, ReplicationRole, Result,
+    SyncMode, compare_deep,
     source::{
         Asking, At, Fencing, Lineage, LogPage, PageLimits, Progress, Pulled, Seen, Snapshot, Source, SourcePlace,
         Upstream, WriterId,

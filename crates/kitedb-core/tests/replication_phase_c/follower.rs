@@ -191,11 +191,7 @@ fn options_that_make_no_sense_are_refused() {
     let primary = folder.primary("primary", SyncMode::Off);
     let replica = folder.replica("replica", "primary", SyncMode::Off);
     let good = FollowerOptions::default();
-    for bad in [
-        good.max_frames(0),
-        good.poll_ms(0),
-        good.backoff_ms(0),
-    ] {
+    for bad in [good.max_frames(0), good.poll_ms(0), good.backoff_ms(0)] {
         expect_error(replica.start_follower(bad), ErrorCode::InvalidOption, "at least 1");
     }
     expect_error(primary.start_follower(good), ErrorCode::NotReplica, "not opened in replica role");

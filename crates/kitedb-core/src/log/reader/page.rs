@@ -69,7 +69,8 @@ impl LogPage {
         writer_id: WriterId,
         frames: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Self> {
-        let mut chunk = Chunk { segment, epoch: Epoch(0), writer_id, frames: Vec::new(), bytes: vec![0; FRAMES_PREFIX] };
+        let mut chunk =
+            Chunk { segment, epoch: Epoch(0), writer_id, frames: Vec::new(), bytes: vec![0; FRAMES_PREFIX] };
         for bytes in frames {
             let at = chunk.bytes.len();
             let segment_offset = segment_offset + (at - FRAMES_PREFIX) as u64;

@@ -271,7 +271,8 @@ impl Outline<'_> {
             return Start { after, gap: Some(gap) };
         }
         let below = held + 1 < floor;
-        let gap = LogGap { reason: LogGapReason::BelowFloor, first_missing: Some(held + 1), last_missing: Some(floor - 1) };
+        let gap =
+            LogGap { reason: LogGapReason::BelowFloor, first_missing: Some(held + 1), last_missing: Some(floor - 1) };
         Start { after: LogIndex(held.max(floor - 1)), gap: below.then_some(gap) }
     }
 }
