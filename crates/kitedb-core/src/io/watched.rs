@@ -140,6 +140,7 @@ mod kernel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::{Disk, OpenMode, RealDisk};
     use std::{sync::atomic::Ordering, thread};
 
     fn watched(words: &SharedWords) -> Vec<WatchedWord> {
@@ -156,6 +157,33 @@ mod tests {
             Woken::Unsupported => {}
             woken => assert_eq!(woken, Woken::These(vec![3, 77])),
         }
+    }
+
+    /// Nobody can change it, and who waits for others is neither kept from that nor ended by it.
+    #[test]
+    fn a_word_whose_file_was_cut_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("words");
+        std::fs::write(&path, [0; 4096]).unwrap();
+        let file = RealDisk.open(&path, OpenMode::ReadWrite).unwrap();
+        let cut = file.clone().map_words(512).unwrap().watched(7, 0);
+        file.set_len(0).unwrap();
+        let words = SharedWords::in_memory(1);
+        let all = [cut, WatchedWord::of(&words, 0)];
+        thread::scope(|scope| {
+            let sleeper = scope.spawn(|| {
+                loop {
+                    match wait_for_any(&all) {
+                        Woken::These(found) if found.is_empty() => {}
+                        woken => return woken,
+                    }
+                }
+            });
+            words[0].store(9, Ordering::SeqCst);
+            words.wake(0);
+            let woken = sleeper.join().unwrap();
+            assert!(woken == Woken::Unsupported || woken == Woken::These(vec![1]), "{woken:?}");
+        });
     }
 
     #[test]
