@@ -424,7 +424,9 @@ pub(super) fn with_slot<T>(identity: FileIdentity, work: impl FnOnce() -> Result
 /// The source at a place of this machine.
 pub(super) fn local_source(env: &Env, place: &SourcePlace) -> LocalSource {
     let SourcePlace::Files { db, sidecar } = place;
-    source_on(env, SourcePaths { db: db.clone(), sidecar: sidecar.clone() })
+    // It leads there wherever the process works later.
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    source_on(env, SourcePaths { db: absolute(db), sidecar: sidecar.as_ref().map(absolute) })
 }
 
 fn source_on(env: &Env, paths: SourcePaths) -> LocalSource {

@@ -52,15 +52,13 @@ impl Carried {
         self.pages.fetch_add(1, Ordering::SeqCst);
         let mut page = LogPage::default();
         for chunk in &pulled.page.chunks {
-            let mut frames: Vec<Vec<u8>> =
-                chunk.frames.iter().map(|span| chunk.bytes[span.at..span.at + span.len].to_vec()).collect();
-            if let (true, Some(byte)) = (self.lies.load(Ordering::SeqCst), frames[0].last_mut()) {
-                *byte ^= 1;
-                frames[0][20] ^= 1;
-            }
+            let frames = chunk.frames.iter().map(|span| &chunk.bytes[span.at..span.at + span.len]);
             let begin = chunk.frames[0].segment_offset;
-            let frames = frames.iter().map(Vec::as_slice);
             page.chunks.extend(LogPage::of_frames((chunk.segment, begin), chunk.writer_id, frames)?.chunks);
+        }
+        if let (true, Some(chunk)) = (self.lies.load(Ordering::SeqCst), page.chunks.first_mut()) {
+            let payload = chunk.frames[0].at + 60;
+            chunk.bytes[payload] ^= 1;
         }
         page.fault = pulled.page.fault;
         Ok(Pulled::new(page, pulled.head, pulled.seen))
@@ -188,11 +186,15 @@ fn a_source_that_changes_what_it_carries_is_found_out() {
     replica.replica_bootstrap_from_snapshot().unwrap();
     source.lies.store(true, Ordering::SeqCst);
     add(&primary, "b").unwrap();
-    expect_error(replica.replica_catch_up_once(10), ErrorCode::Corrupt, "does not verify");
+    expect_error(replica.replica_catch_up_once(10), ErrorCode::Corrupt, "");
     assert!(!has(&replica, "b"));
     source.lies.store(false, Ordering::SeqCst);
     assert_eq!(replica.replica_catch_up_once(10).unwrap(), 1);
     assert!(has(&replica, "b"));
+    // Nor is a page made of bytes that are no frames.
+    let frames = [&[7; 64][..]];
+    expect_error(LogPage::of_frames((1, 512), [1; 16], frames), ErrorCode::Corrupt, "does not verify");
+    assert_eq!(LogPage::of_frames((1, 512), [1; 16], []).unwrap().frame_count(), 0);
 }
 
 #[test]
