@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | 1 | [`io`] | files, mappings, locks, time and chance, real and simulated |
 //! | 1 | [`graph`] | the model: ids, values, names, records, mutations, the digest |
+//! | 1 | `pool` | the threads of a process, which its databases share |
 //! | 2 | `log` | frames, segments, sync marks, group sync, recovery of the tail |
 //! | 2 | `store` | the `.kitedb` file: header slots, runs, merging, checksums |
 //! | 3 | `state` | the delta in memory over the runs, and how a state is read |
@@ -14,6 +15,7 @@
 //! | 5 | `replication` | what primaries and replicas do: pages, bootstrap, retention, promotion |
 //! | 6 | `database` | [`Database`], the handle |
 //! | 7 | `metrics` | [`Metrics`] and [`HealthCheck`]: figures for operators |
+//! | 7 | [`source`] | what a replica follows, for who writes a source of his own |
 //! | 7 | [`temporal`], [`json`] | values as text: ISO 8601 and zones, JSON |
 
 pub mod compat;
@@ -21,6 +23,7 @@ pub mod error;
 pub mod graph;
 pub mod io;
 pub mod json;
+pub mod source;
 pub mod temporal;
 
 mod database;
@@ -29,6 +32,7 @@ mod level;
 mod lock;
 mod log;
 mod metrics;
+mod pool;
 mod replication;
 mod shell;
 mod state;
@@ -55,9 +59,10 @@ pub use metrics::{
     MvccMetrics, PrimaryMetrics, ReplicaLagMetrics, ReplicaMetrics, ReplicationMetrics,
 };
 pub use replication::{
-    ComparedState, Comparison, Cursor, FenceStatus, FollowerOptions, Hold, HoldReason, HoldState, MIN_ID_DIGITS,
-    Parting, PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus, ReplicaState, RetentionOutcome,
-    RetentionWindows, Rival, SourceFault, TokenWait, short_id,
+    ComparedState, Comparison, Cursor, ExportedFrame, ExportedPage, ExportedSnapshot, FenceStatus, FollowerOptions,
+    Hold, HoldReason, HoldState, LogGap, LogGapReason, MIN_ID_DIGITS, Parting, PrimaryReplicationStatus, Promotion,
+    ReplicaLag, ReplicaReplicationStatus, ReplicaState, RetentionOutcome, RetentionWindows, Rival, SourceFault,
+    TokenWait, short_id,
 };
 pub use shell::{Command, ShellWord, command, shell_word};
 

@@ -14,6 +14,7 @@ use kitedb_core::{
     io::sim::{Crash, Loss},
     testing::DefineIndexes,
 };
+use kitedb_transport::TransportJson;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},

@@ -105,6 +105,7 @@ pub fn show_replicas(db: &Path, lags: &[ReplicaLag], expected: bool, out: &mut d
                 HoldState::Held => "held".to_owned(),
                 HoldState::AtRisk => Styled(BAD, "at risk").to_string(),
                 HoldState::Lost => Styled(BAD, "lost").to_string(),
+                other => other.as_str().replace('_', " "),
             },
             format!("{} ago", time(now.saturating_sub(lag.reported_at_ms))),
         ]);

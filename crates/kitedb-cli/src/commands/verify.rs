@@ -134,7 +134,7 @@ fn document(args: &VerifyArgs, found: &Comparison, verdict: Verdict) -> Json {
     let (parted_at, parted_by) = match found.parted {
         Some(Parting::At(index)) => (Some(index.0), Some(index.0)),
         Some(Parting::AtOrBefore(index)) => (None, Some(index.0)),
-        None => (None, None),
+        _ => (None, None),
     };
     json!({
         "equal": verdict.equal(),
@@ -192,7 +192,7 @@ fn show(args: &VerifyArgs, found: &Comparison, verdict: Verdict, out: &mut dyn W
                 Some(Parting::AtOrBefore(index)) => {
                     format!("; they parted at or before log index {}, where a log begins", count(index.0))
                 }
-                None => String::new(),
+                _ => String::new(),
             };
             writeln!(out, "{} at log index {at}{parted}", Styled(BAD, "different"))?;
         }

@@ -5,6 +5,7 @@ mod bulk;
 mod cut_short;
 #[cfg(test)]
 mod golden;
+mod keeper;
 mod open_file;
 mod replication;
 mod upkeep;
@@ -20,8 +21,9 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{LogIndex, Token},
     io::Env,
+    replication::{Source, SourcePlace},
 };
-use open_file::OpenFile;
+use open_file::{OpenFile, local_source};
 use std::{path::Path, sync::Arc};
 
 /// An open database. Cheap to clone; send it to any thread.
@@ -97,6 +99,24 @@ impl Database {
         let file = OpenFile::open(env, source_env, path, options).map_err(|e| e.or_path(path))?;
         let lease = Arc::new(Lease::new(file.engine.epoch()));
         Ok(Self { handle: Arc::new(Handle { file, lease }) })
+    }
+
+    /// As [`Database::open`], in replica role, following a source of the caller's own. Nothing of it is remembered: it is given
+    /// at each open. Where this process has the file open already, it must follow that same source.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidOption`] where the options name a source, or another role.
+    pub fn open_with_source(path: impl AsRef<Path>, options: OpenOptions, source: Arc<dyn Source>) -> Result<Self> {
+        let env = Env::real();
+        let file = OpenFile::open_following(env.clone(), env, path.as_ref(), options, source)?;
+        let lease = Arc::new(Lease::new(file.engine.epoch()));
+        Ok(Self { handle: Arc::new(Handle { file, lease }) })
+    }
+
+    /// The source at a place of this machine: what a replica follows whose options name it. It is looked at when it is asked
+    /// for something, not before.
+    pub fn source_at(place: &SourcePlace) -> Arc<dyn Source> {
+        Arc::new(local_source(&Env::real(), place))
     }
 
     fn file(&self) -> Result<&Arc<OpenFile>> {

@@ -1,6 +1,9 @@
 //! What all opens of one file in this process share: its engine, and its part in replication.
 
-use super::cut_short::end_what_was_cut_short;
+use super::{
+    cut_short::end_what_was_cut_short,
+    keeper::{Keeper, run_retention},
+};
 use crate::{
     db::{
         Damage, Engine, OpenOptions, ReplicationRole, default_sidecar, identity_of, is_absent, make_file, mend_replica,
@@ -9,29 +12,17 @@ use crate::{
     error::{Error, ErrorCode, Result},
     io::{Env, FileIdentity},
     lock::Mutex,
-    log::{Control, RetentionAnswer},
     replication::{
         Checkpointer, FollowedLog, Follower, LocalSource, Registry, Remembered, Replica, ReplicaReplicationStatus,
-        RetentionOutcome, RetentionWindows, Source, SourcePaths, Unnamed, look_at_replica, not_configured, remember,
-        remembered,
+        RetentionOutcome, RetentionWindows, Source, SourcePaths, SourcePlace, Unnamed, look_at_replica, not_configured,
+        remember, remembered,
     },
 };
 use std::{
     collections::HashMap,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{
-        Arc, LazyLock, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
-    time::Duration,
+    sync::{Arc, LazyLock, Weak},
 };
-
-/// How often a full disk is tried again where other processes are to be told something.
-const FULL: Duration = Duration::from_secs(1);
-/// How often it is looked whether a disk got full, where it matters and nobody came to say it.
-const ROOM: Duration = Duration::from_secs(30);
 
 /// Where a file is noted that this process has open. Its lock is held while the file is opened and closed, so that an open
 /// waits for a close in progress and two opens share one [`OpenFile`].
@@ -65,13 +56,44 @@ pub(super) struct OpenFile {
     source_env: Env,
     opens: Mutex<usize>,
     slot: Slot,
-    keeper: Mutex<Option<JoinHandle<()>>>,
-    stopping: Arc<AtomicBool>,
+    keeper: Mutex<Option<Keeper>>,
 }
 
 impl OpenFile {
     /// What this process shares of the file at `path`. An open that is refused leaves nothing.
     pub fn open(env: Env, source_env: Env, path: &Path, options: OpenOptions) -> Result<Arc<Self>> {
+        Self::open_as(env, source_env, path, options, None)
+    }
+
+    /// As [`OpenFile::open`], of a replica that follows a source of the caller's own.
+    pub fn open_following(
+        env: Env,
+        source_env: Env,
+        path: &Path,
+        options: OpenOptions,
+        source: Arc<dyn Source>,
+    ) -> Result<Arc<Self>> {
+        let invalid = |what| Err(Error::new(ErrorCode::InvalidOption, what));
+        if options.role.is_some_and(|role| role != ReplicationRole::Replica) {
+            return invalid("a source is given to a database that is no replica: open it in replica role");
+        }
+        if options.source_db_path.is_some() {
+            return invalid("a source is given, and replication_source_db_path names another one: leave that out");
+        }
+        if options.read_only {
+            return invalid("a source is given to an open for reading, which follows none: open it without read_only");
+        }
+        let options = options.replication_role(ReplicationRole::Replica);
+        Self::open_as(env, source_env, path, options, Some(source))
+    }
+
+    fn open_as(
+        env: Env,
+        source_env: Env,
+        path: &Path,
+        options: OpenOptions,
+        own: Option<Arc<dyn Source>>,
+    ) -> Result<Arc<Self>> {
         options.validate()?;
         let path = resolved(&env, path)?;
         if options.read_only {
@@ -80,21 +102,32 @@ impl OpenFile {
             return Self::assemble(engine, source_env, Slot::default());
         }
         if options.role != Some(ReplicationRole::Replica) {
-            return Self::open_for_writing(&env, &source_env, &path, &options);
+            return Self::open_for_writing(&env, &source_env, &path, &options, None);
         }
         // A replica whose file does not open is reseeded in place.
-        given_source(&env, &source_env, &path, &options)?;
+        if own.is_none() {
+            given_source(&env, &source_env, &path, &options)?;
+        }
         revive(&env, &path, &options, Damage::ToHeader)?;
-        match Self::open_for_writing(&env, &source_env, &path, &options) {
+        match Self::open_for_writing(&env, &source_env, &path, &options, own.as_ref()) {
             Err(e) if e.code() == ErrorCode::Corrupt && revive(&env, &path, &options, Damage::Anywhere)? => {
-                Self::open_for_writing(&env, &source_env, &path, &options)
+                Self::open_for_writing(&env, &source_env, &path, &options, own.as_ref())
             }
             opened => opened,
         }
     }
 
-    fn open_for_writing(env: &Env, source_env: &Env, path: &Path, options: &OpenOptions) -> Result<Arc<Self>> {
-        let given = given_source(env, source_env, path, options)?;
+    fn open_for_writing(
+        env: &Env,
+        source_env: &Env,
+        path: &Path,
+        options: &OpenOptions,
+        own: Option<&Arc<dyn Source>>,
+    ) -> Result<Arc<Self>> {
+        let given = match own {
+            Some(own) => Given::Own(own.clone()),
+            None => Given::Place(given_source(env, source_env, path, options)?),
+        };
         let mut made = false;
         if options.create_if_missing && is_absent(env, path) {
             require_no_log_left(env, path)?;
@@ -108,7 +141,7 @@ impl OpenFile {
             && !file.engine.env.host.forked()
             && !file.engine.is_closed()
         {
-            return file.share(options, given.as_ref().map(|given| &given.paths));
+            return file.share(options, &given);
         }
         end_what_was_cut_short(env, source_env, path, options)?;
         mend_replica(env, path, options, &Registry::reported_in)?;
@@ -124,7 +157,7 @@ impl OpenFile {
         // Until it holds something: a bootstrap or an import that is refused leaves nothing.
         file.engine.opened.note_file(made);
         file.followed_log.iter().for_each(|followed_log| followed_log.tell_windows());
-        file.start_keeper();
+        *file.keeper.lock() = Keeper::start(&file.engine, file.followed_log.as_ref());
         *current = Arc::downgrade(&file);
         Ok(file)
     }
@@ -135,7 +168,7 @@ impl OpenFile {
         path: &Path,
         options: &OpenOptions,
         (identity, slot): (FileIdentity, &Slot),
-        given: Option<GivenSource>,
+        given: Given,
     ) -> Result<Arc<Self>> {
         let (env, source_env, path, options) = (env.clone(), source_env.clone(), path.to_owned(), options.clone());
         let engine = match Engine::open_for_writing(env.clone(), path.clone(), options.clone(), identity, false) {
@@ -166,18 +199,24 @@ impl OpenFile {
             opens: Mutex::new(1),
             slot,
             keeper: Mutex::new(None),
-            stopping: Arc::default(),
         }))
     }
 
     /// With what a replica follows: the source that was given, or the one that it followed last.
-    fn as_opened(self: Arc<Self>, given: Option<GivenSource>) -> Result<Arc<Self>> {
+    fn as_opened(self: Arc<Self>, given: Given) -> Result<Arc<Self>> {
         let (Some(control), Some(followed_log)) = (self.engine.sidecar.clone(), self.followed_log.clone()) else {
             return Ok(self);
         };
         if self.engine.role() != ReplicationRole::Replica {
             return Ok(self);
         }
+        let given = match given {
+            Given::Place(given) => given,
+            Given::Own(source) => {
+                let env = self.source_env.clone();
+                return Ok(self.with_replica(Replica::new(&self.engine, control, followed_log, env, (None, source))));
+            }
+        };
         let known = self.remembered();
         let left = known.as_ref().map(|known| known.paths.clone());
         let source = match given {
@@ -207,16 +246,18 @@ impl OpenFile {
             None => Arc::new(Unnamed::default()),
         };
         let replica = Replica::new(&self.engine, control, followed_log, self.source_env.clone(), (paths, source));
-        let replica = Arc::new(replica);
         if let Some(left) = left {
             let source = Arc::new(self.source(&left));
             replica.leaves(left, source);
         }
-        let mut file = self;
-        if let Some(file) = Arc::get_mut(&mut file) {
-            file.replica = Some(replica);
+        Ok(self.with_replica(replica))
+    }
+
+    fn with_replica(mut self: Arc<Self>, replica: Replica) -> Arc<Self> {
+        if let Some(file) = Arc::get_mut(&mut self) {
+            file.replica = Some(Arc::new(replica));
         }
-        Ok(file)
+        self
     }
 
     /// The replica that this node is by its file, if it was opened as a primary: until it takes over it only reads.
@@ -239,9 +280,7 @@ impl OpenFile {
 
     /// A source on paths.
     pub fn source(&self, paths: &SourcePaths) -> LocalSource {
-        let env = self.source_env.clone();
-        let checkpointer: Checkpointer = Arc::new(move |path| checkpoint_here(&env, path));
-        LocalSource::new(self.source_env.clone(), paths.clone(), checkpointer)
+        source_on(&self.source_env, paths.clone())
     }
 
     /// The source that this node followed last.
@@ -276,7 +315,16 @@ impl OpenFile {
     }
 
     /// Another open of a file that this process has open already.
-    fn share(self: Arc<Self>, options: &OpenOptions, source: Option<&SourcePaths>) -> Result<Arc<Self>> {
+    fn share(self: Arc<Self>, options: &OpenOptions, given: &Given) -> Result<Arc<Self>> {
+        let source = match given {
+            Given::Place(given) => given.as_ref().map(|given| &given.paths),
+            Given::Own(_) => None,
+        };
+        let another = match (given, &self.replica) {
+            (Given::Own(own), Some(replica)) => !Arc::ptr_eq(own, &replica.source()),
+            (Given::Own(_), None) => true,
+            (Given::Place(_), _) => false,
+        };
         let (engine, path) = (&self.engine, self.engine.path.display());
         let other_sidecar = || match &options.sidecar_path {
             Some(dir) if engine.sidecar.is_some() => {
@@ -295,6 +343,8 @@ impl OpenFile {
             && source.db != follows.db
         {
             format!("following {}, which replica_repoint changes,", follows.db.display())
+        } else if another {
+            "following another source".to_owned()
         } else {
             *self.opens.lock() += 1;
             return Ok(self);
@@ -317,13 +367,9 @@ impl OpenFile {
         }
         drop(opens);
         *slot = Weak::new();
-        file.stopping.store(true, Ordering::Release);
         drop(file.follower.lock().take());
-        if let Some(keeper) = file.keeper.lock().take()
-            && keeper.thread().id() != std::thread::current().id()
-        {
-            file.engine.sidecar.iter().for_each(|control| control.wake_writer());
-            let _ = keeper.join();
+        if let Some(keeper) = file.keeper.lock().take() {
+            keeper.stop();
         }
         file.cut_log();
         file.engine.close()
@@ -349,101 +395,6 @@ impl OpenFile {
             tracing::warn!("a replica's log could not be cut before its close: {e}");
         }
     }
-
-    /// One thread that makes the checkpoints that other processes ask for, and runs retention if that is asked for.
-    fn start_keeper(self: &Arc<Self>) {
-        let (Some(control), true) = (self.engine.sidecar.clone(), self.engine.options.background) else { return };
-        let (file, stopping) = (Arc::downgrade(self), self.stopping.clone());
-        let interval = self.engine.options.retention.interval_ms.map(Duration::from_millis);
-        let spawned = std::thread::Builder::new().name("kitedb-keeper".to_owned()).spawn(move || {
-            let mut done = control.checkpoints_done();
-            // Whether there was no room to say something: nobody tells when there is.
-            let mut full = false;
-            if control.retention_is_asked() {
-                // Asked of the process before this one: who asked does so again if it still wants it.
-                full = !said(control.answer_retention(RetentionAnswer::Dropped));
-            }
-            while !stopping.load(Ordering::Acquire) {
-                let still = || !stopping.load(Ordering::Acquire);
-                full |= control.pay().is_err();
-                let look = if full { Some(FULL) } else { control.may_owe().then_some(ROOM) };
-                let timeout = [interval, look].into_iter().flatten().min();
-                // Who waits for room does not do again at once what it has no room for.
-                control.wait_for_request((!full).then_some(done), timeout, &still);
-                let Some(file) = file.upgrade().filter(|_| still()) else { return };
-                let retain = interval.is_some() && !full;
-                let keep = || file.keep(&control, &mut done, retain);
-                full = match catch_unwind(AssertUnwindSafe(keep)) {
-                    Ok(was_said) => !was_said,
-                    Err(panic) => {
-                        file.engine.note_panic("retention, or the answer to a request,", &*panic);
-                        // Who asked learns of it. It goes on: who asks next is told, too.
-                        done = control.checkpoints_asked();
-                        let failed = RetentionAnswer::Failed(Some(ErrorCode::Poisoned));
-                        control.retention_is_asked() && !said(control.answer_retention(failed))
-                    }
-                };
-            }
-        });
-        match spawned {
-            Ok(thread) => *self.keeper.lock() = Some(thread),
-            Err(e) => tracing::warn!("cannot start a thread for retention and requests of replicas: {e}"),
-        }
-    }
-
-    /// Does what was asked for. Returns whether that could be said.
-    fn keep(&self, control: &Control, done: &mut u64, retain: bool) -> bool {
-        if let Some([min_entries, min_ms, max_bytes, max_lag_ms]) = control.asked_retention() {
-            let windows = RetentionWindows { min_entries, min_ms, max_bytes, max_lag_ms };
-            let answer = match self.run_retention(&windows) {
-                Ok(done) => RetentionAnswer::Ran(done.pruned_segments, done.retained_floor),
-                Err(e) => {
-                    tracing::warn!("retention that another process asked for failed: {e}");
-                    RetentionAnswer::Failed(Some(e.code()))
-                }
-            };
-            return said(control.answer_retention(answer));
-        }
-        let asked = control.checkpoints_asked();
-        if asked != *done {
-            match self.engine.checkpoint_to_be_copied() {
-                Ok(()) if !said(control.set_checkpoints_done(asked)) => return false,
-                Ok(()) => {}
-                Err(e) => tracing::warn!("a checkpoint that a replica asked for failed: {e}"),
-            }
-            *done = asked;
-        } else if let Some(followed_log) = self.followed_log.as_ref().filter(|_| retain)
-            && let Err(e) = followed_log.run_retention(&self.engine.options.retention)
-        {
-            tracing::warn!("retention failed: {e}");
-        }
-        true
-    }
-}
-
-/// Whether who asked is told. If not, for want of room, he is told later.
-fn said(stored: Result<()>) -> bool {
-    if let Err(e) = &stored {
-        tracing::warn!("what another process asked for was not answered: {e}");
-    }
-    stored.is_ok()
-}
-
-/// Runs retention on behalf of who is no handle to the file.
-pub(super) fn run_retention(
-    followed_log: &FollowedLog,
-    engine: &Engine,
-    windows: &RetentionWindows,
-) -> Result<RetentionOutcome> {
-    if engine.role() == ReplicationRole::Primary {
-        engine.require_leading(engine.epoch())?;
-    }
-    let mut retention = engine.options.retention;
-    retention.min_entries = windows.min_entries.unwrap_or(retention.min_entries);
-    retention.min_ms = windows.min_ms.or(retention.min_ms);
-    retention.max_bytes = windows.max_bytes.or(retention.max_bytes);
-    retention.max_lag_ms = windows.max_lag_ms.or(retention.max_lag_ms);
-    followed_log.run_retention(&retention)
 }
 
 pub(super) fn not_primary(path: &Path) -> Error {
@@ -468,6 +419,28 @@ pub(super) fn with_slot<T>(identity: FileIdentity, work: impl FnOnce() -> Result
     let slot = slot_of(identity);
     let _nobody_opens = slot.lock();
     work()
+}
+
+/// The source at a place of this machine.
+pub(super) fn local_source(env: &Env, place: &SourcePlace) -> LocalSource {
+    let SourcePlace::Files { db, sidecar } = place;
+    // It leads there wherever the process works later.
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    source_on(env, SourcePaths { db: absolute(db), sidecar: sidecar.as_ref().map(absolute) })
+}
+
+fn source_on(env: &Env, paths: SourcePaths) -> LocalSource {
+    let checks = env.clone();
+    let checkpointer: Checkpointer = Arc::new(move |path| checkpoint_here(&checks, path));
+    LocalSource::new(env.clone(), paths, checkpointer)
+}
+
+/// What a replica is told to follow.
+enum Given {
+    /// A source at a place; `None`: the one that it followed last.
+    Place(Option<GivenSource>),
+    /// A source of the caller's own.
+    Own(Arc<dyn Source>),
 }
 
 /// A source that a caller named.

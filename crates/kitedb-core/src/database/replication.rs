@@ -9,8 +9,9 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Token},
     replication::{
-        self, Comparison, FollowedLog, Follower, FollowerOptions, PrimaryReplicationStatus, Promotion, Replica,
-        ReplicaReplicationStatus, RetentionOutcome, Rival, TokenWait, wait_for_token,
+        self, Comparison, Cursor, ExportedPage, ExportedSnapshot, FollowedLog, Follower, FollowerOptions,
+        PrimaryReplicationStatus, Promotion, Replica, ReplicaReplicationStatus, RetentionOutcome, Rival, TokenWait,
+        wait_for_token,
     },
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -104,32 +105,30 @@ impl Database {
         followed_log.run_retention(&file.engine.options.retention)
     }
 
-    /// What a copy of this database at a new checkpoint needs to be known of, as JSON: its length and CRC-32C, the place
-    /// in the log where it stands, and the cursor from which pages of
-    /// [`Database::primary_export_log_transport_json`] go on. With `include_data` the copy itself too, in base64: the
-    /// bytes of a database file that opens like any other. Commits go on meanwhile.
+    /// An image of this database at a new checkpoint, to be carried elsewhere: what it is, the cursor from which pages of
+    /// [`Database::primary_export_log`] go on, and the bytes of a database file that opens like any other. It stays readable
+    /// while it lives, and keeps what it shows from being overwritten. Commits go on meanwhile.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidArgument`] if the copy is to be included and has more than 32 MiB.
-    pub fn primary_export_snapshot_transport_json(&self, include_data: bool) -> Result<String> {
-        self.file()?.as_primary()?.export_snapshot(include_data)
+    /// [`ErrorCode::NotPrimary`]; those of [`Database::checkpoint`].
+    pub fn primary_export_snapshot(&self) -> Result<ExportedSnapshot> {
+        self.file()?.as_primary()?.export_snapshot()
     }
 
-    /// A page of the log as JSON: the frames after `cursor` (`None` or blank: from the oldest one on), at most
-    /// `max_frames` of them with at most `max_bytes`, each verified and as the log holds it. Where the frames that
-    /// should come next are gone, or the cursor is not on this log's history, the page's `gap` says so.
+    /// A page of the log: the frames after `cursor` (`None`: from the oldest one on), at most `max_frames` of them with at
+    /// most `max_bytes`, each verified and as the log holds it. Where the frames that should come next are gone, or the cursor
+    /// is not on this log's history, the page's [`gap`](ExportedPage::gap) says so.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidCursor`]; [`ErrorCode::InvalidArgument`] if a limit is 0 or the first frame alone is larger
-    /// than `max_bytes`; [`ErrorCode::Corrupt`] if the first frame does not verify (a later one ends the page).
-    pub fn primary_export_log_transport_json(
+    /// [`ErrorCode::NotPrimary`]; [`ErrorCode::InvalidArgument`] if a limit is 0 or the first frame alone is larger than
+    /// `max_bytes`; [`ErrorCode::Corrupt`] if the first frame does not verify (a later one ends the page).
+    pub fn primary_export_log(
         &self,
-        cursor: Option<&str>,
+        cursor: Option<Cursor>,
         max_frames: usize,
         max_bytes: usize,
-        include_payload: bool,
-    ) -> Result<String> {
-        self.file()?.as_primary()?.export_log(cursor, max_frames, max_bytes, include_payload)
+    ) -> Result<ExportedPage> {
+        self.file()?.as_primary()?.export_log(cursor, max_frames, max_bytes)
     }
 
     /// Begins the next epoch. From then on every other handle to this log is fenced: its commits fail with

@@ -2,7 +2,8 @@
 
 use super::{
     Database,
-    open_file::{not_primary, run_retention, with_open_file, with_slot},
+    keeper::run_retention,
+    open_file::{not_primary, with_open_file, with_slot},
 };
 use crate::{
     db::{Engine, OpenOptions, ReplicationRole, resolved},

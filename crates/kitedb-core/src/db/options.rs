@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 /// When a commit is on the disk. In every mode it survives the death of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum SyncMode {
     /// Before `commit` returns: it survives the death of the machine. Committers that wait share a sync.
     #[default]
@@ -26,6 +27,7 @@ pub(crate) const MAX_NAME: usize = 64;
 
 /// What part a database plays in replication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum ReplicationRole {
     /// None: the log is kept only as long as recovery needs it.
     #[default]

@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// See the [module documentation](self).
 #[derive(Debug)]
 pub struct FollowedLog {
-    pub(in crate::replication) engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
     control: Arc<Control>,
     /// `None`: the database is open for reading only, and its sidecar has none.
     registry: Option<Registry>,

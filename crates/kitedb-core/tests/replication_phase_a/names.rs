@@ -2,6 +2,7 @@
 
 use crate::support_replication::{Graph, Machine};
 use kitedb_core::{Cursor, Epoch, ErrorCode, LogIndex, SyncMode, Token};
+use kitedb_transport::TransportJson;
 use proptest::prelude::*;
 
 fn token(epoch: u64, index: u64) -> Token {

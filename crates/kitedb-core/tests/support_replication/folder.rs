@@ -56,7 +56,7 @@ pub fn mode_name(mode: SyncMode) -> &'static str {
     let name = match mode {
         SyncMode::Full => "full",
         SyncMode::Normal => "normal",
-        SyncMode::Off => "off",
+        _ => "off",
     };
     assert_eq!(mode_of(name), mode);
     name

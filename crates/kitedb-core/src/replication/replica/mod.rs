@@ -133,7 +133,7 @@ impl Replica {
         &self.engine
     }
 
-    pub(in crate::replication) fn source(&self) -> Arc<dyn Source> {
+    pub(crate) fn source(&self) -> Arc<dyn Source> {
         self.source.read().1.clone()
     }
 

@@ -7,6 +7,7 @@ use crate::{
 
 /// See the [module documentation](self).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Lineage {
     /// The id of its file.
     pub file_id: [u8; 16],

@@ -266,9 +266,10 @@ impl fmt::Display for SourceFault {
 
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Asking<'a> {
     /// The replica.
-    pub engine: &'a Engine,
+    pub(crate) engine: &'a Engine,
     /// The id under which it is registered with its source.
     pub id: [u8; 16],
     /// Its own promotion, if it has begun one.
@@ -279,13 +280,14 @@ pub struct Asking<'a> {
 
 impl<'a> Asking<'a> {
     /// The replica `engine`, whose control words are `control`.
-    pub fn of(engine: &'a Engine, control: &Control) -> Self {
+    pub(crate) fn of(engine: &'a Engine, control: &Control) -> Self {
         Self { engine, id: engine.reporting_id(), promotion: control.promotion(), at: engine.published() }
     }
 }
 
 /// What was seen of a source.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Upstream {
     /// Whether the replica that asks is registered there; an error if it cannot be, as things are. `None`: that cannot be
     /// looked at from here.

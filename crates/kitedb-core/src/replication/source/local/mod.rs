@@ -16,7 +16,7 @@ use crate::{
     replication::{
         registry::{Progress, Registry, none_in},
         source::{
-            At, Fencing, Lineage, Pulled, Seen, Snapshot, Source, SourcePaths,
+            At, Fencing, Lineage, News, Pulled, Seen, Snapshot, Source, SourcePaths,
             find_log::{is_no_source, locate, recovered_end, require_log_of},
             remembered::{Remembered, where_is_it},
             upstream::{Asking, SourceFault, Upstream, look_upstream},
@@ -301,6 +301,10 @@ impl Source for LocalSource {
 
     fn wait(&self, seen: LogIndex, timeout: Duration, still: &dyn Fn() -> bool) {
         self.wait_for_more(seen, timeout, still);
+    }
+
+    fn news(&self, seen: LogIndex, still: &dyn Fn() -> bool) -> Option<News> {
+        self.news_of_more(seen, still)
     }
 
     fn upstream(&self, asking: &Asking<'_>) -> Upstream {
