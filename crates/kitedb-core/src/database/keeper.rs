@@ -33,7 +33,8 @@ pub(super) struct Keeper {
 impl Keeper {
     /// Begins to keep the mailbox of that engine's log; `None` where it has none, or nothing is to be done in the background.
     pub fn start(engine: &Arc<Engine>, followed_log: Option<&Arc<FollowedLog>>) -> Option<Self> {
-        let control = engine.sidecar.clone().filter(|_| engine.options.background)?;
+        let control =
+            engine.sidecar.clone().filter(|control| engine.options.background && control.require_mapped().is_ok())?;
         let stopping = Arc::new(AtomicBool::new(false));
         let keeping = Keeping {
             of: Arc::downgrade(followed_log?),

@@ -1,7 +1,11 @@
 //! Waiting for many words at once, each of which another process may change and wake.
 
 use super::SharedWords;
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::atomic::{Ordering, fence},
+    time::Duration,
+};
 
 /// A word that holds `seen`, as far as is known: whoever changes it wakes who waits for it ([`SharedWords::wake`]).
 #[derive(Clone)]
@@ -27,15 +31,21 @@ impl WatchedWord {
 
     /// Word `at` of words that no file stands behind, as it is now.
     pub(crate) fn of(words: &SharedWords, at: usize) -> Self {
-        let seen = words.get(at).map_or(0, |word| word.load(std::sync::atomic::Ordering::SeqCst));
+        let seen = words.get(at).map_or(0, |word| word.load(Ordering::SeqCst));
         Self::new(words, at, seen)
     }
 
-    /// Sleeps until it is changed or woken, or `timeout` has passed: see [`SharedWords::wait`]. Returns whether it holds
-    /// another value now than it did.
-    pub fn wait(&self, timeout: Option<Duration>) -> bool {
+    /// Sleeps until it is changed or woken, or `timeout` has passed: see [`SharedWords::wait`]. May return early.
+    pub fn wait(&self, timeout: Option<Duration>) {
         self.words.wait(self.at, self.seen, timeout);
-        self.words.get(self.at).is_none_or(|word| word.load(std::sync::atomic::Ordering::Relaxed) != self.seen)
+    }
+
+    /// Whether it holds another value by now.
+    pub fn is_changed(&self) -> bool {
+        // What is mapped for reading only takes relaxed loads.
+        let changed = self.words.get(self.at).is_none_or(|word| word.load(Ordering::Relaxed) != self.seen);
+        fence(Ordering::Acquire);
+        changed
     }
 
     /// Wakes all who wait for it.
@@ -141,7 +151,7 @@ mod kernel {
 mod tests {
     use super::*;
     use crate::io::{Disk, OpenMode, RealDisk};
-    use std::{sync::atomic::Ordering, thread};
+    use std::thread;
 
     fn watched(words: &SharedWords) -> Vec<WatchedWord> {
         (0..words.len()).map(|at| WatchedWord::of(words, at)).collect()

@@ -123,7 +123,7 @@ impl Pool {
             let found = match tasks.as_slice() {
                 [_] if ONE_EACH.load(Ordering::Relaxed) => {
                     // A thread that sleeps in vain is told by a wake of the word itself.
-                    let _ = words.get(1).map(|word| word.wait(None));
+                    words.iter().skip(1).for_each(|word| word.wait(None));
                     None
                 }
                 _ => match wait_for_any(&words) {

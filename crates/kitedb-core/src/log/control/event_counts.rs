@@ -12,7 +12,7 @@ use super::{
     layout::{NEWS, PUBLISHED, REQUESTS, SLEEPERS},
     locks::COUNT_LOCK,
 };
-use crate::{graph::LogIndex, io::WatchedWord};
+use crate::{error::Result, graph::LogIndex, io::WatchedWord};
 use std::time::Duration;
 
 /// How often, a ms apart, who counts what happened looks for the lock of the word that says so.
@@ -64,11 +64,13 @@ impl Control {
     }
 
     /// What is changed once more than `seen` is published, or something else happens to the log; `None` if that is so already,
-    /// or `still` does not hold, which is asked when whoever wakes is heard already, or nobody can wake this process.
-    pub fn news(&self, seen: LogIndex, still: &dyn Fn() -> bool) -> Option<WatchedWord> {
+    /// or `still` does not hold, which is asked when whoever wakes is heard already. Fails where its writer cannot be told that
+    /// somebody waits.
+    pub fn news(&self, seen: LogIndex, still: &dyn Fn() -> bool) -> Result<Option<WatchedWord>> {
+        self.require_mapped()?;
         let count = self.load(NEWS);
-        let known = self.shared && self.words.store(SLEEPERS, 1).is_ok();
-        (known && self.load(PUBLISHED) <= seen.0 && still()).then(|| self.words.watched(NEWS, count))
+        self.store(SLEEPERS, 1)?;
+        Ok((self.load(PUBLISHED) <= seen.0 && still()).then(|| self.words.watched(NEWS, count)))
     }
 
     /// Wakes who waits in [`Control::request`], once what it is to see was stored.

@@ -166,13 +166,16 @@ impl Following {
         let poll = Duration::from_millis(replica.poll_ms(self.options.poll_ms));
         // A source that is left wakes who waits for it, too.
         let still = || self.still() && Arc::ptr_eq(&source, &replica.source());
-        match source.news(seen, &still) {
+        let news = || source.news(seen, &still);
+        match news() {
             Some(News::Here) => None,
             Some(News::Changes(word)) => {
-                let changed = word.wait(Some(BRIEF.min(poll)));
-                match poll.checked_sub(BRIEF).filter(|rest| !changed && !rest.is_zero()) {
-                    Some(rest) => Some(Next::Changed(word, Some(rest))),
-                    None => None,
+                word.wait(Some(BRIEF.min(poll)));
+                let rest = poll.checked_sub(BRIEF).filter(|rest| !rest.is_zero())?;
+                // It may have been woken for what does not change the word. What changes the word from here on is heard.
+                match news() {
+                    Some(News::Changes(now)) if !word.is_changed() => Some(Next::Changed(now, Some(rest))),
+                    _ => None,
                 }
             }
             None => {

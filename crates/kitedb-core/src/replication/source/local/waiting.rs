@@ -25,10 +25,9 @@ impl LocalSource {
     /// See [`Source::news`](crate::replication::source::Source::news).
     pub(super) fn news_of_more(&self, seen: LogIndex, still: &dyn Fn() -> bool) -> Option<News> {
         let control = self.control().ok()?;
-        // Its writer does not know of who may not write to it.
-        control.require_mapped().ok()?;
         *self.awaited.lock() = Some(control.clone());
-        let news = control.news(seen, &|| still() && control.is_current(&*self.env.disk));
+        // Where its writer cannot be told of who waits, he looks by himself.
+        let news = control.news(seen, &|| still() && control.is_current(&*self.env.disk)).ok()?;
         Some(news.map_or(News::Here, News::Changes))
     }
 
