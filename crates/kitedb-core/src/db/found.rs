@@ -10,8 +10,8 @@ pub enum Found {
     Commit(Token),
     /// One of before this node's own history: nothing tells whose.
     Unknown,
-    /// Nothing, yet.
-    Nothing,
+    /// Nothing, yet: this is the last commit.
+    Nothing(Token),
 }
 
 impl Engine {
@@ -19,7 +19,7 @@ impl Engine {
     pub(crate) fn commit_at(&self, index: LogIndex) -> Found {
         let (levels, published) = self.current();
         if index > published {
-            return Found::Nothing;
+            return Found::Nothing(levels.info(published).token(published));
         }
         if index > levels.base() {
             return Found::Commit(levels.info(index).token(index));
@@ -34,14 +34,13 @@ impl Engine {
         }
     }
 
-    /// Whether the writer with that tag may be the one of epoch `epoch` here: it is, or no tag is given, or nothing has told
-    /// yet whose the epoch is. A replica learns that from a frame: it may have begun one of that number itself, which it never
-    /// led, or led in vain. Takes the commit lock.
+    /// Whether the writer with that tag may be the one of epoch `epoch`, in which nothing is published here: nothing has told
+    /// whose it is, or it is that one's, or no tag is given. A replica learns that from a frame: it may have begun an epoch of
+    /// that number itself, which it never led, or led in vain. Takes the commit lock.
     pub(crate) fn may_be_led_by(&self, epoch: Epoch, tag: Option<WriterTag>) -> bool {
-        let Some(tag) = tag else { return true };
+        let Some(tag) = tag.filter(|_| self.role() != ReplicationRole::Replica) else { return true };
         let commit = self.commit.lock();
-        let told = |first| first <= commit.last || self.role() != ReplicationRole::Replica;
-        let led = commit.history.iter().rev().find(|led| led.epoch == epoch && told(led.first));
+        let led = commit.history.iter().rev().find(|led| led.epoch == epoch);
         led.and_then(|led| WriterTag::of(&led.writer_id)).is_none_or(|own| own == tag)
     }
 }

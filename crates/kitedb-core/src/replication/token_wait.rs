@@ -30,7 +30,7 @@ fn look(engine: &Engine, token: Token) -> Option<TokenWait> {
     }
     // In this order: an epoch begins only once all before it is published.
     let leads = engine.epoch();
-    match engine.commit_at(token.log_index) {
+    let last = match engine.commit_at(token.log_index) {
         // Where it is not known who wrote it, no tag is that writer's.
         Found::Commit(there) if there == token && (token.tag().is_none() || token.tag() == there.tag()) => {
             return Some(TokenWait::Reached);
@@ -38,9 +38,15 @@ fn look(engine: &Engine, token: Token) -> Option<TokenWait> {
         // An index of before this node's own history can be of any epoch up to the next one that is known.
         Found::Unknown if token.tag().is_none() => return Some(TokenWait::Reached),
         Found::Commit(_) | Found::Unknown => return Some(TokenWait::EpochChanged),
-        Found::Nothing => {}
-    }
-    if leads > token.epoch || leads == token.epoch && !engine.may_be_led_by(leads, token.tag()) {
+        Found::Nothing(last) => last,
+    };
+    // What only reads a replica's files knows of an epoch by its commits alone.
+    let leads = leads.max(last.epoch);
+    let may_come = match last.tag().zip(token.tag()) {
+        Some((own, asked)) if last.epoch == token.epoch => own == asked,
+        _ => leads < token.epoch || engine.may_be_led_by(leads, token.tag()),
+    };
+    if leads > token.epoch || !may_come {
         // A later epoch has begun at or before it, or another node's of that number: what comes with that index will be
         // another commit.
         return Some(TokenWait::EpochChanged);

@@ -94,10 +94,9 @@ fn conflict(
     key: &str,
     phrases: &[&str],
 ) {
-    // In the log's memory, and where deltas between are gone.
     let mut tx = db.begin().unwrap();
-    db.transaction(others).unwrap();
     own(&mut tx).unwrap();
+    db.transaction(others).unwrap();
     refused(tx.commit(), ErrorCode::Conflict, key, phrases);
 }
 
