@@ -17,6 +17,7 @@
 //! | 7 | `metrics` | [`Metrics`] and [`HealthCheck`]: figures for operators |
 //! | 7 | [`source`] | what a replica follows, for who writes a source of his own |
 //! | 7 | [`temporal`], [`json`] | values as text: ISO 8601 and zones, JSON |
+//! | 8 | [`compat`] | the names of kitedb 0.2 |
 
 pub mod compat;
 pub mod error;

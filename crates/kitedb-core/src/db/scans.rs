@@ -11,7 +11,7 @@ use crate::{
     state::{EdgeScan, LabelScan, NodeScan, Ordered},
 };
 
-/// Nodes, ascending by id. Nothing follows an error of the first read; after another one it goes on where it can.
+/// Nodes, ascending by id. After an error it goes on with later ones, where these can be read.
 #[derive(Debug)]
 pub struct Nodes<'a> {
     graph: &'a dyn Graph,
@@ -60,7 +60,8 @@ impl<'a> Iterator for Nodes<'a> {
     }
 }
 
-/// Every edge, ascending by source, type, destination and rank. After an error it goes on where it can.
+/// Every edge, ascending by source, type, destination and rank. After an error it goes on with later ones, where these can
+/// be read.
 #[derive(Debug)]
 pub struct Edges<'a> {
     graph: &'a dyn Graph,

@@ -4,9 +4,7 @@ use super::{
     model::{Edge, LABELS, Model, Node, PROPS, Props, TYPES, VECTORS, edge_key},
     ops::encoded,
 };
-use kitedb_core::{
-    AllTypes, Direction, EdgeKey, EdgeRef, Graph, GraphRead, NodeId, NodeRef, Result, Value, ValueRef, View,
-};
+use kitedb_core::{AllTypes, Direction, EdgeKey, EdgeRef, Graph, GraphRead, NodeId, NodeRef, Result, ValueRef, View};
 use std::{collections::BTreeMap, sync::Arc};
 
 fn expected(props: &Props) -> BTreeMap<&str, Vec<u8>> {
@@ -14,7 +12,7 @@ fn expected(props: &Props) -> BTreeMap<&str, Vec<u8>> {
 }
 
 fn bytes(value: ValueRef<'_>) -> Vec<u8> {
-    encoded(&Value::from(value.to_value()))
+    encoded(&value.to_value())
 }
 
 fn named<'a>(props: impl Iterator<Item = Result<(Arc<str>, ValueRef<'a>)>>) -> BTreeMap<String, Vec<u8>> {
@@ -32,7 +30,7 @@ fn compare_node(node: &NodeRef<'_>, model: &Model, nth: usize) {
     // Whatever is asked first, the rest is the same.
     let node = node.clone();
     match nth % 3 {
-        0 => assert_eq!(node.has_label("never used").unwrap(), false),
+        0 => assert!(!node.has_label("never used").unwrap()),
         1 => drop(node.labels().unwrap()),
         _ => drop(node.prop("never used").unwrap()),
     }
