@@ -214,7 +214,8 @@ impl OpenFile {
             Given::Place(given) => given,
             Given::Own(source) => {
                 let env = self.source_env.clone();
-                return Ok(self.with_replica(Replica::new(&self.engine, control, followed_log, env, (None, source))));
+                let replica = Replica::new(&self.engine, control, followed_log, env, (None, source));
+                return Ok(self.with_replica(replica));
             }
         };
         let known = self.remembered();
