@@ -37,6 +37,7 @@ fn index_of(index: &Index) -> Json {
     let on = match &index.spec.on {
         IndexOn::Label(label) => json!({ "label": label }),
         IndexOn::EdgeType(ty) => json!({ "edge_type": ty }),
+        other => panic!("{other:?}"),
     };
     let state = match index.state {
         IndexState::Building => json!("building"),

@@ -6,7 +6,7 @@ use crate::{
     support_process::{Child, child_args, tell},
     support_replication::folder::{Folder, eventually, primary_options},
 };
-use kitedb_core::{Database, OpenOptions, SyncMode};
+use kitedb_core::{Database, ErrorCode, FollowerOptions, OpenOptions, SyncMode};
 use std::{
     fs,
     sync::{Arc, mpsc},
@@ -48,7 +48,7 @@ fn a_thousand_rest() {
     eventually("they share a few threads", || threads().len() <= 8);
     tell(format_args!("{count} {:?}", threads()));
     // Each of them goes on.
-    dbs.iter().for_each(|db| drop(add(db, "two").unwrap()));
+    dbs.iter().for_each(|db| assert!(add(db, "two").is_ok()));
     eventually("they do so again", || threads().len() <= 8);
     tell("and on");
     drop(dbs);
@@ -94,4 +94,66 @@ fn a_database_whose_disk_hangs_keeps_no_other_waiting() {
         gate.open();
         db.close().unwrap();
     }
+}
+
+/// Whether all that was committed to a primary is durable, in a while: somebody synced it in the background.
+fn becomes_durable(db: &Database) -> bool {
+    (0..6000).any(|_| {
+        let status = db.primary_replication_status().unwrap().unwrap();
+        let durable = status.durable_log_index == status.head_log_index && status.head_log_index > 0;
+        if !durable {
+            thread::sleep(Duration::from_millis(10));
+        }
+        durable
+    })
+}
+
+/// Not a test of its own: forks, in a process of its own, with threads at work and at rest.
+#[test]
+#[allow(unsafe_code)]
+fn forks() {
+    if child_args().is_none() {
+        return;
+    }
+    let (folder, mode) = (Folder::new(), SyncMode::Normal);
+    let (primary, replica) = (folder.primary("primary", mode), folder.replica("replica", "primary", mode));
+    replica.start_follower(FollowerOptions::default()).unwrap();
+    for n in 0..5 {
+        let token = add(&primary, &format!("{n}")).unwrap();
+        assert!(replica.wait_for_token(token, 60_000).unwrap());
+        let (childs, path) = ((primary.clone(), replica.clone()), folder.path(&format!("of child {n}")));
+        // SAFETY: the child only calls into this library, allocates, and ends by `_exit`.
+        match unsafe { libc::fork() } {
+            0 => {
+                let (of_parent, following) = childs;
+                let refused = add(&of_parent, "child").is_err_and(|e| e.code() == ErrorCode::Forked);
+                let stopped = following.stop_follower().is_err();
+                drop((of_parent, following));
+                let own = Database::open(path, primary_options(mode)).unwrap();
+                let synced = add(&own, "a").is_ok() && becomes_durable(&own);
+                let closed = own.close().is_ok();
+                // SAFETY: ends the process without running what belongs to the parent.
+                unsafe { libc::_exit(i32::from(!(refused && stopped && synced && closed))) }
+            }
+            pid => {
+                let mut status = 0;
+                // SAFETY: waits for the child that was just made.
+                assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+                assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0, "the forked child failed: {status}");
+            }
+        }
+    }
+    // The parent goes on as if nothing had been.
+    let token = add(&primary, "last").unwrap();
+    assert!(replica.wait_for_token(token, 60_000).unwrap() && becomes_durable(&primary));
+    replica.close().unwrap();
+    primary.close().unwrap();
+    tell("closed");
+}
+
+#[test]
+fn a_forked_child_has_threads_of_its_own() {
+    let mut child = Child::spawn("many::forks", &[""]);
+    child.expect("closed");
+    child.finish();
 }

@@ -447,6 +447,7 @@ impl Model {
                 let on = match &index.spec.on {
                     IndexOn::Label(label) => read.label_id(label.as_str()).is_some(),
                     IndexOn::EdgeType(ty) => read.etype_id(ty.as_str()).is_some(),
+                    other => panic!("{other:?}"),
                 };
                 on && read.propkey_id(index.spec.property.as_str()).is_some()
             })
@@ -490,6 +491,7 @@ impl Model {
             let on = match &spec.on {
                 IndexOn::Label(label) => IndexTarget::Label(read.label_id(label.as_str()).unwrap()),
                 IndexOn::EdgeType(ty) => IndexTarget::EdgeType(read.etype_id(ty.as_str()).unwrap()),
+                other => panic!("{other:?}"),
             };
             let (name, property) = (INDEXES[index].into(), prop_id(read, &spec.property));
             sum += Digest::of_index(&IndexDef { id: *id, name, on, property, unique: spec.unique, state: *state });

@@ -44,7 +44,7 @@ pub struct Chunk {
     pub writer_id: WriterId,
     /// Where each frame lies in `bytes`.
     pub frames: Vec<FrameSpan>,
-    /// [`FRAMES_PREFIX`] bytes of room, then the frames, end to end, as they were written. Not verified.
+    /// Some bytes of room, then the frames, end to end, as they were written. Not verified.
     pub bytes: Vec<u8>,
 }
 
