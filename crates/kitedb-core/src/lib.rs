@@ -52,9 +52,9 @@ pub use metrics::{
     health_check_single_file,
 };
 pub use replication::{
-    ComparedState, Comparison, Cursor, FenceStatus, FollowerOptions, Hold, HoldReason, HoldState, MIN_ID_DIGITS,
-    Parting, PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus, ReplicaState, RetentionOutcome,
-    RetentionWindows, Rival, SourceFault, TokenWait, short_id,
+    ComparedState, Comparison, Copied, Cursor, FenceStatus, FollowerOptions, Hold, HoldReason, HoldState, LeftBehind,
+    LeftBehindBy, MIN_ID_DIGITS, Parting, PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus,
+    ReplicaState, RetentionOutcome, RetentionWindows, Rival, SamePath, SourceFault, TokenWait, short_id,
 };
 pub use shell::{Command, ShellWord, command, shell_word};
 

@@ -15,6 +15,8 @@ mod followers;
 mod leads;
 mod names;
 mod permissions;
+mod places;
+mod registrations;
 mod repairs;
 mod reseeds;
 mod stage;

@@ -44,7 +44,8 @@ fn a_reseed_gives_up_what_only_the_replica_has_only_if_it_is_told_to() {
         assert!(run.code == 1 && run.err.contains("1:2") && run.err.contains("--overwrite"), "{action}: {run:?}");
         assert!(knows(&folder, "r.kitedb", "only"), "{action}");
     }
-    paste(&folder, &commands[1]).ok();
+    // Of a copy that was not said to lead.
+    assert_eq!(paste(&folder, &commands[1]).code, 3);
     assert!(!knows(&folder, "r.kitedb", "only"));
 
     // Or it leads with what it has.

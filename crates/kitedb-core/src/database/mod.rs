@@ -6,6 +6,7 @@ mod cut_short;
 #[cfg(test)]
 mod golden;
 mod open_file;
+mod place_of_replica;
 mod replication;
 mod upkeep;
 mod weak;
@@ -124,6 +125,16 @@ impl Database {
         let engine = self.engine()?;
         engine.require_writer()?;
         Ok(Transaction::new(engine.clone(), self.handle.lease.clone()))
+    }
+
+    /// Fails where a commit of this handle would be refused now, whatever it changes: for who is about to do work for one.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StalePrimary`]: another node took over, or this is a replica's file that was opened as a primary.
+    /// [`ErrorCode::ReplicaReadOnly`], [`ErrorCode::ReadOnly`].
+    pub fn require_commits(&self) -> Result<()> {
+        drop(self.begin()?);
+        self.engine()?.require_leading(self.lease())
     }
 
     /// A read-only snapshot of the last published state.

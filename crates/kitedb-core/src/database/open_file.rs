@@ -1,6 +1,9 @@
 //! What all opens of one file in this process share: its engine, and its part in replication.
 
-use super::cut_short::end_what_was_cut_short;
+use super::{
+    cut_short::end_what_was_cut_short,
+    place_of_replica::{LeftLog, make_place, put_back},
+};
 use crate::{
     db::{
         Damage, Engine, OpenOptions, ReplicationRole, default_sidecar, identity_of, is_absent, make_file, mend_replica,
@@ -74,6 +77,9 @@ impl OpenFile {
     pub fn open(env: Env, source_env: Env, path: &Path, options: OpenOptions) -> Result<Arc<Self>> {
         options.validate()?;
         let path = resolved(&env, path)?;
+        if let Some(left) = LeftLog::at(&env, &path, &options) {
+            left.require_given_up(&env, &source_env, &path, &options)?;
+        }
         if options.read_only {
             let engine = Engine::open_read_only(env, path, options, None)?;
             engine.require_complete()?;
@@ -95,11 +101,16 @@ impl OpenFile {
 
     fn open_for_writing(env: &Env, source_env: &Env, path: &Path, options: &OpenOptions) -> Result<Arc<Self>> {
         let given = given_source(env, source_env, path, options)?;
+        let source = given.as_ref().filter(|given| !given.missing).map(|given| given.paths.db.as_path());
+        let aside = make_place((env, source_env), path, options, source)?;
         let mut made = false;
         if options.create_if_missing && is_absent(env, path) {
-            require_no_log_left(env, path)?;
-            require_place_for_sidecar(env, path, options)?;
-            made = make_file(env, path, options.role)?;
+            let make = || {
+                require_no_log_left(env, path)?;
+                require_place_for_sidecar(env, path, options)?;
+                make_file(env, path, options.role)
+            };
+            made = make().inspect_err(|_| put_back(env, path, aside.as_deref()))?;
         }
         let identity = identity_of(env, path)?;
         let slot = slot_of(identity);
@@ -116,8 +127,10 @@ impl OpenFile {
         let file = file.inspect_err(|_| {
             if made {
                 unmake_file(env, path, identity, options.sidecar_path.as_deref());
+                put_back(env, path, aside.as_deref());
             }
         })?;
+        file.engine.opened.note_aside(aside);
         if file.engine.options.read_only {
             return Ok(file);
         }
@@ -295,6 +308,8 @@ impl OpenFile {
             && source.db != follows.db
         {
             format!("following {}, which replica_repoint changes,", follows.db.display())
+        } else if let Some(name) = options.contradicts(&engine.options) {
+            format!("with another {name}, which all opens of it share")
         } else {
             *self.opens.lock() += 1;
             return Ok(self);

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Token},
     replication::{
-        self, Comparison, FollowedLog, Follower, FollowerOptions, PrimaryReplicationStatus, Promotion, Replica,
+        self, Comparison, Copied, FollowedLog, Follower, FollowerOptions, PrimaryReplicationStatus, Promotion, Replica,
         ReplicaReplicationStatus, RetentionOutcome, Rival, TokenWait, wait_for_token,
     },
 };
@@ -56,7 +56,7 @@ impl Database {
         self.handle.file.engine.role()
     }
 
-    fn lease(&self) -> Epoch {
+    pub(super) fn lease(&self) -> Epoch {
         self.handle.lease.epoch()
     }
 
@@ -160,6 +160,12 @@ impl Database {
     /// when the call began. The source goes on at full rate. A crash leaves the old graph or the new one; an
     /// interrupted copy resumes with the next call.
     pub fn replica_bootstrap_from_snapshot(&self) -> Result<()> {
+        self.replica_copy_source().map(drop)
+    }
+
+    /// As [`Database::replica_bootstrap_from_snapshot`], and says what that did to others: which replicas followed this node
+    /// and cannot go on here, and who else is registered with the source from this replica's path.
+    pub fn replica_copy_source(&self) -> Result<Copied> {
         self.file()?.as_replica()?.bootstrap()
     }
 

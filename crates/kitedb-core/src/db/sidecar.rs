@@ -9,7 +9,7 @@ use super::{
     place::{LogPlace, anchored, files_moved, folder_of, is_absent},
     places::LogPlaces,
     promote::lock_fence,
-    role::Standing,
+    role::{Standing, holds_nothing},
     sidecar_files::{remove_sidecar, require_free},
     stale_fence::fence_by_header,
 };
@@ -383,6 +383,10 @@ impl Engine {
                 if link.kind == LogKind::Sidecar && (link.open || self.checkpoint_index() > LogIndex(0)) {
                     let fault = log_not_seen(&self.path, places, &link, self.role());
                     self.opened.set_log_fault(Some(fault));
+                } else if self.role() == ReplicationRole::Replica && self.checkpoint_index() == LogIndex(0) {
+                    // Its bootstrap was cut short before it had a log.
+                    let what = holds_nothing(&self.env, &self.path, places.sidecar.dir());
+                    self.opened.set_log_fault(Some(Error::new(ErrorCode::LogMismatch, what)));
                 }
                 return Ok(());
             }

@@ -14,7 +14,10 @@ use crate::{
 use std::path::Path;
 
 /// What the floors above keep in a sidecar beside the log.
-const BESIDE: [&str; 5] = ["replicas", "source", "source.creating", "bootstrap.progress", PROBE];
+const BESIDE: [&str; 5] = ["replicas", SOURCE, "source.creating", "bootstrap.progress", PROBE];
+
+/// Which of them remembers the source of a replica.
+pub(super) const SOURCE: &str = "source";
 
 /// Fails if `dir` cannot become the sidecar of the database `file_id` at `path`, because a name that is needed there is
 /// taken by what is not of that database. Makes nothing.
@@ -52,7 +55,7 @@ pub(crate) fn require_place_for_sidecar(env: &Env, path: &Path, options: &OpenOp
 }
 
 /// Removes the sidecar `dir` of the database `file_id`, with all that lies in it. What is not of that database stays.
-pub(super) fn remove_sidecar(env: &Env, dir: &Path, file_id: [u8; 16], keep: Keep) -> Result<()> {
+pub(crate) fn remove_sidecar(env: &Env, dir: &Path, file_id: [u8; 16], keep: Keep) -> Result<()> {
     // By one handle from the first look on: what takes the folder's name meanwhile is not reached.
     let env = &match crate::log::held(env, dir) {
         Ok(disk) => Env { disk, host: env.host.clone() },

@@ -4,7 +4,7 @@ use crate::{
     cli::ReplicaStatusArgs,
     commands::{
         damage_of, fault_if,
-        followers::{holds_document, lag_document, show_replicas, shown_holds, shown_log},
+        followers::{holds_document, lags_document, show_replicas, shown_holds, shown_log},
         primary::fence_document,
         whole, without_log, write_json,
     },
@@ -47,10 +47,13 @@ pub fn require_replica(database: &Database) -> Outcome<ReplicaReplicationStatus>
             .literal_hint(format_args!("`kitedb primary status {}` shows it", word(database.path()))),
         None if database.replication_role() == ReplicationRole::Replica => without_log::failure(database, "replica"),
         None if database.replication_role() == ReplicationRole::Primary => without_log::failure(database, "primary"),
-        None => Failure::new(format_args!("{shown} has no replication log: it was never opened as a replica"))
-            .literal_hint(format_args!(
-                "its log lies beside it, in the folder {shown}.replication, or where --sidecar says"
-            )),
+        None => Failure::new(format_args!(
+            "{shown} has no replication log: it is a database of its own, and follows no other one"
+        ))
+        .literal_hint(format_args!(
+            "`kitedb role {}` shows what it is; `kitedb replica bootstrap REPLICA --source-db PRIMARY` makes a replica",
+            word(database.path())
+        )),
     })
 }
 
@@ -87,7 +90,7 @@ pub fn document(status: &ReplicaReplicationStatus) -> Json {
         "log_bytes": status.log_bytes,
         "segments": status.segments,
         "holds": holds_document(&status.holds),
-        "replica_lags": status.replica_lags.iter().map(lag_document).collect::<Vec<_>>(),
+        "replica_lags": lags_document(&status.replica_lags),
         "registration_limit": status.registration_limit,
         "sidecar_path": status.sidecar_path.display().to_string(),
         "digest": status.digest.to_string(),
@@ -111,7 +114,7 @@ pub fn shown(state: ReplicaState) -> Styled<&'static str> {
 }
 
 /// The command that mends what is wrong, as far as one does.
-fn next_step(status: &ReplicaReplicationStatus, source_is_given: bool) -> Option<&'static str> {
+pub fn next_step(status: &ReplicaReplicationStatus, source_is_given: bool) -> Option<&'static str> {
     let told = status.last_error.as_deref().unwrap_or_default();
     match &status.source_fault {
         // It names the source that it was asked of, in full: who named one here may mean that one.

@@ -5,13 +5,18 @@ use crate::{
     lock::Mutex,
     log::{Keep, Proven},
 };
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 /// See the [module documentation](self).
 #[derive(Debug, Default)]
 pub struct OpenReport {
     /// Whether this open made the file.
     made_file: AtomicBool,
+    /// Where that lies now which was in the place of the file that this open made.
+    aside: Mutex<Option<PathBuf>>,
     /// Of a sidecar that this open made: what stays if it is taken back.
     made_sidecar: Option<Keep>,
     /// Whether what the file was made for failed: what is empty still goes when it is closed.
@@ -43,6 +48,16 @@ impl OpenReport {
     /// Says whether this open made the file.
     pub fn note_file(&self, made: bool) {
         self.made_file.store(made, Ordering::Release);
+    }
+
+    /// Where that lies now which was in the place of the file that this open made, and was no database.
+    pub fn aside(&self) -> Option<PathBuf> {
+        self.aside.lock().clone()
+    }
+
+    /// Says where that lies.
+    pub fn note_aside(&self, aside: Option<PathBuf>) {
+        *self.aside.lock() = aside;
     }
 
     /// What stays of a sidecar that this open made if it is taken back; `None`: it made none.

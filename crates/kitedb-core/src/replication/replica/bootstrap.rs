@@ -8,7 +8,10 @@ use crate::{
     log::{FrameRef, PageLimits},
     replication::{
         registry::Progress,
-        replica::given_up_commits::{GivenUp, given_up},
+        replica::{
+            copied::{Before, Copied, LeftBehind, SamePath},
+            given_up_commits::{GivenUp, given_up, last_common},
+        },
         source::{
             At, Snapshot, Source,
             local::exchanged,
@@ -49,8 +52,8 @@ impl Replica {
 
     /// Replaces this replica's graph by a snapshot of its source's, and catches up to what the source had published
     /// when this began. The source is not stopped or slowed. A crash leaves the old graph or the new one; a copy
-    /// that was interrupted resumes.
-    pub fn bootstrap(&self) -> Result<()> {
+    /// that was interrupted resumes. Returns what that did to others.
+    pub fn bootstrap(&self) -> Result<Copied> {
         let mut work = self.working.lock();
         self.require_replica()?;
         self.engine.require_replaceable()?;
@@ -77,6 +80,7 @@ impl Replica {
         }
         let was_foreign = self.engine.is_foreign();
         let (was_registered, mut reserved) = (self.control.is_registered(), false);
+        let (held, before) = (self.held(), self.followed_log.before_a_copy());
         let copied = self.copy_and_catch_up(of, &mut reserved);
         let result = match self.paths() {
             // It is a replica from now on, also if it did not catch up.
@@ -97,12 +101,37 @@ impl Replica {
                 }
             }
             self.note_failure(e);
-            return result;
+            return result.map(|()| Copied::default());
         }
+        let left_behind = self.left_behind(held, before);
         self.engine.opened.set_unwanted(false);
         work.noted = false;
         let remembers = self.leave_old_sources(&mut work);
-        self.settle(&mut work, Ok(0)).and(remembers)
+        self.settle(&mut work, Ok(0)).and(remembers)?;
+        let (same_path, put_aside) = (self.registered_from_the_same_path(), self.engine.opened.aside());
+        Ok(Copied { left_behind, same_path, put_aside })
+    }
+
+    /// Who followed what was here, `held`, and cannot go on here now. The source, which may have followed it, does not.
+    fn left_behind(&self, held: Option<(At, Vec<HistoryEntry>)>, before: Before) -> Vec<LeftBehind> {
+        let now = (self.engine.published(), self.engine.history());
+        let common = held.and_then(|(here, history)| last_common((here.index, &history), (now.0, &now.1)));
+        // Where nothing tells, its own pull does.
+        let common = common.unwrap_or(before.last);
+        let mut left = self.followed_log.adopted(before, common);
+        let source = self.paths().map(|paths| paths.db.to_string_lossy().into_owned());
+        left.retain(|left| source.is_none() || left.path != source);
+        left
+    }
+
+    /// Who else is registered with the source from a path like that of this replica.
+    fn registered_from_the_same_path(&self) -> Vec<SamePath> {
+        let (true, Some(path)) = (self.control.is_registered(), &self.labels.path) else { return Vec::new() };
+        let found = self.source().others_at(&self.id, path).unwrap_or_else(|e| {
+            tracing::warn!("who is registered from the path of this replica could not be looked at: {e}");
+            Vec::new()
+        });
+        found.into_iter().map(SamePath::from).collect()
     }
 
     /// Fails where the source's graph would replace commits that the source does not have, and nobody asked for that. Returns

@@ -25,19 +25,27 @@ pub struct GivenUp {
 /// primary leads, gave up already is not asked for again: the source leads a later epoch, on the history that was this
 /// replica's until then. `None`, too, where the histories do not tell.
 pub fn given_up(here: &At, history: &[HistoryEntry], source: &Lineage) -> Option<GivenUp> {
-    let there = &source.history;
-    if here.index == LogIndex(0) || led_at(history, here.index).is_none() || (there.is_empty() && source.end.0 > 0) {
+    let common = last_common((here.index, history), (source.end, &source.history))?;
+    let follows_on = source.leads.is_some_and(|epoch| epoch > here.epoch) && common > LogIndex(0);
+    (common < here.index && !follows_on).then_some(GivenUp { common, last: *here, end: source.end })
+}
+
+/// The last commit that two nodes have in common, of which each is told where it ends, and its history; 0: they have none. `None`
+/// where the first one holds nothing, or the histories do not tell.
+pub fn last_common(
+    (end, history): (LogIndex, &[HistoryEntry]),
+    (end_there, there): (LogIndex, &[HistoryEntry]),
+) -> Option<LogIndex> {
+    if end == LogIndex(0) || led_at(history, end).is_none() || (there.is_empty() && end_there.0 > 0) {
         return None;
     }
-    let both = here.index.min(source.end);
+    let both = end.min(end_there);
     let borders = history.iter().chain(there).map(|led| LogIndex(led.first.0.saturating_sub(1)));
     let is_common = |index: &LogIndex| match (led_at(history, *index), led_at(there, *index)) {
         (Some(a), Some(b)) => a.epoch == b.epoch && (a.writer_id == b.writer_id || a.writer_id == [0; 16]),
         _ => false,
     };
-    let common = borders.filter(|border| *border < both).chain([both]).filter(is_common).max().unwrap_or_default();
-    let follows_on = source.leads.is_some_and(|epoch| epoch > here.epoch) && common > LogIndex(0);
-    (common < here.index && !follows_on).then_some(GivenUp { common, last: *here, end: source.end })
+    Some(borders.filter(|border| *border < both).chain([both]).filter(is_common).max().unwrap_or_default())
 }
 
 /// Who led when the frame with that index was written.

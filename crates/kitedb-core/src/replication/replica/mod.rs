@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod catch_up_before_fence;
+pub(super) mod copied;
 pub(super) mod follower;
 mod given_up_commits;
 pub(super) mod leaving_source;
@@ -124,7 +125,7 @@ impl Replica {
         };
         replica.enter(first);
         if first == ReplicaState::Bootstrapping && replica.control.last_error().is_none() {
-            replica.control.set_last_error(Some(&half_made(&engine.path)));
+            replica.control.set_last_error(Some(&half_made(&engine.env, &engine.path, &engine.log_dir)));
         }
         replica
     }
@@ -523,9 +524,10 @@ impl Replica {
             && !(follows || reported || self.control.is_registered())
             && self.engine.published() == LogIndex(0);
         let (state, last_error) = match state {
-            ReplicaState::Behind | ReplicaState::Following if never_filled && head > 0 => {
-                (ReplicaState::Bootstrapping, last_error.or_else(|| Some(holds_nothing(&self.engine.path))))
-            }
+            ReplicaState::Behind | ReplicaState::Following if never_filled && head > 0 => (
+                ReplicaState::Bootstrapping,
+                last_error.or_else(|| Some(holds_nothing(&self.engine.env, &self.engine.path, &self.engine.log_dir))),
+            ),
             ReplicaState::Behind | ReplicaState::Following if removed => (ReplicaState::Unregistered, last_error),
             ReplicaState::Following if token.log_index.0 < head => {
                 if !follows {

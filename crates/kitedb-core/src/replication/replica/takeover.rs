@@ -24,12 +24,18 @@ impl Replica {
         self.engine.require_not_foreign()?;
         if self.engine.is_half_made() {
             // Nor does what has nothing to lead with.
-            let what = format_args!("{}, or promote another replica", half_made(&self.engine.path));
+            let what = format_args!(
+                "{}, or promote another replica",
+                half_made(&self.engine.env, &self.engine.path, &self.engine.log_dir)
+            );
             return Err(Error::new(ErrorCode::NotReplica, what));
         }
         if force && self.engine.is_unfilled() {
             // Unless it takes all of its source's log, which it does not by force.
-            let what = format_args!("{}, or promote another replica", holds_nothing(&self.engine.path));
+            let what = format_args!(
+                "{}, or promote another replica",
+                holds_nothing(&self.engine.env, &self.engine.path, &self.engine.log_dir)
+            );
             return Err(Error::new(ErrorCode::NotReplica, what));
         }
         if self.engine.opened.has_beyond() {

@@ -69,7 +69,7 @@ impl UpstreamNode {
             return Err(unfit(&older));
         }
         if control.is_half_made() {
-            return Err(unfit(&half_made(db)));
+            return Err(unfit(&half_made(env, db, place.dir())));
         }
         let fence = control.fence().map_err(told)?;
         Ok(Self { place, control, fence, unreadable })

@@ -14,7 +14,7 @@ use crate::{
     lock::Mutex,
     log::{Control, LogIdentity, LogReader, PageLimits, Position, WriterId, writers},
     replication::{
-        registry::{Progress, Registry, none_in},
+        registry::{Progress, Registration, Registry, none_in},
         source::{
             At, Fencing, Lineage, Pulled, Seen, Snapshot, Source, SourcePaths,
             find_log::{is_no_source, locate, recovered_end, require_log_of},
@@ -208,7 +208,7 @@ impl LocalSource {
 impl LocalSource {
     /// Fails if it is a replica that has had nothing itself: nobody learns from it how far its source is.
     fn require_filled(&self) -> Result<()> {
-        match unfilled(&self.paths.db, &*self.control()?) {
+        match unfilled(&self.env, &self.paths.db, &*self.control()?) {
             Some(what) => Err(Error::new(ErrorCode::SourceUnavailable, what)),
             None => Ok(()),
         }
@@ -288,6 +288,13 @@ impl Source for LocalSource {
         self.with(|open| match open.registry_to_change(&self.env)? {
             Some(registry) => registry.supersede(replica_id, path),
             None => Ok(()),
+        })
+    }
+
+    fn others_at(&self, replica_id: &str, path: &str) -> Result<Vec<Registration>> {
+        self.with(|open| {
+            let others = |registry: &Registry| registry.others_at(replica_id, path);
+            Ok(open.registry_to_change(&self.env)?.map(others).unwrap_or_default())
         })
     }
 
