@@ -3,7 +3,11 @@
 
 use super::{stage::*, support::Folder};
 use serde_json::Value as Json;
-use std::{fs, process::Stdio};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    process::{Command, Stdio},
+};
 
 fn is_replica_of(folder: &Folder, db: &str, key: &str) {
     assert!(knows(folder, db, key), "{db}");
@@ -54,6 +58,37 @@ fn an_import_beside_the_log_of_a_replica_that_is_gone_is_refused() {
     }
     assert_eq!(contents(&folder.path().join("r.kitedb.replication")), before);
     assert!(!folder.path().join("r.kitedb").exists());
+}
+
+/// It was renamed, and has its log where that was; or a copy of it lies beside its place.
+#[test]
+fn the_log_of_a_replica_that_was_renamed_is_not_given_up() {
+    let folder = pair();
+    copy(&folder.path().join("r.kitedb"), &folder.path().join("r.bak"));
+    fs::rename(folder.path().join("r.kitedb"), folder.path().join("new.kitedb")).unwrap();
+    let bootstrap = ["replica", "bootstrap", "r.kitedb", "--source-db", "p.kitedb", "--overwrite"];
+    let run = folder.run(&bootstrap);
+    assert!(run.code == 1 && run.err.contains("new.kitedb"), "{run:?}");
+    import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+    folder.run(&["replica", "follow", "new.kitedb", "--once"]).ok();
+    is_replica_of(&folder, "new.kitedb", "c");
+    fs::remove_file(folder.path().join("new.kitedb")).unwrap();
+    folder.run(&bootstrap).ok();
+    is_replica_of(&folder, "r.kitedb", "c");
+}
+
+/// Under a name that leads to something else than a file.
+#[test]
+fn what_is_no_file_is_not_replaced_by_a_bootstrap() {
+    let folder = pair();
+    assert!(Command::new("mkfifo").arg(folder.path().join("pipe.kitedb")).status().unwrap().success());
+    fs::create_dir(folder.path().join("dir.kitedb")).unwrap();
+    for name in ["pipe.kitedb", "dir.kitedb"] {
+        let before = fs::symlink_metadata(folder.path().join(name)).unwrap().ino();
+        let run = folder.run(&["replica", "bootstrap", name, "--source-db", "p.kitedb", "--overwrite"]);
+        assert_eq!(run.code, 1, "{run:?}");
+        assert_eq!(fs::symlink_metadata(folder.path().join(name)).unwrap().ino(), before);
+    }
 }
 
 /// A process has the deleted file open still.

@@ -75,7 +75,7 @@ impl Database {
     /// Opens the database at `path`, making it if it is missing and the options allow that.
     ///
     /// In one process all opens of a file share one engine; asking for another sync mode or replication role then is
-    /// an error. Only one process can open a file for writing; any number can open it read-only beside it.
+    /// an error, and so is an option that says otherwise than the first open (one that is as by default says nothing). Only one process can open a file for writing; any number can open it read-only beside it.
     pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         Self::open_in(Env::real(), path, options)
     }

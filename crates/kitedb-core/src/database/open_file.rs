@@ -77,7 +77,7 @@ impl OpenFile {
     pub fn open(env: Env, source_env: Env, path: &Path, options: OpenOptions) -> Result<Arc<Self>> {
         options.validate()?;
         let path = resolved(&env, path)?;
-        if let Some(left) = LeftLog::at(&env, &path, &options) {
+        if let Some(left) = LeftLog::at(&env, &path) {
             left.require_given_up(&env, &source_env, &path, &options)?;
         }
         if options.read_only {
@@ -110,7 +110,7 @@ impl OpenFile {
                 require_place_for_sidecar(env, path, options)?;
                 make_file(env, path, options.role)
             };
-            made = make().inspect_err(|_| put_back(env, path, aside.as_deref()))?;
+            made = make().inspect_err(|_| put_back(env, path, aside.as_ref()))?;
         }
         let identity = identity_of(env, path)?;
         let slot = slot_of(identity);
@@ -127,10 +127,10 @@ impl OpenFile {
         let file = file.inspect_err(|_| {
             if made {
                 unmake_file(env, path, identity, options.sidecar_path.as_deref());
-                put_back(env, path, aside.as_deref());
+                put_back(env, path, aside.as_ref());
             }
         })?;
-        file.engine.opened.note_aside(aside);
+        file.engine.opened.note_aside(aside.and_then(|aside| aside.settle(env)));
         if file.engine.options.read_only {
             return Ok(file);
         }

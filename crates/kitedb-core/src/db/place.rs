@@ -319,6 +319,9 @@ impl Search<'_> {
     }
 }
 
+/// What remembers the source of a replica, in its sidecar.
+pub(super) const SOURCE: &str = "source";
+
 /// What is so, and what to do, where the log of the database that was at `path` is in `dir`, and the file itself is gone.
 pub(super) fn file_is_gone(env: &Env, path: &Path, dir: &Path) -> String {
     let control = Control::open(&*env.disk, dir, OpenMode::Read).ok().flatten();

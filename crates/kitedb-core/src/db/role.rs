@@ -1,6 +1,11 @@
 //! What part a file plays in replication, and what an open makes of it: a pure decision, in one table.
 
-use super::{options::ReplicationRole, place::is_absent, read::GraphRead, sidecar_files::SOURCE, view::View};
+use super::{
+    options::ReplicationRole,
+    place::{SOURCE, is_absent},
+    read::GraphRead,
+    view::View,
+};
 use crate::{
     error::{Error, ErrorCode},
     graph::{Epoch, Token},

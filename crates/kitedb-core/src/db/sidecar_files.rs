@@ -2,7 +2,7 @@
 
 use super::{
     options::{OpenOptions, ReplicationRole},
-    place::{default_sidecar, foreign_sidecar, is_absent},
+    place::{SOURCE, default_sidecar, foreign_sidecar, is_absent},
     places::has_no_sidecar,
     promote::PROBE,
 };
@@ -15,9 +15,6 @@ use std::path::Path;
 
 /// What the floors above keep in a sidecar beside the log.
 const BESIDE: [&str; 5] = ["replicas", SOURCE, "source.creating", "bootstrap.progress", PROBE];
-
-/// Which of them remembers the source of a replica.
-pub(super) const SOURCE: &str = "source";
 
 /// Fails if `dir` cannot become the sidecar of the database `file_id` at `path`, because a name that is needed there is
 /// taken by what is not of that database. Makes nothing.
