@@ -171,6 +171,24 @@ fn a_bootstrap_from_a_source_that_does_not_lead_says_so() {
     assert!(!run.out.contains("fault:"), "{run:?}");
 }
 
+/// Written into the files that are there: nothing tells that they are copies, but a replica has more.
+#[test]
+fn a_bootstrap_from_an_older_copy_names_who_has_more() {
+    let folder = pair();
+    fs::create_dir(folder.path().join("old")).unwrap();
+    for name in ["p.kitedb", "p.kitedb.replication"] {
+        copy(&folder.path().join(name), &folder.path().join("old"));
+    }
+    import(&folder, "p.kitedb", "only there K\n", &[]).ok();
+    catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+    let run = paste(&folder, "cp old/p.kitedb . && cp old/p.kitedb.replication/* p.kitedb.replication/");
+    assert_eq!(run.code, 0, "{run:?}");
+    let run = folder.run(&["replica", "bootstrap", "s.kitedb", "--source-db", "p.kitedb"]).ok();
+    assert!(run.out.contains("r.kitedb holds the commits up to 1:2") && run.out.contains("older copy"), "{run:?}");
+    let run = replica(&folder, "bootstrap", "t.kitedb", "p.kitedb").json();
+    assert!(run["ahead_of_source"][0]["db"].as_str().unwrap().ends_with("r.kitedb"), "{run}");
+}
+
 /// As the process leaves it that is killed once it has made the file, and no log yet.
 #[test]
 fn what_a_bootstrap_leaves_that_is_killed_at_once_says_what_it_is() {

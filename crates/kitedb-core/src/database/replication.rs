@@ -160,13 +160,16 @@ impl Database {
     /// when the call began. The source goes on at full rate. A crash leaves the old graph or the new one; an
     /// interrupted copy resumes with the next call.
     pub fn replica_bootstrap_from_snapshot(&self) -> Result<()> {
-        self.replica_copy_source().map(drop)
+        self.file()?.as_replica()?.bootstrap().map(drop)
     }
 
     /// As [`Database::replica_bootstrap_from_snapshot`], and says what that did to others: which replicas followed this node
-    /// and cannot go on here, and who else is registered with the source from this replica's path.
+    /// and cannot go on here, who else is registered with the source from this replica's path, and who has more than the source.
     pub fn replica_copy_source(&self) -> Result<Copied> {
-        self.file()?.as_replica()?.bootstrap()
+        let file = self.file()?;
+        let replica = file.as_replica()?;
+        let copied = replica.bootstrap()?;
+        Ok(Copied { ahead_of_source: replica.ahead_of_source(), ..copied })
     }
 
     /// The same as [`Database::replica_bootstrap_from_snapshot`], for a replica that needs a reseed.

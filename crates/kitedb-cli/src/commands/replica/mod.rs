@@ -55,6 +55,7 @@ fn copy(args: &CopyArgs, create: bool, out: &mut dyn Write) -> Outcome {
     if common.json {
         let (left, id) = (copied.left_behind.iter(), |left: &LeftBehind| left.replica_id.clone());
         let document = json!({
+                "ahead_of_source": copied.ahead_of_source.iter().map(rival_document).collect::<Vec<_>>(),
                 "token": token.to_string(),
                 "nodes": nodes,
                 "edges": edges,
@@ -89,6 +90,10 @@ fn copy(args: &CopyArgs, create: bool, out: &mut dyn Write) -> Outcome {
     if let Some(aside) = &copied.put_aside {
         let what = format!("what was there is no database, and is {} now", aside.display());
         writeln!(out, "  {}", Styled(DIM, clean(&what)))?;
+    }
+    for ahead in &copied.ahead_of_source {
+        let what = "the source was taken over from, or an older copy of it is in its place";
+        writeln!(out, "  {}", Styled(BAD, clean(&format!("{ahead}, and the source does not: {what}"))))?;
     }
     if let Some(fault) = &fault {
         // The copy is whole; what its source is, or that nothing will come from there, a status tells in the same words.

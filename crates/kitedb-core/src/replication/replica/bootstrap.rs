@@ -12,8 +12,9 @@ use crate::{
             copied::{Before, Copied, LeftBehind, SamePath},
             given_up_commits::{GivenUp, given_up, last_common},
         },
+        rivals::{Rival, rivals_of},
         source::{
-            At, Snapshot, Source,
+            At, Snapshot, Source, SourcePaths,
             local::exchanged,
             remembered::{remember, remembered},
             upstream::HOW_TO_REGISTER,
@@ -109,7 +110,7 @@ impl Replica {
         let remembers = self.leave_old_sources(&mut work);
         self.settle(&mut work, Ok(0)).and(remembers)?;
         let (same_path, put_aside) = (self.registered_from_the_same_path(), self.engine.opened.aside());
-        Ok(Copied { left_behind, same_path, put_aside })
+        Ok(Copied { left_behind, same_path, put_aside, ahead_of_source: Vec::new() })
     }
 
     /// Who followed what was here, `held`, and cannot go on here now. The source, which may have followed it, does not.
@@ -122,6 +123,17 @@ impl Replica {
         let source = self.paths().map(|paths| paths.db.to_string_lossy().into_owned());
         left.retain(|left| source.is_none() || left.path != source);
         left
+    }
+
+    /// The nodes that lead in place of the source, or hold commits that it lacks, as far as they can be reached from it.
+    pub fn ahead_of_source(&self) -> Vec<Rival> {
+        let Some(SourcePaths { db, sidecar }) = self.paths() else { return Vec::new() };
+        let mut found = rivals_of(&self.source_env, &db, sidecar);
+        // It may have gone on since it was looked at.
+        let head = self.source().head().unwrap_or_default();
+        let ahead = |rival: &Rival| rival.leads.or(rival.knows_epoch).is_some() || rival.last_token.log_index > head;
+        found.retain(ahead);
+        found
     }
 
     /// Who else is registered with the source from a path like that of this replica.

@@ -3,7 +3,7 @@
 
 use crate::{
     graph::{LogIndex, Token},
-    replication::registry::Registration,
+    replication::{registry::Registration, rivals::Rival},
 };
 use std::path::PathBuf;
 
@@ -16,6 +16,9 @@ pub struct Copied {
     /// Other replicas that are registered with the source from a path like that of this one. Nothing tells one that is gone
     /// from one that was moved and is idle, or lies there on another machine: the source keeps its log for it.
     pub same_path: Vec<SamePath>,
+    /// Nodes that lead in place of the source, or hold commits that it lacks, as far as they can be reached from it: it was taken
+    /// over from, or an older copy of it may be in its place.
+    pub ahead_of_source: Vec<Rival>,
     /// Where that lies now which was in the place of the replica's file and was no database.
     pub put_aside: Option<PathBuf>,
 }
