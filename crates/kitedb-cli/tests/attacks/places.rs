@@ -17,7 +17,8 @@ fn is_replica_of(folder: &Folder, db: &str, key: &str) {
 /// The file of a replica is gone, with and without segments in its log, and its source is named or not.
 #[test]
 fn beside_the_log_of_a_replica_that_is_gone_each_way_in_tells_the_one_that_works() {
-    let asks: [&[&str]; 7] = [
+    let asks: [&[&str]; 8] = [
+        &["replica", "bootstrap", "r.kitedb", "--overwrite"],
         &["replica", "bootstrap", "r.kitedb", "--source-db", "p.kitedb"],
         &["replica", "bootstrap", "r.kitedb"],
         &["replica", "reseed", "r.kitedb", "--source-db", "p.kitedb"],
@@ -135,8 +136,12 @@ fn a_file_that_is_no_database_is_replaced_by_name_and_kept_aside() {
     assert!(run.code == 1 && run.err.contains("is no KiteDB database, but a file of 21 bytes"), "{run:?}");
     assert!(commands.len() == 1 && fs::read(folder.path().join("notes.kitedb")).unwrap().len() == 21, "{run:?}");
     // What is refused for another reason puts nothing aside.
-    let lost = folder.run(&["replica", "bootstrap", "notes.kitedb", "--source-db", "nowhere.kitedb", "--overwrite"]);
-    assert!(lost.code == 1 && fs::read(folder.path().join("notes.kitedb")).unwrap().len() == 21, "{lost:?}");
+    folder.file("none.kitedb", "no database either\n");
+    for source in ["nowhere.kitedb", "none.kitedb"] {
+        let lost = folder.run(&["replica", "bootstrap", "notes.kitedb", "--source-db", source, "--overwrite"]);
+        assert!(lost.code == 1 && fs::read(folder.path().join("notes.kitedb")).unwrap().len() == 21, "{lost:?}");
+        assert!(!folder.path().join("notes.kitedb.damaged").exists(), "{source}");
+    }
     let run = paste(&folder, &commands[0]).ok();
     assert!(run.out.contains("notes.kitedb.damaged"), "{run:?}");
     assert_eq!(fs::read_to_string(folder.path().join("notes.kitedb.damaged")).unwrap(), "what I must not lose\n");

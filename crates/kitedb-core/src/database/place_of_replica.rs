@@ -61,7 +61,7 @@ impl LeftLog {
         if let Some(renamed) = self.renamed_to(env, path) {
             return Err(Error::new(code, self.of_a_renamed(path, &renamed)));
         }
-        if makes_a_replica(options) && options.overwrite {
+        if makes_a_replica(options) && options.overwrite && options.source_db_path.is_some() {
             return Ok(());
         }
         let known = remembered_in(&*env.disk, self.control.dir(), path, source_env).map(|known| known.paths.db);

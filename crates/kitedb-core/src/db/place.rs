@@ -330,8 +330,8 @@ pub(super) fn file_is_gone(env: &Env, path: &Path, dir: &Path) -> String {
         Some(control) if control.is_replica() => (
             "replica",
             format!(
-                "put the file back; or move that folder away, and copy its source anew ({})",
-                command("replica bootstrap", path, "--source-db SOURCE")
+                "put the file back; or, where it is gone for good, make a replica in its place ({})",
+                command("replica bootstrap", path, "--source-db SOURCE --overwrite")
             ),
         ),
         _ => (

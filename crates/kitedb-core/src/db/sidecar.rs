@@ -221,6 +221,11 @@ impl Engine {
         let removed = disk.remove(&self.path).and_then(|()| disk.sync_dir(folder_of(&self.path)));
         if let Err(e) = removed {
             tracing::warn!(path = %self.path.display(), "a file that nobody needs was not removed: {e}");
+            return;
+        }
+        let Some(aside) = self.opened.aside() else { return };
+        if let Err(e) = disk.rename_new(&aside, &self.path) {
+            tracing::warn!(aside = %aside.display(), "what was put aside for a replica stays there: {e}");
         }
     }
 
