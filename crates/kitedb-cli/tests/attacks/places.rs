@@ -116,8 +116,9 @@ fn an_empty_file_is_replaced_by_a_bootstrap() {
     is_replica_of(&folder, "e.kitedb", "a");
     // One that is refused changes nothing.
     folder.file("f.kitedb", "");
-    for source in [&["--source-db", "nowhere.kitedb"][..], &[]] {
-        assert_eq!(folder.run(&[&["replica", "bootstrap", "f.kitedb"], source].concat()).code, 1);
+    for (source, why) in [(&["--source-db", "nowhere.kitedb"][..], "does not exist"), (&[], "is not configured")] {
+        let run = folder.run(&[&["replica", "bootstrap", "f.kitedb"], source].concat());
+        assert!(run.code == 1 && run.err.contains(why), "{run:?}");
         assert_eq!(fs::read(folder.path().join("f.kitedb")).unwrap(), b"");
     }
     // An empty file in the place of a primary's, whose log is there, is none.

@@ -107,12 +107,17 @@ fn a_primary_that_is_reseeded_lists_its_former_replicas_no_more() {
     folder.run(&["replica", "promote", "r.kitedb", "--force"]).ok();
     rename(&folder, "away/p.kitedb", "p.kitedb");
     import(&folder, "r.kitedb", &lines("n", 3), &[]).ok();
-    let run = folder.run(&["replica", "reseed", "p.kitedb", "--source-db", "r.kitedb", "--overwrite"]).ok();
+    // From a replica of the one that leads, which followed it, too.
+    replica(&folder, "bootstrap", "z.kitedb", "r.kitedb").ok();
+    let run = folder.run(&["replica", "reseed", "p.kitedb", "--source-db", "z.kitedb", "--overwrite"]).ok();
     let commands: Vec<_> = run.out.split('`').filter(|part| part.starts_with("kitedb ")).collect();
-    assert!(commands.len() == 1 && commands[0].contains("s.kitedb") && commands[0].contains("r.kitedb"), "{run:?}");
+    assert!(commands.len() == 1 && commands[0].contains("s.kitedb") && commands[0].contains("z.kitedb"), "{run:?}");
     let status = folder.run(&["replica", "status", "p.kitedb", "--json"]).json();
     assert_eq!(status["replica_lags"], Json::Array(Vec::new()));
-    paste(&folder, &format!("{} --once", commands[0])).ok();
+    // That one's log begins later, which is told with the way on.
+    let run = paste(&folder, &format!("{} --once", commands[0]));
+    assert_eq!(run.code, 3, "{run:?}");
+    paste(&folder, &changes_in(&run.err)[0]).ok();
     assert!(knows(&folder, "s.kitedb", "n3"));
 }
 

@@ -101,7 +101,10 @@ impl OpenFile {
 
     fn open_for_writing(env: &Env, source_env: &Env, path: &Path, options: &OpenOptions) -> Result<Arc<Self>> {
         let given = given_source(env, source_env, path, options)?;
-        let source = given.as_ref().filter(|given| !given.missing).map(|given| given.paths.db.as_path());
+        let source = given.as_ref().map(|given| match given.missing {
+            true => Err(no_such_source(&given.paths.db)),
+            false => Ok(given.paths.db.as_path()),
+        });
         let aside = make_place((env, source_env), path, options, source)?;
         let mut made = false;
         if options.create_if_missing && is_absent(env, path) {

@@ -115,7 +115,7 @@ pub(super) fn make_place(
     (env, source_env): (&Env, &Env),
     path: &Path,
     options: &OpenOptions,
-    source: Option<&Path>,
+    source: Option<Result<&Path>>,
 ) -> Result<Option<Aside>> {
     if !makes_a_replica(options) {
         return Ok(None);
@@ -126,7 +126,7 @@ pub(super) fn make_place(
     if !Store::peek(env, path).is_err_and(|e| e.code() == ErrorCode::NotADatabase) {
         return Ok(None);
     }
-    let source = source.ok_or_else(not_configured)?;
+    let source = source.ok_or_else(not_configured)??;
     // Of another part than a replica's: one of those is reseeded in place.
     require_no_log_left(env, path)?;
     let io = |e| Error::io("replace", path, e);

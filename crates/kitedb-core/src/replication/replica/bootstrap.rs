@@ -2,7 +2,7 @@
 
 use super::{PAGE_BYTES, Replica};
 use crate::{
-    db::merge_history,
+    db::{merge_history, resolved},
     error::{Error, ErrorCode, Result},
     graph::{Digest, LogIndex},
     log::{FrameRef, PageLimits},
@@ -22,9 +22,9 @@ use crate::{
         status::ReplicaState,
     },
     shell::{command, shell_word},
-    store::HistoryEntry,
+    store::{HistoryEntry, Part, Store},
 };
-use std::sync::atomic::Ordering;
+use std::{path::Path, sync::atomic::Ordering};
 
 /// Where an interrupted copy is remembered, in the replica's sidecar.
 const RECORD: &str = "bootstrap.progress";
@@ -113,7 +113,8 @@ impl Replica {
         Ok(Copied { left_behind, same_path, put_aside, ahead_of_source: Vec::new() })
     }
 
-    /// Who followed what was here, `held`, and cannot go on here now. The source, which may have followed it, does not.
+    /// Who followed what was here, `held`, and cannot go on here now. The source, which may have followed it, does not, nor does who
+    /// leads since, as far as that is seen from here.
     fn left_behind(&self, held: Option<(At, Vec<HistoryEntry>)>, before: Before) -> Vec<LeftBehind> {
         let now = (self.engine.published(), self.engine.history());
         let common = held.and_then(|(here, history)| last_common((here.index, &history), (now.0, &now.1)));
@@ -121,7 +122,13 @@ impl Replica {
         let common = common.unwrap_or(before.last);
         let mut left = self.followed_log.adopted(before, common);
         let source = self.paths().map(|paths| paths.db.to_string_lossy().into_owned());
+        let leads = |path: &str| {
+            let peek =
+                resolved(&self.source_env, Path::new(path)).and_then(|path| Store::peek(&self.source_env, &path));
+            peek.is_ok_and(|peek| matches!(peek.log.part, Part::Leads(_)))
+        };
         left.retain(|left| source.is_none() || left.path != source);
+        left.retain(|left| !left.path.as_deref().is_some_and(leads));
         left
     }
 
