@@ -67,7 +67,10 @@ impl Engine {
             return Ok(0);
         }
         // The tail of its own log is a replica's cursor.
-        let persist = |e: Error| e.context("cursor persist failed");
+        let persist = |e: Error| match e.code() {
+            ErrorCode::NeedsReseed => e,
+            _ => e.context("cursor persist failed"),
+        };
         let through = LogIndex(commit.last.0 + count as u64);
         self.require_appender(commit, chunk.epoch, chunk.writer_id, through).map_err(persist)?;
         let mut done = 0;
