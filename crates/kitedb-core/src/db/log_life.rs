@@ -70,6 +70,7 @@ impl Engine {
         commit.note_epoch(epoch, writer_id);
         commit.frozen_at_bytes = 0;
         commit.appender = Some(appender);
+        self.opened.note_something();
         Ok(())
     }
 

@@ -36,7 +36,7 @@ pub(crate) use source::{
     Source, SourcePaths,
     local::{Checkpointer, LocalSource},
     not_configured::{Unnamed, not_configured},
-    remembered::{Remembered, remember, remembered},
+    remembered::{Remembered, remember, remembered, remembered_in},
 };
 pub(crate) use token_wait::wait_for_token;
 
