@@ -368,3 +368,29 @@ fn a_file_that_may_not_grow_is_a_full_disk_and_no_signal() {
         assert!(knows(&folder, db, "big5000"));
     }
 }
+
+/// A copy of before a database led is put over its file: what it committed since is in the log that it does not name, and stays there.
+#[test]
+fn a_file_of_before_it_led_takes_nothing_from_the_log_that_it_led_with() {
+    let folder = Folder::new();
+    import(&folder, "s.kitedb", "a b K\n", &[]).ok();
+    let path = folder.path().join("s.kitedb");
+    let before = fs::read(&path).unwrap();
+    import(&folder, "s.kitedb", &lines("n", 20), &[&["--role", "primary"][..], &SHORT].concat()).ok();
+    let (led, log) = (fs::read(&path).unwrap(), log_of(&folder, "s.kitedb"));
+    let segments = || contents(&log).into_iter().filter(|(name, _)| name.starts_with("segment-")).collect::<Vec<_>>();
+    let held = segments();
+    fs::write(&path, before).unwrap();
+    for command in [&["check", "s.kitedb"][..], &["role", "s.kitedb", "detach"]] {
+        let run = folder.run(command);
+        let told = format!("{}{}", run.out, run.err);
+        assert!(run.code != 0 && told.contains("Put the newer file back"), "{run:?}");
+    }
+    let run = import(&folder, "s.kitedb", "x y K\n", &["--role", "primary"]);
+    assert!(run.code == 1 && run.err.contains("Put the newer file back"), "{run:?}");
+    assert!(segments() == held);
+    fs::write(&path, led).unwrap();
+    import(&folder, "s.kitedb", "x y K\n", &[]).ok();
+    folder.run(&["check", "s.kitedb"]).ok();
+    assert!(knows(&folder, "s.kitedb", "n20") && knows(&folder, "s.kitedb", "x"));
+}

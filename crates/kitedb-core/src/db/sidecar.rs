@@ -6,7 +6,7 @@ use super::{
     engine::Engine,
     history::merge_history,
     options::ReplicationRole,
-    place::{LogPlace, anchored, files_moved, folder_of, is_absent},
+    place::{LogPlace, anchored, files_moved, folder_of, is_absent, left_log_in},
     places::LogPlaces,
     promote::lock_fence,
     role::Standing,
@@ -42,6 +42,14 @@ impl Engine {
             return Err(Error::new(ErrorCode::InvalidOption, what));
         }
         self.hold_log_dir()?;
+        if role == ReplicationRole::Primary
+            && link.kind != LogKind::Sidecar
+            && let Some(left) =
+                left_log_in(&self.env, &self.log_dir, &self.path, self.store.file_id(), self.commit.get_mut().last)?
+        {
+            // What it led has more than this file: nothing of that is removed for the log that it would begin.
+            return Err(left);
+        }
         // Without it nobody can tell who leads, nor where the log ends.
         let needed = link.kind == LogKind::Sidecar && link.open;
         let damage = match &places.sidecar {
