@@ -140,7 +140,8 @@ impl Engine {
     /// missed, and goes only if somebody says so (a repair, a reseed).
     fn without_segments(&self, log: LogIdentity, last: LogIndex) -> Result<Option<Appender>> {
         let Some(control) = &self.sidecar else { return Ok(None) };
-        if !has_segments(&self.env, &self.log_dir, Some(control), log)? {
+        // Where nothing was ever committed, nobody needs anything of it.
+        if last == LogIndex(0) || !has_segments(&self.env, &self.log_dir, Some(control), log)? {
             return Ok(None);
         }
         let missed = does_not_go_on(&self.log_dir, last);

@@ -226,6 +226,7 @@ impl<'a> DamagedLog<'a> {
         let mut remains: Vec<String> = self.copied.iter().map(ToString::to_string).collect();
         let model = self.model(left, salt, durable)?;
         let (mut recovered, mut gap) = (None, self.gone.clone());
+        let needed = mark.log_index > LogIndex(0);
         if gap.is_none() {
             match self.replay(open, &model) {
                 // Upholds that a repair cuts off no frame which a newer build reads.
@@ -233,13 +234,13 @@ impl<'a> DamagedLog<'a> {
                 // It ends before the file does, and more came after: nothing of it can be gone on with.
                 Ok(short) if short.damage.is_some() && !short.is_whole() => gap = short.damage,
                 // The file holds every commit, and the log does not go on from there.
-                Ok(short) if !self.link.open && short.damage.is_none() && !short.ends_at(mark.log_index) => {
+                Ok(short) if !self.link.open && short.damage.is_none() && !short.ends_at(mark.log_index) && needed => {
                     gap = Some(does_not_go_on(&self.dir, mark.log_index));
                 }
                 Ok(whole) => recovered = Some(whole),
                 Err(e) if !matches!(e.code(), ErrorCode::Corrupt | ErrorCode::LogMismatch) => return Err(e),
                 Err(e) if !self.link.open => {
-                    let missed = has_segments(&self.env, &self.dir, left.control(), self.identity)?;
+                    let missed = needed && has_segments(&self.env, &self.dir, left.control(), self.identity)?;
                     match self.not_needed(left, e)? {
                         Some(what) if missed => gap = Some(Error::corrupt(what)),
                         what => remains.extend(what),
