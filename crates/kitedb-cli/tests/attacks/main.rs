@@ -9,6 +9,7 @@ mod bootstraps;
 mod chains;
 mod damage;
 mod destruction;
+mod failing;
 mod fences;
 mod folders;
 mod followers;

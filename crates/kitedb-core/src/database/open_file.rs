@@ -10,13 +10,14 @@ use crate::{
         require_no_log_left, require_place_for_sidecar, resolved, revive, unmake_file,
     },
     error::{Error, ErrorCode, Result},
-    io::{Env, FileIdentity},
+    graph::LogIndex,
+    io::{Env, FileIdentity, OpenMode},
     lock::Mutex,
     log::{Control, RetentionAnswer},
     replication::{
         Checkpointer, FollowedLog, Follower, LocalSource, Registry, Remembered, Replica, ReplicaReplicationStatus,
         RetentionOutcome, RetentionWindows, Source, SourcePaths, Unnamed, look_at_replica, not_configured, remember,
-        remembered,
+        remembered, remembered_in,
     },
 };
 use std::{
@@ -196,6 +197,7 @@ impl OpenFile {
         }
         let known = self.remembered();
         let left = known.as_ref().map(|known| known.paths.clone());
+        let known_before = left.is_some();
         let source = match given {
             // A source that is away is a state; one that never was there is a mistake.
             Some(GivenSource { paths, missing: true }) if left.as_ref().is_none_or(|left| left.db != paths.db) => {
@@ -213,8 +215,10 @@ impl OpenFile {
             return Err(not_configured());
         }
         let left = left.filter(|left| paths.as_ref().is_some_and(|paths| paths.db != left.db));
-        // Another source takes the place of the one that is known once the replica has followed it.
-        let settled = !self.engine.is_foreign() && left.is_none() && astray.is_none();
+        // Another source takes the place of the one that is known once the replica has followed it, and of none where it
+        // holds something that may not be of that one's history.
+        let new = !known_before && self.engine.published() > LogIndex(0);
+        let settled = !self.engine.is_foreign() && left.is_none() && astray.is_none() && !new;
         if let Some(paths) = paths.as_ref().filter(|_| settled) {
             remember(&self.engine, &self.source_env, paths, false)?;
         }
@@ -224,6 +228,9 @@ impl OpenFile {
         };
         let replica = Replica::new(&self.engine, control, followed_log, self.source_env.clone(), (paths, source));
         let replica = Arc::new(replica);
+        if left.is_some() || new {
+            replica.tries_source();
+        }
         if let Some(left) = left {
             let source = Arc::new(self.source(&left));
             replica.leaves(left, source);
@@ -344,6 +351,7 @@ impl OpenFile {
             let _ = keeper.join();
         }
         file.cut_log();
+        file.replica.iter().for_each(|replica| replica.end_trial_of_source());
         file.engine.close()
     }
 
@@ -507,18 +515,29 @@ fn given_source(env: &Env, source_env: &Env, path: &Path, options: &OpenOptions)
         return Ok(None);
     }
     let is_new = is_absent(env, path);
+    let own = options.sidecar_path.clone().unwrap_or_else(|| default_sidecar(path));
+    let own = env.disk.resolve(&own).unwrap_or(own);
     let Some(db) = options.source_db_path.clone() else {
         if asked && is_new {
             // Where its log is left, that is what is so.
             return require_no_log_left(env, path).and_then(|()| Err(not_configured()));
         }
-        return Ok(None);
+        let unknown = || is_log_of_replica(env, &own) && remembered_in(&*env.disk, &own, path, source_env).is_none();
+        return if asked && unknown() { Err(not_configured()) } else { Ok(None) };
     };
-    let own = options.sidecar_path.clone().unwrap_or_else(|| default_sidecar(path));
-    let own = env.disk.resolve(&own).unwrap_or(own);
     let paths = SourcePaths { db, sidecar: options.source_sidecar_path.clone() };
     let given = checked_source(env, source_env, path, &own, paths)?;
-    if given.missing && is_new { Err(no_such_source(&given.paths.db)) } else { Ok(Some(given)) }
+    // Before anything is mended for it. Of a replica whose log lies elsewhere that is seen once it is open.
+    let never_was = || {
+        let known = || remembered_in(&*env.disk, &own, path, source_env);
+        is_log_of_replica(env, &own) && known().is_none_or(|known| known.paths.db != given.paths.db)
+    };
+    if given.missing && (is_new || never_was()) { Err(no_such_source(&given.paths.db)) } else { Ok(Some(given)) }
+}
+
+/// Whether the log of a replica is in `dir`, as far as its control file can be read.
+fn is_log_of_replica(env: &Env, dir: &Path) -> bool {
+    Control::open(&*env.disk, dir, OpenMode::Read).is_ok_and(|found| found.is_some_and(|control| control.is_replica()))
 }
 
 /// The source at `paths`, resolved, if the database at `path` with the sidecar `own` can follow it.

@@ -436,12 +436,25 @@ pub(super) fn log_is_gone(
     Error::new(ErrorCode::LogMismatch, what)
 }
 
-/// A log in the place of one without a part in replication, which the file at `path` does not name and which has more than it:
-/// an older copy of the file is in its place.
+/// A log in a place of one which the file at `path`, which names none, does not name and which has more than it: an older copy of
+/// the file is in its place.
 pub(super) fn left_log(env: &Env, path: &Path, file_id: [u8; 16], last: LogIndex) -> Result<Option<Error>> {
-    let dir = wal_dir(path);
-    let ours = env.disk.is_dir(&dir) && holds_segments_of(env, &dir, file_id);
-    if !ours || !reaches_beyond(env, &dir, file_id, None, last)? {
+    Ok(match left_log_in(env, &wal_dir(path), path, file_id, last)? {
+        None => left_log_in(env, &default_sidecar(path), path, file_id, last)?,
+        left => left,
+    })
+}
+
+/// As [`left_log`], in `dir`.
+pub(super) fn left_log_in(
+    env: &Env,
+    dir: &Path,
+    path: &Path,
+    file_id: [u8; 16],
+    last: LogIndex,
+) -> Result<Option<Error>> {
+    let ours = env.disk.is_dir(dir) && holds_segments_of(env, dir, file_id);
+    if !ours || !reaches_beyond(env, dir, file_id, None, last)? {
         return Ok(None);
     }
     Ok(Some(Error::corrupt(format_args!(

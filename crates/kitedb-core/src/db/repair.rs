@@ -90,6 +90,9 @@ pub struct Repair {
     pub last_token: Option<Token>,
     /// What [`RepairOptions::cut_at`] must name, because commits after it lie behind damage.
     pub asks_for: Option<Token>,
+    /// Whether the file holds every commit that is known, so that what [`RepairOptions::cut_at`] gives up is the log alone, which
+    /// replicas may need.
+    pub only_log_is_lost: bool,
     /// Whether it is a primary that does not lead before it is told to, because nothing that is left tells whether another
     /// node took over from it.
     pub fenced: bool,
@@ -159,6 +162,7 @@ fn repair_locked(
     }
     repair.remains.extend(proof.remains.iter().cloned());
     repair.last_token = token(proof.epoch, proof.last);
+    repair.only_log_is_lost = proof.all_in_file;
     if let Some(damage) = proof.damage() {
         for what in [Some(damage), proof.holder()].into_iter().flatten().map(ToString::to_string) {
             if !repair.found.contains(&what) {
@@ -167,10 +171,12 @@ fn repair_locked(
         }
         let end = Token { epoch: proof.epoch, log_index: proof.last };
         match options.cut_at {
-            Some(told) if told == end => {
-                repair.steps.push(format!("end the log with {end}, and put aside what follows"))
-            }
+            Some(told) if told == end => repair.steps.push(match proof.all_in_file {
+                true => format!("give the log up, and put aside what is left of it: the file holds all up to {end}"),
+                false => format!("end the log with {end}, and put aside what follows"),
+            }),
             None if options.dry_run => repair.asks_for = Some(end),
+            told if proof.all_in_file => return Err(asks_for_log(path, &repair.found, end, told)),
             told => return Err(asks_for_cut(path, &repair.found, end, told)),
         }
     } else if let Some(told) = options.cut_at.filter(|told| repair.last_token != Some(*told)) {
@@ -225,6 +231,21 @@ fn asks_for_cut(path: &Path, found: &[String], end: Token, told: Option<Token>) 
             "{damage}. The last commit that the log proves is {end}{told}: what came after it cannot be read. Where another \
              node has it, promote that one, and reseed this one from it; where a copy of the log has it, put that back; else \
              give it up by name ({}, RepairOptions::cut_at)",
+            command("repair", path, format_args!("--cut-at {end}"))
+        ),
+    )
+}
+
+/// As [`asks_for_cut`], where no commit is missing, but the log that replicas may need.
+fn asks_for_log(path: &Path, found: &[String], end: Token, told: Option<Token>) -> Error {
+    let damage = found.join("; ");
+    let told = told.map_or_else(String::new, |told| format!(", and not {told}"));
+    Error::new(
+        ErrorCode::Corrupt,
+        format_args!(
+            "{damage}. The last commit, which the file holds, is {end}{told}. Put back what is missing of the log; else give that \
+             log up by name ({}, RepairOptions::cut_at): what is left of it is put aside, and a replica that needs it must be \
+             reseeded",
             command("repair", path, format_args!("--cut-at {end}"))
         ),
     )

@@ -6,11 +6,11 @@ use super::{
     engine::Engine,
     history::merge_history,
     options::ReplicationRole,
-    place::{LogPlace, anchored, files_moved, folder_of, is_absent},
+    place::{LogPlace, anchored, files_moved, folder_of, is_absent, left_log_in},
     places::LogPlaces,
     promote::lock_fence,
     role::{Standing, holds_nothing},
-    sidecar_files::{remove_sidecar, require_free},
+    sidecar_files::{remove_sidecar, require_free, take_back},
     stale_fence::fence_by_header,
 };
 use crate::{
@@ -42,6 +42,14 @@ impl Engine {
             return Err(Error::new(ErrorCode::InvalidOption, what));
         }
         self.hold_log_dir()?;
+        if role == ReplicationRole::Primary
+            && link.kind != LogKind::Sidecar
+            && let Some(left) =
+                left_log_in(&self.env, &self.log_dir, &self.path, self.store.file_id(), self.commit.get_mut().last)?
+        {
+            // What it led has more than this file: nothing of that is removed for the log that it would begin.
+            return Err(left);
+        }
         // Without it nobody can tell who leads, nor where the log ends.
         let needed = link.kind == LogKind::Sidecar && link.open;
         let damage = match &places.sidecar {
@@ -157,6 +165,10 @@ impl Engine {
             require_free(&self.env, &self.path, &dir, self.store.file_id())?;
         }
         let is_new = is_absent(&self.env, &dir);
+        if kind == LogKind::Sidecar && (role == ReplicationRole::Replica || !matches!(standing, Standing::Unused(_))) {
+            let held = if is_new { Vec::new() } else { self.env.disk.list(&dir).map_err(io)? };
+            self.opened.note_in_place(held);
+        }
         self.env.disk.create_dir(&dir).map_err(io)?;
         self.opened.note_sidecar(if is_new { Keep::Nothing } else { Keep::Folder });
         self.hold_log_dir()?;
@@ -187,6 +199,26 @@ impl Engine {
         disk.sync_dir(&dir).map_err(io)?;
         disk.sync_dir(folder_of(&dir)).map_err(io)?;
         Ok(control)
+    }
+
+    /// Leaves nothing of a sidecar that this open made in the place of one that is missing, if nothing came of it: the missing one
+    /// may be put back. A command that fails makes none.
+    pub(super) fn take_back_sidecar(&self) {
+        let (Some(held), Some(keep)) = (self.opened.made_for_nothing(), self.opened.made_sidecar()) else { return };
+        if let Err(e) = take_back(&self.env, &self.log_dir, self.store.file_id(), keep, held) {
+            tracing::warn!(sidecar = %self.log_dir.display(), "a sidecar that nothing came of was not removed: {e}");
+        }
+    }
+
+    /// Something came of this open: a sidecar that it made in the place of one that is missing stays, and is the one that the file
+    /// names.
+    pub(crate) fn came_to_something(&self) {
+        if self.opened.note_something()
+            && let Err(e) = self.say_in_header()
+        {
+            // The next open does.
+            tracing::warn!(path = %self.path.display(), "where the log is was not noted in its file yet: {e}");
+        }
     }
 
     /// Leaves nothing of a sidecar that this open made for a part that the file does not have. Returns whether none is left.

@@ -2,14 +2,14 @@
 
 use super::{
     options::{OpenOptions, ReplicationRole},
-    place::{SOURCE, default_sidecar, foreign_sidecar, is_absent},
+    place::{SOURCE, default_sidecar, folder_of, foreign_sidecar, is_absent},
     places::has_no_sidecar,
     promote::PROBE,
 };
 use crate::{
     error::{Error, Result},
     io::{Env, OpenMode, in_the_way},
-    log::{Control, Keep, Replaced},
+    log::{CONTROL_NAME, Control, Keep, Replaced},
 };
 use std::path::Path;
 
@@ -49,6 +49,35 @@ pub(crate) fn require_place_for_sidecar(env: &Env, path: &Path, options: &OpenOp
         return Err(foreign_sidecar(path, control.dir()));
     }
     require_free(env, path, &dir, env.host.random())
+}
+
+/// Removes what an open made in `dir`, a sidecar of the database `file_id` in the place of one that is missing. What the folder
+/// `held` before stays.
+pub(super) fn take_back(env: &Env, dir: &Path, file_id: [u8; 16], keep: Keep, held: &[String]) -> Result<()> {
+    let io = |e| Error::io("remove log", dir, e);
+    // By one handle from the first look on: what takes the folder's name meanwhile is not reached.
+    let folder = match crate::log::held(env, dir) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        folder => folder.map_err(io)?,
+    };
+    match Control::open(&*folder, dir, OpenMode::Read)? {
+        Some(control) => control.expect(file_id)?,
+        None => return Ok(()),
+    }
+    // Who follows that log learns that it is gone.
+    let _told = Replaced::look(&*folder, dir);
+    for name in BESIDE.into_iter().chain([CONTROL_NAME]).filter(|name| !held.iter().any(|held| held == name)) {
+        match folder.remove(&dir.join(name)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(io(e)),
+            _ => {}
+        }
+    }
+    if keep == Keep::Nothing {
+        // Where somebody put something into it meanwhile, it stays.
+        let _ = folder.remove_dir(dir);
+        folder.sync_dir(folder_of(dir)).map_err(io)?;
+    }
+    Ok(())
 }
 
 /// Removes the sidecar `dir` of the database `file_id`, with all that lies in it. What is not of that database stays.

@@ -31,6 +31,7 @@ mod names;
 mod panics;
 mod parallel_edges;
 mod readers;
+mod recoveries;
 mod repair;
 mod replay;
 mod reseeds;

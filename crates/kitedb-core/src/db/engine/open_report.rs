@@ -19,6 +19,10 @@ pub struct OpenReport {
     aside: Mutex<Option<PathBuf>>,
     /// Of a sidecar that this open made: what stays if it is taken back.
     made_sidecar: Option<Keep>,
+    /// Of a sidecar that this open made in the place of one that is missing: what its folder held before.
+    in_place: Option<Vec<String>>,
+    /// Whether something came of this open, so that what it made in the place of what is missing stays.
+    came_to_something: AtomicBool,
     /// Whether what the file was made for failed: what is empty still goes when it is closed.
     unwanted: AtomicBool,
     /// Whether this replica got another id to register under with this open, and has not registered since.
@@ -68,6 +72,22 @@ impl OpenReport {
     /// This open made the sidecar.
     pub fn note_sidecar(&mut self, keep: Keep) {
         self.made_sidecar = Some(keep);
+    }
+
+    /// This open made the sidecar in the place of one that is missing; its folder held that before.
+    pub fn note_in_place(&mut self, held: Vec<String>) {
+        self.in_place = Some(held);
+    }
+
+    /// Of a sidecar that this open made in the place of one that is missing, and of which nothing came: what its folder held
+    /// before.
+    pub fn made_for_nothing(&self) -> Option<&[String]> {
+        self.in_place.as_deref().filter(|_| !self.came_to_something.load(Ordering::Acquire))
+    }
+
+    /// Something came of this open. Returns whether that makes a sidecar stay that would have gone again.
+    pub fn note_something(&self) -> bool {
+        !self.came_to_something.swap(true, Ordering::AcqRel) && self.in_place.is_some()
     }
 
     /// Whether what is empty still goes when it is closed.

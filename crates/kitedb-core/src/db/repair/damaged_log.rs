@@ -16,8 +16,8 @@ use crate::{
     graph::{Epoch, LogIndex, Token},
     io::{Env, FileLock, OpenMode, copy_aside, put_aside, sim::SimDisk},
     log::{
-        Control, EpochEnd, Fence, LogIdentity, NewControl, Recovered, Replaced, Roll, Salt, in_its_way, no_segment,
-        put_segments_aside, salt_of, verify, writers,
+        Control, EpochEnd, Fence, LogIdentity, NewControl, Recovered, Replaced, Roll, Salt, does_not_go_on,
+        has_segments, in_its_way, no_segment, put_segments_aside, salt_of, verify, writers,
     },
     shell::command,
     store::{CheckpointMark, Hint, HistoryEntry, LogKind, LogLink, Part, Store},
@@ -55,8 +55,10 @@ pub(super) struct Proof {
     salt: Option<Salt>,
     /// The log, read from what the file holds to its end; `None`: it does not go on where the file ends, and need not.
     recovered: Option<Recovered>,
-    /// Nothing goes on where the file ends, though commits came after.
+    /// Nothing goes on where the file ends, though commits came after, or the log had a segment that did.
     gap: Option<Error>,
+    /// The file holds every commit that is known all the same: what is missing is the log alone.
+    pub all_in_file: bool,
     /// A replica has more than the log, and nothing else tells where it ended.
     reported: Option<Error>,
     /// Whether the registry of replicas is there.
@@ -224,15 +226,26 @@ impl<'a> DamagedLog<'a> {
         let mut remains: Vec<String> = self.copied.iter().map(ToString::to_string).collect();
         let model = self.model(left, salt, durable)?;
         let (mut recovered, mut gap) = (None, self.gone.clone());
+        let needed = mark.log_index > LogIndex(0);
         if gap.is_none() {
             match self.replay(open, &model) {
                 // Upholds that a repair cuts off no frame which a newer build reads.
                 Ok(Recovered { damage: Some(e), .. }) if e.code() == ErrorCode::TooNew => return Err(e),
                 // It ends before the file does, and more came after: nothing of it can be gone on with.
                 Ok(short) if short.damage.is_some() && !short.is_whole() => gap = short.damage,
+                // The file holds every commit, and the log does not go on from there.
+                Ok(short) if !self.link.open && short.damage.is_none() && !short.ends_at(mark.log_index) && needed => {
+                    gap = Some(does_not_go_on(&self.dir, mark.log_index));
+                }
                 Ok(whole) => recovered = Some(whole),
                 Err(e) if !matches!(e.code(), ErrorCode::Corrupt | ErrorCode::LogMismatch) => return Err(e),
-                Err(e) if !self.link.open => remains.extend(self.not_needed(left, e)?),
+                Err(e) if !self.link.open => {
+                    let missed = needed && has_segments(&self.env, &self.dir, left.control(), self.identity)?;
+                    match self.not_needed(left, e)? {
+                        Some(what) if missed => gap = Some(Error::corrupt(what)),
+                        what => remains.extend(what),
+                    }
+                }
                 Err(e) if self.goes_on_after(mark.log_index)? => return Err(e),
                 Err(e) => gap = Some(e),
             }
@@ -267,6 +280,7 @@ impl<'a> DamagedLog<'a> {
             _ => None,
         };
         let registry = reports.is_some();
+        let closed = gap.is_some() && !self.link.open;
         let begun = left.control().map(|control| self.begun(control)).transpose()?.flatten();
         let more = match begun {
             Some(begun) if begun > led => None,
@@ -277,7 +291,8 @@ impl<'a> DamagedLog<'a> {
             // By the control file the log is whole: that replica has what this node lost with the machine, or gave up.
             remains.extend(reported.take().map(|e| e.to_string()));
         }
-        Ok(Proof { last, epoch, led, salt, recovered, gap, reported, registry, in_its_way, remains })
+        let all_in_file = closed && reported.is_none();
+        Ok(Proof { last, epoch, led, salt, recovered, gap, all_in_file, reported, registry, in_its_way, remains })
     }
 
     /// The epoch from which on replicas have what counts here; `None`: any. That of a node which follows, or is to begin an
@@ -371,7 +386,7 @@ impl<'a> DamagedLog<'a> {
     /// The numbers after what the file holds were given out: they come again in another epoch.
     fn fence_after_gap(&self, control: &Control, proof: &Proof) -> Option<NewFence> {
         let fence = control.fence().ok()?;
-        if self.link.kind == LogKind::Private || fence.follows || fence.moved_by.is_some() {
+        if proof.all_in_file || self.link.kind == LogKind::Private || fence.follows || fence.moved_by.is_some() {
             return None;
         }
         let led = fence.epoch.max(proof.led);

@@ -9,6 +9,7 @@ pub(super) mod leaving_source;
 pub(super) mod read_only_status;
 mod source_epoch;
 mod takeover;
+mod trial_of_source;
 mod wait_for_news;
 
 use crate::{
@@ -33,6 +34,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
 };
+use trial_of_source::BeforeTrial;
 
 /// Bytes of frames that are pulled at once, roughly.
 const PAGE_BYTES: usize = 4 << 20;
@@ -70,6 +72,8 @@ struct Work {
     checkpoints: u64,
     /// Whether the source that it follows is noted as followed.
     noted: bool,
+    /// How the replica was before it tried a source that it did not follow yet.
+    before_trial: Option<BeforeTrial>,
     /// Whether that source was told that it is not to be registered there.
     unregistered: bool,
     /// Sources that this replica followed before and is registered with still.
@@ -174,6 +178,10 @@ impl Replica {
 
     /// Notes how an attempt ended.
     fn settle(&self, work: &mut Work, result: Result<usize>) -> Result<usize> {
+        if result.is_ok() {
+            work.before_trial = None;
+            self.engine.came_to_something();
+        }
         let remembers = if result.is_ok() { self.leave_old_sources(work) } else { Ok(()) };
         let registered = match self.engine.options.replication_unregistered && self.engine.is_replica() {
             true => Ok(self.end_registration(work)),
@@ -329,6 +337,7 @@ impl Replica {
     fn pull(&self, max_frames: usize, mut through: LogIndex) -> Result<usize> {
         // Also where there is nothing to pull: it must not look as if it followed.
         self.engine.require_undamaged()?;
+        self.engine.end_adoption()?;
         let source = self.source();
         let mut applied = 0;
         while applied < max_frames {
@@ -445,6 +454,7 @@ impl Replica {
         if !self.engine.is_foreign() && known.is_none_or(|known| known.paths.db == paths.db) {
             remember(&self.engine, &self.source_env, &paths, false)?;
         }
+        self.begin_trial(&mut idle);
         let old = std::mem::replace(&mut *self.source.write(), (Some(paths), source));
         old.1.wake();
         idle.left.push(old);

@@ -9,7 +9,10 @@ use crate::{
     replication::{
         replica::catch_up_before_fence::Approach,
         rivals::{Related, Rival, taken_by},
-        source::{Fenced, Seen, Source},
+        source::{
+            Fenced, Seen, Source,
+            remembered::{remember, remembered},
+        },
         status::{Promotion, ReplicaState},
     },
 };
@@ -67,6 +70,9 @@ impl Replica {
                 let rival = seen.and_then(|seen| self.rival(&seen)).max(led);
                 let last_kept = self.engine.promote_replica(epoch, self.engine.env.host.random(), &mut || Ok(()))?;
                 let rival_epoch = rival.map(|epoch| epoch.0);
+                if let Err(e) = self.remember_source() {
+                    tracing::warn!("from which source this replica took over was not noted: {e}");
+                }
                 let (source_fenced, fence_synced, source_found) = (false, false, false);
                 Promotion { epoch: epoch.0, last_kept, source_fenced, fence_synced, source_found, rival_epoch }
             }
@@ -93,6 +99,16 @@ impl Replica {
         self.engine.set_role(ReplicationRole::Primary);
         names.follow(false);
         promotion
+    }
+
+    /// Remembers whom it takes over from, if it knows of none yet.
+    fn remember_source(&self) -> Result<()> {
+        match self.paths() {
+            Some(paths) if remembered(&self.engine, &self.source_env).is_none() => {
+                remember(&self.engine, &self.source_env, &paths, false)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The nodes that lead, or hold what this replica lacks, as far as they can be reached from it: by the source that it
@@ -129,6 +145,7 @@ impl Replica {
             self.come_close(&*source)?;
         }
         self.engine.require_room_for_epoch()?;
+        self.remember_source()?;
         // Durable before the fence is moved, so that this replica knows it for its own after a crash.
         self.control.set_promotion(owner)?;
         self.control.sync()?;

@@ -5,8 +5,9 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
     io::{DiskFile, Env, OpenMode},
-    log::{Control, LogIdentity, end_of_log},
+    log::{Control, Fence, LogIdentity, end_of_log},
     replication::{node_file::NodeFile, source::SourcePaths},
+    shell::command,
     store::{LogKind, LogLink, Peek, Store},
 };
 use std::{path::Path, sync::Arc};
@@ -171,6 +172,25 @@ pub(in crate::replication) fn older_file(env: &Env, db: &Path, control: &Control
     let durable = control.durable();
     let file = Store::peek(env, db).ok()?;
     newer_than(db, control.dir(), &file.log, durable)
+}
+
+/// What is so, and what to do, where the log of the primary at `db` lost commits that were durable, and nobody has it open: it is
+/// not written to before that is mended, and neither a pull nor a copy gets beyond what is left.
+pub(in crate::replication) fn lost_its_end(env: &Env, db: &Path, control: &Arc<Control>) -> Option<Error> {
+    let leads = |fence: Fence| !fence.follows && fence.moved_by.is_none();
+    let at_rest = || control.writer_lives().is_ok_and(|lives| !lives);
+    if !control.fence().is_ok_and(leads) || !at_rest() {
+        return None;
+    }
+    let lost = recovered_end(env, db, control).err().filter(|e| e.code() == ErrorCode::Corrupt)?;
+    at_rest().then(|| {
+        lost.and(format_args!(
+            "nobody writes to {shown} before that is mended: put back what is missing; or let a replica that has it lead \
+             (promote it by force), and reseed {shown} from that one; {repair} says what can be kept without",
+            shown = db.display(),
+            repair = command("repair", db, "--dry-run")
+        ))
+    })
 }
 
 /// The last frame of the log of the source at `db`, whose writer is gone, as its own recovery will find it: after a loss of

@@ -13,7 +13,7 @@ use crate::{
         retention::serves,
         source::{
             SourcePaths,
-            find_log::recovered_end,
+            find_log::{lost_its_end, recovered_end},
             remembered::{Remembered, is_denied, remembered_in, where_is_it},
             upstream_node::UpstreamNode,
         },
@@ -147,6 +147,11 @@ impl SourceFault {
             Self::Unnamed => "unnamed",
             Self::Beyond { fault, .. } => fault.kind(),
         }
+    }
+
+    /// That of the source at `db` whose log lost its end.
+    pub(in crate::replication) fn broken(db: &Path, lost: &Error) -> Self {
+        Self::Unavailable { db: db.to_owned(), what: lost.to_string() }
     }
 
     /// Why the replica must be reseeded, if it must.
@@ -335,6 +340,7 @@ pub fn look_upstream(env: &Env, known: &Remembered, asking: &Asking<'_>) -> Upst
     // What holds nothing yet copies a snapshot, and needs nothing from before that; one that pulls all the same is told by that.
     let pulls = head > asking.at && asking.at > LogIndex(0);
     let lost = pulls.then(|| not_served(env, db, &source, head, asking.at)).flatten();
+    let lost = lost.or_else(|| broken(env, db, &source));
     let (fault, unseen) = match (lost, where_it_leads(env, known, source, asking)) {
         (Some(lost), _) => (Some(lost), None),
         (None, End::Primary) => (None, None),
@@ -441,6 +447,19 @@ fn not_served(env: &Env, db: &Path, source: &UpstreamNode, head: LogIndex, at: L
     reader.refresh().ok()?;
     let (index, why) = reader.missing_after(at, end).ok()??;
     Some(hole(index, &why))
+}
+
+/// That the log of the source, a primary whose file is `db` and that nobody has open, lost its end, as far as headers and the last
+/// segment tell: also who has all of it cannot be compared with it any more.
+fn broken(env: &Env, db: &Path, source: &UpstreamNode) -> Option<SourceFault> {
+    if source.fence.follows || source.fence.moved_by.is_some() || source.control.writer_lives().ok()? {
+        return None;
+    }
+    let control = Arc::new(Control::open(&*env.disk, source.place.dir(), OpenMode::Read).ok()??);
+    let mut reader = LogReader::with_control(env, source.place.dir(), control.clone()).ok()?;
+    reader.refresh().ok()?;
+    reader.hole(control.published()).ok()??;
+    lost_its_end(env, db, &control).map(|lost| SourceFault::broken(db, &lost))
 }
 
 /// Follows the chain from `node` on, which is `known`, for as far as it can be seen. All is not well where the file of one on the
@@ -550,7 +569,8 @@ fn halted(
         return Some(SourceFault::Halted { node: db.to_owned(), what });
     }
     let (at, head) = (node.control.published(), next.control.published());
-    let fault = (head > at).then(|| not_served(env, source, next, head, at)).flatten()?;
+    let lost = (head > at).then(|| not_served(env, source, next, head, at)).flatten();
+    let fault = lost.or_else(|| broken(env, source, next))?;
     // Its follower may have gone on meanwhile.
     let stays = node.control.published() == at;
     stays.then(|| SourceFault::Halted { node: db.to_owned(), what: fault.to_string() })

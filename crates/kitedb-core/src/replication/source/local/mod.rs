@@ -17,7 +17,7 @@ use crate::{
         registry::{Progress, Registration, Registry, none_in},
         source::{
             At, Fencing, Lineage, Pulled, Seen, Snapshot, Source, SourcePaths,
-            find_log::{is_no_source, locate, recovered_end, require_log_of},
+            find_log::{is_no_source, locate, lost_its_end, recovered_end, require_log_of},
             remembered::{Remembered, where_is_it},
             upstream::{Asking, SourceFault, Upstream, look_upstream},
             upstream_node::as_a_status_tells,
@@ -167,7 +167,19 @@ impl LocalSource {
                 none.insert(OpenLog { dir, reader, registry, verified: None })
             }
         };
-        f(open).map_err(|e| gone_meanwhile(&self.env, open, e))
+        f(open).map_err(|e| self.why(open, e))
+    }
+
+    /// What a failure of a read of the source's log comes from, as a status tells it.
+    fn why(&self, open: &OpenLog, e: Error) -> Error {
+        let e = gone_meanwhile(&self.env, open, e);
+        if !matches!(e.code(), ErrorCode::SourceUnavailable | ErrorCode::Corrupt) {
+            return e;
+        }
+        match lost_its_end(&self.env, &self.paths.db, open.reader.control()) {
+            Some(lost) => Error::new(e.code(), SourceFault::broken(&self.paths.db, &lost)),
+            None => e,
+        }
     }
 
     /// Its file. That it is not there, though its log may be, is told as a status tells it.

@@ -1,6 +1,6 @@
 //! Pages of frames from the log of a source on this machine.
 
-use super::{LocalSource, OpenLog, gone_meanwhile};
+use super::{LocalSource, OpenLog};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
@@ -62,7 +62,7 @@ impl LocalSource {
             let known = page.last().map(|last| last.header.log_index).or(verified.then_some(at.index));
             *self.compared.lock() = Some(control.identity());
             open.verified = known.map(|index| (index, session));
-            page.fault = page.fault.map(|fault| gone_meanwhile(&self.env, open, fault));
+            page.fault = page.fault.map(|fault| self.why(open, fault));
             Ok(Pulled { page, head: head.max(fenced_end.unwrap_or_default()), seen })
         });
         if pulled.as_ref().map_or(true, |pulled| pulled.page.fault.is_some()) {
@@ -86,7 +86,8 @@ impl LocalSource {
                 let what = format_args!("needs reseed: log index {} is below retained floor", at.index.0 + 1);
                 return Err(Error::new(ErrorCode::NeedsReseed, what));
             }
-            let page = open.reader.read(at.index, PageLimits { through, ..limits })?;
+            let mut page = open.reader.read(at.index, PageLimits { through, ..limits })?;
+            page.fault = page.fault.map(|fault| self.why(open, fault));
             Ok(Pulled { page, head, seen })
         })
     }
