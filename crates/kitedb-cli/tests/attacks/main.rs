@@ -12,6 +12,7 @@ mod destruction;
 mod fences;
 mod folders;
 mod followers;
+mod impostors;
 mod leads;
 mod names;
 mod permissions;

@@ -5,14 +5,14 @@ use crate::{
     db::{LockedFence, fence_by_header},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
+    io::OpenMode,
     lock::Mutex,
     log::{Control, Fence, FrameRef, Moved, PageLimits, WriterId},
     replication::{
-        node_file::NodeFile,
+        node_file::peek_of,
         source::{Fenced, Fencing, find_log::recovered_end},
     },
     shell::command,
-    store::Store,
 };
 use std::{path::Path, sync::Arc};
 
@@ -43,7 +43,7 @@ impl LocalSource {
         let now = lock.control().fence()?;
         refuse_replica(&now)?;
         self.require_compared(lock.control(), &now, owner)?;
-        let said = Store::peek(&self.env, &self.paths.db).ok().map(|file| file.log);
+        let said = peek_of(&self.env, &self.paths.db, lock.control().identity().file_id).ok().map(|file| file.log);
         let is_older = said.is_some_and(|said| fence_by_header(lock.control(), &now, &said, owner).is_some());
         let raised = match now.moved() {
             Some(Moved { by, .. }) if by == owner => now,
@@ -83,8 +83,9 @@ impl LocalSource {
         if !is_it || !control.is_current(&*self.env.disk) {
             return Err(exchanged(&self.paths.db));
         }
-        let file = NodeFile::at(&self.env, &self.paths.db)?.1.file_id();
-        if file.is_some_and(|id| id != control.identity().file_id) {
+        // Another file in the place of its own does not lead to it, unless it was known before that.
+        let there = Control::open(&*self.env.disk, self.locate()?.dir(), OpenMode::Read)?;
+        if there.map(|there| there.identity()) != Some(control.identity()) {
             return Err(exchanged(&self.paths.db));
         }
         self.require_own_files().map(drop)

@@ -4,7 +4,10 @@ use super::LocalSource;
 use crate::{
     db::LogPlace,
     error::{Error, ErrorCode, Result},
-    replication::source::find_log::{InUse, in_use},
+    replication::{
+        node_file::NodeFile,
+        source::find_log::{InUse, in_use},
+    },
     shell::command,
 };
 use std::{path::Path, sync::atomic::Ordering};
@@ -34,10 +37,15 @@ impl LocalSource {
     /// Why nobody takes over by the log in `dir` alone.
     fn of_no_file(&self, dir: &Path, copied: bool) -> Error {
         let is = if copied { ", which is a copy," } else { "" };
+        // What stands in its place is told by what it is.
+        let why = match NodeFile::of(&self.env, &self.paths, self.known_as) {
+            Ok((_, NodeFile::Unreadable(e))) => format!(" ({e})"),
+            _ => String::new(),
+        };
         let what = format_args!(
-            "the file of the source, {db}, is not there, and nothing tells that its log in {dir}{is} is the one that it uses now: \
-             where the file was moved, copied or renamed, it may lead with another log, and go on. Put the file back, or name it \
-             where it is (--source-db, replica_repoint); only if it is gone for good, force the promotion",
+            "the file of the source, {db}, is not there{why}, and nothing tells that its log in {dir}{is} is the one that it uses \
+             now: where the file was moved, copied or renamed, it may lead with another log, and go on. Put the file back, or name \
+             it where it is (--source-db, replica_repoint); only if it is gone for good, force the promotion",
             db = self.paths.db.display(),
             dir = dir.display(),
         );
