@@ -175,3 +175,69 @@ fn a_file_in_a_chain_that_cannot_be_read_is_told_by_each_replica_below_it() {
         }
     }
 }
+
+/// The replica in the middle is gone, its file or all of it: who follows it is told to follow the primary that leads still, and
+/// never to lead beside it.
+#[test]
+fn a_replica_whose_source_was_a_replica_is_not_told_to_lead_beside_the_primary() {
+    for lost in ["file", "all", "detached", "an older copy"] {
+        let folder = pair();
+        replica(&folder, "bootstrap", "c.kitedb", "r.kitedb").ok();
+        let (file, log) = (folder.path().join("r.kitedb"), folder.path().join("r.kitedb.replication"));
+        let saved = folder.path().join("saved");
+        fs::create_dir(&saved).unwrap();
+        for path in [&file, &log] {
+            copy(path, &saved);
+        }
+        import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+        for (db, source) in [("r.kitedb", "p.kitedb"), ("c.kitedb", "r.kitedb")] {
+            catch_up(&folder, db, source).ok();
+        }
+        match lost {
+            "detached" => drop(folder.run(&["role", "r.kitedb", "detach"]).ok()),
+            "file" => fs::remove_file(&file).unwrap(),
+            _ => {
+                fs::remove_file(&file).unwrap();
+                fs::remove_dir_all(&log).unwrap();
+            }
+        }
+        if lost == "an older copy" {
+            copy(&saved.join("r.kitedb"), folder.path());
+            copy(&saved.join("r.kitedb.replication"), folder.path());
+        }
+        let mut told = 0;
+        for command in [
+            &["replica", "status", "c.kitedb"][..],
+            &["replica", "follow", "c.kitedb", "--once"],
+            &["replica", "status", "c.kitedb"],
+            &["replica", "promote", "c.kitedb"],
+            &["replica", "promote", "c.kitedb", "--source-db", "r.kitedb"],
+            &["replica", "reseed", "c.kitedb"],
+        ] {
+            let run = folder.run(command);
+            let text = format!("{}{}", run.out, run.err);
+            assert!(!text.contains("force"), "{lost}, {command:?}: {run:?}");
+            told += text.matches("replica follow c.kitedb --source-db").count();
+            assert_eq!(folder.run(&["role", "c.kitedb", "--json"]).json()["role"], "replica", "{lost}, {command:?}");
+        }
+        assert!(told > 0 || lost == "an older copy", "{lost}");
+        import(&folder, "p.kitedb", "e f K\n", &[]).ok();
+        folder.run(&["replica", "follow", "c.kitedb", "--source-db", "p.kitedb", "--once"]).ok();
+        assert!(knows(&folder, "c.kitedb", "e"), "{lost}");
+    }
+}
+
+/// The source was taken over from, and who leads now can be reached: that one is named, and what is told is run.
+#[test]
+fn a_promotion_that_is_refused_names_the_node_that_leads() {
+    let folder = pair();
+    replica(&folder, "bootstrap", "s.kitedb", "p.kitedb").ok();
+    replica(&folder, "promote", "s.kitedb", "p.kitedb").ok();
+    import(&folder, "s.kitedb", "c d K\n", &[]).ok();
+    // As who was registered before it was taken over from knows it.
+    replica(&folder, "bootstrap", "t.kitedb", "r.kitedb").ok();
+    let run = folder.run(&["replica", "promote", "t.kitedb"]);
+    assert!(run.code == 1 && !run.err.contains("--force"), "{run:?}");
+    let run = folder.run(&["replica", "promote", "r.kitedb"]);
+    assert!(run.code == 1 && !run.err.contains("--force") && run.err.contains("replica follow r.kitedb"), "{run:?}");
+}

@@ -203,6 +203,7 @@ impl Related {
             link: &link,
             given: paths.sidecar.as_deref(),
             given_is_hint: true,
+            repairs: false,
         };
         let (dir, copied, log_copied) = match search.sidecar() {
             Ok(LogPlace::Here(dir)) => (Some(dir), false, false),
@@ -315,7 +316,7 @@ impl Related {
         ways.extend(self.beside(env));
         let mut found = Vec::new();
         while let Some(paths) = ways.pop() {
-            if found.len() >= MAX_NODES {
+            if passed.files.len().max(passed.logs.len()) >= MAX_NODES {
                 break;
             }
             for node in Self::all_at(env, &paths, &mut passed) {

@@ -307,6 +307,9 @@ pub struct ReplicaReplicationStatus {
     pub source_db_path: Option<PathBuf>,
     /// The folder of its source's log.
     pub source_sidecar_path: Option<PathBuf>,
+    /// Whether its source was a replica itself when it was seen last. Then another node leads, also where the source is gone: who
+    /// promotes this one by force makes two that lead.
+    pub source_follows: bool,
     /// The epoch of the last frame that it applied; 0 before the first.
     pub applied_epoch: u64,
     /// The last frame that it applied; 0 before the first.

@@ -67,6 +67,7 @@ pub fn document(status: &ReplicaReplicationStatus) -> Json {
         "state": status.state.as_str(),
         "source_db_path": path(&status.source_db_path),
         "source_sidecar_path": path(&status.source_sidecar_path),
+        "source_follows": status.source_follows,
         "applied_epoch": status.applied_epoch,
         "applied_log_index": status.applied_log_index,
         "durable_log_index": status.durable_log_index,
@@ -110,6 +111,10 @@ pub fn shown(state: ReplicaState) -> Styled<&'static str> {
     Styled(style, state.as_str())
 }
 
+/// For a replica whose source was a replica, and is gone.
+pub const FOLLOW_PRIMARY: &str = "what it followed was a replica itself: `kitedb replica follow DB --source-db PRIMARY` follows the \
+    primary that leads, or another replica of it";
+
 /// The command that mends what is wrong, as far as one does.
 fn next_step(status: &ReplicaReplicationStatus, source_is_given: bool) -> Option<&'static str> {
     let told = status.last_error.as_deref().unwrap_or_default();
@@ -131,6 +136,10 @@ fn next_step(status: &ReplicaReplicationStatus, source_is_given: bool) -> Option
         Some(SourceFault::Beyond { .. } | SourceFault::Halted { .. }) => Some(
             "mend what that replica follows, or let this one follow another source: `kitedb replica follow DB --source-db NEW`",
         ),
+        // Who is told to lead beside that one makes two histories.
+        Some(SourceFault::StandAlone { .. } | SourceFault::Missing { .. }) if status.source_follows => {
+            Some(FOLLOW_PRIMARY)
+        }
         Some(SourceFault::StandAlone { .. }) => Some(
             "`kitedb replica follow DB --source-db NEW` follows another source; `kitedb replica promote DB --force` lets it lead",
         ),

@@ -123,7 +123,7 @@ impl Replica {
             (Some(given_up), Some(paths)) if self.engine.opened.has_beyond() => {
                 Err(given_up.refused_in_log(&self.engine.path, &paths))
             }
-            (Some(given_up), Some(paths)) => Err(given_up.refused(&self.engine.path, &paths)),
+            (Some(given_up), Some(paths)) => Err(given_up.refused(&self.engine.path, &paths, self.source_follows())),
             _ => Ok(of),
         }
     }
@@ -132,6 +132,11 @@ impl Replica {
     fn given_up(&self) -> Result<Option<GivenUp>> {
         let Some((here, history)) = self.held() else { return Ok(None) };
         Ok(given_up(&here, &history, &self.source().lineage()?))
+    }
+
+    /// Whether the source is a replica itself: then another node leads.
+    fn source_follows(&self) -> bool {
+        self.source().seen().map_or(self.control.source_follows(), |seen| seen.fence.follows)
     }
 
     /// Where this node is, and on which history; `None`: it holds nothing.
@@ -151,7 +156,9 @@ impl Replica {
             return e;
         }
         match (self.given_up(), self.paths()) {
-            (Ok(Some(given_up)), Some(paths)) => given_up.both_ways(e, &self.engine.path, &paths),
+            (Ok(Some(given_up)), Some(paths)) => {
+                given_up.both_ways(e, &self.engine.path, &paths, self.source_follows())
+            }
             _ => e,
         }
     }

@@ -57,7 +57,7 @@ impl GivenUp {
     }
 
     /// Why the replica at `path` is not given the graph of the source at `paths`.
-    pub fn refused(&self, path: &Path, paths: &SourcePaths) -> Error {
+    pub fn refused(&self, path: &Path, paths: &SourcePaths, source_follows: bool) -> Error {
         let (shown, source) = (path.display(), paths.db.display());
         let why = match self.common {
             LogIndex(0) => format!("{source} is another database, or one of another history"),
@@ -66,12 +66,15 @@ impl GivenUp {
         };
         let what = format_args!(
             "{shown} is at {}:{}, and {why}: {} would be given up, which may be nowhere else. To keep what this replica has, \
-             follow a node that has it, or let this replica lead ({keep}); to give it up, ask for that by name \
+             follow a node that has it{keep}; to give it up, ask for that by name \
              (replication_overwrite, --overwrite)",
             self.last.epoch,
             self.last.index,
             self.commits(),
-            keep = command("replica promote", path, "--force"),
+            keep = match source_follows {
+                true => String::new(),
+                false => format!(", or let this replica lead ({})", command("replica promote", path, "--force")),
+            },
         );
         Error::new(ErrorCode::WouldOverwrite, what)
     }
@@ -93,12 +96,16 @@ impl GivenUp {
     }
 
     /// The error of a replica that cannot go on at its source, with both ways out.
-    pub fn both_ways(&self, e: Error, path: &Path, paths: &SourcePaths) -> Error {
+    pub fn both_ways(&self, e: Error, path: &Path, paths: &SourcePaths, source_follows: bool) -> Error {
         let source = format!("--source-db {} --overwrite", crate::shell::shell_word(&paths.db));
         e.and(format_args!(
             "the source lacks {}: {keep} keeps what this replica has, {give_up} gives it up",
             self.commits(),
-            keep = command("replica promote", path, "--force"),
+            // Of a replica the primary may have all of it, and leads.
+            keep = match source_follows {
+                true => command("replica follow", path, "--source-db PRIMARY"),
+                false => command("replica promote", path, "--force"),
+            },
             give_up = command("replica reseed", path, source),
         ))
     }

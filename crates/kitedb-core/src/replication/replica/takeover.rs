@@ -37,8 +37,8 @@ impl Replica {
             self.engine.require_undamaged()?;
         }
         if self.control.needs_reseed() && !force {
-            let what = "needs reseed: this replica is not on its source's history, so it cannot take over from it; \
-                        reseed it, or force the promotion and lose what only the source has";
+            let what =
+                "needs reseed: this replica is not on its source's history, so it cannot take over from it: reseed it";
             return Err(Error::new(ErrorCode::NeedsReseed, what));
         }
         let promotion = match self.take_over(force) {
@@ -202,8 +202,7 @@ impl Replica {
         Error::new(
             ErrorCode::SourceUnavailable,
             format_args!(
-                "the source {what} log index {index}, but its log can be read up to {} only; try again, or force the \
-                 promotion",
+                "the source {what} log index {index}, but its log can be read up to {} only; try again",
                 self.engine.published()
             ),
         )

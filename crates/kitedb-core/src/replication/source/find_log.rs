@@ -44,6 +44,7 @@ pub(in crate::replication) fn locate(env: &Env, paths: &SourcePaths, known_as: O
         link: &file.log,
         given: paths.sidecar.as_deref(),
         given_is_hint: true,
+        repairs: false,
     };
     search.sidecar()
 }

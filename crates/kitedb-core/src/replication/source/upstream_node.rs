@@ -175,6 +175,7 @@ fn place_of(
         link,
         given: paths.sidecar.as_deref(),
         given_is_hint: true,
+        repairs: false,
     };
     let stands_alone = link.kind == LogKind::Private || (link.kind == LogKind::None && link.part == Part::StandAlone);
     let found = search.sidecar();

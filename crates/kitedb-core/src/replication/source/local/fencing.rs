@@ -26,8 +26,8 @@ impl LocalSource {
             if !fence.follows {
                 return Ok(());
             }
-            let what = "the source is itself a replica: fencing it would not stop its primary; follow the primary and \
-                        promote then, or force the promotion";
+            let what = "the source is itself a replica: fencing it would not stop its primary; follow the primary \
+                        (--source-db, replica_repoint) and promote then";
             Err(Error::new(ErrorCode::SourceUnavailable, what))
         };
         refuse_replica(&control.fence()?)?;
@@ -55,7 +55,7 @@ impl LocalSource {
                     ErrorCode::StalePrimary,
                     format_args!(
                         "stale primary: the source was fenced by another promotion, to epoch {epoch}; follow that \
-                         primary, or force this promotion if it never came up"
+                         primary (--source-db, replica_repoint)"
                     ),
                 ));
             }
@@ -121,8 +121,7 @@ impl OpenLog {
             } else {
                 let what = format_args!(
                     "the source holds commits up to log index {end}, but its log has only those up to {at}: was it opened \
-                     without a part in replication? Nothing was fenced; bootstrap this replica, or force the promotion \
-                     and lose them"
+                     without a part in replication? Nothing was fenced; bootstrap this replica"
                 );
                 return Err(Error::new(ErrorCode::SourceUnavailable, what));
             }
@@ -208,7 +207,7 @@ fn was_repaired(db: &Path) -> Error {
             "the control file of the source {shown} was repaired, or an older one was put back, and what it knew of other \
              nodes is lost, so that it does not lead, and nothing there tells whether another node took over from it. If one \
              did, follow that one (--source-db, replica_repoint); if none did, let the source lead again ({lead}) and promote \
-             this replica then, or force this promotion",
+             this replica then",
             shown = db.display(),
             lead = command("primary promote", db, "--force")
         ),
