@@ -227,17 +227,50 @@ fn a_replica_whose_source_was_a_replica_is_not_told_to_lead_beside_the_primary()
     }
 }
 
-/// The source was taken over from, and who leads now can be reached: that one is named, and what is told is run.
+/// The source is gone, was taken over from, or is an older copy, and who leads can be reached: that one is named, nobody is told to lead
+/// beside it, and what is told is run.
 #[test]
-fn a_promotion_that_is_refused_names_the_node_that_leads() {
-    let folder = pair();
-    replica(&folder, "bootstrap", "s.kitedb", "p.kitedb").ok();
-    replica(&folder, "promote", "s.kitedb", "p.kitedb").ok();
-    import(&folder, "s.kitedb", "c d K\n", &[]).ok();
-    // As who was registered before it was taken over from knows it.
-    replica(&folder, "bootstrap", "t.kitedb", "r.kitedb").ok();
-    let run = folder.run(&["replica", "promote", "t.kitedb"]);
-    assert!(run.code == 1 && !run.err.contains("--force"), "{run:?}");
-    let run = folder.run(&["replica", "promote", "r.kitedb"]);
-    assert!(run.code == 1 && !run.err.contains("--force") && run.err.contains("replica follow r.kitedb"), "{run:?}");
+fn who_cannot_follow_its_source_is_told_which_node_leads() {
+    for how in ["taken over from", "gone", "an older copy"] {
+        let folder = pair();
+        // It follows `r`, and is found through it.
+        replica(&folder, "bootstrap", "s.kitedb", "p.kitedb").ok();
+        let saved = folder.path().join("saved");
+        fs::create_dir(&saved).unwrap();
+        let node = ["p.kitedb", "p.kitedb.replication"];
+        node.iter().for_each(|name| copy(&folder.path().join(name), &saved));
+        if how == "an older copy" {
+            import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+            catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+        }
+        replica(&folder, "promote", "s.kitedb", "p.kitedb").ok();
+        import(&folder, "s.kitedb", "e f K\n", &[]).ok();
+        if how == "an older copy" {
+            fs::remove_file(folder.path().join("p.kitedb")).unwrap();
+            fs::remove_dir_all(folder.path().join("p.kitedb.replication")).unwrap();
+            node.iter().for_each(|name| copy(&saved.join(name), folder.path()));
+        }
+        if how == "gone" {
+            fs::remove_file(folder.path().join("p.kitedb")).unwrap();
+        }
+        // The log that is left of `p` knows no more who followed it before; `s` remembers that it did.
+        let mut told = Vec::new();
+        for command in [
+            &["replica", "promote", "r.kitedb"][..],
+            &["replica", "status", "r.kitedb"],
+            &["replica", "follow", "r.kitedb", "--once"],
+            &["replica", "reseed", "r.kitedb"],
+            &["replica", "status", "r.kitedb"],
+        ] {
+            let run = folder.run(command);
+            let text = format!("{}{}", run.out, run.err);
+            assert!(!text.contains("--force") && !text.contains("by force"), "{how}, {command:?}: {run:?}");
+            let follow =
+                commands_in(&text).into_iter().find(|words| words.contains(&"follow")).map(|words| words.join(" "));
+            told.extend(follow.filter(|line| line.ends_with("s.kitedb")));
+        }
+        assert!(!told.is_empty(), "{how}");
+        paste(&folder, &format!("kitedb {} --once", told[0])).ok();
+        assert!(knows(&folder, "r.kitedb", "e"), "{how}");
+    }
 }

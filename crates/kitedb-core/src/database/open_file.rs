@@ -12,8 +12,8 @@ use crate::{
     log::{Control, RetentionAnswer},
     replication::{
         Checkpointer, FollowedLog, Follower, LocalSource, Registry, Remembered, Replica, ReplicaReplicationStatus,
-        RetentionOutcome, RetentionWindows, Source, SourcePaths, Unnamed, look_at_replica, not_configured, remember,
-        remembered,
+        RetentionOutcome, RetentionWindows, Rival, Source, SourcePaths, Unnamed, look_at_replica, not_configured,
+        remember, remembered, rivals_of_replica,
     },
 };
 use std::{
@@ -271,6 +271,13 @@ impl OpenFile {
         });
         let source = (given.or(known.clone()), known);
         look_at_replica(&self.engine, control, followed_log, source, &self.source_env).map(Some)
+    }
+
+    /// The rivals of a replica that is open for reading only; `None` of any other open.
+    pub fn rivals_of_look(&self) -> Option<Vec<Rival>> {
+        let engine = &self.engine;
+        let looks = engine.options.read_only && engine.role() == ReplicationRole::Replica;
+        looks.then(|| rivals_of_replica(&self.source_env, &engine.path, &engine.log_dir))
     }
 
     /// Checks paths to follow another source.

@@ -110,6 +110,11 @@ impl fmt::Display for Rival {
 }
 
 impl Rival {
+    /// Whether it leads, and its file is there.
+    pub fn can_be_followed(&self) -> bool {
+        self.leads.is_some() && self.by_log.is_none()
+    }
+
     /// Why the primary at `path`, which holds commits up to `last`, does not lead again in place of the one that it was
     /// copied from.
     fn keeps_from_leading(&self, path: &Path, last: Token, is_original: bool) -> Error {
@@ -323,6 +328,8 @@ impl Related {
                 // What this one was copied from is told apart: see `originals`.
                 if node.file_id != self.file_id && node.is_of(self, env) {
                     ways.extend(node.neighbours(env));
+                    // Who took over from it is registered there no more.
+                    ways.extend(node.beside(env));
                     found.push(node);
                 }
             }
@@ -524,6 +531,12 @@ pub fn require_no_rival(env: &Env, path: &Path, sidecar: Option<PathBuf>, told: 
         return Err(more.keeps_from_leading(path, own.last));
     }
     Ok(Others { taken: taken_by(&others), unseen: unseen.into_iter().map(|unseen| unseen.what).collect() })
+}
+
+/// Who leads, or has more than the replica at `path`, whose log is in `dir`, as far as it can be reached in `env`.
+pub fn rivals_of_replica(env: &Env, path: &Path, dir: &Path) -> Vec<Rival> {
+    let own = Related::at(env, &SourcePaths { db: path.to_owned(), sidecar: Some(dir.to_owned()) });
+    own.map(|own| own.rivals(&own.family(env))).unwrap_or_default()
 }
 
 /// Who has more than the database at `path`, or leads in its place: for an operator who is about to mend its log.

@@ -197,14 +197,9 @@ fn refused(
     if args.force || !about_source {
         return failure;
     }
-    // What only its log tells of is no node to follow.
-    let leads = |rival: &Rival| rival.leads.is_some() && rival.by_log.is_none() && source != Some(&rival.db);
-    if let Some(leader) = replica.replica_rivals().unwrap_or_default().into_iter().find(leads) {
-        return failure.literal_hint(format_args!(
-            "{leader}: `kitedb replica follow {} --source-db {}` follows it, and a promotion takes over from it then",
-            word(&args.common.database),
-            word(&leader.db)
-        ));
+    if let Some(leader) = status::leader_elsewhere(replica, source) {
+        let follow = status::follow_it(&args.common.database, &leader);
+        return failure.literal_hint(format_args!("{follow}, and a promotion takes over from it then"));
     }
     if taken_over {
         return failure.hint("`kitedb replica follow DB --source-db NEW` follows the node that took over");

@@ -20,7 +20,7 @@ use crate::{
     shell::{command, shell_word},
     store::HistoryEntry,
 };
-use std::sync::atomic::Ordering;
+use std::{path::PathBuf, sync::atomic::Ordering};
 
 /// Where an interrupted copy is remembered, in the replica's sidecar.
 const RECORD: &str = "bootstrap.progress";
@@ -123,7 +123,7 @@ impl Replica {
             (Some(given_up), Some(paths)) if self.engine.opened.has_beyond() => {
                 Err(given_up.refused_in_log(&self.engine.path, &paths))
             }
-            (Some(given_up), Some(paths)) => Err(given_up.refused(&self.engine.path, &paths, self.source_follows())),
+            (Some(given_up), Some(paths)) => Err(given_up.refused(&self.engine.path, &paths, self.other_leader())),
             _ => Ok(of),
         }
     }
@@ -134,9 +134,10 @@ impl Replica {
         Ok(given_up(&here, &history, &self.source().lineage()?))
     }
 
-    /// Whether the source is a replica itself: then another node leads.
-    fn source_follows(&self) -> bool {
-        self.source().seen().map_or(self.control.source_follows(), |seen| seen.fence.follows)
+    /// Another node than the source that leads: the one that can be reached; else, where the source is a replica itself, some other one.
+    fn other_leader(&self) -> Option<PathBuf> {
+        let follows = || self.source().seen().map_or(self.control.source_follows(), |seen| seen.fence.follows);
+        self.leader_elsewhere().or_else(|| follows().then(|| "PRIMARY".into()))
     }
 
     /// Where this node is, and on which history; `None`: it holds nothing.
@@ -156,9 +157,7 @@ impl Replica {
             return e;
         }
         match (self.given_up(), self.paths()) {
-            (Ok(Some(given_up)), Some(paths)) => {
-                given_up.both_ways(e, &self.engine.path, &paths, self.source_follows())
-            }
+            (Ok(Some(given_up)), Some(paths)) => given_up.both_ways(e, &self.engine.path, &paths, self.other_leader()),
             _ => e,
         }
     }

@@ -13,6 +13,7 @@ use crate::{
         status::{Promotion, ReplicaState},
     },
 };
+use std::path::PathBuf;
 
 impl Replica {
     /// Takes over: fences the source, takes everything that it acknowledged, and begins the next epoch on this
@@ -94,6 +95,13 @@ impl Replica {
     pub fn rivals(&self) -> Result<Vec<Rival>> {
         let own = Related::open_here(&self.engine, &self.control)?;
         Ok(own.rivals(&own.family(&self.source_env)))
+    }
+
+    /// A node that leads and is not the source, as far as it can be reached, and whose file is there to be followed.
+    pub(super) fn leader_elsewhere(&self) -> Option<PathBuf> {
+        let source = self.paths().map(|paths| paths.db);
+        let leads = |rival: &Rival| rival.can_be_followed() && source.as_ref() != Some(&rival.db);
+        self.rivals().ok()?.into_iter().find(leads).map(|rival| rival.db)
     }
 
     /// The epoch of another node that took over from the source, as far as the source can tell.

@@ -96,8 +96,6 @@ pub enum SourceFault {
         db: PathBuf,
         /// The last frame of this replica.
         at: u64,
-        /// Whether another node leads, as far as is known: it was a replica itself.
-        follows: bool,
     },
     /// Its source has no part in replication any more.
     StandAlone {
@@ -245,16 +243,13 @@ impl fmt::Display for SourceFault {
                 "the source {} is not there: bring it back, or say where it is (--source-db, replica_repoint)",
                 db.display()
             ),
-            Self::Another { db, at, follows } => write!(
+            Self::Another { db, at } => write!(
                 f,
                 "{} is another database than this replica followed, or has another history: it lacks what this replica has \
-                 at log index {at}; follow the one that has it (--source-db, replica_repoint){or} give that up and reseed \
-                 this replica from there (--overwrite){lead}",
-                db.display(),
-                or = if *follows { ", or" } else { "," },
-                lead = if *follows { "" } else { ", or let this replica lead with it (promote it by force)" }
+                 at log index {at}; follow the one that has it (--source-db, replica_repoint), or give that up and reseed \
+                 this replica from there (--overwrite)",
+                db.display()
             ),
-            // Whether another node leads, only who asks knows.
             Self::StandAlone { db } => write!(
                 f,
                 "the source {} is a database of its own and has no part in replication: follow another one \
@@ -287,15 +282,12 @@ pub struct Asking<'a> {
     pub promotion: WriterId,
     /// Its last frame.
     pub at: LogIndex,
-    /// Whether its source was a replica itself when it was seen last.
-    pub source_follows: bool,
 }
 
 impl<'a> Asking<'a> {
     /// The replica `engine`, whose control words are `control`.
     pub fn of(engine: &'a Engine, control: &Control) -> Self {
-        let (id, at) = (engine.reporting_id(), engine.published());
-        Self { engine, id, promotion: control.promotion(), at, source_follows: control.source_follows() }
+        Self { engine, id: engine.reporting_id(), promotion: control.promotion(), at: engine.published() }
     }
 }
 
@@ -342,8 +334,7 @@ pub fn look_upstream(env: &Env, known: &Remembered, asking: &Asking<'_>) -> Upst
         return Upstream { head: Some(head), moved, ..Upstream::default() };
     }
     if is_another(env, known, &source, asking) {
-        let follows = asking.source_follows || source.fence.follows;
-        let another = || SourceFault::Another { db: db.clone(), at: asking.at.0, follows };
+        let another = || SourceFault::Another { db: db.clone(), at: asking.at.0 };
         // Its head tells nothing of how far behind the replica is.
         return Upstream { fault: astray().or_else(|| Some(another())), ..Upstream::default() };
     }
@@ -531,7 +522,7 @@ fn followed_by(env: &Env, node: &UpstreamNode, db: &Path, asking: &Asking<'_>) -
     let fault = match UpstreamNode::at(env, &next.paths, next.file_id) {
         // The name is that of another database now. One that took over from the former leads on.
         Ok(passed) if is_another(env, &next, &passed, asking) => {
-            SourceFault::Another { db: source.clone(), at: asking.at.0, follows: true }
+            SourceFault::Another { db: source.clone(), at: asking.at.0 }
         }
         Ok(passed) => return Ok((passed, next.paths.db)),
         Err(None) => return Err(unseen(format!("the source {} cannot be looked at from here", source.display()))),
@@ -585,7 +576,7 @@ mod tests {
             (lost(), 240, false),
             // Copied anew from a source that had less.
             (lost(), 100, true),
-            (SourceFault::Another { db: "p".into(), at: 234, follows: false }, 240, false),
+            (SourceFault::Another { db: "p".into(), at: 234 }, 240, false),
             (beyond(), 240, false),
             (beyond(), 234, true),
             (fenced(), 240, true),
