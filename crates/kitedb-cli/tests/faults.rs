@@ -68,8 +68,12 @@ fn a_replica_of_a_fenced_primary_says_who_took_over_and_what_to_do() {
     assert_eq!(run.code, 3, "{run:?}");
     assert!(run.out.contains("orphaned at 1:1") && run.out.contains("p.kitedb does not lead any more"), "{run:?}");
     let (shown, document) = faulty(&folder, "replica", "s.kitedb");
-    for phrase in ["its source: ", "took over from it with epoch 2", "`kitedb replica follow s.kitedb --source-db NEW`"]
-    {
+    for phrase in [
+        "its source: ",
+        "took over from it with epoch 2",
+        "`kitedb replica follow s.kitedb --source-db",
+        "r.kitedb leads",
+    ] {
         assert!(shown.contains(phrase), "{phrase}: {shown}");
     }
     assert!(!shown.contains("all that its source has"), "{shown}");
@@ -117,8 +121,9 @@ fn a_replica_that_needs_a_reseed_does_not_claim_to_have_everything() {
     import(&folder, "other.kitedb", "x y K\n", &["--role", "primary"]).ok();
     let run = catch_up(&folder, "r.kitedb", "other.kitedb");
     assert_eq!(run.code, 3, "{run:?}");
-    for way in ["r.kitedb --force`", "other.kitedb --overwrite`"] {
-        assert!(run.err.contains(way), "{run:?}");
+    // Nobody is told to lead beside the one that does.
+    for way in ["p.kitedb` keeps", "other.kitedb --overwrite`"] {
+        assert!(run.err.contains(way) && !run.err.contains("--force"), "{run:?}");
     }
     let shown = folder.run(&["replica", "status", "r.kitedb", "--source-db", "other.kitedb"]);
     assert!(shown.code == 3 && !shown.out.contains("all that its source has"), "{shown:?}");

@@ -15,7 +15,8 @@ use crate::{
     },
 };
 use kitedb_core::{
-    Database, FenceStatus, MIN_ID_DIGITS, OpenOptions, PrimaryReplicationStatus, ReplicationRole, Token, short_id,
+    Database, Error, ErrorCode, FenceStatus, MIN_ID_DIGITS, OpenOptions, PrimaryReplicationStatus, ReplicationRole,
+    Token, short_id,
 };
 use serde_json::{Value as Json, json};
 use std::io::{self, Write};
@@ -165,7 +166,12 @@ fn retention(args: &RetentionArgs, out: &mut dyn Write) -> Outcome {
 
 /// Fails if another node leads since: a promotion here would make a second history.
 fn require_not_taken_over(args: &PrimaryArgs, database: &Database) -> Outcome {
-    let status = database.primary_replication_status()?.filter(|status| status.fenced);
+    let status = database.primary_replication_status()?;
+    if let Some(copied) = status.as_ref().and_then(|status| status.copied.as_ref()) {
+        // No word of this command lets it lead.
+        return Err(Error::new(ErrorCode::FilesMoved, copied).into());
+    }
+    let status = status.filter(|status| status.fenced);
     let Some(FenceStatus { epoch, promoter, ended, assumed, .. }) = status.and_then(|status| status.fence) else {
         return Ok(());
     };

@@ -78,7 +78,13 @@ fn show(args: &RepairArgs, repair: &Repair, out: &mut dyn Write) -> io::Result<(
         };
         writeln!(out, "  {what}: `kitedb repair {word} --cut-at {last}`")?;
     }
-    lines(out, if repair.done { "did:" } else { "would:" }, &repair.steps)?;
+    let head = match (repair.done, repair.asks_for) {
+        (true, _) => "did:".to_owned(),
+        // Without that word it does none of them.
+        (false, Some(last)) => format!("would, with --cut-at {last}:"),
+        (false, None) => "would:".to_owned(),
+    };
+    lines(out, &head, &repair.steps)?;
     for path in &repair.put_aside {
         writeln!(out, "  {} {}", Styled(DIM, "kept:"), clean(&path.display().to_string()))?;
     }

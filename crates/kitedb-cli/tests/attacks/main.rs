@@ -13,6 +13,7 @@ mod failing;
 mod fences;
 mod folders;
 mod followers;
+mod impostors;
 mod leads;
 mod names;
 mod permissions;

@@ -16,8 +16,8 @@ use crate::{
     log::{Control, RetentionAnswer},
     replication::{
         Checkpointer, FollowedLog, Follower, LocalSource, Registry, Remembered, Replica, ReplicaReplicationStatus,
-        RetentionOutcome, RetentionWindows, Source, SourcePaths, Unnamed, look_at_replica, not_configured, remember,
-        remembered, remembered_in,
+        RetentionOutcome, RetentionWindows, Rival, Source, SourcePaths, Unnamed, look_at_replica, not_configured,
+        remember, remembered, remembered_in, rivals_of_replica,
     },
 };
 use std::{
@@ -200,13 +200,10 @@ impl OpenFile {
         let known_before = left.is_some();
         let source = match given {
             // A source that is away is a state; one that never was there is a mistake.
-            Some(GivenSource { paths, missing: true }) if left.as_ref().is_none_or(|left| left.db != paths.db) => {
+            Some(GivenSource { paths, missing: true, .. }) if left.as_ref().is_none_or(|left| left.db != paths.db) => {
                 return Err(no_such_source(&paths.db));
             }
-            Some(GivenSource { paths, .. }) => {
-                let file_id = known.filter(|known| known.paths.db == paths.db).and_then(|known| known.file_id);
-                Some(Remembered { paths, astray: None, file_id })
-            }
+            Some(GivenSource { paths, named, .. }) => Some(self.as_known(paths, &named, known.as_ref())),
             None => known,
         };
         let (paths, astray, known_as) =
@@ -240,6 +237,14 @@ impl OpenFile {
             file.replica = Some(replica);
         }
         Ok(file)
+    }
+
+    /// The source at `paths`, which a caller called `named`: the one that is `known`, if that is meant.
+    fn as_known(&self, paths: SourcePaths, named: &Path, known: Option<&Remembered>) -> Remembered {
+        let known = known.filter(|known| known.is_named(&self.source_env, named, &paths.db));
+        let db = known.map_or(paths.db, |known| known.paths.db.clone());
+        let file_id = known.and_then(|known| known.file_id);
+        Remembered { paths: SourcePaths { db, ..paths }, astray: None, file_id }
     }
 
     /// The replica that this node is by its file, if it was opened as a primary: until it takes over it only reads.
@@ -282,13 +287,20 @@ impl OpenFile {
         let given = options.source_db_path.clone();
         let resolved = |path: PathBuf| self.source_env.disk.resolve(&path).unwrap_or(path);
         let known = self.remembered();
-        let given = given.map(|db| {
-            let paths = SourcePaths { db: resolved(db), sidecar: options.source_sidecar_path.clone().map(resolved) };
-            let file_id = known.as_ref().filter(|known| known.paths.db == paths.db).and_then(|known| known.file_id);
-            Remembered { paths, astray: None, file_id }
+        let given = given.map(|named| {
+            let db = resolved(named.clone());
+            let paths = SourcePaths { db, sidecar: options.source_sidecar_path.clone().map(resolved) };
+            self.as_known(paths, &named, known.as_ref())
         });
         let source = (given.or(known.clone()), known);
         look_at_replica(&self.engine, control, followed_log, source, &self.source_env).map(Some)
+    }
+
+    /// The rivals of a replica that is open for reading only; `None` of any other open.
+    pub fn rivals_of_look(&self) -> Option<Vec<Rival>> {
+        let engine = &self.engine;
+        let looks = engine.options.read_only && engine.role() == ReplicationRole::Replica;
+        looks.then(|| rivals_of_replica(&self.source_env, &engine.path, &engine.log_dir))
     }
 
     /// Checks paths to follow another source.
@@ -499,6 +511,8 @@ pub(super) fn with_slot<T>(identity: FileIdentity, work: impl FnOnce() -> Result
 /// A source that a caller named.
 struct GivenSource {
     paths: SourcePaths,
+    /// As it was said.
+    named: PathBuf,
     /// Whether there is no such file now.
     missing: bool,
 }
@@ -566,6 +580,7 @@ fn checked_source(env: &Env, source_env: &Env, path: &Path, own: &Path, paths: S
         }
     };
     let sidecar = sidecar.map(|dir| resolve(&dir).map_err(|e| Error::io("look at", &dir, e))).transpose()?;
+    let named = db.clone();
     let paths = SourcePaths { db: resolved, sidecar };
     let dir = paths.sidecar_shown();
     let shown = dir.display();
@@ -580,5 +595,5 @@ fn checked_source(env: &Env, source_env: &Env, path: &Path, own: &Path, paths: S
     if dir == own && Arc::ptr_eq(&env.disk, &source_env.disk) {
         return Err(invalid(format_args!("source sidecar path must differ from the replica's own: {shown}")));
     }
-    Ok(GivenSource { paths, missing })
+    Ok(GivenSource { paths, named, missing })
 }

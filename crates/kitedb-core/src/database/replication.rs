@@ -228,12 +228,14 @@ impl Database {
 
     /// The nodes that lead, or hold commits that this replica lacks, as far as they can be reached: by the source that it
     /// remembers, whatever it is told to follow now, by who follows it, and by those that these know. Its source is one of
-    /// them while it leads. For who is about to promote this replica by force.
+    /// them while it leads. For who is about to promote this replica by force, or looks for the node to follow; also in a read-only
+    /// open.
     ///
     /// # Errors
     /// [`ErrorCode::NotReplica`].
     pub fn replica_rivals(&self) -> Result<Vec<Rival>> {
-        self.file()?.as_replica()?.rivals()
+        let file = self.file()?;
+        file.rivals_of_look().map_or_else(|| file.as_replica()?.rivals(), Ok)
     }
 
     /// The source that this primary followed as a replica before it took over; `None` if it never followed one, or is no

@@ -6,8 +6,8 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
     io::{Access, DiskFile, Env, OpenMode},
-    log::{Control, Displaced, LogIdentity, holds_segments_of, names_another, reaches_beyond},
-    shell::{SIDECAR, WAL, command, command_by_log},
+    log::{Control, Displaced, LogIdentity, holds_segments_of, names_another, reaches_beyond, segment_files},
+    shell::{Command, SIDECAR, WAL, command, command_by_log},
     store::{LogKind, LogLink, Part, Store, foreign_folder},
 };
 use std::{
@@ -67,6 +67,9 @@ pub(crate) struct Search<'a> {
     pub given: Option<&'a Path>,
     /// Whether that is a hint only: the ids decide, also where they are found in another place.
     pub given_is_hint: bool,
+    /// Whether a control file of another database that lies where this one's belongs, without a log, is damage: what opens the file
+    /// leaves it where it is, and a repair puts it aside.
+    pub repairs: bool,
 }
 
 /// What was found.
@@ -174,7 +177,13 @@ impl Search<'_> {
             return Ok(LogPlace::Damaged(dir, e));
         }
         if let Some(dir) = another.filter(|dir| *dir == should) {
-            return Err(foreign_sidecar(self.path, &dir));
+            let strays = given.is_none() && self.is_stray(&dir);
+            if strays && self.repairs {
+                let e = another_control_file(&dir);
+                return Ok(LogPlace::Damaged(dir, e));
+            }
+            let way = strays.then(|| command("repair", self.path, ""));
+            return Err(foreign_sidecar(self.path, &dir, way));
         }
         Ok(if copied { LogPlace::Copied(own) } else { LogPlace::Missing(should) })
     }
@@ -270,6 +279,16 @@ impl Search<'_> {
     fn took_the_place(&self, dir: &Path, control: &Control) -> bool {
         let holds = |file_id| holds_segments_of(self.env, dir, file_id);
         self.link.kind != LogKind::None && holds(self.file_id) && !holds(control.identity().file_id)
+    }
+
+    /// Whether nothing but a control file is there of another database, which nobody has open: one that was copied or moved into the
+    /// folder of a log that has no segment yet, or no more.
+    fn is_stray(&self, dir: &Path) -> bool {
+        let has_no_segment = || segment_files(&*self.env.disk, dir).is_ok_and(|files| files.is_empty());
+        match Control::open(&*self.env.disk, dir, OpenMode::Read) {
+            Ok(Some(control)) => has_no_segment() && matches!(control.writer_lives(), Ok(false)),
+            _ => false,
+        }
     }
 
     /// Whether the file that a log in `dir` bears the name of is there, has the same id, and is another file than this one:
@@ -370,11 +389,14 @@ pub(super) fn another_control_file(dir: &Path) -> Error {
     Error::new(ErrorCode::LogMismatch, what)
 }
 
-/// The error of a sidecar with the log of another file than that at `path`.
-pub(super) fn foreign_sidecar(path: &Path, dir: &Path) -> Error {
+/// The error of a sidecar with the log of another file than that at `path`. `repair`: what puts that aside.
+pub(super) fn foreign_sidecar(path: &Path, dir: &Path, repair: Option<Command>) -> Error {
+    let repair = repair.map_or_else(String::new, |repair| {
+        format!("; or, if nothing there but its control file is that one's, have that put aside ({repair})")
+    });
     let what = format_args!(
         "the replication sidecar {} belongs to another database or copy than {}: give another place, or move that folder \
-         away",
+         away{repair}",
         dir.display(),
         path.display()
     );
@@ -422,8 +444,9 @@ pub(super) fn log_is_gone(
         ),
         (false, _) => format!(
             "the log of {shown} should be in {dir}, and {there}. The file holds every commit up to log index {held}; who \
-             may have taken over from it, only the log knows: {say}; or, if it is lost and no other node leads, let it \
-             lead anew ({}) or stand alone ({})",
+             may have taken over from it, only the log knows: {say}; or, if it is lost, make it a replica of the node that \
+             leads ({}), or, if no other node leads, let it lead anew ({}) or stand alone ({})",
+            command("replica reseed", path, "--source-db NODE --overwrite"),
             command("role", path, "primary --moved --force"),
             command("role", path, "detach")
         ),
@@ -487,10 +510,11 @@ pub(super) fn files_moved(path: &Path, place: &LogPlace) -> Error {
         format_args!(
             "{} is a primary that was copied or restored: {how}. It reads. Where the original is gone for good, let \
              this one lead in its place ({}, Database::confirm_moved); else make it a database of its own ({}, \
-             Database::detach)",
+             Database::detach), or, where another node leads, a replica of that one ({})",
             path.display(),
             command("role", path, "primary --moved"),
-            detach
+            detach,
+            command("replica reseed", path, "--source-db NODE --overwrite")
         ),
     )
 }

@@ -7,6 +7,7 @@
 
 mod damaged_log;
 mod left;
+mod plan;
 mod reports;
 
 pub(crate) use reports::{Reported, Reports};
@@ -80,7 +81,7 @@ impl RepairOptions {
 pub struct Repair {
     /// What is wrong, and can be mended.
     pub found: Vec<String>,
-    /// What was done about it; of a dry run, what would be.
+    /// What was done about it; of a dry run, what would be: where it [asks](Repair::asks_for) for a word, with that word only.
     pub steps: Vec<String>,
     /// What is wrong and no repair mends, each with what does.
     pub remains: Vec<String>,
@@ -171,14 +172,15 @@ fn repair_locked(
         }
         let end = Token { epoch: proof.epoch, log_index: proof.last };
         match options.cut_at {
-            Some(told) if told == end => repair.steps.push(match proof.all_in_file {
-                true => format!("give the log up, and put aside what is left of it: the file holds all up to {end}"),
-                false => format!("end the log with {end}, and put aside what follows"),
-            }),
+            Some(told) if told == end => {}
             None if options.dry_run => repair.asks_for = Some(end),
             told if proof.all_in_file => return Err(asks_for_log(path, &repair.found, end, told)),
             told => return Err(asks_for_cut(path, &repair.found, end, told)),
         }
+        repair.steps.push(match proof.all_in_file {
+            true => format!("give the log up, and put aside what is left of it: the file holds all up to {end}"),
+            false => format!("end the log with {end}, and put aside what follows"),
+        });
     } else if let Some(told) = options.cut_at.filter(|told| repair.last_token != Some(*told)) {
         return Err(nothing_to_cut(path, repair.last_token, told));
     }
@@ -206,7 +208,7 @@ pub(crate) fn mend_replica(env: &Env, path: &Path, options: &OpenOptions, report
         return Ok(());
     }
     let given = options.sidecar_path.as_deref();
-    let search = Search { env, path, file: &*file, file_id, link: &link, given, given_is_hint: false };
+    let search = Search { env, path, file: &*file, file_id, link: &link, given, given_is_hint: false, repairs: false };
     let Ok(LogPlace::Damaged(dir, lost)) = search.sidecar() else { return Ok(()) };
     drop(file);
     let repair_options = RepairOptions { open: options.clone(), ..RepairOptions::default() };

@@ -46,7 +46,7 @@ pub(crate) fn require_place_for_sidecar(env: &Env, path: &Path, options: &OpenOp
     };
     if let Some(control) = Control::open(&*env.disk, &dir, OpenMode::Read)? {
         // No log is that of a file that is not there.
-        return Err(foreign_sidecar(path, control.dir()));
+        return Err(foreign_sidecar(path, control.dir(), None));
     }
     require_free(env, path, &dir, env.host.random())
 }

@@ -32,7 +32,7 @@ pub(crate) use registry::Registry;
 pub use replica::copied::{Copied, LeftBehind, LeftBehindBy, SamePath};
 pub(crate) use replica::{Replica, follower::Follower, leaving_source::Leaving, read_only_status::look_at_replica};
 pub use rivals::Rival;
-pub(crate) use rivals::{Others, require_no_rival, rivals_of};
+pub(crate) use rivals::{Others, require_no_rival, rivals_of, rivals_of_replica};
 pub(crate) use source::{
     Source, SourcePaths,
     local::{Checkpointer, LocalSource},

@@ -130,7 +130,8 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
     let named = args.source_db.as_ref().or(status.source_db_path.as_ref());
     let named = named.and_then(|db| resolved(db));
     rivals.retain(|rival| named.as_ref() != Some(&rival.db));
-    let promotion = database.replica_promote(args.force).map_err(|e| refused(args, e))?;
+    let promotion = database.replica_promote(args.force);
+    let promotion = promotion.map_err(|e| refused(args, e, (&database, &status, named.as_deref())))?;
     database.close()?;
     let (epoch, kept) = (promotion.epoch, promotion.last_kept);
     let (fenced, synced) = (promotion.source_fenced, promotion.fence_synced);
@@ -190,8 +191,12 @@ fn rival_document(rival: &Rival) -> serde_json::Value {
     })
 }
 
-/// A promotion that failed, with what it would do by force, where that is of use.
-fn refused(args: &ReplicaPromoteArgs, error: Error) -> Failure {
+/// A promotion that failed, with what to do: it is followed who leads; by force it leads only where nobody is known to.
+fn refused(
+    args: &ReplicaPromoteArgs,
+    error: Error,
+    (replica, status, source): (&Database, &ReplicaReplicationStatus, Option<&Path>),
+) -> Failure {
     use ErrorCode::{
         Corrupt, FilesMoved, Io, LogMismatch, NeedsReseed, NotADatabase, NotFound, SourceUnavailable, StalePrimary,
     };
@@ -207,9 +212,20 @@ fn refused(args: &ReplicaPromoteArgs, error: Error) -> Failure {
             | SourceUnavailable
             | StalePrimary
     );
+    let taken_over = error.code() == StalePrimary;
     let failure = Failure::from(error);
     if args.force || !about_source {
         return failure;
+    }
+    if let Some(leader) = status::leader_elsewhere(replica, source) {
+        let follow = status::follow_it(&args.common.database, &leader);
+        return failure.literal_hint(format_args!("{follow}, and a promotion takes over from it then"));
+    }
+    if taken_over {
+        return failure.hint("`kitedb replica follow DB --source-db NEW` follows the node that took over");
+    }
+    if status.source_follows {
+        return failure.hint(status::FOLLOW_PRIMARY);
     }
     let mut command = format!("kitedb replica promote {}", word(&args.common.database));
     for (option, given) in [("--source-db", &args.source_db), ("--source-sidecar", &args.source_sidecar)] {

@@ -2,6 +2,7 @@
 
 use super::{
     left::Left,
+    plan::{NewFence, Plan},
     reports::{Reported, Reports, token},
 };
 use crate::{
@@ -13,13 +14,12 @@ use crate::{
         promote::lock_fence,
     },
     error::{Error, ErrorCode, Result},
-    graph::{Epoch, LogIndex, Token},
+    graph::{Epoch, LogIndex},
     io::{Env, FileLock, OpenMode, copy_aside, put_aside, sim::SimDisk},
     log::{
         Control, EpochEnd, Fence, LogIdentity, NewControl, Recovered, Replaced, Roll, Salt, does_not_go_on,
         has_segments, in_its_way, no_segment, put_segments_aside, salt_of, verify, writers,
     },
-    shell::command,
     store::{CheckpointMark, Hint, HistoryEntry, LogKind, LogLink, Part, Store},
 };
 use std::{
@@ -82,33 +82,11 @@ impl Proof {
     }
 }
 
-/// A fence that takes the place of one that was lost, or of one whose epoch gave out numbers that are not there.
-#[derive(Clone, Copy)]
-struct NewFence {
-    fence: Fence,
-    /// Nothing that is left tells whether another node moved it.
-    assumed: bool,
-}
-
-/// What is to be done.
-pub(super) struct Plan {
-    /// The control file is made anew.
-    anew: bool,
-    /// The file takes from its log what it lacks.
-    forward: bool,
-    fence: Option<NewFence>,
-    /// Nothing is left of the log.
-    gone: bool,
-    /// Whoever was registered as a replica is not known any more.
-    registry_lost: bool,
-    last: Option<Token>,
-}
-
 impl<'a> DamagedLog<'a> {
     /// `None`: the file names none.
     pub fn of(env: &Env, path: &Path, open: &OpenOptions, store: &'a Store) -> Result<Option<Self>> {
         let link = store.log_link();
-        let places = LogPlaces::of(env, path, open, store)?;
+        let places = LogPlaces::to_repair(env, path, open, store)?;
         let place = match link.kind {
             LogKind::None => return Ok(None),
             LogKind::Private => &places.private,
@@ -373,7 +351,13 @@ impl<'a> DamagedLog<'a> {
         };
         let registry_lost = anew && self.link.kind == LogKind::Sidecar && !proof.registry;
         let forward = self.newer.is_some() && proof.gap.is_none();
-        Plan { anew, forward, gone: self.gone.is_some(), fence, registry_lost, last: token(proof.epoch, proof.last) }
+        let epoch = match self.link.kind {
+            // Its history tells: see `end_in_file`.
+            LogKind::Private => proof.gap.as_ref().map(|_| Epoch(proof.led.0 + 1)),
+            _ => fence.filter(|_| proof.gap.is_some()).map(|new| new.fence.epoch),
+        };
+        let (gone, copied, last) = (self.gone.is_some(), self.copied.is_some(), token(proof.epoch, proof.last));
+        Plan { anew, forward, gone, copied, fence, begins: epoch, registry_lost, last }
     }
 
     /// Whether an older control file took the place of the one of this log, in its very inode: what it says of who leads is what
@@ -534,7 +518,7 @@ impl<'a> DamagedLog<'a> {
             if link.kind == LogKind::Private {
                 // The numbers that come again are those of another writer.
                 let mut history = self.store.manifest().history.clone();
-                let (epoch, writer_id) = (Epoch(proof.led.0 + 1), self.env.host.random());
+                let (epoch, writer_id) = (plan.begins.unwrap_or(Epoch(proof.led.0 + 1)), self.env.host.random());
                 history.push(HistoryEntry { epoch, writer_id, first: LogIndex(log_index.0 + 1) });
                 let link = LogLink { clean_tail, part: Part::StandAlone, ..LogLink::default() };
                 return self.store.renew(self.identity.file_id, history, link);
@@ -569,50 +553,4 @@ fn more_than(
 ) -> Option<Reported> {
     let more = |report: &Reported| report.durable > last && epochs.contains(&report.epoch);
     reports?.into_iter().filter(more).max_by_key(|report| report.durable)
-}
-
-impl Plan {
-    /// Whether it comes out as a primary that does not lead before it is told to.
-    pub fn is_fenced(&self) -> bool {
-        self.fence.is_some_and(|fence| fence.assumed)
-    }
-
-    pub fn steps(&self, path: &Path) -> Vec<String> {
-        let mut steps = Vec::new();
-        if self.forward {
-            steps.push("let the file take from its log what it lacks: the next open for writing does".to_owned());
-        }
-        let last = self.last.map_or_else(|| "no commit".to_owned(), |last| last.to_string());
-        match self.anew {
-            true if self.gone => steps.push(format!("begin another log after {last}")),
-            true => steps.push(format!(
-                "make the control file anew from the log, which ends with {last}; put the old one aside"
-            )),
-            false => {}
-        }
-        match self.fence {
-            Some(NewFence { assumed: true, .. }) => steps.push(format!(
-                "leave it fenced: whether another node took over, only the control file knew. If one did, let this one \
-                 follow it ({}); if none did, let this one lead ({})",
-                command("replica follow", path, "--source-db NEW"),
-                command("primary promote", path, "--force")
-            )),
-            Some(NewFence { fence, .. }) if fence.moved_by.is_some() => {
-                steps.push(format!("leave it fenced by epoch {}, as its file says", fence.epoch));
-            }
-            Some(NewFence { fence, .. }) if fence.follows => steps.push("let it follow, as its file says".to_owned()),
-            Some(NewFence { fence, .. }) if !self.anew => {
-                steps.push(format!("let it begin epoch {}: the numbers of what is missing come again", fence.epoch));
-            }
-            _ => {}
-        }
-        if self.registry_lost {
-            steps.push(format!(
-                "keep the whole log: who was registered as a replica is not known any more (REGISTRY_LOST). Once all have \
-                 reported, say so ({})",
-                command("primary retention", path, "--replicas-complete")
-            ));
-        }
-        steps
-    }
 }

@@ -30,7 +30,9 @@ impl LogReader {
     pub fn damaged_header(&self) -> Option<Error> {
         let index = |found: &DamagedHeader| {
             let next = self.segments.iter().find(|s| s.seq > found.seq);
-            found.first.or(next.map(|s| LogIndex(s.header.first.0.saturating_sub(1)))).unwrap_or(LogIndex(u64::MAX))
+            let before = next.map(|s| LogIndex(s.header.first.0.saturating_sub(1)));
+            // Of the newest one nothing else tells which frames it has.
+            found.first.or(before).unwrap_or_else(|| self.control().published().max(LogIndex(1)))
         };
         self.damaged_headers.iter().find_map(|found| self.damage_at(index(found)))
     }

@@ -24,7 +24,10 @@ use crate::{
     shell::{command, shell_word},
     store::{HistoryEntry, Part, Store},
 };
-use std::{path::Path, sync::atomic::Ordering};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::Ordering,
+};
 
 /// Where an interrupted copy is remembered, in the replica's sidecar.
 const RECORD: &str = "bootstrap.progress";
@@ -171,7 +174,7 @@ impl Replica {
             (Some(given_up), Some(paths)) if self.engine.opened.has_beyond() => {
                 Err(given_up.refused_in_log(&self.engine.path, &paths))
             }
-            (Some(given_up), Some(paths)) => Err(given_up.refused(&self.engine.path, &paths)),
+            (Some(given_up), Some(paths)) => Err(given_up.refused(&self.engine.path, &paths, self.other_leader())),
             _ => Ok(of),
         }
     }
@@ -180,6 +183,12 @@ impl Replica {
     fn given_up(&self) -> Result<Option<GivenUp>> {
         let Some((here, history)) = self.held() else { return Ok(None) };
         Ok(given_up(&here, &history, &self.source().lineage()?))
+    }
+
+    /// Another node than the source that leads: the one that can be reached; else, where the source is a replica itself, some other one.
+    fn other_leader(&self) -> Option<PathBuf> {
+        let follows = || self.source().seen().map_or(self.control.source_follows(), |seen| seen.fence.follows);
+        self.leader_elsewhere().or_else(|| follows().then(|| "PRIMARY".into()))
     }
 
     /// Where this node is, and on which history; `None`: it holds nothing.
@@ -199,7 +208,7 @@ impl Replica {
             return e;
         }
         match (self.given_up(), self.paths()) {
-            (Ok(Some(given_up)), Some(paths)) => given_up.both_ways(e, &self.engine.path, &paths),
+            (Ok(Some(given_up)), Some(paths)) => given_up.both_ways(e, &self.engine.path, &paths, self.other_leader()),
             _ => e,
         }
     }

@@ -5,10 +5,10 @@ use crate::{
     error::{Error, ErrorCode},
     graph::LogIndex,
     replication::source::{At, Lineage, SourcePaths},
-    shell::command,
+    shell::{Command, command, shell_word},
     store::HistoryEntry,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Commits of a replica that its source does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl GivenUp {
     }
 
     /// Why the replica at `path` is not given the graph of the source at `paths`.
-    pub fn refused(&self, path: &Path, paths: &SourcePaths) -> Error {
+    pub fn refused(&self, path: &Path, paths: &SourcePaths, leader: Option<PathBuf>) -> Error {
         let (shown, source) = (path.display(), paths.db.display());
         let why = match self.common {
             LogIndex(0) => format!("{source} is another database, or one of another history"),
@@ -74,12 +74,15 @@ impl GivenUp {
         };
         let what = format_args!(
             "{shown} is at {}:{}, and {why}: {} would be given up, which may be nowhere else. To keep what this replica has, \
-             follow a node that has it, or let this replica lead ({keep}); to give it up, ask for that by name \
+             follow a node that has it{keep}; to give it up, ask for that by name \
              (replication_overwrite, --overwrite)",
             self.last.epoch,
             self.last.index,
             self.commits(),
-            keep = command("replica promote", path, "--force"),
+            keep = match leader {
+                Some(leader) => format!(" ({})", follow(path, &leader)),
+                None => format!(", or let this replica lead ({})", command("replica promote", path, "--force")),
+            },
         );
         Error::new(ErrorCode::WouldOverwrite, what)
     }
@@ -101,15 +104,23 @@ impl GivenUp {
     }
 
     /// The error of a replica that cannot go on at its source, with both ways out.
-    pub fn both_ways(&self, e: Error, path: &Path, paths: &SourcePaths) -> Error {
-        let source = format!("--source-db {} --overwrite", crate::shell::shell_word(&paths.db));
+    pub fn both_ways(&self, e: Error, path: &Path, paths: &SourcePaths, leader: Option<PathBuf>) -> Error {
+        let source = format!("--source-db {} --overwrite", shell_word(&paths.db));
         e.and(format_args!(
             "the source lacks {}: {keep} keeps what this replica has, {give_up} gives it up",
             self.commits(),
-            keep = command("replica promote", path, "--force"),
+            // Who leads may have all of it.
+            keep = match leader {
+                Some(leader) => follow(path, &leader),
+                None => command("replica promote", path, "--force"),
+            },
             give_up = command("replica reseed", path, source),
         ))
     }
+}
+
+fn follow(path: &Path, leader: &Path) -> Command {
+    command("replica follow", path, format_args!("--source-db {}", shell_word(leader)))
 }
 
 #[cfg(test)]

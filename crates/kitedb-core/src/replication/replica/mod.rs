@@ -384,7 +384,7 @@ impl Replica {
     fn off_history(&self, index: LogIndex, there: Epoch, here: Epoch) -> Error {
         let what = format_args!(
             "needs reseed: the source has another history: log index {index} is of its epoch {there} there, and of epoch \
-             {here} of another writer here; reseed this replica, or force the promotion and lose what only the source has"
+             {here} of another writer here; reseed this replica"
         );
         Error::new(ErrorCode::NeedsReseed, what)
     }
@@ -553,6 +553,7 @@ impl Replica {
             role: ReplicationRole::Replica,
             source_db_path: paths.as_ref().map(|paths| paths.db.clone()),
             source_sidecar_path: paths.as_ref().map(SourcePaths::sidecar_shown),
+            source_follows: self.control.source_follows(),
             applied_epoch: if at_start { 0 } else { token.epoch.0 },
             applied_log_index: token.log_index.0,
             needs_reseed: self.control.needs_reseed() || self.engine.is_foreign() || lost.is_some(),

@@ -85,6 +85,7 @@ pub fn look_at_replica(
         role: ReplicationRole::Replica,
         source_db_path,
         source_sidecar_path,
+        source_follows: control.source_follows(),
         applied_epoch: if applied == 0 { 0 } else { token.epoch.0 },
         applied_log_index: applied,
         needs_reseed: control.needs_reseed() || lost.is_some(),

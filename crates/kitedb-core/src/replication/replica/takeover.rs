@@ -16,6 +16,7 @@ use crate::{
         status::{Promotion, ReplicaState},
     },
 };
+use std::path::PathBuf;
 
 impl Replica {
     /// Takes over: fences the source, takes everything that it acknowledged, and begins the next epoch on this
@@ -46,8 +47,8 @@ impl Replica {
             self.engine.require_undamaged()?;
         }
         if self.control.needs_reseed() && !force {
-            let what = "needs reseed: this replica is not on its source's history, so it cannot take over from it; \
-                        reseed it, or force the promotion and lose what only the source has";
+            let what =
+                "needs reseed: this replica is not on its source's history, so it cannot take over from it: reseed it";
             return Err(Error::new(ErrorCode::NeedsReseed, what));
         }
         let promotion = match self.take_over(force) {
@@ -116,6 +117,13 @@ impl Replica {
     pub fn rivals(&self) -> Result<Vec<Rival>> {
         let own = Related::open_here(&self.engine, &self.control)?;
         Ok(own.rivals(&own.family(&self.source_env)))
+    }
+
+    /// A node that leads and is not the source, as far as it can be reached, and whose file is there to be followed.
+    pub(super) fn leader_elsewhere(&self) -> Option<PathBuf> {
+        let source = self.paths().map(|paths| paths.db);
+        let leads = |rival: &Rival| rival.can_be_followed() && source.as_ref() != Some(&rival.db);
+        self.rivals().ok()?.into_iter().find(leads).map(|rival| rival.db)
     }
 
     /// The epoch of another node that took over from the source, as far as the source can tell.
@@ -225,8 +233,7 @@ impl Replica {
         Error::new(
             ErrorCode::SourceUnavailable,
             format_args!(
-                "the source {what} log index {index}, but its log can be read up to {} only; try again, or force the \
-                 promotion",
+                "the source {what} log index {index}, but its log can be read up to {} only; try again",
                 self.engine.published()
             ),
         )

@@ -20,7 +20,6 @@ use crate::{
         status::{FenceStatus, ReplicaState},
     },
     shell::command,
-    store::Store,
 };
 use std::{
     fmt,
@@ -41,6 +40,8 @@ pub enum SourceFault {
         db: PathBuf,
         /// The promotion that fenced it.
         fence: FenceStatus,
+        /// Whether its files are copies: then its operator says what it is before it leads.
+        copied: bool,
     },
     /// The primary that it follows, perhaps through other replicas, was copied or restored, and commits nothing before its
     /// operator says what it is.
@@ -183,25 +184,31 @@ impl SourceFault {
 impl fmt::Display for SourceFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fenced { db, fence: FenceStatus { assumed: true, .. } } => write!(
+            Self::Fenced { db, fence: FenceStatus { assumed: true, .. }, copied } => write!(
                 f,
                 "the control file of {db} was repaired, or an older one was put back, and it does not lead: if another node \
                  took over, follow that one (--source-db, replica_repoint); only if none did, let {db} lead anew ({lead})",
                 db = db.display(),
-                lead = command("primary promote", db, "--force")
+                lead = match copied {
+                    true => command("role", db, "primary --moved --force"),
+                    false => command("primary promote", db, "--force"),
+                }
             ),
-            Self::Fenced { db, fence: FenceStatus { epoch, promoter, ended: Some(last), .. } } => write!(
+            Self::Fenced { db, fence: FenceStatus { epoch, promoter, ended: Some(last), .. }, .. } => write!(
                 f,
                 "{} does not lead any more: promotion {promoter} took over from it with epoch {epoch}, after log index \
                  {last}; follow the node that was promoted (--source-db, replica_repoint)",
                 db.display()
             ),
-            Self::Fenced { db, fence: FenceStatus { epoch, promoter, ended: None, .. } } => write!(
+            Self::Fenced { db, fence: FenceStatus { epoch, promoter, ended: None, .. }, copied } => write!(
                 f,
                 "nobody leads: {db} was fenced by promotion {promoter}, to epoch {epoch}, which was not completed; complete \
                  it (promote the replica that began it, or this one), or let {db} take the lead back ({lead})",
                 db = db.display(),
-                lead = command("primary promote", db, "")
+                lead = match copied {
+                    true => command("role", db, "primary --moved"),
+                    false => command("primary promote", db, ""),
+                }
             ),
             Self::Copied { db } => write!(
                 f,
@@ -244,14 +251,14 @@ impl fmt::Display for SourceFault {
             Self::Another { db, at } => write!(
                 f,
                 "{} is another database than this replica followed, or has another history: it lacks what this replica has \
-                 at log index {at}; follow the one that has it (--source-db, replica_repoint), give that up and reseed \
-                 this replica from there (--overwrite), or let this replica lead with it (promote it by force)",
+                 at log index {at}; follow the one that has it (--source-db, replica_repoint), or give that up and reseed \
+                 this replica from there (--overwrite)",
                 db.display()
             ),
             Self::StandAlone { db } => write!(
                 f,
                 "the source {} is a database of its own and has no part in replication: follow another one \
-                 (--source-db, replica_repoint), or let this replica lead (promote it by force)",
+                 (--source-db, replica_repoint)",
                 db.display()
             ),
             Self::Unavailable { db, what } => {
@@ -317,7 +324,7 @@ enum End {
 pub fn look_upstream(env: &Env, known: &Remembered, asking: &Asking<'_>) -> Upstream {
     let db = &known.paths.db;
     let astray = || known.astray.as_ref().map(|db| SourceFault::Astray { db: db.clone() });
-    let source = match UpstreamNode::at(env, &known.paths) {
+    let source = match UpstreamNode::at(env, &known.paths, known.file_id) {
         Ok(source) => source,
         Err(fault) => {
             let fault = astray().or(fault);
@@ -393,7 +400,7 @@ pub fn not_registered(e: &Error) -> String {
 
 /// That a replica which follows `paths` would follow a circle of replicas, itself perhaps among them, if that can be seen.
 pub fn leads_in_a_circle(env: &Env, paths: SourcePaths, asking: &Asking<'_>) -> Option<SourceFault> {
-    let source = UpstreamNode::at(env, &paths).ok()?;
+    let source = UpstreamNode::at(env, &paths, None).ok()?;
     let known = Remembered { paths, astray: None, file_id: None };
     match where_it_leads(env, &known, source, asking) {
         End::Nowhere(fault @ SourceFault::Cycle { .. }) => Some(fault),
@@ -404,10 +411,8 @@ pub fn leads_in_a_circle(env: &Env, paths: SourcePaths, asking: &Asking<'_>) -> 
 /// Whether `source` is not the database that the replica followed, nor one that took over from it, or has another history
 /// since, or went on without what the replica has. What it holds decides; where that does not tell, the id of its file.
 fn is_another(env: &Env, known: &Remembered, source: &UpstreamNode, asking: &Asking<'_>) -> bool {
-    // Not that of the log: one that was taken over by another file would tell it, too.
-    let there = Store::peek(env, &known.paths.db).map_or(source.control.identity().file_id, |file| file.file_id);
     // Also where it is the one that it was: it may have been reseeded to another history since.
-    let is_it = known.file_id == Some(there);
+    let is_it = known.file_id == Some(source.file_id);
     if is_it && source.went_on_without(env, &known.paths.db, asking).unwrap_or(false) {
         return true;
     }
@@ -502,8 +507,9 @@ fn end_of_chain(
         ids.push(id);
         if !node.fence.follows {
             return match (node.fence.moved(), &node.place) {
-                (Some(moved), _) => {
-                    End::Nowhere(SourceFault::Fenced { db, fence: FenceStatus::seen(moved, &node.control) })
+                (Some(moved), place) => {
+                    let copied = matches!(place, LogPlace::Moved(..));
+                    End::Nowhere(SourceFault::Fenced { db, fence: FenceStatus::seen(moved, &node.control), copied })
                 }
                 (None, LogPlace::Moved(..)) => End::Nowhere(SourceFault::Copied { db }),
                 (None, _) => End::Primary,
@@ -532,7 +538,7 @@ fn followed_by(env: &Env, node: &UpstreamNode, db: &Path, asking: &Asking<'_>) -
         });
     };
     let source = &next.paths.db;
-    let fault = match UpstreamNode::at(env, &next.paths) {
+    let fault = match UpstreamNode::at(env, &next.paths, next.file_id) {
         // The name is that of another database now. One that took over from the former leads on.
         Ok(passed) if is_another(env, &next, &passed, asking) => {
             SourceFault::Another { db: source.clone(), at: asking.at.0 }

@@ -28,12 +28,13 @@ impl LocalSource {
             // What a fence ended is complete, whatever its writer had published.
             let through = limits.through.min(head.max(fenced_end.unwrap_or_default()));
             let session = control.session();
+            let id = control.identity().file_id;
             let verify = |open: &mut OpenLog| match open.verify(at) {
-                Err(_) if self.holds(at) => Ok(true),
+                Err(_) if self.holds(at, id) => Ok(true),
                 // What is gone from the log of another database was never to be had there.
-                Err(e) => self.require_same_writer(at).and(Err(e)),
+                Err(e) => self.require_same_writer(at, id).and(Err(e)),
                 Ok(true) if open.reader.floor() == Some(LogIndex(at.index.0 + 1)) => {
-                    self.require_same_writer(at).map(|()| true)
+                    self.require_same_writer(at, id).map(|()| true)
                 }
                 result => result,
             };
