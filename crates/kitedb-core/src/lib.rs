@@ -60,10 +60,10 @@ pub use metrics::{
     MvccMetrics, PrimaryMetrics, ReplicaLagMetrics, ReplicaMetrics, ReplicationMetrics,
 };
 pub use replication::{
-    ComparedState, Comparison, Cursor, ExportedFrame, ExportedPage, ExportedSnapshot, FenceStatus, FollowerOptions,
-    Hold, HoldReason, HoldState, LogGap, LogGapReason, MIN_ID_DIGITS, Parting, PrimaryReplicationStatus, Promotion,
-    ReplicaLag, ReplicaReplicationStatus, ReplicaState, RetentionOutcome, RetentionWindows, Rival, SourceFault,
-    TokenWait, short_id,
+    ComparedState, Comparison, Copied, Cursor, ExportedFrame, ExportedPage, ExportedSnapshot, FenceStatus,
+    FollowerOptions, Hold, HoldReason, HoldState, LeftBehind, LeftBehindBy, LogGap, LogGapReason, MIN_ID_DIGITS,
+    Parting, PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus, ReplicaState, RetentionOutcome,
+    RetentionWindows, Rival, SamePath, SourceFault, TokenWait, short_id,
 };
 pub use shell::{Command, ShellWord, command, shell_word};
 

@@ -113,7 +113,7 @@ pub struct ReplicaArgs {
     #[command(flatten)]
     pub windows: WindowArgs,
     /// What this replica is called, beside its id, where those who follow are listed
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "unregistered")]
     pub name: Option<String>,
     /// Do not register with the source: it need not be written to, and may let go of what this replica needs next
     #[arg(long)]

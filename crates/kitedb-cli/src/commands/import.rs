@@ -292,7 +292,7 @@ fn open_database(args: &ImportArgs) -> Outcome<Database> {
         return Err(failure);
     }
     // Before anything is read: whoever may not write learns it now, not after the first batch.
-    drop(database.begin()?);
+    database.require_commits()?;
     Ok(database)
 }
 

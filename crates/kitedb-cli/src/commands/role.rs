@@ -57,7 +57,8 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
     let copied = match fault {
         _ if moved => {
             format!(
-                ", copied or restored: `kitedb role {word} primary --moved` or `kitedb role {word} detach{given_up}` says what it is",
+                ", copied or restored: `kitedb role {word} primary --moved` or `kitedb role {word} detach{given_up}` says what it is; \
+                 `kitedb replica reseed {word} --source-db NODE --overwrite` makes it a replica of the node that leads",
                 word = word(&args.common.database)
             )
         }

@@ -7,6 +7,7 @@ mod cut_short;
 mod golden;
 mod keeper;
 mod open_file;
+mod place_of_replica;
 mod replication;
 mod upkeep;
 mod weak;
@@ -76,7 +77,7 @@ impl Database {
     /// Opens the database at `path`, making it if it is missing and the options allow that.
     ///
     /// In one process all opens of a file share one engine; asking for another sync mode or replication role then is
-    /// an error. Only one process can open a file for writing; any number can open it read-only beside it.
+    /// an error, and so is an option that says otherwise than the first open (one that is as by default says nothing). Only one process can open a file for writing; any number can open it read-only beside it.
     pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         Self::open_in(Env::real(), path, options)
     }
@@ -147,6 +148,16 @@ impl Database {
         let engine = self.engine()?;
         engine.require_writer()?;
         Ok(Transaction::new(engine.clone(), self.handle.lease.clone()))
+    }
+
+    /// Fails where a commit of this handle would be refused now, whatever it changes: for who is about to do work for one.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StalePrimary`]: another node took over, or this is a replica's file that was opened as a primary.
+    /// [`ErrorCode::ReplicaReadOnly`], [`ErrorCode::ReadOnly`].
+    pub fn require_commits(&self) -> Result<()> {
+        drop(self.begin()?);
+        self.engine()?.require_leading(self.lease())
     }
 
     /// A read-only snapshot of the last published state.

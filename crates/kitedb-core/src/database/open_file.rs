@@ -3,6 +3,7 @@
 use super::{
     cut_short::end_what_was_cut_short,
     keeper::{Keeper, run_retention},
+    place_of_replica::{LeftLog, make_place, put_back},
 };
 use crate::{
     db::{
@@ -10,12 +11,14 @@ use crate::{
         require_no_log_left, require_place_for_sidecar, resolved, revive, unmake_file,
     },
     error::{Error, ErrorCode, Result},
-    io::{Env, FileIdentity},
+    graph::LogIndex,
+    io::{Env, FileIdentity, OpenMode},
     lock::Mutex,
+    log::Control,
     replication::{
         Checkpointer, FollowedLog, Follower, LocalSource, Registry, Remembered, Replica, ReplicaReplicationStatus,
-        RetentionOutcome, RetentionWindows, Source, SourcePaths, SourcePlace, Unnamed, look_at_replica, not_configured,
-        remember, remembered,
+        RetentionOutcome, RetentionWindows, Rival, Source, SourcePaths, SourcePlace, Unnamed, look_at_replica,
+        not_configured, remember, remembered, remembered_in, rivals_of_replica,
     },
 };
 use std::{
@@ -96,6 +99,9 @@ impl OpenFile {
     ) -> Result<Arc<Self>> {
         options.validate()?;
         let path = resolved(&env, path)?;
+        if let Some(left) = LeftLog::at(&env, &path) {
+            left.require_given_up(&env, &source_env, &path, &options)?;
+        }
         if options.read_only {
             let engine = Engine::open_read_only(env, path, options, None)?;
             engine.require_complete()?;
@@ -128,11 +134,22 @@ impl OpenFile {
             Some(own) => Given::Own(own.clone()),
             None => Given::Place(given_source(env, source_env, path, options)?),
         };
+        let source = match &given {
+            Given::Own(_) => None,
+            Given::Place(given) => given.as_ref().map(|given| match given.missing {
+                true => Err(no_such_source(&given.paths.db)),
+                false => Ok(given.paths.db.as_path()),
+            }),
+        };
+        let aside = make_place((env, source_env), path, options, source)?;
         let mut made = false;
         if options.create_if_missing && is_absent(env, path) {
-            require_no_log_left(env, path)?;
-            require_place_for_sidecar(env, path, options)?;
-            made = make_file(env, path, options.role)?;
+            let make = || {
+                require_no_log_left(env, path)?;
+                require_place_for_sidecar(env, path, options)?;
+                make_file(env, path, options.role)
+            };
+            made = make().inspect_err(|_| put_back(env, path, aside.as_ref()))?;
         }
         let identity = identity_of(env, path)?;
         let slot = slot_of(identity);
@@ -149,8 +166,10 @@ impl OpenFile {
         let file = file.inspect_err(|_| {
             if made {
                 unmake_file(env, path, identity, options.sidecar_path.as_deref());
+                put_back(env, path, aside.as_ref());
             }
         })?;
+        file.engine.opened.note_aside(aside.and_then(|aside| aside.settle(env)));
         if file.engine.options.read_only {
             return Ok(file);
         }
@@ -220,15 +239,13 @@ impl OpenFile {
         };
         let known = self.remembered();
         let left = known.as_ref().map(|known| known.paths.clone());
+        let known_before = left.is_some();
         let source = match given {
             // A source that is away is a state; one that never was there is a mistake.
-            Some(GivenSource { paths, missing: true }) if left.as_ref().is_none_or(|left| left.db != paths.db) => {
+            Some(GivenSource { paths, missing: true, .. }) if left.as_ref().is_none_or(|left| left.db != paths.db) => {
                 return Err(no_such_source(&paths.db));
             }
-            Some(GivenSource { paths, .. }) => {
-                let file_id = known.filter(|known| known.paths.db == paths.db).and_then(|known| known.file_id);
-                Some(Remembered { paths, astray: None, file_id })
-            }
+            Some(GivenSource { paths, named, .. }) => Some(self.as_known(paths, &named, known.as_ref())),
             None => known,
         };
         let (paths, astray, known_as) =
@@ -237,8 +254,10 @@ impl OpenFile {
             return Err(not_configured());
         }
         let left = left.filter(|left| paths.as_ref().is_some_and(|paths| paths.db != left.db));
-        // Another source takes the place of the one that is known once the replica has followed it.
-        let settled = !self.engine.is_foreign() && left.is_none() && astray.is_none();
+        // Another source takes the place of the one that is known once the replica has followed it, and of none where it
+        // holds something that may not be of that one's history.
+        let new = !known_before && self.engine.published() > LogIndex(0);
+        let settled = !self.engine.is_foreign() && left.is_none() && astray.is_none() && !new;
         if let Some(paths) = paths.as_ref().filter(|_| settled) {
             remember(&self.engine, &self.source_env, paths, false)?;
         }
@@ -247,6 +266,9 @@ impl OpenFile {
             None => Arc::new(Unnamed::default()),
         };
         let replica = Replica::new(&self.engine, control, followed_log, self.source_env.clone(), (paths, source));
+        if left.is_some() || new {
+            replica.tries_source();
+        }
         if let Some(left) = left {
             let source = Arc::new(self.source(&left));
             replica.leaves(left, source);
@@ -259,6 +281,14 @@ impl OpenFile {
             file.replica = Some(Arc::new(replica));
         }
         self
+    }
+
+    /// The source at `paths`, which a caller called `named`: the one that is `known`, if that is meant.
+    fn as_known(&self, paths: SourcePaths, named: &Path, known: Option<&Remembered>) -> Remembered {
+        let known = known.filter(|known| known.is_named(&self.source_env, named, &paths.db));
+        let db = known.map_or(paths.db, |known| known.paths.db.clone());
+        let file_id = known.and_then(|known| known.file_id);
+        Remembered { paths: SourcePaths { db, ..paths }, astray: None, file_id }
     }
 
     /// The replica that this node is by its file, if it was opened as a primary: until it takes over it only reads.
@@ -299,13 +329,20 @@ impl OpenFile {
         let given = options.source_db_path.clone();
         let resolved = |path: PathBuf| self.source_env.disk.resolve(&path).unwrap_or(path);
         let known = self.remembered();
-        let given = given.map(|db| {
-            let paths = SourcePaths { db: resolved(db), sidecar: options.source_sidecar_path.clone().map(resolved) };
-            let file_id = known.as_ref().filter(|known| known.paths.db == paths.db).and_then(|known| known.file_id);
-            Remembered { paths, astray: None, file_id }
+        let given = given.map(|named| {
+            let db = resolved(named.clone());
+            let paths = SourcePaths { db, sidecar: options.source_sidecar_path.clone().map(resolved) };
+            self.as_known(paths, &named, known.as_ref())
         });
         let source = (given.or(known.clone()), known);
         look_at_replica(&self.engine, control, followed_log, source, &self.source_env).map(Some)
+    }
+
+    /// The rivals of a replica that is open for reading only; `None` of any other open.
+    pub fn rivals_of_look(&self) -> Option<Vec<Rival>> {
+        let engine = &self.engine;
+        let looks = engine.options.read_only && engine.role() == ReplicationRole::Replica;
+        looks.then(|| rivals_of_replica(&self.source_env, &engine.path, &engine.log_dir))
     }
 
     /// Checks paths to follow another source.
@@ -346,6 +383,8 @@ impl OpenFile {
             format!("following {}, which replica_repoint changes,", follows.db.display())
         } else if another {
             "following another source".to_owned()
+        } else if let Some(name) = options.contradicts(&engine.options) {
+            format!("with another {name}, which all opens of it share")
         } else {
             *self.opens.lock() += 1;
             return Ok(self);
@@ -373,6 +412,7 @@ impl OpenFile {
             keeper.stop();
         }
         file.cut_log();
+        file.replica.iter().for_each(|replica| replica.end_trial_of_source());
         file.engine.close()
     }
 
@@ -447,6 +487,8 @@ enum Given {
 /// A source that a caller named.
 struct GivenSource {
     paths: SourcePaths,
+    /// As it was said.
+    named: PathBuf,
     /// Whether there is no such file now.
     missing: bool,
 }
@@ -463,18 +505,29 @@ fn given_source(env: &Env, source_env: &Env, path: &Path, options: &OpenOptions)
         return Ok(None);
     }
     let is_new = is_absent(env, path);
+    let own = options.sidecar_path.clone().unwrap_or_else(|| default_sidecar(path));
+    let own = env.disk.resolve(&own).unwrap_or(own);
     let Some(db) = options.source_db_path.clone() else {
         if asked && is_new {
             // Where its log is left, that is what is so.
             return require_no_log_left(env, path).and_then(|()| Err(not_configured()));
         }
-        return Ok(None);
+        let unknown = || is_log_of_replica(env, &own) && remembered_in(&*env.disk, &own, path, source_env).is_none();
+        return if asked && unknown() { Err(not_configured()) } else { Ok(None) };
     };
-    let own = options.sidecar_path.clone().unwrap_or_else(|| default_sidecar(path));
-    let own = env.disk.resolve(&own).unwrap_or(own);
     let paths = SourcePaths { db, sidecar: options.source_sidecar_path.clone() };
     let given = checked_source(env, source_env, path, &own, paths)?;
-    if given.missing && is_new { Err(no_such_source(&given.paths.db)) } else { Ok(Some(given)) }
+    // Before anything is mended for it. Of a replica whose log lies elsewhere that is seen once it is open.
+    let never_was = || {
+        let known = || remembered_in(&*env.disk, &own, path, source_env);
+        is_log_of_replica(env, &own) && known().is_none_or(|known| known.paths.db != given.paths.db)
+    };
+    if given.missing && (is_new || never_was()) { Err(no_such_source(&given.paths.db)) } else { Ok(Some(given)) }
+}
+
+/// Whether the log of a replica is in `dir`, as far as its control file can be read.
+fn is_log_of_replica(env: &Env, dir: &Path) -> bool {
+    Control::open(&*env.disk, dir, OpenMode::Read).is_ok_and(|found| found.is_some_and(|control| control.is_replica()))
 }
 
 /// The source at `paths`, resolved, if the database at `path` with the sidecar `own` can follow it.
@@ -503,6 +556,7 @@ fn checked_source(env: &Env, source_env: &Env, path: &Path, own: &Path, paths: S
         }
     };
     let sidecar = sidecar.map(|dir| resolve(&dir).map_err(|e| Error::io("look at", &dir, e))).transpose()?;
+    let named = db.clone();
     let paths = SourcePaths { db: resolved, sidecar };
     let dir = paths.sidecar_shown();
     let shown = dir.display();
@@ -517,5 +571,5 @@ fn checked_source(env: &Env, source_env: &Env, path: &Path, own: &Path, paths: S
     if dir == own && Arc::ptr_eq(&env.disk, &source_env.disk) {
         return Err(invalid(format_args!("source sidecar path must differ from the replica's own: {shown}")));
     }
-    Ok(GivenSource { paths, missing })
+    Ok(GivenSource { paths, named, missing })
 }

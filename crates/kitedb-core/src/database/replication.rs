@@ -9,7 +9,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Token},
     replication::{
-        self, Comparison, Cursor, ExportedPage, ExportedSnapshot, FollowedLog, Follower, FollowerOptions,
+        self, Comparison, Copied, Cursor, ExportedPage, ExportedSnapshot, FollowedLog, Follower, FollowerOptions,
         PrimaryReplicationStatus, Promotion, Replica, ReplicaReplicationStatus, RetentionOutcome, Rival, TokenWait,
         wait_for_token,
     },
@@ -59,7 +59,7 @@ impl Database {
         self.handle.file.engine.role()
     }
 
-    fn lease(&self) -> Epoch {
+    pub(super) fn lease(&self) -> Epoch {
         self.handle.lease.epoch()
     }
 
@@ -161,7 +161,16 @@ impl Database {
     /// when the call began. The source goes on at full rate. A crash leaves the old graph or the new one; an
     /// interrupted copy resumes with the next call.
     pub fn replica_bootstrap_from_snapshot(&self) -> Result<()> {
-        self.file()?.as_replica()?.bootstrap()
+        self.file()?.as_replica()?.bootstrap().map(drop)
+    }
+
+    /// As [`Database::replica_bootstrap_from_snapshot`], and says what that did to others: which replicas followed this node
+    /// and cannot go on here, who else is registered with the source from this replica's path, and who has more than the source.
+    pub fn replica_copy_source(&self) -> Result<Copied> {
+        let file = self.file()?;
+        let replica = file.as_replica()?;
+        let copied = replica.bootstrap()?;
+        Ok(Copied { ahead_of_source: replica.ahead_of_source(), ..copied })
     }
 
     /// The same as [`Database::replica_bootstrap_from_snapshot`], for a replica that needs a reseed.
@@ -220,12 +229,14 @@ impl Database {
 
     /// The nodes that lead, or hold commits that this replica lacks, as far as they can be reached: by the source that it
     /// remembers, whatever it is told to follow now, by who follows it, and by those that these know. Its source is one of
-    /// them while it leads. For who is about to promote this replica by force.
+    /// them while it leads. For who is about to promote this replica by force, or looks for the node to follow; also in a read-only
+    /// open.
     ///
     /// # Errors
     /// [`ErrorCode::NotReplica`].
     pub fn replica_rivals(&self) -> Result<Vec<Rival>> {
-        self.file()?.as_replica()?.rivals()
+        let file = self.file()?;
+        file.rivals_of_look().map_or_else(|| file.as_replica()?.rivals(), Ok)
     }
 
     /// The source that this primary followed as a replica before it took over; `None` if it never followed one, or is no

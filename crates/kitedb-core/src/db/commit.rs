@@ -11,7 +11,7 @@ use crate::{
     graph::{Digest, Epoch, LogIndex, NameKind, NodeId, Token, WriterTag},
     lock::MutexGuard,
     log::{Appender, Control, FRAME_PREFIX, Fence, WriterId},
-    shell::command,
+    shell::{Command, command},
     state::{Called, CommitInfo, Levels, Names, Overlay, Reading},
 };
 use std::{
@@ -297,7 +297,8 @@ impl Engine {
         let fence = self.sidecar.as_ref().and_then(|control| control.fence().ok());
         let leads = fence.map_or(Epoch(0), |fence| fence.epoch);
         if self.sidecar.as_ref().is_some_and(|control| control.fence_is_assumed()) {
-            return self.fence_is_assumed();
+            let lead = command("primary promote", &self.path, "--force");
+            return self.fence_is_assumed(&lead, "primary_promote_to_next_epoch");
         }
         if let (Some(control), true) = (&self.sidecar, fence.is_some_and(|fence| fence.follows)) {
             return is_a_replica(control, &self.path);
@@ -315,15 +316,16 @@ impl Engine {
         .with_path(&self.path)
     }
 
-    /// Why a primary does not lead whose control file was made anew, or is older than the file.
-    pub(super) fn fence_is_assumed(&self) -> Error {
-        let (shown, lead) = (self.path.display(), command("primary promote", &self.path, "--force"));
+    /// Why a primary does not lead whose control file was made anew, or is older than the file. `lead` is the command by which it
+    /// does all the same, `call` what that is in the application.
+    pub(super) fn fence_is_assumed(&self, lead: &Command, call: &str) -> Error {
+        let shown = self.path.display();
         Error::new(
             ErrorCode::StalePrimary,
             format_args!(
                 "stale primary: the control file of {shown} was repaired, or an older one was put back, and what it knew of other \
                  nodes is lost, so that it does not lead. If another node took over, follow that one as a replica; only if \
-                 none did, lead anew ({lead}, primary_promote_to_next_epoch)"
+                 none did, lead anew ({lead}, {call})"
             ),
         )
         .with_path(&self.path)

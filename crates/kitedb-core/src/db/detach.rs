@@ -285,6 +285,7 @@ fn lead_anew(engine: &Engine, taken: Epoch) -> Result<Epoch> {
         Some(_) if engine.epoch() > taken => engine.epoch(),
         _ => engine.promote_in_place(&Lease::new(engine.epoch()))?,
     };
+    engine.opened.note_something();
     if let Some(control) = &engine.sidecar {
         // Last: who is cut short before it says so once more.
         control.set_stamps(&**engine.store.file())?;

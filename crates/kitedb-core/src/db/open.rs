@@ -68,8 +68,10 @@ impl Engine {
             .open_sidecar(&places, standing, accept_moved)
             .and_then(|()| engine.recover_for_writing(&places))
             .and_then(|()| engine.become_primary())
-            .and_then(|()| engine.say_in_header());
+            // A sidecar that is made in the place of a missing one is named once something came of it.
+            .and_then(|()| if engine.opened.made_for_nothing().is_some() { Ok(()) } else { engine.say_in_header() });
         if let Err(e) = recovered {
+            engine.take_back_sidecar();
             if engine.store.log_link().kind != LogKind::Sidecar {
                 engine.unmake_sidecar();
             }

@@ -107,11 +107,13 @@ impl Engine {
         if Store::peek(&self.env, &self.path)?.log == known { Ok(()) } else { self.store.mark_log(known) }
     }
 
-    /// As [`require_not_taken_over`], by its own log.
+    /// As [`require_not_taken_over`], by its own log, of one that was copied or restored.
     pub(crate) fn require_not_taken_over(&self, told: bool) -> Result<()> {
         match &self.sidecar {
             Some(control) if !told && control.fence_is_assumed() && control.fence()?.moved().is_some() => {
-                Err(self.fence_is_assumed())
+                // What promotes in place refuses a copy.
+                let lead = command("role", &self.path, "primary --moved --force");
+                Err(self.fence_is_assumed(&lead, "replication_overwrite"))
             }
             Some(control) => require_not_taken_over(control, &self.path, told),
             None => Ok(()),

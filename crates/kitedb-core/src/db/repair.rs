@@ -7,6 +7,7 @@
 
 mod damaged_log;
 mod left;
+mod plan;
 mod reports;
 
 pub(crate) use reports::{Reported, Reports};
@@ -81,7 +82,7 @@ impl RepairOptions {
 pub struct Repair {
     /// What is wrong, and can be mended.
     pub found: Vec<String>,
-    /// What was done about it; of a dry run, what would be.
+    /// What was done about it; of a dry run, what would be: where it [asks](Repair::asks_for) for a word, with that word only.
     pub steps: Vec<String>,
     /// What is wrong and no repair mends, each with what does.
     pub remains: Vec<String>,
@@ -91,6 +92,9 @@ pub struct Repair {
     pub last_token: Option<Token>,
     /// What [`RepairOptions::cut_at`] must name, because commits after it lie behind damage.
     pub asks_for: Option<Token>,
+    /// Whether the file holds every commit that is known, so that what [`RepairOptions::cut_at`] gives up is the log alone, which
+    /// replicas may need.
+    pub only_log_is_lost: bool,
     /// Whether it is a primary that does not lead before it is told to, because nothing that is left tells whether another
     /// node took over from it.
     pub fenced: bool,
@@ -162,6 +166,7 @@ fn repair_locked(
     }
     repair.remains.extend(proof.remains.iter().cloned());
     repair.last_token = some_commit(proof.end());
+    repair.only_log_is_lost = proof.all_in_file;
     if let Some(damage) = proof.damage() {
         for what in [Some(damage), proof.holder()].into_iter().flatten().map(ToString::to_string) {
             if !repair.found.contains(&what) {
@@ -170,12 +175,15 @@ fn repair_locked(
         }
         let end = proof.end();
         match options.cut_at {
-            Some(told) if told.agrees_with(end) => {
-                repair.steps.push(format!("end the log with {end}, and put aside what follows"))
-            }
+            Some(told) if told.agrees_with(end) => {}
             None if options.dry_run => repair.asks_for = Some(end),
+            told if proof.all_in_file => return Err(asks_for_log(path, &repair.found, end, told)),
             told => return Err(asks_for_cut(path, &repair.found, end, told)),
         }
+        repair.steps.push(match proof.all_in_file {
+            true => format!("give the log up, and put aside what is left of it: the file holds all up to {end}"),
+            false => format!("end the log with {end}, and put aside what follows"),
+        });
     } else if let Some(told) = options.cut_at.filter(|told| !ends_with(repair.last_token, *told)) {
         return Err(nothing_to_cut(path, repair.last_token, told));
     }
@@ -203,7 +211,7 @@ pub(crate) fn mend_replica(env: &Env, path: &Path, options: &OpenOptions, report
         return Ok(());
     }
     let given = options.sidecar_path.as_deref();
-    let search = Search { env, path, file: &*file, file_id, link: &link, given, given_is_hint: false };
+    let search = Search { env, path, file: &*file, file_id, link: &link, given, given_is_hint: false, repairs: false };
     let Ok(LogPlace::Damaged(dir, lost)) = search.sidecar() else { return Ok(()) };
     drop(file);
     let repair_options = RepairOptions { open: options.clone(), ..RepairOptions::default() };
@@ -244,6 +252,21 @@ fn asks_for_cut(path: &Path, found: &[String], end: Token, told: Option<Token>) 
     )
     .with_token(end)
     .with_path(path)
+}
+
+/// As [`asks_for_cut`], where no commit is missing, but the log that replicas may need.
+fn asks_for_log(path: &Path, found: &[String], end: Token, told: Option<Token>) -> Error {
+    let damage = found.join("; ");
+    let told = told.map_or_else(String::new, |told| format!(", and not {told}"));
+    Error::new(
+        ErrorCode::Corrupt,
+        format_args!(
+            "{damage}. The last commit, which the file holds, is {end}{told}. Put back what is missing of the log; else give that \
+             log up by name ({}, RepairOptions::cut_at): what is left of it is put aside, and a replica that needs it must be \
+             reseeded",
+            command("repair", path, format_args!("--cut-at {end}"))
+        ),
+    )
 }
 
 fn nothing_to_cut(path: &Path, last: Option<Token>, told: Token) -> Error {

@@ -1,11 +1,17 @@
 //! What part a file plays in replication, and what an open makes of it: a pure decision, in one table.
 
-use super::{options::ReplicationRole, read::GraphRead, view::View};
+use super::{
+    options::ReplicationRole,
+    place::{SOURCE, is_absent},
+    read::GraphRead,
+    view::View,
+};
 use crate::{
     error::{Error, ErrorCode},
     graph::{Epoch, Token},
+    io::Env,
     log::Control,
-    shell::command,
+    shell::{Command, command},
 };
 use std::path::Path;
 
@@ -108,31 +114,38 @@ pub(crate) fn foreign(path: &Path, standing: Standing, last: Token) -> Error {
     .with_token(last)
 }
 
-/// Why a replica that holds nothing yet cannot be used as one.
-pub(crate) fn half_made(path: &Path) -> String {
+/// Why a replica that holds nothing yet, and whose sidecar is `dir`, cannot be used as one.
+pub(crate) fn half_made(env: &Env, path: &Path, dir: &Path) -> String {
     format!(
         "{} is a replica that holds nothing yet: its first copy was cut short, or is under way. Begin it again ({}): it goes on \
          where it was",
         path.display(),
-        command("replica bootstrap", path, "")
+        bootstrap_of(env, path, dir)
     )
 }
 
+/// The command that copies the source of the replica at `path`, whose sidecar is `dir`: where nothing there remembers the source,
+/// it is to be named.
+fn bootstrap_of(env: &Env, path: &Path, dir: &Path) -> Command {
+    let remembered = !is_absent(env, &dir.join(SOURCE));
+    command("replica bootstrap", path, if remembered { "" } else { "--source-db SOURCE" })
+}
+
 /// Why the replica at `path` cannot be followed, if it has had nothing from its source.
-pub(crate) fn unfilled(path: &Path, control: &Control) -> Option<String> {
+pub(crate) fn unfilled(env: &Env, path: &Path, control: &Control) -> Option<String> {
     match control.is_half_made() {
-        true => Some(half_made(path)),
-        false => control.is_unfilled().then(|| holds_nothing(path)),
+        true => Some(half_made(env, path, control.dir())),
+        false => control.is_unfilled().then(|| holds_nothing(env, path, control.dir())),
     }
 }
 
-/// Why a replica that no bootstrap was begun of cannot be used as one.
-pub(crate) fn holds_nothing(path: &Path) -> String {
+/// Why a replica that no bootstrap was begun of cannot be used as one. `dir`: its sidecar, or where that would be.
+pub(crate) fn holds_nothing(env: &Env, path: &Path, dir: &Path) -> String {
     format!(
         "{} is a replica that holds nothing yet, and nothing is under way that would change that: copy its source ({}, \
          replica_bootstrap_from_snapshot)",
         path.display(),
-        command("replica bootstrap", path, "")
+        bootstrap_of(env, path, dir)
     )
 }
 

@@ -104,7 +104,7 @@ impl Appender {
         let first = LogIndex(last.0 + 1);
         let (begun_ms, level) = (env.host.now_ms(), env.host.written_level());
         let header = SegmentHeader { log, epoch, writer_id, first, digest_before: digest, begun_ms, level };
-        let segment = Segment::create(&*env.disk, dir, seq, header, &[], options.first_fill())?;
+        let segment = Segment::create(&*env.disk, dir, seq, header, options.first_fill())?;
         Self::resume(env, dir, options, control, older, segment, last, digest)
     }
 
@@ -384,7 +384,7 @@ impl Appender {
         };
         let made = Segment::make(&*self.env.disk, &self.dir, info.seq + 1)?;
         self.half_made = true;
-        self.segment = Segment::begin(&*self.env.disk, made, info.seq + 1, header, &[], self.options.first_fill())?;
+        self.segment = Segment::begin(&*self.env.disk, made, info.seq + 1, header, self.options.first_fill())?;
         self.half_made = false;
         self.written_bytes += self.segment.filled;
         self.older.push(info);

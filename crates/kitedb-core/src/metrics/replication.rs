@@ -312,6 +312,7 @@ pub(super) mod tests {
             role: ReplicationRole::Replica,
             source_db_path: Some("/data/a.kitedb".into()),
             source_sidecar_path: None,
+            source_follows: false,
             applied_epoch: 3,
             applied_log_index: 90,
             last_error: None,

@@ -30,9 +30,10 @@ mod transport;
 pub(crate) use followed_log::FollowedLog;
 pub(crate) use registry::Registry;
 pub use registry::{Labels, Progress};
+pub use replica::copied::{Copied, LeftBehind, LeftBehindBy, SamePath};
 pub(crate) use replica::{Replica, follower::Follower, leaving_source::Leaving, read_only_status::look_at_replica};
 pub use rivals::Rival;
-pub(crate) use rivals::{Others, require_no_rival, rivals_of};
+pub(crate) use rivals::{Others, require_no_rival, rivals_of, rivals_of_replica};
 pub use source::{
     At, Fenced, Fencing, Lineage, News, Pulled, Seen, Snapshot, Source, SourcePlace,
     upstream::{Asking, Upstream},
@@ -41,7 +42,7 @@ pub(crate) use source::{
     SourcePaths,
     local::{Checkpointer, LocalSource},
     not_configured::{Unnamed, not_configured},
-    remembered::{Remembered, remember, remembered},
+    remembered::{Remembered, remember, remembered, remembered_in},
 };
 pub(crate) use token_wait::wait_for_token;
 

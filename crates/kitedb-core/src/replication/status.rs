@@ -201,17 +201,23 @@ pub struct PrimaryReplicationStatus {
 impl PrimaryReplicationStatus {
     /// Why it does not lead, and what to do; `None`: it does.
     pub fn fault(&self) -> Option<String> {
-        let fenced = self.fenced.then(|| match &self.fence {
-            Some(FenceStatus { assumed: true, .. }) => format!(
+        let in_place = |rest| command_by_log("primary promote", &self.sidecar_path, rest);
+        let fenced = self.fenced.then(|| match (&self.fence, &self.copied) {
+            (Some(FenceStatus { assumed: true, .. }), copied) => format!(
                 "its control file was repaired, or an older one was put back, and what it knew of other nodes is lost; writes \
                  here are refused: if another node took over, follow that one as a replica; only if none did, lead anew \
                  ({})",
-                command_by_log("primary promote", &self.sidecar_path, "--force")
+                match copied {
+                    // What promotes in place refuses a copy.
+                    Some(_) => command_by_log("role", &self.sidecar_path, "primary --moved --force"),
+                    None => in_place("--force"),
+                }
             ),
-            Some(FenceStatus { ended: None, promoter, .. }) => format!(
+            (Some(FenceStatus { ended: None, .. }), Some(copied)) => copied.clone(),
+            (Some(FenceStatus { ended: None, promoter, .. }), None) => format!(
                 "promotion {promoter} was begun and not completed; complete it (promote the replica that began it), or take \
                  the lead back ({})",
-                command_by_log("primary promote", &self.sidecar_path, "")
+                in_place("")
             ),
             _ => "another node took over; writes here are refused: stop writing here, and follow it as a replica"
                 .to_owned(),
@@ -303,6 +309,9 @@ pub struct ReplicaReplicationStatus {
     pub source_db_path: Option<PathBuf>,
     /// The folder of its source's log.
     pub source_sidecar_path: Option<PathBuf>,
+    /// Whether its source was a replica itself when it was seen last. Then another node leads, also where the source is gone: who
+    /// promotes this one by force makes two that lead.
+    pub source_follows: bool,
     /// The epoch of the last frame that it applied; 0 before the first.
     pub applied_epoch: u64,
     /// The last frame that it applied; 0 before the first.

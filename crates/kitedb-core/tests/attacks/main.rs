@@ -34,6 +34,7 @@ mod own_sources;
 mod panics;
 mod parallel_edges;
 mod readers;
+mod recoveries;
 mod references;
 mod repair;
 mod replay;

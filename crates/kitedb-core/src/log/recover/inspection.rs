@@ -10,7 +10,10 @@ use crate::{
         segment::{self, SEGMENT_HEADER_LEN, SegmentHeader, frame::FrameRef, read_all, segment_files},
     },
 };
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Who wrote the log from which frame on, by the headers of its segments.
 pub fn writers(env: &Env, dir: &Path, log: LogIdentity) -> Result<Vec<(Epoch, WriterId, LogIndex)>> {
@@ -22,6 +25,17 @@ pub fn writers(env: &Env, dir: &Path, log: LogIdentity) -> Result<Vec<(Epoch, Wr
 pub fn holds_segments_of(env: &Env, dir: &Path, file_id: [u8; 16]) -> bool {
     let of_it = |path: &Path| segment::is_of(&*env.disk, path, file_id, false).unwrap_or(false);
     segment_files(&*env.disk, dir).unwrap_or_default().iter().any(|(_, path)| of_it(path))
+}
+
+/// Whether `log` has a segment in `dir`, or had one, as `control` says: then that is missed where it does not end as its file
+/// says, for the newest one never goes. What does not say any more of which log it is, counts unless that one is known not to
+/// have begun.
+pub fn has_segments(env: &Env, dir: &Path, control: Option<&Control>, log: LogIdentity) -> Result<bool> {
+    let (segments, damaged_headers) = find_segments(env, dir, log, LogIndex(u64::MAX))?;
+    let begun = control.is_some_and(|control| control.has_begun(log.log_id));
+    let unknown = control.is_none_or(|control| !control.has_not_begun(log.log_id));
+    let may_be = |path: &PathBuf| segment::is_of(&*env.disk, path, log.file_id, false).unwrap_or(true);
+    Ok(begun || !segments.is_empty() || (unknown && damaged_headers.iter().any(may_be)))
 }
 
 /// The last frame of a log whose writer is gone, as the recovery of its database will find it. Its segments alone tell:

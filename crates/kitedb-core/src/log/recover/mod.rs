@@ -11,9 +11,9 @@ mod segments;
 mod set_aside;
 
 pub use evidence::{Accounted, Proven, proven, proven_beyond, whose_segments};
-pub use inspection::{end_of_log, holds_segments_of, reaches_beyond, writers};
+pub use inspection::{end_of_log, has_segments, holds_segments_of, reaches_beyond, writers};
 pub use salt_from_marks::salt_of;
-pub use set_aside::{ends_early, put_segments_aside};
+pub use set_aside::{does_not_go_on, ends_early, put_segments_aside};
 
 use super::{
     Control, LogIdentity, Salt, WriterId,

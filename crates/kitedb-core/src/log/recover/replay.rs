@@ -113,7 +113,7 @@ impl Replay<'_> {
                     next = LogIndex(next.0 + 1);
                 }
                 _ => {
-                    let found = self.seek(bytes, at);
+                    let found = self.seek(bytes, at).or_else(|| self.seek_end(bytes, at));
                     self.gap = found.is_none();
                     return found.unwrap_or(at);
                 }
@@ -127,6 +127,15 @@ impl Replay<'_> {
         (from..bytes.len()).step_by(8).find(|&at| {
             FrameRef::parse_unverified(&bytes[at..]).is_some_and(|f| f.header.log_index == wanted)
                 && FrameRef::parse(&bytes[at..]).is_some()
+        })
+    }
+
+    /// Where the last frame ends that the database file holds: no other one has its digest.
+    fn seek_end(&self, bytes: &[u8], from: usize) -> Option<usize> {
+        (from..bytes.len()).step_by(8).find_map(|at| {
+            let looks = FrameRef::parse_unverified(&bytes[at..])?.header;
+            let is_it = (looks.log_index, looks.epoch, looks.digest) == (self.last, self.epoch, self.digest);
+            is_it.then(|| FrameRef::parse(&bytes[at..]).map(|frame| at + frame.bytes.len())).flatten()
         })
     }
 }

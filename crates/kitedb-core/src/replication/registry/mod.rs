@@ -178,7 +178,7 @@ impl Registry {
     }
 
     /// The folder that it is in.
-    fn dir(&self) -> &Path {
+    pub fn dir(&self) -> &Path {
         self.path.parent().unwrap_or(&self.path)
     }
 
@@ -192,6 +192,13 @@ impl Registry {
         let mut all: Vec<Registration> = all_slots(&words).filter_map(|(_, slot)| slot.read()).collect();
         all.sort_by(|a, b| a.replica_id.cmp(&b.replica_id));
         all
+    }
+
+    /// Who else than the replica `id` is registered from a path of that name.
+    pub fn others_at(&self, id: &str, path: &str) -> Vec<Registration> {
+        let mut others = self.registrations();
+        others.retain(|found| found.replica_id != id && found.labels.path.as_deref() == Some(path));
+        others
     }
 
     /// Runs `change` while nobody else, in any process, takes or frees a slot, reserves, or lets go of the log.

@@ -17,7 +17,7 @@ use crate::{
     graph::{Digest, Epoch, LogIndex, Token, WriterTag},
     io::WatchedWord,
     log::{Control, Fence, LogPage, Moved, PageLimits, SeenEpoch, WriterId},
-    replication::registry::Progress,
+    replication::registry::{Progress, Registration},
     store::{CheckpointMark, Image},
 };
 use std::{fmt, time::Duration};
@@ -181,6 +181,8 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn forget(&self, replica_id: &str) -> Result<bool>;
     /// Forgets who was registered from the same file and the same path as this replica before it got another id.
     fn supersede(&self, replica_id: &str, path: &str) -> Result<()>;
+    /// Who else than this replica is registered from a path of that name: on another machine, perhaps, or gone.
+    fn others_at(&self, replica_id: &str, path: &str) -> Result<Vec<Registration>>;
     /// Fails where [`Source::fence`] would fail whatever the replica does meanwhile. It changes nothing at the source. Returns
     /// whether the log that it would fence is known to be the one that the source uses: where its file is gone, and no process has
     /// it open, nothing tells, and `told` says that it is to be fenced all the same.

@@ -5,8 +5,11 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, LogIndex, Token, WriterTag},
     log::{Control, Position},
-    replication::source::{At, find_log::recovered_end},
-    store::{CheckpointMark, Store},
+    replication::{
+        node_file::store_of,
+        source::{At, find_log::recovered_end},
+    },
+    store::CheckpointMark,
 };
 use std::sync::Arc;
 
@@ -83,9 +86,9 @@ impl OpenLog {
 }
 
 impl LocalSource {
-    /// Whether the source's file is at that very position: then its log need not have it.
-    pub(super) fn holds(&self, at: &At) -> bool {
-        let Ok(store) = Store::open(&self.env, &self.paths.db, false) else { return false };
+    /// Whether the source's file, which is that of the database `id`, is at that very position: then its log need not have it.
+    pub(super) fn holds(&self, at: &At, id: [u8; 16]) -> bool {
+        let Ok(store) = store_of(&self.env, &self.paths.db, id) else { return false };
         let manifest = store.manifest();
         let CheckpointMark { log_index, digest, .. } = manifest.checkpoint;
         let led = manifest.history.iter().rev().find(|h| h.first <= at.index);
@@ -95,8 +98,8 @@ impl LocalSource {
 
     /// Fails if, by what the source's file says, another writer than the replica's wrote the frame at that position. Of the
     /// one before a log's first frame the log tells only the digest: it may be the log of a copy that was detached.
-    pub(super) fn require_same_writer(&self, at: &At) -> Result<()> {
-        let Ok(store) = Store::open(&self.env, &self.paths.db, false) else { return Ok(()) };
+    pub(super) fn require_same_writer(&self, at: &At, id: [u8; 16]) -> Result<()> {
+        let Ok(store) = store_of(&self.env, &self.paths.db, id) else { return Ok(()) };
         let manifest = store.manifest();
         match manifest.history.iter().rev().find(|h| h.first <= at.index) {
             Some(led)
