@@ -37,6 +37,8 @@ unit() {
     cargo test --workspace
     heading 'tests, under a scheduler'
     cargo test -p kitedb-core --features shuttle --test schedules
+    heading "the runbook's test lines, with and without default features"
+    scripts/runbook-tests.py
 }
 
 docs() {
@@ -52,7 +54,8 @@ package() {
 
 scripts() {
     heading 'scripts'
-    python3 -m doctest scripts/debian-packages.py scripts/replication-gate-table.py scripts/mutations.py
+    python3 -m doctest scripts/debian-packages.py scripts/replication-gate-table.py scripts/mutations.py \
+        scripts/runbook-tests.py
     scripts/mutations.py --check
 }
 

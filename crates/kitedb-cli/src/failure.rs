@@ -3,6 +3,7 @@
 use crate::render::style::word;
 use anstyle::{AnsiColor, Style};
 use kitedb_core::{Error, ErrorCode, ErrorKind};
+use serde_json::{Value as Json, json};
 use std::{fmt, io, io::Write, panic::PanicHookInfo, path::Path};
 
 /// What every command returns.
@@ -32,8 +33,8 @@ enum Hint {
 pub struct Failure {
     message: String,
     hint: Option<Hint>,
-    /// The code of an error of the engine.
-    code: Option<ErrorCode>,
+    /// An error of the engine, if it was one.
+    cause: Option<Error>,
     exit: u8,
     /// The command has said for itself what is wrong.
     silent: bool,
@@ -41,7 +42,7 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(message: impl fmt::Display) -> Self {
-        Self { message: message.to_string(), hint: None, code: None, exit: EXIT_FAILED, silent: false }
+        Self { message: message.to_string(), hint: None, cause: None, exit: EXIT_FAILED, silent: false }
     }
 
     /// The command line asks for something that makes no sense.
@@ -90,7 +91,7 @@ impl Failure {
     /// error that is about the source, and says what to do with the database, is left out.
     #[must_use]
     pub fn naming(self, path: &Path, source: Option<&Path>) -> Self {
-        let about_source = self.code.is_some_and(is_about_a_file)
+        let about_source = self.code().is_some_and(is_about_a_file)
             && source.is_some_and(|source| self.names(source))
             && !self.names(path);
         let hint = self.hint.and_then(|hint| match hint {
@@ -118,7 +119,23 @@ impl Failure {
 
     /// The code of the engine's error, if it was one.
     pub fn code(&self) -> Option<ErrorCode> {
-        self.code
+        self.cause.as_ref().map(Error::code)
+    }
+
+    /// As documents have it: message, code and kind, `null` where it is no error of the engine, and those fields of one that
+    /// are set.
+    pub fn document(&self) -> Json {
+        let code = self.code();
+        let mut document = json!({
+            "code": code.map(ErrorCode::as_str),
+            "kind": code.map(|code| code.kind().as_str()),
+            "message": self.message,
+        });
+        for (name, text) in self.cause.iter().flat_map(Error::fields) {
+            let number = matches!(name, "epoch" | "pid").then(|| text.parse::<u64>().ok()).flatten();
+            document[name] = number.map_or(Json::String(text), Json::from);
+        }
+        document
     }
 
     /// Prints the failure to standard error and gives the exit code.
@@ -228,12 +245,13 @@ fn hint_for(error: &Error) -> Option<&'static str> {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         if error.code() == ErrorCode::Cancelled {
-            return Self { code: Some(error.code()), exit: EXIT_SIGNAL, ..Self::new("interrupted") };
+            return Self { cause: Some(error), exit: EXIT_SIGNAL, ..Self::new("interrupted") };
         }
         Self {
             hint: hint_for(&error).map(|hint| Hint::Template(hint.to_owned())),
-            code: Some(error.code()),
-            ..Self::new(&error)
+            message: error.to_string(),
+            cause: Some(error),
+            ..Self::new("")
         }
     }
 }

@@ -4,9 +4,10 @@
 
 mod support;
 
+use kitedb_core::{Database, OpenOptions};
 use serde_json::{Value as Json, json};
-use std::{fs, process::Command};
-use support::{Folder, Run};
+use std::{fs, path::Path, process::Command};
+use support::{Folder, Run, parsed};
 
 fn import(folder: &Folder, db: &str, edges: &str, more: &[&str]) -> Run {
     folder.file("edges.txt", edges);
@@ -68,8 +69,12 @@ fn a_replica_of_a_fenced_primary_says_who_took_over_and_what_to_do() {
     assert_eq!(run.code, 3, "{run:?}");
     assert!(run.out.contains("orphaned at 1:1") && run.out.contains("p.kitedb does not lead any more"), "{run:?}");
     let (shown, document) = faulty(&folder, "replica", "s.kitedb");
-    for phrase in ["its source: ", "took over from it with epoch 2", "`kitedb replica follow s.kitedb --source-db NEW`"]
-    {
+    for phrase in [
+        "its source: ",
+        "took over from it with epoch 2",
+        "`kitedb replica follow s.kitedb --source-db",
+        "r.kitedb leads",
+    ] {
         assert!(shown.contains(phrase), "{phrase}: {shown}");
     }
     assert!(!shown.contains("all that its source has"), "{shown}");
@@ -117,8 +122,9 @@ fn a_replica_that_needs_a_reseed_does_not_claim_to_have_everything() {
     import(&folder, "other.kitedb", "x y K\n", &["--role", "primary"]).ok();
     let run = catch_up(&folder, "r.kitedb", "other.kitedb");
     assert_eq!(run.code, 3, "{run:?}");
-    for way in ["r.kitedb --force`", "other.kitedb --overwrite`"] {
-        assert!(run.err.contains(way), "{run:?}");
+    // Nobody is told to lead beside the one that does.
+    for way in ["p.kitedb` keeps", "other.kitedb --overwrite`"] {
+        assert!(run.err.contains(way) && !run.err.contains("--force"), "{run:?}");
     }
     let shown = folder.run(&["replica", "status", "r.kitedb", "--source-db", "other.kitedb"]);
     assert!(shown.code == 3 && !shown.out.contains("all that its source has"), "{shown:?}");
@@ -214,7 +220,7 @@ fn an_import_whose_checkpoint_fails_says_what_is_committed() {
         let token = folder.run(&["stats", "p.kitedb", "--json"]).json()["token"].as_str().unwrap().to_owned();
         assert!(run.err.contains(&format!("the last is {token}")), "{run:?}");
         if json {
-            let document: Json = serde_json::from_str(&run.out).unwrap();
+            let document = parsed(&run.out);
             assert_eq!((&document["committed"], &document["token"]), (&json!(true), &json!(token)));
             assert_eq!((&document["edges_created"], &document["error"]["code"]), (&json!(1), &json!("DISK_FULL")));
         }
@@ -228,13 +234,37 @@ fn an_import_that_ends_early_says_what_is_committed() {
     let folder = Folder::new();
     let run = import(&folder, "p.kitedb", "a b K\nc d K\nbad\n", &["--json"]);
     assert_eq!(run.code, 1, "{run:?}");
-    let document: Json = serde_json::from_str(&run.out).unwrap();
+    let document = parsed(&run.out);
     assert_eq!((&document["committed"], &document["token"]), (&json!(true), &json!("1:2")));
     assert_eq!((&document["edges_created"], &document["nodes_created"]), (&json!(2), &json!(4)));
     assert!(document["error"]["message"].as_str().unwrap().contains("line 3"), "{document}");
     let run = import(&folder, "q.kitedb", "bad\n", &["--json"]);
     let document: Json = serde_json::from_str(&run.out).unwrap();
     assert_eq!((&document["committed"], &document["token"]), (&json!(false), &Json::Null));
+}
+
+/// What a program needs to act on a failure stands beside its words.
+#[test]
+fn the_document_of_a_failure_has_its_fields() {
+    let folder = Folder::new();
+    let not = folder.file("not.kitedb", "no database, and long enough to be looked at".repeat(200));
+    let error = |run: Run| parsed(&run.out)["error"].clone();
+    let failed = error(import(&folder, "not.kitedb", "a b K\n", &["--json"]));
+    assert_eq!((&failed["code"], &failed["kind"]), (&json!("NOT_A_DATABASE"), &json!("input")));
+    assert_eq!(Path::new(failed["path"].as_str().unwrap()).file_name(), not.file_name());
+    assert!(failed.get("pid").is_none() && failed.get("token").is_none(), "{failed}");
+    // One that is none of the engine has words alone.
+    let failed = error(import(&folder, "p.kitedb", "bad\n", &["--json"]));
+    assert_eq!((&failed["code"], &failed["kind"]), (&Json::Null, &Json::Null));
+    assert_eq!(failed.as_object().unwrap().len(), 3, "{failed}");
+    import(&folder, "p.kitedb", "a b K\n", &["--role", "primary"]).ok();
+    let holder = Database::open(folder.path().join("p.kitedb"), OpenOptions::new()).unwrap();
+    let failed = error(import(&folder, "p.kitedb", "c d K\n", &["--json"]));
+    assert_eq!((&failed["code"], &failed["pid"]), (&json!("LOCKED"), &json!(std::process::id())));
+    holder.close().unwrap();
+    let failed = error(import(&folder, "p.kitedb", "c d K\n", &["--json", "--role", "disabled"]));
+    assert_eq!((&failed["code"], &failed["token"]), (&json!("ROLE_MISMATCH"), &json!("1:1")));
+    assert_eq!((&failed["expected"], &failed["found"]), (&json!("disabled"), &json!("primary")));
 }
 
 /// A hint that can be run as it stands.
@@ -444,7 +474,7 @@ fn a_hint_to_reseed_can_be_followed_as_it_stands() {
     assert_eq!(run.code, 3, "{run:?}");
     assert_eq!(hinted(&run), "kitedb replica reseed s.kitedb --source-db 'my own.kitedb'");
     let shown = folder.run(&["replica", "status", "s.kitedb", "--source-db", "my own.kitedb"]);
-    assert!(shown.out.contains(&format!("`{}`", hinted(&run))), "{shown:?}");
+    assert!(shown.code == 3 && shown.out.contains("reseed this replica from there"), "{shown:?}");
     follow_hint(&folder, &hinted(&run)).ok();
     folder.run(&["get", "s.kitedb", "e"]).ok();
     // One that has a graph of its own.

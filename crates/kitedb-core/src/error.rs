@@ -1,6 +1,17 @@
 //! One error type in three parts: what the caller should do ([`ErrorKind`]), a stable machine-readable
 //! [`ErrorCode`], and a message that says what was wrong and with what.
+//!
+//! # Fields
+//!
+//! What the message names, a program reads from the error: the [token](Error::token) of a commit, the [epoch](Error::epoch)
+//! that leads, the [path](Error::path) of a file, the [process id](Error::pid) of who holds it, the [key](Error::key) or name
+//! that the caller used, what was [expected](Error::expected) and what was [found](Error::found). Each is there where it is
+//! known and means something; no field holds what the message may not say.
 
+mod fields;
+
+use fields::Fields;
+pub(crate) use fields::bounded;
 use std::{fmt, io, path::Path, sync::Arc};
 
 /// The result of every fallible operation of this crate.
@@ -166,13 +177,17 @@ codes! {
     Internal = "INTERNAL" => Bug,
 }
 
-/// What went wrong, as one value. See the [module documentation](self).
-#[derive(Clone, thiserror::Error)]
-#[error("{message}")]
-pub struct Error {
+/// What went wrong, as one value: kind, code and message, and [what they are about](self#fields), each where it is known.
+///
+/// It is one pointer wide, so that what succeeds pays for no error.
+#[derive(Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
     code: ErrorCode,
     message: Box<str>,
-    #[source]
+    fields: Fields,
     source: Option<Arc<io::Error>>,
 }
 
@@ -184,7 +199,7 @@ pub(crate) fn is_full(kind: io::ErrorKind) -> bool {
 impl Error {
     /// An error of `code` whose `message` says what was wrong and what to do.
     pub fn new(code: ErrorCode, message: impl fmt::Display) -> Self {
-        Self { code, message: message.to_string().into(), source: None }
+        Self::from_parts(code, message.to_string(), None)
     }
 
     /// An input/output failure of `action` (a verb phrase such as "write to") on `path`.
@@ -204,30 +219,28 @@ impl Error {
             }
             _ => "",
         };
-        Self {
-            code,
-            message: format!("cannot {action} {}: {source}{mend}", path.display()).into(),
-            source: Some(Arc::new(source)),
-        }
+        let message = format!("cannot {action} {}: {source}{mend}", path.display());
+        Self::from_parts(code, message, Some(Arc::new(source))).with_path(path)
+    }
+
+    fn from_parts(code: ErrorCode, message: String, source: Option<Arc<io::Error>>) -> Self {
+        Self(Box::new(Inner { code, message: message.into(), fields: Fields::default(), source }))
     }
 
     /// As [`Error::io`], on a file or folder that the database has: that it is not there is damage.
     pub(crate) fn own_file(action: &str, path: &Path, source: io::Error) -> Self {
         let gone = source.kind() == io::ErrorKind::NotFound;
-        let error = Self::io(action, path, source);
-        if !gone {
-            return error;
+        let mut error = Self::io(action, path, source);
+        if gone {
+            error.0.code = ErrorCode::Corrupt;
+            error.0.message = format!("{}: it is a part of the database, put it back", error.0.message).into();
         }
-        Self {
-            code: ErrorCode::Corrupt,
-            message: format!("{}: it is a part of the database, put it back", error.message).into(),
-            ..error
-        }
+        error
     }
 
     /// Whether a file, or a part of one, is sound and of a version that this build does not read.
     pub(crate) fn is_other_version(&self) -> bool {
-        matches!(self.code, ErrorCode::TooNew | ErrorCode::OldFormat | ErrorCode::Format02)
+        matches!(self.0.code, ErrorCode::TooNew | ErrorCode::OldFormat | ErrorCode::Format02)
     }
 
     /// Stored bytes that do not verify: `what` names the place and the fault.
@@ -242,41 +255,60 @@ impl Error {
 
     /// What the caller should do.
     pub fn kind(&self) -> ErrorKind {
-        self.code.kind()
+        self.0.code.kind()
     }
 
     /// The stable machine-readable reason.
     pub fn code(&self) -> ErrorCode {
-        self.code
+        self.0.code
     }
 
     /// Whether running the transaction again may succeed.
     pub fn is_conflict(&self) -> bool {
-        self.code == ErrorCode::Conflict
+        self.0.code == ErrorCode::Conflict
     }
 
     /// Whether its message shows a command that mends it.
     pub fn names_a_command(&self) -> bool {
-        self.message.contains(crate::shell::COMMAND)
+        self.0.message.contains(crate::shell::COMMAND)
+    }
+
+    /// The same error under another code: what it says means something else to who asked.
+    #[must_use]
+    pub(crate) fn recoded(mut self, code: ErrorCode) -> Self {
+        self.0.code = code;
+        self
     }
 
     /// The same error with `what` put behind its message.
     #[must_use]
     pub(crate) fn and(mut self, what: impl fmt::Display) -> Self {
-        self.message = format!("{}; {what}", self.message).into();
+        self.0.message = format!("{}; {what}", self.0.message).into();
         self
     }
 
     /// The same error with `context` put before its message.
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Self {
-        self.message = format!("{context}: {}", self.message).into();
+        self.0.message = format!("{context}: {}", self.0.message).into();
         self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.message.fmt(f)
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}): {}", self.code.as_str(), self.kind().as_str(), self.message)
+        write!(f, "{} ({}): {}{}", self.code().as_str(), self.kind().as_str(), self.0.message, self.0.fields)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
     }
 }

@@ -28,6 +28,8 @@ fn too_new(known: u16, level: u16, what: &dyn fmt::Display) -> Error {
              damaged; use a newer KiteDB"
         ),
     )
+    .with_expected(known)
+    .with_found(level)
 }
 
 /// The levels of a process: see [`Host`](crate::io::Host).

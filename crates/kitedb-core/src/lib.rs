@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | 1 | [`io`] | files, mappings, locks, time and chance, real and simulated |
 //! | 1 | [`graph`] | the model: ids, values, names, records, mutations, the digest |
+//! | 1 | `pool` | the threads of a process, which its databases share |
 //! | 2 | `log` | frames, segments, sync marks, group sync, recovery of the tail |
 //! | 2 | `store` | the `.kitedb` file: header slots, runs, merging, checksums |
 //! | 3 | `state` | the delta in memory over the runs, and how a state is read |
@@ -14,12 +15,16 @@
 //! | 5 | `replication` | what primaries and replicas do: pages, bootstrap, retention, promotion |
 //! | 6 | `database` | [`Database`], the handle |
 //! | 7 | `metrics` | [`Metrics`] and [`HealthCheck`]: figures for operators |
+//! | 7 | [`source`] | what a replica follows, for who writes a source of his own |
 //! | 7 | [`temporal`], [`json`] | values as text: ISO 8601 and zones, JSON |
+//! | 8 | [`compat`] | the names of kitedb 0.2 |
 
+pub mod compat;
 pub mod error;
 pub mod graph;
 pub mod io;
 pub mod json;
+pub mod source;
 pub mod temporal;
 
 mod database;
@@ -28,57 +33,49 @@ mod level;
 mod lock;
 mod log;
 mod metrics;
+mod pool;
 mod replication;
 mod shell;
 mod state;
 mod store;
+#[doc(hidden)]
+pub mod testing;
 mod watch;
 
 pub use database::{
     BulkLoader, ConfirmedMove, Database, WeakDatabase, compare, compare_deep, compare_deep_with, compare_with,
 };
 pub use db::{
-    CheckReport, Detached, Difference, Element, GraphRead, Index, IndexOn, IndexSpec, Latency, LatencyBucket, NameId,
-    NameRef, NewNode, OpenOptions, Page, PinInfo, PinKind, Repair, RepairOptions, ReplicationRole, Stats,
-    StillRegistered, SyncMode, Transaction, TransactionHandle, View, ViewHandle,
+    AllTypes, CheckReport, Detached, Difference, EdgeCursor, EdgeRef, Edges, Element, Graph, GraphRead, Index, IndexOn,
+    IndexSpec, Latency, LatencyBucket, NameId, NameRef, Neighbors, NewNode, NodeCursor, NodeEdges, NodeRef, Nodes,
+    OpenOptions, Page, PinInfo, PinKind, Repair, RepairOptions, ReplicationRole, SortedEdges, Stats, StillRegistered,
+    SyncMode, Transaction, TransactionHandle, TypeFilter, View, ViewHandle,
 };
 pub use error::{Error, ErrorCode, ErrorKind, Result};
 pub use graph::{
     Date, DateTime, DateTimeRef, Digest, Direction, Duration, DurationRef, EdgeKey, EdgeTypeId, Epoch, IndexId,
     IndexState, LabelId, ListRef, LocalDateTime, LocalTime, LogIndex, MAX_RANK, MapRef, NodeId, PropKeyId, Time, Token,
-    Value, ValueRef, VectorRef,
+    Value, ValueRef, VectorRef, WriterTag,
 };
 pub use level::FEATURE_LEVEL;
 pub use metrics::{
     CacheLayerMetrics, CacheMetrics, Check, DataMetrics, EngineMetrics, HealthCheck, MemoryMetrics, Metrics,
-    MvccMetrics, PrimaryMetrics, ReplicaLagMetrics, ReplicaMetrics, ReplicationMetrics, collect_metrics_single_file,
-    health_check_single_file,
+    MvccMetrics, PrimaryMetrics, ReplicaLagMetrics, ReplicaMetrics, ReplicationMetrics,
 };
 pub use replication::{
-    ComparedState, Comparison, Cursor, FenceStatus, FollowerOptions, Hold, HoldReason, HoldState, MIN_ID_DIGITS,
+    ComparedState, Comparison, Copied, Cursor, ExportedFrame, ExportedPage, ExportedSnapshot, FenceStatus,
+    FollowerOptions, Hold, HoldReason, HoldState, LeftBehind, LeftBehindBy, LogGap, LogGapReason, MIN_ID_DIGITS,
     Parting, PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus, ReplicaState, RetentionOutcome,
-    RetentionWindows, Rival, SourceFault, TokenWait, short_id,
+    RetentionWindows, Rival, SamePath, SourceFault, TokenWait, short_id,
 };
 pub use shell::{Command, ShellWord, command, shell_word};
 pub use watch::{Phase, Progress, Unit, Watch};
 
-/// [`OpenOptions`], under the name that earlier versions gave it.
-pub type SingleFileOpenOptions = OpenOptions;
-/// [`Database`], under the name that earlier versions gave it.
-pub type SingleFileDB = Database;
-
-/// [`Database::open`], under the name that earlier versions gave it.
-pub fn open_single_file(path: impl AsRef<std::path::Path>, options: SingleFileOpenOptions) -> Result<SingleFileDB> {
-    Database::open(path, options)
-}
-
-/// [`Database::close`], under the name that earlier versions gave it.
-pub fn close_single_file(db: SingleFileDB) -> Result<()> {
-    db.close()
-}
-
 #[doc(hidden)]
-pub use db::definitions_for_testing as index_definitions_for_testing;
+pub use compat::{
+    SingleFileDB, SingleFileOpenOptions, close_single_file, collect_metrics_single_file, health_check_single_file,
+    open_single_file,
+};
 
 /// The code in the README compiles and runs.
 #[cfg(doctest)]

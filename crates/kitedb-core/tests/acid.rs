@@ -5,7 +5,7 @@
 
 mod support_process;
 
-use kitedb_core::{Database, GraphRead, NodeId, OpenOptions, Result, SyncMode, Transaction, Value};
+use kitedb_core::{AllTypes, Database, GraphRead, NodeId, OpenOptions, Result, SyncMode, Transaction, Value};
 use std::{
     sync::{
         Barrier,
@@ -100,7 +100,7 @@ fn atomicity_a_commit_is_seen_whole() {
         let view = view();
         let people = view.count_nodes_by_label("Person");
         assert_eq!(view.count_edges_by_type("KNOWS"), people - 1);
-        assert_eq!(view.out_degree(root, view.etype_id("KNOWS")).unwrap(), people - 1);
+        assert_eq!(view.out_degree(root, "KNOWS").unwrap(), people - 1);
         assert_eq!(view.count_nodes_by_label("Mail"), 2 * (people - 1));
         people
     };
@@ -314,9 +314,9 @@ fn pmp_a_predicate_finds_the_same_twice() {
         || {
             let tx = b.db.begin().unwrap();
             let look = || {
-                let mut fans: Vec<_> = tx.in_neighbors(post, tx.etype_id("LIKES")).unwrap().collect();
+                let mut fans: Vec<_> = tx.in_neighbors(post, "LIKES").unwrap().map(|node| node.id()).collect();
                 fans.sort_unstable();
-                let labelled: Vec<_> = tx.nodes_with_label("Fan").unwrap().map(Result::unwrap).collect();
+                let labelled: Vec<_> = tx.nodes_with_label("Fan").unwrap().map(|node| node.unwrap().id()).collect();
                 assert_eq!(fans, labelled);
                 fans
             };
@@ -374,7 +374,7 @@ fn lu_no_update_is_lost() {
         },
         || {
             let view = b.db.snapshot().unwrap();
-            assert_eq!(version(&view, counter) as u64, view.out_degree(counter, None).unwrap());
+            assert_eq!(version(&view, counter) as u64, view.out_degree(counter, AllTypes).unwrap());
         },
     );
     assert_eq!(version(&b.db.snapshot().unwrap(), counter), (THREADS * TRANSACTIONS) as i64);

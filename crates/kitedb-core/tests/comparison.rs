@@ -108,6 +108,7 @@ fn index(parting: Parting) -> (bool, u64) {
     match parting {
         Parting::At(index) => (true, index.0),
         Parting::AtOrBefore(index) => (false, index.0),
+        other => panic!("{other:?}"),
     }
 }
 

@@ -5,7 +5,7 @@
 mod support;
 
 use kitedb_core::{
-    Database, Error, ErrorCode, GraphRead, NodeId, OpenOptions, SyncMode,
+    AllTypes, Database, Error, ErrorCode, GraphRead, NodeId, OpenOptions, SyncMode,
     io::sim::{Crash, Loss, SimDisk, SimHost},
 };
 use std::path::PathBuf;
@@ -394,10 +394,10 @@ fn read_all(db: &Database, model: &Model) -> bool {
         {
             assert_eq!(found, Some(NodeId(id)));
         }
-        if let Some(degree) = checked(view.out_degree(NodeId(id), None), &mut failed) {
+        if let Some(degree) = checked(view.out_degree(NodeId(id), AllTypes), &mut failed) {
             assert_eq!(degree, model.edges.keys().filter(|e| e.0 == id).count() as u64, "out degree of node {id}");
         }
-        if let Some(degree) = checked(view.in_degree(NodeId(id), None), &mut failed) {
+        if let Some(degree) = checked(view.in_degree(NodeId(id), AllTypes), &mut failed) {
             assert_eq!(degree, model.edges.keys().filter(|e| e.2 == id).count() as u64, "in degree of node {id}");
         }
         for (v, (name, _)) in support::model::VECTORS.iter().enumerate() {
@@ -418,7 +418,7 @@ fn read_all(db: &Database, model: &Model) -> bool {
         }
     }
     if let Some(nodes) = checked(view.nodes().collect::<Result<Vec<_>, _>>(), &mut failed) {
-        assert!(nodes.into_iter().map(|id| id.0).eq(model.nodes.keys().copied()));
+        assert!(nodes.into_iter().map(|node| node.id().0).eq(model.nodes.keys().copied()));
     }
     if let Some(edges) = checked(view.edges().collect::<Result<Vec<_>, _>>(), &mut failed) {
         assert_eq!(edges.len(), model.edges.len());

@@ -11,9 +11,10 @@ mod support_replication;
 use kitedb_core::{
     Database, ErrorCode, GraphRead, IndexOn, IndexSpec, IndexState, NodeId, RepairOptions, ReplicaState,
     ReplicationRole, Result, SyncMode, compare_deep,
-    index_definitions_for_testing::DefineIndexes,
     io::sim::{Crash, Loss},
+    testing::DefineIndexes,
 };
+use kitedb_transport::TransportJson;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},

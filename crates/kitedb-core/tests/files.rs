@@ -4,7 +4,9 @@
 
 mod support_process;
 
-use kitedb_core::{Database, ErrorCode, GraphRead, NodeId, OpenOptions, ReplicationRole, Result, SyncMode, Value};
+use kitedb_core::{
+    AllTypes, Database, ErrorCode, GraphRead, NodeId, OpenOptions, ReplicationRole, Result, SyncMode, Value,
+};
 use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
@@ -33,7 +35,7 @@ fn add(db: &Database, key: &str) {
 
 fn keys(db: &Database) -> Vec<String> {
     let view = db.snapshot().unwrap();
-    view.nodes().map(|id| view.node_key(id.unwrap()).unwrap().unwrap()).collect()
+    view.nodes().map(|node| node.unwrap().key().unwrap().unwrap().to_owned()).collect()
 }
 
 fn entries(dir: &Path) -> Vec<String> {
@@ -373,7 +375,7 @@ fn child_that_churns() {
         }
         for _ in 0..60 {
             turns += 1;
-            db.transaction(|tx| {
+            db.transaction(|tx| -> Result<_> {
                 for n in 0..50 {
                     let [id, next] = [n, (n + 1) % 50].map(|n| tx.node_by_key(&format!("{n}")).unwrap().unwrap());
                     tx.set_node_prop(id, "round", turns)?;
@@ -399,7 +401,7 @@ fn child_that_churns() {
 
 fn one_round(db: &Database) -> i64 {
     let view = db.snapshot().unwrap();
-    let rounds: Vec<_> = view.nodes().map(|id| view.node_prop(id.unwrap(), "round").unwrap()).collect();
+    let rounds: Vec<_> = view.nodes().map(|node| view.node_prop(node.unwrap().id(), "round").unwrap()).collect();
     assert!(rounds.iter().all(|r| r == &rounds[0]), "{rounds:?}");
     let Some(Some(Value::I64(round))) = rounds.first() else { return 0 };
     let circle = if round % 2 == 0 { 50 } else { 0 };
@@ -743,7 +745,7 @@ fn the_file_stays_bounded_under_a_million_updates() {
         .segment_max_bytes(1 << 20)
         .max_runs(2);
     let db = Database::open(&path, options).unwrap();
-    db.transaction(|tx| {
+    db.transaction(|tx| -> Result<_> {
         for n in 0..NODES {
             let id = tx.create_node(Some(&format!("node {n}")))?;
             tx.add_edge(id, "SELF", id)?;
@@ -755,7 +757,7 @@ fn the_file_stays_bounded_under_a_million_updates() {
     let mut random = Random::new(1);
     let (mut largest_file, mut largest_log) = (0, 0);
     for batch in 0..1_000_000 / BATCH {
-        db.transaction(|tx| {
+        db.transaction(|tx| -> Result<_> {
             for n in 0..BATCH {
                 let id = NodeId(1 + random.below(NODES));
                 match n % 50 {
@@ -831,7 +833,7 @@ fn a_node_with_edges_in_very_many_runs_reads_right() {
         db.checkpoint().unwrap();
         let view = db.snapshot().unwrap();
         let hub = view.node_by_key("hub").unwrap().unwrap();
-        assert_eq!(view.out_neighbors(hub, None).unwrap().count() as u64, n + 1);
+        assert_eq!(view.out_neighbors(hub, AllTypes).unwrap().count() as u64, n + 1);
         if n % 10 == 0 {
             assert_hub(&db, n + 1);
         }
@@ -859,8 +861,8 @@ fn add_to_hub(db: &Database, n: u64) {
 fn assert_hub(db: &Database, count: u64) {
     let view = db.snapshot().unwrap();
     let hub = view.node_by_key("hub").unwrap().unwrap();
-    assert_eq!(view.out_degree(hub, None).unwrap(), count);
-    let mut found: Vec<_> = view.out_neighbors(hub, None).unwrap().collect();
+    assert_eq!(view.out_degree(hub, AllTypes).unwrap(), count);
+    let mut found: Vec<_> = view.out_neighbors(hub, AllTypes).unwrap().map(|node| node.id()).collect();
     found.sort_unstable();
     let mut expected: Vec<_> = (0..count).map(|n| view.node_by_key(&format!("{n}")).unwrap().unwrap()).collect();
     expected.sort_unstable();
@@ -894,7 +896,7 @@ fn vectors_that_lie_in_columns_are_read_changed_removed_and_merged_like_any() {
     db.transaction(|tx| (0..900).try_for_each(|_| tx.create_node(None).map(drop))).unwrap();
     let mut random = Random::new(5);
     for round in 0..6u32 {
-        db.transaction(|tx| {
+        db.transaction(|tx| -> Result<_> {
             for (at, of_node) in model.iter_mut().enumerate() {
                 let node = NodeId(at as u64 + 1);
                 // Most in the first round, few in the later ones, and removals of nearly all in one.

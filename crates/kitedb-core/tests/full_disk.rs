@@ -220,7 +220,7 @@ fn retention_on_a_full_disk_says_what_room_it_needs() {
     }
     disk.fill();
     expect_full(&db.close().unwrap_err());
-    let windows = RetentionWindows { min_entries: Some(0), max_bytes: Some(1), ..RetentionWindows::default() };
+    let windows = RetentionWindows::new().min_entries(0).max_bytes(1);
     let error = Database::run_retention_at(&path, &options(mode), &windows).unwrap_err();
     expect_full(&error);
     let told = error.to_string();

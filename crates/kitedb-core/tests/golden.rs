@@ -5,7 +5,7 @@
 mod support_process;
 
 use kitedb_core::{
-    Database, EdgeKey, GraphRead, Index, IndexOn, IndexState, OpenOptions, PropKeyId, ReplicationRole, Value,
+    AllTypes, Database, EdgeKey, GraphRead, Index, IndexOn, IndexState, OpenOptions, PropKeyId, ReplicationRole, Value,
     json::{components, to_json},
 };
 use serde_json::{Value as Json, json};
@@ -37,6 +37,7 @@ fn index_of(index: &Index) -> Json {
     let on = match &index.spec.on {
         IndexOn::Label(label) => json!({ "label": label }),
         IndexOn::EdgeType(ty) => json!({ "edge_type": ty }),
+        other => panic!("{other:?}"),
     };
     let state = match index.state {
         IndexState::Building => json!("building"),
@@ -56,7 +57,7 @@ fn dump(db: &Database) -> String {
     line(json!({ "token": view.token().to_string(), "digest": view.digest().to_string(),
         "nodes": view.count_nodes(), "edges": view.count_edges(), "vectors": view.count_vectors() }));
     for (id, name) in view.labels() {
-        let nodes: Vec<u64> = view.nodes_with_label(id).unwrap().map(|node| node.unwrap().0).collect();
+        let nodes: Vec<u64> = view.nodes_with_label(id).unwrap().map(|node| node.unwrap().id().0).collect();
         assert_eq!(view.count_nodes_by_label(id), nodes.len() as u64);
         line(json!({ "label": id.0, "name": name, "nodes": nodes }));
     }
@@ -74,7 +75,7 @@ fn dump(db: &Database) -> String {
         props.map(|(key, value)| (name_of(key), to_json(&value))).collect::<serde_json::Map<_, _>>().into()
     };
     for node in view.nodes() {
-        let node = node.unwrap();
+        let node = node.unwrap().id();
         let key = view.node_key(node).unwrap();
         if let Some(key) = &key {
             assert_eq!(view.node_by_key(key).unwrap(), Some(node));
@@ -86,10 +87,10 @@ fn dump(db: &Database) -> String {
         let vectors: serde_json::Map<_, _> = vectors.collect();
         let props = props(view.node_props(node).unwrap());
         line(json!({ "node": node.0, "key": key, "labels": labels, "props": props, "vectors": vectors,
-            "out": view.out_degree(node, None).unwrap(), "in": view.in_degree(node, None).unwrap() }));
+            "out": view.out_degree(node, AllTypes).unwrap(), "in": view.in_degree(node, AllTypes).unwrap() }));
     }
     for edge in view.edges() {
-        let edge = edge.unwrap();
+        let edge = edge.unwrap().key();
         assert!(view.edges_between(edge.src, edge.ty, edge.dst).unwrap().contains(&edge));
         line(json!({ "edge": edge_of(edge), "props": props(view.edge_props_by_key(edge).unwrap()) }));
     }

@@ -6,7 +6,7 @@
 
 mod support_process;
 
-use kitedb_core::{Database, GraphRead, OpenOptions, Result, Token, Value};
+use kitedb_core::{AllTypes, Database, GraphRead, OpenOptions, Result, Token, Value};
 use std::{collections::HashMap, path::Path, thread, time::Duration};
 use support_process::{Child, Random, assert_clean, child_args, dump, mode_of, tell};
 
@@ -116,7 +116,7 @@ fn verify(db: &Database, acknowledged: &Acknowledged) {
         let hub = view.node_by_key(&format!("counter {writer}")).unwrap().unwrap();
         let kept = last.min(KEPT);
         (nodes, edges) = (nodes + 1 + kept as u64, edges + kept as u64);
-        assert_eq!(view.out_degree(hub, None).unwrap(), kept as u64);
+        assert_eq!(view.out_degree(hub, AllTypes).unwrap(), kept as u64);
         assert_eq!(view.node_by_key(&format!("item {writer} {}", last - KEPT)).unwrap(), None);
         for n in last - kept + 1..=last {
             let item = view.node_by_key(&format!("item {writer} {n}")).unwrap().expect("an item");

@@ -43,7 +43,7 @@ fn counts_are_what_was_written_and_a_checkpoint_empties_the_delta() {
     assert_eq!(empty.mvcc.unwrap().min_active_timestamp, 1);
 
     let nodes = db
-        .transaction(|tx| {
+        .transaction(|tx| -> kitedb_core::Result<_> {
             let nodes: Vec<NodeId> =
                 (0..5).map(|n| tx.create_node(Some(&format!("k{n}")))).collect::<Result<_, _>>()?;
             for pair in nodes.windows(2) {

@@ -280,7 +280,7 @@ fn a_transaction_reads_what_it_wrote_under_a_name_that_is_new_since_its_snapshot
     let world = World::simulated(4, stepped(SyncMode::Full));
     let id = world.db().transaction(|tx| tx.create_node(None)).unwrap();
     let mut tx = world.db().begin().unwrap();
-    let other = world.db().transaction(|tx| {
+    let other = world.db().transaction(|tx| -> kitedb_core::Result<_> {
         let other = tx.create_node(None)?;
         tx.set_node_prop(other, "age", 1)?;
         tx.add_node_label(other, "Person")?;

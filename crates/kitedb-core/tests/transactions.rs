@@ -4,8 +4,8 @@
 mod support_process;
 
 use kitedb_core::{
-    Database, EdgeKey, EdgeTypeId, Error, ErrorCode, ErrorKind, GraphRead, LabelId, NewNode, NodeId, OpenOptions,
-    PropKeyId, Result, SyncMode, Transaction, Value,
+    AllTypes, Database, EdgeKey, EdgeTypeId, Error, ErrorCode, ErrorKind, GraphRead, LabelId, Neighbors, NewNode,
+    NodeId, OpenOptions, PropKeyId, Result, SyncMode, Transaction, Value,
 };
 use std::{collections::BTreeSet, path::PathBuf, sync::Barrier, thread};
 use support_process::{assert_clean, code, copy_as_after_a_crash, dump, quiet};
@@ -25,7 +25,7 @@ fn bench() -> Bench {
 }
 
 impl Bench {
-    fn write<T>(&self, f: impl FnMut(&mut Transaction) -> Result<T>) -> T {
+    fn write<T>(&self, f: impl FnOnce(&mut Transaction) -> Result<T>) -> T {
         self.db.transaction(f).unwrap()
     }
 
@@ -192,15 +192,15 @@ fn node_ids_reach_up_to_the_greatest_signed_integer() {
         let view = db.snapshot().unwrap();
         let mut sorted = ids;
         sorted.sort_unstable();
-        let found: Vec<_> = view.nodes_with_label("Huge").unwrap().map(Result::unwrap).collect();
+        let found: Vec<_> = view.nodes_with_label("Huge").unwrap().map(|node| node.unwrap().id()).collect();
         assert_eq!(found, sorted);
         for id in ids {
             assert_eq!(view.node_by_key(&format!("key {id}")).unwrap(), Some(id));
             assert_eq!(view.edge_prop(id, "E", small, "p").unwrap(), Some(Value::I64(1)));
             assert_eq!(view.node_vector(id, "v").unwrap(), Some(vec![1.0]));
         }
-        assert_eq!(view.in_degree(small, None).unwrap(), 4);
-        assert_eq!(view.out_degree(MAX_ID, None).unwrap(), 2);
+        assert_eq!(view.in_degree(small, AllTypes).unwrap(), 4);
+        assert_eq!(view.out_degree(MAX_ID, AllTypes).unwrap(), 2);
         assert_eq!(view.nodes_page(Some(MAX_ID), 5).unwrap().items, []);
         // Nothing is left above: an id from between, and nobody's.
         let next = db.transaction(|tx| tx.create_node(None)).unwrap();
@@ -243,10 +243,10 @@ fn deleting_a_node_deletes_all_that_is_attached_to_it() {
         assert_eq!((view.node_vector(hub, "v").unwrap(), view.node_vector(hub, "w").unwrap()), (None, None));
         assert!(view.nodes_with_label("L").unwrap().next().is_none());
         assert_eq!(view.edge_props(a, "IN", hub).unwrap(), None);
-        assert_eq!([view.out_degree(hub, None).unwrap(), view.in_degree(hub, None).unwrap()], [0, 0]);
-        assert!(view.out_neighbors(a, None).unwrap().eq([c]));
-        assert_eq!(view.in_degree(c, None).unwrap(), 1);
-        assert_eq!(view.out_degree(c, None).unwrap(), 0);
+        assert_eq!([view.out_degree(hub, AllTypes).unwrap(), view.in_degree(hub, AllTypes).unwrap()], [0, 0]);
+        assert!(view.out_neighbors(a, AllTypes).unwrap().map(|node| node.id()).eq([c]));
+        assert_eq!(view.in_degree(c, AllTypes).unwrap(), 1);
+        assert_eq!(view.out_degree(c, AllTypes).unwrap(), 0);
         assert_eq!((view.count_nodes(), view.count_edges(), view.count_vectors()), (2, 1, 0));
         assert_eq!([view.count_nodes_by_label("L"), view.count_nodes_by_label("M")], [0, 0]);
         assert_eq!(view.count_edges_by_type("IN"), 0);
@@ -260,7 +260,7 @@ fn deleting_a_node_deletes_all_that_is_attached_to_it() {
         let view = db.snapshot().unwrap();
         assert_eq!(view.node_props(hub).unwrap(), Some(vec![]));
         assert_eq!(view.node_labels(hub).unwrap(), []);
-        assert_eq!(view.in_degree(hub, None).unwrap(), 0);
+        assert_eq!(view.in_degree(hub, AllTypes).unwrap(), 0);
         assert_eq!(view.node_vector(hub, "v").unwrap(), None);
     });
 }
@@ -353,7 +353,7 @@ fn an_edge_that_is_added_again_starts_empty() {
         let view = db.snapshot().unwrap();
         assert_eq!(view.edge_props(a, "E", c).unwrap(), Some(vec![]));
         assert_eq!(view.count_edges(), 3);
-        assert_eq!(view.out_degree(a, None).unwrap(), 2);
+        assert_eq!(view.out_degree(a, AllTypes).unwrap(), 2);
     };
     // Within one transaction, across two, and over a run.
     b.write(|tx| {
@@ -842,7 +842,7 @@ fn the_retry_helper_runs_again_after_conflicts_only() {
     let mut runs = 0;
     let mut increment = |disturbances: i64, attempts| {
         runs = 0;
-        let result = b.db.transaction_with_retry(attempts, |tx| {
+        let result = b.db.transaction_with_retry(attempts, |tx| -> Result<_> {
             runs += 1;
             let Some(Value::I64(n)) = tx.node_prop(id, "n")? else { panic!("no number") };
             tx.set_node_prop(id, "n", n + 1)?;
@@ -961,7 +961,7 @@ fn the_bulk_loader_commits_every_so_many_elements() {
     assert_eq!(b.db.snapshot().unwrap().count_nodes(), 201);
     let last = bulk.finish().unwrap();
     assert_eq!(last.log_index.0, 3);
-    b.everywhere(|db| assert_eq!(db.snapshot().unwrap().out_degree(hub, None).unwrap(), 250));
+    b.everywhere(|db| assert_eq!(db.snapshot().unwrap().out_degree(hub, AllTypes).unwrap(), 250));
     let mut given_up = b.db.begin_bulk(100).unwrap();
     given_up.create_node(None).unwrap();
     drop(given_up);
@@ -1042,7 +1042,7 @@ fn the_label_index_follows_the_labels() {
         let expected: Vec<NodeId> = labelled.iter().copied().collect();
         b.everywhere(|db| {
             let view = db.snapshot().unwrap();
-            let found: Vec<_> = view.nodes_with_label("L").unwrap().map(Result::unwrap).collect();
+            let found: Vec<_> = view.nodes_with_label("L").unwrap().map(|node| node.unwrap().id()).collect();
             assert_eq!(found, expected);
             assert_eq!(view.label_page("L", None, 1000).unwrap().items, expected);
             assert_eq!(view.count_nodes_by_label("L"), expected.len() as u64);
@@ -1064,20 +1064,20 @@ fn neighbours_can_be_asked_for_by_type_and_direction() {
     b.everywhere(|db| {
         let view = db.snapshot().unwrap();
         let [a, bb, c] = ["A", "B", "C"].map(|name| view.etype_id(name).unwrap());
-        let sorted = |ids: &mut dyn Iterator<Item = NodeId>| ids.collect::<BTreeSet<_>>();
+        let sorted = |nodes: Neighbors<'_>| nodes.map(|node| node.id()).collect::<BTreeSet<_>>();
         let some = |keep: fn(usize) -> bool| {
             ids.iter().enumerate().filter(|(n, _)| keep(*n)).map(|(_, id)| *id).collect::<BTreeSet<_>>()
         };
-        assert_eq!(sorted(&mut view.out_neighbors(ids[0], Some(a)).unwrap()), some(|n| n % 3 == 0));
-        assert_eq!(sorted(&mut view.out_neighbors(ids[0], Some(bb)).unwrap()), some(|n| n % 3 != 0));
-        assert_eq!(sorted(&mut view.in_neighbors(ids[0], Some(c)).unwrap()), some(|_| true));
-        assert_eq!(view.out_degree(ids[0], None).unwrap(), 11);
-        assert_eq!(view.out_degree(ids[0], Some(bb)).unwrap(), 6);
-        assert_eq!(view.in_degree(ids[0], None).unwrap(), 11);
-        assert_eq!(view.in_degree(ids[3], Some(a)).unwrap(), 1);
-        assert_eq!(view.out_degree(ids[0], Some(EdgeTypeId(99))).unwrap(), 0);
-        assert!(view.in_edges(ids[3], None).unwrap().all(|edge| edge.ty == a && edge.src == ids[0]));
-        assert_eq!(view.out_neighbors(NodeId(999), None).unwrap().count(), 0);
+        assert_eq!(sorted(view.out_neighbors(ids[0], a).unwrap()), some(|n| n % 3 == 0));
+        assert_eq!(sorted(view.out_neighbors(ids[0], "B").unwrap()), some(|n| n % 3 != 0));
+        assert_eq!(sorted(view.in_neighbors(ids[0], c).unwrap()), some(|_| true));
+        assert_eq!(view.out_degree(ids[0], AllTypes).unwrap(), 11);
+        assert_eq!(view.out_degree(ids[0], bb).unwrap(), 6);
+        assert_eq!(view.in_degree(ids[0], AllTypes).unwrap(), 11);
+        assert_eq!(view.in_degree(ids[3], a).unwrap(), 1);
+        assert_eq!(view.out_degree(ids[0], EdgeTypeId(99)).unwrap(), 0);
+        assert!(view.in_edges(ids[3], AllTypes).unwrap().all(|edge| edge.ty() == a && edge.src() == ids[0]));
+        assert_eq!(view.out_neighbors(NodeId(999), AllTypes).unwrap().count(), 0);
     });
 }
 

@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             ("linted.prom", PrometheusFormat::Text, PrometheusNames::Linted),
             ("openmetrics.txt", PrometheusFormat::OpenMetrics, PrometheusNames::Contract),
         ] {
-            let options = PrometheusOptions { format, names, ..PrometheusOptions::default() };
+            let options = PrometheusOptions::new().format(format).names(names);
             let text = render_replication_metrics_prometheus_with_options(&metrics, &options);
             write(&folder, role, suffix, text.as_bytes())?;
         }
@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         write(&folder, role, "pb", &render_replication_metrics_otel_protobuf(&metrics))?;
         all.push(metrics);
     }
-    let options = PrometheusOptions { names: PrometheusNames::Linted, ..PrometheusOptions::default() };
+    let options = PrometheusOptions::new().names(PrometheusNames::Linted);
     let text = render_replication_metrics_prometheus_of_all(&all.iter().collect::<Vec<_>>(), &options);
     write(&folder, "all", "linted.prom", text.as_bytes())?;
     for db in [primary, replica, alone] {

@@ -6,6 +6,7 @@
 mod cadence;
 mod worker;
 
+use crate::setters::setters;
 use crate::{
     clock, endpoint,
     error::{Result, TelemetryError},
@@ -24,6 +25,7 @@ use std::{
 
 /// What an exporter does. Printed without secrets.
 #[derive(Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ExporterOptions {
     /// Where to. May hold credentials.
     pub endpoint: String,
@@ -36,6 +38,14 @@ pub struct ExporterOptions {
     /// Options of each push.
     pub push: OtlpHttpPushOptions,
 }
+
+setters!(ExporterOptions {
+    endpoint: String,
+    transport: OtlpTransport,
+    interval_ms: u64,
+    close_timeout_ms: u64,
+    push: OtlpHttpPushOptions,
+});
 
 impl ExporterOptions {
     /// Pushes to `endpoint` over `transport` each minute, with default options.

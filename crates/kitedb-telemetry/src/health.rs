@@ -58,6 +58,7 @@ impl DropReason {
 /// What the breaker did with the last push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum BreakerPhase {
     /// Pushes pass. So it is, too, where there is no breaker.
     #[default]

@@ -22,6 +22,7 @@ mod options;
 mod push;
 mod render;
 mod retry;
+mod setters;
 mod settings;
 
 #[cfg(feature = "breaker-store")]

@@ -1,10 +1,12 @@
 //! What a push can be told. `settings` checks it.
 
 use crate::endpoint;
+use crate::setters::setters;
 use std::{fmt, path::PathBuf};
 
 /// How metrics are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum OtlpTransport {
     /// `POST` with OTLP in JSON.
     HttpJson,
@@ -16,6 +18,7 @@ pub enum OtlpTransport {
 
 /// By what the wait between two attempts grows with failures of earlier pushes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum OtlpAdaptiveRetryMode {
     /// With the number of pushes that failed in a row: 1 + that, 9 at most.
     #[default]
@@ -26,6 +29,7 @@ pub enum OtlpAdaptiveRetryMode {
 
 /// TLS of a push.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OtlpHttpTlsOptions {
     /// Refuses an endpoint (and a state store) that is not https.
     pub https_only: bool,
@@ -37,8 +41,23 @@ pub struct OtlpHttpTlsOptions {
     pub client_key_pem_path: Option<PathBuf>,
 }
 
+setters!(OtlpHttpTlsOptions {
+    https_only: bool,
+    ca_cert_pem_path: Option<PathBuf>,
+    client_cert_pem_path: Option<PathBuf>,
+    client_key_pem_path: Option<PathBuf>,
+});
+
+impl OtlpHttpTlsOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
 /// Options of a push, whatever the transport. Times are in ms.
 #[derive(Clone, PartialEq)]
+#[non_exhaustive]
 pub struct OtlpHttpPushOptions {
     /// The whole push: every attempt, every wait between them, every call of the state store. Default 5000.
     pub timeout_ms: u64,
@@ -97,6 +116,44 @@ pub struct OtlpHttpPushOptions {
     pub compression_gzip: bool,
     /// What the metrics are said to come from (not for payloads rendered beforehand).
     pub resource: crate::render::OtlpResource,
+}
+
+setters!(OtlpHttpPushOptions {
+    timeout_ms: u64,
+    attempt_timeout_ms: u64,
+    bearer_token: Option<String>,
+    headers: Vec<(String, String)>,
+    tls: OtlpHttpTlsOptions,
+    retry_max_attempts: u32,
+    retry_backoff_ms: u64,
+    retry_backoff_max_ms: u64,
+    retry_jitter_ratio: f64,
+    adaptive_retry: bool,
+    adaptive_retry_mode: OtlpAdaptiveRetryMode,
+    adaptive_retry_ewma_alpha: f64,
+    circuit_breaker_failure_threshold: u32,
+    circuit_breaker_open_ms: u64,
+    circuit_breaker_half_open_probes: u32,
+    circuit_breaker_scope_key: Option<String>,
+    circuit_breaker_state_path: Option<String>,
+    circuit_breaker_state_url: Option<String>,
+    circuit_breaker_state_patch: bool,
+    circuit_breaker_state_patch_batch: bool,
+    circuit_breaker_state_patch_batch_max_keys: u32,
+    circuit_breaker_state_patch_merge: bool,
+    circuit_breaker_state_patch_merge_max_keys: u32,
+    circuit_breaker_state_patch_retry_max_attempts: u32,
+    circuit_breaker_state_cas: bool,
+    circuit_breaker_state_lease_id: Option<String>,
+    compression_gzip: bool,
+    resource: crate::render::OtlpResource,
+});
+
+impl OtlpHttpPushOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
 }
 
 impl Default for OtlpHttpPushOptions {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use kitedb_core::{Database, NodeId, ReplicationRole};
+use kitedb_transport::TransportJson;
 
 use crate::Res;
 use crate::engines::Sync;

@@ -57,7 +57,7 @@ type Form = (&'static str, fn(&Metrics) -> usize);
 const FORMS: [Form; 4] = [
     ("Prometheus text", |metrics| black_box(render_replication_metrics_prometheus(metrics)).len()),
     ("OpenMetrics", |metrics| {
-        let options = PrometheusOptions { format: PrometheusFormat::OpenMetrics, ..PrometheusOptions::default() };
+        let options = PrometheusOptions::new().format(PrometheusFormat::OpenMetrics);
         black_box(render_replication_metrics_prometheus_with_options(metrics, &options)).len()
     }),
     ("OTLP in JSON", |metrics| black_box(render_replication_metrics_otel_json(metrics)).len()),

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use kitedb_core::{
-    Database, Direction, EdgeKey, EdgeTypeId, GraphRead, NewNode, NodeId, OpenOptions, PropKeyId, ReplicationRole,
-    SyncMode, Value, ValueRef, View,
+    AllTypes, Database, Direction, EdgeKey, EdgeTypeId, GraphRead, NewNode, NodeId, OpenOptions, PropKeyId,
+    ReplicationRole, SyncMode, Value, ValueRef, View,
 };
 
 use super::{Batch, Commit, CommitAndBatch, GraphStore, Opened, Pair, Primary, Reads, Role, Sync, touch};
@@ -226,11 +226,11 @@ impl Reads for Reader {
     }
 
     fn hop(&self, id: u64, mut f: impl FnMut(u64)) -> Res<()> {
-        Ok(self.view.for_each_neighbor(NodeId(id), Direction::Out, None, |n| f(n.0))?)
+        Ok(self.view.for_each_neighbor(NodeId(id), Direction::Out, AllTypes, |n| f(n.0))?)
     }
 
     fn hop_type(&self, id: u64, ty: u8, mut f: impl FnMut(u64)) -> Res<()> {
-        let ty = Some(self.types[ty as usize]);
+        let ty = self.types[ty as usize];
         Ok(self.view.for_each_neighbor(NodeId(id), Direction::Out, ty, |n| f(n.0))?)
     }
 

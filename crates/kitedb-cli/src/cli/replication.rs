@@ -113,7 +113,7 @@ pub struct ReplicaArgs {
     #[command(flatten)]
     pub windows: WindowArgs,
     /// What this replica is called, beside its id, where those who follow are listed
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "unregistered")]
     pub name: Option<String>,
     /// Do not register with the source: it need not be written to, and may let go of what this replica needs next
     #[arg(long)]
@@ -273,12 +273,20 @@ impl LogArgs {
 impl WindowArgs {
     /// Those that are given.
     pub fn given(&self) -> RetentionWindows {
-        RetentionWindows {
-            min_entries: self.retention_min_entries,
-            min_ms: self.retention_min_ms,
-            max_bytes: self.retention_max_bytes,
-            max_lag_ms: self.retention_max_lag_ms,
+        let mut windows = RetentionWindows::new();
+        if let Some(frames) = self.retention_min_entries {
+            windows = windows.min_entries(frames);
         }
+        if let Some(ms) = self.retention_min_ms {
+            windows = windows.min_ms(ms);
+        }
+        if let Some(bytes) = self.retention_max_bytes {
+            windows = windows.max_bytes(bytes);
+        }
+        if let Some(ms) = self.retention_max_lag_ms {
+            windows = windows.max_lag_ms(ms);
+        }
+        windows
     }
 
     pub fn apply(&self, mut options: OpenOptions) -> OpenOptions {

@@ -451,7 +451,7 @@ mod tests {
 
     #[test]
     fn without_flags_nothing_changes() {
-        let base = OtlpHttpPushOptions { timeout_ms: 77, compression_gzip: true, ..OtlpHttpPushOptions::default() };
+        let base = OtlpHttpPushOptions::new().timeout_ms(77).compression_gzip(true);
         assert_eq!(options(&[], base.clone()), base);
         assert!(!options(&["--compression-gzip=false"], base.clone()).compression_gzip);
         assert_eq!(options(&["--timeout-ms", "5"], base).timeout_ms, 5);
@@ -492,33 +492,31 @@ mod tests {
             OtlpHttpPushOptions::default(),
         );
         let text = |text: &str| Some(text.to_owned());
-        let mut want = OtlpHttpPushOptions {
-            timeout_ms: 1,
-            attempt_timeout_ms: 2,
-            compression_gzip: true,
-            retry_max_attempts: 3,
-            retry_backoff_ms: 4,
-            retry_backoff_max_ms: 5,
-            retry_jitter_ratio: 0.5,
-            adaptive_retry: true,
-            adaptive_retry_mode: OtlpAdaptiveRetryMode::Ewma,
-            adaptive_retry_ewma_alpha: 0.6,
-            circuit_breaker_failure_threshold: 7,
-            circuit_breaker_open_ms: 8,
-            circuit_breaker_half_open_probes: 9,
-            circuit_breaker_scope_key: text("scope"),
-            circuit_breaker_state_path: text("path"),
-            circuit_breaker_state_url: text("url"),
-            circuit_breaker_state_patch: true,
-            circuit_breaker_state_patch_batch: true,
-            circuit_breaker_state_patch_batch_max_keys: 10,
-            circuit_breaker_state_patch_merge: true,
-            circuit_breaker_state_patch_merge_max_keys: 11,
-            circuit_breaker_state_patch_retry_max_attempts: 12,
-            circuit_breaker_state_cas: true,
-            circuit_breaker_state_lease_id: text("lease"),
-            ..OtlpHttpPushOptions::default()
-        };
+        let mut want = OtlpHttpPushOptions::new()
+            .timeout_ms(1)
+            .attempt_timeout_ms(2)
+            .compression_gzip(true)
+            .retry_max_attempts(3)
+            .retry_backoff_ms(4)
+            .retry_backoff_max_ms(5)
+            .retry_jitter_ratio(0.5)
+            .adaptive_retry(true)
+            .adaptive_retry_mode(OtlpAdaptiveRetryMode::Ewma)
+            .adaptive_retry_ewma_alpha(0.6)
+            .circuit_breaker_failure_threshold(7)
+            .circuit_breaker_open_ms(8)
+            .circuit_breaker_half_open_probes(9)
+            .circuit_breaker_scope_key(text("scope"))
+            .circuit_breaker_state_path(text("path"))
+            .circuit_breaker_state_url(text("url"))
+            .circuit_breaker_state_patch(true)
+            .circuit_breaker_state_patch_batch(true)
+            .circuit_breaker_state_patch_batch_max_keys(10)
+            .circuit_breaker_state_patch_merge(true)
+            .circuit_breaker_state_patch_merge_max_keys(11)
+            .circuit_breaker_state_patch_retry_max_attempts(12)
+            .circuit_breaker_state_cas(true)
+            .circuit_breaker_state_lease_id(text("lease"));
         want.tls.https_only = true;
         want.tls.ca_cert_pem_path = Some("ca".into());
         want.tls.client_cert_pem_path = Some("cert".into());

@@ -80,7 +80,7 @@ fn show_json(
             "vectors": counts.vectors,
             "lines": counts.lines,
             "bytes": counts.bytes,
-            "token": view.token().to_string(),
+            "token": view.token().full(),
             "digest": view.digest().to_string(),
             "seconds": time.as_secs_f64(),
         }),

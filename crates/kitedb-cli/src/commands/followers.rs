@@ -46,7 +46,11 @@ pub fn holds_document(holds: &[Hold]) -> Json {
     holds.iter().map(document).collect()
 }
 
-pub fn lag_document(lag: &ReplicaLag) -> Json {
+pub fn lags_document(lags: &[ReplicaLag]) -> Json {
+    lags.iter().map(|lag| lag_document(lag, lags)).collect()
+}
+
+fn lag_document(lag: &ReplicaLag, lags: &[ReplicaLag]) -> Json {
     json!({
         "replica_id": lag.replica_id,
         "name": lag.name,
@@ -61,17 +65,18 @@ pub fn lag_document(lag: &ReplicaLag) -> Json {
         "reserved_log_index": lag.reserved_log_index,
         "reported_at_ms": lag.reported_at_ms,
         "absent": lag.path.as_deref().is_some_and(is_absent),
+        "succeeded_by": successor(lag, lags).map(|other| &other.replica_id),
     })
 }
 
 /// A table of those who follow; where nobody does, that is said only if it is `expected` that somebody does.
 /// `db`: whose log it is.
-pub fn show_replicas(db: &Path, lags: &[ReplicaLag], expected: bool, out: &mut dyn Write) -> io::Result<()> {
-    if lags.is_empty() && !expected {
+pub fn show_replicas(db: &Path, all: &[ReplicaLag], expected: bool, out: &mut dyn Write) -> io::Result<()> {
+    if all.is_empty() && !expected {
         return Ok(());
     }
     writeln!(out, "\n{}", Styled(TITLE, "replicas"))?;
-    if lags.is_empty() {
+    if all.is_empty() {
         return writeln!(out, "  {}", Styled(DIM, "none has reported"));
     }
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
@@ -89,7 +94,7 @@ pub fn show_replicas(db: &Path, lags: &[ReplicaLag], expected: bool, out: &mut d
         ],
     );
     // In the order of what people call them: ids are random.
-    let mut lags: Vec<_> = lags.iter().collect();
+    let mut lags: Vec<_> = all.iter().collect();
     lags.sort_by_key(|lag| lag.name.as_ref().or(lag.path.as_ref()));
     for lag in &lags {
         let time = |ms: u64| duration(Duration::from_millis(ms));
@@ -105,22 +110,38 @@ pub fn show_replicas(db: &Path, lags: &[ReplicaLag], expected: bool, out: &mut d
                 HoldState::Held => "held".to_owned(),
                 HoldState::AtRisk => Styled(BAD, "at risk").to_string(),
                 HoldState::Lost => Styled(BAD, "lost").to_string(),
+                other => other.as_str().replace('_', " "),
             },
             format!("{} ago", time(now.saturating_sub(lag.reported_at_ms))),
         ]);
     }
     table.write(out)?;
-    for lag in lags {
-        let Some(path) = lag.path.as_ref().filter(|path| is_absent(path)) else { continue };
-        let id = short_id(&lag.replica_id);
-        let what = format!(
-            "nothing is at {path} any more, as seen from here: where {id} is gone or was moved for good, `kitedb primary remove {} {id}` \
-             lets go of what is kept for it",
-            word(db)
-        );
+    for lag in &lags {
+        let (Some(path), id) = (&lag.path, short_id(&lag.replica_id)) else { continue };
+        let remove = format!("`kitedb primary remove {} {id}` lets go of what is kept for it", word(db));
+        let what = match successor(lag, all) {
+            _ if is_absent(path) => {
+                format!(
+                    "nothing is at {path} any more, as seen from here: where {id} is gone or was moved for good, {remove}"
+                )
+            }
+            Some(other) => {
+                format!("{} reports from {path} since {id} did: {}, {remove}", short_id(&other.replica_id), WHERE_GONE)
+            }
+            None => continue,
+        };
         writeln!(out, "  {}", Styled(DIM, clean(&what)))?;
     }
     Ok(())
+}
+
+/// When a replica from whose path another one reports is to be forgotten.
+pub const WHERE_GONE: &str = "where that one is gone for good, and neither was moved nor is on another machine";
+
+/// The replica that reported last from the path of `lag`, if that is another one.
+fn successor<'a>(lag: &ReplicaLag, lags: &'a [ReplicaLag]) -> Option<&'a ReplicaLag> {
+    let same = lags.iter().filter(|other| lag.path.is_some() && other.path == lag.path);
+    same.max_by_key(|other| other.reported_at_ms).filter(|last| last.replica_id != lag.replica_id)
 }
 
 /// Whether no file is at a path at which a replica reported.

@@ -11,7 +11,7 @@ use crate::{
         value,
     },
 };
-use kitedb_core::{Database, GraphRead, NodeId, Value, View};
+use kitedb_core::{AllTypes, Database, GraphRead, NodeId, Value, View};
 use serde_json::json;
 use std::io::{self, Write};
 
@@ -55,8 +55,8 @@ fn read(view: &View, id: NodeId) -> kitedb_core::Result<Node> {
         key: view.node_key(id)?,
         labels: label_names(view, id)?,
         props: named(view, view.node_props(id)?),
-        out_degree: view.out_degree(id, None)?,
-        in_degree: view.in_degree(id, None)?,
+        out_degree: view.out_degree(id, AllTypes)?,
+        in_degree: view.in_degree(id, AllTypes)?,
     })
 }
 

@@ -19,7 +19,7 @@ use crate::{
     watched::Watched,
 };
 use indicatif::ProgressBar;
-use kitedb_core::{Database, Digest, Error, ErrorCode, ReplicationRole, Watch, graph::RESERVED_PROPERTY};
+use kitedb_core::{Database, Digest, Error, ErrorCode, ReplicationRole, Token, Watch, graph::RESERVED_PROPERTY};
 use serde_json::json;
 use std::{
     fs::File,
@@ -297,7 +297,7 @@ fn open_database(args: &ImportArgs) -> Outcome<Database> {
         return Err(failure);
     }
     // Before anything is read: whoever may not write learns it now, not after the first batch.
-    drop(database.begin()?);
+    database.require_commits()?;
     Ok(database)
 }
 
@@ -370,8 +370,7 @@ fn show_json(
     failure: Option<&Failure>,
     out: &mut dyn Write,
 ) -> Outcome {
-    let error =
-        failure.map(|failure| json!({ "code": failure.code().map(ErrorCode::as_str), "message": failure.message() }));
+    let error = failure.map(Failure::document);
     let counts = &report.counts;
     let bad: Vec<_> = report.bad_lines.iter().map(|(line, what)| json!({ "line": line, "error": what })).collect();
     write_json(
@@ -393,7 +392,7 @@ fn show_json(
             "batches": counts.batches,
             "committed": counts.token.is_some(),
             "error": error,
-            "token": counts.token.map(|token| token.to_string()),
+            "token": counts.token.map(Token::full),
             "seconds": report.time.as_secs_f64(),
         }),
     )

@@ -71,7 +71,7 @@ fn open_node(path: &Path, options: OpenOptions) -> Outcome<Database> {
              status, verify and check work beside it",
         ),
         // A replica's would have been set up for a reseed.
-        _ if error.kind() == ErrorKind::Reseed && !error.names_a_command() && !opens(path) => {
+        _ if error.kind() == ErrorKind::Reseed && !error.names_a_command() && path.exists() && !opens(path) => {
             Failure::from(error).hint(DOES_NOT_OPEN)
         }
         _ => error.into(),

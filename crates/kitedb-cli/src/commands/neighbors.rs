@@ -11,7 +11,7 @@ use crate::{
         value,
     },
 };
-use kitedb_core::{Database, Direction, EdgeKey, EdgeTypeId, GraphRead, NodeId, Result, Value, View};
+use kitedb_core::{AllTypes, Database, Direction, EdgeKey, GraphRead, NodeId, Result, TypeFilter, Value, View};
 use serde_json::json;
 use std::io::{self, Write};
 
@@ -45,7 +45,7 @@ struct Walk<'v> {
     view: &'v View,
     node: NodeId,
     direction: Direction,
-    only: Option<EdgeTypeId>,
+    types: TypeFilter<'v>,
     after: Option<EdgeKey>,
     left: u64,
     shown: u64,
@@ -55,11 +55,10 @@ struct Walk<'v> {
 }
 
 impl<'v> Walk<'v> {
-    fn new(view: &'v View, node: NodeId, direction: Direction, args: &NeighborsArgs) -> Self {
-        let only = args.edge_type.as_deref().map(|name| view.etype_id(name));
+    fn new(view: &'v View, node: NodeId, direction: Direction, args: &'v NeighborsArgs) -> Self {
+        let types = args.edge_type.as_ref().map_or(AllTypes.into(), TypeFilter::from);
         let left = args.limit.unwrap_or(u64::MAX);
-        let unknown = only == Some(None);
-        Self { view, node, direction, only: only.flatten(), after: None, left, shown: 0, more: false, ended: unknown }
+        Self { view, node, direction, types, after: None, left, shown: 0, more: false, ended: false }
     }
 
     /// The next neighbours; none at the end.
@@ -68,7 +67,7 @@ impl<'v> Walk<'v> {
             return Ok(Vec::new());
         }
         let wanted = usize::try_from(self.left).unwrap_or(PAGE).min(PAGE);
-        let page = self.view.neighbors_page(self.node, self.direction, self.only, self.after, wanted)?;
+        let page = self.view.neighbors_page(self.node, self.direction, self.types, self.after, wanted)?;
         self.left -= page.items.len() as u64;
         self.shown += page.items.len() as u64;
         self.more = page.next.is_some();

@@ -2,7 +2,7 @@
 
 use super::{
     damage_of, fault_if,
-    followers::{holds_document, lag_document, show_replicas, shown_holds, shown_log},
+    followers::{holds_document, lags_document, show_replicas, shown_holds, shown_log},
     open_node, whole, without_log, write_json,
 };
 use crate::{
@@ -15,7 +15,8 @@ use crate::{
     },
 };
 use kitedb_core::{
-    Database, FenceStatus, MIN_ID_DIGITS, OpenOptions, PrimaryReplicationStatus, ReplicationRole, Token, short_id,
+    Database, Error, ErrorCode, FenceStatus, MIN_ID_DIGITS, OpenOptions, PrimaryReplicationStatus, ReplicationRole,
+    Token, short_id,
 };
 use serde_json::{Value as Json, json};
 use std::io::{self, Write};
@@ -45,8 +46,10 @@ fn seen(args: &DatabaseArgs) -> Outcome<(Option<PrimaryReplicationStatus>, Datab
         (None, ReplicationRole::Replica) => Err(Failure::new(format_args!("{shown} is a replica, not a primary"))
             .hint("`kitedb replica status DB` shows it; `kitedb replica promote DB` makes it a primary")),
         (status, ReplicationRole::Primary) => Ok((status, database)),
-        _ => Err(Failure::new(format_args!("{shown} has no replication log: it was never opened as a primary"))
-            .hint("`kitedb import DB FILE --role primary` makes it one")),
+        _ => Err(Failure::new(format_args!(
+            "{shown} has no replication log: it is a database of its own, and nobody follows it"
+        ))
+        .hint("`kitedb import DB FILE --role primary` makes it one")),
     }
 }
 
@@ -72,11 +75,11 @@ fn document(status: &PrimaryReplicationStatus) -> Json {
         "epoch": status.epoch,
         "head_log_index": status.head_log_index,
         "retained_floor": status.retained_floor,
-        "replica_lags": status.replica_lags.iter().map(lag_document).collect::<Vec<_>>(),
+        "replica_lags": lags_document(&status.replica_lags),
         "registration_limit": status.registration_limit,
         "holds": holds_document(&status.holds),
         "sidecar_path": status.sidecar_path.display().to_string(),
-        "last_token": status.last_token.map(|token| token.to_string()),
+        "last_token": status.last_token.map(Token::full),
         "digest": status.digest.to_string(),
         "durable_log_index": status.durable_log_index,
         "log_bytes": status.log_bytes,
@@ -163,7 +166,12 @@ fn retention(args: &RetentionArgs, out: &mut dyn Write) -> Outcome {
 
 /// Fails if another node leads since: a promotion here would make a second history.
 fn require_not_taken_over(args: &PrimaryArgs, database: &Database) -> Outcome {
-    let status = database.primary_replication_status()?.filter(|status| status.fenced);
+    let status = database.primary_replication_status()?;
+    if let Some(copied) = status.as_ref().and_then(|status| status.copied.as_ref()) {
+        // No word of this command lets it lead.
+        return Err(Error::new(ErrorCode::FilesMoved, copied).into());
+    }
+    let status = status.filter(|status| status.fenced);
     let Some(FenceStatus { epoch, promoter, ended, assumed, .. }) = status.and_then(|status| status.fence) else {
         return Ok(());
     };
@@ -199,7 +207,7 @@ fn promote(args: &PromoteArgs, out: &mut dyn Write) -> Outcome {
     let epoch = database.primary_promote_to_next_epoch()?;
     database.close()?;
     if args.common.json {
-        let last_token = last.map(|token| token.to_string());
+        let last_token = last.map(Token::full);
         return write_json(out, &json!({ "role": "primary", "epoch": epoch, "last_token": last_token }));
     }
     let after = last.map(|token| format!(", after {token}")).unwrap_or_default();

@@ -7,7 +7,7 @@ use crate::{
     render::style::{BAD, DIM, GOOD, Styled, clean, word},
     watched::Watched,
 };
-use kitedb_core::{Database, ErrorKind, Repair, RepairOptions};
+use kitedb_core::{Database, ErrorKind, Repair, RepairOptions, Token};
 use serde_json::json;
 use std::{io, io::Write};
 
@@ -45,7 +45,7 @@ pub fn run(args: &RepairArgs, out: &mut dyn Write) -> Outcome {
 }
 
 fn document(repair: &Repair) -> serde_json::Value {
-    let token = |token: Option<kitedb_core::Token>| token.map(|token| token.to_string());
+    let token = |token: Option<Token>| token.map(Token::full);
     json!({
         "found": repair.found,
         "steps": repair.steps,
@@ -53,6 +53,7 @@ fn document(repair: &Repair) -> serde_json::Value {
         "put_aside": repair.put_aside.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
         "last_token": token(repair.last_token),
         "asks_for_cut_at": token(repair.asks_for),
+        "only_log_is_lost": repair.only_log_is_lost,
         "fenced": repair.fenced,
         "done": repair.done,
     })
@@ -73,13 +74,25 @@ fn show(args: &RepairArgs, repair: &Repair, out: &mut dyn Write) -> io::Result<(
     // First: nothing else is done before that is said.
     if let Some(last) = repair.asks_for {
         let word = word(&args.common.database);
-        writeln!(
-            out,
-            "  what came after {last} cannot be read. Where no other node and no copy has it, give it up by name: \
-             `kitedb repair {word} --cut-at {last}`"
-        )?;
+        let what = match repair.only_log_is_lost {
+            true => {
+                "no commit is missing. Put back what the log has lost; where nothing has it, give the log up by name, and reseed \
+                 the replicas that need it"
+                    .to_owned()
+            }
+            false => format!(
+                "what came after {last} cannot be read. Where no other node and no copy has it, give it up by name"
+            ),
+        };
+        writeln!(out, "  {what}: `kitedb repair {word} --cut-at {last}`")?;
     }
-    lines(out, if repair.done { "did:" } else { "would:" }, &repair.steps)?;
+    let head = match (repair.done, repair.asks_for) {
+        (true, _) => "did:".to_owned(),
+        // Without that word it does none of them.
+        (false, Some(last)) => format!("would, with --cut-at {last}:"),
+        (false, None) => "would:".to_owned(),
+    };
+    lines(out, &head, &repair.steps)?;
     for path in &repair.put_aside {
         writeln!(out, "  {} {}", Styled(DIM, "kept:"), clean(&path.display().to_string()))?;
     }

@@ -6,7 +6,7 @@ use crate::{
     failure::{Failure, Outcome},
     render::style::{BAD, DIM, GOOD, Styled, word},
 };
-use kitedb_core::{Database, OpenOptions, io::Env};
+use kitedb_core::{Database, OpenOptions, Token, io::Env};
 use serde_json::json;
 use std::{io::Write, path::Path};
 
@@ -57,7 +57,8 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
     let copied = match fault {
         _ if moved => {
             format!(
-                ", copied or restored: `kitedb role {word} primary --moved` or `kitedb role {word} detach{given_up}` says what it is",
+                ", copied or restored: `kitedb role {word} primary --moved` or `kitedb role {word} detach{given_up}` says what it is; \
+                 `kitedb replica reseed {word} --source-db NODE --overwrite` makes it a replica of the node that leads",
                 word = word(&args.common.database)
             )
         }
@@ -70,7 +71,7 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
 fn detach(args: &RoleArgs, overwrite: bool, out: &mut dyn Write) -> Outcome {
     let options = options(args).replication_overwrite(overwrite);
     let detached = Database::detach_in(Env::real(), &args.common.database, options)?;
-    let last = detached.last_token.map(|token| token.to_string());
+    let last = detached.last_token;
     let former = detached.former_sidecar.map(|dir| dir.display().to_string());
     let left = detached.left_source.map(|source| source.display().to_string());
     if args.common.json {
@@ -81,7 +82,7 @@ fn detach(args: &RoleArgs, overwrite: bool, out: &mut dyn Write) -> Outcome {
         return write_json(
             out,
             &json!({
-                "role": "disabled", "last_token": last, "missing": detached.missing, "left_source": left,
+                "role": "disabled", "last_token": last.map(Token::full), "missing": detached.missing, "left_source": left,
                 "still_registered": still, "former_sidecar": former,
             }),
         );

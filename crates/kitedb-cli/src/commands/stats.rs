@@ -40,7 +40,7 @@ fn document(stats: &Stats) -> Json {
         "labels": counts(&stats.labels),
         "edge_types": counts(&stats.edge_types),
         "property_keys": stats.property_keys,
-        "token": stats.token.to_string(),
+        "token": stats.token.full(),
         "digest": stats.digest.to_string(),
         "checkpoint_index": stats.checkpoint_index.0,
         "generation": stats.generation,

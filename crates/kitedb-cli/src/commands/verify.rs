@@ -127,7 +127,7 @@ fn document(args: &VerifyArgs, found: &Comparison, verdict: Verdict) -> Json {
     let side = |path: &Path, state: &ComparedState| {
         json!({
             "path": path.display().to_string(),
-            "token": state.token.to_string(),
+            "token": state.token.full(),
             "digest": state.digest.to_string(),
             "digest_at_log_index": state.digest_at_index.map(|digest| digest.to_string()),
             "nodes": state.nodes,
@@ -138,7 +138,7 @@ fn document(args: &VerifyArgs, found: &Comparison, verdict: Verdict) -> Json {
     let (parted_at, parted_by) = match found.parted {
         Some(Parting::At(index)) => (Some(index.0), Some(index.0)),
         Some(Parting::AtOrBefore(index)) => (None, Some(index.0)),
-        None => (None, None),
+        _ => (None, None),
     };
     json!({
         "equal": verdict.equal(),
@@ -196,7 +196,7 @@ fn show(args: &VerifyArgs, found: &Comparison, verdict: Verdict, out: &mut dyn W
                 Some(Parting::AtOrBefore(index)) => {
                     format!("; they parted at or before log index {}, where a log begins", count(index.0))
                 }
-                None => String::new(),
+                _ => String::new(),
             };
             writeln!(out, "{} at log index {at}{parted}", Styled(BAD, "different"))?;
         }

@@ -10,7 +10,7 @@ use crate::{
         table::Table,
     },
 };
-use kitedb_core::Database;
+use kitedb_core::{Database, Token};
 use serde_json::json;
 use std::io::Write;
 
@@ -33,11 +33,11 @@ pub fn show(args: &DatabaseArgs, database: &Database, out: &mut dyn Write) -> Ou
     let damage = damage_of(database);
     let view = database.snapshot()?;
     let (token, digest) = (view.token(), view.digest());
-    let last = (token.log_index.0 > 0).then(|| token.to_string());
+    let last = Some(token).filter(|token| token.log_index.0 > 0);
     if args.json {
         let document = json!({
             "role": role,
-            "last_token": last,
+            "last_token": last.map(Token::full),
             "head_log_index": token.log_index.0,
             "digest": digest.to_string(),
             "log_fault": why,
@@ -55,7 +55,9 @@ pub fn show(args: &DatabaseArgs, database: &Database, out: &mut dyn Write) -> Ou
             }
         }
         let mut table = Table::fields(2);
-        table.field("in the file", last.unwrap_or_else(|| "no commit".to_owned())).field("digest", digest);
+        table
+            .field("in the file", last.map_or_else(|| "no commit".to_owned(), |last| last.to_string()))
+            .field("digest", digest);
         table.write(out)?;
     }
     out.flush()?;

@@ -9,7 +9,9 @@ use crate::{
         jsonl::KINDS,
     },
 };
-use kitedb_core::{EdgeKey, GraphRead, NodeId, Phase, Progress, PropKeyId, View, Watch, graph::NameKind, json};
+use kitedb_core::{
+    EdgeKey, EdgeRef, GraphRead, NodeRef, Phase, Progress, PropKeyId, View, Watch, graph::NameKind, json,
+};
 use serde_json::{Value as Json, json};
 use std::{collections::HashMap, hash::Hash, io::Write};
 
@@ -56,10 +58,10 @@ pub fn write_graph(
     };
     export.vector_keys =
         view.propkeys().into_iter().map(|(key, _)| key).filter(|key| view.vector_dimension(*key).is_some()).collect();
-    export.lines.whole(&envelope::beginning(view.token()))?;
+    export.lines.whole(&envelope::beginning(view.token().full()))?;
     export.names()?;
     for node in view.nodes() {
-        export.node(node?)?;
+        export.node(&node?)?;
     }
     export.edges()?;
     export.require_all()?;
@@ -115,27 +117,29 @@ impl Export<'_, '_> {
         Ok(())
     }
 
-    fn node(&mut self, node: NodeId) -> Outcome {
+    fn node(&mut self, node: &NodeRef<'_>) -> Outcome {
         self.go_on()?;
         self.counts.nodes += 1;
-        let labels: Vec<_> = self.view.node_labels(node)?.iter().filter_map(|label| self.labels.get(label)).collect();
-        let mut every = vec![("type", json!("node")), ("node_id", json!(node.0))];
+        let labels: Vec<_> = node.labels()?.filter_map(|label| self.labels.get(&label)).collect();
+        let mut every = vec![("type", json!("node")), ("node_id", json!(node.id().0))];
         let mut first = Vec::new();
-        if let Some(key) = self.view.node_key(node)? {
+        if let Some(key) = node.key()? {
             (if key.len() <= SHORT_KEY { &mut every } else { &mut first }).push(("key", json!(key)));
         }
         if !labels.is_empty() {
             first.push(("labels", json!(labels)));
         }
         self.lines.begin(&every, &first)?;
-        for (key, value) in self.view.node_props(node)?.unwrap_or_default() {
-            self.lines.put("props", self.keys.get(&key).map_or("", String::as_str), &json::to_json(&value))?;
+        for prop in node.props()? {
+            let (key, value) = prop?;
+            let name = self.keys.get(&key).map_or("", String::as_str);
+            self.lines.put("props", name, &json::to_json(&value.to_value()))?;
         }
         for key in &self.vector_keys {
-            if let Some(vector) = self.view.node_vector(node, *key)? {
+            if let Some(vector) = node.vector(*key)? {
                 self.counts.vectors += 1;
                 let name = self.keys.get(key).map_or("", String::as_str);
-                self.lines.put("vectors", name, &json::components(&vector))?;
+                self.lines.put("vectors", name, &json::components(&vector.to_vec()))?;
             }
         }
         self.lines.end()
@@ -148,10 +152,10 @@ impl Export<'_, '_> {
         let mut before = None;
         while let Some(edge) = edges.next() {
             let edge = edge?;
-            let next = edges.peek().and_then(|next| next.as_ref().ok());
-            let is_parallel = [before.as_ref(), next].into_iter().flatten().any(|other| are_parallel(&edge, other));
-            self.edge(edge, is_parallel)?;
-            before = Some(edge);
+            let next = edges.peek().and_then(|next| next.as_ref().ok()).map(EdgeRef::key);
+            let is_parallel = [before, next].into_iter().flatten().any(|other| are_parallel(&edge.key(), &other));
+            self.edge(&edge, is_parallel)?;
+            before = Some(edge.key());
         }
         Ok(())
     }
@@ -171,12 +175,14 @@ impl Export<'_, '_> {
         Err(Failure::new(what).exit(EXIT_FAULT).hint("`kitedb check DB` lists what is damaged").into())
     }
 
-    fn edge(&mut self, edge: EdgeKey, is_parallel: bool) -> Outcome {
+    fn edge(&mut self, edge: &EdgeRef<'_>, is_parallel: bool) -> Outcome {
         self.go_on()?;
         self.counts.edges += 1;
-        self.lines.begin(&self.head_of(edge, is_parallel), &[])?;
-        for (key, value) in self.view.edge_props_by_key(edge)?.unwrap_or_default() {
-            self.lines.put("props", self.keys.get(&key).map_or("", String::as_str), &json::to_json(&value))?;
+        self.lines.begin(&self.head_of(edge.key(), is_parallel), &[])?;
+        for prop in edge.props()? {
+            let (key, value) = prop?;
+            let name = self.keys.get(&key).map_or("", String::as_str);
+            self.lines.put("props", name, &json::to_json(&value.to_value()))?;
         }
         self.lines.end()
     }

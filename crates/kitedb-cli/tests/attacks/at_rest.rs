@@ -1,7 +1,10 @@
 //! What is told of files that nobody has open: of logs in which something is strange or missing, of logs that lie apart from
 //! their files; and options that mean nothing there.
 
-use super::{stage::*, support::Folder};
+use super::{
+    stage::*,
+    support::{Folder, shortened},
+};
 use serde_json::{Value as Json, json};
 use std::{
     fs,
@@ -29,7 +32,7 @@ fn segment_names(log: &Path) -> Vec<String> {
 fn status_of(folder: &Folder, db: &str) -> (i32, Json) {
     let role = if db.starts_with('r') { "replica" } else { "primary" };
     let run = folder.run(&[role, "status", db, "--json"]);
-    let document = serde_json::from_str(&run.out);
+    let document = serde_json::from_str(&run.out).map(shortened);
     assert!(document.is_ok(), "{run:?}");
     (run.code, document.unwrap())
 }
@@ -108,6 +111,110 @@ fn segments_that_are_gone_from_a_log_at_rest_are_told_by_the_status() {
     segment_names(&log).iter().for_each(|name| fs::remove_file(log.join(name)).unwrap());
     let (code, status) = status_of(&folder, "r.kitedb");
     assert_eq!((code, &status["replica_lags"][0]["hold"]), (3, &json!("lost")), "{status}");
+}
+
+/// The end of a log is deleted, cut or damaged after a clean close: nothing is written beside what is left of it, and nothing of
+/// that is removed. What is put back goes on; else the log is given up by name, and the database goes on without it.
+#[test]
+fn a_log_that_lost_its_end_after_a_clean_close_is_given_up_by_name_only() {
+    type Lose = fn(&Path, &[PathBuf]) -> std::io::Result<()>;
+    fn flip(path: &Path, at: usize) -> std::io::Result<()> {
+        let mut bytes = fs::read(path)?;
+        bytes[at..at + 8].iter_mut().for_each(|byte| *byte ^= 0xA5);
+        fs::write(path, bytes)
+    }
+    /// Where each frame begins.
+    fn frames(bytes: &[u8]) -> Vec<usize> {
+        let (mut all, mut at) = (Vec::new(), 512);
+        let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+        while at + 56 <= bytes.len() && word(at) != 0 {
+            let len = word(at + 4);
+            if len != u32::MAX {
+                all.push(at);
+            }
+            at += if len == u32::MAX { 32 } else { (56 + len as usize).next_multiple_of(8) };
+        }
+        all
+    }
+    let losses: [(&str, Lose); 6] = [
+        ("deleted", |last, _| fs::remove_file(last)),
+        ("cut", |last, _| fs::OpenOptions::new().write(true).open(last)?.set_len(600)),
+        ("emptied", |last, _| fs::write(last, [])),
+        ("its header", |last, _| flip(last, 8)),
+        ("its last frame", |last, _| flip(last, frames(&fs::read(last)?).pop().unwrap())),
+        ("all deleted", |_, all| all.iter().try_for_each(fs::remove_file)),
+    ];
+    for db in ["p.kitedb", "r.kitedb"] {
+        for (loss, lose) in losses {
+            let what = format!("{db}, {loss}");
+            let folder = long_pair();
+            if db == "r.kitedb" {
+                import(&folder, "p.kitedb", "more there K\n", &[]).ok();
+            }
+            let log = log_of(&folder, db);
+            let all: Vec<_> = segment_names(&log).iter().map(|name| log.join(name)).collect();
+            let last = all.last().unwrap();
+            let whole: Vec<_> = all.iter().map(|path| fs::read(path).unwrap()).collect();
+            lose(last, &all).unwrap();
+            let write = || match db {
+                "p.kitedb" => import(&folder, db, "new node K\n", &[]),
+                _ => folder.run(&["replica", "follow", db, "--once"]),
+            };
+            let left = contents(&log).into_iter().filter(|(name, _)| name.starts_with("segment-"));
+            let left: Vec<_> = left.collect();
+            for _ in 0..2 {
+                let run = write();
+                let code = if db == "p.kitedb" { 1 } else { 3 };
+                let command = format!("kitedb repair {}", folder.path().canonicalize().unwrap().join(db).display());
+                assert!(run.code == code && run.err.contains(&command), "{what}: {run:?}");
+                for (name, bytes) in &left {
+                    assert!(fs::read(log.join(name)).unwrap() == *bytes, "{what}: {name}");
+                }
+                assert_eq!(segment_names(&log).len(), left.len(), "{what}");
+                // Nothing that was committed is missing to a reader, and the log is, to who looks at it.
+                folder.run(&["get", db, "n40"]).ok();
+                assert_eq!((folder.run(&["check", db]).code, status_of(&folder, db).0), (3, 3), "{what}");
+            }
+            // What is put back is gone on with.
+            all.iter().zip(&whole).for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+            write().ok();
+            folder.run(&["check", db]).ok();
+
+            let folder = long_pair();
+            let log = log_of(&folder, db);
+            let all: Vec<_> = segment_names(&log).iter().map(|name| log.join(name)).collect();
+            lose(all.last().unwrap(), &all).unwrap();
+            if db == "r.kitedb" {
+                import(&folder, "p.kitedb", "more there K\n", &[]).ok();
+            }
+            let before = contents(&log);
+            let run = folder.run(&["repair", db, "--dry-run"]);
+            assert!(run.code == 3 && run.out.contains("no commit is missing"), "{what}: {run:?}");
+            let run = folder.run(&["repair", db]);
+            assert!(run.code == 1 && run.err.contains("--cut-at 1:41"), "{what}: {run:?}");
+            assert!(contents(&log) == before, "{what}");
+            folder.run(&["repair", db, "--cut-at", "1:41"]).ok();
+            folder.run(&["check", db]).ok();
+            assert_eq!(status_of(&folder, db).0, 0, "{what}");
+            if db == "p.kitedb" {
+                import(&folder, db, "new node K\n", &[]).ok();
+            }
+            folder.run(&["replica", "follow", "r.kitedb", "--once"]).ok();
+            folder.run(&["verify", "p.kitedb", "r.kitedb"]).ok();
+        }
+    }
+    // What is damaged before the last commit, the log goes on after: as where that happens to a node that runs.
+    let folder = long_pair();
+    import(&folder, "p.kitedb", &lines("m", 3), &[]).ok();
+    folder.run(&["replica", "follow", "r.kitedb", "--once"]).ok();
+    let log = log_of(&folder, "p.kitedb");
+    let last = log.join(segment_names(&log).last().unwrap());
+    let all = frames(&fs::read(&last).unwrap());
+    assert!(all.len() > 1);
+    flip(&last, all[0]).unwrap();
+    import(&folder, "p.kitedb", "new node K\n", &[]).ok();
+    assert_eq!(folder.run(&["check", "p.kitedb"]).code, 3);
+    folder.run(&["replica", "follow", "r.kitedb", "--once"]).ok();
 }
 
 /// Without its control file the file still says what it is and what it holds.
@@ -263,4 +370,30 @@ fn a_file_that_may_not_grow_is_a_full_disk_and_no_signal() {
         run.ok();
         assert!(knows(&folder, db, "big5000"));
     }
+}
+
+/// A copy of before a database led is put over its file: what it committed since is in the log that it does not name, and stays there.
+#[test]
+fn a_file_of_before_it_led_takes_nothing_from_the_log_that_it_led_with() {
+    let folder = Folder::new();
+    import(&folder, "s.kitedb", "a b K\n", &[]).ok();
+    let path = folder.path().join("s.kitedb");
+    let before = fs::read(&path).unwrap();
+    import(&folder, "s.kitedb", &lines("n", 20), &[&["--role", "primary"][..], &SHORT].concat()).ok();
+    let (led, log) = (fs::read(&path).unwrap(), log_of(&folder, "s.kitedb"));
+    let segments = || contents(&log).into_iter().filter(|(name, _)| name.starts_with("segment-")).collect::<Vec<_>>();
+    let held = segments();
+    fs::write(&path, before).unwrap();
+    for command in [&["check", "s.kitedb"][..], &["role", "s.kitedb", "detach"]] {
+        let run = folder.run(command);
+        let told = format!("{}{}", run.out, run.err);
+        assert!(run.code != 0 && told.contains("Put the newer file back"), "{run:?}");
+    }
+    let run = import(&folder, "s.kitedb", "x y K\n", &["--role", "primary"]);
+    assert!(run.code == 1 && run.err.contains("Put the newer file back"), "{run:?}");
+    assert!(segments() == held);
+    fs::write(&path, led).unwrap();
+    import(&folder, "s.kitedb", "x y K\n", &[]).ok();
+    folder.run(&["check", "s.kitedb"]).ok();
+    assert!(knows(&folder, "s.kitedb", "n20") && knows(&folder, "s.kitedb", "x"));
 }

@@ -175,3 +175,102 @@ fn a_file_in_a_chain_that_cannot_be_read_is_told_by_each_replica_below_it() {
         }
     }
 }
+
+/// The replica in the middle is gone, its file or all of it: who follows it is told to follow the primary that leads still, and
+/// never to lead beside it.
+#[test]
+fn a_replica_whose_source_was_a_replica_is_not_told_to_lead_beside_the_primary() {
+    for lost in ["file", "all", "detached", "an older copy"] {
+        let folder = pair();
+        replica(&folder, "bootstrap", "c.kitedb", "r.kitedb").ok();
+        let (file, log) = (folder.path().join("r.kitedb"), folder.path().join("r.kitedb.replication"));
+        let saved = folder.path().join("saved");
+        fs::create_dir(&saved).unwrap();
+        for path in [&file, &log] {
+            copy(path, &saved);
+        }
+        import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+        for (db, source) in [("r.kitedb", "p.kitedb"), ("c.kitedb", "r.kitedb")] {
+            catch_up(&folder, db, source).ok();
+        }
+        match lost {
+            "detached" => drop(folder.run(&["role", "r.kitedb", "detach"]).ok()),
+            "file" => fs::remove_file(&file).unwrap(),
+            _ => {
+                fs::remove_file(&file).unwrap();
+                fs::remove_dir_all(&log).unwrap();
+            }
+        }
+        if lost == "an older copy" {
+            copy(&saved.join("r.kitedb"), folder.path());
+            copy(&saved.join("r.kitedb.replication"), folder.path());
+        }
+        let mut told = 0;
+        for command in [
+            &["replica", "status", "c.kitedb"][..],
+            &["replica", "follow", "c.kitedb", "--once"],
+            &["replica", "status", "c.kitedb"],
+            &["replica", "promote", "c.kitedb"],
+            &["replica", "promote", "c.kitedb", "--source-db", "r.kitedb"],
+            &["replica", "reseed", "c.kitedb"],
+        ] {
+            let run = folder.run(command);
+            let text = format!("{}{}", run.out, run.err);
+            assert!(!text.contains("force"), "{lost}, {command:?}: {run:?}");
+            told += text.matches("replica follow c.kitedb --source-db").count();
+            assert_eq!(folder.run(&["role", "c.kitedb", "--json"]).json()["role"], "replica", "{lost}, {command:?}");
+        }
+        assert!(told > 0 || lost == "an older copy", "{lost}");
+        import(&folder, "p.kitedb", "e f K\n", &[]).ok();
+        folder.run(&["replica", "follow", "c.kitedb", "--source-db", "p.kitedb", "--once"]).ok();
+        assert!(knows(&folder, "c.kitedb", "e"), "{lost}");
+    }
+}
+
+/// The source is gone, was taken over from, or is an older copy, and who leads can be reached: that one is named, nobody is told to lead
+/// beside it, and what is told is run.
+#[test]
+fn who_cannot_follow_its_source_is_told_which_node_leads() {
+    for how in ["taken over from", "gone", "an older copy"] {
+        let folder = pair();
+        // It follows `r`, and is found through it.
+        replica(&folder, "bootstrap", "s.kitedb", "p.kitedb").ok();
+        let saved = folder.path().join("saved");
+        fs::create_dir(&saved).unwrap();
+        let node = ["p.kitedb", "p.kitedb.replication"];
+        node.iter().for_each(|name| copy(&folder.path().join(name), &saved));
+        if how == "an older copy" {
+            import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+            catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+        }
+        replica(&folder, "promote", "s.kitedb", "p.kitedb").ok();
+        import(&folder, "s.kitedb", "e f K\n", &[]).ok();
+        if how == "an older copy" {
+            fs::remove_file(folder.path().join("p.kitedb")).unwrap();
+            fs::remove_dir_all(folder.path().join("p.kitedb.replication")).unwrap();
+            node.iter().for_each(|name| copy(&saved.join(name), folder.path()));
+        }
+        if how == "gone" {
+            fs::remove_file(folder.path().join("p.kitedb")).unwrap();
+        }
+        // The log that is left of `p` knows no more who followed it before; `s` remembers that it did.
+        let mut told = Vec::new();
+        for command in [
+            &["replica", "promote", "r.kitedb"][..],
+            &["replica", "status", "r.kitedb"],
+            &["replica", "follow", "r.kitedb", "--once"],
+            &["replica", "reseed", "r.kitedb"],
+            &["replica", "status", "r.kitedb"],
+        ] {
+            let run = folder.run(command);
+            let text = format!("{}{}", run.out, run.err);
+            assert!(!text.contains("--force") && !text.contains("by force"), "{how}, {command:?}: {run:?}");
+            let follow =
+                commands_in(&text).into_iter().find(|words| words.contains(&"follow")).map(|words| words.join(" "));
+            told.extend(follow.filter(|line| line.ends_with("s.kitedb")));
+        }
+        assert!(!told.is_empty(), "{how}");
+        paste(&folder, &format!("kitedb {} --once", told[0])).ok();
+        assert!(knows(&folder, "r.kitedb", "e"), "{how}");
+    }
+}

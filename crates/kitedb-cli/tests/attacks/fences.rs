@@ -152,3 +152,49 @@ fn a_primary_whose_old_control_file_was_put_back_leads_by_force_only() {
     }
     folder.run(&["primary", "promote", "p.kitedb", "--force"]).ok();
 }
+
+/// An older control file is put back, into the very file or as another one: whatever is told then, one command after the other,
+/// leads to a node that leads.
+#[test]
+fn what_is_told_after_an_older_control_file_was_put_back_leads_out() {
+    for as_a_copy in [false, true] {
+        for ask in [&["primary", "status"][..], &["primary", "promote"], &["role"], &["import"]] {
+            let folder = pair();
+            let (control, older) = (folder.path().join("p.kitedb.replication/control"), folder.path().join("older"));
+            copy(&control, &older);
+            folder.run(&["primary", "promote", "p.kitedb"]).ok();
+            import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+            if as_a_copy {
+                fs::remove_file(&control).unwrap();
+                copy(&older, &control);
+            } else {
+                fs::write(&control, fs::read(&older).unwrap()).unwrap();
+            }
+            let mut run = match ask {
+                ["import"] => import(&folder, "p.kitedb", "e f K\n", &[]),
+                _ => folder.run(&[ask, &["p.kitedb"]].concat()),
+            };
+            if !as_a_copy && ask == ["role"] {
+                // It says what the file is; how it leads, its status says.
+                continue;
+            }
+            let mut passed: Vec<String> = Vec::new();
+            loop {
+                let told = format!("{}{}", run.out, run.err);
+                // A promotion takes its word with an option.
+                let forced =
+                    told.contains("--force only if").then(|| "kitedb primary promote p.kitedb --force".to_owned());
+                let next = changes_in(&told).into_iter().find(|line| line.contains(" primary ")).or(forced);
+                let next = next.unwrap_or_else(|| panic!("{as_a_copy}, {ask:?}, {passed:?}: {run:?}"));
+                assert!(!passed.contains(&next), "{as_a_copy}, {ask:?}: {passed:?} and again {next}: {run:?}");
+                run = paste(&folder, &next);
+                passed.push(next);
+                if run.code == 0 {
+                    break;
+                }
+            }
+            assert!(passed.len() <= 2, "{as_a_copy}, {ask:?}: {passed:?}");
+            import(&folder, "p.kitedb", "e f K\n", &[]).ok();
+        }
+    }
+}

@@ -229,7 +229,9 @@ fn what_only_the_log_of_a_replica_has_goes_by_name_alone() {
     folder.run(&["replica", "promote", "b.kitedb"]).ok();
     commit(&folder, "b.kitedb", 10, 20, &[]);
     put_back(&folder, "b.kitedb");
-    folder.run(&["replica", "reseed", "b.kitedb", "--source-db", "a.kitedb", "--overwrite"]).ok();
+    // The copy is whole, and its source does not lead.
+    let run = folder.run(&["replica", "reseed", "b.kitedb", "--source-db", "a.kitedb", "--overwrite"]);
+    assert!(run.code == 3 && run.out.contains("fault:"), "{run:?}");
     folder.run(&["check", "b.kitedb"]).ok();
     assert!(!knows(&folder, "b.kitedb", "c10"));
 }

@@ -1,6 +1,9 @@
 //! Who follows, and who does no more.
 
-use super::{stage::*, support::Folder};
+use super::{
+    stage::*,
+    support::{Folder, Run},
+};
 use kitedb_core::{Database, OpenOptions};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value as Json, json};
@@ -221,4 +224,75 @@ fn who_names_too_few_digits_of_an_id_is_told_how_many_are_needed() {
     let run = folder.run(&["primary", "remove", "p.kitedb", &id[..3]]);
     assert!(run.code == 1 && run.err.contains("4 digits"), "{run:?}");
     folder.run(&["primary", "remove", "p.kitedb", &id[..4]]).ok();
+}
+
+/// A primary is killed, and the end of its log is deleted: whoever follows it is told by its status and by a pull alike, also where
+/// it lacks nothing, and through another replica; and what they say to do leads on.
+#[test]
+fn a_source_whose_log_lost_its_end_is_told_by_status_and_pull_alike() {
+    for has_all in [true, false] {
+        let folder = pair();
+        replica(&folder, "bootstrap", "s.kitedb", "r.kitedb").ok();
+        let mut feed = Feed::start(&folder, "p.kitedb", &["--segment-max-bytes", "1024"]);
+        feed.feed(&folder, "p.kitedb", &lines("n", 40), "1:41");
+        if has_all {
+            catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+            catch_up(&folder, "s.kitedb", "r.kitedb").ok();
+        }
+        feed.kill_nine();
+        let log = folder.path().join("p.kitedb.replication");
+        let last = names(&log).into_iter().rfind(|name| name.starts_with("segment-")).unwrap();
+        let whole = fs::read(log.join(&last)).unwrap();
+        fs::remove_file(log.join(&last)).unwrap();
+        let tells = |run: &Run, text: &str| {
+            assert_eq!(run.code, 3, "{run:?}");
+            assert!(
+                ["frames up to 41 were durable", "promote it by force", "kitedb repair"]
+                    .iter()
+                    .all(|what| text.contains(what)),
+                "{run:?}"
+            );
+        };
+        for _ in 0..2 {
+            for db in ["r.kitedb", "s.kitedb"] {
+                let run = folder.run(&["replica", "status", db]);
+                tells(&run, &run.out);
+            }
+            let run = folder.run(&["replica", "follow", "r.kitedb", "--once"]);
+            tells(&run, &run.err);
+        }
+        let run = folder.run(&["replica", "reseed", "r.kitedb", "--overwrite"]);
+        assert!(run.code != 0 && run.err.contains("frames up to 41 were durable"), "{run:?}");
+        if has_all {
+            folder.run(&["replica", "promote", "r.kitedb", "--force"]).ok();
+            folder.run(&["replica", "reseed", "p.kitedb", "--source-db", "r.kitedb", "--overwrite"]).ok();
+            folder.run(&["verify", "p.kitedb", "r.kitedb"]).ok();
+        } else {
+            fs::write(log.join(&last), whole).unwrap();
+            catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+        }
+        catch_up(&folder, "s.kitedb", "r.kitedb").ok();
+        assert!(knows(&folder, "s.kitedb", "n40"));
+    }
+}
+
+/// A replica is told once to follow a node that it cannot follow: that says nothing of it, and it goes on as before.
+#[test]
+fn a_wrong_source_that_was_named_once_does_not_stick() {
+    let folder = pair();
+    import(&folder, "s.kitedb", "a b K\n", &[]).ok();
+    import(&folder, "o.kitedb", "a b K\n", &["--role", "primary"]).ok();
+    folder.file("e.txt", "no database\n");
+    let before = folder.run(&["replica", "status", "r.kitedb", "--json"]).json();
+    for source in ["s.kitedb", "o.kitedb", "e.txt", "nowhere.kitedb"] {
+        for action in ["follow", "reseed", "promote"] {
+            let more: &[&str] = if action == "follow" { &["--once"] } else { &[] };
+            let run = folder.run(&[&["replica", action, "r.kitedb", "--source-db", source], more].concat());
+            assert_ne!(run.code, 0, "{source}: {run:?}");
+            assert_eq!(folder.run(&["replica", "status", "r.kitedb", "--json"]).json(), before, "{action} {source}");
+        }
+    }
+    import(&folder, "p.kitedb", "later on K\n", &[]).ok();
+    folder.run(&["replica", "follow", "r.kitedb", "--once"]).ok();
+    folder.run(&["replica", "promote", "r.kitedb"]).ok();
 }

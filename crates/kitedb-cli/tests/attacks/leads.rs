@@ -101,8 +101,8 @@ fn a_promotion_by_force_takes_no_epoch_that_is_known_where_it_followed() {
             replica(&folder, "bootstrap", "s.kitedb", "p.kitedb").ok();
             replica(&folder, "promote", "s.kitedb", "p.kitedb").ok();
             import(&folder, "s.kitedb", "c d K\n", &[]).ok();
-            // Who took over left its source, which knows that it did.
-            ("p.kitedb", 2)
+            // Who took over left its source, and remembers that it followed it.
+            ("s.kitedb", 2)
         } else {
             import(&folder, "p.kitedb", "c d K\n", &[]).ok();
             ("p.kitedb", 1)
@@ -114,7 +114,7 @@ fn a_promotion_by_force_takes_no_epoch_that_is_known_where_it_followed() {
         assert_eq!(rivals.len(), 1, "{run}");
         assert!(rivals[0]["db"].as_str().unwrap().ends_with(leader), "{run}");
         let told = [&rivals[0]["leads"], &rivals[0]["knows_epoch"], &rivals[0]["last_token"]];
-        let (leads, knows, last) = if took_over { (None, Some(2), "1:1") } else { (Some(1), None, "1:2") };
+        let (leads, knows, last) = if took_over { (Some(2), None::<u64>, "2:2") } else { (Some(1), None, "1:2") };
         assert_eq!(told, [&json!(leads), &json!(knows), &json!(last)], "{run}");
         assert_eq!(run["rival_epoch"], if took_over { json!(2) } else { json!(null) }, "{run}");
     }

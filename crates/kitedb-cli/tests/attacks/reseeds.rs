@@ -44,7 +44,8 @@ fn a_reseed_gives_up_what_only_the_replica_has_only_if_it_is_told_to() {
         assert!(run.code == 1 && run.err.contains("1:2") && run.err.contains("--overwrite"), "{action}: {run:?}");
         assert!(knows(&folder, "r.kitedb", "only"), "{action}");
     }
-    paste(&folder, &commands[1]).ok();
+    // Of a copy that was not said to lead.
+    assert_eq!(paste(&folder, &commands[1]).code, 3);
     assert!(!knows(&folder, "r.kitedb", "only"));
 
     // Or it leads with what it has.
@@ -160,5 +161,41 @@ fn what_is_told_where_the_file_of_a_source_is_gone_lets_its_replica_lead() {
         let promote = commands.iter().find(|command| command.contains("promote")).unwrap_or_else(|| panic!("{told:?}"));
         paste(&folder, promote).ok();
         assert!(knows(&folder, "r.kitedb", "c"));
+    }
+}
+
+/// A primary was restored, or its file alone copied, and another node leads: whoever looks at it is told how it becomes a replica of
+/// that one, and that is run as it is told.
+#[test]
+fn a_copied_primary_is_told_how_it_follows_the_node_that_leads() {
+    for file_alone in [false, true] {
+        let folder = pair();
+        fs::create_dir(folder.path().join("new")).unwrap();
+        copy(&folder.path().join("p.kitedb"), &folder.path().join("new"));
+        if !file_alone {
+            copy(&folder.path().join("p.kitedb.replication"), &folder.path().join("new"));
+        }
+        replica(&folder, "promote", "r.kitedb", "p.kitedb").ok();
+        import(&folder, "r.kitedb", "new primary K\n", &[]).ok();
+        if !file_alone {
+            remove(&folder, "p.kitedb");
+        }
+        let mut told = Vec::new();
+        for run in [
+            folder.run(&["role", "new/p.kitedb"]),
+            folder.run(&["primary", "status", "new/p.kitedb"]),
+            import(&folder, "new/p.kitedb", "c d K\n", &[]),
+        ] {
+            let commands = changes_in(&format!("{}{}", run.out, run.err));
+            let reseed = commands.into_iter().find(|command| command.contains(" reseed "));
+            told.push(reseed.unwrap_or_else(|| panic!("{file_alone}: {run:?}")));
+        }
+        for command in told {
+            paste(&folder, &command.replace("NODE", "r.kitedb")).ok();
+            assert!(knows(&folder, "new/p.kitedb", "primary"), "{file_alone}: {command}");
+        }
+        import(&folder, "r.kitedb", "goes on K\n", &[]).ok();
+        folder.run(&["replica", "follow", "new/p.kitedb", "--once"]).ok();
+        assert!(knows(&folder, "new/p.kitedb", "goes"), "{file_alone}");
     }
 }

@@ -286,7 +286,8 @@ fn a_replica_that_needs_a_reseed_from_a_source_that_it_was_told_says_which() {
     }
     let reseeds = changes_in(&shown.out);
     let line = reseeds.iter().find(|line| line.contains(" reseed ")).unwrap();
-    paste(&folder, line).ok();
+    // No primary is at the end of that way.
+    assert_eq!(paste(&folder, line).code, 3);
     assert!(knows(&folder, "r.kitedb", "x1"));
 }
 

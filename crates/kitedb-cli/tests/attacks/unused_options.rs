@@ -1,6 +1,9 @@
 //! Options that would be without effect: they are refused, and not passed over.
 
-use super::{stage::*, support::Folder};
+use super::{
+    stage::*,
+    support::{Folder, is_tag},
+};
 use std::fs;
 
 #[test]
@@ -53,6 +56,30 @@ fn a_cut_where_nothing_lies_behind_damage_is_refused() {
     }
     // As a repair that is said again.
     folder.run(&["repair", "p.kitedb", "--cut-at", "1:1"]).ok();
+}
+
+#[test]
+fn a_cut_takes_a_token_in_both_forms_and_none_of_another_writer() {
+    let folder = pair();
+    let printed = folder.run(&["stats", "p.kitedb", "--json"]).json_in_full();
+    let full = printed["token"].as_str().unwrap();
+    let (short, tag) = full.split_once('.').unwrap();
+    assert!(is_tag(tag), "{full}");
+    // A replica has the same commit, and every command says the same of it.
+    for command in [&["stats", "r.kitedb"][..], &["verify", "p.kitedb", "r.kitedb"], &["export", "p.kitedb"]] {
+        let run = folder.run(&[command, if command[0] == "export" { &[][..] } else { &["--json"] }].concat()).ok();
+        assert!(run.out.contains(&format!("\"token\":\"{full}\"")), "{run:?}");
+    }
+    for told in [short, full, &full.to_uppercase()] {
+        folder.run(&["repair", "p.kitedb", "--cut-at", told]).ok();
+    }
+    let others = if tag == "00000000" { "00000001" } else { "00000000" };
+    let run = folder.run(&["repair", "p.kitedb", "--cut-at", &format!("{short}.{others}")]);
+    assert!(run.code == 1 && run.err.contains(full) && run.err.contains(others), "{run:?}");
+    for bad in [format!("{short}."), format!("{short}.{tag}0"), format!("{short}.x{}", &tag[1..])] {
+        let run = folder.run(&["repair", "p.kitedb", "--cut-at", &bad]);
+        assert!(run.code == 2 && run.err.contains("8 hexadecimal digits"), "{run:?}");
+    }
 }
 
 #[test]

@@ -181,7 +181,7 @@ fn alone(env: &Env, path: &Path) -> Result<(Env, PathBuf, FileIdentity)> {
     let identity = identity_of(env, &path)?;
     if open_here(identity) {
         let what = format_args!("{} is open for writing in this process: close it first", path.display());
-        return Err(Error::new(ErrorCode::Locked, what));
+        return Err(Error::new(ErrorCode::Locked, what).with_path(&path).with_pid(env.host.process_id()));
     }
     Ok((env_of(env, &path)?, path, identity))
 }

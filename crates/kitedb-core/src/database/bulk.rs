@@ -106,7 +106,7 @@ fn spent_by(error: &Error) -> Error {
              the elements of that batch and those that come after it"
         ),
     };
-    Error::new(ErrorCode::Poisoned, what)
+    Error::new(ErrorCode::Poisoned, what).about_what(error)
 }
 
 /// What it says where the batch was committed as `token`, and no other one could begin because of `error`.
@@ -115,7 +115,7 @@ fn spent_after(token: Token, error: &Error) -> Error {
         "this bulk load ended after commit {token}, which counts, because no other batch could begin ({error}): begin \
          another one with the elements that come after it"
     );
-    Error::new(ErrorCode::Poisoned, what)
+    Error::new(ErrorCode::Poisoned, what).about_what(error).with_token(token)
 }
 
 impl Deref for BulkLoader {

@@ -5,7 +5,9 @@ mod bulk;
 mod cut_short;
 #[cfg(test)]
 mod golden;
+mod keeper;
 mod open_file;
+mod place_of_replica;
 mod replication;
 mod upkeep;
 mod weak;
@@ -20,10 +22,11 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{LogIndex, Token},
     io::Env,
+    replication::{Source, SourcePlace},
     state::Site,
     watch::{Watch, require_no_report},
 };
-use open_file::OpenFile;
+use open_file::{OpenFile, local_source};
 use std::{path::Path, sync::Arc};
 
 /// An open database. Cheap to clone; send it to any thread.
@@ -42,7 +45,7 @@ use std::{path::Path, sync::Arc};
 /// })?;
 /// let view = db.snapshot()?;
 /// let alice = view.node_by_key("alice")?.expect("just created");
-/// assert_eq!(view.out_neighbors(alice, None)?.count(), 1);
+/// assert_eq!(view.out_neighbors(alice, "KNOWS")?.count(), 1);
 /// db.close()
 /// # }
 /// ```
@@ -76,26 +79,47 @@ impl Database {
     /// Opens the database at `path`, making it if it is missing and the options allow that.
     ///
     /// In one process all opens of a file share one engine; asking for another sync mode or replication role then is
-    /// an error. Only one process can open a file for writing; any number can open it read-only beside it.
+    /// an error, and so is an option that says otherwise than the first open (one that is as by default says nothing). Only one process can open a file for writing; any number can open it read-only beside it.
     pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         Self::open_in(Env::real(), path, options)
     }
 
     /// As [`Database::open`], on a disk and host of the caller's: for simulations.
+    #[doc(hidden)]
     pub fn open_in(env: Env, path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         Self::open_with_source_in(env.clone(), env, path, options)
     }
 
     /// As [`Database::open_in`], with the paths of a replica's source on another disk.
+    #[doc(hidden)]
     pub fn open_with_source_in(
         env: Env,
         source_env: Env,
         path: impl AsRef<Path>,
         options: OpenOptions,
     ) -> Result<Self> {
-        let file = OpenFile::open(env, source_env, path.as_ref(), options)?;
+        let path = path.as_ref();
+        let file = OpenFile::open(env, source_env, path, options).map_err(|e| e.or_path(path))?;
         let lease = Arc::new(Lease::new(file.engine.epoch()));
         Ok(Self { handle: Arc::new(Handle { file, lease }) })
+    }
+
+    /// As [`Database::open`], in replica role, following a source of the caller's own. Nothing of it is remembered: it is given
+    /// at each open. Where this process has the file open already, it must follow that same source.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidOption`] where the options name a source, or another role.
+    pub fn open_with_source(path: impl AsRef<Path>, options: OpenOptions, source: Arc<dyn Source>) -> Result<Self> {
+        let env = Env::real();
+        let file = OpenFile::open_following(env.clone(), env, path.as_ref(), options, source)?;
+        let lease = Arc::new(Lease::new(file.engine.epoch()));
+        Ok(Self { handle: Arc::new(Handle { file, lease }) })
+    }
+
+    /// The source at a place of this machine: what a replica follows whose options name it. It is looked at when it is asked
+    /// for something, not before.
+    pub fn source_at(place: &SourcePlace) -> Arc<dyn Source> {
+        Arc::new(local_source(&Env::real(), place))
     }
 
     fn file(&self) -> Result<&Arc<OpenFile>> {
@@ -134,6 +158,16 @@ impl Database {
         Ok(engine.begin(self.handle.lease.clone(), Site::caller()))
     }
 
+    /// Fails where a commit of this handle would be refused now, whatever it changes: for who is about to do work for one.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StalePrimary`]: another node took over, or this is a replica's file that was opened as a primary.
+    /// [`ErrorCode::ReplicaReadOnly`], [`ErrorCode::ReadOnly`].
+    pub fn require_commits(&self) -> Result<()> {
+        drop(self.begin()?);
+        self.engine()?.require_leading(self.lease())
+    }
+
     /// A read-only snapshot of the last published state.
     #[track_caller]
     pub fn snapshot(&self) -> Result<View> {
@@ -145,36 +179,76 @@ impl Database {
         Ok(self.engine()?.view().indexes())
     }
 
-    /// Runs `f` in a transaction and commits it if `f` succeeds.
+    /// Runs `f` in a transaction and commits it if `f` succeeds; if it fails, or panics, nothing has happened. `f` fails with
+    /// any error that an [`Error`] converts into, the caller's own. Where nothing else says which, the closure does:
+    /// `|tx| -> Result<_> { … }`.
+    ///
+    /// ```
+    /// use kitedb_core::{Database, GraphRead, OpenOptions};
+    ///
+    /// #[derive(Debug)]
+    /// enum Refused {
+    ///     Taken(String),
+    ///     Engine(kitedb_core::Error),
+    /// }
+    ///
+    /// impl From<kitedb_core::Error> for Refused {
+    ///     fn from(e: kitedb_core::Error) -> Self {
+    ///         Self::Engine(e)
+    ///     }
+    /// }
+    ///
+    /// fn register(db: &Database, name: String) -> Result<(), Refused> {
+    ///     db.transaction(|tx| {
+    ///         if tx.node_by_key(&name)?.is_some() {
+    ///             return Err(Refused::Taken(name));
+    ///         }
+    ///         tx.create_node(Some(&name))?;
+    ///         Ok(())
+    ///     })
+    /// }
+    ///
+    /// # fn main() -> Result<(), Refused> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let db = Database::open(dir.path().join("members.kitedb"), OpenOptions::new())?;
+    /// register(&db, "ada".to_owned())?;
+    /// assert!(matches!(register(&db, "ada".to_owned()), Err(Refused::Taken(_))));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// That of `f`; those of [`Database::begin`] and [`Transaction::commit`].
     #[track_caller]
-    pub fn transaction<T>(&self, mut f: impl FnMut(&mut Transaction) -> Result<T>) -> Result<T> {
-        self.attempt(&mut f)
+    pub fn transaction<T, E: From<Error>>(&self, f: impl FnOnce(&mut Transaction) -> Result<T, E>) -> Result<T, E> {
+        Ok(self.attempt(f)??)
     }
 
-    /// As [`Database::transaction`], running `f` again, on a new snapshot, when another transaction committed
-    /// first; at most `attempts` times in all.
+    /// As [`Database::transaction`], running `f` again, on a new snapshot, when another transaction committed first what
+    /// this one writes; at most `attempts` times in all, and at least once. What `f` itself fails with ends it at once.
     #[track_caller]
-    pub fn transaction_with_retry<T>(
+    pub fn transaction_with_retry<T, E: From<Error>>(
         &self,
         attempts: u32,
-        mut f: impl FnMut(&mut Transaction) -> Result<T>,
-    ) -> Result<T> {
+        mut f: impl FnMut(&mut Transaction) -> Result<T, E>,
+    ) -> Result<T, E> {
         let mut left = attempts.max(1);
         loop {
             left -= 1;
-            match self.attempt(&mut f) {
+            match self.attempt(&mut f)? {
                 Err(e) if e.is_conflict() && left > 0 => {}
-                result => return result,
+                result => return Ok(result?),
             }
         }
     }
 
+    /// Runs `f` in a transaction and commits it. The outer error is that of `f`, or of the beginning; the inner one that of
+    /// the commit.
     #[track_caller]
-    fn attempt<T>(&self, f: &mut impl FnMut(&mut Transaction) -> Result<T>) -> Result<T> {
+    fn attempt<T, E: From<Error>>(&self, f: impl FnOnce(&mut Transaction) -> Result<T, E>) -> Result<Result<T>, E> {
         let mut tx = self.begin()?;
         let value = f(&mut tx)?;
-        tx.commit()?;
-        Ok(value)
+        Ok(tx.commit().map(|_| value))
     }
 
     /// Begins a bulk load: transactions of `elements_per_commit` elements each, committed one after the other.

@@ -1,37 +1,31 @@
 //! What all opens of one file in this process share: its engine, and its part in replication.
 
-use super::cut_short::end_what_was_cut_short;
+use super::{
+    cut_short::end_what_was_cut_short,
+    keeper::{Keeper, run_retention},
+    place_of_replica::{LeftLog, make_place, put_back},
+};
 use crate::{
     db::{
         Damage, Engine, OpenOptions, ReplicationRole, default_sidecar, identity_of, is_absent, make_file, mend_replica,
         require_no_log_left, require_place_for_sidecar, resolved, revive, unmake_file,
     },
     error::{Error, ErrorCode, Result},
-    io::{Env, FileIdentity},
+    graph::LogIndex,
+    io::{Env, FileIdentity, OpenMode},
     lock::Mutex,
-    log::{Control, RetentionAnswer},
+    log::Control,
     replication::{
         Checkpointer, FollowedLog, Follower, LocalSource, Registry, Remembered, Replica, ReplicaReplicationStatus,
-        RetentionOutcome, RetentionWindows, Source, SourcePaths, Unnamed, look_at_replica, not_configured, remember,
-        remembered,
+        RetentionOutcome, RetentionWindows, Rival, Source, SourcePaths, SourcePlace, Unnamed, look_at_replica,
+        not_configured, remember, remembered, remembered_in, rivals_of_replica,
     },
 };
 use std::{
     collections::HashMap,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{
-        Arc, LazyLock, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
-    time::Duration,
+    sync::{Arc, LazyLock, Weak},
 };
-
-/// How often a full disk is tried again where other processes are to be told something.
-const FULL: Duration = Duration::from_secs(1);
-/// How often it is looked whether a disk got full, where it matters and nobody came to say it.
-const ROOM: Duration = Duration::from_secs(30);
 
 /// Where a file is noted that this process has open. Its lock is held while the file is opened and closed, so that an open
 /// waits for a close in progress and two opens share one [`OpenFile`].
@@ -65,41 +59,97 @@ pub(super) struct OpenFile {
     source_env: Env,
     opens: Mutex<usize>,
     slot: Slot,
-    keeper: Mutex<Option<JoinHandle<()>>>,
-    stopping: Arc<AtomicBool>,
+    keeper: Mutex<Option<Keeper>>,
 }
 
 impl OpenFile {
     /// What this process shares of the file at `path`. An open that is refused leaves nothing.
     pub fn open(env: Env, source_env: Env, path: &Path, options: OpenOptions) -> Result<Arc<Self>> {
+        Self::open_as(env, source_env, path, options, None)
+    }
+
+    /// As [`OpenFile::open`], of a replica that follows a source of the caller's own.
+    pub fn open_following(
+        env: Env,
+        source_env: Env,
+        path: &Path,
+        options: OpenOptions,
+        source: Arc<dyn Source>,
+    ) -> Result<Arc<Self>> {
+        let invalid = |what| Err(Error::new(ErrorCode::InvalidOption, what));
+        if options.role.is_some_and(|role| role != ReplicationRole::Replica) {
+            return invalid("a source is given to a database that is no replica: open it in replica role");
+        }
+        if options.source_db_path.is_some() {
+            return invalid("a source is given, and replication_source_db_path names another one: leave that out");
+        }
+        if options.read_only {
+            return invalid("a source is given to an open for reading, which follows none: open it without read_only");
+        }
+        let options = options.replication_role(ReplicationRole::Replica);
+        Self::open_as(env, source_env, path, options, Some(source))
+    }
+
+    fn open_as(
+        env: Env,
+        source_env: Env,
+        path: &Path,
+        options: OpenOptions,
+        own: Option<Arc<dyn Source>>,
+    ) -> Result<Arc<Self>> {
         options.validate()?;
         let path = resolved(&env, path)?;
+        if let Some(left) = LeftLog::at(&env, &path) {
+            left.require_given_up(&env, &source_env, &path, &options)?;
+        }
         if options.read_only {
             let engine = Engine::open_read_only(env, path, options, None)?;
             engine.require_complete()?;
             return Self::assemble(engine, source_env, Slot::default());
         }
         if options.role != Some(ReplicationRole::Replica) {
-            return Self::open_for_writing(&env, &source_env, &path, &options);
+            return Self::open_for_writing(&env, &source_env, &path, &options, None);
         }
         // A replica whose file does not open is reseeded in place.
-        given_source(&env, &source_env, &path, &options)?;
+        if own.is_none() {
+            given_source(&env, &source_env, &path, &options)?;
+        }
         revive(&env, &path, &options, Damage::ToHeader)?;
-        match Self::open_for_writing(&env, &source_env, &path, &options) {
+        match Self::open_for_writing(&env, &source_env, &path, &options, own.as_ref()) {
             Err(e) if e.code() == ErrorCode::Corrupt && revive(&env, &path, &options, Damage::Anywhere)? => {
-                Self::open_for_writing(&env, &source_env, &path, &options)
+                Self::open_for_writing(&env, &source_env, &path, &options, own.as_ref())
             }
             opened => opened,
         }
     }
 
-    fn open_for_writing(env: &Env, source_env: &Env, path: &Path, options: &OpenOptions) -> Result<Arc<Self>> {
-        let given = given_source(env, source_env, path, options)?;
+    fn open_for_writing(
+        env: &Env,
+        source_env: &Env,
+        path: &Path,
+        options: &OpenOptions,
+        own: Option<&Arc<dyn Source>>,
+    ) -> Result<Arc<Self>> {
+        let given = match own {
+            Some(own) => Given::Own(own.clone()),
+            None => Given::Place(given_source(env, source_env, path, options)?),
+        };
+        let source = match &given {
+            Given::Own(_) => None,
+            Given::Place(given) => given.as_ref().map(|given| match given.missing {
+                true => Err(no_such_source(&given.paths.db)),
+                false => Ok(given.paths.db.as_path()),
+            }),
+        };
+        let aside = make_place((env, source_env), path, options, source)?;
         let mut made = false;
         if options.create_if_missing && is_absent(env, path) {
-            require_no_log_left(env, path)?;
-            require_place_for_sidecar(env, path, options)?;
-            made = make_file(env, path, options.role)?;
+            let make = || {
+                require_no_log_left(env, path)?;
+                require_place_for_sidecar(env, path, options)?;
+                make_file(env, path, options.role)
+            };
+            made = make().inspect_err(|_| put_back(env, path, aside.as_ref()))?;
         }
         let identity = identity_of(env, path)?;
         let slot = slot_of(identity);
@@ -108,7 +158,7 @@ impl OpenFile {
             && !file.engine.env.host.forked()
             && !file.engine.is_closed()
         {
-            return file.share(options, given.as_ref().map(|given| &given.paths));
+            return file.share(options, &given);
         }
         end_what_was_cut_short(env, source_env, path, options)?;
         mend_replica(env, path, options, &Registry::reported_in)?;
@@ -116,15 +166,17 @@ impl OpenFile {
         let file = file.inspect_err(|_| {
             if made {
                 unmake_file(env, path, identity, options.sidecar_path.as_deref());
+                put_back(env, path, aside.as_ref());
             }
         })?;
+        file.engine.opened.note_aside(aside.and_then(|aside| aside.settle(env)));
         if file.engine.options.read_only {
             return Ok(file);
         }
         // Until it holds something: a bootstrap or an import that is refused leaves nothing.
         file.engine.opened.note_file(made);
         file.followed_log.iter().for_each(|followed_log| followed_log.tell_windows());
-        file.start_keeper();
+        *file.keeper.lock() = Keeper::start(&file.engine, file.followed_log.as_ref());
         *current = Arc::downgrade(&file);
         Ok(file)
     }
@@ -135,7 +187,7 @@ impl OpenFile {
         path: &Path,
         options: &OpenOptions,
         (identity, slot): (FileIdentity, &Slot),
-        given: Option<GivenSource>,
+        given: Given,
     ) -> Result<Arc<Self>> {
         let (env, source_env, path, options) = (env.clone(), source_env.clone(), path.to_owned(), options.clone());
         let engine = match Engine::open_for_writing(env.clone(), path.clone(), options.clone(), identity, false) {
@@ -166,29 +218,34 @@ impl OpenFile {
             opens: Mutex::new(1),
             slot,
             keeper: Mutex::new(None),
-            stopping: Arc::default(),
         }))
     }
 
     /// With what a replica follows: the source that was given, or the one that it followed last.
-    fn as_opened(self: Arc<Self>, given: Option<GivenSource>) -> Result<Arc<Self>> {
+    fn as_opened(self: Arc<Self>, given: Given) -> Result<Arc<Self>> {
         let (Some(control), Some(followed_log)) = (self.engine.sidecar.clone(), self.followed_log.clone()) else {
             return Ok(self);
         };
         if self.engine.role() != ReplicationRole::Replica {
             return Ok(self);
         }
+        let given = match given {
+            Given::Place(given) => given,
+            Given::Own(source) => {
+                let env = self.source_env.clone();
+                let replica = Replica::new(&self.engine, control, followed_log, env, (None, source));
+                return Ok(self.with_replica(replica));
+            }
+        };
         let known = self.remembered();
         let left = known.as_ref().map(|known| known.paths.clone());
+        let known_before = left.is_some();
         let source = match given {
             // A source that is away is a state; one that never was there is a mistake.
-            Some(GivenSource { paths, missing: true }) if left.as_ref().is_none_or(|left| left.db != paths.db) => {
+            Some(GivenSource { paths, missing: true, .. }) if left.as_ref().is_none_or(|left| left.db != paths.db) => {
                 return Err(no_such_source(&paths.db));
             }
-            Some(GivenSource { paths, .. }) => {
-                let file_id = known.filter(|known| known.paths.db == paths.db).and_then(|known| known.file_id);
-                Some(Remembered { paths, astray: None, file_id })
-            }
+            Some(GivenSource { paths, named, .. }) => Some(self.as_known(paths, &named, known.as_ref())),
             None => known,
         };
         let (paths, astray, known_as) =
@@ -197,8 +254,10 @@ impl OpenFile {
             return Err(not_configured());
         }
         let left = left.filter(|left| paths.as_ref().is_some_and(|paths| paths.db != left.db));
-        // Another source takes the place of the one that is known once the replica has followed it.
-        let settled = !self.engine.is_foreign() && left.is_none() && astray.is_none();
+        // Another source takes the place of the one that is known once the replica has followed it, and of none where it
+        // holds something that may not be of that one's history.
+        let new = !known_before && self.engine.published() > LogIndex(0);
+        let settled = !self.engine.is_foreign() && left.is_none() && astray.is_none() && !new;
         if let Some(paths) = paths.as_ref().filter(|_| settled) {
             remember(&self.engine, &self.source_env, paths, false)?;
         }
@@ -207,16 +266,29 @@ impl OpenFile {
             None => Arc::new(Unnamed::default()),
         };
         let replica = Replica::new(&self.engine, control, followed_log, self.source_env.clone(), (paths, source));
-        let replica = Arc::new(replica);
+        if left.is_some() || new {
+            replica.tries_source();
+        }
         if let Some(left) = left {
             let source = Arc::new(self.source(&left));
             replica.leaves(left, source);
         }
-        let mut file = self;
-        if let Some(file) = Arc::get_mut(&mut file) {
-            file.replica = Some(replica);
+        Ok(self.with_replica(replica))
+    }
+
+    fn with_replica(mut self: Arc<Self>, replica: Replica) -> Arc<Self> {
+        if let Some(file) = Arc::get_mut(&mut self) {
+            file.replica = Some(Arc::new(replica));
         }
-        Ok(file)
+        self
+    }
+
+    /// The source at `paths`, which a caller called `named`: the one that is `known`, if that is meant.
+    fn as_known(&self, paths: SourcePaths, named: &Path, known: Option<&Remembered>) -> Remembered {
+        let known = known.filter(|known| known.is_named(&self.source_env, named, &paths.db));
+        let db = known.map_or(paths.db, |known| known.paths.db.clone());
+        let file_id = known.and_then(|known| known.file_id);
+        Remembered { paths: SourcePaths { db, ..paths }, astray: None, file_id }
     }
 
     /// The replica that this node is by its file, if it was opened as a primary: until it takes over it only reads.
@@ -239,9 +311,7 @@ impl OpenFile {
 
     /// A source on paths.
     pub fn source(&self, paths: &SourcePaths) -> LocalSource {
-        let env = self.source_env.clone();
-        let checkpointer: Checkpointer = Arc::new(move |path| checkpoint_here(&env, path));
-        LocalSource::new(self.source_env.clone(), paths.clone(), checkpointer)
+        source_on(&self.source_env, paths.clone())
     }
 
     /// The source that this node followed last.
@@ -259,13 +329,20 @@ impl OpenFile {
         let given = options.source_db_path.clone();
         let resolved = |path: PathBuf| self.source_env.disk.resolve(&path).unwrap_or(path);
         let known = self.remembered();
-        let given = given.map(|db| {
-            let paths = SourcePaths { db: resolved(db), sidecar: options.source_sidecar_path.clone().map(resolved) };
-            let file_id = known.as_ref().filter(|known| known.paths.db == paths.db).and_then(|known| known.file_id);
-            Remembered { paths, astray: None, file_id }
+        let given = given.map(|named| {
+            let db = resolved(named.clone());
+            let paths = SourcePaths { db, sidecar: options.source_sidecar_path.clone().map(resolved) };
+            self.as_known(paths, &named, known.as_ref())
         });
         let source = (given.or(known.clone()), known);
         look_at_replica(&self.engine, control, followed_log, source, &self.source_env).map(Some)
+    }
+
+    /// The rivals of a replica that is open for reading only; `None` of any other open.
+    pub fn rivals_of_look(&self) -> Option<Vec<Rival>> {
+        let engine = &self.engine;
+        let looks = engine.options.read_only && engine.role() == ReplicationRole::Replica;
+        looks.then(|| rivals_of_replica(&self.source_env, &engine.path, &engine.log_dir))
     }
 
     /// Checks paths to follow another source.
@@ -276,7 +353,16 @@ impl OpenFile {
     }
 
     /// Another open of a file that this process has open already.
-    fn share(self: Arc<Self>, options: &OpenOptions, source: Option<&SourcePaths>) -> Result<Arc<Self>> {
+    fn share(self: Arc<Self>, options: &OpenOptions, given: &Given) -> Result<Arc<Self>> {
+        let source = match given {
+            Given::Place(given) => given.as_ref().map(|given| &given.paths),
+            Given::Own(_) => None,
+        };
+        let another = match (given, &self.replica) {
+            (Given::Own(own), Some(replica)) => !Arc::ptr_eq(own, &replica.source()),
+            (Given::Own(_), None) => true,
+            (Given::Place(_), _) => false,
+        };
         let (engine, path) = (&self.engine, self.engine.path.display());
         let other_sidecar = || match &options.sidecar_path {
             Some(dir) if engine.sidecar.is_some() => {
@@ -295,12 +381,16 @@ impl OpenFile {
             && source.db != follows.db
         {
             format!("following {}, which replica_repoint changes,", follows.db.display())
+        } else if another {
+            "following another source".to_owned()
+        } else if let Some(name) = options.contradicts(&engine.options) {
+            format!("with another {name}, which all opens of it share")
         } else {
             *self.opens.lock() += 1;
             return Ok(self);
         };
         let what = format_args!("{path} is open in this process {what}: open it the same way, or close it first");
-        Err(Error::new(ErrorCode::InvalidOption, what))
+        Err(Error::new(ErrorCode::InvalidOption, what).with_path(&engine.path))
     }
 
     /// Ends one open; the last one closes the engine.
@@ -317,15 +407,12 @@ impl OpenFile {
         }
         drop(opens);
         *slot = Weak::new();
-        file.stopping.store(true, Ordering::Release);
         drop(file.follower.lock().take());
-        if let Some(keeper) = file.keeper.lock().take()
-            && keeper.thread().id() != std::thread::current().id()
-        {
-            file.engine.sidecar.iter().for_each(|control| control.wake_writer());
-            let _ = keeper.join();
+        if let Some(keeper) = file.keeper.lock().take() {
+            keeper.stop();
         }
         file.cut_log();
+        file.replica.iter().for_each(|replica| replica.end_trial_of_source());
         file.engine.close()
     }
 
@@ -349,105 +436,10 @@ impl OpenFile {
             tracing::warn!("a replica's log could not be cut before its close: {e}");
         }
     }
-
-    /// One thread that makes the checkpoints that other processes ask for, and runs retention if that is asked for.
-    fn start_keeper(self: &Arc<Self>) {
-        let (Some(control), true) = (self.engine.sidecar.clone(), self.engine.options.background) else { return };
-        let (file, stopping) = (Arc::downgrade(self), self.stopping.clone());
-        let interval = self.engine.options.retention.interval_ms.map(Duration::from_millis);
-        let spawned = std::thread::Builder::new().name("kitedb-keeper".to_owned()).spawn(move || {
-            let mut done = control.checkpoints_done();
-            // Whether there was no room to say something: nobody tells when there is.
-            let mut full = false;
-            if control.retention_is_asked() {
-                // Asked of the process before this one: who asked does so again if it still wants it.
-                full = !said(control.answer_retention(RetentionAnswer::Dropped));
-            }
-            while !stopping.load(Ordering::Acquire) {
-                let still = || !stopping.load(Ordering::Acquire);
-                full |= control.pay().is_err();
-                let look = if full { Some(FULL) } else { control.may_owe().then_some(ROOM) };
-                let timeout = [interval, look].into_iter().flatten().min();
-                // Who waits for room does not do again at once what it has no room for.
-                control.wait_for_request((!full).then_some(done), timeout, &still);
-                let Some(file) = file.upgrade().filter(|_| still()) else { return };
-                let retain = interval.is_some() && !full;
-                let keep = || file.keep(&control, &mut done, retain);
-                full = match catch_unwind(AssertUnwindSafe(keep)) {
-                    Ok(was_said) => !was_said,
-                    Err(panic) => {
-                        file.engine.note_panic("retention, or the answer to a request,", &*panic);
-                        // Who asked learns of it. It goes on: who asks next is told, too.
-                        done = control.checkpoints_asked();
-                        let failed = RetentionAnswer::Failed(Some(ErrorCode::Poisoned));
-                        control.retention_is_asked() && !said(control.answer_retention(failed))
-                    }
-                };
-            }
-        });
-        match spawned {
-            Ok(thread) => *self.keeper.lock() = Some(thread),
-            Err(e) => tracing::warn!("cannot start a thread for retention and requests of replicas: {e}"),
-        }
-    }
-
-    /// Does what was asked for. Returns whether that could be said.
-    fn keep(&self, control: &Control, done: &mut u64, retain: bool) -> bool {
-        if let Some([min_entries, min_ms, max_bytes, max_lag_ms]) = control.asked_retention() {
-            let windows = RetentionWindows { min_entries, min_ms, max_bytes, max_lag_ms };
-            let answer = match self.run_retention(&windows) {
-                Ok(done) => RetentionAnswer::Ran(done.pruned_segments, done.retained_floor),
-                Err(e) => {
-                    tracing::warn!("retention that another process asked for failed: {e}");
-                    RetentionAnswer::Failed(Some(e.code()))
-                }
-            };
-            return said(control.answer_retention(answer));
-        }
-        let asked = control.checkpoints_asked();
-        if asked != *done {
-            match self.engine.checkpoint_to_be_copied() {
-                Ok(()) if !said(control.set_checkpoints_done(asked)) => return false,
-                Ok(()) => {}
-                Err(e) => tracing::warn!("a checkpoint that a replica asked for failed: {e}"),
-            }
-            *done = asked;
-        } else if let Some(followed_log) = self.followed_log.as_ref().filter(|_| retain)
-            && let Err(e) = followed_log.run_retention(&self.engine.options.retention)
-        {
-            tracing::warn!("retention failed: {e}");
-        }
-        true
-    }
-}
-
-/// Whether who asked is told. If not, for want of room, he is told later.
-fn said(stored: Result<()>) -> bool {
-    if let Err(e) = &stored {
-        tracing::warn!("what another process asked for was not answered: {e}");
-    }
-    stored.is_ok()
-}
-
-/// Runs retention on behalf of who is no handle to the file.
-pub(super) fn run_retention(
-    followed_log: &FollowedLog,
-    engine: &Engine,
-    windows: &RetentionWindows,
-) -> Result<RetentionOutcome> {
-    if engine.role() == ReplicationRole::Primary {
-        engine.require_leading(engine.epoch())?;
-    }
-    let mut retention = engine.options.retention;
-    retention.min_entries = windows.min_entries.unwrap_or(retention.min_entries);
-    retention.min_ms = windows.min_ms.or(retention.min_ms);
-    retention.max_bytes = windows.max_bytes.or(retention.max_bytes);
-    retention.max_lag_ms = windows.max_lag_ms.or(retention.max_lag_ms);
-    followed_log.run_retention(&retention)
 }
 
 pub(super) fn not_primary(path: &Path) -> Error {
-    Error::new(ErrorCode::NotPrimary, format_args!("{} is not opened in primary role", path.display()))
+    Error::new(ErrorCode::NotPrimary, format_args!("{} is not opened in primary role", path.display())).with_path(path)
 }
 
 /// Makes a checkpoint of the database at `path` if this process has it open for writing.
@@ -470,15 +462,39 @@ pub(super) fn with_slot<T>(identity: FileIdentity, work: impl FnOnce() -> Result
     work()
 }
 
+/// The source at a place of this machine.
+pub(super) fn local_source(env: &Env, place: &SourcePlace) -> LocalSource {
+    let SourcePlace::Files { db, sidecar } = place;
+    // It leads there wherever the process works later.
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    source_on(env, SourcePaths { db: absolute(db), sidecar: sidecar.as_ref().map(absolute) })
+}
+
+fn source_on(env: &Env, paths: SourcePaths) -> LocalSource {
+    let checks = env.clone();
+    let checkpointer: Checkpointer = Arc::new(move |path| checkpoint_here(&checks, path));
+    LocalSource::new(env.clone(), paths, checkpointer)
+}
+
+/// What a replica is told to follow.
+enum Given {
+    /// A source at a place; `None`: the one that it followed last.
+    Place(Option<GivenSource>),
+    /// A source of the caller's own.
+    Own(Arc<dyn Source>),
+}
+
 /// A source that a caller named.
 struct GivenSource {
     paths: SourcePaths,
+    /// As it was said.
+    named: PathBuf,
     /// Whether there is no such file now.
     missing: bool,
 }
 
 fn no_such_source(db: &Path) -> Error {
-    Error::new(ErrorCode::InvalidOption, format_args!("source db path does not exist: {}", db.display()))
+    Error::new(ErrorCode::InvalidOption, format_args!("source db path does not exist: {}", db.display())).with_path(db)
 }
 
 /// The source that the options of an open name, if they name one and ask for a replica. A file that is to be made for one
@@ -489,18 +505,29 @@ fn given_source(env: &Env, source_env: &Env, path: &Path, options: &OpenOptions)
         return Ok(None);
     }
     let is_new = is_absent(env, path);
+    let own = options.sidecar_path.clone().unwrap_or_else(|| default_sidecar(path));
+    let own = env.disk.resolve(&own).unwrap_or(own);
     let Some(db) = options.source_db_path.clone() else {
         if asked && is_new {
             // Where its log is left, that is what is so.
             return require_no_log_left(env, path).and_then(|()| Err(not_configured()));
         }
-        return Ok(None);
+        let unknown = || is_log_of_replica(env, &own) && remembered_in(&*env.disk, &own, path, source_env).is_none();
+        return if asked && unknown() { Err(not_configured()) } else { Ok(None) };
     };
-    let own = options.sidecar_path.clone().unwrap_or_else(|| default_sidecar(path));
-    let own = env.disk.resolve(&own).unwrap_or(own);
     let paths = SourcePaths { db, sidecar: options.source_sidecar_path.clone() };
     let given = checked_source(env, source_env, path, &own, paths)?;
-    if given.missing && is_new { Err(no_such_source(&given.paths.db)) } else { Ok(Some(given)) }
+    // Before anything is mended for it. Of a replica whose log lies elsewhere that is seen once it is open.
+    let never_was = || {
+        let known = || remembered_in(&*env.disk, &own, path, source_env);
+        is_log_of_replica(env, &own) && known().is_none_or(|known| known.paths.db != given.paths.db)
+    };
+    if given.missing && (is_new || never_was()) { Err(no_such_source(&given.paths.db)) } else { Ok(Some(given)) }
+}
+
+/// Whether the log of a replica is in `dir`, as far as its control file can be read.
+fn is_log_of_replica(env: &Env, dir: &Path) -> bool {
+    Control::open(&*env.disk, dir, OpenMode::Read).is_ok_and(|found| found.is_some_and(|control| control.is_replica()))
 }
 
 /// The source at `paths`, resolved, if the database at `path` with the sidecar `own` can follow it.
@@ -529,6 +556,7 @@ fn checked_source(env: &Env, source_env: &Env, path: &Path, own: &Path, paths: S
         }
     };
     let sidecar = sidecar.map(|dir| resolve(&dir).map_err(|e| Error::io("look at", &dir, e))).transpose()?;
+    let named = db.clone();
     let paths = SourcePaths { db: resolved, sidecar };
     let dir = paths.sidecar_shown();
     let shown = dir.display();
@@ -543,5 +571,5 @@ fn checked_source(env: &Env, source_env: &Env, path: &Path, own: &Path, paths: S
     if dir == own && Arc::ptr_eq(&env.disk, &source_env.disk) {
         return Err(invalid(format_args!("source sidecar path must differ from the replica's own: {shown}")));
     }
-    Ok(GivenSource { paths, missing })
+    Ok(GivenSource { paths, named, missing })
 }

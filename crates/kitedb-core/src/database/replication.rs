@@ -9,8 +9,9 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex, Token},
     replication::{
-        self, Comparison, FollowedLog, Follower, FollowerOptions, PrimaryReplicationStatus, Promotion, Replica,
-        ReplicaReplicationStatus, RetentionOutcome, Rival, TokenWait, wait_for_token,
+        self, Comparison, Copied, Cursor, ExportedPage, ExportedSnapshot, FollowedLog, Follower, FollowerOptions,
+        PrimaryReplicationStatus, Promotion, Replica, ReplicaReplicationStatus, RetentionOutcome, Rival, TokenWait,
+        wait_for_token,
     },
     watch::{Watch, require_no_report},
 };
@@ -41,12 +42,14 @@ impl OpenFile {
         match &self.replica {
             Some(replica) if self.engine.role() == ReplicationRole::Replica => Ok(replica),
             _ if self.engine.options.read_only => {
-                Err(Error::new(ErrorCode::ReadOnly, "Database is read-only: open it without read_only to replicate"))
+                let what = "Database is read-only: open it without read_only to replicate";
+                Err(Error::new(ErrorCode::ReadOnly, what).with_path(&self.engine.path))
             }
             _ => Err(Error::new(
                 ErrorCode::NotReplica,
                 format_args!("{} is not opened in replica role", self.engine.path.display()),
-            )),
+            )
+            .with_path(&self.engine.path)),
         }
     }
 }
@@ -57,7 +60,7 @@ impl Database {
         self.handle.file.engine.role()
     }
 
-    fn lease(&self) -> Epoch {
+    pub(super) fn lease(&self) -> Epoch {
         self.handle.lease.epoch()
     }
 
@@ -103,32 +106,30 @@ impl Database {
         followed_log.run_retention(&file.engine.options.retention)
     }
 
-    /// What a copy of this database at a new checkpoint needs to be known of, as JSON: its length and CRC-32C, the place
-    /// in the log where it stands, and the cursor from which pages of
-    /// [`Database::primary_export_log_transport_json`] go on. With `include_data` the copy itself too, in base64: the
-    /// bytes of a database file that opens like any other. Commits go on meanwhile.
+    /// An image of this database at a new checkpoint, to be carried elsewhere: what it is, the cursor from which pages of
+    /// [`Database::primary_export_log`] go on, and the bytes of a database file that opens like any other. It stays readable
+    /// while it lives, and keeps what it shows from being overwritten. Commits go on meanwhile.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidArgument`] if the copy is to be included and has more than 32 MiB.
-    pub fn primary_export_snapshot_transport_json(&self, include_data: bool) -> Result<String> {
-        self.file()?.as_primary()?.export_snapshot(include_data)
+    /// [`ErrorCode::NotPrimary`]; those of [`Database::checkpoint`].
+    pub fn primary_export_snapshot(&self) -> Result<ExportedSnapshot> {
+        self.file()?.as_primary()?.export_snapshot()
     }
 
-    /// A page of the log as JSON: the frames after `cursor` (`None` or blank: from the oldest one on), at most
-    /// `max_frames` of them with at most `max_bytes`, each verified and as the log holds it. Where the frames that
-    /// should come next are gone, or the cursor is not on this log's history, the page's `gap` says so.
+    /// A page of the log: the frames after `cursor` (`None`: from the oldest one on), at most `max_frames` of them with at
+    /// most `max_bytes`, each verified and as the log holds it. Where the frames that should come next are gone, or the cursor
+    /// is not on this log's history, the page's [`gap`](ExportedPage::gap) says so.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidCursor`]; [`ErrorCode::InvalidArgument`] if a limit is 0 or the first frame alone is larger
-    /// than `max_bytes`; [`ErrorCode::Corrupt`] if the first frame does not verify (a later one ends the page).
-    pub fn primary_export_log_transport_json(
+    /// [`ErrorCode::NotPrimary`]; [`ErrorCode::InvalidArgument`] if a limit is 0 or the first frame alone is larger than
+    /// `max_bytes`; [`ErrorCode::Corrupt`] if the first frame does not verify (a later one ends the page).
+    pub fn primary_export_log(
         &self,
-        cursor: Option<&str>,
+        cursor: Option<Cursor>,
         max_frames: usize,
         max_bytes: usize,
-        include_payload: bool,
-    ) -> Result<String> {
-        self.file()?.as_primary()?.export_log(cursor, max_frames, max_bytes, include_payload)
+    ) -> Result<ExportedPage> {
+        self.file()?.as_primary()?.export_log(cursor, max_frames, max_bytes)
     }
 
     /// Begins the next epoch. From then on every other handle to this log is fenced: its commits fail with
@@ -172,7 +173,26 @@ impl Database {
     /// [`ErrorCode::Cancelled`]; those of [`Database::replica_bootstrap_from_snapshot`].
     pub fn replica_bootstrap_with(&self, watch: &Watch) -> Result<()> {
         require_no_report("a bootstrap")?;
-        self.file()?.as_replica()?.bootstrap(watch)
+        self.file()?.as_replica()?.bootstrap(watch).map(drop)
+    }
+
+    /// As [`Database::replica_bootstrap_from_snapshot`], and says what that did to others: which replicas followed this node
+    /// and cannot go on here, who else is registered with the source from this replica's path, and who has more than the source.
+    pub fn replica_copy_source(&self) -> Result<Copied> {
+        self.replica_copy_source_with(&Watch::nobody())
+    }
+
+    /// As [`Database::replica_copy_source`], under the eyes of `watch`, which ends it as it does
+    /// [`Database::replica_bootstrap_with`].
+    ///
+    /// # Errors
+    /// Those of [`Database::replica_bootstrap_with`].
+    pub fn replica_copy_source_with(&self, watch: &Watch) -> Result<Copied> {
+        require_no_report("a bootstrap")?;
+        let file = self.file()?;
+        let replica = file.as_replica()?;
+        let copied = replica.bootstrap(watch)?;
+        Ok(Copied { ahead_of_source: replica.ahead_of_source(), ..copied })
     }
 
     /// The same as [`Database::replica_bootstrap_from_snapshot`], for a replica that needs a reseed.
@@ -241,12 +261,14 @@ impl Database {
 
     /// The nodes that lead, or hold commits that this replica lacks, as far as they can be reached: by the source that it
     /// remembers, whatever it is told to follow now, by who follows it, and by those that these know. Its source is one of
-    /// them while it leads. For who is about to promote this replica by force.
+    /// them while it leads. For who is about to promote this replica by force, or looks for the node to follow; also in a read-only
+    /// open.
     ///
     /// # Errors
     /// [`ErrorCode::NotReplica`].
     pub fn replica_rivals(&self) -> Result<Vec<Rival>> {
-        self.file()?.as_replica()?.rivals()
+        let file = self.file()?;
+        file.rivals_of_look().map_or_else(|| file.as_replica()?.rivals(), Ok)
     }
 
     /// The source that this primary followed as a replica before it took over; `None` if it never followed one, or is no

@@ -2,7 +2,8 @@
 
 use super::{
     Database,
-    open_file::{not_primary, run_retention, with_open_file, with_slot},
+    keeper::run_retention,
+    open_file::{not_primary, with_open_file, with_slot},
 };
 use crate::{
     db::{Engine, OpenOptions, ReplicationRole, resolved},
@@ -177,7 +178,7 @@ fn ask(path: &Path, control: &Control, windows: &RetentionWindows) -> Result<Opt
              without background work?",
             control.writer_pid()
         );
-        Error::new(ErrorCode::Locked, what)
+        Error::new(ErrorCode::Locked, what).with_path(path).with_pid(control.writer_pid())
     };
     let mut looks = 0;
     let mut wait = || {

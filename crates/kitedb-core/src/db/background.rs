@@ -14,7 +14,9 @@ impl Engine {
         // Half the interval: a commit waits for its sync at most one whole one.
         let tick = || Duration::from_millis(self.options.sync_interval_ms.div_ceil(2));
         let worker: Arc<dyn Worker> = self.clone();
-        self.maintenance.jobs.attach(&worker, (self.options.sync_mode == SyncMode::Normal).then(tick));
+        let sync_tick = (self.options.sync_mode == SyncMode::Normal).then(tick);
+        let sweep_tick = self.publication.held.sweep_ms().map(Duration::from_millis);
+        self.maintenance.jobs.attach(&worker, sync_tick, sweep_tick);
     }
 }
 
@@ -38,10 +40,6 @@ impl Worker for Engine {
                 Ok(())
             }
         }
-    }
-
-    fn sweep_tick(&self) -> Option<Duration> {
-        self.publication.held.sweep_ms().map(Duration::from_millis)
     }
 
     fn note_panic(&self, what: &str, panic: &(dyn Any + Send)) {

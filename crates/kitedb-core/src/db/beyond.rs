@@ -6,7 +6,7 @@ use crate::{
     graph::{Digest, LogIndex},
     io::Env,
     log::{Accounted, Control, LogIdentity, Proven, proven_beyond},
-    shell::command,
+    shell::{Command, command},
     store::{LogKind, LogLink, Part},
 };
 use std::path::Path;
@@ -49,12 +49,35 @@ pub(crate) fn beyond_file(
 
 /// What is so, and what to do, where a file has commits up to `last`, and its log in `dir` has more: up to `more`.
 pub(crate) fn older_than_its_log(path: &Path, dir: &Path, last: LogIndex, more: LogIndex, part: Part) -> Error {
+    older_than(path, dir, last, format_args!("has those up to {more}"), ("it lacks", command("repair", path, "")), part)
+}
+
+/// As [`older_than_its_log`], where the log had commits up to `had`, and those up to `held` can be read; `None`: none of them.
+pub(crate) fn older_than_what_its_log_had(
+    path: &Path,
+    dir: &Path,
+    last: LogIndex,
+    (had, held): (LogIndex, Option<LogIndex>),
+    part: Part,
+) -> Error {
+    let read = held.map_or_else(|| "none".to_owned(), |held| format!("only those up to {held}"));
+    let more = format_args!("had those up to {had}, of which {read} can be read");
+    older_than(path, dir, last, more, ("is left of it", command("repair", path, "--dry-run")), part)
+}
+
+fn older_than(
+    path: &Path,
+    dir: &Path,
+    last: LogIndex,
+    more: std::fmt::Arguments<'_>,
+    (takes, repair): (&str, Command),
+    part: Part,
+) -> Error {
     let is = format!(
-        "{} holds the commits up to log index {last}, and its log in {} has those up to {more}: an older copy of the file is in \
-         its place. Put the newer file back, or let it take from its log what it lacks ({})",
+        "{} holds the commits up to log index {last}, and its log in {} {more}: an older copy of the file is in \
+         its place. Put the newer file back, or let it take from its log what {takes} ({repair})",
         path.display(),
         dir.display(),
-        command("repair", path, "")
     );
     let what = match part {
         Part::Follows(_) => {

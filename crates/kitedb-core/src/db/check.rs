@@ -1,9 +1,11 @@
 //! The check: every checksum, and every invariant, recomputed from nothing.
 
 use super::{
+    dyn_graph::sealed::ReadState,
     engine::Engine,
+    options::ReplicationRole,
     place::{left_log, no_control_file, wal_dir},
-    read::{GraphRead, sealed::ReadState},
+    read::GraphRead,
     writer_lock::ATTEMPTS,
 };
 use crate::{
@@ -132,7 +134,9 @@ impl Engine {
                 false => Ok(None),
             };
             let told = left.map_or_else(stranger, |left| Ok(Some(left)))?;
-            return Ok(told.into_iter().map(|e| e.to_string()).collect());
+            // A replica has a log from its first copy on.
+            let never_made = || self.opened.log_fault().filter(|_| self.role() == ReplicationRole::Replica).cloned();
+            return Ok(told.or_else(never_made).into_iter().map(|e| e.to_string()).collect());
         }
         let control = match Control::open(&*self.env.disk, &self.log_dir, OpenMode::Read) {
             Ok(Some(control)) if control.expect(log.file_id).is_ok() => control,

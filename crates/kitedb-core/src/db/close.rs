@@ -24,6 +24,7 @@ impl Engine {
         if unmake || self.is_foreign() {
             self.unmake_sidecar();
         }
+        self.take_back_sidecar();
         // One that was promoted meanwhile leads.
         let as_made = self.role() == self.options.role.unwrap_or_default();
         let empty = as_made && self.published() == LogIndex(0) && self.opened.made_file();

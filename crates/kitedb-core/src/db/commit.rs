@@ -7,12 +7,12 @@ use super::{
     transaction::Transaction,
 };
 use crate::{
-    error::{Error, ErrorCode, Result},
-    graph::{Digest, Epoch, LogIndex, NodeId, Token},
+    error::{Error, ErrorCode, ErrorKind, Result},
+    graph::{Digest, Epoch, LogIndex, NameKind, NodeId, Token, WriterTag},
     lock::MutexGuard,
     log::{Appender, Control, FRAME_PREFIX, Fence, WriterId},
-    shell::command,
-    state::{CommitInfo, Levels, Names, Overlay, Reading},
+    shell::{Command, command},
+    state::{Called, CommitInfo, Levels, Names, Overlay, Reading},
     watch::is_reporting,
 };
 use std::{
@@ -36,11 +36,21 @@ impl Engine {
     pub(super) fn measured_commit(&self, tx: Transaction) -> Result<Token> {
         let measured = self.is_measured(tx.snapshot) && !tx.is_empty();
         let started = if measured { self.env.host.monotonic_ns() } else { 0 };
-        let token = self.commit(tx).inspect_err(|error| self.poison.note_log_failure(error))?;
+        let token = self.commit(tx).map_err(|error| self.uncommitted(error))?;
         if measured {
             self.measures.commit_latency.record(self.env.host.monotonic_ns().saturating_sub(started));
         }
         Ok(token)
+    }
+
+    /// Takes note of why a transaction was not committed. What the database is in the way of is about its file.
+    #[cold]
+    fn uncommitted(&self, error: Error) -> Error {
+        self.poison.note_log_failure(&error);
+        match error.kind() {
+            ErrorKind::RetryTransaction | ErrorKind::Input => error,
+            _ => error.or_path(&self.path),
+        }
     }
 
     /// Commits a transaction: validate, append, apply, publish; in [`SyncMode::Full`], sync before publishing. Upholds
@@ -65,8 +75,7 @@ impl Engine {
                 // Who does not lead cannot say that what was asked for is so.
                 self.require_leading(lease.epoch())?;
             }
-            let info = levels.info(snapshot);
-            return Ok(Token { epoch: info.epoch, log_index: snapshot });
+            return Ok(levels.info(snapshot).token(snapshot));
         }
         let change = overlay.digest_change();
         let mut commit = self.commit.lock();
@@ -129,17 +138,23 @@ impl Engine {
         }
         let current = self.publication.levels();
         let digest = commit.digest + change + new_names(&current.names, overlay, commit.last);
-        let header = {
+        let (header, writer) = {
             let Commit { appender: Some(appender), .. } = commit else { return Err(no_log()) };
             let appended = self
                 .fail_for_testing()
                 .and_then(|()| appender.control().pay())
                 .and_then(|()| appender.append(buffer, self.env.host.now_ms(), digest));
-            appended.inspect_err(count_failure)?
+            let (next, writer) = (LogIndex(commit.last.0 + 1), WriterTag::of(&appender.writer_id()));
+            let of_this_one = |e: Error| match e.code() {
+                ErrorCode::OutcomeUnknown => e.with_token(Token::new(appender.epoch(), next).with_tag(writer)),
+                _ => e,
+            };
+            (appended.inspect_err(count_failure).map_err(of_this_one)?, writer)
         };
-        let token = header.token();
+        let token = header.token().with_tag(writer);
         let info = CommitInfo {
             epoch: header.epoch,
+            writer,
             commit_ms: header.commit_ms,
             digest,
             totals: overlay.totals_after(current.active.info(commit.last).totals),
@@ -161,7 +176,7 @@ impl Engine {
             let kept = keep(appender);
             let log = PublishedLog::kept(&kept);
             drop(commit);
-            self.sync_and_publish(log, token.log_index, token.epoch).map_err(outcome_unknown)?;
+            self.sync_and_publish(log, token.log_index, token.epoch).map_err(|e| outcome_unknown(e, token))?;
             if !is_unfenced(log.control, token.epoch) {
                 self.publish_if_kept(log, token)?;
             } else if self.published() < token.log_index {
@@ -236,6 +251,8 @@ impl Engine {
                 self.path.display()
             ),
         )
+        .with_token(token)
+        .with_path(&self.path)
     }
 
     /// Whether this node itself went on from that commit to a later epoch, as a handle does that promotes itself while
@@ -258,7 +275,9 @@ impl Engine {
                      itself to epoch {}; open the database again",
                     commit.epoch
                 ),
-            ));
+            )
+            .with_epoch(commit.epoch)
+            .with_path(&self.path));
         }
         if self.is_fenced() {
             return Err(self.fenced_error());
@@ -280,7 +299,8 @@ impl Engine {
         let fence = self.sidecar.as_ref().and_then(|control| control.fence().ok());
         let leads = fence.map_or(Epoch(0), |fence| fence.epoch);
         if self.sidecar.as_ref().is_some_and(|control| control.fence_is_assumed()) {
-            return self.fence_is_assumed();
+            let lead = command("primary promote", &self.path, "--force");
+            return self.fence_is_assumed(&lead, "primary_promote_to_next_epoch");
         }
         if let (Some(control), true) = (&self.sidecar, fence.is_some_and(|fence| fence.follows)) {
             return is_a_replica(control, &self.path);
@@ -294,19 +314,23 @@ impl Engine {
                 self.epoch()
             ),
         )
+        .with_epoch(leads)
+        .with_path(&self.path)
     }
 
-    /// Why a primary does not lead whose control file was made anew, or is older than the file.
-    pub(super) fn fence_is_assumed(&self) -> Error {
-        let (shown, lead) = (self.path.display(), command("primary promote", &self.path, "--force"));
+    /// Why a primary does not lead whose control file was made anew, or is older than the file. `lead` is the command by which it
+    /// does all the same, `call` what that is in the application.
+    pub(super) fn fence_is_assumed(&self, lead: &Command, call: &str) -> Error {
+        let shown = self.path.display();
         Error::new(
             ErrorCode::StalePrimary,
             format_args!(
                 "stale primary: the control file of {shown} was repaired, or an older one was put back, and what it knew of other \
                  nodes is lost, so that it does not lead. If another node took over, follow that one as a replica; only if \
-                 none did, lead anew ({lead}, primary_promote_to_next_epoch)"
+                 none did, lead anew ({lead}, {call})"
             ),
         )
+        .with_path(&self.path)
     }
 
     fn fail_for_testing(&self) -> Result<()> {
@@ -326,7 +350,7 @@ impl Engine {
     pub(super) fn require_unfenced_through(&self, index: LogIndex) -> Result<()> {
         match &self.sidecar {
             Some(control) if self.role() == ReplicationRole::Primary && !self.is_fenced() => {
-                let token = Token { epoch: self.epoch(), log_index: index };
+                let token = Token::new(self.epoch(), index);
                 if is_unfenced(control, token.epoch) {
                     return Ok(());
                 }
@@ -354,9 +378,9 @@ impl Engine {
         let names = &levels.names;
         for (key, dimension) in &overlay.dimensions {
             if names.dimension(*key).is_some_and(|d| d != *dimension) {
-                let what =
-                    format_args!("the length of vectors under property key {key} was fixed by another transaction");
-                return Err(Error::new(ErrorCode::Conflict, what));
+                let key = Called::by(names, NameKind::PropKey, key.0);
+                let what = format_args!("the length of vectors under {key} was fixed by another transaction");
+                return Err(Error::new(ErrorCode::Conflict, what).with_key(key.text()));
             }
         }
         let current = self.publication.levels();
@@ -469,17 +493,22 @@ fn require_unfenced(control: &Control, mine: Epoch) -> Result<()> {
     }
     let leads = fence.epoch;
     let what = format_args!("stale primary: epoch {mine} is fenced for writes, epoch {leads} leads");
-    Err(Error::new(ErrorCode::StalePrimary, what))
+    Err(Error::new(ErrorCode::StalePrimary, what).with_epoch(leads))
 }
 
 /// The error of a commit that a fence made void.
 fn void(control: &Control, token: Token) -> Error {
-    let leads = control.fence().map_or_else(|_| "another".to_owned(), |fence| fence.epoch.to_string());
+    let fence = control.fence().ok();
+    let leads = fence.map_or_else(|| "another".to_owned(), |fence| fence.epoch.to_string());
     let what = format_args!(
         "commit {token} does not count: stale primary: epoch {} is fenced for writes, epoch {leads} leads",
         token.epoch
     );
-    Error::new(ErrorCode::StalePrimary, what)
+    let error = Error::new(ErrorCode::StalePrimary, what).with_token(token);
+    match fence {
+        Some(fence) => error.with_epoch(fence.epoch),
+        None => error,
+    }
 }
 
 /// Why a replica that is opened as a primary does not commit.
@@ -491,7 +520,7 @@ fn is_a_replica(control: &Control, path: &std::path::Path) -> Error {
         path.display(),
         control.fence().map_or(Epoch(0), |fence| fence.epoch)
     );
-    Error::new(ErrorCode::StalePrimary, what)
+    Error::new(ErrorCode::StalePrimary, what).with_path(path)
 }
 
 /// The error of a commit that is in the log and could not be applied. Nothing can be appended after it: what this process
@@ -504,12 +533,14 @@ fn unapplied(commit: &Commit, token: Token, cause: &Error) -> Error {
     let what = format_args!(
         "commit {token} is in the log and could not be applied: {cause}; open the database again and look"
     );
-    Error::new(ErrorCode::OutcomeUnknown, what)
+    Error::new(ErrorCode::OutcomeUnknown, what).about_what(cause).with_token(token)
 }
 
 /// The error of a commit whose sync failed.
-fn outcome_unknown(e: Error) -> Error {
-    if e.code() == ErrorCode::SyncFailed { Error::new(ErrorCode::OutcomeUnknown, e) } else { e }
+#[cold]
+fn outcome_unknown(e: Error, token: Token) -> Error {
+    let e = if e.code() == ErrorCode::SyncFailed { e.recoded(ErrorCode::OutcomeUnknown) } else { e };
+    e.with_token(token)
 }
 
 /// The text of an id.

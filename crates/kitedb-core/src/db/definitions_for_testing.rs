@@ -2,8 +2,9 @@
 //! never be ready. They are no part of the interface.
 
 use super::{
+    dyn_graph::sealed::ReadState,
     indexes::{IndexOn, IndexSpec},
-    read::{GraphRead, sealed::ReadState},
+    read::GraphRead,
     transaction::Transaction,
 };
 use crate::{

@@ -5,6 +5,7 @@ use super::{
     cut_short::CutShort,
     engine::Engine,
     file::require_one_name,
+    history::writer_of,
     lease::Lease,
     options::{OpenOptions, ReplicationRole},
     place::{LogPlace, anchored, folder_of, left_log},
@@ -82,11 +83,13 @@ pub(crate) fn detach(
     let options = OpenOptions { role: None, read_only: false, ..options };
     let look = Store::open(env, path, false)?;
     if let Some(cut) = CutShort::of(path, &look.log_link()) {
-        let mark = look.manifest().checkpoint;
+        let manifest = look.manifest();
+        let mark = manifest.checkpoint;
+        let writer = writer_of(&manifest.history, mark.epoch, mark.log_index);
         drop(look);
         leave();
         let former_sidecar = end_detachment(env, path, &options, &cut)?;
-        let last = Token { epoch: mark.epoch, log_index: mark.log_index };
+        let last = Token::new(mark.epoch, mark.log_index).with_tag(writer);
         let last_token = (mark.log_index > LogIndex(0)).then_some(last);
         return Ok(Detached { last_token, missing: None, left_source: None, still_registered: None, former_sidecar });
     }
@@ -113,7 +116,7 @@ pub(crate) fn detach(
              replication_overwrite, {})",
             command("role", path, "detach --overwrite")
         );
-        return Err(Error::new(why.code(), what));
+        return Err(Error::new(why.code(), what).about_what(why));
     }
     let store = open_for_writing(env, path, &options)?;
     if let Err(e) = require_same(path, looked_at, store.file_id()) {
@@ -188,8 +191,9 @@ fn renew(env: &Env, path: &Path, store: &Store, former: Option<&CutShort>) -> Re
     let id = former.filter(|_| hint.is_some()).map_or([0; 16], |former| former.file_id);
     let hint = hint.unwrap_or_default();
     let link = LogLink { clean_tail, part: Part::StandAlone, id, hint, ..LogLink::default() };
+    let writer = writer_of(&history, mark.epoch, mark.log_index);
     store.renew(env.host.random(), history, link)?;
-    Ok(Token { epoch: mark.epoch, log_index: mark.log_index })
+    Ok(Token::new(mark.epoch, mark.log_index).with_tag(writer))
 }
 
 /// Lets the primary at the resolved `path`, which was copied or restored, lead in place of the one that it was copied
@@ -281,6 +285,7 @@ fn lead_anew(engine: &Engine, taken: Epoch) -> Result<Epoch> {
         Some(_) if engine.epoch() > taken => engine.epoch(),
         _ => engine.promote_in_place(&Lease::new(engine.epoch()))?,
     };
+    engine.opened.note_something();
     if let Some(control) = &engine.sidecar {
         // Last: who is cut short before it says so once more.
         control.set_stamps(&**engine.store.file())?;

@@ -1,9 +1,6 @@
 //! What two states hold that is not the same, element by element.
 
-use super::{
-    View,
-    read::{GraphRead, sealed::ReadState},
-};
+use super::{View, dyn_graph::sealed::ReadState, read::GraphRead};
 use crate::{
     error::Result,
     graph::{EdgeKey, IndexDef, LabelId, NameKind, NodeId, PropKeyId, PropList},

@@ -162,7 +162,8 @@ impl Engine {
             return Err(refused.clone());
         }
         if self.options.read_only {
-            return Err(Error::new(ErrorCode::ReadOnly, "Database is read-only: open it without read_only to write"));
+            let what = "Database is read-only: open it without read_only to write";
+            return Err(Error::new(ErrorCode::ReadOnly, what).with_path(&self.path));
         }
         self.require_no_panic()
     }
@@ -175,7 +176,8 @@ impl Engine {
                 ErrorCode::ReplicaReadOnly,
                 "this database is a replica and takes writes only from its source: write to the primary, or promote \
                  this replica",
-            ));
+            )
+            .with_path(&self.path));
         }
         Ok(())
     }

@@ -87,7 +87,7 @@ impl Engine {
             now_ms: self.env.host.now_ms(),
             opened_at_ms: self.measures.opened_at_ms(),
             read_only: self.options.read_only,
-            head: Token { epoch: info.epoch, log_index: index },
+            head: info.token(index),
             digest: info.digest,
             totals: info.totals,
             checkpoint: levels.base(),

@@ -23,7 +23,7 @@ pub(crate) fn identity_of(env: &Env, path: &Path) -> Result<FileIdentity> {
 pub(crate) fn require_no_log_left(env: &Env, path: &Path) -> Result<()> {
     for dir in [wal_dir(path), default_sidecar(path)] {
         if env.disk.is_dir(&dir) && reaches_beyond(env, &dir, env.host.random(), None, LogIndex(0))? {
-            return Err(Error::new(ErrorCode::LogMismatch, file_is_gone(env, path, &dir)));
+            return Err(Error::new(ErrorCode::LogMismatch, file_is_gone(env, path, &dir)).with_path(path));
         }
     }
     Ok(())
@@ -34,7 +34,7 @@ pub(crate) fn no_file(env: &Env, path: &Path, e: Error) -> Error {
     let is_gone = e.code() == ErrorCode::NotFound && is_absent(env, path);
     let left = || require_no_log_left(env, path).err().filter(|left| left.code() == ErrorCode::LogMismatch);
     match is_gone.then(left).flatten() {
-        Some(left) => Error::new(ErrorCode::NotFound, left),
+        Some(left) => left.recoded(ErrorCode::NotFound),
         None => e,
     }
 }
@@ -107,5 +107,5 @@ pub(super) fn require_one_name(path: &Path, options: &OpenOptions, file: &dyn Di
          keep copies), or open it with accept_hard_links",
         path.display()
     );
-    Err(Error::new(ErrorCode::HardLinked, what))
+    Err(Error::new(ErrorCode::HardLinked, what).with_path(path).with_expected(1).with_found(links))
 }

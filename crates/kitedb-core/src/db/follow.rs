@@ -53,7 +53,7 @@ impl Engine {
         if let Some(damage) = self.damage() {
             if self.opened.has_beyond() {
                 // Its own log has what it lacks.
-                return Err(Error::new(ErrorCode::NeedsReseed, format_args!("needs reseed: {damage}")));
+                return Err(damage.recoded(ErrorCode::NeedsReseed).context("needs reseed"));
             }
             let what = "needs reseed: this replica's own log or state is damaged; reseed it from a snapshot";
             return Err(Error::new(ErrorCode::NeedsReseed, what));
@@ -66,8 +66,12 @@ impl Engine {
         if count == 0 {
             return Ok(0);
         }
+        let mut known = commit.history.len();
         // The tail of its own log is a replica's cursor.
-        let persist = |e: Error| e.context("cursor persist failed");
+        let persist = |e: Error| match e.code() {
+            ErrorCode::NeedsReseed => e,
+            _ => e.context("cursor persist failed"),
+        };
         let through = LogIndex(commit.last.0 + count as u64);
         self.require_appender(commit, chunk.epoch, chunk.writer_id, through).map_err(persist)?;
         let mut done = 0;
@@ -85,13 +89,12 @@ impl Engine {
                 let from = place.at - base + FRAMES_PREFIX;
                 let folded = FrameRef::parse_unverified(&bytes[from..from + place.len])
                     .ok_or_else(|| Error::corrupt("a frame that verified cannot be read"))
-                    .and_then(|frame| self.fold(&frame));
+                    .and_then(|frame| self.fold(&frame, &chunk.writer_id));
                 if let Err(e) = folded {
                     // The frame is in the log and can never be applied: the two graphs differ.
                     self.publish_followed(commit);
-                    let e = Error::new(ErrorCode::NeedsReseed, format_args!("needs reseed: {e}"));
-                    let damage = Error::new(e.code(), &e);
-                    self.fail_replica(damage);
+                    let e = e.recoded(ErrorCode::NeedsReseed).context("needs reseed");
+                    self.fail_replica(e.clone());
                     return Err(e);
                 }
                 commit.last = place.header.log_index;
@@ -99,6 +102,11 @@ impl Engine {
                 done += 1;
             }
             self.publish_followed(commit);
+            if commit.history.len() > known {
+                // A frame has told whose the epoch is: who waits for another writer's commit, beyond it, waits in vain.
+                known = commit.history.len();
+                self.signal().notify_all();
+            }
         }
         Ok(done)
     }
@@ -211,33 +219,58 @@ impl Engine {
         self.ids.restart(next);
         self.publish_anew(&commit, Levels { runs: self.store.runs(), ..levels }, mark.log_index);
         self.opened.forget_damage();
+        self.opened.note_something();
         self.replication.become_replica();
         self.poison.forget_log_failure();
-        if let Some(control) = &self.sidecar {
-            if let Err(e) = control.clear_end() {
-                tracing::warn!("the end of an epoch of before a reseed may come back after a loss of power: {e}");
-            }
-            let session = control.set_current_log(link.id);
-            let session = session.and_then(|()| control.set_sync_failed(false));
-            if let Err(e) = session.and_then(|()| control.begin_session(&*self.env.host, mark.log_index)) {
-                // The next frame's log does it again, before anything is appended.
-                tracing::warn!("a log's control file speaks of the log of before a reseed still: {e}");
-            }
-            control.set_needs_reseed(false);
-            control.set_filled();
-            control.set_last_error(None);
-            // Else a loss of power may bring back that log's end, or its id. If it fails, the next frame's log syncs it.
-            let _ = control.sync();
-        }
-        if let Err(e) = self.remove_log() {
-            tracing::warn!("the log of before a reseed was not removed: {e}; it will be with the next frame");
-        }
+        let named = self.name_adopted_log(&commit);
         drop(commit);
         if let Err(e) = Store::forget_import(&self.env, record) {
             tracing::warn!("what a bootstrap remembers of its copy was not removed: {e}");
         }
         self.signal().notify_all();
+        named
+    }
+
+    /// Has the control file name the log that the header names since another graph was put in place, and removes the one before
+    /// it. Until that is so, this node's log is the old one to who looks, and nothing more is pulled; the next pull tries it again,
+    /// and the next open.
+    fn name_adopted_log(&self, commit: &Commit) -> Result<()> {
+        let Some(control) = &self.sidecar else { return Ok(()) };
+        if let Err(e) = control.clear_end() {
+            tracing::warn!("the end of an epoch of before a reseed may come back after a loss of power: {e}");
+        }
+        let session = control.set_current_log(self.store.log_link().id);
+        let session = session.and_then(|()| control.set_sync_failed(false));
+        session.and_then(|()| control.begin_session(&*self.env.host, commit.last)).map_err(|e| {
+            let what = "the source's graph is in place, and the log's control file does not say so yet: it is tried again with \
+                        the next pull, and when this replica is opened";
+            e.context(what)
+        })?;
+        control.set_needs_reseed(false);
+        control.set_filled();
+        control.set_last_error(None);
+        // Else a loss of power may bring back that log's end, or its id. If it fails, the next frame's log syncs it.
+        let _ = control.sync();
+        if let Err(e) = self.remove_log() {
+            tracing::warn!("the log of before a reseed was not removed: {e}; it will be with the next frame");
+        }
         Ok(())
+    }
+
+    /// Ends what a bootstrap could not, for want of room in its log's control file.
+    pub(crate) fn end_adoption(&self) -> Result<()> {
+        let Some(control) = &self.sidecar else { return Ok(()) };
+        let told = |last| {
+            let link = self.store.log_link();
+            link.kind != LogKind::Sidecar || (control.current_log().log_id == link.id && control.published() == last)
+        };
+        if told(self.published()) || self.opened.is_damaged() {
+            return Ok(());
+        }
+        let commit = self.commit.lock();
+        // Where frames are appended, the control file was told of their log first.
+        let ended = commit.appender.is_some() || told(commit.last);
+        if ended { Ok(()) } else { self.name_adopted_log(&commit) }
     }
 
     /// Remembers what no other history will tell: that a promotion of this node is past, and which epochs have been.

@@ -1,7 +1,7 @@
 //! Views and transactions for who cannot say when he is done with them: what they hold is freed all the same, once it was
 //! held for too long, and when the database is closed.
 
-use super::{read::expired, transaction::Transaction, view::View};
+use super::{dyn_graph::expired, transaction::Transaction, view::View};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::Token,

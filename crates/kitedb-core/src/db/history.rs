@@ -1,7 +1,7 @@
 //! The history of a file: who led, and wrote, from which commit on.
 
 use crate::{
-    graph::{Epoch, LogIndex},
+    graph::{Epoch, LogIndex, WriterTag},
     log::WriterId,
     store::HistoryEntry,
 };
@@ -41,6 +41,12 @@ pub(crate) fn merge_history(
     if let Some((epoch, writer_id)) = new_epoch {
         history.push(HistoryEntry { epoch, writer_id, first: LogIndex(last.0 + 1) });
     }
+}
+
+/// The tag of the writer of the commit with an index, which is of an epoch; `None`: the history does not tell.
+pub(crate) fn writer_of(history: &[HistoryEntry], epoch: Epoch, index: LogIndex) -> Option<WriterTag> {
+    let led = history.iter().rev().find(|led| led.first <= index)?;
+    WriterTag::of(&led.writer_id).filter(|_| led.epoch == epoch && index > LogIndex(0))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 /// Which elements an index is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum IndexOn {
     /// Nodes with this label.
     Label(String),

@@ -1,19 +1,19 @@
-//! Background work: threads that merely run what can also be called step by step. Each sleeps until there is something for
-//! it to do; one that panics ends, and with it what the database writes (see [`super::panics`]).
+//! Background work: what can also be called step by step, done by the threads that the databases of a process share
+//! ([`crate::pool`]) when it is asked for. Work that panics is not done again, and with it ends what the database writes (see
+//! [`super::panics`]).
 
 use crate::{
     error::{ErrorCode, Result},
-    lock::{Condvar, Mutex},
+    pool::{Lane, Next, Task},
 };
 use arc_swap::ArcSwapOption;
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Weak,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    thread::JoinHandle,
     time::Duration,
 };
 
@@ -24,27 +24,23 @@ const RETRY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Jobs {
     enabled: bool,
-    state: Mutex<State>,
-    /// Of each kind of work, so that nobody is woken for that of another.
-    wake: [Condvar; 4],
+    stopping: AtomicBool,
+    /// Each kind of work, once it is known whose it is.
+    tasks: OnceLock<[Task; 4]>,
+    /// Within how long a sync begins that was asked for.
+    sync_tick: OnceLock<Duration>,
+    /// After how long a sweep begins that was asked for.
+    sweep_tick: OnceLock<Duration>,
     checkpoint_asked: AtomicBool,
     /// Whether something was committed that no background sync has begun after; true, too, where none is ever made.
     sync_asked: AtomicBool,
-    /// Whether it is to be looked who has held a state for too long.
+    /// Whether it is to be looked who has held a state for too long; true, too, where nobody ever looks.
     sweep_asked: AtomicBool,
     failing: AtomicBool,
     /// What the last background failure was, until the work succeeds.
     last_error: ArcSwapOption<String>,
     /// Bytes written by a merge since it last gave way.
     burst: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    stop: bool,
-    compaction_due: bool,
-    worker: Option<Weak<dyn Worker>>,
-    threads: Vec<JoinHandle<()>>,
 }
 
 /// A kind of work.
@@ -57,13 +53,13 @@ pub(super) enum Job {
 }
 
 impl Job {
-    /// The name of its thread.
-    fn thread(self) -> &'static str {
+    /// The threads that do it.
+    fn lane(self) -> Lane {
         match self {
-            Self::Checkpoint => "kitedb-checkpoint",
-            Self::Compact => "kitedb-compact",
-            Self::Sync => "kitedb-sync",
-            Self::Sweep => "kitedb-sweep",
+            Self::Checkpoint => Lane::Checkpoint,
+            Self::Compact => Lane::Compact,
+            Self::Sync => Lane::Sync,
+            Self::Sweep => Lane::Keep,
         }
     }
 }
@@ -76,9 +72,6 @@ pub(super) trait Worker: std::fmt::Debug + Send + Sync {
     /// Does a piece of work, until there is no more of that kind or `is_stopped` says so.
     fn work(&self, job: Job, is_stopped: &dyn Fn() -> bool) -> Result<()>;
 
-    /// After how long a sweep that is asked for begins; `None`: there is nothing to look for.
-    fn sweep_tick(&self) -> Option<Duration>;
-
     /// Takes note that work panicked: nothing more is written.
     fn note_panic(&self, what: &str, panic: &(dyn Any + Send));
 
@@ -90,25 +83,31 @@ impl Jobs {
     pub fn new(enabled: bool) -> Self {
         Self {
             enabled,
-            state: Mutex::default(),
-            wake: Default::default(),
+            stopping: AtomicBool::new(false),
+            tasks: OnceLock::new(),
+            sync_tick: OnceLock::new(),
+            sweep_tick: OnceLock::new(),
             checkpoint_asked: AtomicBool::new(false),
             sync_asked: AtomicBool::new(true),
-            sweep_asked: AtomicBool::new(false),
+            sweep_asked: AtomicBool::new(true),
             failing: AtomicBool::new(false),
             last_error: ArcSwapOption::empty(),
             burst: AtomicU64::new(0),
         }
     }
 
-    /// Tells the jobs whose work they do, and within how long a sync that is asked for begins; `None`: nobody asks. Threads
-    /// start with the first work.
-    pub fn attach(&self, worker: &Arc<dyn Worker>, sync_tick: Option<Duration>) {
-        let mut state = self.state.lock();
-        state.worker = Some(Arc::downgrade(worker));
-        if let Some(tick) = sync_tick.filter(|_| self.enabled) {
-            self.sync_asked.store(false, Ordering::Release);
-            start(&mut state, worker, Job::Sync, tick);
+    /// Tells the jobs whose work they do, within how long a sync that is asked for begins, and after how long a sweep does;
+    /// `None`: nobody asks.
+    pub fn attach(&self, worker: &Arc<dyn Worker>, sync_tick: Option<Duration>, sweep_tick: Option<Duration>) {
+        if !self.enabled {
+            return;
+        }
+        let _ = self.tasks.set([Job::Checkpoint, Job::Compact, Job::Sync, Job::Sweep].map(|job| task_of(worker, job)));
+        let ticks = [(&self.sync_tick, sync_tick, &self.sync_asked), (&self.sweep_tick, sweep_tick, &self.sweep_asked)];
+        for (place, tick, asked) in ticks {
+            if tick.is_some_and(|tick| place.set(tick).is_ok()) {
+                asked.store(false, Ordering::Release);
+            }
         }
     }
 
@@ -130,14 +129,14 @@ impl Jobs {
     /// Asks for a checkpoint soon. Cheap if one was asked for already.
     pub fn ask_for_checkpoint(&self) {
         if self.enabled && !self.checkpoint_asked.swap(true, Ordering::AcqRel) {
-            self.wake_up(Job::Checkpoint, |_| {});
+            self.ask(Job::Checkpoint, Duration::ZERO);
         }
     }
 
     /// Asks for merges soon.
     pub fn ask_for_compaction(&self) {
         if self.enabled {
-            self.wake_up(Job::Compact, |state| state.compaction_due = true);
+            self.ask(Job::Compact, Duration::ZERO);
         }
     }
 
@@ -145,66 +144,46 @@ impl Jobs {
     #[inline]
     pub fn ask_for_sync(&self) {
         if !self.sync_asked.load(Ordering::Acquire) && !self.sync_asked.swap(true, Ordering::AcqRel) {
-            // Under the lock: whoever is about to sleep has looked, or will see it.
-            let _state = self.state.lock();
-            self.notify(Job::Sync);
+            // What is committed meanwhile shares the sync.
+            self.ask(Job::Sync, self.sync_tick.get().copied().unwrap_or_default());
         }
     }
 
     /// Asks for a look, in a while, at who has held a state for too long. Costs a load if one was asked for already.
     #[inline]
     pub fn ask_for_sweep(&self) {
-        if self.enabled && !self.sweep_asked.load(Ordering::Acquire) && !self.sweep_asked.swap(true, Ordering::AcqRel) {
-            self.start_sweeping();
+        if !self.sweep_asked.load(Ordering::Acquire) && !self.sweep_asked.swap(true, Ordering::AcqRel) {
+            self.ask(Job::Sweep, self.sweep_tick.get().copied().unwrap_or_default());
         }
     }
 
-    #[cold]
-    fn start_sweeping(&self) {
-        let mut state = self.state.lock();
-        if let Some(worker) = state.worker.as_ref().and_then(Weak::upgrade)
-            && !state.stop
-            && !state.threads.iter().any(|t| t.thread().name() == Some(Job::Sweep.thread()))
-            && let Some(tick) = worker.sweep_tick()
-        {
-            start(&mut state, &worker, Job::Sweep, tick);
+    /// What says that a job was asked for, and not begun yet. Of merges nothing does.
+    fn asked(&self, job: Job) -> Option<&AtomicBool> {
+        match job {
+            Job::Checkpoint => Some(&self.checkpoint_asked),
+            Job::Compact => None,
+            Job::Sync => Some(&self.sync_asked),
+            Job::Sweep => Some(&self.sweep_asked),
         }
-        self.notify(Job::Sweep);
     }
 
-    fn notify(&self, job: Job) {
-        self.wake[job as usize].notify_one();
-    }
-
-    fn wake_up(&self, job: Job, change: impl FnOnce(&mut State)) {
-        let mut state = self.state.lock();
-        change(&mut state);
-        if let Some(worker) = state.worker.as_ref().and_then(Weak::upgrade)
-            && !state.stop
-            && !state.threads.iter().any(|t| t.thread().name() == Some(Job::Checkpoint.thread()))
-        {
-            start(&mut state, &worker, Job::Checkpoint, Duration::ZERO);
-            start(&mut state, &worker, Job::Compact, Duration::ZERO);
+    fn ask(&self, job: Job, after: Duration) {
+        let Some(task) = self.tasks.get().and_then(|tasks| tasks.get(job as usize)) else { return };
+        if let Err(e) = task.ask(after) {
+            self.last_error.store(Some(Arc::new(format!("cannot start a background thread: {e}"))));
+            // The next one who wants it asks again.
+            self.asked(job).into_iter().for_each(|asked| asked.store(false, Ordering::Release));
         }
-        self.notify(job);
     }
 
-    /// Ends all threads, after what they are doing.
+    /// Ends all jobs, after what they are doing. Jobs of other databases are not waited for.
     pub fn stop(&self) {
-        let threads = {
-            let mut state = self.state.lock();
-            state.stop = true;
-            for job in [Job::Checkpoint, Job::Compact, Job::Sync, Job::Sweep] {
-                self.notify(job);
-            }
-            std::mem::take(&mut state.threads)
-        };
-        for thread in threads {
-            // A job's thread may itself drop the last handle; it must not wait for itself.
-            if thread.thread().id() != std::thread::current().id() {
-                let _ = thread.join();
-            }
-        }
+        self.stopping.store(true, Ordering::Release);
+        self.tasks.get().into_iter().flatten().for_each(Task::stop);
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 
     /// Called by a merge after each piece it wrote: gives way to committers and readers on the same disk.
@@ -217,89 +196,58 @@ impl Jobs {
         Ok(())
     }
 
-    /// Waits for work of a kind. `false`: stop.
-    fn wait(&self, job: Job, interval: Duration) -> bool {
-        let mut state = self.state.lock();
-        loop {
-            if state.stop {
-                return false;
-            }
-            match job {
-                Job::Checkpoint if self.checkpoint_asked.swap(false, Ordering::AcqRel) => return true,
-                Job::Compact if std::mem::take(&mut state.compaction_due) => return true,
-                Job::Sync if self.sync_asked.load(Ordering::Acquire) => {
-                    // What is committed meanwhile shares the sync.
-                    if self.wake[job as usize].wait_for(&mut state, interval).timed_out() {
-                        // Before the sync: what is appended after this asks again.
-                        self.sync_asked.store(false, Ordering::SeqCst);
-                        return !state.stop;
-                    }
-                }
-                Job::Sweep if self.sweep_asked.load(Ordering::Acquire) => {
-                    if self.wake[job as usize].wait_for(&mut state, interval).timed_out() {
-                        // Before the sweep: what is held after this asks again.
-                        self.sweep_asked.store(false, Ordering::SeqCst);
-                        return !state.stop;
-                    }
-                }
-                _ => self.wake[job as usize].wait(&mut state),
-            }
-        }
-    }
-
-    /// Notes how a job ended. After a failure it waits a while and asks for the job again.
-    fn note(&self, job: Job, result: Result<()>) {
-        let mut state = self.state.lock();
+    /// Notes how a job ended. After a failure it is done again in a while.
+    fn note(&self, job: Job, result: Result<()>) -> Next {
         match result {
             // It says nothing of what else is done.
-            Ok(()) if job == Job::Sweep => {}
+            Ok(()) if job == Job::Sweep => Next::Asked,
             Ok(()) => {
                 self.failing.store(false, Ordering::Release);
                 self.last_error.store(None);
+                Next::Asked
             }
             Err(e) => {
                 tracing::warn!("background work of a database failed and will be tried again: {e}");
                 self.failing.store(true, Ordering::Release);
                 self.last_error.store(Some(Arc::new(e.to_string())));
-                if !state.stop {
-                    self.wake[job as usize].wait_for(&mut state, RETRY);
+                // A log that failed is synced by nobody before it is recovered.
+                if job == Job::Sync && e.code() == ErrorCode::SyncFailed {
+                    return Next::Asked;
                 }
-                match job {
-                    Job::Checkpoint => self.checkpoint_asked.store(true, Ordering::Release),
-                    Job::Compact => state.compaction_due = true,
-                    Job::Sweep => self.sweep_asked.store(true, Ordering::Release),
-                    // A log that failed is synced by nobody before it is recovered.
-                    Job::Sync => self.sync_asked.store(e.code() != ErrorCode::SyncFailed, Ordering::Release),
-                }
+                self.asked(job).into_iter().for_each(|asked| asked.store(true, Ordering::Release));
+                Next::In(RETRY)
             }
         }
     }
 }
 
-/// Starts the thread of a job. A sync begins at most `tick` after it was asked for.
-fn start(state: &mut State, worker: &Arc<dyn Worker>, job: Job, tick: Duration) {
-    let weak = Arc::downgrade(worker);
-    let spawned = std::thread::Builder::new().name(job.thread().to_owned()).spawn(move || {
-        while let Some(worker) = weak.upgrade() {
-            let jobs = worker.jobs();
-            if !jobs.wait(job, tick) {
-                return;
-            }
-            match catch_unwind(AssertUnwindSafe(|| worker.work(job, &|| jobs.state.lock().stop))) {
-                Ok(result) => jobs.note(job, result),
-                Err(panic) => return worker.note_panic("work in the background", &*panic),
-            }
-            if worker.has_panicked() && !matches!(job, Job::Sync | Job::Sweep) {
-                // Nothing more is written; what is in the log is still synced.
-                return;
-            }
+/// A job of `worker`, which it does not keep alive.
+fn task_of(worker: &Arc<dyn Worker>, job: Job) -> Task {
+    let (weak, panicked) = (Arc::downgrade(worker), AtomicBool::new(false));
+    Task::new(job.lane(), move || match weak.upgrade() {
+        Some(worker) if !panicked.load(Ordering::Acquire) => {
+            let next = do_job(&worker, job);
+            panicked.store(next.is_none(), Ordering::Release);
+            next.unwrap_or(Next::Asked)
         }
-    });
-    match spawned {
-        Ok(thread) => state.threads.push(thread),
-        Err(e) => {
-            let what = format!("cannot start a background thread: {e}");
-            worker.jobs().last_error.store(Some(Arc::new(what)));
+        _ => Next::Asked,
+    })
+}
+
+/// Does a job once. `None`: it panicked.
+fn do_job(worker: &Arc<dyn Worker>, job: Job) -> Option<Next> {
+    let jobs = worker.jobs();
+    // Once nothing more is written, what is in the log is still synced, and who reads is still told that he has done so for long.
+    if jobs.is_stopping() || (worker.has_panicked() && !matches!(job, Job::Sync | Job::Sweep)) {
+        return Some(Next::Asked);
+    }
+    // Before the work: what comes after this asks again.
+    jobs.asked(job).into_iter().for_each(|asked| asked.store(false, Ordering::SeqCst));
+    match catch_unwind(AssertUnwindSafe(|| worker.work(job, &|| jobs.is_stopping()))) {
+        Ok(result) => Some(jobs.note(job, result)),
+        Err(panic) => {
+            worker.note_panic("work in the background", &*panic);
+            None
         }
     }
 }

@@ -10,8 +10,8 @@ use crate::{
     graph::{Epoch, LogIndex},
     io::OpenMode,
     log::{
-        Appender, Control, Keep, LogIdentity, LogOptions, Recovered, RecoveryStart, WriterId, ends_early, out_of_place,
-        recover,
+        Appender, Control, Keep, LogIdentity, LogOptions, Recovered, RecoveryStart, WriterId, does_not_go_on,
+        ends_early, has_segments, out_of_place, recover,
     },
     shell::command,
     store::{LogKind, LogLink, Part},
@@ -71,6 +71,7 @@ impl Engine {
         commit.note_epoch(epoch, writer_id);
         commit.frozen_at_bytes = 0;
         commit.appender = Some(appender);
+        self.opened.note_something();
         Ok(())
     }
 
@@ -100,7 +101,7 @@ impl Engine {
         };
         let mut beyond = false;
         let recovered =
-            recover(&self.env, &self.log_dir, self.sidecar.clone(), start, OpenMode::ReadWrite, &mut |_| {
+            recover(&self.env, &self.log_dir, self.sidecar.clone(), start, OpenMode::ReadWrite, &mut |_, _| {
                 beyond = true;
                 Ok(())
             });
@@ -126,11 +127,32 @@ impl Engine {
                 ),
             )
             .context(format_args!("the log ends at {}", recovered.last))),
-            // It ends before the file does, or is gone: what it held is in the file.
-            Ok(_) => Ok(None),
-            Err(e) if matches!(e.code(), ErrorCode::LogMismatch | ErrorCode::Corrupt) => Ok(None),
+            // It ends before the file does, is damaged there, or is gone. What it held is in the file; but it is what replicas
+            // may need, and what took its segments may give them back.
+            Ok(_) => self.without_segments(start.log, commit.last),
+            Err(e) if matches!(e.code(), ErrorCode::LogMismatch | ErrorCode::Corrupt) => {
+                self.without_segments(start.log, commit.last)
+            }
             Err(e) => Err(e),
         }
+    }
+
+    /// `None`: the log that the file names never had a segment, so that the next one begins as if it were that. Else it is
+    /// missed, and goes only if somebody says so (a repair, a reseed).
+    fn without_segments(&self, log: LogIdentity, last: LogIndex) -> Result<Option<Appender>> {
+        let Some(control) = &self.sidecar else { return Ok(None) };
+        // Where nothing was ever committed, nobody needs anything of it.
+        if last == LogIndex(0) || !has_segments(&self.env, &self.log_dir, Some(control), log)? {
+            return Ok(None);
+        }
+        let missed = does_not_go_on(&self.log_dir, last);
+        let give_up = command("repair", &self.path, "--dry-run");
+        if self.role() != ReplicationRole::Replica {
+            return Err(missed.and(format_args!("{give_up} says how")));
+        }
+        let reseed = command("replica reseed", &self.path, "");
+        let missed = missed.and(format_args!("{give_up} says how, or copy its source anew with {reseed}"));
+        Err(Error::new(ErrorCode::NeedsReseed, format_args!("needs reseed: {missed}")))
     }
 
     pub(super) fn log_options(&self) -> LogOptions {

@@ -48,7 +48,7 @@ impl Engine {
         let found = env.disk.identity(&path).map_err(io)?;
         if store.file().identity().map_err(io)? != identity || found != identity {
             let what = format_args!("{} was replaced while it was being opened: open it again", path.display());
-            return Err(Error::new(ErrorCode::Locked, what));
+            return Err(Error::new(ErrorCode::Locked, what).with_path(&path));
         }
         let places = LogPlaces::of(&env, &path, &options, &store)?;
         let standing = places.standing(&env, &store)?;
@@ -68,8 +68,10 @@ impl Engine {
             .open_sidecar(&places, standing, accept_moved)
             .and_then(|()| engine.recover_for_writing(&places))
             .and_then(|()| engine.become_primary())
-            .and_then(|()| engine.say_in_header());
+            // A sidecar that is made in the place of a missing one is named once something came of it.
+            .and_then(|()| if engine.opened.made_for_nothing().is_some() { Ok(()) } else { engine.say_in_header() });
         if let Err(e) = recovered {
+            engine.take_back_sidecar();
             if engine.store.log_link().kind != LogKind::Sidecar {
                 engine.unmake_sidecar();
             }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 /// When a commit is on the disk. In every mode it survives the death of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum SyncMode {
     /// Before `commit` returns: it survives the death of the machine. Committers that wait share a sync.
     #[default]
@@ -26,6 +27,7 @@ pub(crate) const MAX_NAME: usize = 64;
 
 /// What part a database plays in replication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum ReplicationRole {
     /// None: the log is kept only as long as recovery needs it.
     #[default]
@@ -314,6 +316,7 @@ impl OpenOptions {
     }
 
     /// Lets every append to the log fail once so many have succeeded (0: the first one fails), for tests.
+    #[doc(hidden)]
     #[must_use]
     pub fn replication_fail_after_append_for_testing(mut self, appends: u64) -> Self {
         self.fail_after_append = Some(appends);
@@ -353,6 +356,45 @@ impl OpenOptions {
             self.replication_name.as_ref().is_none_or(|name| (1..=MAX_NAME).contains(&name.len())),
             "replication_name has not 1 to 64 bytes",
         )?;
+        check(
+            self.replication_name.is_none() || !self.replication_unregistered,
+            "replication_name (--name) is what a replica is listed as where it is registered, and replication_unregistered \
+             (--unregistered) is that it is not: leave one of them out",
+        )?;
         check(self.checkpoint_log_bytes >= 4096, "checkpoint_log_bytes is below 4096")
+    }
+
+    /// The first option, by its name, of those that every open of a file in a process shares, that says something else here than
+    /// `shared` does. What is as it is by default is not said.
+    pub(crate) fn contradicts(&self, shared: &Self) -> Option<&'static str> {
+        fn differs<T: PartialEq>(here: &T, shared: &T, by_default: &T) -> bool {
+            here != by_default && here != shared
+        }
+        let by_default = Self::default();
+        macro_rules! said {
+            ($($name:literal: $($field:ident).+),* $(,)?) => {
+                [$(($name, differs(&self.$($field).+, &shared.$($field).+, &by_default.$($field).+))),*]
+            };
+        }
+        let all = said! {
+            "sync_interval_ms": sync_interval_ms,
+            "checkpoint_log_bytes": checkpoint_log_bytes,
+            "auto_checkpoint": auto_checkpoint,
+            "auto_compaction": auto_compaction,
+            "max_runs": max_runs,
+            "background": background,
+            "max_pin_ms": max_pin_ms,
+            "segment_max_bytes": segment_max_bytes,
+            "replication_segment_max_bytes": replication_segment_max_bytes,
+            "replication_retention_min_entries": retention.min_entries,
+            "replication_retention_min_ms": retention.min_ms,
+            "replication_retention_max_bytes": retention.max_bytes,
+            "replication_retention_max_lag_ms": retention.max_lag_ms,
+            "replication_retention_interval_ms": retention.interval_ms,
+            "replication_name": replication_name,
+            "replication_unregistered": replication_unregistered,
+            "fence_wait_ms": fence_wait_ms,
+        };
+        all.into_iter().find(|(_, differs)| *differs).map(|(name, _)| name)
     }
 }

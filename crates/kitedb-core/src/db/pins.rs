@@ -16,28 +16,31 @@ pub enum PinKind {
     View,
     /// A [`Transaction`].
     Transaction,
+    /// A [`NodeCursor`](crate::NodeCursor) or an [`EdgeCursor`](crate::EdgeCursor).
+    Cursor,
 }
 
 impl PinKind {
-    /// `view` or `transaction`.
+    /// `view`, `transaction` or `cursor`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::View => "view",
             Self::Transaction => "transaction",
+            Self::Cursor => "cursor",
         }
     }
 }
 
-/// An open view or transaction: what it shows stays, in memory and in the file, for as long as it is held.
+/// An open view, transaction or cursor: what it shows stays, in memory and in the file, for as long as it is held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PinInfo {
     /// What it is.
     pub kind: PinKind,
-    /// The name that it was given ([`View::with_origin`], [`Transaction::set_origin`]), or else where in the program it was
-    /// taken, as `file:line:column`.
+    /// The name that it was given ([`View::with_origin`], [`Transaction::set_origin`]), which a cursor has of its view, or else
+    /// where in the program it was taken, as `file:line:column`.
     pub origin: String,
-    /// For how many ms it has been held.
+    /// For how many ms it has been held; a cursor, with its view.
     pub age_ms: u64,
     /// The last commit that it shows.
     pub log_index: LogIndex,
@@ -48,7 +51,11 @@ pub struct PinInfo {
 
 impl PinInfo {
     fn of(held: Held) -> Self {
-        let kind = if held.kind == ReaderKind::Transaction { PinKind::Transaction } else { PinKind::View };
+        let kind = match held.kind {
+            ReaderKind::View | ReaderKind::Engine => PinKind::View,
+            ReaderKind::Transaction => PinKind::Transaction,
+            ReaderKind::Cursor => PinKind::Cursor,
+        };
         Self { kind, origin: held.origin, age_ms: held.age_ms, log_index: held.index, expired: held.expired }
     }
 }

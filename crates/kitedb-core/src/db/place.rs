@@ -6,8 +6,8 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
     io::{Access, DiskFile, Env, OpenMode},
-    log::{Control, Displaced, LogIdentity, holds_segments_of, names_another, reaches_beyond},
-    shell::{SIDECAR, WAL, command, command_by_log},
+    log::{Control, Displaced, LogIdentity, holds_segments_of, names_another, reaches_beyond, segment_files},
+    shell::{Command, SIDECAR, WAL, command, command_by_log},
     store::{LogKind, LogLink, Part, Store, foreign_folder},
 };
 use std::{
@@ -67,6 +67,9 @@ pub(crate) struct Search<'a> {
     pub given: Option<&'a Path>,
     /// Whether that is a hint only: the ids decide, also where they are found in another place.
     pub given_is_hint: bool,
+    /// Whether a control file of another database that lies where this one's belongs, without a log, is damage: what opens the file
+    /// leaves it where it is, and a repair puts it aside.
+    pub repairs: bool,
 }
 
 /// What was found.
@@ -174,7 +177,13 @@ impl Search<'_> {
             return Ok(LogPlace::Damaged(dir, e));
         }
         if let Some(dir) = another.filter(|dir| *dir == should) {
-            return Err(foreign_sidecar(self.path, &dir));
+            let strays = given.is_none() && self.is_stray(&dir);
+            if strays && self.repairs {
+                let e = another_control_file(&dir);
+                return Ok(LogPlace::Damaged(dir, e));
+            }
+            let way = strays.then(|| command("repair", self.path, ""));
+            return Err(foreign_sidecar(self.path, &dir, way));
         }
         Ok(if copied { LogPlace::Copied(own) } else { LogPlace::Missing(should) })
     }
@@ -272,6 +281,16 @@ impl Search<'_> {
         self.link.kind != LogKind::None && holds(self.file_id) && !holds(control.identity().file_id)
     }
 
+    /// Whether nothing but a control file is there of another database, which nobody has open: one that was copied or moved into the
+    /// folder of a log that has no segment yet, or no more.
+    fn is_stray(&self, dir: &Path) -> bool {
+        let has_no_segment = || segment_files(&*self.env.disk, dir).is_ok_and(|files| files.is_empty());
+        match Control::open(&*self.env.disk, dir, OpenMode::Read) {
+            Ok(Some(control)) => has_no_segment() && matches!(control.writer_lives(), Ok(false)),
+            _ => false,
+        }
+    }
+
     /// Whether the file that a log in `dir` bears the name of is there, has the same id, and is another file than this one:
     /// then one of them is a copy, and the log is the other one's. That shows where stamps do not tell (overlay, FUSE).
     fn is_of_another(&self, dir: &Path) -> bool {
@@ -319,6 +338,9 @@ impl Search<'_> {
     }
 }
 
+/// What remembers the source of a replica, in its sidecar.
+pub(super) const SOURCE: &str = "source";
+
 /// What is so, and what to do, where the log of the database that was at `path` is in `dir`, and the file itself is gone.
 pub(super) fn file_is_gone(env: &Env, path: &Path, dir: &Path) -> String {
     let control = Control::open(&*env.disk, dir, OpenMode::Read).ok().flatten();
@@ -327,8 +349,8 @@ pub(super) fn file_is_gone(env: &Env, path: &Path, dir: &Path) -> String {
         Some(control) if control.is_replica() => (
             "replica",
             format!(
-                "put the file back; or move that folder away, and copy its source anew ({})",
-                command("replica bootstrap", path, "--source-db SOURCE")
+                "put the file back; or, where it is gone for good, make a replica in its place ({})",
+                command("replica bootstrap", path, "--source-db SOURCE --overwrite")
             ),
         ),
         _ => (
@@ -353,7 +375,7 @@ pub(super) fn no_control_file(dir: &Path) -> Error {
         dir.display(),
         command_by_log("repair", dir, "")
     );
-    Error::new(ErrorCode::LogMismatch, what)
+    Error::new(ErrorCode::LogMismatch, what).with_path(dir)
 }
 
 /// The error of a control file that is another database's, in the place of the one of the log there.
@@ -364,18 +386,21 @@ pub(super) fn another_control_file(dir: &Path) -> Error {
         dir.display(),
         command_by_log("repair", dir, "")
     );
-    Error::new(ErrorCode::LogMismatch, what)
+    Error::new(ErrorCode::LogMismatch, what).with_path(dir)
 }
 
-/// The error of a sidecar with the log of another file than that at `path`.
-pub(super) fn foreign_sidecar(path: &Path, dir: &Path) -> Error {
+/// The error of a sidecar with the log of another file than that at `path`. `repair`: what puts that aside.
+pub(super) fn foreign_sidecar(path: &Path, dir: &Path, repair: Option<Command>) -> Error {
+    let repair = repair.map_or_else(String::new, |repair| {
+        format!("; or, if nothing there but its control file is that one's, have that put aside ({repair})")
+    });
     let what = format_args!(
         "the replication sidecar {} belongs to another database or copy than {}: give another place, or move that folder \
-         away",
+         away{repair}",
         dir.display(),
         path.display()
     );
-    Error::new(ErrorCode::LogMismatch, what)
+    Error::new(ErrorCode::LogMismatch, what).with_path(dir)
 }
 
 /// The error of a log that a file had and that is not there, but `apart` perhaps.
@@ -419,8 +444,9 @@ pub(super) fn log_is_gone(
         ),
         (false, _) => format!(
             "the log of {shown} should be in {dir}, and {there}. The file holds every commit up to log index {held}; who \
-             may have taken over from it, only the log knows: {say}; or, if it is lost and no other node leads, let it \
-             lead anew ({}) or stand alone ({})",
+             may have taken over from it, only the log knows: {say}; or, if it is lost, make it a replica of the node that \
+             leads ({}), or, if no other node leads, let it lead anew ({}) or stand alone ({})",
+            command("replica reseed", path, "--source-db NODE --overwrite"),
             command("role", path, "primary --moved --force"),
             command("role", path, "detach")
         ),
@@ -430,15 +456,28 @@ pub(super) fn log_is_gone(
             command("repair", path, "--dry-run")
         ),
     };
-    Error::new(ErrorCode::LogMismatch, what)
+    Error::new(ErrorCode::LogMismatch, what).with_path(place.dir())
 }
 
-/// A log in the place of one without a part in replication, which the file at `path` does not name and which has more than it:
-/// an older copy of the file is in its place.
+/// A log in a place of one which the file at `path`, which names none, does not name and which has more than it: an older copy of
+/// the file is in its place.
 pub(super) fn left_log(env: &Env, path: &Path, file_id: [u8; 16], last: LogIndex) -> Result<Option<Error>> {
-    let dir = wal_dir(path);
-    let ours = env.disk.is_dir(&dir) && holds_segments_of(env, &dir, file_id);
-    if !ours || !reaches_beyond(env, &dir, file_id, None, last)? {
+    Ok(match left_log_in(env, &wal_dir(path), path, file_id, last)? {
+        None => left_log_in(env, &default_sidecar(path), path, file_id, last)?,
+        left => left,
+    })
+}
+
+/// As [`left_log`], in `dir`.
+pub(super) fn left_log_in(
+    env: &Env,
+    dir: &Path,
+    path: &Path,
+    file_id: [u8; 16],
+    last: LogIndex,
+) -> Result<Option<Error>> {
+    let ours = env.disk.is_dir(dir) && holds_segments_of(env, dir, file_id);
+    if !ours || !reaches_beyond(env, dir, file_id, None, last)? {
         return Ok(None);
     }
     Ok(Some(Error::corrupt(format_args!(
@@ -446,7 +485,8 @@ pub(super) fn left_log(env: &Env, path: &Path, file_id: [u8; 16], last: LogIndex
          place. Put the newer file back; to go on without those commits, move that folder away",
         dir.display(),
         path.display()
-    ))))
+    ))
+    .with_path(dir)))
 }
 
 /// The error of a write to a primary whose files are not those that its log remembers.
@@ -471,12 +511,14 @@ pub(super) fn files_moved(path: &Path, place: &LogPlace) -> Error {
         format_args!(
             "{} is a primary that was copied or restored: {how}. It reads. Where the original is gone for good, let \
              this one lead in its place ({}, Database::confirm_moved); else make it a database of its own ({}, \
-             Database::detach)",
+             Database::detach), or, where another node leads, a replica of that one ({})",
             path.display(),
             command("role", path, "primary --moved"),
-            detach
+            detach,
+            command("replica reseed", path, "--source-db NODE --overwrite")
         ),
     )
+    .with_path(path)
 }
 
 /// As [`Search::is_of_another`], of the log of `file`.

@@ -1,7 +1,7 @@
 //! Where the two logs are that a file may have, and what follows from that for an open.
 
 use super::{
-    beyond::{Word, beyond_file, older_than_its_log},
+    beyond::{Word, beyond_file, older_than_its_log, older_than_what_its_log_had},
     options::{OpenOptions, ReplicationRole},
     place::{LogPlace, Search, default_sidecar, files_moved, log_is_gone, wal_dir},
     role::Standing,
@@ -40,6 +40,15 @@ pub(super) struct NewerLog {
 impl LogPlaces {
     /// Looks for the logs of the open file `store` at `path`.
     pub fn of(env: &Env, path: &Path, options: &OpenOptions, store: &Store) -> Result<Self> {
+        Self::looked_for(env, path, options, store, false)
+    }
+
+    /// As [`LogPlaces::of`], for a repair: a control file of another database without a log is damage.
+    pub fn to_repair(env: &Env, path: &Path, options: &OpenOptions, store: &Store) -> Result<Self> {
+        Self::looked_for(env, path, options, store, true)
+    }
+
+    fn looked_for(env: &Env, path: &Path, options: &OpenOptions, store: &Store, repairs: bool) -> Result<Self> {
         let link = store.log_link();
         let search = Search {
             env,
@@ -49,6 +58,7 @@ impl LogPlaces {
             link: &link,
             given: options.sidecar_path.as_deref(),
             given_is_hint: false,
+            repairs,
         };
         let stand_alone = link.kind != LogKind::Sidecar;
         let no_part = stand_alone && options.role.is_none_or(|role| role == ReplicationRole::Disabled);
@@ -113,7 +123,12 @@ impl LogPlaces {
         // Also if it names a log of before that one: what begins another one lowers this word first.
         let durable = control.as_ref().map(Control::durable).filter(|durable| !link.open && *durable > last);
         let more = durable.max(held.as_ref().map(|held| held.last));
-        Ok(more.map(|more| NewerLog { damage: older_than_its_log(path, dir, last, more, link.part), held }))
+        let reach = held.as_ref().map(|held| held.last);
+        let damage = |more| match reach {
+            Some(reach) if reach >= more => older_than_its_log(path, dir, last, more, link.part),
+            reach => older_than_what_its_log_had(path, dir, last, (more, reach), link.part),
+        };
+        Ok(more.map(|more| NewerLog { damage: damage(more), held }))
     }
 
     /// What the file is. Upholds I33.
@@ -170,7 +185,7 @@ impl LogPlaces {
         let in_file = link.clean_tail.map_or(manifest.checkpoint.log_index, |(index, _)| index);
         let named = link.kind == LogKind::Sidecar && link.open;
         let in_log = self.control(env)?.filter(|_| named).map(|control| control.published());
-        Ok(Token { epoch: led, log_index: in_log.unwrap_or(in_file).max(in_file) })
+        Ok(Token::new(led, in_log.unwrap_or(in_file).max(in_file)))
     }
 
     /// Fails unless the log of a primary is there, and is its own. Upholds I33.
@@ -235,5 +250,5 @@ pub(super) fn has_no_sidecar(path: &Path, given: &Path) -> Error {
         path.display(),
         given.display()
     );
-    Error::new(ErrorCode::InvalidOption, what)
+    Error::new(ErrorCode::InvalidOption, what).with_path(given)
 }

@@ -3,6 +3,7 @@
 use super::{
     commit::no_log,
     engine::{Commit, Engine, Work},
+    history::writer_of,
     lease::Lease,
     options::ReplicationRole,
     published_log::PublishedLog,
@@ -42,7 +43,8 @@ impl Engine {
                      open the database again",
                     commit.epoch
                 ),
-            ));
+            )
+            .with_epoch(commit.epoch));
         }
         let _fence = lock_fence(&control)?;
         let (before, assumed) = (control.settle_fence()?, control.fence_is_assumed());
@@ -105,11 +107,13 @@ impl Engine {
         if Store::peek(&self.env, &self.path)?.log == known { Ok(()) } else { self.store.mark_log(known) }
     }
 
-    /// As [`require_not_taken_over`], by its own log.
+    /// As [`require_not_taken_over`], by its own log, of one that was copied or restored.
     pub(crate) fn require_not_taken_over(&self, told: bool) -> Result<()> {
         match &self.sidecar {
             Some(control) if !told && control.fence_is_assumed() && control.fence()?.moved().is_some() => {
-                Err(self.fence_is_assumed())
+                // What promotes in place refuses a copy.
+                let lead = command("role", &self.path, "primary --moved --force");
+                Err(self.fence_is_assumed(&lead, "replication_overwrite"))
             }
             Some(control) => require_not_taken_over(control, &self.path, told),
             None => Ok(()),
@@ -140,7 +144,8 @@ impl Engine {
         let _fence = lock_fence(&control)?;
         let before = control.settle_fence()?;
         self.sync_appended(&commit)?;
-        let kept = Token { epoch: self.epoch_of(&commit, commit.last), log_index: commit.last };
+        let kept = self.epoch_of(&commit, commit.last);
+        let kept = Token::new(kept, commit.last).with_tag(writer_of(&commit.history, kept, commit.last));
         let (was, known) = ((commit.epoch, commit.writer_id), commit.history.len());
         let begun = match &mut commit.appender {
             Some(appender) if appender.epoch() == epoch && appender.is_unused_by(writer_id) => Ok(()),
@@ -272,7 +277,7 @@ pub(super) fn lock_fence(control: &Control) -> Result<FileLock> {
          stopped while it opens it: try again, or end that process",
         control.writer_pid()
     );
-    Err(Error::new(ErrorCode::Locked, what))
+    Err(Error::new(ErrorCode::Locked, what).with_pid(control.writer_pid()))
 }
 
 /// The lock under which a fence is moved, with the control file that it is in.
@@ -379,7 +384,9 @@ pub(super) fn require_not_taken_over(control: &Control, path: &Path, told: bool)
                 path.display(),
                 command("role", path, "primary --moved --force")
             ),
-        )),
+        )
+        .with_epoch(epoch)
+        .with_path(path)),
         _ => Ok(()),
     }
 }

@@ -1,60 +1,49 @@
 //! What can be read, from a [`View`](super::View) and from within a [`Transaction`](super::Transaction) alike.
 
 use super::{
+    dyn_graph::{Graph, Wanted, resolve},
+    edge_ref::EdgeRef,
     indexes::{Index, indexes_of},
-    name::{NameId, NameRef},
+    name::{NameRef, TypeFilter},
+    node_ref::NodeRef,
+    page::{Page, page, positive},
+    scans::{Edges, Neighbors, NodeEdges, Nodes, SortedEdges, following},
 };
 use crate::{
-    error::{Error, ErrorCode, Result},
+    error::{Error, Result},
     graph::{Direction, EdgeKey, EdgeTypeId, LabelId, NameKind, NodeId, PropKeyId, PropList, Value, ValueRef},
-    state::{Neighbors, Reading},
 };
-
-/// Some items, and where to go on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page<T, C = T> {
-    /// The items, ascending.
-    pub items: Vec<T>,
-    /// What to give as `after` for the next page; `None` if this is the last one.
-    pub next: Option<C>,
-}
-
-pub(crate) mod sealed {
-    use super::{NameKind, Reading, Result, expired};
-
-    /// What a reader brings. Not for use outside.
-    pub trait ReadState {
-        /// The state, however old it is.
-        fn reading(&self) -> Reading<'_>;
-
-        /// Whether it was held for longer than the options of the open allow.
-        fn is_expired(&self) -> bool;
-
-        /// The state, unless it was held for longer than the options of the open allow.
-        #[inline(always)]
-        fn fresh(&self) -> Result<Reading<'_>> {
-            if self.is_expired() { Err(expired()) } else { Ok(self.reading()) }
-        }
-
-        fn find_name(&self, kind: NameKind, name: &str) -> Option<u32>;
-        fn name_of(&self, kind: NameKind, id: u32) -> Option<std::sync::Arc<str>>;
-        fn list_names(&self, kind: NameKind) -> Vec<(u32, std::sync::Arc<str>)>;
-    }
-}
 
 fn owned(props: PropList<'_>) -> Result<Vec<(PropKeyId, Value)>> {
     props.iter().map(|p| p.map(|(key, value)| (key, value.to_value()))).collect()
 }
 
-fn resolve<'n, S: sealed::ReadState + ?Sized, I: NameId>(source: &S, name: impl Into<NameRef<'n, I>>) -> Option<I> {
-    match name.into() {
-        NameRef::Id(id) => Some(id),
-        NameRef::Name(name) => source.find_name(I::KIND, name).map(I::from_number),
+/// Reads of one consistent state: a [`View`](crate::View), a [`Transaction`](crate::Transaction), or either as a
+/// [`dyn Graph`](Graph).
+///
+/// Labels, edge types and property keys are given by name or by id. A name that is not in use finds nothing; every type is
+/// said as [`AllTypes`](crate::AllTypes).
+pub trait GraphRead: Graph {
+    /// This state as a type that is not generic.
+    fn as_graph(&self) -> &dyn Graph {
+        self.as_dyn()
     }
-}
 
-/// Reads of one consistent state. A name that is not in use finds nothing.
-pub trait GraphRead: sealed::ReadState {
+    /// A node; `None` if it does not exist.
+    fn node(&self, id: NodeId) -> Result<Option<NodeRef<'_>>> {
+        Ok(self.fresh()?.node(id)?.map(|record| NodeRef::of(self.as_dyn(), record)))
+    }
+
+    /// The node that has `key`; `None` if none has.
+    fn node_with_key(&self, key: &str) -> Result<Option<NodeRef<'_>>> {
+        Ok(self.node_by_key(key)?.map(|id| NodeRef::new(self.as_dyn(), id)))
+    }
+
+    /// Exactly that edge; `None` if it does not exist.
+    fn edge(&self, edge: EdgeKey) -> Result<Option<EdgeRef<'_>>> {
+        Ok(self.fresh()?.edge(edge)?.map(|props| EdgeRef::of(self.as_dyn(), edge, props)))
+    }
+
     /// Whether a node exists.
     fn node_exists(&self, id: NodeId) -> Result<bool> {
         self.fresh()?.node_exists(id)
@@ -174,47 +163,74 @@ pub trait GraphRead: sealed::ReadState {
         Ok(props.get(key)?.map(ValueRef::to_value))
     }
 
-    /// The nodes that edges of a node lead to (of one type if one is given), in no particular order: each once for every
-    /// edge that leads there.
-    fn out_neighbors(&self, id: NodeId, ty: Option<EdgeTypeId>) -> Result<impl Iterator<Item = NodeId>> {
-        Ok(self.out_edges(id, ty)?.map(|edge| edge.dst))
+    /// The nodes that edges of a node lead to, in no particular order: each once for every edge that leads there.
+    #[inline]
+    fn out_neighbors<'n>(&self, id: NodeId, types: impl Into<TypeFilter<'n>>) -> Result<Neighbors<'_>> {
+        self.out_edges(id, types).map(Neighbors)
     }
 
-    /// The nodes that edges to a node come from (of one type if one is given), in no particular order.
-    fn in_neighbors(&self, id: NodeId, ty: Option<EdgeTypeId>) -> Result<impl Iterator<Item = NodeId>> {
-        Ok(self.in_edges(id, ty)?.map(|edge| edge.src))
+    /// The nodes that edges to a node come from, in no particular order.
+    #[inline]
+    fn in_neighbors<'n>(&self, id: NodeId, types: impl Into<TypeFilter<'n>>) -> Result<Neighbors<'_>> {
+        self.in_edges(id, types).map(Neighbors)
     }
 
     /// Calls `f` with each neighbour of a node, in no particular order: the fastest way to traverse.
     #[inline]
-    fn for_each_neighbor(
+    fn for_each_neighbor<'n>(
         &self,
         id: NodeId,
         direction: Direction,
-        ty: Option<EdgeTypeId>,
+        types: impl Into<TypeFilter<'n>>,
         f: impl FnMut(NodeId),
     ) -> Result<()> {
-        self.fresh()?.visit_neighbors(id, direction, ty, f)
+        let reading = self.fresh()?;
+        match Wanted::of(self, types).only() {
+            Some(ty) => reading.visit_neighbors(id, direction, ty, f),
+            None => Ok(()),
+        }
     }
 
-    /// The edges that lead from a node (of one type if one is given), in no particular order.
-    fn out_edges(&self, id: NodeId, ty: Option<EdgeTypeId>) -> Result<Neighbors<'_>> {
-        self.fresh()?.edges_at(id, Direction::Out, ty)
+    /// The edges that lead from a node, in no particular order.
+    #[inline]
+    fn out_edges<'n>(&self, id: NodeId, types: impl Into<TypeFilter<'n>>) -> Result<NodeEdges<'_>> {
+        NodeEdges::new(self.as_dyn(), id, Direction::Out, Wanted::of(self, types))
     }
 
-    /// The edges that lead to a node (of one type if one is given), in no particular order.
-    fn in_edges(&self, id: NodeId, ty: Option<EdgeTypeId>) -> Result<Neighbors<'_>> {
-        self.fresh()?.edges_at(id, Direction::In, ty)
+    /// The edges that lead to a node, in no particular order.
+    #[inline]
+    fn in_edges<'n>(&self, id: NodeId, types: impl Into<TypeFilter<'n>>) -> Result<NodeEdges<'_>> {
+        NodeEdges::new(self.as_dyn(), id, Direction::In, Wanted::of(self, types))
     }
 
-    /// How many edges lead from a node (of one type if one is given).
-    fn out_degree(&self, id: NodeId, ty: Option<EdgeTypeId>) -> Result<u64> {
-        Ok(self.fresh()?.edges_at(id, Direction::Out, ty)?.degree())
+    /// The edges at a node, ascending by type, other end and rank: as pages and cursors have them. Its neighbours in this
+    /// order are at [`EdgeRef::other`].
+    fn sorted_edges<'n>(
+        &self,
+        id: NodeId,
+        direction: Direction,
+        types: impl Into<TypeFilter<'n>>,
+    ) -> Result<SortedEdges<'_>> {
+        SortedEdges::new(self.as_dyn(), (id, direction), Wanted::of(self, types), None, usize::MAX)
     }
 
-    /// How many edges lead to a node (of one type if one is given).
-    fn in_degree(&self, id: NodeId, ty: Option<EdgeTypeId>) -> Result<u64> {
-        Ok(self.fresh()?.edges_at(id, Direction::In, ty)?.degree())
+    /// How many edges lead from a node.
+    fn out_degree<'n>(&self, id: NodeId, types: impl Into<TypeFilter<'n>>) -> Result<u64> {
+        self.degree(id, Direction::Out, types)
+    }
+
+    /// How many edges lead to a node.
+    fn in_degree<'n>(&self, id: NodeId, types: impl Into<TypeFilter<'n>>) -> Result<u64> {
+        self.degree(id, Direction::In, types)
+    }
+
+    /// How many edges are at a node, seen from `direction`.
+    fn degree<'n>(&self, id: NodeId, direction: Direction, types: impl Into<TypeFilter<'n>>) -> Result<u64> {
+        let reading = self.fresh()?;
+        match Wanted::of(self, types).only() {
+            Some(ty) => Ok(reading.edges_at(id, direction, ty)?.degree()),
+            None => Ok(0),
+        }
     }
 
     /// A node's vector under a property key, exactly as it was stored.
@@ -229,23 +245,18 @@ pub trait GraphRead: sealed::ReadState {
     }
 
     /// Every node, ascending.
-    fn nodes(&self) -> impl Iterator<Item = Result<NodeId>> {
-        self.fresh().map_or_else(|e| self.reading().no_nodes(e), |reading| reading.nodes(NodeId(0)))
+    fn nodes(&self) -> Nodes<'_> {
+        Nodes::all(self.as_dyn(), None)
     }
 
     /// Every node with a label, ascending; from the label's index, not by a scan of the nodes.
-    fn nodes_with_label<'n>(
-        &self,
-        label: impl Into<NameRef<'n, LabelId>>,
-    ) -> Result<impl Iterator<Item = Result<NodeId>>> {
-        let reading = self.fresh()?;
-        let scan = resolve(self, label).map(|label| reading.label(label, NodeId(0))).transpose()?;
-        Ok(scan.into_iter().flatten())
+    fn nodes_with_label<'n>(&self, label: impl Into<NameRef<'n, LabelId>>) -> Result<Nodes<'_>> {
+        Nodes::labelled(self.as_dyn(), resolve(self, label), None)
     }
 
     /// Every edge, ascending by source, type, destination and rank.
-    fn edges(&self) -> impl Iterator<Item = Result<EdgeKey>> {
-        self.fresh().map_or_else(|e| self.reading().no_edges(e), |reading| reading.edges(None, usize::MAX))
+    fn edges(&self) -> Edges<'_> {
+        Edges::all(self.as_dyn(), None, usize::MAX)
     }
 
     /// Up to `limit` nodes after `after`, ascending. The cursor holds across commits and checkpoints.
@@ -273,11 +284,11 @@ pub trait GraphRead: sealed::ReadState {
 
     /// Up to `limit` edges at a node after `after`, one of its edges, ascending by type, other end and rank: a page may end
     /// between two parallel edges.
-    fn neighbors_page(
+    fn neighbors_page<'n>(
         &self,
         id: NodeId,
         direction: Direction,
-        ty: Option<EdgeTypeId>,
+        types: impl Into<TypeFilter<'n>>,
         after: Option<EdgeKey>,
         limit: usize,
     ) -> Result<Page<EdgeKey>> {
@@ -290,7 +301,9 @@ pub trait GraphRead: sealed::ReadState {
             )));
         }
         let after = after.map(|after| (after.ty, after.ends(direction).1, after.rank));
-        let (edges, more) = self.fresh()?.edges_in_order(id, direction, ty, after, limit)?.page(limit);
+        let reading = self.fresh()?;
+        let Some(ty) = Wanted::of(self, types).only() else { return Ok(Page { items: Vec::new(), next: None }) };
+        let (edges, more) = reading.edges_in_order(id, direction, ty, after, limit)?.page(limit);
         let key = |(ty, other, rank)| EdgeKey::seen_from(id, direction, ty, other, rank);
         let items: Vec<EdgeKey> = edges.into_iter().map(key).collect();
         Ok(Page { next: items.last().copied().filter(|_| more), items })
@@ -372,28 +385,4 @@ pub trait GraphRead: sealed::ReadState {
     }
 }
 
-impl<S: sealed::ReadState> GraphRead for S {}
-
-#[cold]
-pub(super) fn expired() -> Error {
-    Error::new(
-        ErrorCode::SnapshotExpired,
-        "this view or transaction was held for longer than max_pin_ms allows: drop it, so that what it pins is given back, \
-         and begin anew",
-    )
-}
-
-fn following(after: Option<NodeId>) -> NodeId {
-    NodeId(after.map_or(0, |id| id.0.saturating_add(1)))
-}
-
-fn positive(limit: usize) -> Result<()> {
-    if limit == 0 { Err(Error::invalid("limit is 0: a page holds at least one item")) } else { Ok(()) }
-}
-
-fn page<T, C>(mut items: impl Iterator<Item = Result<T>>, limit: usize, cursor: fn(&T) -> C) -> Result<Page<T, C>> {
-    positive(limit)?;
-    let taken: Vec<T> = items.by_ref().take(limit).collect::<Result<_>>()?;
-    let more = taken.len() == limit && items.next().transpose()?.is_some();
-    Ok(Page { next: taken.last().map(cursor).filter(|_| more), items: taken })
-}
+impl<S: Graph + ?Sized> GraphRead for S {}

@@ -6,9 +6,9 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{Epoch, LogIndex, Mutations},
+    graph::{Epoch, LogIndex, Mutations, WriterTag},
     io::OpenMode,
-    log::{Control, FrameRef, Keep, LogIdentity, LogReader, Recovered, RecoveryStart, ends_early, recover},
+    log::{Control, FrameRef, Keep, LogIdentity, LogReader, Recovered, RecoveryStart, WriterId, ends_early, recover},
     shell::command,
     state::{CommitInfo, Overlay, Reading},
     store::{LogKind, LogLink, Part},
@@ -169,7 +169,8 @@ impl Engine {
             digest: mark.digest,
             limit,
         };
-        let mut recovered = recover(&self.env, dir, control, start, mode, &mut |frame| self.fold(frame))?;
+        let mut recovered =
+            recover(&self.env, dir, control, start, mode, &mut |frame, writer_id| self.fold(frame, writer_id))?;
         if let Some(claim) = recovered.short_of {
             let copied = recovered.control().displaced(&**self.store.file())?.log;
             recovered.damage = match copied {
@@ -189,15 +190,16 @@ impl Engine {
         Ok(recovered)
     }
 
-    /// Applies one frame: the same steps as a commit, without validation and without an append. Upholds I20 and I29:
-    /// the digest is that which the frame says.
-    pub(super) fn fold(&self, frame: &FrameRef<'_>) -> Result<()> {
+    /// Applies one frame of a writer: the same steps as a commit, without validation and without an append. Upholds I20
+    /// and I29: the digest is that which the frame says.
+    pub(super) fn fold(&self, frame: &FrameRef<'_>, writer_id: &WriterId) -> Result<()> {
         let levels = self.publication.levels();
         let before = LogIndex(frame.header.log_index.0 - 1);
         let base = Reading::new(&levels, before, None);
         let mut overlay = Overlay::default();
         let context = |e: Error| {
-            Error::corrupt(format_args!("the frame with log index {} cannot be applied: {e}", frame.header.log_index))
+            let what = format_args!("the frame with log index {} cannot be applied: {e}", frame.header.log_index);
+            Error::corrupt(what).about_what(&e)
         };
         frame.header.require_known(self.env.host.known_level())?;
         for mutation in Mutations::new(frame.payload) {
@@ -210,10 +212,12 @@ impl Engine {
                 "the state after log index {} has the digest {digest}; its frame says {}",
                 frame.header.log_index, frame.header.digest
             );
-            return Err(Error::corrupt(what));
+            let error = Error::corrupt(what).with_token(frame.header.token().with_tag(WriterTag::of(writer_id)));
+            return Err(error.with_expected(frame.header.digest).with_found(digest));
         }
         let info = CommitInfo {
             epoch: frame.header.epoch,
+            writer: WriterTag::of(writer_id),
             commit_ms: frame.header.commit_ms,
             digest,
             totals: overlay.totals_after(levels.active.info(before).totals),

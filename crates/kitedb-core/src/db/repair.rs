@@ -7,6 +7,7 @@
 
 mod damaged_log;
 mod left;
+mod plan;
 mod reports;
 
 pub(crate) use reports::{Reported, Reports};
@@ -14,6 +15,7 @@ pub(crate) use reports::{Reported, Reports};
 use super::{
     engine::Engine,
     file::require_one_name,
+    history::writer_of,
     options::{OpenOptions, ReplicationRole},
     place::{LogPlace, Search},
     writer_lock::open_for_writing,
@@ -28,7 +30,7 @@ use crate::{
     watch::{Phase, Watch},
 };
 use damaged_log::DamagedLog;
-use reports::token;
+use reports::some_commit;
 use std::path::{Path, PathBuf};
 
 /// How a database is repaired: see [`Database::repair`](crate::Database::repair).
@@ -90,7 +92,7 @@ impl RepairOptions {
 pub struct Repair {
     /// What is wrong, and can be mended.
     pub found: Vec<String>,
-    /// What was done about it; of a dry run, what would be.
+    /// What was done about it; of a dry run, what would be: where it [asks](Repair::asks_for) for a word, with that word only.
     pub steps: Vec<String>,
     /// What is wrong and no repair mends, each with what does.
     pub remains: Vec<String>,
@@ -100,6 +102,9 @@ pub struct Repair {
     pub last_token: Option<Token>,
     /// What [`RepairOptions::cut_at`] must name, because commits after it lie behind damage.
     pub asks_for: Option<Token>,
+    /// Whether the file holds every commit that is known, so that what [`RepairOptions::cut_at`] gives up is the log alone, which
+    /// replicas may need.
+    pub only_log_is_lost: bool,
     /// Whether it is a primary that does not lead before it is told to, because nothing that is left tells whether another
     /// node took over from it.
     pub fenced: bool,
@@ -155,9 +160,11 @@ fn repair_locked(
         ));
     }
     let Some(log) = DamagedLog::of(env, path, open, store)? else {
-        let mark = store.manifest().checkpoint;
-        repair.last_token = token(mark.epoch, mark.log_index);
-        return match options.cut_at.filter(|told| repair.last_token != Some(*told)) {
+        let manifest = store.manifest();
+        let mark = manifest.checkpoint;
+        let writer = writer_of(&manifest.history, mark.epoch, mark.log_index);
+        repair.last_token = some_commit(Token::new(mark.epoch, mark.log_index).with_tag(writer));
+        return match options.cut_at.filter(|told| !ends_with(repair.last_token, *told)) {
             Some(told) => Err(nothing_to_cut(path, repair.last_token, told)),
             None => Ok(repair),
         };
@@ -172,22 +179,26 @@ fn repair_locked(
         repair.steps.push(format!("put {} aside", path.display()));
     }
     repair.remains.extend(proof.remains.iter().cloned());
-    repair.last_token = token(proof.epoch, proof.last);
+    repair.last_token = some_commit(proof.end());
+    repair.only_log_is_lost = proof.all_in_file;
     if let Some(damage) = proof.damage() {
         for what in [Some(damage), proof.holder()].into_iter().flatten().map(ToString::to_string) {
             if !repair.found.contains(&what) {
                 repair.found.push(what);
             }
         }
-        let end = Token { epoch: proof.epoch, log_index: proof.last };
+        let end = proof.end();
         match options.cut_at {
-            Some(told) if told == end => {
-                repair.steps.push(format!("end the log with {end}, and put aside what follows"))
-            }
+            Some(told) if told.agrees_with(end) => {}
             None if options.dry_run => repair.asks_for = Some(end),
+            told if proof.all_in_file => return Err(asks_for_log(path, &repair.found, end, told)),
             told => return Err(asks_for_cut(path, &repair.found, end, told)),
         }
-    } else if let Some(told) = options.cut_at.filter(|told| repair.last_token != Some(*told)) {
+        repair.steps.push(match proof.all_in_file {
+            true => format!("give the log up, and put aside what is left of it: the file holds all up to {end}"),
+            false => format!("end the log with {end}, and put aside what follows"),
+        });
+    } else if let Some(told) = options.cut_at.filter(|told| !ends_with(repair.last_token, *told)) {
         return Err(nothing_to_cut(path, repair.last_token, told));
     }
     let plan = log.plan(&left, &proof);
@@ -214,7 +225,7 @@ pub(crate) fn mend_replica(env: &Env, path: &Path, options: &OpenOptions, report
         return Ok(());
     }
     let given = options.sidecar_path.as_deref();
-    let search = Search { env, path, file: &*file, file_id, link: &link, given, given_is_hint: false };
+    let search = Search { env, path, file: &*file, file_id, link: &link, given, given_is_hint: false, repairs: false };
     let Ok(LogPlace::Damaged(dir, lost)) = search.sidecar() else { return Ok(()) };
     drop(file);
     let repair_options = RepairOptions { open: options.clone(), ..RepairOptions::default() };
@@ -230,27 +241,64 @@ pub(crate) fn mend_replica(env: &Env, path: &Path, options: &OpenOptions, report
     }
 }
 
+/// Whether that may be its last commit, of that very history.
+fn ends_with(last: Option<Token>, told: Token) -> bool {
+    last.is_some_and(|last| last.agrees_with(told))
+}
+
+/// How a message calls a commit beside another one: in full where the short texts are the same.
+fn beside(token: Token, other: Token) -> String {
+    if token == other { token.full() } else { token.to_string() }
+}
+
 fn asks_for_cut(path: &Path, found: &[String], end: Token, told: Option<Token>) -> Error {
+    let damage = found.join("; ");
+    let last = told.map_or_else(|| end.to_string(), |told| beside(end, told));
+    let told = told.map_or_else(String::new, |told| format!(", and not {}", beside(told, end)));
+    Error::new(
+        ErrorCode::Corrupt,
+        format_args!(
+            "{damage}. The last commit that the log proves is {last}{told}: what came after it cannot be read. Where another \
+             node has it, promote that one, and reseed this one from it; where a copy of the log has it, put that back; else \
+             give it up by name ({}, RepairOptions::cut_at)",
+            command("repair", path, format_args!("--cut-at {end}"))
+        ),
+    )
+    .with_token(end)
+    .with_path(path)
+}
+
+/// As [`asks_for_cut`], where no commit is missing, but the log that replicas may need.
+fn asks_for_log(path: &Path, found: &[String], end: Token, told: Option<Token>) -> Error {
     let damage = found.join("; ");
     let told = told.map_or_else(String::new, |told| format!(", and not {told}"));
     Error::new(
         ErrorCode::Corrupt,
         format_args!(
-            "{damage}. The last commit that the log proves is {end}{told}: what came after it cannot be read. Where another \
-             node has it, promote that one, and reseed this one from it; where a copy of the log has it, put that back; else \
-             give it up by name ({}, RepairOptions::cut_at)",
+            "{damage}. The last commit, which the file holds, is {end}{told}. Put back what is missing of the log; else give that \
+             log up by name ({}, RepairOptions::cut_at): what is left of it is put aside, and a replica that needs it must be \
+             reseeded",
             command("repair", path, format_args!("--cut-at {end}"))
         ),
     )
 }
 
 fn nothing_to_cut(path: &Path, last: Option<Token>, told: Token) -> Error {
-    let ends = last.map_or_else(|| "it holds no commit".to_owned(), |last| format!("its last commit is {last}"));
-    Error::invalid(format_args!(
-        "no commit of {} lies behind damage: {ends}, and nothing is cut off at {told}. Leave --cut-at (RepairOptions::cut_at) out: \
+    let ends = match last {
+        Some(last) => format!("its last commit is {}", beside(last, told)),
+        None => "it holds no commit".to_owned(),
+    };
+    let error = Error::invalid(format_args!(
+        "no commit of {} lies behind damage: {ends}, and nothing is cut off at {}. Leave --cut-at (RepairOptions::cut_at) out: \
          a repair gives up nothing else",
-        path.display()
-    ))
+        path.display(),
+        last.map_or_else(|| told.to_string(), |last| beside(told, last))
+    ));
+    let error = error.with_path(path).with_found(told.full());
+    match last {
+        Some(last) => error.with_token(last).with_expected(last.full()),
+        None => error,
+    }
 }
 
 /// Opens what was repaired as a reader does, and looks at its log as a check does: what is told is still wrong with it.

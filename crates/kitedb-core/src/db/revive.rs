@@ -20,6 +20,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// What the empty file is called until it takes the place of the damaged one.
+const REVIVING: &str = ".reviving";
+
 /// Where the damage is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Damage {
@@ -33,7 +36,7 @@ pub(crate) enum Damage {
 /// does not open. What is left of the damaged one stays beside it, as `<file>.damaged`, or with a number after that where
 /// the name is taken. Returns whether another file is there now.
 pub(crate) fn revive(env: &Env, path: &Path, options: &OpenOptions, damage: Damage) -> Result<bool> {
-    let fresh = with_suffix(path, ".reviving");
+    let fresh = with_suffix(path, REVIVING);
     let io = |e| Error::io("replace", path, e);
     if is_absent(env, path) {
         // This may have been cut short between its two renames.
@@ -74,6 +77,11 @@ pub(crate) fn revive(env: &Env, path: &Path, options: &OpenOptions, damage: Dama
     put_in_place(env, &fresh, path, whose.log.file_id).map(|()| true)
 }
 
+/// Whether a [`revive`] of the file at `path`, which is not there, was cut short between its two renames.
+pub(crate) fn is_reviving(env: &Env, path: &Path) -> bool {
+    !is_absent(env, &with_suffix(path, REVIVING))
+}
+
 /// The writer's lock of the damaged file at `path`. `None`: another file has taken its place.
 fn lock_damaged(env: &Env, path: &Path) -> Result<Option<FileLock>> {
     let locked = || {
@@ -81,7 +89,7 @@ fn lock_damaged(env: &Env, path: &Path) -> Result<Option<FileLock>> {
             "{} is damaged, and another process puts an empty replica in its place: open it again",
             path.display()
         );
-        Error::new(ErrorCode::Locked, what)
+        Error::new(ErrorCode::Locked, what).with_path(path)
     };
     let io = |e: std::io::Error| match e.kind() {
         ErrorKind::NotFound => locked(),
@@ -120,7 +128,7 @@ fn whose(env: &Env, path: &Path, header: Option<Peek>, options: &OpenOptions) ->
         }
         if control.writer_lives()? {
             let what = format_args!("{} is damaged, and open in process {}", path.display(), control.writer_pid());
-            return Err(Error::new(ErrorCode::Locked, what));
+            return Err(Error::new(ErrorCode::Locked, what).with_path(path).with_pid(control.writer_pid()));
         }
         return Ok(Some(Whose { log, dir }));
     }

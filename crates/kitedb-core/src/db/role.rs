@@ -1,11 +1,17 @@
 //! What part a file plays in replication, and what an open makes of it: a pure decision, in one table.
 
-use super::{options::ReplicationRole, read::GraphRead, view::View};
+use super::{
+    options::ReplicationRole,
+    place::{SOURCE, is_absent},
+    read::GraphRead,
+    view::View,
+};
 use crate::{
     error::{Error, ErrorCode},
     graph::{Epoch, Token},
+    io::Env,
     log::Control,
-    shell::command,
+    shell::{Command, command},
 };
 use std::path::Path;
 
@@ -85,7 +91,12 @@ pub(crate) fn mismatch(path: &Path, asked: ReplicationRole, standing: Standing, 
              {detach})"
         ),
     };
-    Error::new(ErrorCode::RoleMismatch, what)
+    let is = match standing {
+        Standing::Leads(_) | Standing::Fenced => ReplicationRole::Primary,
+        _ => ReplicationRole::Replica,
+    };
+    let error = Error::new(ErrorCode::RoleMismatch, what).with_path(path).with_token(last);
+    error.with_expected(asked.as_str()).with_found(is.as_str())
 }
 
 /// Why a file that is opened as a replica, and is none, does not follow.
@@ -99,33 +110,42 @@ pub(crate) fn foreign(path: &Path, standing: Standing, last: Token) -> Error {
             path.display()
         ),
     )
+    .with_path(path)
+    .with_token(last)
 }
 
-/// Why a replica that holds nothing yet cannot be used as one.
-pub(crate) fn half_made(path: &Path) -> String {
+/// Why a replica that holds nothing yet, and whose sidecar is `dir`, cannot be used as one.
+pub(crate) fn half_made(env: &Env, path: &Path, dir: &Path) -> String {
     format!(
         "{} is a replica that holds nothing yet: its first copy was cut short, or is under way. Begin it again ({}): it goes on \
          where it was",
         path.display(),
-        command("replica bootstrap", path, "")
+        bootstrap_of(env, path, dir)
     )
 }
 
+/// The command that copies the source of the replica at `path`, whose sidecar is `dir`: where nothing there remembers the source,
+/// it is to be named.
+fn bootstrap_of(env: &Env, path: &Path, dir: &Path) -> Command {
+    let remembered = !is_absent(env, &dir.join(SOURCE));
+    command("replica bootstrap", path, if remembered { "" } else { "--source-db SOURCE" })
+}
+
 /// Why the replica at `path` cannot be followed, if it has had nothing from its source.
-pub(crate) fn unfilled(path: &Path, control: &Control) -> Option<String> {
+pub(crate) fn unfilled(env: &Env, path: &Path, control: &Control) -> Option<String> {
     match control.is_half_made() {
-        true => Some(half_made(path)),
-        false => control.is_unfilled().then(|| holds_nothing(path)),
+        true => Some(half_made(env, path, control.dir())),
+        false => control.is_unfilled().then(|| holds_nothing(env, path, control.dir())),
     }
 }
 
-/// Why a replica that no bootstrap was begun of cannot be used as one.
-pub(crate) fn holds_nothing(path: &Path) -> String {
+/// Why a replica that no bootstrap was begun of cannot be used as one. `dir`: its sidecar, or where that would be.
+pub(crate) fn holds_nothing(env: &Env, path: &Path, dir: &Path) -> String {
     format!(
         "{} is a replica that holds nothing yet, and nothing is under way that would change that: copy its source ({}, \
          replica_bootstrap_from_snapshot)",
         path.display(),
-        command("replica bootstrap", path, "")
+        bootstrap_of(env, path, dir)
     )
 }
 
@@ -142,6 +162,8 @@ pub(crate) fn would_overwrite(path: &Path, view: &View) -> Error {
             view.token()
         ),
     )
+    .with_path(path)
+    .with_token(view.token())
 }
 
 #[cfg(test)]
@@ -181,7 +203,7 @@ mod tests {
             (Standing::Fenced, ReplicationRole::Disabled, ["took over", "follow", "detach"]),
             (Standing::Replica, ReplicationRole::Disabled, ["a replica", "promote", "detach"]),
         ] {
-            let last = Token { epoch: Epoch(3), log_index: LogIndex(7) };
+            let last = Token::new(Epoch(3), LogIndex(7));
             let error = mismatch(Path::new("/a.kitedb"), asked, standing, last);
             assert_eq!(error.code(), ErrorCode::RoleMismatch);
             for phrase in phrases.into_iter().chain(["/a.kitedb"]) {

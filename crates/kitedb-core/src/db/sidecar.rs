@@ -6,11 +6,11 @@ use super::{
     engine::Engine,
     history::merge_history,
     options::ReplicationRole,
-    place::{LogPlace, anchored, files_moved, folder_of, is_absent},
+    place::{LogPlace, anchored, files_moved, folder_of, is_absent, left_log_in},
     places::LogPlaces,
     promote::lock_fence,
-    role::Standing,
-    sidecar_files::{remove_sidecar, require_free},
+    role::{Standing, holds_nothing},
+    sidecar_files::{remove_sidecar, require_free, take_back},
     stale_fence::fence_by_header,
 };
 use crate::{
@@ -42,6 +42,14 @@ impl Engine {
             return Err(Error::new(ErrorCode::InvalidOption, what));
         }
         self.hold_log_dir()?;
+        if role == ReplicationRole::Primary
+            && link.kind != LogKind::Sidecar
+            && let Some(left) =
+                left_log_in(&self.env, &self.log_dir, &self.path, self.store.file_id(), self.commit.get_mut().last)?
+        {
+            // What it led has more than this file: nothing of that is removed for the log that it would begin.
+            return Err(left);
+        }
         // Without it nobody can tell who leads, nor where the log ends.
         let needed = link.kind == LogKind::Sidecar && link.open;
         let damage = match &places.sidecar {
@@ -79,7 +87,8 @@ impl Engine {
                 control.writer_pid(),
                 self.log_dir.display()
             );
-            return Err(Error::new(ErrorCode::Locked, what));
+            let error = Error::new(ErrorCode::Locked, what).with_path(&self.log_dir);
+            return Err(error.with_pid(control.writer_pid()));
         }
         let moved = control.displaced(&**self.store.file())?;
         let never_was = matches!(standing, Standing::Unused(_) | Standing::StandAlone);
@@ -157,6 +166,10 @@ impl Engine {
             require_free(&self.env, &self.path, &dir, self.store.file_id())?;
         }
         let is_new = is_absent(&self.env, &dir);
+        if kind == LogKind::Sidecar && (role == ReplicationRole::Replica || !matches!(standing, Standing::Unused(_))) {
+            let held = if is_new { Vec::new() } else { self.env.disk.list(&dir).map_err(io)? };
+            self.opened.note_in_place(held);
+        }
         self.env.disk.create_dir(&dir).map_err(io)?;
         self.opened.note_sidecar(if is_new { Keep::Nothing } else { Keep::Folder });
         self.hold_log_dir()?;
@@ -187,6 +200,26 @@ impl Engine {
         disk.sync_dir(&dir).map_err(io)?;
         disk.sync_dir(folder_of(&dir)).map_err(io)?;
         Ok(control)
+    }
+
+    /// Leaves nothing of a sidecar that this open made in the place of one that is missing, if nothing came of it: the missing one
+    /// may be put back. A command that fails makes none.
+    pub(super) fn take_back_sidecar(&self) {
+        let (Some(held), Some(keep)) = (self.opened.made_for_nothing(), self.opened.made_sidecar()) else { return };
+        if let Err(e) = take_back(&self.env, &self.log_dir, self.store.file_id(), keep, held) {
+            tracing::warn!(sidecar = %self.log_dir.display(), "a sidecar that nothing came of was not removed: {e}");
+        }
+    }
+
+    /// Something came of this open: a sidecar that it made in the place of one that is missing stays, and is the one that the file
+    /// names.
+    pub(crate) fn came_to_something(&self) {
+        if self.opened.note_something()
+            && let Err(e) = self.say_in_header()
+        {
+            // The next open does.
+            tracing::warn!(path = %self.path.display(), "where the log is was not noted in its file yet: {e}");
+        }
     }
 
     /// Leaves nothing of a sidecar that this open made for a part that the file does not have. Returns whether none is left.
@@ -221,6 +254,11 @@ impl Engine {
         let removed = disk.remove(&self.path).and_then(|()| disk.sync_dir(folder_of(&self.path)));
         if let Err(e) = removed {
             tracing::warn!(path = %self.path.display(), "a file that nobody needs was not removed: {e}");
+            return;
+        }
+        let Some(aside) = self.opened.aside() else { return };
+        if let Err(e) = disk.rename_new(&aside, &self.path) {
+            tracing::warn!(aside = %aside.display(), "what was put aside for a replica stays there: {e}");
         }
     }
 
@@ -383,6 +421,10 @@ impl Engine {
                 if link.kind == LogKind::Sidecar && (link.open || self.checkpoint_index() > LogIndex(0)) {
                     let fault = log_not_seen(&self.path, places, &link, self.role());
                     self.opened.set_log_fault(Some(fault));
+                } else if self.role() == ReplicationRole::Replica && self.checkpoint_index() == LogIndex(0) {
+                    // Its bootstrap was cut short before it had a log.
+                    let what = holds_nothing(&self.env, &self.path, places.sidecar.dir());
+                    self.opened.set_log_fault(Some(Error::new(ErrorCode::LogMismatch, what)));
                 }
                 return Ok(());
             }

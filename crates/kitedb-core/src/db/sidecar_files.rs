@@ -2,19 +2,19 @@
 
 use super::{
     options::{OpenOptions, ReplicationRole},
-    place::{default_sidecar, foreign_sidecar, is_absent},
+    place::{SOURCE, default_sidecar, folder_of, foreign_sidecar, is_absent},
     places::has_no_sidecar,
     promote::PROBE,
 };
 use crate::{
     error::{Error, Result},
     io::{Env, OpenMode, in_the_way},
-    log::{Control, Keep, Replaced},
+    log::{CONTROL_NAME, Control, Keep, Replaced},
 };
 use std::path::Path;
 
 /// What the floors above keep in a sidecar beside the log.
-const BESIDE: [&str; 5] = ["replicas", "source", "source.creating", "bootstrap.progress", PROBE];
+const BESIDE: [&str; 5] = ["replicas", SOURCE, "source.creating", "bootstrap.progress", PROBE];
 
 /// Fails if `dir` cannot become the sidecar of the database `file_id` at `path`, because a name that is needed there is
 /// taken by what is not of that database. Makes nothing.
@@ -46,13 +46,42 @@ pub(crate) fn require_place_for_sidecar(env: &Env, path: &Path, options: &OpenOp
     };
     if let Some(control) = Control::open(&*env.disk, &dir, OpenMode::Read)? {
         // No log is that of a file that is not there.
-        return Err(foreign_sidecar(path, control.dir()));
+        return Err(foreign_sidecar(path, control.dir(), None));
     }
     require_free(env, path, &dir, env.host.random())
 }
 
+/// Removes what an open made in `dir`, a sidecar of the database `file_id` in the place of one that is missing. What the folder
+/// `held` before stays.
+pub(super) fn take_back(env: &Env, dir: &Path, file_id: [u8; 16], keep: Keep, held: &[String]) -> Result<()> {
+    let io = |e| Error::io("remove log", dir, e);
+    // By one handle from the first look on: what takes the folder's name meanwhile is not reached.
+    let folder = match crate::log::held(env, dir) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        folder => folder.map_err(io)?,
+    };
+    match Control::open(&*folder, dir, OpenMode::Read)? {
+        Some(control) => control.expect(file_id)?,
+        None => return Ok(()),
+    }
+    // Who follows that log learns that it is gone.
+    let _told = Replaced::look(&*folder, dir);
+    for name in BESIDE.into_iter().chain([CONTROL_NAME]).filter(|name| !held.iter().any(|held| held == name)) {
+        match folder.remove(&dir.join(name)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(io(e)),
+            _ => {}
+        }
+    }
+    if keep == Keep::Nothing {
+        // Where somebody put something into it meanwhile, it stays.
+        let _ = folder.remove_dir(dir);
+        folder.sync_dir(folder_of(dir)).map_err(io)?;
+    }
+    Ok(())
+}
+
 /// Removes the sidecar `dir` of the database `file_id`, with all that lies in it. What is not of that database stays.
-pub(super) fn remove_sidecar(env: &Env, dir: &Path, file_id: [u8; 16], keep: Keep) -> Result<()> {
+pub(crate) fn remove_sidecar(env: &Env, dir: &Path, file_id: [u8; 16], keep: Keep) -> Result<()> {
     // By one handle from the first look on: what takes the folder's name meanwhile is not reached.
     let env = &match crate::log::held(env, dir) {
         Ok(disk) => Env { disk, host: env.host.clone() },

@@ -1,5 +1,6 @@
 //! The state that a file holds, as its manifest and its runs tell: what the log is folded into.
 
+use super::history::writer_of;
 use crate::{
     error::{Error, Result},
     graph::{LogIndex, NameKind, PropKeyId},
@@ -16,7 +17,8 @@ pub(super) fn levels_of(manifest: &Manifest, runs: Arc<Runs>) -> Result<Levels> 
         define_run_names(&names, run.names()?)?;
     }
     let totals = Totals { nodes: manifest.node_count, edges: manifest.edge_count, vectors: manifest.vector_count };
-    let info = CommitInfo { epoch, commit_ms, digest, totals };
+    let writer = writer_of(&manifest.history, epoch, log_index);
+    let info = CommitInfo { epoch, writer, commit_ms, digest, totals };
     let types = dense(&manifest.type_counts, names.greatest_id(NameKind::EdgeType))?;
     let labels = dense(&manifest.label_counts, names.greatest_id(NameKind::Label))?;
     let indexes = Arc::new(IndexSet::new(manifest.indexes.iter().cloned()));

@@ -12,10 +12,11 @@ mod vectors;
 pub use new_node::NewNode;
 
 use super::{
+    dyn_graph::{Graph, expired, sealed},
     engine::Engine,
     lease::Lease,
     options::ReplicationRole,
-    read::{GraphRead, expired, sealed},
+    read::GraphRead,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -108,7 +109,8 @@ impl Transaction {
             return Ok(());
         }
         let what = "frame payload too large: this transaction exceeds 64 MiB of log; split it, or use a bulk loader";
-        Err(Error::new(ErrorCode::TransactionTooLarge, what))
+        let (most, found) = (FRAME_PREFIX + MAX_PAYLOAD, self.buffer.len());
+        Err(Error::new(ErrorCode::TransactionTooLarge, what).with_expected(most).with_found(found))
     }
 
     /// Makes the changes visible and, by the sync mode, durable. Returns the token that names them. A transaction
@@ -144,7 +146,7 @@ impl Transaction {
         if self.node_exists(id)? {
             return Ok(());
         }
-        Err(Error::new(ErrorCode::NodeNotFound, format_args!("node {id} does not exist")))
+        Err(Error::new(ErrorCode::NodeNotFound, format_args!("node {id} does not exist")).with_key(id))
     }
 }
 
@@ -171,4 +173,11 @@ impl sealed::ReadState for Transaction {
     fn list_names(&self, kind: NameKind) -> Vec<(u32, Arc<str>)> {
         self.visible_names(kind)
     }
+
+    #[inline]
+    fn as_dyn(&self) -> &dyn Graph {
+        self
+    }
 }
+
+impl Graph for Transaction {}

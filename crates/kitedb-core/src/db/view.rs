@@ -1,9 +1,9 @@
 //! A read-only snapshot.
 
-use super::read::sealed;
+use super::dyn_graph::{Graph, sealed};
 use crate::{
     graph::{Digest, LogIndex, NameKind, Token},
-    state::{Levels, ReaderSlot, Reading},
+    state::{Levels, ReaderSlot, Reading, Site},
 };
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub struct View {
 impl View {
     /// The last commit that this view shows.
     pub fn token(&self) -> Token {
-        Token { epoch: self.levels.info(self.index).epoch, log_index: self.index }
+        self.levels.info(self.index).token(self.index)
     }
 
     /// The state digest: equal for two databases exactly if they hold the same graph.
@@ -43,6 +43,11 @@ impl View {
     pub fn with_origin(mut self, origin: impl Into<Arc<str>>) -> Self {
         self.hold.set_label(origin.into());
         self
+    }
+
+    /// The same view, for a cursor that is made at `site`.
+    pub(super) fn for_cursor(&self, site: Site) -> Self {
+        Self { levels: self.levels.clone(), index: self.index, hold: self.hold.for_cursor(site) }
     }
 
     /// Whether it was held for longer than [`OpenOptions::max_pin_ms`](crate::OpenOptions::max_pin_ms) allows: nothing can be
@@ -74,4 +79,11 @@ impl sealed::ReadState for View {
     fn list_names(&self, kind: NameKind) -> Vec<(u32, Arc<str>)> {
         self.levels.names.list(kind, self.index)
     }
+
+    #[inline]
+    fn as_dyn(&self) -> &dyn Graph {
+        self
+    }
 }
+
+impl Graph for View {}

@@ -59,9 +59,10 @@ fn lock_for_writing(env: &Env, store: &Store, path: &Path, options: &OpenOptions
         _ if options.role == Some(ReplicationRole::Primary) => "primary sidecar lock is held by another process: ",
         _ => "",
     };
-    let whose = writer_of(env, path, options, store).map(|id| format!(" (process id {id})")).unwrap_or_default();
+    let pid = writer_of(env, path, options, store);
+    let whose = pid.map(|id| format!(" (process id {id})")).unwrap_or_default();
     let what = format_args!("{lock}{} is open for writing in another process{whose}", path.display());
-    Err(Error::new(ErrorCode::Locked, what))
+    Err(Error::new(ErrorCode::Locked, what).with_path(path).with_pid(pid.unwrap_or_default()))
 }
 
 /// The process that has the database at `path` open for writing, as far as a log says it. One that has not written

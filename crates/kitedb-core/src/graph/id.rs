@@ -1,7 +1,7 @@
 //! Numbers that name things, one type each so that none is taken for another.
 
 use crate::error::{Error, Result};
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
@@ -110,70 +110,10 @@ impl EdgeKey {
     }
 }
 
-/// What names a committed transaction: `epoch:log_index` in text, ordered by epoch, then index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Token {
-    /// The epoch in which it was committed.
-    pub epoch: Epoch,
-    /// Its place in the log.
-    pub log_index: LogIndex,
-}
-
-impl fmt::Display for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.epoch, self.log_index)
-    }
-}
-
-impl FromStr for Token {
-    type Err = Error;
-
-    /// Reads `epoch:log_index`; each part one or more ASCII digits that fit 64 bits.
-    fn from_str(text: &str) -> Result<Self> {
-        let mut parts = text.split(':');
-        let token = Self {
-            epoch: Epoch(number(parts.next().unwrap_or_default(), "epoch")?),
-            log_index: LogIndex(number(
-                parts
-                    .next()
-                    .ok_or_else(|| Error::invalid(format_args!("invalid token '{text}' (log_index missing)")))?,
-                "log_index",
-            )?),
-        };
-        match parts.next() {
-            None => Ok(token),
-            Some(_) => Err(Error::invalid(format_args!("invalid token format '{text}': give epoch:log_index"))),
-        }
-    }
-}
-
 /// Reads a part of a token or a cursor: one or more ASCII digits that fit 64 bits.
 pub(crate) fn number(text: &str, what: &str) -> Result<u64> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         return Err(Error::invalid(format_args!("invalid {what} '{text}': give decimal digits")));
     }
     text.parse().map_err(|_| Error::invalid(format_args!("{what} overflow: '{text}' does not fit 64 bits")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tokens_read_back_what_they_print_and_refuse_the_rest() {
-        let token: Token = "3:0042".parse().unwrap();
-        assert_eq!(token.to_string(), "3:42");
-        for (bad, phrase) in [
-            ("", "invalid epoch"),
-            ("3", "(log_index missing)"),
-            ("3:", "invalid log_index"),
-            ("+3:1", "invalid epoch"),
-            ("3: 1", "invalid log_index"),
-            ("1:2:3", "invalid token format"),
-            ("1:18446744073709551616", "overflow"),
-        ] {
-            let error = bad.parse::<Token>().unwrap_err().to_string();
-            assert!(error.contains(phrase), "{bad}: {error}");
-        }
-    }
 }

@@ -8,18 +8,18 @@ mod mutation;
 mod names;
 mod props;
 mod record;
+mod token;
 mod value;
 
 pub use digest::Digest;
 pub(crate) use id::number as parse_number;
-pub use id::{
-    Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, MAX_NODE_ID, MAX_RANK, NodeId, PropKeyId, Token,
-};
+pub use id::{Direction, EdgeKey, EdgeTypeId, Epoch, LabelId, LogIndex, MAX_NODE_ID, MAX_RANK, NodeId, PropKeyId};
 pub use index::{IndexDef, IndexId, IndexState, IndexTarget};
 pub use mutation::{Mutation, Mutations};
 pub use names::{NameKind, RESERVED_PROPERTY};
 pub use props::{PropList, PropListBuf};
 pub use record::{NodeRecord, NodeRecordBuf, RecordHead};
+pub use token::{Token, WriterTag};
 pub(crate) use value::Fault;
 #[cfg(test)]
 pub(crate) use value::tests as value_tests;

@@ -42,13 +42,14 @@ impl NameKind {
         let noun = self.noun();
         if name.is_empty() || name.len() > MAX_NAME {
             let what = format_args!("a name of a {noun} has 1 to {MAX_NAME} bytes; this one has {}", name.len());
-            return Err(Error::invalid(what));
+            return Err(Error::invalid(what).with_key(name));
         }
         if self.reserves(name) {
             return Err(Error::invalid(format_args!(
                 "no property can be called `{name}`: under that name queries read the key of a node; give the property \
                  another name, and a node its key when you create it"
-            )));
+            ))
+            .with_key(name));
         }
         Ok(())
     }

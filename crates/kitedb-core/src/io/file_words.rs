@@ -16,7 +16,7 @@ use std::{
 
 use crate::lock::Mutex;
 
-use super::{DiskFile, LockKind, SharedWords};
+use super::{DiskFile, LockKind, SharedWords, WatchedWord};
 
 /// The first words of a file, as every process that has them mapped sees and changes them. A clone is another handle to the
 /// same words.
@@ -154,6 +154,11 @@ impl FileWords {
     /// Sleeps until word `at` is woken, or `timeout` has passed: see [`SharedWords::wait`].
     pub fn wait(&self, at: usize, seen: u64, timeout: Option<Duration>) {
         self.words.wait(at, seen, timeout);
+    }
+
+    /// Word `at`, for who waits for it among others. `seen` is what it held when its reader last looked.
+    pub(crate) fn watched(&self, at: usize, seen: u64) -> WatchedWord {
+        WatchedWord::new(&self.words, at, seen)
     }
 
     /// Wakes all who wait on word `at`, in every process that maps it.

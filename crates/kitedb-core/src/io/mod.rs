@@ -10,6 +10,7 @@ mod real;
 mod resolve;
 pub mod sim;
 mod stamp;
+mod watched;
 mod words;
 
 use crate::level::{BASE_LEVEL, FEATURE_LEVEL};
@@ -26,6 +27,8 @@ pub use mapping::Mapping;
 pub(crate) use names::{begin_draft, clear_name, copy_aside, in_the_way, is_known, is_other_kind, put_aside};
 pub use real::{RealDisk, SystemHost};
 pub use stamp::{Access, Stamp};
+pub use watched::WatchedWord;
+pub(crate) use watched::{MOST_WORDS, Woken, wait_for_any};
 pub use words::SharedWords;
 
 /// How a file is opened.

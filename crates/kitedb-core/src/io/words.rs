@@ -74,7 +74,7 @@ impl SharedWords {
     }
 
     /// Words on the heap, all zero: what simulated files are mapped to.
-    pub(super) fn in_memory(words: usize) -> Self {
+    pub(crate) fn in_memory(words: usize) -> Self {
         let memory: Arc<[AtomicU64]> = (0..words + PAGE_WORDS).map(|_| AtomicU64::new(0)).collect();
         let offset = memory.as_ptr().align_offset(PAGE_WORDS * size_of::<AtomicU64>()).min(PAGE_WORDS);
         // SAFETY: `offset` is at most the spare page, so the pointer stays inside the slice and `words` words follow it.

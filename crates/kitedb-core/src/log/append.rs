@@ -104,7 +104,7 @@ impl Appender {
         let first = LogIndex(last.0 + 1);
         let (begun_ms, level) = (env.host.now_ms(), env.host.written_level());
         let header = SegmentHeader { log, epoch, writer_id, first, digest_before: digest, begun_ms, level };
-        let segment = Segment::create(&*env.disk, dir, seq, header, &[], options.first_fill())?;
+        let segment = Segment::create(&*env.disk, dir, seq, header, options.first_fill())?;
         Self::resume(env, dir, options, control, older, segment, last, digest)
     }
 
@@ -336,11 +336,8 @@ impl Appender {
             Ok(()) => cause,
             Err(_) => {
                 self.sync.fail();
-                Error::new(
-                    ErrorCode::OutcomeUnknown,
-                    format_args!(
-                        "{cause}; it could not be undone, so whether this commit survives is unknown: reopen the database and look"
-                    ),
+                cause.recoded(ErrorCode::OutcomeUnknown).and(
+                    "it could not be undone, so whether this commit survives is unknown: reopen the database and look",
                 )
             }
         }
@@ -387,7 +384,7 @@ impl Appender {
         };
         let made = Segment::make(&*self.env.disk, &self.dir, info.seq + 1)?;
         self.half_made = true;
-        self.segment = Segment::begin(&*self.env.disk, made, info.seq + 1, header, &[], self.options.first_fill())?;
+        self.segment = Segment::begin(&*self.env.disk, made, info.seq + 1, header, self.options.first_fill())?;
         self.half_made = false;
         self.written_bytes += self.segment.filled;
         self.older.push(info);
@@ -458,7 +455,7 @@ mod tests {
             digest: Digest::default(),
             limit: None,
         };
-        let recovered = recover(&env, dir, None, start, OpenMode::ReadWrite, &mut |_| Ok(())).unwrap();
+        let recovered = recover(&env, dir, None, start, OpenMode::ReadWrite, &mut |_, _| Ok(())).unwrap();
         let log = recovered.resume(&env, options, None).unwrap();
         let ends: Vec<u64> = log.older.iter().map(|s| s.last.0).collect();
         assert_eq!(ends, [1, 3]);

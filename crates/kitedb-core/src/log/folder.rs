@@ -26,7 +26,7 @@ pub fn require_free(env: &Env, dir: &Path, file_id: [u8; 16]) -> Result<()> {
             false
         } else if name == CONTROL_DRAFT {
             is_draft(&*env.disk, &path).map_err(io)?
-        } else if segment::parse_name(&name).is_some() {
+        } else if segment::parse_name(&name).is_some() || name == segment::SEGMENT_DRAFT {
             segment::is_of(&*env.disk, &path, file_id, true).map_err(io)?
         } else {
             true
@@ -38,7 +38,7 @@ pub fn require_free(env: &Env, dir: &Path, file_id: [u8; 16]) -> Result<()> {
                 dir.display(),
                 path.display()
             );
-            return Err(Error::new(ErrorCode::LogMismatch, what));
+            return Err(Error::new(ErrorCode::LogMismatch, what).with_path(dir));
         }
     }
     Ok(())
@@ -83,7 +83,7 @@ pub fn remove(env: &Env, dir: &Path, file_id: [u8; 16], keep: Keep) -> Result<()
             keep != Keep::Control && is_draft(disk, &path).map_err(io)?
         } else if name == CONTROL_NAME {
             keep != Keep::Control && folder_is_ours
-        } else if segment::parse_name(&name).is_some() {
+        } else if segment::parse_name(&name).is_some() || name == segment::SEGMENT_DRAFT {
             segment::is_of(disk, &path, file_id, folder_is_ours).map_err(io)?
         } else {
             false

@@ -243,10 +243,8 @@ impl GroupSync {
     }
 
     pub(super) fn failure(cause: Option<Error>) -> Error {
-        let cause = cause.map_or_else(|| "an earlier sync of the log failed".to_owned(), |e| e.to_string());
-        Error::new(
-            ErrorCode::SyncFailed,
-            format_args!("{cause}; whether this commit survives is unknown: reopen the database and look"),
-        )
+        let cause = cause.unwrap_or_else(|| Error::new(ErrorCode::SyncFailed, "an earlier sync of the log failed"));
+        let cause = cause.recoded(ErrorCode::SyncFailed);
+        cause.and("whether this commit survives is unknown: reopen the database and look")
     }
 }

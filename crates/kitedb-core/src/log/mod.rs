@@ -28,8 +28,9 @@ pub use folder::{Keep, held, remove, require_free};
 pub use group_sync::{GroupSync, Quiet};
 pub use reader::{Chunk, FrameSpan, LogPage, LogReader, PageLimits, Position};
 pub use recover::{
-    Accounted, Proven, Recovered, RecoveryStart, end_of_log, ends_early, holds_segments_of, proven, proven_beyond,
-    put_segments_aside, reaches_beyond, recover, salt_of, whose_segments, writers,
+    Accounted, Proven, Recovered, RecoveryStart, does_not_go_on, end_of_log, ends_early, has_segments,
+    holds_segments_of, proven, proven_beyond, put_segments_aside, reaches_beyond, recover, salt_of, whose_segments,
+    writers,
 };
 pub use segment::{
     SegmentHeader, bytes_in,

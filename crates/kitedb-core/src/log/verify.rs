@@ -11,6 +11,7 @@ use crate::{
     error::{Error, Result},
     graph::{Digest, LogIndex},
     io::{Env, OpenMode},
+    shell::command_by_log,
 };
 use std::path::{Path, PathBuf};
 
@@ -134,8 +135,9 @@ fn headed(env: &Env, dir: &Path) -> Result<Vec<Headed>> {
 pub fn no_segment(dir: &Path) -> String {
     format!(
         "the segments of the log are gone from {}: its newest one is never let go of. Put them back; without them a replica \
-         that needs them must be reseeded, and the next commit begins another log",
-        dir.display()
+         that needs them must be reseeded, and nothing is written here before that log is given up by name ({} says how)",
+        dir.display(),
+        command_by_log("repair", dir, "--dry-run")
     )
 }
 

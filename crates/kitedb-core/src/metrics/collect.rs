@@ -229,14 +229,6 @@ impl Database {
     }
 }
 
-/// See [`Database::collect_metrics`].
-///
-/// # Errors
-/// As [`Database::collect_metrics`].
-pub fn collect_metrics_single_file(db: &Database) -> Result<Metrics> {
-    db.collect_metrics()
-}
-
 fn metrics(figures: Figures, replication: ReplicationMetrics) -> Metrics {
     Metrics {
         data: data(&figures),

@@ -2,7 +2,6 @@
 
 use super::replication::ReplicationMetrics;
 use crate::{
-    Database,
     db::Figures,
     error::{Error, Result},
 };
@@ -39,14 +38,6 @@ impl HealthCheck {
     pub fn check(&self, name: &str) -> Option<&Check> {
         self.checks.iter().find(|check| check.name == name)
     }
-}
-
-/// See [`Database::health_check`].
-///
-/// # Errors
-/// As [`Database::health_check`].
-pub fn health_check_single_file(db: &Database) -> Result<HealthCheck> {
-    db.health_check()
 }
 
 /// What the figures say.

@@ -7,9 +7,6 @@ mod collect;
 mod health;
 mod replication;
 
-pub use collect::{
-    CacheLayerMetrics, CacheMetrics, DataMetrics, EngineMetrics, MemoryMetrics, Metrics, MvccMetrics,
-    collect_metrics_single_file,
-};
-pub use health::{Check, HealthCheck, health_check_single_file};
+pub use collect::{CacheLayerMetrics, CacheMetrics, DataMetrics, EngineMetrics, MemoryMetrics, Metrics, MvccMetrics};
+pub use health::{Check, HealthCheck};
 pub use replication::{PrimaryMetrics, ReplicaLagMetrics, ReplicaMetrics, ReplicationMetrics};

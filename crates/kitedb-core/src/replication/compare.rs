@@ -58,6 +58,7 @@ pub struct ComparedState {
 
 /// Where two logs part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Parting {
     /// The states are equal up to the frame before this one, and differ after it.
     At(LogIndex),

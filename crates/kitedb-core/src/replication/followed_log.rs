@@ -9,16 +9,18 @@ use crate::{
     log::{Control, LogReader, no_segment},
     replication::{
         registry::{LIMIT, Progress, Registration, Registry, choose_replica::choose},
+        replica::copied::{Before, LeftBehind, LeftBehindBy},
         retention::{self, Holds, Kept, Part},
         status::{FenceStatus, Hold, HoldState, PrimaryReplicationStatus, ReplicaLag, RetentionOutcome},
     },
+    shell::command_by_log,
 };
 use std::sync::Arc;
 
 /// See the [module documentation](self).
 #[derive(Debug)]
 pub struct FollowedLog {
-    pub(in crate::replication) engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
     control: Arc<Control>,
     /// `None`: the database is open for reading only, and its sidecar has none.
     registry: Option<Registry>,
@@ -193,7 +195,7 @@ impl FollowedLog {
                 dir.display(),
                 control.writer_pid()
             );
-            return Err(Error::new(ErrorCode::Locked, what));
+            return Err(Error::new(ErrorCode::Locked, what).with_path(dir).with_pid(control.writer_pid()));
         };
         Registry::create(env, dir, control.clone()).and_then(|registry| registry.confirm())
     }
@@ -213,6 +215,38 @@ impl FollowedLog {
     /// Notes that this node, which led, follows another one from now on. Who followed it holds nothing here any more.
     pub fn follow(&self) {
         self.take_part(Part::Follows);
+    }
+
+    /// What this node is to those who follow it, for [`FollowedLog::adopted`].
+    pub fn before_a_copy(&self) -> Before {
+        let last = self.engine.published();
+        let served = self.standings(last).map(|(standings, _)| standings).unwrap_or_else(|e| {
+            tracing::warn!("who follows this node could not be looked at before a copy: {e}");
+            Vec::new()
+        });
+        let served = served.into_iter().filter(|standing| !standing.held.is_empty());
+        let served = served.map(|standing| standing.registration).collect();
+        Before { led: !self.control.is_replica(), last, served }
+    }
+
+    /// A copy took the place of the graph that was here, of whose history what comes up to `common` is on that of now. Forgets
+    /// who has more of what was: nothing here is of use to it. Returns who cannot go on here as before.
+    pub fn adopted(&self, before: Before, common: LogIndex) -> Vec<LeftBehind> {
+        if before.led {
+            self.follow();
+        }
+        let served = self.standings(self.engine.published()).map(|(standings, _)| standings).unwrap_or_default();
+        let serves = |found: &Registration| {
+            let is_it = |standing: &&Standing| standing.registration.replica_id == found.replica_id;
+            served.iter().find(is_it).is_none_or(|standing| !standing.held.is_empty())
+        };
+        let left = before.left_behind(common, serves);
+        for left in left.iter().filter(|left| left.why == LeftBehindBy::OtherHistory) {
+            if let Err(e) = self.registry().and_then(|registry| registry.remove(&left.replica_id)) {
+                tracing::warn!("a replica whose history is gone here is registered still: {e}");
+            }
+        }
+        left
     }
 
     fn take_part(&self, part: Part) {
@@ -297,16 +331,18 @@ impl FollowedLog {
     /// Takes in what an operator says of a replica.
     pub fn report(&self, epoch: Epoch, replica_id: &str, reported: Epoch, applied: LogIndex) -> Result<()> {
         if reported != epoch {
-            return Err(Error::new(
-                ErrorCode::EpochMismatch,
-                format_args!("epoch mismatch: the report says epoch {reported}, this primary leads epoch {epoch}"),
-            ));
+            let what =
+                format_args!("epoch mismatch: the report says epoch {reported}, this primary leads epoch {epoch}");
+            let error = Error::new(ErrorCode::EpochMismatch, what).with_key(replica_id).with_epoch(epoch);
+            return Err(error.with_expected(epoch).with_found(reported));
         }
         let head = self.engine.published();
         if applied > head {
             return Err(Error::invalid(format_args!(
                 "a replica cannot have applied log index {applied}: this primary's last commit is {head}"
-            )));
+            ))
+            .with_key(replica_id)
+            .with_found(applied));
         }
         let now = self.engine.env.host.now_ms();
         let replica_id = replica_id.to_owned();
@@ -392,7 +428,8 @@ fn capped_only(windows: &RetentionOptions) -> RetentionOptions {
 
 fn forget(registry: &Registry, which: &str) -> Result<Option<String>> {
     let all = registry.registrations();
-    let Some(found) = choose(which, &all)? else { return Ok(None) };
+    let removal = |id: &str| command_by_log("primary remove", registry.dir(), id).to_string();
+    let Some(found) = choose(which, &all, removal)? else { return Ok(None) };
     Ok(registry.remove(&found.replica_id)?.then(|| found.replica_id.clone()))
 }
 

@@ -13,7 +13,7 @@
 //! | `token_wait` | waiting for a commit |
 //! | `status` | what a node says of itself |
 //! | `compare` | where two databases differ |
-//! | `transport` | pages and snapshots as text, for hosts that carry them themselves |
+//! | `transport` | pages and snapshots, for hosts that carry them themselves |
 
 mod compare;
 mod followed_log;
@@ -29,14 +29,20 @@ mod transport;
 
 pub(crate) use followed_log::FollowedLog;
 pub(crate) use registry::Registry;
+pub use registry::{Labels, Progress};
+pub use replica::copied::{Copied, LeftBehind, LeftBehindBy, SamePath};
 pub(crate) use replica::{Replica, follower::Follower, leaving_source::Leaving, read_only_status::look_at_replica};
 pub use rivals::Rival;
-pub(crate) use rivals::{Others, require_no_rival, rivals_of};
+pub(crate) use rivals::{Others, require_no_rival, rivals_of, rivals_of_replica};
+pub use source::{
+    At, Fenced, Fencing, Lineage, News, Pulled, Seen, Snapshot, Source, SourcePlace,
+    upstream::{Asking, Upstream},
+};
 pub(crate) use source::{
-    Source, SourcePaths,
+    SourcePaths,
     local::{Checkpointer, LocalSource},
     not_configured::{Unnamed, not_configured},
-    remembered::{Remembered, remember, remembered},
+    remembered::{Remembered, remember, remembered, remembered_in},
 };
 pub(crate) use token_wait::wait_for_token;
 
@@ -48,4 +54,4 @@ pub use status::{
     FenceStatus, FollowerOptions, Hold, HoldReason, HoldState, PrimaryReplicationStatus, Promotion, ReplicaLag,
     ReplicaReplicationStatus, ReplicaState, RetentionOutcome, RetentionWindows, TokenWait,
 };
-pub use transport::cursor::Cursor;
+pub use transport::{ExportedFrame, ExportedPage, ExportedSnapshot, LogGap, LogGapReason, cursor::Cursor};

@@ -6,13 +6,13 @@
 //! path and no file id tells that.
 
 use crate::{
-    db::{Engine, LogPlace, Search, Word, beyond_file, fence_by_header, folder_of, resolved},
+    db::{Engine, LogPlace, Search, Word, beyond_file, default_sidecar, fence_by_header, folder_of},
     error::{Error, ErrorCode, Result},
-    graph::{Epoch, LogIndex, Token},
+    graph::{Epoch, LogIndex, Token, WriterTag},
     io::{Env, FileIdentity, OpenMode},
-    log::{Control, Fence, LogIdentity, SeenEpoch, WriterId, proven, whose_segments, writers},
+    log::{Control, Fence, LogIdentity, SeenEpoch, WriterId, holds_segments_of, proven, whose_segments, writers},
     replication::{
-        node_file::NodeFile,
+        node_file::{log_dirs, place_named},
         registry::{Registration, Registry},
         source::{
             SourcePaths,
@@ -61,6 +61,21 @@ pub struct Related {
     writers: Vec<WriterId>,
 }
 
+/// What was looked at: files, and folders of logs.
+#[derive(Default)]
+struct Passed {
+    files: Vec<FileIdentity>,
+    logs: Vec<FileIdentity>,
+}
+
+/// Notes what is at `path`. Whether anything is, and was not noted before.
+fn is_new(env: &Env, path: &Path, passed: &mut Vec<FileIdentity>) -> bool {
+    let Ok(it) = env.disk.identity(path) else { return false };
+    let is_new = !passed.contains(&it);
+    passed.extend(is_new.then_some(it));
+    is_new
+}
+
 /// A node that leads, or holds what another one lacks that is to lead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -73,12 +88,17 @@ pub struct Rival {
     pub last_token: Token,
     /// An epoch that it knows to have been begun by yet another node, which is later than any that is known here.
     pub knows_epoch: Option<u64>,
+    /// The folder of its log, if nothing else tells of it: its file is gone, cannot be read, or another one is in its place.
+    pub by_log: Option<PathBuf>,
 }
 
 /// What is so.
 impl fmt::Display for Rival {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (db, last) = (self.db.display(), self.last_token);
+        if let Some(dir) = &self.by_log {
+            write!(f, "by its log in {}, ", dir.display())?;
+        }
         match (self.leads, self.knows_epoch) {
             (Some(epoch), _) => write!(f, "{db} leads epoch {epoch}, with the commits up to {last}"),
             (None, Some(epoch)) => {
@@ -90,6 +110,11 @@ impl fmt::Display for Rival {
 }
 
 impl Rival {
+    /// Whether it leads, and its file is there.
+    pub fn can_be_followed(&self) -> bool {
+        self.leads.is_some() && self.by_log.is_none()
+    }
+
     /// Why the primary at `path`, which holds commits up to `last`, does not lead again in place of the one that it was
     /// copied from.
     fn keeps_from_leading(&self, path: &Path, last: Token, is_original: bool) -> Error {
@@ -112,13 +137,22 @@ impl Rival {
                 reseed(&self.db)
             ),
         };
+        let put_back = match &self.by_log {
+            Some(dir) if !is_original => format!("Put back the file to which the log in {} belongs. ", dir.display()),
+            _ => String::new(),
+        };
         let force = command("role", path, "primary --moved --force");
         let what = format_args!(
             "stale primary: {} has the commits up to {last}, and {self}: if this one leads again, there are two histories. \
-             {instead}; only if what that one has is to be given up, force it ({force}, replication_overwrite)",
+             {put_back}{instead}; only if what that one has is to be given up, force it ({force}, replication_overwrite)",
             path.display()
         );
-        Error::new(ErrorCode::StalePrimary, what)
+        let error = Error::new(ErrorCode::StalePrimary, what).with_path(path).with_token(last);
+        let error = error.with_found(self.last_token.full());
+        match self.leads.or(self.knows_epoch) {
+            Some(epoch) => error.with_epoch(Epoch(epoch)),
+            None => error,
+        }
     }
 }
 
@@ -140,12 +174,30 @@ impl Unseen {
 impl Related {
     /// The node at `paths`; `None` if none can be looked at there. Where its file is gone, or does not open, its log tells.
     pub fn at(env: &Env, paths: &SourcePaths) -> Option<Self> {
-        let db = path_of(env, paths)?;
-        match Store::open(env, &db, false) {
-            Ok(store) => Self::of_file(env, db, paths, &store),
-            Err(e) if e.code() == ErrorCode::PermissionDenied => None,
-            Err(_) => Self::of_log(env, db, &paths.sidecar_shown(), None),
+        Self::all_at(env, paths, &mut Passed::default()).into_iter().next()
+    }
+
+    /// All that speaks for a node at `paths` and was not passed already: the file that is there, and each log where the node's would
+    /// lie. What took the place of a file takes nothing from what its log says: another database, a link to one, anything else.
+    fn all_at(env: &Env, paths: &SourcePaths, passed: &mut Passed) -> Vec<Self> {
+        let path = place_named(env, &paths.db);
+        let mut found = Vec::new();
+        if is_new(env, &path, &mut passed.files)
+            && let Ok(store) = Store::open(env, &path, false)
+        {
+            found.extend(Self::of_file(env, path.clone(), paths, &store));
         }
+        if let Some(dir) = found.iter().find_map(|node| node.dir.as_ref()) {
+            // It is heard with its file.
+            is_new(env, dir, &mut passed.logs);
+        }
+        for dir in log_dirs(paths, &path) {
+            if is_new(env, &dir, &mut passed.logs) {
+                let db = file_of(&dir).unwrap_or_else(|| path.clone());
+                found.extend(Self::of_log(env, db, &dir));
+            }
+        }
+        found
     }
 
     fn of_file(env: &Env, db: PathBuf, paths: &SourcePaths, store: &Store) -> Option<Self> {
@@ -161,6 +213,7 @@ impl Related {
             link: &link,
             given: paths.sidecar.as_deref(),
             given_is_hint: true,
+            repairs: false,
         };
         let (dir, copied, log_copied) = match search.sidecar() {
             Ok(LogPlace::Here(dir)) => (Some(dir), false, false),
@@ -199,14 +252,15 @@ impl Related {
     }
 
     /// The node of which nothing but the log in `dir` tells. It leads again once its file is put back, unless that log is a copy.
-    /// `None`, too, if that is not the log of the database `of`, where one is named.
-    fn of_log(env: &Env, db: PathBuf, dir: &Path, of: Option<[u8; 16]>) -> Option<Self> {
+    fn of_log(env: &Env, db: PathBuf, dir: &Path) -> Option<Self> {
+        let whose = whose_segments(env, dir);
         let control = Control::open(&*env.disk, dir, OpenMode::Read).ok().flatten();
-        let file_id = control.as_ref().map(|control| control.identity().file_id);
-        let file_id = file_id.or_else(|| whose_segments(env, dir))?;
-        if of.is_some_and(|of| of != file_id) {
-            return None;
-        }
+        // One of another database that lies among segments tells nothing of their log.
+        let control = control.filter(|control| {
+            let id = control.identity().file_id;
+            whose.is_none_or(|whose| whose == id) || holds_segments_of(env, dir, id)
+        });
+        let file_id = control.as_ref().map(|control| control.identity().file_id).or(whose)?;
         let held = proven(env, dir, file_id, control.as_ref()).ok().flatten();
         let last = held.as_ref().map(|held| (held.epoch, held.last)).unwrap_or_default();
         let fence = control.as_ref().and_then(|control| control.fence().ok());
@@ -243,8 +297,12 @@ impl Related {
         let moved = fence.moved();
         // What came after is void.
         let end = moved.and_then(|moved| moved.ended).map_or(end, |ended| end.min(ended));
-        let before_end = wrote.iter().filter(|(_, _, first)| *first <= end && end.0 > 0);
-        let last = Token { epoch: before_end.map(|led| led.0).max().unwrap_or_default(), log_index: end };
+        let before_end = || wrote.iter().filter(|(_, _, first)| *first <= end && end.0 > 0);
+        let last_epoch = before_end().map(|led| led.0).max().unwrap_or_default();
+        let mut writers = before_end().filter(|led| led.0 == last_epoch).map(|led| WriterTag::of(&led.1));
+        // Of an epoch that is said to have several writers, nobody knows which one is meant.
+        let writer = writers.next().flatten().filter(|tag| writers.all(|other| other == Some(*tag)));
+        let last = Token::new(last_epoch, end).with_tag(writer);
         let led = if moved.is_some() { Epoch(fence.epoch.0.saturating_sub(1)) } else { fence.epoch };
         let epoch = if fence.follows { last.epoch } else { led.max(last.epoch) };
         // Nobody need have moved an assumed one.
@@ -267,21 +325,22 @@ impl Related {
 
     /// Every node of its family that can be reached, each once.
     pub fn family(&self, env: &Env) -> Vec<Self> {
-        let mut passed: Vec<FileIdentity> = identity_at(env, &at_path(self.db.clone())).into_iter().collect();
+        let mut passed = self.passed(env);
         let mut ways = self.neighbours(env);
         ways.extend(self.beside(env));
         let mut found = Vec::new();
         while let Some(paths) = ways.pop() {
-            let Some(file) = identity_at(env, &paths).filter(|file| !passed.contains(file)) else { continue };
-            if passed.len() >= MAX_NODES {
+            if passed.files.len().max(passed.logs.len()) >= MAX_NODES {
                 break;
             }
-            passed.push(file);
-            // What this one was copied from is told apart: see `originals`.
-            let node = Self::at(env, &paths).filter(|node| node.file_id != self.file_id && node.is_of(self, env));
-            if let Some(node) = node {
-                ways.extend(node.neighbours(env));
-                found.push(node);
+            for node in Self::all_at(env, &paths, &mut passed) {
+                // What this one was copied from is told apart: see `originals`.
+                if node.file_id != self.file_id && node.is_of(self, env) {
+                    ways.extend(node.neighbours(env));
+                    // Who took over from it is registered there no more.
+                    ways.extend(node.beside(env));
+                    found.push(node);
+                }
             }
         }
         found
@@ -291,7 +350,9 @@ impl Related {
     /// from: where its header says that it was last, and what lies in the same folder, or in that one. Where no file of that id
     /// is beside a log of it, the log speaks for the node.
     pub fn originals(&self, env: &Env, hint: &Hint) -> Vec<Self> {
-        let own = identity_at(env, &at_path(self.db.clone()));
+        let mut passed = self.passed(env);
+        // What lies there is this file's to find, or not.
+        is_new(env, &default_sidecar(&self.db), &mut passed.logs);
         let (here, last) = (folder_of(&self.db), hint.last_place());
         let sidecars: Vec<PathBuf> = [hint.from(here), last.clone()].into_iter().flatten().collect();
         let mut ways: Vec<PathBuf> = sidecars.iter().filter_map(|dir| file_of(dir)).collect();
@@ -300,33 +361,28 @@ impl Related {
             let names = env.disk.list(folder).unwrap_or_default();
             ways.extend(names.iter().take(MAX_BESIDE).map(|name| folder.join(name)));
         }
-        let mut passed: Vec<FileIdentity> = own.into_iter().collect();
         let mut found = Vec::new();
         for db in ways {
-            let paths = at_path(db);
-            let Some(file) = identity_at(env, &paths).filter(|file| !passed.contains(file)) else { continue };
-            passed.push(file);
-            let dir = paths.sidecar_shown();
-            let by_log = |shown: PathBuf| Self::of_log(env, shown, &dir, Some(self.file_id));
-            let node = match NodeFile::at(env, &paths.db).map(|(path, file)| (path, file.file_id())) {
-                Ok((_, Some(id))) if id == self.file_id => Self::at(env, &paths),
-                // Another database is in its place, and has a log of its own elsewhere, or none.
-                Ok((_, Some(_))) => by_log(dir.clone()),
-                Ok((path, None)) => by_log(path),
-                Err(_) => by_log(paths.db.clone()),
-            };
-            found.extend(node.filter(|node| node.file_id == self.file_id));
+            found.extend(Self::all_at(env, &at_path(db), &mut passed));
         }
         // A log that lies elsewhere than beside its file.
-        let identity = |dir: &Path| env.disk.identity(dir).ok();
         for dir in sidecars {
-            let mut known = self.dir.iter().chain(found.iter().filter_map(|node| node.dir.as_ref()));
-            let there = identity(&dir);
-            if there.is_some() && known.all(|known| identity(known) != there) {
-                found.extend(Self::of_log(env, dir.clone(), &dir, Some(self.file_id)));
+            if is_new(env, &dir, &mut passed.logs) {
+                found.extend(Self::of_log(env, dir.clone(), &dir));
             }
         }
+        found.retain(|node| node.file_id == self.file_id);
         found.into_iter().map(|node| Self { leads: node.leads && node.may_lead_on(env), ..node }).collect()
+    }
+
+    /// Its own file and log.
+    fn passed(&self, env: &Env) -> Passed {
+        let mut passed = Passed::default();
+        is_new(env, &self.db, &mut passed.files);
+        if let Some(dir) = &self.dir {
+            is_new(env, dir, &mut passed.logs);
+        }
+        passed
     }
 
     /// Whether somebody takes commits for this node, or takes over from it by its log, as things are. What is left of a node whose
@@ -349,12 +405,13 @@ impl Related {
         let mut unseen = Vec::new();
         for replica in self.registrations(env) {
             let label = replica.labels.path.clone();
-            let node = label.clone().and_then(|path| Self::at(env, &at_path(path.into())));
-            if node.is_some_and(|node| hex(node.id) == replica.replica_id || hex(node.file_id) == replica.replica_id) {
+            let is_it = |node: &Self| hex(node.id) == replica.replica_id || hex(node.file_id) == replica.replica_id;
+            let there = label.clone().map(|path| Self::all_at(env, &at_path(path.into()), &mut Passed::default()));
+            if there.is_some_and(|there| there.iter().any(is_it)) {
                 continue;
             }
             let at = label.map_or_else(String::new, |path| format!(" at {path}"));
-            let reported = Token { epoch: replica.epoch, log_index: replica.durable.max(replica.applied) };
+            let reported = Token::new(replica.epoch, replica.durable.max(replica.applied));
             unseen.push(Unseen {
                 what: format!("the replica {}, registered{at}, is not there", &replica.replica_id),
                 reported: Some(reported),
@@ -364,9 +421,9 @@ impl Related {
             unseen.push(Unseen { what: loss.to_string(), reported: None });
         }
         if let Some(source) = remembered_in(&*env.disk, dir, &self.db, env)
-            && Self::at(env, &source.paths)
-                .filter(|node| source.file_id.is_none_or(|id| id == node.file_id) || node.is_of(self, env))
-                .is_none()
+            && !Self::all_at(env, &source.paths, &mut Passed::default())
+                .iter()
+                .any(|node| source.file_id.is_none_or(|id| id == node.file_id) || node.is_of(self, env))
         {
             let what = format!("the source {}, which it followed, is not there", source.paths.db.display());
             unseen.push(Unseen { what, reported: None });
@@ -426,6 +483,7 @@ impl Related {
             leads: leads.then_some(other.epoch.0),
             last_token: other.last,
             knows_epoch: (knows && !other.leads && other.knows > other.last.epoch).then_some(other.knows.0),
+            by_log: other.dir.clone().filter(|_| other.by_log),
         })
     }
 
@@ -484,6 +542,12 @@ pub fn require_no_rival(env: &Env, path: &Path, sidecar: Option<PathBuf>, told: 
     Ok(Others { taken: taken_by(&others), unseen: unseen.into_iter().map(|unseen| unseen.what).collect() })
 }
 
+/// Who leads, or has more than the replica at `path`, whose log is in `dir`, as far as it can be reached in `env`.
+pub fn rivals_of_replica(env: &Env, path: &Path, dir: &Path) -> Vec<Rival> {
+    let own = Related::at(env, &SourcePaths { db: path.to_owned(), sidecar: Some(dir.to_owned()) });
+    own.map(|own| own.rivals(&own.family(env))).unwrap_or_default()
+}
+
 /// Who has more than the database at `path`, or leads in its place: for an operator who is about to mend its log.
 pub fn rivals_of(env: &Env, path: &Path, sidecar: Option<PathBuf>) -> Vec<Rival> {
     let own = Related::at(env, &SourcePaths { db: path.to_owned(), sidecar });
@@ -493,18 +557,6 @@ pub fn rivals_of(env: &Env, path: &Path, sidecar: Option<PathBuf>) -> Vec<Rival>
 
 fn leads(fence: &Fence) -> bool {
     !fence.follows && fence.moved_by.is_none()
-}
-
-/// Where the file of a node is to be, resolved; a folder may be in its place.
-fn path_of(env: &Env, paths: &SourcePaths) -> Option<PathBuf> {
-    resolved(env, &paths.db).or_else(|_| env.disk.resolve(&paths.db)).ok()
-}
-
-/// Which file a node is; where that is gone, which folder its log is.
-fn identity_at(env: &Env, paths: &SourcePaths) -> Option<FileIdentity> {
-    let path = path_of(env, paths)?;
-    let sidecar = || env.disk.identity(&paths.sidecar_shown()).ok();
-    env.disk.identity(&path).ok().or_else(sidecar)
 }
 
 /// The last frame that counts in the log of `control`: while its writer lives, that is what this one has published.

@@ -11,6 +11,7 @@ use std::{fmt, path::PathBuf};
 
 /// How the log serves a replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HoldState {
     /// What the replica needs next is kept for it.
     Held,
@@ -200,17 +201,23 @@ pub struct PrimaryReplicationStatus {
 impl PrimaryReplicationStatus {
     /// Why it does not lead, and what to do; `None`: it does.
     pub fn fault(&self) -> Option<String> {
-        let fenced = self.fenced.then(|| match &self.fence {
-            Some(FenceStatus { assumed: true, .. }) => format!(
+        let in_place = |rest| command_by_log("primary promote", &self.sidecar_path, rest);
+        let fenced = self.fenced.then(|| match (&self.fence, &self.copied) {
+            (Some(FenceStatus { assumed: true, .. }), copied) => format!(
                 "its control file was repaired, or an older one was put back, and what it knew of other nodes is lost; writes \
                  here are refused: if another node took over, follow that one as a replica; only if none did, lead anew \
                  ({})",
-                command_by_log("primary promote", &self.sidecar_path, "--force")
+                match copied {
+                    // What promotes in place refuses a copy.
+                    Some(_) => command_by_log("role", &self.sidecar_path, "primary --moved --force"),
+                    None => in_place("--force"),
+                }
             ),
-            Some(FenceStatus { ended: None, promoter, .. }) => format!(
+            (Some(FenceStatus { ended: None, .. }), Some(copied)) => copied.clone(),
+            (Some(FenceStatus { ended: None, promoter, .. }), None) => format!(
                 "promotion {promoter} was begun and not completed; complete it (promote the replica that began it), or take \
                  the lead back ({})",
-                command_by_log("primary promote", &self.sidecar_path, "")
+                in_place("")
             ),
             _ => "another node took over; writes here are refused: stop writing here, and follow it as a replica"
                 .to_owned(),
@@ -221,6 +228,7 @@ impl PrimaryReplicationStatus {
 
 /// What a replica is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ReplicaState {
     /// It copies a snapshot of its source; or it holds nothing yet, because its first copy was cut short or never begun: its
     /// last error says so.
@@ -301,6 +309,9 @@ pub struct ReplicaReplicationStatus {
     pub source_db_path: Option<PathBuf>,
     /// The folder of its source's log.
     pub source_sidecar_path: Option<PathBuf>,
+    /// Whether its source was a replica itself when it was seen last. Then another node leads, also where the source is gone: who
+    /// promotes this one by force makes two that lead.
+    pub source_follows: bool,
     /// The epoch of the last frame that it applied; 0 before the first.
     pub applied_epoch: u64,
     /// The last frame that it applied; 0 before the first.
@@ -406,16 +417,54 @@ impl ReplicaReplicationStatus {
 
 /// Windows for one run of retention. What is not given is as the process has it that has the database open, or as
 /// the defaults of [`OpenOptions`](crate::OpenOptions) have it if none has.
+///
+/// ```
+/// use kitedb_core::RetentionWindows;
+///
+/// let windows = RetentionWindows::new().min_entries(0).max_bytes(64 << 20);
+/// assert_ne!(windows, RetentionWindows::default());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RetentionWindows {
+    pub(crate) min_entries: Option<u64>,
+    pub(crate) min_ms: Option<u64>,
+    pub(crate) max_bytes: Option<u64>,
+    pub(crate) max_lag_ms: Option<u64>,
+}
+
+impl RetentionWindows {
+    /// Those of the process that has the database open.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     /// How many of the newest frames are kept.
-    pub min_entries: Option<u64>,
+    #[must_use]
+    pub fn min_entries(mut self, frames: u64) -> Self {
+        self.min_entries = Some(frames);
+        self
+    }
+
     /// For how long each frame is kept, in ms.
-    pub min_ms: Option<u64>,
+    #[must_use]
+    pub fn min_ms(mut self, ms: u64) -> Self {
+        self.min_ms = Some(ms);
+        self
+    }
+
     /// The most bytes that the log may take for the sake of replicas and windows.
-    pub max_bytes: Option<u64>,
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = Some(bytes);
+        self
+    }
+
     /// Nothing is kept for a replica whose next frame is older than this, in ms.
-    pub max_lag_ms: Option<u64>,
+    #[must_use]
+    pub fn max_lag_ms(mut self, ms: u64) -> Self {
+        self.max_lag_ms = Some(ms);
+        self
+    }
 }
 
 /// What a retention run did.
@@ -430,6 +479,7 @@ pub struct RetentionOutcome {
 
 /// What came of waiting for a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TokenWait {
     /// The commit is on this node's history, and readers here see it.
     Reached,
@@ -476,18 +526,57 @@ pub struct Promotion {
 }
 
 /// How a background follower works.
+///
+/// ```
+/// use kitedb_core::FollowerOptions;
+///
+/// let eager = FollowerOptions::new().poll_ms(1000).backoff_max_ms(2000);
+/// assert_ne!(eager, FollowerOptions::default());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FollowerOptions {
-    /// The most frames pulled at once (default 4096).
-    pub max_frames: usize,
-    /// The longest time in ms between two looks at the source of which it does not wake the follower (default 30,000). Commits
-    /// wake it, and whatever else happens to a log, also that a repair or an open makes another control file; a log that is put
-    /// in the place of the source's from outside, by a restore for example, is found by a look. A source's log that this process may not write to is looked at after 10 ms, and ever less often, down to once a second.
-    pub poll_ms: u64,
-    /// After a failure, the first wait in ms; it doubles with every further one (default 50).
-    pub backoff_ms: u64,
+    pub(crate) max_frames: usize,
+    pub(crate) poll_ms: u64,
+    pub(crate) backoff_ms: u64,
+    pub(crate) backoff_max_ms: u64,
+}
+
+impl FollowerOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The most frames pulled at once (default 4096, at least 1).
+    #[must_use]
+    pub fn max_frames(mut self, frames: usize) -> Self {
+        self.max_frames = frames;
+        self
+    }
+
+    /// The longest time in ms between two looks at the source of which it does not wake the follower (default 30,000, at least
+    /// 1). Commits wake it, and whatever else happens to a log, also that a repair or an open makes another control file; a
+    /// log that is put in the place of the source's from outside, by a restore for example, is found by a look. A source's
+    /// log that this process may not write to is looked at after 10 ms, and ever less often, down to once a second.
+    #[must_use]
+    pub fn poll_ms(mut self, ms: u64) -> Self {
+        self.poll_ms = ms;
+        self
+    }
+
+    /// After a failure, the first wait in ms; it doubles with every further one (default 50, at least 1).
+    #[must_use]
+    pub fn backoff_ms(mut self, ms: u64) -> Self {
+        self.backoff_ms = ms;
+        self
+    }
+
     /// The longest wait in ms after a failure (default 5000).
-    pub backoff_max_ms: u64,
+    #[must_use]
+    pub fn backoff_max_ms(mut self, ms: u64) -> Self {
+        self.backoff_max_ms = ms;
+        self
+    }
 }
 
 impl Default for FollowerOptions {

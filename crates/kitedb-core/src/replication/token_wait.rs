@@ -1,6 +1,11 @@
 //! Waiting for a token: event-driven, and without holding a view.
 
-use crate::{db::Engine, error::Result, graph::Token, replication::status::TokenWait};
+use crate::{
+    db::{Engine, Found},
+    error::Result,
+    graph::Token,
+    replication::status::TokenWait,
+};
 use std::time::Duration;
 
 /// Waits until the commit that `token` names is on this node's history and published, for at most `timeout`.
@@ -24,16 +29,26 @@ fn look(engine: &Engine, token: Token) -> Option<TokenWait> {
         return Some(TokenWait::Reached);
     }
     // In this order: an epoch begins only once all before it is published.
-    let (leads, published) = (engine.epoch(), engine.published());
-    if token.log_index <= published {
+    let leads = engine.epoch();
+    let last = match engine.commit_at(token.log_index) {
+        // Where it is not known who wrote it, no tag is that writer's.
+        Found::Commit(there) if there == token && (token.tag().is_none() || token.tag() == there.tag()) => {
+            return Some(TokenWait::Reached);
+        }
         // An index of before this node's own history can be of any epoch up to the next one that is known.
-        return Some(match engine.writer_at(token.log_index) {
-            Some((epoch, _)) if epoch != token.epoch => TokenWait::EpochChanged,
-            _ => TokenWait::Reached,
-        });
-    }
-    if leads > token.epoch {
-        // A later epoch has begun at or before it: what comes with that index will be another commit.
+        Found::Unknown if token.tag().is_none() => return Some(TokenWait::Reached),
+        Found::Commit(_) | Found::Unknown => return Some(TokenWait::EpochChanged),
+        Found::Nothing(last) => last,
+    };
+    // What only reads a replica's files knows of an epoch by its commits alone.
+    let leads = leads.max(last.epoch);
+    let may_come = match last.tag().zip(token.tag()) {
+        Some((own, asked)) if last.epoch == token.epoch => own == asked,
+        _ => leads < token.epoch || engine.may_be_led_by(leads, token.tag()),
+    };
+    if leads > token.epoch || !may_come {
+        // A later epoch has begun at or before it, or another node's of that number: what comes with that index will be
+        // another commit.
         return Some(TokenWait::EpochChanged);
     }
     let reseed = engine.sidecar.as_ref().is_some_and(|control| control.is_replica() && control.needs_reseed());

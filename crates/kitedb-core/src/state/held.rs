@@ -35,32 +35,40 @@ pub enum ReaderKind {
     Transaction = 2,
     /// A view of the engine's own, which ends with the call that took it: no limit counts for it.
     Engine = 3,
+    /// A scan that holds a view.
+    Cursor = 4,
 }
 
-/// Since when somebody holds a place, in ms of [`Host::coarse_ms`], times 8, plus [`EXPIRED`], plus the [`ReaderKind`]; 0: it
+/// Since when somebody holds a place, in ms of [`Host::coarse_ms`], times 16, plus [`EXPIRED`], plus the [`ReaderKind`]; 0: it
 /// is free. In one word, so that nobody is taken for the one who had the place before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Word(u64);
 
 /// The bit of one who holds a state for longer than he may.
-const EXPIRED: u64 = 4;
+const EXPIRED: u64 = 8;
 
 impl Word {
     fn new(since_ms: u64, kind: ReaderKind) -> Self {
-        Self(since_ms << 3 | kind as u64)
+        Self(since_ms << 4 | kind as u64)
     }
 
     fn kind(self) -> Option<ReaderKind> {
-        match self.0 & 3 {
+        match self.0 & 7 {
             1 => Some(ReaderKind::View),
             2 => Some(ReaderKind::Transaction),
             3 => Some(ReaderKind::Engine),
+            4 => Some(ReaderKind::Cursor),
             _ => None,
         }
     }
 
+    /// Held for as long, as another kind.
+    fn with_kind(self, kind: ReaderKind) -> Self {
+        Self(self.0 & !7 | kind as u64)
+    }
+
     fn since_ms(self) -> u64 {
-        self.0 >> 3
+        self.0 >> 4
     }
 
     fn is_expired(self) -> bool {
@@ -69,7 +77,7 @@ impl Word {
 
     /// When he has held it for `limit_ms`; `None`: that does not count for him, or is so already.
     fn due_ms(self, limit_ms: u64) -> Option<u64> {
-        let counts = matches!(self.kind(), Some(ReaderKind::View | ReaderKind::Transaction)) && !self.is_expired();
+        let counts = self.kind().is_some_and(|kind| kind != ReaderKind::Engine) && !self.is_expired();
         counts.then(|| self.since_ms().saturating_add(limit_ms))
     }
 }
@@ -108,7 +116,7 @@ pub struct ReaderTable {
 /// All that is held at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Readers {
-    /// Open views.
+    /// Open views, those of cursors among them.
     pub views: u64,
     /// Open transactions.
     pub transactions: u64,
@@ -116,7 +124,7 @@ pub struct Readers {
     pub oldest: Option<LogIndex>,
 }
 
-/// One view or transaction of a caller.
+/// One view, transaction or cursor of a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
     pub kind: ReaderKind,
@@ -355,12 +363,14 @@ impl ReaderSlot {
     }
 }
 
-impl Clone for ReaderSlot {
-    /// The same state, held for as long, by the same one.
-    fn clone(&self) -> Self {
-        let word = Word(self.slot.word.load(Ordering::Relaxed));
+impl ReaderSlot {
+    /// The same state, held for as long, by a cursor that was made at `site`.
+    pub fn for_cursor(&self, site: Site) -> Self {
+        self.again(Word(self.slot.word.load(Ordering::Relaxed)).with_kind(ReaderKind::Cursor), site)
+    }
+
+    fn again(&self, word: Word, site: Site) -> Self {
         let index = LogIndex(self.slot.index.load(Ordering::Relaxed));
-        let site = Site::numbered(self.slot.site.load(Ordering::Relaxed));
         let mut again = match self.table() {
             Some(table) => table.hold_as(word, index, site),
             // The database is closed: nobody looks.
@@ -381,6 +391,14 @@ impl Clone for ReaderSlot {
             again.set_label(label);
         }
         again
+    }
+}
+
+impl Clone for ReaderSlot {
+    /// The same state, held for as long, by the same one.
+    fn clone(&self) -> Self {
+        let word = Word(self.slot.word.load(Ordering::Relaxed));
+        self.again(word, Site::numbered(self.slot.site.load(Ordering::Relaxed)))
     }
 }
 

@@ -9,6 +9,7 @@
 mod arena;
 mod delta;
 mod elements;
+mod entry;
 mod figures;
 mod held;
 mod indexed;
@@ -32,6 +33,7 @@ mod validate;
 mod versions;
 
 pub use delta::{CommitInfo, Delta, Totals};
+pub use entry::EntryAt;
 pub use figures::DeltaFigures;
 pub use held::{Held, ReaderKind, ReaderSlot, ReaderTable, Readers, Site, Withdrawn};
 pub use indexed::{Hashed, Indexed};
@@ -40,6 +42,8 @@ pub use lent::Lent;
 pub use levels::{Levels, PinFigures, Pins};
 pub use names::{Claims, Names};
 pub use neighbors::{MAX_READABLE_RUNS, Neighbors};
-pub use overlay::{Overlay, WARM, edge_exists};
+pub use ordered::Ordered;
+pub use overlay::{Called, Overlay, WARM, edge_exists, no_edge};
 pub use reading::Reading;
+pub use scan::{EdgeScan, LabelScan, NodeScan};
 pub use slots::hash_id;

@@ -8,7 +8,7 @@
 
 use super::name_table::{NameTable, Named};
 use crate::{
-    error::{Error, ErrorCode, Result},
+    error::{Error, ErrorCode, Result, bounded},
     graph::{LogIndex, NameKind, PropKeyId},
     lock::RwLock,
 };
@@ -106,8 +106,12 @@ impl Names {
         let id = match inner.find(kind, name) {
             Some((id, _)) => id,
             None if inner.follows => {
-                let what = "stale primary: this node takes over from its source, which gives out names until then";
-                return Err(Error::new(ErrorCode::StalePrimary, what));
+                let (noun, shown) = (kind.noun(), bounded(name));
+                let what = format_args!(
+                    "stale primary: this node takes over from its source, which gives out names until then: the {noun} \
+                     '{shown}' is new"
+                );
+                return Err(Error::new(ErrorCode::StalePrimary, what).with_key(shown));
             }
             None => {
                 let table = &mut inner.tables[at(kind)];
@@ -129,8 +133,8 @@ impl Names {
         kind.require(name)?;
         let noun = kind.noun();
         if !(1..=GREATEST_CHOSEN).contains(&id) {
-            let what = format_args!("the id {id} of a {noun} is not between 1 and {GREATEST_CHOSEN}");
-            return Err(Error::invalid(what));
+            let what = format_args!("the id {id} of the {noun} '{name}' is not between 1 and {GREATEST_CHOSEN}");
+            return Err(Error::invalid(what).with_key(name).with_found(id));
         }
         let mut inner = self.inner.write();
         let table = &mut inner.tables[at(kind)];
@@ -138,11 +142,11 @@ impl Names {
             (Some(found), _) if found == id => {}
             (Some(found), _) => {
                 let what = format_args!("the {noun} '{name}' has the id {found} already, it cannot have {id}");
-                return Err(Error::invalid(what));
+                return Err(Error::invalid(what).with_key(name).with_expected(id).with_found(found));
             }
             (None, Some(named)) => {
                 let what = format_args!("the id {id} belongs to the {noun} '{}' already, not to '{name}'", named.text);
-                return Err(Error::invalid(what));
+                return Err(Error::invalid(what).with_key(name).with_found(&named.text));
             }
             (None, None) => drop(table.put(id, name)?),
         }
@@ -164,7 +168,7 @@ impl Names {
         let Some(claimed) = inner.claim(kind, id) else {
             let noun = kind.noun();
             let what = format_args!("no {noun} has the id {id}: define its name first");
-            return Err(Error::new(ErrorCode::UnknownName, what));
+            return Err(Error::new(ErrorCode::UnknownName, what).with_key(id));
         };
         let text = inner.get(kind, id).filter(|_| claimed).map(|named| named.text.clone());
         drop(inner);

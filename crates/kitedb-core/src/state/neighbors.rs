@@ -3,7 +3,7 @@
 //! An entry of a level says `Add` exactly if the edge is not visible below it, so no edge is met twice. An edge
 //! is passed over if a newer level removes it; whether any may do so is found out once, before the first edge.
 
-use super::{orders::Edge, reading::Reading};
+use super::{entry::EntryAt, orders::Edge, reading::Reading};
 use crate::{
     error::Result,
     graph::{Direction, EdgeKey, EdgeTypeId, NodeId},
@@ -95,6 +95,22 @@ pub const MAX_READABLE_RUNS: usize = 63;
 
 impl<'a> Neighbors<'a> {
     #[inline]
+    fn none(at: EdgesAt<'a>) -> Self {
+        Self {
+            row: Row::EMPTY,
+            ranks: Ranks::NONE,
+            range: 0..0,
+            at,
+            ty: None,
+            hiding: false,
+            run: 0,
+            rows: 0,
+            touched: [0; 2],
+            own: &[],
+        }
+    }
+
+    #[inline]
     pub(super) fn new(
         reading: Reading<'a>,
         node: NodeId,
@@ -102,18 +118,7 @@ impl<'a> Neighbors<'a> {
         ty: Option<EdgeTypeId>,
     ) -> Result<Self> {
         let levels = reading.levels;
-        let mut found = Self {
-            row: Row::EMPTY,
-            ranks: Ranks::NONE,
-            range: 0..0,
-            at: EdgesAt { reading, node, direction },
-            ty,
-            hiding: false,
-            run: 0,
-            rows: 0,
-            touched: [0; 2],
-            own: &[],
-        };
+        let mut found = Self { ty, ..Self::none(EdgesAt { reading, node, direction }) };
         if !levels.runs.is_empty() {
             (found.row, found.ranks) = found.at.row(0)?;
             found.range = within(&found.row, ty);
@@ -210,6 +215,21 @@ impl<'a> Neighbors<'a> {
         count
     }
 
+    /// The next edge, and where it stands, if an outgoing row of a run has it.
+    #[inline]
+    pub fn next_found(&mut self) -> Option<(EdgeKey, Option<EntryAt>)> {
+        loop {
+            while let Some(i) = self.range.next() {
+                if let Some(edge) = self.visible(i) {
+                    return Some((edge, EntryAt::of(self.at.direction, self.run, &self.row, i)));
+                }
+            }
+            if !self.next_row() {
+                return self.next_added().map(|edge| (edge, None));
+            }
+        }
+    }
+
     #[inline]
     fn visible(&self, i: usize) -> Option<EdgeKey> {
         self.at.shown(self.run, &self.row, &self.ranks, i, self.hiding).map(|edge| self.at.edge(edge))
@@ -229,16 +249,7 @@ impl Iterator for Neighbors<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            while let Some(i) = self.range.next() {
-                if let Some(edge) = self.visible(i) {
-                    return Some(edge);
-                }
-            }
-            if !self.next_row() {
-                return self.next_added();
-            }
-        }
+        self.next_found().map(|(edge, _)| edge)
     }
 }
 
@@ -302,6 +313,11 @@ fn with((first, removals): (u32, bool), hiding: bool) -> (u32, bool) {
 }
 
 impl<'a> Reading<'a> {
+    /// None of the edges at a node.
+    pub fn none_at(&self, id: NodeId, direction: Direction) -> Neighbors<'a> {
+        Neighbors::none(EdgesAt { reading: *self, node: id, direction })
+    }
+
     /// The edges at a node, seen from `direction`, in no particular order.
     #[inline]
     pub fn edges_at(&self, id: NodeId, direction: Direction, ty: Option<EdgeTypeId>) -> Result<Neighbors<'a>> {

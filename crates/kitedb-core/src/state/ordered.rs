@@ -4,6 +4,7 @@
 
 use super::{
     delta::Delta,
+    entry::EntryAt,
     neighbors::{EdgesAt, within},
     order::Sorted,
     orders::{Edge, TouchedAt},
@@ -29,8 +30,11 @@ pub struct Ordered<'a> {
     /// All of them where there are several.
     several: Vec<Input<'a>>,
     /// The next edge of each of several, the least first.
-    heads: BinaryHeap<Reverse<(Edge, usize)>>,
+    heads: BinaryHeap<Reverse<Head>>,
 }
+
+/// An edge, which of several sources has it, and where it stands, if an outgoing row of a run has it.
+type Head = (Edge, usize, Option<EntryAt>);
 
 #[derive(Debug)]
 enum Input<'a> {
@@ -154,29 +158,32 @@ impl<'a> Ordered<'a> {
     /// Puts the next edge of one of several sources among the heads.
     fn pull(&mut self, source: usize) {
         let (at, ty, hiding) = (self.at, self.ty, self.hiding);
-        if let Some(edge) = self.several.get_mut(source).and_then(|source| source.next(at, ty, hiding)) {
-            self.heads.push(Reverse((edge, source)));
+        if let Some((edge, entry)) = self.several.get_mut(source).and_then(|source| source.next(at, ty, hiding)) {
+            self.heads.push(Reverse((edge, source, entry)));
         }
     }
 }
 
 impl Input<'_> {
     #[inline]
-    fn next(&mut self, at: EdgesAt<'_>, ty: Option<EdgeTypeId>, hiding: bool) -> Option<Edge> {
+    fn next(&mut self, at: EdgesAt<'_>, ty: Option<EdgeTypeId>, hiding: bool) -> Option<(Edge, Option<EntryAt>)> {
         let wanted = |(edge, _): &TouchedAt| ty.is_none_or(|ty| ty == edge.0);
         match self {
-            Self::Row { run, row, ranks, range } => range.find_map(|i| at.shown(*run, row, ranks, i, hiding)),
-            Self::Added { edges } => edges.next(),
+            Self::Row { run, row, ranks, range } => range.find_map(|i| {
+                let edge = at.shown(*run, row, ranks, i, hiding)?;
+                Some((edge, EntryAt::of(at.direction, *run, row, i)))
+            }),
+            Self::Added { edges } => edges.next().map(|edge| (edge, None)),
             // Of one type they stand together.
             Self::Delta { number, delta, edges } => edges.take_while(wanted).find_map(|(seen, touched)| {
                 let (edge, state, _) = delta.edge_of(touched, at.direction, at.reading.at)?;
                 let (props, below) = state?;
                 let there = !below && props.is_some() && !(hiding && at.hidden_by_delta(*number + 1, edge));
-                there.then_some(seen)
+                there.then_some((seen, None))
             }),
             Self::Own { edges } => edges.take_while(wanted).find_map(|(seen, touched)| {
                 let change = at.reading.overlay.and_then(|overlay| overlay.edge_at(touched - 1))?;
-                change.is_added().then_some(seen)
+                change.is_added().then_some((seen, None))
             }),
         }
     }
@@ -195,18 +202,26 @@ fn rest(row: &Row<'_>, ranks: &Ranks<'_>, ty: Option<EdgeTypeId>, after: Option<
     low..range.end
 }
 
+impl Ordered<'_> {
+    /// The next edge, and where it stands, if an outgoing row of a run has it.
+    #[inline]
+    pub fn next_found(&mut self) -> Option<(Edge, Option<EntryAt>)> {
+        let (at, ty, hiding) = (self.at, self.ty, self.hiding);
+        if let Some(only) = &mut self.only {
+            return only.next(at, ty, hiding);
+        }
+        let Reverse((edge, source, entry)) = self.heads.pop()?;
+        self.pull(source);
+        Some((edge, entry))
+    }
+}
+
 impl Iterator for Ordered<'_> {
     type Item = Edge;
 
     #[inline]
     fn next(&mut self) -> Option<Edge> {
-        let (at, ty, hiding) = (self.at, self.ty, self.hiding);
-        if let Some(only) = &mut self.only {
-            return only.next(at, ty, hiding);
-        }
-        let Reverse((edge, source)) = self.heads.pop()?;
-        self.pull(source);
-        Some(edge)
+        self.next_found().map(|(edge, _)| edge)
     }
 }
 

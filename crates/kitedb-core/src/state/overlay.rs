@@ -11,7 +11,7 @@ use super::{
 };
 use crate::graph::{Direction, EdgeKey, EdgeTypeId, LabelId, NameKind, NodeId, NodeRecordBuf, PropKeyId};
 use rustc_hash::FxHashMap;
-use std::{cell::OnceCell, sync::Arc};
+use std::sync::{Arc, OnceLock};
 
 mod adjacency;
 mod apply;
@@ -28,7 +28,9 @@ mod undo;
 mod vectors;
 
 pub use changes::{EdgeChange, IndexChanges, NodeChange};
-pub use faults::{conflict, edge_exists};
+pub use faults::{
+    Called, OR_ATTACHED, edge_conflict, edge_exists, key_conflict, no_edge, node_conflict, vector_conflict,
+};
 
 use changes::{KeyChange, VectorChange};
 
@@ -42,13 +44,13 @@ pub struct Overlay {
     pub(super) nodes: Indexed<NodeChange>,
     pub(super) edges: Indexed<EdgeChange>,
     /// Positions in `edges` by the node at either end; made when first asked for, kept up to date from then on.
-    adjacency: OnceCell<adjacency::Index>,
+    adjacency: OnceLock<adjacency::Index>,
     /// The same, of those of other ranks than 0, by ends and type.
-    parallels: OnceCell<parallels::Index>,
+    parallels: OnceLock<parallels::Index>,
     /// Whether there are any of other ranks than 0.
     ranked: bool,
     /// What it touched, in order, once a scan asks for it.
-    pub(super) orders: OnceCell<Box<Orders>>,
+    pub(super) orders: OnceLock<Box<Orders>>,
     pub(super) keys: Indexed<KeyChange>,
     pub(super) vectors: FxHashMap<(NodeId, PropKeyId), VectorChange>,
     label_counts: FxHashMap<u32, i64>,

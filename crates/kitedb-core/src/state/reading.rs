@@ -143,20 +143,30 @@ impl<'a> Reading<'a> {
 
     /// The properties of an edge that exists.
     pub fn edge(&self, edge: EdgeKey) -> Result<Option<PropList<'a>>> {
+        match self.edge_over_runs(edge) {
+            Some(decided) => Ok(decided),
+            None => Ok(self.edge_in_runs(edge, 0)?.flatten()),
+        }
+    }
+
+    /// What the levels over the runs say of an edge: its properties, or that it is not there; `None`: nothing.
+    #[inline]
+    pub(super) fn edge_over_runs(&self, edge: EdgeKey) -> Option<Option<PropList<'a>>> {
         if let Some(change) = self.overlay.and_then(|o| o.edge(edge)) {
-            return Ok(change.props.as_ref().map(|p| PropList::from_bytes(p.as_deref().unwrap_or_default())));
+            return Some(change.props.as_ref().map(|p| PropList::from_bytes(p.as_deref().unwrap_or_default())));
         }
-        for delta in self.levels.deltas() {
-            if let Some(props) = delta.edge(edge, self.at) {
-                return Ok(props.map(PropList::from_bytes));
-            }
-        }
-        for run in self.levels.runs.iter().rev() {
+        self.levels.deltas().find_map(|delta| delta.edge(edge, self.at)).map(|props| props.map(PropList::from_bytes))
+    }
+
+    /// What the runs from number `from` on say of an edge: its properties, or that it is not there; `None`: nothing.
+    #[inline]
+    pub(super) fn edge_in_runs(&self, edge: EdgeKey, from: usize) -> Result<Option<Option<PropList<'a>>>> {
+        for run in self.levels.runs.get(from..).unwrap_or_default().iter().rev() {
             let row = run.row(Direction::Out, edge.src)?;
             if let Some(at) = run.find(Direction::Out, &row, edge)? {
                 return match row.kind(at) {
-                    Some(EntryKind::Remove) => Ok(None),
-                    _ => run.edge_props(&row, at).map(Some),
+                    Some(EntryKind::Remove) => Ok(Some(None)),
+                    _ => run.edge_props(&row, at).map(|props| Some(Some(props))),
                 };
             }
         }

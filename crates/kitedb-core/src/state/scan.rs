@@ -2,10 +2,10 @@
 //! counts: the newest level decides there as everywhere. Nothing is built whole except the orders of what a delta or
 //! a transaction touched, which are kept (`orders`).
 
-use super::{members::StoredMembers, order::Sorted, ordered::Ordered, orders::seen, reading::Reading};
+use super::{entry::EntryAt, members::StoredMembers, order::Sorted, ordered::Ordered, orders::seen, reading::Reading};
 use crate::{
     error::{Error, Result},
-    graph::{Direction, EdgeKey, LabelId, NodeId},
+    graph::{Direction, EdgeKey, LabelId, NodeId, NodeRecord},
 };
 use std::collections::BinaryHeap;
 
@@ -86,23 +86,58 @@ fn ids<'a>(sorted: Vec<Sorted<u64>>) -> impl Iterator<Item = Ids<'a>> {
 #[derive(Debug)]
 pub struct NodeScan<'a> {
     reading: Reading<'a>,
-    merge: Merge<'a>,
+    nodes: Nodes<'a>,
+}
+
+/// Where the nodes of a scan come from.
+enum Nodes<'a> {
+    /// One run, which has no tombstones: its records are the nodes.
+    Run(Box<dyn Iterator<Item = Result<NodeRecord<'a>>> + Send + 'a>),
+    /// Several levels: the newest that has a node decides.
+    Levels(Merge<'a>),
+}
+
+impl std::fmt::Debug for Nodes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Run(_) => "Run",
+            Self::Levels(_) => "Levels",
+        })
+    }
 }
 
 impl<'a> NodeScan<'a> {
     fn new(reading: Reading<'a>, from: NodeId) -> Self {
+        if let ([run], None, None) = (&reading.levels.runs[..], reading.overlay, reading.levels.deltas().next()) {
+            return Self { reading, nodes: Nodes::Run(Box::new(run.nodes_from(from))) };
+        }
         let mut sources: Vec<Ids<'a>> =
             reading.levels.deltas().flat_map(|delta| ids(delta.touched_from(from))).collect();
         sources.extend(reading.overlay.into_iter().flat_map(|overlay| ids(overlay.touched_from(from))));
         for run in reading.levels.runs.iter() {
             sources.push(Box::new(run.nodes_from(from).map(|item| item.map(|record| record.id()))));
         }
-        Self { reading, merge: Merge::new(sources) }
+        Self { reading, nodes: Nodes::Levels(Merge::new(sources)) }
     }
 
     /// A scan that only says why there is none.
     fn failed(reading: Reading<'a>, e: Error) -> Self {
-        Self { reading, merge: Merge::failed(e) }
+        Self { reading, nodes: Nodes::Levels(Merge::failed(e)) }
+    }
+
+    /// The next node's record.
+    #[inline]
+    pub fn next_record(&mut self) -> Option<Result<NodeRecord<'a>>> {
+        match &mut self.nodes {
+            Nodes::Run(records) => records.next(),
+            Nodes::Levels(merge) => loop {
+                match merge.next()?.and_then(|id| self.reading.node(id)) {
+                    Ok(Some(record)) => return Some(Ok(record)),
+                    Ok(None) => {}
+                    Err(e) => return Some(Err(e)),
+                }
+            },
+        }
     }
 }
 
@@ -110,16 +145,19 @@ impl Iterator for NodeScan<'_> {
     type Item = Result<NodeId>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let id = match self.merge.next()? {
-                Ok(id) => id,
-                Err(e) => return Some(Err(e)),
-            };
-            match self.reading.node_exists(id) {
-                Ok(true) => return Some(Ok(id)),
-                Ok(false) => {}
-                Err(e) => return Some(Err(e)),
-            }
+        match &mut self.nodes {
+            Nodes::Run(records) => Some(records.next()?.map(|record| record.id())),
+            Nodes::Levels(merge) => loop {
+                let id = match merge.next()? {
+                    Ok(id) => id,
+                    Err(e) => return Some(Err(e)),
+                };
+                match self.reading.node_exists(id) {
+                    Ok(true) => return Some(Ok(id)),
+                    Ok(false) => {}
+                    Err(e) => return Some(Err(e)),
+                }
+            },
         }
     }
 }
@@ -146,7 +184,8 @@ impl<'a> LabelScan<'a> {
         Ok(Self { reading, label, written, next_written, stored, next_stored })
     }
 
-    fn advance(&mut self) -> Result<Option<NodeId>> {
+    /// The next node, and its record if that had to be looked at.
+    fn advance(&mut self) -> Result<Option<(NodeId, Option<NodeRecord<'a>>)>> {
         loop {
             let candidates = [self.next_written, self.next_stored];
             let Some(id) = candidates.into_iter().flatten().min() else { return Ok(None) };
@@ -157,14 +196,21 @@ impl<'a> LabelScan<'a> {
             if is_stored {
                 self.next_stored = self.stored.next();
             }
-            let there = match self.reading.written_node(id)? {
+            let written = self.reading.written_node(id)?;
+            let there = match &written {
                 Some(record) => record.has_label(self.label),
                 None => is_stored,
             };
             if there {
-                return Ok(Some(id));
+                return Ok(Some((id, written)));
             }
         }
+    }
+
+    /// The next node, and its record if that had to be looked at.
+    #[inline]
+    pub fn next_found(&mut self) -> Option<Result<(NodeId, Option<NodeRecord<'a>>)>> {
+        self.advance().transpose()
     }
 }
 
@@ -172,7 +218,7 @@ impl Iterator for LabelScan<'_> {
     type Item = Result<NodeId>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.advance().transpose()
+        Some(self.next_found()?.map(|(id, _)| id))
     }
 }
 
@@ -219,13 +265,13 @@ impl<'a> EdgeScan<'a> {
     }
 }
 
-impl Iterator for EdgeScan<'_> {
-    type Item = Result<EdgeKey>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+impl EdgeScan<'_> {
+    /// The next edge, and where it stands, if a run has it.
+    #[inline]
+    pub fn next_found(&mut self) -> Option<Result<(EdgeKey, Option<EntryAt>)>> {
         loop {
-            if let Some((ty, other, rank)) = self.edges.as_mut().and_then(Iterator::next) {
-                return Some(Ok(EdgeKey::new(self.source, ty, other).with_rank(rank)));
+            if let Some(((ty, other, rank), entry)) = self.edges.as_mut().and_then(Ordered::next_found) {
+                return Some(Ok((EdgeKey::new(self.source, ty, other).with_rank(rank), entry)));
             }
             match self.advance() {
                 Ok(true) => {}
@@ -233,6 +279,14 @@ impl Iterator for EdgeScan<'_> {
                 Err(e) => return Some(Err(e)),
             }
         }
+    }
+}
+
+impl Iterator for EdgeScan<'_> {
+    type Item = Result<EdgeKey>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.next_found()?.map(|(edge, _)| edge))
     }
 }
 

@@ -8,7 +8,9 @@
 use super::{
     delta::Next,
     levels::Levels,
-    overlay::{EdgeChange, NodeChange, Overlay, conflict},
+    overlay::{
+        EdgeChange, NodeChange, OR_ATTACHED, Overlay, edge_conflict, key_conflict, node_conflict, vector_conflict,
+    },
     reading::Reading,
 };
 use crate::{
@@ -21,13 +23,13 @@ impl Levels {
     /// read in these levels, and `last`, the last commit in `current`. Only under the commit lock.
     pub fn validate(&self, overlay: &Overlay, snapshot: LogIndex, current: &Levels, last: LogIndex) -> Result<()> {
         if let Some(frozen) = &self.frozen {
-            overlay.validate(frozen, snapshot.0)?;
+            overlay.validate(&self.names, frozen, snapshot.0)?;
         }
         let mut later = None;
         loop {
             let delta = later.as_deref().unwrap_or(&*self.active);
             if delta.last() > snapshot {
-                overlay.validate(delta, snapshot.0)?;
+                overlay.validate(&self.names, delta, snapshot.0)?;
             }
             match delta.next() {
                 Next::Nothing => return Ok(()),
@@ -36,7 +38,7 @@ impl Levels {
             }
         }
         for delta in current.deltas() {
-            overlay.validate(delta, snapshot.0)?;
+            overlay.validate(&self.names, delta, snapshot.0)?;
         }
         overlay.compare(&Reading::new(self, snapshot, None), &Reading::new(current, last, None))
     }
@@ -45,13 +47,14 @@ impl Levels {
 impl Overlay {
     /// Fails with a conflict if what it writes or relies on is not the same in `now` as in `before`.
     fn compare(&self, before: &Reading<'_>, now: &Reading<'_>) -> Result<()> {
+        let names = &*before.levels.names;
         for change in self.nodes.items() {
             self.compare_node(change, before, now)?;
         }
         for change in self.keys.items() {
             let Some(key) = NodeRecord::parse(&change.record)?.key() else { continue };
             if before.node_by_hashed_key(change.hash, key)? != now.node_by_hashed_key(change.hash, key)? {
-                return conflict(format_args!("a key"));
+                return key_conflict(&change.record);
             }
         }
         for EdgeChange { edge, props, .. } in self.edges.items() {
@@ -59,17 +62,17 @@ impl Overlay {
             let props_in =
                 |reading: &Reading<'_>| reading.edge(*edge).map(|props| props.map(|p| p.as_bytes().to_vec()));
             if props_in(before)? != props_in(now)? {
-                return conflict(format_args!("an edge from node {src} to node {dst}"));
+                return edge_conflict(names, *edge, false);
             }
             if props.is_some() && !(self.stands(src, before, now)? && self.stands(dst, before, now)?) {
-                return conflict(format_args!("an end of an edge from node {src} to node {dst}"));
+                return edge_conflict(names, *edge, true);
             }
         }
         for (&(node, key), change) in &self.vectors {
             let stays = change.bytes.is_some();
             let bytes_in = |reading: &Reading<'_>| reading.vector(node, key).map(|v| v.map(|v| v.as_bytes().to_vec()));
             if bytes_in(before)? != bytes_in(now)? || stays && !self.stands(node, before, now)? {
-                return conflict(format_args!("a vector of node {node}"));
+                return vector_conflict(names, node, key);
             }
         }
         Ok(())
@@ -79,13 +82,13 @@ impl Overlay {
         let id = change.id;
         let record_in = |reading: &Reading<'_>| reading.node(id).map(|record| record.map(|r| r.as_bytes().to_vec()));
         if record_in(before)? != record_in(now)? {
-            return conflict(format_args!("node {id}"));
+            return node_conflict(id, &change.record, "");
         }
         if !change.is_deleted() {
             return Ok(());
         }
         // What is attached to it now, the transaction has removed.
-        let attached = || conflict(format_args!("node {id}, or what is attached to it,"));
+        let attached = || node_conflict(id, &change.record, OR_ATTACHED);
         for direction in [Direction::Out, Direction::In] {
             if now.edges_at(id, direction, None)?.any(|edge| self.edge(edge).is_none()) {
                 return attached();

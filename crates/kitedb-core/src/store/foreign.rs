@@ -30,9 +30,9 @@ pub(super) fn file(device: &Device) -> Error {
     if device.file.read_exact_at(&mut head, 0).is_ok() && head == *MAGIC_0_2 {
         let what =
             format!("{path} is a database of kitedb 0.2, whose format this version does not read; {}", way_over());
-        return Error::new(ErrorCode::Format02, what);
+        return Error::new(ErrorCode::Format02, what).with_path(&device.path);
     }
-    Error::new(ErrorCode::NotADatabase, format_args!("{path} is not a KiteDB database"))
+    Error::new(ErrorCode::NotADatabase, format_args!("{path} is not a KiteDB database")).with_path(&device.path)
 }
 
 /// Why a folder is not opened, if it is a database of the form that kitedb had before it had files.
@@ -49,5 +49,5 @@ pub fn folder(disk: &dyn Disk, path: &Path) -> Option<Error> {
             way_over()
         )
     };
-    is_one.then(|| Error::new(ErrorCode::Format02, what()))
+    is_one.then(|| Error::new(ErrorCode::Format02, what()).with_path(path))
 }

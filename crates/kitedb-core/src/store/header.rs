@@ -179,14 +179,16 @@ pub(super) fn choose(slots: [Result<Slot, SlotFault>; 2], device: &Device) -> Re
     match verified.max_by_key(|(generation, number, _)| (*generation, *number)) {
         Some((_, number, Ok(slot))) => Ok((number, slot)),
         Some((_, _, Err(SlotFault::TooNew { level, .. }))) => {
-            require_known(device.levels.known, level, format_args!("the database file {path}"))?;
+            let known = require_known(device.levels.known, level, format_args!("the database file {path}"));
+            known.map_err(|e| e.with_path(&device.path))?;
             Err(Error::new(ErrorCode::Internal, "a slot of a known level was not read"))
         }
         Some((_, _, Err(SlotFault::OtherFormat { format, .. }))) => Err(other_format(device, format)),
         None if without_magic => Err(foreign::file(device)),
         _ => Err(Error::corrupt(format_args!(
             "both header slots of {path} (offsets 0 and {ALIGN}) do not match their checksums"
-        ))),
+        ))
+        .with_path(&device.path)),
     }
 }
 
@@ -197,13 +199,13 @@ fn other_format(device: &Device, format: u16) -> Error {
             "{path} is a KiteDB database of format {format}, and this build reads format {FORMAT}: a newer KiteDB wrote it. \
              Nothing is damaged; use a newer KiteDB"
         );
-        return Error::new(ErrorCode::TooNew, what);
+        return Error::new(ErrorCode::TooNew, what).with_path(&device.path).with_expected(FORMAT).with_found(format);
     }
     let what = format_args!(
         "{path} is a KiteDB database of format {format}, which no released version wrote, and this one reads format {FORMAT}: \
          import the source data again, into another file"
     );
-    Error::new(ErrorCode::OldFormat, what)
+    Error::new(ErrorCode::OldFormat, what).with_path(&device.path).with_expected(FORMAT).with_found(format)
 }
 
 #[cfg(test)]

@@ -152,7 +152,7 @@ fn a_merge_does_not_give_damage_a_good_checksum() {
     let path = stage.path("one.kitedb");
     let db = Database::open(&path, options()).unwrap();
     for round in 0..3 {
-        db.transaction(|tx| {
+        db.transaction(|tx| -> kitedb_core::Result<_> {
             let label = tx.label_id_or_create("L")?;
             for n in 0..300 {
                 let key = format!("{round} {n}");

@@ -313,6 +313,47 @@ fn at_whatever_store_the_disk_is_full_nothing_acknowledged_is_lost() {
     }
 }
 
+/// The same of a reseed, whose new log the control file of a living replica is to name: what is told and what is stored agree, and
+/// what is left to be done is, by the next pull or the next open.
+#[test]
+fn at_whatever_store_the_disk_is_full_a_reseed_ends_with_the_next_pull_or_open() {
+    let mut failed_late = 0;
+    for (nth, reopened) in (1..40).flat_map(|nth| [(nth, false), (nth, true)]) {
+        let (a, b) = machines(SyncMode::Full);
+        let (primary, mut graph) = (a.primary(), Graph::new(nth));
+        graph.grow(&primary, 3);
+        let mut replica = b.replica_of(&a);
+        catch_up(&replica);
+        graph.grow(&primary, 3);
+        no_room_for_words(&b, "control", nth);
+        let reseeded = replica.replica_reseed_from_snapshot();
+        let reached = replica.last_commit_token().unwrap().log_index.0 as usize;
+        assert_eq!(digest(&replica), graph.digests[reached], "{nth}");
+        if let Err(e) = &reseeded {
+            expect_full(e);
+            failed_late += usize::from(reached == 6);
+            assert!(replica_status(&replica).last_error.is_none_or(|e| !e.contains("gone")), "{nth}");
+        } else {
+            assert_eq!(reached, 6);
+        }
+        assert_eq!(replica_status(&replica).log_fault, None, "{nth}: {reseeded:?}");
+        assert_eq!(replica.check().unwrap().damage, Vec::<String>::new(), "{nth}: {reseeded:?}");
+        b.expect_no_violations();
+        b.disk.clear_faults();
+        if reopened {
+            drop(replica);
+            replica = b.replica_of(&a);
+        }
+        catch_up(&replica);
+        graph.grow(&primary, 2);
+        catch_up(&replica);
+        graph.expect_all(&replica);
+        expect_following(&replica, &primary);
+        assert!(replica.check().unwrap().is_clean(), "{nth}");
+    }
+    assert!(failed_late > 0, "no store failed after the copy was in place");
+}
+
 #[test]
 fn a_database_without_a_part_in_replication_meets_a_full_disk_as_well() {
     for mode in MODES {

@@ -45,7 +45,7 @@ fn rests() {
         lag.is_some_and(|lag| durable(lag.durable_log_index)) && durable(status.durable_log_index)
     });
     // What has just told the primary that goes to sleep.
-    thread::sleep(Duration::from_millis(100));
+    thread::sleep(Duration::from_millis(500));
     let before = wakes();
     // So long that who looks once a second, or twice, is seen.
     thread::sleep(Duration::from_secs(4));
@@ -75,7 +75,7 @@ fn a_follower_is_stopped_whatever_it_is_about_to_do() {
     let folder = Folder::new();
     let primary = folder.primary("primary", SyncMode::Off);
     let replica = folder.replica("replica", "primary", SyncMode::Off);
-    let hour = FollowerOptions { poll_ms: 3_600_000, ..FollowerOptions::default() };
+    let hour = FollowerOptions::new().poll_ms(3_600_000);
     for n in 0..300 {
         replica.start_follower(hour).unwrap();
         if n % 3 == 0 {
@@ -94,7 +94,7 @@ fn a_follower_is_stopped_whatever_it_is_about_to_do() {
 /// repair, whatever was damaged of it; by a replica that is followed and lost its own.
 #[test]
 fn a_follower_hears_that_the_control_file_of_its_source_was_exchanged() {
-    let sleepy = FollowerOptions { poll_ms: 3_600_000, ..FollowerOptions::default() };
+    let sleepy = FollowerOptions::new().poll_ms(3_600_000);
     // Of a file that does not even begin as a control file nothing is changed, and who sleeps on it is woken all the same.
     for (chained, damaged) in [(false, 20), (false, 0), (true, 20)] {
         let folder = Folder::new();

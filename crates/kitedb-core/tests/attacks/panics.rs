@@ -97,8 +97,8 @@ fn expect_seen(db: Database, what: &str) {
     assert!(!background.message.contains("tried again"), "{background:?}");
     expect_told(&db.begin().unwrap_err(), what);
     expect_told(&db.checkpoint().unwrap_err(), what);
-    let Token { epoch, log_index } = db.last_commit_token().unwrap();
-    let token = Token { epoch, log_index: LogIndex(log_index.0 + 1000) };
+    let last = db.last_commit_token().unwrap();
+    let token = Token::new(last.epoch, LogIndex(last.log_index.0 + 1000));
     let waiting = db.clone();
     let waited = within_reason("waiting for a commit", move || waiting.wait_for_token(token, u64::MAX));
     expect_told(&waited.unwrap_err(), what);

@@ -7,7 +7,8 @@ use crate::{
     support_replication::catch_up,
 };
 use kitedb_core::{
-    Database, Direction, EdgeKey, Element, ErrorCode, GraphRead, MAX_RANK, NodeId, Result, Transaction, Value, compare,
+    AllTypes, Database, Direction, EdgeKey, Element, ErrorCode, GraphRead, MAX_RANK, NodeId, Result, Transaction,
+    Value, compare,
 };
 
 fn ends(db: &Database) -> (NodeId, NodeId) {
@@ -51,7 +52,7 @@ fn calls_by_ends_mean_the_lowest_and_calls_by_key_exactly_one() {
         Database::open(stage.stand_alone("one.kitedb"), nothing_said().sync_mode(kitedb_core::SyncMode::Full)).unwrap();
     let (a, b) = ends(&db);
     let [first, second, third] = db
-        .transaction(|tx| {
+        .transaction(|tx| -> Result<_> {
             tx.add_edge(a, "PAID", b)?;
             let (second, third) = (pay(tx, a, b)?, pay(tx, a, b)?);
             let first = tx.edge_between(a, "PAID", b)?.unwrap();
@@ -66,9 +67,9 @@ fn calls_by_ends_mean_the_lowest_and_calls_by_key_exactly_one() {
     let db = everywhere(&stage, db, |db| {
         let view = db.snapshot().unwrap();
         assert_eq!(view.edges_between(a, "PAID", b).unwrap(), [first, second, third]);
-        assert_eq!((view.out_degree(a, None).unwrap(), view.in_degree(b, None).unwrap()), (3, 3));
+        assert_eq!((view.out_degree(a, AllTypes).unwrap(), view.in_degree(b, AllTypes).unwrap()), (3, 3));
         assert_eq!((view.count_edges(), view.count_edges_by_type("PAID")), (3, 3));
-        assert_eq!(view.out_neighbors(a, None).unwrap().collect::<Vec<_>>(), [b; 3]);
+        assert_eq!(view.out_neighbors(a, AllTypes).unwrap().map(|node| node.id()).collect::<Vec<_>>(), [b; 3]);
         assert_eq!(amount(db), Some(Value::I64(1)));
         assert_eq!(view.edge_prop_by_key(third, "amount").unwrap(), Some(Value::I64(3)));
         // Any of them is in the way of another one that is added by its ends; a batch adds all of it or nothing.
@@ -89,7 +90,7 @@ fn calls_by_ends_mean_the_lowest_and_calls_by_key_exactly_one() {
     let props = |key| db.snapshot().unwrap().edge_props_by_key(key).unwrap().map(|props| props[0].1.clone());
     assert_eq!((props(first), props(second), props(third)), (None, Some(Value::I64(20)), None));
     let (upserted, deleted) = db
-        .transaction(|tx| {
+        .transaction(|tx| -> Result<_> {
             pay(tx, a, b)?;
             let amount = tx.propkey_id_or_create("amount")?;
             let upserted = tx.upsert_edge_with_props(a, "PAID", b, &[(amount, Some(Value::I64(21)))])?;
@@ -218,11 +219,11 @@ fn a_page_may_end_between_two_parallel_edges() {
     everywhere(&stage, db, |db| {
         let view = db.snapshot().unwrap();
         for direction in [Direction::Out, Direction::In] {
-            let all = view.neighbors_page(a, direction, None, None, 100).unwrap().items;
+            let all = view.neighbors_page(a, direction, AllTypes, None, 100).unwrap().items;
             assert!(all.is_sorted_by_key(|edge| (edge.ty, edge.ends(direction).1, edge.rank)));
             let (mut paged, mut after) = (Vec::new(), None);
             loop {
-                let page = view.neighbors_page(a, direction, None, after, 1).unwrap();
+                let page = view.neighbors_page(a, direction, AllTypes, after, 1).unwrap();
                 paged.extend(page.items);
                 after = page.next;
                 if after.is_none() {
@@ -232,7 +233,7 @@ fn a_page_may_end_between_two_parallel_edges() {
             assert_eq!((paged, all.len()), (all, if direction == Direction::Out { 10 } else { 5 }));
         }
         let of_another = view.edges_between(a, "PAID", a).unwrap()[0];
-        let page = view.neighbors_page(b, Direction::In, None, Some(of_another), 1);
+        let page = view.neighbors_page(b, Direction::In, AllTypes, Some(of_another), 1);
         assert_eq!(code(page), ErrorCode::InvalidArgument);
     });
 }

@@ -2,8 +2,8 @@
 
 use crate::stage::{Stage, add, disabled};
 use kitedb_core::{
-    Database, Error, ErrorCode, ErrorKind, GraphRead, NodeId, OpenOptions, PinKind, SyncMode, Token, Transaction,
-    TransactionHandle, Value, View, ViewHandle,
+    AllTypes, Database, Direction, Error, ErrorCode, ErrorKind, GraphRead, NodeId, OpenOptions, PinKind, SyncMode,
+    Token, Transaction, TransactionHandle, Value, View, ViewHandle,
     io::sim::{SimDisk, SimHost},
 };
 use proptest::prelude::*;
@@ -52,6 +52,7 @@ fn a_view_that_is_held_for_too_long_shows_nothing_and_never_something_else() {
     let (host, db) = limited(LIMIT);
     let view = db.snapshot().unwrap();
     let mut begun = view.nodes();
+    let (unread, read) = (view.node_with_key("a").unwrap().unwrap(), view.nodes().next().unwrap().unwrap());
     host.advance_ms(LIMIT - 1);
     db.stats().unwrap();
     assert_eq!(seen(&view).unwrap(), 0);
@@ -66,16 +67,26 @@ fn a_view_that_is_held_for_too_long_shows_nothing_and_never_something_else() {
         expired(view.nodes().try_for_each(|node| node.map(drop)));
         expired(view.edges().try_for_each(|edge| edge.map(drop)));
         expired(view.node_props(NodeId(1)));
+        expired(view.node(NodeId(1)));
+        expired(view.nodes_with_label("none"));
+        expired(view.out_edges(NodeId(1), "none"));
+        expired(view.degree(NodeId(1), Direction::In, "none"));
+        expired(view.neighbors_page(NodeId(1), Direction::Out, AllTypes, None, 1));
+        expired(view.as_graph().node_by_key("a"));
+        assert_eq!(view.count_nodes(), 1, "what takes no look at the state is told");
     }
+    // A reference that was not read through yet is told like the view; what is at hand is there.
+    expired(unread.key());
+    assert_eq!(read.key().unwrap(), Some("a"));
     // What has begun goes on: what it shows is there for as long as the view is.
     write(&db, 1);
     db.compact().unwrap();
-    assert_eq!(begun.next().unwrap().unwrap(), NodeId(1));
+    assert_eq!(begun.next().unwrap().unwrap().id(), NodeId(1));
     assert!(begun.next().is_none());
     // Others are not told, nor is the database itself, whatever it looks at.
     assert_eq!(seen(&db.snapshot().unwrap()).unwrap(), 1);
     assert!(db.check().unwrap().is_clean());
-    drop((copy, begun));
+    drop((copy, begun, unread, read));
     drop(view);
     assert!(db.stats().unwrap().pins.is_empty());
 }
@@ -171,6 +182,44 @@ fn what_is_held_is_told_with_its_origin_and_its_age() {
     assert_eq!(db.stats().unwrap().pins.len(), kitedb_core::Stats::MAX_PINS);
     drop(many);
     assert_eq!(db.collect_metrics().unwrap().mvcc.unwrap().oldest_pin, None);
+}
+
+/// A cursor is held since its view was taken, and told as what it is; once that is too long it holds nothing.
+#[test]
+fn a_cursor_that_is_held_for_too_long_ends_and_frees_what_it_holds() {
+    let (host, db) = limited(LIMIT);
+    for key in ["b", "c"] {
+        add(&db, key).unwrap();
+    }
+    let view = db.snapshot().unwrap();
+    host.advance_ms(300);
+    let line = line!() + 1;
+    let mut nodes = view.node_cursor();
+    let mut edges = view.with_origin("nightly export").edge_cursor();
+    let told: Vec<_> = db.stats().unwrap().pins.into_iter().map(|pin| (pin.kind, pin.age_ms, pin.origin)).collect();
+    assert_eq!(told.iter().map(|(kind, age, _)| (*kind, *age)).collect::<Vec<_>>(), [(PinKind::Cursor, 300); 2]);
+    assert!(told.iter().any(|(.., origin)| origin.contains(&format!("pins.rs:{line}:"))), "{told:?}");
+    assert!(told.iter().any(|(.., origin)| origin == "nightly export"), "{told:?}");
+    assert_eq!(nodes.next_batch(2).unwrap().len(), 2);
+    write(&db, 1);
+    db.compact().unwrap();
+    host.advance_ms(LIMIT - 300);
+    // By the clock: nobody had looked yet.
+    expired(nodes.next_batch(2));
+    assert_eq!(db.stats().unwrap().pins.len(), 1);
+    // As often as it is asked, also where it had nothing to read.
+    expired(nodes.next_batch(2));
+    expired(nodes.view());
+    expired(edges.next_batch(2));
+    let stats = db.stats().unwrap();
+    assert_eq!((stats.pins.len(), stats.pinned_run_bytes, stats.pinned_delta_bytes), (0, 0, 0));
+    // It says where to go on.
+    assert_eq!(db.snapshot().unwrap().nodes_page(nodes.position(), 5).unwrap().items.len(), 1);
+    // Made of a view that is too old it is so from the start.
+    let view = db.snapshot().unwrap();
+    host.advance_ms(LIMIT);
+    expired(view.label_cursor("none").next_batch(1));
+    expired(view.neighbor_cursor(NodeId(1), Direction::Out, AllTypes).next_batch(1));
 }
 
 /// A handle that nobody releases, leaked or forgotten in a map: what it holds goes all the same.

@@ -268,7 +268,7 @@ fn commits_behind_damage_are_given_up_by_name_only() {
         let planned = repair(&machine, RepairOptions::new().dry_run(true)).unwrap();
         let end = planned.asks_for.unwrap();
         assert!(end.log_index.0 > 0 && end.log_index.0 < graph.head() && planned.found.len() == 1, "{planned:?}");
-        for told in [None, Some(Token { log_index: kitedb_core::LogIndex(end.log_index.0 - 1), ..end })] {
+        for told in [None, Some(Token::new(end.epoch, kitedb_core::LogIndex(end.log_index.0 - 1)))] {
             let before: Vec<_> = segments.iter().map(|path| machine.disk.read(path).unwrap()).collect();
             let options = told.map_or_else(RepairOptions::new, |told| RepairOptions::new().cut_at(told));
             let error = repair(&machine, options).unwrap_err();

@@ -202,7 +202,7 @@ fn a_follower_on_a_damaged_replica_shows_what_is_wrong_until_the_reseed() {
     let scene = killed();
     scene.b.damage(&scene.b.segments()[6], 1 << 20);
     let replica = scene.b.replica_of(&scene.a);
-    let quick = FollowerOptions { backoff_ms: 1, backoff_max_ms: 4, poll_ms: 1, ..Default::default() };
+    let quick = FollowerOptions::new().backoff_ms(1).backoff_max_ms(4).poll_ms(1);
     replica.start_follower(quick).unwrap();
     for _ in 0..20 {
         std::thread::sleep(std::time::Duration::from_millis(1));

@@ -8,6 +8,7 @@ use kitedb_core::{
     Database, Error, ErrorCode, ErrorKind, ReplicaState, ReplicationRole, SyncMode,
     io::{Disk, sim::Crash},
 };
+use kitedb_transport::TransportJson;
 use std::path::Path;
 
 /// A primary with ten frames, one in each segment, and a replica that has three of them.

@@ -1,7 +1,7 @@
 //! What the nodes have said, and what must be true of each of them therefore.
 
 use crate::support_process::tell;
-use kitedb_core::{Database, GraphRead, LogIndex, Result, Token, TokenWait, Value};
+use kitedb_core::{AllTypes, Database, GraphRead, LogIndex, Result, Token, TokenWait, Value};
 use std::collections::BTreeMap;
 
 /// A writer deletes its oldest item once it has so many: the data stay constant while the log grows.
@@ -160,7 +160,7 @@ impl Ledger {
             let hub = view.node_by_key(&format!("counter {writer}")).unwrap().unwrap();
             let kept = last.min(KEPT);
             (nodes, edges) = (nodes + 1 + kept as u64, edges + kept as u64);
-            assert_eq!(view.out_degree(hub, None).unwrap(), kept as u64);
+            assert_eq!(view.out_degree(hub, AllTypes).unwrap(), kept as u64);
             assert_eq!(view.node_by_key(&item_key(writer, last - KEPT)).unwrap(), None);
             for n in last - kept + 1..=last {
                 let item = view.node_by_key(&item_key(writer, n)).unwrap().expect("an item");

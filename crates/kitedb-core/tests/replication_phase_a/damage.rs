@@ -10,6 +10,7 @@ use kitedb_core::{
     Database, ErrorCode, SyncMode,
     io::{Disk, OpenMode},
 };
+use kitedb_transport::TransportJson;
 use std::path::PathBuf;
 
 fn grown() -> (Machine, Database, Graph, Vec<RawFrame>) {

@@ -1,6 +1,7 @@
 //! A naive reader of segments, written from the description of their bytes, and pages as a consumer sees them.
 
 use kitedb_core::{Cursor, Database};
+use kitedb_transport::TransportJson;
 use serde::Deserialize;
 use std::path::Path;
 

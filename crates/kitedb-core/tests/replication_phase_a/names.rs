@@ -2,10 +2,11 @@
 
 use crate::support_replication::{Graph, Machine};
 use kitedb_core::{Cursor, Epoch, ErrorCode, LogIndex, SyncMode, Token};
+use kitedb_transport::TransportJson;
 use proptest::prelude::*;
 
 fn token(epoch: u64, index: u64) -> Token {
-    Token { epoch: Epoch(epoch), log_index: LogIndex(index) }
+    Token::new(Epoch(epoch), LogIndex(index))
 }
 
 fn cursor((epoch, segment_id, segment_offset, index): (u64, u64, u64, u64)) -> Cursor {

@@ -8,6 +8,7 @@ use crate::{
     support_replication::{Graph, MODES, Machine, expect_error, folder::Folder, primary_status},
 };
 use kitedb_core::{Database, ErrorCode, GraphRead, OpenOptions, ReplicationRole, SyncMode};
+use kitedb_transport::TransportJson;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A log of several epochs and many segments.

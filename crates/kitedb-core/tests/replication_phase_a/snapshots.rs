@@ -8,6 +8,7 @@ use kitedb_core::{
     Cursor, Database, ErrorCode, GraphRead, OpenOptions, ReplicationRole, SyncMode, Value,
     io::{Disk, Host},
 };
+use kitedb_transport::TransportJson;
 use serde::Deserialize;
 use std::sync::atomic::{AtomicBool, Ordering};
 

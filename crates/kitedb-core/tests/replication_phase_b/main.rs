@@ -22,7 +22,7 @@ mod waiting;
 use kitedb_core::{Database, Epoch, LogIndex, Result, Token};
 
 fn token(epoch: u64, index: u64) -> Token {
-    Token { epoch: Epoch(epoch), log_index: LogIndex(index) }
+    Token::new(Epoch(epoch), LogIndex(index))
 }
 
 /// Commits a node.

@@ -169,6 +169,44 @@ fn an_open_database_is_shared_only_in_the_same_role() {
     drop(machine.open(machine.options(ReplicationRole::Disabled)).unwrap());
 }
 
+/// What is not said is as the first open said it.
+#[test]
+fn an_open_database_is_shared_only_with_options_that_do_not_contradict() {
+    let machine = Machine::new("primary", 1, SyncMode::Full);
+    let options = || machine.options(ReplicationRole::Primary);
+    let db =
+        machine.open(options().replication_retention_min_entries(5).replication_retention_max_bytes(1 << 20)).unwrap();
+    for (other, named) in [
+        (options().replication_retention_min_entries(6), "replication_retention_min_entries"),
+        (options().replication_retention_min_ms(1), "replication_retention_min_ms"),
+        (options().replication_retention_max_bytes(1), "replication_retention_max_bytes"),
+        (options().replication_retention_max_lag_ms(1), "replication_retention_max_lag_ms"),
+        (options().replication_retention_interval_ms(1), "replication_retention_interval_ms"),
+        (options().replication_segment_max_bytes(1 << 20), "replication_segment_max_bytes"),
+        (options().replication_name("west"), "replication_name"),
+        (options().replication_unregistered(true), "replication_unregistered"),
+        (options().fence_wait_ms(2), "fence_wait_ms"),
+        (options().max_pin_ms(1), "max_pin_ms"),
+    ] {
+        let opened = machine.open(other);
+        assert!(opened.is_err(), "{named}");
+        expect_error(opened, ErrorCode::InvalidOption, named);
+    }
+    for same in [options(), options().replication_retention_min_entries(5)] {
+        machine.open(same).unwrap().close().unwrap();
+    }
+    db.close().unwrap();
+    let next = machine.open(options().replication_retention_min_entries(6)).unwrap();
+    next.close().unwrap();
+}
+
+#[test]
+fn a_name_means_nothing_where_nobody_is_registered() {
+    let machine = Machine::new("primary", 1, SyncMode::Full);
+    let options = machine.options(ReplicationRole::Replica).replication_name("west").replication_unregistered(true);
+    expect_error(machine.open(options), ErrorCode::InvalidOption, "replication_name");
+}
+
 #[test]
 fn a_read_only_primary_reads() {
     let (machine, graph) = machine();

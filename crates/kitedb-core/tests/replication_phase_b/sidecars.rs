@@ -2,7 +2,7 @@
 
 use crate::support_replication::{Graph, MODES, Machine, catch_up, expect_error, primary_status};
 use kitedb_core::{
-    Database, ErrorCode, ReplicationRole, SyncMode,
+    Database, ErrorCode, RepairOptions, ReplicationRole, SyncMode,
     io::{Disk, sim::Crash},
 };
 use std::path::Path;
@@ -155,7 +155,7 @@ fn a_file_older_than_its_log_is_refused_as_a_primary() {
     }
 }
 
-/// The sidecar comes from a backup: it ends before the file does, so that a new log begins.
+/// The sidecar comes from a backup: it ends before the file does, and a new log begins once the old one is given up by name.
 #[test]
 fn a_sidecar_older_than_its_file_takes_no_commit_with_it() {
     for mode in MODES {
@@ -174,9 +174,14 @@ fn a_sidecar_older_than_its_file_takes_no_commit_with_it() {
         let options = a.options(ReplicationRole::Primary);
         let moved = Database::confirm_moved_in(a.env(), a.db(), options.clone());
         expect_error(moved, ErrorCode::StalePrimary, "an older one was put back");
-        Database::confirm_moved_in(a.env(), a.db(), options.replication_overwrite(true)).unwrap();
+        let lead = || Database::confirm_moved_in(a.env(), a.db(), options.clone().replication_overwrite(true));
+        expect_error(lead(), ErrorCode::Corrupt, "given up by name");
+        let found = Database::repair_in(a.env(), a.db(), RepairOptions::new().dry_run(true)).unwrap();
+        assert!(found.only_log_is_lost, "{found:?}");
+        let given_up = RepairOptions::new().cut_at(found.asks_for.unwrap());
+        Database::repair_in(a.env(), a.db(), given_up).unwrap();
+        lead().unwrap();
         let db = a.primary();
-        graph.expect_all(&db);
         graph.grow(&db, 3);
         graph.expect_all(&db);
         catch_up(&replica);

@@ -13,7 +13,7 @@ use std::{fs, sync::mpsc, thread, time::Duration};
 
 /// A follower that is only ever woken: by itself it would look again after an hour.
 fn only_woken() -> FollowerOptions {
-    FollowerOptions { poll_ms: 3_600_000, ..FollowerOptions::default() }
+    FollowerOptions::new().poll_ms(3_600_000)
 }
 
 fn expect_equal(replica: &Database, primary: &Database) {
@@ -60,7 +60,7 @@ fn where_its_source_is_gone_it_says_so_and_goes_on_when_it_is_back() {
     let folder = Folder::new();
     let primary = folder.primary("primary", SyncMode::Full);
     let replica = folder.replica("replica", "primary", SyncMode::Full);
-    let quick = FollowerOptions { poll_ms: 5, backoff_ms: 1, backoff_max_ms: 20, ..FollowerOptions::default() };
+    let quick = FollowerOptions::new().poll_ms(5).backoff_ms(1).backoff_max_ms(20);
     replica.start_follower(quick).unwrap();
     let token = commit_item(&primary, "w", 1).unwrap();
     assert!(replica.wait_for_token(token, 30_000).unwrap());
@@ -97,7 +97,7 @@ fn after_a_reseed_it_goes_on_by_itself() {
     }
     primary.primary_run_retention().unwrap();
     let replica = folder.replica("replica", "primary", SyncMode::Full);
-    replica.start_follower(FollowerOptions { backoff_ms: 1, backoff_max_ms: 10, ..only_woken() }).unwrap();
+    replica.start_follower(only_woken().backoff_ms(1).backoff_max_ms(10)).unwrap();
     eventually("it needs a reseed", || replica_status(&replica).needs_reseed);
     let status = replica_status(&replica);
     assert_eq!(status.state, ReplicaState::NeedsReseed);
@@ -143,7 +143,7 @@ fn close_ends_it() {
             primary.clone().close().unwrap();
             fs::remove_dir_all(sidecar_of(&folder.path("primary"))).unwrap();
         }
-        let long = FollowerOptions { backoff_ms: 3_600_000, backoff_max_ms: 3_600_000, ..only_woken() };
+        let long = only_woken().backoff_ms(3_600_000).backoff_max_ms(3_600_000);
         replica.start_follower(long).unwrap();
         if stalled {
             eventually("it stalls", || replica_status(&replica).state == ReplicaState::Stalled);
@@ -191,11 +191,7 @@ fn options_that_make_no_sense_are_refused() {
     let primary = folder.primary("primary", SyncMode::Off);
     let replica = folder.replica("replica", "primary", SyncMode::Off);
     let good = FollowerOptions::default();
-    for bad in [
-        FollowerOptions { max_frames: 0, ..good },
-        FollowerOptions { poll_ms: 0, ..good },
-        FollowerOptions { backoff_ms: 0, ..good },
-    ] {
+    for bad in [good.max_frames(0), good.poll_ms(0), good.backoff_ms(0)] {
         expect_error(replica.start_follower(bad), ErrorCode::InvalidOption, "at least 1");
     }
     expect_error(primary.start_follower(good), ErrorCode::NotReplica, "not opened in replica role");
@@ -210,7 +206,7 @@ fn a_long_backlog_is_worked_off_in_pages() {
         commit_item(&primary, "w", n).unwrap();
     }
     let replica = folder.replica("replica", "primary", SyncMode::Off);
-    replica.start_follower(FollowerOptions { max_frames: 1, ..only_woken() }).unwrap();
+    replica.start_follower(only_woken().max_frames(1)).unwrap();
     let token = primary.last_commit_token().unwrap();
     assert!(replica.wait_for_token(token, 60_000).unwrap());
     expect_equal(&replica, &primary);

@@ -23,7 +23,7 @@ fn child_replica() {
         match order.split_once(' ').unwrap_or((&order, "")) {
             ("bootstrap", _) => replica.replica_bootstrap_from_snapshot().unwrap(),
             ("follow", _) => {
-                replica.start_follower(FollowerOptions { poll_ms: 3_600_000, ..Default::default() }).unwrap();
+                replica.start_follower(FollowerOptions::new().poll_ms(3_600_000)).unwrap();
             }
             ("wait", token) => {
                 let reached = replica.wait_for_token(token.parse::<Token>().unwrap(), 60_000).unwrap();

@@ -12,7 +12,7 @@ use kitedb_core::{
 use std::{thread, time::Duration};
 
 fn token(epoch: u64, index: u64) -> Token {
-    Token { epoch: Epoch(epoch), log_index: LogIndex(index) }
+    Token::new(Epoch(epoch), LogIndex(index))
 }
 
 #[test]

@@ -198,7 +198,7 @@ fn a_promotion_that_was_done_and_not_heard_of_goes_on() {
 #[test]
 fn a_follower_goes_on_after_a_promotion_that_failed() {
     let (a, _b, old, new, mut graph) = pair(SyncMode::Full);
-    new.start_follower(FollowerOptions { poll_ms: 7, backoff_ms: 3, backoff_max_ms: 9, ..Default::default() }).unwrap();
+    new.start_follower(FollowerOptions::new().poll_ms(7).backoff_ms(3).backoff_max_ms(9)).unwrap();
     a.disk.fail(FaultPlan::new(FaultOn::Read, 1, io::ErrorKind::TimedOut).forever());
     new.replica_promote(false).unwrap_err();
     a.disk.clear_faults();

@@ -111,7 +111,7 @@ fn commits_in_flight_during_a_promotion_are_in_the_history_or_refused() {
                 assert!(tokens.iter().all(|t| t.epoch.0 == epoch - 1 && t.log_index.0 <= end), "{end}: {tokens:?}");
                 assert_eq!(last_item(&new, writer), tokens.len() as i64);
             }
-            assert_eq!(write(&new).unwrap(), Token { epoch: kitedb_core::Epoch(epoch), log_index: (end + 1).into() });
+            assert_eq!(write(&new).unwrap(), Token::new(kitedb_core::Epoch(epoch), (end + 1).into()));
             old.close().unwrap();
             new.close().unwrap();
         }

@@ -206,7 +206,7 @@ fn a_replica_that_is_to_follow_unregistered_is_well_and_on_no_list() {
     let options = replica_options(SyncMode::Normal, &folder.path("a"));
     let replica = Database::open(folder.path("b"), options.clone()).unwrap();
     expect_error(replica.replica_bootstrap_from_snapshot(), ErrorCode::Unregistered, "--unregistered");
-    replica.start_follower(FollowerOptions { poll_ms: 1, ..Default::default() }).unwrap();
+    replica.start_follower(FollowerOptions::new().poll_ms(1)).unwrap();
     while replica_status(&replica).state != ReplicaState::Unregistered {
         std::thread::yield_now();
     }
@@ -276,7 +276,7 @@ fn replicas_are_removed_and_logs_cut_from_outside() {
     replica.close().unwrap();
     let id = replica_status(&chained).replica_id;
 
-    let none = RetentionWindows { min_entries: Some(0), ..Default::default() };
+    let none = RetentionWindows::new().min_entries(0);
     let cut = |name: &str| Database::run_retention_at(folder.path(name), &OpenOptions::new(), &none).unwrap();
     let forget =
         |name: &str, which: &str| Database::remove_replica_at(folder.path(name), &OpenOptions::new(), which).unwrap();

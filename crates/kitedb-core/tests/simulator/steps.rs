@@ -262,6 +262,7 @@ impl World {
         let excused = excused || (there.tip == GENESIS && says_half_made(e));
         // Of what a fence counted, an old primary may have lost the end.
         let excused = excused || ((there.fenced != Fenced::No || there.on_trial) && e.code() == ErrorCode::Corrupt);
+        assert_ne!(e.code(), ErrorCode::Internal, "{what} of node {n}: {e:?}");
         let node = &mut self.nodes[n];
         if matches!(e.code(), ErrorCode::SyncFailed | ErrorCode::Poisoned | ErrorCode::OutcomeUnknown) || !excused {
             node.failed(what, e);
@@ -293,7 +294,8 @@ impl World {
             self.note(format!("  n{n} would be overwritten: {e}"));
             let there = &self.nodes[source];
             // What is left of one that lost its power is seen once it is open.
-            let lost = !there.is_open() || there.machine.crashed() || there.is_sick() || there.damaged;
+            let lost = !there.is_open() && there.ended >= End::PowerLost;
+            let lost = lost || there.machine.crashed() || there.is_sick() || there.damaged;
             let lacking = lost || !self.ledger.holds(there.tip, before);
             let node = &mut self.nodes[n];
             assert!(node.foreign || node.on_trial || node.promoting || lacking, "node {n} is a replica: {e:?}");
@@ -476,8 +478,10 @@ impl World {
         self.forget_reach(n);
         let epoch = self.ledger.get(shown).token.map_or(0, |token| token.epoch.0);
         let begun = *result.as_ref().unwrap_or(&(epoch + 1));
-        // The source may forget where its epoch ended.
-        self.ledger.forced_from = self.ledger.forced_from.min(begun);
+        if result.is_ok() || source.is_some() {
+            // The source may forget where its epoch ended.
+            self.ledger.forced_from = self.ledger.forced_from.min(begun);
+        }
         let node = &mut self.nodes[n];
         node.tip = shown;
         node.history.checkpoint();

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::support::{Rng, model::History};
 use kitedb_core::{
-    Database, Error, ErrorCode, OpenOptions, ReplicationRole, SyncMode,
+    Database, Error, ErrorCode, ErrorKind, OpenOptions, ReplicationRole, SyncMode,
     io::{
         Disk, Env,
         sim::{Crash, Loss, Refusals, SimDisk, SimHost},
@@ -379,7 +379,11 @@ impl World {
                 node.lost = damage && (node.damaged || node.torn) && source.is_none();
                 // Its first commit failed after its file had named a log: it counts as one that leads.
                 node.lost |= e.code() == ErrorCode::RoleMismatch && node.tip == GENESIS;
-                let excused = node.lost || node.is_sick() || node.machine.crashed() || !source_is_there;
+                // A source that is away is no damage, and ends no lead.
+                let away = !source_is_there
+                    && !matches!(e.kind(), ErrorKind::Bug | ErrorKind::Reseed | ErrorKind::Fenced | ErrorKind::Reopen);
+                let excused = node.lost || node.is_sick() || node.machine.crashed() || away;
+                assert_ne!(e.kind(), ErrorKind::Bug, "node {n} cannot be opened: {e:?}");
                 assert!(excused, "node {n} cannot be opened after {:?}: {e:?}", node.ended);
                 self.note(format!("  n{n} cannot be opened: {e:?}"));
                 false
@@ -580,6 +584,9 @@ impl Node {
         let stuck = matches!(e.code(), ErrorCode::SyncFailed | ErrorCode::Poisoned | ErrorCode::OutcomeUnknown);
         let excused = self.is_sick() || self.machine.crashed() || self.damaged || (stuck && self.troubled);
         assert!(excused, "{what} on node {} failed: {e:?}", self.at);
+        // A disk denies, but makes no call wrong, and shows no defect.
+        let wrong = matches!(e.kind(), ErrorKind::Bug | ErrorKind::Input) && e.code() != ErrorCode::PermissionDenied;
+        assert!(!wrong, "{what} on node {} failed: {e:?}", self.at);
         self.poisoned |= stuck;
     }
 }

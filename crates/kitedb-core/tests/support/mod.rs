@@ -8,6 +8,7 @@ pub mod meter;
 pub mod model;
 pub mod observed;
 pub mod ops;
+pub mod refs;
 pub mod script;
 pub mod world;
 

@@ -437,7 +437,7 @@ impl Model {
     }
 
     /// Whether `read` has an id for every name that this graph uses: else it shows another one.
-    pub fn is_named_by(&self, read: &impl GraphRead) -> bool {
+    pub fn is_named_by(&self, read: &(impl GraphRead + ?Sized)) -> bool {
         let props = |props: &Props| props.keys().all(|prop| read.propkey_id(PROPS[*prop]).is_some());
         let labels = |node: &Node| node.labels.iter().all(|label| read.label_id(LABELS[*label]).is_some());
         self.nodes.values().all(|node| props(&node.props) && labels(node))
@@ -447,13 +447,14 @@ impl Model {
                 let on = match &index.spec.on {
                     IndexOn::Label(label) => read.label_id(label.as_str()).is_some(),
                     IndexOn::EdgeType(ty) => read.etype_id(ty.as_str()).is_some(),
+                    other => panic!("{other:?}"),
                 };
                 on && read.propkey_id(index.spec.property.as_str()).is_some()
             })
     }
 
     /// The digest of this graph under the names, and their ids, that `read` shows.
-    pub fn digest(&self, read: &impl GraphRead) -> Digest {
+    pub fn digest(&self, read: &(impl GraphRead + ?Sized)) -> Digest {
         let mut sum = Digest::default();
         for (id, name) in read.labels() {
             sum += Digest::of_name(NameKind::Label, id.0, &name);
@@ -490,6 +491,7 @@ impl Model {
             let on = match &spec.on {
                 IndexOn::Label(label) => IndexTarget::Label(read.label_id(label.as_str()).unwrap()),
                 IndexOn::EdgeType(ty) => IndexTarget::EdgeType(read.etype_id(ty.as_str()).unwrap()),
+                other => panic!("{other:?}"),
             };
             let (name, property) = (INDEXES[index].into(), prop_id(read, &spec.property));
             sum += Digest::of_index(&IndexDef { id: *id, name, on, property, unique: spec.unique, state: *state });
@@ -499,7 +501,7 @@ impl Model {
 }
 
 /// The canonical bytes of properties: key ids ascending, each followed by its value.
-fn prop_list(read: &impl GraphRead, props: &Props) -> Bytes {
+fn prop_list(read: &(impl GraphRead + ?Sized), props: &Props) -> Bytes {
     let mut pairs: Vec<_> = props.iter().map(|(p, value)| (prop_id(read, PROPS[*p]), value)).collect();
     pairs.sort_unstable();
     let mut bytes = Vec::new();
@@ -510,18 +512,18 @@ fn prop_list(read: &impl GraphRead, props: &Props) -> Bytes {
     bytes
 }
 
-pub fn label_id(read: &impl GraphRead, label: usize) -> LabelId {
+pub fn label_id(read: &(impl GraphRead + ?Sized), label: usize) -> LabelId {
     read.label_id(LABELS[label]).unwrap_or_else(|| panic!("label {} is in use and has no id", LABELS[label]))
 }
 
-pub fn prop_id(read: &impl GraphRead, name: &str) -> PropKeyId {
+pub fn prop_id(read: &(impl GraphRead + ?Sized), name: &str) -> PropKeyId {
     read.propkey_id(name).unwrap_or_else(|| panic!("property key {name} is in use and has no id"))
 }
 
-pub fn type_id(read: &impl GraphRead, ty: usize) -> EdgeTypeId {
+pub fn type_id(read: &(impl GraphRead + ?Sized), ty: usize) -> EdgeTypeId {
     read.etype_id(TYPES[ty]).unwrap_or_else(|| panic!("edge type {} is in use and has no id", TYPES[ty]))
 }
 
-pub fn edge_key(read: &impl GraphRead, (src, ty, dst, rank): Edge) -> EdgeKey {
+pub fn edge_key(read: &(impl GraphRead + ?Sized), (src, ty, dst, rank): Edge) -> EdgeKey {
     EdgeKey::new(NodeId(src), type_id(read, ty), NodeId(dst)).with_rank(rank)
 }

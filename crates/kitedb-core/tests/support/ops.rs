@@ -6,8 +6,7 @@ use super::{
 };
 use kitedb_core::{
     Date, DateTime, Duration, EdgeKey, EdgeTypeId, Error, GraphRead, IndexId, IndexOn, IndexSpec, IndexState, LabelId,
-    LocalDateTime, LocalTime, NewNode, NodeId, PropKeyId, Time, Transaction, Value,
-    index_definitions_for_testing::DefineIndexes,
+    LocalDateTime, LocalTime, NewNode, NodeId, PropKeyId, Time, Transaction, Value, testing::DefineIndexes,
 };
 use proptest::prelude::*;
 use std::cell::Cell;

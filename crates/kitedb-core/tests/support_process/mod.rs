@@ -1,7 +1,7 @@
 //! Child processes of a test binary: a test runs itself again in another role, and both talk by lines.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
-use kitedb_core::{Database, Error, ErrorCode, GraphRead, OpenOptions, Result, SyncMode, View};
+use kitedb_core::{AllTypes, Database, Error, ErrorCode, GraphRead, OpenOptions, Result, SyncMode, View};
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
@@ -156,28 +156,28 @@ pub fn dump(view: &View) -> Vec<String> {
         format!("counts {} {} {}", view.count_nodes(), view.count_edges(), view.count_vectors()),
     ];
     for (id, name) in view.labels() {
-        let members: Vec<u64> = view.nodes_with_label(id).unwrap().map(|n| n.unwrap().0).collect();
+        let members: Vec<u64> = view.nodes_with_label(id).unwrap().map(|n| n.unwrap().id().0).collect();
         lines.push(format!("label {name} {} {members:?}", view.count_nodes_by_label(id)));
     }
     for (id, name) in view.etypes() {
         lines.push(format!("type {name} {}", view.count_edges_by_type(id)));
     }
     let keys = view.propkeys();
-    for id in view.nodes() {
-        let id = id.unwrap();
+    for node in view.nodes() {
+        let id = node.unwrap().id();
         let key = view.node_key(id).unwrap();
         let found = key.as_ref().map(|k| view.node_by_key(k).unwrap());
         let props = view.node_props(id).unwrap();
         let labels = view.node_labels(id).unwrap();
-        let mut out: Vec<_> = view.out_edges(id, None).unwrap().collect();
-        let mut incoming: Vec<_> = view.in_edges(id, None).unwrap().collect();
+        let mut out: Vec<_> = view.out_edges(id, AllTypes).unwrap().map(|edge| edge.key()).collect();
+        let mut incoming: Vec<_> = view.in_edges(id, AllTypes).unwrap().map(|edge| edge.key()).collect();
         out.sort_unstable();
         incoming.sort_unstable();
         let vectors: Vec<_> = keys.iter().filter_map(|(k, _)| view.node_vector(id, *k).unwrap()).collect();
         lines.push(format!("node {id} {key:?} {found:?} {props:?} {labels:?} {out:?} {incoming:?} {vectors:?}"));
     }
     for edge in view.edges() {
-        let edge = edge.unwrap();
+        let edge = edge.unwrap().key();
         lines.push(format!("edge {edge:?} {:?}", view.edge_props_by_key(edge).unwrap()));
     }
     lines

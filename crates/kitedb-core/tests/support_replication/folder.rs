@@ -1,7 +1,7 @@
 //! Nodes in a folder of a real disk.
 
 use crate::support_process::mode_of;
-use kitedb_core::{Database, GraphRead, OpenOptions, ReplicationRole, Result, SyncMode, Token, Value};
+use kitedb_core::{AllTypes, Database, GraphRead, OpenOptions, ReplicationRole, Result, SyncMode, Token, Value};
 use std::{
     path::{Path, PathBuf},
     thread,
@@ -56,7 +56,7 @@ pub fn mode_name(mode: SyncMode) -> &'static str {
     let name = match mode {
         SyncMode::Full => "full",
         SyncMode::Normal => "normal",
-        SyncMode::Off => "off",
+        _ => "off",
     };
     assert_eq!(mode_of(name), mode);
     name
@@ -96,7 +96,7 @@ pub fn last_item(db: &Database, writer: &str) -> i64 {
     let view = db.snapshot().unwrap();
     let Some(hub) = view.node_by_key(writer).unwrap() else { return 0 };
     let Some(Value::I64(last)) = view.node_prop(hub, "n").unwrap() else { panic!("{writer} has no number") };
-    assert_eq!(view.out_degree(hub, None).unwrap(), last as u64);
+    assert_eq!(view.out_degree(hub, AllTypes).unwrap(), last as u64);
     for n in 1..=last {
         let item = view.node_by_key(&item_key(writer, n)).unwrap().expect("an item");
         assert_eq!(view.edge_prop(hub, "HAS", item, "n").unwrap(), Some(Value::I64(n)));

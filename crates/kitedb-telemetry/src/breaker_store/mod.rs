@@ -22,6 +22,7 @@ mod keep;
 mod table;
 
 use crate::error::{Result, TelemetryError};
+use crate::setters::setters;
 use bytes::Bytes;
 use call::{Answer, Call, LEASE};
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -58,12 +59,25 @@ const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How a store is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BreakerStoreOptions {
     /// Where it listens: `host:port`. Port 0: one that is free, which [`BreakerStore::url`] tells.
     pub listen: String,
     /// Where it keeps what it holds, so that it survives the death of the process and of the machine. It is created
     /// with the first write; beside it is a file `<file>.lock`. `None`: only in memory.
     pub file: Option<PathBuf>,
+}
+
+setters!(BreakerStoreOptions {
+    listen: String,
+    file: Option<PathBuf>,
+});
+
+impl BreakerStoreOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
 }
 
 impl Default for BreakerStoreOptions {
@@ -78,16 +92,14 @@ impl Default for BreakerStoreOptions {
 /// # fn main() -> kitedb_telemetry::Result<()> {
 /// use kitedb_telemetry::{OtlpHttpPushOptions, breaker_store::{BreakerStore, BreakerStoreOptions}};
 ///
-/// let store = BreakerStore::start(BreakerStoreOptions { listen: "127.0.0.1:0".to_owned(), file: None })?;
-/// let options = OtlpHttpPushOptions {
-///     circuit_breaker_failure_threshold: 5,
-///     circuit_breaker_open_ms: 30_000,
-///     circuit_breaker_state_url: Some(store.url().to_owned()),
-///     circuit_breaker_state_patch: true,
-///     circuit_breaker_state_cas: true,
-///     circuit_breaker_state_patch_retry_max_attempts: 4,
-///     ..OtlpHttpPushOptions::default()
-/// };
+/// let store = BreakerStore::start(BreakerStoreOptions::new().listen("127.0.0.1:0".to_owned()))?;
+/// let options = OtlpHttpPushOptions::new()
+///     .circuit_breaker_failure_threshold(5)
+///     .circuit_breaker_open_ms(30_000)
+///     .circuit_breaker_state_url(Some(store.url().to_owned()))
+///     .circuit_breaker_state_patch(true)
+///     .circuit_breaker_state_cas(true)
+///     .circuit_breaker_state_patch_retry_max_attempts(4);
 /// # drop(options);
 /// store.stop();
 /// # Ok(()) }

@@ -32,6 +32,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 /// What became of a push that the collector took.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OtlpHttpExportResult {
     /// The HTTP status; 200 for gRPC.
     pub status_code: i64,
@@ -66,7 +67,7 @@ pub struct OtlpHttpExportResult {
 /// #     }
 /// #     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").unwrap();
 /// # });
-/// let options = OtlpHttpPushOptions { retry_max_attempts: 3, ..OtlpHttpPushOptions::default() };
+/// let options = OtlpHttpPushOptions::new().retry_max_attempts(3);
 /// let pusher = OtlpPusher::new(OtlpTransport::HttpJson, &endpoint, &options)?;
 /// let result = pusher.push_payload(br#"{"resourceMetrics":[]}"#)?;
 /// assert_eq!((result.status_code, result.attempts), (200, 1));

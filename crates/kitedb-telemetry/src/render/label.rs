@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 /// The value of the label `database`. Where several databases are in one text and would have the same, or none, each has
 /// after it the shortest end of its path that tells them apart: `a/social.kitedb` and `b/social.kitedb`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum DatabaseLabel {
     /// The file's name.
     #[default]

@@ -5,11 +5,13 @@ use super::{
     label::{DatabaseLabel, labelled},
 };
 use crate::health::{ExporterHealth, ExporterMetrics};
+use crate::setters::setters;
 use kitedb_core::Metrics;
 use std::fmt::Write;
 
 /// The form of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum PrometheusFormat {
     /// Prometheus text, version 0.0.4.
     #[default]
@@ -30,6 +32,7 @@ impl PrometheusFormat {
 
 /// Which names are used where the contract's differ from what `promtool` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum PrometheusNames {
     /// The contract's.
     #[default]
@@ -40,6 +43,7 @@ pub enum PrometheusNames {
 
 /// Options of the text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct PrometheusOptions {
     /// The label that tells databases apart.
     pub database: DatabaseLabel,
@@ -49,6 +53,20 @@ pub struct PrometheusOptions {
     pub names: PrometheusNames,
     /// Whether whoever serves this text asks for authorization.
     pub auth_enabled: bool,
+}
+
+setters!(PrometheusOptions {
+    database: DatabaseLabel,
+    format: PrometheusFormat,
+    names: PrometheusNames,
+    auth_enabled: bool,
+});
+
+impl PrometheusOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
 }
 
 /// The text of all these databases: each family once, with the points of every database.

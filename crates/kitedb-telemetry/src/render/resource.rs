@@ -1,5 +1,6 @@
 //! What metrics are said to come from.
 
+use crate::setters::setters;
 use kitedb_core::Metrics;
 use parking_lot::Mutex;
 use std::{collections::HashMap, path::Path, sync::OnceLock};
@@ -8,6 +9,7 @@ use std::{collections::HashMap, path::Path, sync::OnceLock};
 ///
 /// Attributes of the same key as one of those that are made from the other fields take its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OtlpResource {
     /// `service.name`; `None`: `kitedb`.
     pub service_name: Option<String>,
@@ -20,6 +22,21 @@ pub struct OtlpResource {
     pub include_database_path: bool,
     /// Whether `kitedb.database.name` tells the file's name. Default: yes.
     pub include_database_name: bool,
+}
+
+setters!(OtlpResource {
+    service_name: Option<String>,
+    service_instance_id: Option<String>,
+    attributes: Vec<(String, String)>,
+    include_database_path: bool,
+    include_database_name: bool,
+});
+
+impl OtlpResource {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
 }
 
 impl Default for OtlpResource {

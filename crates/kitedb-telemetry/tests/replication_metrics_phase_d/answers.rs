@@ -65,7 +65,7 @@ fn redirects_are_not_followed_and_are_failures() {
     for status in [301, 302, 303, 307, 308] {
         let location = format!("location: {}\r\n", elsewhere.endpoint());
         let collector = HttpCollector::start(vec![Step::answer(status, &location, "")]);
-        let options = OtlpHttpPushOptions { bearer_token: Some("canary".into()), ..attempts(3) };
+        let options = attempts(3).bearer_token(Some("canary".into()));
         let error = push_json(&collector, &options).unwrap_err();
         assert_eq!((error.status_code(), error.is_retryable()), (Some(status), false));
         collector.only();
@@ -232,7 +232,7 @@ fn each_attempt_of_a_single_push_has_a_connection_of_its_own() {
             stream
         })
     });
-    let options = OtlpHttpPushOptions { retry_max_attempts: 2, ..OtlpHttpPushOptions::default() };
+    let options = OtlpHttpPushOptions::new().retry_max_attempts(2);
     let payload = r#"{"resourceMetrics":[]}"#;
     let result = push_replication_metrics_otel_json_payload_with_options(payload, &endpoint, &options).unwrap();
     assert_eq!((result.status_code, result.attempts), (200, 2));

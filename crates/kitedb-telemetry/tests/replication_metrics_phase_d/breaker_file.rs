@@ -50,15 +50,13 @@ impl Shared {
 
 /// One failed push opens it for an hour.
 fn options(path: &Path, key: &str, probes: u32) -> OtlpHttpPushOptions {
-    OtlpHttpPushOptions {
-        timeout_ms: 60_000,
-        circuit_breaker_failure_threshold: 1,
-        circuit_breaker_open_ms: HOUR_MS,
-        circuit_breaker_half_open_probes: probes,
-        circuit_breaker_scope_key: Some(key.to_owned()),
-        circuit_breaker_state_path: Some(path.to_str().unwrap().to_owned()),
-        ..OtlpHttpPushOptions::default()
-    }
+    OtlpHttpPushOptions::new()
+        .timeout_ms(60_000)
+        .circuit_breaker_failure_threshold(1)
+        .circuit_breaker_open_ms(HOUR_MS)
+        .circuit_breaker_half_open_probes(probes)
+        .circuit_breaker_scope_key(Some(key.to_owned()))
+        .circuit_breaker_state_path(Some(path.to_str().unwrap().to_owned()))
 }
 
 /// `OK`, or why not.

@@ -30,16 +30,14 @@ const FAR_FUTURE_MS: u64 = 1 << 45;
 
 /// A breaker that opens with the first failure, in the store at `url`.
 fn shared(url: &str) -> OtlpHttpPushOptions {
-    OtlpHttpPushOptions {
-        circuit_breaker_failure_threshold: 1,
-        circuit_breaker_open_ms: 3_600_000,
-        circuit_breaker_state_url: Some(url.to_owned()),
-        ..patient()
-    }
+    patient()
+        .circuit_breaker_failure_threshold(1)
+        .circuit_breaker_open_ms(3_600_000)
+        .circuit_breaker_state_url(Some(url.to_owned()))
 }
 
 fn patched(url: &str) -> OtlpHttpPushOptions {
-    OtlpHttpPushOptions { circuit_breaker_state_patch: true, ..shared(url) }
+    shared(url).circuit_breaker_state_patch(true)
 }
 
 fn once(endpoint: &str, options: &OtlpHttpPushOptions) -> kitedb_telemetry::Result<i64> {
@@ -108,11 +106,8 @@ fn with_cas_and_a_lease_the_tag_comes_back_to_the_byte_and_the_lease_is_on_every
         Reply::tagged(200, "v3", ""),
     ]);
     let collector = HttpCollector::start(vec![Step::status(503)]);
-    let options = OtlpHttpPushOptions {
-        circuit_breaker_state_cas: true,
-        circuit_breaker_state_lease_id: Some("lease-7".to_owned()),
-        ..shared(&states.url)
-    };
+    let options =
+        shared(&states.url).circuit_breaker_state_cas(true).circuit_breaker_state_lease_id(Some("lease-7".to_owned()));
     once(&collector.endpoint(), &options).unwrap_err();
     assert_eq!(states.methods(), ["GET", "GET", "PUT"]);
     let requests = states.requests();
@@ -131,12 +126,10 @@ fn a_key_is_read_at_the_gate_and_again_before_it_is_patched() {
     ] {
         let states = ScriptedStore::answering([Reply::of(404, ""), Reply::of(200, ""), Reply::of(200, "{}")]);
         let collector = HttpCollector::start(vec![Step::status(503)]);
-        let options = OtlpHttpPushOptions {
-            circuit_breaker_scope_key: Some(" fleet 7 ".to_owned()),
-            circuit_breaker_state_patch_batch: batch,
-            circuit_breaker_state_patch_merge: merge,
-            ..patched(&states.url)
-        };
+        let options = patched(&states.url)
+            .circuit_breaker_scope_key(Some(" fleet 7 ".to_owned()))
+            .circuit_breaker_state_patch_batch(batch)
+            .circuit_breaker_state_patch_merge(merge);
         once(&collector.endpoint(), &options).unwrap_err();
         assert_eq!(states.methods(), ["GET", "GET", "PATCH"]);
         let [gate, record, patch] = &states.requests()[..] else { panic!() };
@@ -167,12 +160,10 @@ fn a_write_that_meets_another_one_is_made_again_of_what_was_read_again() {
         Reply::tagged(200, "v4", ""),
     ]);
     let collector = HttpCollector::start(vec![Step::status(503)]);
-    let options = OtlpHttpPushOptions {
-        circuit_breaker_failure_threshold: 100,
-        circuit_breaker_state_cas: true,
-        circuit_breaker_state_patch_retry_max_attempts: 2,
-        ..patched(&states.url)
-    };
+    let options = patched(&states.url)
+        .circuit_breaker_failure_threshold(100)
+        .circuit_breaker_state_cas(true)
+        .circuit_breaker_state_patch_retry_max_attempts(2);
     once(&collector.endpoint(), &options).unwrap_err();
     assert_eq!(states.methods(), ["GET", "GET", "PATCH", "GET", "PATCH"]);
     let requests = states.requests();
@@ -188,7 +179,7 @@ fn an_open_state_blocks_in_either_form_of_the_answer() {
     for body in [&state, &wrapped] {
         let states = ScriptedStore::answering([Reply::of(200, &body.to_string())]);
         let collector = HttpCollector::start(Vec::new());
-        let options = OtlpHttpPushOptions { circuit_breaker_scope_key: Some("k".to_owned()), ..patched(&states.url) };
+        let options = patched(&states.url).circuit_breaker_scope_key(Some("k".to_owned()));
         let error = once(&collector.endpoint(), &options).unwrap_err();
         assert!(matches!(error, TelemetryError::CircuitOpen { .. }), "{error}");
         assert!(collector.seen().is_empty());
@@ -244,7 +235,7 @@ fn a_push_works_on_when_the_store_does_not_and_its_metrics_say_so() {
             let source = Source::new();
             // A quarter of it is the store's: only who is silent uses that up.
             let timeout_ms = if what.contains("silent") { 4_000 } else { 60_000 };
-            let options = OtlpHttpPushOptions { timeout_ms, ..options(&states.url) };
+            let options = options(&states.url).timeout_ms(timeout_ms);
             let pusher = OtlpPusher::new(OtlpTransport::HttpJson, &collector.endpoint(), &options).unwrap();
             assert_eq!(pusher.push(&source.database).unwrap().status_code, 200, "{what}");
             let health = source.health();
@@ -307,12 +298,12 @@ fn forward(url: &str, request: &Recorded) -> Reply {
 /// Options of several machines that share the reference store. It is the same under every path, which to this process
 /// are different stores: no memory is shared, as between machines.
 fn machines(url: &str, count: u32) -> impl Iterator<Item = OtlpHttpPushOptions> {
-    (0..count).map(move |machine| OtlpHttpPushOptions {
-        circuit_breaker_scope_key: Some("fleet".to_owned()),
-        circuit_breaker_state_cas: true,
-        circuit_breaker_state_patch_retry_max_attempts: 100,
-        circuit_breaker_state_patch: machine % 2 == 0,
-        ..shared(&format!("{url}machine-{machine}"))
+    (0..count).map(move |machine| {
+        shared(&format!("{url}machine-{machine}"))
+            .circuit_breaker_scope_key(Some("fleet".to_owned()))
+            .circuit_breaker_state_cas(true)
+            .circuit_breaker_state_patch_retry_max_attempts(100)
+            .circuit_breaker_state_patch(machine % 2 == 0)
     })
 }
 
@@ -341,7 +332,7 @@ fn failures_of_several_machines_add_up() {
             .map(|options| {
                 let endpoint = collector.endpoint();
                 scope.spawn(move || {
-                    let options = OtlpHttpPushOptions { circuit_breaker_failure_threshold: 1_000, ..options };
+                    let options = options.circuit_breaker_failure_threshold(1_000);
                     let (source, pusher) =
                         (Source::new(), OtlpPusher::new(OtlpTransport::HttpJson, &endpoint, &options).unwrap());
                     for _ in 0..PUSHES {
@@ -407,7 +398,7 @@ fn of_several_machines_one_at_a_time_probes_and_each_probe_counts() {
         for options in machines(reference.url(), 4) {
             let endpoint = &crowd.endpoint;
             scope.spawn(move || {
-                let options = OtlpHttpPushOptions { circuit_breaker_half_open_probes: PROBES, ..options };
+                let options = options.circuit_breaker_half_open_probes(PROBES);
                 let pusher = OtlpPusher::new(OtlpTransport::HttpJson, endpoint, &options).unwrap();
                 for _ in 0..12 {
                     match pusher.push_payload(JSON.as_bytes()) {

@@ -13,11 +13,11 @@ use std::{
 };
 
 pub fn store() -> BreakerStore {
-    BreakerStore::start(BreakerStoreOptions { listen: "127.0.0.1:0".to_owned(), file: None }).unwrap()
+    BreakerStore::start(BreakerStoreOptions::new().listen("127.0.0.1:0".to_owned()).file(None)).unwrap()
 }
 
 fn store_at(file: &Path) -> BreakerStore {
-    let options = BreakerStoreOptions { listen: "127.0.0.1:0".to_owned(), file: Some(file.to_owned()) };
+    let options = BreakerStoreOptions::new().listen("127.0.0.1:0".to_owned()).file(Some(file.to_owned()));
     BreakerStore::start(options).unwrap()
 }
 

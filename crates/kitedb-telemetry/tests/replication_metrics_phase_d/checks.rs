@@ -130,7 +130,7 @@ fn options_that_are_not_valid_are_refused_with_their_phrase() {
 
 #[test]
 fn what_comes_first_is_said_first() {
-    let mut options = OtlpHttpPushOptions { timeout_ms: 0, ..patient() };
+    let mut options = patient().timeout_ms(0);
     options.tls.https_only = true;
     options.tls.ca_cert_pem_path = Some("/no/such/file".into());
     let said = |endpoint: &str, options: &OtlpHttpPushOptions| {
@@ -147,16 +147,14 @@ fn what_comes_first_is_said_first() {
 #[test]
 fn the_largest_numbers_are_no_trouble() {
     let collector = HttpCollector::start(vec![]);
-    let options = OtlpHttpPushOptions {
-        timeout_ms: u64::MAX,
-        attempt_timeout_ms: u64::MAX,
-        retry_max_attempts: u32::MAX,
-        retry_backoff_ms: u64::MAX,
-        retry_backoff_max_ms: u64::MAX,
-        circuit_breaker_failure_threshold: u32::MAX,
-        circuit_breaker_open_ms: u64::MAX,
-        circuit_breaker_half_open_probes: u32::MAX,
-        ..OtlpHttpPushOptions::default()
-    };
+    let options = OtlpHttpPushOptions::new()
+        .timeout_ms(u64::MAX)
+        .attempt_timeout_ms(u64::MAX)
+        .retry_max_attempts(u32::MAX)
+        .retry_backoff_ms(u64::MAX)
+        .retry_backoff_max_ms(u64::MAX)
+        .circuit_breaker_failure_threshold(u32::MAX)
+        .circuit_breaker_open_ms(u64::MAX)
+        .circuit_breaker_half_open_probes(u32::MAX);
     crate::pushing::push(OtlpTransport::HttpJson, &collector.endpoint(), &options).unwrap();
 }

@@ -11,7 +11,7 @@ use kitedb_telemetry::{OtlpHttpPushOptions, OtlpPusher, OtlpTransport, Telemetry
 use std::net::TcpListener;
 
 fn hurried(retry_max_attempts: u32) -> OtlpHttpPushOptions {
-    OtlpHttpPushOptions { timeout_ms: 400, retry_max_attempts, retry_backoff_ms: 1, ..OtlpHttpPushOptions::default() }
+    OtlpHttpPushOptions::new().timeout_ms(400).retry_max_attempts(retry_max_attempts).retry_backoff_ms(1)
 }
 
 fn assert_late(error: &TelemetryError, case: &str) {
@@ -59,8 +59,7 @@ fn a_handshake_that_never_ends_ends_the_push() {
 fn an_attempt_that_hangs_leaves_time_for_the_next_one() {
     guarded(|| {
         // Half of the time each.
-        let options =
-            OtlpHttpPushOptions { timeout_ms: 8_000, retry_max_attempts: 2, ..OtlpHttpPushOptions::default() };
+        let options = OtlpHttpPushOptions::new().timeout_ms(8_000).retry_max_attempts(2);
         let collector = HttpCollector::start(vec![Step::Hang]);
         assert_eq!(push(OtlpTransport::HttpJson, &collector.endpoint(), &options).unwrap().attempts, 2);
         let server = MetricsServer::start(vec![Answer::Hang]);
@@ -70,12 +69,12 @@ fn an_attempt_that_hangs_leaves_time_for_the_next_one() {
 
 #[test]
 fn attempts_have_a_bound_of_their_own() {
-    let options = |attempts| OtlpHttpPushOptions {
-        timeout_ms: 60_000,
-        attempt_timeout_ms: 50,
-        retry_max_attempts: attempts,
-        retry_backoff_ms: 0,
-        ..OtlpHttpPushOptions::default()
+    let options = |attempts| {
+        OtlpHttpPushOptions::new()
+            .timeout_ms(60_000)
+            .attempt_timeout_ms(50)
+            .retry_max_attempts(attempts)
+            .retry_backoff_ms(0)
     };
     guarded(move || {
         let collector = HttpCollector::start(vec![Step::Hang, Step::Hang, Step::Hang]);
@@ -97,7 +96,7 @@ fn a_refusal_whose_body_never_ends_is_the_refusal_still() {
     guarded(|| {
         let head = "HTTP/1.1 400 No\r\ncontent-length: 100\r\n\r\nhalf";
         let collector = HttpCollector::start(vec![Step::Send(head.into())]);
-        let options = OtlpHttpPushOptions { timeout_ms: 4_000, ..hurried(1) };
+        let options = hurried(1).timeout_ms(4_000);
         let error = push(OtlpTransport::HttpJson, &collector.endpoint(), &options).unwrap_err();
         assert!(error.to_string().contains("status 400, body: half"), "{error}");
     });
@@ -107,7 +106,7 @@ fn a_refusal_whose_body_never_ends_is_the_refusal_still() {
 fn a_wait_that_would_outlast_the_time_is_not_begun() {
     guarded(|| {
         let collector = HttpCollector::start(vec![Step::status(503)]);
-        let options = OtlpHttpPushOptions { retry_backoff_ms: 100_000, retry_backoff_max_ms: 0, ..hurried(3) };
+        let options = hurried(3).retry_backoff_ms(100_000).retry_backoff_max_ms(0);
         let error = push(OtlpTransport::HttpJson, &collector.endpoint(), &options).unwrap_err();
         assert_eq!(error.status_code(), Some(503));
         collector.only();
@@ -120,13 +119,11 @@ fn what_a_silent_collector_does_is_recorded_where_others_see_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("states.json");
         let collector = HttpCollector::start(vec![Step::Hang]);
-        let options = OtlpHttpPushOptions {
-            circuit_breaker_failure_threshold: 1,
-            circuit_breaker_open_ms: 600_000,
-            circuit_breaker_state_path: Some(path.display().to_string()),
-            timeout_ms: 4_000,
-            ..hurried(1)
-        };
+        let options = hurried(1)
+            .circuit_breaker_failure_threshold(1)
+            .circuit_breaker_open_ms(600_000)
+            .circuit_breaker_state_path(Some(path.display().to_string()))
+            .timeout_ms(4_000);
         let pusher = OtlpPusher::new(OtlpTransport::HttpJson, &collector.endpoint(), &options).unwrap();
         let bytes = payload(OtlpTransport::HttpJson);
         assert_eq!(pusher.push_payload(&bytes).unwrap_err().code(), "DEADLINE_EXCEEDED");

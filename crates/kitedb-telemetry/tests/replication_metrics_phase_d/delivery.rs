@@ -44,12 +44,11 @@ impl Tls {
 
     fn options(&self, with_identity: bool) -> OtlpHttpTlsOptions {
         let pair = self.authority.client();
-        OtlpHttpTlsOptions {
-            https_only: true,
-            ca_cert_pem_path: Some(self.files.write("ca.pem", &self.authority.pem)),
-            client_cert_pem_path: with_identity.then(|| self.files.write("client.pem", &pair.cert)),
-            client_key_pem_path: with_identity.then(|| self.files.write("client.key", &pair.key)),
-        }
+        OtlpHttpTlsOptions::new()
+            .https_only(true)
+            .ca_cert_pem_path(Some(self.files.write("ca.pem", &self.authority.pem)))
+            .client_cert_pem_path(with_identity.then(|| self.files.write("client.pem", &pair.cert)))
+            .client_key_pem_path(with_identity.then(|| self.files.write("client.key", &pair.key)))
     }
 }
 
@@ -68,16 +67,14 @@ fn every_transport_delivers_plain_and_compressed_in_the_clear_with_tls_and_with_
         for gzip in [false, true] {
             for security in [Security::Clear, Security::Tls, Security::Mutual] {
                 let case = format!("{transport:?}, gzip {gzip}, {security:?}");
-                let options = OtlpHttpPushOptions {
-                    compression_gzip: gzip,
-                    tls: match security {
+                let options = patient()
+                    .compression_gzip(gzip)
+                    .tls(match security {
                         Security::Clear => OtlpHttpTlsOptions::default(),
                         secured => tls.options(secured == Security::Mutual),
-                    },
-                    bearer_token: Some(" a-token\n".into()),
-                    headers: vec![("x-tenant".into(), "7".into())],
-                    ..patient()
-                };
+                    })
+                    .bearer_token(Some(" a-token\n".into()))
+                    .headers(vec![("x-tenant".into(), "7".into())]);
                 let clients = (security == Security::Mutual).then_some(tls.authority.pem.as_str());
                 if transport == OtlpTransport::Grpc {
                     let collector = MetricsServer::offer(
@@ -135,11 +132,11 @@ fn the_endpoint_is_used_as_it_stands_and_its_credentials_become_a_header() {
     assert_eq!(seen.header("authorization"), Some("Basic dXNlcjpwQHNz"));
 
     // A token, and a header of that name, go before them.
-    let token = OtlpHttpPushOptions { bearer_token: Some("t".into()), ..patient() };
+    let token = patient().bearer_token(Some("t".into()));
     push(OtlpTransport::HttpJson, &endpoint, &token).unwrap();
-    let header = OtlpHttpPushOptions { headers: vec![("Authorization".into(), "Own x".into())], ..patient() };
+    let header = patient().headers(vec![("Authorization".into(), "Own x".into())]);
     push(OtlpTransport::HttpJson, &endpoint, &header).unwrap();
-    let blank = OtlpHttpPushOptions { bearer_token: Some("  ".into()), ..patient() };
+    let blank = patient().bearer_token(Some("  ".into()));
     push(OtlpTransport::HttpJson, &endpoint, &blank).unwrap();
     let said: Vec<_> = collector.seen().iter().map(|seen| seen.header("authorization").unwrap().to_owned()).collect();
     assert_eq!(said[1..], ["Bearer t", "Own x", "Basic dXNlcjpwQHNz"]);
@@ -148,7 +145,7 @@ fn the_endpoint_is_used_as_it_stands_and_its_credentials_become_a_header() {
 #[test]
 fn every_attempt_sends_the_same_and_connections_are_kept() {
     let collector = HttpCollector::start(vec![Step::status(503), Step::status(503)]);
-    let options = OtlpHttpPushOptions { compression_gzip: true, ..attempts(3) };
+    let options = attempts(3).compression_gzip(true);
     let pusher = OtlpPusher::new(OtlpTransport::HttpProtobuf, &collector.endpoint(), &options).unwrap();
     assert_eq!(pusher.push_payload(&payload(OtlpTransport::HttpProtobuf)).unwrap().attempts, 3);
     assert_eq!(pusher.push_payload(&payload(OtlpTransport::HttpProtobuf)).unwrap().attempts, 1);
@@ -164,8 +161,8 @@ fn the_functions_of_the_contract_push_a_database() {
     let http = HttpCollector::start(vec![]);
     let grpc = MetricsServer::start(vec![]);
     let (at, called) = (http.endpoint(), grpc.endpoint());
-    let resource = OtlpResource { service_name: Some("mine".into()), ..OtlpResource::default() };
-    let options = OtlpHttpPushOptions { resource, bearer_token: Some("t".into()), ..patient() };
+    let resource = OtlpResource::new().service_name(Some("mine".into()));
+    let options = patient().resource(resource).bearer_token(Some("t".into()));
 
     push_replication_metrics_otel_json_single_file(&db, &at, 60_000, Some("t")).unwrap();
     push_replication_metrics_otel_json_single_file_with_options(&db, &at, &options).unwrap();
@@ -212,7 +209,7 @@ fn the_functions_of_the_contract_push_payloads() {
 #[test]
 fn a_collector_that_does_not_know_gzip_is_sent_plain_calls() {
     let collector = MetricsServer::offer(vec![Answer::Ok], Offer::default());
-    let options = OtlpHttpPushOptions { compression_gzip: true, ..patient() };
+    let options = patient().compression_gzip(true);
     let pusher = OtlpPusher::new(OtlpTransport::Grpc, &collector.endpoint(), &options).unwrap();
     let result = pusher.push_payload(&payload(OtlpTransport::Grpc)).unwrap();
     assert_eq!(result.attempts, 1);

@@ -37,12 +37,12 @@ pub fn payload(transport: OtlpTransport) -> Vec<u8> {
 
 /// Long enough for any machine: only what must end by itself has less.
 pub fn patient() -> OtlpHttpPushOptions {
-    OtlpHttpPushOptions { timeout_ms: 60_000, ..OtlpHttpPushOptions::default() }
+    OtlpHttpPushOptions::new().timeout_ms(60_000)
 }
 
 /// So many attempts, one right after the other.
 pub fn attempts(retry_max_attempts: u32) -> OtlpHttpPushOptions {
-    OtlpHttpPushOptions { retry_max_attempts, retry_backoff_ms: 0, retry_backoff_max_ms: 0, ..patient() }
+    patient().retry_max_attempts(retry_max_attempts).retry_backoff_ms(0).retry_backoff_max_ms(0)
 }
 
 pub fn push(transport: OtlpTransport, endpoint: &str, options: &OtlpHttpPushOptions) -> Result<OtlpHttpExportResult> {

@@ -197,7 +197,7 @@ fn lines_are_as_they_always_were_but_for_the_database() {
     assert_eq!(lines.next(), Some(r#"kitedb_replication_enabled{role="primary",database="social.kitedb"} 1"#));
     assert!(text.contains("\nkitedb_replication_primary_head_log_index{database=\"social.kitedb\"} 5\n"));
     // As they were without one.
-    let options = PrometheusOptions { database: DatabaseLabel::None, ..PrometheusOptions::default() };
+    let options = PrometheusOptions::new().database(DatabaseLabel::None);
     let text = render_replication_metrics_prometheus_with_options(&nodes.primary.collect_metrics().unwrap(), &options);
     assert!(text.contains("\nkitedb_replication_enabled{role=\"primary\"} 1\n"));
     assert!(text.contains("\nkitedb_replication_primary_append_successes_total 5\n"));
@@ -207,7 +207,7 @@ fn lines_are_as_they_always_were_but_for_the_database() {
 #[test]
 fn whoever_serves_the_text_can_say_that_it_asks_for_authorization() {
     let nodes = Nodes::open();
-    let options = PrometheusOptions { auth_enabled: true, ..PrometheusOptions::default() };
+    let options = PrometheusOptions::new().auth_enabled(true);
     let text = render_replication_metrics_prometheus_with_options(&nodes.alone.collect_metrics().unwrap(), &options);
     assert_eq!(value(&parse(&text), "kitedb_replication_auth_enabled", &[]), Some(1.0));
 }
@@ -263,7 +263,7 @@ fn paths_of_the_machine_are_told_only_if_asked_for() {
         })
         .collect();
     let ids = |database: DatabaseLabel| {
-        let options = PrometheusOptions { database, ..PrometheusOptions::default() };
+        let options = PrometheusOptions::new().database(database);
         let families = parse(&render_replication_metrics_prometheus_with_options(&metrics, &options));
         let (_, found) = families.iter().find(|(name, _)| name.ends_with("replica_lag_frames")).unwrap();
         found.samples.iter().map(|sample| sample.1[0].1.clone()).collect::<Vec<_>>()
@@ -274,7 +274,7 @@ fn paths_of_the_machine_are_told_only_if_asked_for() {
     let json = render_replication_metrics_otel_json(&metrics);
     assert!(json.contains("a/copy.kitedb.replication") && !json.contains("/data/"));
     assert!(!json.contains(nodes.dir.path().to_str().unwrap()), "no path of this database either");
-    let asked = OtlpResource { include_database_path: true, ..OtlpResource::default() };
+    let asked = OtlpResource::new().include_database_path(true);
     assert!(render_replication_metrics_otel_json_with_resource(&metrics, &asked).contains("/data/a/copy"));
 }
 
@@ -360,7 +360,7 @@ fn histograms_count_every_commit_and_sync() {
 #[test]
 fn openmetrics_keeps_its_own_rules() {
     let nodes = Nodes::open();
-    let options = PrometheusOptions { format: PrometheusFormat::OpenMetrics, ..PrometheusOptions::default() };
+    let options = PrometheusOptions::new().format(PrometheusFormat::OpenMetrics);
     for db in nodes.each() {
         let metrics = db.collect_metrics().unwrap();
         let open = parse(&render_replication_metrics_prometheus_with_options(&metrics, &options));
@@ -446,11 +446,7 @@ proptest! {
         let replica = format!("r{replica}");
         metrics.replication.primary.as_mut().unwrap().replicas.truncate(1);
         metrics.replication.primary.as_mut().unwrap().replicas[0].replica_id.clone_from(&replica);
-        let options = PrometheusOptions {
-            database: DatabaseLabel::Custom(database.clone()),
-            format: if open { PrometheusFormat::OpenMetrics } else { PrometheusFormat::Text },
-            ..PrometheusOptions::default()
-        };
+        let options = PrometheusOptions::new().database(DatabaseLabel::Custom(database.clone())).format(if open { PrometheusFormat::OpenMetrics } else { PrometheusFormat::Text });
         let families = parse(&render_replication_metrics_prometheus_with_options(&metrics, &options));
         let label = |label: &str, value: &str| (label.to_owned(), value.to_owned());
         for (_, found) in &families {
@@ -593,15 +589,16 @@ fn a_resource_names_the_database_and_keeps_its_path_to_itself() {
     assert_eq!(of("kitedb.metrics.scope"), Some("replication"));
     assert_eq!((of("kitedb.database.path"), found.len()), (None, 5));
 
-    let asked = OtlpResource {
-        service_name: Some("shop".to_owned()),
-        service_instance_id: Some("shop-1".to_owned()),
-        attributes: [("deployment.environment.name", "test"), ("service.version", "7")]
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .to_vec(),
-        include_database_path: true,
-        include_database_name: false,
-    };
+    let asked = OtlpResource::new()
+        .service_name(Some("shop".to_owned()))
+        .service_instance_id(Some("shop-1".to_owned()))
+        .attributes(
+            [("deployment.environment.name", "test"), ("service.version", "7")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .to_vec(),
+        )
+        .include_database_path(true)
+        .include_database_name(false);
     let found = resource_of(&metrics, &asked);
     let of = |key: &str| found.get(key).map(String::as_str);
     assert_eq!((of("service.name"), of("service.instance.id")), (Some("shop"), Some("shop-1")));

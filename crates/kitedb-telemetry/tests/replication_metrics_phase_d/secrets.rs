@@ -83,15 +83,13 @@ fn record() {
 }
 
 fn secretive(store: Option<&str>) -> OtlpHttpPushOptions {
-    OtlpHttpPushOptions {
-        bearer_token: Some("canary-token".into()),
-        headers: vec![("x-api-key".into(), "canary-key".into())],
-        circuit_breaker_failure_threshold: 1,
-        circuit_breaker_open_ms: 600_000,
-        circuit_breaker_state_url: store.map(str::to_owned),
-        circuit_breaker_state_lease_id: store.map(|_| "canary-lease".into()),
-        ..attempts(2)
-    }
+    attempts(2)
+        .bearer_token(Some("canary-token".into()))
+        .headers(vec![("x-api-key".into(), "canary-key".into())])
+        .circuit_breaker_failure_threshold(1)
+        .circuit_breaker_open_ms(600_000)
+        .circuit_breaker_state_url(store.map(str::to_owned))
+        .circuit_breaker_state_lease_id(store.map(|_| "canary-lease".into()))
 }
 
 /// The endpoint with a password and a token in its query.
@@ -124,7 +122,7 @@ fn no_way_to_fail_tells_a_secret() {
             assert_silent(case, &error);
         };
         check("nobody there", &format!("http://{nobody}/x"), &secretive(None));
-        let hurried = OtlpHttpPushOptions { timeout_ms: 200, ..secretive(None) };
+        let hurried = secretive(None).timeout_ms(200);
         check("no answer", &format!("http://{}/x", silent.local_addr().unwrap()), &hurried);
         check("no such name", "http://no-such-host.invalid/x", &secretive(None));
         check("not trusted", &tls.endpoint(), &secretive(None));

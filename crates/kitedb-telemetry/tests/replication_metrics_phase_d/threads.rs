@@ -65,7 +65,7 @@ fn threads_share_a_pusher() {
 fn one_that_hangs_does_not_hold_up_the_others() {
     guarded(|| {
         let collector = HttpCollector::start(vec![Step::Hang]);
-        let options = OtlpHttpPushOptions { timeout_ms: 10_000, ..OtlpHttpPushOptions::default() };
+        let options = OtlpHttpPushOptions::new().timeout_ms(10_000);
         let pusher = OtlpPusher::new(OtlpTransport::HttpJson, &collector.endpoint(), &options).unwrap();
         let bytes = payload(OtlpTransport::HttpJson);
         thread::scope(|scope| {
@@ -160,8 +160,7 @@ fn what_becomes_of_pushes_is_counted_for_each_database() {
     let partial = r#"{"partialSuccess":{"rejectedDataPoints":"1"}}"#;
     let script = vec![Step::status(503), Step::json(partial), Step::status(400), Step::status(503), Step::status(503)];
     let collector = HttpCollector::start(script);
-    let options =
-        OtlpHttpPushOptions { circuit_breaker_failure_threshold: 1, circuit_breaker_open_ms: 600_000, ..attempts(2) };
+    let options = attempts(2).circuit_breaker_failure_threshold(1).circuit_breaker_open_ms(600_000);
     let pusher = OtlpPusher::new(OtlpTransport::HttpJson, &collector.endpoint(), &options).unwrap();
     let dropped = |reason| {
         let all = health().dropped_points;

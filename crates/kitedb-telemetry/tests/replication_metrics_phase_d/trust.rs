@@ -44,8 +44,12 @@ impl Collector {
 
 fn options(ca: Option<PathBuf>, identity: Option<(PathBuf, PathBuf)>) -> OtlpHttpPushOptions {
     let (client_cert_pem_path, client_key_pem_path) = identity.unzip();
-    let tls = OtlpHttpTlsOptions { ca_cert_pem_path: ca, client_cert_pem_path, client_key_pem_path, https_only: true };
-    OtlpHttpPushOptions { tls, ..attempts(3) }
+    let tls = OtlpHttpTlsOptions::new()
+        .ca_cert_pem_path(ca)
+        .client_cert_pem_path(client_cert_pem_path)
+        .client_key_pem_path(client_key_pem_path)
+        .https_only(true);
+    attempts(3).tls(tls)
 }
 
 #[test]
@@ -99,13 +103,11 @@ fn the_store_sees_the_clients_certificate_only_where_the_collector_is() {
     let elsewhere = HttpCollector::start_tls_optional(missing(), &ours.server(), &ours.pem);
     let here = HttpCollector::start_tls_optional(missing(), &ours.server(), &ours.pem);
     for (store, shown) in [(&here, true), (&elsewhere, false)] {
-        let options = OtlpHttpPushOptions {
-            circuit_breaker_failure_threshold: 1,
-            circuit_breaker_open_ms: 1,
-            circuit_breaker_state_url: Some(store.origin() + "/states"),
-            retry_max_attempts: 1,
-            ..options(Some(ca.clone()), Some(identity.clone()))
-        };
+        let options = options(Some(ca.clone()), Some(identity.clone()))
+            .circuit_breaker_failure_threshold(1)
+            .circuit_breaker_open_ms(1)
+            .circuit_breaker_state_url(Some(store.origin() + "/states"))
+            .retry_max_attempts(1);
         let _ = push(OtlpTransport::HttpJson, &here.endpoint(), &options);
         let calls: Vec<_> = store.seen().into_iter().filter(|seen| seen.line.contains("/states")).collect();
         assert!(!calls.is_empty());
@@ -167,18 +169,17 @@ fn tls_files_are_checked_before_anything_is_sent() {
             (None, Some(&cert), None, "mTLS requires both client_cert_pem_path and client_key_pem_path"),
             (None, None, Some(&key), "mTLS requires both client_cert_pem_path and client_key_pem_path"),
         ] {
-            let tls = OtlpHttpTlsOptions {
-                https_only: false,
-                ca_cert_pem_path: ca.cloned(),
-                client_cert_pem_path: cert.cloned(),
-                client_key_pem_path: key.cloned(),
-            };
+            let tls = OtlpHttpTlsOptions::new()
+                .https_only(false)
+                .ca_cert_pem_path(ca.cloned())
+                .client_cert_pem_path(cert.cloned())
+                .client_key_pem_path(key.cloned());
             let error =
                 push(transport, "http://127.0.0.1:1/", &OtlpHttpPushOptions { tls, ..attempts(1) }).unwrap_err();
             assert!(error.to_string().contains(phrase), "{error}");
         }
         // Blank paths are none.
-        let tls = OtlpHttpTlsOptions { ca_cert_pem_path: Some(" ".into()), ..OtlpHttpTlsOptions::default() };
+        let tls = OtlpHttpTlsOptions::new().ca_cert_pem_path(Some(" ".into()));
         let error = push(transport, "http://127.0.0.1:1/", &OtlpHttpPushOptions { tls, ..attempts(1) }).unwrap_err();
         assert_eq!(error.code(), "TRANSPORT", "{error}");
     }

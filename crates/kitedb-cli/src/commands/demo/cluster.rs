@@ -111,6 +111,11 @@ fn text<'a>(document: &'a Json, field: &str) -> &'a str {
     document[field].as_str().unwrap_or_default()
 }
 
+/// A token as people read it.
+fn short(token: &str) -> String {
+    token.parse().map_or_else(|_| token.to_owned(), |token: Token| token.to_string())
+}
+
 fn say(show: &mut dyn Write, lines: &[&str]) -> Outcome {
     for line in lines {
         writeln!(show, "  {}", Styled(DIM, line))?;
@@ -175,7 +180,7 @@ impl Cluster {
             let meanwhile = writer.said()?.count - before;
             table.row([
                 replica.name.clone(),
-                text(&copy, "token").to_owned(),
+                short(text(&copy, "token")),
                 duration(time),
                 format!("{} acknowledged", counted(meanwhile, "commit", "commits")),
             ]);
@@ -263,7 +268,7 @@ impl Cluster {
             "promotion",
             json!({
                 "acknowledged": acknowledged.count,
-                "last_acknowledged": acknowledged.token.to_string(),
+                "last_acknowledged": acknowledged.token.full(),
                 "last_kept": promotion["last_kept"],
                 "epoch": promotion["epoch"],
                 "lost": 0,
@@ -333,7 +338,7 @@ impl Cluster {
         let gone = counted(segments, "segment", "segments");
         table.field("let go", format!("{gone}: the log begins with {}", count(floor)));
         table.field("the replica says", Styled(BAD, clean(text(&lost, "last_error"))));
-        table.field("reseeded", format!("as of {}", text(&copy, "token")));
+        table.field("reseeded", format!("as of {}", short(text(&copy, "token"))));
         table.field("following", format!("at {}:{}", line["applied_epoch"], line["applied_log_index"]));
         table.write(show)?;
         show.flush()?;
@@ -401,7 +406,7 @@ impl Cluster {
             members.push(json!({
                 "database": member.file.display().to_string(),
                 "role": role,
-                "token": view.token().to_string(),
+                "token": view.token().full(),
                 "digest": digest,
             }));
         }

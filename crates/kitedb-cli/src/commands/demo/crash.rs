@@ -110,8 +110,8 @@ impl Crash {
         json!({
             "killed_after_ms": self.lived.as_millis() as u64,
             "acknowledged": self.acknowledged,
-            "last_acknowledged": self.last.to_string(),
-            "reopened_at": self.reopened_at.to_string(),
+            "last_acknowledged": self.last.full(),
+            "reopened_at": self.reopened_at.full(),
             "reopened_in_ms": self.reopened_in.as_secs_f64() * 1000.0,
             "unacknowledged": self.unacknowledged,
             "lost": 0,

@@ -11,7 +11,7 @@ use crate::{
         tree::Tree,
     },
 };
-use kitedb_core::{EdgeTypeId, GraphRead, NodeId, Result, Stats, View};
+use kitedb_core::{GraphRead, NodeId, Result, Stats, View};
 use serde_json::{Value as Json, json};
 use std::{
     cmp::Reverse,
@@ -36,12 +36,11 @@ pub struct Tour {
 
 /// Asks.
 pub fn read(view: &View, stats: &Stats) -> Result<Tour> {
-    let depends_on = view.etype_id(DEPENDS_ON);
     let mut ranking = Vec::new();
     let mut root = None;
     for node in view.nodes_with_label(CRATE)? {
-        let node = node?;
-        let (wanted, wants) = (view.in_degree(node, depends_on)?, view.out_degree(node, depends_on)?);
+        let node = node?.id();
+        let (wanted, wants) = (view.in_degree(node, DEPENDS_ON)?, view.out_degree(node, DEPENDS_ON)?);
         ranking.push((wanted, node));
         // The neighbourhood is that of the crate with the most dependencies that nothing depends on.
         root = root.max(Some((wanted == 0, wants, Reverse(node))));
@@ -56,18 +55,18 @@ pub fn read(view: &View, stats: &Stats) -> Result<Tour> {
         digest: view.digest().to_string(),
         ranking: ranking.collect::<Result<_>>()?,
         neighborhood: match root {
-            Some((_, _, Reverse(node))) => grow(view, node, depends_on, &CHILDREN)?,
+            Some((_, _, Reverse(node))) => grow(view, node, &CHILDREN)?,
             None => Tree::default(),
         },
     })
 }
 
 /// The tree of what a crate depends on: at each depth, the children with the most dependencies of their own.
-fn grow(view: &View, node: NodeId, ty: Option<EdgeTypeId>, widths: &[usize]) -> Result<Tree> {
+fn grow(view: &View, node: NodeId, widths: &[usize]) -> Result<Tree> {
     let text = node_name(view.node_key(node)?.as_deref(), node);
     let mut children = Vec::new();
-    for child in view.out_neighbors(node, ty)? {
-        children.push((Reverse(view.out_degree(child, ty)?), child));
+    for child in view.out_neighbors(node, DEPENDS_ON)? {
+        children.push((Reverse(view.out_degree(child.id(), DEPENDS_ON)?), child.id()));
     }
     children.sort_unstable();
     let Some((&width, below)) = widths.split_first() else {
@@ -80,7 +79,7 @@ fn grow(view: &View, node: NodeId, ty: Option<EdgeTypeId>, widths: &[usize]) -> 
     // Rather one line of a child than one that says "and 1 more".
     let shown = if children.len() == width + 1 { width + 1 } else { width.min(children.len()) };
     let more = children.len() - shown;
-    let children = children[..shown].iter().map(|(_, child)| grow(view, *child, ty, below));
+    let children = children[..shown].iter().map(|(_, child)| grow(view, *child, below));
     Ok(Tree { text, children: children.collect::<Result<_>>()?, more })
 }
 

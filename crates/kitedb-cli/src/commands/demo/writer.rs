@@ -35,7 +35,7 @@ pub fn run(args: &DemoWriterArgs, out: &mut dyn Write) -> Outcome {
         let mut transaction = database.begin()?;
         write(&mut transaction, number)?;
         let token = transaction.commit()?;
-        writeln!(out, "{number} {token}")?;
+        writeln!(out, "{number} {}", token.full())?;
         out.flush()?;
         if reader_is_gone() {
             break;

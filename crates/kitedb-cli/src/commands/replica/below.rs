@@ -1,12 +1,13 @@
-//! The replicas that follow a replica which is copied anew. Its log goes with its graph, and begins again where the copy ends:
-//! who had not got so far must be copied anew, too.
+//! The replicas that follow a node which is copied anew. Its log goes with its graph, and begins again where the copy ends:
+//! who had not got so far must be copied anew, too. And who is registered beside it.
 
 use crate::{
     cli::CopyArgs,
+    commands::followers::WHERE_GONE,
     failure::{Failure, Outcome},
     render::style::word,
 };
-use kitedb_core::{Database, HoldState, ReplicaLag, ReplicaReplicationStatus, ReplicaState, short_id};
+use kitedb_core::{Database, HoldState, LeftBehind, LeftBehindBy, ReplicaLag, ReplicaState, SamePath, short_id};
 use std::path::Path;
 
 /// Those that are registered with a replica, and that its log still serves.
@@ -32,6 +33,7 @@ impl Below {
     /// Fails where the log of the replica at `database` serves one of them, and would not afterwards.
     pub fn require_none_behind(&self, database: &Path) -> Outcome {
         let behind = self.held.iter().filter(|lag| lag.durable_log_index < self.needed);
+        let called = |lag: &ReplicaLag| called(&lag.replica_id, lag.name.as_ref(), lag.path.as_ref());
         let behind: Vec<_> = behind.map(called).collect();
         if behind.is_empty() {
             return Ok(());
@@ -47,22 +49,45 @@ impl Below {
              reseed them then",
         ))
     }
-
-    /// Those of them that the log of the replica, whose status is `now`, does not serve any more.
-    pub fn lost<'a>(&self, now: &'a ReplicaReplicationStatus) -> Vec<&'a ReplicaLag> {
-        let was_held = |lag: &&ReplicaLag| self.held.iter().any(|held| held.replica_id == lag.replica_id);
-        now.replica_lags.iter().filter(|lag| lag.hold == HoldState::Lost).filter(was_held).collect()
-    }
 }
 
 /// What a replica is called by people.
-pub fn called(lag: &ReplicaLag) -> String {
-    let id = short_id(&lag.replica_id);
-    lag.name.as_ref().or(lag.path.as_ref()).map_or_else(|| id.to_owned(), |name| format!("{name} ({id})"))
+fn called(id: &str, name: Option<&String>, path: Option<&String>) -> String {
+    let id = short_id(id);
+    name.or(path).map_or_else(|| id.to_owned(), |name| format!("{name} ({id})"))
 }
 
-/// The command that copies it anew from the node at `database`.
-pub fn reseed_of(lag: &ReplicaLag, database: &Path) -> String {
-    let replica = lag.path.as_deref().map_or(Path::new("REPLICA"), Path::new);
-    format!("`kitedb replica reseed {} --source-db {}`", word(replica), word(database))
+/// What became of a replica that followed the node at `database`, which was copied anew from `source`, and what to do with it.
+pub fn told(left: &LeftBehind, database: &Path, source: Option<&Path>) -> String {
+    let who = called(&left.replica_id, left.name.as_ref(), left.path.as_ref());
+    let path = word(left.path.as_deref().map_or(Path::new("REPLICA"), Path::new)).to_string();
+    let database = word(database);
+    match left.why {
+        LeftBehindBy::OtherHistory => format!(
+            "the replica {who} followed it up to {}, which is not on the history that is here now: `kitedb replica promote {path} \
+             --force` lets it lead with what it has, `kitedb replica reseed {path} --source-db {database} --overwrite` gives that up",
+            left.last
+        ),
+        LeftBehindBy::NoPrimary => format!(
+            "the replica {who} followed it, and nothing is kept for it here any more: `kitedb replica follow {path} --source-db \
+             {}` lets it follow another node",
+            word(source.unwrap_or(Path::new("NEW")))
+        ),
+        _ => format!(
+            "the replica {who} lost what it needs next with the log that was here: `kitedb replica reseed {path} --source-db \
+             {database}`"
+        ),
+    }
+}
+
+/// Of a replica that is registered with `source` from the same path as the one that was copied.
+pub fn told_of_same_path(other: &SamePath, source: &Path) -> String {
+    let id = short_id(&other.replica_id);
+    format!(
+        "{} was registered at this path before, and {} keeps its log for that one, too: {WHERE_GONE}, `kitedb primary remove {} \
+         {id}` ends that",
+        other.name.as_ref().map_or_else(|| id.to_owned(), |name| format!("{name} ({id})")),
+        source.display(),
+        word(source)
+    )
 }

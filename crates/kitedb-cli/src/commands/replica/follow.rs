@@ -32,8 +32,7 @@ pub fn run(args: &FollowArgs, out: &mut dyn Write) -> Outcome {
     if args.once {
         return catch_up(database, args, &mut told, out);
     }
-    let options =
-        FollowerOptions { max_frames: args.max_frames as usize, poll_ms: args.poll_ms, ..FollowerOptions::default() };
+    let options = FollowerOptions::new().max_frames(args.max_frames as usize).poll_ms(args.poll_ms);
     database.start_follower(options)?;
     let news = news_of(&database, stopped);
     loop {

@@ -4,10 +4,10 @@ mod below;
 mod follow;
 mod status;
 
-use super::{open_node, write_json};
+use super::{fault_if, open_node, write_json};
 use crate::{
     cli::{CopyArgs, ReplicaCommand, ReplicaPromoteArgs},
-    failure::{Failure, Outcome},
+    failure::{Failure, Outcome, named},
     render::{
         number::{counted, duration},
         style::{BAD, DIM, GOOD, Styled, clean, word},
@@ -15,9 +15,11 @@ use crate::{
     },
     watched::Watched,
 };
-use kitedb_core::{Database, Error, ErrorCode, GraphRead, ReplicaReplicationStatus, Rival};
+use kitedb_core::{
+    Database, Error, ErrorCode, GraphRead, LeftBehind, LeftBehindBy, ReplicaReplicationStatus, Rival, SourceFault,
+};
 use serde_json::json;
-use status::require_replica;
+use status::{next_step, require_replica};
 use std::{
     io::Write,
     path::{Path, PathBuf},
@@ -44,12 +46,9 @@ fn copy(args: &CopyArgs, create: bool, out: &mut dyn Write) -> Outcome {
     }
     let database = open_node(&common.database, args.options().create_if_missing(create))?;
     let watched = Watched::begin(|| {})?;
-    let copied = match create {
-        true => database.replica_bootstrap_with(watched.watch()),
-        false => database.replica_reseed_with(watched.watch()),
-    };
+    let copied = database.replica_copy_source_with(watched.watch());
     watched.end();
-    copied.map_err(|error| match error.code() {
+    let copied = copied.map_err(|error| match error.code() {
         ErrorCode::Cancelled => Failure::from(error).literal_hint(
             "the graph is as it was, or that of the source; run the same command again: it goes on with what is copied",
         ),
@@ -59,23 +58,29 @@ fn copy(args: &CopyArgs, create: bool, out: &mut dyn Write) -> Outcome {
     let view = database.snapshot()?;
     let (token, nodes, edges, digest) = (view.token(), view.count_nodes(), view.count_edges(), view.digest());
     drop(view);
-    let lost = below.lost(&status);
     database.close()?;
     let time = started.elapsed();
+    let fault = status.fault();
     if common.json {
-        return write_json(
-            out,
-            &json!({
-                "token": token.to_string(),
+        let (left, id) = (copied.left_behind.iter(), |left: &LeftBehind| left.replica_id.clone());
+        let document = json!({
+                "ahead_of_source": copied.ahead_of_source.iter().map(rival_document).collect::<Vec<_>>(),
+                "token": token.full(),
                 "nodes": nodes,
                 "edges": edges,
                 "digest": digest.to_string(),
                 "needs_reseed": status.needs_reseed,
                 "last_error": status.last_error,
-                "replicas_to_reseed": lost.iter().map(|lag| &lag.replica_id).collect::<Vec<_>>(),
+                "source_fault": status.source_fault.as_ref().map(SourceFault::kind),
+                "fault": status.fault(),
+                "put_aside": copied.put_aside.as_ref().map(|aside| aside.display().to_string()),
+                "replicas_to_reseed": left.clone().filter(|left| left.why != LeftBehindBy::NoPrimary).map(id).collect::<Vec<_>>(),
+                "replicas_to_repoint": left.filter(|left| left.why == LeftBehindBy::NoPrimary).map(id).collect::<Vec<_>>(),
+                "registered_before": copied.same_path.iter().map(|other| &other.replica_id).collect::<Vec<_>>(),
                 "seconds": time.as_secs_f64(),
-            }),
-        );
+        });
+        write_json(out, &document)?;
+        return fault_if(fault.is_some(), out);
     }
     let what = [counted(nodes, "node", "nodes"), counted(edges, "edge", "edges")].join(" and ");
     let (name, source) = (common.database.display(), source_name(args.node.source.source_db.as_ref(), &status));
@@ -83,15 +88,30 @@ fn copy(args: &CopyArgs, create: bool, out: &mut dyn Write) -> Outcome {
     let mut table = Table::fields(2);
     table.field("graph", what).field("digest", digest).field("time", duration(time));
     table.write(out)?;
-    for lag in lost {
-        let what = format!(
-            "the replica {} lost what it needs next with the log that was here: {}",
-            below::called(lag),
-            below::reseed_of(lag, &common.database)
-        );
-        writeln!(out, "  {}", Styled(BAD, clean(&what)))?;
+    let source = status.source_db_path.as_deref();
+    for left in &copied.left_behind {
+        writeln!(out, "  {}", Styled(BAD, clean(&below::told(left, &common.database, source))))?;
     }
-    Ok(())
+    for other in &copied.same_path {
+        let what = below::told_of_same_path(other, source.unwrap_or(Path::new("SOURCE")));
+        writeln!(out, "  {}", Styled(DIM, clean(&what)))?;
+    }
+    if let Some(aside) = &copied.put_aside {
+        let what = format!("what was there is no database, and is {} now", aside.display());
+        writeln!(out, "  {}", Styled(DIM, clean(&what)))?;
+    }
+    for ahead in &copied.ahead_of_source {
+        let what = "the source was taken over from, or an older copy of it is in its place";
+        writeln!(out, "  {}", Styled(BAD, clean(&format!("{ahead}, and the source does not: {what}"))))?;
+    }
+    if let Some(fault) = &fault {
+        // The copy is whole; what its source is, or that nothing will come from there, a status tells in the same words.
+        writeln!(out, "  {} {}", Styled(BAD, "fault:"), clean(fault))?;
+        if let Some(next) = next_step(&status, false) {
+            writeln!(out, "  {}", Styled(DIM, named(next, &common.database, None)))?;
+        }
+    }
+    fault_if(fault.is_some(), out)
 }
 
 /// How the source is called: as the caller named it, else where the replica remembers it.
@@ -119,7 +139,8 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
     let named = args.source_db.as_ref().or(status.source_db_path.as_ref());
     let named = named.and_then(|db| resolved(db));
     rivals.retain(|rival| named.as_ref() != Some(&rival.db));
-    let promotion = database.replica_promote(args.force).map_err(|e| refused(args, e))?;
+    let promotion = database.replica_promote(args.force);
+    let promotion = promotion.map_err(|e| refused(args, e, (&database, &status, named.as_deref())))?;
     database.close()?;
     let (epoch, kept) = (promotion.epoch, promotion.last_kept);
     let (fenced, synced) = (promotion.source_fenced, promotion.fence_synced);
@@ -127,7 +148,7 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
         return write_json(
             out,
             &json!({
-                "role": "primary", "epoch": epoch, "last_kept": kept.to_string(), "source_fenced": fenced,
+                "role": "primary", "epoch": epoch, "last_kept": kept.full(), "source_fenced": fenced,
                 "fence_synced": synced, "source_found": promotion.source_found, "rival_epoch": promotion.rival_epoch,
                 "rivals": rivals.iter().map(rival_document).collect::<Vec<_>>(),
             }),
@@ -174,13 +195,17 @@ fn resolved(db: &Path) -> Option<PathBuf> {
 
 fn rival_document(rival: &Rival) -> serde_json::Value {
     json!({
-        "db": rival.db.display().to_string(), "leads": rival.leads, "last_token": rival.last_token.to_string(),
+        "db": rival.db.display().to_string(), "leads": rival.leads, "last_token": rival.last_token.full(),
         "knows_epoch": rival.knows_epoch,
     })
 }
 
-/// A promotion that failed, with what it would do by force, where that is of use.
-fn refused(args: &ReplicaPromoteArgs, error: Error) -> Failure {
+/// A promotion that failed, with what to do: it is followed who leads; by force it leads only where nobody is known to.
+fn refused(
+    args: &ReplicaPromoteArgs,
+    error: Error,
+    (replica, status, source): (&Database, &ReplicaReplicationStatus, Option<&Path>),
+) -> Failure {
     use ErrorCode::{
         Corrupt, FilesMoved, Io, LogMismatch, NeedsReseed, NotADatabase, NotFound, SourceUnavailable, StalePrimary,
     };
@@ -196,9 +221,20 @@ fn refused(args: &ReplicaPromoteArgs, error: Error) -> Failure {
             | SourceUnavailable
             | StalePrimary
     );
+    let taken_over = error.code() == StalePrimary;
     let failure = Failure::from(error);
     if args.force || !about_source {
         return failure;
+    }
+    if let Some(leader) = status::leader_elsewhere(replica, source) {
+        let follow = status::follow_it(&args.common.database, &leader);
+        return failure.literal_hint(format_args!("{follow}, and a promotion takes over from it then"));
+    }
+    if taken_over {
+        return failure.hint("`kitedb replica follow DB --source-db NEW` follows the node that took over");
+    }
+    if status.source_follows {
+        return failure.hint(status::FOLLOW_PRIMARY);
     }
     let mut command = format!("kitedb replica promote {}", word(&args.common.database));
     for (option, given) in [("--source-db", &args.source_db), ("--source-sidecar", &args.source_sidecar)] {

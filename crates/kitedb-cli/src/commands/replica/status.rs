@@ -4,7 +4,7 @@ use crate::{
     cli::ReplicaStatusArgs,
     commands::{
         damage_of, fault_if,
-        followers::{holds_document, lag_document, show_replicas, shown_holds, shown_log},
+        followers::{holds_document, lags_document, show_replicas, shown_holds, shown_log},
         primary::fence_document,
         whole, without_log, write_json,
     },
@@ -15,9 +15,12 @@ use crate::{
         table::Table,
     },
 };
-use kitedb_core::{Database, ReplicaReplicationStatus, ReplicaState, ReplicationRole, SourceFault, short_id};
+use kitedb_core::{Database, ReplicaReplicationStatus, ReplicaState, ReplicationRole, Rival, SourceFault, short_id};
 use serde_json::{Value as Json, json};
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
 pub fn run(args: &ReplicaStatusArgs, out: &mut dyn Write) -> Outcome {
     let database = Database::open(&args.common.database, args.options())?;
@@ -31,7 +34,13 @@ pub fn run(args: &ReplicaStatusArgs, out: &mut dyn Write) -> Outcome {
         document["damage"] = json!(damage);
         write_json(out, &document)?;
     } else {
-        show(args, &status, damage.as_deref(), out)?;
+        // Where its source leads nowhere, who does is named, if it can be reached.
+        let leader = status
+            .source_fault
+            .is_some()
+            .then(|| leader_elsewhere(&database, status.source_db_path.as_deref()))
+            .flatten();
+        show(args, &status, (damage.as_deref(), leader.as_ref()), out)?;
     }
     whole(&database, fault_if(status.fault().is_some(), out), out)
 }
@@ -47,10 +56,13 @@ pub fn require_replica(database: &Database) -> Outcome<ReplicaReplicationStatus>
             .literal_hint(format_args!("`kitedb primary status {}` shows it", word(database.path()))),
         None if database.replication_role() == ReplicationRole::Replica => without_log::failure(database, "replica"),
         None if database.replication_role() == ReplicationRole::Primary => without_log::failure(database, "primary"),
-        None => Failure::new(format_args!("{shown} has no replication log: it was never opened as a replica"))
-            .literal_hint(format_args!(
-                "its log lies beside it, in the folder {shown}.replication, or where --sidecar says"
-            )),
+        None => Failure::new(format_args!(
+            "{shown} has no replication log: it is a database of its own, and follows no other one"
+        ))
+        .literal_hint(format_args!(
+            "`kitedb role {}` shows what it is; `kitedb replica bootstrap REPLICA --source-db PRIMARY` makes a replica",
+            word(database.path())
+        )),
     })
 }
 
@@ -67,6 +79,7 @@ pub fn document(status: &ReplicaReplicationStatus) -> Json {
         "state": status.state.as_str(),
         "source_db_path": path(&status.source_db_path),
         "source_sidecar_path": path(&status.source_sidecar_path),
+        "source_follows": status.source_follows,
         "applied_epoch": status.applied_epoch,
         "applied_log_index": status.applied_log_index,
         "durable_log_index": status.durable_log_index,
@@ -87,7 +100,7 @@ pub fn document(status: &ReplicaReplicationStatus) -> Json {
         "log_bytes": status.log_bytes,
         "segments": status.segments,
         "holds": holds_document(&status.holds),
-        "replica_lags": status.replica_lags.iter().map(lag_document).collect::<Vec<_>>(),
+        "replica_lags": lags_document(&status.replica_lags),
         "registration_limit": status.registration_limit,
         "sidecar_path": status.sidecar_path.display().to_string(),
         "digest": status.digest.to_string(),
@@ -110,8 +123,24 @@ pub fn shown(state: ReplicaState) -> Styled<&'static str> {
     Styled(style, state.as_str())
 }
 
+/// For a replica whose source was a replica, and is gone.
+pub const FOLLOW_PRIMARY: &str = "what it followed was a replica itself: `kitedb replica follow DB --source-db PRIMARY` follows the \
+    primary that leads, or another replica of it";
+
+/// A node that leads, other than the `source`, as far as it can be reached from the replica.
+pub fn leader_elsewhere(replica: &Database, source: Option<&Path>) -> Option<Rival> {
+    let leads = |rival: &Rival| rival.can_be_followed() && source != Some(&rival.db);
+    replica.replica_rivals().unwrap_or_default().into_iter().find(leads)
+}
+
+/// How the replica at `database` follows the node that leads.
+pub fn follow_it(database: &Path, leader: &Rival) -> String {
+    let (name, source) = (word(database), word(&leader.db));
+    format!("{}: `kitedb replica follow {name} --source-db {source}` follows it", clean(&leader.to_string()))
+}
+
 /// The command that mends what is wrong, as far as one does.
-fn next_step(status: &ReplicaReplicationStatus, source_is_given: bool) -> Option<&'static str> {
+pub fn next_step(status: &ReplicaReplicationStatus, source_is_given: bool) -> Option<&'static str> {
     let told = status.last_error.as_deref().unwrap_or_default();
     match &status.source_fault {
         // It names the source that it was asked of, in full: who named one here may mean that one.
@@ -131,6 +160,10 @@ fn next_step(status: &ReplicaReplicationStatus, source_is_given: bool) -> Option
         Some(SourceFault::Beyond { .. } | SourceFault::Halted { .. }) => Some(
             "mend what that replica follows, or let this one follow another source: `kitedb replica follow DB --source-db NEW`",
         ),
+        // Who is told to lead beside that one makes two histories.
+        Some(SourceFault::StandAlone { .. } | SourceFault::Missing { .. }) if status.source_follows => {
+            Some(FOLLOW_PRIMARY)
+        }
         Some(SourceFault::StandAlone { .. }) => Some(
             "`kitedb replica follow DB --source-db NEW` follows another source; `kitedb replica promote DB --force` lets it lead",
         ),
@@ -147,7 +180,7 @@ fn next_step(status: &ReplicaReplicationStatus, source_is_given: bool) -> Option
 fn show(
     args: &ReplicaStatusArgs,
     status: &ReplicaReplicationStatus,
-    damage: Option<&str>,
+    (damage, leader): (Option<&str>, Option<&Rival>),
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let name = clean(&args.common.database.display().to_string());
@@ -167,8 +200,15 @@ fn show(
             writeln!(out, "  {} {}", Styled(BAD, what), clean(error))?;
         }
     }
-    if let Some(next) = next_step(status, args.source_db.is_some()) {
-        writeln!(out, "  {}", Styled(DIM, named(next, &args.common.database, args.source_db.as_deref())))?;
+    let next = next_step(status, args.source_db.is_some());
+    // What names another command than to follow, or to lead, stays.
+    let follows = |next: &&str| next.contains("replica follow");
+    let next = match leader.filter(|_| next.as_ref().is_some_and(follows)) {
+        Some(leader) => Some(follow_it(&args.common.database, leader)),
+        None => next.map(|next| named(next, &args.common.database, args.source_db.as_deref())),
+    };
+    if let Some(next) = next {
+        writeln!(out, "  {}", Styled(DIM, next))?;
     }
     if let Some(unseen) = &status.source_unseen {
         let what = format!("whether a primary leads there is not known: {}", clean(unseen));

@@ -12,7 +12,7 @@ use std::io::Write;
 
 pub fn run(args: &BreakerStoreArgs, out: &mut dyn Write) -> Outcome {
     let stopped = signals()?;
-    let options = BreakerStoreOptions { listen: args.listen.clone(), file: args.file.clone() };
+    let options = BreakerStoreOptions::new().listen(args.listen.clone()).file(args.file.clone());
     let store = BreakerStore::start(options).map_err(Failure::new)?;
     if args.json {
         write_json(out, &json!({ "url": store.url(), "file": args.file.as_ref().map(|file| file.to_string_lossy()) }))?;

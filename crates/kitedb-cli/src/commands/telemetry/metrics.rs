@@ -87,12 +87,10 @@ fn require_known_source(args: &LookArgs) -> Outcome {
 
 fn prometheus(args: &MetricsArgs, metrics: &Metrics, format: PrometheusFormat) -> Vec<u8> {
     let database = args.look.database_label.clone();
-    let options = PrometheusOptions {
-        database,
-        format,
-        names: args.names.map_or_else(PrometheusNames::default, Into::into),
-        ..PrometheusOptions::default()
-    };
+    let options = PrometheusOptions::new()
+        .database(database)
+        .format(format)
+        .names(args.names.map_or_else(PrometheusNames::default, Into::into));
     render_replication_metrics_prometheus_with_options(metrics, &options).into_bytes()
 }
 

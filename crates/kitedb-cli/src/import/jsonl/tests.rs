@@ -30,7 +30,7 @@ fn read_all(file: &str) -> (Option<Envelope>, Vec<Result<(), String>>) {
 
 #[test]
 fn an_export_says_whether_it_is_whole() {
-    let begin = r#"{"kitedb_export":1,"token":"1:5"}"#;
+    let begin = r#"{"kitedb_export":1,"token":"1:5.9f3c21aa"}"#;
     let end = |lines: u64| {
         format!(r#"{{"end":{{"names":0,"nodes":2,"edges":0,"vectors":0,"lines":{lines},"digest":"0f"}}}}"#)
     };

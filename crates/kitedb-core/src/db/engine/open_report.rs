@@ -5,15 +5,24 @@ use crate::{
     lock::Mutex,
     log::{Keep, Proven},
 };
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 /// See the [module documentation](self).
 #[derive(Debug, Default)]
 pub struct OpenReport {
     /// Whether this open made the file.
     made_file: AtomicBool,
+    /// Where that lies now which was in the place of the file that this open made.
+    aside: Mutex<Option<PathBuf>>,
     /// Of a sidecar that this open made: what stays if it is taken back.
     made_sidecar: Option<Keep>,
+    /// Of a sidecar that this open made in the place of one that is missing: what its folder held before.
+    in_place: Option<Vec<String>>,
+    /// Whether something came of this open, so that what it made in the place of what is missing stays.
+    came_to_something: AtomicBool,
     /// Whether what the file was made for failed: what is empty still goes when it is closed.
     unwanted: AtomicBool,
     /// Whether this replica got another id to register under with this open, and has not registered since.
@@ -45,6 +54,16 @@ impl OpenReport {
         self.made_file.store(made, Ordering::Release);
     }
 
+    /// Where that lies now which was in the place of the file that this open made, and was no database.
+    pub fn aside(&self) -> Option<PathBuf> {
+        self.aside.lock().clone()
+    }
+
+    /// Says where that lies.
+    pub fn note_aside(&self, aside: Option<PathBuf>) {
+        *self.aside.lock() = aside;
+    }
+
     /// What stays of a sidecar that this open made if it is taken back; `None`: it made none.
     pub fn made_sidecar(&self) -> Option<Keep> {
         self.made_sidecar
@@ -53,6 +72,22 @@ impl OpenReport {
     /// This open made the sidecar.
     pub fn note_sidecar(&mut self, keep: Keep) {
         self.made_sidecar = Some(keep);
+    }
+
+    /// This open made the sidecar in the place of one that is missing; its folder held that before.
+    pub fn note_in_place(&mut self, held: Vec<String>) {
+        self.in_place = Some(held);
+    }
+
+    /// Of a sidecar that this open made in the place of one that is missing, and of which nothing came: what its folder held
+    /// before.
+    pub fn made_for_nothing(&self) -> Option<&[String]> {
+        self.in_place.as_deref().filter(|_| !self.came_to_something.load(Ordering::Acquire))
+    }
+
+    /// Something came of this open. Returns whether that makes a sidecar stay that would have gone again.
+    pub fn note_something(&self) -> bool {
+        !self.came_to_something.swap(true, Ordering::AcqRel) && self.in_place.is_some()
     }
 
     /// Whether what is empty still goes when it is closed.

@@ -2,24 +2,25 @@
 
 use super::{
     left::Left,
-    reports::{Reported, Reports, token},
+    plan::{NewFence, Plan},
+    reports::{Reported, Reports, some_commit},
 };
 use crate::{
     db::{
         engine::{Engine, OpenReport},
+        history::{merge_history, writer_of},
         options::{OpenOptions, ReplicationRole},
         place::{LogPlace, anchored, another_control_file, files_moved, folder_of, is_of_another, no_control_file},
         places::LogPlaces,
         promote::lock_fence,
     },
     error::{Error, ErrorCode, Result},
-    graph::{Epoch, LogIndex, Token},
+    graph::{Epoch, LogIndex, Token, WriterTag},
     io::{Env, FileLock, OpenMode, copy_aside, put_aside, sim::SimDisk},
     log::{
-        Control, EpochEnd, Fence, LogIdentity, NewControl, Recovered, Replaced, Roll, Salt, in_its_way, no_segment,
-        put_segments_aside, salt_of, verify, writers,
+        Control, EpochEnd, Fence, LogIdentity, NewControl, Recovered, Replaced, Roll, Salt, does_not_go_on,
+        has_segments, in_its_way, no_segment, put_segments_aside, salt_of, verify, writers,
     },
-    shell::command,
     store::{CheckpointMark, Hint, HistoryEntry, LogKind, LogLink, Part, Store},
 };
 use std::{
@@ -50,13 +51,17 @@ pub(super) struct Proof {
     pub last: LogIndex,
     /// Its epoch.
     pub epoch: Epoch,
+    /// The tag of that epoch's writer, if anything tells.
+    writer: Option<WriterTag>,
     /// The greatest epoch that anything names which is left.
     led: Epoch,
     salt: Option<Salt>,
     /// The log, read from what the file holds to its end; `None`: it does not go on where the file ends, and need not.
     recovered: Option<Recovered>,
-    /// Nothing goes on where the file ends, though commits came after.
+    /// Nothing goes on where the file ends, though commits came after, or the log had a segment that did.
     gap: Option<Error>,
+    /// The file holds every commit that is known all the same: what is missing is the log alone.
+    pub all_in_file: bool,
     /// A replica has more than the log, and nothing else tells where it ended.
     reported: Option<Error>,
     /// Whether the registry of replicas is there.
@@ -68,6 +73,11 @@ pub(super) struct Proof {
 }
 
 impl Proof {
+    /// What names the last commit.
+    pub fn end(&self) -> Token {
+        Token::new(self.epoch, self.last).with_tag(self.writer)
+    }
+
     /// Why commits after the last one are missing.
     pub fn damage(&self) -> Option<&Error> {
         let recovered = || self.recovered.as_ref()?.damage.as_ref();
@@ -80,33 +90,11 @@ impl Proof {
     }
 }
 
-/// A fence that takes the place of one that was lost, or of one whose epoch gave out numbers that are not there.
-#[derive(Clone, Copy)]
-struct NewFence {
-    fence: Fence,
-    /// Nothing that is left tells whether another node moved it.
-    assumed: bool,
-}
-
-/// What is to be done.
-pub(super) struct Plan {
-    /// The control file is made anew.
-    anew: bool,
-    /// The file takes from its log what it lacks.
-    forward: bool,
-    fence: Option<NewFence>,
-    /// Nothing is left of the log.
-    gone: bool,
-    /// Whoever was registered as a replica is not known any more.
-    registry_lost: bool,
-    last: Option<Token>,
-}
-
 impl<'a> DamagedLog<'a> {
     /// `None`: the file names none.
     pub fn of(env: &Env, path: &Path, open: &OpenOptions, store: &'a Store) -> Result<Option<Self>> {
         let link = store.log_link();
-        let places = LogPlaces::of(env, path, open, store)?;
+        let places = LogPlaces::to_repair(env, path, open, store)?;
         let place = match link.kind {
             LogKind::None => return Ok(None),
             LogKind::Private => &places.private,
@@ -170,7 +158,9 @@ impl<'a> DamagedLog<'a> {
                     self.dir.display(),
                     control.writer_pid()
                 ),
-            )),
+            )
+            .with_path(&self.dir)
+            .with_pid(control.writer_pid())),
             lock => Ok(lock),
         }
     }
@@ -224,15 +214,26 @@ impl<'a> DamagedLog<'a> {
         let mut remains: Vec<String> = self.copied.iter().map(ToString::to_string).collect();
         let model = self.model(left, salt, durable)?;
         let (mut recovered, mut gap) = (None, self.gone.clone());
+        let needed = mark.log_index > LogIndex(0);
         if gap.is_none() {
             match self.replay(open, &model) {
                 // Upholds that a repair cuts off no frame which a newer build reads.
                 Ok(Recovered { damage: Some(e), .. }) if e.code() == ErrorCode::TooNew => return Err(e),
                 // It ends before the file does, and more came after: nothing of it can be gone on with.
                 Ok(short) if short.damage.is_some() && !short.is_whole() => gap = short.damage,
+                // The file holds every commit, and the log does not go on from there.
+                Ok(short) if !self.link.open && short.damage.is_none() && !short.ends_at(mark.log_index) && needed => {
+                    gap = Some(does_not_go_on(&self.dir, mark.log_index));
+                }
                 Ok(whole) => recovered = Some(whole),
                 Err(e) if !matches!(e.code(), ErrorCode::Corrupt | ErrorCode::LogMismatch) => return Err(e),
-                Err(e) if !self.link.open => remains.extend(self.not_needed(left, e)?),
+                Err(e) if !self.link.open => {
+                    let missed = needed && has_segments(&self.env, &self.dir, left.control(), self.identity)?;
+                    match self.not_needed(left, e)? {
+                        Some(what) if missed => gap = Some(Error::corrupt(what)),
+                        what => remains.extend(what),
+                    }
+                }
                 Err(e) if self.goes_on_after(mark.log_index)? => return Err(e),
                 Err(e) => gap = Some(e),
             }
@@ -267,6 +268,7 @@ impl<'a> DamagedLog<'a> {
             _ => None,
         };
         let registry = reports.is_some();
+        let closed = gap.is_some() && !self.link.open;
         let begun = left.control().map(|control| self.begun(control)).transpose()?.flatten();
         let more = match begun {
             Some(begun) if begun > led => None,
@@ -277,7 +279,26 @@ impl<'a> DamagedLog<'a> {
             // By the control file the log is whole: that replica has what this node lost with the machine, or gave up.
             remains.extend(reported.take().map(|e| e.to_string()));
         }
-        Ok(Proof { last, epoch, led, salt, recovered, gap, reported, registry, in_its_way, remains })
+        let mut history = self.store.manifest().history.clone();
+        if let Some(recovered) = &recovered {
+            merge_history(&mut history, &recovered.history, last, None);
+        }
+        let writer = writer_of(&history, epoch, last);
+        let all_in_file = closed && reported.is_none();
+        Ok(Proof {
+            last,
+            epoch,
+            writer,
+            led,
+            salt,
+            recovered,
+            gap,
+            all_in_file,
+            reported,
+            registry,
+            in_its_way,
+            remains,
+        })
     }
 
     /// The epoch from which on replicas have what counts here; `None`: any. That of a node which follows, or is to begin an
@@ -358,7 +379,13 @@ impl<'a> DamagedLog<'a> {
         };
         let registry_lost = anew && self.link.kind == LogKind::Sidecar && !proof.registry;
         let forward = self.newer.is_some() && proof.gap.is_none();
-        Plan { anew, forward, gone: self.gone.is_some(), fence, registry_lost, last: token(proof.epoch, proof.last) }
+        let epoch = match self.link.kind {
+            // Its history tells: see `end_in_file`.
+            LogKind::Private => proof.gap.as_ref().map(|_| Epoch(proof.led.0 + 1)),
+            _ => fence.filter(|_| proof.gap.is_some()).map(|new| new.fence.epoch),
+        };
+        let (gone, copied, last) = (self.gone.is_some(), self.copied.is_some(), some_commit(proof.end()));
+        Plan { anew, forward, gone, copied, fence, begins: epoch, registry_lost, last }
     }
 
     /// Whether an older control file took the place of the one of this log, in its very inode: what it says of who leads is what
@@ -371,7 +398,7 @@ impl<'a> DamagedLog<'a> {
     /// The numbers after what the file holds were given out: they come again in another epoch.
     fn fence_after_gap(&self, control: &Control, proof: &Proof) -> Option<NewFence> {
         let fence = control.fence().ok()?;
-        if self.link.kind == LogKind::Private || fence.follows || fence.moved_by.is_some() {
+        if proof.all_in_file || self.link.kind == LogKind::Private || fence.follows || fence.moved_by.is_some() {
             return None;
         }
         let led = fence.epoch.max(proof.led);
@@ -519,7 +546,7 @@ impl<'a> DamagedLog<'a> {
             if link.kind == LogKind::Private {
                 // The numbers that come again are those of another writer.
                 let mut history = self.store.manifest().history.clone();
-                let (epoch, writer_id) = (Epoch(proof.led.0 + 1), self.env.host.random());
+                let (epoch, writer_id) = (plan.begins.unwrap_or(Epoch(proof.led.0 + 1)), self.env.host.random());
                 history.push(HistoryEntry { epoch, writer_id, first: LogIndex(log_index.0 + 1) });
                 let link = LogLink { clean_tail, part: Part::StandAlone, ..LogLink::default() };
                 return self.store.renew(self.identity.file_id, history, link);
@@ -554,50 +581,4 @@ fn more_than(
 ) -> Option<Reported> {
     let more = |report: &Reported| report.durable > last && epochs.contains(&report.epoch);
     reports?.into_iter().filter(more).max_by_key(|report| report.durable)
-}
-
-impl Plan {
-    /// Whether it comes out as a primary that does not lead before it is told to.
-    pub fn is_fenced(&self) -> bool {
-        self.fence.is_some_and(|fence| fence.assumed)
-    }
-
-    pub fn steps(&self, path: &Path) -> Vec<String> {
-        let mut steps = Vec::new();
-        if self.forward {
-            steps.push("let the file take from its log what it lacks: the next open for writing does".to_owned());
-        }
-        let last = self.last.map_or_else(|| "no commit".to_owned(), |last| last.to_string());
-        match self.anew {
-            true if self.gone => steps.push(format!("begin another log after {last}")),
-            true => steps.push(format!(
-                "make the control file anew from the log, which ends with {last}; put the old one aside"
-            )),
-            false => {}
-        }
-        match self.fence {
-            Some(NewFence { assumed: true, .. }) => steps.push(format!(
-                "leave it fenced: whether another node took over, only the control file knew. If one did, let this one \
-                 follow it ({}); if none did, let this one lead ({})",
-                command("replica follow", path, "--source-db NEW"),
-                command("primary promote", path, "--force")
-            )),
-            Some(NewFence { fence, .. }) if fence.moved_by.is_some() => {
-                steps.push(format!("leave it fenced by epoch {}, as its file says", fence.epoch));
-            }
-            Some(NewFence { fence, .. }) if fence.follows => steps.push("let it follow, as its file says".to_owned()),
-            Some(NewFence { fence, .. }) if !self.anew => {
-                steps.push(format!("let it begin epoch {}: the numbers of what is missing come again", fence.epoch));
-            }
-            _ => {}
-        }
-        if self.registry_lost {
-            steps.push(format!(
-                "keep the whole log: who was registered as a replica is not known any more (REGISTRY_LOST). Once all have \
-                 reported, say so ({})",
-                command("primary retention", path, "--replicas-complete")
-            ));
-        }
-        steps
-    }
 }

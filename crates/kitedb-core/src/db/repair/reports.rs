@@ -21,6 +21,6 @@ pub(crate) struct Reported {
 pub(crate) type Reports<'a> = &'a dyn Fn(&Env, &Path) -> Option<Vec<Reported>>;
 
 /// `None`: there is no commit.
-pub(super) fn token(epoch: Epoch, log_index: LogIndex) -> Option<Token> {
-    (log_index > LogIndex(0)).then_some(Token { epoch, log_index })
+pub(super) fn some_commit(last: Token) -> Option<Token> {
+    Some(last).filter(|last| last.log_index > LogIndex(0))
 }

@@ -39,11 +39,11 @@ impl Transaction {
     /// was given to no edge before and will be given to none after it, so that transactions which do this do not conflict.
     ///
     /// ```
-    /// # use kitedb_core::{Database, GraphRead, OpenOptions};
+    /// # use kitedb_core::{AllTypes, Database, GraphRead, OpenOptions};
     /// # fn main() -> kitedb_core::Result<()> {
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let db = Database::open(dir.path().join("bank.kitedb"), OpenOptions::new())?;
-    /// let (a, b, second) = db.transaction(|tx| {
+    /// let (a, b, second) = db.transaction(|tx| -> Result<_> {
     ///     let (a, b) = (tx.create_node(Some("a"))?, tx.create_node(Some("b"))?);
     ///     tx.add_edge(a, "PAID", b)?;
     ///     let second = tx.add_parallel_edge(a, "PAID", b, &[])?;
@@ -51,7 +51,7 @@ impl Transaction {
     ///     Ok((a, b, second))
     /// })?;
     /// let view = db.snapshot()?;
-    /// assert_eq!(view.out_degree(a, None)?, 2);
+    /// assert_eq!(view.out_degree(a, AllTypes)?, 2);
     /// assert_eq!(view.edges_between(a, "PAID", b)?[1], second);
     /// # db.close()
     /// # }
@@ -110,7 +110,7 @@ impl Transaction {
         if edge.rank == 0
             && let Some(there) = sealed::ReadState::reading(self).lowest_parallel(edge)?
         {
-            return Err(state::edge_exists(there));
+            return Err(state::edge_exists(&self.levels.names, there));
         }
         self.try_add_exactly(edge, props)
     }
@@ -160,7 +160,7 @@ impl Transaction {
 
     /// Removes an edge and its properties: of several parallel ones, that of the lowest rank.
     pub fn delete_edge<'n>(&mut self, src: NodeId, ty: impl Into<NameRef<'n, EdgeTypeId>>, dst: NodeId) -> Result<()> {
-        let ty = self.existing_type(ty, src, dst)?;
+        let ty = self.existing_type(ty.into(), src, dst)?;
         self.attempt(|tx| tx.apply(&Mutation::RemoveEdge { edge: tx.meant(src, ty, dst)? }))
     }
 
@@ -197,7 +197,7 @@ impl Transaction {
         key: impl Into<NameRef<'k, PropKeyId>>,
         value: impl Into<Value>,
     ) -> Result<()> {
-        let ty = self.existing_type(ty, src, dst)?;
+        let ty = self.existing_type(ty.into(), src, dst)?;
         let edge = self.meant(src, ty, dst)?;
         self.set_edge_prop_by_key(edge, key, value)
     }
@@ -225,7 +225,7 @@ impl Transaction {
         dst: NodeId,
         key: impl Into<NameRef<'k, PropKeyId>>,
     ) -> Result<bool> {
-        let ty = self.existing_type(ty, src, dst)?;
+        let ty = self.existing_type(ty.into(), src, dst)?;
         let edge = self.meant(src, ty, dst)?;
         self.delete_edge_prop_by_key(edge, key)
     }
@@ -239,7 +239,7 @@ impl Transaction {
         let key = self.lookup(key);
         self.attempt(|tx| {
             let found = sealed::ReadState::reading(tx).edge(edge)?;
-            let props = found.ok_or_else(|| missing_edge(edge.src, edge.dst))?;
+            let props = found.ok_or_else(|| state::no_edge(&tx.levels.names, edge))?;
             let Some(key) = key else { return Ok(false) };
             if props.get(key)?.is_none() {
                 return Ok(false);
@@ -249,17 +249,11 @@ impl Transaction {
         })
     }
 
-    fn existing_type<'n>(
-        &self,
-        ty: impl Into<NameRef<'n, EdgeTypeId>>,
-        src: NodeId,
-        dst: NodeId,
-    ) -> Result<EdgeTypeId> {
-        self.lookup(ty).ok_or_else(|| missing_edge(src, dst))
+    fn existing_type(&self, ty: NameRef<'_, EdgeTypeId>, src: NodeId, dst: NodeId) -> Result<EdgeTypeId> {
+        self.lookup(ty).ok_or_else(|| {
+            let ty = self.called(ty);
+            let what = format_args!("no edge of type {ty} leads from node {src} to node {dst}");
+            Error::new(ErrorCode::EdgeNotFound, what).with_key(ty.text())
+        })
     }
-}
-
-fn missing_edge(src: NodeId, dst: NodeId) -> Error {
-    let what = format_args!("no edge of that type leads from node {src} to node {dst}");
-    Error::new(ErrorCode::EdgeNotFound, what)
 }

@@ -5,7 +5,7 @@ use crate::{
     db::name::{NameId, NameRef},
     error::{Error, Result},
     graph::{EdgeTypeId, Fault, LabelId, Mutation, NameKind, PropKeyId, PropListBuf, Value},
-    state::Hashed,
+    state::{Called, Hashed},
 };
 use std::sync::Arc;
 
@@ -104,7 +104,20 @@ impl Transaction {
     #[cold]
     fn refused(&self, key: PropKeyId, fault: Fault) -> Error {
         let name = self.levels.names.any_name(NameKind::PropKey, key.0);
-        fault.of(name.as_deref().unwrap_or("the value"))
+        let error = fault.of(name.as_deref().unwrap_or("the value"));
+        match name {
+            Some(name) => error.with_key(name),
+            None => error.with_key(key),
+        }
+    }
+
+    /// How an error calls what its caller means: as the caller does.
+    #[cold]
+    pub(super) fn called<I: NameId>(&self, name: NameRef<'_, I>) -> Called {
+        match name {
+            NameRef::Name(name) => Called::named(name),
+            NameRef::Id(id) => Called::by(&self.levels.names, I::KIND, id.number()),
+        }
     }
 
     /// The id of a name that is in use.

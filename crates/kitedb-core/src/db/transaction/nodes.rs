@@ -3,7 +3,7 @@
 use super::{NewNode, Transaction};
 use crate::{
     db::{name::NameRef, read::GraphRead},
-    error::{Error, Result},
+    error::{Error, ErrorCode, ErrorKind, Result, bounded},
     graph::{LabelId, Mutation, NodeId, PropKeyId, Value, codec::put_varint},
     state::Reading,
 };
@@ -32,6 +32,10 @@ impl Transaction {
         if node.key.is_some_and(str::is_empty) {
             return Err(Error::invalid("an empty key is no key: give at least one character, or None"));
         }
+        self.try_create_anew(node).map_err(|e| of_node(e, node.key))
+    }
+
+    fn try_create_anew(&mut self, node: NewNode<'_>) -> Result<NodeId> {
         let mut labels = Vec::new();
         if !node.labels.is_empty() {
             let mut ids = node.labels.to_vec();
@@ -149,5 +153,15 @@ impl Transaction {
             tx.apply(&Mutation::RemoveNodeProp { id, key })?;
             Ok(true)
         })
+    }
+}
+
+/// The error of what was to be written to the node with a key, which says whose it is if it does not do so already.
+#[cold]
+pub(super) fn of_node(e: Error, key: Option<&str>) -> Error {
+    let named = matches!(e.code(), ErrorCode::DuplicateKey | ErrorCode::NodeExists | ErrorCode::TransactionTooLarge);
+    match key.filter(|_| e.kind() == ErrorKind::Input && !named) {
+        Some(key) => e.context(format_args!("node '{}'", bounded(key))),
+        None => e,
     }
 }

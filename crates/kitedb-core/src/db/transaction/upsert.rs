@@ -1,7 +1,7 @@
 //! Upserts: what a list of properties says of each key, its last word, holds afterwards, whether or not the node or edge was
 //! there before.
 
-use super::{NewNode, Transaction, sealed};
+use super::{NewNode, Transaction, nodes::of_node, sealed};
 use crate::{
     db::name::NameRef,
     db::read::GraphRead,
@@ -18,7 +18,7 @@ impl Transaction {
     /// stands twice, the last one counts. Returns its id and whether it was created.
     pub fn upsert_node(&mut self, key: &str, props: &[(PropKeyId, Option<Value>)]) -> Result<(NodeId, bool)> {
         self.attempt(|tx| match tx.node_by_key(key)? {
-            Some(id) => tx.try_change(id, props).map(|()| (id, false)),
+            Some(id) => tx.try_change(id, props).map(|()| (id, false)).map_err(|e| of_node(e, Some(key))),
             None => {
                 let props = present(props);
                 Ok((tx.try_create(NewNode { key: Some(key), props: &props, ..NewNode::default() })?, true))

@@ -2,9 +2,10 @@
 
 use super::{Transaction, sealed};
 use crate::{
-    db::{name::NameRef, read::GraphRead},
+    db::name::NameRef,
     error::{Error, ErrorCode, Result},
-    graph::{Mutation, NodeId, PropKeyId, VectorRef},
+    graph::{Mutation, NameKind, NodeId, PropKeyId, VectorRef},
+    state::Called,
 };
 
 impl Transaction {
@@ -22,27 +23,34 @@ impl Transaction {
     fn try_set_vector(&mut self, id: NodeId, key: NameRef<'_, PropKeyId>, vector: &[f32]) -> Result<()> {
         self.require_node(id)?;
         if !vector.iter().all(|v| v.is_finite()) {
-            return Err(Error::invalid("a vector holds NaN or infinity: every component must be finite"));
+            return Err(self.refused_vector(id, key, "a vector holds NaN or infinity: every component must be finite"));
         }
         if vector.iter().all(|v| *v == 0.0) {
-            return Err(Error::invalid("a vector is empty or all zero: it has no direction to compare"));
+            return Err(self.refused_vector(id, key, "a vector is empty or all zero: it has no direction to compare"));
         }
         let key = self.name(key)?;
         let own = self.overlay.dimensions.iter().find(|(k, _)| *k == key).map(|(_, d)| *d);
         match own.or_else(|| self.levels.names.dimension(key)) {
             Some(dimension) if dimension as usize != vector.len() => {
-                let name = self.propkey_name(key).unwrap_or_default();
+                let name = Called::by(&self.levels.names, NameKind::PropKey, key.0);
                 let what = format_args!(
-                    "vectors under '{name}' have {dimension} components (fixed by the first one); this one has {}",
+                    "vectors under {name} have {dimension} components (fixed by the first one); this one has {}",
                     vector.len()
                 );
-                return Err(Error::new(ErrorCode::VectorDimension, what));
+                let error = Error::new(ErrorCode::VectorDimension, what).with_key(name.text());
+                return Err(error.with_expected(dimension).with_found(vector.len()));
             }
             Some(_) => {}
             None => self.apply(&Mutation::DefineVector { key, dimension: vector.len() as u32 })?,
         }
         let bytes: Vec<u8> = vector.iter().flat_map(|v| v.to_le_bytes()).collect();
         self.apply(&Mutation::SetVector { node: id, key, vector: VectorRef::from_bytes(&bytes) })
+    }
+
+    #[cold]
+    fn refused_vector(&self, id: NodeId, key: NameRef<'_, PropKeyId>, what: &str) -> Error {
+        let key = self.called(key);
+        Error::invalid(format_args!("{key} of node {id}: {what}")).with_key(key.text())
     }
 
     /// Removes a vector. Returns whether it was there.

@@ -12,7 +12,7 @@ use super::{
     layout::{NEWS, PUBLISHED, REQUESTS, SLEEPERS},
     locks::COUNT_LOCK,
 };
-use crate::graph::LogIndex;
+use crate::{error::Result, graph::LogIndex, io::WatchedWord};
 use std::time::Duration;
 
 /// How often, a ms apart, who counts what happened looks for the lock of the word that says so.
@@ -46,18 +46,34 @@ impl Control {
         }
     }
 
-    /// Sleeps until more checkpoints than `seen` have been asked for, or retention, or `timeout` has passed (`seen` being
-    /// `None`: until it is woken, whatever has been asked for); not at all unless `still` holds, which is asked when whoever
-    /// wakes is heard already. May return early.
-    pub fn wait_for_request(&self, seen: Option<u64>, timeout: Option<Duration>, still: &dyn Fn() -> bool) {
+    /// What is changed once more checkpoints than `seen` have been asked for, or retention (`seen` being `None`: once it is
+    /// woken, whatever has been asked for); `None` if that is so already, or `still` does not hold, which is asked when whoever
+    /// wakes is heard already, or nobody can wake this process.
+    pub fn request(&self, seen: Option<u64>, still: &dyn Fn() -> bool) -> Option<WatchedWord> {
         let count = self.load(REQUESTS);
         let nothing = |seen| self.checkpoints_asked() == seen && !self.retention_is_asked();
-        if seen.is_none_or(nothing) && still() {
-            self.wait_word(REQUESTS, count, timeout);
+        (self.shared && seen.is_none_or(nothing) && still()).then(|| self.words.watched(REQUESTS, count))
+    }
+
+    /// Sleeps until that is changed, or `timeout` has passed. May return early.
+    #[cfg(test)]
+    pub fn wait_for_request(&self, seen: Option<u64>, timeout: Option<Duration>, still: &dyn Fn() -> bool) {
+        if let Some(word) = self.request(seen, still) {
+            word.wait(timeout);
         }
     }
 
-    /// Wakes who waits in [`Control::wait_for_request`], once what it is to see was stored.
+    /// What is changed once more than `seen` is published, or something else happens to the log; `None` if that is so already,
+    /// or `still` does not hold, which is asked when whoever wakes is heard already. Fails where its writer cannot be told that
+    /// somebody waits.
+    pub fn news(&self, seen: LogIndex, still: &dyn Fn() -> bool) -> Result<Option<WatchedWord>> {
+        self.require_mapped()?;
+        let count = self.load(NEWS);
+        self.store(SLEEPERS, 1)?;
+        Ok((self.load(PUBLISHED) <= seen.0 && still()).then(|| self.words.watched(NEWS, count)))
+    }
+
+    /// Wakes who waits in [`Control::request`], once what it is to see was stored.
     pub fn wake_writer(&self) {
         self.count_and_wake(REQUESTS);
     }

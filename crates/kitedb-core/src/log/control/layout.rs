@@ -112,6 +112,8 @@ pub mod flags {
     pub const TOO_NEW: u64 = 1 << 9;
     /// The replica has had nothing from its source yet, not even that there is nothing.
     pub const UNFILLED: u64 = 1 << 10;
+    /// The source of the replica was a replica itself when it was seen last.
+    pub const SOURCE_FOLLOWS: u64 = 1 << 11;
 }
 
 #[cfg(test)]

@@ -70,9 +70,9 @@ pub struct Control {
     salt: Salt,
 }
 
-fn other_number(path: &Path, number: u64) -> Error {
-    let path = path.display();
-    match number > NUMBER {
+fn other_number(file: &Path, number: u64) -> Error {
+    let path = file.display();
+    let error = match number > NUMBER {
         true => Error::new(
             ErrorCode::TooNew,
             format_args!(
@@ -87,7 +87,8 @@ fn other_number(path: &Path, number: u64) -> Error {
                  {NUMBER}: import the source data again, into another file, and move this log away"
             ),
         ),
-    }
+    };
+    error.with_path(file).with_expected(NUMBER).with_found(number)
 }
 
 fn words_in(bytes: &[u8; WORDS * 8]) -> Vec<u64> {
@@ -319,7 +320,8 @@ impl Control {
                 "the log in {} belongs to another database or copy: give another place, or move that folder away",
                 self.path.parent().unwrap_or(&self.path).display()
             ),
-        ))
+        )
+        .with_path(self.path.parent().unwrap_or(&self.path)))
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     Control,
     layout::{
         ERROR_HEAD, ERROR_TEXT, PROMOTION, WORDS,
-        flags::{BOOTSTRAPPING, DENIED, NEEDS_RESEED, REGISTERED, TOO_NEW, UNFILLED, UNREGISTERED},
+        flags::{BOOTSTRAPPING, DENIED, NEEDS_RESEED, REGISTERED, SOURCE_FOLLOWS, TOO_NEW, UNFILLED, UNREGISTERED},
     },
 };
 use crate::{error::Result, io::words_of_text, log::WriterId};
@@ -55,6 +55,16 @@ impl Control {
     /// Says whether it did.
     pub fn set_too_new(&self, too_new: bool) {
         self.note_flag(TOO_NEW, too_new);
+    }
+
+    /// Whether the source of this replica was a replica itself when it was seen last: then it is another node that leads.
+    pub fn source_follows(&self) -> bool {
+        self.flag(SOURCE_FOLLOWS)
+    }
+
+    /// Remembers, beyond this process, whether it was.
+    pub fn set_source_follows(&self, follows: bool) {
+        self.note_flag(SOURCE_FOLLOWS, follows);
     }
 
     /// Whether this is the log of a replica whose first copy is under way, or was cut short: it has published nothing yet.

@@ -12,7 +12,7 @@ use crate::{error::Result, graph::Epoch};
 /// What fits into the word.
 const LAST: u64 = (1 << 39) - 1;
 
-/// See the [module documentation](self). The default is that of who saw none.
+/// The latest epoch that a node saw at its source, of which it may have no frame. The default is that of who saw none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct SeenEpoch {
     /// The epoch.

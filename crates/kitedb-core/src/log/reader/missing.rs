@@ -7,6 +7,7 @@ use crate::{
     log::segment::{
         DamagedHeader, SEGMENT_HEADER_LEN, frame::FrameRef, in_its_way, is_in_its_way, out_of_order, stranger,
     },
+    shell::command_by_log,
 };
 use std::path::Path;
 
@@ -29,7 +30,9 @@ impl LogReader {
     pub fn damaged_header(&self) -> Option<Error> {
         let index = |found: &DamagedHeader| {
             let next = self.segments.iter().find(|s| s.seq > found.seq);
-            found.first.or(next.map(|s| LogIndex(s.header.first.0.saturating_sub(1)))).unwrap_or(LogIndex(u64::MAX))
+            let before = next.map(|s| LogIndex(s.header.first.0.saturating_sub(1)));
+            // Of the newest one nothing else tells which frames it has.
+            found.first.or(before).unwrap_or_else(|| self.control().published().max(LogIndex(1)))
         };
         self.damaged_headers.iter().find_map(|found| self.damage_at(index(found)))
     }
@@ -151,7 +154,14 @@ impl LogReader {
     /// that is seen without reading each segment.
     pub fn hole(&self, head: LogIndex) -> Result<Option<Error>> {
         let first = self.missing_between(LogIndex(0), head, false)?;
-        Ok(first.map(|(at, last)| self.without(last, &self.segments[at].path)))
+        let at_end = |at| at + 1 == self.segments.len();
+        Ok(first.map(|(at, last)| match self.without(last, &self.segments[at].path) {
+            missing if at_end(at) => missing.and(format_args!(
+                "nor is anything written here, by who opens it, before what is missing is given up by name ({} says how)",
+                command_by_log("repair", &self.dir, "--dry-run")
+            )),
+            missing => missing,
+        }))
     }
 
     /// The last commit up to `head` that is in no segment, though what is before it is there: as far as [`LogReader::hole`] sees.

@@ -10,7 +10,10 @@ use crate::{
         segment::{self, SEGMENT_HEADER_LEN, SegmentHeader, frame::FrameRef, read_all, segment_files},
     },
 };
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Who wrote the log from which frame on, by the headers of its segments.
 pub fn writers(env: &Env, dir: &Path, log: LogIdentity) -> Result<Vec<(Epoch, WriterId, LogIndex)>> {
@@ -24,6 +27,17 @@ pub fn holds_segments_of(env: &Env, dir: &Path, file_id: [u8; 16]) -> bool {
     segment_files(&*env.disk, dir).unwrap_or_default().iter().any(|(_, path)| of_it(path))
 }
 
+/// Whether `log` has a segment in `dir`, or had one, as `control` says: then that is missed where it does not end as its file
+/// says, for the newest one never goes. What does not say any more of which log it is, counts unless that one is known not to
+/// have begun.
+pub fn has_segments(env: &Env, dir: &Path, control: Option<&Control>, log: LogIdentity) -> Result<bool> {
+    let (segments, damaged_headers) = find_segments(env, dir, log, LogIndex(u64::MAX))?;
+    let begun = control.is_some_and(|control| control.has_begun(log.log_id));
+    let unknown = control.is_none_or(|control| !control.has_not_begun(log.log_id));
+    let may_be = |path: &PathBuf| segment::is_of(&*env.disk, path, log.file_id, false).unwrap_or(true);
+    Ok(begun || !segments.is_empty() || (unknown && damaged_headers.iter().any(may_be)))
+}
+
 /// The last frame of a log whose writer is gone, as the recovery of its database will find it. Its segments alone tell:
 /// all before the last one is durable (I10), so that only in that one frames may be that do not count. `None` if it
 /// has no segment.
@@ -32,7 +46,7 @@ pub fn end_of_log(env: &Env, dir: &Path, control: &Arc<Control>, log: LogIdentit
     let Some(last) = segments.last().map(|s| s.header) else { return Ok(None) };
     let index = LogIndex(last.first.0.saturating_sub(1));
     let start = RecoveryStart { log, index, epoch: last.epoch, digest: last.digest_before, limit: None };
-    let recovered = recover(env, dir, Some(control.clone()), start, OpenMode::Read, &mut |_| Ok(()))?;
+    let recovered = recover(env, dir, Some(control.clone()), start, OpenMode::Read, &mut |_, _| Ok(()))?;
     match (recovered.damage, recovered.short_of) {
         (Some(damage), _) => Err(damage),
         (None, Some(claim)) => Err(ends_early(dir, recovered.last, claim)),

@@ -11,9 +11,9 @@ mod segments;
 mod set_aside;
 
 pub use evidence::{Accounted, Proven, proven, proven_beyond, whose_segments};
-pub use inspection::{end_of_log, holds_segments_of, reaches_beyond, writers};
+pub use inspection::{end_of_log, has_segments, holds_segments_of, reaches_beyond, writers};
 pub use salt_from_marks::salt_of;
-pub use set_aside::{ends_early, put_segments_aside};
+pub use set_aside::{does_not_go_on, ends_early, put_segments_aside};
 
 use super::{
     Control, LogIdentity, Salt, WriterId,
@@ -88,6 +88,9 @@ struct Tail {
     unmarked: Option<(u64, LogIndex, Digest)>,
 }
 
+/// What is done with a frame and the writer of its segment.
+pub(crate) type Fold<'a> = dyn FnMut(&FrameRef<'_>, &WriterId) -> Result<()> + 'a;
+
 /// Reads the log in `dir` from `start` on and calls `fold` with each frame in order. Writes nothing. `control` is its
 /// control file, if that is open already.
 pub fn recover(
@@ -96,7 +99,7 @@ pub fn recover(
     control: Option<Arc<Control>>,
     start: RecoveryStart,
     mode: OpenMode,
-    fold: &mut dyn FnMut(&FrameRef<'_>) -> Result<()>,
+    fold: &mut Fold<'_>,
 ) -> Result<Recovered> {
     let missing = |what: &str| {
         Error::new(

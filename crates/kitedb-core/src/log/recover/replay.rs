@@ -1,5 +1,6 @@
 //! The replay of a log: its frames, one segment after the other, given to the fold up to the place where none verifies.
 
+use super::Fold;
 use crate::{
     error::{Error, Result},
     graph::{Digest, Epoch, LogIndex},
@@ -24,7 +25,7 @@ pub(super) struct Replay<'a> {
     pub gap: bool,
     /// The greatest feature level that this process reads.
     pub known: u16,
-    pub fold: &'a mut dyn FnMut(&FrameRef<'_>) -> Result<()>,
+    pub fold: &'a mut Fold<'a>,
 }
 
 impl Replay<'_> {
@@ -61,7 +62,7 @@ impl Replay<'_> {
                 break;
             }
             // It verifies and comes next: no torn tail, and no damage, be it that nobody knows yet whether it is durable.
-            let read = frame.header.require_known(self.known).and_then(|()| (self.fold)(&frame));
+            let read = frame.header.require_known(self.known).and_then(|()| (self.fold)(&frame, &header.writer_id));
             read.map_err(|e| (at as u64, e))?;
             if expected > self.last_marked && self.unmarked.is_none() {
                 self.unmarked = Some((at as u64, self.last, self.digest));
@@ -112,7 +113,7 @@ impl Replay<'_> {
                     next = LogIndex(next.0 + 1);
                 }
                 _ => {
-                    let found = self.seek(bytes, at);
+                    let found = self.seek(bytes, at).or_else(|| self.seek_end(bytes, at));
                     self.gap = found.is_none();
                     return found.unwrap_or(at);
                 }
@@ -126,6 +127,15 @@ impl Replay<'_> {
         (from..bytes.len()).step_by(8).find(|&at| {
             FrameRef::parse_unverified(&bytes[at..]).is_some_and(|f| f.header.log_index == wanted)
                 && FrameRef::parse(&bytes[at..]).is_some()
+        })
+    }
+
+    /// Where the last frame ends that the database file holds: no other one has its digest.
+    fn seek_end(&self, bytes: &[u8], from: usize) -> Option<usize> {
+        (from..bytes.len()).step_by(8).find_map(|at| {
+            let looks = FrameRef::parse_unverified(&bytes[at..])?.header;
+            let is_it = (looks.log_index, looks.epoch, looks.digest) == (self.last, self.epoch, self.digest);
+            is_it.then(|| FrameRef::parse(&bytes[at..]).map(|frame| at + frame.bytes.len())).flatten()
         })
     }
 }

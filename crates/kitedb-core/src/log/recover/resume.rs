@@ -40,7 +40,7 @@ impl Recovered {
             let mut frames = vec![0; (tail.end - from) as usize];
             file.read_exact_at(&mut frames, from).map_err(io(&last.path))?;
             let header = SegmentHeader { first: LogIndex(before.0 + 1), digest_before: digest, ..last.header };
-            let copy = Segment::create(&*env.disk, &self.dir, last.seq + 1, header, &frames, 0)?;
+            let copy = Segment::create_whole(&*env.disk, &self.dir, last.seq + 1, header, &frames)?;
             // They are void here from now on, as is what may follow them; it must not look like commits some day.
             file.set_len(from).and_then(|()| file.sync_data()).map_err(io(&last.path))?;
             older.push(SegmentInfo { last: before, ..last.info() });

@@ -62,3 +62,14 @@ pub fn ends_early(dir: &Path, last: LogIndex, claim: LogIndex) -> Error {
         dir.display()
     ))
 }
+
+/// The damage of a log whose database was closed with the commits up to `last`, all of which the file holds, and that does not
+/// end there any more.
+pub fn does_not_go_on(dir: &Path, last: LogIndex) -> Error {
+    Error::corrupt(format_args!(
+        "the log in {} does not end with log index {last} any more, which its database was closed with: segments are gone from \
+         it, cut or damaged. The database holds every commit, and its replicas may need that log: it is neither gone on with nor \
+         removed before what is missing is put back, or that log is given up by name",
+        dir.display()
+    ))
+}

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 /// No log has so many segments: a name with a greater number is none of a segment.
 const MAX_SEQ: u64 = 1 << 62;
 
+/// Where a segment that has frames from the first is written, before it gets its name.
+pub const SEGMENT_DRAFT: &str = "segment.creating";
+
 /// The path of segment number `seq`.
 pub fn path(dir: &Path, seq: u64) -> PathBuf {
     dir.join(format!("segment-{seq:020}.klog"))

@@ -52,9 +52,9 @@ impl FrameHeader {
         require_known(known, self.level, format_args!("the frame with log index {}", self.log_index))
     }
 
-    /// What names this frame's transaction.
+    /// What names this frame's transaction, without the tag of its writer, which its segment tells.
     pub fn token(&self) -> Token {
-        Token { epoch: self.epoch, log_index: self.log_index }
+        Token::new(self.epoch, self.log_index)
     }
 
     /// Completes `frame`, whose first [`HEADER_LEN`] bytes are reserved and whose payload follows, to a frame

@@ -19,7 +19,7 @@ pub fn stranger(path: &Path) -> Error {
          one back",
         path.display()
     );
-    Error::new(ErrorCode::LogMismatch, what)
+    Error::new(ErrorCode::LogMismatch, what).with_path(path)
 }
 
 /// The error of two segments of one log of which the later one begins with an earlier frame.

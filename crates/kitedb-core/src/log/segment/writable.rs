@@ -1,11 +1,18 @@
 //! A segment that is written: how it is made, and how zeros are written ahead of its frames.
 
-use super::{SEGMENT_HEADER_LEN, SegmentHeader, files::path, order::is_in_its_way, removal::unlink};
+use super::{
+    SEGMENT_HEADER_LEN, SegmentHeader,
+    files::{SEGMENT_DRAFT, path},
+    header::is_draft,
+    order::is_in_its_way,
+    removal::unlink,
+};
 use crate::{
     error::{Error, Result},
-    io::{Disk, DiskFile, OpenMode},
+    io::{Disk, DiskFile, OpenMode, clear_name},
 };
 use std::{
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -32,18 +39,37 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Creates segment `seq` with `frames`, its header and a first stretch of zeros, all durable with its folder
-    /// entry. The header, which makes earlier segments void from its first frame on, is written only once the
-    /// frames are durable. Upholds I10.
-    pub fn create(
-        disk: &dyn Disk,
-        dir: &Path,
-        seq: u64,
-        header: SegmentHeader,
-        frames: &[u8],
-        ahead: u64,
-    ) -> Result<Self> {
-        Self::begin(disk, Self::make(disk, dir, seq)?, seq, header, frames, ahead)
+    /// Creates segment `seq` with its header and a first stretch of zeros, durable with its folder entry. Upholds I10.
+    pub fn create(disk: &dyn Disk, dir: &Path, seq: u64, header: SegmentHeader, ahead: u64) -> Result<Self> {
+        Self::begin(disk, Self::make(disk, dir, seq)?, seq, header, ahead)
+    }
+
+    /// Creates segment `seq` with `frames`, durable with its folder entry. It gets its name only once it is whole and durable: who
+    /// reads meanwhile, or after a crash, finds the frames where they were, or here. Upholds I10.
+    pub fn create_whole(disk: &dyn Disk, dir: &Path, seq: u64, header: SegmentHeader, frames: &[u8]) -> Result<Self> {
+        let (path, draft) = (path(dir, seq), dir.join(SEGMENT_DRAFT));
+        let io = |e| Error::own_file("create log segment", &path, e);
+        clear_name(disk, &draft, |bytes| is_draft(bytes, header.log.file_id)).map_err(io)?;
+        let file = disk.open(&draft, OpenMode::CreateNew).map_err(io)?;
+        let start = SEGMENT_HEADER_LEN as u64;
+        let made = file
+            .write_at(&header.encode(), 0)
+            .and_then(|()| file.write_at(frames, start))
+            .and_then(|()| file.sync_data())
+            .and_then(|()| {
+                disk.rename_new(&draft, &path).map_err(|e| match e.kind() {
+                    ErrorKind::AlreadyExists => io::Error::new(e.kind(), is_in_its_way(&path)),
+                    _ => e,
+                })
+            });
+        if let Err(e) = made {
+            // Best effort: the next one that is made goes past it.
+            let _ = unlink(disk, &draft);
+            return Err(io(e));
+        }
+        disk.sync_dir(dir).map_err(io)?;
+        let end = start + frames.len() as u64;
+        Ok(Self { seq, header, file, path, end, filled: end })
     }
 
     /// Makes the file of segment `seq`. What is there under its name already is not ours, and stays. Upholds I34.
@@ -52,8 +78,8 @@ impl Segment {
         match disk.open(&path, OpenMode::CreateNew) {
             Ok(file) => Ok((path, file)),
             Err(e) => {
-                let taken = e.kind() == std::io::ErrorKind::AlreadyExists;
-                let e = if taken { std::io::Error::new(e.kind(), is_in_its_way(&path)) } else { e };
+                let taken = e.kind() == ErrorKind::AlreadyExists;
+                let e = if taken { io::Error::new(e.kind(), is_in_its_way(&path)) } else { e };
                 Err(Error::own_file("create log segment", &path, e))
             }
         }
@@ -65,17 +91,11 @@ impl Segment {
         (path, file): (PathBuf, Arc<dyn DiskFile>),
         seq: u64,
         header: SegmentHeader,
-        frames: &[u8],
         ahead: u64,
     ) -> Result<Self> {
         let attempt = || {
-            let start = SEGMENT_HEADER_LEN as u64;
-            if !frames.is_empty() {
-                file.write_at(frames, start)?;
-                file.sync_data()?;
-            }
             file.write_at(&header.encode(), 0)?;
-            let end = start + frames.len() as u64;
+            let end = SEGMENT_HEADER_LEN as u64;
             let mut segment = Self { seq, header, file, path: path.clone(), end, filled: end };
             segment.fill_ahead(ahead)?;
             segment.file.sync_data()?;
@@ -90,7 +110,7 @@ impl Segment {
     }
 
     /// Writes zeros from `filled` to `filled + bytes`, so that appends move no metadata.
-    pub fn fill_ahead(&mut self, bytes: u64) -> std::io::Result<()> {
+    pub fn fill_ahead(&mut self, bytes: u64) -> io::Result<()> {
         let zeros = [0u8; FILL_PIECE];
         let goal = self.filled.max(self.end) + bytes;
         while self.filled < goal {

@@ -20,8 +20,13 @@ pub fn short_id(id: &str) -> &str {
 /// The one among `all` that `which` names; `None` if it names none. An id counts before the beginning of another.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` if it names several: the message lists them.
-pub fn choose<'a>(which: &str, all: &'a [Registration]) -> Result<Option<&'a Registration>> {
+/// `INVALID_ARGUMENT` if it names several: the message lists them, the one that reported last at the end, each with the command
+/// that `removal` makes of its id.
+pub fn choose<'a>(
+    which: &str,
+    all: &'a [Registration],
+    removal: impl Fn(&str) -> String,
+) -> Result<Option<&'a Registration>> {
     if let Some(exact) = all.iter().find(|found| found.replica_id == which) {
         return Ok(Some(exact));
     }
@@ -33,16 +38,18 @@ pub fn choose<'a>(which: &str, all: &'a [Registration]) -> Result<Option<&'a Reg
             || label(&found.labels.path)
             || (path.is_some() && found.labels.path == path)
     };
-    let matches: Vec<_> = all.iter().filter(named).collect();
+    let mut matches: Vec<_> = all.iter().filter(named).collect();
+    matches.sort_by_key(|found| found.reported_at_ms);
     match matches[..] {
         [] => Ok(None),
         [one] => Ok(Some(one)),
         _ => {
-            let each: Vec<String> = matches.iter().map(|found| told(found)).collect();
+            let each = matches.iter().map(|found| format!("{}: {}", told(found), removal(&found.replica_id)));
+            let each: Vec<String> = each.collect();
             let what = format_args!(
-                "{which} names {} replicas: {}; give more of the id of the one that is meant",
+                "{which} names {} replicas: {}, which reported last; say which one is meant by its id",
                 each.len(),
-                each.join(", ")
+                each.join("; ")
             );
             Err(Error::invalid(what))
         }
@@ -112,14 +119,14 @@ mod tests {
             ("elsewhere", None),
             ("c.kitedb", None),
         ] {
-            let found = choose(which, &all).unwrap().map(|found| found.replica_id.as_str());
+            let found = choose(which, &all, str::to_owned).unwrap().map(|found| found.replica_id.as_str());
             assert_eq!(found, meant, "{which}");
         }
         for (which, listed) in [("0123", [one, two]), ("same", ["twin", "twins"])] {
-            let error = choose(which, &all).unwrap_err().to_string();
+            let error = choose(which, &all, str::to_owned).unwrap_err().to_string();
             assert!(listed.iter().all(|id| error.contains(id)), "{error}");
         }
-        assert!(choose("0123", &all).unwrap_err().to_string().contains("west, /data/b.kitedb"));
+        assert!(choose("0123", &all, str::to_owned).unwrap_err().to_string().contains("west, /data/b.kitedb"));
     }
 
     #[test]

@@ -74,7 +74,7 @@ fn is_sound(words: &FileWords, path: &Path) -> Result<bool> {
              damaged; use a newer KiteDB",
             path.display()
         );
-        return Err(Error::new(ErrorCode::TooNew, what));
+        return Err(Error::new(ErrorCode::TooNew, what).with_path(path).with_expected(known).with_found(version));
     }
     Ok(magic == MAGIC)
 }
@@ -178,7 +178,7 @@ impl Registry {
     }
 
     /// The folder that it is in.
-    fn dir(&self) -> &Path {
+    pub fn dir(&self) -> &Path {
         self.path.parent().unwrap_or(&self.path)
     }
 
@@ -192,6 +192,13 @@ impl Registry {
         let mut all: Vec<Registration> = all_slots(&words).filter_map(|(_, slot)| slot.read()).collect();
         all.sort_by(|a, b| a.replica_id.cmp(&b.replica_id));
         all
+    }
+
+    /// Who else than the replica `id` is registered from a path of that name.
+    pub fn others_at(&self, id: &str, path: &str) -> Vec<Registration> {
+        let mut others = self.registrations();
+        others.retain(|found| found.replica_id != id && found.labels.path.as_deref() == Some(path));
+        others
     }
 
     /// Runs `change` while nobody else, in any process, takes or frees a slot, reserves, or lets go of the log.
@@ -215,7 +222,8 @@ impl Registry {
             }
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
-        Err(Error::new(ErrorCode::Locked, format_args!("{} stays locked by another process", self.path.display())))
+        let what = format_args!("{} stays locked by another process", self.path.display());
+        Err(Error::new(ErrorCode::Locked, what).with_path(&self.path))
     }
 }
 

@@ -4,6 +4,7 @@ use crate::graph::{Epoch, LogIndex};
 
 /// What a person knows a replica by, beside its id.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Labels {
     /// The name that it was given.
     pub name: Option<String>,
@@ -13,6 +14,7 @@ pub struct Labels {
 
 /// A report.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Progress {
     /// Whose it is.
     pub replica_id: String,

@@ -2,15 +2,19 @@
 
 use super::{PAGE_BYTES, Replica};
 use crate::{
-    db::merge_history,
+    db::{merge_history, resolved},
     error::{Error, ErrorCode, Result},
     graph::{Digest, LogIndex},
     log::{FrameRef, PageLimits},
     replication::{
         registry::Progress,
-        replica::given_up_commits::{GivenUp, given_up},
+        replica::{
+            copied::{Before, Copied, LeftBehind, SamePath},
+            given_up_commits::{GivenUp, given_up, last_common},
+        },
+        rivals::{Rival, rivals_of},
         source::{
-            At, Snapshot, Source,
+            At, Snapshot, Source, SourcePaths,
             local::exchanged,
             remembered::{remember, remembered},
             upstream::HOW_TO_REGISTER,
@@ -18,10 +22,13 @@ use crate::{
         status::ReplicaState,
     },
     shell::{command, shell_word},
-    store::{HistoryEntry, Image, Manifest},
+    store::{HistoryEntry, Image, Manifest, Part, Store},
     watch::{Phase, Watch},
 };
-use std::sync::atomic::Ordering;
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::Ordering,
+};
 
 /// Where an interrupted copy is remembered, in the replica's sidecar.
 const RECORD: &str = "bootstrap.progress";
@@ -38,10 +45,10 @@ impl Replica {
         }
         source.reserve(&Progress { reserved: Some(snapshot), ..self.progress() }).map_err(|e| match e.code() {
             // Refused, not merely failed.
-            ErrorCode::Io | ErrorCode::PermissionDenied | ErrorCode::InvalidArgument => Error::new(
-                ErrorCode::Unregistered,
-                format_args!("the source would not keep its log for this replica: {e}; {HOW_TO_REGISTER}"),
-            ),
+            ErrorCode::Io | ErrorCode::PermissionDenied | ErrorCode::InvalidArgument => e
+                .recoded(ErrorCode::Unregistered)
+                .context("the source would not keep its log for this replica")
+                .and(HOW_TO_REGISTER),
             _ => e,
         })?;
         if !self.engine.is_foreign() {
@@ -53,10 +60,10 @@ impl Replica {
 
     /// Replaces this replica's graph by a snapshot of its source's, and catches up to what the source had published
     /// when this began. The source is not stopped or slowed. A crash leaves the old graph or the new one; a copy
-    /// that was interrupted resumes.
+    /// that was interrupted resumes. Returns what that did to others.
     ///
     /// Where `watch` ends it, what is there of a copy stays, and goes on with the next call.
-    pub fn bootstrap(&self, watch: &Watch) -> Result<()> {
+    pub fn bootstrap(&self, watch: &Watch) -> Result<Copied> {
         watch.require_uncancelled()?;
         let mut work = self.working.lock();
         self.require_replica()?;
@@ -84,6 +91,7 @@ impl Replica {
         }
         let was_foreign = self.engine.is_foreign();
         let (was_registered, mut reserved) = (self.control.is_registered(), false);
+        let (held, before) = (self.held(), self.followed_log.before_a_copy());
         let copied = self.copy_and_catch_up(of, &mut reserved, watch);
         let result = match self.paths() {
             // It is a replica from now on, also if it did not catch up.
@@ -104,12 +112,55 @@ impl Replica {
                 }
             }
             self.note_failure(e);
-            return result;
+            return result.map(|()| Copied::default());
         }
+        let left_behind = self.left_behind(held, before);
         self.engine.opened.set_unwanted(false);
         work.noted = false;
         let remembers = self.leave_old_sources(&mut work);
-        self.settle(&mut work, Ok(0)).and(remembers)
+        self.settle(&mut work, Ok(0)).and(remembers)?;
+        let (same_path, put_aside) = (self.registered_from_the_same_path(), self.engine.opened.aside());
+        Ok(Copied { left_behind, same_path, put_aside, ahead_of_source: Vec::new() })
+    }
+
+    /// Who followed what was here, `held`, and cannot go on here now. The source, which may have followed it, does not, nor does who
+    /// leads since, as far as that is seen from here.
+    fn left_behind(&self, held: Option<(At, Vec<HistoryEntry>)>, before: Before) -> Vec<LeftBehind> {
+        let now = (self.engine.published(), self.engine.history());
+        let common = held.and_then(|(here, history)| last_common((here.index, &history), (now.0, &now.1)));
+        // Where nothing tells, its own pull does.
+        let common = common.unwrap_or(before.last);
+        let mut left = self.followed_log.adopted(before, common);
+        let source = self.paths().map(|paths| paths.db.to_string_lossy().into_owned());
+        let leads = |path: &str| {
+            let peek =
+                resolved(&self.source_env, Path::new(path)).and_then(|path| Store::peek(&self.source_env, &path));
+            peek.is_ok_and(|peek| matches!(peek.log.part, Part::Leads(_)))
+        };
+        left.retain(|left| source.is_none() || left.path != source);
+        left.retain(|left| !left.path.as_deref().is_some_and(leads));
+        left
+    }
+
+    /// The nodes that lead in place of the source, or hold commits that it lacks, as far as they can be reached from it.
+    pub fn ahead_of_source(&self) -> Vec<Rival> {
+        let Some(SourcePaths { db, sidecar }) = self.paths() else { return Vec::new() };
+        let mut found = rivals_of(&self.source_env, &db, sidecar);
+        // It may have gone on since it was looked at.
+        let head = self.source().head().unwrap_or_default();
+        let ahead = |rival: &Rival| rival.leads.or(rival.knows_epoch).is_some() || rival.last_token.log_index > head;
+        found.retain(ahead);
+        found
+    }
+
+    /// Who else is registered with the source from a path like that of this replica.
+    fn registered_from_the_same_path(&self) -> Vec<SamePath> {
+        let (true, Some(path)) = (self.control.is_registered(), &self.labels.path) else { return Vec::new() };
+        let found = self.source().others_at(&self.id, path).unwrap_or_else(|e| {
+            tracing::warn!("who is registered from the path of this replica could not be looked at: {e}");
+            Vec::new()
+        });
+        found.into_iter().map(SamePath::from).collect()
     }
 
     /// Fails where the source's graph would replace commits that the source does not have, and nobody asked for that. Returns
@@ -130,7 +181,7 @@ impl Replica {
             (Some(given_up), Some(paths)) if self.engine.opened.has_beyond() => {
                 Err(given_up.refused_in_log(&self.engine.path, &paths))
             }
-            (Some(given_up), Some(paths)) => Err(given_up.refused(&self.engine.path, &paths)),
+            (Some(given_up), Some(paths)) => Err(given_up.refused(&self.engine.path, &paths, self.other_leader())),
             _ => Ok(of),
         }
     }
@@ -139,6 +190,12 @@ impl Replica {
     fn given_up(&self) -> Result<Option<GivenUp>> {
         let Some((here, history)) = self.held() else { return Ok(None) };
         Ok(given_up(&here, &history, &self.source().lineage()?))
+    }
+
+    /// Another node than the source that leads: the one that can be reached; else, where the source is a replica itself, some other one.
+    fn other_leader(&self) -> Option<PathBuf> {
+        let follows = || self.source().seen().map_or(self.control.source_follows(), |seen| seen.fence.follows);
+        self.leader_elsewhere().or_else(|| follows().then(|| "PRIMARY".into()))
     }
 
     /// Where this node is, and on which history; `None`: it holds nothing.
@@ -158,7 +215,7 @@ impl Replica {
             return e;
         }
         match (self.given_up(), self.paths()) {
-            (Ok(Some(given_up)), Some(paths)) => given_up.both_ways(e, &self.engine.path, &paths),
+            (Ok(Some(given_up)), Some(paths)) => given_up.both_ways(e, &self.engine.path, &paths, self.other_leader()),
             _ => e,
         }
     }

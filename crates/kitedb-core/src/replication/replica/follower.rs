@@ -1,27 +1,35 @@
-//! The background follower: one thread that pulls whenever its source has more, backs off where it fails, and says so.
+//! The background follower: pulls whenever its source has more, backs off where it fails, and says so. A thread of the
+//! pool ([`crate::pool`]) does that while there is something to pull; one whose source has nothing new has none of its own.
 
 use crate::{
     error::{Error, ErrorCode, Result},
-    lock::{Condvar, Mutex},
+    lock::Mutex,
+    pool::{Lane, Next, Task},
     replication::{
         replica::Replica,
+        source::News,
         status::{FollowerOptions, ReplicaState},
     },
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, atomic::Ordering},
-    thread::JoinHandle,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
+
+/// How long its thread waits for the next commit before it does something else: who writes all the time is followed at once.
+const BRIEF: Duration = Duration::from_millis(50);
 
 /// See the [module documentation](self).
 #[derive(Debug)]
 pub struct Follower {
     replica: Arc<Replica>,
     options: FollowerOptions,
-    stop: Arc<(Mutex<bool>, Condvar)>,
-    thread: Option<JoinHandle<()>>,
+    stopping: Arc<AtomicBool>,
+    task: Task,
 }
 
 impl Follower {
@@ -31,22 +39,17 @@ impl Follower {
             let what = "max_frames, poll_ms and backoff_ms of a follower are at least 1";
             return Err(Error::new(ErrorCode::InvalidOption, what));
         }
-        let stop = Arc::new((Mutex::new(false), Condvar::new()));
-        let (worker, stopped) = (replica.clone(), stop.clone());
-        // Before its thread runs: who has started it sees that it is there.
+        let stopping = Arc::new(AtomicBool::new(false));
+        let following =
+            Following { replica: replica.clone(), options, stopping: stopping.clone(), so_far: Mutex::default() };
+        let task = Task::new(Lane::Follow, move || following.turn());
+        // Before it is done: who has started it sees that it is there.
         replica.following.store(true, Ordering::Release);
-        let spawned = std::thread::Builder::new().name("kitedb-follower".to_owned()).spawn(move || {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| follow(&worker, options, &stopped))) {
-                worker.note_panic(&*panic);
-            }
-            worker.following.store(false, Ordering::Release);
-            worker.note_news();
-        });
-        let thread = spawned.map_err(|e| {
+        task.ask(Duration::ZERO).map_err(|e| {
             replica.following.store(false, Ordering::Release);
             Error::new(ErrorCode::Io, format_args!("cannot start a follower thread: {e}"))
         })?;
-        Ok(Self { replica: replica.clone(), options, stop, thread: Some(thread) })
+        Ok(Self { replica: replica.clone(), options, stopping, task })
     }
 
     /// How it works.
@@ -54,16 +57,15 @@ impl Follower {
         self.options
     }
 
-    /// Ends the thread, after what it is doing.
+    /// Ends it, after what it is doing.
     pub fn stop(&mut self) {
-        *self.stop.0.lock() = true;
-        self.stop.1.notify_all();
-        self.replica.source().wake();
-        if let Some(thread) = self.thread.take()
-            && thread.thread().id() != std::thread::current().id()
-        {
-            let _ = thread.join();
+        // A forked child has nothing to end, and whoever waits is in its parent.
+        if self.stopping.swap(true, Ordering::SeqCst) || self.replica.engine().env.host.forked() {
+            return;
         }
+        self.replica.source().wake();
+        self.task.stop();
+        self.replica.ends_following();
     }
 }
 
@@ -73,36 +75,112 @@ impl Drop for Follower {
     }
 }
 
-fn follow(replica: &Replica, options: FollowerOptions, (stop, wake): &(Mutex<bool>, Condvar)) {
-    let mut failures = 0u32;
-    let pause = |ms: u64| {
-        let mut stopped = stop.lock();
-        if !*stopped {
-            wake.wait_for(&mut stopped, Duration::from_millis(ms));
+impl Replica {
+    /// Takes note that nobody pulls in the background any more.
+    fn ends_following(&self) {
+        if self.following.swap(false, Ordering::AcqRel) {
+            self.note_news();
         }
-    };
-    while !*stop.lock() {
-        match replica.catch_up_once(options.max_frames) {
-            Ok(0) => {
-                failures = 0;
-                let (source, seen) = (replica.source(), replica.engine().published());
-                // A source that is left wakes who waits for it, too.
-                let still = || !*stop.lock() && Arc::ptr_eq(&source, &replica.source());
-                source.wait(seen, Duration::from_millis(replica.poll_ms(options.poll_ms)), &still);
-            }
-            Ok(_) => failures = 0,
-            // It goes on with whatever ends that state: a reseed, or another source.
-            Err(e) if matches!(e.code(), ErrorCode::Closed | ErrorCode::Forked | ErrorCode::NotReplica) => return,
-            // Of another thread: nothing is pulled any more.
-            Err(_) if replica.engine().panicked().is_some() => return,
-            Err(_) => {
-                let wait = options.backoff_ms.saturating_mul(1 << failures.min(20)).min(options.backoff_max_ms);
-                failures = failures.saturating_add(1);
-                let seen = replica.state();
-                pause(wait.max(1));
-                if seen == ReplicaState::NeedsReseed && replica.state() != seen {
-                    failures = 0;
+    }
+}
+
+struct Following {
+    replica: Arc<Replica>,
+    options: FollowerOptions,
+    stopping: Arc<AtomicBool>,
+    so_far: Mutex<SoFar>,
+}
+
+/// What it was at when it did something last.
+#[derive(Default)]
+struct SoFar {
+    /// How many tries failed, one after the other.
+    failures: u32,
+    /// The state in which the last one left the replica.
+    failed_in: Option<ReplicaState>,
+    /// Nothing is pulled any more.
+    over: bool,
+}
+
+impl Following {
+    fn still(&self) -> bool {
+        !self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Pulls as long as there is something, and says what it waits for then.
+    fn turn(&self) -> Next {
+        let mut so_far = self.so_far.lock();
+        if so_far.over || !self.still() {
+            return Next::Asked;
+        }
+        let next = catch_unwind(AssertUnwindSafe(|| self.follow(&mut so_far))).unwrap_or_else(|panic| {
+            self.replica.note_panic(&*panic);
+            None
+        });
+        next.unwrap_or_else(|| {
+            so_far.over = true;
+            self.replica.ends_following();
+            Next::Asked
+        })
+    }
+
+    /// As [`Following::turn`]; `None`: nothing is pulled any more.
+    fn follow(&self, so_far: &mut SoFar) -> Option<Next> {
+        let (replica, options) = (&self.replica, &self.options);
+        if let Some(failed_in) = so_far.failed_in.take()
+            && failed_in == ReplicaState::NeedsReseed
+            && replica.state() != failed_in
+        {
+            so_far.failures = 0;
+        }
+        while self.still() {
+            match replica.catch_up_once(options.max_frames) {
+                Ok(0) => {
+                    so_far.failures = 0;
+                    if let Some(next) = self.wait() {
+                        return Some(next);
+                    }
                 }
+                Ok(_) => so_far.failures = 0,
+                // It goes on with whatever ends that state: a reseed, or another source.
+                Err(e) if matches!(e.code(), ErrorCode::Closed | ErrorCode::Forked | ErrorCode::NotReplica) => {
+                    return None;
+                }
+                // Of another thread: nothing is pulled any more.
+                Err(_) if replica.engine().panicked().is_some() => return None,
+                Err(_) => {
+                    let wait = options.backoff_ms.saturating_mul(1 << so_far.failures.min(20));
+                    so_far.failures = so_far.failures.saturating_add(1);
+                    so_far.failed_in = Some(replica.state());
+                    return Some(Next::In(Duration::from_millis(wait.min(options.backoff_max_ms).max(1))));
+                }
+            }
+        }
+        Some(Next::Asked)
+    }
+
+    /// Waits for more at the source: for a moment here, and then as it says. `None`: there may be more.
+    fn wait(&self) -> Option<Next> {
+        let replica = &self.replica;
+        let (source, seen) = (replica.source(), replica.engine().published());
+        let poll = Duration::from_millis(replica.poll_ms(self.options.poll_ms));
+        // A source that is left wakes who waits for it, too.
+        let still = || self.still() && Arc::ptr_eq(&source, &replica.source());
+        let news = || source.news(seen, &still);
+        match news() {
+            Some(News::Here) => None,
+            Some(News::Changes(word)) => {
+                word.wait(Some(BRIEF.min(poll)));
+                let rest = poll.checked_sub(BRIEF).filter(|rest| !rest.is_zero())?;
+                // It may have been woken for what does not change the word. What changes the word from here on is heard.
+                match news() {
+                    Some(News::Changes(now)) if !word.is_changed() => Some(Next::Changed(now, Some(rest))),
+                    _ => None,
+                }
+            }
+            None => {
+                source.wait(seen, poll, &still);
+                None
             }
         }
     }

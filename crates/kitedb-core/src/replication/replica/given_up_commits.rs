@@ -5,10 +5,10 @@ use crate::{
     error::{Error, ErrorCode},
     graph::LogIndex,
     replication::source::{At, Lineage, SourcePaths},
-    shell::command,
+    shell::{Command, command, shell_word},
     store::HistoryEntry,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Commits of a replica that its source does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,19 +25,27 @@ pub struct GivenUp {
 /// primary leads, gave up already is not asked for again: the source leads a later epoch, on the history that was this
 /// replica's until then. `None`, too, where the histories do not tell.
 pub fn given_up(here: &At, history: &[HistoryEntry], source: &Lineage) -> Option<GivenUp> {
-    let there = &source.history;
-    if here.index == LogIndex(0) || led_at(history, here.index).is_none() || (there.is_empty() && source.end.0 > 0) {
+    let common = last_common((here.index, history), (source.end, &source.history))?;
+    let follows_on = source.leads.is_some_and(|epoch| epoch > here.epoch) && common > LogIndex(0);
+    (common < here.index && !follows_on).then_some(GivenUp { common, last: *here, end: source.end })
+}
+
+/// The last commit that two nodes have in common, of which each is told where it ends, and its history; 0: they have none. `None`
+/// where the first one holds nothing, or the histories do not tell.
+pub fn last_common(
+    (end, history): (LogIndex, &[HistoryEntry]),
+    (end_there, there): (LogIndex, &[HistoryEntry]),
+) -> Option<LogIndex> {
+    if end == LogIndex(0) || led_at(history, end).is_none() || (there.is_empty() && end_there.0 > 0) {
         return None;
     }
-    let both = here.index.min(source.end);
+    let both = end.min(end_there);
     let borders = history.iter().chain(there).map(|led| LogIndex(led.first.0.saturating_sub(1)));
     let is_common = |index: &LogIndex| match (led_at(history, *index), led_at(there, *index)) {
         (Some(a), Some(b)) => a.epoch == b.epoch && (a.writer_id == b.writer_id || a.writer_id == [0; 16]),
         _ => false,
     };
-    let common = borders.filter(|border| *border < both).chain([both]).filter(is_common).max().unwrap_or_default();
-    let follows_on = source.leads.is_some_and(|epoch| epoch > here.epoch) && common > LogIndex(0);
-    (common < here.index && !follows_on).then_some(GivenUp { common, last: *here, end: source.end })
+    Some(borders.filter(|border| *border < both).chain([both]).filter(is_common).max().unwrap_or_default())
 }
 
 /// Who led when the frame with that index was written.
@@ -57,7 +65,7 @@ impl GivenUp {
     }
 
     /// Why the replica at `path` is not given the graph of the source at `paths`.
-    pub fn refused(&self, path: &Path, paths: &SourcePaths) -> Error {
+    pub fn refused(&self, path: &Path, paths: &SourcePaths, leader: Option<PathBuf>) -> Error {
         let (shown, source) = (path.display(), paths.db.display());
         let why = match self.common {
             LogIndex(0) => format!("{source} is another database, or one of another history"),
@@ -66,14 +74,17 @@ impl GivenUp {
         };
         let what = format_args!(
             "{shown} is at {}:{}, and {why}: {} would be given up, which may be nowhere else. To keep what this replica has, \
-             follow a node that has it, or let this replica lead ({keep}); to give it up, ask for that by name \
+             follow a node that has it{keep}; to give it up, ask for that by name \
              (replication_overwrite, --overwrite)",
             self.last.epoch,
             self.last.index,
             self.commits(),
-            keep = command("replica promote", path, "--force"),
+            keep = match leader {
+                Some(leader) => format!(" ({})", follow(path, &leader)),
+                None => format!(", or let this replica lead ({})", command("replica promote", path, "--force")),
+            },
         );
-        Error::new(ErrorCode::WouldOverwrite, what)
+        Error::new(ErrorCode::WouldOverwrite, what).with_path(path).with_token(self.last.token())
     }
 
     /// As [`GivenUp::refused`], of commits that only the log of the replica has: an older copy of its file is in its place.
@@ -89,19 +100,27 @@ impl GivenUp {
             commits = self.commits(),
             repair = command("repair", path, ""),
         );
-        Error::new(ErrorCode::WouldOverwrite, what)
+        Error::new(ErrorCode::WouldOverwrite, what).with_path(path).with_token(self.last.token())
     }
 
     /// The error of a replica that cannot go on at its source, with both ways out.
-    pub fn both_ways(&self, e: Error, path: &Path, paths: &SourcePaths) -> Error {
-        let source = format!("--source-db {} --overwrite", crate::shell::shell_word(&paths.db));
+    pub fn both_ways(&self, e: Error, path: &Path, paths: &SourcePaths, leader: Option<PathBuf>) -> Error {
+        let source = format!("--source-db {} --overwrite", shell_word(&paths.db));
         e.and(format_args!(
             "the source lacks {}: {keep} keeps what this replica has, {give_up} gives it up",
             self.commits(),
-            keep = command("replica promote", path, "--force"),
+            // Who leads may have all of it.
+            keep = match leader {
+                Some(leader) => follow(path, &leader),
+                None => command("replica promote", path, "--force"),
+            },
             give_up = command("replica reseed", path, source),
         ))
     }
+}
+
+fn follow(path: &Path, leader: &Path) -> Command {
+    command("replica follow", path, format_args!("--source-db {}", shell_word(leader)))
 }
 
 #[cfg(test)]

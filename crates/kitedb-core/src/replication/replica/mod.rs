@@ -2,18 +2,20 @@
 
 mod bootstrap;
 mod catch_up_before_fence;
+pub(super) mod copied;
 pub(super) mod follower;
 mod given_up_commits;
 pub(super) mod leaving_source;
 pub(super) mod read_only_status;
 mod source_epoch;
 mod takeover;
+mod trial_of_source;
 mod wait_for_news;
 
 use crate::{
     db::{Engine, ReplicationRole, half_made, holds_nothing},
     error::{Error, ErrorCode, Result},
-    graph::{Epoch, LogIndex},
+    graph::{Epoch, LogIndex, Token},
     io::Env,
     lock::{Mutex, RwLock},
     log::{Control, PageLimits},
@@ -32,6 +34,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
 };
+use trial_of_source::BeforeTrial;
 
 /// Bytes of frames that are pulled at once, roughly.
 const PAGE_BYTES: usize = 4 << 20;
@@ -69,6 +72,8 @@ struct Work {
     checkpoints: u64,
     /// Whether the source that it follows is noted as followed.
     noted: bool,
+    /// How the replica was before it tried a source that it did not follow yet.
+    before_trial: Option<BeforeTrial>,
     /// Whether that source was told that it is not to be registered there.
     unregistered: bool,
     /// Sources that this replica followed before and is registered with still.
@@ -124,7 +129,7 @@ impl Replica {
         };
         replica.enter(first);
         if first == ReplicaState::Bootstrapping && replica.control.last_error().is_none() {
-            replica.control.set_last_error(Some(&half_made(&engine.path)));
+            replica.control.set_last_error(Some(&half_made(&engine.env, &engine.path, &engine.log_dir)));
         }
         replica
     }
@@ -133,7 +138,7 @@ impl Replica {
         &self.engine
     }
 
-    pub(in crate::replication) fn source(&self) -> Arc<dyn Source> {
+    pub(crate) fn source(&self) -> Arc<dyn Source> {
         self.source.read().1.clone()
     }
 
@@ -173,6 +178,10 @@ impl Replica {
 
     /// Notes how an attempt ended.
     fn settle(&self, work: &mut Work, result: Result<usize>) -> Result<usize> {
+        if result.is_ok() {
+            work.before_trial = None;
+            self.engine.came_to_something();
+        }
         let remembers = if result.is_ok() { self.leave_old_sources(work) } else { Ok(()) };
         let registered = match self.engine.options.replication_unregistered && self.engine.is_replica() {
             true => Ok(self.end_registration(work)),
@@ -328,6 +337,7 @@ impl Replica {
     fn pull(&self, max_frames: usize, mut through: LogIndex) -> Result<usize> {
         // Also where there is nothing to pull: it must not look as if it followed.
         self.engine.require_undamaged()?;
+        self.engine.end_adoption()?;
         let source = self.source();
         let mut applied = 0;
         while applied < max_frames {
@@ -374,9 +384,10 @@ impl Replica {
     fn off_history(&self, index: LogIndex, there: Epoch, here: Epoch) -> Error {
         let what = format_args!(
             "needs reseed: the source has another history: log index {index} is of its epoch {there} there, and of epoch \
-             {here} of another writer here; reseed this replica, or force the promotion and lose what only the source has"
+             {here} of another writer here; reseed this replica"
         );
-        Error::new(ErrorCode::NeedsReseed, what)
+        let error = Error::new(ErrorCode::NeedsReseed, what).with_token(Token::new(here, index));
+        error.with_expected(Token::new(there, index)).with_found(Token::new(here, index))
     }
 
     /// Has the source of a replica that is not to be registered forget it. Returns whether it is registered there still: a
@@ -444,6 +455,7 @@ impl Replica {
         if !self.engine.is_foreign() && known.is_none_or(|known| known.paths.db == paths.db) {
             remember(&self.engine, &self.source_env, &paths, false)?;
         }
+        self.begin_trial(&mut idle);
         let old = std::mem::replace(&mut *self.source.write(), (Some(paths), source));
         old.1.wake();
         idle.left.push(old);
@@ -523,9 +535,10 @@ impl Replica {
             && !(follows || reported || self.control.is_registered())
             && self.engine.published() == LogIndex(0);
         let (state, last_error) = match state {
-            ReplicaState::Behind | ReplicaState::Following if never_filled && head > 0 => {
-                (ReplicaState::Bootstrapping, last_error.or_else(|| Some(holds_nothing(&self.engine.path))))
-            }
+            ReplicaState::Behind | ReplicaState::Following if never_filled && head > 0 => (
+                ReplicaState::Bootstrapping,
+                last_error.or_else(|| Some(holds_nothing(&self.engine.env, &self.engine.path, &self.engine.log_dir))),
+            ),
             ReplicaState::Behind | ReplicaState::Following if removed => (ReplicaState::Unregistered, last_error),
             ReplicaState::Following if token.log_index.0 < head => {
                 if !follows {
@@ -541,6 +554,7 @@ impl Replica {
             role: ReplicationRole::Replica,
             source_db_path: paths.as_ref().map(|paths| paths.db.clone()),
             source_sidecar_path: paths.as_ref().map(SourcePaths::sidecar_shown),
+            source_follows: self.control.source_follows(),
             applied_epoch: if at_start { 0 } else { token.epoch.0 },
             applied_log_index: token.log_index.0,
             needs_reseed: self.control.needs_reseed() || self.engine.is_foreign() || lost.is_some(),

@@ -47,7 +47,7 @@ pub fn look_at_replica(
     let (head, lost) = (head.unwrap_or_default().0, SourceFault::reseed_reason(fault.as_ref()));
     let promotion = moved.filter(|moved| moved.by == control.promotion()).map(FenceStatus::of);
     let half_made = engine.is_half_made();
-    let cut_short = || half_made_error(&engine.path);
+    let cut_short = || half_made_error(&engine.env, &engine.path, &engine.log_dir);
     // A process that has it open may be at it.
     let last_error = control.last_error().or_else(|| (half_made && process_id.is_none()).then(cut_short));
     // Who holds nothing of an empty source is registered there.
@@ -57,7 +57,8 @@ pub fn look_at_replica(
         applied == 0 && (unfilled && process_id.is_none() || head > 0 && untouched) && last_error.is_none();
     // The process that has it open has not tried yet.
     let about_to = unfilled && process_id.is_some() && last_error.is_none();
-    let last_error = last_error.or_else(|| never_filled.then(|| holds_nothing(&engine.path)));
+    let last_error =
+        last_error.or_else(|| never_filled.then(|| holds_nothing(&engine.env, &engine.path, &engine.log_dir)));
     let untried = last_error.as_ref().is_none_or(|e| *e == cut_short());
     let state = match (&last_error, process_id) {
         _ if control.needs_reseed() => ReplicaState::NeedsReseed,
@@ -84,6 +85,7 @@ pub fn look_at_replica(
         role: ReplicationRole::Replica,
         source_db_path,
         source_sidecar_path,
+        source_follows: control.source_follows(),
         applied_epoch: if applied == 0 { 0 } else { token.epoch.0 },
         applied_log_index: applied,
         needs_reseed: control.needs_reseed() || lost.is_some(),

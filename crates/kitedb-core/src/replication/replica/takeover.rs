@@ -9,10 +9,14 @@ use crate::{
     replication::{
         replica::catch_up_before_fence::Approach,
         rivals::{Related, Rival, taken_by},
-        source::{Fenced, Seen, Source},
+        source::{
+            Fenced, Seen, Source,
+            remembered::{remember, remembered},
+        },
         status::{Promotion, ReplicaState},
     },
 };
+use std::path::PathBuf;
 
 impl Replica {
     /// Takes over: fences the source, takes everything that it acknowledged, and begins the next epoch on this
@@ -24,12 +28,18 @@ impl Replica {
         self.engine.require_not_foreign()?;
         if self.engine.is_half_made() {
             // Nor does what has nothing to lead with.
-            let what = format_args!("{}, or promote another replica", half_made(&self.engine.path));
+            let what = format_args!(
+                "{}, or promote another replica",
+                half_made(&self.engine.env, &self.engine.path, &self.engine.log_dir)
+            );
             return Err(Error::new(ErrorCode::NotReplica, what));
         }
         if force && self.engine.is_unfilled() {
             // Unless it takes all of its source's log, which it does not by force.
-            let what = format_args!("{}, or promote another replica", holds_nothing(&self.engine.path));
+            let what = format_args!(
+                "{}, or promote another replica",
+                holds_nothing(&self.engine.env, &self.engine.path, &self.engine.log_dir)
+            );
             return Err(Error::new(ErrorCode::NotReplica, what));
         }
         if self.engine.opened.has_beyond() {
@@ -37,8 +47,8 @@ impl Replica {
             self.engine.require_undamaged()?;
         }
         if self.control.needs_reseed() && !force {
-            let what = "needs reseed: this replica is not on its source's history, so it cannot take over from it; \
-                        reseed it, or force the promotion and lose what only the source has";
+            let what =
+                "needs reseed: this replica is not on its source's history, so it cannot take over from it: reseed it";
             return Err(Error::new(ErrorCode::NeedsReseed, what));
         }
         let promotion = match self.take_over(force) {
@@ -61,6 +71,9 @@ impl Replica {
                 let rival = seen.and_then(|seen| self.rival(&seen)).max(led);
                 let last_kept = self.engine.promote_replica(epoch, self.engine.env.host.random(), &mut || Ok(()))?;
                 let rival_epoch = rival.map(|epoch| epoch.0);
+                if let Err(e) = self.remember_source() {
+                    tracing::warn!("from which source this replica took over was not noted: {e}");
+                }
                 let (source_fenced, fence_synced, source_found) = (false, false, false);
                 Promotion { epoch: epoch.0, last_kept, source_fenced, fence_synced, source_found, rival_epoch }
             }
@@ -89,11 +102,28 @@ impl Replica {
         promotion
     }
 
+    /// Remembers whom it takes over from, if it knows of none yet.
+    fn remember_source(&self) -> Result<()> {
+        match self.paths() {
+            Some(paths) if remembered(&self.engine, &self.source_env).is_none() => {
+                remember(&self.engine, &self.source_env, &paths, false)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The nodes that lead, or hold what this replica lacks, as far as they can be reached from it: by the source that it
     /// remembers, by who follows it, and by those that these know.
     pub fn rivals(&self) -> Result<Vec<Rival>> {
         let own = Related::open_here(&self.engine, &self.control)?;
         Ok(own.rivals(&own.family(&self.source_env)))
+    }
+
+    /// A node that leads and is not the source, as far as it can be reached, and whose file is there to be followed.
+    pub(super) fn leader_elsewhere(&self) -> Option<PathBuf> {
+        let source = self.paths().map(|paths| paths.db);
+        let leads = |rival: &Rival| rival.can_be_followed() && source.as_ref() != Some(&rival.db);
+        self.rivals().ok()?.into_iter().find(leads).map(|rival| rival.db)
     }
 
     /// The epoch of another node that took over from the source, as far as the source can tell.
@@ -123,6 +153,7 @@ impl Replica {
             self.come_close(&*source)?;
         }
         self.engine.require_room_for_epoch()?;
+        self.remember_source()?;
         // Durable before the fence is moved, so that this replica knows it for its own after a crash.
         self.control.set_promotion(owner)?;
         self.control.sync()?;
@@ -202,8 +233,7 @@ impl Replica {
         Error::new(
             ErrorCode::SourceUnavailable,
             format_args!(
-                "the source {what} log index {index}, but its log can be read up to {} only; try again, or force the \
-                 promotion",
+                "the source {what} log index {index}, but its log can be read up to {} only; try again",
                 self.engine.published()
             ),
         )

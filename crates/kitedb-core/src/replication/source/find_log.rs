@@ -5,14 +5,21 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
     io::{DiskFile, Env, OpenMode},
-    log::{Control, LogIdentity, end_of_log},
-    replication::{node_file::NodeFile, source::SourcePaths},
-    store::{LogKind, LogLink, Peek, Store},
+    log::{Control, Fence, LogIdentity, end_of_log},
+    replication::{
+        node_file::{NodeFile, log_dirs, peek_of, store_of},
+        source::SourcePaths,
+    },
+    shell::command,
+    store::{LogKind, LogLink, Peek},
 };
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-/// Looks for the log of the source at `paths`.
-pub(in crate::replication) fn locate(env: &Env, paths: &SourcePaths) -> Result<LogPlace> {
+/// Looks for the log of the source at `paths`, which was followed as the database `known_as`, if that is known.
+pub(in crate::replication) fn locate(env: &Env, paths: &SourcePaths, known_as: Option<[u8; 16]>) -> Result<LogPlace> {
     let away = |e: Error| {
         // Nothing but a permission, or another build, mends the one, and the other may pass.
         let code = match e.code() {
@@ -20,18 +27,14 @@ pub(in crate::replication) fn locate(env: &Env, paths: &SourcePaths) -> Result<L
             version if e.is_other_version() => version,
             _ => ErrorCode::SourceUnavailable,
         };
-        Error::new(code, format_args!("the source cannot be looked at: {e}"))
+        e.recoded(code).context("the source cannot be looked at")
     };
-    let (path, file) = NodeFile::at(env, &paths.db).map_err(away)?;
+    let (path, file) = NodeFile::of(env, paths, known_as).map_err(away)?;
     let file = match file {
         NodeFile::Database(file) => file,
         // A promotion needs its log and control file only, and they say whose they are.
         NodeFile::Absent(e) | NodeFile::Unreadable(e) => {
-            let dir = paths.sidecar_shown();
-            return match Control::open(&*env.disk, &dir, OpenMode::Read)? {
-                Some(_) => Ok(LogPlace::Here(dir)),
-                None => Err(away(e)),
-            };
+            return log_left(env, paths, &path, known_as)?.map(LogPlace::Here).ok_or_else(|| away(e));
         }
     };
     let search = Search {
@@ -42,8 +45,31 @@ pub(in crate::replication) fn locate(env: &Env, paths: &SourcePaths) -> Result<L
         link: &file.log,
         given: paths.sidecar.as_deref(),
         given_is_hint: true,
+        repairs: false,
     };
     search.sidecar()
+}
+
+/// Where the log of a source lies whose file says nothing. `None`: nowhere. Fails if what is there is not that of the database
+/// `known_as`.
+pub(super) fn log_left(
+    env: &Env,
+    paths: &SourcePaths,
+    path: &Path,
+    known_as: Option<[u8; 16]>,
+) -> Result<Option<PathBuf>> {
+    let mut strange = None;
+    for dir in log_dirs(paths, path) {
+        let Some(control) = Control::open(&*env.disk, &dir, OpenMode::Read)? else { continue };
+        match known_as.map_or(Ok(()), |id| control.expect(id)) {
+            Ok(()) => return Ok(Some(dir)),
+            Err(e) => strange = strange.or(Some(e)),
+        }
+    }
+    strange.map_or(Ok(None), |e| {
+        let what = format_args!("the source {} is not there, or cannot be read, and {e}", paths.db.display());
+        Err(Error::new(ErrorCode::SourceUnavailable, what))
+    })
 }
 
 /// Whether a log is the one that a source uses.
@@ -57,15 +83,16 @@ pub(in crate::replication) enum InUse {
 }
 
 /// Whether the log in `dir`, which was found for the source at `db`, is the one that this uses: as its file tells, or, where that is
-/// damaged or gone, what the log remembers of it, or a process that has it open.
+/// damaged or gone, or another database's, what the log remembers of it, or a process that has it open.
 pub(in crate::replication) fn in_use(env: &Env, db: &Path, dir: &Path) -> Result<InUse> {
     let (path, file) = NodeFile::at(env, db)?;
-    if file.file_id().is_some() {
+    let control = Control::open(&*env.disk, dir, OpenMode::Read)?;
+    let is_its = |id| control.as_ref().is_none_or(|control| control.identity().file_id == id);
+    if file.file_id().is_some_and(is_its) {
         // It led to the log, and how the two fit was looked at there.
         return Ok(InUse::Yes);
     }
-    let Some(control) = Control::open(&*env.disk, dir, OpenMode::Read)? else { return Ok(InUse::Unknown) };
-    in_use_at(env, &path, &control)
+    control.map_or(Ok(InUse::Unknown), |control| in_use_at(env, &path, &control))
 }
 
 /// As [`in_use`], of the log whose control file is `control`, by what that remembers of the file at `path`.
@@ -99,23 +126,11 @@ pub(in crate::replication) fn is_no_source(env: &Env, path: &Path) -> bool {
     is_absent(env, path) || is_empty()
 }
 
-/// Where no database at `db` says whose log is in `dir`: fails if it is not that of the database `id`.
-pub(in crate::replication) fn require_log_of(env: &Env, db: &Path, dir: &Path, id: [u8; 16]) -> Result<()> {
-    if NodeFile::at(env, db)?.1.file_id().is_some() {
-        return Ok(());
-    }
-    let control = Control::open(&*env.disk, dir, OpenMode::Read)?;
-    control.map_or(Ok(()), |control| control.expect(id)).map_err(|e| {
-        let what = format_args!("the source {} is not there, or cannot be read, and {e}", db.display());
-        Error::new(ErrorCode::SourceUnavailable, what)
-    })
-}
-
 /// Fails if the source's file at `db` names another log than its control file does, and nobody has it open: a copy took the place of
 /// its graph, and its process or machine ended before the control file said so, durably. What that names is the log of a graph that
 /// is gone.
 pub(super) fn require_its_log(env: &Env, db: &Path, control: &Control) -> Result<()> {
-    Store::peek(env, db).map_or(Ok(()), |peek| is_its_log(db, &peek.log, control))
+    peek_of(env, db, control.identity().file_id).map_or(Ok(()), |peek| is_its_log(db, &peek.log, control))
 }
 
 fn is_its_log(db: &Path, link: &LogLink, control: &Control) -> Result<()> {
@@ -138,14 +153,11 @@ fn is_its_log(db: &Path, link: &LogLink, control: &Control) -> Result<()> {
 /// Fails if the source's file at `db` tells of commits that are not in the log that is here, or of another log: a replica
 /// that has all of this one would say that it follows. Also where no process has the source open.
 pub(in crate::replication) fn told_by_file(env: &Env, db: &Path, control: &Control) -> Result<()> {
-    // A file that cannot be read tells nothing; its log does.
-    let Ok(peek) = Store::peek(env, db) else { return Ok(()) };
-    let (file_id, link) = (peek.file_id, &peek.log);
+    // A file that cannot be read, or that is another database's, tells nothing; its log does.
+    let Ok(peek) = peek_of(env, db, control.identity().file_id) else { return Ok(()) };
+    let link = &peek.log;
     let shown = db.display();
     let off = |what: std::fmt::Arguments<'_>| Err(Error::new(ErrorCode::SourceUnavailable, what));
-    if file_id != control.identity().file_id {
-        return off(format_args!("the log that was found for the source {shown} is that of another database"));
-    }
     is_its_log(db, link, control)?;
     let published = control.published();
     match (link.kind, link.clean_tail) {
@@ -169,15 +181,34 @@ pub(in crate::replication) fn told_by_file(env: &Env, db: &Path, control: &Contr
 pub(in crate::replication) fn older_file(env: &Env, db: &Path, control: &Control) -> Option<String> {
     // In this order: who opens the file meanwhile says so in its header before it appends.
     let durable = control.durable();
-    let file = Store::peek(env, db).ok()?;
+    let file = peek_of(env, db, control.identity().file_id).ok()?;
     newer_than(db, control.dir(), &file.log, durable)
+}
+
+/// What is so, and what to do, where the log of the primary at `db` lost commits that were durable, and nobody has it open: it is
+/// not written to before that is mended, and neither a pull nor a copy gets beyond what is left.
+pub(in crate::replication) fn lost_its_end(env: &Env, db: &Path, control: &Arc<Control>) -> Option<Error> {
+    let leads = |fence: Fence| !fence.follows && fence.moved_by.is_none();
+    let at_rest = || control.writer_lives().is_ok_and(|lives| !lives);
+    if !control.fence().is_ok_and(leads) || !at_rest() {
+        return None;
+    }
+    let lost = recovered_end(env, db, control).err().filter(|e| e.code() == ErrorCode::Corrupt)?;
+    at_rest().then(|| {
+        lost.and(format_args!(
+            "nobody writes to {shown} before that is mended: put back what is missing; or let a replica that has it lead \
+             (promote it by force), and reseed {shown} from that one; {repair} says what can be kept without",
+            shown = db.display(),
+            repair = command("repair", db, "--dry-run")
+        ))
+    })
 }
 
 /// The last frame of the log of the source at `db`, whose writer is gone, as its own recovery will find it: after a loss of
 /// power what the writer had published tells nothing. Of the source's file only the header is read, and not even that is needed.
 pub(in crate::replication) fn recovered_end(env: &Env, db: &Path, control: &Arc<Control>) -> Result<LogIndex> {
     let dir = control.dir();
-    let peeked = Store::peek(env, db);
+    let peeked = peek_of(env, db, control.identity().file_id);
     if let Ok(peek) = &peeked {
         require_not_older(env, db, peek, control)?;
     }
@@ -191,7 +222,7 @@ pub(in crate::replication) fn recovered_end(env: &Env, db: &Path, control: &Arc<
         Ok((_, LogLink { open: false, clean_tail: Some((last, _)), .. })) => return Ok(last),
         // It was never written to: what it holds came with it.
         Ok((_, LogLink { open: false, .. })) => {
-            let held = Store::open(env, db, false);
+            let held = store_of(env, db, control.identity().file_id);
             return Ok(held.map_or(control.published(), |held| held.manifest().checkpoint.log_index));
         }
         Ok((file_id, link)) => LogIdentity { log_id: link.id, file_id },

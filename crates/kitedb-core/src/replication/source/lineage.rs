@@ -5,8 +5,9 @@ use crate::{
     store::HistoryEntry,
 };
 
-/// See the [module documentation](self).
+/// The history of a source: who wrote its log from where on, and how far it goes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Lineage {
     /// The id of its file.
     pub file_id: [u8; 16],

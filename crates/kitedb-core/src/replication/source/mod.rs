@@ -10,13 +10,14 @@ pub(super) mod upstream;
 mod upstream_node;
 
 pub use lineage::Lineage;
-pub use paths::SourcePaths;
+pub use paths::{SourcePaths, SourcePlace};
 
 use crate::{
     error::Result,
-    graph::{Digest, Epoch, LogIndex},
+    graph::{Digest, Epoch, LogIndex, Token, WriterTag},
+    io::WatchedWord,
     log::{Control, Fence, LogPage, Moved, PageLimits, SeenEpoch, WriterId},
-    replication::registry::Progress,
+    replication::registry::{Progress, Registration},
     store::{CheckpointMark, Image},
 };
 use std::{fmt, time::Duration};
@@ -24,6 +25,7 @@ use upstream::{Asking, Upstream};
 
 /// Where a replica is in the history that it follows. Every request carries it: a number alone identifies nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct At {
     /// The epoch of its last frame.
     pub epoch: Epoch,
@@ -36,6 +38,11 @@ pub struct At {
 }
 
 impl At {
+    /// What names its last frame.
+    pub fn token(&self) -> Token {
+        Token::new(self.epoch, self.index).with_tag(WriterTag::of(&self.writer_id))
+    }
+
     /// Before the first frame.
     pub fn start() -> Self {
         Self { epoch: Epoch(0), writer_id: [0; 16], index: LogIndex(0), digest: Digest::default() }
@@ -44,6 +51,7 @@ impl At {
 
 /// What a source answers to a request for frames.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Pulled {
     /// Frames after the position, perhaps none.
     pub page: LogPage,
@@ -53,8 +61,16 @@ pub struct Pulled {
     pub seen: Seen,
 }
 
+impl Pulled {
+    /// Frames after the position that was asked for, of a source whose last published frame is `head`.
+    pub fn new(page: LogPage, head: LogIndex, seen: Seen) -> Self {
+        Self { page, head, seen }
+    }
+}
+
 /// What the control file of a source says of who leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Seen {
     /// Its fence.
     pub fence: Fence,
@@ -65,8 +81,14 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// What a source says: its fence; the latest epoch that it saw at its own source; and whether that fence stands in place of
+    /// one that was lost.
+    pub fn new(fence: Fence, known: SeenEpoch, assumed: bool) -> Self {
+        Self { fence, known, assumed }
+    }
+
     /// What `control` says now.
-    pub fn of(control: &Control) -> Result<Self> {
+    pub(crate) fn of(control: &Control) -> Result<Self> {
         let fence = control.fence()?;
         Ok(Self { fence, known: control.seen_epoch(), assumed: control.fence_is_assumed() })
     }
@@ -86,6 +108,7 @@ impl Seen {
 
 /// A fenced source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fenced {
     /// The epoch that ended.
     pub ended: Epoch,
@@ -93,6 +116,13 @@ pub struct Fenced {
     pub last: LogIndex,
     /// The epoch that may follow.
     pub next: Epoch,
+}
+
+impl Fenced {
+    /// The epoch `ended` ended with the frame `last`, and `next` may follow.
+    pub fn new(ended: Epoch, last: LogIndex, next: Epoch) -> Self {
+        Self { ended, last, next }
+    }
 }
 
 /// A source that is being fenced: nobody else moves its fence while this lives. If it ends without
@@ -116,7 +146,20 @@ pub trait Snapshot: Send + Sync {
     fn image(&self) -> &dyn Image;
 }
 
-/// See the [module documentation](self).
+/// Whether a source has more than its replica, or how that will be known.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum News {
+    /// It may have more now.
+    Here,
+    /// It has more once that word is changed or woken.
+    Changes(WatchedWord),
+}
+
+/// Where a replica gets its frames and snapshots from. Its replica asks from several threads. What a source says is verified
+/// before it is believed: frames by their checksums, epochs and digests, a snapshot by its own.
+///
+/// Methods that are added later have defaults.
 pub trait Source: Send + Sync + fmt::Debug {
     /// The last frame that is published.
     fn head(&self) -> Result<LogIndex>;
@@ -138,6 +181,8 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn forget(&self, replica_id: &str) -> Result<bool>;
     /// Forgets who was registered from the same file and the same path as this replica before it got another id.
     fn supersede(&self, replica_id: &str, path: &str) -> Result<()>;
+    /// Who else than this replica is registered from a path of that name: on another machine, perhaps, or gone.
+    fn others_at(&self, replica_id: &str, path: &str) -> Result<Vec<Registration>>;
     /// Fails where [`Source::fence`] would fail whatever the replica does meanwhile. It changes nothing at the source. Returns
     /// whether the log that it would fence is known to be the one that the source uses: where its file is gone, and no process has
     /// it open, nothing tells, and `told` says that it is to be fenced all the same.
@@ -157,6 +202,12 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// Sleeps until more than `seen` is published, where that can be known, it is woken, or `timeout` has passed; not at
     /// all unless `still` holds, which is asked when a wake is heard already. May return early.
     fn wait(&self, seen: LogIndex, timeout: Duration, still: &dyn Fn() -> bool);
+    /// How it will be known that more than `seen` is published, so that nobody need sleep in [`Source::wait`]; `None`: only
+    /// that tells. `still` as there.
+    fn news(&self, seen: LogIndex, still: &dyn Fn() -> bool) -> Option<News> {
+        let _ = (seen, still);
+        None
+    }
     /// Ends the waits under way, and those that begin before what they ask has changed.
     fn wake(&self);
 }

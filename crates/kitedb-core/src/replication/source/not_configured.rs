@@ -6,7 +6,7 @@ use crate::{
     graph::{Epoch, LogIndex},
     log::{PageLimits, WriterId},
     replication::{
-        registry::Progress,
+        registry::{Progress, Registration},
         source::{
             At, Fencing, Lineage, Pulled, Seen, Snapshot, Source,
             upstream::{Asking, SourceFault, Upstream},
@@ -68,6 +68,10 @@ impl Source for Unnamed {
     }
 
     fn supersede(&self, _: &str, _: &str) -> Result<()> {
+        Err(not_configured())
+    }
+
+    fn others_at(&self, _: &str, _: &str) -> Result<Vec<Registration>> {
         Err(not_configured())
     }
 

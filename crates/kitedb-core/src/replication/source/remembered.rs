@@ -8,11 +8,13 @@
 //! that would end a line, and `%`, are written as `%` and two hexadecimal digits. The file is replaced as a whole.
 
 use crate::{
-    db::{Engine, folder_of, resolved},
+    db::{Engine, folder_of},
     error::{Error, Result},
     io::{Disk, Env, OpenMode, clear_name},
-    replication::source::SourcePaths,
-    store::Store,
+    replication::{
+        node_file::{NodeFile, log_of},
+        source::SourcePaths,
+    },
 };
 use std::{
     ffi::OsString,
@@ -49,6 +51,19 @@ pub struct Remembered {
     pub file_id: Option<[u8; 16]>,
 }
 
+impl Remembered {
+    /// Whether `given`, which leads to `resolved`, names this source: also where a link has taken the place of its file, beside its
+    /// log, that leads to another one.
+    pub fn is_named(&self, env: &Env, given: &Path, resolved: &Path) -> bool {
+        let is_there = |given: PathBuf| {
+            let place = env.disk.resolve(folder_of(&given)).ok()?.join(given.file_name()?);
+            let left = || matches!(NodeFile::of(env, &self.paths, self.file_id), Ok((_, NodeFile::Unreadable(_))));
+            Some(place == self.paths.db && left())
+        };
+        self.paths.db == resolved || std::path::absolute(given).ok().and_then(is_there).unwrap_or(false)
+    }
+}
+
 /// Remembers that the replica `engine` follows the source at `paths` in `env`, durably. `followed`: it took over all that is
 /// there; before, another file in the place of the one that it followed is not taken for that one.
 pub fn remember(engine: &Engine, env: &Env, paths: &SourcePaths, followed: bool) -> Result<()> {
@@ -58,7 +73,8 @@ pub fn remember(engine: &Engine, env: &Env, paths: &SourcePaths, followed: bool)
     let seen = |path: &Path| path.strip_prefix(folder).unwrap_or(path).to_owned();
     // A source that is away is the one that it was.
     let before = || known.as_ref()?.far.as_ref().filter(|(far, _)| far == paths)?.1;
-    let now = || Store::peek(env, &paths.db).map(|peek| peek.file_id).ok();
+    // Nor is another file in its place, beside the log that is followed.
+    let now = || NodeFile::of(env, paths, before()).ok()?.1.file_id();
     let file_id = if followed { now().or_else(before) } else { before().or_else(now) };
     let record = Record {
         near: SourcePaths { db: seen(&paths.db), sidecar: paths.sidecar.as_deref().map(seen) },
@@ -109,9 +125,11 @@ pub fn remembered_in(disk: &dyn Disk, dir: &Path, path: &Path, env: &Env) -> Opt
     let file_id = far.as_ref().and_then(|(_, id)| *id);
     let (paths, astray) = match far {
         Some((far, Some(id))) if far.db != near.db => {
-            let is_it = |paths: &SourcePaths| {
-                let peek = resolved(env, &paths.db).and_then(|path| Store::peek(env, &path));
-                peek.is_ok_and(|peek| peek.file_id == id)
+            let is_it = |paths: &SourcePaths| match NodeFile::at(env, &paths.db) {
+                Ok((_, file)) if file.file_id() == Some(id) => true,
+                // Its log stays where it was, whatever took the place of its file.
+                Ok((path, file)) => file.file_id().is_some() && log_of(env, paths, &path, id).is_some(),
+                Err(_) => false,
             };
             match (is_it(&near), is_it(&far)) {
                 (true, _) => (near, None),

@@ -13,14 +13,13 @@ use crate::{
         retention::serves,
         source::{
             SourcePaths,
-            find_log::recovered_end,
+            find_log::{lost_its_end, recovered_end},
             remembered::{Remembered, is_denied, remembered_in, where_is_it},
             upstream_node::UpstreamNode,
         },
         status::{FenceStatus, ReplicaState},
     },
     shell::command,
-    store::Store,
 };
 use std::{
     fmt,
@@ -41,6 +40,8 @@ pub enum SourceFault {
         db: PathBuf,
         /// The promotion that fenced it.
         fence: FenceStatus,
+        /// Whether its files are copies: then its operator says what it is before it leads.
+        copied: bool,
     },
     /// The primary that it follows, perhaps through other replicas, was copied or restored, and commits nothing before its
     /// operator says what it is.
@@ -149,6 +150,11 @@ impl SourceFault {
         }
     }
 
+    /// That of the source at `db` whose log lost its end.
+    pub(in crate::replication) fn broken(db: &Path, lost: &Error) -> Self {
+        Self::Unavailable { db: db.to_owned(), what: lost.to_string() }
+    }
+
     /// Why the replica must be reseeded, if it must.
     pub(in crate::replication) fn reseed_reason(fault: Option<&Self>) -> Option<String> {
         fault.filter(|fault| fault.asks_for_reseed()).map(|fault| format!("needs reseed: {fault}"))
@@ -178,25 +184,31 @@ impl SourceFault {
 impl fmt::Display for SourceFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fenced { db, fence: FenceStatus { assumed: true, .. } } => write!(
+            Self::Fenced { db, fence: FenceStatus { assumed: true, .. }, copied } => write!(
                 f,
                 "the control file of {db} was repaired, or an older one was put back, and it does not lead: if another node \
                  took over, follow that one (--source-db, replica_repoint); only if none did, let {db} lead anew ({lead})",
                 db = db.display(),
-                lead = command("primary promote", db, "--force")
+                lead = match copied {
+                    true => command("role", db, "primary --moved --force"),
+                    false => command("primary promote", db, "--force"),
+                }
             ),
-            Self::Fenced { db, fence: FenceStatus { epoch, promoter, ended: Some(last), .. } } => write!(
+            Self::Fenced { db, fence: FenceStatus { epoch, promoter, ended: Some(last), .. }, .. } => write!(
                 f,
                 "{} does not lead any more: promotion {promoter} took over from it with epoch {epoch}, after log index \
                  {last}; follow the node that was promoted (--source-db, replica_repoint)",
                 db.display()
             ),
-            Self::Fenced { db, fence: FenceStatus { epoch, promoter, ended: None, .. } } => write!(
+            Self::Fenced { db, fence: FenceStatus { epoch, promoter, ended: None, .. }, copied } => write!(
                 f,
                 "nobody leads: {db} was fenced by promotion {promoter}, to epoch {epoch}, which was not completed; complete \
                  it (promote the replica that began it, or this one), or let {db} take the lead back ({lead})",
                 db = db.display(),
-                lead = command("primary promote", db, "")
+                lead = match copied {
+                    true => command("role", db, "primary --moved"),
+                    false => command("primary promote", db, ""),
+                }
             ),
             Self::Copied { db } => write!(
                 f,
@@ -239,14 +251,14 @@ impl fmt::Display for SourceFault {
             Self::Another { db, at } => write!(
                 f,
                 "{} is another database than this replica followed, or has another history: it lacks what this replica has \
-                 at log index {at}; follow the one that has it (--source-db, replica_repoint), give that up and reseed \
-                 this replica from there (--overwrite), or let this replica lead with it (promote it by force)",
+                 at log index {at}; follow the one that has it (--source-db, replica_repoint), or give that up and reseed \
+                 this replica from there (--overwrite)",
                 db.display()
             ),
             Self::StandAlone { db } => write!(
                 f,
                 "the source {} is a database of its own and has no part in replication: follow another one \
-                 (--source-db, replica_repoint), or let this replica lead (promote it by force)",
+                 (--source-db, replica_repoint)",
                 db.display()
             ),
             Self::Unavailable { db, what } => {
@@ -266,9 +278,10 @@ impl fmt::Display for SourceFault {
 
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Asking<'a> {
     /// The replica.
-    pub engine: &'a Engine,
+    pub(crate) engine: &'a Engine,
     /// The id under which it is registered with its source.
     pub id: [u8; 16],
     /// Its own promotion, if it has begun one.
@@ -279,13 +292,14 @@ pub struct Asking<'a> {
 
 impl<'a> Asking<'a> {
     /// The replica `engine`, whose control words are `control`.
-    pub fn of(engine: &'a Engine, control: &Control) -> Self {
+    pub(crate) fn of(engine: &'a Engine, control: &Control) -> Self {
         Self { engine, id: engine.reporting_id(), promotion: control.promotion(), at: engine.published() }
     }
 }
 
 /// What was seen of a source.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Upstream {
     /// Whether the replica that asks is registered there; an error if it cannot be, as things are. `None`: that cannot be
     /// looked at from here.
@@ -312,7 +326,7 @@ enum End {
 pub fn look_upstream(env: &Env, known: &Remembered, asking: &Asking<'_>) -> Upstream {
     let db = &known.paths.db;
     let astray = || known.astray.as_ref().map(|db| SourceFault::Astray { db: db.clone() });
-    let source = match UpstreamNode::at(env, &known.paths) {
+    let source = match UpstreamNode::at(env, &known.paths, known.file_id) {
         Ok(source) => source,
         Err(fault) => {
             let fault = astray().or(fault);
@@ -335,6 +349,7 @@ pub fn look_upstream(env: &Env, known: &Remembered, asking: &Asking<'_>) -> Upst
     // What holds nothing yet copies a snapshot, and needs nothing from before that; one that pulls all the same is told by that.
     let pulls = head > asking.at && asking.at > LogIndex(0);
     let lost = pulls.then(|| not_served(env, db, &source, head, asking.at)).flatten();
+    let lost = lost.or_else(|| broken(env, db, &source));
     let (fault, unseen) = match (lost, where_it_leads(env, known, source, asking)) {
         (Some(lost), _) => (Some(lost), None),
         (None, End::Primary) => (None, None),
@@ -387,7 +402,7 @@ pub fn not_registered(e: &Error) -> String {
 
 /// That a replica which follows `paths` would follow a circle of replicas, itself perhaps among them, if that can be seen.
 pub fn leads_in_a_circle(env: &Env, paths: SourcePaths, asking: &Asking<'_>) -> Option<SourceFault> {
-    let source = UpstreamNode::at(env, &paths).ok()?;
+    let source = UpstreamNode::at(env, &paths, None).ok()?;
     let known = Remembered { paths, astray: None, file_id: None };
     match where_it_leads(env, &known, source, asking) {
         End::Nowhere(fault @ SourceFault::Cycle { .. }) => Some(fault),
@@ -398,10 +413,8 @@ pub fn leads_in_a_circle(env: &Env, paths: SourcePaths, asking: &Asking<'_>) -> 
 /// Whether `source` is not the database that the replica followed, nor one that took over from it, or has another history
 /// since, or went on without what the replica has. What it holds decides; where that does not tell, the id of its file.
 fn is_another(env: &Env, known: &Remembered, source: &UpstreamNode, asking: &Asking<'_>) -> bool {
-    // Not that of the log: one that was taken over by another file would tell it, too.
-    let there = Store::peek(env, &known.paths.db).map_or(source.control.identity().file_id, |file| file.file_id);
     // Also where it is the one that it was: it may have been reseeded to another history since.
-    let is_it = known.file_id == Some(there);
+    let is_it = known.file_id == Some(source.file_id);
     if is_it && source.went_on_without(env, &known.paths.db, asking).unwrap_or(false) {
         return true;
     }
@@ -441,6 +454,19 @@ fn not_served(env: &Env, db: &Path, source: &UpstreamNode, head: LogIndex, at: L
     reader.refresh().ok()?;
     let (index, why) = reader.missing_after(at, end).ok()??;
     Some(hole(index, &why))
+}
+
+/// That the log of the source, a primary whose file is `db` and that nobody has open, lost its end, as far as headers and the last
+/// segment tell: also who has all of it cannot be compared with it any more.
+fn broken(env: &Env, db: &Path, source: &UpstreamNode) -> Option<SourceFault> {
+    if source.fence.follows || source.fence.moved_by.is_some() || source.control.writer_lives().ok()? {
+        return None;
+    }
+    let control = Arc::new(Control::open(&*env.disk, source.place.dir(), OpenMode::Read).ok()??);
+    let mut reader = LogReader::with_control(env, source.place.dir(), control.clone()).ok()?;
+    reader.refresh().ok()?;
+    reader.hole(control.published()).ok()??;
+    lost_its_end(env, db, &control).map(|lost| SourceFault::broken(db, &lost))
 }
 
 /// Follows the chain from `node` on, which is `known`, for as far as it can be seen. All is not well where the file of one on the
@@ -483,8 +509,9 @@ fn end_of_chain(
         ids.push(id);
         if !node.fence.follows {
             return match (node.fence.moved(), &node.place) {
-                (Some(moved), _) => {
-                    End::Nowhere(SourceFault::Fenced { db, fence: FenceStatus::seen(moved, &node.control) })
+                (Some(moved), place) => {
+                    let copied = matches!(place, LogPlace::Moved(..));
+                    End::Nowhere(SourceFault::Fenced { db, fence: FenceStatus::seen(moved, &node.control), copied })
                 }
                 (None, LogPlace::Moved(..)) => End::Nowhere(SourceFault::Copied { db }),
                 (None, _) => End::Primary,
@@ -513,7 +540,7 @@ fn followed_by(env: &Env, node: &UpstreamNode, db: &Path, asking: &Asking<'_>) -
         });
     };
     let source = &next.paths.db;
-    let fault = match UpstreamNode::at(env, &next.paths) {
+    let fault = match UpstreamNode::at(env, &next.paths, next.file_id) {
         // The name is that of another database now. One that took over from the former leads on.
         Ok(passed) if is_another(env, &next, &passed, asking) => {
             SourceFault::Another { db: source.clone(), at: asking.at.0 }
@@ -550,7 +577,8 @@ fn halted(
         return Some(SourceFault::Halted { node: db.to_owned(), what });
     }
     let (at, head) = (node.control.published(), next.control.published());
-    let fault = (head > at).then(|| not_served(env, source, next, head, at)).flatten()?;
+    let lost = (head > at).then(|| not_served(env, source, next, head, at)).flatten();
+    let fault = lost.or_else(|| broken(env, source, next))?;
     // Its follower may have gone on meanwhile.
     let stays = node.control.published() == at;
     stays.then(|| SourceFault::Halted { node: db.to_owned(), what: fault.to_string() })

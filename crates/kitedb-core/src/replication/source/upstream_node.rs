@@ -7,14 +7,14 @@ use crate::{
     io::{Env, OpenMode},
     log::{Control, Fence, LogReader, Position, WriterId},
     replication::{
-        node_file::{NodeFile, is_no_file},
+        node_file::{NodeFile, is_no_file, store_of},
         source::{
             SourcePaths,
-            find_log::{is_no_source, older_file, recovered_end, told_by_file},
+            find_log::{is_no_source, log_left, older_file, recovered_end, told_by_file},
             upstream::{Asking, SourceFault},
         },
     },
-    store::{HistoryEntry, LogKind, Part, Peek, Store},
+    store::{HistoryEntry, LogKind, Part, Peek},
 };
 use std::{path::Path, sync::Arc};
 
@@ -23,6 +23,8 @@ pub(in crate::replication) struct UpstreamNode {
     pub place: LogPlace,
     pub control: Control,
     pub fence: Fence,
+    /// The id of its file; where that is not there, or cannot be read, that of the file whose log it is.
+    pub file_id: [u8; 16],
     /// Why its file cannot be read as a database, though its log can be followed.
     pub unreadable: Option<String>,
 }
@@ -31,9 +33,13 @@ pub(in crate::replication) struct UpstreamNode {
 type Writer = (Epoch, WriterId);
 
 impl UpstreamNode {
-    /// The node at `paths`; where its files lead nowhere, why. `Err(None)`: they cannot be looked at from here, which tells
-    /// nothing of who follows.
-    pub fn at(env: &Env, paths: &SourcePaths) -> std::result::Result<Self, Option<SourceFault>> {
+    /// The node at `paths`, which was followed as the database `known_as`, if that is known; where its files lead nowhere, why.
+    /// `Err(None)`: they cannot be looked at from here, which tells nothing of who follows.
+    pub fn at(
+        env: &Env,
+        paths: &SourcePaths,
+        known_as: Option<[u8; 16]>,
+    ) -> std::result::Result<Self, Option<SourceFault>> {
         let db = &paths.db;
         let unfit =
             |what: &dyn std::fmt::Display| Some(SourceFault::Unavailable { db: db.clone(), what: what.to_string() });
@@ -46,18 +52,15 @@ impl UpstreamNode {
         if is_no_source(env, db) {
             return Err(Some(SourceFault::Missing { db: db.clone() }));
         }
-        let (path, file) = NodeFile::at(env, db).map_err(told)?;
+        let (path, file) = NodeFile::of(env, paths, known_as).map_err(told)?;
         let place = match &file {
             NodeFile::Database(file) => {
                 place_of(env, paths, &path, file).map_err(|fault| fault.unwrap_or_else(told))?
             }
             // Its log and control file say whose they are.
             NodeFile::Absent(e) | NodeFile::Unreadable(e) => {
-                let dir = paths.sidecar_shown();
-                if Control::open(&*env.disk, &dir, OpenMode::Read).map_err(told)?.is_none() {
-                    return Err(unfit(e));
-                }
-                LogPlace::Here(dir)
+                let dir = log_left(env, paths, &path, known_as).map_err(told)?;
+                LogPlace::Here(dir.ok_or_else(|| unfit(e))?)
             }
         };
         let unreadable = file.damage(env, &path).map(|e| e.to_string());
@@ -69,10 +72,11 @@ impl UpstreamNode {
             return Err(unfit(&older));
         }
         if control.is_half_made() {
-            return Err(unfit(&half_made(db)));
+            return Err(unfit(&half_made(env, db, place.dir())));
         }
         let fence = control.fence().map_err(told)?;
-        Ok(Self { place, control, fence, unreadable })
+        let file_id = file.file_id().unwrap_or(control.identity().file_id);
+        Ok(Self { place, control, fence, file_id, unreadable })
     }
 
     /// The id that it would report under.
@@ -131,7 +135,7 @@ impl UpstreamNode {
         if let Ok(Some(_)) = by_log {
             return by_log;
         }
-        let by_file = Store::open(env, db, false).map(|store| {
+        let by_file = store_of(env, db, self.file_id).map(|store| {
             let manifest = store.manifest();
             in_history(&manifest.history, manifest.checkpoint.log_index, index)
         });
@@ -144,12 +148,12 @@ impl UpstreamNode {
 /// where it was.
 pub(in crate::replication) fn as_a_status_tells(
     env: &Env,
-    paths: &SourcePaths,
+    (paths, known_as): (&SourcePaths, Option<[u8; 16]>),
     astray: Option<&Path>,
     e: Error,
 ) -> Error {
     let about_it = matches!(e.code(), ErrorCode::SourceUnavailable | ErrorCode::LogMismatch | ErrorCode::Corrupt);
-    match UpstreamNode::at(env, paths) {
+    match UpstreamNode::at(env, paths, known_as) {
         Err(Some(fault)) if about_it && astray.is_none() => Error::new(ErrorCode::SourceUnavailable, fault),
         _ => e,
     }
@@ -171,6 +175,7 @@ fn place_of(
         link,
         given: paths.sidecar.as_deref(),
         given_is_hint: true,
+        repairs: false,
     };
     let stands_alone = link.kind == LogKind::Private || (link.kind == LogKind::None && link.part == Part::StandAlone);
     let found = search.sidecar();

@@ -1,90 +1,135 @@
-//! A primary's log and its snapshots as JSON text, for hosts that carry them over a network of their own.
+//! A primary's log and its snapshots, for hosts that carry them over a network of their own. The crate `kitedb-transport`
+//! writes them as JSON.
 //!
 //! A page holds the frames after a [`Cursor`], verified and verbatim: the bytes that the log holds are those that
 //! travel and those that a replica stores. Where frames between the cursor and the page are gone, the page says so in
 //! `gap`; nobody who looks there misses a frame unknowingly. A snapshot is the image of the database at a checkpoint,
-//! pinned while it is read; it and the pages from its `start_cursor` on make up the whole graph. Every checksum that
-//! is called CRC-32C is one (Castagnoli).
+//! pinned while it lives; it and the pages from its `start_cursor` on make up the whole graph.
 
 pub(super) mod cursor;
 
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{Epoch, LogIndex},
+    graph::{Digest, Epoch, LogIndex},
     log::{FrameRef, LogPage, LogReader, PageLimits},
     replication::followed_log::{FollowedLog, floor_of},
-    store::Store,
+    store::{Store, StoreImage},
 };
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use cursor::Cursor;
-use serde::Serialize;
+use std::path::PathBuf;
 
-/// The version of both formats: it rises when a field changes its meaning or goes.
-const VERSION: u32 = 1;
-/// The most bytes of a snapshot that are put into JSON.
-const MAX_INLINE_BYTES: u64 = 32 << 20;
-/// Bytes of a snapshot that are read at once.
-const PIECE: usize = 1 << 20;
 /// Retention may let go of what was just found; so often a page is begun anew.
 const ATTEMPTS: usize = 10;
 
-#[derive(Debug, Serialize)]
-struct SnapshotJson {
-    version: u32,
-    format: &'static str,
-    db_path: String,
-    byte_length: u64,
-    checksum_crc32c: String,
-    generated_at_ms: u64,
-    epoch: u64,
-    head_log_index: u64,
+/// Frames of a primary's log after a cursor, each verified. Made by
+/// [`Database::primary_export_log`](crate::Database::primary_export_log).
+#[derive(Debug)]
+pub struct ExportedPage {
+    cursor: Option<Cursor>,
+    next: Option<Cursor>,
+    epoch: Epoch,
+    head: LogIndex,
     retained_floor: u64,
-    /// The last frame that the image holds.
-    checkpoint_log_index: u64,
-    /// The state digest at that frame.
-    digest: String,
-    start_cursor: String,
-    data_base64: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct PageJson {
-    version: u32,
-    epoch: u64,
-    head_log_index: u64,
-    retained_floor: u64,
-    cursor: Option<String>,
-    next_cursor: Option<String>,
     eof: bool,
-    gap: Option<Gap>,
-    frame_count: usize,
-    total_bytes: usize,
-    frames: Vec<FrameJson>,
+    gap: Option<LogGap>,
+    page: LogPage,
+    /// How many of the page's frames are in it.
+    frames: usize,
 }
 
-#[derive(Debug, Serialize)]
-struct FrameJson {
-    epoch: u64,
-    log_index: u64,
-    segment_id: u64,
-    segment_offset: u64,
-    bytes: usize,
-    payload_base64: Option<String>,
+impl ExportedPage {
+    /// The cursor after which it begins; `None`: it begins with the oldest frame.
+    pub fn cursor(&self) -> Option<Cursor> {
+        self.cursor
+    }
+
+    /// The cursor after its last frame; `None` where it has none.
+    pub fn next_cursor(&self) -> Option<Cursor> {
+        self.next
+    }
+
+    /// The epoch that the primary leads.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The last frame that was published when the page was made; 0 before the first.
+    pub fn head(&self) -> LogIndex {
+        self.head
+    }
+
+    /// The first frame that is still there; 0 if none was ever let go.
+    pub fn retained_floor(&self) -> LogIndex {
+        LogIndex(self.retained_floor)
+    }
+
+    /// Whether nothing that was published is left after it.
+    pub fn is_end(&self) -> bool {
+        self.eof
+    }
+
+    /// Why frames that should come next are in neither this page nor a later one.
+    pub fn gap(&self) -> Option<LogGap> {
+        self.gap
+    }
+
+    /// How many frames it has.
+    pub fn len(&self) -> usize {
+        self.frames
+    }
+
+    /// Whether it has no frame.
+    pub fn is_empty(&self) -> bool {
+        self.frames == 0
+    }
+
+    /// Its frames, in the order of the log.
+    pub fn frames(&self) -> impl Iterator<Item = ExportedFrame<'_>> {
+        let all = self.page.chunks.iter().flat_map(|chunk| {
+            chunk.frames.iter().map(|place| ExportedFrame {
+                epoch: chunk.epoch,
+                log_index: place.header.log_index,
+                segment_id: chunk.segment,
+                segment_offset: place.segment_offset,
+                bytes: chunk.bytes.get(place.at..place.at + place.len).unwrap_or_default(),
+            })
+        });
+        all.take(self.frames)
+    }
 }
 
-/// Why frames that a consumer expects next are not in the page, nor in any later one: it must be reseeded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-struct Gap {
-    reason: GapReason,
+/// A frame of an [`ExportedPage`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExportedFrame<'a> {
+    /// The epoch that it is of.
+    pub epoch: Epoch,
+    /// Its number in the log.
+    pub log_index: LogIndex,
+    /// The number of the segment that it lies in.
+    pub segment_id: u64,
+    /// Where it begins there, in bytes.
+    pub segment_offset: u64,
+    /// The frame as the log holds it, padding included.
+    pub bytes: &'a [u8],
+}
+
+/// Frames that a consumer of a log expects next and will not get: it must be reseeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogGap {
+    /// Why they are missing.
+    pub reason: LogGapReason,
     /// The first frame that is missing; `None` where the consumer has some that this log does not.
-    first_missing: Option<u64>,
+    pub first_missing: Option<u64>,
     /// The last frame that is missing.
-    last_missing: Option<u64>,
+    pub last_missing: Option<u64>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum GapReason {
+/// Why frames are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogGapReason {
     /// Retention let go of them.
     BelowFloor,
     /// Their segment is not there.
@@ -92,6 +137,93 @@ enum GapReason {
     /// The cursor is not on this log's history: it names a frame of an epoch that ended before it or began after it, or
     /// one that this log has not reached.
     OffHistory,
+}
+
+impl LogGapReason {
+    /// The text form: `below_floor`, `missing_segment` or `off_history`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BelowFloor => "below_floor",
+            Self::MissingSegment => "missing_segment",
+            Self::OffHistory => "off_history",
+        }
+    }
+}
+
+/// An image of a primary's database at a new checkpoint, which stays readable while this lives. Made by
+/// [`Database::primary_export_snapshot`](crate::Database::primary_export_snapshot).
+#[derive(Debug)]
+pub struct ExportedSnapshot {
+    image: StoreImage,
+    /// Open, it pins the generation that it shows.
+    store: Store,
+    db_path: PathBuf,
+    generated_at_ms: u64,
+    epoch: Epoch,
+    head: LogIndex,
+    retained_floor: u64,
+}
+
+impl ExportedSnapshot {
+    /// Where the primary's file is.
+    pub fn db_path(&self) -> &std::path::Path {
+        &self.db_path
+    }
+
+    /// When it was made, in ms since 1970.
+    pub fn generated_at_ms(&self) -> u64 {
+        self.generated_at_ms
+    }
+
+    /// The epoch that the primary leads.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The last frame that was published when it was made.
+    pub fn head(&self) -> LogIndex {
+        self.head
+    }
+
+    /// The first frame that is still there; 0 if none was ever let go.
+    pub fn retained_floor(&self) -> LogIndex {
+        LogIndex(self.retained_floor)
+    }
+
+    /// The last frame that the image holds.
+    pub fn checkpoint(&self) -> LogIndex {
+        self.store.manifest().checkpoint.log_index
+    }
+
+    /// The state digest at that frame.
+    pub fn digest(&self) -> Digest {
+        self.store.manifest().checkpoint.digest
+    }
+
+    /// The cursor from which pages go on: before the frame that follows.
+    pub fn start_cursor(&self) -> Cursor {
+        let mark = self.store.manifest().checkpoint;
+        Cursor::before(mark.epoch, LogIndex(mark.log_index.0 + 1))
+    }
+
+    /// How many bytes the image has.
+    pub fn byte_length(&self) -> u64 {
+        self.image.image_len()
+    }
+
+    /// Reads exactly `buf.len()` bytes at `offset` of the image: those of a database file that opens like any other.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidArgument`] where the image does not have so many bytes there; those of reading a file.
+    pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
+        if offset.checked_add(buf.len() as u64).is_none_or(|end| end > self.byte_length()) {
+            let (wanted, len) = (buf.len(), self.byte_length());
+            return Err(Error::invalid(format_args!(
+                "{wanted} bytes at {offset} of a snapshot are asked for, which has {len}: read within its byte_length"
+            )));
+        }
+        self.image.read_image(buf, offset)
+    }
 }
 
 /// What of a log decides where a page begins.
@@ -105,7 +237,7 @@ struct Outline<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Start {
     after: LogIndex,
-    gap: Option<Gap>,
+    gap: Option<LogGap>,
 }
 
 impl Outline<'_> {
@@ -135,11 +267,12 @@ impl Outline<'_> {
         let too_early = !cursor.includes_its_frame() && index > 0 && index < begin && begin > floor;
         if too_early || held > end {
             let after = LogIndex(if too_early { begin - 1 } else { end.max(floor - 1) });
-            let gap = Gap { reason: GapReason::OffHistory, first_missing: None, last_missing: None };
+            let gap = LogGap { reason: LogGapReason::OffHistory, first_missing: None, last_missing: None };
             return Start { after, gap: Some(gap) };
         }
         let below = held + 1 < floor;
-        let gap = Gap { reason: GapReason::BelowFloor, first_missing: Some(held + 1), last_missing: Some(floor - 1) };
+        let gap =
+            LogGap { reason: LogGapReason::BelowFloor, first_missing: Some(held + 1), last_missing: Some(floor - 1) };
         Start { after: LogIndex(held.max(floor - 1)), gap: below.then_some(gap) }
     }
 }
@@ -152,21 +285,13 @@ struct Served {
 }
 
 impl FollowedLog {
-    /// Frames after `cursor` as JSON: at most `max_frames` of them with at most `max_bytes`. Without a cursor, or
-    /// with an empty one, from the oldest frame on.
-    pub fn export_log(
-        &self,
-        cursor: Option<&str>,
-        max_frames: usize,
-        max_bytes: usize,
-        include_payload: bool,
-    ) -> Result<String> {
+    /// Frames after `cursor`: at most `max_frames` of them with at most `max_bytes`. Without a cursor, from the oldest frame on.
+    pub fn export_log(&self, cursor: Option<Cursor>, max_frames: usize, max_bytes: usize) -> Result<ExportedPage> {
         for (limit, name) in [(max_frames, "max_frames"), (max_bytes, "max_bytes")] {
             if limit == 0 {
                 return Err(Error::invalid(format_args!("{name} must be > 0")));
             }
         }
-        let cursor: Option<Cursor> = cursor.filter(|text| !text.trim().is_empty()).map(str::parse).transpose()?;
         let mut reader = self.pages.lock();
         let Served { page, start, head } = self.read_page(&mut reader, cursor, max_frames, max_bytes)?;
         // After the head: an epoch that began since has none of these frames.
@@ -174,21 +299,9 @@ impl FollowedLog {
         let retained_floor = floor_of(reader.floor(), head);
         drop(reader);
         let known = self.engine.env.host.known_level();
-        let (frames, next) = verified(page, max_bytes, include_payload, known)?;
+        let (page, frames, next) = verified(page, max_bytes, known)?;
         let last = next.map_or(start.after, |next| next.log_index);
-        to_json(&PageJson {
-            version: VERSION,
-            epoch: epoch.0,
-            head_log_index: head.0,
-            retained_floor,
-            cursor: cursor.map(|cursor| cursor.to_string()),
-            next_cursor: next.map(|next| next.to_string()),
-            eof: last >= head,
-            gap: start.gap,
-            frame_count: frames.len(),
-            total_bytes: frames.iter().map(|frame| frame.bytes).sum(),
-            frames,
-        })
+        Ok(ExportedPage { cursor, next, epoch, head, retained_floor, eof: last >= head, gap: start.gap, page, frames })
     }
 
     fn read_page(
@@ -245,13 +358,10 @@ impl FollowedLog {
         }
     }
 
-    /// What a copy of the database at a new checkpoint needs to be known of, as JSON; with `include_data`, the copy
-    /// too. Commits go on meanwhile.
-    pub fn export_snapshot(&self, include_data: bool) -> Result<String> {
+    /// An image of the database at a new checkpoint. Commits go on meanwhile.
+    pub fn export_snapshot(&self) -> Result<ExportedSnapshot> {
         self.engine.checkpoint()?;
-        // Open, it pins the generation that it shows.
         let store = Store::open(&self.engine.env, &self.engine.path, false)?;
-        let mark = store.manifest().checkpoint;
         let head = self.engine.published();
         let epoch = self.engine.epoch();
         let retained_floor = {
@@ -259,41 +369,14 @@ impl FollowedLog {
             reader.refresh()?;
             floor_of(reader.floor(), head)
         };
-        let image = store.image();
-        let byte_length = image.image_len();
-        if include_data && byte_length > MAX_INLINE_BYTES {
-            return Err(Error::invalid(format_args!(
-                "snapshot size {byte_length} exceeds max inline payload of {MAX_INLINE_BYTES} bytes: export it without \
-                 its data"
-            )));
-        }
-        let mut data = Vec::with_capacity(if include_data { byte_length as usize } else { 0 });
-        let mut crc = 0;
-        let (mut piece, mut at) = (vec![0; PIECE], 0);
-        while at < byte_length {
-            let here = PIECE.min((byte_length - at) as usize);
-            let piece = &mut piece[..here];
-            image.read_image(piece, at)?;
-            crc = crc32c::crc32c_append(crc, piece);
-            if include_data {
-                data.extend_from_slice(piece);
-            }
-            at += here as u64;
-        }
-        to_json(&SnapshotJson {
-            version: VERSION,
-            format: "single-file-db-copy",
-            db_path: self.engine.path.to_string_lossy().into_owned(),
-            byte_length,
-            checksum_crc32c: format!("{crc:08x}"),
+        Ok(ExportedSnapshot {
+            image: store.image(),
+            store,
+            db_path: self.engine.path.clone(),
             generated_at_ms: self.engine.env.host.now_ms(),
-            epoch: epoch.0,
-            head_log_index: head.0,
+            epoch,
+            head,
             retained_floor,
-            checkpoint_log_index: mark.log_index.0,
-            digest: mark.digest.to_string(),
-            start_cursor: Cursor::before(mark.epoch, LogIndex(mark.log_index.0 + 1)).to_string(),
-            data_base64: include_data.then(|| BASE64_STANDARD.encode(&data)),
         })
     }
 }
@@ -301,30 +384,24 @@ impl FollowedLog {
 impl Start {
     /// As this, where the frames up to `next` are missing too.
     fn with_missing_segment(self, next: LogIndex) -> Self {
-        let missing = Gap {
-            reason: GapReason::MissingSegment,
+        let missing = LogGap {
+            reason: LogGapReason::MissingSegment,
             first_missing: Some(self.after.0 + 1),
             last_missing: Some(next.0 - 1),
         };
         let gap = match self.gap {
             // What came first is what the consumer has to know.
-            Some(gap) => Gap { last_missing: gap.first_missing.and(missing.last_missing), ..gap },
+            Some(gap) => LogGap { last_missing: gap.first_missing.and(missing.last_missing), ..gap },
             None => missing,
         };
         Self { after: LogIndex(next.0 - 1), gap: Some(gap) }
     }
 }
 
-/// The frames of a page up to the first one that does not verify, or needs a feature level above `known`, and the place after
-/// them. An error if that is the very first.
-fn verified(
-    page: LogPage,
-    max_bytes: usize,
-    include_payload: bool,
-    known: u16,
-) -> Result<(Vec<FrameJson>, Option<Cursor>)> {
-    let mut frames = Vec::with_capacity(page.frame_count());
-    let (mut next, mut fault) = (None, page.fault);
+/// A page, how many of its frames come before the first one that does not verify, or needs a feature level above `known`, and
+/// the place after them. An error if that is the very first.
+fn verified(page: LogPage, max_bytes: usize, known: u16) -> Result<(LogPage, usize, Option<Cursor>)> {
+    let (mut frames, mut next, mut fault) = (0, None, page.fault.clone());
     'page: for chunk in &page.chunks {
         for place in &chunk.frames {
             let (index, len) = (place.header.log_index, place.len);
@@ -346,31 +423,19 @@ fn verified(
                      {index}"
                 )));
             }
-            let segment_offset = place.segment_offset;
             next = Some(Cursor {
                 epoch: chunk.epoch,
                 segment_id: chunk.segment,
-                segment_offset: segment_offset + len as u64,
+                segment_offset: place.segment_offset + len as u64,
                 log_index: index,
             });
-            frames.push(FrameJson {
-                epoch: chunk.epoch.0,
-                log_index: index.0,
-                segment_id: chunk.segment,
-                segment_offset,
-                bytes: len,
-                payload_base64: include_payload.then(|| BASE64_STANDARD.encode(bytes)),
-            });
+            frames += 1;
         }
     }
     match fault {
-        Some(fault) if frames.is_empty() => Err(fault),
-        _ => Ok((frames, next)),
+        Some(fault) if frames == 0 => Err(fault),
+        _ => Ok((page, frames, next)),
     }
-}
-
-fn to_json(value: &impl Serialize) -> Result<String> {
-    serde_json::to_string(value).map_err(|e| Error::new(ErrorCode::Internal, format_args!("cannot write JSON: {e}")))
 }
 
 #[cfg(test)]
@@ -378,7 +443,7 @@ mod tests {
     use super::*;
 
     /// The frame after which a page begins; why frames are missing before it, the first of them, and the last.
-    type PageStart = (u64, Option<(GapReason, Option<u64>, Option<u64>)>);
+    type PageStart = (u64, Option<(LogGapReason, Option<u64>, Option<u64>)>);
 
     fn start(segments: &[(u64, u64)], head: u64, cursor: &str) -> PageStart {
         let segments: Vec<_> = segments.iter().map(|(first, epoch)| (LogIndex(*first), Epoch(*epoch))).collect();
@@ -389,7 +454,7 @@ mod tests {
 
     #[test]
     fn a_page_begins_after_its_cursor_and_says_what_is_missing_before_it() {
-        use GapReason::{BelowFloor, OffHistory};
+        use LogGapReason::{BelowFloor, OffHistory};
         let off = Some((OffHistory, None, None));
         let below = |first, last| Some((BelowFloor, Some(first), Some(last)));
         // Epoch 1 up to frame 10, epoch 2 from 11 on, epoch 4 from 15 on; frames 1 to 4 are gone.
@@ -431,10 +496,5 @@ mod tests {
         assert_eq!(start(&[], 7, "1:1:900:7"), (7, None));
         assert_eq!(start(&[], 7, "1:0:0:3"), (7, below(3, 7)));
         assert_eq!(start(&[], 0, "1:0:0:1"), (0, None));
-    }
-
-    #[test]
-    fn the_checksum_is_crc_32c() {
-        assert_eq!(crc32c::crc32c(b"123456789"), 0xE306_9283);
     }
 }

@@ -1,6 +1,6 @@
 //! What the commits of a delta left behind beside their changes.
 
-use crate::graph::{Digest, Epoch, LogIndex};
+use crate::graph::{Digest, Epoch, LogIndex, Token, WriterTag};
 
 /// Totals after a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,12 +18,22 @@ pub struct Totals {
 pub struct CommitInfo {
     /// Its epoch.
     pub epoch: Epoch,
+    /// The tag of that epoch's writer, if it is known.
+    pub writer: Option<WriterTag>,
     /// When it was committed, ms since 1970.
     pub commit_ms: u64,
     /// The digest after it.
     pub digest: Digest,
     /// The totals after it.
     pub totals: Totals,
+}
+
+impl CommitInfo {
+    /// What names the commit, whose log index is `log_index`. Before the first one there is nobody who wrote it.
+    #[inline]
+    pub fn token(&self, log_index: LogIndex) -> Token {
+        Token::new(self.epoch, log_index).with_tag(self.writer.filter(|_| log_index > LogIndex(0)))
+    }
 }
 
 /// The commits of a delta, in log order.

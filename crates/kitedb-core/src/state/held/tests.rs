@@ -24,8 +24,13 @@ proptest! {
                     model.push((index, holder, now, false, held.hold(LogIndex(index), holder, Site::caller())));
                 }
                 3 if !model.is_empty() => {
-                    let (index, holder, since, expired, hold) = &model[nth % model.len()];
-                    model.push((*index, *holder, *since, *expired, hold.clone()));
+                    let (at, holder, since, expired, hold) = &model[nth % model.len()];
+                    let (holder, copy) = match index % 2 {
+                        0 => (*holder, hold.clone()),
+                        _ => (ReaderKind::Cursor, hold.for_cursor(Site::caller())),
+                    };
+                    let (at, since, expired) = (*at, *since, *expired);
+                    model.push((at, holder, since, expired, copy));
                 }
                 4 => {
                     host.advance_ms(index);
@@ -47,7 +52,7 @@ proptest! {
             most = most.max(model.len());
             let count = |which| model.iter().filter(|(_, holder, ..)| *holder == which).count() as u64;
             prop_assert_eq!(held.summary(), Readers {
-                views: count(ReaderKind::View) + count(ReaderKind::Engine),
+                views: count(ReaderKind::View) + count(ReaderKind::Engine) + count(ReaderKind::Cursor),
                 transactions: count(ReaderKind::Transaction),
                 oldest: model.iter().map(|(index, ..)| LogIndex(*index)).min(),
             });

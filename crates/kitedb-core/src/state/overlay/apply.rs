@@ -1,6 +1,9 @@
 //! Mutations, applied to a transaction's changes.
 
-use super::{Overlay, faults::no_node};
+use super::{
+    Overlay,
+    faults::{no_node, no_vector},
+};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{MAX_NODE_ID, MAX_RANK, Mutation},
@@ -16,10 +19,13 @@ impl Overlay {
             Mutation::DefineVector { key, dimension } => self.dimensions.push((key, dimension)),
             Mutation::CreateNode { id, key, labels, props } => {
                 if id.0 == 0 || id.0 > MAX_NODE_ID {
-                    return Err(Error::invalid(format_args!("node id {id} is not between 1 and {MAX_NODE_ID}")));
+                    return Err(
+                        Error::invalid(format_args!("node id {id} is not between 1 and {MAX_NODE_ID}")).with_key(id)
+                    );
                 }
                 if base.over(self).node_exists(id)? {
-                    return Err(Error::new(ErrorCode::NodeExists, format_args!("node {id} exists already")));
+                    let what = format_args!("node {id} exists already");
+                    return Err(Error::new(ErrorCode::NodeExists, what).with_key(id));
                 }
                 self.create_node(base, id, key, labels, props)?;
             }
@@ -45,8 +51,7 @@ impl Overlay {
             }
             Mutation::RemoveVector { node, key } => {
                 if base.over(self).vector(node, key)?.is_none() {
-                    let what = format_args!("node {node} has no vector under property key {key}");
-                    return Err(Error::new(ErrorCode::InvalidArgument, what));
+                    return Err(no_vector(&base.levels.names, node, key));
                 }
                 self.put_vector(base, node, key, None)?;
             }

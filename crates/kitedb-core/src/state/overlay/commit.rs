@@ -4,12 +4,15 @@
 use super::{
     Overlay, WARM,
     changes::{KeyChange, NodeChange},
-    faults::conflict,
+    faults::{OR_ATTACHED, edge_conflict, key_conflict, node_conflict, vector_conflict},
 };
 use crate::{
     error::Result,
     graph::{Digest, EdgeKey, LogIndex},
-    state::delta::{CommitInfo, Delta, NodeState, Totals},
+    state::{
+        delta::{CommitInfo, Delta, NodeState, Totals},
+        names::Names,
+    },
 };
 use std::mem::take;
 
@@ -39,38 +42,38 @@ impl Overlay {
     }
 
     /// Fails with a conflict if something that the transaction writes or relies on was committed to `delta`
-    /// after `snapshot`. Upholds I22 and I23.
-    pub fn validate(&self, delta: &Delta, snapshot: u64) -> Result<()> {
+    /// after `snapshot`; the error calls it by its name. Upholds I22 and I23.
+    pub fn validate(&self, names: &Names, delta: &Delta, snapshot: u64) -> Result<()> {
         for change in self.nodes.items() {
             let id = change.id;
             if delta.node_written_after(id, snapshot) {
-                return conflict(format_args!("node {id}"));
+                return node_conflict(id, &change.record, "");
             }
             if change.cascaded && delta.node_relied_on_after(id, snapshot) {
-                return conflict(format_args!("node {id}, or what is attached to it,"));
+                return node_conflict(id, &change.record, OR_ATTACHED);
             }
         }
         for change in self.keys.items() {
             if delta.key_written_after(change.hash, &change.record, snapshot) {
-                return conflict(format_args!("a key"));
+                return key_conflict(&change.record);
             }
         }
         for change in self.edges.items() {
             let EdgeKey { src, dst, .. } = change.edge;
             if delta.edge_written_after(change.edge, snapshot) {
-                return conflict(format_args!("an edge from node {src} to node {dst}"));
+                return edge_conflict(names, change.edge, false);
             }
             if change.props.is_some()
                 && (delta.node_deleted_after(src, snapshot) || delta.node_deleted_after(dst, snapshot))
             {
-                return conflict(format_args!("an end of an edge from node {src} to node {dst}"));
+                return edge_conflict(names, change.edge, true);
             }
         }
         for (&(node, key), change) in &self.vectors {
             if delta.vector_written_after(node, key, snapshot)
                 || change.bytes.is_some() && delta.node_deleted_after(node, snapshot)
             {
-                return conflict(format_args!("a vector of node {node}"));
+                return vector_conflict(names, node, key);
             }
         }
         Ok(())

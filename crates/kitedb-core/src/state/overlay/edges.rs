@@ -28,7 +28,7 @@ impl Overlay {
             None => !new && base.edge_exists(edge)?,
         };
         if there {
-            return Err(edge_exists(edge));
+            return Err(edge_exists(&base.levels.names, edge));
         }
         match touched {
             Some(at) => self.edges.item_mut(at).props = Some(props),
@@ -63,9 +63,9 @@ impl Overlay {
     fn present_edge(&mut self, base: &Reading<'_>, edge: EdgeKey) -> Result<usize> {
         if let Some(at) = self.find_edge(edge) {
             let present = self.edges.items()[at].props.is_some();
-            return if present { Ok(at) } else { Err(no_edge(edge)) };
+            return if present { Ok(at) } else { Err(no_edge(&base.levels.names, edge)) };
         }
-        let props = base.edge(edge)?.ok_or_else(|| no_edge(edge))?.as_bytes();
+        let props = base.edge(edge)?.ok_or_else(|| no_edge(&base.levels.names, edge))?.as_bytes();
         let before = Digest::of_edge(edge, props);
         let props = Some((!props.is_empty()).then(|| props.into()));
         Ok(self.push_edge(EdgeChange { edge, existed: true, before, props }))

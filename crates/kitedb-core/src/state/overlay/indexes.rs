@@ -35,7 +35,7 @@ impl Overlay {
                             "index '{name}' with id {id} contradicts index '{}' with id {}, which there is",
                             there.name, there.id
                         );
-                        return Err(Error::new(ErrorCode::InvalidArgument, what));
+                        return Err(Error::new(ErrorCode::InvalidArgument, what).with_key(name));
                     }
                     None => (id, Some(def)),
                 }
@@ -82,7 +82,11 @@ impl Overlay {
             let changed =
                 before.get(*id) != now.get(*id) || name.is_some_and(|name| before.named(name) != now.named(name));
             if changed {
-                return conflict(format_args!("index {id}, or one of its name,"));
+                let named = change.before.as_ref().or(change.after.as_ref());
+                return match named.map(|def| &*def.name) {
+                    Some(name) => conflict(format_args!("index '{name}' with id {id}, or one of its name,"), name),
+                    None => conflict(format_args!("index {id}"), id),
+                };
             }
         }
         Ok(())
@@ -108,5 +112,5 @@ impl Overlay {
 }
 
 fn no_index(id: IndexId) -> Error {
-    Error::new(ErrorCode::InvalidArgument, format_args!("no index has the id {id}"))
+    Error::new(ErrorCode::InvalidArgument, format_args!("no index has the id {id}")).with_key(id)
 }

@@ -3,10 +3,10 @@
 use super::{
     Overlay,
     changes::{KeyChange, NodeChange},
-    faults::no_node,
+    faults::{duplicate_key, no_node},
 };
 use crate::{
-    error::{Error, ErrorCode, Result},
+    error::Result,
     graph::{
         Digest, Direction, EdgeKey, LabelId, NodeId, NodeRecord, PropKeyId, PropList, PropListBuf, codec::Reader,
         key_hash,
@@ -40,8 +40,7 @@ impl Overlay {
         if let Some(key) = key
             && let Some(holder) = base.over(self).node_by_hashed_key(hash, key)?
         {
-            let what = format_args!("key '{key}' belongs to node {holder} already: keys are unique");
-            return Err(Error::new(ErrorCode::DuplicateKey, what));
+            return Err(duplicate_key(key, holder));
         }
         let mut label_ids = Vec::new();
         let mut reader = Reader::new(labels);

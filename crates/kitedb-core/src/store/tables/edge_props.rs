@@ -11,8 +11,14 @@ impl Run {
     /// The properties of the entry at `at` of `row`, an outgoing row of this run.
     #[inline]
     pub fn edge_props(&self, row: &Row<'_>, at: usize) -> Result<PropList<'_>> {
+        self.numbered_edge_props(row.ordinal(at))
+    }
+
+    /// The properties of the entry of that number ([`Row::ordinal`]) among those of outgoing rows of this run.
+    #[inline]
+    pub fn numbered_edge_props(&self, number: u64) -> Result<PropList<'_>> {
         let Some(props) = &self.tables.edge_props else { return Ok(PropList::default()) };
-        Ok(PropList::from_bytes(props.get(row.ordinal(at))?.unwrap_or_default()))
+        Ok(PropList::from_bytes(props.get(number)?.unwrap_or_default()))
     }
 
     /// Whether any edge of this run has properties.

@@ -62,7 +62,7 @@ fn a_database_opens_from_the_bytes_of_an_image_of_it() {
     let disk = SimDisk::new(1);
     let db = Database::open_in(env(&disk), PATH, OpenOptions::new()).unwrap();
     let fill = |from: u64| {
-        db.transaction(|tx| {
+        db.transaction(|tx| -> Result<_> {
             for at in from..from + 500 {
                 let node = tx.create_node(Some(&format!("node {at}")))?;
                 tx.set_node_prop(node, "number", at as i64)?;

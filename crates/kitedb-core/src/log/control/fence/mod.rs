@@ -55,7 +55,7 @@ pub struct Moved {
     pub ended: Option<LogIndex>,
 }
 
-/// See the [module documentation](self).
+/// Which epoch may be committed to a log, if any may, and who moved it there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fence {
     /// The epoch that may be committed to this log, if anybody may.

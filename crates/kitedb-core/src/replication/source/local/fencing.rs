@@ -5,14 +5,14 @@ use crate::{
     db::{LockedFence, fence_by_header},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
+    io::OpenMode,
     lock::Mutex,
     log::{Control, Fence, FrameRef, Moved, PageLimits, WriterId},
     replication::{
-        node_file::NodeFile,
+        node_file::peek_of,
         source::{Fenced, Fencing, find_log::recovered_end},
     },
     shell::command,
-    store::Store,
 };
 use std::{path::Path, sync::Arc};
 
@@ -26,8 +26,8 @@ impl LocalSource {
             if !fence.follows {
                 return Ok(());
             }
-            let what = "the source is itself a replica: fencing it would not stop its primary; follow the primary and \
-                        promote then, or force the promotion";
+            let what = "the source is itself a replica: fencing it would not stop its primary; follow the primary \
+                        (--source-db, replica_repoint) and promote then";
             Err(Error::new(ErrorCode::SourceUnavailable, what))
         };
         refuse_replica(&control.fence()?)?;
@@ -43,7 +43,7 @@ impl LocalSource {
         let now = lock.control().fence()?;
         refuse_replica(&now)?;
         self.require_compared(lock.control(), &now, owner)?;
-        let said = Store::peek(&self.env, &self.paths.db).ok().map(|file| file.log);
+        let said = peek_of(&self.env, &self.paths.db, lock.control().identity().file_id).ok().map(|file| file.log);
         let is_older = said.is_some_and(|said| fence_by_header(lock.control(), &now, &said, owner).is_some());
         let raised = match now.moved() {
             Some(Moved { by, .. }) if by == owner => now,
@@ -55,9 +55,11 @@ impl LocalSource {
                     ErrorCode::StalePrimary,
                     format_args!(
                         "stale primary: the source was fenced by another promotion, to epoch {epoch}; follow that \
-                         primary, or force this promotion if it never came up"
+                         primary (--source-db, replica_repoint)"
                     ),
-                ));
+                )
+                .with_epoch(epoch)
+                .with_path(&self.paths.db));
             }
             // Of a promotion that died before it had fixed the end: complete it as one's own.
             Some(_) => now.taken_over(owner),
@@ -83,8 +85,9 @@ impl LocalSource {
         if !is_it || !control.is_current(&*self.env.disk) {
             return Err(exchanged(&self.paths.db));
         }
-        let file = NodeFile::at(&self.env, &self.paths.db)?.1.file_id();
-        if file.is_some_and(|id| id != control.identity().file_id) {
+        // Another file in the place of its own does not lead to it, unless it was known before that.
+        let there = Control::open(&*self.env.disk, self.locate()?.dir(), OpenMode::Read)?;
+        if there.map(|there| there.identity()) != Some(control.identity()) {
             return Err(exchanged(&self.paths.db));
         }
         self.require_own_files().map(drop)
@@ -120,8 +123,7 @@ impl OpenLog {
             } else {
                 let what = format_args!(
                     "the source holds commits up to log index {end}, but its log has only those up to {at}: was it opened \
-                     without a part in replication? Nothing was fenced; bootstrap this replica, or force the promotion \
-                     and lose them"
+                     without a part in replication? Nothing was fenced; bootstrap this replica"
                 );
                 return Err(Error::new(ErrorCode::SourceUnavailable, what));
             }
@@ -181,7 +183,7 @@ impl Fencing for LocalFencing {
                  over",
                 now.epoch
             );
-            return Err(Error::new(ErrorCode::StalePrimary, what));
+            return Err(Error::new(ErrorCode::StalePrimary, what).with_epoch(now.epoch));
         }
         let completed = self.raised.completed(self.last);
         let mut durable = control.put_fence(&completed)?.is_durable();
@@ -207,7 +209,7 @@ fn was_repaired(db: &Path) -> Error {
             "the control file of the source {shown} was repaired, or an older one was put back, and what it knew of other \
              nodes is lost, so that it does not lead, and nothing there tells whether another node took over from it. If one \
              did, follow that one (--source-db, replica_repoint); if none did, let the source lead again ({lead}) and promote \
-             this replica then, or force this promotion",
+             this replica then",
             shown = db.display(),
             lead = command("primary promote", db, "--force")
         ),

@@ -3,10 +3,13 @@
 use super::{LocalSource, OpenLog};
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::LogIndex,
+    graph::{Digest, LogIndex, Token, WriterTag},
     log::{Control, Position},
-    replication::source::{At, find_log::recovered_end},
-    store::{CheckpointMark, Store},
+    replication::{
+        node_file::store_of,
+        source::{At, find_log::recovered_end},
+    },
+    store::CheckpointMark,
 };
 use std::sync::Arc;
 
@@ -21,20 +24,24 @@ impl OpenLog {
                 ErrorCode::NeedsReseed,
                 format_args!("needs reseed: this replica is at {}:{}, {what}", at.epoch, at.index),
             )
+            .with_token(at.token())
+        };
+        let other_graph = |there: Digest| {
+            let error = off(&"where its source holds another graph (the state digests differ)");
+            error.with_expected(there).with_found(at.digest)
         };
         match self.reader.position(at.index)? {
             Position::At { epoch, writer_id, digest } => {
                 if epoch != at.epoch || (writer_id != at.writer_id && at.writer_id != [0; 16]) {
                     let what = format_args!("but its source has another history: epoch {epoch} there");
-                    return Err(off(&what));
+                    let there = Token::new(epoch, at.index).with_tag(WriterTag::of(&writer_id));
+                    return Err(off(&what).with_expected(there.full()).with_found(at.token().full()));
                 }
                 if digest != at.digest {
-                    return Err(off(&"where its source holds another graph (the state digests differ)"));
+                    return Err(other_graph(digest));
                 }
             }
-            Position::Before { digest } if digest != at.digest => {
-                return Err(off(&"where its source holds another graph (the state digests differ)"));
-            }
+            Position::Before { digest } if digest != at.digest => return Err(other_graph(digest)),
             Position::Before { .. } => {}
             Position::BelowFloor => {
                 let next = LogIndex(at.index.0 + 1);
@@ -79,9 +86,9 @@ impl OpenLog {
 }
 
 impl LocalSource {
-    /// Whether the source's file is at that very position: then its log need not have it.
-    pub(super) fn holds(&self, at: &At) -> bool {
-        let Ok(store) = Store::open(&self.env, &self.paths.db, false) else { return false };
+    /// Whether the source's file, which is that of the database `id`, is at that very position: then its log need not have it.
+    pub(super) fn holds(&self, at: &At, id: [u8; 16]) -> bool {
+        let Ok(store) = store_of(&self.env, &self.paths.db, id) else { return false };
         let manifest = store.manifest();
         let CheckpointMark { log_index, digest, .. } = manifest.checkpoint;
         let led = manifest.history.iter().rev().find(|h| h.first <= at.index);
@@ -91,8 +98,8 @@ impl LocalSource {
 
     /// Fails if, by what the source's file says, another writer than the replica's wrote the frame at that position. Of the
     /// one before a log's first frame the log tells only the digest: it may be the log of a copy that was detached.
-    pub(super) fn require_same_writer(&self, at: &At) -> Result<()> {
-        let Ok(store) = Store::open(&self.env, &self.paths.db, false) else { return Ok(()) };
+    pub(super) fn require_same_writer(&self, at: &At, id: [u8; 16]) -> Result<()> {
+        let Ok(store) = store_of(&self.env, &self.paths.db, id) else { return Ok(()) };
         let manifest = store.manifest();
         match manifest.history.iter().rev().find(|h| h.first <= at.index) {
             Some(led)
@@ -108,7 +115,9 @@ impl LocalSource {
                      there",
                         at.epoch, at.index
                     ),
-                ))
+                )
+                .with_token(at.token())
+                .with_path(&self.paths.db))
             }
             _ => Ok(()),
         }
@@ -129,6 +138,7 @@ impl LocalSource {
              it restored from an older copy?); reseed this replica, or force its promotion to keep what it has",
             at.epoch, at.index
         );
-        Err(Error::new(ErrorCode::NeedsReseed, what))
+        let error = Error::new(ErrorCode::NeedsReseed, what).with_token(at.token()).with_path(&self.paths.db);
+        Err(error.with_expected(end).with_found(at.index))
     }
 }

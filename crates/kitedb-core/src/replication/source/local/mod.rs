@@ -14,10 +14,11 @@ use crate::{
     lock::Mutex,
     log::{Control, LogIdentity, LogReader, PageLimits, Position, WriterId, writers},
     replication::{
-        registry::{Progress, Registry, none_in},
+        node_file::NodeFile,
+        registry::{Progress, Registration, Registry, none_in},
         source::{
-            At, Fencing, Lineage, Pulled, Seen, Snapshot, Source, SourcePaths,
-            find_log::{is_no_source, locate, recovered_end, require_log_of},
+            At, Fencing, Lineage, News, Pulled, Seen, Snapshot, Source, SourcePaths,
+            find_log::{is_no_source, locate, lost_its_end, recovered_end},
             remembered::{Remembered, where_is_it},
             upstream::{Asking, SourceFault, Upstream, look_upstream},
             upstream_node::as_a_status_tells,
@@ -138,14 +139,10 @@ impl LocalSource {
 
     /// Where its log is now.
     fn locate(&self) -> Result<LogPlace> {
-        let place = locate(&self.env, &self.paths).map_err(|e| match &self.astray {
+        locate(&self.env, &self.paths, self.known_as).map_err(|e| match &self.astray {
             Some(astray) => e.context(where_is_it(astray)),
             None => e,
-        })?;
-        if let Some(id) = self.known_as {
-            require_log_of(&self.env, &self.paths.db, place.dir(), id)?;
-        }
-        Ok(place)
+        })
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut OpenLog) -> Result<T>) -> Result<T> {
@@ -161,13 +158,26 @@ impl LocalSource {
                     let dir = place.dir().to_owned();
                     LogReader::open(&self.env, &dir).map(|reader| (dir, reader))
                 });
+                let known = (&self.paths, self.known_as);
                 let (dir, reader) =
-                    located.map_err(|e| as_a_status_tells(&self.env, &self.paths, self.astray.as_deref(), e))?;
+                    located.map_err(|e| as_a_status_tells(&self.env, known, self.astray.as_deref(), e))?;
                 let registry = Registry::open(&self.env, &dir, reader.control().clone()).unwrap_or_default();
                 none.insert(OpenLog { dir, reader, registry, verified: None })
             }
         };
-        f(open).map_err(|e| gone_meanwhile(&self.env, open, e))
+        f(open).map_err(|e| self.why(open, e))
+    }
+
+    /// What a failure of a read of the source's log comes from, as a status tells it.
+    fn why(&self, open: &OpenLog, e: Error) -> Error {
+        let e = gone_meanwhile(&self.env, open, e);
+        if !matches!(e.code(), ErrorCode::SourceUnavailable | ErrorCode::Corrupt) {
+            return e;
+        }
+        match lost_its_end(&self.env, &self.paths.db, open.reader.control()) {
+            Some(lost) => Error::new(e.code(), SourceFault::broken(&self.paths.db, &lost)),
+            None => e,
+        }
     }
 
     /// Its file. That it is not there, though its log may be, is told as a status tells it.
@@ -208,7 +218,7 @@ impl LocalSource {
 impl LocalSource {
     /// Fails if it is a replica that has had nothing itself: nobody learns from it how far its source is.
     fn require_filled(&self) -> Result<()> {
-        match unfilled(&self.paths.db, &*self.control()?) {
+        match unfilled(&self.env, &self.paths.db, &*self.control()?) {
             Some(what) => Err(Error::new(ErrorCode::SourceUnavailable, what)),
             None => Ok(()),
         }
@@ -291,6 +301,13 @@ impl Source for LocalSource {
         })
     }
 
+    fn others_at(&self, replica_id: &str, path: &str) -> Result<Vec<Registration>> {
+        self.with(|open| {
+            let others = |registry: &Registry| registry.others_at(replica_id, path);
+            Ok(open.registry_to_change(&self.env)?.map(others).unwrap_or_default())
+        })
+    }
+
     fn fence(&self, owner: WriterId, held: LogIndex) -> Result<Box<dyn Fencing>> {
         self.raise_fence(owner, held)
     }
@@ -301,6 +318,10 @@ impl Source for LocalSource {
 
     fn wait(&self, seen: LogIndex, timeout: Duration, still: &dyn Fn() -> bool) {
         self.wait_for_more(seen, timeout, still);
+    }
+
+    fn news(&self, seen: LogIndex, still: &dyn Fn() -> bool) -> Option<News> {
+        self.news_of_more(seen, still)
     }
 
     fn upstream(&self, asking: &Asking<'_>) -> Upstream {
@@ -318,9 +339,15 @@ impl LocalSource {
     /// have been exchanged since.
     fn store_of(&self, control: &Control) -> Result<Store> {
         let store = self.file()?;
-        match store.file_id() == control.identity().file_id && control.is_current(&*self.env.disk) {
-            true => Ok(store),
-            false => Err(exchanged(&self.paths.db)),
+        if store.file_id() == control.identity().file_id && control.is_current(&*self.env.disk) {
+            return Ok(store);
+        }
+        match NodeFile::of(&self.env, &self.paths, Some(control.identity().file_id))? {
+            (_, NodeFile::Unreadable(e)) => {
+                let what = format_args!("the source {} cannot be copied: {e}", self.paths.db.display());
+                Err(Error::new(ErrorCode::SourceUnavailable, what))
+            }
+            _ => Err(exchanged(&self.paths.db)),
         }
     }
 
@@ -353,5 +380,5 @@ fn gone_meanwhile(env: &Env, open: &OpenLog, e: Error) -> Error {
     }
     let what =
         format_args!("the log of the source is not in {} any more ({e}): it is looked for again", open.dir.display());
-    Error::new(ErrorCode::SourceUnavailable, what)
+    Error::new(ErrorCode::SourceUnavailable, what).about_what(&e).with_path(&open.dir)
 }

@@ -4,7 +4,12 @@ use super::LocalSource;
 use crate::{
     db::LogPlace,
     error::{Error, ErrorCode, Result},
-    replication::source::find_log::{InUse, in_use},
+    io::OpenMode,
+    log::Control,
+    replication::{
+        node_file::NodeFile,
+        source::find_log::{InUse, in_use},
+    },
     shell::command,
 };
 use std::{path::Path, sync::atomic::Ordering};
@@ -23,7 +28,7 @@ impl LocalSource {
         };
         let what = format_args!(
             "the source {db} was copied or restored, with its log in {dir}: nobody takes over from it before its operator \
-             says what it is ({moved}), or the promotion is forced",
+             says what it is ({moved})",
             db = self.paths.db.display(),
             moved = command("role", &self.paths.db, "primary --moved"),
             dir = dir.display()
@@ -34,10 +39,21 @@ impl LocalSource {
     /// Why nobody takes over by the log in `dir` alone.
     fn of_no_file(&self, dir: &Path, copied: bool) -> Error {
         let is = if copied { ", which is a copy," } else { "" };
+        // What stands in its place is told by what it is.
+        let why = match NodeFile::of(&self.env, &self.paths, self.known_as) {
+            Ok((_, NodeFile::Unreadable(e))) => format!(" ({e})"),
+            _ => String::new(),
+        };
+        let control = Control::open(&*self.env.disk, dir, OpenMode::Read).ok().flatten();
+        let force = match control.is_some_and(|control| control.is_replica()) {
+            // The primary leads still.
+            true => "",
+            false => "; only if it is gone for good, force the promotion",
+        };
         let what = format_args!(
-            "the file of the source, {db}, is not there, and nothing tells that its log in {dir}{is} is the one that it uses now: \
-             where the file was moved, copied or renamed, it may lead with another log, and go on. Put the file back, or name it \
-             where it is (--source-db, replica_repoint); only if it is gone for good, force the promotion",
+            "the file of the source, {db}, is not there{why}, and nothing tells that its log in {dir}{is} is the one that it uses \
+             now: where the file was moved, copied or renamed, it may lead with another log, and go on. Put the file back, or name \
+             it where it is (--source-db, replica_repoint){force}",
             db = self.paths.db.display(),
             dir = dir.display(),
         );

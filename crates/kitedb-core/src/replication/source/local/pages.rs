@@ -1,6 +1,6 @@
 //! Pages of frames from the log of a source on this machine.
 
-use super::{LocalSource, OpenLog, gone_meanwhile};
+use super::{LocalSource, OpenLog};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
@@ -28,12 +28,13 @@ impl LocalSource {
             // What a fence ended is complete, whatever its writer had published.
             let through = limits.through.min(head.max(fenced_end.unwrap_or_default()));
             let session = control.session();
+            let id = control.identity().file_id;
             let verify = |open: &mut OpenLog| match open.verify(at) {
-                Err(_) if self.holds(at) => Ok(true),
+                Err(_) if self.holds(at, id) => Ok(true),
                 // What is gone from the log of another database was never to be had there.
-                Err(e) => self.require_same_writer(at).and(Err(e)),
+                Err(e) => self.require_same_writer(at, id).and(Err(e)),
                 Ok(true) if open.reader.floor() == Some(LogIndex(at.index.0 + 1)) => {
-                    self.require_same_writer(at).map(|()| true)
+                    self.require_same_writer(at, id).map(|()| true)
                 }
                 result => result,
             };
@@ -62,7 +63,7 @@ impl LocalSource {
             let known = page.last().map(|last| last.header.log_index).or(verified.then_some(at.index));
             *self.compared.lock() = Some(control.identity());
             open.verified = known.map(|index| (index, session));
-            page.fault = page.fault.map(|fault| gone_meanwhile(&self.env, open, fault));
+            page.fault = page.fault.map(|fault| self.why(open, fault));
             Ok(Pulled { page, head: head.max(fenced_end.unwrap_or_default()), seen })
         });
         if pulled.as_ref().map_or(true, |pulled| pulled.page.fault.is_some()) {
@@ -86,7 +87,8 @@ impl LocalSource {
                 let what = format_args!("needs reseed: log index {} is below retained floor", at.index.0 + 1);
                 return Err(Error::new(ErrorCode::NeedsReseed, what));
             }
-            let page = open.reader.read(at.index, PageLimits { through, ..limits })?;
+            let mut page = open.reader.read(at.index, PageLimits { through, ..limits })?;
+            page.fault = page.fault.map(|fault| self.why(open, fault));
             Ok(Pulled { page, head, seen })
         })
     }

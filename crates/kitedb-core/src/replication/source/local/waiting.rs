@@ -1,7 +1,7 @@
 //! Waiting for more in a log on this machine.
 
 use super::LocalSource;
-use crate::{graph::LogIndex, log::Control};
+use crate::{graph::LogIndex, log::Control, replication::source::News};
 use std::{cell::Cell, time::Duration};
 
 /// Of a log whose writer cannot wake who waits: how long after nothing came it is looked at again, at first and at last.
@@ -22,11 +22,20 @@ impl LocalSource {
         *self.awaited.lock() = None;
     }
 
+    /// See [`Source::news`](crate::replication::source::Source::news).
+    pub(super) fn news_of_more(&self, seen: LogIndex, still: &dyn Fn() -> bool) -> Option<News> {
+        let control = self.control().ok()?;
+        *self.awaited.lock() = Some(control.clone());
+        // Where its writer cannot be told of who waits, he looks by himself.
+        let news = control.news(seen, &|| still() && control.is_current(&*self.env.disk)).ok()?;
+        Some(news.map_or(News::Here, News::Changes))
+    }
+
     /// See [`Source::wake`](crate::replication::source::Source::wake).
     pub(super) fn wake_waiters(&self) {
         self.woken.notify_all();
         // Whoever waits next says so first, and then finds what was changed before this.
-        if let Some(control) = &*self.awaited.lock() {
+        if let Some(control) = self.awaited.lock().take() {
             control.wake_followers();
         }
     }
