@@ -206,7 +206,7 @@ fn the_store_learns_neither_credentials_nor_tokens() {
         (collector.endpoint() + "?token=canary-2", Some("canary-4".to_owned()), patched(&states.url)),
     ] {
         let headers = vec![("x-api-key".to_owned(), "canary-3".to_owned())];
-        once(&endpoint, &OtlpHttpPushOptions { bearer_token, headers, ..options }).unwrap_err();
+        once(&endpoint, &options.bearer_token(bearer_token).headers(headers)).unwrap_err();
     }
     assert_eq!(states.requests().len(), 6);
     assert!(!format!("{:?}", states.requests()).contains("canary"), "{:?}", states.requests());

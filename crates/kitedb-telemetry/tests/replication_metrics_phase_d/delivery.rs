@@ -10,13 +10,12 @@ use crate::{
 };
 use kitedb_core::{Database, OpenOptions};
 use kitedb_telemetry::{
-    OtlpHttpPushOptions, OtlpHttpTlsOptions, OtlpPusher, OtlpResource, OtlpTransport,
-    push_replication_metrics_otel_grpc_payload, push_replication_metrics_otel_grpc_payload_with_options,
-    push_replication_metrics_otel_grpc_single_file, push_replication_metrics_otel_grpc_single_file_with_options,
-    push_replication_metrics_otel_json_payload, push_replication_metrics_otel_json_payload_with_options,
-    push_replication_metrics_otel_json_single_file, push_replication_metrics_otel_json_single_file_with_options,
-    push_replication_metrics_otel_protobuf_payload, push_replication_metrics_otel_protobuf_payload_with_options,
-    push_replication_metrics_otel_protobuf_single_file,
+    OtlpHttpTlsOptions, OtlpPusher, OtlpResource, OtlpTransport, push_replication_metrics_otel_grpc_payload,
+    push_replication_metrics_otel_grpc_payload_with_options, push_replication_metrics_otel_grpc_single_file,
+    push_replication_metrics_otel_grpc_single_file_with_options, push_replication_metrics_otel_json_payload,
+    push_replication_metrics_otel_json_payload_with_options, push_replication_metrics_otel_json_single_file,
+    push_replication_metrics_otel_json_single_file_with_options, push_replication_metrics_otel_protobuf_payload,
+    push_replication_metrics_otel_protobuf_payload_with_options, push_replication_metrics_otel_protobuf_single_file,
     push_replication_metrics_otel_protobuf_single_file_with_options,
 };
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;

@@ -174,13 +174,12 @@ fn tls_files_are_checked_before_anything_is_sent() {
                 .ca_cert_pem_path(ca.cloned())
                 .client_cert_pem_path(cert.cloned())
                 .client_key_pem_path(key.cloned());
-            let error =
-                push(transport, "http://127.0.0.1:1/", &OtlpHttpPushOptions { tls, ..attempts(1) }).unwrap_err();
+            let error = push(transport, "http://127.0.0.1:1/", &attempts(1).tls(tls)).unwrap_err();
             assert!(error.to_string().contains(phrase), "{error}");
         }
         // Blank paths are none.
         let tls = OtlpHttpTlsOptions::new().ca_cert_pem_path(Some(" ".into()));
-        let error = push(transport, "http://127.0.0.1:1/", &OtlpHttpPushOptions { tls, ..attempts(1) }).unwrap_err();
+        let error = push(transport, "http://127.0.0.1:1/", &attempts(1).tls(tls)).unwrap_err();
         assert_eq!(error.code(), "TRANSPORT", "{error}");
     }
 }
