@@ -8,8 +8,8 @@ pub use crate::{
     io::WatchedWord,
     log::{Chunk, EpochEnd, Fence, FrameHeader, FrameSpan, LogPage, Moved, PageLimits, SeenEpoch, WriterId},
     replication::{
-        Asking, At, Fenced, Fencing, Labels, Lineage, News, Progress, Pulled, Seen, Snapshot, Source, SourcePlace,
-        Upstream,
+        Asking, At, Fenced, Fencing, Labels, Lineage, News, Progress, Pulled, Registration, Seen, Snapshot, Source,
+        SourcePlace, Upstream,
     },
     store::{CheckpointMark, HistoryEntry, Image},
 };

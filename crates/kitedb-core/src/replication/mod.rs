@@ -29,7 +29,7 @@ mod transport;
 
 pub(crate) use followed_log::FollowedLog;
 pub(crate) use registry::Registry;
-pub use registry::{Labels, Progress};
+pub use registry::{Labels, Progress, Registration};
 pub use replica::copied::{Copied, LeftBehind, LeftBehindBy, SamePath};
 pub(crate) use replica::{Replica, follower::Follower, leaving_source::Leaving, read_only_status::look_at_replica};
 pub use rivals::Rival;

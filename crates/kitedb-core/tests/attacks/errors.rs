@@ -105,7 +105,7 @@ fn a_conflict_is_told_in_names() {
     let stage = Stage::new();
     let db = Database::open(stage.path("one.kitedb"), disabled().background(false)).unwrap();
     let (ada, bob) = db
-        .transaction(|tx| {
+        .transaction(|tx| -> Result<_> {
             let (ada, bob) = (tx.create_node(Some("ada"))?, tx.create_node(None)?);
             tx.set_node_prop(ada, "age", 0)?;
             tx.add_edge(ada, "KNOWS", bob)?;

@@ -12,8 +12,8 @@ use kitedb_core::{
     Database, Epoch, Error, ErrorCode, FollowerOptions, LogIndex, OpenOptions, ReplicaState, ReplicationRole, Result,
     SyncMode, compare_deep,
     source::{
-        Asking, At, Fencing, Lineage, LogPage, PageLimits, Progress, Pulled, Seen, Snapshot, Source, SourcePlace,
-        Upstream, WriterId,
+        Asking, At, Fencing, Lineage, LogPage, PageLimits, Progress, Pulled, Registration, Seen, Snapshot, Source,
+        SourcePlace, Upstream, WriterId,
     },
 };
 use std::{
@@ -100,6 +100,10 @@ impl Source for Carried {
 
     fn supersede(&self, replica_id: &str, path: &str) -> Result<()> {
         self.there()?.supersede(replica_id, path)
+    }
+
+    fn others_at(&self, replica_id: &str, path: &str) -> Result<Vec<Registration>> {
+        self.there()?.others_at(replica_id, path)
     }
 
     fn require_fenceable(&self, told: bool) -> Result<bool> {

@@ -34,6 +34,7 @@ pub struct Progress {
 
 /// A replica that is registered, and what it reported last.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Registration {
     /// Its id.
     pub replica_id: String,

@@ -182,7 +182,11 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// Forgets who was registered from the same file and the same path as this replica before it got another id.
     fn supersede(&self, replica_id: &str, path: &str) -> Result<()>;
     /// Who else than this replica is registered from a path of that name: on another machine, perhaps, or gone.
-    fn others_at(&self, replica_id: &str, path: &str) -> Result<Vec<Registration>>;
+    /// By default nobody: a bootstrap names them, and nothing rests on it.
+    fn others_at(&self, replica_id: &str, path: &str) -> Result<Vec<Registration>> {
+        let _ = (replica_id, path);
+        Ok(Vec::new())
+    }
     /// Fails where [`Source::fence`] would fail whatever the replica does meanwhile. It changes nothing at the source. Returns
     /// whether the log that it would fence is known to be the one that the source uses: where its file is gone, and no process has
     /// it open, nothing tells, and `told` says that it is to be fenced all the same.
