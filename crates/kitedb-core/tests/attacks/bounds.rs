@@ -6,7 +6,8 @@ use crate::{
     support_replication::{catch_up, digest, folder::sidecar_of},
 };
 use kitedb_core::{
-    Database, Direction, ErrorCode, GraphRead, NewNode, NodeId, OpenOptions, SyncMode, Transaction, Value, View,
+    AllTypes, Database, Direction, ErrorCode, GraphRead, NewNode, NodeId, OpenOptions, SyncMode, Transaction,
+    TypeFilter, Value, View,
     io::sim::{SimDisk, SimHost},
 };
 use std::{collections::BTreeSet, fs, path::Path, thread};

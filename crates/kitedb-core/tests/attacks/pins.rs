@@ -170,7 +170,7 @@ fn what_is_held_is_told_with_its_origin_and_its_age() {
     assert_eq!(pins.iter().map(|pin| pin.expired).collect::<Vec<_>>(), [true, false, false]);
     // A closure is told by where it was called.
     let line = line!() + 1;
-    db.transaction(|_| {
+    db.transaction(|_| -> Result<_, Error> {
         let pins = db.stats()?.pins;
         assert!(pins.iter().any(|pin| pin.origin.contains(&format!("pins.rs:{line}:"))), "{pins:?}");
         Ok(())

@@ -42,7 +42,7 @@ fn off() -> kitedb_core::OpenOptions {
 
 /// Commits nodes that take some MiB together.
 fn fill(db: &Database, prefix: &str) {
-    db.transaction(|tx| {
+    db.transaction(|tx| -> Result<_, Error> {
         for n in 0..40 {
             let node = tx.create_node(Some(&format!("{prefix} {n}")))?;
             tx.set_node_prop(node, "text", prefix.repeat(60_000))?;
