@@ -43,7 +43,7 @@ impl Transaction {
     /// # fn main() -> kitedb_core::Result<()> {
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let db = Database::open(dir.path().join("bank.kitedb"), OpenOptions::new())?;
-    /// let (a, b, second) = db.transaction(|tx| -> Result<_> {
+    /// let (a, b, second) = db.transaction(|tx| -> kitedb_core::Result<_> {
     ///     let (a, b) = (tx.create_node(Some("a"))?, tx.create_node(Some("b"))?);
     ///     tx.add_edge(a, "PAID", b)?;
     ///     let second = tx.add_parallel_edge(a, "PAID", b, &[])?;

@@ -161,7 +161,7 @@ impl Transaction {
 pub(super) fn of_node(e: Error, key: Option<&str>) -> Error {
     let named = matches!(e.code(), ErrorCode::DuplicateKey | ErrorCode::NodeExists | ErrorCode::TransactionTooLarge);
     match key.filter(|_| e.kind() == ErrorKind::Input && !named) {
-        Some(key) => e.context(format_args!("node '{}'", bounded(key))),
+        Some(key) => e.and(format_args!("this was for node '{}'", bounded(key))),
         None => e,
     }
 }
