@@ -3,7 +3,7 @@
 
 use super::{
     stage::*,
-    support::{Folder, shortened},
+    support::{Folder, parsed, shortened},
 };
 use kitedb_core::Token;
 use serde_json::{Value as Json, json};
@@ -358,7 +358,7 @@ fn a_file_that_may_not_grow_is_a_full_disk_and_no_signal() {
         let line = format!("ulimit -f {blocks}; kitedb import {db} big.txt --format edgelist --batch 10 --json");
         let run = paste(&folder, &line);
         assert!(run.code == 1 && run.err.contains("ulimit -f"), "{db}: {run:?}");
-        let said = run.out.lines().next().map(|line| serde_json::from_str::<Json>(line).unwrap());
+        let said = run.out.lines().next().map(parsed);
         assert!(said.as_ref().is_none_or(|said| said["error"]["code"] == "DISK_FULL"), "{run:?}");
         if db != "new.kitedb" {
             folder.run(&["check", db]).ok();
