@@ -3,8 +3,9 @@
 
 use super::{
     stage::*,
-    support::{Folder, shortened},
+    support::{Folder, parsed, shortened},
 };
+use kitedb_core::Token;
 use serde_json::{Value as Json, json};
 use std::{
     fs,
@@ -357,13 +358,14 @@ fn a_file_that_may_not_grow_is_a_full_disk_and_no_signal() {
         let line = format!("ulimit -f {blocks}; kitedb import {db} big.txt --format edgelist --batch 10 --json");
         let run = paste(&folder, &line);
         assert!(run.code == 1 && run.err.contains("ulimit -f"), "{db}: {run:?}");
-        let said = run.out.lines().next().map(|line| serde_json::from_str::<Json>(line).unwrap());
+        let said = run.out.lines().next().map(parsed);
         assert!(said.as_ref().is_none_or(|said| said["error"]["code"] == "DISK_FULL"), "{run:?}");
         if db != "new.kitedb" {
             folder.run(&["check", db]).ok();
-            let acknowledged = said.unwrap()["token"].as_str().map_or(1, |token| token[2..].parse().unwrap());
+            let index_of = |token: &str| token.parse::<Token>().unwrap().log_index.0;
+            let acknowledged = said.unwrap()["token"].as_str().map_or(1, index_of);
             let stats = folder.run(&["stats", db, "--json"]).json();
-            let there: u64 = stats["token"].as_str().unwrap()[2..].parse().unwrap();
+            let there = index_of(stats["token"].as_str().unwrap());
             assert!(there >= acknowledged, "{stats}");
         }
         let run = folder.run(&["import", db, "big.txt", "--format", "edgelist", "--json"]);

@@ -225,6 +225,9 @@ mod tests {
         assert_eq!(Error::invalid("another word").about_what(&full()).fields(), full().fields());
         assert_eq!(io.clone().or_path(Path::new("outer")).path(), Some(Path::new("b")));
         assert_eq!(Error::invalid("no").or_path(Path::new("outer")).path(), Some(Path::new("outer")));
+        // Who looks for the operating system's word finds it as what it is.
+        let source = std::error::Error::source(&io).and_then(|source| source.downcast_ref::<io::Error>());
+        assert_eq!(source.map(io::Error::kind), Some(io::ErrorKind::Other));
         let gone = Error::own_file("open", Path::new("c"), io::ErrorKind::NotFound.into());
         assert_eq!((gone.code(), gone.path()), (ErrorCode::Corrupt, Some(Path::new("c"))));
     }

@@ -9,10 +9,7 @@ use crate::{
     replication::source::SourcePaths,
     store::{Peek, Store},
 };
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 /// See the [module documentation](self).
 #[derive(Debug)]
@@ -138,6 +135,6 @@ fn another_in_place(db: &Path, dir: &Path) -> Error {
 /// Whether nothing of that kind is ever read as a file: a pipe, or a path that leads through what is no folder.
 pub(in crate::replication) fn is_no_file(e: &Error) -> bool {
     use std::io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory};
-    let source = std::error::Error::source(e).and_then(|e| e.downcast_ref::<Arc<std::io::Error>>());
+    let source = std::error::Error::source(e).and_then(|e| e.downcast_ref::<std::io::Error>());
     source.is_some_and(|e| matches!(e.kind(), InvalidInput | IsADirectory | NotADirectory))
 }
