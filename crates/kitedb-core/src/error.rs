@@ -69,6 +69,9 @@ macro_rules! codes {
 codes! {
     /// Another transaction that committed first wrote what this one touches.
     Conflict = "CONFLICT" => RetryTransaction,
+    /// What this transaction touches was written by a commit that the same handle submitted and that is not published yet: begin
+    /// it again after that one ([`Database::begin_after`](crate::Database::begin_after)), or once it has ended.
+    ConflictUnpublished = "CONFLICT_UNPUBLISHED" => RetryTransaction,
     /// The view or transaction reads a state that was held for longer than
     /// [`OpenOptions::max_snapshot_age_ms`](crate::OpenOptions::max_snapshot_age_ms) allows.
     SnapshotTooOld = "SNAPSHOT_TOO_OLD" => RetryTransaction,
@@ -130,6 +133,8 @@ codes! {
     /// The disk has no space left, a quota is used up, or a file would be longer than this process may make one
     /// (`RLIMIT_FSIZE`, which kills a process that does not ignore `SIGXFSZ`: whether it does, is the application's to say).
     DiskFull = "DISK_FULL" => RetryLater,
+    /// A call that waits for nothing would have had to wait; nothing was done.
+    WouldBlock = "WOULD_BLOCK" => RetryLater,
     /// The operating system refused an operation on a file.
     Io = "IO" => RetryLater,
     /// Stored bytes do not verify.
@@ -247,7 +252,7 @@ impl Error {
 
     /// Whether running the transaction again may succeed.
     pub fn is_conflict(&self) -> bool {
-        self.code == ErrorCode::Conflict
+        matches!(self.code, ErrorCode::Conflict | ErrorCode::ConflictUnpublished)
     }
 
     /// Whether its message shows a command that mends it.

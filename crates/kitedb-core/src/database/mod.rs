@@ -16,7 +16,7 @@ pub use replication::{compare, compare_deep};
 pub use weak::WeakDatabase;
 
 use crate::{
-    db::{CheckReport, Engine, GraphRead, Index, Lease, OpenOptions, Stats, SyncMode, Transaction, View},
+    db::{CheckReport, Engine, GraphRead, Index, Lease, OpenOptions, Pending, Stats, SyncMode, Transaction, View},
     error::{Error, ErrorCode, Result},
     graph::{LogIndex, Token},
     io::Env,
@@ -58,7 +58,14 @@ struct Handle {
 
 impl Handle {
     fn close(&self) -> Result<()> {
-        if self.lease.close() { Ok(()) } else { OpenFile::release(&self.file) }
+        if self.lease.close() {
+            return Ok(());
+        }
+        if !self.file.engine.env.host.forked() {
+            // Others may have the file open still.
+            self.file.engine.end_before_close();
+        }
+        OpenFile::release(&self.file)
     }
 }
 
@@ -106,7 +113,8 @@ impl Database {
         Ok(&self.file()?.engine)
     }
 
-    /// Closes this handle and its clones; their transactions do not commit any more. The last open of a file makes a checkpoint, so that the database at
+    /// Closes this handle and its clones; their transactions do not commit any more. It waits for every commit that was submitted
+    /// ([`Transaction::submit`]), whether or not anybody else does. The last open of a file makes a checkpoint, so that the database at
     /// rest is one file. Without a commit since it was opened, closing writes nothing.
     pub fn close(self) -> Result<()> {
         self.handle.close()
@@ -124,6 +132,39 @@ impl Database {
         let engine = self.engine()?;
         engine.require_writer()?;
         Ok(Transaction::new(engine.clone(), self.handle.lease.clone()))
+    }
+
+    /// Begins a write transaction that sees `pending`, and all that came before it in the log, though it may not have ended. What
+    /// the transaction reads of it counts once `pending`, or the transaction's own commit, has ended well; if `pending` does not
+    /// count, that does not commit.
+    ///
+    /// ```
+    /// use kitedb_core::{Database, GraphRead, OpenOptions};
+    /// # fn main() -> kitedb_core::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let db = Database::open(dir.path().join("social.kitedb"), OpenOptions::new())?;
+    /// let mut tx = db.begin()?;
+    /// let alice = tx.create_node(Some("alice"))?;
+    /// let pending = tx.submit()?;
+    /// // Without waiting for the disk.
+    /// let mut tx = db.begin_after(&pending)?;
+    /// tx.set_node_prop(alice, "age", 42)?;
+    /// tx.commit()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidArgument`] if it was submitted to another open database; if it has ended and does not count, or may
+    /// not, that error; otherwise those of [`Database::begin`].
+    pub fn begin_after(&self, pending: &Pending) -> Result<Transaction> {
+        let engine = self.engine()?;
+        engine.require_writer()?;
+        let (lease, after) = (self.handle.lease.clone(), pending.in_flight(engine)?);
+        Ok(match after {
+            Some(after) => Transaction::begin_after(engine.clone(), lease, after),
+            None => Transaction::new(engine.clone(), lease),
+        })
     }
 
     /// A read-only snapshot of the last published state.

@@ -31,6 +31,10 @@ impl Worker for Engine {
                 Ok(())
             }
             Job::Sync => self.sync(),
+            Job::Submitted => {
+                self.end_submitted();
+                Ok(())
+            }
         }
     }
 

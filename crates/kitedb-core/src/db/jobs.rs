@@ -26,10 +26,14 @@ pub(super) struct Jobs {
     enabled: bool,
     state: Mutex<State>,
     /// Of each kind of work, so that nobody is woken for that of another.
-    wake: [Condvar; 3],
+    wake: [Condvar; 4],
     checkpoint_asked: AtomicBool,
     /// Whether something was committed that no background sync has begun after; true, too, where none is ever made.
     sync_asked: AtomicBool,
+    /// Whether something was submitted that nobody was asked to end yet.
+    submitted_asked: AtomicBool,
+    /// Whether a thread ends what is submitted: from the first such commit on.
+    ends_submitted: AtomicBool,
     failing: AtomicBool,
     /// What the last background failure was, until the work succeeds.
     last_error: ArcSwapOption<String>,
@@ -51,6 +55,8 @@ pub(super) enum Job {
     Checkpoint,
     Compact,
     Sync,
+    /// Ending commits that were submitted.
+    Submitted,
 }
 
 impl Job {
@@ -60,6 +66,7 @@ impl Job {
             Self::Checkpoint => "kitedb-checkpoint",
             Self::Compact => "kitedb-compact",
             Self::Sync => "kitedb-sync",
+            Self::Submitted => "kitedb-submit",
         }
     }
 }
@@ -87,6 +94,8 @@ impl Jobs {
             wake: Default::default(),
             checkpoint_asked: AtomicBool::new(false),
             sync_asked: AtomicBool::new(true),
+            submitted_asked: AtomicBool::new(false),
+            ends_submitted: AtomicBool::new(false),
             failing: AtomicBool::new(false),
             last_error: ArcSwapOption::empty(),
             burst: AtomicU64::new(0),
@@ -143,6 +152,31 @@ impl Jobs {
         }
     }
 
+    /// Asks for the end of what was submitted before, at once. Costs a load and a swap if that was asked for already. `false`: no
+    /// thread does it, so that who wants to know how it ends has to do it.
+    pub fn ask_to_end_submitted(&self) -> bool {
+        if !self.enabled {
+            return false;
+        }
+        let starts = !self.ends_submitted.load(Ordering::Acquire);
+        if self.submitted_asked.swap(true, Ordering::AcqRel) && !starts {
+            return true;
+        }
+        // Under the lock: whoever is about to sleep has looked, or will see it.
+        let mut state = self.state.lock();
+        if starts && !self.ends_submitted.load(Ordering::Acquire) {
+            let Some(worker) = state.worker.as_ref().and_then(Weak::upgrade).filter(|_| !state.stop) else { return false };
+            let before = state.threads.len();
+            start(&mut state, &worker, Job::Submitted, Duration::ZERO);
+            if state.threads.len() == before {
+                return false;
+            }
+            self.ends_submitted.store(true, Ordering::Release);
+        }
+        self.notify(Job::Submitted);
+        true
+    }
+
     fn notify(&self, job: Job) {
         self.wake[job as usize].notify_one();
     }
@@ -165,7 +199,7 @@ impl Jobs {
         let threads = {
             let mut state = self.state.lock();
             state.stop = true;
-            for job in [Job::Checkpoint, Job::Compact, Job::Sync] {
+            for job in [Job::Checkpoint, Job::Compact, Job::Sync, Job::Submitted] {
                 self.notify(job);
             }
             std::mem::take(&mut state.threads)
@@ -198,6 +232,7 @@ impl Jobs {
             match job {
                 Job::Checkpoint if self.checkpoint_asked.swap(false, Ordering::AcqRel) => return true,
                 Job::Compact if std::mem::take(&mut state.compaction_due) => return true,
+                Job::Submitted if self.submitted_asked.swap(false, Ordering::AcqRel) => return true,
                 Job::Sync if self.sync_asked.load(Ordering::Acquire) => {
                     // What is committed meanwhile shares the sync.
                     if self.wake[job as usize].wait_for(&mut state, interval).timed_out() {
@@ -213,6 +248,10 @@ impl Jobs {
 
     /// Notes how a job ended. After a failure it waits a while and asks for the job again.
     fn note(&self, job: Job, result: Result<()>) {
+        if job == Job::Submitted {
+            // Each commit says itself how it ended.
+            return;
+        }
         let mut state = self.state.lock();
         match result {
             Ok(()) => {
@@ -231,6 +270,7 @@ impl Jobs {
                     Job::Compact => state.compaction_due = true,
                     // A log that failed is synced by nobody before it is recovered.
                     Job::Sync => self.sync_asked.store(e.code() != ErrorCode::SyncFailed, Ordering::Release),
+                    Job::Submitted => {}
                 }
             }
         }
@@ -250,8 +290,8 @@ fn start(state: &mut State, worker: &Arc<dyn Worker>, job: Job, tick: Duration) 
                 Ok(result) => jobs.note(job, result),
                 Err(panic) => return worker.note_panic("work in the background", &*panic),
             }
-            if worker.has_panicked() && job != Job::Sync {
-                // Nothing more is written; what is in the log is still synced.
+            if worker.has_panicked() && !matches!(job, Job::Sync | Job::Submitted) {
+                // Nothing more is written; what is in the log is still synced, and ends.
                 return;
             }
         }
