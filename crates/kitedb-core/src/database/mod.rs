@@ -5,6 +5,7 @@ mod bulk;
 mod cut_short;
 #[cfg(test)]
 mod golden;
+mod in_memory;
 mod open_file;
 mod replication;
 mod upkeep;
@@ -63,7 +64,7 @@ impl Handle {
         }
         if !self.file.engine.env.host.forked() {
             // Others may have the file open still.
-            self.file.engine.end_before_close();
+            self.file.engine.end_submitted_before();
         }
         OpenFile::release(&self.file)
     }
@@ -82,7 +83,13 @@ impl Database {
     ///
     /// In one process all opens of a file share one engine; asking for another sync mode or replication role then is
     /// an error. Only one process can open a file for writing; any number can open it read-only beside it.
+    ///
+    /// The path `:memory:` names no file: each open of it is a new database in memory, as [`Database::in_memory`] makes them.
+    /// (A file of that name is opened as `./:memory:`.)
     pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
+        if path.as_ref() == Path::new(in_memory::NAME) {
+            return Self::in_memory_with(options);
+        }
         Self::open_in(Env::real(), path, options)
     }
 

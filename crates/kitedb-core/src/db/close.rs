@@ -19,7 +19,7 @@ impl Engine {
         self.set_closed();
         self.signal().notify_all();
         self.maintenance.jobs.stop();
-        self.end_before_close();
+        self.end_last_submitted();
         let result = if self.options.read_only { Ok(()) } else { self.close_log() };
         if unmake || self.is_foreign() {
             self.unmake_sidecar();

@@ -221,11 +221,11 @@ impl Engine {
     pub(super) fn end_if_published(&self, submitted: &Submitted) {
         // A commit in another history has ended before another graph takes the place of its own.
         if self.published() >= submitted.token.log_index {
-            self.end(submitted, Ok(()));
+            self.say_end(submitted, Ok(()));
         }
     }
 
-    fn end(&self, submitted: &Submitted, outcome: Result<()>) {
+    fn say_end(&self, submitted: &Submitted, outcome: Result<()>) {
         let (fine, failed) = (outcome.is_ok(), outcome.as_ref().err().cloned());
         if !submitted.end(outcome) {
             return;
@@ -246,6 +246,14 @@ impl Engine {
         }
     }
 
+    /// Ends all that was ever submitted, once the engine takes no more.
+    pub(super) fn end_last_submitted(&self) {
+        debug_assert!(self.is_closed(), "commits are submitted as long as the engine is open");
+        // Who was admitted before that is in flight once the lock is given up.
+        drop(self.commit.lock());
+        self.end_submitted_before();
+    }
+
     /// Ends what was submitted up to `index`.
     fn end_in_flight(&self, index: LogIndex) {
         if let Some(last) = self.in_flight.through(index).last() {
@@ -253,10 +261,8 @@ impl Engine {
         }
     }
 
-    /// Ends all that was submitted, for a close. Nothing is submitted meanwhile by who was told of that.
-    pub(crate) fn end_before_close(&self) {
-        // Whoever was admitted before is in flight once the lock is given up.
-        drop(self.commit.lock());
+    /// Ends all that was submitted before, and nothing that is submitted meanwhile.
+    pub(crate) fn end_submitted_before(&self) {
         if let Some(last) = self.in_flight.last() {
             self.end_through(&last);
         }
@@ -278,7 +284,7 @@ impl Engine {
                     // What a fence does not say in that time of one, it says of none.
                     patience = Duration::ZERO;
                 }
-                self.end(&submitted, outcome);
+                self.say_end(&submitted, outcome);
             }
             self.in_flight.forget_ended();
         });
@@ -321,7 +327,7 @@ impl Drop for EndsAll<'_> {
                  look",
                 submitted.token
             );
-            self.0.end(&submitted, Err(Error::new(ErrorCode::OutcomeUnknown, what)));
+            self.0.say_end(&submitted, Err(Error::new(ErrorCode::OutcomeUnknown, what)));
         }
         self.0.in_flight.forget_ended();
     }

@@ -79,6 +79,11 @@ impl TrySubmitError {
         self.transaction.is_some()
     }
 
+    /// Why, without the transaction.
+    pub fn into_error(self) -> Error {
+        self.error
+    }
+
     /// The transaction, where it would have had to wait; otherwise why it cannot be committed.
     ///
     /// # Errors
@@ -94,12 +99,6 @@ impl TrySubmitError {
 impl From<Error> for TrySubmitError {
     fn from(error: Error) -> Self {
         Self { error, transaction: None }
-    }
-}
-
-impl From<TrySubmitError> for Error {
-    fn from(refused: TrySubmitError) -> Self {
-        refused.error
     }
 }
 
