@@ -94,7 +94,7 @@ fn calls_of_replication_are_refused_as_in_a_file_without_a_role() {
     let db = Database::in_memory().unwrap();
     db.transaction(|tx| tx.create_node(Some("a"))).unwrap();
     assert_eq!(db.primary_promote_to_next_epoch().unwrap_err().code(), ErrorCode::NotPrimary);
-    assert_eq!(db.replica_catch_up_once().unwrap_err().code(), ErrorCode::NotReplica);
+    assert_eq!(db.replica_catch_up_once(10).unwrap_err().code(), ErrorCode::NotReplica);
     assert!(db.replica_replication_status().unwrap().is_none());
     // No other call finds it by its name.
     let error = Database::repair(":memory:", Default::default()).unwrap_err();

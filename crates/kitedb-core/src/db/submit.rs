@@ -112,6 +112,9 @@ impl Engine {
             drop(commit);
             if !self.maintenance.jobs.ask_to_end_submitted() {
                 submitted.set_on_demand();
+                // Nobody may ever ask for those that other commits published.
+                self.in_flight.through(self.published()).iter().for_each(|published| self.say_end(published, Ok(())));
+                self.in_flight.forget_ended();
             }
             submitted
         };

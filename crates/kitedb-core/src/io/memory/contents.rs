@@ -79,7 +79,7 @@ impl Contents {
                 Some((start, piece)) => {
                     let from = (at - start) as usize;
                     let here = left.min(start + bytes_of(piece) - at) as usize;
-                    buf[done..done + here].copy_from_slice(&bytemuck::cast_slice(piece)[from..from + here]);
+                    buf[done..done + here].copy_from_slice(&bytemuck::cast_slice::<u64, u8>(piece.as_slice())[from..from + here]);
                     here
                 }
                 None => {
@@ -104,7 +104,7 @@ impl Contents {
             };
             let Some(piece) = self.pieces.get_mut(&start) else { break };
             let to = end.min(start + bytes_of(piece));
-            let bytes: &mut [u8] = bytemuck::cast_slice_mut(Arc::make_mut(piece));
+            let bytes: &mut [u8] = bytemuck::cast_slice_mut(Arc::make_mut(piece).as_mut_slice());
             let source = &buf[(at - offset) as usize..(to - offset) as usize];
             bytes[(at - start) as usize..(to - start) as usize].copy_from_slice(source);
             at = to;
@@ -146,7 +146,7 @@ impl Contents {
                 piece.truncate(((kept - start) / WORD) as usize);
                 piece.shrink_to_fit();
                 // What comes there again is zeros.
-                let bytes: &mut [u8] = bytemuck::cast_slice_mut(piece);
+                let bytes: &mut [u8] = bytemuck::cast_slice_mut(piece.as_mut_slice());
                 bytes[(len - start) as usize..].fill(0);
             }
         }
@@ -174,7 +174,7 @@ impl Contents {
     /// Makes these pages a piece of their own.
     fn join(&mut self, pages: Range<u64>) -> io::Result<Arc<Vec<u64>>> {
         let mut joined = zeros(pages.end - pages.start)?;
-        self.copy(bytemuck::cast_slice_mut(&mut joined), pages.start);
+        self.copy(bytemuck::cast_slice_mut(joined.as_mut_slice()), pages.start);
         let before = self.piece_at(pages.start).map_or(pages.start, |(start, _)| start);
         let touched: Vec<u64> = self.pieces.range(before..pages.end).map(|(start, _)| *start).collect();
         for start in touched {
