@@ -36,8 +36,8 @@ mod store;
 pub use database::{BulkLoader, ConfirmedMove, Database, WeakDatabase, compare, compare_deep};
 pub use db::{
     CheckReport, Detached, Difference, Element, GraphRead, Index, IndexOn, IndexSpec, Latency, LatencyBucket, NameId,
-    NameRef, NewNode, OpenOptions, Page, Pending, Repair, RepairOptions, ReplicationRole, Stats, StillRegistered, SyncMode,
-    Transaction, TrySubmitError, View,
+    NameRef, NewNode, OpenOptions, Page, Pending, Repair, RepairOptions, ReplicationRole, Stats, StillRegistered,
+    SyncMode, Transaction, TrySubmitError, View,
 };
 pub use error::{Error, ErrorCode, ErrorKind, Result};
 pub use graph::{

@@ -76,10 +76,9 @@ fn an_option_that_means_nothing_there_is_refused_by_its_name() {
         (new().read_only(true), "read_only"),
         (new().create_if_missing(false), "create_if_missing"),
     ] {
-        for error in [
-            Database::in_memory_with(options.clone()).unwrap_err(),
-            Database::open(":memory:", options).unwrap_err(),
-        ] {
+        for error in
+            [Database::in_memory_with(options.clone()).unwrap_err(), Database::open(":memory:", options).unwrap_err()]
+        {
             assert_eq!(error.code(), ErrorCode::InvalidOption, "{error:?}");
             assert!(error.to_string().contains(name) && error.to_string().contains(":memory:"), "{name}: {error}");
         }
@@ -120,7 +119,8 @@ fn it_is_the_graph_of_the_model() {
 #[test]
 fn a_view_outlives_its_database() {
     let db = Database::in_memory_with(OpenOptions::new().background(false)).unwrap();
-    let nodes = db.transaction(|tx| (0..500).map(|n| tx.create_node(Some(&format!("{n}")))).collect::<Result<Vec<_>, _>>());
+    let nodes =
+        db.transaction(|tx| (0..500).map(|n| tx.create_node(Some(&format!("{n}")))).collect::<Result<Vec<_>, _>>());
     let nodes = nodes.unwrap();
     db.compact().unwrap();
     db.transaction(|tx| tx.delete_node(nodes[0])).unwrap();

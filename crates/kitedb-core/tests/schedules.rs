@@ -236,7 +236,8 @@ fn run_submitted(fault: Option<FaultOn>, promotes: bool, closes: bool) {
         threads.push(thread::spawn(move || {
             let mut seen = 0;
             for _ in 0..2 {
-                let all: Vec<Pending> = submitted.lock().unwrap().all.iter().map(|(pending, _)| pending.clone()).collect();
+                let all: Vec<Pending> =
+                    submitted.lock().unwrap().all.iter().map(|(pending, _)| pending.clone()).collect();
                 for pending in all {
                     let result = if n == 0 { pending.wait() } else { shuttle::future::block_on(pending.clone()) };
                     if let Err(e) = &result {
@@ -272,7 +273,8 @@ fn run_submitted(fault: Option<FaultOn>, promotes: bool, closes: bool) {
         let (closing, submitted) = ((*db).clone(), submitted.clone());
         threads.push(thread::spawn(move || {
             thread::yield_now();
-            let before: Vec<Pending> = submitted.lock().unwrap().all.iter().map(|(pending, _)| pending.clone()).collect();
+            let before: Vec<Pending> =
+                submitted.lock().unwrap().all.iter().map(|(pending, _)| pending.clone()).collect();
             if let Err(e) = closing.close() {
                 assert!(fault.is_some(), "{e:?}");
             }

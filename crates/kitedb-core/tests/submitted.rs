@@ -300,10 +300,7 @@ fn a_conflict_with_ones_own_commit_in_flight_says_so_and_is_none_after_it() {
     add(&db, "more").unwrap();
     let pending = set(&db, 1).submit().unwrap();
     submit(&db, "unrelated").unwrap();
-    for error in [
-        set(&db, 2).submit().unwrap_err(),
-        set(&db, 2).try_submit().unwrap_err().into_error(),
-    ] {
+    for error in [set(&db, 2).submit().unwrap_err(), set(&db, 2).try_submit().unwrap_err().into_error()] {
         assert_eq!(error.code(), ErrorCode::ConflictUnpublished, "{error:?}");
         assert!(error.is_conflict() && error.to_string().contains(&pending.token().to_string()), "{error}");
     }

@@ -155,7 +155,9 @@ impl Command {
 /// The path of a database file: one in memory would end with the command, and with it what the command did.
 pub fn in_a_file() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| match path.as_os_str() == ":memory:" {
-        true => Err("a database in memory ends with this command: give the path of a file (./:memory: for one of that name)"),
+        true => Err(
+            "a database in memory ends with this command: give the path of a file (./:memory: for one of that name)",
+        ),
         false => Ok(path),
     })
 }

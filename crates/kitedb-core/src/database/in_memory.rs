@@ -43,7 +43,9 @@ impl Database {
         if let Some(what) = options.not_in_memory() {
             return Err(Error::new(
                 ErrorCode::InvalidOption,
-                format_args!("{what} means nothing for a database in memory ({NAME}): leave it out, or give the path of a file"),
+                format_args!(
+                    "{what} means nothing for a database in memory ({NAME}): leave it out, or give the path of a file"
+                ),
             ));
         }
         Self::open_in(Env::in_memory(), NAME, options)

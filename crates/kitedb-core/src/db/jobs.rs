@@ -165,7 +165,9 @@ impl Jobs {
         // Under the lock: whoever is about to sleep has looked, or will see it.
         let mut state = self.state.lock();
         if starts && !self.ends_submitted.load(Ordering::Acquire) {
-            let Some(worker) = state.worker.as_ref().and_then(Weak::upgrade).filter(|_| !state.stop) else { return false };
+            let Some(worker) = state.worker.as_ref().and_then(Weak::upgrade).filter(|_| !state.stop) else {
+                return false;
+            };
             let before = state.threads.len();
             start(&mut state, &worker, Job::Submitted, Duration::ZERO);
             if state.threads.len() == before {

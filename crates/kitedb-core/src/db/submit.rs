@@ -91,8 +91,8 @@ impl Engine {
         let change = tx.overlay.digest_change();
         let Transaction { levels, ref mut overlay, ref mut buffer, ref lease, .. } = tx;
         drop(levels);
-        let appended =
-            self.guarded_append("a commit", &mut commit, |commit| self.append_and_apply(commit, overlay, buffer, change));
+        let appended = self
+            .guarded_append("a commit", &mut commit, |commit| self.append_and_apply(commit, overlay, buffer, change));
         let token = appended.inspect_err(|e| self.poison.note_log_failure(e))?;
         let Some(appender) = &commit.appender else { return Err(no_log()) };
         let due = self.checkpoint_is_due(appender, &commit);
@@ -297,8 +297,7 @@ impl Engine {
     fn sync_submitted(&self, last: &Submitted) -> Result<()> {
         match &last.log {
             Some(log) if self.options.sync_mode == SyncMode::Full => {
-                let synced =
-                    self.sync_and_publish(PublishedLog::kept(log), last.token.log_index, last.token.epoch);
+                let synced = self.sync_and_publish(PublishedLog::kept(log), last.token.log_index, last.token.epoch);
                 synced.map_err(outcome_unknown)
             }
             _ => Ok(()),
@@ -339,6 +338,8 @@ impl Drop for EndsAll<'_> {
 fn would_block(what: &str) -> Error {
     Error::new(
         ErrorCode::WouldBlock,
-        format_args!("submitting would wait: {what}. Nothing was done: submit the transaction from a thread that may wait, or try again"),
+        format_args!(
+            "submitting would wait: {what}. Nothing was done: submit the transaction from a thread that may wait, or try again"
+        ),
     )
 }

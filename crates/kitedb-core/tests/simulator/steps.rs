@@ -110,7 +110,9 @@ impl World {
             let acts = node.is_open() && !node.paused;
             match kind {
                 // One that is fenced mostly knows better.
-                Kind::Commit | Kind::Submit => acts && node.leads() && (node.fenced != Fenced::Yes || self.marks % 4 == 0),
+                Kind::Commit | Kind::Submit => {
+                    acts && node.leads() && (node.fenced != Fenced::Yes || self.marks % 4 == 0)
+                }
                 Kind::Retain | Kind::PromoteInPlace | Kind::Report | Kind::SecondHandle | Kind::Hold => {
                     acts && node.leads()
                 }

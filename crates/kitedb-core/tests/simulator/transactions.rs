@@ -236,7 +236,10 @@ impl World {
                     assert!(!failed, "{token} counts, and one before it does not");
                     let node = &mut self.nodes[n];
                     assert!(node.fenced != Fenced::Yes, "a fenced primary acknowledged {token}");
-                    assert!(node.pending.is_none(), "acknowledged {token} after a failure that leaves the log unusable");
+                    assert!(
+                        node.pending.is_none(),
+                        "acknowledged {token} after a failure that leaves the log unusable"
+                    );
                     assert_eq!(token.log_index.0, self.ledger.get(id).index, "a commit is one frame");
                     (node.tip, node.fenced) = (id, Fenced::No);
                     node.history.commits.push(committed);
@@ -287,7 +290,9 @@ impl World {
             0 => tx.submit().and_then(|pending| pending.wait()),
             1 => match tx.try_submit() {
                 Ok(pending) => pending.wait(),
-                Err(refused) => refused.into_transaction().and_then(Transaction::submit).and_then(|pending| pending.wait()),
+                Err(refused) => {
+                    refused.into_transaction().and_then(Transaction::submit).and_then(|pending| pending.wait())
+                }
             },
             _ => tx.commit(),
         };

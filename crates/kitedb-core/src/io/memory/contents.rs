@@ -79,7 +79,8 @@ impl Contents {
                 Some((start, piece)) => {
                     let from = (at - start) as usize;
                     let here = left.min(start + bytes_of(piece) - at) as usize;
-                    buf[done..done + here].copy_from_slice(&bytemuck::cast_slice::<u64, u8>(piece.as_slice())[from..from + here]);
+                    buf[done..done + here]
+                        .copy_from_slice(&bytemuck::cast_slice::<u64, u8>(piece.as_slice())[from..from + here]);
                     here
                 }
                 None => {
@@ -180,7 +181,8 @@ impl Contents {
         for start in touched {
             let Some(piece) = self.pieces.remove(&start) else { continue };
             let end = start + bytes_of(&piece);
-            let part = |from: u64, to: u64| piece[((from - start) / WORD) as usize..((to - start) / WORD) as usize].to_vec();
+            let part =
+                |from: u64, to: u64| piece[((from - start) / WORD) as usize..((to - start) / WORD) as usize].to_vec();
             if start < pages.start {
                 self.pieces.insert(start, Arc::new(part(start, pages.start)));
             }
@@ -306,7 +308,11 @@ mod tests {
         assert_eq!(first.as_ptr(), again.as_ptr());
         file.write(&[6; 10], 0).unwrap();
         file.write(&[7; 10], 30_000).unwrap();
-        assert_eq!(file.map(4096..9000).unwrap().unwrap().as_ptr(), first.as_ptr(), "what is written beside it is no change of it");
+        assert_eq!(
+            file.map(4096..9000).unwrap().unwrap().as_ptr(),
+            first.as_ptr(),
+            "what is written beside it is no change of it"
+        );
         assert!(file.map(0..30_011).unwrap().is_none());
     }
 }
