@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{LogIndex, Token},
+    graph::{Digest, LogIndex, Token},
     lock::MutexGuard,
     state::Reading,
 };
@@ -23,12 +23,13 @@ impl Engine {
         if let Some(token) = self.prepare(&mut tx)? {
             return self.submit_unchanged(&tx, token, Waits::ForOthers);
         }
+        let change = tx.overlay.digest_change();
         let mut commit = self.commit.lock();
         self.wait_for_room(&mut commit);
         if let Err(e) = self.admit(&commit, &tx) {
             return Err(self.refused(commit, &tx, e, Waits::ForOthers));
         }
-        self.append_submitted(commit, tx, began_ns)
+        self.append_submitted(commit, tx, (change, began_ns))
     }
 
     /// As [`Engine::submit`], and waits for nothing.
@@ -40,6 +41,7 @@ impl Engine {
                 submitted => Ok(submitted?),
             };
         }
+        let change = tx.overlay.digest_change();
         let Some(commit) = self.commit.try_lock() else {
             let what = "another commit, or a checkpoint, holds the lock of commits";
             return Err(TrySubmitError::would_block(would_block(what), tx));
@@ -51,7 +53,7 @@ impl Engine {
         if let Err(e) = self.admit(&commit, &tx) {
             return Err(self.refused(commit, &tx, e, Waits::ForNothing).into());
         }
-        Ok(self.append_submitted(commit, tx, began_ns)?)
+        Ok(self.append_submitted(commit, tx, (change, began_ns))?)
     }
 
     /// When the commit of a transaction begins, if it is measured.
@@ -84,11 +86,9 @@ impl Engine {
     fn append_submitted(
         &self,
         mut commit: MutexGuard<'_, Commit>,
-        tx: Transaction,
-        began_ns: Option<u64>,
+        mut tx: Transaction,
+        (change, began_ns): (Digest, Option<u64>),
     ) -> Result<Arc<Submitted>> {
-        let mut tx = tx;
-        let change = tx.overlay.digest_change();
         let Transaction { levels, ref mut overlay, ref mut buffer, ref lease, .. } = tx;
         drop(levels);
         let appended = self
