@@ -486,7 +486,7 @@ fn a_waker_may_use_the_database_and_close_it_and_may_panic() {
     assert!(poll(&mut handles[1], &uses).is_pending());
     gate.open();
     heard.recv_timeout(Duration::from_secs(60)).expect("it hangs");
-    assert_eq!(poll(&mut handles[2], Waker::noop()), Poll::Ready(pending.wait()), "of a closed database");
+    assert!(matches!(poll(&mut handles[2], Waker::noop()), Poll::Ready(Ok(_))), "of a closed database");
     drop(db);
     let db = Database::open(dir.path().join("one.kitedb"), options(true)).unwrap();
     assert!(["a", "b", "c"].iter().all(|key| has(&db, key)));

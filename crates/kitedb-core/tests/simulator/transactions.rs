@@ -8,10 +8,10 @@ use super::{
 };
 use crate::support::{
     compare::{Cursors, compare},
-    model::{Conflict, Draft, Node as ModelNode, Since},
+    model::{Committed, Conflict, Draft, Node as ModelNode, Since},
     ops,
 };
-use kitedb_core::{ErrorCode, GraphRead, NewNode, NodeId, Transaction, Value};
+use kitedb_core::{ErrorCode, GraphRead, NewNode, NodeId, Pending, Transaction, Value};
 use std::rc::Rc;
 
 /// The nodes that commits mark as their own: those of the first one are committed at once. Two that are open together and
@@ -175,7 +175,8 @@ impl World {
 
     /// Transactions that are submitted before the ones before them have ended, and see them.
     pub(super) fn submit_together(&mut self, n: usize) {
-        let (mut line, mut submitted, mut refused) = (self.nodes[n].tip, Vec::new(), None);
+        let (mut line, mut refused) = (self.nodes[n].tip, None);
+        let mut submitted: Vec<(Pending, Id, Committed)> = Vec::new();
         for _ in 0..2 + self.rng.below(3) {
             let node = &self.nodes[n];
             let db = node.db();
