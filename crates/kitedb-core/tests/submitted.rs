@@ -137,11 +137,15 @@ fn a_thousand_in_flight_come_in_the_order_of_the_log_and_end() {
 
 #[test]
 fn it_survives_the_process_when_it_is_submitted_and_the_machine_when_it_has_ended() {
+    for (crash, survives) in [(Crash::Kill, true), (Crash::PowerLoss(Loss::LoseAllUnsynced), false)] {
+        let Sim { disk, db, .. } = sim(options(false));
+        let pending = submit(&db, "a").unwrap();
+        assert!(pending.result().is_none() && !has(&db, "a"), "nothing is shown that a loss of power takes away");
+        assert_eq!(has(&after(&disk, crash), "a"), survives);
+        assert_eq!(pending.wait().unwrap_err().code(), ErrorCode::OutcomeUnknown, "of a machine that is gone");
+    }
     let Sim { disk, db, .. } = sim(options(false));
     let pending = submit(&db, "a").unwrap();
-    assert!(pending.result().is_none() && !has(&db, "a"), "nothing is shown that a loss of power takes away");
-    assert!(has(&after(&disk, Crash::Kill), "a"));
-    assert!(!has(&after(&disk, Crash::PowerLoss(Loss::LoseAllUnsynced)), "a"));
     assert_eq!(pending.wait().unwrap(), pending.token());
     assert!(has(&db, "a"));
     assert!(has(&after(&disk, Crash::PowerLoss(Loss::LoseAllUnsynced)), "a"));
@@ -320,13 +324,12 @@ fn a_conflict_with_ones_own_commit_in_flight_says_so_and_is_none_after_it() {
     let _pending = set(&db, 7).submit().unwrap();
     db.transaction_with_retry(2, |tx| tx.set_node_prop(a, "age", 8)).unwrap();
     // By the length of vectors, too.
-    let mut tx = db.begin().unwrap();
+    let (mut tx, mut late) = (db.begin().unwrap(), db.begin().unwrap());
+    let node = late.create_node(None).unwrap();
+    late.set_node_vector(node, "v", &[1.0; 4]).unwrap();
     tx.set_node_vector(a, "v", &[1.0; 3]).unwrap();
     let _pending = tx.submit().unwrap();
-    let mut tx = db.begin().unwrap();
-    let node = tx.create_node(None).unwrap();
-    tx.set_node_vector(node, "v", &[1.0; 4]).unwrap();
-    assert_eq!(tx.submit().unwrap_err().code(), ErrorCode::ConflictUnpublished);
+    assert_eq!(late.submit().unwrap_err().code(), ErrorCode::ConflictUnpublished);
 }
 
 #[test]
@@ -420,13 +423,14 @@ fn a_transaction_that_took_something_back_comes_back_whole() {
     tx.add_edge(a, "KNOWS", b).unwrap();
     tx.set_node_prop(a, "age", 2).unwrap();
     tx.submit().unwrap().wait().unwrap();
-    let again = after(&disk, Crash::PowerLoss(Loss::LoseAllUnsynced));
-    for db in [&db, &again] {
+    let expect = |db: &Database| {
         let view = db.snapshot().unwrap();
         assert_eq!((view.count_nodes(), view.count_edges()), (2, 1));
         assert_eq!(view.node_prop(a, "age").unwrap(), Some(2.into()));
         assert!(db.check().unwrap().is_clean());
-    }
+    };
+    expect(&db);
+    expect(&after(&disk, Crash::PowerLoss(Loss::LoseAllUnsynced)));
 }
 
 #[test]
