@@ -446,7 +446,9 @@ fn several_wait_for_one() {
     let counts: [Arc<AtomicUsize>; 3] = Default::default();
     let counting = |at: usize| {
         let count = counts[at].clone();
-        Act::waker(move || drop(count.fetch_add(1, Ordering::SeqCst)))
+        Act::waker(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+        })
     };
     let (mut gone, mut moved) = (pending.clone(), pending.clone());
     assert!(poll(&mut gone, &counting(0)).is_pending());

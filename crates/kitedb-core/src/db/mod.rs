@@ -78,5 +78,5 @@ pub(crate) use sidecar_files::require_place_for_sidecar;
 pub(crate) use signal::Signal;
 pub(crate) use stale_fence::fence_by_header;
 pub use stats::Stats;
-pub use transaction::{NewNode, Transaction, TrySubmitError};
+pub use transaction::{NewNode, Transaction, submit::TrySubmitError};
 pub use view::View;

@@ -6,7 +6,7 @@ use super::{
     engine::{Commit, Engine, Submitted},
     options::{ReplicationRole, SyncMode},
     published_log::{PublishedLog, keep},
-    transaction::{Transaction, TrySubmitError},
+    transaction::{Transaction, submit::TrySubmitError},
 };
 use crate::{
     error::{Error, ErrorCode, Result},

@@ -5,13 +5,12 @@ mod edges;
 mod names;
 mod new_node;
 mod nodes;
-mod submit;
+pub(super) mod submit;
 mod upsert;
 mod used_name;
 mod vectors;
 
 pub use new_node::NewNode;
-pub use submit::TrySubmitError;
 
 use super::{
     engine::{Engine, Submitted},
