@@ -145,7 +145,7 @@ impl Batch for Ours {
     }
 }
 
-fn types(tx: &mut kitedb_core::Transaction) -> Res<[EdgeTypeId; TYPES.len()]> {
+fn types(tx: &mut Transaction) -> Res<[EdgeTypeId; TYPES.len()]> {
     let mut ids = [EdgeTypeId(0); TYPES.len()];
     for (id, name) in ids.iter_mut().zip(TYPES) {
         *id = tx.etype_id_or_create(name)?;

@@ -31,13 +31,13 @@ const LOOK_MS: u64 = 50;
 
 /// What a committer may wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Waits {
+pub(super) enum WaitsFor {
     /// Locks, room, rotations; and syncs, also those of commits that it conflicts with.
-    ForSyncs,
+    Syncs,
     /// As that, but for no commit of its own handle.
-    ForOthers,
+    Others,
     /// Nothing.
-    ForNothing,
+    Nothing,
 }
 
 impl Engine {
@@ -58,14 +58,14 @@ impl Engine {
     #[inline]
     pub(super) fn commit(&self, mut tx: Transaction) -> Result<Token> {
         if let Some(token) = self.prepare(&mut tx)? {
-            let after = self.confirm_unchanged(&tx, Waits::ForSyncs)?;
+            let after = self.confirm_unchanged(&tx, WaitsFor::Syncs)?;
             return after.map_or(Ok(token), |after| self.wait_for(&after));
         }
         let change = tx.overlay.digest_change();
         let mut commit = self.commit.lock();
         self.wait_for_room(&mut commit);
         if let Err(e) = self.admit(&commit, &tx) {
-            return Err(self.refused(commit, &tx, e, Waits::ForSyncs));
+            return Err(self.refused(commit, &tx, e, WaitsFor::Syncs));
         }
         // Changes are large to move: they stay where they are until they are in the delta.
         let Transaction { levels, ref mut overlay, ref mut buffer, .. } = tx;
@@ -118,7 +118,7 @@ impl Engine {
         self.validate(commit, overlay, levels, *snapshot)
     }
 
-    /// Waits for the sync of commits that one conflicts with: whoever tries again before it ends begins on a state without
+    /// WaitsFor for the sync of commits that one conflicts with: whoever tries again before it ends begins on a state without
     /// them, and conflicts again. Not for ever: what keeps them from being published is told to the next try.
     pub(super) fn await_published(&self, index: LogIndex) {
         let failed = || self.commit.lock().appender.as_ref().is_some_and(|appender| appender.group_sync().has_failed());
@@ -218,7 +218,7 @@ impl Engine {
         Duration::from_millis(self.options.fence_wait_ms)
     }
 
-    /// Waits until the fence that was moved meanwhile says whether a commit counts, and publishes it if it does.
+    /// WaitsFor until the fence that was moved meanwhile says whether a commit counts, and publishes it if it does.
     #[cold]
     fn publish_if_kept(&self, log: PublishedLog<'_>, token: Token, patience: Duration) -> Result<()> {
         let control = log.control;
@@ -420,7 +420,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Waits, with the commit lock given up meanwhile, while a checkpoint is too far behind.
+    /// WaitsFor, with the commit lock given up meanwhile, while a checkpoint is too far behind.
     pub(super) fn wait_for_room(&self, commit: &mut MutexGuard<'_, Commit>) {
         while !self.has_room(commit) {
             self.maintenance.wait_for_checkpoint(commit, Duration::from_millis(100));

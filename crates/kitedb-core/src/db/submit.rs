@@ -2,7 +2,7 @@
 //! thread that ends them, by whoever waits for one of them, or by the close. See [`Submitted`].
 
 use super::{
-    commit::{Waits, is_unfenced, no_log, outcome_unknown},
+    commit::{WaitsFor, is_unfenced, no_log, outcome_unknown},
     engine::{Commit, Engine, Submitted},
     options::{ReplicationRole, SyncMode},
     published_log::{PublishedLog, keep},
@@ -21,13 +21,13 @@ impl Engine {
     pub(super) fn submit(&self, mut tx: Transaction) -> Result<Arc<Submitted>> {
         let began_ns = self.began_ns(&tx);
         if let Some(token) = self.prepare(&mut tx)? {
-            return self.submit_unchanged(&tx, token, Waits::ForOthers);
+            return self.submit_unchanged(&tx, token, WaitsFor::Others);
         }
         let change = tx.overlay.digest_change();
         let mut commit = self.commit.lock();
         self.wait_for_room(&mut commit);
         if let Err(e) = self.admit(&commit, &tx) {
-            return Err(self.refused(commit, &tx, e, Waits::ForOthers));
+            return Err(self.refused(commit, &tx, e, WaitsFor::Others));
         }
         self.append_submitted(commit, tx, (change, began_ns))
     }
@@ -36,7 +36,7 @@ impl Engine {
     pub(super) fn try_submit(&self, mut tx: Transaction) -> Result<Arc<Submitted>, TrySubmitError> {
         let began_ns = self.began_ns(&tx);
         if let Some(token) = self.prepare(&mut tx)? {
-            return match self.submit_unchanged(&tx, token, Waits::ForNothing) {
+            return match self.submit_unchanged(&tx, token, WaitsFor::Nothing) {
                 Err(e) if e.code() == ErrorCode::WouldBlock => Err(TrySubmitError::would_block(e, tx)),
                 submitted => Ok(submitted?),
             };
@@ -51,7 +51,7 @@ impl Engine {
             return Err(TrySubmitError::would_block(would_block(what), tx));
         }
         if let Err(e) = self.admit(&commit, &tx) {
-            return Err(self.refused(commit, &tx, e, Waits::ForNothing).into());
+            return Err(self.refused(commit, &tx, e, WaitsFor::Nothing).into());
         }
         Ok(self.append_submitted(commit, tx, (change, began_ns))?)
     }
@@ -129,17 +129,17 @@ impl Engine {
     }
 
     /// A transaction that changes nothing ends with what it began after.
-    fn submit_unchanged(&self, tx: &Transaction, token: Token, waits: Waits) -> Result<Arc<Submitted>> {
+    fn submit_unchanged(&self, tx: &Transaction, token: Token, waits: WaitsFor) -> Result<Arc<Submitted>> {
         let after = self.confirm_unchanged(tx, waits)?;
         Ok(after.unwrap_or_else(|| Arc::new(Submitted::ended(token, tx.lease.clone()))))
     }
 
     /// Fails unless who asked for nothing may be told that it is so. `Some`: once that commit has ended.
-    pub(super) fn confirm_unchanged(&self, tx: &Transaction, waits: Waits) -> Result<Option<Arc<Submitted>>> {
+    pub(super) fn confirm_unchanged(&self, tx: &Transaction, waits: WaitsFor) -> Result<Option<Arc<Submitted>>> {
         if let Some(control) = self.sidecar.as_ref().filter(|_| self.role() == ReplicationRole::Primary)
             && !control.allows(tx.lease.epoch())
         {
-            if waits == Waits::ForNothing {
+            if waits == WaitsFor::Nothing {
                 return Err(would_block("the fence of the log has to be looked at"));
             }
             // Who does not lead cannot say that what was asked for is so.
@@ -151,7 +151,7 @@ impl Engine {
     /// Why a transaction is refused that was not admitted. Where it conflicts with commits that are not published, they are waited
     /// for, as far as `waits` says: whoever tries again before that begins on a state without them, and conflicts again.
     #[cold]
-    pub(super) fn refused(&self, commit: MutexGuard<'_, Commit>, tx: &Transaction, e: Error, waits: Waits) -> Error {
+    pub(super) fn refused(&self, commit: MutexGuard<'_, Commit>, tx: &Transaction, e: Error, waits: WaitsFor) -> Error {
         if !e.is_conflict() {
             return e;
         }
@@ -159,13 +159,13 @@ impl Engine {
         let own = self.own_in_the_way(&commit, tx);
         drop(commit);
         let Some(own) = own else {
-            if waits != Waits::ForNothing {
+            if waits != WaitsFor::Nothing {
                 self.end_in_flight(last);
                 self.await_published(last);
             }
             return e;
         };
-        if waits == Waits::ForSyncs {
+        if waits == WaitsFor::Syncs {
             self.end_through(&own);
         }
         Error::new(
@@ -212,7 +212,7 @@ impl Engine {
             || levels.validate(overlay, index, &current, commit.last).is_err()
     }
 
-    /// Waits for the end of a commit, and says what it is.
+    /// WaitsFor for the end of a commit, and says what it is.
     pub(super) fn wait_for(&self, submitted: &Submitted) -> Result<Token> {
         if submitted.outcome().is_none() {
             self.end_through(submitted);
