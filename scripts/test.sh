@@ -74,7 +74,7 @@ bench() {
     heading 'benchmarks, without peers: that they run, not what they measure'
     cargo build --release -p kitedb-bench
     local what
-    for what in commit group-commit read open checkpoint load memory \
+    for what in commit group-commit submit read open checkpoint load memory \
         replication-overhead catchup bootstrap log-paging soak telemetry; do
         heading "kitedb-bench $what --quick"
         cargo run --release -p kitedb-bench -- "$what" --quick --dir "$scratch/bench" --json "$scratch/$what.json"

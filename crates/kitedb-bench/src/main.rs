@@ -53,6 +53,8 @@ enum What {
     Commit(Args),
     /// Synced commits from several threads
     GroupCommit(Args),
+    /// Commits that one thread submits, beside threads that wait for each
+    Submit(Args),
     /// Lookups and traversals of graphs (a) and (b)
     Read(Args),
     /// Opening after a clean close and after a crash; size on disk
@@ -100,6 +102,7 @@ fn dispatch(what: What) -> Res<()> {
     match what {
         What::Commit(args) => bench::run("commit", bench::commit::run, &args),
         What::GroupCommit(args) => bench::run("group-commit", bench::group_commit::run, &args),
+        What::Submit(args) => bench::run("submit", bench::submit::run, &args),
         What::Read(args) => bench::run("read", bench::read::run, &args),
         What::Open(args) => bench::run("open", bench::open::run, &args),
         What::Checkpoint(args) => bench::run("checkpoint", bench::checkpoint::run, &args),

@@ -31,6 +31,20 @@ fn an_edge_list_becomes_nodes_and_edges() {
     assert_eq!(folder.run(&["check", "g.kitedb", "--json"]).json()["clean"], true);
 }
 
+/// What it brought would end with it.
+#[test]
+fn a_database_in_memory_takes_no_import() {
+    let folder = Folder::new();
+    folder.file("graph.txt", "ada charles KNOWS\n");
+    for args in [&["import", ":memory:", "graph.txt"][..], &["stats", ":memory:"], &["check", ":memory:", "--json"]] {
+        let run = folder.run(args);
+        assert_eq!(run.code, 2, "{args:?}: {run:?}");
+        assert!(run.err.contains("a database in memory ends with this command"), "{run:?}");
+    }
+    folder.run(&["import", "./:memory:", "graph.txt"]).ok();
+    assert_eq!(folder.run(&["stats", "./:memory:", "--json"]).json()["nodes"], 2);
+}
+
 #[test]
 fn a_konect_list_carries_weights_and_times() {
     let folder = Folder::new();

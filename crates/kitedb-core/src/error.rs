@@ -83,6 +83,9 @@ macro_rules! codes {
 codes! {
     /// Another transaction that committed first wrote what this one touches.
     Conflict = "CONFLICT" => RetryTransaction,
+    /// What this transaction touches was written by a commit that the same handle submitted and that is not published yet: begin
+    /// it again after that one ([`Database::begin_after`](crate::Database::begin_after)), or once it has ended.
+    ConflictUnpublished = "CONFLICT_UNPUBLISHED" => RetryTransaction,
     /// The view or transaction was held for longer than
     /// [`OpenOptions::max_pin_ms`](crate::OpenOptions::max_pin_ms) allows.
     SnapshotExpired = "SNAPSHOT_EXPIRED" => RetryTransaction,
@@ -144,6 +147,8 @@ codes! {
     /// The disk has no space left, a quota is used up, or a file would be longer than this process may make one
     /// (`RLIMIT_FSIZE`, which kills a process that does not ignore `SIGXFSZ`: whether it does, is the application's to say).
     DiskFull = "DISK_FULL" => RetryLater,
+    /// A call that waits for nothing would have had to wait; nothing was done.
+    WouldBlock = "WOULD_BLOCK" => RetryLater,
     /// The operating system refused an operation on a file.
     Io = "IO" => RetryLater,
     /// Stored bytes do not verify.
@@ -265,7 +270,7 @@ impl Error {
 
     /// Whether running the transaction again may succeed.
     pub fn is_conflict(&self) -> bool {
-        self.0.code == ErrorCode::Conflict
+        matches!(self.0.code, ErrorCode::Conflict | ErrorCode::ConflictUnpublished)
     }
 
     /// Whether its message shows a command that mends it.

@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use kitedb_core::{
-    Database, GraphRead, NewNode, OpenOptions, ReplicationRole, SyncMode, Token,
+    Database, ErrorCode, GraphRead, NewNode, OpenOptions, Pending, ReplicationRole, SyncMode, Token,
     io::{
         Env,
         sim::{Crash, FaultOn, FaultPlan, Loss, SimDisk, SimHost},
@@ -171,6 +171,158 @@ fn what_is_acknowledged_is_kept_where_a_write_back_fails() {
 #[test]
 fn what_is_acknowledged_outlives_the_process_in_every_mode() {
     random(|| run(SyncMode::Normal, ReplicationRole::Primary, Some(FaultOn::Write)));
+}
+
+/// What the threads of a schedule submitted.
+#[derive(Debug, Default)]
+struct Submitted {
+    all: Vec<(Pending, String)>,
+    /// How each ended, as the first who waited for it was told.
+    ended: BTreeMap<Token, bool>,
+}
+
+/// Submits a node with that key, after `before` if there is one.
+fn submit(db: &Database, key: &str, before: Option<&Pending>) -> kitedb_core::Result<Pending> {
+    let mut tx = match before {
+        Some(before) => db.begin_after(before)?,
+        None => db.begin()?,
+    };
+    tx.create_node_with(NewNode { key: Some(key), ..NewNode::default() })?;
+    if shuttle::rand::thread_rng().gen_bool(0.5) {
+        return tx.submit();
+    }
+    tx.try_submit().or_else(|refused| refused.into_transaction()?.submit())
+}
+
+/// Threads submit, wait for the commits of each other (two for one) or drop what they got, while others commit, sync, look, take
+/// the lead with another handle, and close the handle.
+fn run_submitted(fault: Option<FaultOn>, promotes: bool, closes: bool) {
+    let mut rng = shuttle::rand::thread_rng();
+    let segment = if rng.gen_bool(0.5) { 1 } else { 1 << 20 };
+    let (disk, host) = (SimDisk::new(rng.gen_range(0..1 << 40)), SimHost::new(1));
+    let (mode, role) = (SyncMode::Full, ReplicationRole::Primary);
+    let open = || Arc::new(Database::open_in(disk.env(&host), PATH, options(mode, role, segment)).unwrap());
+    let (db, other) = (open(), open());
+    add(&db, "first").unwrap();
+    if let Some(on) = fault {
+        disk.fail(FaultPlan::new(on, rng.gen_range(1..12), ErrorKind::Other));
+    }
+    let excused = move |e: &kitedb_core::Error| match e.code() {
+        ErrorCode::StalePrimary => promotes,
+        ErrorCode::Closed => closes,
+        // A fault, or what is in flight ends so that a transaction cannot begin after it.
+        _ => fault.is_some(),
+    };
+    let submitted = Arc::new(Mutex::new(Submitted::default()));
+    let mut threads = Vec::new();
+    for n in 0..2 {
+        let (db, submitted) = (db.clone(), submitted.clone());
+        threads.push(thread::spawn(move || {
+            let mut before = None;
+            for m in 0..COMMITS {
+                let key = format!("{n} {m}");
+                let after = before.as_ref().filter(|_| shuttle::rand::thread_rng().gen_bool(0.5));
+                match submit(&db, &key, after) {
+                    // Of some nobody keeps anything.
+                    Ok(pending) if m == 1 => before = Some(pending),
+                    Ok(pending) => submitted.lock().unwrap().all.push((pending, key)),
+                    Err(e) => assert!(excused(&e), "{e:?}"),
+                }
+            }
+        }));
+    }
+    for n in 0..2 {
+        let (submitted, reader) = (submitted.clone(), other.clone());
+        threads.push(thread::spawn(move || {
+            let mut seen = 0;
+            for _ in 0..2 {
+                let all: Vec<Pending> =
+                    submitted.lock().unwrap().all.iter().map(|(pending, _)| pending.clone()).collect();
+                for pending in all {
+                    let result = if n == 0 { pending.wait() } else { shuttle::future::block_on(pending.clone()) };
+                    if let Err(e) = &result {
+                        assert!(fault.is_some(), "{e:?}");
+                    } else {
+                        look(&reader, &mut seen);
+                        assert!(seen >= pending.token().log_index.0, "{pending:?} ended well, and is not shown");
+                    }
+                    let first = *submitted.lock().unwrap().ended.entry(pending.token()).or_insert(result.is_ok());
+                    assert_eq!(first, result.is_ok(), "two were told otherwise of {pending:?}");
+                }
+                thread::yield_now();
+            }
+        }));
+    }
+    let upkeep = other.clone();
+    threads.push(thread::spawn(move || {
+        for result in [upkeep.sync(), upkeep.checkpoint(), add(&upkeep, "beside").map(drop)] {
+            if let Err(e) = result {
+                assert!(fault.is_some() || e.code() == ErrorCode::StalePrimary && promotes, "{e:?}");
+            }
+        }
+    }));
+    if promotes {
+        let other = other.clone();
+        threads.push(thread::spawn(move || {
+            if let Err(e) = other.primary_promote_to_next_epoch() {
+                assert!(fault.is_some(), "{e:?}");
+            }
+        }));
+    }
+    if closes {
+        let (closing, submitted) = ((*db).clone(), submitted.clone());
+        threads.push(thread::spawn(move || {
+            thread::yield_now();
+            let before: Vec<Pending> =
+                submitted.lock().unwrap().all.iter().map(|(pending, _)| pending.clone()).collect();
+            if let Err(e) = closing.close() {
+                assert!(fault.is_some(), "{e:?}");
+            }
+            assert!(before.iter().all(|pending| pending.result().is_some()), "a close waits for all of them");
+        }));
+    }
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    let Submitted { all, .. } = std::mem::take(&mut *submitted.lock().unwrap());
+    drop(db);
+    if fault.is_none() {
+        // Also for those that were dropped.
+        assert!(all.iter().all(|(pending, _)| pending.wait().is_ok()));
+    }
+    let mut found = Found::default();
+    for (pending, key) in all {
+        if pending.wait().is_ok() {
+            found.acknowledged.insert(pending.token(), key);
+        }
+    }
+    found.seen = other.snapshot().unwrap().token().log_index.0;
+    host.set_forked(true);
+    drop(other);
+    expect_kept(&disk, mode, role, &found, Crash::Kill);
+    expect_kept(&disk, mode, role, &found, Crash::PowerLoss(Loss::LoseAllUnsynced));
+    expect_kept(&disk, mode, role, &found, Crash::PowerLoss(Loss::Random));
+}
+
+#[test]
+fn what_is_submitted_ends_once_whoever_waits_or_does_not() {
+    random(|| run_submitted(None, false, false));
+}
+
+#[test]
+fn what_is_submitted_is_unknown_to_all_where_a_sync_fails() {
+    random(|| run_submitted(Some(FaultOn::Sync), false, false));
+}
+
+#[test]
+fn what_is_in_flight_while_another_handle_takes_the_lead_counts() {
+    random(|| run_submitted(None, true, false));
+}
+
+#[test]
+fn a_close_waits_for_what_is_in_flight() {
+    random(|| run_submitted(None, false, true));
+    random(|| run_submitted(Some(FaultOn::Sync), true, true));
 }
 
 /// A replica takes another snapshot of its source, which went on, while it is read.

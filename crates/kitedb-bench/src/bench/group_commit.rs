@@ -46,7 +46,7 @@ pub fn run(report: &mut Report, dir: &Path) -> Res<()> {
 }
 
 /// Each of `threads` commits `each` nodes, numbered from `base` on.
-fn together(ours: &Ours, threads: u64, each: u64, base: u64) -> Res<()> {
+pub fn together(ours: &Ours, threads: u64, each: u64, base: u64) -> Res<()> {
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|t| {

@@ -12,6 +12,7 @@ pub mod open;
 pub mod read;
 pub mod replication_overhead;
 pub mod soak;
+pub mod submit;
 pub mod telemetry;
 
 use std::path::Path;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kitedb_core::{
     AllTypes, Database, Direction, EdgeKey, EdgeTypeId, GraphRead, NewNode, NodeId, OpenOptions, PropKeyId,
-    ReplicationRole, SyncMode, Value, ValueRef, View,
+    ReplicationRole, SyncMode, Transaction, Value, ValueRef, View,
 };
 
 use super::{Batch, Commit, CommitAndBatch, GraphStore, Opened, Pair, Primary, Reads, Role, Sync, touch};
@@ -111,8 +111,14 @@ impl Commit for Ours {
 /// The transaction that the commit benchmarks time.
 pub fn commit_node(db: &Database, i: u64) -> Res<()> {
     let mut tx = db.begin()?;
-    tx.create_node(Some(&key(i as u32)))?;
+    create_node(&mut tx, i)?;
     tx.commit()?;
+    Ok(())
+}
+
+/// What it does.
+pub fn create_node(tx: &mut Transaction, i: u64) -> Res<()> {
+    tx.create_node(Some(&key(i as u32)))?;
     Ok(())
 }
 
@@ -139,7 +145,7 @@ impl Batch for Ours {
     }
 }
 
-fn types(tx: &mut kitedb_core::Transaction) -> Res<[EdgeTypeId; TYPES.len()]> {
+fn types(tx: &mut Transaction) -> Res<[EdgeTypeId; TYPES.len()]> {
     let mut ids = [EdgeTypeId(0); TYPES.len()];
     for (id, name) in ids.iter_mut().zip(TYPES) {
         *id = tx.etype_id_or_create(name)?;

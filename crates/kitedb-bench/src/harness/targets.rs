@@ -64,6 +64,8 @@ pub const TARGETS: &[Target] = &[
     at_most("commit", "batch of 100 keyed nodes, Normal p50: ours / kitedb 0.2.18", 0.5),
     at_most("commit", "batch of 100 edges with 10 properties, Normal p50: ours / kitedb 0.2.18", 0.5),
     at_least("group-commit", "Full commits/s: 8 threads / 1 thread", 3.0),
+    at_least("submit", "Full commits/s: 1,000 in flight on one thread / 8 blocking threads", 2.0),
+    at_least("submit", "Normal commits/s: 1,000 in flight on one thread / one blocking thread", 0.9),
     at_most("read", "node by key (a): ours / CSR", 3.0),
     at_most("read", "node by key (b): ours / CSR", 2.0),
     at_most("read", "node property (a): ours, ns", 30.0),

@@ -4,7 +4,10 @@ mod replication;
 #[cfg(feature = "telemetry")]
 mod telemetry;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PathBufValueParser, TypedValueParser},
+};
 use kitedb_core::Token;
 use std::path::{Path, PathBuf};
 
@@ -149,10 +152,20 @@ impl Command {
     }
 }
 
+/// The path of a database file: one in memory would end with the command, and with it what the command did.
+pub fn in_a_file() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| match path.as_os_str() == ":memory:" {
+        true => Err(
+            "a database in memory ends with this command: give the path of a file (./:memory: for one of that name)",
+        ),
+        false => Ok(path),
+    })
+}
+
 #[derive(Args)]
 pub struct DatabaseArgs {
     /// The database file
-    #[arg(value_name = "DB")]
+    #[arg(value_name = "DB", value_parser = in_a_file())]
     pub database: PathBuf,
     /// The folder of its replication log [default: where the file says that it is; for a new one DB.replication]
     #[arg(long, value_name = "DIR", global = true)]

@@ -76,7 +76,7 @@ pub struct BreakerStoreArgs {
 #[derive(Args)]
 pub struct LookArgs {
     /// The database file
-    #[arg(value_name = "DB")]
+    #[arg(value_name = "DB", value_parser = super::in_a_file())]
     pub database: PathBuf,
     /// The folder of its replication log [default: DB.replication]
     #[arg(long, value_name = "DIR")]

@@ -5,6 +5,7 @@ mod bulk;
 mod cut_short;
 #[cfg(test)]
 mod golden;
+mod in_memory;
 mod keeper;
 mod open_file;
 mod place_of_replica;
@@ -18,7 +19,7 @@ pub use replication::{compare, compare_deep, compare_deep_with, compare_with};
 pub use weak::WeakDatabase;
 
 use crate::{
-    db::{CheckReport, Engine, GraphRead, Index, Lease, OpenOptions, Stats, SyncMode, Transaction, View},
+    db::{CheckReport, Engine, GraphRead, Index, Lease, OpenOptions, Pending, Stats, SyncMode, Transaction, View},
     error::{Error, ErrorCode, Result},
     graph::{LogIndex, Token},
     io::Env,
@@ -63,7 +64,14 @@ struct Handle {
 
 impl Handle {
     fn close(&self) -> Result<()> {
-        if self.lease.close() { Ok(()) } else { OpenFile::release(&self.file) }
+        if self.lease.close() {
+            return Ok(());
+        }
+        if !self.file.engine.env.host.forked() {
+            // Others may have the file open still.
+            self.file.engine.end_submitted_before();
+        }
+        OpenFile::release(&self.file)
     }
 }
 
@@ -79,8 +87,15 @@ impl Database {
     /// Opens the database at `path`, making it if it is missing and the options allow that.
     ///
     /// In one process all opens of a file share one engine; asking for another sync mode or replication role then is
-    /// an error, and so is an option that says otherwise than the first open (one that is as by default says nothing). Only one process can open a file for writing; any number can open it read-only beside it.
+    /// an error, and so is an option that says otherwise than the first open (one that is as by default says nothing). Only one
+    /// process can open a file for writing; any number can open it read-only beside it.
+    ///
+    /// The path `:memory:` names no file: each open of it is a new database in memory, as [`Database::in_memory`] makes them.
+    /// (A file of that name is opened as `./:memory:`.)
     pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
+        if path.as_ref() == Path::new(in_memory::NAME) {
+            return Self::in_memory_with(options);
+        }
         Self::open_in(Env::real(), path, options)
     }
 
@@ -132,7 +147,8 @@ impl Database {
         Ok(&self.file()?.engine)
     }
 
-    /// Closes this handle and its clones; their transactions do not commit any more. The last open of a file makes a checkpoint, so that the database at
+    /// Closes this handle and its clones; their transactions do not commit any more. It waits for every commit that was submitted
+    /// ([`Transaction::submit`]), whether or not anybody else does. The last open of a file makes a checkpoint, so that the database at
     /// rest is one file. Without a commit since it was opened, closing writes nothing.
     ///
     /// # Errors
@@ -166,6 +182,37 @@ impl Database {
     pub fn require_commits(&self) -> Result<()> {
         drop(self.begin()?);
         self.engine()?.require_leading(self.lease())
+    }
+
+    /// Begins a write transaction that sees `pending`, and all that came before it in the log, though it may not have ended. What
+    /// the transaction reads of it counts once `pending`, or the transaction's own commit, has ended well; if `pending` does not
+    /// count, that does not commit.
+    ///
+    /// ```
+    /// use kitedb_core::{Database, GraphRead, OpenOptions};
+    /// # fn main() -> kitedb_core::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let db = Database::open(dir.path().join("social.kitedb"), OpenOptions::new())?;
+    /// let mut tx = db.begin()?;
+    /// let alice = tx.create_node(Some("alice"))?;
+    /// let pending = tx.submit()?;
+    /// // Without waiting for the disk.
+    /// let mut tx = db.begin_after(&pending)?;
+    /// tx.set_node_prop(alice, "age", 42)?;
+    /// tx.commit()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidArgument`] if it was submitted to another open database; if it has ended and does not count, or may
+    /// not, that error; otherwise those of [`Database::begin`].
+    #[track_caller]
+    pub fn begin_after(&self, pending: &Pending) -> Result<Transaction> {
+        let engine = self.engine()?;
+        engine.require_writer()?;
+        let (lease, after) = (self.handle.lease.clone(), pending.in_flight(engine)?);
+        Ok(engine.begin_after(lease, Site::caller(), after))
     }
 
     /// A read-only snapshot of the last published state.

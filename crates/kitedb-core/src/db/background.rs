@@ -33,6 +33,10 @@ impl Worker for Engine {
                 Ok(())
             }
             Job::Sync => self.sync(),
+            Job::Submitted => {
+                self.end_submitted();
+                Ok(())
+            }
             Job::Sweep => {
                 if self.sweep_pins() {
                     self.maintenance.jobs.ask_for_sweep();

@@ -30,6 +30,17 @@ const MEMORY: u64 = 4;
 /// So often, in ms, who waits for the sync of others looks whether it failed.
 const LOOK_MS: u64 = 50;
 
+/// What a committer may wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WaitsFor {
+    /// Locks, room, rotations; and syncs, also those of commits that it conflicts with.
+    Syncs,
+    /// As that, but for no commit of its own handle.
+    Others,
+    /// Nothing.
+    Nothing,
+}
+
 impl Engine {
     /// Commits a transaction, and measures how long that takes.
     #[inline]
@@ -45,7 +56,7 @@ impl Engine {
 
     /// Takes note of why a transaction was not committed. What the database is in the way of is about its file.
     #[cold]
-    fn uncommitted(&self, error: Error) -> Error {
+    pub(super) fn uncommitted(&self, error: Error) -> Error {
         self.poison.note_log_failure(&error);
         match error.kind() {
             ErrorKind::RetryTransaction | ErrorKind::Input => error,
@@ -57,52 +68,18 @@ impl Engine {
     /// I2: the kernel has the frame before a token is returned; and I4: frames are appended and applied under one lock.
     #[inline]
     pub(super) fn commit(&self, mut tx: Transaction) -> Result<Token> {
-        self.check_usable()?;
-        tx.require_unexpired()?;
-        tx.require_whole()?;
-        // Changes are large to move: they stay where they are until they are in the delta.
-        let Transaction { levels, snapshot, ref mut overlay, ref mut buffer, ref lease, .. } = tx;
-        lease.require_open()?;
-        if overlay.has_cancelled() {
-            overlay.settle();
-            buffer.truncate(FRAME_PREFIX);
-            overlay.encode(&Reading::new(&levels, snapshot, None), buffer)?;
+        if let Some(token) = self.prepare(&mut tx)? {
+            let after = self.confirm_unchanged(&tx, WaitsFor::Syncs)?;
+            return after.map_or(Ok(token), |after| self.wait_for(&after));
         }
-        if overlay.is_empty() && overlay.names.is_empty() {
-            if let Some(control) = self.sidecar.as_ref().filter(|_| self.role() == ReplicationRole::Primary)
-                && !control.allows(lease.epoch())
-            {
-                // Who does not lead cannot say that what was asked for is so.
-                self.require_leading(lease.epoch())?;
-            }
-            return Ok(levels.info(snapshot).token(snapshot));
-        }
-        let change = overlay.digest_change();
+        let change = tx.overlay.digest_change();
         let mut commit = self.commit.lock();
         self.wait_for_room(&mut commit);
-        // Under the lock, which is not given up from here on: the log ends only after this.
-        self.check_usable()?;
-        self.require_no_panic()?;
-        lease.require_open()?;
-        if let Some(appender) = &commit.appender {
-            // First: a conflict with a commit whose outcome is unknown would tell the caller to try again.
-            appender.require_sound()?;
+        if let Err(e) = self.admit(&commit, &tx) {
+            return Err(self.refused(commit, &tx, e, WaitsFor::Syncs));
         }
-        self.require_lead(&commit, lease.epoch())?;
-        if let Some(control) = commit.appender.as_ref().map(Appender::control).or(self.sidecar.as_ref()) {
-            // So would one with a commit that a fence made void, for ever.
-            if !control.allows(commit.epoch) {
-                require_unfenced(control, commit.epoch)?;
-            }
-        }
-        if let Err(e) = self.validate(&commit, overlay, &levels, snapshot) {
-            let last = commit.last;
-            drop(commit);
-            if e.is_conflict() {
-                self.await_published(last);
-            }
-            return Err(e);
-        }
+        // Changes are large to move: they stay where they are until they are in the delta.
+        let Transaction { levels, ref mut overlay, ref mut buffer, .. } = tx;
         // Dropped before the changes are applied, so that a superseded state goes as soon as it can.
         drop(levels);
         let token = self
@@ -110,9 +87,52 @@ impl Engine {
         self.finish(commit, token)
     }
 
+    /// Makes a transaction what is to be logged. `Some`: there is nothing to log, its state is the one that this names.
+    #[inline]
+    pub(super) fn prepare(&self, tx: &mut Transaction) -> Result<Option<Token>> {
+        self.check_usable()?;
+        tx.require_unexpired()?;
+        tx.require_whole()?;
+        let Transaction { levels, snapshot, overlay, buffer, lease, .. } = tx;
+        lease.require_open()?;
+        if overlay.has_cancelled() {
+            overlay.settle();
+            buffer.truncate(FRAME_PREFIX);
+            overlay.encode(&Reading::new(levels, *snapshot, None), buffer)?;
+        }
+        let empty = overlay.is_empty() && overlay.names.is_empty();
+        Ok(empty.then(|| levels.info(*snapshot).token(*snapshot)))
+    }
+
+    /// Fails unless a transaction may be appended. Under the commit lock, which is not given up from here on: the log ends
+    /// only after this.
+    #[inline]
+    pub(super) fn admit(&self, commit: &Commit, tx: &Transaction) -> Result<()> {
+        let Transaction { levels, snapshot, overlay, lease, .. } = tx;
+        self.check_usable()?;
+        self.require_no_panic()?;
+        lease.require_open()?;
+        if let Some(Err(e)) = tx.after.as_ref().and_then(|after| after.outcome()) {
+            // What it saw does not count, or may not.
+            return Err(e.clone());
+        }
+        if let Some(appender) = &commit.appender {
+            // First: a conflict with a commit whose outcome is unknown would tell the caller to try again.
+            appender.require_sound()?;
+        }
+        self.require_lead(commit, lease.epoch())?;
+        if let Some(control) = commit.appender.as_ref().map(Appender::control).or(self.sidecar.as_ref()) {
+            // So would one with a commit that a fence made void, for ever.
+            if !control.allows(commit.epoch) {
+                require_unfenced(control, commit.epoch)?;
+            }
+        }
+        self.validate(commit, overlay, levels, *snapshot)
+    }
+
     /// Waits for the sync of commits that one conflicts with: whoever tries again before it ends begins on a state without
     /// them, and conflicts again. Not for ever: what keeps them from being published is told to the next try.
-    fn await_published(&self, index: LogIndex) {
+    pub(super) fn await_published(&self, index: LogIndex) {
         let failed = || self.commit.lock().appender.as_ref().is_some_and(|appender| appender.group_sync().has_failed());
         for _ in 0..=self.options.fence_wait_ms / LOOK_MS {
             let reached = || self.published() >= index;
@@ -123,7 +143,7 @@ impl Engine {
     }
 
     /// Puts a commit into the log, and into the active delta. Whoever reads does not see it before it is published.
-    fn append_and_apply(
+    pub(super) fn append_and_apply(
         &self,
         commit: &mut Commit,
         overlay: &mut Overlay,
@@ -177,12 +197,7 @@ impl Engine {
             let log = PublishedLog::kept(&kept);
             drop(commit);
             self.sync_and_publish(log, token.log_index, token.epoch).map_err(|e| outcome_unknown(e, token))?;
-            if !is_unfenced(log.control, token.epoch) {
-                self.publish_if_kept(log, token)?;
-            } else if self.published() < token.log_index {
-                // Another committer synced it, and has not come to publish it yet.
-                self.publish(Some(log), token.log_index);
-            }
+            self.conclude(log, token, self.fence_patience())?;
         } else if is_unfenced(appender.control(), token.epoch) {
             self.maintenance.jobs.ask_for_sync();
             self.publish(Some(PublishedLog::of(appender)), token.log_index);
@@ -192,19 +207,40 @@ impl Engine {
             self.maintenance.jobs.ask_for_sync();
             // Given up while the promotion is waited for, which takes as long as that needs.
             drop(commit);
-            self.publish_if_kept(PublishedLog::kept(&kept), token)?;
+            self.publish_if_kept(PublishedLog::kept(&kept), token, self.fence_patience())?;
         }
+        self.ask_for_checkpoint_if(due);
+        Ok(token)
+    }
+
+    pub(super) fn ask_for_checkpoint_if(&self, due: bool) {
         if due && self.options.auto_checkpoint {
             self.maintenance.jobs.ask_for_checkpoint();
         }
-        Ok(token)
+    }
+
+    /// Publishes a commit that is as durable as its mode asks, unless a fence made it void: what that says is waited for at most
+    /// for `patience`.
+    pub(super) fn conclude(&self, log: PublishedLog<'_>, token: Token, patience: Duration) -> Result<()> {
+        if !is_unfenced(log.control, token.epoch) {
+            self.publish_if_kept(log, token, patience)?;
+        } else if self.published() < token.log_index {
+            // Another committer synced it, and has not come to publish it yet.
+            self.publish(Some(log), token.log_index);
+        }
+        Ok(())
+    }
+
+    /// For how long what a fence says is waited for.
+    pub(super) fn fence_patience(&self) -> Duration {
+        Duration::from_millis(self.options.fence_wait_ms)
     }
 
     /// Waits until the fence that was moved meanwhile says whether a commit counts, and publishes it if it does.
     #[cold]
-    fn publish_if_kept(&self, log: PublishedLog<'_>, token: Token) -> Result<()> {
+    fn publish_if_kept(&self, log: PublishedLog<'_>, token: Token, patience: Duration) -> Result<()> {
         let control = log.control;
-        match self.await_verdict(control, token)? {
+        match self.await_verdict(control, token, patience)? {
             Verdict::Kept => {}
             Verdict::Void => return Err(void(control, token)),
             Verdict::Past => match self.is_in_the_past(token) {
@@ -218,8 +254,7 @@ impl Engine {
     }
 
     /// What the fence says of a commit that was appended before this look at it.
-    fn await_verdict(&self, control: &Control, token: Token) -> Result<Verdict> {
-        let patience = Duration::from_millis(self.options.fence_wait_ms);
+    fn await_verdict(&self, control: &Control, token: Token, patience: Duration) -> Result<Verdict> {
         #[expect(clippy::disallowed_methods, reason = "a thread sleeps by the clock of the real machine")]
         let began = Instant::now();
         loop {
@@ -354,7 +389,7 @@ impl Engine {
                 if is_unfenced(control, token.epoch) {
                     return Ok(());
                 }
-                match self.await_verdict(control, token)? {
+                match self.await_verdict(control, token, self.fence_patience())? {
                     Verdict::Kept => Ok(()),
                     Verdict::Void | Verdict::Past => Err(void(control, token)),
                 }
@@ -414,25 +449,24 @@ impl Engine {
 
     /// Waits, with the commit lock given up meanwhile, while a checkpoint is too far behind.
     pub(super) fn wait_for_room(&self, commit: &mut MutexGuard<'_, Commit>) {
-        if !self.maintenance.jobs.running() || !self.options.auto_checkpoint {
-            return;
-        }
-        loop {
-            let Some(appender) = &commit.appender else { return };
-            let limit = self.options.checkpoint_log_bytes;
-            let levels = self.publication.levels();
-            let room = appender.written_bytes() - commit.frozen_at_bytes < limit.saturating_mul(BACKLOG)
-                && levels.active.memory_bytes() < limit.saturating_mul(MEMORY * BACKLOG);
-            if room || levels.frozen.is_none() || self.maintenance.jobs.failing() || self.panicked().is_some() {
-                return;
-            }
-            drop(levels);
-            if is_reporting() {
-                // It may be this thread that makes the checkpoint.
-                return;
-            }
+        while !self.has_room(commit) {
             self.maintenance.wait_for_checkpoint(commit, Duration::from_millis(100));
         }
+    }
+
+    /// Whether no checkpoint is too far behind for another commit, or waiting for it would be in vain.
+    pub(super) fn has_room(&self, commit: &Commit) -> bool {
+        if !self.maintenance.jobs.running() || !self.options.auto_checkpoint {
+            return true;
+        }
+        let Some(appender) = &commit.appender else { return true };
+        let limit = self.options.checkpoint_log_bytes;
+        let levels = self.publication.levels();
+        let room = appender.written_bytes() - commit.frozen_at_bytes < limit.saturating_mul(BACKLOG)
+            && levels.active.memory_bytes() < limit.saturating_mul(MEMORY * BACKLOG);
+        let in_vain = levels.frozen.is_none() || self.maintenance.jobs.failing() || self.panicked().is_some();
+        // While a report runs, it may be this thread that makes the checkpoint.
+        room || in_vain || is_reporting()
     }
 }
 
@@ -474,7 +508,7 @@ impl Verdict {
 
 /// Whether the fence still lets epoch `mine` commit. Its frame is where others can read it before the fence is looked
 /// at, as the promoter moves the fence before it reads: one of both sees what the other did. Upholds I27.
-fn is_unfenced(control: &Control, mine: Epoch) -> bool {
+pub(super) fn is_unfenced(control: &Control, mine: Epoch) -> bool {
     std::sync::atomic::fence(Ordering::SeqCst);
     control.allows(mine)
 }
@@ -538,7 +572,7 @@ fn unapplied(commit: &Commit, token: Token, cause: &Error) -> Error {
 
 /// The error of a commit whose sync failed.
 #[cold]
-fn outcome_unknown(e: Error, token: Token) -> Error {
+pub(super) fn outcome_unknown(e: Error, token: Token) -> Error {
     let e = if e.code() == ErrorCode::SyncFailed { e.recoded(ErrorCode::OutcomeUnknown) } else { e };
     e.with_token(token)
 }

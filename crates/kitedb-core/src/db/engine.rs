@@ -1,6 +1,7 @@
 //! What all handles to one file share.
 
 mod ids;
+mod in_flight;
 mod maintenance;
 mod measures;
 mod open_report;
@@ -24,6 +25,7 @@ use crate::{
     store::{HistoryEntry, LogKind, LogLink, Manifest, Store},
 };
 use ids::IdAllocator;
+use in_flight::InFlight;
 use maintenance::Maintenance;
 use measures::Measures;
 use poison::Poison;
@@ -38,6 +40,7 @@ use std::{
 };
 
 pub(super) use ids::NextIds;
+pub(super) use in_flight::Submitted;
 pub(super) use maintenance::{CheckpointGuard, MergeGuard};
 pub(crate) use measures::Work;
 pub(super) use open_report::OpenReport;
@@ -46,7 +49,7 @@ pub(super) use open_report::OpenReport;
 ///
 /// Locks are taken in this order: that of checkpoints, that of merges, that of publishing (all three in [`Maintenance`], whose
 /// guards are what takes the later one), `commit`. Under `commit` come those that nobody holds for longer than a look: of the
-/// pins, of the waiters, of the jobs, of what an open reported. A committer holds only `commit`; a reader holds none.
+/// pins, of the waiters, of the commits in flight, of the jobs, of what an open reported. A committer holds only `commit`; a reader holds none.
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) env: Env,
@@ -67,6 +70,8 @@ pub(crate) struct Engine {
     pub(super) commit: Mutex<Commit>,
     /// What readers see.
     pub(super) publication: Publication,
+    /// Commits that were submitted and have not ended.
+    pub(super) in_flight: InFlight,
     /// Checkpoints and merges.
     pub(super) maintenance: Maintenance,
     /// What is counted and measured.
@@ -111,6 +116,7 @@ impl Engine {
             ids: IdAllocator::new(NextIds::of(&manifest)),
             publication: Publication::new(levels, commit.last, env.host.clone(), options.max_pin_ms),
             commit: Mutex::new(commit),
+            in_flight: InFlight::default(),
             maintenance: Maintenance::new(Jobs::new(options.background && !options.read_only)),
             measures: Measures::new(env.host.now_ms()),
             poison: Poison::default(),
@@ -125,15 +131,22 @@ impl Engine {
         })
     }
 
-    /// Fails where the handle is of no use: after a fork, or closed.
+    /// Fails in a child process after a fork.
     #[inline]
-    pub(crate) fn check_usable(&self) -> Result<()> {
+    pub(super) fn require_not_forked(&self) -> Result<()> {
         if self.env.host.forked() {
             return Err(Error::new(
                 ErrorCode::Forked,
                 "this database was opened before a fork: open it again in the child process",
             ));
         }
+        Ok(())
+    }
+
+    /// Fails where the handle is of no use: after a fork, or closed.
+    #[inline]
+    pub(crate) fn check_usable(&self) -> Result<()> {
+        self.require_not_forked()?;
         if self.is_closed() {
             return Err(Error::new(ErrorCode::Closed, "Database is closed"));
         }

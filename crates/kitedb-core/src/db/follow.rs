@@ -163,6 +163,8 @@ impl Engine {
         self.check_usable()?;
         self.require_writable()?;
         self.require_replaceable()?;
+        // Of when it led: a frame of the log that goes now says how they end.
+        self.end_submitted();
         self.guarded("a bootstrap", || self.adopt_guarded(image, record, pace))
     }
 

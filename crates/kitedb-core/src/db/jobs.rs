@@ -26,7 +26,7 @@ pub(super) struct Jobs {
     enabled: bool,
     stopping: AtomicBool,
     /// Each kind of work, once it is known whose it is.
-    tasks: OnceLock<[Task; 4]>,
+    tasks: OnceLock<[Task; 5]>,
     /// Within how long a sync begins that was asked for.
     sync_tick: OnceLock<Duration>,
     /// After how long a sweep begins that was asked for.
@@ -36,6 +36,8 @@ pub(super) struct Jobs {
     sync_asked: AtomicBool,
     /// Whether it is to be looked who has held a state for too long; true, too, where nobody ever looks.
     sweep_asked: AtomicBool,
+    /// Whether something was submitted, and nobody was asked to end it yet.
+    submitted_asked: AtomicBool,
     failing: AtomicBool,
     /// What the last background failure was, until the work succeeds.
     last_error: ArcSwapOption<String>,
@@ -50,15 +52,20 @@ pub(super) enum Job {
     Compact,
     Sync,
     Sweep,
+    /// Ending commits that were submitted.
+    Submitted,
 }
 
 impl Job {
+    /// All of them, in the order of their numbers.
+    const ALL: [Self; 5] = [Self::Checkpoint, Self::Compact, Self::Sync, Self::Sweep, Self::Submitted];
+
     /// The threads that do it.
     fn lane(self) -> Lane {
         match self {
             Self::Checkpoint => Lane::Checkpoint,
             Self::Compact => Lane::Compact,
-            Self::Sync => Lane::Sync,
+            Self::Sync | Self::Submitted => Lane::Sync,
             Self::Sweep => Lane::Keep,
         }
     }
@@ -90,6 +97,7 @@ impl Jobs {
             checkpoint_asked: AtomicBool::new(false),
             sync_asked: AtomicBool::new(true),
             sweep_asked: AtomicBool::new(true),
+            submitted_asked: AtomicBool::new(false),
             failing: AtomicBool::new(false),
             last_error: ArcSwapOption::empty(),
             burst: AtomicU64::new(0),
@@ -102,7 +110,7 @@ impl Jobs {
         if !self.enabled {
             return;
         }
-        let _ = self.tasks.set([Job::Checkpoint, Job::Compact, Job::Sync, Job::Sweep].map(|job| task_of(worker, job)));
+        let _ = self.tasks.set(Job::ALL.map(|job| task_of(worker, job)));
         let ticks = [(&self.sync_tick, sync_tick, &self.sync_asked), (&self.sweep_tick, sweep_tick, &self.sweep_asked)];
         for (place, tick, asked) in ticks {
             if tick.is_some_and(|tick| place.set(tick).is_ok()) {
@@ -157,6 +165,15 @@ impl Jobs {
         }
     }
 
+    /// Asks for the end of what was submitted before, at once. Costs a swap if that was asked for already. `false`: no thread
+    /// does it, so that who wants to know how it ends has to do it, whatever was said to those who asked just before.
+    pub fn ask_to_end_submitted(&self) -> bool {
+        if self.tasks.get().is_none() {
+            return false;
+        }
+        self.submitted_asked.swap(true, Ordering::AcqRel) || self.ask(Job::Submitted, Duration::ZERO)
+    }
+
     /// What says that a job was asked for, and not begun yet. Of merges nothing does.
     fn asked(&self, job: Job) -> Option<&AtomicBool> {
         match job {
@@ -164,16 +181,18 @@ impl Jobs {
             Job::Compact => None,
             Job::Sync => Some(&self.sync_asked),
             Job::Sweep => Some(&self.sweep_asked),
+            Job::Submitted => Some(&self.submitted_asked),
         }
     }
 
-    fn ask(&self, job: Job, after: Duration) {
-        let Some(task) = self.tasks.get().and_then(|tasks| tasks.get(job as usize)) else { return };
-        if let Err(e) = task.ask(after) {
-            self.last_error.store(Some(Arc::new(format!("cannot start a background thread: {e}"))));
-            // The next one who wants it asks again.
-            self.asked(job).into_iter().for_each(|asked| asked.store(false, Ordering::Release));
-        }
+    /// Returns whether a thread comes to it.
+    fn ask(&self, job: Job, after: Duration) -> bool {
+        let Some(task) = self.tasks.get().and_then(|tasks| tasks.get(job as usize)) else { return false };
+        let Err(e) = task.ask(after) else { return true };
+        self.last_error.store(Some(Arc::new(format!("cannot start a background thread: {e}"))));
+        // The next one who wants it asks again.
+        self.asked(job).into_iter().for_each(|asked| asked.store(false, Ordering::SeqCst));
+        false
     }
 
     /// Ends all jobs, after what they are doing. Jobs of other databases are not waited for.
@@ -199,6 +218,8 @@ impl Jobs {
     /// Notes how a job ended. After a failure it is done again in a while.
     fn note(&self, job: Job, result: Result<()>) -> Next {
         match result {
+            // Each commit says itself how it ended.
+            _ if job == Job::Submitted => Next::Asked,
             // It says nothing of what else is done.
             Ok(()) if job == Job::Sweep => Next::Asked,
             Ok(()) => {
@@ -237,8 +258,10 @@ fn task_of(worker: &Arc<dyn Worker>, job: Job) -> Task {
 /// Does a job once. `None`: it panicked.
 fn do_job(worker: &Arc<dyn Worker>, job: Job) -> Option<Next> {
     let jobs = worker.jobs();
-    // Once nothing more is written, what is in the log is still synced, and who reads is still told that he has done so for long.
-    if jobs.is_stopping() || (worker.has_panicked() && !matches!(job, Job::Sync | Job::Sweep)) {
+    // Once nothing more is written, what is in the log is still synced, and ends, and who reads is still told that he has done so
+    // for long.
+    let goes_on = matches!(job, Job::Sync | Job::Sweep | Job::Submitted);
+    if jobs.is_stopping() || (worker.has_panicked() && !goes_on) {
         return Some(Next::Asked);
     }
     // Before the work: what comes after this asks again.

@@ -332,6 +332,25 @@ impl OpenOptions {
         self
     }
 
+    /// The first option, by its name, that means nothing for a database in memory, which is new, and which nobody follows.
+    pub(crate) fn not_in_memory(&self) -> Option<&'static str> {
+        let given = [
+            (self.read_only, "read_only"),
+            (!self.create_if_missing, "create_if_missing(false)"),
+            (self.role.is_some_and(|role| role != ReplicationRole::Disabled), "replication_role"),
+            (self.sidecar_path.is_some(), "replication_sidecar_path"),
+            (self.source_db_path.is_some(), "replication_source_db_path"),
+            (self.source_sidecar_path.is_some(), "replication_source_sidecar_path"),
+            (self.overwrite, "replication_overwrite"),
+            (self.replication_segment_max_bytes.is_some(), "replication_segment_max_bytes"),
+            (self.retention != RetentionOptions::default(), "a replication_retention option"),
+            (self.replication_name.is_some(), "replication_name"),
+            (self.replication_unregistered, "replication_unregistered"),
+            (self.fail_after_append.is_some(), "replication_fail_after_append_for_testing"),
+        ];
+        given.into_iter().find(|(given, _)| *given).map(|(_, name)| name)
+    }
+
     /// The limit of the segments of a log of that role.
     pub(crate) fn segment_limit(&self, role: ReplicationRole) -> u64 {
         match role {

@@ -1,6 +1,10 @@
 //! Who holds which state, for how long, and what becomes of those that are held for too long.
 
-use super::{engine::Engine, transaction::Transaction, view::View};
+use super::{
+    engine::{Engine, Submitted},
+    transaction::Transaction,
+    view::View,
+};
 use crate::{
     db::lease::Lease,
     graph::LogIndex,
@@ -72,6 +76,19 @@ impl Engine {
     #[inline]
     pub(crate) fn begin(self: &Arc<Self>, lease: Arc<Lease>, site: Site) -> Transaction {
         let tx = Transaction::new(self.clone(), lease, site);
+        self.note_pin();
+        tx
+    }
+
+    /// As [`Engine::begin`], one that sees `after`, which has not ended, and all before it; `None`: it sees what is published.
+    pub(crate) fn begin_after(
+        self: &Arc<Self>,
+        lease: Arc<Lease>,
+        site: Site,
+        after: Option<Arc<Submitted>>,
+    ) -> Transaction {
+        let Some(after) = after else { return self.begin(lease, site) };
+        let tx = Transaction::after(self.clone(), lease, site, after);
         self.note_pin();
         tx
     }

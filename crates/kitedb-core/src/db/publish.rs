@@ -103,6 +103,8 @@ impl Engine {
             let Some(appender) = &commit.appender else { return Ok(()) };
             (appender.last(), keep(appender))
         };
-        self.sync_and_publish(PublishedLog::kept(&kept), last, self.epoch())
+        self.sync_and_publish(PublishedLog::kept(&kept), last, self.epoch())?;
+        self.end_submitted_before();
+        Ok(())
     }
 }

@@ -5,6 +5,7 @@ mod edges;
 mod names;
 mod new_node;
 mod nodes;
+pub(super) mod submit;
 mod upsert;
 mod used_name;
 mod vectors;
@@ -13,7 +14,7 @@ pub use new_node::NewNode;
 
 use super::{
     dyn_graph::{Graph, expired, sealed},
-    engine::Engine,
+    engine::{Engine, Submitted},
     lease::Lease,
     options::ReplicationRole,
     read::GraphRead,
@@ -43,6 +44,8 @@ pub struct Transaction {
     pub(super) buffer: Vec<u8>,
     /// That of the handle for which this writes.
     pub(super) lease: Arc<Lease>,
+    /// The commit that it began after, if that had not ended then.
+    pub(super) after: Option<Arc<Submitted>>,
     /// Names that need no definition from this transaction (any more).
     used: Indexed<UsedName>,
     /// Keeps the ids of those that it defines.
@@ -54,7 +57,23 @@ pub struct Transaction {
 
 impl Transaction {
     pub(crate) fn new(engine: Arc<Engine>, lease: Arc<Lease>, site: Site) -> Self {
-        let (levels, snapshot, hold) = engine.publication.hold_current(ReaderKind::Transaction, site);
+        let held = engine.publication.hold_current(ReaderKind::Transaction, site);
+        Self::on(engine, lease, held, None)
+    }
+
+    /// One that sees `after`, which has not ended, and all before it.
+    pub(crate) fn after(engine: Arc<Engine>, lease: Arc<Lease>, site: Site, after: Arc<Submitted>) -> Self {
+        let held = engine.publication.hold_after(after.token.log_index, ReaderKind::Transaction, site);
+        Self::on(engine, lease, held, Some(after))
+    }
+
+    #[inline]
+    fn on(
+        engine: Arc<Engine>,
+        lease: Arc<Lease>,
+        (levels, snapshot, hold): (Arc<Levels>, LogIndex, ReaderSlot),
+        after: Option<Arc<Submitted>>,
+    ) -> Self {
         let mut buffer = Vec::with_capacity(FRAME_PREFIX + 160);
         buffer.resize(FRAME_PREFIX, 0);
         Self {
@@ -64,6 +83,7 @@ impl Transaction {
             overlay: Overlay::default(),
             buffer,
             lease,
+            after,
             used: Indexed::default(),
             claims: Claims::default(),
             failed: None,
@@ -118,7 +138,8 @@ impl Transaction {
     ///
     /// # Errors
     /// [`ErrorCode::Conflict`] if something it writes was changed by a transaction that committed first: nothing
-    /// has happened, run it again. [`ErrorCode::OutcomeUnknown`]: a sync failed, or the promotion of another node has not
+    /// has happened, run it again ([`ErrorCode::ConflictUnpublished`]: by one that this handle submitted; that one has ended since).
+    /// [`ErrorCode::OutcomeUnknown`]: a sync failed, or the promotion of another node has not
     /// said yet which commits it keeps; whether this one counts is unknown, so look before you run it again.
     /// [`ErrorCode::StalePrimary`]: it does not count, another node leads. [`ErrorCode::Closed`]: the handle that began it
     /// was closed. [`ErrorCode::SnapshotExpired`]: it was held for too long; nothing has happened, run it again. If an

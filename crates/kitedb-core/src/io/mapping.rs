@@ -49,6 +49,12 @@ impl Mapping {
         Self { first, len: bytes.len(), owner: Owner::Memory { words: Arc::new(words) } }
     }
 
+    /// The first `len` bytes of `words`, or all of them, shared.
+    pub(super) fn of_words(words: Arc<Vec<u64>>, len: usize) -> Self {
+        let len = len.min(size_of_val(words.as_slice()));
+        Self { first: NonNull::from(words.as_slice()).cast(), len, owner: Owner::Memory { words } }
+    }
+
     /// A token by which the maker of a mapping in memory can tell whether it still lives.
     pub(super) fn lifetime(&self) -> Weak<Vec<u64>> {
         match &self.owner {

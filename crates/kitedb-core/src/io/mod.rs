@@ -1,10 +1,13 @@
 //! Floor 1: every file operation, mapping, lock and shared atomic, and every source of time and chance,
 //! behind two small traits, so that the engine above runs unchanged on a real disk ([`RealDisk`]) and on a
-//! simulated one ([`sim`]) that loses unsynced writes, tears them, runs full and fails.
+//! simulated one ([`sim`]) that loses unsynced writes, tears them, runs full and fails. A third one is in memory
+//! ([`MemoryDisk`]), for databases that end with their process.
 
+mod byte_locks;
 mod file_lock;
 mod file_words;
 mod mapping;
+mod memory;
 mod names;
 mod real;
 mod resolve;
@@ -24,6 +27,7 @@ use std::{
 pub(crate) use file_lock::FileLock;
 pub use file_words::{FileWords, words_of_text};
 pub use mapping::Mapping;
+pub use memory::MemoryDisk;
 pub(crate) use names::{begin_draft, clear_name, copy_aside, in_the_way, is_known, is_other_kind, put_aside};
 pub use real::{RealDisk, SystemHost};
 pub use stamp::{Access, Stamp};

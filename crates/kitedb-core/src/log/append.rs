@@ -267,6 +267,14 @@ impl Appender {
         Ok(())
     }
 
+    /// Whether a frame in `buffer` (see [`Appender::append`]) would go into the segment that is being written: it is appended
+    /// without a sync then.
+    pub fn has_place_for(&self, buffer: &[u8]) -> bool {
+        let bytes = sync_mark::MARK_LEN + frame::padded_len(buffer.len().saturating_sub(FRAME_PREFIX));
+        let fits = self.segment.end + bytes as u64 <= self.options.segment_max_bytes;
+        !self.half_made && (fits || self.last < self.segment.header.first)
+    }
+
     /// Rotates if `bytes` more would not fit.
     fn make_room(&mut self, bytes: u64) -> Result<()> {
         self.discard_half_made()?;

@@ -259,6 +259,11 @@ impl Names {
         self.inner.read().dimensions.get(&key.0).map(|&(dimension, _)| dimension)
     }
 
+    /// As [`Names::dimension`], with the log index of the frame that fixed it.
+    pub fn dimension_since(&self, key: PropKeyId) -> Option<(u32, LogIndex)> {
+        self.inner.read().dimensions.get(&key.0).map(|&(dimension, index)| (dimension, LogIndex(index)))
+    }
+
     /// Takes note that the frame with log index `index` fixes the length of vectors under `key`.
     pub fn define_dimension(&self, key: PropKeyId, dimension: u32, index: LogIndex) -> Result<()> {
         let mut inner = self.inner.write();

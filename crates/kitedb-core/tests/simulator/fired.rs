@@ -29,6 +29,7 @@ kinds! {
     CommittedBeside => "a transaction that was begun before others committed, too",
     CommittedAcrossCheckpoint => "one with a checkpoint between",
     CommittedAcrossPromotion => "one with a promotion in place between",
+    SubmittedTogether => "commits were in flight together, and ended well",
     Conflicted => "a transaction that was begun before others conflicted with them",
     FencedMeanwhile => "the node of an open transaction was fenced before it committed",
     ClosedHandle => "the handle of an open transaction was closed before it committed",

@@ -15,6 +15,7 @@ use std::io::ErrorKind;
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Commit,
+    Submit,
     Pull,
     Bootstrap,
     Maintain,
@@ -45,8 +46,9 @@ enum Kind {
 }
 
 /// How often each kind of step comes, relative to the others.
-const KINDS: [(u64, Kind); 28] = [
+const KINDS: [(u64, Kind); 29] = [
     (24, Kind::Commit),
+    (4, Kind::Submit),
     (24, Kind::Pull),
     (4, Kind::Bootstrap),
     (5, Kind::Maintain),
@@ -108,7 +110,9 @@ impl World {
             let acts = node.is_open() && !node.paused;
             match kind {
                 // One that is fenced mostly knows better.
-                Kind::Commit => acts && node.leads() && (node.fenced != Fenced::Yes || self.marks % 4 == 0),
+                Kind::Commit | Kind::Submit => {
+                    acts && node.leads() && (node.fenced != Fenced::Yes || self.marks % 4 == 0)
+                }
                 Kind::Retain | Kind::PromoteInPlace | Kind::Report | Kind::SecondHandle | Kind::Hold => {
                     acts && node.leads()
                 }
@@ -135,6 +139,7 @@ impl World {
         let other = (n + 1 + self.rng.below(self.nodes.len() as u64 - 1) as usize) % self.nodes.len();
         match kind {
             Kind::Commit => self.some_commits(n),
+            Kind::Submit => self.submit_together(n),
             Kind::Pull => {
                 let most = self.rng.pick(&[1, 2, 7, 1000]);
                 let _may_fail = self.pull(n, most);

@@ -8,10 +8,10 @@ use super::{
 };
 use crate::support::{
     compare::{Cursors, compare},
-    model::{Conflict, Draft, Node as ModelNode, Since},
+    model::{Committed, Conflict, Draft, Node as ModelNode, Since},
     ops,
 };
-use kitedb_core::{ErrorCode, GraphRead, NewNode, NodeId, Transaction, Value};
+use kitedb_core::{ErrorCode, GraphRead, NewNode, NodeId, Pending, Transaction, Value};
 use std::rc::Rc;
 
 /// The nodes that commits mark as their own: those of the first one are committed at once. Two that are open together and
@@ -173,6 +173,105 @@ impl World {
         assert_eq!(failed.unwrap_err().code(), ErrorCode::NodeNotFound);
     }
 
+    /// Transactions that are submitted before the ones before them have ended, and see them.
+    pub(super) fn submit_together(&mut self, n: usize) {
+        let (mut line, mut refused) = (self.nodes[n].tip, None);
+        let mut submitted: Vec<(Pending, Id, Committed)> = Vec::new();
+        for _ in 0..2 + self.rng.below(3) {
+            let node = &self.nodes[n];
+            let db = node.db();
+            let tx = match submitted.last() {
+                Some((before, ..)) => db.begin_after(before),
+                None => db.begin(),
+            };
+            let tx = match tx {
+                Ok(tx) => tx,
+                Err(e) => {
+                    refused = Some(e);
+                    break;
+                }
+            };
+            let model = Rc::clone(&self.ledger.get(line).model);
+            let (since, promotions) = (node.history.now(), node.promotions);
+            let mut open = Open {
+                tx,
+                draft: Draft::new(&model),
+                since,
+                began_at: line,
+                promotions,
+                marked: MARKED[0],
+                second: false,
+                closed: false,
+                slow: false,
+                refused: 0,
+            };
+            let count = 1 + self.rng.below(3);
+            self.operate(&mut open, count);
+            let mut model = (*model).clone();
+            let committed = open.draft.commit_to(&mut model);
+            match open.tx.submit() {
+                Ok(pending) => {
+                    line = self.ledger.tried(line, model);
+                    self.note(format!("n{n} submits {}", pending.token()));
+                    submitted.push((pending, line, committed));
+                }
+                Err(e) => {
+                    if e.code() == ErrorCode::OutcomeUnknown || self.nodes[n].machine.crashed() {
+                        line = self.ledger.tried(line, model);
+                    }
+                    refused = Some(e);
+                    break;
+                }
+            }
+        }
+        match (self.rng.below(3), submitted.last()) {
+            (0, Some((last, ..))) => drop(last.wait()),
+            (1, _) => drop(self.nodes[n].db().sync()),
+            _ => {}
+        }
+        let mut failed = false;
+        for (pending, id, committed) in submitted {
+            match pending.wait() {
+                Ok(token) => {
+                    assert_eq!(token, pending.token());
+                    assert!(!failed, "{token} counts, and one before it does not");
+                    let node = &mut self.nodes[n];
+                    assert!(node.fenced != Fenced::Yes, "a fenced primary acknowledged {token}");
+                    assert!(
+                        node.pending.is_none(),
+                        "acknowledged {token} after a failure that leaves the log unusable"
+                    );
+                    assert_eq!(token.log_index.0, self.ledger.get(id).index, "a commit is one frame");
+                    (node.tip, node.fenced) = (id, Fenced::No);
+                    node.history.commits.push(committed);
+                }
+                Err(e) => {
+                    self.note(format!("n{n}: {} does not end well: {e:?}", pending.token()));
+                    refused.get_or_insert(e);
+                    failed = true;
+                }
+            }
+        }
+        match refused {
+            None => {
+                let tip = self.nodes[n].tip;
+                assert_eq!(self.shown(n), tip, "what was acknowledged is shown");
+                fired(Fault::SubmittedTogether);
+            }
+            Some(e) if e.code() == ErrorCode::StalePrimary => assert!(self.nodes[n].fenced != Fenced::No, "{e:?}"),
+            Some(e) => {
+                self.note(format!("n{n} submits no more: {e:?}"));
+                let node = &mut self.nodes[n];
+                let known = node.poisoned;
+                node.failed("commit", &e);
+                // How many of them are in the log will be seen.
+                if !known && (node.poisoned || node.machine.crashed()) {
+                    node.pending = Some(line);
+                }
+            }
+        }
+    }
+
     fn finish(&mut self, n: usize, open: Open) {
         let Open { tx, draft, since, began_at, promotions, marked, second, closed, slow, refused } = open;
         let node = &self.nodes[n];
@@ -187,10 +286,20 @@ impl World {
         let mut model = (*current).clone();
         let committed = draft.commit_to(&mut model);
         let before = self.ledger.get(parent).token;
-        let result = tx.commit_with_token();
+        // In one way or another: it is the same commit.
+        let result = match self.marks % 4 {
+            0 => tx.submit().and_then(|pending| pending.wait()),
+            1 => match tx.try_submit() {
+                Ok(pending) => pending.wait(),
+                Err(refused) => {
+                    refused.into_transaction().and_then(Transaction::submit).and_then(|pending| pending.wait())
+                }
+            },
+            _ => tx.commit(),
+        };
         let what = if slow { format!("n{n}, slow, marking {marked},") } else { format!("n{n}") };
         let token = match result {
-            Ok(token) => token.unwrap(),
+            Ok(token) => token,
             Err(e) => {
                 self.note(format!("{what} does not commit: {e:?}"));
                 let node = &mut self.nodes[n];

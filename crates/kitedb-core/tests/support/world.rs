@@ -7,13 +7,18 @@ use super::{
     ops::{self, Op},
 };
 use kitedb_core::{
-    Database, ErrorCode, GraphRead, OpenOptions, SyncMode, Transaction, View,
+    Database, ErrorCode, GraphRead, OpenOptions, Pending, SyncMode, Transaction, View,
     io::{
         Env,
         sim::{SimDisk, SimHost},
     },
 };
-use std::path::{Path, PathBuf};
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
 
 /// One step, as numbers: see [`World::step`].
 #[derive(Debug, Clone)]
@@ -127,7 +132,8 @@ impl World {
     /// Does one step.
     pub fn step(&mut self, step: &Step) {
         match step.kind % 24 {
-            0..=9 => self.transact(step),
+            0..=7 => self.transact(step),
+            8 | 9 => self.submitted(step),
             10..=14 => self.interleaved(step),
             15 | 16 => {
                 self.db().checkpoint().unwrap();
@@ -204,6 +210,79 @@ impl World {
                 assert!(conflict.may, "a conflict with nobody ({e}): {:?}", draft.writes);
                 self.conflicts += 1;
             }
+        }
+    }
+
+    /// Transactions that are submitted one after the other, each of which sees the ones before it, and how they end.
+    fn submitted(&mut self, step: &Step) {
+        let published = self.last_index;
+        let mut submitted: Vec<Pending> = Vec::new();
+        for ops in step.ops.chunks(3) {
+            let begun = match submitted.last() {
+                Some(before) => self.db().begin_after(before),
+                None => self.db().begin(),
+            };
+            let (mut tx, mut draft) = (begun.unwrap(), Draft::new(&self.model));
+            if step.slot % 8 == 1 {
+                compare(&tx, &draft.now, &self.cursors);
+            }
+            for op in ops {
+                ops::apply(*op, &mut tx, &mut draft);
+            }
+            let pending = tx.try_submit().or_else(|refused| {
+                assert_eq!(refused.code(), ErrorCode::WouldBlock, "{refused:?}");
+                // It comes back as it was, and goes on.
+                let mut tx = refused.into_transaction().unwrap();
+                compare(&tx, &draft.now, &self.cursors);
+                for op in ops {
+                    ops::apply(*op, &mut tx, &mut draft);
+                }
+                tx.submit()
+            });
+            let pending = pending.unwrap();
+            let index = pending.token().log_index.0;
+            if draft.wrote() || index > self.last_index {
+                assert_eq!(index, self.last_index + 1, "a commit is one frame");
+                self.last_index += 1;
+            }
+            let committed = draft.commit_to(&mut self.model);
+            self.history.commits.push(committed);
+            submitted.push(pending);
+        }
+        let ended = self.db().sync_mode() != SyncMode::Full;
+        // Where threads work, some may have ended already.
+        let least = if ended { self.last_index } else { published };
+        let shown = self.db().snapshot().unwrap().token().log_index.0;
+        assert!((least..=self.last_index).contains(&shown), "{shown} of {least} to {} is shown", self.last_index);
+        let (first, last) = (submitted[0].clone(), submitted[submitted.len() - 1].clone());
+        match step.slot / 8 % 6 {
+            0 => drop(last.wait().unwrap()),
+            1 => submitted.iter().for_each(|pending| assert_eq!(pending.wait().unwrap(), pending.token())),
+            2 => self.db().sync().unwrap(),
+            3 => {
+                self.db().checkpoint().unwrap();
+                self.history.checkpoint();
+            }
+            // Nobody waits for it.
+            4 => {
+                submitted.clear();
+                drop((first.clone(), last.clone()));
+                self.close();
+                self.reopen();
+            }
+            _ => {
+                let mut first = first.clone();
+                let polled = Pin::new(&mut first).poll(&mut Context::from_waker(Waker::noop()));
+                // Where no thread ends it, who asks does.
+                if let Poll::Ready(result) = polled {
+                    result.unwrap();
+                }
+                last.wait().unwrap();
+            }
+        }
+        assert_eq!(self.db().snapshot().unwrap().token().log_index.0, self.last_index);
+        for pending in submitted.iter().chain([&first, &last]) {
+            assert_eq!(pending.result().unwrap().unwrap(), pending.token());
         }
     }
 

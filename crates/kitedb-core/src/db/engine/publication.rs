@@ -85,6 +85,15 @@ impl Publication {
         (levels, index, hold)
     }
 
+    /// As [`Publication::hold_current`], and with all up to `after`, which is applied and need not be published: for the one who
+    /// submitted it.
+    pub fn hold_after(&self, after: LogIndex, holder: ReaderKind, site: Site) -> (Arc<Levels>, LogIndex, ReaderSlot) {
+        let (levels, published) = self.current();
+        let index = published.max(after).min(levels.active.last());
+        let hold = self.held.hold(index, holder, site);
+        (levels, index, hold)
+    }
+
     /// Lets commits up to `index` be seen. Upholds I4: a maximum, whoever comes last.
     #[inline]
     pub fn reach(&self, index: LogIndex) {

@@ -30,7 +30,6 @@ mod faults;
 mod file;
 mod host;
 mod links;
-mod locks;
 mod rng;
 mod state;
 mod tree;

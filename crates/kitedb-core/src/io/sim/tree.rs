@@ -9,10 +9,10 @@ use std::{
 use super::{
     Loss,
     contents::Contents,
-    locks::Locks,
     rng::Rng,
     walk::{Entry, Start},
 };
+use crate::io::byte_locks::Locks;
 
 pub(super) type Inode = u64;
 pub(super) const ROOT: Inode = 1;

@@ -1,4 +1,4 @@
-//! Byte locks of one simulated file, with the rules of open file description locks.
+//! Byte locks of one file that is not the system's, with the rules of open file description locks.
 
 use std::ops::Range;
 
