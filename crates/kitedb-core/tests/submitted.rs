@@ -526,7 +526,7 @@ struct Defect(AtomicBool);
 
 impl Observer for Defect {
     fn see(&self, operation: Operation, path: &Path) -> io::Result<()> {
-        let ends = thread::current().name() == Some("kitedb-submit") && operation == Operation::Sync;
+        let ends = thread::current().name() == Some("kitedb-sync") && operation == Operation::Sync;
         if ends && path.to_string_lossy().ends_with(LOG) && self.0.swap(false, Ordering::SeqCst) {
             panic!("a defect was planted here");
         }

@@ -1,7 +1,7 @@
 //! Views and transactions for who cannot say when he is done with them: what they hold is freed all the same, once it was
 //! held for too long, and when the database is closed.
 
-use super::{dyn_graph::expired, transaction::Transaction, view::View};
+use super::{dyn_graph::expired, pending::Pending, transaction::Transaction, view::View};
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::Token,
@@ -71,15 +71,10 @@ impl TransactionHandle {
     /// Those of `f`. [`ErrorCode::SnapshotExpired`]: it was held for too long; [`ErrorCode::Closed`]: the database is
     /// closed, or the transaction was committed or rolled back; [`ErrorCode::Locked`]: another call works with it.
     pub fn with<T>(&self, f: impl FnOnce(&mut Transaction) -> Result<T>) -> Result<T> {
-        let tx = self.0.take().map_err(|why| gone(why, "transaction"))?;
-        let mut out = Out { lent: &self.0, tx: Some(tx) };
-        let result = match &mut out.tx {
-            Some(tx) => f(tx),
-            None => Err(gone(Withdrawn::Released, "transaction")),
-        };
-        if let Some(tx) = out.tx.take() {
-            self.0.put_back(tx);
-        }
+        let mut tx = self.take()?;
+        let out = Out(Some(&self.0));
+        let result = f(&mut tx);
+        out.put_back(tx);
         result
     }
 
@@ -88,9 +83,40 @@ impl TransactionHandle {
     /// # Errors
     /// Those of [`Transaction::commit`], and of [`TransactionHandle::with`].
     pub fn commit(&self) -> Result<Token> {
-        let tx = self.0.take().map_err(|why| gone(why, "transaction"))?;
+        let tx = self.take()?;
         self.0.spend();
         tx.commit()
+    }
+
+    /// As [`Transaction::submit`]. Nothing is left to submit then, whatever the result is.
+    ///
+    /// # Errors
+    /// Those of [`Transaction::submit`], and of [`TransactionHandle::with`].
+    pub fn submit(&self) -> Result<Pending> {
+        let tx = self.take()?;
+        self.0.spend();
+        tx.submit()
+    }
+
+    /// As [`Transaction::try_submit`]. Where that would have had to wait, the transaction is in this handle as before; otherwise
+    /// nothing is left to submit.
+    ///
+    /// # Errors
+    /// [`ErrorCode::WouldBlock`]; those of [`TransactionHandle::submit`].
+    pub fn try_submit(&self) -> Result<Pending> {
+        let tx = self.take()?;
+        let out = Out(Some(&self.0));
+        tx.try_submit().map_err(|refused| {
+            let (error, tx) = refused.into_parts();
+            if let Some(tx) = tx {
+                out.put_back(tx);
+            }
+            error
+        })
+    }
+
+    fn take(&self) -> Result<Transaction> {
+        self.0.take().map_err(|why| gone(why, "transaction"))
     }
 
     /// Gives the changes up. Nothing happens the second time, nor after a commit.
@@ -99,16 +125,21 @@ impl TransactionHandle {
     }
 }
 
-/// A transaction in the hands of a caller: one that panics does not put it back.
-struct Out<'a> {
-    lent: &'a Lent<Transaction>,
-    tx: Option<Transaction>,
+/// A transaction is in the hands of a caller: one that panics does not put it back.
+struct Out<'a>(Option<&'a Lent<Transaction>>);
+
+impl Out<'_> {
+    fn put_back(mut self, tx: Transaction) {
+        if let Some(lent) = self.0.take() {
+            lent.put_back(tx);
+        }
+    }
 }
 
 impl Drop for Out<'_> {
     fn drop(&mut self) {
-        if self.tx.take().is_some() {
-            self.lent.spend();
+        if let Some(lent) = self.0 {
+            lent.spend();
         }
     }
 }

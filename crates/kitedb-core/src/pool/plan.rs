@@ -18,7 +18,7 @@ pub enum Lane {
     Checkpoint,
     /// Merges of runs.
     Compact,
-    /// Syncs of logs.
+    /// Syncs of logs, and the end of commits that were submitted.
     Sync,
     /// What other processes ask of a log's writer, retention, and looks at who has held a state for too long.
     Keep,

@@ -90,6 +90,10 @@ impl TrySubmitError {
         self.error
     }
 
+    pub(in super::super) fn into_parts(self) -> (Error, Option<Transaction>) {
+        (self.error, self.transaction.map(|transaction| *transaction))
+    }
+
     /// The transaction, where it would have had to wait; otherwise why it cannot be committed.
     ///
     /// # Errors
