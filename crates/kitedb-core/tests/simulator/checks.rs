@@ -130,26 +130,45 @@ impl World {
         node.durable = durable;
     }
 
-    /// Waiting for a token says `Reached` exactly of the commits that the node shows.
+    /// Waiting for a token says `Reached` exactly of the commits that the node shows, and of no rival's of the same number.
     fn expect_waits(&mut self, n: usize) {
         let node = &self.nodes[n];
         let mut asked = self.rng.below(self.nodes.len() as u64) as usize;
         if self.nodes[asked].tip == GENESIS {
             asked = n;
         }
-        let index = self.rng.below(self.ledger.get(self.nodes[asked].tip).index + 1);
-        let Some(token) = self.ledger.at(self.nodes[asked].tip, index).and_then(|id| self.ledger.get(id).token) else {
-            return;
-        };
-        let here = self.ledger.at(node.tip, index).and_then(|id| self.ledger.get(id).token);
-        let outcome = match node.db().wait_for_token_outcome(token, 0) {
+        let line = self.nodes[asked].tip;
+        let index = self.rng.below(self.ledger.get(line).index + 1);
+        let Some(id) = self.ledger.at(line, index) else { return };
+        let Some(token) = self.ledger.get(id).token else { return };
+        let here = self.ledger.at(node.tip, index);
+        let wait = |token| node.db().wait_for_token_outcome(token, 0);
+        let outcome = match wait(token) {
             Ok(outcome) => outcome,
             // Nothing is waited for where nothing more is written.
             Err(e) => return self.nodes[n].failed("waiting", &e),
         };
-        let holds = here == Some(token);
-        assert_eq!(outcome == TokenWait::Reached, holds, "node {n} says {outcome:?} of {token}, it shows {here:?}");
-        assert!(outcome != TokenWait::EpochChanged || here.is_none_or(|here| here.epoch != token.epoch));
+        let name = |id| self.ledger.name(id);
+        let what = format!(
+            "node {n} says {outcome:?} of {}, it shows {:?} there and is at {}",
+            token.full(),
+            here.map(name),
+            name(node.tip)
+        );
+        match here {
+            Some(here) if here == id => assert_eq!(outcome, TokenWait::Reached, "{what}"),
+            Some(_) => assert_eq!(outcome, TokenWait::EpochChanged, "{what}"),
+            None => assert_ne!(outcome, TokenWait::Reached, "{what}"),
+        }
+        // What a replica has yet to pull may come, unless it has led an epoch of its own and keeps to that.
+        let follows = node.source().is_some() && !node.foreign && !node.on_trial;
+        let may_come = here.is_none() && follows && self.ledger.holds(line, node.tip);
+        assert!(!may_come || outcome != TokenWait::EpochChanged, "{what}");
+        // Without its tag, it counts for a rival's commit as well.
+        if let Some(here) = here.and_then(|here| self.ledger.get(here).token) {
+            let short = wait(token.with_tag(None)).unwrap();
+            assert_eq!(short == TokenWait::Reached, here == token, "{short:?} without the tag; {what}");
+        }
     }
 
     /// After a pull that went well: a replica that says that it follows misses nothing that its source has published.

@@ -2,7 +2,7 @@
 //! knows the graph after it, as the naive model has it.
 
 use crate::support::model::Model;
-use kitedb_core::{Digest, Token, View};
+use kitedb_core::{Digest, Token, View, WriterTag};
 use std::{collections::HashMap, rc::Rc};
 
 /// The number of a frame in the [`Ledger`].
@@ -22,16 +22,19 @@ pub struct Frame {
 #[derive(Debug)]
 pub struct Ledger {
     frames: Vec<Frame>,
-    shown: HashMap<(Token, Digest), Id>,
+    shown: HashMap<(Token, Option<WriterTag>, Digest), Id>,
     by_token: HashMap<Token, Digest>,
-    /// The first epoch that a promotion without a fence began: from there on two writers can give out one token.
+    by_writer: HashMap<(Token, Option<WriterTag>), Digest>,
+    /// The first epoch that a promotion without a fence began: from there on two writers can give out one token, which their
+    /// tags tell apart.
     pub forced_from: u64,
 }
 
 impl Ledger {
     pub fn new() -> Self {
         let genesis = Frame { index: 0, token: None, parent: GENESIS, model: Rc::default() };
-        Self { frames: vec![genesis], shown: HashMap::new(), by_token: HashMap::new(), forced_from: u64::MAX }
+        let (shown, by_token, by_writer) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { frames: vec![genesis], shown, by_token, by_writer, forced_from: u64::MAX }
     }
 
     pub fn get(&self, id: Id) -> &Frame {
@@ -66,7 +69,8 @@ impl Ledger {
             assert_eq!(digest, Digest::default(), "the empty graph has a digest");
             return GENESIS;
         }
-        if let Some(id) = self.shown.get(&(token, digest)) {
+        assert!(token.tag().is_some(), "nobody wrote {token}");
+        if let Some(id) = self.shown.get(&(token, token.tag(), digest)) {
             return *id;
         }
         let unseen = |frame: &Frame| {
@@ -76,20 +80,23 @@ impl Ledger {
                 && frame.model.digest(view) == digest
         };
         let found = (1..self.frames.len()).rev().find(|id| unseen(&self.frames[*id]));
-        let id = found.unwrap_or_else(|| panic!("{token} with digest {digest} was never committed"));
+        let full = token.full();
+        let id = found.unwrap_or_else(|| panic!("{full} with digest {digest} was never committed"));
+        let same = self.by_writer.insert((token, token.tag()), digest);
+        assert_eq!(same, None, "{full}, with digest {digest}, was given out by its writer before");
         let other = self.by_token.insert(token, digest);
         assert!(
             other.is_none() || token.epoch.0 >= self.forced_from,
             "{token} was given out twice: digests {digest} and {other:?}"
         );
         self.frames[id].token = Some(token);
-        self.shown.insert((token, digest), id);
+        self.shown.insert((token, token.tag(), digest), id);
         id
     }
 
     /// The name of a frame, for the trace.
     pub fn name(&self, id: Id) -> String {
         let frame = &self.frames[id];
-        frame.token.map_or_else(|| format!("?:{}", frame.index), |token| token.to_string())
+        frame.token.map_or_else(|| format!("?:{}", frame.index), Token::full)
     }
 }
