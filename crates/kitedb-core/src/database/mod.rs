@@ -68,8 +68,8 @@ impl Handle {
             return Ok(());
         }
         if !self.file.engine.env.host.forked() {
-            // Others may have the file open still.
-            self.file.engine.end_submitted_before();
+            // Others may have the file open still. And before the file's lock is taken: who is woken may open it again.
+            self.file.engine.end_admitted();
         }
         OpenFile::release(&self.file)
     }

@@ -6,7 +6,7 @@ use super::{
     options::SyncMode,
 };
 use crate::{error::Result, watch::Watch};
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{any::Any, sync::Arc, task::Waker, time::Duration};
 
 impl Engine {
     /// Lets the threads of an open database do their work from now on.
@@ -25,25 +25,19 @@ impl Worker for Engine {
         &self.maintenance.jobs
     }
 
-    fn work(&self, job: Job, is_stopped: &dyn Fn() -> bool) -> Result<()> {
+    fn work(&self, job: Job, is_stopped: &dyn Fn() -> bool) -> Result<Vec<Waker>> {
         match job {
-            Job::Checkpoint => self.checkpoint(),
-            Job::Compact => {
-                while self.compact_once(&Watch::nobody())? && !is_stopped() {}
-                Ok(())
-            }
-            Job::Sync => self.sync(),
-            Job::Submitted => {
-                self.end_submitted();
-                Ok(())
-            }
+            Job::Checkpoint => self.checkpoint()?,
+            Job::Compact => while self.compact_once(&Watch::nobody())? && !is_stopped() {},
+            Job::Sync => self.sync()?,
+            Job::Submitted => return Ok(self.end_submitted_for_task()),
             Job::Sweep => {
                 if self.sweep_pins() {
                     self.maintenance.jobs.ask_for_sweep();
                 }
-                Ok(())
             }
         }
+        Ok(Vec::new())
     }
 
     fn note_panic(&self, what: &str, panic: &(dyn Any + Send)) {

@@ -20,7 +20,7 @@ impl Engine {
         self.signal().notify_all();
         self.maintenance.jobs.stop();
         // Before the states are taken from who holds them: what ends runs code of the callers'.
-        self.end_last_submitted();
+        self.end_admitted();
         self.publication.held.close();
         let result = if self.options.read_only { Ok(()) } else { self.close_log() };
         if unmake || self.is_foreign() {

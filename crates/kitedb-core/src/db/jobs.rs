@@ -14,6 +14,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    task::Waker,
     time::Duration,
 };
 
@@ -76,8 +77,9 @@ pub(super) trait Worker: std::fmt::Debug + Send + Sync {
     /// The jobs that are attached to it.
     fn jobs(&self) -> &Jobs;
 
-    /// Does a piece of work, until there is no more of that kind or `is_stopped` says so.
-    fn work(&self, job: Job, is_stopped: &dyn Fn() -> bool) -> Result<()>;
+    /// Does a piece of work, until there is no more of that kind or `is_stopped` says so. Returns who is to be woken when others
+    /// may stop it.
+    fn work(&self, job: Job, is_stopped: &dyn Fn() -> bool) -> Result<Vec<Waker>>;
 
     /// Takes note that work panicked: nothing more is written.
     fn note_panic(&self, what: &str, panic: &(dyn Any + Send));
@@ -216,13 +218,11 @@ impl Jobs {
     }
 
     /// Notes how a job ended. After a failure it is done again in a while.
-    fn note(&self, job: Job, result: Result<()>) -> Next {
+    fn note(&self, job: Job, result: Result<Vec<Waker>>) -> Next {
         match result {
-            // Each commit says itself how it ended.
-            _ if job == Job::Submitted => Next::Asked,
-            // It says nothing of what else is done.
-            Ok(()) if job == Job::Sweep => Next::Asked,
-            Ok(()) => {
+            // They say nothing of what else is done; each commit says itself how it ended.
+            Ok(wakers) if matches!(job, Job::Sweep | Job::Submitted) => Next::Woken(wakers),
+            Ok(_) => {
                 self.failing.store(false, Ordering::Release);
                 self.last_error.store(None);
                 Next::Asked

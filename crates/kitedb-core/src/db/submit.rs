@@ -12,9 +12,10 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, LogIndex, Token},
     lock::MutexGuard,
+    pool::wake_all,
     state::Reading,
 };
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, task::Waker, time::Duration};
 
 impl Engine {
     /// Submits a transaction: validate, append, apply; it ends later. Upholds I2 and I4.
@@ -130,10 +131,16 @@ impl Engine {
     /// No thread ends what is in flight: whoever asks for it does.
     #[cold]
     fn leave_to_who_asks(&self) {
-        self.in_flight.not_on_demand().iter().for_each(|submitted| submitted.set_on_demand());
+        let mut wakers = Vec::new();
+        for submitted in self.in_flight.not_on_demand() {
+            wakers.extend(submitted.set_on_demand());
+        }
         // Nobody may ever ask for those that other commits published.
-        self.in_flight.through(self.published()).iter().for_each(|published| self.say_end(published, Ok(())));
+        for published in self.in_flight.through(self.published()) {
+            wakers.extend(self.say_end(&published, Ok(())));
+        }
         self.in_flight.forget_ended();
+        wake_all(wakers);
     }
 
     fn note_end(&self, began_ns: Option<u64>) {
@@ -240,14 +247,17 @@ impl Engine {
     pub(super) fn end_if_published(&self, submitted: &Submitted) {
         // A commit in another history has ended before another graph takes the place of its own.
         if self.published() >= submitted.token.log_index {
-            self.say_end(submitted, Ok(()));
+            wake_all(self.say_end(submitted, Ok(())));
         }
     }
 
-    fn say_end(&self, submitted: &Submitted, outcome: Result<()>) {
+    /// Returns who is to be woken.
+    #[must_use]
+    fn say_end(&self, submitted: &Submitted, outcome: Result<()>) -> Vec<Waker> {
         let (fine, failed) = (outcome.is_ok(), outcome.as_ref().err().cloned());
-        if !submitted.end(outcome) {
-            return;
+        let (first, wakers) = submitted.end(outcome);
+        if !first {
+            return wakers;
         }
         if fine {
             self.note_end(submitted.began_ns);
@@ -256,6 +266,7 @@ impl Engine {
             // Perhaps nobody waits for it.
             tracing::warn!(path = %self.path.display(), "commit {}, which was submitted, ended so: {e}", submitted.token);
         }
+        wakers
     }
 
     /// Ends all that was submitted before, and what is submitted meanwhile.
@@ -265,12 +276,24 @@ impl Engine {
         }
     }
 
-    /// Ends all that was ever submitted, once the engine takes no more.
-    pub(super) fn end_last_submitted(&self) {
-        debug_assert!(self.is_closed(), "commits are submitted as long as the engine is open");
-        // Who was admitted before that is in flight once the lock is given up.
+    /// Ends all that was submitted, and is admitted by now: all that a handle submitted, or everybody, once no more is taken from
+    /// them.
+    pub(crate) fn end_admitted(&self) {
+        // Who was admitted is in flight once the lock is given up.
         drop(self.commit.lock());
         self.end_submitted_before();
+    }
+
+    /// Ends what was submitted before, for the task that does so. Returns who is to be woken.
+    pub(super) fn end_submitted_for_task(&self) -> Vec<Waker> {
+        let mut held = Held::default();
+        if let Some(last) = self.in_flight.last() {
+            self.end_up_to(&last, Some(&mut held));
+        }
+        if self.in_flight.last().is_some() {
+            self.maintenance.jobs.ask_to_end_submitted();
+        }
+        std::mem::take(&mut held.0)
     }
 
     /// Ends what was submitted up to `index`.
@@ -290,6 +313,12 @@ impl Engine {
     /// Ends, in the order of the log, what was submitted up to `last`: syncs it where the mode asks for that, and publishes what
     /// no fence made void. Called by several threads at once it does no harm. Takes no lock that it holds while a waker runs.
     pub(super) fn end_through(&self, last: &Submitted) {
+        self.end_up_to(last, None);
+    }
+
+    /// As [`Engine::end_through`]. Who is to be woken is put into `held`, if that is given, and kept waiting for nothing: where a
+    /// commit has to wait for what a fence says, it, and what comes after it, is left as it is.
+    fn end_up_to(&self, last: &Submitted, mut held: Option<&mut Held>) {
         let whole = EndsAll(self);
         self.guarded("the end of submitted commits", || {
             let synced = self.sync_submitted(last);
@@ -298,16 +327,28 @@ impl Engine {
                 if submitted.outcome().is_some() {
                     continue;
                 }
+                if held.as_ref().is_some_and(|held| !held.0.is_empty()) && self.may_wait_for_fence(&submitted) {
+                    break;
+                }
                 let outcome = self.outcome_of(&submitted, &synced, patience).map_err(|e| self.uncommitted(e));
                 if outcome.as_ref().is_err_and(|e| e.code() == ErrorCode::OutcomeUnknown) {
                     // What a fence does not say in that time of one, it says of none.
                     patience = Duration::ZERO;
                 }
-                self.say_end(&submitted, outcome);
+                let wakers = self.say_end(&submitted, outcome);
+                match &mut held {
+                    Some(held) => held.0.extend(wakers),
+                    None => wake_all(wakers),
+                }
             }
             self.in_flight.forget_ended();
         });
         std::mem::forget(whole);
+    }
+
+    fn may_wait_for_fence(&self, submitted: &Submitted) -> bool {
+        let fenced = |log| !is_unfenced(PublishedLog::kept(log).control, submitted.token.epoch);
+        self.published() < submitted.token.log_index && submitted.log.as_ref().is_some_and(fenced)
     }
 
     fn sync_submitted(&self, last: &Submitted) -> Result<()> {
@@ -333,6 +374,16 @@ impl Engine {
     }
 }
 
+/// Who is to be woken later. Dropped, as by a panic, it wakes them.
+#[derive(Default)]
+struct Held(Vec<Waker>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        wake_all(std::mem::take(&mut self.0));
+    }
+}
+
 /// Dropped by a panic, it ends all that was submitted, so that nobody waits for what that thread was to do. Upholds I39.
 struct EndsAll<'a>(&'a Engine);
 
@@ -345,7 +396,8 @@ impl Drop for EndsAll<'_> {
                 submitted.token
             );
             let unknown = Error::new(ErrorCode::OutcomeUnknown, what);
-            self.0.say_end(&submitted, Err(unknown.with_token(submitted.token).with_path(&self.0.path)));
+            let unknown = unknown.with_token(submitted.token).with_path(&self.0.path);
+            wake_all(self.0.say_end(&submitted, Err(unknown)));
         }
         self.0.in_flight.forget_ended();
     }

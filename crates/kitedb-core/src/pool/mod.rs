@@ -29,6 +29,7 @@ use std::{
     fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    task::Waker,
     thread::{self, ThreadId},
     time::Duration,
 };
@@ -59,6 +60,19 @@ pub enum Next {
     In(Duration),
     /// When that word is changed or woken, or after so long, or when it is asked for before.
     Changed(WatchedWord, Option<Duration>),
+    /// When it is asked for. These are woken first, when the task counts as done: what runs then is code of callers, which may
+    /// stop this task or another one, and keeps nobody waiting who stops it or asks for it.
+    Woken(Vec<Waker>),
+}
+
+/// Wakes all of them: one that panics keeps no other from it.
+pub fn wake_all(wakers: Vec<Waker>) {
+    for waker in wakers {
+        // A defect of an executor is none of a database.
+        if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+            tracing::warn!("the waker of a submitted commit panicked");
+        }
+    }
 }
 
 type Work = dyn Fn() -> Next + Send + Sync;
@@ -327,7 +341,7 @@ impl Pool {
         state.threads[at].coming -= 1;
         loop {
             if let Some(id) = state.plan.take(lane) {
-                self.do_it(&mut state, id);
+                self.do_it(&mut state, id, lane);
                 continue;
             }
             if state.threads[at].all > first_threads(lane) {
@@ -343,8 +357,8 @@ impl Pool {
         state.threads[at].all -= 1;
     }
 
-    /// Does a task, with the lock given up meanwhile.
-    fn do_it(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, id: TaskId) {
+    /// Does a task of that lane, with the lock given up meanwhile.
+    fn do_it(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, id: TaskId, lane: Lane) {
         let work = state.works.get(&id).cloned();
         state.runners.insert(id, thread::current().id());
         let done = MutexGuard::unlocked(state, || {
@@ -352,14 +366,16 @@ impl Pool {
             work.and_then(|work| catch_unwind(AssertUnwindSafe(|| work())).ok())
         });
         state.runners.remove(&id);
-        let (after, word) = match done {
-            Some(Next::In(after)) => (Some(after), None),
-            Some(Next::Changed(word, after)) => (after, Some(word)),
-            Some(Next::Asked) | None => (None, None),
+        let (after, word, wakers) = match done {
+            Some(Next::In(after)) => (Some(after), None, Vec::new()),
+            Some(Next::Changed(word, after)) => (after, Some(word), Vec::new()),
+            Some(Next::Woken(wakers)) => (None, None, wakers),
+            Some(Next::Asked) | None => (None, None, Vec::new()),
         };
         let now = self.now();
         if state.plan.done(id, after.map(|after| now.saturating_add(nanos(after))), now) {
             self.ended.notify_all();
+            MutexGuard::unlocked(state, || wake_all(wakers));
             return;
         }
         if let Some(word) = word
@@ -370,6 +386,13 @@ impl Pool {
         }
         // It may be due again. Who does nothing, this thread among them, comes to it.
         let _ = self.tell_timer(state);
+        if !wakers.is_empty() {
+            if state.plan.waiting(lane) > 0 {
+                // For this thread nobody can tell when it comes.
+                let _ = self.provide(state, lane);
+            }
+            MutexGuard::unlocked(state, || wake_all(wakers));
+        }
     }
 }
 

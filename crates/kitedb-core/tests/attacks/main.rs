@@ -42,6 +42,7 @@ mod replay;
 mod reseeds;
 mod roles;
 mod steady_writers;
+mod submitted;
 mod tokens;
 mod told;
 mod values;

@@ -9,7 +9,6 @@ use crate::{
 };
 use std::{
     collections::VecDeque,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -122,29 +121,24 @@ impl Submitted {
         self.on_demand.load(Ordering::Acquire)
     }
 
-    /// No thread ends it. Wakes who waits, and so runs code of theirs: to be called without a lock.
-    pub fn set_on_demand(&self) {
+    /// No thread ends it. Returns who is to be woken for that.
+    #[must_use]
+    pub fn set_on_demand(&self) -> Vec<Waker> {
         self.on_demand.store(true, Ordering::Release);
-        self.wake_all();
+        self.take_wakers()
     }
 
-    /// It has ended, so; what was said first counts. Wakes who waits, and so runs code of theirs: to be called without a lock.
-    /// Returns whether this was the first word.
-    pub fn end(&self, outcome: Result<()>) -> bool {
+    /// It has ended, so; what was said first counts. Returns whether this was the first word, and who is to be woken: that runs
+    /// code of theirs, and so is done without a lock.
+    #[must_use]
+    pub fn end(&self, outcome: Result<()>) -> (bool, Vec<Waker>) {
         let first = self.outcome.set(outcome).is_ok();
-        self.wake_all();
-        first
+        (first, self.take_wakers())
     }
 
-    fn wake_all(&self) {
+    fn take_wakers(&self) -> Vec<Waker> {
         // Who comes after this look finds what was said before it.
-        let wakers = std::mem::take(&mut self.waiting.lock().wakers);
-        for (_, waker) in wakers {
-            // A defect of an executor is none of this database.
-            if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
-                tracing::warn!("the waker of a submitted commit panicked");
-            }
-        }
+        std::mem::take(&mut self.waiting.lock().wakers).into_iter().map(|(_, waker)| waker).collect()
     }
 
     /// Wakes `waker` once it has ended, in place of the one that has this `place`. The caller looks at the outcome afterwards.
