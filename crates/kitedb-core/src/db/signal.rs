@@ -1,6 +1,6 @@
 //! Waiting, within a process, for something to be published.
 
-use crate::lock::{Condvar, Mutex};
+use crate::lock::long_wait::{Condvar, Mutex};
 use std::{
     sync::{
         Arc,
@@ -129,8 +129,8 @@ impl<'a> Waiting<'a> {
                 return false;
             }
             match deadline {
-                Some(deadline) => timed_out = self.wake.wait_until(&mut waiters, deadline).timed_out(),
-                None => self.wake.wait(&mut waiters),
+                Some(deadline) => (waiters, timed_out) = self.wake.wait_until(waiters, deadline),
+                None => waiters = self.wake.wait(waiters),
             }
         }
     }

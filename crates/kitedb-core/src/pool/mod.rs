@@ -20,7 +20,7 @@ pub use plan::Lane;
 
 use crate::{
     io::{Host, SystemHost, WatchedWord},
-    lock::{Condvar, Mutex, MutexGuard},
+    lock::long_wait::{Condvar, Mutex, MutexGuard},
 };
 use arc_swap::ArcSwapOption;
 use plan::{Moment, Plan, TaskId};
@@ -122,7 +122,7 @@ impl Task {
         let mut gone = state.plan.remove(self.id);
         let me = thread::current().id();
         while !gone && state.runners.get(&self.id) != Some(&me) {
-            self.pool.ended.wait(&mut state);
+            state = self.pool.ended.wait(state);
             gone = !state.plan.has(self.id);
         }
         let work = state.works.remove(&self.id);
@@ -304,10 +304,11 @@ impl Pool {
             match state.timer_until {
                 Some(until) => {
                     let nap = Duration::from_nanos(until.saturating_sub(self.now()));
-                    self.timer.wait_for(&mut state, nap);
+                    (state, _) = self.timer.wait_for(state, nap);
                 }
                 None => {
-                    let quiet = self.timer.wait_for(&mut state, LINGER).timed_out();
+                    let quiet;
+                    (state, quiet) = self.timer.wait_for(state, LINGER);
                     if quiet && Self::due_for_timer(&state).is_none() {
                         state.timer_runs = false;
                         return;
@@ -341,14 +342,15 @@ impl Pool {
         state.threads[at].coming -= 1;
         loop {
             if let Some(id) = state.plan.take(lane) {
-                self.do_it(&mut state, id, lane);
+                state = self.do_it(state, id, lane);
                 continue;
             }
             if state.threads[at].all > first_threads(lane) {
                 break;
             }
             state.threads[at].idle += 1;
-            let quiet = self.wake[at].wait_for(&mut state, LINGER).timed_out();
+            let quiet;
+            (state, quiet) = self.wake[at].wait_for(state, LINGER);
             state.threads[at].idle -= 1;
             if quiet && state.plan.waiting(lane) == 0 {
                 break;
@@ -358,13 +360,18 @@ impl Pool {
     }
 
     /// Does a task of that lane, with the lock given up meanwhile.
-    fn do_it(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, id: TaskId, lane: Lane) {
+    fn do_it<'a>(
+        self: &'a Arc<Self>,
+        mut state: MutexGuard<'a, State>,
+        id: TaskId,
+        lane: Lane,
+    ) -> MutexGuard<'a, State> {
         let work = state.works.get(&id).cloned();
         state.runners.insert(id, thread::current().id());
-        let done = MutexGuard::unlocked(state, || {
-            // It is gone before it counts as done: what it holds is nobody's then.
-            work.and_then(|work| catch_unwind(AssertUnwindSafe(|| work())).ok())
-        });
+        drop(state);
+        // It is gone before it counts as done: what it holds is nobody's then.
+        let done = work.and_then(|work| catch_unwind(AssertUnwindSafe(|| work())).ok());
+        let mut state = self.state.lock();
         state.runners.remove(&id);
         let (after, word, wakers) = match done {
             Some(Next::In(after)) => (Some(after), None, Vec::new()),
@@ -375,24 +382,31 @@ impl Pool {
         let now = self.now();
         if state.plan.done(id, after.map(|after| now.saturating_add(nanos(after))), now) {
             self.ended.notify_all();
-            MutexGuard::unlocked(state, || wake_all(wakers));
-            return;
+            return self.woken(state, wakers);
         }
         if let Some(word) = word
             && let Err(e) = state.watchers.watch(self, id, word)
         {
             tracing::warn!("cannot start a thread that waits for what other processes ask: {e}");
-            let _ = self.ask(state, id, RETRY);
+            let _ = self.ask(&mut state, id, RETRY);
         }
         // It may be due again. Who does nothing, this thread among them, comes to it.
-        let _ = self.tell_timer(state);
-        if !wakers.is_empty() {
-            if state.plan.waiting(lane) > 0 {
-                // For this thread nobody can tell when it comes.
-                let _ = self.provide(state, lane);
-            }
-            MutexGuard::unlocked(state, || wake_all(wakers));
+        let _ = self.tell_timer(&mut state);
+        if !wakers.is_empty() && state.plan.waiting(lane) > 0 {
+            // For this thread nobody can tell when it comes.
+            let _ = self.provide(&mut state, lane);
         }
+        self.woken(state, wakers)
+    }
+
+    /// Wakes those, with the lock given up meanwhile.
+    fn woken<'a>(&'a self, state: MutexGuard<'a, State>, wakers: Vec<Waker>) -> MutexGuard<'a, State> {
+        if wakers.is_empty() {
+            return state;
+        }
+        drop(state);
+        wake_all(wakers);
+        self.state.lock()
     }
 }
 

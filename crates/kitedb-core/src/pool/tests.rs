@@ -1,5 +1,5 @@
 use super::*;
-use crate::io::SharedWords;
+use crate::{io::SharedWords, lock::Mutex};
 use std::sync::{
     OnceLock, Weak,
     atomic::{AtomicBool, AtomicUsize, Ordering},

@@ -152,7 +152,6 @@ fn forks() {
 }
 
 #[test]
-#[ignore = "a fork copies the table of waiters of parking_lot as it is: a thread that waits in the child may end it"]
 fn a_forked_child_has_threads_of_its_own() {
     let mut child = Child::spawn("many::forks", &[""]);
     child.expect("closed");
