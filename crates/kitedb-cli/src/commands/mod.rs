@@ -10,6 +10,7 @@ pub mod neighbors;
 pub mod primary;
 pub mod repair;
 pub mod replica;
+mod rivals;
 pub mod role;
 pub mod stats;
 #[cfg(feature = "telemetry")]

@@ -3,7 +3,9 @@
 use super::{
     damage_of, fault_if,
     followers::{holds_document, lags_document, show_replicas, shown_holds, shown_log},
-    open_node, whole, without_log, write_json,
+    open_node,
+    rivals::{rival_document, show_rivals},
+    whole, without_log, write_json,
 };
 use crate::{
     cli::{DatabaseArgs, PrimaryArgs, PrimaryCommand, PromoteArgs, RemoveArgs, RetentionArgs},
@@ -204,15 +206,21 @@ fn promote(args: &PromoteArgs, out: &mut dyn Write) -> Outcome {
         require_not_taken_over(args, &database)?;
     }
     let last: Option<Token> = database.last_commit_token();
-    let epoch = database.primary_promote_to_next_epoch()?;
+    // By force: whoever else leads, or has more, is told.
+    let rivals = if force { database.primary_rivals()? } else { Vec::new() };
+    let epoch = if force { database.primary_promote_by_force()? } else { database.primary_promote_to_next_epoch()? };
     database.close()?;
     if args.common.json {
-        let last_token = last.map(Token::full);
-        return write_json(out, &json!({ "role": "primary", "epoch": epoch, "last_token": last_token }));
+        let document = json!({
+            "role": "primary", "epoch": epoch, "last_token": last.map(Token::full),
+            "rivals": rivals.iter().map(rival_document).collect::<Vec<_>>(),
+        });
+        return write_json(out, &document);
     }
     let after = last.map(|token| format!(", after {token}")).unwrap_or_default();
     let name = clean(&args.common.database.display().to_string());
-    Ok(writeln!(out, "{name} leads epoch {epoch}{after}; every other handle to its log is fenced")?)
+    writeln!(out, "{name} leads epoch {epoch}{after}; every other handle to its log is fenced")?;
+    Ok(show_rivals(&rivals, out)?)
 }
 
 fn remove(args: &RemoveArgs, out: &mut dyn Write) -> Outcome {

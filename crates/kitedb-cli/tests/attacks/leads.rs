@@ -136,9 +136,8 @@ fn killed_with_a_damaged_log() -> Folder {
     folder
 }
 
-#[test]
-fn a_replica_ahead_of_a_source_that_gave_commits_up_says_so_before_it_pulls() {
-    let folder = killed_with_a_damaged_log();
+/// Damages the last segment but one of `p`. Returns the last commit before the damage.
+fn damage(folder: &Folder) -> String {
     let log = folder.path().join("p.kitedb.replication");
     let all: Vec<_> = names(&log).into_iter().filter(|name| name.starts_with("segment-")).collect();
     let path = log.join(&all[all.len() - 2]);
@@ -146,8 +145,127 @@ fn a_replica_ahead_of_a_source_that_gave_commits_up_says_so_before_it_pulls() {
     bytes[600..608].iter_mut().for_each(|byte| *byte ^= 0xA5);
     fs::File::options().write(true).open(&path).unwrap().write_all(&bytes).unwrap();
     let planned = folder.run(&["repair", "p.kitedb", "--dry-run", "--json"]);
-    let end = serde_json::from_str::<serde_json::Value>(&planned.out).unwrap()["asks_for_cut_at"].clone();
-    folder.run(&["repair", "p.kitedb", "--cut-at", end.as_str().unwrap()]);
+    let planned: serde_json::Value = serde_json::from_str(&planned.out).unwrap();
+    planned["asks_for_cut_at"].as_str().unwrap().to_owned()
+}
+
+/// As [`killed_with_a_damaged_log`], and its operator gave up what is behind the damage. The last commit before that.
+pub fn cut_beside_a_replica() -> (Folder, String) {
+    let folder = killed_with_a_damaged_log();
+    let end = damage(&folder);
+    folder.run(&["repair", "p.kitedb", "--cut-at", &end]);
+    (folder, end)
+}
+
+/// Fails unless `p` reads, and takes no write before its operator says that it leads.
+#[track_caller]
+fn expect_fenced(folder: &Folder, what: &str) {
+    let run = import(folder, "p.kitedb", "fork K M\n", &[]);
+    assert!(run.code == 1 && run.err.contains("stale primary"), "{what}: {run:?}");
+    let status = folder.run(&["primary", "status", "p.kitedb", "--json"]);
+    let shown: serde_json::Value = serde_json::from_str(&status.out).unwrap();
+    assert!(status.code == 3 && shown["fenced"] == true, "{what}: {status:?}");
+}
+
+/// `r` takes over while `p` is somewhere else.
+fn take_over_unseen(folder: &Folder) {
+    let away = folder.path().join("away");
+    fs::create_dir(&away).unwrap();
+    let move_all = |from: &Path, to: &Path| {
+        for suffix in NODE {
+            let name = format!("p.kitedb{suffix}");
+            fs::rename(from.join(&name), to.join(&name)).unwrap();
+        }
+    };
+    move_all(folder.path(), &away);
+    folder.run(&["replica", "promote", "r.kitedb", "--force"]).ok();
+    move_all(&away, folder.path());
+}
+
+/// A repair that sees who leads in place of the node does not let it lead beside that one: in one epoch there is one history.
+#[test]
+fn a_repair_beside_a_node_that_took_over_leaves_the_node_fenced() {
+    for (what, damaged) in [("damaged", true), ("cut short", false)] {
+        let folder = killed_with_a_damaged_log();
+        let end = damaged.then(|| damage(&folder));
+        take_over_unseen(&folder);
+        import(&folder, "r.kitedb", "new primary K\n", &[]).ok();
+        let end = end.unwrap_or_else(|| {
+            // The newest segment is gone.
+            let log = folder.path().join("p.kitedb.replication");
+            fs::remove_file(log.join(names(&log).into_iter().rfind(|name| name.starts_with("segment-")).unwrap()))
+                .unwrap();
+            let planned = folder.run(&["repair", "p.kitedb", "--dry-run", "--json"]);
+            let planned: serde_json::Value = serde_json::from_str(&planned.out).unwrap();
+            planned["asks_for_cut_at"].as_str().unwrap().to_owned()
+        });
+        let run = folder.run(&["repair", "p.kitedb", "--cut-at", &end]);
+        let told = run.out.contains("r.kitedb leads epoch 2") && run.out.contains("leave it fenced");
+        assert!(run.code == 3 && told, "{what}: {run:?}");
+        expect_fenced(&folder, what);
+        expect_fenced(&folder, what);
+        // By its operator's word it leads, and in an epoch of its own; who leads is named.
+        let run = folder.run(&["primary", "promote", "p.kitedb"]);
+        assert_ne!(run.code, 0, "{what}: {run:?}");
+        let led = folder.run(&["primary", "promote", "p.kitedb", "--force", "--json"]).json();
+        assert!(led["epoch"].as_u64() > Some(2), "{what}: {led}");
+        assert!(led["rivals"][0]["db"].as_str().unwrap().ends_with("r.kitedb"), "{what}: {led}");
+        import(&folder, "p.kitedb", "fork K M\n", &[]).ok();
+    }
+}
+
+/// The same where an older file was put back beside a log that is whole, and where a node was closed and lost its last segment.
+#[test]
+fn a_repair_of_an_older_file_beside_a_node_that_took_over_leaves_it_fenced() {
+    let folder = pair();
+    fs::create_dir(folder.path().join("saved")).unwrap();
+    copy(&folder.path().join("p.kitedb"), &folder.path().join("saved/p.kitedb"));
+    import(&folder, "p.kitedb", &lines("n", 5), &[]).ok();
+    catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+    take_over_unseen(&folder);
+    fs::write(folder.path().join("p.kitedb"), fs::read(folder.path().join("saved/p.kitedb")).unwrap()).unwrap();
+    let run = folder.run(&["repair", "p.kitedb"]);
+    assert!(run.code == 3 && run.out.contains("r.kitedb leads epoch 2"), "{run:?}");
+    let run = import(&folder, "p.kitedb", "fork K M\n", &[]);
+    assert_eq!(run.code, 1, "{run:?}");
+
+    let folder = Folder::new();
+    import(&folder, "p.kitedb", &lines("n", 30), &["--role", "primary", "--segment-max-bytes", "1024"]).ok();
+    replica(&folder, "bootstrap", "r.kitedb", "p.kitedb").ok();
+    take_over_unseen(&folder);
+    let log = folder.path().join("p.kitedb.replication");
+    fs::remove_file(log.join(names(&log).into_iter().rfind(|name| name.starts_with("segment-")).unwrap())).unwrap();
+    let run = folder.run(&["repair", "p.kitedb", "--cut-at", "1:30"]);
+    assert!(run.code == 3 && run.out.contains("r.kitedb leads epoch 2"), "{run:?}");
+    expect_fenced(&folder, "closed");
+}
+
+/// By force a primary leads on beside whoever leads: that one is named, and the epoch is later than its own.
+#[test]
+fn a_primary_that_is_promoted_by_force_names_who_else_leads() {
+    let folder = pair();
+    import(&folder, "wrong.kitedb", "x y K\n", &["--role", "primary"]).ok();
+    for _ in 0..2 {
+        folder.run(&["replica", "promote", "r.kitedb", "--source-db", "wrong.kitedb", "--force"]);
+        folder.run(&["primary", "promote", "r.kitedb"]).ok();
+    }
+    import(&folder, "r.kitedb", "new primary K\n", &[]).ok();
+    let led = folder.run(&["primary", "promote", "p.kitedb", "--force", "--json"]).json();
+    let theirs = folder.run(&["primary", "status", "r.kitedb", "--json"]).json()["epoch"].as_u64().unwrap();
+    assert!(led["epoch"].as_u64() > Some(theirs), "{led}");
+    assert!(led["rivals"][0]["db"].as_str().unwrap().ends_with("r.kitedb"), "{led}");
+    // As a person reads it; who is not led beside it, nor lacks anything, is told of nobody.
+    let folder = pair();
+    let run = folder.run(&["primary", "promote", "p.kitedb", "--force"]).ok();
+    assert_eq!(run.out.lines().count(), 1, "{run:?}");
+    take_over_unseen(&folder);
+    let run = folder.run(&["primary", "promote", "p.kitedb", "--force"]).ok();
+    assert!(run.out.contains("r.kitedb leads epoch") && run.out.contains("let it not write again"), "{run:?}");
+}
+
+#[test]
+fn a_replica_ahead_of_a_source_that_gave_commits_up_says_so_before_it_pulls() {
+    let (folder, _) = cut_beside_a_replica();
     let expect_told = |when: &str| {
         let status = folder.run(&["replica", "status", "r.kitedb", "--json"]);
         assert_eq!(status.code, 3, "{when}: {status:?}");

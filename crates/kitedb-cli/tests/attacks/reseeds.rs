@@ -199,3 +199,92 @@ fn a_copied_primary_is_told_how_it_follows_the_node_that_leads() {
         assert!(knows(&folder, "new/p.kitedb", "goes"), "{file_alone}");
     }
 }
+
+/// An older backup is written into the primary's own files, which write on in the same epoch until they have `more` commits after it;
+/// `a` has three commits that nobody else has by then, up to 1:6.
+fn overwritten_in_place(more: u32) -> Folder {
+    let folder = Folder::new();
+    import(&folder, "p.kitedb", &lines("old", 3), &["--role", "primary"]).ok();
+    fs::create_dir(folder.path().join("bk")).unwrap();
+    for name in ["p.kitedb", "p.kitedb.replication"] {
+        copy(&folder.path().join(name), &folder.path().join("bk"));
+    }
+    replica(&folder, "bootstrap", "a.kitedb", "p.kitedb").ok();
+    import(&folder, "p.kitedb", &lines("only", 3), &[]).ok();
+    catch_up(&folder, "a.kitedb", "p.kitedb").ok();
+    let into = |from: &std::path::Path, to: &std::path::Path| fs::write(to, fs::read(from).unwrap()).unwrap();
+    let saved = folder.path().join("bk");
+    into(&saved.join("p.kitedb"), &folder.path().join("p.kitedb"));
+    for name in names(&saved.join("p.kitedb.replication")) {
+        let log = |folder: &std::path::Path| folder.join("p.kitedb.replication").join(&name);
+        into(&log(&saved), &log(folder.path()));
+    }
+    import(&folder, "p.kitedb", &lines("other", more), &[]).ok();
+    folder
+}
+
+/// Fails unless each way in which `a` would get the graph of `source` is refused, naming `lost`, and `key` is there still.
+#[track_caller]
+fn expect_kept(folder: &Folder, a: &str, source: &str, (lost, key): (&str, &str)) {
+    let status = folder.run(&["replica", "status", a]);
+    assert_eq!(status.code, 3, "{status:?}");
+    assert!(status.out.contains("has another history") || status.out.contains("lacks"), "{status:?}");
+    assert!(!status.out.contains("all that its source has") && !status.out.contains("behind its source"), "{status:?}");
+    let run = folder.run(&["replica", "follow", a, "--once"]);
+    assert_eq!(run.code, 3, "{run:?}");
+    let told = run.err.contains(lost) && run.err.contains("promote") && run.err.contains("--overwrite");
+    assert!(told, "{run:?}");
+    for action in ["reseed", "bootstrap"] {
+        let run = replica(folder, action, a, source);
+        let refused = run.code == 1 && run.err.contains(lost) && run.err.contains("--overwrite");
+        assert!(refused, "{action}: {run:?}");
+        assert!(knows(folder, a, key), "{action}");
+    }
+    let run = folder.run(&["replica", "reseed", a]);
+    assert!(run.code == 1 && knows(folder, a, key), "{run:?}");
+}
+
+/// By then it has fewer commits than the replica, as many, or more: whatever it has, it is not what the replica has.
+#[test]
+fn a_source_that_a_backup_was_written_into_is_never_given_what_only_its_replica_has() {
+    for more in [2, 3, 6] {
+        let folder = overwritten_in_place(more);
+        let lost = if more == 2 { "log index 4 to 1:6" } else { "the commits from log index 4 to 1:6" };
+        expect_kept(&folder, "a.kitedb", "p.kitedb", (lost, "only1"));
+        // By name it goes, and the replica follows.
+        folder.run(&["replica", "reseed", "a.kitedb", "--overwrite"]).ok();
+        assert!(!knows(&folder, "a.kitedb", "only1") && knows(&folder, "a.kitedb", "other1"));
+        import(&folder, "p.kitedb", "goes on K\n", &[]).ok();
+        catch_up(&folder, "a.kitedb", "p.kitedb").ok();
+    }
+}
+
+/// Another epoch, begun in place without a word of what others have, gives nothing up either; and the replica leads with all it has.
+#[test]
+fn a_promotion_in_place_gives_up_nothing_that_a_replica_has() {
+    let folder = overwritten_in_place(1);
+    folder.run(&["primary", "promote", "p.kitedb"]).ok();
+    import(&folder, "p.kitedb", &lines("later", 6), &[]).ok();
+    expect_kept(&folder, "a.kitedb", "p.kitedb", ("to 1:6", "only1"));
+    let run = folder.run(&["replica", "promote", "a.kitedb"]);
+    assert!(run.code != 0 && knows(&folder, "a.kitedb", "only1"), "{run:?}");
+    let run = folder.run(&["replica", "promote", "a.kitedb", "--force", "--json"]).json();
+    assert!(run["last_kept"] == "1:6" && run["epoch"].as_u64() > Some(2), "{run}");
+    assert!(run["rivals"].as_array().is_some(), "{run}");
+    assert!(knows(&folder, "a.kitedb", "only1"));
+}
+
+/// What a repair gave up at the source, or what its log lost, was given up there, and not here.
+#[test]
+fn a_source_that_was_repaired_and_wrote_on_is_never_given_what_only_its_replica_has() {
+    for more in [0, 3] {
+        let (folder, end) = super::leads::cut_beside_a_replica();
+        if more > 0 {
+            import(&folder, "p.kitedb", &lines("more", more), &[]).ok();
+        }
+        assert!(!end.ends_with(":60"));
+        expect_kept(&folder, "r.kitedb", "p.kitedb", ("to 1:60", "m30"));
+        folder.run(&["replica", "reseed", "r.kitedb", "--overwrite"]).ok();
+        assert!(!knows(&folder, "r.kitedb", "m30"));
+    }
+}

@@ -147,17 +147,19 @@ impl Database {
         // Before anything is changed.
         let rivals = rivals_of(&env, &path, options.open.sidecar_path.clone());
         let tell = |rival: &Rival| format!("{rival}: it has what is missing here, or leads in its place");
-        let repaired = repair(&here, &path, &options, &Registry::reported_in);
+        let leader = rivals.iter().find(|rival| rival.is_led()).map(ToString::to_string);
+        let repaired = repair(&here, &path, &options, (&Registry::reported_in, leader.as_deref()));
         let mut repair = repaired.map_err(|e| match rivals.first() {
             Some(rival) if matches!(e.code(), ErrorCode::Corrupt | ErrorCode::LogMismatch) => e.and(tell(rival)),
             _ => e,
         })?;
         if !repair.is_clean() {
-            let known = |rival: &&Rival| {
+            let untold = |rival: &&Rival| {
                 let db = rival.db.display().to_string();
-                !repair.found.iter().chain(&repair.remains).any(|told| told.contains(&db))
+                // That it leads, nothing else says.
+                rival.is_led() || !repair.found.iter().chain(&repair.remains).any(|told| told.contains(&db))
             };
-            let told: Vec<_> = rivals.iter().filter(known).map(tell).collect();
+            let told: Vec<_> = rivals.iter().filter(untold).map(tell).collect();
             repair.remains.extend(told);
         }
         let env = here;

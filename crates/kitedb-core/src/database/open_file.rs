@@ -56,7 +56,7 @@ pub(super) struct OpenFile {
     pub replica: Option<Arc<Replica>>,
     pub follower: Mutex<Option<Follower>>,
     /// Where the source's paths are.
-    source_env: Env,
+    pub source_env: Env,
     opens: Mutex<usize>,
     slot: Slot,
     keeper: Mutex<Option<Keeper>>,

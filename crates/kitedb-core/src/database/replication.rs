@@ -11,7 +11,7 @@ use crate::{
     replication::{
         self, Comparison, Copied, Cursor, ExportedPage, ExportedSnapshot, FollowedLog, Follower, FollowerOptions,
         PrimaryReplicationStatus, Promotion, Replica, ReplicaReplicationStatus, RetentionOutcome, Rival, TokenWait,
-        wait_for_token,
+        rivals_around, taken_around, wait_for_token,
     },
     watch::{Watch, require_no_report},
 };
@@ -142,6 +142,33 @@ impl Database {
     /// [`ErrorCode::StalePrimary`]: another handle was promoted, or another node took over.
     /// [`ErrorCode::SourceUnavailable`] and others of [`Database::replica_promote`]: of a replica's file.
     pub fn primary_promote_to_next_epoch(&self) -> Result<u64> {
+        self.promote_primary(None)
+    }
+
+    /// As [`Database::primary_promote_to_next_epoch`], by the word of an operator, who gives up what other nodes have and this one
+    /// lacks ([`Database::primary_rivals`] names them): the epoch is later than any that those know of which can be reached from
+    /// here, and their reseed from this node does not ask again.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn primary_promote_by_force(&self) -> Result<u64> {
+        let file = self.file()?;
+        file.as_primary()?;
+        self.promote_primary(Some(taken_around(&file.engine, &file.source_env)?))
+    }
+
+    /// The nodes that lead in place of this primary, or hold what it lacks, as far as they can be reached from it: by who follows
+    /// it, or did, by the source that it remembers, and by those that these know. Best first.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotPrimary`] if this is none.
+    pub fn primary_rivals(&self) -> Result<Vec<Rival>> {
+        let file = self.file()?;
+        file.as_primary()?;
+        rivals_around(&file.engine, &file.source_env)
+    }
+
+    fn promote_primary(&self, by_word: Option<Epoch>) -> Result<u64> {
         let file = self.file()?;
         let followed_log = file.as_primary()?;
         let engine = &file.engine;
@@ -151,7 +178,7 @@ impl Database {
                 let _follower = file.follower.lock();
                 Epoch(engine.guarded("a promotion", || replica.promote_as_a_primary())?.epoch)
             }
-            None => engine.guarded("a promotion", || engine.promote_in_place(&self.handle.lease))?,
+            None => engine.guarded("a promotion", || engine.promote_in_place(&self.handle.lease, by_word))?,
         };
         followed_log.lead();
         self.handle.lease.lead(epoch);

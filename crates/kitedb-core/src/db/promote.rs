@@ -12,7 +12,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, Token},
     io::{FileLock, begin_draft},
-    log::{Appender, Control, EpochEnd, Moved, Stored, WriterId, remove_oldest},
+    log::{self, Appender, Control, EpochEnd, Moved, Stored, WriterId, remove_oldest},
     shell::command,
     store::{HistoryEntry, Store},
 };
@@ -26,8 +26,9 @@ const PROBE_BYTES: u64 = 1 << 20;
 impl Engine {
     /// Begins the next epoch on behalf of the handle that leads epoch `lease`; every other handle is fenced. The
     /// commit lock keeps commits in flight out: those appended before are part of the history, those after are
-    /// refused. Returns the new epoch. Upholds I27 and I42.
-    pub(crate) fn promote_in_place(&self, lease: &Lease) -> Result<Epoch> {
+    /// refused. `by_word`: its operator was told of the other nodes, and gives up what they have; the epoch is later than that one then.
+    /// Returns the new epoch. Upholds I27 and I42.
+    pub(crate) fn promote_in_place(&self, lease: &Lease, by_word: Option<Epoch>) -> Result<Epoch> {
         self.check_usable()?;
         self.require_writable()?;
         let Some(control) = self.sidecar.clone() else { return Err(no_log()) };
@@ -63,8 +64,9 @@ impl Engine {
             before.ended
         };
         // As a replica it may have seen a later one at its source, of which it has no frame.
-        let next = Epoch(before.epoch.max(commit.epoch).max(control.seen_epoch().epoch).0 + 1);
-        let writer_id = self.env.host.random();
+        let known = before.epoch.max(commit.epoch).max(control.seen_epoch().epoch).max(by_word.unwrap_or_default());
+        let (next, random) = (Epoch(known.0 + 1), self.env.host.random());
+        let writer_id = if by_word.is_some() { log::by_word(random) } else { random };
         // Durable before the segment is: a node that has an epoch, and does not know that it leads, would be fenced.
         let begun = control.put_fence(&before.begun(next, ended)).and_then(Stored::durable).and_then(|()| {
             match &mut commit.appender {

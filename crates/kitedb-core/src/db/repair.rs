@@ -10,7 +10,7 @@ mod left;
 mod plan;
 mod reports;
 
-pub(crate) use reports::{Reported, Reports};
+pub(crate) use reports::{Others, Reported, Reports};
 
 use super::{
     engine::Engine,
@@ -105,8 +105,8 @@ pub struct Repair {
     /// Whether the file holds every commit that is known, so that what [`RepairOptions::cut_at`] gives up is the log alone, which
     /// replicas may need.
     pub only_log_is_lost: bool,
-    /// Whether it is a primary that does not lead before it is told to, because nothing that is left tells whether another
-    /// node took over from it.
+    /// Whether it is a primary that does not lead before it is told to: nothing that is left tells whether another node took over
+    /// from it, or one that did was seen.
     pub fenced: bool,
     /// Whether anything was changed.
     pub done: bool,
@@ -121,12 +121,13 @@ impl Repair {
     }
 }
 
-/// Repairs the log of the file at the resolved `path`.
-pub(crate) fn repair(env: &Env, path: &Path, options: &RepairOptions, reports: Reports<'_>) -> Result<Repair> {
+/// Repairs the log of the file at the resolved `path`. What others say: what they reported, and the node that leads in place of this
+/// one, if one was seen.
+pub(crate) fn repair(env: &Env, path: &Path, options: &RepairOptions, others: Others<'_>) -> Result<Repair> {
     let open = OpenOptions { role: None, read_only: false, create_if_missing: false, ..options.open.clone() };
     let store = open_for_writing(env, path, &open)?;
     let repaired = require_one_name(path, &open, &**store.file())
-        .and_then(|()| repair_locked(env, path, options, &open, &store, reports));
+        .and_then(|()| repair_locked(env, path, options, &open, &store, others));
     let _ = store.file().unlock(WRITER_LOCK..WRITER_LOCK + 1);
     let mut repair = repaired?;
     drop(store);
@@ -146,7 +147,7 @@ fn repair_locked(
     options: &RepairOptions,
     open: &OpenOptions,
     store: &Store,
-    reports: Reports<'_>,
+    (reports, leader): Others<'_>,
 ) -> Result<Repair> {
     let mut repair = Repair::default();
     let bytes = store.runs().iter().map(|run| run.bytes()).sum();
@@ -201,7 +202,7 @@ fn repair_locked(
     } else if let Some(told) = options.cut_at.filter(|told| !ends_with(repair.last_token, *told)) {
         return Err(nothing_to_cut(path, repair.last_token, told));
     }
-    let plan = log.plan(&left, &proof);
+    let plan = log.plan(&left, &proof, leader);
     repair.steps.splice(0..0, plan.steps(path));
     repair.fenced = plan.is_fenced();
     if options.dry_run || repair.found.is_empty() {
@@ -229,7 +230,7 @@ pub(crate) fn mend_replica(env: &Env, path: &Path, options: &OpenOptions, report
     let Ok(LogPlace::Damaged(dir, lost)) = search.sidecar() else { return Ok(()) };
     drop(file);
     let repair_options = RepairOptions { open: options.clone(), ..RepairOptions::default() };
-    match repair(env, path, &repair_options, reports) {
+    match repair(env, path, &repair_options, (reports, None)) {
         Ok(repair) if repair.done => {
             tracing::warn!(sidecar = %dir.display(), "the control file of a replica's log was made anew: {lost}");
             Ok(())

@@ -110,6 +110,11 @@ impl fmt::Display for Rival {
 }
 
 impl Rival {
+    /// Whether another node leads, as far as this one tells.
+    pub(crate) fn is_led(&self) -> bool {
+        self.leads.or(self.knows_epoch).is_some()
+    }
+
     /// Whether it leads, and its file is there.
     pub fn can_be_followed(&self) -> bool {
         self.leads.is_some() && self.by_log.is_none()
@@ -546,6 +551,19 @@ pub fn require_no_rival(env: &Env, path: &Path, sidecar: Option<PathBuf>, told: 
 pub fn rivals_of_replica(env: &Env, path: &Path, dir: &Path) -> Vec<Rival> {
     let own = Related::at(env, &SourcePaths { db: path.to_owned(), sidecar: Some(dir.to_owned()) });
     own.map(|own| own.rivals(&own.family(env))).unwrap_or_default()
+}
+
+/// Who leads in place of the primary that `engine` has open, or has more, as far as it can be reached in `env`.
+pub fn rivals_around(engine: &Engine, env: &Env) -> Result<Vec<Rival>> {
+    let Some(control) = &engine.sidecar else { return Ok(Vec::new()) };
+    let own = Related::open_here(engine, control)?;
+    Ok(own.rivals(&own.family(env)))
+}
+
+/// The latest epoch that any node knows of that can be reached in `env` from the primary that `engine` has open.
+pub fn taken_around(engine: &Engine, env: &Env) -> Result<Epoch> {
+    let Some(control) = &engine.sidecar else { return Ok(Epoch::default()) };
+    Ok(taken_by(&Related::open_here(engine, control)?.family(env)))
 }
 
 /// Who has more than the database at `path`, or leads in its place: for an operator who is about to mend its log.

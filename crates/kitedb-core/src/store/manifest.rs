@@ -25,6 +25,13 @@ pub struct CheckpointMark {
     pub commit_ms: u64,
 }
 
+impl CheckpointMark {
+    /// The state digest after the frame with that index, if it is the last one in it.
+    pub fn digest_at(&self, index: LogIndex) -> Option<Digest> {
+        (self.log_index == index).then_some(self.digest)
+    }
+}
+
 /// Who led from which frame on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HistoryEntry {

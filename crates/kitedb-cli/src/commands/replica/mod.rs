@@ -4,7 +4,11 @@ mod below;
 mod follow;
 mod status;
 
-use super::{fault_if, open_node, write_json};
+use super::{
+    fault_if, open_node,
+    rivals::{rival_document, show_rivals},
+    write_json,
+};
 use crate::{
     cli::{CopyArgs, ReplicaCommand, ReplicaPromoteArgs},
     failure::{Failure, Outcome, named},
@@ -16,7 +20,7 @@ use crate::{
     watched::Watched,
 };
 use kitedb_core::{
-    Database, Error, ErrorCode, GraphRead, LeftBehind, LeftBehindBy, ReplicaReplicationStatus, Rival, SourceFault,
+    Database, Error, ErrorCode, GraphRead, LeftBehind, LeftBehindBy, ReplicaReplicationStatus, SourceFault,
 };
 use serde_json::json;
 use status::{next_step, require_replica};
@@ -179,11 +183,7 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
         }
     };
     writeln!(out, "  {}", Styled(style, clean(&what)))?;
-    for rival in &rivals {
-        let what = format!("{rival}, and was not fenced: let it not write again; what only it has is lost");
-        writeln!(out, "  {}", Styled(BAD, clean(&what)))?;
-    }
-    Ok(())
+    Ok(show_rivals(&rivals, out)?)
 }
 
 /// Where a path leads, also where nothing is there any more.
@@ -191,13 +191,6 @@ fn resolved(db: &Path) -> Option<PathBuf> {
     let folder = || db.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let gone = || Some(folder().canonicalize().ok()?.join(db.file_name()?));
     db.canonicalize().ok().or_else(gone)
-}
-
-fn rival_document(rival: &Rival) -> serde_json::Value {
-    json!({
-        "db": rival.db.display().to_string(), "leads": rival.leads, "last_token": rival.last_token.full(),
-        "knows_epoch": rival.knows_epoch,
-    })
 }
 
 /// A promotion that failed, with what to do: it is followed who leads; by force it leads only where nobody is known to.

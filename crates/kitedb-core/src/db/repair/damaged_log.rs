@@ -18,7 +18,7 @@ use crate::{
     graph::{Epoch, LogIndex, Token, WriterTag},
     io::{Env, FileLock, OpenMode, copy_aside, put_aside, sim::SimDisk},
     log::{
-        Control, EpochEnd, Fence, LogIdentity, NewControl, Recovered, Replaced, Roll, Salt, does_not_go_on,
+        Control, EpochEnd, Fence, LogIdentity, NewControl, Recovered, Replaced, Roll, Salt, WriterId, does_not_go_on,
         has_segments, in_its_way, no_segment, put_segments_aside, salt_of, verify, writers,
     },
     store::{CheckpointMark, Hint, HistoryEntry, LogKind, LogLink, Part, Store},
@@ -82,6 +82,14 @@ impl Proof {
     pub fn damage(&self) -> Option<&Error> {
         let recovered = || self.recovered.as_ref()?.damage.as_ref();
         self.gap.as_ref().or_else(recovered).or(self.reported.as_ref())
+    }
+
+    /// A fence of a promotion to the epoch `by`. The end counts nothing void that is here: it is not known where another node's promotion
+    /// set it.
+    fn fenced(&self, by: Epoch, promotion: WriterId) -> Fence {
+        let by = by.max(Epoch(2));
+        let ended = EpochEnd { epoch: Epoch(by.0 - 1), last: self.last };
+        Fence { epoch: by, follows: false, moved_by: Some(promotion), ended: Some(ended) }
     }
 
     /// Who has commits that are missing here.
@@ -370,12 +378,21 @@ impl<'a> DamagedLog<'a> {
         Ok(own.then(|| control.durable()))
     }
 
-    pub fn plan(&self, left: &Left, proof: &Proof) -> Plan {
+    /// `leader`: the node that was seen to lead in place of this one.
+    pub fn plan(&self, left: &Left, proof: &Proof, leader: Option<&str>) -> Plan {
         let anew = matches!(left, Left::Nothing(_)) && (proof.gap.is_none() || self.link.kind == LogKind::Sidecar);
         let fence = match left {
             Left::Whole(control) if self.is_older(control, proof) => Some(self.fence(proof)),
             Left::Whole(control) => proof.gap.as_ref().and_then(|_| self.fence_after_gap(control, proof)),
             Left::ButFence(..) | Left::Nothing(_) => Some(self.fence(proof)),
+        };
+        let leads = |fence: &Fence| !fence.follows && fence.moved_by.is_none();
+        let found = || left.control().and_then(|control| control.fence().ok());
+        let leader = leader.filter(|_| self.link.kind == LogKind::Sidecar && self.copied.is_none());
+        let fence = match fence.map(|new| new.fence).or_else(found) {
+            // In one epoch there is one history.
+            Some(led) if leader.is_some() && leads(&led) => Some(self.fenced_anew(proof, led.epoch)),
+            _ => fence,
         };
         let registry_lost = anew && self.link.kind == LogKind::Sidecar && !proof.registry;
         let forward = self.newer.is_some() && proof.gap.is_none();
@@ -385,7 +402,8 @@ impl<'a> DamagedLog<'a> {
             _ => fence.filter(|_| proof.gap.is_some()).map(|new| new.fence.epoch),
         };
         let (gone, copied, last) = (self.gone.is_some(), self.copied.is_some(), some_commit(proof.end()));
-        Plan { anew, forward, gone, copied, fence, begins: epoch, registry_lost, last }
+        let leader = leader.map(ToOwned::to_owned);
+        Plan { anew, forward, gone, copied, fence, begins: epoch, leader, registry_lost, last }
     }
 
     /// Whether an older control file took the place of the one of this log, in its very inode: what it says of who leads is what
@@ -408,12 +426,6 @@ impl<'a> DamagedLog<'a> {
 
     /// The fence that takes the place of a lost one: nobody leads by it who may not.
     fn fence(&self, proof: &Proof) -> NewFence {
-        // The end counts nothing void that is here: it is not known where another node's promotion set it.
-        let fenced = |by: Epoch, promotion| {
-            let by = by.max(Epoch(2));
-            let ended = EpochEnd { epoch: Epoch(by.0 - 1), last: proof.last };
-            Fence { epoch: by, follows: false, moved_by: Some(promotion), ended: Some(ended) }
-        };
         match (self.link.kind, self.link.part) {
             // Nobody else moves the fence of a database without a part in replication.
             (LogKind::None | LogKind::Private, _) => NewFence { fence: Fence::new(proof.led), assumed: false },
@@ -423,12 +435,18 @@ impl<'a> DamagedLog<'a> {
             }
             // One that led again since is older than its log.
             (LogKind::Sidecar, Part::Fenced { by, promotion, .. }) if proof.epoch < by || self.newer.is_none() => {
-                NewFence { fence: fenced(by, promotion), assumed: false }
+                NewFence { fence: proof.fenced(by, promotion), assumed: false }
             }
             (LogKind::Sidecar, Part::Leads(_) | Part::Fenced { .. } | Part::Unsaid | Part::StandAlone) => {
-                NewFence { fence: fenced(Epoch(proof.led.0 + 1), self.env.host.random()), assumed: true }
+                self.fenced_anew(proof, proof.led)
             }
         }
+    }
+
+    /// The fence of a node that led `led`, and does not lead before it is told to.
+    fn fenced_anew(&self, proof: &Proof, led: Epoch) -> NewFence {
+        let by = Epoch(led.max(proof.led).0 + 1);
+        NewFence { fence: proof.fenced(by, self.env.host.random()), assumed: true }
     }
 
     /// Returns the files in which what was there is kept.

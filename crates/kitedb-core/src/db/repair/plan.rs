@@ -28,6 +28,8 @@ pub(super) struct Plan {
     pub gone: bool,
     /// It, or its file, is a copy, which its operator must say.
     pub copied: bool,
+    /// The node that leads in its place: it does not lead beside that one.
+    pub leader: Option<String>,
     /// Whoever was registered as a replica is not known any more.
     pub registry_lost: bool,
     pub last: Option<Token>,
@@ -60,6 +62,13 @@ impl Plan {
             false => command("primary promote", path, "--force"),
         };
         match (self.fence, self.begins) {
+            (Some(NewFence { assumed: true, .. }), _) if self.leader.is_some() => steps.push(format!(
+                "leave it fenced: {leader}. Let this one follow that node ({follow}); only if that is gone for good, let this one \
+                 lead ({lead}): what was committed there is lost then",
+                leader = self.leader.as_deref().unwrap_or_default(),
+                follow = command("replica follow", path, "--source-db NEW"),
+                lead = lead()
+            )),
             (Some(NewFence { assumed: true, .. }), _) => steps.push(format!(
                 "leave it fenced: whether another node took over, only the control file knew. If one did, let this one \
                  follow it ({}); if none did, let this one lead ({})",

@@ -24,3 +24,6 @@ pub(crate) type Reports<'a> = &'a dyn Fn(&Env, &Path) -> Option<Vec<Reported>>;
 pub(super) fn some_commit(last: Token) -> Option<Token> {
     Some(last).filter(|last| last.log_index > LogIndex(0))
 }
+
+/// That, and the node that leads in place of the one that is repaired, as who looks at others found it.
+pub(crate) type Others<'a> = (Reports<'a>, Option<&'a str>);

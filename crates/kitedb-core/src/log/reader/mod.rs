@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    graph::{Epoch, LogIndex},
+    graph::{Digest, Epoch, LogIndex},
     io::{Env, OpenMode},
     lock::Mutex,
 };
@@ -240,6 +240,14 @@ impl LogReader {
         };
         let Some(found) = found else { return Ok(beyond) };
         Ok(Position::At { epoch, writer_id, digest: found.header.digest })
+    }
+
+    /// The state digest after the frame with that index; `None` where this log does not tell.
+    pub fn digest_at(&mut self, index: LogIndex) -> Result<Option<Digest>> {
+        Ok(match self.position(index)? {
+            Position::At { digest, .. } | Position::Before { digest } => Some(digest),
+            Position::BelowFloor | Position::Beyond(_) => None,
+        })
     }
 
     /// Reads frames after `after`. An error that ends a page early is in it, beside the frames before.

@@ -9,12 +9,13 @@ use crate::{
     replication::{
         registry::Progress,
         replica::{
+            alike::{OwnDigests, is_alike},
             copied::{Before, Copied, LeftBehind, SamePath},
-            given_up_commits::{GivenUp, given_up, last_common},
+            given_up_commits::{GivenUp, given_up, last_alike, last_common},
         },
         rivals::{Rival, rivals_of},
         source::{
-            At, Snapshot, Source, SourcePaths,
+            At, Lineage, Snapshot, Source, SourcePaths,
             local::exchanged,
             remembered::{remember, remembered},
             upstream::HOW_TO_REGISTER,
@@ -92,6 +93,8 @@ impl Replica {
         let was_foreign = self.engine.is_foreign();
         let (was_registered, mut reserved) = (self.control.is_registered(), false);
         let (held, before) = (self.held(), self.followed_log.before_a_copy());
+        // Once its log is gone, nothing tells.
+        let common = held.as_ref().and_then(|held| self.common_with_source(held).ok().flatten());
         let copied = self.copy_and_catch_up(of, &mut reserved, watch);
         let result = match self.paths() {
             // It is a replica from now on, also if it did not catch up.
@@ -114,7 +117,7 @@ impl Replica {
             self.note_failure(e);
             return result.map(|()| Copied::default());
         }
-        let left_behind = self.left_behind(held, before);
+        let left_behind = self.left_behind(held, common, before);
         self.engine.opened.set_unwanted(false);
         work.noted = false;
         let remembers = self.leave_old_sources(&mut work);
@@ -123,13 +126,18 @@ impl Replica {
         Ok(Copied { left_behind, same_path, put_aside, ahead_of_source: Vec::new() })
     }
 
-    /// Who followed what was here, `held`, and cannot go on here now. The source, which may have followed it, does not, nor does who
+    /// Who followed what was here, `held`, of which the source had what is up to `shared`, and cannot go on here now. The source, which may have followed it, does not, nor does who
     /// leads since, as far as that is seen from here.
-    fn left_behind(&self, held: Option<(At, Vec<HistoryEntry>)>, before: Before) -> Vec<LeftBehind> {
+    fn left_behind(
+        &self,
+        held: Option<(At, Vec<HistoryEntry>)>,
+        shared: Option<LogIndex>,
+        before: Before,
+    ) -> Vec<LeftBehind> {
         let now = (self.engine.published(), self.engine.history());
         let common = held.and_then(|(here, history)| last_common((here.index, &history), (now.0, &now.1)));
         // Where nothing tells, its own pull does.
-        let common = common.unwrap_or(before.last);
+        let common = common.unwrap_or(before.last).min(shared.unwrap_or(before.last));
         let mut left = self.followed_log.adopted(before, common);
         let source = self.paths().map(|paths| paths.db.to_string_lossy().into_owned());
         let leads = |path: &str| {
@@ -171,8 +179,9 @@ impl Replica {
         }
         let (given_up, of) = match self.held() {
             Some((here, history)) => {
-                let source = self.source().lineage()?;
-                (given_up(&here, &history, &source), Some(source.file_id))
+                let source = self.source();
+                let lineage = source.lineage()?;
+                (self.given_up_at(&*source, &lineage, (&here, &history))?, Some(lineage.file_id))
             }
             None => (None, None),
         };
@@ -189,7 +198,34 @@ impl Replica {
     /// The commits here that a reseed would give up.
     fn given_up(&self) -> Result<Option<GivenUp>> {
         let Some((here, history)) = self.held() else { return Ok(None) };
-        Ok(given_up(&here, &history, &self.source().lineage()?))
+        let source = self.source();
+        self.given_up_at(&*source, &source.lineage()?, (&here, &history))
+    }
+
+    fn given_up_at(
+        &self,
+        source: &dyn Source,
+        lineage: &Lineage,
+        (here, history): (&At, &[HistoryEntry]),
+    ) -> Result<Option<GivenUp>> {
+        let mut own = OwnDigests::of(&self.engine);
+        given_up(here, history, lineage, &mut |index| is_alike(&mut own, source, index))
+    }
+
+    /// The last commit that this node, which is at `here` and of that history, has in common with its source; `None` where nothing
+    /// tells.
+    fn common_with_source(&self, (here, history): &(At, Vec<HistoryEntry>)) -> Result<Option<LogIndex>> {
+        let source = self.source();
+        let lineage = source.lineage()?;
+        let Some(claimed) = last_common((here.index, history), (lineage.end, &lineage.history)) else {
+            return Ok(None);
+        };
+        let mut own = OwnDigests::of(&self.engine);
+        let alike = &mut |index| is_alike(&mut own, &*source, index);
+        match alike(claimed)? {
+            Some(false) if claimed > LogIndex(0) => last_alike(claimed, alike).map(|(common, _)| Some(common)),
+            _ => Ok(Some(claimed)),
+        }
     }
 
     /// Another node than the source that leads: the one that can be reached; else, where the source is a replica itself, some other one.

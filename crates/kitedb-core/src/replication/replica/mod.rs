@@ -1,5 +1,6 @@
 //! A replica: pulls frames from its source, bootstraps from its snapshots, and takes over.
 
+mod alike;
 mod bootstrap;
 mod catch_up_before_fence;
 pub(super) mod copied;
@@ -367,27 +368,6 @@ impl Replica {
             }
         }
         Ok(applied)
-    }
-
-    /// Fails if the frame with that index, which both have, is one of another history at the source than here. Upholds
-    /// I30.
-    fn require_common(&self, source: &dyn Source, index: LogIndex) -> Result<()> {
-        let (Some((here, writer)), true) = (self.engine.writer_at(index), index.0 > 0) else { return Ok(()) };
-        match source.writer_at(index)? {
-            Some((there, other)) if there != here || (other != writer && writer != [0; 16]) => {
-                Err(self.off_history(index, there, here))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn off_history(&self, index: LogIndex, there: Epoch, here: Epoch) -> Error {
-        let what = format_args!(
-            "needs reseed: the source has another history: log index {index} is of its epoch {there} there, and of epoch \
-             {here} of another writer here; reseed this replica"
-        );
-        let error = Error::new(ErrorCode::NeedsReseed, what).with_token(Token::new(here, index));
-        error.with_expected(Token::new(there, index)).with_found(Token::new(here, index))
     }
 
     /// Has the source of a replica that is not to be registered forget it. Returns whether it is registered there still: a

@@ -170,6 +170,9 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn page_unattributed(&self, at: &At, limits: PageLimits) -> Result<Pulled>;
     /// Who wrote the frame with that index: its epoch, and the writer. `None` where its log does not tell.
     fn writer_at(&self, index: LogIndex) -> Result<Option<(Epoch, WriterId)>>;
+    /// The state digest after the frame with that index, which must be at or before its end. `None` where neither its log nor its
+    /// file tells: retention let go of that, or it is damaged.
+    fn digest_at(&self, index: LogIndex) -> Result<Option<Digest>>;
     /// Its history, as far as it goes.
     fn lineage(&self) -> Result<Lineage>;
     /// Pins a snapshot, after a new checkpoint if `fresh`.

@@ -3,7 +3,7 @@
 use crate::{
     db::Signal,
     error::{Error, ErrorCode, Result},
-    graph::{Epoch, LogIndex},
+    graph::{Digest, Epoch, LogIndex},
     log::{PageLimits, WriterId},
     replication::{
         registry::{Progress, Registration},
@@ -44,6 +44,10 @@ impl Source for Unnamed {
     }
 
     fn writer_at(&self, _: LogIndex) -> Result<Option<(Epoch, WriterId)>> {
+        Err(not_configured())
+    }
+
+    fn digest_at(&self, _: LogIndex) -> Result<Option<Digest>> {
         Err(not_configured())
     }
 

@@ -3,7 +3,7 @@
 use crate::{
     db::{Engine, LogPlace, Search, half_made},
     error::{Error, ErrorCode, Result},
-    graph::{Epoch, LogIndex},
+    graph::{Digest, Epoch, LogIndex},
     io::{Env, OpenMode},
     log::{Control, Fence, LogReader, Position, WriterId},
     replication::{
@@ -14,7 +14,7 @@ use crate::{
             upstream::{Asking, SourceFault},
         },
     },
-    store::{HistoryEntry, LogKind, Part, Peek},
+    store::{CheckpointMark, HistoryEntry, LogKind, Part, Peek},
 };
 use std::{path::Path, sync::Arc};
 
@@ -29,8 +29,8 @@ pub(in crate::replication) struct UpstreamNode {
     pub unreadable: Option<String>,
 }
 
-/// Who led, and wrote, an epoch.
-type Writer = (Epoch, WriterId);
+/// What is known of a frame: who led, and wrote, its epoch, and the state digest after it, if that is at hand.
+type Known = (Epoch, WriterId, Option<Digest>);
 
 impl UpstreamNode {
     /// The node at `paths`, which was followed as the database `known_as`, if that is known; where its files lead nowhere, why.
@@ -100,9 +100,13 @@ impl UpstreamNode {
             return Ok(Some(true));
         }
         let common = asking.at.min(self.control.published());
-        let Some(here) = writer_here(asking.engine, common)? else { return Ok(None) };
-        let there = self.writer_at(env, db, common)?;
-        Ok(there.map(|there| here.0 == there.0 && (here.1 == there.1 || here.1 == [0; 16])))
+        let Some(here) = known_here(asking.engine, common)? else { return Ok(None) };
+        let there = self.known_at(env, db, common)?;
+        Ok(there.map(|there| {
+            // One writer can have two histories, if its files were restored in place.
+            let alike = here.2.is_none() || there.2.is_none() || here.2 == there.2;
+            here.0 == there.0 && (here.1 == there.1 || here.1 == [0; 16]) && alike
+        }))
     }
 
     /// Whether this node, whose file `db` is the one that the replica which asks followed, does not have all that the replica
@@ -128,7 +132,7 @@ impl UpstreamNode {
         Ok(!same_epoch && self.shares_history(env, db, asking)? == Some(false))
     }
 
-    fn writer_at(&self, env: &Env, db: &Path, index: LogIndex) -> Result<Option<Writer>> {
+    fn known_at(&self, env: &Env, db: &Path, index: LogIndex) -> Result<Option<Known>> {
         let dir = self.place.dir();
         let Some(control) = Control::open(&*env.disk, dir, OpenMode::Read)? else { return Ok(None) };
         let by_log = LogReader::with_control(env, dir, Arc::new(control)).and_then(|mut log| in_log(&mut log, index));
@@ -137,7 +141,7 @@ impl UpstreamNode {
         }
         let by_file = store_of(env, db, self.file_id).map(|store| {
             let manifest = store.manifest();
-            in_history(&manifest.history, manifest.checkpoint.log_index, index)
+            in_history(&manifest.history, &manifest.checkpoint, index)
         });
         // What one of them tells is so, whatever the other one is.
         if let Ok(Some(_)) = by_file { by_file } else { by_log.and(by_file) }
@@ -190,13 +194,20 @@ fn place_of(
     }
 }
 
-/// Who wrote the frame with that index, as far as the replica `engine` can tell.
-fn writer_here(engine: &Engine, index: LogIndex) -> Result<Option<Writer>> {
+/// What the replica `engine` can tell of the frame with that index.
+fn known_here(engine: &Engine, index: LogIndex) -> Result<Option<Known>> {
     if index == LogIndex(0) {
         return Ok(None);
     }
     if !engine.options.read_only {
-        return Ok(engine.writer_at(index));
+        let Some((epoch, writer_id)) = engine.writer_at(index) else { return Ok(None) };
+        let (_, _, last, digest) = engine.position();
+        let digest = match last == index {
+            true => Some(digest),
+            // What its own log cannot tell, tells nothing of the source.
+            false => engine.read_log().ok().flatten().and_then(|mut log| log.digest_at(index).ok().flatten()),
+        };
+        return Ok(Some((epoch, writer_id, digest)));
     }
     // Who only reads has folded the log, and has not kept who wrote it.
     if let Some(mut log) = engine.read_log()?
@@ -205,19 +216,19 @@ fn writer_here(engine: &Engine, index: LogIndex) -> Result<Option<Writer>> {
         return Ok(Some(found));
     }
     let manifest = engine.store.manifest();
-    Ok(in_history(&manifest.history, manifest.checkpoint.log_index, index))
+    Ok(in_history(&manifest.history, &manifest.checkpoint, index))
 }
 
-fn in_log(reader: &mut LogReader, index: LogIndex) -> Result<Option<Writer>> {
+fn in_log(reader: &mut LogReader, index: LogIndex) -> Result<Option<Known>> {
     reader.refresh()?;
     Ok(match reader.position(index)? {
-        Position::At { epoch, writer_id, .. } => Some((epoch, writer_id)),
+        Position::At { epoch, writer_id, digest } => Some((epoch, writer_id, Some(digest))),
         _ => None,
     })
 }
 
-/// What a file that holds commits up to `last` says of one of them.
-fn in_history(history: &[HistoryEntry], last: LogIndex, index: LogIndex) -> Option<Writer> {
-    let led = history.iter().rev().find(|led| led.first <= index).filter(|_| index <= last)?;
-    Some((led.epoch, led.writer_id))
+/// What a file with that history, which holds the commits up to `mark`, says of one of them.
+fn in_history(history: &[HistoryEntry], mark: &CheckpointMark, index: LogIndex) -> Option<Known> {
+    let led = history.iter().rev().find(|led| led.first <= index).filter(|_| index <= mark.log_index)?;
+    Some((led.epoch, led.writer_id, mark.digest_at(index)))
 }

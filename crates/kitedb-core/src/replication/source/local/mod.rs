@@ -9,7 +9,7 @@ mod waiting;
 use crate::{
     db::{LogPlace, Signal, merge_history, unfilled},
     error::{Error, ErrorCode, Result},
-    graph::{Epoch, LogIndex},
+    graph::{Digest, Epoch, LogIndex},
     io::{Env, OpenMode},
     lock::Mutex,
     log::{Control, LogIdentity, LogReader, PageLimits, Position, WriterId, writers},
@@ -246,6 +246,19 @@ impl Source for LocalSource {
                 _ => None,
             })
         })
+    }
+
+    fn digest_at(&self, index: LogIndex) -> Result<Option<Digest>> {
+        let control = self.control()?;
+        let in_log = self.with(|open| open.reader.digest_at(index));
+        match in_log {
+            Ok(None) => {}
+            // What is damaged tells nothing.
+            Err(e) if e.code() == ErrorCode::Corrupt => {}
+            told => return told,
+        }
+        // Nor does a file that cannot be read.
+        Ok(self.store_of(&control).ok().and_then(|store| store.manifest().checkpoint.digest_at(index)))
     }
 
     fn lineage(&self) -> Result<Lineage> {
