@@ -66,7 +66,9 @@ impl Engine {
         // As a replica it may have seen a later one at its source, of which it has no frame.
         let known = before.epoch.max(commit.epoch).max(control.seen_epoch().epoch).max(by_word.unwrap_or_default());
         let (next, random) = (Epoch(known.0 + 1), self.env.host.random());
-        let writer_id = if by_word.is_some() { log::by_word(random) } else { random };
+        // Who promotes a node from which another one took over gives up, by that, what the other one did since.
+        let taken_over = before.moved().is_some_and(|moved| moved.ended.is_some());
+        let writer_id = if by_word.is_some() || taken_over { log::by_word(random) } else { random };
         // Durable before the segment is: a node that has an epoch, and does not know that it leads, would be fenced.
         let begun = control.put_fence(&before.begun(next, ended)).and_then(Stored::durable).and_then(|()| {
             match &mut commit.appender {

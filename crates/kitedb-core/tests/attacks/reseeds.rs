@@ -16,7 +16,7 @@ use kitedb_core::{
     Database, ErrorCode, ReplicaState, ReplicationRole, Result, SyncMode,
     io::{
         Disk, Env,
-        sim::{Crash, SimDisk},
+        sim::{Crash, FaultOn, FaultPlan, Loss, SimDisk},
     },
 };
 use parking_lot::Mutex;
@@ -308,4 +308,104 @@ fn a_damaged_replica_whose_open_is_cut_short_is_a_replica_still() {
         }
         assert!(cut > 5, "{cut}");
     }
+}
+
+/// A copy of the machine's database, as `cp -r` takes it, on a machine of its own.
+fn copied(from: &Machine, seed: u64) -> Machine {
+    let copy = Machine::new("copied", seed, SyncMode::Full);
+    for path in from.disk.paths() {
+        if path == from.db() || path.starts_with(from.sidecar()) {
+            let there = path.to_str().unwrap().replacen(from.name, copy.name, 1);
+            copy.disk.write(there, &from.disk.read(&path).unwrap()).unwrap();
+        }
+    }
+    copy
+}
+
+/// A copied primary is given up by name for the graph of its original, and killed at any step of that. Until its operator says what it
+/// is, or it is a replica, it takes no write: whatever the reseed had done by then, it does not lead.
+#[test]
+fn a_copied_primary_whose_reseed_is_killed_at_any_step_takes_no_write() {
+    let p = Machine::new("primary", 1, SyncMode::Full);
+    let (primary, mut graph) = (p.primary(), Graph::new(1));
+    graph.grow(&primary, 10);
+    primary.close().unwrap();
+    let saved = copied(&p, 7);
+    let primary = p.primary();
+    graph.grow(&primary, 3);
+    for crash in [Crash::Kill, Crash::PowerLoss(Loss::LoseAllUnsynced)] {
+        let (mut before, mut after) = (0, 0);
+        for op in 1.. {
+            let what = format!("{crash:?} at operation {op}");
+            let copy = copied(&saved, 1 + op);
+            copy.disk.crash_at(copy.disk.ops() + op);
+            let options = copy.following(&p).replication_overwrite(true);
+            let copying = copy.open_replica_of(&p, options);
+            let reseeded = copying.and_then(|db| db.replica_reseed_from_snapshot());
+            if !copy.disk.crashed() {
+                reseeded.unwrap();
+                break;
+            }
+            let copy = copy.restart(crash);
+            for primary in [false, true] {
+                let opened = if primary { copy.try_primary() } else { copy.as_it_is() };
+                let Ok(found) = opened else { continue };
+                let error = write(&found).expect_err(&what);
+                let known = matches!(
+                    error.code(),
+                    ErrorCode::FilesMoved | ErrorCode::ReplicaReadOnly | ErrorCode::StalePrimary
+                );
+                assert!(known, "{what}: {error:?}");
+                match found.replication_role() {
+                    ReplicationRole::Replica => after += 1,
+                    _ => before += 1,
+                }
+                found.close().unwrap();
+            }
+            let replica = copy.overwritten_by(&p);
+            replica.replica_reseed_from_snapshot().unwrap_or_else(|e| panic!("{what}: {e:?}"));
+            expect_following(&replica, &primary);
+            replica.close().unwrap();
+        }
+        assert!(before > 5 && after > 5, "{crash:?}: {before} {after}");
+    }
+}
+
+/// A replica that holds nothing begins its log, and its file's header cannot sync that log's name. Whatever its next pull does, and
+/// wherever that is killed, the log is not taken for the one of a graph that was given up: it opens, and follows.
+#[test]
+fn a_log_that_was_begun_and_could_not_be_named_is_not_taken_for_that_of_a_graph_that_is_gone() {
+    let (mut failed, mut killed) = (0, 0);
+    for nth in 1..12 {
+        for op in 1.. {
+            let what = format!("sync {nth} failed, and operation {op} after it is the last one");
+            let (p, r) = (Machine::new("primary", 1, SyncMode::Full), Machine::new("replica", 2, SyncMode::Full));
+            let (primary, replica) = (p.primary(), r.replica_of(&p));
+            replica.replica_bootstrap_from_snapshot().unwrap();
+            let mut graph = Graph::new(1);
+            graph.grow(&primary, 3);
+            r.disk.fail(FaultPlan::new(FaultOn::Sync, nth, io::ErrorKind::Other).on_path(".kitedb"));
+            if replica.replica_catch_up_once(100).is_ok() {
+                break;
+            }
+            failed += 1;
+            r.disk.crash_at(r.disk.ops() + op);
+            let pulled = replica.replica_catch_up_once(100);
+            let done = !r.disk.crashed();
+            let r = r.restart(Crash::Kill);
+            drop(replica);
+            let replica = r.try_replica_of(&p).unwrap_or_else(|e| panic!("{what}: {e:?}"));
+            let status = replica_status(&replica);
+            assert!(replica.damage().is_none() && !status.needs_reseed, "{what}: {status:?}");
+            catch_up(&replica);
+            graph.expect_all(&replica);
+            expect_following(&replica, &primary);
+            if done {
+                drop(pulled);
+                break;
+            }
+            killed += 1;
+        }
+    }
+    assert!(failed > 5 && killed > 5, "{failed} {killed}");
 }

@@ -181,6 +181,11 @@ fn a_replica_that_holds_what_its_primary_lost_needs_a_reseed() {
         expect_needs_reseed(&replica);
         graph.expect_all(&replica);
 
+        // What the primary lost, nobody gave up: this is the last copy.
+        expect_error(replica.replica_reseed_from_snapshot(), ErrorCode::WouldOverwrite, "would be given up");
+        graph.expect_all(&replica);
+        replica.close().unwrap();
+        let replica = b.overwritten_by(&a);
         replica.replica_reseed_from_snapshot().unwrap();
         after.expect_all(&replica);
         expect_following(&replica, &primary);

@@ -4,7 +4,7 @@
 use crate::{
     support::{asked_seed, cases, replayable},
     support_replication::{
-        CRASHES, Graph, MODES, Machine, catch_up, expect_fenced, primary_status, replica_status, write,
+        CRASHES, Graph, MODES, Machine, catch_up, expect_error, expect_fenced, primary_status, replica_status, write,
     },
 };
 use kitedb_core::{Database, ErrorCode, Result, SyncMode, io::sim::Crash};
@@ -66,11 +66,15 @@ fn in_place(name: &str, mode: SyncMode) {
             assert_eq!(graph.commit(&primary).epoch.0, next);
 
             let b = b.restart(Crash::Kill);
-            let replica = b.replica_of(&a);
+            let mut replica = b.replica_of(&a);
             if shown == 7 {
                 catch_up(&replica);
             } else {
                 assert_eq!(replica.replica_catch_up_once(9).unwrap_err().code(), ErrorCode::NeedsReseed, "{crash:?}");
+                // What the primary lost with the power, nobody gave up.
+                expect_error(replica.replica_reseed_from_snapshot(), ErrorCode::WouldOverwrite, "would be given up");
+                replica.close().unwrap();
+                replica = b.overwritten_by(&a);
                 replica.replica_reseed_from_snapshot().unwrap();
             }
             graph.expect_all(&replica);

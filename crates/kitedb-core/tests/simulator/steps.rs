@@ -288,8 +288,9 @@ impl World {
         let (head, mut before) = (self.nodes[source].tip, self.nodes[n].tip);
         self.reach_for(n, source);
         self.nodes[n].replacing = true;
-        let way = self.rng.below(2);
+        let (way, replaced) = (self.rng.below(2), self.nodes[n].is_replaced_unasked());
         let mut result = self.copy_to(n, way);
+        let unasked = result.is_ok() && !replaced;
         if let Err(e) = &result
             && e.code() == ErrorCode::WouldOverwrite
         {
@@ -323,6 +324,8 @@ impl World {
         let shown = self.shown(n);
         self.note(format!("n{n} bootstraps from n{source}: {result:?}, now {}", self.ledger.name(shown)));
         assert!(shown == before || self.may_hold(source, shown), "copied what n{source} does not have");
+        let lost = unasked && !self.ledger.holds(shown, before);
+        assert!(!lost || self.ledger.gave_up(shown, before), "n{n} gave up {} unasked", self.ledger.name(before));
         let adopted = shown != before || result.is_ok();
         let node = &mut self.nodes[n];
         node.tip = shown;
@@ -430,6 +433,10 @@ impl World {
             return self.take_over_as_a_primary(n);
         }
         let before = status.map_or(0, |status| status.epoch);
+        if self.nodes[n].fenced != Fenced::No {
+            // Who took over from it has what is given up so.
+            self.ledger.given_up_after.insert(self.nodes[n].tip);
+        }
         let result = self.nodes[n].db().primary_promote_to_next_epoch();
         self.note(format!("n{n} promotes itself: {result:?}"));
         let promoted = result.is_ok();
@@ -524,6 +531,9 @@ impl World {
         let certain = !there.damaged && there.source().is_none();
         let result = self.nodes[n].db().replica_promote(force);
         let shown = self.shown(n);
+        if force {
+            self.ledger.given_up_after.insert(shown);
+        }
         self.note(format!("n{n} takes over from n{s}, force {force}: {result:?}, now {}", self.ledger.name(shown)));
         assert!(self.ledger.holds(shown, before));
         assert!(shown == before || self.may_hold(s, shown), "pulled what n{s} does not have");

@@ -59,6 +59,8 @@ pub struct Node {
     pub on_trial: bool,
     /// Its operator says that its graph may be overwritten.
     pub overwrite: bool,
+    /// ... and that it was opened so.
+    pub overwrites: bool,
     /// The source that it was told durably.
     pub remembers: Option<usize>,
     /// The latest epoch in which it met a source that led.
@@ -211,6 +213,7 @@ impl World {
                 gave_up: None,
                 on_trial: false,
                 overwrite: false,
+                overwrites: false,
                 shaky: false,
                 forgetful: false,
                 torn: false,
@@ -358,7 +361,7 @@ impl World {
             result = self.nodes[n].database();
         }
         let node = &mut self.nodes[n];
-        node.overwrite = false;
+        node.overwrites = std::mem::take(&mut node.overwrite);
         match result {
             Ok(db) => {
                 node.db = Some(db);
@@ -549,6 +552,11 @@ impl Node {
     /// Whether its disk refused something in this step.
     pub fn was_refused(&self) -> bool {
         self.machine.crashed() || self.machine.refusals() != self.refused
+    }
+
+    /// Whether a copy of its source may give up what it has without a word: none is needed, or nobody knows all that it has.
+    pub fn is_replaced_unasked(&self) -> bool {
+        self.overwrites || self.foreign || self.on_trial || self.damaged || self.poisoned
     }
 
     /// Whether its disk fails, or has told in this step that it failed earlier.

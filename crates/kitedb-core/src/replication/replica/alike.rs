@@ -5,7 +5,7 @@ use super::Replica;
 use crate::{
     db::Engine,
     error::{Error, ErrorCode, Result},
-    graph::{Digest, Epoch, LogIndex},
+    graph::{Digest, Epoch, LogIndex, Token},
     log::LogReader,
     replication::source::Source,
 };
@@ -72,7 +72,8 @@ impl Replica {
             "needs reseed: the source has another history: log index {index} is of its epoch {there} there, and of epoch \
              {here} of another writer here; reseed this replica"
         );
-        Error::new(ErrorCode::NeedsReseed, what)
+        let error = Error::new(ErrorCode::NeedsReseed, what).with_token(Token::new(here, index));
+        error.with_expected(Token::new(there, index)).with_found(Token::new(here, index))
     }
 }
 
