@@ -4,7 +4,12 @@ use crate::render::style::word;
 use anstyle::{AnsiColor, Style};
 use kitedb_core::{Error, ErrorCode, ErrorKind};
 use serde_json::{Value as Json, json};
-use std::{fmt, io, io::Write, panic::PanicHookInfo, path::Path};
+use std::{
+    fmt, io,
+    io::Write,
+    panic::PanicHookInfo,
+    path::{Path, PathBuf},
+};
 
 /// What every command returns.
 pub type Outcome<T = ()> = Result<T, Failure>;
@@ -183,10 +188,28 @@ fn is_about_a_file(code: ErrorCode) -> bool {
 
 const REPORT: &str = concat!("this is a defect of KiteDB: please report it at ", env!("CARGO_PKG_REPOSITORY"));
 
+macro_rules! in_place_of_a_primary {
+    () => {
+        "let a replica lead (`kitedb replica promote REPLICA`), move this file and the folder of its log away, and make a new \
+         replica (`kitedb replica bootstrap DB --source-db REPLICA`); without a replica, restore it from a copy"
+    };
+}
+
 /// For a database whose file does not open. A replica that does not is reseeded in place.
-pub const DOES_NOT_OPEN: &str = "a replica is reseeded in place (`kitedb replica reseed DB SOURCE`); in place of a primary let a \
-    replica lead (`kitedb replica promote REPLICA`), move this file and the folder of its log away, and make a new replica \
-    (`kitedb replica bootstrap DB --source-db REPLICA`); without a replica, restore it from a copy";
+pub const DOES_NOT_OPEN: &str = concat!(
+    "a replica is reseeded in place (`kitedb replica reseed DB SOURCE`); in place of a primary ",
+    in_place_of_a_primary!()
+);
+
+/// For a file that does not open and is not a replica's: it is not reseeded in place.
+pub const NO_REPLICA_AND_DOES_NOT_OPEN: &str =
+    concat!("it is not a replica, so that it is not reseeded in place: ", in_place_of_a_primary!());
+
+/// For a file that holds no database any more, as the log beside it tells.
+const BLOTTED_OUT: &str = concat!(
+    "the log beside it is that of a database: its file was overwritten. Restore that from a copy; or ",
+    in_place_of_a_primary!()
+);
 
 /// For a replica that is not on its source's history.
 pub const RESEED: &str = "`kitedb replica reseed DB SOURCE` copies the source anew";
@@ -240,6 +263,38 @@ fn hint_for(error: &Error) -> Option<&'static str> {
             _ => return None,
         },
     })
+}
+
+/// The code with which a command ends that only looks, where the database at `path` does not open: what is damaged, or was a
+/// database once by the log beside it, was looked at and is not in order; all else is a failure of the command. Of a log that was
+/// `given` what was given is wrong, and not what was looked at.
+fn exit_of_open(error: &Error, path: &Path, given: bool) -> u8 {
+    match error.kind() {
+        _ if given && error.code() == ErrorCode::LogMismatch => EXIT_FAILED,
+        ErrorKind::Reseed => EXIT_FAULT,
+        _ if is_blotted_out(error, path) => EXIT_FAULT,
+        _ => EXIT_FAILED,
+    }
+}
+
+/// Whether what is at `path` is no database, and the log of one is beside it.
+fn is_blotted_out(error: &Error, path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push(".replication");
+    error.code() == ErrorCode::NotADatabase && Path::new(&log).join("control").is_file()
+}
+
+/// Why a command that only looks did not open the database at `path`, with the log that was `given`, if one was.
+pub fn not_opened(error: Error, path: &Path, given: Option<&PathBuf>) -> Failure {
+    let (exit, was_one) = (exit_of_open(&error, path, given.is_some()), is_blotted_out(&error, path));
+    let failure = Failure::from(error).exit(exit);
+    if was_one { failure.hint(BLOTTED_OUT) } else { failure }
+}
+
+/// As [`not_opened`], of a command that was to write to it.
+pub fn not_opened_to_write(error: Error, path: &Path) -> Failure {
+    let was_one = is_blotted_out(&error, path);
+    if was_one { Failure::from(error).hint(BLOTTED_OUT) } else { error.into() }
 }
 
 impl From<Error> for Failure {

@@ -446,8 +446,9 @@ fn a_lost_replica_says_so_until_it_is_reseeded() {
     write(&folder, "a.kitedb", 11, 60).ok();
     let caps = ["--retention-min-entries", "0", "--retention-max-bytes", "1"];
     folder.run(&[&["primary", "retention", "a.kitedb"], &caps[..]].concat()).ok();
-    let lag = folder.run(&["primary", "status", "a.kitedb", "--json"]).json()["replica_lags"][0]["hold"].clone();
-    assert_eq!(lag, "lost");
+    let told = folder.run(&["primary", "status", "a.kitedb", "--json"]);
+    let found: Json = serde_json::from_str(&told.out).unwrap();
+    assert_eq!((told.code, &found["replica_lags"][0]["hold"]), (3, &json!("lost")), "{told:?}");
 
     let run = catch_up(&folder, "b.kitedb", "a.kitedb");
     assert_eq!(run.code, 3, "{run:?}");

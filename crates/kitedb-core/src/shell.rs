@@ -5,7 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A path as one word of a POSIX shell: as it is if nothing in it means anything to a shell, else in single quotes.
+/// A path as one word of a POSIX shell: as it is if nothing in it means anything to a shell, else in single quotes. A name that no
+/// terminal shows as it is, with a control character, one that turns the direction of text around, or bytes that are no UTF-8, is
+/// written as `$'..'`, with these bytes as octal numbers, so that what is copied leads to that very file.
 #[derive(Debug, Clone, Copy)]
 pub struct ShellWord<'a>(&'a Path);
 
@@ -17,6 +19,9 @@ pub fn shell_word(path: &Path) -> ShellWord<'_> {
 impl fmt::Display for ShellWord<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.0.to_string_lossy();
+        if self.0.to_str().is_none() || text.chars().any(is_unshown) {
+            return escaped(self.0.as_os_str().as_encoded_bytes(), f);
+        }
         let plain = |c: char| c.is_alphanumeric() || "_./+:,@%=-".contains(c);
         // A name that begins with a dash would pass for an option.
         let here = if text.starts_with('-') { "./" } else { "" };
@@ -26,6 +31,28 @@ impl fmt::Display for ShellWord<'_> {
             write!(f, "'{here}{}'", text.replace('\'', r"'\''"))
         }
     }
+}
+
+/// Whether a terminal does not show that character as it is.
+fn is_unshown(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The name of these bytes as `$'..'`.
+fn escaped(name: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str("$'")?;
+    if name.starts_with(b"-") {
+        f.write_str("./")?;
+    }
+    for byte in name {
+        match byte {
+            b'\'' | b'\\' => write!(f, "\\{}", char::from(*byte))?,
+            // A command stands between backticks.
+            b' '..=b'~' if *byte != b'`' => write!(f, "{}", char::from(*byte))?,
+            _ => write!(f, "\\{byte:03o}")?,
+        }
+    }
+    f.write_str("'")
 }
 
 /// What the names of a database's logs end in: that of one with a part in replication, and that of one without.
@@ -85,6 +112,19 @@ mod tests {
         }
         let shown = command_by_log("repair", Path::new("/my logs"), "--dry-run").to_string();
         assert_eq!(shown, "`kitedb repair DB --sidecar '/my logs' --dry-run`");
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_shown_is_a_word_all_the_same() {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+        for (name, word) in [
+            (&b"a\nb.kitedb"[..], r"$'a\012b.kitedb'"),
+            (b"a\xffb", r"$'a\377b'"),
+            (b"-it's\x1b[31m\\", r"$'./-it\'s\033[31m\\'"),
+            (b"plain\xc3\xa9", "plain\u{e9}"),
+        ] {
+            assert_eq!(shell_word(Path::new(OsStr::from_bytes(name))).to_string(), word);
+        }
     }
 
     /// A command that is written out in a message would lack the database, or quote it in its own way.

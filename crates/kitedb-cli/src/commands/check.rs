@@ -3,7 +3,7 @@
 use super::write_json;
 use crate::{
     cli::DatabaseArgs,
-    failure::{DOES_NOT_OPEN, EXIT_FAULT, Failure, Outcome},
+    failure::{DOES_NOT_OPEN, EXIT_FAULT, Failure, Outcome, not_opened},
     render::{
         number::{count, duration},
         style::{BAD, DIM, GOOD, Styled, clean},
@@ -20,6 +20,7 @@ use std::{
 
 pub fn run(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
     let started = Instant::now();
+    let failed = |error| not_opened(error, &args.database, args.sidecar.as_ref());
     let watched = Watched::begin(|| {})?;
     let examined = examine(args, &watched);
     watched.end();
@@ -37,18 +38,18 @@ pub fn run(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
             Err(Failure::from(error).literal_hint("nothing is known of what was not read; a check changes nothing"))
         }
         // What was given is wrong, and not what was looked at.
-        Err(error) if args.sidecar.is_some() && error.code() == ErrorCode::LogMismatch => Err(error.into()),
+        Err(error) if args.sidecar.is_some() && error.code() == ErrorCode::LogMismatch => Err(failed(error)),
         // Damage so great that the database does not open is still damage found.
         Err(error) if error.kind() == ErrorKind::Reseed => {
             if args.json {
                 write_json(out, &json!({ "clean": false, "damage": [error.to_string()] }))?;
                 out.flush()?;
             }
-            Err(Failure::from(error).exit(EXIT_FAULT).hint(format_args!(
+            Err(failed(error).hint(format_args!(
                 "the database does not open: `kitedb repair DB --dry-run` says whether its log can be mended; else {DOES_NOT_OPEN}"
             )))
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(failed(error)),
     }
 }
 

@@ -20,7 +20,10 @@ mod without_log;
 
 use crate::{
     cli::{DatabaseArgs, GetArgs},
-    failure::{DOES_NOT_OPEN, EXIT_FAILED, EXIT_FAULT, EXIT_SIGNAL, Failure, Outcome},
+    failure::{
+        DOES_NOT_OPEN, EXIT_FAILED, EXIT_FAULT, EXIT_SIGNAL, Failure, NO_REPLICA_AND_DOES_NOT_OPEN, Outcome,
+        not_opened, not_opened_to_write,
+    },
     render::style::clean,
 };
 use kitedb_core::{Database, ErrorCode, ErrorKind, GraphRead, NodeId, OpenOptions, PropKeyId, Result, Value, View};
@@ -34,7 +37,13 @@ use std::{
 
 /// Opens a database so that a process that writes to it is not disturbed.
 fn open_to_read(args: &DatabaseArgs) -> Outcome<Database> {
-    Ok(Database::open(&args.database, args.options().read_only(true))?)
+    look_at(args, args.options())
+}
+
+/// Opens what a command only looks at; where it does not open, the command ends as [`not_opened`] says.
+fn look_at(args: &DatabaseArgs, options: OpenOptions) -> Outcome<Database> {
+    let opened = Database::open(&args.database, options.read_only(true));
+    opened.map_err(|error| not_opened(error, &args.database, args.sidecar.as_ref()))
 }
 
 /// Ends a command that showed what `database` holds, or failed at that: where that is less than was committed, it says so
@@ -66,6 +75,15 @@ fn exit_without_log(database: &Database) -> u8 {
 
 /// Opens a primary or a replica for writing.
 fn open_node(path: &Path, options: OpenOptions) -> Outcome<Database> {
+    opened(path, options, DOES_NOT_OPEN)
+}
+
+/// As [`open_node`], as a replica: one whose file does not open is set up for a reseed, and what is none is not.
+fn open_replica(path: &Path, options: OpenOptions) -> Outcome<Database> {
+    opened(path, options, NO_REPLICA_AND_DOES_NOT_OPEN)
+}
+
+fn opened(path: &Path, options: OpenOptions, does_not_open: &str) -> Outcome<Database> {
     Database::open(path, options).map_err(|error| match error.code() {
         ErrorCode::Locked => Failure::from(error).hint(
             "stop that process first (a follower ends cleanly on SIGTERM), or let it do this itself; \
@@ -73,9 +91,9 @@ fn open_node(path: &Path, options: OpenOptions) -> Outcome<Database> {
         ),
         // A replica's would have been set up for a reseed.
         _ if error.kind() == ErrorKind::Reseed && !error.names_a_command() && path.exists() && !opens(path) => {
-            Failure::from(error).hint(DOES_NOT_OPEN)
+            Failure::from(error).hint(does_not_open)
         }
-        _ => error.into(),
+        _ => not_opened_to_write(error, path),
     })
 }
 

@@ -3,7 +3,7 @@
 use super::{
     damage_of, fault_if,
     followers::{holds_document, lags_document, show_replicas, shown_holds, shown_log},
-    open_node,
+    open_node, open_to_read,
     rivals::{rival_document, show_rivals},
     whole, without_log, write_json,
 };
@@ -42,7 +42,7 @@ pub fn look(args: &DatabaseArgs) -> Outcome<(PrimaryReplicationStatus, Database)
 
 /// As [`look`]; `None` of a primary whose log cannot be looked at.
 fn seen(args: &DatabaseArgs) -> Outcome<(Option<PrimaryReplicationStatus>, Database)> {
-    let database = Database::open(&args.database, args.options().read_only(true))?;
+    let database = open_to_read(args)?;
     let shown = args.database.display();
     match (database.primary_replication_status()?, database.replication_role()) {
         (None, ReplicationRole::Replica) => Err(Failure::new(format_args!("{shown} is a replica, not a primary"))
@@ -68,7 +68,11 @@ fn status(args: &DatabaseArgs, out: &mut dyn Write) -> Outcome {
     } else {
         show(args, &status, damage.as_deref(), out)?;
     }
-    whole(&database, fault_if(status.fault().or(status.log_fault).is_some(), out), out)
+    whole(
+        &database,
+        fault_if(status.fault().or(status.log_fault.clone()).or(status.lost_replicas()).is_some(), out),
+        out,
+    )
 }
 
 fn document(status: &PrimaryReplicationStatus) -> Json {
@@ -90,7 +94,7 @@ fn document(status: &PrimaryReplicationStatus) -> Json {
         "fence": fence_document(status.fence.as_ref()),
         "log_fault": status.log_fault,
         "copied": status.copied.is_some(),
-        "fault": status.fault(),
+        "fault": status.fault().or(status.lost_replicas()),
         "process_id": status.process_id,
     })
 }
@@ -119,6 +123,9 @@ fn show(
     if let Some(fault) = &status.log_fault {
         writeln!(out, "  {} {}", Styled(BAD, "log:"), clean(fault))?;
     }
+    if let Some(lost) = status.lost_replicas() {
+        writeln!(out, "  {} {}", Styled(BAD, "replicas:"), clean(&lost))?;
+    }
     let mut table = Table::fields(2);
     let head = status.last_token.map_or_else(|| "no commit yet".to_owned(), |token| token.to_string());
     let pending = status.head_log_index.saturating_sub(status.durable_log_index);
@@ -144,7 +151,7 @@ fn open(args: &PrimaryArgs, options: OpenOptions) -> Outcome<Database> {
 
 /// Fails unless it has a log that replicas can follow.
 fn require_log(args: &DatabaseArgs) -> Outcome {
-    let database = Database::open(&args.database, args.options().read_only(true))?;
+    let database = open_to_read(args)?;
     match database.replication_role() {
         ReplicationRole::Replica => Ok(()),
         _ => look(args).map(drop),

@@ -1,12 +1,12 @@
 //! `kitedb role`: what part a database plays in replication, and what an operator says of a copy.
 
-use super::{clean, write_json};
+use super::{clean, look_at, write_json};
 use crate::{
     cli::{RoleArgs, RoleCommand},
     failure::{Failure, Outcome},
     render::style::{BAD, DIM, GOOD, Styled, word},
 };
-use kitedb_core::{Database, OpenOptions, Token, io::Env};
+use kitedb_core::{Database, OpenOptions, PrimaryReplicationStatus, Token, io::Env};
 use serde_json::json;
 use std::{io::Write, path::Path};
 
@@ -34,12 +34,14 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
              without one of them",
         ));
     }
-    let database = Database::open(&args.common.database, options(args).read_only(true))?;
+    let database = look_at(&args.common, options(args))?;
     let role = database.replication_role().as_str();
     let moved = database.is_copied();
     let status = database.primary_replication_status()?.filter(|status| status.fenced);
     let fenced = status.is_some();
-    let assumed = status.and_then(|status| status.fence).is_some_and(|fence| fence.assumed);
+    let fence = status.as_ref().and_then(|status| status.fence.as_ref());
+    let (assumed, unfinished) = fence.map_or((false, false), |fence| (fence.assumed, fence.ended.is_none()));
+    let why = status.as_ref().filter(|_| unfinished && !assumed).and_then(PrimaryReplicationStatus::fault);
     let fault = database.replication_log_fault();
     let name = clean(&args.common.database.display().to_string());
     if args.common.json {
@@ -49,7 +51,10 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
         true if assumed => {
             ", fenced: its control file was repaired or an older one put back, and what it knew of other nodes is lost"
         }
-        true => ", fenced: another node took over",
+        true => match &why {
+            Some(why) => &format!(", fenced: {}", clean(why)),
+            None => ", fenced: another node took over",
+        },
         false => "",
     };
     // What a copy lacks that was taken in use is given up by name only.

@@ -271,6 +271,8 @@ fn the_hints_for_a_primary_whose_file_does_not_open_lead_out() {
             ["`kitedb replica promote REPLICA`", "away", "`kitedb replica bootstrap p.kitedb --source-db REPLICA`"];
         assert!(out.iter().all(|step| run.err.contains(step)), "{command:?}: {run:?}");
         assert!(command[0] == "check" || !run.err.contains("--dry-run"), "{command:?}: {run:?}");
+        // What was refused is not told again.
+        assert!(command[0] != "replica" || !run.err.contains("replica reseed"), "{command:?}: {run:?}");
     }
     // As it says.
     folder.run(&["replica", "promote", "r.kitedb"]).ok();
@@ -297,4 +299,49 @@ fn damage_that_a_bootstrap_meets_is_told_of_the_source() {
     let run = replica(&folder, "bootstrap", "r.kitedb", "p.kitedb");
     assert!(run.code == 1 && run.err.contains("p.kitedb is damaged"), "{run:?}");
     assert!(run.err.contains("p.kitedb`") && !run.err.contains("r.kitedb"), "{run:?}");
+}
+
+/// A monitor needs no more than the exit code: a file that does not open is damage to each command that looks at it, whatever became
+/// of it; one that never was a database, or is not there, is a mistake of who asks.
+#[test]
+fn a_file_that_does_not_open_is_damage_to_every_command_that_looks() {
+    let looks: [&[&str]; 7] = [
+        &["check", "FILE"],
+        &["primary", "status", "FILE"],
+        &["replica", "status", "FILE"],
+        &["role", "FILE"],
+        &["stats", "FILE"],
+        &["get", "FILE", "a"],
+        &["neighbors", "FILE", "a"],
+    ];
+    let cut = |path: &Path| fs::OpenOptions::new().write(true).open(path).unwrap().set_len(5000).unwrap();
+    let zeros = |path: &Path| fs::write(path, vec![0; 100_000]).unwrap();
+    let header = |path: &Path| {
+        let mut bytes = fs::read(path).unwrap();
+        bytes[..8192].iter_mut().for_each(|byte| *byte ^= 0xA5);
+        fs::write(path, bytes).unwrap();
+    };
+    for (db, harm) in
+        [("p.kitedb", &cut as &dyn Fn(&Path)), ("p.kitedb", &zeros), ("p.kitedb", &header), ("r.kitedb", &zeros)]
+    {
+        let folder = pair();
+        harm(&folder.path().join(db));
+        for look in looks {
+            let args: Vec<_> = look.iter().map(|arg| if *arg == "FILE" { db } else { *arg }).collect();
+            let run = folder.run(&args);
+            assert_eq!(run.code, 3, "{args:?}: {run:?}");
+            assert!(run.err.contains("hint: "), "{args:?}: {run:?}");
+        }
+        for args in [&["primary", "promote", db][..], &["primary", "retention", db]] {
+            let run = folder.run(args);
+            assert!(run.code == 3 || run.code == 1, "{args:?}: {run:?}");
+            assert!(!run.err.contains("the first argument"), "{args:?}: {run:?}");
+        }
+    }
+    let folder = Folder::new();
+    folder.file("other", "no database");
+    for (look, db) in looks.into_iter().flat_map(|look| [(look, "other"), (look, "absent")]) {
+        let args: Vec<_> = look.iter().map(|arg| if *arg == "FILE" { db } else { *arg }).collect();
+        assert_eq!(folder.run(&args).code, 1, "{args:?}");
+    }
 }

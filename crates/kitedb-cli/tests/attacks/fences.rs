@@ -198,3 +198,20 @@ fn what_is_told_after_an_older_control_file_was_put_back_leads_out() {
         }
     }
 }
+
+/// Its control file was lost and repaired, so that it does not lead, and is told to follow its own replica: nobody would lead.
+#[test]
+fn a_repaired_primary_does_not_follow_its_own_replica() {
+    let folder = pair();
+    fs::remove_file(folder.path().join("p.kitedb.replication/control")).unwrap();
+    folder.run(&["repair", "p.kitedb"]);
+    let run = catch_up(&folder, "p.kitedb", "r.kitedb");
+    assert!(run.code != 0 && run.err.contains("nobody leads"), "{run:?}");
+    let role = folder.run(&["role", "p.kitedb", "--json"]).json();
+    assert_eq!(role["role"], "primary", "{role}");
+    let lead = changes_in(&run.err).into_iter().find(|line| line.contains("primary promote")).unwrap();
+    assert_eq!(paste(&folder, &lead).code, 0, "{lead}");
+    import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+    catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+    assert!(knows(&folder, "r.kitedb", "c"));
+}

@@ -341,3 +341,25 @@ fn a_source_that_cannot_be_followed_is_told_in_one_way() {
         assert!(code == 3 && found["fault"].as_str().unwrap().contains(&fault), "{found}");
     }
 }
+
+/// The log let go of what a replica needs next: a status of either end is a fault, and what it tells leads out.
+#[test]
+fn a_replica_that_its_source_let_go_of_is_a_fault_at_both_ends() {
+    let folder = pair();
+    import(&folder, "p.kitedb", &lines("x", 200), &SMALL).ok();
+    folder
+        .run(&["primary", "retention", "p.kitedb", "--retention-min-entries", "1", "--retention-max-bytes", "1"])
+        .ok();
+    let (code, replica) = status(&folder, "r.kitedb");
+    assert_eq!((code, &replica["needs_reseed"]), (3, &true.into()), "{replica}");
+    let run = folder.run(&["primary", "status", "p.kitedb", "--json"]);
+    let found: Json = serde_json::from_str(&run.out).unwrap();
+    assert_eq!((run.code, &found["replica_lags"][0]["hold"]), (3, &"lost".into()), "{found}");
+    let fault = found["fault"].as_str().unwrap();
+    assert!(fault.contains("must be reseeded") && fault.contains("r.kitedb"), "{fault}");
+    let shown = folder.run(&["primary", "status", "p.kitedb"]);
+    let reseed = changes_in(&shown.out).into_iter().find(|line| line.contains("replica reseed")).unwrap();
+    assert_eq!(paste(&folder, &reseed).code, 0, "{reseed}");
+    folder.run(&["primary", "status", "p.kitedb"]).ok();
+    assert_eq!(status(&folder, "r.kitedb").0, 0);
+}

@@ -219,7 +219,10 @@ fn ask(path: &Path, control: &Control, windows: &RetentionWindows) -> Result<Opt
             let code = code.unwrap_or(ErrorCode::Internal);
             let what = match code {
                 ErrorCode::StalePrimary => {
-                    "stale primary: another node took over, so that this log is as it will stay".to_owned()
+                    format!(
+                        "stale primary: it does not lead, so that this log is as it will stay: {} says why",
+                        command("primary status", path, "")
+                    )
                 }
                 ErrorCode::RegistryLost => format!(
                     "replicas that were registered are not known any more, so that the process that has the database open \

@@ -3,6 +3,7 @@
 use super::{
     engine::{Commit, Engine},
     options::{ReplicationRole, SyncMode},
+    promote::not_completed,
     published_log::{PublishedLog, keep},
     transaction::Transaction,
 };
@@ -340,6 +341,9 @@ impl Engine {
         if let (Some(control), true) = (&self.sidecar, fence.is_some_and(|fence| fence.follows)) {
             return is_a_replica(control, &self.path);
         }
+        if let Some(begun) = fence.filter(Fence::is_ending).and_then(|fence| fence.moved_by) {
+            return self.fence_is_unfinished(begun);
+        }
         Error::new(
             ErrorCode::StalePrimary,
             format_args!(
@@ -353,9 +357,17 @@ impl Engine {
         .with_path(&self.path)
     }
 
+    /// Why a primary does not lead whose fence a promotion moved that has not come to its end: nobody leads.
+    pub(super) fn fence_is_unfinished(&self, begun: WriterId) -> Error {
+        let (shown, lead) = (self.path.display(), command("primary promote", &self.path, ""));
+        let begun = format!("{:032x}", u128::from_be_bytes(begun));
+        let what = format_args!("stale primary: {shown} is fenced for writes: {}", not_completed(&begun, &lead));
+        Error::new(ErrorCode::StalePrimary, what)
+    }
+
     /// Why a primary does not lead whose control file was made anew, or is older than the file. `lead` is the command by which it
     /// does all the same, `call` what that is in the application.
-    pub(super) fn fence_is_assumed(&self, lead: &Command, call: &str) -> Error {
+    pub(crate) fn fence_is_assumed(&self, lead: &Command, call: &str) -> Error {
         let shown = self.path.display();
         Error::new(
             ErrorCode::StalePrimary,

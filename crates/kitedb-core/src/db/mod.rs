@@ -85,7 +85,7 @@ pub use pending::Pending;
 pub use pins::{PinInfo, PinKind};
 pub(crate) use place::{LogPlace, Search, default_sidecar, folder_of, is_absent, resolved};
 pub(crate) use places::newer_than;
-pub(crate) use promote::LockedFence;
+pub(crate) use promote::{LockedFence, not_completed};
 pub use read::GraphRead;
 pub use repair::{Repair, RepairOptions};
 pub(crate) use repair::{Reported, mend_replica, repair};

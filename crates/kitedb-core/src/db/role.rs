@@ -24,7 +24,7 @@ pub(crate) enum Standing {
     StandAlone,
     /// A primary that leads this epoch.
     Leads(Epoch),
-    /// A primary that another node took over from.
+    /// A primary that another node took over from, or began to.
     Fenced,
     /// A replica.
     Replica,
@@ -81,7 +81,7 @@ pub(crate) fn mismatch(path: &Path, asked: ReplicationRole, standing: Standing, 
              (Database::detach, {detach})"
         ),
         (Standing::Fenced, _) => format!(
-            "{shown} is a primary that another node took over from, and is not opened without a part in replication: \
+            "{shown} is a primary that another node took over from, or began to, and is not opened without a part in replication: \
              commits would be made that the new primary does not have. Open it without a role to read, as a replica of \
              the new primary to follow, or detach it for good (Database::detach, {detach})"
         ),

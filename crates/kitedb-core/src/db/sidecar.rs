@@ -433,6 +433,11 @@ impl Engine {
         self.role() == ReplicationRole::Replica && !self.is_foreign() && !self.replication.is_on_trial()
     }
 
+    /// Whether it was fenced as a primary, is opened as a replica, and has not followed yet.
+    pub(crate) fn is_on_trial(&self) -> bool {
+        self.replication.is_on_trial()
+    }
+
     /// Whether it is a replica whose first copy is under way, or was cut short: it holds nothing yet.
     pub(crate) fn is_half_made(&self) -> bool {
         let half_made = || self.sidecar.as_ref().is_some_and(|control| control.is_half_made());

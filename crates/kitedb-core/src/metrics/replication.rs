@@ -88,7 +88,7 @@ pub struct PrimaryMetrics {
     pub holds: Vec<Hold>,
     /// How many replicas can be registered.
     pub registration_limit: u64,
-    /// Whether another node took over: then no commit is acknowledged here any more.
+    /// Whether another node took over, or began to: then no commit is acknowledged here any more.
     pub fenced: bool,
     /// Whether its files were copied or restored since its log was written: then it commits nothing before its operator
     /// says what it is.

@@ -1,13 +1,16 @@
 //! What a node says of itself. Status, metrics, errors and every language use the same words.
 
 use crate::{
-    db::ReplicationRole,
+    db::{ReplicationRole, not_completed},
     graph::{Digest, Token},
     log::{Control, Moved},
-    replication::source::upstream::SourceFault,
-    shell::command_by_log,
+    replication::{registry::choose_replica::short_id, source::upstream::SourceFault},
+    shell::{command, command_by_log},
 };
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// How the log serves a replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,7 +186,7 @@ pub struct PrimaryReplicationStatus {
     pub log_fault: Option<String>,
     /// How many replicas can be registered.
     pub registration_limit: u64,
-    /// Whether another node took over: then no commit is acknowledged here any more.
+    /// Whether another node took over, or began to: then no commit is acknowledged here any more.
     pub fenced: bool,
     /// The promotion of another node that fenced this one, also if it was not completed.
     pub fence: Option<FenceStatus>,
@@ -214,16 +217,35 @@ impl PrimaryReplicationStatus {
                 }
             ),
             (Some(FenceStatus { ended: None, .. }), Some(copied)) => copied.clone(),
-            (Some(FenceStatus { ended: None, promoter, .. }), None) => format!(
-                "promotion {promoter} was begun and not completed; complete it (promote the replica that began it), or take \
-                 the lead back ({})",
-                in_place("")
-            ),
+            (Some(FenceStatus { ended: None, promoter, .. }), None) => not_completed(promoter, &in_place("")),
             _ => "another node took over; writes here are refused: stop writing here, and follow it as a replica"
                 .to_owned(),
         });
         fenced.or_else(|| self.copied.clone()).or_else(|| self.panicked.clone())
     }
+
+    /// Which replicas cannot go on from this log, and what to do; `None`: all can. It leads all the same, so that this is no
+    /// [fault](Self::fault) of it, but one that somebody has to mend.
+    pub fn lost_replicas(&self) -> Option<String> {
+        lost(&self.replica_lags, &self.sidecar_path)
+    }
+}
+
+/// The replicas among `lags` that cannot go on from this log, and what to do; `None`: there is none.
+pub(in crate::replication) fn lost(lags: &[ReplicaLag], dir: &Path) -> Option<String> {
+    let lost: Vec<_> = lags.iter().filter(|lag| lag.hold == HoldState::Lost).collect();
+    let who = |lag: &&ReplicaLag| {
+        let id = short_id(&lag.replica_id);
+        lag.name.as_ref().or(lag.path.as_ref()).map_or_else(|| id.to_owned(), |label| format!("{label} ({id})"))
+    };
+    let first = lost.first()?;
+    Some(format!(
+        "what these replicas need next is gone from this log, or missing amid it, and each must be reseeded unless that is put back: \
+         {}. Reseed each ({}), or forget one that is gone for good ({})",
+        lost.iter().map(who).collect::<Vec<_>>().join(", "),
+        command("replica reseed", Path::new(first.path.as_deref().unwrap_or("REPLICA")), ""),
+        command_by_log("primary remove", dir, short_id(&first.replica_id)),
+    ))
 }
 
 /// What a replica is doing.
@@ -377,6 +399,11 @@ pub struct ReplicaReplicationStatus {
 }
 
 impl ReplicaReplicationStatus {
+    /// As [`PrimaryReplicationStatus::lost_replicas`], of those that follow this one.
+    pub fn lost_replicas(&self) -> Option<String> {
+        lost(&self.replica_lags, &self.sidecar_path)
+    }
+
     /// What is wrong with it, and what to do; `None`: nothing is.
     pub fn fault(&self) -> Option<String> {
         let why = self.last_error.as_deref().filter(|error| !error.is_empty());

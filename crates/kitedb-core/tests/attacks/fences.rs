@@ -14,7 +14,7 @@ use kitedb_core::{
     Database, ErrorCode, ErrorKind, FollowerOptions, RepairOptions, SyncMode,
     io::{
         Disk, Env,
-        sim::{Crash, FaultOn, FaultPlan, Loss},
+        sim::{Crash, FaultOn, FaultPlan, Loss, SimHost},
     },
 };
 use parking_lot::{Condvar, Mutex};
@@ -574,4 +574,68 @@ fn a_fenced_primary_acknowledges_no_transaction_that_changes_nothing() {
         assert_eq!(error.code(), ErrorCode::StalePrimary, "{error:?}");
         db.close().unwrap();
     }
+}
+
+/// A promotion is killed after it moved the source's fence. Nobody leads: that is what a commit and the status of the source say, and
+/// the source does not become a replica of the one that follows it. What is told leads out, either way.
+#[test]
+fn a_primary_does_not_follow_who_began_to_take_over_from_it() {
+    let mut begun = 0;
+    for op in 1.. {
+        let a = Machine::new("primary", 1, SyncMode::Full);
+        let b = Machine { name: "replica", host: SimHost::new(2), ..a.clone() };
+        let (old, mut graph) = (a.primary(), Graph::new(1));
+        graph.grow(&old, 3);
+        let new = b.replica_of(&a);
+        catch_up(&new);
+        graph.grow(&old, 2);
+        old.close().unwrap();
+        a.disk.crash_at(a.disk.ops() + op);
+        let promoted = new.replica_promote(false);
+        if !a.disk.crashed() {
+            promoted.unwrap();
+            break;
+        }
+        drop(new);
+        let a = a.restart(Crash::Kill);
+        let b = Machine { name: "replica", host: SimHost::new(3), ..a.clone() };
+        let old = a.primary();
+        let status = primary_status(&old);
+        if status.fence.as_ref().is_none_or(|fence| fence.ended.is_some()) {
+            continue;
+        }
+        begun += 1;
+        let refused = write(&old).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::StalePrimary, "operation {op}: {refused}");
+        for said in [status.fault().unwrap(), refused.to_string()] {
+            assert!(said.contains("was begun and not completed, and nobody leads"), "operation {op}: {said}");
+            assert!(said.contains("`kitedb primary promote /primary.kitedb`"), "operation {op}: {said}");
+        }
+        old.close().unwrap();
+        for _ in 0..2 {
+            let follower = a.replica_of(&b);
+            let refused = follower.replica_catch_up_once(9).unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::StalePrimary, "operation {op}: {refused}");
+            for way in ["`kitedb replica promote /replica.kitedb`", "`kitedb primary promote /primary.kitedb`"] {
+                assert!(refused.to_string().contains(way), "operation {op}: {refused}");
+            }
+            follower.close().unwrap();
+        }
+        if begun % 2 == 0 {
+            let old = a.primary();
+            old.primary_promote_to_next_epoch().unwrap();
+            graph.commit(&old);
+            let new = b.replica_of(&a);
+            catch_up(&new);
+            graph.expect_all(&new);
+        } else {
+            let new = b.replica_of(&a);
+            new.replica_promote(false).unwrap();
+            graph.commit(&new);
+            let old = a.replica_of(&b);
+            catch_up(&old);
+            graph.expect_all(&old);
+        }
+    }
+    assert!(begun > 3, "{begun} crashes came between the fence and its end");
 }

@@ -1,6 +1,6 @@
 //! A recovery is cut short, and somebody looks before the next one.
 
-use crate::support_replication::{Graph, Machine, catch_up};
+use crate::support_replication::{CRASHES, Graph, Machine, catch_up, write};
 use kitedb_core::{
     ReplicationRole, SyncMode,
     io::sim::{Crash, FaultOn, FaultPlan},
@@ -50,5 +50,34 @@ fn a_recovery_that_is_cut_short_looks_damaged_to_nobody() {
         assert!(db.check().unwrap().is_clean());
         drop(db);
         cut_short.expect_no_violations();
+    }
+}
+
+/// Who opens a file as a primary for the first time, a new one or one that has commits, is killed before its log is whole: nobody was
+/// registered, and nobody is missed.
+#[test]
+fn a_log_that_is_half_made_misses_no_replica() {
+    for (has_commits, crash) in [false, true].into_iter().flat_map(|has| CRASHES.map(|crash| (has, crash))) {
+        for op in 1.. {
+            let machine = Machine::new("node", op, SyncMode::Full);
+            if has_commits {
+                let db = machine.open(machine.options(ReplicationRole::Disabled)).unwrap();
+                write(&db).unwrap();
+                db.close().unwrap();
+            }
+            machine.disk.crash_at(machine.disk.ops() + op);
+            let led = machine.try_primary().and_then(|db| write(&db));
+            if !machine.disk.crashed() {
+                led.unwrap();
+                break;
+            }
+            let machine = machine.restart(crash);
+            let Ok(db) = machine.open(kitedb_core::OpenOptions::new().read_only(true)) else { continue };
+            let report = db.check().unwrap();
+            assert!(report.damage.is_empty(), "{has_commits}, {crash:?}, operation {op}: {:?}", report.damage);
+            let status = db.primary_replication_status().unwrap();
+            let fault = status.and_then(|status| status.log_fault);
+            assert_eq!(fault, None, "{has_commits}, {crash:?}, operation {op}");
+        }
     }
 }

@@ -5,7 +5,7 @@ mod follow;
 mod status;
 
 use super::{
-    fault_if, open_node,
+    fault_if, look_at, open_node, open_replica,
     rivals::{rival_document, show_rivals},
     write_json,
 };
@@ -48,7 +48,7 @@ fn copy(args: &CopyArgs, create: bool, out: &mut dyn Write) -> Outcome {
     if !args.overwrite {
         below.require_none_behind(&common.database)?;
     }
-    let database = open_node(&common.database, args.options().create_if_missing(create))?;
+    let database = open_replica(&common.database, args.options().create_if_missing(create))?;
     let watched = Watched::begin(|| {})?;
     let copied = database.replica_copy_source_with(watched.watch());
     watched.end();
@@ -126,7 +126,7 @@ fn source_name(given: Option<&PathBuf>, status: &ReplicaReplicationStatus) -> St
 
 fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
     let database = &args.common.database;
-    let look = Database::open(database, args.common.options().read_only(true))?;
+    let look = look_at(&args.common, args.common.options())?;
     if let Some(status) = look.primary_replication_status()?.filter(|status| !status.fenced) {
         return match &status.copied {
             Some(copied) => Err(Error::new(ErrorCode::FilesMoved, copied).into()),

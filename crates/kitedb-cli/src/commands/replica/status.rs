@@ -5,6 +5,7 @@ use crate::{
     commands::{
         damage_of, fault_if,
         followers::{holds_document, lags_document, show_replicas, shown_holds, shown_log},
+        look_at,
         primary::fence_document,
         whole, without_log, write_json,
     },
@@ -23,7 +24,7 @@ use std::{
 };
 
 pub fn run(args: &ReplicaStatusArgs, out: &mut dyn Write) -> Outcome {
-    let database = Database::open(&args.common.database, args.options())?;
+    let database = look_at(&args.common, args.options())?;
     if database.replication_role() == ReplicationRole::Replica && database.replica_replication_status()?.is_none() {
         return without_log::show(&args.common, &database, out);
     }
@@ -42,7 +43,7 @@ pub fn run(args: &ReplicaStatusArgs, out: &mut dyn Write) -> Outcome {
             .flatten();
         show(args, &status, (damage.as_deref(), leader.as_ref()), out)?;
     }
-    whole(&database, fault_if(status.fault().is_some(), out), out)
+    whole(&database, fault_if(status.fault().or(status.lost_replicas()).is_some(), out), out)
 }
 
 /// The status of a database that was opened, or looked at, as a replica; a failure if it is none.
@@ -90,7 +91,7 @@ pub fn document(status: &ReplicaReplicationStatus) -> Json {
         "source_fault": status.source_fault.as_ref().map(SourceFault::kind),
         "source_unseen": status.source_unseen,
         "log_fault": status.log_fault,
-        "fault": status.fault(),
+        "fault": status.fault().or(status.lost_replicas()),
         "promotion": fence_document(status.promotion.as_ref()),
         "replica_id": status.replica_id,
         "name": status.name,
@@ -188,12 +189,14 @@ fn show(
     let said = status.last_error.as_deref().unwrap_or_default();
     let source_fault = status.source_fault.as_ref().map(ToString::to_string).filter(|fault| !said.contains(fault));
     let unregistered = status.registration_fault.as_deref().filter(|fault| !said.contains(fault));
+    let lost = status.lost_replicas();
     let faults = [
         ("damaged:", damage),
         ("last error:", status.last_error.as_deref()),
         ("its source:", source_fault.as_deref()),
         ("unregistered:", unregistered),
         ("its log:", status.log_fault.as_deref()),
+        ("its replicas:", lost.as_deref()),
     ];
     for (what, error) in faults {
         if let Some(error) = error {

@@ -3,7 +3,7 @@
 //! Which they are is not known, so that nothing of the log can be told to be of no use to them. It is whole again once
 //! all of them have reported, and nobody else; or by the word of the operator, that those who have are all.
 
-use super::{MAGIC, Registry, all_slots, found};
+use super::{FIRST_LEN, MAGIC, Registry, all_slots, found};
 use crate::{
     db::Reported,
     error::{Error, ErrorCode, Result},
@@ -29,7 +29,11 @@ impl Registry {
 
     /// Of a registry that is not there, or does not verify, as who only reads finds it.
     pub fn loss_of_none(env: &Env, dir: &Path, control: &Control) -> Result<Option<Error>> {
-        let there = env.disk.identity(&dir.join(super::NAME)).is_ok();
+        let path = dir.join(super::NAME);
+        if control.roll().is_none() && is_half_made(env, &path) {
+            return Ok(None);
+        }
+        let there = env.disk.identity(&path).is_ok();
         match there || control.roll().is_some_and(|roll| roll != Roll::of([])) {
             true => look_again(env, dir),
             false => Ok(None),
@@ -121,6 +125,19 @@ impl Registry {
 fn held(words: &FileWords) -> Roll {
     let ids: Vec<String> = all_slots(words).filter_map(|(_, slot)| slot.id()).collect();
     Roll::of(ids.iter().map(String::as_str))
+}
+
+/// Whether the registry at `path` is one whose making was cut short: there is no more in it than a part of how it begins. Who is
+/// registered is noted once it is whole, so that before that nobody was.
+fn is_half_made(env: &Env, path: &Path) -> bool {
+    let begins = MAGIC.to_le_bytes();
+    let read = || {
+        let file = env.disk.open(path, OpenMode::Read).ok()?;
+        let mut bytes = vec![0; usize::try_from(file.len().ok()?).ok().filter(|len| *len <= FIRST_LEN)?];
+        file.read_exact_at(&mut bytes, 0).ok().map(|()| bytes)
+    };
+    let is_part = |(at, byte): (usize, &u8)| *byte == 0 || begins.get(at) == Some(byte);
+    read().is_some_and(|bytes| bytes.iter().enumerate().all(is_part))
 }
 
 /// Looks while nobody takes or frees a slot, as far as who only reads can see to that.

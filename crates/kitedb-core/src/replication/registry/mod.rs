@@ -45,6 +45,8 @@ const MAGIC: u64 = u64::from_le_bytes(*b"KITEREP\x02");
 pub const LIMIT: usize = 4095;
 /// Parts of a new file.
 const FIRST_PARTS: usize = 128;
+/// How long it is then.
+const FIRST_LEN: usize = FIRST_PARTS * slot::WORDS * 8;
 /// The first lock: see the [module documentation](self).
 const LOCK: u64 = 1 << 62;
 
@@ -99,7 +101,7 @@ impl Registry {
         // What does not verify is made anew: replicas report again.
         clear_name(&*env.disk, &path, |bytes| bytes.starts_with(&MAGIC.to_le_bytes())).map_err(io)?;
         let file = env.disk.open(&path, OpenMode::CreateNew).map_err(io)?;
-        let mut bytes = vec![0; FIRST_PARTS * slot::WORDS * 8];
+        let mut bytes = vec![0; FIRST_LEN];
         bytes[..8].copy_from_slice(&MAGIC.to_le_bytes());
         file.write_at(&bytes, 0).map_err(io)?;
         file.sync_data().map_err(io)?;

@@ -1,6 +1,7 @@
 //! A replica: pulls frames from its source, bootstraps from its snapshots, and takes over.
 
 mod alike;
+mod beginning_to_follow;
 mod bootstrap;
 mod catch_up_before_fence;
 pub(super) mod copied;
@@ -339,6 +340,7 @@ impl Replica {
         // Also where there is nothing to pull: it must not look as if it followed.
         self.engine.require_undamaged()?;
         self.engine.end_adoption()?;
+        self.require_a_leader()?;
         let source = self.source();
         let mut applied = 0;
         while applied < max_frames {

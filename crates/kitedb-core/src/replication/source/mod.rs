@@ -7,7 +7,7 @@ pub(super) mod not_configured;
 mod paths;
 pub(super) mod remembered;
 pub(super) mod upstream;
-mod upstream_node;
+pub(in crate::replication) mod upstream_node;
 
 pub use lineage::Lineage;
 pub use paths::{SourcePaths, SourcePlace};

@@ -402,11 +402,16 @@ pub fn not_registered(e: &Error) -> String {
 
 /// That a replica which follows `paths` would follow a circle of replicas, itself perhaps among them, if that can be seen.
 pub fn leads_in_a_circle(env: &Env, paths: SourcePaths, asking: &Asking<'_>) -> Option<SourceFault> {
+    leads_nowhere(env, paths, asking).filter(|fault| matches!(fault, SourceFault::Cycle { .. }))
+}
+
+/// Why no primary that leads is at the end of where a node that follows `paths` would follow, if that can be seen.
+pub fn leads_nowhere(env: &Env, paths: SourcePaths, asking: &Asking<'_>) -> Option<SourceFault> {
     let source = UpstreamNode::at(env, &paths, None).ok()?;
     let known = Remembered { paths, astray: None, file_id: None };
     match where_it_leads(env, &known, source, asking) {
-        End::Nowhere(fault @ SourceFault::Cycle { .. }) => Some(fault),
-        _ => None,
+        End::Nowhere(fault) => Some(fault),
+        End::Primary | End::Unseen(_) => None,
     }
 }
 

@@ -1,0 +1,54 @@
+//! A primary that was fenced begins to follow. Once it is a replica it takes the lead back by force only; so it stays what it is
+//! where nobody leads yet: the promotion that fenced it was not completed, and whoever began it follows this very node still.
+
+use super::Replica;
+use crate::{
+    error::{Error, ErrorCode, Result},
+    log::{Control, Moved},
+    replication::source::{
+        SourcePaths,
+        upstream::{Asking, SourceFault, leads_nowhere},
+        upstream_node::UpstreamNode,
+    },
+    shell::command,
+};
+
+impl Replica {
+    /// Fails where this node is a primary that was fenced, would be a replica from the next pull on, and its source leads back to
+    /// it; or to nobody who leads, and nothing tells that the promotion which fenced this node was completed.
+    pub(super) fn require_a_leader(&self) -> Result<()> {
+        let (true, Some(paths)) = (self.engine.is_on_trial(), self.paths()) else { return Ok(()) };
+        let asking = Asking::of(&self.engine, &self.control);
+        let Some(fault) = leads_nowhere(&self.source_env, paths.clone(), &asking) else { return Ok(()) };
+        let in_a_circle = matches!(fault, SourceFault::Cycle { .. });
+        let stale = |what: &str| Error::new(ErrorCode::StalePrimary, format_args!("stale primary: {what}"));
+        match self.control.fence()?.moved() {
+            Some(_) if self.control.fence_is_assumed() => {
+                let lead = command("primary promote", &self.engine.path, "--force");
+                let why = self.engine.fence_is_assumed(&lead, "primary_promote_to_next_epoch");
+                Err(why.context(format_args!("nobody leads at {}, and nothing was changed", paths.db.display())))
+            }
+            Some(moved) if moved.ended.is_none() => Err(stale(&self.not_taken_over(&paths, moved))),
+            _ if in_a_circle => Err(stale(&format!("nothing was changed: {fault}"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// That the promotion `moved` is to be completed first, where it was begun, if that is at `paths`.
+    fn not_taken_over(&self, paths: &SourcePaths, moved: Moved) -> String {
+        let began = |control: &Control| control.is_replica() && control.promotion() == moved.by;
+        let source = UpstreamNode::at(&self.source_env, paths, None).ok();
+        let who = match source.is_some_and(|source| began(&source.control)) {
+            true => command("replica promote", &paths.db, "").to_string(),
+            false => "promote the replica that began it".to_owned(),
+        };
+        format!(
+            "{own} was fenced by promotion {by:032x}, which was begun and not completed, and nobody leads at {source}: complete it \
+             ({who}), and follow then; or take the lead back ({lead}). Nothing was changed",
+            own = self.engine.path.display(),
+            by = u128::from_be_bytes(moved.by),
+            source = paths.db.display(),
+            lead = command("primary promote", &self.engine.path, "")
+        )
+    }
+}
