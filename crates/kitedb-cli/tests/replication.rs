@@ -529,7 +529,7 @@ fn a_promotion_without_its_source_is_forced_or_none() {
 fn a_primary_begins_an_epoch_in_place() {
     let folder = pair();
     let promoted = folder.run(&["primary", "promote", "a.kitedb", "--json"]).json();
-    assert_eq!(promoted, json!({ "role": "primary", "epoch": 2, "last_token": "1:10" }));
+    assert_eq!(promoted, json!({ "role": "primary", "epoch": 2, "last_token": "1:10", "rivals": [] }));
     assert_eq!(write(&folder, "a.kitedb", 11, 11).json()["token"], "2:11");
     assert_eq!(catch_up(&folder, "b.kitedb", "a.kitedb").json()["applied_epoch"], 2);
     let run = folder.run(&["primary", "promote", "a.kitedb"]).ok();
