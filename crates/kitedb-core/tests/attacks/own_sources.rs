@@ -9,8 +9,8 @@ use crate::{
     },
 };
 use kitedb_core::{
-    Database, Epoch, Error, ErrorCode, FollowerOptions, LogIndex, OpenOptions, ReplicaState, ReplicationRole, Result,
-    SyncMode, compare_deep,
+    Database, Digest, Epoch, Error, ErrorCode, FollowerOptions, LogIndex, OpenOptions, ReplicaState, ReplicationRole,
+    Result, SyncMode, compare_deep,
     source::{
         Asking, At, Fencing, Lineage, LogPage, PageLimits, Progress, Pulled, Registration, Seen, Snapshot, Source,
         SourcePlace, Upstream, WriterId,
@@ -80,6 +80,10 @@ impl Source for Carried {
 
     fn writer_at(&self, index: LogIndex) -> Result<Option<(Epoch, WriterId)>> {
         self.there()?.writer_at(index)
+    }
+
+    fn digest_at(&self, index: LogIndex) -> Result<Option<Digest>> {
+        self.there()?.digest_at(index)
     }
 
     fn lineage(&self) -> Result<Lineage> {

@@ -17,7 +17,7 @@ mod wait_for_news;
 use crate::{
     db::{Engine, ReplicationRole, half_made, holds_nothing},
     error::{Error, ErrorCode, Result},
-    graph::{Epoch, LogIndex, Token},
+    graph::{Epoch, LogIndex},
     io::Env,
     lock::{Mutex, RwLock},
     log::{Control, PageLimits},
