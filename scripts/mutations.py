@@ -57,10 +57,10 @@ def mutate(folder: Path, entry: dict) -> dict[Path, str]:
 def test_command(test: str) -> tuple[list[str], str]:
     """The command that builds the target of a test, and the name that chooses among its tests.
 
-    >>> test_command("attacks roles::")
-    (['cargo', 'test', '-q', '-p', 'kitedb-core', '--test', 'attacks'], 'roles::')
-    >>> test_command("kitedb-cli attacks names::")
-    (['cargo', 'test', '-q', '-p', 'kitedb-cli', '--test', 'attacks'], 'names::')
+    >>> test_command("engine attacks::roles::")
+    (['cargo', 'test', '-q', '-p', 'kitedb-core', '--test', 'engine'], 'attacks::roles::')
+    >>> test_command("kitedb-cli command attacks::names::")
+    (['cargo', 'test', '-q', '-p', 'kitedb-cli', '--test', 'command'], 'attacks::names::')
     >>> test_command("lib fence::")
     (['cargo', 'test', '-q', '-p', 'kitedb-core', '--lib'], 'fence::')
     """

@@ -1,4 +1,4 @@
-//! The golden file: a database with all that format 4 has, as this build once wrote it. `tests/golden.rs` reads it; here it is
+//! The golden file: a database with all that format 4 has, as this build once wrote it. `tests/engine/golden.rs` reads it; here it is
 //! made, because only a test build of this crate makes columns of so few nodes.
 
 use super::Database;
@@ -303,7 +303,7 @@ fn what_becomes_the_golden_file_has_everything_that_the_format_has() {
 }
 
 /// What is checked in stands for every file that people have: it is written anew only where the number of the format changes.
-/// `tests/golden.rs` then packs it, and writes what it holds.
+/// `tests/engine/golden.rs` then packs it, and writes what it holds.
 #[test]
 #[ignore = "writes the golden file: KITEDB_GOLDEN says into which folder, where none is"]
 fn the_golden_file_is_written() {

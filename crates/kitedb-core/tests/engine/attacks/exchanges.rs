@@ -1,0 +1,148 @@
+//! Files that are exchanged for those of another database in the midst of a command, between any two of its operations.
+
+use super::{
+    stage::{Stage, contents, copy_database, has, nothing_said, open_and_add, primary, rename_database, replica_of},
+    support::observed::{Observer, Operation, observed},
+    support_replication::folder::sidecar_of,
+};
+use kitedb_core::{Database, OpenOptions, io::Env};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+const OFF: usize = usize::MAX;
+
+/// Before the operation of that number, counted from when it is armed, another database takes the place of `p`.
+#[derive(Debug)]
+struct Exchange {
+    path: PathBuf,
+    other: PathBuf,
+    aside: PathBuf,
+    left: AtomicUsize,
+}
+
+impl Observer for Exchange {
+    fn see(&self, operation: Operation, path: &Path) -> io::Result<()> {
+        let counts = matches!(operation, Operation::Open | Operation::List | Operation::Remove);
+        let counts = counts && path.to_string_lossy().contains("p.kitedb");
+        let left = self.left.load(Ordering::SeqCst);
+        if !counts || left == OFF {
+            return Ok(());
+        }
+        // What the exchange itself does is not seen.
+        self.left.store(if left == 0 { OFF } else { left - 1 }, Ordering::SeqCst);
+        if left == 0 {
+            fs::rename(&self.path, &self.aside).unwrap();
+            // It may be gone already.
+            let _ = fs::rename(sidecar_of(&self.path), sidecar_of(&self.aside));
+            rename_database(&self.other, &self.path);
+        }
+        Ok(())
+    }
+}
+
+impl Exchange {
+    /// A primary `p`, another one that waits to take its place, and a copy of what that one holds.
+    fn on(stage: &Stage) -> Arc<Self> {
+        let path = stage.leading("p.kitedb");
+        let other = stage.folder("other").join("p.kitedb");
+        open_and_add(&other, primary(), "stranger").unwrap();
+        open_and_add(&other, primary(), "and more").unwrap();
+        open_and_add(&other, primary(), "and most").unwrap();
+        let aside = stage.folder("aside").join("p.kitedb");
+        Arc::new(Self { path, other, aside, left: AtomicUsize::new(OFF) })
+    }
+
+    fn env(self: &Arc<Self>) -> Env {
+        observed(&Env::real(), self.clone())
+    }
+
+    fn arm(&self, at: usize) {
+        self.left.store(at, Ordering::SeqCst);
+    }
+
+    /// Whether it has happened; it does not any more.
+    fn happened(&self) -> bool {
+        self.left.store(OFF, Ordering::SeqCst);
+        self.aside.exists()
+    }
+}
+
+/// Does it with the exchange before each operation in turn, until one is done without.
+fn at_each_operation(mut attack: impl FnMut(&Stage, &Arc<Exchange>, usize)) {
+    for at in 0.. {
+        let stage = Stage::new();
+        let exchange = Exchange::on(&stage);
+        attack(&stage, &exchange, at);
+        if !exchange.happened() {
+            assert!(at > 3, "the command was not met");
+            return;
+        }
+    }
+}
+
+/// Of another database nothing is fenced, whenever it comes.
+#[test]
+fn a_promotion_fences_no_database_that_took_the_place_of_its_source() {
+    at_each_operation(|stage, exchange, at| {
+        let replica = stage.replica("r.kitedb", &exchange.path);
+        let db = Database::open_in(exchange.env(), &replica, replica_of(&exchange.path)).unwrap();
+        exchange.arm(at);
+        let promoted = db.replica_promote(false);
+        if exchange.happened() {
+            let token = open_and_add(&exchange.path, primary(), "goes on").map(|token| token.to_string());
+            assert_eq!(token.as_deref().ok(), Some("1:4"), "before operation {at}: {token:?}, {promoted:?}");
+        } else {
+            promoted.unwrap();
+        }
+    });
+}
+
+/// What was looked at, and has all that the replica has, is copied, or nothing.
+#[test]
+fn a_reseed_copies_no_database_that_took_the_place_of_its_source() {
+    at_each_operation(|stage, exchange, at| {
+        let replica = stage.replica("r.kitedb", &exchange.path);
+        let db = Database::open_in(exchange.env(), &replica, replica_of(&exchange.path)).unwrap();
+        exchange.arm(at);
+        let reseeded = db.replica_bootstrap_from_snapshot();
+        exchange.happened();
+        assert!(has(&db, "a") && !has(&db, "stranger"), "before operation {at}: {reseeded:?}");
+    });
+}
+
+/// Either the one or the other is detached as a whole.
+#[test]
+fn a_detach_removes_nothing_of_a_database_that_took_the_place_of_its_own() {
+    at_each_operation(|stage, exchange, at| {
+        let kept = stage.folder("kept").join("p.kitedb");
+        copy_database(&exchange.other, &kept);
+        exchange.arm(at);
+        let detached = Database::detach_in(exchange.env(), &exchange.path, OpenOptions::new());
+        if !exchange.happened() {
+            detached.unwrap();
+            return;
+        }
+        let is_whole = contents_by_name(&exchange.path) == contents_by_name(&kept);
+        // It was there before the command looked at anything.
+        let is_detached = detached.is_ok() && !sidecar_of(&exchange.path).exists();
+        assert!(is_whole || is_detached, "before operation {at}: {detached:?}");
+        let db = Database::open(&exchange.path, nothing_said().read_only(true)).unwrap();
+        assert!(has(&db, "and most"));
+    });
+}
+
+/// The segments of a log, by their names.
+fn contents_by_name(db: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let dir = sidecar_of(db);
+    if !dir.exists() {
+        return Vec::new();
+    }
+    let named = |(path, bytes): (PathBuf, Vec<u8>)| (path.strip_prefix(&dir).unwrap().to_owned(), bytes);
+    contents(&dir).into_iter().map(named).filter(|(name, _)| name.to_string_lossy().starts_with("segment-")).collect()
+}

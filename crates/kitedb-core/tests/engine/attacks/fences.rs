@@ -1,0 +1,641 @@
+//! Fences and promotions: one flipped bit gives no lead back, a promotion asks for no more than it needs, and no error
+//! denies a commit that counts.
+
+use super::{
+    stage::{Stage, add, has, primary, replica_of},
+    support::observed::{Observer, Operation, observed},
+    support_replication::{
+        Graph, Machine, catch_up, expect_fenced, expect_following,
+        folder::{eventually, sidecar_of},
+        primary_status, replica_status, write,
+    },
+};
+use kitedb_core::{
+    Database, ErrorCode, ErrorKind, FollowerOptions, RepairOptions, SyncMode,
+    io::{
+        Disk, Env,
+        sim::{Crash, FaultOn, FaultPlan, Loss, SimHost},
+    },
+};
+use parking_lot::{Condvar, Mutex};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+fn machines(mode: SyncMode) -> (Machine, Machine) {
+    (Machine::new("primary", 1, mode), Machine::new("replica", 2, mode))
+}
+
+/// What its sidecar knew is lost, and what its file knows of who took over is not: an epoch is one node's.
+#[test]
+fn a_fenced_primary_that_is_forced_to_lead_without_its_log_begins_an_epoch_of_its_own() {
+    for following in [false, true] {
+        let stage = Stage::new();
+        let (old, new) = stage.fenced("p.kitedb", "r.kitedb");
+        match following {
+            true => drop(Database::open(&old, replica_of(&new)).and_then(|db| db.replica_catch_up_once(9)).unwrap()),
+            false => Database::open(&old, primary()).unwrap().close().unwrap(),
+        }
+        fs::remove_dir_all(sidecar_of(&old)).unwrap();
+        let theirs = Database::open(&new, primary()).unwrap().last_commit_token().unwrap();
+        let forced = kitedb_core::OpenOptions::new().replication_overwrite(true);
+        match Database::confirm_moved_in(Env::real(), &old, forced) {
+            Ok(led) => assert!(led.epoch > theirs.epoch.0, "{led:?} after {theirs}"),
+            // A replica is promoted.
+            Err(e) => assert!(following, "{e:?}"),
+        }
+        if !following {
+            let token = add(&Database::open(&old, primary()).unwrap(), "its own").unwrap();
+            assert!(token.epoch > theirs.epoch, "{token} after {theirs}");
+        }
+    }
+}
+
+/// A promotion in place fails, wherever the disk fails it: who led leads on, or knows of the new epoch, and nothing is to be
+/// forced.
+#[test]
+fn a_promotion_in_place_that_fails_costs_nobody_the_lead() {
+    for on in [FaultOn::Sync, FaultOn::Write, FaultOn::Name] {
+        let mut failed = 0;
+        for nth in 1..40 {
+            for crash in [None, Some(Crash::Kill), Some(Crash::PowerLoss(Loss::LoseAllUnsynced))] {
+                let machine = Machine::new("node", nth, SyncMode::Full);
+                let (db, mut graph) = (machine.primary(), Graph::new(1));
+                graph.grow(&db, 5);
+                db.close().unwrap();
+                let db = machine.primary();
+                machine.disk.fail(FaultPlan::new(on, nth, io::ErrorKind::Other));
+                failed += u32::from(db.primary_promote_to_next_epoch().is_err());
+                machine.disk.clear_faults();
+                let machine = match crash {
+                    Some(crash) => machine.restart(crash),
+                    None => {
+                        let _ = db.close();
+                        machine
+                    }
+                };
+                let db = machine.primary();
+                let written = write(&db);
+                assert!(written.is_ok(), "{on:?} {nth}, {crash:?}: {written:?}");
+                db.close().unwrap();
+                write(&machine.primary()).unwrap();
+            }
+        }
+        assert!(failed > 0, "{on:?}");
+    }
+}
+
+/// The machine of a primary that was fenced and closed, and its files.
+#[derive(Debug)]
+struct FencedFiles(Machine, Vec<(PathBuf, Vec<u8>)>);
+
+impl FencedFiles {
+    fn new() -> Self {
+        let (a, b) = machines(SyncMode::Full);
+        let (old, mut graph) = (a.primary(), Graph::new(1));
+        graph.grow(&old, 3);
+        let new = b.replica_of(&a);
+        catch_up(&new);
+        old.close().unwrap();
+        new.replica_promote(false).unwrap();
+        new.close().unwrap();
+        let files = a.disk.paths().into_iter().map(|path| (path.clone(), a.disk.read(&path).unwrap())).collect();
+        Self(a, files)
+    }
+
+    /// The machine with these files as they were, one bit of the control file flipped.
+    fn with_flipped_bit(&self, word: u64, bit: u64) -> &Machine {
+        let Self(machine, files) = self;
+        for (path, bytes) in files {
+            // In place: files that are put back by another way are known for copies, whatever their fence says.
+            machine.disk.overwrite(path, bytes).unwrap();
+        }
+        machine.disk.corrupt(machine.sidecar().join("control"), word * 8 + bit / 8, 1 << (bit % 8)).unwrap();
+        machine
+    }
+}
+
+/// The words of the control file, those that say who may write bit for bit, and one bit of each byte of the others.
+#[test]
+fn a_flipped_bit_does_not_take_a_fence_away() {
+    let files = FencedFiles::new();
+    let fence = [16].into_iter().chain(21..25).chain(36..48);
+    let all = fence.flat_map(|word| (0..64).map(move |bit| (word, bit)));
+    let some = (0..64).flat_map(|word| (0..8).map(move |byte| (word, byte * 8 + (word + byte) % 8)));
+    let (mut leading, mut fenced) = (Vec::new(), 0);
+    for (word, bit) in all.chain(some) {
+        let Ok(old) = files.with_flipped_bit(word, bit).try_primary() else { continue };
+        match write(&old) {
+            Ok(token) => leading.push((word, bit, token.to_string())),
+            Err(e) => fenced += u32::from(e.code() == ErrorCode::StalePrimary),
+        }
+    }
+    assert!(leading.is_empty(), "{} flipped bits un-fence: {leading:?}", leading.len());
+    // It is the fence that refuses them, mostly.
+    assert!(fenced > 1000, "{fenced}");
+}
+
+/// Damage to who may write is an error that says so, or is mended from the fence's second copy: never a guess.
+#[test]
+fn damage_to_the_fence_is_told() {
+    let files = FencedFiles::new();
+    for word in [16, 36, 41, 42, 47] {
+        for bit in [0, 1, 7, 32, 63] {
+            let a = files.with_flipped_bit(word, bit);
+            let error = a.try_primary().and_then(|old| write(&old)).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::StalePrimary, "word {word}, bit {bit}: {error:?}");
+        }
+    }
+    // Both copies.
+    let a = files.with_flipped_bit(36, 0);
+    a.disk.corrupt(a.sidecar().join("control"), 42 * 8, 1).unwrap();
+    let error = a.try_primary().and_then(|old| write(&old)).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Corrupt, "{error:?}");
+    assert!(error.to_string().contains("control"), "{error:?}");
+}
+
+/// What the two sides of a slow fence have come to.
+#[derive(Debug, Default)]
+struct Progress {
+    state: Mutex<(bool, bool, bool)>,
+    moved: Condvar,
+}
+
+impl Progress {
+    /// Changes what has happened, and tells who waits.
+    fn now(&self, change: impl FnOnce(&mut (bool, bool, bool))) {
+        change(&mut self.state.lock());
+        self.moved.notify_all();
+    }
+
+    /// Waits until it has happened; gives up after a minute.
+    fn wait(&self, happened: impl Fn(&(bool, bool, bool)) -> bool) {
+        let mut state = self.state.lock();
+        for _ in 0..600 {
+            if happened(&state) {
+                return;
+            }
+            self.moved.wait_for(&mut state, Duration::from_millis(100));
+        }
+        panic!("the fence and the commit did not come as far as they should: {state:?}");
+    }
+}
+
+/// (the commit is appended, the fence is moved, the committer has its answer)
+#[derive(Debug)]
+struct Committer(Arc<Progress>);
+#[derive(Debug)]
+struct Promoter(Arc<Progress>);
+
+fn is_sync_of_a_segment(operation: Operation, path: &Path) -> bool {
+    operation == Operation::Sync && path.extension().is_some_and(|kind| kind == "klog")
+}
+
+impl Observer for Committer {
+    fn see(&self, operation: Operation, path: &Path) -> io::Result<()> {
+        if is_sync_of_a_segment(operation, path) && thread::current().name() == Some("committer") {
+            self.0.now(|state| state.0 = true);
+            self.0.wait(|state| state.1);
+        }
+        Ok(())
+    }
+}
+
+impl Observer for Promoter {
+    fn see(&self, operation: Operation, path: &Path) -> io::Result<()> {
+        if is_sync_of_a_segment(operation, path) && self.0.state.lock().0 {
+            self.0.now(|state| state.1 = true);
+            self.0.wait(|state| state.2);
+        }
+        Ok(())
+    }
+}
+
+/// A commit is appended before a fence moves, and the promoter's sync of the source's log takes longer than the
+/// committer waits. The commit counts: it must not be told that it does not.
+#[test]
+fn a_commit_beside_a_slow_fence_is_not_said_to_be_void_if_it_counts() {
+    let stage = Stage::new();
+    let progress = Arc::new(Progress::default());
+    let (p, r) = (stage.path("p.kitedb"), stage.path("r.kitedb"));
+    let committing = observed(&Env::real(), Arc::new(Committer(progress.clone())));
+    let old = Database::open_in(committing, &p, primary()).unwrap();
+    add(&old, "first").unwrap();
+    let promoting = observed(&Env::real(), Arc::new(Promoter(progress.clone())));
+    let new = Database::open_with_source_in(Env::real(), promoting, &r, replica_of(&p)).unwrap();
+    new.replica_bootstrap_from_snapshot().unwrap();
+    let answer = thread::scope(|scope| {
+        let committer = thread::Builder::new().name("committer".into()).spawn_scoped(scope, || {
+            let answer = add(&old, "beside");
+            progress.now(|state| state.2 = true);
+            answer
+        });
+        progress.wait(|state| state.0);
+        let promoted = new.replica_promote(false);
+        // A promoter that syncs nothing has let nobody wait.
+        progress.now(|state| state.1 = true);
+        promoted.unwrap();
+        committer.unwrap().join().unwrap()
+    });
+    let counts = has(&new, "beside");
+    match answer {
+        Ok(token) => assert!(counts, "{token} is acknowledged and gone"),
+        Err(e) if counts => assert_eq!(e.code().as_str(), "OUTCOME_UNKNOWN", "it counts, and is refused: {e:?}"),
+        Err(e) => assert!(["OUTCOME_UNKNOWN", "STALE_PRIMARY"].contains(&e.code().as_str()), "{e:?}"),
+    }
+    assert_eq!(add(&old, "after").unwrap_err().code(), ErrorCode::StalePrimary);
+}
+
+/// A sync that fails leaves it open whether the commit counts.
+#[test]
+fn the_outcome_of_a_commit_whose_sync_failed_is_unknown() {
+    let (a, _) = machines(SyncMode::Full);
+    let (db, mut graph) = (a.primary(), Graph::new(2));
+    graph.grow(&db, 2);
+    a.disk.fail(FaultPlan::new(FaultOn::Sync, 1, io::ErrorKind::Other).on_path(".klog"));
+    let error = write(&db).unwrap_err();
+    assert_eq!(error.code().as_str(), "OUTCOME_UNKNOWN", "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Reopen);
+}
+
+/// The replica looks before it fences: a promotion that its own disk has no room for takes nobody's lead.
+#[test]
+fn a_replica_without_room_does_not_fence_its_source() {
+    let (a, b) = machines(SyncMode::Full);
+    let (old, mut graph) = (a.primary(), Graph::new(3));
+    graph.grow(&old, 3);
+    let replica = b.replica_of(&a);
+    catch_up(&replica);
+    b.disk.set_capacity(Some(b.disk.used()));
+    let error = replica.replica_promote(false).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::DiskFull, "{error:?}");
+    assert!(!primary_status(&old).fenced);
+    graph.commit(&old);
+    b.disk.set_capacity(None);
+    catch_up(&replica);
+    expect_following(&replica, &old);
+}
+
+/// The frames that the replica has not pulled are damaged at the source: found before the fence, not after it.
+#[test]
+fn a_replica_that_cannot_read_what_it_lacks_does_not_fence_its_source() {
+    let (a, b) = machines(SyncMode::Full);
+    let (old, mut graph) = (a.primary(), Graph::new(4));
+    graph.grow(&old, 2);
+    let replica = b.replica_of(&a);
+    catch_up(&replica);
+    graph.grow(&old, 100);
+    let segments = a.segments();
+    assert!(segments.len() > 3);
+    a.damage(&segments[1], usize::MAX);
+    replica.replica_promote(false).unwrap_err();
+    assert!(!primary_status(&old).fenced);
+    graph.commit(&old);
+}
+
+/// A promoter that comes to nothing after its fence: the source says so, and can take the lead back.
+#[test]
+fn a_source_takes_the_lead_back_from_a_promotion_that_failed() {
+    let (a, b) = machines(SyncMode::Full);
+    let (old, mut graph) = (a.primary(), Graph::new(5));
+    graph.grow(&old, 3);
+    let replica = b.replica_of(&a);
+    catch_up(&replica);
+    // What it asks of its disk before the fence succeeds.
+    b.disk.fail(FaultPlan::new(FaultOn::Sync, 1, io::ErrorKind::Other).on_path("segment-").forever());
+    replica.replica_promote(false).unwrap_err();
+    b.disk.clear_faults();
+    assert!(primary_status(&old).fenced);
+    assert_eq!(write(&old).unwrap_err().kind(), ErrorKind::Fenced);
+    old.primary_promote_to_next_epoch().unwrap();
+    graph.commit(&old);
+    graph.expect_all(&old);
+}
+
+/// Its runs are not needed, and its disk need not sync any more: a promotion is what one does with a dying disk.
+#[test]
+fn a_promotion_does_not_need_the_sources_disk_to_sync() {
+    for mode in [SyncMode::Full, SyncMode::Normal] {
+        let (a, b) = machines(mode);
+        let (old, mut graph) = (a.primary(), Graph::new(6));
+        graph.grow(&old, 3);
+        let replica = b.replica_of(&a);
+        catch_up(&replica);
+        graph.commit(&old);
+        a.disk.fail(FaultPlan::new(FaultOn::Sync, 1, io::ErrorKind::Other).forever().on_path(".klog"));
+        let promotion = replica.replica_promote(false).unwrap();
+        assert!(promotion.source_fenced);
+        assert_eq!(promotion.last_kept.log_index.0, graph.head());
+        graph.commit(&replica);
+        graph.expect_all(&replica);
+        expect_fenced(&old);
+    }
+}
+
+#[test]
+fn a_promotion_does_not_need_the_sources_runs() {
+    let (a, b) = machines(SyncMode::Full);
+    let (old, mut graph) = (a.primary(), Graph::new(7));
+    graph.grow(&old, 3);
+    old.checkpoint().unwrap();
+    let replica = b.replica_of(&a);
+    replica.replica_bootstrap_from_snapshot().unwrap();
+    graph.grow(&old, 2);
+    drop(old);
+    let bytes = a.disk.read(a.db()).unwrap();
+    a.disk.overwrite(a.db(), &[&bytes[..8192], &vec![0x55; bytes.len() - 8192]].concat()).unwrap();
+    let promotion = replica.replica_promote(false).unwrap();
+    assert_eq!((promotion.last_kept.log_index.0, promotion.source_fenced), (5, true));
+    graph.commit(&replica);
+    graph.expect_all(&replica);
+}
+
+/// A promotion that was refused leaves the follower at work.
+#[test]
+fn a_promotion_that_fails_lets_the_follower_go_on() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let between = stage.replica("between.kitedb", &source);
+    // A replica that follows a replica cannot fence it.
+    let path = stage.replica("r.kitedb", &between);
+    let db = Database::open(path, replica_of(&between)).unwrap();
+    db.start_follower(FollowerOptions::default()).unwrap();
+    eventually("the replica follows", || replica_status(&db).applied_log_index == 2);
+    db.replica_promote(false).unwrap_err();
+    assert!(replica_status(&db).follower_running);
+}
+
+/// The same promoter asks twice, because the first answer was lost: it leads the one epoch.
+#[test]
+fn a_promotion_that_is_asked_for_twice_is_one() {
+    let (a, b) = machines(SyncMode::Full);
+    let (old, mut graph) = (a.primary(), Graph::new(8));
+    graph.grow(&old, 3);
+    let replica = b.replica_of(&a);
+    assert_eq!(replica.replica_promote(false).unwrap().epoch, 2);
+    assert_eq!(replica.replica_promote(false).unwrap_err().code(), ErrorCode::NotReplica);
+    assert_eq!(graph.commit(&replica).to_string(), "2:4");
+    expect_fenced(&old);
+}
+
+/// Two operators, each with a replica of his own: what was taken over already is led by two only if one is forced, and
+/// then in another epoch.
+#[test]
+fn a_promotion_that_is_forced_beside_another_one_takes_a_later_epoch() {
+    let (a, b) = machines(SyncMode::Full);
+    let c = Machine::new("other", 3, SyncMode::Full);
+    let (old, mut graph) = (a.primary(), Graph::new(9));
+    graph.grow(&old, 3);
+    let (first, second) = (b.replica_of(&a), c.replica_of(&a));
+    catch_up(&first);
+    catch_up(&second);
+    assert_eq!(first.replica_promote(false).unwrap().rival_epoch, None);
+    assert_eq!(second.replica_promote(false).unwrap_err().code(), ErrorCode::StalePrimary);
+    let forced = second.replica_promote(true).unwrap();
+    assert_eq!((forced.epoch, forced.rival_epoch), (3, Some(2)));
+}
+
+/// Its source began epoch 2, of which no frame came: that it was there, the replica knows as of a pull or a status, of a
+/// source that promoted itself or was taken over from, and after a loss of power. The source is gone, or cannot be fenced.
+#[test]
+fn a_promotion_by_force_takes_no_epoch_that_its_source_was_seen_in() {
+    type See = fn(&Database);
+    let pulled: See = |replica| assert_eq!(catch_up(replica), 0);
+    let looked: See = |replica| drop(replica_status(replica));
+    let reseeded: See = |replica| replica.replica_reseed_from_snapshot().unwrap();
+    for (how, see) in [("pulled", pulled), ("looked", looked), ("reseeded", reseeded)] {
+        for taken_over in [false, true] {
+            let (a, b) = machines(SyncMode::Full);
+            let c = Machine::new("other", 3, SyncMode::Full);
+            let (old, mut graph) = (a.primary(), Graph::new(9));
+            graph.grow(&old, 3);
+            let (replica, other) = (b.replica_of(&a), c.replica_of(&a));
+            catch_up(&replica);
+            catch_up(&other);
+            let led = match taken_over {
+                true => other.replica_promote(false).unwrap().epoch,
+                false => old.primary_promote_to_next_epoch().unwrap(),
+            };
+            assert_eq!(led, 2);
+            see(&replica);
+            // Its machine loses its power, and its source's burns down.
+            b.host.set_forked(true);
+            drop(replica);
+            let b = b.restart(Crash::PowerLoss(Loss::LoseAllUnsynced));
+            for path in a.disk.paths() {
+                a.disk.remove(&path).unwrap();
+            }
+            let replica = b.replica_of(&a);
+            let forced = replica.replica_promote(true).unwrap();
+            assert_eq!((forced.epoch, forced.source_fenced), (3, false), "{how}, taken over: {taken_over}");
+        }
+    }
+}
+
+/// Another replica's promotion raised the fence and did not come to its end while this one looked; then it did, and the source
+/// is gone.
+#[test]
+fn a_promotion_by_force_takes_no_epoch_that_another_one_was_about_to_begin() {
+    let (a, b) = machines(SyncMode::Full);
+    let c = Machine::new("other", 3, SyncMode::Full);
+    let (old, mut graph) = (a.primary(), Graph::new(9));
+    graph.grow(&old, 3);
+    let (replica, other) = (b.replica_of(&a), c.replica_of(&a));
+    catch_up(&replica);
+    catch_up(&other);
+    // The segment of the next epoch cannot be made.
+    c.disk.fail(FaultPlan::new(FaultOn::Name, 1, io::ErrorKind::Other).forever().on_path("segment"));
+    other.replica_promote(false).unwrap_err();
+    c.disk.clear_faults();
+    let fence = primary_status(&old).fence.expect("the source is fenced");
+    assert_eq!((fence.epoch, fence.ended), (2, None));
+    assert_eq!(catch_up(&replica), 0);
+    let (first, second) = (other.replica_promote(false).unwrap().epoch, {
+        for path in a.disk.paths() {
+            a.disk.remove(&path).unwrap();
+        }
+        replica.replica_promote(true).unwrap().epoch
+    });
+    assert_eq!((first, second), (2, 3));
+}
+
+/// It never pulled since, and the source, a replica itself, knows of a later epoch of which it has no frame either; or it has
+/// seen that, and its files are opened as a primary's first, which does not lead beside a source that cannot be fenced.
+#[test]
+fn no_promotion_takes_an_epoch_that_its_source_knows() {
+    for as_primary in [false, true] {
+        let (a, b) = machines(SyncMode::Full);
+        let c = Machine::new("other", 3, SyncMode::Full);
+        let (old, mut graph) = (a.primary(), Graph::new(9));
+        graph.grow(&old, 3);
+        let middle = b.replica_of(&a);
+        catch_up(&middle);
+        let last = c.replica_of(&b);
+        catch_up(&last);
+        assert_eq!(old.primary_promote_to_next_epoch().unwrap(), 2);
+        catch_up(&middle);
+        let last = if as_primary {
+            catch_up(&last);
+            last.close().unwrap();
+            let last = c.primary();
+            let error = last.primary_promote_to_next_epoch().unwrap_err();
+            assert_eq!(error.code(), ErrorCode::SourceUnavailable, "{error:?}");
+            last.close().unwrap();
+            c.replica_of(&b)
+        } else {
+            last
+        };
+        assert_eq!(last.replica_promote(true).unwrap().epoch, 3, "opened as a primary: {as_primary}");
+    }
+}
+
+/// Nobody took over: its source's control file was lost, and it does not lead before it is told to.
+#[test]
+fn a_promotion_from_a_source_that_was_repaired_does_not_say_that_another_node_leads() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let path = stage.replica("r.kitedb", &source);
+    fs::remove_file(sidecar_of(&source).join("control")).unwrap();
+    assert!(Database::repair(&source, RepairOptions::new()).unwrap().fenced);
+    let replica = Database::open(&path, replica_of(&source)).unwrap();
+    let refused = replica.replica_promote(false).unwrap_err();
+    let text = refused.to_string();
+    assert_eq!(refused.code(), ErrorCode::SourceUnavailable, "{text}");
+    let command = format!("`kitedb primary promote {} --force`", source.display());
+    assert!(text.contains("was repaired") && text.contains(&command), "{text}");
+    assert!(!text.contains("by another promotion"), "{text}");
+    let forced = replica.replica_promote(true).unwrap();
+    // The repair gave a number away, which the source may lead when its operator says so.
+    assert_eq!((forced.epoch, forced.rival_epoch), (3, None));
+    replica.close().unwrap();
+
+    // Or the source leads again, and then the replica takes over as ever.
+    let path = stage.path("s.kitedb");
+    let lead = Database::open(&source, primary()).unwrap();
+    lead.primary_promote_to_next_epoch().unwrap();
+    let replica = Database::open(&path, replica_of(&source)).unwrap();
+    replica.replica_bootstrap_from_snapshot().unwrap();
+    assert!(replica.replica_promote(false).unwrap().source_fenced);
+}
+
+/// The operator of an old primary has its file alone: its log, which would tell that another node took over, is lost, or
+/// stayed with the file that this one was copied from.
+#[test]
+fn a_file_without_the_log_that_tells_who_leads_is_led_only_by_force() {
+    let stage = Stage::new();
+    let (old, _new) = stage.fenced("p.kitedb", "r.kitedb");
+    let copied = stage.path("copy.kitedb");
+    fs::copy(&old, &copied).unwrap();
+    let told = |path: &Path| Database::confirm_moved(path).map_err(|e| e.code());
+    // The header of the copy names the log of the original, which is there, and tells.
+    assert_eq!(told(&copied), Err(ErrorCode::StalePrimary));
+    fs::rename(sidecar_of(&old), stage.path("gone")).unwrap();
+    assert_eq!(told(&old), Err(ErrorCode::LogMismatch));
+    let forced = primary().replication_overwrite(true);
+    // And in no epoch that the other one has, which lies beside it.
+    assert_eq!(Database::confirm_moved_in(Env::real(), &old, forced).unwrap().epoch, 3);
+    let led = Database::open(&old, primary()).unwrap();
+    add(&led, "by force").unwrap();
+}
+
+/// A primary begins an epoch, the disk fails in the midst of that, and it is well again for the commits that follow; then
+/// the power goes.
+#[test]
+fn a_promotion_in_place_that_cannot_be_taken_back_lets_nothing_be_committed_that_it_makes_void() {
+    for seed in 0..20 {
+        let machine = Machine::new("primary", seed, SyncMode::Full);
+        let (db, mut graph) = (machine.primary(), Graph::new(seed));
+        graph.grow(&db, 2);
+        machine.disk.fail(FaultPlan::new(FaultOn::Sync, 1, io::ErrorKind::Other).forever().on_path("control"));
+        db.primary_promote_to_next_epoch().unwrap_err();
+        machine.disk.clear_faults();
+        let acknowledged = (0..3).take_while(|_| graph.try_commit(&db).is_ok()).count() as u64;
+        machine.host.set_forked(true);
+        drop(db);
+        let found = Machine { disk: machine.disk.restart(Crash::PowerLoss(Loss::LoseAllUnsynced)), ..machine };
+        found.host.set_forked(false);
+        let db = found.primary();
+        assert!(graph.expect(&db) >= 2 + acknowledged, "seed {seed}: {acknowledged} acknowledged");
+    }
+}
+
+/// A transaction that changes nothing says that what it was to do is so: not where another node leads, and may have undone it.
+#[test]
+fn a_fenced_primary_acknowledges_no_transaction_that_changes_nothing() {
+    let stage = Stage::new();
+    let (old, _) = stage.fenced("p.kitedb", "r.kitedb");
+    for _ in 0..2 {
+        let db = Database::open(&old, primary()).unwrap();
+        let error = db.begin().and_then(|tx| tx.commit()).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::StalePrimary, "{error:?}");
+        db.close().unwrap();
+    }
+}
+
+/// A promotion is killed after it moved the source's fence. Nobody leads: that is what a commit and the status of the source say, and
+/// the source does not become a replica of the one that follows it. What is told leads out, either way.
+#[test]
+fn a_primary_does_not_follow_who_began_to_take_over_from_it() {
+    let mut begun = 0;
+    for op in 1.. {
+        let a = Machine::new("primary", 1, SyncMode::Full);
+        let b = Machine { name: "replica", host: SimHost::new(2), ..a.clone() };
+        let (old, mut graph) = (a.primary(), Graph::new(1));
+        graph.grow(&old, 3);
+        let new = b.replica_of(&a);
+        catch_up(&new);
+        graph.grow(&old, 2);
+        old.close().unwrap();
+        a.disk.crash_at(a.disk.ops() + op);
+        let promoted = new.replica_promote(false);
+        if !a.disk.crashed() {
+            promoted.unwrap();
+            break;
+        }
+        drop(new);
+        let a = a.restart(Crash::Kill);
+        let b = Machine { name: "replica", host: SimHost::new(3), ..a.clone() };
+        let old = a.primary();
+        let status = primary_status(&old);
+        if status.fence.as_ref().is_none_or(|fence| fence.ended.is_some()) {
+            continue;
+        }
+        begun += 1;
+        let refused = write(&old).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::StalePrimary, "operation {op}: {refused}");
+        for said in [status.fault().unwrap(), refused.to_string()] {
+            assert!(said.contains("was begun and not completed, and nobody leads"), "operation {op}: {said}");
+            assert!(said.contains("`kitedb primary promote /primary.kitedb`"), "operation {op}: {said}");
+        }
+        old.close().unwrap();
+        for _ in 0..2 {
+            let follower = a.replica_of(&b);
+            let refused = follower.replica_catch_up_once(9).unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::StalePrimary, "operation {op}: {refused}");
+            for way in ["`kitedb replica promote /replica.kitedb`", "`kitedb primary promote /primary.kitedb`"] {
+                assert!(refused.to_string().contains(way), "operation {op}: {refused}");
+            }
+            follower.close().unwrap();
+        }
+        if begun % 2 == 0 {
+            let old = a.primary();
+            old.primary_promote_to_next_epoch().unwrap();
+            graph.commit(&old);
+            let new = b.replica_of(&a);
+            catch_up(&new);
+            graph.expect_all(&new);
+        } else {
+            let new = b.replica_of(&a);
+            new.replica_promote(false).unwrap();
+            graph.commit(&new);
+            let old = a.replica_of(&b);
+            catch_up(&old);
+            graph.expect_all(&old);
+        }
+    }
+    assert!(begun > 3, "{begun} crashes came between the fence and its end");
+}

@@ -1,0 +1,44 @@
+//! What attackers and tired operators do: other names, forgotten options, copied folders, swapped arguments, planted
+//! links, flipped bits. `docs/attacks.md` is the list of them. A test that is ignored shows a fault that is not mended
+//! yet; its reason says which.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
+
+use crate::{support, support_process, support_replication};
+
+mod coming;
+mod sources;
+mod stage;
+
+mod bounds;
+mod copies;
+mod damage;
+mod destruction;
+mod disks;
+mod errors;
+mod exchanges;
+mod fences;
+mod followers;
+mod full_disks;
+mod identity;
+mod idle;
+mod lost_logs;
+mod many;
+mod modes;
+mod names;
+mod own_sources;
+mod panics;
+mod parallel_edges;
+mod pins;
+mod readers;
+mod recoveries;
+mod references;
+mod repair;
+mod replay;
+mod reseeds;
+mod roles;
+mod steady_writers;
+mod submitted;
+mod tokens;
+mod told;
+mod values;
+mod watched;
