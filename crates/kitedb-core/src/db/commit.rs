@@ -3,8 +3,8 @@
 use super::{
     engine::{Commit, Engine},
     options::{ReplicationRole, SyncMode},
-    promote::not_completed,
     published_log::{PublishedLog, keep},
+    stale_fence::not_completed,
     transaction::Transaction,
 };
 use crate::{

@@ -13,7 +13,7 @@ use crate::{
     graph::{Digest, Epoch, LogIndex, Token},
     io::{FileLock, begin_draft},
     log::{self, Appender, Control, EpochEnd, Moved, Stored, WriterId, remove_oldest},
-    shell::{Command, command},
+    shell::command,
     store::{HistoryEntry, Store},
 };
 use std::{io::ErrorKind, path::Path, sync::Arc};
@@ -393,13 +393,4 @@ pub(super) fn require_not_taken_over(control: &Control, path: &Path, told: bool)
         .with_path(path)),
         _ => Ok(()),
     }
-}
-
-/// What is so where the promotion `begun`, in hexadecimal digits, moved a primary's fence and did not say where its epoch ends, and what to do. `lead`: the
-/// command by which the primary takes the lead back. Errors, status, health and metrics say this, and nothing else.
-pub(crate) fn not_completed(begun: &str, lead: &Command) -> String {
-    format!(
-        "promotion {begun} was begun and not completed, and nobody leads: complete it (promote the replica that began it), or take \
-         the lead back ({lead})"
-    )
 }

@@ -1,8 +1,9 @@
-//! A fence that is older than what its file's header says of who leads.
+//! A fence that is older than what its file's header says of who leads, and one whose promotion was not completed.
 
 use crate::{
     graph::Epoch,
     log::{Control, Fence, WriterId},
+    shell::Command,
     store::{LogLink, Part},
 };
 
@@ -35,4 +36,13 @@ pub(crate) fn fence_by_header(
         }
         Part::Follows(_) | Part::Unsaid | Part::StandAlone => None,
     }
+}
+
+/// What is so where the promotion `begun`, in hexadecimal digits, moved a primary's fence and did not say where its epoch ends, and what to do. `lead`: the
+/// command by which the primary takes the lead back. Errors, status, health and metrics say this, and nothing else.
+pub(crate) fn not_completed(begun: &str, lead: &Command) -> String {
+    format!(
+        "promotion {begun} was begun and not completed, and nobody leads: complete it (promote the replica that began it), or take \
+         the lead back ({lead})"
+    )
 }

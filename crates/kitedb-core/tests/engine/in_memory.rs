@@ -1,13 +1,12 @@
 //! Databases in memory: the same engine, no file, no replication.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-
-use kitedb_core::{Database, ErrorCode, GraphRead, OpenOptions, ReplicationRole, SyncMode, io::Env};
-use std::{fs, path::Path};
 use crate::support::{
     Rng, for_seeds,
     world::{World, stepped},
 };
+use kitedb_core::{Database, ErrorCode, GraphRead, OpenOptions, ReplicationRole, SyncMode, io::Env};
+use std::{fs, path::Path};
 
 #[test]
 fn each_open_is_another_database() {

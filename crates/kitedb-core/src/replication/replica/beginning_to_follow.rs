@@ -7,29 +7,32 @@ use crate::{
     log::{Control, Moved},
     replication::source::{
         SourcePaths,
-        upstream::{Asking, SourceFault, leads_nowhere},
+        upstream::{Asking, leads_nowhere},
         upstream_node::UpstreamNode,
     },
     shell::command,
 };
 
 impl Replica {
-    /// Fails where this node is a primary that was fenced, would be a replica from the next pull on, and its source leads back to
-    /// it; or to nobody who leads, and nothing tells that the promotion which fenced this node was completed.
+    /// Fails where this node is a primary that was fenced, would be a replica from the next pull on, and its source leads to nobody
+    /// who leads, this node itself among them, while nothing tells that the promotion which fenced it was completed.
     pub(super) fn require_a_leader(&self) -> Result<()> {
         let (true, Some(paths)) = (self.engine.is_on_trial(), self.paths()) else { return Ok(()) };
         let asking = Asking::of(&self.engine, &self.control);
-        let Some(fault) = leads_nowhere(&self.source_env, paths.clone(), &asking) else { return Ok(()) };
-        let in_a_circle = matches!(fault, SourceFault::Cycle { .. });
-        let stale = |what: &str| Error::new(ErrorCode::StalePrimary, format_args!("stale primary: {what}"));
+        if leads_nowhere(&self.source_env, paths.clone(), &asking).is_none() {
+            return Ok(());
+        }
         match self.control.fence()?.moved() {
             Some(_) if self.control.fence_is_assumed() => {
                 let lead = command("primary promote", &self.engine.path, "--force");
                 let why = self.engine.fence_is_assumed(&lead, "primary_promote_to_next_epoch");
                 Err(why.context(format_args!("nobody leads at {}, and nothing was changed", paths.db.display())))
             }
-            Some(moved) if moved.ended.is_none() => Err(stale(&self.not_taken_over(&paths, moved))),
-            _ if in_a_circle => Err(stale(&format!("nothing was changed: {fault}"))),
+            Some(moved) if moved.ended.is_none() => {
+                let what = self.not_taken_over(&paths, moved);
+                Err(Error::new(ErrorCode::StalePrimary, format_args!("stale primary: {what}")))
+            }
+            // Who took over leads; where the source does not follow that one yet, its status tells.
             _ => Ok(()),
         }
     }
