@@ -113,7 +113,7 @@ pub mod long_wait {
 #[cfg(feature = "shuttle")]
 mod scheduled {
     use super::MutexGuard;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     /// As that of `parking_lot`: a count of the wakes, under a lock that a waiter takes before it gives up its own.
     #[derive(Debug, Default)]
@@ -153,10 +153,6 @@ mod scheduled {
         pub fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, _timeout: Duration) -> WaitTimeoutResult {
             MutexGuard::unlocked(guard, shuttle::thread::yield_now);
             WaitTimeoutResult(())
-        }
-
-        pub fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, _deadline: Instant) -> WaitTimeoutResult {
-            self.wait_for(guard, Duration::ZERO)
         }
 
         #[expect(clippy::unwrap_used, reason = "a panic ends the schedule")]

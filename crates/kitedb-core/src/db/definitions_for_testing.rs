@@ -12,7 +12,7 @@ use crate::{
     graph::{EdgeTypeId, IndexId, IndexState, IndexTarget, LabelId, Mutation, PropKeyId},
 };
 
-/// See the [module documentation](self).
+/// The calls that change definitions of indexes, for tests of the format: no part of the interface.
 pub trait DefineIndexes {
     /// Defines an index, or finds the one that is defined so already.
     fn define_index(&mut self, name: &str, spec: &IndexSpec) -> Result<()>;

@@ -57,7 +57,7 @@ impl FrameHeader {
         Token::new(self.epoch, self.log_index)
     }
 
-    /// Completes `frame`, whose first [`HEADER_LEN`] bytes are reserved and whose payload follows, to a frame
+    /// Completes `frame`, whose first `HEADER_LEN` bytes are reserved and whose payload follows, to a frame
     /// padded to a multiple of 8.
     pub fn seal(&self, frame: &mut Vec<u8>, start: usize) -> Result<()> {
         let payload = frame.len().saturating_sub(start + HEADER_LEN);
