@@ -199,7 +199,7 @@ fn a_circle_that_is_known_is_there() {
 #[test]
 fn imports_are_found_however_they_are_written() {
     let source = bare(
-        "use super::{a::{B,\n    c::D}, e as f};\npub(super) use super::room::g; // super::not_this\n\
+        "use super::{a::{B,\n    c::D}, e as f};\npub(super) use crate::room::g; // super::not_this\n\
          fn h() -> super::i::J { k::l(\"as it is, because of use; and so on\") }\n\
          #[cfg(test)]\nmod tests { use super::n; }",
     );
