@@ -1,5 +1,4 @@
 //! `kitedb breaker-store`: what it says, keeps and survives.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use crate::support::Folder;
 use rustix::process::{Pid, Signal, kill_process};

@@ -1,6 +1,4 @@
 //! Exit codes, output for people and for scripts, and readers that go away.
-#![allow(clippy::disallowed_methods, reason = "a test of processes waits on the real clock")]
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use crate::support::Folder;
 use serde_json::json;

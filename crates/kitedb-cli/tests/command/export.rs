@@ -1,5 +1,4 @@
 //! What `kitedb export` writes is the whole graph: `kitedb import` reads it back to an equal digest.
-#![allow(clippy::unwrap_used, reason = "a graph that cannot be made is a test that has failed")]
 
 use crate::support::Folder;
 use kitedb_core::{

@@ -1,6 +1,5 @@
 //! What commands say of a node that is not in order, and with which exit code: nobody who only looks at that is told that
 //! all is well.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use crate::support::{Folder, Run, parsed};
 use kitedb_core::{Database, OpenOptions};

@@ -1,4 +1,7 @@
 //! What the command `kitedb` promises, by subject, in one binary: each test runs the built command as a shell does.
+#![allow(clippy::disallowed_methods, reason = "a test of processes waits on the real clock")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 #[cfg(feature = "telemetry")]
 mod attacks;

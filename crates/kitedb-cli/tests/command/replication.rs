@@ -1,6 +1,4 @@
 //! The commands about primaries and replicas: what they do, print and refuse, beside living processes.
-#![allow(clippy::disallowed_methods, reason = "a test of processes waits on the real clock")]
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use crate::support::{Folder, Run};
 use rustix::process::{Pid, Signal, kill_process};

@@ -1,7 +1,5 @@
 //! The operator's runbook says what is so: each of its commands is run, in order, in one shell, and what it shows is
 //! what comes out.
-#![allow(clippy::disallowed_methods, reason = "a test of processes waits on the real clock")]
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use crate::support::{Folder, collector};
 use rustix::process::{Pid, Signal, kill_process_group};

@@ -1,6 +1,4 @@
 //! `kitedb metrics` and `kitedb push`: what they show and send, beside a process that writes.
-#![allow(clippy::disallowed_methods, reason = "a test of processes waits on the real clock")]
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use crate::support::{Folder, Run};
 use rustix::process::{Pid, Signal, kill_process};

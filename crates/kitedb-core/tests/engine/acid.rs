@@ -1,7 +1,6 @@
 //! The twelve anomalies of the LDBC ACID test suite, against what KiteDB promises: snapshot isolation with first
 //! committer wins. Eleven must never be seen. Write skew is the one that snapshot isolation permits: the last
 //! tests say so, and show what a caller does who cannot live with it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 use crate::support_process::{Random, assert_clean, quiet};
 use kitedb_core::{AllTypes, Database, GraphRead, NodeId, OpenOptions, Result, SyncMode, Transaction, Value};

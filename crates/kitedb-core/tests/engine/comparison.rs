@@ -1,5 +1,4 @@
 //! `compare`: equal or not at an index that both have reached, where histories part, and which elements differ.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 use crate::support::{Rng, for_seeds};
 use crate::support_replication::{Graph, Machine, catch_up};

@@ -1,6 +1,5 @@
 //! A crash at every single operation of a mixed workload, in every sync mode and with many outcomes: what is found
 //! afterwards is a prefix of what was committed, with everything in it that was promised.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 use crate::support::{
     asked_seed, cases, replayable,

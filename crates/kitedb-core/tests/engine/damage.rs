@@ -1,6 +1,5 @@
 //! Damaged, lost and exchanged files: an unsynced tail is cut without a word, damage to anything durable is an error
 //! that names it, and what is older than the damage can always be read.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 use crate::support::{
     Rng,

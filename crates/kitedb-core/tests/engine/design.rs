@@ -1,5 +1,4 @@
 //! `docs/design.md` and the sources say the same: what it names is there, and who upholds an invariant cites it.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 mod circles;
 

@@ -2,7 +2,6 @@
 //! damage. The newer build goes on afterwards with all that it had.
 //!
 //! A simulated process is told which feature level its build knows: 2 is the newer one here.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 use crate::support::world::stepped;
 use crate::support_replication::{

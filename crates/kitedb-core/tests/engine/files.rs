@@ -1,5 +1,4 @@
 //! The file: how it is opened, by whom, what lies beside it, how large it gets, and what is not a database.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
 #![allow(unsafe_code, reason = "a fork has no safe form")]
 
 use crate::support_process::{

@@ -2,7 +2,6 @@
 //! They are made in a file and mounted, which only root may do, where the machine has such file systems: elsewhere the
 //! tests say that they are skipped. A store to a mapped page that finds no block kills this process.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 use kitedb_core::{
     Database, Error, ErrorCode, GraphRead, OpenOptions, ReplicationRole, Result, RetentionWindows, SyncMode,

@@ -1,6 +1,5 @@
 //! A file that an earlier build of this format wrote, with all that the format has (`src/database/golden.rs` made it), reads
 //! as it did then: before and after its log is folded and its runs are merged, and on a replica.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 use crate::support_process::{assert_clean, copy_folder, log_folder, quiet};
 use kitedb_core::{

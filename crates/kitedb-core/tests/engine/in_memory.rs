@@ -1,5 +1,4 @@
 //! Databases in memory: the same engine, no file, no replication.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use crate::support::{
     Rng, for_seeds,

@@ -1,6 +1,5 @@
 //! Disks that refuse: a write, a sync, a name or the room for more. A commit that failed has not happened, one whose
 //! outcome is unknown happened whole or not at all, and whatever was acknowledged stays.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 use crate::support::{
     Rng, asked_seed,

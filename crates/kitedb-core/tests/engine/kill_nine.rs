@@ -2,7 +2,6 @@
 //! it had acknowledged is there, whole, whatever the sync mode; nothing half done is.
 //!
 //! `KITEDB_ROUNDS` asks for more rounds, `KITEDB_SEED` for a certain choice of moments.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 use crate::support_process::{Child, Random, assert_clean, child_args, dump, mode_of, tell};
 use kitedb_core::{AllTypes, Database, GraphRead, OpenOptions, Result, Token, Value};

@@ -3,6 +3,14 @@
 //! built with the locks of a scheduler.
 //!
 //! `cargo test -p kitedb-core --test engine attacks::` runs the tests of one subject.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    missing_docs
+)]
 
 #[path = "../support/mod.rs"]
 mod support;

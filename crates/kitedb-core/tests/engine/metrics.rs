@@ -1,6 +1,5 @@
 //! What a database says of itself: each figure is the one that its user would expect, and asking for it waits for
 //! nothing.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 use crate::support::{
     Rng, for_seeds,

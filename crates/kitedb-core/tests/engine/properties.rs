@@ -1,6 +1,5 @@
 //! The database does what the model does: random operations with commits, rollbacks, checkpoints, merges, reopens
 //! and views held for long, all compared in full.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 use crate::support::{
     Rng, asked_seed, cases,

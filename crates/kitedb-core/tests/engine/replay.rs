@@ -3,14 +3,6 @@
 //! and what the model says are the same (I21).
 //!
 //! `KITEDB_CASES=N` runs N times as many cases, `KITEDB_SEED=S` one alone.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stderr,
-    clippy::print_stdout,
-    missing_docs
-)]
 
 use crate::support::{
     Rng, asked_seed,

@@ -1,6 +1,5 @@
 //! A read-only open in a replication role tells what a primary or a replica is up to, beside the process that has it
 //! open, and changes nothing.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 use crate::support_replication::{
     catch_up,

@@ -4,7 +4,6 @@
 //! 200 seeds by default; `KITEDB_SEEDS=N` runs N, `KITEDB_FIRST=S` begins with another one than 0, and `KITEDB_SEED=S`
 //! runs one alone and prints its steps. The end tells how often each kind of fault came; after 500 seeds or more, one that
 //! came less than once in 100 of them is a failure.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 use crate::{
     simulator::{World, report, too_rare},

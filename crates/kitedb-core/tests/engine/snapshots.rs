@@ -1,6 +1,5 @@
 //! A snapshot shows one state: whole transactions, and for ever the same, whatever is committed, checkpointed
 //! and compacted meanwhile.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 use crate::support_process::{Random, assert_clean, code, dump, quiet};
 use kitedb_core::{

@@ -1,6 +1,5 @@
 //! Commits that are submitted and not waited for at once: they come in the order of the log, end when they are durable and
 //! shown, whoever waits or does not, and nobody waits for ever.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use crate::support::{
     gate::{At, Gate},

@@ -1,5 +1,4 @@
 //! What a user of the data model and of transactions can rely on, rule by rule.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 use crate::support_process::{assert_clean, code, copy_as_after_a_crash, dump, quiet};
 use kitedb_core::{

@@ -1,8 +1,5 @@
 //! What goes wrong at a shell: another name, a forgotten option, swapped arguments, a restored copy, a folder exchanged
 //! under a process, an account without permission. `docs/attacks.md` is the list of them.
-#![allow(clippy::disallowed_methods, reason = "a test of processes waits on the real clock")]
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-#![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 use crate::support;
 

@@ -1,7 +1,6 @@
 //! What attackers and tired operators do: other names, forgotten options, copied folders, swapped arguments, planted
 //! links, flipped bits. `docs/attacks.md` is the list of them. A test that is ignored shows a fault that is not mended
 //! yet; its reason says which.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 use crate::{support, support_process, support_replication};
 

@@ -3,7 +3,6 @@
 //! a catch-up, in every sync mode; whatever happens to a promotion, exactly one node leads after it.
 //!
 //! `KITEDB_ROUNDS` asks for more rounds, `KITEDB_SEED` for a certain choice of moments; a failure prints the command.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 use crate::{support_process, support_replication::folder};
 
