@@ -1,7 +1,7 @@
 //! Waiting for a token: event-driven, and without holding a view.
 
 use crate::{
-    db::{Engine, Found},
+    db::{Engine, Found, ReplicationRole},
     error::Result,
     graph::Token,
     replication::status::TokenWait,
@@ -40,8 +40,8 @@ fn look(engine: &Engine, token: Token) -> Option<TokenWait> {
         Found::Commit(_) | Found::Unknown => return Some(TokenWait::EpochChanged),
         Found::Nothing(last) => last,
     };
-    // What only reads a replica's files knows of an epoch by its commits alone.
-    let leads = leads.max(last.epoch);
+    // A replica knows of an epoch by its commits alone: one that it began itself it may never have led, and what it follows goes on.
+    let leads = if engine.role() == ReplicationRole::Replica { last.epoch } else { leads.max(last.epoch) };
     let may_come = match last.tag().zip(token.tag()) {
         Some((own, asked)) if last.epoch == token.epoch => own == asked,
         _ => leads < token.epoch || engine.may_be_led_by(leads, token.tag()),
