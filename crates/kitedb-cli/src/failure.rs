@@ -207,7 +207,7 @@ pub const NO_REPLICA_AND_DOES_NOT_OPEN: &str =
 
 /// For a file that holds no database any more, as the log beside it tells.
 const BLOTTED_OUT: &str = concat!(
-    "the log beside it is that of a database: its file was overwritten. Restore that from a copy; or ",
+    "its log is that of a database: the file was overwritten. Restore that from a copy; or ",
     in_place_of_a_primary!()
 );
 
@@ -255,8 +255,8 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         _ => match error.kind() {
             ErrorKind::Reseed if error.names_a_command() => return None,
             ErrorKind::Reseed => {
-                "`kitedb check DB` lists what is damaged, `kitedb repair DB --dry-run` what of it can be mended; else restore \
-                 the file from a copy"
+                "`kitedb check DB` lists what is damaged, `kitedb repair DB --dry-run` what of it can be mended; what cannot is \
+                 restored from a copy"
             }
             ErrorKind::Reopen | ErrorKind::RetryTransaction => "run the command again",
             ErrorKind::Bug => REPORT,
@@ -268,32 +268,34 @@ fn hint_for(error: &Error) -> Option<&'static str> {
 /// The code with which a command ends that only looks, where the database at `path` does not open: what is damaged, or was a
 /// database once by the log beside it, was looked at and is not in order; all else is a failure of the command. Of a log that was
 /// `given` what was given is wrong, and not what was looked at.
-fn exit_of_open(error: &Error, path: &Path, given: bool) -> u8 {
+fn exit_of_open(error: &Error, path: &Path, given: Option<&Path>) -> u8 {
     match error.kind() {
-        _ if given && error.code() == ErrorCode::LogMismatch => EXIT_FAILED,
+        _ if given.is_some() && error.code() == ErrorCode::LogMismatch => EXIT_FAILED,
         ErrorKind::Reseed => EXIT_FAULT,
-        _ if is_blotted_out(error, path) => EXIT_FAULT,
+        _ if is_blotted_out(error, path, given) => EXIT_FAULT,
         _ => EXIT_FAILED,
     }
 }
 
-/// Whether what is at `path` is no database, and the log of one is beside it.
-fn is_blotted_out(error: &Error, path: &Path) -> bool {
-    let mut log = path.as_os_str().to_owned();
-    log.push(".replication");
-    error.code() == ErrorCode::NotADatabase && Path::new(&log).join("control").is_file()
+/// Whether what is at `path` is no database, and the log of one is beside it, or where it was `given`.
+fn is_blotted_out(error: &Error, path: &Path, given: Option<&Path>) -> bool {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".replication");
+    let logs = [Some(Path::new(&beside)), given];
+    error.code() == ErrorCode::NotADatabase && logs.into_iter().flatten().any(|log| log.join("control").is_file())
 }
 
 /// Why a command that only looks did not open the database at `path`, with the log that was `given`, if one was.
 pub fn not_opened(error: Error, path: &Path, given: Option<&PathBuf>) -> Failure {
-    let (exit, was_one) = (exit_of_open(&error, path, given.is_some()), is_blotted_out(&error, path));
+    let given = given.map(PathBuf::as_path);
+    let (exit, was_one) = (exit_of_open(&error, path, given), is_blotted_out(&error, path, given));
     let failure = Failure::from(error).exit(exit);
     if was_one { failure.hint(BLOTTED_OUT) } else { failure }
 }
 
 /// As [`not_opened`], of a command that was to write to it.
-pub fn not_opened_to_write(error: Error, path: &Path) -> Failure {
-    let was_one = is_blotted_out(&error, path);
+pub fn not_opened_to_write(error: Error, path: &Path, given: Option<&Path>) -> Failure {
+    let was_one = is_blotted_out(&error, path, given);
     if was_one { Failure::from(error).hint(BLOTTED_OUT) } else { error.into() }
 }
 

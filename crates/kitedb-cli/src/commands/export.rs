@@ -4,7 +4,7 @@ use super::{is_denied, write_json};
 use crate::{
     cli::ExportArgs,
     export::{self, Counts},
-    failure::{EXIT_FAILED, EXIT_FAULT, Failure, Outcome},
+    failure::{EXIT_FAILED, EXIT_FAULT, Failure, Outcome, not_opened},
     render::{
         number::{bytes, count, counted, duration},
         style::{DIM, Styled, TITLE, clean},
@@ -20,6 +20,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// What comes of an export of what does not open.
+const NOTHING: &str = "nothing is exported";
+
 pub fn run(args: &ExportArgs, out: &mut dyn Write) -> Outcome {
     let output = args.output.as_deref().filter(|path| *path != Path::new("-"));
     if output.is_none() && args.common.json {
@@ -28,7 +31,8 @@ pub fn run(args: &ExportArgs, out: &mut dyn Write) -> Outcome {
     }
     let started = Instant::now();
     let database = Database::open(&args.common.database, args.common.options().read_only(true));
-    let database = database.map_err(|e| export::unreadable(e, "nothing is exported"))?;
+    let database = database
+        .map_err(|error| not_opened(error.context(NOTHING), &args.common.database, args.common.sidecar.as_ref()))?;
     require_whole(&database)?;
     let view = database.snapshot()?;
     // The definitions of indexes are in the digest, and not in the export.

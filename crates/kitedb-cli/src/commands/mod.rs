@@ -74,16 +74,17 @@ fn exit_without_log(database: &Database) -> u8 {
 }
 
 /// Opens a primary or a replica for writing.
-fn open_node(path: &Path, options: OpenOptions) -> Outcome<Database> {
-    opened(path, options, DOES_NOT_OPEN)
+fn open_node(args: &DatabaseArgs, options: OpenOptions) -> Outcome<Database> {
+    opened(args, options, DOES_NOT_OPEN)
 }
 
 /// As [`open_node`], as a replica: one whose file does not open is set up for a reseed, and what is none is not.
-fn open_replica(path: &Path, options: OpenOptions) -> Outcome<Database> {
-    opened(path, options, NO_REPLICA_AND_DOES_NOT_OPEN)
+fn open_replica(args: &DatabaseArgs, options: OpenOptions) -> Outcome<Database> {
+    opened(args, options, NO_REPLICA_AND_DOES_NOT_OPEN)
 }
 
-fn opened(path: &Path, options: OpenOptions, does_not_open: &str) -> Outcome<Database> {
+fn opened(args: &DatabaseArgs, options: OpenOptions, does_not_open: &str) -> Outcome<Database> {
+    let path = &args.database;
     Database::open(path, options).map_err(|error| match error.code() {
         ErrorCode::Locked => Failure::from(error).hint(
             "stop that process first (a follower ends cleanly on SIGTERM), or let it do this itself; \
@@ -93,7 +94,7 @@ fn opened(path: &Path, options: OpenOptions, does_not_open: &str) -> Outcome<Dat
         _ if error.kind() == ErrorKind::Reseed && !error.names_a_command() && path.exists() && !opens(path) => {
             Failure::from(error).hint(does_not_open)
         }
-        _ => not_opened_to_write(error, path),
+        _ => not_opened_to_write(error, path, args.sidecar.as_deref()),
     })
 }
 

@@ -146,7 +146,7 @@ fn show(
 /// Opens what must be a primary already: a command that looks after one never makes one.
 fn open(args: &PrimaryArgs, options: OpenOptions) -> Outcome<Database> {
     look(&args.common)?;
-    open_node(&args.common.database, options)
+    open_node(&args.common, options)
 }
 
 /// Fails unless it has a log that replicas can follow.

@@ -29,7 +29,10 @@ pub fn run(args: &RepairArgs, out: &mut dyn Write) -> Outcome {
         ErrorKind::Cancelled => Failure::from(error).literal_hint("nothing was changed"),
         // Its message names what is given up, and how, where the log is what is damaged.
         ErrorKind::Reseed if error.names_a_command() => {
-            Failure::from(error).hint("else reseed it from another node, or restore it from a copy")
+            Failure::from(error).hint(
+                "where none of that can be done, `kitedb replica reseed DB --source-db NODE --overwrite` makes it a replica of a \
+                 node that leads; without one, restore it from a copy",
+            )
         }
         ErrorKind::Reseed => Failure::from(error).hint(DOES_NOT_OPEN),
         _ => error.into(),

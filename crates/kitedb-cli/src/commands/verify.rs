@@ -3,7 +3,7 @@
 use super::{check, fault_if, whole, write_json};
 use crate::{
     cli::{DatabaseArgs, VerifyArgs},
-    failure::Outcome,
+    failure::{Outcome, not_opened},
     render::{
         number::{count, counted},
         style::{BAD, DIM, GOOD, PLAIN, Styled, clean},
@@ -120,7 +120,9 @@ fn show_checked(
 
 fn open(path: &Path, sidecar: Option<&PathBuf>) -> Outcome<Database> {
     let args = DatabaseArgs { database: path.to_owned(), sidecar: sidecar.cloned(), json: false };
-    Ok(Database::open(path, args.options().read_only(true))?)
+    let opened = Database::open(path, args.options().read_only(true));
+    // It has two databases: a hint names the one that does not open.
+    opened.map_err(|error| not_opened(error, path, sidecar).naming(path, None))
 }
 
 fn document(args: &VerifyArgs, found: &Comparison, verdict: Verdict) -> Json {

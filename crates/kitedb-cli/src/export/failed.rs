@@ -27,7 +27,7 @@ impl Failed {
 }
 
 /// The failure of an export that could not read a database: `so` is what comes of it. Damage is a fault.
-pub fn unreadable(error: Error, so: &str) -> Failure {
+fn unreadable(error: Error, so: &str) -> Failure {
     match error.kind() {
         ErrorKind::Cancelled => Failure::from(error).literal_hint("nothing is left of the export"),
         ErrorKind::Reseed => Failure::from(error.context(so)).exit(EXIT_FAULT),

@@ -6,6 +6,6 @@ mod file;
 mod graph;
 mod lines;
 
-pub use failed::{Failed, unreadable};
+pub use failed::Failed;
 pub use file::{remove_draft, write_file};
 pub use graph::{Counts, write_graph};

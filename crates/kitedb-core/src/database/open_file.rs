@@ -3,7 +3,7 @@
 use super::{
     cut_short::end_what_was_cut_short,
     keeper::{Keeper, run_retention},
-    place_of_replica::{LeftLog, make_place, put_back},
+    place_of_replica::{LeftLog, make_place, put_back, require_no_place_of_a_replica},
 };
 use crate::{
     db::{
@@ -20,6 +20,7 @@ use crate::{
         RetentionOutcome, RetentionWindows, Rival, Source, SourcePaths, SourcePlace, Unnamed, look_at_replica,
         not_configured, remember, remembered, remembered_in, rivals_of_replica,
     },
+    shell::command,
 };
 use std::{
     collections::HashMap,
@@ -99,8 +100,9 @@ impl OpenFile {
     ) -> Result<Arc<Self>> {
         options.validate()?;
         let path = resolved(&env, path)?;
-        if let Some(left) = LeftLog::at(&env, &path) {
-            left.require_given_up(&env, &source_env, &path, &options)?;
+        match LeftLog::at(&env, &path) {
+            Some(left) => left.require_given_up(&env, &source_env, &path, &options)?,
+            None => require_no_place_of_a_replica(&env, &source_env, &path, &options)?,
         }
         if options.read_only {
             let engine = Engine::open_read_only(env, path, options, None)?;
@@ -251,7 +253,7 @@ impl OpenFile {
         let (paths, astray, known_as) =
             source.map_or((None, None, None), |source| (Some(source.paths), source.astray, source.file_id));
         if paths.is_none() && self.engine.options.role == Some(ReplicationRole::Replica) {
-            return Err(not_configured());
+            return Err(self.source_is_not_known());
         }
         let left = left.filter(|left| paths.as_ref().is_some_and(|paths| paths.db != left.db));
         // Another source takes the place of the one that is known once the replica has followed it, and of none where it
@@ -274,6 +276,22 @@ impl OpenFile {
             replica.leaves(left, source);
         }
         Ok(self.with_replica(replica))
+    }
+
+    /// Why a replica that remembers no source does not follow: its log, which did, is not there, or it was never told one.
+    fn source_is_not_known(&self) -> Error {
+        let engine = &self.engine;
+        let is_missed =
+            engine.opened.made_for_nothing().is_some() && engine.store.manifest().checkpoint.log_index.0 > 0;
+        match is_missed {
+            true => not_configured().and(format_args!(
+                "the log of this replica, which remembered that, is not in {}: put it back, or say where it is \
+                 (replication_sidecar_path, --sidecar), or begin a new one with the source that is named ({})",
+                engine.log_dir.display(),
+                command("replica follow", &engine.path, "--source-db SOURCE")
+            )),
+            false => not_configured(),
+        }
     }
 
     fn with_replica(mut self: Arc<Self>, replica: Replica) -> Arc<Self> {

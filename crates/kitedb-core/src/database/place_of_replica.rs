@@ -21,6 +21,35 @@ fn bootstrap_by_name(path: &Path, source: Option<&Path>) -> Command {
     command("replica bootstrap", path, format_args!("--source-db {source} --overwrite"))
 }
 
+/// Fails where the folder of the log of a file at `path`, which is not there, says what that file followed, and holds no log any more:
+/// it is the place of a replica, or of what was one, and what is made there is to be a replica, too.
+pub(super) fn require_no_place_of_a_replica(
+    env: &Env,
+    source_env: &Env,
+    path: &Path,
+    options: &OpenOptions,
+) -> Result<()> {
+    if makes_a_replica(options) || !is_absent(env, path) || is_reviving(env, path) {
+        return Ok(());
+    }
+    let dir = default_sidecar(path);
+    let Some(known) = remembered_in(&*env.disk, &dir, path, source_env) else { return Ok(()) };
+    if require_no_log_left(env, path).is_err() {
+        // Who makes a file there, or misses it, is told of that log.
+        return Ok(());
+    }
+    let is_made = options.create_if_missing && !options.read_only;
+    let what = format_args!(
+        "{} is not there, and {} holds what is left of a replica of {}: put the file back, with its log; or, where it is gone for \
+         good, make a replica in its place ({}); to begin another database, move that folder away",
+        path.display(),
+        dir.display(),
+        known.paths.db.display(),
+        bootstrap_by_name(path, Some(&known.paths.db))
+    );
+    Err(Error::new(if is_made { ErrorCode::LogMismatch } else { ErrorCode::NotFound }, what))
+}
+
 /// Whether an open may make the file of a replica.
 fn makes_a_replica(options: &OpenOptions) -> bool {
     options.create_if_missing && !options.read_only && options.role == Some(ReplicationRole::Replica)

@@ -83,7 +83,17 @@ fn older_than(
         Part::Follows(_) => {
             format!("{is}, or copy its source anew ({})", command("replica reseed", path, "--source-db SOURCE"))
         }
-        _ => format!("{is}, or take it from a replica (promote that one, and reseed this one from it)"),
+        _ => format!("{is}; or, where neither can be done, {}", take_from_a_replica(path)),
     };
     Error::new(ErrorCode::Corrupt, what)
+}
+
+/// What to do with the primary at `path` where only a replica still has its commits: a promotion that is not forced wants the
+/// primary's log to its end.
+pub(crate) fn take_from_a_replica(path: &Path) -> String {
+    format!(
+        "let a replica that has them lead with what it has ({}), and copy this one from it ({})",
+        command("replica promote", Path::new("REPLICA"), "--force"),
+        command("replica reseed", path, "--source-db REPLICA --overwrite")
+    )
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
-    io::OpenMode,
+    io::{OpenMode, no_folder},
     log::{
         Appender, Control, Keep, LogIdentity, LogOptions, Recovered, RecoveryStart, WriterId, does_not_go_on,
         ends_early, has_segments, out_of_place, recover,
@@ -42,7 +42,7 @@ impl Engine {
                 let control = match &self.sidecar {
                     Some(control) => control.clone(),
                     None => {
-                        disk.create_dir(&self.log_dir).map_err(io)?;
+                        disk.create_dir(&self.log_dir).map_err(|e| io(no_folder(&self.log_dir, e)))?;
                         // The log goes on in this very folder, whatever takes its name.
                         env = anchored(&env, &self.log_dir, self.access()?).map_err(io)?;
                         let control = Control::create(&*env.disk, &self.log_dir, log, self.env.host.random(), epoch)?;

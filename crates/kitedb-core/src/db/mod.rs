@@ -57,7 +57,7 @@ mod transaction;
 mod view;
 mod writer_lock;
 
-pub(crate) use beyond::{Word, beyond_file, older_than_its_log};
+pub(crate) use beyond::{Word, beyond_file, older_than_its_log, take_from_a_replica};
 pub use check::CheckReport;
 pub use cursor::{EdgeCursor, NodeCursor};
 pub(crate) use cut_short::CutShort;

@@ -5,7 +5,7 @@
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
-    io::{Access, DiskFile, Env, OpenMode},
+    io::{Access, DiskFile, Env, OpenMode, no_folder},
     log::{Control, Displaced, LogIdentity, holds_segments_of, names_another, reaches_beyond, segment_files},
     shell::{Command, SIDECAR, WAL, command, command_by_log},
     store::{LogKind, LogLink, Part, Store, foreign_folder},
@@ -538,5 +538,6 @@ pub(crate) fn is_absent(env: &Env, path: &Path) -> bool {
 
 /// `env` with `folder` held by a handle. Upholds I34.
 pub(super) fn anchored(env: &Env, folder: &Path, like: Access) -> std::io::Result<Env> {
-    Ok(Env { disk: env.disk.anchor(folder, Some(like))?, host: env.host.clone() })
+    let disk = env.disk.anchor(folder, Some(like)).map_err(|e| no_folder(folder, e))?;
+    Ok(Env { disk, host: env.host.clone() })
 }

@@ -13,6 +13,7 @@ mod reports;
 pub(crate) use reports::{Others, Reported, Reports};
 
 use super::{
+    beyond::take_from_a_replica,
     engine::Engine,
     file::require_one_name,
     history::writer_of,
@@ -259,9 +260,10 @@ fn asks_for_cut(path: &Path, found: &[String], end: Token, told: Option<Token>) 
     Error::new(
         ErrorCode::Corrupt,
         format_args!(
-            "{damage}. The last commit that the log proves is {last}{told}: what came after it cannot be read. Where another \
-             node has it, promote that one, and reseed this one from it; where a copy of the log has it, put that back; else \
-             give it up by name ({}, RepairOptions::cut_at)",
+            "{damage}. The last commit that the log proves is {last}{told}: what came after it cannot be read. Where a copy of \
+             the log has it, put that back; where a replica has the commits, {}; else give up what came after by name ({}, \
+             RepairOptions::cut_at)",
+            take_from_a_replica(path),
             command("repair", path, format_args!("--cut-at {end}"))
         ),
     )

@@ -16,8 +16,9 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
-    io::{Access, OpenMode},
+    io::{Access, OpenMode, no_folder},
     log::{Control, Displaced, Fence, Keep, LogIdentity, NewControl, reaches_beyond, writers},
+    shell::command,
     store::{Hint, LogKind, LogLink, Part},
 };
 use std::{path::Path, sync::Arc};
@@ -213,7 +214,7 @@ impl Engine {
             let held = if is_new { Vec::new() } else { self.env.disk.list(&dir).map_err(io)? };
             self.opened.note_in_place(held);
         }
-        self.env.disk.create_dir(&dir).map_err(io)?;
+        self.env.disk.create_dir(&dir).map_err(|e| io(no_folder(&dir, e)))?;
         self.opened.note_sidecar(if is_new { Keep::Nothing } else { Keep::Folder });
         self.hold_log_dir()?;
         let log = LogIdentity { log_id: self.env.host.random(), file_id: self.store.file_id() };
@@ -548,11 +549,13 @@ fn log_not_seen(path: &Path, places: &LogPlaces, link: &LogLink, role: Replicati
         (_, ReplicationRole::Replica) if !link.open => Error::new(
             ErrorCode::LogMismatch,
             format_args!(
-                "the log of the replica {} should be in {}, and is not there{}: say where it is (replication_sidecar_path, \
-                 --sidecar); followed without it, it begins a new one",
+                "the log of the replica {} should be in {}, and is not there{}: put it back, or say where it is \
+                 (replication_sidecar_path, --sidecar); without it the replica begins a new one when it is told its source \
+                 again ({})",
                 path.display(),
                 place.dir().display(),
-                places.but_apart()
+                places.but_apart(),
+                command("replica follow", path, "--source-db SOURCE")
             ),
         ),
         _ => places.log_is_gone(path, place, link),

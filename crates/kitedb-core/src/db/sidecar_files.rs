@@ -7,9 +7,9 @@ use super::{
     promote::PROBE,
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
     io::{Env, OpenMode, in_the_way},
-    log::{CONTROL_NAME, Control, Keep, Replaced},
+    log::{CONTROL_NAME, Control, Keep, Replaced, is_of_a_log},
 };
 use std::path::Path;
 
@@ -32,7 +32,26 @@ pub(super) fn require_free(env: &Env, path: &Path, dir: &Path, file_id: [u8; 16]
         return Ok(());
     }
     let there = env.disk.list(dir).map_err(|e| Error::io("look into", dir, e))?;
-    BESIDE.iter().find(|name| there.iter().any(|there| there == *name)).map_or(Ok(()), |name| taken(&dir.join(name)))
+    BESIDE
+        .iter()
+        .find(|name| there.iter().any(|there| there == *name))
+        .map_or(Ok(()), |name| taken(&dir.join(name)))?;
+    let strange = |name: &&String| !is_of_a_log(name) && *name != "lost+found";
+    let others = folder_of(path) == dir || there.iter().any(|name| strange(&name));
+    if others { Err(not_its_own(dir, there.iter().find(strange))) } else { Ok(()) }
+}
+
+/// The error of a folder that is given for a log and holds other things, the database itself perhaps: whoever moves or removes the
+/// log as a whole would take them along.
+fn not_its_own(dir: &Path, other: Option<&String>) -> Error {
+    let other =
+        other.map_or_else(|| "the database itself is to lie there".to_owned(), |name| format!("{name} is there"));
+    let what = format_args!(
+        "{} cannot be the folder of a replication log, which is to hold nothing else ({other}): give one of its own, which is empty \
+         or not there yet (replication_sidecar_path, --sidecar)",
+        dir.display()
+    );
+    Error::new(ErrorCode::InvalidOption, what).with_path(dir)
 }
 
 /// Fails if an open of a file that is to be made at the resolved `path` would be refused for its sidecar. Makes nothing.

@@ -28,7 +28,9 @@ pub(crate) use file_lock::FileLock;
 pub use file_words::{FileWords, words_of_text};
 pub use mapping::Mapping;
 pub use memory::MemoryDisk;
-pub(crate) use names::{begin_draft, clear_name, copy_aside, in_the_way, is_known, is_other_kind, put_aside};
+pub(crate) use names::{
+    begin_draft, clear_name, copy_aside, in_the_way, is_known, is_other_kind, no_folder, put_aside,
+};
 pub use real::{RealDisk, SystemHost};
 pub use stamp::{Access, Stamp};
 pub use watched::WatchedWord;

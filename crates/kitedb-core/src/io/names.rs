@@ -19,6 +19,19 @@ pub(crate) fn in_the_way(path: &Path) -> io::Error {
     io::Error::new(io::ErrorKind::AlreadyExists, text)
 }
 
+/// The error for the name of a folder that cannot be made, or held, because what bears it is a file, or a link, wherever that leads:
+/// what is written through a link would go where nobody looks for it.
+pub(crate) fn no_folder(path: &Path, e: io::Error) -> io::Error {
+    match e.kind() {
+        kind @ (io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists) => {
+            let text =
+                format!("{} is there already, and is a link or a file, not a folder: move it away", path.display());
+            io::Error::new(kind, text)
+        }
+        _ => e,
+    }
+}
+
 /// Whether opening a file failed because a folder, a pipe or a link bears its name: none of them is ever ours.
 pub(crate) fn is_other_kind(e: &io::Error) -> bool {
     matches!(e.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput)

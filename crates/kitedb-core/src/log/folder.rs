@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    io::{Disk, Env, OpenMode},
+    io::{Disk, Env, OpenMode, no_folder},
 };
 use std::{path::Path, sync::Arc};
 
@@ -42,6 +42,14 @@ pub fn require_free(env: &Env, dir: &Path, file_id: [u8; 16]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a file of that name in the folder of a log belongs to one.
+pub fn is_of_a_log(name: &str) -> bool {
+    name == CONTROL_NAME
+        || name == CONTROL_DRAFT
+        || segment::parse_name(name).is_some()
+        || name == segment::SEGMENT_DRAFT
 }
 
 /// What stays where a log is removed.
@@ -112,7 +120,7 @@ pub fn remove(env: &Env, dir: &Path, file_id: [u8; 16], keep: Keep) -> Result<()
 /// The disk of `env` with the folder `dir`, if it is there, held by a handle.
 pub fn held(env: &Env, dir: &Path) -> std::io::Result<Arc<dyn Disk>> {
     match env.disk.is_dir(dir) {
-        true => env.disk.anchor(dir, None),
+        true => env.disk.anchor(dir, None).map_err(|e| no_folder(dir, e)),
         false => Err(std::io::ErrorKind::NotFound.into()),
     }
 }

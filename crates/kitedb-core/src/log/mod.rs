@@ -24,7 +24,7 @@ pub use control::{
     CONTROL_NAME, Control, Displaced, EpochEnd, Fence, Moved, NewControl, Replaced, RetentionAnswer, Roll, SeenEpoch,
     Stored, names_another,
 };
-pub use folder::{Keep, held, remove, require_free};
+pub use folder::{Keep, held, is_of_a_log, remove, require_free};
 pub use group_sync::{GroupSync, Quiet};
 pub use reader::{Chunk, FrameSpan, LogPage, LogReader, PageLimits, Position};
 pub use recover::{

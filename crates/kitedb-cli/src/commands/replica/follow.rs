@@ -3,7 +3,7 @@
 use super::status::{document, require_replica, shown};
 use crate::{
     cli::FollowArgs,
-    commands::{exit_without_log, fault_if, open_replica, signals, whole, write_json},
+    commands::{exit_without_log, fault_if, look_at, open_replica, signals, whole, write_json},
     failure::{EXIT_FAULT, Failure, Outcome, RESEED},
     output::reader_is_gone,
     render::{number::counted, style::clean},
@@ -27,7 +27,7 @@ const BEHIND_FOR: Duration = Duration::from_secs(1);
 
 pub fn run(args: &FollowArgs, out: &mut dyn Write) -> Outcome {
     let stopped = signals()?;
-    let database = open_replica(&args.node.common.database, args.node.options())?;
+    let database = open_replica(&args.node.common, args.node.options())?;
     let mut told = Told { json: args.node.common.json, last: None };
     if args.once {
         return catch_up(database, args, &mut told, out);
@@ -61,7 +61,7 @@ pub fn run(args: &FollowArgs, out: &mut dyn Write) -> Outcome {
 
 /// Ends as a status of the replica does that is asked for now, and prints what that says, or, `if_wrong`, only a fault.
 fn ends_as_a_status(args: &FollowArgs, told: &mut Told, if_wrong: bool, out: &mut dyn Write) -> Outcome {
-    let database = Database::open(&args.node.common.database, args.node.look_options())?;
+    let database = look_at(&args.node.common, args.node.look_options())?;
     let mut status = require_replica(&database).map_err(|failure| match database.replication_role() {
         ReplicationRole::Replica => failure.exit(exit_without_log(&database)),
         _ => failure,

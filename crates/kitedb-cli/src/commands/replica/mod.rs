@@ -48,7 +48,7 @@ fn copy(args: &CopyArgs, create: bool, out: &mut dyn Write) -> Outcome {
     if !args.overwrite {
         below.require_none_behind(&common.database)?;
     }
-    let database = open_replica(&common.database, args.options().create_if_missing(create))?;
+    let database = open_replica(common, args.options().create_if_missing(create))?;
     let watched = Watched::begin(|| {})?;
     let copied = database.replica_copy_source_with(watched.watch());
     watched.end();
@@ -125,7 +125,6 @@ fn source_name(given: Option<&PathBuf>, status: &ReplicaReplicationStatus) -> St
 }
 
 fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
-    let database = &args.common.database;
     let look = look_at(&args.common, args.common.options())?;
     if let Some(status) = look.primary_replication_status()?.filter(|status| !status.fenced) {
         return match &status.copied {
@@ -137,7 +136,7 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
     let status = require_replica(&look)?;
     let source = source_name(args.source_db.as_ref(), &status);
     drop(look);
-    let database = open_node(database, args.options())?;
+    let database = open_node(&args.common, args.options())?;
     // By force: whoever else may lead, or has more, is told, whatever source was named.
     let mut rivals = if args.force { database.replica_rivals()? } else { Vec::new() };
     let named = args.source_db.as_ref().or(status.source_db_path.as_ref());
@@ -215,6 +214,7 @@ fn refused(
             | StalePrimary
     );
     let taken_over = error.code() == StalePrimary;
+    let lacks = matches!(error.code(), NeedsReseed | SourceUnavailable) && !status.source_follows;
     let failure = Failure::from(error);
     if args.force || !about_source {
         return failure;
@@ -222,6 +222,13 @@ fn refused(
     if let Some(leader) = status::leader_elsewhere(replica, source) {
         let follow = status::follow_it(&args.common.database, &leader);
         return failure.literal_hint(format_args!("{follow}, and a promotion takes over from it then"));
+    }
+    // What it lacks is to be had: by force it would be given up.
+    if lacks && matches!(status.source_fault, Some(SourceFault::Lost { .. } | SourceFault::Hole { copied: true, .. })) {
+        return failure.hint(
+            "`kitedb replica reseed DB SOURCE` copies what this replica lacks from the source's file, and \
+             `kitedb replica promote DB SOURCE` takes over then without a loss",
+        );
     }
     if taken_over {
         return failure.hint("`kitedb replica follow DB --source-db NEW` follows the node that took over");

@@ -128,6 +128,10 @@ pub fn shown(state: ReplicaState) -> Styled<&'static str> {
 pub const FOLLOW_PRIMARY: &str = "what it followed was a replica itself: `kitedb replica follow DB --source-db PRIMARY` follows the \
     primary that leads, or another replica of it";
 
+/// For a replica whose source has all that it lacks in its file, and not in its log.
+pub const COPIES_WHAT_IS_MISSING: &str = "unless what is missing is put back, `kitedb replica reseed DB SOURCE` copies all of it from the \
+    source's file";
+
 /// A node that leads, other than the `source`, as far as it can be reached from the replica.
 pub fn leader_elsewhere(replica: &Database, source: Option<&Path>) -> Option<Rival> {
     let leads = |rival: &Rival| rival.can_be_followed() && source != Some(&rival.db);
@@ -153,6 +157,12 @@ pub fn next_step(status: &ReplicaReplicationStatus, source_is_given: bool) -> Op
         }
         // The error names the commands between which its operator has to choose.
         _ if told.contains("`kitedb replica ") => None,
+        // A reseed gives nothing up unasked, and says then what that would be.
+        Some(SourceFault::Another { followed: true, .. }) => Some(
+            "`kitedb replica reseed DB SOURCE` says what this replica has and its source lacks; `kitedb replica promote DB --force` \
+             lets it lead with that; `kitedb replica follow DB --source-db NEW` follows a node that has it",
+        ),
+        Some(SourceFault::Hole { copied: true, .. }) => Some(COPIES_WHAT_IS_MISSING),
         _ if status.needs_reseed => Some(RESEED),
         None if status.state == ReplicaState::Bootstrapping && status.process_id.is_none() => {
             Some("`kitedb replica bootstrap DB SOURCE` begins its first copy, or goes on with it")

@@ -3,7 +3,7 @@
 use crate::{
     cli::{LookArgs, MetricsArgs, MetricsFormat},
     commands::{exit_without_log, whole},
-    failure::{Failure, Outcome},
+    failure::{Failure, Outcome, not_opened},
     output::Output,
 };
 use kitedb_core::{Database, Metrics, ReplicationRole};
@@ -59,7 +59,8 @@ fn replication_is_told(database: &Database) -> Outcome {
 /// The database, open beside whatever process writes to it. What it shows is of this moment.
 pub fn look(args: &LookArgs) -> Outcome<Database> {
     require_known_source(args)?;
-    let database = Database::open(&args.database, args.options())?;
+    let opened = Database::open(&args.database, args.options());
+    let database = opened.map_err(|error| not_opened(error, &args.database, args.sidecar.as_ref()))?;
     let role = database.replication_role();
     match &args.source_db {
         Some(_) if role != ReplicationRole::Replica => Err(Failure::usage(format_args!(

@@ -247,7 +247,7 @@ fn a_source_whose_log_lost_its_end_is_told_by_status_and_pull_alike() {
         let tells = |run: &Run, text: &str| {
             assert_eq!(run.code, 3, "{run:?}");
             assert!(
-                ["frames up to 41 were durable", "promote it by force", "kitedb repair"]
+                ["frames up to 41 were durable", "replica promote REPLICA --force", "kitedb repair"]
                     .iter()
                     .all(|what| text.contains(what)),
                 "{run:?}"

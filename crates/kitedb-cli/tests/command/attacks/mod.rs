@@ -3,6 +3,7 @@
 
 use crate::support;
 
+mod advice;
 mod at_rest;
 mod bootstraps;
 mod chains;

@@ -35,7 +35,7 @@ pub use source_epoch::SeenEpoch;
 
 use crate::{
     error::{Error, ErrorCode, Result},
-    io::{Disk, DiskFile, FileWords, OpenMode, is_known},
+    io::{Disk, DiskFile, FileWords, OpenMode, is_known, no_folder},
     log::{LogIdentity, Salt, names_in_damage},
     shell::command_by_log,
 };
@@ -129,7 +129,7 @@ impl Control {
         let file = match disk.open(&path, mode) {
             Ok(file) => file,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(io(e)),
+            Err(e) => return Err(io(no_folder(dir, e))),
         };
         let mut head = [0u8; WORDS * 8];
         let short = match file.read_exact_at(&mut head, 0) {

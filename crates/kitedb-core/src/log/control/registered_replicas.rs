@@ -1,5 +1,5 @@
 //! Which replicas are registered with the log (word 9), so that a registry that is gone from the log's folder is missed.
-//! Zeros: that is not noted.
+//! Zeros: that was never noted, because no registry was whole yet. 2: it is being changed.
 
 use super::{Control, layout::ROLL};
 use crate::error::Result;
@@ -36,17 +36,26 @@ fn term(id: &str) -> u64 {
     xxh3_64(id.as_bytes()) & !1
 }
 
+/// The word while it is being changed. Every roll is odd.
+const CHANGING: u64 = 2;
+
 impl Control {
     /// The replicas that are registered with this log; `None`: that is not noted, or is being changed.
     pub fn roll(&self) -> Option<Roll> {
         self.look_again();
-        NonZeroU64::new(self.load(ROLL)).map(Roll)
+        NonZeroU64::new(self.load(ROLL)).filter(|word| word.get() != CHANGING).map(Roll)
+    }
+
+    /// Whether that was noted ever, also if it is being changed.
+    pub fn had_a_roll(&self) -> bool {
+        self.look_again();
+        self.load(ROLL) != 0
     }
 
     /// Notes which replicas are registered, or for `None` that they are being changed, durably.
     pub fn set_roll(&self, roll: Option<Roll>) -> Result<()> {
         self.require_mapped()?;
-        self.store(ROLL, Roll::word(roll))?;
+        self.store(ROLL, roll.map_or(CHANGING, |roll| roll.0.get()))?;
         self.sync()
     }
 }

@@ -7,7 +7,7 @@ use super::{FIRST_LEN, MAGIC, Registry, all_slots, found};
 use crate::{
     db::Reported,
     error::{Error, ErrorCode, Result},
-    io::{Env, FileWords, LockKind, OpenMode, words_of_text},
+    io::{DiskFile, Env, FileWords, LockKind, OpenMode, words_of_text},
     log::{Control, Roll},
     replication::short_id,
     shell::command_by_log,
@@ -30,7 +30,7 @@ impl Registry {
     /// Of a registry that is not there, or does not verify, as who only reads finds it.
     pub fn loss_of_none(env: &Env, dir: &Path, control: &Control) -> Result<Option<Error>> {
         let path = dir.join(super::NAME);
-        if control.roll().is_none() && is_half_made(env, &path) {
+        if !control.had_a_roll() && is_half_made(env, &path) {
             return Ok(None);
         }
         let there = env.disk.identity(&path).is_ok();
@@ -68,6 +68,16 @@ impl Registry {
             Reported { who, epoch: found.epoch, durable: found.durable }
         });
         Some(reported.collect())
+    }
+
+    /// Notes that who was registered is not known any more, before a registry is made in the place of what is there and is none,
+    /// where nothing else would tell: it was damaged while a slot was taken or freed.
+    pub(super) fn note_loss(env: &Env, dir: &Path, control: &Control) -> Result<()> {
+        let told = control.roll().is_some() || !control.had_a_roll();
+        match told || !is_damaged(env, &dir.join(super::NAME)) {
+            true => Ok(()),
+            false => control.set_roll(Some(Roll::lost())),
+        }
     }
 
     fn is_whole(&self, env: &Env) -> bool {
@@ -138,6 +148,13 @@ fn is_half_made(env: &Env, path: &Path) -> bool {
     };
     let is_part = |(at, byte): (usize, &u8)| *byte == 0 || begins.get(at) == Some(byte);
     read().is_some_and(|bytes| bytes.iter().enumerate().all(is_part))
+}
+
+/// Whether what is at `path` is no registry, and not one of an earlier version either, whose replicas report again.
+fn is_damaged(env: &Env, path: &Path) -> bool {
+    let mut begin = [0; 7];
+    let read = |file: Arc<dyn DiskFile>| file.read_at(&mut begin, 0).is_ok();
+    env.disk.open(path, OpenMode::Read).is_ok_and(read) && begin[..] != MAGIC.to_le_bytes()[..7]
 }
 
 /// Looks while nobody takes or frees a slot, as far as who only reads can see to that.
@@ -211,6 +228,35 @@ mod tests {
         assert_eq!(registry.loss(&env).unwrap().unwrap().code(), ErrorCode::RegistryLost);
         report(&registry, "c");
         assert!(registry.loss(&env).unwrap().is_none());
+    }
+
+    /// A registry that was zeroed while a slot was taken is damage, and stays that over an open that makes it anew; one whose making
+    /// was cut short is not, for nobody was noted before it was whole.
+    #[test]
+    fn a_registry_that_is_zeroed_in_the_midst_of_a_change_is_no_half_made_one() {
+        for lost in [false, true] {
+            let env = Env { disk: Arc::new(SimDisk::new(1)), host: Arc::new(SimHost::new(1)) };
+            let dir = Path::new("/log");
+            env.disk.create_dir(dir).unwrap();
+            let control = control(&env);
+            if lost {
+                let registry = Registry::create(&env, dir, control.clone()).unwrap();
+                report(&registry, "a");
+                control.set_roll(None).unwrap();
+            }
+            let path = dir.join(super::super::NAME);
+            if env.disk.identity(&path).is_ok() {
+                env.disk.remove(&path).unwrap();
+            }
+            let file = env.disk.open(&path, OpenMode::CreateNew).unwrap();
+            file.write_at(&[0; FIRST_LEN], 0).unwrap();
+            let is_told = |found: Option<Error>| found.map(|e| e.code()) == Some(ErrorCode::RegistryLost);
+            assert_eq!(is_told(Registry::loss_at(&env, dir).unwrap()), lost);
+            let made = Registry::create(&env, dir, control.clone()).unwrap();
+            assert_eq!(is_told(made.loss(&env).unwrap()), lost);
+            made.confirm().unwrap();
+            assert!(made.loss(&env).unwrap().is_none());
+        }
     }
 
     /// What another process changed is seen, and what cannot be noted is not changed.

@@ -86,7 +86,10 @@ impl Registry {
     pub fn create(env: &Env, dir: &Path, control: Arc<Control>) -> Result<Self> {
         let registry = match Self::open(env, dir, control.clone())? {
             Some(found) => found,
-            None => Self::make(env, dir, control)?,
+            None => {
+                Self::note_loss(env, dir, &control)?;
+                Self::make(env, dir, control)?
+            }
         };
         if let Err(e) = registry.begin_roll() {
             // The next open notes it.

@@ -1,7 +1,7 @@
 //! A source's files: its log is found through its file, which names it; a path that was given for it is a hint.
 
 use crate::{
-    db::{LogPlace, Search, Word, beyond_file, is_absent, newer_than, older_than_its_log},
+    db::{LogPlace, Search, Word, beyond_file, is_absent, newer_than, older_than_its_log, take_from_a_replica},
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
     io::{DiskFile, Env, OpenMode},
@@ -196,9 +196,10 @@ pub(in crate::replication) fn lost_its_end(env: &Env, db: &Path, control: &Arc<C
     let lost = recovered_end(env, db, control).err().filter(|e| e.code() == ErrorCode::Corrupt)?;
     at_rest().then(|| {
         lost.and(format_args!(
-            "nobody writes to {shown} before that is mended: put back what is missing; or let a replica that has it lead \
-             (promote it by force), and reseed {shown} from that one; {repair} says what can be kept without",
+            "nobody writes to {shown} before that is mended: put back what is missing; or {take}; {repair} says what can be \
+             kept without",
             shown = db.display(),
+            take = take_from_a_replica(db),
             repair = command("repair", db, "--dry-run")
         ))
     })

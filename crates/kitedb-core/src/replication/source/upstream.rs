@@ -9,6 +9,7 @@ use crate::{
     io::{Env, OpenMode},
     log::{Control, LogReader, Moved, WriterId},
     replication::{
+        node_file::peek_of,
         registry::Registry,
         retention::serves,
         source::{
@@ -71,6 +72,8 @@ pub enum SourceFault {
         what: String,
         /// Whether nothing but a reseed helps.
         reseed: bool,
+        /// Whether a reseed copies all that is missing: the source's file holds it, or a process that has that open does.
+        copied: bool,
     },
     /// The replica through which it follows does not go on itself.
     Halted {
@@ -96,6 +99,9 @@ pub enum SourceFault {
         db: PathBuf,
         /// The last frame of this replica.
         at: u64,
+        /// Whether it is the very database that this replica followed: then the replica needs a reseed, or leads with what only it
+        /// has, and no other path to follow.
+        followed: bool,
     },
     /// Its source has no part in replication any more.
     StandAlone {
@@ -161,7 +167,7 @@ impl SourceFault {
     }
 
     fn asks_for_reseed(&self) -> bool {
-        matches!(self, Self::Lost { .. } | Self::Hole { reseed: true, .. })
+        matches!(self, Self::Lost { .. } | Self::Hole { reseed: true, .. } | Self::Another { followed: true, .. })
     }
 
     /// The state of a replica that would otherwise be in `state`.
@@ -228,7 +234,7 @@ impl fmt::Display for SourceFault {
                 f,
                 "log index {next}, which it needs next, is gone from its source's log, which begins with {floor}: reseed it"
             ),
-            Self::Hole { db, index, what, reseed } => {
+            Self::Hole { db, index, what, reseed, .. } => {
                 write!(f, "log index {index}, which it needs, is not to be had from its source {}: {what}", db.display())?;
                 match reseed {
                     true => f.write_str("; put back what is missing there, or reseed it"),
@@ -248,7 +254,7 @@ impl fmt::Display for SourceFault {
                 "the source {} is not there: bring it back, or say where it is (--source-db, replica_repoint)",
                 db.display()
             ),
-            Self::Another { db, at } => write!(
+            Self::Another { db, at, .. } => write!(
                 f,
                 "{} is another database than this replica followed, or has another history: it lacks what this replica has \
                  at log index {at}; follow the one that has it (--source-db, replica_repoint), or give that up and reseed \
@@ -341,7 +347,8 @@ pub fn look_upstream(env: &Env, known: &Remembered, asking: &Asking<'_>) -> Upst
         return Upstream { head: Some(head), moved, ..Upstream::default() };
     }
     if is_another(env, known, &source, asking) {
-        let another = || SourceFault::Another { db: db.clone(), at: asking.at.0 };
+        let followed = known.file_id == Some(source.file_id);
+        let another = || SourceFault::Another { db: db.clone(), at: asking.at.0, followed };
         // Its head tells nothing of how far behind the replica is.
         return Upstream { fault: astray().or_else(|| Some(another())), ..Upstream::default() };
     }
@@ -440,7 +447,8 @@ fn not_served(env: &Env, db: &Path, source: &UpstreamNode, head: LogIndex, at: L
         let reseed = why.code() == ErrorCode::NeedsReseed;
         let what = why.to_string();
         let what = what.strip_prefix("needs reseed: ").unwrap_or(&what).to_owned();
-        SourceFault::Hole { db: db.to_owned(), index: index.0, what, reseed }
+        let copied = holds_all(env, db, &control, head);
+        SourceFault::Hole { db: db.to_owned(), index: index.0, what, reseed, copied }
     };
     let (floor, next) = (reader.floor().unwrap_or(LogIndex(head.0 + 1)), LogIndex(at.0 + 1));
     if !serves(floor, head, at) {
@@ -459,6 +467,16 @@ fn not_served(env: &Env, db: &Path, source: &UpstreamNode, head: LogIndex, at: L
     reader.refresh().ok()?;
     let (index, why) = reader.missing_after(at, end).ok()??;
     Some(hole(index, &why))
+}
+
+/// Whether a copy of the source, whose file is `db`, has every commit up to `head`, though its log does not: its file was closed
+/// with them, or a process that has it open writes them there when it is asked for a copy.
+fn holds_all(env: &Env, db: &Path, control: &Control, head: LogIndex) -> bool {
+    if control.writer_lives().unwrap_or(false) {
+        return true;
+    }
+    let Ok(peek) = peek_of(env, db, control.identity().file_id) else { return false };
+    !peek.log.open && peek.log.clean_tail.is_some_and(|(last, _)| last >= head)
 }
 
 /// That the log of the source, a primary whose file is `db` and that nobody has open, lost its end, as far as headers and the last
@@ -548,7 +566,7 @@ fn followed_by(env: &Env, node: &UpstreamNode, db: &Path, asking: &Asking<'_>) -
     let fault = match UpstreamNode::at(env, &next.paths, next.file_id) {
         // The name is that of another database now. One that took over from the former leads on.
         Ok(passed) if is_another(env, &next, &passed, asking) => {
-            SourceFault::Another { db: source.clone(), at: asking.at.0 }
+            SourceFault::Another { db: source.clone(), at: asking.at.0, followed: next.file_id == Some(passed.file_id) }
         }
         Ok(passed) => return Ok((passed, next.paths.db)),
         Err(None) => return Err(unseen(format!("the source {} cannot be looked at from here", source.display()))),
@@ -603,7 +621,7 @@ mod tests {
             (lost(), 240, false),
             // Copied anew from a source that had less.
             (lost(), 100, true),
-            (SourceFault::Another { db: "p".into(), at: 234 }, 240, false),
+            (SourceFault::Another { db: "p".into(), at: 234, followed: true }, 240, false),
             (beyond(), 240, false),
             (beyond(), 234, true),
             (fenced(), 240, true),
