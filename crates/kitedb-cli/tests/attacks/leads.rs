@@ -353,3 +353,81 @@ fn a_copy_does_not_lead_without_what_a_log_elsewhere_has() {
     let run = folder.run(&["role", "new/p.kitedb", "primary", "--moved"]);
     assert!(run.code == 1 && run.err.contains("logs/p holds the commits up to 1:2"), "{run:?}");
 }
+
+/// Refuses that the copy `x` of the primary leads, and lets the primary go on.
+#[track_caller]
+fn expect_copy(folder: &Folder, x: &str, what: &str) {
+    let refused = import(folder, x, "fork K M\n", &[]);
+    assert!(refused.code != 0 && refused.err.contains("copied or restored"), "{what}: {refused:?}");
+    let role = folder.run(&["role", x]);
+    assert!(role.out.contains("primary"), "{what}: {role:?}");
+}
+
+/// What is refused leaves what tells a copy.
+#[test]
+fn a_copy_whose_reseed_is_refused_is_a_copy_still() {
+    for action in ["reseed", "bootstrap"] {
+        for fenced in [false, true] {
+            let folder = if fenced { failed_over() } else { pair() };
+            copy_node(&folder.path().join("p.kitedb"), &folder.path().join("x.kitedb"));
+            for _ in 0..2 {
+                let run = folder.run(&["replica", action, "x.kitedb", "--source-db", "typo.kitedb", "--overwrite"]);
+                assert!(run.code != 0, "{run:?}");
+                if fenced {
+                    assert_ne!(import(&folder, "x.kitedb", "fork K M\n", &[]).code, 0);
+                } else {
+                    expect_copy(&folder, "x.kitedb", action);
+                }
+            }
+            if fenced {
+                let run = folder.run(&["primary", "promote", "x.kitedb"]);
+                assert!(run.code != 0 && run.err.contains("copied or restored"), "{run:?}");
+                continue;
+            }
+            import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+            // Once it has the graph of its source it is a replica, and no copy.
+            assert_ne!(replica(&folder, action, "x.kitedb", "p.kitedb").code, 0);
+            folder.run(&["replica", action, "x.kitedb", "--source-db", "p.kitedb", "--overwrite"]).ok();
+            import(&folder, "p.kitedb", "e f K\n", &[]).ok();
+            catch_up(&folder, "x.kitedb", "p.kitedb").ok();
+            replica(&folder, "promote", "x.kitedb", "p.kitedb").ok();
+            import(&folder, "x.kitedb", "g h K\n", &[]).ok();
+        }
+    }
+}
+
+/// A restored primary is not made a leader by the refusal to copy a replica of its own.
+#[test]
+fn a_restored_primary_whose_reseed_is_a_circle_does_not_lead() {
+    let folder = with_backup();
+    import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+    catch_up(&folder, "r.kitedb", "p.kitedb").ok();
+    restore(&folder);
+    let run = folder.run(&["replica", "reseed", "p.kitedb", "--source-db", "r.kitedb", "--overwrite"]);
+    assert_ne!(run.code, 0, "{run:?}");
+    expect_copy(&folder, "p.kitedb", "a circle");
+}
+
+/// The log of a copy is that of the primary itself: no copy of it makes a replica of the primary.
+#[test]
+fn a_copy_with_the_log_of_its_original_does_not_take_the_lead_from_it() {
+    use std::os::unix::fs::symlink;
+    for by_links in [true, false] {
+        let folder = pair();
+        let path = |name: &str| folder.path().join(name);
+        copy(&path("p.kitedb"), &path("x.kitedb"));
+        if by_links {
+            fs::create_dir(path("x.kitedb.replication")).unwrap();
+            for (name, _) in contents(&path("p.kitedb.replication")) {
+                let linked = path("x.kitedb.replication").join(&name);
+                fs::hard_link(path("p.kitedb.replication").join(&name), linked).unwrap();
+            }
+        } else {
+            symlink(path("p.kitedb.replication"), path("x.kitedb.replication")).unwrap();
+        }
+        let run = folder.run(&["replica", "reseed", "x.kitedb", "--source-db", "p.kitedb", "--overwrite"]);
+        assert!(run.code != 0 && run.err.contains("the log of the primary itself"), "{run:?}");
+        import(&folder, "p.kitedb", "c d K\n", &[]).ok();
+        assert_ne!(import(&folder, "x.kitedb", "fork K M\n", &[]).code, 0);
+    }
+}

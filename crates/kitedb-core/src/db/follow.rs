@@ -192,6 +192,8 @@ impl Engine {
         if let Some(control) = self.sidecar.as_ref().filter(|control| !control.is_replica()) {
             // Who followed it when it led is not missed any more.
             control.set_roll(None)?;
+            // Nor does a promotion go on that it, or what it was copied from, had begun before it led.
+            control.set_promotion([0; 16])?;
             // Durable before the file is a replica's: who forgets it would go on as the writer that it copies.
             control.set_replica(true)?;
         }
@@ -216,6 +218,7 @@ impl Engine {
         self.opened.forget_damage();
         self.opened.note_something();
         self.replication.become_replica();
+        self.remember_files();
         self.poison.forget_log_failure();
         let named = self.name_adopted_log(&commit);
         drop(commit);

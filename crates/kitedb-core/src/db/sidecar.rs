@@ -6,7 +6,7 @@ use super::{
     engine::Engine,
     history::merge_history,
     options::ReplicationRole,
-    place::{LogPlace, anchored, files_moved, folder_of, is_absent, left_log_in},
+    place::{LogPlace, anchored, files_moved, folder_of, is_absent, is_of_another, left_log_in},
     places::LogPlaces,
     promote::lock_fence,
     role::{Standing, holds_nothing},
@@ -17,7 +17,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
     io::{Access, OpenMode},
-    log::{Control, Fence, Keep, LogIdentity, NewControl, reaches_beyond, writers},
+    log::{Control, Displaced, Fence, Keep, LogIdentity, NewControl, reaches_beyond, writers},
     store::{Hint, LogKind, LogLink, Part},
 };
 use std::{path::Path, sync::Arc};
@@ -40,6 +40,9 @@ impl Engine {
                 Hint::MAX
             );
             return Err(Error::new(ErrorCode::InvalidOption, what));
+        }
+        if role == ReplicationRole::Replica && was_led(standing) {
+            self.require_log_of_its_own(places)?;
         }
         self.hold_log_dir()?;
         if role == ReplicationRole::Primary
@@ -96,6 +99,8 @@ impl Engine {
             control.set_replica(false)?;
         }
         let copied = moved.log || matches!(places.sidecar, LogPlace::Copied(_));
+        // What is a primary still, opened as a replica, may stay one: what tells that it is a copy outlives that.
+        let stays_one = role == ReplicationRole::Replica && was_led(standing) && !control.is_replica();
         if copied && role == ReplicationRole::Replica {
             // A copy of another replica, which reports under its own id: this one needs one, too. Nor is a promotion of
             // that one this one's.
@@ -104,18 +109,56 @@ impl Engine {
             id[8..].copy_from_slice(&file_id[8..]);
             control.set_registration(id)?;
             self.opened.note_new_id();
-            control.set_promotion([0; 16])?;
-            // Of a copy that was taken in use the log may end earlier: what is missing comes from its source.
-            control.lower_durable(self.store.manifest().checkpoint.log_index)?;
+            if !stays_one {
+                control.set_promotion([0; 16])?;
+                // Of a copy that was taken in use the log may end earlier: what is missing comes from its source.
+                control.lower_durable(self.store.manifest().checkpoint.log_index)?;
+            }
         }
-        // A primary that moved gets its stamps with the epoch that it begins; a log that is newer than its file, once it is
-        // mended: until then they tell that something was put back.
+        // A primary that moved gets its stamps with the epoch that it begins, or once it is durably a replica; a log that is newer
+        // than its file, once it is mended: until then they tell that something was put back.
         let put_back = moved.any() && places.newer_log(&self.env, &self.path, &link)?.is_some();
-        if !accept_moved && !put_back && (moved.any() || !control.has_stamps()) {
+        let holds_back = accept_moved || put_back || (stays_one && moved.any());
+        if !holds_back && (moved.any() || !control.has_stamps()) {
             control.set_stamps(&**self.store.file())?;
         }
         self.sidecar = Some(Arc::new(control));
         Ok(())
+    }
+
+    /// Fails where the log is the one that another file has, too, by a second name of its control file or of its folder: what
+    /// makes this file a replica would make one of that one.
+    fn require_log_of_its_own(&self, places: &LogPlaces) -> Result<()> {
+        let LogPlace::Moved(dir, Displaced { log: false, .. }) = &places.sidecar else { return Ok(()) };
+        let linked =
+            places.control(&self.env)?.map(|control| control.links()).transpose()?.is_some_and(|links| links > 1);
+        if !linked && !is_of_another(&self.env, &**self.store.file(), self.store.file_id(), dir) {
+            return Ok(());
+        }
+        // Another code than that of a copy, which opens to be read.
+        let what = format_args!(
+            "{} is a copy of a primary, and its log in {} is not: that is the log of the primary itself, under a second name or \
+             by hard links, and whatever makes a replica of this file would make one of that. Nothing was changed. Give this file \
+             a log of its own first (`cp -a` that folder to another name, and move the copy into its place), or another path to \
+             the replica",
+            self.path.display(),
+            dir.display()
+        );
+        Err(Error::new(ErrorCode::LogMismatch, what))
+    }
+
+    /// Has the log remember the files as they are, of what is durably a replica: what they were copied from is no matter any more.
+    pub(super) fn remember_files(&self) {
+        let Some(control) = self.sidecar.as_ref().filter(|control| control.is_replica()) else { return };
+        let file = &**self.store.file();
+        let remembered = control.displaced(file).and_then(|moved| match moved.any() {
+            true => control.set_stamps(file),
+            false => Ok(()),
+        });
+        if let Err(e) = remembered {
+            // The next open does: it finds a replica.
+            tracing::warn!(path = %self.path.display(), "what a replica that was a copy remembers of its files is old: {e}");
+        }
     }
 
     /// The control file that is there, its fence as it is read.
@@ -314,6 +357,7 @@ impl Engine {
                     control.set_promotion([0; 16])?;
                 }
                 control.set_replica(true)?;
+                self.remember_files();
             }
             _ if fence.follows || fence.moved_by.is_some() => {
                 self.replication.set_fenced(true);
@@ -378,6 +422,7 @@ impl Engine {
             control.set_promotion([0; 16])?;
             control.set_replica(true)?;
         }
+        self.remember_files();
         self.replication.end_trial();
         self.say_in_header().map(|()| true)
     }
@@ -481,6 +526,11 @@ impl Engine {
         self.publish(None, reached);
         self.opened.set_damage(Some(damage));
     }
+}
+
+/// Whether what stands so led: it may go on as a primary, whatever it is opened as.
+fn was_led(standing: Standing) -> bool {
+    matches!(standing, Standing::Leads(_) | Standing::Fenced)
 }
 
 /// What a reader is told of a node whose replication log he does not see.

@@ -100,6 +100,11 @@ impl Control {
         Ok(!known.fits(&now) && now.stable)
     }
 
+    /// How many names this control file has: of hard links another file's log may be one.
+    pub fn links(&self) -> Result<u64> {
+        self.file().links().map_err(|e| Error::io("look at", self.path(), e))
+    }
+
     fn look(&self, file: &dyn DiskFile) -> Result<Stamps> {
         let io = |e| Error::io("look at", self.path(), e);
         Ok((self.file().stamp().map_err(io)?, file.stamp().map_err(io)?))
