@@ -426,7 +426,10 @@ fn a_copy_with_the_log_of_its_original_does_not_take_the_lead_from_it() {
             symlink(path("p.kitedb.replication"), path("x.kitedb.replication")).unwrap();
         }
         let run = folder.run(&["replica", "reseed", "x.kitedb", "--source-db", "p.kitedb", "--overwrite"]);
-        assert!(run.code != 0 && run.err.contains("the log of the primary itself"), "{run:?}");
+        // By a link the two are seen to have one log before that is looked at.
+        let says_so =
+            run.err.contains("the log of the primary itself") || run.err.contains("must differ from the replica's own");
+        assert!(run.code != 0 && says_so, "{run:?}");
         import(&folder, "p.kitedb", "c d K\n", &[]).ok();
         assert_ne!(import(&folder, "x.kitedb", "fork K M\n", &[]).code, 0);
     }
