@@ -268,7 +268,13 @@ impl Engine {
         let commit = self.commit.lock();
         // Where frames are appended, the control file was told of their log first.
         let ended = commit.appender.is_some() || told(commit.last);
-        if ended { Ok(()) } else { self.name_adopted_log(&commit) }
+        if ended {
+            return Ok(());
+        }
+        // A log that was begun, and whose name the header could not sync, looks the same, and may be named on the disk: what is
+        // not named must be durable before it goes.
+        self.store.mark_log(self.store.log_link())?;
+        self.name_adopted_log(&commit)
     }
 
     /// Remembers what no other history will tell: that a promotion of this node is past, and which epochs have been.
