@@ -10,7 +10,9 @@ use std::path::Path;
 /// What `db` says of itself; its health, its metrics and its status agree, where no follower moved on between the looks.
 #[track_caller]
 fn told(db: &Database) -> ReplicaReplicationStatus {
-    let seen = |status: &ReplicaReplicationStatus| (status.state, status.lag_frames, status.fault());
+    // With what it has: it may be behind, and have caught up, between two looks that are alike else.
+    let seen =
+        |status: &ReplicaReplicationStatus| (status.state, status.lag_frames, status.applied_log_index, status.fault());
     loop {
         let status = replica_status(db);
         let health = db.health_check().unwrap();
