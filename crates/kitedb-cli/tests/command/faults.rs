@@ -469,10 +469,13 @@ fn a_hint_to_reseed_can_be_followed_as_it_stands() {
     import(&folder, "my own.kitedb", "e f K\n", &[]).ok();
     let run = catch_up(&folder, "s.kitedb", "my own.kitedb");
     assert_eq!(run.code, 3, "{run:?}");
-    assert_eq!(hinted(&run), "kitedb replica reseed s.kitedb --source-db 'my own.kitedb'");
+    let own = folder.path().canonicalize().unwrap();
+    let give_up =
+        format!("kitedb replica reseed {0}/s.kitedb --source-db '{0}/my own.kitedb' --overwrite", own.display());
+    assert!(run.err.contains(&format!("`{give_up}` gives it up")), "{run:?}");
     let shown = folder.run(&["replica", "status", "s.kitedb", "--source-db", "my own.kitedb"]);
-    assert!(shown.code == 3 && shown.out.contains("reseed this replica from there"), "{shown:?}");
-    follow_hint(&folder, &hinted(&run)).ok();
+    assert!(shown.code == 3 && shown.out.contains("reseed this replica from there (--overwrite)"), "{shown:?}");
+    follow_hint(&folder, &give_up).ok();
     folder.run(&["get", "s.kitedb", "e"]).ok();
     // One that has a graph of its own.
     import(&folder, "it's.kitedb", "x y K\n", &[]).ok();
