@@ -135,26 +135,27 @@ impl Database {
     /// Begins the next epoch. From then on every other handle to this log is fenced: its commits fail with
     /// [`ErrorCode::StalePrimary`]; this one goes on in the new epoch. Returns that.
     ///
+    /// Where another node took over from this one, the epoch is later than any that is known of where others can be reached from
+    /// here; both lead then, and [`Database::primary_rivals`] names the other one.
+    ///
     /// A replica's file that was opened as a primary takes over from the source that it followed, as
     /// [`Database::replica_promote`] does without force.
     ///
     /// # Errors
-    /// [`ErrorCode::StalePrimary`]: another handle was promoted, or another node took over.
+    /// [`ErrorCode::StalePrimary`]: another handle was promoted, or another node took over while this one is open.
     /// [`ErrorCode::SourceUnavailable`] and others of [`Database::replica_promote`]: of a replica's file.
     pub fn primary_promote_to_next_epoch(&self) -> Result<u64> {
-        self.promote_primary(None)
+        self.promote_primary(false)
     }
 
-    /// As [`Database::primary_promote_to_next_epoch`], by the word of an operator, who gives up what other nodes have and this one
-    /// lacks ([`Database::primary_rivals`] names them): the epoch is later than any that those know of which can be reached from
-    /// here, and their reseed from this node does not ask again.
+    /// As [`Database::primary_promote_to_next_epoch`], by the word of an operator, who lets this node lead without what others
+    /// have and it lacks ([`Database::primary_rivals`] names them): the epoch is later than any that is known of where others can
+    /// be reached from here. What they have is theirs still: their reseed from this node asks before it gives that up.
     ///
     /// # Errors
     /// As there.
     pub fn primary_promote_by_force(&self) -> Result<u64> {
-        let file = self.file()?;
-        file.as_primary()?;
-        self.promote_primary(Some(taken_around(&file.engine, &file.source_env)?))
+        self.promote_primary(true)
     }
 
     /// The nodes that lead in place of this primary, or hold what it lacks, as far as they can be reached from it: by who follows
@@ -168,7 +169,7 @@ impl Database {
         rivals_around(&file.engine, &file.source_env)
     }
 
-    fn promote_primary(&self, by_word: Option<Epoch>) -> Result<u64> {
+    fn promote_primary(&self, by_force: bool) -> Result<u64> {
         let file = self.file()?;
         let followed_log = file.as_primary()?;
         let engine = &file.engine;
@@ -178,7 +179,13 @@ impl Database {
                 let _follower = file.follower.lock();
                 Epoch(engine.guarded("a promotion", || replica.promote_as_a_primary())?.epoch)
             }
-            None => engine.guarded("a promotion", || engine.promote_in_place(&self.handle.lease, by_word))?,
+            None => {
+                let known = match by_force || engine.was_taken_over()? {
+                    true => taken_around(engine, &file.source_env)?,
+                    false => Epoch::default(),
+                };
+                engine.guarded("a promotion", || engine.promote_in_place(&self.handle.lease, known))?
+            }
         };
         followed_log.lead();
         self.handle.lease.lead(epoch);

@@ -12,7 +12,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, Token},
     io::{FileLock, begin_draft},
-    log::{self, Appender, Control, EpochEnd, Moved, Stored, WriterId, remove_oldest},
+    log::{Appender, Control, EpochEnd, Moved, Stored, WriterId, remove_oldest},
     shell::command,
     store::{HistoryEntry, Store},
 };
@@ -26,9 +26,8 @@ const PROBE_BYTES: u64 = 1 << 20;
 impl Engine {
     /// Begins the next epoch on behalf of the handle that leads epoch `lease`; every other handle is fenced. The
     /// commit lock keeps commits in flight out: those appended before are part of the history, those after are
-    /// refused. `by_word`: its operator was told of the other nodes, and gives up what they have; the epoch is later than that one then.
-    /// Returns the new epoch. Upholds I27 and I42.
-    pub(crate) fn promote_in_place(&self, lease: &Lease, by_word: Option<Epoch>) -> Result<Epoch> {
+    /// refused. The epoch is later than `known`, too, which other nodes know of. Returns the new epoch. Upholds I27 and I42.
+    pub(crate) fn promote_in_place(&self, lease: &Lease, known: Epoch) -> Result<Epoch> {
         self.check_usable()?;
         self.require_writable()?;
         let Some(control) = self.sidecar.clone() else { return Err(no_log()) };
@@ -64,11 +63,8 @@ impl Engine {
             before.ended
         };
         // As a replica it may have seen a later one at its source, of which it has no frame.
-        let known = before.epoch.max(commit.epoch).max(control.seen_epoch().epoch).max(by_word.unwrap_or_default());
-        let (next, random) = (Epoch(known.0 + 1), self.env.host.random());
-        // Who promotes a node from which another one took over gives up, by that, what the other one did since.
-        let taken_over = before.moved().is_some_and(|moved| moved.ended.is_some());
-        let writer_id = if by_word.is_some() || taken_over { log::by_word(random) } else { random };
+        let known = before.epoch.max(commit.epoch).max(control.seen_epoch().epoch).max(known);
+        let (next, writer_id) = (Epoch(known.0 + 1), self.env.host.random());
         // Durable before the segment is: a node that has an epoch, and does not know that it leads, would be fenced.
         let begun = control.put_fence(&before.begun(next, ended)).and_then(Stored::durable).and_then(|()| {
             match &mut commit.appender {
@@ -337,6 +333,12 @@ impl Engine {
     pub(crate) fn appends(&self) -> (u64, u64) {
         let Work { append_attempts, append_failures, .. } = self.measures.work();
         (append_attempts.max(append_failures), append_failures)
+    }
+
+    /// Whether the fence of its log says that another node took over from this one, or began to.
+    pub(crate) fn was_taken_over(&self) -> Result<bool> {
+        let Some(control) = &self.sidecar else { return Ok(false) };
+        Ok(control.fence()?.moved_by.is_some())
     }
 
     /// Whether commits wait for a promotion.

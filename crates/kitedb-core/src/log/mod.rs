@@ -8,7 +8,6 @@
 //! | `recover` | reading a log back after the end of a process or a machine ([`recover()`]), and what its segments prove without it |
 //! | `reader` | pages of frames of a log that someone else may be writing |
 //! | `verify` | each segment that is there, for a check |
-//! | `writer_id` | what names who wrote an epoch, and whether it began by an operator's word |
 //! | `folder` | whether a folder is free for a log, and the removal of a whole log |
 
 mod append;
@@ -19,7 +18,6 @@ mod reader;
 mod recover;
 mod segment;
 mod verify;
-mod writer_id;
 
 pub use append::{Appender, FRAME_PREFIX, FRAMES_PREFIX, LogOptions, SegmentInfo};
 pub use control::{
@@ -40,8 +38,9 @@ pub use segment::{
     in_its_way, is_in_its_way, out_of_place, remove_oldest, segment_files,
 };
 pub use verify::{no_segment, verify};
-pub use writer_id::{WriterId, by_word, is_by_word};
 
+/// What names the writer of an epoch: random, because an epoch's number alone identifies nothing.
+pub type WriterId = [u8; 16];
 /// What the sync marks of one log carry, so that no other bytes pass for one.
 pub type Salt = [u8; 16];
 

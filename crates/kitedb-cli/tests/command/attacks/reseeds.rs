@@ -69,17 +69,21 @@ fn a_replica_is_not_given_the_graph_of_another_database_unasked() {
     assert!(knows(&folder, "r.kitedb", "x"));
 }
 
-/// A promotion by force said what it loses, and so did who let a restored primary lead.
+/// A word that was said at one node (a promotion by force, that a restored primary leads) speaks for no commit of another one.
 #[test]
-fn a_reseed_need_not_ask_again_for_what_was_given_up_before() {
+fn what_was_said_at_one_node_gives_up_nothing_that_another_one_has() {
     let folder = pair();
     replica(&folder, "bootstrap", "s.kitedb", "p.kitedb").ok();
     import(&folder, "p.kitedb", "only here K\n", &[]).ok();
     catch_up(&folder, "s.kitedb", "p.kitedb").ok();
     remove(&folder, "p.kitedb");
     folder.run(&["replica", "promote", "r.kitedb", "--force"]).ok();
-    replica(&folder, "reseed", "s.kitedb", "r.kitedb").ok();
-    assert!(!knows(&folder, "s.kitedb", "only"));
+    expect_refused(&folder, "s.kitedb", "r.kitedb");
+    // What the new primary commits does not change that.
+    import(&folder, "r.kitedb", &lines("later", 5), &[]).ok();
+    expect_refused(&folder, "s.kitedb", "r.kitedb");
+    folder.run(&["replica", "reseed", "s.kitedb", "--source-db", "r.kitedb", "--overwrite"]).ok();
+    assert!(!knows(&folder, "s.kitedb", "only") && knows(&folder, "s.kitedb", "later1"));
 
     let folder = restored();
     // `leads`: by its own word, also against a replica that has more.
@@ -87,8 +91,41 @@ fn a_reseed_need_not_ask_again_for_what_was_given_up_before() {
     if leads.code != 0 {
         folder.run(&["role", "p.kitedb", "primary", "--moved", "--force"]).ok();
     }
-    replica(&folder, "reseed", "r.kitedb", "p.kitedb").ok();
+    expect_refused(&folder, "r.kitedb", "p.kitedb");
+    folder.run(&["replica", "reseed", "r.kitedb", "--source-db", "p.kitedb", "--overwrite"]).ok();
     assert!(!knows(&folder, "r.kitedb", "only"));
+}
+
+/// A primary is cut off while a replica is promoted by force, and acknowledges on: what its own replica has of that is nobody's to give
+/// up.
+#[test]
+fn commits_that_were_made_after_a_promotion_by_force_are_not_given_up_unasked() {
+    let folder = pair();
+    replica(&folder, "bootstrap", "c.kitedb", "p.kitedb").ok();
+    let away = folder.path().join("away");
+    fs::create_dir(&away).unwrap();
+    let carry = |from: &std::path::Path, to: &std::path::Path| {
+        for name in ["p.kitedb", "p.kitedb.replication"] {
+            fs::rename(from.join(name), to.join(name)).unwrap();
+        }
+    };
+    carry(folder.path(), &away);
+    folder.run(&["replica", "promote", "r.kitedb", "--force"]).ok();
+    carry(&away, folder.path());
+    import(&folder, "p.kitedb", "only here K\n", &[]).ok();
+    catch_up(&folder, "c.kitedb", "p.kitedb").ok();
+    remove(&folder, "p.kitedb");
+    expect_refused(&folder, "c.kitedb", "r.kitedb");
+}
+
+/// Fails unless whatever gives `replica` the graph of `source` is refused, with what is lost and by which word, and what only it has stays.
+#[track_caller]
+fn expect_refused(folder: &Folder, of: &str, source: &str) {
+    for action in ["reseed", "bootstrap"] {
+        let run = replica(folder, action, of, source);
+        let told = ["1:2", "--overwrite", "kitedb export"].iter().all(|told| run.err.contains(told));
+        assert!(run.code == 1 && told && knows(folder, of, "only"), "{action}: {run:?}");
+    }
 }
 
 /// The words of a restored primary, of which a replica has more, are followed to the letter.

@@ -325,6 +325,20 @@ impl LogReader {
         Ok(page)
     }
 
+    /// The last frame after `after` up to which each one can be read, published or not; `after` if the next one cannot.
+    pub fn readable_after(&mut self, after: LogIndex) -> LogIndex {
+        let limits = PageLimits { max_frames: 1 << 12, max_bytes: 1 << 20, through: LogIndex(u64::MAX) };
+        let mut last = after;
+        loop {
+            let page = self.read(last, limits).unwrap_or_default();
+            match page.chunks.last().and_then(|chunk| chunk.frames.last()) {
+                Some(frame) if page.fault.is_none() => last = frame.header.log_index,
+                Some(frame) => return frame.header.log_index,
+                None => return last,
+            }
+        }
+    }
+
     /// Whether the file of a segment was removed or replaced since it was opened.
     fn is_gone(&self, segment: &OpenSegment) -> bool {
         self.env.disk.identity(&segment.path).ok() != Some(segment.file.identity())

@@ -5,7 +5,6 @@
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
-    log::is_by_word,
     replication::source::{At, Lineage, SourcePaths},
     shell::{Command, command, shell_word},
     store::HistoryEntry,
@@ -30,10 +29,8 @@ pub type Alike<'a> = &'a mut dyn FnMut(LogIndex) -> Result<Option<bool>>;
 
 /// What a replica at `here`, with `history`, would give up. `alike` compares it with the source.
 ///
-/// What was given up before by an operator's word (a promotion by force, or that a restored primary leads) is not asked for again: the
-/// source leads a later epoch, and an epoch that began by such a word follows the last commit that both have ([`is_by_word`]).
-/// Nobody else gave anything up: not a repair, a loss of power, or a restore at the source. `None`, too, where neither the histories nor the
-/// digests tell. A source whose log does not go back to where the replica is, tells of no commit that the replica has.
+/// However the source came to lack them: what was said at one node (a promotion by force, that a restored primary leads) speaks for no
+/// commit of another. `None`, too, where neither the histories nor the digests tell.
 pub fn given_up(here: &At, history: &[HistoryEntry], source: &Lineage, alike: Alike<'_>) -> Result<Option<GivenUp>> {
     let claimed = last_common((here.index, history), (source.end, &source.history));
     let told = claimed.is_some();
@@ -44,13 +41,7 @@ pub fn given_up(here: &At, history: &[HistoryEntry], source: &Lineage, alike: Al
         _ if told => (claimed, false),
         _ => return Ok(None),
     };
-    let by_word =
-        |led: &HistoryEntry| led.first.0 == common.0 + 1 && led.epoch > here.epoch && is_by_word(led.writer_id);
-    let known = source.leads.is_some_and(|epoch| epoch > here.epoch)
-        && common > LogIndex(0)
-        && !at_least
-        && source.history.iter().any(by_word);
-    Ok((common < here.index && !known).then_some(GivenUp { common, at_least, last: *here, end: source.end }))
+    Ok((common < here.index).then_some(GivenUp { common, at_least, last: *here, end: source.end }))
 }
 
 /// The last commit before `other`, after which both differ, that both have, by bisection; and whether they may part before that, which is
@@ -114,11 +105,12 @@ impl GivenUp {
         };
         let what = format_args!(
             "{shown} is at {}:{}, and {why}: {} would be given up, which may be nowhere else. To keep what this replica has, \
-             follow a node that has it{keep}; to give it up, ask for that by name \
+             follow a node that has it{keep}; or write it to a file first ({export}). To give it up, ask for that by name \
              (replication_overwrite, --overwrite)",
             self.last.epoch,
             self.last.index,
             self.commits(),
+            export = command("export", path, "--output FILE"),
             keep = match leader {
                 Some(leader) => format!(" ({})", follow(path, &leader)),
                 None => format!(", or let this replica lead ({})", command("replica promote", path, "--force")),
@@ -166,13 +158,12 @@ fn follow(path: &Path, leader: &Path) -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{graph::Epoch, log::by_word};
+    use crate::graph::Epoch;
 
-    /// Of a writer above 100 the epoch began by an operator's word.
     fn history(entries: &[(u64, u8, u64)]) -> Vec<HistoryEntry> {
         let entry = |&(epoch, writer, first): &(u64, u8, u64)| HistoryEntry {
             epoch: Epoch(epoch),
-            writer_id: if writer > 100 { by_word([writer; 16]) } else { [writer; 16] },
+            writer_id: [writer; 16],
             first: LogIndex(first),
         };
         entries.iter().map(entry).collect()
@@ -182,60 +173,46 @@ mod tests {
 
     /// What a replica of that history, which ends at 9, would give up at a source, where the digests are alike up to `parts`, and one
     /// of both tells of no index below `floor`.
-    fn found(
-        there: &[(u64, u8, u64)],
-        (end, leads): (u64, Option<u64>),
-        (parts, floor): (u64, u64),
-    ) -> Option<(u64, bool)> {
+    fn found(there: &[(u64, u8, u64)], end: u64, (parts, floor): (u64, u64)) -> Option<(u64, bool)> {
         let here = At { epoch: Epoch(2), writer_id: [2; 16], index: LogIndex(9), ..At::start() };
-        let (leads, file_id) = (leads.map(Epoch), [5; 16]);
-        let source = Lineage { file_id, history: history(there), end: LogIndex(end), leads };
+        let source = Lineage { file_id: [5; 16], history: history(there), end: LogIndex(end) };
         let alike = &mut |index: LogIndex| Ok((index.0 >= floor).then_some(index.0 <= parts));
         let given_up = given_up(&here, &history(&OURS), &source, alike).unwrap();
         given_up.map(|given_up| (given_up.common.0, given_up.at_least))
     }
 
     #[test]
-    fn what_only_the_replica_has_is_given_up_unless_a_word_gave_it_up_before() {
-        // The source's history, its end, what it leads; the last common commit if what follows it here would be given up.
-        for (there, end, leads, expected) in [
+    fn what_only_the_replica_has_is_given_up_however_the_source_came_to_lack_it() {
+        // The source's history, its end; the last common commit if what follows it here would be given up.
+        for (there, end, expected) in [
             // It is behind, or as far.
-            (&OURS[..], 9, Some(2), None),
-            (&OURS, 20, Some(2), None),
-            (&OURS, 20, None, None),
-            (&[(1, 1, 1), (2, 2, 5), (3, 3, 12)], 20, Some(3), None),
-            // The source was restored from an older copy.
-            (&OURS, 7, Some(2), Some(7)),
-            (&OURS[..1], 3, Some(1), Some(3)),
-            // The source is a replica that is behind.
-            (&OURS, 7, None, Some(7)),
-            // ... and leads anew, as its operator said, also where it lost more and leads a later epoch by now.
-            (&[(1, 1, 1), (2, 2, 5), (3, 103, 8)], 7, Some(3), None),
-            (&[(1, 1, 1), (2, 2, 5), (3, 103, 8)], 30, Some(3), None),
-            (&[(1, 1, 1), (2, 2, 5), (3, 103, 8), (4, 4, 8)], 30, Some(4), None),
-            // ... or because it lost, or gave up, what came after, whatever was said later.
-            (&[(1, 1, 1), (2, 2, 5), (3, 3, 8)], 30, Some(3), Some(7)),
-            (&[(1, 1, 1), (2, 2, 5), (3, 3, 8), (4, 104, 12)], 30, Some(4), Some(7)),
-            // A promotion took over where the epoch ended for its node: by force, or with all that its source had.
-            (&[(1, 1, 1), (3, 103, 3)], 12, Some(3), None),
-            (&[(1, 1, 1), (3, 3, 3)], 12, Some(3), Some(2)),
+            (&OURS[..], 9, None),
+            (&OURS, 20, None),
+            (&[(1, 1, 1), (2, 2, 5), (3, 3, 12)], 20, None),
+            // The source was restored from an older copy, or is a replica that is behind.
+            (&OURS, 7, Some(7)),
+            (&OURS[..1], 3, Some(3)),
+            // ... and leads anew, in whatever way.
+            (&[(1, 1, 1), (2, 2, 5), (3, 3, 8)], 7, Some(7)),
+            (&[(1, 1, 1), (2, 2, 5), (3, 3, 8)], 30, Some(7)),
+            (&[(1, 1, 1), (2, 2, 5), (3, 3, 8), (4, 4, 8)], 30, Some(7)),
+            (&[(1, 1, 1), (2, 2, 5), (3, 3, 8), (4, 4, 12)], 30, Some(7)),
+            // A promotion took over where the epoch ended for its node.
+            (&[(1, 1, 1), (3, 3, 3)], 12, Some(2)),
             // Two nodes lead the same epoch, or an old one comes back.
-            (&[(1, 1, 1), (2, 107, 5)], 12, Some(2), Some(4)),
-            (&OURS[..1], 12, Some(1), Some(4)),
-            (&OURS[..1], 12, None, Some(4)),
+            (&[(1, 1, 1), (2, 7, 5)], 12, Some(4)),
+            (&OURS[..1], 12, Some(4)),
             // Another database, or an empty one.
-            (&[(1, 108, 1)], 12, Some(1), Some(0)),
-            (&[(5, 108, 1)], 12, Some(5), Some(0)),
-            (&[], 0, Some(1), Some(0)),
-            (&[], 0, Some(9), Some(0)),
+            (&[(1, 8, 1)], 12, Some(0)),
+            (&[(5, 8, 1)], 12, Some(0)),
+            (&[], 0, Some(0)),
             // It cannot be told.
-            (&[], 12, Some(1), None),
+            (&[], 12, None),
         ] {
-            let told = found(there, (end, leads), (0, u64::MAX));
-            assert_eq!(told, expected.map(|common| (common, false)), "{there:?} {end} {leads:?}");
+            let told = found(there, end, (0, u64::MAX));
+            assert_eq!(told, expected.map(|common| (common, false)), "{there:?} {end}");
         }
-        let nothing =
-            Lineage { file_id: [5; 16], history: history(&OURS[..1]), end: LogIndex(3), leads: Some(Epoch(1)) };
+        let nothing = Lineage { file_id: [5; 16], history: history(&OURS[..1]), end: LogIndex(3) };
         assert_eq!(given_up(&At::start(), &[], &nothing, &mut |_| Ok(None)).unwrap(), None, "it holds nothing");
     }
 
@@ -248,18 +225,18 @@ mod tests {
                     // All have in common that nothing was there before the first commit.
                     let sure = parts >= floor || floor <= 1;
                     let expected = if sure { (parts, false) } else { (floor - 1, true) };
-                    let told = found(&OURS, (end, Some(2)), (parts, floor));
+                    let told = found(&OURS, end, (parts, floor));
                     assert_eq!(told, Some(expected), "{end} {parts} {floor}");
                 }
             }
-            assert_eq!(found(&OURS, (end, Some(2)), (9, 0)), None);
-            // A word after which it was restored gave nothing up; one that says where they part, did.
-            let led = |first| [OURS[0], OURS[1], (3, 103, first)];
-            assert_eq!(found(&led(10), (end, Some(3)), (5, 0)), Some((5, false)));
-            assert_eq!(found(&led(8), (end, Some(3)), (7, 0)), None);
-            assert_eq!(found(&led(8), (end, Some(3)), (6, 0)), Some((6, false)));
+            assert_eq!(found(&OURS, end, (9, 0)), None);
+            // Whatever came after, where they part.
+            let led = |first| [OURS[0], OURS[1], (3, 3, first)];
+            assert_eq!(found(&led(10), end, (5, 0)), Some((5, false)));
+            assert_eq!(found(&led(8), end, (7, 0)), Some((7, false)));
+            assert_eq!(found(&led(8), end, (6, 0)), Some((6, false)));
         }
         // The source tells of nothing that the replica has: retention let go of it.
-        assert_eq!(found(&OURS, (20, Some(2)), (3, 10)), None);
+        assert_eq!(found(&OURS, 20, (3, 10)), None);
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     db::{ReplicationRole, half_made, holds_nothing},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
-    log::{WriterId, by_word},
+    log::WriterId,
     replication::{
         replica::catch_up_before_fence::Approach,
         rivals::{Related, Rival, taken_by},
@@ -69,8 +69,7 @@ impl Replica {
                 // Not that of the source which could not be fenced.
                 let led = led.map(Epoch).filter(|led| *led > self.engine.epoch());
                 let rival = seen.and_then(|seen| self.rival(&seen)).max(led);
-                let last_kept =
-                    self.engine.promote_replica(epoch, by_word(self.engine.env.host.random()), &mut || Ok(()))?;
+                let last_kept = self.engine.promote_replica(epoch, self.engine.env.host.random(), &mut || Ok(()))?;
                 let rival_epoch = rival.map(|epoch| epoch.0);
                 if let Err(e) = self.remember_source() {
                     tracing::warn!("from which source this replica took over was not noted: {e}");

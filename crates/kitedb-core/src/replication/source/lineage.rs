@@ -1,9 +1,6 @@
 //! The history of a source: who wrote its log from where on, and how far it goes.
 
-use crate::{
-    graph::{Epoch, LogIndex},
-    store::HistoryEntry,
-};
+use crate::{graph::LogIndex, store::HistoryEntry};
 
 /// The history of a source: who wrote its log from where on, and how far it goes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,6 +12,4 @@ pub struct Lineage {
     pub history: Vec<HistoryEntry>,
     /// Its last frame.
     pub end: LogIndex,
-    /// The epoch that it leads; `None` if it leads none: a replica, or a primary that another node took over from.
-    pub leads: Option<Epoch>,
 }

@@ -3,10 +3,7 @@
 
 use crate::support::model::Model;
 use kitedb_core::{Digest, Token, View, WriterTag};
-use std::{
-    collections::{HashMap, HashSet},
-    rc::Rc,
-};
+use std::{collections::HashMap, rc::Rc};
 
 /// The number of a frame in the [`Ledger`].
 pub type Id = usize;
@@ -31,22 +28,13 @@ pub struct Ledger {
     /// The first epoch that a promotion without a fence began: from there on two writers can give out one token, which their
     /// tags tell apart.
     pub forced_from: u64,
-    /// After which frames somebody was told to lead by force, whether or not he did: what others have after them is given up.
-    pub given_up_after: HashSet<Id>,
 }
 
 impl Ledger {
     pub fn new() -> Self {
         let genesis = Frame { index: 0, token: None, parent: GENESIS, model: Rc::default() };
         let (shown, by_token, by_writer) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self {
-            frames: vec![genesis],
-            shown,
-            by_token,
-            by_writer,
-            forced_from: u64::MAX,
-            given_up_after: HashSet::new(),
-        }
+        Self { frames: vec![genesis], shown, by_token, by_writer, forced_from: u64::MAX }
     }
 
     pub fn get(&self, id: Id) -> &Frame {
@@ -63,15 +51,6 @@ impl Ledger {
     /// Whether `id` is `line` or lies before it.
     pub fn holds(&self, line: Id, id: Id) -> bool {
         self.at(line, self.frames[id].index) == Some(id)
-    }
-
-    /// Whether a line gave up by word what `line` has and it has not.
-    pub fn gave_up(&self, other: Id, line: Id) -> bool {
-        let common = (0..=self.frames[line].index).rev().find_map(|index| {
-            let at = self.at(line, index)?;
-            self.holds(other, at).then_some(at)
-        });
-        common.is_some_and(|common| self.given_up_after.contains(&common))
     }
 
     /// The frame with that index on the line that ends with `line`.

@@ -325,7 +325,7 @@ impl World {
         self.note(format!("n{n} bootstraps from n{source}: {result:?}, now {}", self.ledger.name(shown)));
         assert!(shown == before || self.may_hold(source, shown), "copied what n{source} does not have");
         let lost = unasked && !self.ledger.holds(shown, before);
-        assert!(!lost || self.ledger.gave_up(shown, before), "n{n} gave up {} unasked", self.ledger.name(before));
+        assert!(!lost, "n{n} gave up {} unasked", self.ledger.name(before));
         let adopted = shown != before || result.is_ok();
         let node = &mut self.nodes[n];
         node.tip = shown;
@@ -433,10 +433,6 @@ impl World {
             return self.take_over_as_a_primary(n);
         }
         let before = status.map_or(0, |status| status.epoch);
-        if self.nodes[n].fenced != Fenced::No {
-            // Who took over from it has what is given up so.
-            self.ledger.given_up_after.insert(self.nodes[n].tip);
-        }
         let result = self.nodes[n].db().primary_promote_to_next_epoch();
         self.note(format!("n{n} promotes itself: {result:?}"));
         let promoted = result.is_ok();
@@ -531,9 +527,6 @@ impl World {
         let certain = !there.damaged && there.source().is_none();
         let result = self.nodes[n].db().replica_promote(force);
         let shown = self.shown(n);
-        if force {
-            self.ledger.given_up_after.insert(shown);
-        }
         self.note(format!("n{n} takes over from n{s}, force {force}: {result:?}, now {}", self.ledger.name(shown)));
         assert!(self.ledger.holds(shown, before));
         assert!(shown == before || self.may_hold(s, shown), "pulled what n{s} does not have");

@@ -263,19 +263,23 @@ impl Source for LocalSource {
 
     fn lineage(&self) -> Result<Lineage> {
         let control = self.control()?;
-        let fence = control.fence()?;
         let store = self.store_of(&control)?;
         let manifest = store.manifest();
-        // A log that is damaged goes as far as was published, and so does that of a writer who goes on.
-        let published = || Ok(control.published());
-        let end =
-            if control.writer_lives()? { published() } else { recovered_end(&self.env, &self.paths.db, &control) };
-        let end = end.or_else(|_: Error| published())?.max(manifest.checkpoint.log_index);
+        let checkpoint = manifest.checkpoint.log_index;
+        let end = match control.writer_lives()? {
+            true => control.published(),
+            // Of a log that is damaged, what was published tells nothing: it goes as far as it can be read.
+            false => match recovered_end(&self.env, &self.paths.db, &control) {
+                Ok(end) => end,
+                Err(_) => self.with(|open| Ok(open.reader.readable_after(checkpoint)))?,
+            },
+        };
+        // What a loss of power left unpublished is given to nobody before its writer is back.
+        let end = end.min(control.published()).max(checkpoint);
         let mut history = manifest.history.clone();
         let found = writers(&self.env, control.dir(), control.current_log()).unwrap_or_default();
         merge_history(&mut history, &found, end, None);
-        let leads = (!fence.follows && fence.moved_by.is_none()).then_some(fence.epoch);
-        Ok(Lineage { file_id: store.file_id(), history, end, leads })
+        Ok(Lineage { file_id: store.file_id(), history, end })
     }
 
     fn snapshot(&self, fresh: bool) -> Result<Box<dyn Snapshot>> {
