@@ -621,7 +621,21 @@ fn a_primary_does_not_follow_who_began_to_take_over_from_it() {
             }
             follower.close().unwrap();
         }
-        if begun % 2 == 0 {
+        if begun % 3 == 0 {
+            // Its source is away, and who began it leads by force: neither the source nor another one makes a second history.
+            let away = Path::new("/away.replication");
+            a.disk.rename(Path::new("/primary.kitedb.replication"), away).unwrap();
+            let new = b.replica_of(&a);
+            assert!(new.replica_promote(true).unwrap().epoch > 1, "operation {op}");
+            graph.commit(&new);
+            new.close().unwrap();
+            a.disk.rename(away, Path::new("/primary.kitedb.replication")).unwrap();
+            let old = a.primary();
+            let refused = old.primary_promote_to_next_epoch().unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::StalePrimary, "operation {op}: {refused}");
+            assert!(refused.to_string().contains("--source-db /replica.kitedb"), "operation {op}: {refused}");
+            assert!(old.primary_promote_by_force().unwrap() > 2, "operation {op}");
+        } else if begun % 3 == 1 {
             let old = a.primary();
             old.primary_promote_to_next_epoch().unwrap();
             graph.commit(&old);
