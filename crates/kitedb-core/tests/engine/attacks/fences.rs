@@ -516,7 +516,10 @@ fn a_promotion_from_a_source_that_was_repaired_does_not_say_that_another_node_le
     // Or the source leads again, and then the replica takes over as ever.
     let path = stage.path("s.kitedb");
     let lead = Database::open(&source, primary()).unwrap();
-    lead.primary_promote_to_next_epoch().unwrap();
+    // Beside the one that leads by now it does so by force only.
+    let refused = lead.primary_promote_to_next_epoch().unwrap_err();
+    assert!(refused.code() == ErrorCode::StalePrimary && refused.to_string().contains("r.kitedb"), "{refused}");
+    assert!(lead.primary_promote_by_force().unwrap() > 3);
     let replica = Database::open(&path, replica_of(&source)).unwrap();
     replica.replica_bootstrap_from_snapshot().unwrap();
     assert!(replica.replica_promote(false).unwrap().source_fenced);
