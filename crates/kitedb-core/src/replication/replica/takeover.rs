@@ -195,7 +195,9 @@ impl Replica {
     /// Fails where another promotion fenced the source without coming to its end, and another node leads by now, as far as that can be
     /// reached: who completed that promotion would lead beside it.
     fn require_nobody_else_leads(&self, source: &dyn Source) -> Result<()> {
-        if source.seen()?.moved().is_none_or(|moved| moved.ended.is_some()) {
+        let seen = source.seen()?;
+        // An assumed fence is refused with its own words.
+        if seen.assumed || seen.moved().is_none_or(|moved| moved.ended.is_some()) {
             return Ok(());
         }
         let Some(leader) = self.leader_elsewhere() else { return Ok(()) };
