@@ -215,6 +215,11 @@ fn promote(args: &PromoteArgs, out: &mut dyn Write) -> Outcome {
     let last: Option<Token> = database.last_commit_token();
     // By force: whoever else leads, or has more, is told.
     let rivals = if force { database.primary_rivals()? } else { Vec::new() };
+    if !args.common.json {
+        // Before the epoch begins: who sees them can still end this.
+        show_rivals(&rivals, out)?;
+        out.flush()?;
+    }
     let epoch = if force { database.primary_promote_by_force()? } else { database.primary_promote_to_next_epoch()? };
     database.close()?;
     if args.common.json {
@@ -227,7 +232,7 @@ fn promote(args: &PromoteArgs, out: &mut dyn Write) -> Outcome {
     let after = last.map(|token| format!(", after {token}")).unwrap_or_default();
     let name = clean(&args.common.database.display().to_string());
     writeln!(out, "{name} leads epoch {epoch}{after}; every other handle to its log is fenced")?;
-    Ok(show_rivals(&rivals, out)?)
+    Ok(())
 }
 
 fn remove(args: &RemoveArgs, out: &mut dyn Write) -> Outcome {

@@ -153,8 +153,12 @@ impl Database {
             Some(rival) if matches!(e.code(), ErrorCode::Corrupt | ErrorCode::LogMismatch) => e.and(tell(rival)),
             _ => e,
         })?;
-        if !repair.is_clean() {
+        let clean = repair.is_clean();
+        {
             let untold = |rival: &&Rival| {
+                if clean && !rival.is_led() {
+                    return false;
+                }
                 let db = rival.db.display().to_string();
                 // That it leads, nothing else says.
                 rival.is_led() || !repair.found.iter().chain(&repair.remains).any(|told| told.contains(&db))

@@ -11,7 +11,7 @@ use crate::{
     replication::{
         self, Comparison, Copied, Cursor, ExportedPage, ExportedSnapshot, FollowedLog, Follower, FollowerOptions,
         PrimaryReplicationStatus, Promotion, Replica, ReplicaReplicationStatus, RetentionOutcome, Rival, TokenWait,
-        rivals_around, taken_around, wait_for_token,
+        require_nobody_leads_instead, rivals_around, taken_around, wait_for_token,
     },
     watch::{Watch, require_no_report},
 };
@@ -180,6 +180,9 @@ impl Database {
                 Epoch(engine.guarded("a promotion", || replica.promote_as_a_primary())?.epoch)
             }
             None => {
+                if !by_force {
+                    require_nobody_leads_instead(engine, &file.source_env)?;
+                }
                 let known = match by_force || engine.was_taken_over()? {
                     true => taken_around(engine, &file.source_env)?,
                     false => Epoch::default(),

@@ -362,7 +362,12 @@ impl Engine {
         let (shown, lead) = (self.path.display(), command("primary promote", &self.path, ""));
         let begun = format!("{:032x}", u128::from_be_bytes(begun));
         let what = format_args!("stale primary: {shown} is fenced for writes: {}", not_completed(&begun, &lead));
-        Error::new(ErrorCode::StalePrimary, what)
+        let begins = self.sidecar.as_ref().and_then(|control| control.fence().ok()).map(|fence| fence.epoch);
+        let error = Error::new(ErrorCode::StalePrimary, what).with_path(&self.path);
+        match begins {
+            Some(epoch) => error.with_epoch(epoch),
+            None => error,
+        }
     }
 
     /// Why a primary does not lead whose control file was made anew, or is older than the file. `lead` is the command by which it

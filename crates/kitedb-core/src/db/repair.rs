@@ -203,7 +203,8 @@ fn repair_locked(
     } else if let Some(told) = options.cut_at.filter(|told| !ends_with(repair.last_token, *told)) {
         return Err(nothing_to_cut(path, repair.last_token, told));
     }
-    let plan = log.plan(&left, &proof, leader);
+    // Of what is whole nothing is changed, whoever leads.
+    let plan = log.plan(&left, &proof, leader.filter(|_| !repair.found.is_empty()));
     repair.steps.splice(0..0, plan.steps(path));
     repair.fenced = plan.is_fenced();
     if options.dry_run || repair.found.is_empty() {

@@ -39,10 +39,11 @@ pub(crate) fn fence_by_header(
 }
 
 /// What is so where the promotion `begun`, in hexadecimal digits, moved a primary's fence and did not say where its epoch ends, and what to do. `lead`: the
-/// command by which the primary takes the lead back. Errors, status, health and metrics say this, and nothing else.
+/// command by which the primary takes the lead back. Errors, status, health and metrics say this, and nothing else. None
+/// of them looks at other nodes: who promotes does.
 pub(crate) fn not_completed(begun: &str, lead: &Command) -> String {
     format!(
-        "promotion {begun} was begun and not completed, and nobody leads: complete it (promote the replica that began it), or take \
-         the lead back ({lead})"
+        "promotion {begun} was begun and not completed, and nobody leads by it: complete it (promote the replica that began it), or \
+         take the lead back ({lead}); where another node leads by now, follow that one"
     )
 }

@@ -20,7 +20,7 @@ use crate::{
             remembered::remembered_in,
         },
     },
-    shell::{SIDECAR, command},
+    shell::{SIDECAR, command, shell_word},
     store::{Hint, LogKind, LogLink, Part, Store},
 };
 use std::{
@@ -125,7 +125,7 @@ impl Rival {
     fn keeps_from_leading(&self, path: &Path, last: Token, is_original: bool) -> Error {
         // What is here has to go: to be followed by it, that node's graph takes its place.
         let reseed = |source: &Path| {
-            let source = format!("--source-db {} --overwrite", crate::shell::shell_word(source));
+            let source = format!("--source-db {} --overwrite", shell_word(source));
             command("replica reseed", path, source)
         };
         let instead = match (self.leads, self.knows_epoch) {
@@ -564,6 +564,30 @@ pub fn rivals_around(engine: &Engine, env: &Env) -> Result<Vec<Rival>> {
 pub fn taken_around(engine: &Engine, env: &Env) -> Result<Epoch> {
     let Some(control) = &engine.sidecar else { return Ok(Epoch::default()) };
     Ok(taken_by(&Related::open_here(engine, control)?.family(env)))
+}
+
+/// Fails where a promotion of the primary that `engine` has open would make a second history: its fence was moved, nothing tells that the
+/// promotion which did that came to its end, and another node is seen to lead.
+pub fn require_nobody_leads_instead(engine: &Engine, env: &Env) -> Result<()> {
+    let Some(control) = &engine.sidecar else { return Ok(()) };
+    if control.fence()?.moved().is_none_or(|moved| moved.ended.is_some() && !control.fence_is_assumed()) {
+        return Ok(());
+    }
+    match rivals_around(engine, env)?.into_iter().find(|rival| rival.leads.is_some()) {
+        Some(rival) => Err(leads_instead(&engine.path, &rival)),
+        None => Ok(()),
+    }
+}
+
+fn leads_instead(path: &Path, rival: &Rival) -> Error {
+    let what = format_args!(
+        "stale primary: {rival}. Let {own} follow that one ({follow}); only if that one is gone for good, let it lead by force ({lead}, \
+         primary_promote_by_force): then there are two histories",
+        own = path.display(),
+        follow = command("replica follow", path, format_args!("--source-db {}", shell_word(&rival.db))),
+        lead = command("primary promote", path, "--force"),
+    );
+    Error::new(ErrorCode::StalePrimary, what).with_epoch(Epoch(rival.leads.unwrap_or_default())).with_path(path)
 }
 
 /// Who has more than the database at `path`, or leads in its place: for an operator who is about to mend its log.

@@ -142,6 +142,11 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
     let named = args.source_db.as_ref().or(status.source_db_path.as_ref());
     let named = named.and_then(|db| resolved(db));
     rivals.retain(|rival| named.as_ref() != Some(&rival.db));
+    if !args.common.json {
+        // Before the epoch begins: who sees them can still end this.
+        show_rivals(&rivals, out)?;
+        out.flush()?;
+    }
     let promotion = database.replica_promote(args.force);
     let promotion = promotion.map_err(|e| refused(args, e, (&database, &status, named.as_deref())))?;
     database.close()?;
@@ -181,8 +186,7 @@ fn promote(args: &ReplicaPromoteArgs, out: &mut dyn Write) -> Outcome {
             (BAD, format!("{source} was not fenced: let it not write again; what it acknowledged after {kept} is lost"))
         }
     };
-    writeln!(out, "  {}", Styled(style, clean(&what)))?;
-    Ok(show_rivals(&rivals, out)?)
+    Ok(writeln!(out, "  {}", Styled(style, clean(&what)))?)
 }
 
 /// Where a path leads, also where nothing is there any more.

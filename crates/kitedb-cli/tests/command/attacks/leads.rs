@@ -214,6 +214,22 @@ fn a_repair_beside_a_node_that_took_over_leaves_the_node_fenced() {
     }
 }
 
+/// Nothing is wrong with the files of a primary beside which another node leads: a repair changes nothing, and names that node.
+#[test]
+fn a_repair_of_a_whole_primary_beside_one_that_leads_changes_nothing_and_names_it() {
+    let folder = pair();
+    take_over_unseen(&folder);
+    for more in [&["--dry-run"][..], &[]] {
+        let run = folder.run(&[&["repair", "p.kitedb", "--json"], more].concat());
+        let told: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+        let remains = told["remains"].as_array().unwrap();
+        let named = remains.iter().any(|what| what.as_str().unwrap().contains("r.kitedb leads epoch 2"));
+        assert!(run.code == 3 && named, "{run:?}");
+        assert!(told["fenced"] == false && told["done"] == false, "{run:?}");
+        assert!(told["steps"].as_array().unwrap().is_empty(), "{run:?}");
+    }
+}
+
 /// The same where an older file was put back beside a log that is whole, and where a node was closed and lost its last segment.
 #[test]
 fn a_repair_of_an_older_file_beside_a_node_that_took_over_leaves_it_fenced() {

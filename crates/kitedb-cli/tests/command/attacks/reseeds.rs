@@ -296,6 +296,25 @@ fn a_source_that_a_backup_was_written_into_is_never_given_what_only_its_replica_
     }
 }
 
+/// Of a node that copied that source nothing tells but its last commit; the source that the replica followed tells that there are two
+/// histories.
+#[test]
+fn a_copy_of_a_source_that_a_backup_was_written_into_is_not_given_what_only_its_replica_has() {
+    let folder = overwritten_in_place(6);
+    replica(&folder, "bootstrap", "b.kitedb", "p.kitedb").ok();
+    for action in ["reseed", "bootstrap"] {
+        let run = replica(&folder, action, "a.kitedb", "b.kitedb");
+        assert!(run.code == 1 && run.err.contains("to 1:6") && run.err.contains("--overwrite"), "{action}: {run:?}");
+        assert!(knows(&folder, "a.kitedb", "only1"), "{action}");
+    }
+    // One that is merely behind is given it without a word.
+    let folder = pair();
+    import(&folder, "p.kitedb", &lines("more", 3), &[]).ok();
+    replica(&folder, "bootstrap", "b.kitedb", "p.kitedb").ok();
+    replica(&folder, "reseed", "r.kitedb", "b.kitedb").ok();
+    assert!(knows(&folder, "r.kitedb", "more1"));
+}
+
 /// Another epoch, begun in place without a word of what others have, gives nothing up either; and the replica leads with all it has.
 #[test]
 fn a_promotion_in_place_gives_up_nothing_that_a_replica_has() {

@@ -244,6 +244,13 @@ impl LogReader {
 
     /// The state digest after the frame with that index; `None` where this log does not tell.
     pub fn digest_at(&mut self, index: LogIndex) -> Result<Option<Digest>> {
+        self.refresh()?;
+        // Also where the segment before is damaged.
+        if let Some(next) = self.segments.iter().rfind(|s| s.header.first.0 == index.0 + 1).map(|s| s.header)
+            && index <= self.last_valid(next.epoch)?
+        {
+            return Ok(Some(next.digest_before));
+        }
         Ok(match self.position(index)? {
             Position::At { digest, .. } | Position::Before { digest } => Some(digest),
             Position::BelowFloor | Position::Beyond(_) => None,

@@ -30,7 +30,8 @@ impl Replica {
             }
             Some(moved) if moved.ended.is_none() => {
                 let what = self.not_taken_over(&paths, moved);
-                Err(Error::new(ErrorCode::StalePrimary, format_args!("stale primary: {what}")))
+                let error = Error::new(ErrorCode::StalePrimary, format_args!("stale primary: {what}"));
+                Err(error.with_epoch(moved.epoch).with_path(&self.engine.path))
             }
             // Who took over leads; where the source does not follow that one yet, its status tells.
             _ => Ok(()),

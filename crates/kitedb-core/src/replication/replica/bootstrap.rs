@@ -9,14 +9,14 @@ use crate::{
     replication::{
         registry::Progress,
         replica::{
-            alike::{OwnDigests, is_alike},
+            alike::Comparison,
             copied::{Before, Copied, LeftBehind, SamePath},
-            given_up_commits::{GivenUp, given_up, last_alike, last_common},
+            given_up_commits::{Common, GivenUp, common, last_common},
         },
         rivals::{Rival, rivals_of},
         source::{
             At, Lineage, Snapshot, Source, SourcePaths,
-            local::exchanged,
+            local::{LocalSource, exchanged},
             remembered::{remember, remembered},
             upstream::HOW_TO_REGISTER,
         },
@@ -27,8 +27,9 @@ use crate::{
     watch::{Phase, Watch},
 };
 use std::{
+    cell::RefCell,
     path::{Path, PathBuf},
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
 };
 
 /// Where an interrupted copy is remembered, in the replica's sidecar.
@@ -72,8 +73,8 @@ impl Replica {
         if let Some(paths) = self.paths() {
             self.require_no_circle(paths)?;
         }
-        let of = match self.require_known_to_source() {
-            Ok(of) => of,
+        let (of, common) = match self.require_known_to_source() {
+            Ok(known) => known,
             Err(e) => {
                 // What is refused changes nothing.
                 if e.code() != ErrorCode::WouldOverwrite {
@@ -93,8 +94,6 @@ impl Replica {
         let was_foreign = self.engine.is_foreign();
         let (was_registered, mut reserved) = (self.control.is_registered(), false);
         let (held, before) = (self.held(), self.followed_log.before_a_copy());
-        // Once its log is gone, nothing tells.
-        let common = held.as_ref().and_then(|held| self.common_with_source(held).ok().flatten());
         let copied = self.copy_and_catch_up(of, &mut reserved, watch);
         let result = match self.paths() {
             // It is a replica from now on, also if it did not catch up.
@@ -172,60 +171,82 @@ impl Replica {
     }
 
     /// Fails where the source's graph would replace commits that the source does not have, and nobody asked for that. Returns
-    /// the id of the source's file that was looked at; `None`: none had to be.
-    fn require_known_to_source(&self) -> Result<Option<[u8; 16]>> {
+    /// the id of the source's file that was looked at, and the last commit that both have, as far as that can be told.
+    fn require_known_to_source(&self) -> Result<(Option<[u8; 16]>, Option<LogIndex>)> {
+        let Some(held) = self.held() else { return Ok((None, None)) };
+        let source = self.source();
+        let lineage = source.lineage()?;
         if self.engine.options.overwrite || self.engine.is_foreign() {
-            return Ok(None);
+            // Who follows this node is told nevertheless; but what no disk reads is in the way of nothing.
+            let common = match self.common(&*source, &lineage, &held) {
+                Err(e) if e.code() == ErrorCode::Io => None,
+                told => told?,
+            };
+            return Ok((None, common.map(|common| common.last)));
         }
-        let (given_up, of) = match self.held() {
-            Some((here, history)) => {
-                let source = self.source();
-                let lineage = source.lineage()?;
-                (self.given_up_at(&*source, &lineage, (&here, &history))?, Some(lineage.file_id))
-            }
-            None => (None, None),
-        };
-        match (given_up, self.paths()) {
+        let common = self.common(&*source, &lineage, &held)?;
+        match (common.and_then(|common| common.given_up(&held.0, lineage.end)), self.paths()) {
             // As long as its file does not have them, it does not lead with them either.
             (Some(given_up), Some(paths)) if self.engine.opened.has_beyond() => {
                 Err(given_up.refused_in_log(&self.engine.path, &paths))
             }
             (Some(given_up), Some(paths)) => Err(given_up.refused(&self.engine.path, &paths, self.other_leader())),
-            _ => Ok(of),
+            _ => Ok((Some(lineage.file_id), common.map(|common| common.last))),
         }
     }
 
     /// The commits here that a reseed would give up.
     fn given_up(&self) -> Result<Option<GivenUp>> {
-        let Some((here, history)) = self.held() else { return Ok(None) };
+        let Some(held) = self.held() else { return Ok(None) };
         let source = self.source();
-        self.given_up_at(&*source, &source.lineage()?, (&here, &history))
+        let lineage = source.lineage()?;
+        let common = self.common(&*source, &lineage, &held)?;
+        Ok(common.and_then(|common| common.given_up(&held.0, lineage.end)))
     }
 
-    fn given_up_at(
+    /// What this node, which is at `here` and of that history, has in common with `source`; `None` where nothing tells.
+    fn common(
         &self,
         source: &dyn Source,
         lineage: &Lineage,
-        (here, history): (&At, &[HistoryEntry]),
-    ) -> Result<Option<GivenUp>> {
-        let mut own = OwnDigests::of(&self.engine);
-        given_up(here, history, lineage, &mut |index| is_alike(&mut own, source, index))
+        (here, history): &(At, Vec<HistoryEntry>),
+    ) -> Result<Option<Common>> {
+        let compared = RefCell::new(Comparison::new(&self.engine, source));
+        let (marks, alike) = (&mut || compared.borrow_mut().marks(), &mut |index| compared.borrow_mut().alike(index));
+        let found = common((here, history), lineage, marks, alike)?;
+        match compared.into_inner().failed() {
+            Some(e) if found.is_none_or(|found| !found.compared) => Err(e.and(
+                "so it is not known whether the source has all that this replica has: try again; or ask by name to give up what it \
+                 may lack (replication_overwrite, --overwrite)",
+            )),
+            _ => self.unless_another_tells(found, (here, history)),
+        }
     }
 
-    /// The last commit that this node, which is at `here` and of that history, has in common with its source; `None` where nothing
-    /// tells.
-    fn common_with_source(&self, (here, history): &(At, Vec<HistoryEntry>)) -> Result<Option<LogIndex>> {
-        let source = self.source();
-        let lineage = source.lineage()?;
-        let Some(claimed) = last_common((here.index, history), (lineage.end, &lineage.history)) else {
-            return Ok(None);
+    /// What is in common as far as the source tells, unless it cannot compare, and the source that this replica followed until now
+    /// tells that one writer has two histories: then that is not known of this source.
+    fn unless_another_tells(
+        &self,
+        found: Option<Common>,
+        (here, history): (&At, &[HistoryEntry]),
+    ) -> Result<Option<Common>> {
+        let Some(claimed) = found.filter(|found| !found.compared && found.last == here.index) else { return Ok(found) };
+        let known = remembered(&self.engine, &self.source_env).map(|known| known.paths);
+        let Some(known) = known.filter(|known| self.paths().is_none_or(|paths| paths.db != known.db)) else {
+            return Ok(found);
         };
-        let mut own = OwnDigests::of(&self.engine);
-        let alike = &mut |index| is_alike(&mut own, &*source, index);
-        match alike(claimed)? {
-            Some(false) if claimed > LogIndex(0) => last_alike(claimed, alike).map(|(common, _)| Some(common)),
-            _ => Ok(Some(claimed)),
-        }
+        let before = LocalSource::new(self.source_env.clone(), known, Arc::new(|_: &Path| None));
+        let parted = || {
+            let lineage = before.lineage()?;
+            let told = last_common((here.index, history), (lineage.end, &lineage.history));
+            let compared = RefCell::new(Comparison::new(&self.engine, &before));
+            let (marks, alike) =
+                (&mut || compared.borrow_mut().marks(), &mut |index| compared.borrow_mut().alike(index));
+            let common = common((here, history), &lineage, marks, alike)?;
+            Ok::<_, Error>(common.filter(|common| told == Some(claimed.last) && common.last < claimed.last))
+        };
+        // One that is gone tells nothing.
+        Ok(parted().ok().flatten().map(|common| Common { at_most: true, ..common }).or(found))
     }
 
     /// Another node than the source that leads: the one that can be reached; else, where the source is a replica itself, some other one.
@@ -289,7 +310,7 @@ impl Replica {
         let head = source.head()?;
         self.source_head.store(head.0, Ordering::Release);
         let mut snapshot = source.snapshot(false)?;
-        let of = of.unwrap_or(snapshot.file_id());
+        let (of, of_compared) = (of.unwrap_or(snapshot.file_id()), of.is_some());
         let require_same = |snapshot: &dyn Snapshot| match (snapshot.file_id() == of, self.paths()) {
             (false, Some(paths)) => Err(exchanged(&paths.db)),
             _ => Ok(()),
@@ -309,6 +330,10 @@ impl Replica {
                 snapshot = source.snapshot(true)?;
             }
             require_same(&*snapshot)?;
+            if of_compared {
+                // Its files may have been written over since, and are the same ones still; now the snapshot is held.
+                self.require_known_to_source()?;
+            }
             let mark = snapshot.checkpoint();
             *reserved |= self.reserve(&*source, mark.log_index)?;
             match self.log_is_whole(&*source, mark.log_index, mark.digest, head, watch) {

@@ -24,38 +24,91 @@ pub struct GivenUp {
     pub end: LogIndex,
 }
 
-/// Whether two nodes have the same state after the frame with an index; `None` where one of them cannot tell any more.
+/// Whether two nodes have the same state after the frame with an index; `None` where one of them cannot tell.
 pub type Alike<'a> = &'a mut dyn FnMut(LogIndex) -> Result<Option<bool>>;
 
-/// What a replica at `here`, with `history`, would give up. `alike` compares it with the source.
+/// The last commit that two nodes have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Common {
+    /// The last one; with `at_most`, the last one of which it is not known that they differ.
+    pub last: LogIndex,
+    /// Whether they may part before that: one of them cannot tell.
+    pub at_most: bool,
+    /// Whether digests say so, and not the histories alone, which can be those of two graphs that one writer wrote.
+    pub compared: bool,
+}
+
+impl Common {
+    fn sure(last: LogIndex) -> Self {
+        Self { last, at_most: false, compared: true }
+    }
+
+    /// What is given up of a replica at `here` if it takes the graph of a source that ends at `end`.
+    pub fn given_up(&self, here: &At, end: LogIndex) -> Option<GivenUp> {
+        (self.last < here.index).then_some(GivenUp { common: self.last, at_least: self.at_most, last: *here, end })
+    }
+}
+
+/// What a replica at `here`, with `history`, has in common with `source`. `alike` compares both; `marks` are indexes at which it may
+/// tell where it does not otherwise, because a log was let go of before them or is damaged after: the nearest ones before are asked then.
 ///
-/// However the source came to lack them: what was said at one node (a promotion by force, that a restored primary leads) speaks for no
-/// commit of another. `None`, too, where neither the histories nor the digests tell.
-pub fn given_up(here: &At, history: &[HistoryEntry], source: &Lineage, alike: Alike<'_>) -> Result<Option<GivenUp>> {
+/// However the source came to lack commits: what was said at one node (a promotion by force, that a restored primary leads) speaks for no
+/// commit of another. `None`, where neither the histories nor the digests tell.
+pub fn common(
+    (here, history): (&At, &[HistoryEntry]),
+    source: &Lineage,
+    marks: &mut dyn FnMut() -> Result<Vec<LogIndex>>,
+    alike: Alike<'_>,
+) -> Result<Option<Common>> {
     let claimed = last_common((here.index, history), (source.end, &source.history));
     let told = claimed.is_some();
     let claimed = claimed.unwrap_or(here.index.min(source.end));
-    let (common, at_least) = match alike(claimed)? {
-        Some(false) if claimed > LogIndex(0) => last_alike(claimed, alike)?,
-        Some(true) => (claimed, false),
-        _ if told => (claimed, false),
-        _ => return Ok(None),
-    };
-    Ok((common < here.index).then_some(GivenUp { common, at_least, last: *here, end: source.end }))
+    if claimed == LogIndex(0) {
+        return Ok(told.then_some(Common::sure(claimed)));
+    }
+    match alike(claimed)? {
+        Some(true) => return Ok(Some(Common::sure(claimed))),
+        Some(false) => return last_alike(claimed, alike).map(Some),
+        None => {}
+    }
+    let mut before = marks()?;
+    before.retain(|mark| LogIndex(0) < *mark && *mark < claimed);
+    before.sort_unstable_by(|a, b| b.cmp(a));
+    before.dedup();
+    let (mut low, mut high) = (LogIndex(0), claimed);
+    for mark in before {
+        match alike(mark)? {
+            Some(false) => return last_alike(mark, alike).map(Some),
+            Some(true) => {
+                low = mark;
+                break;
+            }
+            None => high = mark,
+        }
+    }
+    // Between a mark that tells and the next one, which does not, more may tell.
+    while low > LogIndex(0) && high.0 - low.0 > 1 {
+        let middle = LogIndex(low.0 + (high.0 - low.0) / 2);
+        match alike(middle)? {
+            Some(false) => return last_alike(middle, alike).map(Some),
+            Some(true) => low = middle,
+            None => high = middle,
+        }
+    }
+    Ok(told.then_some(Common { last: claimed, at_most: claimed < here.index, compared: false }))
 }
 
-/// The last commit before `other`, after which both differ, that both have, by bisection; and whether they may part before that, which is
-/// the oldest commit then that one of them can tell of no more.
-pub fn last_alike(other: LogIndex, alike: Alike<'_>) -> Result<(LogIndex, bool)> {
-    let (mut low, mut unsure, mut high) = (LogIndex(0), false, other);
+/// The last commit before `other`, after which both differ, that both have, by bisection.
+fn last_alike(other: LogIndex, alike: Alike<'_>) -> Result<Common> {
+    let (mut low, mut at_most, mut high) = (LogIndex(0), false, other);
     while high.0 - low.0 > 1 {
         let middle = LogIndex(low.0 + (high.0 - low.0) / 2);
         match alike(middle)? {
             Some(false) => high = middle,
-            told => (low, unsure) = (middle, told.is_none()),
+            told => (low, at_most) = (middle, told.is_none()),
         }
     }
-    Ok((low, unsure))
+    Ok(Common { last: low, at_most, compared: true })
 }
 
 /// The last commit that two nodes have in common, of which each is told where it ends, and its history; 0: they have none. `None`
@@ -99,8 +152,10 @@ impl GivenUp {
         let (shown, source) = (path.display(), paths.db.display());
         let why = match self.common {
             LogIndex(0) => format!("{source} is another database, or one of another history"),
-            _ if self.at_least => format!("{source} has another history, also before log index {}", self.common.0 + 1),
             common if common == self.end => format!("{source} ends at log index {common}"),
+            _ if self.at_least => {
+                format!("{source} has another history from log index {} on, or from an earlier one", self.common.0 + 1)
+            }
             common => format!("{source} has another history from log index {} on", common.0 + 1),
         };
         let what = format_args!(
@@ -177,8 +232,13 @@ mod tests {
         let here = At { epoch: Epoch(2), writer_id: [2; 16], index: LogIndex(9), ..At::start() };
         let source = Lineage { file_id: [5; 16], history: history(there), end: LogIndex(end) };
         let alike = &mut |index: LogIndex| Ok((index.0 >= floor).then_some(index.0 <= parts));
-        let given_up = given_up(&here, &history(&OURS), &source, alike).unwrap();
-        given_up.map(|given_up| (given_up.common.0, given_up.at_least))
+        told(&here, &source, &[], alike)
+    }
+
+    fn told(here: &At, source: &Lineage, marks: &[u64], alike: Alike<'_>) -> Option<(u64, bool)> {
+        let marks = &mut || Ok(marks.iter().map(|mark| LogIndex(*mark)).collect());
+        let common = common((here, &history(&OURS)), source, marks, alike).unwrap();
+        common.and_then(|common| common.given_up(here, source.end)).map(|lost| (lost.common.0, lost.at_least))
     }
 
     #[test]
@@ -210,10 +270,14 @@ mod tests {
             (&[], 12, None),
         ] {
             let told = found(there, end, (0, u64::MAX));
+            // Where no digest tells, they may part before.
+            assert_eq!(told, expected.map(|common| (common, common > 0)), "{there:?} {end}");
+            let told = found(there, end, (u64::MAX, 0));
             assert_eq!(told, expected.map(|common| (common, false)), "{there:?} {end}");
         }
         let nothing = Lineage { file_id: [5; 16], history: history(&OURS[..1]), end: LogIndex(3) };
-        assert_eq!(given_up(&At::start(), &[], &nothing, &mut |_| Ok(None)).unwrap(), None, "it holds nothing");
+        let held = common((&At::start(), &[]), &nothing, &mut || Ok(Vec::new()), &mut |_| Ok(None)).unwrap();
+        assert_eq!(held, None, "it holds nothing");
     }
 
     /// The source was restored in place from an older copy, and wrote on as the writer that it was.
@@ -238,5 +302,23 @@ mod tests {
         }
         // The source tells of nothing that the replica has: retention let go of it.
         assert_eq!(found(&OURS, 20, (3, 10)), None);
+    }
+
+    /// What both tell of ends before the replica does: a segment is damaged or gone, or only files tell.
+    #[test]
+    fn where_the_last_commit_cannot_be_compared_the_nearest_ones_before_it_are() {
+        let here = At { epoch: Epoch(2), writer_id: [2; 16], index: LogIndex(9), ..At::start() };
+        let source = Lineage { file_id: [5; 16], history: history(&OURS), end: LogIndex(20) };
+        for parts in 0..=9 {
+            for broken in 1..=9 {
+                for marks in [&[1, 4, 6][..], &[6, 4, 1, 12]] {
+                    let alike = &mut |index: LogIndex| Ok((index.0 < broken).then_some(index.0 <= parts));
+                    // Of what tells, the last one before the break is found wherever a mark tells.
+                    let parted = parts + 1 < broken && marks.iter().any(|mark| *mark < broken);
+                    let found = told(&here, &source, marks, alike);
+                    assert_eq!(found, parted.then_some((parts, false)), "{parts} {broken} {marks:?}");
+                }
+            }
+        }
     }
 }

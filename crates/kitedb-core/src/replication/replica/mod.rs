@@ -20,7 +20,7 @@ use crate::{
     graph::{Epoch, LogIndex},
     io::Env,
     lock::{Mutex, RwLock},
-    log::{Control, PageLimits},
+    log::{Control, LogReader, PageLimits},
     replication::{
         followed_log::{FollowedLog, LogStatus},
         registry::{Labels, Progress},
@@ -61,6 +61,8 @@ pub struct Replica {
     state: AtomicU8,
     since_ms: AtomicU64,
     source_head: AtomicU64,
+    /// Its own log, as long as it is ahead of its source and compares itself with that at each pull.
+    own_log: Mutex<Option<LogReader>>,
     /// How often a try to pull ended, or the state changed.
     news: AtomicU64,
     /// What it reported last to be durable here.
@@ -115,6 +117,7 @@ impl Replica {
             state: AtomicU8::new(u8::MAX),
             since_ms: AtomicU64::new(0),
             source_head: AtomicU64::new(0),
+            own_log: Mutex::default(),
             news: AtomicU64::new(0),
             reported: AtomicU64::new(u64::MAX),
             following: AtomicBool::new(false),
@@ -363,8 +366,10 @@ impl Replica {
                 return Err(fault);
             }
             if applied == before {
-                if index > pulled.head {
-                    self.require_common(&*source, pulled.head)?;
+                match index > pulled.head {
+                    true => self.require_common(&*source, pulled.head)?,
+                    // Which must not keep what retention lets go of.
+                    false => *self.own_log.lock() = None,
                 }
                 break;
             }

@@ -15,6 +15,7 @@ use crate::{
         },
         status::{Promotion, ReplicaState},
     },
+    shell::{command, shell_word},
 };
 use std::path::PathBuf;
 
@@ -152,6 +153,7 @@ impl Replica {
             // One that goes on may have led its epoch already, and be ahead of its source.
             self.come_close(&*source)?;
         }
+        self.require_nobody_else_leads(&*source)?;
         self.engine.require_room_for_epoch()?;
         self.remember_source()?;
         // Durable before the fence is moved, so that this replica knows it for its own after a crash.
@@ -188,6 +190,23 @@ impl Replica {
         let what = "stale primary: this replica's promotion was cut short, and meanwhile its source took the lead back, or \
                     another replica took over from it: this one follows on; promote it again if it is to lead all the same";
         Err(Error::new(ErrorCode::StalePrimary, what))
+    }
+
+    /// Fails where another promotion fenced the source without coming to its end, and another node leads by now, as far as that can be
+    /// reached: who completed that promotion would lead beside it.
+    fn require_nobody_else_leads(&self, source: &dyn Source) -> Result<()> {
+        let seen = source.seen()?;
+        // An assumed fence is refused with its own words.
+        if seen.assumed || seen.moved().is_none_or(|moved| moved.ended.is_some()) {
+            return Ok(());
+        }
+        let Some(leader) = self.leader_elsewhere() else { return Ok(()) };
+        let what = format_args!(
+            "stale primary: a promotion fenced the source and was not completed, and {} leads by now: follow that one ({})",
+            leader.display(),
+            command("replica follow", &self.engine.path, format_args!("--source-db {}", shell_word(&leader)))
+        );
+        Err(Error::new(ErrorCode::StalePrimary, what).with_path(&self.engine.path))
     }
 
     /// Pulls until little is missing, so that commits at the source do not wait long between the fence and the epoch's

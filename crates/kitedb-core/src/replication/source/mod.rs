@@ -173,6 +173,11 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// The state digest after the frame with that index, which must be at or before its end. `None` where neither its log nor its
     /// file tells: retention let go of that, or it is damaged.
     fn digest_at(&self, index: LogIndex) -> Result<Option<Digest>>;
+    /// Indexes at which [`Source::digest_at`] is likely to tell, in any order: those before its log's segments, and what its file
+    /// holds. By default none: then only the replica's own are asked.
+    fn digest_marks(&self) -> Result<Vec<LogIndex>> {
+        Ok(Vec::new())
+    }
     /// Its history, as far as it goes.
     fn lineage(&self) -> Result<Lineage>;
     /// Pins a snapshot, after a new checkpoint if `fresh`.

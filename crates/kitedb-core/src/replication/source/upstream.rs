@@ -127,6 +127,11 @@ pub enum SourceFault {
 }
 
 impl SourceFault {
+    /// Whether whoever follows this source follows nobody who leads, however long it waits.
+    fn says_that_nobody_leads(&self) -> bool {
+        matches!(self, Self::Cycle { .. } | Self::Fenced { .. } | Self::Copied { .. })
+    }
+
     /// Whether it is about what the replica has, or needs next.
     fn is_of_position(&self) -> bool {
         match self {
@@ -412,13 +417,14 @@ pub fn leads_in_a_circle(env: &Env, paths: SourcePaths, asking: &Asking<'_>) -> 
     leads_nowhere(env, paths, asking).filter(|fault| matches!(fault, SourceFault::Cycle { .. }))
 }
 
-/// Why no primary that leads is at the end of where a node that follows `paths` would follow, if that can be seen.
+/// Why no primary that leads is at the end of where a node that follows `paths` would follow, if that is seen. What may pass, or be
+/// followed all the same, like a node that stopped or a file that cannot be read whose log goes on, says nothing of who leads.
 pub fn leads_nowhere(env: &Env, paths: SourcePaths, asking: &Asking<'_>) -> Option<SourceFault> {
     let source = UpstreamNode::at(env, &paths, None).ok()?;
     let known = Remembered { paths, astray: None, file_id: None };
     match where_it_leads(env, &known, source, asking) {
-        End::Nowhere(fault) => Some(fault),
-        End::Primary | End::Unseen(_) => None,
+        End::Nowhere(fault) if fault.says_that_nobody_leads() => Some(fault),
+        End::Nowhere(_) | End::Primary | End::Unseen(_) => None,
     }
 }
 

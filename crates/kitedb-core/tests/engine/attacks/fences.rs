@@ -516,7 +516,10 @@ fn a_promotion_from_a_source_that_was_repaired_does_not_say_that_another_node_le
     // Or the source leads again, and then the replica takes over as ever.
     let path = stage.path("s.kitedb");
     let lead = Database::open(&source, primary()).unwrap();
-    lead.primary_promote_to_next_epoch().unwrap();
+    // Beside the one that leads by now it does so by force only.
+    let refused = lead.primary_promote_to_next_epoch().unwrap_err();
+    assert!(refused.code() == ErrorCode::StalePrimary && refused.to_string().contains("r.kitedb"), "{refused}");
+    assert!(lead.primary_promote_by_force().unwrap() > 3);
     let replica = Database::open(&path, replica_of(&source)).unwrap();
     replica.replica_bootstrap_from_snapshot().unwrap();
     assert!(replica.replica_promote(false).unwrap().source_fenced);
@@ -621,7 +624,21 @@ fn a_primary_does_not_follow_who_began_to_take_over_from_it() {
             }
             follower.close().unwrap();
         }
-        if begun % 2 == 0 {
+        if begun % 3 == 0 {
+            // Its source is away, and who began it leads by force: neither the source nor another one makes a second history.
+            let away = Path::new("/away.replication");
+            a.disk.rename(Path::new("/primary.kitedb.replication"), away).unwrap();
+            let new = b.replica_of(&a);
+            assert!(new.replica_promote(true).unwrap().epoch > 1, "operation {op}");
+            graph.commit(&new);
+            new.close().unwrap();
+            a.disk.rename(away, Path::new("/primary.kitedb.replication")).unwrap();
+            let old = a.primary();
+            let refused = old.primary_promote_to_next_epoch().unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::StalePrimary, "operation {op}: {refused}");
+            assert!(refused.to_string().contains("--source-db /replica.kitedb"), "operation {op}: {refused}");
+            assert!(old.primary_promote_by_force().unwrap() > 2, "operation {op}");
+        } else if begun % 3 == 1 {
             let old = a.primary();
             old.primary_promote_to_next_epoch().unwrap();
             graph.commit(&old);

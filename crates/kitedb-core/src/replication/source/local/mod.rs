@@ -251,14 +251,24 @@ impl Source for LocalSource {
     fn digest_at(&self, index: LogIndex) -> Result<Option<Digest>> {
         let control = self.control()?;
         let in_log = self.with(|open| open.reader.digest_at(index));
-        match in_log {
-            Ok(None) => {}
-            // What is damaged tells nothing.
-            Err(e) if e.code() == ErrorCode::Corrupt => {}
-            told => return told,
+        if let Ok(Some(digest)) = in_log {
+            return Ok(Some(digest));
         }
-        // Nor does a file that cannot be read.
-        Ok(self.store_of(&control).ok().and_then(|store| store.manifest().checkpoint.digest_at(index)))
+        // Nor does a file tell that cannot be read.
+        let in_file = self.store_of(&control).ok().and_then(|store| store.manifest().checkpoint.digest_at(index));
+        match in_log {
+            // What is damaged tells nothing.
+            Err(e) if in_file.is_none() && e.code() != ErrorCode::Corrupt => Err(e),
+            _ => Ok(in_file),
+        }
+    }
+
+    fn digest_marks(&self) -> Result<Vec<LogIndex>> {
+        let control = self.control()?;
+        let before = |first: LogIndex| LogIndex(first.0.saturating_sub(1));
+        let mut marks: Vec<_> = self.with(|open| Ok(open.reader.headers().map(|h| before(h.first)).collect()))?;
+        marks.extend(self.store_of(&control).ok().map(|store| store.manifest().checkpoint.log_index));
+        Ok(marks)
     }
 
     fn lineage(&self) -> Result<Lineage> {
