@@ -5,7 +5,7 @@ use crate::{
     db::{merge_history, resolved},
     error::{Error, ErrorCode, Result},
     graph::{Digest, LogIndex},
-    log::{FrameRef, PageLimits},
+    log::{FrameRef, PageLimits, proven},
     replication::{
         registry::Progress,
         replica::{
@@ -114,7 +114,12 @@ impl Replica {
                     self.take_back_reservation();
                 }
             }
-            self.note_failure(e);
+            if e.code() == ErrorCode::Cancelled && !self.engine.is_half_made() && !self.control.needs_reseed() {
+                // What is here is whole still, and nothing failed.
+                self.enter(self.pace());
+            } else {
+                self.note_failure(e);
+            }
             return result.map(|()| Copied::default());
         }
         let left_behind = self.left_behind(held, common, before);
@@ -177,11 +182,21 @@ impl Replica {
         if self.engine.options.overwrite || self.engine.is_foreign() {
             return Ok(None);
         }
+        let is_damaged = self.engine.damage().is_some();
         let (given_up, of) = match self.held() {
             Some((here, history)) => {
                 let source = self.source();
                 let lineage = source.lineage()?;
+                let told = last_common((here.index, &history), (lineage.end, &lineage.history)).is_some();
+                if is_damaged && !told {
+                    self.require_the_same_source(&lineage)?;
+                }
                 (self.given_up_at(&*source, &lineage, (&here, &history))?, Some(lineage.file_id))
+            }
+            None if is_damaged && !self.engine.is_unfilled() => {
+                let lineage = self.source().lineage()?;
+                self.require_the_same_source(&lineage)?;
+                (None, Some(lineage.file_id))
             }
             None => (None, None),
         };
@@ -190,9 +205,27 @@ impl Replica {
             (Some(given_up), Some(paths)) if self.engine.opened.has_beyond() => {
                 Err(given_up.refused_in_log(&self.engine.path, &paths))
             }
+            (Some(given_up), Some(paths)) if is_damaged => {
+                Err(given_up.refused_of_damaged(&self.engine.path, &self.engine.log_dir, &paths))
+            }
             (Some(given_up), Some(paths)) => Err(given_up.refused(&self.engine.path, &paths, self.other_leader())),
             _ => Ok(of),
         }
+    }
+
+    /// Fails unless the source, whose lineage is `lineage`, is the database that this replica followed: neither its file nor its log
+    /// tells of what history it was.
+    fn require_the_same_source(&self, lineage: &Lineage) -> Result<()> {
+        let known = remembered(&self.engine, &self.source_env).and_then(|known| known.file_id);
+        let (false, Some(paths)) = (known == Some(lineage.file_id), self.paths()) else { return Ok(()) };
+        let what = format_args!(
+            "{shown} is damaged, and nothing tells whether it is a replica of {source}: neither its log nor what it remembers of its \
+             source does. Give it the source that it followed (--source-db); to take the graph of {source} whatever was here, ask for \
+             that by name (replication_overwrite, --overwrite)",
+            shown = self.engine.path.display(),
+            source = paths.db.display(),
+        );
+        Err(Error::new(ErrorCode::WouldOverwrite, what).with_path(&self.engine.path))
     }
 
     /// The commits here that a reseed would give up.
@@ -238,7 +271,11 @@ impl Replica {
     fn held(&self) -> Option<(At, Vec<HistoryEntry>)> {
         let (epoch, writer_id, index, digest) = self.engine.position();
         let (mut here, mut history) = (At { epoch, writer_id, index, digest }, self.engine.history());
-        if let Some(held) = self.engine.opened.beyond() {
+        // Of a file that is damaged its log tells.
+        let in_log =
+            || proven(&self.engine.env, &self.engine.log_dir, self.engine.store.file_id(), Some(&self.control));
+        let damaged = self.engine.damage().and_then(|_| in_log().ok().flatten()).filter(|held| held.last > index);
+        if let Some(held) = self.engine.opened.beyond().or(damaged) {
             here = At { epoch: held.epoch, writer_id: held.writer_id, index: held.last, digest };
             merge_history(&mut history, &held.wrote, held.last, None);
         }
