@@ -35,7 +35,8 @@ pub(in crate::replication) fn who_has_begun(env: &Env, control: &Arc<Control>, b
 /// Fails where the replica whose file is `path` and whose sidecar is `dir` is to lead by a promotion that ended its source's epoch:
 /// once it is no replica, nobody completes that.
 pub(crate) fn require_no_lead_begun(env: &Env, path: &Path, dir: &Path) -> Result<()> {
-    let Some(control) = Control::open(&*env.disk, dir, OpenMode::Read)? else { return Ok(()) };
+    // One that cannot be read tells of no promotion, and nothing could complete it.
+    let Ok(Some(control)) = Control::open(&*env.disk, dir, OpenMode::Read) else { return Ok(()) };
     let promotion = control.promotion();
     if promotion == [0; 16] || !control.is_replica() {
         return Ok(());
