@@ -41,6 +41,7 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
     let fenced = status.is_some();
     let fence = status.as_ref().and_then(|status| status.fence.as_ref());
     let (assumed, unfinished) = fence.map_or((false, false), |fence| (fence.assumed, fence.ended.is_none()));
+    let unfinished = unfinished || status.as_ref().is_some_and(|status| status.begun_by.is_some());
     let why = status.as_ref().filter(|_| unfinished && !assumed).and_then(PrimaryReplicationStatus::fault);
     let fault = database.replication_log_fault();
     let name = clean(&args.common.database.display().to_string());

@@ -8,7 +8,7 @@ use crate::{
     },
     error::{Error, ErrorCode, Result},
     io::{Env, FileIdentity},
-    replication::{Leaving, Others, Registry, Rival, require_no_rival, rivals_of},
+    replication::{Leaving, Others, Registry, Rival, require_no_lead_begun, require_no_rival, rivals_of},
 };
 use std::path::{Path, PathBuf};
 
@@ -47,6 +47,8 @@ impl Database {
     /// # Errors
     /// [`ErrorCode::Locked`] while anybody has it open for writing; [`ErrorCode::LogMismatch`] or
     /// [`ErrorCode::Corrupt`] where commits are only in a log that is not there or cannot be read; those of its recovery.
+    /// [`ErrorCode::WouldOverwrite`] of a replica whose promotion ended its source's epoch and was cut short: nobody else can
+    /// complete that (`replication_overwrite`: the lead goes with it).
     pub fn detach(path: impl AsRef<Path>) -> Result<Detached> {
         Self::detach_in(Env::real(), path, OpenOptions::new())
     }
@@ -61,6 +63,9 @@ impl Database {
             None => sidecar_of_replica(&here, &path, &options),
         };
         let replica = replica.unwrap_or_default();
+        if let Some((dir, _)) = replica.as_ref().filter(|_| !options.overwrite) {
+            require_no_lead_begun(&here, &path, dir)?;
+        }
         let leaving = replica.and_then(|(dir, file_id)| Leaving::of((&env, &env), &path, &dir, file_id));
         let mut left = None;
         let mut leave = || left = leaving.as_ref().map(Leaving::leave);

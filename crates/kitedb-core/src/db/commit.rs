@@ -348,9 +348,11 @@ impl Engine {
             ErrorCode::StalePrimary,
             format_args!(
                 "stale primary: {} is fenced for writes at epoch {}, because another node was promoted to epoch {leads}; follow \
-                 the new primary as a replica; only if that one is gone for good, promote this node by name",
+                 the new primary as a replica ({} tells where nobody leads yet); only if that one is gone for good, promote this \
+                 node by name",
                 self.path.display(),
-                self.epoch()
+                self.epoch(),
+                command("primary status", &self.path, "")
             ),
         )
         .with_epoch(leads)

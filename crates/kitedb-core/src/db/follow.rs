@@ -287,10 +287,12 @@ impl Engine {
     /// Remembers what no other history will tell: that a promotion of this node is past, and which epochs have been.
     fn leave_history(&self, commit: &Commit) -> Result<()> {
         let Some(control) = &self.sidecar else { return Ok(()) };
-        if commit.history.iter().any(|h| h.writer_id == control.promotion()) {
+        let fence = control.fence()?;
+        // One that began its epoch here and never led is not past: its source may have ended for it, and only this node completes it.
+        let is_past = |h: &HistoryEntry| h.first <= commit.last || h.epoch <= fence.epoch;
+        if commit.history.iter().any(|h| h.writer_id == control.promotion() && is_past(h)) {
             control.set_promotion([0; 16])?;
         }
-        let fence = control.fence()?;
         if fence.follows && fence.epoch < self.epoch() {
             return control.set_fence(self.epoch());
         }

@@ -280,6 +280,7 @@ pub(super) mod tests {
     pub fn primary(replica_lags: Vec<ReplicaLag>) -> PrimaryReplicationStatus {
         PrimaryReplicationStatus {
             fence: None,
+            begun_by: None,
             copied: None,
             panicked: None,
             role: ReplicationRole::Primary,

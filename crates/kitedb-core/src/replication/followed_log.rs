@@ -5,17 +5,22 @@ use crate::{
     db::{Engine, RetentionOptions, fence_by_header},
     error::{Error, ErrorCode, Result},
     graph::{Epoch, LogIndex},
+    io::OpenMode,
     lock::Mutex,
     log::{Control, LogReader, no_segment},
     replication::{
-        registry::{LIMIT, Progress, Registration, Registry, choose_replica::choose},
+        begun_elsewhere::who_has_begun,
+        registry::{
+            LIMIT, Progress, Registration, Registry,
+            choose_replica::{choose, short_id},
+        },
         replica::copied::{Before, LeftBehind, LeftBehindBy},
         retention::{self, Holds, Kept, Part},
         status::{FenceStatus, Hold, HoldState, PrimaryReplicationStatus, ReplicaLag, RetentionOutcome},
     },
-    shell::command_by_log,
+    shell::{command, command_by_log},
 };
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 /// See the [module documentation](self).
 #[derive(Debug)]
@@ -118,6 +123,10 @@ impl FollowedLog {
             registration_limit: log.registration_limit,
             fenced: self.engine.is_fenced() || fence.epoch > epoch,
             copied: self.engine.copied().map(ToString::to_string),
+            begun_by: fence.moved().filter(|moved| moved.ended.is_some()).and_then(|moved| {
+                let env = &self.engine.env;
+                who_has_begun(env, &self.control, moved.by)
+            }),
             fence: assumed().or_else(|| fence.moved().map(|moved| FenceStatus::seen(moved, &self.control))),
             process_id: writer_of(&self.engine, &self.control)?,
             panicked: self.engine.panicked().map(ToString::to_string),
@@ -144,7 +153,10 @@ impl FollowedLog {
             holds: retention::what_holds(&segments, &holds, &ids, self.engine.checkpoint_index(), &windows),
             replica_lags: standings.iter().map(|s| self.lag_of(s, head, (capped, broken), &windows)).collect(),
             registration_limit: LIMIT as u64,
-            fault: self.log_fault(head, segments.is_empty())?.or(self.loss()?),
+            fault: self
+                .log_fault(head, segments.is_empty())?
+                .or(self.loss()?)
+                .or_else(|| self.lost_commits(&standings, head)),
         })
     }
 
@@ -161,6 +173,42 @@ impl FollowedLog {
         };
         drop(reader);
         Ok(wrong.map(|e| e.to_string()).or_else(|| self.missing_segments().filter(|_| is_empty)))
+    }
+
+    /// What is wrong with the log, for who is to lead with it: as far as [`LogStatus::fault`] tells without reading all of it.
+    pub(in crate::replication) fn unfit_to_lead(&self, head: LogIndex) -> Result<Option<String>> {
+        let mut reader = self.reader.lock();
+        reader.refresh()?;
+        let is_empty = reader.floor().is_none();
+        drop(reader);
+        self.log_fault(head, is_empty)
+    }
+
+    /// That this primary, whose last commit is `head`, lost commits of its epoch that a replica reported to have: an older backup was
+    /// put into its files, or its log was cut.
+    fn lost_commits(&self, standings: &[Standing], head: LogIndex) -> Option<String> {
+        let (epoch, _, last, _) = self.engine.position();
+        let reported = standings.iter().map(|standing| &standing.registration);
+        let furthest = reported.filter(|found| found.epoch == epoch).max_by_key(|found| found.applied)?;
+        let is_ahead = furthest.applied > head.max(last) && !self.control.is_replica();
+        // Who only looks may know of a commit later than its replica.
+        let now = || Control::open(&*self.engine.env.disk, &self.engine.log_dir, OpenMode::Read).ok()?;
+        if !is_ahead || now().is_none_or(|control| control.published() >= furthest.applied) {
+            return None;
+        }
+        let replica = Path::new(furthest.labels.path.as_deref().unwrap_or("REPLICA"));
+        Some(format!(
+            "the last commit here is {epoch}:{head}, and the replica {replica} ({id}) has reported {epoch}:{applied}: an older backup was \
+             put back here, or the log was cut, and this node lacks what that one has. Do not write here: let that one lead \
+             ({lead}), and reseed this node from it; only if what it has is to be given up, reseed it from here ({give_up}), or forget \
+             it ({forget})",
+            replica = replica.display(),
+            id = short_id(&furthest.replica_id),
+            applied = furthest.applied,
+            lead = command("replica promote", replica, "--force"),
+            give_up = command("replica reseed", replica, "--overwrite"),
+            forget = command_by_log("primary remove", &self.engine.log_dir, short_id(&furthest.replica_id)),
+        ))
     }
 
     fn missing_segments(&self) -> Option<String> {

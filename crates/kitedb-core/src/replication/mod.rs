@@ -15,6 +15,7 @@
 //! | `compare` | where two databases differ |
 //! | `transport` | pages and snapshots, for hosts that carry them themselves |
 
+mod begun_elsewhere;
 mod compare;
 mod followed_log;
 mod node_file;
@@ -27,6 +28,7 @@ mod status;
 mod token_wait;
 mod transport;
 
+pub(crate) use begun_elsewhere::require_no_lead_begun;
 pub(crate) use followed_log::FollowedLog;
 pub(crate) use registry::Registry;
 pub use registry::{Labels, Progress, Registration};

@@ -190,6 +190,9 @@ pub struct PrimaryReplicationStatus {
     pub fenced: bool,
     /// The promotion of another node that fenced this one, also if it was not completed.
     pub fence: Option<FenceStatus>,
+    /// The file of the registered replica that began the promotion which ended this node's epoch, and was cut short before it led,
+    /// as far as that is seen from here: nobody leads before it is completed there.
+    pub begun_by: Option<PathBuf>,
     /// Of one whose files were copied or restored since its log was written: how they differ, and what to do. It commits
     /// nothing before its operator says what it is ([`Database::confirm_moved`](crate::Database::confirm_moved),
     /// [`Database::detach`](crate::Database::detach)).
@@ -218,6 +221,15 @@ impl PrimaryReplicationStatus {
             ),
             (Some(FenceStatus { ended: None, .. }), Some(copied)) => copied.clone(),
             (Some(FenceStatus { ended: None, promoter, .. }), None) => not_completed(promoter, &in_place("")),
+            (Some(FenceStatus { promoter, .. }), _) if self.begun_by.is_some() => {
+                let began = self.begun_by.as_deref().unwrap_or(Path::new("REPLICA"));
+                format!(
+                    "promotion {promoter}, which ended this node's epoch, was begun at {} and not completed, and nobody leads: \
+                     complete it ({}), and follow that one then",
+                    began.display(),
+                    command("replica promote", began, "")
+                )
+            }
             _ => "another node took over; writes here are refused: stop writing here, and follow it as a replica"
                 .to_owned(),
         });

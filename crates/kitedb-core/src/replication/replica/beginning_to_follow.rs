@@ -4,11 +4,14 @@
 use super::Replica;
 use crate::{
     error::{Error, ErrorCode, Result},
-    log::{Control, Moved},
-    replication::source::{
-        SourcePaths,
-        upstream::{Asking, leads_nowhere},
-        upstream_node::UpstreamNode,
+    log::Moved,
+    replication::{
+        begun_elsewhere::{has_begun, who_has_begun},
+        source::{
+            SourcePaths,
+            upstream::{Asking, SourceFault, leads_nowhere},
+            upstream_node::UpstreamNode,
+        },
     },
     shell::command,
 };
@@ -19,9 +22,7 @@ impl Replica {
     pub(super) fn require_a_leader(&self) -> Result<()> {
         let (true, Some(paths)) = (self.engine.is_on_trial(), self.paths()) else { return Ok(()) };
         let asking = Asking::of(&self.engine, &self.control);
-        if leads_nowhere(&self.source_env, paths.clone(), &asking).is_none() {
-            return Ok(());
-        }
+        let Some(fault) = leads_nowhere(&self.source_env, paths.clone(), &asking) else { return Ok(()) };
         match self.control.fence()?.moved() {
             Some(_) if self.control.fence_is_assumed() => {
                 let lead = command("primary promote", &self.engine.path, "--force");
@@ -33,16 +34,20 @@ impl Replica {
                 let error = Error::new(ErrorCode::StalePrimary, format_args!("stale primary: {what}"));
                 Err(error.with_epoch(moved.epoch).with_path(&self.engine.path))
             }
-            // Who took over leads; where the source does not follow that one yet, its status tells.
+            // Whoever is to lead by that promotion follows this node still, or the source does not follow that one yet.
+            Some(moved) if matches!(fault, SourceFault::Cycle { .. }) => {
+                let what = self.nobody_leads_there(&paths, moved);
+                Err(Error::new(ErrorCode::StalePrimary, format_args!("stale primary: {what}")).with_epoch(moved.epoch))
+            }
+            // Who took over leads; where another one took over from that one since, its status tells.
             _ => Ok(()),
         }
     }
 
     /// That the promotion `moved` is to be completed first, where it was begun, if that is at `paths`.
     fn not_taken_over(&self, paths: &SourcePaths, moved: Moved) -> String {
-        let began = |control: &Control| control.is_replica() && control.promotion() == moved.by;
         let source = UpstreamNode::at(&self.source_env, paths, None).ok();
-        let who = match source.is_some_and(|source| began(&source.control)) {
+        let who = match source.is_some_and(|source| has_begun(&source.control, moved.by)) {
             true => command("replica promote", &paths.db, "").to_string(),
             false => "promote the replica that began it".to_owned(),
         };
@@ -53,6 +58,33 @@ impl Replica {
             by = u128::from_be_bytes(moved.by),
             source = paths.db.display(),
             lead = command("primary promote", &self.engine.path, "")
+        )
+    }
+
+    /// That the node at `paths` follows this one, which the promotion `moved` ended; and who completes that, if it is seen here.
+    fn nobody_leads_there(&self, paths: &SourcePaths, moved: Moved) -> String {
+        let source = UpstreamNode::at(&self.source_env, paths, None).ok();
+        let is_source = source.is_some_and(|source| has_begun(&source.control, moved.by));
+        let known = || who_has_begun(&self.source_env, &self.control, moved.by);
+        let out = match is_source.then(|| paths.db.clone()).or_else(known) {
+            Some(began) => format!(
+                "it was begun at {} and not completed, and nobody leads: complete it ({}), and follow that one then",
+                began.display(),
+                command("replica promote", &began, "")
+            ),
+            None => format!(
+                "follow the node that took over (--source-db, replica_repoint); where that promotion was cut short, complete it first: \
+                 promote the replica that began it, or, where that is gone for good, let this node lead anew ({})",
+                command("primary promote", &self.engine.path, "--force")
+            ),
+        };
+        format!(
+            "{own} was fenced by promotion {by:032x}, to epoch {epoch}, and {source} leads to nobody who leads, but back to {own}: \
+             {out}. Nothing was changed",
+            own = self.engine.path.display(),
+            by = u128::from_be_bytes(moved.by),
+            epoch = moved.epoch,
+            source = paths.db.display(),
         )
     }
 }

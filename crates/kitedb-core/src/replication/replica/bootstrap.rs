@@ -5,7 +5,7 @@ use crate::{
     db::{merge_history, resolved},
     error::{Error, ErrorCode, Result},
     graph::{Digest, LogIndex},
-    log::{FrameRef, PageLimits},
+    log::{FrameRef, PageLimits, proven},
     replication::{
         registry::Progress,
         replica::{
@@ -113,7 +113,12 @@ impl Replica {
                     self.take_back_reservation();
                 }
             }
-            self.note_failure(e);
+            if e.code() == ErrorCode::Cancelled && !self.engine.is_half_made() && !self.control.needs_reseed() {
+                // What is here is whole still, and nothing failed.
+                self.enter(self.pace());
+            } else {
+                self.note_failure(e);
+            }
             return result.map(|()| Copied::default());
         }
         let left_behind = self.left_behind(held, common, before);
@@ -173,10 +178,19 @@ impl Replica {
     /// Fails where the source's graph would replace commits that the source does not have, and nobody asked for that. Returns
     /// the id of the source's file that was looked at, and the last commit that both have, as far as that can be told.
     fn require_known_to_source(&self) -> Result<(Option<[u8; 16]>, Option<LogIndex>)> {
-        let Some(held) = self.held() else { return Ok((None, None)) };
+        let told = self.engine.options.overwrite || self.engine.is_foreign();
+        let is_damaged = self.engine.damage().is_some();
+        let Some(held) = self.held() else {
+            if told || !is_damaged || self.engine.is_unfilled() {
+                return Ok((None, None));
+            }
+            let lineage = self.source().lineage()?;
+            self.require_the_same_source(&lineage)?;
+            return Ok((Some(lineage.file_id), None));
+        };
         let source = self.source();
         let lineage = source.lineage()?;
-        if self.engine.options.overwrite || self.engine.is_foreign() {
+        if told {
             // Who follows this node is told nevertheless; but what no disk reads is in the way of nothing.
             let common = match self.common(&*source, &lineage, &held) {
                 Err(e) if e.code() == ErrorCode::Io => None,
@@ -184,15 +198,37 @@ impl Replica {
             };
             return Ok((None, common.map(|common| common.last)));
         }
+        let claimed = last_common((held.0.index, &held.1), (lineage.end, &lineage.history));
+        if is_damaged && claimed.is_none() {
+            self.require_the_same_source(&lineage)?;
+        }
         let common = self.common(&*source, &lineage, &held)?;
         match (common.and_then(|common| common.given_up(&held.0, lineage.end)), self.paths()) {
             // As long as its file does not have them, it does not lead with them either.
             (Some(given_up), Some(paths)) if self.engine.opened.has_beyond() => {
                 Err(given_up.refused_in_log(&self.engine.path, &paths))
             }
+            (Some(given_up), Some(paths)) if is_damaged => {
+                Err(given_up.refused_of_damaged(&self.engine.path, &self.engine.log_dir, &paths))
+            }
             (Some(given_up), Some(paths)) => Err(given_up.refused(&self.engine.path, &paths, self.other_leader())),
             _ => Ok((Some(lineage.file_id), common.map(|common| common.last))),
         }
+    }
+
+    /// Fails unless the source, whose lineage is `lineage`, is the database that this replica followed: neither its file nor its log
+    /// tells of what history it was.
+    fn require_the_same_source(&self, lineage: &Lineage) -> Result<()> {
+        let known = remembered(&self.engine, &self.source_env).and_then(|known| known.file_id);
+        let (false, Some(paths)) = (known == Some(lineage.file_id), self.paths()) else { return Ok(()) };
+        let what = format_args!(
+            "{shown} is damaged, and nothing tells whether it is a replica of {source}: neither its log nor what it remembers of its \
+             source does. Give it the source that it followed (--source-db); to take the graph of {source} whatever was here, ask for \
+             that by name (replication_overwrite, --overwrite)",
+            shown = self.engine.path.display(),
+            source = paths.db.display(),
+        );
+        Err(Error::new(ErrorCode::WouldOverwrite, what).with_path(&self.engine.path))
     }
 
     /// The commits here that a reseed would give up.
@@ -259,7 +295,11 @@ impl Replica {
     fn held(&self) -> Option<(At, Vec<HistoryEntry>)> {
         let (epoch, writer_id, index, digest) = self.engine.position();
         let (mut here, mut history) = (At { epoch, writer_id, index, digest }, self.engine.history());
-        if let Some(held) = self.engine.opened.beyond() {
+        // Of a file that is damaged its log tells.
+        let in_log =
+            || proven(&self.engine.env, &self.engine.log_dir, self.engine.store.file_id(), Some(&self.control));
+        let damaged = self.engine.damage().and_then(|_| in_log().ok().flatten()).filter(|held| held.last > index);
+        if let Some(held) = self.engine.opened.beyond().or(damaged) {
             here = At { epoch: held.epoch, writer_id: held.writer_id, index: held.last, digest };
             merge_history(&mut history, &held.wrote, held.last, None);
         }

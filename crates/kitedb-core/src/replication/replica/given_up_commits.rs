@@ -190,6 +190,24 @@ impl GivenUp {
         Error::new(ErrorCode::WouldOverwrite, what).with_path(path).with_token(self.last.token())
     }
 
+    /// As [`GivenUp::refused`], of a replica whose file is damaged and whose log, in `dir`, has them still.
+    pub fn refused_of_damaged(&self, path: &Path, dir: &Path, paths: &SourcePaths) -> Error {
+        let give_up = format!("--source-db {} --overwrite", shell_word(&paths.db));
+        let what = format_args!(
+            "{shown} is damaged, its log in {dir} has the commits up to {epoch}:{last}, and {source} lacks {commits}: they would be \
+             given up with that log, and may be nowhere else. Where a replica that followed {shown} has them, let that one lead; to \
+             give them up, ask for that by name ({give_up}, replication_overwrite)",
+            shown = path.display(),
+            dir = dir.display(),
+            epoch = self.last.epoch,
+            last = self.last.index,
+            source = paths.db.display(),
+            commits = self.commits(),
+            give_up = command("replica reseed", path, give_up),
+        );
+        Error::new(ErrorCode::WouldOverwrite, what).with_path(path).with_token(self.last.token())
+    }
+
     /// The error of a replica that cannot go on at its source, with both ways out.
     pub fn both_ways(&self, e: Error, path: &Path, paths: &SourcePaths, leader: Option<PathBuf>) -> Error {
         let source = format!("--source-db {} --overwrite", shell_word(&paths.db));

@@ -52,6 +52,9 @@ impl Replica {
                 "needs reseed: this replica is not on its source's history, so it cannot take over from it: reseed it";
             return Err(Error::new(ErrorCode::NeedsReseed, what));
         }
+        if !force {
+            self.require_sound()?;
+        }
         let promotion = match self.take_over(force) {
             Ok(promotion) => promotion,
             Err(e) if force => {
@@ -86,6 +89,28 @@ impl Replica {
         self.leave_every_source(&mut work);
         work.checkpoints = self.engine.checkpoints();
         Ok(promotion)
+    }
+
+    /// Fails where this node's own file or log is known to be damaged, before anything is fenced: a primary that is whole must not give
+    /// way to that. It looks at no more than what is known, and the headers and ends of the log: a check of all of it may take long,
+    /// and is its operator's to ask for.
+    fn require_sound(&self) -> Result<()> {
+        let of_log = || self.followed_log.unfit_to_lead(self.engine.published());
+        let what = match self.engine.damage() {
+            Some(damage) => damage.to_string(),
+            None => match of_log()? {
+                Some(fault) => fault,
+                None => return Ok(()),
+            },
+        };
+        let what = format_args!(
+            "needs reseed: {shown} is damaged itself, and nothing was fenced for it: {what}. Reseed it and promote it then ({reseed}), or \
+             promote another replica; only where no other node has what this one has, force it ({force})",
+            shown = self.engine.path.display(),
+            reseed = command("replica reseed", &self.engine.path, ""),
+            force = command("replica promote", &self.engine.path, "--force"),
+        );
+        Err(Error::new(ErrorCode::NeedsReseed, what).with_path(&self.engine.path))
     }
 
     /// As [`Replica::promote`] without force, of a file that was opened as a primary: where it fails, it goes on as that.

@@ -656,3 +656,90 @@ fn a_primary_does_not_follow_who_began_to_take_over_from_it() {
     }
     assert!(begun > 3, "{begun} crashes came between the fence and its end");
 }
+
+/// A promotion is killed after it said at the source where the epoch ends, and before it led. Nobody leads, and only the replica that
+/// began it can complete it: that is what the source says; it stays a primary, whichever replica it is told to follow; a reseed of
+/// that replica leaves it able to, and it is detached by name only.
+#[test]
+fn a_promotion_that_was_cut_short_before_it_led_is_completed_by_who_began_it() {
+    let mut begun = 0;
+    for op in 1.. {
+        let a = Machine::new("primary", 1, SyncMode::Full);
+        let on = |name, seed, a: &Machine| Machine { name, host: SimHost::new(seed), ..a.clone() };
+        let (b, c) = (on("replica", 2, &a), on("other", 4, &a));
+        let (old, mut graph) = (a.primary(), Graph::new(1));
+        graph.grow(&old, 3);
+        let other = c.replica_of(&a);
+        catch_up(&other);
+        other.close().unwrap();
+        let new = b.replica_of(&a);
+        catch_up(&new);
+        old.close().unwrap();
+        a.disk.crash_at(a.disk.ops() + op);
+        let promoted = new.replica_promote(false);
+        if !a.disk.crashed() {
+            promoted.unwrap();
+            break;
+        }
+        drop(new);
+        let a = a.restart(Crash::Kill);
+        let (b, c) = (on("replica", 3, &a), on("other", 5, &a));
+        let old = a.primary();
+        let status = primary_status(&old);
+        let leads = || match b.try_replica_of(&a) {
+            Ok(new) => replica_status(&new).promotion.is_none(),
+            Err(e) => e.code() == ErrorCode::RoleMismatch,
+        };
+        if status.fence.as_ref().is_none_or(|fence| fence.ended.is_none()) || leads() {
+            continue;
+        }
+        begun += 1;
+        let said = status.fault().unwrap();
+        let complete = "`kitedb replica promote /replica.kitedb`";
+        assert!(said.contains("nobody leads") && said.contains(complete), "operation {op}: {said}");
+        old.close().unwrap();
+        for source in [&b, &c] {
+            let follower = a.replica_of(source);
+            let refused = follower.replica_catch_up_once(9).unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::StalePrimary, "operation {op}: {refused}");
+            assert!(refused.to_string().contains(complete), "operation {op}: {refused}");
+            follower.close().unwrap();
+        }
+        assert!(primary_status(&a.primary()).fenced);
+        let refused = Database::detach_in(a.env(), Path::new("/replica.kitedb"), Default::default()).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::WouldOverwrite, "operation {op}: {refused}");
+        let new = b.replica_of(&a);
+        if begun % 2 == 0 {
+            new.replica_bootstrap_from_snapshot().unwrap();
+        }
+        new.replica_promote(false).unwrap_or_else(|e| panic!("operation {op}: {e}"));
+        graph.commit(&new);
+        let old = a.replica_of(&b);
+        catch_up(&old);
+        graph.expect_all(&old);
+    }
+    assert!(begun > 1, "{begun} crashes came between the end and the lead");
+}
+
+/// The log of a replica lost its end, and its primary is whole: nobody is fenced for it. Once it is reseeded it takes over.
+#[test]
+fn a_replica_that_is_damaged_itself_does_not_fence_its_source() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let path = stage.replica("r.kitedb", &source);
+    add(&Database::open(&source, primary()).unwrap(), "more").unwrap();
+    let replica = Database::open(&path, replica_of(&source)).unwrap();
+    catch_up(&replica);
+    replica.close().unwrap();
+    let log = fs::read_dir(sidecar_of(&path)).unwrap().map(|entry| entry.unwrap().path());
+    let segment = log.filter(|path| path.extension().is_some_and(|ending| ending == "klog")).max().unwrap();
+    let replica = Database::open(&path, replica_of(&source)).unwrap();
+    fs::remove_file(segment).unwrap();
+    let refused = replica.replica_promote(false).unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::NeedsReseed, "{refused}");
+    assert!(refused.to_string().contains("kitedb replica reseed "), "{refused}");
+    add(&Database::open(&source, primary()).unwrap(), "leads").unwrap();
+    replica.replica_bootstrap_from_snapshot().unwrap();
+    replica.replica_promote(false).unwrap();
+    add(&replica, "took over").unwrap();
+}

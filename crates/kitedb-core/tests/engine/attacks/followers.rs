@@ -461,3 +461,40 @@ fn a_replica_that_cannot_remember_its_new_source_says_so() {
     let replica = c.open(OpenOptions::new()).unwrap();
     assert_eq!(replica_status(&replica).source_db_path, Some(b.db()));
 }
+
+/// An older backup is put into the files of a primary, and a replica that is registered there has reported more: the primary says that
+/// it lacks what that one has, before it takes other commits under those indexes.
+#[test]
+fn a_primary_that_lost_commits_which_a_replica_reported_says_so() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let path = stage.replica("r.kitedb", &source);
+    let registered = sidecar_of(&source).join("replicas");
+    let backup = [(source.clone(), stage.path("old")), (sidecar_of(&source), stage.path("old.log"))];
+    for (from, to) in &backup {
+        assert!(std::process::Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
+    }
+    open_and_add(&source, primary(), "lost").unwrap();
+    assert_eq!(catch_up(&Database::open(&path, replica_of(&source)).unwrap()), 1);
+    let fault = || primary_status(&Database::open(&source, primary().read_only(true)).unwrap()).log_fault;
+    assert_eq!(fault(), None);
+    let now = fs::read(&registered).unwrap();
+    for (from, to) in &backup {
+        let bytes = |path: &Path| fs::read(path).unwrap();
+        match from.is_dir() {
+            // In place, as a restore that knows no inodes does it.
+            true => fs::read_dir(to).unwrap().map(|entry| entry.unwrap()).for_each(|entry| {
+                fs::write(from.join(entry.file_name()), bytes(&entry.path())).unwrap();
+            }),
+            false => fs::write(from, bytes(to)).unwrap(),
+        }
+    }
+    fs::write(&registered, now).unwrap();
+    let said = fault().expect("it lost a commit");
+    assert!(said.contains("r.kitedb") && said.contains("has reported 1:3"), "{said}");
+    let db = Database::open(&source, primary()).unwrap();
+    assert_eq!(primary_status(&db).log_fault, Some(said));
+    // What the replica has is given up by name.
+    assert!(db.primary_remove_replica(path.to_str().unwrap()).unwrap());
+    assert_eq!(primary_status(&db).log_fault, None);
+}

@@ -13,7 +13,7 @@ use super::{
     },
 };
 use kitedb_core::{
-    Database, ErrorCode, ReplicaState, ReplicationRole, Result, SyncMode,
+    Database, ErrorCode, ReplicaState, ReplicationRole, Result, SyncMode, Watch,
     io::{
         Disk, Env,
         sim::{Crash, FaultOn, FaultPlan, Loss, SimDisk},
@@ -408,4 +408,84 @@ fn a_log_that_was_begun_and_could_not_be_named_is_not_taken_for_that_of_a_graph_
         }
     }
     assert!(failed > 5 && killed > 5, "{failed} {killed}");
+}
+
+/// The file of a replica does not open any more. A reseed gives up no commit that only its log has, and takes no other database,
+/// unless that is asked for by name: as of one whose file is whole.
+#[test]
+fn a_damaged_replica_gives_up_nothing_that_its_log_has_unasked() {
+    let cut = |path: &Path| fs::File::options().write(true).open(path).unwrap().set_len(5000).unwrap();
+    let no_header = |path: &Path| {
+        let mut bytes = fs::read(path).unwrap();
+        bytes[..8192].fill(0);
+        fs::write(path, bytes).unwrap();
+    };
+    for damage in [&cut as &dyn Fn(&Path), &no_header] {
+        for (log_is_lost, other) in [(false, false), (false, true), (true, true), (true, false)] {
+            let stage = Stage::new();
+            let source = stage.leading("p.kitedb");
+            let path = stage.replica("r.kitedb", &source);
+            let older = [(source.clone(), stage.path("old")), (sidecar_of(&source), stage.path("old.log"))];
+            for (from, to) in &older {
+                assert!(std::process::Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
+            }
+            let db = Database::open(&source, primary()).unwrap();
+            add_many(&db, "more", 5);
+            db.close().unwrap();
+            let db = Database::open(&path, replica_of(&source)).unwrap();
+            catch_up(&db);
+            db.close().unwrap();
+            let another = stage.leading("another.kitedb");
+            if !other && !log_is_lost {
+                // What the replica has is lost at its primary.
+                fs::remove_file(&source).unwrap();
+                fs::remove_dir_all(sidecar_of(&source)).unwrap();
+                for (from, to) in &older {
+                    fs::rename(to, from).unwrap();
+                }
+            }
+            damage(&path);
+            let segments =
+                || fs::read_dir(sidecar_of(&path)).unwrap().map(|entry| entry.unwrap().path()).filter(is_segment);
+            if log_is_lost {
+                segments().for_each(|segment| fs::remove_file(segment).unwrap());
+            }
+            let (source, kept) = (if other { &another } else { &source }, segments().count());
+            let what = format!("another database: {other}, its log is lost: {log_is_lost}");
+            let db = Database::open(&path, replica_of(source)).unwrap();
+            let reseeded = db.replica_reseed_from_snapshot();
+            db.close().unwrap();
+            if log_is_lost && !other {
+                reseeded.unwrap_or_else(|e| panic!("{what}: {e}"));
+                continue;
+            }
+            let refused = reseeded.expect_err(&what);
+            assert_eq!(refused.code(), ErrorCode::WouldOverwrite, "{what}: {refused}");
+            assert!(refused.to_string().contains("--overwrite"), "{what}: {refused}");
+            assert_eq!(segments().count(), kept, "{what}");
+            let db = Database::open(&path, replica_of(source).replication_overwrite(true)).unwrap();
+            db.replica_reseed_from_snapshot().unwrap_or_else(|e| panic!("{what}: {e}"));
+        }
+    }
+}
+
+fn is_segment(path: &PathBuf) -> bool {
+    path.extension().is_some_and(|ending| ending == "klog")
+}
+
+/// Somebody ends the reseed of a replica that is whole: it follows on, and nothing failed.
+#[test]
+fn a_reseed_that_is_cancelled_is_no_fault_of_the_replica() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let path = stage.replica("r.kitedb", &source);
+    let replica = Database::open(&path, replica_of(&source)).unwrap();
+    let watch = Watch::new(|watch, _| watch.cancel());
+    let ended = replica.replica_bootstrap_with(&watch).unwrap_err();
+    assert_eq!(ended.code(), ErrorCode::Cancelled, "{ended}");
+    let status = replica_status(&replica);
+    assert_eq!((status.fault(), status.last_error), (None, None));
+    replica.close().unwrap();
+    let status = replica_status(&Database::open(&path, replica_of(&source).read_only(true)).unwrap());
+    assert_eq!((status.fault(), status.last_error), (None, None));
 }
