@@ -481,7 +481,10 @@ fn a_promoted_replica_leads_and_its_source_is_fenced() {
 
     let refused = write(&folder, "a.kitedb", 13, 13);
     assert_eq!(refused.code, 1, "{refused:?}");
-    assert!(refused.err.contains("stale primary") && refused.err.contains("hint: another node leads"), "{refused:?}");
+    assert!(
+        refused.err.contains("stale primary") && refused.err.contains("follow the new primary as a replica"),
+        "{refused:?}"
+    );
     let status = folder.run(&["primary", "status", "a.kitedb", "--json"]);
     assert_eq!(status.code, 3, "{status:?}");
     let status: Json = serde_json::from_str(&status.out).unwrap();

@@ -78,6 +78,9 @@ fn a_copied_primary_and_its_original_part_and_replicas_notice() {
         expect_following(&replica, &primary);
         replica.close().unwrap();
         let replica = b.replica_of(&copy);
+        expect_error(replica.replica_reseed_from_snapshot(), ErrorCode::WouldOverwrite, "would be given up");
+        replica.close().unwrap();
+        let replica = b.overwritten_by(&copy);
         replica.replica_reseed_from_snapshot().unwrap();
         other.expect_all(&replica);
         expect_following(&replica, &copied);
@@ -144,6 +147,9 @@ fn a_restored_backup_of_the_primary_is_found() {
         assert_eq!(error.code(), ErrorCode::NeedsReseed, "{goes_on}: {error:?}");
         expect_needs_reseed(&replica);
         graph.expect_all(&replica);
+        expect_error(replica.replica_reseed_from_snapshot(), ErrorCode::WouldOverwrite, "would be given up");
+        replica.close().unwrap();
+        let replica = b.overwritten_by(&a);
         replica.replica_reseed_from_snapshot().unwrap();
         after.expect_all(&replica);
         after.grow(&primary, 5);

@@ -111,6 +111,9 @@ fn promoted_again_by_hand_it_begins_a_history_of_its_own() {
     expect_error(third.replica_catch_up_once(10), ErrorCode::NeedsReseed, "needs reseed");
     expect_needs_reseed(&third);
     graph.expect_all(&third);
+    expect_error(third.replica_reseed_from_snapshot(), ErrorCode::WouldOverwrite, "would be given up");
+    third.close().unwrap();
+    let third = c.overwritten_by(&a);
     third.replica_reseed_from_snapshot().unwrap();
     other.expect_all(&third);
     assert_ne!(digest(&third), digest(&new));
@@ -174,11 +177,17 @@ fn with_commits_that_the_new_one_never_saw_it_needs_a_reseed() {
 
         // A replica that had such commits parts with the new one, too; one that had not goes on.
         third.replica_repoint(b.db(), None).unwrap();
-        if served > 0 {
+        let third = if served > 0 {
             expect_error(third.replica_catch_up_once(10), ErrorCode::NeedsReseed, "needs reseed");
             expect_needs_reseed(&third);
+            expect_error(third.replica_reseed_from_snapshot(), ErrorCode::WouldOverwrite, "would be given up");
+            third.close().unwrap();
+            let third = c.overwritten_by(&b);
             third.replica_reseed_from_snapshot().unwrap();
-        }
+            third
+        } else {
+            third
+        };
         catch_up(&third);
         after.expect_all(&third);
         expect_following(&third, &new);

@@ -15,6 +15,7 @@ use crate::{
     },
     shell::command,
 };
+use std::path::{Path, PathBuf};
 
 impl Replica {
     /// Fails where this node is a primary that was fenced, would be a replica from the next pull on, and its source leads to nobody
@@ -34,11 +35,15 @@ impl Replica {
                 let error = Error::new(ErrorCode::StalePrimary, format_args!("stale primary: {what}"));
                 Err(error.with_epoch(moved.epoch).with_path(&self.engine.path))
             }
-            // Whoever is to lead by that promotion follows this node still, or the source does not follow that one yet.
-            Some(moved) if matches!(fault, SourceFault::Cycle { .. }) => {
-                let what = self.nobody_leads_there(&paths, moved);
-                Err(Error::new(ErrorCode::StalePrimary, format_args!("stale primary: {what}")).with_epoch(moved.epoch))
-            }
+            // Whoever is to lead by that promotion follows this node still.
+            Some(moved) if matches!(fault, SourceFault::Cycle { .. }) => match self.began(&paths, moved) {
+                Some(began) => {
+                    let what = self.nobody_leads_there(&paths, moved, &began);
+                    Err(Error::new(ErrorCode::StalePrimary, format_args!("stale primary: {what}"))
+                        .with_epoch(moved.epoch))
+                }
+                None => Ok(()),
+            },
             // Who took over leads; where another one took over from that one since, its status tells.
             _ => Ok(()),
         }
@@ -61,30 +66,25 @@ impl Replica {
         )
     }
 
-    /// That the node at `paths` follows this one, which the promotion `moved` ended; and who completes that, if it is seen here.
-    fn nobody_leads_there(&self, paths: &SourcePaths, moved: Moved) -> String {
+    /// The replica that began the promotion `moved`, and does not lead by it: the one at `paths`, or one that is registered here.
+    fn began(&self, paths: &SourcePaths, moved: Moved) -> Option<PathBuf> {
         let source = UpstreamNode::at(&self.source_env, paths, None).ok();
         let is_source = source.is_some_and(|source| has_begun(&source.control, moved.by));
-        let known = || who_has_begun(&self.source_env, &self.control, moved.by);
-        let out = match is_source.then(|| paths.db.clone()).or_else(known) {
-            Some(began) => format!(
-                "it was begun at {} and not completed, and nobody leads: complete it ({}), and follow that one then",
-                began.display(),
-                command("replica promote", &began, "")
-            ),
-            None => format!(
-                "follow the node that took over (--source-db, replica_repoint); where that promotion was cut short, complete it first: \
-                 promote the replica that began it, or, where that is gone for good, let this node lead anew ({})",
-                command("primary promote", &self.engine.path, "--force")
-            ),
-        };
+        is_source.then(|| paths.db.clone()).or_else(|| who_has_begun(&self.source_env, &self.control, moved.by))
+    }
+
+    /// That the node at `paths` follows this one, which the promotion `moved` ended, and that `began` completes that.
+    fn nobody_leads_there(&self, paths: &SourcePaths, moved: Moved, began: &Path) -> String {
         format!(
             "{own} was fenced by promotion {by:032x}, to epoch {epoch}, and {source} leads to nobody who leads, but back to {own}: \
-             {out}. Nothing was changed",
+             it was begun at {began} and not completed, and nobody leads: complete it ({complete}), and follow that one then. \
+             Nothing was changed",
             own = self.engine.path.display(),
             by = u128::from_be_bytes(moved.by),
             epoch = moved.epoch,
             source = paths.db.display(),
+            complete = command("replica promote", began, ""),
+            began = began.display(),
         )
     }
 }
