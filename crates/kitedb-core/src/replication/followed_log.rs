@@ -187,11 +187,12 @@ impl FollowedLog {
     /// That this primary, whose last commit is `head`, lost commits of its epoch that a replica reported to have: an older backup was
     /// put into its files, or its log was cut.
     fn lost_commits(&self, standings: &[Standing], head: LogIndex) -> Option<String> {
-        let (epoch, _, last, _) = self.engine.position();
+        // Not from what commits hold: who asks waits for none.
+        let epoch = self.engine.view().token().epoch;
         let reported = standings.iter().map(|standing| &standing.registration);
         let furthest = reported.filter(|found| found.epoch == epoch).max_by_key(|found| found.applied)?;
-        let is_ahead = furthest.applied > head.max(last) && !self.control.is_replica();
-        // Who only looks may know of a commit later than its replica.
+        let is_ahead = furthest.applied > head && !self.control.is_replica();
+        // Who looks may know of a commit later than its replica.
         let now = || Control::open(&*self.engine.env.disk, &self.engine.log_dir, OpenMode::Read).ok()?;
         if !is_ahead || now().is_none_or(|control| control.published() >= furthest.applied) {
             return None;

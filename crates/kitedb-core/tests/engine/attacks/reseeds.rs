@@ -445,8 +445,12 @@ fn a_damaged_replica_gives_up_nothing_that_its_log_has_unasked() {
                 }
             }
             damage(&path);
-            let segments =
-                || fs::read_dir(sidecar_of(&path)).unwrap().map(|entry| entry.unwrap().path()).filter(is_segment);
+            let segments = || {
+                fs::read_dir(sidecar_of(&path))
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path())
+                    .filter(|path| is_segment(path))
+            };
             if log_is_lost {
                 segments().for_each(|segment| fs::remove_file(segment).unwrap());
             }
@@ -469,7 +473,7 @@ fn a_damaged_replica_gives_up_nothing_that_its_log_has_unasked() {
     }
 }
 
-fn is_segment(path: &PathBuf) -> bool {
+fn is_segment(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "klog")
 }
 

@@ -304,7 +304,12 @@ impl World {
             let lost = lost || there.machine.crashed() || there.is_sick() || there.damaged;
             let lacking = lost || !self.ledger.holds(there.tip, before);
             let node = &mut self.nodes[n];
-            assert!(node.foreign || node.on_trial || node.promoting || lacking, "node {n} is a replica: {e:?}");
+            // What it remembers of its source is all that may tell that it is the same database.
+            let untold = node.damaged && node.remembers != Some(source);
+            assert!(
+                node.foreign || node.on_trial || node.promoting || lacking || untold,
+                "node {n} is a replica: {e:?}"
+            );
             assert_eq!(self.shown(n), before, "a refused bootstrap changes nothing");
             self.nodes[n].replacing = false;
             self.close(n);
