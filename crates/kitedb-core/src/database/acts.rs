@@ -1,6 +1,6 @@
 //! What an operator says of a file that no process has open: each changes what the file is, and is asked for by name.
 
-use super::{Database, open_file::open_here};
+use super::{Database, in_memory::require_file, open_file::open_here};
 use crate::{
     db::{
         CutShort, Detached, OpenOptions, Repair, RepairOptions, StillRegistered, confirm_moved, detach, env_of,
@@ -48,6 +48,7 @@ impl Database {
     /// [`ErrorCode::Locked`] while anybody has it open for writing; [`ErrorCode::LogMismatch`] or
     /// [`ErrorCode::Corrupt`] where commits are only in a log that is not there or cannot be read; those of its recovery.
     pub fn detach(path: impl AsRef<Path>) -> Result<Detached> {
+        require_file(path.as_ref(), "a detachment")?;
         Self::detach_in(Env::real(), path, OpenOptions::new())
     }
 
@@ -88,6 +89,7 @@ impl Database {
     /// [`ErrorCode::LogMismatch`] if its log, which would tell that, is not there (`replication_overwrite`: it leads all the
     /// same).
     pub fn confirm_moved(path: impl AsRef<Path>) -> Result<ConfirmedMove> {
+        require_file(path.as_ref(), "a confirmation")?;
         Self::confirm_moved_in(Env::real(), path, OpenOptions::new())
     }
 
@@ -138,6 +140,7 @@ impl Database {
     /// [`ErrorCode::LogMismatch`] where the log of a file that was closed, or of a replica, is not there: the message says what
     /// to do.
     pub fn repair(path: impl AsRef<Path>, options: RepairOptions) -> Result<Repair> {
+        require_file(path.as_ref(), "a repair")?;
         Self::repair_in(Env::real(), path, options)
     }
 

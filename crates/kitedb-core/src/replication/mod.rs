@@ -34,6 +34,7 @@ pub use replica::copied::{Copied, LeftBehind, LeftBehindBy, SamePath};
 pub(crate) use replica::{Replica, follower::Follower, leaving_source::Leaving, read_only_status::look_at_replica};
 pub use rivals::Rival;
 pub(crate) use rivals::{Others, require_no_rival, rivals_around, rivals_of, rivals_of_replica, taken_around};
+pub(crate) use source::guarded::Guarded;
 pub use source::{
     At, Fenced, Fencing, Lineage, News, Pulled, Seen, Snapshot, Source, SourcePlace,
     upstream::{Asking, Upstream},

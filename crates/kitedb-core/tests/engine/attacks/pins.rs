@@ -255,7 +255,7 @@ fn what_a_forgotten_handle_holds_is_freed() {
     let clone = handle.clone();
     clone.release();
     handle.release();
-    assert_eq!(handle.view().unwrap_err().code(), ErrorCode::Closed);
+    assert_eq!(handle.view().unwrap_err().code(), ErrorCode::Finished);
     assert!(db.stats().unwrap().pins.is_empty());
 }
 
@@ -318,7 +318,7 @@ fn a_transaction_in_a_handle_is_used_by_one_at_a_time_and_committed_once() {
     assert_eq!(handle.with(|tx| tx.create_node(Some("two"))).unwrap_err().code(), ErrorCode::DuplicateKey);
     handle.commit().unwrap();
     for gone in [handle.commit().map(drop), handle.with(|_| Ok(()))] {
-        assert_eq!(gone.unwrap_err().code(), ErrorCode::Closed);
+        assert_eq!(gone.unwrap_err().code(), ErrorCode::Finished);
     }
     handle.rollback();
     assert!(has_key(&db, "one") && has_key(&db, "two"));
@@ -326,7 +326,7 @@ fn a_transaction_in_a_handle_is_used_by_one_at_a_time_and_committed_once() {
     let rolled_back = begin();
     rolled_back.with(|tx| tx.create_node(Some("three"))).unwrap();
     rolled_back.rollback();
-    assert_eq!(rolled_back.commit().unwrap_err().code(), ErrorCode::Closed);
+    assert_eq!(rolled_back.commit().unwrap_err().code(), ErrorCode::Finished);
 
     // Rolled back, or taken back, while somebody works with it: when he is done.
     let handle = begin();
@@ -336,7 +336,7 @@ fn a_transaction_in_a_handle_is_used_by_one_at_a_time_and_committed_once() {
         tx.create_node(Some("four")).map(drop)
     });
     in_use.unwrap();
-    assert_eq!(handle.commit().unwrap_err().code(), ErrorCode::Closed);
+    assert_eq!(handle.commit().unwrap_err().code(), ErrorCode::Finished);
     let handle = begin();
     handle
         .with(|tx| {
@@ -356,7 +356,7 @@ fn a_transaction_in_a_handle_is_used_by_one_at_a_time_and_committed_once() {
         })
     }));
     assert!(panicked.is_err());
-    assert_eq!(handle.commit().unwrap_err().code(), ErrorCode::Closed);
+    assert_eq!(handle.commit().unwrap_err().code(), ErrorCode::Finished);
     assert!(!has_key(&db, "three") && !has_key(&db, "four"));
     assert!(db.stats().unwrap().pins.is_empty());
     write(&db, 5);
