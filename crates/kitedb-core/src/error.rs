@@ -274,10 +274,11 @@ impl Error {
         self.0.code
     }
 
-    /// Whether running the transaction again, on a new snapshot, may succeed: those of kind
-    /// [`ErrorKind::RetryTransaction`], which [`Database::transaction_with_retry`](crate::Database::transaction_with_retry) tries again.
+    /// Whether another commit is in the transaction's way, so that it may succeed when it is run again on a new snapshot: what
+    /// [`Database::transaction_with_retry`](crate::Database::transaction_with_retry) runs again. [`ErrorCode::SnapshotExpired`]
+    /// is none, though of the same kind: what took too long may take as long again, and is run again only by who says so.
     pub fn is_conflict(&self) -> bool {
-        self.kind() == ErrorKind::RetryTransaction
+        matches!(self.0.code, ErrorCode::Conflict | ErrorCode::ConflictUnpublished)
     }
 
     /// Whether its message shows a command that mends it.

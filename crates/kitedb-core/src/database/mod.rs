@@ -197,7 +197,8 @@ impl Database {
     /// ([`Transaction::submit`]), whether or not anybody else does. The last open of a file makes a checkpoint, so that the database at
     /// rest is one file. Without a commit since it was opened, closing writes nothing.
     ///
-    /// Closing again does nothing. Where it is refused, the handle goes on as before, and can be closed later.
+    /// Closing again does nothing. Where it is refused, the handle goes on as before, and can be closed later. A handle that is
+    /// closed still has some memory, and where views outlive it the space in the file that they see, until it is dropped.
     ///
     /// # Errors
     /// [`ErrorCode::InvalidArgument`]: it is called by what is told of the progress of a long operation, or by the source that
@@ -327,7 +328,8 @@ impl Database {
     }
 
     /// As [`Database::transaction`], running `f` again, on a new snapshot, when another transaction committed first what
-    /// this one writes; at most `attempts` times in all, and at least once. What `f` itself fails with ends it at once.
+    /// this one writes ([`Error::is_conflict`]); at most `attempts` times in all, and at least once. What `f` itself fails with ends
+    /// it at once, and so does a commit that comes too late ([`ErrorCode::SnapshotExpired`]).
     #[track_caller]
     pub fn transaction_with_retry<T, E: From<Error>>(
         &self,

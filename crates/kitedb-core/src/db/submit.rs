@@ -173,7 +173,7 @@ impl Engine {
     /// for, as far as `waits` says: whoever tries again before that begins on a state without them, and conflicts again.
     #[cold]
     pub(super) fn refused(&self, commit: MutexGuard<'_, Commit>, tx: &Transaction, e: Error, waits: WaitsFor) -> Error {
-        if !matches!(e.code(), ErrorCode::Conflict | ErrorCode::ConflictUnpublished) {
+        if !e.is_conflict() {
             return e;
         }
         let last = commit.last;

@@ -1187,7 +1187,7 @@ fn the_codes_and_kinds_of_errors_are_stable() {
     for (code, text, kind) in table {
         assert_eq!((code.as_str(), code.kind().as_str()), (text, kind));
         let error = Error::new(code, "what").context("where");
-        assert_eq!((error.code(), error.kind(), error.is_conflict()), (code, code.kind(), kind == "retry_transaction"));
+        assert_eq!((error.code(), error.kind(), error.is_conflict()), (code, code.kind(), code == Conflict));
         assert_eq!(error.to_string(), "where: what");
     }
 }

@@ -89,7 +89,8 @@ impl Source for Carried {
     }
 
     fn page(&self, at: &At, limits: PageLimits) -> Result<Pulled> {
-        if let Some(inside) = self.inside.0.lock().unwrap().take() {
+        let inside = self.inside.0.lock().unwrap().take();
+        if let Some(inside) = inside {
             inside();
         }
         self.carried(self.there()?.page(at, limits)?)
