@@ -233,7 +233,7 @@ impl OpenFile {
             Given::Place(given) => given,
             Given::Own(source) => {
                 let env = self.source_env.clone();
-                let replica = Replica::new(&self.engine, control, followed_log, env, (None, Guarded::new(source)));
+                let replica = Replica::new(&self.engine, control, followed_log, env, (None, Guarded::around(source)));
                 return Ok(self.with_replica(replica));
             }
         };

@@ -33,7 +33,7 @@ impl fmt::Debug for Guarded {
 
 impl Guarded {
     /// `source`, as its replica asks it.
-    pub fn new(source: Arc<dyn Source>) -> Arc<dyn Source> {
+    pub fn around(source: Arc<dyn Source>) -> Arc<dyn Source> {
         Arc::new(Self(source))
     }
 

@@ -311,7 +311,7 @@ fn a_transaction_in_a_handle_is_used_by_one_at_a_time_and_committed_once() {
             // From within, and by a clone: told, and not waited for. Waiting would end it only for another thread.
             assert_eq!(handle.with(|_| Ok(())).unwrap_err().code(), ErrorCode::InvalidArgument);
             assert_eq!(handle.clone().commit().unwrap_err().code(), ErrorCode::InvalidArgument);
-            let elsewhere = std::thread::scope(|scope| scope.spawn(|| handle.with(|_| Ok(()))).join().unwrap());
+            let elsewhere = thread::scope(|scope| scope.spawn(|| handle.with(|_| Ok(()))).join().unwrap());
             assert_eq!(elsewhere.unwrap_err().code(), ErrorCode::Locked);
             tx.create_node(Some("two"))
         })
