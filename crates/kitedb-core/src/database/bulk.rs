@@ -50,8 +50,8 @@ impl BulkLoader {
             return Err(Error::invalid("a bulk load of 0 elements per commit never commits: give at least 1"));
         }
         watch.report(Progress::new(Phase::Load, 0, None))?;
-        let tx = db.begin()?;
-        let own = tx.number();
+        let mut tx = db.begin()?;
+        let own = tx.mark();
         Ok(Self { own, tx, db, elements_per_commit, elements: 0, spent: None, watch, loaded: 0, last_token: None })
     }
 
@@ -91,7 +91,7 @@ impl BulkLoader {
         self.elements = 0;
         // Its snapshot must show what was just committed. That is acknowledged, whatever comes after it.
         match self.db.begin() {
-            Ok(next) => (self.own, self.tx) = (next.number(), next),
+            Ok(mut next) => (self.own, self.tx) = (next.mark(), next),
             Err(e) => self.spent = Some(spent_after(token, &e)),
         }
         Ok(token)
@@ -110,7 +110,7 @@ impl BulkLoader {
 
     /// Fails where the caller put another transaction, which it has by `&mut`, in the place of the loader's own.
     fn require_own(&self) -> Result<()> {
-        if self.tx.is_begun_as(self.own) {
+        if self.tx.is_marked(self.own) {
             return Ok(());
         }
         Err(Error::invalid(

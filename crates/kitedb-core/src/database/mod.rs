@@ -198,7 +198,7 @@ impl Database {
     /// rest is one file. Without a commit since it was opened, closing writes nothing.
     ///
     /// Closing again does nothing. Where it is refused, the handle goes on as before, and can be closed later. A handle that is
-    /// closed still has some memory, and where views outlive it the space in the file that they see, until it is dropped.
+    /// closed keeps some memory until it is dropped, and nothing of the file.
     ///
     /// # Errors
     /// [`ErrorCode::InvalidArgument`]: it is called by what is told of the progress of a long operation, or by the source that

@@ -58,12 +58,12 @@ pub struct Transaction {
     /// Why it can be of no more use.
     pub(super) failed: Option<Error>,
     pub(super) hold: ReaderSlot,
-    /// Which one of the process it is.
+    /// Which one of those that were [`marked`](Transaction::mark) it is; 0: of none.
     number: u64,
 }
 
-/// How many were begun.
-static BEGUN: AtomicU64 = AtomicU64::new(0);
+/// How many were marked.
+static MARKED: AtomicU64 = AtomicU64::new(0);
 
 /// Never what is in the graph, nor what the transaction is to write there.
 impl fmt::Debug for Transaction {
@@ -109,17 +109,18 @@ impl Transaction {
             claims: Claims::default(),
             failed: None,
             hold,
-            number: BEGUN.fetch_add(1, Ordering::Relaxed),
+            number: 0,
         }
     }
 
-    /// Which one of the process it is.
-    pub(crate) fn number(&self) -> u64 {
+    /// Makes it one that can be told from all others, by the number that is returned.
+    pub(crate) fn mark(&mut self) -> u64 {
+        self.number = MARKED.fetch_add(1, Ordering::Relaxed) + 1;
         self.number
     }
 
     /// Whether it is the one of that number.
-    pub(crate) fn is_begun_as(&self, number: u64) -> bool {
+    pub(crate) fn is_marked(&self, number: u64) -> bool {
         self.number == number
     }
 

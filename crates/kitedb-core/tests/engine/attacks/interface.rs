@@ -160,3 +160,42 @@ fn the_start_of_a_snapshot_of_another_history_is_a_gap() {
         assert_eq!(p.primary_export_log(Some(cursor), 10, 1 << 20).unwrap().gap(), None, "{cursor}");
     }
 }
+
+/// Closed handles are kept for long where a collector of garbage drops them. They hold nothing of the file.
+#[test]
+fn a_closed_handle_pins_nothing_and_a_copy_of_what_outlives_it_does() {
+    let stage = Stage::new();
+    let path = stage.path("graph.kitedb");
+    let options = || OpenOptions::new().background(false);
+    let reader_options = || OpenOptions::new().read_only(true);
+    let db = Database::open(&path, options()).unwrap();
+    let write = |db: &Database, key: &str| {
+        add(db, key).unwrap();
+        db.compact().unwrap();
+    };
+    write(&db, "a");
+    let reader = Database::open(&path, reader_options()).unwrap();
+    let seen = reader.snapshot().unwrap();
+    write(&db, "b");
+    assert!(db.stats().unwrap().pinned_elsewhere, "by a reader's handle");
+    reader.close().unwrap();
+    assert!(db.stats().unwrap().pinned_elsewhere, "by its view");
+    drop(seen);
+    assert!(!db.stats().unwrap().pinned_elsewhere);
+
+    let view = db.snapshot().unwrap();
+    db.close().unwrap();
+    let next = Database::open(&path, options()).unwrap();
+    write(&next, "c");
+    assert!(next.stats().unwrap().pinned_elsewhere);
+    let copy = view.clone();
+    drop(view);
+    assert!(next.stats().unwrap().pinned_elsewhere, "by a copy that was made after the close");
+    drop(db);
+    let (last, cursor) = (copy.clone(), copy.node_cursor());
+    drop(copy);
+    drop(last);
+    assert!(next.stats().unwrap().pinned_elsewhere, "by a cursor of a copy, of handles that are gone");
+    drop(cursor);
+    assert!(!next.stats().unwrap().pinned_elsewhere);
+}
