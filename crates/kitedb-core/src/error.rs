@@ -147,6 +147,9 @@ codes! {
     /// The disk has no space left, a quota is used up, or a file would be longer than this process may make one
     /// (`RLIMIT_FSIZE`, which kills a process that does not ignore `SIGXFSZ`: whether it does, is the application's to say).
     DiskFull = "DISK_FULL" => RetryLater,
+    /// A transaction, view or bulk load is done with: it was committed, rolled back, released, or has failed. Begin another one;
+    /// the database is open as before.
+    Finished = "FINISHED" => Input,
     /// A call that waits for nothing would have had to wait; nothing was done.
     WouldBlock = "WOULD_BLOCK" => RetryLater,
     /// The operating system refused an operation on a file.
@@ -213,6 +216,9 @@ impl Error {
             io::ErrorKind::NotFound => ErrorCode::NotFound,
             kind if is_full(kind) => ErrorCode::DiskFull,
             io::ErrorKind::PermissionDenied => ErrorCode::PermissionDenied,
+            // No file can have such a name: trying again does not help. (Without a number: the system was not even asked.)
+            io::ErrorKind::InvalidFilename => ErrorCode::InvalidArgument,
+            io::ErrorKind::InvalidInput if source.raw_os_error().is_none() => ErrorCode::InvalidArgument,
             _ => ErrorCode::Io,
         };
         let mend = match code {
@@ -268,7 +274,9 @@ impl Error {
         self.0.code
     }
 
-    /// Whether running the transaction again may succeed.
+    /// Whether another commit is in the transaction's way, so that it may succeed when it is run again on a new snapshot: what
+    /// [`Database::transaction_with_retry`](crate::Database::transaction_with_retry) runs again. [`ErrorCode::SnapshotExpired`]
+    /// is none, though of the same kind: what took too long may take as long again, and is run again only by who says so.
     pub fn is_conflict(&self) -> bool {
         matches!(self.0.code, ErrorCode::Conflict | ErrorCode::ConflictUnpublished)
     }

@@ -1,6 +1,6 @@
 //! What an operator says of a file that no process has open: each changes what the file is, and is asked for by name.
 
-use super::{Database, open_file::open_here};
+use super::{Database, in_memory::require_file, open_file::open_here};
 use crate::{
     db::{
         CutShort, Detached, OpenOptions, Repair, RepairOptions, StillRegistered, confirm_moved, detach, env_of,
@@ -50,6 +50,7 @@ impl Database {
     /// [`ErrorCode::WouldOverwrite`] of a replica whose promotion ended its source's epoch and was cut short: nobody else can
     /// complete that (`replication_overwrite`: the lead goes with it).
     pub fn detach(path: impl AsRef<Path>) -> Result<Detached> {
+        require_file(path.as_ref(), "a detachment")?;
         Self::detach_in(Env::real(), path, OpenOptions::new())
     }
 
@@ -93,6 +94,7 @@ impl Database {
     /// [`ErrorCode::LogMismatch`] if its log, which would tell that, is not there (`replication_overwrite`: it leads all the
     /// same).
     pub fn confirm_moved(path: impl AsRef<Path>) -> Result<ConfirmedMove> {
+        require_file(path.as_ref(), "a confirmation")?;
         Self::confirm_moved_in(Env::real(), path, OpenOptions::new())
     }
 
@@ -143,6 +145,7 @@ impl Database {
     /// [`ErrorCode::LogMismatch`] where the log of a file that was closed, or of a replica, is not there: the message says what
     /// to do.
     pub fn repair(path: impl AsRef<Path>, options: RepairOptions) -> Result<Repair> {
+        require_file(path.as_ref(), "a repair")?;
         Self::repair_in(Env::real(), path, options)
     }
 

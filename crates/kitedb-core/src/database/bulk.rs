@@ -7,14 +7,16 @@ use crate::{
     graph::Token,
     watch::{Phase, Progress, Watch},
 };
-use std::ops::{Deref, DerefMut};
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
 
 /// A transaction that commits itself in batches. Use it as a [`Transaction`], call [`BulkLoader::step`] after
 /// each element and [`BulkLoader::finish`] at the end. Each batch is atomic and one frame; the load as a whole
 /// is not. Dropped, it gives up the batch that is not full yet.
 ///
 /// Where a commit fails, the loader is spent: it commits nothing more, so that nobody takes what was lost for loaded.
-#[derive(Debug)]
 pub struct BulkLoader {
     db: Database,
     tx: Transaction,
@@ -25,6 +27,20 @@ pub struct BulkLoader {
     watch: Watch,
     loaded: u64,
     last_token: Option<Token>,
+    /// The number of its own transaction.
+    own: u64,
+}
+
+impl fmt::Debug for BulkLoader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { db, loaded, last_token, spent, .. } = self;
+        f.debug_struct("BulkLoader")
+            .field("db", db)
+            .field("loaded", loaded)
+            .field("last_token", last_token)
+            .field("spent", &spent.as_ref().map(Error::code))
+            .finish_non_exhaustive()
+    }
 }
 
 impl BulkLoader {
@@ -34,8 +50,9 @@ impl BulkLoader {
             return Err(Error::invalid("a bulk load of 0 elements per commit never commits: give at least 1"));
         }
         watch.report(Progress::new(Phase::Load, 0, None))?;
-        let tx = db.begin()?;
-        Ok(Self { tx, db, elements_per_commit, elements: 0, spent: None, watch, loaded: 0, last_token: None })
+        let mut tx = db.begin()?;
+        let own = tx.mark();
+        Ok(Self { own, tx, db, elements_per_commit, elements: 0, spent: None, watch, loaded: 0, last_token: None })
     }
 
     /// The last batch that was committed.
@@ -62,10 +79,11 @@ impl BulkLoader {
     /// Commits what is in the current batch and begins the next one.
     ///
     /// # Errors
-    /// Those of a commit. Every later call is an [`ErrorCode::Poisoned`], which says what became of the batch.
+    /// Those of a commit. Every later call is an [`ErrorCode::Finished`], which says what became of the batch.
     #[track_caller]
     pub fn flush(&mut self) -> Result<Token> {
         self.require_unspent()?;
+        self.require_own()?;
         self.watch.report(Progress::new(Phase::Load, self.loaded + self.elements as u64, None))?;
         let next = self.db.begin().inspect_err(|e| self.spent = Some(spent_by(e)))?;
         let token = std::mem::replace(&mut self.tx, next).commit().inspect_err(|e| self.spent = Some(spent_by(e)))?;
@@ -73,7 +91,7 @@ impl BulkLoader {
         self.elements = 0;
         // Its snapshot must show what was just committed. That is acknowledged, whatever comes after it.
         match self.db.begin() {
-            Ok(next) => self.tx = next,
+            Ok(mut next) => (self.own, self.tx) = (next.mark(), next),
             Err(e) => self.spent = Some(spent_after(token, &e)),
         }
         Ok(token)
@@ -85,8 +103,20 @@ impl BulkLoader {
     /// As [`BulkLoader::flush`].
     pub fn finish(self) -> Result<Token> {
         self.require_unspent()?;
+        self.require_own()?;
         self.watch.require_uncancelled()?;
         self.tx.commit()
+    }
+
+    /// Fails where the caller put another transaction, which it has by `&mut`, in the place of the loader's own.
+    fn require_own(&self) -> Result<()> {
+        if self.tx.is_marked(self.own) {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            "the transaction of this bulk load was exchanged for another one: nothing was committed; load by the loader's own, \
+             and begin another load with what comes after its last token",
+        ))
     }
 
     fn require_unspent(&self) -> Result<()> {
@@ -106,7 +136,7 @@ fn spent_by(error: &Error) -> Error {
              the elements of that batch and those that come after it"
         ),
     };
-    Error::new(ErrorCode::Poisoned, what).about_what(error)
+    Error::new(ErrorCode::Finished, what).about_what(error)
 }
 
 /// What it says where the batch was committed as `token`, and no other one could begin because of `error`.
@@ -115,7 +145,7 @@ fn spent_after(token: Token, error: &Error) -> Error {
         "this bulk load ended after commit {token}, which counts, because no other batch could begin ({error}): begin \
          another one with the elements that come after it"
     );
-    Error::new(ErrorCode::Poisoned, what).about_what(error).with_token(token)
+    Error::new(ErrorCode::Finished, what).about_what(error).with_token(token)
 }
 
 impl Deref for BulkLoader {

@@ -6,9 +6,22 @@ use crate::{
     error::{Error, ErrorCode, Result},
     io::Env,
 };
+use std::path::Path;
 
 /// The path that names no file.
 pub(super) const NAME: &str = ":memory:";
+
+/// Fails for the name of a database in memory, of which `what` can be no file's: a file of that name is called `./:memory:`.
+pub(super) fn require_file(path: &Path, what: &str) -> Result<()> {
+    if path != Path::new(NAME) {
+        return Ok(());
+    }
+    let what = format_args!(
+        "{NAME} is a database in memory, which plays no part in replication and has no file for {what}: give the path of a \
+         file (one of that name is ./{NAME})"
+    );
+    Err(Error::new(ErrorCode::InvalidOption, what).with_path(path))
+}
 
 impl Database {
     /// A new database in memory: the same engine on a disk in this process's memory, with no file, and gone with its last

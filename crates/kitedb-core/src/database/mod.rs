@@ -28,7 +28,11 @@ use crate::{
     watch::{Watch, require_no_report},
 };
 use open_file::{OpenFile, local_source};
-use std::{path::Path, sync::Arc};
+use std::{
+    fmt,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 /// An open database. Cheap to clone; send it to any thread.
 ///
@@ -50,33 +54,76 @@ use std::{path::Path, sync::Arc};
 /// db.close()
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Database {
     handle: Arc<Handle>,
 }
 
+/// Never what is in the graph: who logs a handle logs no data.
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Handle { file, lease, .. } = &*self.handle;
+        let engine = &file.engine;
+        f.debug_struct("Database")
+            .field("path", &engine.path)
+            .field("role", &engine.role())
+            .field("published", &engine.published().0)
+            .field("closed", &lease.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
 /// One open; the open file under it may be shared with others.
-#[derive(Debug)]
 struct Handle {
     file: Arc<OpenFile>,
     lease: Arc<Lease>,
+    /// Why its close failed, if it did: whoever closes it again is told, too.
+    failed: OnceLock<Error>,
 }
 
 impl Handle {
+    fn new(file: Arc<OpenFile>) -> Arc<Self> {
+        let lease = Arc::new(Lease::new(file.engine.epoch(), &file.engine.path));
+        Arc::new(Self { file, lease, failed: OnceLock::new() })
+    }
+
     fn close(&self) -> Result<()> {
         if self.lease.close() {
-            return Ok(());
+            return self.failed.get().map_or(Ok(()), |e| Err(e.clone()));
         }
-        if !self.file.engine.env.host.forked() {
-            // Others may have the file open still. And before the file's lock is taken: who is woken may open it again.
-            self.file.engine.end_admitted();
-        }
-        OpenFile::release(&self.file)
+        let released = release(&self.file);
+        released.inspect_err(|e| drop(self.failed.set(e.clone())))
     }
+}
+
+/// Gives an open of the file back.
+fn release(file: &Arc<OpenFile>) -> Result<()> {
+    if !file.engine.env.host.forked() {
+        // Others may have the file open still. And before the file's lock is taken: who is woken may open it again.
+        file.engine.end_admitted();
+    }
+    OpenFile::release(file)
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        if self.lease.is_closed() {
+            return;
+        }
+        if self.file.require_not_asked("close").is_err() {
+            // By the source that this replica follows, while that is asked: it would wait for itself. Another thread closes it.
+            self.lease.close();
+            let file = self.file.clone();
+            let close = move || {
+                if let Err(e) = release(&file) {
+                    tracing::warn!(path = %file.engine.path.display(), "closing a dropped database failed: {e}");
+                }
+            };
+            if let Err(e) = std::thread::Builder::new().name("kitedb-close".to_owned()).spawn(close) {
+                tracing::warn!(path = %self.file.engine.path.display(), "a dropped database cannot be closed: {e}");
+            }
+            return;
+        }
         if let Err(e) = self.close() {
             tracing::warn!(path = %self.file.engine.path.display(), "closing a dropped database failed: {e}");
         }
@@ -115,8 +162,7 @@ impl Database {
     ) -> Result<Self> {
         let path = path.as_ref();
         let file = OpenFile::open(env, source_env, path, options).map_err(|e| e.or_path(path))?;
-        let lease = Arc::new(Lease::new(file.engine.epoch()));
-        Ok(Self { handle: Arc::new(Handle { file, lease }) })
+        Ok(Self { handle: Handle::new(file) })
     }
 
     /// As [`Database::open`], in replica role, following a source of the caller's own. Nothing of it is remembered: it is given
@@ -125,10 +171,10 @@ impl Database {
     /// # Errors
     /// [`ErrorCode::InvalidOption`] where the options name a source, or another role.
     pub fn open_with_source(path: impl AsRef<Path>, options: OpenOptions, source: Arc<dyn Source>) -> Result<Self> {
-        let env = Env::real();
-        let file = OpenFile::open_following(env.clone(), env, path.as_ref(), options, source)?;
-        let lease = Arc::new(Lease::new(file.engine.epoch()));
-        Ok(Self { handle: Arc::new(Handle { file, lease }) })
+        let (env, path) = (Env::real(), path.as_ref());
+        in_memory::require_file(path, "a replica")?;
+        let file = OpenFile::open_following(env.clone(), env, path, options, source).map_err(|e| e.or_path(path))?;
+        Ok(Self { handle: Handle::new(file) })
     }
 
     /// The source at a place of this machine: what a replica follows whose options name it. It is looked at when it is asked
@@ -151,17 +197,27 @@ impl Database {
     /// ([`Transaction::submit`]), whether or not anybody else does. The last open of a file makes a checkpoint, so that the database at
     /// rest is one file. Without a commit since it was opened, closing writes nothing.
     ///
+    /// Closing again does nothing. Where it is refused, the handle goes on as before, and can be closed later. A handle that is
+    /// closed keeps some memory until it is dropped, and nothing of the file.
+    ///
     /// # Errors
-    /// [`ErrorCode::InvalidArgument`]: it is called by what is told of the progress of a long operation; nothing is closed.
-    pub fn close(self) -> Result<()> {
-        require_no_report("close")?;
+    /// [`ErrorCode::InvalidArgument`]: it is called by what is told of the progress of a long operation, or by the source that
+    /// this replica follows; nothing is closed. Any other error: the database is closed, and what is said of its last commits
+    /// is so; calling it again says the same.
+    pub fn close(&self) -> Result<()> {
+        self.require_may_close()?;
         self.handle.close()
+    }
+
+    fn require_may_close(&self) -> Result<()> {
+        require_no_report("close")?;
+        self.handle.file.require_not_asked("close")
     }
 
     /// As [`Database::close`]. If this open made the database, and nothing was committed to it since, nothing of it is left:
     /// for whoever opens one to fill it, and then is refused what it was to be filled with.
-    pub fn abandon(self) -> Result<()> {
-        require_no_report("close")?;
+    pub fn abandon(&self) -> Result<()> {
+        self.require_may_close()?;
         self.handle.file.engine.opened.set_unwanted(true);
         self.handle.close()
     }
@@ -272,7 +328,8 @@ impl Database {
     }
 
     /// As [`Database::transaction`], running `f` again, on a new snapshot, when another transaction committed first what
-    /// this one writes; at most `attempts` times in all, and at least once. What `f` itself fails with ends it at once.
+    /// this one writes ([`Error::is_conflict`]); at most `attempts` times in all, and at least once. What `f` itself fails with ends
+    /// it at once, and so does a commit that comes too late ([`ErrorCode::SnapshotExpired`]).
     #[track_caller]
     pub fn transaction_with_retry<T, E: From<Error>>(
         &self,

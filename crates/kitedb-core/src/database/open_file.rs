@@ -16,9 +16,9 @@ use crate::{
     lock::Mutex,
     log::Control,
     replication::{
-        Checkpointer, FollowedLog, Follower, LocalSource, Registry, Remembered, Replica, ReplicaReplicationStatus,
-        RetentionOutcome, RetentionWindows, Rival, Source, SourcePaths, SourcePlace, Unnamed, look_at_replica,
-        not_configured, remember, remembered, remembered_in, rivals_of_replica,
+        Checkpointer, FollowedLog, Follower, Guarded, LocalSource, Registry, Remembered, Replica,
+        ReplicaReplicationStatus, RetentionOutcome, RetentionWindows, Rival, Source, SourcePaths, SourcePlace, Unnamed,
+        look_at_replica, not_configured, remember, remembered, remembered_in, rivals_of_replica,
     },
     shell::command,
 };
@@ -235,7 +235,7 @@ impl OpenFile {
             Given::Place(given) => given,
             Given::Own(source) => {
                 let env = self.source_env.clone();
-                let replica = Replica::new(&self.engine, control, followed_log, env, (None, source));
+                let replica = Replica::new(&self.engine, control, followed_log, env, (None, Guarded::around(source)));
                 return Ok(self.with_replica(replica));
             }
         };
@@ -356,6 +356,21 @@ impl OpenFile {
         look_at_replica(&self.engine, control, followed_log, source, &self.source_env).map(Some)
     }
 
+    /// Fails while the source of this replica is asked by this thread: `what` would wait for that.
+    pub fn require_not_asked(&self, what: &str) -> Result<()> {
+        if !self.replica.as_ref().is_some_and(|replica| replica.source().is_asked_here()) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::InvalidArgument,
+            format_args!(
+                "{what} is called from within the source that this replica follows, while the replica asks it and waits: do it \
+                 from another thread, or after that call has returned"
+            ),
+        )
+        .with_path(&self.engine.path))
+    }
+
     /// The rivals of a replica that is open for reading only; `None` of any other open.
     pub fn rivals_of_look(&self) -> Option<Vec<Rival>> {
         let engine = &self.engine;
@@ -377,7 +392,7 @@ impl OpenFile {
             Given::Own(_) => None,
         };
         let another = match (given, &self.replica) {
-            (Given::Own(own), Some(replica)) => !Arc::ptr_eq(own, &replica.source()),
+            (Given::Own(own), Some(replica)) => !replica.source().stands_for(own),
             (Given::Own(_), None) => true,
             (Given::Place(_), _) => false,
         };

@@ -209,8 +209,7 @@ impl Database {
     /// # Errors
     /// [`ErrorCode::Cancelled`]; those of [`Database::replica_bootstrap_from_snapshot`].
     pub fn replica_bootstrap_with(&self, watch: &Watch) -> Result<()> {
-        require_no_report("a bootstrap")?;
-        self.file()?.as_replica()?.bootstrap(watch).map(drop)
+        self.replica_copy_source_with(watch).map(drop)
     }
 
     /// As [`Database::replica_bootstrap_from_snapshot`], and says what that did to others: which replicas followed this node
@@ -227,6 +226,7 @@ impl Database {
     pub fn replica_copy_source_with(&self, watch: &Watch) -> Result<Copied> {
         require_no_report("a bootstrap")?;
         let file = self.file()?;
+        file.require_not_asked("a bootstrap")?;
         let replica = file.as_replica()?;
         let copied = replica.bootstrap(watch)?;
         Ok(Copied { ahead_of_source: replica.ahead_of_source(), ..copied })
@@ -251,7 +251,9 @@ impl Database {
     /// What was applied before an error stays. [`ErrorCode::NeedsReseed`]: do not try again, reseed.
     pub fn replica_catch_up_once(&self, max_frames: usize) -> Result<usize> {
         require_no_report("a pull")?;
-        self.file()?.as_replica()?.catch_up_once(max_frames)
+        let file = self.file()?;
+        file.require_not_asked("a pull")?;
+        file.as_replica()?.catch_up_once(max_frames)
     }
 
     /// What the replica knows of itself; `None` if this is none. A read-only open in a replication role says what was
@@ -276,6 +278,7 @@ impl Database {
     pub fn replica_promote(&self, force: bool) -> Result<Promotion> {
         require_no_report("a promotion")?;
         let file = self.file()?;
+        file.require_not_asked("a promotion")?;
         let replica = file.as_replica()?;
         // Held throughout: nobody starts another one meanwhile.
         let mut follower = file.follower.lock();
@@ -325,6 +328,7 @@ impl Database {
     ) -> Result<()> {
         require_no_report("a repoint")?;
         let file = self.file()?;
+        file.require_not_asked("a repoint")?;
         let replica = file.as_replica()?;
         let paths = file.checked_paths(source_db_path.into(), source_sidecar_path)?;
         let source = Arc::new(file.source(&paths));
@@ -336,6 +340,7 @@ impl Database {
     pub fn start_follower(&self, options: FollowerOptions) -> Result<()> {
         require_no_report("a follower")?;
         let file = self.file()?;
+        file.require_not_asked("a follower")?;
         let replica = file.as_replica()?;
         let mut follower = file.follower.lock();
         *follower = None;
@@ -357,6 +362,7 @@ impl Database {
     pub fn stop_follower(&self) -> Result<()> {
         require_no_report("the end of a follower")?;
         let file = self.file()?;
+        file.require_not_asked("the end of a follower")?;
         let follower = file.follower.lock().take();
         drop(follower);
         Ok(())

@@ -2,6 +2,7 @@
 
 use super::{
     Database,
+    in_memory::require_file,
     keeper::run_retention,
     open_file::{not_primary, with_open_file, with_slot},
 };
@@ -104,6 +105,7 @@ struct Looked {
 }
 
 fn look(env: &Env, path: &Path, options: &OpenOptions) -> Result<Looked> {
+    require_file(path, "upkeep")?;
     let path = resolved(env, path)?;
     let options = OpenOptions { role: None, ..options.clone().read_only(true) };
     let engine = Engine::open_read_only(env.clone(), path.clone(), options, None)?;

@@ -1,7 +1,10 @@
 //! A handle that does not keep its database open.
 
 use super::{Database, Handle};
-use std::sync::{Arc, Weak};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
 
 /// A [`Database`] that does not keep itself open: for threads that look at it now and then and must not outlive its
 /// owner's use of it. Made by [`Database::downgrade`].
@@ -18,9 +21,15 @@ use std::sync::{Arc, Weak};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct WeakDatabase {
     handle: Weak<Handle>,
+}
+
+impl fmt::Debug for WeakDatabase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakDatabase").field("open", &self.upgrade()).finish()
+    }
 }
 
 impl Database {

@@ -1,7 +1,7 @@
 //! The end of an engine: of the last handle, or of an open that failed half way.
 
 use super::engine::Engine;
-use crate::{error::Result, graph::LogIndex, store::WRITER_LOCK};
+use crate::{error::Result, graph::LogIndex, state::Outlived, store::WRITER_LOCK};
 
 impl Engine {
     /// Closes the engine: no handle uses it any more.
@@ -33,8 +33,11 @@ impl Engine {
         if empty && self.opened.is_unwanted() {
             self.unmake_file();
         }
-        if self.publication.is_held() {
-            self.store.pin_for_views();
+        // A closed handle may be kept for long: it pins nothing, only views do.
+        let held = self.publication.is_held();
+        if held || self.options.read_only {
+            let needed: Outlived = self.store.pin_for_views(&self.env);
+            self.publication.held.outlive(&needed, held);
         }
         self.unlock();
         result

@@ -14,9 +14,9 @@ use crate::{
     graph::{Direction, EdgeKey, LabelId, NodeId},
     state::Site,
 };
+use std::fmt;
 
 /// The state of a cursor, until it was held for too long.
-#[derive(Debug)]
 struct Kept(Option<View>);
 
 impl Kept {
@@ -64,7 +64,6 @@ impl Kept {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct NodeCursor {
     view: Kept,
     of: NodesOf,
@@ -77,6 +76,13 @@ enum NodesOf {
     Graph,
     /// `None`: a name that is not in use.
     Label(Option<LabelId>),
+}
+
+impl fmt::Debug for NodeCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let view = self.view.get().ok();
+        f.debug_struct("NodeCursor").field("view", &view).field("of", &self.of).field("after", &self.after).finish()
+    }
 }
 
 impl NodeCursor {
@@ -123,7 +129,6 @@ impl NodeCursor {
 
 /// Edges of one state in order, some at a time: [`View::edge_cursor`], [`View::neighbor_cursor`]. See [`NodeCursor`] for what
 /// it holds.
-#[derive(Debug)]
 pub struct EdgeCursor {
     view: Kept,
     of: EdgesOf,
@@ -135,6 +140,13 @@ pub struct EdgeCursor {
 enum EdgesOf {
     Graph,
     Node(NodeId, Direction, Wanted),
+}
+
+impl fmt::Debug for EdgeCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let view = self.view.get().ok();
+        f.debug_struct("EdgeCursor").field("view", &view).field("of", &self.of).field("after", &self.after).finish()
+    }
 }
 
 impl EdgeCursor {

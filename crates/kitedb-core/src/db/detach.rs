@@ -283,7 +283,7 @@ fn lead_anew(engine: &Engine, taken: Epoch) -> Result<Epoch> {
     // A log that was lost is made anew with an epoch of its own.
     let epoch = match engine.opened.made_sidecar() {
         Some(_) if engine.epoch() > taken => engine.epoch(),
-        _ => engine.promote_in_place(&Lease::new(engine.epoch()), taken)?,
+        _ => engine.promote_in_place(&Lease::new(engine.epoch(), &engine.path), taken)?,
     };
     engine.opened.note_something();
     if let Some(control) = &engine.sidecar {

@@ -7,7 +7,7 @@ use crate::{
     graph::Token,
     state::{Lent, Withdrawn},
 };
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 /// A [`View`] that the database can take back. A `View` lends out references into what it shows, so that it holds that until
 /// it is dropped; this holds it until it was held for [`OpenOptions::max_pin_ms`](crate::OpenOptions::max_pin_ms), until
@@ -40,8 +40,8 @@ impl ViewHandle {
     /// The view, to read from it. Hold what is returned for as short as can be: what it shows stays for as long.
     ///
     /// # Errors
-    /// [`ErrorCode::SnapshotExpired`]: it was held for too long; [`ErrorCode::Closed`]: the database is closed, or this was
-    /// released.
+    /// [`ErrorCode::SnapshotExpired`]: it was held for too long; [`ErrorCode::Closed`]: the database is closed;
+    /// [`ErrorCode::Finished`]: this was released.
     pub fn view(&self) -> Result<Arc<View>> {
         self.0.get().map_err(|why| gone(why, "view"))
     }
@@ -69,11 +69,14 @@ impl TransactionHandle {
     ///
     /// # Errors
     /// Those of `f`. [`ErrorCode::SnapshotExpired`]: it was held for too long; [`ErrorCode::Closed`]: the database is
-    /// closed, or the transaction was committed or rolled back; [`ErrorCode::Locked`]: another call works with it.
+    /// closed; [`ErrorCode::Finished`]: the transaction was committed or rolled back; [`ErrorCode::Locked`]: a call of another thread
+    /// works with it; [`ErrorCode::InvalidArgument`]: `f` calls this handle.
     pub fn with<T>(&self, f: impl FnOnce(&mut Transaction) -> Result<T>) -> Result<T> {
         let mut tx = self.take()?;
         let out = Out(Some(&self.0));
+        let within = Within::enter(self.address());
         let result = f(&mut tx);
+        drop(within);
         out.put_back(tx);
         result
     }
@@ -116,12 +119,46 @@ impl TransactionHandle {
     }
 
     fn take(&self) -> Result<Transaction> {
-        self.0.take().map_err(|why| gone(why, "transaction"))
+        self.0.take().map_err(|why| match why {
+            Withdrawn::InUse if Within::is_in(self.address()) => Error::invalid(
+                "this transaction is used within a call that works with it already: work with what that call was given",
+            ),
+            why => gone(why, "transaction"),
+        })
+    }
+
+    fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).cast::<()>() as usize
     }
 
     /// Gives the changes up. Nothing happens the second time, nor after a commit.
     pub fn rollback(&self) {
         self.0.release();
+    }
+}
+
+thread_local! {
+    /// The handles that this thread works with, by their addresses.
+    static WITHIN: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// This thread works with a handle.
+struct Within;
+
+impl Within {
+    fn enter(address: usize) -> Self {
+        WITHIN.with_borrow_mut(|within| within.push(address));
+        Self
+    }
+
+    fn is_in(address: usize) -> bool {
+        WITHIN.with_borrow(|within| within.contains(&address))
+    }
+}
+
+impl Drop for Within {
+    fn drop(&mut self) {
+        WITHIN.with_borrow_mut(Vec::pop);
     }
 }
 
@@ -153,7 +190,7 @@ fn gone(why: Withdrawn, what: &str) -> Error {
             format_args!("the database of this {what} is closed: open it again, and begin another one"),
         ),
         Withdrawn::Released => {
-            Error::new(ErrorCode::Closed, format_args!("this {what} is done with already: begin another one"))
+            Error::new(ErrorCode::Finished, format_args!("this {what} is done with already: begin another one"))
         }
         Withdrawn::InUse => Error::new(
             ErrorCode::Locked,

@@ -4,18 +4,22 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::Epoch,
 };
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
 
 /// By what right a handle and its transactions write: the epoch that it leads, as long as it is open.
 #[derive(Debug)]
 pub(crate) struct Lease {
     epoch: AtomicU64,
     closed: AtomicBool,
+    path: PathBuf,
 }
 
 impl Lease {
-    pub fn new(epoch: Epoch) -> Self {
-        Self { epoch: AtomicU64::new(epoch.0), closed: AtomicBool::new(false) }
+    pub fn new(epoch: Epoch, path: &Path) -> Self {
+        Self { epoch: AtomicU64::new(epoch.0), closed: AtomicBool::new(false), path: path.to_owned() }
     }
 
     /// The epoch that the handle leads: another handle's promotion fences it.
@@ -42,6 +46,11 @@ impl Lease {
     /// Fails once the handle is closed.
     #[inline]
     pub fn require_open(&self) -> Result<()> {
-        if self.is_closed() { Err(Error::new(ErrorCode::Closed, "Database is closed")) } else { Ok(()) }
+        if self.is_closed() { Err(self.closed()) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn closed(&self) -> Error {
+        Error::new(ErrorCode::Closed, "Database is closed").with_path(&self.path)
     }
 }

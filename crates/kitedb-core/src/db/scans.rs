@@ -10,15 +10,27 @@ use crate::{
     graph::{Direction, EdgeKey, LabelId, NodeId},
     state::{EdgeScan, LabelScan, NodeScan, Ordered},
 };
+use std::fmt;
+
+/// Each shows what it reads, and never what it finds there.
+macro_rules! shown_by_name {
+    ($($name:ident)*) => {$(
+        impl fmt::Debug for $name<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).field("graph", &self.graph).finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+
+shown_by_name!(Nodes Edges NodeEdges SortedEdges);
 
 /// Nodes, ascending by id. After an error it goes on with later ones, where these can be read.
-#[derive(Debug)]
 pub struct Nodes<'a> {
     graph: &'a dyn Graph,
     scan: Scan<'a>,
 }
 
-#[derive(Debug)]
 enum Scan<'a> {
     All(NodeScan<'a>),
     Labelled(LabelScan<'a>),
@@ -62,7 +74,6 @@ impl<'a> Iterator for Nodes<'a> {
 
 /// Every edge, ascending by source, type, destination and rank. After an error it goes on with later ones, where these can
 /// be read.
-#[derive(Debug)]
 pub struct Edges<'a> {
     graph: &'a dyn Graph,
     scan: EdgeScan<'a>,
@@ -87,7 +98,7 @@ impl<'a> Iterator for Edges<'a> {
 }
 
 /// The edges at a node, in no particular order.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NodeEdges<'a> {
     graph: &'a dyn Graph,
     direction: Direction,
@@ -130,7 +141,6 @@ impl<'a> Iterator for Neighbors<'a> {
 }
 
 /// The edges at a node, ascending by type, other end and rank.
-#[derive(Debug)]
 pub struct SortedEdges<'a> {
     graph: &'a dyn Graph,
     node: NodeId,

@@ -25,7 +25,13 @@ use crate::{
     log::{FRAME_PREFIX, MAX_PAYLOAD},
     state::{Claims, Indexed, Levels, Overlay, ReaderKind, ReaderSlot, Reading, Site},
 };
-use std::sync::Arc;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 use used_name::UsedName;
 
 /// Changes that become visible and durable together, at [`Transaction::commit`]; dropped, it leaves no trace.
@@ -34,7 +40,6 @@ use used_name::UsedName;
 /// nothing while it is open. A write that fails changes nothing, not even a name; the transaction can go on. Only where it
 /// failed for another reason than its input (of kind [`ErrorKind::Input`](crate::ErrorKind::Input)), as by a damaged block,
 /// the transaction does not commit any more.
-#[derive(Debug)]
 pub struct Transaction {
     pub(super) engine: Arc<Engine>,
     pub(super) levels: Arc<Levels>,
@@ -53,6 +58,22 @@ pub struct Transaction {
     /// Why it can be of no more use.
     pub(super) failed: Option<Error>,
     pub(super) hold: ReaderSlot,
+    /// Which one of those that were [`marked`](Transaction::mark) it is; 0: of none.
+    number: u64,
+}
+
+/// How many were marked.
+static MARKED: AtomicU64 = AtomicU64::new(0);
+
+/// Never what is in the graph, nor what the transaction is to write there.
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction")
+            .field("path", &self.engine.path)
+            .field("snapshot", &self.snapshot.0)
+            .field("failed", &self.failed.as_ref().map(Error::code))
+            .finish_non_exhaustive()
+    }
 }
 
 impl Transaction {
@@ -88,7 +109,19 @@ impl Transaction {
             claims: Claims::default(),
             failed: None,
             hold,
+            number: 0,
         }
+    }
+
+    /// Makes it one that can be told from all others, by the number that is returned.
+    pub(crate) fn mark(&mut self) -> u64 {
+        self.number = MARKED.fetch_add(1, Ordering::Relaxed) + 1;
+        self.number
+    }
+
+    /// Whether it is the one of that number.
+    pub(crate) fn is_marked(&self, number: u64) -> bool {
+        self.number == number
     }
 
     /// Statistics show it under that name from now on, in place of where in the program it was begun. For who begins

@@ -5,18 +5,25 @@ use crate::{
     graph::{Digest, LogIndex, NameKind, Token},
     state::{Levels, ReaderSlot, Reading, Site},
 };
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 /// One published state. It never changes, blocks no writer and is blocked by none. While it lives, so does what it can
 /// see: space in the file, and in memory the commits since the last checkpoint before it, and those up to the next one;
 /// nothing that comes later. Statistics show where it was taken and for how long it is held
 /// ([`Stats::pins`](crate::Stats::pins)); who cannot say when he is done with it takes a [`ViewHandle`](crate::ViewHandle).
 /// Read it through [`GraphRead`](super::GraphRead).
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct View {
     pub(super) levels: Arc<Levels>,
     pub(super) index: LogIndex,
     pub(super) hold: ReaderSlot,
+}
+
+/// Never what is in the graph.
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").field("token", &format_args!("{}", self.token())).finish_non_exhaustive()
+    }
 }
 
 impl View {

@@ -38,6 +38,7 @@ pub use rivals::Rival;
 pub(crate) use rivals::{
     Others, require_no_rival, require_nobody_leads_instead, rivals_around, rivals_of, rivals_of_replica, taken_around,
 };
+pub(crate) use source::guarded::Guarded;
 pub use source::{
     At, Fenced, Fencing, Lineage, News, Pulled, Seen, Snapshot, Source, SourcePlace,
     upstream::{Asking, Upstream},

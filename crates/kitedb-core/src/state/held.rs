@@ -11,10 +11,11 @@ pub use withdraw::{Withdraw, Withdrawn};
 
 use crate::{graph::LogIndex, io::Host, lock::Mutex};
 use std::{
+    any::Any,
     cell::Cell,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence},
     },
 };
 
@@ -96,8 +97,15 @@ struct Slot {
     place: usize,
     /// What the holder calls himself, if he does.
     label: Mutex<Option<Arc<str>>>,
+    /// Whether there is an `outlived`.
+    outlives: AtomicBool,
+    /// What is kept for the holder, who outlives the database.
+    outlived: Mutex<Option<Outlived>>,
     table: Weak<ReaderTable>,
 }
+
+/// What those who outlive their database need until the last of them is gone.
+pub type Outlived = Arc<dyn Any + Send + Sync>;
 
 /// See the [module documentation](self). There are as many places as were ever taken at once, or a few more.
 #[derive(Debug)]
@@ -111,6 +119,12 @@ pub struct ReaderTable {
     lent: Mutex<Option<Vec<Weak<dyn Withdraw>>>>,
     /// Whether there may be such.
     any_lent: AtomicBool,
+    /// Whether the database is closed, and there is an `outlived`.
+    outlives: AtomicBool,
+    /// What those who outlive it keep. A copy of one of them keeps it, too.
+    outlived: Mutex<Option<Weak<dyn Any + Send + Sync>>>,
+    /// It, for those who have no place.
+    kept: Mutex<Option<Outlived>>,
 }
 
 /// All that is held at one moment.
@@ -148,6 +162,26 @@ impl ReaderTable {
             swept_ms: AtomicU64::new(0),
             lent: Mutex::new(Some(Vec::new())),
             any_lent: AtomicBool::new(false),
+            outlives: AtomicBool::new(false),
+            outlived: Mutex::new(None),
+            kept: Mutex::new(None),
+        }
+    }
+
+    /// The database is closed: who holds a state still, or a copy of such a one, keeps `needed` until he is done. Nobody else
+    /// holds one from now on. `others`: somebody may who has no place here; then it is kept as long as the table is.
+    pub fn outlive(&self, needed: &Outlived, others: bool) {
+        *self.outlived.lock() = Some(Arc::downgrade(needed));
+        self.outlives.store(true, Ordering::SeqCst);
+        // Who copies his place either is seen here, or sees that.
+        fence(Ordering::SeqCst);
+        let mut kept = false;
+        for (slot, _) in self.words() {
+            slot.keep(needed.clone());
+            kept = true;
+        }
+        if others && !kept {
+            *self.kept.lock() = Some(needed.clone());
         }
     }
 
@@ -183,6 +217,8 @@ impl ReaderTable {
                     site: AtomicU32::new(site.number()),
                     place,
                     label: Mutex::new(None),
+                    outlives: AtomicBool::new(false),
+                    outlived: Mutex::new(None),
                     table: Arc::downgrade(self),
                 })
             })
@@ -319,6 +355,19 @@ impl Slot {
         took
     }
 
+    fn keep(&self, needed: Outlived) {
+        *self.outlived.lock() = Some(needed);
+        self.outlives.store(true, Ordering::Release);
+    }
+
+    /// Lets go of what was kept for the holder, before the place is free: the next one keeps his own.
+    #[cold]
+    fn let_go(&self) {
+        self.outlives.store(false, Ordering::Release);
+        let kept = self.outlived.lock().take();
+        drop(kept);
+    }
+
     /// Tells the holder that `word` is about, and no later one.
     fn expire(&self, word: Word) {
         let _ = self.word.compare_exchange(word.0, word.0 | EXPIRED, Ordering::AcqRel, Ordering::Relaxed);
@@ -372,7 +421,17 @@ impl ReaderSlot {
     fn again(&self, word: Word, site: Site) -> Self {
         let index = LogIndex(self.slot.index.load(Ordering::Relaxed));
         let mut again = match self.table() {
-            Some(table) => table.hold_as(word, index, site),
+            Some(table) => {
+                let again = table.hold_as(word, index, site);
+                fence(Ordering::SeqCst);
+                // It may be closed just now, by who has not come to the place that is copied.
+                if table.outlives.load(Ordering::SeqCst)
+                    && let Some(needed) = table.outlived.lock().as_ref().and_then(Weak::upgrade)
+                {
+                    again.slot.keep(needed);
+                }
+                again
+            }
             // The database is closed: nobody looks.
             None => {
                 let slot = Slot {
@@ -381,11 +440,18 @@ impl ReaderSlot {
                     site: AtomicU32::new(site.number()),
                     place: self.slot.place,
                     label: Mutex::new(None),
+                    outlives: AtomicBool::new(false),
+                    outlived: Mutex::new(None),
                     table: Weak::new(),
                 };
                 Self { slot: Arc::new(slot), labelled: false }
             }
         };
+        if self.slot.outlives.load(Ordering::Acquire)
+            && let Some(needed) = &*self.slot.outlived.lock()
+        {
+            again.slot.keep(needed.clone());
+        }
         let label = if self.labelled { self.slot.label.lock().clone() } else { None };
         if let Some(label) = label {
             again.set_label(label);
@@ -407,6 +473,9 @@ impl Drop for ReaderSlot {
     fn drop(&mut self) {
         if self.labelled {
             *self.slot.label.lock() = None;
+        }
+        if self.slot.outlives.load(Ordering::Acquire) {
+            self.slot.let_go();
         }
         self.slot.word.store(0, Ordering::Release);
         HINT.set(self.slot.place);

@@ -35,7 +35,7 @@ mod versions;
 pub use delta::{CommitInfo, Delta, Totals};
 pub use entry::EntryAt;
 pub use figures::DeltaFigures;
-pub use held::{Held, ReaderKind, ReaderSlot, ReaderTable, Readers, Site, Withdrawn};
+pub use held::{Held, Outlived, ReaderKind, ReaderSlot, ReaderTable, Readers, Site, Withdrawn};
 pub use indexed::{Hashed, Indexed};
 pub use indexes::IndexSet;
 pub use lent::Lent;

@@ -13,8 +13,7 @@ use std::{
 /// Ids up to so far beyond the others have their place among them. One that is farther away, because those between were
 /// given up, is kept apart: what an id costs must not depend on how great it is.
 const NEAR: usize = 1024;
-/// So many free ids are left alone: an id that somebody may have kept goes to another name only where not doing so would let
-/// ids grow without bound.
+/// So many free ids are left alone: a table that is filled and emptied all the time keeps its order.
 const SPARED: usize = 1024;
 
 /// A name that has an id.
@@ -37,8 +36,10 @@ pub(super) struct NameTable {
     near: Vec<Option<Named>>,
     /// Ids after those.
     far: BTreeMap<u32, Named>,
-    /// The ids within `near` that nobody has.
+    /// The ids within `near` that nobody has, and nobody outside may have kept.
     free: BTreeSet<u32>,
+    /// No id up to this one is given out but those in `free`: somebody may have kept one whose name was given up.
+    burnt: u32,
 }
 
 impl NameTable {
@@ -64,10 +65,27 @@ impl NameTable {
         }
     }
 
-    /// An id that nobody has: the one after all others, or the least one if many are free.
+    /// An id that nobody has, nor may have kept: the one after all those, or the least one if many are free.
     pub fn next_id(&self) -> u32 {
         let least = self.free.first().filter(|_| self.free.len() > SPARED);
-        least.copied().unwrap_or(self.near.len().max(1) as u32)
+        least.copied().unwrap_or_else(|| {
+            let mut next = (self.near.len().max(1) as u32).max(self.burnt.saturating_add(1));
+            while self.far.contains_key(&next) {
+                next = next.saturating_add(1);
+            }
+            next
+        })
+    }
+
+    /// Gives `name`, which has none, an id that nobody has. Returns it.
+    pub fn give(&mut self, name: &str) -> Result<u32> {
+        let id = self.next_id();
+        self.put(id, name)?;
+        if id as usize >= self.near.len() {
+            // The next one is not sought among those that are there already.
+            self.burnt = self.burnt.max(id);
+        }
+        Ok(id)
     }
 
     /// Every id with its name, ascending.
@@ -91,10 +109,13 @@ impl NameTable {
     }
 
     fn insert(&mut self, id: u32, text: Arc<str>) {
-        let named = Named { text: text.clone(), defined: None, claims: 0, told: false };
+        // One that was told once stays so.
+        let told = id <= self.burnt && !self.free.contains(&id);
+        let named = Named { text: text.clone(), defined: None, claims: 0, told };
         self.by_name.insert(text, id);
         let at = id as usize;
-        if at > self.near.len() + NEAR {
+        // Nor does `near` grow with ids that are burnt: it has a place for each name, and as many again.
+        if at >= self.near.len() && (at > self.near.len() + NEAR || at > 2 * self.by_name.len() + 8 * NEAR) {
             self.far.insert(id, named);
             return;
         }
@@ -112,7 +133,7 @@ impl NameTable {
     fn grow(&mut self, at: usize) {
         for id in self.near.len()..at {
             let named = self.far.remove(&(id as u32));
-            if named.is_none() && id > 0 {
+            if named.is_none() && id as u64 > u64::from(self.burnt) {
                 self.free.insert(id as u32);
             }
             self.near.push(named);
@@ -129,12 +150,18 @@ impl NameTable {
         }
     }
 
-    /// Takes the name of `id` away; the id is free.
+    /// Takes the name of `id` away. The id is free, unless somebody was told it.
     pub fn remove(&mut self, id: u32) {
+        let told = self.get(id).is_some_and(|named| named.told);
+        if told {
+            self.burnt = self.burnt.max(id);
+        } else if id == self.burnt {
+            self.burnt -= 1;
+        }
         let named = match self.near.get_mut(id as usize) {
             Some(named) => {
                 let named = named.take();
-                self.free.extend(named.is_some().then_some(id));
+                self.free.extend((named.is_some() && !told).then_some(id));
                 named
             }
             None => self.far.remove(&id),
@@ -192,6 +219,30 @@ mod tests {
                 prop_assert!(table.near.len() <= 2 * NEAR + 5_100, "{} places", table.near.len());
             }
         }
+    }
+
+    #[test]
+    fn an_id_that_was_told_is_never_given_to_another_name_and_costs_no_place() {
+        let mut table = NameTable::default();
+        let mut given = std::collections::HashSet::new();
+        for n in 0..100_000 {
+            let id = table.give(&format!("name {n}")).unwrap();
+            assert!(given.insert(id), "{id} was given twice");
+            table.get_mut(id).unwrap().told = true;
+            // Some are kept, most are given up a while later.
+            if n % 100 != 0 {
+                table.remove(id);
+            }
+        }
+        assert!(table.near.len() <= 8 * NEAR + 2 * 1000 && table.free.is_empty(), "{}", table.near.len());
+        // One that nobody was told is given again.
+        let id = table.give("failed").unwrap();
+        table.remove(id);
+        assert_eq!(table.give("other").unwrap(), id);
+        // Chosen by a caller, or by another node: it is told still when that is given up.
+        table.put(2, "chosen").unwrap();
+        table.remove(2);
+        assert!(table.next_id() > id);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! definition, so that whichever commits first defines it for all.
 //!
 //! A name that no frame has defined and no transaction carries is *idle*: those that carried it were given up. It keeps
-//! its id for a while, because a caller may have kept that; only the last [`IDLE`] of a kind do. The ids of the others are
-//! given out again, so that ids stay dense and a process that only ever gives up does not grow.
+//! its id for a while, so that who tries again does not use up ids; only the last [`IDLE`] of a kind do. An id that a caller
+//! may have kept is never given to another name while the database is open: whoever comes with it is refused, and never
+//! writes under a name that he does not mean.
 
 use super::name_table::{NameTable, Named};
 use crate::{
@@ -24,7 +25,8 @@ use std::{
 /// How many idle names of a kind keep their ids.
 const IDLE: usize = 4096;
 
-/// The greatest id that a caller may choose for a name: what is counted by id takes memory by the greatest one.
+/// The greatest id that a caller may choose for a name, or that is given out: what is counted by id takes memory by the
+/// greatest one.
 const GREATEST_CHOSEN: u32 = 1 << 24;
 
 /// See the [module documentation](self).
@@ -115,9 +117,16 @@ impl Names {
             }
             None => {
                 let table = &mut inner.tables[at(kind)];
-                let id = table.next_id();
-                table.put(id, name)?;
-                id
+                if table.next_id() > GREATEST_CHOSEN {
+                    let what = format_args!(
+                        "no id is left for the {} '{}': {GREATEST_CHOSEN} were given out since this database was opened, to \
+                         transactions that were given up, too; close it everywhere and open it again",
+                        kind.noun(),
+                        bounded(name)
+                    );
+                    return Err(Error::new(ErrorCode::Poisoned, what).with_key(bounded(name)));
+                }
+                table.give(name)?
             }
         };
         let claimed = inner.claim(kind, id).unwrap_or_default();
@@ -158,24 +167,18 @@ impl Names {
         Ok(claimed)
     }
 
-    /// As [`Names::claim`], for a name that has an id. Returns its text if the caller has to carry its definition; an error
-    /// if no name has that id.
-    pub fn claim_id(self: &Arc<Self>, kind: NameKind, id: u32, claims: &mut Claims) -> Result<Option<Arc<str>>> {
+    /// Fails unless a frame has defined the name of `id`. What only another transaction defines does not count: it may never
+    /// commit, and its id means something to that one alone.
+    pub fn require_defined(&self, kind: NameKind, id: u32) -> Result<()> {
         if self.inner.read().get(kind, id).is_some_and(|named| named.defined.is_some()) {
-            return Ok(None);
+            return Ok(());
         }
-        let mut inner = self.inner.write();
-        let Some(claimed) = inner.claim(kind, id) else {
-            let noun = kind.noun();
-            let what = format_args!("no {noun} has the id {id}: define its name first");
-            return Err(Error::new(ErrorCode::UnknownName, what).with_key(id));
-        };
-        let text = inner.get(kind, id).filter(|_| claimed).map(|named| named.text.clone());
-        drop(inner);
-        if claimed {
-            claims.add(self, kind, id);
-        }
-        Ok(text)
+        let noun = kind.noun();
+        let what = format_args!(
+            "no {noun} has the id {id}: it was never given out, or to a transaction that has not committed; ask for the id by \
+             its name in this transaction"
+        );
+        Err(Error::new(ErrorCode::UnknownName, what).with_key(id))
     }
 
     /// Leaves it to the frames of another node to give out ids, or ends that. Names that nobody carries, and that no frame
@@ -378,7 +381,7 @@ mod tests {
         }
         assert_eq!(names.find(NameKind::Label, "carried"), None);
         let greatest = names.inner.read().tables[0].iter().last().unwrap().0;
-        assert!((greatest as usize) < IDLE + 1100, "{greatest}");
+        assert_eq!(greatest as usize, 4 * IDLE + 3, "each that was told is another one");
         let idle = &names.inner.read().idle[0];
         assert!(idle.len() <= IDLE);
     }

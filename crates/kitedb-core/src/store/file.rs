@@ -17,11 +17,12 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    io::{DiskFile, Env, LockKind, OpenMode},
+    io::{DiskFile, Env, Host, LockKind, OpenMode},
     level::Levels,
     lock::{Mutex, RwLock},
 };
 use std::{
+    ops::Range,
     path::Path,
     sync::{
         Arc,
@@ -40,6 +41,23 @@ pub struct Store {
     /// As in `current`: for who must not wait.
     generation: AtomicU64,
     publishing: Mutex<Publishing>,
+}
+
+/// Pins what views see that outlive the close of their database.
+#[derive(Debug)]
+pub struct ViewsPin {
+    device: Arc<Device>,
+    pinned: Range<u64>,
+    host: Arc<dyn Host>,
+}
+
+impl Drop for ViewsPin {
+    fn drop(&mut self) {
+        // A forked child has the lock in common with its parent.
+        if !self.host.forked() {
+            let _ = self.device.file.unlock(self.pinned.clone());
+        }
+    }
 }
 
 /// What a header says of its file, for who looks at it without opening it.
@@ -295,13 +313,16 @@ impl Store {
         Ok(())
     }
 
-    /// Called by a writer that closes while views of its runs live on: from now on they are foreign readers to
-    /// whoever opens the file next, and pin every generation until the last of them, and with it this open file,
-    /// is gone.
-    pub fn pin_for_views(&self) {
-        if let Err(error) = self.device.file.try_lock(READER_LOCK_BASE..READER_LOCK_BASE + 1, LockKind::Shared) {
+    /// Called by who closes: what is returned pins what views see that outlive the close, until the last of them has let go of
+    /// it. Those of a writer, which are foreign readers to whoever opens the file next from now on, pin every generation.
+    pub fn pin_for_views(&self, env: &Env) -> Arc<ViewsPin> {
+        if self.writable
+            && let Err(error) = self.device.file.try_lock(READER_LOCK_BASE..READER_LOCK_BASE + 1, LockKind::Shared)
+        {
             tracing::warn!("views of {} that outlive its close are not protected: {error}", self.device.path.display());
         }
+        let pinned = READER_LOCK_BASE..READER_LOCK_BASE + self.generation() + 1;
+        Arc::new(ViewsPin { device: self.device.clone(), pinned, host: env.host.clone() })
     }
 
     /// Whether another open of the file holds a state before this one: a reader in another process, or a view that

@@ -501,7 +501,7 @@ fn processes_that_are_started_meanwhile_hold_no_lock() {
                 }
             });
         }
-        let results: Vec<_> = (0..300).map(|_| Database::open(&path, quiet()).and_then(Database::close)).collect();
+        let results: Vec<_> = (0..300).map(|_| Database::open(&path, quiet()).and_then(|db| db.close())).collect();
         opening.store(false, Ordering::Relaxed);
         results.into_iter().for_each(|result| result.unwrap());
     });
@@ -534,7 +534,7 @@ fn readers_of_what_a_crash_left_are_never_taken_for_a_writer() {
             for _ in 0..n {
                 thread::yield_now();
             }
-            results.push(Database::open(copy(n), quiet()).and_then(Database::close));
+            results.push(Database::open(copy(n), quiet()).and_then(|db| db.close()));
         }
         copies.store(usize::MAX, Ordering::Relaxed);
         results.into_iter().for_each(|result| result.unwrap());

@@ -94,8 +94,8 @@ fn calls_of_replication_are_refused_as_in_a_file_without_a_role() {
     assert!(db.replica_replication_status().unwrap().is_none());
     // No other call finds it by its name.
     let error = Database::repair(":memory:", Default::default()).unwrap_err();
-    assert_eq!(error.code(), ErrorCode::NotFound, "{error:?}");
-    assert_eq!(Database::detach(":memory:").unwrap_err().code(), ErrorCode::NotFound);
+    assert_eq!(error.code(), ErrorCode::InvalidOption, "{error:?}");
+    assert_eq!(Database::detach(":memory:").unwrap_err().code(), ErrorCode::InvalidOption);
 }
 
 /// All that the engine does, beside the naive model; the disk is kept, so that it can be opened again.

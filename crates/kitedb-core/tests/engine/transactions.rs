@@ -513,8 +513,10 @@ fn names_survive_in_whatever_order_they_were_defined_or_given_up() {
     });
     let expected = names(&b.db);
     b.everywhere(|db| assert_eq!(names(db), expected));
-    // What a caller kept from the transaction that was given up can still be used, while the process lives.
+    // What a caller kept from the transaction that was given up is nobody's, until a commit defines that name.
     let kept = b.db.begin().map(|mut tx| tx.label_id_or_create("Kept").unwrap()).unwrap();
+    assert_eq!(code(b.db.transaction(|tx| tx.add_node_label(node, kept))), ErrorCode::UnknownName);
+    b.write(|tx| tx.add_node_label(node, "Kept"));
     b.write(|tx| tx.add_node_label(node, kept));
     let id = b.write(|tx| tx.label_id_or_create("Third"));
     let expected = names(&b.db);
@@ -977,7 +979,7 @@ fn a_bulk_loader_whose_commit_failed_commits_nothing_more() {
     assert_eq!(code(bulk.step()), ErrorCode::Conflict);
     for answer in [bulk.flush().map(Some), bulk.step(), bulk.finish().map(Some)] {
         let error = answer.unwrap_err();
-        assert_eq!(error.code(), ErrorCode::Poisoned);
+        assert_eq!(error.code(), ErrorCode::Finished);
         assert!(error.to_string().contains("is lost") && error.to_string().contains("begin another one"), "{error}");
     }
     assert_eq!(b.db.snapshot().unwrap().count_nodes(), 1);
@@ -1172,6 +1174,7 @@ fn the_codes_and_kinds_of_errors_are_stable() {
         (Closed, "CLOSED", "reopen"),
         (SyncFailed, "SYNC_FAILED", "reopen"),
         (Poisoned, "POISONED", "reopen"),
+        (Finished, "FINISHED", "input"),
         (Locked, "LOCKED", "retry_later"),
         (DiskFull, "DISK_FULL", "retry_later"),
         (Io, "IO", "retry_later"),

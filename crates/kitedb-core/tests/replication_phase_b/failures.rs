@@ -170,6 +170,6 @@ fn a_bulk_load_whose_last_batch_may_count_does_not_say_that_it_is_lost() {
     bulk.create_node(None).unwrap();
     assert_eq!(code(bulk.step()), ErrorCode::OutcomeUnknown);
     let error = bulk.step().unwrap_err();
-    assert_eq!(error.code(), ErrorCode::Poisoned);
+    assert_eq!(error.code(), ErrorCode::Finished);
     assert!(error.to_string().contains("look whether it is there") && !error.to_string().contains("lost"), "{error}");
 }

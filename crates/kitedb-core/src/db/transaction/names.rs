@@ -12,8 +12,9 @@ use std::sync::Arc;
 impl Transaction {
     /// The id of a label, defined with this transaction's commit if it is not in use yet.
     ///
-    /// An id that nothing defines in the end, because this transaction is given up, can be used by others for a while; once
-    /// thousands of other names were given up, too, it may be given to another one.
+    /// The id is this transaction's until that has committed: other transactions that use it before, or after this one was
+    /// given up, are refused with [`ErrorCode::UnknownName`](crate::ErrorCode::UnknownName), unless another one defined the same name.
+    /// While the database is open it is given to no other name; keep it for longer than the transaction only once that has committed.
     pub fn label_id_or_create(&mut self, name: &str) -> Result<LabelId> {
         self.attempt(|tx| tx.name(name))
     }
@@ -52,8 +53,8 @@ impl Transaction {
         match name.into() {
             NameRef::Id(id) => {
                 if !self.uses(kind, id.number()) {
-                    let new = self.levels.names.claim_id(kind, id.number(), &mut self.claims)?;
-                    self.use_name(kind, id.number(), new.as_deref())?;
+                    self.levels.names.require_defined(kind, id.number())?;
+                    self.use_name(kind, id.number(), None)?;
                 }
                 Ok(id)
             }

@@ -23,6 +23,9 @@ use std::{
 /// How long its thread waits for the next commit before it does something else: who writes all the time is followed at once.
 const BRIEF: Duration = Duration::from_millis(50);
 
+/// So often, one after the other, a source may return early from a wait without having anything.
+const EARLY: u32 = 4;
+
 /// See the [module documentation](self).
 #[derive(Debug)]
 pub struct Follower {
@@ -98,6 +101,8 @@ struct SoFar {
     failures: u32,
     /// The state in which the last one left the replica.
     failed_in: Option<ReplicaState>,
+    /// How often its source returned early from a wait, and had nothing, one after the other.
+    early: u32,
     /// Nothing is pulled any more.
     over: bool,
 }
@@ -137,11 +142,11 @@ impl Following {
             match replica.catch_up_once(options.max_frames) {
                 Ok(0) => {
                     so_far.failures = 0;
-                    if let Some(next) = self.wait() {
+                    if let Some(next) = self.wait(so_far) {
                         return Some(next);
                     }
                 }
-                Ok(_) => so_far.failures = 0,
+                Ok(_) => (so_far.failures, so_far.early) = (0, 0),
                 // It goes on with whatever ends that state: a reseed, or another source.
                 Err(e) if matches!(e.code(), ErrorCode::Closed | ErrorCode::Forked | ErrorCode::NotReplica) => {
                     return None;
@@ -160,7 +165,7 @@ impl Following {
     }
 
     /// Waits for more at the source: for a moment here, and then as it says. `None`: there may be more.
-    fn wait(&self) -> Option<Next> {
+    fn wait(&self, so_far: &mut SoFar) -> Option<Next> {
         let replica = &self.replica;
         let (source, seen) = (replica.source(), replica.engine().published());
         let poll = Duration::from_millis(replica.poll_ms(self.options.poll_ms));
@@ -179,8 +184,14 @@ impl Following {
                 }
             }
             None => {
+                let host = &replica.engine().env.host;
+                let began = host.coarse_ms();
                 source.wait(seen, poll, &still);
-                None
+                let waited = Duration::from_millis(host.coarse_ms().saturating_sub(began));
+                so_far.early = if waited < poll / 2 { so_far.early.saturating_add(1) } else { 0 };
+                // One that never waits is asked less and less often, up to once in a poll.
+                let pause = Duration::from_millis(1 << so_far.early.saturating_sub(EARLY).min(20)).min(poll);
+                (so_far.early > EARLY).then_some(Next::In(pause))
             }
         }
     }

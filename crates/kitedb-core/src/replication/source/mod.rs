@@ -1,6 +1,7 @@
 //! Where a replica gets its frames and snapshots from. One trait: local paths implement it here, a network can.
 
 pub(super) mod find_log;
+pub(in crate::replication) mod guarded;
 mod lineage;
 pub(super) mod local;
 pub(super) mod not_configured;
@@ -20,7 +21,7 @@ use crate::{
     replication::registry::{Progress, Registration},
     store::{CheckpointMark, Image},
 };
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 use upstream::{Asking, Upstream};
 
 /// Where a replica is in the history that it follows. Every request carries it: a number alone identifies nothing.
@@ -159,6 +160,10 @@ pub enum News {
 /// Where a replica gets its frames and snapshots from. Its replica asks from several threads. What a source says is verified
 /// before it is believed: frames by their checksums, epochs and digests, a snapshot by its own.
 ///
+/// While it is asked it may read its replica, and must neither close it nor have it pull, bootstrap, promote, repoint or follow
+/// (each an [`InvalidArgument`](crate::ErrorCode::InvalidArgument)): that would wait for the call under way. One that panics has
+/// failed, as by [`SourceUnavailable`](crate::ErrorCode::SourceUnavailable), and is asked again later.
+///
 /// Methods that are added later have defaults.
 pub trait Source: Send + Sync + fmt::Debug {
     /// The last frame that is published.
@@ -222,4 +227,15 @@ pub trait Source: Send + Sync + fmt::Debug {
     }
     /// Ends the waits under way, and those that begin before what they ask has changed.
     fn wake(&self);
+    /// Whether this thread is in a call of this source, which its replica made.
+    #[doc(hidden)]
+    fn is_asked_here(&self) -> bool {
+        false
+    }
+    /// Whether it passes on what `own` says.
+    #[doc(hidden)]
+    fn stands_for(&self, own: &Arc<dyn Source>) -> bool {
+        let _ = own;
+        false
+    }
 }

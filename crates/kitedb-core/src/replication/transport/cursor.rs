@@ -14,7 +14,12 @@ use std::{cmp::Ordering, fmt, str::FromStr};
 /// frame elsewhere.
 ///
 /// A cursor that names no place in a segment, because its `segment_id` or its `segment_offset` is 0, stands *before* the
-/// frame: `1:0:0:7` includes frame 7.
+/// frame: `1:0:0:7` includes frame 7. It is on a log's history where that frame, or the one before it, is of the cursor's
+/// epoch there; else the page says [`OffHistory`](crate::LogGapReason::OffHistory).
+///
+/// It does not say who wrote the epoch: where two nodes were each promoted by force into an epoch of the same number, a cursor
+/// of one cannot be told from one of the other. Keep the database's file id and the writer beside it where that can happen, and
+/// compare the digest that an [`ExportedSnapshot`](crate::ExportedSnapshot) carries.
 ///
 /// ```
 /// use kitedb_core::Cursor;

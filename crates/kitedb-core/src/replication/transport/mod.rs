@@ -16,14 +16,13 @@ use crate::{
     store::{Store, StoreImage},
 };
 use cursor::Cursor;
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 /// Retention may let go of what was just found; so often a page is begun anew.
 const ATTEMPTS: usize = 10;
 
 /// Frames of a primary's log after a cursor, each verified. Made by
 /// [`Database::primary_export_log`](crate::Database::primary_export_log).
-#[derive(Debug)]
 pub struct ExportedPage {
     cursor: Option<Cursor>,
     next: Option<Cursor>,
@@ -99,7 +98,7 @@ impl ExportedPage {
 }
 
 /// A frame of an [`ExportedPage`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExportedFrame<'a> {
     /// The epoch that it is of.
@@ -152,7 +151,6 @@ impl LogGapReason {
 
 /// An image of a primary's database at a new checkpoint, which stays readable while this lives. Made by
 /// [`Database::primary_export_snapshot`](crate::Database::primary_export_snapshot).
-#[derive(Debug)]
 pub struct ExportedSnapshot {
     image: StoreImage,
     /// Open, it pins the generation that it shows.
@@ -226,11 +224,54 @@ impl ExportedSnapshot {
     }
 }
 
+// None of them shows a frame's bytes or what an image holds.
+impl fmt::Debug for ExportedPage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cursor, next, epoch, head, retained_floor, eof, gap, frames, .. } = self;
+        f.debug_struct("ExportedPage")
+            .field("cursor", cursor)
+            .field("next", next)
+            .field("epoch", epoch)
+            .field("head", head)
+            .field("retained_floor", retained_floor)
+            .field("eof", eof)
+            .field("gap", gap)
+            .field("frames", frames)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ExportedFrame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { epoch, log_index, segment_id, segment_offset, bytes } = self;
+        f.debug_struct("ExportedFrame")
+            .field("epoch", epoch)
+            .field("log_index", log_index)
+            .field("segment_id", segment_id)
+            .field("segment_offset", segment_offset)
+            .field("len", &bytes.len())
+            .finish()
+    }
+}
+
+impl fmt::Debug for ExportedSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExportedSnapshot")
+            .field("db_path", &self.db_path)
+            .field("epoch", &self.epoch)
+            .field("checkpoint", &self.checkpoint())
+            .field("byte_length", &self.byte_length())
+            .finish_non_exhaustive()
+    }
+}
+
 /// What of a log decides where a page begins.
 struct Outline<'a> {
     /// The first frame of each segment, and its epoch.
     segments: &'a [(LogIndex, Epoch)],
     head: LogIndex,
+    /// The epoch that it is in now: one without a frame has no segment.
+    epoch: Epoch,
 }
 
 /// Where a page begins.
@@ -257,6 +298,26 @@ impl Outline<'_> {
         later.map_or(self.head.0, |(first, _)| first.0 - 1)
     }
 
+    /// The epoch of a frame, or of the one that comes next; `None` where no segment tells.
+    fn epoch_at(&self, index: u64) -> Option<Epoch> {
+        let found = self.segments.iter().rev().find(|(first, _)| first.0 <= index);
+        found.filter(|_| index <= self.head.0 + 1).map(|(_, epoch)| *epoch)
+    }
+
+    /// Whether the place before a frame can be one of that epoch here: it is that of the frame, or of the one before it,
+    /// which a snapshot ends with; or no frame of it came there. Nobody stands on another history before the first frame.
+    fn leads_to(&self, epoch: Epoch, index: u64) -> bool {
+        let here = self.epoch_at(index);
+        let began_here = || self.segments.iter().any(|(first, e)| first.0 == index && *e == epoch);
+        let is_next = || index == self.head.0 + 1 && epoch == self.epoch;
+        match self.epoch_at(index - 1) {
+            _ if index <= 1 || here == Some(epoch) || is_next() || began_here() => true,
+            Some(before) => before == epoch,
+            // Those before it are gone: they were of no later epoch than those that are left.
+            None => epoch <= here.or(self.segments.first().map(|(_, epoch)| *epoch)).unwrap_or(self.epoch),
+        }
+    }
+
     fn start(&self, cursor: Option<Cursor>) -> Start {
         let floor = self.floor();
         let Some(cursor) = cursor else { return Start { after: LogIndex(floor - 1), gap: None } };
@@ -265,8 +326,10 @@ impl Outline<'_> {
         let (begin, end) = (self.begin_of(cursor.epoch), self.end_of(cursor.epoch));
         // What it names, by a number that is another epoch's here. Before its frame it names none.
         let too_early = !cursor.includes_its_frame() && index > 0 && index < begin && begin > floor;
-        if too_early || held > end {
-            let after = LogIndex(if too_early { begin - 1 } else { end.max(floor - 1) });
+        let before_another = cursor.includes_its_frame() && index > 1 && !self.leads_to(cursor.epoch, index);
+        if too_early || before_another || held > end {
+            let too_early = too_early || before_another && held <= end;
+            let after = LogIndex(if too_early { begin.max(floor) - 1 } else { end.max(floor - 1) });
             let gap = LogGap { reason: LogGapReason::OffHistory, first_missing: None, last_missing: None };
             return Start { after, gap: Some(gap) };
         }
@@ -318,7 +381,7 @@ impl FollowedLog {
             let head = self.engine.published();
             reader.refresh()?;
             let segments: Vec<_> = reader.headers().map(|header| (header.first, header.epoch)).collect();
-            let mut start = Outline { segments: &segments, head }.start(cursor);
+            let mut start = Outline { segments: &segments, head, epoch: self.engine.epoch() }.start(cursor);
             // A page from the oldest frame on, too, begins in a segment that was not let go of.
             let first = start.gap.map_or(start.after.0, |gap| gap.first_missing.unwrap_or(u64::MAX));
             if first > 0
@@ -448,7 +511,8 @@ mod tests {
     fn start(segments: &[(u64, u64)], head: u64, cursor: &str) -> PageStart {
         let segments: Vec<_> = segments.iter().map(|(first, epoch)| (LogIndex(*first), Epoch(*epoch))).collect();
         let cursor = (!cursor.is_empty()).then(|| cursor.parse().unwrap());
-        let start = Outline { segments: &segments, head: LogIndex(head) }.start(cursor);
+        let epoch = segments.last().map_or(Epoch(1), |(_, epoch)| *epoch);
+        let start = Outline { segments: &segments, head: LogIndex(head), epoch }.start(cursor);
         (start.after.0, start.gap.map(|gap| (gap.reason, gap.first_missing, gap.last_missing)))
     }
 
@@ -474,7 +538,8 @@ mod tests {
             ("1:0:0:11", (10, None)),
             ("2:0:0:11", (10, None)),
             ("2:3:900:11", (11, None)),
-            ("3:0:0:15", (14, None)),
+            // No frame of epoch 3 came here; a snapshot of it ends with one elsewhere.
+            ("3:0:0:15", (14, off)),
             ("4:4:900:20", (20, None)),
             ("4:0:0:21", (20, None)),
             // Epoch 1 ended at 10: who has more of it has what was made void.
@@ -482,11 +547,16 @@ mod tests {
             ("1:0:0:12", (10, off)),
             // Frame 8 is of epoch 1 here.
             ("2:3:900:8", (10, off)),
-            ("2:0:0:8", (7, None)),
+            ("2:0:0:8", (10, off)),
+            ("1:0:0:15", (10, off)),
+            ("2:0:0:15", (14, None)),
+            ("9:0:0:9", (20, off)),
+            ("9:0:0:3", (20, off)),
+            ("9:0:0:1", (4, below(1, 4))),
             ("3:3:900:14", (14, off)),
             ("4:4:900:21", (20, off)),
             ("9:1:900:20", (20, off)),
-            ("9:0:0:21", (20, None)),
+            ("9:0:0:21", (20, off)),
             ("1:1:900:18446744073709551615", (10, off)),
         ] {
             assert_eq!(start(&log, 20, cursor), expected, "cursor {cursor:?}");
@@ -496,5 +566,7 @@ mod tests {
         assert_eq!(start(&[], 7, "1:1:900:7"), (7, None));
         assert_eq!(start(&[], 7, "1:0:0:3"), (7, below(3, 7)));
         assert_eq!(start(&[], 0, "1:0:0:1"), (0, None));
+        assert_eq!(start(&[], 7, "1:0:0:8"), (7, None));
+        assert_eq!(start(&[], 7, "2:0:0:8"), (7, off));
     }
 }

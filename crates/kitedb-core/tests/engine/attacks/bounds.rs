@@ -437,6 +437,7 @@ fn a_view_that_outlives_its_handle_counts_as_a_pin() {
     assert!(third.stats().unwrap().pinned_elsewhere);
     assert_eq!(seen(&view), before, "nothing was written over what it sees");
     let held = third.stats().unwrap().file_bytes;
+    // The handles that it outlived are there still; closed, they hold nothing.
     drop(view);
     assert!(!third.stats().unwrap().pinned_elsewhere);
     (20..25).for_each(|n| write(&third, n));

@@ -17,8 +17,9 @@ use kitedb_core::{
     },
 };
 use std::{
+    fmt,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -32,12 +33,29 @@ struct Carried {
     away: AtomicBool,
     /// Whether it changes a byte of what it carries.
     lies: AtomicBool,
+    /// What it does, once, when it is asked for frames.
+    inside: Inside,
+}
+
+#[derive(Default)]
+struct Inside(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl fmt::Debug for Inside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Inside")
+    }
 }
 
 impl Carried {
     fn to(db: &std::path::Path) -> Arc<Self> {
         let inner = Database::source_at(&SourcePlace::files(db));
-        Arc::new(Self { inner, pages: AtomicUsize::new(0), away: AtomicBool::new(false), lies: AtomicBool::new(false) })
+        Arc::new(Self {
+            inner,
+            pages: AtomicUsize::new(0),
+            away: AtomicBool::new(false),
+            lies: AtomicBool::new(false),
+            inside: Inside::default(),
+        })
     }
 
     fn there(&self) -> Result<&dyn Source> {
@@ -71,6 +89,10 @@ impl Source for Carried {
     }
 
     fn page(&self, at: &At, limits: PageLimits) -> Result<Pulled> {
+        let inside = self.inside.0.lock().unwrap().take();
+        if let Some(inside) = inside {
+            inside();
+        }
         self.carried(self.there()?.page(at, limits)?)
     }
 
@@ -224,5 +246,78 @@ fn a_source_is_given_only_to_who_can_follow_it_and_one_at_a_time() {
     let again = Database::open_with_source(&path, alone(), one).unwrap();
     expect_error(Database::open_with_source(&path, alone(), source()), ErrorCode::InvalidOption, "another source");
     again.close().unwrap();
+    replica.close().unwrap();
+}
+
+/// A replica, and the source that it follows.
+fn followed(folder: &Folder) -> (Database, Database, Arc<Carried>) {
+    let primary = folder.primary("primary", SyncMode::Full);
+    add(&primary, "a").unwrap();
+    let source = Carried::to(&folder.path("primary"));
+    let replica = Database::open_with_source(folder.path("replica"), alone(), source.clone()).unwrap();
+    replica.replica_bootstrap_from_snapshot().unwrap();
+    add(&primary, "b").unwrap();
+    (primary, replica, source)
+}
+
+#[test]
+fn a_source_that_calls_what_would_wait_for_it_is_refused() {
+    let folder = Folder::new();
+    let (_primary, replica, source) = followed(&folder);
+    let (inner, codes) = (replica.clone(), Arc::new(Mutex::new(Vec::new())));
+    let told = codes.clone();
+    *source.inside.0.lock().unwrap() = Some(Box::new(move || {
+        let answers = [
+            inner.replica_catch_up_once(1).map(drop),
+            inner.replica_bootstrap_from_snapshot(),
+            inner.replica_promote(true).map(drop),
+            inner.start_follower(FollowerOptions::new()),
+            inner.stop_follower(),
+            inner.close(),
+            inner.abandon(),
+        ];
+        told.lock().unwrap().extend(answers.map(|answer| answer.unwrap_err().code()));
+        // It may read.
+        assert!(inner.snapshot().is_ok() && inner.replica_replication_status().is_ok());
+    }));
+    assert_eq!(replica.replica_catch_up_once(10).unwrap(), 1);
+    assert_eq!(*codes.lock().unwrap(), [ErrorCode::InvalidArgument; 7]);
+    replica.close().unwrap();
+}
+
+#[test]
+fn the_last_handle_may_be_dropped_by_its_own_source() {
+    let folder = Folder::new();
+    let (_primary, replica, source) = followed(&folder);
+    let path = folder.path("replica");
+    let last = Arc::new(Mutex::new(Some(replica.clone())));
+    let weak = replica.downgrade();
+    let gone = Arc::new(AtomicBool::new(false));
+    let said = gone.clone();
+    *source.inside.0.lock().unwrap() = Some(Box::new(move || {
+        last.lock().unwrap().take();
+        said.store(true, Ordering::SeqCst);
+    }));
+    replica.start_follower(FollowerOptions::new().poll_ms(20)).unwrap();
+    drop(replica);
+    eventually("its source dropped it", || gone.load(Ordering::SeqCst) && weak.upgrade().is_none());
+    let again = Database::open_with_source(&path, alone(), source).unwrap();
+    again.replica_catch_up_once(10).unwrap();
+    assert!(has(&again, "b"));
+    again.close().unwrap();
+}
+
+#[test]
+fn a_source_that_panics_has_failed_and_is_asked_again() {
+    let folder = Folder::new();
+    let (primary, replica, source) = followed(&folder);
+    let panics = || Some(Box::new(|| -> () { panic!("broken") }) as Box<dyn FnOnce() + Send>);
+    *source.inside.0.lock().unwrap() = panics();
+    expect_error(replica.replica_catch_up_once(10), ErrorCode::SourceUnavailable, "panicked");
+    assert_eq!(replica.replica_catch_up_once(10).unwrap(), 1);
+    *source.inside.0.lock().unwrap() = panics();
+    replica.start_follower(FollowerOptions::new().poll_ms(20).backoff_ms(1).backoff_max_ms(5)).unwrap();
+    let token = add(&primary, "c").unwrap();
+    assert!(replica.wait_for_token(token, 60_000).unwrap());
     replica.close().unwrap();
 }

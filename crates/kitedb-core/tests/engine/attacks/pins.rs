@@ -255,7 +255,7 @@ fn what_a_forgotten_handle_holds_is_freed() {
     let clone = handle.clone();
     clone.release();
     handle.release();
-    assert_eq!(handle.view().unwrap_err().code(), ErrorCode::Closed);
+    assert_eq!(handle.view().unwrap_err().code(), ErrorCode::Finished);
     assert!(db.stats().unwrap().pins.is_empty());
 }
 
@@ -308,9 +308,11 @@ fn a_transaction_in_a_handle_is_used_by_one_at_a_time_and_committed_once() {
     handle.with(|tx| tx.create_node(Some("one"))).unwrap();
     handle
         .with(|tx| {
-            // From within, and by a clone: told, and not waited for.
-            assert_eq!(handle.with(|_| Ok(())).unwrap_err().code(), ErrorCode::Locked);
-            assert_eq!(handle.clone().commit().unwrap_err().code(), ErrorCode::Locked);
+            // From within, and by a clone: told, and not waited for. Waiting would end it only for another thread.
+            assert_eq!(handle.with(|_| Ok(())).unwrap_err().code(), ErrorCode::InvalidArgument);
+            assert_eq!(handle.clone().commit().unwrap_err().code(), ErrorCode::InvalidArgument);
+            let elsewhere = thread::scope(|scope| scope.spawn(|| handle.with(|_| Ok(()))).join().unwrap());
+            assert_eq!(elsewhere.unwrap_err().code(), ErrorCode::Locked);
             tx.create_node(Some("two"))
         })
         .unwrap();
@@ -318,7 +320,7 @@ fn a_transaction_in_a_handle_is_used_by_one_at_a_time_and_committed_once() {
     assert_eq!(handle.with(|tx| tx.create_node(Some("two"))).unwrap_err().code(), ErrorCode::DuplicateKey);
     handle.commit().unwrap();
     for gone in [handle.commit().map(drop), handle.with(|_| Ok(()))] {
-        assert_eq!(gone.unwrap_err().code(), ErrorCode::Closed);
+        assert_eq!(gone.unwrap_err().code(), ErrorCode::Finished);
     }
     handle.rollback();
     assert!(has_key(&db, "one") && has_key(&db, "two"));
@@ -326,7 +328,7 @@ fn a_transaction_in_a_handle_is_used_by_one_at_a_time_and_committed_once() {
     let rolled_back = begin();
     rolled_back.with(|tx| tx.create_node(Some("three"))).unwrap();
     rolled_back.rollback();
-    assert_eq!(rolled_back.commit().unwrap_err().code(), ErrorCode::Closed);
+    assert_eq!(rolled_back.commit().unwrap_err().code(), ErrorCode::Finished);
 
     // Rolled back, or taken back, while somebody works with it: when he is done.
     let handle = begin();
@@ -336,7 +338,7 @@ fn a_transaction_in_a_handle_is_used_by_one_at_a_time_and_committed_once() {
         tx.create_node(Some("four")).map(drop)
     });
     in_use.unwrap();
-    assert_eq!(handle.commit().unwrap_err().code(), ErrorCode::Closed);
+    assert_eq!(handle.commit().unwrap_err().code(), ErrorCode::Finished);
     let handle = begin();
     handle
         .with(|tx| {
@@ -356,7 +358,7 @@ fn a_transaction_in_a_handle_is_used_by_one_at_a_time_and_committed_once() {
         })
     }));
     assert!(panicked.is_err());
-    assert_eq!(handle.commit().unwrap_err().code(), ErrorCode::Closed);
+    assert_eq!(handle.commit().unwrap_err().code(), ErrorCode::Finished);
     assert!(!has_key(&db, "three") && !has_key(&db, "four"));
     assert!(db.stats().unwrap().pins.is_empty());
     write(&db, 5);
@@ -387,6 +389,7 @@ fn handles_end_with_their_database_and_with_no_other_one() {
     let copy = plain.clone();
     assert!(plain.node_by_key("a").unwrap().is_some() && !copy.is_expired());
     assert_eq!(copy.into_handle().view().unwrap_err().code(), ErrorCode::Closed);
+    // The closed handles are there still.
     drop(plain);
     let third = Database::open(&path, options()).unwrap();
     assert!(!third.stats().unwrap().pinned_elsewhere);

@@ -326,7 +326,7 @@ fn numbers_that_were_given_up_come_again_in_another_epoch_whatever_the_next_open
                     true => machine.disk.crash_at(machine.disk.ops() + op),
                     false => machine.disk.fail(FaultPlan::new(FaultOn::Any, op, std::io::ErrorKind::StorageFull)),
                 }
-                let met = match machine.open(options()).map(Database::close) {
+                let met = match machine.open(options()).map(|db| db.close()) {
                     Ok(closed) => {
                         opened += 1;
                         format!("closed: {closed:?}")

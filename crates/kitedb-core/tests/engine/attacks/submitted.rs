@@ -106,19 +106,19 @@ fn a_handle_submits_once_and_keeps_what_would_have_waited() {
     assert_eq!(handle.try_submit().unwrap_err().code(), ErrorCode::WouldBlock);
     handle.with(|tx| tx.create_node(Some("b")).map(drop)).unwrap();
     let pending = handle.submit().unwrap();
-    assert_eq!(handle.submit().unwrap_err().code(), ErrorCode::Closed);
-    assert_eq!(handle.try_submit().unwrap_err().code(), ErrorCode::Closed);
+    assert_eq!(handle.submit().unwrap_err().code(), ErrorCode::Finished);
+    assert_eq!(handle.try_submit().unwrap_err().code(), ErrorCode::Finished);
     assert_eq!(pending.wait().unwrap(), pending.token());
     assert!(has(&db, "a") && has(&db, "b"));
     let handle = begin("c");
     handle.try_submit().unwrap().wait().unwrap();
-    assert_eq!(handle.commit().unwrap_err().code(), ErrorCode::Closed);
+    assert_eq!(handle.commit().unwrap_err().code(), ErrorCode::Finished);
     assert!(has(&db, "c"));
     // What cannot be committed at all is not kept.
     let (one, other) = (begin("d"), begin("d"));
     one.submit().unwrap().wait().unwrap();
     assert_eq!(other.try_submit().unwrap_err().code(), ErrorCode::Conflict);
-    assert_eq!(other.with(|_| Ok(())).unwrap_err().code(), ErrorCode::Closed);
+    assert_eq!(other.with(|_| Ok(())).unwrap_err().code(), ErrorCode::Finished);
     db.close().unwrap();
 }
 
