@@ -3,6 +3,7 @@
 mod acts;
 mod bulk;
 mod cut_short;
+mod given_source;
 #[cfg(test)]
 mod golden;
 mod in_memory;

@@ -54,6 +54,7 @@ mod stats;
 mod stored;
 mod submit;
 mod transaction;
+mod verdict;
 mod view;
 mod writer_lock;
 

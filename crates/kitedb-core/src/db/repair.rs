@@ -8,6 +8,7 @@
 mod damaged_log;
 mod left;
 mod plan;
+mod proof;
 mod reports;
 
 pub(crate) use reports::{Others, Reported, Reports};

@@ -2,11 +2,12 @@
 //! thread that ends them, by whoever waits for one of them, or by the close. See [`Submitted`].
 
 use super::{
-    commit::{WaitsFor, is_unfenced, no_log, outcome_unknown},
+    commit::{WaitsFor, no_log, outcome_unknown},
     engine::{Commit, Engine, Submitted},
     options::{ReplicationRole, SyncMode},
     published_log::{PublishedLog, keep},
     transaction::{Transaction, submit::TrySubmitError},
+    verdict::is_unfenced,
 };
 use crate::{
     error::{Error, ErrorCode, Result},

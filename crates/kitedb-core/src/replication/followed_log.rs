@@ -15,8 +15,8 @@ use crate::{
             choose_replica::{choose, short_id},
         },
         replica::copied::{Before, LeftBehind, LeftBehindBy},
-        retention::{self, Holds, Kept, Part},
-        status::{FenceStatus, Hold, HoldState, PrimaryReplicationStatus, ReplicaLag, RetentionOutcome},
+        retention::{self, Holds, Kept, Part, RetentionOutcome},
+        status::{FenceStatus, Hold, HoldState, PrimaryReplicationStatus, ReplicaLag},
     },
     shell::{command, command_by_log},
 };

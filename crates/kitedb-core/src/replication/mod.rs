@@ -9,7 +9,8 @@
 //! | `registry` | what the replicas of a log report, and which of them a person means |
 //! | `retention` | what of a log may go: a pure function |
 //! | `node_file` | what is where the file of a node should be, and when its log speaks for it |
-//! | `rivals` | the nodes that a node can reach, and which of them leads or has more |
+//! | `related` | the nodes that a node can reach |
+//! | `rivals` | which of them leads or has more |
 //! | `token_wait` | waiting for a commit |
 //! | `status` | what a node says of itself |
 //! | `compare` | where two databases differ |
@@ -20,6 +21,7 @@ mod compare;
 mod followed_log;
 mod node_file;
 mod registry;
+mod related;
 mod replica;
 mod retention;
 mod rivals;
@@ -49,14 +51,17 @@ pub(crate) use source::{
     not_configured::{Unnamed, not_configured},
     remembered::{Remembered, remember, remembered, remembered_in},
 };
+pub use token_wait::TokenWait;
 pub(crate) use token_wait::wait_for_token;
 
 pub(crate) use compare::compare;
 pub use compare::{ComparedState, Comparison, Parting};
 pub use registry::choose_replica::{MIN_ID_DIGITS, short_id};
-pub use source::upstream::SourceFault;
+pub use replica::{follower::FollowerOptions, takeover::Promotion};
+pub use retention::{RetentionOutcome, RetentionWindows};
+pub use source::source_fault::SourceFault;
 pub use status::{
-    FenceStatus, FollowerOptions, Hold, HoldReason, HoldState, PrimaryReplicationStatus, Promotion, ReplicaLag,
-    ReplicaReplicationStatus, ReplicaState, RetentionOutcome, RetentionWindows, TokenWait,
+    FenceStatus, Hold, HoldReason, HoldState, PrimaryReplicationStatus, ReplicaLag, ReplicaReplicationStatus,
+    ReplicaState,
 };
 pub use transport::{ExportedFrame, ExportedPage, ExportedSnapshot, LogGap, LogGapReason, cursor::Cursor};

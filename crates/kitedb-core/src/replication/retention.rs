@@ -6,6 +6,68 @@ use crate::{
     replication::status::{Hold, HoldReason},
 };
 
+/// Windows for one run of retention. What is not given is as the process has it that has the database open, or as
+/// the defaults of [`OpenOptions`](crate::OpenOptions) have it if none has.
+///
+/// ```
+/// use kitedb_core::RetentionWindows;
+///
+/// let windows = RetentionWindows::new().min_entries(0).max_bytes(64 << 20);
+/// assert_ne!(windows, RetentionWindows::default());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RetentionWindows {
+    pub(crate) min_entries: Option<u64>,
+    pub(crate) min_ms: Option<u64>,
+    pub(crate) max_bytes: Option<u64>,
+    pub(crate) max_lag_ms: Option<u64>,
+}
+
+impl RetentionWindows {
+    /// Those of the process that has the database open.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many of the newest frames are kept.
+    #[must_use]
+    pub fn min_entries(mut self, frames: u64) -> Self {
+        self.min_entries = Some(frames);
+        self
+    }
+
+    /// For how long each frame is kept, in ms.
+    #[must_use]
+    pub fn min_ms(mut self, ms: u64) -> Self {
+        self.min_ms = Some(ms);
+        self
+    }
+
+    /// The most bytes that the log may take for the sake of replicas and windows.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = Some(bytes);
+        self
+    }
+
+    /// Nothing is kept for a replica whose next frame is older than this, in ms.
+    #[must_use]
+    pub fn max_lag_ms(mut self, ms: u64) -> Self {
+        self.max_lag_ms = Some(ms);
+        self
+    }
+}
+
+/// What a retention run did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct RetentionOutcome {
+    /// How many segments it removed.
+    pub pruned_segments: u64,
+    /// The first frame that is still there; 0 if none was ever let go.
+    pub retained_floor: u64,
+}
+
 /// Whether a log that begins with `floor` (after `head` if it is empty) and ends with `head` has all that comes after `at`.
 pub fn serves(floor: LogIndex, head: LogIndex, at: LogIndex) -> bool {
     at.0 + 1 >= floor.0 || at >= head

@@ -4,9 +4,34 @@ use crate::{
     db::{Engine, Found, ReplicationRole},
     error::Result,
     graph::Token,
-    replication::status::TokenWait,
 };
 use std::time::Duration;
+
+/// What came of waiting for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenWait {
+    /// The commit is on this node's history, and readers here see it.
+    Reached,
+    /// It is not here yet.
+    TimedOut,
+    /// It is off this node's history: another writer took over before it got here, so the write is gone.
+    EpochChanged,
+    /// This node will not reach it before it is reseeded.
+    NeedsReseed,
+}
+
+impl TokenWait {
+    /// The text form: `reached`, `timed_out`, `epoch_changed` or `needs_reseed`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reached => "reached",
+            Self::TimedOut => "timed_out",
+            Self::EpochChanged => "epoch_changed",
+            Self::NeedsReseed => "needs_reseed",
+        }
+    }
+}
 
 /// Waits until the commit that `token` names is on this node's history and published, for at most `timeout`.
 pub fn wait_for_token(engine: &Engine, token: Token, timeout: Duration) -> Result<TokenWait> {

@@ -3,6 +3,7 @@
 use super::{
     left::Left,
     plan::{NewFence, Plan},
+    proof::Proof,
     reports::{Reported, Reports, some_commit},
 };
 use crate::{
@@ -15,10 +16,10 @@ use crate::{
         promote::lock_fence,
     },
     error::{Error, ErrorCode, Result},
-    graph::{Epoch, LogIndex, Token, WriterTag},
+    graph::{Epoch, LogIndex},
     io::{Env, FileLock, OpenMode, copy_aside, put_aside, sim::SimDisk},
     log::{
-        Control, EpochEnd, Fence, LogIdentity, NewControl, Recovered, Replaced, Roll, Salt, WriterId, does_not_go_on,
+        Control, EpochEnd, Fence, LogIdentity, NewControl, Recovered, Replaced, Roll, Salt, does_not_go_on,
         has_segments, in_its_way, no_segment, put_segments_aside, salt_of, verify, writers,
     },
     store::{CheckpointMark, Hint, HistoryEntry, LogKind, LogLink, Part, Store},
@@ -43,59 +44,6 @@ pub(super) struct DamagedLog<'a> {
     copied: Option<Error>,
     /// The file is an older one than the log.
     newer: Option<Error>,
-}
-
-/// What the frames prove.
-pub(super) struct Proof {
-    /// The last commit that verifies with all before it.
-    pub last: LogIndex,
-    /// Its epoch.
-    pub epoch: Epoch,
-    /// The tag of that epoch's writer, if anything tells.
-    writer: Option<WriterTag>,
-    /// The greatest epoch that anything names which is left.
-    led: Epoch,
-    salt: Option<Salt>,
-    /// The log, read from what the file holds to its end; `None`: it does not go on where the file ends, and need not.
-    recovered: Option<Recovered>,
-    /// Nothing goes on where the file ends, though commits came after, or the log had a segment that did.
-    gap: Option<Error>,
-    /// The file holds every commit that is known all the same: what is missing is the log alone.
-    pub all_in_file: bool,
-    /// A replica has more than the log, and nothing else tells where it ended.
-    reported: Option<Error>,
-    /// Whether the registry of replicas is there.
-    registry: bool,
-    /// What the log would meet where it goes on.
-    pub in_its_way: Vec<PathBuf>,
-    /// What is wrong and is not mended here.
-    pub remains: Vec<String>,
-}
-
-impl Proof {
-    /// What names the last commit.
-    pub fn end(&self) -> Token {
-        Token::new(self.epoch, self.last).with_tag(self.writer)
-    }
-
-    /// Why commits after the last one are missing.
-    pub fn damage(&self) -> Option<&Error> {
-        let recovered = || self.recovered.as_ref()?.damage.as_ref();
-        self.gap.as_ref().or_else(recovered).or(self.reported.as_ref())
-    }
-
-    /// A fence of a promotion to the epoch `by`. The end counts nothing void that is here: it is not known where another node's promotion
-    /// set it.
-    fn fenced(&self, by: Epoch, promotion: WriterId) -> Fence {
-        let by = by.max(Epoch(2));
-        let ended = EpochEnd { epoch: Epoch(by.0 - 1), last: self.last };
-        Fence { epoch: by, follows: false, moved_by: Some(promotion), ended: Some(ended) }
-    }
-
-    /// Who has commits that are missing here.
-    pub fn holder(&self) -> Option<&Error> {
-        self.reported.as_ref()
-    }
 }
 
 impl<'a> DamagedLog<'a> {

@@ -9,7 +9,8 @@ use crate::{
         begun_elsewhere::{has_begun, who_has_begun},
         source::{
             SourcePaths,
-            upstream::{Asking, SourceFault, leads_nowhere},
+            source_fault::SourceFault,
+            upstream::{Asking, leads_nowhere},
             upstream_node::UpstreamNode,
         },
     },

@@ -5,11 +5,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     lock::Mutex,
     pool::{Lane, Next, Task},
-    replication::{
-        replica::Replica,
-        source::News,
-        status::{FollowerOptions, ReplicaState},
-    },
+    replication::{replica::Replica, source::News, status::ReplicaState},
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -25,6 +21,66 @@ const BRIEF: Duration = Duration::from_millis(50);
 
 /// So often, one after the other, a source may return early from a wait without having anything.
 const EARLY: u32 = 4;
+
+/// How a background follower works.
+///
+/// ```
+/// use kitedb_core::FollowerOptions;
+///
+/// let eager = FollowerOptions::new().poll_ms(1000).backoff_max_ms(2000);
+/// assert_ne!(eager, FollowerOptions::default());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FollowerOptions {
+    pub(crate) max_frames: usize,
+    pub(crate) poll_ms: u64,
+    pub(crate) backoff_ms: u64,
+    pub(crate) backoff_max_ms: u64,
+}
+
+impl FollowerOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The most frames pulled at once (default 4096, at least 1).
+    #[must_use]
+    pub fn max_frames(mut self, frames: usize) -> Self {
+        self.max_frames = frames;
+        self
+    }
+
+    /// The longest time in ms between two looks at the source of which it does not wake the follower (default 30,000, at least
+    /// 1). Commits wake it, and whatever else happens to a log, also that a repair or an open makes another control file; a
+    /// log that is put in the place of the source's from outside, by a restore for example, is found by a look. A source's
+    /// log that this process may not write to is looked at after 10 ms, and ever less often, down to once a second.
+    #[must_use]
+    pub fn poll_ms(mut self, ms: u64) -> Self {
+        self.poll_ms = ms;
+        self
+    }
+
+    /// After a failure, the first wait in ms; it doubles with every further one (default 50, at least 1).
+    #[must_use]
+    pub fn backoff_ms(mut self, ms: u64) -> Self {
+        self.backoff_ms = ms;
+        self
+    }
+
+    /// The longest wait in ms after a failure (default 5000).
+    #[must_use]
+    pub fn backoff_max_ms(mut self, ms: u64) -> Self {
+        self.backoff_max_ms = ms;
+        self
+    }
+}
+
+impl Default for FollowerOptions {
+    fn default() -> Self {
+        Self { max_frames: 4096, poll_ms: 30_000, backoff_ms: 50, backoff_max_ms: 5000 }
+    }
+}
 
 /// See the [module documentation](self).
 #[derive(Debug)]

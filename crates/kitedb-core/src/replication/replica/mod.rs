@@ -10,7 +10,7 @@ mod given_up_commits;
 pub(super) mod leaving_source;
 pub(super) mod read_only_status;
 mod source_epoch;
-mod takeover;
+pub(super) mod takeover;
 mod trial_of_source;
 mod wait_for_news;
 
@@ -27,7 +27,8 @@ use crate::{
         source::{
             At, Source, SourcePaths,
             remembered::{registered_as, remember, remembered},
-            upstream::{Asking, REMOVED, SourceFault, Upstream, leads_in_a_circle, not_registered},
+            source_fault::SourceFault,
+            upstream::{Asking, REMOVED, Upstream, leads_in_a_circle, not_registered},
         },
         status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
     },

@@ -10,7 +10,8 @@ use crate::{
         followed_log::{FollowedLog, LogStatus, writer_of},
         source::{
             remembered::Remembered,
-            upstream::{Asking, REMOVED, SourceFault, Upstream, look_upstream},
+            source_fault::SourceFault,
+            upstream::{Asking, REMOVED, Upstream, look_upstream},
         },
         status::{FenceStatus, ReplicaReplicationStatus, ReplicaState},
     },

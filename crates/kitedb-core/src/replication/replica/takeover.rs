@@ -4,20 +4,43 @@ use super::Replica;
 use crate::{
     db::{ReplicationRole, half_made, holds_nothing},
     error::{Error, ErrorCode, Result},
-    graph::{Epoch, LogIndex},
+    graph::{Epoch, LogIndex, Token},
     log::WriterId,
     replication::{
+        related::Related,
         replica::catch_up_before_fence::Approach,
-        rivals::{Related, Rival, taken_by},
+        rivals::{Rival, taken_by},
         source::{
             Fenced, Seen, Source,
             remembered::{remember, remembered},
         },
-        status::{Promotion, ReplicaState},
+        status::ReplicaState,
     },
     shell::{command, shell_word},
 };
 use std::path::PathBuf;
+
+/// What a promotion of a replica did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Promotion {
+    /// The epoch that this node leads now.
+    pub epoch: u64,
+    /// The last commit of the history before it that this node keeps.
+    pub last_kept: Token,
+    /// Whether the old source was fenced. If not, commits that it acknowledged after [`Promotion::last_kept`] are
+    /// lost.
+    pub source_fenced: bool,
+    /// Whether that fence is durable at the source. If not, although the source was fenced, its machine may have
+    /// forgotten it after a loss of power: keep it off until it follows this node.
+    pub fence_synced: bool,
+    /// Whether the log that was fenced is known to be the one that the source uses. If not, its file was not there, and the promotion
+    /// was forced: what that file acknowledged with another log, where it lies now, is lost, and it is not fenced.
+    pub source_found: bool,
+    /// The epoch of another promotion that had fenced the source before, where this one was forced beside it: that node
+    /// may lead, too, on a history of its own.
+    pub rival_epoch: Option<u64>,
+}
 
 impl Replica {
     /// Takes over: fences the source, takes everything that it acknowledged, and begins the next epoch on this

@@ -7,6 +7,7 @@ pub(super) mod local;
 pub(super) mod not_configured;
 mod paths;
 pub(super) mod remembered;
+pub(super) mod source_fault;
 pub(super) mod upstream;
 pub(in crate::replication) mod upstream_node;
 

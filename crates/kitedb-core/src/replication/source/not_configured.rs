@@ -9,7 +9,8 @@ use crate::{
         registry::{Progress, Registration},
         source::{
             At, Fencing, Lineage, Pulled, Seen, Snapshot, Source,
-            upstream::{Asking, SourceFault, Upstream},
+            source_fault::SourceFault,
+            upstream::{Asking, Upstream},
         },
     },
 };

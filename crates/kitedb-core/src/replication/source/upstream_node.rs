@@ -11,7 +11,8 @@ use crate::{
         source::{
             SourcePaths,
             find_log::{is_no_source, log_left, older_file, recovered_end, told_by_file},
-            upstream::{Asking, SourceFault},
+            source_fault::SourceFault,
+            upstream::Asking,
         },
     },
     store::{CheckpointMark, HistoryEntry, LogKind, Part, Peek},
