@@ -29,6 +29,7 @@ mod own_sources;
 mod panics;
 mod parallel_edges;
 mod pins;
+mod promotions;
 mod readers;
 mod recoveries;
 mod references;
