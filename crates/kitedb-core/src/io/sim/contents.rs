@@ -317,6 +317,11 @@ impl Contents {
     fn pull_words(&mut self) {
         let Some(words) = self.words.clone() else { return };
         let count = words.len().min(self.bytes.len() / WORD);
+        // Every look at a file comes by here, and few find a store.
+        let (chunks, _) = self.bytes.as_chunks::<WORD>();
+        if words.iter().zip(chunks).all(|(word, bytes)| word.load(Ordering::Acquire) == u64::from_ne_bytes(*bytes)) {
+            return;
+        }
         let whole = self.pages_written_back(&words, count);
         let mut changed: Option<(usize, Vec<u8>)> = None;
         for (i, word) in words.iter().enumerate().take(count) {
