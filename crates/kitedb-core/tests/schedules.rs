@@ -359,3 +359,43 @@ fn a_view_during_a_bootstrap_is_one_of_the_graphs() {
         host.set_forked(true);
     });
 }
+
+/// The first commit since an open begins a log, and the header names it, while a merge names another stack of runs there: neither
+/// takes back what the other one said.
+fn run_first_commit_beside_a_merge(role: ReplicationRole) {
+    let mut rng = shuttle::rand::thread_rng();
+    let (disk, host) = (SimDisk::new(rng.gen_range(0..1 << 40)), SimHost::new(1));
+    let open = |disk: &SimDisk, host: &SimHost| {
+        Database::open_in(disk.env(host), PATH, options(SyncMode::Full, role, 1 << 20)).unwrap()
+    };
+    let db = open(&disk, &host);
+    for key in ["a", "b"] {
+        db.transaction(|tx| tx.create_node(Some(key))).unwrap();
+        db.checkpoint().unwrap();
+    }
+    db.close().unwrap();
+    let db = Arc::new(open(&disk, &host));
+    let upkeep = db.clone();
+    let merges = thread::spawn(move || upkeep.compact().unwrap());
+    // A commit is short beside a merge: it begins somewhere amid it.
+    for _ in 0..rng.gen_range(0..400) {
+        thread::yield_now();
+    }
+    db.transaction(|tx| tx.create_node(Some("c"))).unwrap();
+    merges.join().unwrap();
+    host.set_forked(true);
+    let (disk, host) = (disk.restart(Crash::Kill), host.restart(Crash::Kill));
+    let db = open(&disk, &host);
+    assert_eq!(db.snapshot().unwrap().count_nodes(), 3, "what was acknowledged is not shown after a kill");
+    db.close().unwrap();
+}
+
+#[test]
+fn the_first_commit_beside_a_merge_is_kept() {
+    random(|| run_first_commit_beside_a_merge(ReplicationRole::Disabled));
+}
+
+#[test]
+fn the_first_commit_of_a_primary_beside_a_merge_is_kept() {
+    random(|| run_first_commit_beside_a_merge(ReplicationRole::Primary));
+}

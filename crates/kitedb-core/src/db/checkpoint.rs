@@ -127,7 +127,7 @@ impl Engine {
         let mut runs = self.store.runs().to_vec();
         runs.push(run);
         let manifest = self.manifest_of(frozen, through, history);
-        self.store.publish(manifest, runs, self.store.log_link())?;
+        self.store.publish(manifest, runs)?;
         let commit = self.commit.lock();
         let now = self.publication.levels_held();
         self.exchange_levels(&commit, Levels { frozen: None, runs: self.store.runs(), ..now.same() });
@@ -233,7 +233,7 @@ impl Engine {
             return Err(Error::new(ErrorCode::Internal, "runs moved during a merge"));
         }
         runs.splice(start..start + count, [merged]);
-        self.store.publish((*manifest).clone(), runs, self.store.log_link())?;
+        self.store.publish((*manifest).clone(), runs)?;
         let commit = self.commit.lock();
         let now = self.publication.levels_held();
         self.exchange_levels(&commit, Levels { runs: self.store.runs(), ..now.same() });

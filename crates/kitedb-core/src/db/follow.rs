@@ -204,7 +204,7 @@ impl Engine {
             // Durable before the file is a replica's: who forgets it would go on as the writer that it copies.
             control.set_replica(true)?;
         }
-        self.store.publish(manifest, runs, link.clone())?;
+        self.store.publish_with_log(manifest, runs, link)?;
         // This was the one step that counts: from here on the file holds the new graph, and the old log, which has
         // another id, is garbage.
         quiet.into_iter().for_each(Quiet::retire);
@@ -280,7 +280,7 @@ impl Engine {
         }
         // A log that was begun, and whose name the header could not sync, looks the same, and may be named on the disk: what is
         // not named must be durable before it goes.
-        self.store.mark_log(self.store.log_link())?;
+        self.store.change_log(|link| link)?;
         self.name_adopted_log(&commit)
     }
 

@@ -183,7 +183,7 @@ impl Engine {
         }
         // A close or a first commit that failed may have left a header on the disk that names this log: what is
         // not named must be durable before it goes.
-        self.store.mark_log(self.store.log_link())?;
+        self.store.change_log(|link| link)?;
         self.remove_log()
     }
 

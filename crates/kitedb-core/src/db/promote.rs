@@ -104,7 +104,7 @@ impl Engine {
     /// already: beside the fence of before that, it would pass for a header that knows better.
     fn restore_header(&self) -> Result<()> {
         let known = self.store.log_link();
-        if Store::peek(&self.env, &self.path)?.log == known { Ok(()) } else { self.store.mark_log(known) }
+        if Store::peek(&self.env, &self.path)?.log == known { Ok(()) } else { self.store.change_log(|link| link) }
     }
 
     /// As [`require_not_taken_over`], by its own log, of one that was copied or restored.

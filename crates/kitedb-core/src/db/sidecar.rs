@@ -391,7 +391,7 @@ impl Engine {
         if (link.part, &link.hint) == (part, &hint) {
             Ok(())
         } else {
-            self.store.mark_log(LogLink { part, hint, ..link })
+            self.store.change_log(|link| LogLink { part, hint, ..link })
         }
     }
 

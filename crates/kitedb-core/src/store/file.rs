@@ -129,10 +129,12 @@ impl Store {
 
     /// Makes this file another one: with a new id, `history` and no log. Whoever has it open sees what he saw.
     pub fn renew(&self, file_id: [u8; 16], history: Vec<HistoryEntry>, log: LogLink) -> Result<()> {
+        let mut publishing = self.publishing.lock();
         let (manifest, runs) = self.snapshot();
-        self.publish_as(file_id, Manifest { history, ..(*manifest).clone() }, runs.to_vec(), log)?;
+        let manifest = Manifest { history, ..(*manifest).clone() };
+        self.publish_as(&mut publishing, file_id, manifest, runs.to_vec(), Some(log))?;
         // The other slot, too: a file whose slots named two ids would be another one with one of them damaged.
-        self.name_as(&mut self.publishing.lock(), file_id, |current| current)
+        self.name_as(&mut publishing, file_id, |current| current)
     }
 
     pub(super) fn from_file(file: Arc<dyn DiskFile>, path: &Path, writable: bool, levels: Levels) -> Result<Self> {
@@ -227,15 +229,27 @@ impl Store {
         StoreImage::new(self.device.clone(), self.file_id, manifest, place, (lease, runs))
     }
 
-    /// Makes `runs` (oldest first), `manifest` and `log` the database. After an error nothing has changed for
-    /// readers of this store; which of both states the file shows after a crash is then open. Upholds I14.
-    pub fn publish(&self, manifest: Manifest, runs: Vec<Arc<Run>>, log: LogLink) -> Result<()> {
-        self.publish_as(self.file_id, manifest, runs, log)
+    /// Makes `runs` (oldest first) and `manifest` the database. What the header says of the log stays what it says when they
+    /// are named: commits begin and end logs meanwhile. After an error nothing has changed for readers of this store; which of
+    /// both states the file shows after a crash is then open. Upholds I14.
+    pub fn publish(&self, manifest: Manifest, runs: Vec<Arc<Run>>) -> Result<()> {
+        self.publish_as(&mut self.publishing.lock(), self.file_id, manifest, runs, None)
     }
 
-    fn publish_as(&self, file_id: [u8; 16], mut manifest: Manifest, runs: Vec<Arc<Run>>, log: LogLink) -> Result<()> {
-        let mut publishing = self.publishing.lock();
-        self.settle(&mut publishing)?;
+    /// As [`Store::publish`], with another log.
+    pub fn publish_with_log(&self, manifest: Manifest, runs: Vec<Arc<Run>>, log: LogLink) -> Result<()> {
+        self.publish_as(&mut self.publishing.lock(), self.file_id, manifest, runs, Some(log))
+    }
+
+    fn publish_as(
+        &self,
+        publishing: &mut Publishing,
+        file_id: [u8; 16],
+        mut manifest: Manifest,
+        runs: Vec<Arc<Run>>,
+        log: Option<LogLink>,
+    ) -> Result<()> {
+        self.settle(publishing)?;
         manifest.runs = runs.iter().map(|run| run.meta().clone()).collect();
         manifest.level = manifest.level.max(self.device.levels.written);
         let bytes = manifest.encode();
@@ -247,7 +261,10 @@ impl Store {
         self.device.sync(mark)?;
         let place = ManifestExtent { offset, len: bytes.len() as u64, crc: crc32fast::hash(&bytes) };
         let (manifest, lease, runs) = (Arc::new(manifest), Arc::new(lease), Arc::new(Runs::from(runs)));
-        self.name_as(&mut publishing, file_id, |current| Current { manifest, place, lease, runs, log, ..current })?;
+        self.name_as(publishing, file_id, |current| {
+            let log = log.unwrap_or(current.log);
+            Current { manifest, place, lease, runs, log, ..current }
+        })?;
         // The file is published; that it stays longer than it must is no failure.
         let _ = self.space.shrink();
         Ok(())
@@ -255,9 +272,17 @@ impl Store {
 
     /// Changes only what the header says of the log.
     pub fn mark_log(&self, log: LogLink) -> Result<()> {
+        self.change_log(|_| log)
+    }
+
+    /// As [`Store::mark_log`], of what it says now.
+    pub fn change_log(&self, change: impl FnOnce(LogLink) -> LogLink) -> Result<()> {
         let mut publishing = self.publishing.lock();
         self.settle(&mut publishing)?;
-        self.name(&mut publishing, |current| Current { log, ..current })
+        self.name(&mut publishing, |current| {
+            let log = change(current.log);
+            Current { log, ..current }
+        })
     }
 
     /// Writes the slot that does not count, syncs it, and makes it the one that counts. Upholds I14.

@@ -492,7 +492,9 @@ fn a_batch_that_fails_leaves_its_ids_and_keys_to_others() {
     }
     // An automatic id is the next one, not one from after the greatest, and the keys are anybody's.
     assert_eq!(tx.create_node(Some("b")).unwrap(), NodeId(b.0 + 1));
-    db.transaction(|other| other.create_nodes_batch(&[new(greatest, "new"), new(NodeId(50), "fifty")])).unwrap();
+    // The label's id is its transaction's until that has committed.
+    let bare = |id, key| NewNode { id: Some(id), key: Some(key), ..NewNode::default() };
+    db.transaction(|other| other.create_nodes_batch(&[bare(greatest, "new"), bare(NodeId(50), "fifty")])).unwrap();
     tx.commit().unwrap();
     let machine = machine.restart(Crash::Kill);
     drop(db);

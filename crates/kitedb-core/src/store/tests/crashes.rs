@@ -18,7 +18,7 @@ fn work(disk: &SimDisk, contents: &[Contents], acknowledged: &mut usize) -> Resu
         }
         runs.push(run.write(&store)?);
         let log = LogLink { id: [number as u8; 16], ..LogLink::default() };
-        store.publish(
+        store.publish_with_log(
             Manifest { next_node_id: number as u64 + 1, ..Manifest::default() },
             runs.clone(),
             log.clone(),

@@ -78,7 +78,7 @@ impl Given {
         let runs = contents.iter().map(|run| run.write(&store).unwrap()).collect();
         let checkpoint = CheckpointMark { log_index: crate::graph::LogIndex(17), ..CheckpointMark::default() };
         let manifest = Manifest { checkpoint, node_count: 5, type_counts: vec![(1, 2)], ..Manifest::default() };
-        store.publish(manifest, runs, LogLink::default()).unwrap();
+        store.publish_with_log(manifest, runs, LogLink::default()).unwrap();
         Self { store, contents }
     }
 
@@ -130,7 +130,7 @@ fn import(disk: &SimDisk, store: &Store, image: &dyn Image) -> Result<(Manifest,
 /// Imports, and makes what was imported the database.
 fn adopt(disk: &SimDisk, store: &Store, image: &dyn Image) -> Result<()> {
     let (manifest, runs) = import(disk, store, image)?;
-    store.publish(manifest, runs, store.log_link())?;
+    store.publish(manifest, runs)?;
     Store::forget_import(&env(disk), Path::new(RECORD))
 }
 
@@ -166,7 +166,7 @@ proptest! {
                 store.import(&env(&disk), &source.store.image(), Path::new(RECORD), &mut pace).unwrap();
             prop_assert_eq!(paced, source.bytes());
             prop_assert_eq!(&store.manifest(), &before);
-            store.publish(manifest, runs, store.log_link()).unwrap();
+            store.publish(manifest, runs).unwrap();
             Store::forget_import(&env(&disk), Path::new(RECORD)).unwrap();
             source.assert_shown_by(&store);
         }
@@ -338,7 +338,7 @@ fn a_crash_anywhere_leaves_one_of_both_graphs_and_costs_what_was_not_noted() {
             let store = open(&disk, true).unwrap();
             if store.manifest().node_count == source.store.manifest().node_count {
                 // What a killed process published may not be durable before the next change is.
-                store.mark_log(store.log_link()).unwrap();
+                store.change_log(|link| link).unwrap();
             } else {
                 assert!(Contents::read(&store.runs()[0]).unwrap() == old, "{op} {crash:?}");
                 let again = Watched::new(&source.store);
@@ -423,7 +423,7 @@ fn a_later_image_takes_over_the_sections_that_it_shares() {
     let more = large(11);
     runs.push(more.write(&source.store).unwrap());
     source.contents.push(more);
-    source.store.publish((*source.store.manifest()).clone(), runs, LogLink::default()).unwrap();
+    source.store.publish_with_log((*source.store.manifest()).clone(), runs, LogLink::default()).unwrap();
     let image = Watched::new(&source.store);
     adopt(&disk, &store, &image).unwrap();
     assert_eq!(image.read(), source.bytes() - before);

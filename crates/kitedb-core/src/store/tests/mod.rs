@@ -44,5 +44,5 @@ fn open(disk: &SimDisk, writable: bool) -> Result<Store> {
 
 fn publish(store: &Store, runs: Vec<Arc<Run>>) -> Result<()> {
     let manifest = store.manifest();
-    store.publish(Manifest { next_node_id: manifest.next_node_id + 1, ..(*manifest).clone() }, runs, store.log_link())
+    store.publish(Manifest { next_node_id: manifest.next_node_id + 1, ..(*manifest).clone() }, runs)
 }
