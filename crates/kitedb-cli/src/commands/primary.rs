@@ -94,6 +94,7 @@ fn document(status: &PrimaryReplicationStatus) -> Json {
         "fence": fence_document(status.fence.as_ref()),
         "log_fault": status.log_fault,
         "copied": status.copied.is_some(),
+        "led_by": status.led_by.as_ref().map(rival_document),
         "fault": status.fault().or(status.lost_replicas()),
         "process_id": status.process_id,
     })
@@ -118,7 +119,12 @@ fn show(
         writeln!(out, "  {} {}", Styled(BAD, "damaged:"), clean(damage))?;
     }
     if let Some(fault) = status.fault() {
-        writeln!(out, "  {} {}", Styled(BAD, if status.fenced { "fenced:" } else { "copied:" }), clean(&fault))?;
+        let what = match status {
+            _ if status.fenced => "fenced:",
+            PrimaryReplicationStatus { copied: None, led_by: Some(_), .. } => "two leaders:",
+            _ => "copied:",
+        };
+        writeln!(out, "  {} {}", Styled(BAD, what), clean(&fault))?;
     }
     if let Some(fault) = &status.log_fault {
         writeln!(out, "  {} {}", Styled(BAD, "log:"), clean(fault))?;

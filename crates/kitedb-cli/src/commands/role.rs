@@ -1,6 +1,6 @@
 //! `kitedb role`: what part a database plays in replication, and what an operator says of a copy.
 
-use super::{clean, look_at, write_json};
+use super::{clean, look_at, rivals::rival_document, write_json};
 use crate::{
     cli::{RoleArgs, RoleCommand},
     failure::{Failure, Outcome},
@@ -37,7 +37,9 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
     let database = look_at(&args.common, options(args))?;
     let role = database.replication_role().as_str();
     let moved = database.is_copied();
-    let status = database.primary_replication_status()?.filter(|status| status.fenced);
+    let status = database.primary_replication_status()?;
+    let led_by = status.as_ref().and_then(|status| status.led_by.clone());
+    let status = status.filter(|status| status.fenced);
     let fenced = status.is_some();
     let fence = status.as_ref().and_then(|status| status.fence.as_ref());
     let (assumed, unfinished) = fence.map_or((false, false), |fence| (fence.assumed, fence.ended.is_none()));
@@ -46,7 +48,11 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
     let fault = database.replication_log_fault();
     let name = clean(&args.common.database.display().to_string());
     if args.common.json {
-        return write_json(out, &json!({ "role": role, "fenced": fenced, "copied": moved, "log_fault": fault }));
+        let document = json!({
+            "role": role, "fenced": fenced, "copied": moved, "log_fault": fault,
+            "led_by": led_by.as_ref().map(rival_document),
+        });
+        return write_json(out, &document);
     }
     let stale = match fenced {
         true if assumed => {
@@ -71,7 +77,12 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
         Some(fault) => format!(", {}", clean(&fault)),
         None => String::new(),
     };
-    Ok(writeln!(out, "{name}{}", Styled(DIM, format!("  {role}{stale}{copied}")))?)
+    writeln!(out, "{name}{}", Styled(DIM, format!("  {role}{stale}{copied}")))?;
+    if let Some(rival) = led_by.filter(|_| !fenced) {
+        let status = format!("`kitedb primary status {}` says what to do", word(&args.common.database));
+        writeln!(out, "  {}", Styled(BAD, clean(&format!("two leaders: {rival}: {status}"))))?;
+    }
+    Ok(())
 }
 
 fn detach(args: &RoleArgs, overwrite: bool, out: &mut dyn Write) -> Outcome {

@@ -8,7 +8,10 @@ use crate::{
     },
     error::{Error, ErrorCode, Result},
     io::{Env, FileIdentity},
-    replication::{Leaving, Others, Registry, Rival, require_no_lead_begun, require_no_rival, rivals_of},
+    replication::{
+        Leaving, Others, Registry, Rival, go_on_with_lead_begun, require_no_lead_begun, require_no_rival, rivals_of,
+    },
+    shell::command,
 };
 use std::path::{Path, PathBuf};
 
@@ -173,6 +176,15 @@ impl Database {
             };
             let told: Vec<_> = rivals.iter().filter(untold).map(tell).collect();
             repair.remains.extend(told);
+        }
+        if let (false, Some(dir)) = (options.dry_run, repair.log_dir.clone())
+            && go_on_with_lead_begun(&here, &env, &path, &dir)?
+        {
+            let promote = command("replica promote", &path, "");
+            repair.done = true;
+            repair.steps.push(format!(
+                "go on with the promotion that it has begun, which ended its source's epoch ({promote})"
+            ));
         }
         let env = here;
         let loss = match &repair.log_dir {

@@ -173,7 +173,8 @@ impl LogPlaces {
         };
         Ok(match standing {
             Standing::Replica if unused => Standing::Unused(Some(ReplicationRole::Replica)),
-            Standing::Leads(_) if unused => Standing::Unused(Some(ReplicationRole::Primary)),
+            // A promotion made it lead, which fenced another node: that goes by name only, also where nothing was committed.
+            Standing::Leads(epoch) if unused && epoch <= Epoch(1) => Standing::Unused(Some(ReplicationRole::Primary)),
             standing => standing,
         })
     }

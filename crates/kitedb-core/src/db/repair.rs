@@ -39,7 +39,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, Default)]
 pub struct RepairOptions {
     pub(crate) open: OpenOptions,
-    dry_run: bool,
+    pub(crate) dry_run: bool,
     cut_at: Option<Token>,
     watch: Watch,
 }

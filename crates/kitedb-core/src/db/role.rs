@@ -70,7 +70,7 @@ pub(crate) fn mismatch(path: &Path, asked: ReplicationRole, standing: Standing, 
     let (shown, detach) = (path.display(), command("role", path, "detach"));
     let what = match (standing, asked) {
         (Standing::Leads(epoch), ReplicationRole::Replica) => format!(
-            "{shown} is a primary that leads epoch {epoch}, and is not opened as a replica: its commits up to {last} \
+            "{shown} is a primary that leads epoch {epoch}, and is not opened as a replica: the lead, and its commits up to {last}, \
              would be given up. To let another node lead, promote that one, which fences this one; to replace \
              this graph by another one's, ask for that by name (replication_overwrite, {})",
             command("replica reseed", path, "--source-db SOURCE --overwrite")

@@ -281,6 +281,7 @@ pub(super) mod tests {
         PrimaryReplicationStatus {
             fence: None,
             begun_by: None,
+            led_by: None,
             copied: None,
             panicked: None,
             role: ReplicationRole::Primary,

@@ -10,6 +10,7 @@ use crate::{
     log::{Control, LogReader, no_segment},
     replication::{
         begun_elsewhere::who_has_begun,
+        led_elsewhere::led_elsewhere,
         registry::{
             LIMIT, Progress, Registration, Registry,
             choose_replica::{choose, short_id},
@@ -125,8 +126,14 @@ impl FollowedLog {
             copied: self.engine.copied().map(ToString::to_string),
             begun_by: fence.moved().filter(|moved| moved.ended.is_some()).and_then(|moved| {
                 let env = &self.engine.env;
-                who_has_begun(env, &self.control, moved.by)
+                who_has_begun(env, &self.control, moved)
             }),
+            led_by: led_elsewhere(
+                &self.engine.env,
+                (&self.engine.path, &self.engine.log_dir),
+                self.registry.as_ref(),
+                epoch,
+            ),
             fence: assumed().or_else(|| fence.moved().map(|moved| FenceStatus::seen(moved, &self.control))),
             process_id: writer_of(&self.engine, &self.control)?,
             panicked: self.engine.panicked().map(ToString::to_string),

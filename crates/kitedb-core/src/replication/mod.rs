@@ -19,6 +19,7 @@
 mod begun_elsewhere;
 mod compare;
 mod followed_log;
+mod led_elsewhere;
 mod node_file;
 mod registry;
 mod related;
@@ -30,7 +31,7 @@ mod status;
 mod token_wait;
 mod transport;
 
-pub(crate) use begun_elsewhere::require_no_lead_begun;
+pub(crate) use begun_elsewhere::{go_on_with_lead_begun, require_no_lead_begun};
 pub(crate) use followed_log::FollowedLog;
 pub(crate) use registry::Registry;
 pub use registry::{Labels, Progress, Registration};

@@ -340,7 +340,8 @@ impl Related {
         unseen
     }
 
-    fn is_of(&self, family: &Self, env: &Env) -> bool {
+    /// Whether it is of the same database as `family`.
+    pub fn is_of(&self, family: &Self, env: &Env) -> bool {
         // Of a file that holds no commit, and of a log whose file is gone, who follows it tells.
         let follows = || {
             let known = remembered_in(&*env.disk, self.dir.as_ref()?, &self.db, env)?;

@@ -4,7 +4,9 @@ use crate::{
     db::{ReplicationRole, not_completed},
     graph::{Digest, Token},
     log::{Control, Moved},
-    replication::{registry::choose_replica::short_id, source::source_fault::SourceFault},
+    replication::{
+        led_elsewhere::told, registry::choose_replica::short_id, rivals::Rival, source::source_fault::SourceFault,
+    },
     shell::{command, command_by_log},
 };
 use std::{
@@ -193,6 +195,9 @@ pub struct PrimaryReplicationStatus {
     /// The file of the registered replica that began the promotion which ended this node's epoch, and was cut short before it led,
     /// as far as that is seen from here: nobody leads before it is completed there.
     pub begun_by: Option<PathBuf>,
+    /// The registered replica that leads in place of this node, in its epoch or a later one, as far as that is seen from here: an
+    /// older backup was put back here, or that one was promoted by force. Of two that lead each has a history of its own.
+    pub led_by: Option<Rival>,
     /// Of one whose files were copied or restored since its log was written: how they differ, and what to do. It commits
     /// nothing before its operator says what it is ([`Database::confirm_moved`](crate::Database::confirm_moved),
     /// [`Database::detach`](crate::Database::detach)).
@@ -233,7 +238,10 @@ impl PrimaryReplicationStatus {
             _ => "another node took over; writes here are refused: stop writing here, and follow it as a replica"
                 .to_owned(),
         });
-        fenced.or_else(|| self.copied.clone()).or_else(|| self.panicked.clone())
+        let led_by = self.led_by.as_ref().filter(|_| !self.fenced).map(|rival| told(&self.sidecar_path, rival));
+        let copied = self.copied.clone().filter(|_| !self.fenced);
+        let all: Vec<String> = [fenced, copied, led_by].into_iter().flatten().collect();
+        if all.is_empty() { self.panicked.clone() } else { Some(all.join("; ")) }
     }
 
     /// Which replicas cannot go on from this log, and what to do; `None`: all can. It leads all the same, so that this is no

@@ -64,7 +64,12 @@ fn copy(args: &CopyArgs, create: bool, out: &mut dyn Write) -> Outcome {
     drop(view);
     database.close()?;
     let time = started.elapsed();
+    // The copy is whole, and of a graph that another node may have more of, or write beside.
+    let ahead =
+        copied.ahead_of_source.iter().map(|ahead| format!("{ahead}, and the source does not: {WAS_TAKEN_OVER}"));
+    let ahead: Vec<String> = ahead.collect();
     let fault = status.fault();
+    let is_well = fault.is_none() && ahead.is_empty();
     if common.json {
         let (left, id) = (copied.left_behind.iter(), |left: &LeftBehind| left.replica_id.clone());
         let document = json!({
@@ -76,7 +81,8 @@ fn copy(args: &CopyArgs, create: bool, out: &mut dyn Write) -> Outcome {
                 "needs_reseed": status.needs_reseed,
                 "last_error": status.last_error,
                 "source_fault": status.source_fault.as_ref().map(SourceFault::kind),
-                "fault": status.fault(),
+                "fault": fault.or_else(|| (!ahead.is_empty()).then(|| ahead.join("; "))),
+                "gave_up_lead": copied.gave_up_lead,
                 "put_aside": copied.put_aside.as_ref().map(|aside| aside.display().to_string()),
                 "replicas_to_reseed": left.clone().filter(|left| left.why != LeftBehindBy::NoPrimary).map(id).collect::<Vec<_>>(),
                 "replicas_to_repoint": left.filter(|left| left.why == LeftBehindBy::NoPrimary).map(id).collect::<Vec<_>>(),
@@ -84,7 +90,7 @@ fn copy(args: &CopyArgs, create: bool, out: &mut dyn Write) -> Outcome {
                 "seconds": time.as_secs_f64(),
         });
         write_json(out, &document)?;
-        return fault_if(fault.is_some(), out);
+        return fault_if(!is_well, out);
     }
     let what = [counted(nodes, "node", "nodes"), counted(edges, "edge", "edges")].join(" and ");
     let (name, source) = (common.database.display(), source_name(args.node.source.source_db.as_ref(), &status));
@@ -104,9 +110,22 @@ fn copy(args: &CopyArgs, create: bool, out: &mut dyn Write) -> Outcome {
         let what = format!("what was there is no database, and is {} now", aside.display());
         writeln!(out, "  {}", Styled(DIM, clean(&what)))?;
     }
-    for ahead in &copied.ahead_of_source {
-        let what = "the source was taken over from, or an older copy of it is in its place";
-        writeln!(out, "  {}", Styled(BAD, clean(&format!("{ahead}, and the source does not: {what}"))))?;
+    for ahead in &ahead {
+        writeln!(out, "  {}", Styled(BAD, clean(ahead)))?;
+    }
+    if let Some(epoch) = copied.gave_up_lead {
+        let nobody = match (&status.source_fault, source) {
+            (Some(SourceFault::Fenced { .. }), Some(source)) => format!(
+                ", and its source does not lead: unless another node does, `kitedb primary promote {} --force` lets that one lead",
+                word(source)
+            ),
+            _ => String::new(),
+        };
+        writeln!(
+            out,
+            "  {}",
+            Styled(BAD, clean(&format!("it led epoch {epoch} until now, and follows since{nobody}")))
+        )?;
     }
     if let Some(fault) = &fault {
         // The copy is whole; what its source is, or that nothing will come from there, a status tells in the same words.
@@ -115,8 +134,11 @@ fn copy(args: &CopyArgs, create: bool, out: &mut dyn Write) -> Outcome {
             writeln!(out, "  {}", Styled(DIM, named(next, &common.database, None)))?;
         }
     }
-    fault_if(fault.is_some(), out)
+    fault_if(!is_well, out)
 }
+
+/// Why others have what the source of a copy lacks.
+const WAS_TAKEN_OVER: &str = "the source was taken over from, or an older copy of it is in its place";
 
 /// How the source is called: as the caller named it, else where the replica remembers it.
 fn source_name(given: Option<&PathBuf>, status: &ReplicaReplicationStatus) -> String {

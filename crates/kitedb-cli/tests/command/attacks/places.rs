@@ -189,9 +189,12 @@ fn a_bootstrap_from_an_older_copy_names_who_has_more() {
     catch_up(&folder, "r.kitedb", "p.kitedb").ok();
     let run = paste(&folder, "cp old/p.kitedb . && cp old/p.kitedb.replication/* p.kitedb.replication/");
     assert_eq!(run.code, 0, "{run:?}");
-    let run = folder.run(&["replica", "bootstrap", "s.kitedb", "--source-db", "p.kitedb"]).ok();
-    assert!(run.out.contains("r.kitedb holds the commits up to 1:2") && run.out.contains("older copy"), "{run:?}");
-    let run = replica(&folder, "bootstrap", "t.kitedb", "p.kitedb").json();
+    let run = folder.run(&["replica", "bootstrap", "s.kitedb", "--source-db", "p.kitedb"]);
+    let told = run.out.contains("r.kitedb holds the commits up to 1:2") && run.out.contains("older copy");
+    assert!(run.code == 3 && told, "{run:?}");
+    let run = replica(&folder, "bootstrap", "t.kitedb", "p.kitedb");
+    assert_eq!(run.code, 3, "{run:?}");
+    let run: Json = serde_json::from_str(&run.out).unwrap();
     assert!(run["ahead_of_source"][0]["db"].as_str().unwrap().ends_with("r.kitedb"), "{run}");
 }
 

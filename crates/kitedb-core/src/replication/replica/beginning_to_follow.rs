@@ -71,7 +71,7 @@ impl Replica {
     fn began(&self, paths: &SourcePaths, moved: Moved) -> Option<PathBuf> {
         let source = UpstreamNode::at(&self.source_env, paths, None).ok();
         let is_source = source.is_some_and(|source| has_begun(&source.control, moved.by));
-        is_source.then(|| paths.db.clone()).or_else(|| who_has_begun(&self.source_env, &self.control, moved.by))
+        is_source.then(|| paths.db.clone()).or_else(|| who_has_begun(&self.source_env, &self.control, moved))
     }
 
     /// That the node at `paths` follows this one, which the promotion `moved` ended, and that `began` completes that.

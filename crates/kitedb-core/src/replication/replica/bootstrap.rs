@@ -92,6 +92,8 @@ impl Replica {
             self.control.set_last_error(None);
         }
         let was_foreign = self.engine.is_foreign();
+        let led = self.control.fence().ok().filter(|fence| was_foreign && !fence.follows && fence.moved_by.is_none());
+        let gave_up_lead = led.map(|fence| fence.epoch.0);
         let (was_registered, mut reserved) = (self.control.is_registered(), false);
         let (held, before) = (self.held(), self.followed_log.before_a_copy());
         let copied = self.copy_and_catch_up(of, &mut reserved, watch);
@@ -127,7 +129,7 @@ impl Replica {
         let remembers = self.leave_old_sources(&mut work);
         self.settle(&mut work, Ok(0)).and(remembers)?;
         let (same_path, put_aside) = (self.registered_from_the_same_path(), self.engine.opened.aside());
-        Ok(Copied { left_behind, same_path, put_aside, ahead_of_source: Vec::new() })
+        Ok(Copied { left_behind, same_path, put_aside, ahead_of_source: Vec::new(), gave_up_lead })
     }
 
     /// Who followed what was here, `held`, of which the source had what is up to `shared`, and cannot go on here now. The source, which may have followed it, does not, nor does who

@@ -21,6 +21,8 @@ pub struct Copied {
     pub ahead_of_source: Vec<Rival>,
     /// Where that lies now which was in the place of the replica's file and was no database.
     pub put_aside: Option<PathBuf>,
+    /// The epoch that this node led until now, which went with its graph: unless another node leads, nobody does.
+    pub gave_up_lead: Option<u64>,
 }
 
 /// A replica that followed a node whose graph was replaced.

@@ -1,0 +1,122 @@
+//! Two nodes lead: an older backup was put in the place of a primary whose replica took over, or a replica was promoted by force where
+//! its primary could not be reached.
+
+use super::{
+    stage::*,
+    support::{Folder, Run},
+};
+use serde_json::Value as Json;
+use std::fs;
+
+/// `r` leads epoch 2, and `p` is as it was before that: written into the files that were there, so that nothing tells of a copy.
+fn older_backup() -> Folder {
+    let folder = pair();
+    fs::create_dir(folder.path().join("old")).unwrap();
+    for name in ["p.kitedb", "p.kitedb.replication"] {
+        copy(&folder.path().join(name), &folder.path().join("old"));
+    }
+    replica(&folder, "promote", "r.kitedb", "p.kitedb").ok();
+    import(&folder, "r.kitedb", "only there K\n", &[]).ok();
+    let back = "cp old/p.kitedb . && cp old/p.kitedb.replication/* p.kitedb.replication/";
+    assert_eq!(paste(&folder, back).code, 0);
+    folder
+}
+
+/// `r` was promoted by force while `p` was away.
+fn forced() -> Folder {
+    let folder = pair();
+    let away = folder.path().join("away");
+    fs::create_dir(&away).unwrap();
+    let carry = |from: &std::path::Path, to: &std::path::Path| {
+        for name in ["p.kitedb", "p.kitedb.replication"] {
+            fs::rename(from.join(name), to.join(name)).unwrap();
+        }
+    };
+    carry(folder.path(), &away);
+    folder.run(&["replica", "promote", "r.kitedb", "--force"]).ok();
+    import(&folder, "r.kitedb", "only there K\n", &[]).ok();
+    carry(&away, folder.path());
+    folder
+}
+
+fn document(run: &Run) -> Json {
+    serde_json::from_str(&run.out).unwrap_or_else(|e| panic!("{e}: {run:?}"))
+}
+
+/// Whether the status of `p` names `r` as the one that leads in its place; if not, it is well.
+#[track_caller]
+fn is_told(folder: &Folder, what: &str) -> bool {
+    let (shown, run) =
+        (folder.run(&["primary", "status", "p.kitedb"]), folder.run(&["primary", "status", "p.kitedb", "--json"]));
+    let (role, of) = (folder.run(&["role", "p.kitedb"]), folder.run(&["role", "p.kitedb", "--json"]));
+    let status = document(&run);
+    let told = !status["led_by"].is_null();
+    assert_eq!((run.code, shown.code), if told { (3, 3) } else { (0, 0) }, "{what}: {run:?} {shown:?}");
+    assert_eq!(!document(&of)["led_by"].is_null(), told, "{what}: {of:?}");
+    if told {
+        assert!(status["led_by"]["db"].as_str().unwrap().ends_with("r.kitedb"), "{what}: {status}");
+        assert!(status["led_by"]["leads"].as_u64() >= status["epoch"].as_u64(), "{what}: {status}");
+        for text in [&shown.out, &role.out, &status["fault"].to_string()] {
+            assert!(text.contains("r.kitedb leads epoch 2"), "{what}: {text}");
+        }
+        for action in ["replica reseed", "primary promote"] {
+            assert!(shown.out.contains(action), "{what}: {shown:?}");
+        }
+    }
+    told
+}
+
+#[test]
+fn a_primary_names_the_registered_replica_that_leads_in_its_place() {
+    for (what, stage) in [("an older backup", older_backup as fn() -> Folder), ("forced", forced)] {
+        let folder = stage();
+        assert!(is_told(&folder, what), "{what}");
+        // Also where it wrote on, or began the very epoch that the other one leads.
+        import(&folder, "p.kitedb", "only here K\n", &[]).ok();
+        assert!(is_told(&folder, what), "{what}");
+
+        // What is made of it names it, and is no end that a script passes over.
+        let run = folder.run(&["replica", "bootstrap", "s.kitedb", "--source-db", "p.kitedb"]);
+        assert!(run.code == 3 && run.out.contains("r.kitedb leads epoch 2"), "{what}: {run:?}");
+        let run = replica(&folder, "bootstrap", "t.kitedb", "p.kitedb");
+        let told = document(&run);
+        assert!(told["ahead_of_source"][0]["db"].as_str().unwrap().ends_with("r.kitedb"), "{what}: {told}");
+        assert!(run.code == 3 && told["fault"].as_str().unwrap().contains("r.kitedb"), "{what}: {told}");
+
+        // The way back: what it says is done as it is shown.
+        let shown = folder.run(&["primary", "status", "p.kitedb"]).out;
+        let commands = changes_in(&shown);
+        assert_eq!(paste(&folder, &commands[0]).code, 0, "{what}: {shown}");
+        assert!(knows(&folder, "p.kitedb", "there") && !knows(&folder, "p.kitedb", "here"), "{what}");
+        assert_eq!(folder.run(&["replica", "status", "p.kitedb"]).code, 0, "{what}");
+
+        // Or the other way.
+        let folder = stage();
+        let commands = changes_in(&folder.run(&["primary", "status", "p.kitedb"]).out);
+        assert_eq!(paste(&folder, &commands[1]).code, 0, "{what}: {commands:?}");
+        assert!(!is_told(&folder, what), "{what}");
+        assert_eq!(paste(&folder, &commands[2]).code, 0, "{what}: {commands:?}");
+        assert!(!knows(&folder, "r.kitedb", "there"), "{what}");
+    }
+}
+
+/// What is at the path of a registered replica leads another database, or is a copy; or it leads an epoch that this one is past.
+#[test]
+fn a_primary_whose_replicas_place_is_another_databases_leads_alone() {
+    let folder = pair();
+    import(&folder, "q.kitedb", "x y K\n", &["--role", "primary"]).ok();
+    for _ in 0..3 {
+        folder.run(&["primary", "promote", "q.kitedb"]).ok();
+    }
+    assert!(!is_told(&folder, "it follows"));
+    // The replica becomes one of that, and leads there, while its old source knows nothing of it.
+    fs::rename(folder.path().join("p.kitedb"), folder.path().join("away")).unwrap();
+    folder.run(&["replica", "reseed", "r.kitedb", "--source-db", "q.kitedb", "--overwrite"]);
+    folder.run(&["replica", "promote", "r.kitedb", "--source-db", "q.kitedb"]).ok();
+    fs::rename(folder.path().join("away"), folder.path().join("p.kitedb")).unwrap();
+    assert!(!is_told(&folder, "it leads another database"));
+
+    let folder = forced();
+    folder.run(&["primary", "promote", "p.kitedb", "--force"]).ok();
+    assert!(!is_told(&folder, "it leads an earlier epoch"));
+}
