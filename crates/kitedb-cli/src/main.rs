@@ -9,6 +9,7 @@ mod failure;
 mod file_limit;
 mod import;
 mod output;
+mod piped;
 mod render;
 mod watched;
 
