@@ -1,7 +1,8 @@
 //! A long operation of a command: a terminal shows how far it is, and Ctrl-C ends it where it leaves nothing half made.
 
 use crate::{
-    failure::{EXIT_SIGNAL, Failure, Outcome},
+    asked_to_end::listen,
+    failure::{EXIT_SIGNAL, Outcome},
     render::number::{bytes, count},
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -19,12 +20,15 @@ use std::{
 const BAR: &str = "{spinner:.cyan} {prefix} {bar:20.cyan/dim} {msg}  {eta} left";
 const SPINNER: &str = "{spinner:.cyan} {prefix} {msg}";
 
+/// What ends a wait that sees no flag.
+type Wake = Box<dyn Fn() + Send>;
+
 /// What is called once a signal came.
 #[derive(Clone, Default)]
-struct Woken(Arc<Mutex<Vec<Box<dyn Fn() + Send>>>>);
+struct Woken(Arc<Mutex<Vec<Wake>>>);
 
 impl Woken {
-    fn lock(&self) -> MutexGuard<'_, Vec<Box<dyn Fn() + Send>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Wake>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -57,7 +61,7 @@ impl Watched {
             cancelled.cancel();
             wakes.lock().iter().for_each(|wake| wake());
         };
-        ctrlc::set_handler(handler).map_err(|e| Failure::new(format_args!("cannot listen to signals: {e}")))?;
+        listen(handler)?;
         Ok(Self { watch, bar, woken })
     }
 

@@ -7,10 +7,13 @@ use super::{
 use serde_json::Value as Json;
 use std::fs;
 
+/// What is done to a pair.
+type Spoil = fn(&Folder);
+
 /// What it shows as a fault it ends with, as the status of that node does.
 #[test]
 fn a_role_that_somebody_has_to_see_to_ends_as_its_status_does() {
-    let states: [(&str, &str, fn(&Folder)); 6] = [
+    let states: [(&str, &str, Spoil); 6] = [
         ("well", "p.kitedb", |_| {}),
         ("well", "r.kitedb", |_| {}),
         ("fenced", "p.kitedb", |folder| drop(replica(folder, "promote", "r.kitedb", "p.kitedb").ok())),

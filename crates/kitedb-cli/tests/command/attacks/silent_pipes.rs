@@ -76,6 +76,25 @@ fn an_import_from_a_silent_pipe_ends_with_the_first_signal() {
     }
 }
 
+/// It was started so that it outlives its terminal, which is closed: the rest of its input is imported.
+#[test]
+fn an_import_that_ignores_the_end_of_its_terminal_goes_on() {
+    let folder = Folder::new();
+    let line =
+        format!("trap '' HUP; exec {} import g.kitedb - --format edgelist --batch 1", env!("CARGO_BIN_EXE_kitedb"));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &line]).current_dir(folder.path()).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut child = Waiting(shell.spawn().unwrap());
+    let mut producer = child.0.stdin.take().unwrap();
+    producer.write_all(b"a b K\n").unwrap();
+    until("the first commit is there", || edges_of(&folder, "g.kitedb") == Some(1));
+    Command::new("kill").args(["-HUP", &child.0.id().to_string()]).status().unwrap();
+    producer.write_all(b"c d K\n").unwrap();
+    until("it went on", || edges_of(&folder, "g.kitedb") == Some(2));
+    drop(producer);
+    assert!(child.0.wait().unwrap().success());
+}
+
 /// Nobody ever opens the other end, or nobody ever writes: nothing is made.
 #[test]
 fn an_import_of_a_pipe_without_a_producer_leaves_nothing() {
