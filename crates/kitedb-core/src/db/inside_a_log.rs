@@ -1,6 +1,6 @@
 //! The folder of a log is that log's alone: who moves it, removes it or puts a backup in its place moves what else lies there.
 
-use super::{place::folder_of, sidecar_files::REPLICAS};
+use super::place::{REPLICAS, folder_of};
 use crate::{
     error::{Error, ErrorCode, Result},
     io::Env,

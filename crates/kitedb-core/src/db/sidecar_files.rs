@@ -3,7 +3,7 @@
 use super::{
     inside_a_log::require_outside_of_logs,
     options::{OpenOptions, ReplicationRole},
-    place::{SOURCE, default_sidecar, folder_of, foreign_sidecar, is_absent},
+    place::{REPLICAS, SOURCE, default_sidecar, folder_of, foreign_sidecar, is_absent},
     places::has_no_sidecar,
     promote::PROBE,
 };
@@ -13,9 +13,6 @@ use crate::{
     log::{CONTROL_NAME, Control, Keep, Replaced, is_of_a_log},
 };
 use std::path::Path;
-
-/// The list of replicas, which every sidecar has that was opened for writing.
-pub(super) const REPLICAS: &str = "replicas";
 
 /// What the floors above keep in a sidecar beside the log.
 const BESIDE: [&str; 5] = [REPLICAS, SOURCE, "source.creating", "bootstrap.progress", PROBE];
