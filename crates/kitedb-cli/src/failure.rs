@@ -222,6 +222,7 @@ fn hint_for(error: &Error) -> Option<&'static str> {
             "check the path; `kitedb import DB FILE` creates a database, `kitedb replica bootstrap DB --source-db PRIMARY` a \
              replica of one"
         }
+        ErrorCode::NotADatabase if error.names_a_command() => return None,
         ErrorCode::NotADatabase => "the first argument is the path of a KiteDB database",
         ErrorCode::Locked => {
             "another process writes to it; status, stats, check, get and neighbors work beside a writer"
@@ -285,17 +286,22 @@ fn is_blotted_out(error: &Error, path: &Path, given: Option<&Path>) -> bool {
     error.code() == ErrorCode::NotADatabase && logs.into_iter().flatten().any(|log| log.join("control").is_file())
 }
 
+/// As [`is_blotted_out`], of what is not a replica's: its message says how that is reseeded in place.
+fn is_no_replica(error: &Error, path: &Path, given: Option<&Path>) -> bool {
+    is_blotted_out(error, path, given) && !error.names_a_command()
+}
+
 /// Why a command that only looks did not open the database at `path`, with the log that was `given`, if one was.
 pub fn not_opened(error: Error, path: &Path, given: Option<&PathBuf>) -> Failure {
     let given = given.map(PathBuf::as_path);
-    let (exit, was_one) = (exit_of_open(&error, path, given), is_blotted_out(&error, path, given));
+    let (exit, was_one) = (exit_of_open(&error, path, given), is_no_replica(&error, path, given));
     let failure = Failure::from(error).exit(exit);
     if was_one { failure.hint(BLOTTED_OUT) } else { failure }
 }
 
 /// As [`not_opened`], of a command that was to write to it.
 pub fn not_opened_to_write(error: Error, path: &Path, given: Option<&Path>) -> Failure {
-    let was_one = is_blotted_out(&error, path, given);
+    let was_one = is_no_replica(&error, path, given);
     if was_one { Failure::from(error).hint(BLOTTED_OUT) } else { error.into() }
 }
 

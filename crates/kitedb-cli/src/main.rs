@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command is for")]
 #![allow(clippy::disallowed_methods, reason = "a command runs on the real clock")]
 
+mod asked_to_end;
 mod cli;
 mod commands;
 mod export;
@@ -9,6 +10,7 @@ mod failure;
 mod file_limit;
 mod import;
 mod output;
+mod piped;
 mod render;
 mod watched;
 

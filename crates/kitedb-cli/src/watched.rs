@@ -1,14 +1,18 @@
 //! A long operation of a command: a terminal shows how far it is, and Ctrl-C ends it where it leaves nothing half made.
 
 use crate::{
-    failure::{EXIT_SIGNAL, Failure, Outcome},
+    asked_to_end::listen,
+    failure::{EXIT_SIGNAL, Outcome},
     render::number::{bytes, count},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use kitedb_core::{Phase, Progress, Unit, Watch};
 use std::{
     process,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,10 +20,24 @@ use std::{
 const BAR: &str = "{spinner:.cyan} {prefix} {bar:20.cyan/dim} {msg}  {eta} left";
 const SPINNER: &str = "{spinner:.cyan} {prefix} {msg}";
 
+/// What ends a wait that sees no flag.
+type Wake = Box<dyn Fn() + Send>;
+
+/// What is called once a signal came.
+#[derive(Clone, Default)]
+struct Woken(Arc<Mutex<Vec<Wake>>>);
+
+impl Woken {
+    fn lock(&self) -> MutexGuard<'_, Vec<Wake>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// An operation that is shown on standard error, if that is a terminal, until this is dropped.
 pub struct Watched {
     watch: Watch,
     bar: ProgressBar,
+    woken: Woken,
 }
 
 impl Watched {
@@ -32,6 +50,8 @@ impl Watched {
             move |_, progress| show(&bar, progress)
         });
         let (asked, cancelled) = (AtomicBool::new(false), watch.clone());
+        let woken = Woken::default();
+        let wakes = woken.clone();
         let handler = move || {
             if asked.swap(true, Ordering::Relaxed) {
                 at_last();
@@ -39,9 +59,20 @@ impl Watched {
                 process::exit(EXIT_SIGNAL.into());
             }
             cancelled.cancel();
+            wakes.lock().iter().for_each(|wake| wake());
         };
-        ctrlc::set_handler(handler).map_err(|e| Failure::new(format_args!("cannot listen to signals: {e}")))?;
-        Ok(Self { watch, bar })
+        listen(handler)?;
+        Ok(Self { watch, bar, woken })
+    }
+
+    /// Calls `wake` once the operation is to end, for who waits and sees no flag.
+    pub fn when_cancelled(&self, wake: impl Fn() + Send + 'static) {
+        let mut woken = self.woken.lock();
+        // A signal that came before is not told again.
+        if self.watch.is_cancelled() {
+            wake();
+        }
+        woken.push(Box::new(wake));
     }
 
     /// What the operation is done under.

@@ -47,9 +47,9 @@ pub use database::{
 };
 pub use db::{
     AllTypes, CheckReport, Detached, Difference, EdgeCursor, EdgeRef, Edges, Element, Graph, GraphRead, Index, IndexOn,
-    IndexSpec, Latency, LatencyBucket, NameId, NameRef, Neighbors, NewNode, NodeCursor, NodeEdges, NodeRef, Nodes,
-    OpenOptions, Page, Pending, PinInfo, PinKind, Repair, RepairOptions, ReplicationRole, SortedEdges, Stats,
-    StillRegistered, SyncMode, Transaction, TransactionHandle, TrySubmitError, TypeFilter, View, ViewHandle,
+    IndexSpec, Latency, LatencyBucket, LeftFollower, NameId, NameRef, Neighbors, NewNode, NodeCursor, NodeEdges,
+    NodeRef, Nodes, OpenOptions, Page, Pending, PinInfo, PinKind, Repair, RepairOptions, ReplicationRole, SortedEdges,
+    Stats, StillRegistered, SyncMode, Transaction, TransactionHandle, TrySubmitError, TypeFilter, View, ViewHandle,
 };
 pub use error::{Error, ErrorCode, ErrorKind, Result};
 pub use graph::{

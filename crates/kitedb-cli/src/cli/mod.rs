@@ -23,7 +23,7 @@ Exit codes:
   0  done
   1  the operation failed
   2  the command line is wrong
-  3  what was looked at is not in order: check found damage, verify a difference, status a fault";
+  3  what was looked at is not in order: check found damage, verify a difference, status or role a fault";
 
 const FORMATS: &str = "\
 Formats (UTF-8; the whole of it in docs/import.md):

@@ -3,8 +3,9 @@
 use super::{is_denied, write_json};
 use crate::{
     cli::ExportArgs,
-    export::{self, Counts},
+    export::{self, Counts, Failed},
     failure::{EXIT_FAILED, EXIT_FAULT, Failure, Outcome, not_opened},
+    piped::PipedOutput,
     render::{
         number::{bytes, count, counted, duration},
         style::{DIM, Styled, TITLE, clean},
@@ -16,6 +17,7 @@ use kitedb_core::{Database, View, Watch};
 use serde_json::json;
 use std::{
     io::{self, BufWriter, Write},
+    os::fd::AsFd,
     path::Path,
     time::{Duration, Instant},
 };
@@ -43,10 +45,7 @@ pub fn run(args: &ExportArgs, out: &mut dyn Write) -> Outcome {
     };
     let Some(path) = output else {
         out.flush()?;
-        // What is exported is no text for a terminal, from which codes of colours would be taken out.
-        let mut out = BufWriter::with_capacity(256 << 10, io::stdout().lock());
-        write(&Watch::default(), &mut out).map_err(|failed| failed.into_failure("the export to standard output"))?;
-        return Ok(out.flush()?);
+        return to_standard_output(write);
     };
     let watched = Watched::begin(export::remove_draft)?;
     let counts = export::write_file(path, |out| write(watched.watch(), out))?;
@@ -55,6 +54,23 @@ pub fn run(args: &ExportArgs, out: &mut dyn Write) -> Outcome {
         true => show_json(args, path, &view, &counts, started.elapsed(), out),
         false => show(args, path, &view, &counts, started.elapsed(), out),
     }
+}
+
+/// What is exported is no text for a terminal, from which codes of colours would be taken out.
+fn to_standard_output(write: impl FnOnce(&Watch, &mut dyn Write) -> Result<Counts, Failed>) -> Outcome {
+    let watched = Watched::begin(|| {})?;
+    let failed = |failed: Failed| match failed.interruption() {
+        // What went there cannot be taken back.
+        Some(error) => Failure::from(error).literal_hint(
+            "what was exported to standard output is not the whole graph, and lacks its last line: an import tells",
+        ),
+        None => failed.into_failure("the export to standard output"),
+    };
+    let output = io::stdout().as_fd().try_clone_to_owned()?;
+    let output = PipedOutput::begin(output.into(), &watched)?;
+    let mut output = BufWriter::with_capacity(256 << 10, output);
+    write(watched.watch(), &mut output).map_err(failed)?;
+    output.flush().map_err(|error| failed(error.into()))
 }
 
 /// An export of less than was committed would pass for the whole.

@@ -11,6 +11,7 @@ use crate::{
         progress::{self, Metered},
         sink::{Counts, RENAMED, Sink, Unwritten},
     },
+    piped::{PipedInput, interruption},
     render::{
         number::{count, counted, duration, rate},
         style::{BAD, DIM, Styled, TITLE, clean},
@@ -22,8 +23,9 @@ use indicatif::ProgressBar;
 use kitedb_core::{Database, Digest, Error, ErrorCode, ReplicationRole, Token, Watch, graph::RESERVED_PROPERTY};
 use serde_json::json;
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufReader, Read, Write},
+    os::fd::AsFd,
     path::Path,
     time::{Duration, Instant},
 };
@@ -81,12 +83,10 @@ pub fn run(args: &ImportArgs, out: &mut dyn Write) -> Outcome {
 
 /// Imports the file, and leaves the database closed.
 fn run_import(args: &ImportArgs, format: Format, report: &mut Report) -> Outcome {
-    let (input, bar) = open(args, format)?;
-    // Who waits for input sees no flag: there a signal ends the process where it is.
-    let watched = if args.file == Path::new("-") { None } else { Some(Watched::begin(|| {})?) };
-    let watch = watched.as_ref().map(|watched| watched.watch().clone()).unwrap_or_default();
+    let watched = Watched::begin(|| {})?;
+    let (input, bar) = open(args, format, &watched)?;
     let database = open_database(args)?;
-    let imported = import(args, format, input, (&bar, &watch), &database, report);
+    let imported = import(args, format, input, (&bar, watched.watch()), &database, report);
     let imported = match imported {
         Ok(()) => database.close().map_err(|e| not_closed(e, report)),
         Err(failure) => {
@@ -215,7 +215,7 @@ fn read(
 ) -> Outcome {
     let mut visit = |item: Item<'_>| {
         report.last_line = item.line;
-        watch.require_uncancelled().map_err(|e| failed_after(e, &sink.committed()))?;
+        watch.require_uncancelled()?;
         let what = match item.element {
             Ok(element) => match sink.put(element, item.line) {
                 Ok(false) => return Ok(()),
@@ -239,19 +239,29 @@ fn read(
         }
         Ok(())
     };
-    let failed = |error: &io::Error| Failure::reading(&args.file, error);
+    let failed = |error: &io::Error| unread(args, error);
     let input = Metered::new(input, bar.clone());
-    match format {
-        Format::Edgelist => edgelist::read(buffered(input), args.weighted, failed, &mut visit)?,
-        Format::Jsonl => {
-            let export = jsonl::read(buffered(input), failed, &mut visit)?;
-            report.export = export;
-        }
-        Format::Csv => {
-            csv::read(buffered(input), delimiter(args), failed, |columns| accept(args, columns), &mut visit)?;
-        }
-    }
+    let read = match format {
+        Format::Edgelist => edgelist::read(buffered(input), args.weighted, failed, &mut visit).map(|()| None),
+        Format::Jsonl => jsonl::read(buffered(input), failed, &mut visit),
+        Format::Csv => csv::read(buffered(input), delimiter(args), failed, |columns| accept(args, columns), &mut visit)
+            .map(|()| None),
+    };
+    report.export = read.map_err(|failure| match failure.code() {
+        Some(ErrorCode::Cancelled) => ended(failure, &sink.committed()),
+        _ => failure,
+    })?;
     Ok(())
+}
+
+/// Why the input cannot be read on.
+fn unread(args: &ImportArgs, error: &io::Error) -> Failure {
+    interruption(error).map_or_else(|| Failure::reading(&args.file, error), Failure::from)
+}
+
+/// The failure of an import that a signal ended, with what it did.
+fn ended(failure: Failure, counts: &Counts) -> Failure {
+    failure.although(committed(counts).unwrap_or_else(|| "nothing was imported".to_owned()))
 }
 
 /// Fails if an option is given that has no effect on such a table.
@@ -318,19 +328,30 @@ fn require_options_of_role(args: &ImportArgs, database: &Database) -> Outcome {
 
 type Input = Box<dyn Read>;
 
-fn open(args: &ImportArgs, format: Format) -> Outcome<(Input, ProgressBar)> {
+fn open(args: &ImportArgs, format: Format, watched: &Watched) -> Outcome<(Input, ProgressBar)> {
     let path = args.file.as_path();
+    let failed = |error: io::Error| match unread(args, &error) {
+        failure if failure.code() == Some(ErrorCode::Cancelled) => ended(failure, &Counts::default()),
+        failure => failure,
+    };
+    let piped = |input: io::Result<PipedInput>| -> Outcome<(Input, ProgressBar)> {
+        Ok((Box::new(input.map_err(failed)?), progress::bar(None)))
+    };
     if path == Path::new("-") {
-        return Ok((Box::new(io::stdin()), progress::bar(None)));
+        let input = io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
+        return piped(PipedInput::open(move || Ok(input.into()), watched));
     }
-    let failed = |error| Failure::reading(path, &error);
-    let mut file = File::open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
+    let metadata = fs::metadata(path).map_err(failed)?;
     if metadata.is_dir() {
         return Err(Failure::new(format_args!("cannot read {}: it is a folder", path.display())));
     }
+    if !metadata.is_file() {
+        let path = path.to_owned();
+        return piped(PipedInput::open(move || File::open(path), watched));
+    }
+    let mut file = File::open(path).map_err(failed)?;
     // What can be looked at before anything is written.
-    if format == Format::Jsonl && metadata.is_file() && !args.skip_bad && envelope::is_cut(&mut file).map_err(failed)? {
+    if format == Format::Jsonl && !args.skip_bad && envelope::is_cut(&mut file).map_err(failed)? {
         let what = format_args!(
             "{} is cut: it begins as an export does, and its last line is not the one with which an export ends",
             source(args)
@@ -339,7 +360,7 @@ fn open(args: &ImportArgs, format: Format) -> Outcome<(Input, ProgressBar)> {
             "nothing is imported; export the graph again, or import what is there with --skip-bad, which ends with 3, too",
         ));
     }
-    Ok((Box::new(file), progress::bar(metadata.is_file().then_some(metadata.len()))))
+    Ok((Box::new(file), progress::bar(Some(metadata.len()))))
 }
 
 fn buffered(input: Metered<Input>) -> BufReader<Metered<Input>> {

@@ -19,6 +19,7 @@ pub mod verify;
 mod without_log;
 
 use crate::{
+    asked_to_end::listen,
     cli::{DatabaseArgs, GetArgs},
     failure::{
         DOES_NOT_OPEN, EXIT_FAILED, EXIT_FAULT, EXIT_SIGNAL, Failure, NO_REPLICA_AND_DOES_NOT_OPEN, Outcome,
@@ -120,7 +121,7 @@ fn signals() -> Outcome<Receiver<()>> {
         }
         let _ = sender.send(());
     };
-    ctrlc::set_handler(handler).map_err(|e| Failure::new(format_args!("cannot listen to signals: {e}")))?;
+    listen(handler)?;
     Ok(receiver)
 }
 

@@ -1,13 +1,13 @@
 //! `kitedb role`: what part a database plays in replication, and what an operator says of a copy.
 
-use super::{clean, look_at, rivals::rival_document, write_json};
+use super::{clean, exit_without_log, fault_if, look_at, rivals::rival_document, whole, write_json};
 use crate::{
     cli::{RoleArgs, RoleCommand},
     failure::{Failure, Outcome},
     render::style::{BAD, DIM, GOOD, Styled, word},
 };
-use kitedb_core::{Database, OpenOptions, PrimaryReplicationStatus, Token, io::Env};
-use serde_json::json;
+use kitedb_core::{Database, LeftFollower, OpenOptions, PrimaryReplicationStatus, Token, io::Env, short_id};
+use serde_json::{Value as Json, json};
 use std::{io::Write, path::Path};
 
 pub fn run(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
@@ -46,13 +46,23 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
     let unfinished = unfinished || status.as_ref().is_some_and(|status| status.begun_by.is_some());
     let why = status.as_ref().filter(|_| unfinished && !assumed).and_then(PrimaryReplicationStatus::fault);
     let fault = database.replication_log_fault();
+    // As its status ends: what is shown here is one of its faults.
+    let end = |out: &mut dyn Write| {
+        let shown = match &fault {
+            Some(_) if !moved && !fenced => Err(Failure::shown(exit_without_log(&database))),
+            _ => fault_if(moved || fenced || led_by.is_some(), out),
+        };
+        out.flush()?;
+        whole(&database, shown, out)
+    };
     let name = clean(&args.common.database.display().to_string());
     if args.common.json {
         let document = json!({
             "role": role, "fenced": fenced, "copied": moved, "log_fault": fault,
             "led_by": led_by.as_ref().map(rival_document),
         });
-        return write_json(out, &document);
+        write_json(out, &document)?;
+        return end(out);
     }
     let stale = match fenced {
         true if assumed => {
@@ -66,7 +76,7 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
     };
     // What a copy lacks that was taken in use is given up by name only.
     let given_up = if database.damage().is_some() { " --overwrite" } else { "" };
-    let copied = match fault {
+    let copied = match &fault {
         _ if moved => {
             format!(
                 ", copied or restored: `kitedb role {word} primary --moved` or `kitedb role {word} detach{given_up}` says what it is; \
@@ -74,15 +84,15 @@ fn show(args: &RoleArgs, out: &mut dyn Write) -> Outcome {
                 word = word(&args.common.database)
             )
         }
-        Some(fault) => format!(", {}", clean(&fault)),
+        Some(fault) => format!(", {}", clean(fault)),
         None => String::new(),
     };
     writeln!(out, "{name}{}", Styled(DIM, format!("  {role}{stale}{copied}")))?;
-    if let Some(rival) = led_by.filter(|_| !fenced) {
+    if let Some(rival) = led_by.as_ref().filter(|_| !fenced) {
         let status = format!("`kitedb primary status {}` says what to do", word(&args.common.database));
         writeln!(out, "  {}", Styled(BAD, clean(&format!("two leaders: {rival}: {status}"))))?;
     }
-    Ok(())
+    end(out)
 }
 
 fn detach(args: &RoleArgs, overwrite: bool, out: &mut dyn Write) -> Outcome {
@@ -90,8 +100,12 @@ fn detach(args: &RoleArgs, overwrite: bool, out: &mut dyn Write) -> Outcome {
     let detached = Database::detach_in(Env::real(), &args.common.database, options)?;
     let last = detached.last_token;
     let former = detached.former_sidecar.map(|dir| dir.display().to_string());
+    // Where those that followed it find another source.
+    let still_known = detached.still_registered.as_ref().and_then(|still| still.source_db_path.as_ref());
+    let upstream = detached.left_source.as_ref().or(still_known).cloned();
     let left = detached.left_source.map(|source| source.display().to_string());
     if args.common.json {
+        let followers: Vec<_> = detached.followers.iter().map(follower_document).collect();
         let still = detached.still_registered.map(|still| {
             let source = still.source_db_path.map(|source| source.display().to_string());
             json!({ "source_db_path": source, "replica_id": still.replica_id, "error": still.why })
@@ -99,6 +113,7 @@ fn detach(args: &RoleArgs, overwrite: bool, out: &mut dyn Write) -> Outcome {
         return write_json(
             out,
             &json!({
+                "followers": followers,
                 "role": "disabled", "last_token": last.map(Token::full), "missing": detached.missing, "left_source": left,
                 "still_registered": still, "former_sidecar": former,
             }),
@@ -122,10 +137,35 @@ fn detach(args: &RoleArgs, overwrite: bool, out: &mut dyn Write) -> Outcome {
         let what = format!("  {source} still keeps its log for it: end that with {remove} once it is there ({why})");
         writeln!(out, "{}", Styled(BAD, what))?;
     }
+    for follower in &detached.followers {
+        writeln!(out, "  {}", Styled(BAD, clean(&told_of(follower, upstream.as_deref()))))?;
+    }
     if let Some(former) = former {
         writeln!(out, "{}", Styled(DIM, format!("  the log of what it was stays in {}", clean(&former))))?;
     }
     Ok(())
+}
+
+fn follower_document(follower: &LeftFollower) -> Json {
+    json!({
+        "replica_id": follower.replica_id,
+        "name": follower.name,
+        "path": follower.path,
+        "last_token": follower.last.full(),
+    })
+}
+
+/// What becomes of a replica that followed a node which is a database of its own now, and followed `upstream` itself, if it did.
+fn told_of(follower: &LeftFollower, upstream: Option<&Path>) -> String {
+    let id = short_id(&follower.replica_id);
+    let label = follower.name.as_ref().or(follower.path.as_ref());
+    format!(
+        "the replica {} followed it, up to {}, and is not told: `kitedb replica follow {} --source-db {}` lets it follow another node",
+        label.map_or_else(|| id.to_owned(), |label| format!("{label} ({id})")),
+        follower.last,
+        word(follower.path.as_deref().map_or(Path::new("REPLICA"), Path::new)),
+        word(upstream.unwrap_or(Path::new("NODE")))
+    )
 }
 
 fn confirm_moved(args: &RoleArgs, force: bool, out: &mut dyn Write) -> Outcome {

@@ -1,6 +1,9 @@
 //! Why an export ends early.
 
-use crate::failure::{EXIT_FAULT, Failure};
+use crate::{
+    failure::{EXIT_FAULT, Failure},
+    piped::interruption,
+};
 use kitedb_core::{Error, ErrorKind};
 use std::io;
 
@@ -16,6 +19,15 @@ pub enum Failed {
 }
 
 impl Failed {
+    /// Why it ended, if a signal ended it.
+    pub fn interruption(&self) -> Option<Error> {
+        match self {
+            Self::Read(error) => (error.kind() == ErrorKind::Cancelled).then(|| error.clone()),
+            Self::Write(error) => interruption(error),
+            Self::Other(_) => None,
+        }
+    }
+
     /// As the failure of a command that writes to `output`.
     pub fn into_failure(self, output: &str) -> Failure {
         match self {

@@ -154,8 +154,10 @@ fn the_role_of_a_file_without_its_log_says_so() {
     fs::copy(to("p.kitedb"), to("far/p.kitedb")).unwrap();
     fs::copy(to("r.kitedb"), to("far/r.kitedb")).unwrap();
     let role = |db: &str| {
-        let document = folder.run(&["role", db, "--json"]).json();
-        (folder.run(&["role", db]).ok().out, document)
+        let (shown, document) = (folder.run(&["role", db]), folder.run(&["role", db, "--json"]));
+        let code = if db == "p.kitedb" { 0 } else { 3 };
+        assert_eq!((shown.code, document.code), (code, code), "{shown:?}");
+        (shown.out, parsed(&document.out))
     };
     let (shown, document) = role("beside.kitedb");
     assert!(shown.contains("`kitedb role beside.kitedb detach`") && document["copied"] == true, "{shown}");

@@ -3,17 +3,23 @@
 use super::{Database, in_memory::require_file, open_file::open_here};
 use crate::{
     db::{
-        CutShort, Detached, OpenOptions, Repair, RepairOptions, StillRegistered, confirm_moved, detach, env_of,
-        identity_of, repair, resolved, sidecar_of_replica,
+        CutShort, Detached, Leaver, LeftFollower, OpenOptions, Repair, RepairOptions, StillRegistered, confirm_moved,
+        detach, env_of, identity_of, repair, resolved,
     },
     error::{Error, ErrorCode, Result},
-    io::{Env, FileIdentity},
+    graph::Token,
+    io::{Env, FileIdentity, OpenMode},
+    log::Control,
     replication::{
-        Leaving, Others, Registry, Rival, go_on_with_lead_begun, require_no_lead_begun, require_no_rival, rivals_of,
+        Leaving, Others, Registration, Registry, Rival, go_on_with_lead_begun, require_no_lead_begun, require_no_rival,
+        rivals_of,
     },
     shell::command,
 };
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// What [`Database::confirm_moved`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +34,8 @@ pub struct ConfirmedMove {
 impl Database {
     /// Makes the file at `path` a database of its own: stand-alone, with a new file id and a new history, holding every
     /// commit that the file or its log holds. What it was (a copy for analysis, a replica, a primary) it is no more. The
-    /// source of a replica keeps its log for it no longer; where it cannot be told, [`Detached::still_registered`] says so.
+    /// source of a replica keeps its log for it no longer; where it cannot be told, [`Detached::still_registered`] says so. Those that
+    /// followed it are [`Detached::followers`].
     ///
     /// ```
     /// use kitedb_core::{Database, GraphRead, OpenOptions, ReplicationRole};
@@ -62,11 +69,15 @@ impl Database {
     pub fn detach_in(env: Env, path: impl AsRef<Path>, options: OpenOptions) -> Result<Detached> {
         let (here, path, identity) = alone(&env, path.as_ref())?;
         // What cannot be looked at now is not detached either.
-        let replica = match CutShort::look(&here, &path)? {
-            Some(cut) => cut.of_replica(&here, &path),
-            None => sidecar_of_replica(&here, &path, &options),
+        let (replica, leaver) = match CutShort::look(&here, &path)? {
+            Some(cut) => (cut.of_replica(&here, &path).unwrap_or_default(), None),
+            None => {
+                let leaver = Leaver::at(&here, &path, &options).unwrap_or_default();
+                let replica = leaver.as_ref().filter(|leaver| leaver.follows && !leaver.log_is_gone);
+                (replica.map(|leaver| (leaver.dir.clone(), leaver.file_id)), leaver)
+            }
         };
-        let replica = replica.unwrap_or_default();
+        let followers = leaver.as_ref().map_or_else(Vec::new, |leaver| followers_of(&here, leaver));
         if let Some((dir, _)) = replica.as_ref().filter(|_| !options.overwrite) {
             require_no_lead_begun(&here, &path, dir)?;
         }
@@ -74,6 +85,8 @@ impl Database {
         let mut left = None;
         let mut leave = || left = leaving.as_ref().map(Leaving::leave);
         let detached = detach(&here, &path, options, identity, &mut leave)?;
+        let still_registered = leaver.as_ref().filter(|leaver| leaver.follows && leaver.log_is_gone).map(unknown_to);
+        let detached = Detached { followers, still_registered, ..detached };
         let Some((leaving, left)) = leaving.zip(left) else { return Ok(detached) };
         let source = leaving.source_db_path();
         Ok(match left {
@@ -199,6 +212,32 @@ impl Database {
         }
         Ok(repair)
     }
+}
+
+/// The replicas that are registered with a node, as far as that can be read.
+fn followers_of(env: &Env, leaver: &Leaver) -> Vec<LeftFollower> {
+    let registered = || {
+        let control = Control::open(&*env.disk, &leaver.dir, OpenMode::Read)?.map(Arc::new);
+        let registry = control.map(|control| Registry::look(env, &leaver.dir, control)).transpose()?.flatten();
+        Ok::<_, Error>(registry.map(|registry| registry.registrations()))
+    };
+    let follower = |found: Registration| {
+        let labels = (found.labels.name, found.labels.path);
+        LeftFollower::new(found.replica_id, labels, Token::new(found.epoch, found.applied))
+    };
+    // What cannot be read keeps nobody from detaching the node.
+    registered().ok().flatten().unwrap_or_default().into_iter().map(follower).collect()
+}
+
+/// The registration of a replica of which only the file is left: its log, which remembered where it is registered, is gone.
+fn unknown_to(leaver: &Leaver) -> StillRegistered {
+    let id = leaver.file_id.iter().map(|byte| format!("{byte:02x}")).collect();
+    let what = format_args!(
+        "which source that is, only its log told, which should be in {} and is not there; unless this was a copy, under whose id \
+         the replica is registered that it was copied from",
+        leaver.dir.display()
+    );
+    StillRegistered::new(None, id, &Error::new(ErrorCode::SourceUnavailable, what))
 }
 
 /// The file at `path`, which must exist and not be open in this process.

@@ -8,6 +8,7 @@ mod given_source;
 mod golden;
 mod in_memory;
 mod keeper;
+mod not_opened;
 mod open_file;
 mod place_of_replica;
 mod replication;
@@ -28,6 +29,7 @@ use crate::{
     state::Site,
     watch::{Watch, require_no_report},
 };
+use not_opened::with_its_reseed;
 use open_file::{OpenFile, local_source};
 use std::{
     fmt,
@@ -162,8 +164,9 @@ impl Database {
         options: OpenOptions,
     ) -> Result<Self> {
         let path = path.as_ref();
-        let file = OpenFile::open(env, source_env, path, options).map_err(|e| e.or_path(path))?;
-        Ok(Self { handle: Handle::new(file) })
+        let file = OpenFile::open(env.clone(), source_env.clone(), path, options.clone());
+        let told = |e: Error| with_its_reseed(e, (&env, &source_env), path, &options);
+        Ok(Self { handle: Handle::new(file.map_err(|e| told(e).or_path(path))?) })
     }
 
     /// As [`Database::open`], in replica role, following a source of the caller's own. Nothing of it is remembered: it is given

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     db::{
         Damage, Engine, OpenOptions, ReplicationRole, identity_of, is_absent, make_file, mend_replica,
-        require_no_log_left, require_place_for_sidecar, resolved, revive, unmake_file,
+        require_no_log_left, require_outside_of_logs, require_place_for_sidecar, resolved, revive, unmake_file,
     },
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
@@ -100,6 +100,9 @@ impl OpenFile {
     ) -> Result<Arc<Self>> {
         options.validate()?;
         let path = resolved(&env, path)?;
+        if !options.read_only {
+            require_outside_of_logs(&env, &path)?;
+        }
         match LeftLog::at(&env, &path) {
             Some(left) => left.require_given_up(&env, &source_env, &path, &options)?,
             None => require_no_place_of_a_replica(&env, &source_env, &path, &options)?,

@@ -39,17 +39,59 @@ pub struct Detached {
     pub still_registered: Option<StillRegistered>,
     /// A log of the database that it was which is another file's, or cannot be told: it stays where it is, here.
     pub former_sidecar: Option<PathBuf>,
+    /// The replicas that were registered with it, in the order of their ids. They are not told; each follows another node once it
+    /// is pointed there.
+    pub followers: Vec<LeftFollower>,
 }
 
-/// The sidecar of the file at the resolved `path`, with that one's id, if it is a replica and neither it nor its log is a copy,
-/// as far as can be told: what that says of a registration is said of this file.
-pub(crate) fn sidecar_of_replica(env: &Env, path: &Path, options: &OpenOptions) -> Result<Option<(PathBuf, [u8; 16])>> {
-    let options = OpenOptions { role: None, read_only: true, ..options.clone() };
-    let look = Store::open(env, path, false)?;
-    let places = LogPlaces::of(env, path, &options, &look)?;
-    let (LogPlace::Here(dir) | LogPlace::Damaged(dir, _)) = &places.sidecar else { return Ok(None) };
-    let follows = places.standing(env, &look)? == Standing::Replica;
-    Ok(follows.then(|| (dir.clone(), look.file_id())))
+/// What a node is that is about to be detached, as far as it is neither a copy nor has a log that is one: what its log says of
+/// registrations is said of this file.
+#[derive(Debug)]
+pub(crate) struct Leaver {
+    /// The id of its file.
+    pub file_id: [u8; 16],
+    /// Whether it is a replica.
+    pub follows: bool,
+    /// The folder of its log.
+    pub dir: PathBuf,
+    /// Whether the log is not there.
+    pub log_is_gone: bool,
+}
+
+impl Leaver {
+    /// The one at the resolved `path`; `None`: there is none.
+    pub fn at(env: &Env, path: &Path, options: &OpenOptions) -> Result<Option<Self>> {
+        let options = OpenOptions { role: None, read_only: true, ..options.clone() };
+        let look = Store::open(env, path, false)?;
+        let places = LogPlaces::of(env, path, &options, &look)?;
+        let (dir, log_is_gone) = match &places.sidecar {
+            LogPlace::Here(dir) | LogPlace::Damaged(dir, _) => (dir.clone(), false),
+            LogPlace::Missing(dir) if look.log_link().kind == LogKind::Sidecar => (dir.clone(), true),
+            _ => return Ok(None),
+        };
+        let follows = places.standing(env, &look)? == Standing::Replica;
+        Ok(Some(Self { file_id: look.file_id(), follows, dir, log_is_gone }))
+    }
+}
+
+/// A replica that followed a node which is none any more: it needs another source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LeftFollower {
+    /// The id under which it was registered.
+    pub replica_id: String,
+    /// The name that it was given.
+    pub name: Option<String>,
+    /// Where its file was when it last reported.
+    pub path: Option<String>,
+    /// The last commit that it reported.
+    pub last: Token,
+}
+
+impl LeftFollower {
+    pub(crate) fn new(replica_id: String, (name, path): (Option<String>, Option<String>), last: Token) -> Self {
+        Self { replica_id, name, path, last }
+    }
 }
 
 /// A registration that outlives the replica whose it was, until it is removed
@@ -91,7 +133,14 @@ pub(crate) fn detach(
         let former_sidecar = end_detachment(env, path, &options, &cut)?;
         let last = Token::new(mark.epoch, mark.log_index).with_tag(writer);
         let last_token = (mark.log_index > LogIndex(0)).then_some(last);
-        return Ok(Detached { last_token, missing: None, left_source: None, still_registered: None, former_sidecar });
+        return Ok(Detached {
+            last_token,
+            missing: None,
+            left_source: None,
+            still_registered: None,
+            former_sidecar,
+            followers: Vec::new(),
+        });
     }
     let (link, places) = (look.log_link(), LogPlaces::of(env, path, &options, &look)?);
     let (looked_at, in_file) = (look.file_id(), look.manifest().checkpoint.log_index);
@@ -142,7 +191,14 @@ pub(crate) fn detach(
     };
     let last_token = (mark.log_index > LogIndex(0)).then_some(mark);
     let missing = missing.map(|e| e.to_string());
-    Ok(Detached { last_token, missing, left_source: None, still_registered: None, former_sidecar })
+    Ok(Detached {
+        last_token,
+        missing,
+        left_source: None,
+        still_registered: None,
+        former_sidecar,
+        followers: Vec::new(),
+    })
 }
 
 /// Fails if the file at `path`, which was that of the database `looked_at`, is now that of `now`: what was found out is not of

@@ -338,6 +338,9 @@ impl Search<'_> {
     }
 }
 
+/// The list of replicas, which every sidecar has that was opened for writing.
+pub(super) const REPLICAS: &str = "replicas";
+
 /// What remembers the source of a replica, in its sidecar.
 pub(super) const SOURCE: &str = "source";
 

@@ -110,9 +110,48 @@ struct Whose {
     dir: PathBuf,
 }
 
+/// A replica whose file does not open, and which [`revive`] would set up for a reseed in place.
+pub(crate) struct Revivable {
+    /// The folder of its log.
+    pub dir: PathBuf,
+    /// The process that has it open.
+    pub process: Option<u64>,
+}
+
+impl Revivable {
+    /// The one whose file is at the resolved `path`. `None`: it opens, or is no replica's, as far as that can be told.
+    pub fn at(env: &Env, path: &Path, options: &OpenOptions) -> Option<Self> {
+        let damaged = opens(env, path, Damage::Anywhere).err()?;
+        if !matches!(damaged.code(), ErrorCode::Corrupt | ErrorCode::NotADatabase) {
+            return None;
+        }
+        let (whose, control) = found(env, path, Store::peek(env, path).ok(), options).ok()??;
+        let lives = control.as_ref().is_some_and(|control| control.writer_lives().unwrap_or(false));
+        let process = control.filter(|_| lives).map(|control| control.writer_pid());
+        Some(Self { dir: whose.dir, process })
+    }
+}
+
 /// Of which replica the file at `path` is: as its log says, or, where that has no control file, its header. `None`: of
-/// none, or that cannot be told.
+/// none, or that cannot be told. Fails if a process has it open.
 fn whose(env: &Env, path: &Path, header: Option<Peek>, options: &OpenOptions) -> Result<Option<Whose>> {
+    let Some((whose, control)) = found(env, path, header, options)? else { return Ok(None) };
+    if let Some(control) = control
+        && control.writer_lives()?
+    {
+        let what = format_args!("{} is damaged, and open in process {}", path.display(), control.writer_pid());
+        return Err(Error::new(ErrorCode::Locked, what).with_path(path).with_pid(control.writer_pid()));
+    }
+    Ok(Some(whose))
+}
+
+/// As [`whose`], with the control file that told it, whoever has it open.
+fn found(
+    env: &Env,
+    path: &Path,
+    header: Option<Peek>,
+    options: &OpenOptions,
+) -> Result<Option<(Whose, Option<Control>)>> {
     let link = header.as_ref().map(|header| &header.log).filter(|link| link.kind == LogKind::Sidecar);
     let given = options.sidecar_path.as_deref().map(|dir| env.disk.resolve(dir)).transpose();
     let given = given.map_err(|e| Error::io("look for replication sidecar of", path, e))?;
@@ -126,16 +165,12 @@ fn whose(env: &Env, path: &Path, header: Option<Peek>, options: &OpenOptions) ->
         {
             continue;
         }
-        if control.writer_lives()? {
-            let what = format_args!("{} is damaged, and open in process {}", path.display(), control.writer_pid());
-            return Err(Error::new(ErrorCode::Locked, what).with_path(path).with_pid(control.writer_pid()));
-        }
-        return Ok(Some(Whose { log, dir }));
+        return Ok(Some((Whose { log, dir }, Some(control))));
     }
     let follows = link.filter(|link| matches!(link.part, Part::Follows(_)));
-    Ok(header.as_ref().zip(follows).map(|(header, link)| Whose {
-        log: LogIdentity { log_id: link.id, file_id: header.file_id },
-        dir: given.unwrap_or_else(|| default_sidecar(path)),
+    Ok(header.as_ref().zip(follows).map(|(header, link)| {
+        let log = LogIdentity { log_id: link.id, file_id: header.file_id };
+        (Whose { log, dir: given.unwrap_or_else(|| default_sidecar(path)) }, None)
     }))
 }
 

@@ -1,8 +1,9 @@
 //! The files of a sidecar: whether a folder is free to become one, and how all that lies in it goes again.
 
 use super::{
+    inside_a_log::require_outside_of_logs,
     options::{OpenOptions, ReplicationRole},
-    place::{SOURCE, default_sidecar, folder_of, foreign_sidecar, is_absent},
+    place::{REPLICAS, SOURCE, default_sidecar, folder_of, foreign_sidecar, is_absent},
     places::has_no_sidecar,
     promote::PROBE,
 };
@@ -14,11 +15,12 @@ use crate::{
 use std::path::Path;
 
 /// What the floors above keep in a sidecar beside the log.
-const BESIDE: [&str; 5] = ["replicas", SOURCE, "source.creating", "bootstrap.progress", PROBE];
+const BESIDE: [&str; 5] = [REPLICAS, SOURCE, "source.creating", "bootstrap.progress", PROBE];
 
 /// Fails if `dir` cannot become the sidecar of the database `file_id` at `path`, because a name that is needed there is
 /// taken by what is not of that database. Makes nothing.
 pub(super) fn require_free(env: &Env, path: &Path, dir: &Path, file_id: [u8; 16]) -> Result<()> {
+    require_outside_of_logs(env, dir)?;
     let named_after_it = dir == default_sidecar(path);
     let taken = |path: &Path| Err(Error::io("create replication sidecar", dir, in_the_way(path)));
     if !env.disk.is_dir(dir) {

@@ -22,13 +22,13 @@ mod verify;
 pub use append::{Appender, FRAME_PREFIX, FRAMES_PREFIX, LogOptions, SegmentInfo};
 pub use control::{
     CONTROL_NAME, Control, Displaced, EpochEnd, Fence, Moved, NewControl, Replaced, RetentionAnswer, Roll, SeenEpoch,
-    Stored, names_another,
+    Stored, holds_one as holds_control, names_another,
 };
 pub use folder::{Keep, held, is_of_a_log, remove, require_free};
 pub use group_sync::{GroupSync, Quiet};
 pub use reader::{Chunk, FrameSpan, LogPage, LogReader, PageLimits, Position};
 pub use recover::{
-    Accounted, Proven, Recovered, RecoveryStart, does_not_go_on, end_of_log, ends_early, has_segments,
+    Accounted, Proven, Recovered, RecoveryStart, begins_after, does_not_go_on, end_of_log, ends_early, has_segments,
     holds_segments_of, proven, proven_beyond, put_segments_aside, reaches_beyond, recover, salt_of, whose_segments,
     writers,
 };

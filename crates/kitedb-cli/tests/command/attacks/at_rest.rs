@@ -232,7 +232,7 @@ fn the_status_of_a_node_without_its_control_file_is_a_document_with_its_fault() 
         let run = folder.run(&[role, "status", db]);
         assert!(run.code == 3 && run.out.contains("its log: ") && run.out.contains("1:41"), "{run:?}");
         let run = folder.run(&["role", db, "--json"]);
-        assert!(run.code == 0 && run.out.contains("kitedb repair"), "{run:?}");
+        assert!(run.code == 3 && run.out.contains("kitedb repair"), "{run:?}");
     }
 }
 

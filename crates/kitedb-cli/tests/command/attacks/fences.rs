@@ -1,6 +1,6 @@
 //! Two that lead, a lead taken back, a promotion that is refused.
 
-use super::stage::*;
+use super::{stage::*, support::parsed};
 use serde_json::json;
 use std::{fs, os::unix::fs::symlink};
 
@@ -45,9 +45,9 @@ fn the_role_of_a_fenced_primary_says_so() {
     let folder = pair();
     folder.run(&["replica", "promote", "r.kitedb", "--source-db", "p.kitedb"]).ok();
     for (name, expected) in [("p.kitedb", true), ("r.kitedb", false)] {
-        let shown = folder.run(&["role", name, "--json"]).json();
+        let shown = parsed(&folder.run(&["role", name, "--json"]).out);
         assert_eq!((&shown["role"], &shown["fenced"]), (&"primary".into(), &expected.into()), "{name}: {shown}");
-        assert_eq!(folder.run(&["role", name]).ok().out.contains("fenced"), expected);
+        assert_eq!(folder.run(&["role", name]).out.contains("fenced"), expected);
     }
 }
 
@@ -207,7 +207,7 @@ fn a_repaired_primary_does_not_follow_its_own_replica() {
     folder.run(&["repair", "p.kitedb"]);
     let run = catch_up(&folder, "p.kitedb", "r.kitedb");
     assert!(run.code != 0 && run.err.contains("nobody leads"), "{run:?}");
-    let role = folder.run(&["role", "p.kitedb", "--json"]).json();
+    let role = parsed(&folder.run(&["role", "p.kitedb", "--json"]).out);
     assert_eq!(role["role"], "primary", "{role}");
     let lead = changes_in(&run.err).into_iter().find(|line| line.contains("primary promote")).unwrap();
     assert_eq!(paste(&folder, &lead).code, 0, "{lead}");

@@ -1,6 +1,9 @@
 //! Who leads after a restore, a move, or a repair that gave commits up.
 
-use super::{stage::*, support::Folder};
+use super::{
+    stage::*,
+    support::{Folder, parsed},
+};
 use serde_json::json;
 use std::{fs, io::Write, path::Path};
 
@@ -388,7 +391,7 @@ fn a_control_file_of_before_a_promotion_makes_no_replica_of_who_took_over() {
         // In place: a file under another name is known for a copy.
         fs::File::options().write(true).open(&control).unwrap().write_all(&older).unwrap();
         for when in ["before it is opened", "after it is opened"] {
-            let role = folder.run(&["role", "r.kitedb", "--json"]).json();
+            let role = parsed(&folder.run(&["role", "r.kitedb", "--json"]).out);
             assert_eq!((&role["role"], &role["fenced"]), (&json!("primary"), &json!(true)), "{when}: {role}");
             let status = folder.run(&["primary", "status", "r.kitedb"]);
             assert_eq!(status.code, 3, "{when}: {status:?}");

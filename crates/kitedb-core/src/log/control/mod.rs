@@ -116,6 +116,13 @@ pub fn names_another(disk: &dyn Disk, dir: &Path, file_id: [u8; 16]) -> bool {
     is_one.is_ok_and(|is_one| is_one) && names(disk, dir, file_id).is_ok_and(|names_it| !names_it)
 }
 
+/// Whether a control file lies in `dir`, whether or not it verifies. What cannot be looked at counts as none.
+pub fn holds_one(disk: &dyn Disk, dir: &Path) -> bool {
+    let mut magic = [0; 8];
+    let file = disk.open(&dir.join(CONTROL_NAME), OpenMode::Read);
+    file.and_then(|file| file.read_exact_at(&mut magic, 0)).is_ok() && magic == MAGIC.to_le_bytes()
+}
+
 impl Control {
     /// The control file that was just made.
     fn made(words: FileWords, file: Arc<dyn DiskFile>, path: PathBuf, identity: LogIdentity, salt: Salt) -> Self {

@@ -3,7 +3,7 @@
 use super::{RecoveryStart, ends_early, recover, segments::find_segments};
 use crate::{
     error::{Error, Result},
-    graph::{Epoch, LogIndex},
+    graph::{Digest, Epoch, LogIndex},
     io::{Env, OpenMode},
     log::{
         Control, LogIdentity, WriterId,
@@ -52,6 +52,16 @@ pub fn end_of_log(env: &Env, dir: &Path, control: &Arc<Control>, log: LogIdentit
         (None, Some(claim)) => Err(ends_early(dir, recovered.last, claim)),
         (None, None) => Ok(Some(recovered.last)),
     }
+}
+
+/// Whether `log` begins after the commit `last`, at which the state has that digest, and holds nothing yet: it goes on from there,
+/// and its making was cut short before its database named it, or the first frame was written.
+pub fn begins_after(env: &Env, dir: &Path, log: LogIdentity, (last, digest): (LogIndex, Digest)) -> Result<bool> {
+    let Some(control) = Control::open(&*env.disk, dir, OpenMode::Read)?.map(Arc::new) else { return Ok(false) };
+    let (segments, _) = find_segments(env, dir, log, LogIndex(u64::MAX))?;
+    let [only] = &segments[..] else { return Ok(false) };
+    let begins = (only.header.first.0, only.header.digest_before) == (last.0 + 1, digest);
+    Ok(begins && end_of_log(env, dir, &control, log)? == Some(last))
 }
 
 /// Whether the folder holds a log of the database `file_id` with frames beyond `last`, or one of another

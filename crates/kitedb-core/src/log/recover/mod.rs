@@ -11,7 +11,7 @@ mod segments;
 mod set_aside;
 
 pub use evidence::{Accounted, Proven, proven, proven_beyond, whose_segments};
-pub use inspection::{end_of_log, has_segments, holds_segments_of, reaches_beyond, writers};
+pub use inspection::{begins_after, end_of_log, has_segments, holds_segments_of, reaches_beyond, writers};
 pub use salt_from_marks::salt_of;
 pub use set_aside::{does_not_go_on, ends_early, put_segments_aside};
 

@@ -5,7 +5,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
     io::{DiskFile, Env, OpenMode},
-    log::{Control, Fence, LogIdentity, end_of_log},
+    log::{Control, Fence, LogIdentity, begins_after, end_of_log},
     replication::{
         node_file::{NodeFile, log_dirs, peek_of, store_of},
         source::SourcePaths,
@@ -130,12 +130,16 @@ pub(in crate::replication) fn is_no_source(env: &Env, path: &Path) -> bool {
 /// its graph, and its process or machine ended before the control file said so, durably. What that names is the log of a graph that
 /// is gone.
 pub(super) fn require_its_log(env: &Env, db: &Path, control: &Control) -> Result<()> {
-    peek_of(env, db, control.identity().file_id).map_or(Ok(()), |peek| is_its_log(db, &peek.log, control))
+    peek_of(env, db, control.identity().file_id).map_or(Ok(()), |peek| is_its_log(env, db, &peek.log, control))
 }
 
-fn is_its_log(db: &Path, link: &LogLink, control: &Control) -> Result<()> {
-    let named = link.kind == LogKind::Sidecar && link.clean_tail.is_some() && !link.open;
-    if !named || control.current_log().log_id == link.id || control.writer_lives()? {
+fn is_its_log(env: &Env, db: &Path, link: &LogLink, control: &Control) -> Result<()> {
+    let Some(tail) = link.clean_tail.filter(|_| link.kind == LogKind::Sidecar && !link.open) else { return Ok(()) };
+    if control.current_log().log_id == link.id || control.writer_lives()? {
+        return Ok(());
+    }
+    // It began another log after what it holds, and ended before its header said so: nothing was given up.
+    if begins_after(env, control.dir(), control.current_log(), tail)? {
         return Ok(());
     }
     // What takes the place of a graph lowers the durable word first: one that is above the file tells that this is an older one.
@@ -158,7 +162,7 @@ pub(in crate::replication) fn told_by_file(env: &Env, db: &Path, control: &Contr
     let link = &peek.log;
     let shown = db.display();
     let off = |what: std::fmt::Arguments<'_>| Err(Error::new(ErrorCode::SourceUnavailable, what));
-    is_its_log(db, link, control)?;
+    is_its_log(env, db, link, control)?;
     let published = control.published();
     match (link.kind, link.clean_tail) {
         (LogKind::Sidecar, Some((last, _))) if !link.open && last > published => off(format_args!(

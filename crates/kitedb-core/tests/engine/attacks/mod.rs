@@ -8,6 +8,7 @@ mod coming;
 mod sources;
 mod stage;
 
+mod begun_logs;
 mod bounds;
 mod copies;
 mod damage;
