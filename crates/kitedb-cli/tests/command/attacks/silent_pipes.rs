@@ -21,7 +21,17 @@ impl Drop for Waiting {
 }
 
 fn spawned(folder: &Folder, args: &[&str]) -> Waiting {
-    let mut command = folder.command(args);
+    let own = folder.command(args);
+    // What a child ignores it has from whoever runs the tests: here it is to end with its terminal.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=HUP").arg(own.get_program()).args(own.get_args());
+    own.get_current_dir().map(|dir| command.current_dir(dir));
+    own.get_envs().for_each(|(name, value)| {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    });
     Waiting(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
 }
 

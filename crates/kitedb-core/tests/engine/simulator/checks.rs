@@ -331,6 +331,11 @@ impl World {
         } else {
             self.reopen_as(n, Part::Replica(leader));
         }
+        if self.nodes[n].is_open() && self.nodes[n].source().is_none() {
+            // Its promotion was done, and nobody knew.
+            self.nodes[n].promoting = false;
+            self.reopen_as(n, Part::Replica(leader));
+        }
         assert!(self.nodes[n].is_open(), "node {n} cannot be opened though nothing is wrong any more");
         for _ in 0..50 {
             let damaged = self.nodes[n].damaged;

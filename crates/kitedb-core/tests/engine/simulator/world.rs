@@ -347,6 +347,13 @@ impl World {
                 source = None;
                 result = self.nodes[n].database();
             }
+            // It took over without a commit, or its first one failed after its file had named a log: it leads all the same.
+            Err(e) if e.code() == ErrorCode::RoleMismatch && self.nodes[n].tip == GENESIS && source.is_some() => {
+                fired(Fault::LeadingAsReplica);
+                let node = &mut self.nodes[n];
+                (node.foreign, node.overwrite) = (true, true);
+                result = self.nodes[n].database();
+            }
             // What was to be overwritten is a replica by now, or was fenced.
             Ok(_) if self.nodes[n].foreign && source.is_some() && !self.nodes[n].overwrite => {
                 (self.nodes[n].foreign, self.nodes[n].on_trial) = (false, true);
