@@ -55,7 +55,12 @@ fn says_it_leads(env: &Env, db: &Path, epoch: Epoch) -> bool {
 pub(in crate::replication) fn told(dir: &Path, rival: &Rival) -> String {
     let follow = format!("--source-db {} --overwrite", shell_word(&rival.db));
     format!(
-        "{rival}, and is registered here as a replica: an older backup was put back here, or that one was promoted by force. Two nodes          lead; stop writing here. To keep what that one has, make this node a replica of it ({follow}), which gives up what only this          one has; only if what that one has is to be given up, let this one lead by force ({lead}), and reseed that one ({give_up})",
+        "{rival}, and is registered here as a replica: an older backup was put back here, or that one was \
+         promoted by force. Two nodes \
+         lead; stop writing here. To keep what that one has, make this node a \
+         replica of it ({follow}), which gives up what only this \
+         one has; only if what that one has is to be given up, let this one lead by force \
+         ({lead}), and reseed that one ({give_up})",
         follow = command_by_log("replica reseed", dir, follow),
         lead = command_by_log("primary promote", dir, "--force"),
         give_up = command("replica reseed", &rival.db, "--overwrite"),

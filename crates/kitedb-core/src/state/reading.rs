@@ -190,6 +190,12 @@ impl<'a> Reading<'a> {
         if edge.rank != 0 {
             return Ok(false);
         }
+        self.edge_exists_in_unranked_runs(edge)
+    }
+
+    /// Whether an edge of rank 0 exists in the runs, where none has ranks.
+    #[inline]
+    fn edge_exists_in_unranked_runs(&self, edge: EdgeKey) -> Result<bool> {
         for run in self.levels.runs.iter().rev() {
             let row = run.row(Direction::Out, edge.src)?;
             if let Some(at) = row.find(edge.ty, edge.dst) {
@@ -265,6 +271,10 @@ impl<'a> Reading<'a> {
     /// Whether [`Reading::lowest`] finds one.
     #[inline]
     pub fn any_edge_exists(&self, edge: EdgeKey) -> Result<bool> {
+        // Most graphs have no ranks, and most views nothing over their runs: that is looked at once, not before and after.
+        if self.overlay.is_none() && !self.levels.runs.has_ranks() && self.levels.deltas().next().is_none() {
+            return self.edge_exists_in_unranked_runs(edge);
+        }
         Ok(self.edge_exists(edge.with_rank(0))? || self.lowest_parallel(edge)?.is_some())
     }
 
