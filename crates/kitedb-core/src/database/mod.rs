@@ -197,6 +197,12 @@ impl Database {
         Ok(&self.file()?.engine)
     }
 
+    /// What reads a state, unless this handle was closed meanwhile, by another thread: then nothing keeps that state for it.
+    #[inline]
+    fn if_still_open<T>(&self, reads: T) -> Result<T> {
+        self.handle.lease.require_open().map(|()| reads)
+    }
+
     /// Closes this handle and its clones; their transactions do not commit any more. It waits for every commit that was submitted
     /// ([`Transaction::submit`]), whether or not anybody else does. The last open of a file makes a checkpoint, so that the database at
     /// rest is one file. Without a commit since it was opened, closing writes nothing.
@@ -231,7 +237,7 @@ impl Database {
     pub fn begin(&self) -> Result<Transaction> {
         let engine = self.engine()?;
         engine.require_writer()?;
-        Ok(engine.begin(self.handle.lease.clone(), Site::caller()))
+        self.if_still_open(engine.begin(self.handle.lease.clone(), Site::caller()))
     }
 
     /// Fails where a commit of this handle would be refused now, whatever it changes: for who is about to do work for one.
@@ -272,13 +278,13 @@ impl Database {
         let engine = self.engine()?;
         engine.require_writer()?;
         let (lease, after) = (self.handle.lease.clone(), pending.in_flight(engine)?);
-        Ok(engine.begin_after(lease, Site::caller(), after))
+        self.if_still_open(engine.begin_after(lease, Site::caller(), after))
     }
 
     /// A read-only snapshot of the last published state.
     #[track_caller]
     pub fn snapshot(&self) -> Result<View> {
-        Ok(self.engine()?.lend_view(Site::caller()))
+        self.if_still_open(self.engine()?.lend_view(Site::caller()))
     }
 
     /// The indexes that are defined, in the order in which they came.

@@ -2,6 +2,7 @@
 
 use super::engine::Engine;
 use crate::{error::Result, graph::LogIndex, state::Outlived, store::WRITER_LOCK};
+use std::sync::atomic::{Ordering, fence};
 
 impl Engine {
     /// Closes the engine: no handle uses it any more.
@@ -33,7 +34,9 @@ impl Engine {
         if empty && self.opened.is_unwanted() {
             self.unmake_file();
         }
-        // A closed handle may be kept for long: it pins nothing, only views do.
+        // A closed handle may be kept for long: it pins nothing, only views do. Who takes one meanwhile is seen here, or sees that
+        // its handle is closed, and reads nothing.
+        fence(Ordering::SeqCst);
         let held = self.publication.is_held();
         if held || self.options.read_only {
             let needed: Outlived = self.store.pin_for_views(&self.env);

@@ -34,13 +34,14 @@ impl Lease {
 
     /// Ends it. Returns whether it had ended before.
     pub fn close(&self) -> bool {
-        self.closed.swap(true, Ordering::AcqRel)
+        self.closed.swap(true, Ordering::SeqCst)
     }
 
     /// Whether the handle was closed.
     #[inline]
     pub fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+        // In one order with the places of readers: see `Engine::end`.
+        self.closed.load(Ordering::SeqCst)
     }
 
     /// Fails once the handle is closed.

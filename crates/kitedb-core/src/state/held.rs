@@ -347,7 +347,7 @@ impl Slot {
     #[inline]
     fn take(&self, word: Word, index: LogIndex, site: Site) -> bool {
         let took = self.word.load(Ordering::Relaxed) == 0
-            && self.word.compare_exchange(0, word.0, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+            && self.word.compare_exchange(0, word.0, Ordering::SeqCst, Ordering::Relaxed).is_ok();
         if took {
             self.index.store(index.0, Ordering::Release);
             self.site.store(site.number(), Ordering::Release);

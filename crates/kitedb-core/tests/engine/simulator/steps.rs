@@ -267,6 +267,9 @@ impl World {
         let excused = excused || (there.tip == GENESIS && says_half_made(e));
         // Of what a fence counted, an old primary may have lost the end.
         let excused = excused || ((there.fenced != Fenced::No || there.on_trial) && e.code() == ErrorCode::Corrupt);
+        // Of one whose fence was not completed, and which is to follow nobody who leads: it could not take the lead back then.
+        let waits = e.code() == ErrorCode::StalePrimary && self.nodes[n].on_trial;
+        let excused = excused || (waits && (!there.leads() || there.fenced != Fenced::No));
         assert_ne!(e.code(), ErrorCode::Internal, "{what} of node {n}: {e:?}");
         let node = &mut self.nodes[n];
         if matches!(e.code(), ErrorCode::SyncFailed | ErrorCode::Poisoned | ErrorCode::OutcomeUnknown) || !excused {
