@@ -18,7 +18,7 @@ use crate::{
     replication::{
         Checkpointer, FollowedLog, Follower, Guarded, LocalSource, Registry, Remembered, Replica,
         ReplicaReplicationStatus, RetentionOutcome, RetentionWindows, Rival, Source, SourcePaths, SourcePlace, Unnamed,
-        look_at_replica, not_configured, remember, remembered, rivals_of_replica,
+        look_at_replica, not_configured, recall, remember, remembered, rivals_of_replica,
     },
     shell::command,
 };
@@ -242,7 +242,11 @@ impl OpenFile {
                 return Ok(self.with_replica(replica));
             }
         };
-        let known = self.remembered();
+        let known = match recall(&self.engine, &self.source_env) {
+            // Who names a source does without; for who does not, it is not one that was never named.
+            Err(e) if given.is_none() => return Err(e),
+            known => known.unwrap_or_default(),
+        };
         let left = known.as_ref().map(|known| known.paths.clone());
         let known_before = left.is_some();
         let source = match given {
@@ -324,7 +328,8 @@ impl OpenFile {
         }
         // A fence that cannot be read is told by what moves it.
         control.fence()?;
-        let Remembered { paths, astray, file_id } = self.remembered().ok_or_else(not_configured)?;
+        let Remembered { paths, astray, file_id } =
+            recall(&self.engine, &self.source_env)?.ok_or_else(not_configured)?;
         let source = Arc::new(self.source(&paths).remembered_as(astray, file_id));
         let of_it = (Some(paths), source as Arc<dyn Source>);
         Ok(Some(Replica::new(&self.engine, control.clone(), followed_log.clone(), self.source_env.clone(), of_it)))

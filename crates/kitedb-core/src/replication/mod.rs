@@ -50,7 +50,7 @@ pub(crate) use source::{
     SourcePaths,
     local::{Checkpointer, LocalSource},
     not_configured::{Unnamed, not_configured},
-    remembered::{Remembered, remember, remembered, remembered_in},
+    remembered::{Remembered, recall, remember, remembered, remembered_in},
 };
 pub use token_wait::TokenWait;
 pub(crate) use token_wait::wait_for_token;

@@ -10,7 +10,7 @@ use crate::support::{
     world::stepped,
 };
 use kitedb_core::{
-    Database, Error, ErrorCode, GraphRead, OpenOptions, SyncMode,
+    Database, Error, ErrorCode, GraphRead, OpenOptions, ReplicationRole, SyncMode,
     io::{
         Env,
         sim::{Crash, FaultOn, FaultPlan, Loss, SimDisk, SimHost},
@@ -385,4 +385,26 @@ fn failures_one_after_the_other_never_leave_a_file_that_names_a_log_that_is_gone
             }
         }
     }
+}
+
+/// What a replica remembers of its source cannot be read: that is an error of the disk, and not a source that was never named.
+#[test]
+fn a_source_that_cannot_be_recalled_is_not_one_that_was_never_named() {
+    let (disk, host) = (SimDisk::new(1), SimHost::new(1));
+    let options = |role| stepped(SyncMode::Full).replication_role(role);
+    let source = Database::open_in(disk.env(&host), "/source.kitedb", options(ReplicationRole::Primary)).unwrap();
+    source.transaction(|tx| tx.create_node(Some("a"))).unwrap();
+    let open = |options| Database::open_in(disk.env(&host), "/replica.kitedb", options);
+    let replica = open(options(ReplicationRole::Replica).replication_source_db_path("/source.kitedb")).unwrap();
+    replica.replica_bootstrap_from_snapshot().unwrap();
+    replica.close().unwrap();
+    let fail = || disk.fail(FaultPlan::new(FaultOn::Read, 1, ErrorKind::Other).on_path("replication/source"));
+    let failed = |e: Error| assert_eq!((e.code(), e.to_string().contains("never")), (ErrorCode::Io, false), "{e:?}");
+
+    fail();
+    failed(open(stepped(SyncMode::Full)).unwrap_err());
+    let as_a_primary = open(options(ReplicationRole::Primary)).unwrap();
+    fail();
+    failed(as_a_primary.primary_promote_to_next_epoch().unwrap_err());
+    as_a_primary.primary_promote_to_next_epoch().unwrap();
 }

@@ -10,7 +10,7 @@
 use crate::{
     db::{Engine, folder_of},
     error::{Error, Result},
-    io::{Disk, Env, OpenMode, clear_name},
+    io::{Disk, Env, OpenMode, clear_name, is_other_kind},
     replication::{
         node_file::{NodeFile, log_of},
         source::SourcePaths,
@@ -18,6 +18,7 @@ use crate::{
 };
 use std::{
     ffi::OsString,
+    io::ErrorKind,
     os::unix::ffi::{OsStrExt, OsStringExt},
     path::{Path, PathBuf},
 };
@@ -68,7 +69,7 @@ impl Remembered {
 /// there; before, another file in the place of the one that it followed is not taken for that one.
 pub fn remember(engine: &Engine, env: &Env, paths: &SourcePaths, followed: bool) -> Result<()> {
     let (disk, dir) = (&*engine.env.disk, &engine.log_dir);
-    let known = read(disk, dir);
+    let known = read(disk, dir)?;
     let folder = folder_of(&engine.path);
     let seen = |path: &Path| path.strip_prefix(folder).unwrap_or(path).to_owned();
     // A source that is away is the one that it was.
@@ -104,7 +105,13 @@ pub fn remember(engine: &Engine, env: &Env, paths: &SourcePaths, followed: bool)
 }
 
 /// The source in `env` that the replica `engine` followed last. `None`: it never followed one, or the file that says so is
-/// damaged; then it has to be named again.
+/// damaged; then it has to be named again. Fails where that file cannot be read now.
+pub fn recall(engine: &Engine, env: &Env) -> Result<Option<Remembered>> {
+    let (disk, dir) = (&*engine.env.disk, &engine.log_dir);
+    Ok(read(disk, dir)?.map(|record| look_for(record, &engine.path, env)))
+}
+
+/// As [`recall`], for who goes on without what cannot be read.
 pub fn remembered(engine: &Engine, env: &Env) -> Option<Remembered> {
     remembered_in(&*engine.env.disk, &engine.log_dir, &engine.path, env)
 }
@@ -112,13 +119,16 @@ pub fn remembered(engine: &Engine, env: &Env) -> Option<Remembered> {
 /// Under which id the replica registers whose sidecar is `dir`, if not under that of its file: as far as it is remembered beside
 /// its source.
 pub fn registered_as(disk: &dyn Disk, dir: &Path) -> Option<[u8; 16]> {
-    read(disk, dir)?.registration
+    read(disk, dir).ok()??.registration
 }
 
 /// As [`remembered`], of the replica whose file is `path` and whose sidecar is `dir`. It is looked for beside the replica
 /// first, then where it was; the id of its file decides.
 pub fn remembered_in(disk: &dyn Disk, dir: &Path, path: &Path, env: &Env) -> Option<Remembered> {
-    let Record { near, far, .. } = read(disk, dir)?;
+    read(disk, dir).ok()?.map(|record| look_for(record, path, env))
+}
+
+fn look_for(Record { near, far, .. }: Record, path: &Path, env: &Env) -> Remembered {
     // Joined to an absolute path, a folder does not matter.
     let here = |seen: &Path| folder_of(path).join(seen);
     let near = SourcePaths { db: here(&near.db), sidecar: near.sidecar.as_deref().map(here) };
@@ -139,7 +149,7 @@ pub fn remembered_in(disk: &dyn Disk, dir: &Path, path: &Path, env: &Env) -> Opt
         }
         _ => (near, None),
     };
-    Some(Remembered { paths, astray, file_id })
+    Remembered { paths, astray, file_id }
 }
 
 /// What to do where a source is not found because the replica was moved without it.
@@ -153,15 +163,28 @@ pub fn where_is_it(astray: &Path) -> String {
 
 /// Whether who looks may not read what the sidecar in `dir` remembers.
 pub fn is_denied(disk: &dyn Disk, dir: &Path) -> bool {
-    disk.open(&dir.join(NAME), OpenMode::Read).is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied)
+    disk.open(&dir.join(NAME), OpenMode::Read).is_err_and(|e| e.kind() == ErrorKind::PermissionDenied)
 }
 
-fn read(disk: &dyn Disk, dir: &Path) -> Option<Record> {
-    let file = disk.open(&dir.join(NAME), OpenMode::Read).ok()?;
-    let len = file.len().ok().filter(|len| *len <= MAX_LEN)?;
-    let mut bytes = vec![0; usize::try_from(len).ok()?];
-    file.read_exact_at(&mut bytes, 0).ok()?;
-    decode(std::str::from_utf8(&bytes).ok()?)
+/// What the file in `dir` holds; `None`: there is none, or it is damaged.
+fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Record>> {
+    let path = dir.join(NAME);
+    let bytes = || {
+        let file = match disk.open(&path, OpenMode::Read) {
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+            Err(e) if is_other_kind(&e) => return Ok(None),
+            file => file?,
+        };
+        let Some(len) = Some(file.len()?).filter(|len| *len <= MAX_LEN) else { return Ok(None) };
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
+        match file.read_exact_at(&mut bytes, 0) {
+            // It was cut meanwhile.
+            Err(e) if e.kind() == ErrorKind::UnexpectedEof => Ok(None),
+            read => read.map(|()| Some(bytes)),
+        }
+    };
+    let bytes = bytes().map_err(|e| Error::own_file("read", &path, e))?;
+    Ok(bytes.and_then(|bytes| decode(std::str::from_utf8(&bytes).ok()?)))
 }
 
 fn encode(record: &Record) -> String {
