@@ -356,6 +356,11 @@ impl Engine {
         self.measures.work().checkpoints
     }
 
+    /// The number of the segment that is written, if one is.
+    pub(crate) fn written_segment(&self) -> Option<u64> {
+        self.commit.lock().appender.as_ref().map(Appender::seq)
+    }
+
     /// Removes segments whose frames are all in the file, oldest first, without the commit lock. The one that is written
     /// stays. Returns how many went; one that does not go is asked to go again with the next checkpoint, or by retention.
     /// Upholds I11 and I31.

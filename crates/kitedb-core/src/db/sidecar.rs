@@ -368,6 +368,11 @@ impl Engine {
                 // A promotion ended before it had begun its epoch: complete it with the first commit.
                 (commit.epoch, commit.writer_id) = (fence.epoch, self.env.host.random());
             }
+            // A replica that holds nothing is no replica's file any more, and does not go on as the writer that it followed.
+            _ if commit.last == LogIndex(0) && matches!(link.part, Part::Follows(_)) && !commit.history.is_empty() => {
+                (commit.epoch, commit.writer_id) = (Epoch(commit.epoch.0 + 1), self.env.host.random());
+                control.set_fence(commit.epoch)?;
+            }
             _ if fence.epoch < commit.epoch => control.set_fence(commit.epoch)?,
             _ => {}
         }

@@ -402,6 +402,11 @@ impl Appender {
         Ok(())
     }
 
+    /// The number of the segment that is written.
+    pub fn seq(&self) -> u64 {
+        self.segment.seq
+    }
+
     /// Fails unless these segments hold no frame beyond `folded`, so that they can be removed. Upholds I11.
     pub fn require_folded(&self, seqs: &[u64], folded: LogIndex) -> Result<()> {
         let needed = |s: &SegmentInfo| seqs.contains(&s.seq) && s.last > folded;

@@ -464,8 +464,11 @@ impl FollowedLog {
     fn let_go(&self, head: LogIndex, windows: &RetentionOptions) -> Result<usize> {
         let (unwanted, folded) = (self.unwanted(head, windows)?, self.engine.checkpoint_index());
         let goes = unwanted.iter().take_while(|s| s.last <= folded).count();
+        // A later one may be there, half made, that could not be removed: the one that is written stays all the same.
+        let written = self.engine.written_segment().unwrap_or(u64::MAX);
         let reader = self.reader.lock();
-        let mut seqs: Vec<u64> = reader.segments().take(goes).map(|(seq, _, _)| seq).collect();
+        let older = reader.segments().take(goes).map(|(seq, _, _)| seq);
+        let mut seqs: Vec<u64> = older.take_while(|seq| *seq < written).collect();
         // One whose header does not verify goes with those after it.
         let damaged: Vec<u64> =
             seqs.last().map(|last| reader.damaged_headers_before(*last).collect()).unwrap_or_default();

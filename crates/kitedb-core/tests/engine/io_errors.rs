@@ -408,3 +408,34 @@ fn a_source_that_cannot_be_recalled_is_not_one_that_was_never_named() {
     failed(as_a_primary.primary_promote_to_next_epoch().unwrap_err());
     as_a_primary.primary_promote_to_next_epoch().unwrap();
 }
+
+/// The next segment is made by half and cannot be removed again: the one that is written stays, whatever retention lets go of.
+#[test]
+fn retention_beside_a_segment_that_is_made_by_half_lets_go_of_older_ones_only() {
+    for nth in 1..12 {
+        let (disk, host) = (SimDisk::new(1), SimHost::new(1));
+        let options = stepped(SyncMode::Full)
+            .replication_role(ReplicationRole::Primary)
+            .replication_segment_max_bytes(1)
+            .replication_retention_min_entries(0)
+            .replication_retention_min_ms(0);
+        let db = Database::open_in(disk.env(&host), "/graph.kitedb", options).unwrap();
+        let commit = || db.transaction(|tx| tx.create_node(None));
+        for _ in 0..4 {
+            commit().unwrap();
+        }
+        db.checkpoint().unwrap();
+        disk.fail(FaultPlan::new(FaultOn::Any, nth, ErrorKind::PermissionDenied).forever().on_path(".klog"));
+        let commits: Vec<_> = (0..2).map(|_| commit().map_err(|e| e.code())).collect();
+        let retained = db.primary_run_retention().map_err(|e| e.code());
+        assert_ne!(retained.err(), Some(ErrorCode::Internal), "{nth}: {commits:?}");
+        disk.clear_faults();
+        let kept = db.snapshot().unwrap().count_nodes();
+        let outcome = db.primary_run_retention();
+        assert!(outcome.is_ok() || commits.contains(&Err(ErrorCode::SyncFailed)), "{nth}: {outcome:?}");
+        drop(db);
+        let (disk, host) = (disk.restart(Crash::Kill), host.restart(Crash::Kill));
+        let db = Database::open_in(disk.env(&host), "/graph.kitedb", stepped(SyncMode::Full)).unwrap();
+        assert!(db.snapshot().unwrap().count_nodes() >= kept.max(4), "{nth}");
+    }
+}

@@ -69,7 +69,11 @@ impl Remembered {
 /// there; before, another file in the place of the one that it followed is not taken for that one.
 pub fn remember(engine: &Engine, env: &Env, paths: &SourcePaths, followed: bool) -> Result<()> {
     let (disk, dir) = (&*engine.env.disk, &engine.log_dir);
-    let known = read(disk, dir)?;
+    let known = match read(disk, dir) {
+        // What was just followed is known better than by what cannot be read.
+        Err(_) if followed => None,
+        known => known?,
+    };
     let folder = folder_of(&engine.path);
     let seen = |path: &Path| path.strip_prefix(folder).unwrap_or(path).to_owned();
     // A source that is away is the one that it was.
