@@ -297,21 +297,3 @@ fn the_errors_of_a_replica_name_what_mends_a_replica() {
         assert!(db.check().unwrap().is_clean(), "loss {nth}");
     }
 }
-
-/// A replica that holds nothing yet loses its log, and is opened as a primary: what it commits nobody takes for its source's.
-#[test]
-fn an_empty_replica_without_its_log_does_not_go_on_as_the_writer_that_it_followed() {
-    let stage = Stage::new();
-    let (path, source) = (stage.path("r.kitedb"), stage.path("p.kitedb"));
-    let led = Database::open(&source, primary()).unwrap();
-    let replica = Database::open(&path, replica_of(&source)).unwrap();
-    replica.replica_bootstrap_from_snapshot().unwrap();
-    replica.close().unwrap();
-    fs::remove_dir_all(sidecar_of(&path)).unwrap();
-    let alone = Database::open(&path, primary()).unwrap();
-    let tokens = [&led, &alone].map(|db| {
-        add(db, "a").unwrap();
-        db.last_commit_token().unwrap()
-    });
-    assert!(tokens[0].epoch != tokens[1].epoch && tokens[0].tag() != tokens[1].tag(), "{tokens:?}");
-}
