@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    io::{Env, OpenMode, in_the_way},
-    log::{CONTROL_NAME, Control, Keep, Replaced, is_of_a_log},
+    io::{Disk, Env, OpenMode, in_the_way},
+    log::{CONTROL_NAME, Control, Keep, Replaced, Roll, is_of_a_log},
 };
 use std::path::Path;
 
@@ -87,6 +87,7 @@ pub(super) fn take_back(env: &Env, dir: &Path, file_id: [u8; 16], keep: Keep, he
     }
     // Who follows that log learns that it is gone.
     let _told = Replaced::look(&*folder, dir);
+    registers_nobody(&*folder, dir);
     for name in BESIDE.into_iter().chain([CONTROL_NAME]).filter(|name| !held.iter().any(|held| held == name)) {
         match folder.remove(&dir.join(name)) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(io(e)),
@@ -99,6 +100,18 @@ pub(super) fn take_back(env: &Env, dir: &Path, file_id: [u8; 16], keep: Keep, he
         folder.sync_dir(folder_of(dir)).map_err(io)?;
     }
     Ok(())
+}
+
+/// Notes in the control file in `dir` that nobody is registered, before the registry goes: where a crash leaves the one without
+/// the other, that is no registry that was lost. Where that cannot be noted, such a crash is told as a loss.
+fn registers_nobody(disk: &dyn Disk, dir: &Path) {
+    let noted = Control::open(disk, dir, OpenMode::ReadWrite).and_then(|control| match control {
+        Some(control) if control.had_a_roll() => control.set_roll(Some(Roll::of([]))),
+        _ => Ok(()),
+    });
+    if let Err(e) = noted {
+        tracing::warn!("that nobody is registered any more was not noted in a log that is removed: {e}");
+    }
 }
 
 /// Removes the sidecar `dir` of the database `file_id`, with all that lies in it. What is not of that database stays.
@@ -116,6 +129,7 @@ pub(crate) fn remove_sidecar(env: &Env, dir: &Path, file_id: [u8; 16], keep: Kee
     }
     // Who follows that log learns that it is gone.
     let _told = Replaced::look(&*env.disk, dir);
+    registers_nobody(&*env.disk, dir);
     for name in BESIDE {
         let path = dir.join(name);
         match env.disk.remove(&path) {

@@ -1,7 +1,7 @@
 //! A replica whose machine or process ends while it begins its first log: those that follow it are told nothing that is not so.
 
 use super::support_replication::{CRASHES, Graph, Machine, catch_up, replica_status};
-use kitedb_core::{SyncMode, io::sim::Crash};
+use kitedb_core::{ErrorCode, SyncMode, io::sim::Crash};
 use std::path::PathBuf;
 
 /// A primary, a replica that was just copied from it, and one that was copied from that; the one in the middle pulls its first
@@ -56,5 +56,47 @@ fn who_follows_a_replica_that_ended_as_it_began_its_first_log_is_not_told_of_a_c
             op += 1;
         }
         assert!(op > 5, "a first pull has only {op} operations");
+    }
+}
+
+/// An empty replica that another one is registered with is closed, which takes its log away again, and ends at an operation of
+/// that. Returns whether it did.
+fn closed_at(op: u64, crash: Crash) -> bool {
+    let seed = 7;
+    let primary = Machine::new("primary", seed, SyncMode::Full);
+    let first = Machine::new("first", seed + 1, SyncMode::Full);
+    let empty = Machine::new("empty", seed + 2, SyncMode::Full);
+    let below = Machine::new("below", seed + 3, SyncMode::Full);
+    let (source, mut graph) = (primary.primary(), Graph::new(seed));
+    let above = first.replica_of(&primary);
+    let (db, last) = (empty.replica_of(&first), below.replica_of(&empty));
+    // What its file was made for fails: it goes again.
+    assert_eq!(db.replica_bootstrap_from_snapshot().unwrap_err().code(), ErrorCode::SourceUnavailable);
+    assert_eq!(last.replica_catch_up_once(10).unwrap_err().code(), ErrorCode::SourceUnavailable);
+    assert_eq!(db.replica_replication_status().unwrap().unwrap().replica_lags.len(), 1);
+    empty.disk.crash_at(empty.disk.ops() + op);
+    let _ = db.close();
+    if !empty.disk.crashed() {
+        return false;
+    }
+    drop((db, last));
+    let empty = empty.restart(crash);
+    let (db, last) = (empty.replica_of(&first), below.replica_of(&empty));
+    let report = db.check().unwrap();
+    assert!(report.is_clean(), "operation {op}, {crash:?}: {report:#?}");
+    graph.grow(&source, 2);
+    [&above, &db, &last].map(catch_up);
+    graph.expect_all(&last);
+    true
+}
+
+#[test]
+fn an_empty_replica_that_ended_as_it_gave_its_log_up_has_lost_no_registry() {
+    for crash in CRASHES {
+        let mut op = 1;
+        while closed_at(op, crash) {
+            op += 1;
+        }
+        assert!(op > 5, "a close has only {op} operations");
     }
 }
