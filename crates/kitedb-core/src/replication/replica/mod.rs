@@ -352,6 +352,10 @@ impl Replica {
             let at = At { epoch, writer_id, index, digest };
             let limits = PageLimits { max_frames: max_frames - applied, max_bytes: PAGE_BYTES, through };
             let pulled = source.page(&at, limits)?;
+            if self.engine.is_on_trial() {
+                // Known before it is a replica: one that is opened as a primary next takes over from there.
+                self.remember_source(true)?;
+            }
             if self.engine.pass_trial()? {
                 self.followed_log.follow();
             }

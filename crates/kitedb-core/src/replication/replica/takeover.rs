@@ -98,7 +98,7 @@ impl Replica {
                 let rival = seen.and_then(|seen| self.rival(&seen)).max(led);
                 let last_kept = self.engine.promote_replica(epoch, self.engine.env.host.random(), &mut || Ok(()))?;
                 let rival_epoch = rival.map(|epoch| epoch.0);
-                if let Err(e) = self.remember_source() {
+                if let Err(e) = self.remember_source(false) {
                     tracing::warn!("from which source this replica took over was not noted: {e}");
                 }
                 let (source_fenced, fence_synced, source_found) = (false, false, false);
@@ -151,10 +151,10 @@ impl Replica {
         promotion
     }
 
-    /// Remembers whom it takes over from, if it knows of none yet.
-    fn remember_source(&self) -> Result<()> {
+    /// Remembers whom it takes over from, or follows; unless `anew`, only if it knows of none yet.
+    pub(super) fn remember_source(&self, anew: bool) -> Result<()> {
         match self.paths() {
-            Some(paths) if remembered(&self.engine, &self.source_env).is_none() => {
+            Some(paths) if anew || remembered(&self.engine, &self.source_env).is_none() => {
                 remember(&self.engine, &self.source_env, &paths, false)
             }
             _ => Ok(()),
@@ -203,7 +203,7 @@ impl Replica {
         }
         self.require_nobody_else_leads(&*source)?;
         self.engine.require_room_for_epoch()?;
-        self.remember_source()?;
+        self.remember_source(false)?;
         // Durable before the fence is moved, so that this replica knows it for its own after a crash.
         self.control.set_promotion(owner)?;
         self.control.sync()?;

@@ -255,3 +255,29 @@ fn a_fenced_primary_acknowledges_no_transaction_that_changes_nothing() {
         db.close().unwrap();
     }
 }
+
+/// A fenced primary follows who took over. What it follows is known before its fence is forgotten: else nobody could let it lead
+/// once that one is gone.
+#[test]
+fn a_fenced_primary_that_cannot_note_its_source_stays_one() {
+    let (old, new) = machines(SyncMode::Full);
+    let (db, mut graph) = (old.primary(), Graph::new(3));
+    graph.grow(&db, 3);
+    let replica = new.replica_of(&old);
+    replica.replica_bootstrap_from_snapshot().unwrap();
+    replica.replica_promote(false).unwrap();
+    db.close().unwrap();
+    let db = old.replica_of(&new);
+    old.disk.fail(FaultPlan::new(FaultOn::Name, 1, io::ErrorKind::Other).on_path("source"));
+    assert_eq!(db.replica_catch_up_once(9).unwrap_err().code(), ErrorCode::Io);
+    db.close().unwrap();
+    let db = old.primary();
+    let status = db.primary_replication_status().unwrap().unwrap();
+    assert!(status.fenced && status.fence.is_some(), "{status:?}");
+    db.close().unwrap();
+    // Once it can be noted, it is a replica, and knows of whom.
+    let db = old.replica_of(&new);
+    catch_up(&db);
+    db.close().unwrap();
+    assert_eq!(old.primary().took_over_from().unwrap(), Some(new.db()));
+}

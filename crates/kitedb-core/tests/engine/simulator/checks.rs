@@ -316,7 +316,9 @@ impl World {
     /// Makes an open node lead: one that cannot take over from its source, as a replica and by force.
     fn lead_at_last(&mut self, n: usize) {
         if !self.promote_in_place(n) {
+            self.nodes[n].names_no_source = true;
             self.reopen_as(n, Part::Replica((n + 1) % self.nodes.len()));
+            self.nodes[n].names_no_source = false;
             assert!(self.promote_replica(n, true), "node {n} cannot lead, although it is forced");
         }
         assert_eq!(self.nodes[n].fenced, Fenced::No);

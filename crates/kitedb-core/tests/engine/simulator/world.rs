@@ -61,6 +61,8 @@ pub struct Node {
     pub overwrite: bool,
     /// ... and that it was opened so.
     pub overwrites: bool,
+    /// Whether it is opened without the source that it follows, as one is whose source is gone for good.
+    pub names_no_source: bool,
     /// The source that it was told durably.
     pub remembers: Option<usize>,
     /// The latest epoch in which it met a source that led.
@@ -214,6 +216,7 @@ impl World {
                 on_trial: false,
                 overwrite: false,
                 overwrites: false,
+                names_no_source: false,
                 shaky: false,
                 forgetful: false,
                 torn: false,
@@ -506,7 +509,7 @@ impl Node {
         }
         let role = if self.source().is_some() { ReplicationRole::Replica } else { ReplicationRole::Primary };
         let mut options = self.options.clone().replication_role(role).replication_overwrite(self.overwrite);
-        if let Some(source) = self.source() {
+        if let Some(source) = self.source().filter(|_| !self.names_no_source) {
             options = options.replication_source_db_path(path_of(source));
         }
         let here = Env { disk: Arc::new(self.disk.clone()), host: Arc::new(self.host.clone()) };
