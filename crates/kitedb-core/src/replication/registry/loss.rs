@@ -103,9 +103,14 @@ impl Registry {
         if !self.is_on(self.control.roll(), words) {
             return change();
         }
+        let was_noted = self.control.roll().is_some();
         self.control.set_roll(None)?;
         let changed = change()?;
-        self.control.set_roll(Some(held(words)))?;
+        match was_noted {
+            true => self.control.set_roll(Some(held(words)))?,
+            // A change before this one failed.
+            false => self.note_roll()?,
+        }
         Ok(changed)
     }
 
@@ -114,10 +119,19 @@ impl Registry {
         self.locked(|| if self.control.roll().is_none() { self.note_roll() } else { Ok(()) })?
     }
 
-    /// What is noted is durable in the file: else a loss of power would leave another registry than that.
+    /// What is noted is durable in the file: else a loss of power would leave another registry than that. Written again first:
+    /// where a sync failed, the next one may succeed without what the first was for.
     fn note_roll(&self) -> Result<()> {
+        let words = self.words();
+        for (_, slot) in all_slots(&words) {
+            let (at, said) = slot.said();
+            let bytes: Vec<u8> = said.into_iter().flat_map(u64::to_ne_bytes).collect();
+            if !bytes.is_empty() {
+                self.file.write_at(&bytes, at as u64 * 8).map_err(|e| self.not_written(e))?;
+            }
+        }
         self.sync()?;
-        self.control.set_roll(Some(held(&self.words())))
+        self.control.set_roll(Some(held(&words)))
     }
 
     /// As [`Registry::loss`], for who holds the first lock.
@@ -295,6 +309,30 @@ mod tests {
         let found = Registry::open(&env, dir, control(&env)).unwrap().unwrap();
         assert!(found.loss(&env).unwrap().is_none());
         assert!(found.registrations().is_empty());
+    }
+
+    /// A sync of the registry failed, which is told once, and took what it was for with it. The next change, or the next open, is
+    /// not deceived by a sync that succeeds.
+    #[test]
+    fn what_is_noted_after_a_failed_sync_outlives_a_loss_of_power() {
+        let dir = Path::new("/log");
+        for anew in [false, true] {
+            let disk = SimDisk::new(1);
+            let env = Env { disk: Arc::new(disk.clone()), host: Arc::new(SimHost::new(1)) };
+            env.disk.create_dir(dir).unwrap();
+            env.disk.sync_dir(Path::new("/")).unwrap();
+            let registry = Registry::create(&env, dir, control(&env)).unwrap();
+            report(&registry, "a");
+            disk.fail(FaultPlan::new(FaultOn::Sync, 1, std::io::ErrorKind::Other).on_path("replicas"));
+            registry.remove("a").unwrap_err();
+            match anew {
+                true => drop(Registry::create(&env, dir, control(&env)).unwrap()),
+                false => report(&registry, "b"),
+            }
+            let env = Env { disk: Arc::new(disk.restart(Crash::PowerLoss(Loss::LoseAllUnsynced))), host: env.host };
+            let found = Registry::open(&env, dir, control(&env)).unwrap().unwrap();
+            assert!(found.loss(&env).unwrap().is_none(), "opened anew: {anew}");
+        }
     }
 
     /// A sync of the control file failed, the change was tried again, and the power went in the midst of that.

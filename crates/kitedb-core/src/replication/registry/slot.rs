@@ -76,6 +76,16 @@ impl<'a> Slot<'a> {
         self.store(STATE, 0)
     }
 
+    /// What says whose it is, where that was ever said: at which word of the file, and the words. Call it under the first lock.
+    pub fn said(&self) -> (usize, Vec<u64>) {
+        let (state, len) = (self.load(STATE), (self.load(ID_HEAD) & 0xFFFF_FFFF) as usize);
+        let words = match state == 1 && len <= MAX_ID {
+            true => ID + len.div_ceil(8),
+            false => usize::from(self.load(SEQUENCE) != 0),
+        };
+        (self.first, (0..words).map(|at| self.load(at)).collect())
+    }
+
     /// Whether it is the slot of the replica `id`.
     pub fn is_of(&self, id: &str) -> bool {
         self.load(STATE) == 1

@@ -493,3 +493,36 @@ fn a_reseed_that_is_cancelled_is_no_fault_of_the_replica() {
     let status = replica_status(&Database::open(&path, replica_of(&source).read_only(true)).unwrap());
     assert_eq!((status.fault(), status.last_error), (None, None));
 }
+
+/// Its source was reseeded to another history, and is at the same log index since. The log of that holds nothing yet that would
+/// tell; its file does.
+#[test]
+fn a_replica_finds_that_its_source_was_reseeded_to_another_history_of_the_same_length() {
+    // Also one that has more than its source has by then.
+    for (opened_anew, ahead) in [(false, 0), (true, 0), (false, 2), (true, 2)] {
+        let mut seed = 0;
+        let [other, first, middle, last] = ["other", "first", "middle", "last"].map(|name| {
+            seed += 1;
+            Machine::new(name, seed, SyncMode::Full)
+        });
+        let (led, elsewhere) = (first.primary(), other.primary());
+        let (mut graph, mut another) = (Graph::new(1), Graph::new(2));
+        graph.grow(&led, 3);
+        another.grow(&elsewhere, 3 - ahead);
+        let copy = middle.replica_of(&first);
+        copy.replica_bootstrap_from_snapshot().unwrap();
+        let mut below = last.replica_of(&middle);
+        below.replica_bootstrap_from_snapshot().unwrap();
+        catch_up(&below);
+        copy.close().unwrap();
+        let copy = middle.overwritten_by(&other);
+        copy.replica_bootstrap_from_snapshot().unwrap();
+        if opened_anew {
+            below.close().unwrap();
+            below = last.replica_of(&middle);
+        }
+        assert_eq!(below.replica_catch_up_once(9).unwrap_err().code(), ErrorCode::NeedsReseed);
+        assert!(replica_status(&below).needs_reseed);
+        graph.expect_all(&below);
+    }
+}

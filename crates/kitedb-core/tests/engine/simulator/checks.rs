@@ -242,6 +242,8 @@ impl World {
             self.heal_routes(n);
             self.end_all(n);
         }
+        // A check of the last step may have been what a crash was waiting for.
+        self.bury_the_dead();
         for n in 0..self.nodes.len() {
             // What failed or was damaged goes on only after a restart, and not everywhere.
             let node = &self.nodes[n];
@@ -316,8 +318,10 @@ impl World {
     /// Makes an open node lead: one that cannot take over from its source, as a replica and by force.
     fn lead_at_last(&mut self, n: usize) {
         if !self.promote_in_place(n) {
-            self.nodes[n].names_no_source = true;
-            self.reopen_as(n, Part::Replica((n + 1) % self.nodes.len()));
+            let other = (n + 1) % self.nodes.len();
+            // One that is gone for good cannot be named.
+            self.nodes[n].names_no_source = !self.nodes[other].machine.paths().contains(&path_of(other));
+            self.reopen_as(n, Part::Replica(other));
             self.nodes[n].names_no_source = false;
             assert!(self.promote_replica(n, true), "node {n} cannot lead, although it is forced");
         }

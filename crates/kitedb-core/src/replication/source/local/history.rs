@@ -96,31 +96,31 @@ impl LocalSource {
             && led.is_some_and(|led| (led.epoch, led.writer_id) == (at.epoch, at.writer_id))
     }
 
-    /// Fails if, by what the source's file says, another writer than the replica's wrote the frame at that position. Of the
-    /// one before a log's first frame the log tells only the digest: it may be the log of a copy that was detached.
+    /// Fails if, by what the source's file says, another writer than the replica's wrote the frame at that position, or has begun an
+    /// epoch before it that is later than the replica's, or holds another graph there. Of the one before a log's first frame the log
+    /// tells only the digest: it may be the log of a copy that was detached. A log that holds nothing yet tells nothing at all.
     pub(super) fn require_same_writer(&self, at: &At, id: [u8; 16]) -> Result<()> {
         let Ok(store) = store_of(&self.env, &self.paths.db, id) else { return Ok(()) };
         let manifest = store.manifest();
-        match manifest.history.iter().rev().find(|h| h.first <= at.index) {
-            Some(led)
-                if at.index.0 > 0
-                    && at.index <= manifest.checkpoint.log_index
-                    && at.writer_id != [0; 16]
-                    && led.writer_id != at.writer_id =>
-            {
-                Err(Error::new(
-                    ErrorCode::NeedsReseed,
-                    format_args!(
-                        "needs reseed: this replica is at {}:{}, but its source has another history: another writer's frame \
-                     there",
-                        at.epoch, at.index
-                    ),
-                )
-                .with_token(at.token())
-                .with_path(&self.paths.db))
-            }
-            _ => Ok(()),
-        }
+        let mark = &manifest.checkpoint;
+        let Some(led) = manifest.history.iter().rev().find(|h| h.first <= at.index) else { return Ok(()) };
+        let is_others = led.writer_id != at.writer_id && at.writer_id != [0; 16];
+        let what = if at.index.0 == 0 {
+            return Ok(());
+        } else if is_others && at.index <= mark.log_index {
+            "another writer's frame there".to_owned()
+        } else if led.epoch > at.epoch || (is_others && led.epoch == at.epoch) {
+            format!("epoch {} began before that there", led.epoch)
+        } else if at.index == mark.log_index && at.digest != mark.digest {
+            "another graph there (the state digests differ)".to_owned()
+        } else {
+            return Ok(());
+        };
+        let what = format_args!(
+            "needs reseed: this replica is at {}:{}, but its source has another history: {what}",
+            at.epoch, at.index
+        );
+        Err(Error::new(ErrorCode::NeedsReseed, what).with_token(at.token()).with_path(&self.paths.db))
     }
 
     /// Fails if this replica is ahead of a source that no process has open: of what it has, the source lost a part.

@@ -54,7 +54,10 @@ impl LocalSource {
                 verified = verify(open)?;
             }
             if page.chunks.is_empty() && page.fault.is_none() {
-                // Before a replica says that it follows.
+                // Before a replica says that it follows. What the log cannot tell, its file can.
+                if !verified && !self.holds(at, id) {
+                    self.require_same_writer(at, id)?;
+                }
                 told_by_file(&self.env, &self.paths.db, &control)?;
                 if at.index > head {
                     self.require_not_ahead(at, &control)?;
