@@ -174,10 +174,15 @@ impl Engine {
                 ErrorCode::LogMismatch,
                 format_args!(
                     "{} holds commits after log index {last} that {} does not have and does not name: an older copy of the \
-                     file may be in its place. Let it take from its log what it lacks ({})",
+                     file may be in its place. {}",
                     self.log_dir.display(),
                     self.path.display(),
-                    command("repair", &self.path, "")
+                    match self.sidecar.is_some() {
+                        true =>
+                            format!("Let it take from its log what it lacks ({})", command("repair", &self.path, "")),
+                        false =>
+                            "Put the newer file back; to go on without those commits, move that log away".to_owned(),
+                    }
                 ),
             ));
         }
@@ -190,6 +195,21 @@ impl Engine {
     pub(super) fn remove_log(&self) -> Result<()> {
         let keep = if self.sidecar.is_some() { Keep::Control } else { Keep::Nothing };
         crate::log::remove(&self.env, &self.log_dir, self.store.file_id(), keep)
+    }
+
+    /// Fails if the file has no name any more: it was removed, or another file was put in its place. What its log holds is all that is
+    /// left of it then, and stays.
+    fn require_a_name(&self) -> Result<()> {
+        if self.store.file().links().map_err(|e| Error::io("look at", &self.path, e))? > 0 {
+            return Ok(());
+        }
+        let what = format_args!(
+            "{} was removed, or another file was put in its place, while it was open: what was committed here since it was opened is \
+             not in the file that is there now. Its log, {}, is left as it is: to go on without those commits, move it away",
+            self.path.display(),
+            self.log_dir.display()
+        );
+        Err(Error::new(ErrorCode::NotFound, what).with_path(&self.path))
     }
 
     /// Ends the log with everything in the file: after that the database is one file.
@@ -218,6 +238,9 @@ impl Engine {
         if poisoned {
             let what = "the log failed earlier: it is kept for recovery, open the database again";
             return Err(Error::new(ErrorCode::Poisoned, what));
+        }
+        if self.sidecar.is_none() {
+            self.require_a_name()?;
         }
         match self.checkpoint() {
             // What a fence made void stays in the log: the next open cuts it off.

@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 
 /// Some items, and where to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Page<T, C = T> {
     /// The items, ascending.
     pub items: Vec<T>,

@@ -356,7 +356,17 @@ pub(super) fn file_is_gone(env: &Env, path: &Path, dir: &Path) -> String {
                 command("replica bootstrap", path, "--source-db SOURCE --overwrite")
             ),
         ),
-        _ => (
+        // Without it nobody reads that log, and a repair makes it anew from the frames only beside the file.
+        None => (
+            "database",
+            format!(
+                "its control file is damaged or gone, so that no replica can take from it what it lacks: put the file back, or a copy of \
+                 it, however old, then repair that ({}); only if there is none, let a replica lead without what is in that log ({})",
+                command("repair", path, ""),
+                command("replica promote", Path::new("REPLICA"), "--force")
+            ),
+        ),
+        Some(_) => (
             "database",
             format!(
                 "put the file back, or let a replica of it lead ({}), which takes from that log what it lacks",

@@ -41,7 +41,7 @@ impl NameKind {
     pub(crate) fn require(self, name: &str) -> Result<()> {
         let noun = self.noun();
         if name.is_empty() || name.len() > MAX_NAME {
-            let what = format_args!("a name of a {noun} has 1 to {MAX_NAME} bytes; this one has {}", name.len());
+            let what = format_args!("the name of each {noun} has 1 to {MAX_NAME} bytes; this one has {}", name.len());
             return Err(Error::invalid(what).with_key(name));
         }
         if self.reserves(name) {

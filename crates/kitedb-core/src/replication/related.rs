@@ -63,6 +63,8 @@ pub struct Related {
 pub struct Unseen {
     pub what: String,
     pub reported: Option<Token>,
+    /// Whether nothing tells any more who that would be.
+    pub unknown: bool,
 }
 
 /// What was looked at: files, and folders of logs.
@@ -309,7 +311,7 @@ impl Related {
     pub fn unseen(&self, env: &Env) -> Vec<Unseen> {
         let Some(dir) = &self.dir else {
             let what = format!("the log of {}, which knows its replicas, is not there", self.db.display());
-            return vec![Unseen { what, reported: None }];
+            return vec![Unseen { what, reported: None, unknown: true }];
         };
         let mut unseen = Vec::new();
         for replica in self.registrations(env) {
@@ -324,10 +326,11 @@ impl Related {
             unseen.push(Unseen {
                 what: format!("the replica {}, registered{at}, is not there", &replica.replica_id),
                 reported: Some(reported),
+                unknown: false,
             });
         }
         if let Ok(Some(loss)) = Registry::loss_at(env, dir) {
-            unseen.push(Unseen { what: loss.to_string(), reported: None });
+            unseen.push(Unseen { what: loss.to_string(), reported: None, unknown: true });
         }
         if let Some(source) = remembered_in(&*env.disk, dir, &self.db, env)
             && !Self::all_at(env, &source.paths, &mut Passed::default())
@@ -335,7 +338,7 @@ impl Related {
                 .any(|node| source.file_id.is_none_or(|id| id == node.file_id) || node.is_of(self, env))
         {
             let what = format!("the source {}, which it followed, is not there", source.paths.db.display());
-            unseen.push(Unseen { what, reported: None });
+            unseen.push(Unseen { what, reported: None, unknown: false });
         }
         unseen
     }

@@ -106,7 +106,16 @@ impl Rival {
 impl Unseen {
     /// Why the primary at `path`, which holds commits up to `last`, does not lead again before this one was looked at.
     fn keeps_from_leading(&self, path: &Path, last: Token) -> Error {
-        let reported = self.reported.unwrap_or_default();
+        let Some(reported) = self.reported else {
+            let what = format_args!(
+                "stale primary: {} has the commits up to {last}, and nothing tells whether another node has more, or leads by now: {}.                  Put back what is missing, or look at each replica (`kitedb replica status REPLICA`) and promote the one that has \
+                 most; only if none has more and none leads, force it ({force}, replication_overwrite)",
+                path.display(),
+                self.what,
+                force = command("role", path, "primary --moved --force")
+            );
+            return Error::new(ErrorCode::StalePrimary, what);
+        };
         let what = format_args!(
             "stale primary: {} has the commits up to {last}, and {}, and had reported {reported}: it has more, or leads by now. \
              Put it where it was, or mount it; only if it is gone for good, force it ({force}, replication_overwrite)",
@@ -177,7 +186,8 @@ pub fn require_no_rival(env: &Env, path: &Path, sidecar: Option<PathBuf>, told: 
     }
     let unseen = own.unseen(env);
     let ahead = |token: &Token| (token.epoch, token.log_index) > (own.epoch.max(own.last.epoch), own.last.log_index);
-    if let Some(more) = unseen.iter().find(|unseen| unseen.reported.as_ref().is_some_and(ahead)).filter(|_| !told) {
+    let may_be_ahead = |unseen: &&Unseen| unseen.unknown || unseen.reported.as_ref().is_some_and(ahead);
+    if let Some(more) = unseen.iter().find(may_be_ahead).filter(|_| !told) {
         return Err(more.keeps_from_leading(path, own.last));
     }
     Ok(Others { taken: taken_by(&others), unseen: unseen.into_iter().map(|unseen| unseen.what).collect() })

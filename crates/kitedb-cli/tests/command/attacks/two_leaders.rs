@@ -120,3 +120,56 @@ fn a_primary_whose_replicas_place_is_another_databases_leads_alone() {
     folder.run(&["primary", "promote", "p.kitedb", "--force"]).ok();
     assert!(!is_told(&folder, "it leads an earlier epoch"));
 }
+
+/// An older control file was written into the primary's, which leads again by what that says. Another replica, which asks its source
+/// before it takes over, finds the one that did.
+#[test]
+fn a_promotion_finds_who_leads_though_the_source_forgot() {
+    let folder = pair();
+    folder.run(&["replica", "bootstrap", "s.kitedb", "--source-db", "p.kitedb"]).ok();
+    let control = folder.path().join("p.kitedb.replication/control");
+    let old = fs::read(&control).unwrap();
+    replica(&folder, "promote", "r.kitedb", "p.kitedb").ok();
+    fs::write(&control, old).unwrap();
+    let run = replica(&folder, "promote", "s.kitedb", "p.kitedb");
+    assert!(run.code == 1 && run.err.contains("r.kitedb leads epoch 2 by now"), "{run:?}");
+    // What it says to do.
+    catch_up(&folder, "s.kitedb", "r.kitedb").ok();
+    import(&folder, "r.kitedb", "only there K\n", &[]).ok();
+    catch_up(&folder, "s.kitedb", "r.kitedb").ok();
+    assert!(knows(&folder, "s.kitedb", "there"));
+}
+
+/// A backup was put back without the list of replicas, or with a damaged one: nothing tells whether one of them leads by now.
+#[test]
+fn a_restored_primary_whose_list_of_replicas_is_lost_leads_only_by_force() {
+    for how in ["gone", "empty", "zeros"] {
+        let folder = pair();
+        let (here, there) = (folder.path().to_owned(), folder.path().join("there"));
+        fs::create_dir(&there).unwrap();
+        for name in ["p.kitedb", "p.kitedb.replication"] {
+            copy(&here.join(name), &there);
+        }
+        replica(&folder, "promote", "r.kitedb", "p.kitedb").ok();
+        let list = there.join("p.kitedb.replication/replicas");
+        match how {
+            "gone" => fs::remove_file(&list).unwrap(),
+            "empty" => fs::write(&list, b"").unwrap(),
+            _ => fs::write(&list, [0; 65_536]).unwrap(),
+        }
+        let away = here.join("away");
+        fs::create_dir(&away).unwrap();
+        for name in ["p.kitedb", "p.kitedb.replication", "r.kitedb", "r.kitedb.replication"] {
+            fs::rename(here.join(name), away.join(name)).unwrap();
+        }
+        for name in ["p.kitedb", "p.kitedb.replication"] {
+            fs::rename(there.join(name), here.join(name)).unwrap();
+        }
+        let run = folder.run(&["role", "p.kitedb", "primary", "--moved"]);
+        assert!(run.code == 1 && run.err.contains("nothing tells whether another node has more"), "{how}: {run:?}");
+        let run = import(&folder, "p.kitedb", "x y K\n", &[]);
+        assert_eq!(run.code, 1, "{how}: {run:?}");
+        folder.run(&["role", "p.kitedb", "primary", "--moved", "--force"]).ok();
+        import(&folder, "p.kitedb", "x y K\n", &[]).ok();
+    }
+}

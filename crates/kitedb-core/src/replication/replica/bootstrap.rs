@@ -290,7 +290,7 @@ impl Replica {
     /// Another node than the source that leads: the one that can be reached; else, where the source is a replica itself, some other one.
     fn other_leader(&self) -> Option<PathBuf> {
         let follows = || self.source().seen().map_or(self.control.source_follows(), |seen| seen.fence.follows);
-        self.leader_elsewhere().or_else(|| follows().then(|| "PRIMARY".into()))
+        self.leader_elsewhere().map(|(db, _)| db).or_else(|| follows().then(|| "PRIMARY".into()))
     }
 
     /// Where this node is, and on which history; `None`: it holds nothing.

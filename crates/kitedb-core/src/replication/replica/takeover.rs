@@ -168,11 +168,11 @@ impl Replica {
         Ok(own.rivals(&own.family(&self.source_env)))
     }
 
-    /// A node that leads and is not the source, as far as it can be reached, and whose file is there to be followed.
-    pub(super) fn leader_elsewhere(&self) -> Option<PathBuf> {
+    /// A node that leads and is not the source, as far as it can be reached, and whose file is there to be followed, with its epoch.
+    pub(super) fn leader_elsewhere(&self) -> Option<(PathBuf, u64)> {
         let source = self.paths().map(|paths| paths.db);
         let leads = |rival: &Rival| rival.can_be_followed() && source.as_ref() != Some(&rival.db);
-        self.rivals().ok()?.into_iter().find(leads).map(|rival| rival.db)
+        self.rivals().ok()?.into_iter().find(leads).and_then(|rival| Some((rival.db, rival.leads?)))
     }
 
     /// The epoch of another node that took over from the source, as far as the source can tell.
@@ -240,17 +240,24 @@ impl Replica {
         Err(Error::new(ErrorCode::StalePrimary, what))
     }
 
-    /// Fails where another promotion fenced the source without coming to its end, and another node leads by now, as far as that can be
-    /// reached: who completed that promotion would lead beside it.
+    /// Fails where another node leads by now, as far as that can be reached, and the source does not tell: another promotion fenced it
+    /// without coming to its end, so that who completed that would lead beside it; or it says that it leads an earlier epoch, as an
+    /// older control file that was put back into its place says.
     fn require_nobody_else_leads(&self, source: &dyn Source) -> Result<()> {
         let seen = source.seen()?;
-        // An assumed fence is refused with its own words.
-        if seen.assumed || seen.moved().is_none_or(|moved| moved.ended.is_some()) {
+        let cut_short = seen.moved().is_some_and(|moved| moved.ended.is_none());
+        // An assumed fence is refused with its own words, and one that came to its end with those of who fences it.
+        if seen.assumed || (seen.moved().is_some() && !cut_short) {
             return Ok(());
         }
-        let Some(leader) = self.leader_elsewhere() else { return Ok(()) };
+        let later = |epoch: u64| cut_short || epoch > seen.fence.epoch.0;
+        let Some((leader, epoch)) = self.leader_elsewhere().filter(|(_, epoch)| later(*epoch)) else { return Ok(()) };
+        let why = match cut_short {
+            true => "a promotion fenced the source and was not completed".to_owned(),
+            false => format!("the source says that it leads epoch {}", seen.fence.epoch),
+        };
         let what = format_args!(
-            "stale primary: a promotion fenced the source and was not completed, and {} leads by now: follow that one ({})",
+            "stale primary: {why}, and {} leads epoch {epoch} by now: follow that one ({})",
             leader.display(),
             command("replica follow", &self.engine.path, format_args!("--source-db {}", shell_word(&leader)))
         );

@@ -1,11 +1,13 @@
 //! Files that are exchanged for those of another database in the midst of a command, between any two of its operations.
 
 use super::{
-    stage::{Stage, contents, copy_database, has, nothing_said, open_and_add, primary, rename_database, replica_of},
+    stage::{
+        Stage, add, contents, copy_database, has, nothing_said, open_and_add, primary, rename_database, replica_of,
+    },
     support::observed::{Observer, Operation, observed},
     support_replication::folder::sidecar_of,
 };
-use kitedb_core::{Database, OpenOptions, io::Env};
+use kitedb_core::{Database, ErrorCode, OpenOptions, io::Env};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -145,4 +147,36 @@ fn contents_by_name(db: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     }
     let named = |(path, bytes): (PathBuf, Vec<u8>)| (path.strip_prefix(&dir).unwrap().to_owned(), bytes);
     contents(&dir).into_iter().map(named).filter(|(name, _)| name.to_string_lossy().starts_with("segment-")).collect()
+}
+
+/// The file of a database that is open is removed, or another one is put in its place. A close does not end as if all were well, and
+/// leaves the log, which is all that there is.
+#[test]
+fn a_close_tells_that_its_file_is_gone() {
+    for replaced in [false, true] {
+        let stage = Stage::new();
+        let path = stage.path("s.kitedb");
+        open_and_add(&path, OpenOptions::new(), "before").unwrap();
+        let backup = stage.path("backup.kitedb");
+        fs::copy(&path, &backup).unwrap();
+        let db = Database::open(&path, OpenOptions::new()).unwrap();
+        add(&db, "after").unwrap();
+        match replaced {
+            true => fs::rename(&backup, &path).unwrap(),
+            false => fs::remove_file(&path).unwrap(),
+        }
+        let error = db.close().unwrap_err();
+        assert_eq!(error.code(), ErrorCode::NotFound, "{error}");
+        assert!(error.to_string().contains("s.kitedb-wal"), "{error}");
+        assert!(stage.path("s.kitedb-wal").exists());
+        // Nobody writes to what is there as if that were all.
+        if !replaced {
+            Database::open(&path, OpenOptions::new()).unwrap_err();
+            continue;
+        }
+        let error = open_and_add(&path, OpenOptions::new(), "more").unwrap_err();
+        assert_eq!(error.code(), ErrorCode::LogMismatch, "{error}");
+        fs::rename(stage.path("s.kitedb-wal"), stage.path("away")).unwrap();
+        open_and_add(&path, OpenOptions::new(), "more").unwrap();
+    }
 }

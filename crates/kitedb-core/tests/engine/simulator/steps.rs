@@ -305,7 +305,9 @@ impl World {
             // What is left of one that lost its power is seen once it is open.
             let lost = !there.is_open() && there.ended >= End::PowerLost;
             let lost = lost || there.machine.crashed() || there.is_sick() || there.damaged;
-            let lacking = lost || !self.ledger.holds(there.tip, before);
+            // Of one that is damaged its log may hold more than it shows.
+            let more = self.nodes[n].damaged;
+            let lacking = lost || more || !self.ledger.holds(there.tip, before);
             let node = &mut self.nodes[n];
             // What it remembers of its source is all that may tell that it is the same database.
             let untold = node.damaged && node.remembers != Some(source);
@@ -473,7 +475,9 @@ impl World {
     fn take_over_as_a_primary(&mut self, n: usize) -> bool {
         // What it takes from its source is written by nobody here. Whoever writes nothing that counts ends that first.
         self.nodes[n].open.clear();
-        let followed = self.nodes[n].db().took_over_from().ok().flatten();
+        // A read that fails once does not keep it from taking over.
+        let told = || self.nodes[n].db().took_over_from().ok().flatten();
+        let followed = told().or_else(told);
         let source = followed.and_then(|path| (0..self.nodes.len()).find(|s| path_of(*s) == path));
         source.iter().for_each(|s| self.reach_for(n, *s));
         let before = self.nodes[n].tip;

@@ -247,7 +247,10 @@ impl World {
                 }
                 Err(e) => {
                     self.note(format!("n{n}: {} does not end well: {e:?}", pending.token()));
-                    refused.get_or_insert(e);
+                    if !failed {
+                        // It came before what was refused after it, and may be in the log.
+                        refused = Some(e);
+                    }
                     failed = true;
                 }
             }
