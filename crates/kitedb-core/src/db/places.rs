@@ -66,7 +66,6 @@ impl LogPlaces {
             Ok(found @ (LogPlace::Here(_) | LogPlace::Moved(..))) => found,
             // A place that is said means something, or is a mistake.
             _ if no_part && let Some(given) = &options.sidecar_path => return Err(has_no_sidecar(path, given)),
-            _ if no_part && let Some(given) = &options.source_db_path => return Err(follows_nobody(path, given)),
             // It is none of this file's business unless it is to have a part in replication.
             Err(_) if no_part => LogPlace::Missing(default_sidecar(path)),
             // What a reader does not find, he misses only where the header says that commits are there.
@@ -242,17 +241,6 @@ impl LogPlaces {
 pub(crate) fn newer_than(path: &Path, dir: &Path, link: &LogLink, durable: LogIndex) -> Option<String> {
     let (tail, _) = link.clean_tail.filter(|_| link.kind == LogKind::Sidecar && !link.open)?;
     (durable > tail).then(|| older_than_its_log(path, dir, tail, durable, link.part).to_string())
-}
-
-/// The error of a source that is given to a file which has no part in replication.
-pub(super) fn follows_nobody(path: &Path, given: &Path) -> Error {
-    let what = format_args!(
-        "{} has no part in replication, and so no source, which was said to be {}: leave that option out \
-         (replication_source_db_path, --source-db), or say that it is to be a replica (replication_role)",
-        path.display(),
-        given.display()
-    );
-    Error::new(ErrorCode::InvalidOption, what).with_path(given)
 }
 
 /// The error of a sidecar that is given to a file which has none.

@@ -4,7 +4,7 @@ use super::{
     inside_a_log::require_outside_of_logs,
     options::{OpenOptions, ReplicationRole},
     place::{REPLICAS, SOURCE, default_sidecar, folder_of, foreign_sidecar, is_absent},
-    places::{follows_nobody, has_no_sidecar},
+    places::has_no_sidecar,
     promote::PROBE,
 };
 use crate::{
@@ -59,11 +59,7 @@ fn not_its_own(dir: &Path, other: Option<&String>) -> Error {
 /// Fails if an open of a file that is to be made at the resolved `path` would be refused for its sidecar. Makes nothing.
 pub(crate) fn require_place_for_sidecar(env: &Env, path: &Path, options: &OpenOptions) -> Result<()> {
     if options.role.is_none_or(|role| role == ReplicationRole::Disabled) {
-        return match (&options.sidecar_path, &options.source_db_path) {
-            (Some(given), _) => Err(has_no_sidecar(path, given)),
-            (None, Some(given)) => Err(follows_nobody(path, given)),
-            (None, None) => Ok(()),
-        };
+        return options.sidecar_path.as_ref().map_or(Ok(()), |given| Err(has_no_sidecar(path, given)));
     }
     let dir = match &options.sidecar_path {
         Some(dir) => env.disk.resolve(dir).map_err(|e| Error::io("look for replication sidecar", dir, e))?,

@@ -108,10 +108,12 @@ impl Unseen {
     fn keeps_from_leading(&self, path: &Path, last: Token) -> Error {
         let Some(reported) = self.reported else {
             let what = format_args!(
-                "stale primary: {} has the commits up to {last}, and nothing tells whether another node has more, or leads by now: {}.                  Put back what is missing, or look at each replica (`kitedb replica status REPLICA`) and promote the one that has \
-                 most; only if none has more and none leads, force it ({force}, replication_overwrite)",
+                "stale primary: {} has the commits up to {last}, and nothing tells whether another node has more, or leads by now: {}. \
+                 Put back what is missing, or look at each replica ({look}) and promote the one that has most; only if none has more \
+                 and none leads, force it ({force}, replication_overwrite)",
                 path.display(),
                 self.what,
+                look = command("replica status", Path::new("REPLICA"), ""),
                 force = command("role", path, "primary --moved --force")
             );
             return Error::new(ErrorCode::StalePrimary, what);

@@ -362,13 +362,14 @@ fn who_cannot_be_looked_at_before_a_restored_primary_leads_is_named() {
     restored(&folder);
     let led = folder.run(&["role", "a.kitedb", "primary", "--moved"]).ok();
     assert!(led.out.contains("not looked at: the replica") && led.out.contains("b.kitedb"), "{led:?}");
-    // Its registry is lost, and is known to be.
+    // Its registry is lost, and is known to be: who that would be nothing tells.
     let folder = primary();
     boot(&folder, "b.kitedb", "a.kitedb");
     sh(&folder, "rm a.kitedb.replication/replicas");
     save(&folder, "a.kitedb");
     restored(&folder);
-    let led = folder.run(&["role", "a.kitedb", "primary", "--moved", "--json"]).json();
+    is_refused(&folder, &["role", "a.kitedb", "primary", "--moved"], "the registry of replicas");
+    let led = folder.run(&["role", "a.kitedb", "primary", "--moved", "--force", "--json"]).json();
     assert_eq!(led["not_seen"].as_array().map(Vec::len), Some(1), "{led}");
     // What the registry says of it is more than this node has.
     let folder = primary();

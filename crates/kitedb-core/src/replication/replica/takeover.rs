@@ -201,7 +201,7 @@ impl Replica {
             // One that goes on may have led its epoch already, and be ahead of its source.
             self.come_close(&*source)?;
         }
-        self.require_nobody_else_leads(&*source)?;
+        self.require_nobody_else_leads(&*source, force)?;
         self.engine.require_room_for_epoch()?;
         self.remember_source(false)?;
         // Durable before the fence is moved, so that this replica knows it for its own after a crash.
@@ -242,15 +242,15 @@ impl Replica {
 
     /// Fails where another node leads by now, as far as that can be reached, and the source does not tell: another promotion fenced it
     /// without coming to its end, so that who completed that would lead beside it; or it says that it leads an earlier epoch, as an
-    /// older control file that was put back into its place says.
-    fn require_nobody_else_leads(&self, source: &dyn Source) -> Result<()> {
+    /// older control file that was put back into its place says. By force it takes over from that one, beside who leads.
+    fn require_nobody_else_leads(&self, source: &dyn Source, force: bool) -> Result<()> {
         let seen = source.seen()?;
         let cut_short = seen.moved().is_some_and(|moved| moved.ended.is_none());
         // An assumed fence is refused with its own words, and one that came to its end with those of who fences it.
         if seen.assumed || (seen.moved().is_some() && !cut_short) {
             return Ok(());
         }
-        let later = |epoch: u64| cut_short || epoch > seen.fence.epoch.0;
+        let later = |epoch: u64| cut_short || (!force && epoch > seen.fence.epoch.0);
         let Some((leader, epoch)) = self.leader_elsewhere().filter(|(_, epoch)| later(*epoch)) else { return Ok(()) };
         let why = match cut_short {
             true => "a promotion fenced the source and was not completed".to_owned(),

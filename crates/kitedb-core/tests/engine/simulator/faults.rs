@@ -130,7 +130,10 @@ impl World {
         let node = &self.nodes[n];
         let certain = match node.part {
             Part::Primary => node.fenced == Fenced::No && !node.shaky,
-            Part::Replica(source) => node.remembers == Some(source) && !node.on_trial && !node.promoting && !node.sick,
+            Part::Replica(source) => {
+                let settled = !node.foreign && !node.on_trial && !node.promoting;
+                node.remembers == Some(source) && settled && !node.sick
+            }
         };
         // It knows what it is.
         self.nodes[n].unsaid = certain && self.nodes[n].tip != GENESIS && self.rng.one_in(2);

@@ -587,6 +587,14 @@ impl World {
                     ErrorCode::NeedsReseed => assert!(self.may_need_reseed(n) || self.needs_reseed(n), "{e:?}"),
                     // The source took the lead back, or another one took over, since this replica was interrupted.
                     ErrorCode::StalePrimary if self.nodes[n].interrupted => {}
+                    // Beside a source that somebody else leads besides, it leads by force only.
+                    ErrorCode::StalePrimary if !force && e.to_string().contains("by now: follow that one") => {
+                        let mut others = (0..self.nodes.len()).filter(|m| *m != n && *m != s);
+                        assert!(
+                            others.any(|m| self.nodes[m].part == Part::Primary || self.nodes[m].promoting),
+                            "{e:?}"
+                        );
+                    }
                     _ if force => self.nodes[n].failed("forced promotion", &e),
                     _ => assert!(!(healthy && free), "{e:?}"),
                 }
