@@ -632,6 +632,8 @@ impl World {
             // Who asked for it was told nothing: it is opened as the replica that it was.
             (node.part, node.fenced, node.shaky) = (Part::Replica(source), Fenced::No, false);
             (node.promoting, node.interrupted) = (true, true);
+            // It may have led, and been fenced since: without a pull nothing says that it is a replica.
+            node.remembers = None;
         }
         if machine.crashed() {
             self.note(format!("  n{at} crashed at operation {op} of that"));
