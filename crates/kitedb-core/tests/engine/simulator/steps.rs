@@ -588,12 +588,11 @@ impl World {
                     // The source took the lead back, or another one took over, since this replica was interrupted.
                     ErrorCode::StalePrimary if self.nodes[n].interrupted => {}
                     // Beside a source that somebody else leads besides, it leads by force only.
-                    ErrorCode::StalePrimary if !force && e.to_string().contains("by now: follow that one") => {
+                    ErrorCode::StalePrimary if !force && e.to_string().contains("the source says that it leads") => {
+                        let leads =
+                            |node: &super::world::Node| node.part == Part::Primary || node.promoting || node.foreign;
                         let mut others = (0..self.nodes.len()).filter(|m| *m != n && *m != s);
-                        assert!(
-                            others.any(|m| self.nodes[m].part == Part::Primary || self.nodes[m].promoting),
-                            "{e:?}"
-                        );
+                        assert!(others.any(|m| leads(&self.nodes[m])), "{e:?}");
                     }
                     _ if force => self.nodes[n].failed("forced promotion", &e),
                     _ => assert!(!(healthy && free), "{e:?}"),
