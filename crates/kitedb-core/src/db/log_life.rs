@@ -239,8 +239,11 @@ impl Engine {
             let what = "the log failed earlier: it is kept for recovery, open the database again";
             return Err(Error::new(ErrorCode::Poisoned, what));
         }
-        if self.sidecar.is_none() {
-            self.require_a_name()?;
+        if self.sidecar.is_none()
+            && let Err(gone) = self.require_a_name()
+        {
+            // What is left of it outlives the machine, too, if that can be had.
+            return Err(self.sync().map_or_else(|e| gone.clone().context(e), |()| gone.clone()));
         }
         match self.checkpoint() {
             // What a fence made void stays in the log: the next open cuts it off.

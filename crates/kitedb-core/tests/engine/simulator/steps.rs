@@ -4,7 +4,7 @@ use super::{
     fired::{Fault, fired},
     ledger::GENESIS,
     network::{path_of, sidecar_of},
-    world::{End, Fenced, Part, World},
+    world::{End, Fenced, Node, Part, World},
 };
 use kitedb_core::{
     Error, ErrorCode, PrimaryReplicationStatus,
@@ -306,7 +306,7 @@ impl World {
             let lost = !there.is_open() && there.ended >= End::PowerLost;
             let lost = lost || there.machine.crashed() || there.is_sick() || there.damaged;
             // Of one that is damaged its log may hold more than it shows.
-            let more = self.nodes[n].damaged;
+            let more = self.nodes[n].damaged && e.to_string().contains("its log in");
             let lacking = lost || more || !self.ledger.holds(there.tip, before);
             let node = &mut self.nodes[n];
             // What it remembers of its source is all that may tell that it is the same database.
@@ -589,8 +589,7 @@ impl World {
                     ErrorCode::StalePrimary if self.nodes[n].interrupted => {}
                     // Beside a source that somebody else leads besides, it leads by force only.
                     ErrorCode::StalePrimary if !force && e.to_string().contains("the source says that it leads") => {
-                        let leads =
-                            |node: &super::world::Node| node.part == Part::Primary || node.promoting || node.foreign;
+                        let leads = |node: &Node| node.part == Part::Primary || node.promoting || node.foreign;
                         let mut others = (0..self.nodes.len()).filter(|m| *m != n && *m != s);
                         assert!(others.any(|m| leads(&self.nodes[m])), "{e:?}");
                     }
