@@ -45,7 +45,7 @@ fn options(mode: SyncMode, role: ReplicationRole, segment_max_bytes: u64) -> Ope
 /// Adds the node with that key; one that is not committed may be tried again.
 fn add(db: &Database, key: &str) -> kitedb_core::Result<Token> {
     let mut tx = db.begin()?;
-    tx.create_node_with(NewNode { key: Some(key), ..NewNode::default() })?;
+    tx.create_node_with(NewNode::new().key(key))?;
     tx.commit_with_token().map(|token| token.expect("a commit that adds a node has a token"))
 }
 
@@ -187,7 +187,7 @@ fn submit(db: &Database, key: &str, before: Option<&Pending>) -> kitedb_core::Re
         Some(before) => db.begin_after(before)?,
         None => db.begin()?,
     };
-    tx.create_node_with(NewNode { key: Some(key), ..NewNode::default() })?;
+    tx.create_node_with(NewNode::new().key(key))?;
     if shuttle::rand::thread_rng().gen_bool(0.5) {
         return tx.submit();
     }

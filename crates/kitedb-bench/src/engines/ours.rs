@@ -124,7 +124,7 @@ pub fn create_node(tx: &mut Transaction, i: u64) -> Res<()> {
 
 impl Batch for Ours {
     fn nodes(&mut self, keys: &[String]) -> Res<()> {
-        let nodes: Vec<NewNode<'_>> = keys.iter().map(|k| NewNode { key: Some(k), ..NewNode::default() }).collect();
+        let nodes: Vec<NewNode<'_>> = keys.iter().map(|k| NewNode::new().key(k)).collect();
         let mut tx = self.db.begin()?;
         tx.create_nodes_batch(&nodes)?;
         tx.commit()?;
@@ -164,11 +164,8 @@ pub fn load_nodes(db: &Database, ids: &[u32], batch: usize, score: impl Fn(u32) 
         let property = tx.propkey_id_or_create(PROPERTY)?;
         let keys: Vec<String> = chunk.iter().map(|&id| key(id)).collect();
         let props: Vec<_> = chunk.iter().map(|&id| [(property, Value::I64(score(id)))]).collect();
-        let nodes: Vec<NewNode<'_>> = keys
-            .iter()
-            .zip(&props)
-            .map(|(key, props)| NewNode { key: Some(key), props, ..NewNode::default() })
-            .collect();
+        let nodes: Vec<NewNode<'_>> =
+            keys.iter().zip(&props).map(|(key, props)| NewNode::new().key(key).props(props)).collect();
         let created = tx.create_nodes_batch(&nodes)?;
         tx.commit()?;
         if created.first().map(|n| n.0) != chunk.first().map(|&id| u64::from(id)) {

@@ -186,7 +186,7 @@ fn write(
             let node = match there(transaction, *id, key.as_deref())? {
                 None => {
                     let props = resolve(transaction, props, |value| value, &mut counts.renamed)?;
-                    let new = NewNode { id: *id, key: key.as_deref(), labels: &labels, props: &props };
+                    let new = NewNode::new().maybe_id(*id).maybe_key(key.as_deref()).labels(&labels).props(&props);
                     let node = transaction.create_node_with(new)?;
                     counts.nodes_created += 1;
                     node
@@ -344,7 +344,7 @@ fn end(transaction: &mut Transaction, end: &End<'_>, label: Option<LabelId>, cou
     if let Some(node) = transaction.node_by_key(key)? {
         return Ok(node);
     }
-    let new = NewNode { key: Some(key), labels: label.as_slice(), ..NewNode::default() };
+    let new = NewNode::new().key(key).labels(label.as_slice());
     let node = transaction.create_node_with(new)?;
     counts.nodes_created += 1;
     Ok(node)

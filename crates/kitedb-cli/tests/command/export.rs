@@ -83,8 +83,8 @@ fn change(chance: &mut Chance, tx: &mut Transaction) -> Result<()> {
                 let key = format!("key {}\n", chance.below(40));
                 let id = (chance.below(5) == 0).then(|| NodeId(1 + chance.below(1 << 50)));
                 let label = tx.label_id_or_create(&format!("Label {}", chance.below(4)))?;
-                let new = NewNode { id, key: Some(&*key).filter(|_| id.is_none()), labels: &[label], props: &[] };
-                tx.create_node_with(new).map(drop)
+                let key = Some(&*key).filter(|_| id.is_none());
+                tx.create_node_with(NewNode::new().maybe_id(id).maybe_key(key).labels(&[label])).map(drop)
             }
             4 => tx.delete_node(a),
             5..=7 => tx.set_node_prop(a, &*name, chance.value(0)),

@@ -114,7 +114,7 @@ fn found(tx: &mut Transaction) {
     }
     tx.set_node_vector(values_of, "rare", &[0.5, -1.0, f32::MIN_POSITIVE]).unwrap();
     let chosen = NodeId((1 << 33) + 5);
-    tx.create_node_with(crate::db::NewNode { id: Some(chosen), ..Default::default() }).unwrap();
+    tx.create_node_with(crate::db::NewNode::new().id(chosen)).unwrap();
     for n in 1..40u64 {
         let (a, b) = (node(tx, &format!("node {n}")), node(tx, &format!("node {}", n + 1)));
         tx.add_edge(a, "NEXT", b).unwrap();

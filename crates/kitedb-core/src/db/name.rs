@@ -32,7 +32,7 @@ macro_rules! name_ids {
     };
 }
 
-/// A label, edge type or property key, by id or by name.
+/// A label, edge type or property key, by id or by name. There will be no third way.
 #[derive(Debug, Clone, Copy)]
 pub enum NameRef<'a, I> {
     /// By id.

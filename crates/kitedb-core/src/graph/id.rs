@@ -40,11 +40,12 @@ id! {
     PropKeyId(u32)
 }
 id! {
-    /// The place of a frame in the log: dense, from 1. 0 stands for "before the first frame".
+    /// The place of a frame in the log: dense, from 1. 0 stands for "before the first frame". Reports (statuses, metrics,
+    /// promotions) give the bare number, which they are there to show.
     LogIndex(u64)
 }
 id! {
-    /// A leadership epoch, from 1.
+    /// A leadership epoch, from 1. Reports give the bare number, as they do of a [`LogIndex`].
     Epoch(u64)
 }
 
@@ -55,7 +56,7 @@ pub const MAX_NODE_ID: u64 = i64::MAX as u64;
 pub const MAX_RANK: u64 = i64::MAX as u64;
 
 /// What names a directed edge: at most one has these four. Between two nodes there may be several of one type, parallel
-/// edges, each of a rank of its own.
+/// edges, each of a rank of its own. These four are all, for good: no field will be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EdgeKey {
     /// Where it starts.
@@ -69,7 +70,7 @@ pub struct EdgeKey {
     pub rank: u64,
 }
 
-/// Which end of its edges a node is.
+/// Which end of its edges a node is. There will be no third one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// The node is the source.

@@ -762,11 +762,7 @@ fn the_file_stays_bounded_under_a_million_updates() {
                     0 => {
                         let key = tx.node_key(id)?;
                         tx.delete_node(id)?;
-                        tx.create_node_with(kitedb_core::NewNode {
-                            id: Some(id),
-                            key: key.as_deref(),
-                            ..Default::default()
-                        })?;
+                        tx.create_node_with(kitedb_core::NewNode::new().id(id).maybe_key(key.as_deref()))?;
                         tx.add_edge(id, "SELF", id)?;
                     }
                     1 => tx.delete_edge(id, "SELF", id).and_then(|()| tx.add_edge(id, "SELF", id))?,

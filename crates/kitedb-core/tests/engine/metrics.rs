@@ -114,7 +114,7 @@ fn the_delta_is_the_difference_to_the_last_checkpoint() {
                 let (a, b) = (1 + rng.below(12), 1 + rng.below(12));
                 match rng.below(6) {
                     0 | 1 if nodes.insert(a) => {
-                        tx.create_node_with(NewNode { id: Some(NodeId(a)), ..NewNode::default() }).unwrap();
+                        tx.create_node_with(NewNode::new().id(NodeId(a))).unwrap();
                         greatest = greatest.max(a);
                     }
                     2 if nodes.remove(&a) => {

@@ -187,8 +187,7 @@ fn the_digest_does_not_depend_on_the_order() {
                     match pass {
                         0 => {
                             let key = format!("n{id}");
-                            tx.create_node_with(NewNode { id: Some(node), key: Some(&key), ..NewNode::default() })
-                                .unwrap();
+                            tx.create_node_with(NewNode::new().id(node).key(&key)).unwrap();
                         }
                         1 => {
                             tx.add_edge(node, "KNOWS", next).unwrap();
@@ -239,7 +238,7 @@ fn the_real_disk_agrees_with_the_model() {
 fn a_node_created_anew_under_its_id_does_not_keep_its_old_key() {
     let world = World::simulated(1, stepped(SyncMode::Full));
     let (db, id) = (world.db(), NodeId(7));
-    let create = |key| NewNode { id: Some(id), key: Some(key), ..NewNode::default() };
+    let create = |key| NewNode::new().id(id).key(key);
     db.transaction(|tx| tx.create_node_with(create("old"))).unwrap();
     db.checkpoint().unwrap();
     let again = |tx: &mut Transaction| {
@@ -298,7 +297,7 @@ fn a_transaction_reads_what_it_wrote_under_a_name_that_is_new_since_its_snapshot
 fn a_deletion_excludes_what_is_attached_meanwhile_even_if_the_node_is_created_anew() {
     let world = World::simulated(5, stepped(SyncMode::Full));
     let (db, id) = (world.db(), NodeId(7));
-    let new = NewNode { id: Some(id), ..NewNode::default() };
+    let new = NewNode::new().id(id);
     let other = db.transaction(|tx| tx.create_node_with(new).and_then(|_| tx.create_node(None))).unwrap();
 
     let mut deletes = db.begin().unwrap();
@@ -325,7 +324,7 @@ fn a_deletion_excludes_what_is_attached_meanwhile_even_if_the_node_is_created_an
     attaches.add_edge(other, "KNOWS", id).unwrap();
     gives.set_node_vector(id, "face", &[1.0]).unwrap();
     db.checkpoint().unwrap();
-    let new = NewNode { key: Some("another"), ..new };
+    let new = new.key("another");
     db.transaction(|tx| tx.delete_node(id).and_then(|()| tx.create_node_with(new))).unwrap();
     for n in 0..2 {
         db.checkpoint().unwrap();

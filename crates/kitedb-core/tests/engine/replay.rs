@@ -182,9 +182,7 @@ fn fail(rng: &mut Rng, tx: &mut Transaction, draft: &Draft) {
             Some((src, ty, dst, _)) => tx.upsert_edge_with_props(NodeId(src), TYPES[ty], NodeId(dst), &bad).map(drop),
             None => tx.upsert_edge_with_props(node, &new, NOWHERE, &[]).map(drop),
         },
-        8 => tx
-            .create_node_with(NewNode { key: Some(&new), props: &[(NAMELESS, Value::Null)], ..NewNode::default() })
-            .map(drop),
+        8 => tx.create_node_with(NewNode::new().key(&new).props(&[(NAMELESS, Value::Null)])).map(drop),
         9 => {
             // Some of these ids were perhaps deleted in this transaction, or will be taken by another one.
             let ids = ops::CHOSEN.iter().filter(|id| !draft.now.nodes.contains_key(id)).map(|id| Some(NodeId(*id)));
@@ -193,11 +191,11 @@ fn fail(rng: &mut Rng, tx: &mut Transaction, draft: &Draft) {
             let keys = keys.iter().map(|key| Some(key.as_str())).chain([None; 12]);
             let props = [(prop, Value::I64(1))];
             let mut nodes: Vec<NewNode<'_>> =
-                ids.zip(keys).map(|(id, key)| NewNode { id, key, props: &props, ..NewNode::default() }).collect();
-            nodes.push(NewNode::default());
+                ids.zip(keys).map(|(id, key)| NewNode::new().maybe_id(id).maybe_key(key).props(&props)).collect();
+            nodes.push(NewNode::new());
             nodes.push(nodes[0]);
             if nodes.len() == 3 && nodes[0].id.is_none() && nodes[0].key.is_none() {
-                nodes.push(NewNode { key: Some(""), ..NewNode::default() });
+                nodes.push(NewNode::new().key(""));
             }
             tx.create_nodes_batch(&nodes).map(drop)
         }
@@ -357,7 +355,7 @@ fn cancel(rng: &mut Rng, tx: &mut Transaction, draft: &mut Draft) {
 }
 
 fn created(tx: &mut Transaction, draft: &mut Draft, id: Option<u64>, key: Option<String>) -> u64 {
-    let new = NewNode { id: id.map(NodeId), key: key.as_deref(), ..NewNode::default() };
+    let new = NewNode::new().maybe_id(id.map(NodeId)).maybe_key(key.as_deref());
     let node = tx.create_node_with(new).unwrap().0;
     draft.create(node, Node { key, ..Node::default() });
     node
@@ -431,7 +429,7 @@ fn a_key_belongs_to_who_took_it_while_a_deleted_node_had_it_for_a_moment() {
     let machine = Machine::new("primary", 1, SyncMode::Full);
     let db = machine.primary();
     let id = NodeId(7);
-    let node = |key| NewNode { id: Some(id), key: Some(key), ..NewNode::default() };
+    let node = |key| NewNode::new().id(id).key(key);
     db.transaction(|tx| tx.create_node_with(node("first"))).unwrap();
     db.checkpoint().unwrap();
     let mut tx = db.begin().unwrap();
@@ -480,7 +478,7 @@ fn a_batch_that_fails_leaves_its_ids_and_keys_to_others() {
     let label = tx.label_id_or_create("L").unwrap();
     tx.delete_node(b).unwrap();
     let labels = [label];
-    let new = |id, key| NewNode { id: Some(id), key: Some(key), labels: &labels, ..NewNode::default() };
+    let new = |id, key| NewNode::new().id(id).key(key).labels(&labels);
     let batch = [new(b, "b"), new(greatest, "new"), new(NodeId(50), "a")];
     assert_eq!(tx.create_nodes_batch(&batch).unwrap_err().code(), ErrorCode::DuplicateKey);
     let edges = [EdgeKey::new(a, tx.etype_id_or_create("T").unwrap(), a); 2];
@@ -493,7 +491,7 @@ fn a_batch_that_fails_leaves_its_ids_and_keys_to_others() {
     // An automatic id is the next one, not one from after the greatest, and the keys are anybody's.
     assert_eq!(tx.create_node(Some("b")).unwrap(), NodeId(b.0 + 1));
     // The label's id is its transaction's until that has committed.
-    let bare = |id, key| NewNode { id: Some(id), key: Some(key), ..NewNode::default() };
+    let bare = |id, key| NewNode::new().id(id).key(key);
     db.transaction(|other| other.create_nodes_batch(&[bare(greatest, "new"), bare(NodeId(50), "fifty")])).unwrap();
     tx.commit().unwrap();
     let machine = machine.restart(Crash::Kill);
@@ -513,7 +511,7 @@ fn the_pages_of_a_transaction_show_nothing_of_a_batch_that_failed() {
     let mut tx = db.begin().unwrap();
     let (label, ty) = (tx.label_id_or_create("L").unwrap(), tx.etype_id_or_create("T").unwrap());
     let (labels, mut expected) = ([label], BTreeSet::new());
-    let new = |id| NewNode { id: Some(NodeId(id)), labels: &labels, ..NewNode::default() };
+    let new = |id| NewNode::new().id(NodeId(id)).labels(&labels);
     let expect = |tx: &Transaction, expected: &BTreeSet<NodeId>| {
         let leaves: Vec<NodeId> = expected.iter().copied().collect();
         let nodes: Vec<NodeId> = [hub].into_iter().chain(leaves.iter().copied()).collect();
@@ -631,7 +629,7 @@ fn automatic_ids_go_on_after_the_greatest_one_was_chosen() {
     let mut machine = Machine::new("primary", 1, SyncMode::Full);
     let mut db = machine.primary();
     let (small, greatest) = (NodeId(3), NodeId(i64::MAX as u64));
-    let chosen = |id| NewNode { id: Some(id), ..NewNode::default() };
+    let chosen = |id| NewNode::new().id(id);
     let mut given: Vec<NodeId> =
         db.transaction(|tx| tx.create_nodes_batch(&[chosen(small), chosen(greatest)])).unwrap();
     for _ in 0..4 {

@@ -135,16 +135,16 @@ fn ids_count_from_one_and_are_never_given_out_twice() {
 fn a_chosen_id_moves_the_next_one_past_it() {
     let mut b = bench();
     b.write(|tx| {
-        tx.create_node_with(NewNode { id: Some(NodeId(100)), ..NewNode::default() })?;
+        tx.create_node_with(NewNode::new().id(NodeId(100)))?;
         assert_eq!(tx.create_node(None)?, NodeId(101));
         // The next one itself, too.
-        tx.create_node_with(NewNode { id: Some(NodeId(102)), ..NewNode::default() })?;
+        tx.create_node_with(NewNode::new().id(NodeId(102)))?;
         assert_eq!(tx.create_node(None)?, NodeId(103));
-        tx.create_node_with(NewNode { id: Some(NodeId(50)), ..NewNode::default() })?;
+        tx.create_node_with(NewNode::new().id(NodeId(50)))?;
         for (taken, expected) in
             [(50, ErrorCode::NodeExists), (101, ErrorCode::NodeExists), (0, ErrorCode::InvalidArgument)]
         {
-            let new = NewNode { id: Some(NodeId(taken)), ..NewNode::default() };
+            let new = NewNode::new().id(NodeId(taken));
             assert_eq!(code(tx.create_node_with(new)), expected);
         }
         Ok(())
@@ -157,7 +157,7 @@ fn a_chosen_id_moves_the_next_one_past_it() {
     // A node that was deleted can be made again under its id by who asks for just that.
     b.write(|tx| tx.set_node_prop(NodeId(50), "old", 1));
     b.write(|tx| tx.delete_node(NodeId(50)));
-    b.write(|tx| tx.create_node_with(NewNode { id: Some(NodeId(50)), key: Some("again"), ..NewNode::default() }));
+    b.write(|tx| tx.create_node_with(NewNode::new().id(NodeId(50)).key("again")));
     b.everywhere(|db| {
         let view = db.snapshot().unwrap();
         assert_eq!(view.node_by_key("again").unwrap(), Some(NodeId(50)));
@@ -169,14 +169,14 @@ fn a_chosen_id_moves_the_next_one_past_it() {
 fn node_ids_reach_up_to_the_greatest_signed_integer() {
     let mut b = bench();
     for too_large in [1 << 63, u64::MAX] {
-        let new = NewNode { id: Some(NodeId(too_large)), ..NewNode::default() };
+        let new = NewNode::new().id(NodeId(too_large));
         assert_eq!(code(b.db.transaction(|tx| tx.create_node_with(new))), ErrorCode::InvalidArgument);
     }
     let small = b.write(|tx| tx.create_node(Some("small")));
     let ids = [MAX_ID, NodeId(MAX_ID.0 - 1), NodeId(1 << 40), NodeId(u64::from(u32::MAX) + 1)];
     b.write(|tx| {
         for id in ids {
-            tx.create_node_with(NewNode { id: Some(id), key: Some(&format!("key {id}")), ..NewNode::default() })?;
+            tx.create_node_with(NewNode::new().id(id).key(&format!("key {id}")))?;
             tx.add_node_label(id, "Huge")?;
             tx.set_node_vector(id, "v", &[1.0])?;
             tx.add_edge(id, "E", small)?;
@@ -203,7 +203,7 @@ fn node_ids_reach_up_to_the_greatest_signed_integer() {
         let next = db.transaction(|tx| tx.create_node(None)).unwrap();
         assert!(next != small && !ids.contains(&next), "{next}");
     });
-    b.write(|tx| tx.create_node_with(NewNode { id: Some(NodeId(77)), ..NewNode::default() }));
+    b.write(|tx| tx.create_node_with(NewNode::new().id(NodeId(77))));
     b.write(|tx| tx.delete_node(MAX_ID));
     assert_clean(&b.db);
     assert!(b.db.stats().unwrap().file_bytes < 1 << 20);
@@ -252,7 +252,7 @@ fn deleting_a_node_deletes_all_that_is_attached_to_it() {
     b.everywhere(|db| gone(&|| db.snapshot().unwrap()));
     assert_eq!(code(b.db.transaction(|tx| tx.delete_node(hub))), ErrorCode::NodeNotFound);
     // Made again under its id, it begins empty.
-    b.write(|tx| tx.create_node_with(NewNode { id: Some(hub), ..NewNode::default() }));
+    b.write(|tx| tx.create_node_with(NewNode::new().id(hub)));
     b.everywhere(|db| {
         let view = db.snapshot().unwrap();
         assert_eq!(view.node_props(hub).unwrap(), Some(vec![]));
@@ -631,7 +631,7 @@ fn what_two_transactions_write_decides_whether_they_conflict() {
     let vector_a: Write = |tx, [a, ..]| tx.set_node_vector(a, "v", &[5.0, 5.0]);
     let vector_a_other: Write = |tx, [a, ..]| tx.set_node_vector(a, "w", &[1.0]);
     let unvector_a: Write = |tx, [a, ..]| tx.delete_node_vector(a, "v").map(drop);
-    let chosen: Write = |tx, _| tx.create_node_with(NewNode { id: Some(NodeId(500)), ..NewNode::default() }).map(drop);
+    let chosen: Write = |tx, _| tx.create_node_with(NewNode::new().id(NodeId(500))).map(drop);
     let (yes, no) = (true, false);
     let cases: &[(&str, Write, Write, bool)] = &[
         ("one node's property", set_a, set_a, yes),
@@ -906,8 +906,7 @@ fn a_batch_is_one_frame() {
         let (labels, p) = ([tx.label_id_or_create("L")?], tx.propkey_id_or_create("p")?);
         let props = [(p, Value::I64(7))];
         let keys: Vec<String> = (0..1000).map(|n| format!("n{n}")).collect();
-        let new: Vec<_> =
-            keys.iter().map(|key| NewNode { key: Some(key), labels: &labels, props: &props, id: None }).collect();
+        let new: Vec<_> = keys.iter().map(|key| NewNode::new().key(key).labels(&labels).props(&props)).collect();
         tx.create_nodes_batch(&new)
     });
     assert_eq!(index(&b), 1);
@@ -930,14 +929,14 @@ fn a_batch_is_one_frame() {
     });
     // A batch that fails as a whole transaction leaves nothing.
     let failed = b.db.transaction(|tx| {
-        let new = |key| NewNode { key: Some(key), ..NewNode::default() };
+        let new = |key| NewNode::new().key(key);
         tx.create_nodes_batch(&[new("fresh"), new("n5"), new("fresh too")])
     });
     assert_eq!(code(failed), ErrorCode::DuplicateKey);
     assert_eq!(b.db.snapshot().unwrap().node_by_key("fresh").unwrap(), None);
     // Within a transaction that goes on, none of a batch of nodes is there either.
     let mut tx = b.db.begin().unwrap();
-    let new = |key| NewNode { key: Some(key), ..NewNode::default() };
+    let new = |key| NewNode::new().key(key);
     assert_eq!(code(tx.create_nodes_batch(&[new("fresh"), new("n5")])), ErrorCode::DuplicateKey);
     assert_eq!(tx.count_nodes(), 1000);
     tx.commit().unwrap();

@@ -362,7 +362,7 @@ fn create(op: Op, tx: &mut Transaction, draft: &mut Draft) {
     let pairs = some_props(Op { d: d >> 4, ..op }, false);
     let label_ids: Vec<LabelId> = labels.iter().rev().map(|l| tx.label_id_or_create(LABELS[*l]).unwrap()).collect();
     let props = present(ids(tx, &pairs));
-    let node = NewNode { id: id.map(NodeId), key: key.as_deref(), labels: &label_ids, props: &props };
+    let node = NewNode::new().maybe_id(id.map(NodeId)).maybe_key(key.as_deref()).labels(&label_ids).props(&props);
     let found = outcome(tx.create_node_with(node));
     let expected = draft.may_create(id, key.as_deref());
     assert_eq!(found.map(drop), expected, "create {id:?} {key:?}");
@@ -378,7 +378,7 @@ fn create(op: Op, tx: &mut Transaction, draft: &mut Draft) {
 /// Creates three nodes in one call; if one of them cannot be, there must be none.
 fn create_batch(op: Op, tx: &mut Transaction, draft: &mut Draft) {
     let keys = [Some(key_name(op.b)), None, Some(key_name(op.c))];
-    let nodes = keys.each_ref().map(|key| NewNode { key: key.as_deref(), ..NewNode::default() });
+    let nodes = keys.each_ref().map(|key| NewNode::new().maybe_key(key.as_deref()));
     let mut expected = keys.iter().try_for_each(|key| draft.may_create(None, key.as_deref()));
     if keys[0] == keys[2] {
         expected = Err(kitedb_core::ErrorCode::DuplicateKey);
@@ -433,7 +433,7 @@ fn recreate(id: u64, n: u8, tx: &mut Transaction, draft: &mut Draft) {
     assert_eq!(deleted, draft.delete_node(id), "delete node {id}");
     let key = (!n.is_multiple_of(3)).then(|| key_name(n));
     if deleted.is_ok() && draft.may_create(Some(id), key.as_deref()).is_ok() {
-        tx.create_node_with(NewNode { id: Some(NodeId(id)), key: key.as_deref(), ..NewNode::default() }).unwrap();
+        tx.create_node_with(NewNode::new().id(NodeId(id)).maybe_key(key.as_deref())).unwrap();
         assert!(tx.node_labels(NodeId(id)).unwrap().is_empty());
         draft.create(id, Node { key, ..Node::default() });
     }

@@ -48,8 +48,8 @@ pub fn run(args: &DemoWriterArgs, out: &mut dyn Write) -> Outcome {
 fn write(transaction: &mut Transaction, number: u64) -> Result<()> {
     let labels = [transaction.label_id_or_create(WRITE)?];
     let props = [(transaction.propkey_id_or_create(NUMBER)?, Value::I64(number.cast_signed()))];
-    let new = NewNode { key: Some(&key(number)), labels: &labels, props: &props, ..NewNode::default() };
-    let node = transaction.create_node_with(new)?;
+    let key_of_it = key(number);
+    let node = transaction.create_node_with(NewNode::new().key(&key_of_it).labels(&labels).props(&props))?;
     if let Some(before) = transaction.node_by_key(&key(number - 1))? {
         transaction.add_edge(before, NEXT, node)?;
     }

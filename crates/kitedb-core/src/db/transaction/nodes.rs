@@ -11,7 +11,7 @@ use crate::{
 impl Transaction {
     /// Creates a node, with a key that no other node has, or without one.
     pub fn create_node(&mut self, key: Option<&str>) -> Result<NodeId> {
-        self.create_node_with(NewNode { key, ..NewNode::default() })
+        self.create_node_with(NewNode::new().maybe_key(key))
     }
 
     /// Creates a node with labels and properties.

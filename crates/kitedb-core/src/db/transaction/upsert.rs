@@ -21,7 +21,7 @@ impl Transaction {
             Some(id) => tx.try_change(id, props).map(|()| (id, false)).map_err(|e| of_node(e, Some(key))),
             None => {
                 let props = present(props);
-                Ok((tx.try_create(NewNode { key: Some(key), props: &props, ..NewNode::default() })?, true))
+                Ok((tx.try_create(NewNode::new().key(key).props(&props))?, true))
             }
         })
     }
@@ -33,7 +33,7 @@ impl Transaction {
             let created = !tx.node_exists(id)?;
             if created {
                 let props = present(props);
-                tx.try_create(NewNode { id: Some(id), props: &props, ..NewNode::default() })?;
+                tx.try_create(NewNode::new().id(id).props(&props))?;
                 tx.keep_clear_of(Some(id));
             } else {
                 tx.try_change(id, props)?;

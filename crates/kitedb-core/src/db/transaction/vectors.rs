@@ -10,7 +10,8 @@ use crate::{
 
 impl Transaction {
     /// Stores a vector. The first one under a property key fixes the length of all others there. A vector that
-    /// is empty, all zero or not finite is refused.
+    /// is empty, all zero or not finite is refused. It is no property: a [`Value::Vector`](crate::Value::Vector) under the
+    /// same key is kept beside it, and neither is read as the other.
     pub fn set_node_vector<'n>(
         &mut self,
         id: NodeId,

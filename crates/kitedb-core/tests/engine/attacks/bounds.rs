@@ -168,7 +168,8 @@ fn a_scan_of_a_label_costs_what_it_returns() {
     let (mut nodes, mut label) = (Vec::new(), kitedb_core::LabelId(0));
     db.transaction(|tx| -> kitedb_core::Result<_> {
         label = tx.label_id_or_create("L")?;
-        let new = NewNode { labels: &[label], ..NewNode::default() };
+        let labels = [label];
+        let new = NewNode::new().labels(&labels);
         nodes = vec![tx.create_node_with(new)?, tx.create_node_with(new)?];
         Ok(())
     })
@@ -212,7 +213,7 @@ fn a_page_costs_what_it_returns() {
         let (ty, label) = (tx.etype_id_or_create("T").unwrap(), tx.label_id_or_create("L").unwrap());
         let hub = tx.create_node(None).unwrap();
         for _ in 0..leaves {
-            let leaf = tx.create_node_with(NewNode { labels: &[label], ..NewNode::default() }).unwrap();
+            let leaf = tx.create_node_with(NewNode::new().labels(&[label])).unwrap();
             tx.add_edge(leaf, ty, hub).unwrap();
         }
         let own = worked(|| pages(&tx, hub, leaves));
@@ -343,8 +344,8 @@ fn a_check_of_many_labels_on_one_node_costs_what_they_are() {
         db.transaction(|tx| {
             let labels: Result<Vec<_>, _> = (0..count).map(|n| tx.label_id_or_create(&format!("L{n}"))).collect();
             let labels = labels?;
-            tx.create_node_with(NewNode { labels: &labels, ..NewNode::default() })?;
-            tx.create_node_with(NewNode { labels: &labels[labels.len() / 2..], ..NewNode::default() })
+            tx.create_node_with(NewNode::new().labels(&labels))?;
+            tx.create_node_with(NewNode::new().labels(&labels[labels.len() / 2..]))
         })
         .unwrap();
         let check = || worked(|| assert!(db.check().unwrap().is_clean()));

@@ -156,7 +156,7 @@ fn a_merge_does_not_give_damage_a_good_checksum() {
             let label = tx.label_id_or_create("L")?;
             for n in 0..300 {
                 let key = format!("{round} {n}");
-                let node = tx.create_node_with(NewNode { key: Some(&key), labels: &[label], ..NewNode::default() })?;
+                let node = tx.create_node_with(NewNode::new().key(&key).labels(&[label]))?;
                 tx.set_node_prop(node, "p", format!("value {n}"))?;
                 tx.add_edge(node, "T", node)?;
                 tx.set_edge_prop(node, "T", node, "q", n)?;

@@ -63,10 +63,7 @@ fn a_refused_write_is_told_in_the_names_that_its_caller_used() {
     refused(tx.set_node_prop(ada, "bio", too_deep()), InvalidArgument, "bio", &["bio"]);
     refused(tx.upsert_node("ada", &[(bio, Some(too_deep()))]), InvalidArgument, "bio", &["node 'ada'", "bio"]);
     refused(tx.upsert_node("eve", &[(bio, Some(too_deep()))]), InvalidArgument, "bio", &["node 'eve'", "bio"]);
-    let nodes = [
-        NewNode { key: Some("c"), ..NewNode::default() },
-        NewNode { key: Some("d"), labels: &[LabelId(99)], ..NewNode::default() },
-    ];
+    let nodes = [NewNode::new().key("c"), NewNode::new().key("d").labels(&[LabelId(99)])];
     refused(tx.create_nodes_batch(&nodes), UnknownName, "99", &["node 'd'", "label"]);
 
     let length = refused(tx.set_node_vector(bob, "face", &[1.0; 3]), VectorDimension, "face", &["'face'"]);

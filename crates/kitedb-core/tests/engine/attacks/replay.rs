@@ -126,10 +126,10 @@ const PAIRS: &[(&str, Act, Act)] = &[
     (
         "an id created and deleted, while another creates it",
         |tx, _, _| {
-            let new = tx.create_node_with(NewNode { id: Some(NodeId(50)), ..NewNode::default() })?;
+            let new = tx.create_node_with(NewNode::new().id(NodeId(50)))?;
             tx.delete_node(new)
         },
-        |tx, _, _| tx.create_node_with(NewNode { id: Some(NodeId(50)), ..NewNode::default() }).map(drop),
+        |tx, _, _| tx.create_node_with(NewNode::new().id(NodeId(50))).map(drop),
     ),
     (
         "an edge added and deleted, while another adds it",
@@ -144,7 +144,7 @@ const PAIRS: &[(&str, Act, Act)] = &[
         |tx, a, b| tx.add_edge(b, "T", a),
         |tx, a, _| {
             tx.delete_node(a)?;
-            tx.create_node_with(NewNode { id: Some(a), ..NewNode::default() }).map(drop)
+            tx.create_node_with(NewNode::new().id(a)).map(drop)
         },
     ),
 ];
@@ -287,7 +287,7 @@ fn a_batch_that_is_too_large_leaves_no_node() {
     let (db, _, p) = one_node(&stage);
     let mut tx = db.begin().unwrap();
     let props = [(p, Value::from("x".repeat(1 << 20)))];
-    let nodes = vec![NewNode { props: &props, ..NewNode::default() }; 70];
+    let nodes = vec![NewNode::new().props(&props); 70];
     assert_eq!(tx.create_nodes_batch(&nodes).unwrap_err().code(), ErrorCode::TransactionTooLarge);
     assert_eq!(tx.count_nodes(), 1);
     tx.create_node(Some("small")).unwrap();
@@ -301,7 +301,7 @@ fn a_failed_batch_claims_no_key() {
     let (db, ..) = one_node(&stage);
     let mut tx = db.begin().unwrap();
     tx.create_node(Some("own")).unwrap();
-    let twice = vec![NewNode { key: Some("k"), ..NewNode::default() }; 2];
+    let twice = vec![NewNode::new().key("k"); 2];
     assert_eq!(tx.create_nodes_batch(&twice).unwrap_err().code(), ErrorCode::DuplicateKey);
     add(&db, "k").unwrap();
     tx.commit().unwrap();
@@ -349,7 +349,7 @@ fn the_greatest_id_does_not_end_automatic_ids() {
     let stage = Stage::new();
     let (db, ..) = one_node(&stage);
     let greatest = NodeId(i64::MAX as u64);
-    db.transaction(|tx| tx.create_node_with(NewNode { id: Some(greatest), ..NewNode::default() })).unwrap();
+    db.transaction(|tx| tx.create_node_with(NewNode::new().id(greatest))).unwrap();
     let next = db.transaction(|tx| tx.create_node(None)).unwrap();
     assert_ne!(next, greatest);
     let path = db.path().to_owned();
@@ -375,7 +375,7 @@ fn any_number_of_names_leaves_a_file_that_opens() {
     }
     db.transaction(|tx| {
         let used = tx.label_id_or_create("used")?;
-        tx.create_node_with(NewNode { labels: &[used], ..NewNode::default() })
+        tx.create_node_with(NewNode::new().labels(&[used]))
     })
     .unwrap();
     assert!(db.check().unwrap().is_clean());

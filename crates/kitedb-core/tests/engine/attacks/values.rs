@@ -120,12 +120,8 @@ fn a_value_that_cannot_be_stored_is_refused_with_its_path_and_changes_nothing() 
         let some = pairs.clone().map(|(key, value)| (key, Some(value)));
         refused(tx.set_node_prop(node, "kids", value.clone()), code, phrase);
         refused(tx.set_edge_prop(node, "T", node, "kids", value.clone()), code, phrase);
-        refused(tx.create_node_with(NewNode { props: &pairs, ..NewNode::default() }), code, phrase);
-        refused(
-            tx.create_nodes_batch(&[NewNode::default(), NewNode { props: &pairs, ..NewNode::default() }]),
-            code,
-            phrase,
-        );
+        refused(tx.create_node_with(NewNode::new().props(&pairs)), code, phrase);
+        refused(tx.create_nodes_batch(&[NewNode::new(), NewNode::new().props(&pairs)]), code, phrase);
         refused(tx.upsert_node("n", &some), code, phrase);
         refused(tx.upsert_node("new", &some), code, phrase);
         refused(tx.upsert_node_by_id(NodeId(77), &some), code, phrase);

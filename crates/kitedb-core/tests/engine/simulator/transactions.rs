@@ -153,7 +153,7 @@ impl World {
         }
         self.marks += 1;
         if draft.may_create(Some(*marked), None).is_ok() {
-            tx.create_node_with(NewNode { id: Some(NodeId(*marked)), ..NewNode::default() }).unwrap();
+            tx.create_node_with(NewNode::new().id(NodeId(*marked))).unwrap();
             draft.create(*marked, ModelNode::default());
         }
         let mark = Value::I64(self.marks);
