@@ -1,0 +1,258 @@
+import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { type IncomingMessage, type Server, createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { serve } from '@hono/node-server'
+import type { Database } from '@kitedb/core'
+import {
+  type ReplicationAdminAuthorizer,
+  type ReplicationLogTransportPage,
+  createReplicationAdminAuthorizer,
+  decodeReplicationFrames,
+  parseReplicationLogTransport,
+  parseReplicationSnapshotTransport,
+  replicationFrameBytes,
+  replicationSnapshotBytes,
+} from '@kitedb/core/replication'
+import express from 'express'
+import fastify from 'fastify'
+import { Hono } from 'hono'
+import {
+  type ReplicationHandler,
+  expressReplication,
+  fastifyReplication,
+  honoReplication,
+  replicationHandler,
+} from '../build/templates/replication_adapter_generic_middleware.js'
+import { type Answer, type Asked, ask } from './http.js'
+import { opened, primary, scratch } from './scratch.js'
+
+const TOKEN = { authorization: 'Bearer t-0-k-e-n' }
+const guarded = createReplicationAdminAuthorizer({ mode: 'token', token: 't-0-k-e-n' })
+
+/** How each framework serves a handler: the server's address. */
+const frameworks: Record<string, (t: TestContext, handler: ReplicationHandler) => Promise<string>> = {
+  express: async (t, handler) => listening(t, createServer(express().use('/replication', expressReplication(handler)))),
+  'express that parses all bodies': async (t, handler) => {
+    const app = express().use(express.json()).use('/replication', expressReplication(handler))
+    return listening(t, createServer(app))
+  },
+  fastify: async (t, handler) => {
+    const app = fastify()
+    await app.register(fastifyReplication(handler), { prefix: '/replication' })
+    t.after(() => app.close())
+    return app.listen({ port: 0 })
+  },
+  hono: async (t, handler) => {
+    const app = new Hono().route('/replication', honoReplication(handler))
+    return new Promise((resolve) => {
+      const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) => resolve(`http://127.0.0.1:${port}`))
+      t.after(() => server.close())
+    })
+  },
+}
+
+async function listening(t: TestContext, server: Server): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => server.close())
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+for (const [name, start] of Object.entries(frameworks)) {
+  const served = async (
+    t: TestContext,
+    db: Database,
+    authorizer: ReplicationAdminAuthorizer<IncomingMessage> = guarded,
+  ): Promise<(path: string, asked?: Asked) => Promise<Answer>> => {
+    const base = await start(t, replicationHandler(db, authorizer))
+    return (path, asked) => ask(`${base}/replication${path}`, asked)
+  }
+
+  test(`${name}: a primary is read by whom it admits`, async (t) => {
+    const folder = scratch(t)
+    const db = primary(t, folder, 5)
+    const get = await served(t, db)
+    const guardedRoutes = ['/metrics/prometheus', '/metrics/otel-json', '/transport/snapshot', '/transport/log']
+    for (const path of guardedRoutes) {
+      for (const headers of [{}, { authorization: 'Bearer other' }, { authorization: 'bearer t-0-k-e-n' }]) {
+        const refused = await get(path, { headers })
+        assert.equal(refused.status, 401, path)
+        assert.match(String(refused.json['error']), /Unauthorized: .*mode 'token' not satisfied/)
+        assert.equal(refused.headers['www-authenticate'], 'Bearer realm="kitedb replication"')
+        assert.equal(refused.headers['cache-control'], 'no-store')
+        assert.ok(!refused.text.includes('t-0-k-e-n'))
+      }
+      assert.equal((await get(path, { headers: TOKEN })).status, 200, path)
+    }
+
+    const text = await get('/metrics/prometheus', { headers: TOKEN })
+    assert.equal(text.headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8')
+    assert.match(text.text, /^kitedb_replication_auth_enabled\{.*\} 1$/m)
+    assert.match(text.text, /^kitedb_replication_enabled\{role="primary",.*\} 1$/m)
+    const otel = await get('/metrics/otel-json', { headers: TOKEN })
+    assert.ok('resourceMetrics' in otel.json)
+
+    const page = await get('/transport/log?maxFrames=2', { headers: TOKEN })
+    assert.deepEqual([page.json['success'], page.json['frame_count'], page.json['eof']], [true, 2, false])
+    assert.equal(parseReplicationLogTransport(page.text).frames.length, 2)
+    const cursor = String(page.json['next_cursor'])
+    const next = await get(`/transport/log?cursor=${encodeURIComponent(cursor)}&includePayload=no`, { headers: TOKEN })
+    const frames = next.json['frames'] as { log_index: number; payload_base64: string | null }[]
+    assert.deepEqual(frames.map((frame) => [frame.log_index, frame.payload_base64]), [[3, null], [4, null], [5, null]])
+    for (const [query, count] of [
+      ['maxFrames=0', 1],
+      ['maxFrames=-10', 1],
+      ['maxFrames=2.9', 2],
+      ['maxFrames=many', 5],
+      ['maxFrames=', 5],
+      ['maxFrames=1e99', 5],
+      ['maxBytes=99999999999', 5],
+      ['cursor=%20', 5],
+    ] as const) {
+      const bounded = await get(`/transport/log?${query}`, { headers: TOKEN })
+      assert.equal(bounded.json['frame_count'], count, query)
+    }
+    const bad = await get('/transport/log?cursor=bad-cursor', { headers: TOKEN })
+    assert.deepEqual([bad.status, bad.json['success'], bad.json['code']], [400, false, 'INVALID_CURSOR'])
+
+    const snapshot = await get('/transport/snapshot?includeData=true', { headers: TOKEN })
+    const told = parseReplicationSnapshotTransport(JSON.stringify(snapshot.json['snapshot']))
+    writeFileSync(join(folder, 'copy.kitedb'), replicationSnapshotBytes(told))
+    assert.equal(opened(t, join(folder, 'copy.kitedb')).call('digest'), db.call('digest'))
+    const brief = await get('/transport/snapshot', { headers: TOKEN })
+    assert.equal((brief.json['snapshot'] as { data_base64: unknown }).data_base64, null)
+  })
+
+  test(`${name}: large answers come as bytes where they are asked for`, async (t) => {
+    const db = primary(t, scratch(t), 4)
+    const get = await served(t, db)
+    const headers = { ...TOKEN, accept: 'application/octet-stream' }
+    const page = await get('/transport/log?maxFrames=3', { headers })
+    assert.equal(page.headers['content-type'], 'application/octet-stream')
+    const about = JSON.parse(String(page.headers['x-kitedb-page'])) as ReplicationLogTransportPage
+    assert.deepEqual([about.frame_count, about.eof], [3, false])
+    const text = parseReplicationLogTransport((await get('/transport/log?maxFrames=3', { headers: TOKEN })).text)
+    assert.deepEqual(decodeReplicationFrames(new Uint8Array(page.bytes)), text.frames.map(replicationFrameBytes))
+    const snapshot = await get('/transport/snapshot', { headers })
+    const { byte_length } = JSON.parse(String(snapshot.headers['x-kitedb-snapshot'])) as { byte_length: number }
+    assert.equal(snapshot.bytes.length, byte_length)
+    assert.equal((await get('/transport/snapshot', { headers: { accept: 'application/octet-stream' } })).status, 401)
+  })
+
+  test(`${name}: the status is open, and shows paths to whom it admits`, async (t) => {
+    const folder = scratch(t)
+    const get = await served(t, primary(t, folder, 3))
+    const open = await get('/status')
+    assert.equal(open.status, 200)
+    assert.deepEqual([open.json['connected'], open.json['authEnabled'], open.json['role']], [true, true, 'primary'])
+    assert.equal((open.json['primary'] as { headLogIndex: number }).headLogIndex, 3)
+    assert.equal(open.json['replica'], null)
+    assert.ok(!open.text.includes(folder), open.text)
+    const admitted = await get('/status', { headers: TOKEN })
+    assert.ok(admitted.text.includes(folder), admitted.text)
+  })
+
+  test(`${name}: a replica pulls, reseeds, and does not promote`, async (t) => {
+    const folder = scratch(t)
+    const source = primary(t, folder, 3)
+    const replica = opened(t, join(folder, 'replica.kitedb'), {
+      replicationRole: 'replica',
+      replicationSourceDbPath: join(folder, 'primary.kitedb'),
+    })
+    replica.call('bootstrap')
+    const send = await served(t, replica)
+    for (const path of ['/pull', '/reseed', '/promote']) {
+      assert.equal((await send(path, { method: 'POST' })).status, 401, path)
+      // The body of somebody who is not admitted is not even looked at.
+      const headers = { 'content-type': 'application/json' }
+      const refused = await send(path, { method: 'POST', headers, body: '{"maxFrames":' })
+      assert.equal(refused.status, name.includes('parses all') ? 400 : 401, path)
+    }
+    for (let n = 0; n < 4; n++) source.call('commit', `later ${n}`)
+    const headers = { ...TOKEN, 'content-type': 'application/json' }
+    const one = await send('/pull', { method: 'POST', headers, body: '{"maxFrames":1}' })
+    assert.deepEqual([one.status, one.json['success'], one.json['appliedFrames'], one.json['role']], [200, true, 1, 'replica'])
+    // As curl sends it, with nothing.
+    const rest = await send('/pull', { method: 'POST', headers: TOKEN })
+    assert.equal(rest.json['appliedFrames'], 3)
+    assert.equal((rest.json['replica'] as { appliedLogIndex: number }).appliedLogIndex, 7)
+    assert.equal(replica.call('digest'), source.call('digest'))
+    assert.equal((await send('/pull', { method: 'POST', headers, body: '{}' })).json['appliedFrames'], 0)
+    for (const body of ['{"maxFrames":"9"}', '{"maxFrames":null}', '[]', '{"maxFrames":']) {
+      assert.equal((await send('/pull', { method: 'POST', headers, body })).status, 400, body)
+    }
+    const reseeded = await send('/reseed', { method: 'POST', headers: TOKEN })
+    assert.deepEqual([reseeded.status, reseeded.json['success'], reseeded.json['role']], [200, true, 'replica'])
+    assert.deepEqual((reseeded.json['replica'] as { needsReseed: boolean }).needsReseed, false)
+    const promoted = await send('/promote', { method: 'POST', headers: TOKEN })
+    assert.deepEqual([promoted.status, promoted.json['code']], [409, 'NOT_PRIMARY'])
+  })
+
+  test(`${name}: a primary promotes, and is no replica`, async (t) => {
+    const db = primary(t, scratch(t), 2)
+    const send = await served(t, db)
+    const promoted = await send('/promote', { method: 'POST', headers: TOKEN })
+    assert.deepEqual([promoted.status, promoted.json['epoch'], promoted.json['role']], [200, 2, 'primary'])
+    assert.equal(db.primaryReplicationStatus()?.epoch, 2)
+    const reseed = await send('/reseed', { method: 'POST', headers: TOKEN })
+    assert.deepEqual([reseed.status, reseed.json['success']], [409, false])
+    assert.match(String(reseed.json['error']), /replica role/)
+  })
+
+  test(`${name}: what is not there is not found, and a page in a browser does nothing`, async (t) => {
+    const db = primary(t, scratch(t), 1)
+    const send = await served(t, db)
+    for (const path of ['/nothing', '/', '/status/', '/status/x', '//status', '/__proto__', '/transport', '/GET', '/%2e%2e/x']) {
+      assert.equal((await send(path, { headers: TOKEN })).status, 404, path)
+    }
+    const wrong = await send('/promote', { headers: TOKEN })
+    assert.deepEqual([wrong.status, wrong.headers.allow], [405, 'POST'])
+    assert.equal((await send('/status', { method: 'DELETE' })).status, 405)
+    for (const from of [{ origin: 'https://evil.example' }, { 'sec-fetch-site': 'cross-site' }, { origin: 'null' }]) {
+      assert.equal((await send('/promote', { method: 'POST', headers: { ...TOKEN, ...from } })).status, 403)
+    }
+    assert.equal(db.primaryReplicationStatus()?.epoch, 1)
+    // A body without an end is cut off.
+    const body = Buffer.alloc(3 << 20, ' ')
+    const large = await send('/pull', { method: 'POST', headers: { ...TOKEN, 'content-type': 'application/json' }, body }).catch(() => null)
+    assert.ok(large === null || large.status === 413, `${large?.status}`)
+    assert.equal((await send('/status')).status, 200)
+  })
+
+  test(`${name}: a certificate header counts from a proxy only`, async (t) => {
+    const db = primary(t, scratch(t), 1)
+    const headers = { 'x-forwarded-client-cert': 'CN=admin,O=KiteDB' }
+    const config = { mode: 'mtls', mtlsSubjectRegex: /CN=admin/g } as const
+    const trusting = await served(t, db, createReplicationAdminAuthorizer({ ...config, trustedProxies: ['loopback'] }))
+    const distant = await served(t, db, createReplicationAdminAuthorizer({ ...config, trustedProxies: ['10.0.0.0/8'] }))
+    for (let round = 0; round < 3; round++) {
+      assert.equal((await trusting('/metrics/prometheus', { headers })).status, 200)
+      assert.equal((await distant('/metrics/prometheus', { headers })).status, 401)
+    }
+    const spoofed = { ...headers, 'x-forwarded-for': '10.0.0.1', forwarded: 'for=10.0.0.1', 'x-real-ip': '10.0.0.1' }
+    assert.equal((await distant('/metrics/prometheus', { headers: spoofed })).status, 401)
+    const other = { 'x-forwarded-client-cert': 'CN=administrator' }
+    assert.equal((await trusting('/metrics/prometheus', { headers: other })).status, 403)
+    // Twice: a client's own beside the proxy's, whichever comes first.
+    const twice = { 'x-forwarded-client-cert': ['CN=admin', 'O=KiteDB'] }
+    assert.equal((await trusting('/metrics/prometheus', { headers: twice })).status, 401)
+    assert.equal((await trusting('/metrics/prometheus')).status, 401)
+  })
+
+  test(`${name}: without authorization the metrics say so, and what fails inside is not told`, async (t) => {
+    const db = primary(t, scratch(t), 1)
+    const get = await served(t, db, createReplicationAdminAuthorizer({ mode: 'none' }))
+    assert.match((await get('/metrics/prometheus')).text, /^kitedb_replication_auth_enabled\{.*\} 0$/m)
+    const said: unknown[] = []
+    t.mock.method(console, 'error', (error: unknown) => said.push(error))
+    const broken = await served(t, db, createReplicationAdminAuthorizer({
+      mode: 'mtls',
+      mtlsMatcher: () => { throw new Error('inside') },
+    }))
+    const failed = await broken('/metrics/prometheus')
+    assert.deepEqual([failed.status, failed.text], [500, '{"success":false,"error":"internal error"}'])
+    assert.equal(said.length, 1)
+  })
+}
