@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Sets up and runs everything that must hold before a change is merged. From nothing: Rust (with rustfmt and
-# clippy), Python 3.11 with venv, and a network for the crates and packages; promtool, which the step telemetry installs
-# where it is root on Debian.
+# clippy), Python 3.11 with venv, Node 20.17, openssl, and a network for the crates and packages; promtool, which the step
+# telemetry installs where it is root on Debian.
 #
 #     scripts/test.sh              # all of it
 #     scripts/test.sh lint unit    # only these steps, in this order
 #
-# Steps: lint, unit, docs, package, scripts, telemetry, demo, bench.
+# Steps: lint, unit, docs, package, scripts, telemetry, ts, demo, bench.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -64,6 +64,11 @@ telemetry() {
     scripts/telemetry-check.sh
 }
 
+ts() {
+    heading 'what a Node host serves of replication'
+    scripts/test-ts.sh
+}
+
 demo() {
     heading 'demo'
     cargo demo --dir "$scratch/demo"
@@ -86,14 +91,14 @@ bench() {
 
 steps=("$@")
 if [ ${#steps[@]} -eq 0 ]; then
-    steps=(lint unit docs package scripts telemetry demo bench)
+    steps=(lint unit docs package scripts telemetry ts demo bench)
 fi
 for step in "${steps[@]}"; do
     began=$SECONDS
     case "$step" in
-        lint | unit | docs | package | scripts | telemetry | demo | bench) "$step" ;;
+        lint | unit | docs | package | scripts | telemetry | ts | demo | bench) "$step" ;;
         *)
-            printf 'no step %s: lint, unit, docs, package, scripts, telemetry, demo, bench\n' "$step" >&2
+            printf 'no step %s: lint, unit, docs, package, scripts, telemetry, ts, demo, bench\n' "$step" >&2
             exit 2
             ;;
     esac

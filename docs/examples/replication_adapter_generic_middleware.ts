@@ -6,7 +6,7 @@
  *     const authorizer = createReplicationAdminAuthorizer({ mode: 'token', token: process.env.REPLICATION_ADMIN_TOKEN })
  *     app.use('/replication', expressReplication(replicationHandler(db, authorizer)))
  *     await app.register(fastifyReplication(replicationHandler(db, authorizer)), { prefix: '/replication' })
- *     app.route('/replication', honoReplication(replicationHandler(db, authorizer)))
+ *     honoReplication(app, '/replication', replicationHandler(db, authorizer))
  *
  * | route | | answer |
  * |---|---|---|
@@ -20,6 +20,8 @@
  */
 import type { IncomingMessage, Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import type { Database } from '@kitedb/core'
 import {
   ReplicationAdminAuthError,
@@ -30,8 +32,7 @@ import {
 } from '@kitedb/core/replication'
 import type { RequestHandler } from 'express'
 import type { FastifyPluginAsync } from 'fastify'
-import { Hono } from 'hono'
-import { routePath } from 'hono/route'
+import type { Hono } from 'hono'
 
 /** What is asked, whoever brought it. */
 export interface ReplicationHttpRequest {
@@ -48,7 +49,8 @@ export interface ReplicationHttpRequest {
 export interface ReplicationHttpAnswer {
   status: number
   headers: Record<string, string>
-  body: string | Uint8Array
+  /** Text, bytes, or bytes that come a piece at a time. */
+  body: string | Uint8Array | AsyncIterable<Uint8Array>
 }
 
 export type ReplicationHandler = (request: ReplicationHttpRequest) => Promise<ReplicationHttpAnswer>
@@ -89,10 +91,16 @@ export function replicationHandler(
     'GET /metrics/otel-json': async () => answer(200, 'application/json', adapter.metricsOtelJson()),
     'GET /transport/snapshot': async ({ query, incoming }) => {
       if (!wantsBytes(incoming)) {
-        return json(200, { success: true, snapshot: adapter.snapshot(flag(query, 'includeData', false)) })
+        const snapshot = await adapter.snapshotAsync(flag(query, 'includeData', false))
+        return json(200, { success: true, snapshot })
       }
-      const { snapshot, body } = adapter.snapshotBinary()
-      return answer(200, BYTES, body, { 'x-kitedb-snapshot': headerJson(snapshot) })
+      // Of any size, in pieces. Whoever leaves before its end lets it go.
+      const image = await adapter.snapshotImage()
+      const length = String(image.snapshot.byte_length)
+      return answer(200, BYTES, image.pieces(), {
+        'content-length': length,
+        'x-kitedb-snapshot': JSON.stringify(image.snapshot),
+      })
     },
     'GET /transport/log': async ({ query, incoming }) => {
       const options = {
@@ -101,10 +109,11 @@ export function replicationHandler(
         maxBytes: bounded(query, 'maxBytes', 1024 * 1024, 32 * 1024 * 1024),
       }
       if (!wantsBytes(incoming)) {
-        return json(200, { success: true, ...adapter.log({ ...options, includePayload: flag(query, 'includePayload', true) }) })
+        const page = await adapter.logAsync({ ...options, includePayload: flag(query, 'includePayload', true) })
+        return json(200, { success: true, ...page })
       }
-      const { body, ...page } = adapter.logBinary(options)
-      return answer(200, BYTES, body, { 'x-kitedb-page': headerJson(page) })
+      const { body, ...page } = await adapter.logBinary(options)
+      return answer(200, BYTES, body, { 'x-kitedb-page': JSON.stringify(page) })
     },
     'POST /pull': async ({ body }) => {
       const maxFrames = maxFramesOf(await body())
@@ -131,10 +140,12 @@ export function replicationHandler(
       const methods = paths.get(request.path)
       if (methods === undefined) throw new HttpError(404, 'no such route')
       const route = methods.includes(request.method) ? routes[`${request.method} ${request.path}`] : undefined
-      if (route === undefined) return json(405, { success: false, error: 'no such method' }, { allow: methods.join(', ') })
+      if (route === undefined)
+        return json(405, { success: false, error: 'no such method' }, { allow: methods.join(', ') })
       if (request.path !== '/status') authorizer(request.incoming)
       // A page of another site can have a browser send a client certificate along, and cannot leave this header out.
-      if (request.method === 'POST' && isFromPage(request.incoming)) throw new HttpError(403, 'this is not for pages in a browser')
+      if (request.method === 'POST' && isFromPage(request.incoming))
+        throw new HttpError(403, 'this is not for pages in a browser')
       return await route(request)
     } catch (error) {
       return failure(error)
@@ -150,7 +161,9 @@ export function expressReplication(handler: ReplicationHandler): RequestHandler 
     const parsed: unknown = request.body
     const body = async (): Promise<unknown> => (parsed === undefined ? readJson(request) : parsed)
     handler({ ...partsOf(request), path: request.path, body }).then((answered) => {
-      response.status(answered.status).set(answered.headers).end(answered.body)
+      response.status(answered.status).set(answered.headers)
+      // What breaks off has its answer cut short, which its length tells.
+      pipeline(streamOf(answered.body), response).catch(() => response.destroy())
     }, next)
   }
 }
@@ -164,8 +177,7 @@ export function fastifyReplication(handler: ReplicationHandler): FastifyPluginAs
     app.addContentTypeParser('*', (_request, _payload, done) => done(null))
     app.all<{ Params: { '*': string } }>('/*', async ({ raw, params }, reply) => {
       const answered = await handler({ ...partsOf(raw), path: `/${params['*']}`, body: () => readJson(raw) })
-      const { status, headers, body } = answered
-      return reply.code(status).headers(headers).send(typeof body === 'string' ? body : Buffer.from(body))
+      return reply.code(answered.status).headers(answered.headers).send(streamOf(answered.body))
     })
   }
 }
@@ -174,13 +186,18 @@ export function fastifyReplication(handler: ReplicationHandler): FastifyPluginAs
 
 export type HonoOnNode = { Bindings: { incoming: IncomingMessage } }
 
-export function honoReplication(handler: ReplicationHandler): Hono<HonoOnNode> {
-  return new Hono<HonoOnNode>().all('/*', async (c) => {
-    const path = c.req.path.slice(routePath(c).length - '/*'.length)
+export function honoReplication(app: Hono<HonoOnNode>, prefix: string, handler: ReplicationHandler): void {
+  app.all(`${prefix}/*`, async (c) => {
+    const path = c.req.path.slice(prefix.length)
     const stream = c.req.raw.body as AsyncIterable<Uint8Array> | null
     const { status, headers, body } = await handler({ ...partsOf(c.env.incoming), path, body: () => readJson(stream) })
-    return new Response(typeof body === 'string' ? body : Uint8Array.from(body), { status, headers })
+    return new Response(Readable.toWeb(streamOf(body)) as ReadableStream, { status, headers })
   })
+}
+
+function streamOf(body: ReplicationHttpAnswer['body']): Readable {
+  // A list of one: what is iterated by itself would come a character or a number at a time.
+  return Readable.from(typeof body === 'string' || body instanceof Uint8Array ? [Buffer.from(body)] : body)
 }
 
 function partsOf(incoming: IncomingMessage): Pick<ReplicationHttpRequest, 'method' | 'query' | 'incoming'> {
@@ -245,9 +262,11 @@ function flag(query: URLSearchParams, name: string, fallback: boolean): boolean 
 
 function maxFramesOf(body: unknown): number {
   if (body === undefined) return 256
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new HttpError(400, 'the body must be an object')
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw new HttpError(400, 'the body must be an object')
   const { maxFrames = 256 } = body as { maxFrames?: unknown }
-  if (typeof maxFrames !== 'number' || !Number.isFinite(maxFrames)) throw new HttpError(400, 'maxFrames must be a number')
+  if (typeof maxFrames !== 'number' || !Number.isFinite(maxFrames))
+    throw new HttpError(400, 'maxFrames must be a number')
   return Math.min(Math.max(Math.floor(maxFrames), 1), 100_000)
 }
 
@@ -274,7 +293,10 @@ async function readJson(body: AsyncIterable<Uint8Array> | null): Promise<unknown
  * (addresses, networks, `loopback`, with commas between them). Without a mode it is `token_or_mtls` where there are
  * certificates, else `token`.
  */
-export function adminAuthFrom(env: NodeJS.ProcessEnv, certificates: boolean): {
+export function adminAuthFrom(
+  env: NodeJS.ProcessEnv,
+  certificates: boolean,
+): {
   mode: ReplicationAdminAuthMode
   token: string | undefined
   mtlsHeader: string | undefined
@@ -284,7 +306,8 @@ export function adminAuthFrom(env: NodeJS.ProcessEnv, certificates: boolean): {
   const text = (name: string): string | undefined => env[name]?.trim() || undefined
   const proxies = text('REPLICATION_TRUSTED_PROXIES')
   const pattern = text('REPLICATION_MTLS_SUBJECT_REGEX')
-  const mode = text('REPLICATION_ADMIN_AUTH_MODE')?.toLowerCase() ?? (certificates || proxies ? 'token_or_mtls' : 'token')
+  const mode =
+    text('REPLICATION_ADMIN_AUTH_MODE')?.toLowerCase() ?? (certificates || proxies ? 'token_or_mtls' : 'token')
   let mtlsSubjectRegex
   try {
     mtlsSubjectRegex = pattern === undefined ? undefined : new RegExp(pattern)
@@ -316,11 +339,6 @@ export function listenAndServe(server: Server, db: Database, env: NodeJS.Process
   }
 }
 
-/** ASCII, as headers are: a path may have other characters. */
-function headerJson(value: object): string {
-  return JSON.stringify(value).replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
-}
-
 function json(status: number, value: object, headers: Record<string, string> = {}): ReplicationHttpAnswer {
   return answer(status, 'application/json', JSON.stringify(value), headers)
 }
@@ -328,10 +346,12 @@ function json(status: number, value: object, headers: Record<string, string> = {
 function answer(
   status: number,
   type: string,
-  body: string | Uint8Array,
+  body: ReplicationHttpAnswer['body'],
   headers: Record<string, string> = {},
 ): ReplicationHttpAnswer {
-  return { status, headers: { ...headers, 'content-type': type, 'cache-control': 'no-store' }, body }
+  const whole = typeof body === 'string' || body instanceof Uint8Array
+  const length = whole ? { 'content-length': String(Buffer.byteLength(body)) } : {}
+  return { status, headers: { ...headers, ...length, 'content-type': type, 'cache-control': 'no-store' }, body }
 }
 
 /** What the database says goes to whoever was admitted; what nobody foresaw, to nobody. */

@@ -2,7 +2,7 @@
  * A template: a Node process that serves the administration of replication by Express, and ends TLS itself. The routes are those
  * of `replication_adapter_generic_middleware.ts`, under `/replication`: copy both files.
  *
- *     npm install express hono
+ *     npm install express
  *     KITEDB_PATH=social.kitedb REPLICATION_ADMIN_TOKEN=… node replication_adapter_node_express.js
  *
  * | variable | |
@@ -22,7 +22,12 @@ import { createServer as createHttpsServer } from 'node:https'
 import { Database } from '@kitedb/core'
 import { createNodeTlsMtlsMatcher, createReplicationAdminAuthorizer } from '@kitedb/core/replication'
 import express from 'express'
-import { adminAuthFrom, expressReplication, listenAndServe, replicationHandler } from './replication_adapter_generic_middleware.js'
+import {
+  adminAuthFrom,
+  expressReplication,
+  listenAndServe,
+  replicationHandler,
+} from './replication_adapter_generic_middleware.js'
 
 const env = process.env
 

@@ -2,7 +2,7 @@
  * A template: a Node process behind a proxy that ends TLS, verifies certificates of clients, and tells of them by headers. The
  * routes are those of `replication_adapter_generic_middleware.ts`, under `/replication`: copy both files.
  *
- *     npm install express hono
+ *     npm install express
  *     KITEDB_PATH=social.kitedb REPLICATION_ADMIN_AUTH_MODE=mtls REPLICATION_TRUSTED_PROXIES=10.0.0.7 \
  *       node replication_adapter_node_proxy_forwarded.js
  *
@@ -24,7 +24,12 @@ import { createServer } from 'node:http'
 import { Database } from '@kitedb/core'
 import { createForwardedTlsMtlsMatcher, createReplicationAdminAuthorizer } from '@kitedb/core/replication'
 import express from 'express'
-import { adminAuthFrom, expressReplication, listenAndServe, replicationHandler } from './replication_adapter_generic_middleware.js'
+import {
+  adminAuthFrom,
+  expressReplication,
+  listenAndServe,
+  replicationHandler,
+} from './replication_adapter_generic_middleware.js'
 
 const env = process.env
 

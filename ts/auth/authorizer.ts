@@ -129,7 +129,9 @@ function certificateRuleOf<Request extends ReplicationAdminAuthRequest>(
   const { mtlsMatcher } = given
   if (mtlsMatcher !== undefined) {
     if (typeof mtlsMatcher !== 'function') throw new ReplicationAdminConfigError('mtlsMatcher must be a function')
-    const beside = (['mtlsHeader', 'mtlsSubjectRegex', 'trustedProxies'] as const).filter((name) => given[name] !== undefined)
+    const beside = (['mtlsHeader', 'mtlsSubjectRegex', 'trustedProxies'] as const).filter(
+      (name) => given[name] !== undefined,
+    )
     if (beside.length > 0) {
       throw new ReplicationAdminConfigError(
         `mtlsMatcher decides in place of ${beside.join(', ')}, which would not be looked at: leave out the one or the other, ` +
@@ -148,7 +150,10 @@ function certificateRuleOf<Request extends ReplicationAdminAuthRequest>(
         "the proxies that set it (addresses, networks, 'loopback'; 'any' where nothing else reaches this port), or give an mtlsMatcher",
     )
   }
-  const comesFromProxy = proxyRule(given.trustedProxies as readonly string[], 'the replication admin auth configuration')
+  const comesFromProxy = proxyRule(
+    given.trustedProxies as readonly string[],
+    'the replication admin auth configuration',
+  )
   return (request) => {
     const reading = readHeader(request, header)
     if (reading.kind !== 'one' || !comesFromProxy(request)) return 'absent'

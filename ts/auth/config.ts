@@ -35,24 +35,33 @@ export const REPLICATION_ADMIN_AUTH_MODES: readonly ReplicationAdminAuthMode[] =
   'token_and_mtls',
 ]
 
-/** The options of `what`, of which each key is one of `known`: a name that is written wrongly would leave a door open. */
+/**
+ * The options of `what`, of which each key is one of `known`: a name that is written wrongly would leave a door open, and so would
+ * one that is overlooked where an object inherits or hides it, or one that somebody else gave to all objects.
+ */
 export function knownOptions<Options extends object>(
   options: Options | null | undefined,
   what: string,
   known: readonly (keyof Options & string)[],
 ): Partial<{ [Key in keyof Options]: NonNullable<Options[Key]> }> {
-  if (typeof options !== 'object' || options === null) {
-    throw new ReplicationAdminConfigError(`${what} must be an object`)
+  if (typeof options !== 'object' || options === null || !isPlain(options)) {
+    throw new ReplicationAdminConfigError(`${what} must be an object, and a plain one`)
   }
-  const given: Partial<{ [Key in keyof Options]: NonNullable<Options[Key]> }> = {}
-  for (const key of Object.keys(options) as (keyof Options & string)[]) {
+  const given = Object.create(null) as Partial<{ [Key in keyof Options]: NonNullable<Options[Key]> }>
+  for (const key of Reflect.ownKeys(options) as (keyof Options & string)[]) {
     if (!known.includes(key)) {
-      throw new ReplicationAdminConfigError(`${what} has no option '${key}': there are ${known.join(', ')}`)
+      throw new ReplicationAdminConfigError(`${what} has no option '${String(key)}': there are ${known.join(', ')}`)
     }
     const value = options[key]
     if (value !== undefined && value !== null) given[key] = value
   }
   return given
+}
+
+/** Whether nothing of it is inherited but what all objects are. Those of another realm count, too. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
 /** A text that was given, `fallback` where it was not or is blank. */

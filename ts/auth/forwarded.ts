@@ -71,7 +71,8 @@ function forwardedRule(
   const successValues = new Set(texts(given.successValues, 'successValues') ?? SUCCESS_VALUES)
   const admits = given.subjectRegex === undefined ? undefined : subjectRule(given.subjectRegex, 'subjectRegex')
   const mustVerify = flagOption(given.requireVerifyHeader, 'requireVerifyHeader', true)
-  const mustHaveCertificate = flagOption(given.requirePeerCertificate, 'requirePeerCertificate', false) || admits !== undefined
+  const mustHaveCertificate =
+    flagOption(given.requirePeerCertificate, 'requirePeerCertificate', false) || admits !== undefined
   if (!mustVerify && !(mustHaveCertificate && certHeaders?.length === 1)) {
     throw new ReplicationAdminConfigError(
       `${what} without requireVerifyHeader asks for nothing that a client could not pass through the proxy: set ` +

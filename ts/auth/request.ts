@@ -29,9 +29,7 @@ interface Wrapped extends ReplicationAdminAuthRequest {
 
 /** What a request says under the name of a header. What came more than once says nothing that can be relied on. */
 export type HeaderReading =
-  | { readonly kind: 'absent' }
-  | { readonly kind: 'one'; readonly value: string }
-  | { readonly kind: 'ambiguous' }
+  { readonly kind: 'absent' } | { readonly kind: 'one'; readonly value: string } | { readonly kind: 'ambiguous' }
 
 const ABSENT: HeaderReading = { kind: 'absent' }
 const AMBIGUOUS: HeaderReading = { kind: 'ambiguous' }
@@ -64,7 +62,8 @@ function valuesOf(headers: unknown, name: string): unknown[] {
     }
     return values
   }
-  if ('get' in headers && typeof headers.get === 'function') return [(headers as { get(name: string): unknown }).get(name)]
+  if ('get' in headers && typeof headers.get === 'function')
+    return [(headers as { get(name: string): unknown }).get(name)]
   return Object.keys(headers)
     .filter((key) => lowerAscii(key) === name)
     .map((key) => (headers as Record<string, unknown>)[key])
@@ -75,7 +74,9 @@ function timesSent(request: Wrapped, name: string): number {
   let times = 0
   for (const raw of [request.rawHeaders, request.raw?.rawHeaders, request.req?.rawHeaders]) {
     if (!Array.isArray(raw)) continue
-    const here = raw.filter((text: unknown, at) => at % 2 === 0 && typeof text === 'string' && lowerAscii(text) === name)
+    const here = raw.filter(
+      (text: unknown, at) => at % 2 === 0 && typeof text === 'string' && lowerAscii(text) === name,
+    )
     times = Math.max(times, here.length)
   }
   return times

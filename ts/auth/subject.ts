@@ -32,7 +32,9 @@ export function subjectRule(regex: RegExp, name: string): (subject: string) => b
   const { source } = regex
   const flags = regex.flags.replace(/[dgmy]/g, '')
   if (new RegExp(source, flags).test('')) {
-    throw new ReplicationAdminConfigError(`${name} matches an empty subject, and so admits everybody: say whom it is to admit`)
+    throw new ReplicationAdminConfigError(
+      `${name} matches an empty subject, and so admits everybody: say whom it is to admit`,
+    )
   }
   const endings = new Map<number, RegExp>()
   /** The pattern, to be followed by so many characters until the end. */
@@ -90,7 +92,10 @@ export function subjectOfCertificate(certificate: unknown): string | undefined {
 }
 
 function escaped(value: string): string {
-  return value.replace(/[\\,+"<>;]/g, '\\$&').replace(/^[ #]/, '\\$&').replace(/ $/, '\\ ')
+  return value
+    .replace(/[\\,+"<>;]/g, '\\$&')
+    .replace(/^[ #]/, '\\$&')
+    .replace(/ $/, '\\ ')
 }
 
 /** Where the attributes are; `undefined` if it is not known what the text says. */

@@ -57,7 +57,16 @@ test('each mode admits by what it asks for, and nothing less', () => {
   const wrongToken = { authorization: 'Bearer correct-horsf' }
   const cert = { [CERT]: 'CN=admin,O=KiteDB' }
   const wrongCert = { [CERT]: 'CN=other,O=KiteDB' }
-  const shown = [{}, token, wrongToken, cert, wrongCert, { ...token, ...cert }, { ...token, ...wrongCert }, { ...wrongToken, ...cert }]
+  const shown = [
+    {},
+    token,
+    wrongToken,
+    cert,
+    wrongCert,
+    { ...token, ...cert },
+    { ...token, ...wrongCert },
+    { ...wrongToken, ...cert },
+  ]
   for (const [mode, ...expected] of [
     ['none', 200, 200, 200, 200, 200, 200, 200, 200],
     ['token', 401, 200, 401, 401, 401, 200, 200, 401],
@@ -183,6 +192,20 @@ test('a configuration that cannot be meant is refused when it is given', () => {
     [undefined, /must be an object/],
     [null, /must be an object/],
     ['token', /must be an object/],
+    // Nothing of these is a key of its own that is listed.
+    [Object.create({ mode: 'token', token: TOKEN }), /must be an object, and a plain one/],
+    [
+      new (class {
+        get mode() {
+          return 'token'
+        }
+      })(),
+      /must be an object, and a plain one/,
+    ],
+    [['token', TOKEN], /must be an object, and a plain one/],
+    [new Map([['mode', 'token']]), /must be an object, and a plain one/],
+    [Object.defineProperty({}, 'mode', { value: 'tokens' }), /Invalid replication admin auth mode 'tokens'/],
+    [{ [Symbol('mode')]: 'token' }, /has no option 'Symbol\(mode\)'/],
     [{ mode: 'Token', token: TOKEN }, /Invalid replication admin auth mode 'Token': give one of none, token/],
     [{ mode: '' }, /Invalid replication admin auth mode ''/],
     [{ mode: 1 }, /Invalid replication admin auth mode: give one of/],
@@ -201,7 +224,10 @@ test('a configuration that cannot be meant is refused when it is given', () => {
     [{ mode: 'token', tokens: TOKEN }, /has no option 'tokens': there are mode, token/],
     [{ mode: 'mtls', ...BEHIND, mtlsSubjectRegexp: /x/ }, /has no option 'mtlsSubjectRegexp'/],
     [{ mode: 'mtls' }, /every client can send: name in trustedProxies/],
-    [{ mode: 'token_or_mtls', token: TOKEN, mtlsHeader: 'x-client-cert' }, /x-client-cert, which every client can send/],
+    [
+      { mode: 'token_or_mtls', token: TOKEN, mtlsHeader: 'x-client-cert' },
+      /x-client-cert, which every client can send/,
+    ],
     [{ mode: 'mtls', trustedProxies: [] }, /name at least one/],
     [{ mode: 'mtls', trustedProxies: 'loopback' }, /must be 'any' or a list/],
     [{ mode: 'mtls', trustedProxies: ['any'] }, /no IP address.*: 'any'/],
@@ -210,10 +236,16 @@ test('a configuration that cannot be meant is refused when it is given', () => {
     [{ mode: 'mtls', ...BEHIND, mtlsHeader: 'x client cert' }, /mtlsHeader is no name of a header/],
     [{ mode: 'mtls', ...BEHIND, mtlsHeader: 'Authorization' }, /mtlsHeader is no name of a header/],
     [{ mode: 'mtls', ...BEHIND, mtlsSubjectRegex: 'CN=admin' }, /mtlsSubjectRegex must be a RegExp/],
-    [{ mode: 'mtls', ...BEHIND, mtlsSubjectRegex: new RegExp('') }, /matches an empty subject, and so admits everybody/],
+    [
+      { mode: 'mtls', ...BEHIND, mtlsSubjectRegex: new RegExp('') },
+      /matches an empty subject, and so admits everybody/,
+    ],
     [{ mode: 'mtls', ...BEHIND, mtlsSubjectRegex: /.*/g }, /admits everybody/],
     [{ mode: 'mtls', mtlsMatcher: true }, /mtlsMatcher must be a function/],
-    [{ mode: 'mtls', mtlsMatcher: () => true, mtlsSubjectRegex: /CN=a/ }, /in place of mtlsSubjectRegex, which would not be looked at/],
+    [
+      { mode: 'mtls', mtlsMatcher: () => true, mtlsSubjectRegex: /CN=a/ },
+      /in place of mtlsSubjectRegex, which would not be looked at/,
+    ],
     [{ mode: 'mtls', mtlsMatcher: () => true, mtlsHeader: 'x-client-cert' }, /in place of mtlsHeader/],
   ] as const) {
     refusesConfig(config, says)
@@ -226,10 +258,35 @@ test('a configuration that cannot be meant is refused when it is given', () => {
   }
 })
 
+test('what is given to all objects is given to no configuration', (t) => {
+  const everything = Object.prototype as Record<string, unknown>
+  t.after(() => {
+    for (const name of ['trustedProxies', 'mtlsMatcher', 'authorization', 'mode']) delete everything[name]
+  })
+  Object.assign(everything, {
+    trustedProxies: 'any',
+    mtlsMatcher: () => true,
+    authorization: `Bearer ${TOKEN}`,
+    mode: 'none',
+  })
+  refusesConfig({ mode: 'mtls' }, /every client can send/)
+  refusesConfig({ token: TOKEN }, /Invalid replication admin auth mode: none is given/)
+  assert.equal(status({ mode: 'token', token: TOKEN }, { headers: {} }), 401)
+  assert.equal(
+    isForwardedTlsClientAuthorized({ headers: { 'x-client-verify': 'SUCCESS' } }, { trustedProxies: ['::1'] }),
+    false,
+  )
+})
+
 test('a configuration that is changed later changes nothing', () => {
   const proxies = ['10.0.0.7']
   const regex = /CN=admin/g
-  const config: ReplicationAdminAuthConfig = { mode: 'token_and_mtls', token: TOKEN, trustedProxies: proxies, mtlsSubjectRegex: regex }
+  const config: ReplicationAdminAuthConfig = {
+    mode: 'token_and_mtls',
+    token: TOKEN,
+    trustedProxies: proxies,
+    mtlsSubjectRegex: regex,
+  }
   const authorizer = createReplicationAdminAuthorizer(config)
   config.mode = 'none'
   config.token = 'other'
@@ -242,7 +299,12 @@ test('a configuration that is changed later changes nothing', () => {
 })
 
 test('the certificate header is believed from configured proxies, by the connection', () => {
-  const headers = { [CERT]: 'CN=admin', 'x-forwarded-for': '10.0.0.7', 'x-real-ip': '10.0.0.7', forwarded: 'for=10.0.0.7' }
+  const headers = {
+    [CERT]: 'CN=admin',
+    'x-forwarded-for': '10.0.0.7',
+    'x-real-ip': '10.0.0.7',
+    forwarded: 'for=10.0.0.7',
+  }
   const spoofed = { headers, ip: '10.0.0.7', ips: ['10.0.0.7'], remoteAddress: '10.0.0.7' }
   const config = { mode: 'mtls', ...BEHIND } as const
   for (const request of [
@@ -263,12 +325,19 @@ test('the certificate header is believed from configured proxies, by the connect
     [['10.0.0.0/8'], ['10.255.1.2', '::ffff:10.1.1.1'], ['11.0.0.1', '9.255.255.255', '::a00:1']],
     [['192.168.4.0/22'], ['192.168.7.255', '192.168.4.0'], ['192.168.8.0', '192.168.3.255']],
     [['loopback'], ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1'], ['128.0.0.1', '::2', '::']],
-    [['fd00::/8', 'fe80::1'], ['fd12:3456::1', 'fe80::1%eth0'], ['fc00::1', 'fe80::2', '253.0.0.1']],
+    [
+      ['fd00::/8', 'fe80::1'],
+      ['fd12:3456::1', 'fe80::1%eth0'],
+      ['fc00::1', 'fe80::2', '253.0.0.1'],
+    ],
     [['2001:db8::/33'], ['2001:db8:7fff::1'], ['2001:db8:8000::1']],
     [['::ffff:10.0.0.7'], ['10.0.0.7', '::ffff:10.0.0.7'], ['10.0.0.8']],
     ['any', ['8.8.8.8', '2001:db8::1', ''], []],
   ] as const) {
-    for (const [addresses, expected] of [[yes, 200], [no, 401]] as const) {
+    for (const [addresses, expected] of [
+      [yes, 200],
+      [no, 401],
+    ] as const) {
       for (const remoteAddress of addresses) {
         const got = status({ mode: 'mtls', trustedProxies: proxies }, { headers, socket: { remoteAddress } })
         assert.equal(got, expected, `${proxies} ${remoteAddress}`)
@@ -276,10 +345,27 @@ test('the certificate header is believed from configured proxies, by the connect
     }
   }
   // Where frameworks keep the socket.
-  for (const wrapped of [{ raw: { socket: PROXY } }, { req: { socket: PROXY } }, { socket: null, raw: { socket: PROXY } }]) {
+  for (const wrapped of [
+    { raw: { socket: PROXY } },
+    { req: { socket: PROXY } },
+    { socket: null, raw: { socket: PROXY } },
+  ]) {
     assert.equal(status(config, { headers, ...wrapped }), 200)
   }
-  for (const bad of ['10.0.0.0/33', '10.0.0.0/', '10.0.0.0/-1', '10.0.0.0/8/8', '::/129', '1::2::3', '10.0.0', '0x7f.0.0.1', ':::', '1:2', '1:2:3:4::5:6:7:8', '']) {
+  for (const bad of [
+    '10.0.0.0/33',
+    '10.0.0.0/',
+    '10.0.0.0/-1',
+    '10.0.0.0/8/8',
+    '::/129',
+    '1::2::3',
+    '10.0.0',
+    '0x7f.0.0.1',
+    ':::',
+    '1:2',
+    '1:2:3:4::5:6:7:8',
+    '',
+  ]) {
     refusesConfig({ mode: 'mtls', trustedProxies: [bad] }, /no IP address/)
   }
 })
@@ -315,7 +401,8 @@ test('the certificate header is the configured one, in any case and form, once',
 
 test('a subject is admitted by whole attributes', () => {
   const admitted = (regex: RegExp, subject: string): boolean =>
-    status({ mode: 'mtls', mtlsSubjectRegex: regex, ...BEHIND }, { headers: { [CERT]: subject }, socket: PROXY }) === 200
+    status({ mode: 'mtls', mtlsSubjectRegex: regex, ...BEHIND }, { headers: { [CERT]: subject }, socket: PROXY }) ===
+    200
   for (const [regex, yes, no] of [
     [
       /CN=admin/,
@@ -371,7 +458,11 @@ test('a subject is admitted by whole attributes', () => {
         `${'O=x,'.repeat(40)}CN=admin`,
       ],
     ],
-    [/^CN=admin,O=KiteDB$/, ['CN=admin,O=KiteDB'], ['CN=admin,O=KiteDB,C=DE', 'C=DE,CN=admin,O=KiteDB', 'CN=admin', 'CN=admin,O=KiteDBs']],
+    [
+      /^CN=admin,O=KiteDB$/,
+      ['CN=admin,O=KiteDB'],
+      ['CN=admin,O=KiteDB,C=DE', 'C=DE,CN=admin,O=KiteDB', 'CN=admin', 'CN=admin,O=KiteDBs'],
+    ],
     [/^CN=admin/, ['CN=admin,O=x', 'CN=admin'], ['O=x,CN=admin', 'CN=admins']],
     [/CN=admin$/, ['O=x,CN=admin'], ['CN=admin,O=x']],
     [/^CN=admin$/m, ['CN=admin'], ['CN=x\nCN=admin', 'CN=admin,O=x']],
@@ -379,7 +470,11 @@ test('a subject is admitted by whole attributes', () => {
     [/CN=(a|admin)/, ['CN=admin', 'CN=a,O=x'], ['CN=ad']],
     [/CN=admin-\d+/, ['CN=admin-12,O=x'], ['CN=admin-12b', 'CN=admin-']],
     [/CN=admin|CN=root/, ['CN=root'], ['CN=roots', 'CN=xCN=root']],
-    [/admin/, ['CN=admin', 'admin', 'O=admin,CN=x', 'CN="admin"'], ['CN=administrator', 'CN=my admin', 'O=CN=admin', 'O=x=admin']],
+    [
+      /admin/,
+      ['CN=admin', 'admin', 'O=admin,CN=x', 'CN="admin"'],
+      ['CN=administrator', 'CN=my admin', 'O=CN=admin', 'O=x=admin'],
+    ],
     [/CN=Ünïcode 🪁/u, ['CN=Ünïcode 🪁,O=🪁🪁'], ['CN=Ünïcode 🪁s']],
     [/CN = admin/, ['C = US, CN = admin'], ['C = US, CN = administrator']],
     [/CN=admin[^,]*/, ['CN=admin anything'], ['CN=admin\u0000x', 'CN=admin\r\nx', 'CN=admin\u2028x', 'CN=admin\u007f']],
@@ -417,7 +512,10 @@ test('a hostile subject is refused in bounded steps', () => {
   try {
     const subject = `${'O="x",'.repeat(500)}C=D`
     status({ mode: 'mtls', mtlsSubjectRegex: regex, ...BEHIND }, { headers: { [CERT]: subject }, socket: PROXY })
-    status({ mode: 'mtls', mtlsSubjectRegex: regex, ...BEHIND }, { headers: { [CERT]: 'O="x",'.repeat(31) + 'C=D' }, socket: PROXY })
+    status(
+      { mode: 'mtls', mtlsSubjectRegex: regex, ...BEHIND },
+      { headers: { [CERT]: 'O="x",'.repeat(31) + 'C=D' }, socket: PROXY },
+    )
   } finally {
     RegExp.prototype.test = original
   }
@@ -436,11 +534,20 @@ test('a matcher decides alone, where certificates count, by true', () => {
   }
   assert.equal(calls, 0)
   for (const answer of [false, undefined, null, 0, 1, 'true', {}, [true]]) {
-    assert.equal(status({ mode: 'mtls', mtlsMatcher: matcher(answer) }, { headers: { [CERT]: 'CN=admin' } }), 401, inspect(answer))
+    assert.equal(
+      status({ mode: 'mtls', mtlsMatcher: matcher(answer) }, { headers: { [CERT]: 'CN=admin' } }),
+      401,
+      inspect(answer),
+    )
   }
   assert.equal(status({ mode: 'mtls', mtlsMatcher: matcher(true) }, {}), 200)
   const boom = new Error('boom')
-  const throwing = { mode: 'mtls', mtlsMatcher: () => { throw boom } } as const
+  const throwing = {
+    mode: 'mtls',
+    mtlsMatcher: () => {
+      throw boom
+    },
+  } as const
   assert.throws(() => isReplicationAdminAuthorized({}, throwing), boom)
   // A promise is truthy whatever it comes to, and its rejection must not end the process.
   for (const promise of [Promise.resolve(true), Promise.reject(boom)]) {
@@ -452,7 +559,12 @@ test('a matcher decides alone, where certificates count, by true', () => {
 test('the Node TLS matcher goes by what the handshake verified', () => {
   const certificate = { subject: { C: 'DE', O: 'KiteDB', OU: ['a', 'b'], CN: 'admin' } }
   const verified = { authorized: true, getPeerCertificate: () => certificate }
-  for (const request of [{ socket: verified }, { client: verified }, { raw: { socket: verified } }, { req: { socket: verified } }]) {
+  for (const request of [
+    { socket: verified },
+    { client: verified },
+    { raw: { socket: verified } },
+    { req: { socket: verified } },
+  ]) {
     assert.equal(isNodeTlsClientAuthorized(request), true)
     assert.equal(isNodeTlsClientAuthorized(request, { requirePeerCertificate: true }), true)
   }
@@ -469,7 +581,9 @@ test('the Node TLS matcher goes by what the handshake verified', () => {
   ]) {
     assert.equal(isNodeTlsClientAuthorized(request as object), false, inspect(request))
   }
-  const throws = () => { throw new Error('gone') }
+  const throws = () => {
+    throw new Error('gone')
+  }
   for (const getPeerCertificate of [undefined, () => null, () => undefined, () => ({}), () => 'cert', throws]) {
     const request = { socket: { authorized: true, getPeerCertificate } }
     assert.equal(isNodeTlsClientAuthorized(request), true)
@@ -477,7 +591,10 @@ test('the Node TLS matcher goes by what the handshake verified', () => {
     assert.equal(isNodeTlsClientAuthorized(request, { subjectRegex: /CN=admin/ }), false)
   }
   const subject = (regex: RegExp, of: unknown) =>
-    isNodeTlsClientAuthorized({ socket: { authorized: true, getPeerCertificate: () => ({ subject: of }) } }, { subjectRegex: regex })
+    isNodeTlsClientAuthorized(
+      { socket: { authorized: true, getPeerCertificate: () => ({ subject: of }) } },
+      { subjectRegex: regex },
+    )
   assert.equal(subject(/CN=admin/, certificate.subject), true)
   assert.equal(subject(/^CN=admin,OU=b,OU=a,O=KiteDB,C=DE$/, certificate.subject), true)
   assert.equal(subject(/CN=admin/, { CN: 'administrator' }), false)
@@ -498,8 +615,11 @@ test('the Node TLS matcher goes by what the handshake verified', () => {
 })
 
 test('the forwarded matcher believes what a proxy says of verification and certificate', () => {
-  const admits = (headers: Record<string, string | string[]>, options: object = {}, socket: object | null = PROXY): boolean =>
-    isForwardedTlsClientAuthorized({ headers, socket }, { ...BEHIND, ...options })
+  const admits = (
+    headers: Record<string, string | string[]>,
+    options: object = {},
+    socket: object | null = PROXY,
+  ): boolean => isForwardedTlsClientAuthorized({ headers, socket }, { ...BEHIND, ...options })
   for (const value of ['SUCCESS', 'success', 'Successful', 'true', '1', 'yes', 'verified', 'ok', ' OK ']) {
     assert.equal(admits({ 'x-client-verify': value }), true, value)
     assert.equal(admits({ 'SSL-Client-Verify': [value] }), true, value)

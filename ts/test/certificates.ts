@@ -34,7 +34,17 @@ export class Authority {
     ) as [string, string, string, string]
     writeFileSync(extensions, 'subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n')
     openssl(['req', '-new', ...newKey(keyFile), '-out', requestFile, '-utf8', '-subj', subject])
-    const signing = ['-CA', this.certFile, '-CAkey', this.#keyFile, '-CAcreateserial', '-days', '2', '-extfile', extensions]
+    const signing = [
+      '-CA',
+      this.certFile,
+      '-CAkey',
+      this.#keyFile,
+      '-CAcreateserial',
+      '-days',
+      '2',
+      '-extfile',
+      extensions,
+    ]
     openssl(['x509', '-req', '-in', requestFile, '-out', certFile, ...signing])
     return { cert: readFileSync(certFile), key: readFileSync(keyFile), certFile, keyFile }
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
-import { type IncomingMessage, type Server, createServer } from 'node:http'
+import { type IncomingMessage, type Server, createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -20,6 +20,7 @@ import express from 'express'
 import fastify from 'fastify'
 import { Hono } from 'hono'
 import {
+  type HonoOnNode,
   type ReplicationHandler,
   expressReplication,
   fastifyReplication,
@@ -46,9 +47,12 @@ const frameworks: Record<string, (t: TestContext, handler: ReplicationHandler) =
     return app.listen({ port: 0 })
   },
   hono: async (t, handler) => {
-    const app = new Hono().route('/replication', honoReplication(handler))
+    const app = new Hono<HonoOnNode>()
+    honoReplication(app, '/replication', handler)
     return new Promise((resolve) => {
-      const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) => resolve(`http://127.0.0.1:${port}`))
+      const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) =>
+        resolve(`http://127.0.0.1:${port}`),
+      )
       t.after(() => server.close())
     })
   },
@@ -60,14 +64,32 @@ async function listening(t: TestContext, server: Server): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
+/** Asks, and is gone when the first byte comes. */
+async function leaveEarly(url: string, headers: Record<string, string>): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const asking = request(url, { headers, agent: false }, (response) => {
+      response.once('data', () => {
+        asking.destroy()
+        resolve()
+      })
+    })
+    asking.on('error', reject)
+    asking.end()
+  })
+}
+
+async function eventually(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5))
+}
+
 for (const [name, start] of Object.entries(frameworks)) {
   const served = async (
     t: TestContext,
     db: Database,
     authorizer: ReplicationAdminAuthorizer<IncomingMessage> = guarded,
-  ): Promise<(path: string, asked?: Asked) => Promise<Answer>> => {
-    const base = await start(t, replicationHandler(db, authorizer))
-    return (path, asked) => ask(`${base}/replication${path}`, asked)
+  ): Promise<((path: string, asked?: Asked) => Promise<Answer>) & { base: string }> => {
+    const base = `${await start(t, replicationHandler(db, authorizer))}/replication`
+    return Object.assign((path: string, asked?: Asked) => ask(`${base}${path}`, asked), { base })
   }
 
   test(`${name}: a primary is read by whom it admits`, async (t) => {
@@ -100,7 +122,14 @@ for (const [name, start] of Object.entries(frameworks)) {
     const cursor = String(page.json['next_cursor'])
     const next = await get(`/transport/log?cursor=${encodeURIComponent(cursor)}&includePayload=no`, { headers: TOKEN })
     const frames = next.json['frames'] as { log_index: number; payload_base64: string | null }[]
-    assert.deepEqual(frames.map((frame) => [frame.log_index, frame.payload_base64]), [[3, null], [4, null], [5, null]])
+    assert.deepEqual(
+      frames.map((frame) => [frame.log_index, frame.payload_base64]),
+      [
+        [3, null],
+        [4, null],
+        [5, null],
+      ],
+    )
     for (const [query, count] of [
       ['maxFrames=0', 1],
       ['maxFrames=-10', 1],
@@ -126,7 +155,8 @@ for (const [name, start] of Object.entries(frameworks)) {
   })
 
   test(`${name}: large answers come as bytes where they are asked for`, async (t) => {
-    const db = primary(t, scratch(t), 4)
+    const folder = scratch(t)
+    const db = primary(t, folder, 4)
     const get = await served(t, db)
     const headers = { ...TOKEN, accept: 'application/octet-stream' }
     const page = await get('/transport/log?maxFrames=3', { headers })
@@ -136,8 +166,18 @@ for (const [name, start] of Object.entries(frameworks)) {
     const text = parseReplicationLogTransport((await get('/transport/log?maxFrames=3', { headers: TOKEN })).text)
     assert.deepEqual(decodeReplicationFrames(new Uint8Array(page.bytes)), text.frames.map(replicationFrameBytes))
     const snapshot = await get('/transport/snapshot', { headers })
-    const { byte_length } = JSON.parse(String(snapshot.headers['x-kitedb-snapshot'])) as { byte_length: number }
-    assert.equal(snapshot.bytes.length, byte_length)
+    const told = JSON.parse(String(snapshot.headers['x-kitedb-snapshot'])) as { byte_length: number; digest: string }
+    assert.deepEqual(
+      [snapshot.bytes.length, snapshot.headers['content-length']],
+      [told.byte_length, String(told.byte_length)],
+    )
+    writeFileSync(join(folder, 'copy.kitedb'), snapshot.bytes)
+    assert.equal(opened(t, join(folder, 'copy.kitedb')).call('digest'), told.digest)
+    assert.equal(db.call('imageIsHeld'), false)
+    // Who leaves before the end leaves nothing behind; the image is larger than what waits on its way to him.
+    db.call('fill', 300)
+    await leaveEarly(`${get.base}/transport/snapshot`, headers)
+    await eventually(() => db.call('imageIsHeld') === false)
     assert.equal((await get('/transport/snapshot', { headers: { accept: 'application/octet-stream' } })).status, 401)
   })
 
@@ -173,7 +213,10 @@ for (const [name, start] of Object.entries(frameworks)) {
     for (let n = 0; n < 4; n++) source.call('commit', `later ${n}`)
     const headers = { ...TOKEN, 'content-type': 'application/json' }
     const one = await send('/pull', { method: 'POST', headers, body: '{"maxFrames":1}' })
-    assert.deepEqual([one.status, one.json['success'], one.json['appliedFrames'], one.json['role']], [200, true, 1, 'replica'])
+    assert.deepEqual(
+      [one.status, one.json['success'], one.json['appliedFrames'], one.json['role']],
+      [200, true, 1, 'replica'],
+    )
     // As curl sends it, with nothing.
     const rest = await send('/pull', { method: 'POST', headers: TOKEN })
     assert.equal(rest.json['appliedFrames'], 3)
@@ -204,7 +247,17 @@ for (const [name, start] of Object.entries(frameworks)) {
   test(`${name}: what is not there is not found, and a page in a browser does nothing`, async (t) => {
     const db = primary(t, scratch(t), 1)
     const send = await served(t, db)
-    for (const path of ['/nothing', '/', '/status/', '/status/x', '//status', '/__proto__', '/transport', '/GET', '/%2e%2e/x']) {
+    for (const path of [
+      '/nothing',
+      '/',
+      '/status/',
+      '/status/x',
+      '//status',
+      '/__proto__',
+      '/transport',
+      '/GET',
+      '/%2e%2e/x',
+    ]) {
       assert.equal((await send(path, { headers: TOKEN })).status, 404, path)
     }
     const wrong = await send('/promote', { headers: TOKEN })
@@ -216,7 +269,11 @@ for (const [name, start] of Object.entries(frameworks)) {
     assert.equal(db.primaryReplicationStatus()?.epoch, 1)
     // A body without an end is cut off.
     const body = Buffer.alloc(3 << 20, ' ')
-    const large = await send('/pull', { method: 'POST', headers: { ...TOKEN, 'content-type': 'application/json' }, body }).catch(() => null)
+    const large = await send('/pull', {
+      method: 'POST',
+      headers: { ...TOKEN, 'content-type': 'application/json' },
+      body,
+    }).catch(() => null)
     assert.ok(large === null || large.status === 413, `${large?.status}`)
     assert.equal((await send('/status')).status, 200)
   })
@@ -247,10 +304,16 @@ for (const [name, start] of Object.entries(frameworks)) {
     assert.match((await get('/metrics/prometheus')).text, /^kitedb_replication_auth_enabled\{.*\} 0$/m)
     const said: unknown[] = []
     t.mock.method(console, 'error', (error: unknown) => said.push(error))
-    const broken = await served(t, db, createReplicationAdminAuthorizer({
-      mode: 'mtls',
-      mtlsMatcher: () => { throw new Error('inside') },
-    }))
+    const broken = await served(
+      t,
+      db,
+      createReplicationAdminAuthorizer({
+        mode: 'mtls',
+        mtlsMatcher: () => {
+          throw new Error('inside')
+        },
+      }),
+    )
     const failed = await broken('/metrics/prometheus')
     assert.deepEqual([failed.status, failed.text], [500, '{"success":false,"error":"internal error"}'])
     assert.equal(said.length, 1)

@@ -50,10 +50,17 @@ const tlsEnv = (more: Record<string, string> = {}): Record<string, string> => ({
 })
 
 /** The status, or that there was no connection. */
-async function outcome(url: string, client?: Certificate, headers: Record<string, string> = {}): Promise<number | 'no connection'> {
+async function outcome(
+  url: string,
+  client?: Certificate,
+  headers: Record<string, string> = {},
+): Promise<number | 'no connection'> {
   const tls = { ca: ours.cert, ...(client && { cert: client.cert, key: client.key }) }
   const asked: Asked = { headers, ...(url.startsWith('https:') && { tls }) }
-  return ask(url, asked).then(({ status }) => status, () => 'no connection')
+  return ask(url, asked).then(
+    ({ status }) => status,
+    () => 'no connection',
+  )
 }
 
 test('with a token it serves all routes, and closes its database when it is ended', async (t) => {
@@ -69,7 +76,10 @@ test('with a token it serves all routes, and closes its database when it is ende
     assert.equal(await outcome(`${template.url}/${route}`), 401, route)
     assert.equal(await outcome(`${template.url}/${route}`, undefined, BEARER), 200, route)
   }
-  assert.match((await ask(`${template.url}/metrics/prometheus`, { headers: BEARER })).text, /^kitedb_replication_auth_enabled\{.*\} 1$/m)
+  assert.match(
+    (await ask(`${template.url}/metrics/prometheus`, { headers: BEARER })).text,
+    /^kitedb_replication_auth_enabled\{.*\} 1$/m,
+  )
   // Not even with a header that a proxy would set: none is trusted.
   const spoofed = { 'x-forwarded-client-cert': 'CN=replication-admin', 'x-client-verify': 'SUCCESS' }
   assert.equal(await outcome(`${template.url}/transport/log`, undefined, spoofed), 401)
@@ -117,10 +127,19 @@ test('a session that is resumed is that of the same certificate', async (t) => {
   const template = await started(t, tlsEnv({ ...env, PLAYGROUND_TLS_REJECT_UNAUTHORIZED: 'false' }))
   const { port } = new URL(template.url)
   /** Asks over a connection, with the session of an earlier one: its answer and its own session. */
-  const over = async (client: Certificate | undefined, session?: Buffer): Promise<{ answer: string; session: Buffer; resumed: boolean }> =>
+  const over = async (
+    client: Certificate | undefined,
+    session?: Buffer,
+  ): Promise<{ answer: string; session: Buffer; resumed: boolean }> =>
     new Promise((resolve, reject) => {
       const identity = client && { cert: client.cert, key: client.key }
-      const socket = connect({ host: '127.0.0.1', port: Number(port), ca: ours.cert, ...identity, ...(session && { session }) })
+      const socket = connect({
+        host: '127.0.0.1',
+        port: Number(port),
+        ca: ours.cert,
+        ...identity,
+        ...(session && { session }),
+      })
       let answer = ''
       let own: Buffer = Buffer.alloc(0)
       socket.on('session', (made: Buffer) => (own = made))
@@ -142,7 +161,11 @@ test('a session that is resumed is that of the same certificate', async (t) => {
 })
 
 test('token and certificate, one or both', async (t) => {
-  const more = { REPLICATION_ADMIN_TOKEN: TOKEN, PLAYGROUND_TLS_REJECT_UNAUTHORIZED: 'false', REPLICATION_MTLS_SUBJECT_REGEX: 'CN=replication-admin' }
+  const more = {
+    REPLICATION_ADMIN_TOKEN: TOKEN,
+    PLAYGROUND_TLS_REJECT_UNAUTHORIZED: 'false',
+    REPLICATION_MTLS_SUBJECT_REGEX: 'CN=replication-admin',
+  }
   // Where there are certificates, one of the two is the default.
   const either = await started(t, tlsEnv(more))
   const both = await started(t, tlsEnv({ ...more, REPLICATION_ADMIN_AUTH_MODE: ' Token_And_mTLS ' }))
@@ -166,11 +189,20 @@ test('what is configured wrongly does not start', async (t) => {
   for (const [env, says] of [
     [{}, /mode 'token' requires a non-empty token/],
     [{ REPLICATION_ADMIN_TOKEN: '  ' }, /requires a non-empty token/],
-    [{ REPLICATION_ADMIN_TOKEN: TOKEN, REPLICATION_ADMIN_AUTH_MODE: 'tokens' }, /Invalid replication admin auth mode 'tokens'/],
+    [
+      { REPLICATION_ADMIN_TOKEN: TOKEN, REPLICATION_ADMIN_AUTH_MODE: 'tokens' },
+      /Invalid replication admin auth mode 'tokens'/,
+    ],
     [{ REPLICATION_ADMIN_AUTH_MODE: 'mtls' }, /every client can send: name in trustedProxies/],
     [{ REPLICATION_ADMIN_AUTH_MODE: 'mtls', REPLICATION_TRUSTED_PROXIES: 'proxy' }, /no IP address/],
-    [{ REPLICATION_ADMIN_AUTH_MODE: 'mtls', REPLICATION_MTLS_SUBJECT_REGEX: '(' }, /Invalid REPLICATION_MTLS_SUBJECT_REGEX/],
-    [tlsEnv({ REPLICATION_ADMIN_AUTH_MODE: 'mtls', REPLICATION_MTLS_HEADER: 'x-client-cert' }), /in place of mtlsHeader/],
+    [
+      { REPLICATION_ADMIN_AUTH_MODE: 'mtls', REPLICATION_MTLS_SUBJECT_REGEX: '(' },
+      /Invalid REPLICATION_MTLS_SUBJECT_REGEX/,
+    ],
+    [
+      tlsEnv({ REPLICATION_ADMIN_AUTH_MODE: 'mtls', REPLICATION_MTLS_HEADER: 'x-client-cert' }),
+      /in place of mtlsHeader/,
+    ],
     [{ REPLICATION_ADMIN_TOKEN: TOKEN, PLAYGROUND_TLS_CERT_FILE: server.certFile }, /must both be set/],
     [{ REPLICATION_ADMIN_TOKEN: TOKEN, PLAYGROUND_TLS_REQUEST_CERT: 'true' }, /needs PLAYGROUND_TLS_CERT_FILE/],
     [{ REPLICATION_ADMIN_TOKEN: TOKEN, PLAYGROUND_TLS_REQUEST_CERT: 'maybe' }, /must be true or false/],

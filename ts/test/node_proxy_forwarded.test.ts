@@ -39,12 +39,19 @@ function verifiedBy(socket: TLSSocket): { verify: string; subject: string } {
   const { raw } = socket.getPeerCertificate() as { raw?: Buffer }
   if (raw === undefined) return { verify: 'NONE', subject: '' }
   const args = ['x509', '-inform', 'DER', '-noout', '-subject', '-nameopt', 'RFC2253']
-  const subject = execFileSync('openssl', args, { input: raw }).toString().trim().replace(/^subject=/, '')
+  const subject = execFileSync('openssl', args, { input: raw })
+    .toString()
+    .trim()
+    .replace(/^subject=/, '')
   return { verify: socket.authorized ? 'SUCCESS' : 'FAILED:self signed', subject }
 }
 
 /** A proxy that ends TLS, and comes from an address of its own. `forwarded` makes the headers that it sends. */
-async function proxyTo(t: TestContext, target: string, forwarded: (sent: Headers, told: { verify: string; subject: string }) => Headers): Promise<string> {
+async function proxyTo(
+  t: TestContext,
+  target: string,
+  forwarded: (sent: Headers, told: { verify: string; subject: string }) => Headers,
+): Promise<string> {
   const { hostname, port, pathname } = new URL(target)
   const options = { cert: server.cert, key: server.key, ca: ours.cert, requestCert: true, rejectUnauthorized: false }
   const proxy = createServer(options, (incoming: IncomingMessage, outgoing) => {
@@ -93,7 +100,11 @@ async function started(t: TestContext, env: Record<string, string> = {}): Promis
   })
 }
 
-async function outcome(url: string, client?: Certificate, headers: Record<string, string | string[]> = {}): Promise<number> {
+async function outcome(
+  url: string,
+  client?: Certificate,
+  headers: Record<string, string | string[]> = {},
+): Promise<number> {
   const tls = { ca: ours.cert, ...(client && { cert: client.cert, key: client.key }) }
   return (await ask(url, { headers, ...(url.startsWith('https:') && { tls }) })).status
 }
@@ -117,7 +128,9 @@ test('a proxy that is trusted tells whose certificate it verified', async (t) =>
     }
     assert.equal(await outcome(`${proxy}/status`, client), 200)
   }
-  const text = await ask(`${proxy}/metrics/prometheus`, { tls: { ca: ours.cert, cert: clients.admin.cert, key: clients.admin.key } })
+  const text = await ask(`${proxy}/metrics/prometheus`, {
+    tls: { ca: ours.cert, cert: clients.admin.cert, key: clients.admin.key },
+  })
   assert.match(text.text, /^kitedb_replication_auth_enabled\{.*\} 1$/m)
   const promoted = await ask(`${proxy}/promote`, {
     method: 'POST',
@@ -129,7 +142,11 @@ test('a proxy that is trusted tells whose certificate it verified', async (t) =>
 
 test('who goes around the proxy is not believed', async (t) => {
   const template = await started(t)
-  for (const more of [{}, { 'x-forwarded-for': PROXY, 'x-real-ip': PROXY, forwarded: `for=${PROXY}` }, { host: PROXY }]) {
+  for (const more of [
+    {},
+    { 'x-forwarded-for': PROXY, 'x-real-ip': PROXY, forwarded: `for=${PROXY}` },
+    { host: PROXY },
+  ]) {
     assert.equal(await outcome(`${template.url}/transport/log`, undefined, { ...SPOOFED, ...more }), 401)
   }
   assert.equal(await outcome(`${template.url}/transport/log`), 401)

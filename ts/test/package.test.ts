@@ -7,13 +7,16 @@ import { scratch } from './scratch.js'
 
 const root = new URL('../../../', import.meta.url).pathname
 
-/** A project that has the package as it is packed, and nothing else: no types of Node either. */
+/** A project that has the package as it is packed, the database that it asks, and nothing else: no types of Node either. */
 function project(t: TestContext): string {
   const folder = scratch(t)
   const installed = join(folder, 'node_modules/kitedb-replication-transport')
   mkdirSync(installed, { recursive: true })
   cpSync(join(root, 'package.json'), join(installed, 'package.json'))
   cpSync(join(root, 'dist'), join(installed, 'dist'), { recursive: true })
+  const core = join(folder, 'node_modules/@kitedb/core')
+  for (const part of ['package.json', 'dist'])
+    cpSync(join(root, 'test/core', part), join(core, part), { recursive: true })
   return folder
 }
 
@@ -27,6 +30,7 @@ const NAMES = [
   'createForwardedTlsMtlsMatcher',
   'createNodeTlsMtlsMatcher',
   'createReplicationAdminAuthorizer',
+  'createReplicationTransportAdapter',
   'decodeReplicationFrames',
   'encodeReplicationFrames',
   'isForwardedTlsClientAuthorized',
@@ -34,6 +38,8 @@ const NAMES = [
   'isReplicationAdminAuthorized',
   'parseReplicationLogTransport',
   'parseReplicationSnapshotTransport',
+  'readReplicationLogTransport',
+  'readReplicationSnapshotTransport',
   'replicationFrameBytes',
   'replicationSnapshotBytes',
 ]
@@ -55,20 +61,14 @@ test('it is imported and required, under the same names', (t) => {
 test('its types are strict, complete, and need none of Node', (t) => {
   const folder = project(t)
   const source = `
-import { bindReplicationTransport, createForwardedTlsMtlsMatcher, createNodeTlsMtlsMatcher, createReplicationAdminAuthorizer } from 'kitedb-replication-transport'
+import type { Database } from '@kitedb/core'
+import { createReplicationTransportAdapter, createForwardedTlsMtlsMatcher, createNodeTlsMtlsMatcher, createReplicationAdminAuthorizer } from 'kitedb-replication-transport'
 import type {
   ReplicationAdminAuthConfig, ReplicationAdminAuthMode, ReplicationAdminAuthRequest, ReplicationForwardedMtlsMatcherOptions,
   ReplicationLogTransportFrame, ReplicationLogTransportOptions, ReplicationLogTransportPage, ReplicationNodeMtlsMatcherOptions,
   ReplicationNodeTlsLikeRequest, ReplicationNodeTlsLikeSocket, ReplicationSnapshotTransport, ReplicationTransportAdapter,
 } from 'kitedb-replication-transport'
 
-declare class Database { readonly path: string }
-const { createReplicationTransportAdapter } = bindReplicationTransport({
-  collectReplicationSnapshotTransportJson: (db: Database, includeData?: boolean) => db.path + includeData,
-  collectReplicationLogTransportJson: (db: Database, cursor?: string | null, maxFrames?: number) => db.path + cursor + maxFrames,
-  collectReplicationMetricsPrometheus: (db: Database, options?: { authEnabled?: boolean }) => db.path + options?.authEnabled,
-  collectReplicationMetricsOtelJson: (db: Database) => db.path,
-})
 const authorizer = createReplicationAdminAuthorizer({ mode: 'mtls', mtlsMatcher: createNodeTlsMtlsMatcher() })
 export const adapter = (db: Database): ReplicationTransportAdapter => createReplicationTransportAdapter(db, { authEnabled: authorizer })
 export const next = (page: ReplicationLogTransportPage): string | null => page.gap === null ? page.next_cursor : page.gap.reason
@@ -89,7 +89,15 @@ createReplicationTransportAdapter({})
 createForwardedTlsMtlsMatcher()
 `
   for (const file of ['a.mts', 'a.cts']) writeFileSync(join(folder, file), source)
-  const options = { strict: true, exactOptionalPropertyTypes: true, skipLibCheck: false, noEmit: true, types: [], lib: ['ES2022'], module: 'nodenext' }
+  const options = {
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    skipLibCheck: false,
+    noEmit: true,
+    types: [],
+    lib: ['ES2022'],
+    module: 'nodenext',
+  }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, files: ['a.mts', 'a.cts'] }))
   const tsc = join(root, 'node_modules/typescript/bin/tsc')
   try {
@@ -99,13 +107,19 @@ createForwardedTlsMtlsMatcher()
   }
 })
 
-test('it asks for nothing but the language', () => {
-  const files = readdirSync(join(root, 'dist'), { recursive: true, encoding: 'utf8' }).filter((name) => /\.(js|d\.ts)$/.test(name))
+test('it asks for nothing but the language, and for the database in one place', () => {
+  const files = readdirSync(join(root, 'dist'), { recursive: true, encoding: 'utf8' }).filter((name) =>
+    /\.(js|d\.ts)$/.test(name),
+  )
   assert.ok(files.length > 40, `${files.length}`)
   for (const file of files) {
     const text = readFileSync(join(root, 'dist', file), 'utf8')
     const asked = [...text.matchAll(/(?:from |require\(|import\()["']([^"']+)["']/g)].map(([, name = '']) => name)
-    for (const name of asked) assert.match(name, /^\.\.?\//, `${file} asks for ${name}`)
+    for (const name of asked) {
+      const known =
+        /^\.\.?\//.test(name) || (name === '@kitedb/core' && /^(esm|cjs)\/replication_transport\./.test(file))
+      assert.ok(known, `${file} asks for ${name}`)
+    }
     const code = text.replace(/\/\*[^]*?\*\/|\/\/.*|'[^'\n]*'|`[^`]*`|"[^"\n]*"/g, '')
     assert.ok(!(file.endsWith('.d.ts') ? /\bany\b/ : /\b(?:Buffer|process|globalThis|setTimeout)\b/).test(code), file)
   }

@@ -21,7 +21,7 @@ import {
 } from '@kitedb/core/replication'
 import { opened, primary, scratch } from './scratch.js'
 
-test('a snapshot travels as text or bytes, and opens elsewhere as the same graph', (t) => {
+test('a snapshot travels as text, and opens elsewhere as the same graph', async (t) => {
   const folder = scratch(t)
   const db = primary(t, folder, 5)
   const adapter = createReplicationTransportAdapter(db)
@@ -35,11 +35,13 @@ test('a snapshot travels as text or bytes, and opens elsewhere as the same graph
   assert.throws(() => replicationSnapshotBytes(without), /has no data: ask for it with its data/)
   assert.deepEqual(Object.keys(readReplicationSnapshotTransport(db)), Object.keys(without))
 
-  const withData = adapter.snapshot(true)
-  const { snapshot, body } = adapter.snapshotBinary()
+  const snapshot = adapter.snapshot(true)
+  const body = replicationSnapshotBytes(snapshot)
   assert.equal(body.length, snapshot.byte_length)
-  assert.deepEqual(replicationSnapshotBytes(withData), body)
-  assert.deepEqual(body, new Uint8Array(Buffer.from(withData.data_base64 ?? '', 'base64')))
+  assert.deepEqual(body, new Uint8Array(Buffer.from(snapshot.data_base64 ?? '', 'base64')))
+  const { generated_at_ms: _then, ...later } = await adapter.snapshotAsync(true)
+  const { generated_at_ms: _now, ...told } = snapshot
+  assert.deepEqual(later, told)
   writeFileSync(join(folder, 'copy.kitedb'), body)
   const copy = opened(t, join(folder, 'copy.kitedb'))
   assert.equal(copy.call('digest'), snapshot.digest)
@@ -47,15 +49,82 @@ test('a snapshot travels as text or bytes, and opens elsewhere as the same graph
   assert.equal(copy.call('hasNode', 'node 5'), true)
 })
 
-test('pages follow each other to the end, by their cursors', (t) => {
+test('a snapshot of any size is read in pieces, and let go at the end or before it', async (t) => {
+  const folder = scratch(t)
+  const db = primary(t, folder, 5)
+  const adapter = createReplicationTransportAdapter(db)
+  const held = (): unknown => db.call('imageIsHeld')
+  const image = await adapter.snapshotImage()
+  const { byte_length, digest, start_cursor, format } = image.snapshot
+  assert.deepEqual([format, start_cursor, digest], ['single-file-db-copy', '1:0:0:6', db.call('digest')])
+  const pieces: Uint8Array[] = []
+  for await (const piece of image.pieces(1000)) {
+    pieces.push(piece)
+    assert.equal(held(), true)
+  }
+  assert.deepEqual([...new Set(pieces.slice(0, -1).map((piece) => piece.length))], [1000])
+  assert.equal(Buffer.concat(pieces).length, byte_length)
+  assert.equal(held(), false)
+  writeFileSync(join(folder, 'copy.kitedb'), Buffer.concat(pieces))
+  assert.equal(opened(t, join(folder, 'copy.kitedb')).call('digest'), digest)
+
+  for (const leave of [
+    async () => {
+      for await (const _ of (await adapter.snapshotImage()).pieces(10)) break
+    },
+    async () => {
+      const reading = (await adapter.snapshotImage()).pieces(10)
+      await reading.next()
+      await assert.rejects(async () => {
+        for await (const _ of reading) throw new Error('enough')
+      }, /enough/)
+    },
+    // Before the first piece, as where the client is gone already.
+    async () => (await adapter.snapshotImage()).pieces().return?.(),
+    async () => (await adapter.snapshotImage()).release(),
+    async () => {
+      const reading = (await adapter.snapshotImage()).pieces(10)
+      db.call('imageRelease')
+      await assert.rejects(reading.next(), /the image was released/)
+      assert.deepEqual(await reading.next(), { done: true, value: undefined })
+    },
+  ]) {
+    await leave()
+    assert.equal(held(), false)
+  }
+  for (const bytes of [0, -1, 1.5, Number.NaN]) {
+    const unread = await adapter.snapshotImage()
+    assert.throws(() => unread.pieces(bytes), RangeError)
+    unread.release()
+  }
+})
+
+test('calls that do not hold up the event loop end with their signal', async (t) => {
+  const adapter = createReplicationTransportAdapter(primary(t, scratch(t), 1))
+  const ended = AbortSignal.abort(new Error('enough'))
+  await assert.rejects(adapter.snapshotAsync(false, { signal: ended }), /enough/)
+  await assert.rejects(adapter.snapshotImage({ signal: ended }), /enough/)
+  await assert.rejects(adapter.logAsync({ signal: ended }), /enough/)
+  await assert.rejects(adapter.logBinary({ signal: ended }), /enough/)
+  await assert.rejects(adapter.pages({ signal: ended }).next(), /enough/)
+  await assert.rejects(adapter.frames({ signal: ended }).next(), /enough/)
+  const { signal } = new AbortController()
+  assert.equal((await adapter.logAsync({ signal })).frame_count, 1)
+})
+
+test('pages follow each other to the end, by their cursors', async (t) => {
   const db = primary(t, scratch(t), 5)
   const adapter = createReplicationTransportAdapter(db)
   const first = adapter.log({ maxFrames: 2 })
   assert.deepEqual(first, readReplicationLogTransport(db, { maxFrames: 2 }))
   assert.deepEqual([first.cursor, first.frame_count, first.eof, first.gap], [null, 2, false, null])
+  assert.deepEqual(await adapter.logAsync({ maxFrames: 2 }), first)
   const second = adapter.log({ cursor: first.next_cursor, maxFrames: 2 })
   assert.equal(second.cursor, first.next_cursor)
-  assert.deepEqual(second.frames.map((frame) => frame.log_index), [3, 4])
+  assert.deepEqual(
+    second.frames.map((frame) => frame.log_index),
+    [3, 4],
+  )
   const last = adapter.log({ cursor: second.next_cursor })
   assert.deepEqual([last.frames.map((frame) => frame.log_index), last.eof], [[5], true])
   const beyond = adapter.log({ cursor: last.next_cursor })
@@ -65,8 +134,14 @@ test('pages follow each other to the end, by their cursors', (t) => {
   assert.equal(whole.frame_count, 5)
   for (const frame of whole.frames) assert.equal(replicationFrameBytes(frame).length, frame.bytes)
   const bare = adapter.log({ includePayload: false })
-  assert.deepEqual(bare.frames, whole.frames.map((frame) => ({ ...frame, payload_base64: null })))
-  assert.throws(() => encodeReplicationFrames(bare.frames), /frame 1 has no payload: ask for the page with its payloads/)
+  assert.deepEqual(
+    bare.frames,
+    whole.frames.map((frame) => ({ ...frame, payload_base64: null })),
+  )
+  assert.throws(
+    () => encodeReplicationFrames(bare.frames),
+    /frame 1 has no payload: ask for the page with its payloads/,
+  )
   const one = adapter.log({ maxBytes: whole.frames[0]?.bytes })
   assert.equal(one.frame_count, 1)
   for (const cursor of ['', '  ', null, undefined]) assert.equal(adapter.log({ cursor }).frame_count, 5)
@@ -85,33 +160,45 @@ test('the defaults are 128 frames, of at most 1 MiB', (t) => {
   const page = adapter.log()
   assert.deepEqual([page.frame_count, page.eof], [128, false])
   adapter.log({ cursor: undefined, maxFrames: undefined, maxBytes: undefined, includePayload: undefined })
-  assert.deepEqual(asked, [[null, 128, 1048576, true], [null, 128, 1048576, true]])
+  assert.deepEqual(asked, [
+    [null, 128, 1048576, true],
+    [null, 128, 1048576, true],
+  ])
 })
 
-test('what the database refuses comes through as it said it', (t) => {
+test('what the database refuses comes through as it said it', async (t) => {
   const folder = scratch(t)
   const adapter = createReplicationTransportAdapter(primary(t, folder, 1))
   assert.throws(() => adapter.log({ cursor: 'bad-cursor' }), { code: 'INVALID_CURSOR', message: /invalid cursor/ })
   assert.throws(() => adapter.log({ maxFrames: 0 }), { code: 'INVALID_ARGUMENT', message: /max_frames must be > 0/ })
   assert.throws(() => adapter.log({ maxBytes: 1 }), { message: /max_bytes.*smaller than frame size/ })
+  await assert.rejects(adapter.logAsync({ cursor: 'bad-cursor' }), { code: 'INVALID_CURSOR' })
   const alone = opened(t, join(folder, 'alone.kitedb'))
-  assert.throws(() => createReplicationTransportAdapter(alone).snapshot(), { code: 'NOT_PRIMARY', message: /not opened in primary role/ })
+  assert.throws(() => createReplicationTransportAdapter(alone).snapshot(), {
+    code: 'NOT_PRIMARY',
+    message: /not opened in primary role/,
+  })
 })
 
-test('a binary page has the frames of the text, as the log holds them', (t) => {
+test('a binary page has the frames of the text, as the log holds them', async (t) => {
   const db = primary(t, scratch(t), 4)
   const adapter = createReplicationTransportAdapter(db)
-  const { body, ...page } = adapter.logBinary({ maxFrames: 3 })
+  const { body, ...page } = await adapter.logBinary({ maxFrames: 3 })
   const { frames, ...text } = adapter.log({ maxFrames: 3 })
   assert.deepEqual(page, text)
   const decoded = decodeReplicationFrames(body)
   assert.deepEqual(decoded, frames.map(replicationFrameBytes))
-  assert.deepEqual(decoded.map((frame) => frame.length), frames.map((frame) => frame.bytes))
+  assert.deepEqual(
+    decoded.map((frame) => frame.length),
+    frames.map((frame) => frame.bytes),
+  )
   assert.equal(body.length, page.total_bytes + 4 * page.frame_count)
   // What was cut on its way is no shorter page.
   for (let cut = 1; cut < body.length; cut++) {
     const left = body.subarray(0, cut)
-    const ends = new Set(decoded.map((_, at) => decoded.slice(0, at + 1).reduce((sum, frame) => sum + 4 + frame.length, 0)))
+    const ends = new Set(
+      decoded.map((_, at) => decoded.slice(0, at + 1).reduce((sum, frame) => sum + 4 + frame.length, 0)),
+    )
     if (ends.has(cut)) assert.ok(decodeReplicationFrames(left).length < decoded.length)
     else assert.throws(() => decodeReplicationFrames(left), ReplicationTransportError)
   }
@@ -136,14 +223,15 @@ test('a stream of pages or frames asks for the next one when this one was taken'
   for await (const frame of adapter.frames({ maxFrames: 2 })) {
     indexes.push(frame.logIndex)
     assert.ok(frame.data.length > 0)
-    resume = frame.nextCursor
+    resume = frame.nextCursor ?? undefined
     if (frame.logIndex === 4) break
   }
   assert.deepEqual(indexes, [1, 2, 3, 4])
   const rest: number[] = []
   for await (const frame of adapter.frames({ cursor: resume })) rest.push(frame.logIndex)
   assert.deepEqual(rest, [5, 6, 7, 8])
-  for await (const _ of adapter.pages({ cursor: adapter.log().next_cursor })) assert.fail('there is nothing after the end')
+  for await (const _ of adapter.pages({ cursor: adapter.log().next_cursor }))
+    assert.fail('there is nothing after the end')
 
   const controller = new AbortController()
   const seen: number[] = []
@@ -181,7 +269,13 @@ test('the metrics say whether the host asks for authorization', (t) => {
   const auth = (text: string): string | undefined => /^kitedb_replication_auth_enabled\{.*\} (\d)$/m.exec(text)?.[1]
   const guarded = createReplicationAdminAuthorizer({ mode: 'token', token: 'x' })
   const open = createReplicationAdminAuthorizer({ mode: 'none' })
-  for (const [authEnabled, said] of [[undefined, '0'], [false, '0'], [true, '1'], [open, '0'], [guarded, '1']] as const) {
+  for (const [authEnabled, said] of [
+    [undefined, '0'],
+    [false, '0'],
+    [true, '1'],
+    [open, '0'],
+    [guarded, '1'],
+  ] as const) {
     const adapter = createReplicationTransportAdapter(db, { authEnabled })
     const text = adapter.metricsPrometheus()
     assert.equal(auth(text), said, inspect(authEnabled))
@@ -195,7 +289,10 @@ test('the metrics say whether the host asks for authorization', (t) => {
     collectReplicationMetricsPrometheus: (of) => core.collectReplicationMetricsPrometheus(of),
   })
   const adapter = deaf.createReplicationTransportAdapter(db, { authEnabled: guarded })
-  assert.throws(() => adapter.metricsPrometheus(), /auth_enabled is 0 in the metrics of a host whose authorization is on/)
+  assert.throws(
+    () => adapter.metricsPrometheus(),
+    /auth_enabled is 0 in the metrics of a host whose authorization is on/,
+  )
 })
 
 test('a text that was changed on its way is refused, and not shown', (t) => {
@@ -214,15 +311,30 @@ test('a text that was changed on its way is refused, and not shown', (t) => {
     ['"retained_floor":0', '"retained_floor":null', /retained_floor must be an integer/],
     ['{', '[', /it is not JSON/],
   ] as const
-  const cases: [typeof parseReplicationLogTransport | typeof parseReplicationSnapshotTransport, string, string, string, RegExp][] = []
+  const cases: [
+    typeof parseReplicationLogTransport | typeof parseReplicationSnapshotTransport,
+    string,
+    string,
+    string,
+    RegExp,
+  ][] = []
   for (const [from, to, says] of both) {
-    cases.push([parseReplicationLogTransport, page, from, to, says], [parseReplicationSnapshotTransport, snapshot, from, to, says])
+    cases.push(
+      [parseReplicationLogTransport, page, from, to, says],
+      [parseReplicationSnapshotTransport, snapshot, from, to, says],
+    )
   }
   cases.push(
     [parseReplicationLogTransport, page, '"frame_count":3', '"frame_count":4', /it has 3 frames, where 4 with/],
     [parseReplicationLogTransport, page, '"total_bytes":', '"total_bytes":1', /it has 3 frames, where 3 with/],
     [parseReplicationLogTransport, page, '"frames":[{', '"frames":[7,{', /frames\[\]\. is no object/],
-    [parseReplicationLogTransport, page, '"payload_base64":"', '"payload_base64":7,"x":"', /frames\[\]\.payload_base64 must be of kind string or null/],
+    [
+      parseReplicationLogTransport,
+      page,
+      '"payload_base64":"',
+      '"payload_base64":7,"x":"',
+      /frames\[\]\.payload_base64 must be of kind string or null/,
+    ],
     [parseReplicationLogTransport, page, '"gap":null', '"gap":{}', /gap\.reason must be of kind string/],
     [parseReplicationLogTransport, page, '"eof":true', '"eof":1', /eof must be of kind boolean/],
     [parseReplicationLogTransport, page, '"frames":[', '"frames":null,"was":[', /frames must be of kind list/],
@@ -256,7 +368,10 @@ test('bytes are those that were said, or refused', (t) => {
   const snapshot = readReplicationSnapshotTransport(db, true)
   const data = snapshot.data_base64 ?? ''
   for (const [change, says] of [
-    [{ data_base64: `${data.slice(0, 40)}${data[40] === 'A' ? 'B' : 'A'}${data.slice(41)}` }, /have \d+ bytes and the CRC-32C [0-9a-f]{8}, where/],
+    [
+      { data_base64: `${data.slice(0, 40)}${data[40] === 'A' ? 'B' : 'A'}${data.slice(41)}` },
+      /have \d+ bytes and the CRC-32C [0-9a-f]{8}, where/,
+    ],
     [{ byte_length: snapshot.byte_length + 1 }, /where \d+ and [0-9a-f]{8} are said: ask for it again/],
     [{ checksum_crc32c: '00000000' }, /and 00000000 are said/],
     [{ data_base64: `${data}\n` }, /no base64/],
@@ -273,7 +388,9 @@ test('bytes are those that were said, or refused', (t) => {
     assert.throws(() => replicationFrameBytes({ ...frame, payload_base64 }), /frame 1 is not \d+ bytes in base64/)
   }
   // Every length of padding, and a second text for the same bytes.
-  const of = (payload_base64: string, bytes: number): number[] => [...replicationFrameBytes({ ...frame, payload_base64, bytes })]
+  const of = (payload_base64: string, bytes: number): number[] => [
+    ...replicationFrameBytes({ ...frame, payload_base64, bytes }),
+  ]
   assert.deepEqual(of('', 0), [])
   assert.deepEqual(of('AP8=', 2), [0, 255])
   assert.deepEqual(of('+/8B', 3), [251, 255, 1])

@@ -1,5 +1,6 @@
-import { type ReplicationLogBinaryPage, encodeReplicationFrames, replicationFrameBytes, replicationSnapshotBytes } from './binary.js'
+import { type ReplicationLogBinaryPage, encodeReplicationFrames, replicationFrameBytes } from './binary.js'
 import { ReplicationTransportError, ReplicationTransportGapError } from './error.js'
+import { type ReplicationExportedSnapshot, type ReplicationSnapshotImage, imageOf } from './image.js'
 import {
   type ReplicationLogTransportFrame,
   type ReplicationLogTransportPage,
@@ -8,8 +9,30 @@ import {
   parseReplicationSnapshotTransport,
 } from './json.js'
 
+/** An `AbortSignal`, as far as it is looked at here; the database is given it as it is. */
+export interface ReplicationAbortSignal {
+  readonly aborted: boolean
+  readonly reason?: unknown
+}
+
+/** What is asked of a database itself: it does not hold up the event loop. */
+export interface ReplicationTransportDatabase {
+  exportReplicationSnapshotTransportJsonAsync(
+    includeData?: boolean,
+    options?: { signal?: ReplicationAbortSignal },
+  ): Promise<string>
+  exportReplicationLogTransportJsonAsync(
+    cursor?: string | null,
+    maxFrames?: number,
+    maxBytes?: number,
+    includePayload?: boolean,
+    options?: { signal?: ReplicationAbortSignal },
+  ): Promise<string>
+  primaryExportSnapshotAsync(options?: { signal?: ReplicationAbortSignal }): Promise<ReplicationExportedSnapshot>
+}
+
 /** The functions of `@kitedb/core` that this is made of. Each asks the primary, and throws what that says. */
-export interface ReplicationTransportFunctions<Db> {
+export interface ReplicationTransportFunctions<Db extends ReplicationTransportDatabase> {
   collectReplicationSnapshotTransportJson(db: Db, includeData?: boolean): string
   collectReplicationLogTransportJson(
     db: Db,
@@ -35,10 +58,9 @@ export interface ReplicationLogTransportOptions {
   includePayload?: boolean | undefined
 }
 
-/** Which frames, a page at a time. */
-export interface ReplicationLogStreamOptions extends Omit<ReplicationLogTransportOptions, 'includePayload'> {
-  /** Ends the stream before its next page, with the signal's reason. */
-  signal?: { readonly aborted: boolean; readonly reason?: unknown } | undefined
+/** How a call that does not hold up the event loop is ended before its time, with the signal's reason. */
+export interface ReplicationTransportCallOptions {
+  signal?: ReplicationAbortSignal | undefined
 }
 
 /** A frame with its bytes, as the log holds it. */
@@ -46,8 +68,8 @@ export interface ReplicationLogFrame {
   readonly epoch: number
   readonly logIndex: number
   readonly data: Uint8Array
-  /** Where to go on after this page of frames. */
-  readonly nextCursor: string
+  /** Where to go on after the page that this frame is of. */
+  readonly nextCursor: string | null
 }
 
 export interface ReplicationTransportAdapterOptions {
@@ -57,27 +79,39 @@ export interface ReplicationTransportAdapterOptions {
 
 /** What a host serves of a primary. Everything is asked anew at each call. */
 export interface ReplicationTransportAdapter {
-  /** A snapshot; with `includeData` (default `false`) its bytes, of at most 32 MiB. */
+  /** A snapshot; with `includeData` (default `false`) its bytes, of at most 32 MiB. Reads all of it, for its checksum. */
   snapshot(includeData?: boolean): ReplicationSnapshotTransport
   log(options?: ReplicationLogTransportOptions): ReplicationLogTransportPage
   /** Prometheus text 0.0.4. */
   metricsPrometheus(): string
   metricsOtelJson(): string
-  /** A snapshot and the bytes of its copy, verified. */
-  snapshotBinary(): { readonly snapshot: ReplicationSnapshotTransport; readonly body: Uint8Array }
+  /** {@link ReplicationTransportAdapter.snapshot}, without holding up the event loop. */
+  snapshotAsync(includeData?: boolean, options?: ReplicationTransportCallOptions): Promise<ReplicationSnapshotTransport>
+  /** {@link ReplicationTransportAdapter.log}, without holding up the event loop. */
+  logAsync(
+    options?: ReplicationLogTransportOptions & ReplicationTransportCallOptions,
+  ): Promise<ReplicationLogTransportPage>
+  /** A snapshot of any size, whose bytes are read a piece at a time. */
+  snapshotImage(options?: ReplicationTransportCallOptions): Promise<ReplicationSnapshotImage>
   /** A page whose frames are bytes: see `decodeReplicationFrames`. */
-  logBinary(options?: Omit<ReplicationLogTransportOptions, 'includePayload'>): ReplicationLogBinaryPage
+  logBinary(options?: ReplicationLogStreamOptions): Promise<ReplicationLogBinaryPage>
   /**
    * All pages from `cursor` to the end of the log, the next one asked for when this one was taken. A gap ends it with
    * `ReplicationTransportGapError`.
    */
-  pages(options?: ReplicationLogStreamOptions & { includePayload?: boolean | undefined }): AsyncGenerator<ReplicationLogTransportPage, void, undefined>
+  pages(
+    options?: ReplicationLogTransportOptions & ReplicationTransportCallOptions,
+  ): AsyncGenerator<ReplicationLogTransportPage, void, undefined>
   /** All frames from `cursor` to the end of the log, as {@link ReplicationTransportAdapter.pages} brings them. */
   frames(options?: ReplicationLogStreamOptions): AsyncGenerator<ReplicationLogFrame, void, undefined>
 }
 
+/** Which frames, with their bytes. */
+export type ReplicationLogStreamOptions = Omit<ReplicationLogTransportOptions, 'includePayload'> &
+  ReplicationTransportCallOptions
+
 /** The functions of the runbook, for one kind of database. */
-export interface ReplicationTransport<Db> {
+export interface ReplicationTransport<Db extends ReplicationTransportDatabase> {
   readReplicationSnapshotTransport(db: Db, includeData?: boolean): ReplicationSnapshotTransport
   readReplicationLogTransport(db: Db, options?: ReplicationLogTransportOptions): ReplicationLogTransportPage
   createReplicationTransportAdapter(db: Db, options?: ReplicationTransportAdapterOptions): ReplicationTransportAdapter
@@ -87,15 +121,17 @@ const MAX_FRAMES = 128
 const MAX_BYTES = 1_048_576
 
 /** Makes the runbook's functions from those of the native module: `@kitedb/core/replication` exports what comes of it. */
-export function bindReplicationTransport<Db>(functions: ReplicationTransportFunctions<Db>): ReplicationTransport<Db> {
+export function bindReplicationTransport<Db extends ReplicationTransportDatabase>(
+  functions: ReplicationTransportFunctions<Db>,
+): ReplicationTransport<Db> {
   const readReplicationSnapshotTransport = (db: Db, includeData = false): ReplicationSnapshotTransport =>
     parseReplicationSnapshotTransport(functions.collectReplicationSnapshotTransportJson(db, includeData))
 
-  const readReplicationLogTransport = (db: Db, options: ReplicationLogTransportOptions = {}): ReplicationLogTransportPage => {
-    const { cursor = null, maxFrames = MAX_FRAMES, maxBytes = MAX_BYTES, includePayload = true } = options
-    const text = functions.collectReplicationLogTransportJson(db, cursor, maxFrames, maxBytes, includePayload)
-    return parseReplicationLogTransport(text)
-  }
+  const readReplicationLogTransport = (
+    db: Db,
+    options: ReplicationLogTransportOptions = {},
+  ): ReplicationLogTransportPage =>
+    parseReplicationLogTransport(functions.collectReplicationLogTransportJson(db, ...argumentsOf(options)))
 
   const createReplicationTransportAdapter = (
     db: Db,
@@ -103,57 +139,76 @@ export function bindReplicationTransport<Db>(functions: ReplicationTransportFunc
   ): ReplicationTransportAdapter => {
     const { authEnabled: told = false } = options
     const authEnabled = typeof told === 'boolean' ? told : told.authEnabled
-    const log = (asked: ReplicationLogTransportOptions = {}) => readReplicationLogTransport(db, asked)
-
-    async function* pages(
-      asked: ReplicationLogStreamOptions & { includePayload?: boolean | undefined } = {},
-    ): AsyncGenerator<ReplicationLogTransportPage, void, undefined> {
-      const { signal, ...first } = asked
-      let { cursor } = first
-      for (;;) {
-        if (signal?.aborted === true) throw signal.reason ?? new Error('aborted')
-        const page = log({ ...first, cursor })
-        if (page.frame_count > 0) yield page
-        if (page.gap !== null) throw new ReplicationTransportGapError(page.gap)
-        if (page.eof) return
-        if (page.next_cursor === null) throw new ReplicationTransportError('an empty page of the log is not its end')
-        cursor = page.next_cursor
-      }
-    }
-
-    async function* frames(asked: ReplicationLogStreamOptions = {}): AsyncGenerator<ReplicationLogFrame, void, undefined> {
-      for await (const page of pages({ ...asked, includePayload: true })) {
-        const nextCursor = page.next_cursor ?? page.cursor ?? ''
-        for (const frame of page.frames) yield frameOf(frame, nextCursor)
-      }
-    }
-
     return {
       snapshot: (includeData = false) => readReplicationSnapshotTransport(db, includeData),
-      log,
+      log: (asked = {}) => readReplicationLogTransport(db, asked),
       metricsPrometheus: () => {
         const text = functions.collectReplicationMetricsPrometheus(db, { authEnabled })
         requireToldAuth(text, authEnabled)
         return text
       },
       metricsOtelJson: () => functions.collectReplicationMetricsOtelJson(db),
-      snapshotBinary: () => {
-        const snapshot = readReplicationSnapshotTransport(db, true)
-        return { snapshot: { ...snapshot, data_base64: null }, body: replicationSnapshotBytes(snapshot) }
+      snapshotAsync: async (includeData = false, { signal } = {}) =>
+        parseReplicationSnapshotTransport(
+          await db.exportReplicationSnapshotTransportJsonAsync(includeData, endedBy(signal)),
+        ),
+      logAsync: (asked = {}) => logAsync(db, asked),
+      snapshotImage: async ({ signal } = {}) => imageOf(await db.primaryExportSnapshotAsync(endedBy(signal))),
+      logBinary: async (asked = {}) => {
+        const { frames, ...page } = await logAsync(db, { ...asked, includePayload: true })
+        return { ...page, body: encodeReplicationFrames(frames) }
       },
-      logBinary: (asked = {}) => {
-        const { frames: taken, ...page } = log({ ...asked, includePayload: true })
-        return { ...page, body: encodeReplicationFrames(taken) }
-      },
-      pages,
-      frames,
+      pages: (asked = {}) => pages(db, asked),
+      frames: (asked = {}) => frames(db, asked),
     }
   }
 
   return { readReplicationSnapshotTransport, readReplicationLogTransport, createReplicationTransportAdapter }
 }
 
-function frameOf(frame: ReplicationLogTransportFrame, nextCursor: string): ReplicationLogFrame {
+async function logAsync(
+  db: ReplicationTransportDatabase,
+  asked: ReplicationLogTransportOptions & ReplicationTransportCallOptions,
+): Promise<ReplicationLogTransportPage> {
+  const text = await db.exportReplicationLogTransportJsonAsync(...argumentsOf(asked), endedBy(asked.signal))
+  return parseReplicationLogTransport(text)
+}
+
+async function* pages(
+  db: ReplicationTransportDatabase,
+  asked: ReplicationLogTransportOptions & ReplicationTransportCallOptions,
+): AsyncGenerator<ReplicationLogTransportPage, void, undefined> {
+  let { cursor } = asked
+  for (;;) {
+    if (asked.signal?.aborted === true) throw asked.signal.reason ?? new Error('aborted')
+    const page = await logAsync(db, { ...asked, cursor })
+    if (page.frame_count > 0) yield page
+    if (page.gap !== null) throw new ReplicationTransportGapError(page.gap)
+    if (page.eof) return
+    if (page.next_cursor === null) throw new ReplicationTransportError('an empty page of the log is not its end')
+    cursor = page.next_cursor
+  }
+}
+
+async function* frames(
+  db: ReplicationTransportDatabase,
+  asked: ReplicationLogStreamOptions,
+): AsyncGenerator<ReplicationLogFrame, void, undefined> {
+  for await (const page of pages(db, { ...asked, includePayload: true })) {
+    for (const frame of page.frames) yield frameOf(frame, page.next_cursor)
+  }
+}
+
+function argumentsOf(options: ReplicationLogTransportOptions): [string | null, number, number, boolean] {
+  const { cursor, maxFrames = MAX_FRAMES, maxBytes = MAX_BYTES, includePayload = true } = options
+  return [cursor ?? null, maxFrames, maxBytes, includePayload]
+}
+
+function endedBy(signal: ReplicationAbortSignal | undefined): { signal?: ReplicationAbortSignal } {
+  return signal === undefined ? {} : { signal }
+}
+
+function frameOf(frame: ReplicationLogTransportFrame, nextCursor: string | null): ReplicationLogFrame {
   return { epoch: frame.epoch, logIndex: frame.log_index, data: replicationFrameBytes(frame), nextCursor }
 }
 

@@ -9,9 +9,11 @@ import type { ReplicationLogTransportFrame, ReplicationLogTransportPage, Replica
  * @throws ReplicationTransportError
  */
 export function replicationSnapshotBytes(snapshot: ReplicationSnapshotTransport): Uint8Array {
-  if (snapshot.data_base64 === null) throw new ReplicationTransportError('the snapshot has no data: ask for it with its data')
+  if (snapshot.data_base64 === null)
+    throw new ReplicationTransportError('the snapshot has no data: ask for it with its data')
   const bytes = bytesOfBase64(snapshot.data_base64)
-  if (bytes === undefined) throw new ReplicationTransportError('the data of the snapshot are no base64: ask for it again')
+  if (bytes === undefined)
+    throw new ReplicationTransportError('the data of the snapshot are no base64: ask for it again')
   const crc = crc32cOf(bytes)
   if (bytes.length !== snapshot.byte_length || crc !== snapshot.checksum_crc32c.toLowerCase()) {
     throw new ReplicationTransportError(
@@ -66,7 +68,7 @@ export function encodeReplicationFrames(frames: readonly ReplicationLogTransport
 export function decodeReplicationFrames(body: Uint8Array): Uint8Array[] {
   const view = new DataView(body.buffer, body.byteOffset, body.byteLength)
   const frames: Uint8Array[] = []
-  for (let at = 0; at < body.length; ) {
+  for (let at = 0; at < body.length;) {
     const length = at + 4 <= body.length ? view.getUint32(at, true) : Number.POSITIVE_INFINITY
     if (at + 4 + length > body.length) {
       throw new ReplicationTransportError(`the body ends within its frame ${frames.length + 1}: ask for the page again`)

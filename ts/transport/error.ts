@@ -14,7 +14,9 @@ export class ReplicationTransportGapError extends ReplicationTransportError {
 
   constructor(gap: ReplicationLogTransportGap) {
     const missing =
-      gap.first_missing === null ? '' : `, frames ${gap.first_missing} to ${gap.last_missing ?? 'the one asked for'} are missing`
+      gap.first_missing === null
+        ? ''
+        : `, frames ${gap.first_missing} to ${gap.last_missing ?? 'the one asked for'} are missing`
     super(`the log has a gap (${gap.reason})${missing}: needs reseed, begin anew from a snapshot`)
     this.gap = gap
   }

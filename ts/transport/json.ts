@@ -162,7 +162,8 @@ function read<T>(text: string, shape: Shape<T>, fail: Fail): T {
   // First: another version may have other members.
   requireShape(value, { version: 'integer' } satisfies Shape<{ version: number }>, '', fail)
   const { version } = value as { version: number }
-  if (version !== VERSION) throw fail(`it has version ${version}, and ${VERSION} is read here: use the version that wrote it, or a newer one`)
+  if (version !== VERSION)
+    throw fail(`it has version ${version}, and ${VERSION} is read here: use the version that wrote it, or a newer one`)
   requireShape(value, shape, '', fail)
   return value as T
 }
@@ -171,7 +172,8 @@ function requireShape(value: unknown, shape: Readonly<Record<string, Kind>>, at:
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw fail(`${at || 'it'} is no object`)
   for (const [key, kind] of Object.entries(shape)) {
     const member: unknown = Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined
-    if (!isOf(member, kind)) throw fail(`${at}${key} must be ${kind === 'integer' ? 'an integer up to 2^53 - 1' : `of kind ${kind}`}`)
+    if (!isOf(member, kind))
+      throw fail(`${at}${key} must be ${kind === 'integer' ? 'an integer up to 2^53 - 1' : `of kind ${kind}`}`)
   }
 }
 

@@ -57,6 +57,28 @@ export class KiteDbError extends Error {
   }
 }
 
+export interface CallOptions {
+  signal?: { readonly aborted: boolean; readonly reason?: unknown }
+}
+
+interface ImageInfo {
+  generatedAtMs: number
+  epoch: number
+  headLogIndex: number
+  retainedFloor: number
+  checkpointLogIndex: number
+  byteLength: number
+  digest: string
+  startCursor: string
+}
+
+/** Not before the caller has gone on, and not at all where that has ended it by then. */
+async function later<T>({ signal }: CallOptions = {}, call: () => T): Promise<T> {
+  await new Promise((resolve) => setImmediate(resolve))
+  if (signal?.aborted === true) throw signal.reason
+  return call()
+}
+
 type Answer = { ok: unknown } | { error: { code: string; kind: string; message: string } }
 
 export class Database {
@@ -110,6 +132,24 @@ export class Database {
     return this.call('promote') as number
   }
 
+  async exportReplicationSnapshotTransportJsonAsync(includeData = false, options?: CallOptions): Promise<string> {
+    return later(options, () => collectReplicationSnapshotTransportJson(this, includeData))
+  }
+
+  async exportReplicationLogTransportJsonAsync(
+    cursor?: string | null,
+    maxFrames?: number,
+    maxBytes?: number,
+    includePayload?: boolean,
+    options?: CallOptions,
+  ): Promise<string> {
+    return later(options, () => collectReplicationLogTransportJson(this, cursor, maxFrames, maxBytes, includePayload))
+  }
+
+  async primaryExportSnapshotAsync(options?: CallOptions): Promise<ExportedSnapshot> {
+    return later(options, () => new ExportedSnapshot(this, this.call('imageOpen') as ImageInfo))
+  }
+
   close(): void {
     if (!this.#open) return
     this.call('close')
@@ -133,6 +173,31 @@ export class Database {
     const answer = JSON.parse(Buffer.concat(pieces).toString()) as Answer
     if ('ok' in answer) return answer.ok
     throw new KiteDbError(answer.error.code, answer.error.kind, answer.error.message)
+  }
+}
+
+export class ExportedSnapshot implements ImageInfo {
+  declare readonly generatedAtMs: number
+  declare readonly epoch: number
+  declare readonly headLogIndex: number
+  declare readonly retainedFloor: number
+  declare readonly checkpointLogIndex: number
+  declare readonly byteLength: number
+  declare readonly digest: string
+  declare readonly startCursor: string
+  readonly #db: Database
+
+  constructor(db: Database, info: ImageInfo) {
+    this.#db = db
+    Object.assign(this, info)
+  }
+
+  read(offset: number, length: number): Uint8Array {
+    return Buffer.from(this.#db.call('imageRead', offset, length) as string, 'hex')
+  }
+
+  release(): void {
+    this.#db.call('imageRelease')
   }
 }
 

@@ -2,7 +2,7 @@
 //! `{"ok": …}` or `{"error": {"code", "kind", "message"}}`. At the end of its input it closes the database and ends.
 
 use kitedb::{
-    Database, Error, OpenOptions, ReplicationRole,
+    Database, Error, ExportedSnapshot, OpenOptions, ReplicationRole,
     telemetry::{
         PrometheusOptions, render_replication_metrics_otel_json, render_replication_metrics_prometheus_with_options,
     },
@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use std::io::{self, BufRead, Write};
 
 fn main() -> io::Result<()> {
-    let mut db = None;
+    let mut open = Open::default();
     let (input, mut output) = (io::stdin().lock(), io::stdout().lock());
     for line in input.lines() {
         let answer = match serde_json::from_str::<Value>(&line?).map_err(|e| Error::invalid(e)) {
-            Ok(asked) => answer(&mut db, asked["call"].as_str().unwrap_or_default(), &asked["args"]),
+            Ok(asked) => answer(&mut open, asked["call"].as_str().unwrap_or_default(), &asked["args"]),
             Err(error) => Err(error),
         };
         let answer = match answer {
@@ -28,13 +28,21 @@ fn main() -> io::Result<()> {
         writeln!(output, "{answer}")?;
         output.flush()?;
     }
-    match db {
+    open.image = None;
+    match open.db {
         Some(db) => db.close().map_err(io::Error::other),
         None => Ok(()),
     }
 }
 
-fn answer(open: &mut Option<Database>, call: &str, args: &Value) -> Result<Value, Error> {
+/// What this process holds.
+#[derive(Default)]
+struct Open {
+    db: Option<Database>,
+    image: Option<ExportedSnapshot>,
+}
+
+fn answer(open: &mut Open, call: &str, args: &Value) -> Result<Value, Error> {
     let number = |at: usize| args[at].as_u64().unwrap_or_default() as usize;
     if call == "open" {
         let mut options = OpenOptions::new();
@@ -53,15 +61,26 @@ fn answer(open: &mut Option<Database>, call: &str, args: &Value) -> Result<Value
         if let Some(entries) = args[5].as_u64() {
             options = options.replication_retention_min_entries(entries);
         }
-        *open = Some(Database::open(args[0].as_str().unwrap_or_default(), options)?);
+        open.db = Some(Database::open(args[0].as_str().unwrap_or_default(), options)?);
         return Ok(Value::Null);
     }
-    let db = open.as_ref().ok_or_else(|| Error::invalid("no database was opened"))?;
+    let db = open.db.as_ref().ok_or_else(|| Error::invalid("no database was opened"))?;
     Ok(match call {
         "role" => json!(db.replication_role().as_str()),
         "commit" => {
             let key = args[0].as_str().unwrap_or_default();
             db.transaction(|tx| tx.create_node(Some(key)).map(drop))?;
+            Value::Null
+        }
+        "fill" => {
+            let text = "x".repeat(64 << 10);
+            db.transaction(|tx| {
+                for _ in 0..number(0) {
+                    let node = tx.create_node(None)?;
+                    tx.set_node_prop(node, "text", text.as_str())?;
+                }
+                Ok::<_, Error>(())
+            })?;
             Value::Null
         }
         "hasNode" => {
@@ -81,6 +100,30 @@ fn answer(open: &mut Option<Database>, call: &str, args: &Value) -> Result<Value
             json!(render_replication_metrics_prometheus_with_options(&db.collect_metrics()?, &options))
         }
         "otelJson" => json!(render_replication_metrics_otel_json(&db.collect_metrics()?)),
+        "imageOpen" => {
+            let image = open.image.insert(db.primary_export_snapshot()?);
+            json!({
+                "generatedAtMs": image.generated_at_ms(),
+                "epoch": image.epoch().0,
+                "headLogIndex": image.head().0,
+                "retainedFloor": image.retained_floor().0,
+                "checkpointLogIndex": image.checkpoint().0,
+                "byteLength": image.byte_length(),
+                "digest": image.digest().to_string(),
+                "startCursor": image.start_cursor().to_string(),
+            })
+        }
+        "imageRead" => {
+            let image = open.image.as_ref().ok_or_else(|| Error::invalid("the image was released"))?;
+            let mut piece = vec![0; number(1)];
+            image.read_at(&mut piece, number(0) as u64)?;
+            json!(piece.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        }
+        "imageRelease" => {
+            open.image = None;
+            Value::Null
+        }
+        "imageIsHeld" => json!(open.image.is_some()),
         "primaryStatus" => db.primary_replication_status()?.filter(|_| is(db, ReplicationRole::Primary)).map_or(
             Value::Null,
             |status| {
