@@ -112,8 +112,11 @@ function attributesOf(subject: string): readonly Attribute[] | undefined {
   for (let at = open.value; at <= subject.length; at++) {
     const character = subject[at]
     if (character === '\\' && !slashes) at++
-    else if (character === '"' && !slashes) quoted = !quoted
-    else if (character === undefined || (!quoted && (slashes ? character === '/' : ',;+'.includes(character)))) {
+    else if (character === '"' && !slashes) {
+      // It opens a value, or it should have been escaped.
+      if (!quoted && at !== open.value) return undefined
+      quoted = !quoted
+    } else if (character === undefined || (!quoted && (slashes ? character === '/' : ',;+'.includes(character)))) {
       // What no attribute follows is part of the value, as in `O=Smith, Sons`.
       const next = character === undefined ? undefined : attributeAt(subject, at + 1)
       if (character !== undefined && next === undefined) continue

@@ -432,6 +432,7 @@ test('a subject is admitted by whole attributes', () => {
         'O=x\\,CN=admin',
         'O="x,CN=admin"',
         'O="x,CN=admin",CN=evil',
+        'O=x",CN=evil,OU="y,CN=admin',
         'O=x\\",CN=admin\\"',
         // Joined by a proxy that adds its header to the client's; a value that is not escaped.
         'CN=admin, CN=evil',
