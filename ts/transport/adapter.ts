@@ -180,7 +180,6 @@ async function* pages(
 ): AsyncGenerator<ReplicationLogTransportPage, void, undefined> {
   let { cursor } = asked
   for (;;) {
-    if (asked.signal?.aborted === true) throw asked.signal.reason ?? new Error('aborted')
     const page = await logAsync(db, { ...asked, cursor })
     if (page.frame_count > 0) yield page
     if (page.gap !== null) throw new ReplicationTransportGapError(page.gap)
