@@ -15,14 +15,17 @@ import {
 export * from './auth/index.js'
 export * from './transport/index.js'
 
-const bound = bindReplicationTransport<core.Database>(core)
+/** Whatever kind of database those functions take. */
+type Database = Parameters<typeof core.collectReplicationSnapshotTransportJson>[0]
+
+const bound = bindReplicationTransport<Database>(core)
 
 /**
  * What a host serves of this primary. Give it the authorizer as `authEnabled`, so that the metrics say whether they are guarded.
  * Its calls throw what the database says, as where that is no primary (`NOT_PRIMARY`).
  */
 export function createReplicationTransportAdapter(
-  db: core.Database,
+  db: Database,
   options?: ReplicationTransportAdapterOptions,
 ): ReplicationTransportAdapter {
   return bound.createReplicationTransportAdapter(db, options)
@@ -30,7 +33,7 @@ export function createReplicationTransportAdapter(
 
 /** A snapshot of this primary; with `includeData` (default `false`) its bytes, of at most 32 MiB. */
 export function readReplicationSnapshotTransport(
-  db: core.Database,
+  db: Database,
   includeData?: boolean,
 ): ReplicationSnapshotTransport {
   return bound.readReplicationSnapshotTransport(db, includeData)
@@ -38,7 +41,7 @@ export function readReplicationSnapshotTransport(
 
 /** A page of this primary's log. */
 export function readReplicationLogTransport(
-  db: core.Database,
+  db: Database,
   options?: ReplicationLogTransportOptions,
 ): ReplicationLogTransportPage {
   return bound.readReplicationLogTransport(db, options)

@@ -49,8 +49,9 @@ const authorizer = createReplicationAdminAuthorizer({
 
 if (!env['KITEDB_PATH']) throw new Error('KITEDB_PATH must name the database')
 const db = Database.open(env['KITEDB_PATH'], {
-  replicationRole: env['KITEDB_REPLICATION_ROLE'] as 'primary' | undefined,
-  replicationSidecarPath: env['KITEDB_REPLICATION_SIDECAR'],
+  // What is no role, the database refuses.
+  replicationRole: (env['KITEDB_REPLICATION_ROLE'] || null) as 'primary' | 'replica' | null,
+  replicationSidecarPath: env['KITEDB_REPLICATION_SIDECAR'] || null,
 })
 
 const app = express()

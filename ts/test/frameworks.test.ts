@@ -37,7 +37,7 @@ const guarded = createReplicationAdminAuthorizer({ mode: 'token', token: 't-0-k-
 const frameworks: Record<string, (t: TestContext, handler: ReplicationHandler) => Promise<string>> = {
   express: async (t, handler) => listening(t, createServer(express().use('/replication', expressReplication(handler)))),
   'express that parses all bodies': async (t, handler) => {
-    const app = express().use(express.json()).use('/replication', expressReplication(handler))
+    const app = express().set('env', 'test').use(express.json()).use('/replication', expressReplication(handler))
     return listening(t, createServer(app))
   },
   fastify: async (t, handler) => {

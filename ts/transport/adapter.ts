@@ -58,7 +58,7 @@ export interface ReplicationLogTransportOptions {
   includePayload?: boolean | undefined
 }
 
-/** How a call that does not hold up the event loop is ended before its time, with the signal's reason. */
+/** How a call that does not hold up the event loop is ended before its time: by an `AbortError`. */
 export interface ReplicationTransportCallOptions {
   signal?: ReplicationAbortSignal | undefined
 }

@@ -8,11 +8,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 export interface OpenOptions {
-  replicationRole?: 'disabled' | 'primary' | 'replica' | undefined
-  replicationSidecarPath?: string | undefined
-  replicationSourceDbPath?: string | undefined
-  replicationSegmentMaxBytes?: number | undefined
-  replicationRetentionMinEntries?: number | undefined
+  replicationRole?: 'disabled' | 'primary' | 'replica' | null
+  replicationSidecarPath?: string | null
+  replicationSourceDbPath?: string | null
+  replicationSegmentMaxBytes?: number | null
+  replicationRetentionMinEntries?: number | null
 }
 
 export interface ReplicaLag {
@@ -47,7 +47,7 @@ export interface ReplicaReplicationStatus {
 }
 
 export class KiteDbError extends Error {
-  override readonly name = 'KiteDbError'
+  override name = 'KiteDbError'
   constructor(
     readonly code: string,
     readonly kind: string,
@@ -75,7 +75,10 @@ interface ImageInfo {
 /** Not before the caller has gone on, and not at all where that has ended it by then. */
 async function later<T>({ signal }: CallOptions = {}, call: () => T): Promise<T> {
   await new Promise((resolve) => setImmediate(resolve))
-  if (signal?.aborted === true) throw signal.reason
+  if (signal?.aborted === true) {
+    const error = new KiteDbError('CANCELLED', 'cancelled', 'cancelled: its caller ended it')
+    throw Object.assign(error, { name: 'AbortError', cause: signal.reason })
+  }
   return call()
 }
 
