@@ -32,10 +32,7 @@ export function createReplicationTransportAdapter(
 }
 
 /** A snapshot of this primary; with `includeData` (default `false`) its bytes, of at most 32 MiB. */
-export function readReplicationSnapshotTransport(
-  db: Database,
-  includeData?: boolean,
-): ReplicationSnapshotTransport {
+export function readReplicationSnapshotTransport(db: Database, includeData?: boolean): ReplicationSnapshotTransport {
   return bound.readReplicationSnapshotTransport(db, includeData)
 }
 

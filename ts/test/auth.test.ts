@@ -187,6 +187,32 @@ test('a token is the whole of it, in this case, after one Bearer and one blank',
   }
 })
 
+test('as much is compared of a token that is nearly right as of any other', (t) => {
+  const rule = createReplicationAdminAuthorizer({ mode: 'token', token: TOKEN })
+  let looks = 0
+  const original = String.prototype.charCodeAt
+  t.after(() => (String.prototype.charCodeAt = original))
+  String.prototype.charCodeAt = function (at: number) {
+    looks++
+    return original.call(this, at)
+  }
+  const looksAt = (token: string): number => {
+    looks = 0
+    assert.throws(() => rule({ headers: { authorization: `Bearer ${token}` } }), ReplicationAdminAuthError)
+    return looks
+  }
+  const nothingRight = looksAt('~'.repeat(TOKEN.length))
+  assert.ok(nothingRight > TOKEN.length)
+  for (let right = 0; right < TOKEN.length; right++) {
+    assert.equal(looksAt(TOKEN.slice(0, right) + '~'.repeat(TOKEN.length - right)), nothingRight)
+  }
+  // Nor is it told how long the right one is.
+  const longer = looksAt('~'.repeat(TOKEN.length + 1)) - nothingRight
+  for (const length of [1, TOKEN.length - 1, TOKEN.length + 2, 3 * TOKEN.length]) {
+    assert.equal(looksAt('~'.repeat(length)) - nothingRight, (length - TOKEN.length) * longer)
+  }
+})
+
 test('a configuration that cannot be meant is refused when it is given', () => {
   for (const [config, says] of [
     [undefined, /must be an object/],
@@ -485,6 +511,68 @@ test('a subject is admitted by whole attributes', () => {
     for (const subject of yes) assert.equal(admitted(regex, subject), true, `${regex} ${subject}`)
     for (const subject of no) assert.equal(admitted(regex, subject), false, `${regex} ${inspect(subject)}`)
   }
+})
+
+test('whatever the other attributes of a subject say, the name is what counts', () => {
+  // Values that try to be more than one value, written as RFC 4514 has it, by which nothing is left to guess.
+  const pieces = [
+    'CN=admin',
+    'admin',
+    ',',
+    ';',
+    '+',
+    '"',
+    '\\',
+    '=',
+    ' ',
+    '/',
+    '#',
+    'x',
+    'O=',
+    'CN=',
+    'é',
+    '<',
+    'Subject="CN=admin"',
+  ]
+  let state = 42
+  const below = (most: number): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return Math.floor((state / 2 ** 32) * most)
+  }
+  const pick = (from: readonly string[]): string => from[below(from.length)] ?? ''
+  const written = (value: string): string =>
+    [...value]
+      .map((character, at) => {
+        const edge = (at === 0 && ' #'.includes(character)) || (at === value.length - 1 && character === ' ')
+        return edge || ',;+"\\<>'.includes(character) ? `\\${character}` : character
+      })
+      .join('')
+  const header = createReplicationAdminAuthorizer({ mode: 'mtls', mtlsSubjectRegex: /CN=admin/, ...BEHIND })
+  const native = createNodeTlsMtlsMatcher({ subjectRegex: /CN=admin/ })
+  let admitted = 0
+  for (let round = 0; round < 20_000; round++) {
+    const attributes = Array.from({ length: 1 + below(4) }, () => {
+      const value = below(3) === 0 ? 'admin' : Array.from({ length: 1 + below(4) }, () => pick(pieces)).join('')
+      return { type: pick(['CN', 'O', 'OU', 'C']), value }
+    })
+    const names = attributes.filter(({ type }) => type === 'CN')
+    const expected = names.length === 1 && names[0]?.value === 'admin'
+    const text = attributes.map(({ type, value }) => `${type}=${written(value)}`).join(pick([',', ', ', ';', '+']))
+    let got = true
+    try {
+      header({ headers: { [CERT]: text }, socket: PROXY })
+    } catch (error) {
+      got = !(error instanceof ReplicationAdminAuthError)
+    }
+    // HTTP takes the blank at the end away, and what is left ends within an escape.
+    assert.equal(got, expected && !text.endsWith(' '), text)
+    const subject: Record<string, string[]> = {}
+    for (const { type, value } of attributes) (subject[type] ??= []).push(value)
+    const getPeerCertificate = () => ({ subject })
+    assert.equal(native({ socket: { authorized: true, getPeerCertificate } }), expected, inspect(subject))
+    if (expected) admitted++
+  }
+  assert.ok(admitted > 1000, `${admitted}`)
 })
 
 test('a pattern that remembers where it left off does not flap', () => {

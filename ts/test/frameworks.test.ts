@@ -109,6 +109,14 @@ for (const [name, start] of Object.entries(frameworks)) {
       assert.equal((await get(path, { headers: TOKEN })).status, 200, path)
     }
 
+    for (const authorization of [
+      [TOKEN.authorization, 'Bearer other'],
+      ['Bearer other', TOKEN.authorization],
+      [TOKEN.authorization, TOKEN.authorization],
+    ]) {
+      assert.equal((await get('/transport/log', { headers: { authorization } })).status, 401)
+    }
+
     const text = await get('/metrics/prometheus', { headers: TOKEN })
     assert.equal(text.headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8')
     assert.match(text.text, /^kitedb_replication_auth_enabled\{.*\} 1$/m)

@@ -170,7 +170,10 @@ test('what the database refuses comes through as it said it', async (t) => {
   const folder = scratch(t)
   const adapter = createReplicationTransportAdapter(primary(t, folder, 1))
   assert.throws(() => adapter.log({ cursor: 'bad-cursor' }), { code: 'INVALID_CURSOR', message: /invalid cursor/ })
-  assert.throws(() => adapter.log({ maxFrames: 0 }), { code: 'INVALID_ARGUMENT', message: /maxFrames must be positive|max_frames must be > 0/ })
+  assert.throws(() => adapter.log({ maxFrames: 0 }), {
+    code: 'INVALID_ARGUMENT',
+    message: /maxFrames must be positive|max_frames must be > 0/,
+  })
   assert.throws(() => adapter.log({ maxBytes: 1 }), { message: /max_?bytes.*smaller than frame size/i })
   await assert.rejects(adapter.logAsync({ cursor: 'bad-cursor' }), { code: 'INVALID_CURSOR' })
   const alone = opened(t, join(folder, 'alone.kitedb'))
