@@ -15,7 +15,7 @@ fn main() -> io::Result<()> {
     let mut open = Open::default();
     let (input, mut output) = (io::stdin().lock(), io::stdout().lock());
     for line in input.lines() {
-        let answer = match serde_json::from_str::<Value>(&line?).map_err(|e| Error::invalid(e)) {
+        let answer = match serde_json::from_str::<Value>(&line?).map_err(Error::invalid) {
             Ok(asked) => answer(&mut open, asked["call"].as_str().unwrap_or_default(), &asked["args"]),
             Err(error) => Err(error),
         };
