@@ -117,7 +117,7 @@ fn answer(open: &mut Open, call: &str, args: &Value) -> Result<Value, Error> {
             let image = open.image.as_ref().ok_or_else(|| Error::invalid("the image was released"))?;
             let mut piece = vec![0; number(1)];
             image.read_at(&mut piece, number(0) as u64)?;
-            json!(piece.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+            json!(hex(&piece))
         }
         "imageRelease" => {
             open.image = None;
@@ -181,6 +181,12 @@ fn answer(open: &mut Open, call: &str, args: &Value) -> Result<Value, Error> {
         }
         other => return Err(Error::invalid(format_args!("no such call: {other}"))),
     })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |four: u8| char::from(DIGITS[usize::from(four)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn is(db: &Database, role: ReplicationRole) -> bool {
