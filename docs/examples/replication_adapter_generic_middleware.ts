@@ -290,12 +290,12 @@ async function readJson(body: AsyncIterable<Uint8Array> | null): Promise<unknown
 /**
  * Whom to admit, as the runbook's variables say: `REPLICATION_ADMIN_AUTH_MODE`, `REPLICATION_ADMIN_TOKEN`, and about certificates
  * `REPLICATION_MTLS_SUBJECT_REGEX` and, where a proxy tells of them, `REPLICATION_MTLS_HEADER` and `REPLICATION_TRUSTED_PROXIES`
- * (addresses, networks, `loopback`, with commas between them). Without a mode it is `token_or_mtls` where there are
- * certificates, else `token`.
+ * (addresses, networks, `loopback`, with commas between them), which must be named then. Without a mode it is `token_or_mtls`
+ * where there are certificates, else `token`. `verifiesHere` is whether this process verifies certificates itself.
  */
 export function adminAuthFrom(
   env: NodeJS.ProcessEnv,
-  certificates: boolean,
+  verifiesHere: boolean,
 ): {
   mode: ReplicationAdminAuthMode
   token: string | undefined
@@ -307,7 +307,13 @@ export function adminAuthFrom(
   const proxies = text('REPLICATION_TRUSTED_PROXIES')
   const pattern = text('REPLICATION_MTLS_SUBJECT_REGEX')
   const mode =
-    text('REPLICATION_ADMIN_AUTH_MODE')?.toLowerCase() ?? (certificates || proxies ? 'token_or_mtls' : 'token')
+    text('REPLICATION_ADMIN_AUTH_MODE')?.toLowerCase() ?? (verifiesHere || proxies ? 'token_or_mtls' : 'token')
+  if (mode.includes('mtls') && !verifiesHere && proxies === undefined) {
+    throw new Error(
+      'REPLICATION_TRUSTED_PROXIES must name the proxies that tell of certificates (addresses, networks, loopback): every client ' +
+        'can send the header that they set',
+    )
+  }
   let mtlsSubjectRegex
   try {
     mtlsSubjectRegex = pattern === undefined ? undefined : new RegExp(pattern)

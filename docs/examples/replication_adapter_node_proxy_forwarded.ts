@@ -33,7 +33,8 @@ import {
 
 const env = process.env
 
-const { mode, token, mtlsHeader, mtlsSubjectRegex, trustedProxies } = adminAuthFrom(env, true)
+const { mode, token, mtlsHeader, mtlsSubjectRegex, trustedProxies } = adminAuthFrom(env, false)
+if (trustedProxies === undefined) throw new Error('REPLICATION_TRUSTED_PROXIES must name the proxy')
 const authorizer = createReplicationAdminAuthorizer({
   mode,
   token,

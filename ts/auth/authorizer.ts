@@ -8,7 +8,7 @@ import {
 } from './config.js'
 import { ReplicationAdminAuthError, ReplicationAdminConfigError } from './error.js'
 import { type CertificateVerdict, ruleOf } from './matchers.js'
-import { proxyRule } from './proxies.js'
+import { type ReplicationTrustedProxies, proxyRule } from './proxies.js'
 import { type ReplicationAdminAuthRequest, readHeader } from './request.js'
 import { subjectOfHeader, subjectRule } from './subject.js'
 import { bearerTokenRule } from './token.js'
@@ -83,7 +83,7 @@ function rules<Request extends ReplicationAdminAuthRequest>(
   }
   // Both are looked over whatever the mode: what is wrong in them now is wrong when the mode is changed.
   const hasToken = token === undefined ? () => false : bearerTokenRule(token)
-  const certificate = certificateRuleOf<Request>(given, mode)
+  const certificate = certificateRuleOf<Request>(given)
   switch (mode) {
     case 'none':
       return { mode, outcome: () => 0 }
@@ -124,36 +124,20 @@ function modeOf(given: unknown, options: readonly string[]): ReplicationAdminAut
 /** What tells of a certificate: the matcher, or the header from a proxy. Where the mode asks for none, it is looked over all the same. */
 function certificateRuleOf<Request extends ReplicationAdminAuthRequest>(
   given: Partial<Record<'mtlsHeader' | 'mtlsSubjectRegex' | 'trustedProxies' | 'mtlsMatcher', unknown>>,
-  mode: ReplicationAdminAuthMode,
 ): (request: Request) => CertificateVerdict {
   const { mtlsMatcher } = given
-  if (mtlsMatcher !== undefined) {
-    if (typeof mtlsMatcher !== 'function') throw new ReplicationAdminConfigError('mtlsMatcher must be a function')
-    const beside = (['mtlsHeader', 'mtlsSubjectRegex', 'trustedProxies'] as const).filter(
-      (name) => given[name] !== undefined,
-    )
-    if (beside.length > 0) {
-      throw new ReplicationAdminConfigError(
-        `mtlsMatcher decides in place of ${beside.join(', ')}, which would not be looked at: leave out the one or the other, ` +
-          'or give it to the matcher (subjectRegex, certHeaders, trustedProxies)',
-      )
-    }
-    return ruleOf(mtlsMatcher as (request: Request) => boolean)
+  if (mtlsMatcher !== undefined && typeof mtlsMatcher !== 'function') {
+    throw new ReplicationAdminConfigError('mtlsMatcher must be a function')
   }
   const header = headerOption(given.mtlsHeader, 'mtlsHeader') ?? CERT_HEADER
   const admits =
     given.mtlsSubjectRegex === undefined ? undefined : subjectRule(given.mtlsSubjectRegex as RegExp, 'mtlsSubjectRegex')
-  if (given.trustedProxies === undefined) {
-    if (!mode.includes('mtls')) return () => 'absent'
-    throw new ReplicationAdminConfigError(
-      `replication admin auth mode '${mode}' reads the header ${header}, which every client can send: name in trustedProxies ` +
-        "the proxies that set it (addresses, networks, 'loopback'; 'any' where nothing else reaches this port), or give an mtlsMatcher",
-    )
-  }
   const comesFromProxy = proxyRule(
-    given.trustedProxies as readonly string[],
+    given.trustedProxies as ReplicationTrustedProxies | undefined,
     'the replication admin auth configuration',
   )
+  // It decides alone. What is given beside it was looked over all the same, for when it is taken away.
+  if (mtlsMatcher !== undefined) return ruleOf(mtlsMatcher as (request: Request) => boolean)
   return (request) => {
     const reading = readHeader(request, header)
     if (reading.kind !== 'one' || !comesFromProxy(request)) return 'absent'

@@ -1,4 +1,5 @@
 import { ReplicationAdminConfigError } from './error.js'
+import { isPlain } from './plain.js'
 import type { ReplicationTrustedProxies } from './proxies.js'
 import type { ReplicationAdminAuthRequest } from './request.js'
 
@@ -11,17 +12,20 @@ export interface ReplicationAdminAuthConfig<Request extends ReplicationAdminAuth
   mode?: ReplicationAdminAuthMode | null | undefined
   /** What comes after `Authorization: Bearer `. Visible ASCII; blanks around it do not count. For the modes with `token`. */
   token?: string | null | undefined
-  /** The header that tells the client's certificate. Default `x-forwarded-client-cert`. Read without `mtlsMatcher` only. */
+  /** The header that tells the client's certificate. Default `x-forwarded-client-cert`. Not read where there is an `mtlsMatcher`. */
   mtlsHeader?: string | null | undefined
   /**
    * Whose certificate is admitted: matched against the subject in `mtlsHeader`, by whole attributes. `/CN=admin/` admits
    * `CN=admin,O=KiteDB` and not `CN=administrator`. Without it every certificate that the proxy passes on is.
    */
   mtlsSubjectRegex?: RegExp | null | undefined
-  /** The proxies that check certificates and set `mtlsHeader`. From anybody else that header is not believed. */
+  /**
+   * The proxies that check certificates and set `mtlsHeader`. From anybody else that header is not believed. Default: connections
+   * from this machine (`loopback`), and requests that are made of `headers` alone, for which whoever makes them answers.
+   */
   trustedProxies?: ReplicationTrustedProxies | null | undefined
   /**
-   * Decides in the modes with `mtls`, in place of header, subject and proxies: see `createNodeTlsMtlsMatcher` and
+   * Decides in the modes with `mtls`, whatever header, subject and proxies are given beside it: see `createNodeTlsMtlsMatcher` and
    * `createForwardedTlsMtlsMatcher`. It admits by `true`, nothing else; what it throws, whoever asked gets.
    */
   mtlsMatcher?: ((request: Request) => boolean) | null | undefined
@@ -56,12 +60,6 @@ export function knownOptions<Options extends object>(
     if (value !== undefined && value !== null) given[key] = value
   }
   return given
-}
-
-/** Whether nothing of it is inherited but what all objects are. Those of another realm count, too. */
-function isPlain(value: object): boolean {
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
 /** A text that was given, `fallback` where it was not or is blank. */

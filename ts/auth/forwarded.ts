@@ -6,7 +6,10 @@ import { type HeaderReading, type ReplicationAdminAuthRequest, readHeader } from
 import { subjectOfHeader, subjectRule } from './subject.js'
 
 export interface ReplicationForwardedMtlsMatcherOptions {
-  /** The proxies that verify certificates and set these headers, whatever the client sent under their names. Must be given. */
+  /**
+   * The proxies that verify certificates and set these headers, whatever the client sent under their names. Default: connections
+   * from this machine, and requests that are made of `headers` alone, as in `ReplicationAdminAuthConfig`.
+   */
   trustedProxies?: ReplicationTrustedProxies | null | undefined
   /** Whether a header must say that the certificate was verified. Default `true`. */
   requireVerifyHeader?: boolean | null | undefined
@@ -32,17 +35,17 @@ const SUCCESS_VALUES = ['success', 'successful', 'true', '1', 'yes', 'verified',
 /** Tells whether a proxy that is trusted says that it verified the client's certificate. */
 export function isForwardedTlsClientAuthorized(
   request: ReplicationAdminAuthRequest,
-  options: ReplicationForwardedMtlsMatcherOptions,
+  options: ReplicationForwardedMtlsMatcherOptions = {},
 ): boolean {
   return forwardedRule(options)(request) === 'admitted'
 }
 
 /**
  * {@link isForwardedTlsClientAuthorized} as an `mtlsMatcher`. Throws `ReplicationAdminConfigError` on options that cannot be meant,
- * as where no proxy is named or nothing is asked for.
+ * as where nothing is asked for.
  */
 export function createForwardedTlsMtlsMatcher(
-  options: ReplicationForwardedMtlsMatcherOptions,
+  options: ReplicationForwardedMtlsMatcherOptions = {},
 ): (request: ReplicationAdminAuthRequest) => boolean {
   return matcherOf(forwardedRule(options))
 }
@@ -60,11 +63,6 @@ function forwardedRule(
     'certHeaders',
     'subjectRegex',
   ])
-  if (given.trustedProxies === undefined) {
-    throw new ReplicationAdminConfigError(
-      `${what} reads headers that every client can send: name in trustedProxies whom they are believed from`,
-    )
-  }
   const comesFromProxy = proxyRule(given.trustedProxies, what)
   const verifyHeaders = headerNames(given.verifyHeaders, 'verifyHeaders') ?? VERIFY_HEADERS
   const certHeaders = headerNames(given.certHeaders, 'certHeaders')

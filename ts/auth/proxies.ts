@@ -1,5 +1,5 @@
 import { ReplicationAdminConfigError } from './error.js'
-import { type ReplicationAdminAuthRequest, peerAddress } from './request.js'
+import { type ReplicationAdminAuthRequest, isHeadersOnly, peerAddress } from './request.js'
 
 /**
  * Whose headers about a client are believed: addresses (`10.0.0.7`), networks (`10.0.0.0/8`, `fd00::/8`), `loopback`. Or `any`:
@@ -17,8 +17,15 @@ interface Network {
 
 const LOOPBACK = ['127.0.0.0/8', '::1']
 
-/** Reads the proxies that `what` is believed from. */
-export function proxyRule(trusted: ReplicationTrustedProxies, what: string): ProxyRule {
+/**
+ * Reads the proxies that `what` is believed from. Where none are named, a connection counts that comes from this machine, and so
+ * does a request that is made of headers and nothing else: no server makes such, so a host did, which answers for them.
+ */
+export function proxyRule(trusted: ReplicationTrustedProxies | undefined, what: string): ProxyRule {
+  if (trusted === undefined) {
+    const comesFromHere = proxyRule(['loopback'], what)
+    return (request) => isHeadersOnly(request) || comesFromHere(request)
+  }
   if (trusted === 'any') return () => true
   if (!Array.isArray(trusted) || trusted.length === 0) {
     throw new ReplicationAdminConfigError(

@@ -1,3 +1,5 @@
+import { isPlain } from './plain.js'
+
 /** The headers of a request: Node's record (a name in any case, a value or a list of them), or a `Headers` object, or pairs. */
 export type ReplicationAdminAuthHeaders =
   | { readonly [name: string]: string | readonly string[] | undefined }
@@ -15,7 +17,10 @@ export interface ReplicationPeerLikeSocket {
  */
 export interface ReplicationAdminAuthRequest {
   readonly headers?: ReplicationAdminAuthHeaders | null | undefined
-  /** Where the connection comes from. Without it nobody is known to be a proxy. */
+  /**
+   * Where the connection comes from: what `trustedProxies` are compared with. A host that leaves it out (`{ headers }`, and nothing
+   * else) gives its own word for the headers, as long as no `trustedProxies` are named.
+   */
   readonly socket?: ReplicationPeerLikeSocket | null | undefined
   /** Names and values by turns, as they came: Node joins what came twice, and here that is seen. */
   readonly rawHeaders?: readonly string[] | undefined
@@ -90,6 +95,15 @@ export function peerAddress(request: ReplicationAdminAuthRequest | null | undefi
     if (typeof candidate?.remoteAddress === 'string') return candidate.remoteAddress
   }
   return undefined
+}
+
+/**
+ * Whether somebody made this request of headers alone. Those that servers and frameworks make (of Node, of Express, a `Request` of
+ * fetch) are no plain objects, or have more; one with a socket that tells no address came over a connection that nobody knows.
+ */
+export function isHeadersOnly(request: ReplicationAdminAuthRequest | null | undefined): boolean {
+  if (typeof request !== 'object' || request === null || !isPlain(request)) return false
+  return Reflect.ownKeys(request).every((key) => key === 'headers' || key === 'rawHeaders')
 }
 
 /** Letters outside of ASCII stay: the Kelvin sign is no `k` in the name of a header. */

@@ -249,11 +249,6 @@ test('a configuration that cannot be meant is refused when it is given', () => {
     [{ mode: 'token', token: 'a\nb' }, /a character that no header carries unchanged/],
     [{ mode: 'token', tokens: TOKEN }, /has no option 'tokens': there are mode, token/],
     [{ mode: 'mtls', ...BEHIND, mtlsSubjectRegexp: /x/ }, /has no option 'mtlsSubjectRegexp'/],
-    [{ mode: 'mtls' }, /every client can send: name in trustedProxies/],
-    [
-      { mode: 'token_or_mtls', token: TOKEN, mtlsHeader: 'x-client-cert' },
-      /x-client-cert, which every client can send/,
-    ],
     [{ mode: 'mtls', trustedProxies: [] }, /name at least one/],
     [{ mode: 'mtls', trustedProxies: 'loopback' }, /must be 'any' or a list/],
     [{ mode: 'mtls', trustedProxies: ['any'] }, /no IP address.*: 'any'/],
@@ -268,11 +263,10 @@ test('a configuration that cannot be meant is refused when it is given', () => {
     ],
     [{ mode: 'mtls', ...BEHIND, mtlsSubjectRegex: /.*/g }, /admits everybody/],
     [{ mode: 'mtls', mtlsMatcher: true }, /mtlsMatcher must be a function/],
-    [
-      { mode: 'mtls', mtlsMatcher: () => true, mtlsSubjectRegex: /CN=a/ },
-      /in place of mtlsSubjectRegex, which would not be looked at/,
-    ],
-    [{ mode: 'mtls', mtlsMatcher: () => true, mtlsHeader: 'x-client-cert' }, /in place of mtlsHeader/],
+    // What a matcher overrules may count again tomorrow.
+    [{ mode: 'mtls', mtlsMatcher: () => true, mtlsSubjectRegex: /.*/ }, /admits everybody/],
+    [{ mode: 'mtls', mtlsMatcher: () => true, mtlsHeader: 'x client cert' }, /mtlsHeader is no name of a header/],
+    [{ mode: 'mtls', mtlsMatcher: () => true, trustedProxies: [] }, /name at least one/],
   ] as const) {
     refusesConfig(config, says)
   }
@@ -295,7 +289,8 @@ test('what is given to all objects is given to no configuration', (t) => {
     authorization: `Bearer ${TOKEN}`,
     mode: 'none',
   })
-  refusesConfig({ mode: 'mtls' }, /every client can send/)
+  const distant = { headers: { [CERT]: 'CN=admin' }, socket: { remoteAddress: '10.0.0.8' } }
+  assert.equal(status({ mode: 'mtls' }, distant), 401)
   refusesConfig({ token: TOKEN }, /Invalid replication admin auth mode: none is given/)
   assert.equal(status({ mode: 'token', token: TOKEN }, { headers: {} }), 401)
   assert.equal(
@@ -394,6 +389,91 @@ test('the certificate header is believed from configured proxies, by the connect
   ]) {
     refusesConfig({ mode: 'mtls', trustedProxies: [bad] }, /no IP address/)
   }
+})
+
+test('the call of the runbook admits the client that it names', () => {
+  const authorize = createReplicationAdminAuthorizer({
+    mode: 'mtls',
+    mtlsHeader: 'x-client-cert',
+    mtlsSubjectRegex: /CN=allowed-client/,
+  })
+  authorize({ headers: { 'x-client-cert': 'CN=allowed-client,O=RayDB' } })
+  assert.throws(() => authorize({ headers: { 'x-client-cert': 'CN=other-client,O=RayDB' } }), { status: 403 })
+  assert.throws(() => authorize({ headers: { [CERT]: 'CN=allowed-client,O=RayDB' } }), { status: 401 })
+  assert.throws(() => authorize({ headers: {} }), { status: 401 })
+  assert.throws(() => authorize({}), { status: 401 })
+})
+
+/** Requests with these headers, and whether they are believed where no proxies are named. */
+function requestsWith(headers: Record<string, string>): readonly (readonly [boolean, ReplicationAdminAuthRequest])[] {
+  const here = { remoteAddress: '127.0.0.1' }
+  const distant = { remoteAddress: '10.0.0.7' }
+  const requests: readonly (readonly [boolean, unknown])[] = [
+    // The host's own word.
+    [true, { headers }],
+    [true, { headers: new Headers(headers) }],
+    [true, { headers, rawHeaders: Object.entries(headers).flat() }],
+    [true, Object.assign(Object.create(null) as object, { headers })],
+    // From this machine.
+    ...['127.0.0.1', '127.8.8.8', '::1', '::ffff:127.0.0.1'].map(
+      (remoteAddress) => [true, { headers, socket: { remoteAddress } }] as const,
+    ),
+    [true, { headers, method: 'GET', raw: { socket: here } }],
+    [true, { headers, req: { socket: here } }],
+    // From elsewhere, or nobody knows where from.
+    [false, { headers, socket: distant }],
+    [false, { headers, socket: { remoteAddress: '2001:db8::1' } }],
+    [false, { headers, socket: {} }],
+    [false, { headers, socket: { remoteAddress: undefined } }],
+    [false, { headers, socket: undefined }],
+    [false, { headers, socket: null }],
+    [false, { headers, raw: { socket: distant } }],
+    [false, { headers, req: { socket: distant }, client: here }],
+    [false, { headers, raw: {} }],
+    [false, { headers, connection: distant }],
+    [false, { headers, remoteAddress: '127.0.0.1', ip: '127.0.0.1' }],
+    [false, { headers, method: 'GET', url: '/' }],
+    [false, { headers, [Symbol('socket')]: distant }],
+    [false, Object.defineProperty({ headers }, 'socket', { value: distant })],
+    [false, Object.assign(Object.create({ socket: distant }) as object, { headers })],
+    // A server that speaks fetch makes these from the network.
+    [false, new Request('http://localhost/', { headers })],
+    [false, { ...new Request('http://localhost/'), headers, url: 'http://localhost/' }],
+  ]
+  return requests as readonly (readonly [boolean, ReplicationAdminAuthRequest])[]
+}
+
+test('where no proxies are named, this machine is believed, and who gives nothing but headers', () => {
+  const forwarded = createForwardedTlsMtlsMatcher()
+  const subject = createForwardedTlsMtlsMatcher({ subjectRegex: /CN=admin/, trustedProxies: null })
+  for (const [believed, request] of requestsWith({ [CERT]: 'CN=admin,O=KiteDB', 'x-client-verify': 'SUCCESS' })) {
+    const shown = inspect(request, { depth: 2 })
+    const expected = believed ? 200 : 401
+    assert.equal(status({ mode: 'mtls' }, request), expected, shown)
+    assert.equal(status({ mode: 'mtls', trustedProxies: null, mtlsSubjectRegex: /CN=admin/ }, request), expected, shown)
+    assert.equal(status({ mode: 'token_or_mtls', token: TOKEN }, request), expected, shown)
+    assert.equal(status({ mode: 'token_and_mtls', token: TOKEN }, request), 401, shown)
+    assert.equal(status({ mode: 'mtls', mtlsSubjectRegex: /CN=root/ }, request), believed ? 403 : 401, shown)
+    assert.equal(forwarded(request), believed, shown)
+    assert.equal(subject(request), believed, shown)
+    assert.equal(isForwardedTlsClientAuthorized(request), believed, shown)
+    assert.equal(isForwardedTlsClientAuthorized(request, { verifyHeaders: ['x-other'] }), false, shown)
+  }
+  const both = { [CERT]: 'CN=admin', authorization: `Bearer ${TOKEN}` }
+  for (const [believed, request] of requestsWith(both)) {
+    const shown = inspect(request, { depth: 2 })
+    assert.equal(status({ mode: 'token_and_mtls', token: TOKEN }, request), believed ? 200 : 401, shown)
+    assert.equal(status({ mode: 'token_or_mtls', token: TOKEN }, request), 200, shown)
+  }
+})
+
+test('where proxies are named, headers alone are nobody’s word', () => {
+  const headers = { [CERT]: 'CN=admin', 'x-client-verify': 'SUCCESS' }
+  for (const trustedProxies of [['10.0.0.7'], ['loopback'], ['0.0.0.0/0', '::/0']]) {
+    assert.equal(status({ mode: 'mtls', trustedProxies }, { headers }), 401)
+    assert.equal(isForwardedTlsClientAuthorized({ headers }, { trustedProxies }), false)
+  }
+  assert.equal(status({ mode: 'mtls', trustedProxies: 'any' }, { headers }), 200)
 })
 
 test('the certificate header is the configured one, in any case and form, once', () => {
@@ -630,6 +710,15 @@ test('a matcher decides alone, where certificates count, by true', () => {
     )
   }
   assert.equal(status({ mode: 'mtls', mtlsMatcher: matcher(true) }, {}), 200)
+  // Header, pattern and proxies may stand beside it, and neither open nor close anything.
+  const beside = { mode: 'mtls', mtlsHeader: 'x-client-cert', mtlsSubjectRegex: /CN=admin/ } as const
+  for (const proxies of [{}, BEHIND]) {
+    const admin = { headers: { 'x-client-cert': 'CN=admin' }, socket: PROXY }
+    assert.equal(status({ ...beside, ...proxies, mtlsMatcher: matcher(false) }, admin), 401)
+    const other = { headers: { 'x-client-cert': 'CN=other' }, socket: { remoteAddress: '10.0.0.8' } }
+    assert.equal(status({ ...beside, ...proxies, mtlsMatcher: matcher(true) }, other), 200)
+    assert.equal(status({ ...beside, ...proxies, mtlsMatcher: matcher(true) }, {}), 200)
+  }
   const boom = new Error('boom')
   const throwing = {
     mode: 'mtls',
@@ -741,8 +830,8 @@ test('the forwarded matcher believes what a proxy says of verification and certi
   assert.equal(admits({ 'x-client-cert': 'CN=admin', 'x-client-verify': 'FAILED' }, byCertificate), false)
 
   for (const [options, says] of [
-    [{}, /name in trustedProxies whom they are believed from/],
-    [undefined, /must be an object/],
+    [null, /must be an object/],
+    [{ trustedProxies: [] }, /name at least one/],
     [{ ...BEHIND, requireVerifyHeader: false }, /asks for nothing that a client could not pass/],
     [{ ...BEHIND, requireVerifyHeader: false, requirePeerCertificate: true }, /in certHeaders the one header/],
     [{ ...BEHIND, verifyHeader: ['x'] }, /has no option 'verifyHeader'/],

@@ -290,11 +290,14 @@ for (const [name, start] of Object.entries(frameworks)) {
     const db = primary(t, scratch(t), 1)
     const headers = { 'x-forwarded-client-cert': 'CN=admin,O=KiteDB' }
     const config = { mode: 'mtls', mtlsSubjectRegex: /CN=admin/g } as const
+    const unsaid = await served(t, db, createReplicationAdminAuthorizer(config))
     const trusting = await served(t, db, createReplicationAdminAuthorizer({ ...config, trustedProxies: ['loopback'] }))
     const distant = await served(t, db, createReplicationAdminAuthorizer({ ...config, trustedProxies: ['10.0.0.0/8'] }))
     for (let round = 0; round < 3; round++) {
       assert.equal((await trusting('/metrics/prometheus', { headers })).status, 200)
       assert.equal((await distant('/metrics/prometheus', { headers })).status, 401)
+      // Asked from this machine.
+      assert.equal((await unsaid('/metrics/prometheus', { headers })).status, 200)
     }
     const spoofed = { ...headers, 'x-forwarded-for': '10.0.0.1', forwarded: 'for=10.0.0.1', 'x-real-ip': '10.0.0.1' }
     assert.equal((await distant('/metrics/prometheus', { headers: spoofed })).status, 401)
@@ -327,3 +330,21 @@ for (const [name, start] of Object.entries(frameworks)) {
     assert.equal(said.length, 1)
   })
 }
+
+test('hono: a request of fetch that no connection of Node stands behind is not believed', async (t) => {
+  const app = new Hono<HonoOnNode>()
+  const authorizer = createReplicationAdminAuthorizer({ mode: 'mtls' })
+  honoReplication(app, '/replication', replicationHandler(primary(t, scratch(t), 1), authorizer))
+  app.onError((_, c) => c.text('refused', 500))
+  const headers = { 'x-forwarded-client-cert': 'CN=admin' }
+  const url = 'http://localhost/replication/metrics/prometheus'
+  assert.equal((await app.fetch(new Request(url, { headers }))).status, 500)
+  for (const [remoteAddress, status] of [
+    ['127.0.0.1', 200],
+    ['10.0.0.8', 401],
+    [undefined, 401],
+  ] as const) {
+    const incoming = { headers, method: 'GET', url, socket: { remoteAddress } } as unknown as IncomingMessage
+    assert.equal((await app.fetch(new Request(url, { headers }), { incoming })).status, status, remoteAddress)
+  }
+})

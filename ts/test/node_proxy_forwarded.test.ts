@@ -195,7 +195,11 @@ test('what is configured wrongly does not start', async (t) => {
   const path = database(t)
   const fine = { KITEDB_PATH: path, REPLICATION_ADMIN_AUTH_MODE: 'mtls', REPLICATION_TRUSTED_PROXIES: PROXY }
   for (const [env, says] of [
-    [{ REPLICATION_TRUSTED_PROXIES: '' }, /name in trustedProxies whom they are believed from/],
+    [{ REPLICATION_TRUSTED_PROXIES: '' }, /REPLICATION_TRUSTED_PROXIES must name the prox/],
+    [
+      { REPLICATION_TRUSTED_PROXIES: '', REPLICATION_ADMIN_AUTH_MODE: 'token', REPLICATION_ADMIN_TOKEN: TOKEN },
+      /REPLICATION_TRUSTED_PROXIES must name the proxy/,
+    ],
     [{ REPLICATION_TRUSTED_PROXIES: `${PROXY},` }, /no IP address/],
     [{ REPLICATION_TRUSTED_PROXIES: `any,${PROXY}` }, /no IP address.*'any'/],
     [{ REPLICATION_ADMIN_AUTH_MODE: 'token_or_mtls' }, /requires a non-empty token/],

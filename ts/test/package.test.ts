@@ -85,8 +85,7 @@ createReplicationAdminAuthorizer({ mode: 'token', tokens: 'x' })
 createReplicationAdminAuthorizer({ mode: 'mtls', mtlsMatcher: async () => true })
 // @ts-expect-error another kind of database
 createReplicationTransportAdapter({})
-// @ts-expect-error it must be said whom the headers are believed from
-createForwardedTlsMtlsMatcher()
+createForwardedTlsMtlsMatcher()({ headers: {} })
 `
   for (const file of ['a.mts', 'a.cts']) writeFileSync(join(folder, file), source)
   const options = {
