@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Sets up and runs everything that must hold before a change is merged. From nothing: Rust (with rustfmt and
-# clippy), Python 3.11 with venv, and a network for the crates and packages; promtool, which the step telemetry installs
+# clippy), Python 3.11 with venv, Node 20, and a network for the crates and packages; promtool, which the step telemetry installs
 # where it is root on Debian.
 #
 #     scripts/test.sh              # all of it
 #     scripts/test.sh lint unit    # only these steps, in this order
 #
-# Steps: lint, unit, docs, package, scripts, telemetry, demo, bench.
+# Steps: lint, unit, docs, package, scripts, telemetry, node, demo, bench.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -49,7 +49,7 @@ docs() {
 package() {
     heading 'packages'
     # Each crate as it would be published: with all it needs, and nothing from outside its folder.
-    cargo package --workspace --exclude kitedb-bench --allow-dirty --quiet
+    cargo package --workspace --exclude kitedb-bench --exclude kitedb-napi --allow-dirty --quiet
 }
 
 scripts() {
@@ -62,6 +62,10 @@ scripts() {
 telemetry() {
     heading 'telemetry, as others read it'
     scripts/telemetry-check.sh
+}
+
+node() {
+    scripts/test-node.sh
 }
 
 demo() {
@@ -86,14 +90,14 @@ bench() {
 
 steps=("$@")
 if [ ${#steps[@]} -eq 0 ]; then
-    steps=(lint unit docs package scripts telemetry demo bench)
+    steps=(lint unit docs package scripts telemetry node demo bench)
 fi
 for step in "${steps[@]}"; do
     began=$SECONDS
     case "$step" in
-        lint | unit | docs | package | scripts | telemetry | demo | bench) "$step" ;;
+        lint | unit | docs | package | scripts | telemetry | node | demo | bench) "$step" ;;
         *)
-            printf 'no step %s: lint, unit, docs, package, scripts, telemetry, demo, bench\n' "$step" >&2
+            printf 'no step %s: lint, unit, docs, package, scripts, telemetry, node, demo, bench\n' "$step" >&2
             exit 2
             ;;
     esac

@@ -67,13 +67,20 @@ function submitted(handle, options) {
 }
 
 /** Commits without blocking. A signal ends it only before it is submitted: what is in the log has begun to count. */
-async function commit(handle, signal) {
+async function commit(handle, signal, onDemand) {
   checkSignal(signal);
   if (signal?.aborted) {
     const w = begin();
     w.handle(handle);
     call('rollback', w);
     throw aborted(signal);
+  }
+  if (onDemand) {
+    const w = begin();
+    w.handle(handle);
+    w.bool(false);
+    const r = await callAsync('commit', w);
+    return r.optional(r.text);
   }
   const pending = submitted(handle);
   const { number } = pending instanceof Promise ? await pending : pending;

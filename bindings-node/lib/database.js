@@ -5,7 +5,7 @@ const { aborted, invalid } = require('./errors.js');
 const { BIG, FLOATS, GraphReader, HANDLE, NEWEST } = require('./graph.js');
 const { countTo, pair } = require('./pairs.js');
 const { registry } = require('./release.js');
-const { BulkLoader, INTERNAL, Pending, Snapshot, Transaction, onlyHere } = require('./transaction.js');
+const { BulkLoader, INTERNAL, ON_DEMAND, Pending, Snapshot, Transaction, onlyHere } = require('./transaction.js');
 const { describe, isPlain } = require('./writer.js');
 const { install, writes } = require('./writes.js');
 
@@ -39,20 +39,29 @@ class Database extends GraphReader {
     this[BIG] = integers === 'bigint';
     this[FLOATS] = floatProperties && new Set(floatProperties);
     this[NEWEST] = true;
+    this[ON_DEMAND] = how.engine?.background === false;
     registry.register(this, handle, this);
   }
 
   static open(path, options) {
     const of = optionsOf(options);
     const w = written((w) => openTo(w, path, of.engine));
-    return new Database(INTERNAL, call('open', w).handle(), of);
+    try {
+      return new Database(INTERNAL, call('open', w).handle(), of);
+    } catch (error) {
+      throw lockedHere(error);
+    }
   }
 
   static async openAsync(path, options, { signal } = {}) {
     const of = optionsOf(options);
     const w = written((w) => openTo(w, path, of.engine));
-    const r = await callAsync('open', w, { signal });
-    return new Database(INTERNAL, r.handle(), of);
+    try {
+      const r = await callAsync('open', w, { signal });
+      return new Database(INTERNAL, r.handle(), of);
+    } catch (error) {
+      throw lockedHere(error);
+    }
   }
 
   /** A new database in memory. */
@@ -212,6 +221,14 @@ function attemptsOf(attempts) {
     throw invalid(`attempts is ${describe(attempts)}: give a whole number from 1 on`);
   }
   return attempts;
+}
+
+/** Two copies of this package know nothing of each other: the engine takes one for another process. */
+function lockedHere(error) {
+  if (error.code === 'LOCKED' && error.pid === process.pid) {
+    error.message += '; that is this process: another copy of @kitedb/core in it has the file open, so load one copy only';
+  }
+  return error;
 }
 
 function openTo(w, path, options) {

@@ -9,6 +9,8 @@ const { install, writes } = require('./writes.js');
 const inspect = Symbol.for('nodejs.util.inspect.custom');
 /** The number of the database that an object came from. */
 const DATABASE = Symbol('database');
+/** Whether nobody syncs a commit but who waits for it: the database was opened without background work. */
+const ON_DEMAND = Symbol('on demand');
 /** Made by this package only. */
 const INTERNAL = Symbol('internal');
 
@@ -46,7 +48,7 @@ class Transaction extends GraphReader {
 
   commitAsync({ signal } = {}) {
     registry.unregister(this);
-    return commits.commit(this[HANDLE], signal);
+    return commits.commit(this[HANDLE], signal, this[DATABASE][ON_DEMAND]);
   }
 
   submit() {
@@ -272,4 +274,4 @@ class BulkLoader extends GraphReader {
 
 install(BulkLoader.prototype, writes);
 
-module.exports = { BulkLoader, INTERNAL, Pending, Snapshot, Transaction, onlyHere };
+module.exports = { BulkLoader, INTERNAL, ON_DEMAND, Pending, Snapshot, Transaction, onlyHere };

@@ -99,7 +99,7 @@ pub fn replica_repoint(handles: &Arc<Handles>, r: &mut Reader<'_>) -> Outcome<Jo
 
 pub fn replica_wait_for_news(handles: &Arc<Handles>, r: &mut Reader<'_>) -> Outcome<Job> {
     let (db, seen, timeout) = (handles.database(r.u64()?)?, r.u64()?, r.u64()?);
-    answered(move |_| db.replica_wait_for_news(seen, timeout))
+    answered(move |watch| db.replica_wait_for_news_with(seen, timeout, watch))
 }
 
 pub fn start_follower(handles: &Arc<Handles>, r: &mut Reader<'_>) -> Outcome<Job> {
@@ -117,7 +117,9 @@ pub fn wait_for_token_outcome(handles: &Arc<Handles>, r: &mut Reader<'_>) -> Out
     let db = handles.database(r.u64()?)?;
     let token = r.text()?.parse().map_err(|e: kitedb::Error| e.context("Invalid commit token"))?;
     let timeout = r.u64()?;
-    answered(move |_| db.wait_for_token_outcome(token, timeout).map(|outcome| outcome.as_str().to_owned()))
+    answered(move |watch| {
+        db.wait_for_token_outcome_with(token, timeout, watch).map(|outcome| outcome.as_str().to_owned())
+    })
 }
 
 pub fn remove_replica_at(_: &Arc<Handles>, r: &mut Reader<'_>) -> Outcome<Job> {
