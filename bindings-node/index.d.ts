@@ -609,6 +609,21 @@ export interface SignalOption {
   signal?: AbortSignal;
 }
 
+/** How far a long operation is. Phases follow each other; each begins at 0. */
+export interface Progress {
+  phase: 'checkpoint' | 'merge' | 'verify' | 'check' | 'compare' | 'copy' | 'catch_up' | 'load' | 'export';
+  /** How much of that is done: bytes, elements or commits, by the phase. */
+  done: number;
+  /** How much there is to be done, as far as that is known. */
+  total: number | null;
+}
+
+/** How a long operation is watched. */
+export interface WatchOptions extends SignalOption {
+  /** Is told how far it is, now and then. Its last word may be missed: then the promise is settled. */
+  onProgress?: (progress: Progress) => void;
+}
+
 /**
  * Changes that become visible and durable together, at {@link Transaction.commit}. It sees its own writes, and the state as of
  * its beginning. Disposed of (`using`) or given up without a commit, it is rolled back. A write that fails changes nothing, and
@@ -799,6 +814,10 @@ export class Database<I extends Integer = number> {
   readonly isCopied: boolean;
   /** Why a look at its replication log tells less than it should. */
   readonly replicationLogFault: string | null;
+  /** Whether that is a lack of permission: nothing is known to be wrong then. */
+  readonly replicationLogIsDenied: boolean;
+  /** Throws where a commit of this handle would be refused now, whatever it changes: `STALE_PRIMARY`, `READ_ONLY`, … */
+  requireCommits(): void;
   /** What names the last published commit; null before the first. */
   lastCommitToken(): string | null;
   /** The state digest of the newest state. */
@@ -843,10 +862,10 @@ export class Database<I extends Integer = number> {
 
   /** Writes what is only in the log to the file. */
   checkpoint(): void;
-  checkpointAsync(options?: SignalOption): Promise<void>;
+  checkpointAsync(options?: WatchOptions): Promise<void>;
   /** Merges all runs of the file into one, after a checkpoint. */
   compact(): void;
-  compactAsync(options?: SignalOption): Promise<void>;
+  compactAsync(options?: WatchOptions): Promise<void>;
   /** One merge at most. Returns whether there was one to do. */
   compactStep(): boolean;
   compactStepAsync(options?: SignalOption): Promise<boolean>;
@@ -855,7 +874,7 @@ export class Database<I extends Integer = number> {
   syncAsync(options?: SignalOption): Promise<void>;
   /** Reads everything and verifies every checksum and every invariant. */
   check(): CheckReport<I>;
-  checkAsync(options?: SignalOption): Promise<CheckReport<I>>;
+  checkAsync(options?: WatchOptions): Promise<CheckReport<I>>;
   /** Counts and sizes. */
   stats(): Stats<I>;
   statsAsync(options?: SignalOption): Promise<Stats<I>>;
@@ -905,13 +924,13 @@ export class Database<I extends Integer = number> {
   replicaReplicationStatusAsync(options?: SignalOption): Promise<ReplicaReplicationStatus<I> | null>;
   /** Replaces this replica's graph by a snapshot of its source's, and catches up. An interrupted copy resumes. */
   replicaBootstrapFromSnapshot(): void;
-  replicaBootstrapFromSnapshotAsync(options?: SignalOption): Promise<void>;
+  replicaBootstrapFromSnapshotAsync(options?: WatchOptions): Promise<void>;
   /** The same, for a replica that needs a reseed. */
   replicaReseedFromSnapshot(): void;
-  replicaReseedFromSnapshotAsync(options?: SignalOption): Promise<void>;
+  replicaReseedFromSnapshotAsync(options?: WatchOptions): Promise<void>;
   /** The same, and says what that did to others. */
   replicaCopySource(): Copied<I>;
-  replicaCopySourceAsync(options?: SignalOption): Promise<Copied<I>>;
+  replicaCopySourceAsync(options?: WatchOptions): Promise<Copied<I>>;
   /** Pulls and applies up to so many frames (0 counts as 1). Returns how many; 0: there is nothing new. */
   replicaCatchUpOnce(maxFrames: number): I;
   replicaCatchUpOnceAsync(maxFrames: number, options?: SignalOption): Promise<I>;
@@ -951,7 +970,7 @@ export class Database<I extends Integer = number> {
   static confirmMovedAsync(path: string | URL, options?: OpenOptions | null, how?: SignalOption): Promise<ConfirmedMove>;
   /** Mends the log of a database. */
   static repair(path: string | URL, options?: RepairOptions | null): Repair;
-  static repairAsync(path: string | URL, options?: RepairOptions | null, how?: SignalOption): Promise<Repair>;
+  static repairAsync(path: string | URL, options?: RepairOptions | null, how?: WatchOptions): Promise<Repair>;
   /** Forgets a replica of the database at a path, whether or not a process has it open. Returns its id. */
   static removeReplicaAt(path: string | URL, replica: string, options?: OpenOptions | null): string | null;
   static removeReplicaAtAsync(
@@ -1349,10 +1368,10 @@ export interface Comparison {
 
 /** Compares two databases, each as it is now. */
 export function compare(a: Database<Integer>, b: Database<Integer>): Comparison;
-export function compareAsync(a: Database<Integer>, b: Database<Integer>, options?: SignalOption): Promise<Comparison>;
+export function compareAsync(a: Database<Integer>, b: Database<Integer>, options?: WatchOptions): Promise<Comparison>;
 /** The same, reading and comparing every element. */
 export function compareDeep(a: Database<Integer>, b: Database<Integer>): Comparison;
-export function compareDeepAsync(a: Database<Integer>, b: Database<Integer>, options?: SignalOption): Promise<Comparison>;
+export function compareDeepAsync(a: Database<Integer>, b: Database<Integer>, options?: WatchOptions): Promise<Comparison>;
 
 /** An image of a primary's database at a checkpoint: the bytes of a database file that opens like any other. */
 export interface ExportedSnapshot<I extends Integer = number> extends Disposable {
@@ -1574,8 +1593,22 @@ export interface HealthCheck {
 export function collectMetrics<I extends Integer>(db: Database<I>): Metrics<I>;
 /** Whether the database is well, and what is wrong if it is not. */
 export function healthCheck(db: Database<Integer>): HealthCheck;
+/** Options of Prometheus text. */
+export interface PrometheusOptions {
+  /** Whether whoever serves this text asks for authorization: `kitedb_replication_auth_enabled` (default false). */
+  authEnabled?: boolean | null;
+  /** Prometheus text 0.0.4, or OpenMetrics 1.0 (default `text`). */
+  format?: 'text' | 'openmetrics' | null;
+  /** The contract's names, or those that `promtool check metrics` finds nothing wrong with (default `contract`). */
+  names?: 'contract' | 'linted' | null;
+  /** What the label `database` says (default `file_name`). */
+  databaseLabel?: 'file_name' | 'path' | 'none' | null;
+  /** The label `database` says this. */
+  databaseName?: string | null;
+}
+
 /** The replication metrics as Prometheus text. */
-export function collectReplicationMetricsPrometheus(db: Database<Integer>): string;
+export function collectReplicationMetricsPrometheus(db: Database<Integer>, options?: PrometheusOptions | null): string;
 /** The replication metrics as OTLP in JSON. */
 export function collectReplicationMetricsOtelJson(db: Database<Integer>): string;
 /** The replication metrics as OTLP in protobuf. */

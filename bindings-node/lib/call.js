@@ -68,20 +68,34 @@ function call(name, w, big = false) {
 
 let jobs = 0;
 
+/** Who is told how far a job is, by its number. */
+const watched = new Map();
+
+/** Tells how far jobs are. What a callback throws is nobody's to catch, and ends the process as from an event. */
+function tellProgress() {
+  if (watched.size === 0) return;
+  const r = call('progress', begin());
+  const told = r.list(() => ({ job: r.handle(), phase: r.text(), done: r.u64(), total: r.optional(r.u64) }));
+  for (const { job, ...progress } of told) watched.get(job)?.(progress);
+}
+
 /**
  * Does an operation on another thread. The arguments are read at once. A signal that is aborted ends it; the promise is rejected
  * once it has really ended.
  */
-function callAsync(name, w, { signal, alone = false, big = false } = {}) {
+function callAsync(name, w, { signal, onProgress, alone = false, big = false } = {}) {
   checkSignal(signal);
+  if (onProgress !== undefined && typeof onProgress !== 'function') throw invalid('onProgress is no function');
   if (signal?.aborted) return Promise.reject(aborted(signal));
   const number = ++jobs;
-  const promise = native.start(ops[name], w.bytes.subarray(0, w.at), number, alone);
+  if (onProgress !== undefined) watched.set(number, onProgress);
+  const promise = native.start(ops[name], w.bytes.subarray(0, w.at), number, alone, onProgress !== undefined);
   const cancel = signal && (() => native.cancel(number));
   signal?.addEventListener('abort', cancel, { once: true });
   const ended = () => {
     signal?.removeEventListener('abort', cancel);
     native.forget(number);
+    watched.delete(number);
   };
   return promise.then(
     (bytes) => {
@@ -107,4 +121,4 @@ function checkSignal(signal) {
   }
 }
 
-module.exports = { begin, call, callAsync, checkSignal, written };
+module.exports = { begin, call, callAsync, checkSignal, tellProgress, written };

@@ -3,7 +3,7 @@
 // ended together.
 
 const { native, woken } = require('./native.js');
-const { begin, call, callAsync, checkSignal } = require('./call.js');
+const { begin, call, callAsync, checkSignal, tellProgress } = require('./call.js');
 const { aborted } = require('./errors.js');
 
 /** Who waits for a commit, by its number. */
@@ -38,6 +38,7 @@ woken.look = () => {
     const promise = waiting.get(number);
     if (promise !== undefined && look(number, promise)) ended(number);
   }
+  tellProgress();
 };
 
 /** The token of a submitted commit, once it has ended. */

@@ -104,6 +104,15 @@ class Database extends GraphReader {
     return r.optional(r.text);
   }
 
+  get replicationLogIsDenied() {
+    return ask(this, 'log_is_denied').bool();
+  }
+
+  /** Throws where a commit of this handle would be refused now, whatever it changes. */
+  requireCommits() {
+    ask(this, 'require_commits');
+  }
+
   lastCommitToken() {
     const r = ask(this, 'last_commit_token');
     return r.optional(r.text);

@@ -15,10 +15,12 @@ function worded(error, context) {
   return error;
 }
 
-function signalOf(options) {
-  if (options === undefined || options === null) return undefined;
+function howOf(options) {
+  if (options === undefined || options === null) return {};
   if (!isPlain(options)) throw invalid(`the options of an asynchronous call are ${describe(options)}: give { signal }`);
-  return options.signal;
+  const { signal, onProgress, ...others } = options;
+  for (const name of Object.keys(others)) throw invalid(`an asynchronous call has no option ${name}: give signal or onProgress`);
+  return { signal, onProgress };
 }
 
 /**
@@ -52,9 +54,9 @@ function pair(target, name, { op, arity = 0, args = nothing, result = (r) => r.v
   define(`${name}Async`, async function (...given) {
     const self = own(this);
     try {
-      const signal = signalOf(given[arity]);
+      const how = howOf(given[arity]);
       const w = arguments_(self, given.slice(0, arity));
-      return result(await callAsync(op, w, { signal, alone, big: self?.[BIG] }), self);
+      return result(await callAsync(op, w, { ...how, alone, big: self?.[BIG] }), self);
     } catch (error) {
       throw worded(error, context);
     }

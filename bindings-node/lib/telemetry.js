@@ -1,7 +1,7 @@
 'use strict';
 // Metrics: as objects, as text for others, pushed to a collector.
 
-const { begin, call } = require('./call.js');
+const { begin, call, written } = require('./call.js');
 const { BIG, HANDLE } = require('./graph.js');
 const { pair } = require('./pairs.js');
 const { registry, release } = require('./release.js');
@@ -17,7 +17,14 @@ function asked(op, read) {
 
 const collectMetrics = asked('collect_metrics', (r) => r.value());
 const healthCheck = asked('health_check', (r) => r.value());
-const collectReplicationMetricsPrometheus = asked('prometheus', (r) => r.text());
+
+function collectReplicationMetricsPrometheus(db, options) {
+  const w = written((w) => {
+    w.handle(database(db)[HANDLE]);
+    w.options(options);
+  });
+  return call('prometheus', w).text();
+}
 const collectReplicationMetricsOtelJson = asked('otel_json', (r) => r.text());
 const collectReplicationMetricsOtelProtobuf = asked('otel_protobuf', (r) => Buffer.from(r.blob().buffer));
 
@@ -87,12 +94,13 @@ pair(Exporter.prototype, 'flush', { op: 'exporter_flush' });
 pair(Exporter.prototype, 'close', { op: 'exporter_close', result: () => undefined });
 
 function startExporter(db, { transport, endpoint, intervalMs, closeTimeoutMs, ...push } = {}) {
-  const w = begin();
-  w.handle(database(db)[HANDLE]);
-  w.text(transport, 'transport');
-  w.text(endpoint, 'endpoint');
-  w.options({ intervalMs, closeTimeoutMs });
-  w.options(push);
+  const w = written((w) => {
+    w.handle(database(db)[HANDLE]);
+    w.text(transport, 'transport');
+    w.text(endpoint, 'endpoint');
+    w.options({ intervalMs, closeTimeoutMs });
+    w.options(push);
+  });
   return new Exporter(call('start_exporter', w).handle());
 }
 

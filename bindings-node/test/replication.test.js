@@ -145,6 +145,9 @@ test('a replica takes over, and the old primary follows it', async (t) => {
   );
   assert.equal(replica.replicationRole, 'primary');
   assert.equal(replica.tookOverFrom(), here);
+  replica.requireCommits();
+  fails(() => primary.requireCommits(), 'STALE_PRIMARY');
+  assert.equal(primary.replicationLogIsDenied, false);
   assert.throws(
     () => primary.createNode('too late'),
     (error) => error.code === 'STALE_PRIMARY' && error.kind === 'fenced' && /stale primary/.test(error.message),
@@ -194,6 +197,27 @@ test('progress is reported for who cannot report itself', (t) => {
   fails(() => primary.primaryReportReplicaProgress('x', 2, 1), 'EPOCH_MISMATCH', /Failed to report replica progress: .*epoch mismatch/);
   assert.throws(() => primary.primaryReportReplicaProgress('x', -1, 1), /epoch and appliedLogIndex must be non-negative/);
   fails(() => replica.primaryReportReplicaProgress('x', 1, 1), 'NOT_PRIMARY', /not opened in primary role/);
+});
+
+test('long calls tell how far they are', async (t) => {
+  const { primary, replica } = pair(t);
+  primary.createNodesBatch(Array.from({ length: 20_000 }, (_, n) => ({ key: `n${n}`, props: { n } })));
+  const phases = new Set();
+  const onProgress = ({ phase, done, total }) => {
+    assert.ok(done >= 0 && (total === null || done <= total), `${phase} ${done} ${total}`);
+    phases.add(phase);
+  };
+  await replica.replicaBootstrapFromSnapshotAsync({ onProgress });
+  await primary.checkAsync({ onProgress });
+  await primary.compactAsync({ onProgress });
+  await kitedb.compareDeepAsync(primary, replica, { onProgress });
+  assert.ok(phases.has('check') && phases.has('copy') && phases.has('compare'), [...phases].join());
+  await assert.rejects(primary.checkAsync({ onProgress: 5 }), TypeError);
+  await assert.rejects(primary.checkAsync({ progress: 5 }), /signal or onProgress/);
+  const controller = new AbortController();
+  const ended = primary.checkAsync({ signal: controller.signal, onProgress: () => controller.abort() });
+  const [{ reason }] = await Promise.allSettled([ended]);
+  assert.ok(reason === undefined || reason.code === 'CANCELLED');
 });
 
 test('a replica is pointed at another source', (t) => {

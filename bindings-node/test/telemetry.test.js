@@ -58,6 +58,12 @@ test('metrics are text for others', (t) => {
   const db = primary(t);
   const text = kitedb.collectReplicationMetricsPrometheus(db);
   assert.match(text, /^kitedb_replication_primary_head_log_index\{database="p\d+\.kitedb"\} 1$/m);
+  const auth = (options) => kitedb.collectReplicationMetricsPrometheus(db, options).match(/^kitedb_replication_auth_enabled.* (\d)$/m)[1];
+  assert.deepEqual([auth(), auth({ authEnabled: true }), auth({ authEnabled: false })], ['0', '1', '0']);
+  const open = kitedb.collectReplicationMetricsPrometheus(db, { format: 'openmetrics', databaseLabel: 'none', names: 'linted' });
+  assert.ok(open.endsWith('# EOF\n') && !open.includes('database='));
+  assert.match(kitedb.collectReplicationMetricsPrometheus(db, { databaseName: 'mine' }), /database="mine"/);
+  fails(() => kitedb.collectReplicationMetricsPrometheus(db, { format: 'xml' }), 'INVALID_OPTION', /text or openmetrics/);
   const json = JSON.parse(kitedb.collectReplicationMetricsOtelJson(db));
   const names = json.resourceMetrics[0].scopeMetrics[0].metrics.map((metric) => metric.name);
   assert.ok(names.includes('kitedb.replication.primary.head_log_index'));

@@ -11,7 +11,7 @@ use crate::{
     ops::{Context, Job, OPS, Operation},
     wire::{Reader, Symbols, Writer},
 };
-use kitedb::{Error, ErrorCode, Watch};
+use kitedb::{Error, ErrorCode, Progress, Watch};
 use napi::{
     Env, JsValue, Status, Task,
     bindgen_prelude::{AsyncTask, Buffer, Function, FunctionCallContext, Object, ToNapiValue, Uint8Array, Unknown},
@@ -33,29 +33,52 @@ use std::{
 /// Wakes the JavaScript side. It does not keep the process alive by itself: see [`Instance::keep_alive`].
 type Wake = ThreadsafeFunction<(), (), (), Status, false, true>;
 
-/// Commits that may have ended, for the JavaScript side to look at. However many end at once, it is woken once.
+/// What happened elsewhere, for the JavaScript side to look at. However much happens at once, it is woken once.
 #[derive(Default)]
 pub struct Woken {
-    commits: Mutex<Vec<u64>>,
+    news: Mutex<News>,
     wake: OnceLock<Wake>,
+}
+
+/// What the JavaScript side has not looked at.
+#[derive(Default)]
+struct News {
+    /// Commits that may have ended.
+    commits: Vec<u64>,
+    /// How far the jobs are whose progress is asked for: of each the last word.
+    progress: FxHashMap<u64, Progress>,
+    /// Whether it was woken, and has not come yet.
+    woken: bool,
 }
 
 impl Woken {
     /// The commit with that number may have ended. Called from any thread.
     pub fn add(&self, commit: u64) {
-        let mut commits = self.commits.lock();
-        commits.push(commit);
-        if commits.len() == 1
-            && let Some(wake) = self.wake.get()
-        {
-            // Once the thread of JavaScript is gone nobody waits for it.
-            wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
-        }
+        self.tell(|news| news.commits.push(commit));
     }
 
     /// Those that were woken since the last call.
     pub fn take(&self) -> Vec<u64> {
-        std::mem::take(&mut *self.commits.lock())
+        let mut news = self.news.lock();
+        news.woken = false;
+        std::mem::take(&mut news.commits)
+    }
+
+    /// How far jobs are, as far as that was told since the last call.
+    pub fn take_progress(&self) -> FxHashMap<u64, Progress> {
+        std::mem::take(&mut self.news.lock().progress)
+    }
+
+    fn tell(&self, add: impl FnOnce(&mut News)) {
+        let mut news = self.news.lock();
+        add(&mut news);
+        if !news.woken
+            && let Some(wake) = self.wake.get()
+        {
+            news.woken = true;
+            // Once the thread of JavaScript is gone nobody waits for it.
+            wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        }
     }
 }
 
@@ -159,8 +182,13 @@ impl Instance {
         }
     }
 
-    fn watch(&self, number: u64) -> Watch {
-        self.watches.borrow_mut().entry(number).or_insert_with(Watch::silent).clone()
+    /// What ends the job with that number, and tells how far it is if that is `told`.
+    fn watch(&self, number: u64, told: bool) -> Watch {
+        let woken = self.woken.clone();
+        let tell = move |_: &Watch, progress| woken.tell(|news| drop(news.progress.insert(number, progress)));
+        let watch = if told { Watch::new(tell) } else { Watch::silent() };
+        self.watches.borrow_mut().insert(number, watch.clone());
+        watch
     }
 }
 
@@ -187,7 +215,8 @@ impl Task for Run {
 ///
 /// - `call(op, len)`, `callWith(op, bytes)`: with the arguments in the shared buffer, or in another one
 /// - `large()`: the result that did not fit
-/// - `start(op, bytes, number, alone)`: a promise of the result; on a thread of its own where it may take for ever
+/// - `start(op, bytes, number, alone, told)`: a promise of the result; on a thread of its own where it may take for ever; with
+///   its progress told
 /// - `cancel(number)`, `forget(number)`: ends a job; what ends it is needed no more
 /// - `keepAlive(yes)`: whether the process waits for commits
 /// - `symbol(number)`: the name with a number
@@ -224,8 +253,8 @@ pub fn connect<'e>(env: &'e Env, shared: Uint8Array, wake: Function<'e, (), ()>)
     let of = instance.clone();
     set(&mut functions, env, "start", move |ctx| {
         let (op, args) = (ctx.get::<u32>(0)?, ctx.get::<Uint8Array>(1)?);
-        let (number, alone) = (ctx.get::<f64>(2)? as u64, ctx.get::<bool>(3)?);
-        start(ctx.env, of.prepare(op, &args), of.watch(number), alone)
+        let (number, alone, told) = (ctx.get::<f64>(2)? as u64, ctx.get::<bool>(3)?, ctx.get::<bool>(4)?);
+        start(ctx.env, of.prepare(op, &args), of.watch(number, told), alone)
     })?;
     let of = instance.clone();
     set(&mut functions, env, "cancel", move |ctx| {

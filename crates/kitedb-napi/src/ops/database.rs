@@ -111,6 +111,28 @@ pub fn log_fault(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Out
     Ok(())
 }
 
+pub fn log_is_denied(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
+    w.bool(database(c, r)?.replication_log_is_denied());
+    Ok(())
+}
+
+pub fn require_commits(c: &Context<'_>, r: &mut Reader<'_>, _: &mut Writer<'_>) -> Outcome {
+    Ok(database(c, r)?.require_commits()?)
+}
+
+/// How far the jobs are that are watched: number, phase, how much is done and how much there is.
+pub fn progress(c: &Context<'_>, _: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
+    let told = c.woken.take_progress();
+    w.u32(told.len() as u32);
+    for (job, progress) in told {
+        w.u64(job);
+        w.text(progress.phase.as_str());
+        w.u64(progress.done);
+        w.optional(progress.total, Writer::u64);
+    }
+    Ok(())
+}
+
 /// What statistics call who began it.
 fn origin<'a>(r: &mut Reader<'a>) -> kitedb::Result<&'a str> {
     Ok(r.optional(Reader::text)?.unwrap_or("node"))

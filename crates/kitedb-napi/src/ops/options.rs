@@ -5,7 +5,8 @@ use kitedb::{
     Error, ErrorCode, FollowerOptions, OpenOptions, RepairOptions, ReplicationRole, Result, RetentionWindows, SyncMode,
     Value,
     telemetry::{
-        ExporterOptions, OtlpAdaptiveRetryMode, OtlpHttpPushOptions, OtlpHttpTlsOptions, OtlpResource, OtlpTransport,
+        DatabaseLabel, ExporterOptions, OtlpAdaptiveRetryMode, OtlpHttpPushOptions, OtlpHttpTlsOptions, OtlpResource,
+        OtlpTransport, PrometheusFormat, PrometheusNames, PrometheusOptions,
     },
 };
 use std::path::PathBuf;
@@ -274,6 +275,40 @@ pub fn exporter(r: &mut Reader<'_>) -> Result<ExporterOptions> {
     let (transport, endpoint) = (transport(r)?, r.text()?);
     let options = read(r, ExporterOptions::new(transport, endpoint), EXPORTER)?;
     Ok(options.push(push(r)?))
+}
+
+const PROMETHEUS: Members<PrometheusOptions> = &[
+    ("auth_enabled", Set::Bool(PrometheusOptions::auth_enabled)),
+    (
+        "format",
+        Set::Word(|o, word| match word {
+            "text" => Ok(o.format(PrometheusFormat::Text)),
+            "openmetrics" => Ok(o.format(PrometheusFormat::OpenMetrics)),
+            _ => Err(invalid(format_args!("there is no format '{word}': give text or openmetrics"))),
+        }),
+    ),
+    (
+        "names",
+        Set::Word(|o, word| match word {
+            "contract" => Ok(o.names(PrometheusNames::Contract)),
+            "linted" => Ok(o.names(PrometheusNames::Linted)),
+            _ => Err(invalid(format_args!("there are no names '{word}': give contract or linted"))),
+        }),
+    ),
+    (
+        "database_label",
+        Set::Word(|o, word| match word {
+            "file_name" => Ok(o.database(DatabaseLabel::FileName)),
+            "path" => Ok(o.database(DatabaseLabel::Path)),
+            "none" => Ok(o.database(DatabaseLabel::None)),
+            _ => Err(invalid(format_args!("there is no databaseLabel '{word}': give file_name, path or none"))),
+        }),
+    ),
+    ("database_name", Set::Text(|o, v| o.database(DatabaseLabel::Custom(v)))),
+];
+
+pub fn prometheus(r: &mut Reader<'_>) -> Result<PrometheusOptions> {
+    read(r, PrometheusOptions::new(), PROMETHEUS)
 }
 
 /// A text of the engine, with the names of options and arguments as JavaScript writes them.

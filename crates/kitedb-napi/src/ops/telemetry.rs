@@ -9,14 +9,17 @@ use crate::{
 };
 use kitedb::telemetry::{
     Exporter, OtlpPusher, collect_replication_metrics_otel_json_single_file,
-    collect_replication_metrics_otel_protobuf_single_file, collect_replication_metrics_prometheus_single_file,
+    collect_replication_metrics_otel_protobuf_single_file, render_replication_metrics_prometheus_with_options,
     start_exporter as start,
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
 
 pub fn prometheus(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
-    w.text(&collect_replication_metrics_prometheus_single_file(&c.handles.database(r.u64()?)?)?);
+    let number = r.u64()?;
+    let options = options::prometheus(r)?;
+    let metrics = c.handles.database(number)?.collect_metrics()?;
+    w.text(&render_replication_metrics_prometheus_with_options(&metrics, &options));
     Ok(())
 }
 
