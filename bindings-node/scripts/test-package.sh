@@ -14,7 +14,7 @@ cd "$scratch/project"
 printf '{ "private": true }\n' >package.json
 # The packages of the other platforms are on no registry: what is optional and not there is left out.
 npm install --silent --no-fund --no-audit --no-package-lock --omit=optional "$scratch"/packed/*.tgz
-printf '{ "compilerOptions": { "strict": true, "target": "es2022", "lib": ["es2022", "esnext.disposable"], "module": "nodenext", "types": ["node"], "typeRoots": ["%s/node_modules/@types"], "outDir": "compiled" } }\n' \
+printf '{ "compilerOptions": { "strict": true, "target": "es2022", "lib": ["es2022", "esnext.disposable"], "module": "nodenext", "types": ["node"], "typeRoots": ["%s/node_modules/@types"], "rootDir": "tours", "outDir": "compiled" } }\n' \
     "$here" >tsconfig.json
 
 for readme in "$here/README.md" "$here/../README.md"; do
