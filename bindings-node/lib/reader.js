@@ -29,6 +29,38 @@ function define(object, name, value) {
 
 const { fromCharCode } = String;
 
+/** A call out of JavaScript costs more than a text of up to so many bytes. */
+const SHORT = 24;
+
+/** A short text of ASCII; null: it is none. Made of few pieces, for each is a string of its own. */
+function shortText(bytes, begin, end) {
+  let text = '';
+  let at = begin;
+  for (; end - at >= 8; at += 8) {
+    const [a, b, c, d] = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
+    const [e, f, g, h] = [bytes[at + 4], bytes[at + 5], bytes[at + 6], bytes[at + 7]];
+    if ((a | b | c | d | e | f | g | h) > 127) return null;
+    text += fromCharCode(a, b, c, d, e, f, g, h);
+  }
+  if (end - at >= 4) {
+    const [a, b, c, d] = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
+    if ((a | b | c | d) > 127) return null;
+    text += fromCharCode(a, b, c, d);
+    at += 4;
+  }
+  if (end - at >= 2) {
+    const [a, b] = [bytes[at], bytes[at + 1]];
+    if ((a | b) > 127) return null;
+    text += fromCharCode(a, b);
+    at += 2;
+  }
+  if (at < end) {
+    if (bytes[at] > 127) return null;
+    text += fromCharCode(bytes[at]);
+  }
+  return text;
+}
+
 class Reader {
   constructor(bytes) {
     this.bytes = bytes;
@@ -106,16 +138,7 @@ class Reader {
     const begin = this.at;
     const end = begin + len;
     this.at = end;
-    const { bytes } = this;
-    if (len > 12) return bytes.toString('utf8', begin, end);
-    // A call out of JavaScript costs more than a short text.
-    let text = '';
-    for (let at = begin; at < end; at++) {
-      const byte = bytes[at];
-      if (byte > 127) return bytes.toString('utf8', begin, end);
-      text += fromCharCode(byte);
-    }
-    return text;
+    return (len <= SHORT ? shortText(this.bytes, begin, end) : null) ?? this.bytes.toString('utf8', begin, end);
   }
 
   name() {
