@@ -260,8 +260,7 @@ test('a bulk load commits in batches, and gives up the one that is not full', as
 });
 
 test('what is held for too long is taken back', async () => {
-  const db = Database.inMemory({ maxPinMs: 1 });
-  db.createNode('a');
+  const db = Database.inMemory({ maxPinMs: 30 });
   const tx = db.begin({ origin: 'POST /people' });
   const snapshot = db.snapshot();
   while (!tx.isExpired || !snapshot.isExpired) await new Promise((resolve) => setTimeout(resolve, 2));

@@ -15,7 +15,11 @@ if (workerData.leave) {
   scan.next();
   globalThis.kept = [db, tx, scan];
   db.begin().commitAsync();
+  db.checkAsync();
+  db.checkpointAsync({ onProgress() {} });
+  db.waitForTokenAsync('1:999999', 1 << 30);
+  process.exit(0);
 } else {
   db.close();
+  parentPort.postMessage('done');
 }
-parentPort.postMessage('done');

@@ -97,6 +97,13 @@ struct Instance {
     watches: RefCell<FxHashMap<u64, Watch>>,
 }
 
+impl Drop for Instance {
+    /// The thread of JavaScript has ended: nobody waits for its jobs, and those that would keep a database open end now.
+    fn drop(&mut self) {
+        self.watches.get_mut().values().for_each(Watch::cancel);
+    }
+}
+
 /// A result that did not fit the buffer: [`Instance::large`] has it.
 const LARGE: i32 = -1;
 
