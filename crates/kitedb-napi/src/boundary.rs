@@ -192,7 +192,11 @@ impl Instance {
     /// What ends the job with that number, and tells how far it is if that is `told`.
     fn watch(&self, number: u64, told: bool) -> Watch {
         let woken = self.woken.clone();
-        let tell = move |_: &Watch, progress| woken.tell(|news| drop(news.progress.insert(number, progress)));
+        let tell = move |_: &Watch, progress| {
+            woken.tell(|news| {
+                news.progress.insert(number, progress);
+            });
+        };
         let watch = if told { Watch::new(tell) } else { Watch::silent() };
         self.watches.borrow_mut().insert(number, watch.clone());
         watch
