@@ -6,7 +6,7 @@
 #     scripts/test.sh              # all of it
 #     scripts/test.sh lint unit    # only these steps, in this order
 #
-# Steps: lint, unit, docs, package, scripts, telemetry, ts, demo, bench.
+# Steps: lint, unit, docs, package, scripts, telemetry, node, ts, demo, bench.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -49,7 +49,7 @@ docs() {
 package() {
     heading 'packages'
     # Each crate as it would be published: with all it needs, and nothing from outside its folder.
-    cargo package --workspace --exclude kitedb-bench --allow-dirty --quiet
+    cargo package --workspace --exclude kitedb-bench --exclude kitedb-napi --allow-dirty --quiet
 }
 
 scripts() {
@@ -62,6 +62,10 @@ scripts() {
 telemetry() {
     heading 'telemetry, as others read it'
     scripts/telemetry-check.sh
+}
+
+node() {
+    scripts/test-node.sh
 }
 
 ts() {
@@ -91,14 +95,14 @@ bench() {
 
 steps=("$@")
 if [ ${#steps[@]} -eq 0 ]; then
-    steps=(lint unit docs package scripts telemetry ts demo bench)
+    steps=(lint unit docs package scripts telemetry node ts demo bench)
 fi
 for step in "${steps[@]}"; do
     began=$SECONDS
     case "$step" in
-        lint | unit | docs | package | scripts | telemetry | ts | demo | bench) "$step" ;;
+        lint | unit | docs | package | scripts | telemetry | node | ts | demo | bench) "$step" ;;
         *)
-            printf 'no step %s: lint, unit, docs, package, scripts, telemetry, ts, demo, bench\n' "$step" >&2
+            printf 'no step %s: lint, unit, docs, package, scripts, telemetry, node, ts, demo, bench\n' "$step" >&2
             exit 2
             ;;
     esac

@@ -1,6 +1,9 @@
 //! Long operations: how far they are, and how their caller ends them.
 
-use crate::error::{Error, ErrorCode, Result};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    lock::Mutex,
+};
 use std::{
     cell::Cell,
     fmt,
@@ -135,7 +138,11 @@ struct Watched {
     cancelled: AtomicBool,
     panicked: AtomicBool,
     on_progress: Option<OnProgress>,
+    /// What wakes those who sleep in an operation that this watches.
+    sleepers: Mutex<Vec<Arc<Sleeper>>>,
 }
+
+type Sleeper = dyn Fn() + Send + Sync;
 
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -159,7 +166,7 @@ impl Watch {
 
     fn of(on_progress: Option<OnProgress>) -> Self {
         let (cancelled, panicked) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self(Some(Arc::new(Watched { cancelled, panicked, on_progress })))
+        Self(Some(Arc::new(Watched { cancelled, panicked, on_progress, sleepers: Mutex::default() })))
     }
 
     /// Nobody watches.
@@ -172,7 +179,18 @@ impl Watch {
     pub fn cancel(&self) {
         if let Some(watched) = &self.0 {
             watched.cancelled.store(true, Ordering::Relaxed);
+            // Whoever goes to sleep notes so before it looks at the flag: one of both sees what the other did.
+            let sleepers = watched.sleepers.lock().clone();
+            sleepers.iter().for_each(|wake| wake());
         }
+    }
+
+    /// Has `wake` called once it is cancelled, for as long as what is returned lives. Who sleeps looks at the flag after this.
+    pub(crate) fn while_asleep(&self, wake: impl Fn() + Send + Sync + 'static) -> Asleep<'_> {
+        let Some(watched) = &self.0 else { return Asleep(None) };
+        let wake: Arc<Sleeper> = Arc::new(wake);
+        watched.sleepers.lock().push(wake.clone());
+        Asleep(Some((watched, wake)))
     }
 
     /// Whether [`Watch::cancel`] was called.
@@ -227,6 +245,17 @@ impl Watch {
     }
 }
 
+/// Somebody sleeps in an operation that a watch can end.
+pub(crate) struct Asleep<'w>(Option<(&'w Watched, Arc<Sleeper>)>);
+
+impl Drop for Asleep<'_> {
+    fn drop(&mut self) {
+        if let Some((watched, wake)) = &self.0 {
+            watched.sleepers.lock().retain(|sleeper| !Arc::ptr_eq(sleeper, wake));
+        }
+    }
+}
+
 /// A phase under way.
 #[derive(Debug)]
 pub(crate) struct Stage<'w> {
@@ -276,7 +305,6 @@ pub(crate) fn require_no_report(what: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lock::Mutex;
 
     #[test]
     fn a_phase_is_told_at_its_beginning_after_each_step_and_at_its_end() {
@@ -307,6 +335,25 @@ mod tests {
         let nobody = Watch::default();
         nobody.cancel();
         assert!(!nobody.is_cancelled() && nobody.begin(Phase::Copy, None).is_ok());
+    }
+
+    #[test]
+    fn who_sleeps_is_woken_and_who_woke_up_is_forgotten() {
+        let (watch, woken) = (Watch::silent(), Arc::new(Mutex::new(0)));
+        let wake = || {
+            let woken = woken.clone();
+            move || *woken.lock() += 1
+        };
+        drop(watch.while_asleep(wake()));
+        let first = watch.while_asleep(wake());
+        let second = watch.while_asleep(wake());
+        drop(first);
+        watch.cancel();
+        assert_eq!(*woken.lock(), 1);
+        drop(second);
+        watch.cancel();
+        assert_eq!(*woken.lock(), 1);
+        drop(Watch::nobody().while_asleep(wake()));
     }
 
     #[test]

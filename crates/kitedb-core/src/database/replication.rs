@@ -355,7 +355,15 @@ impl Database {
     /// # Errors
     /// [`ErrorCode::Closed`] where the database is closed meanwhile; [`ErrorCode::NotReplica`].
     pub fn replica_wait_for_news(&self, seen: u64, timeout_ms: u64) -> Result<u64> {
-        self.file()?.as_replica()?.wait_for_news(seen, Duration::from_millis(timeout_ms))
+        self.replica_wait_for_news_with(seen, timeout_ms, &Watch::nobody())
+    }
+
+    /// As [`Database::replica_wait_for_news`], until `watch` ends it.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Cancelled`]; those of [`Database::replica_wait_for_news`].
+    pub fn replica_wait_for_news_with(&self, seen: u64, timeout_ms: u64, watch: &Watch) -> Result<u64> {
+        self.file()?.as_replica()?.wait_for_news(seen, Duration::from_millis(timeout_ms), watch)
     }
 
     /// Ends the background follower, if there is one, after what it is doing.
@@ -375,7 +383,29 @@ impl Database {
 
     /// As [`Database::wait_for_token`], saying why it was not reached.
     pub fn wait_for_token_outcome(&self, token: Token, timeout_ms: u64) -> Result<TokenWait> {
-        wait_for_token(self.engine()?, token, Duration::from_millis(timeout_ms))
+        self.wait_for_token_outcome_with(token, timeout_ms, &Watch::nobody())
+    }
+
+    /// As [`Database::wait_for_token_outcome`], until `watch` ends it.
+    ///
+    /// ```
+    /// use kitedb_core::{Database, ErrorCode, Watch};
+    /// # fn main() -> kitedb_core::Result<()> {
+    /// let (db, watch) = (Database::in_memory()?, Watch::silent());
+    /// let waits = std::thread::spawn({
+    ///     let (db, watch) = (db.clone(), watch.clone());
+    ///     move || db.wait_for_token_outcome_with("1:1".parse()?, u64::MAX, &watch)
+    /// });
+    /// watch.cancel();
+    /// assert_eq!(waits.join().unwrap().unwrap_err().code(), ErrorCode::Cancelled);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorCode::Cancelled`]; those of [`Database::wait_for_token_outcome`].
+    pub fn wait_for_token_outcome_with(&self, token: Token, timeout_ms: u64, watch: &Watch) -> Result<TokenWait> {
+        wait_for_token(self.engine()?, token, Duration::from_millis(timeout_ms), watch)
     }
 }
 

@@ -4,8 +4,9 @@ use crate::{
     db::{Engine, Found, ReplicationRole},
     error::Result,
     graph::Token,
+    watch::Watch,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// What came of waiting for a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,15 +34,19 @@ impl TokenWait {
     }
 }
 
-/// Waits until the commit that `token` names is on this node's history and published, for at most `timeout`.
-pub fn wait_for_token(engine: &Engine, token: Token, timeout: Duration) -> Result<TokenWait> {
+/// Waits until the commit that `token` names is on this node's history and published, for at most `timeout`, or until `watch`
+/// ends it.
+pub fn wait_for_token(engine: &Arc<Engine>, token: Token, timeout: Duration, watch: &Watch) -> Result<TokenWait> {
     let mut outcome = TokenWait::TimedOut;
+    let woken = engine.clone();
+    let _asleep = watch.while_asleep(move || woken.signal().notify_all());
     engine.signal().wait_until(Some(token.log_index.0), timeout, || {
         let now = look(engine, token);
         outcome = now.unwrap_or(TokenWait::TimedOut);
-        now.is_some() || engine.check_usable().is_err() || engine.panicked().is_some()
+        now.is_some() || engine.check_usable().is_err() || engine.panicked().is_some() || watch.is_cancelled()
     });
     if outcome == TokenWait::TimedOut {
+        watch.require_uncancelled()?;
         engine.check_usable()?;
         engine.require_no_panic()?;
     }

@@ -1,7 +1,7 @@
 //! What a replica's follower and those who watch it wait for.
 
 use super::Replica;
-use crate::error::Result;
+use crate::{error::Result, watch::Watch};
 use std::{any::Any, sync::atomic::Ordering, time::Duration};
 
 impl Replica {
@@ -16,11 +16,17 @@ impl Replica {
 
     /// Returns once a try to pull has ended, or the state has changed, more than `seen` times, or `timeout` has passed.
     /// Returns how often that was by then.
-    pub fn wait_for_news(&self, seen: u64, timeout: Duration) -> Result<u64> {
+    pub fn wait_for_news(&self, seen: u64, timeout: Duration, watch: &Watch) -> Result<u64> {
         let news = || self.news.load(Ordering::Acquire);
-        let done = || news() > seen || self.engine.check_usable().is_err();
+        let done = || news() > seen || self.engine.check_usable().is_err() || watch.is_cancelled();
+        let woken = self.engine.clone();
+        let _asleep = watch.while_asleep(move || woken.signal().notify_unindexed());
         self.engine.signal().wait_until(None, timeout, done);
-        self.engine.check_usable().map(|()| news())
+        self.engine.check_usable()?;
+        if news() <= seen {
+            watch.require_uncancelled()?;
+        }
+        Ok(news())
     }
 
     /// Takes note that a try to pull has ended, or that none will be made in the background any more.

@@ -1,0 +1,124 @@
+'use strict';
+// Calls of the addon: at once, or elsewhere with a promise.
+
+const { Buffer } = require('node:buffer');
+const { native, ops, shared } = require('./native.js');
+const { KiteDbError, aborted, invalid } = require('./errors.js');
+const { Reader } = require('./reader.js');
+const { Writer } = require('./writer.js');
+
+const { call: nativeCall } = native;
+const writer = new Writer();
+const reader = new Reader(shared);
+const LARGE = -1;
+
+/** Whether arguments are being written that may run code of the caller (a getter, an iterator), which may call on its own. */
+let writing = false;
+
+/** Begins the arguments of an operation. */
+function begin() {
+  if (!writing) return writer.reset(shared);
+  // The result of this one comes where those arguments are.
+  writer.leave(shared);
+  return new Writer().reset(Buffer.from(new ArrayBuffer(256)));
+}
+
+/** The same, where writing them may run code of the caller: `write` is called with where to write. */
+function written(write) {
+  if (writing) {
+    const w = begin();
+    write(w);
+    return w;
+  }
+  writing = true;
+  try {
+    writer.reset(shared);
+    write(writer);
+    return writer;
+  } finally {
+    writing = false;
+  }
+}
+
+function readError(r) {
+  r.big = false;
+  const [code, kind, retryable, message] = [r.text(), r.text(), r.bool(), r.text()];
+  return new KiteDbError(code, kind, retryable, message, r.value());
+}
+
+/** Does an operation, and returns where its result is read from. */
+function call(name, w, big = false) {
+  const op = ops[name];
+  const len = w.bytes === shared ? nativeCall(op, w.at) : native.callWith(op, w.bytes.subarray(0, w.at));
+  if (len < LARGE) {
+    reader.at = 0;
+    const error = readError(reader);
+    Error.captureStackTrace?.(error, call);
+    throw error;
+  }
+  if (len === LARGE) {
+    const large = new Reader(native.large());
+    large.big = big;
+    return large;
+  }
+  reader.at = 0;
+  reader.big = big;
+  return reader;
+}
+
+let jobs = 0;
+
+/** Who is told how far a job is, by its number. */
+const watched = new Map();
+
+/** Tells how far jobs are. What a callback throws is nobody's to catch, and ends the process as from an event. */
+function tellProgress() {
+  if (watched.size === 0) return;
+  const r = call('progress', begin());
+  const told = r.list(() => ({ job: r.handle(), phase: r.text(), done: r.u64(), total: r.optional(r.u64) }));
+  for (const { job, ...progress } of told) watched.get(job)?.(progress);
+}
+
+/**
+ * Does an operation on another thread. The arguments are read at once. A signal that is aborted ends it; the promise is rejected
+ * once it has really ended.
+ */
+function callAsync(name, w, { signal, onProgress, alone = false, big = false } = {}) {
+  checkSignal(signal);
+  if (onProgress !== undefined && typeof onProgress !== 'function') throw invalid('onProgress is no function');
+  if (signal?.aborted) return Promise.reject(aborted(signal));
+  const number = ++jobs;
+  if (onProgress !== undefined) watched.set(number, onProgress);
+  const promise = native.start(ops[name], w.bytes.subarray(0, w.at), number, alone, onProgress !== undefined);
+  const cancel = signal && (() => native.cancel(number));
+  signal?.addEventListener('abort', cancel, { once: true });
+  const ended = () => {
+    signal?.removeEventListener('abort', cancel);
+    native.forget(number);
+    watched.delete(number);
+  };
+  return promise.then(
+    (bytes) => {
+      ended();
+      const r = new Reader(bytes);
+      if (r.u8() === 0) {
+        r.big = big;
+        return r;
+      }
+      const error = readError(r);
+      throw error.code === 'CANCELLED' && signal?.aborted ? aborted(signal, error.message) : error;
+    },
+    (error) => {
+      ended();
+      throw error;
+    },
+  );
+}
+
+function checkSignal(signal) {
+  if (signal !== undefined && signal !== null && typeof signal.addEventListener !== 'function') {
+    throw invalid('signal is no AbortSignal');
+  }
+}
+
+module.exports = { begin, call, callAsync, checkSignal, tellProgress, written };

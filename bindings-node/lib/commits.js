@@ -1,0 +1,91 @@
+'use strict';
+// Commits that are under way. However many there are, no thread waits for them, and the addon wakes this thread once for all that
+// ended together.
+
+const { native, woken } = require('./native.js');
+const { begin, call, callAsync, checkSignal, tellProgress } = require('./call.js');
+const { aborted } = require('./errors.js');
+
+/** Who waits for a commit, by its number. */
+const waiting = new Map();
+
+/** Settles the promise of a commit if that has ended; returns whether it has. */
+function look(number, { resolve, reject }) {
+  let token;
+  try {
+    const w = begin();
+    w.handle(number);
+    const r = call('poll', w);
+    if (!r.bool()) return false;
+    token = r.text();
+  } catch (error) {
+    reject(error);
+    return true;
+  }
+  resolve(token);
+  return true;
+}
+
+function ended(number) {
+  waiting.delete(number);
+  if (waiting.size === 0) native.keepAlive(false);
+}
+
+woken.look = () => {
+  const r = call('woken', begin());
+  const numbers = r.list(r.handle);
+  for (const number of numbers) {
+    const promise = waiting.get(number);
+    if (promise !== undefined && look(number, promise)) ended(number);
+  }
+  tellProgress();
+};
+
+/** The token of a submitted commit, once it has ended. */
+function whenEnded(number) {
+  return new Promise((resolve, reject) => {
+    const promise = { resolve, reject };
+    if (look(number, promise)) return;
+    // The process does not end before its commits have.
+    if (waiting.size === 0) native.keepAlive(true);
+    waiting.set(number, promise);
+  });
+}
+
+/** Submits a transaction: on this thread, unless it would have to wait. */
+function submitted(handle, options) {
+  const w = begin();
+  w.handle(handle);
+  try {
+    const r = call('try_submit', w);
+    return { number: r.handle(), token: r.text() };
+  } catch (error) {
+    if (error.code !== 'WOULD_BLOCK') throw error;
+  }
+  const again = begin();
+  again.handle(handle);
+  return callAsync('submit', again, options).then((r) => ({ number: r.handle(), token: r.text() }));
+}
+
+/** Commits without blocking. A signal ends it only before it is submitted: what is in the log has begun to count. */
+async function commit(handle, signal, onDemand) {
+  checkSignal(signal);
+  if (signal?.aborted) {
+    const w = begin();
+    w.handle(handle);
+    call('rollback', w);
+    throw aborted(signal);
+  }
+  if (onDemand) {
+    const w = begin();
+    w.handle(handle);
+    w.bool(false);
+    const r = await callAsync('commit', w);
+    return r.optional(r.text);
+  }
+  const pending = submitted(handle);
+  const { number } = pending instanceof Promise ? await pending : pending;
+  return whenEnded(number);
+}
+
+module.exports = { commit, submitted, whenEnded };

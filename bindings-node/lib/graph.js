@@ -1,0 +1,546 @@
+'use strict';
+// Reads of one state: what Database, Snapshot, Transaction and BulkLoader have in common.
+
+const { begin, call, written } = require('./call.js');
+const { invalid } = require('./errors.js');
+const { registry, release } = require('./release.js');
+const { describe } = require('./writer.js');
+
+/** The number of what the addon holds for an object. */
+const HANDLE = Symbol('handle');
+/** Whether integers are bigint by default. */
+const BIG = Symbol('integers');
+/** The names of properties that are floats whatever number they are given. */
+const FLOATS = Symbol('floatProperties');
+/** Whether each read is of the newest state, so that a scan takes a snapshot. */
+const NEWEST = Symbol('newest');
+
+/** Edges of every type. It is always said: no filter that is left out means it. */
+const AllTypes = Symbol('AllTypes');
+
+/** So many rows come with one call. */
+const BATCH = 1024;
+/** So many with the first one: who breaks off early has not paid for more. */
+const FIRST_BATCH = 64;
+
+function bigOf(graph, options) {
+  const integers = options?.integers;
+  if (integers === undefined) return graph[BIG];
+  if (integers !== 'bigint' && integers !== 'number') {
+    throw invalid(`integers is ${describe(integers)}: give 'number' or 'bigint'`);
+  }
+  return integers === 'bigint';
+}
+
+function typesTo(w, types) {
+  if (types === AllTypes) return w.u8(0);
+  if (typeof types !== 'string') {
+    throw invalid(`the type of edges is ${describe(types)}: give its name, or AllTypes for edges of every type`);
+  }
+  w.u8(1);
+  w.text(types, 'the type of edges');
+}
+
+function directionTo(w, direction) {
+  if (direction !== 'out' && direction !== 'in') {
+    throw invalid(`direction is ${describe(direction)}: give 'out' or 'in'`);
+  }
+  w.bool(direction === 'in');
+}
+
+/** Rows of a scan, which come some at a time. Its state is held until it has ended, or is ended by `return` (a `break`). */
+class Rows {
+  #source;
+  #big;
+  #fetch;
+  #snapshot = 0;
+  #rows = [];
+  #at = 0;
+  #after = null;
+  #more = true;
+  #limit;
+
+  constructor(graph, big, fetch, firstBatch = FIRST_BATCH) {
+    this.#source = graph;
+    this.#big = big;
+    this.#fetch = fetch;
+    this.#limit = firstBatch;
+    if (graph[NEWEST]) {
+      const w = begin();
+      w.handle(graph[HANDLE]);
+      w.optionalText('scan');
+      this.#snapshot = call('snapshot', w).handle();
+      registry.register(this, this.#snapshot, this);
+    }
+  }
+
+  [Symbol.iterator]() {
+    return this;
+  }
+
+  next() {
+    if (this.#at === this.#rows.length && !this.#refill()) return { done: true, value: undefined };
+    return { done: false, value: this.#rows[this.#at++] };
+  }
+
+  return(value) {
+    this.#end();
+    return { done: true, value };
+  }
+
+  [Symbol.dispose]() {
+    this.#end();
+  }
+
+  /** All rows that are left. */
+  toArray() {
+    const rows = [];
+    for (const row of this) rows.push(row);
+    return rows;
+  }
+
+  #refill() {
+    if (!this.#more) {
+      this.#end();
+      return false;
+    }
+    try {
+      const handle = this.#snapshot || this.#source[HANDLE];
+      const { rows, next } = this.#fetch(handle, this.#after, this.#limit, this.#big);
+      this.#rows = rows;
+      this.#at = 0;
+      this.#after = next;
+      this.#more = next !== null;
+      this.#limit = BATCH;
+    } catch (error) {
+      this.#end();
+      throw error;
+    }
+    if (!this.#more) this.#letGo();
+    return this.#rows.length > 0;
+  }
+
+  #end() {
+    this.#more = false;
+    this.#rows = [];
+    this.#at = 0;
+    this.#letGo();
+  }
+
+  #letGo() {
+    if (this.#snapshot === 0) return;
+    registry.unregister(this);
+    release(this.#snapshot);
+    this.#snapshot = 0;
+  }
+}
+
+/** A copy: what is asked for is fetched later, when the caller may have changed his array. */
+function selectOf(options) {
+  const select = options?.select;
+  return Array.isArray(select) ? [...select] : select;
+}
+
+function nodesOf(graph, label, options) {
+  const select = selectOf(options);
+  return new Rows(graph, bigOf(graph, options), (handle, after, limit, big) => {
+    const w = begin();
+    w.handle(handle);
+    w.optionalText(label, 'label');
+    w.bool(after !== null);
+    if (after !== null) w.id(after);
+    w.u32(limit);
+    w.select(select);
+    const r = call('nodes_batch', w, big);
+    const rows = r.list(r.node);
+    return { rows, next: r.optional(r.u64) };
+  });
+}
+
+function atNode(graph, id, direction, types, options, other, sorted) {
+  const select = selectOf(options);
+  const rows = new Rows(
+    graph,
+    bigOf(graph, options),
+    (handle, after, limit, big) => {
+      const w = begin();
+      w.handle(handle);
+      w.id(id);
+      directionTo(w, direction);
+      typesTo(w, types);
+      w.bool(other);
+      w.bool(sorted);
+      w.bool(after !== null);
+      if (after !== null) w.edgeKey(after);
+      w.u32(limit);
+      w.select(select);
+      const r = call('edges_at_batch', w, big);
+      const rows = r.list(other ? r.node : r.edge);
+      return { rows, next: r.optional(r.edgeKey) };
+    },
+    BATCH,
+  );
+  return rows;
+}
+
+class GraphReader {
+  node(id, options) {
+    const w = begin();
+    w.handle(this[HANDLE]);
+    w.id(id);
+    w.select(options?.select);
+    const r = call('node', w, bigOf(this, options));
+    return r.bool() ? r.node() : null;
+  }
+
+  nodeWithKey(key, options) {
+    const w = begin();
+    w.handle(this[HANDLE]);
+    w.text(key, 'key');
+    w.select(options?.select);
+    const r = call('node_with_key', w, bigOf(this, options));
+    return r.bool() ? r.node() : null;
+  }
+
+  nodeByKey(key, options) {
+    const w = begin();
+    w.handle(this[HANDLE]);
+    w.text(key, 'key');
+    const r = call('node_by_key', w, bigOf(this, options));
+    return r.bool() ? r.u64() : null;
+  }
+
+  nodeExists(id) {
+    const w = begin();
+    w.handle(this[HANDLE]);
+    w.id(id);
+    return call('node_exists', w).bool();
+  }
+
+  nodeKey(id) {
+    const w = begin();
+    w.handle(this[HANDLE]);
+    w.id(id);
+    const r = call('node_key', w);
+    return r.bool() ? r.text() : null;
+  }
+
+  nodeProp(id, name, options) {
+    const w = begin();
+    w.handle(this[HANDLE]);
+    w.id(id);
+    w.text(name, 'the name of a property');
+    const r = call('node_prop', w, bigOf(this, options));
+    return r.bool() ? r.value() : undefined;
+  }
+
+  nodeProps(id, options) {
+    return this.node(id, options)?.props ?? null;
+  }
+
+  nodeLabels(id) {
+    return this.node(id, { select: [] })?.labels ?? [];
+  }
+
+  nodeHasLabel(id, label) {
+    const w = begin();
+    w.handle(this[HANDLE]);
+    w.id(id);
+    w.text(label, 'label');
+    return call('node_has_label', w).bool();
+  }
+
+  nodeVector(id, name) {
+    const w = begin();
+    w.handle(this[HANDLE]);
+    w.id(id);
+    w.text(name, 'the name of a property');
+    const r = call('node_vector', w);
+    return r.bool() ? r.value() : null;
+  }
+
+  vectorDimension(name) {
+    const w = begin();
+    w.handle(this[HANDLE]);
+    w.text(name, 'the name of a property');
+    const r = call('vector_dimension', w);
+    return r.bool() ? r.u32() : null;
+  }
+
+  edge(edge, options) {
+    const w = written((w) => {
+      w.handle(this[HANDLE]);
+      w.edgeKey(edge);
+      w.select(options?.select);
+    });
+    const r = call('edge', w, bigOf(this, options));
+    return r.bool() ? r.edge() : null;
+  }
+
+  edgeBetween(src, type, dst, options) {
+    const w = begin();
+    w.handle(this[HANDLE]);
+    endsTo(w, src, type, dst);
+    w.select(options?.select);
+    const r = call('edge_between', w, bigOf(this, options));
+    return r.bool() ? r.edge() : null;
+  }
+
+  edgesBetween(src, type, dst, options) {
+    const w = begin();
+    w.handle(this[HANDLE]);
+    endsTo(w, src, type, dst);
+    const r = call('edges_between', w, bigOf(this, options));
+    return r.list(r.edgeKey);
+  }
+
+  edgeExists(src, type, dst) {
+    return edgeExists(this, false, { src, type, dst });
+  }
+
+  edgeExistsByKey(edge) {
+    return edgeExists(this, true, edge);
+  }
+
+  edgeProp(src, type, dst, name, options) {
+    return edgeProp(this, false, { src, type, dst }, name, options);
+  }
+
+  edgePropByKey(edge, name, options) {
+    return edgeProp(this, true, edge, name, options);
+  }
+
+  edgeProps(src, type, dst, options) {
+    return this.edgeBetween(src, type, dst, options)?.props ?? null;
+  }
+
+  edgePropsByKey(edge, options) {
+    return this.edge(edge, options)?.props ?? null;
+  }
+
+  outNeighbors(id, types, options) {
+    return atNode(this, id, 'out', types, options, true, false);
+  }
+
+  inNeighbors(id, types, options) {
+    return atNode(this, id, 'in', types, options, true, false);
+  }
+
+  outEdges(id, types, options) {
+    return atNode(this, id, 'out', types, options, false, false);
+  }
+
+  inEdges(id, types, options) {
+    return atNode(this, id, 'in', types, options, false, false);
+  }
+
+  sortedEdges(id, direction, types, options) {
+    return atNode(this, id, direction, types, options, false, true);
+  }
+
+  neighborIds(id, direction, types, options) {
+    const w = begin();
+    w.handle(this[HANDLE]);
+    w.id(id);
+    directionTo(w, direction);
+    typesTo(w, types);
+    const r = call('neighbor_ids', w, bigOf(this, options));
+    return r.list(r.u64);
+  }
+
+  forEachNeighbor(id, direction, types, f, options) {
+    for (const neighbor of this.neighborIds(id, direction, types, options)) f(neighbor);
+  }
+
+  outDegree(id, types, options) {
+    return this.degree(id, 'out', types, options);
+  }
+
+  inDegree(id, types, options) {
+    return this.degree(id, 'in', types, options);
+  }
+
+  degree(id, direction, types, options) {
+    const w = begin();
+    w.handle(this[HANDLE]);
+    w.id(id);
+    directionTo(w, direction);
+    typesTo(w, types);
+    return call('degree', w, bigOf(this, options)).u64();
+  }
+
+  nodes(options) {
+    return nodesOf(this, undefined, options);
+  }
+
+  nodesWithLabel(label, options) {
+    if (typeof label !== 'string') throw invalid(`label is ${describe(label)}: give a string`);
+    return nodesOf(this, label, options);
+  }
+
+  edges(options) {
+    const select = selectOf(options);
+    return new Rows(this, bigOf(this, options), (handle, after, limit, big) => {
+      const w = begin();
+      w.handle(handle);
+      w.bool(after !== null);
+      if (after !== null) w.edgeKey(after);
+      w.u32(limit);
+      w.select(select);
+      const r = call('edges_batch', w, big);
+      const rows = r.list(r.edge);
+      return { rows, next: r.optional(r.edgeKey) };
+    });
+  }
+
+  nodesPage(after, limit, options) {
+    return nodePage(this, undefined, after, limit, options);
+  }
+
+  labelPage(label, after, limit, options) {
+    if (typeof label !== 'string') throw invalid(`label is ${describe(label)}: give a string`);
+    return nodePage(this, label, after, limit, options);
+  }
+
+  edgesPage(after, limit, options) {
+    const w = written((w) => {
+      w.handle(this[HANDLE]);
+      afterTo(w, after, 'edgeKey');
+      w.u64(limit, 'limit');
+    });
+    return edgePage(call('edges_page', w, bigOf(this, options)));
+  }
+
+  neighborsPage(id, direction, types, after, limit, options) {
+    const w = written((w) => {
+      w.handle(this[HANDLE]);
+      w.id(id);
+      directionTo(w, direction);
+      typesTo(w, types);
+      afterTo(w, after, 'edgeKey');
+      w.u64(limit, 'limit');
+    });
+    return edgePage(call('neighbors_page', w, bigOf(this, options)));
+  }
+
+  countNodes(options) {
+    return count(this, 0, undefined, options);
+  }
+
+  countEdges(options) {
+    return count(this, 1, undefined, options);
+  }
+
+  countVectors(options) {
+    return count(this, 2, undefined, options);
+  }
+
+  countNodesByLabel(label, options) {
+    return count(this, 3, label, options);
+  }
+
+  countEdgesByType(type, options) {
+    return count(this, 4, type, options);
+  }
+
+  labels() {
+    return names(this, 'labels');
+  }
+
+  etypes() {
+    return names(this, 'etypes');
+  }
+
+  propkeys() {
+    return names(this, 'propkeys');
+  }
+
+  labelId(name) {
+    return nameId(this, 'label_id', name);
+  }
+
+  etypeId(name) {
+    return nameId(this, 'etype_id', name);
+  }
+
+  propkeyId(name) {
+    return nameId(this, 'propkey_id', name);
+  }
+
+  indexes() {
+    const w = begin();
+    w.handle(this[HANDLE]);
+    return call('indexes', w).value();
+  }
+}
+
+function endsTo(w, src, type, dst) {
+  w.id(src, 'src');
+  w.text(type, 'type');
+  w.id(dst, 'dst');
+}
+
+function edgeExists(graph, exactly, edge) {
+  const w = written((w) => {
+    w.handle(graph[HANDLE]);
+    w.bool(exactly);
+    w.edgeKey(edge);
+  });
+  return call('edge_exists', w).bool();
+}
+
+function edgeProp(graph, exactly, edge, name, options) {
+  const w = written((w) => {
+    w.handle(graph[HANDLE]);
+    w.bool(exactly);
+    w.edgeKey(edge);
+    w.text(name, 'the name of a property');
+  });
+  const r = call('edge_prop', w, bigOf(graph, options));
+  return r.bool() ? r.value() : undefined;
+}
+
+function afterTo(w, after, kind) {
+  const given = after !== null && after !== undefined;
+  w.bool(given);
+  if (given) w[kind](after);
+}
+
+function nodePage(graph, label, after, limit, options) {
+  const w = begin();
+  w.handle(graph[HANDLE]);
+  w.optionalText(label, 'label');
+  afterTo(w, after, 'id');
+  w.u64(limit, 'limit');
+  const r = call('nodes_page', w, bigOf(graph, options));
+  return { items: r.list(r.u64), next: r.optional(r.u64) };
+}
+
+function edgePage(r) {
+  return { items: r.list(r.edgeKey), next: r.optional(r.edgeKey) };
+}
+
+function count(graph, what, name, options) {
+  const w = begin();
+  w.handle(graph[HANDLE]);
+  w.u8(what);
+  if (what > 2) w.text(name, what === 3 ? 'label' : 'type');
+  return call('counts', w, bigOf(graph, options)).u64();
+}
+
+function names(graph, op) {
+  const w = begin();
+  w.handle(graph[HANDLE]);
+  const r = call(op, w);
+  return r.list(() => ({ id: r.u32(), name: r.text() }));
+}
+
+function nameId(graph, op, name) {
+  const w = begin();
+  w.handle(graph[HANDLE]);
+  w.text(name, 'a name');
+  const r = call(op, w);
+  return r.bool() ? r.u32() : null;
+}
+
+module.exports = { AllTypes, BIG, FLOATS, GraphReader, HANDLE, NEWEST, bigOf, endsTo };

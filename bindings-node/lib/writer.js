@@ -1,0 +1,412 @@
+'use strict';
+// Writes the arguments of an operation: see crates/kitedb-napi/src/wire/mod.rs.
+
+const { Buffer } = require('node:buffer');
+const { native, ops, shared } = require('./native.js');
+const { invalid } = require('./errors.js');
+const temporal = require('./temporal.js');
+
+const INLINE = 0xffffffff;
+const TWO_32 = 4294967296;
+const I64_MIN = -(2n ** 63n);
+const I64_MAX = 2n ** 63n - 1n;
+const U64_MAX = 2n ** 64n - 1n;
+
+/** How deep lists and maps may be nested: the engine says it. */
+const maxDepth = native.call(ops.limits, 0) === 4 ? shared.readUInt32LE(0) : 0;
+
+/** A number that is a float, whatever it looks like. */
+class KiteFloat {
+  constructor(value) {
+    if (typeof value !== 'number') throw invalid(`a float is made of a number, not of ${describe(value)}`);
+    this.value = value;
+    Object.freeze(this);
+  }
+
+  valueOf() {
+    return this.value;
+  }
+
+  toJSON() {
+    return this.value;
+  }
+}
+
+function describe(value) {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'an array';
+  switch (typeof value) {
+    case 'object':
+      return value.constructor?.name ? `an instance of ${value.constructor.name}` : 'an object';
+    case 'function':
+      return 'a function';
+    case 'symbol':
+      return 'a symbol';
+    case 'string':
+      return 'a string';
+    case 'undefined':
+      return 'undefined';
+    default:
+      return `${value}`;
+  }
+}
+
+/** What is wrong with a value, and the way to it, the last step first. */
+class ValueFault {
+  constructor(what) {
+    this.what = what;
+    this.steps = [];
+  }
+
+  within(step) {
+    this.steps.push(step);
+    return this;
+  }
+
+  of(name) {
+    return invalid(`${name}${this.steps.reverse().join('')} is ${this.what}`);
+  }
+}
+
+class Writer {
+  constructor() {
+    this.reset(shared);
+  }
+
+  /** Begins anew. */
+  reset(bytes) {
+    if (this.bytes !== bytes) {
+      this.bytes = bytes;
+      this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    }
+    this.at = 0;
+    this.names = null;
+    return this;
+  }
+
+  room(len) {
+    if (this.at + len <= this.bytes.length) return;
+    this.move(Math.max(this.bytes.length * 2, this.at + len));
+  }
+
+  /** Goes on elsewhere, if it is in that buffer. */
+  leave(bytes) {
+    if (this.bytes === bytes) this.move(bytes.length);
+  }
+
+  move(len) {
+    const bytes = Buffer.from(new ArrayBuffer(len));
+    bytes.set(this.bytes.subarray(0, this.at));
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer, 0, bytes.length);
+  }
+
+  u8(value) {
+    this.room(1);
+    this.bytes[this.at++] = value;
+  }
+
+  bool(value) {
+    this.u8(value ? 1 : 0);
+  }
+
+  u32(value) {
+    this.room(4);
+    this.view.setUint32(this.at, value, true);
+    this.at += 4;
+  }
+
+  fillU32(place, value) {
+    this.view.setUint32(place, value, true);
+  }
+
+  i32(value) {
+    this.room(4);
+    this.view.setInt32(this.at, value, true);
+    this.at += 4;
+  }
+
+  f64(value) {
+    this.room(8);
+    this.view.setFloat64(this.at, value, true);
+    this.at += 8;
+  }
+
+  /** A whole number that is not negative; `what` names it in errors. */
+  u64(value, what) {
+    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) {
+      this.handle(value);
+    } else if (typeof value === 'bigint' && value >= 0n && value <= U64_MAX) {
+      this.room(8);
+      this.view.setBigUint64(this.at, value, true);
+      this.at += 8;
+    } else {
+      throw wholeNumber(value, what);
+    }
+  }
+
+  /** A number that is known to be one of those. */
+  handle(value) {
+    this.room(8);
+    const high = value < TWO_32 ? 0 : Math.floor(value / TWO_32);
+    this.view.setUint32(this.at, value >>> 0, true);
+    this.view.setUint32(this.at + 4, high, true);
+    this.at += 8;
+  }
+
+  bigI64(value) {
+    this.room(8);
+    this.view.setBigInt64(this.at, value, true);
+    this.at += 8;
+  }
+
+  bigU64(value) {
+    this.room(8);
+    this.view.setBigUint64(this.at, value, true);
+    this.at += 8;
+  }
+
+  /** A node's id. */
+  id(value, what = 'a node id') {
+    this.u64(value, what);
+  }
+
+  text(value, what) {
+    if (typeof value !== 'string') throw invalid(`${what} is ${describe(value)}: give a string`);
+    const len = value.length;
+    // A unit of UTF-16 is at most three bytes.
+    this.room(4 + len * 3);
+    const begin = this.at + 4;
+    const { bytes } = this;
+    let nth = 0;
+    if (len < 64) {
+      for (; nth < len; nth++) {
+        const unit = value.charCodeAt(nth);
+        if (unit > 127) break;
+        bytes[begin + nth] = unit;
+      }
+    }
+    let written = nth;
+    if (nth < len) {
+      if (!value.isWellFormed()) {
+        throw invalid(`${what} holds half of a surrogate pair, which is no character: give well-formed text`);
+      }
+      written = bytes.write(value, begin, len * 3, 'utf8');
+    }
+    this.view.setUint32(this.at, written, true);
+    this.at = begin + written;
+  }
+
+  optionalText(value, what) {
+    if (value === undefined || value === null) {
+      this.u8(0);
+    } else {
+      this.u8(1);
+      this.text(value, what);
+    }
+  }
+
+  /** A name that may stand several times among the arguments: as text the first time, then by its number. */
+  name(value, what) {
+    this.names ??= new Map();
+    const number = this.names.get(value);
+    if (number !== undefined) {
+      this.u32(number);
+      return;
+    }
+    this.u32(INLINE);
+    this.text(value, what);
+    this.names.set(value, this.names.size);
+  }
+
+  blob(bytes) {
+    this.u32(bytes.length);
+    this.room(bytes.length);
+    this.bytes.set(bytes, this.at);
+    this.at += bytes.length;
+  }
+
+  /** A vector: a Float32Array, or an array of numbers. */
+  vector(value, what) {
+    const vector = value instanceof Float32Array ? value : floatsOf(value, what);
+    this.u32(vector.length);
+    this.room(vector.length * 4);
+    this.bytes.set(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength), this.at);
+    this.at += vector.byteLength;
+  }
+
+  /** A property's value. */
+  value(value, name, floats) {
+    try {
+      if (typeof value === 'number' && floats !== undefined && floats.has(name)) this.float(value);
+      else this.nested(value, 0);
+    } catch (error) {
+      throw error instanceof ValueFault ? error.of(name) : error;
+    }
+  }
+
+  float(value) {
+    this.u8(4);
+    this.f64(value);
+  }
+
+  nested(value, depth) {
+    switch (typeof value) {
+      case 'string':
+        this.u8(5);
+        try {
+          this.text(value, '');
+        } catch {
+          throw new ValueFault('text that holds half of a surrogate pair, which is no character: give well-formed text');
+        }
+        return;
+      case 'number':
+        if (!Number.isSafeInteger(value) || Object.is(value, -0)) return this.float(value);
+        this.room(9);
+        this.bytes[this.at] = 3;
+        this.view.setUint32(this.at + 1, value >>> 0, true);
+        this.view.setInt32(this.at + 5, Math.floor(value / TWO_32), true);
+        this.at += 9;
+        return;
+      case 'boolean':
+        return this.u8(value ? 2 : 1);
+      case 'bigint':
+        if (value < I64_MIN || value > I64_MAX) {
+          throw new ValueFault(`the integer ${value}, which does not fit 64 bits: give a float, or text`);
+        }
+        this.u8(3);
+        return this.bigI64(value);
+      case 'object':
+        if (value === null) return this.u8(0);
+        return this.object(value, depth);
+      case 'undefined':
+        throw new ValueFault('undefined: leave it out, or give null');
+      default:
+        throw new ValueFault(`${describe(value)}, which no property can hold`);
+    }
+  }
+
+  object(value, depth) {
+    if (depth > maxDepth) throw new ValueFault(`nested deeper than ${maxDepth} lists and maps`);
+    if (Array.isArray(value)) {
+      this.u8(8);
+      this.u32(value.length);
+      for (let nth = 0; nth < value.length; nth++) {
+        try {
+          this.nested(value[nth], depth + 1);
+        } catch (error) {
+          throw error instanceof ValueFault ? error.within(`[${nth}]`) : error;
+        }
+      }
+    } else if (value instanceof Uint8Array) {
+      this.u8(6);
+      this.blob(value);
+    } else if (value instanceof Float32Array) {
+      this.u8(7);
+      this.vector(value);
+    } else if (value instanceof KiteFloat) {
+      this.float(value.value);
+    } else if (value instanceof Map) {
+      this.map(value.entries(), value.size, depth);
+    } else if (temporal.write(this, value)) {
+      // It is written.
+    } else if (isPlain(value)) {
+      const entries = Object.entries(value);
+      this.map(entries, entries.length, depth);
+    } else {
+      throw new ValueFault(`${describe(value)}, which no property can hold`);
+    }
+  }
+
+  map(entries, size, depth) {
+    this.u8(9);
+    this.u32(size);
+    for (const [name, value] of entries) {
+      try {
+        if (typeof name !== 'string') throw new ValueFault('under a key that is no string');
+        this.text(name, 'a key of a map');
+        this.nested(value, depth + 1);
+      } catch (error) {
+        throw error instanceof ValueFault ? error.within(`.${String(name)}`) : error;
+      }
+    }
+  }
+
+  /** Properties by name, from an object or a Map. */
+  props(props, floats) {
+    if (props === undefined || props === null) return this.u32(0);
+    const entries = props instanceof Map ? [...props] : isPlain(props) ? Object.entries(props) : undefined;
+    if (entries === undefined) throw invalid(`properties are ${describe(props)}: give an object of them`);
+    this.u32(entries.length);
+    for (const [name, value] of entries) {
+      this.name(name, 'the name of a property');
+      this.value(value, name, floats);
+    }
+  }
+
+  labels(labels) {
+    if (labels === undefined || labels === null) return this.u32(0);
+    if (!Array.isArray(labels)) throw invalid(`labels are ${describe(labels)}: give an array of strings`);
+    this.u32(labels.length);
+    for (const label of labels) this.name(label, 'a label');
+  }
+
+  /** What names an edge: its ends, its type, its rank. */
+  edgeKey(edge) {
+    if (typeof edge !== 'object' || edge === null) {
+      throw invalid(`an edge is ${describe(edge)}: give its src, type, dst, and rank if it has one`);
+    }
+    this.id(edge.src, 'src');
+    this.name(edge.type, 'type');
+    this.id(edge.dst, 'dst');
+    this.u64(edge.rank ?? 0, 'rank');
+  }
+
+  /** Which properties are asked for: all, or those of a list. */
+  select(select) {
+    if (select === undefined || select === null) return this.u8(0);
+    if (!Array.isArray(select)) throw invalid(`select is ${describe(select)}: give an array of the names of properties`);
+    this.u8(1);
+    this.u32(select.length);
+    for (const name of select) this.text(name, 'the name of a property');
+  }
+
+  /** Options by name; what is undefined or null is not given. */
+  options(options) {
+    const place = this.at;
+    this.u32(0);
+    if (options === undefined || options === null) return;
+    if (!isPlain(options)) throw invalid(`options are ${describe(options)}: give an object`);
+    let count = 0;
+    for (const [name, value] of Object.entries(options)) {
+      if (value === undefined || value === null) continue;
+      this.text(name, 'an option');
+      this.value(value, name);
+      count++;
+    }
+    this.fillU32(place, count);
+  }
+}
+
+function wholeNumber(value, what) {
+  if (typeof value === 'number' && Number.isInteger(value) && value > 0) {
+    return invalid(`${what} is ${value}, which is beyond what a number says exactly: give a bigint`);
+  }
+  return invalid(`${what} is ${describe(value)}: give a whole number from 0 on, or a bigint`);
+}
+
+function floatsOf(value, what) {
+  if (!Array.isArray(value) || !value.every((item) => typeof item === 'number')) {
+    throw invalid(`${what} is ${describe(value)}: give a Float32Array, or an array of numbers`);
+  }
+  return Float32Array.from(value);
+}
+
+function isPlain(value) {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype = Object.getPrototypeOf(value);
+  // That of another realm, too: a worker's message, or a test runner's.
+  return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null;
+}
+
+module.exports = { KiteFloat, Writer, describe, isPlain };

@@ -1,0 +1,218 @@
+'use strict';
+// Writes: what Transaction and BulkLoader have, and Database as a transaction each.
+
+const { call, written } = require('./call.js');
+const { invalid } = require('./errors.js');
+const { BIG, FLOATS, HANDLE, bigOf, endsTo } = require('./graph.js');
+const { describe, isPlain } = require('./writer.js');
+
+/** Calls of the caller's code may be among what is written: getters, iterators. */
+function write(tx, op, rest, big = tx[BIG]) {
+  const w = written((w) => {
+    w.handle(tx[HANDLE]);
+    rest(w);
+  });
+  return call(op, w, big);
+}
+
+function newNodeTo(w, node, floats) {
+  if (!isPlain(node)) throw invalid(`a node to be created is ${describe(node)}: give an object`);
+  for (const member of Object.keys(node)) {
+    if (!['id', 'key', 'labels', 'props'].includes(member)) {
+      throw invalid(`a node to be created has no ${member}: give id, key, labels and props, each if it has one`);
+    }
+  }
+  const { id, key, labels, props } = node;
+  const chosen = id !== undefined && id !== null;
+  w.bool(chosen);
+  if (chosen) w.id(id);
+  w.optionalText(key, 'key');
+  w.labels(labels);
+  w.props(props, floats);
+}
+
+function edgeTo(w, edge, floats) {
+  w.edgeKey(edge);
+  w.props(edge.props, floats);
+}
+
+const writes = {
+  createNode(node, options) {
+    const described = node === undefined || node === null ? {} : typeof node === 'string' ? { key: node } : node;
+    return write(this, 'create_node', (w) => newNodeTo(w, described, this[FLOATS]), bigOf(this, options)).u64();
+  },
+
+  createNodesBatch(nodes, options) {
+    const list = arrayOf(nodes, 'nodes');
+    const r = write(
+      this,
+      'create_nodes',
+      (w) => {
+        w.u32(list.length);
+        for (const node of list) newNodeTo(w, typeof node === 'string' ? { key: node } : node, this[FLOATS]);
+      },
+      bigOf(this, options),
+    );
+    return r.list(r.u64);
+  },
+
+  deleteNode(id) {
+    write(this, 'delete_node', (w) => w.id(id));
+  },
+
+  addNodeLabel(id, label) {
+    return write(this, 'add_node_label', (w) => {
+      w.id(id);
+      w.text(label, 'label');
+    }).bool();
+  },
+
+  removeNodeLabel(id, label) {
+    return write(this, 'remove_node_label', (w) => {
+      w.id(id);
+      w.text(label, 'label');
+    }).bool();
+  },
+
+  setNodeProp(id, name, value) {
+    write(this, 'set_node_prop', (w) => {
+      w.id(id);
+      w.text(name, 'the name of a property');
+      w.value(value, name, this[FLOATS]);
+    });
+  },
+
+  deleteNodeProp(id, name) {
+    return write(this, 'delete_node_prop', (w) => {
+      w.id(id);
+      w.text(name, 'the name of a property');
+    }).bool();
+  },
+
+  setNodeVector(id, name, vector) {
+    write(this, 'set_node_vector', (w) => {
+      w.id(id);
+      w.text(name, 'the name of a property');
+      w.vector(vector, 'the vector');
+    });
+  },
+
+  deleteNodeVector(id, name) {
+    return write(this, 'delete_node_vector', (w) => {
+      w.id(id);
+      w.text(name, 'the name of a property');
+    }).bool();
+  },
+
+  addEdge(src, type, dst, props) {
+    write(this, 'add_edge', (w) => {
+      endsTo(w, src, type, dst);
+      w.props(props, this[FLOATS]);
+    });
+  },
+
+  addParallelEdge(src, type, dst, props) {
+    const r = write(this, 'add_parallel_edge', (w) => {
+      endsTo(w, src, type, dst);
+      w.props(props, this[FLOATS]);
+    });
+    return r.edgeKey();
+  },
+
+  addEdgeByKey(edge, props) {
+    write(this, 'add_edge_by_key', (w) => {
+      w.edgeKey(edge);
+      w.props(props, this[FLOATS]);
+    });
+  },
+
+  addEdgesBatch(edges) {
+    const list = arrayOf(edges, 'edges');
+    write(this, 'add_edges', (w) => {
+      w.u32(list.length);
+      for (const edge of list) edgeTo(w, edge, this[FLOATS]);
+    });
+  },
+
+  deleteEdge(src, type, dst) {
+    write(this, 'delete_edge', (w) => endsTo(w, src, type, dst));
+  },
+
+  deleteEdgeByKey(edge) {
+    write(this, 'delete_edge_by_key', (w) => w.edgeKey(edge));
+  },
+
+  deleteEdgesBetween(src, type, dst) {
+    return write(this, 'delete_edges_between', (w) => endsTo(w, src, type, dst)).u64();
+  },
+
+  setEdgeProp(src, type, dst, name, value) {
+    write(this, 'set_edge_prop', (w) => {
+      endsTo(w, src, type, dst);
+      w.text(name, 'the name of a property');
+      w.value(value, name, this[FLOATS]);
+    });
+  },
+
+  setEdgePropByKey(edge, name, value) {
+    write(this, 'set_edge_prop_by_key', (w) => {
+      w.edgeKey(edge);
+      w.text(name, 'the name of a property');
+      w.value(value, name, this[FLOATS]);
+    });
+  },
+
+  deleteEdgeProp(src, type, dst, name) {
+    return write(this, 'delete_edge_prop', (w) => {
+      endsTo(w, src, type, dst);
+      w.text(name, 'the name of a property');
+    }).bool();
+  },
+
+  deleteEdgePropByKey(edge, name) {
+    return write(this, 'delete_edge_prop_by_key', (w) => {
+      w.edgeKey(edge);
+      w.text(name, 'the name of a property');
+    }).bool();
+  },
+
+  upsertNode(key, props, options) {
+    const r = write(
+      this,
+      'upsert_node',
+      (w) => {
+        w.text(key, 'key');
+        w.props(props, this[FLOATS]);
+      },
+      bigOf(this, options),
+    );
+    return { id: r.u64(), created: r.bool() };
+  },
+
+  upsertNodeById(id, props) {
+    return write(this, 'upsert_node_by_id', (w) => {
+      w.id(id);
+      w.props(props, this[FLOATS]);
+    }).bool();
+  },
+
+  upsertEdge(src, type, dst, props) {
+    return write(this, 'upsert_edge', (w) => {
+      endsTo(w, src, type, dst);
+      w.props(props, this[FLOATS]);
+    }).bool();
+  },
+};
+
+function arrayOf(items, what) {
+  if (!Array.isArray(items)) throw invalid(`${what} are ${describe(items)}: give an array`);
+  return items;
+}
+
+function install(prototype, methods) {
+  for (const [name, value] of Object.entries(methods)) {
+    Object.defineProperty(prototype, name, { value, configurable: true, writable: true });
+  }
+}
+
+module.exports = { install, writes };

@@ -1,0 +1,377 @@
+//! The functions that JavaScript calls. All that touches Node-API, and every `unsafe`, is here.
+//!
+//! The JavaScript side calls [`connect`] once in each of its threads, with a buffer, and gets one function for all operations.
+//! It writes the arguments of a call into the buffer and finds the result there.
+
+#![allow(unsafe_code)]
+
+use crate::{
+    fault::{Fault, Outcome},
+    handles::Handles,
+    ops::{Context, Job, OPS, Operation},
+    wire::{Reader, Symbols, Writer},
+};
+use kitedb::{Error, ErrorCode, Progress, Watch};
+use napi::{
+    Env, JsValue, Status, Task,
+    bindgen_prelude::{AsyncTask, Buffer, Function, FunctionCallContext, Object, ToNapiValue, Uint8Array, Unknown},
+    sys,
+    threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode},
+};
+use napi_derive::napi;
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+use std::{
+    cell::RefCell,
+    ffi::c_void,
+    panic::{AssertUnwindSafe, catch_unwind},
+    ptr,
+    rc::Rc,
+    sync::{Arc, OnceLock},
+};
+
+/// Wakes the JavaScript side. It does not keep the process alive by itself: see [`Instance::keep_alive`].
+type Wake = ThreadsafeFunction<(), (), (), Status, false, true>;
+
+/// What happened elsewhere, for the JavaScript side to look at. However much happens at once, it is woken once.
+#[derive(Default)]
+pub struct Woken {
+    news: Mutex<News>,
+    wake: OnceLock<Wake>,
+}
+
+/// What the JavaScript side has not looked at.
+#[derive(Default)]
+struct News {
+    /// Commits that may have ended.
+    commits: Vec<u64>,
+    /// How far the jobs are whose progress is asked for: of each the last word.
+    progress: FxHashMap<u64, Progress>,
+    /// Whether it was woken, and has not come yet.
+    woken: bool,
+}
+
+impl Woken {
+    /// The commit with that number may have ended. Called from any thread.
+    pub fn add(&self, commit: u64) {
+        self.tell(|news| news.commits.push(commit));
+    }
+
+    /// Those that were woken since the last call.
+    pub fn take(&self) -> Vec<u64> {
+        let mut news = self.news.lock();
+        news.woken = false;
+        std::mem::take(&mut news.commits)
+    }
+
+    /// How far jobs are, as far as that was told since the last call.
+    pub fn take_progress(&self) -> FxHashMap<u64, Progress> {
+        std::mem::take(&mut self.news.lock().progress)
+    }
+
+    fn tell(&self, add: impl FnOnce(&mut News)) {
+        let mut news = self.news.lock();
+        add(&mut news);
+        if !news.woken
+            && let Some(wake) = self.wake.get()
+        {
+            news.woken = true;
+            // Once the thread of JavaScript is gone nobody waits for it.
+            wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        }
+    }
+}
+
+/// What one thread of JavaScript has of the addon.
+struct Instance {
+    handles: Arc<Handles>,
+    woken: Arc<Woken>,
+    symbols: RefCell<Symbols>,
+    /// Where arguments come in and results go out.
+    shared: RefCell<Uint8Array>,
+    /// Of the last call, where it did not fit there.
+    large: RefCell<Vec<u8>>,
+    /// Kept from call to call.
+    spare: RefCell<Vec<u8>>,
+    /// What ends the jobs that are under way, by the numbers that JavaScript gave them.
+    watches: RefCell<FxHashMap<u64, Watch>>,
+}
+
+impl Drop for Instance {
+    /// The thread of JavaScript has ended: nobody waits for its jobs, and those that would keep a database open end now.
+    fn drop(&mut self) {
+        self.watches.get_mut().values().for_each(Watch::cancel);
+    }
+}
+
+/// A result that did not fit the buffer: [`Instance::large`] has it.
+const LARGE: i32 = -1;
+
+fn panicked() -> Fault {
+    Error::new(ErrorCode::Internal, "the addon of @kitedb/core panicked, which is a defect: please report it").into()
+}
+
+/// Does a job to its end, wherever it is: a byte that says whether it failed, and the result or the error.
+fn done(job: Outcome<Job>, watch: &Watch) -> Vec<u8> {
+    let run = || {
+        let mut w = Writer::new(vec![0], None);
+        job?(watch, &mut w)?;
+        Ok(w.into_bytes()?)
+    };
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(panicked())).unwrap_or_else(|fault| {
+        let mut w = Writer::new(vec![1], None);
+        fault.put(&mut w);
+        w.into_bytes().unwrap_or_default()
+    })
+}
+
+impl Instance {
+    /// Does an operation. Returns the length of its result in the shared buffer, or [`LARGE`]; below that, of its error.
+    fn call(&self, op: u32, args: Option<&[u8]>, len: u32) -> i32 {
+        let bytes = {
+            let shared = self.shared.borrow();
+            let args = args.unwrap_or_else(|| shared.get(..len as usize).unwrap_or_default());
+            let run = || self.run(op, args);
+            catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(panicked()))
+        };
+        match bytes {
+            Ok(bytes) => {
+                let len = self.put(&bytes);
+                match len {
+                    Some(len) => {
+                        *self.spare.borrow_mut() = bytes;
+                        len
+                    }
+                    None => {
+                        *self.large.borrow_mut() = bytes;
+                        LARGE
+                    }
+                }
+            }
+            Err(fault) => {
+                let mut w = Writer::new(Vec::new(), None);
+                fault.put(&mut w);
+                // An error is shorter than the buffer by far: the engine bounds what it says.
+                let len = w.into_bytes().ok().and_then(|bytes| self.put(&bytes)).unwrap_or_default();
+                LARGE - 1 - len
+            }
+        }
+    }
+
+    fn run(&self, op: u32, args: &[u8]) -> Outcome<Vec<u8>> {
+        let mut bytes = self.spare.take();
+        bytes.clear();
+        let mut symbols = self.symbols.borrow_mut();
+        let (mut reader, mut writer) = (Reader::new(args), Writer::new(bytes, Some(&mut symbols)));
+        let context = Context { handles: &self.handles, woken: &self.woken };
+        match OPS.get(op as usize).map(|(_, operation)| operation) {
+            Some(Operation::Quick(run)) => run(&context, &mut reader, &mut writer)?,
+            Some(Operation::Blocking(prepare)) => prepare(&self.handles, &mut reader)?(&Watch::default(), &mut writer)?,
+            None => return Err(Error::new(ErrorCode::Internal, format_args!("no operation {op}")).into()),
+        }
+        Ok(writer.into_bytes()?)
+    }
+
+    fn put(&self, bytes: &[u8]) -> Option<i32> {
+        let mut shared = self.shared.borrow_mut();
+        // SAFETY: the buffer is this package's own, JavaScript has no other thread in which to read it meanwhile (it is no
+        // SharedArrayBuffer), and no other reference into it is alive: arguments were read before.
+        let room = unsafe { shared.as_mut() };
+        room.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        i32::try_from(bytes.len()).ok()
+    }
+
+    /// What an operation is to do elsewhere; its arguments are read, and what it needs is in its hands.
+    fn prepare(&self, op: u32, args: &[u8]) -> Outcome<Job> {
+        match OPS.get(op as usize) {
+            Some((_, Operation::Blocking(prepare))) => prepare(&self.handles, &mut Reader::new(args)),
+            _ => Err(Error::new(ErrorCode::Internal, format_args!("operation {op} does not block")).into()),
+        }
+    }
+
+    /// What ends the job with that number, and tells how far it is if that is `told`.
+    fn watch(&self, number: u64, told: bool) -> Watch {
+        let woken = self.woken.clone();
+        let tell = move |_: &Watch, progress| {
+            woken.tell(|news| {
+                news.progress.insert(number, progress);
+            });
+        };
+        let watch = if told { Watch::new(tell) } else { Watch::silent() };
+        self.watches.borrow_mut().insert(number, watch.clone());
+        watch
+    }
+}
+
+/// A job on a thread of libuv's pool.
+struct Run {
+    job: Option<Outcome<Job>>,
+    watch: Watch,
+}
+
+impl Task for Run {
+    type Output = Vec<u8>;
+    type JsValue = Buffer;
+
+    fn compute(&mut self) -> napi::Result<Vec<u8>> {
+        Ok(self.job.take().map(|job| done(job, &self.watch)).unwrap_or_default())
+    }
+
+    fn resolve(&mut self, _: Env, output: Vec<u8>) -> napi::Result<Buffer> {
+        Ok(output.into())
+    }
+}
+
+/// The numbers and names of the operations, and the functions that do them:
+///
+/// - `call(op, len)`, `callWith(op, bytes)`: with the arguments in the shared buffer, or in another one
+/// - `large()`: the result that did not fit
+/// - `start(op, bytes, number, alone, told)`: a promise of the result; on a thread of its own where it may take for ever; with
+///   its progress told
+/// - `cancel(number)`, `forget(number)`: ends a job; what ends it is needed no more
+/// - `keepAlive(yes)`: whether the process waits for commits
+/// - `symbol(number)`: the name with a number
+#[napi(skip_typescript)]
+pub fn connect<'e>(env: &'e Env, shared: Uint8Array, wake: Function<'e, (), ()>) -> napi::Result<Object<'e>> {
+    let woken = Arc::new(Woken::default());
+    let wake: Wake = wake.build_threadsafe_function().weak::<true>().build()?;
+    let raw_wake = wake.raw();
+    // It was made just now, so that nothing is there.
+    let _ = woken.wake.set(wake);
+    let instance = Rc::new(Instance {
+        handles: Arc::default(),
+        woken,
+        symbols: RefCell::default(),
+        shared: RefCell::new(shared),
+        large: RefCell::default(),
+        spare: RefCell::default(),
+        watches: RefCell::default(),
+    });
+    let mut functions = Object::new(env)?;
+    let mut ops = Object::new(env)?;
+    for (number, (name, _)) in OPS.iter().enumerate() {
+        ops.set(*name, number as u32)?;
+    }
+    functions.set("ops", ops)?;
+    functions.set("call", raw_call(env, instance.clone())?)?;
+    let of = instance.clone();
+    set(&mut functions, env, "callWith", move |ctx| {
+        let (op, args) = (ctx.get::<u32>(0)?, ctx.get::<Uint8Array>(1)?);
+        Ok(of.call(op, Some(&args), 0))
+    })?;
+    let of = instance.clone();
+    set(&mut functions, env, "large", move |_| Ok(Buffer::from(of.large.take())))?;
+    let of = instance.clone();
+    set(&mut functions, env, "start", move |ctx| {
+        let (op, args) = (ctx.get::<u32>(0)?, ctx.get::<Uint8Array>(1)?);
+        let (number, alone, told) = (ctx.get::<f64>(2)? as u64, ctx.get::<bool>(3)?, ctx.get::<bool>(4)?);
+        start(ctx.env, of.prepare(op, &args), of.watch(number, told), alone)
+    })?;
+    let of = instance.clone();
+    set(&mut functions, env, "cancel", move |ctx| {
+        if let Some(watch) = of.watches.borrow().get(&(ctx.get::<f64>(0)? as u64)) {
+            watch.cancel();
+        }
+        Ok(())
+    })?;
+    let of = instance.clone();
+    set(&mut functions, env, "forget", move |ctx| {
+        of.watches.borrow_mut().remove(&(ctx.get::<f64>(0)? as u64));
+        Ok(())
+    })?;
+    let of = instance.clone();
+    set(&mut functions, env, "symbol", move |ctx| Ok(of.symbols.borrow().name(ctx.get(0)?).map(str::to_owned)))?;
+    set(&mut functions, env, "keepAlive", move |ctx| {
+        let env = ctx.env.raw();
+        // SAFETY: the function was made by this environment, on this thread, and is freed with the instance that has it.
+        let status = match ctx.get(0)? {
+            true => unsafe { sys::napi_ref_threadsafe_function(env, raw_wake) },
+            false => unsafe { sys::napi_unref_threadsafe_function(env, raw_wake) },
+        };
+        napi::check_status!(status)
+    })?;
+    Ok(functions)
+}
+
+fn set<R: ToNapiValue + 'static>(
+    functions: &mut Object<'_>,
+    env: &Env,
+    name: &str,
+    f: impl Fn(FunctionCallContext<'_>) -> napi::Result<R> + 'static,
+) -> napi::Result<()> {
+    functions.set(name, env.create_function_from_closure::<(), R, _>(name, f)?)
+}
+
+/// A value of the call that is under way.
+struct Made(sys::napi_value);
+
+impl ToNapiValue for Made {
+    unsafe fn to_napi_value(_: sys::napi_env, value: Self) -> napi::Result<sys::napi_value> {
+        Ok(value.0)
+    }
+}
+
+fn start(env: &Env, job: Outcome<Job>, watch: Watch, alone: bool) -> napi::Result<Made> {
+    if !alone {
+        let promise = AsyncTask::new(Run { job: Some(job), watch });
+        // SAFETY: `env` is the environment of the call that is under way.
+        return unsafe { ToNapiValue::to_napi_value(env.raw(), promise) }.map(Made);
+    }
+    let (deferred, promise) = env.create_deferred()?;
+    let run = move || {
+        let bytes = done(job, &watch);
+        deferred.resolve(move |_| Ok(Buffer::from(bytes)));
+    };
+    std::thread::Builder::new()
+        .name("kitedb-wait".to_owned())
+        .spawn(run)
+        .map_err(|e| napi::Error::from_reason(format!("the machine has no thread left to wait on ({e})")))?;
+    Ok(Made(promise.raw()))
+}
+
+/// The function that does most operations, without what a wrapper around it would cost: a look-up in a graph takes less.
+fn raw_call<'e>(env: &'e Env, instance: Rc<Instance>) -> napi::Result<Unknown<'e>> {
+    let data = Rc::into_raw(instance).cast_mut().cast::<c_void>();
+    let mut function = ptr::null_mut();
+    // SAFETY: the name is static; `data` lives until the finalizer below takes it back, which runs once nobody can call the
+    // function any more.
+    unsafe {
+        napi::check_status!(sys::napi_create_function(
+            env.raw(),
+            c"call".as_ptr(),
+            4,
+            Some(raw_called),
+            data,
+            &mut function
+        ))?;
+        napi::check_status!(sys::napi_add_finalizer(
+            env.raw(),
+            function,
+            data,
+            Some(raw_finalized),
+            ptr::null_mut(),
+            ptr::null_mut()
+        ))?;
+        Ok(Unknown::from_raw_unchecked(env.raw(), function))
+    }
+}
+
+unsafe extern "C" fn raw_finalized(_: sys::napi_env, data: *mut c_void, _: *mut c_void) {
+    // SAFETY: `raw_call` made it of an Rc, and this is called once.
+    drop(unsafe { Rc::from_raw(data.cast::<Instance>()) });
+}
+
+unsafe extern "C" fn raw_called(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    let (mut count, mut args, mut data) = (2, [ptr::null_mut(); 2], ptr::null_mut());
+    let (mut op, mut len, mut result) = (u32::MAX, 0, ptr::null_mut());
+    // SAFETY: Node calls this with what belongs to the call; `data` is what `raw_call` gave it, alive as long as the function
+    // is. Where an argument is missing or no number, `op` is no operation.
+    unsafe {
+        sys::napi_get_cb_info(env, info, &mut count, args.as_mut_ptr(), ptr::null_mut(), &mut data);
+        sys::napi_get_value_uint32(env, args[0], &mut op);
+        sys::napi_get_value_uint32(env, args[1], &mut len);
+        let instance = &*data.cast::<Instance>();
+        sys::napi_create_int32(env, instance.call(op, None, len), &mut result);
+    }
+    result
+}

@@ -1,0 +1,103 @@
+//! Metrics: as objects, as text for others, and pushed to a collector.
+
+use super::{Context, Job, job, options};
+use crate::{
+    fault::Outcome,
+    handles::{Handles, Held, take},
+    report::Report,
+    wire::{Reader, Writer},
+};
+use kitedb::telemetry::{
+    Exporter, OtlpPusher, collect_replication_metrics_otel_json_single_file,
+    collect_replication_metrics_otel_protobuf_single_file, render_replication_metrics_prometheus_with_options,
+    start_exporter as start,
+};
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+pub fn prometheus(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
+    let number = r.u64()?;
+    let options = options::prometheus(r)?;
+    let metrics = c.handles.database(number)?.collect_metrics()?;
+    w.text(&render_replication_metrics_prometheus_with_options(&metrics, &options));
+    Ok(())
+}
+
+pub fn otel_json(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
+    w.text(&collect_replication_metrics_otel_json_single_file(&c.handles.database(r.u64()?)?)?);
+    Ok(())
+}
+
+pub fn otel_protobuf(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
+    w.bytes(&collect_replication_metrics_otel_protobuf_single_file(&c.handles.database(r.u64()?)?)?);
+    Ok(())
+}
+
+pub fn collect_metrics(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
+    c.handles.database(r.u64()?)?.collect_metrics()?.put(w);
+    Ok(())
+}
+
+pub fn health_check(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
+    c.handles.database(r.u64()?)?.health_check()?.put(w);
+    Ok(())
+}
+
+/// Pushes the metrics once. Options are looked at before the database is.
+pub fn push(handles: &Arc<Handles>, r: &mut Reader<'_>) -> Outcome<Job> {
+    let number = r.u64()?;
+    let (transport, endpoint) = (options::transport(r)?, r.text()?);
+    let pusher = OtlpPusher::new(transport, endpoint, &options::push(r)?)?;
+    let db = handles.database(number)?;
+    job(move |watch, w| {
+        watch.require_uncancelled()?;
+        pusher.push(&db)?.put(w);
+        Ok(())
+    })
+}
+
+pub fn start_exporter(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
+    let number = r.u64()?;
+    let options = options::exporter(r)?;
+    let exporter = start(&c.handles.database(number)?, options)?;
+    w.u64(c.handles.add(Held::Exporter(Arc::new(Mutex::new(Some(exporter))))));
+    Ok(())
+}
+
+fn exporter<T>(c: &Context<'_>, r: &mut Reader<'_>, f: impl FnOnce(&Exporter) -> T) -> Outcome<Option<T>> {
+    let exporter = c.handles.exporter(r.u64()?)?;
+    let exporter = exporter.lock();
+    Ok(exporter.as_ref().map(f))
+}
+
+/// Whether it is at work, and why its last push failed.
+pub fn exporter_state(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
+    let (state, error) = exporter(c, r, |exporter| (exporter.state(), exporter.last_error()))?
+        .unwrap_or((kitedb::telemetry::ExporterState::Closed, None));
+    state.put(w);
+    w.optional(error.as_deref(), Writer::text);
+    Ok(())
+}
+
+pub fn exporter_metrics(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
+    exporter(c, r, Exporter::metrics)?.put(w);
+    Ok(())
+}
+
+pub fn exporter_drop(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
+    super::database::release(c, r, w)
+}
+
+pub fn exporter_flush(handles: &Arc<Handles>, r: &mut Reader<'_>) -> Outcome<Job> {
+    let exporter = handles.exporter(r.u64()?)?;
+    job(move |_, w| {
+        let exporter = exporter.lock();
+        exporter.as_ref().ok_or_else(|| crate::handles::finished("exporter"))?.flush()?.put(w);
+        Ok(())
+    })
+}
+
+pub fn exporter_close(handles: &Arc<Handles>, r: &mut Reader<'_>) -> Outcome<Job> {
+    let exporter = handles.exporter(r.u64()?)?;
+    job(move |_, _| Ok(take(&exporter, "exporter")?.close()?))
+}
