@@ -598,7 +598,7 @@ export interface OriginOption {
 }
 
 /** What a transaction's function returns: no promise, whose work would end after the commit. */
-type NotThenable<T> = T & { then?: never };
+type NotThenable<T> = T extends PromiseLike<unknown> ? never : T;
 
 /** What ends an asynchronous call. */
 export interface SignalOption {
@@ -1751,3 +1751,32 @@ export interface ExporterOptions extends PushReplicationMetricsOtelOptions {
 
 /** Begins to push the metrics of a database on a cadence. */
 export function startExporter(db: Database<Integer>, options: ExporterOptions): Exporter;
+
+// ------------------------------------------------------------------------------------------------- what a host serves
+// All of it is `@kitedb/core/replication`.
+export {
+  authorizeReplicationAdminRequest,
+  createForwardedTlsMtlsMatcher,
+  createNodeTlsMtlsMatcher,
+  createReplicationAdminAuthorizer,
+  createReplicationTransportAdapter,
+  isForwardedTlsClientAuthorized,
+  isNodeTlsClientAuthorized,
+  isReplicationAdminAuthorized,
+  readReplicationLogTransport,
+  readReplicationSnapshotTransport,
+} from './replication/replication_transport.js';
+export type {
+  ReplicationAdminAuthConfig,
+  ReplicationAdminAuthMode,
+  ReplicationAdminAuthRequest,
+  ReplicationForwardedMtlsMatcherOptions,
+  ReplicationLogTransportFrame,
+  ReplicationLogTransportOptions,
+  ReplicationLogTransportPage,
+  ReplicationNodeMtlsMatcherOptions,
+  ReplicationNodeTlsLikeRequest,
+  ReplicationNodeTlsLikeSocket,
+  ReplicationSnapshotTransport,
+  ReplicationTransportAdapter,
+} from './replication/replication_transport.js';

@@ -38,3 +38,21 @@ const exported = {
 };
 
 module.exports = exported;
+
+// What a host serves of replication is made of the functions above, and so is loaded when they are there. These names of it are
+// here, too; all of it is `@kitedb/core/replication`.
+const served = require('./replication/replication_transport.js');
+for (const name of [
+  'authorizeReplicationAdminRequest',
+  'createForwardedTlsMtlsMatcher',
+  'createNodeTlsMtlsMatcher',
+  'createReplicationAdminAuthorizer',
+  'createReplicationTransportAdapter',
+  'isForwardedTlsClientAuthorized',
+  'isNodeTlsClientAuthorized',
+  'isReplicationAdminAuthorized',
+  'readReplicationLogTransport',
+  'readReplicationSnapshotTransport',
+]) {
+  exported[name] = served[name];
+}

@@ -1,17 +1,16 @@
 #!/usr/bin/env bash
-# Installs, type-checks, builds and tests `ts/`, and the templates in `docs/examples/` that use it: they are started as their users
-# start them, over the real engine, and called by a real client. Wants Node 20.17 or newer, Rust, openssl and a network for the
-# packages.
+# Tests `@kitedb/core/replication`, which is written in `ts/`, and the templates in `docs/examples/` that use it: they are started
+# as their users start them, over the package, and called by a real client. Wants Node 20.17 or newer, Rust, openssl and a network
+# for the crates and packages.
 
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../bindings-node"
 
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
-cargo build --quiet --manifest-path ts/test/host/Cargo.toml
-export KITEDB_TEST_HOST="$CARGO_TARGET_DIR/debug/kitedb-test-host"
+npm ci --no-fund --no-audit
+node scripts/build.mjs --quick
 
-cd ts
+cd ../ts
 npm ci
-npm run clean
-npm run build
-npm test
+npm run --silent clean
+npm run --silent build
+npm test --silent

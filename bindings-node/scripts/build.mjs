@@ -1,10 +1,11 @@
-// Builds the addon of this platform with cargo, and puts it where the package finds it.
+// Builds the addon of this platform with cargo and `@kitedb/core/replication` from `ts/`, and puts them where the package finds them.
 //
 //     node scripts/build.mjs             # as it is shipped: takes minutes
 //     node scripts/build.mjs --quick     # for tests: built in less time
+//     node scripts/build.mjs --no-addon  # what is written in TypeScript alone
 
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, renameSync } from 'node:fs';
+import { copyFileSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import platform from '../lib/platform.js';
@@ -12,20 +13,32 @@ import platform from '../lib/platform.js';
 const { addonPlatform } = platform;
 
 const here = dirname(dirname(fileURLToPath(import.meta.url)));
-const profile = process.argv.includes('--quick') ? 'release' : 'dist';
 
-const built = execFileSync(
-  'cargo',
-  ['build', '-p', 'kitedb-napi', '--profile', profile, '--message-format', 'json-render-diagnostics'],
-  { cwd: here, encoding: 'utf8', maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'inherit'] },
-);
-const artifacts = built.split('\n').filter(Boolean).map((line) => JSON.parse(line));
-const addon = artifacts.find((a) => a.reason === 'compiler-artifact' && a.target.name === 'kitedb_napi' && a.target.kind.includes('cdylib'));
-if (addon === undefined) throw new Error('cargo built no addon: is crates/kitedb-napi a cdylib?');
+function buildReplication() {
+  const place = join(here, 'replication');
+  rmSync(place, { recursive: true, force: true });
+  const tsc = join(here, 'node_modules', 'typescript', 'bin', 'tsc');
+  execFileSync(process.execPath, [tsc, '-p', join(here, '..', 'ts')], { stdio: 'inherit' });
+  console.log(place);
+}
 
-mkdirSync(join(here, 'native'), { recursive: true });
-const place = join(here, 'native', `kitedb.${addonPlatform()}.node`);
-// By a rename, so that a process which has the old one mapped keeps it.
-copyFileSync(addon.filenames[0], `${place}.new`);
-renameSync(`${place}.new`, place);
-console.log(`${place} (${profile})`);
+function buildAddon(profile) {
+  const built = execFileSync(
+    'cargo',
+    ['build', '-p', 'kitedb-napi', '--profile', profile, '--message-format', 'json-render-diagnostics'],
+    { cwd: here, encoding: 'utf8', maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  const artifacts = built.split('\n').filter(Boolean).map((line) => JSON.parse(line));
+  const addon = artifacts.find((a) => a.reason === 'compiler-artifact' && a.target.name === 'kitedb_napi' && a.target.kind.includes('cdylib'));
+  if (addon === undefined) throw new Error('cargo built no addon: is crates/kitedb-napi a cdylib?');
+
+  mkdirSync(join(here, 'native'), { recursive: true });
+  const place = join(here, 'native', `kitedb.${addonPlatform()}.node`);
+  // By a rename, so that a process which has the old one mapped keeps it.
+  copyFileSync(addon.filenames[0], `${place}.new`);
+  renameSync(`${place}.new`, place);
+  console.log(`${place} (${profile})`);
+}
+
+buildReplication();
+if (!process.argv.includes('--no-addon')) buildAddon(process.argv.includes('--quick') ? 'release' : 'dist');

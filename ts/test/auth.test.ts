@@ -13,7 +13,7 @@ import {
   isForwardedTlsClientAuthorized,
   isNodeTlsClientAuthorized,
   isReplicationAdminAuthorized,
-} from 'kitedb-replication-transport'
+} from '@kitedb/core/replication'
 
 const TOKEN = 'correct-horse'
 const CERT = 'x-forwarded-client-cert'

@@ -28,7 +28,7 @@ import {
   replicationHandler,
 } from '../build/templates/replication_adapter_generic_middleware.js'
 import { type Answer, type Asked, ask } from './http.js'
-import { opened, primary, scratch } from './scratch.js'
+import { imagesOf, opened, primary, scratch } from './scratch.js'
 
 const TOKEN = { authorization: 'Bearer t-0-k-e-n' }
 const guarded = createReplicationAdminAuthorizer({ mode: 'token', token: 't-0-k-e-n' })
@@ -157,7 +157,7 @@ for (const [name, start] of Object.entries(frameworks)) {
     const snapshot = await get('/transport/snapshot?includeData=true', { headers: TOKEN })
     const told = parseReplicationSnapshotTransport(JSON.stringify(snapshot.json['snapshot']))
     writeFileSync(join(folder, 'copy.kitedb'), replicationSnapshotBytes(told))
-    assert.equal(opened(t, join(folder, 'copy.kitedb')).call('digest'), db.call('digest'))
+    assert.equal(opened(t, join(folder, 'copy.kitedb')).digest(), db.digest())
     const brief = await get('/transport/snapshot', { headers: TOKEN })
     assert.equal((brief.json['snapshot'] as { data_base64: unknown }).data_base64, null)
   })
@@ -165,6 +165,7 @@ for (const [name, start] of Object.entries(frameworks)) {
   test(`${name}: large answers come as bytes where they are asked for`, async (t) => {
     const folder = scratch(t)
     const db = primary(t, folder, 4)
+    const images = imagesOf(t, db)
     const get = await served(t, db)
     const headers = { ...TOKEN, accept: 'application/octet-stream' }
     const page = await get('/transport/log?maxFrames=3', { headers })
@@ -180,12 +181,16 @@ for (const [name, start] of Object.entries(frameworks)) {
       [told.byte_length, String(told.byte_length)],
     )
     writeFileSync(join(folder, 'copy.kitedb'), snapshot.bytes)
-    assert.equal(opened(t, join(folder, 'copy.kitedb')).call('digest'), told.digest)
-    assert.equal(db.call('imageIsHeld'), false)
+    assert.equal(opened(t, join(folder, 'copy.kitedb')).digest(), told.digest)
+    assert.deepEqual([images.handedOut.length, images.areHeld()], [1, false])
     // Who leaves before the end leaves nothing behind; the image is larger than what waits on its way to him.
-    db.call('fill', 300)
+    const filling = 'x'.repeat(64 << 10)
+    db.transaction((tx) => {
+      for (let n = 0; n < 300; n++) tx.createNode({ props: { filling } })
+    })
     await leaveEarly(`${get.base}/transport/snapshot`, headers)
-    await eventually(() => db.call('imageIsHeld') === false)
+    assert.equal(images.handedOut.length, 2)
+    await eventually(() => !images.areHeld())
     assert.equal((await get('/transport/snapshot', { headers: { accept: 'application/octet-stream' } })).status, 401)
   })
 
@@ -209,7 +214,7 @@ for (const [name, start] of Object.entries(frameworks)) {
       replicationRole: 'replica',
       replicationSourceDbPath: join(folder, 'primary.kitedb'),
     })
-    replica.call('bootstrap')
+    replica.replicaBootstrapFromSnapshot()
     const send = await served(t, replica)
     for (const path of ['/pull', '/reseed', '/promote']) {
       assert.equal((await send(path, { method: 'POST' })).status, 401, path)
@@ -218,7 +223,7 @@ for (const [name, start] of Object.entries(frameworks)) {
       const refused = await send(path, { method: 'POST', headers, body: '{"maxFrames":' })
       assert.equal(refused.status, name.includes('parses all') ? 400 : 401, path)
     }
-    for (let n = 0; n < 4; n++) source.call('commit', `later ${n}`)
+    for (let n = 0; n < 4; n++) source.createNode(`later ${n}`)
     const headers = { ...TOKEN, 'content-type': 'application/json' }
     const one = await send('/pull', { method: 'POST', headers, body: '{"maxFrames":1}' })
     assert.deepEqual(
@@ -229,7 +234,7 @@ for (const [name, start] of Object.entries(frameworks)) {
     const rest = await send('/pull', { method: 'POST', headers: TOKEN })
     assert.equal(rest.json['appliedFrames'], 3)
     assert.equal((rest.json['replica'] as { appliedLogIndex: number }).appliedLogIndex, 7)
-    assert.equal(replica.call('digest'), source.call('digest'))
+    assert.equal(replica.digest(), source.digest())
     assert.equal((await send('/pull', { method: 'POST', headers, body: '{}' })).json['appliedFrames'], 0)
     for (const body of ['{"maxFrames":"9"}', '{"maxFrames":null}', '[]', '{"maxFrames":']) {
       assert.equal((await send('/pull', { method: 'POST', headers, body })).status, 400, body)

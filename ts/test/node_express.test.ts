@@ -32,7 +32,7 @@ before(() => {
 function database(t: TestContext): string {
   const path = join(scratch(t), 'social.kitedb')
   const db = Database.open(path, { replicationRole: 'primary' })
-  for (const key of ['ada', 'charles', 'mary']) db.call('commit', key)
+  for (const key of ['ada', 'charles', 'mary']) db.createNode(key)
   db.close()
   return path
 }

@@ -85,7 +85,7 @@ const appending = (sent: Headers, { verify, subject }: { verify: string; subject
 function database(t: TestContext): string {
   const path = join(scratch(t), 'social.kitedb')
   const db = Database.open(path, { replicationRole: 'primary' })
-  for (const key of ['ada', 'charles']) db.call('commit', key)
+  for (const key of ['ada', 'charles']) db.createNode(key)
   db.close()
   return path
 }

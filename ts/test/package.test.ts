@@ -6,17 +6,15 @@ import { type TestContext, test } from 'node:test'
 import { scratch } from './scratch.js'
 
 const root = new URL('../../../', import.meta.url).pathname
+const core = join(root, '../bindings-node')
 
-/** A project that has the package as it is packed, the database that it asks, and nothing else: no types of Node either. */
+/** A project that has the package as it is packed, and nothing else: no types of Node either. */
 function project(t: TestContext): string {
   const folder = scratch(t)
-  const installed = join(folder, 'node_modules/kitedb-replication-transport')
+  const installed = join(folder, 'node_modules/@kitedb/core')
+  const { files } = JSON.parse(readFileSync(join(core, 'package.json'), 'utf8')) as { files: string[] }
   mkdirSync(installed, { recursive: true })
-  cpSync(join(root, 'package.json'), join(installed, 'package.json'))
-  cpSync(join(root, 'dist'), join(installed, 'dist'), { recursive: true })
-  const core = join(folder, 'node_modules/@kitedb/core')
-  for (const part of ['package.json', 'dist'])
-    cpSync(join(root, 'test/core', part), join(core, part), { recursive: true })
+  for (const file of ['package.json', ...files]) cpSync(join(core, file), join(installed, file), { recursive: true })
   return folder
 }
 
@@ -44,30 +42,55 @@ const NAMES = [
   'replicationSnapshotBytes',
 ]
 
-test('it is imported and required, under the same names', (t) => {
+/** Those that the package itself has, too. */
+const AT_INDEX = NAMES.filter((name) => /^(authorize|create|is|read)/.test(name))
+
+test('it is imported and required, under the same names, and some of them from the package', (t) => {
   const folder = project(t)
   const use = `
     const authorizer = it.createReplicationAdminAuthorizer({ mode: 'token', token: 'x' })
     authorizer({ headers: { authorization: 'Bearer x' } })
-    console.log(JSON.stringify(Object.keys(it).sort()))`
-  writeFileSync(join(folder, 'a.mjs'), `import * as it from 'kitedb-replication-transport'${use}`)
-  writeFileSync(join(folder, 'a.cjs'), `const it = require('kitedb-replication-transport')${use}`)
-  for (const script of ['a.mjs', 'a.cjs']) {
-    const said = execFileSync(process.execPath, [script], { cwd: folder }).toString()
-    assert.deepEqual(JSON.parse(said), NAMES, script)
+    const db = core.Database.inMemory()
+    let refused
+    try { it.createReplicationTransportAdapter(db).log() } catch (error) { refused = error instanceof core.KiteDbError && error.code }
+    const same = Object.keys(it).filter((name) => it[name] === core[name]).sort()
+    console.log(JSON.stringify({ names: Object.keys(it).sort(), same, refused }))`
+  const [core, it] = ["'@kitedb/core'", "'@kitedb/core/replication'"]
+  // Whichever comes first, and however the other one is loaded.
+  const scripts = {
+    'a.mjs': `import * as core from ${core}; import * as it from ${it}`,
+    'b.mjs': `import * as it from ${it}; import * as core from ${core}`,
+    'c.mjs': `import * as it from ${it}; import { createRequire } from 'node:module'
+      const core = createRequire(import.meta.url)(${core})`,
+    'a.cjs': `const core = require(${core}), it = require(${it})`,
+    'b.cjs': `const it = require(${it}), core = require(${core})`,
+  }
+  for (const [script, load] of Object.entries(scripts)) {
+    writeFileSync(join(folder, script), load + use)
+    const said = JSON.parse(execFileSync(process.execPath, [script], { cwd: folder }).toString()) as object
+    assert.deepEqual(said, { names: NAMES, same: AT_INDEX, refused: 'NOT_PRIMARY' }, script)
   }
 })
 
-test('its types are strict, complete, and need none of Node', (t) => {
+test('its types are strict and complete', (t) => {
   const folder = project(t)
   const source = `
 import type { Database } from '@kitedb/core'
-import { createReplicationTransportAdapter, createForwardedTlsMtlsMatcher, createNodeTlsMtlsMatcher, createReplicationAdminAuthorizer } from 'kitedb-replication-transport'
+import { createReplicationTransportAdapter, createForwardedTlsMtlsMatcher, createNodeTlsMtlsMatcher, createReplicationAdminAuthorizer } from '@kitedb/core/replication'
 import type {
   ReplicationAdminAuthConfig, ReplicationAdminAuthMode, ReplicationAdminAuthRequest, ReplicationForwardedMtlsMatcherOptions,
   ReplicationLogTransportFrame, ReplicationLogTransportOptions, ReplicationLogTransportPage, ReplicationNodeMtlsMatcherOptions,
   ReplicationNodeTlsLikeRequest, ReplicationNodeTlsLikeSocket, ReplicationSnapshotTransport, ReplicationTransportAdapter,
-} from 'kitedb-replication-transport'
+} from '@kitedb/core/replication'
+import * as index from '@kitedb/core'
+
+// The same types, under the names of the runbook.
+export const config0: index.ReplicationAdminAuthConfig = { mode: 'token', token: 'x' }
+export const same: typeof createReplicationAdminAuthorizer = index.createReplicationAdminAuthorizer
+export type Same = [index.ReplicationAdminAuthMode, index.ReplicationAdminAuthRequest, index.ReplicationForwardedMtlsMatcherOptions,
+  index.ReplicationLogTransportFrame, index.ReplicationLogTransportOptions, index.ReplicationLogTransportPage,
+  index.ReplicationNodeMtlsMatcherOptions, index.ReplicationNodeTlsLikeRequest, index.ReplicationNodeTlsLikeSocket,
+  index.ReplicationSnapshotTransport, index.ReplicationTransportAdapter]
 
 const authorizer = createReplicationAdminAuthorizer({ mode: 'mtls', mtlsMatcher: createNodeTlsMtlsMatcher() })
 export const adapter = (db: Database): ReplicationTransportAdapter => createReplicationTransportAdapter(db, { authEnabled: authorizer })
@@ -107,16 +130,15 @@ createForwardedTlsMtlsMatcher()({ headers: {} })
 })
 
 test('it asks for nothing but the language, and for the database in one place', () => {
-  const files = readdirSync(join(root, 'dist'), { recursive: true, encoding: 'utf8' }).filter((name) =>
+  const files = readdirSync(join(core, 'replication'), { recursive: true, encoding: 'utf8' }).filter((name) =>
     /\.(js|d\.ts)$/.test(name),
   )
-  assert.ok(files.length > 40, `${files.length}`)
+  assert.ok(files.length >= 38, `${files.length}`)
   for (const file of files) {
-    const text = readFileSync(join(root, 'dist', file), 'utf8')
+    const text = readFileSync(join(core, 'replication', file), 'utf8')
     const asked = [...text.matchAll(/(?:from |require\(|import\()["']([^"']+)["']/g)].map(([, name = '']) => name)
     for (const name of asked) {
-      const known =
-        /^\.\.?\//.test(name) || (name === '@kitedb/core' && /^(esm|cjs)\/replication_transport\./.test(file))
+      const known = /^\.\.?\//.test(name) || (name === '@kitedb/core' && /^replication_transport\./.test(file))
       assert.ok(known, `${file} asks for ${name}`)
     }
     const code = text.replace(/\/\*[^]*?\*\/|\/\/.*|'[^'\n]*'|`[^`]*`|"[^"\n]*"/g, '')

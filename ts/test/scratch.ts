@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { Database, type OpenOptions } from '@kitedb/core'
+import { Database, type ExportedSnapshot, KiteDbError, type OpenOptions } from '@kitedb/core'
 
 /** A folder that goes with the test. */
 export function scratch(t: TestContext): string {
@@ -21,6 +21,26 @@ export function opened(t: TestContext, path: string, options: OpenOptions = {}):
 /** A primary with that many commits. */
 export function primary(t: TestContext, folder: string, commits: number, options: OpenOptions = {}): Database {
   const db = opened(t, join(folder, 'primary.kitedb'), { replicationRole: 'primary', ...options })
-  for (let n = 1; n <= commits; n++) db.call('commit', `node ${n}`)
+  for (let n = 1; n <= commits; n++) db.createNode(`node ${n}`)
   return db
+}
+
+/** Images of this primary that were handed out, and whether one of them can still be read. */
+export function imagesOf(t: TestContext, db: Database): { handedOut: ExportedSnapshot[]; areHeld: () => boolean } {
+  const handedOut: ExportedSnapshot[] = []
+  const original = db.primaryExportSnapshotAsync
+  t.mock.method(db, 'primaryExportSnapshotAsync', async (...args: Parameters<typeof original>) => {
+    const image = await original.apply(db, args)
+    handedOut.push(image)
+    return image
+  })
+  const isHeld = (image: ExportedSnapshot): boolean => {
+    try {
+      return image.read(0, 1).length === 1
+    } catch (error) {
+      if (error instanceof KiteDbError && error.code === 'FINISHED') return false
+      throw error
+    }
+  }
+  return { handedOut, areHeld: () => handedOut.some(isHeld) }
 }

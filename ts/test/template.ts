@@ -45,9 +45,9 @@ export async function ended(t: TestContext, template: string, env: Record<string
 
 function run(template: string, env: Record<string, string>): { child: ChildProcess; said: () => string } {
   const file = new URL(`../build/templates/replication_adapter_${template}.js`, import.meta.url)
-  const { PATH = '', KITEDB_TEST_HOST = '', TMPDIR = '/tmp' } = process.env
+  const { PATH = '', TMPDIR = '/tmp' } = process.env
   const child = spawn(process.execPath, [file.pathname], {
-    env: { PATH, KITEDB_TEST_HOST, TMPDIR, PORT: '0', ...env },
+    env: { PATH, TMPDIR, PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let said = ''

@@ -19,7 +19,7 @@ import {
   replicationFrameBytes,
   replicationSnapshotBytes,
 } from '@kitedb/core/replication'
-import { opened, primary, scratch } from './scratch.js'
+import { imagesOf, opened, primary, scratch } from './scratch.js'
 
 test('a snapshot travels as text, and opens elsewhere as the same graph', async (t) => {
   const folder = scratch(t)
@@ -44,19 +44,19 @@ test('a snapshot travels as text, and opens elsewhere as the same graph', async 
   assert.deepEqual(later, told)
   writeFileSync(join(folder, 'copy.kitedb'), body)
   const copy = opened(t, join(folder, 'copy.kitedb'))
-  assert.equal(copy.call('digest'), snapshot.digest)
-  assert.equal(copy.call('digest'), db.call('digest'))
-  assert.equal(copy.call('hasNode', 'node 5'), true)
+  assert.equal(copy.digest(), snapshot.digest)
+  assert.equal(copy.digest(), db.digest())
+  assert.equal(copy.nodeWithKey('node 5')?.key, 'node 5')
 })
 
 test('a snapshot of any size is read in pieces, and let go at the end or before it', async (t) => {
   const folder = scratch(t)
   const db = primary(t, folder, 5)
+  const { handedOut, areHeld: held } = imagesOf(t, db)
   const adapter = createReplicationTransportAdapter(db)
-  const held = (): unknown => db.call('imageIsHeld')
   const image = await adapter.snapshotImage()
   const { byte_length, digest, start_cursor, format } = image.snapshot
-  assert.deepEqual([format, start_cursor, digest], ['single-file-db-copy', '1:0:0:6', db.call('digest')])
+  assert.deepEqual([format, start_cursor, digest], ['single-file-db-copy', '1:0:0:6', db.digest()])
   const pieces: Uint8Array[] = []
   for await (const piece of image.pieces(1000)) {
     pieces.push(piece)
@@ -66,7 +66,7 @@ test('a snapshot of any size is read in pieces, and let go at the end or before 
   assert.equal(Buffer.concat(pieces).length, byte_length)
   assert.equal(held(), false)
   writeFileSync(join(folder, 'copy.kitedb'), Buffer.concat(pieces))
-  assert.equal(opened(t, join(folder, 'copy.kitedb')).call('digest'), digest)
+  assert.equal(opened(t, join(folder, 'copy.kitedb')).digest(), digest)
 
   for (const leave of [
     async () => {
@@ -84,8 +84,8 @@ test('a snapshot of any size is read in pieces, and let go at the end or before 
     async () => (await adapter.snapshotImage()).release(),
     async () => {
       const reading = (await adapter.snapshotImage()).pieces(10)
-      db.call('imageRelease')
-      await assert.rejects(reading.next(), /the image was released/)
+      handedOut.at(-1)?.release()
+      await assert.rejects(reading.next(), { code: 'FINISHED' })
       assert.deepEqual(await reading.next(), { done: true, value: undefined })
     },
   ]) {
@@ -218,7 +218,7 @@ test('a stream of pages or frames asks for the next one when this one was taken'
   for await (const page of adapter.pages({ maxFrames: 3 })) {
     counts.push(page.frame_count)
     // It goes on to the end that the log has when that is reached.
-    if (counts.length === 1) db.call('commit', 'meanwhile')
+    if (counts.length === 1) db.createNode('meanwhile')
   }
   assert.deepEqual(counts, [3, 3, 2])
   const indexes: number[] = []
@@ -250,8 +250,8 @@ test('a stream of pages or frames asks for the next one when this one was taken'
 
 test('a gap ends a stream, and is no end of the log', async (t) => {
   const db = primary(t, scratch(t), 6, { replicationSegmentMaxBytes: 1, replicationRetentionMinEntries: 2 })
-  db.call('checkpoint')
-  db.call('retention')
+  db.checkpoint()
+  db.primaryRunRetention()
   const adapter = createReplicationTransportAdapter(db)
   const page = adapter.log({ cursor: '1:0:0:1' })
   assert.equal(page.gap?.reason, 'below_floor')

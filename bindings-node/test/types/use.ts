@@ -7,6 +7,10 @@ const db = Database.open('a.kitedb', { syncMode: 'normal', floatProperties: ['pr
 const big = Database.open('a.kitedb', { integers: 'bigint' });
 
 const ada: number = db.transaction((tx) => tx.createNode({ key: 'ada', labels: ['Person'], props: { born: 1815, tags: ['a'] } }));
+// What returns nothing may do so.
+db.transaction((tx) => {
+  tx.setNodeProp(ada, 'born', 1816);
+});
 const mary: bigint = big.createNode('mary');
 const node: Node<number> | null = db.node(ada, { select: ['born'] });
 const bigNode: Node<bigint> | null = db.node(ada, { integers: 'bigint' });

@@ -1,0 +1,1 @@
+export * from './replication/replication_transport.js';

@@ -1,0 +1,27 @@
+// The same for `import`: one instance, whichever way it is loaded.
+
+import replication from './replication.js';
+
+export const {
+  ReplicationAdminAuthError,
+  ReplicationAdminConfigError,
+  ReplicationTransportError,
+  ReplicationTransportGapError,
+  authorizeReplicationAdminRequest,
+  bindReplicationTransport,
+  createForwardedTlsMtlsMatcher,
+  createNodeTlsMtlsMatcher,
+  createReplicationAdminAuthorizer,
+  createReplicationTransportAdapter,
+  decodeReplicationFrames,
+  encodeReplicationFrames,
+  isForwardedTlsClientAuthorized,
+  isNodeTlsClientAuthorized,
+  isReplicationAdminAuthorized,
+  parseReplicationLogTransport,
+  parseReplicationSnapshotTransport,
+  readReplicationLogTransport,
+  readReplicationSnapshotTransport,
+  replicationFrameBytes,
+  replicationSnapshotBytes,
+} = replication;
