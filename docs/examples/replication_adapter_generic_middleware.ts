@@ -308,17 +308,17 @@ export function adminAuthFrom(
   const pattern = text('REPLICATION_MTLS_SUBJECT_REGEX')
   const mode =
     text('REPLICATION_ADMIN_AUTH_MODE')?.toLowerCase() ?? (verifiesHere || proxies ? 'token_or_mtls' : 'token')
-  if (mode.includes('mtls') && !verifiesHere && proxies === undefined) {
-    throw new Error(
-      'REPLICATION_TRUSTED_PROXIES must name the proxies that tell of certificates (addresses, networks, loopback): every client ' +
-        'can send the header that they set',
-    )
-  }
   let mtlsSubjectRegex
   try {
     mtlsSubjectRegex = pattern === undefined ? undefined : new RegExp(pattern)
   } catch (cause) {
     throw new Error('Invalid REPLICATION_MTLS_SUBJECT_REGEX: it is no regular expression', { cause })
+  }
+  if (mode.includes('mtls') && !verifiesHere && proxies === undefined) {
+    throw new Error(
+      'REPLICATION_TRUSTED_PROXIES must name the proxies that tell of certificates (addresses, networks, loopback): every client ' +
+        'can send the header that they set',
+    )
   }
   return {
     // The authorizer knows the modes, and refuses what is none.
