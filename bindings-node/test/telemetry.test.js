@@ -138,6 +138,14 @@ test('an exporter pushes from a thread of its own, until it is closed', async (t
   assert.equal((await exporter.flushAsync()).statusCode, 200);
   assert.equal((await said()).authorization, 'Bearer secret');
   assert.equal(exporter.metrics().pushes, 1);
+  const slow = kitedb.startExporter(db, { transport: 'json', endpoint: http('/slow'), intervalMs: 1 << 30, timeoutMs: 2000 });
+  const flushed = slow.flushAsync();
+  flushed.catch(() => {});
+  await said();
+  assert.equal(slow.state, 'running');
+  await failsLater(slow.closeAsync(), 'LOCKED', /another call works with this exporter/);
+  await failsLater(flushed, 'DEADLINE_EXCEEDED');
+  slow[Symbol.dispose]();
   await exporter.closeAsync();
   await said();
   assert.deepEqual([exporter.state, exporter.metrics()], ['closed', null]);

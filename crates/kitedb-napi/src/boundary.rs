@@ -30,7 +30,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-/// Wakes the JavaScript side. It does not keep the process alive by itself: see [`Instance::keep_alive`].
+/// Wakes the JavaScript side. It does not keep the process alive by itself: `keepAlive` of [`connect`] does.
 type Wake = ThreadsafeFunction<(), (), (), Status, false, true>;
 
 /// What happened elsewhere, for the JavaScript side to look at. However much happens at once, it is woken once.

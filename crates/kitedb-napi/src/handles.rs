@@ -25,7 +25,8 @@ pub enum Held {
     Bulk(Shared<BulkLoader>),
     Pending(Pending),
     Export(Arc<ExportedSnapshot>),
-    Exporter(Shared<Exporter>),
+    /// Calls that flush it have it in hand, too, without keeping others from asking how it is.
+    Exporter(Shared<Arc<Exporter>>),
 }
 
 /// All that one instance of the addon holds; each thread of Node has its own.
@@ -126,7 +127,7 @@ impl Handles {
         }
     }
 
-    pub fn exporter(&self, number: u64) -> Result<Shared<Exporter>> {
+    pub fn exporter(&self, number: u64) -> Result<Shared<Arc<Exporter>>> {
         match self.get(number) {
             Some(Held::Exporter(exporter)) => Ok(exporter),
             _ => Err(finished("exporter")),
@@ -167,7 +168,7 @@ pub fn take<T>(shared: &Shared<T>, what: &str) -> Result<T> {
     shared.try_lock().ok_or_else(|| in_use(what))?.take().ok_or_else(|| finished(what))
 }
 
-fn in_use(what: &str) -> Error {
+pub fn in_use(what: &str) -> Error {
     Error::new(
         ErrorCode::Locked,
         format_args!("another call works with this {what}: wait until it is done, or begin another one"),

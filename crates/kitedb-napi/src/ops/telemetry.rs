@@ -3,7 +3,7 @@
 use super::{Context, Job, job, options};
 use crate::{
     fault::Outcome,
-    handles::{Handles, Held, take},
+    handles::{Handles, Held, finished, in_use},
     report::Report,
     wire::{Reader, Writer},
 };
@@ -60,14 +60,14 @@ pub fn start_exporter(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -
     let number = r.u64()?;
     let options = options::exporter(r)?;
     let exporter = start(&c.handles.database(number)?, options)?;
-    w.u64(c.handles.add(Held::Exporter(Arc::new(Mutex::new(Some(exporter))))));
+    w.u64(c.handles.add(Held::Exporter(Arc::new(Mutex::new(Some(Arc::new(exporter)))))));
     Ok(())
 }
 
 fn exporter<T>(c: &Context<'_>, r: &mut Reader<'_>, f: impl FnOnce(&Exporter) -> T) -> Outcome<Option<T>> {
     let exporter = c.handles.exporter(r.u64()?)?;
     let exporter = exporter.lock();
-    Ok(exporter.as_ref().map(f))
+    Ok(exporter.as_deref().map(f))
 }
 
 /// Whether it is at work, and why its last push failed.
@@ -91,13 +91,25 @@ pub fn exporter_drop(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) ->
 pub fn exporter_flush(handles: &Arc<Handles>, r: &mut Reader<'_>) -> Outcome<Job> {
     let exporter = handles.exporter(r.u64()?)?;
     job(move |_, w| {
-        let exporter = exporter.lock();
-        exporter.as_ref().ok_or_else(|| crate::handles::finished("exporter"))?.flush()?.put(w);
+        let in_hand = exporter.lock().clone();
+        in_hand.ok_or_else(|| finished("exporter"))?.flush()?.put(w);
         Ok(())
     })
 }
 
 pub fn exporter_close(handles: &Arc<Handles>, r: &mut Reader<'_>) -> Outcome<Job> {
     let exporter = handles.exporter(r.u64()?)?;
-    job(move |_, _| Ok(take(&exporter, "exporter")?.close()?))
+    job(move |_, _| {
+        let mut place = exporter.lock();
+        match Arc::try_unwrap(place.take().ok_or_else(|| finished("exporter"))?) {
+            Ok(own) => {
+                drop(place);
+                Ok(own.close()?)
+            }
+            Err(flushed) => {
+                *place = Some(flushed);
+                Err(in_use("exporter").into())
+            }
+        }
+    })
 }
