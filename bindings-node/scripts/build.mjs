@@ -1,4 +1,4 @@
-// Builds the addon of this platform with cargo and `@kitedb/core/replication` from `ts/`, and puts them where the package finds them.
+// Builds the addon of this platform with cargo, and `@kitedb/core/replication` from `ts/`, where the package finds them.
 //
 //     node scripts/build.mjs             # as it is shipped: takes minutes
 //     node scripts/build.mjs --quick     # for tests: built in less time

@@ -12,7 +12,7 @@ export interface ReplicationAdminAuthConfig<Request extends ReplicationAdminAuth
   mode?: ReplicationAdminAuthMode | null | undefined
   /** What comes after `Authorization: Bearer `. Visible ASCII; blanks around it do not count. For the modes with `token`. */
   token?: string | null | undefined
-  /** The header that tells the client's certificate. Default `x-forwarded-client-cert`. Not read where there is an `mtlsMatcher`. */
+  /** The header that tells the client's certificate. Default `x-forwarded-client-cert`. An `mtlsMatcher` overrules it. */
   mtlsHeader?: string | null | undefined
   /**
    * Whose certificate is admitted: matched against the subject in `mtlsHeader`, by whole attributes. `/CN=admin/` admits
