@@ -12,6 +12,9 @@ function read(request, then) {
   request.on('end', () => then(Buffer.concat(parts)));
 }
 
+/** Answers that are held back until a line comes in. */
+const held = [];
+
 const say = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
 
 const server = http.createServer((request, response) => {
@@ -21,7 +24,7 @@ const server = http.createServer((request, response) => {
     const json = type === 'application/json' ? JSON.parse(bytes) : undefined;
     const metrics = json?.resourceMetrics[0].scopeMetrics[0].metrics.length;
     say({ over: 'http', url: request.url, authorization, type, encoding, tenant, length: bytes.length, metrics });
-    if (request.url === '/slow') return;
+    if (request.url === '/slow') return held.push(response);
     response.statusCode = request.url === '/refused' ? 400 : request.url === '/busy' ? 503 : 200;
     response.setHeader('content-type', type);
     response.end(type === 'application/json' ? '{}' : Buffer.alloc(0));
@@ -42,4 +45,5 @@ server.listen(0, '127.0.0.1', () => {
   grpc.listen(0, '127.0.0.1', () => say({ http: server.address().port, grpc: grpc.address().port }));
 });
 // It ends with who started it.
-process.stdin.on('end', () => process.exit(0)).resume();
+process.stdin.on('end', () => process.exit(0));
+process.stdin.on('data', () => held.splice(0).forEach((response) => response.end('{}')));
