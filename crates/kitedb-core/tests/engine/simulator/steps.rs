@@ -459,8 +459,17 @@ impl World {
                 node.second_fenced = true;
                 node.promotions += 1;
             }
-            Err(e) if e.code() == ErrorCode::StalePrimary => assert!(node.fenced != Fenced::No, "{e:?}"),
+            Err(e) if e.code() == ErrorCode::StalePrimary => {
+                let leads = |node: &Node| node.part == Part::Primary || node.promoting || node.foreign;
+                let other = |m: &usize| *m != n && leads(&self.nodes[*m]);
+                let fenced = self.nodes[n].fenced != Fenced::No;
+                assert!(
+                    fenced || (e.to_string().contains(" leads epoch ") && (0..self.nodes.len()).any(|m| other(&m))),
+                    "{e:?}"
+                );
+            }
             Err(e) => {
+                let node = &mut self.nodes[n];
                 if node.fenced != Fenced::No {
                     self.ledger.forced_from = self.ledger.forced_from.min(before + 1);
                 }
