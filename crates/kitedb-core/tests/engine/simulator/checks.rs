@@ -319,7 +319,12 @@ impl World {
 
     /// Makes an open node lead: one that cannot take over from its source, as a replica and by force.
     fn lead_at_last(&mut self, n: usize) {
-        if !self.promote_in_place(n) {
+        // Beside another one that leads, by force only.
+        let mut leads = self.promote_in_place(n);
+        if !leads && self.status(n).is_some_and(|own| !own.fenced) {
+            leads = self.begin_epoch(n, true);
+        }
+        if !leads {
             let other = (n + 1) % self.nodes.len();
             // One that is gone for good cannot be named.
             self.nodes[n].names_no_source = !self.nodes[other].machine.paths().contains(&path_of(other));
