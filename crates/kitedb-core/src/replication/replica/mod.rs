@@ -507,6 +507,8 @@ impl Replica {
 
     /// What the replica says of itself.
     pub fn status(&self) -> ReplicaReplicationStatus {
+        // As a primary's: who follows this one is told no later than who looks here.
+        let _ = self.control.pay();
         let view = self.engine.view();
         let token = view.token();
         let at_start = token.log_index.0 == 0;
