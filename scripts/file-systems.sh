@@ -7,6 +7,7 @@
 #     scripts/file-systems.sh btrfs xfs        # only these
 #     TESTS='files attacks' scripts/file-systems.sh                    # subjects of the target `engine`, or other targets
 #     ROUNDS=100 AT_ONCE=3 TESTS=files scripts/file-systems.sh ext4    # again and again, three at once
+#     BUILD=--release scripts/file-systems.sh  # options of cargo test: such a build takes minutes, and its rounds a third of the time
 #
 # Tests that cannot hold on a file system are left out there and counted, with the reason, below. Ends with 1 if a test failed
 # anywhere.
@@ -118,7 +119,8 @@ for test in $tests; do
     fi
 done
 compiled="$scratch/compiled"
-cargo test -q -p kitedb-core "${targets[@]}" --no-run --message-format=json |
+read -ra build <<<"${BUILD:-}"
+cargo test -q "${build[@]}" -p kitedb-core "${targets[@]}" --no-run --message-format=json |
     python3 -c '
 import json, sys
 for line in sys.stdin:

@@ -223,6 +223,7 @@ fn hint_for(error: &Error) -> Option<&'static str> {
              replica of one"
         }
         ErrorCode::NotADatabase if error.names_a_command() => return None,
+        ErrorCode::NotADatabase if error.path().is_some_and(|path| is_blotted_out(error, path, None)) => BLOTTED_OUT,
         ErrorCode::NotADatabase => "the first argument is the path of a KiteDB database",
         ErrorCode::Locked => {
             "another process writes to it; status, stats, check, get and neighbors work beside a writer"

@@ -156,11 +156,18 @@ pub(super) fn make_place(
         return Ok(None);
     }
     let source = source.ok_or_else(not_configured)??;
-    // Of another part than a replica's: one of those is reseeded in place.
-    require_no_log_left(env, path)?;
     let io = |e| Error::io("replace", path, e);
     let len = |path: &Path| env.disk.open(path, OpenMode::Read).and_then(|file| file.len()).map_err(io);
     let found = len(path)?;
+    // Of another part than a replica's: one of those is reseeded in place.
+    require_no_log_left(env, path).map_err(|e| {
+        let what = format_args!(
+            "{} is no KiteDB database, and the log of one lies beside it: the file was overwritten. Restore it from a copy; or, where \
+             another node has its commits, move the file and the folder of its log away, and make the replica then",
+            path.display()
+        );
+        if found > 0 && e.code() == ErrorCode::LogMismatch { Error::new(e.code(), what).with_path(path) } else { e }
+    })?;
     if found > 0 && !options.overwrite {
         let what = format_args!(
             "{} is no KiteDB database, but a file of {found} bytes: give the replica another path; or let it take this one ({}), \

@@ -81,8 +81,8 @@ impl Database {
                     }
                 }
                 _ => match open_and_run(&env, &looked, options, windows) {
-                    // Another process opened it in between.
-                    Err(e) if e.code() == ErrorCode::Locked => last = Some(e),
+                    // Another process opened it in between: then that one is asked, unless it was a promotion, which was waited for.
+                    Err(e) if e.code() == ErrorCode::Locked && last.is_none() => last = Some(e),
                     result => return result,
                 },
             }

@@ -204,7 +204,20 @@ impl Engine {
             // Durable before the file is a replica's: who forgets it would go on as the writer that it copies.
             control.set_replica(true)?;
         }
-        self.store.publish_with_log(manifest, runs, link)?;
+        let next_log = link.id;
+        if let Err(e) = self.store.publish_with_log(manifest, runs, link) {
+            // A write that failed may have come to the file all the same. Written over, it names this graph; if that fails, too, the
+            // next open finds out which of the two it names. Nothing more may be said of this log until then: in place of garbage
+            // it would pass for a log that is newer than its file.
+            let names_next = Store::peek(&self.env, &self.path).map_or(true, |peek| peek.log.id == next_log);
+            if names_next
+                && self.store.change_log(|link| link).is_err()
+                && let Some(appender) = &commit.appender
+            {
+                appender.poison();
+            }
+            return Err(e);
+        }
         // This was the one step that counts: from here on the file holds the new graph, and the old log, which has
         // another id, is garbage.
         quiet.into_iter().for_each(Quiet::retire);

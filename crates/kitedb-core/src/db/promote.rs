@@ -272,12 +272,16 @@ pub(super) fn lock_fence(control: &Control) -> Result<FileLock> {
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    let what = format_args!(
-        "another promotion is under way on this log, or the process that opened the database last (process id {}) is \
-         stopped while it opens it: try again, or end that process",
-        control.writer_pid()
-    );
-    Err(Error::new(ErrorCode::Locked, what).with_pid(control.writer_pid()))
+    // Of who holds this lock nothing tells the process; and the one that is named may have ended long since.
+    let what = "another promotion is under way on this log, or its process is stopped amid it: try again once that has come to its end, \
+                or end that process";
+    if !control.writer_lives()? {
+        return Err(Error::new(ErrorCode::Locked, what).with_path(control.dir()));
+    }
+    let pid = control.writer_pid();
+    let what =
+        format_args!("{what}; or the process that opens the database (process id {pid}) is stopped while it does so");
+    Err(Error::new(ErrorCode::Locked, what).with_path(control.dir()).with_pid(pid))
 }
 
 /// The lock under which a fence is moved, with the control file that it is in.

@@ -237,7 +237,9 @@ impl Related {
     /// Every node of its family that can be reached, each once.
     pub fn family(&self, env: &Env) -> Vec<Self> {
         let mut passed = self.passed(env);
-        let mut ways = self.neighbours(env);
+        // Taken from the end: who is known to be related before who only lies in the same folder.
+        let mut ways = self.in_its_folder(env);
+        ways.extend(self.neighbours(env));
         ways.extend(self.beside(env));
         let mut found = Vec::new();
         while let Some(paths) = ways.pop() {
@@ -370,6 +372,15 @@ impl Related {
             self.registrations(env).into_iter().filter_map(|replica| Some(at_path(replica.labels.path?.into())));
         let followed = remembered_in(&*env.disk, dir, &self.db, env).map(|known| known.paths);
         registered.chain(followed).collect()
+    }
+
+    /// Every node that lies in the same folder and has a log there. Who followed the same source, or who took over from this one,
+    /// is of its family, and neither knows the other where the one between them is gone.
+    fn in_its_folder(&self, env: &Env) -> Vec<SourcePaths> {
+        let folder = folder_of(&self.db);
+        let names = env.disk.list(folder).unwrap_or_default();
+        let dbs = names.iter().take(MAX_BESIDE).filter_map(|name| name.strip_suffix(SIDECAR));
+        dbs.map(|name| at_path(folder.join(name))).collect()
     }
 
     /// Who lies in the same folder and remembers that it follows this one: a log that is gone took with it who was

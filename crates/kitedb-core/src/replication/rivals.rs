@@ -214,11 +214,12 @@ pub fn taken_around(engine: &Engine, env: &Env) -> Result<Epoch> {
     Ok(taken_by(&Related::open_here(engine, control)?.family(env)))
 }
 
-/// Fails where a promotion of the primary that `engine` has open would make a second history: its fence was moved, nothing tells that the
-/// promotion which did that came to its end, and another node is seen to lead.
+/// Fails where a promotion of the primary that `engine` has open would make a second history: another node is seen to lead, and either
+/// this one leads, too, or nothing tells that the promotion which moved its fence came to its end. One that was fenced and whose epoch
+/// ended takes the lead back: who led after it was told so.
 pub fn require_nobody_leads_instead(engine: &Engine, env: &Env) -> Result<()> {
     let Some(control) = &engine.sidecar else { return Ok(()) };
-    if control.fence()?.moved().is_none_or(|moved| moved.ended.is_some() && !control.fence_is_assumed()) {
+    if control.fence()?.moved().is_some_and(|moved| moved.ended.is_some() && !control.fence_is_assumed()) {
         return Ok(());
     }
     match rivals_around(engine, env)?.into_iter().find(|rival| rival.leads.is_some()) {

@@ -204,9 +204,15 @@ fn two_forced_promotions_to_the_same_epoch_are_told_apart() {
     let (left, right) = (b.replica_of(&a), c.replica_of(&a));
     catch_up(&left);
     catch_up(&right);
-    a.disk.fail(FaultPlan::new(FaultOn::Read, 1, io::ErrorKind::TimedOut).forever().on_path("/a.kitedb"));
-    a.disk.fail(FaultPlan::new(FaultOn::Any, 1, io::ErrorKind::TimedOut).forever().on_path("/a.kitedb"));
-    assert_eq!(left.replica_promote(true).unwrap().epoch, right.replica_promote(true).unwrap().epoch);
+    let away = |path: &str| {
+        a.disk.fail(FaultPlan::new(FaultOn::Read, 1, io::ErrorKind::TimedOut).forever().on_path(path));
+        a.disk.fail(FaultPlan::new(FaultOn::Any, 1, io::ErrorKind::TimedOut).forever().on_path(path));
+    };
+    away("/a.kitedb");
+    let promoted = left.replica_promote(true).unwrap();
+    // Nor do the two see each other.
+    away("/b.kitedb");
+    assert_eq!(promoted.epoch, right.replica_promote(true).unwrap().epoch);
     a.disk.clear_faults();
     drop(old);
 

@@ -66,12 +66,12 @@ fn ends_as_a_status(args: &FollowArgs, told: &mut Told, if_wrong: bool, out: &mu
         ReplicationRole::Replica => failure.exit(exit_without_log(&database)),
         _ => failure,
     })?;
-    let fault = status.fault();
+    let fault = status.fault().or(status.lost_replicas()).is_some();
     status.state = ReplicaState::Closed;
-    if fault.is_some() || !if_wrong {
+    if fault || !if_wrong {
         told.tell(&status, out)?;
     }
-    whole(&database, fault_if(fault.is_some(), out), out)
+    whole(&database, fault_if(fault, out), out)
 }
 
 /// What ends the wait for the next look.
@@ -164,7 +164,8 @@ impl Told {
     /// Prints a line if the state is another one than last time.
     fn tell(&mut self, status: &ReplicaReplicationStatus, out: &mut dyn Write) -> Outcome {
         let source_fault = status.source_fault.as_ref().map(ToString::to_string);
-        let why = status.last_error.as_ref().or(source_fault.as_ref());
+        let lost = status.lost_replicas();
+        let why = status.last_error.as_ref().or(source_fault.as_ref()).or(lost.as_ref());
         let now = (status.state, why.cloned());
         let passing = status.state == ReplicaState::Behind && since(status) < BEHIND_FOR;
         if passing || self.last.as_ref() == Some(&now) {

@@ -241,3 +241,22 @@ fn every_command_that_reads_ends_with_three_at_a_file_that_was_overwritten() {
         assert!(!folder.path().join("out.jsonl").exists());
     }
 }
+
+/// The file of a primary was overwritten, and a replica of it leads.
+#[test]
+fn what_is_said_of_an_overwritten_primary_leads_on() {
+    let folder = failed_over();
+    fs::write(folder.path().join("p.kitedb"), b"somebody's text").unwrap();
+    for run in [folder.run(&["repair", "p.kitedb"]), import(&folder, "p.kitedb", "c d K\n", &[])] {
+        assert!(run.code != 0 && run.err.contains("the file was overwritten"), "{run:?}");
+    }
+    let run = replica(&folder, "bootstrap", "p.kitedb", "r.kitedb");
+    assert!(run.code != 0 && run.err.contains("move the file and the folder of its log away"), "{run:?}");
+    assert!(!run.err.contains("is not there") && !run.err.contains("--force"), "{run:?}");
+    fs::create_dir(folder.path().join("aside")).unwrap();
+    for name in ["p.kitedb", "p.kitedb.replication"] {
+        fs::rename(folder.path().join(name), folder.path().join("aside").join(name)).unwrap();
+    }
+    replica(&folder, "bootstrap", "p.kitedb", "r.kitedb").ok();
+    assert!(knows(&folder, "p.kitedb", "primary"));
+}

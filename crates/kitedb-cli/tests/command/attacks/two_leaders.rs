@@ -173,3 +173,89 @@ fn a_restored_primary_whose_list_of_replicas_is_lost_leads_only_by_force() {
         import(&folder, "p.kitedb", "x y K\n", &[]).ok();
     }
 }
+
+/// A promotion by force that could not fence its source, which is there and goes on: what comes next in its log is damaged.
+#[test]
+fn a_source_that_was_not_fenced_knows_who_leads_beside_it() {
+    let folder = pair();
+    import(&folder, "p.kitedb", &lines("more", 30), &[]).ok();
+    let log = folder.path().join("p.kitedb.replication");
+    let segment = log.join(names(&log).into_iter().rfind(|name| name.starts_with("segment-")).unwrap());
+    let mut bytes = fs::read(&segment).unwrap();
+    let at = bytes.windows(6).position(|bytes| bytes == b"more12").unwrap();
+    bytes[at] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    let run = replica(&folder, "promote", "r.kitedb", "p.kitedb");
+    assert_ne!(run.code, 0, "{run:?}");
+    let run = folder.run(&["replica", "promote", "r.kitedb", "--force", "--json"]);
+    let told = document(&run);
+    assert!(told["source_fenced"] == false, "{run:?}");
+    let status = folder.run(&["primary", "status", "p.kitedb", "--json"]);
+    assert!(
+        status.code == 3 && document(&status)["led_by"]["db"].as_str().unwrap().ends_with("r.kitedb"),
+        "{status:?}"
+    );
+}
+
+#[test]
+fn a_primary_does_not_begin_another_epoch_beside_who_leads_unless_forced() {
+    let folder = forced();
+    let run = folder.run(&["primary", "promote", "p.kitedb"]);
+    assert!(run.code != 0 && run.err.contains("r.kitedb leads epoch 2"), "{run:?}");
+    let run = folder.run(&["primary", "promote", "p.kitedb", "--force"]);
+    assert!(run.code == 0 && run.out.contains("r.kitedb"), "{run:?}");
+}
+
+/// The node between the two is gone, and neither of them ever followed the other one.
+#[test]
+fn a_replica_finds_the_sibling_that_took_over_from_what_is_gone() {
+    let folder = pair();
+    replica(&folder, "bootstrap", "s.kitedb", "p.kitedb").ok();
+    replica(&folder, "promote", "r.kitedb", "p.kitedb").ok();
+    import(&folder, "r.kitedb", "only there K\n", &[]).ok();
+    fs::remove_file(folder.path().join("p.kitedb")).unwrap();
+    fs::remove_dir_all(folder.path().join("p.kitedb.replication")).unwrap();
+    let status = folder.run(&["replica", "status", "s.kitedb"]);
+    assert!(status.code == 3 && status.out.contains("r.kitedb leads epoch 2"), "{status:?}");
+    let run = folder.run(&["replica", "promote", "s.kitedb"]);
+    assert!(run.code != 0 && run.err.contains("r.kitedb leads epoch 2"), "{run:?}");
+    let run = folder.run(&["replica", "promote", "s.kitedb", "--force", "--json"]);
+    let told = document(&run);
+    assert!(told["epoch"] == 3 && told["rival_epoch"] == 2, "{run:?}");
+}
+
+/// As that, of the primary that was there before both of them.
+#[test]
+fn a_primary_finds_who_followed_the_one_that_took_over_from_it() {
+    let folder = pair();
+    replica(&folder, "bootstrap", "s.kitedb", "p.kitedb").ok();
+    replica(&folder, "promote", "r.kitedb", "p.kitedb").ok();
+    import(&folder, "r.kitedb", "only there K\n", &[]).ok();
+    catch_up(&folder, "s.kitedb", "r.kitedb").ok();
+    fs::remove_file(folder.path().join("r.kitedb")).unwrap();
+    fs::remove_dir_all(folder.path().join("r.kitedb.replication")).unwrap();
+    let run = folder.run(&["primary", "promote", "p.kitedb", "--force"]);
+    assert!(run.out.contains("s.kitedb") || run.err.contains("s.kitedb"), "{run:?}");
+    assert!(run.out.contains("epoch 3") || run.out.contains("epoch 4"), "{run:?}");
+}
+
+/// A follow of a source that was named by mistake is refused, and leaves nothing there.
+#[test]
+fn a_wrong_source_is_not_registered_with() {
+    let folder = pair();
+    import(&folder, "q.kitedb", "x y K\nz w K\n", &["--role", "primary"]).ok();
+    let run = catch_up(&folder, "r.kitedb", "q.kitedb");
+    assert_ne!(run.code, 0, "{run:?}");
+    assert!(registered(&folder, "q.kitedb").is_empty());
+    assert_eq!(registered(&folder, "p.kitedb").len(), 1);
+    folder.run(&["replica", "follow", "r.kitedb", "--once"]).ok();
+    assert_eq!(folder.run(&["replica", "status", "r.kitedb"]).code, 0);
+
+    // Nor with a replica that lacks the way to what it needs.
+    replica(&folder, "bootstrap", "s.kitedb", "p.kitedb").ok();
+    import(&folder, "p.kitedb", "later L K\n", &[]).ok();
+    replica(&folder, "bootstrap", "d.kitedb", "p.kitedb").ok();
+    assert_ne!(catch_up(&folder, "s.kitedb", "d.kitedb").code, 0);
+    folder.run(&["replica", "follow", "s.kitedb", "--once"]).ok();
+    assert_eq!(folder.run(&["replica", "status", "d.kitedb"]).code, 0);
+}

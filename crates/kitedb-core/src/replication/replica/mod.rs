@@ -191,6 +191,8 @@ impl Replica {
         let remembers = if result.is_ok() { self.leave_old_sources(work) } else { Ok(()) };
         let registered = match self.engine.options.replication_unregistered && self.engine.is_replica() {
             true => Ok(self.end_registration(work)),
+            // Tried, and not followed: one that was named by mistake must not keep its log for this replica.
+            false if result.is_err() && !work.noted && !work.left.is_empty() => Ok(self.control.is_registered()),
             false => self.report(),
         };
         match (&result, registered, remembers) {
@@ -285,18 +287,21 @@ impl Replica {
         Ok(())
     }
 
-    /// Has every source forget this replica, which leads now: those that it followed before, and the last one. One that cannot
-    /// be reached lists it until an operator removes it.
-    fn leave_every_source(&self, work: &mut Work) {
+    /// Has every source forget this replica, which leads now: those that it followed before, and the last one if that was `fenced`.
+    /// One that was not may lead on: by the registration it knows who leads beside it. One that cannot be reached lists this node
+    /// until an operator removes it.
+    fn leave_sources_taken_over(&self, work: &mut Work, fenced: bool) {
         let followed = self.source.read().clone();
-        let last = std::iter::once(followed).filter(|(paths, _)| paths.is_some());
+        let last = std::iter::once(followed).filter(|(paths, _)| fenced && paths.is_some());
         for (paths, source) in work.left.drain(..).chain(last) {
             if let Err(e) = source.forget(&self.id) {
                 let left = paths.map(|paths| paths.db.display().to_string()).unwrap_or_default();
                 tracing::warn!("{left} may keep its log for a replica that leads now: {e}");
             }
         }
-        self.control.set_registered(false, false);
+        if fenced {
+            self.control.set_registered(false, false);
+        }
     }
 
     fn note_failure(&self, e: &Error) {
@@ -502,6 +507,8 @@ impl Replica {
 
     /// What the replica says of itself.
     pub fn status(&self) -> ReplicaReplicationStatus {
+        // As a primary's: who follows this one is told no later than who looks here.
+        let _ = self.control.pay();
         let view = self.engine.view();
         let token = view.token();
         let at_start = token.log_index.0 == 0;

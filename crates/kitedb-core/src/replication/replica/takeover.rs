@@ -109,7 +109,7 @@ impl Replica {
         self.control.set_needs_reseed(false);
         self.control.set_last_error(None);
         self.enter(ReplicaState::Promoted);
-        self.leave_every_source(&mut work);
+        self.leave_sources_taken_over(&mut work, promotion.source_fenced);
         work.checkpoints = self.engine.checkpoints();
         Ok(promotion)
     }

@@ -124,7 +124,10 @@ impl UpstreamNode {
                 true => control.published(),
                 false => recovered_end(env, db, &control)?,
             };
-            if end.max(control.published()) < asking.at {
+            // What a checkpoint holds no loss of the log takes.
+            let held = || store_of(env, db, self.file_id).map(|store| store.manifest().checkpoint.log_index);
+            let end = end.max(control.published());
+            if end < asking.at && held().unwrap_or_default() < asking.at {
                 return Ok(true);
             }
         }

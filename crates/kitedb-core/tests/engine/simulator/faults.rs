@@ -61,6 +61,7 @@ impl World {
         if let Some(db) = &node.db {
             // In place of its keeper, which would tell others within a second what could not be told before.
             let _ = db.primary_replication_status();
+            let _ = db.replica_replication_status();
         }
         self.note(format!("repair n{n}"));
     }

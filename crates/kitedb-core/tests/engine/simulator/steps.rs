@@ -402,7 +402,7 @@ impl World {
         }
     }
 
-    fn status(&self, n: usize) -> Option<PrimaryReplicationStatus> {
+    pub fn status(&self, n: usize) -> Option<PrimaryReplicationStatus> {
         self.nodes[n].db().primary_replication_status().ok().flatten()
     }
 
@@ -433,6 +433,11 @@ impl World {
 
     /// Lets node `n` begin the next epoch. Returns whether it did.
     pub fn promote_in_place(&mut self, n: usize) -> bool {
+        self.begin_epoch(n, false)
+    }
+
+    /// As that; by force also where another node leads.
+    pub fn begin_epoch(&mut self, n: usize, by_force: bool) -> bool {
         if self.nodes[n].second.is_some() && self.rng.one_in(3) && !self.nodes[n].second_fenced {
             let node = &mut self.nodes[n];
             std::mem::swap(&mut node.db, &mut node.second);
@@ -443,15 +448,18 @@ impl World {
             return self.take_over_as_a_primary(n);
         }
         let before = status.map_or(0, |status| status.epoch);
-        let result = self.nodes[n].db().primary_promote_to_next_epoch();
-        self.note(format!("n{n} promotes itself: {result:?}"));
+        let result = match by_force {
+            true => self.nodes[n].db().primary_promote_by_force(),
+            false => self.nodes[n].db().primary_promote_to_next_epoch(),
+        };
+        self.note(format!("n{n} promotes itself, force {by_force}: {result:?}"));
         let promoted = result.is_ok();
         let node = &mut self.nodes[n];
         node.history.checkpoint();
         match result {
             Ok(epoch) => {
                 assert!(epoch > before);
-                if node.fenced != Fenced::No {
+                if by_force || node.fenced != Fenced::No {
                     self.ledger.forced_from = self.ledger.forced_from.min(epoch);
                 }
                 node.fenced = Fenced::No;
@@ -459,8 +467,17 @@ impl World {
                 node.second_fenced = true;
                 node.promotions += 1;
             }
-            Err(e) if e.code() == ErrorCode::StalePrimary => assert!(node.fenced != Fenced::No, "{e:?}"),
+            Err(e) if e.code() == ErrorCode::StalePrimary => {
+                let leads = |node: &Node| node.part == Part::Primary || node.promoting || node.foreign;
+                let other = |m: &usize| *m != n && leads(&self.nodes[*m]);
+                let fenced = self.nodes[n].fenced != Fenced::No;
+                assert!(
+                    fenced || (e.to_string().contains(" leads epoch ") && (0..self.nodes.len()).any(|m| other(&m))),
+                    "{e:?}"
+                );
+            }
             Err(e) => {
+                let node = &mut self.nodes[n];
                 if node.fenced != Fenced::No {
                     self.ledger.forced_from = self.ledger.forced_from.min(before + 1);
                 }

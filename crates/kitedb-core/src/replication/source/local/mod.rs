@@ -146,6 +146,18 @@ impl LocalSource {
         })
     }
 
+    /// The last frame that it gives now. What a fence ended is complete, whatever its writer had published: a process that was killed
+    /// may not have come to that.
+    fn end_of(&self, control: &Control) -> Result<LogIndex> {
+        let published = control.published();
+        let fence = control.fence().ok().filter(|fence| !fence.follows);
+        match fence.and_then(|fence| fence.end_before()).filter(|end| *end > published) {
+            // A loss of power may have taken what the fence had counted.
+            Some(end) => self.with(|open| Ok(open.reader.readable_after(published).min(end))),
+            None => Ok(published),
+        }
+    }
+
     fn with<T>(&self, f: impl FnOnce(&mut OpenLog) -> Result<T>) -> Result<T> {
         let mut open = self.open.lock();
         if open.as_ref().is_some_and(|open| !open.reader.control().is_current(&*self.env.disk)) {
@@ -228,7 +240,7 @@ impl LocalSource {
 
 impl Source for LocalSource {
     fn head(&self) -> Result<LogIndex> {
-        Ok(self.control()?.published())
+        self.end_of(&*self.control()?)
     }
 
     fn page(&self, at: &At, limits: PageLimits) -> Result<Pulled> {
@@ -278,7 +290,7 @@ impl Source for LocalSource {
         let manifest = store.manifest();
         let checkpoint = manifest.checkpoint.log_index;
         let end = match control.writer_lives()? {
-            true => control.published(),
+            true => self.end_of(&control)?,
             // Of a log that is damaged, what was published tells nothing: it goes as far as it can be read.
             false => match recovered_end(&self.env, &self.paths.db, &control) {
                 Ok(end) => end,
@@ -286,7 +298,7 @@ impl Source for LocalSource {
             },
         };
         // What a loss of power left unpublished is given to nobody before its writer is back.
-        let end = end.min(control.published()).max(checkpoint);
+        let end = end.min(self.end_of(&control)?).max(checkpoint);
         let mut history = manifest.history.clone();
         let found = writers(&self.env, control.dir(), control.current_log()).unwrap_or_default();
         merge_history(&mut history, &found, end, None);
