@@ -6,7 +6,7 @@
 #     scripts/test.sh              # all of it
 #     scripts/test.sh lint unit    # only these steps, in this order
 #
-# Steps: lint, unit, docs, package, scripts, telemetry, demo, bench.
+# Steps: lint, unit, docs, package, scripts, telemetry, python, demo, bench.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -49,7 +49,7 @@ docs() {
 package() {
     heading 'packages'
     # Each crate as it would be published: with all it needs, and nothing from outside its folder.
-    cargo package --workspace --exclude kitedb-bench --allow-dirty --quiet
+    cargo package --workspace --exclude kitedb-bench --exclude kitedb-py --allow-dirty --quiet
 }
 
 scripts() {
@@ -62,6 +62,11 @@ scripts() {
 telemetry() {
     heading 'telemetry, as others read it'
     scripts/telemetry-check.sh
+}
+
+python() {
+    heading 'the Python package'
+    scripts/test-python.sh
 }
 
 demo() {
@@ -86,14 +91,14 @@ bench() {
 
 steps=("$@")
 if [ ${#steps[@]} -eq 0 ]; then
-    steps=(lint unit docs package scripts telemetry demo bench)
+    steps=(lint unit docs package scripts telemetry python demo bench)
 fi
 for step in "${steps[@]}"; do
     began=$SECONDS
     case "$step" in
-        lint | unit | docs | package | scripts | telemetry | demo | bench) "$step" ;;
+        lint | unit | docs | package | scripts | telemetry | python | demo | bench) "$step" ;;
         *)
-            printf 'no step %s: lint, unit, docs, package, scripts, telemetry, demo, bench\n' "$step" >&2
+            printf 'no step %s: lint, unit, docs, package, scripts, telemetry, python, demo, bench\n' "$step" >&2
             exit 2
             ;;
     esac
