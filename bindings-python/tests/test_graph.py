@@ -211,7 +211,7 @@ def test_wrong_arguments_are_python_errors(db: kitedb.Database) -> None:
     with pytest.raises(TypeError, match="labels"):
         db.create_node(labels="Person")
     with pytest.raises(TypeError, match="lables"):
-        db.create_nodes_batch([{"lables": ["Person"]}])  # type: ignore[typeddict-unknown-key]
+        db.create_nodes_batch([{"lables": ["Person"]}])  # type: ignore[list-item]
     with pytest.raises(kitedb.NotFoundError) as caught:
         db.set_node_prop(ada + 1, "x", 1)
     assert (caught.value.code, caught.value.kind) == ("NODE_NOT_FOUND", "input")

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ def test_options_are_checked(path: Path) -> None:
         kitedb.open(path, max_runs=1)
     assert not path.exists()
     with kitedb.open(path, sync_mode=kitedb.SyncMode.normal(), sync_interval_ms=None) as db:
-        assert db.sync_mode == "normal" == kitedb.SyncMode.NORMAL
+        assert db.sync_mode == "normal"
+    assert str(kitedb.SyncMode.NORMAL) == "normal"
     assert repr(kitedb.OpenOptions(sync_mode="Full", max_pin_ms=5)) == "OpenOptions(sync_mode='Full', max_pin_ms=5)"
 
 
@@ -59,7 +61,7 @@ def test_after_close_everything_is_a_typed_error(path: Path) -> None:
     db.close()
     db.close()
     assert not db.is_open
-    calls = [
+    calls: list[Callable[[], object]] = [
         lambda: db.node(ada),
         lambda: db.create_node(),
         lambda: db.begin(),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import kitedb
+from kitedb._reports import ReplicaReplicationStatus
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def replica(primary: kitedb.Database, there: Path) -> Iterator[kitedb.Database]:
         yield db
 
 
-def status(replica: kitedb.Database) -> kitedb.Record:
+def status(replica: kitedb.Database) -> ReplicaReplicationStatus:
     status = replica.replica_replication_status()
     assert status is not None
     return status
@@ -182,7 +183,7 @@ def test_files_are_mended_by_an_operators_word(here: Path, there: Path) -> None:
     assert kitedb.Database.repair(here, dry_run=True).clean
     assert kitedb.Database.run_retention_at(here, {"min_entries": 1}).retained_floor >= 0
     with pytest.raises(TypeError, match="no option 'min'"):
-        kitedb.Database.run_retention_at(here, {"min": 1})  # type: ignore[typeddict-unknown-key]
+        kitedb.Database.run_retention_at(here, {"min": 1})  # type: ignore[arg-type]
 
 
 def test_two_processes_replicate(here: Path, there: Path) -> None:

@@ -149,11 +149,11 @@ def test_push_options_are_checked_before_the_database(primary: kitedb.Database) 
 
 def test_an_exporter_pushes_by_itself(primary: kitedb.Database, collector: Collector) -> None:
     with kitedb.start_exporter(primary, "json", collector.endpoint, interval_ms=3_600_000, service_name="shop") as exporter:
-        assert exporter.state == "running"
+        assert str(exporter.state) == "running"
         assert exporter.flush().status_code == 200
         metrics = exporter.metrics()
         assert metrics is not None and metrics.pushes >= 1 and exporter.last_error is None
-    assert exporter.state == "closed" and exporter.metrics() is None
+    assert str(exporter.state) == "closed" and exporter.metrics() is None
     exporter.close()
     with pytest.raises(kitedb.InputError):
         exporter.flush()

@@ -13,7 +13,8 @@ _Next = TypeVar("_Next")
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, eq_default=False)
 def _report(cls: _Class) -> _Class:
-    return dataclass(frozen=True, slots=True, kw_only=True, eq=False)(cls)
+    made: _Class = dataclass(frozen=True, slots=True, kw_only=True, eq=False)(cls)  # type: ignore[assignment]
+    return made
 
 
 class Record(Mapping[str, Any]):

@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from typing_extensions import Buffer
 
     from ._kitedb import (
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
         Time,
         _AllTypes,
     )
+
+    class Array(Protocol):
+        """An array of NumPy, or what can be one: its buffer is taken."""
+
+        def __array__(self) -> Any: ...
 
     PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -38,11 +45,11 @@ if TYPE_CHECKING:
     )
 
     ValueInput: TypeAlias = (
-        None | bool | int | float | str | Buffer | Temporal | Sequence["ValueInput"] | Mapping[str, "ValueInput"]
+        None | bool | int | float | str | Buffer | Array | Temporal | Sequence["ValueInput"] | Mapping[str, "ValueInput"]
     )
     """What a property can be given. A buffer is bytes, or a vector of float32."""
 
-    Vector: TypeAlias = Buffer | Sequence[float]
+    Vector: TypeAlias = Buffer | Array | Sequence[float]
     """A buffer of float32, or numbers, which are rounded to that."""
 
     TypeFilter: TypeAlias = str | _AllTypes

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from ._kitedb import OpenOptions, Pending, Snapshot
-    from ._types import OpenKwargs, PathLike
+    from ._reports import Comparison, ExporterMetrics, OtlpHttpExportResult
+    from ._types import ExporterKwargs, OpenKwargs, PathLike
 
 __all__ = [
     "BulkLoader",
@@ -268,11 +269,11 @@ class Exporter:
         """Why the last push failed; None if it succeeded, or there was none."""
         return self._exporter.last_error
 
-    def metrics(self) -> _kitedb.ExporterMetrics | None:
+    def metrics(self) -> ExporterMetrics | None:
         """What it has done; None once it is closed."""
         return self._exporter.metrics()
 
-    async def flush(self) -> _kitedb.OtlpHttpExportResult:
+    async def flush(self) -> OtlpHttpExportResult:
         """Pushes now, and waits for it."""
         return await _wait(self._exporter.flush)
 
@@ -488,12 +489,12 @@ def open(path: PathLike, options: OpenOptions | None = None, **kwargs: Unpack[Op
     return _Opening(lambda: _kitedb.Database(path, options, **kwargs))
 
 
-async def compare(a: Database, b: Database) -> _kitedb.Comparison:
+async def compare(a: Database, b: Database) -> Comparison:
     """Compares two databases, each as it is now."""
     return await _call(_kitedb.compare, a.blocking, b.blocking)
 
 
-async def compare_deep(a: Database, b: Database) -> _kitedb.Comparison:
+async def compare_deep(a: Database, b: Database) -> Comparison:
     """The same, reading and comparing every element."""
     return await _call(_kitedb.compare_deep, a.blocking, b.blocking)
 
@@ -509,7 +510,7 @@ def start_exporter(
     db: Database,
     transport: Literal["json", "protobuf", "grpc"],
     endpoint: str,
-    **options: Unpack[_kitedb.ExporterKwargs],
+    **options: Unpack[ExporterKwargs],
 ) -> Exporter:
     """As :func:`kitedb.start_exporter`."""
     return Exporter(_kitedb.start_exporter(db.blocking, transport, endpoint, **options))

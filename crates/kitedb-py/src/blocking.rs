@@ -82,7 +82,7 @@ pub fn long<T: Send>(py: Python<'_>, f: impl FnOnce(&Watch) -> Outcome<T> + Send
         });
     }
     if !is_main_thread(py)? {
-        return py.detach(|| f(&Watch::nobody()));
+        return py.detach(|| f(&Watch::default()));
     }
     let watch = Watch::silent();
     py.detach(|| {

@@ -27,15 +27,15 @@ use std::{
 /// As a context manager it is closed at the end of the block.
 #[pyclass(frozen, extends = GraphWriter, module = "kitedb")]
 pub struct Database {
-    pub db: kitedb::Database,
+    pub db: Owned,
     closed: AtomicBool,
-    _owned: Owned,
 }
 
 impl Database {
     fn of(db: kitedb::Database) -> PyClassInitializer<Self> {
+        let db = Owned::new(db);
         let reader = GraphReader { source: Source::Database(db.clone()) };
-        let this = Self { _owned: Owned::new(db.clone()), db, closed: AtomicBool::new(false) };
+        let this = Self { db, closed: AtomicBool::new(false) };
         PyClassInitializer::from(reader).add_subclass(GraphWriter).add_subclass(this)
     }
 
@@ -45,7 +45,7 @@ impl Database {
         py: Python<'py>,
         f: impl FnOnce(&kitedb::Database, &Watch) -> kitedb::Result<T> + Send,
     ) -> Outcome<Bound<'py, PyAny>> {
-        let db = &self.db;
+        let db: &kitedb::Database = &self.db;
         long(py, move |watch| {
             watch.require_uncancelled()?;
             Ok(f(db, watch)?)

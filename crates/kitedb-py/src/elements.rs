@@ -63,7 +63,7 @@ impl Node {
 
 fn texts_equal(py: Python<'_>, a: Option<&Py<PyString>>, b: Option<&Py<PyString>>) -> PyResult<bool> {
     match (a, b) {
-        (Some(a), Some(b)) => a.bind(py).eq(b.bind(py)),
+        (Some(a), Some(b)) => a.bind(py).as_any().eq(b.bind(py)),
         (a, b) => Ok(a.is_none() && b.is_none()),
     }
 }
@@ -118,7 +118,7 @@ impl EdgeKey {
 
     fn __eq__(&self, py: Python<'_>, other: &Self) -> PyResult<bool> {
         let same = (self.src, self.dst, self.rank) == (other.src, other.dst, other.rank);
-        Ok(same && self.ty.bind(py).eq(other.ty.bind(py))?)
+        Ok(same && self.ty.bind(py).as_any().eq(other.ty.bind(py))?)
     }
 
     fn __hash__(&self, py: Python<'_>) -> PyResult<u64> {

@@ -31,8 +31,8 @@ mod writer;
 
 use pyo3::prelude::*;
 
-#[pymodule(name = "_kitedb")]
-fn module(m: &Bound<'_, PyModule>) -> PyResult<()> {
+#[pymodule]
+fn _kitedb(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add_class::<reader::GraphReader>()?;
     m.add_class::<writer::GraphWriter>()?;

@@ -4,8 +4,8 @@ use crate::errors::{Outcome, type_name, wrong_type, wrong_value};
 use kitedb::{
     Error, ErrorCode, FollowerOptions, OpenOptions, RepairOptions, ReplicationRole, Result, RetentionWindows, SyncMode,
     telemetry::{
-        ExporterOptions, OtlpAdaptiveRetryMode, OtlpHttpPushOptions, OtlpHttpTlsOptions, OtlpResource, OtlpTransport,
-        DatabaseLabel, PrometheusFormat, PrometheusNames, PrometheusOptions,
+        DatabaseLabel, ExporterOptions, OtlpAdaptiveRetryMode, OtlpHttpPushOptions, OtlpHttpTlsOptions, OtlpResource,
+        OtlpTransport, PrometheusFormat, PrometheusNames, PrometheusOptions,
     },
 };
 use pyo3::{
@@ -258,13 +258,18 @@ pub fn transport(word: &str) -> Outcome<OtlpTransport> {
 }
 
 /// Its own options, and those of each push.
-pub fn exporter(transport: OtlpTransport, endpoint: &str, given: Option<&Bound<'_, PyDict>>) -> Outcome<ExporterOptions> {
+pub fn exporter(
+    transport: OtlpTransport,
+    endpoint: &str,
+    given: Option<&Bound<'_, PyDict>>,
+) -> Outcome<ExporterOptions> {
     let options = ExporterOptions::new(transport, endpoint);
     let Some(given) = given else { return Ok(options) };
     let (own, of_push) = (PyDict::new(given.py()), PyDict::new(given.py()));
     for (name, value) in given.iter() {
         let is_own = EXPORTER.iter().any(|(known, _)| name.eq(known).unwrap_or(false));
-        if is_own { &own } else { &of_push }.set_item(name, value)?;
+        let to = if is_own { &own } else { &of_push };
+        to.set_item(name, value)?;
     }
     Ok(read(Some(&own), options, EXPORTER)?.push(push(Some(&of_push))?))
 }
@@ -302,7 +307,6 @@ const PROMETHEUS: Members<PrometheusOptions> = &[
 pub fn prometheus(given: Option<&Bound<'_, PyDict>>) -> Outcome<PrometheusOptions> {
     read(given, PrometheusOptions::new(), PROMETHEUS)
 }
-
 
 /// Options of an open, to be given to more than one.
 #[pyclass(frozen, name = "OpenOptions", module = "kitedb")]

@@ -26,11 +26,7 @@ impl GraphReader {
     }
 }
 
-fn edge_object<'py>(
-    py: Python<'py>,
-    edge: Option<EdgeRef<'_>>,
-    select: &Select,
-) -> Outcome<Option<Bound<'py, Edge>>> {
+fn edge_object<'py>(py: Python<'py>, edge: Option<EdgeRef<'_>>, select: &Select) -> Outcome<Option<Bound<'py, Edge>>> {
     edge.map(|edge| Edge::of(py, &edge, select, &mut Spelled::default())).transpose()
 }
 
@@ -225,13 +221,7 @@ impl GraphReader {
     }
 
     /// Every edge of that type between two nodes, by rank.
-    fn edges_between<'py>(
-        &self,
-        py: Python<'py>,
-        src: u64,
-        r#type: &str,
-        dst: u64,
-    ) -> Outcome<Bound<'py, PyList>> {
+    fn edges_between<'py>(&self, py: Python<'py>, src: u64, r#type: &str, dst: u64) -> Outcome<Bound<'py, PyList>> {
         self.source.read(|graph| key_list(py, graph, &graph.edges_between(NodeId(src), r#type, NodeId(dst))?))
     }
 

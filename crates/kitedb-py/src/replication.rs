@@ -23,8 +23,25 @@ fn answered<'py, T: Report + Send>(
     .report(py)
 }
 
+/// What failed, as the bindings say it.
+trait Failed {
+    fn failed(self, what: &str) -> Self;
+}
+
+impl<T> Failed for kitedb::Result<T> {
+    fn failed(self, what: &str) -> Self {
+        self.map_err(|e| e.context(what))
+    }
+}
+
+const SNAPSHOT: &str = "Failed to export replication snapshot";
+const LOG: &str = "Failed to export replication log";
+const WAITING: &str = "Failed waiting for token";
+const PROMOTE: &str = "Failed to promote primary";
+const BOOTSTRAP: &str = "Failed to bootstrap replica";
+
 fn token(text: &str) -> Outcome<Token> {
-    Ok(text.parse().map_err(|e: kitedb::Error| e.context("Invalid token"))?)
+    Ok(text.parse().map_err(|e: kitedb::Error| e.context("Invalid token").context(WAITING))?)
 }
 
 /// Primaries.
@@ -43,7 +60,8 @@ impl Database {
         epoch: u64,
         applied_log_index: u64,
     ) -> Outcome {
-        Ok(py.detach(|| self.db.primary_report_replica_progress(replica_id, epoch, applied_log_index))?)
+        let report = || self.db.primary_report_replica_progress(replica_id, epoch, applied_log_index);
+        Ok(py.detach(report).failed("Failed to report replica progress")?)
     }
 
     /// Forgets a replica, by its id, name or path. Returns whether it was known.
@@ -53,17 +71,17 @@ impl Database {
 
     /// Lets go of the segments of the log that nobody asks for.
     fn primary_run_retention<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyAny>> {
-        self.ask(py, |db, _| db.primary_run_retention())
+        self.ask(py, |db, _| db.primary_run_retention().failed("Failed to run retention"))
     }
 
     /// Begins the next epoch: every other handle to this log is fenced. Returns it.
     fn primary_promote_to_next_epoch(&self, py: Python<'_>) -> Outcome<u64> {
-        Ok(self.ask(py, |db, _| db.primary_promote_to_next_epoch())?.extract()?)
+        Ok(self.ask(py, |db, _| db.primary_promote_to_next_epoch().failed(PROMOTE))?.extract()?)
     }
 
     /// The same by an operator's word, without what others have and this node lacks.
     fn primary_promote_by_force(&self, py: Python<'_>) -> Outcome<u64> {
-        Ok(self.ask(py, |db, _| db.primary_promote_by_force())?.extract()?)
+        Ok(self.ask(py, |db, _| db.primary_promote_by_force().failed(PROMOTE))?.extract()?)
     }
 
     /// The nodes that lead in place of this primary, or hold what it lacks. Best first.
@@ -80,7 +98,7 @@ impl Database {
     fn primary_export_snapshot(&self, py: Python<'_>) -> Outcome<ExportedSnapshot> {
         let export = long(py, |watch| {
             watch.require_uncancelled()?;
-            Ok(self.db.primary_export_snapshot()?)
+            Ok(self.db.primary_export_snapshot().failed(SNAPSHOT)?)
         })?;
         Ok(ExportedSnapshot(parking_lot::Mutex::new(Some(Arc::new(export)))))
     }
@@ -91,7 +109,7 @@ impl Database {
     pub fn export_replication_snapshot_transport_json(&self, py: Python<'_>, include_data: bool) -> Outcome<String> {
         long(py, |watch| {
             watch.require_uncancelled()?;
-            Ok(self.db.primary_export_snapshot_transport_json(include_data)?)
+            Ok(self.db.primary_export_snapshot_transport_json(include_data).failed(SNAPSHOT)?)
         })
     }
 
@@ -108,7 +126,7 @@ impl Database {
     ) -> Outcome<String> {
         long(py, |watch| {
             watch.require_uncancelled()?;
-            Ok(self.db.primary_export_log_transport_json(cursor, max_frames, max_bytes, include_payload)?)
+            Ok(self.db.primary_export_log_transport_json(cursor, max_frames, max_bytes, include_payload).failed(LOG)?)
         })
     }
 }
@@ -123,22 +141,24 @@ impl Database {
 
     /// Replaces this replica's graph by a snapshot of its source's, and catches up. An interrupted copy resumes.
     fn replica_bootstrap_from_snapshot(&self, py: Python<'_>) -> Outcome {
-        self.ask(py, kitedb::Database::replica_bootstrap_with).map(drop)
+        self.ask(py, |db, watch| db.replica_bootstrap_with(watch).failed(BOOTSTRAP)).map(drop)
     }
 
     /// The same, for a replica that needs a reseed.
     fn replica_reseed_from_snapshot(&self, py: Python<'_>) -> Outcome {
-        self.ask(py, kitedb::Database::replica_reseed_with).map(drop)
+        self.ask(py, |db, watch| db.replica_reseed_with(watch).failed("Failed to reseed replica")).map(drop)
     }
 
     /// The same, and says what that did to others.
     fn replica_copy_source<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyAny>> {
-        self.ask(py, kitedb::Database::replica_copy_source_with)
+        self.ask(py, |db, watch| db.replica_copy_source_with(watch).failed(BOOTSTRAP))
     }
 
     /// Pulls and applies up to so many frames (0 counts as 1). Returns how many; 0: there is nothing new.
     fn replica_catch_up_once(&self, py: Python<'_>, max_frames: usize) -> Outcome<u64> {
-        let applied = self.ask(py, |db, _| db.replica_catch_up_once(max_frames).map(|applied| applied as u64))?;
+        let applied = self.ask(py, |db, _| {
+            db.replica_catch_up_once(max_frames).failed("Failed replica catch-up").map(|applied| applied as u64)
+        })?;
         Ok(applied.extract()?)
     }
 
@@ -212,7 +232,7 @@ impl Database {
         let db = &self.db;
         long(py, |watch| {
             let came = wait(watch, timeout_ms, |ms| {
-                let outcome = db.wait_for_token_outcome(token, ms)?;
+                let outcome = db.wait_for_token_outcome(token, ms).failed(WAITING)?;
                 Ok((outcome != TokenWait::TimedOut).then_some(outcome))
             })?;
             Ok(came.unwrap_or(TokenWait::TimedOut))
@@ -253,11 +273,7 @@ impl Database {
     /// that commit; `replication_sidecar_path` says where the log is.
     #[staticmethod]
     #[pyo3(signature = (path, **options))]
-    fn repair<'py>(
-        py: Python<'py>,
-        path: PathBuf,
-        options: Option<&Bound<'py, PyDict>>,
-    ) -> Outcome<Bound<'py, PyAny>> {
+    fn repair<'py>(py: Python<'py>, path: PathBuf, options: Option<&Bound<'py, PyDict>>) -> Outcome<Bound<'py, PyAny>> {
         let options = options::repair(options)?;
         answered(py, move |watch| kitedb::Database::repair(path, options.watched_by(watch)))
     }
@@ -307,11 +323,7 @@ impl Database {
 
 /// Compares two databases, each as it is now.
 #[pyfunction]
-pub fn compare<'py>(
-    py: Python<'py>,
-    a: &Bound<'py, Database>,
-    b: &Bound<'py, Database>,
-) -> Outcome<Bound<'py, PyAny>> {
+pub fn compare<'py>(py: Python<'py>, a: &Bound<'py, Database>, b: &Bound<'py, Database>) -> Outcome<Bound<'py, PyAny>> {
     let (a, b) = (&a.get().db, &b.get().db);
     answered(py, |watch| kitedb::compare_with(a, b, watch))
 }

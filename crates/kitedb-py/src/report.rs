@@ -322,9 +322,7 @@ impl Report for Element {
                 let (src, dst) = (edge.src.0, edge.dst.0);
                 made(py, "EdgeElement", &[("src", &src), ("type", edge_type), ("dst", &dst), ("rank", &edge.rank)])
             }
-            Self::Vector { node, property } => {
-                made(py, "VectorElement", &[("node", &node.0), ("property", property)])
-            }
+            Self::Vector { node, property } => made(py, "VectorElement", &[("node", &node.0), ("property", property)]),
             Self::Index { id, name } => made(py, "IndexElement", &[("id", id), ("name", name)]),
             _ => made(py, "OtherElement", &[]),
         }

@@ -8,7 +8,10 @@ use crate::{
 };
 use kitedb::{Direction, EdgeKey, Graph, GraphRead, NodeId};
 use parking_lot::Mutex;
-use pyo3::{prelude::*, types::PyList};
+use pyo3::{
+    prelude::*,
+    types::{PyList, PyTuple},
+};
 use std::collections::VecDeque;
 
 /// The most rows that are fetched at once.
@@ -20,7 +23,13 @@ pub enum What {
     Nodes(Option<String>),
     Edges,
     /// Edges at a node, or the nodes at their other ends.
-    At { id: NodeId, direction: Direction, types: Types, other: bool, sorted: bool },
+    At {
+        id: NodeId,
+        direction: Direction,
+        types: Types,
+        other: bool,
+        sorted: bool,
+    },
 }
 
 impl What {
@@ -120,7 +129,7 @@ impl Rows {
     }
 
     #[pyo3(signature = (*_exc))]
-    fn __exit__(&self, _exc: &Bound<'_, PyAny>) -> Outcome {
+    fn __exit__(&self, _exc: &Bound<'_, PyTuple>) -> Outcome {
         self.close()
     }
 

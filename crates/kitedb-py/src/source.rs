@@ -4,7 +4,7 @@ use crate::errors::{Outcome, finished, in_use};
 use kitedb::{BulkLoader, Database, Error, ErrorCode, Graph, Result, Transaction, TransactionHandle, ViewHandle};
 use parking_lot::Mutex;
 use pyo3::Python;
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 /// Something that is used by one call at a time, until it is finished.
 pub type Shared<T> = Arc<Mutex<Option<T>>>;
@@ -12,7 +12,7 @@ pub type Shared<T> = Arc<Mutex<Option<T>>>;
 /// A database, or a state that is held.
 #[derive(Clone)]
 pub enum Source {
-    Database(Database),
+    Database(Owned),
     View(ViewHandle),
     Transaction(TransactionHandle),
     Bulk(Shared<BulkLoader>),
@@ -63,7 +63,14 @@ pub fn take<T>(shared: &Shared<T>, what: &str) -> Result<T> {
     shared.try_lock().ok_or_else(|| in_use(what))?.take().ok_or_else(|| finished(what))
 }
 
-/// A database in the hands of Python: its last handle closes it, without the GIL.
+/// Drops what may take long, without the GIL.
+pub fn let_go(held: impl Send) {
+    // At the end of the interpreter there is no GIL to give up: then it is dropped with the closure, as it is.
+    let _ = Python::try_attach(move |py| py.detach(move || drop(held)));
+}
+
+/// A database in the hands of Python. Its last handle closes it, which takes time.
+#[derive(Clone)]
 pub struct Owned(Option<Database>);
 
 impl Owned {
@@ -72,10 +79,17 @@ impl Owned {
     }
 }
 
+impl Deref for Owned {
+    type Target = Database;
+
+    fn deref(&self) -> &Database {
+        let Some(db) = &self.0 else { unreachable!("only a drop takes it") };
+        db
+    }
+}
+
 impl Drop for Owned {
     fn drop(&mut self) {
-        let Some(db) = self.0.take() else { return };
-        // At the end of the interpreter there is no GIL to give up: then it is dropped with the closure, as it is.
-        let _ = Python::try_attach(move |py| py.detach(move || drop(db)));
+        let_go(self.0.take());
     }
 }

@@ -395,4 +395,3 @@ fn delta(py: Python<'_>, duration: Duration) -> Option<PyResult<Bound<'_, PyDelt
     let exact = duration.months() == 0 && duration.nanos().is_multiple_of(1000);
     exact.then(|| PyDelta::new(py, days, seconds, (duration.nanos() / 1000) as i32, false))
 }
-

@@ -4,10 +4,10 @@ use crate::{
     blocking,
     errors::{Outcome, finished},
     reader::GraphReader,
-    source::{Shared, Source, take, with},
+    source::{Owned, Shared, Source, let_go, take, with},
     writer::GraphWriter,
 };
-use kitedb::{BulkLoader, Database, ErrorCode, Pending, ReplicationRole, Token, TransactionHandle, ViewHandle};
+use kitedb::{BulkLoader, ErrorCode, Pending, ReplicationRole, Token, TransactionHandle, ViewHandle};
 use pyo3::{prelude::*, types::PyTuple};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[pyclass(frozen, extends = GraphWriter, module = "kitedb")]
 pub struct Transaction {
     tx: TransactionHandle,
-    db: Database,
+    db: Owned,
     /// Whether its user committed or rolled it back.
     ended: AtomicBool,
 }
@@ -31,7 +31,7 @@ impl Drop for Transaction {
 }
 
 impl Transaction {
-    pub fn begun(py: Python<'_>, db: &Database, tx: kitedb::Transaction, origin: &str) -> PyResult<Py<Self>> {
+    pub fn begun(py: Python<'_>, db: &Owned, tx: kitedb::Transaction, origin: &str) -> PyResult<Py<Self>> {
         let mut tx = tx;
         tx.set_origin(origin);
         let tx = tx.into_handle();
@@ -42,7 +42,7 @@ impl Transaction {
 
     pub fn committed(&self, py: Python<'_>) -> kitedb::Result<Token> {
         self.ended.store(true, Ordering::Release);
-        py.detach(|| self.tx.commit())
+        py.detach(|| self.tx.commit()).map_err(|e| e.context("Failed to commit"))
     }
 }
 
@@ -85,7 +85,7 @@ impl Transaction {
     }
 
     /// Gives the changes up. Nothing happens the second time, nor after a commit.
-    fn rollback(&self, py: Python<'_>) {
+    pub fn rollback(&self, py: Python<'_>) {
         self.ended.store(true, Ordering::Release);
         py.detach(|| self.tx.rollback());
     }
@@ -235,7 +235,7 @@ impl PyBulkLoader {
         self.ended.store(true, Ordering::Release);
         // Where another call works with it, that one ends it.
         let given_up = self.bulk.try_lock().and_then(|mut bulk| bulk.take());
-        drop(given_up);
+        let_go(given_up);
     }
 }
 

@@ -7,11 +7,9 @@ use crate::{
 use kitedb::{Error, NodeRef, PropKeyId, Value, ValueRef, VectorRef, graph::MAX_DEPTH};
 use pyo3::{
     buffer::{PyBuffer, PyUntypedBuffer},
-    exceptions::PyOverflowError,
+    exceptions::{PyOverflowError, PyTypeError},
     prelude::*,
-    types::{
-        PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PyMemoryView, PyString, PyTuple,
-    },
+    types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PyMemoryView, PyString, PyTuple},
 };
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
@@ -76,7 +74,11 @@ fn nested(value: &Bound<'_, PyAny>, depth: usize) -> Outcome<Value> {
     }
     // An integer of another kind, as those of NumPy are.
     if value.hasattr("__index__")? && !value.hasattr("__len__")? {
-        return integer(value);
+        match integer(value) {
+            // NumPy's booleans have it, and refuse.
+            Err(Fault::Python(e)) if e.is_instance_of::<PyTypeError>(value.py()) => {}
+            value => return value,
+        }
     }
     if let Ok(buffer) = PyUntypedBuffer::get(value) {
         return of_buffer(value, &buffer);
@@ -141,7 +143,9 @@ pub fn vector(value: &Bound<'_, PyAny>) -> Outcome<Vec<f32>> {
     if let Ok(buffer) = PyUntypedBuffer::get(value) {
         return match of_buffer(value, &buffer)? {
             Value::Vector(vector) => Ok(vector),
-            _ => Err(wrong_type("a vector is given a buffer of no float32: give one of format 'f', or a list of numbers")),
+            _ => Err(wrong_type(
+                "a vector is given a buffer of no float32: give one of format 'f', or a list of numbers",
+            )),
         };
     }
     // One by one: as many f64 would be twice as large.

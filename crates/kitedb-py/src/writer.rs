@@ -162,7 +162,8 @@ impl NewEdge {
         if let Ok(tuple) = given.cast::<PyTuple>() {
             let n = tuple.len();
             if n != 3 && n != 4 {
-                let what = format_args!("an edge is a tuple of {n}: give (src, type, dst), or with its props behind them");
+                let what =
+                    format_args!("an edge is a tuple of {n}: give (src, type, dst), or with its props behind them");
                 return Err(wrong_value(what));
             }
             let (src, ty, dst) = (tuple.get_item(0)?, tuple.get_item(1)?, tuple.get_item(2)?);
@@ -294,13 +295,7 @@ impl GraphWriter {
 
     /// Adds an edge between nodes that exist. Raises `EDGE_EXISTS` where one of that type leads there, whatever its rank.
     #[pyo3(signature = (src, r#type, dst, props=None))]
-    fn add_edge(
-        slf: &Bound<'_, Self>,
-        src: u64,
-        r#type: &str,
-        dst: u64,
-        props: Option<Bound<'_, PyAny>>,
-    ) -> Outcome {
+    fn add_edge(slf: &Bound<'_, Self>, src: u64, r#type: &str, dst: u64, props: Option<Bound<'_, PyAny>>) -> Outcome {
         let mut names = Names::default();
         let props = values::props(&mut names, props.as_ref())?;
         let texts = names.texts;
@@ -469,4 +464,3 @@ impl GraphWriter {
         })
     }
 }
-
