@@ -6,7 +6,7 @@
 #     scripts/test.sh              # all of it
 #     scripts/test.sh lint unit    # only these steps, in this order
 #
-# Steps: lint, unit, docs, package, scripts, telemetry, node, ts, demo, bench.
+# Steps: lint, unit, docs, package, scripts, telemetry, node, ts, python, demo, bench.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -52,7 +52,7 @@ package() {
     # own: cargo keeps what it unpacked and built of an earlier package of the same version and folder, and verifies
     # against that. Built as quickly as it can be, as nothing of it is run.
     CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 \
-        cargo package --workspace --exclude kitedb-bench --exclude kitedb-napi --allow-dirty --quiet \
+        cargo package --workspace --exclude kitedb-bench --exclude kitedb-napi --exclude kitedb-py --allow-dirty --quiet \
         --target-dir "$scratch/package"
 }
 
@@ -77,6 +77,11 @@ ts() {
     scripts/test-ts.sh
 }
 
+python() {
+    heading 'the Python package'
+    scripts/test-python.sh
+}
+
 demo() {
     heading 'demo'
     cargo demo --dir "$scratch/demo"
@@ -99,14 +104,14 @@ bench() {
 
 steps=("$@")
 if [ ${#steps[@]} -eq 0 ]; then
-    steps=(lint unit docs package scripts telemetry node ts demo bench)
+    steps=(lint unit docs package scripts telemetry node ts python demo bench)
 fi
 for step in "${steps[@]}"; do
     began=$SECONDS
     case "$step" in
-        lint | unit | docs | package | scripts | telemetry | node | ts | demo | bench) "$step" ;;
+        lint | unit | docs | package | scripts | telemetry | node | ts | python | demo | bench) "$step" ;;
         *)
-            printf 'no step %s: lint, unit, docs, package, scripts, telemetry, node, ts, demo, bench\n' "$step" >&2
+            printf 'no step %s: lint, unit, docs, package, scripts, telemetry, node, ts, python, demo, bench\n' "$step" >&2
             exit 2
             ;;
     esac

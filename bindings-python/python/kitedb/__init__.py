@@ -1,0 +1,165 @@
+"""KiteDB: an embedded property-graph database in one file, which replicates.
+
+    import kitedb
+
+    with kitedb.open("social.kitedb") as db:
+        with db.transaction() as tx:
+            ada = tx.create_node("ada", labels=["Person"], props={"born": 1815})
+
+Bytes, counts and indexes are whole numbers; times say their unit in their name (``…_ms``). What fails raises a
+:class:`KiteDbError`, whose class says what to do; a wrong argument raises ``TypeError``, ``ValueError`` or ``OverflowError``.
+``kitedb.aio`` is the same for asyncio.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._errors import (
+    CancelledError,
+    ClosedError,
+    ConflictError,
+    CorruptionError,
+    FencedError,
+    ForkedError,
+    InputError,
+    InternalError,
+    InvalidArgumentError,
+    KiteDbError,
+    LockedError,
+    NotFoundError,
+    OutcomeUnknownError,
+    ReopenError,
+    ReseedError,
+    ReseedRequiredError,
+    RetryLaterError,
+    RetryTransactionError,
+    SnapshotExpiredError,
+)
+from ._kitedb import (
+    AllTypes,
+    BulkLoader,
+    Database,
+    DateTime,
+    Duration,
+    Edge,
+    EdgeKey,
+    ExportedSnapshot,
+    Exporter,
+    GraphReader,
+    GraphWriter,
+    LocalDate,
+    LocalDateTime,
+    LocalTime,
+    Node,
+    OpenOptions,
+    Pending,
+    Rows,
+    Snapshot,
+    Time,
+    Transaction,
+    __version__,
+    _AllTypes,
+    collect_metrics,
+    collect_replication_log_transport_json,
+    collect_replication_metrics_otel_json,
+    collect_replication_metrics_otel_protobuf,
+    collect_replication_metrics_prometheus,
+    collect_replication_snapshot_transport_json,
+    compare,
+    compare_deep,
+    health_check,
+    push_replication_metrics_otel_grpc,
+    push_replication_metrics_otel_json,
+    push_replication_metrics_otel_protobuf,
+    start_exporter,
+)
+from ._reports import NamedId, Page, Record, Upserted
+from ._types import NewEdgeDict, NewNode, SyncMode
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from ._types import OpenKwargs, PathLike
+
+__all__ = [
+    "AllTypes",
+    "BulkLoader",
+    "CancelledError",
+    "ClosedError",
+    "ConflictError",
+    "CorruptionError",
+    "Database",
+    "DateTime",
+    "Duration",
+    "Edge",
+    "EdgeKey",
+    "ExportedSnapshot",
+    "Exporter",
+    "FencedError",
+    "ForkedError",
+    "GraphReader",
+    "GraphWriter",
+    "InputError",
+    "InternalError",
+    "InvalidArgumentError",
+    "KiteDbError",
+    "LocalDate",
+    "LocalDateTime",
+    "LocalTime",
+    "LockedError",
+    "NamedId",
+    "NewEdgeDict",
+    "NewNode",
+    "Node",
+    "NotFoundError",
+    "OpenOptions",
+    "OutcomeUnknownError",
+    "Page",
+    "Pending",
+    "Record",
+    "ReopenError",
+    "ReseedError",
+    "ReseedRequiredError",
+    "RetryLaterError",
+    "RetryTransactionError",
+    "Rows",
+    "Snapshot",
+    "SnapshotExpiredError",
+    "SyncMode",
+    "Time",
+    "Transaction",
+    "Upserted",
+    "__version__",
+    "_AllTypes",
+    "collect_metrics",
+    "collect_replication_log_transport_json",
+    "collect_replication_metrics_otel_json",
+    "collect_replication_metrics_otel_protobuf",
+    "collect_replication_metrics_prometheus",
+    "collect_replication_snapshot_transport_json",
+    "compare",
+    "compare_deep",
+    "health_check",
+    "open",
+    "open_database",
+    "push_replication_metrics_otel_grpc",
+    "push_replication_metrics_otel_json",
+    "push_replication_metrics_otel_protobuf",
+    "start_exporter",
+    "version",
+]
+
+
+def open(path: PathLike, options: OpenOptions | None = None, **kwargs: Unpack[OpenKwargs]) -> Database:
+    """Opens the database at a path, making it if it is missing and the options allow that: ``Database(path, options, **kwargs)``."""
+    return Database(path, options, **kwargs)
+
+
+open_database = open
+"""The same, as 0.2 called it."""
+
+
+def version() -> str:
+    """The version of this package."""
+    return __version__

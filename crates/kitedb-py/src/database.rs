@@ -1,0 +1,305 @@
+//! Databases: opened, closed, looked after.
+
+use crate::{
+    blocking::long,
+    errors::{Outcome, wrong_type},
+    options::{self, PyOpenOptions},
+    reader::GraphReader,
+    report::{Report, sync_mode},
+    source::{ORIGIN, Owned, Source},
+    transaction::{PyBulkLoader, PyPending, Snapshot, Transaction},
+    writer::GraphWriter,
+};
+use kitedb::{Token, Watch};
+use pyo3::{
+    prelude::*,
+    types::{PyDict, PyTuple},
+};
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+/// An open database: reads of its newest state, writes that are a transaction each, and transactions. It never has a hidden current
+/// transaction. `Database(path, options, **options)` opens it, making it if it is missing and the options allow that. Raises
+/// `LockedError` (with `pid`) while another process has it open for writing.
+///
+/// As a context manager it is closed at the end of the block.
+#[pyclass(frozen, extends = GraphWriter, module = "kitedb")]
+pub struct Database {
+    pub db: Owned,
+    closed: AtomicBool,
+}
+
+impl Database {
+    fn of(db: kitedb::Database) -> PyClassInitializer<Self> {
+        let db = Owned::new(db);
+        let reader = GraphReader { source: Source::Database(db.clone()) };
+        let this = Self { db, closed: AtomicBool::new(false) };
+        PyClassInitializer::from(reader).add_subclass(GraphWriter).add_subclass(this)
+    }
+
+    /// Asks the engine what takes long, and tells its answer.
+    pub fn ask<'py, T: Report + Send>(
+        &self,
+        py: Python<'py>,
+        f: impl FnOnce(&kitedb::Database, &Watch) -> kitedb::Result<T> + Send,
+    ) -> Outcome<Bound<'py, PyAny>> {
+        let db: &kitedb::Database = &self.db;
+        long(py, move |watch| {
+            watch.require_uncancelled()?;
+            Ok(f(db, watch)?)
+        })?
+        .report(py)
+    }
+
+    fn end(&self, py: Python<'_>, f: fn(&kitedb::Database) -> kitedb::Result<()>) -> Outcome {
+        let ended = py.detach(|| f(&self.db));
+        // Only a call from within a long operation is refused, and leaves it open.
+        if !ended.as_ref().is_err_and(|e| e.code() == kitedb::ErrorCode::InvalidArgument) {
+            self.closed.store(true, Ordering::Release);
+        }
+        Ok(ended?)
+    }
+}
+
+#[pymethods]
+impl Database {
+    #[new]
+    #[pyo3(signature = (path, options=None, **kwargs))]
+    fn new(
+        py: Python<'_>,
+        path: PathBuf,
+        options: Option<&Bound<'_, PyOpenOptions>>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> Outcome<PyClassInitializer<Self>> {
+        let options = options::open(options, kwargs)?;
+        Ok(Self::of(long(py, move |_| Ok(kitedb::Database::open(path, options)?))?))
+    }
+
+    /// A new database in memory: the same engine and no file.
+    #[staticmethod]
+    #[pyo3(signature = (options=None, **kwargs))]
+    fn in_memory(
+        py: Python<'_>,
+        options: Option<&Bound<'_, PyOpenOptions>>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> Outcome<Py<Self>> {
+        let options = options::open(options, kwargs)?;
+        let db = py.detach(|| kitedb::Database::in_memory_with(options))?;
+        Ok(Py::new(py, Self::of(db))?)
+    }
+
+    /// Whether this handle was not closed.
+    #[getter]
+    fn is_open(&self) -> bool {
+        !self.closed.load(Ordering::Acquire)
+    }
+
+    /// Where the file is.
+    #[getter]
+    fn path(&self) -> String {
+        self.db.path().to_string_lossy().into_owned()
+    }
+
+    /// Whether it was opened for reading only.
+    #[getter]
+    fn read_only(&self) -> bool {
+        self.db.is_read_only()
+    }
+
+    /// Its part in replication now: a promoted replica is a primary.
+    #[getter]
+    fn replication_role(&self) -> &'static str {
+        self.db.replication_role().as_str()
+    }
+
+    /// When a commit is on the disk.
+    #[getter]
+    fn sync_mode(&self) -> &'static str {
+        sync_mode(self.db.sync_mode())
+    }
+
+    /// Why less than was committed is shown; None: all is there, as far as an open can tell.
+    #[getter]
+    fn damage(&self) -> Option<String> {
+        self.db.damage().map(|damage| damage.to_string())
+    }
+
+    /// Whether this is a primary whose files were copied or restored: it does not write before its operator says what it is.
+    #[getter]
+    fn is_copied(&self) -> bool {
+        self.db.is_copied()
+    }
+
+    /// Why a look at its replication log tells less than it should.
+    #[getter]
+    fn replication_log_fault(&self) -> Option<String> {
+        self.db.replication_log_fault()
+    }
+
+    /// Whether that is that this process lacks a permission: nothing is known to be wrong then.
+    #[getter]
+    fn replication_log_is_denied(&self) -> bool {
+        self.db.replication_log_is_denied()
+    }
+
+    /// Raises where a commit of this handle would be refused now, whatever it changes.
+    fn require_commits(&self, py: Python<'_>) -> Outcome {
+        Ok(py.detach(|| self.db.require_commits())?)
+    }
+
+    /// What names the last published commit; None before the first.
+    fn last_commit_token(&self) -> Option<String> {
+        self.db.last_commit_token().map(Token::full)
+    }
+
+    /// The state digest of the newest state: equal for two databases exactly if they hold the same graph.
+    fn digest(&self) -> Outcome<String> {
+        Ok(self.db.snapshot()?.digest().to_string())
+    }
+
+    /// Closes this handle; its transactions do not commit any more. The last one of a file makes a checkpoint. Nothing happens the
+    /// second time.
+    fn close(&self, py: Python<'_>) -> Outcome {
+        self.end(py, kitedb::Database::close)
+    }
+
+    /// As `close`; if this open made the database and nothing was committed since, nothing of it is left.
+    fn abandon(&self, py: Python<'_>) -> Outcome {
+        self.end(py, kitedb::Database::abandon)
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_exc))]
+    fn __exit__(&self, py: Python<'_>, _exc: &Bound<'_, PyTuple>) -> Outcome {
+        self.close(py)
+    }
+
+    /// Begins a transaction, which is an object of its own. `origin` is what statistics call it.
+    #[pyo3(signature = (*, origin=ORIGIN))]
+    fn begin(&self, py: Python<'_>, origin: &str) -> Outcome<Py<Transaction>> {
+        let tx = py.detach(|| self.db.begin())?;
+        Ok(Transaction::begun(py, &self.db, tx, origin)?)
+    }
+
+    /// Begins one that sees a commit which has perhaps not ended.
+    #[pyo3(signature = (pending, *, origin=ORIGIN))]
+    fn begin_after(&self, py: Python<'_>, pending: &Bound<'_, PyPending>, origin: &str) -> Outcome<Py<Transaction>> {
+        let after = &pending.get().0;
+        let tx = py.detach(|| self.db.begin_after(after))?;
+        Ok(Transaction::begun(py, &self.db, tx, origin)?)
+    }
+
+    /// As `begin`, for `with db.transaction() as tx`: it commits at the end of the block, and is rolled back by any exception.
+    #[pyo3(signature = (*, origin=ORIGIN))]
+    fn transaction(&self, py: Python<'_>, origin: &str) -> Outcome<Py<Transaction>> {
+        self.begin(py, origin)
+    }
+
+    /// Calls `f` with a transaction and commits that; where another transaction committed first what this one writes, `f` is called
+    /// again on a new snapshot, at most `attempts` times in all. What `f` raises rolls it back, and is raised. Returns what `f`
+    /// returned.
+    #[pyo3(signature = (attempts, f, *, origin=ORIGIN))]
+    fn transaction_with_retry<'py>(
+        &self,
+        py: Python<'py>,
+        attempts: u32,
+        f: &Bound<'py, PyAny>,
+        origin: &str,
+    ) -> Outcome<Bound<'py, PyAny>> {
+        let mut left = attempts.max(1);
+        loop {
+            left -= 1;
+            let tx = self.begin(py, origin)?;
+            let result = f.call1((tx.clone_ref(py),));
+            let value = match result {
+                Ok(value) => value,
+                Err(e) => {
+                    tx.get().rollback(py);
+                    return Err(e.into());
+                }
+            };
+            if value.hasattr("__await__")? {
+                tx.get().rollback(py);
+                // A coroutine that is never awaited would warn of itself, beside the error.
+                if let Some(close) = value.getattr_opt("close")? {
+                    close.call0()?;
+                }
+                return Err(wrong_type(
+                    "the function of a transaction returned an awaitable, whose work would end after the commit: use \
+                     kitedb.aio; nothing was committed",
+                ));
+            }
+            match tx.get().committed(py) {
+                Err(e) if e.is_conflict() && left > 0 => py.check_signals()?,
+                committed => return Ok(committed.map(|_| value)?),
+            }
+        }
+    }
+
+    /// A decorator: the function is called with a transaction before its own arguments, as `transaction_with_retry` does.
+    fn retry<'py>(slf: Bound<'py, Self>, attempts: u32) -> Outcome<Bound<'py, PyAny>> {
+        Ok(slf.py().import("kitedb._retry")?.getattr("decorator")?.call1((slf, attempts))?)
+    }
+
+    /// One state, to read from for as long as it is held.
+    #[pyo3(signature = (*, origin=ORIGIN))]
+    fn snapshot(&self, py: Python<'_>, origin: &str) -> Outcome<Py<Snapshot>> {
+        Ok(Snapshot::of(py, self.db.snapshot()?, origin)?)
+    }
+
+    /// Begins a bulk load: transactions of so many elements each.
+    fn begin_bulk(&self, py: Python<'_>, elements_per_commit: usize) -> Outcome<Py<PyBulkLoader>> {
+        let bulk = py.detach(|| self.db.begin_bulk(elements_per_commit))?;
+        Ok(PyBulkLoader::begun(py, bulk)?)
+    }
+
+    /// Writes what is only in the log to the file.
+    fn checkpoint(&self, py: Python<'_>) -> Outcome {
+        self.ask(py, kitedb::Database::checkpoint_with).map(drop)
+    }
+
+    /// Merges all runs of the file into one, after a checkpoint.
+    fn compact(&self, py: Python<'_>) -> Outcome {
+        self.ask(py, kitedb::Database::compact_with).map(drop)
+    }
+
+    /// One merge at most. Returns whether there was one to do.
+    fn compact_step(&self, py: Python<'_>) -> Outcome<bool> {
+        Ok(self.ask(py, |db, _| db.compact_step())?.extract()?)
+    }
+
+    /// Makes every commit so far durable, whatever the sync mode.
+    fn sync(&self, py: Python<'_>) -> Outcome {
+        Ok(py.detach(|| self.db.sync())?)
+    }
+
+    /// Reads everything and verifies every checksum and every invariant.
+    fn check<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyAny>> {
+        self.ask(py, kitedb::Database::check_with)
+    }
+
+    /// Counts and sizes.
+    fn stats<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyAny>> {
+        py.detach(|| self.db.stats())?.report(py)
+    }
+
+    fn __repr__(&self) -> String {
+        let (path, role) = (self.db.path().display(), self.db.replication_role().as_str());
+        let state = if !self.is_open() {
+            "closed"
+        } else if self.db.is_read_only() {
+            "open read-only"
+        } else {
+            "open"
+        };
+        match role {
+            "disabled" => format!("<kitedb.Database '{path}', {state}>"),
+            role => format!("<kitedb.Database '{path}', {role}, {state}>"),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Rows of a scan: fetched in batches, handed out one by one.
+
+use crate::{
+    elements::{Edge, Node, Types},
+    errors::{Outcome, in_use},
+    source::Source,
+    values::{Select, Spelled},
+};
+use kitedb::{Direction, EdgeKey, Graph, GraphRead, NodeId};
+use parking_lot::Mutex;
+use pyo3::{
+    prelude::*,
+    types::{PyList, PyTuple},
+};
+use std::collections::VecDeque;
+
+/// The most rows that are fetched at once.
+const BATCH: usize = 1024;
+
+/// What the rows are.
+pub enum What {
+    /// Nodes, all or those with a label.
+    Nodes(Option<String>),
+    Edges,
+    /// Edges at a node, or the nodes at their other ends.
+    At {
+        id: NodeId,
+        direction: Direction,
+        types: Types,
+        other: bool,
+        sorted: bool,
+    },
+}
+
+impl What {
+    pub fn at(id: u64, direction: Direction, types: Types) -> Self {
+        Self::At { id: NodeId(id), direction, types, other: false, sorted: false }
+    }
+
+    /// The nodes at the other ends.
+    pub fn other(mut self) -> Self {
+        if let Self::At { other, .. } = &mut self {
+            *other = true;
+        }
+        self
+    }
+
+    /// In order.
+    pub fn sorted(mut self) -> Self {
+        if let Self::At { sorted, .. } = &mut self {
+            *sorted = true;
+        }
+        self
+    }
+}
+
+/// Where the next batch begins.
+#[derive(Clone, Copy)]
+enum Place {
+    Beginning,
+    AfterNode(NodeId),
+    AfterEdge(EdgeKey),
+    End,
+}
+
+struct Scan {
+    /// What is read, and held; none once all of it was fetched.
+    source: Option<Source>,
+    what: What,
+    select: Select,
+    place: Place,
+    fetched: VecDeque<Py<PyAny>>,
+}
+
+/// Rows of a scan. They come up to 1,024 at a time, and the state that is read is held until the last one was fetched, until `close()`,
+/// the end of a `with`, or until nobody has them any more: a `break` out of a loop and an exception end it, too.
+#[pyclass(frozen, module = "kitedb")]
+pub struct Rows(Mutex<Scan>);
+
+impl Rows {
+    pub fn new(source: Source, what: What, select: Select) -> Self {
+        let (place, fetched) = (Place::Beginning, VecDeque::new());
+        Self(Mutex::new(Scan { source: Some(source), what, select, place, fetched }))
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Scan) -> Outcome<T>) -> Outcome<T> {
+        f(&mut *self.0.try_lock().ok_or_else(|| in_use("scan"))?)
+    }
+}
+
+#[pymethods]
+impl Rows {
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> Outcome<Option<Py<PyAny>>> {
+        self.with(|scan| scan.next(py))
+    }
+
+    /// All rows that are left, as a list.
+    fn to_list<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyList>> {
+        let list = PyList::empty(py);
+        self.with(|scan| {
+            loop {
+                py.check_signals()?;
+                for row in scan.fetched.drain(..) {
+                    list.append(row)?;
+                }
+                if !scan.fetch(py)? {
+                    return Ok(());
+                }
+            }
+        })?;
+        Ok(list)
+    }
+
+    /// Lets go of the state that is read, and of the rows that are left. Nothing happens the second time.
+    fn close(&self) -> Outcome {
+        self.with(|scan| {
+            scan.end();
+            scan.fetched.clear();
+            Ok(())
+        })
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_exc))]
+    fn __exit__(&self, _exc: &Bound<'_, PyTuple>) -> Outcome {
+        self.close()
+    }
+
+    /// Lets `kitedb.Rows[kitedb.Node]` be written where types are.
+    #[classmethod]
+    fn __class_getitem__(cls: &Bound<'_, pyo3::types::PyType>, _item: &Bound<'_, PyAny>) -> Py<pyo3::types::PyType> {
+        cls.clone().unbind()
+    }
+}
+
+impl Scan {
+    fn next(&mut self, py: Python<'_>) -> Outcome<Option<Py<PyAny>>> {
+        while self.fetched.is_empty() {
+            if !self.fetch(py)? {
+                return Ok(None);
+            }
+        }
+        Ok(self.fetched.pop_front())
+    }
+
+    fn end(&mut self) {
+        self.place = Place::End;
+        self.source = None;
+    }
+
+    /// Fetches the next batch. False: there is none.
+    fn fetch(&mut self, py: Python<'_>) -> Outcome<bool> {
+        let Some(source) = self.source.clone() else { return Ok(false) };
+        let mut rows = Fetched { py, select: &self.select, spelled: Spelled::default(), to: &mut self.fetched };
+        let (what, place) = (&self.what, self.place);
+        self.place = source.read(|graph| match what {
+            What::Nodes(label) => rows.nodes(graph, label.as_deref(), place),
+            What::Edges => rows.edges(graph, place),
+            What::At { id, direction, types, other, sorted } => {
+                rows.at(graph, (*id, *direction, types), (*other, *sorted), place)
+            }
+        })?;
+        if matches!(self.place, Place::End) {
+            self.end();
+        }
+        Ok(true)
+    }
+}
+
+/// Where the rows of a batch go.
+struct Fetched<'py, 'r> {
+    py: Python<'py>,
+    select: &'r Select,
+    spelled: Spelled<'py>,
+    to: &'r mut VecDeque<Py<PyAny>>,
+}
+
+impl Fetched<'_, '_> {
+    fn node(&mut self, node: &kitedb::NodeRef<'_>) -> Outcome {
+        let node = Node::of(self.py, node, self.select, &mut self.spelled)?;
+        self.to.push_back(node.into_any().unbind());
+        Ok(())
+    }
+
+    fn edge(&mut self, edge: &kitedb::EdgeRef<'_>) -> Outcome {
+        let edge = Edge::of(self.py, edge, self.select, &mut self.spelled)?;
+        self.to.push_back(edge.into_any().unbind());
+        Ok(())
+    }
+
+    fn nodes(&mut self, graph: &dyn Graph, label: Option<&str>, place: Place) -> Outcome<Place> {
+        let Place::AfterNode(after) = place else {
+            // A scan from the beginning has each record at hand.
+            let mut nodes = match label {
+                Some(label) => graph.nodes_with_label(label)?,
+                None => graph.nodes(),
+            }
+            .fuse();
+            let mut last = None;
+            for node in nodes.by_ref().take(BATCH) {
+                let node = node?;
+                last = Some(node.id());
+                self.node(&node)?;
+            }
+            let more = nodes.next().transpose()?.is_some();
+            return Ok(last.filter(|_| more).map_or(Place::End, Place::AfterNode));
+        };
+        let page = match label {
+            Some(label) => graph.label_page(label, Some(after), BATCH)?,
+            None => graph.nodes_page(Some(after), BATCH)?,
+        };
+        for id in &page.items {
+            if let Some(node) = graph.node(*id)? {
+                self.node(&node)?;
+            }
+        }
+        Ok(page.next.map_or(Place::End, Place::AfterNode))
+    }
+
+    fn edges(&mut self, graph: &dyn Graph, place: Place) -> Outcome<Place> {
+        let Place::AfterEdge(after) = place else {
+            let mut edges = graph.edges().fuse();
+            let mut last = None;
+            for edge in edges.by_ref().take(BATCH) {
+                let edge = edge?;
+                last = Some(edge.key());
+                self.edge(&edge)?;
+            }
+            let more = edges.next().transpose()?.is_some();
+            return Ok(last.filter(|_| more).map_or(Place::End, Place::AfterEdge));
+        };
+        let page = graph.edges_page(Some(after), BATCH)?;
+        for key in &page.items {
+            if let Some(edge) = graph.edge(*key)? {
+                self.edge(&edge)?;
+            }
+        }
+        Ok(page.next.map_or(Place::End, Place::AfterEdge))
+    }
+
+    /// All at once where they are no more than a batch, and else in order.
+    fn at(
+        &mut self,
+        graph: &dyn Graph,
+        (id, direction, types): (NodeId, Direction, &Types),
+        (other, sorted): (bool, bool),
+        place: Place,
+    ) -> Outcome<Place> {
+        let after = match place {
+            Place::AfterEdge(edge) => Some(edge),
+            _ => None,
+        };
+        if after.is_none() && !sorted && graph.degree(id, direction, types.filter())? <= BATCH as u64 {
+            let edges = match direction {
+                Direction::Out => graph.out_edges(id, types.filter())?,
+                Direction::In => graph.in_edges(id, types.filter())?,
+            };
+            for edge in edges {
+                if other { self.node(&edge.other_node())? } else { self.edge(&edge)? }
+            }
+            return Ok(Place::End);
+        }
+        let page = graph.neighbors_page(id, direction, types.filter(), after, BATCH)?;
+        for key in &page.items {
+            if other {
+                if let Some(node) = graph.node(key.ends(direction).1)? {
+                    self.node(&node)?;
+                }
+            } else if let Some(edge) = graph.edge(*key)? {
+                self.edge(&edge)?;
+            }
+        }
+        Ok(page.next.map_or(Place::End, Place::AfterEdge))
+    }
+}

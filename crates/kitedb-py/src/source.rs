@@ -1,0 +1,95 @@
+//! What reads and writes go to.
+
+use crate::errors::{Outcome, finished, in_use};
+use kitedb::{BulkLoader, Database, Error, ErrorCode, Graph, Result, Transaction, TransactionHandle, ViewHandle};
+use parking_lot::Mutex;
+use pyo3::Python;
+use std::{ops::Deref, sync::Arc};
+
+/// Something that is used by one call at a time, until it is finished.
+pub type Shared<T> = Arc<Mutex<Option<T>>>;
+
+/// A database, or a state that is held.
+#[derive(Clone)]
+pub enum Source {
+    Database(Owned),
+    View(ViewHandle),
+    Transaction(TransactionHandle),
+    Bulk(Shared<BulkLoader>),
+}
+
+impl Source {
+    /// Reads from it: of a database, its newest state.
+    pub fn read<T>(&self, f: impl FnOnce(&dyn Graph) -> Outcome<T>) -> Outcome<T> {
+        match self {
+            Self::Database(db) => f(&db.snapshot()?),
+            Self::View(view) => f(&*view.view()?),
+            Self::Transaction(tx) => tx.with(|tx| Ok(f(tx)))?,
+            Self::Bulk(bulk) => with(bulk, "bulk load", |bulk| Ok(f(&**bulk)))?,
+        }
+    }
+
+    /// Writes to it: to a database, as a transaction of its own.
+    pub fn write<T: Send>(&self, py: Python<'_>, f: impl FnOnce(&mut Transaction) -> Result<T> + Send) -> Outcome<T> {
+        Ok(match self {
+            Self::Database(db) => py.detach(|| db.transaction(f))?,
+            Self::View(_) => return Err(Error::new(ErrorCode::ReadOnly, "a snapshot is only read").into()),
+            Self::Transaction(tx) => tx.with(f)?,
+            Self::Bulk(bulk) => with(bulk, "bulk load", |bulk| f(bulk))?,
+        })
+    }
+
+    /// What reads the state that it shows now, for as long as that is held.
+    pub fn held(&self) -> Outcome<Self> {
+        Ok(match self {
+            Self::Database(db) => Self::View(db.snapshot()?.with_origin(ORIGIN).into_handle()),
+            other => other.clone(),
+        })
+    }
+}
+
+/// What statistics call who holds a state here, unless he says otherwise.
+pub const ORIGIN: &str = "python";
+
+/// Lets `f` work with what is shared, if it is not finished.
+pub fn with<T, U>(shared: &Shared<T>, what: &str, f: impl FnOnce(&mut T) -> Result<U>) -> Result<U> {
+    // A call of another thread may work with it for long, and without the GIL, which this one has.
+    let mut held = shared.try_lock().ok_or_else(|| in_use(what))?;
+    f(held.as_mut().ok_or_else(|| finished(what))?)
+}
+
+/// Takes what is shared out of everybody's hands.
+pub fn take<T>(shared: &Shared<T>, what: &str) -> Result<T> {
+    shared.try_lock().ok_or_else(|| in_use(what))?.take().ok_or_else(|| finished(what))
+}
+
+/// Drops what may take long, without the GIL.
+pub fn let_go(held: impl Send) {
+    // At the end of the interpreter there is no GIL to give up: then it is dropped with the closure, as it is.
+    let _ = Python::try_attach(move |py| py.detach(move || drop(held)));
+}
+
+/// A database in the hands of Python. Its last handle closes it, which takes time.
+#[derive(Clone)]
+pub struct Owned(Option<Database>);
+
+impl Owned {
+    pub fn new(db: Database) -> Self {
+        Self(Some(db))
+    }
+}
+
+impl Deref for Owned {
+    type Target = Database;
+
+    fn deref(&self) -> &Database {
+        let Some(db) = &self.0 else { unreachable!("only a drop takes it") };
+        db
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        let_go(self.0.take());
+    }
+}

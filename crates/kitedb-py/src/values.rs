@@ -1,0 +1,323 @@
+//! Property values: what Python's become, and what Python is given.
+
+use crate::{
+    errors::{Fault, Outcome, type_name, wrong_type},
+    temporal,
+};
+use kitedb::{Error, NodeRef, PropKeyId, Value, ValueRef, VectorRef, graph::MAX_DEPTH};
+use pyo3::{
+    buffer::{PyBuffer, PyUntypedBuffer},
+    exceptions::{PyOverflowError, PyTypeError},
+    prelude::*,
+    types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PyMemoryView, PyString, PyTuple},
+};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
+
+/// The value that an object is.
+///
+/// # Errors
+/// `TypeError` for what no property can hold, `OverflowError` for an integer of more than 64 bits.
+pub fn from_py(value: &Bound<'_, PyAny>) -> Outcome<Value> {
+    nested(value, 0)
+}
+
+fn nested(value: &Bound<'_, PyAny>, depth: usize) -> Outcome<Value> {
+    // The engine says what is too deep; this ends what holds itself.
+    if depth > MAX_DEPTH + 1 {
+        let what = format_args!("a value is nested deeper than {MAX_DEPTH} lists and maps, or holds itself");
+        return Err(Error::invalid(what).into());
+    }
+    if value.is_none() {
+        return Ok(Value::Null);
+    }
+    if let Ok(v) = value.cast::<PyString>() {
+        return Ok(Value::String(v.to_str()?.to_owned()));
+    }
+    // Before the integers, of which it is a subclass.
+    if let Ok(v) = value.cast::<PyBool>() {
+        return Ok(Value::Bool(v.is_true()));
+    }
+    if value.is_instance_of::<PyInt>() {
+        return integer(value);
+    }
+    if let Ok(v) = value.cast::<PyFloat>() {
+        return Ok(Value::F64(v.value()));
+    }
+    if let Ok(v) = value.cast::<PyBytes>() {
+        return Ok(Value::Bytes(v.as_bytes().to_vec()));
+    }
+    if let Ok(v) = value.cast::<PyList>() {
+        return v.iter().map(|item| nested(&item, depth + 1)).collect::<Outcome<_>>().map(Value::List);
+    }
+    if let Ok(v) = value.cast::<PyTuple>() {
+        return v.iter().map(|item| nested(&item, depth + 1)).collect::<Outcome<_>>().map(Value::List);
+    }
+    if let Ok(v) = value.cast::<PyDict>() {
+        let entry = |(name, value)| map_entry(&name, &value, depth);
+        return v.iter().map(entry).collect::<Outcome<_>>().map(Value::Map);
+    }
+    if let Ok(v) = value.cast::<PyByteArray>() {
+        return Ok(Value::Bytes(v.to_vec()));
+    }
+    if let Some(v) = temporal::from_py(value)? {
+        return Ok(v);
+    }
+    if let Ok(v) = value.cast::<PyMapping>() {
+        let mut map = BTreeMap::new();
+        for item in v.items()?.iter() {
+            let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
+            let (name, value) = map_entry(&name, &value, depth)?;
+            map.insert(name, value);
+        }
+        return Ok(Value::Map(map));
+    }
+    // An integer of another kind, as those of NumPy are.
+    if value.hasattr("__index__")? && !value.hasattr("__len__")? {
+        match integer(value) {
+            // NumPy's booleans have it, and refuse.
+            Err(Fault::Python(e)) if e.is_instance_of::<PyTypeError>(value.py()) => {}
+            value => return value,
+        }
+    }
+    if let Ok(buffer) = PyUntypedBuffer::get(value) {
+        return of_buffer(value, &buffer);
+    }
+    Err(wrong_type(format_args!(
+        "no property can be a {}: give None, a bool, an int, a float, a str, bytes, a buffer of float32, a date, a time, \
+         a timedelta, a list or a dict",
+        type_name(value)
+    )))
+}
+
+fn map_entry(name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>, depth: usize) -> Outcome<(String, Value)> {
+    let Ok(text) = name.cast::<PyString>() else {
+        return Err(wrong_type(format_args!("a name in a map is a {}: give a str", type_name(name))));
+    };
+    Ok((text.to_str()?.to_owned(), nested(value, depth + 1)?))
+}
+
+fn integer(value: &Bound<'_, PyAny>) -> Outcome<Value> {
+    match value.extract() {
+        Ok(v) => Ok(Value::I64(v)),
+        Err(e) if e.is_instance_of::<PyOverflowError>(value.py()) => {
+            let what = format!("the integer {} has more than 64 bits: give a float or a str", bounded(value));
+            Err(PyOverflowError::new_err(what).into())
+        }
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// An integer's text, where that is short.
+fn bounded(value: &Bound<'_, PyAny>) -> String {
+    value.str().map(|text| text.to_string()).ok().filter(|text| text.len() <= 40).unwrap_or_else(|| "given".to_owned())
+}
+
+/// Bytes, or a vector of 32-bit floats.
+fn of_buffer(value: &Bound<'_, PyAny>, buffer: &PyUntypedBuffer) -> Outcome<Value> {
+    let py = value.py();
+    let format = buffer.format().to_string_lossy().into_owned();
+    let format = format.trim_start_matches(['@', '=', '<']);
+    match (format, buffer.dimensions()) {
+        ("f", 1) => Ok(Value::Vector(PyBuffer::<f32>::get(value)?.to_vec(py)?)),
+        ("B" | "c", 1) => Ok(Value::Bytes(value.call_method0("tobytes").or_else(|_| bytes_of(value))?.extract()?)),
+        // One number of NumPy.
+        ("f" | "d", 0) => Ok(Value::F64(value.call_method0("__float__")?.extract()?)),
+        ("?", 0) => Ok(Value::Bool(value.is_truthy()?)),
+        (format, dimensions) => Err(wrong_type(format_args!(
+            "a property is given a buffer of format '{format}' with {dimensions} dimensions: give one of float32 ('f') with one, \
+             as numpy.asarray(x, 'float32') makes it, or bytes"
+        ))),
+    }
+}
+
+fn bytes_of<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    value.py().get_type::<PyBytes>().call1((value,))
+}
+
+/// A vector: a buffer of 32-bit floats, or numbers one by one, which are rounded to those.
+pub fn vector(value: &Bound<'_, PyAny>) -> Outcome<Vec<f32>> {
+    if value.is_instance_of::<PyString>() || value.is_instance_of::<PyBytes>() {
+        return Err(wrong_type(format_args!("a vector is given a {}: give numbers", type_name(value))));
+    }
+    if let Ok(buffer) = PyUntypedBuffer::get(value) {
+        return match of_buffer(value, &buffer)? {
+            Value::Vector(vector) => Ok(vector),
+            _ => Err(wrong_type(
+                "a vector is given a buffer of no float32: give one of format 'f', or a list of numbers",
+            )),
+        };
+    }
+    // One by one: as many f64 would be twice as large.
+    value.try_iter()?.map(|number| Ok(number?.extract::<f64>()? as f32)).collect()
+}
+
+/// A vector as a `memoryview` of format `f`, which NumPy takes as it is.
+pub fn vector_to_py<'py>(py: Python<'py>, vector: VectorRef<'_>) -> PyResult<Bound<'py, PyAny>> {
+    let bytes = PyBytes::new(py, vector.as_bytes());
+    PyMemoryView::from(&bytes.into_any())?.call_method1("cast", ("f",))
+}
+
+/// The object that a value is.
+pub fn to_py<'py>(py: Python<'py>, value: ValueRef<'_>) -> PyResult<Bound<'py, PyAny>> {
+    Ok(match value {
+        ValueRef::Null => py.None().into_bound(py),
+        ValueRef::Bool(v) => PyBool::new(py, v).to_owned().into_any(),
+        ValueRef::I64(v) => v.into_pyobject(py)?.into_any(),
+        ValueRef::F64(v) => PyFloat::new(py, v).into_any(),
+        ValueRef::String(v) => PyString::new(py, v).into_any(),
+        ValueRef::Bytes(v) => PyBytes::new(py, v).into_any(),
+        ValueRef::Vector(v) => vector_to_py(py, v)?,
+        ValueRef::List(v) => {
+            let list = PyList::empty(py);
+            v.iter().try_for_each(|item| list.append(to_py(py, item)?))?;
+            list.into_any()
+        }
+        ValueRef::Map(v) => {
+            let map = PyDict::new(py);
+            v.iter().try_for_each(|(name, value)| map.set_item(name, to_py(py, value)?))?;
+            map.into_any()
+        }
+        v => temporal::to_py(py, v)?,
+    })
+}
+
+/// The names in the arguments of a call, each by a number: it is looked up once, however many elements have it.
+#[derive(Default)]
+pub struct Names<'py> {
+    /// By the address of its object, which is held for as long.
+    numbers: FxHashMap<usize, usize>,
+    held: Vec<Bound<'py, PyString>>,
+    pub texts: Vec<String>,
+}
+
+impl<'py> Names<'py> {
+    pub fn number(&mut self, name: &Bound<'py, PyAny>, what: &str) -> Outcome<usize> {
+        let address = name.as_ptr() as usize;
+        if let Some(number) = self.numbers.get(&address) {
+            return Ok(*number);
+        }
+        let Ok(text) = name.cast::<PyString>() else {
+            return Err(wrong_type(format_args!("{what} is a {}: give a str", type_name(name))));
+        };
+        self.texts.push(text.to_str()?.to_owned());
+        self.held.push(text.clone());
+        self.numbers.insert(address, self.texts.len() - 1);
+        Ok(self.texts.len() - 1)
+    }
+}
+
+/// Properties to be given, by the numbers of their names.
+pub type Props = Vec<(usize, Value)>;
+
+/// The properties in a dict or another mapping.
+pub fn props<'py>(names: &mut Names<'py>, given: Option<&Bound<'py, PyAny>>) -> Outcome<Props> {
+    let Some(given) = given.filter(|given| !given.is_none()) else { return Ok(Vec::new()) };
+    if let Ok(dict) = given.cast::<PyDict>() {
+        let mut props = Vec::with_capacity(dict.len());
+        for (name, value) in dict.iter() {
+            props.push((names.number(&name, "the name of a property")?, of_name(&name, &value)?));
+        }
+        return Ok(props);
+    }
+    let Ok(mapping) = given.cast::<PyMapping>() else {
+        return Err(wrong_type(format_args!("properties are a {}: give a dict", type_name(given))));
+    };
+    let mut props = Vec::new();
+    for item in mapping.items()?.iter() {
+        let (name, value): (Bound<'py, PyAny>, Bound<'py, PyAny>) = item.extract()?;
+        props.push((names.number(&name, "the name of a property")?, of_name(&name, &value)?));
+    }
+    Ok(props)
+}
+
+/// The value of a property; what is wrong with it is said of that one.
+fn of_name(name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> Outcome<Value> {
+    from_py(value).map_err(|fault| match fault {
+        Fault::Python(e) => {
+            // Best effort: an error without the note says the same.
+            let _ = e.add_note(value.py(), format!("it is the property {name}"));
+            Fault::Python(e)
+        }
+        fault => fault,
+    })
+}
+
+/// Which properties a read returns: those that are named, or all.
+pub type Select = Option<Vec<String>>;
+
+/// The names of properties and types as Python objects: each is made once in a call.
+#[derive(Default)]
+pub struct Spelled<'py> {
+    props: FxHashMap<u32, Bound<'py, PyString>>,
+    types: FxHashMap<u32, Bound<'py, PyString>>,
+}
+
+impl<'py> Spelled<'py> {
+    fn prop(&mut self, py: Python<'py>, node: &dyn kitedb::Graph, id: PropKeyId) -> Bound<'py, PyString> {
+        let name = || kitedb::GraphRead::propkey_name(node, id).unwrap_or_default();
+        self.props.entry(id.0).or_insert_with(|| PyString::new(py, &name())).clone()
+    }
+
+    pub fn edge_type(
+        &mut self,
+        py: Python<'py>,
+        graph: &dyn kitedb::Graph,
+        id: kitedb::EdgeTypeId,
+    ) -> Bound<'py, PyString> {
+        let name = || kitedb::GraphRead::etype_name(graph, id).unwrap_or_default();
+        self.types.entry(id.0).or_insert_with(|| PyString::new(py, &name())).clone()
+    }
+}
+
+/// The properties of a node.
+pub fn node_props<'py>(
+    py: Python<'py>,
+    node: &NodeRef<'_>,
+    select: &Select,
+    spelled: &mut Spelled<'py>,
+) -> Outcome<Bound<'py, PyDict>> {
+    let props = PyDict::new(py);
+    match select {
+        None => {
+            for prop in node.props()? {
+                let (id, value) = prop?;
+                props.set_item(spelled.prop(py, node.graph(), id), to_py(py, value)?)?;
+            }
+        }
+        Some(names) => {
+            for name in names {
+                if let Some(value) = node.prop(name)? {
+                    props.set_item(name, to_py(py, value)?)?;
+                }
+            }
+        }
+    }
+    Ok(props)
+}
+
+/// The properties of an edge.
+pub fn edge_props<'py>(
+    py: Python<'py>,
+    edge: &kitedb::EdgeRef<'_>,
+    select: &Select,
+    spelled: &mut Spelled<'py>,
+) -> Outcome<Bound<'py, PyDict>> {
+    let props = PyDict::new(py);
+    match select {
+        None => {
+            for prop in edge.props()? {
+                let (id, value) = prop?;
+                props.set_item(spelled.prop(py, edge.graph(), id), to_py(py, value)?)?;
+            }
+        }
+        Some(names) => {
+            for name in names {
+                if let Some(value) = edge.prop(name)? {
+                    props.set_item(name, to_py(py, value)?)?;
+                }
+            }
+        }
+    }
+    Ok(props)
+}

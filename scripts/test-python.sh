@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Builds the Python package into a venv of its own and tests it: types, the stubs against what was built, the tests, and the code in
+# its README. Wants Rust, Python 3.11 with venv, and a network for the packages.
+#
+#     scripts/test-python.sh            # all of it
+#     scripts/test-python.sh -k graph   # arguments go to pytest
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../bindings-python"
+
+python="${PYTHON:-python3}"
+[ -x .venv/bin/python ] || "$python" -m venv .venv
+bin="$PWD/.venv/bin"
+"$bin/pip" install --quiet --disable-pip-version-check -r requirements-test.txt
+
+# Into the venv that it finds.
+VIRTUAL_ENV="$PWD/.venv" "$bin/maturin" develop --quiet
+
+"$bin/mypy"
+# What the stubs say is what the extension has: names, arguments, defaults.
+MYPYPATH=python "$bin/stubtest" kitedb --mypy-config-file pyproject.toml
+"$bin/pytest" "$@"
