@@ -8,7 +8,7 @@
 
 Bytes, counts and indexes are whole numbers; times say their unit in their name (``…_ms``). What fails raises a
 :class:`KiteDbError`, whose class says what to do; a wrong argument raises ``TypeError``, ``ValueError`` or ``OverflowError``.
-``kitedb.aio`` is the same for asyncio.
+``kitedb.aio`` is the same for asyncio; ``kitedb.replication_auth`` says who may administer replication.
 """
 
 from __future__ import annotations
@@ -76,6 +76,23 @@ from ._kitedb import (
 )
 from ._reports import NamedId, Page, Record, Upserted
 from ._types import NewEdgeDict, NewNode, SyncMode
+from .replication_auth import (
+    AsgiMtlsMatcherOptions,
+    ForwardedMtlsMatcherOptions,
+    ReplicationAdminAuthConfig,
+    ReplicationAdminAuthError,
+    ReplicationAdminAuthMode,
+    ReplicationAdminAuthorizer,
+    ReplicationAdminConfigError,
+    ReplicationTrustedProxies,
+    authorize_replication_admin_request,
+    create_asgi_tls_mtls_matcher,
+    create_forwarded_tls_mtls_matcher,
+    create_replication_admin_authorizer,
+    is_asgi_tls_client_authorized,
+    is_forwarded_tls_client_authorized,
+    is_replication_admin_authorized,
+)
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -84,6 +101,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AllTypes",
+    "AsgiMtlsMatcherOptions",
     "BulkLoader",
     "CancelledError",
     "ClosedError",
@@ -98,6 +116,7 @@ __all__ = [
     "Exporter",
     "FencedError",
     "ForkedError",
+    "ForwardedMtlsMatcherOptions",
     "GraphReader",
     "GraphWriter",
     "InputError",
@@ -119,6 +138,12 @@ __all__ = [
     "Pending",
     "Record",
     "ReopenError",
+    "ReplicationAdminAuthConfig",
+    "ReplicationAdminAuthError",
+    "ReplicationAdminAuthMode",
+    "ReplicationAdminAuthorizer",
+    "ReplicationAdminConfigError",
+    "ReplicationTrustedProxies",
     "ReseedError",
     "ReseedRequiredError",
     "RetryLaterError",
@@ -130,8 +155,9 @@ __all__ = [
     "Time",
     "Transaction",
     "Upserted",
-    "__version__",
     "_AllTypes",
+    "__version__",
+    "authorize_replication_admin_request",
     "collect_metrics",
     "collect_replication_log_transport_json",
     "collect_replication_metrics_otel_json",
@@ -140,7 +166,13 @@ __all__ = [
     "collect_replication_snapshot_transport_json",
     "compare",
     "compare_deep",
+    "create_asgi_tls_mtls_matcher",
+    "create_forwarded_tls_mtls_matcher",
+    "create_replication_admin_authorizer",
     "health_check",
+    "is_asgi_tls_client_authorized",
+    "is_forwarded_tls_client_authorized",
+    "is_replication_admin_authorized",
     "open",
     "open_database",
     "push_replication_metrics_otel_grpc",
