@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-/// How long a call of the main thread goes on before it looks for a signal, ms; and a wait before it looks at its flag.
+/// How long a call of the main thread goes on before it looks for a signal, ms.
 const LOOK_MS: u64 = 50;
 
 thread_local! {
@@ -121,18 +121,4 @@ pub fn long<T: Send>(py: Python<'_>, f: impl FnOnce(&Watch) -> Outcome<T> + Send
 
 fn panicked() -> Fault {
     Error::new(ErrorCode::Internal, "the engine panicked, which is a defect: please report it").into()
-}
-
-/// Waits by `look`, which waits for at most so many ms and says what came, until something did or `timeout_ms` have passed.
-pub fn wait<T>(watch: &Watch, timeout_ms: u64, mut look: impl FnMut(u64) -> Outcome<Option<T>>) -> Outcome<Option<T>> {
-    let mut left = timeout_ms;
-    loop {
-        watch.require_uncancelled()?;
-        let now = left.min(LOOK_MS);
-        let came = look(now)?;
-        left -= now;
-        if came.is_some() || left == 0 {
-            return Ok(came);
-        }
-    }
 }

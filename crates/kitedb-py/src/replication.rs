@@ -1,7 +1,7 @@
 //! Replication: what primaries and replicas are asked and told, and what an operator says of files.
 
 use crate::{
-    blocking::{long, wait},
+    blocking::long,
     database::Database,
     errors::Outcome,
     options::{self, PyOpenOptions},
@@ -187,15 +187,8 @@ impl Database {
     /// Waits until more than `seen` tries to pull have ended, or its state has changed, for at most `timeout_ms`. Returns how often
     /// that was by then.
     fn replica_wait_for_news(&self, py: Python<'_>, seen: u64, timeout_ms: u64) -> Outcome<u64> {
-        let mut last = seen;
         let db = &self.db;
-        long(py, |watch| {
-            wait(watch, timeout_ms, |ms| {
-                last = db.replica_wait_for_news(seen, ms)?;
-                Ok((last > seen).then_some(last))
-            })
-            .map(|came| came.unwrap_or(last))
-        })
+        long(py, |watch| Ok(db.replica_wait_for_news_with(seen, timeout_ms, watch)?))
     }
 
     /// Follows the source in the background, until `stop_follower`, a promotion, or close. At most `max_frames` frames are pulled at
@@ -230,13 +223,7 @@ impl Database {
     fn outcome(&self, py: Python<'_>, text: &str, timeout_ms: u64) -> Outcome<TokenWait> {
         let token = token(text)?;
         let db = &self.db;
-        long(py, |watch| {
-            let came = wait(watch, timeout_ms, |ms| {
-                let outcome = db.wait_for_token_outcome(token, ms).failed(WAITING)?;
-                Ok((outcome != TokenWait::TimedOut).then_some(outcome))
-            })?;
-            Ok(came.unwrap_or(TokenWait::TimedOut))
-        })
+        long(py, |watch| Ok(db.wait_for_token_outcome_with(token, timeout_ms, watch).failed(WAITING)?))
     }
 }
 
