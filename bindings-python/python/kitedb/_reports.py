@@ -358,6 +358,7 @@ class Difference(Record):
 class NameElement(Record):
     """A name: ``of`` says of what."""
 
+    kind: str
     of: str
     id: int
     name: str
@@ -367,6 +368,7 @@ class NameElement(Record):
 class NodeElement(Record):
     """A node."""
 
+    kind: str
     id: int
     key: str | None
 
@@ -375,6 +377,7 @@ class NodeElement(Record):
 class EdgeElement(Record):
     """An edge."""
 
+    kind: str
     src: int
     type: str
     dst: int
@@ -385,6 +388,7 @@ class EdgeElement(Record):
 class VectorElement(Record):
     """A node's vector."""
 
+    kind: str
     node: int
     property: str
 
@@ -393,6 +397,7 @@ class VectorElement(Record):
 class IndexElement(Record):
     """An index."""
 
+    kind: str
     id: int
     name: str
 
@@ -400,6 +405,8 @@ class IndexElement(Record):
 @_report
 class OtherElement(Record):
     """Something that came after this version."""
+
+    kind: str
 
 
 @_report

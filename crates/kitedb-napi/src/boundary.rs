@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use crate::{
-    fault::{Fault, Outcome},
+    fault::{self, Fault, Outcome},
     handles::Handles,
     ops::{Context, Job, OPS, Operation},
     wire::{Reader, Symbols, Writer},
@@ -120,7 +120,7 @@ fn done(job: Outcome<Job>, watch: &Watch) -> Vec<u8> {
     };
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(panicked())).unwrap_or_else(|fault| {
         let mut w = Writer::new(vec![1], None);
-        fault.put(&mut w);
+        fault::put(&fault, &mut w);
         w.into_bytes().unwrap_or_default()
     })
 }
@@ -150,7 +150,7 @@ impl Instance {
             }
             Err(fault) => {
                 let mut w = Writer::new(Vec::new(), None);
-                fault.put(&mut w);
+                fault::put(&fault, &mut w);
                 // An error is shorter than the buffer by far: the engine bounds what it says.
                 let len = w.into_bytes().ok().and_then(|bytes| self.put(&bytes)).unwrap_or_default();
                 LARGE - 1 - len

@@ -5,7 +5,7 @@ use crate::{
     errors::{Outcome, wrong_type},
     options::{self, PyOpenOptions},
     reader::GraphReader,
-    report::{Report, sync_mode},
+    report::Report,
     source::{ORIGIN, Owned, Source},
     transaction::{PyBulkLoader, PyPending, Snapshot, Transaction},
     writer::GraphWriter,
@@ -117,7 +117,7 @@ impl Database {
     /// When a commit is on the disk.
     #[getter]
     fn sync_mode(&self) -> &'static str {
-        sync_mode(self.db.sync_mode())
+        kitedb_bindings::sync_mode(self.db.sync_mode())
     }
 
     /// Why less than was committed is shown; None: all is there, as far as an open can tell.

@@ -1,17 +1,17 @@
 //! Errors as Python raises them.
 
-use kitedb::{Error, ErrorCode, ErrorKind, telemetry::TelemetryError};
+use crate::{options::ACCENT, report::dict};
+use kitedb::{Error, ErrorCode, telemetry::TelemetryError};
+use kitedb_bindings::Failure;
 use pyo3::{
     exceptions::{PyTypeError, PyValueError},
     prelude::*,
-    types::PyDict,
 };
 
 /// What a call fails with.
 #[derive(Debug)]
 pub enum Fault {
-    Engine(Error),
-    Telemetry(Box<TelemetryError>),
+    Database(Failure),
     /// Python's own: a wrong argument, or what was raised by what a call called.
     Python(PyErr),
 }
@@ -21,16 +21,13 @@ pub type Outcome<T = ()> = Result<T, Fault>;
 
 impl From<Error> for Fault {
     fn from(e: Error) -> Self {
-        Self::Engine(e)
+        Self::Database(e.into())
     }
 }
 
 impl From<TelemetryError> for Fault {
     fn from(e: TelemetryError) -> Self {
-        match e {
-            TelemetryError::Database(e) => Self::Engine(e),
-            e => Self::Telemetry(Box::new(e)),
-        }
+        Self::Database(e.into())
     }
 }
 
@@ -50,51 +47,17 @@ impl From<Fault> for PyErr {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Python(e) => e,
-            fault => Python::attach(|py| fault.raised(py).unwrap_or_else(|e| e)),
+            Fault::Database(failure) => Python::attach(|py| raised(py, &failure).unwrap_or_else(|e| e)),
         }
     }
 }
 
-impl Fault {
-    /// The exception: its class is chosen, and made, by the Python side.
-    fn raised(&self, py: Python<'_>) -> PyResult<PyErr> {
-        let fields = PyDict::new(py);
-        let (code, kind, again, message) = match self {
-            Self::Engine(e) => {
-                for (name, text) in e.fields() {
-                    match (name, text.parse::<u64>()) {
-                        ("epoch" | "pid", Ok(number)) => fields.set_item(name, number)?,
-                        _ => fields.set_item(name, text)?,
-                    }
-                }
-                let again = matches!(e.kind(), ErrorKind::RetryTransaction | ErrorKind::RetryLater);
-                let message = match e.code() {
-                    ErrorCode::InvalidOption | ErrorCode::InvalidArgument => respelled(&e.to_string()),
-                    _ => e.to_string(),
-                };
-                (e.code().as_str(), e.kind(), again, message)
-            }
-            Self::Telemetry(e) => {
-                if let Some(status) = e.status_code() {
-                    fields.set_item("status_code", status)?;
-                }
-                let message = match **e {
-                    TelemetryError::InvalidOption(ref what) => respelled(what),
-                    ref e => e.to_string(),
-                };
-                (e.code(), e.kind(), e.is_retryable(), message)
-            }
-            Self::Python(e) => return Ok(e.clone_ref(py)),
-        };
-        let make = py.import("kitedb._errors")?.getattr("_made")?;
-        let made = make.call1((code, kind.as_str(), again, message, fields))?;
-        Ok(PyErr::from_value(made))
-    }
-}
-
-/// A text about an option as the bindings say it.
-fn respelled(text: &str) -> String {
-    text.replace("must be > 0", "must be positive")
+/// The exception: its class is chosen, and made, by the Python side.
+fn raised(py: Python<'_>, failure: &Failure) -> PyResult<PyErr> {
+    let make = py.import("kitedb._errors")?.getattr("_made")?;
+    let (again, message) = (failure.is_retryable(), failure.message(&ACCENT));
+    let fields = dict(py, &failure.fields())?;
+    Ok(PyErr::from_value(make.call1((failure.code(), failure.kind(), again, message, fields))?))
 }
 
 /// A `TypeError`.

@@ -5,7 +5,7 @@ use crate::{
     database::Database,
     errors::{Outcome, finished},
     options,
-    report::{Report, exporter_state},
+    report::Report,
     source::{Shared, take},
 };
 use kitedb::telemetry::{
@@ -131,7 +131,9 @@ impl Exporter {
     /// `running`, `database_closed` or `closed`.
     #[getter]
     fn state(&self, py: Python<'_>) -> &'static str {
-        py.detach(|| exporter_state(self.ask(|exporter| exporter.state()).unwrap_or(ExporterState::Closed)))
+        py.detach(|| {
+            kitedb_bindings::exporter_state(self.ask(|exporter| exporter.state()).unwrap_or(ExporterState::Closed))
+        })
     }
 
     /// Why the last push failed; None if it succeeded, or there was none.

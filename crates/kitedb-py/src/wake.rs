@@ -2,10 +2,7 @@
 //!
 //! The engine's threads wake that one, and never wait for the GIL. It also makes the sync that a commit may need.
 
-use crate::{
-    errors::{Fault, Outcome},
-    transaction::PyPending,
-};
+use crate::{errors::Outcome, transaction::PyPending};
 use kitedb::{Error, ErrorCode, Pending};
 use parking_lot::{Condvar, Mutex};
 use pyo3::prelude::*;
@@ -59,7 +56,7 @@ impl Waiters {
             Ok(_) => Ok(Self(woken)),
             Err(e) => {
                 let what = format_args!("the machine has no thread left to wait for commits ({e}): try it later");
-                Err(Fault::Engine(Error::new(ErrorCode::Io, what)))
+                Err(Error::new(ErrorCode::Io, what).into())
             }
         }
     }

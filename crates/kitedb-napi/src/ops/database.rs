@@ -192,13 +192,6 @@ fn of_database<T: Report + 'static>(
     })
 }
 
-/// Nothing, which is a result too.
-impl Report for () {
-    fn put(&self, w: &mut Writer<'_>) {
-        w.null();
-    }
-}
-
 pub fn checkpoint(handles: &Arc<Handles>, r: &mut Reader<'_>) -> Outcome<Job> {
     of_database(handles, r, Database::checkpoint_with)
 }

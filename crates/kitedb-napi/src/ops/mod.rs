@@ -12,7 +12,7 @@ mod temporal;
 mod transaction;
 mod writes;
 
-pub use options::respelled;
+pub use options::ACCENT;
 
 use crate::{
     boundary::Woken,

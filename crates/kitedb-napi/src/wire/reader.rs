@@ -172,13 +172,8 @@ impl<'a> Reader<'a> {
         Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
     }
 
-    /// Options by their names in JavaScript, each given to `set` with its value.
-    pub fn options(&mut self, mut set: impl FnMut(&'a str, Value) -> Result<()>) -> Result<()> {
-        for _ in 0..self.count()? {
-            let name = self.text()?;
-            let value = self.value()?;
-            set(name, value)?;
-        }
-        Ok(())
+    /// Options by their names in JavaScript, with their values.
+    pub fn options(&mut self) -> Result<Vec<(&'a str, Value)>> {
+        (0..self.count()?).map(|_| Ok((self.text()?, self.value()?))).collect()
     }
 }
