@@ -368,7 +368,7 @@ impl Report for Element {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kitedb::{Database, OpenOptions, collect_metrics};
+    use kitedb::{Database, OpenOptions};
 
     fn field<'t>(told: &'t Told, path: &str) -> &'t Told {
         path.split('.').fold(told, |told, name| match told {
@@ -386,12 +386,16 @@ mod tests {
         let options = OpenOptions::new().replication_role(ReplicationRole::Primary);
         let db = Database::open(dir.path().join("p.kitedb"), options).unwrap();
         db.transaction(|tx| tx.create_node(Some("ada"))).unwrap();
-        let metrics = collect_metrics(&db).unwrap().told();
+        let metrics = db.collect_metrics().unwrap().told();
         assert_eq!(field(&metrics, "data.node_count"), &Told::Unsigned(1));
         assert_eq!(field(&metrics, "replication.role"), &Told::Text("primary".to_owned()));
         assert_eq!(field(&metrics, "replication.replica"), &Told::Nothing);
         assert_eq!(field(&metrics, "replication.primary.head_log_index"), &Told::Unsigned(1));
-        assert_eq!(field(&metrics, "replication.primary.holds"), &Told::List(Vec::new()));
+        let Told::List(holds) = field(&metrics, "replication.primary.holds") else { panic!("{metrics:?}") };
+        assert!(
+            holds.iter().any(|hold| field(hold, "reason") == &Told::Text("newest_segment".to_owned())),
+            "{holds:?}"
+        );
         let status = db.primary_replication_status().unwrap().told();
         assert_eq!(field(&status, "last_token"), &Told::Text(db.last_commit_token().unwrap().to_string()));
         assert!(matches!(status, Told::Object("PrimaryReplicationStatus", _)));
