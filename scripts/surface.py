@@ -7,7 +7,7 @@
 The list has each public function of the types of kitedb-core that it names, and each free function of the runbook. An entry says
 how Node and Python call it (`node`, `python`: `Class.member`, or a function's name), whether there is a form that does not block
 (`async`), and why one of them, or both, has none (`reason`). What is named must be declared in `bindings-node/index.d.ts` and, once
-that is there, in the stub of `bindings-python`; what a case of `tests/conformance/cases/` can call must be called by one and succeed,
+that is there, in the stubs of `bindings-python`; what a case of `tests/conformance/cases/` can call must be called by one and succeed,
 and fail with each code that its documentation names, but for those in `no_case` and `no_error_case` (by code), which say why.
 """
 
@@ -21,7 +21,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 LIST = ROOT / "tests" / "conformance" / "surface.json"
 CASES = ROOT / "tests" / "conformance" / "cases"
 DECLARED = ROOT / "bindings-node" / "index.d.ts"
-STUB = ROOT / "bindings-python" / "python" / "kitedb" / "_kitedb.pyi"
+PYTHON = ROOT / "bindings-python" / "python" / "kitedb"
+STUBS = [PYTHON / name for name in ("_kitedb.pyi", "_types.py", "__init__.py")]
 SOURCES = ("kitedb-core", "kitedb-telemetry", "kitedb-transport")
 
 
@@ -92,13 +93,15 @@ def declared(text):
 def stubbed(text):
     """What a stub of Python has, in the same form.
 
-    >>> sorted(stubbed("class A:\\n    def f(self): ...\\n    x: int\\ndef g(): ...\\n"))
-    ['A', 'A.f', 'A.x', 'g']
+    >>> sorted(stubbed("class A:\\n    def f(self): ...\\n    x: int\\ndef g(): ...\\nh = g\\n"))
+    ['A', 'A.f', 'A.x', 'g', 'h']
     """
     names = set()
     for top in ast.parse(text).body:
         if isinstance(top, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             names.add(top.name)
+        if isinstance(top, ast.Assign):
+            names |= {target.id for target in top.targets if isinstance(target, ast.Name)}
         for member in top.body if isinstance(top, ast.ClassDef) else []:
             if isinstance(member, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 names.add(f"{top.name}.{member.name}")
@@ -142,8 +145,8 @@ def faults():
     code = in_code(types)
     named = codes_by_name()
     node = declared(DECLARED.read_text())
-    python = stubbed(STUB.read_text()) if STUB.exists() else None
-    aio = STUB.with_name("aio.py").read_text() if STUB.exists() else None
+    python = set().union(*(stubbed(stub.read_text()) for stub in STUBS)) if PYTHON.exists() else None
+    aio = (PYTHON / "aio.py").read_text() if PYTHON.exists() else None
     succeed, fail = called()
 
     for owner, listed in types.items():
@@ -167,7 +170,7 @@ def faults():
             yield f"{where}: {entry['node']}Async is not in {DECLARED.relative_to(ROOT)}"
         if python is not None and "python" in entry:
             if entry["python"] not in python:
-                yield f"{where}: {entry['python']} is not in {STUB.relative_to(ROOT)}"
+                yield f"{where}: {entry['python']} is not in {PYTHON.relative_to(ROOT)}"
             word = entry["python"].split(".")[-1].replace("__new__", "open")
             if entry.get("async") and not re.search(rf"\b{word}\b", aio):
                 yield f"{where}: {word} is not in aio.py"

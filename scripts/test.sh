@@ -59,8 +59,10 @@ package() {
 scripts() {
     heading 'scripts'
     python3 -m doctest scripts/debian-packages.py scripts/replication-gate-table.py scripts/mutations.py \
-        scripts/runbook-tests.py
+        scripts/runbook-tests.py scripts/surface.py
     scripts/mutations.py --check
+    heading 'every method has its names in every language'
+    scripts/surface.py
 }
 
 telemetry() {
