@@ -15,7 +15,7 @@ const out = resolve(process.argv[2] ?? '.');
 const manifest = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8'));
 const platform = platforms.addonPlatform();
 const [os, cpu, libc] = platform.split('-');
-const { version, license, repository, engines } = manifest;
+const { version, license, repository, engines, publishConfig } = manifest;
 
 const stage = mkdtempSync(join(tmpdir(), 'kitedb-pack-'));
 try {
@@ -32,7 +32,7 @@ try {
   cpSync(join(here, 'LICENSE'), join(own, 'LICENSE'));
   writeFileSync(join(own, 'README.md'), `# @kitedb/core-${platform}\n\nThe addon of \`@kitedb/core\` for ${platform}.\n`);
   const description = `The addon of @kitedb/core for ${platform}`;
-  const addon = { name: `@kitedb/core-${platform}`, version, description, license, repository, engines, os: [os], cpu: [cpu] };
+  const addon = { name: `@kitedb/core-${platform}`, version, description, license, repository, engines, publishConfig, os: [os], cpu: [cpu] };
   if (os === 'linux') addon.libc = [libc === 'gnu' ? 'glibc' : libc];
   addon.main = 'kitedb.node';
   addon.files = ['kitedb.node', 'README.md', 'LICENSE'];
