@@ -23,3 +23,4 @@ heading 'Node: tests'
 npm test --silent
 heading 'Node: the package, installed elsewhere'
 scripts/test-package.sh
+if [ "${PROFILE:-release}" = dist ]; then node scripts/sizes.mjs --check; fi

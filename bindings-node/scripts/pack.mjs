@@ -1,7 +1,7 @@
 // Packs what is published: the package without an addon, and that of this platform with nothing else. The first depends on the
 // second, and on those of the other platforms, as far as one can be installed.
 //
-//     node scripts/pack.mjs DIR     # writes two archives into DIR, and says their names and sizes
+//     node scripts/pack.mjs DIR     # writes two archives into DIR, and says their names and sizes: packed, and installed
 
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -40,9 +40,9 @@ try {
 
   mkdirSync(out, { recursive: true });
   for (const dir of [root, own]) {
-    const [{ filename }] = JSON.parse(execFileSync('npm', ['pack', '--json', '--pack-destination', out], { cwd: dir, encoding: 'utf8' }));
+    const [{ filename, unpackedSize }] = JSON.parse(execFileSync('npm', ['pack', '--json', '--pack-destination', out], { cwd: dir, encoding: 'utf8' }));
     const archive = join(out, filename.replaceAll('/', '-').replace('@', ''));
-    console.log(`${archive} ${statSync(archive).size}`);
+    console.log(`${archive} ${statSync(archive).size} ${unpackedSize}`);
   }
 } finally {
   rmSync(stage, { recursive: true });
