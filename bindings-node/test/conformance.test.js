@@ -55,6 +55,8 @@ function argument(json, scene) {
       return Array.isArray(inner) ? inner.slice(1).reduce((found, member) => found[member], scene.named[inner[0]]) : scene.named[inner];
     case '$path':
       return scene.path(inner);
+    case '$file':
+      return join(place, inner);
     case '$repeat':
       return inner[0].repeat(inner[1]);
     case '$all_types':

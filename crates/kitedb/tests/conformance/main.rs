@@ -85,6 +85,29 @@ macro_rules! subjects {
 
 subjects! { edges indexes nodes open reads replication transactions upkeep upserts values }
 
+/// Writes the database with definitions of indexes that a case reads: no call of the interface makes them yet.
+///
+/// `cargo test -p kitedb --test conformance -- --ignored` after a change of the format.
+#[test]
+#[ignore = "it writes a file of the repository"]
+fn write_the_database_with_indexes() {
+    use kitedb::{Database, IndexOn, IndexSpec, IndexState, OpenOptions, testing::DefineIndexes};
+    let path = folder().join("data/indexes.kitedb");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    drop(fs::remove_file(&path));
+    let db = Database::open(&path, OpenOptions::new()).unwrap();
+    let label = |property: &str| IndexSpec::new(IndexOn::Label("Person".to_owned()), property).unique(true);
+    db.transaction(|tx| {
+        tx.define_index("person_email", &label("email"))?;
+        tx.define_index("since", &IndexSpec::new(IndexOn::EdgeType("KNOWS".to_owned()), "since"))?;
+        tx.set_index_state("since", IndexState::Ready)?;
+        tx.define_index("person_name", &label("name"))?;
+        tx.set_index_state("person_name", IndexState::Failed)
+    })
+    .unwrap();
+    db.close().unwrap();
+}
+
 /// Each code says there what it says here, and is met by a case or has a reason why it is not.
 #[test]
 fn every_error_code_is_listed_and_met() {

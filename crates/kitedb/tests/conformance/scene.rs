@@ -159,6 +159,9 @@ impl Scene {
                 if let Some(path) = members.get("$path") {
                     return self.path(path.as_str().unwrap()).into();
                 }
+                if let Some(file) = members.get("$file") {
+                    return crate::folder().join(file.as_str().unwrap()).to_str().unwrap().into();
+                }
                 if let Some(repeat) = members.get("$repeat") {
                     return repeat[0].as_str().unwrap().repeat(repeat[1].as_u64().unwrap() as usize).into();
                 }
