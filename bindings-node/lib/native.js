@@ -14,9 +14,6 @@ function load() {
     try {
       return require(place);
     } catch (error) {
-      if (/^Dynamic require of /.test(error?.message)) {
-        throw new Error('@kitedb/core loads an addon, which no bundler can take in: leave the package external', { cause: error });
-      }
       // What is there and cannot be loaded is another fault than what is not there.
       if (error?.code !== 'MODULE_NOT_FOUND') throw error;
       missing.push(place);

@@ -34,6 +34,7 @@ try {
   const description = `The addon of @kitedb/core for ${platform}`;
   const addon = { name: `@kitedb/core-${platform}`, version, description, license, repository, engines, publishConfig, os: [os], cpu: [cpu] };
   if (os === 'linux') addon.libc = [libc === 'gnu' ? 'glibc' : libc];
+  addon.type = 'commonjs';
   addon.main = 'kitedb.node';
   addon.files = ['kitedb.node', 'README.md', 'LICENSE'];
   writeFileSync(join(own, 'package.json'), `${JSON.stringify(addon, null, 2)}\n`);

@@ -58,9 +58,9 @@ expect charles node bundled.mjs
 expect charles node bundled.cjs
 "$tools/vite" build --config vite.config.mjs
 expect charles node vite/app.mjs
-# One that takes the package in is told.
-"$tools/esbuild" app.mjs --bundle --platform=node --format=esm --outfile=taken-in.mjs --log-level=error
-expect 'leave the package external' node taken-in.mjs
+# One that takes the package in all the same, as CommonJS, finds the addon where it is installed.
+"$tools/esbuild" app.mjs --bundle --platform=node --format=cjs --outfile=taken-in.cjs --log-level=error
+expect charles node taken-in.cjs
 printf 'bundled by esbuild and by Vite\n'
 
 # A platform without an addon, one whose package is not installed, and a Node that has another one's.

@@ -1,5 +1,6 @@
-// For a server: `ssr` leaves packages outside, and `external` says so of this one whatever else is bundled.
+// For a server, where packages that are installed stay outside, and this one whatever else is taken in.
 export default {
   logLevel: 'error',
-  build: { ssr: 'app.mjs', outDir: 'vite', target: 'node20', rollupOptions: { external: [/^@kitedb\/core(\/|$)/] } },
+  ssr: { external: ['@kitedb/core'], noExternal: true },
+  build: { ssr: 'app.mjs', outDir: 'vite', target: 'node20' },
 };
