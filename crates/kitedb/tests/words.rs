@@ -7,7 +7,9 @@ use std::{fs, path::Path};
 fn no_document_tells_to_add_it_from_a_registry() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut folders = vec![root.clone(), root.join("docs"), root.join("crates"), root.join("ts")];
-    folders.extend(["bindings-node", "bindings-python"].map(|folder| root.join(folder)).into_iter().filter(|it| it.exists()));
+    folders.extend(
+        ["bindings-node", "bindings-python"].map(|folder| root.join(folder)).into_iter().filter(|it| it.exists()),
+    );
     let commands = ["cargo add", "pip install", "uv add", "npm install", "npm i", "pnpm add", "yarn add", "bun add"];
     let packages = ["kitedb", "@kitedb/core"];
     let words: Vec<_> = commands.iter().flat_map(|it| packages.map(|package| format!("{it} {package}"))).collect();

@@ -1,13 +1,13 @@
 //! Reads and writes of a graph, by their names in the cases.
 
 use crate::{
-    scene::{Args, Failure},
     reports,
+    scene::{Args, Failure},
     tags::{absent, shown, tagged, value},
 };
 use kitedb::{
-    AllTypes, Direction, EdgeKey, EdgeRef, GraphRead, LabelId, NameRef, NewNode, NodeId, NodeRef, Page, PropKeyId, Result,
-    Transaction, TypeFilter, Value,
+    AllTypes, Direction, EdgeKey, EdgeRef, GraphRead, LabelId, NameRef, NewNode, NodeId, NodeRef, Page, PropKeyId,
+    Result, Transaction, TypeFilter, Value,
 };
 use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
@@ -106,7 +106,9 @@ pub fn read<G: GraphRead + ?Sized>(graph: &G, call: &str, args: &Args<'_>) -> Op
             "node_exists" => graph.node_exists(a.node(0))?.into(),
             "node_key" => graph.node_key(a.node(0))?.into(),
             "node_prop" => prop(graph.node_prop(a.node(0), a.text(1))?)?,
-            "node_props" => graph.node(a.node(0))?.map(|it| node(&it, select)).transpose()?.map(|it| it["props"].clone()).into(),
+            "node_props" => {
+                graph.node(a.node(0))?.map(|it| node(&it, select)).transpose()?.map(|it| it["props"].clone()).into()
+            }
             "node_labels" => {
                 let labels = graph.node_labels(a.node(0))?;
                 labels.into_iter().map(|label| Json::from(graph.label_name(label))).collect()
@@ -140,26 +142,30 @@ pub fn read<G: GraphRead + ?Sized>(graph: &G, call: &str, args: &Args<'_>) -> Op
                 None => absent(),
             },
             "edge_props" => match graph.edge_props(a.node(0), a.text(1), a.node(2))? {
-                Some(props) => object(props.into_iter().map(|(key, value)| {
-                    (graph.propkey_name(key).unwrap().into(), shown(&value))
-                })),
+                Some(props) => object(
+                    props.into_iter().map(|(key, value)| (graph.propkey_name(key).unwrap().into(), shown(&value))),
+                ),
                 None => Json::Null,
             },
             "edge_props_by_key" => match named(graph, a.json(0)) {
-                Some(wanted) => graph.edge_props_by_key(wanted)?.map(|props| {
-                    let props = props.into_iter().map(|(key, value)| {
-                        (graph.propkey_name(key).unwrap().into(), shown(&value))
-                    });
-                    selected(props, select)
-                }).into(),
+                Some(wanted) => graph
+                    .edge_props_by_key(wanted)?
+                    .map(|props| {
+                        let props = props
+                            .into_iter()
+                            .map(|(key, value)| (graph.propkey_name(key).unwrap().into(), shown(&value)));
+                        selected(props, select)
+                    })
+                    .into(),
                 None => Json::Null,
             },
-            "out_neighbors" => all(graph.out_neighbors(a.node(0), types(a.json(1)))?, |it| node(it, select))?,
-            "in_neighbors" => all(graph.in_neighbors(a.node(0), types(a.json(1)))?, |it| node(it, select))?,
-            "out_edges" => all(graph.out_edges(a.node(0), types(a.json(1)))?, |it| edge(it, select))?,
-            "in_edges" => all(graph.in_edges(a.node(0), types(a.json(1)))?, |it| edge(it, select))?,
+            "out_neighbors" => all(graph.out_neighbors(a.node(0), types(a.json(1)))?.map(Ok), |it| node(it, select))?,
+            "in_neighbors" => all(graph.in_neighbors(a.node(0), types(a.json(1)))?.map(Ok), |it| node(it, select))?,
+            "out_edges" => all(graph.out_edges(a.node(0), types(a.json(1)))?.map(Ok), |it| edge(it, select))?,
+            "in_edges" => all(graph.in_edges(a.node(0), types(a.json(1)))?.map(Ok), |it| edge(it, select))?,
             "sorted_edges" => {
-                all(graph.sorted_edges(a.node(0), direction(a.text(1)), types(a.json(2)))?, |it| edge(it, select))?
+                let found = graph.sorted_edges(a.node(0), direction(a.text(1)), types(a.json(2)))?;
+                all(found.map(Ok), |it| edge(it, select))?
             }
             "neighbor_ids" => {
                 let mut ids = Vec::new();
@@ -182,7 +188,8 @@ pub fn read<G: GraphRead + ?Sized>(graph: &G, call: &str, args: &Args<'_>) -> Op
             }
             "neighbors_page" => {
                 let after = Some(a.json(3)).filter(|edge| !edge.is_null()).and_then(|edge| named(graph, edge));
-                let found = graph.neighbors_page(a.node(0), direction(a.text(1)), types(a.json(2)), after, a.size(4))?;
+                let found =
+                    graph.neighbors_page(a.node(0), direction(a.text(1)), types(a.json(2)), after, a.size(4))?;
                 page(found, |edge| key(graph, edge), |edge| key(graph, edge))
             }
             "count_nodes" => graph.count_nodes().into(),
@@ -300,9 +307,7 @@ pub fn write(tx: &mut Transaction, call: &str, args: &Args<'_>) -> Option<Answer
                 unit(tx.delete_edge_by_key(edge)?)
             }
             "delete_edges_between" => tx.delete_edges_between(a.node(0), a.text(1), a.node(2))?.into(),
-            "set_edge_prop" => {
-                unit(tx.set_edge_prop(a.node(0), a.text(1), a.node(2), a.text(3), value(a.json(4))?)?)
-            }
+            "set_edge_prop" => unit(tx.set_edge_prop(a.node(0), a.text(1), a.node(2), a.text(3), value(a.json(4))?)?),
             "set_edge_prop_by_key" => {
                 let edge = existing(tx, a.json(0))?;
                 unit(tx.set_edge_prop_by_key(edge, a.text(1), value(a.json(2))?)?)

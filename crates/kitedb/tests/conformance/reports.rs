@@ -1,9 +1,9 @@
 //! Reports as objects: the members that cases ask for, under their names in Rust.
 
 use kitedb::{
-    CheckReport, Comparison, ConfirmedMove, Copied, Detached, HealthCheck, Index, IndexOn, IndexState, Metrics, PinInfo,
-    PrimaryReplicationStatus, Promotion, Repair, ReplicaLag, ReplicaReplicationStatus, RetentionOutcome, Rival, Stats,
-    Token,
+    CheckReport, Comparison, ConfirmedMove, Copied, Detached, HealthCheck, Index, IndexOn, IndexState, Metrics,
+    PinInfo, PrimaryReplicationStatus, Promotion, Repair, ReplicaLag, ReplicaReplicationStatus, RetentionOutcome,
+    Rival, Stats, Token,
 };
 use serde_json::{Value as Json, json};
 use std::path::Path;
@@ -100,7 +100,7 @@ pub fn detached(detached: &Detached) -> Json {
 }
 
 pub fn confirmed(confirmed: &ConfirmedMove) -> Json {
-    json!({"epoch": confirmed.epoch.0})
+    json!({"epoch": confirmed.epoch})
 }
 
 pub fn repair(repair: &Repair) -> Json {
@@ -117,7 +117,7 @@ pub fn comparison(found: &Comparison) -> Json {
 pub fn metrics(metrics: &Metrics) -> Json {
     let Metrics { data, replication, engine, .. } = metrics;
     json!({
-        "path": path(&metrics.path), "read_only": metrics.read_only,
+        "path": metrics.path, "read_only": metrics.read_only,
         "data": {"node_count": data.node_count, "edge_count": data.edge_count},
         "replication": {"enabled": replication.enabled, "role": replication.role.as_str()},
         "engine": {
@@ -139,7 +139,8 @@ pub fn index(index: &Index) -> Json {
     let state = match index.state {
         IndexState::Building => "building",
         IndexState::Ready => "ready",
-        IndexState::Failed => "failed",
+        IndexState::EqualNodes(_) | IndexState::EqualEdges(_) => "failed",
+        state => panic!("{state:?}"),
     };
     json!({
         "id": index.id.0, "name": index.name, "label": label, "edge_type": edge_type, "property": index.spec.property,

@@ -6,7 +6,8 @@ use crate::{
 };
 use kitedb::{
     BulkLoader, Database, Error, ErrorCode, ExportedSnapshot, Pending, SyncMode, Token, Transaction, TransactionHandle,
-    Value, ViewHandle, compare, compare_deep, io::Env,
+    Value, ViewHandle, compare, compare_deep,
+    io::Env,
     telemetry::{self, TelemetryError},
     transport::TransportJson,
 };
@@ -214,7 +215,8 @@ impl Scene {
             _ => {}
         }
         if call == "begin_after" {
-            let Some(Object::Pending(pending)) = args.json(0)["$ref"].as_str().and_then(|it| self.objects.get(it)) else {
+            let Some(Object::Pending(pending)) = args.json(0)["$ref"].as_str().and_then(|it| self.objects.get(it))
+            else {
                 panic!("begin_after wants a pending commit")
             };
             let db = self.database(on);
@@ -259,9 +261,12 @@ impl Scene {
             }
             "collect_replication_snapshot_transport_json" => snapshot_json(db(0), args.json(1))?,
             "collect_replication_log_transport_json" => log_json(db(0), &args.list[1..])?,
-            "push_replication_metrics_otel_json" => {
-                pushed(telemetry::push_replication_metrics_otel_json_single_file(db(0), args.text(1), args.number(2), None))?
-            }
+            "push_replication_metrics_otel_json" => pushed(telemetry::push_replication_metrics_otel_json_single_file(
+                db(0),
+                args.text(1),
+                args.number(2),
+                None,
+            ))?,
             "push_replication_metrics_otel_protobuf" => {
                 let (endpoint, timeout) = (args.text(1), args.number(2));
                 pushed(telemetry::push_replication_metrics_otel_protobuf_single_file(db(0), endpoint, timeout, None))?
@@ -357,6 +362,7 @@ fn sync_mode(mode: SyncMode) -> &'static str {
         SyncMode::Full => "full",
         SyncMode::Normal => "normal",
         SyncMode::Off => "off",
+        mode => panic!("{mode:?}"),
     }
 }
 
@@ -424,14 +430,12 @@ fn replication(db: &Database, call: &str, args: &Args<'_>) -> Answer {
         "replica_catch_up_once" => db.replica_catch_up_once(args.size(0))?.into(),
         "replica_promote" => reports::promotion(&db.replica_promote(args.json(0).as_bool().unwrap_or(false))?),
         "replica_rivals" => reports::rivals(&db.replica_rivals()?),
-        "replica_repoint" => none(db.replica_repoint(args.text(0), None::<&str>)?),
+        "replica_repoint" => none(db.replica_repoint(args.text(0), None)?),
         "replica_wait_for_news" => db.replica_wait_for_news(args.number(0), args.number(1))?.into(),
         "start_follower" => none(db.start_follower(options::follower(args.all_with())?)?),
         "stop_follower" => none(db.stop_follower()?),
         "wait_for_token" => db.wait_for_token(args.text(0).parse()?, args.number(1))?.into(),
-        "wait_for_token_outcome" => {
-            db.wait_for_token_outcome(args.text(0).parse()?, args.number(1))?.as_str().into()
-        }
+        "wait_for_token_outcome" => db.wait_for_token_outcome(args.text(0).parse()?, args.number(1))?.as_str().into(),
         call => return on_newest(db, call, args),
     })
 }
@@ -489,9 +493,7 @@ fn on_bulk(bulk: &mut Option<BulkLoader>, call: &str, args: &Args<'_>) -> Answer
         "last_token" => load.last_token().map(token).into(),
         "step" => load.step()?.map(token).into(),
         "flush" => token(load.flush()?),
-        call => read(&**load, call, args)
-            .or_else(|| write(load, call, args))
-            .unwrap_or_else(|| Err(unknown(call)))?,
+        call => read(&**load, call, args).or_else(|| write(load, call, args)).unwrap_or_else(|| Err(unknown(call)))?,
     })
 }
 

@@ -105,8 +105,7 @@ pub fn matches(expected: &Json, result: &Json) -> bool {
     if let Some(Json::Array(items)) = tag(expected, "$vector") {
         let Some(Json::Array(there)) = tag(result, "$vector") else { return false };
         let pairs = || items.iter().map(component).zip(there.iter().map(component));
-        return items.len() == there.len()
-            && pairs().all(|(a, b)| a.zip(b).is_some_and(|(a, b)| same_float(a, b)));
+        return items.len() == there.len() && pairs().all(|(a, b)| a.zip(b).is_some_and(|(a, b)| same_float(a, b)));
     }
     if let (Some(a), Some(b)) = (num(expected), num(result)) {
         return a == b;
