@@ -4,7 +4,9 @@
 #
 #     scripts/test-node.sh
 #
-#   PROFILE   dist: the addon as it is shipped, which takes minutes to build    [release]
+#   PROFILE         dist: the addon as it is shipped, which takes minutes to build                             [release]
+#   NODE_VERSIONS   other versions of Node to run the tests with as well, from the registry: '22 24'           []
+#   KITEDB_OPENS    how often a database is opened and closed by the test that looks for what that leaves      [1000]
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../bindings-node"
@@ -21,5 +23,13 @@ heading 'Node: types'
 npm run --silent types
 heading 'Node: tests'
 npm test --silent
+for version in ${NODE_VERSIONS:-}; do
+    heading "Node: tests, with Node $version"
+    npx --yes --package "node@$version" node --version
+    npx --yes --package "node@$version" node --expose-gc --test test/*.test.js
+done
+heading 'Node: the benchmark: that it runs, not what it measures'
+node --expose-gc bench/main.mjs --quick
 heading 'Node: the package, installed elsewhere'
 scripts/test-package.sh
+if [ "${PROFILE:-release}" = dist ]; then node scripts/sizes.mjs --check; fi

@@ -59,8 +59,12 @@ package() {
 scripts() {
     heading 'scripts'
     python3 -m doctest scripts/debian-packages.py scripts/replication-gate-table.py scripts/mutations.py \
-        scripts/runbook-tests.py
+        scripts/runbook-tests.py scripts/surface.py scripts/migrating.py scripts/export-of-0-2.py
     scripts/mutations.py --check
+    heading 'every method has its names in every language'
+    scripts/surface.py
+    heading 'every name of 0.2 leads somewhere'
+    scripts/migrating.py --check
 }
 
 telemetry() {

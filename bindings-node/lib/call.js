@@ -47,13 +47,17 @@ function readError(r) {
 }
 
 /** Does an operation, and returns where its result is read from. */
-function call(name, w, big = false) {
-  const op = ops[name];
+function call(op, w, big = false) {
+  return numbered(ops[op], w, big);
+}
+
+/** The same by the number of the operation, which who does it often keeps. */
+function numbered(op, w, big) {
   const len = w.bytes === shared ? nativeCall(op, w.at) : native.callWith(op, w.bytes.subarray(0, w.at));
   if (len < LARGE) {
     reader.at = 0;
     const error = readError(reader);
-    Error.captureStackTrace?.(error, call);
+    Error.captureStackTrace?.(error, numbered);
     throw error;
   }
   if (len === LARGE) {
@@ -121,4 +125,4 @@ function checkSignal(signal) {
   }
 }
 
-module.exports = { begin, call, callAsync, checkSignal, tellProgress, written };
+module.exports = { begin, call, callAsync, checkSignal, numbered, tellProgress, written };

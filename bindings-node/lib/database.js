@@ -3,6 +3,7 @@
 const { begin, call, callAsync, checkSignal, written } = require('./call.js');
 const { aborted, invalid } = require('./errors.js');
 const { BIG, FLOATS, GraphReader, HANDLE, NEWEST } = require('./graph.js');
+const { only, originOf, signalOf } = require('./options.js');
 const { countTo, pair } = require('./pairs.js');
 const { registry } = require('./release.js');
 const { BulkLoader, INTERNAL, ON_DEMAND, Pending, Snapshot, Transaction, onlyHere } = require('./transaction.js');
@@ -53,8 +54,8 @@ class Database extends GraphReader {
     }
   }
 
-  static async openAsync(path, options, { signal } = {}) {
-    const of = optionsOf(options);
+  static async openAsync(path, options, how) {
+    const [of, signal] = [optionsOf(options), signalOf(how)];
     const w = written((w) => openTo(w, path, of.engine));
     try {
       const r = await callAsync('open', w, { signal });
@@ -131,7 +132,8 @@ class Database extends GraphReader {
   }
 
   async closeAsync(options) {
-    await callAsync('close', of(this), options);
+    const signal = signalOf(options);
+    await callAsync('close', of(this), { signal });
     this.#closed = true;
   }
 
@@ -149,13 +151,13 @@ class Database extends GraphReader {
   }
 
   begin(options) {
-    return beginWith(this, options?.origin, undefined, true);
+    return beginWith(this, originOf(options, 'begin'), undefined, true);
   }
 
   /** One that sees a commit which has perhaps not ended. */
   beginAfter(pending, options) {
     if (!(pending instanceof Pending)) throw invalid(`a pending commit is ${describe(pending)}: give what tx.submit() returned`);
-    return beginWith(this, options?.origin, pending[HANDLE], true);
+    return beginWith(this, originOf(options, 'beginAfter'), pending[HANDLE], true);
   }
 
   transaction(f, options) {
@@ -176,10 +178,11 @@ class Database extends GraphReader {
     }
   }
 
-  async transactionAsync(f, { attempts = 1, origin, signal } = {}) {
+  async transactionAsync(f, options) {
+    const { attempts, origin, signal } = only(options, 'transactionAsync', ['attempts', 'origin', 'signal']);
     if (typeof f !== 'function') throw invalid(`a transaction is ${describe(f)}: give a function that is called with it`);
     checkSignal(signal);
-    let left = attemptsOf(attempts);
+    let left = attemptsOf(attempts ?? 1);
     for (;;) {
       left--;
       if (signal?.aborted) throw aborted(signal);
@@ -201,8 +204,9 @@ class Database extends GraphReader {
   }
 
   snapshot(options) {
+    const origin = originOf(options, 'snapshot');
     const w = of(this);
-    w.optionalText(options?.origin, 'origin');
+    w.optionalText(origin, 'origin');
     return new Snapshot(INTERNAL, call('snapshot', w).handle(), this);
   }
 
@@ -272,7 +276,7 @@ function beginWith(db, origin, after, watched) {
 
 /** Runs a function in a transaction, and commits that. */
 function attempt(db, f, options) {
-  const tx = beginWith(db, options?.origin, undefined, false);
+  const tx = beginWith(db, originOf(options, 'transaction'), undefined, false);
   let result;
   try {
     result = f(tx);

@@ -1,10 +1,17 @@
 'use strict';
 // Reads of one state: what Database, Snapshot, Transaction and BulkLoader have in common.
 
-const { begin, call, written } = require('./call.js');
+const { begin, call, numbered, written } = require('./call.js');
 const { invalid } = require('./errors.js');
+const { ops } = require('./native.js');
 const { registry, release } = require('./release.js');
+const { selected } = require('./select.js');
 const { describe } = require('./writer.js');
+
+// The operations that are done most often, by their numbers.
+const { node: NODE, node_with_key: NODE_WITH_KEY, node_by_key: NODE_BY_KEY, node_exists: NODE_EXISTS, node_prop: NODE_PROP } = ops;
+const { edges_at_batch: EDGES_AT_BATCH, neighbor_ids: NEIGHBOR_IDS, degree: DEGREE, edge_exists: EDGE_EXISTS } = ops;
+const { edge_between: EDGE_BETWEEN, edge_prop: EDGE_PROP } = ops;
 
 /** The number of what the addon holds for an object. */
 const HANDLE = Symbol('handle');
@@ -17,6 +24,8 @@ const NEWEST = Symbol('newest');
 
 /** Edges of every type. It is always said: no filter that is left out means it. */
 const AllTypes = Symbol('AllTypes');
+
+const NONE = Object.freeze([]);
 
 /** So many rows come with one call. */
 const BATCH = 1024;
@@ -48,13 +57,16 @@ function directionTo(w, direction) {
   w.bool(direction === 'in');
 }
 
-/** Rows of a scan, which come some at a time. Its state is held until it has ended, or is ended by `return` (a `break`). */
+/**
+ * Rows of a scan, which come some at a time. Its state is held until it has ended, or is ended by `return` (a `break`). Of a database
+ * the first ones are fetched at once, with the state that all are of: where they are all, nothing is held.
+ */
 class Rows {
   #source;
   #big;
   #fetch;
   #snapshot = 0;
-  #rows = [];
+  #rows = NONE;
   #at = 0;
   #after = null;
   #more = true;
@@ -65,13 +77,7 @@ class Rows {
     this.#big = big;
     this.#fetch = fetch;
     this.#limit = firstBatch;
-    if (graph[NEWEST]) {
-      const w = begin();
-      w.handle(graph[HANDLE]);
-      w.optionalText('scan');
-      this.#snapshot = call('snapshot', w).handle();
-      registry.register(this, this.#snapshot, this);
-    }
+    if (graph[NEWEST]) this.#take(graph[HANDLE], true);
   }
 
   [Symbol.iterator]() {
@@ -94,9 +100,25 @@ class Rows {
 
   /** All rows that are left. */
   toArray() {
-    const rows = [];
-    for (const row of this) rows.push(row);
+    const rows = this.#rows.slice(this.#at);
+    this.#at = this.#rows.length;
+    while (this.#refill()) {
+      for (const row of this.#rows) rows.push(row);
+      this.#at = this.#rows.length;
+    }
     return rows;
+  }
+
+  #take(handle, newest) {
+    const fetched = this.#fetch(handle, newest, this.#after, this.#limit, this.#big);
+    this.#rows = fetched.rows;
+    this.#at = 0;
+    this.#after = fetched.next;
+    this.#more = fetched.next !== null;
+    this.#limit = BATCH;
+    if (fetched.snapshot === 0) return;
+    this.#snapshot = fetched.snapshot;
+    registry.register(this, fetched.snapshot, this);
   }
 
   #refill() {
@@ -105,13 +127,7 @@ class Rows {
       return false;
     }
     try {
-      const handle = this.#snapshot || this.#source[HANDLE];
-      const { rows, next } = this.#fetch(handle, this.#after, this.#limit, this.#big);
-      this.#rows = rows;
-      this.#at = 0;
-      this.#after = next;
-      this.#more = next !== null;
-      this.#limit = BATCH;
+      this.#take(this.#snapshot || this.#source[HANDLE], false);
     } catch (error) {
       this.#end();
       throw error;
@@ -122,7 +138,7 @@ class Rows {
 
   #end() {
     this.#more = false;
-    this.#rows = [];
+    this.#rows = NONE;
     this.#at = 0;
     this.#letGo();
   }
@@ -135,36 +151,37 @@ class Rows {
   }
 }
 
-/** A copy: what is asked for is fetched later, when the caller may have changed his array. */
-function selectOf(options) {
-  const select = options?.select;
-  return Array.isArray(select) ? [...select] : select;
+/** The rows of a batch, what the next one comes after, and the number of the state that it is of if that is held now. */
+function batchOf(r, rows, newest, readAfter) {
+  const next = r.bool() ? readAfter.call(r) : null;
+  return { rows, next, snapshot: newest && next !== null ? r.handle() : 0 };
 }
 
 function nodesOf(graph, label, options) {
-  const select = selectOf(options);
-  return new Rows(graph, bigOf(graph, options), (handle, after, limit, big) => {
+  const select = selected(options?.select);
+  return new Rows(graph, bigOf(graph, options), (handle, newest, after, limit, big) => {
     const w = begin();
     w.handle(handle);
+    w.bool(newest);
     w.optionalText(label, 'label');
     w.bool(after !== null);
     if (after !== null) w.id(after);
     w.u32(limit);
     w.select(select);
     const r = call('nodes_batch', w, big);
-    const rows = r.list(r.node);
-    return { rows, next: r.optional(r.u64) };
+    return batchOf(r, r.nodes(), newest, r.u64);
   });
 }
 
 function atNode(graph, id, direction, types, options, other, sorted) {
-  const select = selectOf(options);
-  const rows = new Rows(
+  const select = selected(options?.select);
+  return new Rows(
     graph,
     bigOf(graph, options),
-    (handle, after, limit, big) => {
+    (handle, newest, after, limit, big) => {
       const w = begin();
       w.handle(handle);
+      w.bool(newest);
       w.id(id);
       directionTo(w, direction);
       typesTo(w, types);
@@ -174,39 +191,41 @@ function atNode(graph, id, direction, types, options, other, sorted) {
       if (after !== null) w.edgeKey(after);
       w.u32(limit);
       w.select(select);
-      const r = call('edges_at_batch', w, big);
-      const rows = r.list(other ? r.node : r.edge);
-      return { rows, next: r.optional(r.edgeKey) };
+      const r = numbered(EDGES_AT_BATCH, w, big);
+      return batchOf(r, other ? r.nodes() : r.edges(), newest, r.edgeKey);
     },
     BATCH,
   );
-  return rows;
 }
 
 class GraphReader {
   node(id, options) {
+    const select = selected(options?.select);
+    const big = bigOf(this, options);
     const w = begin();
     w.handle(this[HANDLE]);
     w.id(id);
-    w.select(options?.select);
-    const r = call('node', w, bigOf(this, options));
-    return r.bool() ? r.node() : null;
+    w.select(select);
+    const r = numbered(NODE, w, big);
+    return r.bool() ? r.node(null) : null;
   }
 
   nodeWithKey(key, options) {
+    const select = selected(options?.select);
+    const big = bigOf(this, options);
     const w = begin();
     w.handle(this[HANDLE]);
     w.text(key, 'key');
-    w.select(options?.select);
-    const r = call('node_with_key', w, bigOf(this, options));
-    return r.bool() ? r.node() : null;
+    w.select(select);
+    const r = numbered(NODE_WITH_KEY, w, big);
+    return r.bool() ? r.node(key) : null;
   }
 
   nodeByKey(key, options) {
     const w = begin();
     w.handle(this[HANDLE]);
     w.text(key, 'key');
-    const r = call('node_by_key', w, bigOf(this, options));
+    const r = numbered(NODE_BY_KEY, w, bigOf(this, options));
     return r.bool() ? r.u64() : null;
   }
 
@@ -214,7 +233,7 @@ class GraphReader {
     const w = begin();
     w.handle(this[HANDLE]);
     w.id(id);
-    return call('node_exists', w).bool();
+    return numbered(NODE_EXISTS, w, false).bool();
   }
 
   nodeKey(id) {
@@ -230,7 +249,7 @@ class GraphReader {
     w.handle(this[HANDLE]);
     w.id(id);
     w.text(name, 'the name of a property');
-    const r = call('node_prop', w, bigOf(this, options));
+    const r = numbered(NODE_PROP, w, bigOf(this, options));
     return r.bool() ? r.value() : undefined;
   }
 
@@ -268,21 +287,24 @@ class GraphReader {
   }
 
   edge(edge, options) {
+    const select = selected(options?.select);
     const w = written((w) => {
       w.handle(this[HANDLE]);
       w.edgeKey(edge);
-      w.select(options?.select);
+      w.select(select);
     });
     const r = call('edge', w, bigOf(this, options));
     return r.bool() ? r.edge() : null;
   }
 
   edgeBetween(src, type, dst, options) {
+    const select = selected(options?.select);
+    const big = bigOf(this, options);
     const w = begin();
     w.handle(this[HANDLE]);
     endsTo(w, src, type, dst);
-    w.select(options?.select);
-    const r = call('edge_between', w, bigOf(this, options));
+    w.select(select);
+    const r = numbered(EDGE_BETWEEN, w, big);
     return r.bool() ? r.edge() : null;
   }
 
@@ -344,8 +366,7 @@ class GraphReader {
     w.id(id);
     directionTo(w, direction);
     typesTo(w, types);
-    const r = call('neighbor_ids', w, bigOf(this, options));
-    return r.list(r.u64);
+    return numbered(NEIGHBOR_IDS, w, bigOf(this, options)).ids();
   }
 
   forEachNeighbor(id, direction, types, f, options) {
@@ -366,7 +387,7 @@ class GraphReader {
     w.id(id);
     directionTo(w, direction);
     typesTo(w, types);
-    return call('degree', w, bigOf(this, options)).u64();
+    return numbered(DEGREE, w, bigOf(this, options)).u64();
   }
 
   nodes(options) {
@@ -379,17 +400,17 @@ class GraphReader {
   }
 
   edges(options) {
-    const select = selectOf(options);
-    return new Rows(this, bigOf(this, options), (handle, after, limit, big) => {
+    const select = selected(options?.select);
+    return new Rows(this, bigOf(this, options), (handle, newest, after, limit, big) => {
       const w = begin();
       w.handle(handle);
+      w.bool(newest);
       w.bool(after !== null);
       if (after !== null) w.edgeKey(after);
       w.u32(limit);
       w.select(select);
       const r = call('edges_batch', w, big);
-      const rows = r.list(r.edge);
-      return { rows, next: r.optional(r.edgeKey) };
+      return batchOf(r, r.edges(), newest, r.edgeKey);
     });
   }
 
@@ -486,7 +507,7 @@ function edgeExists(graph, exactly, edge) {
     w.bool(exactly);
     w.edgeKey(edge);
   });
-  return call('edge_exists', w).bool();
+  return numbered(EDGE_EXISTS, w, false).bool();
 }
 
 function edgeProp(graph, exactly, edge, name, options) {
@@ -496,7 +517,7 @@ function edgeProp(graph, exactly, edge, name, options) {
     w.edgeKey(edge);
     w.text(name, 'the name of a property');
   });
-  const r = call('edge_prop', w, bigOf(graph, options));
+  const r = numbered(EDGE_PROP, w, bigOf(graph, options));
   return r.bool() ? r.value() : undefined;
 }
 

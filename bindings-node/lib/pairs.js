@@ -4,7 +4,8 @@
 const { call, callAsync, written } = require('./call.js');
 const { invalid } = require('./errors.js');
 const { BIG, HANDLE } = require('./graph.js');
-const { describe, isPlain } = require('./writer.js');
+const { only } = require('./options.js');
+const { describe } = require('./writer.js');
 
 const nothing = () => {};
 
@@ -16,11 +17,8 @@ function worded(error, context) {
 }
 
 function howOf(options) {
-  if (options === undefined || options === null) return {};
-  if (!isPlain(options)) throw invalid(`the options of an asynchronous call are ${describe(options)}: give { signal }`);
-  const { signal, onProgress, ...others } = options;
-  for (const name of Object.keys(others)) throw invalid(`an asynchronous call has no option ${name}: give signal or onProgress`);
-  return { signal, onProgress };
+  const { signal, onProgress } = only(options, 'an asynchronous call', ['signal', 'onProgress']);
+  return { signal: signal ?? undefined, onProgress: onProgress ?? undefined };
 }
 
 /**

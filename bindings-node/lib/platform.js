@@ -7,9 +7,20 @@ const PLATFORMS = ['linux-x64-gnu', 'linux-x64-musl', 'linux-arm64-gnu', 'linux-
 function addonPlatform() {
   const { platform, arch } = process;
   if (platform !== 'linux') return `${platform}-${arch}`;
-  // Node's own report tells with which C library it was built.
-  const glibc = process.report?.getReport?.()?.header?.glibcVersionRuntime;
-  return `${platform}-${arch}-${glibc ? 'gnu' : 'musl'}`;
+  return `${platform}-${arch}-${isGlibc() ? 'gnu' : 'musl'}`;
+}
+
+/** Node's own report tells with which C library it was built. */
+function isGlibc() {
+  const { report } = process;
+  const { excludeNetwork } = report;
+  // The names of whom this process is connected to are asked for otherwise, one after the other, before `require` returns.
+  report.excludeNetwork = true;
+  try {
+    return Boolean(report.getReport().header.glibcVersionRuntime);
+  } finally {
+    report.excludeNetwork = excludeNetwork;
+  }
 }
 
 module.exports = { PLATFORMS, addonPlatform };

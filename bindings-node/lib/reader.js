@@ -3,10 +3,12 @@
 
 const { native } = require('./native.js');
 const { unsafe } = require('./errors.js');
+const { define, shapeOf } = require('./shapes.js');
 const temporal = require('./temporal.js');
 
 const INLINE = 0xffffffff;
 const DEFINES = 0x80000000;
+const ASCII = 0x80000000;
 const TWO_32 = 4294967296;
 
 /** The names that the addon told, by its numbers for them. */
@@ -18,47 +20,36 @@ function symbolOf(number) {
   return name !== undefined ? name : (symbols[number] = native.symbol(number));
 }
 
-/** Sets a property as an own one, whatever it is called. */
-function define(object, name, value) {
-  if (name === '__proto__') {
-    Object.defineProperty(object, name, { value, configurable: true, enumerable: true, writable: true });
-  } else {
-    object[name] = value;
-  }
-}
-
 const { fromCharCode } = String;
 
 /** A call out of JavaScript costs more than a text of up to so many bytes. */
 const SHORT = 24;
 
-/** A short text of ASCII; null: it is none. Made of few pieces, for each is a string of its own. */
+/** A short text of ASCII. Made of few pieces, for each is a string of its own. */
 function shortText(bytes, begin, end) {
   let text = '';
   let at = begin;
   for (; end - at >= 8; at += 8) {
-    const [a, b, c, d] = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
-    const [e, f, g, h] = [bytes[at + 4], bytes[at + 5], bytes[at + 6], bytes[at + 7]];
-    if ((a | b | c | d | e | f | g | h) > 127) return null;
-    text += fromCharCode(a, b, c, d, e, f, g, h);
+    text += fromCharCode(
+      bytes[at],
+      bytes[at + 1],
+      bytes[at + 2],
+      bytes[at + 3],
+      bytes[at + 4],
+      bytes[at + 5],
+      bytes[at + 6],
+      bytes[at + 7],
+    );
   }
   if (end - at >= 4) {
-    const [a, b, c, d] = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
-    if ((a | b | c | d) > 127) return null;
-    text += fromCharCode(a, b, c, d);
+    text += fromCharCode(bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]);
     at += 4;
   }
   if (end - at >= 2) {
-    const [a, b] = [bytes[at], bytes[at + 1]];
-    if ((a | b) > 127) return null;
-    text += fromCharCode(a, b);
+    text += fromCharCode(bytes[at], bytes[at + 1]);
     at += 2;
   }
-  if (at < end) {
-    if (bytes[at] > 127) return null;
-    text += fromCharCode(bytes[at]);
-  }
-  return text;
+  return at < end ? text + fromCharCode(bytes[at]) : text;
 }
 
 class Reader {
@@ -103,7 +94,9 @@ class Reader {
     const at = this.at;
     this.at = at + 8;
     if (this.big) return this.view.getBigInt64(at, true);
-    const integer = this.view.getInt32(at + 4, true) * TWO_32 + this.view.getUint32(at, true);
+    const high = this.view.getInt32(at + 4, true);
+    if (high === 0) return this.view.getUint32(at, true);
+    const integer = high * TWO_32 + this.view.getUint32(at, true);
     if (!Number.isSafeInteger(integer)) throw unsafe(this.view.getBigInt64(at, true));
     return integer;
   }
@@ -134,11 +127,16 @@ class Reader {
   }
 
   text() {
-    const len = this.u32();
+    const told = this.u32();
     const begin = this.at;
-    const end = begin + len;
+    if (told < ASCII) {
+      const end = begin + told;
+      this.at = end;
+      return this.bytes.toString('utf8', begin, end);
+    }
+    const end = begin + (told - ASCII);
     this.at = end;
-    return (len <= SHORT ? shortText(this.bytes, begin, end) : null) ?? this.bytes.toString('utf8', begin, end);
+    return end - begin <= SHORT ? shortText(this.bytes, begin, end) : this.bytes.toString('latin1', begin, end);
   }
 
   name() {
@@ -210,6 +208,8 @@ class Reader {
 
   /** Properties, by name. */
   props() {
+    const number = this.u32();
+    if (number !== INLINE) return shapeOf(number).read(this);
     const props = {};
     for (let left = this.u32(); left > 0; left--) {
       const name = this.name();
@@ -218,11 +218,18 @@ class Reader {
     return props;
   }
 
-  node() {
+  labels() {
+    const number = this.u32();
+    if (number !== INLINE) return shapeOf(number).names.slice();
+    return this.list(this.name);
+  }
+
+  /** A node; `key` is what it was asked for by, if it was. */
+  node(asked) {
     const id = this.u64();
-    const key = this.bool() ? this.text() : null;
-    const labels = [];
-    for (let left = this.u32(); left > 0; left--) labels.push(this.name());
+    const told = this.u8();
+    const key = told === 0 ? null : told === 2 ? asked : this.text();
+    const labels = this.labels();
     return { id, key, labels, props: this.props() };
   }
 
@@ -244,6 +251,24 @@ class Reader {
   list(read) {
     const list = new Array(this.u32());
     for (let nth = 0; nth < list.length; nth++) list[nth] = read.call(this);
+    return list;
+  }
+
+  nodes() {
+    const list = new Array(this.u32());
+    for (let nth = 0; nth < list.length; nth++) list[nth] = this.node(null);
+    return list;
+  }
+
+  edges() {
+    const list = new Array(this.u32());
+    for (let nth = 0; nth < list.length; nth++) list[nth] = this.edge();
+    return list;
+  }
+
+  ids() {
+    const list = new Array(this.u32());
+    for (let nth = 0; nth < list.length; nth++) list[nth] = this.u64();
     return list;
   }
 }

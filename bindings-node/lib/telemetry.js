@@ -3,9 +3,11 @@
 
 const { begin, call, written } = require('./call.js');
 const { BIG, HANDLE } = require('./graph.js');
+const { invalid } = require('./errors.js');
 const { pair } = require('./pairs.js');
 const { registry, release } = require('./release.js');
 const { database } = require('./replication.js');
+const { describe, isPlain } = require('./writer.js');
 
 function asked(op, read) {
   return (db) => {
@@ -93,7 +95,9 @@ function stateOf(exporter) {
 pair(Exporter.prototype, 'flush', { op: 'exporter_flush' });
 pair(Exporter.prototype, 'close', { op: 'exporter_close', result: () => undefined });
 
-function startExporter(db, { transport, endpoint, intervalMs, closeTimeoutMs, ...push } = {}) {
+function startExporter(db, options) {
+  if (!isPlain(options)) throw invalid(`options are ${describe(options)}: give an object with transport and endpoint`);
+  const { transport, endpoint, intervalMs, closeTimeoutMs, ...push } = options;
   const w = written((w) => {
     w.handle(database(db)[HANDLE]);
     w.text(transport, 'transport');

@@ -3,6 +3,7 @@
 const { begin, call, callAsync } = require('./call.js');
 const commits = require('./commits.js');
 const { BIG, FLOATS, GraphReader, HANDLE } = require('./graph.js');
+const { signalOf } = require('./options.js');
 const { registry, release } = require('./release.js');
 const { install, writes } = require('./writes.js');
 
@@ -46,7 +47,8 @@ class Transaction extends GraphReader {
     return r.optional(r.text);
   }
 
-  commitAsync({ signal } = {}) {
+  async commitAsync(options) {
+    const signal = signalOf(options);
     registry.unregister(this);
     return commits.commit(this[HANDLE], signal, this[DATABASE][ON_DEMAND]);
   }
@@ -60,8 +62,9 @@ class Transaction extends GraphReader {
   }
 
   async submitAsync(options) {
+    const signal = signalOf(options);
     registry.unregister(this);
-    const { number, token } = await commits.submitted(this[HANDLE], options);
+    const { number, token } = await commits.submitted(this[HANDLE], { signal });
     return new Pending(INTERNAL, number, token);
   }
 
@@ -261,9 +264,10 @@ class BulkLoader extends GraphReader {
   }
 
   async #callAsync(op, options) {
+    const signal = signalOf(options);
     const w = begin();
     w.handle(this[HANDLE]);
-    const r = await callAsync(op, w, options);
+    const r = await callAsync(op, w, { signal });
     return r.optional(r.text);
   }
 

@@ -70,6 +70,9 @@ class ValueFault {
 
 class Writer {
   constructor() {
+    /** The names of the row that is written, as far as they are, and else of the one before; and their numbers. */
+    this.row = [];
+    this.numbers = [];
     this.reset(shared);
   }
 
@@ -80,7 +83,12 @@ class Writer {
       this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     }
     this.at = 0;
-    this.names = null;
+    this.told = null;
+    this.nth = 0;
+    if (this.row.length > 0) {
+      this.row = [];
+      this.numbers = [];
+    }
     return this;
   }
 
@@ -206,17 +214,35 @@ class Writer {
     }
   }
 
+  /** The next row of several begins, which probably has the names of the one before. */
+  begins() {
+    this.nth = 0;
+  }
+
   /** A name that may stand several times among the arguments: as text the first time, then by its number. */
   name(value, what) {
-    this.names ??= new Map();
-    const number = this.names.get(value);
-    if (number !== undefined) {
-      this.u32(number);
-      return;
+    const { row, nth } = this;
+    // It is probably the one that stood here in the row before.
+    if (nth < row.length && row[nth] === value) {
+      this.nth = nth + 1;
+      return this.u32(this.numbers[nth]);
     }
-    this.u32(INLINE);
-    this.text(value, what);
-    this.names.set(value, this.names.size);
+    this.otherName(value, what);
+  }
+
+  otherName(value, what) {
+    this.told ??= new Map();
+    let number = this.told.get(value);
+    if (number === undefined) {
+      this.u32(INLINE);
+      this.text(value, what);
+      number = this.told.size;
+      this.told.set(value, number);
+    } else {
+      this.u32(number);
+    }
+    this.row[this.nth] = value;
+    this.numbers[this.nth++] = number;
   }
 
   blob(bytes) {
@@ -335,13 +361,20 @@ class Writer {
   /** Properties by name, from an object or a Map. */
   props(props, floats) {
     if (props === undefined || props === null) return this.u32(0);
-    const entries = props instanceof Map ? [...props] : isPlain(props) ? Object.entries(props) : undefined;
-    if (entries === undefined) throw invalid(`properties are ${describe(props)}: give an object of them`);
-    this.u32(entries.length);
-    for (const [name, value] of entries) {
-      this.name(name, 'the name of a property');
-      this.value(value, name, floats);
+    if (props instanceof Map) {
+      this.u32(props.size);
+      for (const [name, value] of [...props]) this.prop(name, value, floats);
+      return;
     }
+    if (!isPlain(props)) throw invalid(`properties are ${describe(props)}: give an object of them`);
+    const names = Object.keys(props);
+    this.u32(names.length);
+    for (let nth = 0; nth < names.length; nth++) this.prop(names[nth], props[names[nth]], floats);
+  }
+
+  prop(name, value, floats) {
+    this.name(name, 'the name of a property');
+    this.value(value, name, floats);
   }
 
   labels(labels) {
@@ -362,13 +395,17 @@ class Writer {
     this.u64(edge.rank ?? 0, 'rank');
   }
 
-  /** Which properties are asked for: all, or those of a list. */
-  select(select) {
-    if (select === undefined || select === null) return this.u8(0);
-    if (!Array.isArray(select)) throw invalid(`select is ${describe(select)}: give an array of the names of properties`);
-    this.u8(1);
-    this.u32(select.length);
-    for (const name of select) this.text(name, 'the name of a property');
+  /** Which properties are asked for: see `select.js`. */
+  select(selected) {
+    this.u8(selected.kind);
+    if (selected.kind === 2) this.u32(selected.number);
+    else if (selected.kind === 1) this.names(selected.names);
+  }
+
+  /** Names of properties. */
+  names(names) {
+    this.u32(names.length);
+    for (const name of names) this.text(name, 'the name of a property');
   }
 
   /** Options by name; what is undefined or null is not given. */

@@ -18,10 +18,11 @@ function write(tx, op, rest, big = tx[BIG]) {
 function newNodeTo(w, node, floats) {
   if (!isPlain(node)) throw invalid(`a node to be created is ${describe(node)}: give an object`);
   for (const member of Object.keys(node)) {
-    if (!['id', 'key', 'labels', 'props'].includes(member)) {
+    if (member !== 'key' && member !== 'props' && member !== 'labels' && member !== 'id') {
       throw invalid(`a node to be created has no ${member}: give id, key, labels and props, each if it has one`);
     }
   }
+  w.begins();
   const { id, key, labels, props } = node;
   const chosen = id !== undefined && id !== null;
   w.bool(chosen);
@@ -32,6 +33,7 @@ function newNodeTo(w, node, floats) {
 }
 
 function edgeTo(w, edge, floats) {
+  w.begins();
   w.edgeKey(edge);
   w.props(edge.props, floats);
 }

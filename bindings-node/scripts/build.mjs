@@ -6,13 +6,11 @@
 
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, renameSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import platform from '../lib/platform.js';
+import { cargoBuild, here } from './cargo.mjs';
 
 const { addonPlatform } = platform;
-
-const here = dirname(dirname(fileURLToPath(import.meta.url)));
 
 function buildReplication() {
   const place = join(here, 'replication');
@@ -23,13 +21,8 @@ function buildReplication() {
 }
 
 function buildAddon(profile) {
-  const built = execFileSync(
-    'cargo',
-    ['build', '-p', 'kitedb-napi', '--profile', profile, '--message-format', 'json-render-diagnostics'],
-    { cwd: here, encoding: 'utf8', maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'inherit'] },
-  );
-  const artifacts = built.split('\n').filter(Boolean).map((line) => JSON.parse(line));
-  const addon = artifacts.find((a) => a.reason === 'compiler-artifact' && a.target.name === 'kitedb_napi' && a.target.kind.includes('cdylib'));
+  const artifacts = cargoBuild('-p', 'kitedb-napi', '--lib', '--profile', profile);
+  const addon = artifacts.find(({ target }) => target.name === 'kitedb_napi' && target.kind.includes('cdylib'));
   if (addon === undefined) throw new Error('cargo built no addon: is crates/kitedb-napi a cdylib?');
 
   mkdirSync(join(here, 'native'), { recursive: true });

@@ -1,7 +1,7 @@
 // Packs what is published: the package without an addon, and that of this platform with nothing else. The first depends on the
 // second, and on those of the other platforms, as far as one can be installed.
 //
-//     node scripts/pack.mjs DIR     # writes two archives into DIR, and says their names and sizes
+//     node scripts/pack.mjs DIR     # writes two archives into DIR, and says their names and sizes: packed, and installed
 
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ const out = resolve(process.argv[2] ?? '.');
 const manifest = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8'));
 const platform = platforms.addonPlatform();
 const [os, cpu, libc] = platform.split('-');
-const { version, license, repository, engines } = manifest;
+const { version, license, repository, engines, publishConfig } = manifest;
 
 const stage = mkdtempSync(join(tmpdir(), 'kitedb-pack-'));
 try {
@@ -32,17 +32,18 @@ try {
   cpSync(join(here, 'LICENSE'), join(own, 'LICENSE'));
   writeFileSync(join(own, 'README.md'), `# @kitedb/core-${platform}\n\nThe addon of \`@kitedb/core\` for ${platform}.\n`);
   const description = `The addon of @kitedb/core for ${platform}`;
-  const addon = { name: `@kitedb/core-${platform}`, version, description, license, repository, engines, os: [os], cpu: [cpu] };
+  const addon = { name: `@kitedb/core-${platform}`, version, description, license, repository, engines, publishConfig, os: [os], cpu: [cpu] };
   if (os === 'linux') addon.libc = [libc === 'gnu' ? 'glibc' : libc];
+  addon.type = 'commonjs';
   addon.main = 'kitedb.node';
   addon.files = ['kitedb.node', 'README.md', 'LICENSE'];
   writeFileSync(join(own, 'package.json'), `${JSON.stringify(addon, null, 2)}\n`);
 
   mkdirSync(out, { recursive: true });
   for (const dir of [root, own]) {
-    const [{ filename }] = JSON.parse(execFileSync('npm', ['pack', '--json', '--pack-destination', out], { cwd: dir, encoding: 'utf8' }));
+    const [{ filename, unpackedSize }] = JSON.parse(execFileSync('npm', ['pack', '--json', '--pack-destination', out], { cwd: dir, encoding: 'utf8' }));
     const archive = join(out, filename.replaceAll('/', '-').replace('@', ''));
-    console.log(`${archive} ${statSync(archive).size}`);
+    console.log(`${archive} ${statSync(archive).size} ${unpackedSize}`);
   }
 } finally {
   rmSync(stage, { recursive: true });

@@ -7,6 +7,7 @@ const { join } = require('node:path');
 const { after } = require('node:test');
 
 const kitedb = require('@kitedb/core');
+const { begin, call } = require('../lib/call.js');
 
 /** A folder that is gone after the tests of this file. */
 function folder() {
@@ -40,4 +41,16 @@ async function failsLater(promise, code, message) {
   });
 }
 
-module.exports = { assert, fails, failsLater, folder, kitedb, memory };
+/** How many things the addon holds for this thread. */
+const held = () => call('held_count', begin()).handle();
+
+/** Collects what nobody has any more until a condition holds, which it must sometime. */
+async function collected(until) {
+  for (let tries = 0; !until() && tries < 400; tries++) {
+    globalThis.gc();
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  assert.ok(until(), 'what nobody has any more is still held');
+}
+
+module.exports = { assert, collected, fails, failsLater, folder, held, kitedb, memory };

@@ -8,7 +8,7 @@
 use crate::{
     fault::{self, Fault, Outcome},
     handles::Handles,
-    ops::{Context, Job, OPS, Operation},
+    ops::{Context, Job, OPS, Operation, Selects},
     wire::{Reader, Symbols, Writer},
 };
 use kitedb::{Error, ErrorCode, Progress, Watch};
@@ -87,6 +87,7 @@ struct Instance {
     handles: Arc<Handles>,
     woken: Arc<Woken>,
     symbols: RefCell<Symbols>,
+    selects: Selects,
     /// Where arguments come in and results go out.
     shared: RefCell<Uint8Array>,
     /// Of the last call, where it did not fit there.
@@ -163,7 +164,7 @@ impl Instance {
         bytes.clear();
         let mut symbols = self.symbols.borrow_mut();
         let (mut reader, mut writer) = (Reader::new(args), Writer::new(bytes, Some(&mut symbols)));
-        let context = Context { handles: &self.handles, woken: &self.woken };
+        let context = Context { handles: &self.handles, woken: &self.woken, selects: &self.selects };
         match OPS.get(op as usize).map(|(_, operation)| operation) {
             Some(Operation::Quick(run)) => run(&context, &mut reader, &mut writer)?,
             Some(Operation::Blocking(prepare)) => prepare(&self.handles, &mut reader)?(&Watch::default(), &mut writer)?,
@@ -230,7 +231,7 @@ impl Task for Run {
 ///   its progress told
 /// - `cancel(number)`, `forget(number)`: ends a job; what ends it is needed no more
 /// - `keepAlive(yes)`: whether the process waits for commits
-/// - `symbol(number)`: the name with a number
+/// - `symbol(number)`, `list(number)`: the name with a number, the names of a list
 #[napi(skip_typescript)]
 pub fn connect<'e>(env: &'e Env, shared: Uint8Array, wake: Function<'e, (), ()>) -> napi::Result<Object<'e>> {
     let woken = Arc::new(Woken::default());
@@ -242,6 +243,7 @@ pub fn connect<'e>(env: &'e Env, shared: Uint8Array, wake: Function<'e, (), ()>)
         handles: Arc::default(),
         woken,
         symbols: RefCell::default(),
+        selects: Selects::default(),
         shared: RefCell::new(shared),
         large: RefCell::default(),
         spare: RefCell::default(),
@@ -281,6 +283,11 @@ pub fn connect<'e>(env: &'e Env, shared: Uint8Array, wake: Function<'e, (), ()>)
     })?;
     let of = instance.clone();
     set(&mut functions, env, "symbol", move |ctx| Ok(of.symbols.borrow().name(ctx.get(0)?).map(str::to_owned)))?;
+    let of = instance.clone();
+    set(&mut functions, env, "list", move |ctx| {
+        let symbols = of.symbols.borrow();
+        Ok(symbols.list(ctx.get(0)?).map(|names| names.into_iter().map(str::to_owned).collect::<Vec<_>>()))
+    })?;
     set(&mut functions, env, "keepAlive", move |ctx| {
         let env = ctx.env.raw();
         // SAFETY: the function was made by this environment, on this thread, and is freed with the instance that has it.

@@ -13,6 +13,7 @@ mod transaction;
 mod writes;
 
 pub use options::ACCENT;
+pub use reads::Selects;
 
 use crate::{
     boundary::Woken,
@@ -27,6 +28,7 @@ use std::sync::Arc;
 pub struct Context<'c> {
     pub handles: &'c Arc<Handles>,
     pub woken: &'c Arc<Woken>,
+    pub selects: &'c Selects,
 }
 
 /// What blocks, ready to be done on any thread.
@@ -59,7 +61,7 @@ pub const OPS: &[(&str, Operation)] = operations! {
     database: [release held_count path read_only replication_role sync_mode damage last_commit_token is_copied log_fault
         log_is_denied require_commits progress         begin snapshot snapshot_info woken limits]
         [open close abandon checkpoint compact compact_step sync check stats compare]
-    reads: [node node_with_key node_by_key node_exists node_key node_prop node_has_label node_vector vector_dimension
+    reads: [select node node_with_key node_by_key node_exists node_key node_prop node_has_label node_vector vector_dimension
         edge edge_between edges_between edge_exists edge_prop degree counts labels etypes propkeys
         label_id etype_id propkey_id indexes neighbor_ids] []
     scans: [nodes_batch edges_batch edges_at_batch nodes_page edges_page neighbors_page] []

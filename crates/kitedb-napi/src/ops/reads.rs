@@ -7,23 +7,57 @@ use crate::{
     wire::{Reader, Writer},
 };
 use kitedb::{
-    AllTypes, Direction, EdgeKey, EdgeRef, EdgeTypeId, Graph, GraphRead, NameRef, NodeRef, Result, TypeFilter,
+    AllTypes, Direction, EdgeKey, EdgeRef, EdgeTypeId, Error, ErrorCode, Graph, GraphRead, NameRef, NodeRef, Result,
+    TypeFilter, ValueRef,
 };
+use std::{cell::RefCell, rc::Rc};
 
 /// Which properties are asked for.
 pub enum Select<'a> {
     All,
     Only(Vec<&'a str>),
+    /// Those that were told by [`select`].
+    Told(Rc<[Box<str>]>),
+}
+
+/// The names that were told, by number: who asks for the same properties again and again tells them once.
+#[derive(Debug, Default)]
+pub struct Selects(RefCell<Vec<Rc<[Box<str>]>>>);
+
+/// Takes in names of properties, and gives them a number. The JavaScript side tells few.
+pub fn select(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
+    let count = r.count()?;
+    let names = (0..count).map(|_| r.text().map(Box::from)).collect::<Result<_>>()?;
+    let mut selects = c.selects.0.borrow_mut();
+    selects.push(names);
+    w.u32(selects.len() as u32 - 1);
+    Ok(())
 }
 
 impl<'a> Select<'a> {
-    pub fn read(r: &mut Reader<'a>) -> Result<Self> {
-        if !r.bool()? {
-            return Ok(Self::All);
+    pub fn read(c: &Context<'_>, r: &mut Reader<'a>) -> Result<Self> {
+        match r.u8()? {
+            0 => Ok(Self::All),
+            1 => {
+                let count = r.count()?;
+                Ok(Self::Only((0..count).map(|_| r.text()).collect::<Result<_>>()?))
+            }
+            _ => {
+                let number = r.u32()? as usize;
+                let told = c.selects.0.borrow().get(number).cloned();
+                told.map(Self::Told).ok_or_else(|| Error::new(ErrorCode::Internal, "properties are asked for that were not told"))
+            }
         }
-        let count = r.count()?;
-        Ok(Self::Only((0..count).map(|_| r.text()).collect::<Result<_>>()?))
     }
+}
+
+/// Those of some names that are there.
+fn only<'n, 'p, N: AsRef<str>>(
+    names: &'n [N],
+    prop: impl Fn(&str) -> Result<Option<ValueRef<'p>>>,
+) -> impl Iterator<Item = Result<(&'n str, ValueRef<'p>)>> {
+    let found = move |name: &'n N| Some(prop(name.as_ref()).transpose()?.map(|value| (name.as_ref(), value)));
+    names.iter().filter_map(found)
 }
 
 /// A type of edges by its name, or all types.
@@ -65,81 +99,54 @@ pub fn put_key(w: &mut Writer<'_>, graph: &dyn Graph, edge: EdgeKey) -> Result<(
     Ok(())
 }
 
+/// The key of a node.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Key {
+    Told,
+    /// Who asks has it: it is what he asked by.
+    Asked,
+}
+
 /// Id, key, labels and properties.
-pub fn put_node(w: &mut Writer<'_>, node: &NodeRef<'_>, select: &Select<'_>) -> Result<()> {
+pub fn put_node(w: &mut Writer<'_>, node: &NodeRef<'_>, key: Key, select: &Select<'_>) -> Result<()> {
     w.node(node.id());
-    w.optional(node.key()?, Writer::text);
-    let labels = node.label_names()?;
-    w.u32(labels.len() as u32);
-    labels.iter().for_each(|label| w.name(label));
-    let place = w.place_u32();
-    let mut count = 0;
-    match select {
-        Select::All => {
-            for prop in node.named_props()? {
-                let (name, value) = prop?;
-                w.name(&name);
-                w.value(value);
-                count += 1;
-            }
-        }
-        Select::Only(names) => {
-            for name in names {
-                if let Some(value) = node.prop(*name)? {
-                    w.name(name);
-                    w.value(value);
-                    count += 1;
-                }
-            }
-        }
+    match node.key()? {
+        Some(_) if key == Key::Asked => w.u8(2),
+        key => w.optional(key, Writer::text),
     }
-    w.fill_u32(place, count);
-    Ok(())
+    w.labels(&node.label_names()?);
+    match select {
+        Select::All => w.props(|| node.named_props()),
+        Select::Only(names) => w.props(|| Ok(only(names, |name| node.prop(name)))),
+        Select::Told(names) => w.props(|| Ok(only(names, |name| node.prop(name)))),
+    }
 }
 
 /// Source, type, destination, rank and properties.
 pub fn put_edge(w: &mut Writer<'_>, edge: &EdgeRef<'_>, select: &Select<'_>) -> Result<()> {
     w.edge(edge)?;
-    let place = w.place_u32();
-    let mut count = 0;
     match select {
-        Select::All => {
-            for prop in edge.named_props()? {
-                let (name, value) = prop?;
-                w.name(&name);
-                w.value(value);
-                count += 1;
-            }
-        }
-        Select::Only(names) => {
-            for name in names {
-                if let Some(value) = edge.prop(*name)? {
-                    w.name(name);
-                    w.value(value);
-                    count += 1;
-                }
-            }
-        }
+        Select::All => w.props(|| edge.named_props()),
+        Select::Only(names) => w.props(|| Ok(only(names, |name| edge.prop(name)))),
+        Select::Told(names) => w.props(|| Ok(only(names, |name| edge.prop(name)))),
     }
-    w.fill_u32(place, count);
-    Ok(())
 }
 
 pub fn node(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
-    let (handle, id, select) = (r.u64()?, r.node()?, Select::read(r)?);
+    let (handle, id, select) = (r.u64()?, r.node()?, Select::read(c, r)?);
     Ok(c.handles.read(handle, |graph| {
         let node = graph.node(id)?;
         w.bool(node.is_some());
-        node.map_or(Ok(()), |node| put_node(w, &node, &select))
+        node.map_or(Ok(()), |node| put_node(w, &node, Key::Told, &select))
     })?)
 }
 
 pub fn node_with_key(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
-    let (handle, key, select) = (r.u64()?, r.text()?, Select::read(r)?);
+    let (handle, key, select) = (r.u64()?, r.text()?, Select::read(c, r)?);
     Ok(c.handles.read(handle, |graph| {
         let node = graph.node_with_key(key)?;
         w.bool(node.is_some());
-        node.map_or(Ok(()), |node| put_node(w, &node, &select))
+        node.map_or(Ok(()), |node| put_node(w, &node, Key::Asked, &select))
     })?)
 }
 
@@ -188,7 +195,7 @@ pub fn node_vector(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> O
     Ok(c.handles.read(handle, |graph| {
         let node = graph.node(id)?;
         let vector = node.as_ref().map(|node| node.vector(name)).transpose()?.flatten();
-        w.optional(vector, |w, vector| w.value(kitedb::ValueRef::Vector(vector)));
+        w.optional(vector, |w, vector| w.value(ValueRef::Vector(vector)));
         Ok(())
     })?)
 }
@@ -204,7 +211,7 @@ pub fn edge(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome 
     let handle = r.u64()?;
     Ok(c.handles.read(handle, |graph| {
         let key = edge_key(graph, r)?;
-        let select = Select::read(r)?;
+        let select = Select::read(c, r)?;
         let edge = key.map(|key| graph.edge(key)).transpose()?.flatten();
         w.bool(edge.is_some());
         edge.map_or(Ok(()), |edge| put_edge(w, &edge, &select))
@@ -213,7 +220,7 @@ pub fn edge(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome 
 
 /// The edge of the lowest rank between two nodes, with its properties.
 pub fn edge_between(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
-    let (handle, src, ty, dst, select) = (r.u64()?, r.node()?, r.text()?, r.node()?, Select::read(r)?);
+    let (handle, src, ty, dst, select) = (r.u64()?, r.node()?, r.text()?, r.node()?, Select::read(c, r)?);
     Ok(c.handles.read(handle, |graph| {
         let key = graph.edge_between(src, ty, dst)?;
         let edge = key.map(|key| graph.edge(key)).transpose()?.flatten();

@@ -2,10 +2,11 @@
 
 use super::{
     Context,
-    reads::{Select, Types, direction, edge_key, put_edge, put_key, put_node},
+    reads::{Key, Select, Types, direction, edge_key, put_edge, put_key, put_node},
 };
 use crate::{
     fault::Outcome,
+    handles::Held,
     wire::{Reader, Writer},
 };
 use kitedb::{EdgeKey, Error, ErrorCode, Graph, GraphRead, NodeId, NodeRef, Page, Result};
@@ -33,12 +34,33 @@ fn ids_of(graph: &dyn Graph, label: Option<&str>, after: Option<NodeId>, limit: 
     }
 }
 
+/// Reads a batch: `f` writes it, and says whether there is more. The first batch of a scan over the newest state of a database
+/// writes the number of a view of that state after it, if there is more: the others are read from that.
+fn batch(
+    c: &Context<'_>,
+    r: &mut Reader<'_>,
+    w: &mut Writer<'_>,
+    f: impl FnOnce(&dyn Graph, &mut Reader<'_>, &mut Writer<'_>) -> Result<bool>,
+) -> Outcome {
+    let (handle, newest) = (r.u64()?, r.bool()?);
+    if !newest {
+        c.handles.read(handle, |graph| f(graph, r, w))?;
+        return Ok(());
+    }
+    let view = c.handles.database(handle)?.snapshot()?;
+    if f(&view, r, w)? {
+        let view = view.with_origin("scan").into_handle();
+        w.u64(c.handles.add(Held::View(view)));
+    }
+    Ok(())
+}
+
 /// Nodes after one, or from the first on; and after which one the next batch begins.
 pub fn nodes_batch(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
-    let (handle, label, after) = (r.u64()?, r.optional(Reader::text)?, r.optional(Reader::node)?);
-    let (limit, select) = (r.u32()? as usize, Select::read(r)?);
-    Ok(c.handles.read(handle, |graph| {
-        if after.is_none() {
+    batch(c, r, w, |graph, r, w| {
+        let (label, after) = (r.optional(Reader::text)?, r.optional(Reader::node)?);
+        let (limit, select) = (r.u32()? as usize, Select::read(c, r)?);
+        let next = if after.is_none() {
             // A scan from the beginning has each record at hand.
             let nodes = match label {
                 Some(label) => graph.nodes_with_label(label)?,
@@ -48,26 +70,26 @@ pub fn nodes_batch(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> O
             let mut nodes = nodes.fuse();
             rows(w, nodes.by_ref().take(limit), |w, node| {
                 last = Some(node.id());
-                put_node(w, &node, &select)
+                put_node(w, &node, Key::Told, &select)
             })?;
             let more = nodes.next().transpose()?.is_some();
-            w.optional(last.filter(|_| more), Writer::node);
-            return Ok(());
-        }
-        let page = ids_of(graph, label, after, limit)?;
-        let found = page.items.iter().filter_map(|id| graph.node(*id).transpose());
-        rows(w, found, |w, node| put_node(w, &node, &select))?;
-        w.optional(page.next, Writer::node);
-        Ok(())
-    })?)
+            last.filter(|_| more)
+        } else {
+            let page = ids_of(graph, label, after, limit)?;
+            let found = page.items.iter().filter_map(|id| graph.node(*id).transpose());
+            rows(w, found, |w, node| put_node(w, &node, Key::Told, &select))?;
+            page.next
+        };
+        w.optional(next, Writer::node);
+        Ok(next.is_some())
+    })
 }
 
 /// Edges after one, or from the first on.
 pub fn edges_batch(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
-    let handle = r.u64()?;
-    Ok(c.handles.read(handle, |graph| {
+    batch(c, r, w, |graph, r, w| {
         let after = following(graph, r)?;
-        let (limit, select) = (r.u32()? as usize, Select::read(r)?);
+        let (limit, select) = (r.u32()? as usize, Select::read(c, r)?);
         if after.is_none() {
             let mut last = None;
             let mut edges = graph.edges().fuse();
@@ -82,7 +104,7 @@ pub fn edges_batch(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> O
         let found = page.items.iter().filter_map(|key| graph.edge(*key).transpose());
         rows(w, found, |w, edge| put_edge(w, &edge, &select))?;
         put_next(w, graph, page.next)
-    })?)
+    })
 }
 
 /// The edge after which a batch or page begins.
@@ -92,9 +114,11 @@ fn following(graph: &dyn Graph, r: &mut Reader<'_>) -> Result<Option<EdgeKey>> {
     r.optional(|r| edge_key(graph, r)?.ok_or_else(unknown))
 }
 
-fn put_next(w: &mut Writer<'_>, graph: &dyn Graph, next: Option<EdgeKey>) -> Result<()> {
+/// Returns whether there is a next batch.
+fn put_next(w: &mut Writer<'_>, graph: &dyn Graph, next: Option<EdgeKey>) -> Result<bool> {
     w.bool(next.is_some());
-    next.map_or(Ok(()), |next| put_key(w, graph, next))
+    next.map_or(Ok(()), |next| put_key(w, graph, next))?;
+    Ok(next.is_some())
 }
 
 /// What is asked for of each edge at a node.
@@ -107,13 +131,13 @@ enum Want {
 /// The edges at a node, or the nodes at their other ends: all at once where they are no more than a batch, and else in order,
 /// from the beginning or after one of them.
 pub fn edges_at_batch(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
-    let (handle, id, direction, types) = (r.u64()?, r.node()?, direction(r)?, Types::read(r)?);
-    let want = if r.bool()? { Want::Other } else { Want::Edge };
-    let sorted = r.bool()?;
-    Ok(c.handles.read(handle, |graph| {
+    batch(c, r, w, |graph, r, w| {
+        let (id, direction, types) = (r.node()?, direction(r)?, Types::read(r)?);
+        let want = if r.bool()? { Want::Other } else { Want::Edge };
+        let sorted = r.bool()?;
         let after = following(graph, r)?;
-        let (limit, select) = (r.u32()? as usize, Select::read(r)?);
-        let other = |w: &mut Writer<'_>, node: NodeRef<'_>| put_node(w, &node, &select);
+        let (limit, select) = (r.u32()? as usize, Select::read(c, r)?);
+        let other = |w: &mut Writer<'_>, node: NodeRef<'_>| put_node(w, &node, Key::Told, &select);
         if after.is_none() && !sorted && graph.degree(id, direction, types.filter())? <= limit as u64 {
             let edges = match direction {
                 kitedb::Direction::Out => graph.out_edges(id, types.filter())?,
@@ -137,7 +161,7 @@ pub fn edges_at_batch(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -
             }
         }
         put_next(w, graph, page.next)
-    })?)
+    })
 }
 
 pub fn nodes_page(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
@@ -153,7 +177,8 @@ pub fn nodes_page(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Ou
 fn put_page(w: &mut Writer<'_>, graph: &dyn Graph, page: Page<EdgeKey>) -> Result<()> {
     w.u32(page.items.len() as u32);
     page.items.iter().try_for_each(|edge| put_key(w, graph, *edge))?;
-    put_next(w, graph, page.next)
+    put_next(w, graph, page.next)?;
+    Ok(())
 }
 
 pub fn edges_page(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {

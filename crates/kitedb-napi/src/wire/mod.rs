@@ -22,8 +22,10 @@
 //! | 15 | duration | months, days, seconds i64, nanoseconds u32 |
 //! | 16 | unsigned integer (in results only) | u64 |
 //!
-//! A text is its length in bytes as u32, and UTF-8. A *name* (of a label, an edge type, a property) stands as a text only where
-//! it is new to its reader: see [`Reader::name`] and [`Writer::name`].
+//! A text is its length in bytes as u32, and UTF-8; in results the highest bit of the length says that it is ASCII, which
+//! JavaScript makes a string of with less work. A *name* (of a label, an edge type, a property) stands as a text only where it is
+//! new to its reader: see [`Reader::name`] and [`Writer::name`]. Names that stand together (all labels of a node, all names of its
+//! properties) are one number, for most nodes have those of another node: see [`Writer::labels`] and [`Writer::props`].
 
 mod reader;
 mod symbols;
@@ -37,6 +39,9 @@ pub use writer::Writer;
 const INLINE: u32 = u32::MAX;
 /// A text follows, which has the number in the other bits from now on.
 const DEFINES: u32 = 1 << 31;
+
+/// In the length of a text of a result: it is ASCII.
+const ASCII: u32 = 1 << 31;
 
 mod tag {
     pub const NULL: u8 = 0;

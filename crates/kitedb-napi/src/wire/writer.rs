@@ -1,6 +1,6 @@
 //! Writes the result of a call.
 
-use super::{DEFINES, INLINE, Symbols, tag};
+use super::{ASCII, DEFINES, INLINE, Symbols, symbols::Of, tag};
 use kitedb::{EdgeRef, Error, ErrorCode, NodeId, Result, ValueRef};
 
 /// The result of a call, written from front to back.
@@ -80,7 +80,9 @@ impl<'s> Writer<'s> {
     }
 
     pub fn text(&mut self, value: &str) {
-        self.bytes(value.as_bytes());
+        let ascii = if value.is_ascii() { ASCII } else { 0 };
+        self.u32(value.len() as u32 | ascii);
+        self.bytes.extend_from_slice(value.as_bytes());
     }
 
     /// A byte that says whether it is there, and what it is.
@@ -104,6 +106,56 @@ impl<'s> Writer<'s> {
                 self.text(name);
             }
         }
+    }
+
+    /// Labels, which stand together: by the number of their list, or [`INLINE`], how many they are, and each.
+    pub fn labels<N: AsRef<str>>(&mut self, names: &[N]) {
+        let number = self.symbols.as_mut().and_then(|symbols| {
+            let mut list = symbols.begin_list(Of::Labels);
+            names.iter().all(|name| symbols.add(&mut list, name.as_ref())).then(|| symbols.end_list(list))?
+        });
+        if let Some(number) = number {
+            return self.u32(number);
+        }
+        self.u32(INLINE);
+        self.u32(names.len() as u32);
+        names.iter().for_each(|name| self.name(name.as_ref()));
+    }
+
+    /// Properties: the number of the list of their names, and their values; or [`INLINE`], how many they are, and a name and a
+    /// value each. `props` gives them, twice if need be.
+    pub fn props<'p, N: AsRef<str>, P: Iterator<Item = Result<(N, ValueRef<'p>)>>>(
+        &mut self,
+        props: impl Fn() -> Result<P>,
+    ) -> Result<()> {
+        let place = self.place_u32();
+        if let Some(mut list) = self.symbols.as_mut().map(|symbols| symbols.begin_list(Of::Props)) {
+            let mut listed = true;
+            for prop in props()? {
+                let (name, value) = prop?;
+                listed = self.symbols.as_mut().is_some_and(|symbols| symbols.add(&mut list, name.as_ref()));
+                if !listed {
+                    break;
+                }
+                self.value(value);
+            }
+            let number = self.symbols.as_mut().filter(|_| listed).and_then(|symbols| symbols.end_list(list));
+            if let Some(number) = number {
+                self.fill_u32(place, number);
+                return Ok(());
+            }
+        }
+        self.bytes.truncate(place);
+        self.u32(INLINE);
+        let (place, mut count) = (self.place_u32(), 0);
+        for prop in props()? {
+            let (name, value) = prop?;
+            self.name(name.as_ref());
+            self.value(value);
+            count += 1;
+        }
+        self.fill_u32(place, count);
+        Ok(())
     }
 
     pub fn edge(&mut self, edge: &EdgeRef<'_>) -> Result<()> {
@@ -231,6 +283,7 @@ impl<'s> Writer<'s> {
             }
         }
         let len = self.bytes.len() - place - 4;
-        self.fill_u32(place, len as u32);
+        debug_assert!(snake.is_ascii(), "a field's name is an identifier of this crate");
+        self.fill_u32(place, len as u32 | ASCII);
     }
 }

@@ -1,0 +1,35 @@
+// Builds what is in the Cargo workspace for the package and its benchmark.
+
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { dirname, join, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The folder of the package. */
+export const here = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** What of cargo's says so much. */
+const MOST = 1 << 28;
+
+/**
+ * Where cargo builds what belongs to this tree. Cargo names what it builds by the place of a crate within its workspace, and tells
+ * what is new by times: in a folder that two trees share, it takes what was built from the other one for what is to be built.
+ */
+function targetOf() {
+  const told = execFileSync('cargo', ['metadata', '--no-deps', '--format-version', '1'], { cwd: here, encoding: 'utf8', maxBuffer: MOST });
+  const { target_directory: target, workspace_root: tree } = JSON.parse(told);
+  if (target.startsWith(tree + sep)) return target;
+  return join(target, `tree-${createHash('sha256').update(tree).digest('hex').slice(0, 12)}`);
+}
+
+/** Builds with these arguments, and returns the artifacts that cargo tells of. */
+export function cargoBuild(...args) {
+  const built = execFileSync('cargo', ['build', '--target-dir', targetOf(), '--message-format', 'json-render-diagnostics', ...args], {
+    cwd: here,
+    encoding: 'utf8',
+    maxBuffer: MOST,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const told = built.split('\n').filter(Boolean).map((line) => JSON.parse(line));
+  return told.filter((artifact) => artifact.reason === 'compiler-artifact');
+}

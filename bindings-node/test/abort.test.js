@@ -1,0 +1,230 @@
+'use strict';
+// Every call that returns a promise and takes a signal: ended before it begins, at once, and while it is under way. What is ended
+// has really ended, what is not has happened, and whatever it was asked of goes on.
+
+const { test } = require('node:test');
+const { cpSync, mkdirSync } = require('node:fs');
+const { createServer } = require('node:net');
+const { join } = require('node:path');
+const { assert, folder, kitedb } = require('./support.js');
+
+const { Database } = kitedb;
+const dir = folder();
+let made = 0;
+
+/** A collector that takes what it is sent and never answers. */
+function silentCollector(t) {
+  const sockets = new Set();
+  const server = createServer((socket) => sockets.add(socket.on('error', () => {})));
+  t.after(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${server.address().port}`)));
+}
+
+/** A primary with a replica of it, and copies of the files of both that nobody has open. */
+function cluster() {
+  const own = join(dir, `cluster${made++}`);
+  mkdirSync(own);
+  const [here, there] = [join(own, 'here.kitedb'), join(own, 'there.kitedb')];
+  const primary = Database.open(here, { replicationRole: 'primary' });
+  primary.createNodesBatch(Array.from({ length: 2000 }, (_, n) => ({ key: `n${n}`, props: { n } })));
+  const replica = Database.open(there, { replicationRole: 'replica', replicationSourceDbPath: here, replicationName: 'there' });
+  replica.replicaBootstrapFromSnapshot();
+  const tx = primary.begin();
+  tx.createNode('after');
+  tx.commit();
+  return { own, primary, replica, here, there };
+}
+
+/** The same, where the files of one of them are at rest. */
+function atRest(which) {
+  const made = cluster();
+  made[which].close();
+  return made;
+}
+
+function withTransaction(made = cluster()) {
+  const tx = made.primary.begin();
+  tx.createNode('one');
+  return { ...made, tx };
+}
+
+function withBulk() {
+  const made = cluster();
+  const bulk = made.primary.beginBulk(1);
+  bulk.createNode('one');
+  return { ...made, bulk };
+}
+
+/** Nobody else works with it. */
+function copied() {
+  const made = atRest('primary');
+  const copy = join(made.own, 'copy');
+  mkdirSync(copy);
+  made.replica.close();
+  for (const suffix of ['', '.replication']) cpSync(`${made.here}${suffix}`, join(copy, `here.kitedb${suffix}`), { recursive: true, force: true });
+  return { ...made, moved: join(copy, 'here.kitedb') };
+}
+
+const windows = { minEntries: 1, minMs: 0, maxBytes: 1 << 30, maxLagMs: 1 << 30 };
+const pushes = (name, how) => [name, { silent: true, run: how }];
+
+/**
+ * How each call is made: `with` makes what it is asked of, `run` makes it with a signal. What has `silent` does not end by itself;
+ * `alone` is what its success leaves that the look afterwards cannot use.
+ */
+const CALLS = {
+  Database: {
+    closeAsync: { run: ({ primary }, how) => primary.closeAsync(how) },
+    transactionAsync: { run: ({ primary }, how) => primary.transactionAsync(async (tx) => void tx.createNode('one'), how) },
+    checkpointAsync: { run: ({ primary }, how) => primary.checkpointAsync(how) },
+    compactAsync: { run: ({ primary }, how) => primary.compactAsync(how) },
+    compactStepAsync: { run: ({ primary }, how) => primary.compactStepAsync(how) },
+    syncAsync: { run: ({ primary }, how) => primary.syncAsync(how) },
+    checkAsync: { run: ({ primary }, how) => primary.checkAsync(how) },
+    statsAsync: { run: ({ primary }, how) => primary.statsAsync(how) },
+    primaryReplicationStatusAsync: { run: ({ primary }, how) => primary.primaryReplicationStatusAsync(how) },
+    primaryRemoveReplicaAsync: { run: ({ primary }, how) => primary.primaryRemoveReplicaAsync('there', how) },
+    primaryRunRetentionAsync: { run: ({ primary }, how) => primary.primaryRunRetentionAsync(how) },
+    primaryPromoteToNextEpochAsync: { run: ({ primary }, how) => primary.primaryPromoteToNextEpochAsync(how) },
+    primaryPromoteByForceAsync: { run: ({ primary }, how) => primary.primaryPromoteByForceAsync(how) },
+    primaryRivalsAsync: { run: ({ primary }, how) => primary.primaryRivalsAsync(how) },
+    primaryExportSnapshotAsync: { run: ({ primary }, how) => primary.primaryExportSnapshotAsync(how) },
+    exportReplicationSnapshotTransportJsonAsync: { run: ({ primary }, how) => primary.exportReplicationSnapshotTransportJsonAsync(true, how) },
+    exportReplicationLogTransportJsonAsync: {
+      run: ({ primary }, how) => primary.exportReplicationLogTransportJsonAsync(null, 10, 1 << 20, true, how),
+    },
+    replicaReplicationStatusAsync: { run: ({ replica }, how) => replica.replicaReplicationStatusAsync(how) },
+    replicaBootstrapFromSnapshotAsync: { run: ({ replica }, how) => replica.replicaBootstrapFromSnapshotAsync(how) },
+    replicaReseedFromSnapshotAsync: { run: ({ replica }, how) => replica.replicaReseedFromSnapshotAsync(how) },
+    replicaCopySourceAsync: { run: ({ replica }, how) => replica.replicaCopySourceAsync(how) },
+    replicaCatchUpOnceAsync: { run: ({ replica }, how) => replica.replicaCatchUpOnceAsync(10, how) },
+    replicaPromoteAsync: { run: ({ replica }, how) => replica.replicaPromoteAsync(false, how) },
+    replicaRivalsAsync: { run: ({ replica }, how) => replica.replicaRivalsAsync(how) },
+    replicaRepointAsync: { run: ({ replica, here }, how) => replica.replicaRepointAsync(here, null, how) },
+    replicaWaitForNewsAsync: { silent: true, run: ({ replica }, how) => replica.replicaWaitForNewsAsync(1 << 30, 1 << 30, how) },
+    startFollowerAsync: { run: ({ replica }, how) => replica.startFollowerAsync({ pollMs: 10 }, how) },
+    stopFollowerAsync: { run: ({ replica }, how) => replica.stopFollowerAsync(how) },
+    waitForTokenAsync: { silent: true, run: ({ replica }, how) => replica.waitForTokenAsync('1:999', 1 << 30, how) },
+    waitForTokenOutcomeAsync: { silent: true, run: ({ replica }, how) => replica.waitForTokenOutcomeAsync('1:999', 1 << 30, how) },
+  },
+  'Database, static': {
+    openAsync: {
+      run: async ({ own }, how) => {
+        const db = await Database.openAsync(join(own, 'new.kitedb'), {}, how);
+        db.close();
+      },
+    },
+    detachAsync: { with: () => atRest('replica'), run: ({ there }, how) => Database.detachAsync(there, null, how) },
+    confirmMovedAsync: { with: copied, run: ({ moved }, how) => Database.confirmMovedAsync(moved, null, how) },
+    repairAsync: { with: () => atRest('primary'), run: ({ here }, how) => Database.repairAsync(here, null, how) },
+    removeReplicaAtAsync: { run: ({ here }, how) => Database.removeReplicaAtAsync(here, 'there', null, how) },
+    confirmReplicasAtAsync: { run: ({ here }, how) => Database.confirmReplicasAtAsync(here, null, how) },
+    runRetentionAtAsync: { run: ({ here }, how) => Database.runRetentionAtAsync(here, windows, null, how) },
+  },
+  Transaction: {
+    commitAsync: { with: withTransaction, run: ({ tx }, how) => tx.commitAsync(how) },
+    submitAsync: { with: withTransaction, run: async ({ tx }, how) => (await tx.submitAsync(how)).waitAsync() },
+  },
+  BulkLoader: {
+    stepAsync: { with: withBulk, run: ({ bulk }, how) => bulk.stepAsync(how) },
+    flushAsync: { with: withBulk, run: ({ bulk }, how) => bulk.flushAsync(how) },
+    finishAsync: { with: withBulk, run: ({ bulk }, how) => bulk.finishAsync(how) },
+  },
+  Exporter: {
+    flushAsync: { silent: true, with: withExporter, run: ({ exporter }, how) => exporter.flushAsync(how) },
+    closeAsync: { silent: true, with: withExporter, run: ({ exporter }, how) => exporter.closeAsync(how) },
+  },
+  '@kitedb/core': {
+    openAsync: { run: async ({ own }, how) => (await kitedb.openAsync(join(own, 'new.kitedb'), {}, how)).close() },
+    compareAsync: { run: ({ primary, replica }, how) => kitedb.compareAsync(primary, replica, how) },
+    compareDeepAsync: { run: ({ primary, replica }, how) => kitedb.compareDeepAsync(primary, replica, how) },
+    collectReplicationSnapshotTransportJsonAsync: {
+      run: ({ primary }, how) => kitedb.collectReplicationSnapshotTransportJsonAsync(primary, true, how),
+    },
+    collectReplicationLogTransportJsonAsync: {
+      run: ({ primary }, how) => kitedb.collectReplicationLogTransportJsonAsync(primary, null, 10, 1 << 20, true, how),
+    },
+    ...Object.fromEntries(
+      ['Json', 'Protobuf', 'Grpc'].flatMap((kind) => [
+        pushes(`pushReplicationMetricsOtel${kind}Async`, ({ primary, collector }, how) =>
+          kitedb[`pushReplicationMetricsOtel${kind}Async`](primary, collector, 1 << 30, null, how),
+        ),
+        pushes(`pushReplicationMetricsOtel${kind}WithOptionsAsync`, ({ primary, collector }, how) =>
+          kitedb[`pushReplicationMetricsOtel${kind}WithOptionsAsync`](primary, collector, { timeoutMs: 1 << 30 }, how),
+        ),
+      ]),
+    ),
+  },
+};
+
+function withExporter(collector) {
+  const made = cluster();
+  const exporter = kitedb.startExporter(made.primary, { transport: 'json', endpoint: collector, intervalMs: 1 << 30, timeoutMs: 60_000 });
+  return { ...made, exporter };
+}
+
+const asyncNames = (object) => Object.getOwnPropertyNames(object).filter((name) => name.endsWith('Async') && typeof object[name] === 'function').sort();
+
+test('there is a way to end each call that returns a promise, but for the wait for a commit', () => {
+  const known = Object.fromEntries(Object.entries(CALLS).map(([owner, calls]) => [owner, Object.keys(calls).sort()]));
+  assert.deepEqual(known, {
+    Database: asyncNames(Database.prototype),
+    'Database, static': asyncNames(Database),
+    Transaction: asyncNames(kitedb.Transaction.prototype),
+    BulkLoader: asyncNames(kitedb.BulkLoader.prototype),
+    Exporter: asyncNames(kitedb.Exporter.prototype),
+    '@kitedb/core': asyncNames(kitedb),
+  });
+  assert.deepEqual(asyncNames(kitedb.Pending.prototype), ['waitAsync']);
+});
+
+/** Whatever became of a call: what it was asked of answers, and is sound. */
+async function goesOn({ primary, replica, exporter, bulk }) {
+  exporter?.[Symbol.dispose]();
+  bulk?.[Symbol.dispose]();
+  for (const db of [primary, replica]) {
+    if (!db.isOpen) continue;
+    assert.equal((await db.checkAsync()).clean, true);
+    assert.ok(db.countNodes() >= 2000);
+    db.close();
+  }
+}
+
+const isEnded = (error) => error?.name === 'AbortError' && error.code === 'CANCELLED' && error.kind === 'cancelled';
+
+/** When it is ended: before it begins, right after that, once its thread has perhaps begun, and not at all. */
+const WHEN = {
+  'before it begins': { abort: (controller) => controller.abort(new Error('why')), early: true, must: true },
+  'at once': { abort: (controller) => controller.abort(new Error('why')) },
+  'under way': { abort: (controller) => setImmediate(() => controller.abort(new Error('why'))) },
+  never: { abort: () => {} },
+};
+
+for (const [owner, calls] of Object.entries(CALLS)) {
+  for (const [name, call] of Object.entries(calls)) {
+    test(`${owner}: ${name} is ended by its signal`, { timeout: 60_000 }, async (t) => {
+      const collector = call.silent ? await silentCollector(t) : undefined;
+      for (const [when, { abort, early = false, must = call.silent === true }] of Object.entries(WHEN)) {
+        if (when === 'never' && call.silent) continue;
+        const made = { ...(call.with ?? cluster)(collector), collector };
+        const controller = new AbortController();
+        if (early) abort(controller);
+        const promise = call.run(made, { signal: controller.signal });
+        if (!early) abort(controller);
+        const [{ status, reason }] = await Promise.allSettled([promise]);
+        if (when === 'never') assert.equal(status, 'fulfilled', reason?.stack);
+        else if (must || status === 'rejected') {
+          assert.ok(isEnded(reason), `${when}: ${reason?.stack ?? 'not ended'}`);
+          assert.equal(reason.cause.message, 'why');
+          // A transaction that is ended has not happened, and a database that is not closed is open.
+          assert.equal(made.primary.isOpen && made.tx !== undefined ? made.primary.nodeByKey('one') : null, null);
+          if (name === 'closeAsync' && owner === 'Database') assert.equal(made.primary.isOpen, true);
+        }
+        await goesOn(made);
+      }
+    });
+  }
+}
