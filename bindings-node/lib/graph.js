@@ -35,9 +35,9 @@ const FIRST_BATCH = 64;
 /** Whether integers are to be bigint. Asked before arguments are written: reading an option may run code of the caller. */
 function bigOf(graph, options) {
   if (options === undefined || options === null) return graph[BIG];
-  if (typeof options !== 'object') throw invalid(`the options of a read are ${describe(options)}: give an object`);
+  if (typeof options !== 'object') throw invalid(`options are ${describe(options)}: give an object`);
   for (const name in options) {
-    if (name !== 'select' && name !== 'integers') throw invalid(`a read has no option ${name}: give select or integers`);
+    if (name !== 'select' && name !== 'integers') throw invalid(`there is no option ${name} here: give integers, or select where properties are read`);
   }
   const { integers } = options;
   if (integers === undefined) return graph[BIG];

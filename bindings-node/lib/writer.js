@@ -462,10 +462,11 @@ function wholeNumber(value, what) {
 }
 
 function floatsOf(value, what) {
-  if (!Array.isArray(value) || !value.every((item) => typeof item === 'number')) {
-    throw invalid(`${what} is ${describe(value)}: give a Float32Array, or an array of numbers`);
-  }
-  return Float32Array.from(value);
+  if (!Array.isArray(value)) throw invalid(`${what} is ${describe(value)}: give a Float32Array, or an array of numbers`);
+  return Float32Array.from(value, (item, nth) => {
+    if (typeof item !== 'number') throw invalid(`${what}[${nth}] is ${describe(item)}: give a Float32Array, or an array of numbers`);
+    return item;
+  });
 }
 
 function isPlain(value) {

@@ -510,6 +510,19 @@ test('texts as long as they are allowed to be go in and come out, and longer one
   assert.equal(db.nodeProp(1, 'name'), 1);
 });
 
+test('what is wrong is named: the part of a vector, of a duration, of what should have been properties', (t) => {
+  const db = graph(t);
+  fails(() => db.setNodeVector(1, 'v', [1, 'a']), 'INVALID_ARGUMENT', /^the vector\[1\] is a string/);
+  fails(() => db.setNodeVector(1, 'v', [1, , 2]), 'INVALID_ARGUMENT', /^the vector\[1\] is undefined/);
+  fails(() => db.setNodeVector(1, 'v', new Float64Array(2)), 'INVALID_ARGUMENT', /instance of Float64Array/);
+  fails(() => new kitedb.Duration({ hours: 1 }), 'INVALID_ARGUMENT', /no option hours: give months or days/);
+  fails(() => new kitedb.Duration(5), 'INVALID_ARGUMENT');
+  assert.equal(String(new kitedb.Duration(null)), 'PT0S');
+  fails(() => db.createNode('ada', { born: 1815 }), 'INVALID_ARGUMENT', /no option born/);
+  fails(() => db.createNode({ name: 'ada' }), 'INVALID_ARGUMENT', /has no name: give id, key, labels and props/);
+  assert.equal(db.countNodes(), 1);
+});
+
 test('numbers at the edges of what they may be', (t) => {
   const db = graph(t);
   assert.equal(db.nodeExists(Number.MAX_SAFE_INTEGER), false);
