@@ -90,8 +90,8 @@ function stateOf(exporter) {
   return { state: r.value(), lastError: r.optional(r.text) };
 }
 
-pair(Exporter.prototype, 'flush', { op: 'exporter_flush' });
-pair(Exporter.prototype, 'close', { op: 'exporter_close', result: () => undefined });
+pair(Exporter.prototype, 'flush', { op: 'exporter_flush', alone: true });
+pair(Exporter.prototype, 'close', { op: 'exporter_close', result: () => undefined, alone: true });
 
 function startExporter(db, { transport, endpoint, intervalMs, closeTimeoutMs, ...push } = {}) {
   const w = written((w) => {

@@ -7,7 +7,7 @@ const { registry, release } = require('./release.js');
 const { install, writes } = require('./writes.js');
 
 const inspect = Symbol.for('nodejs.util.inspect.custom');
-/** The number of the database that an object came from. */
+/** The database that an object came from: it is open for as long as somebody has one of these. */
 const DATABASE = Symbol('database');
 /** Whether nobody syncs a commit but who waits for it: the database was opened without background work. */
 const ON_DEMAND = Symbol('on demand');
@@ -59,9 +59,9 @@ class Transaction extends GraphReader {
     return new Pending(INTERNAL, r.handle(), r.text());
   }
 
-  async submitAsync(options) {
+  async submitAsync({ signal } = {}) {
     registry.unregister(this);
-    const { number, token } = await commits.submitted(this[HANDLE], options);
+    const { number, token } = await commits.submitted(this[HANDLE], signal);
     return new Pending(INTERNAL, number, token);
   }
 
@@ -143,6 +143,7 @@ class Snapshot extends GraphReader {
     super();
     onlyHere(internal, 'Snapshot', 'db.snapshot() gives one');
     this[HANDLE] = handle;
+    this[DATABASE] = database;
     this[BIG] = database[BIG];
     this[FLOATS] = database[FLOATS];
     registry.register(this, handle, this);
@@ -202,6 +203,7 @@ class BulkLoader extends GraphReader {
     super();
     onlyHere(internal, 'BulkLoader', 'db.beginBulk(elementsPerCommit) gives one');
     this[HANDLE] = handle;
+    this[DATABASE] = database;
     this[BIG] = database[BIG];
     this[FLOATS] = database[FLOATS];
     registry.register(this, handle, this);
