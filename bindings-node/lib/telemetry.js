@@ -94,8 +94,8 @@ function stateOf(exporter) {
   return { state: r.value(), lastError: r.optional(r.text) };
 }
 
-pair(Exporter.prototype, 'flush', { op: 'exporter_flush' });
-pair(Exporter.prototype, 'close', { op: 'exporter_close', result: () => undefined });
+pair(Exporter.prototype, 'flush', { op: 'exporter_flush', alone: true });
+pair(Exporter.prototype, 'close', { op: 'exporter_close', result: () => undefined, alone: true });
 
 function startExporter(db, options) {
   if (!isPlain(options)) throw invalid(`options are ${describe(options)}: give an object with transport and endpoint`);
