@@ -643,6 +643,7 @@ export interface Transaction<I extends Integer = number> extends GraphReader<I>,
   commitAsync(options?: SignalOption): Promise<string>;
   /** Puts the changes into the log, and returns what ends when they are durable and visible. */
   submit(): Pending;
+  /** The same, without blocking. A signal ends it only before it is in the log: then it is rolled back. */
   submitAsync(options?: SignalOption): Promise<Pending>;
   /** Gives the changes up. Nothing happens the second time, nor after a commit. */
   rollback(): void;
@@ -1733,9 +1734,11 @@ export interface Exporter extends Disposable, AsyncDisposable {
   metrics(): ExporterMetrics | null;
   /** Pushes now, and waits for it. */
   flush(): OtlpHttpExportResult;
+  /** The same, without blocking. A signal ends the wait: the push is the exporter's, and goes on. */
   flushAsync(options?: SignalOption): Promise<OtlpHttpExportResult>;
-  /** Pushes once more, and ends. */
+  /** Pushes once more, and ends, within `closeTimeoutMs`. */
   close(): void;
+  /** The same, without blocking. A signal ends it only before it begins. */
   closeAsync(options?: SignalOption): Promise<void>;
 }
 export const Exporter: abstract new (...args: never) => Exporter;

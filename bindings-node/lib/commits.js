@@ -52,8 +52,19 @@ function whenEnded(number) {
   });
 }
 
-/** Submits a transaction: on this thread, unless it would have to wait. */
-function submitted(handle, options) {
+function rollback(handle) {
+  const w = begin();
+  w.handle(handle);
+  call('rollback', w);
+}
+
+/** Submits a transaction: on this thread, unless it would have to wait. A signal ends it only before it is submitted. */
+function submitted(handle, signal) {
+  checkSignal(signal);
+  if (signal?.aborted) {
+    rollback(handle);
+    throw aborted(signal);
+  }
   const w = begin();
   w.handle(handle);
   try {
@@ -64,26 +75,31 @@ function submitted(handle, options) {
   }
   const again = begin();
   again.handle(handle);
-  return callAsync('submit', again, options).then((r) => ({ number: r.handle(), token: r.text() }));
+  return callAsync('submit', again, { signal }).then(
+    (r) => ({ number: r.handle(), token: r.text() }),
+    (error) => {
+      // One that was ended in the queue was not submitted.
+      if (error.code === 'CANCELLED') rollback(handle);
+      throw error;
+    },
+  );
 }
 
 /** Commits without blocking. A signal ends it only before it is submitted: what is in the log has begun to count. */
 async function commit(handle, signal, onDemand) {
   checkSignal(signal);
-  if (signal?.aborted) {
-    const w = begin();
-    w.handle(handle);
-    call('rollback', w);
-    throw aborted(signal);
-  }
   if (onDemand) {
+    if (signal?.aborted) {
+      rollback(handle);
+      throw aborted(signal);
+    }
     const w = begin();
     w.handle(handle);
     w.bool(false);
     const r = await callAsync('commit', w);
     return r.optional(r.text);
   }
-  const pending = submitted(handle);
+  const pending = submitted(handle, signal);
   const { number } = pending instanceof Promise ? await pending : pending;
   return whenEnded(number);
 }

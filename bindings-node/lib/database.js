@@ -282,7 +282,9 @@ function attempt(db, f, options) {
     result = f(tx);
     if (typeof result?.then === 'function') {
       // Whatever becomes of it is about a transaction that is gone.
-      result.then(undefined, () => {});
+      try {
+        result.then(undefined, () => {});
+      } catch {}
       throw invalid(
         'the function of a transaction returned a promise, and its work would end after the commit: use transactionAsync; ' +
           'nothing was committed',

@@ -32,8 +32,14 @@ const BATCH = 1024;
 /** So many with the first one: who breaks off early has not paid for more. */
 const FIRST_BATCH = 64;
 
+/** Whether integers are to be bigint. Asked before arguments are written: reading an option may run code of the caller. */
 function bigOf(graph, options) {
-  const integers = options?.integers;
+  if (options === undefined || options === null) return graph[BIG];
+  if (typeof options !== 'object') throw invalid(`options are ${describe(options)}: give an object`);
+  for (const name in options) {
+    if (name !== 'select' && name !== 'integers') throw invalid(`there is no option ${name} here: give integers, or select where properties are read`);
+  }
+  const { integers } = options;
   if (integers === undefined) return graph[BIG];
   if (integers !== 'bigint' && integers !== 'number') {
     throw invalid(`integers is ${describe(integers)}: give 'number' or 'bigint'`);
@@ -222,10 +228,11 @@ class GraphReader {
   }
 
   nodeByKey(key, options) {
+    const big = bigOf(this, options);
     const w = begin();
     w.handle(this[HANDLE]);
     w.text(key, 'key');
-    const r = numbered(NODE_BY_KEY, w, bigOf(this, options));
+    const r = numbered(NODE_BY_KEY, w, big);
     return r.bool() ? r.u64() : null;
   }
 
@@ -245,11 +252,12 @@ class GraphReader {
   }
 
   nodeProp(id, name, options) {
+    const big = bigOf(this, options);
     const w = begin();
     w.handle(this[HANDLE]);
     w.id(id);
     w.text(name, 'the name of a property');
-    const r = numbered(NODE_PROP, w, bigOf(this, options));
+    const r = numbered(NODE_PROP, w, big);
     return r.bool() ? r.value() : undefined;
   }
 
@@ -288,12 +296,13 @@ class GraphReader {
 
   edge(edge, options) {
     const select = selected(options?.select);
+    const big = bigOf(this, options);
     const w = written((w) => {
       w.handle(this[HANDLE]);
       w.edgeKey(edge);
       w.select(select);
     });
-    const r = call('edge', w, bigOf(this, options));
+    const r = call('edge', w, big);
     return r.bool() ? r.edge() : null;
   }
 
@@ -309,10 +318,11 @@ class GraphReader {
   }
 
   edgesBetween(src, type, dst, options) {
+    const big = bigOf(this, options);
     const w = begin();
     w.handle(this[HANDLE]);
     endsTo(w, src, type, dst);
-    const r = call('edges_between', w, bigOf(this, options));
+    const r = call('edges_between', w, big);
     return r.list(r.edgeKey);
   }
 
@@ -361,15 +371,17 @@ class GraphReader {
   }
 
   neighborIds(id, direction, types, options) {
+    const big = bigOf(this, options);
     const w = begin();
     w.handle(this[HANDLE]);
     w.id(id);
     directionTo(w, direction);
     typesTo(w, types);
-    return numbered(NEIGHBOR_IDS, w, bigOf(this, options)).ids();
+    return numbered(NEIGHBOR_IDS, w, big).ids();
   }
 
   forEachNeighbor(id, direction, types, f, options) {
+    if (typeof f !== 'function') throw invalid(`what is called with each neighbour is ${describe(f)}: give a function`);
     for (const neighbor of this.neighborIds(id, direction, types, options)) f(neighbor);
   }
 
@@ -382,12 +394,13 @@ class GraphReader {
   }
 
   degree(id, direction, types, options) {
+    const big = bigOf(this, options);
     const w = begin();
     w.handle(this[HANDLE]);
     w.id(id);
     directionTo(w, direction);
     typesTo(w, types);
-    return numbered(DEGREE, w, bigOf(this, options)).u64();
+    return numbered(DEGREE, w, big).u64();
   }
 
   nodes(options) {
@@ -424,15 +437,17 @@ class GraphReader {
   }
 
   edgesPage(after, limit, options) {
+    const big = bigOf(this, options);
     const w = written((w) => {
       w.handle(this[HANDLE]);
       afterTo(w, after, 'edgeKey');
       w.u64(limit, 'limit');
     });
-    return edgePage(call('edges_page', w, bigOf(this, options)));
+    return edgePage(call('edges_page', w, big));
   }
 
   neighborsPage(id, direction, types, after, limit, options) {
+    const big = bigOf(this, options);
     const w = written((w) => {
       w.handle(this[HANDLE]);
       w.id(id);
@@ -441,7 +456,7 @@ class GraphReader {
       afterTo(w, after, 'edgeKey');
       w.u64(limit, 'limit');
     });
-    return edgePage(call('neighbors_page', w, bigOf(this, options)));
+    return edgePage(call('neighbors_page', w, big));
   }
 
   countNodes(options) {
@@ -511,13 +526,14 @@ function edgeExists(graph, exactly, edge) {
 }
 
 function edgeProp(graph, exactly, edge, name, options) {
+  const big = bigOf(graph, options);
   const w = written((w) => {
     w.handle(graph[HANDLE]);
     w.bool(exactly);
     w.edgeKey(edge);
     w.text(name, 'the name of a property');
   });
-  const r = numbered(EDGE_PROP, w, bigOf(graph, options));
+  const r = numbered(EDGE_PROP, w, big);
   return r.bool() ? r.value() : undefined;
 }
 
@@ -528,12 +544,13 @@ function afterTo(w, after, kind) {
 }
 
 function nodePage(graph, label, after, limit, options) {
+  const big = bigOf(graph, options);
   const w = begin();
   w.handle(graph[HANDLE]);
   w.optionalText(label, 'label');
   afterTo(w, after, 'id');
   w.u64(limit, 'limit');
-  const r = call('nodes_page', w, bigOf(graph, options));
+  const r = call('nodes_page', w, big);
   return { items: r.list(r.u64), next: r.optional(r.u64) };
 }
 
@@ -542,11 +559,12 @@ function edgePage(r) {
 }
 
 function count(graph, what, name, options) {
+  const big = bigOf(graph, options);
   const w = begin();
   w.handle(graph[HANDLE]);
   w.u8(what);
   if (what > 2) w.text(name, what === 3 ? 'label' : 'type');
-  return call('counts', w, bigOf(graph, options)).u64();
+  return call('counts', w, big).u64();
 }
 
 function names(graph, op) {

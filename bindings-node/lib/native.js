@@ -33,4 +33,7 @@ const woken = { look() {} };
 
 const native = load().connect(shared, () => woken.look());
 
+// Node waits for the threads of its pool before it ends, and nobody for what they are at.
+process.on('exit', () => native.end());
+
 module.exports = { native, ops: native.ops, shared, woken };

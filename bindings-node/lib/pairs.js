@@ -36,7 +36,13 @@ function pair(target, name, { op, arity = 0, args = nothing, result = (r) => r.v
       if (self !== undefined) w.handle(self[HANDLE]);
       args(w, ...given);
     });
-  const own = (self) => (self === target || self === undefined ? undefined : self);
+  // A method is about the handle that it is called on; what a class or the package has as a function is about none.
+  const isMethod = typeof target !== 'function' && Object.hasOwn(target, 'constructor');
+  const own = (self) => {
+    if (!isMethod) return undefined;
+    if (self?.[HANDLE] === undefined) throw invalid(`${name} is called on ${describe(self)}: call it on what it is a method of`);
+    return self;
+  };
   const define = (name, value) => {
     Object.defineProperty(value, 'name', { value: name });
     Object.defineProperty(target, name, { value, configurable: true, writable: true });

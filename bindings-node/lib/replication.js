@@ -7,6 +7,7 @@ const { Database, openTo, pathOf } = require('./database.js');
 const { HANDLE } = require('./graph.js');
 const { countTo, pair } = require('./pairs.js');
 const { registry, release } = require('./release.js');
+const { INTERNAL, onlyHere } = require('./transaction.js');
 const { describe } = require('./writer.js');
 
 const none = () => undefined;
@@ -105,7 +106,8 @@ pair(proto, 'exportReplicationLogTransportJson', logJson);
 
 /** An image of a primary's database, which stays readable until it is released. */
 class ExportedSnapshot {
-  constructor(r) {
+  constructor(internal, r) {
+    onlyHere(internal, 'ExportedSnapshot', 'db.primaryExportSnapshot() gives one');
     const handle = r.handle();
     Object.assign(this, {
       generatedAtMs: r.u64(),
@@ -146,7 +148,7 @@ class ExportedSnapshot {
 
 pair(proto, 'primaryExportSnapshot', {
   op: 'export_snapshot',
-  result: (r) => new ExportedSnapshot(r),
+  result: (r) => new ExportedSnapshot(INTERNAL, r),
   context: 'Failed to export replication snapshot',
 });
 

@@ -7,6 +7,7 @@ const { invalid } = require('./errors.js');
 const { pair } = require('./pairs.js');
 const { registry, release } = require('./release.js');
 const { database } = require('./replication.js');
+const { INTERNAL, onlyHere } = require('./transaction.js');
 const { describe, isPlain } = require('./writer.js');
 
 function asked(op, read) {
@@ -55,7 +56,8 @@ for (const name of Object.getOwnPropertyNames(free)) functions[name] = free[name
 
 /** Pushes the metrics of one database on a cadence, from a thread of the addon. */
 class Exporter {
-  constructor(handle) {
+  constructor(internal, handle) {
+    onlyHere(internal, 'Exporter', 'startExporter(db, options) gives one');
     Object.defineProperty(this, HANDLE, { value: handle });
     registry.register(this, handle, this);
   }
@@ -92,8 +94,8 @@ function stateOf(exporter) {
   return { state: r.value(), lastError: r.optional(r.text) };
 }
 
-pair(Exporter.prototype, 'flush', { op: 'exporter_flush' });
-pair(Exporter.prototype, 'close', { op: 'exporter_close', result: () => undefined });
+pair(Exporter.prototype, 'flush', { op: 'exporter_flush', alone: true });
+pair(Exporter.prototype, 'close', { op: 'exporter_close', result: () => undefined, alone: true });
 
 function startExporter(db, options) {
   if (!isPlain(options)) throw invalid(`options are ${describe(options)}: give an object with transport and endpoint`);
@@ -105,7 +107,7 @@ function startExporter(db, options) {
     w.options({ intervalMs, closeTimeoutMs });
     w.options(push);
   });
-  return new Exporter(call('start_exporter', w).handle());
+  return new Exporter(INTERNAL, call('start_exporter', w).handle());
 }
 
 module.exports = {

@@ -7,6 +7,7 @@ const inspect = Symbol.for('nodejs.util.inspect.custom');
 
 /** Reads and writes text, once the rest of the package is there. */
 const core = () => require('./call.js');
+const only = (...given) => require('./options.js').only(...given);
 
 class Temporal {
   /** The value that an ISO 8601 text says. */
@@ -213,10 +214,13 @@ class DateTime extends Temporal {
   }
 }
 
+const PARTS = ['months', 'days', 'seconds', 'nanoseconds'];
+
 class Duration extends Temporal {
   static kind = 'duration';
-  constructor({ months = 0, days = 0, seconds = 0, nanoseconds = 0 } = {}) {
+  constructor(parts) {
     super();
+    const { months = 0, days = 0, seconds = 0, nanoseconds = 0 } = only(parts, 'a Duration', PARTS);
     this.months = big(months, 'months');
     this.days = big(days, 'days');
     this.seconds = big(seconds, 'seconds');

@@ -8,7 +8,7 @@ const { registry, release } = require('./release.js');
 const { install, writes } = require('./writes.js');
 
 const inspect = Symbol.for('nodejs.util.inspect.custom');
-/** The number of the database that an object came from. */
+/** The database that an object came from: it is open for as long as somebody has one of these. */
 const DATABASE = Symbol('database');
 /** Whether nobody syncs a commit but who waits for it: the database was opened without background work. */
 const ON_DEMAND = Symbol('on demand');
@@ -64,7 +64,7 @@ class Transaction extends GraphReader {
   async submitAsync(options) {
     const signal = signalOf(options);
     registry.unregister(this);
-    const { number, token } = await commits.submitted(this[HANDLE], { signal });
+    const { number, token } = await commits.submitted(this[HANDLE], signal);
     return new Pending(INTERNAL, number, token);
   }
 
@@ -146,6 +146,7 @@ class Snapshot extends GraphReader {
     super();
     onlyHere(internal, 'Snapshot', 'db.snapshot() gives one');
     this[HANDLE] = handle;
+    this[DATABASE] = database;
     this[BIG] = database[BIG];
     this[FLOATS] = database[FLOATS];
     registry.register(this, handle, this);
@@ -205,6 +206,7 @@ class BulkLoader extends GraphReader {
     super();
     onlyHere(internal, 'BulkLoader', 'db.beginBulk(elementsPerCommit) gives one');
     this[HANDLE] = handle;
+    this[DATABASE] = database;
     this[BIG] = database[BIG];
     this[FLOATS] = database[FLOATS];
     registry.register(this, handle, this);

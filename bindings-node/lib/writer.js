@@ -246,19 +246,23 @@ class Writer {
   }
 
   blob(bytes) {
-    this.u32(bytes.length);
-    this.room(bytes.length);
+    const length = lengthOf.call(bytes);
+    if (length === 0 && isDetached(bytes)) throw new ValueFault(`bytes ${DETACHED}`);
+    this.u32(length);
+    this.room(length);
     this.bytes.set(bytes, this.at);
-    this.at += bytes.length;
+    this.at += length;
   }
 
   /** A vector: a Float32Array, or an array of numbers. */
   vector(value, what) {
     const vector = value instanceof Float32Array ? value : floatsOf(value, what);
-    this.u32(vector.length);
-    this.room(vector.length * 4);
-    this.bytes.set(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength), this.at);
-    this.at += vector.byteLength;
+    const length = lengthOf.call(vector);
+    if (length === 0 && isDetached(vector)) throw what === undefined ? new ValueFault(`a vector ${DETACHED}`) : invalid(`${what} is one ${DETACHED}`);
+    this.u32(length);
+    this.room(length * 4);
+    this.bytes.set(new Uint8Array(vector.buffer, vector.byteOffset, length * 4), this.at);
+    this.at += length * 4;
   }
 
   /** A property's value. */
@@ -315,9 +319,11 @@ class Writer {
   object(value, depth) {
     if (depth > maxDepth) throw new ValueFault(`nested deeper than ${maxDepth} lists and maps`);
     if (Array.isArray(value)) {
+      // As many as are told: code of the caller may run meanwhile, and change how many there are.
+      const { length } = value;
       this.u8(8);
-      this.u32(value.length);
-      for (let nth = 0; nth < value.length; nth++) {
+      this.u32(length);
+      for (let nth = 0; nth < length; nth++) {
         try {
           this.nested(value[nth], depth + 1);
         } catch (error) {
@@ -333,7 +339,8 @@ class Writer {
     } else if (value instanceof KiteFloat) {
       this.float(value.value);
     } else if (value instanceof Map) {
-      this.map(value.entries(), value.size, depth);
+      const entries = [...value];
+      this.map(entries, entries.length, depth);
     } else if (temporal.write(this, value)) {
       // It is written.
     } else if (isPlain(value)) {
@@ -362,8 +369,9 @@ class Writer {
   props(props, floats) {
     if (props === undefined || props === null) return this.u32(0);
     if (props instanceof Map) {
-      this.u32(props.size);
-      for (const [name, value] of [...props]) this.prop(name, value, floats);
+      const entries = [...props];
+      this.u32(entries.length);
+      for (const [name, value] of entries) this.prop(name, value, floats);
       return;
     }
     if (!isPlain(props)) throw invalid(`properties are ${describe(props)}: give an object of them`);
@@ -380,14 +388,20 @@ class Writer {
   labels(labels) {
     if (labels === undefined || labels === null) return this.u32(0);
     if (!Array.isArray(labels)) throw invalid(`labels are ${describe(labels)}: give an array of strings`);
-    this.u32(labels.length);
-    for (const label of labels) this.name(label, 'a label');
+    const { length } = labels;
+    this.u32(length);
+    for (let nth = 0; nth < length; nth++) this.name(labels[nth], 'a label');
   }
 
   /** What names an edge: its ends, its type, its rank. */
   edgeKey(edge) {
     if (typeof edge !== 'object' || edge === null) {
       throw invalid(`an edge is ${describe(edge)}: give its src, type, dst, and rank if it has one`);
+    }
+    for (const member in edge) {
+      if (member !== 'src' && member !== 'type' && member !== 'dst' && member !== 'rank' && member !== 'props') {
+        throw invalid(`an edge has no ${member}: give its src, type, dst, and rank if it has one`);
+      }
     }
     this.id(edge.src, 'src');
     this.name(edge.type, 'type');
@@ -425,6 +439,21 @@ class Writer {
   }
 }
 
+/** The length of a typed array, whatever its `length` says. */
+const { get: lengthOf } = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), 'length');
+
+const DETACHED = 'whose buffer is detached: what was in it is elsewhere now';
+
+/** Whether what an empty array showed was given to somebody else. */
+function isDetached(array) {
+  try {
+    new Uint8Array(array.buffer);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
 function wholeNumber(value, what) {
   if (typeof value === 'number' && Number.isInteger(value) && value > 0) {
     return invalid(`${what} is ${value}, which is beyond what a number says exactly: give a bigint`);
@@ -433,10 +462,11 @@ function wholeNumber(value, what) {
 }
 
 function floatsOf(value, what) {
-  if (!Array.isArray(value) || !value.every((item) => typeof item === 'number')) {
-    throw invalid(`${what} is ${describe(value)}: give a Float32Array, or an array of numbers`);
-  }
-  return Float32Array.from(value);
+  if (!Array.isArray(value)) throw invalid(`${what} is ${describe(value)}: give a Float32Array, or an array of numbers`);
+  return Float32Array.from(value, (item, nth) => {
+    if (typeof item !== 'number') throw invalid(`${what}[${nth}] is ${describe(item)}: give a Float32Array, or an array of numbers`);
+    return item;
+  });
 }
 
 function isPlain(value) {

@@ -50,8 +50,13 @@ const writes = {
       this,
       'create_nodes',
       (w) => {
-        w.u32(list.length);
-        for (const node of list) newNodeTo(w, typeof node === 'string' ? { key: node } : node, this[FLOATS]);
+        // As many as are told: code of the caller may run meanwhile, and change how many there are.
+        const { length } = list;
+        w.u32(length);
+        for (let nth = 0; nth < length; nth++) {
+          const node = list[nth];
+          newNodeTo(w, typeof node === 'string' ? { key: node } : node, this[FLOATS]);
+        }
       },
       bigOf(this, options),
     );
@@ -131,8 +136,9 @@ const writes = {
   addEdgesBatch(edges) {
     const list = arrayOf(edges, 'edges');
     write(this, 'add_edges', (w) => {
-      w.u32(list.length);
-      for (const edge of list) edgeTo(w, edge, this[FLOATS]);
+      const { length } = list;
+      w.u32(length);
+      for (let nth = 0; nth < length; nth++) edgeTo(w, list[nth], this[FLOATS]);
     });
   },
 

@@ -3,7 +3,8 @@
 // has really ended, what is not has happened, and whatever it was asked of goes on.
 
 const { test } = require('node:test');
-const { cpSync, mkdirSync } = require('node:fs');
+const { cpSync, mkdirSync, readdirSync, rmSync } = require('node:fs');
+const http = require('node:http');
 const { createServer } = require('node:net');
 const { join } = require('node:path');
 const { assert, folder, kitedb } = require('./support.js');
@@ -12,15 +13,20 @@ const { Database } = kitedb;
 const dir = folder();
 let made = 0;
 
-/** A collector that takes what it is sent and never answers. */
-function silentCollector(t) {
+/** A collector that takes what it is sent and never answers, or one that is content with everything. */
+function collectorOf(t, silent) {
   const sockets = new Set();
-  const server = createServer((socket) => sockets.add(socket.on('error', () => {})));
+  const content = (request, response) => request.resume().on('end', () => response.setHeader('content-type', 'application/json').end('{}'));
+  const server = silent ? createServer() : http.createServer(content);
+  server.on('connection', (socket) => sockets.add(socket.on('error', () => {})));
   t.after(() => {
     server.close();
     for (const socket of sockets) socket.destroy();
   });
-  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${server.address().port}`)));
+  const called = new Promise((resolve) => server.once('connection', resolve));
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve({ endpoint: `http://127.0.0.1:${server.address().port}`, called }));
+  });
 }
 
 /** A primary with a replica of it, and copies of the files of both that nobody has open. */
@@ -58,22 +64,25 @@ function withBulk() {
   return { ...made, bulk };
 }
 
-/** Nobody else works with it. */
-function copied() {
+/** The files of the primary are elsewhere now. */
+function moved() {
   const made = atRest('primary');
   const copy = join(made.own, 'copy');
   mkdirSync(copy);
   made.replica.close();
-  for (const suffix of ['', '.replication']) cpSync(`${made.here}${suffix}`, join(copy, `here.kitedb${suffix}`), { recursive: true, force: true });
+  for (const name of readdirSync(made.own).filter((name) => name.startsWith('here.kitedb'))) {
+    cpSync(join(made.own, name), join(copy, name), { recursive: true });
+    rmSync(join(made.own, name), { recursive: true });
+  }
   return { ...made, moved: join(copy, 'here.kitedb') };
 }
 
 const windows = { minEntries: 1, minMs: 0, maxBytes: 1 << 30, maxLagMs: 1 << 30 };
-const pushes = (name, how) => [name, { silent: true, run: how }];
+const pushes = (name, how) => [name, { silent: true, calls: true, run: how }];
 
 /**
  * How each call is made: `with` makes what it is asked of, `run` makes it with a signal. What has `silent` does not end by itself;
- * `alone` is what its success leaves that the look afterwards cannot use.
+ * what has `calls` is under way once its collector, which never answers, was called; that of `collected` answers.
  */
 const CALLS = {
   Database: {
@@ -118,7 +127,7 @@ const CALLS = {
       },
     },
     detachAsync: { with: () => atRest('replica'), run: ({ there }, how) => Database.detachAsync(there, null, how) },
-    confirmMovedAsync: { with: copied, run: ({ moved }, how) => Database.confirmMovedAsync(moved, null, how) },
+    confirmMovedAsync: { with: moved, run: ({ moved }, how) => Database.confirmMovedAsync(moved, null, how) },
     repairAsync: { with: () => atRest('primary'), run: ({ here }, how) => Database.repairAsync(here, null, how) },
     removeReplicaAtAsync: { run: ({ here }, how) => Database.removeReplicaAtAsync(here, 'there', null, how) },
     confirmReplicasAtAsync: { run: ({ here }, how) => Database.confirmReplicasAtAsync(here, null, how) },
@@ -134,8 +143,8 @@ const CALLS = {
     finishAsync: { with: withBulk, run: ({ bulk }, how) => bulk.finishAsync(how) },
   },
   Exporter: {
-    flushAsync: { silent: true, with: withExporter, run: ({ exporter }, how) => exporter.flushAsync(how) },
-    closeAsync: { silent: true, with: withExporter, run: ({ exporter }, how) => exporter.closeAsync(how) },
+    flushAsync: { silent: true, calls: true, with: withExporter, run: ({ exporter }, how) => exporter.flushAsync(how) },
+    closeAsync: { collected: true, with: withExporter, run: ({ exporter }, how) => exporter.closeAsync(how) },
   },
   '@kitedb/core': {
     openAsync: { run: async ({ own }, how) => (await kitedb.openAsync(join(own, 'new.kitedb'), {}, how)).close() },
@@ -150,10 +159,10 @@ const CALLS = {
     ...Object.fromEntries(
       ['Json', 'Protobuf', 'Grpc'].flatMap((kind) => [
         pushes(`pushReplicationMetricsOtel${kind}Async`, ({ primary, collector }, how) =>
-          kitedb[`pushReplicationMetricsOtel${kind}Async`](primary, collector, 1 << 30, null, how),
+          kitedb[`pushReplicationMetricsOtel${kind}Async`](primary, collector.endpoint, 1 << 30, null, how),
         ),
         pushes(`pushReplicationMetricsOtel${kind}WithOptionsAsync`, ({ primary, collector }, how) =>
-          kitedb[`pushReplicationMetricsOtel${kind}WithOptionsAsync`](primary, collector, { timeoutMs: 1 << 30 }, how),
+          kitedb[`pushReplicationMetricsOtel${kind}WithOptionsAsync`](primary, collector.endpoint, { timeoutMs: 1 << 30 }, how),
         ),
       ]),
     ),
@@ -162,7 +171,7 @@ const CALLS = {
 
 function withExporter(collector) {
   const made = cluster();
-  const exporter = kitedb.startExporter(made.primary, { transport: 'json', endpoint: collector, intervalMs: 1 << 30, timeoutMs: 60_000 });
+  const exporter = kitedb.startExporter(made.primary, { transport: 'json', endpoint: collector.endpoint, intervalMs: 1 << 30, timeoutMs: 600_000 });
   return { ...made, exporter };
 }
 
@@ -195,32 +204,37 @@ async function goesOn({ primary, replica, exporter, bulk }) {
 
 const isEnded = (error) => error?.name === 'AbortError' && error.code === 'CANCELLED' && error.kind === 'cancelled';
 
-/** When it is ended: before it begins, right after that, once its thread has perhaps begun, and not at all. */
+/** When it is ended: before it begins, right after that, once its thread has begun (or perhaps has), and not at all. */
 const WHEN = {
   'before it begins': { abort: (controller) => controller.abort(new Error('why')), early: true, must: true },
   'at once': { abort: (controller) => controller.abort(new Error('why')) },
-  'under way': { abort: (controller) => setImmediate(() => controller.abort(new Error('why'))) },
+  'under way': {
+    abort: async (controller, underWay) => {
+      await (underWay ?? new Promise(setImmediate));
+      controller.abort(new Error('why'));
+    },
+  },
   never: { abort: () => {} },
 };
 
 for (const [owner, calls] of Object.entries(CALLS)) {
   for (const [name, call] of Object.entries(calls)) {
     test(`${owner}: ${name} is ended by its signal`, { timeout: 60_000 }, async (t) => {
-      const collector = call.silent ? await silentCollector(t) : undefined;
       for (const [when, { abort, early = false, must = call.silent === true }] of Object.entries(WHEN)) {
         if (when === 'never' && call.silent) continue;
+        const collector = call.calls || call.collected ? await collectorOf(t, call.calls) : undefined;
         const made = { ...(call.with ?? cluster)(collector), collector };
         const controller = new AbortController();
         if (early) abort(controller);
         const promise = call.run(made, { signal: controller.signal });
-        if (!early) abort(controller);
+        if (!early) abort(controller, collector?.called);
         const [{ status, reason }] = await Promise.allSettled([promise]);
         if (when === 'never') assert.equal(status, 'fulfilled', reason?.stack);
         else if (must || status === 'rejected') {
           assert.ok(isEnded(reason), `${when}: ${reason?.stack ?? 'not ended'}`);
           assert.equal(reason.cause.message, 'why');
           // A transaction that is ended has not happened, and a database that is not closed is open.
-          assert.equal(made.primary.isOpen && made.tx !== undefined ? made.primary.nodeByKey('one') : null, null);
+          if (made.tx !== undefined) assert.equal(made.primary.nodeByKey('one'), null);
           if (name === 'closeAsync' && owner === 'Database') assert.equal(made.primary.isOpen, true);
         }
         await goesOn(made);

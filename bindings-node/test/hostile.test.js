@@ -28,7 +28,7 @@ const hostile = {
   'no text': () => '',
   'half a surrogate pair': () => 'a\ud800b',
   'a null character': () => 'a\0b',
-  'a long text': () => 'x'.repeat(100_000),
+  'a long text': () => 'x'.repeat(10_000),
   'a symbol': () => Symbol('s'),
   'an object': () => ({}),
   'an object of nothing': () => Object.create(null),
@@ -61,6 +61,8 @@ const hostile = {
 /** What a call may fail with: what it says itself, or what the caller's own code throws. */
 function isTold(error) {
   if (error instanceof Mine) return true;
+  // JavaScript says so itself, whatever is done with such a proxy.
+  if (error instanceof TypeError && /revoked/.test(error.message)) return true;
   return error instanceof Error && typeof error.code === 'string' && error.code !== 'INTERNAL' && error.message.length > 10;
 }
 
@@ -146,7 +148,8 @@ test('every function, and every static method, is told so, too', { timeout: 240_
   process.chdir(dir);
   t.after(() => process.chdir(was));
   for (const [name, f] of methods(kitedb)) {
-    if (/^[A-Z]/.test(name) || /^open/.test(name)) continue;
+    // Those that open are methods of Database, and those that a host serves with are tested in `ts/`.
+    if (/^[A-Z]/.test(name) || /^(open|create|authorize|is|read)/.test(name)) continue;
     await hit(name, f, undefined, Math.min(f.length, 4));
     if (/^(collect|health|push|compare)/.test(name)) {
       for (const make of Object.values(hostile)) {
@@ -467,7 +470,6 @@ test('one database\'s things are not another\'s', (t) => {
   fails(() => b.beginAfter(pending), 'INVALID_ARGUMENT');
   fails(() => a.beginAfter({}), 'INVALID_ARGUMENT');
   fails(() => kitedb.compare(a, {}), 'INVALID_ARGUMENT');
-  fails(() => kitedb.collectMetrics(Object.create(Database.prototype)), 'INVALID_ARGUMENT');
   for (const type of [Database, kitedb.Transaction, kitedb.Snapshot, kitedb.Pending, kitedb.BulkLoader, kitedb.Exporter, kitedb.ExportedSnapshot]) {
     assert.throws(() => new type(), TypeError, type.name);
     assert.throws(() => new type(1, 2, 3), TypeError, type.name);
@@ -502,10 +504,23 @@ test('texts as long as they are allowed to be go in and come out, and longer one
   db.setNodeProp(1, 'long', long);
   assert.equal(db.nodeProp(1, 'long'), long);
   fails(() => db.setNodeProp(1, 'longer', 'x'.repeat(64 * 1024 * 1024 + 1)), 'TRANSACTION_TOO_LARGE');
-  fails(() => db.createNode('k'.repeat(10_000_000)), 'INVALID_ARGUMENT');
+  fails(() => db.createNode('k'.repeat(64 * 1024 * 1024 + 1)), 'TRANSACTION_TOO_LARGE');
   fails(() => db.addNodeLabel(1, 'l'.repeat(10_000)), 'INVALID_ARGUMENT');
   fails(() => db.setNodeProp(1, 'n'.repeat(10_000), 1), 'INVALID_ARGUMENT');
   assert.equal(db.nodeProp(1, 'name'), 1);
+});
+
+test('what is wrong is named: the part of a vector, of a duration, of what should have been properties', (t) => {
+  const db = graph(t);
+  fails(() => db.setNodeVector(1, 'v', [1, 'a']), 'INVALID_ARGUMENT', /^the vector\[1\] is a string/);
+  fails(() => db.setNodeVector(1, 'v', [1, , 2]), 'INVALID_ARGUMENT', /^the vector\[1\] is undefined/);
+  fails(() => db.setNodeVector(1, 'v', new Float64Array(2)), 'INVALID_ARGUMENT', /instance of Float64Array/);
+  fails(() => new kitedb.Duration({ hours: 1 }), 'INVALID_ARGUMENT', /no option hours: give months or days/);
+  fails(() => new kitedb.Duration(5), 'INVALID_ARGUMENT');
+  assert.equal(String(new kitedb.Duration(null)), 'PT0S');
+  fails(() => db.createNode('ada', { born: 1815 }), 'INVALID_ARGUMENT', /no option born/);
+  fails(() => db.createNode({ name: 'ada' }), 'INVALID_ARGUMENT', /has no name: give id, key, labels and props/);
+  assert.equal(db.countNodes(), 1);
 });
 
 test('numbers at the edges of what they may be', (t) => {

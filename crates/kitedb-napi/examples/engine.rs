@@ -47,8 +47,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
                 made += 1;
             } else {
                 let keys = keys(&mut tx, NAMES.len())?;
-                let described: Vec<_> =
-                    (made..made + BATCH).map(|n| (format!("new{n}"), props(n, &keys))).collect();
+                let described: Vec<_> = (made..made + BATCH).map(|n| (format!("new{n}"), props(n, &keys))).collect();
                 let new: Vec<_> = described.iter().map(|(key, props)| NewNode::new().key(key).props(props)).collect();
                 tx.create_nodes_batch(&new)?;
                 made += BATCH;

@@ -8,7 +8,7 @@
 use crate::{
     fault::{self, Fault, Outcome},
     handles::Handles,
-    ops::{Context, Job, OPS, Operation, Selects},
+    ops::{Context, Job, OPS, Operation, RunJob, Selects},
     wire::{Reader, Symbols, Writer},
 };
 use kitedb::{Error, ErrorCode, Progress, Watch};
@@ -22,7 +22,7 @@ use napi_derive::napi;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     ffi::c_void,
     panic::{AssertUnwindSafe, catch_unwind},
     ptr,
@@ -95,13 +95,30 @@ struct Instance {
     /// Kept from call to call.
     spare: RefCell<Vec<u8>>,
     /// What ends the jobs that are under way, by the numbers that JavaScript gave them.
-    watches: RefCell<FxHashMap<u64, Watch>>,
+    watches: RefCell<FxHashMap<u64, Watched>>,
+    /// Nobody waits for jobs any more.
+    ending: Cell<bool>,
+}
+
+/// What ends a job that is under way.
+struct Watched {
+    watch: Watch,
+    end: Option<Box<dyn Fn()>>,
+}
+
+impl Watched {
+    fn cancel(&self) {
+        self.watch.cancel();
+        if let Some(end) = &self.end {
+            end();
+        }
+    }
 }
 
 impl Drop for Instance {
     /// The thread of JavaScript has ended: nobody waits for its jobs, and those that would keep a database open end now.
     fn drop(&mut self) {
-        self.watches.get_mut().values().for_each(Watch::cancel);
+        self.end();
     }
 }
 
@@ -113,9 +130,11 @@ fn panicked() -> Fault {
 }
 
 /// Does a job to its end, wherever it is: a byte that says whether it failed, and the result or the error.
-fn done(job: Outcome<Job>, watch: &Watch) -> Vec<u8> {
+fn done(job: Outcome<RunJob>, watch: &Watch) -> Vec<u8> {
     let run = || {
         let mut w = Writer::new(vec![0], None);
+        // It may have been ended while it stood in the queue.
+        watch.require_uncancelled()?;
         job?(watch, &mut w)?;
         Ok(w.into_bytes()?)
     };
@@ -167,7 +186,9 @@ impl Instance {
         let context = Context { handles: &self.handles, woken: &self.woken, selects: &self.selects };
         match OPS.get(op as usize).map(|(_, operation)| operation) {
             Some(Operation::Quick(run)) => run(&context, &mut reader, &mut writer)?,
-            Some(Operation::Blocking(prepare)) => prepare(&self.handles, &mut reader)?(&Watch::default(), &mut writer)?,
+            Some(Operation::Blocking(prepare)) => {
+                (prepare(&self.handles, &mut reader)?.run)(&Watch::default(), &mut writer)?
+            }
             None => return Err(Error::new(ErrorCode::Internal, format_args!("no operation {op}")).into()),
         }
         Ok(writer.into_bytes()?)
@@ -191,7 +212,7 @@ impl Instance {
     }
 
     /// What ends the job with that number, and tells how far it is if that is `told`.
-    fn watch(&self, number: u64, told: bool) -> Watch {
+    fn watch(&self, number: u64, told: bool, end: Option<Box<dyn Fn()>>) -> Watch {
         let woken = self.woken.clone();
         let tell = move |_: &Watch, progress| {
             woken.tell(|news| {
@@ -199,14 +220,24 @@ impl Instance {
             });
         };
         let watch = if told { Watch::new(tell) } else { Watch::silent() };
-        self.watches.borrow_mut().insert(number, watch.clone());
+        let watched = Watched { watch: watch.clone(), end };
+        if self.ending.get() {
+            watched.cancel();
+        }
+        self.watches.borrow_mut().insert(number, watched);
         watch
+    }
+
+    /// Ends every job, and those that begin from now on.
+    fn end(&self) {
+        self.ending.set(true);
+        self.watches.borrow().values().for_each(Watched::cancel);
     }
 }
 
 /// A job on a thread of libuv's pool.
 struct Run {
-    job: Option<Outcome<Job>>,
+    job: Option<Outcome<RunJob>>,
     watch: Watch,
 }
 
@@ -230,6 +261,7 @@ impl Task for Run {
 /// - `start(op, bytes, number, alone, told)`: a promise of the result; on a thread of its own where it may take for ever; with
 ///   its progress told
 /// - `cancel(number)`, `forget(number)`: ends a job; what ends it is needed no more
+/// - `end()`: ends all jobs, for the process does: Node waits for its pool before it does
 /// - `keepAlive(yes)`: whether the process waits for commits
 /// - `symbol(number)`, `list(number)`: the name with a number, the names of a list
 #[napi(skip_typescript)]
@@ -248,6 +280,7 @@ pub fn connect<'e>(env: &'e Env, shared: Uint8Array, wake: Function<'e, (), ()>)
         large: RefCell::default(),
         spare: RefCell::default(),
         watches: RefCell::default(),
+        ending: Cell::default(),
     });
     let mut functions = Object::new(env)?;
     let mut ops = Object::new(env)?;
@@ -267,13 +300,20 @@ pub fn connect<'e>(env: &'e Env, shared: Uint8Array, wake: Function<'e, (), ()>)
     set(&mut functions, env, "start", move |ctx| {
         let (op, args) = (ctx.get::<u32>(0)?, ctx.get::<Uint8Array>(1)?);
         let (number, alone, told) = (ctx.get::<f64>(2)? as u64, ctx.get::<bool>(3)?, ctx.get::<bool>(4)?);
-        start(ctx.env, of.prepare(op, &args), of.watch(number, told), alone)
+        let mut job = of.prepare(op, &args);
+        let end = job.as_mut().ok().and_then(|job| job.end.take());
+        start(ctx.env, job.map(|job| job.run), of.watch(number, told, end), alone)
     })?;
     let of = instance.clone();
     set(&mut functions, env, "cancel", move |ctx| {
         if let Some(watch) = of.watches.borrow().get(&(ctx.get::<f64>(0)? as u64)) {
             watch.cancel();
         }
+        Ok(())
+    })?;
+    let of = instance.clone();
+    set(&mut functions, env, "end", move |_| {
+        of.end();
         Ok(())
     })?;
     let of = instance.clone();
@@ -318,7 +358,7 @@ impl ToNapiValue for Made {
     }
 }
 
-fn start(env: &Env, job: Outcome<Job>, watch: Watch, alone: bool) -> napi::Result<Made> {
+fn start(env: &Env, job: Outcome<RunJob>, watch: Watch, alone: bool) -> napi::Result<Made> {
     if !alone {
         let promise = AsyncTask::new(Run { job: Some(job), watch });
         // SAFETY: `env` is the environment of the call that is under way.

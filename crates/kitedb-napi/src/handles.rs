@@ -22,7 +22,8 @@ pub enum Held {
     Closed(Error),
     View(ViewHandle),
     Transaction(TransactionHandle),
-    Bulk(Shared<BulkLoader>),
+    /// With the number of its database.
+    Bulk(u64, Shared<BulkLoader>),
     Pending(Pending),
     Export(Arc<ExportedSnapshot>),
     /// Calls that flush it have it in hand, too, without keeping others from asking how it is.
@@ -86,9 +87,17 @@ impl Handles {
     pub fn closed(&self, number: u64, db: &Database) {
         if let Err(e) = db.stats() {
             let mut numbered = self.0.lock();
-            if let Some(held) = numbered.held.get_mut(&number) {
-                *held = Held::Closed(e);
-            }
+            // The engine ends its views and transactions by itself.
+            let of_it = |at: &u64, held: &Held| *at == number || matches!(held, Held::Bulk(of, _) if *of == number);
+            let ended: Vec<Held> = numbered
+                .held
+                .iter_mut()
+                .filter(|(at, held)| of_it(at, held))
+                .map(|(_, held)| std::mem::replace(held, Held::Closed(e.clone())))
+                .collect();
+            // Dropped outside of the lock: what it ends may take its time.
+            drop(numbered);
+            drop(ended);
         }
     }
 
@@ -108,7 +117,8 @@ impl Handles {
 
     pub fn bulk(&self, number: u64) -> Result<Shared<BulkLoader>> {
         match self.get(number) {
-            Some(Held::Bulk(bulk)) => Ok(bulk),
+            Some(Held::Bulk(_, bulk)) => Ok(bulk),
+            Some(Held::Closed(e)) => Err(e),
             _ => Err(finished("bulk load")),
         }
     }
@@ -141,7 +151,7 @@ impl Handles {
             Some(Held::Closed(e)) => Err(e),
             Some(Held::View(view)) => f(&*view.view()?),
             Some(Held::Transaction(tx)) => tx.with(|tx| f(tx)),
-            Some(Held::Bulk(bulk)) => with(&bulk, "bulk load", |bulk| f(&**bulk)),
+            Some(Held::Bulk(_, bulk)) => with(&bulk, "bulk load", |bulk| f(&**bulk)),
             _ => Err(finished("view or transaction")),
         }
     }
@@ -150,7 +160,8 @@ impl Handles {
     pub fn write<T>(&self, number: u64, f: impl FnOnce(&mut Transaction) -> Result<T>) -> Result<T> {
         match self.get(number) {
             Some(Held::Transaction(tx)) => tx.with(f),
-            Some(Held::Bulk(bulk)) => with(&bulk, "bulk load", |bulk| f(bulk)),
+            Some(Held::Bulk(_, bulk)) => with(&bulk, "bulk load", |bulk| f(bulk)),
+            Some(Held::Closed(e)) => Err(e),
             _ => Err(finished("transaction")),
         }
     }

@@ -11,9 +11,9 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 
 pub fn begin_bulk(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
-    let (db, elements) = (c.handles.database(r.u64()?)?, r.size()?);
-    let bulk = db.begin_bulk(elements)?;
-    w.u64(c.handles.add(Held::Bulk(Arc::new(Mutex::new(Some(bulk))))));
+    let (number, elements) = (r.u64()?, r.size()?);
+    let bulk = c.handles.database(number)?.begin_bulk(elements)?;
+    w.u64(c.handles.add(Held::Bulk(number, Arc::new(Mutex::new(Some(bulk))))));
     Ok(())
 }
 

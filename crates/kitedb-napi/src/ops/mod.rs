@@ -31,8 +31,16 @@ pub struct Context<'c> {
     pub selects: &'c Selects,
 }
 
-/// What blocks, ready to be done on any thread.
-pub type Job = Box<dyn FnOnce(&Watch, &mut Writer<'_>) -> Outcome + Send>;
+/// Does what blocks, on any thread.
+pub type RunJob = Box<dyn FnOnce(&Watch, &mut Writer<'_>) -> Outcome + Send>;
+
+/// What blocks, ready to be done.
+pub struct Job {
+    /// Does it. It ends soon after its watch is cancelled, by itself or by `end`.
+    pub run: RunJob,
+    /// Ends it from another thread, once its watch is cancelled: for what does not look at that.
+    pub end: Option<Box<dyn Fn()>>,
+}
 
 /// An operation.
 pub enum Operation {
@@ -44,7 +52,16 @@ pub enum Operation {
 
 /// A job, as its operation returns it.
 fn job(f: impl FnOnce(&Watch, &mut Writer<'_>) -> Outcome + Send + 'static) -> Outcome<Job> {
-    Ok(Box::new(f))
+    Ok(Job { run: Box::new(f), end: None })
+}
+
+/// One that `end` ends, whatever it fails with then.
+fn ended_by(end: impl Fn() + 'static, f: impl FnOnce(&mut Writer<'_>) -> Outcome + Send + 'static) -> Outcome<Job> {
+    let run = move |watch: &Watch, w: &mut Writer<'_>| {
+        watch.require_uncancelled()?;
+        f(w).or_else(|fault| watch.require_uncancelled().map_err(Into::into).and(Err(fault)))
+    };
+    Ok(Job { run: Box::new(run), end: Some(Box::new(end)) })
 }
 
 macro_rules! operations {

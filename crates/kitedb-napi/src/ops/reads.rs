@@ -45,7 +45,8 @@ impl<'a> Select<'a> {
             _ => {
                 let number = r.u32()? as usize;
                 let told = c.selects.0.borrow().get(number).cloned();
-                told.map(Self::Told).ok_or_else(|| Error::new(ErrorCode::Internal, "properties are asked for that were not told"))
+                told.map(Self::Told)
+                    .ok_or_else(|| Error::new(ErrorCode::Internal, "properties are asked for that were not told"))
             }
         }
     }

@@ -1,19 +1,25 @@
 //! Metrics: as objects, as text for others, and pushed to a collector.
 
-use super::{Context, Job, job, options};
+use super::{Context, Job, ended_by, job, options};
 use crate::{
     fault::Outcome,
     handles::{Handles, Held, finished, in_use},
     report::Report,
     wire::{Reader, Writer},
 };
-use kitedb::telemetry::{
-    Exporter, OtlpPusher, collect_replication_metrics_otel_json_single_file,
-    collect_replication_metrics_otel_protobuf_single_file, render_replication_metrics_prometheus_with_options,
-    start_exporter as start,
+use kitedb::{
+    Error, ErrorCode,
+    telemetry::{
+        Exporter, OtlpPusher, TelemetryError, collect_replication_metrics_otel_json_single_file,
+        collect_replication_metrics_otel_protobuf_single_file, render_replication_metrics_prometheus_with_options,
+        start_exporter as start,
+    },
 };
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+};
 
 pub fn prometheus(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
     let number = r.u64()?;
@@ -47,13 +53,16 @@ pub fn health_check(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> 
 pub fn push(handles: &Arc<Handles>, r: &mut Reader<'_>) -> Outcome<Job> {
     let number = r.u64()?;
     let (transport, endpoint) = (options::transport(r)?, r.text()?);
-    let pusher = OtlpPusher::new(transport, endpoint, &options::push(r)?)?;
+    let pusher = Arc::new(OtlpPusher::new(transport, endpoint, &options::push(r)?)?);
     let db = handles.database(number)?;
-    job(move |watch, w| {
-        watch.require_uncancelled()?;
-        pusher.push(&db)?.put(w);
-        Ok(())
-    })
+    let own = pusher.clone();
+    ended_by(
+        move || own.cancel(),
+        move |w| {
+            pusher.push(&db)?.put(w);
+            Ok(())
+        },
+    )
 }
 
 pub fn start_exporter(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
@@ -90,11 +99,23 @@ pub fn exporter_drop(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) ->
 
 pub fn exporter_flush(handles: &Arc<Handles>, r: &mut Reader<'_>) -> Outcome<Job> {
     let exporter = handles.exporter(r.u64()?)?;
-    job(move |_, w| {
-        let in_hand = exporter.lock().clone();
-        in_hand.ok_or_else(|| finished("exporter"))?.flush()?.put(w);
-        Ok(())
-    })
+    // The push is the exporter's and goes on; what is ended is the wait for it.
+    let (told, answer) = mpsc::channel();
+    let given_up = told.clone();
+    ended_by(
+        move || drop(given_up.send(None)),
+        move |w| {
+            let in_hand = exporter.lock().clone().ok_or_else(|| finished("exporter"))?;
+            let flush = move || drop(told.send(Some(in_hand.flush())));
+            thread::Builder::new()
+                .name("kitedb-flush".to_owned())
+                .spawn(flush)
+                .map_err(|e| TelemetryError::Resources(format!("cannot start a thread to wait in: {e}")))?;
+            let flushed = answer.recv().ok().flatten();
+            flushed.ok_or_else(|| Error::new(ErrorCode::Cancelled, "the wait was given up"))??.put(w);
+            Ok(())
+        },
+    )
 }
 
 pub fn exporter_close(handles: &Arc<Handles>, r: &mut Reader<'_>) -> Outcome<Job> {

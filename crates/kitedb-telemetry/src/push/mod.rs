@@ -144,7 +144,7 @@ impl OtlpPusher {
     }
 
     /// Lets pushes that wait in other threads, and every later one, end at once with `Closed`.
-    pub(crate) fn cancel(&self) {
+    pub fn cancel(&self) {
         self.thread.stop();
     }
 

@@ -100,9 +100,9 @@ enum Object {
     Database { db: Database, open: bool },
     Transaction(TransactionHandle, Database),
     Snapshot(ViewHandle),
-    Bulk(Option<BulkLoader>),
+    Bulk(Option<Box<BulkLoader>>),
     Pending(Pending),
-    Image(Option<ExportedSnapshot>),
+    Image(Option<Box<ExportedSnapshot>>),
 }
 
 pub struct Scene {
@@ -374,8 +374,10 @@ fn on_database(db: &Database, open: &mut bool, call: &str, args: &Args<'_>) -> R
             let view = db.snapshot()?.with_origin(origin).into_handle();
             return Ok(Outcome::Object(Object::Snapshot(view)));
         }
-        "begin_bulk" => return Ok(Outcome::Object(Object::Bulk(Some(db.begin_bulk(args.size(0))?)))),
-        "primary_export_snapshot" => return Ok(Outcome::Object(Object::Image(Some(db.primary_export_snapshot()?)))),
+        "begin_bulk" => return Ok(Outcome::Object(Object::Bulk(Some(Box::new(db.begin_bulk(args.size(0))?))))),
+        "primary_export_snapshot" => {
+            return Ok(Outcome::Object(Object::Image(Some(Box::new(db.primary_export_snapshot()?)))));
+        }
         _ => {}
     }
     Ok(Outcome::Value(match call {
@@ -484,7 +486,7 @@ fn on_snapshot(view: &ViewHandle, call: &str, args: &Args<'_>) -> Answer {
     })
 }
 
-fn on_bulk(bulk: &mut Option<BulkLoader>, call: &str, args: &Args<'_>) -> Answer {
+fn on_bulk(bulk: &mut Option<Box<BulkLoader>>, call: &str, args: &Args<'_>) -> Answer {
     if call == "finish" {
         return Ok(token(bulk.take().ok_or_else(|| finished("bulk load"))?.finish()?));
     }
@@ -493,11 +495,11 @@ fn on_bulk(bulk: &mut Option<BulkLoader>, call: &str, args: &Args<'_>) -> Answer
         "last_token" => load.last_token().map(token).into(),
         "step" => load.step()?.map(token).into(),
         "flush" => token(load.flush()?),
-        call => read(&**load, call, args).or_else(|| write(load, call, args)).unwrap_or_else(|| Err(unknown(call)))?,
+        call => read(&***load, call, args).or_else(|| write(load, call, args)).unwrap_or_else(|| Err(unknown(call)))?,
     })
 }
 
-fn on_image(image: &mut Option<ExportedSnapshot>, call: &str, args: &Args<'_>) -> Answer {
+fn on_image(image: &mut Option<Box<ExportedSnapshot>>, call: &str, args: &Args<'_>) -> Answer {
     if call == "release" {
         *image = None;
         return Ok(Json::Null);
