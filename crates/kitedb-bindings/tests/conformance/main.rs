@@ -4,9 +4,9 @@
 
 mod graph;
 mod options;
-mod reports;
 mod scene;
 mod tags;
+mod told;
 
 use scene::{Failure, Scene};
 use serde_json::Value as Json;
@@ -90,7 +90,7 @@ subjects! { edges nodes open reads replication transactions upkeep upserts value
 
 /// Writes the database with definitions of indexes that a case reads: no call of the interface makes them yet.
 ///
-/// `cargo test -p kitedb --test conformance -- --ignored` after a change of the format.
+/// `cargo test -p kitedb-bindings --test conformance -- --ignored` after a change of the format.
 #[test]
 #[ignore = "it writes a file of the repository"]
 fn write_the_database_with_indexes() {

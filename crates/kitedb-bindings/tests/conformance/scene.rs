@@ -2,11 +2,12 @@
 
 use crate::{
     graph::{bytes, read, write},
-    options, reports, tags,
+    options, tags,
+    told::told,
 };
 use kitedb::{
-    BulkLoader, Database, Error, ErrorCode, ExportedSnapshot, Pending, SyncMode, Token, Transaction, TransactionHandle,
-    Value, ViewHandle, compare, compare_deep,
+    BulkLoader, Database, Error, ErrorCode, ExportedSnapshot, Pending, Token, Transaction, TransactionHandle, Value,
+    ViewHandle, compare, compare_deep,
     io::Env,
     telemetry::{self, TelemetryError},
     transport::TransportJson,
@@ -246,10 +247,10 @@ impl Scene {
     fn free(&self, call: &str, args: &Args<'_>) -> Answer {
         let db = |nth: usize| self.database(args.json(nth)["$ref"].as_str().unwrap());
         Ok(match call {
-            "compare" => reports::comparison(&compare(db(0), db(1))?),
-            "compare_deep" => reports::comparison(&compare_deep(db(0), db(1))?),
-            "collect_metrics" => reports::metrics(&db(0).collect_metrics()?),
-            "health_check" => reports::health(&db(0).health_check()?),
+            "compare" => told(&compare(db(0), db(1))?),
+            "compare_deep" => told(&compare_deep(db(0), db(1))?),
+            "collect_metrics" => told(&db(0).collect_metrics()?),
+            "health_check" => told(&db(0).health_check()?),
             "collect_replication_metrics_prometheus" => {
                 telemetry::collect_replication_metrics_prometheus_single_file(db(0))?.into()
             }
@@ -304,16 +305,14 @@ fn class(call: &str, args: &Args<'_>) -> Result<Outcome, Failure> {
     Ok(Outcome::Value(match call {
         "open" => return opened(Database::open(args.text(0), options::open(with)?)?),
         "in_memory" => return opened(Database::in_memory_with(options::open(with)?)?),
-        "detach" => reports::detached(&Database::detach_in(Env::real(), args.text(0), options::open(with)?)?),
-        "confirm_moved" => {
-            reports::confirmed(&Database::confirm_moved_in(Env::real(), args.text(0), options::open(with)?)?)
-        }
-        "repair" => reports::repair(&Database::repair(args.text(0), options::repair(with)?)?),
+        "detach" => told(&Database::detach_in(Env::real(), args.text(0), options::open(with)?)?),
+        "confirm_moved" => told(&Database::confirm_moved_in(Env::real(), args.text(0), options::open(with)?)?),
+        "repair" => told(&Database::repair(args.text(0), options::repair(with)?)?),
         "remove_replica_at" => Database::remove_replica_at(args.text(0), &options::open(with)?, args.text(1))?.into(),
         "confirm_replicas_at" => none(Database::confirm_replicas_at(args.text(0), &options::open(with)?)?),
         "run_retention_at" => {
             let windows = options::windows(args.json(1))?;
-            reports::retention(&Database::run_retention_at(args.text(0), &options::open(with)?, &windows)?)
+            told(&Database::run_retention_at(args.text(0), &options::open(with)?, &windows)?)
         }
         call => return Err(unknown(call)),
     }))
@@ -357,15 +356,6 @@ fn begun(mut tx: Transaction, db: &Database, args: &Args<'_>) -> Result<Outcome,
     Ok(Outcome::Object(Object::Transaction(tx.into_handle(), db.clone())))
 }
 
-fn sync_mode(mode: SyncMode) -> &'static str {
-    match mode {
-        SyncMode::Full => "full",
-        SyncMode::Normal => "normal",
-        SyncMode::Off => "off",
-        mode => panic!("{mode:?}"),
-    }
-}
-
 fn on_database(db: &Database, open: &mut bool, call: &str, args: &Args<'_>) -> Result<Outcome, Failure> {
     match call {
         "begin" => return begun(db.begin()?, db, args),
@@ -383,7 +373,7 @@ fn on_database(db: &Database, open: &mut bool, call: &str, args: &Args<'_>) -> R
     Ok(Outcome::Value(match call {
         "is_open" => (*open).into(),
         "read_only" => db.is_read_only().into(),
-        "sync_mode" => sync_mode(db.sync_mode()).into(),
+        "sync_mode" => kitedb_bindings::sync_mode(db.sync_mode()).into(),
         "path" => shown(db.path()),
         "damage" => db.damage().map(|damage| damage.to_string()).into(),
         "is_copied" => db.is_copied().into(),
@@ -405,33 +395,33 @@ fn on_database(db: &Database, open: &mut bool, call: &str, args: &Args<'_>) -> R
         "compact" => none(db.compact()?),
         "compact_step" => db.compact_step()?.into(),
         "sync" => none(db.sync()?),
-        "check" => reports::check(&db.check()?),
-        "stats" => reports::stats(&db.stats()?),
+        "check" => told(&db.check()?),
+        "stats" => told(&db.stats()?),
         call => return replication(db, call, args).map(Outcome::Value),
     }))
 }
 
 fn replication(db: &Database, call: &str, args: &Args<'_>) -> Answer {
     Ok(match call {
-        "primary_replication_status" => db.primary_replication_status()?.as_ref().map(reports::primary).into(),
-        "replica_replication_status" => db.replica_replication_status()?.as_ref().map(reports::replica).into(),
+        "primary_replication_status" => told(&db.primary_replication_status()?),
+        "replica_replication_status" => told(&db.replica_replication_status()?),
         "primary_report_replica_progress" => {
             none(db.primary_report_replica_progress(args.text(0), args.number(1), args.number(2))?)
         }
         "primary_remove_replica" => db.primary_remove_replica(args.text(0))?.into(),
-        "primary_run_retention" => reports::retention(&db.primary_run_retention()?),
+        "primary_run_retention" => told(&db.primary_run_retention()?),
         "primary_promote_to_next_epoch" => db.primary_promote_to_next_epoch()?.into(),
         "primary_promote_by_force" => db.primary_promote_by_force()?.into(),
-        "primary_rivals" => reports::rivals(&db.primary_rivals()?),
+        "primary_rivals" => told(&db.primary_rivals()?),
         "took_over_from" => db.took_over_from()?.as_deref().map(shown).into(),
         "export_replication_snapshot_transport_json" => snapshot_json(db, args.json(0))?,
         "export_replication_log_transport_json" => log_json(db, args.list)?,
         "replica_bootstrap_from_snapshot" => none(db.replica_bootstrap_from_snapshot()?),
         "replica_reseed_from_snapshot" => none(db.replica_reseed_from_snapshot()?),
-        "replica_copy_source" => reports::copied(&db.replica_copy_source()?),
+        "replica_copy_source" => told(&db.replica_copy_source()?),
         "replica_catch_up_once" => db.replica_catch_up_once(args.size(0))?.into(),
-        "replica_promote" => reports::promotion(&db.replica_promote(args.json(0).as_bool().unwrap_or(false))?),
-        "replica_rivals" => reports::rivals(&db.replica_rivals()?),
+        "replica_promote" => told(&db.replica_promote(args.json(0).as_bool().unwrap_or(false))?),
+        "replica_rivals" => told(&db.replica_rivals()?),
         "replica_repoint" => none(db.replica_repoint(args.text(0), None)?),
         "replica_wait_for_news" => db.replica_wait_for_news(args.number(0), args.number(1))?.into(),
         "start_follower" => none(db.start_follower(options::follower(args.all_with())?)?),

@@ -1,9 +1,9 @@
 //! Reads and writes of a graph, by their names in the cases.
 
 use crate::{
-    reports,
     scene::{Args, Failure},
     tags::{absent, shown, tagged, value},
+    told::told,
 };
 use kitedb::{
     AllTypes, Direction, EdgeKey, EdgeRef, GraphRead, LabelId, NameRef, NewNode, NodeId, NodeRef, Page, PropKeyId,
@@ -203,7 +203,7 @@ pub fn read<G: GraphRead + ?Sized>(graph: &G, call: &str, args: &Args<'_>) -> Op
             "label_id" => graph.label_id(a.text(0)).map(|id| id.0).into(),
             "etype_id" => graph.etype_id(a.text(0)).map(|id| id.0).into(),
             "propkey_id" => graph.propkey_id(a.text(0)).map(|id| id.0).into(),
-            "indexes" => graph.indexes().iter().map(reports::index).collect(),
+            "indexes" => graph.indexes().iter().map(told).collect(),
             _ => return Ok(None),
         }))
     };
