@@ -20,6 +20,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LIST = ROOT / "tests" / "conformance" / "surface.json"
 CASES = ROOT / "tests" / "conformance" / "cases"
+ERRORS = ROOT / "tests" / "conformance" / "errors.json"
 DECLARED = ROOT / "bindings-node" / "index.d.ts"
 PYTHON = ROOT / "bindings-python" / "python" / "kitedb"
 STUBS = [PYTHON / name for name in ("_kitedb.pyi", "_types.py", "__init__.py")]
@@ -110,9 +111,11 @@ def stubbed(text):
     return names
 
 
-def codes_by_name():
+def error_codes():
+    """The codes of errors, each as its name in Rust, its text, and its kind's text."""
     text = (ROOT / "crates" / "kitedb-core" / "src" / "error.rs").read_text()
-    return dict(re.findall(r'^    (\w+) = "(\w+)" => ', text, re.MULTILINE))
+    found = re.findall(r'^    (\w+) = "(\w+)" => (\w+),', text, re.MULTILINE)
+    return [(name, code, re.sub(r"(?<!^)([A-Z])", r"_\1", kind).lower()) for name, code, kind in found]
 
 
 def called():
@@ -143,7 +146,12 @@ def faults():
     surface = json.loads(LIST.read_text())
     types, free = surface["types"], surface["functions"]
     code = in_code(types)
-    named = codes_by_name()
+    named = {name: code for name, code, _ in error_codes()}
+    kinds = {code: kind for _, code, kind in error_codes()}
+    listed = {code: entry["kind"] for code, entry in json.loads(ERRORS.read_text()).items()}
+    for one in sorted(kinds.keys() | listed.keys()):
+        if kinds.get(one) != listed.get(one):
+            yield f"{one} is {kinds.get(one)} in the code, and {listed.get(one)} in {ERRORS.relative_to(ROOT)}"
     node = declared(DECLARED.read_text())
     python = set().union(*(stubbed(stub.read_text()) for stub in STUBS)) if PYTHON.exists() else None
     aio = (PYTHON / "aio.py").read_text() if PYTHON.exists() else None

@@ -33,13 +33,21 @@ function ended(number) {
 
 woken.look = () => {
   const r = call('woken', begin());
-  const numbers = r.list(r.handle);
-  for (const number of numbers) {
-    const promise = waiting.get(number);
-    if (promise !== undefined && look(number, promise)) ended(number);
-  }
+  lookAt(r.list(r.handle), 0);
   tellProgress();
 };
+
+/** So many are looked after in one turn of the event loop: a sync ends thousands of commits, and other things want their turn. */
+const MOST = 250;
+
+function lookAt(numbers, from) {
+  const to = Math.min(from + MOST, numbers.length);
+  for (let nth = from; nth < to; nth++) {
+    const promise = waiting.get(numbers[nth]);
+    if (promise !== undefined && look(numbers[nth], promise)) ended(numbers[nth]);
+  }
+  if (to < numbers.length) setImmediate(lookAt, numbers, to);
+}
 
 /** The token of a submitted commit, once it has ended. */
 function whenEnded(number) {

@@ -1,6 +1,6 @@
 // Builds what is in the Cargo workspace for the package and its benchmark.
 
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,12 +24,14 @@ function targetOf() {
 
 /** Builds with these arguments, and returns the artifacts that cargo tells of. */
 export function cargoBuild(...args) {
-  const built = execFileSync('cargo', ['build', '--target-dir', targetOf(), '--message-format', 'json-render-diagnostics', ...args], {
+  const { status, stdout: built } = spawnSync('cargo', ['build', '--target-dir', targetOf(), '--message-format', 'json-render-diagnostics', ...args], {
     cwd: here,
     encoding: 'utf8',
     maxBuffer: MOST,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  // What is wrong, cargo has said.
+  if (status !== 0) throw new Error(`cargo build ${args.join(' ')} failed`);
   const told = built.split('\n').filter(Boolean).map((line) => JSON.parse(line));
   return told.filter((artifact) => artifact.reason === 'compiler-artifact');
 }
