@@ -138,8 +138,8 @@ def test_nanoseconds_and_zones_are_told_as_they_can_be(db: kitedb.Database) -> N
         ([{"a": 1}], "holds a dict"),
         ([datetime.timedelta(1)], "holds a duration"),
         ([datetime.time(1, tzinfo=UTC)], "holds a time with an offset"),
-        ([kitedb.LocalDate(2**40)], "holds a date that is further away"),
-        ([kitedb.LocalDateTime(2**40, 1)], "holds a datetime that is further away, or finer"),
+        ([kitedb.LocalDate(2**38)], "holds a date that is further away"),
+        ([kitedb.LocalDateTime(2**44, 1)], "holds a datetime that is further away, or finer"),
     ],
     ids=str,
 )
@@ -162,10 +162,9 @@ def test_a_property_that_is_called_as_a_column_is_told_apart(db: kitedb.Database
         "props.id": [7],
         "props.key": ["k"],
     }
-    assert table(db.edges()).column_names == ["src", "type", "dst", "rank", "props.src", "id"]
+    assert table(db.edges()).column_names == ["src", "type", "dst", "rank", "id", "props.src"]
     db.set_node_prop(a, "props.id", 1)
-    with pytest.raises(kitedb.InvalidArgumentError, match="two columns would be called 'props.id'"):
-        table(db.nodes())
+    assert table(db.nodes()).column_names == ["id", "key", "labels", "props.id", "props.key", "props.props.id"]
 
 
 def test_a_stream_comes_in_batches_and_can_be_asked_for_again(db: kitedb.Database) -> None:
@@ -187,7 +186,8 @@ def test_a_stream_comes_in_batches_and_can_be_asked_for_again(db: kitedb.Databas
 
 def test_large_values_are_cut_into_batches(db: kitedb.Database) -> None:
     text = "x" * (1 << 20)
-    db.create_nodes_batch([{"props": {"text": text}} for _ in range(100)])
+    for _ in range(2):
+        db.create_nodes_batch([{"props": {"text": text}} for _ in range(50)])
     batches = list(pyarrow.RecordBatchReader.from_stream(db.nodes()))
     assert len(batches) == 2
     assert sum(batch.num_rows for batch in batches) == 100

@@ -152,10 +152,12 @@ impl Kind {
             Self::Float => DataType::Float64,
             Self::Text => DataType::Utf8,
             Self::Bytes => DataType::Binary,
-            Self::Vector(length) => match length.and_then(|length| i32::try_from(length).ok()).filter(|length| *length > 0) {
-                Some(length) => DataType::FixedSizeList(item(DataType::Float32), length),
-                None => DataType::List(item(DataType::Float32)),
-            },
+            Self::Vector(length) => {
+                match length.and_then(|length| i32::try_from(length).ok()).filter(|length| *length > 0) {
+                    Some(length) => DataType::FixedSizeList(item(DataType::Float32), length),
+                    None => DataType::List(item(DataType::Float32)),
+                }
+            }
             Self::Date => DataType::Date32,
             Self::LocalTime => DataType::Time64(TimeUnit::Nanosecond),
             Self::LocalDateTime(moments) => DataType::Timestamp(moments.unit(), None),

@@ -144,13 +144,9 @@ impl Layout {
             }
         }
         let mut fields = rows.own_columns();
-        for (name, (_, kind)) in names.into_iter().zip(&props) {
-            let taken = |name: &str| fields.iter().any(|field| field.name() == name);
-            let name = if taken(&name) { format!("props.{name}") } else { name };
-            if taken(&name) {
-                let what =
-                    format_args!("two columns would be called '{name}': leave one of the properties out, with select");
-                return Err(Error::invalid(what));
+        for (mut name, (_, kind)) in names.into_iter().zip(&props) {
+            while fields.iter().any(|field| *field.name() == name) {
+                name.insert_str(0, "props.");
             }
             fields.push(Field::new(name, kind.data_type(), true));
         }
