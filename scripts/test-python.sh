@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the Python package into a venv of its own and tests it: types, the stubs against what was built, the tests, and the code in
-# its README. Wants Rust, Python 3.11 with venv, and a network for the packages.
+# its README. scripts/test-python-package.sh tests what is shipped. Wants Rust, Python 3.11 with venv, and a network for the packages.
 #
 #     scripts/test-python.sh            # all of it
 #     scripts/test-python.sh -k graph   # arguments go to pytest
@@ -11,12 +11,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../bindings-python"
 python="${PYTHON:-python3}"
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 bin="$PWD/.venv/bin"
-"$bin/pip" install --quiet --disable-pip-version-check -r requirements-test.txt
+"$bin/pip" install --quiet --no-compile --disable-pip-version-check -r requirements-test.txt
 
 # Into the venv that it finds.
-VIRTUAL_ENV="$PWD/.venv" "$bin/maturin" develop --quiet
+VIRTUAL_ENV="$PWD/.venv" "$bin/maturin" develop --release --quiet
 
 "$bin/mypy"
-# What the stubs say is what the extension has: names, arguments, defaults.
+"$bin/pyright" --warnings
+# What the stubs say is what the extension has: names, arguments, defaults; and what it says of them.
+"$bin/python" ../scripts/python-stubs.py --check
 MYPYPATH=python "$bin/stubtest" kitedb --mypy-config-file pyproject.toml
 "$bin/pytest" "$@"

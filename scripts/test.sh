@@ -6,7 +6,7 @@
 #     scripts/test.sh              # all of it
 #     scripts/test.sh lint unit    # only these steps, in this order
 #
-# Steps: lint, unit, docs, package, scripts, telemetry, node, ts, python, demo, bench.
+# Steps: lint, unit, docs, package, scripts, telemetry, node, ts, python, group, demo, bench.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -84,6 +84,13 @@ ts() {
 python() {
     heading 'the Python package'
     scripts/test-python.sh
+    heading 'the Python package, installed elsewhere'
+    scripts/test-python-package.sh
+}
+
+group() {
+    heading 'a replication group of a Rust, a Node and a Python process'
+    scripts/test-group.sh
 }
 
 demo() {
@@ -108,14 +115,14 @@ bench() {
 
 steps=("$@")
 if [ ${#steps[@]} -eq 0 ]; then
-    steps=(lint unit docs package scripts telemetry node ts python demo bench)
+    steps=(lint unit docs package scripts telemetry node ts python group demo bench)
 fi
 for step in "${steps[@]}"; do
     began=$SECONDS
     case "$step" in
-        lint | unit | docs | package | scripts | telemetry | node | ts | python | demo | bench) "$step" ;;
+        lint | unit | docs | package | scripts | telemetry | node | ts | python | group | demo | bench) "$step" ;;
         *)
-            printf 'no step %s: lint, unit, docs, package, scripts, telemetry, node, ts, python, demo, bench\n' "$step" >&2
+            printf 'no step %s: lint, unit, docs, package, scripts, telemetry, node, ts, python, group, demo, bench\n' "$step" >&2
             exit 2
             ;;
     esac

@@ -165,6 +165,9 @@ def test_a_vector_is_a_buffer_of_float32(db: kitedb.Database, through: Callable[
     assert through(numpy.arange(6, dtype="float32")[::2]).tolist() == [0.0, 2.0, 4.0], "with strides"
 
     node = db.create_node()
+    with pytest.raises(kitedb.InvalidArgumentError, match="every component must be finite"):
+        db.set_node_vector(node, "embedding", floats)
+    floats[2] = 0.5
     db.set_node_vector(node, "embedding", floats)
     stored = db.node_vector(node, "embedding")
     assert stored is not None and stored.tobytes() == floats.tobytes()

@@ -69,7 +69,7 @@ pub use replication::{
     RetentionWindows, Rival, SamePath, SourceFault, TokenWait, short_id,
 };
 pub use shell::{Command, ShellWord, command, shell_word};
-pub use watch::{Phase, Progress, Unit, Watch};
+pub use watch::{Asleep, Phase, Progress, Unit, Watch};
 
 #[doc(hidden)]
 pub use compat::{

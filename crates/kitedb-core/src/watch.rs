@@ -185,8 +185,23 @@ impl Watch {
         }
     }
 
-    /// Has `wake` called once it is cancelled, for as long as what is returned lives. Who sleeps looks at the flag after this.
-    pub(crate) fn while_asleep(&self, wake: impl Fn() + Send + Sync + 'static) -> Asleep<'_> {
+    /// Has `wake` called once it is cancelled, for as long as what is returned lives: for waits that an application makes
+    /// itself. It may be called on any thread, and waits for nothing. Who sleeps looks at the flag after this, as it may be
+    /// cancelled already.
+    ///
+    /// ```
+    /// use kitedb_core::{ErrorCode, Watch};
+    /// let (watch, (wake, woken)) = (Watch::silent(), std::sync::mpsc::channel());
+    /// let asleep = watch.while_asleep(move || drop(wake.send(())));
+    /// watch.require_uncancelled()?;
+    /// let canceller = watch.clone();
+    /// std::thread::spawn(move || canceller.cancel());
+    /// woken.recv().unwrap();
+    /// drop(asleep);
+    /// assert_eq!(watch.require_uncancelled().unwrap_err().code(), ErrorCode::Cancelled);
+    /// # Ok::<(), kitedb_core::Error>(())
+    /// ```
+    pub fn while_asleep(&self, wake: impl Fn() + Send + Sync + 'static) -> Asleep<'_> {
         let Some(watched) = &self.0 else { return Asleep(None) };
         let wake: Arc<Sleeper> = Arc::new(wake);
         watched.sleepers.lock().push(wake.clone());
@@ -245,8 +260,15 @@ impl Watch {
     }
 }
 
-/// Somebody sleeps in an operation that a watch can end.
-pub(crate) struct Asleep<'w>(Option<(&'w Watched, Arc<Sleeper>)>);
+/// Somebody sleeps in an operation that a watch can end: [`Watch::while_asleep`].
+#[must_use]
+pub struct Asleep<'w>(Option<(&'w Watched, Arc<Sleeper>)>);
+
+impl fmt::Debug for Asleep<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asleep").finish_non_exhaustive()
+    }
+}
 
 impl Drop for Asleep<'_> {
     fn drop(&mut self) {

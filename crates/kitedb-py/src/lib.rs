@@ -5,13 +5,14 @@
 //! | module | owns |
 //! |---|---|
 //! | `values`, `temporal` | property values |
-//! | `elements`, `rows` | nodes and edges, and scans of them |
+//! | `elements`, `rows`, `arrow` | nodes and edges, and scans of them |
 //! | `reader`, `writer` | what databases, transactions, snapshots and bulk loads have in common |
 //! | `database`, `replication`, `transaction` | those |
 //! | `telemetry` | metrics |
 //! | `options`, `report`, `errors` | keyword arguments, results, exceptions |
 //! | `blocking`, `wake` | calls without the GIL, and what ends them; commits that asyncio awaits |
 
+mod arrow;
 mod blocking;
 mod database;
 mod elements;

@@ -73,11 +73,7 @@ fn push<'py>(
     given.set_item("bearer_token", bearer_token)?;
     let pusher = OtlpPusher::new(transport, endpoint, &options::push(Some(&given))?)?;
     let db = &db.get().db;
-    let pushed = long(py, move |watch| {
-        watch.require_uncancelled()?;
-        Ok(pusher.push(db)?)
-    });
-    pushed?.report(py)
+    long(py, move |watch| Ok(pusher.push_until(db, watch)?))?.report(py)
 }
 
 macro_rules! pushes {

@@ -83,6 +83,13 @@ fn nested(value: &Bound<'_, PyAny>, depth: usize) -> Outcome<Value> {
     if let Ok(buffer) = PyUntypedBuffer::get(value) {
         return of_buffer(value, &buffer);
     }
+    // One number of NumPy, whose buffer has no shape.
+    if value.hasattr("dtype")?
+        && let Ok(item) = value.call_method0("item")
+        && (item.is_instance_of::<PyFloat>() || item.is_instance_of::<PyBool>())
+    {
+        return nested(&item, depth);
+    }
     Err(wrong_type(format_args!(
         "no property can be a {}: give None, a bool, an int, a float, a str, bytes, a buffer of float32, a date, a time, \
          a timedelta, a list or a dict",
@@ -121,9 +128,6 @@ fn of_buffer(value: &Bound<'_, PyAny>, buffer: &PyUntypedBuffer) -> Outcome<Valu
     match (format, buffer.dimensions()) {
         ("f", 1) => Ok(Value::Vector(PyBuffer::<f32>::get(value)?.to_vec(py)?)),
         ("B" | "c", 1) => Ok(Value::Bytes(value.call_method0("tobytes").or_else(|_| bytes_of(value))?.extract()?)),
-        // One number of NumPy.
-        ("f" | "d", 0) => Ok(Value::F64(value.call_method0("__float__")?.extract()?)),
-        ("?", 0) => Ok(Value::Bool(value.is_truthy()?)),
         (format, dimensions) => Err(wrong_type(format_args!(
             "a property is given a buffer of format '{format}' with {dimensions} dimensions: give one of float32 ('f') with one, \
              as numpy.asarray(x, 'float32') makes it, or bytes"

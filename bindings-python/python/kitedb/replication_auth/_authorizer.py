@@ -26,6 +26,9 @@ class ReplicationAdminAuthorizer:
 
     __slots__ = ("__mode", "__outcome")
 
+    __mode: ReplicationAdminAuthMode
+    __outcome: Callable[[Any], Outcome]
+
     def __init__(self, config: ReplicationAdminAuthConfig) -> None:
         self.__mode, self.__outcome = _rules(config)
 

@@ -19,7 +19,7 @@ use crate::{
     render,
     settings::Settings,
 };
-use kitedb_core::{Database, Error, ErrorCode, WeakDatabase};
+use kitedb_core::{Database, Error, ErrorCode, Watch, WeakDatabase};
 use payload::Payload;
 use run::{Deadline, Push};
 use std::{
@@ -130,6 +130,24 @@ impl OtlpPusher {
         self.run(&health, None, self.push.settings.timeout, &mut || self.collect(db))
     }
 
+    /// As [`Self::push`], once, and until `watch` ends it. Whether the collector took it is not known then.
+    ///
+    /// # Errors
+    /// `Database` with [`ErrorCode::Cancelled`]; those of [`Self::push`].
+    pub fn push_until(self, db: &Database, watch: &Watch) -> Result<OtlpHttpExportResult> {
+        let pusher = Arc::new(self);
+        let to_end = pusher.clone();
+        let _asleep = watch.while_asleep(move || to_end.cancel());
+        watch.require_uncancelled()?;
+        match pusher.push(db) {
+            Err(TelemetryError::Closed(what)) => {
+                watch.require_uncancelled()?;
+                Err(TelemetryError::Closed(what))
+            }
+            result => result,
+        }
+    }
+
     /// As [`Self::push`], within `bound` if that is less, and the database is held only while it is collected: its owner
     /// may close it at any time. [`Self::cancel`] ends it.
     pub(crate) fn push_weak(
@@ -208,4 +226,32 @@ impl fmt::Debug for OtlpPusher {
 
 fn cancelled() -> TelemetryError {
     TelemetryError::Closed("the push was given up: its exporter was closed".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{net::TcpListener, thread};
+
+    #[test]
+    fn a_push_that_is_ended_waits_for_no_collector() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}/v1/metrics", silent.local_addr().unwrap());
+        let pusher = || {
+            let options = OtlpHttpPushOptions::new().timeout_ms(3_600_000);
+            OtlpPusher::new(OtlpTransport::HttpJson, &endpoint, &options).unwrap()
+        };
+        let (db, watch) = (Database::in_memory().unwrap(), Watch::silent());
+        let push = |pusher: OtlpPusher| match pusher.push_until(&db, &watch) {
+            Err(TelemetryError::Database(e)) => e.code(),
+            other => panic!("{other:?}"),
+        };
+        thread::scope(|scope| {
+            let pushed = scope.spawn(|| push(pusher()));
+            let _connection = silent.accept().unwrap();
+            watch.cancel();
+            assert_eq!(pushed.join().unwrap(), ErrorCode::Cancelled);
+        });
+        assert_eq!(push(pusher()), ErrorCode::Cancelled, "it was ended before it began");
+    }
 }
