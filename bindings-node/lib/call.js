@@ -120,7 +120,9 @@ function callAsync(name, w, { signal, onProgress, alone = false, big = false } =
 }
 
 function checkSignal(signal) {
-  if (signal !== undefined && signal !== null && typeof signal.addEventListener !== 'function') {
+  if (signal === undefined || signal === null) return;
+  const { addEventListener, removeEventListener, aborted: state } = Object(signal);
+  if (typeof addEventListener !== 'function' || typeof removeEventListener !== 'function' || typeof state !== 'boolean') {
     throw invalid('signal is no AbortSignal');
   }
 }

@@ -480,7 +480,7 @@ test('one database\'s things are not another\'s', (t) => {
 
 test('a signal is one, and what listens to it is told once', async (t) => {
   const db = graph(t);
-  for (const signal of [1, 'x', {}, [], () => {}]) {
+  for (const signal of [1, 'x', {}, [], () => {}, { addEventListener() {} }, { addEventListener() {}, removeEventListener() {} }, new EventTarget()]) {
     for (const call of [() => db.checkAsync({ signal }), () => db.begin().commitAsync({ signal }), () => db.transactionAsync(() => {}, { signal })]) {
       await assert.rejects(async () => call(), (error) => error.code === 'INVALID_ARGUMENT', String(call));
     }
