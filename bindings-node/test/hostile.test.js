@@ -523,6 +523,27 @@ test('what is wrong is named: the part of a vector, of a duration, of what shoul
   assert.equal(db.countNodes(), 1);
 });
 
+test('a text that is too long to be repeated is refused as well', (t) => {
+  const db = graph(t);
+  const primary = Database.open(join(dir, 'long.kitedb'), { replicationRole: 'primary' });
+  t.after(() => primary.close());
+  const long = 'x'.repeat(100_000);
+  const calls = [
+    () => db.waitForToken(long, 1),
+    () => Database.open(join(dir, long)),
+    () => Database.inMemory({ syncMode: long }),
+    () => Database.inMemory({ replicationRole: long }),
+    () => Database.inMemory({ [long]: 1 }),
+    () => kitedb.collectReplicationLogTransportJson(primary, long),
+    () => kitedb.LocalDate.parse(long),
+    () => db.deleteEdge(1, long, 1),
+  ];
+  for (const call of calls) {
+    assert.throws(call, (error) => error.kind === 'input' && typeof error.code === 'string' && error.message.length > 10, String(call));
+    assert.equal(db.nodeProp(1, 'name'), 1);
+  }
+});
+
 test('numbers at the edges of what they may be', (t) => {
   const db = graph(t);
   assert.equal(db.nodeExists(Number.MAX_SAFE_INTEGER), false);
