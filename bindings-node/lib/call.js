@@ -11,6 +11,8 @@ const { call: nativeCall } = native;
 const writer = new Writer();
 const reader = new Reader(shared);
 const LARGE = -1;
+/** An error of which nothing fitted the buffer. */
+const NOTHING = LARGE - 1;
 
 /** Whether arguments are being written that may run code of the caller (a getter, an iterator), which may call on its own. */
 let writing = false;
@@ -46,6 +48,14 @@ function readError(r) {
   return new KiteDbError(code, kind, retryable, message, r.value());
 }
 
+/** An error that repeats what is longer than the buffer: as the addon tells it, if it does. */
+function longError() {
+  const bytes = native.large();
+  if (bytes.length > 0) return readError(new Reader(bytes));
+  const what = `an argument is a text that is longer than ${shared.length} bytes, and nothing is called so`;
+  return new KiteDbError('INVALID_ARGUMENT', 'input', false, what, {});
+}
+
 /** Does an operation, and returns where its result is read from. */
 function call(op, w, big = false) {
   return numbered(ops[op], w, big);
@@ -56,7 +66,7 @@ function numbered(op, w, big) {
   const len = w.bytes === shared ? nativeCall(op, w.at) : native.callWith(op, w.bytes.subarray(0, w.at));
   if (len < LARGE) {
     reader.at = 0;
-    const error = readError(reader);
+    const error = len === NOTHING ? longError() : readError(reader);
     Error.captureStackTrace?.(error, numbered);
     throw error;
   }
@@ -120,7 +130,9 @@ function callAsync(name, w, { signal, onProgress, alone = false, big = false } =
 }
 
 function checkSignal(signal) {
-  if (signal !== undefined && signal !== null && typeof signal.addEventListener !== 'function') {
+  if (signal === undefined || signal === null) return;
+  const { addEventListener, removeEventListener, aborted: state } = Object(signal);
+  if (typeof addEventListener !== 'function' || typeof removeEventListener !== 'function' || typeof state !== 'boolean') {
     throw invalid('signal is no AbortSignal');
   }
 }

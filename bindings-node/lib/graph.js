@@ -37,7 +37,9 @@ function bigOf(graph, options) {
   if (options === undefined || options === null) return graph[BIG];
   if (typeof options !== 'object') throw invalid(`options are ${describe(options)}: give an object`);
   for (const name in options) {
-    if (name !== 'select' && name !== 'integers') throw invalid(`there is no option ${name} here: give integers, or select where properties are read`);
+    if (name !== 'select' && name !== 'integers') {
+      throw invalid(`there is no option ${name} here: give integers, or select where properties are read`);
+    }
   }
   const { integers } = options;
   if (integers === undefined) return graph[BIG];

@@ -41,7 +41,8 @@ try {
 
   mkdirSync(out, { recursive: true });
   for (const dir of [root, own]) {
-    const [{ filename, unpackedSize }] = JSON.parse(execFileSync('npm', ['pack', '--json', '--pack-destination', out], { cwd: dir, encoding: 'utf8' }));
+    const told = execFileSync('npm', ['pack', '--json', '--pack-destination', out], { cwd: dir, encoding: 'utf8' });
+    const [{ filename, unpackedSize }] = JSON.parse(told);
     const archive = join(out, filename.replaceAll('/', '-').replace('@', ''));
     console.log(`${archive} ${statSync(archive).size} ${unpackedSize}`);
   }

@@ -83,7 +83,8 @@ function check(dir) {
 /** Whether a version is published already, as where a release was cut short. */
 function isThere({ name, version }) {
   try {
-    return execFileSync('npm', ['view', `${name}@${version}`, 'version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim() === version;
+    const asked = ['view', `${name}@${version}`, 'version'];
+    return execFileSync('npm', asked, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim() === version;
   } catch {
     return false;
   }

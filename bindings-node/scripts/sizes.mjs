@@ -36,7 +36,8 @@ if (process.argv.includes('--readme')) {
   const stated = text.match(table)?.[2].split('\n').filter(Boolean).map((line) => line.split('|').slice(2, 4).map(Number)) ?? [];
   const faults = rows.filter(({ sizes }, nth) => sizes.some((size, of) => !(Math.abs(size - stated[nth]?.[of]) <= size / 10 + 0.01)));
   if (faults.length > 0) {
-    console.error(`README.md does not say how large ${faults.map(({ name }) => name).join(' and ')} is:\n${lines}run node scripts/sizes.mjs --readme`);
+    const names = faults.map(({ name }) => name).join(' and ');
+    console.error(`README.md does not say how large ${names} is:\n${lines}run node scripts/sizes.mjs --readme`);
     process.exit(1);
   }
 } else {

@@ -480,7 +480,7 @@ test('one database\'s things are not another\'s', (t) => {
 
 test('a signal is one, and what listens to it is told once', async (t) => {
   const db = graph(t);
-  for (const signal of [1, 'x', {}, [], () => {}]) {
+  for (const signal of [1, 'x', {}, [], () => {}, { addEventListener() {} }, { addEventListener() {}, removeEventListener() {} }, new EventTarget()]) {
     for (const call of [() => db.checkAsync({ signal }), () => db.begin().commitAsync({ signal }), () => db.transactionAsync(() => {}, { signal })]) {
       await assert.rejects(async () => call(), (error) => error.code === 'INVALID_ARGUMENT', String(call));
     }
@@ -521,6 +521,27 @@ test('what is wrong is named: the part of a vector, of a duration, of what shoul
   fails(() => db.createNode('ada', { born: 1815 }), 'INVALID_ARGUMENT', /no option born/);
   fails(() => db.createNode({ name: 'ada' }), 'INVALID_ARGUMENT', /has no name: give id, key, labels and props/);
   assert.equal(db.countNodes(), 1);
+});
+
+test('a text that is too long to be repeated is refused as well', (t) => {
+  const db = graph(t);
+  const primary = Database.open(join(dir, 'long.kitedb'), { replicationRole: 'primary' });
+  t.after(() => primary.close());
+  const long = 'x'.repeat(100_000);
+  const calls = [
+    () => db.waitForToken(long, 1),
+    () => Database.open(join(dir, long)),
+    () => Database.inMemory({ syncMode: long }),
+    () => Database.inMemory({ replicationRole: long }),
+    () => Database.inMemory({ [long]: 1 }),
+    () => kitedb.collectReplicationLogTransportJson(primary, long),
+    () => kitedb.LocalDate.parse(long),
+    () => db.deleteEdge(1, long, 1),
+  ];
+  for (const call of calls) {
+    assert.throws(call, (error) => error.kind === 'input' && typeof error.code === 'string' && error.message.length > 10, String(call));
+    assert.equal(db.nodeProp(1, 'name'), 1);
+  }
 });
 
 test('numbers at the edges of what they may be', (t) => {
