@@ -1308,7 +1308,10 @@ export interface RepairOptions {
   dryRun?: boolean | null;
   /** Gives up what the log held after this commit. */
   cutAt?: string | null;
+  /** Where the log is, if it is not beside the file. */
   replicationSidecarPath?: string | null;
+  /** Repairs a file that has more than one hard link. */
+  acceptHardLinks?: boolean | null;
 }
 
 export interface Repair {

@@ -114,7 +114,7 @@ export type ReplicationLogStreamOptions = Omit<ReplicationLogTransportOptions, '
 export interface ReplicationTransport<Db extends ReplicationTransportDatabase> {
   readReplicationSnapshotTransport(db: Db, includeData?: boolean): ReplicationSnapshotTransport
   readReplicationLogTransport(db: Db, options?: ReplicationLogTransportOptions): ReplicationLogTransportPage
-  createReplicationTransportAdapter(db: Db, options?: ReplicationTransportAdapterOptions): ReplicationTransportAdapter
+  createReplicationTransportAdapter(db: Db, options?: ReplicationTransportAdapterOptions | null): ReplicationTransportAdapter
 }
 
 const MAX_FRAMES = 128
@@ -135,9 +135,9 @@ export function bindReplicationTransport<Db extends ReplicationTransportDatabase
 
   const createReplicationTransportAdapter = (
     db: Db,
-    options: ReplicationTransportAdapterOptions = {},
+    options?: ReplicationTransportAdapterOptions | null,
   ): ReplicationTransportAdapter => {
-    const { authEnabled: told = false } = options
+    const { authEnabled: told = false } = options ?? {}
     const authEnabled = typeof told === 'boolean' ? told : told.authEnabled
     return {
       snapshot: (includeData = false) => readReplicationSnapshotTransport(db, includeData),

@@ -594,7 +594,7 @@ class Database(GraphWriter):
     @staticmethod
     def repair(path: PathLike, **options: Unpack[RepairKwargs]) -> Repair:
         """Mends the log of a database. `dry_run` changes nothing, and says what would be done; `cut_at` gives up what the log held after
-        that commit; `replication_sidecar_path` says where the log is."""
+        that commit; `replication_sidecar_path` says where the log is; `accept_hard_links` repairs a file with several."""
     @staticmethod
     def remove_replica_at(
         path: PathLike, replica: str, options: OpenOptions | None = None, **kwargs: Unpack[OpenKwargs]

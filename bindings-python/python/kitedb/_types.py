@@ -206,6 +206,7 @@ class RepairKwargs(TypedDict, total=False):
     """Changes nothing, and says what would be done."""
     cut_at: str | None
     """Gives up what the log held after this commit."""
+    accept_hard_links: bool | None
     replication_sidecar_path: PathLike | None
 
 

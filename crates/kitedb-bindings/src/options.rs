@@ -191,6 +191,7 @@ pub const REPAIR: Members<RepairOptions> = Members(&[
     ("dry_run", Set::Bool(RepairOptions::dry_run)),
     ("cut_at", Set::Word(|o, token| Ok(o.cut_at(token.parse()?)))),
     ("replication_sidecar_path", Set::Path(|o, v| o.replication_sidecar_path(v))),
+    ("accept_hard_links", Set::Bool(RepairOptions::accept_hard_links)),
 ]);
 
 fn narrow(value: u64) -> u32 {

@@ -171,8 +171,12 @@ impl Instance {
             Err(fault) => {
                 let mut w = Writer::new(Vec::new(), None);
                 fault::put(&fault, &mut w);
-                // An error is shorter than the buffer by far: the engine bounds what it says.
-                let len = w.into_bytes().ok().and_then(|bytes| self.put(&bytes)).unwrap_or_default();
+                let bytes = w.into_bytes().unwrap_or_default();
+                let len = self.put(&bytes).unwrap_or_else(|| {
+                    // It repeats an argument that is longer than the buffer.
+                    *self.large.borrow_mut() = bytes;
+                    0
+                });
                 LARGE - 1 - len
             }
         }

@@ -257,7 +257,7 @@ impl Database {
     }
 
     /// Mends the log of a database. `dry_run` changes nothing, and says what would be done; `cut_at` gives up what the log held after
-    /// that commit; `replication_sidecar_path` says where the log is.
+    /// that commit; `replication_sidecar_path` says where the log is; `accept_hard_links` repairs a file with several.
     #[staticmethod]
     #[pyo3(signature = (path, **options))]
     fn repair<'py>(py: Python<'py>, path: PathBuf, options: Option<&Bound<'py, PyDict>>) -> Outcome<Bound<'py, PyAny>> {

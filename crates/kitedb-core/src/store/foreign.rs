@@ -18,8 +18,8 @@ const FOLDER_SNAPSHOTS: (&str, &str) = ("snapshots", ".gds");
 fn way_over() -> String {
     let import = command("import", Path::new("NEW.kitedb"), "GRAPH.jsonl");
     format!(
-        "it stays as it is. Export its graph as JSON Lines with the version that wrote it, and import those into another file \
-         here ({import})"
+        "it stays as it is. Export its graph as JSON Lines with the version that wrote it, turn those into what is imported here \
+         (scripts/export-of-0-2.py in the repository: docs/migrating-from-0.2.md), and import that into another file ({import})"
     )
 }
 
