@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use std::{
     pin::pin,
     sync::Arc,
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Wake, Waker},
 };
 
 /// A commit, and whom to call.
@@ -121,9 +121,6 @@ impl Waiter {
     /// Whether the commit has ended; if it has not, the slot is woken once it may have.
     fn ended(&mut self, slot: &Arc<Slot>) -> bool {
         let waker = Waker::from(slot.clone());
-        match pin!(&mut self.pending).poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(_) => true,
-            Poll::Pending => false,
-        }
+        pin!(&mut self.pending).poll(&mut Context::from_waker(&waker)).is_ready()
     }
 }
