@@ -48,14 +48,6 @@ function readError(r) {
   return new KiteDbError(code, kind, retryable, message, r.value());
 }
 
-/** An error that repeats what is longer than the buffer: as the addon tells it, if it does. */
-function longError() {
-  const bytes = native.large();
-  if (bytes.length > 0) return readError(new Reader(bytes));
-  const what = `an argument is a text that is longer than ${shared.length} bytes, and nothing is called so`;
-  return new KiteDbError('INVALID_ARGUMENT', 'input', false, what, {});
-}
-
 /** Does an operation, and returns where its result is read from. */
 function call(op, w, big = false) {
   return numbered(ops[op], w, big);
@@ -66,7 +58,8 @@ function numbered(op, w, big) {
   const len = w.bytes === shared ? nativeCall(op, w.at) : native.callWith(op, w.bytes.subarray(0, w.at));
   if (len < LARGE) {
     reader.at = 0;
-    const error = len === NOTHING ? longError() : readError(reader);
+    // One that repeats what is longer than the buffer does not fit it.
+    const error = readError(len === NOTHING ? new Reader(native.large()) : reader);
     Error.captureStackTrace?.(error, numbered);
     throw error;
   }

@@ -110,10 +110,11 @@ def test_opening_and_closing_leaves_no_descriptor(tmp_path: Path) -> None:
     kitedb.open(path).close()
     before = descriptors()
     for _ in range(200):
-        with kitedb.open(path) as db:
-            db.nodes()
-    # A closed handle holds the file until nobody has it any more.
-    del db
+        db = kitedb.open(path)
+        db.nodes()
+        db.close()
+        # A closed handle holds the file until nobody has it any more.
+        del db
     assert descriptors() == before
 
 

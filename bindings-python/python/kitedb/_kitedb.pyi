@@ -2,6 +2,8 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar, Unpack, final
 
+from typing_extensions import disjoint_base
+
 from ._reports import (
     CheckReport,
     Comparison,
@@ -145,6 +147,7 @@ class Rows(Generic[_Row]):
     def __enter__(self) -> Self: ...
     def __exit__(self, *_exc: object) -> None: ...
 
+@disjoint_base
 class GraphReader:
     """What reads a graph: a database its newest state, a snapshot, a transaction or a bulk load its own. What is not there is None."""
     def __new__(cls, source: GraphReader) -> Self: ...

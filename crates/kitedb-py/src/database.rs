@@ -6,7 +6,7 @@ use crate::{
     options::{self, PyOpenOptions},
     reader::GraphReader,
     report::Report,
-    source::{ORIGIN, Owned, Source},
+    source::{Owned, Source},
     transaction::{PyBulkLoader, PyPending, Snapshot, Transaction},
     writer::GraphWriter,
 };
@@ -180,14 +180,14 @@ impl Database {
     }
 
     /// Begins a transaction, which is an object of its own. `origin` is what statistics call it.
-    #[pyo3(signature = (*, origin=ORIGIN))]
+    #[pyo3(signature = (*, origin="python"))]
     fn begin(&self, py: Python<'_>, origin: &str) -> Outcome<Py<Transaction>> {
         let tx = py.detach(|| self.db.begin())?;
         Ok(Transaction::begun(py, &self.db, tx, origin)?)
     }
 
     /// Begins one that sees a commit which has perhaps not ended.
-    #[pyo3(signature = (pending, *, origin=ORIGIN))]
+    #[pyo3(signature = (pending, *, origin="python"))]
     fn begin_after(&self, py: Python<'_>, pending: &Bound<'_, PyPending>, origin: &str) -> Outcome<Py<Transaction>> {
         let after = &pending.get().0;
         let tx = py.detach(|| self.db.begin_after(after))?;
@@ -195,7 +195,7 @@ impl Database {
     }
 
     /// As `begin`, for `with db.transaction() as tx`: it commits at the end of the block, and is rolled back by any exception.
-    #[pyo3(signature = (*, origin=ORIGIN))]
+    #[pyo3(signature = (*, origin="python"))]
     fn transaction(&self, py: Python<'_>, origin: &str) -> Outcome<Py<Transaction>> {
         self.begin(py, origin)
     }
@@ -203,7 +203,7 @@ impl Database {
     /// Calls `f` with a transaction and commits that; where another transaction committed first what this one writes, `f` is called
     /// again on a new snapshot, at most `attempts` times in all. What `f` raises rolls it back, and is raised. Returns what `f`
     /// returned.
-    #[pyo3(signature = (attempts, f, *, origin=ORIGIN))]
+    #[pyo3(signature = (attempts, f, *, origin="python"))]
     fn transaction_with_retry<'py>(
         &self,
         py: Python<'py>,
@@ -247,7 +247,7 @@ impl Database {
     }
 
     /// One state, to read from for as long as it is held.
-    #[pyo3(signature = (*, origin=ORIGIN))]
+    #[pyo3(signature = (*, origin="python"))]
     fn snapshot(&self, py: Python<'_>, origin: &str) -> Outcome<Py<Snapshot>> {
         Ok(Snapshot::of(py, self.db.snapshot()?, origin)?)
     }

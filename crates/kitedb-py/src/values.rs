@@ -5,6 +5,7 @@ use crate::{
     temporal,
 };
 use kitedb::{Error, NodeRef, PropKeyId, Value, ValueRef, VectorRef, graph::MAX_DEPTH};
+use parking_lot::Mutex;
 use pyo3::{
     buffer::{PyBuffer, PyUntypedBuffer},
     exceptions::{PyOverflowError, PyTypeError},
@@ -250,17 +251,52 @@ fn of_name(name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> Outcome<Value> 
 /// Which properties a read returns: those that are named, or all.
 pub type Select = Option<Vec<String>>;
 
-/// The names of properties and types as Python objects: each is made once in a call.
+/// The names of properties and types as Python objects, by their text: those of a graph are few, and each is made once.
+static NAMES: Mutex<Option<FxHashMap<Box<str>, Py<PyString>>>> = Mutex::new(None);
+
+/// The most of them that are kept.
+const MOST_NAMES: usize = 4096;
+
+fn spelled<'py>(py: Python<'py>, name: &str) -> Bound<'py, PyString> {
+    let mut names = NAMES.lock();
+    let names = names.get_or_insert_default();
+    if let Some(name) = names.get(name) {
+        return name.bind(py).clone();
+    }
+    // The same object as the one that stands in the source of who asks for it.
+    let made = PyString::intern(py, name);
+    if names.len() < MOST_NAMES {
+        names.insert(name.into(), made.clone().unbind());
+    }
+    made
+}
+
+/// The names in one call.
 #[derive(Default)]
 pub struct Spelled<'py> {
     props: FxHashMap<u32, Bound<'py, PyString>>,
     types: FxHashMap<u32, Bound<'py, PyString>>,
+    /// The properties that are asked for, with their ids where they are in use, once they were looked up.
+    selected: Option<Vec<(PropKeyId, Bound<'py, PyString>)>>,
 }
 
 impl<'py> Spelled<'py> {
     fn prop(&mut self, py: Python<'py>, node: &dyn kitedb::Graph, id: PropKeyId) -> Bound<'py, PyString> {
         let name = || kitedb::GraphRead::propkey_name(node, id).unwrap_or_default();
-        self.props.entry(id.0).or_insert_with(|| PyString::new(py, &name())).clone()
+        self.props.entry(id.0).or_insert_with(|| spelled(py, &name())).clone()
+    }
+
+    /// The properties that are asked for.
+    fn selected(
+        &mut self,
+        py: Python<'py>,
+        graph: &dyn kitedb::Graph,
+        names: &[String],
+    ) -> &[(PropKeyId, Bound<'py, PyString>)] {
+        self.selected.get_or_insert_with(|| {
+            let found = |name: &String| Some((kitedb::GraphRead::propkey_id(graph, name)?, spelled(py, name)));
+            names.iter().filter_map(found).collect()
+        })
     }
 
     pub fn edge_type(
@@ -270,7 +306,7 @@ impl<'py> Spelled<'py> {
         id: kitedb::EdgeTypeId,
     ) -> Bound<'py, PyString> {
         let name = || kitedb::GraphRead::etype_name(graph, id).unwrap_or_default();
-        self.types.entry(id.0).or_insert_with(|| PyString::new(py, &name())).clone()
+        self.types.entry(id.0).or_insert_with(|| spelled(py, &name())).clone()
     }
 }
 
@@ -290,8 +326,8 @@ pub fn node_props<'py>(
             }
         }
         Some(names) => {
-            for name in names {
-                if let Some(value) = node.prop(name)? {
+            for (id, name) in spelled.selected(py, node.graph(), names) {
+                if let Some(value) = node.prop(*id)? {
                     props.set_item(name, to_py(py, value)?)?;
                 }
             }
@@ -316,8 +352,8 @@ pub fn edge_props<'py>(
             }
         }
         Some(names) => {
-            for name in names {
-                if let Some(value) = edge.prop(name)? {
+            for (id, name) in spelled.selected(py, edge.graph(), names) {
+                if let Some(value) = edge.prop(*id)? {
                     props.set_item(name, to_py(py, value)?)?;
                 }
             }

@@ -16,7 +16,7 @@ use kitedb::{
 };
 use rustc_hash::FxHashMap;
 use std::{
-    collections::VecDeque,
+    collections::{VecDeque, hash_map::Entry},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -243,6 +243,21 @@ struct Making<'s> {
     props: Vec<Column>,
     rows: usize,
     bytes: usize,
+    /// The names of labels, or of types, that were met.
+    names: FxHashMap<u32, Arc<str>>,
+}
+
+/// The name of an id, which is looked up once in a batch.
+fn named(names: &mut FxHashMap<u32, Arc<str>>, id: u32, name: impl FnOnce() -> Option<String>) -> Result<&Arc<str>> {
+    Ok(match names.entry(id) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(place) => place.insert(name().ok_or_else(nameless)?.into()),
+    })
+}
+
+#[cold]
+fn nameless() -> Error {
+    Error::new(ErrorCode::Corrupt, "the graph uses a label or an edge type that has no name")
 }
 
 impl<'s> Making<'s> {
@@ -254,7 +269,7 @@ impl<'s> Making<'s> {
             Own::Node { id: number(), key: StringBuilder::new(), labels: ListBuilder::new(StringBuilder::new()) }
         };
         let props = layout.props.iter().map(|(_, kind)| Column::new(kind)).collect();
-        Self { layout, places, own, props, rows: 0, bytes: 0 }
+        Self { layout, places, own, props, rows: 0, bytes: 0, names: FxHashMap::default() }
     }
 
     fn node(&mut self, node: &NodeRef<'_>) -> Result<()> {
@@ -263,7 +278,10 @@ impl<'s> Making<'s> {
             self.bytes += text.map_or(0, str::len);
             id.append_value(node.id().0);
             key.append_option(text);
-            node.label_names()?.iter().for_each(|label| labels.values().append_value(label));
+            for label in node.labels()? {
+                let name = named(&mut self.names, label.0, || node.graph().label_name(label))?;
+                labels.values().append_value(name);
+            }
             labels.append(true);
         }
         self.props(node.props()?)
@@ -271,10 +289,11 @@ impl<'s> Making<'s> {
 
     fn edge(&mut self, edge: &EdgeRef<'_>) -> Result<()> {
         if let Own::Edge { src, ty, dst, rank } = &mut self.own {
-            let name = edge.type_name()?;
+            let id = edge.ty();
+            let name = named(&mut self.names, id.0, || edge.graph().etype_name(id))?;
             self.bytes += name.len();
             src.append_value(edge.src().0);
-            ty.append_value(&*name);
+            ty.append_value(name);
             dst.append_value(edge.dst().0);
             rank.append_value(edge.rank());
         }
