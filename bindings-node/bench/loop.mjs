@@ -27,17 +27,17 @@ async function longestHold(work) {
 export async function loopHold(path, roundsLeft, commits) {
   const db = Database.open(path, { syncMode: 'full' });
   let made = 0;
-  let longestCall = 0;
-  const timed = (f) => {
+  let longest = {};
+  const timed = (name, f) => {
     const began = performance.now();
     const result = f();
-    longestCall = Math.max(longestCall, performance.now() - began);
+    longest[name] = Math.max(longest[name] ?? 0, performance.now() - began);
     return result;
   };
   const one = () => {
-    const tx = timed(() => db.begin());
-    timed(() => tx.createNode(nodeOf(made, `loop${made++}`)));
-    return timed(() => tx.commitAsync());
+    const tx = timed('begin', () => db.begin());
+    timed('createNode', () => tx.createNode(nodeOf(made, `loop${made++}`)));
+    return timed('commitAsync', () => tx.commitAsync());
   };
   const busy = async () => {
     let left = commits;
@@ -52,19 +52,21 @@ export async function loopHold(path, roundsLeft, commits) {
       chains.push(chain());
       if (n % 50 === 0) await new Promise(setImmediate);
     }
-    const checkpoint = timed(() => db.checkpointAsync());
+    const checkpoint = timed('checkpointAsync', () => db.checkpointAsync());
     await Promise.all([...chains, checkpoint]);
   };
   await busy();
   const [idle, held, calls] = [[], [], []];
   for (; roundsLeft > 0; roundsLeft--) {
-    longestCall = 0;
+    longest = {};
     const began = performance.now();
     held.push(await longestHold(busy));
     const took = performance.now() - began;
-    calls.push(longestCall);
+    calls.push(longest);
     idle.push(await longestHold(() => new Promise((resolve) => setTimeout(resolve, took))));
   }
   await db.closeAsync();
-  return { held: median(held), heldMost: Math.max(...held), call: median(calls), callMost: Math.max(...calls), idle: median(idle), idleMost: Math.max(...idle) };
+  const of = (values) => ({ median: median(values), most: Math.max(...values) });
+  const names = Object.keys(calls[0]);
+  return { held: of(held), idle: of(idle), calls: Object.fromEntries(names.map((name) => [name, of(calls.map((longest) => longest[name]))])) };
 }

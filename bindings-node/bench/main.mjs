@@ -101,7 +101,11 @@ function batches(opened, many) {
   );
 }
 
-const time = (nanos) => (nanos < 10_000 ? `${nanos.toPrecision(3)} ns` : nanos < 1e7 ? `${(nanos / 1000).toPrecision(3)} µs` : `${(nanos / 1e6).toPrecision(3)} ms`);
+function time(nanos) {
+  const [unit, of] = nanos < 999.5 ? ['ns', 1] : nanos < 999_500 ? ['µs', 1e3] : ['ms', 1e6];
+  const value = nanos / of;
+  return `${value < 999.5 ? value.toPrecision(3) : Math.round(value)} ${unit}`;
+}
 
 function table(lines) {
   const widths = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
@@ -149,9 +153,9 @@ try {
     console.log(
       table([
         ['the event loop, beside 1,000 commits in flight and a checkpoint', 'median', 'most'],
-        ['its longest hold in a round', ms(hold.held), ms(hold.heldMost)],
-        ['the same with nothing to do', ms(hold.idle), ms(hold.idleMost)],
-        ['the longest single call', ms(hold.call), ms(hold.callMost)],
+        ['its longest hold in a round', ms(hold.held.median), ms(hold.held.most)],
+        ['the same with nothing to do', ms(hold.idle.median), ms(hold.idle.most)],
+        ...Object.entries(hold.calls).map(([name, { median, most }]) => [`the longest ${name}`, ms(median), ms(most)]),
       ]),
     );
   }

@@ -95,10 +95,12 @@ export async function peers() {
   const found = [];
   try {
     const { default: Sqlite } = await import('better-sqlite3');
+    new Sqlite(':memory:').close();
     const { version } = JSON.parse(readFileSync(new URL('node_modules/better-sqlite3/package.json', import.meta.url), 'utf8'));
     found.push(engine('better-sqlite3', () => version, (path) => new Sqlite(path)));
   } catch (error) {
-    if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    if (error.code !== 'ERR_MODULE_NOT_FOUND' && error.code !== 'ERR_DLOPEN_FAILED') throw error;
+    console.error(`without better-sqlite3, which is not installed for Node ${process.version}: npm ci in bench/ does that`);
   }
   const own = process.getBuiltinModule?.('node:sqlite');
   if (own !== undefined) found.push(engine('node:sqlite', () => process.version, (path) => new own.DatabaseSync(path)));
