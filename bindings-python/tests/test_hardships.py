@@ -17,8 +17,8 @@ import pytest
 import kitedb
 import kitedb.aio
 
-OPENS = int(os.environ.get("KITEDB_TEST_OPENS", "1000"))
-"""How often a database is opened and closed."""
+OPENS = int(os.environ.get("KITEDB_TEST_OPENS", "300"))
+"""How often a database is opened and closed: 10,000 before a release."""
 
 
 def resident() -> int:
