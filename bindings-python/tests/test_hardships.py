@@ -140,6 +140,12 @@ def silent() -> Iterator[socket.socket]:
         yield server
 
 
+@pytest.fixture(autouse=True)
+def interrupts() -> None:
+    """Libraries that other tests load may have taken the signal of Ctrl-C over."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def interrupt_once_connected(server: socket.socket) -> threading.Thread:
     def run() -> None:
         connection, _ = server.accept()
