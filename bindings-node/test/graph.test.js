@@ -237,7 +237,7 @@ test('a wrong argument is a TypeError that says what to give', (t) => {
 
 test('an option that is not there, or does not go with another, is refused by name', () => {
   const path = join(dir, 'options.kitedb');
-  fails(() => Database.open(path, { syncmode: 'full' }), 'INVALID_OPTION', /no option syncmode.*syncMode/);
+  fails(() => Database.open(path, { syncmode: 'full' }), 'INVALID_OPTION', /no option 'syncmode'.*syncMode/);
   fails(() => Database.open(path, { syncMode: 'fast' }), 'INVALID_OPTION', /full, normal or off/);
   fails(() => Database.open(path, { maxRuns: 1 }), 'INVALID_OPTION', /maxRuns/);
   fails(() => Database.open(path, { maxRuns: '7' }), 'INVALID_OPTION', /maxRuns is a string/);

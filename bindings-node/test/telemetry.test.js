@@ -127,7 +127,7 @@ test('what a collector refuses, or an option that is wrong, is a typed error', a
   fails(() => push(db, http(), { clientCertPemPath: 'x' }), 'INVALID_OPTION', /clientCertPemPath and clientKeyPemPath/);
   fails(() => push(db, http(), { httpsOnly: true }), 'INVALID_OPTION', /httpsOnly/);
   fails(() => push(db, http(), { headers: { a: 1 } }), 'INVALID_OPTION', /object of strings/);
-  fails(() => push(db, http(), { bearer: 'secret' }), 'INVALID_OPTION', /no option bearer/);
+  fails(() => push(db, http(), { bearer: 'secret' }), 'INVALID_OPTION', /no option 'bearer'/);
   await failsLater(kitedb.pushReplicationMetricsOtelGrpcAsync(db, 'http://127.0.0.1:1', 1000), 'TRANSPORT');
 });
 

@@ -1,9 +1,13 @@
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import kitedb
+
+# Whoever started this in the background may have had it ignored, by this process and those that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ import pytest
 import kitedb
 import kitedb.aio
 
-OPENS = int(os.environ.get("KITEDB_TEST_OPENS", "1000"))
-"""How often a database is opened and closed."""
+OPENS = int(os.environ.get("KITEDB_TEST_OPENS", "300"))
+"""How often a database is opened and closed: 10,000 before a release."""
 
 
 def resident() -> int:
@@ -138,6 +138,12 @@ def silent() -> Iterator[socket.socket]:
     """A collector that takes connections and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def interrupts() -> None:
+    """Libraries that other tests load may have taken the signal of Ctrl-C over."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def interrupt_once_connected(server: socket.socket) -> threading.Thread:

@@ -193,6 +193,7 @@ def test_a_fork_is_told_and_touches_nothing(path: Path) -> None:
 
 
 def test_ctrl_c_ends_a_wait(path: Path) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with kitedb.open(path, replication_role="primary") as db:
         db.create_node()
         timer = threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT))
