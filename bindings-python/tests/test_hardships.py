@@ -44,7 +44,9 @@ def test_opening_and_closing_many_times_is_flat_in_memory_descriptors_and_thread
     before, memory = taken(), resident()
     for _ in range(OPENS):
         use()
-    assert taken() == before
+    descriptors, threads = taken()
+    # Threads of libraries that other tests loaded may end meanwhile.
+    assert descriptors <= before[0] and threads <= before[1]
     assert resident() - memory < 8 << 20
 
 
