@@ -215,8 +215,8 @@ pub fn taken_around(engine: &Engine, env: &Env) -> Result<Epoch> {
 }
 
 /// Fails where a promotion of the primary that `engine` has open would make a second history: another node is seen to lead, and either
-/// this one leads, too, or nothing tells that the promotion which moved its fence came to its end. One that was fenced and whose epoch
-/// ended takes the lead back: who led after it was told so.
+/// this one leads, too, or nothing tells that the promotion which moved its fence came to its end. For one that was
+/// fenced and whose epoch ended the call itself is its operator's word.
 pub fn require_nobody_leads_instead(engine: &Engine, env: &Env) -> Result<()> {
     let Some(control) = &engine.sidecar else { return Ok(()) };
     if control.fence()?.moved().is_some_and(|moved| moved.ended.is_some() && !control.fence_is_assumed()) {

@@ -117,7 +117,8 @@ impl World {
                 let status = db.replica_replication_status().unwrap().unwrap();
                 assert_eq!(status.applied_log_index, index);
                 // A disk that takes no write any more keeps the note, though the replica follows by now.
-                let kept = node.is_sick() && status.needs_reseed;
+                let old_note = status.last_error.is_some() && status.last_error == node.reseed_note;
+                let kept = node.is_sick() && status.needs_reseed && old_note;
                 assert!(kept || status.needs_reseed == (status.state == ReplicaState::NeedsReseed), "{status:?}");
                 node.reseed_note = status.last_error.filter(|_| status.needs_reseed);
                 status.durable_log_index
