@@ -93,14 +93,23 @@ tells_no_copies=(
     followers::a_copied_replica_that_loses_its_control_file_keeps_its_id
     lost_logs::a_repair_of_a_copied_primary_says_that_it_is_one
     sources::a_copy_of_a_replica_may_follow_what_it_was_copied_from
+    sources::a_placeholder_in_the_place_of_a_source_is_told
     sources::a_replica_of_a_copied_primary_does_not_look_healthy
+    tokens::a_commit_of_a_rival_in_an_epoch_of_the_same_number_is_never_reached
 )
-# A file that was removed while it was open lingers on FUSE, and its folder with it: these expect the folder to be gone.
+# A file that was removed while it was open lingers on FUSE, and its folder with it: these expect the folder to be gone, or
+# remove it.
 keeps_folders=(
     copies::a_detached_database_is_one_of_its_own
     destruction::a_bootstrap_over_a_database_that_never_replicated_is_refused
     disks::a_part_of_the_database_that_is_not_there_is_damage_that_names_it
+    exchanges::a_detach_removes_nothing_of_a_database_that_took_the_place_of_its_own
+    names::a_refused_open_leaves_nothing
     readers::a_log_that_takes_the_place_of_another_while_a_reader_checks_is_not_taken_for_it
+    repair::a_control_file_that_turns_up_again_gives_nobody_the_lead
+    repair::a_file_that_is_older_than_its_log_takes_from_it_what_it_lacks
+    repair::a_repair_keeps_its_hands_off
+    reseeds::a_damaged_replica_gives_up_nothing_that_its_log_has_unasked
 )
 
 # left_out FILE_SYSTEM: the tests of `attacks` that cannot hold there, in $left_out
