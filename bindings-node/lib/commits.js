@@ -108,8 +108,25 @@ async function commit(handle, signal, onDemand) {
     return r.optional(r.text);
   }
   const pending = submitted(handle, signal);
-  const { number } = pending instanceof Promise ? await pending : pending;
-  return whenEnded(number);
+  const { number, token } = pending instanceof Promise ? await pending : pending;
+  const end = whenEnded(number);
+  inFlight.set(token, end);
+  try {
+    return await end;
+  } finally {
+    inFlight.delete(token);
+  }
 }
 
-module.exports = { commit, submitted, whenEnded };
+/** The commits that are awaited, by their tokens: promises of their ends. */
+const inFlight = new Map();
+
+/** Whether a commit with that token is awaited; if so, this is settled once it has ended, whatever became of it. */
+function afterCommit(token) {
+  return inFlight.get(token)?.then(
+    () => {},
+    () => {},
+  );
+}
+
+module.exports = { afterCommit, commit, submitted, whenEnded };

@@ -3,6 +3,7 @@
 const { begin, call, callAsync, checkSignal, written } = require('./call.js');
 const { aborted, invalid } = require('./errors.js');
 const { BIG, FLOATS, GraphReader, HANDLE, NEWEST } = require('./graph.js');
+const { afterCommit } = require('./commits.js');
 const { only, originOf, signalOf } = require('./options.js');
 const { countTo, pair } = require('./pairs.js');
 const { registry } = require('./release.js');
@@ -11,6 +12,9 @@ const { describe, isPlain } = require('./writer.js');
 const { install, writes } = require('./writes.js');
 
 const inspect = Symbol.for('nodejs.util.inspect.custom');
+
+/** As long as it takes, ms. */
+const LONG_MS = 2 ** 40;
 
 /** Sync modes, as 0.2 had them. */
 const SyncMode = Object.freeze({ Full: 'full', Normal: 'normal', Off: 'off' });
@@ -199,6 +203,10 @@ class Database extends GraphReader {
         return result;
       } catch (error) {
         if (!(left > 0 && isConflict(error))) throw error;
+        // Another try before that commit has ended would meet it again.
+        if (error.code === 'CONFLICT_UNPUBLISHED') {
+          await (afterCommit(error.token) ?? this.waitForTokenAsync(error.token, LONG_MS, { signal }));
+        }
       }
     }
   }

@@ -136,6 +136,27 @@ test('an asynchronous transaction awaits its function, and may be run again', as
   assert.equal(db.countNodes(), 1);
 });
 
+test('asynchronous transactions that write the same thing are run again once those before them have ended', async (t) => {
+  const db = Database.open(join(dir, 'counted.kitedb'));
+  t.after(() => db.close());
+  const counter = db.createNode({ props: { n: 0 } });
+  const count = async (tx) => {
+    const n = tx.nodeProp(counter, 'n');
+    await null;
+    tx.setNodeProp(counter, 'n', n + 1);
+  };
+  // Each try that fails met another's commit: nobody tries more often than there are commits.
+  await Promise.all(Array.from({ length: 20 }, () => db.transactionAsync(count, { attempts: 20 })));
+  assert.equal(db.nodeProp(counter, 'n'), 20);
+  // One that nobody awaits is waited for, too.
+  const tx = db.begin();
+  tx.setNodeProp(counter, 'n', 0);
+  const pending = tx.submit();
+  await db.transactionAsync(count, { attempts: 2 });
+  pending.wait();
+  assert.equal(db.nodeProp(counter, 'n'), 1);
+});
+
 test('an asynchronous transaction whose signal is aborted does not commit', async (t) => {
   const db = memory(t);
   const controller = new AbortController();

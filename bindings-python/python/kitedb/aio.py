@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -22,7 +23,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
 from . import _kitedb
-from ._errors import ConflictError, RetryLaterError
+from ._errors import ConflictError, KiteDbError, RetryLaterError
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -51,6 +52,9 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_LONG_MS = 1 << 40
+"""As long as it takes."""
+
 _lock = threading.Lock()
 _executor: concurrent.futures.ThreadPoolExecutor | None = None
 _waiters: _kitedb.Waiters | None = None
@@ -60,6 +64,7 @@ def _forget() -> None:
     """After a fork: the threads are the parent's."""
     global _lock, _executor, _waiters
     _lock, _executor, _waiters = threading.Lock(), None, None
+    _flying.clear()
 
 
 os.register_at_fork(after_in_child=_forget)
@@ -140,6 +145,18 @@ async def _ended(pending: Pending) -> str:
     return pending.wait()
 
 
+_flying: dict[str, Pending] = {}
+"""The commits that are awaited, by their tokens."""
+
+
+async def _in_flight(pending: Pending) -> str:
+    _flying[pending.token] = pending
+    try:
+        return await _ended(pending)
+    finally:
+        _flying.pop(pending.token, None)
+
+
 async def _submitted(tx: _kitedb.Transaction) -> Pending:
     try:
         return tx.try_submit()
@@ -169,13 +186,13 @@ class Transaction(_kitedb.GraphWriter):
     async def commit(self) -> str:
         """As :meth:`kitedb.Transaction.commit`. However many are under way, no thread waits for them, and they share syncs."""
         self._ended = True
-        return await _ended(await _submitted(self._tx))
+        return await _in_flight(await _submitted(self._tx))
 
     async def commit_with_token(self) -> str | None:
         """The same, with the token as ``epoch:log_index``; None unless the database is a primary."""
         self._ended = True
         pending = await _submitted(self._tx)
-        await _ended(pending)
+        await _in_flight(pending)
         return pending.short_token if self._db.replication_role == "primary" else None
 
     async def submit(self) -> Pending:
@@ -386,13 +403,23 @@ class Database(_kitedb.GraphReader):
                 raise
             try:
                 await tx.commit()
-            except ConflictError:
+            except ConflictError as error:
                 if left == 0:
                     raise
-                # Others may have to go on before this one can.
-                await asyncio.sleep(0)
+                await self._until_another_try(error)
             else:
                 return value
+
+    async def _until_another_try(self, error: ConflictError) -> None:
+        if error.code != "CONFLICT_UNPUBLISHED" or error.token is None:
+            # Others may have to go on before this one can.
+            await asyncio.sleep(0)
+        elif (pending := _flying.get(error.token)) is None:
+            await self.wait_for_token(error.token, _LONG_MS)
+        else:
+            # Another try before that commit has ended would meet it again. What became of it is told to who awaits it.
+            with contextlib.suppress(KiteDbError):
+                await _ended(pending)
 
     def begin_bulk(self, elements_per_commit: int) -> BulkLoader:
         """Begins a bulk load: transactions of so many elements each."""
