@@ -193,7 +193,7 @@ class Database extends GraphReader {
       const tx = beginWith(this, origin, undefined, false);
       let result;
       try {
-        result = await f(tx);
+        result = await unlessAborted(f(tx), signal);
       } catch (error) {
         tx.rollback();
         throw error;
@@ -206,6 +206,9 @@ class Database extends GraphReader {
         // Another try before that commit has ended would meet it again.
         if (error.code === 'CONFLICT_UNPUBLISHED') {
           await (afterCommit(error.token) ?? this.waitForTokenAsync(error.token, LONG_MS, { signal }));
+        } else {
+          // Timers, signals and other connections have their turn, however many tries there are.
+          await new Promise(setImmediate);
         }
       }
     }
@@ -228,6 +231,18 @@ class Database extends GraphReader {
     const closed = this.#closed ? ', closed' : '';
     return `Database { path: ${options.stylize(`'${this.#closed ? '' : this.path}'`, 'string')}${closed} }`;
   }
+}
+
+/** What a function of the caller promises; a signal ends the wait for it, as nothing can end the function. */
+function unlessAborted(promise, signal) {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(aborted(signal));
+    signal.addEventListener('abort', stop, { once: true });
+    Promise.resolve(promise)
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener('abort', stop));
+  });
 }
 
 /** The commits that met another one, as their errors: what the function itself fails with is its own. */

@@ -136,6 +136,25 @@ test('an asynchronous transaction awaits its function, and may be run again', as
   assert.equal(db.countNodes(), 1);
 });
 
+test('a signal ends the wait for a function that never ends, and its transaction with it', async (t) => {
+  const db = memory(t);
+  const controller = new AbortController();
+  let held;
+  const promise = db.transactionAsync(
+    (tx) => {
+      held = tx;
+      tx.createNode('never');
+      return new Promise(() => {});
+    },
+    { signal: controller.signal },
+  );
+  assert.equal(db.stats().pins.length, 1);
+  setImmediate(() => controller.abort());
+  await assert.rejects(promise, { name: 'AbortError', code: 'CANCELLED' });
+  assert.deepEqual([db.stats().pins, db.countNodes()], [[], 0]);
+  fails(() => held.createNode('late'), 'FINISHED');
+});
+
 test('asynchronous transactions that write the same thing are run again once those before them have ended', async (t) => {
   const db = Database.open(join(dir, 'counted.kitedb'));
   t.after(() => db.close());

@@ -258,6 +258,8 @@ def test_a_configuration_that_cannot_be_meant_is_refused() -> None:
         (Config(mode="mtls", mtls_subject_regex="(", **BEHIND), "mtls_subject_regex is no regular expression"),
         (Config(mode="mtls", mtls_subject_regex="", **BEHIND), "matches an empty subject, and so admits everybody"),
         (Config(mode="mtls", mtls_subject_regex=".*", **BEHIND), "admits everybody"),
+        (Config(mode="mtls", mtls_subject_regex="CN=admin(?=,O=KiteDB)", **BEHIND), "beyond whole attributes"),
+        (Config(mode="mtls", mtls_subject_regex="(?<=O=KiteDB,)CN=admin", **BEHIND), "beyond whole attributes"),
         (Config(mode="mtls", mtls_matcher=True), "mtls_matcher must be a function"),  # type: ignore[arg-type]
         # What a matcher overrules may count again tomorrow.
         (Config(mode="mtls", mtls_matcher=bool, mtls_subject_regex=".*"), "admits everybody"),

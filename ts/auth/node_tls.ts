@@ -19,7 +19,10 @@ export interface ReplicationNodeTlsLikeRequest extends ReplicationAdminAuthReque
 }
 
 export interface ReplicationNodeMtlsMatcherOptions {
-  /** Whether the certificate itself must be at hand, too. Default `false`; `subjectRegex` asks for it anyway. */
+  /**
+   * Whether the certificate itself must be at hand, too, where the socket has no `getPeerCertificate` to ask for it. Default
+   * `false`; `subjectRegex` asks for it anyway. Where the socket has one, it must be there in any case.
+   */
   requirePeerCertificate?: boolean | null | undefined
   /** Whose certificate is admitted, by whole attributes of its subject, as RFC 4514 writes it: `CN=admin,O=KiteDB`. */
   subjectRegex?: RegExp | null | undefined
@@ -55,7 +58,9 @@ function nodeTlsRule(
     const sockets = [request.socket, request.client, request.raw?.socket, request.req?.socket]
     const verified = sockets.find((socket) => socket?.authorized === true)
     if (!verified) return 'absent'
-    if (!certificateIsNeeded && admits === undefined) return 'admitted'
+    const isNeeded = certificateIsNeeded || admits !== undefined
+    // A session that began without a certificate and is resumed counts as authorized in Node. Then there is none to be had.
+    if (!isNeeded && typeof verified.getPeerCertificate !== 'function') return 'admitted'
     const certificate = certificateOf(verified)
     if (certificate === undefined) return 'absent'
     if (admits === undefined) return 'admitted'

@@ -36,6 +36,11 @@ export function subjectRule(regex: RegExp, name: string): (subject: string) => b
       `${name} matches an empty subject, and so admits everybody: say whom it is to admit`,
     )
   }
+  if (looksAround(source)) {
+    throw new ReplicationAdminConfigError(
+      `${name} looks at what stands before or after it ((?=, (?!, (?<=, (?<!), and so beyond whole attributes: match them`,
+    )
+  }
   const endings = new Map<number, RegExp>()
   /** The pattern, to be followed by so many characters until the end. */
   const endingBefore = (rest: number): RegExp => {
@@ -60,6 +65,12 @@ export function subjectRule(regex: RegExp, name: string): (subject: string) => b
       }),
     )
   }
+}
+
+/** Whether a pattern has a lookahead or a lookbehind. */
+function looksAround(source: string): boolean {
+  const rest = source.replace(/\\[\s\S]/g, 'x').replace(/\[[^\]]*\]/g, 'x')
+  return /\(\?<?[=!]/.test(rest)
 }
 
 /** The subject that a header tells: the value itself, or what Envoy wrote about one certificate. */

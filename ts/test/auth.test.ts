@@ -262,6 +262,9 @@ test('a configuration that cannot be meant is refused when it is given', () => {
       /matches an empty subject, and so admits everybody/,
     ],
     [{ mode: 'mtls', ...BEHIND, mtlsSubjectRegex: /.*/g }, /admits everybody/],
+    [{ mode: 'mtls', ...BEHIND, mtlsSubjectRegex: /CN=admin(?=,O=KiteDB)/ }, /beyond whole attributes/],
+    [{ mode: 'mtls', ...BEHIND, mtlsSubjectRegex: /(?<=O=KiteDB,)CN=admin/ }, /beyond whole attributes/],
+    [{ mode: 'mtls', ...BEHIND, mtlsSubjectRegex: /CN=(?!evil).+/ }, /beyond whole attributes/],
     [{ mode: 'mtls', mtlsMatcher: true }, /mtlsMatcher must be a function/],
     // What a matcher overrules may count again tomorrow.
     [{ mode: 'mtls', mtlsMatcher: () => true, mtlsSubjectRegex: /.*/ }, /admits everybody/],
@@ -764,7 +767,8 @@ test('the Node TLS matcher goes by what the handshake verified', () => {
   }
   for (const getPeerCertificate of [undefined, () => null, () => undefined, () => ({}), () => 'cert', throws]) {
     const request = { socket: { authorized: true, getPeerCertificate } }
-    assert.equal(isNodeTlsClientAuthorized(request), true)
+    // Node's own sockets have it: they admit nobody whose certificate is not there.
+    assert.equal(isNodeTlsClientAuthorized(request), getPeerCertificate === undefined)
     assert.equal(isNodeTlsClientAuthorized(request, { requirePeerCertificate: true }), false)
     assert.equal(isNodeTlsClientAuthorized(request, { subjectRegex: /CN=admin/ }), false)
   }
@@ -780,6 +784,8 @@ test('the Node TLS matcher goes by what the handshake verified', () => {
   assert.equal(subject(/CN=admin/, { O: 'x\nCN=admin' }), false)
   assert.equal(subject(/CN=admin/, { O: '"', CN: 'admin' }), true)
   assert.equal(subject(/CN=admin/, { CN: ['admin', 'evil'] }), false)
+  assert.equal(subject(/CN=admin\(?=?[(?=]?/, certificate.subject), true)
+  assert.equal(subject(/CN=(?<who>admin)(?:)/, certificate.subject), true)
   assert.equal(subject(/CN=admin/, undefined), false)
   assert.equal(subject(/CN=admin/, {}), false)
   for (const options of [{ requirePeerCertificate: 'yes' }, { requirePeerCert: true }, { subjectRegex: /x*/ }, null]) {

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:https'
+import { type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, after, before, test } from 'node:test'
-import { connect } from 'node:tls'
+import { type TLSSocket, connect } from 'node:tls'
 import { Database } from '@kitedb/core'
+import { createNodeTlsMtlsMatcher } from '@kitedb/core/replication'
 import { Authority, type Certificate } from './certificates.js'
 import { type Asked, ask } from './http.js'
 import { scratch } from './scratch.js'
@@ -158,6 +161,39 @@ test('a session that is resumed is that of the same certificate', async (t) => {
   const stillNobody = await over(clients.admin, nobody.session)
   assert.equal(stillNobody.resumed, true)
   assert.match(stillNobody.answer, /^HTTP\/1\.1 401/)
+})
+
+test('a session that began without a certificate is nobody when it is resumed', async (t) => {
+  const admits = createNodeTlsMtlsMatcher()
+  const host = createServer(
+    { cert: server.cert, key: server.key, ca: ours.cert, requestCert: true, rejectUnauthorized: false },
+    (request, response) => {
+      const { authorized } = request.socket as TLSSocket
+      response.end(`authorized ${authorized}, admitted ${admits(request)}`)
+    },
+  )
+  await new Promise<void>((listening) => host.listen(0, '127.0.0.1', listening))
+  t.after(() => host.close())
+  const { port } = host.address() as AddressInfo
+  const over = async (client?: Certificate, session?: Buffer): Promise<{ answer: string; session: Buffer }> =>
+    new Promise((resolve, reject) => {
+      const identity = client && { cert: client.cert, key: client.key }
+      const socket = connect({ host: '127.0.0.1', port, ca: ours.cert, ...identity, ...(session && { session }) })
+      let answer = ''
+      let own: Buffer = Buffer.alloc(0)
+      socket.on('session', (made: Buffer) => (own = made))
+      socket.on('data', (piece: Buffer) => (answer += piece.toString()))
+      socket.on('error', reject)
+      socket.on('end', () => resolve({ answer, session: own }))
+      socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
+    })
+  const nobody = await over()
+  assert.match(nobody.answer, /authorized false, admitted false/)
+  // So Node says of it.
+  assert.match((await over(undefined, nobody.session)).answer, /authorized true, admitted false/)
+  const admin = await over(clients.admin)
+  assert.match(admin.answer, /authorized true, admitted true/)
+  assert.match((await over(clients.admin, admin.session)).answer, /authorized true, admitted true/)
 })
 
 test('token and certificate, one or both', async (t) => {

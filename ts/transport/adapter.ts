@@ -113,8 +113,28 @@ export type ReplicationLogStreamOptions = Omit<ReplicationLogTransportOptions, '
 /** The functions of the runbook, for one kind of database. */
 export interface ReplicationTransport<Db extends ReplicationTransportDatabase> {
   readReplicationSnapshotTransport(db: Db, includeData?: boolean): ReplicationSnapshotTransport
-  readReplicationLogTransport(db: Db, options?: ReplicationLogTransportOptions): ReplicationLogTransportPage
+  readReplicationLogTransport(db: Db, options?: ReplicationLogTransportOptions | null): ReplicationLogTransportPage
   createReplicationTransportAdapter(db: Db, options?: ReplicationTransportAdapterOptions | null): ReplicationTransportAdapter
+}
+
+const STREAM = ['cursor', 'maxFrames', 'maxBytes'] as const
+const PAGE = [...STREAM, 'includePayload'] as const
+const CALL = ['signal'] as const
+
+/** The options that were given: none has another name than `names`, so that none that is misspelt does nothing. */
+function only<Options extends object>(
+  options: Options | null | undefined,
+  what: string,
+  names: readonly (keyof Options & string)[],
+): Options {
+  if (options === undefined || options === null) return {} as Options
+  if (typeof options !== 'object') throw new TypeError(`the options of ${what} must be an object`)
+  for (const name of Object.keys(options)) {
+    if (!(names as readonly string[]).includes(name)) {
+      throw new TypeError(`${what} has no option '${name}': there are ${names.join(', ')}`)
+    }
+  }
+  return options
 }
 
 const MAX_FRAMES = 128
@@ -129,37 +149,47 @@ export function bindReplicationTransport<Db extends ReplicationTransportDatabase
 
   const readReplicationLogTransport = (
     db: Db,
-    options: ReplicationLogTransportOptions = {},
-  ): ReplicationLogTransportPage =>
-    parseReplicationLogTransport(functions.collectReplicationLogTransportJson(db, ...argumentsOf(options)))
+    options?: ReplicationLogTransportOptions | null,
+  ): ReplicationLogTransportPage => {
+    const asked = only(options, 'a page of the log', PAGE)
+    return parseReplicationLogTransport(functions.collectReplicationLogTransportJson(db, ...argumentsOf(asked)))
+  }
 
   const createReplicationTransportAdapter = (
     db: Db,
     options?: ReplicationTransportAdapterOptions | null,
   ): ReplicationTransportAdapter => {
-    const { authEnabled: told = false } = options ?? {}
-    const authEnabled = typeof told === 'boolean' ? told : told.authEnabled
+    const { authEnabled: told = false } = only(options, 'the transport adapter', ['authEnabled'])
+    const authEnabled: unknown = typeof told === 'boolean' ? told : told?.authEnabled
+    if (typeof authEnabled !== 'boolean') {
+      throw new TypeError('authEnabled must be true, false, or the authorizer of the host')
+    }
     return {
       snapshot: (includeData = false) => readReplicationSnapshotTransport(db, includeData),
-      log: (asked = {}) => readReplicationLogTransport(db, asked),
+      log: (asked) => readReplicationLogTransport(db, asked),
       metricsPrometheus: () => {
         const text = functions.collectReplicationMetricsPrometheus(db, { authEnabled })
         requireToldAuth(text, authEnabled)
         return text
       },
       metricsOtelJson: () => functions.collectReplicationMetricsOtelJson(db),
-      snapshotAsync: async (includeData = false, { signal } = {}) =>
-        parseReplicationSnapshotTransport(
-          await db.exportReplicationSnapshotTransportJsonAsync(includeData, endedBy(signal)),
-        ),
-      logAsync: (asked = {}) => logAsync(db, asked),
-      snapshotImage: async ({ signal } = {}) => imageOf(await db.primaryExportSnapshotAsync(endedBy(signal))),
-      logBinary: async (asked = {}) => {
-        const { frames, ...page } = await logAsync(db, { ...asked, includePayload: true })
+      snapshotAsync: async (includeData = false, options) => {
+        const { signal } = only(options, 'a snapshot', CALL)
+        const text = await db.exportReplicationSnapshotTransportJsonAsync(includeData, endedBy(signal))
+        return parseReplicationSnapshotTransport(text)
+      },
+      logAsync: async (asked) => logAsync(db, only(asked, 'a page of the log', [...PAGE, ...CALL])),
+      snapshotImage: async (options) => {
+        const { signal } = only(options, 'a snapshot', CALL)
+        return imageOf(await db.primaryExportSnapshotAsync(endedBy(signal)))
+      },
+      logBinary: async (asked) => {
+        const given = only(asked, 'a page of the log', [...STREAM, ...CALL])
+        const { frames, ...page } = await logAsync(db, { ...given, includePayload: true })
         return { ...page, body: encodeReplicationFrames(frames) }
       },
-      pages: (asked = {}) => pages(db, asked),
-      frames: (asked = {}) => frames(db, asked),
+      pages: (asked) => pages(db, only(asked, 'pages of the log', [...PAGE, ...CALL])),
+      frames: (asked) => frames(db, only(asked, 'frames of the log', [...STREAM, ...CALL])),
     }
   }
 

@@ -29,6 +29,12 @@ class Attribute(NamedTuple):
     end: int
 
 
+def _looks_around(source: str) -> bool:
+    """Whether a pattern has a lookahead or a lookbehind."""
+    rest = re.sub(r"\[[^\]]*\]", "x", re.sub(r"\\.", "x", source, flags=re.DOTALL))
+    return re.search(r"\(\?<?[=!]", rest) is not None
+
+
 def subject_rule(regex: object, name: str) -> Callable[[str], bool]:
     """Makes a pattern into a rule about subjects. It must match whole attributes: from the beginning of an attribute, or of a value
     (where that has no ``=`` in it), to the end of one. ``CN=admin`` admits ``CN=admin,O=KiteDB``, and neither ``CN=administrator``
@@ -49,6 +55,10 @@ def subject_rule(regex: object, name: str) -> Callable[[str], bool]:
     if re.compile(source, flags).search(""):
         raise ReplicationAdminConfigError(
             f"{name} matches an empty subject, and so admits everybody: say whom it is to admit"
+        )
+    if _looks_around(source):
+        raise ReplicationAdminConfigError(
+            f"{name} looks at what stands before or after it ((?=, (?!, (?<=, (?<!), and so beyond whole attributes: match them"
         )
     endings: dict[int, re.Pattern[str]] = {}
 
