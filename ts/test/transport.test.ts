@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import * as core from '@kitedb/core'
 import {
+  type ReplicationTransportAdapter,
   ReplicationTransportError,
   ReplicationTransportGapError,
   bindReplicationTransport,
@@ -296,6 +297,32 @@ test('the metrics say whether the host asks for authorization', (t) => {
     () => adapter.metricsPrometheus(),
     /auth_enabled is 0 in the metrics of a host whose authorization is on/,
   )
+})
+
+test('an option that is misspelt is refused, and null is none', async (t) => {
+  const db = primary(t, scratch(t), 2)
+  const make = createReplicationTransportAdapter as (db: core.Database, options?: unknown) => ReplicationTransportAdapter
+  for (const [options, says] of [
+    [{ authEnabld: true }, /the transport adapter has no option 'authEnabld': there are authEnabled/],
+    [5, /the options of the transport adapter must be an object/],
+    [{ authEnabled: 1 }, /authEnabled must be true, false, or the authorizer/],
+    [{ authEnabled: {} }, /authEnabled must be true, false, or the authorizer/],
+  ] as const) {
+    assert.throws(() => make(db, options), { name: 'TypeError', message: says })
+  }
+  const adapter = make(db, null)
+  const wrong = { maxFrame: 1, sgnal: 1 } as object
+  const says = { name: 'TypeError', message: /has no option 'maxFrame': there are cursor, maxFrames/ }
+  assert.throws(() => adapter.log(wrong), says)
+  assert.throws(() => readReplicationLogTransport(db, wrong), says)
+  await assert.rejects(adapter.logAsync(wrong), says)
+  await assert.rejects(adapter.logBinary(wrong), says)
+  assert.throws(() => adapter.pages(wrong), says)
+  assert.throws(() => adapter.frames(wrong), says)
+  for (const call of [adapter.snapshotAsync(false, wrong), adapter.snapshotImage(wrong)]) {
+    await assert.rejects(call, { name: 'TypeError', message: /a snapshot has no option 'maxFrame': there are signal/ })
+  }
+  assert.equal(adapter.log().frame_count, 2)
 })
 
 test('a text that was changed on its way is refused, and not shown', (t) => {
