@@ -76,7 +76,9 @@ def start() -> Iterator[Start]:
         server = Server(command, {**defaults, **env})
         servers.append(server)
         address = server.wait_for(r"running on (http://[0-9.]+:\d+)")[1]
-        client = httpx.Client(base_url=f"{address}/replication", timeout=60)
+        # Of several workers none may listen yet when uvicorn has said the address.
+        listening = httpx.HTTPTransport(retries=8)
+        client = httpx.Client(base_url=f"{address}/replication", timeout=60, transport=listening)
         clients.append(client)
         return server, client
 
