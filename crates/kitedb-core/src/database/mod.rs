@@ -245,8 +245,10 @@ impl Database {
     /// # Errors
     /// [`ErrorCode::StalePrimary`]: another node took over, or this is a replica's file that was opened as a primary.
     /// [`ErrorCode::ReplicaReadOnly`], [`ErrorCode::ReadOnly`].
+    /// [`ErrorCode::NotFound`], [`ErrorCode::Corrupt`]: the file was removed or replaced, cut or written over while it was open.
     pub fn require_commits(&self) -> Result<()> {
         drop(self.begin()?);
+        self.engine()?.require_in_place()?;
         self.engine()?.require_leading(self.lease())
     }
 
@@ -417,8 +419,14 @@ impl Database {
     }
 
     /// Makes every commit so far durable, whatever the sync mode.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`], [`ErrorCode::Corrupt`]: the commits are durable in the log, and the file that they belong to was
+    /// removed, replaced, cut or written over.
     pub fn sync(&self) -> Result<()> {
-        self.engine()?.sync()
+        let engine = self.engine()?;
+        engine.sync()?;
+        engine.require_in_place()
     }
 
     /// Reads everything and verifies every checksum and every invariant.

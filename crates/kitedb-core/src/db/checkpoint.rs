@@ -37,6 +37,8 @@ impl Engine {
         watch.require_uncancelled()?;
         let one_at_a_time = self.maintenance.begin_checkpoint();
         self.require_no_panic()?;
+        // Before anything is frozen for a file that is not there.
+        self.require_in_place()?;
         let result = self.guarded("a checkpoint", || {
             // A checkpoint that failed left its delta frozen: it comes first.
             self.write_frozen(&one_at_a_time, watch)?;
@@ -202,6 +204,8 @@ impl Engine {
 
     fn merge_runs(&self, one_at_a_time: &MergeGuard<'_>, start: usize, count: usize, watch: &Watch) -> Result<()> {
         self.require_no_panic()?;
+        // Before what it holds is read.
+        self.require_in_place()?;
         self.guarded("a merge", || self.merge_runs_guarded(one_at_a_time, start, count, watch))?;
         self.sweep_pins();
         Ok(())

@@ -47,6 +47,8 @@ pub(crate) struct Figures {
     pub panicked: bool,
     /// What could not be read.
     pub damage: Option<String>,
+    /// What befell the file since it was opened.
+    pub out_of_place: Option<String>,
 }
 
 impl Figures {
@@ -110,6 +112,7 @@ impl Engine {
             background_error: self.background_error(),
             panicked: self.panicked().is_some(),
             damage: self.damage().map(|damage| damage.to_string()),
+            out_of_place: self.store.require_in_place().err().map(|gone| gone.to_string()),
         }
     }
 

@@ -23,6 +23,8 @@ impl Engine {
     /// Makes the log, or goes on in the one that the sidecar has, with the first commit since the file was clean.
     /// Upholds I26.
     pub(super) fn start_log(&self, commit: &mut Commit, epoch: Epoch, writer_id: WriterId) -> Result<()> {
+        // Before anything is made beside a file that is not there.
+        self.store.require_in_place()?;
         let disk = &*self.env.disk;
         let mut env = self.env.clone();
         let options = self.log_options();
@@ -197,19 +199,13 @@ impl Engine {
         crate::log::remove(&self.env, &self.log_dir, self.store.file_id(), keep)
     }
 
-    /// Fails if the file has no name any more: it was removed, or another file was put in its place. What its log holds is all that is
-    /// left of it then, and stays.
-    fn require_a_name(&self) -> Result<()> {
-        if self.store.file().links().map_err(|e| Error::io("look at", &self.path, e))? > 0 {
-            return Ok(());
-        }
-        let what = format_args!(
-            "{} was removed, or another file was put in its place, while it was open: what was committed here since it was opened is \
-             not in the file that is there now. Its log, {}, is left as it is: to go on without those commits, move it away",
-            self.path.display(),
-            self.log_dir.display()
-        );
-        Err(Error::new(ErrorCode::NotFound, what).with_path(&self.path))
+    /// Fails if the file is not what this process has open any more. What its log holds is all that is left of what was committed
+    /// since the last checkpoint then, and stays. Upholds I45.
+    pub(crate) fn require_in_place(&self) -> Result<()> {
+        self.store.require_in_place().map_err(|gone| {
+            let go_on = "to go on without what is in it, move it away";
+            gone.and(format_args!("its log, {}, is left as it is: {go_on}", self.log_dir.display()))
+        })
     }
 
     /// Ends the log with everything in the file: after that the database is one file.
@@ -239,9 +235,7 @@ impl Engine {
             let what = "the log failed earlier: it is kept for recovery, open the database again";
             return Err(Error::new(ErrorCode::Poisoned, what));
         }
-        if self.sidecar.is_none()
-            && let Err(gone) = self.require_a_name()
-        {
+        if let Err(gone) = self.require_in_place() {
             // What is left of it outlives the machine, too, if that can be had.
             return Err(self.sync().map_or_else(|e| gone.clone().context(e), |()| gone.clone()));
         }

@@ -67,7 +67,7 @@ pub struct Stats {
     pub pinned_elsewhere: bool,
     /// What the last failure in the background was, until the work succeeds.
     pub background_error: Option<String>,
-    /// What a read-only open could not read.
+    /// What a read-only open could not read; or that the file was removed, replaced, cut or written over since it was opened.
     pub damage: Option<String>,
 }
 
@@ -126,7 +126,7 @@ impl Engine {
             pinned_run_bytes: figures.pins.run_bytes,
             pinned_elsewhere: self.store.is_pinned_elsewhere(),
             background_error: figures.background_error,
-            damage: figures.damage,
+            damage: figures.out_of_place.or(figures.damage),
         })
     }
 }

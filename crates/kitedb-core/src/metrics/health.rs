@@ -57,8 +57,8 @@ fn check(name: &'static str, fault: Option<String>, well: impl Into<String>) -> 
 }
 
 fn open(figures: &Figures) -> Check {
-    let fault = figures.damage.as_ref().map(|damage| format!("a part could not be read: {damage}"));
-    check("database_open", fault, "open")
+    let unread = figures.damage.as_ref().map(|damage| format!("a part could not be read: {damage}"));
+    check("database_open", figures.out_of_place.clone().or(unread), "open")
 }
 
 fn delta_size(figures: &Figures) -> Check {

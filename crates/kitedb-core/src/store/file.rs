@@ -6,6 +6,7 @@ use super::{
     device::Device,
     header::{ManifestExtent, Slot, SlotFault, choose, read_slots, write_slot},
     image::StoreImage,
+    in_place::{Named, require_in_place},
     link::LogLink,
     live::{live_extents, misplaced},
     manifest::{HistoryEntry, Manifest},
@@ -76,6 +77,7 @@ pub struct Peek {
 /// What the header that counts says.
 #[derive(Debug, Clone)]
 struct Current {
+    file_id: [u8; 16],
     generation: u64,
     slot: usize,
     manifest: Arc<Manifest>,
@@ -83,6 +85,21 @@ struct Current {
     lease: Arc<Lease>,
     runs: Arc<Runs>,
     log: LogLink,
+}
+
+impl Current {
+    /// What must be in the file for as long as this is what counts.
+    fn named(&self, writable: bool) -> Named {
+        let runs = self.manifest.runs.iter().flat_map(|run| &run.sections);
+        let ends = runs.map(|section| section.offset + section.stored_len());
+        Named {
+            slot: writable.then_some(self.slot),
+            file_id: self.file_id,
+            generation: self.generation,
+            manifest: self.place,
+            end: ends.fold(self.place.offset + self.place.len, u64::max),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -154,6 +171,7 @@ impl Store {
         let runs = manifest.runs.iter().map(open).collect::<Result<Vec<_>>>()?;
         let lease = space.adopt(Extent::holding(slot.manifest.offset, slot.manifest.len), slot.generation);
         let current = Current {
+            file_id: slot.file_id,
             generation: slot.generation,
             slot: number,
             manifest: Arc::new(manifest),
@@ -300,7 +318,7 @@ impl Store {
         let generation = publishing.next_generation;
         publishing.next_generation += 1;
         let slot = 1 - now.slot;
-        let next = Current { generation, slot, ..change(now) };
+        let next = Current { file_id, generation, slot, ..change(now) };
         // Before the write: even if it fails, a reader may find the slot in the file.
         next.runs.iter().for_each(|run| run.named_by(generation));
         next.lease.named_by(generation);
@@ -325,10 +343,11 @@ impl Store {
             let what = format_args!("{} is open for reading only", self.device.path.display());
             return Err(Error::new(ErrorCode::ReadOnly, what));
         }
+        let now = self.current.read().clone();
+        require_in_place(&self.device, &now.named(self.writable))?;
         if !publishing.durable {
-            let now = self.current.read().clone();
             let (number, generation, level) = (now.slot, now.generation, now.manifest.level);
-            let slot = Slot { level, generation, file_id: self.file_id, manifest: now.place, log: now.log };
+            let slot = Slot { level, generation, file_id: now.file_id, manifest: now.place, log: now.log };
             let mark = self.device.mark();
             write_slot(&self.device, number, &slot)?;
             self.device.sync(mark)?;
@@ -336,6 +355,18 @@ impl Store {
             publishing.durable = true;
         }
         Ok(())
+    }
+
+    /// Fails if the file is not what this process has open any more: it was removed or replaced, cut or written over. Upholds I45.
+    pub fn require_in_place(&self) -> Result<()> {
+        loop {
+            let now = self.current.read().named(self.writable);
+            let found = require_in_place(&self.device, &now);
+            // A header that was named meanwhile may have been read, or half of it.
+            if found.is_ok() || self.generation() == now.generation {
+                return found;
+            }
+        }
     }
 
     /// Called by who closes: what is returned pins what views see that outlive the close, until the last of them has let go of

@@ -7,7 +7,7 @@
 //! `table_kind` is the list of tables, `shape` what each is made of; `parts` are the two kinds of table contents; `dense` and `dense_writer` are columns; `keys` is the hash index of node keys;
 //! `tables` is the registry of the tables of a run, with a file for each (their bounds are `run_bounds`); `changes` is what a checkpoint writes; `run`,
 //! `run_writer`, `merge` and `merge_runs` put them together; `link`, `header`, `manifest`, `live` and `file` are the file (`foreign` knows what is one
-//! of other versions); `image` is
+//! of other versions, and `in_place` whether it is still the one that was opened); `image` is
 //! what another file copies of it, and `import`, which notes in an `import_record` how far it came, copies it.
 
 #[cfg(target_endian = "big")]
@@ -28,6 +28,7 @@ mod header;
 mod image;
 mod import;
 mod import_record;
+mod in_place;
 mod keys;
 mod link;
 mod live;

@@ -2,7 +2,8 @@
 
 use super::{
     stage::{
-        Stage, add, contents, copy_database, has, nothing_said, open_and_add, primary, rename_database, replica_of,
+        Stage, add, add_many, contents, copy_database, has, nothing_said, open_and_add, primary, rename_database,
+        replica_of,
     },
     support::observed::{Observer, Operation, observed},
     support_replication::folder::sidecar_of,
@@ -178,5 +179,120 @@ fn a_close_tells_that_its_file_is_gone() {
         assert_eq!(error.code(), ErrorCode::LogMismatch, "{error}");
         fs::rename(stage.path("s.kitedb-wal"), stage.path("away")).unwrap();
         open_and_add(&path, OpenOptions::new(), "more").unwrap();
+    }
+}
+
+/// What befalls the file of a database that is open.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Befalls {
+    Removed,
+    ReplacedByItsBackup,
+    OverwrittenByItsBackup,
+    OverwrittenByAnother,
+    CutToHalf,
+    CutToItsHeader,
+    CutToNothing,
+}
+
+impl Befalls {
+    const ALL: [Self; 7] = [
+        Self::Removed,
+        Self::ReplacedByItsBackup,
+        Self::OverwrittenByItsBackup,
+        Self::OverwrittenByAnother,
+        Self::CutToHalf,
+        Self::CutToItsHeader,
+        Self::CutToNothing,
+    ];
+
+    fn befall(self, path: &Path, backup: &Path, another: &Path) {
+        let cut = |len| fs::OpenOptions::new().write(true).open(path).unwrap().set_len(len).unwrap();
+        match self {
+            Self::Removed => fs::remove_file(path).unwrap(),
+            Self::ReplacedByItsBackup => fs::rename(backup, path).unwrap(),
+            // As `cp` does it: the same file, with other bytes.
+            Self::OverwrittenByItsBackup => fs::write(path, fs::read(backup).unwrap()).unwrap(),
+            Self::OverwrittenByAnother => fs::write(path, fs::read(another).unwrap()).unwrap(),
+            Self::CutToHalf => cut(fs::metadata(path).unwrap().len() / 2),
+            Self::CutToItsHeader => cut(8192),
+            Self::CutToNothing => cut(0),
+        }
+    }
+
+    fn code(self) -> ErrorCode {
+        match self {
+            Self::Removed | Self::ReplacedByItsBackup => ErrorCode::NotFound,
+            _ => ErrorCode::Corrupt,
+        }
+    }
+}
+
+/// Nobody who asks is told that all is well, nothing is written to what is there now, and the log stays: with the file put back as it
+/// was, every commit is there.
+#[test]
+fn a_file_that_is_taken_from_under_its_process_is_told_of_and_not_written_to() {
+    for (befalls, options) in Befalls::ALL.into_iter().flat_map(|act| [(act, nothing_said()), (act, primary())]) {
+        let stage = Stage::new();
+        let path = stage.closed("s.kitedb", options.clone(), &["a", "b"]);
+        let another = stage.closed("another.kitedb", options.clone(), &["x"]);
+        let (backup, aside) = (stage.path("backup.kitedb"), stage.path("aside.kitedb"));
+        fs::copy(&path, &backup).unwrap();
+        let db = Database::open(&path, options.background(false)).unwrap();
+        add_many(&db, "checkpointed", 500);
+        db.checkpoint().unwrap();
+        add_many(&db, "logged", 50);
+        assert!(db.health_check().unwrap().healthy);
+        let reader = Database::open(&path, nothing_said().read_only(true)).unwrap();
+        fs::copy(&path, &aside).unwrap();
+
+        befalls.befall(&path, &backup, &another);
+        let there = fs::read(&path).ok();
+        for (db, who) in [(&db, "its writer"), (&reader, "a reader")] {
+            let health = db.health_check().unwrap();
+            let check = health.check("database_open").unwrap();
+            assert!(!health.healthy && !check.passed, "{befalls:?}: {who}");
+            assert!(check.message.contains("while it was open"), "{befalls:?}: {who}: {}", check.message);
+            assert_eq!(db.stats().unwrap().damage.as_ref(), Some(&check.message), "{befalls:?}: {who}");
+        }
+        let is_told = |result: kitedb_core::Result<()>, what: &str| {
+            let error = result.expect_err(what);
+            assert_eq!(error.code(), befalls.code(), "{befalls:?}: {what}: {error}");
+            assert!(error.to_string().contains("s.kitedb"), "{befalls:?}: {what}: {error}");
+        };
+        is_told(db.require_commits(), "require_commits");
+        is_told(db.sync(), "sync");
+        is_told(db.checkpoint(), "checkpoint");
+        is_told(db.compact(), "compact");
+        drop(reader);
+        is_told(db.close(), "close");
+        assert_eq!(fs::read(&path).ok(), there, "{befalls:?}: what is there now was written to");
+
+        fs::rename(&aside, &path).unwrap();
+        let db = Database::open(&path, nothing_said().read_only(true)).unwrap();
+        assert!(has(&db, "checkpointed 499") && has(&db, "logged 49"), "{befalls:?}");
+        assert!(db.check().unwrap().is_clean() && db.stats().unwrap().damage.is_none(), "{befalls:?}");
+    }
+}
+
+/// The same before anything was committed: the first commit would begin a log, and write so to the file.
+#[test]
+fn a_first_commit_is_refused_where_the_file_was_taken_away() {
+    for befalls in Befalls::ALL {
+        let stage = Stage::new();
+        let path = stage.stand_alone("s.kitedb");
+        open_and_add(&path, nothing_said(), "c").unwrap();
+        let another = stage.stand_alone("another.kitedb");
+        let backup = stage.path("backup.kitedb");
+        fs::copy(&another, &backup).unwrap();
+        let db = Database::open(&path, nothing_said()).unwrap();
+        befalls.befall(&path, &backup, &another);
+        let there = fs::read(&path).ok();
+        let mut tx = db.begin().unwrap();
+        tx.create_node(None).unwrap();
+        let error = tx.commit().unwrap_err();
+        assert_eq!(error.code(), befalls.code(), "{befalls:?}: {error}");
+        // Nothing was committed, and there is nothing to be lost.
+        db.close().unwrap();
+        assert_eq!((fs::read(&path).ok(), stage.path("s.kitedb-wal").exists()), (there, false), "{befalls:?}");
     }
 }
