@@ -1,5 +1,5 @@
 //! Checkpoints and compaction: moving what the log holds into runs, and runs into fewer runs. Commits and reads
-//! go on meanwhile; the commit lock is held only to freeze the delta and to exchange the levels.
+//! go on meanwhile; the commit lock is held only to freeze the delta and to exchange the levels. Upholds I45.
 
 use super::{
     engine::{CheckpointGuard, Engine, MergeGuard},

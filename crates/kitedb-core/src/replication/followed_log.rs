@@ -427,7 +427,9 @@ impl FollowedLog {
     }
 
     /// Lets go of what nobody asks for; where replicas are lost, only of what the byte cap lets go of. Makes a checkpoint first if recovery is what holds it.
+    /// Upholds I45.
     pub fn run_retention(&self, windows: &RetentionOptions) -> Result<RetentionOutcome> {
+        self.engine.require_in_place()?;
         let _one_at_a_time = self.pruning.lock();
         let head = self.engine.published();
         let lost = self.lost_replicas()?;
