@@ -8,7 +8,7 @@ use super::{
     support::observed::{Observer, Operation, observed},
     support_replication::folder::sidecar_of,
 };
-use kitedb_core::{Database, ErrorCode, OpenOptions, io::Env};
+use kitedb_core::{Database, ErrorCode, OpenOptions, ReplicationRole, io::Env};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -263,6 +263,9 @@ fn a_file_that_is_taken_from_under_its_process_is_told_of_and_not_written_to() {
         is_told(db.sync(), "sync");
         is_told(db.checkpoint(), "checkpoint");
         is_told(db.compact(), "compact");
+        if db.replication_role() == ReplicationRole::Primary {
+            is_told(db.primary_run_retention().map(drop), "retention");
+        }
         drop(reader);
         is_told(db.close(), "close");
         assert_eq!(fs::read(&path).ok(), there, "{befalls:?}: what is there now was written to");
