@@ -24,10 +24,13 @@ impl OpenFile {
     }
 
     fn as_primary(&self) -> Result<&Arc<FollowedLog>> {
-        match self.followed_log() {
-            Some(followed_log) => self.engine.require_writable().map(|()| followed_log),
-            _ => Err(not_primary(&self.engine.path)),
-        }
+        let followed_log = self.as_readable_primary()?;
+        self.engine.require_writable().map(|()| followed_log)
+    }
+
+    /// The same for who changes nothing: beside the process that writes, too.
+    fn as_readable_primary(&self) -> Result<&Arc<FollowedLog>> {
+        self.followed_log().ok_or_else(|| not_primary(&self.engine.path))
     }
 
     /// A primary, or a replica, which others may follow as well.
@@ -106,19 +109,20 @@ impl Database {
         followed_log.run_retention(&file.engine.options.retention)
     }
 
-    /// An image of this database at a new checkpoint, to be carried elsewhere: what it is, the cursor from which pages of
+    /// An image of this database at a new checkpoint (at the last one, where this handle only reads), to be carried elsewhere: what it is, the cursor from which pages of
     /// [`Database::primary_export_log`] go on, and the bytes of a database file that opens like any other. It stays readable
     /// while it lives, and keeps what it shows from being overwritten. Commits go on meanwhile.
     ///
     /// # Errors
     /// [`ErrorCode::NotPrimary`]; those of [`Database::checkpoint`].
     pub fn primary_export_snapshot(&self) -> Result<ExportedSnapshot> {
-        self.file()?.as_primary()?.export_snapshot()
+        self.file()?.as_readable_primary()?.export_snapshot()
     }
 
     /// A page of the log: the frames after `cursor` (`None`: from the oldest one on), at most `max_frames` of them with at
     /// most `max_bytes`, each verified and as the log holds it. Where the frames that should come next are gone, or the cursor
-    /// is not on this log's history, the page's [`gap`](ExportedPage::gap) says so.
+    /// is not on this log's history, the page's [`gap`](ExportedPage::gap) says so. A handle that only reads has the frames that were
+    /// published when it was opened.
     ///
     /// # Errors
     /// [`ErrorCode::NotPrimary`]; [`ErrorCode::InvalidArgument`] if a limit is 0 or the first frame alone is larger than
@@ -129,7 +133,7 @@ impl Database {
         max_frames: usize,
         max_bytes: usize,
     ) -> Result<ExportedPage> {
-        self.file()?.as_primary()?.export_log(cursor, max_frames, max_bytes)
+        self.file()?.as_readable_primary()?.export_log(cursor, max_frames, max_bytes)
     }
 
     /// Begins the next epoch. From then on every other handle to this log is fenced: its commits fail with

@@ -421,11 +421,14 @@ impl FollowedLog {
         }
     }
 
-    /// An image of the database at a new checkpoint. Commits go on meanwhile.
+    /// An image of the database at a new checkpoint, or at the last one where it is open for reading only. Commits go on meanwhile.
     pub fn export_snapshot(&self) -> Result<ExportedSnapshot> {
-        self.engine.checkpoint()?;
+        if !self.engine.options.read_only {
+            self.engine.checkpoint()?;
+        }
         let store = Store::open(&self.engine.env, &self.engine.path, false)?;
-        let head = self.engine.published();
+        // Whoever writes may have made a checkpoint since this was opened for reading.
+        let head = self.engine.published().max(store.manifest().checkpoint.log_index);
         let epoch = self.engine.epoch();
         let retained_floor = {
             let mut reader = self.pages.lock();

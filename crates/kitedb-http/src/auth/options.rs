@@ -1,0 +1,87 @@
+//! What whoever serves says of who is admitted.
+
+use super::{AuthMode, TrustedProxies};
+use crate::ConfigError;
+use std::fmt;
+
+/// Whom to admit. It is looked over when a router is made of it: what cannot be meant is refused then, and never becomes an open
+/// door.
+#[derive(Clone, Default)]
+pub struct AuthOptions {
+    pub(super) mode: Option<AuthMode>,
+    pub(super) token: Option<String>,
+    pub(super) mtls_header: Option<String>,
+    pub(super) mtls_subject_regex: Option<String>,
+    pub(super) trusted_proxies: Option<TrustedProxies>,
+}
+
+/// Secrets stay out.
+impl fmt::Debug for AuthOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthOptions")
+            .field("mode", &self.mode)
+            .field("token", &self.token.as_ref().map(|_| "..."))
+            .field("mtls_header", &self.mtls_header)
+            .field("mtls_subject_regex", &self.mtls_subject_regex)
+            .field("trusted_proxies", &self.trusted_proxies)
+            .finish()
+    }
+}
+
+impl AuthOptions {
+    /// Admits everybody.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What a request must show. Default: the token where one is given, nothing where nothing is.
+    #[must_use]
+    pub fn mode(mut self, mode: AuthMode) -> Self {
+        self.mode = Some(mode);
+        self
+    }
+
+    /// What comes after `Authorization: Bearer `: visible ASCII; blanks around it do not count, and a blank one is none.
+    #[must_use]
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into()).map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
+        self
+    }
+
+    /// The header that tells the client's certificate. Default `x-forwarded-client-cert`.
+    #[must_use]
+    pub fn mtls_header(mut self, name: impl Into<String>) -> Self {
+        self.mtls_header = Some(name.into()).filter(|name| !name.trim().is_empty());
+        self
+    }
+
+    /// Whose certificate is admitted: a pattern that must match whole attributes of the subject in the header. `CN=admin` admits
+    /// `CN=admin,O=KiteDB`, and not `CN=administrator`. Default: every certificate that the proxy passes on.
+    #[must_use]
+    pub fn mtls_subject_regex(mut self, pattern: impl Into<String>) -> Self {
+        self.mtls_subject_regex = Some(pattern.into()).filter(|pattern| !pattern.trim().is_empty());
+        self
+    }
+
+    /// The proxies that check certificates and set that header: from nobody else is it believed. Default: connections from this
+    /// machine.
+    #[must_use]
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.trusted_proxies = Some(proxies);
+        self
+    }
+
+    pub(super) fn effective_mode(&self) -> Result<AuthMode, ConfigError> {
+        match (self.mode, &self.token) {
+            (Some(mode), _) => Ok(mode),
+            (None, Some(_)) => Ok(AuthMode::Token),
+            (None, None) if self.mtls_subject_regex.is_some() || self.mtls_header.is_some() => {
+                Err(ConfigError::new(format!(
+                    "Invalid replication admin auth mode: none is given, though what tells of certificates is: say which of {} is meant",
+                    AuthMode::ALL.map(AuthMode::as_str).join(", ")
+                )))
+            }
+            (None, None) => Ok(AuthMode::None),
+        }
+    }
+}

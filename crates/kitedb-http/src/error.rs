@@ -1,0 +1,152 @@
+//! What goes wrong, and how it is answered.
+
+use crate::auth::Denied;
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use kitedb::{ErrorCode, ErrorKind};
+use serde_json::{Map, Value, json};
+use std::borrow::Cow;
+
+/// Options that cannot be meant as they stand. Nothing was made of them, so nothing is served by them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(Cow<'static, str>);
+
+impl ConfigError {
+    pub(crate) fn new(what: impl Into<Cow<'static, str>>) -> Self {
+        Self(what.into())
+    }
+}
+
+/// An answer that is no success. Its body is `{"success": false, "error", "code", "kind"}`, and the fields of the engine's error where
+/// that has any.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    status: StatusCode,
+    code: &'static str,
+    kind: &'static str,
+    message: Cow<'static, str>,
+    fields: Vec<(&'static str, String)>,
+    /// In seconds.
+    retry_after: Option<u32>,
+    challenge: bool,
+}
+
+impl Failure {
+    fn new(status: StatusCode, code: &'static str, kind: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        let message = message.into();
+        Self { status, code, kind, message, fields: Vec::new(), retry_after: None, challenge: false }
+    }
+
+    /// What was asked cannot be read.
+    pub fn malformed(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "INVALID_ARGUMENT", "input", message)
+    }
+
+    /// More than may be sent.
+    pub fn too_large(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE", "input", message)
+    }
+
+    pub fn no_such_route() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NO_SUCH_ROUTE", "input", "no such route")
+    }
+
+    pub fn no_such_method() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "NO_SUCH_METHOD", "input", "no such method")
+    }
+
+    /// A page of a site had a browser send it.
+    pub fn from_page() -> Self {
+        let what = "this is not for pages in a browser";
+        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", "input", what)
+    }
+
+    /// As many calls as may run at once are running.
+    pub fn busy() -> Self {
+        let what = "as many calls as may run at once are running: ask again";
+        let busy = Self::new(StatusCode::SERVICE_UNAVAILABLE, "BUSY", "retry_later", what);
+        Self { retry_after: Some(1), ..busy }
+    }
+
+    /// A call panicked.
+    pub fn panicked() -> Self {
+        let what = "the call ended by a panic: see the log of the server";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "bug", what)
+    }
+}
+
+impl From<Denied> for Failure {
+    fn from(denied: Denied) -> Self {
+        let why = if denied.forbidden { ": this certificate is not admitted" } else { "" };
+        let message = format!("Unauthorized: replication admin auth mode '{}' not satisfied{why}", denied.mode);
+        match denied.forbidden {
+            true => Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", "input", message),
+            false => {
+                let refused = Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "input", message);
+                Self { challenge: denied.mode != crate::AuthMode::Mtls, ..refused }
+            }
+        }
+    }
+}
+
+impl From<kitedb::Error> for Failure {
+    fn from(error: kitedb::Error) -> Self {
+        let (code, kind) = (error.code(), error.kind());
+        let status = status_of(code, kind);
+        let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE && kind == ErrorKind::RetryLater).then_some(1);
+        let failure = Self::new(status, code.as_str(), kind.as_str(), error.to_string());
+        Self { fields: error.fields(), retry_after, ..failure }
+    }
+}
+
+/// What an error of the engine is answered with.
+fn status_of(code: ErrorCode, kind: ErrorKind) -> StatusCode {
+    match (code, kind) {
+        (ErrorCode::DiskFull, _) => StatusCode::INSUFFICIENT_STORAGE,
+        (ErrorCode::Corrupt | ErrorCode::Io, _) => StatusCode::INTERNAL_SERVER_ERROR,
+        (ErrorCode::TransactionTooLarge, _) => StatusCode::PAYLOAD_TOO_LARGE,
+        (ErrorCode::InvalidArgument | ErrorCode::InvalidOption | ErrorCode::InvalidCursor, _) => {
+            StatusCode::BAD_REQUEST
+        }
+        (ErrorCode::NodeNotFound | ErrorCode::EdgeNotFound | ErrorCode::NotFound, _) => StatusCode::NOT_FOUND,
+        // In another state it would be done: it is no primary, somebody has it open, another node took over.
+        (ErrorCode::Locked, _)
+        | (_, ErrorKind::Input | ErrorKind::RetryTransaction | ErrorKind::Reseed | ErrorKind::Fenced) => {
+            StatusCode::CONFLICT
+        }
+        (_, ErrorKind::RetryLater | ErrorKind::Reopen | ErrorKind::Cancelled) => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut body = Map::from_iter([
+            ("success".to_owned(), json!(false)),
+            ("error".to_owned(), json!(self.message)),
+            ("code".to_owned(), json!(self.code)),
+            ("kind".to_owned(), json!(self.kind)),
+        ]);
+        for (name, text) in self.fields {
+            let value = text
+                .parse::<u64>()
+                .ok()
+                .filter(|_| matches!(name, "pid" | "epoch"))
+                .map_or(Value::String(text), Value::from);
+            body.entry(kitedb_bindings::camel_case(name)).or_insert(value);
+        }
+        let mut response = (self.status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        if self.challenge {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"kitedb replication\""));
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}

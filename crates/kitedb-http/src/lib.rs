@@ -1,0 +1,53 @@
+//! KiteDB over HTTP: the replication endpoints of the runbook, as a router to mount in any axum application.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `auth` | who is admitted: the five modes, the token, the certificate that a proxy tells of |
+//! | `node` | the database that is served, and the threads in which calls of it run |
+//! | `routes` | the endpoints |
+//! | `error`, `query`, `told` | how what goes wrong is answered, how a query is read, how reports become JSON |
+
+mod auth;
+mod error;
+mod node;
+mod query;
+mod routes;
+mod told;
+
+pub use auth::{AuthMode, AuthOptions, TrustedProxies};
+pub use error::ConfigError;
+
+use axum::Router;
+use kitedb::{Database, OpenOptions};
+use node::Node;
+use routes::App;
+use std::{path::PathBuf, sync::Arc};
+
+/// The runbook's endpoints for a database that this process has open.
+///
+/// The addresses that proxies are known by are those of the connections: serve it with
+/// `into_make_service_with_connect_info::<SocketAddr>()`, or no certificate header is believed.
+///
+/// # Errors
+/// Options that cannot be meant.
+pub fn router(database: Database, auth: &AuthOptions) -> Result<Router, ConfigError> {
+    router_of(Node::held(database), auth)
+}
+
+/// The same for a file that another process may have open. What is read is opened for each request, for reading only; what must write
+/// (`pull`, `reseed`, `promote`) is done here where nobody has it open for writing, and is `LOCKED` else.
+///
+/// # Errors
+/// Options that cannot be meant.
+pub fn router_beside(
+    path: impl Into<PathBuf>,
+    options: OpenOptions,
+    auth: &AuthOptions,
+) -> Result<Router, ConfigError> {
+    router_of(Node::beside(path.into(), options), auth)
+}
+
+fn router_of(node: Node, auth: &AuthOptions) -> Result<Router, ConfigError> {
+    let authorizer = Arc::new(auth::Authorizer::new(auth)?);
+    Ok(routes::routes(App { node, authorizer }))
+}

@@ -1,0 +1,76 @@
+//! The database that is served: one that this process has open, or a file that another one may have open.
+
+use crate::error::Failure;
+use kitedb::{Database, OpenOptions};
+use std::{path::PathBuf, sync::Arc};
+use tokio::sync::Semaphore;
+
+/// So many calls of the engine run at once; whoever comes beyond that is told to come again.
+const CALLS: usize = 64;
+
+/// Where the database is.
+#[derive(Debug, Clone)]
+enum Place {
+    /// Open here, for as long as the router lives.
+    Held(Database),
+    /// Looked at anew by each request, so that it shows what is published then; opened for writing by what must write.
+    Beside(PathBuf, OpenOptions),
+}
+
+/// A database, and the calls that run on it.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    place: Place,
+    calls: Arc<Semaphore>,
+}
+
+impl Node {
+    pub fn held(database: Database) -> Self {
+        Self { place: Place::Held(database), calls: Arc::new(Semaphore::new(CALLS)) }
+    }
+
+    pub fn beside(path: PathBuf, options: OpenOptions) -> Self {
+        Self { place: Place::Beside(path, options), calls: Arc::new(Semaphore::new(CALLS)) }
+    }
+
+    /// Reads from it, in a thread that may wait.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.run(call, |options| options.read_only(true)).await
+    }
+
+    /// The same with one that writes. [`kitedb::ErrorCode::Locked`] where another process has it open for writing.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.run(call, |options| options).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
+        with: fn(OpenOptions) -> OpenOptions,
+    ) -> Result<T, Failure> {
+        let permit = self.calls.clone().try_acquire_owned().map_err(|_| Failure::busy())?;
+        let place = self.place.clone();
+        let work = move || {
+            let _permit = permit;
+            match place {
+                Place::Held(database) => call(&database),
+                Place::Beside(path, options) => {
+                    let database = Database::open(path, with(options))?;
+                    let answer = call(&database);
+                    // What was written is told of by its own call; that the handle closed is no part of the answer.
+                    if let Err(e) = database.close() {
+                        tracing::warn!("a database that was opened for a request did not close well: {e}");
+                    }
+                    answer
+                }
+            }
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(Failure::panicked()))
+    }
+}

@@ -1,0 +1,7 @@
+//! The endpoints, served over a real connection and asked by a real client.
+
+mod auth;
+mod beside;
+mod primaries;
+mod replicas;
+mod server;
