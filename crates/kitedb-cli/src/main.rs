@@ -56,6 +56,8 @@ fn run(cli: Cli) -> Outcome {
         Command::Replica(command) => commands::replica::run(&command, &mut out),
         Command::Role(args) => commands::role::run(&args, &mut out),
         Command::Verify(args) => commands::verify::run(&args, &mut out),
+        #[cfg(feature = "http")]
+        Command::Serve(args) => commands::serve::run(&args, &mut out),
         #[cfg(feature = "telemetry")]
         Command::Telemetry(command) => commands::telemetry::run(&command, &mut out),
     }?;

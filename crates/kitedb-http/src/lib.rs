@@ -1,10 +1,11 @@
-//! KiteDB over HTTP: the replication endpoints of the runbook, as a router to mount in any axum application.
+//! KiteDB over HTTP: the replication endpoints of the runbook, as a router to mount in any axum application, and as a server.
 //!
 //! | module | owns |
 //! |---|---|
 //! | `auth` | who is admitted: the five modes, the token, the certificate that a proxy tells of |
 //! | `node` | the database that is served, and the threads in which calls of it run |
 //! | `routes` | the endpoints |
+//! | `serve` | a server of its own: connections, TLS, the runbook's variables |
 //! | `error`, `query`, `told` | how what goes wrong is answered, how a query is read, how reports become JSON |
 
 mod auth;
@@ -12,10 +13,12 @@ mod error;
 mod node;
 mod query;
 mod routes;
+mod serve;
 mod told;
 
 pub use auth::{AuthMode, AuthOptions, TrustedProxies};
 pub use error::ConfigError;
+pub use serve::{ServeError, ServeOptions, Served, Server, TlsFiles};
 
 use axum::Router;
 use kitedb::{Database, OpenOptions};

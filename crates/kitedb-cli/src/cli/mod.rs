@@ -1,6 +1,8 @@
 //! The command line: what can be asked, and the help that explains it.
 
 mod replication;
+#[cfg(feature = "http")]
+mod serve;
 #[cfg(feature = "telemetry")]
 mod telemetry;
 
@@ -15,6 +17,8 @@ pub use replication::{
     CopyArgs, FollowArgs, LogArgs, PrimaryArgs, PrimaryCommand, PromoteArgs, RemoveArgs, ReplicaCommand,
     ReplicaPromoteArgs, ReplicaStatusArgs, RetentionArgs, Role,
 };
+#[cfg(feature = "http")]
+pub use serve::ServeArgs;
 #[cfg(feature = "telemetry")]
 pub use telemetry::{BreakerStoreArgs, LookArgs, MetricsArgs, MetricsFormat, PushArgs, TelemetryCommand};
 
@@ -116,6 +120,10 @@ pub enum Command {
     /// graphs that they hold, and show what differs if they differ
     #[command(after_help = EXIT_CODES)]
     Verify(VerifyArgs),
+    /// Serve a database over HTTP: the runbook's replication endpoints and its metrics, until SIGINT or SIGTERM
+    #[cfg(feature = "http")]
+    #[command(after_help = serve::HELP)]
+    Serve(ServeArgs),
     #[cfg(feature = "telemetry")]
     #[command(flatten)]
     Telemetry(TelemetryCommand),
@@ -137,6 +145,8 @@ impl Command {
             Self::Primary(command) => command.database(),
             Self::Replica(command) => command.database(),
             Self::Role(args) => &args.common.database,
+            #[cfg(feature = "http")]
+            Self::Serve(args) => &args.common.database,
             #[cfg(feature = "telemetry")]
             Self::Telemetry(command) => return command.database(),
             Self::Demo(_) | Self::DemoWriter(_) | Self::Verify(_) => return None,

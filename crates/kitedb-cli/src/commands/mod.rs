@@ -12,6 +12,8 @@ pub mod repair;
 pub mod replica;
 mod rivals;
 pub mod role;
+#[cfg(feature = "http")]
+pub mod serve;
 pub mod stats;
 #[cfg(feature = "telemetry")]
 pub mod telemetry;

@@ -16,6 +16,8 @@ mod import;
 mod replication;
 #[cfg(feature = "telemetry")]
 mod runbook;
+#[cfg(feature = "http")]
+mod serve;
 mod support;
 #[cfg(feature = "telemetry")]
 mod telemetry;

@@ -32,7 +32,13 @@ pub(crate) struct Shown<'a> {
     pub headers: &'a HeaderMap,
     /// The other end of its connection; `None`: not known, so that it is no proxy's.
     pub peer: Option<IpAddr>,
+    /// Whether its client showed a certificate in the handshake, and that verified.
+    pub verified: bool,
 }
+
+/// What the server tells of the handshake of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Verified(pub bool);
 
 /// Why a request is not admitted. It repeats nothing of what the request or the options held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +100,8 @@ impl<'a> Shown<'a> {
     pub fn of(parts: &'a Parts) -> Self {
         let peer = parts.extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>();
         // IPv4 within IPv6, as a socket for both shows it, is IPv4.
-        Self { headers: &parts.headers, peer: peer.map(|peer| peer.0.ip().to_canonical()) }
+        let verified = parts.extensions.get::<Verified>().is_some_and(|verified| verified.0);
+        Self { headers: &parts.headers, peer: peer.map(|peer| peer.0.ip().to_canonical()), verified }
     }
 }
 

@@ -39,6 +39,11 @@ impl AuthMode {
     pub(super) fn asks_for_token(self) -> bool {
         matches!(self, Self::Token | Self::TokenOrMtls | Self::TokenAndMtls)
     }
+
+    /// Whether a certificate counts in it.
+    pub(crate) fn asks_for_certificate(self) -> bool {
+        matches!(self, Self::Mtls | Self::TokenOrMtls | Self::TokenAndMtls)
+    }
 }
 
 impl fmt::Display for AuthMode {

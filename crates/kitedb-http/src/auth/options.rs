@@ -13,6 +13,7 @@ pub struct AuthOptions {
     pub(super) mtls_header: Option<String>,
     pub(super) mtls_subject_regex: Option<String>,
     pub(super) trusted_proxies: Option<TrustedProxies>,
+    pub(super) native_tls: bool,
 }
 
 /// Secrets stay out.
@@ -24,6 +25,7 @@ impl fmt::Debug for AuthOptions {
             .field("mtls_header", &self.mtls_header)
             .field("mtls_subject_regex", &self.mtls_subject_regex)
             .field("trusted_proxies", &self.trusted_proxies)
+            .field("native_tls", &self.native_tls)
             .finish()
     }
 }
@@ -71,11 +73,24 @@ impl AuthOptions {
         self
     }
 
-    pub(super) fn effective_mode(&self) -> Result<AuthMode, ConfigError> {
+    /// Whether a certificate counts that the client showed to the server itself, in the handshake of the connection. Then a header is
+    /// believed only of [`AuthOptions::trusted_proxies`] that are named. Only [`Server`](crate::Server) tells of handshakes.
+    #[must_use]
+    pub fn native_tls(mut self, counts: bool) -> Self {
+        self.native_tls = counts;
+        self
+    }
+
+    /// Whether it is said whose word about certificates counts, so that no default is needed.
+    pub(crate) fn names_who_is_believed(&self) -> bool {
+        self.native_tls || self.trusted_proxies.is_some()
+    }
+
+    pub(crate) fn effective_mode(&self) -> Result<AuthMode, ConfigError> {
         match (self.mode, &self.token) {
             (Some(mode), _) => Ok(mode),
             (None, Some(_)) => Ok(AuthMode::Token),
-            (None, None) if self.mtls_subject_regex.is_some() || self.mtls_header.is_some() => {
+            (None, None) if self.mtls_subject_regex.is_some() || self.mtls_header.is_some() || self.native_tls => {
                 Err(ConfigError::new(format!(
                     "Invalid replication admin auth mode: none is given, though what tells of certificates is: say which of {} is meant",
                     AuthMode::ALL.map(AuthMode::as_str).join(", ")

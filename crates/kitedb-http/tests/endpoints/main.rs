@@ -2,6 +2,8 @@
 
 mod auth;
 mod beside;
+mod certificates;
 mod primaries;
 mod replicas;
 mod server;
+mod tls;

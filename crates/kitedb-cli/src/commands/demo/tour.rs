@@ -46,7 +46,7 @@ pub fn read(view: &View, stats: &Stats) -> Result<Tour> {
         root = root.max(Some((wanted == 0, wants, Reverse(node))));
     }
     ranking.sort_by_key(|(wanted, node)| (Reverse(*wanted), *node));
-    let name = |node| Ok(node_name(view.node_key(node)?.as_deref(), node));
+    let name = |node| -> Result<String> { Ok(node_name(view.node_key(node)?.as_deref(), node)) };
     let ranking = ranking.into_iter().take(RANKED).map(|(wanted, node)| Ok((name(node)?, wanted)));
     Ok(Tour {
         crates: view.count_nodes_by_label(CRATE),

@@ -1,0 +1,93 @@
+//! Connections: accepted, secured, bounded in number and time, and drained at the end.
+
+use super::tls::Tls;
+use crate::auth::Verified;
+use axum::{Router, extract::ConnectInfo};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::{GracefulShutdown, Watcher},
+    service::TowerToHyperService,
+};
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::{Semaphore, watch},
+    time::{sleep, timeout},
+};
+
+/// So many connections are open at once; whoever comes beyond that waits to be let in.
+const MOST: usize = 4096;
+/// So long a handshake may take, and the head of a request to arrive.
+const ARRIVAL_PATIENCE: Duration = Duration::from_secs(10);
+/// So long nobody is let in after that failed for want of something, such as open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// So long requests under way keep a stop waiting.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of the head of a request at most.
+const MAX_HEAD: usize = 64 << 10;
+
+pub async fn serve(listener: TcpListener, tls: Option<Tls>, router: Router, mut stopped: watch::Receiver<bool>) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(e) => return tracing::error!("the server cannot wait for connections: {e}"),
+    };
+    let room = Arc::new(Semaphore::new(MOST));
+    let graceful = GracefulShutdown::new();
+    loop {
+        let Ok(place) = room.clone().acquire_owned().await else { break };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopped.changed() => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(e) => {
+                tracing::warn!("a connection was not accepted: {e}");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let (tls, router, watcher) = (tls.clone(), router.clone(), graceful.watcher());
+        tokio::spawn(async move {
+            let _place = place;
+            connected(stream, peer, tls, router, watcher).await;
+        });
+    }
+    drop(listener);
+    if timeout(STOP_PATIENCE, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests under way were cut off");
+    }
+}
+
+async fn connected(stream: TcpStream, peer: SocketAddr, tls: Option<Tls>, router: Router, watcher: Watcher) {
+    // What is answered is written at once, and whole.
+    let _ = stream.set_nodelay(true);
+    match tls {
+        None => requests(stream, peer, Verified(false), router, watcher).await,
+        Some(tls) => match timeout(ARRIVAL_PATIENCE, tls.accept(stream)).await {
+            Ok(Ok((stream, verified))) => requests(stream, peer, Verified(verified), router, watcher).await,
+            Ok(Err(e)) => tracing::debug!(%peer, "a TLS handshake failed: {e}"),
+            Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+        },
+    }
+}
+
+async fn requests<S>(stream: S, peer: SocketAddr, verified: Verified, router: Router, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = router.layer(axum::Extension(ConnectInfo(peer))).layer(axum::Extension(verified));
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(ARRIVAL_PATIENCE)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    if let Err(e) = watcher.watch(connection).await {
+        tracing::debug!(%peer, "a connection ended: {e}");
+    }
+}

@@ -1,0 +1,81 @@
+//! TLS of the server's own, with client certificates where they are asked for.
+
+use super::environment::TlsFiles;
+use crate::ConfigError;
+use std::{fmt, fs, io, path::Path, sync::Arc};
+use tokio::net::TcpStream;
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        RootCertStore, ServerConfig,
+        crypto::ring,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+        server::WebPkiClientVerifier,
+    },
+    server::TlsStream,
+};
+
+#[derive(Clone)]
+pub(super) struct Tls(TlsAcceptor);
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls(...)")
+    }
+}
+
+impl Tls {
+    pub fn new(files: &TlsFiles) -> Result<Self, ConfigError> {
+        let certificates = certificates_of(&files.certificate)?;
+        let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?)
+            .map_err(|e| ConfigError::new(format!("{} has no private key in PEM: {e}", files.key.display())))?;
+        let provider = Arc::new(ring::default_provider());
+        let unusable = |e: &dyn fmt::Display| {
+            ConfigError::new(format!(
+                "{} and {} cannot be served: {e}",
+                files.certificate.display(),
+                files.key.display()
+            ))
+        };
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|e| unusable(&e))?;
+        let builder = match &files.client_roots {
+            None => builder.with_no_client_auth(),
+            Some(path) => {
+                let mut roots = RootCertStore::empty();
+                for root in certificates_of(path)? {
+                    roots.add(root).map_err(|e| ConfigError::new(format!("{}: {e}", path.display())))?;
+                }
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                let verifier = if files.reject_unauthorized { verifier } else { verifier.allow_unauthenticated() };
+                let verifier = verifier.build();
+                builder.with_client_cert_verifier(
+                    verifier.map_err(|e| ConfigError::new(format!("{}: {e}", path.display())))?,
+                )
+            }
+        };
+        let mut config = builder.with_single_cert(certificates, key).map_err(|e| unusable(&e))?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+    }
+
+    /// The stream, and whether the client has shown a certificate that verified. A session that is resumed has that of its beginning.
+    pub async fn accept(&self, stream: TcpStream) -> io::Result<(TlsStream<TcpStream>, bool)> {
+        let stream = self.0.accept(stream).await?;
+        let verified = stream.get_ref().1.peer_certificates().is_some_and(|chain| !chain.is_empty());
+        Ok((stream, verified))
+    }
+}
+
+fn certificates_of(path: &Path) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+    let wrong =
+        |what: &dyn fmt::Display| ConfigError::new(format!("{} has no certificate in PEM{what}", path.display()));
+    let all = CertificateDer::pem_slice_iter(&read(path)?).collect::<Result<Vec<_>, _>>();
+    let all = all.map_err(|e| wrong(&format_args!(": {e}")))?;
+    if all.is_empty() { Err(wrong(&"")) } else { Ok(all) }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
+    fs::read(path).map_err(|e| ConfigError::new(format!("cannot read {}: {e}", path.display())))
+}
