@@ -51,7 +51,7 @@ package() {
     # Each crate as it would be published: with all it needs, and nothing from outside its folder. In a folder of its
     # own: cargo keeps what it unpacked and built of an earlier package of the same version and folder, and verifies
     # against that. Built as quickly as it can be, as nothing of it is run.
-    local here=(--exclude kitedb-bench --exclude kitedb-bindings --exclude kitedb-napi --exclude kitedb-py)
+    local here=(--exclude kitedb-bench --exclude kitedb-napi --exclude kitedb-py)
     CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 \
         cargo package --workspace "${here[@]}" --allow-dirty --quiet --target-dir "$scratch/package"
 }

@@ -1,7 +1,8 @@
 //! Errors as a language without Rust's types is told them.
 
 use crate::{Accent, Told};
-use kitedb::{Error, ErrorCode, ErrorKind, telemetry::TelemetryError};
+use kitedb_core::{Error, ErrorCode, ErrorKind};
+use kitedb_telemetry::TelemetryError;
 
 /// What an operation failed with.
 #[derive(Debug)]

@@ -1,12 +1,12 @@
 //! Options by their names in Rust. What they default to, and which of them go together, the engine says.
 
 use crate::Accent;
-use kitedb::{
+use kitedb_core::{
     Error, ErrorCode, FollowerOptions, OpenOptions, RepairOptions, ReplicationRole, Result, RetentionWindows, SyncMode,
-    telemetry::{
-        DatabaseLabel, ExporterOptions, OtlpAdaptiveRetryMode, OtlpHttpPushOptions, OtlpHttpTlsOptions, OtlpResource,
-        OtlpTransport, PrometheusFormat, PrometheusNames, PrometheusOptions,
-    },
+};
+use kitedb_telemetry::{
+    DatabaseLabel, ExporterOptions, OtlpAdaptiveRetryMode, OtlpHttpPushOptions, OtlpHttpTlsOptions, OtlpResource,
+    OtlpTransport, PrometheusFormat, PrometheusNames, PrometheusOptions,
 };
 use std::{fmt, path::PathBuf};
 

@@ -1,14 +1,14 @@
 //! Statuses, metrics and other reports as plain data.
 
-use kitedb::{
+use kitedb_core::{
     CacheLayerMetrics, CacheMetrics, Check, CheckReport, ComparedState, Comparison, ConfirmedMove, Copied, DataMetrics,
     Detached, Difference, Digest, Element, EngineMetrics, FenceStatus, HealthCheck, Hold, HoldReason, HoldState, Index,
     IndexOn, IndexState, Latency, LatencyBucket, LeftBehind, LeftBehindBy, LeftFollower, LogIndex, MemoryMetrics,
     Metrics, MvccMetrics, Parting, PinInfo, PinKind, PrimaryMetrics, PrimaryReplicationStatus, Promotion, Repair,
     ReplicaLag, ReplicaLagMetrics, ReplicaMetrics, ReplicaReplicationStatus, ReplicaState, ReplicationMetrics,
     ReplicationRole, RetentionOutcome, Rival, SamePath, SourceFault, Stats, StillRegistered, SyncMode, Token,
-    telemetry::{ExporterMetrics, ExporterState, OtlpHttpExportResult},
 };
+use kitedb_telemetry::{ExporterMetrics, ExporterState, OtlpHttpExportResult};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -368,7 +368,7 @@ impl Report for Element {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kitedb::{Database, OpenOptions};
+    use kitedb_core::{Database, OpenOptions};
 
     fn field<'t>(told: &'t Told, path: &str) -> &'t Told {
         path.split('.').fold(told, |told, name| match told {

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use kitedb::{ErrorCode, ErrorKind};
+use kitedb_core::{ErrorCode, ErrorKind};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
@@ -93,8 +93,8 @@ impl From<Denied> for Failure {
     }
 }
 
-impl From<kitedb::Error> for Failure {
-    fn from(error: kitedb::Error) -> Self {
+impl From<kitedb_core::Error> for Failure {
+    fn from(error: kitedb_core::Error) -> Self {
         let (code, kind) = (error.code(), error.kind());
         let status = status_of(code, kind);
         let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE && kind == ErrorKind::RetryLater).then_some(1);

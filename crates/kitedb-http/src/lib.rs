@@ -21,7 +21,7 @@ pub use error::ConfigError;
 pub use serve::{ServeError, ServeOptions, Served, Server, TlsFiles};
 
 use axum::Router;
-use kitedb::{Database, OpenOptions};
+use kitedb_core::{Database, OpenOptions};
 use node::Node;
 use routes::App;
 use std::{path::PathBuf, sync::Arc};
@@ -47,10 +47,15 @@ pub fn router_beside(
     options: OpenOptions,
     auth: &AuthOptions,
 ) -> Result<Router, ConfigError> {
-    router_of(Node::beside(path.into(), options), auth)
+    router_of(Node::beside(path.into(), Box::new(options)), auth)
 }
 
 fn router_of(node: Node, auth: &AuthOptions) -> Result<Router, ConfigError> {
     let authorizer = Arc::new(auth::Authorizer::new(auth)?);
     Ok(routes::routes(App { node, authorizer }))
 }
+
+/// The code in the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,7 +1,7 @@
 //! The database that is served: one that this process has open, or a file that another one may have open.
 
 use crate::error::Failure;
-use kitedb::{Database, OpenOptions};
+use kitedb_core::{Database, OpenOptions};
 use std::{path::PathBuf, sync::Arc};
 use tokio::sync::Semaphore;
 
@@ -14,7 +14,7 @@ enum Place {
     /// Open here, for as long as the router lives.
     Held(Database),
     /// Looked at anew by each request, so that it shows what is published then; opened for writing by what must write.
-    Beside(PathBuf, OpenOptions),
+    Beside(PathBuf, Box<OpenOptions>),
 }
 
 /// A database, and the calls that run on it.
@@ -29,7 +29,7 @@ impl Node {
         Self { place: Place::Held(database), calls: Arc::new(Semaphore::new(CALLS)) }
     }
 
-    pub fn beside(path: PathBuf, options: OpenOptions) -> Self {
+    pub fn beside(path: PathBuf, options: Box<OpenOptions>) -> Self {
         Self { place: Place::Beside(path, options), calls: Arc::new(Semaphore::new(CALLS)) }
     }
 
@@ -41,7 +41,7 @@ impl Node {
         self.run(call, |options| options.read_only(true)).await
     }
 
-    /// The same with one that writes. [`kitedb::ErrorCode::Locked`] where another process has it open for writing.
+    /// The same with one that writes. [`kitedb_core::ErrorCode::Locked`] where another process has it open for writing.
     pub async fn write<T: Send + 'static>(
         &self,
         call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
@@ -61,7 +61,7 @@ impl Node {
             match place {
                 Place::Held(database) => call(&database),
                 Place::Beside(path, options) => {
-                    let database = Database::open(path, with(options))?;
+                    let database = Database::open(path, with(*options))?;
                     let answer = call(&database);
                     // What was written is told of by its own call; that the handle closed is no part of the answer.
                     if let Err(e) = database.close() {

@@ -21,7 +21,7 @@ pub fn run(args: &ServeArgs, out: &mut dyn Write) -> Outcome {
     let held = if args.lead || args.follow { Some(open(args, role)?) } else { None };
     let served = match &held {
         Some(database) => Served::Held(database.clone()),
-        None => Served::Beside(path.clone(), args.common.options()),
+        None => Served::Beside(path.clone(), Box::new(args.common.options())),
     };
     let server = Server::start(served, &options).map_err(|e| match e {
         ServeError::Config(_) => Failure::usage(e),

@@ -24,11 +24,8 @@ impl Server {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut said = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
-        let said = serde_json::from_str(&said).unwrap_or_else(|e| {
-            let mut error = String::new();
-            child.stderr.as_mut().unwrap().read_to_string(&mut error).unwrap();
-            panic!("{e}: {said} {error}")
-        });
+        assert!(!said.is_empty(), "it did not start: {:?}", child.wait_with_output());
+        let said = serde_json::from_str(&said).unwrap();
         Self { child, said }
     }
 

@@ -4,7 +4,7 @@ use super::App;
 use crate::{error::Failure, query::Query};
 use axum::{Json, extract::State, http::Uri};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use kitedb::{ErrorCode, ExportedFrame, LogGap};
+use kitedb_core::{ErrorCode, ExportedFrame, LogGap};
 use serde_json::{Value, json};
 
 const MAX_FRAMES: usize = 10_000;

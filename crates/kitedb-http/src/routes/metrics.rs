@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, header},
     response::IntoResponse,
 };
-use kitedb::telemetry::{PrometheusFormat, PrometheusOptions, render_replication_metrics_prometheus_with_options};
+use kitedb_telemetry::{PrometheusFormat, PrometheusOptions, render_replication_metrics_prometheus_with_options};
 
 pub async fn prometheus(State(app): State<App>, headers: HeaderMap) -> Result<impl IntoResponse, Failure> {
     let accepted = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();

@@ -4,7 +4,7 @@ use super::App;
 use crate::{error::Failure, query::Query};
 use axum::{Json, extract::State, http::Uri};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use kitedb::ExportedSnapshot;
+use kitedb_core::ExportedSnapshot;
 use kitedb_transport::MAX_INLINE_BYTES;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

@@ -7,7 +7,7 @@ mod tls;
 pub use environment::{ServeOptions, TlsFiles};
 
 use crate::{ConfigError, node::Node, router_of};
-use kitedb::{Database, OpenOptions};
+use kitedb_core::{Database, OpenOptions};
 use std::{
     io,
     net::{IpAddr, SocketAddr, TcpListener},
@@ -24,7 +24,7 @@ pub enum Served {
     /// A database that this process has open.
     Held(Database),
     /// A file that another process may have open: see [`router_beside`](crate::router_beside).
-    Beside(PathBuf, OpenOptions),
+    Beside(PathBuf, Box<OpenOptions>),
 }
 
 /// Why nothing is served.

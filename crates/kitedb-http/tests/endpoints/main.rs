@@ -1,4 +1,6 @@
 //! The endpoints, served over a real connection and asked by a real client.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(clippy::print_stderr, reason = "a process that is started tells how far it is")]
 
 mod auth;
 mod beside;

@@ -2,7 +2,7 @@
 
 use super::server::{Server, TOKEN, by_token, commit, primary, told};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use kitedb::{Database, GraphRead, OpenOptions};
+use kitedb_core::{Database, GraphRead, OpenOptions};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

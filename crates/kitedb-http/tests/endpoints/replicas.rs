@@ -1,7 +1,7 @@
 //! What a replica answers: the rows R26 to R30 of the contract.
 
 use super::server::{Server, by_token, commit, primary, told};
-use kitedb::{Database, OpenOptions, ReplicationRole};
+use kitedb_core::{Database, OpenOptions, ReplicationRole};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use std::{fs, path::Path};

@@ -1,6 +1,6 @@
 //! A server of one database, on a port of this machine, and a client of it.
 
-use kitedb::{Database, OpenOptions, ReplicationRole};
+use kitedb_core::{Database, OpenOptions, ReplicationRole};
 use kitedb_http::AuthOptions;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;

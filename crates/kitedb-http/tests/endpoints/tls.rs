@@ -4,7 +4,7 @@ use super::{
     certificates::{Authority, Pair},
     server::primary,
 };
-use kitedb::Database;
+use kitedb_core::Database;
 use kitedb_http::{ServeError, ServeOptions, Served, Server};
 use reqwest::{Certificate, Client, ClientBuilder, Identity, StatusCode};
 use std::{collections::BTreeMap, fs, path::Path};
