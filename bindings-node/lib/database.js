@@ -337,11 +337,11 @@ for (const name of Object.keys(writes)) {
 install(Database.prototype, single);
 
 const none = () => undefined;
-pair(Database.prototype, 'checkpoint', { op: 'checkpoint', result: none });
-pair(Database.prototype, 'compact', { op: 'compact', result: none });
-pair(Database.prototype, 'compactStep', { op: 'compact_step' });
+pair(Database.prototype, 'checkpoint', { op: 'checkpoint', result: none, long: true });
+pair(Database.prototype, 'compact', { op: 'compact', result: none, long: true });
+pair(Database.prototype, 'compactStep', { op: 'compact_step', long: true });
 pair(Database.prototype, 'sync', { op: 'sync', result: none });
-pair(Database.prototype, 'check', { op: 'check' });
+pair(Database.prototype, 'check', { op: 'check', long: true });
 pair(Database.prototype, 'stats', { op: 'stats' });
 
 module.exports = { Database, SyncMode, openTo, pathOf };

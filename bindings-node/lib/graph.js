@@ -41,8 +41,12 @@ function bigOf(graph, options) {
       throw invalid(`there is no option ${name} here: give integers, or select where properties are read`);
     }
   }
-  const { integers } = options;
-  if (integers === undefined) return graph[BIG];
+  return integersOf(options.integers, graph[BIG]);
+}
+
+/** What `integers` says, and if it says nothing, what is so by default. */
+function integersOf(integers, byDefault) {
+  if (integers === undefined) return byDefault;
   if (integers !== 'bigint' && integers !== 'number') {
     throw invalid(`integers is ${describe(integers)}: give 'number' or 'bigint'`);
   }
@@ -584,4 +588,4 @@ function nameId(graph, op, name) {
   return r.bool() ? r.u32() : null;
 }
 
-module.exports = { AllTypes, BIG, FLOATS, GraphReader, HANDLE, NEWEST, bigOf, endsTo };
+module.exports = { AllTypes, BIG, FLOATS, GraphReader, HANDLE, NEWEST, bigOf, endsTo, integersOf };

@@ -1,6 +1,6 @@
 'use strict';
 
-const { begin, call, callAsync } = require('./call.js');
+const { begin, call, callAsync, callWaiting } = require('./call.js');
 const commits = require('./commits.js');
 const { BIG, FLOATS, GraphReader, HANDLE } = require('./graph.js');
 const { signalOf } = require('./options.js');
@@ -119,7 +119,7 @@ class Pending {
   wait() {
     const w = begin();
     w.handle(this[HANDLE]);
-    return call('wait', w).text();
+    return callWaiting('wait', w).text();
   }
 
   /** A promise of its token. */

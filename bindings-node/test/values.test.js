@@ -1,7 +1,7 @@
 'use strict';
 
 const { test } = require('node:test');
-const { assert, fails, kitedb, memory } = require('./support.js');
+const { assert, fails, failsLater, kitedb, memory } = require('./support.js');
 
 const { DateTime, Duration, LocalDate, LocalDateTime, LocalTime, Time, float } = kitedb;
 
@@ -101,6 +101,37 @@ test('an integer that no number says is an error unless bigint was asked for', (
   fails(() => db.nodeByKey('far'), 'INTEGER_UNSAFE');
   // After such an error names and values are read as before.
   assert.deepStrictEqual(db.node(far, { integers: 'bigint' }), { id: far, key: 'far', labels: [], props: {} });
+});
+
+test('a report that names ids is read like they are, by handle or by call', async (t) => {
+  const [plain, other, big] = [memory(t), memory(t), memory(t, { integers: 'bigint' })];
+  plain.createNode({ id: 2n ** 60n, key: 'far' }, { integers: 'bigint' });
+  const element = { kind: 'node', id: 2n ** 60n, key: 'far' };
+  // One of the two handles says it, or the call does.
+  for (const found of [
+    kitedb.compareDeep(plain, big),
+    kitedb.compareDeep(big, plain),
+    await kitedb.compareDeepAsync(plain, big),
+    kitedb.compareDeep(plain, other, { integers: 'bigint' }),
+    await kitedb.compareDeepAsync(plain, other, { integers: 'bigint' }),
+  ]) {
+    assert.deepStrictEqual(found.differences.map((difference) => difference.element), [element]);
+    assert.deepStrictEqual([found.differenceCount, typeof found.a.nodes, typeof found.lead], [1n, 'bigint', 'bigint']);
+  }
+  fails(() => kitedb.compareDeep(plain, other), 'INTEGER_UNSAFE', /give that to the call/);
+  await failsLater(kitedb.compareDeepAsync(plain, other), 'INTEGER_UNSAFE');
+  const small = kitedb.compare(big, other, { integers: 'number' });
+  assert.deepStrictEqual([small.a.nodes, small.differenceCount], [0, 0]);
+  assert.strictEqual(kitedb.collectMetrics(plain, { integers: 'bigint' }).data.maxNodeId, 2n ** 60n);
+  assert.strictEqual(kitedb.collectMetrics(big, { integers: 'number' }).data.maxNodeId, 0);
+  fails(() => kitedb.collectMetrics(plain), 'INTEGER_UNSAFE', /give that to the call/);
+  for (const [call, message] of [
+    [() => kitedb.compareDeep(plain, other, { integer: 'bigint' }), /compareDeep has no option integer: give integers/],
+    [() => kitedb.collectMetrics(plain, { integers: 'big' }), /integers is a string: give 'number' or 'bigint'/],
+    [() => kitedb.collectMetrics(plain, 'bigint'), /the options of collectMetrics are a string/],
+  ]) {
+    fails(call, 'INVALID_ARGUMENT', message);
+  }
 });
 
 test('what no property can hold is refused, with the way to it', (t) => {
