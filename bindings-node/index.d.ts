@@ -155,7 +155,11 @@ export type Value =
   /** A map. */
   | { [name: string]: Value };
 
-/** What a property can be given: a {@link Value}, or what stands for one. */
+/**
+ * What a property can be given: a {@link Value}, or what stands for one. Of objects and arrays their own enumerable members count, as in
+ * JSON: what is not enumerable, or inherited, is not looked at. What would be lost is an error: a member whose name is a symbol, and
+ * members of an array beside its items (those of what a regular expression found, for one).
+ */
 export type ValueInput =
   | Value
   /** A float, whatever number it holds. */
@@ -180,7 +184,10 @@ export interface Props {
   [name: string]: Value;
 }
 
-/** Properties to be given. One that is undefined is an error: leave it out. */
+/**
+ * Properties to be given: the own enumerable members of an object, or the entries of a `Map`. One that is undefined is an error: leave it
+ * out; so is one whose name is a symbol.
+ */
 export type PropsInput = { readonly [name: string]: ValueInput } | ReadonlyMap<string, ValueInput>;
 
 /** A number that is a float. Made by {@link float}. */
@@ -773,7 +780,10 @@ export interface OpenOptions {
 
 /** Options of this package, beside those of the engine. */
 export interface HandleOptions<I extends Integer> extends IntegersOption<WordOf<I>> {
-  /** Properties that are floats, whatever number they are given: so that `price: 10` is 10.0 like `price: 9.5`. */
+  /**
+   * Properties that are floats, whatever number they are given: so that `price: 10` is 10.0 like `price: 9.5`. So are the numbers in
+   * lists and maps that such a property is given, and a bigint, if a float says it exactly.
+   */
   floatProperties?: readonly string[];
 }
 

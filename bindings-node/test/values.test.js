@@ -83,6 +83,19 @@ test('an integer stays one, and a float that looks like one is said to be one', 
   assert.strictEqual(db.stats().nodes, 1n);
 });
 
+test('every number of a property of floats is one, however deep, and a bigint where a float says it', (t) => {
+  const db = memory(t, { integers: 'bigint', floatProperties: ['price'] });
+  const price = [1, { net: 2, gross: [3n, -0] }, new Map([['tax', 4]]), 2n ** 60n];
+  const id = db.createNode({ props: { price, other: [1] } });
+  assert.deepStrictEqual(db.nodeProps(id), { price: [1, { net: 2, gross: [3, -0] }, { tax: 4 }, 2 ** 60], other: [1n] });
+  db.setNodeProp(id, 'price', 10n);
+  assert.strictEqual(db.nodeProp(id, 'price'), 10);
+  fails(() => db.setNodeProp(id, 'price', [2n ** 53n + 1n]), 'INVALID_ARGUMENT', /^price\[0\] is the integer 9007199254740993, which no float says exactly/);
+  // Numbers are integers again after such an error.
+  db.setNodeProp(id, 'other', 5);
+  assert.strictEqual(db.nodeProp(id, 'other'), 5n);
+});
+
 test('an integer that no number says is an error unless bigint was asked for', (t) => {
   const db = memory(t);
   const id = db.createNode({ props: { big: 2n ** 53n, small: -(2n ** 63n) } });
