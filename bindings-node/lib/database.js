@@ -8,6 +8,7 @@ const { only, originOf, signalOf } = require('./options.js');
 const { countTo, pair } = require('./pairs.js');
 const { registry } = require('./release.js');
 const { BulkLoader, INTERNAL, ON_DEMAND, Pending, Snapshot, Transaction, onlyHere } = require('./transaction.js');
+const { markAsUncloneable } = require('./uncloneable.js');
 const { describe, isPlain } = require('./writer.js');
 const { install, writes } = require('./writes.js');
 
@@ -41,6 +42,7 @@ class Database extends GraphReader {
     onlyHere(internal, 'Database', 'Database.open(path) opens one');
     const { integers, floatProperties } = how;
     this[HANDLE] = handle;
+    markAsUncloneable(this);
     this[BIG] = integers === 'bigint';
     this[FLOATS] = floatProperties && new Set(floatProperties);
     this[NEWEST] = true;

@@ -6,6 +6,7 @@ const { invalid } = require('./errors.js');
 const { ops } = require('./native.js');
 const { registry, release } = require('./release.js');
 const { selected } = require('./select.js');
+const { markAsUncloneable } = require('./uncloneable.js');
 const { describe } = require('./writer.js');
 
 // The operations that are done most often, by their numbers.
@@ -14,7 +15,7 @@ const { edges_at_batch: EDGES_AT_BATCH, neighbor_ids: NEIGHBOR_IDS, degree: DEGR
 const { edge_between: EDGE_BETWEEN, edge_prop: EDGE_PROP } = ops;
 
 /** The number of what the addon holds for an object. */
-const HANDLE = Symbol('handle');
+const HANDLE = Symbol('handle of an object of KiteDB');
 /** Whether integers are bigint by default. */
 const BIG = Symbol('integers');
 /** The names of properties that are floats whatever number they are given. */
@@ -89,6 +90,7 @@ class Rows {
     this.#big = big;
     this.#fetch = fetch;
     this.#limit = firstBatch;
+    markAsUncloneable(this);
     if (graph[NEWEST]) this.#take(graph[HANDLE], true);
   }
 

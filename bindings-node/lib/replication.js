@@ -8,6 +8,7 @@ const { BIG, HANDLE } = require('./graph.js');
 const { countTo, pair } = require('./pairs.js');
 const { registry, release } = require('./release.js');
 const { INTERNAL, onlyHere } = require('./transaction.js');
+const { markAsUncloneable } = require('./uncloneable.js');
 const { describe } = require('./writer.js');
 
 const none = () => undefined;
@@ -124,6 +125,7 @@ class ExportedSnapshot {
       startCursor: r.text(),
     });
     Object.defineProperty(this, HANDLE, { value: handle });
+    markAsUncloneable(this);
     registry.register(this, handle, this);
     Object.freeze(this);
   }

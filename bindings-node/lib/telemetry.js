@@ -9,6 +9,7 @@ const { pair } = require('./pairs.js');
 const { registry, release } = require('./release.js');
 const { database } = require('./replication.js');
 const { INTERNAL, onlyHere } = require('./transaction.js');
+const { markAsUncloneable } = require('./uncloneable.js');
 const { describe, isPlain } = require('./writer.js');
 
 const INTEGERS = ['integers'];
@@ -73,6 +74,7 @@ class Exporter {
   constructor(internal, handle) {
     onlyHere(internal, 'Exporter', 'startExporter(db, options) gives one');
     Object.defineProperty(this, HANDLE, { value: handle });
+    markAsUncloneable(this);
     Object.defineProperty(this, FLUSHES, { value: new Set() });
     registry.register(this, handle, this);
   }

@@ -157,6 +157,7 @@ class Writer {
 
   /** A number that is known to be one of those. */
   handle(value) {
+    if (value === undefined) throw invalid('a method of KiteDB is called on what it is no method of: call it on the object that has it');
     this.room(8);
     const high = value < TWO_32 ? 0 : Math.floor(value / TWO_32);
     this.view.setUint32(this.at, value >>> 0, true);

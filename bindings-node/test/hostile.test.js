@@ -339,6 +339,37 @@ test('objects that are frozen, proxied, of no prototype, or of another realm are
   fails(() => db.createNode(new (class Described { key = 'x'; })()), 'INVALID_ARGUMENT', /instance of Described/);
 });
 
+test('what stands for something of the engine is not copied', (t) => {
+  const db = graph(t);
+  const primary = Database.open(join(dir, 'cloned.kitedb'), { replicationRole: 'primary' });
+  t.after(() => primary.close());
+  const exporter = kitedb.startExporter(db, { transport: 'json', endpoint: 'http://127.0.0.1:1', closeTimeoutMs: 100 });
+  const [tx, snapshot, image] = [db.begin(), db.snapshot(), primary.primaryExportSnapshot()];
+  const held = [db, tx, snapshot, db.nodes(), db.outNeighbors(1, 'KNOWS'), db.beginBulk(10), exporter, image];
+  const { markAsUncloneable } = require('node:worker_threads');
+  for (const one of held) {
+    // Node 20 copies it: as nothing that could be taken for one.
+    if (markAsUncloneable === undefined) assert.ok(!(structuredClone(one) instanceof one.constructor));
+    else assert.throws(() => structuredClone(one), { name: 'DataCloneError' });
+  }
+  [tx, snapshot, image, exporter].forEach((one) => one[Symbol.dispose]());
+});
+
+test('a method that is called on something else says so', (t) => {
+  const db = graph(t);
+  for (const call of [
+    () => db.node.call({}, 1),
+    () => db.createNode.call({}, 'x'),
+    () => db.close.call({}),
+    () => Database.prototype.path,
+    () => kitedb.Transaction.prototype.commit.call({}),
+    () => kitedb.Snapshot.prototype.release.call({}),
+    () => kitedb.ExportedSnapshot.prototype.read.call({}, 0, 1),
+  ]) {
+    fails(call, 'INVALID_ARGUMENT', /called on what it is no method of/);
+  }
+});
+
 test('what would be lost of an object or an array is an error', (t) => {
   const db = graph(t);
   const nodes = db.countNodes();
