@@ -1,7 +1,7 @@
 'use strict';
 // Calls of the addon: at once, or elsewhere with a promise.
 
-const { Buffer } = require('node:buffer');
+const { Buffer } = process.getBuiltinModule('node:buffer');
 const { native, ops, shared } = require('./native.js');
 const { KiteDbError, aborted, invalid } = require('./errors.js');
 const { Reader } = require('./reader.js');

@@ -276,7 +276,7 @@ function openTo(w, path, options) {
 
 /** A path as text; a URL of a file is one, too. */
 function pathOf(path) {
-  if (path instanceof URL) return require('node:url').fileURLToPath(path);
+  if (path instanceof URL) return process.getBuiltinModule('node:url').fileURLToPath(path);
   if (typeof path === 'string' && path.includes('\0')) throw invalid('the path holds a null character, which no path can');
   return path;
 }

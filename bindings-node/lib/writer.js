@@ -1,7 +1,7 @@
 'use strict';
 // Writes the arguments of an operation: see crates/kitedb-napi/src/wire/mod.rs.
 
-const { Buffer } = require('node:buffer');
+const { Buffer } = process.getBuiltinModule('node:buffer');
 const { native, ops, shared } = require('./native.js');
 const { invalid } = require('./errors.js');
 const temporal = require('./temporal.js');

@@ -58,9 +58,16 @@ expect charles node bundled.mjs
 expect charles node bundled.cjs
 "$tools/vite" build --config vite.config.mjs
 expect charles node vite/app.mjs
-# One that takes the package in all the same, as CommonJS, finds the addon where it is installed.
+# One that takes the package in all the same finds the addon where it is installed, and needs nothing else of it.
 "$tools/esbuild" app.mjs --bundle --platform=node --format=cjs --outfile=taken-in.cjs --log-level=error
-expect charles node taken-in.cjs
+"$tools/esbuild" app.mjs --bundle --platform=node --format=esm --outfile=taken-in.mjs --log-level=error
+mkdir -p "$scratch/taken-in/node_modules/@kitedb"
+cp -R "node_modules/@kitedb/core-$platform" "$scratch/taken-in/node_modules/@kitedb/"
+cp taken-in.* "$scratch/taken-in/"
+for bundle in "$scratch"/taken-in/taken-in.*; do
+    expect charles node "$bundle"
+    (cd / && expect charles node "$bundle")
+done
 printf 'bundled by esbuild and by Vite\n'
 
 # A platform without an addon, one whose package is not installed, and a Node that has another one's.
