@@ -126,6 +126,12 @@ class Writer {
     this.at += 4;
   }
 
+  /** Where something goes that is counted only once it is written. */
+  place() {
+    this.u32(0);
+    return this.at - 4;
+  }
+
   fillU32(place, value) {
     this.view.setUint32(place, value, true);
   }
@@ -395,9 +401,15 @@ class Writer {
     }
     if (!isPlain(props)) throw invalid(`properties are ${describe(props)}: give an object of them`);
     if (hasSymbols(props)) throw invalid(`properties are an object with ${SYMBOLS}`);
-    const names = Object.keys(props);
-    this.u32(names.length);
-    for (let nth = 0; nth < names.length; nth++) this.prop(names[nth], props[names[nth]], floats);
+    const place = this.place();
+    let count = 0;
+    // Whoever goes through an object so gets each member by its place, where an array of names would have it looked for.
+    for (const name in props) {
+      if (!hasOwn.call(props, name)) continue;
+      this.prop(name, props[name], floats);
+      count++;
+    }
+    this.fillU32(place, count);
   }
 
   prop(name, value, floats) {
@@ -444,8 +456,7 @@ class Writer {
 
   /** Options by name; what is undefined or null is not given. */
   options(options) {
-    const place = this.at;
-    this.u32(0);
+    const place = this.place();
     if (options === undefined || options === null) return;
     if (!isPlain(options)) throw invalid(`options are ${describe(options)}: give an object`);
     let count = 0;
@@ -458,6 +469,8 @@ class Writer {
     this.fillU32(place, count);
   }
 }
+
+const { hasOwnProperty: hasOwn } = Object.prototype;
 
 const SYMBOLS = 'a member whose name is a symbol, which would be lost: give it a name that is text';
 
