@@ -207,6 +207,38 @@ fn a_name_means_nothing_where_nobody_is_registered() {
     expect_error(machine.open(options), ErrorCode::InvalidOption, "replication_name");
 }
 
+/// What only a replica has is not said in vain; a node that was promoted may keep its options where they do not say its role.
+#[test]
+fn what_is_said_of_a_replica_is_said_of_a_replica() {
+    type Say = fn(OpenOptions) -> OpenOptions;
+    let said: [(Say, &str); 4] = [
+        (|o| o.replication_source_db_path("/none.kitedb"), "replication_source_db_path"),
+        (|o| o.replication_source_sidecar_path("/none"), "replication_source_sidecar_path"),
+        (|o| o.replication_name("west"), "replication_name"),
+        (|o| o.replication_unregistered(true), "replication_unregistered"),
+    ];
+    for (say, option) in said {
+        for role in [ReplicationRole::Primary, ReplicationRole::Disabled] {
+            let machine = Machine::new("contradicting", 1, SyncMode::Full);
+            let refused = machine.open(say(machine.options(role)));
+            expect_error(refused, ErrorCode::InvalidOption, &format!("{option} says something of a replica"));
+            // Nothing is left of it.
+            drop(machine.open(machine.options(role)).unwrap());
+        }
+    }
+    for (say, option) in &said[2..] {
+        let machine = Machine::new("stand-alone", 1, SyncMode::Full);
+        let refused = machine.open(say(OpenOptions::new()));
+        expect_error(refused, ErrorCode::InvalidOption, &format!("{option} says something of a replica"));
+        machine.open(OpenOptions::new()).unwrap().close().unwrap();
+        let refused = machine.open(say(OpenOptions::new()));
+        expect_error(refused, ErrorCode::InvalidOption, "has no part in replication");
+    }
+    let machine = Machine::new("primary", 1, SyncMode::Full);
+    machine.open(machine.options(ReplicationRole::Primary)).unwrap().close().unwrap();
+    machine.open(OpenOptions::new().replication_name("west")).unwrap().close().unwrap();
+}
+
 #[test]
 fn a_read_only_primary_reads() {
     let (machine, graph) = machine();
