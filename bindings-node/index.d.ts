@@ -155,7 +155,11 @@ export type Value =
   /** A map. */
   | { [name: string]: Value };
 
-/** What a property can be given: a {@link Value}, or what stands for one. */
+/**
+ * What a property can be given: a {@link Value}, or what stands for one. Of objects and arrays their own enumerable members count, as in
+ * JSON: what is not enumerable, or inherited, is not looked at. What would be lost is an error: a member whose name is a symbol, and
+ * members of an array beside its items (those of what a regular expression found, for one).
+ */
 export type ValueInput =
   | Value
   /** A float, whatever number it holds. */
@@ -180,7 +184,10 @@ export interface Props {
   [name: string]: Value;
 }
 
-/** Properties to be given. One that is undefined is an error: leave it out. */
+/**
+ * Properties to be given: the own enumerable members of an object, or the entries of a `Map`. One that is undefined is an error: leave it
+ * out; so is one whose name is a symbol.
+ */
 export type PropsInput = { readonly [name: string]: ValueInput } | ReadonlyMap<string, ValueInput>;
 
 /** A number that is a float. Made by {@link float}. */
@@ -773,7 +780,10 @@ export interface OpenOptions {
 
 /** Options of this package, beside those of the engine. */
 export interface HandleOptions<I extends Integer> extends IntegersOption<WordOf<I>> {
-  /** Properties that are floats, whatever number they are given: so that `price: 10` is 10.0 like `price: 9.5`. */
+  /**
+   * Properties that are floats, whatever number they are given: so that `price: 10` is 10.0 like `price: 9.5`. So are the numbers in
+   * lists and maps that such a property is given, and a bigint, if a float says it exactly.
+   */
   floatProperties?: readonly string[];
 }
 
@@ -1330,52 +1340,71 @@ export interface Repair {
 }
 
 /** One side of a {@link Comparison}. */
-export interface ComparedState {
+export interface ComparedState<I extends Integer = number> {
   token: string;
   digest: string;
   digestAtIndex: string | null;
-  nodes: number;
-  edges: number;
-  vectors: number;
+  nodes: I;
+  edges: I;
+  vectors: I;
 }
 
 /** An element that is not the same in two databases. */
-export interface Difference {
+export interface Difference<I extends Integer = number> {
   element:
-    | { kind: 'name'; of: string; id: number; name: string }
-    | { kind: 'node'; id: number; key: string | null }
-    | { kind: 'edge'; src: number; type: string; dst: number; rank: number }
-    | { kind: 'vector'; node: number; property: string }
-    | { kind: 'index'; id: number; name: string };
+    | { kind: 'name'; of: string; id: I; name: string }
+    | { kind: 'node'; id: I; key: string | null }
+    | { kind: 'edge'; src: I; type: string; dst: I; rank: I }
+    | { kind: 'vector'; node: I; property: string }
+    | { kind: 'index'; id: I; name: string };
   inA: boolean;
   inB: boolean;
   /** Which of its parts differ. */
   parts: string[];
 }
 
-export interface Comparison {
-  a: ComparedState;
-  b: ComparedState;
+export interface Comparison<I extends Integer = number> {
+  a: ComparedState<I>;
+  b: ComparedState<I>;
   /** The last index that both have reached: their digests are compared there. */
-  logIndex: number;
+  logIndex: I;
   /** Whether they hold the same graph there; null: it cannot be told. */
   equal: boolean | null;
   /** The frame with which their logs part, and whether it may be an earlier one. */
-  parted: { logIndex: number; exact: boolean } | null;
+  parted: { logIndex: I; exact: boolean } | null;
   /** At most 100. */
-  differences: Difference[];
-  differenceCount: number;
+  differences: Difference<I>[];
+  differenceCount: I;
   elementsCompared: boolean;
   /** By how many commits the first one is ahead; negative if it is behind. */
-  lead: number;
+  lead: I;
 }
 
+/** How integers come out of a call that is about two databases: `bigint` if either was opened so. */
+type WordOfBoth<A extends Integer, B extends Integer> = [A | B] extends [number] ? 'number' : 'bigint';
+
 /** Compares two databases, each as it is now. */
-export function compare(a: Database<Integer>, b: Database<Integer>): Comparison;
-export function compareAsync(a: Database<Integer>, b: Database<Integer>, options?: WatchOptions): Promise<Comparison>;
+export function compare<A extends Integer, B extends Integer, W extends IntegersWord = WordOfBoth<A, B>>(
+  a: Database<A>,
+  b: Database<B>,
+  options?: IntegersOption<W>,
+): Comparison<Int<W>>;
+export function compareAsync<A extends Integer, B extends Integer, W extends IntegersWord = WordOfBoth<A, B>>(
+  a: Database<A>,
+  b: Database<B>,
+  options?: WatchOptions & IntegersOption<W>,
+): Promise<Comparison<Int<W>>>;
 /** The same, reading and comparing every element. */
-export function compareDeep(a: Database<Integer>, b: Database<Integer>): Comparison;
-export function compareDeepAsync(a: Database<Integer>, b: Database<Integer>, options?: WatchOptions): Promise<Comparison>;
+export function compareDeep<A extends Integer, B extends Integer, W extends IntegersWord = WordOfBoth<A, B>>(
+  a: Database<A>,
+  b: Database<B>,
+  options?: IntegersOption<W>,
+): Comparison<Int<W>>;
+export function compareDeepAsync<A extends Integer, B extends Integer, W extends IntegersWord = WordOfBoth<A, B>>(
+  a: Database<A>,
+  b: Database<B>,
+  options?: WatchOptions & IntegersOption<W>,
+): Promise<Comparison<Int<W>>>;
 
 /** An image of a primary's database at a checkpoint: the bytes of a database file that opens like any other. */
 export interface ExportedSnapshot<I extends Integer = number> extends Disposable {
@@ -1594,7 +1623,7 @@ export interface HealthCheck {
 }
 
 /** Figures of everything. Takes no lock that a commit takes. */
-export function collectMetrics<I extends Integer>(db: Database<I>): Metrics<I>;
+export function collectMetrics<I extends Integer, W extends IntegersWord = WordOf<I>>(db: Database<I>, options?: IntegersOption<W>): Metrics<Int<W>>;
 /** Whether the database is well, and what is wrong if it is not. */
 export function healthCheck(db: Database<Integer>): HealthCheck;
 /** Options of Prometheus text. */
@@ -1714,7 +1743,10 @@ export const pushReplicationMetricsOtelGrpcAsync: PushAsync;
 export const pushReplicationMetricsOtelGrpcWithOptions: PushWithOptions;
 export const pushReplicationMetricsOtelGrpcWithOptionsAsync: PushWithOptionsAsync;
 
-/** What an exporter has done. */
+/**
+ * What became of the pushes of a database by this process, however they were made: by an exporter of now or of before, or by a call.
+ * They count from the first push on; an exporter that begins does not begin anew.
+ */
 export interface ExporterMetrics {
   exportedPoints: number;
   rejectedPoints: number;
@@ -1728,12 +1760,18 @@ export interface ExporterMetrics {
   startedMs: number | null;
 }
 
-/** Pushes the metrics of one database on a cadence, from a thread of its own. It keeps neither the database open nor the process. */
+/**
+ * Pushes the metrics of one database on a cadence, from a thread of its own. It keeps neither the database open nor the process.
+ *
+ * While a flush is under way, `close` throws `LOCKED`. `using` lets go of it in the background: a flush that is under way is answered
+ * as its push is, then it pushes for the last time. `await using` waits for flushes, closes it, and throws what its last push failed
+ * with. After any of these it is `closed`, and `flush` and `close` throw `FINISHED`.
+ */
 export interface Exporter extends Disposable, AsyncDisposable {
   readonly state: 'running' | 'database_closed' | 'closed';
   /** Why the last push failed; null if it succeeded, or there was none. */
   readonly lastError: string | null;
-  /** What it has done; null once it is closed. */
+  /** What became of the pushes of its database; null once it is closed. */
   metrics(): ExporterMetrics | null;
   /** Pushes now, and waits for it. */
   flush(): OtlpHttpExportResult;

@@ -1,6 +1,6 @@
-// The same package for `import`: one instance, whichever way it is loaded.
+// The same for `import`: one instance, whichever way it is loaded. Written by scripts/modules.mjs.
 
-import kitedb from './index.js';
+import all from './index.js';
 
 export const {
   AllTypes,
@@ -61,4 +61,4 @@ export const {
   readReplicationSnapshotTransport,
   startExporter,
   version,
-} = kitedb;
+} = all;

@@ -1,6 +1,6 @@
-// The same for `import`: one instance, whichever way it is loaded.
+// The same for `import`: one instance, whichever way it is loaded. Written by scripts/modules.mjs.
 
-import replication from './replication.js';
+import all from './replication.js';
 
 export const {
   ReplicationAdminAuthError,
@@ -24,4 +24,4 @@ export const {
   readReplicationSnapshotTransport,
   replicationFrameBytes,
   replicationSnapshotBytes,
-} = replication;
+} = all;

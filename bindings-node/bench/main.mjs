@@ -50,7 +50,7 @@ async function reads(opened, method, nodes, unitsOfEach) {
       async run() {
         const of = some(graph, nodes, round++);
         let sum;
-        const nanos = cpuNanosOf(() => (sum = reads[method](of)));
+        const nanos = await cpuNanosOf(() => (sum = reads[method](of)));
         const key = `${round}`;
         if (found.has(key) && found.get(key) !== sum) throw new Error(`${name} found ${sum} in ${method}, and not ${found.get(key)}`);
         found.set(key, sum);

@@ -6,9 +6,18 @@ export function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** Runs `f`, which waits for nothing, and returns the nanoseconds of processors that this process took: other load is not in it. */
-export function cpuNanosOf(f) {
+/**
+ * Collects what nobody has any more, so that each pays for its own, and lets that end: the collector marks and sweeps on threads of its
+ * own, whose time would count for whoever comes next.
+ */
+async function collected() {
   globalThis.gc?.();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+}
+
+/** Runs `f`, which waits for nothing, and returns the nanoseconds of processors that this process took: other load is not in it. */
+export async function cpuNanosOf(f) {
+  await collected();
   const began = process.cpuUsage();
   f();
   const { user, system } = process.cpuUsage(began);
@@ -17,7 +26,7 @@ export function cpuNanosOf(f) {
 
 /** Runs `f` and returns the nanoseconds that it took. */
 export async function nanosOf(f) {
-  globalThis.gc?.();
+  await collected();
   const began = process.hrtime.bigint();
   await f();
   return Number(process.hrtime.bigint() - began);

@@ -1,7 +1,7 @@
 'use strict';
 // Calls of the addon: at once, or elsewhere with a promise.
 
-const { Buffer } = require('node:buffer');
+const { Buffer } = process.getBuiltinModule('node:buffer');
 const { native, ops, shared } = require('./native.js');
 const { KiteDbError, aborted, invalid } = require('./errors.js');
 const { Reader } = require('./reader.js');
@@ -86,6 +86,30 @@ function tellProgress() {
   for (const { job, ...progress } of told) watched.get(job)?.(progress);
 }
 
+/** For so long a thread of JavaScript waits without looking whether it is to end, ms. */
+const SLICE_MS = 50;
+
+/**
+ * Does an operation that may take long, and waits for it. It is done elsewhere: a worker that is terminated ends only between two
+ * calls of the addon, and what it waits for ends with it.
+ */
+function callWaiting(name, w, big = false) {
+  const number = ++jobs;
+  native.begin(ops[name], w.bytes.subarray(0, w.at), number);
+  let bytes;
+  do bytes = native.resultOf(number, SLICE_MS);
+  while (bytes === null);
+  native.forget(number);
+  const r = new Reader(bytes);
+  if (r.u8() !== 0) {
+    const error = readError(r);
+    Error.captureStackTrace?.(error, callWaiting);
+    throw error;
+  }
+  r.big = big;
+  return r;
+}
+
 /**
  * Does an operation on another thread. The arguments are read at once. A signal that is aborted ends it; the promise is rejected
  * once it has really ended.
@@ -130,4 +154,4 @@ function checkSignal(signal) {
   }
 }
 
-module.exports = { begin, call, callAsync, checkSignal, numbered, tellProgress, written };
+module.exports = { begin, call, callAsync, callWaiting, checkSignal, numbered, tellProgress, written };

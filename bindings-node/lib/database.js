@@ -8,6 +8,7 @@ const { only, originOf, signalOf } = require('./options.js');
 const { countTo, pair } = require('./pairs.js');
 const { registry } = require('./release.js');
 const { BulkLoader, INTERNAL, ON_DEMAND, Pending, Snapshot, Transaction, onlyHere } = require('./transaction.js');
+const { markAsUncloneable } = require('./uncloneable.js');
 const { describe, isPlain } = require('./writer.js');
 const { install, writes } = require('./writes.js');
 
@@ -41,6 +42,7 @@ class Database extends GraphReader {
     onlyHere(internal, 'Database', 'Database.open(path) opens one');
     const { integers, floatProperties } = how;
     this[HANDLE] = handle;
+    markAsUncloneable(this);
     this[BIG] = integers === 'bigint';
     this[FLOATS] = floatProperties && new Set(floatProperties);
     this[NEWEST] = true;
@@ -274,7 +276,7 @@ function openTo(w, path, options) {
 
 /** A path as text; a URL of a file is one, too. */
 function pathOf(path) {
-  if (path instanceof URL) return require('node:url').fileURLToPath(path);
+  if (path instanceof URL) return process.getBuiltinModule('node:url').fileURLToPath(path);
   if (typeof path === 'string' && path.includes('\0')) throw invalid('the path holds a null character, which no path can');
   return path;
 }
@@ -337,11 +339,11 @@ for (const name of Object.keys(writes)) {
 install(Database.prototype, single);
 
 const none = () => undefined;
-pair(Database.prototype, 'checkpoint', { op: 'checkpoint', result: none });
-pair(Database.prototype, 'compact', { op: 'compact', result: none });
-pair(Database.prototype, 'compactStep', { op: 'compact_step' });
+pair(Database.prototype, 'checkpoint', { op: 'checkpoint', result: none, long: true });
+pair(Database.prototype, 'compact', { op: 'compact', result: none, long: true });
+pair(Database.prototype, 'compactStep', { op: 'compact_step', long: true });
 pair(Database.prototype, 'sync', { op: 'sync', result: none });
-pair(Database.prototype, 'check', { op: 'check' });
+pair(Database.prototype, 'check', { op: 'check', long: true });
 pair(Database.prototype, 'stats', { op: 'stats' });
 
 module.exports = { Database, SyncMode, openTo, pathOf };

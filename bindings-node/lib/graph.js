@@ -6,6 +6,7 @@ const { invalid } = require('./errors.js');
 const { ops } = require('./native.js');
 const { registry, release } = require('./release.js');
 const { selected } = require('./select.js');
+const { markAsUncloneable } = require('./uncloneable.js');
 const { describe } = require('./writer.js');
 
 // The operations that are done most often, by their numbers.
@@ -14,7 +15,7 @@ const { edges_at_batch: EDGES_AT_BATCH, neighbor_ids: NEIGHBOR_IDS, degree: DEGR
 const { edge_between: EDGE_BETWEEN, edge_prop: EDGE_PROP } = ops;
 
 /** The number of what the addon holds for an object. */
-const HANDLE = Symbol('handle');
+const HANDLE = Symbol('handle of an object of KiteDB');
 /** Whether integers are bigint by default. */
 const BIG = Symbol('integers');
 /** The names of properties that are floats whatever number they are given. */
@@ -41,8 +42,12 @@ function bigOf(graph, options) {
       throw invalid(`there is no option ${name} here: give integers, or select where properties are read`);
     }
   }
-  const { integers } = options;
-  if (integers === undefined) return graph[BIG];
+  return integersOf(options.integers, graph[BIG]);
+}
+
+/** What `integers` says, and if it says nothing, what is so by default. */
+function integersOf(integers, byDefault) {
+  if (integers === undefined) return byDefault;
   if (integers !== 'bigint' && integers !== 'number') {
     throw invalid(`integers is ${describe(integers)}: give 'number' or 'bigint'`);
   }
@@ -85,6 +90,7 @@ class Rows {
     this.#big = big;
     this.#fetch = fetch;
     this.#limit = firstBatch;
+    markAsUncloneable(this);
     if (graph[NEWEST]) this.#take(graph[HANDLE], true);
   }
 
@@ -584,4 +590,4 @@ function nameId(graph, op, name) {
   return r.bool() ? r.u32() : null;
 }
 
-module.exports = { AllTypes, BIG, FLOATS, GraphReader, HANDLE, NEWEST, bigOf, endsTo };
+module.exports = { AllTypes, BIG, FLOATS, GraphReader, HANDLE, NEWEST, bigOf, endsTo, integersOf };

@@ -1,10 +1,17 @@
 'use strict';
 // Finds the addon of this platform, and connects this thread to it.
+//
+// A bundler that takes this package into one file which is a module leaves no `require` in it: so what is Node's own is asked of the
+// process here and in the files beside, and the addon is looked for from that file.
 
-const { Buffer } = require('node:buffer');
+const { Buffer } = process.getBuiltinModule('node:buffer');
+const { createRequire } = process.getBuiltinModule('node:module');
 const { PLATFORMS, addonPlatform } = require('./platform.js');
 
-function load() {
+/** Loads what is not known before: bundlers leave it alone. */
+const load = createRequire(typeof __filename === 'string' ? __filename : (process.argv[1] ?? `${process.cwd()}/`));
+
+function addon() {
   const name = addonPlatform();
   if (!PLATFORMS.includes(name)) {
     throw new Error(`@kitedb/core has no addon for ${name}: it runs on ${PLATFORMS.join(', ')}`);
@@ -12,7 +19,7 @@ function load() {
   const missing = [];
   for (const place of [`../native/kitedb.${name}.node`, `@kitedb/core-${name}`]) {
     try {
-      return require(place);
+      return load(place);
     } catch (error) {
       // What is there and cannot be loaded is another fault than what is not there.
       if (error?.code !== 'MODULE_NOT_FOUND') throw error;
@@ -31,7 +38,7 @@ const shared = Buffer.from(new ArrayBuffer(64 * 1024));
 /** What looks after commits that may have ended; set by `commits.js`. */
 const woken = { look() {} };
 
-const native = load().connect(shared, () => woken.look());
+const native = addon().connect(shared, () => woken.look());
 
 // Node waits for the threads of its pool before it ends, and nobody for what they are at.
 process.on('exit', () => native.end());

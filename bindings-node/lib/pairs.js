@@ -1,9 +1,9 @@
 'use strict';
 // Operations that block, in two forms: one that does, and one that returns a promise and does not.
 
-const { call, callAsync, written } = require('./call.js');
+const { call, callAsync, callWaiting, written } = require('./call.js');
 const { invalid } = require('./errors.js');
-const { BIG, HANDLE } = require('./graph.js');
+const { BIG, HANDLE, integersOf } = require('./graph.js');
 const { only } = require('./options.js');
 const { describe } = require('./writer.js');
 
@@ -16,10 +16,8 @@ function worded(error, context) {
   return error;
 }
 
-function howOf(options) {
-  const { signal, onProgress } = only(options, 'an asynchronous call', ['signal', 'onProgress']);
-  return { signal: signal ?? undefined, onProgress: onProgress ?? undefined };
-}
+const WATCHED = ['signal', 'onProgress'];
+const INTEGERS = ['integers'];
 
 /**
  * Makes `name` and `nameAsync`.
@@ -28,9 +26,10 @@ function howOf(options) {
  * @param {string} name
  * @param {object} how the operation `op`; how many arguments it takes before the options (`arity`); what writes them (`args`) and
  *   reads its result (`result`); what its errors begin with (`context`); whether it may wait for ever, so that it gets a thread of
- *   its own (`alone`)
+ *   its own (`alone`); whether it may take so long that a worker wants to be terminated meanwhile (`long`); and, where its result holds ids, which may be beyond what a number says, whether they are bigint unless the
+ *   options say `integers` (`big`)
  */
-function pair(target, name, { op, arity = 0, args = nothing, result = (r) => r.value(), context, alone = false }) {
+function pair(target, name, { op, arity = 0, args = nothing, result = (r) => r.value(), context, alone = false, long = alone, big }) {
   const arguments_ = (self, given) =>
     written((w) => {
       if (self !== undefined) w.handle(self[HANDLE]);
@@ -49,8 +48,9 @@ function pair(target, name, { op, arity = 0, args = nothing, result = (r) => r.v
   };
   define(name, function (...given) {
     const self = own(this);
+    const bigint = big === undefined ? self?.[BIG] : integersOf(only(given[arity], name, INTEGERS).integers, big(...given));
     try {
-      return result(call(op, arguments_(self, given.slice(0, arity)), self?.[BIG]), self);
+      return result((long ? callWaiting : call)(op, arguments_(self, given.slice(0, arity)), bigint), self);
     } catch (error) {
       throw worded(error, context);
     }
@@ -58,9 +58,11 @@ function pair(target, name, { op, arity = 0, args = nothing, result = (r) => r.v
   define(`${name}Async`, async function (...given) {
     const self = own(this);
     try {
-      const how = howOf(given[arity]);
+      const of = only(given[arity], `${name}Async`, big === undefined ? WATCHED : [...WATCHED, ...INTEGERS]);
+      const how = { signal: of.signal ?? undefined, onProgress: of.onProgress ?? undefined };
+      const bigint = big === undefined ? self?.[BIG] : integersOf(of.integers, big(...given));
       const w = arguments_(self, given.slice(0, arity));
-      return result(await callAsync(op, w, { ...how, alone, big: self?.[BIG] }), self);
+      return result(await callAsync(op, w, { ...how, alone, big: bigint }), self);
     } catch (error) {
       throw worded(error, context);
     }

@@ -23,33 +23,71 @@ function symbolOf(number) {
 const { fromCharCode } = String;
 
 /** A call out of JavaScript costs more than a text of up to so many bytes. */
-const SHORT = 24;
+const SHORT = 32;
+/** So many bytes of it are one string, made at once. */
+const AT_ONCE = 16;
 
-/** A short text of ASCII. Made of few pieces, for each is a string of its own. */
+/** A short text of ASCII. */
 function shortText(bytes, begin, end) {
-  let text = '';
-  let at = begin;
-  for (; end - at >= 8; at += 8) {
-    text += fromCharCode(
-      bytes[at],
-      bytes[at + 1],
-      bytes[at + 2],
-      bytes[at + 3],
-      bytes[at + 4],
-      bytes[at + 5],
-      bytes[at + 6],
-      bytes[at + 7],
-    );
+  if (end - begin <= AT_ONCE) return piece(bytes, begin, end - begin);
+  return piece(bytes, begin, AT_ONCE) + piece(bytes, begin + AT_ONCE, end - begin - AT_ONCE);
+}
+
+/** Written out: a loop would make a string of each byte. */
+function piece(b, at, len) {
+  switch (len) {
+    case 1:
+      return fromCharCode(b[at]);
+    case 2:
+      return fromCharCode(b[at], b[at + 1]);
+    case 3:
+      return fromCharCode(b[at], b[at + 1], b[at + 2]);
+    case 4:
+      return fromCharCode(b[at], b[at + 1], b[at + 2], b[at + 3]);
+    case 5:
+      return fromCharCode(b[at], b[at + 1], b[at + 2], b[at + 3], b[at + 4]);
+    case 6:
+      return fromCharCode(b[at], b[at + 1], b[at + 2], b[at + 3], b[at + 4], b[at + 5]);
+    case 7:
+      return fromCharCode(b[at], b[at + 1], b[at + 2], b[at + 3], b[at + 4], b[at + 5], b[at + 6]);
+    case 8:
+      return fromCharCode(b[at], b[at + 1], b[at + 2], b[at + 3], b[at + 4], b[at + 5], b[at + 6], b[at + 7]);
+    case 9:
+      return fromCharCode(b[at], b[at + 1], b[at + 2], b[at + 3], b[at + 4], b[at + 5], b[at + 6], b[at + 7], b[at + 8]);
+    case 10:
+      return fromCharCode(b[at], b[at + 1], b[at + 2], b[at + 3], b[at + 4], b[at + 5], b[at + 6], b[at + 7], b[at + 8], b[at + 9]);
+    case 11:
+      return fromCharCode(
+        b[at], b[at + 1], b[at + 2], b[at + 3], b[at + 4], b[at + 5], b[at + 6], b[at + 7], b[at + 8], b[at + 9], b[at + 10],
+      );
+    case 12:
+      return fromCharCode(
+        b[at], b[at + 1], b[at + 2], b[at + 3], b[at + 4], b[at + 5], b[at + 6], b[at + 7], b[at + 8], b[at + 9], b[at + 10],
+        b[at + 11],
+      );
+    case 13:
+      return fromCharCode(
+        b[at], b[at + 1], b[at + 2], b[at + 3], b[at + 4], b[at + 5], b[at + 6], b[at + 7], b[at + 8], b[at + 9], b[at + 10],
+        b[at + 11], b[at + 12],
+      );
+    case 14:
+      return fromCharCode(
+        b[at], b[at + 1], b[at + 2], b[at + 3], b[at + 4], b[at + 5], b[at + 6], b[at + 7], b[at + 8], b[at + 9], b[at + 10],
+        b[at + 11], b[at + 12], b[at + 13],
+      );
+    case 15:
+      return fromCharCode(
+        b[at], b[at + 1], b[at + 2], b[at + 3], b[at + 4], b[at + 5], b[at + 6], b[at + 7], b[at + 8], b[at + 9], b[at + 10],
+        b[at + 11], b[at + 12], b[at + 13], b[at + 14],
+      );
+    case 16:
+      return fromCharCode(
+        b[at], b[at + 1], b[at + 2], b[at + 3], b[at + 4], b[at + 5], b[at + 6], b[at + 7], b[at + 8], b[at + 9], b[at + 10],
+        b[at + 11], b[at + 12], b[at + 13], b[at + 14], b[at + 15],
+      );
+    default:
+      return '';
   }
-  if (end - at >= 4) {
-    text += fromCharCode(bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]);
-    at += 4;
-  }
-  if (end - at >= 2) {
-    text += fromCharCode(bytes[at], bytes[at + 1]);
-    at += 2;
-  }
-  return at < end ? text + fromCharCode(bytes[at]) : text;
 }
 
 class Reader {

@@ -4,10 +4,11 @@
 const { begin, call } = require('./call.js');
 const { invalid } = require('./errors.js');
 const { Database, openTo, pathOf } = require('./database.js');
-const { HANDLE } = require('./graph.js');
+const { BIG, HANDLE } = require('./graph.js');
 const { countTo, pair } = require('./pairs.js');
 const { registry, release } = require('./release.js');
 const { INTERNAL, onlyHere } = require('./transaction.js');
+const { markAsUncloneable } = require('./uncloneable.js');
 const { describe } = require('./writer.js');
 
 const none = () => undefined;
@@ -23,15 +24,17 @@ pair(proto, 'primaryRivals', { op: 'primary_rivals' });
 pair(proto, 'replicaRivals', { op: 'replica_rivals' });
 pair(proto, 'replicaBootstrapFromSnapshot', {
   op: 'replica_bootstrap_from_snapshot',
+  long: true,
   result: none,
   context: 'Failed to bootstrap replica',
 });
 pair(proto, 'replicaReseedFromSnapshot', {
   op: 'replica_bootstrap_from_snapshot',
+  long: true,
   result: none,
   context: 'Failed to reseed replica',
 });
-pair(proto, 'replicaCopySource', { op: 'replica_copy_source', context: 'Failed to bootstrap replica' });
+pair(proto, 'replicaCopySource', { op: 'replica_copy_source', long: true, context: 'Failed to bootstrap replica' });
 pair(proto, 'replicaCatchUpOnce', {
   op: 'replica_catch_up_once',
   arity: 1,
@@ -40,6 +43,7 @@ pair(proto, 'replicaCatchUpOnce', {
 });
 pair(proto, 'replicaPromote', {
   op: 'replica_promote',
+  long: true,
   arity: 1,
   args: (w, force = false) => {
     if (typeof force !== 'boolean') throw invalid(`force is ${describe(force)}: give true or false`);
@@ -65,7 +69,7 @@ pair(proto, 'replicaWaitForNews', {
   alone: true,
 });
 pair(proto, 'startFollower', { op: 'start_follower', arity: 1, args: (w, options) => w.options(options), result: none });
-pair(proto, 'stopFollower', { op: 'stop_follower', result: none });
+pair(proto, 'stopFollower', { op: 'stop_follower', long: true, result: none });
 
 const wait = {
   op: 'wait_for_token_outcome',
@@ -82,6 +86,7 @@ pair(proto, 'waitForToken', { ...wait, result: (r) => r.value() === 'reached' })
 
 const snapshotJson = {
   op: 'snapshot_transport_json',
+  long: true,
   arity: 1,
   args: (w, includeData = false) => {
     if (typeof includeData !== 'boolean') throw invalid(`includeData is ${describe(includeData)}: give true or false`);
@@ -120,6 +125,7 @@ class ExportedSnapshot {
       startCursor: r.text(),
     });
     Object.defineProperty(this, HANDLE, { value: handle });
+    markAsUncloneable(this);
     registry.register(this, handle, this);
     Object.freeze(this);
   }
@@ -148,6 +154,7 @@ class ExportedSnapshot {
 
 pair(proto, 'primaryExportSnapshot', {
   op: 'export_snapshot',
+  long: true,
   result: (r) => new ExportedSnapshot(INTERNAL, r),
   context: 'Failed to export replication snapshot',
 });
@@ -191,7 +198,7 @@ const pathThen = (rest) => (w, path, ...given) => {
 const open = (w, options) => w.options(options);
 pair(Database, 'detach', { op: 'detach', arity: 2, args: openTo });
 pair(Database, 'confirmMoved', { op: 'confirm_moved', arity: 2, args: openTo });
-pair(Database, 'repair', { op: 'repair', arity: 2, args: pathThen(open) });
+pair(Database, 'repair', { op: 'repair', long: true, arity: 2, args: pathThen(open) });
 pair(Database, 'confirmReplicasAt', { op: 'confirm_replicas_at', arity: 2, args: openTo, result: none });
 pair(Database, 'removeReplicaAt', {
   op: 'remove_replica_at',
@@ -217,16 +224,18 @@ function database(db, what = 'db') {
 
 // The names of the runbook: free functions that take the database.
 const free = {};
-const both = { op: 'compare', arity: 3, result: (r) => r.value() };
 function compareTo(deep) {
   return {
-    ...both,
+    op: 'compare',
+    long: true,
     arity: 2,
     args: (w, a, b) => {
       w.handle(database(a, 'a')[HANDLE]);
       w.handle(database(b, 'b')[HANDLE]);
       w.bool(deep);
     },
+    // What differs is named by its ids, of which either may have such ones.
+    big: (a, b) => database(a, 'a')[BIG] || database(b, 'b')[BIG],
   };
 }
 pair(free, 'compare', compareTo(false));

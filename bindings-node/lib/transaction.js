@@ -1,10 +1,11 @@
 'use strict';
 
-const { begin, call, callAsync } = require('./call.js');
+const { begin, call, callAsync, callWaiting } = require('./call.js');
 const commits = require('./commits.js');
 const { BIG, FLOATS, GraphReader, HANDLE } = require('./graph.js');
 const { signalOf } = require('./options.js');
 const { registry, release } = require('./release.js');
+const { markAsUncloneable } = require('./uncloneable.js');
 const { install, writes } = require('./writes.js');
 
 const inspect = Symbol.for('nodejs.util.inspect.custom');
@@ -24,6 +25,7 @@ class Transaction extends GraphReader {
     super();
     onlyHere(internal, 'Transaction', 'db.begin() or db.transaction(fn) gives one');
     this[HANDLE] = handle;
+    markAsUncloneable(this);
     this[DATABASE] = database;
     this[BIG] = database[BIG];
     this[FLOATS] = database[FLOATS];
@@ -107,6 +109,7 @@ class Pending {
   constructor(internal, handle, token) {
     onlyHere(internal, 'Pending', 'tx.submit() gives one');
     this[HANDLE] = handle;
+    markAsUncloneable(this);
     this.#token = token;
     registry.register(this, handle, this);
   }
@@ -119,7 +122,7 @@ class Pending {
   wait() {
     const w = begin();
     w.handle(this[HANDLE]);
-    return call('wait', w).text();
+    return callWaiting('wait', w).text();
   }
 
   /** A promise of its token. */
@@ -146,6 +149,7 @@ class Snapshot extends GraphReader {
     super();
     onlyHere(internal, 'Snapshot', 'db.snapshot() gives one');
     this[HANDLE] = handle;
+    markAsUncloneable(this);
     this[DATABASE] = database;
     this[BIG] = database[BIG];
     this[FLOATS] = database[FLOATS];
@@ -206,6 +210,7 @@ class BulkLoader extends GraphReader {
     super();
     onlyHere(internal, 'BulkLoader', 'db.beginBulk(elementsPerCommit) gives one');
     this[HANDLE] = handle;
+    markAsUncloneable(this);
     this[DATABASE] = database;
     this[BIG] = database[BIG];
     this[FLOATS] = database[FLOATS];

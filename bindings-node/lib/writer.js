@@ -1,7 +1,7 @@
 'use strict';
 // Writes the arguments of an operation: see crates/kitedb-napi/src/wire/mod.rs.
 
-const { Buffer } = require('node:buffer');
+const { Buffer } = process.getBuiltinModule('node:buffer');
 const { native, ops, shared } = require('./native.js');
 const { invalid } = require('./errors.js');
 const temporal = require('./temporal.js');
@@ -73,6 +73,8 @@ class Writer {
     /** The names of the row that is written, as far as they are, and else of the one before; and their numbers. */
     this.row = [];
     this.numbers = [];
+    /** Whether every number is a float now. */
+    this.floating = false;
     this.reset(shared);
   }
 
@@ -124,6 +126,12 @@ class Writer {
     this.at += 4;
   }
 
+  /** Where something goes that is counted only once it is written. */
+  place() {
+    this.u32(0);
+    return this.at - 4;
+  }
+
   fillU32(place, value) {
     this.view.setUint32(place, value, true);
   }
@@ -155,6 +163,7 @@ class Writer {
 
   /** A number that is known to be one of those. */
   handle(value) {
+    if (value === undefined) throw invalid('a method of KiteDB is called on what it is no method of: call it on the object that has it');
     this.room(8);
     const high = value < TWO_32 ? 0 : Math.floor(value / TWO_32);
     this.view.setUint32(this.at, value >>> 0, true);
@@ -268,10 +277,20 @@ class Writer {
   /** A property's value. */
   value(value, name, floats) {
     try {
-      if (typeof value === 'number' && floats !== undefined && floats.has(name)) this.float(value);
+      if (floats !== undefined && floats.has(name)) this.floats(value);
       else this.nested(value, 0);
     } catch (error) {
       throw error instanceof ValueFault ? error.of(name) : error;
+    }
+  }
+
+  /** A value whose numbers are floats, however deep they are. */
+  floats(value) {
+    this.floating = true;
+    try {
+      this.nested(value, 0);
+    } finally {
+      this.floating = false;
     }
   }
 
@@ -291,7 +310,7 @@ class Writer {
         }
         return;
       case 'number':
-        if (!Number.isSafeInteger(value) || Object.is(value, -0)) return this.float(value);
+        if (this.floating || !Number.isSafeInteger(value) || Object.is(value, -0)) return this.float(value);
         this.room(9);
         this.bytes[this.at] = 3;
         this.view.setUint32(this.at + 1, value >>> 0, true);
@@ -301,6 +320,10 @@ class Writer {
       case 'boolean':
         return this.u8(value ? 2 : 1);
       case 'bigint':
+        if (this.floating) {
+          if (BigInt(Number(value)) !== value) throw new ValueFault(`the integer ${value}, which no float says exactly, and its property is one of floats`);
+          return this.float(Number(value));
+        }
         if (value < I64_MIN || value > I64_MAX) {
           throw new ValueFault(`the integer ${value}, which does not fit 64 bits: give a float, or text`);
         }
@@ -321,6 +344,7 @@ class Writer {
     if (Array.isArray(value)) {
       // As many as are told: code of the caller may run meanwhile, and change how many there are.
       const { length } = value;
+      if (hasMore(value, length)) throw new ValueFault('an array with members that are no items of it, which would be lost: give a map of them');
       this.u8(8);
       this.u32(length);
       for (let nth = 0; nth < length; nth++) {
@@ -344,6 +368,7 @@ class Writer {
     } else if (temporal.write(this, value)) {
       // It is written.
     } else if (isPlain(value)) {
+      if (hasSymbols(value)) throw new ValueFault(`an object with ${SYMBOLS}`);
       const entries = Object.entries(value);
       this.map(entries, entries.length, depth);
     } else {
@@ -375,9 +400,16 @@ class Writer {
       return;
     }
     if (!isPlain(props)) throw invalid(`properties are ${describe(props)}: give an object of them`);
-    const names = Object.keys(props);
-    this.u32(names.length);
-    for (let nth = 0; nth < names.length; nth++) this.prop(names[nth], props[names[nth]], floats);
+    if (hasSymbols(props)) throw invalid(`properties are an object with ${SYMBOLS}`);
+    const place = this.place();
+    let count = 0;
+    // Whoever goes through an object so gets each member by its place, where an array of names would have it looked for.
+    for (const name in props) {
+      if (!hasOwn.call(props, name)) continue;
+      this.prop(name, props[name], floats);
+      count++;
+    }
+    this.fillU32(place, count);
   }
 
   prop(name, value, floats) {
@@ -424,8 +456,7 @@ class Writer {
 
   /** Options by name; what is undefined or null is not given. */
   options(options) {
-    const place = this.at;
-    this.u32(0);
+    const place = this.place();
     if (options === undefined || options === null) return;
     if (!isPlain(options)) throw invalid(`options are ${describe(options)}: give an object`);
     let count = 0;
@@ -437,6 +468,28 @@ class Writer {
     }
     this.fillU32(place, count);
   }
+}
+
+const { hasOwnProperty: hasOwn } = Object.prototype;
+
+const SYMBOLS = 'a member whose name is a symbol, which would be lost: give it a name that is text';
+
+/** Whether an object has members that are enumerable and whose names are symbols. */
+function hasSymbols(object) {
+  const symbols = Object.getOwnPropertySymbols(object);
+  return symbols.length > 0 && symbols.some((symbol) => Object.prototype.propertyIsEnumerable.call(object, symbol));
+}
+
+/** Whether an array has members beside its items. Holes are no items, and an error of their own. */
+function hasMore(array, length) {
+  const names = Object.keys(array);
+  // Items come first, in their order.
+  return (names.length > 0 && !isItem(names[names.length - 1], length)) || hasSymbols(array);
+}
+
+function isItem(name, length) {
+  const at = Number(name);
+  return Number.isInteger(at) && at >= 0 && at < length && String(at) === name;
 }
 
 /** The length of a typed array, whatever its `length` says. */
@@ -463,6 +516,7 @@ function wholeNumber(value, what) {
 
 function floatsOf(value, what) {
   if (!Array.isArray(value)) throw invalid(`${what} is ${describe(value)}: give a Float32Array, or an array of numbers`);
+  if (hasMore(value, value.length)) throw invalid(`${what} is an array with members that are no items of it: give an array of numbers`);
   return Float32Array.from(value, (item, nth) => {
     if (typeof item !== 'number') throw invalid(`${what}[${nth}] is ${describe(item)}: give a Float32Array, or an array of numbers`);
     return item;

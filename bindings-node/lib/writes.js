@@ -6,6 +6,8 @@ const { invalid } = require('./errors.js');
 const { BIG, FLOATS, HANDLE, bigOf, endsTo } = require('./graph.js');
 const { describe, isPlain } = require('./writer.js');
 
+const { hasOwnProperty: hasOwn } = Object.prototype;
+
 /** Calls of the caller's code may be among what is written: getters, iterators. */
 function write(tx, op, rest, big = tx[BIG]) {
   const w = written((w) => {
@@ -17,7 +19,8 @@ function write(tx, op, rest, big = tx[BIG]) {
 
 function newNodeTo(w, node, floats) {
   if (!isPlain(node)) throw invalid(`a node to be created is ${describe(node)}: give an object`);
-  for (const member of Object.keys(node)) {
+  for (const member in node) {
+    if (!hasOwn.call(node, member)) continue;
     if (member !== 'key' && member !== 'props' && member !== 'labels' && member !== 'id') {
       throw invalid(`a node to be created has no ${member}: give id, key, labels and props, each if it has one`);
     }

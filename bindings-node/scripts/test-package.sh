@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Packs the package and that of this platform, and looks at both as others do: `publint` and `@arethetypeswrong/cli` at what they say
-# of themselves; an empty project that installs them, and runs the tours of the READMEs as a module, as CommonJS and as TypeScript;
-# bundlers, with an application that uses them; and a platform that there is no addon for.
+# of themselves; an empty project that installs them, and runs the tours of the READMEs and of `docs/tour.md` as a module, as CommonJS
+# and as TypeScript; bundlers, with an application that uses them; and a platform that there is no addon for.
 
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -29,7 +29,7 @@ npm install --silent --no-fund --no-audit --no-package-lock --omit=optional "$ma
 printf '{ "compilerOptions": { "strict": true, "target": "es2022", "lib": ["es2022", "esnext.disposable"], "module": "nodenext", "types": ["node"], "typeRoots": ["%s/node_modules/@types"], "rootDir": "tours", "outDir": "compiled" } }\n' \
     "$here" >tsconfig.json
 
-for readme in "$here/README.md" "$here/../README.md"; do
+for readme in "$here/README.md" "$here/../README.md" "$here/../docs/tour.md"; do
     rm -rf tours compiled
     node "$here/scripts/readme.mjs" "$readme" tours
     "$here/node_modules/.bin/tsc" -p .
@@ -58,9 +58,16 @@ expect charles node bundled.mjs
 expect charles node bundled.cjs
 "$tools/vite" build --config vite.config.mjs
 expect charles node vite/app.mjs
-# One that takes the package in all the same, as CommonJS, finds the addon where it is installed.
+# One that takes the package in all the same finds the addon where it is installed, and needs nothing else of it.
 "$tools/esbuild" app.mjs --bundle --platform=node --format=cjs --outfile=taken-in.cjs --log-level=error
-expect charles node taken-in.cjs
+"$tools/esbuild" app.mjs --bundle --platform=node --format=esm --outfile=taken-in.mjs --log-level=error
+mkdir -p "$scratch/taken-in/node_modules/@kitedb"
+cp -R "node_modules/@kitedb/core-$platform" "$scratch/taken-in/node_modules/@kitedb/"
+cp taken-in.* "$scratch/taken-in/"
+for bundle in "$scratch"/taken-in/taken-in.*; do
+    expect charles node "$bundle"
+    (cd / && expect charles node "$bundle")
+done
 printf 'bundled by esbuild and by Vite\n'
 
 # A platform without an addon, one whose package is not installed, and a Node that has another one's.

@@ -1,6 +1,7 @@
 'use strict';
 
 const { test } = require('node:test');
+const { spawnSync } = require('node:child_process');
 const { readFileSync } = require('node:fs');
 const { join } = require('node:path');
 const { assert, kitedb } = require('./support.js');
@@ -50,6 +51,11 @@ test('what is exported is declared, and what is declared is exported', () => {
   const names = [...values].map(([, name]) => name);
   for (const [, listed] of text.matchAll(/^export \{([^}]*)\} from/gm)) names.push(...listed.match(/\w+/g));
   assert.deepEqual(sorted(Object.keys(kitedb)), sorted(new Set(names)));
+});
+
+test('a module lists what is exported', () => {
+  const { status, stderr } = spawnSync(process.execPath, [join(__dirname, '..', 'scripts', 'modules.mjs'), '--check'], { encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
 });
 
 test('every option of an open that is declared is taken', () => {

@@ -330,11 +330,71 @@ test('objects that are frozen, proxied, of no prototype, or of another realm are
   assert.deepEqual(read(structuredClone({ a: { b: 1 } })), { a: { b: 1 } });
   const { runInNewContext } = require('node:vm');
   assert.deepEqual(read(runInNewContext('({ a: [1, { b: 2 }] })')), { a: [1, { b: 2 }] });
-  // Symbols are no names of properties, and what is not enumerable is not seen, as in JSON.
-  assert.deepEqual(read(Object.defineProperty({ a: 1, [Symbol('s')]: 2 }, 'hidden', { value: 3 })), { a: 1 });
+  // What is not enumerable is not seen, as in JSON, whatever its name is.
+  const hidden = { hidden: { value: 3 }, [Symbol('s')]: { value: 4 } };
+  assert.deepEqual(read({ ...Object.defineProperties({ a: 1 }, hidden), b: Object.defineProperties({ c: 1 }, hidden) }), { a: 1, b: { c: 1 } });
+  assert.deepEqual(read(Object.defineProperties({ a: Object.defineProperties([1], hidden) }, hidden)), { a: [1] });
   // What an object inherits is not its own.
   assert.deepEqual(read(Object.assign(Object.create(null), { a: 1 })), { a: 1 });
   fails(() => db.createNode(new (class Described { key = 'x'; })()), 'INVALID_ARGUMENT', /instance of Described/);
+});
+
+test('what stands for something of the engine is not copied', (t) => {
+  const db = graph(t);
+  const primary = Database.open(join(dir, 'cloned.kitedb'), { replicationRole: 'primary' });
+  t.after(() => primary.close());
+  const exporter = kitedb.startExporter(db, { transport: 'json', endpoint: 'http://127.0.0.1:1', closeTimeoutMs: 100 });
+  const [tx, snapshot, image] = [db.begin(), db.snapshot(), primary.primaryExportSnapshot()];
+  const held = [db, tx, snapshot, db.nodes(), db.outNeighbors(1, 'KNOWS'), db.beginBulk(10), exporter, image];
+  const { markAsUncloneable } = require('node:worker_threads');
+  for (const one of held) {
+    // Node 20 copies it: as nothing that could be taken for one.
+    if (markAsUncloneable === undefined) assert.ok(!(structuredClone(one) instanceof one.constructor));
+    else assert.throws(() => structuredClone(one), { name: 'DataCloneError' });
+  }
+  [tx, snapshot, image, exporter].forEach((one) => one[Symbol.dispose]());
+});
+
+test('a method that is called on something else says so', (t) => {
+  const db = graph(t);
+  for (const call of [
+    () => db.node.call({}, 1),
+    () => db.createNode.call({}, 'x'),
+    () => db.close.call({}),
+    () => Database.prototype.path,
+    () => kitedb.Transaction.prototype.commit.call({}),
+    () => kitedb.Snapshot.prototype.release.call({}),
+    () => kitedb.ExportedSnapshot.prototype.read.call({}, 0, 1),
+  ]) {
+    fails(call, 'INVALID_ARGUMENT', /called on what it is no method of/);
+  }
+});
+
+test('what would be lost of an object or an array is an error', (t) => {
+  const db = graph(t);
+  const nodes = db.countNodes();
+  const symbol = { [Symbol('s')]: 1 };
+  for (const [value, message] of [
+    [{ a: 1, ...symbol }, /^value is an object with a member whose name is a symbol/],
+    [[{ deep: symbol }], /^value\[0\]\.deep is an object with a member whose name is a symbol/],
+    [Object.assign([1, 2], { more: 3 }), /^value is an array with members that are no items/],
+    [Object.assign([], { '-1': 3 }), /no items/],
+    [Object.assign([1], { '01': 3 }), /no items/],
+    [Object.assign([1], symbol), /no items/],
+    [{ found: /(b)/.exec('abc') }, /^value\.found is an array with members/],
+    [new Map([['list', Object.assign([1], { more: 3 })]]), /^value\.list is an array with members/],
+  ]) {
+    fails(() => db.createNode({ props: { value } }), 'INVALID_ARGUMENT', message);
+    fails(() => db.setNodeProp(1, 'value', value), 'INVALID_ARGUMENT', message);
+  }
+  const lost = /properties are an object with a member whose name is a symbol/;
+  fails(() => db.createNode({ props: { a: 1, ...symbol } }), 'INVALID_ARGUMENT', lost);
+  fails(() => db.createNodesBatch([{}, { props: symbol }]), 'INVALID_ARGUMENT', lost);
+  fails(() => db.addEdge(1, 'KNOWS', 2, symbol), 'INVALID_ARGUMENT', lost);
+  fails(() => db.upsertNode('a', symbol), 'INVALID_ARGUMENT', lost);
+  assert.equal(db.countNodes(), nodes);
+  const list = Array.from({ length: 1000 }, (_, n) => n);
+  assert.deepEqual(db.nodeProp(db.createNode({ props: { list } }), 'list'), list);
 });
 
 test('names of prototypes are no members, wherever a name is looked up', (t) => {

@@ -24,6 +24,17 @@ async function said() {
   return JSON.parse((await lines.next()).value);
 }
 
+/** Waits until something was sent there, whatever else is: an exporter that was let go of pushes when it likes. */
+async function sentTo(url) {
+  while ((await said()).url !== url);
+}
+
+/** Hears what else the collector has said. */
+async function heard(db) {
+  kitedb.pushReplicationMetricsOtelJson(db, http('/end'), 5000);
+  await sentTo('/end');
+}
+
 const http = (path = '/v1/metrics') => `http://127.0.0.1:${ports.http}${path}`;
 const grpc = () => `http://127.0.0.1:${ports.grpc}`;
 
@@ -155,6 +166,56 @@ test('an exporter pushes from a thread of its own, until it is closed', async (t
   fails(() => kitedb.startExporter(db, { transport: 'udp', endpoint: http() }), 'INVALID_OPTION', /json, protobuf or grpc/);
   const other = kitedb.startExporter(db, { transport: 'grpc', endpoint: grpc() });
   other[Symbol.dispose]();
+});
+
+test('an exporter that is let go of amid a flush answers that, and takes no other', async (t) => {
+  const db = primary(t);
+  const options = { transport: 'json', intervalMs: 1 << 30, timeoutMs: 60_000 };
+  const disposed = kitedb.startExporter(db, { ...options, endpoint: http('/slow') });
+  const flush = disposed.flushAsync();
+  await sentTo('/slow');
+  disposed[Symbol.dispose]();
+  assert.deepEqual([disposed.state, disposed.lastError, disposed.metrics()], ['closed', null, null]);
+  fails(() => disposed.flush(), 'FINISHED', /this exporter is done with/);
+  await failsLater(disposed.flushAsync(), 'FINISHED');
+  fails(() => disposed.close(), 'FINISHED');
+  disposed[Symbol.dispose]();
+  await disposed[Symbol.asyncDispose]();
+  child.stdin.write('answer\n');
+  assert.equal((await flush).statusCode, 200);
+  // The last push, which nobody waits for.
+  await sentTo('/slow');
+  child.stdin.write('answer\n');
+
+  const awaited = kitedb.startExporter(db, { ...options, endpoint: http('/slow') });
+  const both = [awaited.flushAsync(), awaited.flushAsync()];
+  await sentTo('/slow');
+  const closed = awaited[Symbol.asyncDispose]();
+  assert.equal(awaited.state, 'running');
+  child.stdin.write('answer\n');
+  // Perhaps the second flush has a push of its own, and then there is the last one.
+  const answers = setInterval(() => child.stdin.write('answer\n'), 5);
+  for (const { statusCode } of await Promise.all(both)) assert.equal(statusCode, 200);
+  await closed;
+  clearInterval(answers);
+  assert.deepEqual([awaited.state, awaited.metrics()], ['closed', null]);
+  await heard(db);
+});
+
+test('what became of pushes counts for the database, whoever made them', async (t) => {
+  const db = primary(t);
+  kitedb.pushReplicationMetricsOtelJson(db, http(), 5000);
+  await said();
+  const options = { transport: 'json', endpoint: http(), intervalMs: 1 << 30 };
+  const first = kitedb.startExporter(db, options);
+  const counted = first.metrics().pushes;
+  await first.flushAsync();
+  assert.equal(first.metrics().pushes, counted + 1);
+  await first.closeAsync();
+  const second = kitedb.startExporter(db, options);
+  assert.equal(second.metrics().pushes, counted + 2);
+  await second.closeAsync();
+  await heard(db);
 });
 
 test('the options of a push are looked at before the database is', () => {

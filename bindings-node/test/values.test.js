@@ -1,7 +1,7 @@
 'use strict';
 
 const { test } = require('node:test');
-const { assert, fails, kitedb, memory } = require('./support.js');
+const { assert, fails, failsLater, kitedb, memory } = require('./support.js');
 
 const { DateTime, Duration, LocalDate, LocalDateTime, LocalTime, Time, float } = kitedb;
 
@@ -83,6 +83,19 @@ test('an integer stays one, and a float that looks like one is said to be one', 
   assert.strictEqual(db.stats().nodes, 1n);
 });
 
+test('every number of a property of floats is one, however deep, and a bigint where a float says it', (t) => {
+  const db = memory(t, { integers: 'bigint', floatProperties: ['price'] });
+  const price = [1, { net: 2, gross: [3n, -0] }, new Map([['tax', 4]]), 2n ** 60n];
+  const id = db.createNode({ props: { price, other: [1] } });
+  assert.deepStrictEqual(db.nodeProps(id), { price: [1, { net: 2, gross: [3, -0] }, { tax: 4 }, 2 ** 60], other: [1n] });
+  db.setNodeProp(id, 'price', 10n);
+  assert.strictEqual(db.nodeProp(id, 'price'), 10);
+  fails(() => db.setNodeProp(id, 'price', [2n ** 53n + 1n]), 'INVALID_ARGUMENT', /^price\[0\] is the integer 9007199254740993, which no float says exactly/);
+  // Numbers are integers again after such an error.
+  db.setNodeProp(id, 'other', 5);
+  assert.strictEqual(db.nodeProp(id, 'other'), 5n);
+});
+
 test('an integer that no number says is an error unless bigint was asked for', (t) => {
   const db = memory(t);
   const id = db.createNode({ props: { big: 2n ** 53n, small: -(2n ** 63n) } });
@@ -101,6 +114,37 @@ test('an integer that no number says is an error unless bigint was asked for', (
   fails(() => db.nodeByKey('far'), 'INTEGER_UNSAFE');
   // After such an error names and values are read as before.
   assert.deepStrictEqual(db.node(far, { integers: 'bigint' }), { id: far, key: 'far', labels: [], props: {} });
+});
+
+test('a report that names ids is read like they are, by handle or by call', async (t) => {
+  const [plain, other, big] = [memory(t), memory(t), memory(t, { integers: 'bigint' })];
+  plain.createNode({ id: 2n ** 60n, key: 'far' }, { integers: 'bigint' });
+  const element = { kind: 'node', id: 2n ** 60n, key: 'far' };
+  // One of the two handles says it, or the call does.
+  for (const found of [
+    kitedb.compareDeep(plain, big),
+    kitedb.compareDeep(big, plain),
+    await kitedb.compareDeepAsync(plain, big),
+    kitedb.compareDeep(plain, other, { integers: 'bigint' }),
+    await kitedb.compareDeepAsync(plain, other, { integers: 'bigint' }),
+  ]) {
+    assert.deepStrictEqual(found.differences.map((difference) => difference.element), [element]);
+    assert.deepStrictEqual([found.differenceCount, typeof found.a.nodes, typeof found.lead], [1n, 'bigint', 'bigint']);
+  }
+  fails(() => kitedb.compareDeep(plain, other), 'INTEGER_UNSAFE', /give that to the call/);
+  await failsLater(kitedb.compareDeepAsync(plain, other), 'INTEGER_UNSAFE');
+  const small = kitedb.compare(big, other, { integers: 'number' });
+  assert.deepStrictEqual([small.a.nodes, small.differenceCount], [0, 0]);
+  assert.strictEqual(kitedb.collectMetrics(plain, { integers: 'bigint' }).data.maxNodeId, 2n ** 60n);
+  assert.strictEqual(kitedb.collectMetrics(big, { integers: 'number' }).data.maxNodeId, 0);
+  fails(() => kitedb.collectMetrics(plain), 'INTEGER_UNSAFE', /give that to the call/);
+  for (const [call, message] of [
+    [() => kitedb.compareDeep(plain, other, { integer: 'bigint' }), /compareDeep has no option integer: give integers/],
+    [() => kitedb.collectMetrics(plain, { integers: 'big' }), /integers is a string: give 'number' or 'bigint'/],
+    [() => kitedb.collectMetrics(plain, 'bigint'), /the options of collectMetrics are a string/],
+  ]) {
+    fails(call, 'INVALID_ARGUMENT', message);
+  }
 });
 
 test('what no property can hold is refused, with the way to it', (t) => {

@@ -52,6 +52,12 @@ function networkOf(entry: unknown, what: string): Network {
         (typeof entry === 'string' ? `: '${entry}'` : ''),
     )
   }
+  if (wanted === 0) {
+    throw new ReplicationAdminConfigError(
+      `trustedProxies of ${what} has a network of every address, '${String(entry)}', which makes whoever can reach the port an ` +
+        "administrator: name the addresses of the proxies, or say 'any' where nothing but a proxy can reach it",
+    )
+  }
   return { bytes, bits: wanted }
 }
 

@@ -392,6 +392,11 @@ test('the certificate header is believed from configured proxies, by the connect
   ]) {
     refusesConfig({ mode: 'mtls', trustedProxies: [bad] }, /no IP address/)
   }
+  // Everybody is no proxy.
+  for (const all of ['0.0.0.0/0', '10.0.0.7/0', '::/0', ' ::1/00 ']) {
+    refusesConfig({ mode: 'mtls', trustedProxies: ['loopback', all] }, /network of every address.*or say 'any'/)
+    assert.throws(() => isForwardedTlsClientAuthorized({ headers }, { trustedProxies: [all] }), /every address/)
+  }
 })
 
 test('the call of the runbook admits the client that it names', () => {
@@ -472,7 +477,7 @@ test('where no proxies are named, this machine is believed, and who gives nothin
 
 test('where proxies are named, headers alone are nobody’s word', () => {
   const headers = { [CERT]: 'CN=admin', 'x-client-verify': 'SUCCESS' }
-  for (const trustedProxies of [['10.0.0.7'], ['loopback'], ['0.0.0.0/0', '::/0']]) {
+  for (const trustedProxies of [['10.0.0.7'], ['loopback'], ['0.0.0.0/1', '::/1']]) {
     assert.equal(status({ mode: 'mtls', trustedProxies }, { headers }), 401)
     assert.equal(isForwardedTlsClientAuthorized({ headers }, { trustedProxies }), false)
   }

@@ -17,6 +17,9 @@ const bigNode: Node<bigint> | null = db.node(ada, { integers: 'bigint' });
 const value: Value | undefined = node?.props['born'];
 const ids: bigint[] = big.neighborIds(mary, 'out', AllTypes);
 for (const friend of db.outNeighbors(ada, 'KNOWS')) friend.labels.map((label) => label.length);
+const unlike: bigint[] = kitedb.compareDeep(db, big).differences.flatMap(({ element }) => (element.kind === 'node' ? [element.id] : []));
+const alike: number = kitedb.compare(db, db).differenceCount;
+const greatest: bigint = kitedb.collectMetrics(db, { integers: 'bigint' }).data.maxNodeId;
 
 // @ts-expect-error A function that returns a promise commits too early.
 db.transaction(async (tx) => tx.createNode('late'));
@@ -57,4 +60,4 @@ try {
   if (error instanceof KiteDbError && error.kind === 'retry_later') console.log(error.pid, error.code === 'LOCKED');
 }
 
-export { bigNode, ids, replication, value, wrong };
+export { alike, bigNode, greatest, ids, replication, unlike, value, wrong };

@@ -138,6 +138,11 @@ fn sync_mode(word: &str) -> Result<SyncMode> {
     }
 }
 
+/// An error repeats the word as it was given.
+fn role(word: &str) -> Result<ReplicationRole> {
+    lower(word).parse().or_else(|_| word.parse())
+}
+
 /// Those of an open.
 pub const OPEN: Members<OpenOptions> = Members(&[
     ("read_only", Set::Bool(OpenOptions::read_only)),
@@ -155,7 +160,7 @@ pub const OPEN: Members<OpenOptions> = Members(&[
     ("accept_copy", Set::Bool(OpenOptions::accept_copy)),
     ("require_complete", Set::Bool(OpenOptions::require_complete)),
     ("fence_wait_ms", Set::Whole(OpenOptions::fence_wait_ms)),
-    ("replication_role", Set::Word(|o, word| Ok(o.replication_role(lower(word).parse::<ReplicationRole>()?)))),
+    ("replication_role", Set::Word(|o, word| Ok(o.replication_role(role(word)?)))),
     ("replication_sidecar_path", Set::Path(|o, v| o.replication_sidecar_path(v))),
     ("replication_source_db_path", Set::Path(|o, v| o.replication_source_db_path(v))),
     ("replication_source_sidecar_path", Set::Path(|o, v| o.replication_source_sidecar_path(v))),
@@ -363,6 +368,7 @@ mod tests {
         );
         assert!(refused("sync_mode", text("fast")).contains("there is no sync_mode 'fast': give full, normal or off"));
         assert!(refused("replication_role", text("leader")).contains("leader"));
+        assert!(refused("replication_role", text("PRIMARY")).contains("'PRIMARY': give disabled, primary or replica"));
         for (name, given) in
             [("sync_mode", text("Full")), ("replication_role", text("Primary")), ("max_runs", Given::Whole(4))]
         {

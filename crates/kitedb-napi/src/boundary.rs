@@ -27,7 +27,12 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     ptr,
     rc::Rc,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        mpsc::{self, Receiver, RecvTimeoutError},
+    },
+    thread,
+    time::Duration,
 };
 
 /// Wakes the JavaScript side. It does not keep the process alive by itself: `keepAlive` of [`connect`] does.
@@ -96,6 +101,8 @@ struct Instance {
     spare: RefCell<Vec<u8>>,
     /// What ends the jobs that are under way, by the numbers that JavaScript gave them.
     watches: RefCell<FxHashMap<u64, Watched>>,
+    /// Where the results come of jobs that the thread of JavaScript waits for, by the same numbers.
+    awaited: RefCell<FxHashMap<u64, Receiver<Vec<u8>>>>,
     /// Nobody waits for jobs any more.
     ending: Cell<bool>,
 }
@@ -232,6 +239,32 @@ impl Instance {
         watch
     }
 
+    /// Begins a job that the thread of JavaScript is going to wait for: elsewhere, so that it can be told to end meanwhile.
+    fn begin(&self, op: u32, args: &[u8], number: u64) -> napi::Result<()> {
+        let mut job = self.prepare(op, args);
+        let end = job.as_mut().ok().and_then(|job| job.end.take());
+        let (job, watch) = (job.map(|job| job.run), self.watch(number, false, end));
+        let (told, result) = mpsc::channel();
+        // Once nobody waits for it, what became of it is nobody's to know.
+        apart(move || drop(told.send(done(job, &watch))))?;
+        self.awaited.borrow_mut().insert(number, result);
+        Ok(())
+    }
+
+    /// Waits for such a job for so many ms. `None`: it has not ended.
+    fn result_of(&self, number: u64, ms: u32) -> napi::Result<Option<Buffer>> {
+        let mut awaited = self.awaited.borrow_mut();
+        let result = awaited.get(&number).map(|result| result.recv_timeout(Duration::from_millis(ms.into())));
+        match result {
+            Some(Err(RecvTimeoutError::Timeout)) => Ok(None),
+            Some(Ok(bytes)) => {
+                awaited.remove(&number);
+                Ok(Some(bytes.into()))
+            }
+            Some(Err(RecvTimeoutError::Disconnected)) | None => Err(napi::Error::from_reason("nobody does this job")),
+        }
+    }
+
     /// Ends every job, and those that begin from now on.
     fn end(&self) {
         self.ending.set(true);
@@ -264,6 +297,7 @@ impl Task for Run {
 /// - `large()`: the result that did not fit
 /// - `start(op, bytes, number, alone, told)`: a promise of the result; on a thread of its own where it may take for ever; with
 ///   its progress told
+/// - `begin(op, bytes, number)`, `resultOf(number, ms)`: begins a job on a thread of its own; waits for its result, null: not yet
 /// - `cancel(number)`, `forget(number)`: ends a job; what ends it is needed no more
 /// - `end()`: ends all jobs, for the process does: Node waits for its pool before it does
 /// - `keepAlive(yes)`: whether the process waits for commits
@@ -284,6 +318,7 @@ pub fn connect<'e>(env: &'e Env, shared: Uint8Array, wake: Function<'e, (), ()>)
         large: RefCell::default(),
         spare: RefCell::default(),
         watches: RefCell::default(),
+        awaited: RefCell::default(),
         ending: Cell::default(),
     });
     let mut functions = Object::new(env)?;
@@ -308,6 +343,12 @@ pub fn connect<'e>(env: &'e Env, shared: Uint8Array, wake: Function<'e, (), ()>)
         let end = job.as_mut().ok().and_then(|job| job.end.take());
         start(ctx.env, job.map(|job| job.run), of.watch(number, told, end), alone)
     })?;
+    let of = instance.clone();
+    set(&mut functions, env, "begin", move |ctx| {
+        of.begin(ctx.get(0)?, &ctx.get::<Uint8Array>(1)?, ctx.get::<f64>(2)? as u64)
+    })?;
+    let of = instance.clone();
+    set(&mut functions, env, "resultOf", move |ctx| of.result_of(ctx.get::<f64>(0)? as u64, ctx.get(1)?))?;
     let of = instance.clone();
     set(&mut functions, env, "cancel", move |ctx| {
         if let Some(watch) = of.watches.borrow().get(&(ctx.get::<f64>(0)? as u64)) {
@@ -373,11 +414,14 @@ fn start(env: &Env, job: Outcome<RunJob>, watch: Watch, alone: bool) -> napi::Re
         let bytes = done(job, &watch);
         deferred.resolve(move |_| Ok(Buffer::from(bytes)));
     };
-    std::thread::Builder::new()
-        .name("kitedb-wait".to_owned())
-        .spawn(run)
-        .map_err(|e| napi::Error::from_reason(format!("the machine has no thread left to wait on ({e})")))?;
+    apart(run)?;
     Ok(Made(promise.raw()))
+}
+
+/// Does what may take for ever on a thread of its own.
+fn apart(run: impl FnOnce() + Send + 'static) -> napi::Result<()> {
+    let thread = thread::Builder::new().name("kitedb-wait".to_owned()).spawn(run);
+    thread.map(drop).map_err(|e| napi::Error::from_reason(format!("the machine has no thread left to wait on ({e})")))
 }
 
 /// The function that does most operations, without what a wrapper around it would cost: a look-up in a graph takes less.

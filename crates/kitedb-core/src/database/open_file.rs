@@ -229,6 +229,7 @@ impl OpenFile {
     /// With what a replica follows: the source that was given, or the one that it followed last.
     fn as_opened(self: Arc<Self>, given: Given) -> Result<Arc<Self>> {
         let (Some(control), Some(followed_log)) = (self.engine.sidecar.clone(), self.followed_log.clone()) else {
+            self.engine.options.require_nothing_of_a_replica(&self.engine.path)?;
             return Ok(self);
         };
         if self.engine.role() != ReplicationRole::Replica {

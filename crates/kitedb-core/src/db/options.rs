@@ -4,7 +4,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     store::DEFAULT_MAX_RUNS,
 };
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// When a commit is on the disk. In every mode it survives the death of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -351,6 +351,33 @@ impl OpenOptions {
         given.into_iter().find(|(given, _)| *given).map(|(_, name)| name)
     }
 
+    /// The first option, by its name, that says how a replica is known where it follows.
+    fn of_a_registration(&self) -> Option<&'static str> {
+        let given = [
+            (self.replication_name.is_some(), "replication_name"),
+            (self.replication_unregistered, "replication_unregistered"),
+        ];
+        given.into_iter().find(|(given, _)| *given).map(|(_, name)| name)
+    }
+
+    /// Fails if something is said of a replica and no role, of a database without a part in replication: the role was forgotten. One
+    /// that leads was perhaps promoted since, and is opened with the options that it always had. Where a role is said, the paths of a
+    /// source mean nothing to another one, as ever.
+    pub(crate) fn require_nothing_of_a_replica(&self, path: &Path) -> Result<()> {
+        let given = [
+            (self.source_db_path.is_some(), "replication_source_db_path"),
+            (self.source_sidecar_path.is_some(), "replication_source_sidecar_path"),
+        ];
+        let source = given.into_iter().find(|(given, _)| *given && self.role.is_none()).map(|(_, name)| name);
+        let Some(option) = source.or_else(|| self.of_a_registration()) else { return Ok(()) };
+        let what = format_args!(
+            "{option} says something of a replica, and {} has no part in replication: give replication_role replica, too, or leave \
+             {option} out",
+            path.display()
+        );
+        Err(Error::new(ErrorCode::InvalidOption, what).with_path(path))
+    }
+
     /// The limit of the segments of a log of that role.
     pub(crate) fn segment_limit(&self, role: ReplicationRole) -> u64 {
         match role {
@@ -380,6 +407,16 @@ impl OpenOptions {
             "replication_name (--name) is what a replica is listed as where it is registered, and replication_unregistered \
              (--unregistered) is that it is not: leave one of them out",
         )?;
+        if let Some(role) = self.role.filter(|role| *role != ReplicationRole::Replica)
+            && let Some(option) = self.of_a_registration()
+        {
+            let what = format_args!(
+                "{option} says something of a replica, and replication_role is {}: leave one of them out, or give replication_role \
+                 replica",
+                role.as_str()
+            );
+            return Err(Error::new(ErrorCode::InvalidOption, what));
+        }
         check(self.checkpoint_log_bytes >= 4096, "checkpoint_log_bytes is below 4096")
     }
 

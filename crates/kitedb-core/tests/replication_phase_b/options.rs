@@ -207,6 +207,45 @@ fn a_name_means_nothing_where_nobody_is_registered() {
     expect_error(machine.open(options), ErrorCode::InvalidOption, "replication_name");
 }
 
+/// What only a replica has is not said in vain; a node that was promoted may keep its options where they do not say its role.
+#[test]
+fn what_is_said_of_a_replica_is_said_of_a_replica() {
+    type Say = fn(OpenOptions) -> OpenOptions;
+    let said: [(Say, &str); 2] = [
+        (|o| o.replication_name("west"), "replication_name"),
+        (|o| o.replication_unregistered(true), "replication_unregistered"),
+    ];
+    for (say, option) in said {
+        for role in [ReplicationRole::Primary, ReplicationRole::Disabled] {
+            let machine = Machine::new("contradicting", 1, SyncMode::Full);
+            let refused = machine.open(say(machine.options(role)));
+            expect_error(refused, ErrorCode::InvalidOption, &format!("{option} says something of a replica"));
+            // Nothing is left of it.
+            drop(machine.open(machine.options(role)).unwrap());
+        }
+    }
+    let forgotten: [(OpenOptions, &str); 3] = [
+        (OpenOptions::new().replication_source_db_path("/source.kitedb"), "replication_source_db_path"),
+        (OpenOptions::new().replication_name("west"), "replication_name"),
+        (OpenOptions::new().replication_unregistered(true), "replication_unregistered"),
+    ];
+    for (options, option) in forgotten {
+        let machine = Machine::new("stand-alone", 1, SyncMode::Full);
+        drop(Machine { name: "source", ..machine.clone() }.primary());
+        let refuse = || {
+            let refused = machine.open(options.clone());
+            expect_error(refused, ErrorCode::InvalidOption, &format!("{option} says something of a replica"));
+        };
+        refuse();
+        assert!(machine.open(OpenOptions::new().create_if_missing(false)).is_err(), "it made a file");
+        machine.open(OpenOptions::new()).unwrap().close().unwrap();
+        refuse();
+    }
+    let machine = Machine::new("primary", 1, SyncMode::Full);
+    machine.open(machine.options(ReplicationRole::Primary)).unwrap().close().unwrap();
+    machine.open(OpenOptions::new().replication_name("west")).unwrap().close().unwrap();
+}
+
 #[test]
 fn a_read_only_primary_reads() {
     let (machine, graph) = machine();

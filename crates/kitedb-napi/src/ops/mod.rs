@@ -6,6 +6,7 @@ mod database;
 mod options;
 mod reads;
 mod replication;
+mod rows;
 mod scans;
 mod telemetry;
 mod temporal;

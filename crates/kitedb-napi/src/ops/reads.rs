@@ -116,21 +116,23 @@ pub fn put_node(w: &mut Writer<'_>, node: &NodeRef<'_>, key: Key, select: &Selec
         key => w.optional(key, Writer::text),
     }
     w.labels(&node.label_names()?);
-    match select {
+    let list = match select {
         Select::All => w.props(|| node.named_props()),
         Select::Only(names) => w.props(|| Ok(only(names, |name| node.prop(name)))),
         Select::Told(names) => w.props(|| Ok(only(names, |name| node.prop(name)))),
-    }
+    };
+    list.map(drop)
 }
 
 /// Source, type, destination, rank and properties.
 pub fn put_edge(w: &mut Writer<'_>, edge: &EdgeRef<'_>, select: &Select<'_>) -> Result<()> {
     w.edge(edge)?;
-    match select {
+    let list = match select {
         Select::All => w.props(|| edge.named_props()),
         Select::Only(names) => w.props(|| Ok(only(names, |name| edge.prop(name)))),
         Select::Told(names) => w.props(|| Ok(only(names, |name| edge.prop(name)))),
-    }
+    };
+    list.map(drop)
 }
 
 pub fn node(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {

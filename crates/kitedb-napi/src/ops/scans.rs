@@ -2,14 +2,15 @@
 
 use super::{
     Context,
-    reads::{Key, Select, Types, direction, edge_key, put_edge, put_key, put_node},
+    reads::{Select, Types, direction, edge_key, put_key},
+    rows::Rows,
 };
 use crate::{
     fault::Outcome,
     handles::Held,
     wire::{Reader, Writer},
 };
-use kitedb::{EdgeKey, Error, ErrorCode, Graph, GraphRead, NodeId, NodeRef, Page, Result};
+use kitedb::{EdgeKey, Error, ErrorCode, Graph, GraphRead, NodeId, Page, Result};
 
 /// Writes how many rows there are, and the rows.
 fn rows<T>(
@@ -60,6 +61,7 @@ pub fn nodes_batch(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> O
     batch(c, r, w, |graph, r, w| {
         let (label, after) = (r.optional(Reader::text)?, r.optional(Reader::node)?);
         let (limit, select) = (r.u32()? as usize, Select::read(c, r)?);
+        let mut of = Rows::new(graph, &select);
         let next = if after.is_none() {
             // A scan from the beginning has each record at hand.
             let nodes = match label {
@@ -70,14 +72,14 @@ pub fn nodes_batch(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> O
             let mut nodes = nodes.fuse();
             rows(w, nodes.by_ref().take(limit), |w, node| {
                 last = Some(node.id());
-                put_node(w, &node, Key::Told, &select)
+                of.put_node(w, &node)
             })?;
             let more = nodes.next().transpose()?.is_some();
             last.filter(|_| more)
         } else {
             let page = ids_of(graph, label, after, limit)?;
             let found = page.items.iter().filter_map(|id| graph.node(*id).transpose());
-            rows(w, found, |w, node| put_node(w, &node, Key::Told, &select))?;
+            rows(w, found, |w, node| of.put_node(w, &node))?;
             page.next
         };
         w.optional(next, Writer::node);
@@ -90,19 +92,20 @@ pub fn edges_batch(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> O
     batch(c, r, w, |graph, r, w| {
         let after = following(graph, r)?;
         let (limit, select) = (r.u32()? as usize, Select::read(c, r)?);
+        let mut of = Rows::new(graph, &select);
         if after.is_none() {
             let mut last = None;
             let mut edges = graph.edges().fuse();
             rows(w, edges.by_ref().take(limit), |w, edge| {
                 last = Some(edge.key());
-                put_edge(w, &edge, &select)
+                of.put_edge(w, &edge)
             })?;
             let more = edges.next().transpose()?.is_some();
             return put_next(w, graph, last.filter(|_| more));
         }
         let page = graph.edges_page(after, limit)?;
         let found = page.items.iter().filter_map(|key| graph.edge(*key).transpose());
-        rows(w, found, |w, edge| put_edge(w, &edge, &select))?;
+        rows(w, found, |w, edge| of.put_edge(w, &edge))?;
         put_next(w, graph, page.next)
     })
 }
@@ -137,15 +140,15 @@ pub fn edges_at_batch(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -
         let sorted = r.bool()?;
         let after = following(graph, r)?;
         let (limit, select) = (r.u32()? as usize, Select::read(c, r)?);
-        let other = |w: &mut Writer<'_>, node: NodeRef<'_>| put_node(w, &node, Key::Told, &select);
+        let mut of = Rows::new(graph, &select);
         if after.is_none() && !sorted && graph.degree(id, direction, types.filter())? <= limit as u64 {
             let edges = match direction {
                 kitedb::Direction::Out => graph.out_edges(id, types.filter())?,
                 kitedb::Direction::In => graph.in_edges(id, types.filter())?,
             };
             match want {
-                Want::Edge => rows(w, edges.map(Ok), |w, edge| put_edge(w, &edge, &select))?,
-                Want::Other => rows(w, edges.map(|edge| Ok(edge.other_node())), other)?,
+                Want::Edge => rows(w, edges.map(Ok), |w, edge| of.put_edge(w, &edge))?,
+                Want::Other => rows(w, edges.map(|edge| Ok(edge.other_node())), |w, node| of.put_node(w, &node))?,
             }
             return put_next(w, graph, None);
         }
@@ -153,11 +156,11 @@ pub fn edges_at_batch(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -
         match want {
             Want::Edge => {
                 let found = page.items.iter().filter_map(|key| graph.edge(*key).transpose());
-                rows(w, found, |w, edge| put_edge(w, &edge, &select))?;
+                rows(w, found, |w, edge| of.put_edge(w, &edge))?;
             }
             Want::Other => {
                 let found = page.items.iter().filter_map(|key| graph.node(key.ends(direction).1).transpose());
-                rows(w, found, other)?;
+                rows(w, found, |w, node| of.put_node(w, &node))?;
             }
         }
         put_next(w, graph, page.next)

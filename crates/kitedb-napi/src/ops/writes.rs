@@ -6,6 +6,10 @@ use crate::{
     wire::{Named, Reader, Writer},
 };
 use kitedb::{EdgeKey, EdgeTypeId, LabelId, NewNode, NodeId, PropKeyId, Result, Transaction, Value};
+use std::ops::Range;
+
+/// Properties of one or many.
+type Props = Vec<(PropKeyId, Value)>;
 
 /// The ids of the names in the arguments of a call: each is looked up once, however many nodes have it.
 #[derive(Default)]
@@ -38,22 +42,35 @@ impl Ids {
         known(&mut self.props, name, |text| tx.propkey_id_or_create(text))
     }
 
-    fn labels(&mut self, tx: &mut Transaction, r: &mut Reader<'_>) -> Result<Vec<LabelId>> {
-        let count = r.count()?;
-        let label = |_| {
+    /// Adds labels to some, and returns where they are there.
+    fn add_labels(
+        &mut self,
+        tx: &mut Transaction,
+        r: &mut Reader<'_>,
+        labels: &mut Vec<LabelId>,
+    ) -> Result<Range<usize>> {
+        let from = labels.len();
+        for _ in 0..r.count()? {
             let name = r.name()?;
-            known(&mut self.labels, name, |text| tx.label_id_or_create(text))
-        };
-        (0..count).map(label).collect()
+            labels.push(known(&mut self.labels, name, |text| tx.label_id_or_create(text))?);
+        }
+        Ok(from..labels.len())
     }
 
-    fn props(&mut self, tx: &mut Transaction, r: &mut Reader<'_>) -> Result<Vec<(PropKeyId, Value)>> {
-        let count = r.count()?;
-        let prop = |_| {
+    /// Adds properties to some, and returns where they are there: a batch has all in one place.
+    fn add_props(&mut self, tx: &mut Transaction, r: &mut Reader<'_>, props: &mut Props) -> Result<Range<usize>> {
+        let from = props.len();
+        for _ in 0..r.count()? {
             let name = r.name()?;
-            Ok((self.prop(tx, name)?, r.value()?))
-        };
-        (0..count).map(prop).collect()
+            props.push((self.prop(tx, name)?, r.value()?));
+        }
+        Ok(from..props.len())
+    }
+
+    fn props(&mut self, tx: &mut Transaction, r: &mut Reader<'_>) -> Result<Props> {
+        let mut props = Vec::new();
+        self.add_props(tx, r, &mut props)?;
+        Ok(props)
     }
 
     /// What an upsert says of properties: null removes one.
@@ -63,31 +80,49 @@ impl Ids {
     }
 }
 
-/// A node to be created, as its arguments say it.
+/// Nodes to be created, as their arguments say them: what they have of a kind is in one place.
+#[derive(Default)]
 struct Described<'a> {
+    nodes: Vec<One<'a>>,
+    labels: Vec<LabelId>,
+    props: Props,
+}
+
+/// One of them.
+struct One<'a> {
     id: Option<NodeId>,
     key: Option<&'a str>,
-    labels: Vec<LabelId>,
-    props: Vec<(PropKeyId, Value)>,
+    labels: Range<usize>,
+    props: Range<usize>,
 }
 
 impl<'a> Described<'a> {
-    fn read(r: &mut Reader<'a>, tx: &mut Transaction, ids: &mut Ids) -> Result<Self> {
-        let (id, key) = (r.optional(Reader::node)?, r.optional(Reader::text)?);
-        let labels = ids.labels(tx, r)?;
-        Ok(Self { id, key, labels, props: ids.props(tx, r)? })
+    fn read(r: &mut Reader<'a>, tx: &mut Transaction, count: usize) -> Result<Self> {
+        let (mut ids, mut all) = (Ids::default(), Self::default());
+        all.nodes.reserve(count);
+        for _ in 0..count {
+            let (id, key) = (r.optional(Reader::node)?, r.optional(Reader::text)?);
+            let labels = ids.add_labels(tx, r, &mut all.labels)?;
+            let props = ids.add_props(tx, r, &mut all.props)?;
+            all.nodes.push(One { id, key, labels, props });
+        }
+        Ok(all)
     }
 
-    fn new_node(&self) -> NewNode<'_> {
-        NewNode::new().maybe_id(self.id).maybe_key(self.key).labels(&self.labels).props(&self.props)
+    fn new_nodes(&self) -> impl Iterator<Item = NewNode<'_>> {
+        self.nodes.iter().map(|one| {
+            let labels = self.labels.get(one.labels.clone()).unwrap_or_default();
+            let props = self.props.get(one.props.clone()).unwrap_or_default();
+            NewNode::new().maybe_id(one.id).maybe_key(one.key).labels(labels).props(props)
+        })
     }
 }
 
 pub fn create_node(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
     let handle = r.u64()?;
     let id = c.handles.write(handle, |tx| {
-        let node = Described::read(r, tx, &mut Ids::default())?;
-        tx.create_node_with(node.new_node())
+        let node = Described::read(r, tx, 1)?;
+        tx.create_node_with(node.new_nodes().next().unwrap_or_default())
     })?;
     w.node(id);
     Ok(())
@@ -96,9 +131,8 @@ pub fn create_node(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> O
 pub fn create_nodes(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
     let (handle, count) = (r.u64()?, r.count()?);
     let created = c.handles.write(handle, |tx| {
-        let mut ids = Ids::default();
-        let nodes: Vec<_> = (0..count).map(|_| Described::read(r, tx, &mut ids)).collect::<Result<_>>()?;
-        let new: Vec<_> = nodes.iter().map(Described::new_node).collect();
+        let nodes = Described::read(r, tx, count)?;
+        let new: Vec<_> = nodes.new_nodes().collect();
         tx.create_nodes_batch(&new)
     })?;
     w.u32(created.len() as u32);
@@ -190,9 +224,11 @@ pub fn add_edges(c: &Context<'_>, r: &mut Reader<'_>, _: &mut Writer<'_>) -> Out
     let (handle, count) = (r.u64()?, r.count()?);
     Ok(c.handles.write(handle, |tx| {
         let mut ids = Ids::default();
-        let edge = |_| Ok((named_edge(r, tx, &mut ids)?, ids.props(tx, r)?));
-        let edges: Vec<(EdgeKey, Vec<_>)> = (0..count).map(edge).collect::<Result<_>>()?;
-        let borrowed: Vec<_> = edges.iter().map(|(edge, props)| (*edge, props.as_slice())).collect();
+        let mut props = Vec::new();
+        let edge = |_| Ok((named_edge(r, tx, &mut ids)?, ids.add_props(tx, r, &mut props)?));
+        let edges: Vec<(EdgeKey, Range<usize>)> = (0..count).map(edge).collect::<Result<_>>()?;
+        let of = |range: &Range<usize>| props.get(range.clone()).unwrap_or_default();
+        let borrowed: Vec<_> = edges.iter().map(|(edge, range)| (*edge, of(range))).collect();
         tx.add_edges_with_props_batch(&borrowed)
     })?)
 }

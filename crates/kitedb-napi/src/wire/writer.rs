@@ -46,6 +46,16 @@ impl<'s> Writer<'s> {
         }
     }
 
+    /// How much is written.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Takes back what was written since it was so much.
+    pub fn truncate(&mut self, len: usize) {
+        self.bytes.truncate(len);
+    }
+
     pub fn u8(&mut self, value: u8) {
         self.bytes.push(value);
     }
@@ -93,9 +103,10 @@ impl<'s> Writer<'s> {
         }
     }
 
-    /// A name: by its number, if its reader knows it.
-    pub fn name(&mut self, name: &str) {
-        match self.symbols.as_mut().and_then(|symbols| symbols.number(name)) {
+    /// A name: by its number, if its reader knows it. Returns by which number he knows it from now on.
+    pub fn name(&mut self, name: &str) -> Option<u32> {
+        let number = self.symbols.as_mut().and_then(|symbols| symbols.number(name));
+        match number {
             Some((number, false)) => self.u32(number),
             Some((number, true)) => {
                 self.u32(number | DEFINES);
@@ -106,28 +117,34 @@ impl<'s> Writer<'s> {
                 self.text(name);
             }
         }
+        number.map(|(number, _)| number)
     }
 
     /// Labels, which stand together: by the number of their list, or [`INLINE`], how many they are, and each.
-    pub fn labels<N: AsRef<str>>(&mut self, names: &[N]) {
+    /// Returns the number of the list.
+    pub fn labels<N: AsRef<str>>(&mut self, names: &[N]) -> Option<u32> {
         let number = self.symbols.as_mut().and_then(|symbols| {
             let mut list = symbols.begin_list(Of::Labels);
             names.iter().all(|name| symbols.add(&mut list, name.as_ref())).then(|| symbols.end_list(list))?
         });
         if let Some(number) = number {
-            return self.u32(number);
+            self.u32(number);
+            return Some(number);
         }
         self.u32(INLINE);
         self.u32(names.len() as u32);
-        names.iter().for_each(|name| self.name(name.as_ref()));
+        for name in names {
+            self.name(name.as_ref());
+        }
+        None
     }
 
     /// Properties: the number of the list of their names, and their values; or [`INLINE`], how many they are, and a name and a
-    /// value each. `props` gives them, twice if need be.
+    /// value each. `props` gives them, twice if need be. Returns the number of the list.
     pub fn props<'p, N: AsRef<str>, P: Iterator<Item = Result<(N, ValueRef<'p>)>>>(
         &mut self,
         props: impl Fn() -> Result<P>,
-    ) -> Result<()> {
+    ) -> Result<Option<u32>> {
         let place = self.place_u32();
         if let Some(mut list) = self.symbols.as_mut().map(|symbols| symbols.begin_list(Of::Props)) {
             let mut listed = true;
@@ -142,7 +159,7 @@ impl<'s> Writer<'s> {
             let number = self.symbols.as_mut().filter(|_| listed).and_then(|symbols| symbols.end_list(list));
             if let Some(number) = number {
                 self.fill_u32(place, number);
-                return Ok(());
+                return Ok(Some(number));
             }
         }
         self.bytes.truncate(place);
@@ -155,7 +172,7 @@ impl<'s> Writer<'s> {
             count += 1;
         }
         self.fill_u32(place, count);
-        Ok(())
+        Ok(None)
     }
 
     pub fn edge(&mut self, edge: &EdgeRef<'_>) -> Result<()> {
