@@ -14,6 +14,7 @@ is in the log already is committed all the same.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import concurrent.futures
 import contextlib
 import os
@@ -83,6 +84,7 @@ def _those_who_wait() -> _kitedb.Waiters:
     with _lock:
         if _waiters is None:
             _waiters = _kitedb.Waiters()
+            atexit.register(_waiters.stop)
         return _waiters
 
 
