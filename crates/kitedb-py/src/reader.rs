@@ -26,8 +26,11 @@ impl GraphReader {
     }
 }
 
+/// How many neighbours are made room for at once.
+const MANY_ENOUGH: usize = 32;
+
 fn edge_object<'py>(py: Python<'py>, edge: Option<EdgeRef<'_>>, select: &Select) -> Outcome<Option<Bound<'py, Edge>>> {
-    edge.map(|edge| Edge::of(py, &edge, select, &mut Spelled::default())).transpose()
+    edge.map(|edge| Edge::of(py, &edge, select, &mut Spelled::one())).transpose()
 }
 
 /// The edge that a read is about: that of the lowest rank between two nodes.
@@ -85,7 +88,7 @@ fn edge_page<'py>(
     page: &kitedb::Page<kitedb::EdgeKey>,
 ) -> Outcome<Bound<'py, PyAny>> {
     let items = key_list(py, graph, &page.items)?;
-    let next = page.next.map(|next| EdgeKey::of(py, graph, next, &mut Spelled::default())).transpose()?;
+    let next = page.next.map(|next| EdgeKey::of(py, graph, next, &mut Spelled::one())).transpose()?;
     Ok(report::class(py, "Page")?.call1((items, next))?)
 }
 
@@ -112,7 +115,7 @@ impl GraphReader {
     fn node<'py>(&self, py: Python<'py>, id: u64, select: Select) -> Outcome<Option<Bound<'py, Node>>> {
         self.source.read(|graph| {
             let node = graph.node(NodeId(id))?;
-            node.map(|node| Node::of(py, &node, &select, &mut Spelled::default())).transpose()
+            node.map(|node| Node::of(py, &node, &select, &mut Spelled::one())).transpose()
         })
     }
 
@@ -121,7 +124,7 @@ impl GraphReader {
     fn node_with_key<'py>(&self, py: Python<'py>, key: &str, select: Select) -> Outcome<Option<Bound<'py, Node>>> {
         self.source.read(|graph| {
             let node = graph.node_with_key(key)?;
-            node.map(|node| Node::of(py, &node, &select, &mut Spelled::default())).transpose()
+            node.map(|node| Node::of(py, &node, &select, &mut Spelled::one())).transpose()
         })
     }
 
@@ -163,7 +166,7 @@ impl GraphReader {
     fn node_props<'py>(&self, py: Python<'py>, id: u64, select: Select) -> Outcome<Option<Bound<'py, PyDict>>> {
         self.source.read(|graph| {
             let node = graph.node(NodeId(id))?;
-            node.map(|node| values::node_props(py, &node, &select, &mut Spelled::default())).transpose()
+            node.map(|node| values::node_props(py, &node, &select, &mut Spelled::one())).transpose()
         })
     }
 
@@ -278,7 +281,7 @@ impl GraphReader {
     ) -> Outcome<Option<Bound<'py, PyDict>>> {
         self.source.read(|graph| {
             let edge = lowest(graph, src, r#type, dst)?;
-            edge.map(|edge| values::edge_props(py, &edge, &select, &mut Spelled::default())).transpose()
+            edge.map(|edge| values::edge_props(py, &edge, &select, &mut Spelled::one())).transpose()
         })
     }
 
@@ -293,7 +296,7 @@ impl GraphReader {
         let edge = NamedEdge::read(edge)?;
         self.source.read(|graph| {
             let edge = exactly(graph, &edge)?;
-            edge.map(|edge| values::edge_props(py, &edge, &select, &mut Spelled::default())).transpose()
+            edge.map(|edge| values::edge_props(py, &edge, &select, &mut Spelled::one())).transpose()
         })
     }
 
@@ -330,7 +333,7 @@ impl GraphReader {
     /// The ids of a node's neighbours, in no particular order: the fastest way to traverse.
     fn neighbor_ids(&self, id: u64, direction: Way, types: Types) -> Outcome<Vec<u64>> {
         self.source.read(|graph| {
-            let mut ids = Vec::new();
+            let mut ids = Vec::with_capacity(MANY_ENOUGH);
             graph.for_each_neighbor(NodeId(id), direction.0, types.filter(), |node| ids.push(node.0))?;
             Ok(ids)
         })

@@ -18,6 +18,9 @@ use pyo3::{
 #[pyclass(frozen, extends = GraphReader, subclass, module = "kitedb")]
 pub struct GraphWriter;
 
+/// Up to so many elements, giving the GIL up takes about as long as writing them to a transaction.
+const FEW: usize = 64;
+
 /// The ids of the names in the arguments of a call: each is looked up once, however many elements have it.
 struct Ids<'t> {
     texts: &'t [String],
@@ -210,6 +213,16 @@ impl GraphWriter {
     fn write<T: Send>(slf: &Bound<'_, Self>, f: impl FnOnce(&mut Transaction) -> Result<T> + Send) -> Outcome<T> {
         slf.as_super().get().source.write(slf.py(), f)
     }
+
+    /// The same for what writes so many elements: where these are many, other threads run meanwhile.
+    pub fn write_many<T: Send>(
+        slf: &Bound<'_, Self>,
+        elements: usize,
+        f: impl FnOnce(&mut Transaction) -> Result<T> + Send,
+    ) -> Outcome<T> {
+        let source = &slf.as_super().get().source;
+        if elements <= FEW { source.write(slf.py(), f) } else { Ok(slf.py().detach(|| source.write_detached(f))?) }
+    }
 }
 
 #[pymethods]
@@ -247,7 +260,7 @@ impl GraphWriter {
         let described: Vec<_> =
             nodes.try_iter()?.map(|node| Described::of(&mut names, &node?)).collect::<Outcome<_>>()?;
         let texts = names.texts;
-        Self::write(slf, move |tx| {
+        Self::write_many(slf, described.len(), move |tx| {
             let mut ids = Ids::new(&texts);
             let ready: Vec<_> = described.into_iter().map(|node| node.ready(tx, &mut ids)).collect::<Result<_>>()?;
             let new: Vec<_> = ready.iter().map(Ready::new_node).collect();
@@ -343,7 +356,7 @@ impl GraphWriter {
         let mut names = Names::default();
         let new: Vec<_> = edges.try_iter()?.map(|edge| NewEdge::of(&mut names, &edge?)).collect::<Outcome<_>>()?;
         let texts = names.texts;
-        Self::write(slf, move |tx| {
+        Self::write_many(slf, new.len(), move |tx| {
             let mut ids = Ids::new(&texts);
             let ready = |edge: NewEdge| {
                 let ty = ids.edge_type(tx, edge.ty)?;
