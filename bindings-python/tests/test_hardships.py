@@ -406,6 +406,30 @@ loop.run_until_complete(main())
         assert ended.returncode == 0, ended.stderr
 
 
+@pytest.mark.parametrize("work", ["create_node()", "check()", "stats()", "transaction_with_retry(3, f)", "nodes_page(None, 0)", "nodes().to_list()"])
+def test_the_interpreter_ends_while_threads_work_that_nobody_waits_for(path: Path, work: str) -> None:
+    """It ends at any moment of theirs, so that this is done often. What they call is written in Python, too: results and errors."""
+    script = """
+import kitedb, sys, threading, time
+db = kitedb.open(sys.argv[1], sync_mode="off")
+def f(tx):
+    tx.create_node()
+    time.sleep(0.0001)
+def run():
+    while True:
+        try:
+            db.WORK
+        except kitedb.KiteDbError as error:
+            str(error)
+for _ in range(3):
+    threading.Thread(target=run, daemon=True).start()
+time.sleep(0.02)
+""".replace("WORK", work)
+    for _ in range(10):
+        ended = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, timeout=120)
+        assert ended.returncode == 0, ended.stderr
+
+
 def test_the_interpreter_ends_with_everything_open(path: Path) -> None:
     script = """
 import asyncio, kitedb, kitedb.aio, sys, threading

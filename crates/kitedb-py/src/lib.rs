@@ -11,12 +11,14 @@
 //! | `database`, `replication`, `transaction` | those |
 //! | `telemetry` | metrics |
 //! | `options`, `report`, `errors` | keyword arguments, results, exceptions |
+//! | `calls` | calls of what is written in Python |
 //! | `blocking`, `wake` | calls without the GIL, and what ends them; commits that asyncio awaits |
 
 mod arrays;
 mod arrow;
 mod blocking;
 mod buffers;
+mod calls;
 mod database;
 mod elements;
 mod errors;

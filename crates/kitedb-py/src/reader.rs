@@ -1,6 +1,7 @@
 //! Reads of one state: of a database (its newest), a snapshot, a transaction or a bulk load.
 
 use crate::{
+    calls,
     elements::{Edge, EdgeKey, NamedEdge, Node, Types, Way},
     errors::Outcome,
     report::{self, Report},
@@ -89,17 +90,17 @@ fn edge_page<'py>(
 ) -> Outcome<Bound<'py, PyAny>> {
     let items = key_list(py, graph, &page.items)?;
     let next = page.next.map(|next| EdgeKey::of(py, graph, next, &mut Spelled::one())).transpose()?;
-    Ok(report::class(py, "Page")?.call1((items, next))?)
+    Ok(calls::call(&report::class(py, "Page")?, (items, next), None)?)
 }
 
 fn id_page<'py>(py: Python<'py>, page: kitedb::Page<NodeId>) -> Outcome<Bound<'py, PyAny>> {
     let items: Vec<u64> = page.items.into_iter().map(|id| id.0).collect();
-    Ok(report::class(py, "Page")?.call1((items, page.next.map(|id| id.0)))?)
+    Ok(calls::call(&report::class(py, "Page")?, (items, page.next.map(|id| id.0)), None)?)
 }
 
 fn named_ids<'py>(py: Python<'py>, names: impl Iterator<Item = (u32, String)>) -> Outcome<Vec<Bound<'py, PyAny>>> {
     let class = report::class(py, "NamedId")?;
-    names.map(|named| Ok(class.call1(named)?)).collect()
+    names.map(|named| Ok(calls::call(&class, named, None)?)).collect()
 }
 
 #[pymethods]

@@ -15,7 +15,7 @@ use pyo3::{
     types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PyMemoryView, PyString, PyTuple},
 };
 use rustc_hash::FxHashMap;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Deref};
 
 /// The value that an object is.
 ///
@@ -152,8 +152,11 @@ pub fn vector(value: &Bound<'_, PyAny>) -> Outcome<Vec<f32>> {
             )),
         };
     }
+    let Ok(numbers) = value.try_iter() else {
+        return Err(wrong_type(format_args!("a vector is a {}: give numbers", type_name(value))));
+    };
     // One by one: as many f64 would be twice as large.
-    value.try_iter()?.map(|number| Ok(number?.extract::<f64>()? as f32)).collect()
+    numbers.map(|number| Ok(number?.extract::<f64>()? as f32)).collect()
 }
 
 /// A vector as a `memoryview` of format `f`, which NumPy takes as it is.
@@ -248,7 +251,29 @@ fn of_name(name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> Outcome<Value> 
 }
 
 /// Which properties a read returns: those that are named, or all.
-pub type Select = Option<Vec<PyBackedStr>>;
+pub type Select = Option<Selected>;
+
+/// The names of properties that a read returns.
+pub struct Selected(Vec<PyBackedStr>);
+
+impl Deref for Selected {
+    type Target = [PyBackedStr];
+
+    fn deref(&self) -> &[PyBackedStr] {
+        &self.0
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for Selected {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if value.is_instance_of::<PyString>() {
+            return Err(wrong_type("select is a str: give a list of the names of properties").into());
+        }
+        value.extract().map(Self)
+    }
+}
 
 /// The names of properties and types as Python objects, by their text: those of a graph are few, and each is made once.
 static NAMES: Mutex<Option<FxHashMap<Box<str>, Py<PyString>>>> = Mutex::new(None);

@@ -3,10 +3,10 @@
 //! The engine's threads wake that one, and never wait for the GIL. It also makes the sync that a commit may need. It ends before the
 //! interpreter does.
 
-use crate::{errors::Outcome, transaction::PyPending};
+use crate::{calls, errors::Outcome, transaction::PyPending};
 use kitedb::{Error, ErrorCode, Pending};
 use parking_lot::{Condvar, Mutex};
-use pyo3::prelude::*;
+use pyo3::{prelude::*, types::PyTuple};
 use std::{
     pin::pin,
     sync::Arc,
@@ -133,7 +133,7 @@ impl Woken {
                 Python::try_attach(|py| {
                     for waiter in ended.drain(..) {
                         // An event loop that is closed meanwhile refuses it.
-                        let _ = waiter.call.call0(py);
+                        let _ = calls::call(waiter.call.bind(py), PyTuple::empty(py), None);
                     }
                 })
             };

@@ -1,6 +1,7 @@
 //! Writes: of a transaction, of the batch of a bulk load, or to a database, where each is a transaction.
 
 use crate::{
+    calls,
     elements::{EdgeKey, NamedEdge},
     errors::{Outcome, type_name, wrong_type, wrong_value},
     reader::GraphReader,
@@ -92,8 +93,8 @@ impl Described {
     ) -> Outcome<Self> {
         let mut numbers = Vec::new();
         if let Some(labels) = labels.filter(|labels| !labels.is_none()) {
-            if labels.is_instance_of::<PyString>() {
-                return Err(wrong_type("labels is a str: give a list of them"));
+            if labels.is_instance_of::<PyString>() || labels.is_instance_of::<PyDict>() {
+                return Err(wrong_type(format_args!("labels is a {}: give a list of them", type_name(labels))));
             }
             for label in labels.try_iter()? {
                 numbers.push(names.number(&label?, "a label")?);
@@ -257,6 +258,10 @@ impl GraphWriter {
     /// is said.
     fn create_nodes_batch(slf: &Bound<'_, Self>, nodes: &Bound<'_, PyAny>) -> Outcome<Vec<u64>> {
         let mut names = Names::default();
+        // One of them is iterable as well, and would make others than it says.
+        if nodes.is_instance_of::<PyString>() || nodes.is_instance_of::<PyDict>() {
+            return Err(wrong_type(format_args!("nodes is a {}: give a list of them", type_name(nodes))));
+        }
         let described: Vec<_> =
             nodes.try_iter()?.map(|node| Described::of(&mut names, &node?)).collect::<Outcome<_>>()?;
         let texts = names.texts;
@@ -444,7 +449,7 @@ impl GraphWriter {
             let props = Ids::new(&texts).changes(tx, props)?;
             tx.upsert_node(key, &props)
         })?;
-        Ok(report::class(slf.py(), "Upserted")?.call1((id.0, created))?)
+        Ok(calls::call(&report::class(slf.py(), "Upserted")?, (id.0, created), None)?)
     }
 
     /// Sets properties of a node (None removes one), creating it without a key if there is none. Returns whether it was created.

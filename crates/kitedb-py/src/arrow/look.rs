@@ -80,7 +80,7 @@ pub fn look(
         kept: Vec::new(),
         kept_bytes: 0,
     };
-    for name in select.iter().flatten() {
+    for name in select.iter().flat_map(|names| names.iter()) {
         if !look.props.iter().any(|prop| *prop.name == **name) {
             look.add(view.propkey_id(name), name.to_string());
         }
@@ -164,7 +164,7 @@ impl Look<'_> {
         let Some(column) = making.columns.get_mut(place) else { return Ok(true) };
         making.bytes += weight(value);
         // A column that holds a part of a value is not of the kind that it is to be: it is not used.
-        if !column.take(value) && !(column.widened(&prop.kind, self.most) && column.take(value)) {
+        if !(column.take(value) || column.widened(&prop.kind, self.most) && column.take(value)) {
             self.give_up();
         }
         Ok(true)
