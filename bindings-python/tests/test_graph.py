@@ -231,7 +231,8 @@ def test_one_in_place_of_a_list_is_refused(db: kitedb.Database) -> None:
     for says, nodes in given:
         with pytest.raises(TypeError, match=says):
             db.create_nodes_batch(nodes)
-    for labels in ("Person", {"Person": 1}):
+    not_lists: list[Any] = ["Person", {"Person": 1}]
+    for labels in not_lists:
         with pytest.raises(TypeError, match="labels is a (str|dict): give a list"):
             db.create_node(labels=labels)
         with pytest.raises(TypeError, match="labels is a (str|dict): give a list"):
