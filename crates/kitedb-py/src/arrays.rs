@@ -71,7 +71,7 @@ impl GraphReader {
     ) -> Outcome<(Bound<'py, PyMemoryView>, Bound<'py, PyMemoryView>)> {
         let of = ids_of(ids, "ids")?;
         let mut offsets = Vec::with_capacity(of.len() + 1);
-        let mut found = Vec::new();
+        let mut found = Vec::with_capacity(8 * of.len());
         offsets.push(0);
         self.source.read(|graph| {
             in_pieces(py, &of, |piece| {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{rows::What, values::Select};
 use arrow_array::{
-    Array, ArrayRef, RecordBatch,
+    ArrayRef, RecordBatch,
     cast::AsArray,
     new_null_array,
     types::{Float64Type, Int64Type},
@@ -18,8 +18,8 @@ use arrow_schema::{DataType, Field, Schema};
 use kitedb::{Error, ErrorCode, GraphRead, PropKeyId, Result, ValueRef, View, Watch};
 use std::{collections::VecDeque, sync::Arc};
 
-/// The most bytes that are kept of a look.
-const KEPT: usize = 128 << 20;
+/// About the most bytes that are kept of a look.
+const KEPT: usize = 256 << 20;
 /// How many rows are looked at before it may be ended.
 const PIECE: usize = 1024;
 
@@ -180,7 +180,8 @@ impl Look<'_> {
         let own = making.own.finish();
         let props: Vec<ArrayRef> =
             making.columns.iter_mut().map(|column| column.finish().map_err(|e| broken(&e))).collect::<Result<_>>()?;
-        self.kept_bytes += own.iter().chain(&props).map(|column| column.get_array_memory_size()).sum::<usize>();
+        // Of each value about as much again says where it is, and whether it is there.
+        self.kept_bytes += making.bytes + 8 * making.rows * (own.len() + props.len());
         if self.kept_bytes > KEPT {
             self.give_up();
             return Ok(());
