@@ -193,6 +193,17 @@ def test_large_values_are_cut_into_batches(db: kitedb.Database) -> None:
     assert sum(batch.num_rows for batch in batches) == 100
 
 
+def test_many_columns_are_cut_into_batches_as_well(db: kitedb.Database) -> None:
+    """Each row takes up room in each of them, whether it has such a property or not."""
+    db.create_nodes_batch([{"props": {f"p{n}": n}} for n in range(3000)] + [{} for _ in range(5000)])
+    batches = list(pyarrow.RecordBatchReader.from_stream(db.nodes()))
+    assert sum(len(batch) for batch in batches) == 8000 and len(batches) >= 3
+    assert max(batch.nbytes for batch in batches) < 128 << 20
+    read = pyarrow.Table.from_batches(batches)
+    assert [read.column(f"p{n}")[n].as_py() for n in (0, 1, 1500, 2999)] == [0, 1, 1500, 2999]
+    assert read.column("p2999").null_count == 7999
+
+
 def read_twice(db: kitedb.Database) -> None:
     """Makes 50,000 nodes of which no look alone makes the columns."""
     db.create_nodes_batch([{"props": {"n": n, "moment": datetime.datetime(2024, 1, 1)}} for n in range(50_000)])

@@ -5,7 +5,7 @@ use super::{
     broken,
     columns::{Column, weight},
     kinds::{Kind, Unfit},
-    scan::{BYTES, Layout, Own, Places, ROWS, Row},
+    scan::{BYTES, Layout, Own, Places, ROWS, Row, width},
 };
 use crate::{rows::What, values::Select};
 use arrow_array::{
@@ -114,7 +114,8 @@ impl Look<'_> {
     }
 
     fn begin(&mut self, own: Own) {
-        let columns = self.props.iter().map(|prop| Column::new(&prop.kind, self.most)).collect();
+        let rows = self.most.min(BYTES / width(self.props.len()).max(1));
+        let columns = self.props.iter().map(|prop| Column::new(&prop.kind, rows)).collect();
         self.making = Some(Making { own, columns, rows: 0, bytes: 0 });
     }
 
@@ -143,7 +144,11 @@ impl Look<'_> {
         if taken < making.columns.len() {
             making.columns.iter_mut().filter(|column| column.len() < rows).for_each(Column::push_null);
         }
-        if rows >= self.most || making.bytes >= BYTES { self.keep() } else { Ok(()) }
+        if rows >= self.most || making.bytes + width(making.columns.len()) * rows >= BYTES {
+            self.keep()
+        } else {
+            Ok(())
+        }
     }
 
     /// Takes the value of a property in. Returns whether that is a column.
@@ -164,7 +169,7 @@ impl Look<'_> {
         let Some(column) = making.columns.get_mut(place) else { return Ok(true) };
         making.bytes += weight(value);
         // A column that holds a part of a value is not of the kind that it is to be: it is not used.
-        if !(column.take(value) || column.widened(&prop.kind, self.most) && column.take(value)) {
+        if !(column.take(value) || column.widened(&prop.kind, making.rows) && column.take(value)) {
             self.give_up();
         }
         Ok(true)
@@ -181,7 +186,7 @@ impl Look<'_> {
         let props: Vec<ArrayRef> =
             making.columns.iter_mut().map(|column| column.finish().map_err(|e| broken(&e))).collect::<Result<_>>()?;
         // Of each value about as much again says where it is, and whether it is there.
-        self.kept_bytes += making.bytes + 8 * making.rows * (own.len() + props.len());
+        self.kept_bytes += making.bytes + width(own.len() + props.len()) * making.rows;
         if self.kept_bytes > KEPT {
             self.give_up();
             return Ok(());

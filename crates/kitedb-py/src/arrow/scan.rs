@@ -28,6 +28,11 @@ pub const BYTES: usize = 64 << 20;
 /// The most rows that are fetched at once.
 const FETCHED: usize = 2048;
 
+/// The bytes of a row that has nothing in so many columns, about.
+pub fn width(columns: usize) -> usize {
+    8 * columns
+}
+
 /// A row.
 pub enum Row<'r, 'g> {
     Node(&'r NodeRef<'g>),
@@ -310,6 +315,7 @@ impl Making {
                 places.put(*id, place);
             }
         }
+        let most = most.min(BYTES / width(layout.props.len()).max(1));
         let props = layout.props.iter().map(|(_, kind)| Column::new(kind, most)).collect();
         Self { layout, places, own: Own::new(what, most), props, rows: 0, bytes: 0 }
     }
@@ -339,7 +345,7 @@ impl Making {
 
     /// Ends the batch if it has so many rows, or bytes.
     fn cut_at(&mut self, rows: usize, bytes: usize, to: &mut VecDeque<RecordBatch>) -> Result<()> {
-        if self.rows == 0 || (self.rows < rows && self.bytes < bytes) {
+        if self.rows == 0 || (self.rows < rows && self.bytes + width(self.props.len()) * self.rows < bytes) {
             return Ok(());
         }
         let mut columns = self.own.finish();
