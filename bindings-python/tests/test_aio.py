@@ -154,3 +154,26 @@ def test_replication_is_awaited(tmp_path: Path) -> None:
                     await primary.create_node("late")
 
     asyncio.run(main())
+
+
+BLOCKING = {"in_memory", "retry", "detach", "confirm_moved", "repair", "remove_replica_at", "confirm_replicas_at", "run_retention_at"}
+"""What is there for asyncio by other names (``open(":memory:")``, ``transaction_with_retry``), or of files that nobody has open."""
+
+
+def test_a_database_has_the_same_names_for_asyncio(db: kitedb.Database) -> None:
+    names = {name for name in dir(kitedb.Database) if not name.startswith("_")}
+    assert names - set(dir(kitedb.aio.Database)) == BLOCKING
+
+    async def main() -> None:
+        shared = kitedb.aio.Database(db)
+        await shared.require_commits()
+        assert (shared.read_only, shared.sync_mode, shared.damage, shared.is_copied) == (False, "full", None, False)
+        assert (shared.replication_log_fault, shared.replication_log_is_denied, shared.took_over_from()) == (None, False, None)
+        ids = await shared.create_nodes_batch(["a", "b"])
+        await shared.set_node_vectors(ids, "v", [[1.0], [2.0]])
+        await shared.add_edges_of_type("T", ids, ids[::-1])
+        vectors = shared.node_vectors(ids, "v")
+        assert vectors is not None and str(vectors.tolist()) == "[[1.0], [2.0]]"
+        assert str(shared.edges().ends().tolist()) == str([ids, ids[::-1]])
+
+    asyncio.run(main())

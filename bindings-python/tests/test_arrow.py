@@ -193,8 +193,25 @@ def test_large_values_are_cut_into_batches(db: kitedb.Database) -> None:
     assert sum(batch.num_rows for batch in batches) == 100
 
 
+def test_many_columns_are_cut_into_batches_as_well(db: kitedb.Database) -> None:
+    """Each row takes up room in each of them, whether it has such a property or not."""
+    db.create_nodes_batch([{"props": {f"p{n}": n}} for n in range(3000)] + [{} for _ in range(5000)])
+    batches = list(pyarrow.RecordBatchReader.from_stream(db.nodes()))
+    assert sum(len(batch) for batch in batches) == 8000 and len(batches) >= 3
+    assert max(batch.nbytes for batch in batches) < 128 << 20
+    read = pyarrow.Table.from_batches(batches)
+    assert [read.column(f"p{n}")[n].as_py() for n in (0, 1, 1500, 2999)] == [0, 1, 1500, 2999]
+    assert read.column("p2999").null_count == 7999
+
+
+def read_twice(db: kitedb.Database) -> None:
+    """Makes 50,000 nodes of which no look alone makes the columns."""
+    db.create_nodes_batch([{"props": {"n": n, "moment": datetime.datetime(2024, 1, 1)}} for n in range(50_000)])
+    db.set_node_prop(50_000, "moment", kitedb.LocalDateTime(0, 1))
+
+
 def test_a_stream_holds_its_state_until_it_is_dropped(db: kitedb.Database) -> None:
-    db.create_nodes_batch([{"props": {"n": n}} for n in range(50_000)])
+    read_twice(db)
     reader = pyarrow.RecordBatchReader.from_stream(db.nodes())
     reader.read_next_batch()
     gc.collect()
@@ -209,9 +226,73 @@ def test_a_stream_holds_its_state_until_it_is_dropped(db: kitedb.Database) -> No
     assert db.stats().pins == [], "nobody took it"
 
 
+def test_a_stream_that_was_read_already_holds_no_state(db: kitedb.Database) -> None:
+    db.create_nodes_batch([{"props": {"n": n}} for n in range(50_000)])
+    reader = pyarrow.RecordBatchReader.from_stream(db.nodes())
+    assert db.stats().pins == []
+    db.set_node_prop(50_000, "n", -1)
+    assert reader.read_all().column("n").to_pylist() == list(range(50_000)), "it is the state as of the call"
+    assert [len(batch) for batch in pyarrow.RecordBatchReader.from_stream(db.nodes())] == [16_384] * 3 + [848]
+
+
+MANY = 20_000
+"""More than a batch."""
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        (1, 0.5),
+        (None, 7),
+        (0.5, 1),
+        ([], [1]),
+        ([1], [0.5]),
+        ([None], ["text"]),
+        (b"", None),
+        (True, None),
+        (datetime.date(1815, 12, 10), None),
+        (datetime.time(1, 2, 3), kitedb.LocalTime(1)),
+        (datetime.datetime(2024, 1, 1), kitedb.LocalDateTime(0, 1)),
+        (datetime.datetime(2024, 1, 1, tzinfo=UTC), datetime.datetime(2024, 1, 1, tzinfo=ZoneInfo("Europe/London"))),
+        (numpy.zeros(2, "float32"), numpy.zeros(3, "float32")),
+        (numpy.zeros(2, "float32"), numpy.ones(2, "float32")),
+        (numpy.zeros(0, "float32"), numpy.ones(2, "float32")),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("at", [1, MANY - 1])
+def test_what_a_column_is_shows_with_its_last_value(db: kitedb.Database, first: Any, last: Any, at: int) -> None:
+    """In whichever batch that comes, and by whichever way the batches are made."""
+    db.create_nodes_batch([{"props": {"p": first, "n": n}} for n in range(MANY)])
+    with db.transaction() as tx:
+        tx.set_node_prop(at + 1, "p", last)
+        tx.set_node_prop(at + 1, "late", "met here")
+        tx.delete_node_prop(1, "p")
+    rows = db.nodes()
+    read, again = table(rows), table(rows)
+    assert read.equals(again) and read.schema == again.schema, "the second one was read once more"
+    assert read.column("n").to_pylist() == list(range(MANY))
+    late: list[Any] = [None] * MANY
+    late[at] = "met here"
+    assert read.column("late").to_pylist() == late
+
+    def plain(value: Any) -> Any:
+        """As a table has it whose column is of that kind."""
+        if isinstance(value, numpy.ndarray):
+            return value.tolist()
+        kind = read.schema.field("p").type
+        return pyarrow.array([value], kind)[0].as_py() if value is not None else None
+
+    values = read.column("p").to_pylist()
+    assert values[0] is None or at == 0
+    if not isinstance(last, kitedb.LocalTime | kitedb.LocalDateTime):
+        assert (values[2], values[at]) == (plain(first), plain(last))
+    assert values[2:at] == [values[2]] * (at - 2 if at > 2 else 0)
+
+
 def test_a_stream_goes_on_after_the_close(path: Path) -> None:
     with kitedb.open(path) as db:
-        db.create_nodes_batch([{"props": {"n": n}} for n in range(50_000)])
+        read_twice(db)
         reader = pyarrow.RecordBatchReader.from_stream(db.nodes())
         rows = db.nodes()
     assert sum(batch.num_rows for batch in reader) == 50_000

@@ -1,6 +1,7 @@
 """Nodes, edges, properties, and what is read of them."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -221,3 +222,26 @@ def test_wrong_arguments_are_python_errors(db: kitedb.Database) -> None:
     assert (duplicate.value.code, duplicate.value.key) == ("DUPLICATE_KEY", "ada")
     assert db.count_nodes() == 1
     assert db.node_props(ada) == {}
+
+
+def test_one_in_place_of_a_list_is_refused(db: kitedb.Database) -> None:
+    """A str and a dict are iterable: what they say would be taken for something else."""
+    node = db.create_node()
+    given: list[tuple[str, Any]] = [("nodes is a str", "ada"), ("nodes is a dict", {"key": "ada"})]
+    for says, nodes in given:
+        with pytest.raises(TypeError, match=says):
+            db.create_nodes_batch(nodes)
+    not_lists: list[Any] = ["Person", {"Person": 1}]
+    for labels in not_lists:
+        with pytest.raises(TypeError, match="labels is a (str|dict): give a list"):
+            db.create_node(labels=labels)
+        with pytest.raises(TypeError, match="labels is a (str|dict): give a list"):
+            db.create_nodes_batch([{"labels": labels}])
+    for read in (lambda: db.node(node, select="born"), lambda: db.nodes(select="born"), lambda: db.out_edges(node, AllTypes, select="born")):
+        with pytest.raises(TypeError, match="select is a str: give a list"):
+            read()
+    with pytest.raises(TypeError, match="a vector is a float: give numbers"):
+        db.set_node_vectors([node], "v", [1.0])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="a vector is a int: give numbers"):
+        db.set_node_vector(node, "v", 1)  # type: ignore[arg-type]
+    assert (db.count_nodes(), db.labels()) == (1, [])

@@ -162,6 +162,50 @@ def interrupt_once_connected(server: socket.socket) -> threading.Thread:
     return thread
 
 
+def test_ctrl_c_ends_an_exporter_that_waits_for_who_does_not_answer(db: kitedb.Database, silent: socket.socket) -> None:
+    """At once: the time-outs are longer than a test may take."""
+    endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+    patience: dict[str, int] = {"interval_ms": 3_600_000, "timeout_ms": 3_600_000, "close_timeout_ms": 3_600_000}
+    exporter = kitedb.start_exporter(db, "json", endpoint, **patience)  # type: ignore[arg-type]
+    thread = interrupt_once_connected(silent)
+    with pytest.raises(KeyboardInterrupt):
+        exporter.flush()
+    assert str(exporter.state) == "running", "the push goes on, and nobody waits for it"
+    timer = threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        exporter.close()
+    timer.join()
+    assert str(exporter.state) == "closed"
+    exporter.close()
+    thread.join()
+    assert db.count_nodes() == 0
+
+
+def test_an_exporter_that_is_closed_ends_the_flushes_of_other_threads(db: kitedb.Database, silent: socket.socket) -> None:
+    endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+    exporter = kitedb.start_exporter(db, "json", endpoint, interval_ms=3_600_000, timeout_ms=3_600_000, close_timeout_ms=1)
+    told: list[str] = []
+
+    def flush() -> None:
+        with pytest.raises(kitedb.KiteDbError) as caught:
+            exporter.flush()
+        told.append(caught.value.code)
+
+    thread = threading.Thread(target=flush)
+    thread.start()
+    with silent.accept()[0]:
+        # Nobody waits for the push to be told of it.
+        metrics = exporter.metrics()
+        assert metrics is not None and exporter.state == "running" and exporter.last_error is None
+        with pytest.raises(kitedb.KiteDbError):
+            exporter.close()
+        thread.join()
+    assert told == ["CLOSED"]
+    with pytest.raises(kitedb.InputError):
+        exporter.flush()
+
+
 def test_ctrl_c_ends_a_push_to_who_does_not_answer(db: kitedb.Database, silent: socket.socket) -> None:
     endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
     thread = interrupt_once_connected(silent)
@@ -341,6 +385,49 @@ def test_a_child_opens_its_own_and_its_asyncio_works(path: Path) -> None:
 
 async def _awaited(db: kitedb.aio.Database) -> None:
     await asyncio.gather(*(db.create_node() for _ in range(10)))
+
+
+def test_the_interpreter_ends_while_commits_are_awaited(path: Path) -> None:
+    """The last one may be told of at any moment, so that this is done often."""
+    script = """
+import asyncio, kitedb, kitedb.aio, sys
+db = kitedb.open(sys.argv[1], sync_mode="off")
+async def commit():
+    await kitedb.aio.Database(db).create_node()
+async def main():
+    tasks = [asyncio.create_task(commit()) for _ in range(20)]
+    await tasks[0]
+    # The others are in flight.
+loop = asyncio.new_event_loop()
+loop.run_until_complete(main())
+"""
+    for _ in range(20):
+        ended = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, timeout=120)
+        assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("work", ["create_node()", "check()", "stats()", "transaction_with_retry(3, f)", "nodes_page(None, 0)", "nodes().to_list()"])
+def test_the_interpreter_ends_while_threads_work_that_nobody_waits_for(path: Path, work: str) -> None:
+    """It ends at any moment of theirs, so that this is done often. What they call is written in Python, too: results and errors."""
+    script = """
+import kitedb, sys, threading, time
+db = kitedb.open(sys.argv[1], sync_mode="off")
+def f(tx):
+    tx.create_node()
+    time.sleep(0.0001)
+def run():
+    while True:
+        try:
+            db.WORK
+        except kitedb.KiteDbError as error:
+            str(error)
+for _ in range(3):
+    threading.Thread(target=run, daemon=True).start()
+time.sleep(0.02)
+""".replace("WORK", work)
+    for _ in range(10):
+        ended = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, timeout=120)
+        assert ended.returncode == 0, ended.stderr
 
 
 def test_the_interpreter_ends_with_everything_open(path: Path) -> None:

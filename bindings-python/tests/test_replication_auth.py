@@ -1,5 +1,6 @@
 """Who may administer replication: the cases of ``ts/test/auth.test.ts``, and those of what only Python hosts have."""
 
+import copy
 import hmac
 import pickle
 import random
@@ -775,3 +776,16 @@ def test_the_forwarded_matcher_believes_what_a_proxy_says_of_verification_and_ce
     with pytest.raises(ReplicationAdminAuthError) as unauthorized:
         authorizer(alone(both))
     assert (unauthorized.value.status_code, unauthorized.value.code) == (401, "UNAUTHORIZED")
+
+
+def test_the_mode_reads_none_where_it_is_not_said_and_opens_no_door_beside_a_token() -> None:
+    assert Config() == Config(mode="none") and str(Config().mode) == "none"
+    assert not create_replication_admin_authorizer(Config()).auth_enabled
+    unsaid = Config(token=TOKEN)
+    ways = [unsaid, replace(unsaid), copy.copy(unsaid), copy.deepcopy(unsaid), pickle.loads(pickle.dumps(unsaid))]
+    for config in ways:
+        assert str(config.mode) == "none"
+        with pytest.raises(ValueError, match="none is given, though token is"):
+            create_replication_admin_authorizer(config)
+    # Who says it means it.
+    create_replication_admin_authorizer(Config(mode="none", token=TOKEN))

@@ -69,7 +69,8 @@ class RetryLaterError(KiteDbError):
 
 
 class LockedError(RetryLaterError):
-    """Another process, or another call, holds it: ``pid`` says which process."""
+    """Another process, or another call, holds it: ``pid`` says which process, once that has committed something. Before, and of a call
+    of this process, it is None."""
 
 
 class ReopenError(KiteDbError):

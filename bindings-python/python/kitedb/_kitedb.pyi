@@ -31,6 +31,7 @@ from ._types import (
     EdgeKeyInput,
     ExporterKwargs,
     FollowerKwargs,
+    Ids,
     NewEdge,
     NewNode,
     OpenKwargs,
@@ -43,6 +44,7 @@ from ._types import (
     TypeFilter,
     ValueInput,
     Vector,
+    Vectors,
 )
 
 __version__: str
@@ -135,6 +137,11 @@ class Rows(Generic[_Row]):
     def __next__(self) -> _Row: ...
     def to_list(self) -> list[_Row]:
         """All rows that are left, as a list."""
+    def ids(self: Rows[Node]) -> memoryview[int]:
+        """The ids of all nodes that are left, as a memoryview of format 'Q' (`numpy.asarray` takes it as it is). Of edges, see `ends`."""
+    def ends(self: Rows[Edge]) -> memoryview[int]:
+        """The ids of the nodes at the ends of all edges that are left: a memoryview of format 'Q' with a row of source and destination for
+        each (`numpy.asarray` takes it as it is)."""
     def close(self) -> None:
         """Lets go of the state that is read, and of the rows that are left. Nothing happens the second time."""
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
@@ -172,6 +179,9 @@ class GraphReader:
     def node_vector(self, id: int, name: str) -> memoryview[float] | None:
         """A node's vector under a name, exactly as it was stored, as a memoryview of format 'f' (`numpy.asarray` takes it as it
         is). It is no property."""
+    def node_vectors(self, ids: Ids, name: str) -> memoryview[float] | None:
+        """The vectors of many nodes under a name, as one memoryview of format 'f' with a row for each (`numpy.asarray` takes it as it is).
+        The row of a node that has none is NaN, which no vector that is stored has. None where no vector was ever stored under that name."""
     def vector_dimension(self, name: str) -> int | None:
         """How many components the vectors under a name have."""
     def edge(self, edge: EdgeKeyInput, *, select: Sequence[str] | None = None) -> Edge | None:
@@ -208,6 +218,11 @@ class GraphReader:
         """The edges at a node, ascending by type, other end and rank."""
     def neighbor_ids(self, id: int, direction: Direction, types: TypeFilter) -> list[int]:
         """The ids of a node's neighbours, in no particular order: the fastest way to traverse."""
+    def neighbor_ids_batch(
+        self, ids: Ids, direction: Direction, types: TypeFilter
+    ) -> tuple[memoryview[int], memoryview[int]]:
+        """The ids of the neighbours of many nodes: `(offsets, ids)`, memoryviews of format 'Q' (`numpy.asarray` takes them as they are). The
+        neighbours of the node at place `i` are `ids[offsets[i]:offsets[i + 1]]`, in no particular order, each once for every edge."""
     def out_degree(self, id: int, types: TypeFilter) -> int:
         """How many edges lead from a node."""
     def in_degree(self, id: int, types: TypeFilter) -> int:
@@ -285,6 +300,9 @@ class GraphWriter(GraphReader):
     def set_node_vector(self, id: int, name: str, vector: Vector) -> None:
         """Stores a vector: a buffer of float32, or numbers, which are rounded to that. The first one under a name fixes the length of
         all others there. Raises `VECTOR_DIMENSION`."""
+    def set_node_vectors(self, ids: Ids, name: str, vectors: Vectors) -> None:
+        """Stores a vector for each of many nodes: all of them, or none. `vectors` is a buffer of float32 with a row for each, as a matrix of
+        NumPy is, or as many vectors. Raises as `set_node_vector` does."""
     def delete_node_vector(self, id: int, name: str) -> bool:
         """Returns whether it was there."""
     def add_edge(self, src: int, type: str, dst: int, props: Props | None = None) -> None:
@@ -296,6 +314,9 @@ class GraphWriter(GraphReader):
     def add_edges_batch(self, edges: Iterable[NewEdge]) -> None:
         """Adds many edges: all of them, or none. Each is `(src, type, dst)`, with its properties behind them or not, an EdgeKey, or a
         dict with `src`, `type`, `dst`, `rank` and `props`."""
+    def add_edges_of_type(self, type: str, src: Ids, dst: Ids) -> None:
+        """Adds many edges of one type: from each node of `src` to the one at the same place of `dst`. All of them, or none. Raises as
+        `add_edge` does."""
     def delete_edge(self, src: int, type: str, dst: int) -> None:
         """Removes an edge and its properties; of several parallel ones, that of the lowest rank. Raises `EDGE_NOT_FOUND`."""
     def delete_edge_by_key(self, edge: EdgeKeyInput) -> None:
@@ -760,9 +781,10 @@ class Exporter:
     def metrics(self) -> ExporterMetrics | None:
         """What it has done; None once it is closed."""
     def flush(self) -> OtlpHttpExportResult:
-        """Pushes now, and waits for it."""
+        """Pushes now, and waits for it. Where another thread closes it meanwhile it raises `CLOSED`; ended by a signal it leaves the push
+        to go on."""
     def close(self) -> None:
-        """Pushes once more, and ends. Nothing happens the second time."""
+        """Pushes once more, and ends, within `close_timeout_ms`. Nothing happens the second time. A signal ends it at once."""
     def __enter__(self) -> Self: ...
     def __exit__(self, *_exc: object) -> None: ...
 
@@ -784,6 +806,9 @@ class Waiters:
     def __new__(cls) -> Self: ...
     def add(self, pending: Pending, f: Callable[[], object]) -> bool:
         """Calls `f`, on the thread of these waiters, once the commit has ended. True: it has ended already, and nothing is called."""
+    def stop(self) -> None:
+        """Ends the thread, before the interpreter does: a thread that is in Python then is torn out of it, which ends the process. Who
+        waits from then on does so himself."""
 
 def compare(a: Database, b: Database) -> Comparison:
     """Compares two databases, each as it is now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
@@ -51,6 +51,12 @@ if TYPE_CHECKING:
 
     Vector: TypeAlias = Buffer | Array | Sequence[float]
     """A buffer of float32, or numbers, which are rounded to that."""
+
+    Vectors: TypeAlias = Buffer | Array | Iterable[Vector]
+    """A buffer of float32 with a row for each, as a matrix of NumPy is, or vectors one by one."""
+
+    Ids: TypeAlias = Buffer | Array | Iterable[int]
+    """Ids of nodes: a buffer of integers of 64 bits, as an array of NumPy is, or integers one by one."""
 
     TypeFilter: TypeAlias = str | _AllTypes
     """Edges of one type, by its name, or of every type (``kitedb.AllTypes``). A name that is not in use finds nothing."""

@@ -14,6 +14,7 @@ is in the log already is committed all the same.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import concurrent.futures
 import contextlib
 import os
@@ -83,6 +84,7 @@ def _those_who_wait() -> _kitedb.Waiters:
     with _lock:
         if _waiters is None:
             _waiters = _kitedb.Waiters()
+            atexit.register(_waiters.stop)
         return _waiters
 
 
@@ -363,6 +365,40 @@ class Database(_kitedb.GraphReader):
         """Its part in replication now: a promoted replica is a primary."""
         return self._db.replication_role
 
+    @property
+    def read_only(self) -> bool:
+        """Whether it was opened for reading only."""
+        return self._db.read_only
+
+    @property
+    def sync_mode(self) -> Literal["full", "normal", "off"]:
+        """When a commit is on the disk."""
+        return self._db.sync_mode
+
+    @property
+    def damage(self) -> str | None:
+        """Why less than was committed is shown; None: all is there, as far as an open can tell."""
+        return self._db.damage
+
+    @property
+    def is_copied(self) -> bool:
+        """Whether this is a primary whose files were copied or restored: it does not write before its operator says what it is."""
+        return self._db.is_copied
+
+    @property
+    def replication_log_fault(self) -> str | None:
+        """Why a look at its replication log tells less than it should."""
+        return self._db.replication_log_fault
+
+    @property
+    def replication_log_is_denied(self) -> bool:
+        """Whether that is that this process lacks a permission: nothing is known to be wrong then."""
+        return self._db.replication_log_is_denied
+
+    def took_over_from(self) -> str | None:
+        """The source that this primary followed before it took over."""
+        return self._db.took_over_from()
+
     def last_commit_token(self) -> str | None:
         """What names the last published commit; None before the first."""
         return self._db.last_commit_token()
@@ -435,6 +471,7 @@ class Database(_kitedb.GraphReader):
         return repr(self._db).replace("kitedb.", "kitedb.aio.", 1)
 
     close = _asked(_kitedb.Database.close)
+    require_commits = _asked(_kitedb.Database.require_commits)
     abandon = _asked(_kitedb.Database.abandon)
     checkpoint = _asked(_kitedb.Database.checkpoint)
     compact = _asked(_kitedb.Database.compact)
@@ -474,11 +511,13 @@ class Database(_kitedb.GraphReader):
     set_node_prop = _written(_kitedb.GraphWriter.set_node_prop)
     delete_node_prop = _written(_kitedb.GraphWriter.delete_node_prop)
     set_node_vector = _written(_kitedb.GraphWriter.set_node_vector)
+    set_node_vectors = _written(_kitedb.GraphWriter.set_node_vectors)
     delete_node_vector = _written(_kitedb.GraphWriter.delete_node_vector)
     add_edge = _written(_kitedb.GraphWriter.add_edge)
     add_parallel_edge = _written(_kitedb.GraphWriter.add_parallel_edge)
     add_edge_by_key = _written(_kitedb.GraphWriter.add_edge_by_key)
     add_edges_batch = _written(_kitedb.GraphWriter.add_edges_batch)
+    add_edges_of_type = _written(_kitedb.GraphWriter.add_edges_of_type)
     delete_edge = _written(_kitedb.GraphWriter.delete_edge)
     delete_edge_by_key = _written(_kitedb.GraphWriter.delete_edge_by_key)
     delete_edges_between = _written(_kitedb.GraphWriter.delete_edges_between)

@@ -1,6 +1,9 @@
 //! Calls that sync, wait, copy much or use the network: they run without the GIL, and can be ended.
 
-use crate::errors::{Fault, Outcome};
+use crate::{
+    calls,
+    errors::{Fault, Outcome},
+};
 use kitedb::{Error, ErrorCode, Watch};
 use pyo3::{
     prelude::*,
@@ -53,7 +56,7 @@ impl PyWatch {
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let _put_back = PutBack(CURRENT.replace(Some(self.0.clone())));
-        f.call(args, kwargs)
+        calls::call(f, args.clone(), kwargs)
     }
 }
 
@@ -67,7 +70,7 @@ impl Drop for PutBack {
 
 fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
     let threading = py.import("threading")?;
-    let main = threading.call_method0("main_thread")?.getattr("ident")?;
+    let main = calls::call(&threading.getattr("main_thread")?, PyTuple::empty(py), None)?.getattr("ident")?;
     threading.call_method0("get_ident")?.eq(main)
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     blocking::long,
+    calls,
     errors::{Outcome, wrong_type},
     options::{self, PyOpenOptions},
     reader::GraphReader,
@@ -215,7 +216,7 @@ impl Database {
         loop {
             left -= 1;
             let tx = self.begin(py, origin)?;
-            let result = f.call1((tx.clone_ref(py),));
+            let result = calls::call(f, (tx.clone_ref(py),), None);
             let value = match result {
                 Ok(value) => value,
                 Err(e) => {

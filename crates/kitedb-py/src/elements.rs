@@ -8,6 +8,7 @@ use kitedb::{AllTypes, Direction, EdgeRef, EdgeTypeId, Graph, GraphRead, NameRef
 use pyo3::{
     PyTraverseError, PyVisit,
     prelude::*,
+    pybacked::PyBackedStr,
     types::{PyDict, PyString, PyTuple},
 };
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -17,7 +18,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 pub struct Node {
     /// Its id.
     #[pyo3(get)]
-    id: u64,
+    pub id: u64,
     /// Its unique key, if it has one.
     #[pyo3(get)]
     key: Option<Py<PyString>>,
@@ -76,11 +77,7 @@ impl Node {
         spelled: &mut Spelled<'py>,
     ) -> Outcome<Bound<'py, Self>> {
         let key = node.key()?.map(|key| PyString::new(py, key).unbind());
-        let labels = node.label_names()?;
-        let labels = match labels.is_empty() {
-            true => PyTuple::empty(py),
-            false => PyTuple::new(py, labels.iter().map(|label| &**label))?,
-        };
+        let labels = spelled.labels(py, node)?;
         let props = values::node_props(py, node, select, spelled)?;
         Ok(Bound::new(py, Self { id: node.id().0, key, labels: labels.unbind(), props: props.unbind() })?)
     }
@@ -159,13 +156,13 @@ impl EdgeKey {
 pub struct Edge {
     /// The node that it leads from.
     #[pyo3(get)]
-    src: u64,
+    pub src: u64,
     /// Its type.
     #[pyo3(get, name = "type")]
     ty: Py<PyString>,
     /// The node that it leads to.
     #[pyo3(get)]
-    dst: u64,
+    pub dst: u64,
     /// Which of parallel edges it is.
     #[pyo3(get)]
     rank: u64,
@@ -287,22 +284,20 @@ impl PyAllTypes {
 }
 
 /// Edges of one type, or of every one.
-pub struct Types(Option<String>);
+pub struct Types(Option<PyBackedStr>);
 
 impl<'py> FromPyObject<'_, 'py> for Types {
     type Error = PyErr;
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(name) = value.extract::<PyBackedStr>() {
+            return Ok(Self(Some(name)));
+        }
         if value.is_instance_of::<PyAllTypes>() {
             return Ok(Self(None));
         }
-        match value.cast::<PyString>() {
-            Ok(name) => Ok(Self(Some(name.to_str()?.to_owned()))),
-            Err(_) => {
-                let found = type_name(&value.to_owned());
-                Err(wrong_type(format_args!("types is a {found}: give the name of a type, or kitedb.AllTypes")).into())
-            }
-        }
+        let found = type_name(&value.to_owned());
+        Err(wrong_type(format_args!("types is a {found}: give the name of a type, or kitedb.AllTypes")).into())
     }
 }
 
@@ -323,7 +318,7 @@ impl<'py> FromPyObject<'_, 'py> for Way {
     type Error = PyErr;
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        match value.cast::<PyString>().map(|word| word.to_string_lossy().into_owned()).as_deref() {
+        match value.extract::<PyBackedStr>().as_deref() {
             Ok("out") => Ok(Self(Direction::Out)),
             Ok("in") => Ok(Self(Direction::In)),
             Ok(word) => Err(wrong_value(format_args!("there is no direction '{word}': give out or in")).into()),

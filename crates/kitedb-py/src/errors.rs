@@ -1,6 +1,6 @@
 //! Errors as Python raises them.
 
-use crate::{options::ACCENT, report::dict};
+use crate::{calls, options::ACCENT, report::dict};
 use kitedb::{Error, ErrorCode, telemetry::TelemetryError};
 use kitedb_bindings::Failure;
 use pyo3::{
@@ -57,7 +57,7 @@ fn raised(py: Python<'_>, failure: &Failure) -> PyResult<PyErr> {
     let make = py.import("kitedb._errors")?.getattr("_made")?;
     let (again, message) = (failure.is_retryable(), failure.message(&ACCENT));
     let fields = dict(py, &failure.fields())?;
-    Ok(PyErr::from_value(make.call1((failure.code(), failure.kind(), again, message, fields))?))
+    Ok(PyErr::from_value(calls::call(&make, (failure.code(), failure.kind(), again, message, fields), None)?))
 }
 
 /// A `TypeError`.

@@ -5,15 +5,20 @@
 //! | module | owns |
 //! |---|---|
 //! | `values`, `temporal` | property values |
+//! | `buffers`, `arrays` | numbers as NumPy has them: ids and vectors of many nodes at once |
 //! | `elements`, `rows`, `arrow` | nodes and edges, and scans of them |
 //! | `reader`, `writer` | what databases, transactions, snapshots and bulk loads have in common |
 //! | `database`, `replication`, `transaction` | those |
 //! | `telemetry` | metrics |
 //! | `options`, `report`, `errors` | keyword arguments, results, exceptions |
+//! | `calls` | calls of what is written in Python |
 //! | `blocking`, `wake` | calls without the GIL, and what ends them; commits that asyncio awaits |
 
+mod arrays;
 mod arrow;
 mod blocking;
+mod buffers;
+mod calls;
 mod database;
 mod elements;
 mod errors;

@@ -1,6 +1,7 @@
 //! Reads of one state: of a database (its newest), a snapshot, a transaction or a bulk load.
 
 use crate::{
+    calls,
     elements::{Edge, EdgeKey, NamedEdge, Node, Types, Way},
     errors::Outcome,
     report::{self, Report},
@@ -26,8 +27,11 @@ impl GraphReader {
     }
 }
 
+/// How many neighbours are made room for at once.
+const MANY_ENOUGH: usize = 32;
+
 fn edge_object<'py>(py: Python<'py>, edge: Option<EdgeRef<'_>>, select: &Select) -> Outcome<Option<Bound<'py, Edge>>> {
-    edge.map(|edge| Edge::of(py, &edge, select, &mut Spelled::default())).transpose()
+    edge.map(|edge| Edge::of(py, &edge, select, &mut Spelled::one())).transpose()
 }
 
 /// The edge that a read is about: that of the lowest rank between two nodes.
@@ -85,18 +89,18 @@ fn edge_page<'py>(
     page: &kitedb::Page<kitedb::EdgeKey>,
 ) -> Outcome<Bound<'py, PyAny>> {
     let items = key_list(py, graph, &page.items)?;
-    let next = page.next.map(|next| EdgeKey::of(py, graph, next, &mut Spelled::default())).transpose()?;
-    Ok(report::class(py, "Page")?.call1((items, next))?)
+    let next = page.next.map(|next| EdgeKey::of(py, graph, next, &mut Spelled::one())).transpose()?;
+    Ok(calls::call(&report::class(py, "Page")?, (items, next), None)?)
 }
 
 fn id_page<'py>(py: Python<'py>, page: kitedb::Page<NodeId>) -> Outcome<Bound<'py, PyAny>> {
     let items: Vec<u64> = page.items.into_iter().map(|id| id.0).collect();
-    Ok(report::class(py, "Page")?.call1((items, page.next.map(|id| id.0)))?)
+    Ok(calls::call(&report::class(py, "Page")?, (items, page.next.map(|id| id.0)), None)?)
 }
 
 fn named_ids<'py>(py: Python<'py>, names: impl Iterator<Item = (u32, String)>) -> Outcome<Vec<Bound<'py, PyAny>>> {
     let class = report::class(py, "NamedId")?;
-    names.map(|named| Ok(class.call1(named)?)).collect()
+    names.map(|named| Ok(calls::call(&class, named, None)?)).collect()
 }
 
 #[pymethods]
@@ -112,7 +116,7 @@ impl GraphReader {
     fn node<'py>(&self, py: Python<'py>, id: u64, select: Select) -> Outcome<Option<Bound<'py, Node>>> {
         self.source.read(|graph| {
             let node = graph.node(NodeId(id))?;
-            node.map(|node| Node::of(py, &node, &select, &mut Spelled::default())).transpose()
+            node.map(|node| Node::of(py, &node, &select, &mut Spelled::one())).transpose()
         })
     }
 
@@ -121,7 +125,7 @@ impl GraphReader {
     fn node_with_key<'py>(&self, py: Python<'py>, key: &str, select: Select) -> Outcome<Option<Bound<'py, Node>>> {
         self.source.read(|graph| {
             let node = graph.node_with_key(key)?;
-            node.map(|node| Node::of(py, &node, &select, &mut Spelled::default())).transpose()
+            node.map(|node| Node::of(py, &node, &select, &mut Spelled::one())).transpose()
         })
     }
 
@@ -163,7 +167,7 @@ impl GraphReader {
     fn node_props<'py>(&self, py: Python<'py>, id: u64, select: Select) -> Outcome<Option<Bound<'py, PyDict>>> {
         self.source.read(|graph| {
             let node = graph.node(NodeId(id))?;
-            node.map(|node| values::node_props(py, &node, &select, &mut Spelled::default())).transpose()
+            node.map(|node| values::node_props(py, &node, &select, &mut Spelled::one())).transpose()
         })
     }
 
@@ -278,7 +282,7 @@ impl GraphReader {
     ) -> Outcome<Option<Bound<'py, PyDict>>> {
         self.source.read(|graph| {
             let edge = lowest(graph, src, r#type, dst)?;
-            edge.map(|edge| values::edge_props(py, &edge, &select, &mut Spelled::default())).transpose()
+            edge.map(|edge| values::edge_props(py, &edge, &select, &mut Spelled::one())).transpose()
         })
     }
 
@@ -293,7 +297,7 @@ impl GraphReader {
         let edge = NamedEdge::read(edge)?;
         self.source.read(|graph| {
             let edge = exactly(graph, &edge)?;
-            edge.map(|edge| values::edge_props(py, &edge, &select, &mut Spelled::default())).transpose()
+            edge.map(|edge| values::edge_props(py, &edge, &select, &mut Spelled::one())).transpose()
         })
     }
 
@@ -330,7 +334,7 @@ impl GraphReader {
     /// The ids of a node's neighbours, in no particular order: the fastest way to traverse.
     fn neighbor_ids(&self, id: u64, direction: Way, types: Types) -> Outcome<Vec<u64>> {
         self.source.read(|graph| {
-            let mut ids = Vec::new();
+            let mut ids = Vec::with_capacity(MANY_ENOUGH);
             graph.for_each_neighbor(NodeId(id), direction.0, types.filter(), |node| ids.push(node.0))?;
             Ok(ids)
         })

@@ -1,11 +1,11 @@
 //! Statuses, metrics and other reports as the classes of `kitedb._reports`: the fields that Rust has, under the same names.
 
-use crate::errors::Outcome;
+use crate::{calls, errors::Outcome};
 use kitedb_bindings::Told;
 use pyo3::{
     IntoPyObjectExt,
     prelude::*,
-    types::{PyDict, PyList},
+    types::{PyDict, PyList, PyTuple},
 };
 
 /// A class of the Python side.
@@ -38,7 +38,7 @@ pub fn converted<'py>(py: Python<'py>, told: &Told) -> PyResult<Bound<'py, PyAny
             }
             Ok(list.into_any())
         }
-        Told::Object(name, fields) => class(py, name)?.call((), Some(&dict(py, fields)?)),
+        Told::Object(name, fields) => calls::call(&class(py, name)?, PyTuple::empty(py), Some(&dict(py, fields)?)),
     }
 }
 

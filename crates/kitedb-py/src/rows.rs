@@ -3,21 +3,25 @@
 use crate::{
     arrow,
     blocking::long,
+    buffers,
     elements::{Edge, Node, Types},
-    errors::{Outcome, finished, in_use},
+    errors::{Outcome, finished, in_use, wrong_type},
     source::Source,
     values::{Select, Spelled},
 };
+use arrow_array::RecordBatch;
 use kitedb::{Direction, EdgeKey, Error, Graph, GraphRead, NodeId, View};
 use parking_lot::Mutex;
 use pyo3::{
     prelude::*,
-    types::{PyCapsule, PyList, PyTuple},
+    types::{PyCapsule, PyList, PyMemoryView, PyTuple},
 };
 use std::{collections::VecDeque, sync::Arc};
 
 /// The most rows that are fetched at once.
 const BATCH: usize = 1024;
+/// The most ids that are read before signals are looked at.
+const IDS: usize = 65_536;
 
 /// What the rows are.
 pub enum What {
@@ -35,6 +39,10 @@ pub enum What {
 }
 
 impl What {
+    pub fn is_of_nodes(&self) -> bool {
+        matches!(self, Self::Nodes(_) | Self::At { other: true, .. })
+    }
+
     pub fn at(id: u64, direction: Direction, types: Types) -> Self {
         Self::At { id: NodeId(id), direction, types, other: false, sorted: false }
     }
@@ -74,6 +82,8 @@ struct Scan {
     fetched: VecDeque<Py<PyAny>>,
     /// The columns that it has in Arrow, once they were asked for.
     layout: Option<arrow::Layout>,
+    /// Its batches there, where they are few, until somebody takes them.
+    kept: Option<VecDeque<RecordBatch>>,
 }
 
 /// Rows of a scan. They come up to 1,024 at a time, and the state that is read is held until the last one was fetched, until `close()`,
@@ -84,7 +94,7 @@ pub struct Rows(Mutex<Scan>);
 impl Rows {
     pub fn new(source: Source, what: What, select: Select) -> Self {
         let (place, fetched) = (Place::Beginning, VecDeque::new());
-        Self(Mutex::new(Scan { source: Some(source), what, select, place, fetched, layout: None }))
+        Self(Mutex::new(Scan { source: Some(source), what, select, place, fetched, layout: None, kept: None }))
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Scan) -> Outcome<T>) -> Outcome<T> {
@@ -108,7 +118,8 @@ impl Rows {
                 Some(layout) => layout.clone(),
                 None => {
                     let (what, select) = (&scan.what, &scan.select);
-                    let layout = long(py, |watch| Ok(arrow::Layout::of(&view, what, select, watch)?))?;
+                    let (layout, kept) = long(py, |watch| Ok(arrow::look(&view, what, select, watch)?))?;
+                    scan.kept = kept;
                     scan.layout.insert(layout).clone()
                 }
             };
@@ -144,11 +155,44 @@ impl Rows {
         Ok(list)
     }
 
+    /// The ids of all nodes that are left, as a memoryview of format 'Q' (`numpy.asarray` takes it as it is). Of edges, see `ends`.
+    fn ids<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyMemoryView>> {
+        self.with(|scan| {
+            if !scan.what.is_of_nodes() {
+                return Err(wrong_type("these rows are edges, which have no id: ends() gives the nodes at theirs"));
+            }
+            let mut found = Vec::new();
+            for row in &scan.fetched {
+                found.push(row.bind(py).cast::<Node>()?.get().id);
+            }
+            scan.rest(py, &mut found)?;
+            Ok(buffers::ids(py, found, None)?)
+        })
+    }
+
+    /// The ids of the nodes at the ends of all edges that are left: a memoryview of format 'Q' with a row of source and destination for
+    /// each (`numpy.asarray` takes it as it is).
+    fn ends<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyMemoryView>> {
+        self.with(|scan| {
+            if scan.what.is_of_nodes() {
+                return Err(wrong_type("these rows are nodes, which have no ends: ids() gives their ids"));
+            }
+            let mut found = Vec::new();
+            for row in &scan.fetched {
+                let edge = row.bind(py).cast::<Edge>()?.get();
+                found.extend([edge.src, edge.dst]);
+            }
+            scan.rest(py, &mut found)?;
+            Ok(buffers::ids(py, found, Some(2))?)
+        })
+    }
+
     /// Lets go of the state that is read, and of the rows that are left. Nothing happens the second time.
     fn close(&self) -> Outcome {
         self.with(|scan| {
             scan.end();
             scan.fetched.clear();
+            scan.kept = None;
             Ok(())
         })
     }
@@ -175,7 +219,7 @@ impl Rows {
         // What else it might be made into is for whoever asked to make.
         let _ = requested_schema;
         let (view, layout) = self.arrow(py)?;
-        let reader = self.with(|scan| Ok(arrow::Scan::new(&view, &scan.what, layout)))?;
+        let reader = self.with(|scan| Ok(arrow::Scan::new(&view, &scan.what, layout, scan.kept.take())))?;
         arrow::stream_capsule(py, reader)
     }
 
@@ -211,6 +255,23 @@ impl Scan {
         self.source = None;
     }
 
+    /// The ids of what was not fetched, after which the scan has ended: of nodes, or both of each edge.
+    fn rest(&mut self, py: Python<'_>, found: &mut Vec<u64>) -> Outcome {
+        if let Some(source) = self.source.clone() {
+            let (what, mut place) = (&self.what, self.place);
+            source.read(|graph| {
+                while !matches!(place, Place::End) {
+                    place = py.detach(|| next_ids(graph, what, place, found))?;
+                    py.check_signals()?;
+                }
+                Ok(())
+            })?;
+        }
+        self.end();
+        self.fetched.clear();
+        Ok(())
+    }
+
     /// Fetches the next batch. False: there is none.
     fn fetch(&mut self, py: Python<'_>) -> Outcome<bool> {
         let Some(source) = self.source.clone() else { return Ok(false) };
@@ -228,6 +289,40 @@ impl Scan {
         }
         Ok(true)
     }
+}
+
+/// The ids of the next rows: of nodes, or both of each edge.
+fn next_ids(graph: &dyn Graph, what: &What, place: Place, found: &mut Vec<u64>) -> kitedb::Result<Place> {
+    let (after_node, after_edge) = match place {
+        Place::AfterNode(node) => (Some(node), None),
+        Place::AfterEdge(edge) => (None, Some(edge)),
+        Place::Beginning | Place::End => (None, None),
+    };
+    let mut both = |edges: &[EdgeKey]| found.extend(edges.iter().flat_map(|edge| [edge.src.0, edge.dst.0]));
+    let nodes = match what {
+        What::Nodes(None) => graph.nodes_page(after_node, IDS)?,
+        What::Nodes(Some(label)) => graph.label_page(label.as_str(), after_node, IDS)?,
+        What::Edges => {
+            let page = graph.edges_page(after_edge, IDS)?;
+            both(&page.items);
+            return Ok(page.next.map_or(Place::End, Place::AfterEdge));
+        }
+        What::At { id, direction, types, other: true, sorted: false } if after_edge.is_none() => {
+            graph.for_each_neighbor(*id, *direction, types.filter(), |node| found.push(node.0))?;
+            return Ok(Place::End);
+        }
+        What::At { id, direction, types, other, .. } => {
+            let page = graph.neighbors_page(*id, *direction, types.filter(), after_edge, IDS)?;
+            if *other {
+                found.extend(page.items.iter().map(|edge| edge.ends(*direction).1.0));
+            } else {
+                both(&page.items);
+            }
+            return Ok(page.next.map_or(Place::End, Place::AfterEdge));
+        }
+    };
+    found.extend(nodes.items.iter().map(|id| id.0));
+    Ok(nodes.next.map_or(Place::End, Place::AfterNode))
 }
 
 /// Where the rows of a batch go.
@@ -313,15 +408,17 @@ impl Fetched<'_, '_> {
             Place::AfterEdge(edge) => Some(edge),
             _ => None,
         };
-        if after.is_none() && !sorted && graph.degree(id, direction, types.filter())? <= BATCH as u64 {
+        if after.is_none() && !sorted {
             let edges = match direction {
                 Direction::Out => graph.out_edges(id, types.filter())?,
                 Direction::In => graph.in_edges(id, types.filter())?,
             };
-            for edge in edges {
-                if other { self.node(&edge.other_node())? } else { self.edge(&edge)? }
+            if edges.clone().nth(BATCH).is_none() {
+                for edge in edges {
+                    if other { self.node(&edge.other_node())? } else { self.edge(&edge)? }
+                }
+                return Ok(Place::End);
             }
-            return Ok(Place::End);
         }
         let page = graph.neighbors_page(id, direction, types.filter(), after, BATCH)?;
         for key in &page.items {

@@ -4,7 +4,10 @@ use crate::errors::{Outcome, finished, in_use};
 use kitedb::{BulkLoader, Database, Error, ErrorCode, Graph, Result, Transaction, TransactionHandle, ViewHandle};
 use parking_lot::Mutex;
 use pyo3::Python;
-use std::{ops::Deref, sync::Arc};
+use std::{
+    ops::Deref,
+    sync::{Arc, LazyLock},
+};
 
 /// Something that is used by one call at a time, until it is finished.
 pub type Shared<T> = Arc<Mutex<Option<T>>>;
@@ -32,24 +35,32 @@ impl Source {
     /// Writes to it: to a database, as a transaction of its own.
     pub fn write<T: Send>(&self, py: Python<'_>, f: impl FnOnce(&mut Transaction) -> Result<T> + Send) -> Outcome<T> {
         Ok(match self {
-            Self::Database(db) => py.detach(|| db.transaction(f))?,
-            Self::View(_) => return Err(Error::new(ErrorCode::ReadOnly, "a snapshot is only read").into()),
-            Self::Transaction(tx) => tx.with(f)?,
-            Self::Bulk(bulk) => with(bulk, "bulk load", |bulk| f(bulk))?,
+            Self::Database(_) => py.detach(|| self.write_detached(f))?,
+            _ => self.write_detached(f)?,
         })
+    }
+
+    /// The same for who has given the GIL up already, or need not.
+    pub fn write_detached<T>(&self, f: impl FnOnce(&mut Transaction) -> Result<T>) -> Result<T> {
+        match self {
+            Self::Database(db) => db.transaction(f),
+            Self::View(_) => Err(Error::new(ErrorCode::ReadOnly, "a snapshot is only read")),
+            Self::Transaction(tx) => tx.with(f),
+            Self::Bulk(bulk) => with(bulk, "bulk load", |bulk| f(bulk)),
+        }
     }
 
     /// What reads the state that it shows now, for as long as that is held.
     pub fn held(&self) -> Outcome<Self> {
         Ok(match self {
-            Self::Database(db) => Self::View(db.snapshot()?.with_origin(ORIGIN).into_handle()),
+            Self::Database(db) => Self::View(db.snapshot()?.with_origin(ORIGIN.clone()).into_handle()),
             other => other.clone(),
         })
     }
 }
 
 /// What statistics call who holds a state here, unless he says otherwise.
-pub const ORIGIN: &str = "python";
+static ORIGIN: LazyLock<Arc<str>> = LazyLock::new(|| "python".into());
 
 /// Lets `f` work with what is shared, if it is not finished.
 pub fn with<T, U>(shared: &Shared<T>, what: &str, f: impl FnOnce(&mut T) -> Result<U>) -> Result<U> {

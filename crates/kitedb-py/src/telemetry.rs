@@ -6,7 +6,6 @@ use crate::{
     errors::{Outcome, finished},
     options,
     report::Report,
-    source::{Shared, take},
 };
 use kitedb::telemetry::{
     ExporterState, OtlpPusher, OtlpTransport, collect_replication_metrics_otel_json_single_file,
@@ -104,17 +103,18 @@ pushes! {
 
 /// Pushes the metrics of one database on a cadence, from a thread of its own. It keeps neither the database open nor the process.
 #[pyclass(frozen, module = "kitedb")]
-pub struct Exporter(Shared<kitedb::telemetry::Exporter>);
+pub struct Exporter(Mutex<Option<Arc<kitedb::telemetry::Exporter>>>);
 
 impl Exporter {
-    fn ask<T>(&self, f: impl FnOnce(&kitedb::telemetry::Exporter) -> T) -> Option<T> {
-        self.0.lock().as_ref().map(f)
+    /// The exporter, if it is not closed. Its calls may take long: the lock is not held meanwhile.
+    fn get(&self) -> Option<Arc<kitedb::telemetry::Exporter>> {
+        self.0.lock().clone()
     }
 }
 
 impl Drop for Exporter {
     fn drop(&mut self) {
-        let exporter = self.0.try_lock().and_then(|mut exporter| exporter.take());
+        let exporter = self.0.lock().take();
         // It ends its thread, which takes time that the garbage collector has not.
         let released = std::thread::Builder::new().name("kitedb-release".to_owned()).spawn(move || drop(exporter));
         // Without a thread it was dropped here.
@@ -128,39 +128,32 @@ impl Exporter {
     #[getter]
     fn state(&self, py: Python<'_>) -> &'static str {
         py.detach(|| {
-            kitedb_bindings::exporter_state(self.ask(|exporter| exporter.state()).unwrap_or(ExporterState::Closed))
+            kitedb_bindings::exporter_state(self.get().map_or(ExporterState::Closed, |exporter| exporter.state()))
         })
     }
 
     /// Why the last push failed; None if it succeeded, or there was none.
     #[getter]
     fn last_error(&self, py: Python<'_>) -> Option<String> {
-        py.detach(|| self.ask(|exporter| exporter.last_error()).flatten())
+        py.detach(|| self.get()?.last_error())
     }
 
     /// What it has done; None once it is closed.
     fn metrics<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyAny>> {
-        py.detach(|| self.ask(|exporter| exporter.metrics())).report(py)
+        py.detach(|| self.get().map(|exporter| exporter.metrics())).report(py)
     }
 
-    /// Pushes now, and waits for it.
+    /// Pushes now, and waits for it. Where another thread closes it meanwhile it raises `CLOSED`; ended by a signal it leaves the push
+    /// to go on.
     fn flush<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyAny>> {
-        let exporter = &self.0;
-        long(py, move |_| {
-            let exporter = exporter.lock();
-            Ok(exporter.as_ref().ok_or_else(|| finished("exporter"))?.flush()?)
-        })?
-        .report(py)
+        let exporter = self.get().ok_or_else(|| finished("exporter"))?;
+        long(py, move |watch| Ok(exporter.flush_until(watch)?))?.report(py)
     }
 
-    /// Pushes once more, and ends. Nothing happens the second time.
+    /// Pushes once more, and ends, within `close_timeout_ms`. Nothing happens the second time. A signal ends it at once.
     fn close(&self, py: Python<'_>) -> Outcome {
-        let exporter = &self.0;
-        long(py, move |_| match take(exporter, "exporter") {
-            Ok(exporter) => Ok(exporter.close()?),
-            Err(e) if e.code() == kitedb::ErrorCode::Finished => Ok(()),
-            Err(e) => Err(e.into()),
-        })
+        let Some(exporter) = self.0.lock().take() else { return Ok(()) };
+        long(py, move |watch| Ok(exporter.close_until(watch)?))
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -185,5 +178,5 @@ pub fn start_exporter(
 ) -> Outcome<Exporter> {
     let options = options::exporter(options::transport(transport)?, endpoint, options)?;
     let exporter = kitedb::telemetry::start_exporter(&db.get().db, options)?;
-    Ok(Exporter(Arc::new(Mutex::new(Some(exporter)))))
+    Ok(Exporter(Mutex::new(Some(Arc::new(exporter)))))
 }

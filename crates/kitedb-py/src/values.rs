@@ -1,19 +1,21 @@
 //! Property values: what Python's become, and what Python is given.
 
 use crate::{
+    buffers::{format_of, numbers_in},
     errors::{Fault, Outcome, type_name, wrong_type},
     temporal,
 };
-use kitedb::{Error, NodeRef, PropKeyId, Value, ValueRef, VectorRef, graph::MAX_DEPTH};
+use kitedb::{EdgeTypeId, Error, LabelId, NodeRef, PropKeyId, Value, ValueRef, VectorRef, graph::MAX_DEPTH};
 use parking_lot::Mutex;
 use pyo3::{
-    buffer::{PyBuffer, PyUntypedBuffer},
+    buffer::PyUntypedBuffer,
     exceptions::{PyOverflowError, PyTypeError},
     prelude::*,
+    pybacked::PyBackedStr,
     types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PyMemoryView, PyString, PyTuple},
 };
 use rustc_hash::FxHashMap;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Deref};
 
 /// The value that an object is.
 ///
@@ -123,11 +125,8 @@ fn bounded(value: &Bound<'_, PyAny>) -> String {
 
 /// Bytes, or a vector of 32-bit floats.
 fn of_buffer(value: &Bound<'_, PyAny>, buffer: &PyUntypedBuffer) -> Outcome<Value> {
-    let py = value.py();
-    let format = buffer.format().to_string_lossy().into_owned();
-    let format = format.trim_start_matches(['@', '=', '<']);
-    match (format, buffer.dimensions()) {
-        ("f", 1) => Ok(Value::Vector(PyBuffer::<f32>::get(value)?.to_vec(py)?)),
+    match (format_of(buffer).as_str(), buffer.dimensions()) {
+        ("f", 1) => Ok(Value::Vector(numbers_in(value)?)),
         ("B" | "c", 1) => Ok(Value::Bytes(value.call_method0("tobytes").or_else(|_| bytes_of(value))?.extract()?)),
         (format, dimensions) => Err(wrong_type(format_args!(
             "a property is given a buffer of format '{format}' with {dimensions} dimensions: give one of float32 ('f') with one, \
@@ -153,8 +152,11 @@ pub fn vector(value: &Bound<'_, PyAny>) -> Outcome<Vec<f32>> {
             )),
         };
     }
+    let Ok(numbers) = value.try_iter() else {
+        return Err(wrong_type(format_args!("a vector is a {}: give numbers", type_name(value))));
+    };
     // One by one: as many f64 would be twice as large.
-    value.try_iter()?.map(|number| Ok(number?.extract::<f64>()? as f32)).collect()
+    numbers.map(|number| Ok(number?.extract::<f64>()? as f32)).collect()
 }
 
 /// A vector as a `memoryview` of format `f`, which NumPy takes as it is.
@@ -249,7 +251,29 @@ fn of_name(name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> Outcome<Value> 
 }
 
 /// Which properties a read returns: those that are named, or all.
-pub type Select = Option<Vec<String>>;
+pub type Select = Option<Selected>;
+
+/// The names of properties that a read returns.
+pub struct Selected(Vec<PyBackedStr>);
+
+impl Deref for Selected {
+    type Target = [PyBackedStr];
+
+    fn deref(&self) -> &[PyBackedStr] {
+        &self.0
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for Selected {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if value.is_instance_of::<PyString>() {
+            return Err(wrong_type("select is a str: give a list of the names of properties").into());
+        }
+        value.extract().map(Self)
+    }
+}
 
 /// The names of properties and types as Python objects, by their text: those of a graph are few, and each is made once.
 static NAMES: Mutex<Option<FxHashMap<Box<str>, Py<PyString>>>> = Mutex::new(None);
@@ -271,19 +295,47 @@ fn spelled<'py>(py: Python<'py>, name: &str) -> Bound<'py, PyString> {
     made
 }
 
-/// The names in one call.
+/// The names that one call met, so that each is looked up once, however many elements have it.
 #[derive(Default)]
 pub struct Spelled<'py> {
-    props: FxHashMap<u32, Bound<'py, PyString>>,
-    types: FxHashMap<u32, Bound<'py, PyString>>,
+    /// Whether the call is about one element, for which nothing need be remembered.
+    one: bool,
+    // Few, so that to look through them takes less than to hash.
+    props: Vec<(PropKeyId, Bound<'py, PyString>)>,
+    types: Vec<(EdgeTypeId, Bound<'py, PyString>)>,
+    /// The labels of nodes: most have those of another one.
+    labels: Vec<(Vec<LabelId>, Bound<'py, PyTuple>)>,
     /// The properties that are asked for, with their ids where they are in use, once they were looked up.
     selected: Option<Vec<(PropKeyId, Bound<'py, PyString>)>>,
 }
 
+/// The most of a sort that are looked through.
+const FEW: usize = 16;
+
+/// Looks for a name among those that were met.
+fn met<'py, I: Copy + PartialEq>(
+    names: &mut Vec<(I, Bound<'py, PyString>)>,
+    id: I,
+    spell: impl FnOnce() -> Bound<'py, PyString>,
+) -> Bound<'py, PyString> {
+    if let Some((_, name)) = names.iter().find(|(known, _)| *known == id) {
+        return name.clone();
+    }
+    let name = spell();
+    if names.len() < FEW {
+        names.push((id, name.clone()));
+    }
+    name
+}
+
 impl<'py> Spelled<'py> {
-    fn prop(&mut self, py: Python<'py>, node: &dyn kitedb::Graph, id: PropKeyId) -> Bound<'py, PyString> {
-        let name = || kitedb::GraphRead::propkey_name(node, id).unwrap_or_default();
-        self.props.entry(id.0).or_insert_with(|| spelled(py, &name())).clone()
+    /// Those of one element.
+    pub fn one() -> Self {
+        Self { one: true, ..Self::default() }
+    }
+
+    fn prop(&mut self, py: Python<'py>, graph: &dyn kitedb::Graph, id: PropKeyId) -> Bound<'py, PyString> {
+        met(&mut self.props, id, || spelled(py, &kitedb::GraphRead::propkey_name(graph, id).unwrap_or_default()))
     }
 
     /// The properties that are asked for.
@@ -291,22 +343,38 @@ impl<'py> Spelled<'py> {
         &mut self,
         py: Python<'py>,
         graph: &dyn kitedb::Graph,
-        names: &[String],
+        names: &[PyBackedStr],
     ) -> &[(PropKeyId, Bound<'py, PyString>)] {
         self.selected.get_or_insert_with(|| {
-            let found = |name: &String| Some((kitedb::GraphRead::propkey_id(graph, name)?, spelled(py, name)));
+            let found = |name: &PyBackedStr| {
+                let id = kitedb::GraphRead::propkey_id(graph, name)?;
+                let Ok(given) = name.into_pyobject(py);
+                // What extends str may do whatever it likes, and is no key.
+                let name = if given.is_exact_instance_of::<PyString>() { given } else { spelled(py, name) };
+                Some((id, name))
+            };
             names.iter().filter_map(found).collect()
         })
     }
 
-    pub fn edge_type(
-        &mut self,
-        py: Python<'py>,
-        graph: &dyn kitedb::Graph,
-        id: kitedb::EdgeTypeId,
-    ) -> Bound<'py, PyString> {
-        let name = || kitedb::GraphRead::etype_name(graph, id).unwrap_or_default();
-        self.types.entry(id.0).or_insert_with(|| spelled(py, &name())).clone()
+    pub fn edge_type(&mut self, py: Python<'py>, graph: &dyn kitedb::Graph, id: EdgeTypeId) -> Bound<'py, PyString> {
+        met(&mut self.types, id, || spelled(py, &kitedb::GraphRead::etype_name(graph, id).unwrap_or_default()))
+    }
+
+    /// The names of a node's labels.
+    pub fn labels(&mut self, py: Python<'py>, node: &NodeRef<'_>) -> Outcome<Bound<'py, PyTuple>> {
+        let mut of_node = node.labels()?;
+        let Some(first) = of_node.next() else { return Ok(PyTuple::empty(py)) };
+        let ids: Vec<LabelId> = std::iter::once(first).chain(of_node).collect();
+        if let Some((_, labels)) = self.labels.iter().find(|(known, _)| *known == ids) {
+            return Ok(labels.clone());
+        }
+        let names = node.label_names()?;
+        let labels = PyTuple::new(py, names.iter().map(|name| spelled(py, name)))?;
+        if !self.one && self.labels.len() < FEW {
+            self.labels.push((ids, labels.clone()));
+        }
+        Ok(labels)
     }
 }
 
@@ -319,6 +387,12 @@ pub fn node_props<'py>(
 ) -> Outcome<Bound<'py, PyDict>> {
     let props = PyDict::new(py);
     match select {
+        None if spelled.one => {
+            for prop in node.named_props()? {
+                let (name, value) = prop?;
+                props.set_item(self::spelled(py, &name), to_py(py, value)?)?;
+            }
+        }
         None => {
             for prop in node.props()? {
                 let (id, value) = prop?;
@@ -345,6 +419,12 @@ pub fn edge_props<'py>(
 ) -> Outcome<Bound<'py, PyDict>> {
     let props = PyDict::new(py);
     match select {
+        None if spelled.one => {
+            for prop in edge.named_props()? {
+                let (name, value) = prop?;
+                props.set_item(self::spelled(py, &name), to_py(py, value)?)?;
+            }
+        }
         None => {
             for prop in edge.props()? {
                 let (id, value) = prop?;

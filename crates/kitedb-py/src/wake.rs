@@ -1,11 +1,12 @@
 //! Commits that asyncio awaits: who waits for them is called from a thread of this package.
 //!
-//! The engine's threads wake that one, and never wait for the GIL. It also makes the sync that a commit may need.
+//! The engine's threads wake that one, and never wait for the GIL. It also makes the sync that a commit may need. It ends before the
+//! interpreter does.
 
-use crate::{errors::Outcome, transaction::PyPending};
+use crate::{calls, errors::Outcome, transaction::PyPending};
 use kitedb::{Error, ErrorCode, Pending};
 use parking_lot::{Condvar, Mutex};
-use pyo3::prelude::*;
+use pyo3::{prelude::*, types::PyTuple};
 use std::{
     pin::pin,
     sync::Arc,
@@ -19,10 +20,13 @@ struct Waiter {
 }
 
 /// Those who may wait no more.
-#[derive(Default)]
 struct Woken {
     slots: Mutex<Vec<Arc<Slot>>>,
     news: Condvar,
+    /// Held while Python is called: whether it may be.
+    stopped: Mutex<bool>,
+    /// The process that the thread is in.
+    process: u32,
 }
 
 /// A place for a waiter, empty once he was called.
@@ -47,7 +51,8 @@ pub struct Waiters(Arc<Woken>);
 impl Waiters {
     #[new]
     fn new() -> Outcome<Self> {
-        let woken = Arc::new(Woken::default());
+        let (slots, news, stopped) = (Mutex::default(), Condvar::new(), Mutex::new(false));
+        let woken = Arc::new(Woken { slots, news, stopped, process: std::process::id() });
         let run = {
             let woken = woken.clone();
             move || woken.run()
@@ -68,10 +73,29 @@ impl Waiters {
             if pending.result().is_some() {
                 return true;
             }
+            if *self.0.stopped.lock() {
+                // What became of it is asked of the commit.
+                let _ = pending.wait();
+                return true;
+            }
             let waiter = Mutex::new(Some(Waiter { pending, call: f }));
             Arc::new(Slot { waiter, woken: self.0.clone() }).wake();
             false
         })
+    }
+
+    /// Ends the thread, before the interpreter does: a thread that is in Python then is torn out of it, which ends the process. Who
+    /// waits from then on does so himself.
+    fn stop(&self, py: Python<'_>) {
+        if self.0.process != std::process::id() {
+            // The thread is the parent's.
+            return;
+        }
+        py.detach(|| {
+            *self.0.stopped.lock() = true;
+            let _slots = self.0.slots.lock();
+            self.0.news.notify_one();
+        });
     }
 }
 
@@ -81,6 +105,9 @@ impl Woken {
             let slots = {
                 let mut slots = self.slots.lock();
                 while slots.is_empty() {
+                    if *self.stopped.lock() {
+                        return;
+                    }
                     self.news.wait(&mut slots);
                 }
                 std::mem::take(&mut *slots)
@@ -99,12 +126,18 @@ impl Woken {
             if ended.is_empty() {
                 continue;
             }
-            let called = Python::try_attach(|py| {
-                for waiter in ended.drain(..) {
-                    // An event loop that is closed meanwhile refuses it.
-                    let _ = waiter.call.call0(py);
-                }
-            });
+            let stopped = self.stopped.lock();
+            let called = if *stopped {
+                None
+            } else {
+                Python::try_attach(|py| {
+                    for waiter in ended.drain(..) {
+                        // An event loop that is closed meanwhile refuses it.
+                        let _ = calls::call(waiter.call.bind(py), PyTuple::empty(py), None);
+                    }
+                })
+            };
+            drop(stopped);
             if called.is_none() {
                 // The interpreter has ended: nobody waits any more, and what is Python's is let be.
                 ended.into_iter().for_each(std::mem::forget);

@@ -1,6 +1,7 @@
 //! Writes: of a transaction, of the batch of a bulk load, or to a database, where each is a transaction.
 
 use crate::{
+    calls,
     elements::{EdgeKey, NamedEdge},
     errors::{Outcome, type_name, wrong_type, wrong_value},
     reader::GraphReader,
@@ -17,6 +18,9 @@ use pyo3::{
 /// database is asked to write is a transaction of its own; a write of a transaction that fails changes nothing, and it can go on.
 #[pyclass(frozen, extends = GraphReader, subclass, module = "kitedb")]
 pub struct GraphWriter;
+
+/// Up to so many elements, giving the GIL up takes about as long as writing them to a transaction.
+const FEW: usize = 64;
 
 /// The ids of the names in the arguments of a call: each is looked up once, however many elements have it.
 struct Ids<'t> {
@@ -89,8 +93,8 @@ impl Described {
     ) -> Outcome<Self> {
         let mut numbers = Vec::new();
         if let Some(labels) = labels.filter(|labels| !labels.is_none()) {
-            if labels.is_instance_of::<PyString>() {
-                return Err(wrong_type("labels is a str: give a list of them"));
+            if labels.is_instance_of::<PyString>() || labels.is_instance_of::<PyDict>() {
+                return Err(wrong_type(format_args!("labels is a {}: give a list of them", type_name(labels))));
             }
             for label in labels.try_iter()? {
                 numbers.push(names.number(&label?, "a label")?);
@@ -210,6 +214,16 @@ impl GraphWriter {
     fn write<T: Send>(slf: &Bound<'_, Self>, f: impl FnOnce(&mut Transaction) -> Result<T> + Send) -> Outcome<T> {
         slf.as_super().get().source.write(slf.py(), f)
     }
+
+    /// The same for what writes so many elements: where these are many, other threads run meanwhile.
+    pub fn write_many<T: Send>(
+        slf: &Bound<'_, Self>,
+        elements: usize,
+        f: impl FnOnce(&mut Transaction) -> Result<T> + Send,
+    ) -> Outcome<T> {
+        let source = &slf.as_super().get().source;
+        if elements <= FEW { source.write(slf.py(), f) } else { Ok(slf.py().detach(|| source.write_detached(f))?) }
+    }
 }
 
 #[pymethods]
@@ -244,10 +258,14 @@ impl GraphWriter {
     /// is said.
     fn create_nodes_batch(slf: &Bound<'_, Self>, nodes: &Bound<'_, PyAny>) -> Outcome<Vec<u64>> {
         let mut names = Names::default();
+        // One of them is iterable as well, and would make others than it says.
+        if nodes.is_instance_of::<PyString>() || nodes.is_instance_of::<PyDict>() {
+            return Err(wrong_type(format_args!("nodes is a {}: give a list of them", type_name(nodes))));
+        }
         let described: Vec<_> =
             nodes.try_iter()?.map(|node| Described::of(&mut names, &node?)).collect::<Outcome<_>>()?;
         let texts = names.texts;
-        Self::write(slf, move |tx| {
+        Self::write_many(slf, described.len(), move |tx| {
             let mut ids = Ids::new(&texts);
             let ready: Vec<_> = described.into_iter().map(|node| node.ready(tx, &mut ids)).collect::<Result<_>>()?;
             let new: Vec<_> = ready.iter().map(Ready::new_node).collect();
@@ -343,7 +361,7 @@ impl GraphWriter {
         let mut names = Names::default();
         let new: Vec<_> = edges.try_iter()?.map(|edge| NewEdge::of(&mut names, &edge?)).collect::<Outcome<_>>()?;
         let texts = names.texts;
-        Self::write(slf, move |tx| {
+        Self::write_many(slf, new.len(), move |tx| {
             let mut ids = Ids::new(&texts);
             let ready = |edge: NewEdge| {
                 let ty = ids.edge_type(tx, edge.ty)?;
@@ -431,7 +449,7 @@ impl GraphWriter {
             let props = Ids::new(&texts).changes(tx, props)?;
             tx.upsert_node(key, &props)
         })?;
-        Ok(report::class(slf.py(), "Upserted")?.call1((id.0, created))?)
+        Ok(calls::call(&report::class(slf.py(), "Upserted")?, (id.0, created), None)?)
     }
 
     /// Sets properties of a node (None removes one), creating it without a key if there is none. Returns whether it was created.

@@ -14,7 +14,7 @@ use crate::{
     options::{OtlpHttpPushOptions, OtlpTransport},
     push::{OtlpHttpExportResult, OtlpPusher},
 };
-use kitedb_core::{Database, Error, ErrorCode};
+use kitedb_core::{Asleep, Database, Error, ErrorCode, Watch};
 use parking_lot::{Condvar, Mutex};
 use std::{
     fmt, process,
@@ -90,7 +90,7 @@ pub enum ExporterState {
 /// exporter ends. Close the exporter first where the last metrics matter.
 ///
 /// ```no_run
-/// use kitedb_core::{Database, OpenOptions};
+/// use kitedb_core::{Asleep, Database, OpenOptions};
 /// use kitedb_telemetry::{ExporterOptions, OtlpTransport, start_exporter};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let db = Database::open("social.kitedb", OpenOptions::new())?;
@@ -107,7 +107,7 @@ pub struct Exporter {
     shared: Arc<Shared>,
     close_timeout: Duration,
     /// `None`: closed.
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What the exporter's thread and its owner share.
@@ -173,7 +173,7 @@ pub fn start_exporter(db: &Database, options: ExporterOptions) -> Result<Exporte
         .name("kitedb-exporter".to_owned())
         .spawn(move || worker.run())
         .map_err(|e| TelemetryError::Resources(format!("cannot start the exporter's thread: {e}")))?;
-    Ok(Exporter { shared, close_timeout, thread: Some(thread) })
+    Ok(Exporter { shared, close_timeout, thread: Mutex::new(Some(thread)) })
 }
 
 impl Exporter {
@@ -183,13 +183,23 @@ impl Exporter {
     /// Those of the push. [`TelemetryError::DeadlineExceeded`] if it was not made within twice `timeout_ms`: the one
     /// under way, and this one.
     pub fn flush(&self) -> Result<OtlpHttpExportResult> {
+        self.flush_until(&Watch::default())
+    }
+
+    /// As [`Exporter::flush`], for as long as `watch` is not cancelled: the push goes on after that, and nobody waits for it.
+    ///
+    /// # Errors
+    /// Those of a flush, and [`ErrorCode::Cancelled`].
+    pub fn flush_until(&self, watch: &Watch) -> Result<OtlpHttpExportResult> {
         self.shared.require_own_process()?;
+        let _asleep = self.shared.woken_by(watch);
         let deadline = clock::now().checked_add(Duration::from_millis(self.shared.timeout_ms).saturating_mul(2));
         let mut state = self.shared.state.lock();
         state.asked += 1;
         let mine = state.asked;
         self.shared.asked.notify_one();
         while state.answered < mine && state.ended.is_none() {
+            watch.require_uncancelled()?;
             if self.shared.wait_answer(&mut state, deadline) {
                 return Err(self.shared.too_late("it waited for its turn"));
             }
@@ -206,8 +216,23 @@ impl Exporter {
     ///
     /// # Errors
     /// Those of the last push. [`TelemetryError::Database`] if the database was closed before: then nothing was pushed.
-    pub fn close(mut self) -> Result<()> {
-        self.end()
+    pub fn close(self) -> Result<()> {
+        self.close_until(&Watch::default())
+    }
+
+    /// As [`Exporter::close`], for who shares it: flushes that wait in other threads fail with [`TelemetryError::Closed`], and nothing
+    /// happens the second time. Once `watch` is cancelled it ends at once, and gives the push up.
+    ///
+    /// # Errors
+    /// Those of a close; [`ErrorCode::Cancelled`] where the last push was given up for that.
+    pub fn close_until(&self, watch: &Watch) -> Result<()> {
+        match self.end(watch) {
+            Err(TelemetryError::Closed(what)) => {
+                watch.require_uncancelled()?;
+                Err(TelemetryError::Closed(what))
+            }
+            ended => ended,
+        }
     }
 
     /// Whether it is at work.
@@ -228,19 +253,20 @@ impl Exporter {
         self.shared.health.read()
     }
 
-    fn end(&mut self) -> Result<()> {
-        let Some(thread) = self.thread.take() else { return Ok(()) };
+    fn end(&self, watch: &Watch) -> Result<()> {
+        let Some(thread) = self.thread.lock().take() else { return Ok(()) };
         if let Err(forked) = self.shared.require_own_process() {
             // The thread is the parent's.
             std::mem::forget(thread);
             return Err(forked);
         }
+        let _asleep = self.shared.woken_by(watch);
         let deadline = clock::now().checked_add(self.close_timeout);
         let mut state = self.shared.state.lock();
         state.closing = Some(deadline.unwrap_or_else(clock::now));
         self.shared.asked.notify_one();
         while state.ended.is_none() {
-            if self.shared.wait_answer(&mut state, deadline) {
+            if watch.is_cancelled() || self.shared.wait_answer(&mut state, deadline) {
                 self.shared.pusher.cancel();
                 break;
             }
@@ -258,7 +284,7 @@ impl Exporter {
 
 impl Drop for Exporter {
     fn drop(&mut self) {
-        if let Err(e) = self.end() {
+        if let Err(e) = self.end(&Watch::default()) {
             tracing::warn!(endpoint = self.shared.endpoint, "the last push of a dropped exporter failed: {e}");
         }
     }
@@ -274,6 +300,16 @@ impl fmt::Debug for Exporter {
 }
 
 impl Shared {
+    /// Lets the end of `watch` wake whoever waits for an answer.
+    fn woken_by<'w>(self: &Arc<Self>, watch: &'w Watch) -> Asleep<'w> {
+        let shared = self.clone();
+        watch.while_asleep(move || {
+            // Not between a look at the watch and the sleep after it.
+            let _state = shared.state.lock();
+            shared.answered.notify_all();
+        })
+    }
+
     /// Waits for news; true if there will be none in time.
     fn wait_answer(&self, state: &mut parking_lot::MutexGuard<'_, State>, deadline: Option<Instant>) -> bool {
         match deadline {

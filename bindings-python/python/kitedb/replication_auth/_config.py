@@ -12,6 +12,17 @@ from ._errors import ReplicationAdminAuthMode, ReplicationAdminConfigError
 CERT_HEADER = "x-forwarded-client-cert"
 MODES: tuple[ReplicationAdminAuthMode, ...] = ("none", "token", "mtls", "token_or_mtls", "token_and_mtls")
 
+class _Unsaid(str):
+    """The mode of who says none: it reads as ``none``, and is told from a ``none`` that somebody wrote."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> str:
+        return "UNSAID"
+
+
+UNSAID: Any = _Unsaid("none")
+
 ReplicationTrustedProxies: TypeAlias = Literal["any"] | Sequence[str]
 """Whose headers about a client are believed: addresses (``10.0.0.7``), networks (``10.0.0.0/8``, ``fd00::/8``), ``loopback``. Or
 ``"any"``: nothing but the proxy can reach the port, as with a socket in the file system; whoever else can is an administrator."""
@@ -21,8 +32,8 @@ ReplicationTrustedProxies: TypeAlias = Literal["any"] | Sequence[str]
 class ReplicationAdminAuthConfig:
     """Who administers replication. ``None`` is as good as not given."""
 
-    mode: ReplicationAdminAuthMode | None = None
-    """Default ``none``, but only where nothing else is given either. Blanks around it and capitals do not count."""
+    mode: ReplicationAdminAuthMode | None = UNSAID
+    """Default ``none``, but only where nothing else is given either: beside a token it must be said. Blanks around it and capitals do not count."""
     token: str | None = field(default=None, repr=False)
     """What comes after ``Authorization: Bearer``. Visible ASCII; blanks around it do not count. For the modes with ``token``."""
     mtls_header: str | None = CERT_HEADER
@@ -54,7 +65,7 @@ class ReplicationAdminAuthConfig:
 def mode_of(config: ReplicationAdminAuthConfig) -> ReplicationAdminAuthMode:
     """The mode that is meant."""
     given: object = config.mode
-    if given is None or (isinstance(given, str) and not given.strip()):
+    if given is None or given is UNSAID or (isinstance(given, str) and not given.strip()):
         if beside := config.given():
             raise ReplicationAdminConfigError(
                 f"Invalid replication admin auth mode: none is given, though {', '.join(beside)} is: say which of "

@@ -125,7 +125,7 @@ impl LeftLog {
                 path.display(),
                 self.control.writer_pid()
             );
-            return Err(Error::new(ErrorCode::Locked, what));
+            return Err(Error::new(ErrorCode::Locked, what).with_path(path).with_pid(self.control.writer_pid()));
         }
         // Read before what it knows of its registration goes. Under the id in a copy its original may be registered.
         let is_own = !self.control.is_copied()?;

@@ -210,6 +210,35 @@ fn node_ids_reach_up_to_the_greatest_signed_integer() {
 }
 
 #[test]
+fn a_batch_of_vectors_is_stored_as_a_whole() {
+    let mut b = bench();
+    let (x, y) = b.write(|tx| Ok((tx.create_node(None)?, tx.create_node(None)?)));
+    let mut tx = b.db.begin().unwrap();
+    type Batch<'a> = &'a [(NodeId, &'a [f32])];
+    let refused: [(Batch<'_>, ErrorCode); 5] = [
+        (&[(x, &[1.0]), (NodeId(999), &[1.0])], ErrorCode::NodeNotFound),
+        (&[(x, &[1.0]), (y, &[1.0, 2.0])], ErrorCode::VectorDimension),
+        (&[(x, &[1.0]), (y, &[0.0])], ErrorCode::InvalidArgument),
+        (&[(x, &[1.0]), (y, &[f32::NAN])], ErrorCode::InvalidArgument),
+        (&[(x, &[])], ErrorCode::InvalidArgument),
+    ];
+    for (vectors, expected) in refused {
+        assert_eq!(code(tx.set_node_vectors_batch("v", vectors)), expected);
+    }
+    assert_eq!((tx.count_vectors(), tx.vector_dimension("v")), (0, None), "one that is wrong leaves none");
+    tx.set_node_vectors_batch("v", &[]).unwrap();
+    tx.set_node_vectors_batch("v", &[(x, &[1.0, 2.0]), (y, &[3.0, 4.0]), (x, &[5.0, 6.0])]).unwrap();
+    assert_eq!(code(tx.set_node_vectors_batch("v", &[(x, &[1.0])])), ErrorCode::VectorDimension);
+    tx.commit().unwrap();
+    b.everywhere(|db| {
+        let view = db.snapshot().unwrap();
+        assert_eq!(view.node_vector(x, "v").unwrap(), Some(vec![5.0, 6.0]), "the last one counts");
+        assert_eq!(view.node_vector(y, "v").unwrap(), Some(vec![3.0, 4.0]));
+        assert_eq!((view.count_vectors(), view.vector_dimension("v")), (2, Some(2)));
+    });
+}
+
+#[test]
 fn deleting_a_node_deletes_all_that_is_attached_to_it() {
     let mut b = bench();
     let (a, hub, c) = b.write(|tx| {

@@ -32,7 +32,8 @@ pub enum Column {
 }
 
 impl Column {
-    pub fn new(kind: &Kind) -> Self {
+    /// An empty one, for about so many values.
+    pub fn new(kind: &Kind, rows: usize) -> Self {
         let of_moments = |of: DataType| match of {
             DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
                 Self::Nanos(TimestampNanosecondBuilder::new().with_timezone_opt(zone))
@@ -42,10 +43,10 @@ impl Column {
         };
         match kind {
             Kind::Null => Self::Null(0),
-            Kind::Bool => Self::Bool(BooleanBuilder::new()),
-            Kind::Int { .. } => Self::Int(Int64Builder::new()),
-            Kind::Float => Self::Float(Float64Builder::new()),
-            Kind::Text => Self::Text(StringBuilder::new()),
+            Kind::Bool => Self::Bool(BooleanBuilder::with_capacity(rows)),
+            Kind::Int { .. } => Self::Int(Int64Builder::with_capacity(rows)),
+            Kind::Float => Self::Float(Float64Builder::with_capacity(rows)),
+            Kind::Text => Self::Text(StringBuilder::with_capacity(rows, 8 * rows)),
             Kind::Bytes => Self::Bytes(BinaryBuilder::new()),
             Kind::Vector(_) => match kind.data_type() {
                 DataType::FixedSizeList(_, length) => {
@@ -57,7 +58,7 @@ impl Column {
             Kind::LocalTime => Self::Time(Time64NanosecondBuilder::new()),
             Kind::LocalDateTime(_) | Kind::DateTime(..) => of_moments(kind.data_type()),
             Kind::List(items) => Self::List {
-                items: Box::new(Self::new(items)),
+                items: Box::new(Self::new(items, 0)),
                 of: items.data_type(),
                 ends: vec![0],
                 present: NullBufferBuilder::new(0),
@@ -110,6 +111,12 @@ impl Column {
 
     /// Adds a value, which is of this kind: the state of a scan does not change.
     pub fn push(&mut self, value: ValueRef<'_>) -> Result<()> {
+        if self.take(value) { Ok(()) } else { Err(changed()) }
+    }
+
+    /// Adds a value. False: it is not of this kind, and the column may hold a part of it.
+    #[inline]
+    pub fn take(&mut self, value: ValueRef<'_>) -> bool {
         match (&mut *self, value) {
             (_, ValueRef::Null) => self.push_null(),
             (Self::Bool(b), ValueRef::Bool(v)) => b.append_value(v),
@@ -118,38 +125,58 @@ impl Column {
             (Self::Float(b), ValueRef::I64(v)) => b.append_value(v as f64),
             (Self::Text(b), ValueRef::String(v)) => b.append_value(v),
             (Self::Bytes(b), ValueRef::Bytes(v)) => b.append_value(v),
-            (Self::Fixed(b), ValueRef::Vector(v)) => {
-                floats(b.values(), v);
-                b.append(true);
-            }
             (Self::Vector(b), ValueRef::Vector(v)) => {
                 floats(b.values(), v);
                 b.append(true);
             }
-            (Self::Date(b), ValueRef::Date(v)) => b.append_value(i32::try_from(v.days()).map_err(|_| changed())?),
+            (Self::Fixed(b), ValueRef::Vector(v)) if b.value_length() as usize == v.len() => {
+                floats(b.values(), v);
+                b.append(true);
+            }
+            (Self::List { items, ends, present, .. }, ValueRef::List(list)) => {
+                if !list.iter().all(|item| items.take(item)) {
+                    return false;
+                }
+                let Ok(end) = i32::try_from(items.len()) else { return false };
+                ends.push(end);
+                present.append_non_null();
+            }
+            _ => return self.take_time(value).is_some(),
+        }
+        true
+    }
+
+    fn take_time(&mut self, value: ValueRef<'_>) -> Option<()> {
+        match (self, value) {
+            (Self::Date(b), ValueRef::Date(v)) => b.append_value(i32::try_from(v.days()).ok()?),
             (Self::Time(b), ValueRef::LocalTime(v)) => b.append_value(v.nanos() as i64),
-            (Self::Micros(b), ValueRef::LocalDateTime(v)) => {
-                b.append_value(in_micros(v.seconds(), v.nanos()).ok_or_else(changed)?);
-            }
-            (Self::Nanos(b), ValueRef::LocalDateTime(v)) => {
-                b.append_value(in_nanos(v.seconds(), v.nanos()).ok_or_else(changed)?);
-            }
+            (Self::Micros(b), ValueRef::LocalDateTime(v)) => b.append_value(in_micros(v.seconds(), v.nanos())?),
+            (Self::Nanos(b), ValueRef::LocalDateTime(v)) => b.append_value(in_nanos(v.seconds(), v.nanos())?),
             (Self::Micros(b), ValueRef::DateTime(v)) => {
                 let (seconds, nanos, ..) = v.parts();
-                b.append_value(in_micros(seconds, nanos).ok_or_else(changed)?);
+                b.append_value(in_micros(seconds, nanos)?);
             }
             (Self::Nanos(b), ValueRef::DateTime(v)) => {
                 let (seconds, nanos, ..) = v.parts();
-                b.append_value(in_nanos(seconds, nanos).ok_or_else(changed)?);
+                b.append_value(in_nanos(seconds, nanos)?);
             }
-            (Self::List { items, ends, present, .. }, ValueRef::List(list)) => {
-                list.iter().try_for_each(|item| items.push(item))?;
-                ends.push(i32::try_from(items.len()).map_err(|_| changed())?);
-                present.append_non_null();
-            }
-            _ => return Err(changed()),
+            _ => return None,
         }
-        Ok(())
+        Some(())
+    }
+
+    /// The same values as a column of a kind that has taken in more since. False: only another look at them makes it.
+    pub fn widened(&mut self, kind: &Kind, rows: usize) -> bool {
+        let mut made = Self::new(kind, rows);
+        match (&mut *self, &mut made) {
+            (Self::Null(length), made) => (0..*length).for_each(|_| made.push_null()),
+            (Self::Int(b), Self::Float(floats)) => {
+                b.finish().iter().for_each(|v| floats.append_option(v.map(|v| v as f64)));
+            }
+            _ => return false,
+        }
+        *self = made;
+        true
     }
 
     /// What is in it, after which it is empty.

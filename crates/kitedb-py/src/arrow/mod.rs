@@ -4,12 +4,15 @@
 //! |---|---|
 //! | `kinds` | what the values of a property are, as far as one column can hold them |
 //! | `columns` | the columns of a batch |
+//! | `look` | what the columns of a scan are, and its batches where they are few |
 //! | `scan` | the rows of a state, batch by batch |
 
 mod columns;
 mod kinds;
+mod look;
 mod scan;
 
+pub use look::look;
 pub use scan::{Layout, Scan};
 
 use crate::errors::Outcome;

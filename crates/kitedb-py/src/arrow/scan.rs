@@ -3,16 +3,16 @@
 use super::{
     broken,
     columns::{Column, weight},
-    kinds::{Kind, Unfit, item},
+    kinds::{Kind, item},
 };
-use crate::{rows::What, values::Select};
+use crate::rows::What;
 use arrow_array::{
     ArrayRef, RecordBatch, RecordBatchReader,
     builder::{ListBuilder, StringBuilder, UInt64Builder},
 };
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field, SchemaRef};
 use kitedb::{
-    EdgeCursor, EdgeRef, Error, ErrorCode, GraphRead, NodeCursor, NodeRef, PropKeyId, Result, ValueRef, View, Watch,
+    EdgeCursor, EdgeRef, Error, ErrorCode, GraphRead, NodeCursor, NodeRef, PropKeyId, Result, ValueRef, View,
 };
 use rustc_hash::FxHashMap;
 use std::{
@@ -22,9 +22,43 @@ use std::{
 };
 
 /// The most rows of a batch.
-const ROWS: usize = 16_384;
+pub const ROWS: usize = 16_384;
 /// About the most bytes of a batch.
-const BYTES: usize = 64 << 20;
+pub const BYTES: usize = 64 << 20;
+/// The most rows that are fetched at once.
+const FETCHED: usize = 2048;
+
+/// The bytes of a row that has nothing in so many columns, about.
+pub fn width(columns: usize) -> usize {
+    8 * columns
+}
+
+/// A row.
+pub enum Row<'r, 'g> {
+    Node(&'r NodeRef<'g>),
+    Edge(&'r EdgeRef<'g>),
+}
+
+impl Row<'_, '_> {
+    /// Shows `f` every row in its order.
+    pub fn each(view: &View, what: &What, mut f: impl FnMut(Row<'_, '_>) -> Result<()>) -> Result<()> {
+        match what {
+            What::Nodes(None) => view.nodes().try_for_each(|node| f(Row::Node(&node?))),
+            What::Nodes(Some(label)) => {
+                view.nodes_with_label(label.as_str())?.try_for_each(|node| f(Row::Node(&node?)))
+            }
+            What::Edges => view.edges().try_for_each(|edge| f(Row::Edge(&edge?))),
+            What::At { id, direction, types, other, .. } => {
+                let mut edges = view.sorted_edges(*id, *direction, types.filter())?;
+                if *other {
+                    edges.try_for_each(|edge| f(Row::Node(&edge.other_node())))
+                } else {
+                    edges.try_for_each(|edge| f(Row::Edge(&edge)))
+                }
+            }
+        }
+    }
+}
 
 /// Rows of one state in their order.
 enum Rows {
@@ -55,200 +89,62 @@ impl Rows {
 
     fn next_batch(&mut self) -> Result<Batch<'_>> {
         Ok(match self {
-            Self::Nodes(nodes) => Batch::Nodes(nodes.next_batch(ROWS)?),
-            Self::Edges(edges) => Batch::Edges(edges.next_batch(ROWS)?),
-            Self::Others(edges) => Batch::Nodes(edges.next_batch(ROWS)?.iter().map(EdgeRef::other_node).collect()),
+            Self::Nodes(nodes) => Batch::Nodes(nodes.next_batch(FETCHED)?),
+            Self::Edges(edges) => Batch::Edges(edges.next_batch(FETCHED)?),
+            Self::Others(edges) => Batch::Nodes(edges.next_batch(FETCHED)?.iter().map(EdgeRef::other_node).collect()),
         })
-    }
-
-    fn own_columns(&self) -> Vec<Field> {
-        let number = |name: &str| Field::new(name, DataType::UInt64, false);
-        match self {
-            Self::Edges(_) => {
-                vec![number("src"), Field::new("type", DataType::Utf8, false), number("dst"), number("rank")]
-            }
-            Self::Nodes(_) | Self::Others(_) => vec![
-                number("id"),
-                Field::new("key", DataType::Utf8, true),
-                Field::new("labels", DataType::List(item(DataType::Utf8)), false),
-            ],
-        }
     }
 }
 
-/// What the columns of a scan are. It is found by looking through all of it once.
+/// What the columns of a scan are.
 #[derive(Clone)]
 pub struct Layout {
     pub schema: SchemaRef,
     /// The properties that are columns, in their order; `None`: a name that is not in use.
-    props: Vec<(Option<PropKeyId>, Kind)>,
+    pub props: Vec<(Option<PropKeyId>, Kind)>,
 }
 
-impl Layout {
-    /// Looks through a scan.
-    ///
-    /// # Errors
-    /// `INVALID_ARGUMENT` where no column can hold the values of a property; those of a read.
-    pub fn of(view: &View, what: &What, select: &Select, watch: &Watch) -> Result<Self> {
-        let mut props = Vec::new();
-        let mut places: FxHashMap<PropKeyId, usize> = FxHashMap::default();
-        let mut names: Vec<String> = Vec::new();
-        for name in select.iter().flatten() {
-            if !names.contains(name) {
-                let id = view.propkey_id(name);
-                places.extend(id.map(|id| (id, props.len())));
-                props.push((id, Kind::Null));
-                names.push(name.clone());
-            }
+/// Where the columns of properties are, by their ids.
+#[derive(Default)]
+pub struct Places(Vec<Option<u32>>, FxHashMap<PropKeyId, usize>);
+
+impl Places {
+    /// Ids below this, as nearly all are, are looked up by themselves.
+    const NEAR: usize = 4096;
+
+    pub fn put(&mut self, id: PropKeyId, place: usize) {
+        let near = id.0 as usize;
+        if near >= Self::NEAR {
+            self.1.insert(id, place);
+            return;
         }
-        let mut rows = Rows::new(view, what);
-        let mut take = |id: PropKeyId, value: ValueRef<'_>| -> Result<()> {
-            let place = match places.get(&id) {
-                Some(place) => *place,
-                None if select.is_some() => return Ok(()),
-                None => {
-                    names.push(view.propkey_name(id).unwrap_or_default());
-                    props.push((Some(id), Kind::Null));
-                    places.insert(id, props.len() - 1);
-                    props.len() - 1
-                }
-            };
-            let (Some((_, kind)), Some(name)) = (props.get_mut(place), names.get(place)) else { return Ok(()) };
-            kind.widen(value).map_err(|unfit| refused(name, &unfit))
-        };
-        loop {
-            watch.require_uncancelled()?;
-            let mut any = false;
-            match rows.next_batch()? {
-                Batch::Nodes(nodes) => {
-                    for node in &nodes {
-                        any = true;
-                        for prop in node.props()? {
-                            let (id, value) = prop?;
-                            take(id, value)?;
-                        }
-                    }
-                }
-                Batch::Edges(edges) => {
-                    for edge in &edges {
-                        any = true;
-                        for prop in edge.props()? {
-                            let (id, value) = prop?;
-                            take(id, value)?;
-                        }
-                    }
-                }
-            }
-            if !any {
-                break;
-            }
+        if self.0.len() <= near {
+            self.0.resize(near + 1, None);
         }
-        let mut fields = rows.own_columns();
-        for (mut name, (_, kind)) in names.into_iter().zip(&props) {
-            while fields.iter().any(|field| *field.name() == name) {
-                name.insert_str(0, "props.");
-            }
-            fields.push(Field::new(name, kind.data_type(), true));
+        if let Some(of_id) = self.0.get_mut(near) {
+            *of_id = Some(place as u32);
         }
-        Ok(Self { schema: Arc::new(Schema::new(fields)), props })
     }
-}
 
-fn refused(name: &str, unfit: &Unfit) -> Error {
-    match unfit {
-        Unfit::Kind(kind) => Error::invalid(format_args!(
-            "the property '{name}' holds a {kind}, which no Arrow column can: leave it out, with select"
-        )),
-        Unfit::Mixed(a, b) => Error::invalid(format_args!(
-            "the property '{name}' holds {a} and {b} values, which no Arrow column can: leave it out, with select"
-        )),
-        Unfit::Range(kind) => Error::invalid(format_args!(
-            "the property '{name}' holds a {kind} that is further away, or finer, than an Arrow column can tell: leave it out, with select"
-        )),
+    #[inline]
+    pub fn get(&self, id: PropKeyId) -> Option<usize> {
+        match self.0.get(id.0 as usize) {
+            Some(place) => place.map(|place| place as usize),
+            None => self.1.get(&id).copied(),
+        }
     }
 }
 
 /// The columns that each row has.
-enum Own {
-    Node { id: UInt64Builder, key: StringBuilder, labels: ListBuilder<StringBuilder> },
-    Edge { src: UInt64Builder, ty: StringBuilder, dst: UInt64Builder, rank: UInt64Builder },
+pub enum Own {
+    Node { id: UInt64Builder, key: StringBuilder, labels: ListBuilder<StringBuilder>, names: Names },
+    Edge { src: UInt64Builder, ty: StringBuilder, dst: UInt64Builder, rank: UInt64Builder, names: Names },
 }
 
-/// The rows of a state, in batches that are made one at a time.
-pub struct Scan {
-    rows: Rows,
-    layout: Layout,
-    /// Where the properties are, by their ids.
-    places: FxHashMap<PropKeyId, usize>,
-    made: VecDeque<RecordBatch>,
-    ended: bool,
-}
+/// The names of labels, or of types, that were met.
+type Names = FxHashMap<u32, Arc<str>>;
 
-impl Scan {
-    pub fn new(view: &View, what: &What, layout: Layout) -> Self {
-        let places = layout.props.iter().enumerate().filter_map(|(place, (id, _))| Some(((*id)?, place))).collect();
-        Self { rows: Rows::new(view, what), layout, places, made: VecDeque::new(), ended: false }
-    }
-
-    /// Makes the batches of the next rows; none at the end.
-    fn fill(&mut self) -> Result<()> {
-        let mut making = Making::new(&self.layout, &self.places, matches!(self.rows, Rows::Edges(_)));
-        match self.rows.next_batch()? {
-            Batch::Nodes(nodes) => {
-                for node in &nodes {
-                    making.node(node)?;
-                    making.cut_at(BYTES, &mut self.made)?;
-                }
-            }
-            Batch::Edges(edges) => {
-                for edge in &edges {
-                    making.edge(edge)?;
-                    making.cut_at(BYTES, &mut self.made)?;
-                }
-            }
-        }
-        making.cut_at(0, &mut self.made)
-    }
-}
-
-impl Iterator for Scan {
-    type Item = std::result::Result<RecordBatch, ArrowError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.made.is_empty() && !self.ended {
-            // Who asks is not written in Rust: a panic would end the process.
-            let filled = catch_unwind(AssertUnwindSafe(|| self.fill()))
-                .unwrap_or_else(|_| Err(Error::new(ErrorCode::Internal, "a scan panicked, which is a defect")));
-            self.ended = self.made.is_empty();
-            if let Err(e) = filled {
-                self.ended = true;
-                return Some(Err(ArrowError::ExternalError(e.into())));
-            }
-        }
-        self.made.pop_front().map(Ok)
-    }
-}
-
-impl RecordBatchReader for Scan {
-    fn schema(&self) -> SchemaRef {
-        self.layout.schema.clone()
-    }
-}
-
-/// A batch that is being made.
-struct Making<'s> {
-    layout: &'s Layout,
-    places: &'s FxHashMap<PropKeyId, usize>,
-    own: Own,
-    props: Vec<Column>,
-    rows: usize,
-    bytes: usize,
-    /// The names of labels, or of types, that were met.
-    names: FxHashMap<u32, Arc<str>>,
-}
-
-/// The name of an id, which is looked up once in a batch.
-fn named(names: &mut FxHashMap<u32, Arc<str>>, id: u32, name: impl FnOnce() -> Option<String>) -> Result<&Arc<str>> {
+fn named(names: &mut Names, id: u32, name: impl FnOnce() -> Option<String>) -> Result<&Arc<str>> {
     Ok(match names.entry(id) {
         Entry::Occupied(known) => known.into_mut(),
         Entry::Vacant(place) => place.insert(name().ok_or_else(nameless)?.into()),
@@ -260,73 +156,199 @@ fn nameless() -> Error {
     Error::new(ErrorCode::Corrupt, "the graph uses a label or an edge type that has no name")
 }
 
-impl<'s> Making<'s> {
-    fn new(layout: &'s Layout, places: &'s FxHashMap<PropKeyId, usize>, of_edges: bool) -> Self {
-        let number = || UInt64Builder::with_capacity(ROWS);
-        let own = if of_edges {
-            Own::Edge { src: number(), ty: StringBuilder::new(), dst: number(), rank: number() }
+impl Own {
+    /// Empty ones, for about so many rows.
+    pub fn new(what: &What, rows: usize) -> Self {
+        let number = || UInt64Builder::with_capacity(rows);
+        let text = || StringBuilder::with_capacity(rows, 8 * rows);
+        let names = Names::default();
+        if what.is_of_nodes() {
+            Self::Node { id: number(), key: text(), labels: ListBuilder::with_capacity(text(), rows), names }
         } else {
-            Own::Node { id: number(), key: StringBuilder::new(), labels: ListBuilder::new(StringBuilder::new()) }
-        };
-        let props = layout.props.iter().map(|(_, kind)| Column::new(kind)).collect();
-        Self { layout, places, own, props, rows: 0, bytes: 0, names: FxHashMap::default() }
+            Self::Edge { src: number(), ty: text(), dst: number(), rank: number(), names }
+        }
     }
 
-    fn node(&mut self, node: &NodeRef<'_>) -> Result<()> {
-        if let Own::Node { id, key, labels } = &mut self.own {
-            let text = node.key()?;
-            self.bytes += text.map_or(0, str::len);
-            id.append_value(node.id().0);
-            key.append_option(text);
-            for label in node.labels()? {
-                let name = named(&mut self.names, label.0, || node.graph().label_name(label))?;
-                labels.values().append_value(name);
+    pub fn fields(what: &What) -> Vec<Field> {
+        let number = |name: &str| Field::new(name, DataType::UInt64, false);
+        if what.is_of_nodes() {
+            vec![
+                number("id"),
+                Field::new("key", DataType::Utf8, true),
+                Field::new("labels", DataType::List(item(DataType::Utf8)), false),
+            ]
+        } else {
+            vec![number("src"), Field::new("type", DataType::Utf8, false), number("dst"), number("rank")]
+        }
+    }
+
+    /// Adds a row. Returns how many bytes of text it has.
+    pub fn push(&mut self, row: &Row<'_, '_>) -> Result<usize> {
+        match (self, row) {
+            (Self::Node { id, key, labels, names }, Row::Node(node)) => {
+                let text = node.key()?;
+                id.append_value(node.id().0);
+                key.append_option(text);
+                for label in node.labels()? {
+                    let name = named(names, label.0, || node.graph().label_name(label))?;
+                    labels.values().append_value(name);
+                }
+                labels.append(true);
+                Ok(text.map_or(0, str::len))
             }
-            labels.append(true);
+            (Self::Edge { src, ty, dst, rank, names }, Row::Edge(edge)) => {
+                let id = edge.ty();
+                let name = named(names, id.0, || edge.graph().etype_name(id))?;
+                src.append_value(edge.src().0);
+                ty.append_value(name);
+                dst.append_value(edge.dst().0);
+                rank.append_value(edge.rank());
+                Ok(name.len())
+            }
+            // A scan is of nodes or of edges.
+            _ => Ok(0),
         }
-        self.props(node.props()?)
     }
 
-    fn edge(&mut self, edge: &EdgeRef<'_>) -> Result<()> {
-        if let Own::Edge { src, ty, dst, rank } = &mut self.own {
-            let id = edge.ty();
-            let name = named(&mut self.names, id.0, || edge.graph().etype_name(id))?;
-            self.bytes += name.len();
-            src.append_value(edge.src().0);
-            ty.append_value(name);
-            dst.append_value(edge.dst().0);
-            rank.append_value(edge.rank());
+    /// What is in them, after which they are empty.
+    pub fn finish(&mut self) -> Vec<ArrayRef> {
+        match self {
+            Self::Node { id, key, labels, .. } => {
+                vec![Arc::new(id.finish()), Arc::new(key.finish()), Arc::new(labels.finish())]
+            }
+            Self::Edge { src, ty, dst, rank, .. } => {
+                vec![Arc::new(src.finish()), Arc::new(ty.finish()), Arc::new(dst.finish()), Arc::new(rank.finish())]
+            }
         }
-        self.props(edge.props()?)
+    }
+}
+
+/// The rows of a state, in batches that are made one at a time.
+pub struct Scan {
+    /// None: all batches are made.
+    rows: Option<Rows>,
+    making: Making,
+    made: VecDeque<RecordBatch>,
+}
+
+impl Scan {
+    /// `kept` are its batches, if they were made already.
+    pub fn new(view: &View, what: &What, layout: Layout, kept: Option<VecDeque<RecordBatch>>) -> Self {
+        let rows = if kept.is_some() { None } else { Some(Rows::new(view, what)) };
+        let most = if rows.is_some() { ROWS } else { 0 };
+        Self { rows, making: Making::new(what, layout, most), made: kept.unwrap_or_default() }
     }
 
-    fn props<'v>(&mut self, props: impl Iterator<Item = Result<(PropKeyId, ValueRef<'v>)>>) -> Result<()> {
+    /// Makes the batches of the next rows; none at the end.
+    fn fill(&mut self) -> Result<()> {
+        let Some(rows) = &mut self.rows else { return Ok(()) };
+        while self.made.is_empty() {
+            let before = self.making.rows;
+            match rows.next_batch()? {
+                Batch::Nodes(nodes) => {
+                    for node in &nodes {
+                        self.making.push(&Row::Node(node), node.props()?)?;
+                        self.making.cut_at(ROWS, BYTES, &mut self.made)?;
+                    }
+                    if nodes.is_empty() {
+                        break;
+                    }
+                }
+                Batch::Edges(edges) => {
+                    for edge in &edges {
+                        self.making.push(&Row::Edge(edge), edge.props()?)?;
+                        self.making.cut_at(ROWS, BYTES, &mut self.made)?;
+                    }
+                    if edges.is_empty() {
+                        break;
+                    }
+                }
+            }
+            debug_assert!(self.making.rows > before || !self.made.is_empty(), "a batch that is not empty has rows");
+        }
+        if self.made.is_empty() {
+            self.rows = None;
+            self.making.cut_at(1, 0, &mut self.made)?;
+        }
+        Ok(())
+    }
+}
+
+impl Iterator for Scan {
+    type Item = std::result::Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.made.is_empty() && self.rows.is_some() {
+            // Who asks is not written in Rust: a panic would end the process.
+            let filled = catch_unwind(AssertUnwindSafe(|| self.fill()))
+                .unwrap_or_else(|_| Err(Error::new(ErrorCode::Internal, "a scan panicked, which is a defect")));
+            if let Err(e) = filled {
+                self.rows = None;
+                return Some(Err(ArrowError::ExternalError(e.into())));
+            }
+        }
+        self.made.pop_front().map(Ok)
+    }
+}
+
+impl RecordBatchReader for Scan {
+    fn schema(&self) -> SchemaRef {
+        self.making.layout.schema.clone()
+    }
+}
+
+/// A batch that is being made.
+struct Making {
+    layout: Layout,
+    places: Places,
+    own: Own,
+    props: Vec<Column>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Making {
+    fn new(what: &What, layout: Layout, most: usize) -> Self {
+        let mut places = Places::default();
+        for (place, (id, _)) in layout.props.iter().enumerate() {
+            if let Some(id) = id {
+                places.put(*id, place);
+            }
+        }
+        let most = most.min(BYTES / width(layout.props.len()).max(1));
+        let props = layout.props.iter().map(|(_, kind)| Column::new(kind, most)).collect();
+        Self { layout, places, own: Own::new(what, most), props, rows: 0, bytes: 0 }
+    }
+
+    fn push<'v>(
+        &mut self,
+        row: &Row<'_, '_>,
+        props: impl Iterator<Item = Result<(PropKeyId, ValueRef<'v>)>>,
+    ) -> Result<()> {
+        self.bytes += self.own.push(row)?;
         self.rows += 1;
+        let mut taken = 0;
         for prop in props {
             let (id, value) = prop?;
-            if let Some(column) = self.places.get(&id).and_then(|place| self.props.get_mut(*place)) {
+            if let Some(column) = self.places.get(id).and_then(|place| self.props.get_mut(place)) {
                 self.bytes += weight(value);
                 column.push(value)?;
+                taken += 1;
             }
         }
-        let rows = self.rows;
-        self.props.iter_mut().filter(|column| column.len() < rows).for_each(Column::push_null);
+        if taken < self.props.len() {
+            let rows = self.rows;
+            self.props.iter_mut().filter(|column| column.len() < rows).for_each(Column::push_null);
+        }
         Ok(())
     }
 
-    /// Ends the batch if it has rows, and at least so many bytes.
-    fn cut_at(&mut self, bytes: usize, to: &mut VecDeque<RecordBatch>) -> Result<()> {
-        if self.rows == 0 || self.bytes < bytes {
+    /// Ends the batch if it has so many rows, or bytes.
+    fn cut_at(&mut self, rows: usize, bytes: usize, to: &mut VecDeque<RecordBatch>) -> Result<()> {
+        if self.rows == 0 || (self.rows < rows && self.bytes + width(self.props.len()) * self.rows < bytes) {
             return Ok(());
         }
-        let mut columns: Vec<ArrayRef> = match &mut self.own {
-            Own::Node { id, key, labels } => {
-                vec![Arc::new(id.finish()), Arc::new(key.finish()), Arc::new(labels.finish())]
-            }
-            Own::Edge { src, ty, dst, rank } => {
-                vec![Arc::new(src.finish()), Arc::new(ty.finish()), Arc::new(dst.finish()), Arc::new(rank.finish())]
-            }
-        };
+        let mut columns = self.own.finish();
         for column in &mut self.props {
             columns.push(column.finish().map_err(|e| broken(&e))?);
         }
