@@ -65,6 +65,12 @@ impl Failure {
         Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", "input", what)
     }
 
+    /// The request is for a name that is not this server's.
+    pub fn other_host() -> Self {
+        let what = "this server is asked by its address or as localhost, and by no other name, where its authentication mode is none";
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "FORBIDDEN", "input", what)
+    }
+
     /// As many calls as may run at once are running.
     pub fn busy() -> Self {
         let what = "as many calls as may run at once are running: ask again";

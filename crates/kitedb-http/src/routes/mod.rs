@@ -1,6 +1,6 @@
 //! The endpoints of the runbook.
 
-mod guard;
+pub(crate) mod guard;
 mod log;
 mod metrics;
 mod promote;

@@ -6,12 +6,14 @@ mod tls;
 
 pub use environment::{ServeOptions, TlsFiles};
 
-use crate::{ConfigError, node::Node, router_of};
+use crate::{AuthMode, ConfigError, node::Node, router_of, routes::guard};
+use axum::middleware::from_fn_with_state;
 use kitedb_core::{Database, OpenOptions};
 use std::{
     io,
     net::{IpAddr, SocketAddr, TcpListener},
     path::PathBuf,
+    sync::Arc,
     thread::{self, JoinHandle},
 };
 use tls::Tls;
@@ -67,7 +69,11 @@ impl Server {
             Served::Beside(path, with) => Node::beside(path, with),
         };
         options.require_safe()?;
-        let router = router_of(node, &options.auth)?;
+        let mut router = router_of(node, &options.auth)?;
+        if options.auth.effective_mode()? == AuthMode::None {
+            let host: Arc<str> = options.host.as_str().into();
+            router = router.layer(from_fn_with_state(host, guard::refuse_names));
+        }
         let tls = options.tls.as_ref().map(Tls::new).transpose()?;
         let listen = |source| ServeError::Listen { address: format!("{}:{}", options.host, options.port), source };
         let listener = TcpListener::bind((options.host.as_str(), options.port)).map_err(listen)?;

@@ -5,6 +5,7 @@
 mod auth;
 mod beside;
 mod certificates;
+mod hosts;
 mod primaries;
 mod replicas;
 mod server;
