@@ -94,16 +94,14 @@ class Node:
     def __init__(self, path: str, options: kitedb.OpenOptions) -> None:
         self.path, self.options = path, options
         self.leading: kitedb.aio.Database | None = None
-        self.led_by: int | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """For as long as the application runs. A replica that is new copies its source first."""
         try:
             self.leading = await kitedb.aio.open(self.path, self.options)
-        except kitedb.LockedError as error:
-            self.led_by = error.pid
-            log.warning("worker %d only reads %s: process %s leads", os.getpid(), self.path, error.pid)
+        except kitedb.LockedError:
+            log.warning("worker %d only reads %s: another process leads", os.getpid(), self.path)
             yield
             return
         async with self.leading as db:
@@ -124,10 +122,14 @@ class Node:
         async with kitedb.aio.open(self.path, read_only=True) as db:
             yield db
 
-    def write(self) -> kitedb.aio.Database:
+    async def write(self) -> kitedb.aio.Database:
         """What is administered."""
         if self.leading is None:
-            detail = f"this worker only reads: process {self.led_by} leads; ask again, or run one worker"
+            # Asked now: when this worker was refused, whoever leads may not have written yet who it is.
+            async with self.read() as db:
+                status = await db.primary_replication_status() or await db.replica_replication_status()
+            leads = f"process {status.process_id}" if status and status.process_id else "another process"
+            detail = f"this worker only reads: {leads} leads; ask again, or run one worker"
             raise HTTPException(503, detail, {"retry-after": "0"})
         return self.leading
 
@@ -180,9 +182,9 @@ async def read_from(request: Request) -> AsyncIterator[kitedb.aio.Database]:
         yield db
 
 
-def written_to(request: Request) -> kitedb.aio.Database:
+async def written_to(request: Request) -> kitedb.aio.Database:
     """What is administered."""
-    return node_of(request).write()
+    return await node_of(request).write()
 
 
 Read = Annotated[kitedb.aio.Database, Depends(read_from)]
