@@ -110,6 +110,17 @@ function callWaiting(name, w, big = false) {
   return r;
 }
 
+/** The same, from where what a callback throws would be caught. */
+function tellLast() {
+  try {
+    tellProgress();
+  } catch (error) {
+    process.nextTick(() => {
+      throw error;
+    });
+  }
+}
+
 /**
  * Does an operation on another thread. The arguments are read at once. A signal that is aborted ends it; the promise is rejected
  * once it has really ended.
@@ -125,6 +136,8 @@ function callAsync(name, w, { signal, onProgress, alone = false, big = false } =
   signal?.addEventListener('abort', cancel, { once: true });
   const ended = () => {
     signal?.removeEventListener('abort', cancel);
+    // The last word may not have been heard: it comes another way than the end.
+    if (onProgress !== undefined) tellLast();
     native.forget(number);
     watched.delete(number);
   };

@@ -171,9 +171,9 @@ test('an exporter pushes from a thread of its own, until it is closed', async (t
 test('an exporter that is let go of amid a flush answers that, and takes no other', async (t) => {
   const db = primary(t);
   const options = { transport: 'json', intervalMs: 1 << 30, timeoutMs: 60_000 };
-  const disposed = kitedb.startExporter(db, { ...options, endpoint: http('/slow') });
+  const disposed = kitedb.startExporter(db, { ...options, endpoint: http('/slow/disposed') });
   const flush = disposed.flushAsync();
-  await sentTo('/slow');
+  await sentTo('/slow/disposed');
   disposed[Symbol.dispose]();
   assert.deepEqual([disposed.state, disposed.lastError, disposed.metrics()], ['closed', null, null]);
   fails(() => disposed.flush(), 'FINISHED', /this exporter is done with/);
@@ -184,12 +184,12 @@ test('an exporter that is let go of amid a flush answers that, and takes no othe
   child.stdin.write('answer\n');
   assert.equal((await flush).statusCode, 200);
   // The last push, which nobody waits for.
-  await sentTo('/slow');
+  await sentTo('/slow/disposed');
   child.stdin.write('answer\n');
 
-  const awaited = kitedb.startExporter(db, { ...options, endpoint: http('/slow') });
+  const awaited = kitedb.startExporter(db, { ...options, endpoint: http('/slow/awaited') });
   const both = [awaited.flushAsync(), awaited.flushAsync()];
-  await sentTo('/slow');
+  await sentTo('/slow/awaited');
   const closed = awaited[Symbol.asyncDispose]();
   assert.equal(awaited.state, 'running');
   child.stdin.write('answer\n');

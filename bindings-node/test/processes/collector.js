@@ -24,7 +24,7 @@ const server = http.createServer((request, response) => {
     const json = type === 'application/json' ? JSON.parse(bytes) : undefined;
     const metrics = json?.resourceMetrics[0].scopeMetrics[0].metrics.length;
     say({ over: 'http', url: request.url, authorization, type, encoding, tenant, length: bytes.length, metrics });
-    if (request.url === '/slow') return held.push(response);
+    if (request.url.startsWith('/slow')) return held.push(response);
     response.statusCode = request.url === '/refused' ? 400 : request.url === '/busy' ? 503 : 200;
     response.setHeader('content-type', type);
     response.end(type === 'application/json' ? '{}' : Buffer.alloc(0));
