@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets up and runs everything that must hold before a change is merged. From nothing: Rust (with rustfmt and
-# clippy), Python 3.11 with venv, Node 20.17, openssl, and a network for the crates and packages; promtool, which the step
+# clippy), Python 3.11 with venv, Node 20.17, openssl, curl, and a network for the crates and packages; promtool, which the step
 # telemetry installs where it is root on Debian.
 #
 #     scripts/test.sh              # all of it
