@@ -250,6 +250,8 @@ def test_a_configuration_that_cannot_be_meant_is_refused() -> None:
         (Config(mode="mtls", trusted_proxies=[]), "name at least one"),
         (Config(mode="mtls", trusted_proxies="loopback"), "must be 'any' or a list"),
         (Config(mode="mtls", trusted_proxies=["any"]), "no IP address.*: 'any'"),
+        (Config(mode="mtls", trusted_proxies=["0.0.0.0/0"]), "every address, '0.0.0.0/0'"),
+        (Config(mode="mtls", trusted_proxies=["10.0.0.7", "::/0"]), "every address, '::/0'"),
         (Config(mode="mtls", trusted_proxies=["proxy.example.com"]), "no IP address.*: 'proxy.example.com'"),
         (Config(mode="mtls", trusted_proxies=[7]), "no IP address"),  # type: ignore[list-item]
         (Config(mode="mtls", mtls_header="x client cert", **BEHIND), "mtls_header is no name of a header"),

@@ -45,6 +45,11 @@ def _network_of(entry: object, what: str) -> IPv4Network | IPv6Network:
         raise ReplicationAdminConfigError(
             f"trusted_proxies of {what} has an entry that is no IP address, no network like 10.0.0.0/8 and not 'loopback'{shown}"
         )
+    if int(wanted) == 0:
+        raise ReplicationAdminConfigError(
+            f"trusted_proxies of {what} has a network of every address, '{entry}', which makes whoever can reach the port an "
+            "administrator: name the proxies, or say 'any' where nothing but them can reach it"
+        )
     # What is not of the network is not looked at.
     return ip_network(f"{address}/{wanted}", strict=False)
 
