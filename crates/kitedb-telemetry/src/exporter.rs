@@ -90,7 +90,7 @@ pub enum ExporterState {
 /// exporter ends. Close the exporter first where the last metrics matter.
 ///
 /// ```no_run
-/// use kitedb_core::{Asleep, Database, OpenOptions};
+/// use kitedb_core::{Database, OpenOptions};
 /// use kitedb_telemetry::{ExporterOptions, OtlpTransport, start_exporter};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let db = Database::open("social.kitedb", OpenOptions::new())?;

@@ -109,9 +109,10 @@ impl Database {
         followed_log.run_retention(&file.engine.options.retention)
     }
 
-    /// An image of this database at a new checkpoint (at the last one, where this handle only reads), to be carried elsewhere: what it is, the cursor from which pages of
-    /// [`Database::primary_export_log`] go on, and the bytes of a database file that opens like any other. It stays readable
-    /// while it lives, and keeps what it shows from being overwritten. Commits go on meanwhile.
+    /// An image of this database at a new checkpoint (at the last one, where this handle only reads), to be carried elsewhere:
+    /// what it is, the cursor from which pages of [`Database::primary_export_log`] go on, and the bytes of a database file that
+    /// opens like any other. It stays readable while it lives, and keeps what it shows from being overwritten. Commits go on
+    /// meanwhile.
     ///
     /// # Errors
     /// [`ErrorCode::NotPrimary`]; those of [`Database::checkpoint`].

@@ -47,6 +47,7 @@ impl Transaction {
             vectors.iter().try_for_each(|(id, vector)| tx.put_vector(*id, key, vector))
         })
     }
+
     /// What a vector must be, whatever else is there.
     fn require_vector(&self, id: NodeId, key: NameRef<'_, PropKeyId>, vector: &[f32]) -> Result<()> {
         self.require_node(id)?;
