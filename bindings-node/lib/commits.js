@@ -31,22 +31,37 @@ function ended(number) {
   if (waiting.size === 0) native.keepAlive(false);
 }
 
+/** So many are looked after in one turn of the event loop: a sync ends thousands of commits, and other things want their turn. */
+const MOST = 32;
+/** The numbers of those that have ended and were not looked after yet, from `next` on. */
+let queue = [];
+let next = 0;
+/** Whether this turn has had its share. */
+let shared = false;
+
 woken.look = () => {
   const r = call('woken', begin());
-  lookAt(r.list(r.handle), 0);
+  const numbers = r.list(r.handle);
+  if (next === queue.length) {
+    queue = numbers;
+    next = 0;
+  } else {
+    for (const number of numbers) queue.push(number);
+  }
+  if (!shared) lookAfterSome();
   tellProgress();
 };
 
-/** So many are looked after in one turn of the event loop: a sync ends thousands of commits, and other things want their turn. */
-const MOST = 250;
-
-function lookAt(numbers, from) {
-  const to = Math.min(from + MOST, numbers.length);
-  for (let nth = from; nth < to; nth++) {
-    const promise = waiting.get(numbers[nth]);
-    if (promise !== undefined && look(numbers[nth], promise)) ended(numbers[nth]);
+function lookAfterSome() {
+  shared = false;
+  if (next === queue.length) return;
+  for (const to = Math.min(next + MOST, queue.length); next < to; next++) {
+    const number = queue[next];
+    const promise = waiting.get(number);
+    if (promise !== undefined && look(number, promise)) ended(number);
   }
-  if (to < numbers.length) setImmediate(lookAt, numbers, to);
+  shared = true;
+  setImmediate(lookAfterSome);
 }
 
 /** The token of a submitted commit, once it has ended. */
