@@ -14,7 +14,7 @@ mod export;
 mod faults;
 mod import;
 mod replication;
-#[cfg(feature = "telemetry")]
+#[cfg(all(feature = "telemetry", feature = "http"))]
 mod runbook;
 #[cfg(feature = "http")]
 mod serve;
