@@ -4,17 +4,23 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { Database, type ExportedSnapshot, KiteDbError, type OpenOptions } from '@kitedb/core'
 
-/** A folder that goes with the test. */
+/** What a test has open. */
+const open = new WeakMap<TestContext, Database[]>()
+
+/** A folder that goes with the test, once what it has open is closed: a close tells of files that are gone. */
 export function scratch(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'kitedb-ts-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  t.after(() => {
+    for (const db of open.get(t)?.splice(0).reverse() ?? []) db.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
   return folder
 }
 
-/** A database that is closed with the test. */
+/** A database in such a folder, that is closed with the test. */
 export function opened(t: TestContext, path: string, options: OpenOptions = {}): Database {
   const db = Database.open(path, options)
-  t.after(() => db.close())
+  open.set(t, [...(open.get(t) ?? []), db])
   return db
 }
 
