@@ -623,7 +623,7 @@ fn an_instance_is_one_database_in_one_process() {
 
 #[test]
 fn a_closed_database_has_no_metrics() {
-    let Nodes { primary, .. } = Nodes::open();
+    let Nodes { primary, dir: _dir, .. } = Nodes::open();
     let db = primary.clone();
     primary.close().unwrap();
     for error in [
