@@ -41,6 +41,12 @@ impl Failure {
         Self { status, code, kind, message, fields: Vec::new(), retry_after: None, challenge: false }
     }
 
+    /// The same for whom nothing is told but what can be done: texts and fields may have paths.
+    pub fn untold(self) -> Self {
+        let message = format!("{}: whoever may administer this database is told more", self.code).into();
+        Self { message, fields: Vec::new(), ..self }
+    }
+
     /// What was asked cannot be read.
     pub fn malformed(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "INVALID_ARGUMENT", "input", message)

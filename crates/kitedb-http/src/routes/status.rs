@@ -18,7 +18,8 @@ pub async fn status(State(app): State<App>, request: Request) -> Result<Json<Val
     let (parts, _) = request.into_parts();
     let auth_enabled = app.authorizer.is_enabled();
     let admitted = app.authorizer.admit(Shown::of(&parts)).is_ok();
-    app.node
+    let status = app
+        .node
         .read(move |database| {
             let primary = database.primary_replication_status()?.as_ref().map(json_of);
             let replica = database.replica_replication_status()?.as_ref().map(json_of);
@@ -37,5 +38,6 @@ pub async fn status(State(app): State<App>, request: Request) -> Result<Json<Val
                 "replica": shown(replica, &OF_REPLICA),
             })))
         })
-        .await
+        .await;
+    status.map_err(|failure| if admitted { failure } else { failure.untold() })
 }

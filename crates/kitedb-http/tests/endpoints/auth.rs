@@ -52,6 +52,19 @@ async fn without_the_token_nothing_but_the_status_is_told() {
     assert!(body["primary"]["sidecarPath"].as_str().unwrap().starts_with(path.to_str().unwrap()));
 }
 
+/// A file that is not there is told by its path, but not to everybody.
+#[tokio::test]
+async fn a_status_that_fails_tells_paths_to_whom_it_admits_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("p.kitedb");
+    let server = Server::beside(&path, by_token()).await;
+    let (code, body) = told(server.ask_as_anybody(Method::GET, "/api/replication/status").send().await.unwrap()).await;
+    assert_eq!((code, &body["code"], &body["success"]), (StatusCode::NOT_FOUND, &json!("NOT_FOUND"), &json!(false)));
+    assert!(!body.to_string().contains("p.kitedb"), "{body}");
+    let (_, body) = server.get("/api/replication/status").await;
+    assert!(body["path"].as_str().unwrap().ends_with("p.kitedb"), "{body}");
+}
+
 #[tokio::test]
 async fn each_mode_asks_for_what_it_says() {
     let dir = tempfile::tempdir().unwrap();
