@@ -12,7 +12,7 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     graph::LogIndex,
-    log::{Chunk, FRAMES_PREFIX, FrameRef, FrameSpan, Quiet, WriterId},
+    log::{Chunk, Control, FRAMES_PREFIX, FrameRef, FrameSpan, Quiet, WriterId},
     store::{Image, LogKind, LogLink, Part, Store},
 };
 use crate::{graph::Epoch, state::Levels, store::HistoryEntry};
@@ -257,7 +257,9 @@ impl Engine {
         if let Err(e) = control.clear_end() {
             tracing::warn!("the end of an epoch of before a reseed may come back after a loss of power: {e}");
         }
-        let session = control.set_current_log(self.store.log_link().id);
+        let log_id = self.store.log_link().id;
+        // Else a segment of before, whose removal a loss of power takes back, may be missed as this log's.
+        let session = control.set_not_begun(log_id).and_then(|()| control.set_current_log(log_id));
         let session = session.and_then(|()| control.set_sync_failed(false));
         session.and_then(|()| control.begin_session(&*self.env.host, commit.last)).map_err(|e| {
             let what = "the source's graph is in place, and the log's control file does not say so yet: it is tried again with \
@@ -275,19 +277,21 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether the control file names the log that the header names, and says of it that it ends with `last`.
+    pub(crate) fn names_its_log(&self, last: LogIndex) -> bool {
+        let link = self.store.log_link();
+        let named = |control: &Control| control.current_log().log_id == link.id && control.published() == last;
+        link.kind != LogKind::Sidecar || self.sidecar.as_deref().is_none_or(named)
+    }
+
     /// Ends what a bootstrap could not, for want of room in its log's control file.
     pub(crate) fn end_adoption(&self) -> Result<()> {
-        let Some(control) = &self.sidecar else { return Ok(()) };
-        let told = |last| {
-            let link = self.store.log_link();
-            link.kind != LogKind::Sidecar || (control.current_log().log_id == link.id && control.published() == last)
-        };
-        if told(self.published()) || self.opened.is_damaged() {
+        if self.names_its_log(self.published()) || self.opened.is_damaged() {
             return Ok(());
         }
         let commit = self.commit.lock();
         // Where frames are appended, the control file was told of their log first.
-        let ended = commit.appender.is_some() || told(commit.last);
+        let ended = commit.appender.is_some() || self.names_its_log(commit.last);
         if ended {
             return Ok(());
         }

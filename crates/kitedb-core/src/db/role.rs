@@ -1,17 +1,10 @@
 //! What part a file plays in replication, and what an open makes of it: a pure decision, in one table.
 
-use super::{
-    options::ReplicationRole,
-    place::{SOURCE, is_absent},
-    read::GraphRead,
-    view::View,
-};
+use super::{options::ReplicationRole, read::GraphRead, view::View};
 use crate::{
     error::{Error, ErrorCode},
     graph::{Epoch, Token},
-    io::Env,
-    log::Control,
-    shell::{Command, command},
+    shell::command,
 };
 use std::path::Path;
 
@@ -114,42 +107,7 @@ pub(crate) fn foreign(path: &Path, standing: Standing, last: Token) -> Error {
     .with_token(last)
 }
 
-/// Why a replica that holds nothing yet, and whose sidecar is `dir`, cannot be used as one.
-pub(crate) fn half_made(env: &Env, path: &Path, dir: &Path) -> String {
-    format!(
-        "{} is a replica that holds nothing yet: its first copy was cut short, or is under way. Begin it again ({}): it goes on \
-         where it was",
-        path.display(),
-        bootstrap_of(env, path, dir)
-    )
-}
-
-/// The command that copies the source of the replica at `path`, whose sidecar is `dir`: where nothing there remembers the source,
-/// it is to be named.
-fn bootstrap_of(env: &Env, path: &Path, dir: &Path) -> Command {
-    let remembered = !is_absent(env, &dir.join(SOURCE));
-    command("replica bootstrap", path, if remembered { "" } else { "--source-db SOURCE" })
-}
-
-/// Why the replica at `path` cannot be followed, if it has had nothing from its source.
-pub(crate) fn unfilled(env: &Env, path: &Path, control: &Control) -> Option<String> {
-    match control.is_half_made() {
-        true => Some(half_made(env, path, control.dir())),
-        false => control.is_unfilled().then(|| holds_nothing(env, path, control.dir())),
-    }
-}
-
-/// Why a replica that no bootstrap was begun of cannot be used as one. `dir`: its sidecar, or where that would be.
-pub(crate) fn holds_nothing(env: &Env, path: &Path, dir: &Path) -> String {
-    format!(
-        "{} is a replica that holds nothing yet, and nothing is under way that would change that: copy its source ({}, \
-         replica_bootstrap_from_snapshot)",
-        path.display(),
-        bootstrap_of(env, path, dir)
-    )
-}
-
-/// Why a bootstrap of such a file is refused.
+/// Why a bootstrap of a file that is no replica is refused.
 pub(crate) fn would_overwrite(path: &Path, view: &View) -> Error {
     Error::new(
         ErrorCode::WouldOverwrite,

@@ -9,9 +9,10 @@ use super::{
     place::{LogPlace, anchored, files_moved, folder_of, is_absent, is_of_another, left_log_in},
     places::LogPlaces,
     promote::lock_fence,
-    role::{Standing, holds_nothing},
+    role::Standing,
     sidecar_files::{remove_sidecar, require_free, take_back},
     stale_fence::fence_by_header,
+    unfilled::holds_nothing,
 };
 use crate::{
     error::{Error, ErrorCode, Result},

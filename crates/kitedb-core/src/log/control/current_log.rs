@@ -33,4 +33,14 @@ impl Control {
     pub fn set_begun(&self, log_id: [u8; 16]) -> Result<()> {
         if self.load_id(BEGUN) == log_id { Ok(()) } else { self.store_id(BEGUN, log_id) }
     }
+    /// Notes that the log of that id, which is about to be the current one, has no segment yet: what is there is of one before it.
+    pub fn set_not_begun(&self, log_id: [u8; 16]) -> Result<()> {
+        if self.has_not_begun(log_id) {
+            return Ok(());
+        }
+        // Any id but its own says so. Where the one before it is not noted either, the file's does.
+        let before = self.current_log().log_id;
+        let before = if before == [0; 16] || before == log_id { self.identity.file_id } else { before };
+        self.store_id(BEGUN, before)
+    }
 }

@@ -73,6 +73,11 @@ impl Control {
         self.flag(BOOTSTRAPPING) && self.is_replica() && self.published().0 == 0
     }
 
+    /// Whether a bootstrap of this replica began, of its first copy or another one, and has not ended.
+    pub fn is_bootstrapping(&self) -> bool {
+        self.flag(BOOTSTRAPPING)
+    }
+
     /// Remembers, beyond this process, whether a bootstrap of this replica began and has not ended.
     pub fn set_bootstrapping(&self, bootstrapping: bool) {
         self.note_flag(BOOTSTRAPPING, bootstrapping);

@@ -107,7 +107,8 @@ impl Replica {
         if let Err(e) = &result {
             // What is there of a copy that can go on stays.
             let record = self.engine.log_dir.join(RECORD);
-            let nothing_copied = self.engine.env.disk.identity(&record).is_err();
+            let in_place = !self.engine.names_its_log(self.engine.published());
+            let nothing_copied = self.engine.env.disk.identity(&record).is_err() && !in_place;
             self.engine.opened.set_unwanted(nothing_copied);
             if nothing_copied {
                 self.control.set_bootstrapping(false);

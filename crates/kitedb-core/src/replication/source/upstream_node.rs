@@ -1,7 +1,7 @@
 //! A node on the way from a replica to the primary that it follows: what its files say of it, to who only looks.
 
 use crate::{
-    db::{Engine, LogPlace, Search, half_made},
+    db::{Engine, LogPlace, Search, half_copied},
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex},
     io::{Env, OpenMode},
@@ -72,8 +72,8 @@ impl UpstreamNode {
         if let Some(older) = older_file(env, db, &control) {
             return Err(unfit(&older));
         }
-        if control.is_half_made() {
-            return Err(unfit(&half_made(env, db, place.dir())));
+        if let Some(what) = half_copied(env, &path, &control) {
+            return Err(unfit(&what));
         }
         let fence = control.fence().map_err(told)?;
         let file_id = file.file_id().unwrap_or(control.identity().file_id);

@@ -1,8 +1,11 @@
 //! A replica whose machine or process ends while it begins its first log: those that follow it are told nothing that is not so.
 
 use super::support_replication::{CRASHES, Graph, Machine, catch_up, replica_status};
-use kitedb_core::{ErrorCode, SyncMode, io::sim::Crash};
-use std::path::PathBuf;
+use kitedb_core::{
+    ErrorCode, SyncMode,
+    io::sim::{Crash, FaultOn, FaultPlan, Loss},
+};
+use std::{io, path::PathBuf};
 
 /// A primary, a replica that was just copied from it, and one that was copied from that; the one in the middle pulls its first
 /// frames, and is ended at an operation of that. Returns whether it was.
@@ -101,4 +104,113 @@ fn an_empty_replica_that_ended_as_it_gave_its_log_up_has_lost_no_registry() {
         }
         assert!(op > 5, "a close has only {op} operations");
     }
+}
+
+/// A forced promotion of a replica of an empty primary ends at an operation of it. A bit of the header of the segment that it left,
+/// if it left one, is flipped, the replica is copied anew, and loses its power. Returns whether there was such a segment, and `None`
+/// where the promotion came to its end.
+fn left_by_a_promotion(op: u64) -> Option<bool> {
+    let primary = Machine::new("primary", 7, SyncMode::Full);
+    let empty = Machine::new("empty", 8, SyncMode::Full);
+    let (source, mut graph) = (primary.primary(), Graph::new(7));
+    let db = empty.replica_of(&primary);
+    db.replica_bootstrap_from_snapshot().unwrap();
+    empty.disk.crash_at(empty.disk.ops() + op);
+    let _ = db.replica_promote(true);
+    if !empty.disk.crashed() {
+        return None;
+    }
+    drop(db);
+    let empty = empty.restart(Crash::PowerLoss(Loss::KeepAll));
+    let mut left = empty.segments();
+    left.retain(|segment| empty.disk.read(segment).unwrap().iter().any(|byte| *byte != 0));
+    left.iter().for_each(|segment| empty.damage(segment, 64));
+    let Ok(db) = empty.try_replica_of(&primary) else { return Some(false) };
+    db.replica_bootstrap_from_snapshot().unwrap();
+    drop(db);
+    let empty = empty.restart(Crash::PowerLoss(Loss::LoseAllUnsynced));
+    let db = empty.replica_of(&primary);
+    let report = db.check().unwrap();
+    assert!(report.is_clean(), "operation {op}: {report:#?}");
+    db.replica_promote(false).unwrap();
+    drop(source);
+    graph.grow(&db, 3);
+    db.close().unwrap();
+    graph.expect_all(&empty.primary());
+    Some(left.iter().any(|segment| empty.disk.read(segment).is_ok()))
+}
+
+#[test]
+fn what_a_promotion_left_and_a_reseed_removed_does_not_come_back_as_the_log() {
+    let mut op = 1;
+    let mut left = 0;
+    while let Some(segment) = left_by_a_promotion(op) {
+        left += u64::from(segment);
+        op += 1;
+    }
+    assert!(left > 0, "no promotion of {op} operations left a segment");
+}
+
+/// A replica takes its source's graph anew, which is that of an earlier checkpoint, and its disk fails the `nth` operation of that and
+/// all after it. Returns whether it was no source then, as its log's control file did not know what its file held.
+fn fails_at(nth: u64) -> Option<bool> {
+    let primary = Machine::new("primary", 7, SyncMode::Full);
+    let middle = Machine::copying("middle", 8, SyncMode::Full);
+    let last = Machine::new("last", 9, SyncMode::Full);
+    let (source, mut graph) = (primary.primary(), Graph::new(7));
+    let (db, below) = (middle.replica_of(&primary), last.replica_of(&middle));
+    catch_up(&db);
+    graph.grow(&source, 3);
+    for replica in [&db, &below] {
+        catch_up(replica);
+    }
+    db.close().unwrap();
+    // Nobody makes a new checkpoint of the source: its last one, of before all commits, is copied.
+    primary.disk.kill();
+    drop(source);
+    let primary = primary.restart(Crash::Kill);
+    let db = middle.replica_of(&primary);
+    middle.disk.fail(FaultPlan::new(FaultOn::Any, nth, io::ErrorKind::Other).forever());
+    let copied = db.replica_bootstrap_from_snapshot();
+    middle.disk.clear_faults();
+    copied.err()?;
+    // Nothing is missing for good: it is told to come again, by a copy, by a pull, and by a status.
+    let copied = below.replica_bootstrap_from_snapshot().err();
+    // Where it is whole, and has not caught up, the other one has commits that it lacks.
+    let whole = copied.as_ref().is_some_and(|e| e.code() == ErrorCode::WouldOverwrite);
+    let told = [copied.clone().filter(|_| !whole), below.replica_catch_up_once(9).err()];
+    for e in told.into_iter().flatten() {
+        assert_eq!(e.code(), ErrorCode::SourceUnavailable, "operation {nth}: {e}");
+    }
+    let status = replica_status(&below);
+    assert!(!status.needs_reseed, "operation {nth}: {status:?}");
+    let untold = |told: &str| told.contains("does not say so yet");
+    let refused = copied.is_some_and(|e| untold(&e.to_string()));
+    if refused {
+        assert!(status.fault().is_some_and(|fault| untold(&fault)), "operation {nth}: {status:?}");
+    }
+    let db = if db.replica_catch_up_once(9).is_ok() {
+        db
+    } else {
+        drop(db);
+        middle.replica_of(&primary)
+    };
+    catch_up(&db);
+    below.replica_bootstrap_from_snapshot().unwrap();
+    catch_up(&below);
+    for replica in [&db, &below] {
+        graph.expect_all(replica);
+    }
+    Some(refused)
+}
+
+#[test]
+fn a_replica_whose_copy_failed_half_way_is_no_source_until_its_files_tell_what_it_holds() {
+    let mut nth = 1;
+    let mut refused = 0;
+    while let Some(is) = fails_at(nth) {
+        refused += u64::from(is);
+        nth += 1;
+    }
+    assert!(refused > 0, "no copy of {nth} operations failed with its graph in place");
 }

@@ -7,7 +7,7 @@ use super::{
     world::{End, Fenced, Node, Part, World},
 };
 use kitedb_core::{
-    Error, ErrorCode, PrimaryReplicationStatus,
+    Error, ErrorCode, PrimaryReplicationStatus, ReplicaReplicationStatus,
     io::sim::{FaultOn, FaultPlan},
 };
 use std::io::ErrorKind;
@@ -90,6 +90,11 @@ fn is_half_made(e: &Error) -> bool {
 
 fn says_half_made(e: &Error) -> bool {
     e.to_string().contains("holds nothing yet")
+}
+
+/// Whether a node says of itself that it leads, or stands alone, and is not what it was opened as.
+fn is_foreign(status: &ReplicaReplicationStatus) -> bool {
+    status.last_error.as_ref().is_some_and(|why| why.contains("opened as a replica; its own graph"))
 }
 
 impl World {
@@ -265,6 +270,10 @@ impl World {
         let excused = !reachable || there.is_sick() || there.damaged || there.machine.crashed() || !there.is_open();
         // What is half-made seeds nobody.
         let excused = excused || (there.tip == GENESIS && says_half_made(e));
+        // Nor does what failed as it took its source's graph, and has not tried again.
+        let untold =
+            e.code() == ErrorCode::SourceUnavailable && e.to_string().contains("copy of its source is in place");
+        let excused = excused || (there.replacing && untold);
         // Of what a fence counted, an old primary may have lost the end.
         let excused = excused || ((there.fenced != Fenced::No || there.on_trial) && e.code() == ErrorCode::Corrupt);
         // Of one whose fence was not completed, and which is to follow nobody who leads: it could not take the lead back then.
@@ -336,7 +345,11 @@ impl World {
         assert!(shown == before || self.may_hold(source, shown), "copied what n{source} does not have");
         let lost = unasked && !self.ledger.holds(shown, before);
         assert!(!lost, "n{n} gave up {} unasked", self.ledger.name(before));
-        let adopted = shown != before || result.is_ok();
+        let node = &self.nodes[n];
+        // Its source may have had the same commits, and the copy be in place though what followed failed.
+        let follows =
+            || node.db().replica_replication_status().is_ok_and(|status| status.is_some_and(|s| !is_foreign(&s)));
+        let adopted = shown != before || result.is_ok() || (node.foreign && !node.machine.crashed() && follows());
         let node = &mut self.nodes[n];
         node.tip = shown;
         if adopted {
