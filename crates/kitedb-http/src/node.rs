@@ -1,6 +1,6 @@
 //! The database that is served: one that this process has open, or a file that another one may have open.
 
-use crate::error::Failure;
+use crate::{error::Failure, growth::Growth, snapshots::Snapshots};
 use kitedb_core::{Database, OpenOptions};
 use std::{path::PathBuf, sync::Arc};
 use tokio::sync::Semaphore;
@@ -22,15 +22,25 @@ enum Place {
 pub(crate) struct Node {
     place: Place,
     calls: Arc<Semaphore>,
+    /// How far its log has come.
+    pub growth: Arc<Growth>,
+    /// The copies of it that are fetched.
+    pub snapshots: Snapshots,
 }
 
 impl Node {
     pub fn held(database: Database) -> Self {
-        Self { place: Place::Held(database), calls: Arc::new(Semaphore::new(CALLS)) }
+        let growth = Growth::new(database.path().to_owned(), Box::default());
+        Self::new(Place::Held(database), growth)
     }
 
     pub fn beside(path: PathBuf, options: Box<OpenOptions>) -> Self {
-        Self { place: Place::Beside(path, options), calls: Arc::new(Semaphore::new(CALLS)) }
+        let growth = Growth::new(path.clone(), options.clone());
+        Self::new(Place::Beside(path, options), growth)
+    }
+
+    fn new(place: Place, growth: Arc<Growth>) -> Self {
+        Self { place, calls: Arc::new(Semaphore::new(CALLS)), growth, snapshots: Snapshots::default() }
     }
 
     /// Reads from it, in a thread that may wait.

@@ -5,8 +5,11 @@
 mod auth;
 mod beside;
 mod certificates;
+mod health;
 mod hosts;
 mod primaries;
 mod replicas;
 mod server;
+mod sockets;
+mod streams;
 mod tls;
