@@ -3,7 +3,7 @@
 use crate::{error::Failure, growth::Growth, snapshots::Snapshots};
 use kitedb_core::{Database, OpenOptions};
 use std::{path::PathBuf, sync::Arc};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// So many calls of the engine run at once; whoever comes beyond that is told to come again.
 const CALLS: usize = 64;
@@ -59,12 +59,30 @@ impl Node {
         self.run(call, |options| options).await
     }
 
+    /// The same as [`Node::read`] of somebody who has waited already: he waits for his turn, too.
+    pub async fn read_in_turn<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let permit = self.calls.clone().acquire_owned().await.map_err(|_| Failure::busy())?;
+        self.run_with(permit, call, |options| options.read_only(true)).await
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
         with: fn(OpenOptions) -> OpenOptions,
     ) -> Result<T, Failure> {
         let permit = self.calls.clone().try_acquire_owned().map_err(|_| Failure::busy())?;
+        self.run_with(permit, call, with).await
+    }
+
+    async fn run_with<T: Send + 'static>(
+        &self,
+        permit: OwnedSemaphorePermit,
+        call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
+        with: fn(OpenOptions) -> OpenOptions,
+    ) -> Result<T, Failure> {
         let place = self.place.clone();
         let work = move || {
             let _permit = permit;

@@ -29,8 +29,7 @@ pub fn run(args: &ServeArgs, out: &mut dyn Write) -> Outcome {
     } else {
         let mut all = vec![(name_of(path), served)];
         for path in &args.more {
-            Database::open(path, args.common.options().read_only(true))
-                .map_err(|error| Failure::from(error))?;
+            Database::open(path, args.common.options().read_only(true)).map_err(|error| Failure::from(error))?;
             all.push((name_of(path), beside(path)));
         }
         Server::start_several(all, &options)

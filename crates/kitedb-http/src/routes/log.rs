@@ -58,19 +58,20 @@ struct Answer {
 pub async fn page(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, Failure> {
     let Asked { cursor, max_frames, max_bytes, include_payload, wait } = Asked::of(&Query::of(&uri));
     let from = cursor.as_deref().map(cursor_of).transpose()?.flatten();
-    let until = Instant::now() + wait;
+    let (until, mut waited) = (Instant::now() + wait, false);
     let answer = loop {
         let read = move |database: &Database| {
             let page = page_after(database, from, max_frames, max_bytes)?;
             Ok((database.replication_role().as_str(), page))
         };
-        let (role, page) = app.node.read(read).await?;
+        let (role, page) = if waited { app.node.read_in_turn(read).await? } else { app.node.read(read).await? };
         let left = until.saturating_duration_since(Instant::now());
         if !page.is_empty() || page.gap().is_some() || left.is_zero() || app.stops() {
             // Where nothing comes, one goes on with what one came with.
             let next = page.next_cursor().map(|next| next.to_string()).or_else(|| cursor.clone());
             break Answer { role, page, next };
         }
+        waited = true;
         app.unless_stopped(app.node.growth.beyond(page.head().0, left)).await;
     };
     match octets::are_wanted(&headers) {

@@ -1,6 +1,6 @@
 //! Bytes in place of JSON, by parts, and pages that are waited for.
 
-use super::server::{Server, by_token, commit, primary, told};
+use super::server::{Server, at_any_port, by_token, commit, primary, told};
 use kitedb_core::{Database, GraphRead, OpenOptions};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::json;
@@ -108,4 +108,50 @@ async fn a_page_is_waited_for_until_there_is_one() {
         let (status, page) = server.get(&format!("{LOG}?cursor=1:99&waitMs=30000")).await;
         assert_eq!((status, &page["gap"]["reason"]), (StatusCode::OK, &json!("off_history")), "{page}");
     }
+}
+
+/// The names of the threads of this process.
+fn threads() -> Vec<String> {
+    let tasks = fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path().join("comm"));
+    // One that ends meanwhile has none.
+    tasks.filter_map(|comm| fs::read_to_string(comm).ok()).map(|name| name.trim().to_owned()).collect()
+}
+
+/// `KITEDB_POLLS` of them; each takes two descriptors of this process.
+#[tokio::test]
+async fn pages_that_are_waited_for_hold_no_thread_each() {
+    let polls: usize = std::env::var("KITEDB_POLLS").ok().and_then(|text| text.parse().ok()).unwrap_or(200);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("p.kitedb");
+    let db = primary(&path, 1);
+    let served = kitedb_http::Server::start(
+        kitedb_http::Served::Beside(path, Box::new(OpenOptions::new())),
+        &at_any_port(by_token()),
+    )
+    .unwrap();
+    let server = Server::at(served.url());
+    let (_, page) = server.get(LOG).await;
+    let route = format!("{LOG}?cursor={}&waitMs=30000", page["nextCursor"].as_str().unwrap());
+    let mut waiting = Vec::new();
+    // As many as calls may run at once come together.
+    for few in (0..polls).collect::<Vec<_>>().chunks(32) {
+        waiting.extend(few.iter().map(|_| tokio::spawn(server.ask(Method::GET, &route).send())));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let all = threads();
+    assert!(all.iter().any(|name| name == "kitedb-growth") && all.len() < polls.max(150), "{}: {all:?}", all.len());
+    commit(&db, 1);
+    for answer in waiting {
+        let (status, page) = told(answer.await.unwrap().unwrap()).await;
+        assert_eq!((status, &page["frameCount"]), (StatusCode::OK, &json!(1)), "{page}");
+    }
+
+    // A server that ends keeps nobody waiting.
+    let (_, page) = server.get(LOG).await;
+    let route = format!("{LOG}?cursor={}&waitMs=30000", page["nextCursor"].as_str().unwrap());
+    let last = tokio::spawn(server.ask(Method::GET, &route).send());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::task::spawn_blocking(move || served.stop()).await.unwrap();
+    let (status, page) = told(last.await.unwrap().unwrap()).await;
+    assert_eq!((status, &page["frameCount"]), (StatusCode::OK, &json!(0)));
 }

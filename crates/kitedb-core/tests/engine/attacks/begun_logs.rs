@@ -215,7 +215,7 @@ fn a_replica_whose_copy_failed_half_way_is_no_source_until_its_files_tell_what_i
     assert!(refused > 0, "no copy of {nth} operations failed with its graph in place");
 }
 
-/// A replica that holds nothing fails to pull, with the `first` operation of its disk, and again with the `second` one. Returns whether
+/// A replica that holds nothing fails to pull, with the `first` sync of its disk, and again with the `second` operation. Returns whether
 /// both did.
 fn fails_twice(first: u64, second: u64) -> (bool, bool) {
     let primary = Machine::new("primary", 7, SyncMode::Full);
@@ -224,14 +224,14 @@ fn fails_twice(first: u64, second: u64) -> (bool, bool) {
     let db = empty.replica_of(&primary);
     db.replica_bootstrap_from_snapshot().unwrap();
     graph.grow(&source, 2);
-    let failed = [first, second].map(|nth| {
-        empty.disk.fail(FaultPlan::new(FaultOn::Any, nth, io::ErrorKind::Other));
+    let failed = [(FaultOn::Sync, first), (FaultOn::Any, second)].map(|(on, nth)| {
+        empty.disk.fail(FaultPlan::new(on, nth, io::ErrorKind::Other));
         let failed = db.replica_catch_up_once(100).is_err();
         empty.disk.clear_faults();
         failed
     });
     let status = replica_status(&db);
-    assert_eq!(status.log_fault, None, "operations {first} and {second}");
+    assert_eq!(status.log_fault, None, "sync {first} and operation {second}");
     // What a failed sync may have lost only a new open tells.
     let db = if db.replica_catch_up_once(100).is_ok() {
         db
@@ -244,7 +244,7 @@ fn fails_twice(first: u64, second: u64) -> (bool, bool) {
     };
     graph.expect_all(&db);
     let report = db.check().unwrap();
-    assert!(report.is_clean(), "operations {first} and {second}: {report:#?}");
+    assert!(report.is_clean(), "sync {first} and operation {second}: {report:#?}");
     db.replica_promote(false).unwrap();
     (failed[0], failed[1])
 }
