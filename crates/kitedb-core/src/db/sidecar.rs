@@ -349,8 +349,9 @@ impl Engine {
         let fence = control.fence()?;
         match self.role() {
             ReplicationRole::Replica if fence.follows || self.is_foreign() => {}
-            // Another node took over from it. It is a replica of that one again once it is known to be on its history.
-            ReplicationRole::Replica if fence.moved_by.is_some() && commit.last > LogIndex(0) => {
+            // Another node took over from it. It is a replica of that one again once it is known to be on its history, also where
+            // nothing of its own is left: until then it does not lead by being opened as a primary.
+            ReplicationRole::Replica if fence.moved_by.is_some() => {
                 self.replication.begin_trial();
             }
             // Durable before the first frame of another writer is in this log: who forgets it would go on as that writer.

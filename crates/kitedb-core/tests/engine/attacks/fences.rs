@@ -3,7 +3,7 @@
 use super::{
     stage::{Stage, add, has, primary, replica_of},
     support::observed::{Observer, Operation, observed},
-    support_replication::{Graph, Machine, catch_up, folder::sidecar_of, write},
+    support_replication::{CRASHES, Graph, Machine, catch_up, folder::sidecar_of, write},
 };
 use kitedb_core::{
     Database, ErrorCode, ErrorKind, SyncMode,
@@ -280,4 +280,32 @@ fn a_fenced_primary_that_cannot_note_its_source_stays_one() {
     catch_up(&db);
     db.close().unwrap();
     assert_eq!(old.primary().took_over_from().unwrap(), Some(new.db()));
+}
+
+/// A primary that does not sync is fenced, loses its power, and all that it committed with it: it is fenced still, also where it was
+/// opened as a replica of a node that is not there first.
+#[test]
+fn a_fence_outlasts_the_commits_that_a_loss_of_power_takes() {
+    for mode in [SyncMode::Normal, SyncMode::Off] {
+        for (crash, first) in CRASHES.into_iter().flat_map(|crash| [(crash, false), (crash, true)]) {
+            let (old, new) = machines(mode);
+            let nowhere = Machine::new("nowhere", 3, mode);
+            let (db, mut graph) = (old.primary(), Graph::new(3));
+            let replica = new.replica_of(&old);
+            assert_eq!(replica.replica_catch_up_once(9).unwrap(), 0);
+            graph.grow(&db, 7);
+            let promotion = replica.replica_promote(false).unwrap();
+            assert!(promotion.source_fenced && promotion.fence_synced);
+            old.disk.kill();
+            drop(db);
+            let old = old.restart(crash);
+            if first {
+                old.try_replica_of(&nowhere).unwrap_err();
+            }
+            let db = old.primary();
+            let status = db.primary_replication_status().unwrap().unwrap();
+            assert!(status.fenced, "{mode:?}, {crash:?}, {first}: {status:?}");
+            assert_eq!(write(&db).unwrap_err().code(), ErrorCode::StalePrimary, "{mode:?}, {crash:?}, {first}");
+        }
+    }
 }
