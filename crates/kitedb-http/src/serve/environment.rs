@@ -55,6 +55,12 @@ impl ServeOptions {
         if let Some(token) = text("REPLICATION_ADMIN_TOKEN") {
             auth = auth.token(token);
         }
+        if let Some(path) = text("REPLICATION_ADMIN_TOKEN_FILE") {
+            auth = auth.token_file(path);
+        }
+        if let Some(path) = text("KITEDB_TOKENS_FILE") {
+            auth = auth.tokens_file(path);
+        }
         if let Some(header) = text("REPLICATION_MTLS_HEADER") {
             auth = auth.mtls_header(header);
         }
@@ -63,6 +69,9 @@ impl ServeOptions {
         }
         if let Some(proxies) = text("REPLICATION_TRUSTED_PROXIES") {
             auth = auth.trusted_proxies(read("REPLICATION_TRUSTED_PROXIES", &proxies)?);
+        }
+        if let Some(pattern) = text("REPLICATION_MTLS_NATIVE_SUBJECT_REGEX") {
+            auth = auth.native_subject_regex(pattern);
         }
         let tls = tls_of(&text)?;
         if flag("REPLICATION_MTLS_NATIVE_TLS", text("REPLICATION_MTLS_NATIVE_TLS"), false)? {
@@ -89,7 +98,7 @@ impl ServeOptions {
         let mode = self.auth.effective_mode()?;
         if mode == AuthMode::None && !only_here && !self.allow_anybody {
             return Err(ConfigError::new(format!(
-                "HOST {} can be reached from elsewhere, and the replication admin auth mode is none: set REPLICATION_ADMIN_TOKEN, or say \
+                "HOST {} can be reached from elsewhere, and the replication admin auth mode is none: set REPLICATION_ADMIN_TOKEN_FILE or KITEDB_TOKENS_FILE, or say \
                  that anybody may administer it",
                 self.host
             )));

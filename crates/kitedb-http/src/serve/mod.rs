@@ -6,7 +6,7 @@ mod tls;
 
 pub use environment::{ServeOptions, TlsFiles};
 
-use crate::{AuthMode, ConfigError, node::Node, router_of, routes::guard};
+use crate::{AuthMode, ConfigError, access, node::Node, router_of, routes::guard};
 use axum::middleware::from_fn_with_state;
 use kitedb_core::{Database, OpenOptions};
 use std::{
@@ -74,6 +74,7 @@ impl Server {
             let host: Arc<str> = options.host.as_str().into();
             router = router.layer(from_fn_with_state(host, guard::refuse_names));
         }
+        let router = access::logged(router);
         let tls = options.tls.as_ref().map(Tls::new).transpose()?;
         let listen = |source| ServeError::Listen { address: format!("{}:{}", options.host, options.port), source };
         let listener = TcpListener::bind((options.host.as_str(), options.port)).map_err(listen)?;

@@ -2,11 +2,17 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 #![allow(clippy::print_stderr, reason = "a process that is started tells how far it is")]
 
+mod access_log;
+mod attempts;
 mod auth;
 mod beside;
 mod certificates;
 mod hosts;
+mod matrix;
 mod primaries;
 mod replicas;
+mod rotation;
 mod server;
+mod smuggling;
 mod tls;
+mod tokens;
