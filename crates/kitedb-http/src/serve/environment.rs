@@ -203,6 +203,18 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_tokens_asks_for_tokens() {
+        for variable in ["KITEDB_TOKENS_FILE", "REPLICATION_ADMIN_TOKEN_FILE"] {
+            let options = options(&[(variable, "tokens"), ("HOST", "0.0.0.0")]).unwrap();
+            assert_eq!(
+                (options.auth.effective_mode(), options.require_safe()),
+                (Ok(AuthMode::Token), Ok(())),
+                "{variable}"
+            );
+        }
+    }
+
+    #[test]
     fn nobody_is_served_whom_nobody_meant() {
         let refused = |variables: &[(&str, &str)]| options(variables).unwrap().require_safe().unwrap_err().to_string();
         assert!(refused(&[("HOST", "0.0.0.0")]).contains("can be reached from elsewhere"));
