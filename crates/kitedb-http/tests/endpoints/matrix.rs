@@ -46,6 +46,13 @@ fn credentials(administrator: &'static str) -> Vec<(Option<&'static str>, Creden
     all
 }
 
+/// Certificates that a header tells, what they are good for, and the proxy that is believed: of any other a header says nothing.
+fn certificates() -> Vec<(Option<&'static str>, Credential, &'static str)> {
+    let of_proxy = credentials("administrator").into_iter().map(|(name, good_for)| (name, good_for, "loopback"));
+    let spoofed = ["administrator", "admin", "stranger"].map(|name| (Some(name), Nothing, "10.0.0.7"));
+    of_proxy.chain(spoofed).collect()
+}
+
 /// What somebody may do, or the status with which he is turned away.
 fn model(mode: AuthMode, token: &Credential, certificate: &Credential) -> Result<BTreeSet<&'static str>, u16> {
     match (mode, token, certificate) {
@@ -69,9 +76,10 @@ async fn each_mode_and_credential_opens_each_endpoint_as_a_simple_model_says() {
     let client = Client::new();
     for mode in AuthMode::ALL {
         for (token, token_is) in credentials(TOKEN) {
-            for (certificate, certificate_is) in credentials("administrator") {
+            for (certificate, certificate_is, proxy) in certificates() {
                 // A server of its own, that has not seen anybody fail.
                 let auth = by_token().mode(mode).tokens_file(&file).mtls_subject_regex("CN=administrator");
+                let auth = auth.trusted_proxies(proxy.parse().unwrap());
                 let router = kitedb_http::router(db.clone(), &auth).unwrap();
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let base = format!("http://{}", listener.local_addr().unwrap());
@@ -91,7 +99,9 @@ async fn each_mode_and_credential_opens_each_endpoint_as_a_simple_model_says() {
                 let may = model(mode, &token_is, &certificate_is);
                 for (method, path, scope) in ENDPOINTS {
                     let (status, body) = ask(method, path).await;
-                    let said = format!("{mode}, token {token:?}, certificate {certificate:?}, {path}: {status} {body}");
+                    let said = format!(
+                        "{mode}, token {token:?}, certificate {certificate:?} by {proxy}, {path}: {status} {body}"
+                    );
                     match &may {
                         Ok(scopes) if scopes.contains(scope) => assert!(![401, 403, 429].contains(&status), "{said}"),
                         Ok(_) => {
@@ -108,7 +118,7 @@ async fn each_mode_and_credential_opens_each_endpoint_as_a_simple_model_says() {
                 assert_eq!(
                     (status, body["primary"].get("sidecarPath").is_some()),
                     (200, all),
-                    "{mode}, token {token:?}, certificate {certificate:?}: {body}"
+                    "{mode}, token {token:?}, certificate {certificate:?} by {proxy}: {body}"
                 );
                 server.abort();
             }
