@@ -144,3 +144,23 @@ async fn certificates_change_while_clients_keep_asking() {
     assert_eq!(status(&kept, &url, "").await, Some(StatusCode::OK));
     stays.end().await;
 }
+
+#[tokio::test]
+async fn whose_certificate_was_taken_out_of_the_file_is_refused_on_the_connection_that_he_has() {
+    let (dir, db, servers, clients) = stage();
+    let file = tokens_file(dir.path(), &["metrics", "follow"]);
+    let more = [("KITEDB_TOKENS_FILE", file.to_str().unwrap()), ("REPLICATION_ADMIN_AUTH_MODE", "token_and_mtls")];
+    let server = Server::start(Served::Held(db), &options(dir.path(), &more)).unwrap();
+    let url = format!("{}/metrics", server.url());
+    let kept = client_of(&[&servers], Some(&clients.client("metrics"))).build().unwrap();
+    assert_eq!(status(&kept, &url, "metrics").await, Some(StatusCode::OK));
+    // Both are admitted, and have no scope in common.
+    assert_eq!(status(&kept, &url, "follow").await, Some(StatusCode::FORBIDDEN));
+    tokens_file(dir.path(), &["follow"]);
+    assert!(comes_to(&kept, &url, "metrics", StatusCode::UNAUTHORIZED).await);
+    // In the handshake its certificate is as good as before.
+    let anew = anew(&[&servers], Some(&clients.client("metrics")));
+    assert_eq!(status(&anew, &url, "follow").await, Some(StatusCode::UNAUTHORIZED));
+    tokens_file(dir.path(), &["metrics", "follow"]);
+    assert!(comes_to(&kept, &url, "metrics", StatusCode::OK).await);
+}
