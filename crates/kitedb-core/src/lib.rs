@@ -64,9 +64,9 @@ pub use metrics::{
 };
 pub use replication::{
     ComparedState, Comparison, Copied, Cursor, ExportedFrame, ExportedPage, ExportedSnapshot, FenceStatus,
-    FollowerOptions, Hold, HoldReason, HoldState, LeftBehind, LeftBehindBy, LogGap, LogGapReason, MIN_ID_DIGITS,
-    Parting, PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus, ReplicaState, RetentionOutcome,
-    RetentionWindows, Rival, SamePath, SourceFault, TokenWait, short_id,
+    FollowerOptions, Hold, HoldReason, HoldState, LeftBehind, LeftBehindBy, LogGap, LogGapReason, LogWatch,
+    MIN_ID_DIGITS, Parting, PrimaryReplicationStatus, Promotion, ReplicaLag, ReplicaReplicationStatus, ReplicaState,
+    RetentionOutcome, RetentionWindows, Rival, SamePath, SourceFault, TokenWait, short_id,
 };
 pub use shell::{Command, ShellWord, command, shell_word};
 pub use watch::{Asleep, Phase, Progress, Unit, Watch};

@@ -47,6 +47,11 @@ impl Failure {
         Self { message, fields: Vec::new(), ..self }
     }
 
+    /// Its name for programs: `LOCKED`.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// What was asked cannot be read.
     pub fn malformed(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "INVALID_ARGUMENT", "input", message)
@@ -103,6 +108,14 @@ impl Failure {
     pub fn unasked() -> Self {
         let what = "this route stands where nobody looks who asks";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "bug", what)
+    }
+
+    /// A replica is further behind than whoever asks accepts.
+    pub fn too_far_behind(lag: u64, most: u64) -> Self {
+        let what = format!(
+            "this replica is {lag} frames behind its source as it was seen last, and maxLag is {most}: have it pull first"
+        );
+        Self::new(StatusCode::CONFLICT, "TOO_FAR_BEHIND", "retry_later", what)
     }
 
     /// A call panicked.

@@ -5,18 +5,22 @@
 //! | `auth` | who is admitted, and to what: the five modes, tokens, certificates, scopes |
 //! | `access` | the access log |
 //! | `node` | the database that is served, and the threads in which calls of it run |
+//! | `growth`, `snapshots` | how far its log has come, for all who wait; the copies of it that are fetched |
 //! | `routes` | the endpoints |
 //! | `serve` | a server of its own: connections, TLS, the runbook's variables |
 //! | `watched` | files that may change while they are in force |
-//! | `error`, `query`, `told` | how what goes wrong is answered, how a query is read, how reports become JSON |
+//! | `error`, `query`, `told`, `octets` | how what goes wrong is answered, how a query is read, how reports become JSON, and bytes are sent |
 
 mod access;
 mod auth;
 mod error;
+mod growth;
 mod node;
+mod octets;
 mod query;
 mod routes;
 mod serve;
+mod snapshots;
 mod told;
 mod watched;
 
@@ -56,7 +60,7 @@ pub fn router_beside(
 
 fn router_of(node: Node, auth: &AuthOptions) -> Result<Router, ConfigError> {
     let authorizer = Arc::new(auth::Authorizer::new(auth)?);
-    Ok(routes::routes(App { node, authorizer }))
+    Ok(routes::routes(App { node, authorizer, ready_lag: App::READY_LAG, stopping: None }))
 }
 
 /// The code in the README compiles and runs.

@@ -1,9 +1,9 @@
 //! The database that is served: one that this process has open, or a file that another one may have open.
 
-use crate::error::Failure;
+use crate::{error::Failure, growth::Growth, snapshots::Snapshots};
 use kitedb_core::{Database, OpenOptions};
 use std::{path::PathBuf, sync::Arc};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// So many calls of the engine run at once; whoever comes beyond that is told to come again.
 const CALLS: usize = 64;
@@ -22,15 +22,25 @@ enum Place {
 pub(crate) struct Node {
     place: Place,
     calls: Arc<Semaphore>,
+    /// How far its log has come.
+    pub growth: Arc<Growth>,
+    /// The copies of it that are fetched.
+    pub snapshots: Snapshots,
 }
 
 impl Node {
     pub fn held(database: Database) -> Self {
-        Self { place: Place::Held(database), calls: Arc::new(Semaphore::new(CALLS)) }
+        let growth = Growth::new(database.path().to_owned(), Box::default());
+        Self::new(Place::Held(database), growth)
     }
 
     pub fn beside(path: PathBuf, options: Box<OpenOptions>) -> Self {
-        Self { place: Place::Beside(path, options), calls: Arc::new(Semaphore::new(CALLS)) }
+        let growth = Growth::new(path.clone(), options.clone());
+        Self::new(Place::Beside(path, options), growth)
+    }
+
+    fn new(place: Place, growth: Arc<Growth>) -> Self {
+        Self { place, calls: Arc::new(Semaphore::new(CALLS)), growth, snapshots: Snapshots::default() }
     }
 
     /// Reads from it, in a thread that may wait.
@@ -49,12 +59,30 @@ impl Node {
         self.run(call, |options| options).await
     }
 
+    /// The same as [`Node::read`] of somebody who has waited already: he waits for his turn, too.
+    pub async fn read_in_turn<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let permit = self.calls.clone().acquire_owned().await.map_err(|_| Failure::busy())?;
+        self.run_with(permit, call, |options| options.read_only(true)).await
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
         with: fn(OpenOptions) -> OpenOptions,
     ) -> Result<T, Failure> {
         let permit = self.calls.clone().try_acquire_owned().map_err(|_| Failure::busy())?;
+        self.run_with(permit, call, with).await
+    }
+
+    async fn run_with<T: Send + 'static>(
+        &self,
+        permit: OwnedSemaphorePermit,
+        call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
+        with: fn(OpenOptions) -> OpenOptions,
+    ) -> Result<T, Failure> {
         let place = self.place.clone();
         let work = move || {
             let _permit = permit;

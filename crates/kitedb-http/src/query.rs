@@ -1,7 +1,7 @@
 //! What a query says, as the contract reads it: what cannot be read is as good as not there, and numbers are brought within bounds.
 
 use axum::http::Uri;
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 /// The parameters of a query. Of one that is there twice, the first counts.
 #[derive(Debug)]
@@ -22,6 +22,12 @@ impl<'a> Query<'a> {
     pub fn count(&self, name: &str, default: usize, most: usize) -> usize {
         let number = self.text(name).and_then(|text| text.parse::<f64>().ok()).filter(|number| !number.is_nan());
         number.map_or(default, |number| bounded(number, most))
+    }
+
+    /// A time in ms, of at most so many; 0 where none is given, or it cannot be read.
+    pub fn wait(&self, name: &str, most: u64) -> Duration {
+        let ms = self.text(name).and_then(|text| text.parse::<f64>().ok()).filter(|ms| *ms > 0.0);
+        Duration::from_millis(ms.map_or(0, |ms| ms as u64).min(most))
     }
 
     /// `1`, `true`, `yes`; `0`, `false`, `no`; in any case.

@@ -2,13 +2,16 @@
 
 use super::DatabaseArgs;
 use clap::Args;
+use std::path::PathBuf;
 
 pub const HELP: &str = "\
 It works beside the process that writes: what is asked for is read from the files. What must write (pull, reseed, promote) is done where
 nobody has the database open for writing, and refused with LOCKED else; with --lead or --follow this process has it open for good.
+Several databases are each at /db/NAME/, by the name of their file without its ending: /db/social/api/replication/status.
 
 Variables (a blank one is as good as none):
   HOST, PORT                       where to listen [default: 127.0.0.1, 3000]; port 0 takes one that is free
+  KITEDB_READY_MAX_LAG             /readyz: how many frames a replica may be behind its source [default: 10000]
   REPLICATION_ADMIN_AUTH_MODE      none, token, mtls, token_or_mtls, token_and_mtls [default: token where one or a
                                    file is set, else none]
   REPLICATION_ADMIN_TOKEN, REPLICATION_ADMIN_TOKEN_FILE
@@ -29,6 +32,12 @@ Files that hold tokens and certificates may change while it serves.";
 pub struct ServeArgs {
     #[command(flatten)]
     pub common: DatabaseArgs,
+    /// More databases to serve, read from their files
+    #[arg(value_name = "DB", conflicts_with_all = ["lead", "follow", "sidecar"])]
+    pub more: Vec<PathBuf>,
+    /// Listen at this socket in place of HOST and PORT; only this account reaches it
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
     /// Have it open for writing, as the primary
     #[arg(long, conflicts_with = "follow")]
     pub lead: bool,

@@ -10,35 +10,57 @@ use crate::{
 use kitedb_core::{Database, FollowerOptions, ReplicationRole};
 use kitedb_http::{ServeError, ServeOptions, Served, Server};
 use serde_json::json;
-use std::{env, io::Write};
+use std::{env, io::Write, path::PathBuf};
 
 pub fn run(args: &ServeArgs, out: &mut dyn Write) -> Outcome {
     let stopped = signals()?;
     events::show()?;
     let mut options = ServeOptions::from_variables(|name| env::var(name).ok()).map_err(Failure::usage)?;
     options.allow_anybody = args.allow_anybody;
+    options.socket.clone_from(&args.socket);
+    // Where the operator names a place, it is that one.
+    options.inherited = args.socket.is_none();
     let path = &args.common.database;
     // Whether there is such a database is known before anybody asks for it.
     let role = super::open_to_read(&args.common)?.replication_role();
     let held = if args.lead || args.follow { Some(open(args, role)?) } else { None };
-    let served = match &held {
-        Some(database) => Served::Held(database.clone()),
-        None => Served::Beside(path.clone(), Box::new(args.common.options())),
+    let beside = |path: &PathBuf| Served::Beside(path.clone(), Box::new(args.common.options()));
+    let served = held.as_ref().map_or_else(|| beside(path), |database| Served::Held(database.clone()));
+    let server = if args.more.is_empty() {
+        Server::start(served, &options)
+    } else {
+        let mut all = vec![(name_of(path), served)];
+        for path in &args.more {
+            Database::open(path, args.common.options().read_only(true)).map_err(|error| Failure::from(error))?;
+            all.push((name_of(path), beside(path)));
+        }
+        Server::start_several(all, &options)
     };
-    let server = Server::start(served, &options).map_err(|e| match e {
+    let server = server.map_err(|e| match e {
         ServeError::Config(_) => Failure::usage(e),
         e => Failure::new(e),
     })?;
     if args.common.json {
-        write_json(out, &json!({ "url": server.url(), "role": role.as_str(), "writes": held.is_some() }))?;
+        let names: Vec<_> = args.more.iter().map(name_of).collect();
+        let mut told = json!({ "url": server.url(), "role": role.as_str(), "writes": held.is_some() });
+        if !names.is_empty() {
+            told["databases"] = [vec![name_of(path)], names].concat().into();
+        }
+        write_json(out, &told)?;
     } else {
-        writeln!(out, "serving {} at {}", clean(&path.to_string_lossy()), server.url())?;
+        let all = std::iter::once(path).chain(&args.more).map(|path| clean(&path.to_string_lossy()).to_string());
+        writeln!(out, "serving {} at {}", all.collect::<Vec<_>>().join(", "), server.url())?;
     }
     out.flush()?;
     // That nobody can send any more cannot be; if it could, there would be nothing to wait for.
     let _ = stopped.recv();
     server.stop();
     held.map_or(Ok(()), |database| Ok(database.close()?))
+}
+
+/// What a database is called that is served beside others.
+fn name_of(path: &PathBuf) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// The database, open for writing in the part that was asked for.

@@ -22,7 +22,10 @@ impl Server {
     fn start(folder: &Folder, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let args = [&["serve", "--json"], args].concat();
         let mut command = folder.command(&args);
-        command.env("PORT", "0").envs(variables.iter().copied());
+        Self::of(command.env("PORT", "0").envs(variables.iter().copied()))
+    }
+
+    fn of(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut said = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
@@ -208,4 +211,50 @@ fn what_cannot_be_meant_does_not_start() {
         assert_eq!(output.status.code(), Some(code), "{said}");
         assert!(said.contains(says), "{said}");
     }
+}
+
+#[test]
+fn several_databases_and_a_socket() {
+    let folder = group();
+    let server = Server::start(&folder, &["p.kitedb", "r.kitedb"], &[]);
+    assert_eq!(server.said["databases"], json!(["p", "r"]));
+    for (name, role) in [("p", "primary"), ("r", "replica")] {
+        let line = format!(r#"curl -sS "$BASE/db/{name}/api/replication/status""#);
+        assert_eq!(server.json(&line)["role"], role);
+    }
+    assert_eq!(server.end(), Some(0));
+    for args in [
+        ["p.kitedb", "r.kitedb", "--lead"],
+        ["p.kitedb", "r.kitedb", "./p.kitedb"],
+        ["p.kitedb", "none.kitedb", "r.kitedb"],
+    ] {
+        let refused = folder.run(&[&["serve"][..], &args].concat());
+        assert_ne!(refused.code, 0, "{args:?}");
+    }
+
+    let server = Server::start(&folder, &["p.kitedb", "--socket", "kitedb.sock"], &[]);
+    assert_eq!(server.url(), "unix:kitedb.sock");
+    let socket = folder.path().join("kitedb.sock");
+    let line = format!(r#"curl -sS --unix-socket "{}" http://localhost/readyz"#, socket.display());
+    assert_eq!(server.json(&line)["ready"], true);
+    assert_eq!(server.end(), Some(0));
+    assert!(!socket.exists());
+}
+
+/// As systemd does: the socket is made first, and handed to the process that is started.
+#[test]
+fn a_socket_that_is_handed_over_is_served() {
+    const START: &str = "import os, socket, sys\n\
+        s = socket.create_server(('127.0.0.1', 0))\n\
+        os.dup2(s.fileno(), 3, inheritable=True)\n\
+        os.environ['LISTEN_FDS'], os.environ['LISTEN_PID'] = '1', str(os.getpid())\n\
+        os.execv(sys.argv[1], sys.argv[1:])";
+    let folder = group();
+    let mut command = Command::new("python3");
+    command.args(["-c", START, env!("CARGO_BIN_EXE_kitedb"), "serve", "--json"]).arg(folder.path().join("p.kitedb"));
+    // Where it would listen otherwise is no place to listen at.
+    let server = Server::of(command.env("PORT", "0").env("HOST", "192.0.2.1"));
+    assert!(server.url().starts_with("http://127.0.0.1:"), "{}", server.url());
+    assert_eq!(server.json(r#"curl -sS "$BASE/healthz""#), json!({ "alive": true }));
+    assert_eq!(server.end(), Some(0));
 }

@@ -191,6 +191,10 @@ impl Engine {
         // A close or a first commit that failed may have left a header on the disk that names this log: what is
         // not named must be durable before it goes.
         self.store.change_log(|link| link)?;
+        if let Some(control) = &self.sidecar {
+            // Should nothing be made in its place, its segments are not missed.
+            control.set_not_begun(control.current_log().log_id)?;
+        }
         self.remove_log()
     }
 

@@ -20,6 +20,7 @@ mod begun_elsewhere;
 mod compare;
 mod followed_log;
 mod led_elsewhere;
+mod log_watch;
 mod node_file;
 mod registry;
 mod related;
@@ -57,6 +58,7 @@ pub(crate) use token_wait::wait_for_token;
 
 pub(crate) use compare::compare;
 pub use compare::{ComparedState, Comparison, Parting};
+pub use log_watch::LogWatch;
 pub use registry::choose_replica::{MIN_ID_DIGITS, short_id};
 pub use replica::{follower::FollowerOptions, takeover::Promotion};
 pub use retention::{RetentionOutcome, RetentionWindows};

@@ -1,6 +1,8 @@
 //! The endpoints of the runbook.
 
+mod body;
 pub(crate) mod guard;
+pub(crate) mod health;
 mod log;
 mod metrics;
 mod promote;
@@ -24,6 +26,7 @@ use axum::{
     routing::{get, post},
 };
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// Bytes of a body at most.
 const MAX_BODY: usize = 2 << 20;
@@ -33,6 +36,29 @@ const MAX_BODY: usize = 2 << 20;
 pub(crate) struct App {
     pub node: Node,
     pub authorizer: Arc<Authorizer>,
+    /// A replica that is more frames behind its source is not ready.
+    pub ready_lag: u64,
+    /// Whether the server is to end; `None`: nobody says so.
+    pub stopping: Option<watch::Receiver<bool>>,
+}
+
+impl App {
+    /// A replica of whose source so many frames more are known is ready still.
+    pub const READY_LAG: u64 = 10_000;
+
+    /// Whether nobody is to be kept waiting any more.
+    pub fn stops(&self) -> bool {
+        self.stopping.as_ref().is_some_and(|stopping| *stopping.borrow())
+    }
+
+    /// Waits for `what`, unless the server is to end.
+    pub async fn unless_stopped(&self, what: impl Future<Output = ()>) {
+        let Some(mut stopping) = self.stopping.clone() else { return what.await };
+        tokio::select! {
+            () = what => {}
+            _ = stopping.wait_for(|stops| *stops) => {}
+        }
+    }
 }
 
 /// All routes.
@@ -55,6 +81,8 @@ pub(crate) fn routes(app: App) -> Router {
     Router::new()
         .nest("/api/replication", replication)
         .merge(scraped)
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
         .fallback(async || Failure::no_such_route())
         .method_not_allowed_fallback(async || Failure::no_such_method())
         .layer(from_fn_with_state(app.clone(), guard::identify))
@@ -65,7 +93,7 @@ pub(crate) fn routes(app: App) -> Router {
 }
 
 /// What is answered is of this moment, and for whoever asked.
-async fn unstored(mut response: Response) -> Response {
+pub(crate) async fn unstored(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

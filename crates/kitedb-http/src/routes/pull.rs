@@ -1,7 +1,12 @@
 //! `POST /api/replication/pull`: a replica catches up.
 
 use super::App;
-use crate::{error::Failure, query::bounded, told::json_of};
+use crate::{
+    error::Failure,
+    query::bounded,
+    routes::body::{self, Members},
+    told::json_of,
+};
 use axum::{
     Json,
     body::Bytes,
@@ -12,7 +17,7 @@ use serde_json::{Value, json};
 const MAX_FRAMES: usize = 10_000;
 
 pub async fn pull(State(app): State<App>, body: Result<Bytes, BytesRejection>) -> Result<Json<Value>, Failure> {
-    let max_frames = max_frames_of(&body.map_err(unread)?)?;
+    let max_frames = max_frames_of(&body::members_of(body)?)?;
     app.node
         .write(move |database| {
             let applied = database.replica_catch_up_once(max_frames)?;
@@ -26,24 +31,11 @@ pub async fn pull(State(app): State<App>, body: Result<Bytes, BytesRejection>) -
         .await
 }
 
-/// What a body says that is empty or an object with `maxFrames`.
-fn max_frames_of(body: &[u8]) -> Result<usize, Failure> {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(256);
-    }
-    let said: Value =
-        serde_json::from_slice(body).map_err(|e| Failure::malformed(format!("the body is no JSON: {e}")))?;
-    let Value::Object(members) = said else { return Err(Failure::malformed("the body is no JSON object")) };
+/// How many frames at most; a number is brought within its bounds.
+fn max_frames_of(members: &Members) -> Result<usize, Failure> {
     match members.get("maxFrames") {
         None => Ok(256),
         Some(Value::Number(number)) => Ok(bounded(number.as_f64().unwrap_or(f64::MAX), MAX_FRAMES)),
         Some(_) => Err(Failure::malformed("maxFrames is no number")),
-    }
-}
-
-fn unread(rejection: BytesRejection) -> Failure {
-    match rejection.status() {
-        axum::http::StatusCode::PAYLOAD_TOO_LARGE => Failure::too_large("the body is larger than 2 MiB"),
-        _ => Failure::malformed("the body cannot be read"),
     }
 }

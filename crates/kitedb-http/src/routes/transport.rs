@@ -20,7 +20,7 @@ pub async fn snapshot(State(app): State<App>, uri: Uri) -> Result<impl IntoRespo
 }
 
 pub async fn log(State(app): State<App>, uri: Uri) -> Result<impl IntoResponse, Failure> {
-    let Asked { cursor, max_frames, max_bytes, include_payload } = Asked::of(&Query::of(&uri));
+    let Asked { cursor, max_frames, max_bytes, include_payload, .. } = Asked::of(&Query::of(&uri));
     let page = app
         .node
         .read(move |database| {

@@ -1,6 +1,6 @@
 //! Connections: accepted, secured, bounded in number and time, and drained at the end.
 
-use super::tls::Tls;
+use super::{listener::Listener, tls::Tls};
 use crate::auth::Handshake;
 use axum::{
     Router,
@@ -14,14 +14,10 @@ use hyper_util::{
     server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
-use std::{
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::{Semaphore, watch},
     time::{sleep, timeout},
 };
@@ -37,8 +33,40 @@ const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of the head of a request at most.
 const MAX_HEAD: usize = 64 << 10;
 
-pub async fn serve(listener: TcpListener, tls: Option<Tls>, router: Router, mut stopped: watch::Receiver<bool>) {
-    let listener = match tokio::net::TcpListener::from_std(listener) {
+/// Somebody who connected.
+enum Accepted {
+    /// To the port, from there.
+    Port(TcpStream, SocketAddr),
+    /// To the socket: from this machine, by an account that may.
+    Socket(UnixStream),
+}
+
+enum Waiting {
+    Port(TcpListener),
+    Socket(UnixListener),
+}
+
+impl Waiting {
+    fn at(listener: Listener) -> io::Result<Self> {
+        Ok(match listener {
+            Listener::Port(listener) => Self::Port(TcpListener::from_std(listener)?),
+            Listener::Socket(listener) => Self::Socket(UnixListener::from_std(listener)?),
+        })
+    }
+
+    async fn accept(&self) -> io::Result<Accepted> {
+        Ok(match self {
+            Self::Port(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                Accepted::Port(stream, peer)
+            }
+            Self::Socket(listener) => Accepted::Socket(listener.accept().await?.0),
+        })
+    }
+}
+
+pub async fn serve(listener: Listener, tls: Option<Tls>, router: Router, mut stopped: watch::Receiver<bool>) {
+    let listener = match Waiting::at(listener) {
         Ok(listener) => listener,
         Err(e) => return tracing::error!("the server cannot wait for connections: {e}"),
     };
@@ -50,7 +78,7 @@ pub async fn serve(listener: TcpListener, tls: Option<Tls>, router: Router, mut 
             accepted = listener.accept() => accepted,
             _ = stopped.changed() => break,
         };
-        let (stream, peer) = match accepted {
+        let accepted = match accepted {
             Ok(accepted) => accepted,
             Err(e) => {
                 tracing::warn!("a connection was not accepted: {e}");
@@ -61,7 +89,10 @@ pub async fn serve(listener: TcpListener, tls: Option<Tls>, router: Router, mut 
         let (tls, router, watcher) = (tls.clone(), router.clone(), graceful.watcher());
         tokio::spawn(async move {
             let _place = place;
-            connected(stream, peer, tls, router, watcher).await;
+            match accepted {
+                Accepted::Port(stream, peer) => connected(stream, peer, tls, router, watcher).await,
+                Accepted::Socket(stream) => requests(stream, None, Handshake(None), router, watcher).await,
+            }
         });
     }
     drop(listener);
@@ -74,30 +105,33 @@ async fn connected(stream: TcpStream, peer: SocketAddr, tls: Option<Tls>, router
     // What is answered is written at once, and whole.
     let _ = stream.set_nodelay(true);
     match tls {
-        None => requests(stream, peer, Handshake(None), router, watcher).await,
+        None => requests(stream, Some(peer), Handshake(None), router, watcher).await,
         Some(tls) => match timeout(ARRIVAL_PATIENCE, tls.accept(stream)).await {
-            Ok(Ok((stream, shown))) => requests(stream, peer, Handshake(shown.map(Arc::new)), router, watcher).await,
+            Ok(Ok((stream, shown))) => {
+                requests(stream, Some(peer), Handshake(shown.map(Arc::new)), router, watcher).await
+            }
             Ok(Err(e)) => tracing::debug!(%peer, "a TLS handshake failed: {e}"),
             Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
         },
     }
 }
 
-async fn requests<S>(stream: S, peer: SocketAddr, handshake: Handshake, router: Router, watcher: Watcher)
+async fn requests<S>(stream: S, peer: Option<SocketAddr>, handshake: Handshake, router: Router, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = router
-        .layer(axum::Extension(ConnectInfo(peer)))
-        .layer(axum::Extension(handshake))
-        .layer(from_fn(end_after_chunks));
+    let router = match peer {
+        Some(peer) => router.layer(axum::Extension(ConnectInfo(peer))),
+        None => router,
+    };
+    let service = router.layer(axum::Extension(handshake)).layer(from_fn(end_after_chunks));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(ARRIVAL_PATIENCE)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     if let Err(e) = watcher.watch(connection).await {
-        tracing::debug!(%peer, "a connection ended: {e}");
+        tracing::debug!(?peer, "a connection ended: {e}");
     }
 }
 

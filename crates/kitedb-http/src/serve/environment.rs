@@ -1,6 +1,6 @@
 //! The runbook's variables.
 
-use crate::{AuthMode, AuthOptions, ConfigError};
+use crate::{AuthMode, AuthOptions, ConfigError, routes::App};
 use std::{fmt::Display, net::ToSocketAddrs, path::PathBuf, str::FromStr};
 
 /// How a server is run.
@@ -11,6 +11,12 @@ pub struct ServeOptions {
     pub host: String,
     /// The port; 0: one that is free, which [`Server::url`](super::Server::url) tells. Default 3000.
     pub port: u16,
+    /// A socket in the file system in place of host and port, that only this account reaches.
+    pub socket: Option<PathBuf>,
+    /// Whether the socket that systemd hands over (`LISTEN_FDS`) goes before both, if there is one. Default no.
+    pub inherited: bool,
+    /// A replica that is more frames behind its source is not ready. Default 10,000.
+    pub ready_lag: u64,
     /// Whom it admits.
     pub auth: AuthOptions,
     /// TLS of its own.
@@ -36,7 +42,8 @@ pub struct TlsFiles {
 impl Default for ServeOptions {
     fn default() -> Self {
         let (host, port) = ("127.0.0.1".to_owned(), 3000);
-        Self { host, port, auth: AuthOptions::new(), tls: None, allow_anybody: false }
+        let (socket, inherited, ready_lag) = (None, false, App::READY_LAG);
+        Self { host, port, socket, inherited, ready_lag, auth: AuthOptions::new(), tls: None, allow_anybody: false }
     }
 }
 
@@ -86,21 +93,22 @@ impl ServeOptions {
         Ok(Self {
             host: text("HOST").unwrap_or(defaults.host),
             port: text("PORT").map_or(Ok(defaults.port), |port| read("PORT", &port))?,
+            ready_lag: text("KITEDB_READY_MAX_LAG")
+                .map_or(Ok(defaults.ready_lag), |lag| read("KITEDB_READY_MAX_LAG", &lag))?,
             auth,
             tls,
-            allow_anybody: false,
+            ..defaults
         })
     }
 
     /// Fails where it would serve whom nobody meant.
-    pub(super) fn require_safe(&self) -> Result<(), ConfigError> {
-        let only_here = is_loopback(&self.host);
+    pub(super) fn require_safe(&self, only_here: bool) -> Result<(), ConfigError> {
         let mode = self.auth.effective_mode()?;
         if mode == AuthMode::None && !only_here && !self.allow_anybody {
             return Err(ConfigError::new(format!(
-                "HOST {} can be reached from elsewhere, and the replication admin auth mode is none: set REPLICATION_ADMIN_TOKEN_FILE or KITEDB_TOKENS_FILE, or say \
-                 that anybody may administer it",
-                self.host
+                "{} can be reached from elsewhere, and the replication admin auth mode is none: set REPLICATION_ADMIN_TOKEN_FILE or \
+                 KITEDB_TOKENS_FILE, or say that anybody may administer it",
+                if self.inherited { "a socket that is handed over".to_owned() } else { format!("HOST {}", self.host) }
             )));
         }
         if mode.asks_for_certificate() && !self.auth.names_who_is_believed() && (!only_here || self.tls.is_some()) {
@@ -153,7 +161,7 @@ fn flag(name: &str, text: Option<String>, default: bool) -> Result<bool, ConfigE
 }
 
 /// Whether only this machine reaches it there. What cannot be resolved is not served anyway.
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     (host, 0).to_socket_addrs().is_ok_and(|found| {
         let all: Vec<_> = found.collect();
         !all.is_empty() && all.iter().all(|address| address.ip().to_canonical().is_loopback())
@@ -170,11 +178,17 @@ mod tests {
         ServeOptions::from_variables(|name| all.get(name).map(ToString::to_string))
     }
 
+    impl ServeOptions {
+        fn require_safe_there(&self) -> Result<(), ConfigError> {
+            self.require_safe(is_loopback(&self.host))
+        }
+    }
+
     #[test]
     fn defaults_are_this_machine_and_its_port() {
         let options = options(&[("HOST", " "), ("REPLICATION_ADMIN_TOKEN", "")]).unwrap();
         assert_eq!((options.host.as_str(), options.port, options.tls.is_none()), ("127.0.0.1", 3000, true));
-        assert_eq!(options.require_safe(), Ok(()));
+        assert_eq!(options.require_safe_there(), Ok(()));
     }
 
     #[test]
@@ -207,7 +221,7 @@ mod tests {
         for variable in ["KITEDB_TOKENS_FILE", "REPLICATION_ADMIN_TOKEN_FILE"] {
             let options = options(&[(variable, "tokens"), ("HOST", "0.0.0.0")]).unwrap();
             assert_eq!(
-                (options.auth.effective_mode(), options.require_safe()),
+                (options.auth.effective_mode(), options.require_safe_there()),
                 (Ok(AuthMode::Token), Ok(())),
                 "{variable}"
             );
@@ -216,14 +230,15 @@ mod tests {
 
     #[test]
     fn nobody_is_served_whom_nobody_meant() {
-        let refused = |variables: &[(&str, &str)]| options(variables).unwrap().require_safe().unwrap_err().to_string();
+        let refused =
+            |variables: &[(&str, &str)]| options(variables).unwrap().require_safe_there().unwrap_err().to_string();
         assert!(refused(&[("HOST", "0.0.0.0")]).contains("can be reached from elsewhere"));
         let header = [("REPLICATION_ADMIN_AUTH_MODE", "mtls")];
-        assert_eq!(options(&header).unwrap().require_safe(), Ok(()));
+        assert_eq!(options(&header).unwrap().require_safe_there(), Ok(()));
         assert!(refused(&[header[0], ("HOST", "0.0.0.0")]).contains("REPLICATION_TRUSTED_PROXIES"));
         let proxied = [header[0], ("HOST", "0.0.0.0"), ("REPLICATION_TRUSTED_PROXIES", "10.0.0.7")];
-        assert_eq!(options(&proxied).unwrap().require_safe(), Ok(()));
+        assert_eq!(options(&proxied).unwrap().require_safe_there(), Ok(()));
         let told = ServeOptions { allow_anybody: true, ..options(&[("HOST", "0.0.0.0")]).unwrap() };
-        assert_eq!(told.require_safe(), Ok(()));
+        assert_eq!(told.require_safe_there(), Ok(()));
     }
 }

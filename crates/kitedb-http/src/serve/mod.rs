@@ -2,16 +2,23 @@
 
 mod connections;
 mod environment;
+mod listener;
+mod several;
 mod tls;
 
 pub use environment::{ServeOptions, TlsFiles};
 
-use crate::{AuthMode, ConfigError, access, node::Node, router_of, routes::guard};
-use axum::middleware::from_fn_with_state;
+use crate::{
+    AuthMode, ConfigError, access,
+    auth::Authorizer,
+    node::Node,
+    routes::{self, App, guard},
+};
+use axum::{Router, middleware::from_fn_with_state};
 use kitedb_core::{Database, OpenOptions};
+use listener::{Listener, Place};
 use std::{
     io,
-    net::{IpAddr, SocketAddr, TcpListener},
     path::PathBuf,
     sync::Arc,
     thread::{self, JoinHandle},
@@ -52,7 +59,7 @@ pub enum ServeError {
 /// A server, until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Server {
-    address: SocketAddr,
+    place: Place,
     tls: bool,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
@@ -64,44 +71,71 @@ impl Server {
     /// # Errors
     /// Of the options, of the port.
     pub fn start(served: Served, options: &ServeOptions) -> Result<Self, ServeError> {
-        let node = match served {
-            Served::Held(database) => Node::held(database),
-            Served::Beside(path, with) => Node::beside(path, with),
+        Self::serving(options, |app| Ok(routes::routes(app(served))))
+    }
+
+    /// The same with several databases, each at `/db/NAME/`: `/db/social/api/replication/status`. `/healthz` and `/readyz` are those
+    /// of all.
+    ///
+    /// # Errors
+    /// Two of one name, or a name that is empty; those of [`Server::start`].
+    pub fn start_several(served: Vec<(String, Served)>, options: &ServeOptions) -> Result<Self, ServeError> {
+        several::require_names(&served)?;
+        Self::serving(options, |app| {
+            let all = served.into_iter().map(|(name, served)| (name, app(served)));
+            Ok(several::routes(all.collect()))
+        })
+    }
+
+    fn serving(
+        options: &ServeOptions,
+        router_of: impl FnOnce(&dyn Fn(Served) -> App) -> Result<Router, ServeError>,
+    ) -> Result<Self, ServeError> {
+        let inherited = if options.inherited { listener::inherited()? } else { None };
+        let only_here = match (&inherited, &options.socket) {
+            (Some((_, place)), _) => place.is_only_here(),
+            (None, Some(_)) => true,
+            (None, None) => environment::is_loopback(&options.host),
         };
-        options.require_safe()?;
-        let mut router = router_of(node, &options.auth)?;
+        options.require_safe(only_here)?;
+        let authorizer = Arc::new(Authorizer::new(&options.auth)?);
+        let (stop, stopped) = watch::channel(false);
+        let app = |served| App {
+            node: match served {
+                Served::Held(database) => Node::held(database),
+                Served::Beside(path, with) => Node::beside(path, with),
+            },
+            authorizer: authorizer.clone(),
+            ready_lag: options.ready_lag,
+            stopping: Some(stopped.clone()),
+        };
+        let mut router = router_of(&app)?;
         if options.auth.effective_mode()? == AuthMode::None {
             let host: Arc<str> = options.host.as_str().into();
             router = router.layer(from_fn_with_state(host, guard::refuse_names));
         }
         let router = access::logged(router);
         let tls = options.tls.as_ref().map(Tls::new).transpose()?;
-        let listen = |source| ServeError::Listen { address: format!("{}:{}", options.host, options.port), source };
-        let listener = TcpListener::bind((options.host.as_str(), options.port)).map_err(listen)?;
-        listener.set_nonblocking(true).map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
+        let (listener, place) = match (inherited, &options.socket) {
+            (Some(inherited), _) => inherited,
+            (None, Some(path)) => Listener::at_socket(path)?,
+            (None, None) => Listener::at_port(&options.host, options.port)?,
+        };
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("kitedb-serve")
             .enable_all()
             .build()
             .map_err(ServeError::Start)?;
-        let (stop, stopped) = watch::channel(false);
         let secured = tls.is_some();
         let work = move || runtime.block_on(connections::serve(listener, tls, router, stopped));
         let thread = thread::Builder::new().name("kitedb-serve".to_owned()).spawn(work).map_err(ServeError::Start)?;
-        Ok(Self { address, tls: secured, stop, thread: Some(thread) })
+        Ok(Self { place, tls: secured, stop, thread: Some(thread) })
     }
 
-    /// Where it listens.
+    /// Where it listens: `http://127.0.0.1:3000`, `unix:/run/kitedb.sock`.
     pub fn url(&self) -> String {
-        let scheme = if self.tls { "https" } else { "http" };
-        let shown = match self.address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => format!("localhost:{}", self.address.port()),
-            IpAddr::V6(ip) if ip.is_unspecified() => format!("localhost:{}", self.address.port()),
-            _ => self.address.to_string(),
-        };
-        format!("{scheme}://{shown}")
+        self.place.url(self.tls)
     }
 
     /// Lets nobody in any more, waits for what is under way for at most 10 s, and ends.
@@ -111,10 +145,11 @@ impl Server {
 
     fn end(&mut self) {
         self.stop.send_replace(true);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the server ended by a panic");
+        if let Some(thread) = self.thread.take() {
+            if thread.join().is_err() {
+                tracing::error!("the server ended by a panic");
+            }
+            self.place.leave();
         }
     }
 }

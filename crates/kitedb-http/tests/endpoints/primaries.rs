@@ -66,7 +66,12 @@ async fn what_cannot_be_read_of_a_query_is_the_default_and_limits_are_bounded() 
     }
     let (_, page) = server.get("/api/replication/log?includePayload=no").await;
     assert!(page["frames"].as_array().unwrap().iter().all(|frame| frame["payloadBase64"] == ""));
-    for cursor in ["bad-cursor", "1:abc:def:ghi", "1:2:3:4:5"] {
+    // Two parts are a frame, after which it goes on; what is left out is 0 (rows R6 and R7).
+    for (cursor, first) in [("1:1", 2), ("1:2", 3), (":2", 1), ("1:", 1), ("0:0:0:0", 1)] {
+        let (status, page) = server.get(&format!("/api/replication/log?cursor={cursor}")).await;
+        assert_eq!((status, indexes(&page).first(), &page["cursor"]), (OK, Some(&first), &json!(cursor)), "{page}");
+    }
+    for cursor in ["bad-cursor", "1:abc:def:ghi", "1:2:3:4:5", "1:2:3", "1:x", "x:", "-1:2"] {
         let (status, body) = server.get(&format!("/api/replication/log?cursor={cursor}")).await;
         assert_eq!(
             (status, &body["success"], &body["code"]),

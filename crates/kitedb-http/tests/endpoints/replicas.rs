@@ -83,3 +83,46 @@ async fn a_replica_that_needs_a_reseed_says_so_and_gets_it() {
     commit(&db, 1);
     assert_eq!(server.post("/api/replication/pull").await.1["appliedFrames"], 1);
 }
+
+#[tokio::test]
+async fn a_replica_takes_over_and_the_old_primary_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, copy) = (dir.path().join("p.kitedb"), dir.path().join("r.kitedb"));
+    let db = primary(&source, 5);
+    let follows = replica(&copy, &source);
+    follows.replica_bootstrap_from_snapshot().unwrap();
+    follows.close().unwrap();
+    commit(&db, 4);
+    let server = Server::beside(&copy, by_token()).await;
+    let promote = async |body: &'static str| {
+        told(server.ask(Method::POST, "/api/replication/promote").body(body).send().await.unwrap()).await
+    };
+    for bad in ["{", "[]", r#"{"force": 1}"#, r#"{"maxLag": -1}"#, r#"{"forced": true}"#] {
+        let (status, body) = promote(bad).await;
+        assert_eq!((status, &body["success"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!(false)), "{bad}");
+    }
+    // How many there are, it knows once it has looked.
+    assert_eq!(
+        told(server.ask(Method::POST, "/api/replication/pull").body(r#"{"maxFrames":1}"#).send().await.unwrap())
+            .await
+            .0,
+        OK
+    );
+    let (status, body) = promote(r#"{"maxLag": 2}"#).await;
+    assert_eq!((status, &body["code"]), (StatusCode::CONFLICT, &json!("TOO_FAR_BEHIND")), "{body}");
+    let (status, body) = promote(r#"{"maxLag": 3}"#).await;
+    assert_eq!((status, &body["epoch"], &body["role"]), (OK, &json!(2), &json!("primary")), "{body}");
+    assert_eq!(
+        (&body["source_fenced"], &body["fence_synced"], &body["rivals"]),
+        (&json!(true), &json!(true), &json!([]))
+    );
+    assert!(body["last_kept"].as_str().unwrap().starts_with("1:9"), "{body}");
+    assert_eq!((&body["primary"]["epoch"], &body["primary"]["headLogIndex"]), (&json!(2), &json!(9)));
+    let old = Server::beside(&source, by_token()).await;
+    assert_eq!(old.get("/api/replication/status").await.1["primary"]["fenced"], true);
+    let (status, body) = old.post("/api/replication/promote").await;
+    assert_eq!(status, StatusCode::CONFLICT, "{body}");
+    // It leads now: what follows begins its next epoch.
+    let (status, body) = promote("").await;
+    assert_eq!((status, &body["epoch"]), (OK, &json!(3)), "{body}");
+}

@@ -1,7 +1,7 @@
 //! A server of one database, on a port of this machine, and a client of it.
 
 use kitedb_core::{Database, OpenOptions, ReplicationRole};
-use kitedb_http::AuthOptions;
+use kitedb_http::{AuthOptions, ServeOptions};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use std::{net::SocketAddr, path::Path};
@@ -18,6 +18,13 @@ pub struct Server {
 /// What only the bearer of the token may do.
 pub fn by_token() -> AuthOptions {
     AuthOptions::new().token(TOKEN)
+}
+
+/// A server of its own at a port that is free.
+pub fn at_any_port(auth: AuthOptions) -> ServeOptions {
+    let mut options = ServeOptions::default();
+    (options.port, options.auth) = (0, auth);
+    options
 }
 
 /// A primary with that many nodes, one commit each.
@@ -47,6 +54,11 @@ impl Server {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
+        Self::at(base)
+    }
+
+    /// A client of one that runs.
+    pub fn at(base: String) -> Self {
         // Once a process; whoever comes later finds it there.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self { base, client: reqwest::Client::new() }

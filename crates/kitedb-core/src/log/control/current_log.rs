@@ -33,7 +33,8 @@ impl Control {
     pub fn set_begun(&self, log_id: [u8; 16]) -> Result<()> {
         if self.load_id(BEGUN) == log_id { Ok(()) } else { self.store_id(BEGUN, log_id) }
     }
-    /// Notes that the log of that id, which is about to be the current one, has no segment yet: what is there is of one before it.
+    /// Notes that the log of that id, which is the current one or about to be, has no segment: what is there is of one before it, or
+    /// garbage.
     pub fn set_not_begun(&self, log_id: [u8; 16]) -> Result<()> {
         if self.has_not_begun(log_id) {
             return Ok(());

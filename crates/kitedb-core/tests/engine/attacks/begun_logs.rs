@@ -214,3 +214,55 @@ fn a_replica_whose_copy_failed_half_way_is_no_source_until_its_files_tell_what_i
     }
     assert!(refused > 0, "no copy of {nth} operations failed with its graph in place");
 }
+
+/// A replica that holds nothing fails to pull, with the `first` sync of its disk, and again with the `second` operation. Returns whether
+/// both did.
+fn fails_twice(first: u64, second: u64) -> (bool, bool) {
+    let primary = Machine::new("primary", 7, SyncMode::Full);
+    let empty = Machine::new("empty", 8, SyncMode::Full);
+    let (source, mut graph) = (primary.primary(), Graph::new(7));
+    let db = empty.replica_of(&primary);
+    db.replica_bootstrap_from_snapshot().unwrap();
+    graph.grow(&source, 2);
+    let failed = [(FaultOn::Sync, first), (FaultOn::Any, second)].map(|(on, nth)| {
+        empty.disk.fail(FaultPlan::new(on, nth, io::ErrorKind::Other));
+        let failed = db.replica_catch_up_once(100).is_err();
+        empty.disk.clear_faults();
+        failed
+    });
+    let status = replica_status(&db);
+    assert_eq!(status.log_fault, None, "sync {first} and operation {second}");
+    // What a failed sync may have lost only a new open tells.
+    let db = if db.replica_catch_up_once(100).is_ok() {
+        db
+    } else {
+        drop(db);
+        let empty = empty.restart(Crash::Kill);
+        let db = empty.replica_of(&primary);
+        catch_up(&db);
+        db
+    };
+    graph.expect_all(&db);
+    let report = db.check().unwrap();
+    assert!(report.is_clean(), "sync {first} and operation {second}: {report:#?}");
+    db.replica_promote(false).unwrap();
+    (failed[0], failed[1])
+}
+
+#[test]
+fn segments_of_a_log_that_was_never_made_whole_are_not_missed() {
+    let (mut first, mut both) = (1, 0);
+    loop {
+        let (mut second, mut failed) = (1, (true, true));
+        while failed.0 && failed.1 {
+            failed = fails_twice(first, second);
+            both += u64::from(failed == (true, true));
+            second += 1;
+        }
+        if !failed.0 {
+            break;
+        }
+        first += 1;
+    }
+    assert!(both > 50, "two pulls failed {both} times");
+}

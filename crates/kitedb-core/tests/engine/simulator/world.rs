@@ -95,6 +95,8 @@ pub struct Node {
     /// The lines that its log may go on in without showing it: those of sources whose frames it pulled when it was
     /// cut short.
     pub reach: Vec<Id>,
+    /// What it had before a restart with a damaged log.
+    pub behind_damage: Option<Id>,
     /// Why it needs a reseed, as its status told last.
     pub reseed_note: Option<String>,
     /// A copy of another graph in place of its own was cut short.
@@ -243,6 +245,7 @@ impl World {
                 refused: Refusals::default(),
                 troubled: false,
                 damaged: false,
+                behind_damage: None,
                 hits: Vec::new(),
                 lost: false,
                 poisoned: false,
@@ -279,13 +282,16 @@ impl World {
 
     /// Whether the log of node `n` may hold a frame.
     pub fn may_hold(&self, n: usize, id: Id) -> bool {
-        self.ledger.holds(self.line(n), id) || self.nodes[n].reach.iter().any(|line| self.ledger.holds(*line, id))
+        let node = &self.nodes[n];
+        let mut lines = node.reach.iter().chain(node.behind_damage.as_ref().filter(|_| node.damaged));
+        self.ledger.holds(self.line(n), id) || lines.any(|line| self.ledger.holds(*line, id))
     }
 
     /// Node `n` begins to take frames from node `source`.
     pub fn reach_for(&mut self, n: usize, source: usize) {
         let mut lines = self.nodes[source].reach.clone();
         lines.push(self.line(source));
+        lines.extend(self.nodes[source].behind_damage.filter(|_| self.nodes[source].damaged));
         self.nodes[n].reach.extend(lines);
     }
 
@@ -435,6 +441,8 @@ impl World {
         node.sick = false;
         if node.shaky && crash != Crash::Kill {
             node.fenced = node.fenced.max(Fenced::Perhaps);
+            // What it wrote of its own lead was never synced.
+            node.torn = true;
         }
         if crash != Crash::Kill && std::mem::take(&mut node.forgetful) && node.fenced == Fenced::Yes {
             node.fenced = Fenced::Perhaps;
