@@ -5,6 +5,8 @@
 mod asked_to_end;
 mod cli;
 mod commands;
+#[cfg(feature = "http")]
+mod events;
 mod export;
 mod failure;
 mod file_limit;

@@ -1,6 +1,6 @@
 //! What goes wrong, and how it is answered.
 
-use crate::auth::Denied;
+use crate::auth::{Denied, Scope};
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -87,6 +87,27 @@ impl Failure {
         let what = "as many calls as may run at once are running: ask again";
         let busy = Self::new(StatusCode::SERVICE_UNAVAILABLE, "BUSY", "retry_later", what);
         Self { retry_after: Some(1), ..busy }
+    }
+
+    /// Somebody is admitted, but not to this.
+    pub fn lacks(scope: Scope) -> Self {
+        let message =
+            format!("Forbidden: this needs the scope '{}', which this credential does not have", scope.as_str());
+        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", "input", message)
+    }
+
+    /// Too many credentials from there did not do.
+    pub fn too_many_attempts(seconds: u32) -> Self {
+        let what =
+            "this credential is not admitted, and too many from this address were not: wait before another is tried";
+        let limited = Self::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_ATTEMPTS", "retry_later", what);
+        Self { retry_after: Some(seconds), ..limited }
+    }
+
+    /// Nobody looked who asks, where that must be known.
+    pub fn unasked() -> Self {
+        let what = "this route stands where nobody looks who asks";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "bug", what)
     }
 
     /// A replica is further behind than whoever asks accepts.

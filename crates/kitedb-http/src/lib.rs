@@ -2,13 +2,16 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | `auth` | who is admitted: the five modes, the token, the certificate that a proxy tells of |
+//! | `auth` | who is admitted, and to what: the five modes, tokens, certificates, scopes |
+//! | `access` | the access log |
 //! | `node` | the database that is served, and the threads in which calls of it run |
 //! | `growth`, `snapshots` | how far its log has come, for all who wait; the copies of it that are fetched |
 //! | `routes` | the endpoints |
 //! | `serve` | a server of its own: connections, TLS, the runbook's variables |
+//! | `watched` | files that may change while they are in force |
 //! | `error`, `query`, `told`, `octets` | how what goes wrong is answered, how a query is read, how reports become JSON, and bytes are sent |
 
+mod access;
 mod auth;
 mod error;
 mod growth;
@@ -19,6 +22,7 @@ mod routes;
 mod serve;
 mod snapshots;
 mod told;
+mod watched;
 
 pub use auth::{AuthMode, AuthOptions, TrustedProxies};
 pub use error::ConfigError;
@@ -38,7 +42,7 @@ use std::{path::PathBuf, sync::Arc};
 /// # Errors
 /// Options that cannot be meant.
 pub fn router(database: Database, auth: &AuthOptions) -> Result<Router, ConfigError> {
-    router_of(Node::held(database), auth)
+    Ok(access::logged(router_of(Node::held(database), auth)?))
 }
 
 /// The same for a file that another process may have open. What is read is opened for each request, for reading only; what must write
@@ -51,7 +55,7 @@ pub fn router_beside(
     options: OpenOptions,
     auth: &AuthOptions,
 ) -> Result<Router, ConfigError> {
-    router_of(Node::beside(path.into(), Box::new(options)), auth)
+    Ok(access::logged(router_of(Node::beside(path.into(), Box::new(options)), auth)?))
 }
 
 fn router_of(node: Node, auth: &AuthOptions) -> Result<Router, ConfigError> {

@@ -12,15 +12,21 @@ Several databases are each at /db/NAME/, by the name of their file without its e
 Variables (a blank one is as good as none):
   HOST, PORT                       where to listen [default: 127.0.0.1, 3000]; port 0 takes one that is free
   KITEDB_READY_MAX_LAG             /readyz: how many frames a replica may be behind its source [default: 10000]
-  REPLICATION_ADMIN_AUTH_MODE      none, token, mtls, token_or_mtls, token_and_mtls [default: token where one is set, else none]
-  REPLICATION_ADMIN_TOKEN          the bearer token
+  REPLICATION_ADMIN_AUTH_MODE      none, token, mtls, token_or_mtls, token_and_mtls [default: token where one or a
+                                   file is set, else none]
+  REPLICATION_ADMIN_TOKEN, REPLICATION_ADMIN_TOKEN_FILE
+                                   the administrator's bearer token, or a file that holds it
+  KITEDB_TOKENS_FILE               JSON: hashes of tokens, and subjects of certificates, with names and scopes
   REPLICATION_MTLS_HEADER          the header that tells the client's certificate [default: x-forwarded-client-cert]
   REPLICATION_MTLS_SUBJECT_REGEX   whose certificate: a pattern that matches whole attributes of the subject in that header
   REPLICATION_TRUSTED_PROXIES      from whom that header is believed: addresses, networks, loopback, any
                                    [default: loopback, while it listens there itself and without TLS]
   REPLICATION_MTLS_NATIVE_TLS      a certificate counts that the client showed to this server itself
+  REPLICATION_MTLS_NATIVE_SUBJECT_REGEX   whose certificate of those: a pattern like that for the header
   PLAYGROUND_TLS_CERT_FILE, PLAYGROUND_TLS_KEY_FILE, PLAYGROUND_TLS_CA_FILE, PLAYGROUND_TLS_REQUEST_CERT,
-  PLAYGROUND_TLS_REJECT_UNAUTHORIZED   TLS of its own, in PEM";
+  PLAYGROUND_TLS_REJECT_UNAUTHORIZED   TLS of its own, in PEM
+  KITEDB_LOG, RUST_LOG             what it tells on standard error [default: warn]; kitedb::access=info is the access log
+Files that hold tokens and certificates may change while it serves.";
 
 #[derive(Args)]
 pub struct ServeArgs {

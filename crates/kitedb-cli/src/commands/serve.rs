@@ -3,6 +3,7 @@
 use super::{signals, write_json};
 use crate::{
     cli::ServeArgs,
+    events,
     failure::{Failure, Outcome, not_opened_to_write},
     render::style::clean,
 };
@@ -13,6 +14,7 @@ use std::{env, io::Write, path::PathBuf};
 
 pub fn run(args: &ServeArgs, out: &mut dyn Write) -> Outcome {
     let stopped = signals()?;
+    events::show()?;
     let mut options = ServeOptions::from_variables(|name| env::var(name).ok()).map_err(Failure::usage)?;
     options.allow_anybody = args.allow_anybody;
     options.socket.clone_from(&args.socket);

@@ -4,7 +4,9 @@ use crate::support::Folder;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value as Json, json};
 use std::{
-    io::{BufRead, BufReader},
+    fs,
+    io::{BufRead, BufReader, Read},
+    os::unix::fs::PermissionsExt,
     process::{Child, Command, Stdio},
 };
 
@@ -50,9 +52,16 @@ impl Server {
     }
 
     /// Sends SIGTERM and waits; the exit code.
-    fn end(mut self) -> Option<i32> {
+    fn end(self) -> Option<i32> {
+        self.end_and_tell().0
+    }
+
+    /// The same, and what it told on standard error.
+    fn end_and_tell(mut self) -> (Option<i32>, String) {
         kill_process(Pid::from_raw(self.child.id().cast_signed()).unwrap(), Signal::TERM).unwrap();
-        self.child.wait().unwrap().code()
+        let mut told = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+        (self.child.wait().unwrap().code(), told)
     }
 }
 
@@ -70,6 +79,11 @@ fn group() -> Folder {
     folder.run(&["import", "p.kitedb", "edges.txt", "--role", "primary"]).ok();
     folder.run(&["replica", "bootstrap", "r.kitedb", "--source-db", "p.kitedb"]).ok();
     folder
+}
+
+/// A file that nobody else may write to.
+fn private(folder: &Folder, name: &str, content: impl AsRef<[u8]>) {
+    fs::set_permissions(folder.file(name, content), fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 const STATUS: &str = r#"curl -sS "$BASE/api/replication/status""#;
@@ -138,6 +152,43 @@ fn a_server_that_leads_or_follows_has_it_open_for_writing() {
     folder.run(&["verify", "p.kitedb", "r.kitedb"]).ok();
 }
 
+/// The way in which the documentation makes a hash makes one that is admitted.
+#[test]
+fn a_token_whose_hash_a_shell_made_does_what_its_scopes_say() {
+    let folder = group();
+    let hash = r#"printf '{"tokens":{"%s":{"name":"prometheus","scopes":["metrics"]}}}' "$(printf %s scrape-it | sha256sum | cut -d' ' -f1)""#;
+    let made = Command::new("sh").args(["-ec", hash]).output().unwrap();
+    private(&folder, "tokens.json", made.stdout);
+    let variables = [("KITEDB_TOKENS_FILE", "tokens.json"), ("RUST_LOG", "off"), ("KITEDB_LOG", "kitedb::access=info")];
+    let server = Server::start(&folder, &["p.kitedb"], &variables);
+    let asked = |route: &str| format!(r#"curl -sS -H "Authorization: Bearer scrape-it" "$BASE{route}?secret=query""#);
+    assert!(server.shell(&asked("/metrics")).contains("# TYPE kitedb_replication_auth_enabled"));
+    assert_eq!(server.json(&asked("/api/replication/log"))["code"], "FORBIDDEN");
+    let (code, told) = server.end_and_tell();
+    assert_eq!(code, Some(0), "{told}");
+    let [scraped, refused] = told.lines().collect::<Vec<_>>()[..] else { panic!("{told}") };
+    assert!(scraped.contains(r#"path="/metrics" status=200"#) && scraped.contains(r#"who="prometheus""#), "{told}");
+    assert!(refused.contains(r#"path="/api/replication/log" status=403"#), "{told}");
+    assert!(!told.contains("scrape-it") && !told.contains("secret"), "{told}");
+}
+
+#[test]
+fn a_tokens_file_that_breaks_is_told_of_once_and_what_it_said_stays_in_force() {
+    let folder = group();
+    private(&folder, "admin.token", format!("{TOKEN}\n"));
+    let server = Server::start(&folder, &["p.kitedb"], &[("REPLICATION_ADMIN_TOKEN_FILE", "admin.token")]);
+    assert!(server.shell(METRICS).contains("# TYPE kitedb_replication_auth_enabled"));
+    private(&folder, "admin.token", "secret\u{7}");
+    for _ in 0..4 {
+        server.shell("sleep 0.7");
+        assert!(server.shell(METRICS).contains("# TYPE kitedb_replication_auth_enabled"));
+    }
+    let (_, told) = server.end_and_tell();
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(told.contains("ERROR") && told.contains("admin.token") && told.contains("stays in force"), "{told}");
+    assert!(!told.contains("secret") && !told.contains(TOKEN), "{told}");
+}
+
 #[test]
 fn what_cannot_be_meant_does_not_start() {
     let folder = group();
@@ -146,6 +197,10 @@ fn what_cannot_be_meant_does_not_start() {
         (&["p.kitedb"], &[("REPLICATION_ADMIN_AUTH_MODE", "tokens")], 2, "Invalid REPLICATION_ADMIN_AUTH_MODE"),
         (&["p.kitedb"], &[("HOST", "0.0.0.0")], 2, "can be reached from elsewhere"),
         (&["p.kitedb"], &[("PORT", "http")], 2, "Invalid PORT"),
+        (&["p.kitedb"], &[("KITEDB_TOKENS_FILE", "none.json")], 2, "none.json"),
+        (&["p.kitedb"], &[("REPLICATION_MTLS_NATIVE_SUBJECT_REGEX", "CN=a")], 2, "REPLICATION_MTLS_NATIVE_TLS"),
+        (&["p.kitedb"], &[("KITEDB_LOG", "a=b=c")], 2, "Invalid KITEDB_LOG"),
+        (&["p.kitedb"], &[("REPLICATION_ADMIN_TOKEN", "a"), ("REPLICATION_ADMIN_TOKEN_FILE", "a")], 2, "told twice"),
         (&["none.kitedb"], &[], 1, "none.kitedb"),
         (&["p.kitedb", "--follow"], &[], 1, "is no replica"),
         (&["r.kitedb", "--lead"], &[], 1, "is no primary"),

@@ -1,29 +1,59 @@
-//! Who may administer replication: the five modes of the runbook.
+//! Who is admitted, and to what: the five modes of the runbook, and a file of tokens and certificates with scopes.
 
+mod attempts;
+mod caller;
 mod certificate;
+mod distinguished_name;
 mod header;
 mod mode;
 mod options;
+mod owned;
 mod proxies;
+mod scope;
 mod subject;
 mod token;
+mod tokens_file;
 
 pub use mode::AuthMode;
 pub use options::AuthOptions;
 pub use proxies::TrustedProxies;
 
-use crate::ConfigError;
-use axum::http::{HeaderMap, HeaderName, request::Parts};
+pub(crate) use caller::{Admitted, Caller, Denied};
+pub(crate) use scope::{Scope, Scopes};
+
+use crate::{ConfigError, watched::Watched};
+use attempts::Attempts;
+use axum::{
+    extract::ConnectInfo,
+    http::{HeaderMap, HeaderName, request::Parts},
+};
 use certificate::CertificateRule;
-use std::net::IpAddr;
-use token::Bearer;
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+use token::{Bearer, Token};
+use tokens_file::TokensFile;
+
+/// What the bearer of the administrator's token is called in the access log.
+const ADMIN: &str = "admin";
+/// What everybody is called where nobody is asked who he is.
+const ANYBODY: &str = "anybody";
 
 /// What admits requests, or does not.
 #[derive(Debug)]
 pub(crate) struct Authorizer {
     mode: AuthMode,
-    token: Option<Bearer>,
+    token: Option<AdminToken>,
+    file: Option<Watched<TokensFile>>,
     certificate: CertificateRule,
+    attempts: Attempts,
+}
+
+#[derive(Debug)]
+enum AdminToken {
+    Told(Token),
+    File(Watched<Token>),
 }
 
 /// What a request shows, and where it comes from.
@@ -32,27 +62,26 @@ pub(crate) struct Shown<'a> {
     pub headers: &'a HeaderMap,
     /// The other end of its connection; `None`: not known, so that it is no proxy's.
     pub peer: Option<IpAddr>,
-    /// Whether its client showed a certificate in the handshake, and that verified.
-    pub verified: bool,
+    /// What its client showed in the handshake.
+    pub certificate: Option<&'a ClientCertificate>,
 }
 
 /// What the server tells of the handshake of a connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Verified(pub bool);
+#[derive(Debug, Clone)]
+pub(crate) struct Handshake(pub Option<Arc<ClientCertificate>>);
 
-/// Why a request is not admitted. It repeats nothing of what the request or the options held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Denied {
-    pub mode: AuthMode,
-    /// A certificate was shown and believed, and its subject is not one that is admitted.
-    pub forbidden: bool,
+/// A certificate that a client showed and that verified.
+#[derive(Debug)]
+pub(crate) struct ClientCertificate {
+    /// `None`: it cannot be read, and so matches no pattern.
+    subject: Option<String>,
 }
 
-/// What a certificate comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a credential comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Verdict {
-    Admitted,
-    /// It was shown and believed, and is not admitted.
+    Admitted(Admitted),
+    /// It was shown, and is not admitted.
     Refused,
     Absent,
 }
@@ -61,12 +90,41 @@ impl Authorizer {
     /// Looks all options over, whatever the mode: what is wrong in them now is wrong when the mode is changed.
     pub fn new(options: &AuthOptions) -> Result<Self, ConfigError> {
         let mode = options.effective_mode()?;
-        let token = options.token.as_deref().map(Bearer::new).transpose()?;
-        if token.is_none() && mode.asks_for_token() {
-            let what = format!("replication admin auth mode '{mode}' requires a non-empty token");
+        let token = match (&options.token, &options.token_file) {
+            (Some(_), Some(_)) => {
+                return Err(ConfigError::new(
+                    "the replication admin token is told twice, by itself (REPLICATION_ADMIN_TOKEN) and by a file \
+                     (REPLICATION_ADMIN_TOKEN_FILE): leave one out",
+                ));
+            }
+            (Some(token), None) => Some(AdminToken::Told(Token::new(token)?)),
+            (None, Some(path)) => {
+                let read = path.clone();
+                Some(AdminToken::File(Watched::new(vec![path.clone()], move || Token::of_file(&read))?))
+            }
+            (None, None) => None,
+        };
+        let file = options.tokens_file.clone().map(|path| {
+            let read = path.clone();
+            Watched::new(vec![path], move || TokensFile::read(&read))
+        });
+        let file = file.transpose()?;
+        let certificate = CertificateRule::new(options)?;
+        let entries = file.as_ref().map(Watched::current);
+        if mode.asks_for_token() && token.is_none() && !entries.as_ref().is_some_and(|file| file.has_tokens()) {
+            let what = format!(
+                "replication admin auth mode '{mode}' requires a non-empty token, or a tokens file that has some"
+            );
             return Err(ConfigError::new(what));
         }
-        Ok(Self { mode, token, certificate: CertificateRule::new(options)? })
+        if mode.asks_for_certificate() && !certificate.has_pattern() && entries.is_some_and(|file| !file.has_subjects())
+        {
+            let what = format!(
+                "replication admin auth mode '{mode}' asks for certificates, and neither a subject pattern nor the tokens file says whose"
+            );
+            return Err(ConfigError::new(what));
+        }
+        Ok(Self { mode, token, file, certificate, attempts: Attempts::new() })
     }
 
     /// Whether it asks for anything: what `kitedb_replication_auth_enabled` says.
@@ -74,34 +132,87 @@ impl Authorizer {
         self.mode != AuthMode::None
     }
 
-    /// Admits a request, or says why not.
-    pub fn admit(&self, shown: Shown<'_>) -> Result<(), Denied> {
-        let has_token = || self.token.as_ref().is_some_and(|token| token.is_in(shown.headers));
-        let certificate = || self.certificate.verdict(shown);
-        let denied = |forbidden| Err(Denied { mode: self.mode, forbidden });
-        let admitted = |is: bool| if is { Ok(()) } else { denied(false) };
-        match self.mode {
-            AuthMode::None => Ok(()),
-            AuthMode::Token => admitted(has_token()),
-            AuthMode::Mtls => match certificate() {
-                Verdict::Admitted => Ok(()),
-                Verdict::Refused => denied(true),
-                Verdict::Absent => denied(false),
-            },
-            AuthMode::TokenOrMtls => admitted(has_token() || certificate() == Verdict::Admitted),
-            // Both are looked at, and the answer is the same: nobody learns which of the two was right.
-            AuthMode::TokenAndMtls => admitted(has_token() & (certificate() == Verdict::Admitted)),
+    /// Says who a request is from, by what the files say now.
+    pub async fn caller(&self, shown: Shown<'_>) -> Caller {
+        if let Some(AdminToken::File(token)) = &self.token {
+            token.look().await;
         }
+        if let Some(file) = &self.file {
+            file.look().await;
+        }
+        Caller(self.admit(shown))
+    }
+
+    /// Counts a request whose credential did not do. Where there were too many from there: in how many seconds another is looked at.
+    pub fn must_wait(&self, peer: Option<IpAddr>) -> Option<u32> {
+        self.attempts.failed(peer)
+    }
+
+    fn admit(&self, shown: Shown<'_>) -> Result<Admitted, Denied> {
+        let file = self.file.as_ref().map(Watched::current);
+        let token = || self.verdict_on_token(shown.headers, file.as_deref());
+        let certificate = || self.certificate.verdict(shown, file.as_deref());
+        let denied = |forbidden, tried| Err(Denied { mode: self.mode, forbidden, tried });
+        match self.mode {
+            AuthMode::None => Ok(Admitted::new(ANYBODY, Scopes::ALL)),
+            AuthMode::Token => match token() {
+                Verdict::Admitted(admitted) => Ok(admitted),
+                verdict => denied(false, verdict == Verdict::Refused),
+            },
+            AuthMode::Mtls => match certificate() {
+                Verdict::Admitted(admitted) => Ok(admitted),
+                verdict => denied(verdict == Verdict::Refused, verdict == Verdict::Refused),
+            },
+            AuthMode::TokenOrMtls => match (token(), certificate()) {
+                (Verdict::Admitted(one), Verdict::Admitted(other)) => Ok(one.or(&other)),
+                (Verdict::Admitted(admitted), _) | (_, Verdict::Admitted(admitted)) => Ok(admitted),
+                (token, certificate) => denied(false, [token, certificate].contains(&Verdict::Refused)),
+            },
+            // Both are looked at, and the answer is the same: nobody learns which of the two was right.
+            AuthMode::TokenAndMtls => match (token(), certificate()) {
+                (Verdict::Admitted(one), Verdict::Admitted(other)) => Ok(one.and(&other)),
+                (token, certificate) => denied(false, token != Verdict::Absent || certificate == Verdict::Refused),
+            },
+        }
+    }
+
+    fn verdict_on_token(&self, headers: &HeaderMap, file: Option<&TokensFile>) -> Verdict {
+        let shown = match Bearer::of(headers) {
+            Bearer::Absent => return Verdict::Absent,
+            Bearer::Unreadable => return Verdict::Refused,
+            Bearer::Token(shown) => shown,
+        };
+        let is_admin = match &self.token {
+            Some(AdminToken::Told(token)) => token.is(&shown),
+            Some(AdminToken::File(token)) => token.current().is(&shown),
+            None => false,
+        };
+        match file.and_then(|file| file.bearer_of(&shown)) {
+            _ if is_admin => Verdict::Admitted(Admitted::new(ADMIN, Scopes::of(Scope::Admin))),
+            Some(admitted) => Verdict::Admitted(admitted.clone()),
+            None => Verdict::Refused,
+        }
+    }
+}
+
+impl ClientCertificate {
+    /// Of one in DER that verified in the handshake.
+    pub fn of(certificate: &[u8]) -> Self {
+        Self { subject: distinguished_name::subject_of(certificate) }
     }
 }
 
 impl<'a> Shown<'a> {
     /// Of a request that came over a connection which the server told of.
     pub fn of(parts: &'a Parts) -> Self {
-        let peer = parts.extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>();
-        // IPv4 within IPv6, as a socket for both shows it, is IPv4.
-        let verified = parts.extensions.get::<Verified>().is_some_and(|verified| verified.0);
-        Self { headers: &parts.headers, peer: peer.map(|peer| peer.0.ip().to_canonical()), verified }
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let handshake = parts.extensions.get::<Handshake>();
+        Self {
+            headers: &parts.headers,
+            // IPv4 within IPv6, as a socket for both shows it, is IPv4.
+            peer: peer.map(|peer| peer.0.ip().to_canonical()),
+            certificate: handshake.and_then(|handshake| handshake.0.as_deref()),
+        }
     }
 }
 

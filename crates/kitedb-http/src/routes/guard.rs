@@ -1,21 +1,46 @@
 //! What stands before the routes.
 
 use super::App;
-use crate::{auth::Shown, error::Failure};
+use crate::{
+    auth::{Caller, Scope, Shown},
+    error::Failure,
+};
 use axum::{
+    Router,
     extract::{Request, State},
     http::{HeaderMap, Method, uri::Authority},
-    middleware::Next,
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
 use std::{net::IpAddr, sync::Arc};
 
-/// Lets nobody through whom the authorizer does not admit.
-pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    match app.authorizer.admit(Shown::of(&parts)) {
-        Ok(()) => next.run(Request::from_parts(parts, body)).await,
-        Err(denied) => Failure::from(denied).into_response(),
+/// Looks who asks, once for all that comes after: see [`Caller`].
+pub async fn identify(State(app): State<App>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let shown = Shown::of(&parts);
+    let caller = app.authorizer.caller(shown).await;
+    let tried = caller.0.as_ref().is_err_and(|denied| denied.tried);
+    let mut response = match tried.then(|| app.authorizer.must_wait(shown.peer)).flatten() {
+        Some(seconds) => Failure::too_many_attempts(seconds).into_response(),
+        None => {
+            parts.extensions.insert(caller.clone());
+            next.run(Request::from_parts(parts, body)).await
+        }
+    };
+    response.extensions_mut().insert(caller);
+    response
+}
+
+/// These routes, for whoever has that scope.
+pub fn requires(scope: Scope, routes: Router<App>) -> Router<App> {
+    routes.layer(from_fn_with_state(scope, require))
+}
+
+async fn require(State(scope): State<Scope>, request: Request, next: Next) -> Response {
+    let caller = request.extensions().get::<Caller>();
+    match caller.ok_or_else(Failure::unasked).and_then(|caller| caller.require(scope)) {
+        Ok(_) => next.run(request).await,
+        Err(failure) => failure.into_response(),
     }
 }
 

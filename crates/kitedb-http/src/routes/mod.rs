@@ -12,7 +12,11 @@ mod snapshot;
 mod status;
 mod transport;
 
-use crate::{auth::Authorizer, error::Failure, node::Node};
+use crate::{
+    auth::{Authorizer, Scope},
+    error::Failure,
+    node::Node,
+};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
@@ -59,19 +63,21 @@ impl App {
 
 /// All routes.
 pub(crate) fn routes(app: App) -> Router {
-    let guarded = Router::new()
-        .route("/metrics", get(metrics::prometheus))
+    let scraped = guard::requires(Scope::Metrics, Router::new().route("/metrics", get(metrics::prometheus)));
+    let followed = Router::new()
         .route("/snapshot/latest", get(snapshot::latest))
         .route("/log", get(log::page))
         .route("/transport/snapshot", get(transport::snapshot))
-        .route("/transport/log", get(transport::log))
+        .route("/transport/log", get(transport::log));
+    let administered = Router::new()
         .route("/pull", post(pull::pull))
         .route("/reseed", post(reseed::reseed))
-        .route("/promote", post(promote::promote))
-        .layer(from_fn_with_state(app.clone(), guard::admit));
-    let replication = Router::new().route("/status", get(status::status)).merge(guarded);
-    let scraped =
-        Router::new().route("/metrics", get(metrics::prometheus)).layer(from_fn_with_state(app.clone(), guard::admit));
+        .route("/promote", post(promote::promote));
+    let replication = Router::new()
+        .route("/status", get(status::status))
+        .merge(scraped.clone())
+        .merge(guard::requires(Scope::Follow, followed))
+        .merge(guard::requires(Scope::Admin, administered));
     Router::new()
         .nest("/api/replication", replication)
         .merge(scraped)
@@ -79,6 +85,7 @@ pub(crate) fn routes(app: App) -> Router {
         .route("/readyz", get(health::ready))
         .fallback(async || Failure::no_such_route())
         .method_not_allowed_fallback(async || Failure::no_such_method())
+        .layer(from_fn_with_state(app.clone(), guard::identify))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn(guard::refuse_pages))
         .layer(axum::middleware::map_response(unstored))

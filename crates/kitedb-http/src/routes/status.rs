@@ -1,23 +1,29 @@
 //! `GET /api/replication/status`: open to everybody.
 
 use super::App;
-use crate::{auth::Shown, error::Failure, told::json_of};
+use crate::{
+    auth::{Caller, Scope},
+    error::Failure,
+    told::json_of,
+};
 use axum::{
     Json,
     extract::{Request, State},
 };
 use serde_json::{Value, json};
 
-/// What whoever is not admitted may know of a primary: positions, and no path, no name and no error, which may have them.
+/// Who sees all of it.
+const SHOWN_TO: [Scope; 3] = [Scope::Metrics, Scope::Follow, Scope::Admin];
+/// What whoever else asks may know of a primary: positions, and no path, no name and no error, which may have them.
 const OF_PRIMARY: [&str; 6] = ["role", "epoch", "headLogIndex", "retainedFloor", "lastToken", "fenced"];
 /// Likewise of a replica.
 const OF_REPLICA: [&str; 7] =
     ["role", "appliedEpoch", "appliedLogIndex", "needsReseed", "state", "sourceHeadLogIndex", "lagFrames"];
 
 pub async fn status(State(app): State<App>, request: Request) -> Result<Json<Value>, Failure> {
-    let (parts, _) = request.into_parts();
     let auth_enabled = app.authorizer.is_enabled();
-    let admitted = app.authorizer.admit(Shown::of(&parts)).is_ok();
+    let caller = request.extensions().get::<Caller>();
+    let admitted = caller.is_some_and(|caller| caller.has_any(&SHOWN_TO));
     let status = app
         .node
         .read(move |database| {

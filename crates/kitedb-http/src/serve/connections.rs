@@ -1,8 +1,14 @@
 //! Connections: accepted, secured, bounded in number and time, and drained at the end.
 
 use super::{listener::Listener, tls::Tls};
-use crate::auth::Verified;
-use axum::{Router, extract::ConnectInfo};
+use crate::auth::Handshake;
+use axum::{
+    Router,
+    extract::{ConnectInfo, Request},
+    http::{HeaderValue, header},
+    middleware::{Next, from_fn},
+    response::Response,
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
@@ -85,7 +91,7 @@ pub async fn serve(listener: Listener, tls: Option<Tls>, router: Router, mut sto
             let _place = place;
             match accepted {
                 Accepted::Port(stream, peer) => connected(stream, peer, tls, router, watcher).await,
-                Accepted::Socket(stream) => requests(stream, None, Verified(false), router, watcher).await,
+                Accepted::Socket(stream) => requests(stream, None, Handshake(None), router, watcher).await,
             }
         });
     }
@@ -99,16 +105,18 @@ async fn connected(stream: TcpStream, peer: SocketAddr, tls: Option<Tls>, router
     // What is answered is written at once, and whole.
     let _ = stream.set_nodelay(true);
     match tls {
-        None => requests(stream, Some(peer), Verified(false), router, watcher).await,
+        None => requests(stream, Some(peer), Handshake(None), router, watcher).await,
         Some(tls) => match timeout(ARRIVAL_PATIENCE, tls.accept(stream)).await {
-            Ok(Ok((stream, verified))) => requests(stream, Some(peer), Verified(verified), router, watcher).await,
+            Ok(Ok((stream, shown))) => {
+                requests(stream, Some(peer), Handshake(shown.map(Arc::new)), router, watcher).await
+            }
             Ok(Err(e)) => tracing::debug!(%peer, "a TLS handshake failed: {e}"),
             Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
         },
     }
 }
 
-async fn requests<S>(stream: S, peer: Option<SocketAddr>, verified: Verified, router: Router, watcher: Watcher)
+async fn requests<S>(stream: S, peer: Option<SocketAddr>, handshake: Handshake, router: Router, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -116,7 +124,7 @@ where
         Some(peer) => router.layer(axum::Extension(ConnectInfo(peer))),
         None => router,
     };
-    let service = router.layer(axum::Extension(verified));
+    let service = router.layer(axum::Extension(handshake)).layer(from_fn(end_after_chunks));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(ARRIVAL_PATIENCE)
@@ -125,4 +133,15 @@ where
     if let Err(e) = watcher.watch(connection).await {
         tracing::debug!(?peer, "a connection ended: {e}");
     }
+}
+
+/// A proxy that takes the length of such a body from `Content-Length` forwards a request within it, which would be read here as one of
+/// the proxy's own. Nothing that comes after it is read.
+async fn end_after_chunks(request: Request, next: Next) -> Response {
+    let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+    let mut response = next.run(request).await;
+    if is_chunked {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }

@@ -62,6 +62,12 @@ impl ServeOptions {
         if let Some(token) = text("REPLICATION_ADMIN_TOKEN") {
             auth = auth.token(token);
         }
+        if let Some(path) = text("REPLICATION_ADMIN_TOKEN_FILE") {
+            auth = auth.token_file(path);
+        }
+        if let Some(path) = text("KITEDB_TOKENS_FILE") {
+            auth = auth.tokens_file(path);
+        }
         if let Some(header) = text("REPLICATION_MTLS_HEADER") {
             auth = auth.mtls_header(header);
         }
@@ -70,6 +76,9 @@ impl ServeOptions {
         }
         if let Some(proxies) = text("REPLICATION_TRUSTED_PROXIES") {
             auth = auth.trusted_proxies(read("REPLICATION_TRUSTED_PROXIES", &proxies)?);
+        }
+        if let Some(pattern) = text("REPLICATION_MTLS_NATIVE_SUBJECT_REGEX") {
+            auth = auth.native_subject_regex(pattern);
         }
         let tls = tls_of(&text)?;
         if flag("REPLICATION_MTLS_NATIVE_TLS", text("REPLICATION_MTLS_NATIVE_TLS"), false)? {
@@ -97,8 +106,8 @@ impl ServeOptions {
         let mode = self.auth.effective_mode()?;
         if mode == AuthMode::None && !only_here && !self.allow_anybody {
             return Err(ConfigError::new(format!(
-                "{} can be reached from elsewhere, and the replication admin auth mode is none: set REPLICATION_ADMIN_TOKEN, or say that \
-                 anybody may administer it",
+                "{} can be reached from elsewhere, and the replication admin auth mode is none: set REPLICATION_ADMIN_TOKEN_FILE or \
+                 KITEDB_TOKENS_FILE, or say that anybody may administer it",
                 if self.inherited { "a socket that is handed over".to_owned() } else { format!("HOST {}", self.host) }
             )));
         }
@@ -204,6 +213,18 @@ mod tests {
         ] {
             let error = options(&variables).unwrap_err().to_string();
             assert!(error.contains(says), "{variables:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_tokens_asks_for_tokens() {
+        for variable in ["KITEDB_TOKENS_FILE", "REPLICATION_ADMIN_TOKEN_FILE"] {
+            let options = options(&[(variable, "tokens"), ("HOST", "0.0.0.0")]).unwrap();
+            assert_eq!(
+                (options.auth.effective_mode(), options.require_safe_there()),
+                (Ok(AuthMode::Token), Ok(())),
+                "{variable}"
+            );
         }
     }
 

@@ -9,7 +9,7 @@ mod tls;
 pub use environment::{ServeOptions, TlsFiles};
 
 use crate::{
-    AuthMode, ConfigError,
+    AuthMode, ConfigError, access,
     auth::Authorizer,
     node::Node,
     routes::{self, App, guard},
@@ -114,6 +114,7 @@ impl Server {
             let host: Arc<str> = options.host.as_str().into();
             router = router.layer(from_fn_with_state(host, guard::refuse_names));
         }
+        let router = access::logged(router);
         let tls = options.tls.as_ref().map(Tls::new).transpose()?;
         let (listener, place) = match (inherited, &options.socket) {
             (Some(inherited), _) => inherited,

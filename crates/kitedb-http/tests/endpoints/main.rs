@@ -2,14 +2,20 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 #![allow(clippy::print_stderr, reason = "a process that is started tells how far it is")]
 
+mod access_log;
+mod attempts;
 mod auth;
 mod beside;
 mod certificates;
 mod health;
 mod hosts;
+mod matrix;
 mod primaries;
 mod replicas;
+mod rotation;
 mod server;
+mod smuggling;
 mod sockets;
 mod streams;
 mod tls;
+mod tokens;

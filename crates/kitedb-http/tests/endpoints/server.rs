@@ -64,6 +64,11 @@ impl Server {
         Self { base, client: reqwest::Client::new() }
     }
 
+    /// `127.0.0.1:port`.
+    pub fn address(&self) -> &str {
+        self.base.trim_start_matches("http://")
+    }
+
     /// A request of whoever has the token.
     pub fn ask(&self, method: Method, route: &str) -> RequestBuilder {
         self.ask_as_anybody(method, route).bearer_auth(TOKEN)

@@ -3,6 +3,7 @@
 use super::{
     certificates::{Authority, Pair},
     server::primary,
+    tokens::tokens_file,
 };
 use kitedb_core::Database;
 use kitedb_http::{ServeError, ServeOptions, Served, Server};
@@ -10,7 +11,7 @@ use reqwest::{Certificate, Client, ClientBuilder, Identity, StatusCode};
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// The variables of a server whose certificates lie in `dir`, and more.
-fn options(dir: &Path, more: &[(&str, &str)]) -> ServeOptions {
+pub fn options(dir: &Path, more: &[(&str, &str)]) -> ServeOptions {
     let file = |name: &str| dir.join(name).to_str().unwrap().to_owned();
     let mut variables = BTreeMap::from([
         ("PORT", "0".to_owned()),
@@ -26,7 +27,7 @@ fn options(dir: &Path, more: &[(&str, &str)]) -> ServeOptions {
 }
 
 /// A folder with a primary, and with certificates of the server and of the authority of its clients.
-fn stage() -> (tempfile::TempDir, Database, Authority, Authority) {
+pub fn stage() -> (tempfile::TempDir, Database, Authority, Authority) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let dir = tempfile::tempdir().unwrap();
     let db = primary(&dir.path().join("p.kitedb"), 1);
@@ -38,14 +39,18 @@ fn stage() -> (tempfile::TempDir, Database, Authority, Authority) {
     (dir, db, servers, clients)
 }
 
-fn client(servers: &Authority, pair: Option<&Pair>) -> Client {
-    let trusting: ClientBuilder =
-        Client::builder().tls_certs_only([Certificate::from_pem(servers.pem.as_bytes()).unwrap()]);
-    let identity = |pair: &Pair| Identity::from_pem(format!("{}{}", pair.cert, pair.key).as_bytes()).unwrap();
+/// A client that trusts these authorities, and shows that certificate.
+pub fn client_of(servers: &[&Authority], pair: Option<&Pair>) -> ClientBuilder {
+    let roots = servers.iter().map(|authority| Certificate::from_pem(authority.pem.as_bytes()).unwrap());
+    let trusting = Client::builder().tls_certs_only(roots);
     match pair {
-        Some(pair) => trusting.identity(identity(pair)).build().unwrap(),
-        None => trusting.build().unwrap(),
+        Some(pair) => trusting.identity(Identity::from_pem(format!("{}{}", pair.cert, pair.key).as_bytes()).unwrap()),
+        None => trusting,
     }
+}
+
+fn client(servers: &Authority, pair: Option<&Pair>) -> Client {
+    client_of(&[servers], pair).build().unwrap()
 }
 
 async fn status(client: &Client, server: &Server, header: Option<&str>) -> Option<StatusCode> {
@@ -86,6 +91,34 @@ async fn a_header_beside_a_certificate_counts_from_a_proxy_that_is_named_and_fro
     assert_eq!(status(&anybody, &server, Some("CN=admin")).await, Some(StatusCode::OK));
     assert_eq!(status(&anybody, &server, Some("CN=eve")).await, Some(StatusCode::FORBIDDEN));
     assert_eq!(status(&anybody, &server, None).await, Some(StatusCode::UNAUTHORIZED));
+}
+
+#[tokio::test]
+async fn the_subject_of_the_certificate_itself_says_who_is_admitted() {
+    let (dir, db, servers, clients) = stage();
+    let file = tokens_file(dir.path(), &["metrics", "follow"]);
+    let by_subject = [("REPLICATION_MTLS_NATIVE_SUBJECT_REGEX", "CN=admin")];
+    let beside_file = [by_subject[0], ("KITEDB_TOKENS_FILE", file.to_str().unwrap())];
+    let only_file = [("KITEDB_TOKENS_FILE", file.to_str().unwrap())];
+    for (variables, name, expected) in [
+        (&by_subject[..], "admin", StatusCode::OK),
+        (&by_subject, "administrator", StatusCode::FORBIDDEN),
+        (&by_subject, "eve,CN=admin", StatusCode::FORBIDDEN),
+        (&by_subject, "metrics", StatusCode::FORBIDDEN),
+        (&beside_file, "admin", StatusCode::OK),
+        (&beside_file, "metrics", StatusCode::OK),
+        (&beside_file, "follow", StatusCode::FORBIDDEN),
+        (&beside_file, "eve", StatusCode::FORBIDDEN),
+        (&only_file, "metrics", StatusCode::OK),
+        (&only_file, "admin", StatusCode::FORBIDDEN),
+    ] {
+        let server = Server::start(Served::Held(db.clone()), &options(dir.path(), variables)).unwrap();
+        let client = client(&servers, Some(&clients.client(name)));
+        assert_eq!(status(&client, &server, None).await, Some(expected), "{variables:?} {name}");
+        // A header says nothing, whatever it says.
+        assert_eq!(status(&client, &server, Some("CN=admin")).await, Some(expected), "{variables:?} {name}");
+        assert_eq!(status(&client, &server, Some("CN=eve")).await, Some(expected), "{variables:?} {name}");
+    }
 }
 
 #[test]

@@ -33,6 +33,7 @@ impl Folder {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kitedb"));
         command.args(args).current_dir(self.path()).stdin(Stdio::null());
         command.env_remove("CLICOLOR_FORCE").env_remove("NO_COLOR");
+        command.env_remove("KITEDB_LOG").env_remove("RUST_LOG");
         std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"OTEL_")).for_each(|(name, _)| {
             command.env_remove(name);
         });
