@@ -4,13 +4,19 @@
 //! |---|---|
 //! | `auth` | who is admitted: the five modes, the token, the certificate that a proxy tells of |
 //! | `node` | the database that is served, and the threads in which calls of it run |
-//! | `routes` | the endpoints |
+//! | `routes` | the endpoints of replication |
+//! | `graph` | those of the graph |
+//! | `openapi` | the description of all of them for programs |
 //! | `serve` | a server of its own: connections, TLS, the runbook's variables |
 //! | `error`, `query`, `told` | how what goes wrong is answered, how a query is read, how reports become JSON |
 
 mod auth;
 mod error;
+#[allow(unused_qualifications, reason = "utoipa writes them for a handler")]
+mod graph;
 mod node;
+#[allow(unused_qualifications, reason = "utoipa writes them for a handler")]
+mod openapi;
 mod query;
 mod routes;
 mod serve;

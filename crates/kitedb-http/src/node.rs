@@ -33,6 +33,14 @@ impl Node {
         Self { place: Place::Beside(path, options), calls: Arc::new(Semaphore::new(CALLS)) }
     }
 
+    /// The database, where it is open here.
+    pub fn held_here(&self) -> Option<&Database> {
+        match &self.place {
+            Place::Held(database) => Some(database),
+            Place::Beside(..) => None,
+        }
+    }
+
     /// Reads from it, in a thread that may wait.
     pub async fn read<T: Send + 'static>(
         &self,
@@ -46,7 +54,8 @@ impl Node {
         &self,
         call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        self.run(call, |options| options).await
+        // No request makes a database.
+        self.run(call, |options| options.create_if_missing(false)).await
     }
 
     async fn run<T: Send + 'static>(

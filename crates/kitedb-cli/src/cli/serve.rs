@@ -32,4 +32,7 @@ pub struct ServeArgs {
     /// Serve whoever reaches it from other machines, though the authentication mode is none
     #[arg(long)]
     pub allow_anybody: bool,
+    /// Let whoever reaches it change the graph (/api/graph/batch), though the authentication mode is none
+    #[arg(long)]
+    pub allow_writes: bool,
 }

@@ -15,6 +15,7 @@ pub fn run(args: &ServeArgs, out: &mut dyn Write) -> Outcome {
     let stopped = signals()?;
     let mut options = ServeOptions::from_variables(|name| env::var(name).ok()).map_err(Failure::usage)?;
     options.allow_anybody = args.allow_anybody;
+    options.auth = options.auth.allow_writes(args.allow_writes);
     let path = &args.common.database;
     // Whether there is such a database is known before anybody asks for it.
     let role = super::open_to_read(&args.common)?.replication_role();

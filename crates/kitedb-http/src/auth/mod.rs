@@ -24,6 +24,7 @@ pub(crate) struct Authorizer {
     mode: AuthMode,
     token: Option<Bearer>,
     certificate: CertificateRule,
+    allows_writes: bool,
 }
 
 /// What a request shows, and where it comes from.
@@ -66,12 +67,18 @@ impl Authorizer {
             let what = format!("replication admin auth mode '{mode}' requires a non-empty token");
             return Err(ConfigError::new(what));
         }
-        Ok(Self { mode, token, certificate: CertificateRule::new(options)? })
+        let allows_writes = mode != AuthMode::None || options.allow_writes;
+        Ok(Self { mode, token, certificate: CertificateRule::new(options)?, allows_writes })
     }
 
     /// Whether it asks for anything: what `kitedb_replication_auth_enabled` says.
     pub fn is_enabled(&self) -> bool {
         self.mode != AuthMode::None
+    }
+
+    /// Whether whoever is admitted may change the graph: where nobody is asked who he is, only if that was said.
+    pub fn admits_writes(&self) -> bool {
+        self.allows_writes
     }
 
     /// Admits a request, or says why not.

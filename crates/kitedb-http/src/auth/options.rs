@@ -14,6 +14,7 @@ pub struct AuthOptions {
     pub(super) mtls_subject_regex: Option<String>,
     pub(super) trusted_proxies: Option<TrustedProxies>,
     pub(super) native_tls: bool,
+    pub(super) allow_writes: bool,
 }
 
 /// Secrets stay out.
@@ -26,6 +27,7 @@ impl fmt::Debug for AuthOptions {
             .field("mtls_subject_regex", &self.mtls_subject_regex)
             .field("trusted_proxies", &self.trusted_proxies)
             .field("native_tls", &self.native_tls)
+            .field("allow_writes", &self.allow_writes)
             .finish()
     }
 }
@@ -78,6 +80,14 @@ impl AuthOptions {
     #[must_use]
     pub fn native_tls(mut self, counts: bool) -> Self {
         self.native_tls = counts;
+        self
+    }
+
+    /// Whether the graph may be changed (`/api/graph/batch`) where the mode is `none`. Default no. In every other mode whoever is admitted
+    /// may.
+    #[must_use]
+    pub fn allow_writes(mut self, allowed: bool) -> Self {
+        self.allow_writes = allowed;
         self
     }
 

@@ -10,7 +10,7 @@ mod snapshot;
 mod status;
 mod transport;
 
-use crate::{auth::Authorizer, error::Failure, node::Node};
+use crate::{auth::Authorizer, error::Failure, graph, node::Node, openapi};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
@@ -48,7 +48,9 @@ pub(crate) fn routes(app: App) -> Router {
         Router::new().route("/metrics", get(metrics::prometheus)).layer(from_fn_with_state(app.clone(), guard::admit));
     Router::new()
         .nest("/api/replication", replication)
+        .nest("/api/graph", graph::routes(&app))
         .merge(scraped)
+        .route("/openapi.json", get(openapi::document))
         .fallback(async || Failure::no_such_route())
         .method_not_allowed_fallback(async || Failure::no_such_method())
         .layer(DefaultBodyLimit::max(MAX_BODY))

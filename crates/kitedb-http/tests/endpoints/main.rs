@@ -5,7 +5,9 @@
 mod auth;
 mod beside;
 mod certificates;
+mod graph;
 mod hosts;
+mod openapi;
 mod primaries;
 mod replicas;
 mod server;

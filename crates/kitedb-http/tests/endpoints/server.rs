@@ -47,6 +47,11 @@ impl Server {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
+        Self::at(base)
+    }
+
+    /// One that runs already.
+    pub fn at(base: String) -> Self {
         // Once a process; whoever comes later finds it there.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self { base, client: reqwest::Client::new() }
