@@ -3,7 +3,7 @@
 use crate::error::Failure;
 use kitedb_core::{Database, OpenOptions};
 use std::{path::PathBuf, sync::Arc};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// So many calls of the engine run at once; whoever comes beyond that is told to come again.
 const CALLS: usize = 64;
@@ -46,7 +46,16 @@ impl Node {
         &self,
         call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        self.run(call, |options| options.read_only(true)).await
+        self.run(self.permit()?, call, |options| options.read_only(true)).await
+    }
+
+    /// The same, in its turn: for who has waited and goes on to wait where as many calls run as may.
+    pub async fn read_in_turn<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let permit = self.calls.clone().acquire_owned().await.map_err(|_| Failure::busy())?;
+        self.run(permit, call, |options| options.read_only(true)).await
     }
 
     /// The same with one that writes. [`kitedb_core::ErrorCode::Locked`] where another process has it open for writing.
@@ -55,15 +64,20 @@ impl Node {
         call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         // No request makes a database.
-        self.run(call, |options| options.create_if_missing(false)).await
+        self.run(self.permit()?, call, |options| options.create_if_missing(false)).await
+    }
+
+    /// A place among the calls that may run at once, if there is one.
+    fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        self.calls.clone().try_acquire_owned().map_err(|_| Failure::busy())
     }
 
     async fn run<T: Send + 'static>(
         &self,
+        permit: OwnedSemaphorePermit,
         call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
         with: fn(OpenOptions) -> OpenOptions,
     ) -> Result<T, Failure> {
-        let permit = self.calls.clone().try_acquire_owned().map_err(|_| Failure::busy())?;
         let place = self.place.clone();
         let work = move || {
             let _permit = permit;

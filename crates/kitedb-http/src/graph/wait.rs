@@ -23,6 +23,8 @@ const TIMEOUT: u64 = 5_000;
 const MOST: u64 = 30_000;
 /// Between two looks at a file that another process writes, at first and at last.
 const PAUSE: Duration = Duration::from_millis(5);
+/// So long a look may take, also at the end of the time in which it was to be there.
+const TURN: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// What an answer is to wait for.
@@ -97,12 +99,18 @@ impl Graph {
         let mut pause = PAUSE;
         loop {
             let read = read.clone();
-            let seen = self.app.node.read(move |database| look(database, wanted, &*read)).await?;
-            let token = match (seen, wanted) {
-                (Seen::At(token, answer), _) => return Ok((token, answer)),
-                (Seen::NotYet, Some(wanted)) => wanted,
-                (Seen::NotYet, None) => return Err(Failure::panicked()),
+            let look = move |database: &_| look(database, wanted, &*read);
+            let (seen, token) = match wanted {
+                None => (self.app.node.read(look).await?, Token::default()),
+                Some(token) => match timeout_at(end.max(Instant::now() + TURN), self.app.node.read_in_turn(look)).await
+                {
+                    Ok(seen) => (seen?, token),
+                    Err(_) => return Err(Failure::token_timeout(token)),
+                },
             };
+            if let Seen::At(token, answer) = seen {
+                return Ok((token, answer));
+            }
             if Instant::now() >= end {
                 return Err(Failure::token_timeout(token));
             }

@@ -36,39 +36,14 @@ pub struct Problem {
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "the answers are made by `Failure`")]
 pub enum Problems {
-    /// What was asked cannot be read: `INVALID_ARGUMENT`, `INVALID_CURSOR`
-    #[response(status = 400)]
-    BadRequest(Problem),
-    /// Who asked is not known
-    #[response(status = 401)]
-    Unauthorized(Problem),
-    /// Who asked may not
-    #[response(status = 403)]
-    Forbidden(Problem),
-    /// What was asked for is not there
-    #[response(status = 404)]
-    NotFound(Problem),
-    /// In another state it would be done: `LOCKED` with the `pid` of who has the file open, `STALE_PRIMARY`, `REPLICA_READ_ONLY`, …
-    #[response(status = 409)]
-    Conflict(Problem),
-    /// More than may be sent
-    #[response(status = 413)]
-    TooLarge(Problem),
-    /// The name in `Host` is not this server's
-    #[response(status = 421)]
-    Misdirected(Problem),
-    /// A body that cannot be read
-    #[response(status = 422)]
-    Unprocessable(Problem),
-    /// Damage, or a defect
-    #[response(status = 500)]
-    Internal(Problem),
-    /// Later it may be done: `Retry-After` says when
-    #[response(status = 503)]
-    Later(Problem),
-    /// The disk is full
-    #[response(status = 507)]
-    Full(Problem),
+    /// 400 what was asked cannot be read (`INVALID_ARGUMENT`, `INVALID_CURSOR`); 401 and 403 who asks; 404 what is not there; 409 what
+    /// would be done in another state (`LOCKED` with the `pid` of who has the file open, `STALE_PRIMARY`, `REPLICA_READ_ONLY`, …); 413
+    /// more than may be sent; 421 a `Host` that is not this server's; 422 a body that cannot be read
+    #[response(status = "4XX")]
+    Asked(Problem),
+    /// 500 damage, or a defect; 503 what may be done later (`Retry-After`); 507 a full disk
+    #[response(status = "5XX")]
+    Here(Problem),
 }
 
 /// The document.
@@ -97,6 +72,7 @@ pub enum Problems {
         replication::reseed,
         replication::promote
     ),
+    components(schemas(Problem)),
     tags(
         (name = "graph", description = "The graph for other programs"),
         (name = "replication", description = "Replication for operators: sections 7 and 8 of the runbook")

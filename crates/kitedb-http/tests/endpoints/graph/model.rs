@@ -55,7 +55,7 @@ impl Op {
                 let node = model.nodes.get_mut(key)?;
                 node.props.extend(set.clone());
                 node.props.remove(unset);
-                label.iter().for_each(|label| drop(node.labels.remove(label)));
+                node.labels.retain(|carried| Some(*carried) != *label);
             }
             Self::Delete(key) => {
                 model.nodes.remove(key)?;
