@@ -69,6 +69,8 @@ fn group() -> Folder {
     folder
 }
 
+const BATCH: &str = r#"curl -sS -X POST -H "Idempotency-Key: 1" -d '{"mutations":[{"op":"upsertNode","key":"mary"}]}' "$BASE/api/graph/batch""#;
+const NODE: &str = r#"curl -sS "$BASE/api/graph/node?key=mary""#;
 const STATUS: &str = r#"curl -sS "$BASE/api/replication/status""#;
 const METRICS: &str = r#"curl -sS -H "Authorization: Bearer $REPLICATION_ADMIN_TOKEN" "$BASE/api/replication/metrics""#;
 const LOG: &str = r#"curl -sS -H "Authorization: Bearer $REPLICATION_ADMIN_TOKEN" "$BASE/api/replication/log?maxFrames=128&maxBytes=1048576""#;
@@ -153,4 +155,20 @@ fn what_cannot_be_meant_does_not_start() {
         assert_eq!(output.status.code(), Some(code), "{said}");
         assert!(said.contains(says), "{said}");
     }
+}
+
+#[test]
+fn everybody_may_change_the_graph_only_where_that_was_said() {
+    let folder = group();
+    let server = Server::start(&folder, &["p.kitedb"], &[]);
+    assert_eq!(server.json(BATCH)["code"], "FORBIDDEN");
+    assert_eq!(server.json(NODE)["code"], "NODE_NOT_FOUND");
+    assert_eq!(server.end(), Some(0));
+    let server = Server::start(&folder, &["p.kitedb", "--allow-writes"], &[]);
+    let done = server.json(BATCH);
+    assert_eq!(done["results"][0]["created"], true, "{done}");
+    assert_eq!(server.json(NODE)["node"]["id"], done["results"][0]["id"]);
+    // Once, though it is asked for twice.
+    assert_eq!(server.json(BATCH)["results"], done["results"]);
+    assert_eq!(server.end(), Some(0));
 }
