@@ -1,4 +1,5 @@
-//! KiteDB over HTTP: the replication endpoints of the runbook, as a router to mount in any axum application, and as a server.
+//! KiteDB over HTTP: the replication endpoints of the runbook and the graph for other programs, as a router to mount in any axum
+//! application, and as a server.
 //!
 //! | module | owns |
 //! |---|---|
@@ -32,7 +33,7 @@ use node::Node;
 use routes::App;
 use std::{path::PathBuf, sync::Arc};
 
-/// The runbook's endpoints for a database that this process has open.
+/// The runbook's endpoints, and those of the graph, for a database that this process has open.
 ///
 /// The addresses that proxies are known by are those of the connections: serve it with
 /// `into_make_service_with_connect_info::<SocketAddr>()`, or no certificate header is believed.
@@ -44,7 +45,7 @@ pub fn router(database: Database, auth: &AuthOptions) -> Result<Router, ConfigEr
 }
 
 /// The same for a file that another process may have open. What is read is opened for each request, for reading only; what must write
-/// (`pull`, `reseed`, `promote`) is done here where nobody has it open for writing, and is `LOCKED` else.
+/// (`pull`, `reseed`, `promote`, batches of the graph) is done here where nobody has it open for writing, and is `LOCKED` else.
 ///
 /// # Errors
 /// Options that cannot be meant.

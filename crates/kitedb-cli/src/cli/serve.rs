@@ -4,7 +4,7 @@ use super::DatabaseArgs;
 use clap::Args;
 
 pub const HELP: &str = "\
-It works beside the process that writes: what is asked for is read from the files. What must write (pull, reseed, promote) is done where
+It works beside the process that writes: what is asked for is read from the files. What must write (pull, reseed, promote, batches of the graph) is done where
 nobody has the database open for writing, and refused with LOCKED else; with --lead or --follow this process has it open for good.
 
 Variables (a blank one is as good as none):

@@ -18,12 +18,15 @@ pub struct TokenWaits(Mutex<Waiting>);
 #[derive(Debug, Default)]
 struct Waiting {
     waiters: Vec<Waiter>,
-    /// What wakes the thread; `None`: there is none.
-    awake: Option<Watch>,
+    /// So many came so far.
+    came: u64,
+    /// What the thread waits for, and what wakes it; `None`: there is no thread.
+    awake: Option<(Token, Watch)>,
 }
 
 #[derive(Debug)]
 struct Waiter {
+    id: u64,
     token: Token,
     tell: oneshot::Sender<Result<TokenWait, kitedb_core::Error>>,
 }
@@ -31,9 +34,8 @@ struct Waiter {
 impl TokenWaits {
     /// What becomes of a token, once that is known. Whoever waits no longer drops it.
     pub async fn outcome(self: &Arc<Self>, database: &Database, token: Token) -> Result<TokenWait, Failure> {
-        let told = self.join(database, token)?;
-        // The thread is woken as its waiter goes, so that it does not wait for nobody.
-        let _leaves = Leaves(self);
+        let (id, told) = self.join(database, token)?;
+        let _leaves = Leaves { waits: self, id };
         told.await.map_err(|_| Failure::panicked())?.map_err(Failure::from)
     }
 
@@ -41,23 +43,28 @@ impl TokenWaits {
         self: &Arc<Self>,
         database: &Database,
         token: Token,
-    ) -> Result<oneshot::Receiver<Result<TokenWait, kitedb_core::Error>>, Failure> {
+    ) -> Result<(u64, oneshot::Receiver<Result<TokenWait, kitedb_core::Error>>), Failure> {
         let (tell, told) = oneshot::channel();
         let mut waiting = self.lock();
-        waiting.waiters.push(Waiter { token, tell });
+        let id = waiting.came;
+        waiting.came += 1;
+        waiting.waiters.push(Waiter { id, token, tell });
         match &waiting.awake {
-            Some(watch) => watch.cancel(),
+            // It is woken before anything becomes of a later token of the same history.
+            Some((first, _)) if is_of_one_writer(*first, token) && first.log_index <= token.log_index => {}
+            Some((_, watch)) => watch.cancel(),
             None => {
-                waiting.awake = Some(Watch::silent());
+                waiting.awake = Some((token, Watch::silent()));
                 let (waits, database) = (self.clone(), database.clone());
                 let work = move || waits.look_after(&database);
                 if thread::Builder::new().name("kitedb-tokens".to_owned()).spawn(work).is_err() {
-                    *waiting = Waiting::default();
+                    // Whoever comes next tries it again.
+                    *waiting = Waiting { came: waiting.came, ..Waiting::default() };
                     return Err(Failure::busy());
                 }
             }
         }
-        Ok(told)
+        Ok((id, told))
     }
 
     /// Tells all who wait, until there is nobody.
@@ -82,15 +89,13 @@ impl TokenWaits {
     /// The token that comes first of those that are waited for; for how long, in ms; and what wakes who waits. `None`: nobody waits.
     fn next(&self) -> Option<(Token, u64, Watch)> {
         let mut waiting = self.lock();
-        waiting.waiters.retain(|waiter| !waiter.tell.is_closed());
         let Some(first) = waiting.waiters.iter().map(|waiter| waiter.token).min_by_key(|token| token.log_index) else {
             waiting.awake = None;
             return None;
         };
-        let same = |waiter: &Waiter| waiter.token.epoch == first.epoch && waiter.token.tag() == first.tag();
-        let patience = if waiting.waiters.iter().all(same) { u64::MAX } else { LOOK };
-        let watch = Watch::silent();
-        waiting.awake = Some(watch.clone());
+        let alike = waiting.waiters.iter().all(|waiter| is_of_one_writer(first, waiter.token));
+        let (patience, watch) = (if alike { u64::MAX } else { LOOK }, Watch::silent());
+        waiting.awake = Some((first, watch.clone()));
         Some((first, patience, watch))
     }
 
@@ -100,12 +105,22 @@ impl TokenWaits {
     }
 }
 
-/// Wakes the thread as somebody who waited goes.
-struct Leaves<'w>(&'w TokenWaits);
+/// Whether two tokens are of one epoch of one writer, as far as they tell.
+fn is_of_one_writer(one: Token, other: Token) -> bool {
+    one.epoch == other.epoch && one.tag() == other.tag()
+}
+
+/// One who waits, until he goes. The thread is woken as the last one does, so that it waits for nobody.
+struct Leaves<'w> {
+    waits: &'w TokenWaits,
+    id: u64,
+}
 
 impl Drop for Leaves<'_> {
     fn drop(&mut self) {
-        if let Some(watch) = &self.0.lock().awake {
+        let mut waiting = self.waits.lock();
+        waiting.waiters.retain(|waiter| waiter.id != self.id);
+        if let (true, Some((_, watch))) = (waiting.waiters.is_empty(), &waiting.awake) {
             watch.cancel();
         }
     }
@@ -159,6 +174,31 @@ mod tests {
         // A thread is started again for who comes later.
         commit(&database);
         assert_eq!(waits.outcome(&database, token).await.unwrap(), TokenWait::Reached);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_an_earlier_token_or_one_of_another_epoch_is_told_in_time() {
+        let options = kitedb_core::OpenOptions::new().replication_role(kitedb_core::ReplicationRole::Primary);
+        let dir = tempfile::tempdir().unwrap();
+        let database = Database::open(dir.path().join("p.kitedb"), options).unwrap();
+        let waits = Arc::new(TokenWaits::default());
+        let wait = |token: &str| {
+            let (waits, database, token) = (waits.clone(), database.clone(), token.parse().unwrap());
+            tokio::spawn(async move { waits.outcome(&database, token).await.unwrap() })
+        };
+        let (never, third) = (wait("1:99"), wait("1:3"));
+        until(|| waits.lock().waiters.len() == 2).await;
+        let (second, next) = (wait("1:2"), wait("2:5"));
+        until(|| waits.lock().waiters.len() == 4).await;
+        (0..2).for_each(|_| commit(&database));
+        assert_eq!(second.await.unwrap(), TokenWait::Reached);
+        commit(&database);
+        assert_eq!(third.await.unwrap(), TokenWait::Reached);
+        database.primary_promote_to_next_epoch().unwrap();
+        assert_eq!(never.await.unwrap(), TokenWait::EpochChanged);
+        (0..2).for_each(|_| commit(&database));
+        assert_eq!(next.await.unwrap(), TokenWait::Reached);
+        until(|| waits.lock().awake.is_none()).await;
     }
 
     #[tokio::test]

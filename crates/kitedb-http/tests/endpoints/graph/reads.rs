@@ -205,3 +205,27 @@ async fn a_parameter_that_cannot_be_read_or_is_none_is_told() {
     assert_eq!(servers[0].get("/api/graph/batch").await.0, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(servers[0].post("/api/graph/node?key=ada").await.0, StatusCode::METHOD_NOT_ALLOWED);
 }
+
+#[tokio::test]
+async fn a_page_that_is_large_in_bytes_ends_early() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_db, servers) = both(&dir.path().join("p.kitedb")).await;
+    let text = "x".repeat(1 << 20);
+    for n in 0..12 {
+        let mutations = json!([
+            { "op": "upsertNode", "key": "hub" },
+            { "op": "createNode", "as": "n", "props": { "n": n, "text": text } },
+            { "op": "createEdge", "src": { "key": "hub" }, "type": "T", "dst": { "ref": "n" } }
+        ]);
+        assert_eq!(servers[0].batch(mutations).await.0, OK);
+    }
+    let of = |nodes: &[Value]| nodes.iter().filter_map(|node| node["props"]["n"].as_u64()).collect::<Vec<_>>();
+    for (route, list) in [("nodes?props=true", "nodes"), ("neighbors?key=hub&nodeProps=true", "neighbors")] {
+        let (_, first) = servers[0].get(&format!("/api/graph/{route}")).await;
+        let held = first[list].as_array().unwrap().len();
+        assert!((8..12).contains(&held) && first["next"].is_string(), "{held}");
+        let all = servers[0].pages(&format!("/api/graph/{route}"), list).await;
+        let nodes: Vec<_> = if list == "nodes" { all } else { all.iter().map(|found| found["node"].clone()).collect() };
+        assert_eq!(of(&nodes), (0..12).collect::<Vec<_>>());
+    }
+}

@@ -151,6 +151,7 @@ fn any_body_and_any_query_is_done_or_refused() {
     let done = Cell::new(0);
     proptest!(ProptestConfig::with_cases(192), |(
         bytes: Vec<u8>,
+        pulled: Vec<u8>,
         json in any_json(),
         mutations in prop::collection::vec(any_mutation(), 0..5),
         route in "node|nodes|neighbors|edge|stats",
@@ -163,6 +164,12 @@ fn any_body_and_any_query_is_done_or_refused() {
         let (status, answer) = post(json!({ "mutations": mutations }).to_string().into_bytes());
         prop_assert!(said(status), "{status}: {answer}");
         done.set(done.get() + usize::from(status == OK && !mutations.is_empty()));
+        for body in [pulled, json.to_string().into_bytes()] {
+            let asked = server.ask(Method::POST, "/api/replication/pull").body(body);
+            let (status, answer) = runtime.block_on(async { told(asked.send().await.unwrap()).await });
+            // It is no replica.
+            prop_assert!(status == StatusCode::CONFLICT || status == StatusCode::UNPROCESSABLE_ENTITY, "{status}: {answer}");
+        }
         let asked = server.ask(Method::GET, &format!("/api/graph/{route}?{query}"));
         let (status, answer) = runtime.block_on(async { told(asked.send().await.unwrap()).await });
         prop_assert!(said(status), "{query}: {status}: {answer}");
