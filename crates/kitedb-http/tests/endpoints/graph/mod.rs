@@ -29,6 +29,7 @@ impl Server {
             let (status, page) = self.get(&format!("{route}{after}")).await;
             assert_eq!((status, &page["success"]), (OK, &json!(true)), "{page}");
             items.extend(page[list].as_array().unwrap().clone());
+            assert!(items.len() < 10_000, "the pages do not end");
             match page["next"].as_str() {
                 Some(next) => after = format!("&after={next}"),
                 None => return items,
