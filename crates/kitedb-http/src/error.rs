@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use kitedb_core::{ErrorCode, ErrorKind};
+use kitedb_core::{ErrorCode, ErrorKind, Token};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
@@ -116,6 +116,40 @@ impl Failure {
             "this replica is {lag} frames behind its source as it was seen last, and maxLag is {most}: have it pull first"
         );
         Self::new(StatusCode::CONFLICT, "TOO_FAR_BEHIND", "retry_later", what)
+    }
+
+    /// Nobody is asked who he is, and it was not said that everybody may write.
+    pub fn writes_not_allowed() -> Self {
+        let what = "writes are not allowed where the authentication mode is none: set a token, or allow them by name (--allow-writes)";
+        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", "input", what)
+    }
+
+    /// An idempotency key came with another body than before.
+    pub fn key_reused() -> Self {
+        let what = "this Idempotency-Key came with another body before: a key is for one request and its repetitions";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED", "input", what)
+    }
+
+    /// What is waited for did not come in time.
+    pub fn token_timeout(token: Token) -> Self {
+        let what = format!("commit {token} is not here yet: ask again, or ask the primary");
+        let late = Self::new(StatusCode::SERVICE_UNAVAILABLE, "TOKEN_TIMEOUT", "retry_later", what);
+        Self { retry_after: Some(1), ..late }
+    }
+
+    /// What is waited for will never come.
+    pub fn token_off_history(token: Token) -> Self {
+        let what = format!(
+            "commit {token} is not on this node's history: another writer took over before it got here, or it is of another database; go on without it"
+        );
+        Self::new(StatusCode::CONFLICT, "TOKEN_OFF_HISTORY", "input", what)
+    }
+
+    /// What is waited for will not come before a reseed.
+    pub fn token_needs_reseed(token: Token) -> Self {
+        let what =
+            format!("commit {token} is not here, and this replica needs a reseed to get there: ask another node");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "NEEDS_RESEED", "reseed", what)
     }
 
     /// A call panicked.

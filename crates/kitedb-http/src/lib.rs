@@ -1,4 +1,5 @@
-//! KiteDB over HTTP: the replication endpoints of the runbook, as a router to mount in any axum application, and as a server.
+//! KiteDB over HTTP: the replication endpoints of the runbook and the graph for other programs, as a router to mount in any axum
+//! application, and as a server.
 //!
 //! | module | owns |
 //! |---|---|
@@ -6,7 +7,9 @@
 //! | `access` | the access log |
 //! | `node` | the database that is served, and the threads in which calls of it run |
 //! | `growth`, `snapshots` | how far its log has come, for all who wait; the copies of it that are fetched |
-//! | `routes` | the endpoints |
+//! | `routes` | the endpoints of replication |
+//! | `graph` | those of the graph |
+//! | `openapi` | the description of all of them for programs |
 //! | `serve` | a server of its own: connections, TLS, the runbook's variables |
 //! | `watched` | files that may change while they are in force |
 //! | `error`, `query`, `told`, `octets` | how what goes wrong is answered, how a query is read, how reports become JSON, and bytes are sent |
@@ -14,9 +17,13 @@
 mod access;
 mod auth;
 mod error;
+#[allow(unused_qualifications, reason = "utoipa writes them for a handler")]
+mod graph;
 mod growth;
 mod node;
 mod octets;
+#[allow(unused_qualifications, reason = "utoipa writes them for a handler")]
+mod openapi;
 mod query;
 mod routes;
 mod serve;
@@ -34,7 +41,7 @@ use node::Node;
 use routes::App;
 use std::{path::PathBuf, sync::Arc};
 
-/// The runbook's endpoints for a database that this process has open.
+/// The runbook's endpoints, and those of the graph, for a database that this process has open.
 ///
 /// The addresses that proxies are known by are those of the connections: serve it with
 /// `into_make_service_with_connect_info::<SocketAddr>()`, or no certificate header is believed.
@@ -46,7 +53,7 @@ pub fn router(database: Database, auth: &AuthOptions) -> Result<Router, ConfigEr
 }
 
 /// The same for a file that another process may have open. What is read is opened for each request, for reading only; what must write
-/// (`pull`, `reseed`, `promote`) is done here where nobody has it open for writing, and is `LOCKED` else.
+/// (`pull`, `reseed`, `promote`, batches of the graph) is done here where nobody has it open for writing, and is `LOCKED` else.
 ///
 /// # Errors
 /// Options that cannot be meant.

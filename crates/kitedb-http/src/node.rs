@@ -43,12 +43,29 @@ impl Node {
         Self { place, calls: Arc::new(Semaphore::new(CALLS)), growth, snapshots: Snapshots::default() }
     }
 
+    /// The database, where it is open here.
+    pub fn held_here(&self) -> Option<&Database> {
+        match &self.place {
+            Place::Held(database) => Some(database),
+            Place::Beside(..) => None,
+        }
+    }
+
     /// Reads from it, in a thread that may wait.
     pub async fn read<T: Send + 'static>(
         &self,
         call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        self.run(call, |options| options.read_only(true)).await
+        self.run(self.permit()?, call, |options| options.read_only(true)).await
+    }
+
+    /// The same, in its turn: for who has waited and goes on to wait where as many calls run as may.
+    pub async fn read_in_turn<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let permit = self.calls.clone().acquire_owned().await.map_err(|_| Failure::busy())?;
+        self.run(permit, call, |options| options.read_only(true)).await
     }
 
     /// The same with one that writes. [`kitedb_core::ErrorCode::Locked`] where another process has it open for writing.
@@ -56,28 +73,16 @@ impl Node {
         &self,
         call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        self.run(call, |options| options).await
+        // No request makes a database.
+        self.run(self.permit()?, call, |options| options.create_if_missing(false)).await
     }
 
-    /// The same as [`Node::read`] of somebody who has waited already: he waits for his turn, too.
-    pub async fn read_in_turn<T: Send + 'static>(
-        &self,
-        call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, Failure> {
-        let permit = self.calls.clone().acquire_owned().await.map_err(|_| Failure::busy())?;
-        self.run_with(permit, call, |options| options.read_only(true)).await
+    /// A place among the calls that may run at once, if there is one.
+    fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        self.calls.clone().try_acquire_owned().map_err(|_| Failure::busy())
     }
 
     async fn run<T: Send + 'static>(
-        &self,
-        call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
-        with: fn(OpenOptions) -> OpenOptions,
-    ) -> Result<T, Failure> {
-        let permit = self.calls.clone().try_acquire_owned().map_err(|_| Failure::busy())?;
-        self.run_with(permit, call, with).await
-    }
-
-    async fn run_with<T: Send + 'static>(
         &self,
         permit: OwnedSemaphorePermit,
         call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,

@@ -5,7 +5,7 @@ use clap::Args;
 use std::path::PathBuf;
 
 pub const HELP: &str = "\
-It works beside the process that writes: what is asked for is read from the files. What must write (pull, reseed, promote) is done where
+It works beside the process that writes: what is asked for is read from the files. What must write (pull, reseed, promote, batches of the graph) is done where
 nobody has the database open for writing, and refused with LOCKED else; with --lead or --follow this process has it open for good.
 Several databases are each at /db/NAME/, by the name of their file without its ending: /db/social/api/replication/status.
 
@@ -47,4 +47,7 @@ pub struct ServeArgs {
     /// Serve whoever reaches it from other machines, though the authentication mode is none
     #[arg(long)]
     pub allow_anybody: bool,
+    /// Let whoever reaches it change the graph (/api/graph/batch), though the authentication mode is none
+    #[arg(long)]
+    pub allow_writes: bool,
 }

@@ -20,6 +20,7 @@ pub fn run(args: &ServeArgs, out: &mut dyn Write) -> Outcome {
     options.socket.clone_from(&args.socket);
     // Where the operator names a place, it is that one.
     options.inherited = args.socket.is_none();
+    options.auth = options.auth.allow_writes(args.allow_writes);
     let path = &args.common.database;
     // Whether there is such a database is known before anybody asks for it.
     let role = super::open_to_read(&args.common)?.replication_role();

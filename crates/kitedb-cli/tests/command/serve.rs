@@ -86,6 +86,8 @@ fn private(folder: &Folder, name: &str, content: impl AsRef<[u8]>) {
     fs::set_permissions(folder.file(name, content), fs::Permissions::from_mode(0o600)).unwrap();
 }
 
+const BATCH: &str = r#"curl -sS -X POST -H "Idempotency-Key: 1" -d '{"mutations":[{"op":"upsertNode","key":"mary"}]}' "$BASE/api/graph/batch""#;
+const NODE: &str = r#"curl -sS "$BASE/api/graph/node?key=mary""#;
 const STATUS: &str = r#"curl -sS "$BASE/api/replication/status""#;
 const METRICS: &str = r#"curl -sS -H "Authorization: Bearer $REPLICATION_ADMIN_TOKEN" "$BASE/api/replication/metrics""#;
 const LOG: &str = r#"curl -sS -H "Authorization: Bearer $REPLICATION_ADMIN_TOKEN" "$BASE/api/replication/log?maxFrames=128&maxBytes=1048576""#;
@@ -256,5 +258,21 @@ fn a_socket_that_is_handed_over_is_served() {
     let server = Server::of(command.env("PORT", "0").env("HOST", "192.0.2.1"));
     assert!(server.url().starts_with("http://127.0.0.1:"), "{}", server.url());
     assert_eq!(server.json(r#"curl -sS "$BASE/healthz""#), json!({ "alive": true }));
+    assert_eq!(server.end(), Some(0));
+}
+
+#[test]
+fn everybody_may_change_the_graph_only_where_that_was_said() {
+    let folder = group();
+    let server = Server::start(&folder, &["p.kitedb"], &[]);
+    assert_eq!(server.json(BATCH)["code"], "FORBIDDEN");
+    assert_eq!(server.json(NODE)["code"], "NODE_NOT_FOUND");
+    assert_eq!(server.end(), Some(0));
+    let server = Server::start(&folder, &["p.kitedb", "--allow-writes"], &[]);
+    let done = server.json(BATCH);
+    assert_eq!(done["results"][0]["created"], true, "{done}");
+    assert_eq!(server.json(NODE)["node"]["id"], done["results"][0]["id"]);
+    // Once, though it is asked for twice.
+    assert_eq!(server.json(BATCH)["results"], done["results"]);
     assert_eq!(server.end(), Some(0));
 }

@@ -48,6 +48,7 @@ pub(crate) struct Authorizer {
     file: Option<Watched<TokensFile>>,
     certificate: CertificateRule,
     attempts: Attempts,
+    allows_writes: bool,
 }
 
 #[derive(Debug)]
@@ -124,12 +125,18 @@ impl Authorizer {
             );
             return Err(ConfigError::new(what));
         }
-        Ok(Self { mode, token, file, certificate, attempts: Attempts::new() })
+        let allows_writes = mode != AuthMode::None || options.allow_writes;
+        Ok(Self { mode, token, file, certificate, attempts: Attempts::new(), allows_writes })
     }
 
     /// Whether it asks for anything: what `kitedb_replication_auth_enabled` says.
     pub fn is_enabled(&self) -> bool {
         self.mode != AuthMode::None
+    }
+
+    /// Whether whoever is admitted may change the graph: where nobody is asked who he is, only if that was said.
+    pub fn admits_writes(&self) -> bool {
+        self.allows_writes
     }
 
     /// Says who a request is from, by what the files say now.

@@ -17,6 +17,7 @@ pub struct AuthOptions {
     pub(super) trusted_proxies: Option<TrustedProxies>,
     pub(super) native_tls: bool,
     pub(super) native_subject_regex: Option<String>,
+    pub(super) allow_writes: bool,
 }
 
 /// Secrets stay out.
@@ -32,6 +33,7 @@ impl fmt::Debug for AuthOptions {
             .field("trusted_proxies", &self.trusted_proxies)
             .field("native_tls", &self.native_tls)
             .field("native_subject_regex", &self.native_subject_regex)
+            .field("allow_writes", &self.allow_writes)
             .finish()
     }
 }
@@ -109,6 +111,14 @@ impl AuthOptions {
     #[must_use]
     pub fn native_subject_regex(mut self, pattern: impl Into<String>) -> Self {
         self.native_subject_regex = Some(pattern.into()).filter(|pattern| !pattern.trim().is_empty());
+        self
+    }
+
+    /// Whether the graph may be changed (`/api/graph/batch`) where the mode is `none`. Default no. In every other mode whoever is admitted
+    /// may.
+    #[must_use]
+    pub fn allow_writes(mut self, allowed: bool) -> Self {
+        self.allow_writes = allowed;
         self
     }
 

@@ -32,7 +32,7 @@ pub async fn identify(State(app): State<App>, request: Request, next: Next) -> R
 }
 
 /// These routes, for whoever has that scope.
-pub fn requires(scope: Scope, routes: Router<App>) -> Router<App> {
+pub fn requires<S: Clone + Send + Sync + 'static>(scope: Scope, routes: Router<S>) -> Router<S> {
     routes.layer(from_fn_with_state(scope, require))
 }
 

@@ -15,7 +15,9 @@ mod transport;
 use crate::{
     auth::{Authorizer, Scope},
     error::Failure,
+    graph,
     node::Node,
+    openapi,
 };
 use axum::{
     Router,
@@ -80,9 +82,11 @@ pub(crate) fn routes(app: App) -> Router {
         .merge(guard::requires(Scope::Admin, administered));
     Router::new()
         .nest("/api/replication", replication)
+        .nest("/api/graph", graph::routes(&app))
         .merge(scraped)
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/openapi.json", get(openapi::document))
         .fallback(async || Failure::no_such_route())
         .method_not_allowed_fallback(async || Failure::no_such_method())
         .layer(from_fn_with_state(app.clone(), guard::identify))

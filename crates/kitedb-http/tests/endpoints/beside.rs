@@ -28,13 +28,13 @@ fn holds_a_database() {
 }
 
 /// A process that has a database open.
-struct Writer {
-    process: Child,
+pub struct Writer {
+    pub process: Child,
     said: BufReader<std::process::ChildStderr>,
 }
 
 impl Writer {
-    fn of(path: &Path) -> Self {
+    pub fn of(path: &Path) -> Self {
         let mut command = Command::new(env::current_exe().unwrap());
         command.args(["--exact", "beside::holds_a_database", "--ignored", "--nocapture"]).env(HELD, path);
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -52,13 +52,13 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self) {
+    pub fn commit(&mut self) {
         use std::io::Write;
         self.process.stdin.as_mut().unwrap().write_all(b"c").unwrap();
         self.wait_for("committed");
     }
 
-    fn kill(mut self) {
+    pub fn kill(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }

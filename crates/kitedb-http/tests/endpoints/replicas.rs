@@ -8,7 +8,7 @@ use std::{fs, path::Path};
 
 const OK: StatusCode = StatusCode::OK;
 
-fn replica(path: &Path, source: &Path) -> Database {
+pub fn replica(path: &Path, source: &Path) -> Database {
     let options = OpenOptions::new().replication_role(ReplicationRole::Replica).replication_source_db_path(source);
     Database::open(path, options).unwrap()
 }
