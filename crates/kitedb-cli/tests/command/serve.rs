@@ -248,7 +248,8 @@ fn several_databases_and_a_socket() {
 fn a_socket_that_is_handed_over_is_served() {
     const START: &str = "import os, socket, sys\n\
         s = socket.create_server(('127.0.0.1', 0))\n\
-        os.dup2(s.fileno(), 3, inheritable=True)\n\
+        os.dup2(s.fileno(), 3)\n\
+        os.set_inheritable(3, True)\n\
         os.environ['LISTEN_FDS'], os.environ['LISTEN_PID'] = '1', str(os.getpid())\n\
         os.execv(sys.argv[1], sys.argv[1:])";
     let folder = group();
