@@ -10,7 +10,11 @@ use crate::{
 use kitedb_core::{Database, FollowerOptions, ReplicationRole};
 use kitedb_http::{ServeError, ServeOptions, Served, Server};
 use serde_json::json;
-use std::{env, io::Write, path::PathBuf};
+use std::{
+    env,
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 pub fn run(args: &ServeArgs, out: &mut dyn Write) -> Outcome {
     let stopped = signals()?;
@@ -32,7 +36,7 @@ pub fn run(args: &ServeArgs, out: &mut dyn Write) -> Outcome {
     } else {
         let mut all = vec![(name_of(path), served)];
         for path in &args.more {
-            Database::open(path, args.common.options().read_only(true)).map_err(|error| Failure::from(error))?;
+            Database::open(path, args.common.options().read_only(true)).map_err(Failure::from)?;
             all.push((name_of(path), beside(path)));
         }
         Server::start_several(all, &options)
@@ -42,7 +46,7 @@ pub fn run(args: &ServeArgs, out: &mut dyn Write) -> Outcome {
         e => Failure::new(e),
     })?;
     if args.common.json {
-        let names: Vec<_> = args.more.iter().map(name_of).collect();
+        let names: Vec<_> = args.more.iter().map(|path| name_of(path)).collect();
         let mut told = json!({ "url": server.url(), "role": role.as_str(), "writes": held.is_some() });
         if !names.is_empty() {
             told["databases"] = [vec![name_of(path)], names].concat().into();
@@ -60,7 +64,7 @@ pub fn run(args: &ServeArgs, out: &mut dyn Write) -> Outcome {
 }
 
 /// What a database is called that is served beside others.
-fn name_of(path: &PathBuf) -> String {
+fn name_of(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 

@@ -2,11 +2,7 @@
 
 use super::{LocalSource, Source, SourcePaths};
 use crate::{db::OpenOptions, error::Result, graph::LogIndex, io::Env, watch::Watch};
-use std::{
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 /// What tells that the log of a database has grown, whoever commits there: this process, or another one that has the file open. It
 /// opens no database, takes no lock and keeps nothing from being reclaimed.
@@ -27,14 +23,18 @@ use std::{
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct LogWatch(Arc<LocalSource>);
+pub struct LogWatch {
+    log: Arc<LocalSource>,
+    env: Env,
+}
 
 impl LogWatch {
     /// Watches the log of the database at `path`, whose sidecar is where `options` say, or else where its file does. It is looked for
     /// with the first call.
     pub fn new(path: impl AsRef<Path>, options: &OpenOptions) -> Self {
         let paths = SourcePaths { db: path.as_ref().to_owned(), sidecar: options.sidecar_path.clone() };
-        Self(Arc::new(LocalSource::new(Env::real(), paths, Arc::new(|_: &Path| None))))
+        let env = Env::real();
+        Self { log: Arc::new(LocalSource::new(env.clone(), paths, Arc::new(|_: &Path| None))), env }
     }
 
     /// The last frame that is published; 0 before the first.
@@ -42,7 +42,7 @@ impl LogWatch {
     /// # Errors
     /// [`ErrorCode::SourceUnavailable`]: there is no log; those of reading its files.
     pub fn head(&self) -> Result<u64> {
-        Ok(self.0.head()?.0)
+        Ok(self.log.head()?.0)
     }
 
     /// Waits until a frame after `seen` is published, for at most `timeout_ms`; returns the last one by then. A wait takes no time of
@@ -52,21 +52,22 @@ impl LogWatch {
     /// # Errors
     /// [`ErrorCode::Cancelled`] once `watch` ends it; those of [`LogWatch::head`], also where the log goes meanwhile.
     pub fn wait(&self, seen: u64, timeout_ms: u64, watch: &Watch) -> Result<u64> {
-        let woken = Arc::downgrade(&self.0);
+        let woken = Arc::downgrade(&self.log);
         let _asleep = watch.while_asleep(move || {
             if let Some(source) = woken.upgrade() {
                 source.wake();
             }
         });
-        let end = Instant::now().checked_add(Duration::from_millis(timeout_ms));
+        let now = || Duration::from_nanos(self.env.host.monotonic_ns());
+        let end = now().saturating_add(Duration::from_millis(timeout_ms));
         loop {
             watch.require_uncancelled()?;
             let head = self.head()?;
-            let left = end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
+            let left = end.saturating_sub(now());
             if head > seen || left.is_zero() {
                 return Ok(head);
             }
-            self.0.wait(LogIndex(seen), left, &|| !watch.is_cancelled());
+            self.log.wait(LogIndex(seen), left, &|| !watch.is_cancelled());
         }
     }
 }
