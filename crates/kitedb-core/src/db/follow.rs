@@ -144,7 +144,8 @@ impl Engine {
 
     /// Fails if this file's graph is no replica's and nobody asked for its end. Upholds I35.
     pub(crate) fn require_replaceable(&self) -> Result<()> {
-        let its_own = self.is_foreign() || self.replication.is_on_trial();
+        // Where nothing is left of what it led, nothing is replaced.
+        let its_own = self.is_foreign() || (self.replication.is_on_trial() && self.published() > LogIndex(0));
         match its_own && !self.options.overwrite {
             true => Err(would_overwrite(&self.path, &self.view())),
             false => Ok(()),

@@ -117,7 +117,16 @@ struct Snapshot {
     tag = "replication",
     summary = "A copy of the primary's file",
     params(SnapshotQuestion),
-    responses((status = 200, body = SnapshotAnswer, description = "The copy"), Problems)
+    responses(
+        (
+            status = 200,
+            description = "The copy: told of, or its bytes",
+            content((SnapshotAnswer = "application/json"), (Vec<u8> = "application/octet-stream"))
+        ),
+        (status = 206, body = Vec<u8>, content_type = "application/octet-stream", description = "The part that `Range` names"),
+        (status = 304, description = "It is the one that `If-None-Match` names"),
+        Problems
+    )
 )]
 fn snapshot() {}
 
@@ -132,6 +141,8 @@ struct LogQuestion {
     max_bytes: Option<u64>,
     /// Default true.
     include_payload: Option<bool>,
+    /// How long a page without a frame is kept back, in ms, unless there is one before: at most 30,000. Default 0.
+    wait_ms: Option<u64>,
 }
 
 /// A page of the log.
@@ -182,7 +193,16 @@ struct Frame {
     tag = "replication",
     summary = "A page of the log",
     params(LogQuestion),
-    responses((status = 200, body = LogAnswer, description = "The page"), Problems)
+    responses(
+        (
+            status = 200,
+            description = "The page: as JSON, or its frames, each after its length (4 bytes, little-endian)",
+            content((LogAnswer = "application/json"), (Vec<u8> = "application/octet-stream"))
+        ),
+        (status = 206, body = Vec<u8>, content_type = "application/octet-stream", description = "The part that `Range` names"),
+        (status = 304, description = "It is the one that `If-None-Match` names"),
+        Problems
+    )
 )]
 fn log() {}
 
@@ -203,6 +223,19 @@ struct TransportSnapshotAnswer {
 )]
 fn transport_snapshot() {}
 
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+struct TransportLogQuestion {
+    /// What `next_cursor` held of the page before.
+    cursor: Option<String>,
+    /// Default 256, at most 10,000.
+    max_frames: Option<u64>,
+    /// Default 1 MiB, at most 32 MiB.
+    max_bytes: Option<u64>,
+    /// Default true.
+    include_payload: Option<bool>,
+}
+
 /// What the engine exports for hosts that carry it elsewhere, as it is.
 #[derive(Serialize, ToSchema)]
 struct TransportLogAnswer {
@@ -216,7 +249,7 @@ struct TransportLogAnswer {
     path = "/api/replication/transport/log",
     tag = "replication",
     summary = "A page of the log, as the engine exports it for hosts",
-    params(LogQuestion),
+    params(TransportLogQuestion),
     responses((status = 200, body = TransportLogAnswer, description = "The page"), Problems)
 )]
 fn transport_log() {}
@@ -269,7 +302,19 @@ struct ReseedAnswer {
 )]
 fn reseed() {}
 
-/// A primary began the next epoch.
+/// How a replica takes over. A primary begins its next epoch whatever is told.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct PromoteQuestion {
+    /// Also where its source cannot be fenced: what that one has beyond it is lost. Default false.
+    #[schema(required = false)]
+    force: bool,
+    /// Not where it is more frames behind its source, as that was seen last.
+    #[schema(required = false)]
+    max_lag: u64,
+}
+
+/// A primary began the next epoch, or a replica took over: of that one there are the members that `kitedb replica promote --json` has.
 #[derive(Serialize, ToSchema)]
 struct PromoteAnswer {
     success: bool,
@@ -277,13 +322,80 @@ struct PromoteAnswer {
     role: String,
     #[schema(value_type = Option<PrimaryStatus>, required = true)]
     primary: Option<PrimaryStatus>,
+    /// The last commit that was kept of the epoch before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_kept: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_fenced: Option<bool>,
+    /// Whether the source's disk has the fence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fence_synced: Option<bool>,
+    /// Whether the source's file was there, and not only its log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_found: Option<bool>,
+    /// The epoch that another node may lead beside this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rival_epoch: Option<u64>,
+    /// Who else may lead, or has more: by force they are passed over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rivals: Option<Vec<PassedOver>>,
+}
+
+/// A node that may lead, or has more.
+#[derive(Serialize, ToSchema)]
+struct PassedOver {
+    db: String,
+    #[schema(required = true)]
+    leads: Option<u64>,
+    last_token: String,
+    #[schema(required = true)]
+    knows_epoch: Option<u64>,
 }
 
 #[utoipa::path(
     post,
     path = "/api/replication/promote",
     tag = "replication",
-    summary = "A primary begins the next epoch",
+    summary = "A primary begins the next epoch, a replica takes over from its source",
+    request_body = Option<PromoteQuestion>,
     responses((status = 200, body = PromoteAnswer, description = "It did"), Problems)
 )]
 fn promote() {}
+
+/// It answers.
+#[derive(Serialize, ToSchema)]
+struct AliveAnswer {
+    alive: bool,
+}
+
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "replication",
+    summary = "Whether the process answers: open to everybody",
+    responses((status = 200, body = AliveAnswer, description = "It does"))
+)]
+fn alive() {}
+
+/// Whether the database can be worked with.
+#[derive(Serialize, ToSchema)]
+struct ReadyAnswer {
+    ready: bool,
+    #[schema(required = true)]
+    role: Option<String>,
+    /// Why not.
+    #[schema(required = true)]
+    reason: Option<String>,
+}
+
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "replication",
+    summary = "Whether the database can be worked with: open to everybody",
+    responses(
+        (status = 200, body = ReadyAnswer, description = "It can"),
+        (status = 503, body = ReadyAnswer, description = "It cannot")
+    )
+)]
+fn ready() {}

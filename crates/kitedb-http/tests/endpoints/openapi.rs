@@ -153,6 +153,10 @@ async fn what_is_answered_is_as_it_is_described() {
     ] {
         answers_as_described(&leads, &document, get.clone(), &format!("/api/{route}"), None).await;
     }
+    for route in ["/healthz", "/readyz"] {
+        answers_as_described(&leads, &document, get.clone(), route, None).await;
+        answers_as_described(&copies, &document, get.clone(), route, None).await;
+    }
     commit(&db, 1);
     answers_as_described(&copies, &document, get.clone(), "/api/replication/status", None).await;
     for route in ["pull", "reseed", "promote"] {
@@ -172,10 +176,10 @@ async fn every_route_that_is_described_is_served() {
         for method in operations.as_object().unwrap().keys() {
             let method: Method = method.to_uppercase().parse().unwrap();
             let status = told(server.ask_as_anybody(method, path).send().await.unwrap()).await.0;
-            let open = path == "/api/replication/status";
+            let open = ["/api/replication/status", "/healthz", "/readyz"].contains(&path.as_str());
             assert_eq!(status, if open { StatusCode::OK } else { StatusCode::UNAUTHORIZED }, "{path}");
             seen += 1;
         }
     }
-    assert_eq!(seen, 16);
+    assert_eq!(seen, 18);
 }
