@@ -180,7 +180,9 @@ fn reopen(path: &Path, mode: &str, round: u64, acknowledged: &mut Acknowledged) 
         assert_eq!(dump(&db.snapshot().unwrap()), seen);
     }
     db.close().unwrap();
-    assert!(!crate::support_process::log_folder(path).exists());
+    let left = std::fs::read_dir(crate::support_process::log_folder(path));
+    let left = left.map(|left| left.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>());
+    assert!(left.is_err(), "a close left {left:?} of its log");
     let db = Database::open(path, options(mode)).unwrap();
     assert_eq!(dump(&db.snapshot().unwrap()), seen);
     assert_clean(&db);

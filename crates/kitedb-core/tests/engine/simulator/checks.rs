@@ -366,6 +366,12 @@ impl World {
                 Ok(_) => continue,
                 Err(code) => code,
             };
+            if error == ErrorCode::Io && damaged {
+                // What is in the way of its log is moved away, as an operator does who is told so.
+                let hits = self.nodes[n].hits.clone();
+                hits.iter().for_each(|path| self.nodes[n].move_away(path));
+                continue;
+            }
             let mendable = match error {
                 ErrorCode::NeedsReseed
                 | ErrorCode::Corrupt

@@ -558,7 +558,7 @@ impl Node {
     }
 
     /// Moves a segment away, as an operator does who is told so. Where nothing else was damaged, nothing is damaged any more.
-    fn move_away(&mut self, path: &Path) {
+    pub fn move_away(&mut self, path: &Path) {
         let moved = self.machine.rename(path, &path.with_extension("away"));
         let synced = moved.and_then(|()| self.machine.sync_dir(path.parent().unwrap_or(Path::new("/"))));
         if synced.is_ok() && self.hits.len() == 1 {
