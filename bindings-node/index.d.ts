@@ -186,7 +186,8 @@ export interface Props {
 
 /**
  * Properties to be given: the own enumerable members of an object, or the entries of a `Map`. One that is undefined is an error: leave it
- * out; so is one whose name is a symbol.
+ * out; so is one whose name is a symbol. TypeScript takes an object whose type is an `interface` for no such one, as others may add to
+ * that: give a copy, `{ ...props }`, or make it a `type`.
  */
 export type PropsInput = { readonly [name: string]: ValueInput } | ReadonlyMap<string, ValueInput>;
 
@@ -413,7 +414,7 @@ export interface NamedId {
   name: string;
 }
 
-/** An index, as it is defined. */
+/** An index, as a file has it defined. No call of this package defines one: labels, edge types and keys have theirs by themselves. */
 export interface Index {
   id: number;
   /** Its name, which no other index has. */
@@ -433,6 +434,10 @@ export interface Index {
 /**
  * Rows of a scan. They come up to 1,024 at a time, and the state that is read is held until the last one, or until `return`: a
  * `break` out of a loop, an exception, `using`. One that is given up unfinished is let go of by the garbage collector.
+ *
+ * A scan of a transaction, or of a bulk load, may go on while that writes: what is added after the call that began the scan is no part of
+ * it, what is deleted before its turn is left out, and a row is as it is when it is fetched. The first call that adds something notes the
+ * ids of the rows that are left, some tens of bytes each.
  */
 export interface Rows<T> extends IterableIterator<T>, Disposable {
   next(): IteratorResult<T, undefined>;
@@ -913,7 +918,10 @@ export class Database<I extends Integer = number> {
   primaryRivalsAsync(options?: SignalOption): Promise<Rival<I>[]>;
   /** The source that this primary followed before it took over. */
   tookOverFrom(): string | null;
-  /** An image of this database at a new checkpoint, which stays readable until it is released. */
+  /**
+   * An image of this database at a new checkpoint, which stays readable until it is released. Its bytes, written to a file, are a
+   * database: a backup, while others write.
+   */
   primaryExportSnapshot(): ExportedSnapshot<I>;
   primaryExportSnapshotAsync(options?: SignalOption): Promise<ExportedSnapshot<I>>;
   /** The JSON of a snapshot: see {@link collectReplicationSnapshotTransportJson}. */
@@ -965,7 +973,10 @@ export class Database<I extends Integer = number> {
   stopFollowerAsync(options?: SignalOption): Promise<void>;
 
   // ---------------------------------------------------------------------------------------------------------- tokens
-  /** Waits until this node shows the commit that a token names, for at most `timeoutMs`. False: it does not. */
+  /**
+   * Waits until this node shows the commit that a token names, for at most `timeoutMs`. False: it does not. All that wait with a promise
+   * share one thread; of more than 10,000 at once in a process the others are an error of kind `retry_later`.
+   */
   waitForToken(token: string, timeoutMs: number): boolean;
   waitForTokenAsync(token: string, timeoutMs: number, options?: SignalOption): Promise<boolean>;
   /** The same, saying why it was not reached. */

@@ -2,9 +2,10 @@
 // Calls of the addon: at once, or elsewhere with a promise.
 
 const { Buffer } = process.getBuiltinModule('node:buffer');
-const { native, ops, shared } = require('./native.js');
+const { keepAlive, native, ops, shared } = require('./native.js');
 const { KiteDbError, aborted, invalid } = require('./errors.js');
 const { Reader } = require('./reader.js');
+const { checkSignal, onAbort } = require('./signals.js');
 const { Writer } = require('./writer.js');
 
 const { call: nativeCall } = native;
@@ -121,21 +122,48 @@ function tellLast() {
   }
 }
 
+/** Who waits for jobs that may take for ever, by their numbers. */
+const apart = new Map();
+
+/** A promise of the result of such a job. */
+function startApart(op, bytes, number, told) {
+  native.beginApart(op, bytes, number, told);
+  keepAlive(true);
+  return new Promise((resolve) => apart.set(number, resolve));
+}
+
+/** Settles the promises of those of them that have ended. */
+function settle(numbers) {
+  for (const number of numbers) {
+    const resolve = apart.get(number);
+    apart.delete(number);
+    keepAlive(false);
+    resolve(native.resultOf(number, 0));
+  }
+}
+
 /**
  * Does an operation on another thread. The arguments are read at once. A signal that is aborted ends it; the promise is rejected
  * once it has really ended.
  */
 function callAsync(name, w, { signal, onProgress, alone = false, big = false } = {}) {
+  // A signal of the caller's own may make calls, whose arguments would come where these are.
+  const args = signal ? new Uint8Array(w.bytes.subarray(0, w.at)) : w.bytes.subarray(0, w.at);
   checkSignal(signal);
   if (onProgress !== undefined && typeof onProgress !== 'function') throw invalid('onProgress is no function');
   if (signal?.aborted) return Promise.reject(aborted(signal));
   const number = ++jobs;
+  let unheard;
+  try {
+    // First, so that nothing has begun if it throws.
+    unheard = onAbort(signal, () => native.cancel(number));
+  } catch (error) {
+    return Promise.reject(error);
+  }
   if (onProgress !== undefined) watched.set(number, onProgress);
-  const promise = native.start(ops[name], w.bytes.subarray(0, w.at), number, alone, onProgress !== undefined);
-  const cancel = signal && (() => native.cancel(number));
-  signal?.addEventListener('abort', cancel, { once: true });
+  const promise = (alone ? startApart : native.start)(ops[name], args, number, onProgress !== undefined);
   const ended = () => {
-    signal?.removeEventListener('abort', cancel);
+    unheard();
     // The last word may not have been heard: it comes another way than the end.
     if (onProgress !== undefined) tellLast();
     native.forget(number);
@@ -159,12 +187,4 @@ function callAsync(name, w, { signal, onProgress, alone = false, big = false } =
   );
 }
 
-function checkSignal(signal) {
-  if (signal === undefined || signal === null) return;
-  const { addEventListener, removeEventListener, aborted: state } = Object(signal);
-  if (typeof addEventListener !== 'function' || typeof removeEventListener !== 'function' || typeof state !== 'boolean') {
-    throw invalid('signal is no AbortSignal');
-  }
-}
-
-module.exports = { begin, call, callAsync, callWaiting, checkSignal, numbered, tellProgress, written };
+module.exports = { begin, call, callAsync, callWaiting, numbered, settle, tellProgress, written };

@@ -2,9 +2,10 @@
 // Commits that are under way. However many there are, no thread waits for them, and the addon wakes this thread once for all that
 // ended together.
 
-const { native, woken } = require('./native.js');
-const { begin, call, callAsync, checkSignal, tellProgress } = require('./call.js');
+const { keepAlive, woken } = require('./native.js');
+const { begin, call, callAsync, settle, tellProgress } = require('./call.js');
 const { aborted } = require('./errors.js');
+const { checkSignal } = require('./signals.js');
 
 /** Who waits for a commit, by its number. */
 const waiting = new Map();
@@ -28,7 +29,7 @@ function look(number, { resolve, reject }) {
 
 function ended(number) {
   waiting.delete(number);
-  if (waiting.size === 0) native.keepAlive(false);
+  keepAlive(false);
 }
 
 /** So many are looked after in one turn of the event loop: a sync ends thousands of commits, and other things want their turn. */
@@ -42,6 +43,7 @@ let shared = false;
 woken.look = () => {
   const r = call('woken', begin());
   const numbers = r.list(r.handle);
+  const jobs = r.list(r.handle);
   if (next === queue.length) {
     queue = numbers;
     next = 0;
@@ -49,6 +51,7 @@ woken.look = () => {
     for (const number of numbers) queue.push(number);
   }
   if (!shared) lookAfterSome();
+  settle(jobs);
   tellProgress();
 };
 
@@ -70,7 +73,7 @@ function whenEnded(number) {
     const promise = { resolve, reject };
     if (look(number, promise)) return;
     // The process does not end before its commits have.
-    if (waiting.size === 0) native.keepAlive(true);
+    keepAlive(true);
     waiting.set(number, promise);
   });
 }
@@ -81,13 +84,20 @@ function rollback(handle) {
   call('rollback', w);
 }
 
+/** Throws, and gives a transaction up, where its signal was aborted, or is none. */
+function requireGoing(handle, signal) {
+  try {
+    checkSignal(signal);
+    if (signal?.aborted) throw aborted(signal);
+  } catch (error) {
+    rollback(handle);
+    throw error;
+  }
+}
+
 /** Submits a transaction: on this thread, unless it would have to wait. A signal ends it only before it is submitted. */
 function submitted(handle, signal) {
-  checkSignal(signal);
-  if (signal?.aborted) {
-    rollback(handle);
-    throw aborted(signal);
-  }
+  requireGoing(handle, signal);
   const w = begin();
   w.handle(handle);
   try {
@@ -101,8 +111,8 @@ function submitted(handle, signal) {
   return callAsync('submit', again, { signal }).then(
     (r) => ({ number: r.handle(), token: r.text() }),
     (error) => {
-      // One that was ended in the queue was not submitted.
-      if (error.code === 'CANCELLED') rollback(handle);
+      // One that was ended in the queue, or never got there, was not submitted.
+      rollback(handle);
       throw error;
     },
   );
@@ -110,12 +120,8 @@ function submitted(handle, signal) {
 
 /** Commits without blocking. A signal ends it only before it is submitted: what is in the log has begun to count. */
 async function commit(handle, signal, onDemand) {
-  checkSignal(signal);
   if (onDemand) {
-    if (signal?.aborted) {
-      rollback(handle);
-      throw aborted(signal);
-    }
+    requireGoing(handle, signal);
     const w = begin();
     w.handle(handle);
     w.bool(false);

@@ -1,12 +1,13 @@
 'use strict';
 
-const { begin, call, callAsync, checkSignal, written } = require('./call.js');
+const { begin, call, callAsync, written } = require('./call.js');
 const { aborted, invalid } = require('./errors.js');
 const { BIG, FLOATS, GraphReader, HANDLE, NEWEST } = require('./graph.js');
 const { afterCommit } = require('./commits.js');
 const { only, originOf, signalOf } = require('./options.js');
 const { countTo, pair } = require('./pairs.js');
 const { registry } = require('./release.js');
+const { checkSignal, onAbort } = require('./signals.js');
 const { BulkLoader, INTERNAL, ON_DEMAND, Pending, Snapshot, Transaction, onlyHere } = require('./transaction.js');
 const { markAsUncloneable } = require('./uncloneable.js');
 const { describe, isPlain } = require('./writer.js');
@@ -56,7 +57,7 @@ class Database extends GraphReader {
     try {
       return new Database(INTERNAL, call('open', w).handle(), of);
     } catch (error) {
-      throw lockedHere(error);
+      throw opensNot(error);
     }
   }
 
@@ -67,7 +68,7 @@ class Database extends GraphReader {
       const r = await callAsync('open', w, { signal });
       return new Database(INTERNAL, r.handle(), of);
     } catch (error) {
-      throw lockedHere(error);
+      throw opensNot(error);
     }
   }
 
@@ -195,7 +196,7 @@ class Database extends GraphReader {
       const tx = beginWith(this, origin, undefined, false);
       let result;
       try {
-        result = await unlessAborted(f(tx), signal);
+        result = await unlessAborted(() => f(tx), signal);
       } catch (error) {
         tx.rollback();
         throw error;
@@ -204,6 +205,8 @@ class Database extends GraphReader {
         await tx.commitAsync({ signal });
         return result;
       } catch (error) {
+        tx.rollback();
+        endedItself(error);
         if (!(left > 0 && isConflict(error))) throw error;
         // Another try before that commit has ended would meet it again.
         if (error.code === 'CONFLICT_UNPUBLISHED') {
@@ -236,15 +239,29 @@ class Database extends GraphReader {
 }
 
 /** What a function of the caller promises; a signal ends the wait for it, as nothing can end the function. */
-function unlessAborted(promise, signal) {
-  if (!signal) return promise;
+function unlessAborted(f, signal) {
+  if (!signal) return f();
   return new Promise((resolve, reject) => {
-    const stop = () => reject(aborted(signal));
-    signal.addEventListener('abort', stop, { once: true });
-    Promise.resolve(promise)
-      .then(resolve, reject)
-      .finally(() => signal.removeEventListener('abort', stop));
+    const unheard = onAbort(signal, () => reject(aborted(signal)));
+    const done = (settle) => (value) => {
+      unheard();
+      settle(value);
+    };
+    try {
+      Promise.resolve(f()).then(done(resolve), done(reject));
+    } catch (error) {
+      done(reject)(error);
+    }
   });
+}
+
+/** Says what is to be done where a commit found that the function of a transaction had ended it. */
+function endedItself(error) {
+  if (error.code === 'FINISHED') {
+    error.message =
+      'the function of the transaction committed it, or rolled it back, itself, and what it committed counts: leave both to this call, ' +
+      'which commits when the function returns and rolls back when it throws, or use begin()';
+  }
 }
 
 /** The commits that met another one, as their errors: what the function itself fails with is its own. */
@@ -261,8 +278,10 @@ function attemptsOf(attempts) {
   return attempts;
 }
 
-/** Two copies of this package know nothing of each other: the engine takes one for another process. */
-function lockedHere(error) {
+/** What the error of an open leaves out. Two copies of this package know nothing of each other: the engine takes one for another process. */
+function opensNot(error) {
+  // The engine knows its own.
+  if (error.code === 'INVALID_OPTION' && error.message.startsWith("there is no option '")) error.message += ', integers, floatProperties';
   if (error.code === 'LOCKED' && error.pid === process.pid) {
     error.message += '; that is this process: another copy of @kitedb/core in it has the file open, so load one copy only';
   }
@@ -322,6 +341,7 @@ function attempt(db, f, options) {
   try {
     tx.commit();
   } catch (error) {
+    endedItself(error);
     if (isConflict(error)) conflicts.add(error);
     throw error;
   }

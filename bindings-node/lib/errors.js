@@ -17,12 +17,26 @@ function invalid(message) {
   return Object.assign(new TypeError(message), { code: 'INVALID_ARGUMENT', kind: 'input', retryable: false });
 }
 
-/** An integer that no number of JavaScript says exactly. */
-function unsafe(integer) {
+/** An integer that no number of JavaScript says exactly; `where` it is, between commas, if that is known. */
+function unsafe(integer, where = '') {
   const message =
-    `the integer ${integer} is beyond what a JavaScript number says exactly: open the database with integers: 'bigint', or ` +
+    `the integer ${integer}${where} is beyond what a JavaScript number says exactly: open the database with integers: 'bigint', or ` +
     'give that to the call';
-  return Object.assign(new RangeError(message), { code: 'INTEGER_UNSAFE', kind: 'input', retryable: false });
+  const error = Object.assign(new RangeError(message), { code: 'INTEGER_UNSAFE', kind: 'input', retryable: false });
+  Object.defineProperty(error, INTEGER, { value: { integer, where }, writable: true });
+  return error;
+}
+
+const INTEGER = Symbol('which integer, and where it is');
+
+/** Says of such an error where the integer is: a property, then whose property. Others stay as they are. */
+function placed(error, place) {
+  if (error?.[INTEGER] === undefined) return error;
+  const { integer, where } = error[INTEGER];
+  const more = unsafe(integer, where === '' ? `, ${place},` : `${where.slice(0, -1)} of ${place},`);
+  error.message = more.message;
+  error[INTEGER] = more[INTEGER];
+  return error;
 }
 
 /** What an operation ends with that its AbortSignal ended. */
@@ -33,4 +47,4 @@ function aborted(signal, message = 'cancelled: its caller ended it') {
   return error;
 }
 
-module.exports = { KiteDbError, aborted, invalid, unsafe };
+module.exports = { KiteDbError, aborted, invalid, placed, unsafe };

@@ -23,6 +23,9 @@ const FLOATS = Symbol('floatProperties');
 /** Whether each read is of the newest state, so that a scan takes a snapshot. */
 const NEWEST = Symbol('newest');
 
+/** The scans of a transaction that have not ended; undefined where nothing is written, so that none needs to be known. */
+const SCANS = Symbol('scans');
+
 /** Edges of every type. It is always said: no filter that is left out means it. */
 const AllTypes = Symbol('AllTypes');
 
@@ -38,6 +41,7 @@ function bigOf(graph, options) {
   if (options === undefined || options === null) return graph[BIG];
   if (typeof options !== 'object') throw invalid(`options are ${describe(options)}: give an object`);
   for (const name in options) {
+    if (!Object.hasOwn(options, name)) continue;
     if (name !== 'select' && name !== 'integers') {
       throw invalid(`there is no option ${name} here: give integers, or select where properties are read`);
     }
@@ -78,6 +82,10 @@ class Rows {
   #source;
   #big;
   #fetch;
+  #rest;
+  /** What is left, where something was added to the transaction since the scan began: keys, the next one last. */
+  #keys = null;
+  #failed;
   #snapshot = 0;
   #rows = NONE;
   #at = 0;
@@ -85,13 +93,52 @@ class Rows {
   #more = true;
   #limit;
 
-  constructor(graph, big, fetch, firstBatch = FIRST_BATCH) {
+  constructor(graph, big, fetch, rest, firstBatch = FIRST_BATCH) {
     this.#source = graph;
     this.#big = big;
     this.#fetch = fetch;
+    this.#rest = rest;
     this.#limit = firstBatch;
     markAsUncloneable(this);
     if (graph[NEWEST]) this.#take(graph[HANDLE], true);
+    else graph[SCANS]?.add(this);
+  }
+
+  /** Something of that kind is going to be added: it is no part of this scan, whose keys are noted now. */
+  static addTo(graph, kind) {
+    for (const scan of graph[SCANS]) {
+      if (scan.#rest.kind === kind) scan.#note();
+    }
+  }
+
+  #note() {
+    this.#source[SCANS].delete(this);
+    try {
+      const keys = [];
+      let after = this.#after;
+      do {
+        const page = this.#rest.page(after);
+        for (const key of page.items) keys.push(key);
+        after = page.next;
+      } while (after !== null);
+      this.#keys = keys.reverse();
+    } catch (error) {
+      // It is about this scan, and not about what is going to be added.
+      this.#failed = error;
+    }
+  }
+
+  /** The next rows by their keys. What was deleted since is left out. */
+  #takeNoted() {
+    if (this.#failed !== undefined) throw this.#failed;
+    const rows = [];
+    while (this.#keys.length > 0 && rows.length < BATCH) {
+      const row = this.#rest.row(this.#keys.pop(), this.#big);
+      if (row !== null) rows.push(row);
+    }
+    this.#rows = rows;
+    this.#at = 0;
+    this.#more = this.#keys.length > 0;
   }
 
   [Symbol.iterator]() {
@@ -141,7 +188,8 @@ class Rows {
       return false;
     }
     try {
-      this.#take(this.#snapshot || this.#source[HANDLE], false);
+      if (this.#keys === null && this.#failed === undefined) this.#take(this.#snapshot || this.#source[HANDLE], false);
+      else this.#takeNoted();
     } catch (error) {
       this.#end();
       throw error;
@@ -158,6 +206,8 @@ class Rows {
   }
 
   #letGo() {
+    this.#source[SCANS]?.delete(this);
+    this.#keys = null;
     if (this.#snapshot === 0) return;
     registry.unregister(this);
     release(this.#snapshot);
@@ -166,10 +216,19 @@ class Rows {
 }
 
 /** The rows of a batch, what the next one comes after, and the number of the state that it is of if that is held now. */
-function batchOf(r, rows, newest, readAfter) {
-  const next = r.bool() ? readAfter.call(r) : null;
-  return { rows, next, snapshot: newest && next !== null ? r.handle() : 0 };
+function batchOf(r, read, newest, readAfter) {
+  const snapshot = newest ? r.handle() : 0;
+  try {
+    const rows = read.call(r);
+    return { rows, next: r.bool() ? readAfter.call(r) : null, snapshot };
+  } catch (error) {
+    if (snapshot !== 0) release(snapshot);
+    throw error;
+  }
 }
+
+/** Keys are noted as bigint: none is beyond that. */
+const NOTED = { integers: 'bigint' };
 
 function nodesOf(graph, label, options) {
   const select = selected(options?.select);
@@ -183,8 +242,34 @@ function nodesOf(graph, label, options) {
     w.u32(limit);
     w.select(select);
     const r = call('nodes_batch', w, big);
-    return batchOf(r, r.nodes(), newest, r.u64);
+    return batchOf(r, r.nodes, newest, r.u64);
+  }, {
+    kind: 'node',
+    page: (after) => nodePage(graph, label, after, BATCH, NOTED),
+    row: (id, big) => {
+      const node = nodeAt(graph, id, select, big);
+      return label === undefined || node?.labels.includes(label) ? node : null;
+    },
   });
+}
+
+function nodeAt(graph, id, select, big) {
+  const w = begin();
+  w.handle(graph[HANDLE]);
+  w.id(id);
+  w.select(select);
+  const r = numbered(NODE, w, big);
+  return r.bool() ? r.node(null) : null;
+}
+
+function edgeAt(graph, key, select, big) {
+  const w = written((w) => {
+    w.handle(graph[HANDLE]);
+    w.edgeKey(key);
+    w.select(select);
+  });
+  const r = call('edge', w, big);
+  return r.bool() ? r.edge() : null;
 }
 
 function atNode(graph, id, direction, types, options, other, sorted) {
@@ -206,7 +291,15 @@ function atNode(graph, id, direction, types, options, other, sorted) {
       w.u32(limit);
       w.select(select);
       const r = numbered(EDGES_AT_BATCH, w, big);
-      return batchOf(r, other ? r.nodes() : r.edges(), newest, r.edgeKey);
+      return batchOf(r, other ? r.nodes : r.edges, newest, r.edgeKey);
+    },
+    {
+      kind: 'edge',
+      page: (after) => graph.neighborsPage(id, direction, types, after, BATCH, NOTED),
+      row: (key, big) => {
+        if (!other) return edgeAt(graph, key, select, big);
+        return graph.edgeExistsByKey(key) ? nodeAt(graph, direction === 'out' ? key.dst : key.src, select, big) : null;
+      },
     },
     BATCH,
   );
@@ -215,13 +308,7 @@ function atNode(graph, id, direction, types, options, other, sorted) {
 class GraphReader {
   node(id, options) {
     const select = selected(options?.select);
-    const big = bigOf(this, options);
-    const w = begin();
-    w.handle(this[HANDLE]);
-    w.id(id);
-    w.select(select);
-    const r = numbered(NODE, w, big);
-    return r.bool() ? r.node(null) : null;
+    return nodeAt(this, id, select, bigOf(this, options));
   }
 
   nodeWithKey(key, options) {
@@ -266,7 +353,7 @@ class GraphReader {
     w.id(id);
     w.text(name, 'the name of a property');
     const r = numbered(NODE_PROP, w, big);
-    return r.bool() ? r.value() : undefined;
+    return r.bool() ? r.valueNamed(name) : undefined;
   }
 
   nodeProps(id, options) {
@@ -304,14 +391,7 @@ class GraphReader {
 
   edge(edge, options) {
     const select = selected(options?.select);
-    const big = bigOf(this, options);
-    const w = written((w) => {
-      w.handle(this[HANDLE]);
-      w.edgeKey(edge);
-      w.select(select);
-    });
-    const r = call('edge', w, big);
-    return r.bool() ? r.edge() : null;
+    return edgeAt(this, edge, select, bigOf(this, options));
   }
 
   edgeBetween(src, type, dst, options) {
@@ -431,8 +511,8 @@ class GraphReader {
       w.u32(limit);
       w.select(select);
       const r = call('edges_batch', w, big);
-      return batchOf(r, r.edges(), newest, r.edgeKey);
-    });
+      return batchOf(r, r.edges, newest, r.edgeKey);
+    }, { kind: 'edge', page: (after) => this.edgesPage(after, BATCH, NOTED), row: (key, big) => edgeAt(this, key, select, big) });
   }
 
   nodesPage(after, limit, options) {
@@ -542,7 +622,7 @@ function edgeProp(graph, exactly, edge, name, options) {
     w.text(name, 'the name of a property');
   });
   const r = numbered(EDGE_PROP, w, big);
-  return r.bool() ? r.value() : undefined;
+  return r.bool() ? r.valueNamed(name) : undefined;
 }
 
 function afterTo(w, after, kind) {
@@ -590,4 +670,4 @@ function nameId(graph, op, name) {
   return r.bool() ? r.u32() : null;
 }
 
-module.exports = { AllTypes, BIG, FLOATS, GraphReader, HANDLE, NEWEST, bigOf, endsTo, integersOf };
+module.exports = { AllTypes, BIG, FLOATS, GraphReader, HANDLE, NEWEST, Rows, SCANS, bigOf, endsTo, integersOf };

@@ -40,7 +40,29 @@ const woken = { look() {} };
 
 const native = addon().connect(shared, () => woken.look());
 
-// Node waits for the threads of its pool before it ends, and nobody for what they are at.
-process.on('exit', () => native.end());
+/** What is to end with the process, of every copy of this package that this thread has loaded. */
+const LOADED = Symbol.for('@kitedb/core: loaded in this thread');
 
-module.exports = { native, ops: native.ops, shared, woken };
+// Node waits for the threads of its pool before it ends, and nobody for what they are at. A package that is loaded again and again
+// (a test runner, a server that reloads its code) has one listener.
+if (process[LOADED] === undefined) {
+  Object.defineProperty(process, LOADED, { value: new Set() });
+  process.on('exit', () => {
+    for (const loaded of process[LOADED]) loaded.deref()?.end();
+  });
+}
+for (const loaded of process[LOADED]) {
+  if (loaded.deref() === undefined) process[LOADED].delete(loaded);
+}
+process[LOADED].add(new WeakRef(native));
+
+/** How much is under way that the process is not to end before. */
+let underWay = 0;
+
+/** Something begins, or ends, that the process is not to end before. */
+function keepAlive(begins) {
+  underWay += begins ? 1 : -1;
+  if (underWay === (begins ? 1 : 0)) native.keepAlive(begins);
+}
+
+module.exports = { keepAlive, native, ops: native.ops, shared, woken };

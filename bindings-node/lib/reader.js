@@ -2,7 +2,7 @@
 // Reads what an operation wrote: see crates/kitedb-napi/src/wire/mod.rs.
 
 const { native } = require('./native.js');
-const { unsafe } = require('./errors.js');
+const { placed, unsafe } = require('./errors.js');
 const { define, shapeOf } = require('./shapes.js');
 const temporal = require('./temporal.js');
 
@@ -89,6 +89,8 @@ function piece(b, at, len) {
       return '';
   }
 }
+
+const NODE_ID = 'the id of a node';
 
 class Reader {
   constructor(bytes) {
@@ -244,6 +246,24 @@ class Reader {
     }
   }
 
+  /** The value of a property, which an error names. */
+  valueNamed(name) {
+    try {
+      return this.value();
+    } catch (error) {
+      throw placed(error, `the property ${name}`);
+    }
+  }
+
+  /** An id or a rank, as an error is to call it. */
+  named(what) {
+    try {
+      return this.u64();
+    } catch (error) {
+      throw placed(error, what);
+    }
+  }
+
   /** Properties, by name. */
   props() {
     const number = this.u32();
@@ -251,7 +271,7 @@ class Reader {
     const props = {};
     for (let left = this.u32(); left > 0; left--) {
       const name = this.name();
-      define(props, name, this.value());
+      define(props, name, this.valueNamed(name));
     }
     return props;
   }
@@ -264,11 +284,15 @@ class Reader {
 
   /** A node; `key` is what it was asked for by, if it was. */
   node(asked) {
-    const id = this.u64();
+    const id = this.named(NODE_ID);
     const told = this.u8();
     const key = told === 0 ? null : told === 2 ? asked : this.text();
     const labels = this.labels();
-    return { id, key, labels, props: this.props() };
+    try {
+      return { id, key, labels, props: this.props() };
+    } catch (error) {
+      throw placed(error, `node ${id}`);
+    }
   }
 
   edgeKey() {
@@ -283,7 +307,11 @@ class Reader {
     const type = this.name();
     const dst = this.u64();
     const rank = this.u64();
-    return { src, type, dst, rank, props: this.props() };
+    try {
+      return { src, type, dst, rank, props: this.props() };
+    } catch (error) {
+      throw placed(error, `the edge of type ${type} from ${src} to ${dst}`);
+    }
   }
 
   list(read) {

@@ -114,7 +114,7 @@ class ExportedSnapshot {
   constructor(internal, r) {
     onlyHere(internal, 'ExportedSnapshot', 'db.primaryExportSnapshot() gives one');
     const handle = r.handle();
-    Object.assign(this, {
+    const told = () => ({
       generatedAtMs: r.u64(),
       epoch: r.u64(),
       headLogIndex: r.u64(),
@@ -124,6 +124,12 @@ class ExportedSnapshot {
       digest: r.text(),
       startCursor: r.text(),
     });
+    try {
+      Object.assign(this, told());
+    } catch (error) {
+      release(handle);
+      throw error;
+    }
     Object.defineProperty(this, HANDLE, { value: handle });
     markAsUncloneable(this);
     registry.register(this, handle, this);

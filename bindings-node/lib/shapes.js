@@ -40,6 +40,18 @@ class Shape {
 
   /** Reads the values, and makes an object of them. */
   read(r) {
+    const { at } = r;
+    try {
+      return this.readAll(r);
+    } catch (error) {
+      // Which property it was is seen by reading them again one by one.
+      r.at = at;
+      for (const name of this.names) r.valueNamed(name);
+      throw error;
+    }
+  }
+
+  readAll(r) {
     if (this.maker !== null) return this.maker(r);
     if (--this.left === 0) this.maker = makerOf(this.names);
     const object = {};

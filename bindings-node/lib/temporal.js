@@ -35,9 +35,12 @@ class Temporal {
     return other?.constructor === this.constructor && Object.keys(this).every((name) => this[name] === other[name]);
   }
 
-  /** They are compared by `equals`: of two objects `<` would compare texts. */
+  /** They are compared by `equals`: of two objects `<` would compare texts, which are not in the order of the times that they say. */
   valueOf() {
-    throw invalid(`a ${this.constructor.name} is no number: compare it by equals, or its text`);
+    throw invalid(
+      `a ${this.constructor.name} is no number: ask equals() whether two are the same, and to order them compare their numbers ` +
+        '(such as epochSeconds, days, nanoseconds), or what toTemporal() gives by its compare',
+    );
   }
 
   [inspect](_depth, options) {

@@ -2,9 +2,10 @@
 
 const { begin, call, callAsync, callWaiting } = require('./call.js');
 const commits = require('./commits.js');
-const { BIG, FLOATS, GraphReader, HANDLE } = require('./graph.js');
+const { BIG, FLOATS, GraphReader, HANDLE, SCANS } = require('./graph.js');
 const { signalOf } = require('./options.js');
 const { registry, release } = require('./release.js');
+const { checkSignal } = require('./signals.js');
 const { markAsUncloneable } = require('./uncloneable.js');
 const { install, writes } = require('./writes.js');
 
@@ -28,6 +29,7 @@ class Transaction extends GraphReader {
     markAsUncloneable(this);
     this[DATABASE] = database;
     this[BIG] = database[BIG];
+    this[SCANS] = new Set();
     this[FLOATS] = database[FLOATS];
     // One whose end is certain needs nobody to look after it.
     if (watched) registry.register(this, handle, this);
@@ -51,6 +53,7 @@ class Transaction extends GraphReader {
 
   async commitAsync(options) {
     const signal = signalOf(options);
+    checkSignal(signal);
     registry.unregister(this);
     return commits.commit(this[HANDLE], signal, this[DATABASE][ON_DEMAND]);
   }
@@ -65,6 +68,7 @@ class Transaction extends GraphReader {
 
   async submitAsync(options) {
     const signal = signalOf(options);
+    checkSignal(signal);
     registry.unregister(this);
     const { number, token } = await commits.submitted(this[HANDLE], signal);
     return new Pending(INTERNAL, number, token);
@@ -213,6 +217,7 @@ class BulkLoader extends GraphReader {
     markAsUncloneable(this);
     this[DATABASE] = database;
     this[BIG] = database[BIG];
+    this[SCANS] = new Set();
     this[FLOATS] = database[FLOATS];
     registry.register(this, handle, this);
   }

@@ -3,7 +3,7 @@
 
 const { Buffer } = process.getBuiltinModule('node:buffer');
 const { native, ops, shared } = require('./native.js');
-const { invalid } = require('./errors.js');
+const { KiteDbError, invalid } = require('./errors.js');
 const temporal = require('./temporal.js');
 
 const INLINE = 0xffffffff;
@@ -12,8 +12,10 @@ const I64_MIN = -(2n ** 63n);
 const I64_MAX = 2n ** 63n - 1n;
 const U64_MAX = 2n ** 64n - 1n;
 
-/** How deep lists and maps may be nested: the engine says it. */
-const maxDepth = native.call(ops.limits, 0) === 4 ? shared.readUInt32LE(0) : 0;
+// How deep lists and maps may be nested, and how many bytes a value takes at most: the engine says it.
+native.call(ops.limits, 0);
+const maxDepth = shared.readUInt32LE(0);
+const maxBytes = shared.readUInt32LE(4);
 
 /** A number that is a float, whatever it looks like. */
 class KiteFloat {
@@ -63,8 +65,24 @@ class ValueFault {
     return this;
   }
 
+  path() {
+    return this.steps.reverse().join('');
+  }
+
   of(name) {
-    return invalid(`${name}${this.steps.reverse().join('')} is ${this.what}`);
+    return invalid(`${name}${this.path()} is ${this.what}`);
+  }
+}
+
+/** A value is larger than any may be. */
+class TooLarge extends ValueFault {
+  constructor() {
+    super('');
+  }
+
+  of(name) {
+    const what = `${name}${this.path()} takes more than ${maxBytes >> 20} MiB, which is all that a value may: split it`;
+    return new KiteDbError('TRANSACTION_TOO_LARGE', 'input', false, what, {});
   }
 }
 
@@ -75,6 +93,8 @@ class Writer {
     this.numbers = [];
     /** Whether every number is a float now. */
     this.floating = false;
+    /** How many bytes the engine takes at least for the value that is written, as far as it is. */
+    this.taken = 0;
     this.reset(shared);
   }
 
@@ -85,6 +105,7 @@ class Writer {
       this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     }
     this.at = 0;
+    this.taken = 0;
     this.told = null;
     this.nth = 0;
     if (this.row.length > 0) {
@@ -257,6 +278,7 @@ class Writer {
   blob(bytes) {
     const length = lengthOf.call(bytes);
     if (length === 0 && isDetached(bytes)) throw new ValueFault(`bytes ${DETACHED}`);
+    this.take(length);
     this.u32(length);
     this.room(length);
     this.bytes.set(bytes, this.at);
@@ -276,6 +298,7 @@ class Writer {
 
   /** A property's value. */
   value(value, name, floats) {
+    this.taken = 0;
     try {
       if (floats !== undefined && floats.has(name)) this.floats(value);
       else this.nested(value, 0);
@@ -299,10 +322,19 @@ class Writer {
     this.f64(value);
   }
 
+  /** Counts what the engine takes at least for something. What would be refused is not written first. */
+  take(bytes) {
+    this.taken += bytes;
+    if (this.taken > maxBytes) throw new TooLarge();
+  }
+
   nested(value, depth) {
+    // A tag, and what nearly all have after it.
+    this.take(value === null || typeof value === 'boolean' ? 1 : 2);
     switch (typeof value) {
       case 'string':
         this.u8(5);
+        this.take(value.length);
         try {
           this.text(value, '');
         } catch {
@@ -359,6 +391,7 @@ class Writer {
       this.blob(value);
     } else if (value instanceof Float32Array) {
       this.u8(7);
+      this.take(lengthOf.call(value) * 4);
       this.vector(value);
     } else if (value instanceof KiteFloat) {
       this.float(value.value);
@@ -382,6 +415,7 @@ class Writer {
     for (const [name, value] of entries) {
       try {
         if (typeof name !== 'string') throw new ValueFault('under a key that is no string');
+        this.take(name.length);
         this.text(name, 'a key of a map');
         this.nested(value, depth + 1);
       } catch (error) {
@@ -431,6 +465,7 @@ class Writer {
       throw invalid(`an edge is ${describe(edge)}: give its src, type, dst, and rank if it has one`);
     }
     for (const member in edge) {
+      if (!hasOwn.call(edge, member)) continue;
       if (member !== 'src' && member !== 'type' && member !== 'dst' && member !== 'rank' && member !== 'props') {
         throw invalid(`an edge has no ${member}: give its src, type, dst, and rank if it has one`);
       }

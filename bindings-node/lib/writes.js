@@ -2,14 +2,22 @@
 // Writes: what Transaction and BulkLoader have, and Database as a transaction each.
 
 const { call, written } = require('./call.js');
-const { invalid } = require('./errors.js');
-const { BIG, FLOATS, HANDLE, bigOf, endsTo } = require('./graph.js');
+const { invalid, unsafe } = require('./errors.js');
+const { BIG, FLOATS, HANDLE, Rows, SCANS, bigOf, endsTo } = require('./graph.js');
 const { describe, isPlain } = require('./writer.js');
 
 const { hasOwnProperty: hasOwn } = Object.prototype;
+const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER);
+
+/** What an operation may add to scans that are under way. */
+const ADDS = new Map([
+  ...['create_node', 'create_nodes', 'add_node_label', 'upsert_node', 'upsert_node_by_id'].map((op) => [op, 'node']),
+  ...['add_edge', 'add_parallel_edge', 'add_edge_by_key', 'add_edges', 'upsert_edge'].map((op) => [op, 'edge']),
+]);
 
 /** Calls of the caller's code may be among what is written: getters, iterators. */
 function write(tx, op, rest, big = tx[BIG]) {
+  if (tx[SCANS]?.size > 0 && ADDS.has(op)) Rows.addTo(tx, ADDS.get(op));
   const w = written((w) => {
     w.handle(tx[HANDLE]);
     rest(w);
@@ -17,7 +25,13 @@ function write(tx, op, rest, big = tx[BIG]) {
   return call(op, w, big);
 }
 
-function newNodeTo(w, node, floats) {
+/** An id that is going to be answered: one that the answer could not say is an error before anything is written. */
+function answeredIdTo(w, id, what, big) {
+  if (!big && typeof id === 'bigint' && id > MAX_SAFE) throw unsafe(id, `, ${what},`);
+  w.id(id, what);
+}
+
+function newNodeTo(w, node, floats, big) {
   if (!isPlain(node)) throw invalid(`a node to be created is ${describe(node)}: give an object`);
   for (const member in node) {
     if (!hasOwn.call(node, member)) continue;
@@ -29,7 +43,7 @@ function newNodeTo(w, node, floats) {
   const { id, key, labels, props } = node;
   const chosen = id !== undefined && id !== null;
   w.bool(chosen);
-  if (chosen) w.id(id);
+  if (chosen) answeredIdTo(w, id, 'a node id', big);
   w.optionalText(key, 'key');
   w.labels(labels);
   w.props(props, floats);
@@ -44,24 +58,36 @@ function edgeTo(w, edge, floats) {
 const writes = {
   createNode(node, options) {
     const described = node === undefined || node === null ? {} : typeof node === 'string' ? { key: node } : node;
-    return write(this, 'create_node', (w) => newNodeTo(w, described, this[FLOATS]), bigOf(this, options)).u64();
+    const big = bigOf(this, options);
+    const r = write(
+      this,
+      'create_node',
+      (w) => {
+        w.bool(big);
+        newNodeTo(w, described, this[FLOATS], big);
+      },
+      big,
+    );
+    return r.u64();
   },
 
   createNodesBatch(nodes, options) {
     const list = arrayOf(nodes, 'nodes');
+    const big = bigOf(this, options);
     const r = write(
       this,
       'create_nodes',
       (w) => {
+        w.bool(big);
         // As many as are told: code of the caller may run meanwhile, and change how many there are.
         const { length } = list;
         w.u32(length);
         for (let nth = 0; nth < length; nth++) {
           const node = list[nth];
-          newNodeTo(w, typeof node === 'string' ? { key: node } : node, this[FLOATS]);
+          newNodeTo(w, typeof node === 'string' ? { key: node } : node, this[FLOATS], big);
         }
       },
-      bigOf(this, options),
+      big,
     );
     return r.list(r.u64);
   },
@@ -123,7 +149,10 @@ const writes = {
 
   addParallelEdge(src, type, dst, props) {
     const r = write(this, 'add_parallel_edge', (w) => {
-      endsTo(w, src, type, dst);
+      w.bool(this[BIG]);
+      answeredIdTo(w, src, 'src', this[BIG]);
+      w.text(type, 'type');
+      answeredIdTo(w, dst, 'dst', this[BIG]);
       w.props(props, this[FLOATS]);
     });
     return r.edgeKey();
@@ -188,14 +217,16 @@ const writes = {
   },
 
   upsertNode(key, props, options) {
+    const big = bigOf(this, options);
     const r = write(
       this,
       'upsert_node',
       (w) => {
+        w.bool(big);
         w.text(key, 'key');
         w.props(props, this[FLOATS]);
       },
-      bigOf(this, options),
+      big,
     );
     return { id: r.u64(), created: r.bool() };
   },

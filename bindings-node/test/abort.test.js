@@ -242,3 +242,85 @@ for (const [owner, calls] of Object.entries(CALLS)) {
     });
   }
 }
+
+test('one signal ends many calls, and has one listener for all of them', async (t) => {
+  const db = Database.inMemory();
+  t.after(() => db.close());
+  const { getEventListeners } = require('node:events');
+  const controller = new AbortController();
+  const { signal } = controller;
+  const listeners = () => getEventListeners(signal, 'abort').length;
+  const warnings = [];
+  const warned = (warning) => warnings.push(warning.name);
+  process.on('warning', warned);
+  t.after(() => process.off('warning', warned));
+  const calls = [
+    ...Array.from({ length: 20 }, () => db.statsAsync({ signal })),
+    ...Array.from({ length: 20 }, () => db.transactionAsync(async (tx) => void tx.createNode(), { signal })),
+  ];
+  const never = Array.from({ length: 20 }, (_, n) =>
+    n % 2 ? db.waitForTokenAsync('1:999999', 1 << 30, { signal }) : db.transactionAsync(() => new Promise(() => {}), { signal }),
+  );
+  assert.equal(listeners(), 1);
+  await Promise.all(calls);
+  assert.equal(listeners(), 1);
+  controller.abort();
+  for (const { status, reason } of await Promise.allSettled(never)) assert.deepEqual([status, reason?.name], ['rejected', 'AbortError']);
+  const { signal: other } = new AbortController();
+  await Promise.all(Array.from({ length: 20 }, () => db.statsAsync({ signal: other })));
+  assert.deepEqual([listeners(), getEventListeners(other, 'abort').length, warnings], [0, 0, []]);
+});
+
+test('what a signal of the caller’s own throws is told, and leaves nothing open', async (t) => {
+  const db = Database.inMemory();
+  t.after(() => db.close());
+  const { collected, held } = require('./support.js');
+  // What other tests left is gone first.
+  for (let rounds = 0; rounds < 20; rounds++) {
+    globalThis.gc();
+    await new Promise(setImmediate);
+  }
+  const before = held();
+  class Mine extends Error {}
+  const throwing = () => {
+    throw new Mine();
+  };
+  let reads = 0;
+  const signals = {
+    addEventListener: () => ({ aborted: false, addEventListener: throwing, removeEventListener() {} }),
+    removeEventListener: () => ({ aborted: false, addEventListener() {}, removeEventListener: throwing }),
+    aborted: () => ({ get aborted() { return throwing(); }, addEventListener() {}, removeEventListener() {} }),
+    'aborted, once it was read': () => {
+      const from = reads;
+      return { get aborted() { return reads++ > from ? throwing() : false; }, addEventListener() {}, removeEventListener() {} };
+    },
+    'a call of its own': () => ({ get aborted() { db.countNodes(); return false; }, addEventListener: () => db.nodeByKey('x'.repeat(300)), removeEventListener() {} }),
+  };
+  for (const signal of Object.values(signals)) {
+    for (const call of [
+      (signal) => db.statsAsync({ signal }),
+      (signal) => db.waitForTokenAsync('1:1', 0, { signal }),
+      (signal) => db.transactionAsync(async (tx) => void tx.createNode(), { signal }),
+      (signal) => db.transactionAsync(() => Promise.reject(new Mine()), { signal }),
+      (signal) => {
+        const tx = db.begin();
+        tx.createNode();
+        return tx.commitAsync({ signal }).finally(() => tx.rollback());
+      },
+      async (signal) => {
+        const tx = db.begin();
+        tx.createNode();
+        try {
+          await (await tx.submitAsync({ signal })).waitAsync();
+        } finally {
+          tx.rollback();
+        }
+      },
+    ]) {
+      const [end] = await Promise.allSettled([call(signal())]);
+      if (end.status === 'rejected') assert.ok(end.reason instanceof Mine, end.reason.stack);
+    }
+  }
+  assert.deepEqual(db.stats().pins, []);
+  await collected(() => held() <= before);
+});

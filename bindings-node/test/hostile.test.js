@@ -624,3 +624,45 @@ test('numbers at the edges of what they may be', (t) => {
     }
   }
 });
+
+test('a value that is larger than any may be is refused before all of it is written', (t) => {
+  const db = memory(t);
+  let dag = 'x'.repeat(1024);
+  // 2^40 bytes, of which no machine has room.
+  for (let depth = 0; depth < 30; depth++) dag = [dag, dag];
+  const bytes = new Uint8Array(1 << 20);
+  const before = process.memoryUsage().rss;
+  for (const value of [dag, { deep: dag }, new Map([['deep', dag]]), Array.from({ length: 1 << 16 }, () => bytes)]) {
+    fails(() => db.createNode({ props: { v: value } }), 'TRANSACTION_TOO_LARGE', /^v.* takes more than 64 MiB, which is all that a value may: split it/);
+  }
+  assert.ok(process.memoryUsage().rss - before < 1 << 30);
+  // What just fits is the engine's to judge, and each value of several is counted for itself.
+  db.createNode({ props: { a: new Uint8Array(20 << 20), b: new Uint8Array(20 << 20), c: 'x'.repeat(1 << 20) } });
+  fails(() => db.createNode({ props: { a: new Uint8Array((64 << 20) + 1) } }), 'TRANSACTION_TOO_LARGE');
+});
+
+test('what somebody gave to all objects is given to no call', (t) => {
+  const db = memory(t);
+  const [a, b] = db.createNodesBatch(['a', 'b']);
+  Object.prototype.polluted = 1;
+  t.after(() => delete Object.prototype.polluted);
+  db.addEdgesBatch([{ src: a, type: 'X', dst: b }]);
+  assert.equal(db.edgeExists(a, 'X', b), true);
+  assert.deepEqual(Object.keys(db.edge({ src: a, type: 'X', dst: b }).props), []);
+  assert.equal(db.node(a, { select: [] }).key, 'a');
+  assert.equal(db.createNode({ key: 'c' }), 3);
+});
+
+test('errors name what is there in JavaScript', (t) => {
+  const db = memory(t);
+  const path = join(dir, 'words.kitedb');
+  Database.open(path).close();
+  fails(() => Database.inMemory({ integer: 'bigint' }), 'INVALID_OPTION', /there is no option 'integer': give .*readOnly.*, integers, floatProperties$/);
+  fails(() => db.createNode(''), 'INVALID_ARGUMENT', /give at least one character, or leave it out/);
+  fails(() => Database.inMemory({ syncIntervalMs: 0 }), 'INVALID_OPTION', /choose the syncMode full/);
+  const reader = Database.open(path, { readOnly: true });
+  fails(() => reader.createNode(), 'READ_ONLY', /open it without readOnly to write/);
+  reader.close();
+  const day = kitedb.LocalDate.parse('2020-01-01');
+  assert.throws(() => day < day, /ask equals\(\).*toTemporal\(\)/);
+});

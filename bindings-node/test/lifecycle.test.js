@@ -1,7 +1,7 @@
 'use strict';
 
 const { test } = require('node:test');
-const { spawn } = require('node:child_process');
+const { spawn, spawnSync } = require('node:child_process');
 const { cpSync, readdirSync, realpathSync } = require('node:fs');
 const { join } = require('node:path');
 const { createInterface } = require('node:readline');
@@ -98,4 +98,25 @@ test('the same is exported for import and for require', async () => {
   for (const name of Object.keys(kitedb)) assert.equal(imported[name], kitedb[name]);
   assert.equal(kitedb.version(), require('../package.json').version);
   assert.equal(realpathSync(require.resolve('@kitedb/core')), realpathSync(join(__dirname, '..', 'index.js')));
+});
+
+test('a package that is loaded again and again has one listener of the end of the process', () => {
+  const work = `
+    const before = process.listenerCount('exit');
+    let first;
+    for (let n = 0; n < 30; n++) {
+      const { Database } = require('@kitedb/core');
+      first ??= Database;
+      Database.inMemory().close();
+      for (const loaded of Object.keys(require.cache)) if (!loaded.endsWith('.node')) delete require.cache[loaded];
+    }
+    process.on('warning', (warning) => console.log(warning.name));
+    console.log(process.listenerCount('exit') - before);
+    // Of each that is used, what is under way ends with the process.
+    first.inMemory().waitForTokenAsync('1:99', 2 ** 40).catch(() => {});
+    require('@kitedb/core').Database.inMemory().waitForTokenAsync('1:99', 2 ** 40).catch(() => {});
+    process.exit();
+  `;
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['-e', work], { cwd: __dirname, encoding: 'utf8', timeout: 60_000 });
+  assert.deepEqual([status, stdout, stderr], [0, '1\n', '']);
 });

@@ -1,7 +1,7 @@
 'use strict';
 
 const { test } = require('node:test');
-const { assert, fails, kitedb, memory } = require('./support.js');
+const { assert, fails, held, kitedb, memory } = require('./support.js');
 
 const { AllTypes } = kitedb;
 
@@ -151,4 +151,89 @@ test('counts and ids are bigint where that is asked for', (t) => {
   assert.deepEqual(db.edges(big).next().value.rank, 0n);
   assert.deepEqual([db.countEdges(big), db.outDegree(ids[0], AllTypes, big)], [4n, 4n]);
   assert.deepEqual(db.nodesPage(0n, 1, big), { items: [BigInt(ids[0])], next: BigInt(ids[0]) });
+});
+
+test('a scan whose first rows cannot be told holds nothing', (t) => {
+  const db = memory(t);
+  const ids = star(db, 3000);
+  db.setNodeProp(ids[0], 'n', 2n ** 53n);
+  db.setEdgeProp(ids[0], 'EVEN', ids[1], 'n', 2n ** 53n);
+  const before = held();
+  for (const scan of [() => db.nodes(), () => db.nodesWithLabel('Third'), () => db.edges(), () => db.outEdges(ids[0], AllTypes)]) {
+    fails(() => scan(), 'INTEGER_UNSAFE', /the property n of/);
+  }
+  assert.deepEqual([pins(db), held()], [0, before]);
+});
+
+test('what is added to a transaction during a scan of it is no part of that', (t) => {
+  for (const size of [10, 100, 1100, 2500]) {
+    const db = memory(t);
+    db.transaction((tx) => {
+      const hub = tx.createNode('hub');
+      for (let n = 0; n < size; n++) {
+        const other = tx.createNode({ labels: ['L'] });
+        tx.addEdge(hub, 'A', other);
+        tx.addEdge(other, 'B', hub);
+      }
+    });
+    const cases = {
+      nodes: [(tx) => tx.nodes(), (tx) => tx.createNode(), size + 1],
+      'nodes, by batches': [(tx) => tx.nodes(), (tx) => tx.createNodesBatch(['a', {}].map(() => ({}))), size + 1],
+      'nodes, by key': [(tx) => tx.nodes(), (tx, n) => tx.upsertNode(`k${n}`, {}), size + 1],
+      'nodes, by id': [(tx) => tx.nodes({ select: [] }), (tx, n) => tx.upsertNodeById(1_000_000 + n, {}), size + 1],
+      label: [(tx) => tx.nodesWithLabel('L'), (tx) => tx.createNode({ labels: ['L'] }), size],
+      'label that is given': [(tx) => tx.nodesWithLabel('L'), (tx) => tx.addNodeLabel(tx.createNode(), 'L'), size],
+      edges: [(tx) => tx.edges(), (tx) => tx.addEdge(1, 'A', tx.createNode()), size * 2],
+      outEdges: [(tx) => tx.outEdges(1, 'A'), (tx) => tx.addEdge(1, 'A', tx.createNode()), size],
+      inEdges: [(tx) => tx.inEdges(1, AllTypes), (tx) => tx.addParallelEdge(2, 'B', 1), size],
+      outNeighbors: [(tx) => tx.outNeighbors(1, 'A'), (tx) => tx.addEdgesBatch([{ src: 1, type: 'A', dst: tx.createNode() }]), size],
+      sortedEdges: [(tx) => tx.sortedEdges(1, 'out', 'A'), (tx) => tx.upsertEdge(1, 'A', tx.createNode(), {}), size],
+    };
+    for (const [what, [scan, add, rows]] of Object.entries(cases)) {
+      for (const began of [(tx) => tx, (tx) => tx.createNode()]) {
+        const tx = db.begin();
+        const expected = scan(tx).toArray();
+        assert.equal(expected.length, rows, what);
+        const iterated = scan(tx);
+        // It began with the call, and not with the first row.
+        began(tx);
+        const seen = [];
+        for (const row of iterated) {
+          seen.push(row);
+          if (seen.length > rows) break;
+          add(tx, seen.length);
+        }
+        const key = (row) => JSON.stringify(row.id ?? [row.src, row.type, row.dst, row.rank]);
+        assert.deepEqual(seen.map(key).sort(), expected.map(key).sort(), `${what} of ${size}`);
+        tx.rollback();
+      }
+    }
+  }
+});
+
+test('a scan that goes on after something was added sees what changed of its rows, and none that is gone', (t) => {
+  const db = memory(t);
+  const ids = star(db, 3000);
+  const tx = db.begin();
+  const [nodes, labelled, edges] = [tx.nodes(), tx.nodesWithLabel('Third'), tx.outNeighbors(ids[0], AllTypes)];
+  nodes.next();
+  tx.createNode('more');
+  tx.addEdge(ids[1], 'MORE', ids[2]);
+  tx.setNodeProp(ids[2000], 'n', 'changed');
+  tx.deleteNode(ids[2001]);
+  tx.removeNodeLabel(ids[2400], 'Third');
+  const rows = nodes.toArray();
+  assert.equal(rows.length, 2998);
+  assert.equal(rows.find((node) => node.id === ids[2000]).props.n, 'changed');
+  assert.equal(labelled.toArray().length, 998);
+  assert.equal(edges.toArray().length, 2998);
+  tx.rollback();
+  // One that was broken off is nothing that a write looks at.
+  const other = db.begin();
+  for (const node of other.nodes()) {
+    other.createNode();
+    if (node) break;
+  }
+  other.commit();
+  fails(() => other.nodes().next(), 'FINISHED');
 });

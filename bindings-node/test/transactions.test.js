@@ -343,3 +343,12 @@ test('a closed database ends its transactions, snapshots and scans, each with a 
   snapshot.release();
   tx.rollback();
 });
+
+test('where the function of a transaction ends it itself, the error says so', async (t) => {
+  const db = memory(t);
+  const message = /the function of the transaction committed it, or rolled it back, itself, and what it committed counts/;
+  fails(() => db.transaction((tx) => { tx.createNode('a'); tx.commit(); }), 'FINISHED', message);
+  fails(() => db.transactionWithRetry(3, (tx) => tx.rollback()), 'FINISHED', message);
+  await failsLater(db.transactionAsync(async (tx) => { tx.createNode('b'); await tx.commitAsync(); }), 'FINISHED', message);
+  assert.deepEqual(db.nodes().toArray().map((node) => node.key), ['a', 'b']);
+});

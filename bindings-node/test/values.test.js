@@ -116,6 +116,49 @@ test('an integer that no number says is an error unless bigint was asked for', (
   assert.deepStrictEqual(db.node(far, { integers: 'bigint' }), { id: far, key: 'far', labels: [], props: {} });
 });
 
+test('a write whose answer no number says has changed nothing, and its transaction goes on', (t) => {
+  const db = memory(t);
+  const [a, b] = db.createNodesBatch(['a', 'b']);
+  const tx = db.begin();
+  const nodes = () => tx.countNodes();
+  fails(() => tx.createNode({ id: 2n ** 60n, key: 'far' }), 'INTEGER_UNSAFE', /1152921504606846976, a node id,/);
+  fails(() => tx.createNodesBatch(['c', { id: 2n ** 60n }]), 'INTEGER_UNSAFE');
+  assert.equal(nodes(), 2);
+  const far = tx.createNode({ id: 2n ** 60n, key: 'far', props: { n: 1 } }, { integers: 'bigint' });
+  // Ids go on after that one.
+  fails(() => tx.createNode('d'), 'INTEGER_UNSAFE');
+  fails(() => tx.createNodesBatch(['d', 'e']), 'INTEGER_UNSAFE');
+  fails(() => tx.upsertNode('d', { n: 2 }), 'INTEGER_UNSAFE');
+  fails(() => tx.upsertNode('far', { n: 2 }), 'INTEGER_UNSAFE');
+  fails(() => tx.addParallelEdge(far, 'X', a), 'INTEGER_UNSAFE', /1152921504606846976, src,/);
+  fails(() => tx.addParallelEdge(a, 'X', far), 'INTEGER_UNSAFE', /dst/);
+  assert.deepEqual([nodes(), tx.countEdges(), tx.nodeByKey('d'), tx.nodeProp(far, 'n')], [3, 0, null, 1]);
+  tx.addEdgeByKey({ src: a, type: 'X', dst: b, rank: 2n ** 60n });
+  let parallel;
+  try {
+    parallel = tx.addParallelEdge(a, 'X', b);
+  } catch (error) {
+    assert.equal(error.code, 'INTEGER_UNSAFE');
+  }
+  assert.equal(tx.countEdges(), parallel === undefined ? 1 : 2);
+  tx.commit();
+  assert.deepEqual([db.countNodes(), db.check().clean], [3, true]);
+  assert.equal(typeof db.createNode('d', { integers: 'bigint' }), 'bigint');
+});
+
+test('an integer that no number says is told with where it is', (t) => {
+  const db = memory(t);
+  const [a, b] = db.createNodesBatch(Array.from({ length: 40 }, (_, n) => ({ props: { n, m: n === 1 ? 2n ** 53n : n } })));
+  db.addEdge(a, 'X', b, { w: -(2n ** 60n) });
+  fails(() => db.node(b), 'INTEGER_UNSAFE', new RegExp(`9007199254740992, the property m of node ${b}, is beyond`));
+  fails(() => db.nodes().toArray(), 'INTEGER_UNSAFE', /the property m of node/);
+  fails(() => db.nodeProp(b, 'm'), 'INTEGER_UNSAFE', /9007199254740992, the property m, is beyond/);
+  fails(() => db.edgeBetween(a, 'X', b), 'INTEGER_UNSAFE', new RegExp(`the property w of the edge of type X from ${a} to ${b}, is`));
+  fails(() => db.edgeProp(a, 'X', b, 'w'), 'INTEGER_UNSAFE', /the property w/);
+  db.createNode({ id: 2n ** 60n, key: 'far' }, { integers: 'bigint' });
+  fails(() => db.nodeWithKey('far'), 'INTEGER_UNSAFE', /1152921504606846976, the id of a node, is beyond/);
+});
+
 test('a report that names ids is read like they are, by handle or by call', async (t) => {
   const [plain, other, big] = [memory(t), memory(t), memory(t, { integers: 'bigint' })];
   plain.createNode({ id: 2n ** 60n, key: 'far' }, { integers: 'bigint' });

@@ -1,3 +1,4 @@
+import { member } from './member.js'
 import type { ReplicationAdminAuthRequest } from './request.js'
 
 /** What a certificate comes to: `refused` is one that was shown and believed, and is not admitted. */
@@ -25,7 +26,7 @@ export function ruleOf<Request extends ReplicationAdminAuthRequest>(
   if (known !== undefined) return known
   return (request) => {
     const answer: unknown = matcher(request)
-    if (typeof answer === 'object' && answer !== null && 'then' in answer && typeof answer.then === 'function') {
+    if (typeof member(answer, 'then') === 'function') {
       // What it comes to is asked by nobody, so that a rejection would end the process.
       ;(answer as PromiseLike<unknown>).then(undefined, () => undefined)
       throw new TypeError('mtlsMatcher returned a promise: it must answer at once, by true or false')

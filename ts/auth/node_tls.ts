@@ -1,6 +1,7 @@
 import { flagOption, knownOptions } from './config.js'
 import { type CertificateVerdict, matcherOf } from './matchers.js'
-import type { ReplicationAdminAuthRequest, ReplicationPeerLikeSocket } from './request.js'
+import { member } from './member.js'
+import { type ReplicationAdminAuthRequest, type ReplicationPeerLikeSocket, layersOf } from './request.js'
 import { subjectOfCertificate, subjectRule } from './subject.js'
 
 /** A socket of Node's `tls`, as far as it is looked at. */
@@ -54,13 +55,12 @@ function nodeTlsRule(
   const certificateIsNeeded = flagOption(given.requirePeerCertificate, 'requirePeerCertificate', false)
   const admits = given.subjectRegex === undefined ? undefined : subjectRule(given.subjectRegex, 'subjectRegex')
   return (request) => {
-    if (typeof request !== 'object' || request === null) return 'absent'
-    const sockets = [request.socket, request.client, request.raw?.socket, request.req?.socket]
-    const verified = sockets.find((socket) => socket?.authorized === true)
-    if (!verified) return 'absent'
+    const sockets = [...layersOf(request).map((layer) => member(layer, 'socket')), member(request, 'client')]
+    const verified = sockets.find((socket) => member(socket, 'authorized') === true)
+    if (verified === undefined) return 'absent'
     const isNeeded = certificateIsNeeded || admits !== undefined
     // A session that began without a certificate and is resumed counts as authorized in Node. Then there is none to be had.
-    if (!isNeeded && typeof verified.getPeerCertificate !== 'function') return 'admitted'
+    if (!isNeeded && typeof member(verified, 'getPeerCertificate') !== 'function') return 'admitted'
     const certificate = certificateOf(verified)
     if (certificate === undefined) return 'absent'
     if (admits === undefined) return 'admitted'
@@ -70,9 +70,10 @@ function nodeTlsRule(
 }
 
 /** The client's certificate; Node has an empty object where there is none. */
-function certificateOf(socket: ReplicationNodeTlsLikeSocket): object | undefined {
+function certificateOf(socket: unknown): object | undefined {
   try {
-    const certificate = socket.getPeerCertificate?.()
+    const get = member(socket, 'getPeerCertificate')
+    const certificate: unknown = typeof get === 'function' ? Reflect.apply(get, socket, []) : undefined
     const any = typeof certificate === 'object' && certificate !== null && Object.keys(certificate).length > 0
     return any ? certificate : undefined
   } catch {

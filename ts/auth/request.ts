@@ -1,3 +1,4 @@
+import { member } from './member.js'
 import { isPlain } from './plain.js'
 
 /** The headers of a request: Node's record (a name in any case, a value or a list of them), or a `Headers` object, or pairs. */
@@ -26,10 +27,9 @@ export interface ReplicationAdminAuthRequest {
   readonly rawHeaders?: readonly string[] | undefined
 }
 
-/** The same request behind the wrappers of frameworks. */
-interface Wrapped extends ReplicationAdminAuthRequest {
-  readonly raw?: ReplicationAdminAuthRequest | null
-  readonly req?: ReplicationAdminAuthRequest | null
+/** The request, and the same one behind the wrappers of frameworks. */
+export function layersOf(request: unknown): readonly unknown[] {
+  return [request, member(request, 'raw'), member(request, 'req')]
 }
 
 /** What a request says under the name of a header. What came more than once says nothing that can be relied on. */
@@ -44,7 +44,7 @@ export function readHeader(request: ReplicationAdminAuthRequest | null | undefin
   if (typeof request !== 'object' || request === null) return ABSENT
   if (timesSent(request, name) > 1) return AMBIGUOUS
   const values: string[] = []
-  for (const given of valuesOf(request.headers, name)) {
+  for (const given of valuesOf(member(request, 'headers'), name)) {
     if (given === undefined || given === null) continue
     for (const value of Array.isArray(given) ? (given as readonly unknown[]) : [given]) {
       if (typeof value !== 'string') return AMBIGUOUS
@@ -60,24 +60,27 @@ export function readHeader(request: ReplicationAdminAuthRequest | null | undefin
 /** All that stands in `headers` under that name, in whatever case it was written. */
 function valuesOf(headers: unknown, name: string): unknown[] {
   if (typeof headers !== 'object' || headers === null) return []
-  if (Symbol.iterator in headers) {
+  if (member(headers, Symbol.iterator) !== undefined) {
     const values: unknown[] = []
     for (const pair of headers as Iterable<unknown>) {
-      if (Array.isArray(pair) && typeof pair[0] === 'string' && lowerAscii(pair[0]) === name) values.push(pair[1])
+      if (!Array.isArray(pair) || pair.length < 2) continue
+      const [key, value] = pair as unknown[]
+      if (typeof key === 'string' && lowerAscii(key) === name) values.push(value)
     }
     return values
   }
-  if ('get' in headers && typeof headers.get === 'function')
-    return [(headers as { get(name: string): unknown }).get(name)]
+  const get = member(headers, 'get')
+  if (typeof get === 'function') return [Reflect.apply(get, headers, [name])]
   return Object.keys(headers)
     .filter((key) => lowerAscii(key) === name)
     .map((key) => (headers as Record<string, unknown>)[key])
 }
 
 /** How often the header was sent, where the request still knows. */
-function timesSent(request: Wrapped, name: string): number {
+function timesSent(request: unknown, name: string): number {
   let times = 0
-  for (const raw of [request.rawHeaders, request.raw?.rawHeaders, request.req?.rawHeaders]) {
+  for (const layer of layersOf(request)) {
+    const raw = member(layer, 'rawHeaders')
     if (!Array.isArray(raw)) continue
     const here = raw.filter(
       (text: unknown, at) => at % 2 === 0 && typeof text === 'string' && lowerAscii(text) === name,
@@ -89,10 +92,9 @@ function timesSent(request: Wrapped, name: string): number {
 
 /** The address that the connection comes from, never one that a header names. */
 export function peerAddress(request: ReplicationAdminAuthRequest | null | undefined): string | undefined {
-  if (typeof request !== 'object' || request === null) return undefined
-  const { socket, raw, req }: Wrapped = request
-  for (const candidate of [socket, raw?.socket, req?.socket]) {
-    if (typeof candidate?.remoteAddress === 'string') return candidate.remoteAddress
+  for (const layer of layersOf(request)) {
+    const address = member(member(layer, 'socket'), 'remoteAddress')
+    if (typeof address === 'string') return address
   }
   return undefined
 }

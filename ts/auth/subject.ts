@@ -1,4 +1,5 @@
 import { ReplicationAdminConfigError } from './error.js'
+import { member } from './member.js'
 
 /** Longer ones, and those of more attributes, are nobody's: what is matched here was sent by somebody else. */
 const MAX_LENGTH = 4096
@@ -89,8 +90,7 @@ export function subjectOfHeader(value: string): string | undefined {
 
 /** A subject as Node tells it, one entry for each type, as RFC 4514 writes it and nginx and Envoy send it: the last one first. */
 export function subjectOfCertificate(certificate: unknown): string | undefined {
-  if (typeof certificate !== 'object' || certificate === null || !('subject' in certificate)) return undefined
-  const { subject } = certificate
+  const subject = member(certificate, 'subject')
   if (typeof subject !== 'object' || subject === null) return undefined
   const attributes: string[] = []
   for (const [type, given] of Object.entries(subject)) {

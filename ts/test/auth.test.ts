@@ -302,6 +302,65 @@ test('what is given to all objects is given to no configuration', (t) => {
   )
 })
 
+test('what is given to all objects is given to no request', (t) => {
+  const everything = Object.prototype as Record<PropertyKey, unknown>
+  const verified = { authorized: true, remoteAddress: '127.0.0.1', getPeerCertificate: () => ({ subject: { CN: 'admin' } }) }
+  const headers = { authorization: `Bearer ${TOKEN}`, [CERT]: 'CN=admin', 'x-client-verify': 'SUCCESS' }
+  const gifts: Record<PropertyKey, unknown> = {
+    socket: verified,
+    client: verified,
+    raw: { socket: verified, headers },
+    req: { socket: verified, headers },
+    headers,
+    ...verified,
+    subject: { CN: 'admin' },
+    get: (name: string) => (headers as Record<string, string>)[name],
+    ...headers,
+    [Symbol.iterator]: () => Object.entries(headers)[Symbol.iterator](),
+  }
+  class Request {
+    headers: object = {}
+    socket: object = { authorized: false, getPeerCertificate: () => ({}) }
+  }
+  const requests: (() => object)[] = [
+    () => ({}),
+    () => ({ headers: {} }),
+    () => ({ headers: {}, socket: {} }),
+    () => ({ headers: {}, socket: { authorized: false } }),
+    () => ({ headers: {}, raw: {}, req: {} }),
+    () => ({ headers: new Headers(), socket: { remoteAddress: '192.0.2.1' } }),
+    () => new Request(),
+  ]
+  const configs: ReplicationAdminAuthConfig[] = [
+    { mode: 'token', token: TOKEN },
+    { mode: 'mtls' },
+    { mode: 'mtls', mtlsSubjectRegex: /CN=admin/ },
+    { mode: 'mtls', mtlsMatcher: createNodeTlsMtlsMatcher() },
+    { mode: 'mtls', mtlsMatcher: createNodeTlsMtlsMatcher({ subjectRegex: /CN=admin/ }) },
+    { mode: 'mtls', mtlsMatcher: createForwardedTlsMtlsMatcher({ trustedProxies: ['127.0.0.1'] }) },
+    { mode: 'mtls', mtlsMatcher: createForwardedTlsMtlsMatcher() },
+  ]
+  const authorizers = configs.map((config) => createReplicationAdminAuthorizer(config))
+  t.after(() => Reflect.ownKeys(gifts).forEach((name) => delete everything[name]))
+  const admitted: string[] = []
+  for (const names of [...Reflect.ownKeys(gifts).map((name) => [name]), Reflect.ownKeys(gifts)]) {
+    for (const make of requests) {
+      const request = make()
+      for (const name of names) everything[name] = gifts[name]
+      authorizers.forEach((authorize, nth) => {
+        try {
+          authorize(request as ReplicationAdminAuthRequest)
+          admitted.push(`${names.map(String).join()}: ${nth}, ${make.toString()}`)
+        } catch {
+          // Refused, or with what is given to all objects nothing works at all: nobody is admitted.
+        }
+      })
+      for (const name of names) delete everything[name]
+    }
+  }
+  assert.deepEqual(admitted, [])
+})
+
 test('a configuration that is changed later changes nothing', () => {
   const proxies = ['10.0.0.7']
   const regex = /CN=admin/g

@@ -207,9 +207,29 @@ test('a binary page has the frames of the text, as the log holds them', async (t
     else assert.throws(() => decodeReplicationFrames(left), ReplicationTransportError)
   }
   assert.deepEqual(decodeReplicationFrames(new Uint8Array()), [])
+  assert.deepEqual(decodeReplicationFrames(body.slice().buffer), decoded)
   const inside = new Uint8Array(body.length + 7)
   inside.set(body, 7)
   assert.deepEqual(decodeReplicationFrames(inside.subarray(7)), decoded)
+})
+
+test('a body of frames is bytes, and each frame of it has some', () => {
+  for (const at of [0, 5]) {
+    const body = new Uint8Array(at + 4 * 1024)
+    if (at > 0) body[0] = 1
+    assert.throws(
+      () => decodeReplicationFrames(body),
+      (error: unknown) =>
+        error instanceof ReplicationTransportError && /frame [12] of the body has no bytes/.test(error.message),
+    )
+  }
+  assert.deepEqual(decodeReplicationFrames(new ArrayBuffer(0)), [])
+  for (const given of [undefined, null, 'abcd', [1, 0, 0, 0, 7], new Uint16Array(4), new Float32Array(2), new DataView(new ArrayBuffer(8)), {}]) {
+    assert.throws(() => decodeReplicationFrames(given as never), {
+      name: 'TypeError',
+      message: /the body of frames is of type .*: give a Uint8Array or an ArrayBuffer/,
+    })
+  }
 })
 
 test('a stream of pages or frames asks for the next one when this one was taken', async (t) => {

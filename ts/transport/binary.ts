@@ -61,20 +61,35 @@ export function encodeReplicationFrames(frames: readonly ReplicationLogTransport
 }
 
 /**
- * The frames in such a body, as views of it.
+ * The frames in such a body, as views of it. The body of a `fetch` is an `ArrayBuffer`, which is taken as well.
  *
- * @throws ReplicationTransportError if it ends within one
+ * @throws ReplicationTransportError if it ends within one, or one is empty, as none of the log is; TypeError for what is no bytes
  */
-export function decodeReplicationFrames(body: Uint8Array): Uint8Array[] {
-  const view = new DataView(body.buffer, body.byteOffset, body.byteLength)
+export function decodeReplicationFrames(body: Uint8Array | ArrayBuffer): Uint8Array[] {
+  const bytes = bytesOf(body)
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const frames: Uint8Array[] = []
-  for (let at = 0; at < body.length;) {
-    const length = at + 4 <= body.length ? view.getUint32(at, true) : Number.POSITIVE_INFINITY
-    if (at + 4 + length > body.length) {
+  for (let at = 0; at < bytes.length;) {
+    const length = at + 4 <= bytes.length ? view.getUint32(at, true) : Number.POSITIVE_INFINITY
+    if (at + 4 + length > bytes.length) {
       throw new ReplicationTransportError(`the body ends within its frame ${frames.length + 1}: ask for the page again`)
     }
-    frames.push(body.subarray(at + 4, at + 4 + length))
+    if (length === 0) {
+      throw new ReplicationTransportError(
+        `frame ${frames.length + 1} of the body has no bytes, which no frame of a log has: ask for the page again`,
+      )
+    }
+    frames.push(bytes.subarray(at + 4, at + 4 + length))
     at += 4 + length
   }
   return frames
+}
+
+/** By their tags: those of another realm are instances of other classes. */
+function bytesOf(body: unknown): Uint8Array {
+  const kind = Object.prototype.toString.call(body).slice('[object '.length, -1)
+  if (ArrayBuffer.isView(body) && kind === 'Uint8Array') return body as Uint8Array
+  if (kind === 'ArrayBuffer' && typeof body === 'object') return new Uint8Array(body as ArrayBuffer)
+  const what = typeof body === 'object' && body !== null ? kind : body === null ? 'null' : typeof body
+  throw new TypeError(`the body of frames is of type ${what}: give a Uint8Array or an ArrayBuffer`)
 }

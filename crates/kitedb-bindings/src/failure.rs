@@ -59,7 +59,13 @@ impl Failure {
             Self::Engine(e) if matches!(e.code(), ErrorCode::InvalidOption | ErrorCode::InvalidArgument) => {
                 accent.respelled(&e.to_string())
             }
-            Self::Engine(e) => e.to_string(),
+            // An option in it is respelled, what follows is a path.
+            Self::Engine(e) if e.code() == ErrorCode::ReadOnly => {
+                let said = e.to_string();
+                let (what, rest) = said.split_at(said.find("read_only").map_or(0, |at| at + "read_only".len()));
+                accent.respelled(what) + rest
+            }
+            Self::Engine(e) => e.to_string().replace(", Database::", ", Database."),
             Self::Telemetry(e) => match **e {
                 TelemetryError::InvalidOption(ref what) => accent.respelled(what),
                 ref e => e.to_string(),

@@ -6,14 +6,16 @@
 #![allow(unsafe_code)]
 
 use crate::{
-    fault::{self, Fault, Outcome},
+    fault::{self, Fault, Outcome, panicked},
     handles::Handles,
-    ops::{Context, Job, OPS, Operation, RunJob, Selects},
+    ops::{Context, Job, OPS, Operation, RunJob, Selects, said},
+    report::Report as _,
+    waits::{Place, Waits, apart},
     wire::{Reader, Symbols, Writer},
 };
 use kitedb::{Error, ErrorCode, Progress, Watch};
 use napi::{
-    Env, JsValue, Status, Task,
+    Env, Status, Task,
     bindgen_prelude::{AsyncTask, Buffer, Function, FunctionCallContext, Object, ToNapiValue, Uint8Array, Unknown},
     sys,
     threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode},
@@ -29,9 +31,8 @@ use std::{
     rc::Rc,
     sync::{
         Arc, OnceLock,
-        mpsc::{self, Receiver, RecvTimeoutError},
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
-    thread,
     time::Duration,
 };
 
@@ -50,6 +51,8 @@ pub struct Woken {
 struct News {
     /// Commits that may have ended.
     commits: Vec<u64>,
+    /// Jobs that ended elsewhere than on a thread of the pool.
+    jobs: Vec<u64>,
     /// How far the jobs are whose progress is asked for: of each the last word.
     progress: FxHashMap<u64, Progress>,
     /// Whether it was woken, and has not come yet.
@@ -62,11 +65,16 @@ impl Woken {
         self.tell(|news| news.commits.push(commit));
     }
 
-    /// Those that were woken since the last call.
-    pub fn take(&self) -> Vec<u64> {
+    /// The job with that number has ended.
+    fn add_job(&self, job: u64) {
+        self.tell(|news| news.jobs.push(job));
+    }
+
+    /// The commits that may have ended, and the jobs that have, since the last call.
+    pub fn take(&self) -> (Vec<u64>, Vec<u64>) {
         let mut news = self.news.lock();
         news.woken = false;
-        std::mem::take(&mut news.commits)
+        (std::mem::take(&mut news.commits), std::mem::take(&mut news.jobs))
     }
 
     /// How far jobs are, as far as that was told since the last call.
@@ -101,8 +109,9 @@ struct Instance {
     spare: RefCell<Vec<u8>>,
     /// What ends the jobs that are under way, by the numbers that JavaScript gave them.
     watches: RefCell<FxHashMap<u64, Watched>>,
-    /// Where the results come of jobs that the thread of JavaScript waits for, by the same numbers.
+    /// Where the results come of jobs that are not on threads of the pool, by the same numbers.
     awaited: RefCell<FxHashMap<u64, Receiver<Vec<u8>>>>,
+    waits: Arc<Waits>,
     /// Nobody waits for jobs any more.
     ending: Cell<bool>,
 }
@@ -132,10 +141,6 @@ impl Drop for Instance {
 /// A result that did not fit the buffer: [`Instance::large`] has it.
 const LARGE: i32 = -1;
 
-fn panicked() -> Fault {
-    Error::new(ErrorCode::Internal, "the addon of @kitedb/core panicked, which is a defect: please report it").into()
-}
-
 /// Does a job to its end, wherever it is: a byte that says whether it failed, and the result or the error.
 fn done(job: Outcome<RunJob>, watch: &Watch) -> Vec<u8> {
     let run = || {
@@ -145,11 +150,14 @@ fn done(job: Outcome<RunJob>, watch: &Watch) -> Vec<u8> {
         job?(watch, &mut w)?;
         Ok(w.into_bytes()?)
     };
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(panicked())).unwrap_or_else(|fault| {
-        let mut w = Writer::new(vec![1], None);
-        fault::put(&fault, &mut w);
-        w.into_bytes().unwrap_or_default()
-    })
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(panicked().into())).unwrap_or_else(failed)
+}
+
+/// The result of a job that failed.
+fn failed(fault: Fault) -> Vec<u8> {
+    let mut w = Writer::new(vec![1], None);
+    fault::put(&fault, &mut w);
+    w.into_bytes().unwrap_or_default()
 }
 
 impl Instance {
@@ -159,7 +167,7 @@ impl Instance {
             let shared = self.shared.borrow();
             let args = args.unwrap_or_else(|| shared.get(..len as usize).unwrap_or_default());
             let run = || self.run(op, args);
-            catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(panicked()))
+            catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(panicked().into()))
         };
         match bytes {
             Ok(bytes) => {
@@ -240,15 +248,67 @@ impl Instance {
     }
 
     /// Begins a job that the thread of JavaScript is going to wait for: elsewhere, so that it can be told to end meanwhile.
-    fn begin(&self, op: u32, args: &[u8], number: u64) -> napi::Result<()> {
+    fn begin(&self, op: u32, args: &[u8], number: u64) {
         let mut job = self.prepare(op, args);
         let end = job.as_mut().ok().and_then(|job| job.end.take());
         let (job, watch) = (job.map(|job| job.run), self.watch(number, false, end));
-        let (told, result) = mpsc::channel();
+        let told = self.await_result(number);
+        let here = told.clone();
         // Once nobody waits for it, what became of it is nobody's to know.
-        apart(move || drop(told.send(done(job, &watch))))?;
+        if let Err(e) = apart(move || drop(told.send(done(job, &watch)))) {
+            drop(here.send(failed(e.into())));
+        }
+    }
+
+    /// Begins a job that may take for ever, and tells the JavaScript side once it has ended: that fetches the result then.
+    fn begin_apart(&self, op: u32, args: &[u8], number: u64, told: bool) {
+        let mut job = self.prepare(op, args);
+        let end = job.as_mut().ok().and_then(|job| job.end.take());
+        let wait = job.as_mut().ok().and_then(|job| job.wait.take());
+        let watch = self.watch(number, told, end);
+        let (result, woken) = (self.await_result(number), self.woken.clone());
+        let ended = move |bytes| {
+            drop(result.send(bytes));
+            woken.add_job(number);
+        };
+        if let Some(wait) = wait {
+            let told = move |outcome: Outcome<_>| {
+                let put: RunJob = Box::new(move |_, w| Ok(said(outcome?).put(w)));
+                ended(done(Ok(put), &Watch::silent()));
+            };
+            return self.waits.begin(number, wait, watch, Box::new(told));
+        }
+        let job = match job.map(|job| job.run) {
+            Ok(job) => job,
+            Err(fault) => return ended(failed(fault)),
+        };
+        let refused = ended.clone();
+        let begun = Place::of_thread().and_then(|place| {
+            apart(move || {
+                let bytes = done(Ok(job), &watch);
+                // Who is told may begin the next one.
+                drop(place);
+                ended(bytes);
+            })
+        });
+        if let Err(e) = begun {
+            refused(failed(e.into()));
+        }
+    }
+
+    /// Where the result of that job goes.
+    fn await_result(&self, number: u64) -> Sender<Vec<u8>> {
+        let (told, result) = mpsc::channel();
         self.awaited.borrow_mut().insert(number, result);
-        Ok(())
+        told
+    }
+
+    /// Ends the job with that number, if it is under way.
+    fn cancel(&self, number: u64) {
+        if let Some(watched) = self.watches.borrow().get(&number) {
+            watched.cancel();
+        }
+        self.waits.look_again(number);
     }
 
     /// Waits for such a job for so many ms. `None`: it has not ended.
@@ -269,6 +329,7 @@ impl Instance {
     fn end(&self) {
         self.ending.set(true);
         self.watches.borrow().values().for_each(Watched::cancel);
+        self.waits.look_again_at_all();
     }
 }
 
@@ -295,8 +356,8 @@ impl Task for Run {
 ///
 /// - `call(op, len)`, `callWith(op, bytes)`: with the arguments in the shared buffer, or in another one
 /// - `large()`: the result that did not fit
-/// - `start(op, bytes, number, alone, told)`: a promise of the result; on a thread of its own where it may take for ever; with
-///   its progress told
+/// - `start(op, bytes, number, told)`: a promise of the result, with its progress told
+/// - `beginApart(op, bytes, number, told)`: begins a job that may take for ever, and wakes once it has ended
 /// - `begin(op, bytes, number)`, `resultOf(number, ms)`: begins a job on a thread of its own; waits for its result, null: not yet
 /// - `cancel(number)`, `forget(number)`: ends a job; what ends it is needed no more
 /// - `end()`: ends all jobs, for the process does: Node waits for its pool before it does
@@ -319,6 +380,7 @@ pub fn connect<'e>(env: &'e Env, shared: Uint8Array, wake: Function<'e, (), ()>)
         spare: RefCell::default(),
         watches: RefCell::default(),
         awaited: RefCell::default(),
+        waits: Arc::default(),
         ending: Cell::default(),
     });
     let mut functions = Object::new(env)?;
@@ -338,22 +400,26 @@ pub fn connect<'e>(env: &'e Env, shared: Uint8Array, wake: Function<'e, (), ()>)
     let of = instance.clone();
     set(&mut functions, env, "start", move |ctx| {
         let (op, args) = (ctx.get::<u32>(0)?, ctx.get::<Uint8Array>(1)?);
-        let (number, alone, told) = (ctx.get::<f64>(2)? as u64, ctx.get::<bool>(3)?, ctx.get::<bool>(4)?);
+        let (number, told) = (ctx.get::<f64>(2)? as u64, ctx.get::<bool>(3)?);
         let mut job = of.prepare(op, &args);
         let end = job.as_mut().ok().and_then(|job| job.end.take());
-        start(ctx.env, job.map(|job| job.run), of.watch(number, told, end), alone)
+        start(ctx.env, job.map(|job| job.run), of.watch(number, told, end))
     })?;
     let of = instance.clone();
     set(&mut functions, env, "begin", move |ctx| {
-        of.begin(ctx.get(0)?, &ctx.get::<Uint8Array>(1)?, ctx.get::<f64>(2)? as u64)
+        of.begin(ctx.get(0)?, &ctx.get::<Uint8Array>(1)?, ctx.get::<f64>(2)? as u64);
+        Ok(())
+    })?;
+    let of = instance.clone();
+    set(&mut functions, env, "beginApart", move |ctx| {
+        of.begin_apart(ctx.get(0)?, &ctx.get::<Uint8Array>(1)?, ctx.get::<f64>(2)? as u64, ctx.get(3)?);
+        Ok(())
     })?;
     let of = instance.clone();
     set(&mut functions, env, "resultOf", move |ctx| of.result_of(ctx.get::<f64>(0)? as u64, ctx.get(1)?))?;
     let of = instance.clone();
     set(&mut functions, env, "cancel", move |ctx| {
-        if let Some(watch) = of.watches.borrow().get(&(ctx.get::<f64>(0)? as u64)) {
-            watch.cancel();
-        }
+        of.cancel(ctx.get::<f64>(0)? as u64);
         Ok(())
     })?;
     let of = instance.clone();
@@ -403,25 +469,10 @@ impl ToNapiValue for Made {
     }
 }
 
-fn start(env: &Env, job: Outcome<RunJob>, watch: Watch, alone: bool) -> napi::Result<Made> {
-    if !alone {
-        let promise = AsyncTask::new(Run { job: Some(job), watch });
-        // SAFETY: `env` is the environment of the call that is under way.
-        return unsafe { ToNapiValue::to_napi_value(env.raw(), promise) }.map(Made);
-    }
-    let (deferred, promise) = env.create_deferred()?;
-    let run = move || {
-        let bytes = done(job, &watch);
-        deferred.resolve(move |_| Ok(Buffer::from(bytes)));
-    };
-    apart(run)?;
-    Ok(Made(promise.raw()))
-}
-
-/// Does what may take for ever on a thread of its own.
-fn apart(run: impl FnOnce() + Send + 'static) -> napi::Result<()> {
-    let thread = thread::Builder::new().name("kitedb-wait".to_owned()).spawn(run);
-    thread.map(drop).map_err(|e| napi::Error::from_reason(format!("the machine has no thread left to wait on ({e})")))
+fn start(env: &Env, job: Outcome<RunJob>, watch: Watch) -> napi::Result<Made> {
+    let promise = AsyncTask::new(Run { job: Some(job), watch });
+    // SAFETY: `env` is the environment of the call that is under way.
+    unsafe { ToNapiValue::to_napi_value(env.raw(), promise) }.map(Made)
 }
 
 /// The function that does most operations, without what a wrapper around it would cost: a look-up in a graph takes less.

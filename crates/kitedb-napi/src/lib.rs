@@ -9,6 +9,7 @@
 //! | `handles` | what JavaScript holds, by number |
 //! | `fault` | errors as bytes |
 //! | `report` | statuses, metrics and other reports as plain objects |
+//! | `waits` | waits for tokens, all by one thread for each database |
 //! | `ops` | the operations: each reads its arguments, calls the engine, writes the result |
 
 mod boundary;
@@ -16,4 +17,5 @@ mod fault;
 mod handles;
 mod ops;
 mod report;
+mod waits;
 mod wire;

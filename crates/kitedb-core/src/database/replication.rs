@@ -11,7 +11,7 @@ use crate::{
     replication::{
         self, Comparison, Copied, Cursor, ExportedPage, ExportedSnapshot, FollowedLog, Follower, FollowerOptions,
         PrimaryReplicationStatus, Promotion, Replica, ReplicaReplicationStatus, RetentionOutcome, Rival, TokenWait,
-        require_nobody_leads_instead, rivals_around, taken_around, wait_for_token,
+        require_nobody_leads_instead, rivals_around, taken_around, wait_for_any_token, wait_for_token,
     },
     watch::{Watch, require_no_report},
 };
@@ -411,6 +411,33 @@ impl Database {
     /// [`ErrorCode::Cancelled`]; those of [`Database::wait_for_token_outcome`].
     pub fn wait_for_token_outcome_with(&self, token: Token, timeout_ms: u64, watch: &Watch) -> Result<TokenWait> {
         wait_for_token(self.engine()?, token, Duration::from_millis(timeout_ms), watch)
+    }
+
+    /// As [`Database::wait_for_token_outcome_with`] for several tokens, until something can be said of one of them: what can be
+    /// said of each by then, in their order; `None`: nothing yet. So one thread waits for whatever many clients ask for.
+    ///
+    /// ```
+    /// use kitedb_core::{Database, TokenWait, Watch};
+    /// # fn main() -> kitedb_core::Result<()> {
+    /// let db = Database::in_memory()?;
+    /// let mut tx = db.begin()?;
+    /// tx.create_node(None)?;
+    /// let tokens = [tx.commit()?, "1:99".parse()?];
+    /// let outcomes = db.wait_for_any_token_with(&tokens, u64::MAX, &Watch::silent())?;
+    /// assert_eq!(outcomes, [Some(TokenWait::Reached), None]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorCode::Cancelled`]; those of [`Database::wait_for_token_outcome`].
+    pub fn wait_for_any_token_with(
+        &self,
+        tokens: &[Token],
+        timeout_ms: u64,
+        watch: &Watch,
+    ) -> Result<Vec<Option<TokenWait>>> {
+        wait_for_any_token(self.engine()?, tokens, Duration::from_millis(timeout_ms), watch)
     }
 }
 

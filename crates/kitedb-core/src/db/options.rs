@@ -389,7 +389,7 @@ impl OpenOptions {
     pub(crate) fn validate(&self) -> Result<()> {
         let check = |ok: bool, what: &str| if ok { Ok(()) } else { Err(Error::new(ErrorCode::InvalidOption, what)) };
         check((2..=32).contains(&self.max_runs), "max_runs is not between 2 and 32")?;
-        check(self.sync_interval_ms > 0, "sync_interval_ms is 0: give at least 1 ms, or choose SyncMode::Full")?;
+        check(self.sync_interval_ms > 0, "sync_interval_ms is 0: give at least 1 ms, or choose the sync_mode full")?;
         check(self.segment_max_bytes >= 4096, "segment_max_bytes is below 4096")?;
         let segment = self.segment_max_bytes.max(self.replication_segment_max_bytes.unwrap_or(0));
         check(

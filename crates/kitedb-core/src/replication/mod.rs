@@ -54,7 +54,7 @@ pub(crate) use source::{
     remembered::{Remembered, recall, remember, remembered, remembered_in},
 };
 pub use token_wait::TokenWait;
-pub(crate) use token_wait::wait_for_token;
+pub(crate) use token_wait::{wait_for_any_token, wait_for_token};
 
 pub(crate) use compare::compare;
 pub use compare::{ComparedState, Comparison, Parting};

@@ -37,20 +37,34 @@ impl TokenWait {
 /// Waits until the commit that `token` names is on this node's history and published, for at most `timeout`, or until `watch`
 /// ends it.
 pub fn wait_for_token(engine: &Arc<Engine>, token: Token, timeout: Duration, watch: &Watch) -> Result<TokenWait> {
-    let mut outcome = TokenWait::TimedOut;
+    let outcomes = wait_for_any_token(engine, &[token], timeout, watch)?;
+    Ok(outcomes.first().copied().flatten().unwrap_or(TokenWait::TimedOut))
+}
+
+/// The same for several: until something can be said of one of them. What can be said of each by then, `None`: nothing yet.
+pub fn wait_for_any_token(
+    engine: &Arc<Engine>,
+    tokens: &[Token],
+    timeout: Duration,
+    watch: &Watch,
+) -> Result<Vec<Option<TokenWait>>> {
+    let mut outcomes = Vec::new();
     let woken = engine.clone();
     let _asleep = watch.while_asleep(move || woken.signal().notify_all());
-    engine.signal().wait_until(Some(token.log_index.0), timeout, || {
-        let now = look(engine, token);
-        outcome = now.unwrap_or(TokenWait::TimedOut);
-        now.is_some() || engine.check_usable().is_err() || engine.panicked().is_some() || watch.is_cancelled()
+    // A commit below all of them says nothing of any; what else says something wakes everybody.
+    let lowest = tokens.iter().map(|token| token.log_index.0).min();
+    engine.signal().wait_until(lowest, timeout, || {
+        outcomes.clear();
+        outcomes.extend(tokens.iter().map(|token| look(engine, *token)));
+        let any = outcomes.iter().any(Option::is_some);
+        any || engine.check_usable().is_err() || engine.panicked().is_some() || watch.is_cancelled()
     });
-    if outcome == TokenWait::TimedOut {
+    if outcomes.iter().all(Option::is_none) {
         watch.require_uncancelled()?;
         engine.check_usable()?;
         engine.require_no_panic()?;
     }
-    Ok(outcome)
+    Ok(outcomes)
 }
 
 /// What can be said of `token` by now; `None`: not yet.

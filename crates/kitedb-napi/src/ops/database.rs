@@ -7,7 +7,10 @@ use crate::{
     report::Report,
     wire::{Reader, Writer},
 };
-use kitedb::{Database, Token, View, Watch, graph::MAX_DEPTH};
+use kitedb::{
+    Database, Token, View, Watch,
+    graph::{MAX_DEPTH, MAX_VALUE_BYTES},
+};
 use std::sync::Arc;
 
 pub fn open(handles: &Arc<Handles>, r: &mut Reader<'_>) -> Outcome<Job> {
@@ -59,9 +62,10 @@ pub fn held_count(c: &Context<'_>, _: &mut Reader<'_>, w: &mut Writer<'_>) -> Ou
     Ok(())
 }
 
-/// How deep lists and maps may be nested.
+/// How deep lists and maps may be nested, and how many bytes a value takes at most.
 pub fn limits(_: &Context<'_>, _: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
     w.u32(MAX_DEPTH as u32);
+    w.u32(MAX_VALUE_BYTES as u32);
     Ok(())
 }
 
@@ -174,9 +178,11 @@ pub fn snapshot_info(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) ->
 
 /// The commits that may have ended.
 pub fn woken(c: &Context<'_>, _: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
-    let woken = c.woken.take();
-    w.u32(woken.len() as u32);
-    woken.into_iter().for_each(|commit| w.u64(commit));
+    let (commits, jobs) = c.woken.take();
+    for numbers in [commits, jobs] {
+        w.u32(numbers.len() as u32);
+        numbers.into_iter().for_each(|number| w.u64(number));
+    }
     Ok(())
 }
 

@@ -15,11 +15,13 @@ mod writes;
 
 pub use options::ACCENT;
 pub use reads::Selects;
+pub use replication::said;
 
 use crate::{
     boundary::Woken,
     fault::Outcome,
     handles::Handles,
+    waits::Asked,
     wire::{Reader, Writer},
 };
 use kitedb::Watch;
@@ -41,6 +43,8 @@ pub struct Job {
     pub run: RunJob,
     /// Ends it from another thread, once its watch is cancelled: for what does not look at that.
     pub end: Option<Box<dyn Fn()>>,
+    /// What it waits for, if that is a token: then no thread of its own need do it.
+    pub wait: Option<Asked>,
 }
 
 /// An operation.
@@ -53,7 +57,7 @@ pub enum Operation {
 
 /// A job, as its operation returns it.
 fn job(f: impl FnOnce(&Watch, &mut Writer<'_>) -> Outcome + Send + 'static) -> Outcome<Job> {
-    Ok(Job { run: Box::new(f), end: None })
+    Ok(Job { run: Box::new(f), end: None, wait: None })
 }
 
 /// One that `end` ends, whatever it fails with then.
@@ -62,7 +66,7 @@ fn ended_by(end: impl Fn() + 'static, f: impl FnOnce(&mut Writer<'_>) -> Outcome
         watch.require_uncancelled()?;
         f(w).or_else(|fault| watch.require_uncancelled().map_err(Into::into).and(Err(fault)))
     };
-    Ok(Job { run: Box::new(run), end: Some(Box::new(end)) })
+    Ok(Job { run: Box::new(run), end: Some(Box::new(end)), wait: None })
 }
 
 macro_rules! operations {

@@ -5,9 +5,10 @@ use crate::{
     fault::Outcome,
     handles::{Handles, Held},
     report::Report,
+    waits::Asked,
     wire::{Reader, Writer},
 };
-use kitedb::{Database, FollowerOptions, Result, Watch, io::Env, transport::TransportJson};
+use kitedb::{Database, FollowerOptions, Result, TokenWait, Watch, io::Env, transport::TransportJson};
 use std::{path::PathBuf, sync::Arc};
 
 /// What is asked of a database whose answer is a report. What the engine cannot end by the flag looks at it once, before.
@@ -114,12 +115,18 @@ pub fn stop_follower(handles: &Arc<Handles>, r: &mut Reader<'_>) -> Outcome<Job>
 
 /// Waits for a token, and says what came of it in one of four words.
 pub fn wait_for_token_outcome(handles: &Arc<Handles>, r: &mut Reader<'_>) -> Outcome<Job> {
-    let db = handles.database(r.u64()?)?;
+    let of = r.u64()?;
+    let db = handles.database(of)?;
     let token = r.text()?.parse().map_err(|e: kitedb::Error| e.context("Invalid commit token"))?;
-    let timeout = r.u64()?;
-    answered(move |watch| {
-        db.wait_for_token_outcome_with(token, timeout, watch).map(|outcome| outcome.as_str().to_owned())
-    })
+    let timeout_ms = r.u64()?;
+    let wait = Asked { of, db: db.clone(), token, timeout_ms };
+    let job = answered(move |watch| db.wait_for_token_outcome_with(token, timeout_ms, watch).map(said))?;
+    Ok(Job { wait: Some(wait), ..job })
+}
+
+/// The word for what came of a wait.
+pub fn said(outcome: TokenWait) -> String {
+    outcome.as_str().to_owned()
 }
 
 pub fn remove_replica_at(_: &Arc<Handles>, r: &mut Reader<'_>) -> Outcome<Job> {

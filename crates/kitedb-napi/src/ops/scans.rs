@@ -36,7 +36,8 @@ fn ids_of(graph: &dyn Graph, label: Option<&str>, after: Option<NodeId>, limit: 
 }
 
 /// Reads a batch: `f` writes it, and says whether there is more. The first batch of a scan over the newest state of a database
-/// writes the number of a view of that state after it, if there is more: the others are read from that.
+/// has the number of a view of that state before it, from which the others are read; 0 if there are none. It comes first, so that it
+/// is known whatever becomes of the rows.
 fn batch(
     c: &Context<'_>,
     r: &mut Reader<'_>,
@@ -49,9 +50,10 @@ fn batch(
         return Ok(());
     }
     let view = c.handles.database(handle)?.snapshot()?;
+    let place = w.place_u64();
     if f(&view, r, w)? {
         let view = view.with_origin("scan").into_handle();
-        w.u64(c.handles.add(Held::View(view)));
+        w.fill_u64(place, c.handles.add(Held::View(view)));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use crate::{
     fault::Outcome,
     wire::{Named, Reader, Writer},
 };
-use kitedb::{EdgeKey, EdgeTypeId, LabelId, NewNode, NodeId, PropKeyId, Result, Transaction, Value};
+use kitedb::{EdgeKey, EdgeTypeId, GraphRead, LabelId, NewNode, NodeId, PropKeyId, Result, Transaction, Value};
 use std::ops::Range;
 
 /// Properties of one or many.
@@ -80,6 +80,35 @@ impl Ids {
     }
 }
 
+/// How the JavaScript side tells the ids that it is answered.
+#[derive(Clone, Copy)]
+enum Told {
+    BigInt,
+    /// None beyond [`SAFE`]: there such an answer is an error.
+    Number,
+}
+
+/// The greatest integer of which a number of JavaScript says exactly which one it is.
+const SAFE: u64 = (1 << 53) - 1;
+
+impl Told {
+    fn read(r: &mut Reader<'_>) -> Result<Self> {
+        Ok(if r.bool()? { Self::BigInt } else { Self::Number })
+    }
+
+    fn says(self, id: NodeId) -> bool {
+        matches!(self, Self::BigInt) || id.0 <= SAFE
+    }
+
+    /// Takes nodes that were created back, if one of their ids cannot be told: a write that fails changes nothing.
+    fn or_none(self, tx: &mut Transaction, created: &[NodeId]) -> Result<()> {
+        if created.iter().all(|id| self.says(*id)) {
+            return Ok(());
+        }
+        created.iter().try_for_each(|id| tx.delete_node(*id))
+    }
+}
+
 /// Nodes to be created, as their arguments say them: what they have of a kind is in one place.
 #[derive(Default)]
 struct Described<'a> {
@@ -119,21 +148,25 @@ impl<'a> Described<'a> {
 }
 
 pub fn create_node(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
-    let handle = r.u64()?;
+    let (handle, told) = (r.u64()?, Told::read(r)?);
     let id = c.handles.write(handle, |tx| {
         let node = Described::read(r, tx, 1)?;
-        tx.create_node_with(node.new_nodes().next().unwrap_or_default())
+        let id = tx.create_node_with(node.new_nodes().next().unwrap_or_default())?;
+        told.or_none(tx, &[id])?;
+        Ok(id)
     })?;
     w.node(id);
     Ok(())
 }
 
 pub fn create_nodes(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
-    let (handle, count) = (r.u64()?, r.count()?);
+    let (handle, told, count) = (r.u64()?, Told::read(r)?, r.count()?);
     let created = c.handles.write(handle, |tx| {
         let nodes = Described::read(r, tx, count)?;
         let new: Vec<_> = nodes.new_nodes().collect();
-        tx.create_nodes_batch(&new)
+        let created = tx.create_nodes_batch(&new)?;
+        told.or_none(tx, &created)?;
+        Ok(created)
     })?;
     w.u32(created.len() as u32);
     created.into_iter().for_each(|id| w.node(id));
@@ -193,10 +226,14 @@ pub fn add_edge(c: &Context<'_>, r: &mut Reader<'_>, _: &mut Writer<'_>) -> Outc
 }
 
 pub fn add_parallel_edge(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
-    let (handle, (src, ty, dst)) = (r.u64()?, ends(r)?);
+    let (handle, told, (src, ty, dst)) = (r.u64()?, Told::read(r)?, ends(r)?);
     let edge = c.handles.write(handle, |tx| {
         let props = Ids::default().props(tx, r)?;
-        tx.add_parallel_edge(src, ty, dst, &props)
+        let edge = tx.add_parallel_edge(src, ty, dst, &props)?;
+        if !told.says(NodeId(edge.rank)) {
+            tx.delete_edge_by_key(edge)?;
+        }
+        Ok(edge)
     })?;
     w.node(edge.src);
     w.name(ty);
@@ -250,7 +287,7 @@ pub fn delete_edge_by_key(c: &Context<'_>, r: &mut Reader<'_>, _: &mut Writer<'_
 fn existing_edge(r: &mut Reader<'_>, tx: &mut Transaction) -> Result<EdgeKey> {
     let mut unknown = None;
     let edge = r.edge(|name| {
-        let id = kitedb::GraphRead::etype_id(tx, name.text);
+        let id = GraphRead::etype_id(tx, name.text);
         unknown = id.is_none().then_some(name.text);
         Ok(id.unwrap_or_default())
     })?;
@@ -298,10 +335,15 @@ pub fn delete_edge_prop_by_key(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writ
 }
 
 pub fn upsert_node(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
-    let (handle, key) = (r.u64()?, r.text()?);
+    let (handle, told, key) = (r.u64()?, Told::read(r)?, r.text()?);
     let (id, created) = c.handles.write(handle, |tx| {
+        if let Some(id) = GraphRead::node_by_key(tx, key)?.filter(|id| !told.says(*id)) {
+            return Ok((id, false));
+        }
         let props = Ids::default().changes(tx, r)?;
-        tx.upsert_node(key, &props)
+        let (id, created) = tx.upsert_node(key, &props)?;
+        told.or_none(tx, &[id])?;
+        Ok((id, created))
     })?;
     w.node(id);
     w.bool(created);

@@ -46,6 +46,19 @@ impl<'s> Writer<'s> {
         }
     }
 
+    /// The same for a longer number.
+    pub fn place_u64(&mut self) -> usize {
+        self.u64(0);
+        self.bytes.len() - 8
+    }
+
+    /// Writes in such a place.
+    pub fn fill_u64(&mut self, place: usize, value: u64) {
+        if let Some(bytes) = self.bytes.get_mut(place..place + 8) {
+            bytes.copy_from_slice(&value.to_le_bytes());
+        }
+    }
+
     /// How much is written.
     pub fn len(&self) -> usize {
         self.bytes.len()

@@ -30,7 +30,7 @@ impl Transaction {
 
     pub(super) fn try_create(&mut self, node: NewNode<'_>) -> Result<NodeId> {
         if node.key.is_some_and(str::is_empty) {
-            return Err(Error::invalid("an empty key is no key: give at least one character, or None"));
+            return Err(Error::invalid("an empty key is no key: give at least one character, or leave it out"));
         }
         self.try_create_anew(node).map_err(|e| of_node(e, node.key))
     }
