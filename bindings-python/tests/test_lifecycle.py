@@ -36,9 +36,9 @@ def test_options_are_checked(path: Path) -> None:
     with pytest.raises(TypeError, match="no option 'sync_mod'"):
         kitedb.open(path, sync_mod="full")  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="full, normal or off"):
-        kitedb.open(path, sync_mode="fast")
+        kitedb.open(path, sync_mode="fast")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="Invalid replication_role"):
-        kitedb.open(path, replication_role="leader")
+        kitedb.open(path, replication_role="leader")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="replication_segment_max_bytes must be non-negative"):
         kitedb.open(path, replication_segment_max_bytes=-1)
     with pytest.raises(TypeError, match="max_runs is a str"):
@@ -51,7 +51,8 @@ def test_options_are_checked(path: Path) -> None:
     with kitedb.open(path, sync_mode=kitedb.SyncMode.normal(), sync_interval_ms=None) as db:
         assert db.sync_mode == "normal"
     assert str(kitedb.SyncMode.NORMAL) == "normal"
-    assert repr(kitedb.OpenOptions(sync_mode="Full", max_pin_ms=5)) == "OpenOptions(sync_mode='Full', max_pin_ms=5)"
+    assert repr(kitedb.OpenOptions(sync_mode="full", max_pin_ms=5)) == "OpenOptions(sync_mode='full', max_pin_ms=5)"
+    assert repr(kitedb.OpenOptions(sync_mode="Full")) == "OpenOptions(sync_mode='Full')"  # type: ignore[arg-type]
 
 
 def test_after_close_everything_is_a_typed_error(path: Path) -> None:

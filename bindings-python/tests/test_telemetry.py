@@ -137,7 +137,7 @@ def test_push_options_are_checked_before_the_database(primary: kitedb.Database) 
     with pytest.raises(ValueError, match="timeout_ms must be non-negative"):
         push(primary, "http://localhost", timeout_ms=-1)
     with pytest.raises(ValueError, match="must be one of: linear, ewma"):
-        push(primary, "http://localhost", adaptive_retry_mode="cubic")
+        push(primary, "http://localhost", adaptive_retry_mode="cubic")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="no option 'retries'"):
         push(primary, "http://localhost", retries=3)  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="endpoint must not be empty"):

@@ -81,7 +81,7 @@ def admin_auth_from(env: Mapping[str, str]) -> ReplicationAdminAuthConfig:
 def options_from(env: Mapping[str, str]) -> kitedb.OpenOptions:
     """How the database is opened."""
     return kitedb.OpenOptions(
-        replication_role=env.get("KITEDB_REPLICATION_ROLE") or "primary",
+        replication_role=env.get("KITEDB_REPLICATION_ROLE") or "primary",  # type: ignore[arg-type]  # The open refuses what is none.
         replication_sidecar_path=env.get("KITEDB_REPLICATION_SIDECAR") or None,
         replication_source_db_path=env.get("KITEDB_REPLICATION_SOURCE") or None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 
@@ -158,4 +159,14 @@ _BY_CODE: dict[str, type[KiteDbError]] = {
 def _made(code: str, kind: str, retryable: bool, message: str, fields: dict[str, Any]) -> KiteDbError:
     """The exception for an error of the engine: called by the extension."""
     made = _BY_CODE.get(code) or _BY_KIND.get(kind, KiteDbError)
-    return made(message, code, kind, retryable, fields)
+    error = made(message, code, kind, retryable, fields)
+    # What is handled where it is raised: Python says that of what it raises by itself.
+    error.__context__ = sys.exception()
+    return error
+
+
+def _left(raised: BaseException | None, failed: Exception) -> None:
+    """Raises what failed at the end of a block, unless the block raised: that goes on, and has the other one as a note."""
+    if raised is None:
+        raise failed
+    raised.add_note(f"At the end of the block {type(failed).__name__}: {failed}")

@@ -132,7 +132,8 @@ class Edge:
 @final
 class Rows(Generic[_Row]):
     """Rows of a scan. They come up to 1,024 at a time, and the state that is read is held until the last one was fetched, until `close()`,
-    the end of a `with`, or until nobody has them any more: a `break` out of a loop and an exception end it, too."""
+    the end of a `with`, or until nobody has them any more: a `break` out of a loop and an exception end it, too. Until then their database
+    is open, unless that was closed."""
     def __iter__(self) -> Self: ...
     def __next__(self) -> _Row: ...
     def to_list(self) -> list[_Row]:
@@ -384,7 +385,7 @@ class Pending:
 @final
 class Snapshot(GraphReader):
     """One state, which never changes, blocks no writer and is blocked by none. It holds what it shows until it is released: at the end of
-    a `with`, by `release()`, or once nobody has it any more."""
+    a `with`, by `release()`, or once nobody has it any more. Until then its database is open, unless that was closed."""
     @property
     def token(self) -> str:
         """The last commit that it shows."""
@@ -478,7 +479,7 @@ class Database(GraphWriter):
         """Whether this handle was not closed."""
     @property
     def path(self) -> str:
-        """Where the file is."""
+        """Where the file is; what is no UTF-8 of it is as `os.fsdecode` has it."""
     @property
     def read_only(self) -> bool:
         """Whether it was opened for reading only."""

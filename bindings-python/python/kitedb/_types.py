@@ -129,7 +129,7 @@ class OpenKwargs(TypedDict, total=False):
     """Reads only: needs no permission to write, works beside a process that writes, and shows the state as of the open."""
     create_if_missing: bool | None
     """Makes the file if there is none (default True)."""
-    sync_mode: str | None
+    sync_mode: Literal["full", "normal", "off"] | SyncMode | None
     """When a commit is on the disk: ``full`` (default), ``normal`` or ``off``."""
     sync_interval_ms: int | None
     """In sync mode ``normal``, the longest time that a commit waits for its background sync (default 1000)."""
@@ -155,7 +155,7 @@ class OpenKwargs(TypedDict, total=False):
     """Fails to open where less than was committed would be shown (default False)."""
     fence_wait_ms: int | None
     """For how long a commit waits that a promotion of another node met (default 5000)."""
-    replication_role: str | None
+    replication_role: Literal["disabled", "primary", "replica"] | None
     """Its part in replication: ``disabled``, ``primary`` or ``replica`` (default: the one that its file has)."""
     replication_sidecar_path: PathLike | None
     """The folder of its replication log (default: where it was last; for a new one ``<file>.replication``)."""
@@ -240,7 +240,7 @@ class _OtlpKwargs(TypedDict, total=False):
     retry_backoff_max_ms: int | None
     retry_jitter_ratio: float | None
     adaptive_retry: bool | None
-    adaptive_retry_mode: str | None
+    adaptive_retry_mode: Literal["linear", "ewma"] | None
     adaptive_retry_ewma_alpha: float | None
     circuit_breaker_failure_threshold: int | None
     circuit_breaker_open_ms: int | None

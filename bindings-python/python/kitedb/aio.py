@@ -7,8 +7,16 @@
             tx.create_node("ada")
 
 Reads, and the writes of a transaction, are as in ``kitedb``: they take less time than an ``await``. Commits in flight share syncs,
-and no thread waits for each. A call that is cancelled ends the work, and ``asyncio.CancelledError`` is raised once that has ended; what
-is in the log already is committed all the same.
+and no thread waits for each. A call that is cancelled ends the work, and ``asyncio.CancelledError`` is raised once that has ended. A
+commit that is in the log is no work that ends: cancelled, its ``await`` raises at once, and the commit becomes durable and visible all
+the same, some time later. Who has to know submits it, and asks what he got:
+
+    pending = await tx.submit()
+    try:
+        await kitedb.aio.ended(pending)
+    except asyncio.CancelledError:
+        ...  # pending.result() is its token once it has ended, and None until then; ended(pending) may be awaited again
+        raise
 """
 
 from __future__ import annotations
@@ -24,7 +32,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
 from . import _kitedb
-from ._errors import ConflictError, KiteDbError, RetryLaterError
+from ._errors import ConflictError, KiteDbError, RetryLaterError, _left
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -303,8 +311,16 @@ class Exporter:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.close()
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self.close()
+        except Exception as error:
+            _left(exc, error)
 
 
 def _asked(
@@ -464,8 +480,16 @@ class Database(_kitedb.GraphReader):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.close()
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self.close()
+        except Exception as error:
+            _left(exc, error)
 
     def __repr__(self) -> str:
         return repr(self._db).replace("kitedb.", "kitedb.aio.", 1)
@@ -534,7 +558,7 @@ class _Opening(Awaitable[Database]):
     """A database that is about to be opened: to await, or for ``async with``, at whose end it is closed."""
 
     def __init__(self, opened: Callable[[], _kitedb.Database]) -> None:
-        self._opened = opened
+        self._opened, self._is_entered = opened, False
 
     async def _open(self) -> Database:
         return Database(await _call(self._opened))
@@ -543,11 +567,24 @@ class _Opening(Awaitable[Database]):
         return self._open().__await__()
 
     async def __aenter__(self) -> Database:
-        self._db = await self
+        if self._is_entered:
+            raise RuntimeError("this open is in a block already, which closes one database: call kitedb.aio.open again")
+        self._is_entered = True
+        try:
+            self._db = await self
+        except BaseException:
+            self._is_entered = False
+            raise
         return self._db
 
-    async def __aexit__(self, *_exc: object) -> None:
-        await self._db.close()
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._is_entered = False
+        await self._db.__aexit__(exc_type, exc, traceback)
 
 
 def open(path: PathLike, options: OpenOptions | None = None, **kwargs: Unpack[OpenKwargs]) -> _Opening:

@@ -1,19 +1,16 @@
 //! Ids and vectors of many nodes at once: in as any buffer or iterable, out as buffers that NumPy takes without a copy.
 
 use crate::{
-    buffers::{self, Number, format_of, numbers_in},
+    buffers::{self, Number, format_of, numbers_in, push, reserve, room},
+    calls::{Id, enter},
     elements::{Types, Way},
-    errors::{Outcome, type_name, wrong_type, wrong_value},
+    errors::{Outcome, wrong_type, wrong_value},
     reader::GraphReader,
     values,
     writer::GraphWriter,
 };
 use kitedb::{EdgeKey, GraphRead, NodeId};
-use pyo3::{
-    buffer::PyUntypedBuffer,
-    prelude::*,
-    types::{PyByteArray, PyBytes, PyMemoryView, PyString},
-};
+use pyo3::{buffer::PyUntypedBuffer, prelude::*, types::PyMemoryView};
 
 /// How many nodes are looked after before signals are looked at, and other threads may run.
 const PIECE: usize = 4096;
@@ -22,12 +19,14 @@ const FEW: usize = 64;
 
 /// Ids: a buffer of integers of 64 bits, or integers one by one.
 pub fn ids_of(value: &Bound<'_, PyAny>, what: &str) -> Outcome<Vec<u64>> {
-    if value.is_instance_of::<PyString>() || value.is_instance_of::<PyBytes>() || value.is_instance_of::<PyByteArray>()
-    {
-        return Err(wrong_type(format_args!("{what} is a {}: give ids of nodes", type_name(value))));
-    }
+    enter();
+    values::require_sequence(value, what, "give ids of nodes, as a list or an array has them")?;
     let Ok(buffer) = PyUntypedBuffer::get(value) else {
-        return value.try_iter()?.map(|id| Ok(id?.extract()?)).collect();
+        let mut ids = Vec::new();
+        for id in value.try_iter()? {
+            push(&mut ids, id?.extract::<Id>()?.0.0)?;
+        }
+        return Ok(ids);
     };
     if buffer.dimensions() != 1 {
         let what = format_args!("{what} has {} dimensions: give ids of nodes in one", buffer.dimensions());
@@ -43,7 +42,7 @@ pub fn ids_of(value: &Bound<'_, PyAny>, what: &str) -> Outcome<Vec<u64>> {
         )));
     }
     let id = |id: i64| u64::try_from(id).map_err(|_| wrong_value(format_args!("{what} has {id}: ids begin at 1")));
-    numbers_in(value)?.into_iter().map(id).collect()
+    numbers_in::<i64>(value)?.into_iter().map(id).collect()
 }
 
 /// Lets `f` work through many, piece by piece and without the GIL.
@@ -70,8 +69,8 @@ impl GraphReader {
         types: Types,
     ) -> Outcome<(Bound<'py, PyMemoryView>, Bound<'py, PyMemoryView>)> {
         let of = ids_of(ids, "ids")?;
-        let mut offsets = Vec::with_capacity(of.len() + 1);
-        let mut found = Vec::with_capacity(8 * of.len());
+        let mut offsets = room(of.len().saturating_add(1))?;
+        let mut found = room(of.len().saturating_mul(8))?;
         offsets.push(0);
         self.source.read(|graph| {
             in_pieces(py, &of, |piece| {
@@ -99,7 +98,7 @@ impl GraphReader {
                 return Ok(None);
             };
             let dimension = dimension as usize;
-            let mut floats = Vec::with_capacity(of.len().saturating_mul(dimension));
+            let mut floats = room(of.len().saturating_mul(dimension))?;
             in_pieces(py, &of, |piece| {
                 for id in piece {
                     let node = graph.node(NodeId(*id))?;
@@ -135,6 +134,7 @@ fn rows_of(vectors: &Bound<'_, PyAny>, nodes: usize) -> Outcome<(Vec<f32>, usize
         }
         Err(_) => {
             let (mut floats, mut rows, mut length) = (Vec::new(), 0, None);
+            values::require_sequence(vectors, "vectors", "give a row for each node")?;
             for vector in vectors.try_iter()? {
                 let vector = values::vector(&vector?)?;
                 let first = *length.get_or_insert(vector.len());
@@ -142,6 +142,7 @@ fn rows_of(vectors: &Bound<'_, PyAny>, nodes: usize) -> Outcome<(Vec<f32>, usize
                     let what = format_args!("a vector has {} components, and one before it {first}", vector.len());
                     return Err(wrong_value(what));
                 }
+                reserve(&mut floats, vector.len())?;
                 floats.extend(vector);
                 rows += 1;
             }

@@ -2,7 +2,7 @@
 
 use crate::{
     calls,
-    errors::{Fault, Outcome},
+    errors::{Fault, Outcome, panicked},
 };
 use kitedb::{Error, ErrorCode, Watch};
 use pyo3::{
@@ -78,14 +78,15 @@ fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
 /// ends the work, and is raised once that has ended. (The engine's threads never wait for the GIL, so that nobody who has it waits for
 /// them in vain: signals are looked at here, and not where the engine tells its progress.)
 pub fn long<T: Send>(py: Python<'_>, f: impl FnOnce(&Watch) -> Outcome<T> + Send) -> Outcome<T> {
+    calls::enter();
     if let Some(watch) = CURRENT.with_borrow(Clone::clone) {
         return py.detach(|| {
             watch.require_uncancelled()?;
-            f(&watch)
+            calls::caught(|| f(&watch))
         });
     }
     if !is_main_thread(py)? {
-        return py.detach(|| f(&Watch::default()));
+        return py.detach(|| calls::caught(|| f(&Watch::default())));
     }
     let watch = Watch::silent();
     py.detach(|| {
@@ -120,8 +121,4 @@ pub fn long<T: Send>(py: Python<'_>, f: impl FnOnce(&Watch) -> Outcome<T> + Send
             }
         })
     })
-}
-
-fn panicked() -> Fault {
-    Error::new(ErrorCode::Internal, "the engine panicked, which is a defect: please report it").into()
 }

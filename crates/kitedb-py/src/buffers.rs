@@ -5,7 +5,7 @@
 
 use pyo3::{
     buffer::{Element, PyBuffer, PyUntypedBuffer},
-    exceptions::PyBufferError,
+    exceptions::{PyBufferError, PyMemoryError},
     ffi,
     prelude::*,
     types::{PyBytes, PyMemoryView},
@@ -21,7 +21,7 @@ pub fn format_of(buffer: &PyUntypedBuffer) -> String {
 }
 
 /// Numbers that a buffer can hold.
-pub trait Number: Element {
+pub trait Number: Element + Default {
     /// Whether a buffer holds such.
     fn is_in(buffer: &PyUntypedBuffer) -> bool;
 
@@ -52,10 +52,50 @@ numbers! {
 /// What a buffer of such numbers holds, row after row.
 pub fn numbers_in<T: Number>(value: &Bound<'_, PyAny>) -> PyResult<Vec<T>> {
     match PyBuffer::<T>::get(value) {
-        Ok(buffer) => buffer.to_vec(value.py()),
+        Ok(buffer) => {
+            // There may be more of them than bytes in memory: a broadcast array has one number at many places.
+            let mut numbers = room(buffer.item_count())?;
+            numbers.resize(buffer.item_count(), T::default());
+            buffer.copy_to_slice(value.py(), &mut numbers)?;
+            Ok(numbers)
+        }
         // They lie across the places where such numbers lie, or there are none, wherever.
         Err(_) => Ok(T::all_in(PyMemoryView::from(value)?.call_method0("tobytes")?.cast::<PyBytes>()?.as_bytes())),
     }
+}
+
+/// An empty `Vec` with room for `n`, which a caller gave.
+///
+/// # Errors
+/// `MemoryError` where there is none.
+pub fn room<T>(n: usize) -> PyResult<Vec<T>> {
+    let mut room = Vec::new();
+    reserve(&mut room, n)?;
+    Ok(room)
+}
+
+/// Makes room for `n` more.
+///
+/// # Errors
+/// `MemoryError` where there is none.
+pub fn reserve<T>(of: &mut Vec<T>, n: usize) -> PyResult<()> {
+    of.try_reserve(n).map_err(|_| {
+        let bytes = of.len().saturating_add(n).saturating_mul(size_of::<T>());
+        PyMemoryError::new_err(format!("there is no memory for {bytes} bytes: give less at once"))
+    })
+}
+
+/// Adds one.
+///
+/// # Errors
+/// `MemoryError` where there is no room.
+#[inline]
+pub fn push<T>(to: &mut Vec<T>, item: T) -> PyResult<()> {
+    if to.len() == to.capacity() {
+        reserve(to, 1)?;
+    }
+    to.push(item);
+    Ok(())
 }
 
 enum Data {

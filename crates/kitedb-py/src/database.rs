@@ -2,8 +2,8 @@
 
 use crate::{
     blocking::long,
-    calls,
-    errors::{Outcome, wrong_type},
+    calls::{self, Path},
+    errors::{Outcome, left, type_name, wrong_type},
     options::{self, PyOpenOptions},
     reader::GraphReader,
     report::Report,
@@ -17,7 +17,8 @@ use pyo3::{
     types::{PyDict, PyTuple},
 };
 use std::{
-    path::PathBuf,
+    ffi::OsString,
+    ops::Deref,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -64,18 +65,47 @@ impl Database {
     }
 }
 
+/// A database, as an argument of a function.
+pub struct Db<'py>(Bound<'py, Database>);
+
+impl<'py> Deref for Db<'py> {
+    type Target = Bound<'py, Database>;
+
+    fn deref(&self) -> &Bound<'py, Database> {
+        &self.0
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for Db<'py> {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        calls::enter();
+        if let Ok(db) = value.cast::<Database>() {
+            return Ok(Self(db.to_owned()));
+        }
+        let found = type_name(&value.to_owned());
+        Err(if value.hasattr("blocking")? {
+            wrong_type("it is a Database of kitedb.aio: give its .blocking")
+        } else {
+            wrong_type(format_args!("it is a {found}: give a kitedb.Database"))
+        }
+        .into())
+    }
+}
+
 #[pymethods]
 impl Database {
     #[new]
     #[pyo3(signature = (path, options=None, **kwargs))]
     fn new(
         py: Python<'_>,
-        path: PathBuf,
+        path: Path,
         options: Option<&Bound<'_, PyOpenOptions>>,
         kwargs: Option<&Bound<'_, PyDict>>,
     ) -> Outcome<PyClassInitializer<Self>> {
         let options = options::open(options, kwargs)?;
-        Ok(Self::of(long(py, move |_| Ok(kitedb::Database::open(path, options)?))?))
+        Ok(Self::of(long(py, move |_| Ok(kitedb::Database::open(path.0, options)?))?))
     }
 
     /// A new database in memory: the same engine and no file.
@@ -97,10 +127,10 @@ impl Database {
         !self.closed.load(Ordering::Acquire)
     }
 
-    /// Where the file is.
+    /// Where the file is; what is no UTF-8 of it is as `os.fsdecode` has it.
     #[getter]
-    fn path(&self) -> String {
-        self.db.path().to_string_lossy().into_owned()
+    fn path(&self) -> OsString {
+        self.db.path().into()
     }
 
     /// Whether it was opened for reading only.
@@ -175,9 +205,9 @@ impl Database {
         slf
     }
 
-    #[pyo3(signature = (*_exc))]
-    fn __exit__(&self, py: Python<'_>, _exc: &Bound<'_, PyTuple>) -> Outcome {
-        self.close(py)
+    #[pyo3(signature = (*exc))]
+    fn __exit__(&self, py: Python<'_>, exc: &Bound<'_, PyTuple>) -> Outcome {
+        left(exc, self.close(py))
     }
 
     /// Begins a transaction, which is an object of its own. `origin` is what statistics call it.
@@ -208,7 +238,7 @@ impl Database {
     fn transaction_with_retry<'py>(
         &self,
         py: Python<'py>,
-        attempts: u32,
+        #[pyo3(from_py_with = calls::whole)] attempts: u32,
         f: &Bound<'py, PyAny>,
         origin: &str,
     ) -> Outcome<Bound<'py, PyAny>> {
@@ -243,20 +273,27 @@ impl Database {
     }
 
     /// A decorator: the function is called with a transaction before its own arguments, as `transaction_with_retry` does.
-    fn retry<'py>(slf: Bound<'py, Self>, attempts: u32) -> Outcome<Bound<'py, PyAny>> {
+    fn retry<'py>(
+        slf: Bound<'py, Self>,
+        #[pyo3(from_py_with = calls::whole)] attempts: u32,
+    ) -> Outcome<Bound<'py, PyAny>> {
         Ok(slf.py().import("kitedb._retry")?.getattr("decorator")?.call1((slf, attempts))?)
     }
 
     /// One state, to read from for as long as it is held.
     #[pyo3(signature = (*, origin="python"))]
     fn snapshot(&self, py: Python<'_>, origin: &str) -> Outcome<Py<Snapshot>> {
-        Ok(Snapshot::of(py, self.db.snapshot()?, origin)?)
+        Snapshot::of(py, &self.db, origin)
     }
 
     /// Begins a bulk load: transactions of so many elements each.
-    fn begin_bulk(&self, py: Python<'_>, elements_per_commit: usize) -> Outcome<Py<PyBulkLoader>> {
+    fn begin_bulk(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = calls::whole)] elements_per_commit: usize,
+    ) -> Outcome<Py<PyBulkLoader>> {
         let bulk = py.detach(|| self.db.begin_bulk(elements_per_commit))?;
-        Ok(PyBulkLoader::begun(py, bulk)?)
+        Ok(PyBulkLoader::begun(py, &self.db, bulk)?)
     }
 
     /// Writes what is only in the log to the file.

@@ -1,6 +1,7 @@
 //! Nodes and edges as Python has them: copies, which are not changed by what happens to the graph.
 
 use crate::{
+    calls::{Entered, Id, enter},
     errors::{Outcome, type_name, wrong_type, wrong_value},
     values::{self, Select, Spelled},
 };
@@ -16,6 +17,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// A node.
 #[pyclass(frozen, module = "kitedb")]
 pub struct Node {
+    _entered: Entered,
     /// Its id.
     #[pyo3(get)]
     pub id: u64,
@@ -38,6 +40,7 @@ impl Node {
     }
 
     fn __eq__(&self, py: Python<'_>, other: &Self) -> PyResult<bool> {
+        enter();
         Ok(self.id == other.id
             && texts_equal(py, self.key.as_ref(), other.key.as_ref())?
             && self.labels.bind(py).eq(other.labels.bind(py))?
@@ -49,6 +52,7 @@ impl Node {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        enter();
         let key = match &self.key {
             Some(key) => key.bind(py).repr()?.to_string(),
             None => "None".to_owned(),
@@ -79,7 +83,10 @@ impl Node {
         let key = node.key()?.map(|key| PyString::new(py, key).unbind());
         let labels = spelled.labels(py, node)?;
         let props = values::node_props(py, node, select, spelled)?;
-        Ok(Bound::new(py, Self { id: node.id().0, key, labels: labels.unbind(), props: props.unbind() })?)
+        Ok(Bound::new(
+            py,
+            Self { _entered: Entered, id: node.id().0, key, labels: labels.unbind(), props: props.unbind() },
+        )?)
     }
 }
 
@@ -114,17 +121,20 @@ impl EdgeKey {
     }
 
     fn __eq__(&self, py: Python<'_>, other: &Self) -> PyResult<bool> {
+        enter();
         let same = (self.src, self.dst, self.rank) == (other.src, other.dst, other.rank);
         Ok(same && self.ty.bind(py).as_any().eq(other.ty.bind(py))?)
     }
 
     fn __hash__(&self, py: Python<'_>) -> PyResult<u64> {
+        enter();
         let mut hasher = DefaultHasher::new();
         (self.src, self.ty.bind(py).hash()?, self.dst, self.rank).hash(&mut hasher);
         Ok(hasher.finish())
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        enter();
         let Self { src, dst, rank, .. } = self;
         Ok(format!("EdgeKey(src={src}, type={}, dst={dst}, rank={rank})", self.ty.bind(py).repr()?))
     }
@@ -154,6 +164,7 @@ impl EdgeKey {
 /// An edge.
 #[pyclass(frozen, module = "kitedb")]
 pub struct Edge {
+    _entered: Entered,
     /// The node that it leads from.
     #[pyo3(get)]
     pub src: u64,
@@ -193,6 +204,7 @@ impl Edge {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        enter();
         let Self { src, dst, rank, .. } = self;
         let (ty, props) = (self.ty.bind(py).repr()?, self.props.bind(py).repr()?);
         Ok(format!("Edge(src={src}, type={ty}, dst={dst}, rank={rank}, props={props})"))
@@ -213,7 +225,7 @@ impl Edge {
         let key = edge.key();
         let ty = spelled.edge_type(py, edge.graph(), key.ty).unbind();
         let props = values::edge_props(py, edge, select, spelled)?.unbind();
-        Ok(Bound::new(py, Self { src: key.src.0, ty, dst: key.dst.0, rank: key.rank, props })?)
+        Ok(Bound::new(py, Self { _entered: Entered, src: key.src.0, ty, dst: key.dst.0, rank: key.rank, props })?)
     }
 }
 
@@ -229,6 +241,7 @@ pub struct NamedEdge {
 impl NamedEdge {
     /// Of an `EdgeKey`, an `Edge`, or a tuple of source, type, destination and perhaps rank.
     pub fn read(value: &Bound<'_, PyAny>) -> Outcome<Self> {
+        enter();
         let py = value.py();
         if let Ok(key) = value.cast::<EdgeKey>() {
             let EdgeKey { src, ty, dst, rank } = key.get();
@@ -246,10 +259,13 @@ impl NamedEdge {
         };
         match tuple.len() {
             3 => {
-                let (src, ty, dst): (u64, String, u64) = tuple.extract()?;
-                Ok(Self::new((src, ty, dst, 0)))
+                let (src, ty, dst): (Id, String, Id) = tuple.extract()?;
+                Ok(Self::new((src.0.0, ty, dst.0.0, 0)))
             }
-            4 => Ok(Self::new(tuple.extract()?)),
+            4 => {
+                let (src, ty, dst, rank): (Id, String, Id, u64) = tuple.extract()?;
+                Ok(Self::new((src.0.0, ty, dst.0.0, rank)))
+            }
             n => Err(wrong_value(format_args!("an edge is named by a tuple of {n}: give (src, type, dst, rank)"))),
         }
     }
@@ -290,6 +306,7 @@ impl<'py> FromPyObject<'_, 'py> for Types {
     type Error = PyErr;
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        enter();
         if let Ok(name) = value.extract::<PyBackedStr>() {
             return Ok(Self(Some(name)));
         }
@@ -318,6 +335,7 @@ impl<'py> FromPyObject<'_, 'py> for Way {
     type Error = PyErr;
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        enter();
         match value.extract::<PyBackedStr>().as_deref() {
             Ok("out") => Ok(Self(Direction::Out)),
             Ok("in") => Ok(Self(Direction::In)),

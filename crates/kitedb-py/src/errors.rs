@@ -4,8 +4,9 @@ use crate::{calls, options::ACCENT, report::dict};
 use kitedb::{Error, ErrorCode, telemetry::TelemetryError};
 use kitedb_bindings::Failure;
 use pyo3::{
-    exceptions::{PyTypeError, PyValueError},
+    exceptions::{PyException, PyTypeError, PyValueError},
     prelude::*,
+    types::PyTuple,
 };
 
 /// What a call fails with.
@@ -58,6 +59,26 @@ fn raised(py: Python<'_>, failure: &Failure) -> PyResult<PyErr> {
     let (again, message) = (failure.is_retryable(), failure.message(&ACCENT));
     let fields = dict(py, &failure.fields())?;
     Ok(PyErr::from_value(calls::call(&make, (failure.code(), failure.kind(), again, message, fields), None)?))
+}
+
+/// What the end of a `with` raises. `exc` is what its block raised: that goes on, and what failed at the end is a note of it. (What is no
+/// `Exception`, as Ctrl-C is none, ends the program, whatever failed before.)
+pub fn left(exc: &Bound<'_, PyTuple>, ended: Outcome) -> Outcome {
+    let py = exc.py();
+    let Some(raised) = exc.get_item(1).ok().filter(|raised| !raised.is_none()) else { return ended };
+    let Err(failed) = ended else { return Ok(()) };
+    let failed = PyErr::from(failed);
+    if !failed.is_instance_of::<PyException>(py) {
+        return Err(failed.into());
+    }
+    let note = format!("At the end of the block {}: {}", failed.get_type(py).name()?, failed.value(py));
+    calls::call(&raised.getattr("add_note")?, (note,), None)?;
+    Ok(())
+}
+
+/// A panic of the engine, or of this package.
+pub fn panicked() -> Fault {
+    Error::new(ErrorCode::Internal, "the engine panicked, which is a defect: please report it").into()
 }
 
 /// A `TypeError`.

@@ -1,6 +1,9 @@
 //! Options as keyword arguments.
 
-use crate::errors::{Outcome, type_name, wrong_type, wrong_value};
+use crate::{
+    calls::enter,
+    errors::{Outcome, type_name, wrong_type, wrong_value},
+};
 use kitedb::{
     FollowerOptions, OpenOptions, RepairOptions, RetentionWindows,
     telemetry::{ExporterOptions, OtlpHttpPushOptions, OtlpTransport, PrometheusOptions},
@@ -41,6 +44,7 @@ fn given(value: &Bound<'_, PyAny>) -> Outcome<Given> {
 
 /// Reads options by their names; one that is None is not said.
 fn read<O>(given_by_name: Option<&Bound<'_, PyDict>>, mut options: O, members: &Members<O>) -> Outcome<O> {
+    enter();
     for (name, value) in given_by_name.into_iter().flat_map(|given| given.iter()) {
         let name = name.extract::<String>()?;
         // Without a value only the name can be wrong.

@@ -1,7 +1,7 @@
 //! Reads of one state: of a database (its newest), a snapshot, a transaction or a bulk load.
 
 use crate::{
-    calls,
+    calls::{self, Id},
     elements::{Edge, EdgeKey, NamedEdge, Node, Types, Way},
     errors::Outcome,
     report::{self, Report},
@@ -35,8 +35,8 @@ fn edge_object<'py>(py: Python<'py>, edge: Option<EdgeRef<'_>>, select: &Select)
 }
 
 /// The edge that a read is about: that of the lowest rank between two nodes.
-fn lowest<'g>(graph: &'g dyn Graph, src: u64, ty: &str, dst: u64) -> Outcome<Option<EdgeRef<'g>>> {
-    match graph.edge_between(NodeId(src), ty, NodeId(dst))? {
+fn lowest<'g>(graph: &'g dyn Graph, src: Id, ty: &str, dst: Id) -> Outcome<Option<EdgeRef<'g>>> {
+    match graph.edge_between(src.0, ty, dst.0)? {
         Some(key) => Ok(graph.edge(key)?),
         None => Ok(None),
     }
@@ -64,7 +64,10 @@ fn edge_prop<'py>(
 fn key_list<'py>(py: Python<'py>, graph: &dyn Graph, keys: &[kitedb::EdgeKey]) -> Outcome<Bound<'py, PyList>> {
     let mut spelled = Spelled::default();
     let list = PyList::empty(py);
-    for key in keys {
+    for (place, key) in keys.iter().enumerate() {
+        if place % calls::ROWS == calls::ROWS - 1 {
+            calls::pause(py)?;
+        }
         list.append(EdgeKey::of(py, graph, *key, &mut spelled)?)?;
     }
     Ok(list)
@@ -81,6 +84,11 @@ fn following(graph: &dyn Graph, after: Option<&Bound<'_, PyAny>>) -> Outcome<Opt
             Err(kitedb::Error::new(kitedb::ErrorCode::UnknownName, what).into())
         }
     }
+}
+
+/// Reads a page of so many: of many, other threads run meanwhile.
+fn of_page<T: Send>(py: Python<'_>, limit: usize, read: impl FnOnce() -> kitedb::Result<T> + Send) -> Outcome<T> {
+    Ok(if limit <= calls::ROWS { read()? } else { py.detach(read)? })
 }
 
 fn edge_page<'py>(
@@ -113,9 +121,9 @@ impl GraphReader {
 
     /// A node by its id; None if there is none. `select` names the properties that are asked for: by default all.
     #[pyo3(signature = (id, *, select=None))]
-    fn node<'py>(&self, py: Python<'py>, id: u64, select: Select) -> Outcome<Option<Bound<'py, Node>>> {
+    fn node<'py>(&self, py: Python<'py>, id: Id, select: Select) -> Outcome<Option<Bound<'py, Node>>> {
         self.source.read(|graph| {
-            let node = graph.node(NodeId(id))?;
+            let node = graph.node(id.0)?;
             node.map(|node| Node::of(py, &node, &select, &mut Spelled::one())).transpose()
         })
     }
@@ -135,13 +143,13 @@ impl GraphReader {
     }
 
     /// Whether there is a node with that id.
-    fn node_exists(&self, id: u64) -> Outcome<bool> {
-        self.source.read(|graph| Ok(graph.node_exists(NodeId(id))?))
+    fn node_exists(&self, id: Id) -> Outcome<bool> {
+        self.source.read(|graph| Ok(graph.node_exists(id.0)?))
     }
 
     /// A node's key, if it exists and has one.
-    fn node_key(&self, id: u64) -> Outcome<Option<String>> {
-        self.source.read(|graph| Ok(graph.node_key(NodeId(id))?))
+    fn node_key(&self, id: Id) -> Outcome<Option<String>> {
+        self.source.read(|graph| Ok(graph.node_key(id.0)?))
     }
 
     /// One property of a node; `default` where it is not there (None is a value, too).
@@ -149,13 +157,13 @@ impl GraphReader {
     fn node_prop<'py>(
         &self,
         py: Python<'py>,
-        id: u64,
+        id: Id,
         name: &str,
         default: Option<Bound<'py, PyAny>>,
     ) -> Outcome<Option<Bound<'py, PyAny>>> {
         self.source.read(|graph| {
             let value = match graph.propkey_id(name) {
-                Some(key) => graph.node_prop_ref(NodeId(id), key)?,
+                Some(key) => graph.node_prop_ref(id.0, key)?,
                 None => None,
             };
             Ok(value.map(|value| values::to_py(py, value)).transpose()?.or(default))
@@ -164,31 +172,31 @@ impl GraphReader {
 
     /// A node's properties; None if it does not exist.
     #[pyo3(signature = (id, *, select=None))]
-    fn node_props<'py>(&self, py: Python<'py>, id: u64, select: Select) -> Outcome<Option<Bound<'py, PyDict>>> {
+    fn node_props<'py>(&self, py: Python<'py>, id: Id, select: Select) -> Outcome<Option<Bound<'py, PyDict>>> {
         self.source.read(|graph| {
-            let node = graph.node(NodeId(id))?;
+            let node = graph.node(id.0)?;
             node.map(|node| values::node_props(py, &node, &select, &mut Spelled::one())).transpose()
         })
     }
 
     /// The names of a node's labels.
-    fn node_labels(&self, id: u64) -> Outcome<Vec<String>> {
+    fn node_labels(&self, id: Id) -> Outcome<Vec<String>> {
         self.source.read(|graph| {
-            let labels = graph.node(NodeId(id))?.as_ref().map(NodeRef::label_names).transpose()?;
+            let labels = graph.node(id.0)?.as_ref().map(NodeRef::label_names).transpose()?;
             Ok(labels.unwrap_or_default().iter().map(|label| label.to_string()).collect())
         })
     }
 
     /// Whether a node has a label.
-    fn node_has_label(&self, id: u64, label: &str) -> Outcome<bool> {
-        self.source.read(|graph| Ok(graph.node_has_label(NodeId(id), label)?))
+    fn node_has_label(&self, id: Id, label: &str) -> Outcome<bool> {
+        self.source.read(|graph| Ok(graph.node_has_label(id.0, label)?))
     }
 
     /// A node's vector under a name, exactly as it was stored, as a memoryview of format 'f' (`numpy.asarray` takes it as it
     /// is). It is no property.
-    fn node_vector<'py>(&self, py: Python<'py>, id: u64, name: &str) -> Outcome<Option<Bound<'py, PyAny>>> {
+    fn node_vector<'py>(&self, py: Python<'py>, id: Id, name: &str) -> Outcome<Option<Bound<'py, PyAny>>> {
         self.source.read(|graph| {
-            let node = graph.node(NodeId(id))?;
+            let node = graph.node(id.0)?;
             let vector = node.as_ref().map(|node| node.vector(name)).transpose()?.flatten();
             Ok(vector.map(|vector| values::vector_to_py(py, vector)).transpose()?)
         })
@@ -216,22 +224,22 @@ impl GraphReader {
     fn edge_between<'py>(
         &self,
         py: Python<'py>,
-        src: u64,
+        src: Id,
         r#type: &str,
-        dst: u64,
+        dst: Id,
         select: Select,
     ) -> Outcome<Option<Bound<'py, Edge>>> {
         self.source.read(|graph| edge_object(py, lowest(graph, src, r#type, dst)?, &select))
     }
 
     /// Every edge of that type between two nodes, by rank.
-    fn edges_between<'py>(&self, py: Python<'py>, src: u64, r#type: &str, dst: u64) -> Outcome<Bound<'py, PyList>> {
-        self.source.read(|graph| key_list(py, graph, &graph.edges_between(NodeId(src), r#type, NodeId(dst))?))
+    fn edges_between<'py>(&self, py: Python<'py>, src: Id, r#type: &str, dst: Id) -> Outcome<Bound<'py, PyList>> {
+        self.source.read(|graph| key_list(py, graph, &graph.edges_between(src.0, r#type, dst.0)?))
     }
 
     /// Whether an edge of that type leads from one node to the other.
-    fn edge_exists(&self, src: u64, r#type: &str, dst: u64) -> Outcome<bool> {
-        self.source.read(|graph| Ok(graph.edge_exists(NodeId(src), r#type, NodeId(dst))?))
+    fn edge_exists(&self, src: Id, r#type: &str, dst: Id) -> Outcome<bool> {
+        self.source.read(|graph| Ok(graph.edge_exists(src.0, r#type, dst.0)?))
     }
 
     /// Whether exactly that edge exists.
@@ -248,9 +256,9 @@ impl GraphReader {
     fn edge_prop<'py>(
         &self,
         py: Python<'py>,
-        src: u64,
+        src: Id,
         r#type: &str,
-        dst: u64,
+        dst: Id,
         name: &str,
         default: Option<Bound<'py, PyAny>>,
     ) -> Outcome<Option<Bound<'py, PyAny>>> {
@@ -275,9 +283,9 @@ impl GraphReader {
     fn edge_props<'py>(
         &self,
         py: Python<'py>,
-        src: u64,
+        src: Id,
         r#type: &str,
-        dst: u64,
+        dst: Id,
         select: Select,
     ) -> Outcome<Option<Bound<'py, PyDict>>> {
         self.source.read(|graph| {
@@ -303,56 +311,56 @@ impl GraphReader {
 
     /// The nodes that a node's edges lead to, in no particular order: each once for every edge that leads there.
     #[pyo3(signature = (id, types, *, select=None))]
-    fn out_neighbors(&self, id: u64, types: Types, select: Select) -> Outcome<Rows> {
-        self.rows(What::at(id, Direction::Out, types).other(), select)
+    fn out_neighbors(&self, id: Id, types: Types, select: Select) -> Outcome<Rows> {
+        self.rows(What::at(id.0, Direction::Out, types).other(), select)
     }
 
     /// The nodes that edges to a node come from.
     #[pyo3(signature = (id, types, *, select=None))]
-    fn in_neighbors(&self, id: u64, types: Types, select: Select) -> Outcome<Rows> {
-        self.rows(What::at(id, Direction::In, types).other(), select)
+    fn in_neighbors(&self, id: Id, types: Types, select: Select) -> Outcome<Rows> {
+        self.rows(What::at(id.0, Direction::In, types).other(), select)
     }
 
     /// The edges that lead from a node, in no particular order.
     #[pyo3(signature = (id, types, *, select=None))]
-    fn out_edges(&self, id: u64, types: Types, select: Select) -> Outcome<Rows> {
-        self.rows(What::at(id, Direction::Out, types), select)
+    fn out_edges(&self, id: Id, types: Types, select: Select) -> Outcome<Rows> {
+        self.rows(What::at(id.0, Direction::Out, types), select)
     }
 
     /// The edges that lead to a node, in no particular order.
     #[pyo3(signature = (id, types, *, select=None))]
-    fn in_edges(&self, id: u64, types: Types, select: Select) -> Outcome<Rows> {
-        self.rows(What::at(id, Direction::In, types), select)
+    fn in_edges(&self, id: Id, types: Types, select: Select) -> Outcome<Rows> {
+        self.rows(What::at(id.0, Direction::In, types), select)
     }
 
     /// The edges at a node, ascending by type, other end and rank.
     #[pyo3(signature = (id, direction, types, *, select=None))]
-    fn sorted_edges(&self, id: u64, direction: Way, types: Types, select: Select) -> Outcome<Rows> {
-        self.rows(What::at(id, direction.0, types).sorted(), select)
+    fn sorted_edges(&self, id: Id, direction: Way, types: Types, select: Select) -> Outcome<Rows> {
+        self.rows(What::at(id.0, direction.0, types).sorted(), select)
     }
 
     /// The ids of a node's neighbours, in no particular order: the fastest way to traverse.
-    fn neighbor_ids(&self, id: u64, direction: Way, types: Types) -> Outcome<Vec<u64>> {
+    fn neighbor_ids(&self, id: Id, direction: Way, types: Types) -> Outcome<Vec<u64>> {
         self.source.read(|graph| {
             let mut ids = Vec::with_capacity(MANY_ENOUGH);
-            graph.for_each_neighbor(NodeId(id), direction.0, types.filter(), |node| ids.push(node.0))?;
+            graph.for_each_neighbor(id.0, direction.0, types.filter(), |node| ids.push(node.0))?;
             Ok(ids)
         })
     }
 
     /// How many edges lead from a node.
-    fn out_degree(&self, id: u64, types: Types) -> Outcome<u64> {
-        self.source.read(|graph| Ok(graph.out_degree(NodeId(id), types.filter())?))
+    fn out_degree(&self, id: Id, types: Types) -> Outcome<u64> {
+        self.source.read(|graph| Ok(graph.out_degree(id.0, types.filter())?))
     }
 
     /// How many edges lead to a node.
-    fn in_degree(&self, id: u64, types: Types) -> Outcome<u64> {
-        self.source.read(|graph| Ok(graph.in_degree(NodeId(id), types.filter())?))
+    fn in_degree(&self, id: Id, types: Types) -> Outcome<u64> {
+        self.source.read(|graph| Ok(graph.in_degree(id.0, types.filter())?))
     }
 
     /// How many edges a node has in a direction.
-    fn degree(&self, id: u64, direction: Way, types: Types) -> Outcome<u64> {
-        self.source.read(|graph| Ok(graph.degree(NodeId(id), direction.0, types.filter())?))
+    fn degree(&self, id: Id, direction: Way, types: Types) -> Outcome<u64> {
+        self.source.read(|graph| Ok(graph.degree(id.0, direction.0, types.filter())?))
     }
 
     /// Every node, ascending. The rows come up to 1,024 at a time, of the state as of this call.
@@ -374,8 +382,13 @@ impl GraphReader {
     }
 
     /// Up to `limit` nodes after `after` (None: from the first on), ascending. The cursor holds across commits.
-    fn nodes_page<'py>(&self, py: Python<'py>, after: Option<u64>, limit: usize) -> Outcome<Bound<'py, PyAny>> {
-        self.source.read(|graph| id_page(py, graph.nodes_page(after.map(NodeId), limit)?))
+    fn nodes_page<'py>(
+        &self,
+        py: Python<'py>,
+        after: Option<Id>,
+        #[pyo3(from_py_with = calls::whole)] limit: usize,
+    ) -> Outcome<Bound<'py, PyAny>> {
+        self.source.read(|graph| id_page(py, of_page(py, limit, || graph.nodes_page(after.map(|id| id.0), limit))?))
     }
 
     /// Up to `limit` nodes with a label.
@@ -383,10 +396,11 @@ impl GraphReader {
         &self,
         py: Python<'py>,
         label: &str,
-        after: Option<u64>,
-        limit: usize,
+        after: Option<Id>,
+        #[pyo3(from_py_with = calls::whole)] limit: usize,
     ) -> Outcome<Bound<'py, PyAny>> {
-        self.source.read(|graph| id_page(py, graph.label_page(label, after.map(NodeId), limit)?))
+        self.source
+            .read(|graph| id_page(py, of_page(py, limit, || graph.label_page(label, after.map(|id| id.0), limit))?))
     }
 
     /// Up to `limit` edges after `after`.
@@ -394,11 +408,11 @@ impl GraphReader {
         &self,
         py: Python<'py>,
         after: Option<Bound<'py, PyAny>>,
-        limit: usize,
+        #[pyo3(from_py_with = calls::whole)] limit: usize,
     ) -> Outcome<Bound<'py, PyAny>> {
         self.source.read(|graph| {
             let after = following(graph, after.as_ref())?;
-            edge_page(py, graph, &graph.edges_page(after, limit)?)
+            edge_page(py, graph, &of_page(py, limit, || graph.edges_page(after, limit))?)
         })
     }
 
@@ -406,15 +420,15 @@ impl GraphReader {
     fn neighbors_page<'py>(
         &self,
         py: Python<'py>,
-        id: u64,
+        id: Id,
         direction: Way,
         types: Types,
         after: Option<Bound<'py, PyAny>>,
-        limit: usize,
+        #[pyo3(from_py_with = calls::whole)] limit: usize,
     ) -> Outcome<Bound<'py, PyAny>> {
         self.source.read(|graph| {
             let after = following(graph, after.as_ref())?;
-            let page = graph.neighbors_page(NodeId(id), direction.0, types.filter(), after, limit)?;
+            let page = of_page(py, limit, || graph.neighbors_page(id.0, direction.0, types.filter(), after, limit))?;
             edge_page(py, graph, &page)
         })
     }

@@ -2,7 +2,8 @@
 
 use crate::{
     blocking::long,
-    database::Database,
+    calls::{self, Path},
+    database::{Database, Db},
     errors::Outcome,
     options::{self, PyOpenOptions},
     report::Report,
@@ -10,7 +11,7 @@ use crate::{
 };
 use kitedb::{Token, TokenWait, Watch, io::Env, transport::TransportJson};
 use pyo3::{prelude::*, types::PyDict};
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 fn answered<'py, T: Report + Send>(
     py: Python<'py>,
@@ -57,8 +58,8 @@ impl Database {
         &self,
         py: Python<'_>,
         replica_id: &str,
-        epoch: u64,
-        applied_log_index: u64,
+        #[pyo3(from_py_with = calls::whole)] epoch: u64,
+        #[pyo3(from_py_with = calls::whole)] applied_log_index: u64,
     ) -> Outcome {
         let report = || self.db.primary_report_replica_progress(replica_id, epoch, applied_log_index);
         Ok(py.detach(report).failed("Failed to report replica progress")?)
@@ -120,8 +121,8 @@ impl Database {
         &self,
         py: Python<'_>,
         cursor: Option<&str>,
-        max_frames: usize,
-        max_bytes: usize,
+        #[pyo3(from_py_with = calls::whole)] max_frames: usize,
+        #[pyo3(from_py_with = calls::whole)] max_bytes: usize,
         include_payload: bool,
     ) -> Outcome<String> {
         long(py, |watch| {
@@ -155,7 +156,11 @@ impl Database {
     }
 
     /// Pulls and applies up to so many frames (0 counts as 1). Returns how many; 0: there is nothing new.
-    fn replica_catch_up_once(&self, py: Python<'_>, max_frames: usize) -> Outcome<u64> {
+    fn replica_catch_up_once(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = calls::whole)] max_frames: usize,
+    ) -> Outcome<u64> {
         let applied = self.ask(py, |db, _| {
             db.replica_catch_up_once(max_frames).failed("Failed replica catch-up").map(|applied| applied as u64)
         })?;
@@ -175,18 +180,18 @@ impl Database {
 
     /// Follows another source from now on.
     #[pyo3(signature = (source_db_path, source_sidecar_path=None))]
-    fn replica_repoint(
-        &self,
-        py: Python<'_>,
-        source_db_path: PathBuf,
-        source_sidecar_path: Option<PathBuf>,
-    ) -> Outcome {
-        self.ask(py, |db, _| db.replica_repoint(source_db_path, source_sidecar_path)).map(drop)
+    fn replica_repoint(&self, py: Python<'_>, source_db_path: Path, source_sidecar_path: Option<Path>) -> Outcome {
+        self.ask(py, |db, _| db.replica_repoint(source_db_path.0, source_sidecar_path.map(|path| path.0))).map(drop)
     }
 
     /// Waits until more than `seen` tries to pull have ended, or its state has changed, for at most `timeout_ms`. Returns how often
     /// that was by then.
-    fn replica_wait_for_news(&self, py: Python<'_>, seen: u64, timeout_ms: u64) -> Outcome<u64> {
+    fn replica_wait_for_news(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = calls::whole)] seen: u64,
+        #[pyo3(from_py_with = calls::whole)] timeout_ms: u64,
+    ) -> Outcome<u64> {
         let db = &self.db;
         long(py, |watch| Ok(db.replica_wait_for_news_with(seen, timeout_ms, watch)?))
     }
@@ -207,14 +212,24 @@ impl Database {
 
     /// Waits until this node shows the commit that a token names, for at most `timeout_ms`. False: it does not.
     #[pyo3(name = "wait_for_token")]
-    fn is_token_reached(&self, py: Python<'_>, token: &str, timeout_ms: u64) -> Outcome<bool> {
+    fn is_token_reached(
+        &self,
+        py: Python<'_>,
+        token: &str,
+        #[pyo3(from_py_with = calls::whole)] timeout_ms: u64,
+    ) -> Outcome<bool> {
         Ok(self.outcome(py, token, timeout_ms)? == TokenWait::Reached)
     }
 
     /// The same, saying what came of it: `reached`, `timed_out`, `epoch_changed` (the commit is off this node's history: the write is
     /// gone) or `needs_reseed`.
     #[pyo3(name = "wait_for_token_outcome")]
-    fn token_outcome(&self, py: Python<'_>, token: &str, timeout_ms: u64) -> Outcome<&'static str> {
+    fn token_outcome(
+        &self,
+        py: Python<'_>,
+        token: &str,
+        #[pyo3(from_py_with = calls::whole)] timeout_ms: u64,
+    ) -> Outcome<&'static str> {
         Ok(self.outcome(py, token, timeout_ms)?.as_str())
     }
 }
@@ -235,12 +250,12 @@ impl Database {
     #[pyo3(signature = (path, options=None, **kwargs))]
     fn detach<'py>(
         py: Python<'py>,
-        path: PathBuf,
+        path: Path,
         options: Option<&Bound<'py, PyOpenOptions>>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> Outcome<Bound<'py, PyAny>> {
         let options = options::open(options, kwargs)?;
-        answered(py, move |_| kitedb::Database::detach_in(Env::real(), path, options))
+        answered(py, move |_| kitedb::Database::detach_in(Env::real(), path.0, options))
     }
 
     /// Lets a primary lead whose files were copied, moved or restored, in place of the one that it was copied from.
@@ -248,21 +263,21 @@ impl Database {
     #[pyo3(signature = (path, options=None, **kwargs))]
     fn confirm_moved<'py>(
         py: Python<'py>,
-        path: PathBuf,
+        path: Path,
         options: Option<&Bound<'py, PyOpenOptions>>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> Outcome<Bound<'py, PyAny>> {
         let options = options::open(options, kwargs)?;
-        answered(py, move |_| kitedb::Database::confirm_moved_in(Env::real(), path, options))
+        answered(py, move |_| kitedb::Database::confirm_moved_in(Env::real(), path.0, options))
     }
 
     /// Mends the log of a database. `dry_run` changes nothing, and says what would be done; `cut_at` gives up what the log held after
     /// that commit; `replication_sidecar_path` says where the log is; `accept_hard_links` repairs a file with several.
     #[staticmethod]
     #[pyo3(signature = (path, **options))]
-    fn repair<'py>(py: Python<'py>, path: PathBuf, options: Option<&Bound<'py, PyDict>>) -> Outcome<Bound<'py, PyAny>> {
+    fn repair<'py>(py: Python<'py>, path: Path, options: Option<&Bound<'py, PyDict>>) -> Outcome<Bound<'py, PyAny>> {
         let options = options::repair(options)?;
-        answered(py, move |watch| kitedb::Database::repair(path, options.watched_by(watch)))
+        answered(py, move |watch| kitedb::Database::repair(path.0, options.watched_by(watch)))
     }
 
     /// Forgets a replica of the database at a path, whether or not a process has it open. Returns its id.
@@ -270,13 +285,13 @@ impl Database {
     #[pyo3(signature = (path, replica, options=None, **kwargs))]
     fn remove_replica_at<'py>(
         py: Python<'py>,
-        path: PathBuf,
+        path: Path,
         replica: &str,
         options: Option<&Bound<'py, PyOpenOptions>>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> Outcome<Bound<'py, PyAny>> {
         let options = options::open(options, kwargs)?;
-        answered(py, move |_| kitedb::Database::remove_replica_at(path, &options, replica))
+        answered(py, move |_| kitedb::Database::remove_replica_at(path.0, &options, replica))
     }
 
     /// Takes the operator's word that the replicas which are registered there are all that there are.
@@ -284,12 +299,12 @@ impl Database {
     #[pyo3(signature = (path, options=None, **kwargs))]
     fn confirm_replicas_at(
         py: Python<'_>,
-        path: PathBuf,
+        path: Path,
         options: Option<&Bound<'_, PyOpenOptions>>,
         kwargs: Option<&Bound<'_, PyDict>>,
     ) -> Outcome {
         let options = options::open(options, kwargs)?;
-        answered(py, move |_| kitedb::Database::confirm_replicas_at(path, &options)).map(drop)
+        answered(py, move |_| kitedb::Database::confirm_replicas_at(path.0, &options)).map(drop)
     }
 
     /// Lets go of the segments of the log of the database at a path that nobody asks for. `windows` is what is kept in place of what
@@ -298,30 +313,26 @@ impl Database {
     #[pyo3(signature = (path, windows=None, options=None, **kwargs))]
     fn run_retention_at<'py>(
         py: Python<'py>,
-        path: PathBuf,
+        path: Path,
         windows: Option<&Bound<'py, PyDict>>,
         options: Option<&Bound<'py, PyOpenOptions>>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> Outcome<Bound<'py, PyAny>> {
         let (options, windows) = (options::open(options, kwargs)?, options::windows(windows)?);
-        answered(py, move |_| kitedb::Database::run_retention_at(path, &options, &windows))
+        answered(py, move |_| kitedb::Database::run_retention_at(path.0, &options, &windows))
     }
 }
 
 /// Compares two databases, each as it is now.
 #[pyfunction]
-pub fn compare<'py>(py: Python<'py>, a: &Bound<'py, Database>, b: &Bound<'py, Database>) -> Outcome<Bound<'py, PyAny>> {
+pub fn compare<'py>(py: Python<'py>, a: Db<'py>, b: Db<'py>) -> Outcome<Bound<'py, PyAny>> {
     let (a, b) = (&a.get().db, &b.get().db);
     answered(py, |watch| kitedb::compare_with(a, b, watch))
 }
 
 /// Compares two databases, each as it is now, reading and comparing every element.
 #[pyfunction]
-pub fn compare_deep<'py>(
-    py: Python<'py>,
-    a: &Bound<'py, Database>,
-    b: &Bound<'py, Database>,
-) -> Outcome<Bound<'py, PyAny>> {
+pub fn compare_deep<'py>(py: Python<'py>, a: Db<'py>, b: Db<'py>) -> Outcome<Bound<'py, PyAny>> {
     let (a, b) = (&a.get().db, &b.get().db);
     answered(py, |watch| kitedb::compare_deep_with(a, b, watch))
 }
@@ -330,11 +341,7 @@ pub fn compare_deep<'py>(
 /// base64, up to 32 MiB. Raises `NOT_PRIMARY`, `INVALID_ARGUMENT`.
 #[pyfunction]
 #[pyo3(signature = (db, include_data=false))]
-pub fn collect_replication_snapshot_transport_json(
-    py: Python<'_>,
-    db: &Bound<'_, Database>,
-    include_data: bool,
-) -> Outcome<String> {
+pub fn collect_replication_snapshot_transport_json(py: Python<'_>, db: Db<'_>, include_data: bool) -> Outcome<String> {
     db.get().export_replication_snapshot_transport_json(py, include_data)
 }
 
@@ -344,10 +351,10 @@ pub fn collect_replication_snapshot_transport_json(
 #[pyo3(signature = (db, cursor=None, max_frames=128, max_bytes=1_048_576, include_payload=true))]
 pub fn collect_replication_log_transport_json(
     py: Python<'_>,
-    db: &Bound<'_, Database>,
+    db: Db<'_>,
     cursor: Option<&str>,
-    max_frames: usize,
-    max_bytes: usize,
+    #[pyo3(from_py_with = calls::whole)] max_frames: usize,
+    #[pyo3(from_py_with = calls::whole)] max_bytes: usize,
     include_payload: bool,
 ) -> Outcome<String> {
     db.get().export_replication_log_transport_json(py, cursor, max_frames, max_bytes, include_payload)

@@ -4,9 +4,10 @@ use crate::{
     arrow,
     blocking::long,
     buffers,
+    calls::{caught, pause},
     elements::{Edge, Node, Types},
     errors::{Outcome, finished, in_use, wrong_type},
-    source::Source,
+    source::{Owned, Source},
     values::{Select, Spelled},
 };
 use arrow_array::RecordBatch;
@@ -43,8 +44,8 @@ impl What {
         matches!(self, Self::Nodes(_) | Self::At { other: true, .. })
     }
 
-    pub fn at(id: u64, direction: Direction, types: Types) -> Self {
-        Self::At { id: NodeId(id), direction, types, other: false, sorted: false }
+    pub fn at(id: NodeId, direction: Direction, types: Types) -> Self {
+        Self::At { id, direction, types, other: false, sorted: false }
     }
 
     /// The nodes at the other ends.
@@ -87,7 +88,8 @@ struct Scan {
 }
 
 /// Rows of a scan. They come up to 1,024 at a time, and the state that is read is held until the last one was fetched, until `close()`,
-/// the end of a `with`, or until nobody has them any more: a `break` out of a loop and an exception end it, too.
+/// the end of a `with`, or until nobody has them any more: a `break` out of a loop and an exception end it, too. Until then their database
+/// is open, unless that was closed.
 #[pyclass(frozen, module = "kitedb")]
 pub struct Rows(Mutex<Scan>);
 
@@ -98,17 +100,17 @@ impl Rows {
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Scan) -> Outcome<T>) -> Outcome<T> {
-        f(&mut *self.0.try_lock().ok_or_else(|| in_use("scan"))?)
+        caught(|| f(&mut *self.0.try_lock().ok_or_else(|| in_use("scan"))?))
     }
 
     /// The state of a scan from which no row was fetched, and the columns that it has in Arrow.
-    fn arrow(&self, py: Python<'_>) -> Outcome<(Arc<View>, arrow::Layout)> {
+    fn arrow(&self, py: Python<'_>) -> Outcome<(Arc<View>, Owned, arrow::Layout)> {
         self.with(|scan| {
-            let view = match &scan.source {
+            let (view, db) = match &scan.source {
                 Some(_) if scan.begun() => Err(Error::invalid(
                     "rows of this scan were fetched one by one already: begin another one, and give that to Arrow",
                 ))?,
-                Some(Source::View(view)) => view.view()?,
+                Some(Source::View(view, db)) => (view.view()?, db.clone()),
                 Some(_) => Err(Error::invalid(
                     "a scan of a transaction is no Arrow stream: commit, and scan the database or a snapshot",
                 ))?,
@@ -123,7 +125,7 @@ impl Rows {
                     scan.layout.insert(layout).clone()
                 }
             };
-            Ok((view, layout))
+            Ok((view, db, layout))
         })
     }
 }
@@ -143,7 +145,6 @@ impl Rows {
         let list = PyList::empty(py);
         self.with(|scan| {
             loop {
-                py.check_signals()?;
                 for row in scan.fetched.drain(..) {
                     list.append(row)?;
                 }
@@ -218,14 +219,14 @@ impl Rows {
     ) -> Outcome<Bound<'py, PyCapsule>> {
         // What else it might be made into is for whoever asked to make.
         let _ = requested_schema;
-        let (view, layout) = self.arrow(py)?;
-        let reader = self.with(|scan| Ok(arrow::Scan::new(&view, &scan.what, layout, scan.kept.take())))?;
+        let (view, db, layout) = self.arrow(py)?;
+        let reader = self.with(|scan| Ok(arrow::Scan::new(&view, db, &scan.what, layout, scan.kept.take())))?;
         arrow::stream_capsule(py, reader)
     }
 
     /// The columns of that stream.
     fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyCapsule>> {
-        let (_, layout) = self.arrow(py)?;
+        let (_, _, layout) = self.arrow(py)?;
         arrow::schema_capsule(py, &layout.schema)
     }
 
@@ -275,6 +276,10 @@ impl Scan {
     /// Fetches the next batch. False: there is none.
     fn fetch(&mut self, py: Python<'_>) -> Outcome<bool> {
         let Some(source) = self.source.clone() else { return Ok(false) };
+        if !matches!(self.place, Place::Beginning) {
+            // Who asks may be written in C, as list() is, and let nobody in.
+            pause(py)?;
+        }
         let mut rows = Fetched { py, select: &self.select, spelled: Spelled::default(), to: &mut self.fetched };
         let (what, place) = (&self.what, self.place);
         self.place = source.read(|graph| match what {

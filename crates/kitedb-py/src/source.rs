@@ -1,6 +1,9 @@
 //! What reads and writes go to.
 
-use crate::errors::{Outcome, finished, in_use};
+use crate::{
+    calls::{self, caught},
+    errors::{Outcome, finished, in_use},
+};
 use kitedb::{BulkLoader, Database, Error, ErrorCode, Graph, Result, Transaction, TransactionHandle, ViewHandle};
 use parking_lot::Mutex;
 use pyo3::Python;
@@ -16,7 +19,8 @@ pub type Shared<T> = Arc<Mutex<Option<T>>>;
 #[derive(Clone)]
 pub enum Source {
     Database(Owned),
-    View(ViewHandle),
+    /// With the database that it is of, which stays open for it.
+    View(ViewHandle, Owned),
     Transaction(TransactionHandle),
     Bulk(Shared<BulkLoader>),
 }
@@ -24,39 +28,50 @@ pub enum Source {
 impl Source {
     /// Reads from it: of a database, its newest state.
     pub fn read<T>(&self, f: impl FnOnce(&dyn Graph) -> Outcome<T>) -> Outcome<T> {
-        match self {
+        caught(|| match self {
             Self::Database(db) => f(&db.snapshot()?),
-            Self::View(view) => f(&*view.view()?),
+            Self::View(view, _) => f(&*view.view()?),
             Self::Transaction(tx) => tx.with(|tx| Ok(f(tx)))?,
             Self::Bulk(bulk) => with(bulk, "bulk load", |bulk| Ok(f(&**bulk)))?,
-        }
+        })
     }
 
     /// Writes to it: to a database, as a transaction of its own.
     pub fn write<T: Send>(&self, py: Python<'_>, f: impl FnOnce(&mut Transaction) -> Result<T> + Send) -> Outcome<T> {
-        Ok(match self {
-            Self::Database(_) => py.detach(|| self.write_detached(f))?,
-            _ => self.write_detached(f)?,
-        })
+        match self {
+            Self::Database(_) => py.detach(|| self.write_detached(f)),
+            _ => self.write_detached(f),
+        }
     }
 
     /// The same for who has given the GIL up already, or need not.
-    pub fn write_detached<T>(&self, f: impl FnOnce(&mut Transaction) -> Result<T>) -> Result<T> {
-        match self {
-            Self::Database(db) => db.transaction(f),
-            Self::View(_) => Err(Error::new(ErrorCode::ReadOnly, "a snapshot is only read")),
-            Self::Transaction(tx) => tx.with(f),
-            Self::Bulk(bulk) => with(bulk, "bulk load", |bulk| f(bulk)),
-        }
+    pub fn write_detached<T>(&self, f: impl FnOnce(&mut Transaction) -> Result<T>) -> Outcome<T> {
+        caught(|| {
+            Ok(match self {
+                Self::Database(db) => db.transaction(f)?,
+                Self::View(..) => return Err(Error::new(ErrorCode::ReadOnly, "a snapshot is only read").into()),
+                Self::Transaction(tx) => tx.with(f)?,
+                Self::Bulk(bulk) => with(bulk, "bulk load", |bulk| f(bulk)).map_err(of_batch)?,
+            })
+        })
     }
 
     /// What reads the state that it shows now, for as long as that is held.
     pub fn held(&self) -> Outcome<Self> {
+        calls::enter();
         Ok(match self {
-            Self::Database(db) => Self::View(db.snapshot()?.with_origin(ORIGIN.clone()).into_handle()),
+            Self::Database(db) => Self::View(db.snapshot()?.with_origin(ORIGIN.clone()).into_handle(), db.clone()),
             other => other.clone(),
         })
     }
+}
+
+/// A batch grows until the next step: where it is too large, one who is told to use a bulk loader uses one already.
+fn of_batch(e: Error) -> Error {
+    if e.code() != ErrorCode::TransactionTooLarge {
+        return e;
+    }
+    e.context("The batch of this bulk load is too large: write less by each call, and call step() between them")
 }
 
 /// What statistics call who holds a state here, unless he says otherwise.

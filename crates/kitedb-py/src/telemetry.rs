@@ -2,8 +2,9 @@
 
 use crate::{
     blocking::long,
-    database::Database,
-    errors::{Outcome, finished},
+    calls,
+    database::Db,
+    errors::{Outcome, finished, left},
     options,
     report::Report,
 };
@@ -20,13 +21,13 @@ use std::sync::Arc;
 
 /// Figures of everything. Takes no lock that a commit takes.
 #[pyfunction]
-pub fn collect_metrics<'py>(py: Python<'py>, db: &Bound<'py, Database>) -> Outcome<Bound<'py, PyAny>> {
+pub fn collect_metrics<'py>(py: Python<'py>, db: Db<'py>) -> Outcome<Bound<'py, PyAny>> {
     db.get().db.collect_metrics()?.report(py)
 }
 
 /// Whether the database is well, and what is wrong if it is not.
 #[pyfunction]
-pub fn health_check<'py>(py: Python<'py>, db: &Bound<'py, Database>) -> Outcome<Bound<'py, PyAny>> {
+pub fn health_check<'py>(py: Python<'py>, db: Db<'py>) -> Outcome<Bound<'py, PyAny>> {
     db.get().db.health_check()?.report(py)
 }
 
@@ -34,32 +35,26 @@ pub fn health_check<'py>(py: Python<'py>, db: &Bound<'py, Database>) -> Outcome<
 /// `linted`), `database_label` (`file_name`, `path` or `none`), `database_name`.
 #[pyfunction]
 #[pyo3(signature = (db, **options))]
-pub fn collect_replication_metrics_prometheus(
-    db: &Bound<'_, Database>,
-    options: Option<&Bound<'_, PyDict>>,
-) -> Outcome<String> {
+pub fn collect_replication_metrics_prometheus(db: Db<'_>, options: Option<&Bound<'_, PyDict>>) -> Outcome<String> {
     let options = options::prometheus(options)?;
     Ok(render_replication_metrics_prometheus_with_options(&db.get().db.collect_metrics()?, &options))
 }
 
 /// The replication metrics as OTLP in JSON.
 #[pyfunction]
-pub fn collect_replication_metrics_otel_json(db: &Bound<'_, Database>) -> Outcome<String> {
+pub fn collect_replication_metrics_otel_json(db: Db<'_>) -> Outcome<String> {
     Ok(collect_replication_metrics_otel_json_single_file(&db.get().db)?)
 }
 
 /// The replication metrics as OTLP in protobuf.
 #[pyfunction]
-pub fn collect_replication_metrics_otel_protobuf<'py>(
-    py: Python<'py>,
-    db: &Bound<'py, Database>,
-) -> Outcome<Bound<'py, PyBytes>> {
+pub fn collect_replication_metrics_otel_protobuf<'py>(py: Python<'py>, db: Db<'py>) -> Outcome<Bound<'py, PyBytes>> {
     Ok(PyBytes::new(py, &collect_replication_metrics_otel_protobuf_single_file(&db.get().db)?))
 }
 
 /// What a push is given: the options are looked at before the database is.
 fn push<'py>(
-    db: &Bound<'py, Database>,
+    db: &Db<'py>,
     transport: OtlpTransport,
     endpoint: &str,
     timeout_ms: i64,
@@ -81,13 +76,13 @@ macro_rules! pushes {
         #[pyfunction]
         #[pyo3(signature = (db, endpoint, timeout_ms=5000, bearer_token=None, **options))]
         pub fn $name<'py>(
-            db: &Bound<'py, Database>,
+            db: Db<'py>,
             endpoint: &str,
-            timeout_ms: i64,
+            #[pyo3(from_py_with = calls::whole)] timeout_ms: i64,
             bearer_token: Option<&str>,
             options: Option<&Bound<'py, PyDict>>,
         ) -> Outcome<Bound<'py, PyAny>> {
-            push(db, OtlpTransport::$transport, endpoint, timeout_ms, bearer_token, options)
+            push(&db, OtlpTransport::$transport, endpoint, timeout_ms, bearer_token, options)
         }
     )*};
 }
@@ -160,9 +155,9 @@ impl Exporter {
         slf
     }
 
-    #[pyo3(signature = (*_exc))]
-    fn __exit__(&self, py: Python<'_>, _exc: &Bound<'_, PyTuple>) -> Outcome {
-        self.close(py)
+    #[pyo3(signature = (*exc))]
+    fn __exit__(&self, py: Python<'_>, exc: &Bound<'_, PyTuple>) -> Outcome {
+        left(exc, self.close(py))
     }
 }
 
@@ -171,7 +166,7 @@ impl Exporter {
 #[pyfunction]
 #[pyo3(signature = (db, transport, endpoint, **options))]
 pub fn start_exporter(
-    db: &Bound<'_, Database>,
+    db: Db<'_>,
     transport: &str,
     endpoint: &str,
     options: Option<&Bound<'_, PyDict>>,

@@ -1,6 +1,9 @@
 //! Dates, times and durations: as `datetime` has them where that says them exactly, and as classes of this package.
 
-use crate::errors::{Outcome, wrong_value};
+use crate::{
+    calls,
+    errors::{Outcome, wrong_value},
+};
 use kitedb::{Date, DateTime, Duration, LocalDateTime, LocalTime, Time, Value, ValueRef};
 use pyo3::{
     exceptions::PyOverflowError,
@@ -74,7 +77,7 @@ classes! {
 impl PyLocalDate {
     /// The day that is so many days after 1970-01-01.
     #[new]
-    fn new(days: i64) -> Outcome<Self> {
+    fn new(#[pyo3(from_py_with = calls::whole)] days: i64) -> Outcome<Self> {
         Ok(Self(Date::new(days)?))
     }
 
@@ -89,7 +92,7 @@ impl PyLocalDate {
 impl PyLocalTime {
     /// So many nanoseconds since midnight.
     #[new]
-    fn new(nanoseconds: u64) -> Outcome<Self> {
+    fn new(#[pyo3(from_py_with = calls::whole)] nanoseconds: u64) -> Outcome<Self> {
         Ok(Self(LocalTime::new(nanoseconds)?))
     }
 
@@ -104,7 +107,10 @@ impl PyLocalTime {
 impl PyOffsetTime {
     /// So many nanoseconds since midnight there, and seconds by which clocks there are ahead of UTC.
     #[new]
-    fn new(nanoseconds: u64, offset_seconds: i32) -> Outcome<Self> {
+    fn new(
+        #[pyo3(from_py_with = calls::whole)] nanoseconds: u64,
+        #[pyo3(from_py_with = calls::whole)] offset_seconds: i32,
+    ) -> Outcome<Self> {
         Ok(Self(Time::new(nanoseconds, offset_seconds)?))
     }
 
@@ -126,7 +132,10 @@ impl PyLocalDateTime {
     /// Seconds since 1970-01-01 00:00, rounded down, and nanoseconds after those.
     #[new]
     #[pyo3(signature = (seconds, nanoseconds=0))]
-    fn new(seconds: i64, nanoseconds: u32) -> Outcome<Self> {
+    fn new(
+        #[pyo3(from_py_with = calls::whole)] seconds: i64,
+        #[pyo3(from_py_with = calls::whole)] nanoseconds: u32,
+    ) -> Outcome<Self> {
         Ok(Self(LocalDateTime::new(seconds, nanoseconds)?))
     }
 
@@ -148,7 +157,12 @@ impl PyZonedDateTime {
     /// Seconds since 1970-01-01 00:00 UTC, rounded down, nanoseconds after those, the offset from UTC in seconds, and the zone.
     #[new]
     #[pyo3(signature = (seconds, nanoseconds=0, offset_seconds=0, zone=None))]
-    fn new(seconds: i64, nanoseconds: u32, offset_seconds: i32, zone: Option<&str>) -> Outcome<Self> {
+    fn new(
+        #[pyo3(from_py_with = calls::whole)] seconds: i64,
+        #[pyo3(from_py_with = calls::whole)] nanoseconds: u32,
+        #[pyo3(from_py_with = calls::whole)] offset_seconds: i32,
+        zone: Option<&str>,
+    ) -> Outcome<Self> {
         Ok(Self(DateTime::new(seconds, nanoseconds, offset_seconds, zone)?))
     }
 
@@ -182,7 +196,12 @@ impl PyDuration {
     /// Minus half a second is -1 seconds and 500,000,000 nanoseconds.
     #[new]
     #[pyo3(signature = (*, months=0, days=0, seconds=0, nanoseconds=0))]
-    fn new(months: i64, days: i64, seconds: i64, nanoseconds: u32) -> Outcome<Self> {
+    fn new(
+        #[pyo3(from_py_with = calls::whole)] months: i64,
+        #[pyo3(from_py_with = calls::whole)] days: i64,
+        #[pyo3(from_py_with = calls::whole)] seconds: i64,
+        #[pyo3(from_py_with = calls::whole)] nanoseconds: u32,
+    ) -> Outcome<Self> {
         Ok(Self(Duration::new(months, days, seconds, nanoseconds)?))
     }
 
@@ -234,8 +253,13 @@ fn time_of(value: &Bound<'_, PyAny>) -> Outcome<LocalTime> {
     let hours: u64 = number(value, "hour")?;
     let (minutes, seconds): (u64, u64) = (number(value, "minute")?, number(value, "second")?);
     let micros: u64 = number(value, "microsecond")?;
-    let nanos = micros * 1000 + below_micros(value, "nanosecond")?;
-    Ok(LocalTime::new(((hours * 60 + minutes) * 60 + seconds) * NANOS + nanos)?)
+    let nanos = micros.saturating_mul(1000).saturating_add(below_micros(value, "nanosecond")?);
+    let of_clock = |hours: u64, minutes: u64, seconds: u64, nanos: u64| {
+        let minutes = hours.checked_mul(60)?.checked_add(minutes)?;
+        minutes.checked_mul(60)?.checked_add(seconds)?.checked_mul(NANOS)?.checked_add(nanos)
+    };
+    let nanos = of_clock(hours, minutes, seconds, nanos).ok_or_else(|| wrong_value("a time of no day"))?;
+    Ok(LocalTime::new(nanos)?)
 }
 
 /// The offset of an aware value, in seconds; `None` of a naive one.
@@ -254,11 +278,16 @@ fn offset_of(value: &Bound<'_, PyAny>) -> Outcome<Option<i32>> {
     if number::<i32>(&offset, "microseconds")? != 0 {
         return Err(wrong_value(format_args!("the offset {offset} is of no whole seconds: give one that is")));
     }
-    Ok(Some(days * 86_400 + seconds))
+    let whole = days.checked_mul(86_400).and_then(|days| days.checked_add(seconds));
+    Ok(Some(whole.ok_or_else(|| wrong_value(format_args!("the offset {offset} is of too many days")))?))
 }
 
 /// The value that an object of `datetime`, or of this package, is; `None` if it is neither.
 pub fn from_py(value: &Bound<'_, PyAny>) -> Outcome<Option<Value>> {
+    if value.is_instance_of::<PyDateTime>() && !value.is_exact_instance_of::<PyDateTime>() && value.ne(value)? {
+        // As that of pandas, which is no day and is not equal to itself.
+        return Err(wrong_value(format_args!("no property can be {value}, which is no time: give None")));
+    }
     Ok(Some(if value.is_instance_of::<PyDateTime>() {
         let local = LocalDateTime::of(date_of(value)?, time_of(value)?);
         match offset_of(value)? {
@@ -268,7 +297,7 @@ pub fn from_py(value: &Bound<'_, PyAny>) -> Outcome<Option<Value>> {
                     Some(key) => key.extract()?,
                     None => None,
                 };
-                let seconds = local.seconds() - i64::from(offset);
+                let seconds = local.seconds().saturating_sub(i64::from(offset));
                 Value::DateTime(DateTime::new(seconds, local.nanos(), offset, zone.as_deref())?)
             }
         }
@@ -282,7 +311,7 @@ pub fn from_py(value: &Bound<'_, PyAny>) -> Outcome<Option<Value>> {
         }
     } else if value.is_instance_of::<PyDelta>() {
         let micros: u64 = number(value, "microseconds")?;
-        let nanos = micros * 1000 + below_micros(value, "nanoseconds")?;
+        let nanos = micros.saturating_mul(1000).saturating_add(below_micros(value, "nanoseconds")?);
         let nanos = u32::try_from(nanos).map_err(|_| PyOverflowError::new_err("a duration of too many nanoseconds"))?;
         Value::Duration(Duration::new(0, number(value, "days")?, number(value, "seconds")?, nanos)?)
     } else if let Ok(v) = value.cast::<PyLocalDate>() {

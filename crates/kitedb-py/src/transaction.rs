@@ -2,6 +2,8 @@
 
 use crate::{
     blocking,
+    buffers::room,
+    calls,
     errors::{Outcome, finished},
     reader::GraphReader,
     source::{Owned, Shared, Source, let_go, take, with},
@@ -150,15 +152,15 @@ impl PyPending {
 }
 
 /// One state, which never changes, blocks no writer and is blocked by none. It holds what it shows until it is released: at the end of
-/// a `with`, by `release()`, or once nobody has it any more.
+/// a `with`, by `release()`, or once nobody has it any more. Until then its database is open, unless that was closed.
 #[pyclass(frozen, extends = GraphReader, module = "kitedb")]
 pub struct Snapshot(ViewHandle);
 
 impl Snapshot {
-    pub fn of(py: Python<'_>, view: kitedb::View, origin: &str) -> PyResult<Py<Self>> {
-        let view = view.with_origin(origin).into_handle();
-        let reader = GraphReader { source: Source::View(view.clone()) };
-        Py::new(py, PyClassInitializer::from(reader).add_subclass(Self(view)))
+    pub fn of(py: Python<'_>, db: &Owned, origin: &str) -> Outcome<Py<Self>> {
+        let view = db.snapshot()?.with_origin(origin).into_handle();
+        let reader = GraphReader { source: Source::View(view.clone(), db.clone()) };
+        Ok(Py::new(py, PyClassInitializer::from(reader).add_subclass(Self(view)))?)
     }
 }
 
@@ -219,15 +221,17 @@ impl Snapshot {
 pub struct PyBulkLoader {
     bulk: Shared<BulkLoader>,
     ended: AtomicBool,
+    /// It stays open for it.
+    _db: Owned,
 }
 
 const BULK: &str = "bulk load";
 
 impl PyBulkLoader {
-    pub fn begun(py: Python<'_>, bulk: BulkLoader) -> PyResult<Py<Self>> {
+    pub fn begun(py: Python<'_>, db: &Owned, bulk: BulkLoader) -> PyResult<Py<Self>> {
         let bulk = Shared::new(parking_lot::Mutex::new(Some(bulk)));
         let reader = GraphReader { source: Source::Bulk(bulk.clone()) };
-        let this = Self { bulk, ended: AtomicBool::new(false) };
+        let this = Self { bulk, ended: AtomicBool::new(false), _db: db.clone() };
         Py::new(py, PyClassInitializer::from(reader).add_subclass(GraphWriter).add_subclass(this))
     }
 
@@ -352,10 +356,16 @@ impl ExportedSnapshot {
     }
 
     /// Exactly `length` bytes at `offset`.
-    fn read<'py>(&self, py: Python<'py>, offset: u64, length: u32) -> Outcome<Bound<'py, pyo3::types::PyBytes>> {
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = calls::whole)] offset: u64,
+        #[pyo3(from_py_with = calls::whole)] length: u32,
+    ) -> Outcome<Bound<'py, pyo3::types::PyBytes>> {
         let export = self.get()?;
         let bytes = blocking::long(py, |_| {
-            let mut bytes = vec![0; length as usize];
+            let mut bytes = room(length as usize)?;
+            bytes.resize(length as usize, 0);
             export.read_at(&mut bytes, offset)?;
             Ok(bytes)
         })?;

@@ -1,7 +1,8 @@
 //! Property values: what Python's become, and what Python is given.
 
 use crate::{
-    buffers::{format_of, numbers_in},
+    buffers::{format_of, numbers_in, push},
+    calls::{caught, enter, entries},
     errors::{Fault, Outcome, type_name, wrong_type},
     temporal,
 };
@@ -12,7 +13,10 @@ use pyo3::{
     exceptions::{PyOverflowError, PyTypeError},
     prelude::*,
     pybacked::PyBackedStr,
-    types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PyMemoryView, PyString, PyTuple},
+    types::{
+        PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyIterator, PyList, PyMapping, PyMemoryView,
+        PySet, PyString, PyTuple,
+    },
 };
 use rustc_hash::FxHashMap;
 use std::{collections::BTreeMap, ops::Deref};
@@ -22,7 +26,7 @@ use std::{collections::BTreeMap, ops::Deref};
 /// # Errors
 /// `TypeError` for what no property can hold, `OverflowError` for an integer of more than 64 bits.
 pub fn from_py(value: &Bound<'_, PyAny>) -> Outcome<Value> {
-    nested(value, 0)
+    caught(|| nested(value, 0))
 }
 
 fn nested(value: &Bound<'_, PyAny>, depth: usize) -> Outcome<Value> {
@@ -57,8 +61,13 @@ fn nested(value: &Bound<'_, PyAny>, depth: usize) -> Outcome<Value> {
         return v.iter().map(|item| nested(&item, depth + 1)).collect::<Outcome<_>>().map(Value::List);
     }
     if let Ok(v) = value.cast::<PyDict>() {
-        let entry = |(name, value)| map_entry(&name, &value, depth);
-        return v.iter().map(entry).collect::<Outcome<_>>().map(Value::Map);
+        let mut map = BTreeMap::new();
+        entries(v, |name, value| {
+            let (name, value) = map_entry(&name, &value, depth)?;
+            map.insert(name, value);
+            Ok(())
+        })?;
+        return Ok(Value::Map(map));
     }
     if let Ok(v) = value.cast::<PyByteArray>() {
         return Ok(Value::Bytes(v.to_vec()));
@@ -83,8 +92,10 @@ fn nested(value: &Bound<'_, PyAny>, depth: usize) -> Outcome<Value> {
             value => return value,
         }
     }
-    if let Ok(buffer) = PyUntypedBuffer::get(value) {
-        return of_buffer(value, &buffer);
+    match PyUntypedBuffer::get(value) {
+        Ok(buffer) => return of_buffer(value, &buffer),
+        Err(e) if value.is_instance_of::<PyMemoryView>() => return Err(e.into()),
+        Err(_) => {}
     }
     // One number of NumPy, whose buffer has no shape.
     if value.hasattr("dtype")?
@@ -141,9 +152,8 @@ fn bytes_of<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
 
 /// A vector: a buffer of 32-bit floats, or numbers one by one, which are rounded to those.
 pub fn vector(value: &Bound<'_, PyAny>) -> Outcome<Vec<f32>> {
-    if value.is_instance_of::<PyString>() || value.is_instance_of::<PyBytes>() {
-        return Err(wrong_type(format_args!("a vector is given a {}: give numbers", type_name(value))));
-    }
+    enter();
+    require_sequence(value, "a vector", "give numbers, as a list or an array has them")?;
     if let Ok(buffer) = PyUntypedBuffer::get(value) {
         return match of_buffer(value, &buffer)? {
             Value::Vector(vector) => Ok(vector),
@@ -156,7 +166,37 @@ pub fn vector(value: &Bound<'_, PyAny>) -> Outcome<Vec<f32>> {
         return Err(wrong_type(format_args!("a vector is a {}: give numbers", type_name(value))));
     };
     // One by one: as many f64 would be twice as large.
-    numbers.map(|number| Ok(number?.extract::<f64>()? as f32)).collect()
+    let mut vector = Vec::new();
+    for number in numbers {
+        push(&mut vector, number?.extract::<f64>()? as f32)?;
+    }
+    Ok(vector)
+}
+
+/// Refuses what is iterable, and whose items are not in the order in which somebody gave them, or are no items: a str, bytes, a set, a
+/// dict and other mappings, a table.
+pub fn require_sequence(value: &Bound<'_, PyAny>, what: &str, instead: &str) -> Outcome {
+    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() || value.is_instance_of::<PyIterator>() {
+        return Ok(());
+    }
+    let is_other = value.is_instance_of::<PyString>()
+        || value.is_instance_of::<PyBytes>()
+        || value.is_instance_of::<PyByteArray>()
+        || value.is_instance_of::<PySet>()
+        || value.is_instance_of::<PyFrozenSet>()
+        || value.cast::<PyMapping>().is_ok();
+    let found = type_name(value);
+    if is_other {
+        return Err(wrong_type(format_args!("{what} is a {found}: {instead}")));
+    }
+    // Of pandas, Polars, pyarrow, DuckDB: it has columns, and what iterates over it meets those, or their names.
+    if value.hasattr("columns")? && (value.hasattr("__arrow_c_stream__")? || value.hasattr("__arrow_c_array__")?) {
+        return Err(wrong_type(format_args!(
+            "{what} is a {found}, which is a table of columns: {instead}; its rows are dicts by to_dict('records') in pandas, \
+             to_dicts() in Polars, to_pylist() in pyarrow, and one column is an array of NumPy by to_numpy()"
+        )));
+    }
+    Ok(())
 }
 
 /// A vector as a `memoryview` of format `f`, which NumPy takes as it is.
@@ -219,12 +259,14 @@ pub type Props = Vec<(usize, Value)>;
 
 /// The properties in a dict or another mapping.
 pub fn props<'py>(names: &mut Names<'py>, given: Option<&Bound<'py, PyAny>>) -> Outcome<Props> {
+    enter();
     let Some(given) = given.filter(|given| !given.is_none()) else { return Ok(Vec::new()) };
     if let Ok(dict) = given.cast::<PyDict>() {
         let mut props = Vec::with_capacity(dict.len());
-        for (name, value) in dict.iter() {
+        entries(dict, |name, value| {
             props.push((names.number(&name, "the name of a property")?, of_name(&name, &value)?));
-        }
+            Ok(())
+        })?;
         return Ok(props);
     }
     let Ok(mapping) = given.cast::<PyMapping>() else {
@@ -268,6 +310,7 @@ impl<'py> FromPyObject<'_, 'py> for Selected {
     type Error = PyErr;
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        enter();
         if value.is_instance_of::<PyString>() {
             return Err(wrong_type("select is a str: give a list of the names of properties").into());
         }

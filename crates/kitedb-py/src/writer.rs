@@ -1,17 +1,18 @@
 //! Writes: of a transaction, of the batch of a bulk load, or to a database, where each is a transaction.
 
 use crate::{
-    calls,
+    buffers::push,
+    calls::{self, Id, caught, enter, entries, pause},
     elements::{EdgeKey, NamedEdge},
     errors::{Outcome, type_name, wrong_type, wrong_value},
     reader::GraphReader,
     report,
-    values::{self, Names, Props},
+    values::{self, Names, Props, require_sequence},
 };
 use kitedb::{EdgeTypeId, GraphRead, LabelId, NewNode, NodeId, PropKeyId, Result, Transaction, Value};
 use pyo3::{
     prelude::*,
-    types::{PyDict, PyString, PyTuple},
+    types::{PyDict, PyMapping, PyString, PyTuple},
 };
 
 /// What writes to a graph, and reads it. Names that are not in use yet (labels, types, properties) are defined by using them. What a
@@ -87,20 +88,21 @@ struct Described {
 impl Described {
     fn read<'py>(
         names: &mut Names<'py>,
-        (key, id): (Option<String>, Option<u64>),
+        (key, id): (Option<String>, Option<Id>),
         labels: Option<&Bound<'py, PyAny>>,
         props: Option<&Bound<'py, PyAny>>,
     ) -> Outcome<Self> {
+        enter();
         let mut numbers = Vec::new();
         if let Some(labels) = labels.filter(|labels| !labels.is_none()) {
-            if labels.is_instance_of::<PyString>() || labels.is_instance_of::<PyDict>() {
+            if labels.is_instance_of::<PyString>() || labels.cast::<PyMapping>().is_ok() {
                 return Err(wrong_type(format_args!("labels is a {}: give a list of them", type_name(labels))));
             }
             for label in labels.try_iter()? {
                 numbers.push(names.number(&label?, "a label")?);
             }
         }
-        Ok(Self { id: id.map(NodeId), key, labels: numbers, props: values::props(names, props)? })
+        Ok(Self { id: id.map(|id| id.0), key, labels: numbers, props: values::props(names, props)? })
     }
 
     /// Of a key, or of a dict with `key`, `id`, `labels` and `props`, each where it is said.
@@ -115,7 +117,7 @@ impl Described {
             )));
         };
         let (mut key, mut id, mut labels, mut props) = (None, None, None, None);
-        for (name, value) in dict.iter() {
+        entries(dict, |name, value| {
             match name.cast::<PyString>()?.to_str()? {
                 "key" => key = value.extract()?,
                 "id" => id = value.extract()?,
@@ -123,7 +125,8 @@ impl Described {
                 "props" => props = Some(value),
                 other => return Err(unknown("a node", other, "key, id, labels and props")),
             }
-        }
+            Ok(())
+        })?;
         Self::read(names, (key, id), labels.as_ref(), props.as_ref())
     }
 
@@ -173,32 +176,53 @@ impl NewEdge {
             let (src, ty, dst) = (tuple.get_item(0)?, tuple.get_item(1)?, tuple.get_item(2)?);
             let props = if n == 4 { Some(tuple.get_item(3)?) } else { None };
             let props = values::props(names, props.as_ref())?;
-            let (src, dst) = (NodeId(src.extract()?), NodeId(dst.extract()?));
+            let (src, dst) = (src.extract::<Id>()?.0, dst.extract::<Id>()?.0);
             return Ok(Self { src, ty: names.number(&ty, "the type of an edge")?, dst, rank: 0, props });
         }
         if let Ok(dict) = given.cast::<PyDict>() {
             let (mut src, mut ty, mut dst, mut rank, mut props) = (None, None, None, 0, None);
-            for (name, value) in dict.iter() {
+            entries(dict, |name, value| {
                 match name.cast::<PyString>()?.to_str()? {
-                    "src" => src = Some(value.extract()?),
+                    "src" => src = Some(value.extract::<Id>()?.0),
                     "type" => ty = Some(value),
-                    "dst" => dst = Some(value.extract()?),
+                    "dst" => dst = Some(value.extract::<Id>()?.0),
                     "rank" => rank = value.extract()?,
                     "props" => props = Some(value),
                     other => return Err(unknown("an edge", other, "src, type, dst, rank and props")),
                 }
-            }
+                Ok(())
+            })?;
             let (Some(src), Some(ty), Some(dst)) = (src, ty, dst) else {
                 return Err(wrong_value("an edge lacks its src, type or dst: give all three"));
             };
             let ty = names.number(&ty, "the type of an edge")?;
             let props = values::props(names, props.as_ref())?;
-            return Ok(Self { src: NodeId(src), ty, dst: NodeId(dst), rank, props });
+            return Ok(Self { src, ty, dst, rank, props });
         }
         let NamedEdge { src, ty, dst, rank } = NamedEdge::read(given)?;
         let ty = names.number(PyString::new(given.py(), &ty).as_any(), "the type of an edge")?;
         Ok(Self { src, ty, dst, rank, props: Vec::new() })
     }
+}
+
+/// What `read` makes of each of many.
+fn each<'py, T>(
+    given: &Bound<'py, PyAny>,
+    what: &str,
+    mut read: impl FnMut(&Bound<'py, PyAny>) -> Outcome<T>,
+) -> Outcome<Vec<T>> {
+    caught(|| {
+        // Others are iterable as well, and would make what they do not say.
+        require_sequence(given, what, "give a list of them, each a dict or what else names one")?;
+        let mut all = Vec::new();
+        for one in given.try_iter()? {
+            push(&mut all, read(&one?)?)?;
+            if all.len().is_multiple_of(calls::ROWS) {
+                pause(given.py())?;
+            }
+        }
+        Ok(all)
+    })
 }
 
 /// Exactly that edge; where no edge has its type, the error says so, and no name is defined.
@@ -222,7 +246,7 @@ impl GraphWriter {
         f: impl FnOnce(&mut Transaction) -> Result<T> + Send,
     ) -> Outcome<T> {
         let source = &slf.as_super().get().source;
-        if elements <= FEW { source.write(slf.py(), f) } else { Ok(slf.py().detach(|| source.write_detached(f))?) }
+        if elements <= FEW { source.write(slf.py(), f) } else { slf.py().detach(|| source.write_detached(f)) }
     }
 }
 
@@ -241,7 +265,7 @@ impl GraphWriter {
     fn create_node(
         slf: &Bound<'_, Self>,
         key: Option<String>,
-        id: Option<u64>,
+        id: Option<Id>,
         labels: Option<Bound<'_, PyAny>>,
         props: Option<Bound<'_, PyAny>>,
     ) -> Outcome<u64> {
@@ -258,12 +282,7 @@ impl GraphWriter {
     /// is said.
     fn create_nodes_batch(slf: &Bound<'_, Self>, nodes: &Bound<'_, PyAny>) -> Outcome<Vec<u64>> {
         let mut names = Names::default();
-        // One of them is iterable as well, and would make others than it says.
-        if nodes.is_instance_of::<PyString>() || nodes.is_instance_of::<PyDict>() {
-            return Err(wrong_type(format_args!("nodes is a {}: give a list of them", type_name(nodes))));
-        }
-        let described: Vec<_> =
-            nodes.try_iter()?.map(|node| Described::of(&mut names, &node?)).collect::<Outcome<_>>()?;
+        let described = each(nodes, "nodes", |node| Described::of(&mut names, node))?;
         let texts = names.texts;
         Self::write_many(slf, described.len(), move |tx| {
             let mut ids = Ids::new(&texts);
@@ -274,52 +293,53 @@ impl GraphWriter {
     }
 
     /// Deletes a node and, with it, its edges, properties, labels and vectors.
-    fn delete_node(slf: &Bound<'_, Self>, id: u64) -> Outcome {
-        Self::write(slf, move |tx| tx.delete_node(NodeId(id)))
+    fn delete_node(slf: &Bound<'_, Self>, id: Id) -> Outcome {
+        // However many edges it has.
+        Self::write_many(slf, usize::MAX, move |tx| tx.delete_node(id.0))
     }
 
     /// Returns whether the node did not have it.
-    fn add_node_label(slf: &Bound<'_, Self>, id: u64, label: &str) -> Outcome<bool> {
-        Self::write(slf, move |tx| tx.add_node_label(NodeId(id), label))
+    fn add_node_label(slf: &Bound<'_, Self>, id: Id, label: &str) -> Outcome<bool> {
+        Self::write(slf, move |tx| tx.add_node_label(id.0, label))
     }
 
     /// Returns whether the node had it.
-    fn remove_node_label(slf: &Bound<'_, Self>, id: u64, label: &str) -> Outcome<bool> {
-        Self::write(slf, move |tx| tx.remove_node_label(NodeId(id), label))
+    fn remove_node_label(slf: &Bound<'_, Self>, id: Id, label: &str) -> Outcome<bool> {
+        Self::write(slf, move |tx| tx.remove_node_label(id.0, label))
     }
 
     /// Sets a property of a node. Raises `NODE_NOT_FOUND`.
-    fn set_node_prop(slf: &Bound<'_, Self>, id: u64, name: &str, value: &Bound<'_, PyAny>) -> Outcome {
+    fn set_node_prop(slf: &Bound<'_, Self>, id: Id, name: &str, value: &Bound<'_, PyAny>) -> Outcome {
         let value = values::from_py(value)?;
-        Self::write(slf, move |tx| tx.set_node_prop(NodeId(id), name, value))
+        Self::write(slf, move |tx| tx.set_node_prop(id.0, name, value))
     }
 
     /// Returns whether it was there.
-    fn delete_node_prop(slf: &Bound<'_, Self>, id: u64, name: &str) -> Outcome<bool> {
-        Self::write(slf, move |tx| tx.delete_node_prop(NodeId(id), name))
+    fn delete_node_prop(slf: &Bound<'_, Self>, id: Id, name: &str) -> Outcome<bool> {
+        Self::write(slf, move |tx| tx.delete_node_prop(id.0, name))
     }
 
     /// Stores a vector: a buffer of float32, or numbers, which are rounded to that. The first one under a name fixes the length of
     /// all others there. Raises `VECTOR_DIMENSION`.
-    fn set_node_vector(slf: &Bound<'_, Self>, id: u64, name: &str, vector: &Bound<'_, PyAny>) -> Outcome {
+    fn set_node_vector(slf: &Bound<'_, Self>, id: Id, name: &str, vector: &Bound<'_, PyAny>) -> Outcome {
         let vector = values::vector(vector)?;
-        Self::write(slf, move |tx| tx.set_node_vector(NodeId(id), name, &vector))
+        Self::write(slf, move |tx| tx.set_node_vector(id.0, name, &vector))
     }
 
     /// Returns whether it was there.
-    fn delete_node_vector(slf: &Bound<'_, Self>, id: u64, name: &str) -> Outcome<bool> {
-        Self::write(slf, move |tx| tx.delete_node_vector(NodeId(id), name))
+    fn delete_node_vector(slf: &Bound<'_, Self>, id: Id, name: &str) -> Outcome<bool> {
+        Self::write(slf, move |tx| tx.delete_node_vector(id.0, name))
     }
 
     /// Adds an edge between nodes that exist. Raises `EDGE_EXISTS` where one of that type leads there, whatever its rank.
     #[pyo3(signature = (src, r#type, dst, props=None))]
-    fn add_edge(slf: &Bound<'_, Self>, src: u64, r#type: &str, dst: u64, props: Option<Bound<'_, PyAny>>) -> Outcome {
+    fn add_edge(slf: &Bound<'_, Self>, src: Id, r#type: &str, dst: Id, props: Option<Bound<'_, PyAny>>) -> Outcome {
         let mut names = Names::default();
         let props = values::props(&mut names, props.as_ref())?;
         let texts = names.texts;
         Self::write(slf, move |tx| {
             let props = Ids::new(&texts).props(tx, props)?;
-            tx.add_edge_with_props(NodeId(src), r#type, NodeId(dst), &props)
+            tx.add_edge_with_props(src.0, r#type, dst.0, &props)
         })
     }
 
@@ -327,9 +347,9 @@ impl GraphWriter {
     #[pyo3(signature = (src, r#type, dst, props=None))]
     fn add_parallel_edge<'py>(
         slf: &Bound<'py, Self>,
-        src: u64,
+        src: Id,
         r#type: &str,
-        dst: u64,
+        dst: Id,
         props: Option<Bound<'py, PyAny>>,
     ) -> Outcome<Bound<'py, EdgeKey>> {
         let mut names = Names::default();
@@ -337,7 +357,7 @@ impl GraphWriter {
         let texts = names.texts;
         let edge = Self::write(slf, move |tx| {
             let props = Ids::new(&texts).props(tx, props)?;
-            tx.add_parallel_edge(NodeId(src), r#type, NodeId(dst), &props)
+            tx.add_parallel_edge(src.0, r#type, dst.0, &props)
         })?;
         Ok(EdgeKey::named(slf.py(), edge, r#type)?)
     }
@@ -359,7 +379,7 @@ impl GraphWriter {
     /// dict with `src`, `type`, `dst`, `rank` and `props`.
     fn add_edges_batch(slf: &Bound<'_, Self>, edges: &Bound<'_, PyAny>) -> Outcome {
         let mut names = Names::default();
-        let new: Vec<_> = edges.try_iter()?.map(|edge| NewEdge::of(&mut names, &edge?)).collect::<Outcome<_>>()?;
+        let new = each(edges, "edges", |edge| NewEdge::of(&mut names, edge))?;
         let texts = names.texts;
         Self::write_many(slf, new.len(), move |tx| {
             let mut ids = Ids::new(&texts);
@@ -375,8 +395,8 @@ impl GraphWriter {
     }
 
     /// Removes an edge and its properties; of several parallel ones, that of the lowest rank. Raises `EDGE_NOT_FOUND`.
-    fn delete_edge(slf: &Bound<'_, Self>, src: u64, r#type: &str, dst: u64) -> Outcome {
-        Self::write(slf, move |tx| tx.delete_edge(NodeId(src), r#type, NodeId(dst)))
+    fn delete_edge(slf: &Bound<'_, Self>, src: Id, r#type: &str, dst: Id) -> Outcome {
+        Self::write(slf, move |tx| tx.delete_edge(src.0, r#type, dst.0))
     }
 
     /// Removes exactly that edge.
@@ -389,21 +409,21 @@ impl GraphWriter {
     }
 
     /// Removes every edge of a type between two nodes. Returns how many there were.
-    fn delete_edges_between(slf: &Bound<'_, Self>, src: u64, r#type: &str, dst: u64) -> Outcome<u64> {
-        Self::write(slf, move |tx| tx.delete_edges_between(NodeId(src), r#type, NodeId(dst)))
+    fn delete_edges_between(slf: &Bound<'_, Self>, src: Id, r#type: &str, dst: Id) -> Outcome<u64> {
+        Self::write(slf, move |tx| tx.delete_edges_between(src.0, r#type, dst.0))
     }
 
     /// Sets a property of the edge between two nodes; of several parallel ones, of that of the lowest rank.
     fn set_edge_prop(
         slf: &Bound<'_, Self>,
-        src: u64,
+        src: Id,
         r#type: &str,
-        dst: u64,
+        dst: Id,
         name: &str,
         value: &Bound<'_, PyAny>,
     ) -> Outcome {
         let value = values::from_py(value)?;
-        Self::write(slf, move |tx| tx.set_edge_prop(NodeId(src), r#type, NodeId(dst), name, value))
+        Self::write(slf, move |tx| tx.set_edge_prop(src.0, r#type, dst.0, name, value))
     }
 
     /// Sets a property of exactly that edge.
@@ -421,8 +441,8 @@ impl GraphWriter {
     }
 
     /// Returns whether it was there.
-    fn delete_edge_prop(slf: &Bound<'_, Self>, src: u64, r#type: &str, dst: u64, name: &str) -> Outcome<bool> {
-        Self::write(slf, move |tx| tx.delete_edge_prop(NodeId(src), r#type, NodeId(dst), name))
+    fn delete_edge_prop(slf: &Bound<'_, Self>, src: Id, r#type: &str, dst: Id, name: &str) -> Outcome<bool> {
+        Self::write(slf, move |tx| tx.delete_edge_prop(src.0, r#type, dst.0, name))
     }
 
     /// Returns whether it was there.
@@ -454,13 +474,13 @@ impl GraphWriter {
 
     /// Sets properties of a node (None removes one), creating it without a key if there is none. Returns whether it was created.
     #[pyo3(signature = (id, props=None))]
-    fn upsert_node_by_id(slf: &Bound<'_, Self>, id: u64, props: Option<Bound<'_, PyAny>>) -> Outcome<bool> {
+    fn upsert_node_by_id(slf: &Bound<'_, Self>, id: Id, props: Option<Bound<'_, PyAny>>) -> Outcome<bool> {
         let mut names = Names::default();
         let props = values::props(&mut names, props.as_ref())?;
         let texts = names.texts;
         Self::write(slf, move |tx| {
             let props = Ids::new(&texts).changes(tx, props)?;
-            tx.upsert_node_by_id(NodeId(id), &props)
+            tx.upsert_node_by_id(id.0, &props)
         })
     }
 
@@ -468,9 +488,9 @@ impl GraphWriter {
     #[pyo3(signature = (src, r#type, dst, props=None))]
     fn upsert_edge(
         slf: &Bound<'_, Self>,
-        src: u64,
+        src: Id,
         r#type: &str,
-        dst: u64,
+        dst: Id,
         props: Option<Bound<'_, PyAny>>,
     ) -> Outcome<bool> {
         let mut names = Names::default();
@@ -478,7 +498,7 @@ impl GraphWriter {
         let texts = names.texts;
         Self::write(slf, move |tx| {
             let props = Ids::new(&texts).changes(tx, props)?;
-            tx.upsert_edge_with_props(NodeId(src), r#type, NodeId(dst), &props)
+            tx.upsert_edge_with_props(src.0, r#type, dst.0, &props)
         })
     }
 }

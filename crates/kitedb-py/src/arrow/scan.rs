@@ -5,7 +5,7 @@ use super::{
     columns::{Column, weight},
     kinds::{Kind, item},
 };
-use crate::rows::What;
+use crate::{rows::What, source::Owned};
 use arrow_array::{
     ArrayRef, RecordBatch, RecordBatchReader,
     builder::{ListBuilder, StringBuilder, UInt64Builder},
@@ -229,14 +229,16 @@ pub struct Scan {
     rows: Option<Rows>,
     making: Making,
     made: VecDeque<RecordBatch>,
+    /// What is read is open for as long.
+    _db: Owned,
 }
 
 impl Scan {
     /// `kept` are its batches, if they were made already.
-    pub fn new(view: &View, what: &What, layout: Layout, kept: Option<VecDeque<RecordBatch>>) -> Self {
+    pub fn new(view: &View, db: Owned, what: &What, layout: Layout, kept: Option<VecDeque<RecordBatch>>) -> Self {
         let rows = if kept.is_some() { None } else { Some(Rows::new(view, what)) };
         let most = if rows.is_some() { ROWS } else { 0 };
-        Self { rows, making: Making::new(what, layout, most), made: kept.unwrap_or_default() }
+        Self { rows, making: Making::new(what, layout, most), made: kept.unwrap_or_default(), _db: db }
     }
 
     /// Makes the batches of the next rows; none at the end.
