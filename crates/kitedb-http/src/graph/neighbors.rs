@@ -39,7 +39,7 @@ pub struct NeighborsQuestion {
 /// From which end edges are seen.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Seen {
+pub enum Seen {
     Out,
     In,
     Both,

@@ -74,7 +74,7 @@ pub enum Problems {
         replication::alive,
         replication::ready
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, graph::neighbors::Seen)),
     tags(
         (name = "graph", description = "The graph for other programs"),
         (name = "replication", description = "Replication for operators: sections 7 and 8 of the runbook")
