@@ -273,7 +273,10 @@ impl Instance {
         };
         if let Some(wait) = wait {
             let told = move |outcome: Outcome<_>| {
-                let put: RunJob = Box::new(move |_, w| Ok(said(outcome?).put(w)));
+                let put: RunJob = Box::new(move |_, w| {
+                    said(outcome?).put(w);
+                    Ok(())
+                });
                 ended(done(Ok(put), &Watch::silent()));
             };
             return self.waits.begin(number, wait, watch, Box::new(told));
