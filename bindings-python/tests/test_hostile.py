@@ -365,8 +365,9 @@ def run():
             os.kill(os.getpid(), signal.SIGINT)
 thread = threading.Thread(target=run)
 working, ended = True, False
-thread.start()
 try:
+    # The signal may come before the call.
+    thread.start()
     CALL
     working, ended = False, True
     thread.join()
