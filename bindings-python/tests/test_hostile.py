@@ -358,6 +358,9 @@ db.add_edges_of_type("T", ones, ids)
 working, ran, after = False, 0, int(sys.argv[1])
 def run():
     global ran
+    if after > 0:
+        # So that the signal meets the call.
+        time.sleep(0.05)
     while working:
         time.sleep(0)
         ran += 1
