@@ -40,7 +40,7 @@ impl LogWatch {
     /// The last frame that is published; 0 before the first.
     ///
     /// # Errors
-    /// [`ErrorCode::SourceUnavailable`]: there is no log; those of reading its files.
+    /// [`ErrorCode::SourceUnavailable`](crate::ErrorCode::SourceUnavailable): there is no log; those of reading its files.
     pub fn head(&self) -> Result<u64> {
         Ok(self.log.head()?.0)
     }
@@ -50,7 +50,7 @@ impl LogWatch {
     /// nothing comes (1 s at last).
     ///
     /// # Errors
-    /// [`ErrorCode::Cancelled`] once `watch` ends it; those of [`LogWatch::head`], also where the log goes meanwhile.
+    /// [`ErrorCode::Cancelled`](crate::ErrorCode::Cancelled) once `watch` ends it; those of [`LogWatch::head`], also where the log goes meanwhile.
     pub fn wait(&self, seen: u64, timeout_ms: u64, watch: &Watch) -> Result<u64> {
         let woken = Arc::downgrade(&self.log);
         let _asleep = watch.while_asleep(move || {
