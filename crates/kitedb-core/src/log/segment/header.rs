@@ -97,15 +97,6 @@ pub fn is_of(disk: &dyn Disk, path: &Path, file_id: [u8; 16], unfinished: bool) 
     Ok(is_damaged_header_of(&head, file_id) || (unfinished && is_unfinished(&head)))
 }
 
-/// Whether a segment of the database `file_id` whose making was cut short begins so: with its header, or with nothing yet.
-pub fn is_draft(bytes: &[u8], file_id: [u8; 16]) -> bool {
-    let head = &bytes[..bytes.len().min(SEGMENT_HEADER_LEN)];
-    match SegmentHeader::parse(head) {
-        Some(header) => header.log.file_id == file_id,
-        None => is_unfinished(head) || is_damaged_header_of(head, file_id),
-    }
-}
-
 fn is_unfinished(head: &[u8]) -> bool {
     head.iter().all(|byte| *byte == 0) || (head.len() < FILE_ID_AT + 16 && head.starts_with(MAGIC.as_slice()))
 }

@@ -3,7 +3,7 @@
 use super::{
     SEGMENT_HEADER_LEN, SegmentHeader,
     files::{SEGMENT_DRAFT, path},
-    header::is_draft,
+    header::is_of,
     order::is_in_its_way,
     removal::unlink,
 };
@@ -49,7 +49,11 @@ impl Segment {
     pub fn create_whole(disk: &dyn Disk, dir: &Path, seq: u64, header: SegmentHeader, frames: &[u8]) -> Result<Self> {
         let (path, draft) = (path(dir, seq), dir.join(SEGMENT_DRAFT));
         let io = |e| Error::own_file("create log segment", &path, e);
-        clear_name(disk, &draft, |bytes| is_draft(bytes, header.log.file_id)).map_err(io)?;
+        match is_of(disk, &draft, header.log.file_id, true).map_err(io)? {
+            true => unlink(disk, &draft).map_err(io)?,
+            // Whatever it is, it is not ours to remove.
+            false => drop(clear_name(disk, &draft, |_| false).map_err(io)?),
+        }
         let file = disk.open(&draft, OpenMode::CreateNew).map_err(io)?;
         let start = SEGMENT_HEADER_LEN as u64;
         let made = file

@@ -81,3 +81,33 @@ fn a_log_that_is_half_made_misses_no_replica() {
         }
     }
 }
+
+/// A recovery writes many frames again whose sync had failed, and is killed wherever it is: what it had begun is not left over, so the
+/// close of a stand-alone database leaves one file.
+#[test]
+fn a_recovery_that_is_killed_leaves_no_half_segment() {
+    for op in 1.. {
+        let machine = Machine::new("node", op, SyncMode::Off);
+        let alone = machine.options(ReplicationRole::Disabled);
+        let db = machine.open(alone.clone()).unwrap();
+        let mut tx = db.begin().unwrap();
+        let node = tx.create_node(None).unwrap();
+        // More than anything is read of at once to know whose it is.
+        tx.set_node_prop(node, "payload", vec![7; 200 << 10]).unwrap();
+        let token = tx.commit().unwrap();
+        machine.disk.fail(FaultPlan::new(FaultOn::Sync, 1, io::ErrorKind::Other).on_path(".klog"));
+        db.sync().unwrap_err();
+        let machine = machine.restart(Crash::Kill);
+        machine.disk.crash_at(machine.disk.ops() + op);
+        let done = machine.open(alone.clone()).is_ok();
+        let cut_short = machine.disk.crashed();
+        let machine = machine.restart(Crash::Kill);
+        let db = machine.open(alone).unwrap();
+        assert_eq!(db.last_commit_token(), Some(token));
+        db.close().unwrap();
+        assert_eq!(machine.disk.paths().len(), 1, "operation {op}: {:?}", machine.disk.paths());
+        if done && !cut_short {
+            break;
+        }
+    }
+}
