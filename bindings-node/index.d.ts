@@ -826,6 +826,11 @@ export class Database<I extends Integer = number> {
   readonly syncMode: SyncMode;
   /** Why less than was committed is shown; null: all is there, as far as an open can tell. */
   readonly damage: string | null;
+  /**
+   * Whether what was published since is nothing: a database opened with `readOnly` shows the state of that moment, and another one has to
+   * be opened to see a later one. `true` for one that writes. It costs some reads of the header, and holds nobody up.
+   */
+  isCurrent(): boolean;
   /** Whether this is a primary whose files were copied or restored: it does not write before its operator says what it is. */
   readonly isCopied: boolean;
   /** Why a look at its replication log tells less than it should. */

@@ -103,6 +103,10 @@ class Database extends GraphReader {
     return r.optional(r.text);
   }
 
+  isCurrent() {
+    return ask(this, 'is_current').bool();
+  }
+
   get isCopied() {
     return ask(this, 'is_copied').bool();
   }

@@ -492,6 +492,9 @@ class Database(GraphWriter):
     @property
     def damage(self) -> str | None:
         """Why less than was committed is shown; None: all is there, as far as an open can tell."""
+    def is_current(self) -> bool:
+        """Whether what was published since is nothing: a database opened with ``read_only`` shows the state of that moment, and another
+        one has to be opened to see a later one. ``True`` for one that writes. It costs some reads of the header, and holds nobody up."""
     @property
     def is_copied(self) -> bool:
         """Whether this is a primary whose files were copied or restored: it does not write before its operator says what it is."""

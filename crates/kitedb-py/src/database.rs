@@ -157,6 +157,12 @@ impl Database {
         self.db.damage().map(|damage| damage.to_string())
     }
 
+    /// Whether what was published since is nothing: a database opened with ``read_only`` shows the state of that moment, and another
+    /// one has to be opened to see a later one. ``True`` for one that writes. It costs some reads of the header, and holds nobody up.
+    fn is_current(&self) -> Outcome<bool> {
+        Ok(self.db.is_current()?)
+    }
+
     /// Whether this is a primary whose files were copied or restored: it does not write before its operator says what it is.
     #[getter]
     fn is_copied(&self) -> bool {

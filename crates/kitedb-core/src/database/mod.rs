@@ -474,6 +474,31 @@ impl Database {
         self.handle.file.engine.options.read_only
     }
 
+    /// Whether what was published since is nothing: a handle that was opened for reading only shows the state of that moment, and
+    /// another one has to be opened to see a later one. `true` for one that writes. It costs some reads of the header, and holds
+    /// nobody up.
+    ///
+    /// ```
+    /// use kitedb_core::{Database, OpenOptions};
+    /// # fn main() -> kitedb_core::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("social.kitedb");
+    /// let db = Database::open(&path, OpenOptions::new())?;
+    /// db.transaction(|tx| tx.create_node(Some("ada")))?;
+    /// let reader = Database::open(&path, OpenOptions::new().read_only(true))?;
+    /// assert!(reader.is_current()?);
+    /// db.transaction(|tx| tx.create_node(Some("charles")))?;
+    /// assert!(!reader.is_current()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorCode::Closed`]; those of reading the header of the file, as where it is gone.
+    pub fn is_current(&self) -> Result<bool> {
+        self.engine()?.shows_newest()
+    }
+
     /// Whether this is a primary whose files were copied or restored since its log was written: it reads, and its operator
     /// has to say what it is before it writes ([`Database::confirm_moved`], [`Database::detach`]).
     pub fn is_copied(&self) -> bool {

@@ -105,6 +105,11 @@ pub fn last_commit_token(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>
     Ok(())
 }
 
+pub fn is_current(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
+    w.bool(database(c, r)?.is_current()?);
+    Ok(())
+}
+
 pub fn is_copied(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
     w.bool(database(c, r)?.is_copied());
     Ok(())

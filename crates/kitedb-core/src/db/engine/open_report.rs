@@ -34,6 +34,8 @@ pub struct OpenReport {
     log_fault: Option<Error>,
     /// What could not be read, by a read-only open or of a replica's log.
     damage: Mutex<Option<Error>>,
+    /// Whether a reader read its log to the end, as nobody had it open, and not as far as somebody had published it.
+    read_to_end: AtomicBool,
     /// What its log holds beyond its file, which is an older copy.
     beyond: Mutex<Option<Proven>>,
 }
@@ -148,6 +150,16 @@ impl OpenReport {
     /// What could not be read, for who deals with it: it counts as read from then on.
     pub fn take_damage(&self) -> Option<Error> {
         self.damage.lock().take()
+    }
+
+    /// Whether a reader read its log to the end.
+    pub fn has_read_to_end(&self) -> bool {
+        self.read_to_end.load(Ordering::Acquire)
+    }
+
+    /// Says whether a reader read its log to the end.
+    pub fn note_read_to_end(&self, to_end: bool) {
+        self.read_to_end.store(to_end, Ordering::Release);
     }
 
     /// What its log holds beyond its file, which is an older copy.

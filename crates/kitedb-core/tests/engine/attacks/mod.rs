@@ -11,6 +11,7 @@ mod stage;
 mod begun_logs;
 mod bounds;
 mod copies;
+mod current;
 mod damage;
 mod destruction;
 mod disks;

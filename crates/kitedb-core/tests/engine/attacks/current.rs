@@ -1,0 +1,90 @@
+//! What a reader is told of whether it still shows everything.
+
+use super::{
+    support_process::Random,
+    support_replication::{Graph, MODES, Machine, digest},
+};
+use kitedb_core::{Database, OpenOptions, ReplicationRole, io::Disk};
+
+/// Another process beside those of `machine`.
+fn beside(machine: &Machine) -> Machine {
+    Machine { disk: machine.disk.process(), host: machine.host.process(), ..machine.clone() }
+}
+
+fn look(machine: &Machine) -> Database {
+    beside(machine).open(OpenOptions::new().read_only(true)).unwrap()
+}
+
+fn shown(db: &Database) -> impl PartialEq + std::fmt::Debug {
+    (db.last_commit_token(), digest(db))
+}
+
+/// Writers come, commit, tidy up, go and are killed: no reader is told to be current that an open of now would show more than, and
+/// one since whose open nothing happened is told so.
+#[test]
+fn a_reader_that_is_told_to_be_current_shows_what_an_open_of_now_shows() {
+    let (mut current, mut past) = (0, 0);
+    for seed in 0..150 {
+        let mut random = Random::new(seed);
+        let machine = Machine::new("node", seed, MODES[random.below(3) as usize]);
+        let role = [ReplicationRole::Primary, ReplicationRole::Disabled][random.below(2) as usize];
+        let mut graph = Graph::new(seed);
+        let mut writer = beside(&machine);
+        let mut open = Some(writer.open(machine.options(role)).unwrap());
+        let mut readers: Vec<Database> = Vec::new();
+        for step in 0..30 {
+            let act = random.below(9);
+            match open.take() {
+                None => {
+                    writer = beside(&machine);
+                    open = Some(writer.open(machine.options(role)).unwrap());
+                }
+                Some(db) if act == 0 => db.close().unwrap(),
+                Some(db) if act == 1 => {
+                    writer.disk.kill();
+                    drop(db);
+                }
+                Some(db) => {
+                    match act {
+                        2 => drop(db.checkpoint().unwrap()),
+                        3 => drop(db.compact().unwrap()),
+                        4 => db.sync().unwrap(),
+                        5 => {}
+                        _ => drop(graph.commit(&db)),
+                    }
+                    open = Some(db);
+                }
+            }
+            let now = look(&machine);
+            for reader in &readers {
+                match reader.is_current().unwrap() {
+                    true => assert_eq!(shown(reader), shown(&now), "seed {seed}, step {step}, act {act}"),
+                    false => past += 1,
+                }
+            }
+            assert!(now.is_current().unwrap(), "seed {seed}, step {step}, act {act}");
+            current += readers.iter().filter(|reader| reader.is_current().unwrap()).count();
+            readers.insert(0, now);
+            readers.truncate(3);
+        }
+    }
+    assert!(current > 500 && past > 500, "{current} and {past}");
+}
+
+/// Somebody puts another file, or nothing, where a reader's was.
+#[test]
+fn a_reader_whose_file_was_replaced_is_not_current() {
+    let machine = Machine::new("node", 1, MODES[0]);
+    let mut graph = Graph::new(1);
+    let db = machine.open(machine.options(ReplicationRole::Disabled)).unwrap();
+    graph.grow(&db, 2);
+    db.close().unwrap();
+    let reader = look(&machine);
+    assert!(reader.is_current().unwrap());
+    machine.disk.copy(machine.db(), "/copy.kitedb").unwrap();
+    machine.disk.remove(&machine.db()).unwrap();
+    reader.is_current().unwrap_err();
+    machine.disk.copy("/copy.kitedb", machine.db()).unwrap();
+    assert!(!reader.is_current().unwrap());
+    assert!(look(&machine).is_current().unwrap());
+}
