@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-cargo build --release -p kitedb-cli
+cargo build --release -p kitedb-cli ${KITEDB_BUILD_WITH:+-p ${KITEDB_BUILD_WITH// / -p }}
 (cd bindings-node && npm ci --no-fund --no-audit --silent && node scripts/build.mjs --quick)
 
 cd bindings-python

@@ -16,6 +16,12 @@ export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
 
+target_directory="$(cargo metadata --format-version 1 --no-deps |
+    python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')"
+# What is built for release is built in one call, whichever step comes first: packages that are built alone ask other features of what
+# they depend on, and each such choice is another build of it.
+export KITEDB_BUILD_WITH="kitedb-bench kitedb-cli kitedb-napi"
+
 heading() {
     printf '\n==== %s\n' "$*"
 }
@@ -25,7 +31,8 @@ lint() {
     cargo fmt --all --check
     heading 'clippy'
     cargo clippy --workspace --all-targets -- -D warnings
-    cargo clippy -p kitedb-core --features shuttle --test schedules -- -D warnings
+    # Of the workspace, so that what it depends on is what all else does.
+    cargo clippy --workspace --features kitedb-core/shuttle --test schedules -- -D warnings
     heading 'clippy, with each feature alone'
     cargo clippy -p kitedb-cli --no-default-features --all-targets -- -D warnings
     cargo clippy -p kitedb-telemetry --no-default-features --lib -- -D warnings
@@ -36,7 +43,7 @@ unit() {
     heading 'tests'
     cargo test --workspace
     heading 'tests, under a scheduler'
-    cargo test -p kitedb-core --features shuttle --test schedules
+    cargo test --workspace --features kitedb-core/shuttle --test schedules
     heading "the runbook's test lines, with and without default features"
     scripts/runbook-tests.py
 }
@@ -52,6 +59,14 @@ package() {
     # own: cargo keeps what it unpacked and built of an earlier package of the same version and folder, and verifies
     # against that. Built as quickly as it can be, as nothing of it is run.
     local here=(--exclude kitedb-bench --exclude kitedb-napi --exclude kitedb-py)
+    # What the crates depend on is as the tests have it, and need not be built again.
+    local built="${target_directory:?}/debug" part
+    for part in build deps .fingerprint; do
+        [ -d "$built/$part" ] || continue
+        mkdir -p "$scratch/package/debug/$part"
+        find "$built/$part" -mindepth 1 -maxdepth 1 ! -name '*kitedb*' -exec cp -al -t "$scratch/package/debug/$part" {} + 2>/dev/null ||
+            rm -rf "$scratch/package"
+    done
     CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 \
         cargo package --workspace "${here[@]}" --allow-dirty --quiet --target-dir "$scratch/package"
 }
@@ -101,16 +116,16 @@ demo() {
 bench() {
     # Built as quickly as it can be: what is measured is not what they are run for here.
     heading 'benchmarks, without peers: that they run, not what they measure'
-    cargo build --release -p kitedb-bench
+    cargo build --release -p kitedb-bench ${KITEDB_BUILD_WITH:+-p ${KITEDB_BUILD_WITH// / -p }}
     local what
     for what in commit group-commit submit read open checkpoint load memory \
         replication-overhead catchup bootstrap log-paging soak telemetry; do
         heading "kitedb-bench $what --quick"
-        cargo run --release -p kitedb-bench -- "$what" --quick --dir "$scratch/bench" --json "$scratch/$what.json"
+        "$target_directory/release/kitedb-bench" "$what" --quick --dir "$scratch/bench" --json "$scratch/$what.json"
         python3 -m json.tool "$scratch/$what.json" >/dev/null
     done
     heading 'the gate of replication: that it runs; short rounds miss bounds'
-    PROFILE=release QUICK=1 ATTEMPTS=1 BENCH_DIR="$scratch/bench" scripts/replication-perf-gate.sh || [ $? -eq 1 ]
+    KITEDB_BENCH="$target_directory/release/kitedb-bench" QUICK=1 ATTEMPTS=1 BENCH_DIR="$scratch/bench" scripts/replication-perf-gate.sh || [ $? -eq 1 ]
 }
 
 steps=("$@")
