@@ -20,6 +20,7 @@ mod error;
 #[allow(unused_qualifications, reason = "utoipa writes them for a handler")]
 mod graph;
 mod growth;
+mod kept;
 mod node;
 mod octets;
 #[allow(unused_qualifications, reason = "utoipa writes them for a handler")]

@@ -1,6 +1,6 @@
 //! The database that is served: one that this process has open, or a file that another one may have open.
 
-use crate::{error::Failure, growth::Growth, snapshots::Snapshots};
+use crate::{error::Failure, growth::Growth, kept::Kept, snapshots::Snapshots};
 use kitedb_core::{Database, OpenOptions};
 use std::{path::PathBuf, sync::Arc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -22,6 +22,8 @@ enum Place {
 pub(crate) struct Node {
     place: Place,
     calls: Arc<Semaphore>,
+    /// What the graph is read from, where it is not open here.
+    kept: Arc<Kept>,
     /// How far its log has come.
     pub growth: Arc<Growth>,
     /// The copies of it that are fetched.
@@ -40,7 +42,7 @@ impl Node {
     }
 
     fn new(place: Place, growth: Arc<Growth>) -> Self {
-        Self { place, calls: Arc::new(Semaphore::new(CALLS)), growth, snapshots: Snapshots::default() }
+        Self { place, calls: Arc::new(Semaphore::new(CALLS)), kept: Arc::default(), growth, snapshots: Snapshots::default() }
     }
 
     /// The database, where it is open here.
@@ -57,6 +59,21 @@ impl Node {
         call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         self.run(self.permit()?, call, |options| options.read_only(true)).await
+    }
+
+    /// Reads its graph, as all that is published of it by now has it. What it says of its part in replication may be older.
+    pub async fn read_graph<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (permit, place, kept) = (self.permit()?, self.place.clone(), self.kept.clone());
+        in_a_thread(permit, move || match place {
+            Place::Held(database) => call(&database),
+            Place::Beside(path, options) => {
+                call(&kept.newest(move || Database::open(path, options.read_only(true)))?)
+            }
+        })
+        .await
     }
 
     /// The same, in its turn: for who has waited and goes on to wait where as many calls run as may.
@@ -89,21 +106,30 @@ impl Node {
         with: fn(OpenOptions) -> OpenOptions,
     ) -> Result<T, Failure> {
         let place = self.place.clone();
-        let work = move || {
-            let _permit = permit;
-            match place {
-                Place::Held(database) => call(&database),
-                Place::Beside(path, options) => {
-                    let database = Database::open(path, with(*options))?;
-                    let answer = call(&database);
-                    // What was written is told of by its own call; that the handle closed is no part of the answer.
-                    if let Err(e) = database.close() {
-                        tracing::warn!("a database that was opened for a request did not close well: {e}");
-                    }
-                    answer
+        in_a_thread(permit, move || match place {
+            Place::Held(database) => call(&database),
+            Place::Beside(path, options) => {
+                let database = Database::open(path, with(*options))?;
+                let answer = call(&database);
+                // What was written is told of by its own call; that the handle closed is no part of the answer.
+                if let Err(e) = database.close() {
+                    tracing::warn!("a database that was opened for a request did not close well: {e}");
                 }
+                answer
             }
-        };
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(Failure::panicked()))
+        })
+        .await
     }
+}
+
+/// Does what may wait, in a thread for that.
+async fn in_a_thread<T: Send + 'static>(
+    permit: OwnedSemaphorePermit,
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let work = move || {
+        let _permit = permit;
+        work()
+    };
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(Failure::panicked()))
 }

@@ -101,7 +101,7 @@ impl Graph {
             let read = read.clone();
             let look = move |database: &_| look(database, wanted, &*read);
             let (seen, token) = match wanted {
-                None => (self.app.node.read(look).await?, Token::default()),
+                None => (self.app.node.read_graph(look).await?, Token::default()),
                 Some(token) => match timeout_at(end.max(Instant::now() + TURN), self.app.node.read_in_turn(look)).await
                 {
                     Ok(seen) => (seen?, token),

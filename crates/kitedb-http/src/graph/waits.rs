@@ -3,13 +3,12 @@
 use crate::error::Failure;
 use kitedb_core::{Database, Token, TokenWait, Watch};
 use std::{
+    collections::HashMap,
+    mem::take,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
 };
 use tokio::sync::oneshot;
-
-/// In ms. A thread that waits for one token is not woken by what becomes of another one in another epoch: so often it looks itself.
-const LOOK: u64 = 500;
 
 /// Those who wait.
 #[derive(Debug, Default)]
@@ -20,8 +19,8 @@ struct Waiting {
     waiters: Vec<Waiter>,
     /// So many came so far.
     came: u64,
-    /// What the thread waits for, and what wakes it; `None`: there is no thread.
-    awake: Option<(Token, Watch)>,
+    /// What wakes the thread; `None`: there is none.
+    awake: Option<Watch>,
 }
 
 #[derive(Debug)]
@@ -50,11 +49,10 @@ impl TokenWaits {
         waiting.came += 1;
         waiting.waiters.push(Waiter { id, token, tell });
         match &waiting.awake {
-            // It is woken before anything becomes of a later token of the same history.
-            Some((first, _)) if is_of_one_writer(*first, token) && first.log_index <= token.log_index => {}
-            Some((_, watch)) => watch.cancel(),
+            // It goes on to wait for this one, too.
+            Some(watch) => watch.cancel(),
             None => {
-                waiting.awake = Some((token, Watch::silent()));
+                waiting.awake = Some(Watch::silent());
                 let (waits, database) = (self.clone(), database.clone());
                 let work = move || waits.look_after(&database);
                 if thread::Builder::new().name("kitedb-tokens".to_owned()).spawn(work).is_err() {
@@ -69,45 +67,51 @@ impl TokenWaits {
 
     /// Tells all who wait, until there is nobody.
     fn look_after(&self, database: &Database) {
-        loop {
-            let Some((token, patience, watch)) = self.next() else { return };
-            // Its outcome is looked at with those of all others; that it was ended is none.
-            let _ = database.wait_for_token_outcome_with(token, patience, &watch);
+        while let Some((ids, tokens, watch)) = self.next() {
+            let outcomes = match database.wait_for_any_token_with(&tokens, u64::MAX, &watch) {
+                Ok(outcomes) => outcomes,
+                // Somebody came, or all went.
+                Err(_) if watch.is_cancelled() => continue,
+                Err(e) => {
+                    let mut waiting = self.lock();
+                    // Of what one came for, the others are told alike, as this goes for the database.
+                    waiting.waiters.drain(..).for_each(|waiter| drop(waiter.tell.send(Err(e.clone()))));
+                    continue;
+                }
+            };
+            let told: HashMap<_, _> = ids.into_iter().zip(outcomes).collect();
             let mut waiting = self.lock();
-            let (mut left, all) = (Vec::new(), std::mem::take(&mut waiting.waiters));
-            for waiter in all {
-                match database.wait_for_token_outcome(waiter.token, 0) {
-                    Ok(TokenWait::TimedOut) => left.push(waiter),
+            let (left, done): (Vec<_>, Vec<_>) = take(&mut waiting.waiters)
+                .into_iter()
+                .partition(|waiter| told.get(&waiter.id).copied().flatten().is_none());
+            waiting.waiters = left;
+            drop(waiting);
+            for waiter in done {
+                if let Some(outcome) = told.get(&waiter.id).copied().flatten() {
                     // Who does not wait any more is told nothing.
-                    outcome => drop(waiter.tell.send(outcome)),
+                    drop(waiter.tell.send(Ok(outcome)));
                 }
             }
-            waiting.waiters = left;
         }
     }
 
-    /// The token that comes first of those that are waited for; for how long, in ms; and what wakes who waits. `None`: nobody waits.
-    fn next(&self) -> Option<(Token, u64, Watch)> {
+    /// Who waits for what, and what wakes whoever waits for all of it. `None`: nobody waits.
+    fn next(&self) -> Option<(Vec<u64>, Vec<Token>, Watch)> {
         let mut waiting = self.lock();
-        let Some(first) = waiting.waiters.iter().map(|waiter| waiter.token).min_by_key(|token| token.log_index) else {
+        if waiting.waiters.is_empty() {
             waiting.awake = None;
             return None;
-        };
-        let alike = waiting.waiters.iter().all(|waiter| is_of_one_writer(first, waiter.token));
-        let (patience, watch) = (if alike { u64::MAX } else { LOOK }, Watch::silent());
-        waiting.awake = Some((first, watch.clone()));
-        Some((first, patience, watch))
+        }
+        let watch = Watch::silent();
+        waiting.awake = Some(watch.clone());
+        let (ids, tokens) = waiting.waiters.iter().map(|waiter| (waiter.id, waiter.token)).unzip();
+        Some((ids, tokens, watch))
     }
 
     /// Nothing that is done with it is left half done by a panic.
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whether two tokens are of one epoch of one writer, as far as they tell.
-fn is_of_one_writer(one: Token, other: Token) -> bool {
-    one.epoch == other.epoch && one.tag() == other.tag()
 }
 
 /// One who waits, until he goes. The thread is woken as the last one does, so that it waits for nobody.
@@ -120,7 +124,7 @@ impl Drop for Leaves<'_> {
     fn drop(&mut self) {
         let mut waiting = self.waits.lock();
         waiting.waiters.retain(|waiter| waiter.id != self.id);
-        if let (true, Some((_, watch))) = (waiting.waiters.is_empty(), &waiting.awake) {
+        if let (true, Some(watch)) = (waiting.waiters.is_empty(), &waiting.awake) {
             watch.cancel();
         }
     }

@@ -1,8 +1,10 @@
 //! What is read, of a database that is open here and of a file.
 
 use super::{OK, both, people, told};
+use crate::server::commit;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use std::{fs, path::Path, time::Duration};
 
 #[tokio::test]
 async fn a_node_is_found_by_its_key_and_by_its_id() {
@@ -228,4 +230,38 @@ async fn a_page_that_is_large_in_bytes_ends_early() {
         let nodes: Vec<_> = if list == "nodes" { all } else { all.iter().map(|found| found["node"].clone()).collect() };
         assert_eq!(of(&nodes), (0..12).collect::<Vec<_>>());
     }
+}
+
+/// How often this process has a file open.
+fn opened(path: &Path) -> usize {
+    let path = path.canonicalize().unwrap();
+    let open = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    open.filter(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == path)).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_a_writer_each_answer_shows_what_was_committed_before_it_was_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("p.kitedb");
+    let (db, servers) = both(&path).await;
+    let (beside, once) = (&servers[1], opened(&path));
+    let counted = async || beside.get("/api/graph/stats").await.1["nodes"].as_u64().unwrap();
+    for round in 1..=20 {
+        commit(&db, 1);
+        if round % 7 == 0 {
+            db.checkpoint().unwrap();
+        }
+        let (a, b, c) = tokio::join!(counted(), counted(), counted());
+        assert!([a, b, c] == [round; 3], "{a}, {b}, {c} after {round}");
+    }
+    let open = opened(&path);
+    counted().await;
+    counted().await;
+    assert_eq!(opened(&path), open, "what shows everything is not opened anew");
+    // Once nobody asks, nothing of it is held.
+    while opened(&path) > once {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    commit(&db, 1);
+    assert_eq!(counted().await, 21);
 }
