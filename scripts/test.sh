@@ -119,7 +119,7 @@ bench() {
     cargo build --release -p kitedb-bench ${KITEDB_BUILD_WITH:+-p ${KITEDB_BUILD_WITH// / -p }}
     local what
     for what in commit group-commit submit read open checkpoint load memory \
-        replication-overhead catchup bootstrap log-paging soak telemetry; do
+        replication-overhead catchup bootstrap log-paging soak telemetry http; do
         heading "kitedb-bench $what --quick"
         "$target_directory/release/kitedb-bench" "$what" --quick --dir "$scratch/bench" --json "$scratch/$what.json"
         python3 -m json.tool "$scratch/$what.json" >/dev/null

@@ -77,6 +77,8 @@ enum What {
     Soak(RoundArgs),
     /// Collecting and rendering metrics, and commits beside that
     Telemetry(RoundArgs),
+    /// What is served over HTTP, beside a bare handler, a writer that is not served, and a file
+    Http(Args),
     /// Run by the benchmarks in a process of its own
     #[command(hide = true)]
     Child {
@@ -124,6 +126,7 @@ fn dispatch(what: What) -> Res<()> {
         What::Telemetry(RoundArgs { args, rounds }) => {
             bench::run("telemetry", |report, dir| bench::telemetry::run(report, dir, rounds.map(|n| n as usize)), &args)
         }
+        What::Http(args) => bench::run("http", bench::http::run, &args),
         What::Child { task, engine, path, count } => child(&task, &engine, &path, count),
     }
 }
@@ -131,6 +134,7 @@ fn dispatch(what: What) -> Res<()> {
 fn child(task: &str, engine: &str, path: &Path, count: u64) -> Res<()> {
     match task {
         "resident" => bench::memory::child(engine, path, count),
+        _ if task.starts_with("http-") => bench::http::child(task, path),
         "commit" => engines::store(engine)?.commit_and_die(path, count),
         _ => Err(format!("no task {task}").into()),
     }

@@ -42,7 +42,13 @@ impl Node {
     }
 
     fn new(place: Place, growth: Arc<Growth>) -> Self {
-        Self { place, calls: Arc::new(Semaphore::new(CALLS)), kept: Arc::default(), growth, snapshots: Snapshots::default() }
+        Self {
+            place,
+            calls: Arc::new(Semaphore::new(CALLS)),
+            kept: Arc::default(),
+            growth,
+            snapshots: Snapshots::default(),
+        }
     }
 
     /// The database, where it is open here.
@@ -69,9 +75,7 @@ impl Node {
         let (permit, place, kept) = (self.permit()?, self.place.clone(), self.kept.clone());
         in_a_thread(permit, move || match place {
             Place::Held(database) => call(&database),
-            Place::Beside(path, options) => {
-                call(&kept.newest(move || Database::open(path, options.read_only(true)))?)
-            }
+            Place::Beside(path, options) => call(&kept.newest(move || Database::open(path, options.read_only(true)))?),
         })
         .await
     }

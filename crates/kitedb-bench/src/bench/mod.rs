@@ -5,6 +5,7 @@ pub mod catchup;
 pub mod checkpoint;
 pub mod commit;
 pub mod group_commit;
+pub mod http;
 pub mod load;
 pub mod log_paging;
 pub mod memory;

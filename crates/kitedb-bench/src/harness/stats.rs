@@ -27,6 +27,11 @@ impl Samples {
         self.nanos.push(u32::try_from(took.as_nanos()).unwrap_or(u32::MAX));
     }
 
+    /// Takes what another one has, too.
+    pub fn extend(&mut self, other: &Self) {
+        self.nanos.extend_from_slice(&other.nanos);
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.nanos.len()

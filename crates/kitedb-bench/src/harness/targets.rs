@@ -125,6 +125,11 @@ pub const TARGETS: &[Target] = &[
     at_most("log-paging", "page pulled by a replica: end / start of the log", 1.25),
     at_least("telemetry", "one-node commits/s, off: observed each 100 ms / not", 0.99),
     at_least("telemetry", "one-node commits/s, normal: observed each 100 ms / not", 0.99),
+    at_least("http", "point reads/s over HTTP: ours, beside a writer / bare axum", 0.7),
+    at_least("http", "point reads/s over HTTP: ours, which has it open / bare axum", 0.7),
+    at_most("http", "one-node commits, normal, p95: served and scraped / alone", 1.03),
+    at_most("http", "one-node commits, full, p95: served and scraped / alone", 1.03),
+    at_least("http", "bytes/s by curl: the log / a file of the same size", 0.8),
     at_most("soak", "divergences of five replicas from their primary", 0.0),
 ];
 
