@@ -3,8 +3,9 @@
 import base64
 import hashlib
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import kitedb
 
@@ -17,13 +18,23 @@ class Scene:
     def __init__(self, folder: Path, given: Json) -> None:
         folder.mkdir()
         self.folder, self.role = folder, given["role"]
+        self.held = ExitStack()
         self.path, self.source = folder / "db.kitedb", folder / "source.kitedb"
         primary = self.source if self.role == "replica" else self.path
-        segments = {"replication_segment_max_bytes": given["segment_max_bytes"]} if "segment_max_bytes" in given else {}
-        leads = "disabled" if self.role == "disabled" else "primary"
-        with kitedb.open(primary, replication_role=leads, **segments) as db:
+        leads: Literal["disabled", "primary"] = "disabled" if self.role == "disabled" else "primary"
+        log = kitedb.OpenOptions(
+            replication_role=leads,
+            replication_segment_max_bytes=given.get("segment_max_bytes"),
+            replication_retention_min_entries=given.get("keeps"),
+        )
+        with kitedb.open(primary, log) as db:
             commit(db, given["commits"])
+            if "keeps" in given:
+                db.primary_run_retention()
             if self.role != "replica":
+                # From the outside, as others that follow do it.
+                if given.get("taken_over", False):
+                    self.take_over()
                 return
             with kitedb.open(self.path, replication_role="replica", replication_source_db_path=self.source) as replica:
                 replica.replica_bootstrap_from_snapshot()
@@ -43,10 +54,7 @@ class Scene:
                 with kitedb.open(self.source) as db:
                     commit(db, step["times"])
             case "take over":
-                other = self.folder / "other.kitedb"
-                with kitedb.open(other, replication_role="replica", replication_source_db_path=self.path) as db:
-                    db.replica_bootstrap_from_snapshot()
-                    assert db.replica_promote().source_fenced
+                self.take_over()
             case "lose the source":
                 self.source.unlink()
                 shutil.rmtree(self.sidecar)
@@ -57,6 +65,17 @@ class Scene:
                     assert (replica.count_nodes(), replica.digest()) == (step["nodes"], db.digest())
             case what:
                 raise KeyError(what)
+
+    def take_over(self) -> None:
+        """Another node promotes itself in place of the primary, and leads from then on."""
+        other = self.folder / "other.kitedb"
+        db = self.held.enter_context(kitedb.open(other, replication_role="replica", replication_source_db_path=self.path))
+        db.replica_bootstrap_from_snapshot()
+        assert db.replica_promote().source_fenced
+
+    def close(self) -> None:
+        """Ends what leads in place of the primary."""
+        self.held.close()
 
     def open_copy(self, snapshot: Json, nodes: int) -> None:
         """A copy that was taken is what is told of it, and a database."""

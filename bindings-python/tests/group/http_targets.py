@@ -167,18 +167,23 @@ class Target:
             return told
         members = {}
         for name, value in told.items():
-            logical_name, value = snake(name), self.logical(value, about, name)
             match about.get("answers", "mixed"):
                 case "camel":
                     assert "_" not in name, f"{name} is not in camel case"
                 case "snake":
-                    assert name == logical_name, f"{name} is not in snake case"
-            if within == "frames" and logical_name in about.get("numbers_as_text", []):
-                assert isinstance(value, str), f"{name} is {value!r}, and no text"
-                value = int(value)
-            if within == "frames" and logical_name in about.get("empty_for_null", []):
-                value = None if value == "" else value
-            members[logical_name] = value
+                    assert name == snake(name), f"{name} is not in snake case"
+            members[snake(name)] = self.logical(value, about, snake(name))
+        if within == "frames":
+            for name in about.get("numbers_as_text", []):
+                assert isinstance(members[name], str), f"{name} is {members[name]!r}, and no text"
+                members[name] = int(members[name])
+            for name in about.get("empty_for_null", []):
+                assert members[name] is not None, f"{name} is null"
+                members[name] = members[name] or None
+        if within == "snapshot":
+            for name in about.get("absent_for_null", []):
+                assert members.get(name, "") is not None, f"{name} is null"
+                members.setdefault(name, None)
         return members
 
 

@@ -5,14 +5,17 @@
 //! `KITEDB_PATH` names the database, which has to be there; what it is, a primary or a replica, its file says. `HOST`, `PORT` and
 //! `REPLICATION_…` are those of `kitedb serve`.
 
-use axum::{Router, routing::get};
-use kitedb_core::{Database, OpenOptions};
+use axum::{Router, http::StatusCode, routing::get};
+use kitedb_core::{Database, GraphRead, OpenOptions};
 use kitedb_http::{ServeOptions, router};
-use std::{env, error::Error, io::Write, net::SocketAddr};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
+use std::{
+    env,
+    error::Error,
+    io::{Write, stdout},
+    net::SocketAddr,
+    sync::Arc,
 };
+use tokio::{net::TcpListener, sync::Notify};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -20,27 +23,26 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let options = ServeOptions::from_variables(|name| env::var(name).ok())?;
     let database = Database::open(path, OpenOptions::new().create_if_missing(false))?;
 
-    // The handle is one of many: the application's own routes read and write by theirs.
-    let nodes = database.clone();
+    // A handle is one of many: the application's own routes read and write by theirs.
+    let own = database.clone();
     let app = Router::new()
-        .route("/nodes", get(async move || count_of(&nodes)))
+        .route("/nodes", get(async move || count_of(&own)))
         .merge(router(database.clone(), &options.auth)?);
 
+    let ended = Arc::new(Notify::new());
+    let asked_to_end = ended.clone();
+    ctrlc::set_handler(move || asked_to_end.notify_one())?;
     let listener = TcpListener::bind((options.host.as_str(), options.port)).await?;
-    writeln!(std::io::stdout(), "listening on http://{}", listener.local_addr()?)?;
-    let mut ended = signal(SignalKind::terminate())?;
+    writeln!(stdout(), "listening on http://{}", listener.local_addr()?)?;
     // By the addresses of connections it is known which are a proxy's, whose word about certificates counts.
-    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(async move {
-            ended.recv().await;
-        })
-        .await?;
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(async move { ended.notified().await }).await?;
     database.close()?;
     Ok(())
 }
 
 /// How many nodes there are now.
-fn count_of(database: &Database) -> String {
-    use kitedb_core::GraphRead;
-    database.snapshot().map_or_else(|error| error.to_string(), |state| state.count_nodes().to_string())
+fn count_of(database: &Database) -> Result<String, StatusCode> {
+    let state = database.snapshot().map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    Ok(format!("{}\n", state.count_nodes()))
 }
