@@ -1,12 +1,18 @@
 #!/usr/bin/env bash
-# Tests a replication group of one Rust process (the command), one Node process and one Python process: builds the three, and lets each
-# follow and lead. Wants what scripts/test-node.sh and scripts/test-python.sh want.
+# Tests what is made of several languages: a replication group of one Rust process (the command), one Node process and one Python
+# process, of which each follows and leads; and the endpoints over HTTP (tests/http-conformance/), as the command, a Rust application,
+# and the templates for Express and FastAPI answer them. Builds all of them. Wants what scripts/test-ts.sh and scripts/test-python.sh
+# want.
+#
+#     scripts/test-group.sh            # all of it
+#     scripts/test-group.sh -k express # arguments go to pytest
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-cargo build --release -p kitedb-cli ${KITEDB_BUILD_WITH:+-p ${KITEDB_BUILD_WITH// / -p }}
+cargo build --release -p kitedb-cli -p kitedb-http ${KITEDB_BUILD_WITH:+-p ${KITEDB_BUILD_WITH// / -p }} --bin kitedb --example router
 (cd bindings-node && npm ci --no-fund --no-audit --silent && node scripts/build.mjs --quick)
+(cd ts && npm ci --no-fund --no-audit --silent && npm run --silent build)
 
 cd bindings-python
 [ -x .venv/bin/python ] || "${PYTHON:-python3}" -m venv .venv
@@ -14,4 +20,4 @@ cd bindings-python
 VIRTUAL_ENV="$PWD/.venv" .venv/bin/maturin develop --release --quiet
 
 target="$(cargo metadata --format-version 1 --no-deps | "${PYTHON:-python3}" -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')"
-KITEDB_COMMAND="$target/release/kitedb" .venv/bin/pytest tests/group
+KITEDB_COMMAND="$target/release/kitedb" KITEDB_ROUTER="$target/release/examples/router" .venv/bin/pytest tests/group "$@"

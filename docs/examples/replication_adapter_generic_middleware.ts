@@ -61,7 +61,9 @@ const BYTES = 'application/octet-stream'
 class HttpError extends Error {
   constructor(
     readonly status: number,
+    readonly code: string,
     message: string,
+    readonly headers: Record<string, string> = {},
   ) {
     super(message)
   }
@@ -125,6 +127,12 @@ export function replicationHandler(
       return json(200, { success: true, role: roleOf(db), replica: db.replicaReplicationStatus() })
     },
     'POST /promote': async () => {
+      const { fenced = false, fence = null } = db.primaryReplicationStatus() ?? {}
+      // Where the promotion was cut short, the lead is taken back.
+      if (fenced && (fence?.assumed === true || typeof fence?.ended === 'number')) {
+        const what = 'stale primary: another node took over from this one: follow that one'
+        return refusal(409, what, 'STALE_PRIMARY', 'fenced')
+      }
       const epoch = await db.primaryPromoteToNextEpochAsync()
       return json(200, { success: true, epoch, role: roleOf(db), primary: db.primaryReplicationStatus() })
     },
@@ -138,14 +146,14 @@ export function replicationHandler(
   return async (request) => {
     try {
       const methods = paths.get(request.path)
-      if (methods === undefined) throw new HttpError(404, 'no such route')
+      if (methods === undefined) throw new HttpError(404, 'NO_SUCH_ROUTE', 'no such route')
       const route = methods.includes(request.method) ? routes[`${request.method} ${request.path}`] : undefined
       if (route === undefined)
-        return json(405, { success: false, error: 'no such method' }, { allow: methods.join(', ') })
+        throw new HttpError(405, 'NO_SUCH_METHOD', 'no such method', { allow: methods.join(', ') })
       if (request.path !== '/status') authorizer(request.incoming)
       // A page of another site can have a browser send a client certificate along, and cannot leave this header out.
       if (request.method === 'POST' && isFromPage(request.incoming))
-        throw new HttpError(403, 'this is not for pages in a browser')
+        throw new HttpError(403, 'FORBIDDEN', 'this is not for pages in a browser')
       return await route(request)
     } catch (error) {
       return failure(error)
@@ -263,10 +271,10 @@ function flag(query: URLSearchParams, name: string, fallback: boolean): boolean 
 function maxFramesOf(body: unknown): number {
   if (body === undefined) return 256
   if (typeof body !== 'object' || body === null || Array.isArray(body))
-    throw new HttpError(400, 'the body must be an object')
-  const { maxFrames = 256 } = body as { maxFrames?: unknown }
+    throw new HttpError(422, 'INVALID_ARGUMENT', 'the body must be an object')
+  const maxFrames = (body as { maxFrames?: unknown }).maxFrames ?? 256
   if (typeof maxFrames !== 'number' || !Number.isFinite(maxFrames))
-    throw new HttpError(400, 'maxFrames must be a number')
+    throw new HttpError(422, 'INVALID_ARGUMENT', 'maxFrames must be a number')
   return Math.min(Math.max(Math.floor(maxFrames), 1), 100_000)
 }
 
@@ -276,14 +284,14 @@ async function readJson(body: AsyncIterable<Uint8Array> | null): Promise<unknown
   let length = 0
   for await (const piece of body ?? []) {
     length += piece.length
-    if (length > MAX_BODY) throw new HttpError(413, `the body has more than ${MAX_BODY} bytes`)
+    if (length > MAX_BODY) throw new HttpError(413, 'TOO_LARGE', `the body has more than ${MAX_BODY} bytes`)
     pieces.push(piece)
   }
   if (length === 0) return undefined
   try {
     return JSON.parse(Buffer.concat(pieces).toString('utf8')) as unknown
   } catch {
-    throw new HttpError(400, 'the body is no JSON')
+    throw new HttpError(422, 'INVALID_ARGUMENT', 'the body is no JSON')
   }
 }
 
@@ -362,16 +370,34 @@ function answer(
 
 /** What the database says goes to whoever was admitted; what nobody foresaw, to nobody. */
 function failure(error: unknown): ReplicationHttpAnswer {
-  if (error instanceof ReplicationAdminAuthError) {
-    return json(error.status, { success: false, error: error.message, code: error.code }, { ...error.headers })
+  if (error instanceof ReplicationAdminAuthError || error instanceof HttpError) {
+    return refusal(error.status, error.message, error.code, 'input', error.headers)
   }
-  if (error instanceof HttpError) return json(error.status, { success: false, error: error.message })
   const { code, kind, message } = error as { code?: unknown; kind?: unknown; message?: unknown }
   if (typeof code !== 'string' || typeof kind !== 'string') {
     console.error(error)
-    return json(500, { success: false, error: 'internal error' })
+    return refusal(500, 'internal error', 'INTERNAL', 'bug')
   }
-  const conflicts = ['NOT_PRIMARY', 'NOT_REPLICA', 'NEEDS_RESEED', 'STALE_PRIMARY', 'WOULD_OVERWRITE']
-  const status = conflicts.includes(code) ? 409 : kind === 'input' ? 400 : kind === 'retry_later' ? 503 : 500
-  return json(status, { success: false, error: message, code })
+  const status = statusOfError(code, kind)
+  return refusal(status, String(message), code, kind, status === 503 ? { 'retry-after': '1' } : {})
+}
+
+/** As `kitedb serve` answers it. */
+function statusOfError(code: string, kind: string): number {
+  if (code === 'DISK_FULL') return 507
+  if (code === 'IO' || code === 'CORRUPT') return 500
+  if (['INVALID_ARGUMENT', 'INVALID_OPTION', 'INVALID_CURSOR'].includes(code)) return 400
+  // In another state it would be done: it is no primary, somebody has it open, another node took over.
+  if (code === 'LOCKED' || ['input', 'retry_transaction', 'reseed', 'fenced'].includes(kind)) return 409
+  return ['retry_later', 'reopen', 'cancelled'].includes(kind) ? 503 : 500
+}
+
+function refusal(
+  status: number,
+  error: string,
+  code: string,
+  kind: string,
+  headers: Readonly<Record<string, string>> = {},
+): ReplicationHttpAnswer {
+  return json(status, { success: false, error, code, kind }, { ...headers })
 }

@@ -50,10 +50,14 @@ from kitedb.replication_auth import (
     create_replication_admin_authorizer,
 )
 from pydantic import BaseModel, Field, ValidationError
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
 log = logging.getLogger("uvicorn.error")
 
 MAX_BODY = 2 * 1024 * 1024
+
+CODES = {403: "FORBIDDEN", 404: "NO_SUCH_ROUTE", 405: "NO_SUCH_METHOD", 413: "TOO_LARGE", 503: "LOCKED"}
+"""What an answer says for programs that is none of the database."""
 
 
 def admin_auth_from(env: Mapping[str, str]) -> ReplicationAdminAuthConfig:
@@ -256,6 +260,11 @@ async def reseed(db: Write) -> JSONResponse:
 
 @writing.post("/promote")
 async def promote(db: Write) -> JSONResponse:
+    status = await db.primary_replication_status()
+    # Where the promotion was cut short, the lead is taken back.
+    if status is not None and status.fenced and status.fence and (status.fence.assumed or status.fence.ended is not None):
+        what = "stale primary: another node took over from this one: follow that one"
+        return refusal(409, what, "STALE_PRIMARY", "fenced")
     epoch = await db.primary_promote_to_next_epoch()
     primary = plain(await db.primary_replication_status())
     return answer({"success": True, "epoch": epoch, "role": db.replication_role, "primary": primary})
@@ -277,6 +286,30 @@ def answer(content: object, status_code: int = 200, headers: Mapping[str, str] |
     return JSONResponse(content, status_code, {"cache-control": "no-store", **(headers or {})})
 
 
+def refusal(
+    status_code: int, error: str, code: str, kind: str = "input", headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """What is no success."""
+    return answer({"success": False, "error": error, "code": code, "kind": kind}, status_code, headers)
+
+
+def status_of(error: kitedb.KiteDbError) -> int:
+    """As ``kitedb serve`` answers it."""
+    match error.code, error.kind:
+        case "DISK_FULL", _:
+            return 507
+        case "IO" | "CORRUPT", _:
+            return 500
+        case "INVALID_ARGUMENT" | "INVALID_OPTION" | "INVALID_CURSOR", _:
+            return 400
+        # In another state it would be done: it is no primary, somebody has it open, another node took over.
+        case ("LOCKED", _) | (_, "input" | "retry_transaction" | "reseed" | "fenced"):
+            return 409
+        case _, "retry_later" | "reopen" | "cancelled":
+            return 503
+    return 500
+
+
 def create_app(env: Mapping[str, str]) -> FastAPI:
     """The application. What cannot be meant in its environment is refused before it serves anything."""
     authorizer = create_replication_admin_authorizer(admin_auth_from(env))
@@ -287,26 +320,36 @@ def create_app(env: Mapping[str, str]) -> FastAPI:
         async with node.running():
             yield
 
-    app = FastAPI(title="kitedb replication", lifespan=lifespan)
+    app = FastAPI(title="kitedb replication", lifespan=lifespan, redirect_slashes=False)
     app.state.node, app.state.authorizer = node, authorizer
     app.include_router(router)
 
     @app.exception_handler(ReplicationAdminAuthError)
     async def unauthorized(request: Request, error: ReplicationAdminAuthError) -> JSONResponse:
-        return answer({"success": False, "error": str(error), "code": error.code}, error.status_code, error.headers)
+        return refusal(error.status_code, str(error), error.code, headers=error.headers)
 
-    @app.exception_handler(HTTPException)
-    async def refused(request: Request, error: HTTPException) -> JSONResponse:
-        return answer({"success": False, "error": error.detail}, error.status_code, error.headers)
+    # Those of the framework, too: a route that is none, a method that is none.
+    @app.exception_handler(StarletteHTTPException)
+    async def refused(request: Request, error: StarletteHTTPException) -> JSONResponse:
+        kind = "retry_later" if error.status_code == 503 else "input"
+        return refusal(error.status_code, error.detail, CODES.get(error.status_code, "INVALID_ARGUMENT"), kind, error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
+        what = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        return refusal(422, what, "INVALID_ARGUMENT")
 
     @app.exception_handler(kitedb.KiteDbError)
     async def failed(request: Request, error: kitedb.KiteDbError) -> JSONResponse:
         # What the database says goes to whoever was admitted.
-        conflicts = ("NOT_PRIMARY", "NOT_REPLICA", "NEEDS_RESEED", "STALE_PRIMARY", "WOULD_OVERWRITE")
-        by_kind = {"input": 400, "retry_later": 503}
-        status_code = 409 if error.code in conflicts else by_kind.get(error.kind, 500)
         message = str(error) if request.url.path != "/replication/status" else "the database cannot be read"
-        return answer({"success": False, "error": message, "code": error.code}, status_code)
+        status_code = status_of(error)
+        return refusal(status_code, message, error.code, error.kind, {"retry-after": "1"} if status_code == 503 else None)
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
+        # It is in the log.
+        return refusal(500, "internal error", "INTERNAL", "bug")
 
     return app
 

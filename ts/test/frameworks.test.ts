@@ -236,8 +236,10 @@ for (const [name, start] of Object.entries(frameworks)) {
     assert.equal((rest.json['replica'] as { appliedLogIndex: number }).appliedLogIndex, 7)
     assert.equal(replica.digest(), source.digest())
     assert.equal((await send('/pull', { method: 'POST', headers, body: '{}' })).json['appliedFrames'], 0)
-    for (const body of ['{"maxFrames":"9"}', '{"maxFrames":null}', '[]', '{"maxFrames":']) {
-      assert.equal((await send('/pull', { method: 'POST', headers, body })).status, 400, body)
+    for (const body of ['{"maxFrames":"9"}', '{"maxFrames":true}', '[]', '{"maxFrames":']) {
+      // An application that parses all bodies has its own answer to what is no JSON.
+      const status = name.includes('parses all') && body.endsWith(':') ? 400 : 422
+      assert.equal((await send('/pull', { method: 'POST', headers, body })).status, status, body)
     }
     const reseeded = await send('/reseed', { method: 'POST', headers: TOKEN })
     assert.deepEqual([reseeded.status, reseeded.json['success'], reseeded.json['role']], [200, true, 'replica'])
@@ -331,7 +333,8 @@ for (const [name, start] of Object.entries(frameworks)) {
       }),
     )
     const failed = await broken('/metrics/prometheus')
-    assert.deepEqual([failed.status, failed.text], [500, '{"success":false,"error":"internal error"}'])
+    const nothingTold = { success: false, error: 'internal error', code: 'INTERNAL', kind: 'bug' }
+    assert.deepEqual([failed.status, failed.json], [500, nothingTold])
     assert.equal(said.length, 1)
   })
 }

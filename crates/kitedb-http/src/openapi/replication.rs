@@ -302,14 +302,15 @@ struct ReseedAnswer {
 )]
 fn reseed() {}
 
-/// How a replica takes over. A primary begins its next epoch whatever is told.
+/// How a replica takes over, and a primary begins its next epoch.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct PromoteQuestion {
-    /// Also where its source cannot be fenced: what that one has beyond it is lost. Default false.
+    /// Of a replica: also where its source cannot be fenced, and what that one has beyond it is lost. Of a primary: also where another
+    /// node took over from it. Default false.
     #[schema(required = false)]
     force: bool,
-    /// Not where it is more frames behind its source, as that was seen last.
+    /// Of a replica: not where it is more frames behind its source, as that was seen last.
     #[schema(required = false)]
     max_lag: u64,
 }

@@ -11,15 +11,16 @@ use axum::{
     body::Bytes,
     extract::{State, rejection::BytesRejection},
 };
-use kitedb_core::{Database, Rival};
+use kitedb_core::{Database, Error, ErrorCode, Rival};
 use serde_json::{Map, Value, json};
 
-/// What a promotion of a replica is told. A primary begins its next epoch whatever is told.
+/// What a promotion is told.
 #[derive(Debug, Clone, Copy)]
 struct Asked {
-    /// Also where its source cannot be fenced, and what that one has beyond it is lost.
+    /// A replica also where its source cannot be fenced, and what that one has beyond it is lost; a primary also where another node
+    /// took over from it.
     force: bool,
-    /// Not where it is more frames behind its source, as that was seen last.
+    /// A replica not where it is more frames behind its source, as that was seen last.
     max_lag: Option<u64>,
 }
 
@@ -42,7 +43,7 @@ pub async fn promote(State(app): State<App>, body: Result<Bytes, BytesRejection>
                     }
                     taken_over(database, asked.force)?
                 }
-                None => Map::from_iter([("epoch".to_owned(), database.primary_promote_to_next_epoch()?.into())]),
+                None => Map::from_iter([("epoch".to_owned(), next_epoch(database, asked.force)?.into())]),
             };
             told.insert("success".to_owned(), true.into());
             told.insert("role".to_owned(), database.replication_role().as_str().into());
@@ -51,6 +52,26 @@ pub async fn promote(State(app): State<App>, body: Result<Bytes, BytesRejection>
             Ok(Json(Value::Object(told)))
         })
         .await
+}
+
+/// Begins a primary's next epoch. As for the command `kitedb primary promote`: where another node took over, only by force.
+fn next_epoch(database: &Database, force: bool) -> kitedb_core::Result<u64> {
+    if force {
+        return database.primary_promote_by_force();
+    }
+    let fence = database.primary_replication_status()?.filter(|status| status.fenced).and_then(|status| status.fence);
+    // A promotion that has not said where this epoch ends was cut short: the lead is taken back.
+    match fence.filter(|fence| fence.assumed || fence.ended.is_some()) {
+        Some(fence) => {
+            let what = format_args!(
+                "stale primary: another node took over from this one with epoch {}: follow that one; only if it is gone for good, \
+                 promote this one by force",
+                fence.epoch
+            );
+            Err(Error::new(ErrorCode::StalePrimary, what))
+        }
+        None => database.primary_promote_to_next_epoch(),
+    }
 }
 
 /// What the command `kitedb replica promote --json` tells of it, by the same names.

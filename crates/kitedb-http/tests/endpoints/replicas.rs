@@ -122,6 +122,11 @@ async fn a_replica_takes_over_and_the_old_primary_says_so() {
     assert_eq!(old.get("/api/replication/status").await.1["primary"]["fenced"], true);
     let (status, body) = old.post("/api/replication/promote").await;
     assert_eq!(status, StatusCode::CONFLICT, "{body}");
+    // Nor where nobody has it open any more, so that the request opens it anew: the lead is taken back by force only.
+    db.close().unwrap();
+    let (status, body) = old.post("/api/replication/promote").await;
+    assert_eq!((status, &body["code"]), (StatusCode::CONFLICT, &json!("STALE_PRIMARY")), "{body}");
+    assert_eq!(old.get("/api/replication/status").await.1["primary"]["epoch"], 1);
     // It leads now: what follows begins its next epoch.
     let (status, body) = promote("").await;
     assert_eq!((status, &body["epoch"]), (OK, &json!(3)), "{body}");
