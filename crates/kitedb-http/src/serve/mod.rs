@@ -3,6 +3,7 @@
 mod connections;
 mod environment;
 mod listener;
+mod patience;
 mod several;
 mod tls;
 
