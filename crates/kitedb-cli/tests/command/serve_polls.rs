@@ -1,9 +1,6 @@
 //! `kitedb serve` while many wait for the next page of its log, and while more come than it has places for.
 
-use crate::{
-    serve::{Server, group},
-    support::Folder,
-};
+use crate::serve::{Server, group};
 use std::{
     collections::HashMap,
     fs,
@@ -14,6 +11,10 @@ use std::{
 };
 
 const POLLS: usize = 20;
+/// Threads of a server that nobody asks anything, of which each poll adds none.
+const AT_REST: usize = 10;
+/// And of one that answers as many as it does at once.
+const AT_WORK: usize = AT_REST + 80;
 
 impl Server {
     fn connect(&self) -> TcpStream {
@@ -45,6 +46,13 @@ impl Server {
         told.collect()
     }
 
+    /// Memory that is the process's alone, in KiB.
+    fn own_memory(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// The threads that woke within a while of nothing, and how often.
     fn woken_within(&self, span: Duration) -> Vec<(String, u64)> {
         let before = self.waits();
@@ -68,15 +76,16 @@ fn answer(mut stream: TcpStream) -> String {
 #[test]
 fn an_idle_server_with_idle_polls_does_not_wake() {
     let folder = group();
-    let servers = [&["p.kitedb"][..], &["r.kitedb"], &["p.kitedb", "--lead"], &["r.kitedb", "--follow"]].map(|args| {
-        let server = Server::start(&folder, args, &[]);
-        let page = server.json(r#"curl -sS "$BASE/api/replication/log""#);
-        (args, server, page["nextCursor"].as_str().unwrap().to_owned())
-    });
+    let servers = [&["p.kitedb"][..], &["p.kitedb", "--lead"], &["r.kitedb"], &["r.kitedb", "--follow"]]
+        .map(|args| (args, Server::start(&folder, args, &[])));
     thread::scope(|scope| {
-        for (args, server, cursor) in &servers {
+        for (args, server) in &servers {
             scope.spawn(move || {
-                let polls: Vec<_> = (0..POLLS).map(|_| server.poll(cursor)).collect();
+                let page = server.json(r#"curl -sS "$BASE/api/replication/log""#);
+                // Only of a primary there are pages.
+                let cursor = page["nextCursor"].as_str();
+                let polls: Vec<_> = cursor.iter().flat_map(|cursor| (0..POLLS).map(|_| server.poll(cursor))).collect();
+                assert_eq!(polls.is_empty(), args[0] == "r.kitedb", "{args:?}: {page}");
                 let spans: Vec<_> = (0..3).map(|_| server.woken_within(Duration::from_secs(6))).collect();
                 assert!(spans.iter().any(Vec::is_empty), "{args:?} wakes again and again: {spans:?}");
                 // It was asked, and answers in the end.
@@ -87,6 +96,47 @@ fn an_idle_server_with_idle_polls_does_not_wake() {
             });
         }
     });
+}
+
+/// `KITEDB_POLLS` at once, again and again. What the allocator keeps for the next time grows at first.
+#[test]
+fn polls_that_come_again_and_again_cost_memory_and_threads_once() {
+    let polls: usize = std::env::var("KITEDB_POLLS").ok().and_then(|text| text.parse().ok()).unwrap_or(200);
+    let folder = group();
+    let server = Server::start(&folder, &["p.kitedb"], &[]);
+    let rounds: Vec<_> = (0..6)
+        .map(|round| {
+            let page = server.json(r#"curl -sS "$BASE/api/replication/log""#);
+            let cursor = page["nextCursor"].as_str().unwrap();
+            let mut waiting = Vec::new();
+            // As many as calls may run at once come together.
+            for few in (0..polls).collect::<Vec<_>>().chunks(32) {
+                waiting.extend(few.iter().map(|_| server.poll(cursor)));
+                thread::sleep(Duration::from_millis(100));
+            }
+            let memory = server.own_memory();
+            folder.file("more.txt", format!("ada n{round} KNOWS\n"));
+            folder.run(&["import", "p.kitedb", "more.txt"]).ok();
+            for poll in waiting {
+                let told = answer(poll);
+                assert!(told.starts_with("HTTP/1.1 200"), "{told}");
+            }
+            (memory, server.waits().len())
+        })
+        .collect();
+    println!("KiB while {polls} polls wait, and threads once all are answered: {rounds:?}");
+    // One commit wakes them all, and is read for all of them by as many threads as there are calls at once.
+    assert!(rounds.iter().all(|(_, threads)| *threads <= AT_WORK), "{rounds:?}");
+    let [_, (second, _), .., (last, _)] = rounds[..] else { panic!("{rounds:?}") };
+    assert!(last <= second + second / 2, "{rounds:?}");
+    // Those threads end when they have had nothing to do for ten seconds.
+    for _ in 0..600 {
+        if server.waits().len() <= AT_REST {
+            return;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    panic!("{:?}", server.waits());
 }
 
 /// Where the limit on descriptors is low, connections do not take those that a request needs to open its database.
@@ -100,7 +150,9 @@ fn more_than_there_are_places_for_wait_to_be_let_in_and_are_answered() {
     let asked: Vec<_> = (0..DESCRIPTORS / 3).map(|_| server.poll("0:0")).collect();
     let told: Vec<_> = asked.into_iter().map(answer).collect();
     drop(silent);
-    assert!(told.iter().all(|told| told.starts_with("HTTP/1.1 200")), "{told:?}");
+    // All that are let in at once may be more than calls run at once; none was let in in vain.
+    let (busy, done): (Vec<_>, Vec<_>) = told.iter().partition(|told| told.contains(r#""code":"BUSY""#));
+    assert!(done.iter().all(|told| told.starts_with("HTTP/1.1 200")) && done.len() > busy.len() / 4, "{told:?}");
     let (code, said) = server.end_and_tell();
     assert_eq!((code, said.as_str()), (Some(0), ""));
 }
