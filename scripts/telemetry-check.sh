@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Checks what KiteDB says of itself with tools that are not its own: promtool for the text, the alerts and the
-# dashboard, PyPI's opentelemetry-proto and prometheus-client for OTLP and OpenMetrics.
+# dashboard, Prometheus for the alerts of a group that runs, PyPI's opentelemetry-proto and prometheus-client for OTLP and
+# OpenMetrics.
 #
-# Needs Rust, Python 3 with venv, a network for the packages, and promtool. As root on Debian it installs that; where it
-# cannot, it says so and leaves out what needs it.
+# Needs Rust, Python 3 with venv, a network for the packages, promtool and prometheus. As root on Debian it installs those;
+# where it cannot, it says so and leaves out what needs them.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -11,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
 
-if ! command -v promtool >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+if ! { command -v promtool && command -v prometheus; } >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus >/dev/null || true
 fi
 if command -v promtool >/dev/null; then
@@ -82,6 +83,13 @@ PYTHON
 }
 if [ "$have_promtool" = 1 ]; then
     check_examples
+fi
+
+# A group that runs, scraped: the alerts fire when its primary dies, and not otherwise.
+if [ "$have_promtool" = 1 ] && command -v prometheus >/dev/null; then
+    python3 -B scripts/prometheus-check.py "$target/debug/kitedb"
+else
+    printf 'NOT CHECKED with prometheus, which is missing: what the alerts do when a primary dies\n' >&2
 fi
 
 # A collector written in Python takes what the command and an application push, over every protocol.

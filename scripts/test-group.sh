@@ -10,7 +10,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-cargo build --release -p kitedb-cli -p kitedb-http ${KITEDB_BUILD_WITH:+-p ${KITEDB_BUILD_WITH// / -p }} --bin kitedb --example router
+# As the tests are built, so that nothing is built twice.
+cargo build --workspace --bins --examples
 (cd bindings-node && npm ci --no-fund --no-audit --silent && node scripts/build.mjs --quick)
 (cd ts && npm ci --no-fund --no-audit --silent && npm run --silent build)
 
@@ -20,4 +21,4 @@ cd bindings-python
 VIRTUAL_ENV="$PWD/.venv" .venv/bin/maturin develop --release --quiet
 
 target="$(cargo metadata --format-version 1 --no-deps | "${PYTHON:-python3}" -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')"
-KITEDB_COMMAND="$target/release/kitedb" KITEDB_ROUTER="$target/release/examples/router" .venv/bin/pytest tests/group "$@"
+KITEDB_COMMAND="$target/debug/kitedb" KITEDB_ROUTER="$target/debug/examples/router" .venv/bin/pytest tests/group "$@"

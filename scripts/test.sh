@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up and runs everything that must hold before a change is merged. From nothing: Rust (with rustfmt and
-# clippy), Python 3.11 with venv, Node 20.17, openssl, curl, and a network for the crates and packages; promtool, which the step
-# telemetry installs where it is root on Debian.
+# clippy), Python 3.11 with venv, Node 20.17, openssl, curl, and a network for the crates and packages; promtool and prometheus,
+# which the step telemetry installs where it is root on Debian.
 #
 #     scripts/test.sh              # all of it
 #     scripts/test.sh lint unit    # only these steps, in this order
@@ -20,7 +20,7 @@ target_directory="$(cargo metadata --format-version 1 --no-deps |
     python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')"
 # What is built for release is built in one call, whichever step comes first: packages that are built alone ask other features of what
 # they depend on, and each such choice is another build of it.
-export KITEDB_BUILD_WITH="kitedb-bench kitedb-cli kitedb-napi"
+export KITEDB_BUILD_WITH="kitedb-bench kitedb-napi"
 
 heading() {
     printf '\n==== %s\n' "$*"
@@ -74,7 +74,7 @@ package() {
 scripts() {
     heading 'scripts'
     python3 -m doctest scripts/debian-packages.py scripts/replication-gate-table.py scripts/mutations.py \
-        scripts/runbook-tests.py scripts/surface.py scripts/migrating.py scripts/export-of-0-2.py
+        scripts/runbook-tests.py scripts/surface.py scripts/migrating.py scripts/export-of-0-2.py scripts/prometheus-check.py
     scripts/mutations.py --check
     heading 'every method has its names in every language'
     scripts/surface.py

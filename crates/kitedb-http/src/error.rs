@@ -3,12 +3,19 @@
 use crate::auth::{Denied, Scope};
 use axum::{
     Json,
+    extract::rejection::BytesRejection,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use kitedb_core::{ErrorCode, ErrorKind, Token};
 use serde_json::{Map, Value, json};
-use std::borrow::Cow;
+use std::{borrow::Cow, error::Error, io};
+
+/// Whether somebody was waited for too long, or something that failed for that.
+fn is_late(error: &(dyn Error + 'static)) -> bool {
+    let itself = error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
+    itself || error.source().is_some_and(is_late)
+}
 
 /// Options that cannot be meant as they stand. Nothing was made of them, so nothing is served by them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +67,18 @@ impl Failure {
     /// More than may be sent.
     pub fn too_large(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE", "input", message)
+    }
+
+    /// A body that could not be read.
+    pub fn unread(rejection: &BytesRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            return Self::too_large("the body is larger than 2 MiB");
+        }
+        if is_late(rejection) {
+            let what = "the body took too long to arrive";
+            return Self::new(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "retry_later", what);
+        }
+        Self::malformed("the body cannot be read")
     }
 
     pub fn no_such_route() -> Self {

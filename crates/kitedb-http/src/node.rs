@@ -6,7 +6,7 @@ use std::{path::PathBuf, sync::Arc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// So many calls of the engine run at once; whoever comes beyond that is told to come again.
-const CALLS: usize = 64;
+pub(crate) const CALLS: usize = 64;
 
 /// Where the database is.
 #[derive(Debug, Clone)]

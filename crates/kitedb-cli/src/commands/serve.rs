@@ -9,6 +9,7 @@ use crate::{
 };
 use kitedb_core::{Database, FollowerOptions, ReplicationRole};
 use kitedb_http::{ServeError, ServeOptions, Served, Server};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use std::{
     env,
@@ -16,9 +17,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// As in `docs/examples/kitedb-serve.service`.
+const DESCRIPTORS: u64 = 8192;
+
 pub fn run(args: &ServeArgs, out: &mut dyn Write) -> Outcome {
     let stopped = signals()?;
     events::show()?;
+    let_in_many();
     let mut options = ServeOptions::from_variables(|name| env::var(name).ok()).map_err(Failure::usage)?;
     options.allow_anybody = args.allow_anybody;
     options.socket.clone_from(&args.socket);
@@ -61,6 +66,17 @@ pub fn run(args: &ServeArgs, out: &mut dyn Write) -> Outcome {
     let _ = stopped.recv();
     server.stop();
     held.map_or(Ok(()), |database| Ok(database.close()?))
+}
+
+/// Each connection takes a descriptor, and the limit on them that a shell or a system gives is often 1,024: it is raised, as far as may
+/// be, for as many connections as the server lets in.
+fn let_in_many() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(DESCRIPTORS, |maximum| maximum.min(DESCRIPTORS));
+    if limit.current.is_some_and(|current| current < wanted) {
+        // Where it stays, fewer are let in at once.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit });
+    }
 }
 
 /// What a database is called that is served beside others.

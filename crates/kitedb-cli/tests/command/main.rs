@@ -18,6 +18,8 @@ mod replication;
 mod runbook;
 #[cfg(feature = "http")]
 mod serve;
+#[cfg(feature = "http")]
+mod serve_polls;
 mod support;
 #[cfg(feature = "telemetry")]
 mod telemetry;

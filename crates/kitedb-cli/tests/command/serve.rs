@@ -13,13 +13,13 @@ use std::{
 const TOKEN: &str = "correct-horse";
 
 /// A server that runs as a process and is killed with its test.
-struct Server {
+pub struct Server {
     child: Child,
     said: Json,
 }
 
 impl Server {
-    fn start(folder: &Folder, args: &[&str], variables: &[(&str, &str)]) -> Self {
+    pub fn start(folder: &Folder, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let args = [&["serve", "--json"], args].concat();
         let mut command = folder.command(&args);
         Self::of(command.env("PORT", "0").envs(variables.iter().copied()))
@@ -34,7 +34,30 @@ impl Server {
         Self { child, said }
     }
 
-    fn url(&self) -> &str {
+    /// One that may have no more descriptors than that, nor raise the limit.
+    pub fn with_descriptors(folder: &Folder, descriptors: usize, args: &[&str]) -> Self {
+        let args = [&["serve", "--json"], args].concat();
+        let served = folder.command(&args);
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("ulimit -n {descriptors} && exec \"$@\""), "sh"]);
+        limited.arg(served.get_program()).args(served.get_args());
+        if let Some(folder) = served.get_current_dir() {
+            limited.current_dir(folder);
+        }
+        for (name, value) in served.get_envs() {
+            match value {
+                Some(value) => limited.env(name, value),
+                None => limited.env_remove(name),
+            };
+        }
+        Self::of(limited.env("PORT", "0"))
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn url(&self) -> &str {
         self.said["url"].as_str().unwrap()
     }
 
@@ -47,7 +70,7 @@ impl Server {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn json(&self, line: &str) -> Json {
+    pub fn json(&self, line: &str) -> Json {
         serde_json::from_str(&self.shell(line)).unwrap()
     }
 
@@ -57,7 +80,7 @@ impl Server {
     }
 
     /// The same, and what it told on standard error.
-    fn end_and_tell(mut self) -> (Option<i32>, String) {
+    pub fn end_and_tell(mut self) -> (Option<i32>, String) {
         kill_process(Pid::from_raw(self.child.id().cast_signed()).unwrap(), Signal::TERM).unwrap();
         let mut told = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
@@ -73,7 +96,7 @@ impl Drop for Server {
 }
 
 /// A primary `p.kitedb` with two nodes and an edge, and a replica `r.kitedb` of it.
-fn group() -> Folder {
+pub fn group() -> Folder {
     let folder = Folder::new();
     folder.file("edges.txt", "ada charles KNOWS\n");
     folder.run(&["import", "p.kitedb", "edges.txt", "--role", "primary"]).ok();

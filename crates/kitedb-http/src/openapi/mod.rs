@@ -37,8 +37,8 @@ pub struct Problem {
 #[allow(dead_code, reason = "the answers are made by `Failure`")]
 pub enum Problems {
     /// 400 what was asked cannot be read (`INVALID_ARGUMENT`, `INVALID_CURSOR`); 401 and 403 who asks, and 429 whoever guesses; 404 what is not there; 409 what
-    /// would be done in another state (`LOCKED` with the `pid` of who has the file open, `STALE_PRIMARY`, `REPLICA_READ_ONLY`, …); 413
-    /// more than may be sent; 421 a `Host` that is not this server's; 422 a body that cannot be read
+    /// would be done in another state (`LOCKED` with the `pid` of who has the file open, `STALE_PRIMARY`, `REPLICA_READ_ONLY`, …); 408
+    /// what is sent too slowly, and 413 more than may be sent; 421 a `Host` that is not this server's; 422 a body that cannot be read
     #[response(status = "4XX")]
     Asked(Problem),
     /// 500 damage, or a defect; 503 what may be done later (`Retry-After`); 507 a full disk

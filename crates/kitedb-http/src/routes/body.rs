@@ -1,7 +1,7 @@
 //! Bodies of requests: nothing, or a JSON object.
 
 use crate::error::Failure;
-use axum::{body::Bytes, extract::rejection::BytesRejection, http::StatusCode};
+use axum::{body::Bytes, extract::rejection::BytesRejection};
 use serde_json::{Map, Value};
 
 /// The members of a body.
@@ -10,7 +10,7 @@ pub(super) struct Members(Map<String, Value>);
 
 /// Reads a body that is empty, or an object.
 pub(super) fn members_of(body: Result<Bytes, BytesRejection>) -> Result<Members, Failure> {
-    let body = body.map_err(unread)?;
+    let body = body.map_err(|rejection| Failure::unread(&rejection))?;
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Members(Map::new()));
     }
@@ -18,13 +18,6 @@ pub(super) fn members_of(body: Result<Bytes, BytesRejection>) -> Result<Members,
     match said {
         Value::Object(members) => Ok(Members(members)),
         _ => Err(Failure::malformed("the body is no JSON object")),
-    }
-}
-
-fn unread(rejection: BytesRejection) -> Failure {
-    match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Failure::too_large("the body is larger than 2 MiB"),
-        _ => Failure::malformed("the body cannot be read"),
     }
 }
 

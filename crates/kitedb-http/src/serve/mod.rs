@@ -3,6 +3,7 @@
 mod connections;
 mod environment;
 mod listener;
+mod patience;
 mod several;
 mod tls;
 
@@ -11,7 +12,7 @@ pub use environment::{ServeOptions, TlsFiles};
 use crate::{
     AuthMode, ConfigError, access,
     auth::Authorizer,
-    node::Node,
+    node::{CALLS, Node},
     routes::{self, App, guard},
 };
 use axum::{Router, middleware::from_fn_with_state};
@@ -25,6 +26,11 @@ use std::{
 };
 use tls::Tls;
 use tokio::{runtime::Builder, sync::watch};
+
+/// So many threads read what is sent by parts, beside those of calls.
+const OTHER_THREADS: usize = 16;
+/// So many threads wait for files at most, however many databases there are.
+const MOST_THREADS: usize = 512;
 
 /// What is served.
 #[derive(Debug)]
@@ -71,7 +77,7 @@ impl Server {
     /// # Errors
     /// Of the options, of the port.
     pub fn start(served: Served, options: &ServeOptions) -> Result<Self, ServeError> {
-        Self::serving(options, |app| Ok(routes::routes(app(served))))
+        Self::serving(options, 1, |app| Ok(routes::routes(app(served))))
     }
 
     /// The same with several databases, each at `/db/NAME/`: `/db/social/api/replication/status`. `/healthz` and `/readyz` are those
@@ -81,7 +87,7 @@ impl Server {
     /// Two of one name, or a name that is empty; those of [`Server::start`].
     pub fn start_several(served: Vec<(String, Served)>, options: &ServeOptions) -> Result<Self, ServeError> {
         several::require_names(&served)?;
-        Self::serving(options, |app| {
+        Self::serving(options, served.len(), |app| {
             let all = served.into_iter().map(|(name, served)| (name, app(served)));
             Ok(several::routes(all.collect()))
         })
@@ -89,6 +95,7 @@ impl Server {
 
     fn serving(
         options: &ServeOptions,
+        databases: usize,
         router_of: impl FnOnce(&dyn Fn(Served) -> App) -> Result<Router, ServeError>,
     ) -> Result<Self, ServeError> {
         let inherited = if options.inherited { listener::inherited()? } else { None };
@@ -123,6 +130,9 @@ impl Server {
         };
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
+            // A call gives its place to the next one a little before its thread is free for that: without a bound, each commit that many
+            // wait for would begin hundreds of threads.
+            .max_blocking_threads((CALLS * databases + OTHER_THREADS).min(MOST_THREADS))
             .thread_name("kitedb-serve")
             .enable_all()
             .build()

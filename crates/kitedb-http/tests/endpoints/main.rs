@@ -16,6 +16,7 @@ mod primaries;
 mod replicas;
 mod rotation;
 mod server;
+mod slow;
 mod smuggling;
 mod sockets;
 mod streams;

@@ -15,7 +15,7 @@ use axum::{
     Json,
     body::Bytes,
     extract::{State, rejection::BytesRejection},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
+    http::{HeaderMap, HeaderName, HeaderValue},
     response::{IntoResponse, Response},
 };
 use kitedb_core::{Database, Error, Token, Transaction};
@@ -205,7 +205,7 @@ pub async fn batch(
     if !graph.app.authorizer.admits_writes() {
         return Err(Failure::writes_not_allowed());
     }
-    let body = body.map_err(unread)?;
+    let body = body.map_err(|rejection| Failure::unread(&rejection))?;
     let batch = read(&body)?;
     let once = Once::of(&headers, &body, &batch)?;
     graph.reached(wait).await?;
@@ -227,13 +227,6 @@ fn read(body: &[u8]) -> Result<BatchQuestion, Failure> {
         many => {
             Err(Failure::too_large(format!("a batch has {MOST} mutations at most, and this one has {many}: split it")))
         }
-    }
-}
-
-fn unread(rejection: BytesRejection) -> Failure {
-    match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Failure::too_large("the body is larger than 2 MiB: split the batch"),
-        _ => Failure::malformed("the body cannot be read"),
     }
 }
 
