@@ -104,7 +104,7 @@ python() {
 }
 
 group() {
-    heading 'a replication group of a Rust, a Node and a Python process'
+    heading 'a replication group of a Rust, a Node and a Python process, and what servers in all three answer over HTTP'
     scripts/test-group.sh
 }
 
