@@ -13,7 +13,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kitedb_core::{Database, NodeId, OpenOptions, ReplicationRole};
+use kitedb_core::{Database, NodeId, ReplicationRole};
 
 use crate::Res;
 use crate::engines::Sync;
@@ -261,9 +261,4 @@ fn fetched(server: &Server) -> Res<Vec<u64>> {
         }
         cursor = format!("&cursor={}", header("kite-next-cursor")?);
     }
-}
-
-/// How the server's processes open what they serve beside a writer.
-fn beside_options() -> OpenOptions {
-    OpenOptions::new()
 }

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 use axum::{Router, body::Bytes, http::header, routing::get};
+use kitedb_core::OpenOptions;
 use kitedb_http::AuthOptions;
 use tokio::net::TcpListener;
 
-use super::beside_options;
 use crate::Res;
 use crate::engines::Sync;
 
@@ -59,7 +59,7 @@ pub fn child(task: &str, path: &Path) -> Res<()> {
     let auth = AuthOptions::new().token(TOKEN);
     let router = match task {
         "http-held" => kitedb_http::router(super::primary(path, Sync::Normal)?, &auth)?,
-        "http-beside" => kitedb_http::router_beside(path, beside_options(), &auth)?,
+        "http-beside" => kitedb_http::router_beside(path, OpenOptions::new(), &auth)?,
         "http-bare" => {
             let body = Bytes::from(std::fs::read(path)?);
             let answer = move || async move { ([(header::CONTENT_TYPE, "application/json")], body.clone()) };
