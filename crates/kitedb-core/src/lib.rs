@@ -50,6 +50,7 @@ pub use db::{
     IndexSpec, Latency, LatencyBucket, LeftFollower, NameId, NameRef, Neighbors, NewNode, NodeCursor, NodeEdges,
     NodeRef, Nodes, OpenOptions, Page, Pending, PinInfo, PinKind, Repair, RepairOptions, ReplicationRole, SortedEdges,
     Stats, StillRegistered, SyncMode, Transaction, TransactionHandle, TrySubmitError, TypeFilter, View, ViewHandle,
+    require_outside_logs,
 };
 pub use error::{Error, ErrorCode, ErrorKind, Result};
 pub use graph::{

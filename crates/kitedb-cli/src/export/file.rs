@@ -60,6 +60,7 @@ pub fn write_file<T>(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<T
     if fs::symlink_metadata(path).is_ok() {
         return Err(taken(path));
     }
+    kitedb_core::require_outside_logs(path)?;
     let name =
         path.file_name().ok_or_else(|| Failure::usage(format_args!("{} is no name of a file", path.display())))?;
     let mut draft_name = std::ffi::OsString::from(".");

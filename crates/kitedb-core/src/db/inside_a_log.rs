@@ -22,6 +22,32 @@ pub(crate) fn require_outside_of_logs(env: &Env, path: &Path) -> Result<()> {
     Err(Error::new(ErrorCode::InvalidOption, what).with_path(path))
 }
 
+/// Fails if what is to be made at `path`, whatever it is, would lie in the folder of a log, or in a folder within it: for whoever writes
+/// files of its own where a user says.
+///
+/// ```
+/// use kitedb_core::{Database, OpenOptions, ReplicationRole, require_outside_logs};
+/// # fn main() -> kitedb_core::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// let path = dir.path().join("p.kitedb");
+/// let _db = Database::open(&path, OpenOptions::new().replication_role(ReplicationRole::Primary))?;
+/// assert!(require_outside_logs(dir.path().join("graph.jsonl")).is_ok());
+/// assert!(require_outside_logs(dir.path().join("p.kitedb.replication/graph.jsonl")).is_err());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`ErrorCode::InvalidOption`].
+pub fn require_outside_logs(path: impl AsRef<Path>) -> Result<()> {
+    let env = Env::real();
+    match env.disk.resolve(path.as_ref()) {
+        Ok(path) => require_outside_of_logs(&env, &path),
+        // Nothing can be made there, which whoever tries is told.
+        Err(_) => Ok(()),
+    }
+}
+
 /// Whether a log is in `dir`. A control file alone may be one that somebody saved beside a database: with it are segments, or the list
 /// of replicas, or the folder is named as one of a log. Where the control file is lost, both of the others tell.
 fn is_a_log(env: &Env, dir: &Path) -> bool {

@@ -78,6 +78,7 @@ pub use handle::{TransactionHandle, ViewHandle};
 pub use histogram::{Latency, LatencyBucket};
 pub(crate) use history::merge_history;
 pub use indexes::{Index, IndexOn, IndexSpec};
+pub use inside_a_log::require_outside_logs;
 pub(crate) use inside_a_log::require_outside_of_logs;
 pub(crate) use lease::Lease;
 pub use name::{AllTypes, NameId, NameRef, TypeFilter};

@@ -42,6 +42,7 @@ impl Listener {
     /// is there stays.
     pub fn at_socket(path: &Path) -> Result<(Self, Place), ServeError> {
         let failed = |source| ServeError::Listen { address: path.display().to_string(), source };
+        kitedb_core::require_outside_logs(path).map_err(|e| failed(io::Error::new(io::ErrorKind::InvalidInput, e)))?;
         require_free(path).map_err(failed)?;
         // Made under another name in a folder of its own, so that nobody reaches it before its mode is set.
         let own = private_folder(path).map_err(failed)?;

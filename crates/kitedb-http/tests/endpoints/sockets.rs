@@ -99,6 +99,11 @@ fn a_socket_is_for_this_account_and_goes_with_its_server() {
     fs::write(&socket, "a file").unwrap();
     assert!(start().unwrap_err().to_string().contains("no socket"));
     assert_eq!(fs::read_to_string(&socket).unwrap(), "a file");
+    // The folder of a log is that log's alone.
+    let inside = dir.path().join("p.kitedb.replication/kitedb.sock");
+    let refused = kitedb_http::Server::start(Served::Held(db.clone()), &at_socket(&inside)).unwrap_err();
+    assert!(refused.to_string().contains("is the folder of a log"), "{refused}");
+    assert!(!inside.exists());
     let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("kitedb.sock.")), "{left:?}");
 }

@@ -126,6 +126,7 @@ impl FileStore {
     fn lock(&self, patience: Duration) -> Result<LockedFile, StoreError> {
         // A link's lock and temporary file belong beside what it leads to: other links may lead there, too.
         let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        kitedb_core::require_outside_logs(&path).map_err(|e| self.failed(e))?;
         let _lock = lock(&beside(&path, ".lock"), mode_of(&path), patience)
             .map_err(|e| self.failed(format_args!("its lock cannot be taken: {e}")))?;
         Ok(LockedFile { path, _lock })

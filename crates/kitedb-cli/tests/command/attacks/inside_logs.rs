@@ -56,6 +56,18 @@ fn a_database_is_not_made_in_the_folder_of_a_log() {
     }
 }
 
+/// Whatever else a command makes where it is told to.
+#[test]
+fn no_file_of_another_kind_is_made_in_the_folder_of_a_log() {
+    let folder = pair();
+    let log = "p.kitedb.replication";
+    let before = names(&folder.path().join(log));
+    let export = folder.run(&["export", "p.kitedb", "-o", &format!("{log}/graph.jsonl")]);
+    expect_refused(&folder, log, &before, &export);
+    let socket = folder.run(&["serve", "p.kitedb", "--socket", &format!("{log}/s")]);
+    expect_refused(&folder, log, &before, &socket);
+}
+
 /// One that lies there from before is looked at, and written to once it is moved out.
 #[test]
 fn a_database_that_lies_in_the_folder_of_a_log_is_moved_out_of_it() {

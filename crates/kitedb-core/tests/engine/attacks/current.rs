@@ -46,8 +46,8 @@ fn a_reader_that_is_told_to_be_current_shows_what_an_open_of_now_shows() {
                 }
                 Some(db) => {
                     match act {
-                        2 => drop(db.checkpoint().unwrap()),
-                        3 => drop(db.compact().unwrap()),
+                        2 => db.checkpoint().unwrap(),
+                        3 => db.compact().unwrap(),
                         4 => db.sync().unwrap(),
                         5 => {}
                         _ => drop(graph.commit(&db)),

@@ -58,6 +58,18 @@ async fn what_changes_nothing_writes_nothing_and_takes_no_lock() {
 }
 
 #[tokio::test]
+async fn a_store_is_not_made_in_the_folder_of_a_log() {
+    let folder = folder();
+    let path = folder.path().join("p.kitedb");
+    let options = kitedb_core::OpenOptions::new().replication_role(kitedb_core::ReplicationRole::Primary);
+    let _db = kitedb_core::Database::open(path, options).unwrap();
+    let store = FileStore::new(&folder.path().join("p.kitedb.replication/state.json"));
+    let refused = set(&store, "a", 2).await.unwrap_err().to_string();
+    assert!(refused.contains("is the folder of a log"), "{refused}");
+    assert!(!store.path().exists());
+}
+
+#[tokio::test]
 async fn memory_takes_the_place_of_an_absent_entry_only() {
     let folder = folder();
     let store = store(&folder);
