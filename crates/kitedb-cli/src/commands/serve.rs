@@ -12,7 +12,6 @@ use kitedb_http::{ServeError, ServeOptions, Served, Server};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use std::{
-    env,
     io::Write,
     path::{Path, PathBuf},
 };
@@ -24,7 +23,7 @@ pub fn run(args: &ServeArgs, out: &mut dyn Write) -> Outcome {
     let stopped = signals()?;
     events::show()?;
     let_in_many();
-    let mut options = ServeOptions::from_variables(|name| env::var(name).ok()).map_err(Failure::usage)?;
+    let mut options = ServeOptions::from_environment().map_err(Failure::usage)?;
     options.allow_anybody = args.allow_anybody;
     options.socket.clone_from(&args.socket);
     // Where the operator names a place, it is that one.
@@ -96,7 +95,12 @@ fn open(args: &ServeArgs, role: ReplicationRole) -> Outcome<Database> {
                 clean(&path.to_string_lossy()),
                 role.as_str()
             ))
-            .hint("`kitedb role DB` shows what part it plays, and `kitedb role --help` how that is changed"));
+            .hint(if args.follow {
+                "`kitedb replica follow DB --source-db PRIMARY` makes a fenced primary follow; a new replica is made by \
+                 `kitedb replica bootstrap DB --source-db PRIMARY`"
+            } else {
+                "`kitedb role DB primary` makes a primary of a database without a part, `kitedb replica promote DB` of a replica"
+            }));
         }
     }
     let opened = Database::open(path, args.common.options().replication_role(role));

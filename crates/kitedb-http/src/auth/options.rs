@@ -127,6 +127,11 @@ impl AuthOptions {
         self.native_tls || self.trusted_proxies.is_some()
     }
 
+    /// Whether a certificate counts by its header alone, whatever that says.
+    pub(crate) fn admits_any_certificate_header(&self) -> bool {
+        !self.native_tls && self.mtls_subject_regex.is_none() && self.tokens_file.is_none()
+    }
+
     pub(crate) fn effective_mode(&self) -> Result<AuthMode, ConfigError> {
         let has_token = self.token.is_some() || self.token_file.is_some() || self.tokens_file.is_some();
         let has_certificate = self.mtls_subject_regex.is_some() || self.mtls_header.is_some() || self.native_tls;

@@ -7,6 +7,11 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+/// Bytes, as they are.
+#[derive(Serialize, ToSchema)]
+#[schema(value_type = String, format = Binary)]
+struct Octets(Vec<u8>);
+
 /// What a node says of itself.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -121,9 +126,9 @@ struct Snapshot {
         (
             status = 200,
             description = "The copy: told of, or its bytes",
-            content((SnapshotAnswer = "application/json"), (Vec<u8> = "application/octet-stream"))
+            content((SnapshotAnswer = "application/json"), (Octets = "application/octet-stream"))
         ),
-        (status = 206, body = Vec<u8>, content_type = "application/octet-stream", description = "The part that `Range` names"),
+        (status = 206, body = Octets, content_type = "application/octet-stream", description = "The part that `Range` names"),
         (status = 304, description = "It is the one that `If-None-Match` names"),
         Problems
     )
@@ -197,9 +202,9 @@ struct Frame {
         (
             status = 200,
             description = "The page: as JSON, or its frames, each after its length (4 bytes, little-endian)",
-            content((LogAnswer = "application/json"), (Vec<u8> = "application/octet-stream"))
+            content((LogAnswer = "application/json"), (Octets = "application/octet-stream"))
         ),
-        (status = 206, body = Vec<u8>, content_type = "application/octet-stream", description = "The part that `Range` names"),
+        (status = 206, body = Octets, content_type = "application/octet-stream", description = "The part that `Range` names"),
         (status = 304, description = "It is the one that `If-None-Match` names"),
         Problems
     )

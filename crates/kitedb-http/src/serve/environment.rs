@@ -1,7 +1,34 @@
 //! The runbook's variables.
 
 use crate::{AuthMode, AuthOptions, ConfigError, routes::App};
-use std::{fmt::Display, net::ToSocketAddrs, path::PathBuf, str::FromStr};
+use std::{env, fmt::Display, net::ToSocketAddrs, path::PathBuf, str::FromStr};
+
+/// The variables whose names begin as those of nobody else do.
+const VARIABLES: [&str; 15] = [
+    "KITEDB_READY_MAX_LAG",
+    "KITEDB_TOKENS_FILE",
+    "PLAYGROUND_TLS_CA_FILE",
+    "PLAYGROUND_TLS_CERT_FILE",
+    "PLAYGROUND_TLS_KEY_FILE",
+    "PLAYGROUND_TLS_REJECT_UNAUTHORIZED",
+    "PLAYGROUND_TLS_REQUEST_CERT",
+    "REPLICATION_ADMIN_AUTH_MODE",
+    "REPLICATION_ADMIN_TOKEN",
+    "REPLICATION_ADMIN_TOKEN_FILE",
+    "REPLICATION_MTLS_HEADER",
+    "REPLICATION_MTLS_NATIVE_SUBJECT_REGEX",
+    "REPLICATION_MTLS_NATIVE_TLS",
+    "REPLICATION_MTLS_SUBJECT_REGEX",
+    "REPLICATION_TRUSTED_PROXIES",
+];
+const PREFIXES: [&str; 6] = [
+    "KITEDB_READY",
+    "KITEDB_TOKEN",
+    "PLAYGROUND_TLS_",
+    "REPLICATION_ADMIN_",
+    "REPLICATION_MTLS_",
+    "REPLICATION_TRUSTED_",
+];
 
 /// How a server is run.
 #[derive(Debug, Clone)]
@@ -101,15 +128,41 @@ impl ServeOptions {
         })
     }
 
+    /// What the runbook's variables say in the environment of this process. One that is none of them and looks like one is warned of.
+    ///
+    /// # Errors
+    /// Those of [`ServeOptions::from_variables`].
+    pub fn from_environment() -> Result<Self, ConfigError> {
+        for name in Self::unknown_variables(env::vars_os().filter_map(|(name, _)| name.into_string().ok())) {
+            tracing::warn!("{name} is no variable of the server, and says nothing");
+        }
+        Self::from_variables(|name| env::var(name).ok())
+    }
+
+    /// Which of these names are no variables of a server, though they look like ones: a word misspelt leaves open what was to be closed.
+    fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
+        let looks_like_one = |name: &String| PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        let mut unknown: Vec<_> =
+            names.into_iter().filter(|name| looks_like_one(name) && !VARIABLES.contains(&name.as_str())).collect();
+        unknown.sort_unstable();
+        unknown
+    }
+
     /// Fails where it would serve whom nobody meant.
-    pub(super) fn require_safe(&self, only_here: bool) -> Result<(), ConfigError> {
+    pub(super) fn require_safe(&self, inherited: bool, only_here: bool) -> Result<(), ConfigError> {
         let mode = self.auth.effective_mode()?;
         if mode == AuthMode::None && !only_here && !self.allow_anybody {
             return Err(ConfigError::new(format!(
                 "{} can be reached from elsewhere, and the replication admin auth mode is none: set REPLICATION_ADMIN_TOKEN_FILE or \
-                 KITEDB_TOKENS_FILE, or say that anybody may administer it",
-                if self.inherited { "a socket that is handed over".to_owned() } else { format!("HOST {}", self.host) }
+                 KITEDB_TOKENS_FILE, or say that anybody may administer it (--allow-anybody)",
+                if inherited { "a socket that is handed over".to_owned() } else { format!("HOST {}", self.host) }
             )));
+        }
+        if mode.asks_for_certificate() && self.auth.admits_any_certificate_header() {
+            tracing::warn!(
+                "whatever the certificate header says, it admits as an administrator: name whose certificate in \
+                 REPLICATION_MTLS_SUBJECT_REGEX"
+            );
         }
         if mode.asks_for_certificate() && !self.auth.names_who_is_believed() && (!only_here || self.tls.is_some()) {
             return Err(ConfigError::new(format!(
@@ -180,7 +233,7 @@ mod tests {
 
     impl ServeOptions {
         fn require_safe_there(&self) -> Result<(), ConfigError> {
-            self.require_safe(is_loopback(&self.host))
+            self.require_safe(false, is_loopback(&self.host))
         }
     }
 
@@ -229,10 +282,23 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_that_is_misspelt_is_known_as_none() {
+        let names =
+            ["HOME", "KITEDB_TOKEN_FILE", "KITEDB_PATH", "REPLICATION_ADMIN_TOKENS_FILE", "REPLICATION_ADMIN_TOKEN"];
+        let unknown = ServeOptions::unknown_variables(names.map(str::to_owned));
+        assert_eq!(unknown, ["KITEDB_TOKEN_FILE", "REPLICATION_ADMIN_TOKENS_FILE"]);
+        assert_eq!(ServeOptions::unknown_variables(VARIABLES.map(str::to_owned)), [""; 0]);
+    }
+
+    #[test]
     fn nobody_is_served_whom_nobody_meant() {
         let refused =
             |variables: &[(&str, &str)]| options(variables).unwrap().require_safe_there().unwrap_err().to_string();
-        assert!(refused(&[("HOST", "0.0.0.0")]).contains("can be reached from elsewhere"));
+        let said = refused(&[("HOST", "0.0.0.0")]);
+        assert!(
+            said.contains("HOST 0.0.0.0 can be reached from elsewhere") && said.contains("--allow-anybody"),
+            "{said}"
+        );
         let header = [("REPLICATION_ADMIN_AUTH_MODE", "mtls")];
         assert_eq!(options(&header).unwrap().require_safe_there(), Ok(()));
         assert!(refused(&[header[0], ("HOST", "0.0.0.0")]).contains("REPLICATION_TRUSTED_PROXIES"));

@@ -117,6 +117,11 @@ impl Place {
         }
     }
 
+    /// Whether it is a socket in the file system.
+    pub fn is_socket(&self) -> bool {
+        matches!(self, Self::Socket(..))
+    }
+
     /// Takes a socket away that was made here, unless another one took its name.
     pub fn leave(&self) {
         if let Self::Socket(path, Some(made)) = self

@@ -104,12 +104,15 @@ impl Server {
             (None, Some(_)) => true,
             (None, None) => environment::is_loopback(&options.host),
         };
-        options.require_safe(only_here)?;
+        options.require_safe(inherited.is_some(), only_here)?;
         let authorizer = Arc::new(Authorizer::new(&options.auth)?);
         let (stop, stopped) = watch::channel(false);
         let app = |served| App {
             node: match served {
-                Served::Held(database) => Node::held(database),
+                Served::Held(database) => {
+                    warn_if_fenced(&database);
+                    Node::held(database)
+                }
                 Served::Beside(path, with) => Node::beside(path, with),
             },
             authorizer: authorizer.clone(),
@@ -117,7 +120,12 @@ impl Server {
             stopping: Some(stopped.clone()),
         };
         let mut router = router_of(&app)?;
-        if options.auth.effective_mode()? == AuthMode::None {
+        let at_socket = match &inherited {
+            Some((_, place)) => place.is_socket(),
+            None => options.socket.is_some(),
+        };
+        // No page reaches a socket in the file system.
+        if options.auth.effective_mode()? == AuthMode::None && !at_socket {
             let host: Arc<str> = options.host.as_str().into();
             router = router.layer(from_fn_with_state(host, guard::refuse_names));
         }
@@ -161,6 +169,17 @@ impl Server {
             }
             self.place.leave();
         }
+    }
+}
+
+/// Says at once what would be found out by the first commit that is refused.
+fn warn_if_fenced(database: &Database) {
+    let status = database.primary_replication_status().ok().flatten();
+    if let Some(fence) = status.filter(|status| status.fenced).and_then(|status| status.fence) {
+        tracing::warn!(
+            epoch = fence.epoch,
+            "another node took over from this primary: it only reads until it follows that one"
+        );
     }
 }
 

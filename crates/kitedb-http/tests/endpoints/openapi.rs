@@ -183,3 +183,25 @@ async fn every_route_that_is_described_is_served() {
     }
     assert_eq!(seen, 18);
 }
+
+/// A client that is made from the description says what the server reads.
+#[tokio::test]
+async fn every_member_of_a_mutation_that_is_described_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::of(&primary(&dir.path().join("p.kitedb"), 0), by_token()).await;
+    let document = document(&server).await;
+    let mut seen = 0;
+    for variant in document["components"]["schemas"]["Mutation"]["oneOf"].as_array().unwrap() {
+        let op = &variant["properties"]["op"]["enum"][0];
+        for (name, _) in variant["properties"].as_object().unwrap().iter().filter(|(name, _)| *name != "op") {
+            let body = json!({ "mutations": [{ "op": "createNode" }, { "op": op, name: 0.5 }] });
+            let asked = server.ask(Method::POST, "/api/graph/batch").json(&body);
+            let (status, told) = told(asked.send().await.unwrap()).await;
+            let error = told["error"].as_str().unwrap();
+            assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}: {error}");
+            assert!(error.contains("mutations[1]") && !error.contains("unknown field"), "{body}: {error}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 30, "{seen}");
+}

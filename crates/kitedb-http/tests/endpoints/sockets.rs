@@ -58,7 +58,8 @@ async fn several_databases_are_each_at_their_name() {
 /// What a request over a socket in the file system is answered.
 fn asked(path: &Path, route: &str) -> String {
     let mut stream = UnixStream::connect(path).unwrap();
-    write!(stream, "GET {route} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    // By whatever name: no page of a browser gets here.
+    write!(stream, "GET {route} HTTP/1.1\r\nHost: kitedb\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer

@@ -56,7 +56,7 @@ type Vectors = BTreeMap<String, Vec<f64>>;
 
 /// One mutation.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(tag = "op", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+#[serde(tag = "op", rename_all = "camelCase", deny_unknown_fields)]
 pub enum Mutation {
     /// Makes a node. 409 `DUPLICATE_KEY` where one has that key.
     CreateNode {
@@ -96,14 +96,14 @@ pub enum Mutation {
         /// Names of properties that it is to have no longer.
         #[serde(default)]
         unset: Vec<String>,
-        #[serde(default)]
+        #[serde(default, rename = "addLabels")]
         add_labels: Vec<String>,
-        #[serde(default)]
+        #[serde(default, rename = "removeLabels")]
         remove_labels: Vec<String>,
         #[serde(default)]
         vectors: Vectors,
         /// Property keys of vectors that it is to have no longer.
-        #[serde(default)]
+        #[serde(default, rename = "removeVectors")]
         remove_vectors: Vec<String>,
     },
     /// Deletes a node and all its edges.
@@ -220,8 +220,11 @@ pub async fn batch(
 }
 
 fn read(body: &[u8]) -> Result<BatchQuestion, Failure> {
-    let batch: BatchQuestion = serde_json::from_slice(body)
-        .map_err(|e| Failure::malformed(format!("the body is no batch: {:.300}", e.to_string())))?;
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let read = serde_path_to_error::deserialize(&mut json).map_err(|e| e.to_string());
+    // Nothing may follow it.
+    let read = read.and_then(|batch| json.end().map(|()| batch).map_err(|e| e.to_string()));
+    let batch: BatchQuestion = read.map_err(|e| Failure::malformed(format!("the body is no batch: {e:.300}")))?;
     match batch.mutations.len() {
         ..=MOST => Ok(batch),
         many => {
