@@ -53,8 +53,8 @@ struct News {
     commits: Vec<u64>,
     /// Jobs that ended elsewhere than on a thread of the pool.
     jobs: Vec<u64>,
-    /// How far the jobs are whose progress is asked for: of each the last word.
-    progress: FxHashMap<u64, Progress>,
+    /// How far the jobs are whose progress is asked for: the last word of each phase of each, in their order.
+    progress: Vec<(u64, Progress)>,
     /// Whether it was woken, and has not come yet.
     woken: bool,
 }
@@ -78,7 +78,7 @@ impl Woken {
     }
 
     /// How far jobs are, as far as that was told since the last call.
-    pub fn take_progress(&self) -> FxHashMap<u64, Progress> {
+    pub fn take_progress(&self) -> Vec<(u64, Progress)> {
         std::mem::take(&mut self.news.lock().progress)
     }
 
@@ -233,9 +233,11 @@ impl Instance {
     /// What ends the job with that number, and tells how far it is if that is `told`.
     fn watch(&self, number: u64, told: bool, end: Option<Box<dyn Fn()>>) -> Watch {
         let woken = self.woken.clone();
-        let tell = move |_: &Watch, progress| {
+        let tell = move |_: &Watch, progress: Progress| {
             woken.tell(|news| {
-                news.progress.insert(number, progress);
+                // One word for each phase, so that they stay few, and none is missed while the loop is busy.
+                news.progress.retain(|(of, told): &(u64, Progress)| *of != number || told.phase != progress.phase);
+                news.progress.push((number, progress));
             });
         };
         let watch = if told { Watch::new(tell) } else { Watch::silent() };
