@@ -18,7 +18,7 @@ use kitedb_core::{Database, NodeId, ReplicationRole};
 use crate::Res;
 use crate::engines::Sync;
 use crate::engines::ours::{commit_node, options};
-use crate::harness::graph::PROPERTY;
+use crate::harness::graph::{PROPERTY, key};
 use crate::harness::json::Report;
 use crate::harness::stats::{Samples, Summary, median, seconds};
 use crate::harness::table::{Table, number};
@@ -31,8 +31,6 @@ const CLIENTS: usize = 8;
 const EVERY: Duration = Duration::from_millis(250);
 /// How long one side is measured before the other one is.
 const BLOCK: Duration = Duration::from_millis(500);
-/// The key that is asked for.
-const KEY: &str = "n500";
 /// What a page of the log may have, which is the most that may be asked for.
 const PAGE: u64 = 32 << 20;
 
@@ -55,7 +53,7 @@ fn point_reads(report: &mut Report, dir: &Path, rounds: usize) -> Res<()> {
         commit_node(&db, i)?;
     }
     db.checkpoint()?;
-    let route = format!("/api/graph/node?key={KEY}");
+    let route = format!("/api/graph/node?key={}", key(500));
     // Beside this process, which has the database open for writing, and commits nothing meanwhile.
     let beside = Server::start("http-beside", &path)?;
     let body = Client::connect(&beside)?.get(&route)?;
