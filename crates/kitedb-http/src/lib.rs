@@ -26,6 +26,7 @@ mod octets;
 #[allow(unused_qualifications, reason = "utoipa writes them for a handler")]
 mod openapi;
 mod query;
+mod regular;
 mod routes;
 mod serve;
 mod snapshots;

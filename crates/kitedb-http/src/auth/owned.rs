@@ -1,21 +1,17 @@
 //! Files that decide who is admitted.
 
-use crate::ConfigError;
+use crate::{
+    ConfigError,
+    regular::{open_regular, read_bounded},
+};
 use rustix::process::geteuid;
-use std::{fmt, fs::File, io::Read, os::unix::fs::MetadataExt, path::Path};
-
-/// Bytes of such a file at most.
-const MAX_LENGTH: u64 = 1 << 20;
+use std::{fmt, os::unix::fs::MetadataExt, path::Path};
 
 /// What a file holds that nobody else may write to: whoever can, decides who is admitted. `what` says which it is.
 pub(super) fn read_owned(path: &Path, what: &str) -> Result<Vec<u8>, ConfigError> {
     let wrong = |why: &dyn fmt::Display| ConfigError::new(format!("{what}, {}, {why}", path.display()));
     let unread = |e: &dyn fmt::Display| wrong(&format_args!("cannot be read: {e}"));
-    let file = File::open(path).map_err(|e| unread(&e))?;
-    let metadata = file.metadata().map_err(|e| unread(&e))?;
-    if !metadata.is_file() {
-        return Err(wrong(&"is no regular file"));
-    }
+    let (file, metadata) = open_regular(path).map_err(|e| unread(&e))?;
     if metadata.mode() & 0o022 != 0 {
         let mode = metadata.mode() & 0o777;
         return Err(wrong(&format_args!(
@@ -28,10 +24,5 @@ pub(super) fn read_owned(path: &Path, what: &str) -> Result<Vec<u8>, ConfigError
             metadata.uid()
         )));
     }
-    let mut bytes = Vec::new();
-    file.take(MAX_LENGTH + 1).read_to_end(&mut bytes).map_err(|e| unread(&e))?;
-    if bytes.len() as u64 > MAX_LENGTH {
-        return Err(wrong(&"is larger than 1 MiB"));
-    }
-    Ok(bytes)
+    read_bounded(file).map_err(|e| unread(&e))
 }

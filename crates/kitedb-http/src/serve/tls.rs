@@ -1,8 +1,13 @@
 //! TLS of the server's own, with client certificates where they are asked for.
 
 use super::environment::TlsFiles;
-use crate::{ConfigError, auth::ClientCertificate, watched::Watched};
-use std::{fmt, fs, io, path::Path, sync::Arc};
+use crate::{
+    ConfigError,
+    auth::ClientCertificate,
+    regular::{open_regular, read_bounded},
+    watched::Watched,
+};
+use std::{fmt, io, path::Path, sync::Arc};
 use tokio::net::TcpStream;
 use tokio_rustls::{
     TlsAcceptor,
@@ -82,5 +87,6 @@ fn certificates_of(path: &Path) -> Result<Vec<CertificateDer<'static>>, ConfigEr
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
-    fs::read(path).map_err(|e| ConfigError::new(format!("cannot read {}: {e}", path.display())))
+    let read = open_regular(path).and_then(|(file, _)| read_bounded(file));
+    read.map_err(|e| ConfigError::new(format!("cannot read {}: {e}", path.display())))
 }

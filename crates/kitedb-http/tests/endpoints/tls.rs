@@ -125,8 +125,13 @@ async fn the_subject_of_the_certificate_itself_says_who_is_admitted() {
 fn files_that_hold_something_else_are_served_to_nobody() {
     let (dir, db, _, _) = stage();
     fs::write(dir.path().join("empty.pem"), "").unwrap();
+    // One that nobody writes to is not waited for, and one without an end is not read.
+    assert!(std::process::Command::new("mkfifo").arg(dir.path().join("pipe.pem")).status().unwrap().success());
+    std::os::unix::fs::symlink("/dev/zero", dir.path().join("endless.pem")).unwrap();
     for (variable, file, says) in [
         ("PLAYGROUND_TLS_CERT_FILE", "none.pem", "cannot read"),
+        ("PLAYGROUND_TLS_CERT_FILE", "pipe.pem", "no regular file"),
+        ("PLAYGROUND_TLS_KEY_FILE", "endless.pem", "no regular file"),
         ("PLAYGROUND_TLS_CERT_FILE", "empty.pem", "has no certificate"),
         ("PLAYGROUND_TLS_KEY_FILE", "server.pem", "has no private key"),
         ("PLAYGROUND_TLS_CA_FILE", "empty.pem", "has no certificate"),

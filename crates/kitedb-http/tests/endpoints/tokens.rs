@@ -104,6 +104,12 @@ fn a_file_that_cannot_be_meant_is_served_to_nobody_and_told_without_its_hashes()
         assert!(error.contains("chmod go-w"), "{error}");
     }
     assert!(refused(AuthOptions::new().tokens_file(dir.path())).contains("is no regular file"));
+    // A pipe that nobody writes to is not waited for, whichever file it stands for.
+    let pipe = dir.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for options in [AuthOptions::new().tokens_file(&pipe), AuthOptions::new().token_file(&pipe)] {
+        assert!(refused(options).contains("is no regular file"));
+    }
     assert!(refused(AuthOptions::new().tokens_file(dir.path().join("none"))).contains("cannot be read"));
     put(&path, " \n");
     assert!(refused(AuthOptions::new().token_file(&path)).contains("the file is empty"));
