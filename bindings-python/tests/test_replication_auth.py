@@ -256,6 +256,8 @@ def test_a_configuration_that_cannot_be_meant_is_refused() -> None:
         (Config(mode="mtls", trusted_proxies=[7]), "no IP address"),  # type: ignore[list-item]
         (Config(mode="mtls", mtls_header="x client cert", **BEHIND), "mtls_header is no name of a header"),
         (Config(mode="mtls", mtls_header="Authorization", **BEHIND), "mtls_header is no name of a header"),
+        (Config(mode="mtls", mtls_header="Host", **BEHIND), "'host' comes with every request"),
+        (Config(mode="mtls", mtls_header="sec-fetch-site", **BEHIND), "'sec-fetch-site' comes with every request"),
         (Config(mode="mtls", mtls_subject_regex=7, **BEHIND), "mtls_subject_regex must be a str or a compiled"),  # type: ignore[arg-type]
         (Config(mode="mtls", mtls_subject_regex=re.compile(b"CN"), **BEHIND), "must be a str or a compiled"),  # type: ignore[arg-type]
         (Config(mode="mtls", mtls_subject_regex="(", **BEHIND), "mtls_subject_regex is no regular expression"),

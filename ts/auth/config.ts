@@ -75,11 +75,26 @@ export function flagOption(value: unknown, name: string, fallback: boolean): boo
   return value
 }
 
-/** The name of a header, in lower case. */
+/** What clients send, and proxies set, of every request, whoever it is from: it tells of no certificate. */
+const OF_EVERYBODY = new Set(
+  (
+    'accept accept-charset accept-encoding accept-language authorization cache-control connection content-encoding ' +
+    'content-length content-type cookie date expect forwarded from host keep-alive origin pragma priority ' +
+    'proxy-authorization proxy-connection range referer te trailer transfer-encoding upgrade upgrade-insecure-requests ' +
+    'user-agent via x-forwarded-for x-forwarded-host x-forwarded-proto x-real-ip'
+  ).split(' '),
+)
+
+/** The name of a header by which a proxy can tell of a certificate, in lower case. */
 export function headerOption(value: unknown, name: string): string | undefined {
   const header = textOption(value, name)?.toLowerCase()
   if (header === undefined) return undefined
-  if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(header) || header === 'authorization') {
+  if (OF_EVERYBODY.has(header) || /^(sec|if)-/.test(header)) {
+    throw new ReplicationAdminConfigError(
+      `${name} is no name of a header that a proxy can set: '${header}' comes with every request, whoever it is from`,
+    )
+  }
+  if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(header)) {
     throw new ReplicationAdminConfigError(`${name} is no name of a header that a proxy can set: '${header}'`)
   }
   return header

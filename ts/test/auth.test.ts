@@ -256,6 +256,8 @@ test('a configuration that cannot be meant is refused when it is given', () => {
     [{ mode: 'mtls', trustedProxies: [7] }, /no IP address/],
     [{ mode: 'mtls', ...BEHIND, mtlsHeader: 'x client cert' }, /mtlsHeader is no name of a header/],
     [{ mode: 'mtls', ...BEHIND, mtlsHeader: 'Authorization' }, /mtlsHeader is no name of a header/],
+    [{ mode: 'mtls', ...BEHIND, mtlsHeader: 'Host' }, /'host' comes with every request/],
+    [{ mode: 'mtls', ...BEHIND, mtlsHeader: 'sec-fetch-site' }, /'sec-fetch-site' comes with every request/],
     [{ mode: 'mtls', ...BEHIND, mtlsSubjectRegex: 'CN=admin' }, /mtlsSubjectRegex must be a RegExp/],
     [
       { mode: 'mtls', ...BEHIND, mtlsSubjectRegex: new RegExp('') },

@@ -108,6 +108,19 @@ impl Failure {
         Self { retry_after: Some(1), ..busy }
     }
 
+    /// The server is to end, and waits for nothing any more.
+    pub fn stopping() -> Self {
+        let what = "this server is ending: ask again, or ask another node";
+        let stopping = Self::new(StatusCode::SERVICE_UNAVAILABLE, "STOPPING", "retry_later", what);
+        Self { retry_after: Some(1), ..stopping }
+    }
+
+    /// What is asked for lies beyond the bytes that there are.
+    pub fn beyond_the_end(len: u64) -> Self {
+        let what = format!("the answer has {len} bytes, and the range begins behind them");
+        Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_NOT_SATISFIABLE", "input", what)
+    }
+
     /// Somebody is admitted, but not to this.
     pub fn lacks(scope: Scope) -> Self {
         let message =

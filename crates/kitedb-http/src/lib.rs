@@ -11,7 +11,7 @@
 //! | `graph` | those of the graph |
 //! | `openapi` | the description of all of them for programs |
 //! | `serve` | a server of its own: connections, TLS, the runbook's variables |
-//! | `watched` | files that may change while they are in force |
+//! | `watched`, `regular`, `owned` | files that may change while they are in force, and how they are read |
 //! | `error`, `query`, `told`, `octets` | how what goes wrong is answered, how a query is read, how reports become JSON, and bytes are sent |
 
 mod access;
@@ -25,6 +25,7 @@ mod node;
 mod octets;
 #[allow(unused_qualifications, reason = "utoipa writes them for a handler")]
 mod openapi;
+mod owned;
 mod query;
 mod regular;
 mod routes;

@@ -1,10 +1,11 @@
 //! Answers that are bytes: with a validator and a digest of the whole, and by parts for whoever goes on where he was cut off (RFC 9110,
 //! sections 8.8, 13 and 14; RFC 9530).
 
+use crate::error::Failure;
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use std::{fmt::Write, ops::Range};
@@ -30,10 +31,13 @@ pub(crate) enum Part {
 /// Whether bytes are asked for, and not JSON.
 pub(crate) fn are_wanted(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
-    accepted
-        .flat_map(|accept| accept.split(','))
-        .filter_map(|range| range.split(';').next())
-        .any(|range| range.trim().eq_ignore_ascii_case("application/octet-stream"))
+    accepted.flat_map(|accept| accept.split(',')).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let is_octets = parts.next().is_some_and(|range| range.eq_ignore_ascii_case("application/octet-stream"));
+        // With the weight 0 they are what is not wanted.
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        is_octets && weight.and_then(|weight| weight.parse().ok()) != Some(0.0)
+    })
 }
 
 impl Octets {
@@ -80,7 +84,10 @@ impl Octets {
         };
         let has_body = status.is_success();
         let len = range.end - range.start;
-        let mut response = Response::new(if has_body { body(range) } else { Body::empty() });
+        let mut response = match status {
+            StatusCode::RANGE_NOT_SATISFIABLE => Failure::beyond_the_end(self.len).into_response(),
+            _ => Response::new(if has_body { body(range) } else { Body::empty() }),
+        };
         *response.status_mut() = status;
         let headers = response.headers_mut();
         let mut set = |name, text: String| {
@@ -90,13 +97,13 @@ impl Octets {
         };
         set(header::ETAG, self.etag());
         set(header::ACCEPT_RANGES, "bytes".to_owned());
-        if status != StatusCode::NOT_MODIFIED {
-            set(header::CONTENT_LENGTH, len.to_string());
-            if let Some(content) = content {
-                set(header::CONTENT_RANGE, content);
-            }
+        if status != StatusCode::NOT_MODIFIED
+            && let Some(content) = content
+        {
+            set(header::CONTENT_RANGE, content);
         }
         if has_body {
+            set(header::CONTENT_LENGTH, len.to_string());
             set(header::CONTENT_TYPE, "application/octet-stream".to_owned());
             let digest = BASE64_STANDARD.encode(self.sha256);
             set(header::HeaderName::from_static("repr-digest"), format!("sha-256=:{digest}:"));
@@ -131,6 +138,22 @@ fn range_of(text: &str, len: u64) -> Part {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_wanted_where_they_are_asked_for_and_not_declined() {
+        for (accept, wanted) in [
+            ("application/octet-stream", true),
+            ("application/json;q=0.5, Application/Octet-Stream ; q=1.0", true),
+            ("application/octet-stream;q=0.001", true),
+            ("application/octet-stream;q=0", false),
+            ("application/json, application/octet-stream; q=0.000", false),
+            ("*/*", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
+            assert_eq!(are_wanted(&headers), wanted, "{accept}");
+        }
+    }
 
     #[test]
     fn a_range_is_read_as_rfc_9110_has_it() {

@@ -104,13 +104,28 @@ def flag_option(value: object, name: str) -> bool:
     return value
 
 
+_OF_EVERYBODY = frozenset(
+    (
+        "accept accept-charset accept-encoding accept-language authorization cache-control connection content-encoding "
+        "content-length content-type cookie date expect forwarded from host keep-alive origin pragma priority "
+        "proxy-authorization proxy-connection range referer te trailer transfer-encoding upgrade upgrade-insecure-requests "
+        "user-agent via x-forwarded-for x-forwarded-host x-forwarded-proto x-real-ip"
+    ).split()
+)
+"""What clients send, and proxies set, of every request, whoever it is from: it tells of no certificate."""
+
+
 def header_option(value: object, name: str) -> str | None:
-    """The name of a header, in lower case."""
+    """The name of a header by which a proxy can tell of a certificate, in lower case."""
     text = text_option(value, name)
     if text is None:
         return None
     header = text.lower()
-    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9a-z-]+", header) or header == "authorization":
+    if header in _OF_EVERYBODY or header.startswith(("sec-", "if-")):
+        raise ReplicationAdminConfigError(
+            f"{name} is no name of a header that a proxy can set: '{header}' comes with every request, whoever it is from"
+        )
+    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9a-z-]+", header):
         raise ReplicationAdminConfigError(f"{name} is no name of a header that a proxy can set: '{header}'")
     return header
 

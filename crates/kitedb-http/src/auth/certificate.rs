@@ -2,8 +2,7 @@
 
 use super::{
     Admitted, AuthOptions, ClientCertificate, Scope, Scopes, Shown, TrustedProxies, Verdict,
-    header::{Reading, read},
-    header_name,
+    header::{Reading, header_name, read},
     subject::{SubjectRule, subject_of_header},
     tokens_file::TokensFile,
 };

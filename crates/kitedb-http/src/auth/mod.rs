@@ -7,9 +7,9 @@ mod distinguished_name;
 mod header;
 mod mode;
 mod options;
-mod owned;
 mod proxies;
 mod scope;
+mod standing;
 mod subject;
 mod token;
 mod tokens_file;
@@ -20,12 +20,13 @@ pub use proxies::TrustedProxies;
 
 pub(crate) use caller::{Admitted, Caller, Denied};
 pub(crate) use scope::{Scope, Scopes};
+pub(crate) use standing::Standing;
 
 use crate::{ConfigError, watched::Watched};
 use attempts::Attempts;
 use axum::{
     extract::ConnectInfo,
-    http::{HeaderMap, HeaderName, request::Parts},
+    http::{HeaderMap, request::Parts},
 };
 use certificate::CertificateRule;
 use std::{
@@ -220,13 +221,5 @@ impl<'a> Shown<'a> {
             peer: peer.map(|peer| peer.0.ip().to_canonical()),
             certificate: handshake.and_then(|handshake| handshake.0.as_deref()),
         }
-    }
-}
-
-/// The name of a header that a proxy can set.
-fn header_name(text: &str, option: &str) -> Result<HeaderName, ConfigError> {
-    match HeaderName::try_from(text.trim()) {
-        Ok(name) if name != axum::http::header::AUTHORIZATION => Ok(name),
-        _ => Err(ConfigError::new(format!("{option} is no name of a header that a proxy can set: '{text}'"))),
     }
 }

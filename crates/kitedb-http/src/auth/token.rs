@@ -1,10 +1,7 @@
 //! The bearer token.
 
-use super::{
-    header::{Reading, read},
-    owned::read_owned,
-};
-use crate::ConfigError;
+use super::header::{Reading, read};
+use crate::{ConfigError, owned::read_owned};
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use sha2::{Digest, Sha256};
 use std::{fmt, path::Path};

@@ -1,7 +1,7 @@
 //! The file that says who else is admitted: hashes of tokens and subjects of certificates, with names and scopes.
 
-use super::{Admitted, Scope, Scopes, owned::read_owned, subject::SubjectRule, token::Token};
-use crate::ConfigError;
+use super::{Admitted, Scope, Scopes, subject::SubjectRule, token::Token};
+use crate::{ConfigError, owned::read_owned};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::{fmt, path::Path};
 

@@ -6,6 +6,7 @@ use axum::{
     http::request::Parts,
 };
 use kitedb_core::Error;
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
 /// Items of a page at most.
@@ -21,6 +22,11 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        // What stands for no text would be read as another one.
+        let query = parts.uri.query().unwrap_or_default();
+        if percent_decode_str(query).decode_utf8().is_err() {
+            return Err(invalid("the query is no UTF-8"));
+        }
         match Query::try_from_uri(&parts.uri) {
             Ok(Query(read)) => Ok(Self(read)),
             Err(e) => Err(invalid(format_args!("{:.300}", e.body_text()))),

@@ -1,7 +1,7 @@
 //! `Kite-Wait-Token`: an answer of no earlier state than that of a commit, or none.
 
 use super::{Graph, params::invalid, tokened};
-use crate::error::Failure;
+use crate::{auth::Standing, error::Failure};
 use axum::{
     extract::FromRequestParts,
     http::{HeaderName, request::Parts},
@@ -27,9 +27,17 @@ const PAUSE: Duration = Duration::from_millis(5);
 const TURN: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// What an answer is to wait for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Wait(Option<(Token, Duration)>);
+/// What an answer is to wait for; `None`: nothing.
+#[derive(Debug)]
+pub(crate) struct Wait(Option<Awaited>);
+
+#[derive(Debug)]
+struct Awaited {
+    token: Token,
+    timeout: Duration,
+    /// Of who waits.
+    standing: Standing,
+}
 
 impl<S: Sync> FromRequestParts<S> for Wait {
     type Rejection = Failure;
@@ -38,7 +46,10 @@ impl<S: Sync> FromRequestParts<S> for Wait {
         let mut said = parts.headers.get_all(HEADER).iter();
         let Some(value) = said.next() else { return Ok(Self(None)) };
         match (value.to_str(), said.next()) {
-            (Ok(text), None) => Ok(Self(Some(read(text)?))),
+            (Ok(text), None) => {
+                let (token, timeout) = read(text)?;
+                Ok(Self(Some(Awaited { token, timeout, standing: Standing::of(parts)? })))
+            }
             (Ok(_), Some(_)) => Err(invalid("Kite-Wait-Token is there twice: give the greater of two tokens")),
             (Err(_), _) => Err(invalid("Kite-Wait-Token is no text")),
         }
@@ -94,37 +105,45 @@ impl Graph {
         Wait(wait): Wait,
         read: impl Fn(&View) -> Result<T, Failure> + Send + Sync + 'static,
     ) -> Result<(Token, Result<T, Failure>), Failure> {
-        let (read, wanted) = (Arc::new(read), wait.map(|(token, _)| token));
-        let end = Instant::now() + wait.map_or(Duration::ZERO, |(_, timeout)| timeout);
-        let mut pause = PAUSE;
+        let Some(Awaited { token: wanted, timeout, standing }) = wait else {
+            return match self.app.node.read_graph(move |database| look(database, None, &read)).await? {
+                Seen::At(token, answer) => Ok((token, answer)),
+                Seen::NotYet => Err(Failure::panicked()),
+            };
+        };
+        let (read, end) = (Arc::new(read), Instant::now() + timeout);
+        let (mut pause, mut waited) = (PAUSE, false);
         loop {
             let read = read.clone();
-            let look = move |database: &_| look(database, wanted, &*read);
-            let (seen, token) = match wanted {
-                None => (self.app.node.read_graph(look).await?, Token::default()),
-                Some(token) => match timeout_at(end.max(Instant::now() + TURN), self.app.node.read_in_turn(look)).await
-                {
-                    Ok(seen) => (seen?, token),
-                    Err(_) => return Err(Failure::token_timeout(token)),
-                },
-            };
-            if let Seen::At(token, answer) = seen {
+            let look = move |database: &_| look(database, Some(wanted), &*read);
+            let seen = timeout_at(end.max(Instant::now() + TURN), self.app.node.read_in_turn(look)).await;
+            if let Seen::At(token, answer) = seen.map_err(|_| Failure::token_timeout(wanted))?? {
+                if waited {
+                    self.app.authorizer.require_still(&standing).await?;
+                }
                 return Ok((token, answer));
             }
             if Instant::now() >= end {
-                return Err(Failure::token_timeout(token));
+                return Err(Failure::token_timeout(wanted));
             }
-            match self.app.node.held_here() {
-                Some(database) => match timeout_at(end, self.waits.outcome(database, token)).await {
-                    Ok(outcome) => drop(is_reached(outcome?, token)?),
-                    Err(_) => return Err(Failure::token_timeout(token)),
-                },
-                None => {
-                    sleep(pause.min(end.saturating_duration_since(Instant::now()))).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
+            waited = true;
+            self.app.unless_stopped(self.news(wanted, end, &mut pause)).await.ok_or_else(Failure::stopping)??;
+        }
+    }
+
+    /// Returns where another look is due.
+    async fn news(&self, wanted: Token, end: Instant, pause: &mut Duration) -> Result<(), Failure> {
+        match self.app.node.held_here() {
+            Some(database) => {
+                let outcome = timeout_at(end, self.waits.outcome(database, wanted)).await;
+                is_reached(outcome.map_err(|_| Failure::token_timeout(wanted))??, wanted)?;
+            }
+            None => {
+                sleep((*pause).min(end.saturating_duration_since(Instant::now()))).await;
+                *pause = (*pause * 2).min(LONGEST_PAUSE);
             }
         }
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! `GET /openapi.json`: what is served, for programs. It is made of the types that are read and answered, and lies in
 //! `docs/openapi.json`, too, where a test compares it.
 
+mod named;
 mod replication;
 
 use crate::graph;
@@ -8,6 +9,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
+use named::Mutations;
 use serde::Serialize;
 use std::sync::LazyLock;
 use utoipa::{
@@ -79,7 +81,7 @@ pub enum Problems {
         (name = "graph", description = "The graph for other programs"),
         (name = "replication", description = "Replication for operators: sections 7 and 8 of the runbook")
     ),
-    modifiers(&Bearer)
+    modifiers(&Bearer, &Mutations)
 )]
 struct Document;
 

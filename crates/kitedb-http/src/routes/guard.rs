@@ -36,10 +36,13 @@ pub fn requires<S: Clone + Send + Sync + 'static>(scope: Scope, routes: Router<S
     routes.layer(from_fn_with_state(scope, require))
 }
 
-async fn require(State(scope): State<Scope>, request: Request, next: Next) -> Response {
+async fn require(State(scope): State<Scope>, mut request: Request, next: Next) -> Response {
     let caller = request.extensions().get::<Caller>();
     match caller.ok_or_else(Failure::unasked).and_then(|caller| caller.require(scope)) {
-        Ok(_) => next.run(request).await,
+        Ok(_) => {
+            request.extensions_mut().insert(scope);
+            next.run(request).await
+        }
         Err(failure) => failure.into_response(),
     }
 }

@@ -37,13 +37,23 @@ fn why_not_ready(database: &Database, most: u64) -> Result<Option<&'static str>,
     if database.damage().is_some() {
         return Ok(Some("damaged"));
     }
+    let health = database.health_check()?;
+    let failed = |name| health.check(name).is_some_and(|check| !check.passed);
+    if failed("database_open") {
+        // It was removed, replaced or cut while it was open.
+        return Ok(Some("file_lost"));
+    }
+    if failed("log") {
+        return Ok(Some("log_failed"));
+    }
     if let Some(primary) = database.primary_replication_status()? {
         let copied = primary.copied.is_some().then_some("copied");
-        return Ok(primary.fenced.then_some("fenced").or(copied).or(primary.panicked.map(|_| "panicked")));
+        let why_not = primary.fenced.then_some("fenced").or(copied).or(primary.panicked.map(|_| "panicked"));
+        return Ok(why_not.or(log_missing(database)));
     }
     let Some(replica) = database.replica_replication_status()? else {
-        // It stands alone: what opens works.
-        return Ok(None);
+        // It stands alone, and what opens works; or its log cannot be looked at.
+        return Ok(log_missing(database));
     };
     Ok(match replica.state {
         _ if replica.needs_reseed => Some("needs_reseed"),
@@ -53,4 +63,10 @@ fn why_not_ready(database: &Database, most: u64) -> Result<Option<&'static str>,
         }
         state => Some(state.as_str()),
     })
+}
+
+/// A node whose log is not where it was commits nothing. Whether it is there is not known to whom it is not shown.
+fn log_missing(database: &Database) -> Option<&'static str> {
+    let missing = database.replication_log_fault().is_some() && !database.replication_log_is_denied();
+    missing.then_some("log_missing")
 }

@@ -2,6 +2,7 @@
 
 use super::App;
 use crate::{
+    auth::Standing,
     error::Failure,
     octets::{self, Octets},
     query::Query,
@@ -55,7 +56,12 @@ struct Answer {
     next: Option<String>,
 }
 
-pub async fn page(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, Failure> {
+pub async fn page(
+    State(app): State<App>,
+    standing: Standing,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
     let Asked { cursor, max_frames, max_bytes, include_payload, wait } = Asked::of(&Query::of(&uri));
     let from = cursor.as_deref().map(cursor_of).transpose()?.flatten();
     let (until, mut waited) = (Instant::now() + wait, false);
@@ -72,8 +78,12 @@ pub async fn page(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resul
             break Answer { role, page, next };
         }
         waited = true;
+        // Where it is to end, the next look is the last.
         app.unless_stopped(app.node.growth.beyond(page.head().0, left)).await;
     };
+    if waited {
+        app.authorizer.require_still(&standing).await?;
+    }
     match octets::are_wanted(&headers) {
         true => Ok(bytes(&answer, &headers)),
         false => Ok(Json(told(&answer, cursor, include_payload)).into_response()),

@@ -53,12 +53,12 @@ impl App {
         self.stopping.as_ref().is_some_and(|stopping| *stopping.borrow())
     }
 
-    /// Waits for `what`, unless the server is to end.
-    pub async fn unless_stopped(&self, what: impl Future<Output = ()>) {
-        let Some(mut stopping) = self.stopping.clone() else { return what.await };
+    /// Waits for `what`. `None`: the server is to end.
+    pub async fn unless_stopped<T>(&self, what: impl Future<Output = T>) -> Option<T> {
+        let Some(mut stopping) = self.stopping.clone() else { return Some(what.await) };
         tokio::select! {
-            () = what => {}
-            _ = stopping.wait_for(|stops| *stops) => {}
+            came = what => Some(came),
+            _ = stopping.wait_for(|stops| *stops) => None,
         }
     }
 }
@@ -84,12 +84,13 @@ pub(crate) fn routes(app: App) -> Router {
         .nest("/api/replication", replication)
         .nest("/api/graph", graph::routes(&app))
         .merge(scraped)
+        .fallback(async || Failure::no_such_route())
+        .layer(from_fn_with_state(app.clone(), guard::identify))
+        // They are everybody's: nobody is asked who he is, so that nobody is refused for a credential that does not do.
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/openapi.json", get(openapi::document))
-        .fallback(async || Failure::no_such_route())
         .method_not_allowed_fallback(async || Failure::no_such_method())
-        .layer(from_fn_with_state(app.clone(), guard::identify))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn(guard::refuse_pages))
         .layer(axum::middleware::map_response(unstored))

@@ -187,6 +187,12 @@ fn tls_of(text: &impl Fn(&str) -> Option<String>) -> Result<Option<TlsFiles>, Co
                     "PLAYGROUND_TLS_REQUEST_CERT asks for certificates of clients: name who signs them in PLAYGROUND_TLS_CA_FILE",
                 ));
             }
+            if roots.is_some() && !request {
+                tracing::warn!(
+                    "PLAYGROUND_TLS_CA_FILE says who signs certificates of clients, and clients are not asked for any: that takes \
+                     PLAYGROUND_TLS_REQUEST_CERT=true"
+                );
+            }
             Ok(Some(TlsFiles { certificate, key, client_roots: roots.filter(|_| request), reject_unauthorized }))
         }
         (None, None) if request || roots.is_some() => Err(ConfigError::new(

@@ -4,6 +4,7 @@ use super::environment::TlsFiles;
 use crate::{
     ConfigError,
     auth::ClientCertificate,
+    owned::read_owned,
     regular::{open_regular, read_bounded},
     watched::Watched,
 };
@@ -50,7 +51,7 @@ impl Tls {
 
 fn acceptor_of(files: &TlsFiles) -> Result<TlsAcceptor, ConfigError> {
     let certificates = certificates_of(&files.certificate)?;
-    let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?)
+    let key = PrivateKeyDer::from_pem_slice(&read_owned(&files.key, "the private key")?)
         .map_err(|e| ConfigError::new(format!("{} has no private key in PEM: {e}", files.key.display())))?;
     let provider = Arc::new(ring::default_provider());
     let unusable = |e: &dyn fmt::Display| {

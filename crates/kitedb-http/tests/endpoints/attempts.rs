@@ -29,6 +29,10 @@ async fn who_guesses_is_told_to_wait_and_who_knows_is_not() {
     // Nor is the open status a place to guess at.
     assert_eq!(status("/api/replication/status", Some("guess")).await, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(status("/metrics", Some(TOKEN)).await, StatusCode::OK);
+    // What is everybody's is answered, whatever is shown.
+    for route in ["/healthz", "/readyz", "/openapi.json"] {
+        assert_eq!(status(route, Some("guess")).await, StatusCode::OK, "{route}");
+    }
     // Who shows nothing does not guess.
     assert_eq!(status("/metrics", None).await, StatusCode::UNAUTHORIZED);
     assert_eq!(status("/api/replication/status", None).await, StatusCode::OK);

@@ -124,6 +124,8 @@ fn what_cannot_be_meant_is_served_to_nobody() {
         (AuthOptions::new().mtls_header("x-client-cert"), "Invalid replication admin auth mode"),
         (AuthOptions::new().mode(AuthMode::Mtls).mtls_header("a b"), "no name of a header"),
         (AuthOptions::new().mode(AuthMode::Mtls).mtls_header("Authorization"), "no name of a header"),
+        (AuthOptions::new().mode(AuthMode::Mtls).mtls_header("Host"), "'host' comes with every request"),
+        (AuthOptions::new().mode(AuthMode::Mtls).mtls_header("Sec-Fetch-Site"), "comes with every request"),
         (AuthOptions::new().mode(AuthMode::None).mtls_subject_regex(".*"), "admits everybody"),
     ] {
         let error = kitedb_http::router(db.clone(), &auth).unwrap_err().to_string();

@@ -5,7 +5,7 @@ use kitedb_core::{Database, FollowerOptions, OpenOptions, ReplicationRole};
 use kitedb_http::Served;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::{fs, path::Path};
 
 fn replica(dir: &Path) -> Database {
     let options =
@@ -71,4 +71,30 @@ async fn a_file_that_is_gone_is_not_ready_and_nothing_is_told_of_where_it_was() 
         (StatusCode::SERVICE_UNAVAILABLE, &json!(false), &json!("NOT_FOUND"))
     );
     assert!(!body.to_string().contains("nowhere"), "{body}");
+}
+
+#[tokio::test]
+async fn a_node_that_commits_nothing_for_want_of_its_file_or_its_log_is_not_ready() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("p.kitedb");
+    primary(&path, 1).close().unwrap();
+    let copy = dir.path().join("copy.kitedb");
+    fs::copy(&path, &copy).unwrap();
+    let beside = Server::beside(&copy, by_token()).await;
+    assert_eq!(
+        readiness(&beside).await,
+        (StatusCode::SERVICE_UNAVAILABLE, json!({ "ready": false, "role": "primary", "reason": "log_missing" }))
+    );
+
+    let db = primary(&path, 0);
+    let server = Server::of(&db, by_token()).await;
+    assert_eq!(readiness(&server).await.0, StatusCode::OK);
+    let write = json!([{ "op": "createNode" }]);
+    assert_eq!(server.batch(write.clone()).await.0, StatusCode::OK);
+    fs::rename(&path, dir.path().join("away")).unwrap();
+    fs::remove_file(dir.path().join("away")).unwrap();
+    assert_eq!(readiness(&server).await.1["reason"], "file_lost");
+    let (status, body) = server.batch(write).await;
+    assert_eq!((status, &body["code"]), (StatusCode::NOT_FOUND, &json!("NOT_FOUND")), "{body}");
+    db.close().unwrap_err();
 }

@@ -191,8 +191,14 @@ async fn every_member_of_a_mutation_that_is_described_is_read() {
     let server = Server::of(&primary(&dir.path().join("p.kitedb"), 0), by_token()).await;
     let document = document(&server).await;
     let mut seen = 0;
-    for variant in document["components"]["schemas"]["Mutation"]["oneOf"].as_array().unwrap() {
+    let mutation = &document["components"]["schemas"]["Mutation"];
+    assert_eq!(mutation["discriminator"]["propertyName"], "op");
+    for variant in mutation["oneOf"].as_array().unwrap() {
+        // Each has a name, by which a program that writes clients calls its type.
+        let named = variant["$ref"].as_str().unwrap();
+        let variant = document.pointer(named.trim_start_matches('#')).unwrap();
         let op = &variant["properties"]["op"]["enum"][0];
+        assert_eq!(mutation["discriminator"]["mapping"][op.as_str().unwrap()], named);
         for (name, _) in variant["properties"].as_object().unwrap().iter().filter(|(name, _)| *name != "op") {
             let body = json!({ "mutations": [{ "op": "createNode" }, { "op": op, name: 0.5 }] });
             let asked = server.ask(Method::POST, "/api/graph/batch").json(&body);

@@ -2,12 +2,13 @@
 
 use super::{
     certificates::{Authority, Pair},
-    server::TOKEN,
+    server::{self, TOKEN, commit, primary, told},
     tls::{client_of, options, stage},
     tokens::{put, tokens_file},
 };
+use kitedb_http::AuthOptions;
 use kitedb_http::{Served, Server};
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, Method, StatusCode};
 use std::{
     fs,
     sync::{
@@ -163,4 +164,48 @@ async fn whose_certificate_was_taken_out_of_the_file_is_refused_on_the_connectio
     assert_eq!(status(&anew, &url, "follow").await, Some(StatusCode::UNAUTHORIZED));
     tokens_file(dir.path(), &["metrics", "follow"]);
     assert!(comes_to(&kept, &url, "metrics", StatusCode::OK).await);
+}
+
+#[tokio::test]
+async fn who_waits_is_not_answered_once_his_token_was_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("p.kitedb");
+    let db = primary(&path, 2);
+    let file = tokens_file(dir.path(), &["read", "write", "follow", "admin"]);
+    let auth = AuthOptions::new().tokens_file(&file);
+    for server in [server::Server::of(&db, auth.clone()).await, server::Server::beside(&path, auth.clone()).await] {
+        tokens_file(dir.path(), &["read", "write", "follow", "admin"]);
+        let head = db.last_commit_token().unwrap().log_index.0;
+        let wait = format!("1:{}; timeout=30000", head + 1);
+        let waits = |method: Method, route: &str, token: &str| {
+            let asked = server.ask_as_anybody(method, route).bearer_auth(token).header("kite-wait-token", &wait);
+            let asked =
+                if route.ends_with("batch") { asked.body(r#"{"mutations":[{"op":"createNode"}]}"#) } else { asked };
+            tokio::spawn(async move { told(asked.send().await.unwrap()).await.0 })
+        };
+        let log = format!("/api/replication/log?waitMs=30000&cursor=1:{head}");
+        let (stats, batch) = ("/api/graph/stats", "/api/graph/batch");
+        let refused = [
+            waits(Method::GET, stats, "read"),
+            waits(Method::POST, batch, "write"),
+            waits(Method::GET, &log, "follow"),
+        ];
+        let admitted = [waits(Method::GET, stats, "admin"), waits(Method::GET, &log, "admin")];
+        // Each has been admitted; none of them has come to its end by itself.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(refused.iter().chain(&admitted).all(|waiter| !waiter.is_finished()));
+        tokens_file(dir.path(), &["admin"]);
+        let asks = || server.ask_as_anybody(Method::GET, stats).bearer_auth("read").send();
+        while asks().await.unwrap().status() == StatusCode::OK {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        commit(&db, 1);
+        for waiter in refused {
+            assert_eq!(waiter.await.unwrap(), StatusCode::UNAUTHORIZED);
+        }
+        for waiter in admitted {
+            assert_eq!(waiter.await.unwrap(), StatusCode::OK);
+        }
+        assert_eq!(db.last_commit_token().unwrap().log_index.0, head + 1, "who was refused has written nothing");
+    }
 }

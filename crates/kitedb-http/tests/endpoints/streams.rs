@@ -55,7 +55,9 @@ async fn a_copy_that_was_cut_off_goes_on_though_commits_went_on() {
     let known = bytes(&server, SNAPSHOT, &[("if-none-match", &newest)]).await;
     assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
     let beyond = bytes(&server, SNAPSHOT, &[("range", "bytes=999999999-")]).await;
-    assert_eq!(beyond.status(), StatusCode::RANGE_NOT_SATISFIABLE);
+    assert_eq!(header(&beyond, "content-range"), format!("bytes */{}", header(&other, "content-length")));
+    let (status, body) = told(beyond).await;
+    assert_eq!((status, &body["code"]), (StatusCode::RANGE_NOT_SATISFIABLE, &json!("RANGE_NOT_SATISFIABLE")));
 }
 
 #[tokio::test]

@@ -8,7 +8,12 @@ use super::{
 use kitedb_core::Database;
 use kitedb_http::{ServeError, ServeOptions, Served, Server};
 use reqwest::{Certificate, Client, ClientBuilder, Identity, StatusCode};
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+};
 
 /// The variables of a server whose certificates lie in `dir`, and more.
 pub fn options(dir: &Path, more: &[(&str, &str)]) -> ServeOptions {
@@ -128,12 +133,15 @@ fn files_that_hold_something_else_are_served_to_nobody() {
     // One that nobody writes to is not waited for, and one without an end is not read.
     assert!(std::process::Command::new("mkfifo").arg(dir.path().join("pipe.pem")).status().unwrap().success());
     std::os::unix::fs::symlink("/dev/zero", dir.path().join("endless.pem")).unwrap();
+    fs::copy(dir.path().join("server.key"), dir.path().join("open.key")).unwrap();
+    fs::set_permissions(dir.path().join("open.key"), Permissions::from_mode(0o666)).unwrap();
     for (variable, file, says) in [
         ("PLAYGROUND_TLS_CERT_FILE", "none.pem", "cannot read"),
         ("PLAYGROUND_TLS_CERT_FILE", "pipe.pem", "no regular file"),
         ("PLAYGROUND_TLS_KEY_FILE", "endless.pem", "no regular file"),
         ("PLAYGROUND_TLS_CERT_FILE", "empty.pem", "has no certificate"),
         ("PLAYGROUND_TLS_KEY_FILE", "server.pem", "has no private key"),
+        ("PLAYGROUND_TLS_KEY_FILE", "open.key", "may be written to by others"),
         ("PLAYGROUND_TLS_CA_FILE", "empty.pem", "has no certificate"),
         ("PLAYGROUND_TLS_CERT_FILE", "clients.pem", "cannot be served"),
     ] {

@@ -230,10 +230,12 @@ impl World {
         self.nodes[n].tip = shown;
         let outcome = match result {
             Ok(pulled) => {
+                let file = self.nodes[source].renewals;
                 let node = &mut self.nodes[n];
                 assert!(!node.foreign || node.replacing, "a primary that leads follows");
                 (node.foreign, node.on_trial) = (false, false);
                 node.remembers = Some(source).filter(|_| !node.is_sick() && !node.machine.crashed());
+                node.remembers_file = file;
                 assert!(pulled <= most.max(1));
                 assert_eq!(pulled as u64, self.ledger.get(shown).index - self.ledger.get(before).index);
                 if self.nodes[source].leads() && self.nodes[source].fenced == Fenced::No {
@@ -317,9 +319,10 @@ impl World {
             // Of one that is damaged its log may hold more than it shows.
             let more = self.nodes[n].damaged && e.to_string().contains("its log in");
             let lacking = lost || more || !self.ledger.holds(there.tip, before);
+            let file = there.renewals;
             let node = &mut self.nodes[n];
             // What it remembers of its source is all that may tell that it is the same database.
-            let untold = node.damaged && node.remembers != Some(source);
+            let untold = node.damaged && (node.remembers, node.remembers_file) != (Some(source), file);
             assert!(
                 node.foreign || node.on_trial || node.promoting || lacking || untold,
                 "node {n} is a replica: {e:?}"
@@ -350,6 +353,7 @@ impl World {
         let follows =
             || node.db().replica_replication_status().is_ok_and(|status| status.is_some_and(|s| !is_foreign(&s)));
         let adopted = shown != before || result.is_ok() || (node.foreign && !node.machine.crashed() && follows());
+        let file = self.nodes[source].renewals;
         let node = &mut self.nodes[n];
         node.tip = shown;
         if adopted {
@@ -365,6 +369,7 @@ impl World {
                 (node.damaged, node.poisoned, node.replacing) = (false, false, false);
                 node.hits.clear();
                 node.remembers = Some(source).filter(|_| !node.is_sick() && !node.machine.crashed());
+                node.remembers_file = file;
                 let there = &self.nodes[source];
                 // What it cannot announce for want of room others do not see yet.
                 let whole = !there.is_open() || there.damaged || there.is_sick() || self.ledger.holds(shown, head);

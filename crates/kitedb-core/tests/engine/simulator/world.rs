@@ -65,6 +65,10 @@ pub struct Node {
     pub names_no_source: bool,
     /// The source that it was told durably.
     pub remembers: Option<usize>,
+    /// How often that had been replaced by an empty one.
+    pub remembers_file: u32,
+    /// How often this one was.
+    pub renewals: u32,
     /// The latest epoch in which it met a source that led.
     pub met: u64,
     /// It is opened next without a word of what it is.
@@ -225,6 +229,8 @@ impl World {
                 half_fenced: false,
                 unsaid: false,
                 remembers: None,
+                remembers_file: 0,
+                renewals: 0,
                 met: 0,
                 second: None,
                 second_fenced: false,
@@ -484,6 +490,7 @@ impl World {
         (node.fenced, node.promoting, node.ended) = (Fenced::No, false, End::Closed);
         (node.foreign, node.on_trial, node.overwrite, node.remembers) = (false, false, false, None);
         node.met = 0;
+        node.renewals += 1;
         node.make_folder();
     }
 

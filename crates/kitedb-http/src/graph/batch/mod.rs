@@ -2,6 +2,7 @@
 
 mod apply;
 mod once;
+mod plain;
 
 use super::{
     Graph, TOKEN,
@@ -20,6 +21,7 @@ use axum::{
 };
 use kitedb_core::{Database, Error, Token, Transaction};
 use once::Once;
+use plain::require_plain;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, thread, time::Duration};
 use utoipa::ToSchema;
@@ -187,7 +189,7 @@ pub struct BatchAnswer {
     tag = "graph",
     summary = "Mutations, all of them or none",
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters. The same key with the same body (byte for byte) is answered as before and does nothing; with another body it is refused, by 422 `IDEMPOTENCY_KEY_REUSED`. The last 4,096 keys are known"),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters. The same key with the same body (byte for byte) is answered as before and does nothing; with another body it is refused, by 422 `IDEMPOTENCY_KEY_REUSED`. The last 4,033 keys at least are known, 4,096 at most"),
         ("Kite-Wait-Token" = Option<String>, Header, description = super::wait::ABOUT)
     ),
     request_body = BatchQuestion,
@@ -225,6 +227,8 @@ fn read(body: &[u8]) -> Result<BatchQuestion, Failure> {
     // Nothing may follow it.
     let read = read.and_then(|batch| json.end().map(|()| batch).map_err(|e| e.to_string()));
     let batch: BatchQuestion = read.map_err(|e| Failure::malformed(format!("the body is no batch: {e:.300}")))?;
+    // What was read as JSON is UTF-8.
+    require_plain(str::from_utf8(body).unwrap_or_default())?;
     match batch.mutations.len() {
         ..=MOST => Ok(batch),
         many => {
@@ -242,6 +246,8 @@ struct Done {
 }
 
 fn commit(database: &Database, batch: &BatchQuestion, once: Option<&Once>) -> Result<Done, Failure> {
+    // Where its file was removed, say, nobody would find what is committed here.
+    database.require_commits()?;
     let mut attempt = 1;
     loop {
         let tx = database.begin()?;

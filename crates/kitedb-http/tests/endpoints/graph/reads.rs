@@ -184,6 +184,7 @@ async fn a_parameter_that_cannot_be_read_or_is_none_is_told() {
         "node?id=",
         "node?id=18446744073709551616",
         "node?key=ada&vectors=maybe",
+        "node?key=%ff",
         "node?key=ada&key=mary",
         "nodes?lable=Person",
         "nodes?limit=-1",

@@ -57,6 +57,15 @@ async fn a_body_that_is_no_batch_is_told_why() {
         (r#"{"mutations": [{"op": "deleteNode", "node": {"id": 1.5}}]}"#, "whole number"),
         (r#"{"mutations": [{"op": "deleteNode", "node": {"id": 1, "key": "ada"}}]}"#, "batch"),
         (r#"{"mutations": []} x"#, "trailing"),
+        (r#"{"mutations": [{"op": "createNode", "props": {"a": 1, "a": 2}}]}"#, "the name 'a' twice"),
+        (
+            r#"{"mutations": [{"op": "createNode", "props": {"m": {"$map": {"b": 1, "\u0062": 2}}}}]}"#,
+            "the name 'b' twice",
+        ),
+        (r#"{"mutations": [{"op": "createNode", "vectors": {"v": [1], "v": [2]}}]}"#, "the name 'v' twice"),
+        (r#"{"mutations": [{"op": "createNode", "props": {"n": 18446744073709551616}}]}"#, "'18446744073709551616'"),
+        (r#"{"mutations": [{"op": "createNode", "props": {"n": [-9223372036854775809]}}]}"#, "'-9223372036854775809'"),
+        (r#"{"mutations": [{"op": "createNode", "props": {"n": -0}}]}"#, "'-0'"),
     ] {
         let (status, answer) = post(body.into()).await;
         assert_eq!(

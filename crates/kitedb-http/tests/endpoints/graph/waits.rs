@@ -4,9 +4,10 @@ use super::{OK, told};
 use crate::{
     beside::Writer,
     replicas::replica,
-    server::{Server, by_token, commit, primary},
+    server::{Server, at_any_port, by_token, commit, primary},
 };
 use kitedb_core::{Database, OpenOptions, ReplicationRole};
+use kitedb_http::Served;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use std::fs;
@@ -171,4 +172,23 @@ async fn what_another_process_commits_is_waited_for() {
     let (response, ()) = tokio::join!(stats(&server, "1:2; timeout=30000").send(), commits);
     let (status, body) = told(response.unwrap()).await;
     assert_eq!((status, &body["nodes"]), (OK, &json!(2)), "{body}");
+}
+
+#[tokio::test]
+async fn a_server_that_ends_keeps_nobody_waiting() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("p.kitedb");
+    let db = primary(&path, 1);
+    for served in [Served::Held(db.clone()), Served::Beside(path.clone(), Box::default())] {
+        let served = kitedb_http::Server::start(served, &at_any_port(by_token())).unwrap();
+        let server = Server::at(served.url());
+        let waiter = tokio::spawn(stats(&server, "1:99; timeout=30000").send());
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        assert!(!waiter.is_finished());
+        tokio::task::spawn_blocking(move || served.stop()).await.unwrap();
+        let answer = waiter.await.unwrap().unwrap();
+        assert_eq!(answer.headers()["retry-after"], "1");
+        let (status, body) = told(answer).await;
+        assert_eq!((status, &body["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("STOPPING")), "{body}");
+    }
 }

@@ -1,4 +1,4 @@
-//! Files that decide who is admitted.
+//! Files that decide who is admitted, or who somebody is.
 
 use crate::{
     ConfigError,
@@ -7,8 +7,8 @@ use crate::{
 use rustix::process::geteuid;
 use std::{fmt, os::unix::fs::MetadataExt, path::Path};
 
-/// What a file holds that nobody else may write to: whoever can, decides who is admitted. `what` says which it is.
-pub(super) fn read_owned(path: &Path, what: &str) -> Result<Vec<u8>, ConfigError> {
+/// What a file holds that nobody else may write to: whoever can, decides what it decides. `what` says which it is.
+pub(crate) fn read_owned(path: &Path, what: &str) -> Result<Vec<u8>, ConfigError> {
     let wrong = |why: &dyn fmt::Display| ConfigError::new(format!("{what}, {}, {why}", path.display()));
     let unread = |e: &dyn fmt::Display| wrong(&format_args!("cannot be read: {e}"));
     let (file, metadata) = open_regular(path).map_err(|e| unread(&e))?;
