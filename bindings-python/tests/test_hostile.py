@@ -413,3 +413,28 @@ def test_wrong_arguments_say_what_they_are_for(db: kitedb.Database) -> None:
         with pytest.raises(kitedb.InputError, match=r"call step\(\) between them") as large:
             bulk.create_nodes_batch({"props": {"text": "x" * 2**20}} for _ in range(65))
         assert (large.value.code, bulk.count_nodes()) == ("TRANSACTION_TOO_LARGE", 1)
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "0<&- 1>&- 2>&-"])
+def test_what_a_library_tells_on_a_standard_error_that_is_closed_is_not_written_over_the_database(
+    tmp_path: Path, closed: str
+) -> None:
+    path, told = tmp_path / "g.kitedb", tmp_path / "told"
+    script = """if True:
+        import ctypes, kitedb, os, sys
+        with kitedb.open(sys.argv[1]) as db:
+            for _ in range(50):
+                with db.transaction() as tx:
+                    tx.create_node()
+            ctypes.CDLL(None).dprintf(2, b"a library: a warning\\n" * 200)
+            for _ in range(10):
+                with db.transaction() as tx:
+                    tx.create_node()
+            low = [number for number in range(3) if os.path.exists(f"/proc/self/fd/{number}")]
+            low = [number for number in low if os.readlink(f"/proc/self/fd/{number}").startswith(os.path.dirname(sys.argv[1]))]
+        open(sys.argv[2], "w").write(f"{low}")
+    """
+    subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", script, path, told], check=True)
+    assert told.read_text() == "[]"
+    with kitedb.open(path, read_only=True) as db:
+        assert (db.count_nodes(), db.check().is_clean) == (60, True)

@@ -121,9 +121,9 @@ impl LeftLog {
         let (dir, file_id) = (self.control.dir().to_owned(), self.control.identity().file_id);
         if self.control.writer_lives()? {
             let what = format_args!(
-                "{} is not there, and a process (process id {}) has it open still: stop that first",
+                "{} is not there, and a process ({}) has it open still: stop that first",
                 path.display(),
-                self.control.writer_pid()
+                env.holder(self.control.writer_pid())
             );
             return Err(Error::new(ErrorCode::Locked, what).with_path(path).with_pid(self.control.writer_pid()));
         }

@@ -4,7 +4,7 @@ use super::{
     dyn_graph::sealed::ReadState,
     engine::Engine,
     options::ReplicationRole,
-    place::{left_log, no_control_file, wal_dir},
+    place::{default_sidecar, left_log_in, no_control_file, wal_dir},
     read::GraphRead,
     writer_lock::ATTEMPTS,
 };
@@ -127,7 +127,10 @@ impl Engine {
     fn check_log(&self, link: &LogLink) -> Result<Vec<String>> {
         let log = LogIdentity { log_id: link.id, file_id: self.store.file_id() };
         if link.kind == LogKind::None {
-            let left = left_log(&self.env, &self.path, log.file_id, self.published())?;
+            let left = [wal_dir(&self.path), default_sidecar(&self.path)]
+                .into_iter()
+                .find_map(|dir| left_log_in(&self.env, &dir, &self.path, log.file_id, self.published()).transpose());
+            let left = left.transpose()?;
             // The first commit would meet it.
             let stranger = || match self.env.disk.is_dir(&wal_dir(&self.path)) {
                 true => out_of_place(&self.env, &wal_dir(&self.path), log),

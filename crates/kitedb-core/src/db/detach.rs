@@ -8,7 +8,7 @@ use super::{
     history::writer_of,
     lease::Lease,
     options::{OpenOptions, ReplicationRole},
-    place::{LogPlace, anchored, folder_of, left_log},
+    place::{LogPlace, anchored, folder_of},
     places::LogPlaces,
     promote::require_not_taken_over,
     role::Standing,
@@ -143,15 +143,11 @@ pub(crate) fn detach(
         });
     }
     let (link, places) = (look.log_link(), LogPlaces::of(env, path, &options, &look)?);
-    let (looked_at, in_file) = (look.file_id(), look.manifest().checkpoint.log_index);
-    let left = match link.kind {
-        LogKind::None => left_log(env, path, look.file_id(), in_file)?,
-        _ => None,
-    };
+    let looked_at = look.file_id();
     drop(look);
     let mut missing = places.gone(path, &link).filter(|_| link.open);
     // What an older copy of the file lacks, its log may still have.
-    missing = missing.or(places.newer_log(env, path, &link)?.map(|newer| newer.damage)).or(left);
+    missing = missing.or(places.newer_log(env, path, &link)?.map(|newer| newer.damage));
     if link.open && missing.is_none() {
         // What its log holds goes into the file first, by the same recovery as ever.
         let engine = Engine::open_for_writing(env.clone(), path.to_owned(), options.clone(), identity, true)?;

@@ -52,6 +52,10 @@ impl Engine {
         }
         let places = LogPlaces::of(&env, &path, &options, &store)?;
         let standing = places.standing(&env, &store)?;
+        if let Some(left) = places.left.as_ref().filter(|_| options.role != Some(ReplicationRole::Replica)) {
+            // What is committed beside it would take its numbers. Upholds I46.
+            return Err(Error::new(ErrorCode::LogMismatch, &left.damage).with_path(left.place.dir()));
+        }
         let (last, asked) = (places.last(&env, &store)?, options.role.unwrap_or_default());
         let opening =
             opening(options.role, standing, options.overwrite).ok_or_else(|| mismatch(&path, asked, standing, last))?;

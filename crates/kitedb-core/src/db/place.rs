@@ -27,7 +27,15 @@ pub(crate) fn resolved(env: &Env, path: &Path) -> Result<PathBuf> {
         let what = format_args!("{} is a folder: give the path of a file", path.display());
         return Err(Error::invalid(what));
     }
-    env.disk.resolve(path).map_err(|e| Error::io("open", path, e))
+    let found = env.disk.resolve(path).map_err(|e| Error::io("open", path, e))?;
+    if is_absent(env, &found) && env.disk.identity(path).is_ok() {
+        let what = format_args!(
+            "{} leads to a file that was removed, and has no name any more: give the path of a file that is there",
+            path.display()
+        );
+        return Err(Error::new(ErrorCode::NotFound, what).with_path(path));
+    }
+    Ok(found)
 }
 
 /// The folder that a resolved path lies in.
@@ -223,6 +231,35 @@ impl Search<'_> {
                 None => LogPlace::Missing(default),
             }),
         }
+    }
+
+    /// The log that was left beside a file which does not name it and holds the commits up to `last`. What a replica lacks, its
+    /// source has.
+    pub(super) fn left(&self, last: LogIndex) -> Result<Option<LeftLog>> {
+        if self.link.kind == LogKind::Sidecar || matches!(self.link.part, Part::Follows(_)) {
+            return Ok(None);
+        }
+        let is_read = self.link.kind == LogKind::Private && self.link.open;
+        let wal = (!is_read).then(|| (LogKind::Private, wal_dir(self.path)));
+        let sidecar = (LogKind::Sidecar, self.followed(default_sidecar(self.path)));
+        for (kind, dir) in wal.into_iter().chain([sidecar]) {
+            let Some(damage) = left_log_in(self.env, &dir, self.path, self.file_id, last)? else { continue };
+            let control = Control::open(&*self.env.disk, &dir, OpenMode::Read).ok().flatten();
+            if control.is_some_and(|control| control.is_replica() || control.is_half_made()) {
+                continue;
+            }
+            let place = match self.look_at(&dir)? {
+                Candidate::Fits(moved) if moved.any() => LogPlace::Moved(dir, moved),
+                Candidate::Fits(_) => LogPlace::Here(dir),
+                Candidate::Damaged(e) => LogPlace::Damaged(dir, e),
+                Candidate::Empty | Candidate::Foreign => {
+                    let e = no_control_file(&dir);
+                    LogPlace::Damaged(dir, e)
+                }
+            };
+            return Ok(Some(LeftLog { kind, place, damage }));
+        }
+        Ok(None)
     }
 
     /// Where else the log that the header names is, which is not in `missing`: in its last place, or beside it, or beside the file. It is
@@ -472,16 +509,17 @@ pub(super) fn log_is_gone(
     Error::new(ErrorCode::LogMismatch, what).with_path(place.dir())
 }
 
-/// A log in a place of one which the file at `path`, which names none, does not name and which has more than it: an older copy of
-/// the file is in its place.
-pub(super) fn left_log(env: &Env, path: &Path, file_id: [u8; 16], last: LogIndex) -> Result<Option<Error>> {
-    Ok(match left_log_in(env, &wal_dir(path), path, file_id, last)? {
-        None => left_log_in(env, &default_sidecar(path), path, file_id, last)?,
-        left => left,
-    })
+/// A log of a file beside it that the file does not name, though it has commits which the file lacks: an older copy of the file is
+/// in its place, or the newest of its headers is damaged. Upholds I46.
+#[derive(Debug)]
+pub(super) struct LeftLog {
+    pub kind: LogKind,
+    pub place: LogPlace,
+    /// What is told of it.
+    pub damage: Error,
 }
 
-/// As [`left_log`], in `dir`.
+/// The damage that the log of a file in `dir` is, which has commits after `last` and which the file at `path` does not name.
 pub(super) fn left_log_in(
     env: &Env,
     dir: &Path,
@@ -495,9 +533,11 @@ pub(super) fn left_log_in(
     }
     Ok(Some(Error::corrupt(format_args!(
         "{} holds commits after log index {last} that {} does not have and does not name: an older copy of the file is in its \
-         place. Put the newer file back; to go on without those commits, move that folder away",
+         place, or the newest of its headers is damaged. Put the newer file back, or let it take from that log what it lacks ({}); \
+         to go on without those commits, move that folder away",
         dir.display(),
-        path.display()
+        path.display(),
+        command("repair", path, "")
     ))
     .with_path(dir)))
 }

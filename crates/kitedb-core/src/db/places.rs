@@ -3,7 +3,7 @@
 use super::{
     beyond::{Word, beyond_file, older_than_its_log, older_than_what_its_log_had},
     options::{OpenOptions, ReplicationRole},
-    place::{LogPlace, Search, default_sidecar, files_moved, log_is_gone, wal_dir},
+    place::{LeftLog, LogPlace, Search, default_sidecar, files_moved, log_is_gone, wal_dir},
     role::Standing,
     stale_fence::fence_by_header,
 };
@@ -11,7 +11,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     graph::{Digest, Epoch, LogIndex, Token},
     io::{Env, OpenMode},
-    log::{Control, Proven},
+    log::{Control, Proven, proven},
     store::{LogKind, LogLink, Part, Store},
 };
 use std::path::{Path, PathBuf};
@@ -27,6 +27,8 @@ pub(super) struct LogPlaces {
     pub private: LogPlace,
     /// Where the log that the header names lies, which is not where it is looked for.
     apart: Option<PathBuf>,
+    /// A log that the header does not name. Upholds I46.
+    pub left: Option<LeftLog>,
 }
 
 /// A log that goes on after its file.
@@ -84,7 +86,17 @@ impl LogPlaces {
         let apart = missing.and_then(|dir| search.lying_apart(dir));
         let mark = store.manifest().checkpoint;
         let (file_id, checkpoint) = (store.file_id(), (mark.log_index, mark.digest));
-        Ok(Self { sidecar, private, apart, file_id, checkpoint })
+        let (holds, _) = Word { file_id, link: &link, checkpoint }.holds();
+        let in_log = match (&private, named) {
+            (LogPlace::Here(dir), true) => Control::open(&*env.disk, dir, OpenMode::Read)?.map(|log| log.published()),
+            _ => None,
+        };
+        let left = match search.left(in_log.map_or(holds, |in_log| in_log.max(holds))) {
+            // What nobody may read here tells nothing.
+            Err(e) if e.code() == ErrorCode::PermissionDenied && options.read_only => None,
+            left => left?,
+        };
+        Ok(Self { sidecar, private, apart, file_id, checkpoint, left })
     }
 
     /// The error of the log that the header names, which is not in `place`.
@@ -108,6 +120,11 @@ impl LogPlaces {
     /// What the file's log has and the file does not account for, and the damage that this is: an older copy of the file was put
     /// in its place. The control file says so, unless it is an older one, too; the segments say so in any case.
     pub fn newer_log(&self, env: &Env, path: &Path, link: &LogLink) -> Result<Option<NewerLog>> {
+        if let Some(LeftLog { place, damage, .. }) = &self.left {
+            let control = Control::open(&*env.disk, place.dir(), OpenMode::Read).ok().flatten();
+            let held = proven(env, place.dir(), self.file_id, control.as_ref())?;
+            return Ok(Some(NewerLog { damage: damage.clone(), held }));
+        }
         let (dir, copied) = match &self.sidecar {
             LogPlace::Here(dir) | LogPlace::Damaged(dir, _) => (dir, false),
             LogPlace::Moved(dir, moved) => (dir, moved.log),
@@ -158,6 +175,8 @@ impl LogPlaces {
                     Standing::Unused(said.or(Some(ReplicationRole::Replica)))
                 }
                 true => Standing::Unused(said),
+                // An older copy of its file, of before it led.
+                false if fenced => Standing::Fenced,
                 false => Standing::StandAlone,
             });
         }

@@ -28,7 +28,7 @@ use crate::{
     io::Env,
     log::is_in_its_way,
     shell::command,
-    store::{LogKind, Part, Peek, Store, WRITER_LOCK},
+    store::{Damage, LogKind, Part, Peek, Store, WRITER_LOCK},
     watch::{Phase, Watch},
 };
 use damaged_log::DamagedLog;
@@ -149,19 +149,41 @@ fn repair_locked(
     options: &RepairOptions,
     open: &OpenOptions,
     store: &Store,
-    (reports, leader): Others<'_>,
+    others: Others<'_>,
 ) -> Result<Repair> {
     let mut repair = Repair::default();
     let bytes = store.runs().iter().map(|run| run.bytes()).sum();
     let mut stage = options.watch.begin(Phase::Verify, Some(bytes))?;
     let found = store.verify(&mut |bytes| stage.advance(bytes))?;
     stage.end()?;
+    let (slots, found): (Vec<_>, Vec<_>) = found.into_iter().partition(Damage::is_header_slot);
     for damage in found {
         repair.remains.push(format!(
             "{} bytes at {} of the database file: {}; reseed it from another node, or restore it from a copy",
             damage.len, damage.offset, damage.what
         ));
     }
+    let mut repair = repair_log(repair, env, path, options, open, store, others)?;
+    for Damage { offset, len, what } in slots {
+        repair.found.push(format!("{len} bytes at {offset} of the database file: {what}"));
+        repair.steps.push("write that header slot anew".to_owned());
+        if !options.dry_run {
+            store.change_log(|link| link)?;
+            repair.done = true;
+        }
+    }
+    Ok(repair)
+}
+
+fn repair_log(
+    mut repair: Repair,
+    env: &Env,
+    path: &Path,
+    options: &RepairOptions,
+    open: &OpenOptions,
+    store: &Store,
+    (reports, leader): Others<'_>,
+) -> Result<Repair> {
     let Some(log) = DamagedLog::of(env, path, open, store)? else {
         let manifest = store.manifest();
         let mark = manifest.checkpoint;

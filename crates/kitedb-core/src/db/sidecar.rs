@@ -88,8 +88,8 @@ impl Engine {
         control.expect(self.store.file_id()).map_err(|e| e.context("replication sidecar"))?;
         if !control.lock_writer()? {
             let what = format_args!(
-                "primary sidecar lock is held by another process (process id {}): {}",
-                control.writer_pid(),
+                "primary sidecar lock is held by another process ({}): {}",
+                self.env.holder(control.writer_pid()),
                 self.log_dir.display()
             );
             let error = Error::new(ErrorCode::Locked, what).with_path(&self.log_dir);
@@ -495,15 +495,15 @@ impl Engine {
         let Some(control) = control else { return Ok(()) };
         let link = self.store.log_link();
         let unused = link.kind == LogKind::None && self.store.manifest().checkpoint.log_index == LogIndex(0);
-        if link.kind != LogKind::Sidecar && !unused {
-            // Of before the commits that this file made without a part in replication.
-            return Ok(());
-        }
-        self.log_dir = places.sidecar.dir().to_owned();
         let fence = match control.fence() {
             Err(e) if e.code() == ErrorCode::Corrupt => return Ok(()),
             fence => fence?,
         };
+        if link.kind != LogKind::Sidecar && !unused && fence.moved_by.is_none() {
+            // Of before the commits that this file made without a part in replication.
+            return Ok(());
+        }
+        self.log_dir = places.sidecar.dir().to_owned();
         let fence = fence_by_header(&control, &fence, &link, [u8::MAX; 16]).map_or(fence, |(fence, _)| fence);
         self.replication.set_role(if fence.follows { ReplicationRole::Replica } else { ReplicationRole::Primary });
         let fenced = fence.moved_by.is_some();

@@ -60,7 +60,7 @@ fn lock_for_writing(env: &Env, store: &Store, path: &Path, options: &OpenOptions
         _ => "",
     };
     let pid = writer_of(env, path, options, store);
-    let whose = pid.map(|id| format!(" (process id {id})")).unwrap_or_default();
+    let whose = pid.map(|id| format!(" ({})", env.holder(id))).unwrap_or_default();
     let what = format_args!("{lock}{} is open for writing in another process{whose}", path.display());
     Err(Error::new(ErrorCode::Locked, what).with_path(path).with_pid(pid.unwrap_or_default()))
 }

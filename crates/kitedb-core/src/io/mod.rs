@@ -170,6 +170,10 @@ pub trait Host: Send + Sync + fmt::Debug {
     fn boot_id(&self) -> Option<[u8; 16]>;
     /// This process's id.
     fn process_id(&self) -> u32;
+    /// Whether it is known that there is no process with that id, as this process sees them.
+    fn is_gone(&self, _pid: u64) -> bool {
+        false
+    }
     /// Whether this process is a child forked since the host was made (such a child gets a host of its own from
     /// [`SystemHost::shared`]). Cheap: asked at every transaction.
     fn forked(&self) -> bool;
@@ -196,5 +200,16 @@ impl Env {
     /// This machine.
     pub fn real() -> Self {
         Self { disk: Arc::new(RealDisk), host: SystemHost::shared() }
+    }
+
+    /// How a message names who holds a lock, by the id under which he said so.
+    pub(crate) fn holder(&self, pid: u64) -> String {
+        match self.host.is_gone(pid) {
+            // A child holds what its parent locked; a process of another container has another number here.
+            true => {
+                format!("process id {pid}, which is gone: one that it started, or one in another container, holds it")
+            }
+            false => format!("process id {pid}"),
+        }
     }
 }

@@ -246,10 +246,10 @@ impl FollowedLog {
         }
         let Some(_no_writer) = control.lock_out_writers()? else {
             let what = format_args!(
-                "the registry of replicas in {} is damaged or gone, and a process (process id {}) has its database open: \
+                "the registry of replicas in {} is damaged or gone, and a process ({}) has its database open: \
                  let that one open it anew first",
                 dir.display(),
-                control.writer_pid()
+                env.holder(control.writer_pid())
             );
             return Err(Error::new(ErrorCode::Locked, what).with_path(dir).with_pid(control.writer_pid()));
         };

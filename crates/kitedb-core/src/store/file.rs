@@ -7,7 +7,7 @@ use super::{
     header::{ManifestExtent, Slot, SlotFault, choose, read_slots, write_slot},
     image::StoreImage,
     in_place::{Named, require_in_place},
-    link::LogLink,
+    link::{LogKind, LogLink},
     live::{live_extents, misplaced},
     manifest::{HistoryEntry, Manifest},
     pace::Pace,
@@ -297,10 +297,18 @@ impl Store {
     pub fn change_log(&self, change: impl FnOnce(LogLink) -> LogLink) -> Result<()> {
         let mut publishing = self.publishing.lock();
         self.settle(&mut publishing)?;
+        let before = self.current.read().log.kind;
         self.name(&mut publishing, |current| {
             let log = change(current.log);
             Current { log, ..current }
-        })
+        })?;
+        let now = self.current.read().log.kind;
+        if before != now && [before, now].contains(&LogKind::Sidecar) {
+            // The other slot, too: with the newest one damaged, it would be a database of before it had a part in replication, and
+            // know neither of a fence nor of the commits in its log. Upholds I46.
+            self.name(&mut publishing, |current| current)?;
+        }
+        Ok(())
     }
 
     /// Writes the slot that does not count, syncs it, and makes it the one that counts. Upholds I14.

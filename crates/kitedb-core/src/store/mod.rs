@@ -82,3 +82,10 @@ pub struct Damage {
     /// What lies there, and what is wrong with it.
     pub what: String,
 }
+
+impl Damage {
+    /// Whether it is one of the two header slots, of which the other one verifies: the next write of a header mends it.
+    pub fn is_header_slot(&self) -> bool {
+        self.len == header::SLOT as u64 && [0, space::ALIGN].contains(&self.offset)
+    }
+}

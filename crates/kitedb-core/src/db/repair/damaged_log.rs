@@ -49,12 +49,16 @@ pub(super) struct DamagedLog<'a> {
 impl<'a> DamagedLog<'a> {
     /// `None`: the file names none.
     pub fn of(env: &Env, path: &Path, open: &OpenOptions, store: &'a Store) -> Result<Option<Self>> {
-        let link = store.log_link();
+        let mut link = store.log_link();
         let places = LogPlaces::to_repair(env, path, open, store)?;
-        let place = match link.kind {
-            LogKind::None => return Ok(None),
-            LogKind::Private => &places.private,
-            LogKind::Sidecar => &places.sidecar,
+        if let Some(left) = &places.left {
+            link.kind = left.kind;
+        }
+        let place = match (link.kind, &places.left) {
+            (_, Some(left)) => &left.place,
+            (LogKind::None, None) => return Ok(None),
+            (LogKind::Private, None) => &places.private,
+            (LogKind::Sidecar, None) => &places.sidecar,
         };
         let follows = matches!(link.part, Part::Follows(_));
         let in_file = store.manifest().checkpoint.log_index;
@@ -90,7 +94,6 @@ impl<'a> DamagedLog<'a> {
         }
         let identity = LogIdentity { log_id: link.id, file_id: store.file_id() };
         let newer = places.newer_log(&env, path, &link)?;
-        let mut link = link;
         if let Some(newer) = &newer {
             // Which log that is, its segments say; where they are gone, the control file does.
             let held = newer.held.as_ref().map(|held| held.log.log_id);
@@ -110,9 +113,9 @@ impl<'a> DamagedLog<'a> {
             None => Err(Error::new(
                 ErrorCode::Locked,
                 format_args!(
-                    "the log in {} is written to by another process (process id {}): end that one first",
+                    "the log in {} is written to by another process ({}): end that one first",
                     self.dir.display(),
-                    control.writer_pid()
+                    self.env.holder(control.writer_pid())
                 ),
             )
             .with_path(&self.dir)

@@ -6,7 +6,10 @@ use std::{
     fs::{self, File, OpenOptions},
     io,
     ops::Range,
-    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -49,7 +52,7 @@ impl RealFile {
         if !kind.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} is no file", path.display())));
         }
-        Ok(Self::new(file, mode))
+        Ok(Self::new(beyond_standard(file)?, mode))
     }
 
     /// Fails where a range reaches past the end: touching a page mapped there would kill the process (`SIGBUS`).
@@ -62,6 +65,15 @@ impl RealFile {
             ));
         }
         Ok(())
+    }
+}
+
+/// A process that was started without standard input, output or error gets their numbers for the files that it opens, and what it, or
+/// a library in it, tells on standard error would be written over the database: no file keeps one of these numbers.
+fn beyond_standard(file: File) -> io::Result<File> {
+    match file.as_raw_fd() {
+        0..=2 => Ok(File::from(rustix::io::fcntl_dupfd_cloexec(&file, 3)?)),
+        _ => Ok(file),
     }
 }
 

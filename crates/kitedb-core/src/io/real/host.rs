@@ -11,6 +11,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
+use rustix::process::{Pid, test_kill_process};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::io::{Host, SharedWords};
@@ -52,6 +53,11 @@ impl SystemHost {
 }
 
 impl Host for SystemHost {
+    fn is_gone(&self, pid: u64) -> bool {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        pid.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
+    }
+
     #[allow(clippy::disallowed_methods, reason = "this is the clock that is passed in everywhere else")]
     fn now_ms(&self) -> u64 {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::RealDisk;
-use crate::io::{Access, Disk, OpenMode};
+use crate::io::{Access, Disk, Env, OpenMode};
 
 fn scratch() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
@@ -301,4 +301,16 @@ fn anchored_disks_are_used_by_many_threads() {
         }
     });
     assert_eq!(disk.list(&dir).unwrap().len(), 4);
+}
+
+#[test]
+fn a_process_that_has_ended_is_told_from_one_that_lives() {
+    let env = Env::real();
+    let mut child = Command::new("true").spawn().unwrap();
+    let id = u64::from(child.id());
+    child.wait().unwrap();
+    assert!(env.holder(id).contains("which is gone"));
+    for lives in [u64::from(std::process::id()), 1, 0, u64::MAX] {
+        assert_eq!(env.holder(lives), format!("process id {lives}"));
+    }
 }

@@ -44,5 +44,6 @@ mod steady_writers;
 mod submitted;
 mod tokens;
 mod told;
+mod unnamed_logs;
 mod values;
 mod watched;
